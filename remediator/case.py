@@ -1,0 +1,222 @@
+"""One failure with everything known about it: the case, its parts, and its file form.
+
+Owns parsing of what Google's APIs say (log entries, time series) into frozen values, once, and the
+case file of the contract. Does no I/O: callers read files and services.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from remediator.domain import (
+    Attempt,
+    JobDocument,
+    Json,
+    Source,
+    Unusable,
+    parse_time,
+    rfc3339,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One Cloud Logging entry, parsed once. `text` is what a person would read of it.
+
+    `entry` is the LogEntry as REST JSON, kept for case files. `time` is None where absent.
+    """
+
+    time: datetime | None
+    severity: str
+    text: str
+    insert_id: str
+    task: str
+    payload: Json
+    entry: Json
+
+    @classmethod
+    def parse(cls, entry: Json) -> LogLine:
+        """From a LogEntry in REST shape; any missing or odd field becomes empty, never an error."""
+        payload = entry.get("jsonPayload")
+        payload = payload if isinstance(payload, Mapping) else {}
+        text = entry.get("textPayload")
+        if not isinstance(text, str):
+            message = payload.get("message")
+            text = message if isinstance(message, str) else ""
+            if not text and payload:
+                text = json.dumps(payload, sort_keys=True, default=str, ensure_ascii=False)
+        labels: dict[str, Any] = {}
+        for holder in (entry.get("resource"), entry):
+            found = holder.get("labels") if isinstance(holder, Mapping) else None
+            labels.update(found if isinstance(found, Mapping) else {})
+        return cls(
+            time=parse_time(entry.get("timestamp")) or parse_time(entry.get("receiveTimestamp")),
+            severity=str(entry.get("severity") or "DEFAULT"),
+            text=text,
+            insert_id=str(entry.get("insertId") or ""),
+            task=str(labels.get("task_name") or ""),
+            payload=payload,
+            entry=entry,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One Cloud Monitoring time series; points oldest first, in the metric's own unit."""
+
+    metric: str
+    labels: Mapping[str, str]
+    resource_labels: Mapping[str, str]
+    points: tuple[tuple[datetime, float], ...]
+
+    @classmethod
+    def parse(cls, series: Json) -> Series:
+        """From a TimeSeries in REST shape (DOUBLE or INT64 values; distributions by their mean)."""
+        points: list[tuple[datetime, float]] = []
+        for point in series.get("points") or ():
+            moment = parse_time((point.get("interval") or {}).get("endTime"))
+            value = point.get("value") or {}
+            number = value.get("doubleValue", value.get("int64Value"))
+            if number is None:
+                number = (value.get("distributionValue") or {}).get("mean")
+            if moment is not None and number is not None:
+                points.append((moment, float(number)))
+        metric = series.get("metric") or {}
+        resource = series.get("resource") or {}
+        return cls(
+            metric=str(metric.get("type") or ""),
+            labels=dict(metric.get("labels") or {}),
+            resource_labels=dict(resource.get("labels") or {}),
+            points=tuple(sorted(points)),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The TimeSeries in REST shape, newest point first as the API gives it."""
+        return {
+            "metric": {"type": self.metric, "labels": dict(self.labels)},
+            "resource": {"type": "cloudml_job", "labels": dict(self.resource_labels)},
+            "points": [
+                {
+                    "interval": {"endTime": rfc3339(moment)},
+                    "value": {"doubleValue": value},
+                }
+                for moment, value in reversed(self.points)
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One measured latency: `seconds` to the first byte (median), measured `origin`."""
+
+    url: str
+    seconds: float
+    origin: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"url": self.url, "seconds": self.seconds, "from": self.origin}
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A source that could not be read, and why, in words fit for an alert."""
+
+    source: Source
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One failure with everything known about it. What was not read is empty, and named in `gaps`.
+
+    `now` is when the case is judged. `error_files` maps gs:// URIs to text; `buckets` maps bucket
+    names to their location (`US-EAST1`); `earlier` holds successful jobs of the same model or
+    display name, newest first, for comparison.
+    """
+
+    job: JobDocument
+    now: datetime
+    log_entry: Json | None = None
+    model: Json | None = None
+    log_lines: tuple[LogLine, ...] = ()
+    series: tuple[Series, ...] = ()
+    error_files: Mapping[str, str] = field(default_factory=dict)
+    buckets: Mapping[str, str] = field(default_factory=dict)
+    probes: tuple[Probe, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    earlier: tuple[JobDocument, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+    @classmethod
+    def parse(cls, body: Json, *, settle: timedelta = timedelta(minutes=7)) -> Case:
+        """A case file; raises Unusable naming what is wrong with it.
+
+        Without `now`, the case is judged at the job's end plus `settle`; with no end either, at its
+        last known time.
+        """
+        job_body = body.get("job")
+        if not isinstance(job_body, Mapping):
+            msg = "a case file needs a `job` object"
+            raise Unusable(msg)
+        job = JobDocument.parse(job_body)
+        attempts = tuple(Attempt.parse(a) for a in _objects(body, "attempts"))
+        now = parse_time(body.get("now"))
+        if now is None:
+            last = job.end_time or parse_time(job_body.get("updateTime")) or job.create_time
+            now = (last or datetime.fromtimestamp(0, UTC)) + settle
+        buckets = {
+            str(name): str((place or {}).get("location") or "")
+            for name, place in _object(body, "buckets").items()
+        }
+        return cls(
+            job=job,
+            now=now,
+            log_entry=body.get("logEntry"),
+            model=body.get("model"),
+            log_lines=tuple(LogLine.parse(entry) for entry in _objects(body, "logEntries")),
+            series=tuple(Series.parse(series) for series in _objects(body, "timeSeries")),
+            error_files={str(k): str(v) for k, v in _object(body, "errorFiles").items()},
+            buckets=buckets,
+            probes=tuple(
+                Probe(str(p.get("url")), float(p.get("seconds") or 0), str(p.get("from") or ""))
+                for p in _objects(body, "probes")
+            ),
+            attempts=attempts,
+            earlier=tuple(JobDocument.parse(j) for j in _objects(body, "earlierJobs")),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The case file's JSON; not redacted: the caller is an exit and does that."""
+        return {
+            "logEntry": self.log_entry,
+            "job": self.job.body,
+            "model": self.model,
+            "logEntries": [line.entry for line in self.log_lines],
+            "timeSeries": [series.to_json() for series in self.series],
+            "errorFiles": dict(self.error_files),
+            "buckets": {name: {"location": place} for name, place in self.buckets.items()},
+            "probes": [probe.to_json() for probe in self.probes],
+            "attempts": [attempt.to_json() for attempt in self.attempts],
+            "earlierJobs": [job.body for job in self.earlier],
+            "now": rfc3339(self.now),
+        }
+
+
+def _objects(body: Json, key: str) -> list[Json]:
+    value = body.get(key) or []
+    if not isinstance(value, Sequence) or not all(isinstance(item, Mapping) for item in value):
+        msg = f"`{key}` must be a list of objects"
+        raise Unusable(msg)
+    return list(value)
+
+
+def _object(body: Json, key: str) -> Json:
+    value = body.get(key) or {}
+    if not isinstance(value, Mapping):
+        msg = f"`{key}` must be an object"
+        raise Unusable(msg)
+    return value

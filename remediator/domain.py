@@ -1,0 +1,671 @@
+"""The nouns of the house: frozen values that pass between rooms, and the errors.
+
+Owns the contract's vocabulary (enums equal `docs/contracts`), `JobName`, `JobDocument`, diagnosis,
+history and plan. Must not do I/O, read a clock or import any other room; every
+room imports this one.
+
+Errors, by what the caller does:
+
+    RemediatorError
+    ├── Transient            come back later: the door answers 5xx
+    │   └── Unanswered       a change was sent and no answer came: look before acting again
+    ├── Refused              will never work as asked: say why
+    │   ├── Gone             the thing does not exist (404)
+    │   └── Forbidden        a permission is missing; names it
+    └── Unusable             bad input: acknowledge, log, change nothing
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+Json: TypeAlias = Mapping[str, Any]
+"""A JSON object in the shape of Google's REST API (camelCase keys); never changed in place."""
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+
+class RemediatorError(Exception):
+    """Anything this product raises on purpose."""
+
+
+class Transient(RemediatorError):
+    """Come back later. `retry_after_seconds` is the service's own wish, where it told one."""
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Unanswered(Transient):
+    """A create was sent and its outcome is unknown: the job may exist."""
+
+
+class Refused(RemediatorError):
+    """The service will never accept this as asked; the message is the service's own."""
+
+
+class Gone(Refused):
+    """The job, model, object or bucket does not exist (any more)."""
+
+
+class Forbidden(Refused):
+    """A permission is missing. The message names it and the resource where the service did."""
+
+
+class Unusable(RemediatorError):
+    """Bad input: it is acknowledged and logged, and changes nothing."""
+
+
+# --- the contract's vocabulary -----------------------------------------------------------------
+
+
+class JobKind(StrEnum):
+    """Kinds of Vertex jobs, in the contract's words."""
+
+    BATCH_PREDICTION = "batch_prediction"
+    CUSTOM = "custom"
+    HYPERPARAMETER_TUNING = "hyperparameter_tuning"
+    TRAINING_PIPELINE = "training_pipeline"
+    PIPELINE = "pipeline"
+
+
+class Cause(StrEnum):
+    """What a failure can be put down to."""
+
+    CPU_SATURATION = "cpu_saturation"
+    MEMORY_PRESSURE = "memory_pressure"
+    GPU_MEMORY = "gpu_memory"
+    ACCELERATOR_MISSING = "accelerator_missing"
+    SLOW_STARTUP = "slow_startup"
+    NETWORK_LATENCY = "network_latency"
+    SLOW_CODE = "slow_code"
+    REQUEST_TOO_LARGE = "request_too_large"
+    CAPACITY_STOCKOUT = "capacity_stockout"
+    QUOTA = "quota"
+    PREEMPTION = "preemption"
+    TRANSIENT_BACKEND = "transient_backend"
+    BAD_INPUT = "bad_input"
+    USER_CODE_ERROR = "user_code_error"
+    PERMISSION = "permission"
+    INVALID_CONFIG = "invalid_config"
+    UNKNOWN = "unknown"
+
+
+NEVER_RETRIED = frozenset(
+    {Cause.USER_CODE_ERROR, Cause.BAD_INPUT, Cause.PERMISSION, Cause.INVALID_CONFIG}
+)
+"""Causes that no resubmission mends; the guard `cause` refuses them whatever a policy says."""
+
+
+class Source(StrEnum):
+    """Where a piece of evidence was read."""
+
+    JOB = "job"
+    MODEL = "model"
+    LOG = "log"
+    METRIC = "metric"
+    TELEMETRY = "telemetry"
+    ERROR_FILE = "error_file"
+    STORAGE = "storage"
+    PROBE = "probe"
+    HISTORY = "history"
+
+
+class Mode(StrEnum):
+    """How far a policy may go."""
+
+    ENFORCE = "enforce"
+    APPROVE = "approve"
+    OBSERVE = "observe"
+
+
+class Action(StrEnum):
+    """What a plan says to do."""
+
+    RESUBMIT = "resubmit"
+    WAIT = "wait"
+    APPROVE = "approve"
+    ALERT = "alert"
+
+
+class Guard(StrEnum):
+    """Names of the limits that can refuse a plan, as they stand in `refused_by`."""
+
+    ATTEMPTS = "attempts"
+    RETRIES = "retries"
+    USD_PER_JOB = "usd_per_job"
+    USD_PER_DAY = "usd_per_day"
+    RATE = "rate"
+    UNKNOWN_PRICE = "unknown_price"
+    MACHINE_TYPES = "machine_types"
+    ACCELERATORS = "accelerators"
+    LOCATIONS = "locations"
+    INCOMPATIBLE = "incompatible"
+    CAUSE = "cause"
+    STOP_SWITCH = "stop_switch"
+    LABEL_OFF = "label_off"
+    BREAKER = "breaker"
+    CANCELLED_BY_PERSON = "cancelled_by_person"
+    LOOKBACK = "lookback"
+    ALREADY_RERUN = "already_rerun"
+    HAS_PARENT = "has_parent"
+    SERVICE_ACCOUNT = "service_account"
+    PINNED = "pinned"
+    LABELS_FULL = "labels_full"
+
+
+SILENT_GUARDS = frozenset(
+    {Guard.HAS_PARENT, Guard.LABEL_OFF, Guard.CANCELLED_BY_PERSON, Guard.LOOKBACK}
+)
+"""Refusals that alert nobody: they stand in the log and the report only."""
+
+
+# --- jobs --------------------------------------------------------------------------------------
+
+COLLECTIONS: Mapping[str, JobKind] = {
+    "batchPredictionJobs": JobKind.BATCH_PREDICTION,
+    "customJobs": JobKind.CUSTOM,
+    "hyperparameterTuningJobs": JobKind.HYPERPARAMETER_TUNING,
+    "trainingPipelines": JobKind.TRAINING_PIPELINE,
+    "pipelineJobs": JobKind.PIPELINE,
+}
+_COLLECTION_OF = {kind: name for name, kind in COLLECTIONS.items()}
+_JOB_NAME = re.compile(
+    r"projects/(?P<project>[a-z0-9.:-]{1,100})/locations/(?P<location>[a-z0-9-]{1,63})"
+    r"/(?P<collection>[A-Za-z]{1,63})/(?P<id>[A-Za-z0-9._-]{1,128})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobName:
+    """A job's resource name, taken apart. `project` is an id or a number, as it was written."""
+
+    project: str
+    location: str
+    kind: JobKind
+    id: str
+
+    def __str__(self) -> str:
+        return (
+            f"projects/{self.project}/locations/{self.location}"
+            f"/{_COLLECTION_OF[self.kind]}/{self.id}"
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> JobName:
+        """The parts of `projects/P/locations/L/COLLECTION/ID`; raises Unusable for anything else."""
+        match = _JOB_NAME.fullmatch(text)
+        if match is None or match["collection"] not in COLLECTIONS:
+            msg = f"not the name of a Vertex AI job: {text[:200]!r}"
+            raise Unusable(msg)
+        return cls(
+            match["project"], match["location"], COLLECTIONS[match["collection"]], match["id"]
+        )
+
+    @property
+    def key(self) -> str:
+        """`LOCATION/COLLECTION/ID`: the same for both forms of the project, id and number."""
+        return f"{self.location}/{_COLLECTION_OF[self.kind]}/{self.id}"
+
+    @property
+    def collection(self) -> str:
+        """The REST collection, such as `customJobs`."""
+        return _COLLECTION_OF[self.kind]
+
+    @property
+    def parent(self) -> str:
+        """`projects/P/locations/L`."""
+        return f"projects/{self.project}/locations/{self.location}"
+
+
+class JobState(StrEnum):
+    """JobState and PipelineState without their prefixes, in Google's words."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    QUEUED = "QUEUED"
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLING = "CANCELLING"
+    CANCELLED = "CANCELLED"
+    PAUSED = "PAUSED"
+    EXPIRED = "EXPIRED"
+    UPDATING = "UPDATING"
+    PARTIALLY_SUCCEEDED = "PARTIALLY_SUCCEEDED"
+
+    @classmethod
+    def parse(cls, text: str | None) -> JobState:
+        """`JOB_STATE_FAILED` or `PIPELINE_STATE_FAILED` -> FAILED; unknown -> UNSPECIFIED."""
+        bare = (text or "").removeprefix("JOB_STATE_").removeprefix("PIPELINE_STATE_")
+        return cls(bare) if bare in cls.__members__ else cls.UNSPECIFIED
+
+    @property
+    def is_terminal(self) -> bool:
+        """No further change will come by itself."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    {
+        JobState.SUCCEEDED,
+        JobState.FAILED,
+        JobState.CANCELLED,
+        JobState.EXPIRED,
+        JobState.PARTIALLY_SUCCEEDED,
+    }
+)
+
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+
+
+def path_steps(path: str) -> tuple[str | int, ...]:
+    """`a.b[0].c` -> ("a", "b", 0, "c"): how changes name a field of a job."""
+    return tuple(int(index) if index else key for key, index in _STEP.findall(path))
+
+
+def parse_time(text: object) -> datetime | None:
+    """An RFC 3339 time (up to nanoseconds) as an aware datetime; None for anything else."""
+    if not isinstance(text, str):
+        return None
+    trimmed = re.sub(r"(\.\d{6})\d+", r"\1", text.strip().replace("Z", "+00:00"))
+    try:
+        moment = datetime.fromisoformat(trimmed)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def parse_seconds(text: object) -> float | None:
+    """Protobuf's JSON duration (`"3600s"`) in seconds; None for anything else."""
+    if not isinstance(text, str) or not re.fullmatch(r"-?\d+(\.\d+)?s", text):
+        return None
+    return float(text[:-1])
+
+
+def rfc3339(moment: datetime) -> str:
+    """The moment as Google's APIs write it, in UTC with a `Z`."""
+    utc = moment.astimezone(UTC)
+    spec = "microseconds" if utc.microsecond else "seconds"
+    return utc.isoformat(timespec=spec).replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class JobDocument:
+    """A job as REST-shaped JSON: opaque but for what every kind shares.
+
+    Where a machine, a batch size or a time-out lives is known to `policy.kinds` alone.
+    """
+
+    name: JobName
+    body: Json
+
+    @classmethod
+    def parse(cls, body: Json) -> JobDocument:
+        """A job from its JSON; raises Unusable if `name` is not a job's name."""
+        name = body.get("name")
+        if not isinstance(name, str):
+            msg = "the job has no name"
+            raise Unusable(msg)
+        return cls(JobName.parse(name), body)
+
+    @property
+    def kind(self) -> JobKind:
+        return self.name.kind
+
+    @property
+    def state(self) -> JobState:
+        return JobState.parse(self.body.get("state"))
+
+    @property
+    def display_name(self) -> str:
+        return str(self.body.get("displayName") or "")
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return dict(self.body.get("labels") or {})
+
+    @property
+    def error_code(self) -> int:
+        """google.rpc code of the job's own error; 0 where there is none."""
+        return int((self.body.get("error") or {}).get("code") or 0)
+
+    @property
+    def error_message(self) -> str:
+        return str((self.body.get("error") or {}).get("message") or "")
+
+    @property
+    def create_time(self) -> datetime | None:
+        return parse_time(self.body.get("createTime"))
+
+    @property
+    def start_time(self) -> datetime | None:
+        return parse_time(self.body.get("startTime"))
+
+    @property
+    def end_time(self) -> datetime | None:
+        """`endTime`; a terminal job without one is dated by its last update."""
+        ended = parse_time(self.body.get("endTime"))
+        if ended is None and self.state.is_terminal:
+            return parse_time(self.body.get("updateTime"))
+        return ended
+
+    @property
+    def run_seconds(self) -> float | None:
+        """From start (else creation) to end, in seconds; None while either is unknown."""
+        started, ended = self.start_time or self.create_time, self.end_time
+        return (ended - started).total_seconds() if started and ended else None
+
+    def read(self, path: str) -> Any:
+        """The value at `a.b[0].c`, or None where any part of the path is missing."""
+        value: Any = self.body
+        for step in path_steps(path):
+            if isinstance(step, int):
+                if not isinstance(value, Sequence) or isinstance(value, str) or step >= len(value):
+                    return None
+                value = value[step]
+            elif isinstance(value, Mapping):
+                value = value.get(step)
+            else:
+                return None
+        return value
+
+    def changed(self, path: str, value: Any) -> JobDocument:
+        """A copy with the value at `path` set (missing objects are made), or removed if None."""
+        body = copy.deepcopy(dict(self.body))
+        steps = path_steps(path)
+        node: Any = body
+        for step, following in itertools.pairwise(steps):
+            if isinstance(step, int):
+                node = node[step]
+            else:
+                if node.get(step) is None:
+                    node[step] = [] if isinstance(following, int) else {}
+                node = node[step]
+        last = steps[-1]
+        if value is None and isinstance(node, dict):
+            node.pop(str(last), None)
+        else:
+            node[last] = value
+        return JobDocument(self.name, body)
+
+
+# --- changes and attempts ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field of a job, before and after; `before` None: it was not set."""
+
+    field: str
+    before: Any
+    after: Any
+
+    def to_json(self) -> dict[str, Any]:
+        return {"field": self.field, "from": self.before, "to": self.after}
+
+    @classmethod
+    def parse(cls, body: Json) -> Change:
+        return cls(str(body.get("field") or ""), body.get("from"), body.get("to"))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One resubmission of a root job: the plan that made it and what became of it."""
+
+    name: str
+    state: JobState
+    create_time: datetime | None
+    policy: str
+    step: int
+    verdict: str
+    changes: tuple[Change, ...]
+    claim: str = ""
+    number: int = 0
+    estimated_usd: float | None = None
+    end_time: datetime | None = None
+
+    @property
+    def is_retry(self) -> bool:
+        """Unchanged resubmissions count against `retries`, all others against `attempts`."""
+        return not self.changes
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "state": f"JOB_STATE_{self.state}",
+            "createTime": rfc3339(self.create_time) if self.create_time else None,
+            "endTime": rfc3339(self.end_time) if self.end_time else None,
+            "policy": self.policy,
+            "step": self.step,
+            "verdict": self.verdict,
+            "changes": [change.to_json() for change in self.changes],
+            "claim": self.claim,
+            "number": self.number,
+            "estimatedUsd": self.estimated_usd,
+        }
+
+    @classmethod
+    def parse(cls, body: Json) -> Attempt:
+        return cls(
+            name=str(body.get("name") or ""),
+            state=JobState.parse(body.get("state")),
+            create_time=parse_time(body.get("createTime")),
+            policy=str(body.get("policy") or ""),
+            step=int(body.get("step") or 0),
+            verdict=str(body.get("verdict") or Cause.UNKNOWN),
+            changes=tuple(Change.parse(change) for change in body.get("changes") or ()),
+            claim=str(body.get("claim") or ""),
+            number=int(body.get("number") or 0),
+            estimated_usd=body.get("estimatedUsd"),
+            end_time=parse_time(body.get("endTime")),
+        )
+
+
+# --- diagnosis ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One thing that was seen: where, and what it says in words fit for an alert."""
+
+    source: Source
+    where: str
+    says: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"source": self.source.value, "where": self.where, "says": self.says}
+
+
+@dataclass(frozen=True, slots=True)
+class RankedCause:
+    """A cause with the probability that it is the one, and what speaks for and against it."""
+
+    cause: Cause
+    confidence: float
+    evidence: tuple[Evidence, ...]
+    against: tuple[Evidence, ...] = ()
+    advice: str = ""
+    advice_url: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "cause": self.cause.value,
+            "confidence": round(self.confidence, 4),
+            "evidence": [item.to_json() for item in self.evidence],
+            "against": [item.to_json() for item in self.against],
+            "advice": self.advice,
+            "advice_url": self.advice_url,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the job's own timeline and the share of the run it took (0 to 1)."""
+
+    name: str
+    share: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the evidence says the job really needs; None where it does not say.
+
+    `peak_memory_gib` is a lower bound where the job died of memory. `cpu_fullness` is the mean
+    fraction of all vCPUs while working; `work_done` the fraction finished when time ran out.
+    `request_seconds` is what one request of the failed batch size took, at least.
+    """
+
+    peak_memory_gib: float | None = None
+    memory_is_lower_bound: bool = False
+    cpu_fullness: float | None = None
+    work_done: float | None = None
+    request_seconds: float | None = None
+    gpu_peak_memory_gib: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Causes ranked by confidence. `verdict` is UNKNOWN where the evidence does not carry one.
+
+    `settled_by_error`: the job's own error alone carries the verdict, so that nothing still on its
+    way could change it. `missing` says what evidence would settle an unknown.
+    """
+
+    job: str
+    kind: JobKind
+    verdict: Cause
+    causes: tuple[RankedCause, ...]
+    settled_by_error: bool = False
+    sections: tuple[Section, ...] = ()
+    needs: Needs = Needs()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def confidence(self) -> float:
+        """Of the verdict; 0 for unknown."""
+        return self.causes[0].confidence if self.verdict is not Cause.UNKNOWN else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """As `diagnose --json` prints it."""
+        return {
+            "job": self.job,
+            "kind": self.kind.value,
+            "verdict": self.verdict.value,
+            "causes": [cause.to_json() for cause in self.causes],
+            "sections": [
+                {"name": s.name, "share": round(s.share, 3), "seconds": round(s.seconds, 1)}
+                for s in self.sections
+            ],
+            "missing": list(self.missing),
+        }
+
+
+# --- plans -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the ledger and the project know that bears on a plan; every fact the guards need.
+
+    Money is in USD, settled plus reserved. `rerun_by` names a job outside our chains that already
+    runs the same workload again. `spent_by` and `resubmitted_by` hold the same figures for the
+    groups that `limits.per` names, keyed by (`by`, value).
+    """
+
+    attempts: tuple[Attempt, ...] = ()
+    root: str = ""
+    usd_this_job: float = 0.0
+    usd_today: float = 0.0
+    resubmissions_last_hour: int = 0
+    spent_by: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    resubmitted_by: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    stopped: bool = False
+    too_old: bool = False
+    rerun_by: str = ""
+    parent: str = ""
+    cancelled_by_person: bool = False
+    breaker_open: str = ""
+    service_accounts: tuple[str, ...] = ()
+    max_mode: Mode | None = None
+    max_usd_per_day: float | None = None
+    max_usd_per_job: float | None = None
+    sizes_that_worked: tuple[Json, ...] = ()
+    longest_similar_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be done, exactly. In mode observe `action` says what would have been done.
+
+    `request` is the job that would be created (REST shape, output-only fields gone, without the
+    claim label, which is chosen later). `changes` are the fields in which it differs by intent.
+    """
+
+    job: str
+    verdict: Cause
+    policy: str
+    step: int
+    mode: Mode
+    action: Action
+    changes: tuple[Change, ...] = ()
+    request: Json | None = None
+    location: str = ""
+    not_before: datetime | None = None
+    estimated_usd: float | None = None
+    worst_case_usd: float | None = None
+    max_run_seconds: float | None = None
+    refused_by: tuple[Guard, ...] = ()
+    alerts: tuple[str, ...] = ()
+    because: str = ""
+    explanation: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As `plan --json` prints it."""
+        return {
+            "job": self.job,
+            "verdict": self.verdict.value,
+            "policy": self.policy,
+            "step": self.step,
+            "mode": self.mode.value,
+            "action": self.action.value,
+            "changes": [change.to_json() for change in self.changes],
+            "request": self.request,
+            "not_before": rfc3339(self.not_before) if self.not_before else None,
+            "estimated_usd": self.estimated_usd,
+            "worst_case_usd": self.worst_case_usd,
+            "refused_by": [guard.value for guard in self.refused_by],
+            "alerts": list(self.alerts),
+            "because": self.because,
+        }
+
+    @property
+    def digest(self) -> str:
+        """What a person approves: policy, step and changes, so that another plan differs."""
+        shown = [self.policy, self.step, [c.to_json() for c in self.changes]]
+        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
+
+
+_LABEL_LIMIT = (
+    63  # Google Cloud's own, https://cloud.google.com/resource-manager/docs/labels-overview
+)
+
+
+def label_value(text: str) -> str:
+    """Any text as a label value: `[a-z0-9_-]`, at most 63; longer: 54, `-`, 8 hex of a digest."""
+    clean = re.sub(r"[^a-z0-9_-]", "-", text.lower())
+    if len(clean) <= _LABEL_LIMIT:
+        return clean
+    return f"{clean[:54]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
