@@ -1,0 +1,398 @@
+"""The leaves of the policy file: one YAML value in, one Python value or a plain sentence out.
+
+Owns what a duration, a share, a secret's name, a cause or a batch size may look like, together with
+the same rule as JSON Schema. Knows no keys and no structure: `model` puts the leaves in place.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from remediator.domain import Cause, JobKind, Mode
+
+_NAME = r"[a-z0-9-]{1,63}"
+_CHANNEL_NAME = r"[A-Za-z0-9_-]{1,63}"
+_KEPT_ELSEWHERE = (
+    r"env:[A-Za-z_][A-Za-z0-9_]{0,254}"
+    r"|secret:(projects/[a-z0-9.:-]{1,100}/secrets/)?[A-Za-z0-9_-]{1,255}(/versions/[a-z0-9]{1,20})?"
+)
+_ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+"
+_HOST = r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?"
+_DURATION = r"[0-9]{1,9}(\.[0-9]{1,6})?(ms|s|m|h|d)"
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST = timedelta(days=366)
+ACCELERATOR_MOVES = ("bigger", "more_memory", "none")
+_GROUPS = ("service_account", "location", "model")
+_GROUP = r"service_account|location|model|labels\.[a-z0-9_-]{1,63}"
+
+
+def wrong(message: str) -> PydanticCustomError:
+    """What a leaf raises: a sentence for the person who wrote the value."""
+    return PydanticCustomError("policy", "{message}", {"message": message})
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean `x`?` for the nearest known word, or nothing when none is near."""
+    names = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower().replace("-", "_"), names, n=1, cutoff=0.6)
+    near = near or difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    return f"; did you mean `{names[near[0]]}`?" if near else ""
+
+
+def shown(value: object) -> str:
+    """A value as it may stand in a message: short, on one line, as YAML would write it."""
+    words: Mapping[object, str] = {None: "nothing", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = str(value)
+    return f"`{text[:60]}…`" if len(text) > 60 else f"`{text}`"  # noqa: PLR2004  # one line of a terminal
+
+
+# --- leaves: each turns one YAML value into a Python value, or says what was expected -------------
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool | int | float):
+        msg = f"expected text, got {shown(value)}: put it in quotes"
+        raise wrong(msg)
+    if not isinstance(value, str) or not value.strip():
+        msg = f"expected text, got {shown(value)}"
+        raise wrong(msg)
+    return value
+
+
+def _matching(pattern: str, what: str) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        text = _text(value)
+        if re.fullmatch(pattern, text) is None:
+            msg = f"{shown(text)} is not {what}"
+            raise wrong(msg)
+        return text
+
+    return check
+
+
+def _secret(value: object) -> str:
+    if not isinstance(value, str) or re.fullmatch(_KEPT_ELSEWHERE, value) is None:
+        # The value itself stays out of the message: it may be the secret.
+        msg = (
+            "a secret must not stand in this file: write `env:NAME` (an environment variable) "
+            "or `secret:NAME` (Secret Manager)"
+        )
+        raise wrong(msg)
+    return value
+
+
+def _integer(least: int, most: int = 1_000_000) -> Callable[[object], int]:
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            msg = f"expected a whole number, got {shown(value)}"
+            raise wrong(msg)
+        if not least <= value <= most:
+            msg = f"{shown(value)} is out of range: from {least} to {most}"
+            raise wrong(msg)
+        return value
+
+    return check
+
+
+def _number(least: float, most: float, what: str) -> Callable[[object], float]:
+    def check(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            msg = f"expected {what}, got {shown(value)}"
+            raise wrong(msg)
+        if not least <= value <= most:  # also refuses .nan
+            msg = f"{shown(value)} is out of range: {what}"
+            raise wrong(msg)
+        return float(value)
+
+    return check
+
+
+def parse_duration(value: object) -> timedelta:
+    """`10m`, `0.5s`, `6h`, `1d` (also `250ms`) as a timedelta, above zero and at most 366 days."""
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str) or re.fullmatch(_DURATION, value) is None:
+        hint = "s" if isinstance(value, int | float) and not isinstance(value, bool) else ""
+        meant = f"; did you mean `{value}{hint}`?" if hint else ""
+        msg = f"expected a duration such as 30s, 10m, 6h or 1d, got {shown(value)}{meant}"
+        raise wrong(msg)
+    number, unit = re.fullmatch(r"([0-9.]+)([a-z]+)", value).groups()  # type: ignore[union-attr]  # holds by _DURATION
+    seconds = float(number) * _UNITS[unit]
+    if not 0 < seconds <= _LONGEST.total_seconds():
+        msg = f"{shown(value)} is out of range: more than nothing, at most 366d"
+        raise wrong(msg)
+    return timedelta(seconds=seconds)
+
+
+def _duration_or(word: str) -> Callable[[object], timedelta | str]:
+    def check(value: object) -> timedelta | str:
+        if value == word:
+            return word
+        try:
+            return parse_duration(value)
+        except PydanticCustomError as error:
+            msg = f"{error.message()}, or `{word}`"
+            raise wrong(msg) from None
+
+    return check
+
+
+def _integer_or(word: str, least: int, most: int) -> Callable[[object], int | str]:
+    whole = _integer(least, most)
+
+    def check(value: object) -> int | str:
+        if value == word:
+            return word
+        if isinstance(value, str):
+            msg = f"expected a whole number or `{word}`, got {shown(value)}{did_you_mean(value, [word])}"
+            raise wrong(msg)
+        return whole(value)
+
+    return check
+
+
+def _word(words: Iterable[str]) -> Callable[[object], str]:
+    known = tuple(words)
+
+    def check(value: object) -> str:
+        if isinstance(value, str) and value in known:
+            return value
+        named = ", ".join(known)
+        if not isinstance(value, str):
+            msg = f"expected one of {named}; got {shown(value)}"
+            raise wrong(msg)
+        meant = did_you_mean(value, known)
+        msg = f"unknown value {shown(value)}{meant or f' (one of {named})'}"
+        raise wrong(msg)
+
+    return check
+
+
+_Enum = TypeVar("_Enum", bound=StrEnum)
+
+
+def _member(enum: type[_Enum]) -> Callable[[object], _Enum]:
+    check = _word([member.value for member in enum])
+    return lambda value: enum(check(value))
+
+
+def _times(value: object) -> float:
+    if isinstance(value, str) and (match := re.fullmatch(r"([0-9]{1,4}(\.[0-9]{1,3})?)x", value)):
+        factor = float(match[1])
+        if 1 <= factor <= 1000:  # noqa: PLR2004  # below 1x a job could never finish as it did
+            return factor
+    meant = f"; did you mean `{value}x`?" if isinstance(value, int) and value > 0 else ""
+    msg = f"expected a factor such as 3x (1x to 1000x), got {shown(value)}{meant}"
+    raise wrong(msg)
+
+
+def _group(value: object) -> str:
+    text = _text(value)
+    if re.fullmatch(_GROUP, text):
+        return text
+    known = [*_GROUPS, "labels.NAME"]
+    msg = f"unknown value {shown(text)}{did_you_mean(text, _GROUPS) or f' (one of {known})'}"
+    raise wrong(msg)
+
+
+def _host(value: object) -> str:
+    text = _text(value)
+    if "://" in text or "/" in text:
+        msg = f"{shown(text)} is a URL: only the host's name stands here"
+        raise wrong(msg)
+    return _matching(_HOST, "the name of a host (a leading `*.` is allowed)")(text)
+
+
+def _only_false(value: object) -> bool:
+    if value is not False:
+        msg = f"expected false (explanations can only be turned off), got {shown(value)}"
+        raise wrong(msg)
+    return False
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(value).lower())
+        msg = f"expected true or false, got {shown(value)}"
+        raise wrong(msg + (f"; did you mean `{meant}`?" if meant else ""))
+    return value
+
+
+def _version(value: object) -> int:
+    if value != 1 or isinstance(value, bool) or not isinstance(value, int):
+        msg = f"version {shown(value)} is not known here: this product reads version 1"
+        raise wrong(msg)
+    return value
+
+
+def _several(value: object) -> object:
+    """One value stands for a list of one."""
+    if value is None or isinstance(value, Mapping):
+        msg = f"expected one value or a list, got {shown(value)}"
+        raise wrong(msg)
+    if isinstance(value, list | tuple):
+        if not value:
+            msg = "the list is empty: it would never match; leave the key out to match everything"
+            raise wrong(msg)
+        return value
+    return [value]
+
+
+def _several_or_none(value: object) -> object:
+    """As `_several`, where an empty list says something: nobody, nothing."""
+    return value if isinstance(value, list | tuple) else _several(value)
+
+
+def _accelerator_move(value: object) -> str:
+    if isinstance(value, str) and value in ACCELERATOR_MOVES:
+        return value
+    named = (
+        f"; write {{type: {value}, count: 1}}" if isinstance(value, str) and "_" in value else ""
+    )
+    meant = did_you_mean(value, ACCELERATOR_MOVES) if isinstance(value, str) else ""
+    words = ", ".join(ACCELERATOR_MOVES)
+    msg = f"expected {{type, count}} or one of {words}; got {shown(value)}{meant or named}"
+    raise wrong(msg)
+
+
+def _text_schema(pattern: str = "") -> dict[str, Any]:
+    return (
+        {"type": "string", "pattern": f"^({pattern})$"}
+        if pattern
+        else {
+            "type": "string",
+            "minLength": 1,
+        }
+    )
+
+
+def _words_schema(words: Iterable[str]) -> dict[str, Any]:
+    return {"type": "string", "enum": list(words)}
+
+
+_DURATION_SCHEMA = _text_schema(_DURATION)
+
+Text: TypeAlias = Annotated[str, PlainValidator(_text), WithJsonSchema(_text_schema())]
+Glob: TypeAlias = Text
+Secret: TypeAlias = Annotated[
+    str, PlainValidator(_secret), WithJsonSchema(_text_schema(_KEPT_ELSEWHERE))
+]
+Address: TypeAlias = Annotated[
+    str,
+    PlainValidator(_matching(_ADDRESS, "an e-mail address")),
+    WithJsonSchema(_text_schema(_ADDRESS)),
+]
+Host: TypeAlias = Annotated[str, PlainValidator(_host), WithJsonSchema(_text_schema(_HOST))]
+Domain: TypeAlias = Annotated[
+    str,
+    PlainValidator(_matching(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", "a domain such as example.com")),
+    WithJsonSchema(_text_schema(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")),
+]
+PolicyName: TypeAlias = Annotated[
+    str,
+    PlainValidator(_matching(_NAME, "a name: a-z, 0-9 and -, at most 63")),
+    WithJsonSchema(_text_schema(_NAME)),
+]
+ChannelName: TypeAlias = Annotated[
+    str,
+    PlainValidator(_matching(_CHANNEL_NAME, "a channel's name: letters, digits, - and _")),
+    WithJsonSchema(_text_schema(_CHANNEL_NAME)),
+]
+Usd: TypeAlias = Annotated[
+    float,
+    PlainValidator(_number(0, 1e9, "US dollars, 0 or more")),
+    WithJsonSchema({"type": "number", "minimum": 0}),
+]
+Share: TypeAlias = Annotated[
+    float,
+    PlainValidator(_number(0, 1, "a number from 0 to 1")),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1}),
+]
+Whole: TypeAlias = Annotated[
+    int, PlainValidator(_integer(0)), WithJsonSchema({"type": "integer", "minimum": 0})
+]
+Positive: TypeAlias = Annotated[
+    int, PlainValidator(_integer(1)), WithJsonSchema({"type": "integer", "minimum": 1})
+]
+Duration: TypeAlias = Annotated[
+    timedelta, PlainValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)
+]
+Times: TypeAlias = Annotated[
+    float, PlainValidator(_times), WithJsonSchema(_text_schema(r"[0-9]{1,4}(\.[0-9]{1,3})?x"))
+]
+CauseWord: TypeAlias = Annotated[
+    Cause, PlainValidator(_member(Cause)), WithJsonSchema(_words_schema(c.value for c in Cause))
+]
+KindWord: TypeAlias = Annotated[
+    JobKind,
+    PlainValidator(_member(JobKind)),
+    WithJsonSchema(_words_schema(k.value for k in JobKind)),
+]
+ModeWord: TypeAlias = Annotated[
+    Mode, PlainValidator(_member(Mode)), WithJsonSchema(_words_schema(m.value for m in Mode))
+]
+
+_ONE_OR_SEVERAL = BeforeValidator(_several)
+_NONE_OR_SEVERAL = BeforeValidator(_several_or_none)
+Causes: TypeAlias = Annotated[tuple[CauseWord, ...], _ONE_OR_SEVERAL]
+Kinds: TypeAlias = Annotated[tuple[KindWord, ...], _ONE_OR_SEVERAL]
+SafeKinds: TypeAlias = Annotated[tuple[KindWord, ...], _NONE_OR_SEVERAL]
+Globs: TypeAlias = Annotated[tuple[Glob, ...], _ONE_OR_SEVERAL]
+Addresses: TypeAlias = Annotated[tuple[Address, ...], _ONE_OR_SEVERAL]
+Hosts: TypeAlias = Annotated[tuple[Host, ...], _NONE_OR_SEVERAL]
+AlertNames: TypeAlias = Annotated[tuple[ChannelName, ...], _NONE_OR_SEVERAL]
+Domains: TypeAlias = Annotated[tuple[Domain, ...], _NONE_OR_SEVERAL]
+Texts: TypeAlias = Annotated[tuple[Text, ...], _ONE_OR_SEVERAL]
+Group: TypeAlias = Annotated[str, PlainValidator(_group), WithJsonSchema(_text_schema(_GROUP))]
+Version: TypeAlias = Annotated[int, PlainValidator(_version), WithJsonSchema({"const": 1})]
+OnOverrun: TypeAlias = Annotated[
+    Literal["alert", "cancel"],
+    PlainValidator(_word(("alert", "cancel"))),
+    WithJsonSchema(_words_schema(("alert", "cancel"))),
+]
+AcceleratorMove: TypeAlias = Annotated[
+    Literal["bigger", "more_memory", "none"],
+    PlainValidator(_accelerator_move),
+    WithJsonSchema(_words_schema(ACCELERATOR_MOVES)),
+]
+BatchSize: TypeAlias = Annotated[
+    int | Literal["halve"],
+    PlainValidator(_integer_or("halve", 1, 1_000_000)),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "halve"}]}),
+]
+Replicas: TypeAlias = Annotated[
+    int | Literal["double"],
+    PlainValidator(_integer_or("double", 1, 10_000)),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "double"}]}),
+]
+Timeout: TypeAlias = Annotated[
+    timedelta | Literal["double"],
+    PlainValidator(_duration_or("double")),
+    WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"const": "double"}]}),
+]
+Wait: TypeAlias = Annotated[
+    timedelta | Literal["backoff"],
+    PlainValidator(_duration_or("backoff")),
+    WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"const": "backoff"}]}),
+]
+Output: TypeAlias = Annotated[
+    Literal["same", "attempt"],
+    PlainValidator(_word(("same", "attempt"))),
+    WithJsonSchema(_words_schema(("same", "attempt"))),
+]
+Switch: TypeAlias = Annotated[bool, PlainValidator(_boolean), WithJsonSchema({"type": "boolean"})]
+Off: TypeAlias = Annotated[bool, PlainValidator(_only_false), WithJsonSchema({"const": False})]
