@@ -1,0 +1,650 @@
+"""What fits what, what it costs, and what each move leads to: the planner's book of hardware.
+
+Owns compatibility, mending to the nearest combination that Vertex takes, and hourly prices, over the
+facts of `machines` and `prices` and a user's own additions. Pure: a local file's content is handed
+in. An unknown price is None, never zero. Called by the planner, the guards, the language's lints and
+`catalog show`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+from remediator.domain import Json, Unusable
+from remediator.policy.machines import (
+    ACCELERATORS,
+    GATHERED,
+    NOT_ON_VERTEX,
+    SMALL_H100,
+    Accelerator,
+    MachineType,
+    Service,
+    machine_types,
+    regions,
+)
+from remediator.policy.prices import REFERENCE_REGION, Rate, device_rate, host_rate
+
+__all__ = ["Catalogue", "Hardware", "Moved", "NoWay", "Service"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What one replica runs on. `count` is of devices; no accelerator: empty and 0."""
+
+    machine: str
+    accelerator: str = ""
+    count: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.machine} + {self.count} {self.accelerator}" if self.count else self.machine
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where a move leads: a combination that Vertex takes, and what was mended on the way."""
+
+    hardware: Hardware
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoWay:
+    """Why a move leads nowhere that Vertex takes."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Machines, accelerators, regions and prices as one frozen value.
+
+    `own_prices` are a user's: (machine type or accelerator, region) -> USD an hour on Vertex, on
+    demand and as spot; a machine's with all that is built into it. `priced_as` lends a region the
+    prices of another.
+    """
+
+    machines: Mapping[str, MachineType]
+    accelerators: Mapping[str, Accelerator]
+    offers: Mapping[str, Mapping[str, frozenset[Service]]]
+    own_prices: Mapping[tuple[str, str], Rate] = field(default_factory=dict)
+    priced_as: Mapping[str, str] = field(default_factory=dict)
+    gathered: str = GATHERED
+
+    @classmethod
+    def built_in(cls) -> Catalogue:
+        """The catalogue as shipped."""
+        return _shipped()
+
+    def with_overrides(self, content: Json) -> Catalogue:
+        """With a local file's content laid over it; raises Unusable naming every mistake.
+
+        Keys: `machines` {name: {vcpus, memory_gib, services, family, accelerator,
+        accelerator_count}}, `prices` {region: {name: USD, or {on_demand, spot}}},
+        `priced_as` {region: region}, `accelerators` {region: [names]}.
+        """
+        reader = _Overrides(self)
+        return reader.read(content)
+
+    # --- what there is --------------------------------------------------------------------------
+
+    def machine(self, name: str) -> MachineType | None:
+        return self.machines.get(name)
+
+    def knows_machine(self, name: str) -> bool:
+        """Whether Vertex takes the type for either service."""
+        return name in self.machines
+
+    def knows_accelerator(self, name: str) -> bool:
+        return name in self.accelerators
+
+    def nearest_name(self, name: str) -> str:
+        """A known machine type or accelerator that may have been meant; empty: none is near."""
+        known = [*self.machines, *self.accelerators]
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+        return near[0] if near else ""
+
+    # --- what fits what -------------------------------------------------------------------------
+
+    def allowed_counts(self, machine: str, accelerator: str, service: Service) -> tuple[int, ...]:
+        """How many of the accelerator Vertex takes on the machine; empty: none."""
+        kind, device = self.machines.get(machine), self.accelerators.get(accelerator)
+        if kind is None or device is None or service not in kind.services:
+            return ()
+        if kind.accelerator:
+            return (kind.accelerator_count,) if kind.accelerator == accelerator else ()
+        if kind.name == "cloud-tpu":
+            return tuple(range(8, 2049, 8)) if accelerator in {"TPU_V2", "TPU_V3"} else ()
+        if kind.device:
+            wanted = service is Service.TRAINING and kind.device == accelerator
+            return (kind.devices,) if wanted else ()
+        if kind.generation != "n1" or kind.memory_gib > (device.most_gib or math.inf):
+            return ()
+        return tuple(count for count, most in device.attaches if kind.vcpus <= most)
+
+    def fits(
+        self, machine: str, accelerator: str | None, count: int, service: Service | str
+    ) -> bool:
+        """Whether Vertex takes this combination for this service (`training`, `prediction`)."""
+        return not self.why_not(Hardware(machine, accelerator or "", count), Service(service))
+
+    def why_not(self, wanted: Hardware, service: Service) -> str:
+        """Why Vertex would refuse the combination; empty: it would not."""
+        kind = self.machines.get(wanted.machine)
+        if kind is None:
+            return self._no_such(wanted.machine)
+        if service not in kind.services:
+            other = " and ".join(s.value for s in sorted(kind.services))
+            return f"{kind.name} is for {other}, not for {service.value}"
+        if bool(wanted.accelerator) != bool(wanted.count):
+            return "an accelerator needs both its type and its count"
+        if not wanted.accelerator:
+            if kind.accelerator or kind.name == "cloud-tpu":
+                return f"{kind.name} must be asked for with its built-in accelerator"
+            return ""
+        if wanted.accelerator not in self.accelerators:
+            near = self.nearest_name(wanted.accelerator)
+            return f"there is no accelerator {wanted.accelerator}" + (
+                f" (did you mean {near}?)" if near else ""
+            )
+        counts = self.allowed_counts(wanted.machine, wanted.accelerator, service)
+        if not counts:
+            return f"{kind.name} takes no {wanted.accelerator}"
+        if wanted.count not in counts:
+            return f"{kind.name} takes {_either(counts)} {wanted.accelerator}, not {wanted.count}"
+        return ""
+
+    def offered(self, hardware: Hardware, region: str, service: Service) -> bool | None:
+        """Whether the region has the devices for this service; None: nothing is known of it."""
+        kind = self.machines.get(hardware.machine)
+        device = hardware.accelerator or (kind.device if kind else "")
+        if not device:
+            return True
+        there = self.offers.get(region)
+        return None if there is None else service in there.get(device, frozenset())
+
+    def _no_such(self, name: str) -> str:
+        if name.startswith(NOT_ON_VERTEX):
+            return f"Vertex AI takes no {name}: Compute Engine alone has it"
+        near = self.nearest_name(name)
+        return f"there is no machine type {name}" + (f" (did you mean {near}?)" if near else "")
+
+    # --- what it costs --------------------------------------------------------------------------
+
+    def usd_per_hour(self, hardware: Hardware, region: str, *, spot: bool = False) -> float | None:
+        """Vertex's price of one replica for an hour, an estimate; None: not known."""
+        place = self.priced_as.get(region, region)
+        kind = self.machines.get(hardware.machine)
+        whole = self.own_prices.get((hardware.machine, region))
+        if whole is not None:
+            parts = [whole.spot if spot else whole.on_demand]
+            attached = hardware.count if not (kind and kind.device) else 0
+        elif kind is None or not kind.vcpus:
+            return None
+        else:
+            host = host_rate(kind.name, kind.family, kind.vcpus, kind.memory_gib, place)
+            parts = [host.on_vertex(spot=spot) if host else None]
+            if kind.device:
+                parts.append(self._devices_usd(kind.device, kind.devices, region, spot=spot))
+            attached = 0 if kind.device else hardware.count
+        if attached:
+            parts.append(self._devices_usd(hardware.accelerator, attached, region, spot=spot))
+        return None if None in parts else sum(part for part in parts if part is not None)
+
+    def _devices_usd(self, device: str, count: int, region: str, *, spot: bool) -> float | None:
+        own = self.own_prices.get((device, region))
+        if own is not None:
+            each = own.spot if spot else own.on_demand
+        else:
+            rate = device_rate(device, self.priced_as.get(region, region))
+            each = rate.on_vertex(spot=spot) if rate else None
+        return None if each is None else each * count
+
+    def rank_price(self, hardware: Hardware, region: str) -> float:
+        """For comparing only: the region's price, else the best known region's, else infinity."""
+        for place in (region, REFERENCE_REGION):
+            known = self.usd_per_hour(hardware, place)
+            if known is not None:
+                return known
+        return math.inf
+
+    # --- moves ----------------------------------------------------------------------------------
+
+    def mend(
+        self, wanted: Hardware, service: Service, region: str = REFERENCE_REGION
+    ) -> Moved | NoWay:
+        """The combination itself where Vertex takes it, else the nearest one that it takes."""
+        why = self.why_not(wanted, service)
+        if not why:
+            return Moved(wanted)
+        kind = self.machines.get(wanted.machine)
+        device = self.accelerators.get(wanted.accelerator)
+        if kind is None or (wanted.accelerator and device is None):
+            return NoWay(why)
+        if device is None:
+            return self._mend_machine(kind, service, why)
+        candidates = list(self._carriers(kind, device, max(wanted.count, 1), service, region))
+        if not candidates:
+            return NoWay(why)
+        chosen = candidates[0]
+        note = f"{why}: {chosen} instead"
+        if chosen.machine != kind.name:
+            note = f"{wanted.accelerator} does not go with {kind.name}: {chosen} instead"
+        return Moved(chosen, (note, *self._losses(kind, chosen)))
+
+    def _mend_machine(self, kind: MachineType, service: Service, why: str) -> Moved | NoWay:
+        if kind.accelerator and service in kind.services:
+            whole = Hardware(kind.name, kind.accelerator, kind.accelerator_count)
+            return Moved(whole, (f"{kind.name} comes with its {whole.count} {whole.accelerator}",))
+        for other in self._family(kind.family, service):
+            if other.vcpus >= kind.vcpus and other.devices >= kind.devices:
+                return Moved(_bare(other), (f"{why}: {other.name} is the nearest",))
+        return NoWay(why)
+
+    def _carriers(
+        self, kind: MachineType, device: Accelerator, count: int, service: Service, region: str
+    ) -> Iterator[Hardware]:
+        """Machines that carry about `count` of the device, those most like `kind` first."""
+        if not device.attaches:
+            found = [
+                m
+                for m in self.machines.values()
+                if m.accelerator == device.name and service in m.services
+            ]
+            found.sort(
+                key=lambda m: (
+                    abs(m.accelerator_count - count),
+                    -m.accelerator_count,
+                    m.vcpus < kind.vcpus,
+                    m.memory_gib < kind.memory_gib,
+                    self.rank_price(_bare(m), region) if m.vcpus >= kind.vcpus else -m.vcpus,
+                )
+            )
+            yield from (_bare(machine) for machine in found)
+            return
+        same = [kind] if kind.generation == "n1" and not kind.device else []
+        shape = kind.shape if kind.shape in {"standard", "highmem", "highcpu"} else "standard"
+        family = self._family(f"n1-{shape}", service)
+        big_enough = [m for m in family if m.vcpus >= kind.vcpus]
+        for machine in (*same, *big_enough, *reversed(family)):
+            counts = self.allowed_counts(machine.name, device.name, service)
+            if counts:
+                yield Hardware(machine.name, device.name, _nearest(counts, count))
+
+    def _losses(self, before: MachineType, chosen: Hardware) -> tuple[str, ...]:
+        after = self.machines.get(chosen.machine, before)
+        lost = [
+            f"{had:g} {unit} become {has:g}"
+            for had, has, unit in (
+                (before.vcpus, after.vcpus, "vCPUs"),
+                (before.memory_gib, after.memory_gib, "GiB of memory"),
+            )
+            if has < had
+        ]
+        return (f"{before.name}'s {' and its '.join(lost)}",) if lost else ()
+
+    def bigger(self, now: Hardware, service: Service) -> Moved | NoWay:
+        """The next size up in the machine's family, with no device lost."""
+        kind = self.machines.get(now.machine)
+        if kind is None:
+            return NoWay(self._no_such(now.machine))
+        held = max(kind.devices, now.count)
+        for other in self._family(kind.family, service):
+            larger = other.vcpus > kind.vcpus
+            if larger and (not other.device or other.devices >= held):
+                return self._with_devices(other, now, service)
+        return NoWay(f"{kind.name} is the largest {kind.family} that {service.value} takes")
+
+    def more_memory(self, now: Hardware, service: Service, region: str) -> Moved | NoWay:
+        """The cheapest type of the family's generation with at least twice the memory."""
+        kind = self.machines.get(now.machine)
+        if kind is None:
+            return NoWay(self._no_such(now.machine))
+        return self.with_memory(now, 2 * kind.memory_gib, service, region)
+
+    def with_memory(
+        self, now: Hardware, at_least_gib: float, service: Service, region: str
+    ) -> Moved | NoWay:
+        """The cheapest type of the same generation with so much memory, and no device lost."""
+        kind = self.machines[now.machine]
+        found = self._cheapest(
+            (
+                m
+                for m in self.machines.values()
+                if m.generation == kind.generation and m.memory_gib >= at_least_gib
+            ),
+            now,
+            service,
+            region,
+        )
+        if found is None:
+            return NoWay(
+                f"no {kind.generation} machine that {service.value} takes has "
+                f"{at_least_gib:g} GiB, as {now} would need"
+            )
+        return Moved(found.hardware, (*found.notes, *self._fewer_cpus(kind, found.hardware)))
+
+    def cheapest_with(
+        self, now: Hardware, vcpus: float, memory_gib: float, service: Service, region: str
+    ) -> Moved | None:
+        """The cheapest of the same generation with so many vCPUs and GiB, and no device lost."""
+        kind = self.machines[now.machine]
+        return self._cheapest(
+            (
+                m
+                for m in self.machines.values()
+                if m.generation == kind.generation
+                and m.vcpus >= vcpus
+                and m.memory_gib >= memory_gib
+            ),
+            now,
+            service,
+            region,
+        )
+
+    def _cheapest(
+        self, machines: Iterable[MachineType], now: Hardware, service: Service, region: str
+    ) -> Moved | None:
+        held = self.machines[now.machine]
+        possible: list[tuple[float, float, str, Moved]] = []
+        for machine in machines:
+            if service not in machine.services or not self._may_propose(machine, held):
+                continue
+            if machine.device and machine.devices < max(held.devices, now.count):
+                continue
+            moved = self._with_devices(machine, now, service)
+            if isinstance(moved, Moved) and moved.hardware.machine == machine.name:
+                price = self.rank_price(moved.hardware, region)
+                possible.append((price, machine.memory_gib, machine.name, moved))
+        return min(possible, key=lambda p: p[:3])[3] if possible else None
+
+    def _may_propose(self, machine: MachineType, held: MachineType) -> bool:
+        """Whether a machine with built-in devices may be chosen without having been named."""
+        if not machine.device or machine.device == held.device:
+            return machine.name not in SMALL_H100 or held.name in SMALL_H100
+        device = self.accelerators.get(machine.device)
+        return machine.name not in SMALL_H100 and device is not None and device.rank is not None
+
+    def _with_devices(self, machine: MachineType, now: Hardware, service: Service) -> Moved | NoWay:
+        """The machine with the devices it has built in, or with those the job had attached."""
+        if machine.device or not now.accelerator:
+            return Moved(_bare(machine))
+        return self.mend(replace(now, machine=machine.name), service)
+
+    def _fewer_cpus(self, kind: MachineType, chosen: Hardware) -> tuple[str, ...]:
+        cpus = self.machines[chosen.machine].vcpus
+        if cpus >= kind.vcpus:
+            return ()
+        return (f"{chosen.machine} has {cpus} vCPUs where {kind.name} has {kind.vcpus}",)
+
+    def accelerator_bigger(self, now: Hardware, service: Service, region: str) -> Moved | NoWay:
+        """More devices of the type, or else the next type up; from none, the smallest T4."""
+        kind = self.machines.get(now.machine)
+        if kind is None:
+            return NoWay(self._no_such(now.machine))
+        if not now.accelerator:
+            return self.mend(Hardware(now.machine, "NVIDIA_TESLA_T4", 1), service, region)
+        device = self.accelerators.get(now.accelerator)
+        if device is None:
+            return NoWay(f"there is no accelerator {now.accelerator}")
+        more = [c for c in self._counts(device, service) if c > now.count]
+        if more and (moved := self._on(kind, device.name, min(more), service, region)):
+            return moved
+        here = device.rank if device.rank is not None else _RANK_OF_ENDED.get(device.name, math.inf)
+        for other in self._proposable():
+            if other.rank is not None and other.rank > here:
+                moved = self._on(kind, other.name, now.count, service, region)
+                if moved and self.offered(moved.hardware, region, service) is not False:
+                    return moved
+        return NoWay(f"nothing above {now.count} {now.accelerator} may be had without arrangement")
+
+    def accelerator_more_memory(
+        self, now: Hardware, service: Service, region: str
+    ) -> Moved | NoWay:
+        """The cheapest type with more memory on each device, with its machine."""
+        kind, device = self.machines.get(now.machine), self.accelerators.get(now.accelerator)
+        if kind is None or device is None or device.memory_gib is None:
+            return NoWay(f"{now} has no accelerator whose memory is known")
+        possible = [
+            moved
+            for other in self._proposable()
+            if other.memory_gib is not None and other.memory_gib > device.memory_gib
+            if (moved := self._on(kind, other.name, now.count, service, region))
+            if self.offered(moved.hardware, region, service) is not False
+        ]
+        if not possible:
+            return NoWay(
+                f"no accelerator that may be had in {region} has more than "
+                f"{device.memory_gib:g} GiB on each device"
+            )
+        return min(possible, key=lambda m: (self.rank_price(m.hardware, region), str(m.hardware)))
+
+    def without_accelerator(self, now: Hardware, service: Service) -> Moved | NoWay:
+        """The same machine without devices, or the N1 most like it."""
+        kind = self.machines.get(now.machine)
+        if kind is None:
+            return NoWay(self._no_such(now.machine))
+        if not kind.device:
+            return Moved(Hardware(now.machine))
+        family = self._family("n1-standard", service)
+        for other in family:
+            if other.vcpus >= kind.vcpus:
+                note = f"{kind.name}'s devices are built in: {other.name} instead"
+                return Moved(Hardware(other.name), (note, *self._losses(kind, _bare(other))))
+        return NoWay(f"no n1-standard that {service.value} takes has {kind.vcpus} vCPUs")
+
+    def _on(
+        self, kind: MachineType, accelerator: str, count: int, service: Service, region: str
+    ) -> Moved | None:
+        """Exactly or at least `count` of the accelerator, on the machine or the nearest to it."""
+        device = self.accelerators[accelerator]
+        here = Hardware(kind.name, accelerator, count)
+        if not self.why_not(here, service):
+            return Moved(here)
+        for found in self._carriers(kind, device, count, service, region):
+            if found.count >= count and found.machine not in SMALL_H100:
+                changed = found.machine != kind.name
+                note = (
+                    f"{accelerator} comes with {found.machine}" if changed else f"{here}: {found}"
+                )
+                return Moved(found, (note, *self._losses(kind, found)))
+        return None
+
+    def _counts(self, device: Accelerator, service: Service) -> list[int]:
+        built_in = {
+            m.accelerator_count
+            for m in self.machines.values()
+            if m.accelerator == device.name and service in m.services
+        }
+        return sorted({count for count, _ in device.attaches} | built_in)
+
+    def _proposable(self) -> list[Accelerator]:
+        known = [a for a in self.accelerators.values() if a.rank is not None]
+        return sorted(known, key=lambda a: a.rank or 0)
+
+    def _family(self, family: str, service: Service) -> list[MachineType]:
+        found = [m for m in self.machines.values() if m.family == family and service in m.services]
+        return sorted(found, key=lambda m: (m.vcpus, m.devices))
+
+    # --- for people -----------------------------------------------------------------------------
+
+    def describe(self, name: str, region: str = REFERENCE_REGION) -> dict[str, Any]:
+        """What a machine type or an accelerator is, costs and leads to; raises Unusable if unknown."""
+        if name in self.machines:
+            return self._describe_machine(self.machines[name], region)
+        if name in self.accelerators:
+            return self._describe_accelerator(self.accelerators[name], region)
+        raise Unusable(self._no_such(name))
+
+    def _describe_machine(self, kind: MachineType, region: str) -> dict[str, Any]:
+        bare = _bare(kind)
+        moves: dict[str, Any] = {}
+        for service in sorted(kind.services):
+            moves[service.value] = {
+                "bigger": _told(self.bigger(bare, service)),
+                "more_memory": _told(self.more_memory(bare, service, region)),
+                "accelerator": _told(self.accelerator_bigger(bare, service, region)),
+                "attachable": {
+                    device: list(counts)
+                    for device in self.accelerators
+                    if not kind.device
+                    and (counts := self.allowed_counts(kind.name, device, service))
+                },
+            }
+        return {
+            "type": kind.name,
+            "family": kind.family,
+            "vcpus": kind.vcpus or None,
+            "memory_gib": kind.memory_gib or None,
+            "accelerator": {"type": kind.device, "count": kind.devices} if kind.device else None,
+            "services": sorted(s.value for s in kind.services),
+            "region": region,
+            "usd_per_hour": _rounded(self.usd_per_hour(bare, region)),
+            "spot_usd_per_hour": _rounded(self.usd_per_hour(bare, region, spot=True)),
+            "offered": {s.value: self.offered(bare, region, s) for s in sorted(kind.services)},
+            "leads_to": moves,
+            "gathered": self.gathered,
+        }
+
+    def _describe_accelerator(self, device: Accelerator, region: str) -> dict[str, Any]:
+        carriers = [m.name for m in self.machines.values() if m.accelerator == device.name]
+        return {
+            "type": device.name,
+            "memory_gib": device.memory_gib,
+            "attaches_to": "n1" if device.attaches else None,
+            "counts": [{"count": c, "at_most_vcpus": cpus} for c, cpus in device.attaches],
+            "built_into": carriers,
+            "region": region,
+            "usd_per_hour": _rounded(self._devices_usd(device.name, 1, region, spot=False)),
+            "spot_usd_per_hour": _rounded(self._devices_usd(device.name, 1, region, spot=True)),
+            "regions": sorted(r for r, there in self.offers.items() if device.name in there),
+            "never_proposed": device.why_not or None,
+            "gathered": self.gathered,
+        }
+
+
+_RANK_OF_ENDED = {"NVIDIA_TESLA_P100": 2, "NVIDIA_TESLA_K80": 0}
+"""Where the withdrawn types stood: what comes after them is a step up."""
+
+
+@cache
+def _shipped() -> Catalogue:
+    return Catalogue(machine_types(), ACCELERATORS, regions())
+
+
+def _bare(kind: MachineType) -> Hardware:
+    """The machine as it must be asked for when nothing is attached to it."""
+    return Hardware(kind.name, kind.accelerator, kind.accelerator_count)
+
+
+def _nearest(counts: tuple[int, ...], wanted: int) -> int:
+    return min(counts, key=lambda count: (abs(count - wanted), -count))
+
+
+def _either(counts: tuple[int, ...]) -> str:
+    shown = [str(count) for count in counts[:6]]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
+
+
+def _rounded(usd: float | None) -> float | None:
+    return None if usd is None else round(usd, 5)
+
+
+def _told(move: Moved | NoWay) -> dict[str, Any]:
+    if isinstance(move, NoWay):
+        return {"to": None, "why": move.why}
+    return {"to": str(move.hardware), "why": "; ".join(move.notes)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Overrides:
+    """Reads a user's own catalogue file, laid over the shipped one."""
+
+    over: Catalogue
+
+    def read(self, content: Json) -> Catalogue:
+        mistakes: list[str] = []
+        known = {"machines", "prices", "priced_as", "accelerators"}
+        mistakes += [f"unknown key `{key}`" for key in content if key not in known]
+        sections: dict[str, Json] = {}
+        for key in known:
+            section = content.get(key) or {}
+            if isinstance(section, Mapping):
+                sections[key] = section
+            else:
+                mistakes.append(f"`{key}` must be a mapping")
+                sections[key] = {}
+        machines = dict(self.over.machines)
+        for name, facts in sections["machines"].items():
+            try:
+                machines[name] = _own_machine(str(name), facts, machines.get(name))
+            except (TypeError, ValueError, KeyError, AttributeError) as error:
+                mistakes.append(f"machines.{name}: {_reason(error)}")
+        prices = dict(self.over.own_prices)
+        for region, listed in sections["prices"].items():
+            for name, price in (listed if isinstance(listed, Mapping) else {"": None}).items():
+                try:
+                    prices[str(name), str(region)] = _own_price(price)
+                except (TypeError, ValueError, KeyError) as error:
+                    mistakes.append(f"prices.{region}.{name}: {_reason(error)}")
+        offers = dict(self.over.offers)
+        for region, names in sections["accelerators"].items():
+            unknown = [n for n in names if n not in self.over.accelerators]
+            if unknown:
+                mistakes.append(f"accelerators.{region}: no such accelerator {unknown[0]}")
+            offers[region] = {n: frozenset(Service) for n in names}
+        if mistakes:
+            msg = "the catalogue file cannot be used: " + "; ".join(sorted(mistakes))
+            raise Unusable(msg)
+        return replace(
+            self.over,
+            machines=machines,
+            offers=offers,
+            own_prices=prices,
+            priced_as={**self.over.priced_as, **sections["priced_as"]},
+        )
+
+
+def _own_machine(name: str, facts: Json, before: MachineType | None) -> MachineType:
+    services = frozenset(Service(s) for s in facts.get("services") or ()) or (
+        before.services if before else frozenset(Service)
+    )
+    accelerator = str(facts.get("accelerator") or (before.accelerator if before else ""))
+    count = int(facts.get("accelerator_count") or (before.accelerator_count if before else 0))
+    vcpus = int(facts["vcpus"] if before is None else facts.get("vcpus", before.vcpus))
+    memory = float(
+        facts["memory_gib"] if before is None else facts.get("memory_gib", before.memory_gib)
+    )
+    if vcpus <= 0 or memory <= 0 or not math.isfinite(memory):
+        msg = "vcpus and memory_gib must be above zero"
+        raise ValueError(msg)
+    family = str(facts.get("family") or name.rpartition("-")[0] or name)
+    return MachineType(
+        name, family, vcpus, memory, services, accelerator, count, accelerator, count
+    )
+
+
+def _own_price(price: object) -> Rate:
+    """A number, or `{on_demand, spot}`: USD an hour as Vertex bills it."""
+    if isinstance(price, Mapping):
+        spot = price.get("spot")
+        return Rate(_usd(price["on_demand"]), None if spot is None else _usd(spot))
+    return Rate(_usd(price))
+
+
+def _usd(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        msg = "expected US dollars an hour"
+        raise TypeError(msg)
+    if not math.isfinite(value) or value <= 0:
+        msg = "a price must be above zero (unknown is not free: leave it out)"
+        raise ValueError(msg)
+    return float(value)
+
+
+def _reason(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
