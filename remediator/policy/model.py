@@ -24,12 +24,13 @@ from pydantic import (
     model_validator,
 )
 
-from remediator.domain import JobKind, Mode
+from remediator.domain import Cause, JobKind, Mode
 from remediator.policy.leaves import (
     AcceleratorMove,
     Address,
     Addresses,
     AlertNames,
+    Allowed,
     BatchSize,
     Causes,
     ChannelName,
@@ -111,13 +112,13 @@ class _Bounds(Part):
         "of the failed run, a successful run of a similar job, and 24 h. Never shortens a time-out "
         "that the job sets itself.",
     )
-    machine_types: Globs | None = Field(
+    machine_types: Allowed | None = Field(
         default=None, description="Machine types that may be chosen; globs."
     )
-    accelerators: Globs | None = Field(
+    accelerators: Allowed | None = Field(
         default=None, description="Accelerators that may be chosen; globs."
     )
-    locations: Globs | None = Field(default=None, description="Regions that may be chosen; globs.")
+    locations: Allowed | None = Field(default=None, description="Regions that may be chosen; globs.")
     breaker: Breaker | None = Field(
         default=None,
         description="For each policy and each model: stop when our own attempts keep failing.",
@@ -269,6 +270,13 @@ class When(Part):
     condition: Text | None = Field(
         default=None, alias="if", description="A CEL expression over the variables below."
     )
+
+    def accepts(self, verdict: Cause, confidence: float) -> bool:
+        """Whether the verdict is one this policy is for. `unknown`, where named, needs no confidence."""
+        if self.cause is not None and verdict not in self.cause:
+            return False
+        named_unknown = verdict is Cause.UNKNOWN and self.cause is not None
+        return named_unknown or confidence >= self.needed_confidence
 
     @property
     def needed_confidence(self) -> float:
