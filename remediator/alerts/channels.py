@@ -1,0 +1,439 @@
+"""Sending: Slack by webhook or bot, e-mail by SMTP.
+
+Owns the wire: deadlines, TLS, what an answer means. `open_channel` turns a channel of the policy
+file into something that sends; secrets come in resolved and never leave in an error's words.
+Errors: Transient (try again, with the service's own Retry-After where it told one) and Refused
+(will never work as it is configured). Must not decide what is said or when to try again: `compose`
+and `outbox` do. slack_sdk and smtplib are imported when first used.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+import logging
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parseaddr, parsedate_to_datetime
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from remediator.alerts.compose import Message, Severity
+from remediator.alerts.render import render_email, render_slack
+from remediator.alerts.wording import shown
+from remediator.domain import Refused, Transient
+
+if TYPE_CHECKING:
+    import smtplib
+
+__all__ = [
+    "Channel",
+    "Sent",
+    "SlackBot",
+    "SlackWebhook",
+    "Smtp",
+    "open_channel",
+    "render_email",
+    "render_slack",
+]
+
+TIMEOUT_SECONDS = 10.0
+"""For connecting and for each answer; a channel that takes longer is tried again later."""
+LONGEST_RETRY_AFTER_SECONDS = 86_400.0
+SLACK_API = "https://slack.com/api/"
+
+_SLACK_WILL_PASS = frozenset(
+    {
+        "ratelimited",
+        "rate_limited",
+        "internal_error",
+        "fatal_error",
+        "service_unavailable",
+        "team_added_to_org",
+        "request_timeout",
+        "accesslimited",
+    }
+)
+"""Slack's error words that say nothing against our request,
+https://docs.slack.dev/reference/methods/chat.postMessage#errors"""
+_CANNOT_UPDATE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A delivered alert. `thread` is what the chain's next alert on this channel must be given.
+
+    `not_reached`: recipients that the mail server refused while it took the others.
+    """
+
+    thread: str = ""
+    not_reached: tuple[str, ...] = ()
+
+
+class Channel(Protocol):
+    """Where alerts go. `keeps_current`: one message a chain is updated, and replies tell more."""
+
+    keeps_current: bool
+
+    def send(self, message: Message, *, thread: str = "", due: datetime) -> Sent:
+        """Delivers once or raises Transient or Refused; `thread` as the chain's last Sent said."""
+        ...
+
+
+class SlackSpec(Protocol):
+    """The policy file's `slack`: references to secrets, not their values."""
+
+    @property
+    def webhook(self) -> str | None: ...
+    @property
+    def token(self) -> str | None: ...
+    @property
+    def channel(self) -> str | None: ...
+
+
+class EmailSpec(Protocol):
+    """The policy file's `email`."""
+
+    @property
+    def smtp(self) -> str: ...
+    @property
+    def sender(self) -> str: ...
+    @property
+    def to(self) -> tuple[str, ...]: ...
+
+
+class ChannelSpec(Protocol):
+    """A channel of the policy file: one of the two."""
+
+    @property
+    def slack(self) -> SlackSpec | None: ...
+    @property
+    def email(self) -> EmailSpec | None: ...
+
+
+def open_channel(
+    name: str,
+    spec: ChannelSpec,
+    resolve_secret: Callable[[str], str],
+    *,
+    hosts: Sequence[str] | None = None,
+    buttons: bool = False,
+    to: Sequence[str] = (),
+    slack_api: str = SLACK_API,
+) -> Channel:
+    """The channel, ready to send; opens no connection. Raises Refused, naming the channel.
+
+    `hosts`: names a channel may speak to, globs, None for any. `buttons`: a Slack app is there that
+    receives clicks. `to`: addresses instead of the channel's own (an owner found by the map).
+    """
+    try:
+        if spec.slack is not None and spec.slack.webhook is not None:
+            return SlackWebhook(resolve_secret(spec.slack.webhook), hosts=hosts, buttons=buttons)
+        if spec.slack is not None and spec.slack.token is not None:
+            return SlackBot(
+                resolve_secret(spec.slack.token),
+                spec.slack.channel or "",
+                api=slack_api,
+                hosts=hosts,
+                buttons=buttons,
+            )
+        if spec.email is not None:
+            url = resolve_secret(spec.email.smtp)
+            return Smtp(url, spec.email.sender, tuple(to) or spec.email.to, hosts=hosts)
+    except Refused as err:
+        msg = f"channel {name}: {err}"
+        raise Refused(msg) from err
+    msg = f"channel {name}: neither slack nor email"
+    raise Refused(msg)
+
+
+# --- Slack -------------------------------------------------------------------------------------
+
+
+class SlackWebhook:
+    """An incoming webhook: messages only, no updates, no threads. The URL itself is the secret."""
+
+    keeps_current = False
+
+    def __init__(
+        self, url: str, *, hosts: Sequence[str] | None = None, buttons: bool = False
+    ) -> None:
+        _check_web(url, "the webhook", hosts)
+        self._url = url
+        self._buttons = buttons
+
+    def send(self, message: Message, *, thread: str = "", due: datetime) -> Sent:
+        from slack_sdk.webhook import WebhookClient  # noqa: PLC0415  # cold start
+
+        del thread, due  # a webhook's answer names no message that one could reply to
+        client = WebhookClient(
+            self._url, timeout=TIMEOUT_SECONDS, logger=_silent(), retry_handlers=[]
+        )
+        client.proxy = None  # urllib's own rules then hold: https_proxy, and no_proxy too
+        with _web_errors():
+            response = client.send_dict(render_slack(message, buttons=self._buttons))
+        body = str(response.body or "")
+        _judge(response.status_code, body, dict(response.headers.items()))
+        if body.lstrip().startswith("<"):
+            msg = "the webhook was answered by a web page, not by Slack"
+            raise Transient(msg)
+        return Sent()
+
+
+class SlackBot:
+    """A bot's token: the chain's first message is kept current, replies tell each step."""
+
+    keeps_current = True
+
+    def __init__(
+        self,
+        token: str,
+        channel: str,
+        *,
+        api: str = SLACK_API,
+        hosts: Sequence[str] | None = None,
+        buttons: bool = False,
+    ) -> None:
+        _check_web(api, "Slack's API", hosts)
+        self._token = token
+        self._channel = channel
+        self._api = api if api.endswith("/") else f"{api}/"
+        self._buttons = buttons
+
+    def send(self, message: Message, *, thread: str = "", due: datetime) -> Sent:
+        """Updates come before the reply: repeated after a failure, only the reply could double."""
+        del due  # Slack stamps messages itself
+        payload = render_slack(message, buttons=self._buttons)
+        if thread and message.in_chain:
+            place, _, stamp = thread.rpartition(":")
+            if self._update(place, stamp, payload):
+                reply = render_slack(message)
+                self._call(
+                    "chat.postMessage",
+                    {
+                        **reply,
+                        "channel": place,
+                        "thread_ts": stamp,
+                        "reply_broadcast": message.severity is Severity.LOUD,
+                    },
+                )
+                return Sent(thread)
+        answer = self._call("chat.postMessage", {**payload, "channel": self._channel})
+        place, stamp = answer.get("channel") or self._channel, answer.get("ts") or ""
+        return Sent(f"{place}:{stamp}" if stamp and message.in_chain else "")
+
+    def _update(self, place: str, stamp: str, payload: Mapping[str, Any]) -> bool:
+        """False where the first message is gone: the chain then gets a new one."""
+        try:
+            self._call("chat.update", {**payload, "channel": place, "ts": stamp})
+        except _SlackSays as err:
+            if err.word in _CANNOT_UPDATE:
+                return False
+            raise
+        return True
+
+    def _call(self, method: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        from slack_sdk import WebClient  # noqa: PLC0415  # cold start
+        from slack_sdk.errors import SlackApiError  # noqa: PLC0415  # cold start
+
+        client = WebClient(
+            self._token,
+            base_url=self._api,
+            timeout=int(TIMEOUT_SECONDS),
+            logger=_silent(),
+            retry_handlers=[],
+        )
+        client.proxy = None  # as above
+        with _web_errors():
+            try:
+                response = client.api_call(method, json=dict(payload))
+            except SlackApiError as err:
+                answer = err.response
+                data = answer.data if isinstance(answer.data, Mapping) else {}
+                word = shown(str(data.get("error") or "no error word"), 80)
+                _judge(answer.status_code, word, dict(answer.headers))
+                if word in _SLACK_WILL_PASS:
+                    msg = f"Slack answered {word}"
+                    raise Transient(msg, retry_after_seconds=_wish(dict(answer.headers))) from err
+                raise _SlackSays(word) from err
+        return response.data if isinstance(response.data, Mapping) else {}
+
+
+class _SlackSays(Refused):
+    """Slack's API refused, by this word of its own."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(f"Slack refused: {word}")
+        self.word = word
+
+
+def _silent() -> logging.Logger:
+    """slack_sdk logs whole URLs, and a webhook's URL is a secret; our errors say what is needed."""
+    return logging.Logger("slack", logging.CRITICAL + 1)  # noqa: LOG001  # belongs to no tree
+
+
+@contextmanager
+def _web_errors() -> Iterator[None]:
+    """Whatever goes wrong below HTTP means: no answer that counts, try again."""
+    try:
+        yield
+    except (OSError, HTTPException, ValueError, LookupError) as err:
+        reason = getattr(err, "reason", None)
+        msg = f"Slack could not be reached: {type(reason or err).__name__}"
+        raise Transient(msg) from err
+
+
+def _judge(status: int, body: str, headers: Mapping[str, str]) -> None:
+    if 200 <= status < 300:  # noqa: PLR2004  # HTTP's success
+        return
+    said = f": {shown(body, 120)}" if body and not body.lstrip().startswith("<") else ""
+    msg = f"Slack answered {status}{said}"
+    if status in {408, 425, 429} or status >= 500:  # noqa: PLR2004  # HTTP's server errors
+        raise Transient(msg, retry_after_seconds=_wish(headers))
+    raise Refused(msg)
+
+
+def _wish(headers: Mapping[str, Any]) -> float | None:
+    """Retry-After in seconds: given as such, or as a date."""
+    value: Any = next((v for k, v in headers.items() if k.lower() == "retry-after"), "")
+    value = value[0] if isinstance(value, list) and value else value
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        try:
+            seconds = (parsedate_to_datetime(str(value)) - datetime.now(UTC)).total_seconds()
+        except (TypeError, ValueError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
+
+
+# --- e-mail ------------------------------------------------------------------------------------
+
+
+class Smtp:
+    """Mail by one SMTP server; a connection for each mail, closed after it."""
+
+    keeps_current = False
+
+    def __init__(
+        self, url: str, sender: str, to: Sequence[str], *, hosts: Sequence[str] | None = None
+    ) -> None:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError as err:
+            msg = "the SMTP server's URL cannot be read"
+            raise Refused(msg) from err
+        if parts.scheme not in {"smtp", "smtps"} or not host:
+            msg = "the SMTP server must be smtp://host:port or smtps://host:port"
+            raise Refused(msg)
+        for address in (sender, *to):
+            if "@" not in parseaddr(address)[1] or any(ord(c) < 32 for c in address):  # noqa: PLR2004  # controls
+                msg = f"not an e-mail address: {shown(address, 80)!r}"
+                raise Refused(msg)
+        if not to:
+            msg = "no recipient"
+            raise Refused(msg)
+        _check_host(host, hosts)
+        wanted = parse_qs(parts.query).get("starttls", [""])[0]
+        self._implicit = parts.scheme == "smtps"
+        self._starttls = not self._implicit and (wanted == "require" or not _is_loopback(host))
+        self._host = host
+        self._port = port or (465 if self._implicit else 587)  # RFC 8314, RFC 6409
+        self._user = unquote(parts.username or "")
+        self._password = unquote(parts.password or "")
+        self._sender = sender
+        self._to = tuple(to)
+
+    def send(self, message: Message, *, thread: str = "", due: datetime) -> Sent:
+        mail = render_email(message, sender=self._sender, to=self._to, due=due, thread=thread)
+        with _mail_errors(), self._connected() as server:
+            refused = server.send_message(mail)
+        first = thread or (str(mail["Message-ID"]) if message.in_chain else "")
+        return Sent(first, tuple(sorted(refused)))
+
+    @contextmanager
+    def _connected(self) -> Iterator[smtplib.SMTP]:
+        import smtplib  # noqa: PLC0415  # cold start
+
+        context = ssl.create_default_context()
+        # An address literal: asking the resolver for our own name can hang, and tells nobody more.
+        ours = "[127.0.0.1]"
+        server: smtplib.SMTP
+        if self._implicit:
+            server = smtplib.SMTP_SSL(
+                self._host, self._port, ours, timeout=TIMEOUT_SECONDS, context=context
+            )
+        else:
+            server = smtplib.SMTP(self._host, self._port, ours, timeout=TIMEOUT_SECONDS)
+        with server:
+            if self._starttls:
+                server.starttls(context=context)
+            if self._user:
+                server.login(self._user, self._password)
+            yield server
+
+
+@contextmanager
+def _mail_errors() -> Iterator[None]:
+    """smtplib's errors as ours: RFC 5321's 4xx and a broken line pass, 5xx stay."""
+    import smtplib  # noqa: PLC0415  # cold start
+
+    try:
+        yield
+    except smtplib.SMTPRecipientsRefused as err:
+        codes = [code for code, _ in err.recipients.values()]
+        msg = f"the mail server refused every recipient ({', '.join(map(str, sorted(set(codes))))})"
+        raise (Transient if any(_passes(c) for c in codes) else Refused)(msg) from err
+    except smtplib.SMTPResponseException as err:
+        said = err.smtp_error
+        words = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        msg = f"the mail server answered {err.smtp_code}: {shown(words, 120)}"
+        raise (Transient if _passes(err.smtp_code) else Refused)(msg) from err
+    except smtplib.SMTPNotSupportedError as err:
+        msg = f"the mail server cannot do what is required: {shown(str(err), 120)}"
+        raise Refused(msg) from err
+    except (smtplib.SMTPException, OSError) as err:
+        msg = f"the mail server could not be reached: {type(err).__name__}"
+        raise Transient(msg) from err
+
+
+def _passes(code: int) -> bool:
+    """Not a permanent negative reply; -1 is smtplib's word for a line that broke."""
+    return not 500 <= code < 600  # noqa: PLR2004  # RFC 5321, section 4.2.1
+
+
+# --- where a channel may speak to --------------------------------------------------------------
+
+
+def _check_web(url: str, what: str, hosts: Sequence[str] | None) -> None:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError as err:
+        msg = f"{what} is not a URL"
+        raise Refused(msg) from err
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))):
+        msg = f"{what} must be https, or http on loopback"
+        raise Refused(msg)
+    _check_host(host, hosts)
+
+
+def _check_host(host: str, hosts: Sequence[str] | None) -> None:
+    if hosts is None or any(fnmatch.fnmatchcase(host.lower(), glob.lower()) for glob in hosts):
+        return
+    msg = f"the host {host} is not among those that channels may speak to"
+    raise Refused(msg)
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,200 @@
+"""How a Message looks: Slack's Block Kit and an e-mail. Pure.
+
+Owns the limits that Slack publishes and the rule that text from outside stays text: it goes into
+plain_text objects, which Slack does not parse, and into escaped HTML. Must not do I/O or read a
+clock; `channels` sends what is rendered here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+from collections.abc import Sequence
+from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from typing import Any
+
+from remediator.alerts.compose import (
+    EVIDENCE,
+    Button,
+    Link,
+    Message,
+    Severity,
+    as_text,
+)
+from remediator.alerts.wording import CUT
+
+# https://docs.slack.dev/reference/block-kit/blocks (blocks, header, section) and
+# https://docs.slack.dev/reference/block-kit/block-elements/button-element
+MOST_BLOCKS = 50
+HEADER_LIMIT = 150
+SECTION_LIMIT = 3000
+BUTTON_LIMIT = 75
+BUTTON_VALUE_LIMIT = 2000
+ACTION_PREFIX = "remediator_"
+"""Begins the action_id of our buttons, by which their clicks are known."""
+
+Block = dict[str, Any]
+
+
+def render_slack(message: Message, *, buttons: bool = False) -> dict[str, Any]:
+    """The payload of a webhook or of chat.postMessage, without a channel.
+
+    `buttons`: there is a Slack app that receives clicks; else the commands alone are shown.
+    """
+    blocks: list[Block] = [
+        {"type": "header", "text": _plain(message.title.replace("\n", " "), HEADER_LIMIT)}
+    ]
+    for label, lines in message.answers:
+        mark = "• " if label == EVIDENCE else ""
+        blocks += _labelled(label, "\n".join(mark + line for line in lines))
+    if message.commands:
+        commands = "\n".join(f"`{escaped(c).replace('`', '')}`" for c in message.commands)
+        blocks.append({"type": "section", "text": _markup(commands, SECTION_LIMIT)})
+    if buttons and message.buttons:
+        blocks.append({"type": "actions", "elements": [_button(b) for b in message.buttons]})
+    if message.links:
+        links = " · ".join(_link(link) for link in message.links)
+        blocks.append({"type": "section", "text": _markup(links, SECTION_LIMIT)})
+    return {
+        "text": escaped(message.title),
+        "blocks": blocks[:MOST_BLOCKS],
+        "unfurl_links": False,
+        "unfurl_media": False,
+    }
+
+
+def escaped(text: str) -> str:
+    """Text inside Slack's mrkdwn: with these three escaped nothing can ping, link or mention."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _labelled(label: str, value: str) -> list[Block]:
+    """A small bold label of ours, and the value beneath it as text that Slack does not parse."""
+    return [
+        {"type": "context", "elements": [_markup(f"*{escaped(label)}*", SECTION_LIMIT)]},
+        {"type": "section", "text": _plain(value, SECTION_LIMIT)},
+    ]
+
+
+def _plain(text: str, limit: int) -> Block:
+    return {"type": "plain_text", "text": _cut(text, limit) or "-", "emoji": False}
+
+
+def _markup(text: str, limit: int) -> Block:
+    """mrkdwn whose text is escaped already; verbatim: Slack adds no links and no mentions."""
+    return {"type": "mrkdwn", "text": _cut(text, limit), "verbatim": True}
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + CUT
+
+
+def _button(button: Button) -> Block:
+    return {
+        "type": "button",
+        "text": _plain(button.label, BUTTON_LIMIT),
+        "action_id": ACTION_PREFIX + button.action,
+        "value": button.value[:BUTTON_VALUE_LIMIT],
+        "style": "primary" if button.action == "approve" else "danger",
+    }
+
+
+def _link(link: Link) -> str:
+    return f"<{escaped(link.url).replace('|', '%7C')}|{escaped(link.label)}>"
+
+
+# --- e-mail ------------------------------------------------------------------------------------
+
+
+def render_email(
+    message: Message, *, sender: str, to: Sequence[str], due: datetime, thread: str = ""
+) -> EmailMessage:
+    """Text and HTML, threaded: the first mail of a chain bears the chain's own Message-ID.
+
+    `due` is when the alert fell due, the same at every try, so that a mail sent twice after a crash
+    bears one Message-ID; `thread` is the chain's Message-ID where a mail of it was sent before.
+    """
+    domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+    own = f"<{message.kind.value}.{_digest(message.thread_key, due.isoformat())}@{domain}>"
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = sender
+    mail["To"] = ", ".join(to)
+    mail["Subject"] = message.title
+    mail["Date"] = format_datetime(due)
+    if thread:
+        mail["Message-ID"] = own
+        mail["In-Reply-To"] = thread
+        mail["References"] = thread
+    else:
+        mail["Message-ID"] = chain_id(message, domain) if message.in_chain else own
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
+    if message.severity is Severity.LOUD:
+        mail["Importance"] = "high"
+    mail.set_content(as_text(message))
+    mail.add_alternative(_page(message), subtype="html")
+    return mail
+
+
+def chain_id(message: Message, domain: str) -> str:
+    """The Message-ID of a chain's first mail."""
+    return f"<chain.{_digest(message.thread_key)}@{domain}>"
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+_STYLE = {
+    "body": "margin:0;padding:16px;font:15px/1.45 system-ui,-apple-system,'Segoe UI',Roboto,"
+    "Helvetica,Arial,sans-serif",
+    "main": "max-width:44em;margin:0 auto",
+    "title": "font-size:19px;line-height:1.3;margin:0 0 16px;padding-left:10px;"
+    "border-left:4px solid {accent}",
+    "label": "font-weight:600;margin:14px 0 2px",
+    "value": "margin:0;overflow-wrap:anywhere",
+    "list": "margin:0;padding-left:20px;overflow-wrap:anywhere",
+    "code": "font:13px/1.5 ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere",
+}
+_ACCENTS = {Severity.LOUD: "#c5221f", Severity.QUIET: "#5f6368"}
+
+
+def _page(message: Message) -> str:
+    accent = _ACCENTS[message.severity]
+    parts = [f'<h1 style="{_STYLE["title"].format(accent=accent)}">{_safe(message.title)}</h1>']
+    for label, lines in message.answers:
+        parts.append(_label(label))
+        if label == EVIDENCE:
+            rows = "".join(f"<li>{_safe(line)}</li>" for line in lines)
+            parts.append(f'<ul style="{_STYLE["list"]}">{rows}</ul>')
+        else:
+            rows = "<br>".join(_safe(line) for line in lines)
+            parts.append(f'<p style="{_STYLE["value"]}">{rows}</p>')
+    if message.commands:
+        rows = "".join(
+            f'<div><code style="{_STYLE["code"]}">{_safe(c)}</code></div>' for c in message.commands
+        )
+        parts.append(_label("Commands") + rows)
+    if message.links:
+        rows = " &middot; ".join(
+            f'<a href="{_safe(link.url)}">{_safe(link.label)}</a>' for link in message.links
+        )
+        parts.append(f'{_label("Links")}<p style="{_STYLE["value"]}">{rows}</p>')
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{_safe(message.title)}</title></head>"
+        f'<body style="{_STYLE["body"]}"><div style="{_STYLE["main"]}">{"".join(parts)}</div>'
+        "</body></html>\n"
+    )
+
+
+def _label(text: str) -> str:
+    return f'<div style="{_STYLE["label"]}">{_safe(text)}</div>'
+
+
+def _safe(text: str) -> str:
+    return html.escape(text, quote=True)

@@ -1,0 +1,227 @@
+"""The words of alerts and reports: tables from the contract's vocabulary to plain English. Pure.
+
+Owns how a cause, a guard, a state, a field, money, a span or a moment is said, and `shown`, through
+which every text that came from outside passes before a person sees it. Must not decide what is
+said; `compose` and the report do.
+"""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from remediator.domain import Cause, Change, Guard, JobState
+from remediator.redact import redact
+
+SLACK = 2000
+"""Characters looked at beyond four times what will be shown, for marks and secrets to go."""
+CUT = "…"
+MOST_CHANGES = 20
+"""A plan has a handful; more are not read out."""
+
+MEANINGS: Mapping[Cause, str] = {
+    Cause.CPU_SATURATION: "the work ran out of time with the CPUs full",
+    Cause.MEMORY_PRESSURE: "it ran out of host memory",
+    Cause.GPU_MEMORY: "it ran out of device memory",
+    Cause.ACCELERATOR_MISSING: "it wanted a GPU and ran without one",
+    Cause.SLOW_STARTUP: "the model server was never ready in time",
+    Cause.NETWORK_LATENCY: "the time went to fetching data",
+    Cause.SLOW_CODE: "one section of the job's own code takes the time, the machine is not full",
+    Cause.REQUEST_TOO_LARGE: "one prediction request is more than the service allows",
+    Cause.CAPACITY_STOCKOUT: "the region has no such machine at the moment",
+    Cause.QUOTA: "a quota is used up",
+    Cause.PREEMPTION: "the spot machine was taken back",
+    Cause.TRANSIENT_BACKEND: "the service itself failed for a while",
+    Cause.BAD_INPUT: "the input cannot be read, cannot be parsed or is not there",
+    Cause.USER_CODE_ERROR: "the job's own code raised an error",
+    Cause.PERMISSION: "an account lacks a permission",
+    Cause.INVALID_CONFIG: "the job could never run as it is configured",
+    Cause.UNKNOWN: "the evidence does not say",
+}
+ADVICE: Mapping[Cause, str] = {
+    Cause.CPU_SATURATION: "Give it a bigger machine, more replicas, an accelerator or more time.",
+    Cause.MEMORY_PRESSURE: "Give it a machine with more memory, or a smaller batch.",
+    Cause.GPU_MEMORY: "Use a smaller batch, or an accelerator with more memory.",
+    Cause.ACCELERATOR_MISSING: "Add an accelerator, or use an image that does not need one.",
+    Cause.SLOW_STARTUP: "Use a bigger machine, or give the start-up probe of the model more time.",
+    Cause.NETWORK_LATENCY: "Move the data into the job's region, or cache what it fetches.",
+    Cause.SLOW_CODE: "Profile the section named above and vectorise it; a bigger machine will not help.",
+    Cause.REQUEST_TOO_LARGE: "Use a smaller batch size.",
+    Cause.CAPACITY_STOCKOUT: "Try again later, or use another machine or region.",
+    Cause.QUOTA: "Ask for more of the quota named above, or try again when others are done.",
+    Cause.PREEMPTION: "Run it again; on standard machines if it happens often.",
+    Cause.TRANSIENT_BACKEND: "Run it again later.",
+    Cause.BAD_INPUT: "Put the input right, then run the job again.",
+    Cause.USER_CODE_ERROR: "Mend the code, then run the job again.",
+    Cause.PERMISSION: "Grant the permission named above, then run the job again.",
+    Cause.INVALID_CONFIG: "Put the configuration right, then run the job again.",
+    Cause.UNKNOWN: "Read the logs; nothing was done because the cause is not known.",
+}
+GUARDS: Mapping[Guard, str] = {
+    Guard.ATTEMPTS: "the changed attempts of this job are used up",
+    Guard.RETRIES: "the unchanged retries of this job are used up",
+    Guard.USD_PER_JOB: "it would pass the money limit of one job",
+    Guard.USD_PER_DAY: "it would pass today's money limit",
+    Guard.RATE: "too many resubmissions within the last hour",
+    Guard.UNKNOWN_PRICE: "a money limit applies and the price is not known",
+    Guard.MACHINE_TYPES: "the limits do not allow that machine type",
+    Guard.ACCELERATORS: "the limits do not allow that accelerator",
+    Guard.LOCATIONS: "the limits do not allow that region",
+    Guard.INCOMPATIBLE: "Vertex has no such combination of machine and accelerator",
+    Guard.CAUSE: "no resubmission mends this cause",
+    Guard.STOP_SWITCH: "the stop switch is on",
+    Guard.LABEL_OFF: "the job carries the label remediator=off",
+    Guard.BREAKER: "too many of the latest resubmissions failed, so this policy is paused",
+    Guard.CANCELLED_BY_PERSON: "a person cancelled the job",
+    Guard.LOOKBACK: "it failed too long ago",
+    Guard.ALREADY_RERUN: "the same work already runs again in another job",
+    Guard.HAS_PARENT: "the job belongs to a larger run",
+    Guard.SERVICE_ACCOUNT: "jobs of this service account may not be resubmitted",
+    Guard.PINNED: "the change would leave a resource, reservation or network the job is tied to",
+    Guard.LABELS_FULL: "the job's labels leave no room for ours",
+}
+_OR_YOURSELF = "in the policy file if it is worth it, or resubmit the job yourself."
+GUARD_ADVICE: Mapping[Guard, str] = {
+    Guard.USD_PER_JOB: f"Raise usd_per_job {_OR_YOURSELF}",
+    Guard.USD_PER_DAY: f"Raise usd_per_day {_OR_YOURSELF}",
+    Guard.RATE: f"Raise resubmissions_per_hour {_OR_YOURSELF}",
+    Guard.UNKNOWN_PRICE: "Name a machine type whose price is known, or resubmit the job yourself.",
+    Guard.MACHINE_TYPES: f"Allow the machine type {_OR_YOURSELF}",
+    Guard.ACCELERATORS: f"Allow the accelerator {_OR_YOURSELF}",
+    Guard.LOCATIONS: f"Allow the region {_OR_YOURSELF}",
+    Guard.INCOMPATIBLE: "Choose a machine and an accelerator that Vertex offers together.",
+    Guard.STOP_SWITCH: "Turn the stop switch off when you are ready, or resubmit the job yourself.",
+    Guard.BREAKER: "Find out why the latest resubmissions failed before there are more.",
+    Guard.SERVICE_ACCOUNT: "Resubmit it yourself, or allow its service account in the settings.",
+    Guard.PINNED: "Resubmit it yourself, with its resource, reservation or network in mind.",
+    Guard.LABELS_FULL: "Take labels off the job, then resubmit it yourself.",
+}
+"""What helps where a limit refused, not the cause; the other guards leave the cause's advice."""
+STATES: Mapping[JobState, str] = {
+    JobState.FAILED: "failed",
+    JobState.EXPIRED: "expired",
+    JobState.CANCELLED: "was cancelled by its time-out",
+    JobState.PARTIALLY_SUCCEEDED: "succeeded only in part",
+    JobState.SUCCEEDED: "succeeded with failed instances",
+}
+_FIELDS: Mapping[str, str] = {
+    "machineType": "machine type",
+    "acceleratorType": "accelerator",
+    "acceleratorCount": "accelerators",
+    "batchSize": "batch size",
+    "startingReplicaCount": "starting replicas",
+    "maxReplicaCount": "most replicas",
+    "replicaCount": "replicas",
+    "timeout": "time-out",
+    "generateExplanation": "explanations",
+    "outputUriPrefix": "output",
+    "memoryLimit": "memory limit",
+    "cpuLimit": "CPU limit",
+}
+_PHRASES: Mapping[str, str] = {
+    "machineType": "on {0}",
+    "acceleratorType": "with {0}",
+    "batchSize": "with batch size {0}",
+    "startingReplicaCount": "with {0} replicas",
+    "replicaCount": "with {0} replicas",
+    "timeout": "with time-out {0}",
+    "location": "in {0}",
+    "strategy": "as {0}",
+    "generateExplanation": "with explanations {0}",
+}
+
+
+def shown(text: str, limit: int, *, lines: bool = False) -> str:
+    """Text from outside as it may be shown: no control or direction marks, no secrets, cut.
+
+    Marks go first, so that none can hide a secret from the redactor; `lines` keeps line breaks.
+    """
+    window = 4 * limit + SLACK
+    looked_at = text[:window]
+    kept = looked_at if looked_at.isprintable() else "".join(_visible(looked_at))
+    if lines:
+        rows = (" ".join(line.split()) for line in kept.split("\n"))
+        kept = "\n".join(row for row in rows if row)
+    else:
+        kept = " ".join(kept.split())
+    safe = redact(kept, window)
+    if len(safe) <= limit and len(text) <= window:
+        return safe
+    return safe[: limit - 1].rstrip() + CUT
+
+
+def _visible(text: str) -> Iterable[str]:
+    """Cf holds direction marks and zero-width characters, Cs lone surrogates, Zl/Zp odd breaks."""
+    for char in text.replace("\r\n", "\n"):
+        category = unicodedata.category(char)
+        if char == "\n":
+            yield char
+        elif category in {"Cc", "Zs", "Zl", "Zp"}:
+            yield " "
+        elif category not in {"Cf", "Cs", "Co", "Cn"}:
+            yield char
+
+
+def described(changes: Iterable[Change]) -> str:
+    """Changes as a phrase: `on n1-standard-16 with 1 NVIDIA_TESLA_T4`; empty for none."""
+    made = {c.field.rsplit(".", 1)[-1]: c.after for c in itertools.islice(changes, MOST_CHANGES)}
+    count = made.pop("acceleratorCount", None)
+    device = made.get("acceleratorType")
+    if count and device:
+        made["acceleratorType"] = f"{count} {device}"
+    elif count:
+        made["acceleratorType"] = f"{count} accelerators"
+    made.pop("maxReplicaCount", None)  # follows the starting count, which is the one that counts
+    said = []
+    for name, after in made.items():
+        if after is None:
+            said.append(f"without {_FIELDS.get(name, name)}")
+        else:
+            said.append(_PHRASES.get(name, f"with {field_name(name)} {{0}}").format(_short(after)))
+    if len(said) > 3:  # noqa: PLR2004  # a title has room for three
+        said = [*said[:3], "and more"]
+    return " ".join(said)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return shown(str(value), 40).replace("{", "(").replace("}", ")")
+
+
+def field_name(path: str) -> str:
+    """A field of a job in words: `machine type` for a path that ends in `machineType`."""
+    last = path.rsplit(".", 1)[-1]
+    return _FIELDS.get(last) or shown(path, 120)
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 failure`, `1,204 failures`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def amount(usd: float | None) -> str:
+    """`$3.04`; less than a cent is said so, unknown too."""
+    if usd is None:
+        return "an unknown amount"
+    return "less than $0.01" if 0 < usd < 0.01 else f"${usd:,.2f}"  # noqa: PLR2004  # one cent
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units: `1 h 05 min`, `45 s`."""
+    whole = max(0, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes_left = divmod(minutes, 60)
+    days, hours_left = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours_left} h"
+    if hours:
+        return f"{hours} h {minutes_left:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def moment_words(moment: datetime) -> str:
+    """`2026-11-23 20:00 UTC`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
