@@ -7,6 +7,16 @@ environment: callers hand in text. Called by the door (at import of `main`), the
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_args
+
+from pydantic import ValidationError
+
+from remediator.domain import RemediatorError
+from remediator.policy.conditions import Condition, Facts, condition, facts
+from remediator.policy.leaves import did_you_mean, shown
+from remediator.policy.lints import Draft, Machines, lint
 from remediator.policy.model import (
     OWNER,
     Accelerator,
@@ -17,6 +27,7 @@ from remediator.policy.model import (
     Limits,
     OwnerRule,
     Owners,
+    Part,
     Per,
     Policies,
     Policy,
@@ -30,6 +41,8 @@ from remediator.policy.model import (
     matches_any,
     matches_labels,
 )
+from remediator.policy.positions import Mistake, Node, Path, read
+from remediator.policy.reference import reference, schema
 
 __all__ = [
     "OWNER",
@@ -37,8 +50,13 @@ __all__ = [
     "Approvers",
     "Breaker",
     "Channel",
+    "Condition",
     "Email",
+    "Facts",
     "Limits",
+    "Loaded",
+    "Machines",
+    "Mistake",
     "OwnerRule",
     "Owners",
     "Per",
@@ -49,8 +67,252 @@ __all__ = [
     "Slack",
     "Step",
     "Tighter",
+    "Unloadable",
     "When",
     "bound",
+    "condition",
+    "facts",
+    "load",
     "matches_any",
     "matches_labels",
+    "reference",
+    "schema",
 ]
+
+
+class Unloadable(RemediatorError):
+    """A policy file with errors in it; the message names each with its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What became of a file: the policies where nothing is an error, and every mistake, in order."""
+
+    policies: Policies | None
+    mistakes: tuple[Mistake, ...]
+    filename: str = "policies.yaml"
+
+    @property
+    def errors(self) -> tuple[Mistake, ...]:
+        return tuple(m for m in self.mistakes if m.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Mistake, ...]:
+        return tuple(m for m in self.mistakes if m.severity == "warning")
+
+    def render(self) -> str:
+        """A line for each mistake, as `validate` prints them; empty where there is none."""
+        return "\n".join(mistake.render(self.filename) for mistake in self.mistakes)
+
+    def require(self) -> Policies:
+        """The policies; raises Unloadable naming every error."""
+        if self.policies is None:
+            raise Unloadable("\n".join(m.render(self.filename) for m in self.errors))
+        return self.policies
+
+
+def load(
+    text: str | bytes, filename: str = "policies.yaml", *, catalogue: Machines | None = None
+) -> Loaded:
+    """The policies in a file's text, or every mistake in it with its place; never raises.
+
+    Names of machines and accelerators are held against the catalogue where one is given.
+    """
+    root, syntax = read(text)
+    if root is None:
+        return Loaded(None, tuple(sorted(syntax)), filename)
+    mistakes = set(syntax)
+    empty = {path: node for path, node in root.nulls() if path[-1:] != ("resubmit",)}
+    mistakes.update(
+        node.error(f"{_label(path)}is empty: give it a value, or leave it out")
+        for path, node in empty.items()
+    )
+    data = _without(root.plain, set(empty))
+    try:
+        whole = Policies.model_validate(data)
+    except ValidationError as invalid:
+        mistakes.update(
+            _told(root, error)
+            for error in invalid.errors(include_url=False, include_input=True)
+            if _path(root, error["loc"], whole=True) not in empty
+        )
+        draft = _draft(root, data)
+    else:
+        draft = Draft(root, whole, tuple(enumerate(whole.policies)))
+        if empty:  # an empty item left a list shorter than it stands in the file
+            draft = _draft(root, data)
+    if draft is not None:
+        mistakes.update(lint(draft, catalogue))
+    ordered = tuple(sorted(mistakes))
+    failed = any(mistake.severity == "error" for mistake in ordered)
+    return Loaded(None if failed else whole, ordered, filename)
+
+
+# --- from pydantic's errors to sentences with a place --------------------------------------------
+
+
+def _label(path: Sequence[str | int]) -> str:
+    words = [part for part in path if isinstance(part, str) and part != "[key]"]
+    return f"{words[-1]}: " if words else ""
+
+
+def _path(root: Node, location: Sequence[str | int], *, whole: bool = False) -> Path:
+    """The part of an error's location that is in the file: union tags are not.
+
+    With `whole`, a last part that is missing from the file is kept.
+    """
+    found: list[str | int] = []
+    node = root
+    for place, part in enumerate(location):
+        if node.entries is not None and part in node.entries:
+            node = node.entries[str(part)][1]
+        elif node.items is not None and isinstance(part, int) and part < len(node.items):
+            node = node.items[part]
+        elif not (whole and place == len(location) - 1):
+            continue
+        found.append(part)
+    return tuple(found)
+
+
+def _told(root: Node, error: Any) -> Mistake:
+    location: tuple[str | int, ...] = error["loc"]
+    kind: str = error["type"]
+    path = _path(root, location)
+    key, value = root.follow(path)
+    if kind == "missing":
+        name = location[-1]
+        owner = _label(path[-2:] if isinstance(path[-1:], int) else path)
+        return key.error(f"{owner}`{name}` is missing")
+    if kind == "extra_forbidden":
+        return key.error(_unknown_key(str(location[-1]), location[:-1]))
+    if location[-1:] == ("[key]",):
+        return key.error(error["msg"])
+    expected = {
+        "model_type": "a mapping (`key: value`)",
+        "model_attributes_type": "a mapping (`key: value`)",
+        "dict_type": "a mapping (`key: value`)",
+        "tuple_type": "a list",
+    }.get(kind)
+    said = f"expected {expected}, got {shown(error['input'])}" if expected else error["msg"]
+    return value.error(f"{_label(path)}{said}")
+
+
+def _unknown_key(name: str, location: Sequence[str | int]) -> str:
+    here = _models_at(location)
+    known = sorted({key for model in here for key in _keys(model)})
+    meant = did_you_mean(name, known)
+    if meant:
+        return f"unknown key {shown(name)}{meant}"
+    homes = sorted({home for home, keys in _homes() if name in keys})
+    if homes:
+        return f"unknown key {shown(name)} here: it belongs in {' or '.join(homes[:3])}"
+    listed = f" (known here: {', '.join(known)})" if known else ""
+    return f"unknown key {shown(name)}{listed}"
+
+
+def _keys(model: type[Part]) -> dict[str, Any]:
+    fields = model.model_fields.items()
+    return {field.alias or name: field.annotation for name, field in fields}
+
+
+def _parts(annotation: Any) -> Iterator[type[Part]]:
+    """The models that a value of this type may hold directly."""
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        yield annotation
+        return
+    for inner in get_args(annotation):
+        yield from _parts(inner)
+
+
+def _models_at(location: Sequence[str | int]) -> list[type[Part]]:
+    here: list[type[Part]] = [Policies]
+    for part in location:
+        inside = [
+            model for one in here for model in _parts(_keys(one).get(str(part))) if part != "[key]"
+        ]
+        here = inside or here  # an index, a name of the user's own, or a union's tag
+    return here
+
+
+def _homes() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Where each key belongs: the name of the mapping, and its keys."""
+    seen: set[type[Part]] = set()
+    waiting: list[tuple[str, type[Part]]] = [("the top level", Policies)]
+    while waiting:
+        name, model = waiting.pop()
+        if model in seen:
+            continue
+        seen.add(model)
+        keys = _keys(model)
+        yield name, keys
+        for key, annotation in keys.items():
+            waiting.extend((f"`{key}`", part) for part in _parts(annotation))
+
+
+# --- what can still be read of a file with mistakes -----------------------------------------------
+
+_Model = TypeVar("_Model", bound=Part)
+_ROUNDS = 8  # each removes what the last one found wrong; the language is seven deep
+
+
+def _without(data: Any, gone: set[Path], path: Path = ()) -> Any:
+    """The data without the values at some paths; a step that goes leaves an empty one."""
+    if isinstance(data, dict):
+        pairs = data.items()
+        return {k: _without(v, gone, (*path, k)) for k, v in pairs if (*path, k) not in gone}
+    if isinstance(data, list):
+        keeps_place = path[-1:] in {("do",), ("policies",)}
+        kept = []
+        for index, item in enumerate(data):
+            if (*path, index) not in gone:
+                kept.append(_without(item, gone, (*path, index)))
+            elif keeps_place:
+                kept.append({"resubmit": {}} if path[-1] == "do" else {})
+        return kept
+    return data
+
+
+def _salvaged(model: type[_Model], data: Any, instead: Mapping[str, Any]) -> _Model | None:
+    """The model from what is sound in the data, with stand-ins for what must not be missing."""
+    for _ in range(_ROUNDS):
+        try:
+            return model.model_validate(data)
+        except ValidationError as invalid:
+            gone: set[Path] = set()
+            for error in invalid.errors(include_url=False):
+                path = _in_data(data, error["loc"])
+                if path:
+                    gone.add(path)
+                elif error["type"] == "missing" and error["loc"][-1] in instead:
+                    data = {**data, str(error["loc"][-1]): instead[str(error["loc"][-1])]}
+                else:
+                    return None
+            data = _without(data, gone)
+    return None
+
+
+def _in_data(data: Any, location: Sequence[str | int]) -> Path:
+    found: list[str | int] = []
+    for part in location:
+        if isinstance(data, dict) and part in data:
+            data = data[part]
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        else:
+            continue
+        found.append(part)
+    return tuple(found)
+
+
+def _draft(root: Node, data: Any) -> Draft | None:
+    rest = {key: value for key, value in data.items() if key != "policies"}
+    general = _salvaged(Policies, rest, {"version": 1, "policies": ()})
+    if general is None:
+        return None
+    listed = data.get("policies")
+    found = [
+        (index, policy)
+        for index, one in enumerate(listed if isinstance(listed, list) else ())
+        if (policy := _salvaged(Policy, one, {"name": f"policy-{index + 1}"})) is not None
+    ]
+    return Draft(root, general, tuple(found))

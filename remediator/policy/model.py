@@ -118,7 +118,9 @@ class _Bounds(Part):
     accelerators: Allowed | None = Field(
         default=None, description="Accelerators that may be chosen; globs."
     )
-    locations: Allowed | None = Field(default=None, description="Regions that may be chosen; globs.")
+    locations: Allowed | None = Field(
+        default=None, description="Regions that may be chosen; globs."
+    )
     breaker: Breaker | None = Field(
         default=None,
         description="For each policy and each model: stop when our own attempts keep failing.",

@@ -301,13 +301,12 @@ def _decoded(text: str | bytes) -> str | Mistake:
     """The text without a byte order mark, or the first reason why it is none."""
     if len(text) > LARGEST:
         return Mistake(1, 1, "error", f"the file is larger than {LARGEST // 1_000_000} MB")
-    if isinstance(text, bytes):
-        try:
-            text = text.decode("utf-8")
-        except UnicodeDecodeError as error:
-            before = text[: error.start].decode("utf-8", "replace")
-            return _at(before, f"byte 0x{text[error.start]:02x} is not UTF-8 text")
-    plain = str(text).removeprefix("\ufeff")
+    try:
+        plain = text.decode("utf-8") if isinstance(text, bytes) else text
+    except UnicodeDecodeError as error:
+        before = bytes(text[: error.start]).decode("utf-8", "replace")  # type: ignore[arg-type]  # only bytes are decoded
+        return _at(before, f"byte 0x{text[error.start]:02x} is not UTF-8 text")
+    plain = plain.removeprefix("\ufeff")
     found = _FORBIDDEN.search(plain)
     if found:
         return _at(plain[: found.start()], f"the character U+{ord(found[0]):04X} is not allowed")

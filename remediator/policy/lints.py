@@ -1,0 +1,501 @@
+"""What the parts of a policy file mean to each other: errors and warnings beyond a single value.
+
+Owns the checks that need more than one key: names, channels, limits, conditions, reach, hardware.
+A table of checks, each a function from a draft to mistakes; a draft holds whatever of the file could
+be read, so that one mistake hides no other. Called by `language.load`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any, Protocol
+
+from remediator.domain import NEVER_RETRIED, Cause, JobKind, Mode
+from remediator.policy.conditions import check
+from remediator.policy.leaves import did_you_mean, shown
+from remediator.policy.model import (
+    MACHINE_MOVES,
+    OWNER,
+    Accelerator,
+    Limits,
+    Policies,
+    Policy,
+    Resubmit,
+    When,
+    matches_any,
+    tightened,
+)
+from remediator.policy.positions import Mistake, Node
+
+
+class HasServices(Protocol):
+    """A machine type: the services that take it (`training`, `prediction`)."""
+
+    @property
+    def services(self) -> frozenset[Any]: ...
+
+
+class Machines(Protocol):
+    """What the lints ask of the catalogue."""
+
+    @property
+    def machines(self) -> Mapping[str, HasServices]: ...
+
+    @property
+    def accelerators(self) -> Mapping[str, Any]: ...
+
+    def fits(self, machine: str, accelerator: str | None, count: int, service: str) -> bool:
+        """Whether Vertex takes the combination for `training` or `prediction`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Whatever of a file could be read. `policies` keep the index that they have in the file."""
+
+    root: Node
+    general: Policies
+    policies: tuple[tuple[int, Policy], ...]
+
+    def value(self, *path: str | int) -> Node:
+        """The node of the value at a path, or of the nearest that is there."""
+        return self.root.follow(path)[1]
+
+    def has(self, *path: str | int) -> bool:
+        """Whether the file has something at this path."""
+        node = self.root
+        for part in path:
+            if node.entries is not None and part in node.entries:
+                node = node.entries[str(part)][1]
+            elif node.items is not None and isinstance(part, int) and part < len(node.items):
+                node = node.items[part]
+            else:
+                return False
+        return True
+
+    def word(self, text: str, *path: str | int) -> Node:
+        """The node of one word in a list (or standing alone) at a path."""
+        node = self.value(*path)
+        return next((item for item in node.items or () if item.scalar == text), node)
+
+    def words(self, *path: str | int) -> list[Node]:
+        """The words of a list (or one alone) at a path, read or not."""
+        if not self.has(*path):
+            return []
+        node = self.value(*path)
+        return [n for n in node.items or [node] if isinstance(n.scalar, str)]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels, those with mistakes in them too."""
+        return tuple(self.value("channels").entries or ()) if self.has("channels") else ()
+
+    @property
+    def policy_nodes(self) -> int:
+        return len(self.value("policies").items or ()) if self.has("policies") else 0
+
+
+# --- names and channels ------------------------------------------------------------------------
+
+
+def _duplicate_names(draft: Draft) -> Iterator[Mistake]:
+    first: dict[str, int] = {}
+    for index in range(draft.policy_nodes):
+        if not draft.has("policies", index, "name"):
+            continue
+        node = draft.value("policies", index, "name")
+        if not isinstance(node.scalar, str):
+            continue
+        if node.scalar in first:
+            line = first[node.scalar]
+            yield node.error(f"duplicate name {shown(node.scalar)}: line {line} has it already")
+        else:
+            first[node.scalar] = node.line
+
+
+def _channels(draft: Draft) -> Iterator[Mistake]:
+    known = set(draft.channels)
+    has_owners = draft.has("owners")
+    if has_owners and OWNER in known:
+        key, _ = draft.root.follow(("channels", OWNER))
+        yield key.error(f"`{OWNER}` means whoever the owner map finds: name the channel otherwise")
+    used: set[str] = set()
+    for index in range(draft.policy_nodes):
+        for node in draft.words("policies", index, "alert"):
+            name = str(node.scalar)
+            used.add(name)
+            if name in known or (name == OWNER and has_owners):
+                continue
+            if name == OWNER:
+                yield node.error(f"`{OWNER}` needs an owner map: write `owners` at the top level")
+            else:
+                meant = did_you_mean(name, known) or (
+                    f" (channels: {', '.join(sorted(known)[:8])})" if known else " (there are none)"
+                )
+                yield node.error(f"undefined channel {shown(name)}{meant}")
+    used |= yield from _owners(draft, known)
+    for name in draft.channels:
+        if name not in used:
+            key, _ = draft.root.follow(("channels", name))
+            yield key.warning(f"unused channel {shown(name)}: no policy alerts it")
+
+
+def _owners(draft: Draft, known: set[str]) -> Generator[Mistake, None, set[str]]:
+    """Mistakes of the owner map; returns the channels it uses."""
+    owners = draft.general.owners
+    if owners is None:
+        return set(known) if draft.has("owners") else set()  # an unreadable map may use any
+    used = {owners.email} if owners.email else set()
+    channel = draft.general.channels.get(owners.email or "")
+    if owners.email and owners.email not in known:
+        meant = did_you_mean(owners.email, known)
+        yield draft.value("owners", "email").error(
+            f"undefined channel {shown(owners.email)}{meant}"
+        )
+    elif channel is not None and channel.email is None:
+        yield draft.value("owners", "email").error(
+            f"{shown(owners.email)} is no e-mail channel: addresses need one"
+        )
+    for index, rule in enumerate(owners.rules):
+        place = draft.value("owners", "rules", index, "to")
+        if "@" not in rule.to:
+            used.add(rule.to)
+            if rule.to not in known:
+                yield place.error(
+                    f"undefined channel {shown(rule.to)}{did_you_mean(rule.to, known)}"
+                )
+            continue
+        domain = rule.to.rpartition("@")[2]
+        if domain not in owners.domains:
+            yield place.error(f"{shown(domain)} is not among the allowed `domains`")
+        elif owners.email is None:
+            yield place.error("an address needs `email`: the channel that carries mail to owners")
+    return used
+
+
+# --- limits ------------------------------------------------------------------------------------
+
+_NUMBERS = (
+    "attempts",
+    "retries",
+    "usd_per_job",
+    "usd_per_day",
+    "resubmissions_per_hour",
+    "max_run",
+)
+_DEFAULTED = {"attempts", "retries"}
+_LISTS = ("machine_types", "accelerators", "locations")
+
+
+def _told(value: float) -> str:
+    return f"{value:g}"
+
+
+def _loosened(draft: Draft) -> Iterator[Mistake]:
+    general = draft.general.limits
+    # A general limit that could not be read is not known: nothing is said about what it allows.
+    unread = {
+        name
+        for name in Limits.model_fields
+        if draft.has("limits", name) and name not in general.model_fields_set
+    }
+    for index, policy in draft.policies:
+        own, path = policy.limits, ("policies", index, "limits")
+        for name in _NUMBERS:
+            mine, most = getattr(own, name), getattr(general, name)
+            if name not in unread and None not in {mine, most} and mine > most:
+                default = "" if name in general.model_fields_set else ", the default"
+                yield draft.value(*path, name).error(
+                    f"{name}: {_told(mine)} loosens the general limit of {_told(most)}{default}: "
+                    "a policy may only tighten"
+                )
+        for name in _LISTS:
+            allowed = getattr(general, name)
+            for glob in getattr(own, name) or () if allowed is not None else ():
+                if not any(covers(wider, glob) for wider in allowed):
+                    yield draft.word(glob, *path, name).error(
+                        f"{name}: {shown(glob)} loosens the general limit ({', '.join(allowed)}): "
+                        "a policy may only tighten"
+                    )
+        if own.on_overrun == "alert" and general.on_overrun == "cancel":
+            yield draft.value(*path, "on_overrun").error(
+                "on_overrun: `alert` loosens the general `cancel`: a policy may only tighten"
+            )
+        yield from _loosened_parts(draft, index, policy)
+
+
+def _loosened_parts(draft: Draft, index: int, policy: Policy) -> Iterator[Mistake]:
+    general, own = draft.general.limits, policy.limits
+    path = ("policies", index, "limits")
+    if own.breaker and general.breaker:
+        if own.breaker.failed_share > general.breaker.failed_share:
+            yield draft.value(*path, "breaker", "failed_share").error(
+                f"failed_share: {_told(own.breaker.failed_share)} loosens the general limit of "
+                f"{_told(general.breaker.failed_share)}: a policy may only tighten"
+            )
+        if own.breaker.pause < general.breaker.pause:
+            yield draft.value(*path, "breaker", "pause").error(
+                "pause: shorter than the general one: a policy may only tighten"
+            )
+    for place, group in enumerate(own.per):
+        for name in ("usd_per_day", "resubmissions_per_hour"):
+            mine = getattr(group, name)
+            others = [getattr(g, name) for g in general.per if g.by == group.by]
+            most = min((v for v in others if v is not None), default=None)
+            if mine is not None and most is not None and mine > most:
+                yield draft.value(*path, "per", place, name).error(
+                    f"{name}: {_told(mine)} loosens the general limit of {_told(most)} by "
+                    f"{group.by}: a policy may only tighten"
+                )
+
+
+def _without_money(draft: Draft) -> Iterator[Mistake]:
+    if draft.general.mode is not Mode.ENFORCE or draft.general.limits.has_money_limit:
+        return
+    acting = [policy for _, policy in draft.policies if policy.do]
+    if acting and all(draft.general.limits_for(p).has_money_limit for p in acting):
+        return
+    yield draft.value("mode").warning(
+        "`enforce` without a money limit: set `usd_per_day` or `usd_per_job` under `limits`"
+    )
+
+
+@lru_cache(maxsize=65536)
+def covers(wider: str, narrower: str) -> bool:
+    """Whether every text that fits the second glob fits the first too.
+
+    Sound: a `*` or `?` of the narrower one is taken for an unknown text, which only a wildcard can
+    cover. Character classes are compared as they are written.
+    """
+    if wider == narrower or set(wider) == {"*"}:
+        return True
+    if not set(narrower) & set("*?["):
+        return fnmatchcase(narrower, wider)
+    reached = {0}
+    for sign in wider:
+        if sign == "*":
+            reached = set(range(min(reached, default=0), len(narrower) + 1)) if reached else set()
+        else:
+            reached = {
+                at + 1
+                for at in reached
+                if at < len(narrower)
+                and (narrower[at] == sign or (sign == "?" and narrower[at] not in "*["))
+            }
+    return len(narrower) in reached
+
+
+# --- conditions and reach ----------------------------------------------------------------------
+
+
+def _conditions(draft: Draft) -> Iterator[Mistake]:
+    for index, policy in draft.policies:
+        if policy.when.condition is not None:
+            place = draft.value("policies", index, "when", "if")
+            yield from (place.error(f"if: {said}") for said in check(policy.when.condition))
+
+
+def _narrower(inner: tuple[str, ...] | None, outer: tuple[str, ...] | None) -> bool:
+    if outer is None:
+        return True
+    return inner is not None and all(any(covers(o, i) for o in outer) for i in inner)
+
+
+def _takes_all(earlier: When, later: When) -> bool:
+    """Whether everything but cause, kind and confidence that the later asks, the earlier takes."""
+    if earlier.condition not in {None, later.condition}:
+        return False
+    if not all(
+        key in later.labels and _narrower(later.labels[key], globs)
+        for key, globs in earlier.labels.items()
+    ):
+        return False
+    return (
+        _narrower(later.location, earlier.location)
+        and _narrower(later.model, earlier.model)
+        and _narrower(later.service_account, earlier.service_account)
+    )
+
+
+def _confidence_at(when: When, cause: Cause) -> float | None:
+    """The least confidence at which a policy takes a verdict; None: never."""
+    if when.cause is not None and cause not in when.cause:
+        return None
+    if cause is Cause.UNKNOWN:
+        return 0.0 if when.accepts(Cause.UNKNOWN, 0.0) else None
+    return when.needed_confidence
+
+
+def _unreachable(draft: Draft) -> Iterator[Mistake]:
+    """A policy is unreachable where, for each verdict and kind, one earlier policy takes all of it."""
+    before: dict[tuple[Cause, JobKind], list[tuple[float, int, Policy]]] = {}
+    for index, policy in draft.policies:
+        when = policy.when
+        takers: dict[str, None] = {}
+        reached = False
+        cells = [
+            (cause, kind, confidence)
+            for cause in when.cause or tuple(Cause)
+            if (confidence := _confidence_at(when, cause)) is not None
+            for kind in when.job or tuple(JobKind)
+        ]
+        for cause, kind, confidence in cells:
+            taker = next(
+                (
+                    other
+                    for least, _, other in before.get((cause, kind), ())
+                    if least <= confidence and _takes_all(other.when, when)
+                ),
+                None,
+            )
+            if taker is None:
+                reached = True
+                break
+            takers[taker.name] = None
+        if not reached and cells:
+            named = ", ".join(shown(name) for name in list(takers)[:3])
+            yield draft.value("policies", index, "name").warning(
+                f"unreachable policy: all it could match is taken before it by {named}"
+            )
+            continue
+        for cause, kind, confidence in cells:
+            before.setdefault((cause, kind), []).append((confidence, index, policy))
+
+
+# --- steps and hardware ------------------------------------------------------------------------
+
+
+def _forbidden_steps(draft: Draft) -> Iterator[Mistake]:
+    for index, policy in draft.policies:
+        causes = policy.when.cause
+        if policy.do and causes and set(causes) <= NEVER_RETRIED:
+            yield draft.value("policies", index, "do", 0).warning(
+                f"nothing is ever resubmitted after {', '.join(causes)}: this step is never taken"
+            )
+            continue
+        yield from _steps_beyond(draft, index, policy)
+
+
+def _steps_beyond(draft: Draft, index: int, policy: Policy) -> Iterator[Mistake]:
+    limits = tightened(draft.general.limits, policy.limits)
+    taken = {"attempts": 0, "retries": 0}
+    for number, step in enumerate(policy.do):
+        path = ("policies", index, "do", number)
+        asked = step.resubmit
+        budget = "attempts" if asked.asks_for_change else "retries"
+        most = limits.attempts if asked.asks_for_change else limits.retries
+        nothing = [
+            name
+            for name in ("usd_per_job", "usd_per_day", "resubmissions_per_hour")
+            if getattr(limits, name) == 0
+        ]
+        if taken[budget] >= most:
+            yield draft.value(*path).warning(
+                f"`{budget}: {most}` forbids this step: {taken[budget]} come before it"
+            )
+        elif nothing:
+            yield draft.value(*path).warning(f"`{nothing[0]}: 0` forbids this step")
+        taken[budget] += step.times
+        for key, name, allowed in _named(asked, limits):
+            if not matches_any(allowed, name):
+                limit = {"machine_type": "machine_types", "accelerator": "accelerators"}.get(
+                    key, "locations"
+                )
+                yield draft.value(*path, "resubmit", key).warning(
+                    f"`{limit}` forbids this step: {shown(name)} is not among "
+                    f"{', '.join(allowed) or 'nothing'}"
+                )
+
+
+def _named(asked: Resubmit, limits: Limits) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """What a step names outright, with the limit that it must be in."""
+    machine, accelerator, location = asked.machine_type, asked.accelerator, asked.location
+    if machine and machine not in MACHINE_MOVES and limits.machine_types is not None:
+        yield "machine_type", machine, limits.machine_types
+    if isinstance(accelerator, Accelerator) and limits.accelerators is not None:
+        yield "accelerator", accelerator.type, limits.accelerators
+    if location and location not in {"next", "data"} and limits.locations is not None:
+        yield "location", location, limits.locations
+
+
+def _services(when: When) -> tuple[str, ...]:
+    kinds = when.job or tuple(JobKind)
+    services = {"prediction" if kind is JobKind.BATCH_PREDICTION else "training" for kind in kinds}
+    return tuple(sorted(services))
+
+
+def _hardware(draft: Draft, catalogue: Machines) -> Iterator[Mistake]:
+    for owner in ((), *(("policies", index) for index, _ in draft.policies)):
+        for name, known in (
+            ("machine_types", catalogue.machines),
+            ("accelerators", catalogue.accelerators),
+        ):
+            for node in draft.words(*owner, "limits", name):
+                if not any(fnmatchcase(one, str(node.scalar)) for one in known):
+                    what = "machine type" if name == "machine_types" else "accelerator"
+                    yield node.warning(_unknown(what, str(node.scalar), known))
+    for index, policy in draft.policies:
+        services = _services(policy.when)
+        for number, step in enumerate(policy.do):
+            path = ("policies", index, "do", number, "resubmit")
+            yield from _step_hardware(draft, catalogue, services, step.resubmit, path)
+
+
+def _unknown(what: str, name: str, known: Mapping[str, Any]) -> str:
+    return f"unknown {what} {shown(name)}{did_you_mean(name, known)}"
+
+
+def _step_hardware(
+    draft: Draft,
+    catalogue: Machines,
+    services: tuple[str, ...],
+    asked: Resubmit,
+    path: tuple[str | int, ...],
+) -> Iterator[Mistake]:
+    machine = asked.machine_type if asked.machine_type not in MACHINE_MOVES else None
+    wanted = asked.accelerator if isinstance(asked.accelerator, Accelerator) else None
+    sound = True
+    if machine and machine not in catalogue.machines:
+        sound = False
+        yield draft.value(*path, "machine_type").warning(
+            _unknown("machine type", machine, catalogue.machines)
+        )
+    elif machine and not catalogue.machines[machine].services & set(services):
+        sound = False
+        yield draft.value(*path, "machine_type").warning(
+            f"unfitting machine type: {shown(machine)} is not offered for {' or '.join(services)}"
+        )
+    if wanted and wanted.type not in catalogue.accelerators:
+        sound = False
+        yield draft.value(*path, "accelerator", "type").warning(
+            _unknown("accelerator", wanted.type, catalogue.accelerators)
+        )
+    if not (sound and machine and wanted):
+        return
+    if not any(catalogue.fits(machine, wanted.type, wanted.count, s) for s in services):
+        yield draft.value(*path, "accelerator").warning(
+            f"unfitting accelerator: {shown(machine)} does not take {wanted.count} {wanted.type}"
+        )
+
+
+# --- the table ---------------------------------------------------------------------------------
+
+CHECKS: tuple[Callable[[Draft], Iterator[Mistake]], ...] = (
+    _duplicate_names,
+    _channels,
+    _loosened,
+    _without_money,
+    _conditions,
+    _unreachable,
+    _forbidden_steps,
+)
+
+
+def lint(draft: Draft, catalogue: Machines | None) -> list[Mistake]:
+    """Every mistake between the parts of a file; hardware only where a catalogue is given."""
+    found = [mistake for one in CHECKS for mistake in one(draft)]
+    if catalogue is not None:
+        found.extend(_hardware(draft, catalogue))
+    return found
