@@ -486,7 +486,8 @@ class _Watcher:
                 pause = self._pause * self._random.uniform(0.5, 1.5)  # in step with no loop
                 self._next_look = time.monotonic() + pause
             if self._ending:
-                self._weigh()
+                if self._stack is not None:  # a wrapper's command is gone, and its memory with it
+                    self._weigh()
                 self._tell(last=True)
 
     def _look(self) -> None:

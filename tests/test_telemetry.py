@@ -18,10 +18,15 @@ import textwrap
 import time
 import types
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from remediator.case import Case
+from remediator.diagnosis import diagnose
+from remediator.domain import Cause, Json, Source, parse_time, rfc3339
 
 MODULE = Path(__file__).parent.parent / "telemetry" / "vertex_telemetry.py"
 FIELDS = {
@@ -772,3 +777,71 @@ def test_the_file_is_python_3_8_and_standard_library_alone() -> None:
 def test_importing_it_starts_nothing() -> None:
     code = "import threading, vertex_telemetry; print(threading.active_count())"
     assert run([sys.executable, "-c", code]).stdout == "1\n"
+
+
+# --- and what the diagnosis makes of it --------------------------------------------------------
+
+
+def case_of(result: subprocess.CompletedProcess[str], error: Json | None) -> Case:
+    """A custom job that printed these lines, and was stopped by its time-out or by its error."""
+    lines, _ = split(result.stdout)
+    start, end = parse_time(lines[0]["time"]), parse_time(lines[-1]["time"])
+    assert start is not None
+    assert end is not None
+    job = {
+        "name": "projects/123456789012/locations/us-central1/customJobs/4711",
+        "displayName": "watched",
+        "state": "JOB_STATE_FAILED" if error else "JOB_STATE_CANCELLED",
+        "createTime": rfc3339(start - timedelta(seconds=1)),
+        "startTime": rfc3339(start),
+        "endTime": rfc3339(end),
+        "jobSpec": {
+            "workerPoolSpecs": [
+                {
+                    "machineSpec": {"machineType": "n1-standard-4"},
+                    "replicaCount": "1",
+                    "containerSpec": {"imageUri": "us-docker.pkg.dev/project/train/train:1"},
+                }
+            ],
+            "scheduling": {
+                "timeout": "604800s" if error else f"{(end - start).total_seconds():.3f}s"
+            },
+        },
+    }
+    if error:
+        job["error"] = error
+    entries = [
+        {
+            "insertId": f"line-{number}",
+            "timestamp": line["time"],
+            "severity": "INFO",
+            "resource": {"type": "ml_job", "labels": {"job_id": "4711"}},
+            "labels": {"task_name": "workerpool0-0"},
+            "textPayload": json.dumps(line),
+        }
+        for number, line in enumerate(lines)
+    ]
+    return Case.parse({"job": job, "logEntries": entries, "now": rfc3339(end + timedelta(hours=1))})
+
+
+KILLED = {
+    "code": 9,
+    "message": "The replica workerpool0-0 exited with a non-zero status of 137. "
+    "Termination reason: Error.",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "verdict"),
+    [
+        pytest.param("preprocess.py", None, Cause.CPU_SATURATION, id="cpu-bound-and-timed-out"),
+        pytest.param("train.py", KILLED, Cause.MEMORY_PRESSURE, id="memory-hungry-and-killed"),
+        pytest.param("fetch_data.py", None, Cause.NETWORK_LATENCY, id="waiting-and-timed-out"),
+    ],
+)
+def test_the_diagnosis_of_a_real_watched_process_is_right(
+    watched: Watched, name: str, error: Json | None, verdict: Cause
+) -> None:
+    found = diagnose(case_of(watched[name], error))
+    assert found.verdict is verdict, found.to_json()
+    assert Source.TELEMETRY in {item.source for item in found.causes[0].evidence}
