@@ -1,0 +1,231 @@
+"""Jobs made of other jobs: tuning jobs, training pipelines and pipeline runs.
+
+Each begins custom jobs of its own, one after the other, and ends as they end. The children leave
+their own logs and metrics; a pipeline run logs its own state besides.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from twin.clock import rfc3339
+from twin.kinds import CUSTOM, PIPELINE, TRAINING, TUNING, Kind, with_defaults
+from twin.rpc import Body
+
+if TYPE_CHECKING:
+    from twin.jobs import Job, JobStore, Schedule
+
+_BETWEEN_SECONDS = 20.0
+
+
+class Family:
+    """How parents live through their children."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self._cached: set[str] = set()
+
+    def lasts(self, kind: Kind, body: Mapping[str, Any], location: str) -> float:
+        """Seconds from creation to end, as foreseen."""
+        if kind in (TUNING, TRAINING, PIPELINE):
+            total = _BETWEEN_SECONDS
+            for _, child in self._children(kind, body):
+                run = self._store.foresee(CUSTOM, child, location, 1)
+                total += run.startup_seconds + run.run_seconds + _BETWEEN_SECONDS
+                if run.error:
+                    break
+            return total
+        run = self._store.foresee(kind, body, location, 1)
+        return (run.startup_seconds if run.started else 0) + run.run_seconds
+
+    def live(self, job: Job, moment: datetime, schedule: Schedule, *, route: bool) -> None:
+        """The parent starts at once and its first child after it."""
+        start = moment + timedelta(seconds=5)
+        schedule.at(start, lambda: self._store.start(job, start))
+        children = list(self._children(job.kind, job.body))
+        self._next(job, children, start + timedelta(seconds=10), schedule, route)
+
+    def _children(self, kind: Kind, body: Mapping[str, Any]) -> Iterator[tuple[str, Body]]:
+        """(name, custom job) of each part, in order."""
+        display = str(body.get("displayName") or "")
+        if kind is TUNING:
+            spec = copy.deepcopy(body.get("trialJobSpec") or {})
+            yield "1", {"displayName": f"{display}-trial-1", "jobSpec": spec}
+        elif kind is TRAINING:
+            inputs = copy.deepcopy(body.get("trainingTaskInputs") or {})
+            spec = {k: v for k, v in inputs.items() if k in _JOB_SPEC_KEYS}
+            yield "training", {"displayName": f"{display}-custom-job", "jobSpec": spec}
+        else:
+            deployment = (body.get("pipelineSpec") or {}).get("deploymentSpec") or {}
+            for name, executor in (deployment.get("executors") or {}).items():
+                container = executor.get("container")
+                if container:
+                    task = name.removeprefix("exec-")
+                    yield task, _task_job(f"{display}-{task}", container)
+
+    def _next(
+        self,
+        parent: Job,
+        left: list[tuple[str, Body]],
+        moment: datetime,
+        schedule: Schedule,
+        route: bool,
+    ) -> None:
+        if not left:
+            schedule.at(moment, lambda: self._over(parent, "SUCCEEDED", moment, None, route))
+            return
+        (name, body), rest = left[0], left[1:]
+
+        def ended(child: Job, at: datetime) -> None:
+            state = str(child.body["state"]).removeprefix("JOB_STATE_")
+            self._note(parent, name, child, state, at)
+            if state == "SUCCEEDED":
+                self._next(parent, rest, at + timedelta(seconds=_BETWEEN_SECONDS), schedule, route)
+            else:
+                late = at + timedelta(seconds=_BETWEEN_SECONDS)
+                schedule.at(late, lambda: self._over(parent, "FAILED", late, (name, child), route))
+
+        def begin() -> None:
+            if parent.kind is PIPELINE:
+                body["labels"] = {"vertex-ai-pipelines-run-billing-id": parent.id}
+            child = self._store.begin(
+                CUSTOM,
+                parent.location,
+                with_defaults(CUSTOM, body),
+                moment,
+                schedule,
+                route=route,
+                ended=ended,
+            )
+            if schedule is not self._store.clock:
+                child.born = 0.0
+            self._note(parent, name, child, "RUNNING", moment)
+
+        schedule.at(moment, begin)
+
+    def _note(self, parent: Job, name: str, child: Job, state: str, moment: datetime) -> None:
+        """The parent's document names its child."""
+        with self._store.lock:
+            if parent.kind is TRAINING:
+                parent.body["trainingTaskMetadata"] = {"backingCustomJob": child.body["name"]}
+            elif parent.kind is TUNING:
+                trial = {"id": "1", "state": _TRIAL[state], "customJob": child.body["name"]}
+                parent.body["trials"] = [trial]
+            else:
+                details = parent.body.setdefault("jobDetail", {}).setdefault("taskDetails", [])
+                kept = [one for one in details if one["taskName"] != name]
+                task: Body = {
+                    "taskName": name,
+                    "state": state,
+                    "createTime": child.body["createTime"],
+                    "executorDetail": {"containerDetail": {"mainJob": child.body["name"]}},
+                }
+                if state not in ("RUNNING", "SUCCEEDED"):
+                    task["endTime"] = rfc3339(moment)
+                    task["error"] = {"code": 9, "message": _task_message(parent, name, child)}
+                parent.body["jobDetail"]["taskDetails"] = [*kept, task]
+
+    def _over(
+        self,
+        parent: Job,
+        state: str,
+        moment: datetime,
+        failed: tuple[str, Job] | None,
+        route: bool,
+    ) -> None:
+        error: tuple[int, str] | None = None
+        if failed:
+            name, child = failed
+            child_error = child.body.get("error") or {}
+            error = (int(child_error.get("code") or 13), str(child_error.get("message") or ""))
+            if parent.kind is PIPELINE:
+                error = (
+                    9,
+                    (
+                        "The DAG failed because some tasks failed. The failed tasks are: "
+                        f"[{name}].; Job (project_id = {self._store.project}, job_id = {parent.id}) "
+                        "is failed due to the above error."
+                    ),
+                )
+            elif parent.kind is TRAINING:
+                error = (
+                    error[0],
+                    f'Training failed with:\ncode: {error[0]}\nmessage: "{error[1]}"',
+                )
+        self._store.end(parent, state, moment, error=error)
+        if parent.kind is PIPELINE:
+            self._store.logs.add(self._pipeline_event(parent, state, moment, error), route=route)
+
+    def _pipeline_event(
+        self, parent: Job, state: str, moment: datetime, error: tuple[int, str] | None
+    ) -> Body:
+        project = self._store.project
+        payload: Body = {
+            "@type": "type.googleapis.com/google.cloud.aiplatform.logging.PipelineJobLogEntry",
+            "pipelineName": str(parent.body["name"]),
+            "state": f"PIPELINE_STATE_{state}",
+        }
+        if error:
+            payload["error"] = {"code": error[0], "message": error[1]}
+        return {
+            "logName": f"projects/{project}/logs/aiplatform.googleapis.com%2Fpipeline_job_events",
+            "resource": {
+                "type": "aiplatform.googleapis.com/PipelineJob",
+                "labels": {
+                    "pipeline_job_id": parent.id,
+                    "location": parent.location,
+                    "resource_container": f"projects/{self._store.number}",
+                },
+            },
+            "timestamp": rfc3339(moment),
+            "severity": "ERROR" if error else "INFO",
+            "insertId": f"pl{parent.id}{state.lower()}",
+            "jsonPayload": payload,
+        }
+
+
+_JOB_SPEC_KEYS = (
+    "workerPoolSpecs",
+    "scheduling",
+    "serviceAccount",
+    "network",
+    "baseOutputDirectory",
+)
+_TRIAL = {
+    "RUNNING": "ACTIVE",
+    "SUCCEEDED": "SUCCEEDED",
+    "FAILED": "INFEASIBLE",
+    "CANCELLED": "STOPPING",
+}
+
+
+def _task_job(display: str, container: Mapping[str, Any]) -> Body:
+    """The custom job behind a pipeline's task; CPU and memory limits become the machine."""
+    resources = container.get("resources") or {}
+    vcpus = float(resources.get("cpuLimit") or resources.get("resourceCpuLimit") or 4)
+    memory = float(resources.get("memoryLimit") or 16)
+    size = next((n for n in (2, 4, 8, 16, 32, 64, 96) if n >= vcpus and n * 3.75 >= memory), 96)
+    family = "n1-highmem" if size == 2 else "n1-standard"
+    spec: Body = {"machineType": f"{family}-{size}"}
+    accelerator = resources.get("accelerator") or {}
+    if accelerator.get("type"):
+        spec["acceleratorType"] = str(accelerator["type"])
+        spec["acceleratorCount"] = int(accelerator.get("count") or 1)
+    image = {key: container[key] for key in ("command", "args") if key in container}
+    pool = {
+        "machineSpec": spec,
+        "replicaCount": "1",
+        "containerSpec": {"imageUri": str(container.get("image") or ""), **image},
+    }
+    return {"displayName": display, "jobSpec": {"workerPoolSpecs": [pool]}}
+
+
+def _task_message(parent: Job, name: str, child: Job) -> str:
+    error = child.body.get("error") or {}
+    return (
+        f"The DAG failed because some tasks failed. The failed tasks are: [{name}].; "
+        f"Failed to execute the task {name} of {parent.id}: {error.get('message', '')}"
+    )
