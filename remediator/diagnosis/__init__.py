@@ -1,0 +1,179 @@
+"""From one failure and its evidence to ranked causes, or an honest "unknown".
+
+Owns `diagnose`. Reads the case's texts (`statements`), numbers (`utilisation`), times
+(`timeline`) and places (`locality`), lets `families` weigh what needs several of them, and adds
+everything up (`combine`). Does no I/O and reads no clock: every fact comes with the case. Called by
+the story of an incident, the command line and the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from remediator.case import Case
+from remediator.diagnosis.advice import advice_for
+from remediator.diagnosis.combine import THRESHOLD, rank
+from remediator.diagnosis.families import Facts, family_signs
+from remediator.diagnosis.locality import read_distance
+from remediator.diagnosis.signatures import Tag
+from remediator.diagnosis.signs import Sign
+from remediator.diagnosis.statements import FailedRows, Reading, read_case, read_job
+from remediator.diagnosis.timeline import read_timeline
+from remediator.diagnosis.utilisation import Usage, peak_memory_gib, read_usage
+from remediator.diagnosis.workload import external_hosts, read_workload
+from remediator.domain import (
+    Cause,
+    Diagnosis,
+    Evidence,
+    JobDocument,
+    JobKind,
+    JobState,
+    Needs,
+    RankedCause,
+    Source,
+)
+
+__all__ = ["THRESHOLD", "advice_for", "diagnose", "external_hosts", "settled"]
+
+# An error settles a cause when it alone carries it this far and nothing late could turn it.
+_SETTLED = 0.75
+_GIB = 1 << 30
+
+
+def diagnose(case: Case, *, probe_threshold_seconds: float = 0.5) -> Diagnosis:
+    """The causes of one failure, most probable first, each with what spoke for and against it.
+
+    `verdict` is UNKNOWN where no cause reaches `THRESHOLD`. Never raises for odd evidence: what
+    cannot be read says nothing. `probe_threshold_seconds` is the policy file's `probes.threshold`.
+    """
+    facts, signs = _read(case, probe_threshold_seconds)
+    ranked = _with_rows(rank(signs), facts.reading.rows)
+    verdict = _verdict(ranked)
+    alone = settled(case.job)
+    return Diagnosis(
+        job=str(case.job.name),
+        kind=case.job.kind,
+        verdict=verdict,
+        causes=ranked,
+        settled_by_error=alone is not None and alone.verdict is verdict,
+        sections=facts.timeline.sections,
+        needs=_needs(facts, verdict),
+        missing=_missing(case, facts, verdict),
+    )
+
+
+def settled(job: JobDocument) -> Diagnosis | None:
+    """The diagnosis from the job's own error, where that alone settles the cause; else None.
+
+    Cheap, and asked before anything else is read. A time-out never settles: the machine's load,
+    the log and the places of the data are what tells its three families apart. Neither does a mere
+    symptom, such as an exit code.
+    """
+    reading = read_job(job)
+    if not reading.signs or _ran_out_of_time(job, reading):
+        return None
+    ranked = rank(reading.signs)
+    verdict = _verdict(ranked)
+    if verdict is Cause.UNKNOWN or ranked[0].confidence < _SETTLED:
+        return None
+    if not _goes_deep(reading.signs, verdict):
+        return None
+    return Diagnosis(
+        job=str(job.name),
+        kind=job.kind,
+        verdict=verdict,
+        causes=_with_rows(ranked, reading.rows),
+        settled_by_error=True,
+    )
+
+
+def _read(case: Case, probe_threshold_seconds: float) -> tuple[Facts, Sequence[Sign]]:
+    workload = read_workload(case.job, case.model)
+    usage = read_usage(case, workload)
+    reading = read_case(case)
+    facts = Facts(
+        job=case.job,
+        earlier=case.earlier,
+        workload=workload,
+        reading=reading,
+        usage=usage,
+        timeline=read_timeline(case, usage),
+        distance=read_distance(case, workload, probe_threshold_seconds=probe_threshold_seconds),
+    )
+    if case.job.state is JobState.SUCCEEDED and reading.rows is None:
+        # Nothing failed: what the log complains of did not matter.
+        return facts, ()
+    return facts, (*reading.signs, *family_signs(facts))
+
+
+def _ran_out_of_time(job: JobDocument, reading: Reading) -> bool:
+    workload = read_workload(job, None)
+    return workload.ran_into_timeout or reading.has(Tag.TIMED_OUT)
+
+
+def _goes_deep(signs: Sequence[Sign], verdict: Cause) -> bool:
+    return any(s.cause is verdict and s.weight > 0 and not s.symptom for s in signs)
+
+
+def _verdict(ranked: Sequence[RankedCause]) -> Cause:
+    if ranked and ranked[0].confidence >= THRESHOLD:
+        return ranked[0].cause
+    return Cause.UNKNOWN
+
+
+def _with_rows(ranked: tuple[RankedCause, ...], rows: FailedRows | None) -> tuple[RankedCause, ...]:
+    """The sum of failed instances belongs to whatever is thought to have failed them."""
+    if rows is None or not ranked:
+        return ranked
+    summed = Evidence(Source.JOB, "completionStats", rows.says)
+    first = replace(ranked[0], evidence=(*ranked[0].evidence, summed))
+    return (first, *ranked[1:])
+
+
+def _needs(facts: Facts, verdict: Cause) -> Needs:
+    usage: Usage = facts.usage
+    rows = facts.reading.rows
+    done = facts.timeline.work_done
+    if rows is not None and rows.successful:
+        done = rows.successful / (rows.successful + rows.failed + rows.incomplete)
+    peak = peak_memory_gib(usage, facts.workload)
+    if peak is None and verdict is Cause.MEMORY_PRESSURE:
+        # It needed all there was, and more.
+        peak = facts.workload.memory_gib
+    return Needs(
+        peak_memory_gib=peak,
+        memory_is_lower_bound=verdict is Cause.MEMORY_PRESSURE and peak is not None,
+        cpu_fullness=usage.cpu.mean if usage.cpu else None,
+        work_done=done,
+        request_seconds=facts.reading.elapsed_seconds,
+        gpu_peak_memory_gib=(
+            usage.gpu_peak_memory_bytes / _GIB if usage.gpu_peak_memory_bytes else None
+        ),
+    )
+
+
+def _missing(case: Case, facts: Facts, verdict: Cause) -> tuple[str, ...]:
+    """What evidence would settle an unknown; and always, which sources could not be read."""
+    gaps = [f"{gap.source.value} could not be read: {gap.why}" for gap in case.gaps]
+    if verdict is not Cause.UNKNOWN:
+        return tuple(gaps)
+    wanted = list(gaps)
+    if not case.job.error_message and not case.log_lines:
+        wanted.append("the job's error (set about a minute after its end)")
+    if not case.log_lines:
+        wanted.append(
+            "the workers' log lines; there are none where the job's account may not write logs"
+        )
+    if facts.usage.is_empty:
+        wanted.append(
+            "CPU and memory while it ran: a batch prediction has no such metrics, in-job telemetry "
+            "would give them"
+            if case.job.kind is JobKind.BATCH_PREDICTION
+            else "CPU, memory and accelerator utilisation while it ran"
+        )
+    if facts.timed_out and not facts.timeline.stretches:
+        wanted.append("log lines with times, or telemetry, to see which section took the time")
+    if facts.reading.rows is not None and not facts.reading.rows.messages:
+        wanted.append(f"the error rows: {facts.reading.rows.says}")
+    return tuple(wanted)

@@ -1,0 +1,100 @@
+"""The sum: signs in, causes ranked by probability out.
+
+Owns the one formula by which evidence becomes a confidence. An additive model in log-odds: every
+cause starts at the same low prior, each sign adds or takes its weight, and a softmax over all
+causes *and "none of these"* turns the sums into probabilities. So two causes with equal evidence
+share the probability and neither passes the threshold (conflict lowers confidence), and weak
+evidence leaves most of it with "unknown". Pure; called by `diagnose` alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from remediator.diagnosis.advice import advice_for
+from remediator.diagnosis.signs import STRONG, Sign
+from remediator.domain import Cause, RankedCause
+
+THRESHOLD = 0.5
+"""A verdict needs at least this confidence; below it the answer is `unknown`."""
+
+# A cause with no evidence against "none of these": sixteen of them together weigh as much as it.
+_PRIOR = -2.8
+# A second and third observation of one cause add less than the first: they are seldom independent.
+_CORROBORATION = (1.0, 0.35, 0.2)
+# What is left of a symptom where a sign of another cause goes fully deeper.
+_SYMPTOM_REST = 0.2
+_LOWEST_AGAINST = -6.0
+_SHOWN = 6
+_SHOWN_EVIDENCE = 6
+_LEAST_SHOWN = 0.01
+
+_REAL_CAUSES = tuple(cause for cause in Cause if cause is not Cause.UNKNOWN)
+
+
+def rank(signs: Sequence[Sign]) -> tuple[RankedCause, ...]:
+    """Causes that any sign speaks for, most probable first; empty where nothing was seen."""
+    scores = {cause: _PRIOR + total for cause, total in _totals(signs).items()}
+    mass = {cause: math.exp(scores.get(cause, _PRIOR)) for cause in _REAL_CAUSES}
+    everything = 1.0 + sum(mass.values())
+    ranked = []
+    for cause in _REAL_CAUSES:
+        spoke_for = _evidence_order(s for s in signs if s.cause is cause and s.weight > 0)
+        if not spoke_for:
+            continue
+        probability = mass[cause] / everything
+        if probability < _LEAST_SHOWN:
+            continue
+        spoke_against = _evidence_order(s for s in signs if s.cause is cause and s.weight < 0)
+        text, url = advice_for(cause)
+        ranked.append(
+            RankedCause(
+                cause=cause,
+                confidence=probability,
+                evidence=tuple(s.evidence for s in spoke_for)[:_SHOWN_EVIDENCE],
+                against=tuple(s.evidence for s in spoke_against)[:_SHOWN_EVIDENCE],
+                advice=text,
+                advice_url=url,
+            )
+        )
+    ranked.sort(key=lambda found: (-found.confidence, found.cause.value))
+    return tuple(ranked[:_SHOWN])
+
+
+def _evidence_order(signs: Iterable[Sign]) -> list[Sign]:
+    """Heaviest first, one line for each thing said."""
+    seen: dict[str, Sign] = {}
+    for item in sorted(signs, key=lambda s: -abs(s.weight)):
+        seen.setdefault(item.evidence.says, item)
+    return list(seen.values())
+
+
+def _totals(signs: Sequence[Sign]) -> dict[Cause, float]:
+    """The sum of weights for each cause that has a sign."""
+    deepest: dict[Cause, float] = defaultdict(float)
+    for item in signs:
+        if not item.symptom:
+            deepest[item.cause] = max(deepest[item.cause], item.weight)
+
+    by_cause: dict[Cause, dict[str, float]] = defaultdict(dict)
+    against: dict[Cause, float] = defaultdict(float)
+    for number, item in enumerate(signs):
+        if item.weight < 0:
+            against[item.cause] += item.weight
+            continue
+        weight = item.weight
+        if item.symptom:
+            deeper = max((w for c, w in deepest.items() if c is not item.cause), default=0.0)
+            weight *= 1.0 - (1.0 - _SYMPTOM_REST) * min(1.0, deeper / STRONG)
+        group = item.group or str(number)
+        held = by_cause[item.cause]
+        held[group] = max(held.get(group, 0.0), weight)
+
+    totals: dict[Cause, float] = {}
+    for cause in {item.cause for item in signs}:
+        heaviest = sorted(by_cause[cause].values(), reverse=True)
+        supported = sum(w * k for w, k in zip(heaviest, _CORROBORATION, strict=False))
+        totals[cause] = supported + max(_LOWEST_AGAINST, against[cause])
+    return totals

@@ -1,0 +1,387 @@
+"""Time-outs, full memory and missing GPUs: what the other evidence makes of them.
+
+Owns the rules that need more than one reader: the three families behind a 504 or a time-out
+(resources: the machine was full; network: it was idle while something was awaited; code: one
+section took the time and the machine was neither full nor waiting), memory that climbed to its
+limit, a GPU that was wanted, spot machines taken back. Each rule is a function from the facts to
+signs; the list at the end is their order. Pure; called by `diagnose`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from remediator.diagnosis.locality import Distance, host_of
+from remediator.diagnosis.signatures import Place, Tag
+from remediator.diagnosis.signs import DECISIVE, FAIR, HINT, STRONG, Sign, sign
+from remediator.diagnosis.statements import Reading
+from remediator.diagnosis.timeline import Stretch, Timeline, human_seconds
+from remediator.diagnosis.utilisation import Load, Usage, describe
+from remediator.diagnosis.workload import Workload
+from remediator.domain import Cause, JobDocument, JobKind, JobState, Source
+
+_WAITING_SHARE = 0.3
+_SECTION_SHARE = 0.5
+_THIN = 1.5
+_MEMORY_LOW = 0.6
+# One busy thread, in vCPUs: less is waiting, more is several threads.
+_ONE_THREAD = (0.6, 1.8)
+_NEARLY_NOTHING = 0.10
+_SLOWER_THAN_BEFORE = 1.5
+_REQUEST_LIMIT_SECONDS = 600.0
+_NETWORK_BUSY = 5_000_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything read from one case, for rules that need several readers at once."""
+
+    job: JobDocument
+    earlier: tuple[JobDocument, ...]
+    workload: Workload
+    reading: Reading
+    usage: Usage
+    timeline: Timeline
+    distance: Distance
+
+    @property
+    def timed_out(self) -> bool:
+        """Something ran out of time, by the job's error, its rows, its duration or its log."""
+        return self.workload.ran_into_timeout or self.reading.has(Tag.TIMED_OUT)
+
+    @property
+    def surely_timed_out(self) -> bool:
+        """As `timed_out`, told by the service and not by a worker's line alone."""
+        held = self.reading.tags.get(Tag.TIMED_OUT)
+        return self.workload.ran_into_timeout or (
+            held is not None and held[0].place is not Place.LOG
+        )
+
+    @property
+    def died(self) -> bool:
+        return self.job.state in {JobState.FAILED, JobState.PARTIALLY_SUCCEEDED}
+
+    @property
+    def gpu_full(self) -> bool:
+        return self.usage.gpu is not None and self.usage.gpu.is_full
+
+    @property
+    def one_thread(self) -> bool:
+        """The CPUs show the work of one busy thread on a machine of several vCPUs."""
+        cpu, vcpus = self.usage.cpu, self.workload.vcpus
+        if cpu is None or vcpus is None or vcpus == 1:
+            return False
+        return _ONE_THREAD[0] <= cpu.mean * vcpus <= _ONE_THREAD[1]
+
+    @property
+    def nearly_nothing(self) -> bool:
+        """Less than one thread's work: whatever the job did, it did not compute."""
+        cpu, vcpus = self.usage.cpu, self.workload.vcpus
+        if cpu is None:
+            return False
+        if vcpus is None:
+            return cpu.mean < _NEARLY_NOTHING
+        return cpu.mean * vcpus < _ONE_THREAD[0] or cpu.mean < _NEARLY_NOTHING / 2
+
+    @property
+    def wanted_gpu(self) -> bool:
+        """A worker's line says that a GPU was looked for and none was there to be added."""
+        tags = (Tag.GPU_RAISED, Tag.GPU_FALLBACK, Tag.GPU_UNSEEN)
+        return any(self.reading.has(tag) for tag in tags) and not self.workload.cpu_image
+
+
+def family_signs(facts: Facts) -> tuple[Sign, ...]:
+    """What all rules say about one case."""
+    return tuple(found for rule in _RULES for found in rule(facts))
+
+
+def timeout_words(facts: Facts) -> str:
+    """How the job ran out of time, for evidence and advice."""
+    workload = facts.workload
+    if workload.ran_into_timeout and workload.timeout_seconds:
+        return f"the job was stopped at its time-out of {human_seconds(workload.timeout_seconds)}"
+    if facts.reading.elapsed_seconds:
+        return f"one request did not finish within {facts.reading.elapsed_seconds:.0f} s"
+    return "it ran out of time"
+
+
+# --- resources ---------------------------------------------------------------------------------
+
+
+def _cpu(facts: Facts) -> Iterator[Sign]:
+    cpu = facts.usage.cpu
+    if cpu is None:
+        return
+    words = describe("CPU", cpu, facts.workload.machine_type)
+    if not facts.timed_out:
+        if cpu.is_full:
+            yield _of(cpu, Cause.CPU_SATURATION, HINT / 2, words)
+        return
+    if cpu.is_full:
+        weight = DECISIVE + 0.3 - (_THIN if cpu.is_thin else 0.0)
+        if not facts.surely_timed_out:
+            weight -= 1.0
+        if facts.wanted_gpu and not facts.workload.has_accelerator:
+            # A model that wants a GPU and has none fills the CPUs: that is the effect.
+            weight = FAIR - 0.5
+        yield _of(cpu, Cause.CPU_SATURATION, weight, f"{words}, and {timeout_words(facts)}")
+        yield _of(cpu, Cause.NETWORK_LATENCY, -3.0, words)
+        yield _of(cpu, Cause.SLOW_CODE, -3.0, words)
+        return
+    yield _of(cpu, Cause.CPU_SATURATION, -4.0, words)
+    if facts.gpu_full:
+        return
+    if facts.one_thread:
+        says = f"{words}: the work of one thread on {facts.workload.vcpus} vCPUs"
+        yield _of(cpu, Cause.SLOW_CODE, FAIR - _halved(cpu), says)
+        yield _of(cpu, Cause.NETWORK_LATENCY, -HINT, says)
+    elif facts.nearly_nothing:
+        says = f"{words}: the machine was idle while the job waited"
+        yield _of(cpu, Cause.NETWORK_LATENCY, FAIR + 0.3 - _halved(cpu), says)
+        yield _of(cpu, Cause.SLOW_CODE, -HINT / 2, says)
+    else:
+        yield _of(cpu, Cause.SLOW_CODE, HINT, f"{words}: the machine was not full")
+
+
+def _memory(facts: Facts) -> Iterator[Sign]:
+    memory = facts.usage.memory
+    if memory is None:
+        return
+    words = describe("memory", memory, facts.workload.machine_type)
+    if memory.reached_limit:
+        weight = STRONG - 0.3
+        if facts.timed_out and facts.usage.cpu is not None and facts.usage.cpu.is_full:
+            weight = HINT
+        if not (facts.died or facts.timed_out):
+            weight = HINT
+        says = f"memory rose to {memory.peak * 100:.0f}% and stood there at the end"
+        machine = f" ({facts.workload.machine_type})" if facts.workload.machine_type else ""
+        yield _of(memory, Cause.MEMORY_PRESSURE, weight - _halved(memory), says + machine)
+    elif memory.peak < _MEMORY_LOW and not memory.is_thin:
+        # One sample a minute: a sudden allocation between two of them is not seen.
+        yield _of(memory, Cause.MEMORY_PRESSURE, -HINT, words)
+
+
+def _gpu(facts: Facts) -> Iterator[Sign]:
+    gpu, memory = facts.usage.gpu, facts.usage.gpu_memory
+    kind = facts.workload.accelerator_type
+    if memory is not None and memory.reached_limit and facts.died and not facts.timed_out:
+        # Frameworks reserve most of the device at start, so a full one says little.
+        yield _of(memory, Cause.GPU_MEMORY, HINT, describe("GPU memory", memory, kind))
+    if gpu is None or not facts.timed_out:
+        return
+    words = describe("GPU", gpu, kind)
+    if gpu.is_full:
+        yield _of(gpu, Cause.NETWORK_LATENCY, -3.0, words)
+        yield _of(gpu, Cause.SLOW_CODE, -3.0, words)
+    elif gpu.is_idle:
+        cpu = facts.usage.cpu
+        starved = cpu is not None and cpu.is_full
+        cause = Cause.CPU_SATURATION if starved else _idle_cause(facts)
+        yield _of(gpu, cause, HINT, f"{words}: it waited for the rest of the job")
+
+
+def _idle_cause(facts: Facts) -> Cause:
+    waits = facts.timeline.waiting_share >= _WAITING_SHARE or facts.nearly_nothing
+    return Cause.NETWORK_LATENCY if waits else Cause.SLOW_CODE
+
+
+def _gpu_wanted(facts: Facts) -> Iterator[Sign]:
+    for tag, slow, alone in (
+        (Tag.GPU_RAISED, DECISIVE, STRONG - 0.2),
+        (Tag.GPU_FALLBACK, DECISIVE + 0.3, FAIR + 0.5),
+        (Tag.GPU_UNSEEN, STRONG, FAIR + 0.3),
+    ):
+        held = facts.reading.tags.get(tag)
+        if held is None:
+            continue
+        statement, quote = held
+        says = f'{statement.speaker}: "{quote}"'
+        if facts.workload.cpu_image:
+            continue
+        if facts.workload.has_accelerator:
+            has = facts.workload.accelerator_type or facts.workload.machine_type
+            yield sign(
+                Cause.INVALID_CONFIG,
+                HINT if tag is Tag.GPU_UNSEEN else FAIR + 0.4,
+                statement.source,
+                statement.where,
+                f"{says}, although the job has {has}: the image does not see it",
+                group="gpu-wanted",
+            )
+            continue
+        cpu = facts.usage.cpu
+        weight = slow if facts.timed_out else alone
+        if facts.timed_out and cpu is not None and not cpu.is_full:
+            # Without its GPU the work would fill the CPUs; here it does not.
+            weight -= 2.5
+        yield sign(
+            Cause.ACCELERATOR_MISSING,
+            weight,
+            statement.source,
+            statement.where,
+            f"{says}; the job has no accelerator"
+            + (f", and {timeout_words(facts)}" if facts.timed_out else ""),
+            symptom=not facts.timed_out and tag is not Tag.GPU_RAISED,
+            group="gpu-wanted",
+        )
+
+
+def _spot(facts: Facts) -> Iterator[Sign]:
+    held = facts.reading.tags.get(Tag.STOCKOUT)
+    if held is None or not facts.workload.spot or facts.job.start_time is None:
+        return
+    statement, quote = held
+    says = f'{statement.speaker}: "{quote}", on a spot machine that had started'
+    yield sign(Cause.PREEMPTION, DECISIVE, statement.source, statement.where, says)
+    yield sign(Cause.CAPACITY_STOCKOUT, -2.5, statement.source, statement.where, says)
+
+
+# --- requests ----------------------------------------------------------------------------------
+
+
+def _requests(facts: Facts) -> Iterator[Sign]:
+    if facts.job.kind is not JobKind.BATCH_PREDICTION or facts.workload.batch_size is None:
+        return
+    elapsed = facts.reading.elapsed_seconds
+    if elapsed is None or elapsed < _REQUEST_LIMIT_SECONDS * 0.95 or not facts.timed_out:
+        return
+    size = facts.workload.batch_size
+    where = "manualBatchTuningParameters.batchSize"
+    if size == 1:
+        says = "each request already held one instance: no smaller batch is left"
+        yield sign(Cause.REQUEST_TOO_LARGE, -HINT, Source.JOB, where, says)
+        return
+    says = f"one request of {size} instances did not finish within {elapsed:.0f} s"
+    yield sign(Cause.REQUEST_TOO_LARGE, HINT, Source.JOB, where, says, symptom=True)
+
+
+# --- network and code --------------------------------------------------------------------------
+
+
+def _sections(facts: Facts) -> Iterator[Sign]:
+    if not facts.timed_out:
+        return
+    cpu = facts.usage.cpu
+    full = cpu is not None and cpu.is_full
+    waiting = facts.timeline.longest(waits=True)
+    share = facts.timeline.waiting_share
+    if waiting is not None and share >= _WAITING_SHARE:
+        weight = FAIR + (DECISIVE - FAIR) * min(1.0, (share - _WAITING_SHARE) / 0.3)
+        if full:
+            weight = HINT
+        yield _of_stretch(waiting, Cause.NETWORK_LATENCY, weight, waiting.says)
+    working = facts.timeline.longest(waits=False)
+    if working is None or working.share < _SECTION_SHARE:
+        return
+    if full:
+        yield _of_stretch(working, Cause.CPU_SATURATION, HINT, working.says)
+        return
+    if facts.gpu_full:
+        return
+    if cpu is None:
+        # Nobody measured the machine: the model's own inference may simply be much work.
+        weight = HINT if working.inference else FAIR + 0.9
+        if facts.wanted_gpu:
+            weight = HINT
+    elif facts.nearly_nothing and working.source is Source.LOG:
+        weight = FAIR - 0.4
+    else:
+        weight = DECISIVE - (0.8 if working.inference else 0.2)
+    yield _of_stretch(working, Cause.SLOW_CODE, weight, working.says)
+
+
+def _far_data(facts: Facts) -> Iterator[Sign]:
+    distance = facts.distance
+    for far in distance.far[:3]:
+        says = f"{far.name} lies in {far.location}, the job ran in {distance.region}"
+        weight = _network_weight(facts, STRONG - 0.6)
+        yield sign(Cause.NETWORK_LATENCY, weight, Source.STORAGE, far.name, says, group="far-data")
+
+
+def _probes(facts: Facts) -> Iterator[Sign]:
+    distance = facts.distance
+    named = set(distance.hosts) | {s.host for s in facts.timeline.stretches if s.host}
+    for probe in distance.slow_here[:3]:
+        host = host_of(probe.url)
+        says = f"{host} took {probe.seconds:.2f} s to its first byte, measured from {probe.origin}"
+        weight = _network_weight(facts, STRONG - 0.4 if host in named else HINT)
+        yield sign(Cause.NETWORK_LATENCY, weight, Source.PROBE, probe.url, says, group="probe")
+    for probe in distance.slow_elsewhere[:3]:
+        says = (
+            f"{host_of(probe.url)} took {probe.seconds:.2f} s to its first byte, measured from "
+            f"{probe.origin or 'an unknown place'} (the job ran in {distance.region}: advice only)"
+        )
+        yield sign(Cause.NETWORK_LATENCY, _ADVICE_WEIGHT, Source.PROBE, probe.url, says)
+    for probe in distance.quick_here[:3]:
+        if facts.timed_out and host_of(probe.url) in named:
+            says = f"{host_of(probe.url)} answered in {probe.seconds:.2f} s"
+            yield sign(Cause.NETWORK_LATENCY, -HINT / 2, Source.PROBE, probe.url, says)
+
+
+# Shown with a cause, never moving it.
+_ADVICE_WEIGHT = 0.01
+
+
+def _network_weight(facts: Facts, weight: float) -> float:
+    """Distance explains a time-out, not a crash; and not where the CPUs were full."""
+    if not facts.timed_out:
+        return HINT / 2
+    cpu = facts.usage.cpu
+    if cpu is not None and cpu.is_full:
+        return HINT
+    if cpu is not None and not cpu.is_idle:
+        return weight - HINT
+    return weight
+
+
+def _received(facts: Facts) -> Iterator[Sign]:
+    rate, cpu = facts.usage.received_bytes_per_second, facts.usage.cpu
+    if rate is None or cpu is None or not facts.timed_out or not cpu.is_idle:
+        return
+    if rate >= _NETWORK_BUSY:
+        says = f"it received {rate / 1e6:.0f} MB a second all the while, with idle CPUs"
+        yield _of(cpu, Cause.NETWORK_LATENCY, HINT, says)
+
+
+def _history(facts: Facts) -> Iterator[Sign]:
+    ran = facts.job.run_seconds
+    before = next((run for job in facts.earlier if (run := job.run_seconds)), None)
+    if ran is None or not before or not facts.timed_out or ran < before * _SLOWER_THAN_BEFORE:
+        return
+    says = (
+        f"it ran for {human_seconds(ran)}, {ran / before:.1f} times as long as the last run that "
+        f"succeeded ({human_seconds(before)})"
+    )
+    where = str(facts.earlier[0].name)
+    for cause in (Cause.NETWORK_LATENCY, Cause.SLOW_CODE, Cause.CPU_SATURATION):
+        yield sign(cause, _ADVICE_WEIGHT, Source.HISTORY, where, says)
+
+
+def _halved(load: Load) -> float:
+    """What a handful of samples takes off a weight."""
+    return _THIN if load.is_thin else 0.0
+
+
+def _of(load: Load, cause: Cause, weight: float, says: str) -> Sign:
+    return sign(cause, weight, load.source, load.where, says)
+
+
+def _of_stretch(stretch: Stretch, cause: Cause, weight: float, says: str) -> Sign:
+    return sign(cause, weight, stretch.source, stretch.where, says, group="section")
+
+
+_RULES: tuple[Callable[[Facts], Iterator[Sign]], ...] = (
+    _cpu,
+    _memory,
+    _gpu,
+    _gpu_wanted,
+    _spot,
+    _requests,
+    _sections,
+    _far_data,
+    _probes,
+    _received,
+    _history,
+)

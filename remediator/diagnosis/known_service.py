@@ -1,0 +1,620 @@
+r"""What Vertex AI, and Google's APIs and clients, print when a job fails: rows of `Signature`.
+
+Owns data only. Both of the product's names occur ("Vertex AI", "Agent Platform", and the older
+"AI Platform" and "ML Engine"), so no row leans on the name. Wrappers ("Exceeded retries", "The DAG
+failed", an exit code) carry at most a symptom: what is wrapped is found by the other rows, since
+they look anywhere in the text.
+"""
+
+from __future__ import annotations
+
+from remediator.diagnosis.signatures import Place, Signature, Tag
+from remediator.diagnosis.signs import CERTAIN, DECISIVE, FAIR, HINT, STRONG
+from remediator.domain import Cause
+
+_TROUBLE = "cloud.google.com/vertex-ai/docs/general/troubleshooting"
+_TRAINING = "cloud.google.com/vertex-ai/docs/training/understanding-training-service"
+_BATCH = "cloud.google.com/vertex-ai/docs/predictions/get-batch-predictions"
+_CODES = "cloud.google.com/apis/design/errors"
+_GCE = "cloud.google.com/compute/docs/troubleshooting/troubleshooting-resource-availability"
+_QUOTAS = "cloud.google.com/docs/quotas/troubleshoot"
+_IAM = "cloud.google.com/iam/docs/troubleshooting-access"
+_STORAGE = "cloud.google.com/storage/docs/troubleshooting"
+_BIGQUERY = "cloud.google.com/bigquery/docs/error-messages"
+_GENERATIVE = "cloud.google.com/vertex-ai/generative-ai/docs/model-reference/api-errors"
+_VPC = "cloud.google.com/vertex-ai/docs/general/vpc-peering"
+_REGISTRY = "cloud.google.com/artifact-registry/docs/troubleshooting"
+_SPOT = "cloud.google.com/vertex-ai/docs/training/use-spot-vms"
+_AUTH = "google.aip.dev/auth"
+_FIELD = "seen in public issue threads"
+
+_TIME = frozenset({Tag.TIMED_OUT})
+
+_CAPACITY = (
+    Signature(
+        "capacity-region",
+        Cause.CAPACITY_STOCKOUT,
+        CERTAIN,
+        r"resources (are|is) (currently )?(insufficient|unavailable) in (the )?(region|zone)",
+        _TRAINING,
+    ),
+    Signature(
+        "capacity-zone",
+        Cause.CAPACITY_STOCKOUT,
+        CERTAIN,
+        r"(does|do) not (currently )?have (enough|sufficient) (resources|capacity)|zone_resource_pool_exhausted"
+        r"|resource pool (is )?exhausted|scale\.up\.error\.out\.of\.resources|gce out of resources",
+        _GCE,
+    ),
+    Signature(
+        "capacity-stockout",
+        Cause.CAPACITY_STOCKOUT,
+        STRONG,
+        r"\bstock-?outs?\b|\bstocked out\b|\bout of (stock|capacity)\b|_stockout\b",
+        _SPOT,
+        tags=frozenset({Tag.STOCKOUT}),
+    ),
+    Signature(
+        "capacity-words",
+        Cause.CAPACITY_STOCKOUT,
+        STRONG,
+        r"(insufficient|not enough|no available|lack of|limited) (gpu |tpu |compute |machine |vm |cloud )?(capacity|resources available)"
+        r"|no (more )?capacity (is )?(left|available|in)|capacity (is|was) (not|un) ?available"
+        r"|(unable|failed) to (acquire|allocate|obtain|provision|secure) [^.]{0,60}(capacity|resources|accelerators?|gpus?|tpus?|vms?|machines?)"
+        r"|not enough resources available|resources (are|is) (temporarily|currently) unavailable"
+        r"|(machine type|accelerator|gpu|tpu|vm)s? [^.]{0,60}(is|are) (currently|temporarily) (unavailable|not available)"
+        r"|there is no more capacity|insufficient[_ ]capacity|waiting for capacity",
+        _GCE,
+    ),
+    Signature(
+        "capacity-unschedulable",
+        Cause.CAPACITY_STOCKOUT,
+        FAIR,
+        r"0/\d+ nodes are available|failedscheduling|insufficient (nvidia\.com/gpu|cpu|memory)\b",
+        "kubernetes.io/docs/concepts/scheduling-eviction",
+    ),
+    Signature(
+        "capacity-max-wait",
+        Cause.CAPACITY_STOCKOUT,
+        STRONG,
+        r"max_?wait_?duration|could not be (provisioned|scheduled) (within|in) [^.]{0,40}(wait|time)",
+        "cloud.google.com/vertex-ai/docs/training/schedule-jobs-dws",
+    ),
+)
+
+_QUOTA = (
+    Signature(
+        "quota-metrics",
+        Cause.QUOTA,
+        CERTAIN,
+        r"quota metrics? exceeds? quota limits?",
+        _QUOTAS,
+    ),
+    Signature(
+        "quota-words",
+        Cause.QUOTA,
+        DECISIVE,
+        r"quota[^.]{0,80}\b(exceeded|exhausted|exceeds|reached|insufficient|used up|depleted)\b"
+        r"|\b(exceed(s|ed|ing)?|exhausted|out of|insufficient|not enough|hit) [^.]{0,60}quota"
+        r"|quota_?exceeded|quota ['\"]?[a-z0-9_]+['\"]? exceeded|(request|need|ask for)[^.]{0,30} quota increase"
+        r"|resource has been exhausted|check quota",
+        _QUOTAS,
+        explains=("too-large-limit", "config-field"),
+    ),
+    Signature(
+        "quota-rate",
+        Cause.QUOTA,
+        STRONG,
+        r"rate_?limit_?exceeded|userratelimitexceeded|ratelimitexceeded|\brate limit(s|ed)?\b"
+        r"|too many requests|exceeded (the )?(rate limit|limit of|maximum number of concurrent)"
+        r"|(limit|maximum) (on|of|for)( the number of)? concurrent|throttl(ed|ing)\b|ratelimiterror",
+        _QUOTAS,
+    ),
+    Signature(
+        "quota-code",
+        Cause.QUOTA,
+        FAIR,
+        r"\bresource_?exhausted\b|\b(error|code|status|http)\W{0,4}429\b|\b429 (resource|client|too|the|quota)"
+        r"|non-ok result 429|\bcode\W{0,3}8\b|StatusCode\.RESOURCE_EXHAUSTED",
+        _CODES,
+        symptom=True,
+    ),
+)
+
+_PERMISSION = (
+    Signature(
+        "permission-named",
+        Cause.PERMISSION,
+        CERTAIN,
+        r"permission ['\"`]?[a-z]+(\.[a-z]+)+['\"`]? (was )?denied"
+        r"|does not have ['\"`]?[a-z]+\.[a-z.]+['\"`]?( permission)? (access|permission|for|on|to)"
+        r"|(missing|lacks?|requires?|required|needs?)( the)?( iam)?( permissions?)?:? ['\"`\[]*[a-z]+\.[a-z]+\.[a-z]+"
+        r"|iam\.serviceaccounts\.(actas|getaccesstoken|signblob)|iam_permission_denied",
+        _IAM,
+    ),
+    Signature(
+        "permission-words",
+        Cause.PERMISSION,
+        DECISIVE,
+        r"(does|do|did) not have( the| any| sufficient| enough| required| adequate)* ?(permissions?|access|privileges?|authorization|role)"
+        r"|(do|does) ?n[o']t have permissions?|(lacks?|missing|insufficient|without|not have the) (the )?(required |necessary |iam |sufficient )*(permissions?|privileges?)\b"
+        r"|permission to act as service account|not authorized to|is not authorized|caller (does not|lacks)"
+        r"|please (grant|give) [^.]{0,120}(role|permission|access)|grant (the )?[^.]{0,80}(role|permission)s? (to|on)"
+        r"|failed to add iam policy|anonymous caller|insufficientpermissions|insufficient authentication scopes"
+        r"|access_token_scope_insufficient|user does not have|request is prohibited by organization'?s? policy|vpc service controls"
+        r"|violates? (the )?(org(anization)? )?polic|constraints?/[a-z]+\.[a-z]|denied by (the )?(org|organization|iam|vpc)",
+        _IAM,
+    ),
+    Signature(
+        "permission-code",
+        Cause.PERMISSION,
+        STRONG,
+        r"\bpermission_?denied\b|access ?denied|\baccess_denied\b|\b403 (forbidden|post|get|client|permission|access|caller|request|the|error|vertex|user|cannot)"
+        r"|(code|status|error|http|non-ok result)\W{0,4}403\b|\bforbidden\b|exceptions\.forbidden"
+        r"|\bunauthori[sz]ed\b|\bunauthenticated\b|\b401 (client|unauthorized|request|post|get|error)|(code|status|error|http|non-ok result)\W{0,4}401\b|permission denied",
+        _CODES,
+    ),
+    Signature(
+        "permission-credentials",
+        Cause.PERMISSION,
+        STRONG,
+        r"refresherror|invalid_scope|invalid_grant|invalid authentication credentials|defaultcredentialserror"
+        r"|could not automatically determine credentials|default credentials were not found|reauthentication (is )?(needed|required)"
+        r"|could not refresh access token|(access|id) token (has )?expired|unable to (get|acquire|retrieve|refresh|impersonate)[^.]{0,30}(credential|token)"
+        r"|invalid (api key|credentials|token|jwt)|api key not valid|account (has been |is )?(disabled|deleted)|service account [^ ]{0,120} does not exist|unable to acquire impersonated credentials",
+        _AUTH,
+    ),
+    Signature(
+        "permission-api-disabled",
+        Cause.PERMISSION,
+        DECISIVE,
+        r"api has not been used in project|it is disabled\. enable it|service_disabled|accessnotconfigured|has not enabled|billing (account )?(is |to be )?(disabled|not enabled|closed|enabled on)|billing_disabled",
+        _CODES,
+    ),
+    Signature(
+        "permission-registry",
+        Cause.PERMISSION,
+        DECISIVE,
+        r"(pull|fetch|registry|artifact|image|manifest)[^.]{0,200}(permission[^.]{0,20}denied|denied:|forbidden|unauthorized|artifactregistry\.repositories\.downloadartifacts)"
+        r"|pull access denied|unauthorized: authentication (failed|required)|authentication required|gated repo|access to model [^ ]+ is restricted|cannot access gated",
+        _REGISTRY,
+    ),
+    Signature(
+        "metadata-jwt",
+        Cause.USER_CODE_ERROR,
+        DECISIVE,
+        r"failed to refresh jwt|metadata\.google\.internal/[^ ]*/identity",
+        _TROUBLE,
+        explains=("permission-credentials", "bad-input-missing", "config-404"),
+    ),
+)
+
+_CONFIG = (
+    Signature(
+        "config-machine",
+        Cause.INVALID_CONFIG,
+        CERTAIN,
+        r"machine[ _-]?type[^.]{0,80}(is|are)? ?(not|un|in)(-| )?(supported|allowed|valid|available|compatible|recognized)"
+        r"|(un|not )supported machine ?type|invalid machine ?type|only available on the regional endpoint"
+        r"|accelerator[^.]{0,80}(is|are) (not|in|un)[ -]?(supported|allowed|valid|compatible|available (in|on|for|with))|accelerator count [^.]{0,40}(not allowed|invalid|must)"
+        r"|(unsupported|invalid) accelerator|allowed numbers? of accelerator|machine type [^.]{0,60}(can ?not|does not) (be used|support)"
+        r"|unsupported (cpu|gpu|tpu|disk|boot disk) |tpu topology|replica count (must|should|cannot)",
+        _TROUBLE,
+    ),
+    Signature(
+        "config-region",
+        Cause.INVALID_CONFIG,
+        DECISIVE,
+        r"must be in the same (region|location|regional|project|zone)|should be in the same (region|location)|cannot read and write in different locations"
+        r"|(is|are) in location [^.]{0,80}(must|should|but)|not consistent with (the )?server location"
+        r"|(different|wrong|mismatched|inconsistent) (region|location)s?\b|(region|location)s? (mismatch|does not match|do not match)|is not (supported|available|allowed) in (the )?(this |selected |specified )?(region|location|zone|us-|europe-|asia-)"
+        r"|(un|not )supported (region|location)|(region|location) [^.]{0,40}(is not supported|unsupported|is invalid)|not found in (region|location)|does not (exist|support) in (region|location)",
+        _TROUBLE,
+    ),
+    Signature(
+        "config-network",
+        Cause.INVALID_CONFIG,
+        DECISIVE,
+        r"only one vpc network|reserved range|ranges?_exhausted|ranges_not_reserved|(vpc|network)[^.]{0,60}(not (peered|found)|does not exist|is not (valid|peered))"
+        r"|failed to validate vpc|allocated ip range|(couldn't|could not|unable to) find free (blocks|ip)|subnet(work)?[^.]{0,60}(not found|exhausted|does not)|private services? (access|connection)[^.]{0,60}(not|missing)|ip space (is )?exhausted|network attachment",
+        _VPC,
+    ),
+    Signature(
+        "config-endpoint",
+        Cause.INVALID_CONFIG,
+        STRONG,
+        r"received http2 header with status: 404|501 (received|method|not)|\bunimplemented\b|methodnotimplemented|operation is not implemented",
+        _FIELD,
+    ),
+    Signature(
+        "config-limit-model",
+        Cause.INVALID_CONFIG,
+        DECISIVE,
+        r"total size of files in [^ ]+ is|model (size|artifacts?|files?)[^.]{0,60}(exceeds|too large|larger than)|deployment_uri|artifact_?uri[^.]{0,60}(invalid|must|not|should|empty)",
+        _TROUBLE,
+        explains=("too-large-limit",),
+    ),
+    Signature(
+        "config-argument",
+        Cause.INVALID_CONFIG,
+        FAIR,
+        r"\binvalid_argument\b|\binvalidargument\b|exceptions\.badrequest|\bbad request\b|\b400 (bad|client|request|invalid|field|unsupported|cannot)|invalid (argument|value|field|parameter|resource|request|name|format|image|uri|configuration|config|spec|option|flag)",
+        _CODES,
+        symptom=True,
+    ),
+    Signature(
+        "config-precondition",
+        Cause.INVALID_CONFIG,
+        HINT,
+        r"\bfailed_?precondition\b|precondition (check )?failed",
+        _CODES,
+        symptom=True,
+    ),
+    Signature(
+        "config-field",
+        Cause.INVALID_CONFIG,
+        STRONG,
+        r"(field|parameter|argument|value|property|flag|option|setting|key)s?:? ['\"`]?[\w.\[\]-]+['\"`]?:? [^.]{0,40}(is|are) (required|invalid|not (set|valid|supported|allowed|recognized|specified)|missing|unknown|immutable|empty|deprecated)"
+        r"|(is|are) (required|mandatory) (for|but|when|and|field)|(must|should|needs? to|has to) be (specified|set|provided|one of|a valid|less than|greater than|at least|at most|between|in the (form|format|range)|of the form|non-?empty|unique|a multiple|enabled|configured|explicitly|present)"
+        r"|(unknown|unrecognized|unexpected|unsupported|invalid) (field|parameter|argument|flag|option|key|property|version|framework|image|runtime|format|type|schema|value|name|setting|model|container|region|service)"
+        r"|(is|are) (not|no longer|un) ?(supported|allowed|compatible|permitted)( (in|on|by|for|with|when|together|here|yet)|\.|,|$)|does(n't| not) support\b|cannot be (used|set|specified|combined|empty|both|changed|updated|null)|mutually exclusive|only supported (for|in|on|with)|no longer supported|is immutable|already exists|is not a valid\b",
+        _CODES,
+    ),
+    Signature(
+        "config-not-found",
+        Cause.INVALID_CONFIG,
+        STRONG,
+        r"(model|endpoint|image|publisher model|persistent ?resource|tensorboard|experiment|feature ?store|index|network|reservation|service account|template|pipeline|repository|key ?ring|cryptokey|secret|version|resource|metadatastore|job|study|project|zone|region) [^.]{0,160}((was|is|were|could) not( be)? (found|valid)|does ?n[o']t exist|do not exist|not found)"
+        r"|unable to find (model|image|endpoint)|the requested (resource|model|entity|endpoint|image) [^.]{0,30}(was )?not found|unknown model|no such (model|image|endpoint|container)",
+        _FIELD,
+    ),
+    Signature(
+        "config-404",
+        Cause.INVALID_CONFIG,
+        HINT,
+        r"\bnot_?found\b|\b404\b",
+        _CODES,
+        symptom=True,
+    ),
+    Signature(
+        "config-deploy-never-ready",
+        Cause.INVALID_CONFIG,
+        STRONG,
+        r"(failed_to_deploy|versions\.create|failed to deploy|deploy(ing|ment)? [^.]{0,80}(fail|error))[^.]{0,120}model server never became ready",
+        _FIELD,
+        explains=("startup-never-ready",),
+    ),
+    Signature(
+        "config-deploy",
+        Cause.INVALID_CONFIG,
+        HINT,
+        r"failed_to_deploy|failed to deploy|deployment failed",
+        _FIELD,
+        symptom=True,
+    ),
+)
+
+_BATCH_WRAPPERS = (
+    Signature(
+        "batch-504",
+        Cause.REQUEST_TOO_LARGE,
+        DECISIVE,
+        r"non-ok result 504|upstream request timeout|result 504|\b504 \(?(upstream|gateway)",
+        _TROUBLE,
+        symptom=True,
+        tags=_TIME,
+    ),
+    Signature(
+        "batch-elapsed",
+        Cause.REQUEST_TOO_LARGE,
+        HINT,
+        r"elapsed=(59\d|6\d\d|1[0-9]\d\d)(\.\d+)?s?",
+        _TROUBLE,
+        symptom=True,
+        tags=_TIME,
+    ),
+    Signature(
+        "batch-4xx",
+        Cause.BAD_INPUT,
+        STRONG,
+        r"non-ok result (400|405|406|409|415|417|422)\b|\b422 unprocessable|unprocessable (entity|content)|requestvalidationerror",
+        _TROUBLE,
+        symptom=True,
+        explains=("config-argument",),
+    ),
+    Signature(
+        "batch-413",
+        Cause.REQUEST_TOO_LARGE,
+        DECISIVE,
+        r"non-ok result 413\b",
+        _TROUBLE,
+    ),
+    Signature(
+        "batch-404",
+        Cause.INVALID_CONFIG,
+        STRONG,
+        r"non-ok result (404|405|501)\b",
+        _TROUBLE,
+        symptom=True,
+    ),
+    Signature(
+        "batch-500",
+        Cause.USER_CODE_ERROR,
+        FAIR,
+        r"non-ok result 500\b",
+        _TROUBLE,
+        symptom=True,
+        explains=("backend-code", "backend-words"),
+    ),
+    Signature(
+        "batch-502-503",
+        None,
+        0.0,
+        r"non-ok result 50[23]\b",
+        _TROUBLE,
+        symptom=True,
+        explains=("backend-code",),
+    ),
+)
+
+_TOO_LARGE = (
+    Signature(
+        "too-large-limit",
+        Cause.REQUEST_TOO_LARGE,
+        DECISIVE,
+        r"(request|payload|body|message|prompt|input|file|content|image|response|instance|prediction|document|video|audio)s?( payload| body| data| entity| token| context)?('s)?( size| length| count| tokens)?\b[^.]{0,120}(exceeds?|exceeded|exceeding|over|above|(larger|bigger|greater|longer|more) than) [^.]{0,60}(limit|max|allowed|\d)"
+        r"|exceeds? (the )?(max(imum)?|allowed|limit)[^.]{0,60}(request|payload|file|token|input|prompt|message|content|context)"
+        r"|(request|payload|entity|body|message|prompt|input|content|file)s?( body| entity| payload| size| data)? (is |was |are )?too (large|long|big)"
+        r"|maximum (context|request|payload|input|token|message|prompt)[^.]{0,20}(length|size|limit|count)|context_length_exceeded|reduce the (length|size|number) of"
+        r"|message larger than max|larger than (the )?max(imum)? (allowed )?(message|request|payload|body|size)|received message (exceeds|larger)|max_model_len|maximum model length|too many (tokens|instances)",
+        _GENERATIVE,
+        explains=("quota-code", "config-argument"),
+    ),
+    Signature(
+        "too-large-413",
+        Cause.REQUEST_TOO_LARGE,
+        STRONG,
+        r"\b413\b[^.]{0,40}(too large|payload|entity|prompt|request|invalid_request)|(code|status|error|http)\W{0,4}413\b",
+        _CODES,
+    ),
+)
+
+_STARTUP = (
+    Signature(
+        "startup-never-ready",
+        Cause.SLOW_STARTUP,
+        STRONG + 0.4,
+        r"model server never became ready|(model )?server (did not|didn't|never|failed to) (become|became|get|be) (ready|healthy)|never became (ready|healthy)",
+        _BATCH,
+        symptom=True,
+    ),
+    Signature(
+        "startup-load-timeout",
+        Cause.SLOW_STARTUP,
+        DECISIVE,
+        r"(model|server|container|worker)[^.]{0,40}(load(ing)?|start(-?up|ing)?|initiali[sz](e|ation|ing)|boot|deploy(ment)?)[^.]{0,60}(timed? ?out|did not (finish|complete)|took too long|exceeded [^.]{0,30}(time|deadline))"
+        r"|(timed? ?out|deadline exceeded)[^.]{0,60}(waiting for|while|during|for)[^.]{0,40}(model|server|container|engine|worker)s?[^.]{0,30}(load|start|ready|initiali|become|launch|healthy|come up)"
+        r"|failed to (start|load|launch)[^.]{0,60}(within|in time|before the (deadline|timeout))|(within|before) the (allotted|allocated|configured|given|startup|start-up) (time|deadline|timeout)|deployment_?timeout",
+        _BATCH,
+    ),
+    Signature(
+        "startup-probe",
+        Cause.SLOW_STARTUP,
+        STRONG,
+        r"(startup|start-up|readiness|health|liveness)( |-)?(probe|check)s? (has |have |had )?(failed|failing|timed out|did not|never|errored|unsuccessful)|failed (the )?(startup|start-up|readiness|health|liveness)( |-)?(probe|check)|(failed|not) (to )?(start|listen|listening)( and listen)? on (the )?port",
+        "kubernetes.io/docs/concepts/workloads/pods/probes",
+        symptom=True,
+    ),
+)
+
+_TRANSIENT = (
+    Signature(
+        "backend-router",
+        Cause.TRANSIENT_BACKEND,
+        CERTAIN,
+        r"router status is temporarily unavailable",
+        _TROUBLE,
+    ),
+    Signature(
+        "backend-attempt",
+        Cause.TRANSIENT_BACKEND,
+        FAIR + 0.4,
+        r"internal error occurred for the current attempt",
+        _TRAINING,
+        symptom=True,
+    ),
+    Signature(
+        "backend-words",
+        Cause.TRANSIENT_BACKEND,
+        STRONG,
+        r"(temporarily|currently) (unavailable|overloaded|not available)|temporary (error|failure|problem|issue|condition)( occurred| encountered|,|\.| in the| on)|transient (error|failure|issue)"
+        r"|(encountered|an|unexpected|unknown|occurred:?|experienced an) internal (server )?error|internal (server )?error (occurred|encountered|has occurred|was encountered|in|while)|backend ?error|500 internal|internalservererror|internal server error|infrastructure (error|failure|issue)"
+        r"|service(s)? (is |are )?(currently |temporarily )?unavailable|503 service|502 bad gateway|bad gateway|serviceunavailable|(model|service|server|system) is overloaded|please (try|retry)( again| the request| your request)?( later| in a|$|\.)|try again (later|in a few|in \d)|something went wrong",
+        _CODES,
+        symptom=True,
+    ),
+    Signature(
+        "backend-code",
+        Cause.TRANSIENT_BACKEND,
+        FAIR + 0.3,
+        r"\b(status|code|error)\W{0,4}(unavailable|internal|50[023])\b|statuscode\.(unavailable|internal)\b|\b(14|13) (unavailable|internal)\b|\bunavailable\b: |\b50[023]:? (internal|service|server|the|error|backend|unavailable|bad|request|socket|failed|connection|getting)"
+        r"|(code|status|http)\W{0,4}50[023]\b|non-ok result 50[23]|exceptions\.(internalservererror|serviceunavailable|badgateway|bigqueryerror)",
+        _CODES,
+        symptom=True,
+    ),
+    Signature(
+        "backend-stream",
+        Cause.TRANSIENT_BACKEND,
+        FAIR + 0.4,
+        r"socket closed|goaway|rst_stream|connection reset by peer|connectionreseterror|connection aborted|remotedisconnected|remote end closed connection|failed to connect to all addresses|transport (is )?closing|upstream connect error|disconnect/reset before headers|no healthy upstream|connection (was )?(reset|closed by (the )?(peer|remote))|recvmsg:|stream removed|unexpected eof|incompleteread|server disconnected|protocolerror|econnreset",
+        "grpc.io/docs/guides/status-codes",
+        symptom=True,
+    ),
+    Signature(
+        "backend-aborted",
+        Cause.TRANSIENT_BACKEND,
+        FAIR + 0.3,
+        r"too much contention|transaction (was )?aborted due to|statuscode\.aborted|409 (the operation was )?aborted|concurrent (update|modification)|could not serialize access",
+        _CODES,
+    ),
+)
+
+_PREEMPTION = (
+    Signature(
+        "preempted",
+        Cause.PREEMPTION,
+        DECISIVE,
+        r"(was|been|is being|got|were|node|instance|vm|worker|tpu|machine|replica|job) (just )?pre-?empted|compute\.instances\.preempted|termination is imminent|pre-?emption (notice|event|signal|warning|detected|imminent|occurred)"
+        r"|(spot|preemptible) (vm|instance|node|machine|capacity|worker)s?[^.]{0,60}(terminat|reclaim|interrupt|shut ?down|stopp|evict|delet|taken)|reclaimed by|instance/preempted|preempted by compute engine|spot interruption",
+        _SPOT,
+    ),
+    Signature(
+        "preemption-maintenance",
+        Cause.PREEMPTION,
+        FAIR,
+        r"terminate_on_host_maintenance|host maintenance event|hostmaintenance|instance terminated (by|due to)|(node|instance|vm) (is )?(shutting|being shut) down|maintenance[- ]event",
+        "cloud.google.com/compute/docs/instances/host-maintenance-overview",
+    ),
+    Signature(
+        "preemption-maybe",
+        None,
+        0.0,
+        r"may be due to a preemption",
+        "github.com/tensorflow/models/issues/5633",
+        explains=("preempted", "network-os"),
+    ),
+)
+
+_DEADLINE = (
+    Signature(
+        "deadline",
+        None,
+        0.0,
+        r"\bdeadline_?\\?_?exceeded\b|deadline exceeded|\btimed? ?out\b|\btime ?limit\b|timeout (exceeded|expired|reached|error)|maximum (run(ning)? ?time|execution time)|exceeded (the |its )?(max(imum)? )?(allowed )?(time|runtime|run time|timeout|deadline|duration)|\b504\b|gateway time-?out|timeouterror|job_state_expired|ran out of time|has been running for (more|longer) than",
+        _CODES,
+        symptom=True,
+        tags=_TIME,
+    ),
+)
+
+_EXIT = (
+    Signature(
+        "exit-any",
+        None,
+        0.0,
+        r"exited with a non-?zero status|non-?zero exit (status|code)|exited with (status|code) [1-9]|the dag failed because|failed due to the above error",
+        _TRAINING,
+        symptom=True,
+        tags=frozenset({Tag.EXITED}),
+    ),
+    Signature(
+        "exit-oom",
+        Cause.MEMORY_PRESSURE,
+        CERTAIN,
+        r"ran out[ -]of[ -]memory|container out of memory|(replica|worker|task|job|container|server|process|pod|node)[^.]{0,60}(ran |run |is |was |went |killed (because|due|for)[^.]{0,20})out[ -]of[ -]memory",
+        _TRAINING,
+    ),
+    Signature(
+        "exit-137",
+        Cause.MEMORY_PRESSURE,
+        STRONG + 0.4,
+        r"(exit(ed)?|status|code|returned|returncode|exitcode|rc|exit_code|signal)[^.]{0,40}\b(137|9 ?\(sigkill\)|-9|sigkill)\b|\b(137|-9)\b[^.]{0,20}(exit|sigkill|killed)|terminated (by|with) (signal )?(9\b|sigkill)|received signal (9|sigkill)|killed by signal:? (9|kill|sigkill)|signal sigkill",
+        _TRAINING,
+        symptom=True,
+    ),
+    Signature(
+        "exit-127",
+        Cause.INVALID_CONFIG,
+        STRONG,
+        r"(non-zero status( code)? of|exit(ed)?( with)?( status| code)?( code)?:?) ?(126|127)\b|command not found",
+        _TRAINING,
+    ),
+    Signature(
+        "exit-crash",
+        Cause.USER_CODE_ERROR,
+        STRONG,
+        r"(status|code)( code)?( of)?:? ?(6|11|134|139)\b[^\d]|(status|code)( code)?( of)?:? ?(134|139)$|\bsig(abrt|segv|bus|fpe|ill)\b|segmentation fault|segfault|\bcore dumped\b|illegal instruction|fatal python error",
+        _TRAINING,
+        symptom=True,
+    ),
+    Signature(
+        "exit-usage",
+        Cause.USER_CODE_ERROR,
+        FAIR,
+        r"non-zero status( code)? of 2\b",
+        _TRAINING,
+        symptom=True,
+        places=Place.ERROR,
+    ),
+    Signature(
+        "exit-terminated",
+        Cause.USER_CODE_ERROR,
+        FAIR,
+        r"model server (container )?terminated|container terminated:? go/debug",
+        "github.com/GoogleCloudPlatform/vertex-ai-samples/issues/2254",
+        symptom=True,
+    ),
+    Signature(
+        "gcsfuse-oom",
+        Cause.MEMORY_PRESSURE,
+        DECISIVE,
+        r"fuse: writemessage",
+        _TROUBLE,
+        explains=("bad-input-missing", "code-file"),
+    ),
+)
+
+_INPUT = (
+    Signature(
+        "input-import",
+        Cause.BAD_INPUT,
+        DECISIVE,
+        r"failed to import data|(input|instances?|data|dataset|row|record|line|csv|jsonl?|tfrecord|avro|parquet|table|example)s? [^.]{0,60}((could|can) ?not be|cannot be|failed to( be)?|unable to( be)?) (pars|read|import|convert|decod|process|load|deserializ|coerc)(ed?)?"
+        r"|(failed|unable|cannot|could not|error|fails) (to |while |in )?(pars|decod|deserializ|convert|coerc|import|interpret)(e|ing|es)? [^.]{0,80}(instance|input|data|row|record|line|csv|json|file|value|string|example|image|response|request|schema|tfrecord|avro)"
+        r"|input (data|file|dataset|instances?|uri|source|format|path|table)s? [^.]{0,80}(invalid|empty|missing|not (found|valid|exist|accessible)|does ?n[o']t|malformed|corrupt)",
+        _BATCH,
+    ),
+    Signature(
+        "bad-input-missing",
+        Cause.BAD_INPUT,
+        DECISIVE,
+        r"no such object|(gs://|/gcs/|s3://|bq://|https?://storage\.)[^ ]* ?[^.]{0,60}(not found|does ?n[o']t exist|no such file|not exist|matched no|is empty|not match|could not be found|missing)"
+        r"|(not found|does ?n[o']t exist|no such file|no files?|could not find|cannot find|unable to find|missing|failed to (open|read|find))[^.]{0,80}(gs://|/gcs/|s3://|storage\.googleapis\.com)"
+        r"|(no|zero|0) (files|objects|input files|records|rows|examples|instances|samples|images|data)( were| was)? (found|match|matched|in|at|to)|match(ed|es)? no (files|objects)|(does|did) not match any (files|objects)|404 (get|post) https://storage\.googleapis\.com|specified bucket does not exist|nosuchkey|nosuchbucket|not found: (table|dataset|job|uri|files?)|file ?pattern [^.]{0,80}(no|not|match)",
+        _STORAGE,
+        explains=("config-not-found", "config-404", "code-file"),
+    ),
+    Signature(
+        "bigquery-sql",
+        Cause.BAD_INPUT,
+        STRONG,
+        r"syntax error: (expected|unexpected|unclosed|illegal)|unrecognized name: |no matching signature for|invalidquery|name [`'\"]?\w+[`'\"]? not found inside|error while reading (data|table)|csv table (encountered|references)|too many errors, giving up|provided schema does not match|cannot (query|coerce|cast)|bad (int64|double|timestamp|numeric|bool) value|column [^.]{0,80}(not found|is not present|does not exist|missing)|missing (required )?(field|column|feature|key)s?\b|no such field",
+        _BIGQUERY,
+        explains=("config-field",),
+    ),
+    Signature(
+        "input-rows",
+        Cause.BAD_INPUT,
+        STRONG,
+        r"\b(code|status)\W{0,3}3\b|invalid (json|instance|input|row|record|csv|data|image|tfrecord|utf-?8|base64|jsonl)|(json|jsonl|csv) (parse|parsing|decode|decoding) (error|failed)|malformed|not a valid (json|image|csv|instance|jpeg|png|tfrecord)|valid_?instances|unable to (decode|read) image",
+        _BATCH,
+        places=Place.ROW | Place.ERROR,
+        symptom=True,
+    ),
+)
+
+SERVICE_SIGNATURES: tuple[Signature, ...] = (
+    *_CAPACITY,
+    *_QUOTA,
+    *_PERMISSION,
+    *_CONFIG,
+    *_BATCH_WRAPPERS,
+    *_TOO_LARGE,
+    *_STARTUP,
+    *_TRANSIENT,
+    *_PREEMPTION,
+    *_DEADLINE,
+    *_EXIT,
+    *_INPUT,
+)
+"""What Vertex AI and Google's APIs say, grouped by what it means."""

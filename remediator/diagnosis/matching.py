@@ -1,0 +1,94 @@
+"""One pass over a text finds every known signature in it.
+
+Owns the compiled form of the rows: one RE2 set of all patterns, built once, when first needed (a
+cold start that meets no text pays nothing). A line costs one pass, linear in its length, however
+many rows there are and whatever it says. Pure; called by `statements` and the docs' generator.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import re2
+
+from remediator.diagnosis.known_service import SERVICE_SIGNATURES
+from remediator.diagnosis.known_software import SOFTWARE_SIGNATURES
+from remediator.diagnosis.signatures import Place, Signature
+
+_QUOTE_BEFORE = 60
+_QUOTE_AFTER = 140
+# The automaton of some 400 patterns is built lazily inside this much memory, then reused.
+_RE2_MEMORY_BYTES = 96 << 20
+
+
+class _Matcher:
+    """All rows as one RE2 set, and each row by itself for the quote (compiled when first hit)."""
+
+    def __init__(self, rows: Sequence[Signature]) -> None:
+        options = re2.Options()
+        options.case_sensitive = False
+        options.max_mem = _RE2_MEMORY_BYTES
+        options.log_errors = False
+        self._rows = tuple(rows)
+        self._set = re2.Set.SearchSet(options)
+        for row in self._rows:
+            self._set.Add(row.pattern)
+        self._set.Compile()
+        single = re2.Options()
+        single.case_sensitive = False
+        self._single = single
+
+    def found_in(self, text: str) -> tuple[Signature, ...]:
+        return tuple(self._rows[index] for index in sorted(self._set.Match(text) or ()))
+
+    def quote(self, row: Signature, text: str) -> str:
+        hit = re2.compile(row.pattern, self._single).search(text)
+        start, end = hit.span() if hit else (0, 0)
+        return _cut_around(text, start, end)
+
+
+def _cut_around(text: str, start: int, end: int) -> str:
+    """The words around `text[start:end]`, whole words where possible, with marks where cut."""
+    first = max(0, start - _QUOTE_BEFORE)
+    last = min(len(text), max(end, start + 1) + _QUOTE_AFTER, start + 2 * _QUOTE_AFTER)
+    if first > 0:
+        blank = text.find(" ", first, start)
+        first = blank + 1 if blank >= 0 else first
+    if last < len(text):
+        blank = text.rfind(" ", min(end, last), last)
+        last = blank if blank > 0 else last
+    head = "… " if first > 0 else ""
+    tail = " …" if last < len(text) else ""
+    return f"{head}{text[first:last].strip()}{tail}"
+
+
+@functools.cache
+def _matcher() -> _Matcher:
+    return _Matcher(all_signatures())
+
+
+@functools.cache
+def all_signatures() -> tuple[Signature, ...]:
+    """Every row, the service's first. The docs' table is printed from this."""
+    return SERVICE_SIGNATURES + SOFTWARE_SIGNATURES
+
+
+def signatures_in(text: str, place: Place) -> tuple[Signature, ...]:
+    """Rows found in `text` (white space collapsed) that may be looked for at `place`.
+
+    Linear in the text; rows that another found row explains are gone.
+    """
+    found = [row for row in _matcher().found_in(text) if place & row.places]
+    explained = {name for row in found for name in (*row.explains, *row.explains_all)}
+    return tuple(row for row in found if row.id not in explained)
+
+
+def quote_of(row: Signature, text: str) -> str:
+    """The words of `text` around the place where `row` was found, at most some 300 characters."""
+    return _matcher().quote(row, text)
+
+
+def explained_by(rows: Sequence[Signature]) -> frozenset[str]:
+    """Ids of rows that any of `rows` makes meaningless, wherever in the case they were found."""
+    return frozenset(name for row in rows for name in row.explains_all)

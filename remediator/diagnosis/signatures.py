@@ -1,0 +1,69 @@
+"""What failing software prints, as data: the shape of a row.
+
+Owns `Signature`, where it may be looked for (`Place`) and what it may tell besides a cause
+(`Tag`). The rows stand in `known_service` (Vertex AI and Google's APIs) and `known_software`
+(what runs inside the container); `matching` interprets them. Patterns are RE2, ignore case, and
+are matched against text whose white space has been collapsed to single blanks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, Flag, auto
+
+from remediator.domain import Cause
+
+
+class Place(Flag):
+    """Where a text was found, by who can have written it."""
+
+    ERROR = auto()
+    """The job's own error, or a line that the service wrote: nobody else can write there."""
+    ROW = auto()
+    """Partial failures and error rows of a batch prediction: the service's words around the
+    model server's answer."""
+    LOG = auto()
+    """Lines of the job's own workers: whoever wrote the code decides what they say."""
+
+
+ANYWHERE = Place.ERROR | Place.ROW | Place.LOG
+
+
+class Tag(Enum):
+    """What a text says that is no cause by itself, but decides together with other evidence."""
+
+    TIMED_OUT = "timed_out"
+    """Something ran out of time: which of resources, network or code did it is not said."""
+    GPU_RAISED = "gpu_raised"
+    """Code demanded a GPU and gave up without one."""
+    GPU_FALLBACK = "gpu_fallback"
+    """Code that can use a GPU says that it found none and runs on the CPU."""
+    GPU_UNSEEN = "gpu_unseen"
+    """A library looked for a GPU and found none: harmless in a job that never wanted one."""
+    PASSING = "passing"
+    """The line announces another try: what it complains of was not the end."""
+    EXITED = "exited"
+    """A process ended with a status: a wrapper around whatever its log says."""
+    STOCKOUT = "stockout"
+    """The service's own word for lost or missing capacity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One row: a pattern, the cause it speaks for (None: only its tags count) and how strongly.
+
+    `symptom`: the text says how the failure shows, not why. `explains` names rows that this one
+    makes meaningless where both stand in one text; `explains_all`, wherever in the case. `origin` says where the text is documented or known
+    from.
+    """
+
+    id: str
+    cause: Cause | None
+    weight: float
+    pattern: str
+    origin: str
+    symptom: bool = False
+    explains: tuple[str, ...] = ()
+    explains_all: tuple[str, ...] = ()
+    places: Place = ANYWHERE
+    tags: frozenset[Tag] = frozenset()

@@ -1,0 +1,49 @@
+"""What one observation says: the currency between the readers of this room and its sum.
+
+Owns `Sign` and the scale of weights. Weights are natural log-odds against "nothing known" (see
+`combine`): they add, so every confidence can be explained by a list. Readers (`signatures`,
+`utilisation`, `timeline`, `locality`) make signs, `combine` adds them; neither knows the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from remediator.domain import Cause, Evidence, Source
+
+# Alone, with no other evidence, these carry a cause to about 0.2, 0.55, 0.8, 0.95 and 0.98.
+HINT = 1.4
+FAIR = 3.7
+STRONG = 5.0
+DECISIVE = 6.5
+CERTAIN = 7.5
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """One observation and the cause it speaks for (`weight` > 0) or against (< 0), in nats.
+
+    `symptom`: what was seen is how the failure shows, not why (a 504, an exit code, "never became
+    ready"); it yields where a sign of another cause goes deeper. Signs of one `group` are one
+    observation seen twice: only the strongest counts.
+    """
+
+    cause: Cause
+    weight: float
+    evidence: Evidence
+    symptom: bool = False
+    group: str = ""
+
+
+def sign(
+    cause: Cause,
+    weight: float,
+    source: Source,
+    where: str,
+    says: str,
+    *,
+    symptom: bool = False,
+    group: str = "",
+) -> Sign:
+    """A sign with its evidence, in one call."""
+    return Sign(cause, weight, Evidence(source, where, says), symptom=symptom, group=group)
