@@ -1,0 +1,282 @@
+"""How every hand reaches Google: channels, credentials, deadlines, retries and error mapping.
+
+Owns the one retry rule, the one mapping of Google's errors to ours, and the rule that plaintext
+endpoints are loopback ones. Opens nothing by itself: the other files of this folder call it when
+they are first used. Knows no service and no job.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from remediator.domain import (
+    Forbidden,
+    Gone,
+    Refused,
+    RemediatorError,
+    Transient,
+    Unanswered,
+    Unusable,
+)
+
+T = TypeVar("T")
+
+SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+DEFAULT_TIMEOUT_SECONDS = 20.0
+_LEAST_TRY_SECONDS = 0.05
+_MESSAGE_LIMIT = 4000  # Vertex's longest known refusal is well under this
+
+_ROOTS_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
+
+# A create that is refused because something is used up, in the service's own words; anything else
+# that says RESOURCE_EXHAUSTED is throttling and passes by itself.
+_USED_UP = re.compile(
+    r"quota (metrics?|limits?) .{0,40}exceed|exceed\w* quota limit|insufficient|stockout"
+    r"|not enough (resources|capacity)|out of (resources|capacity|stock)|resource pool exhausted"
+    r"|custom_model_(training|serving)",
+    re.IGNORECASE,
+)
+_THROTTLED = re.compile(r"per[ _]?(minute|second|100 seconds|user)|rate limit", re.IGNORECASE)
+_NEVER_SENT = "Getting metadata from plugin failed"  # grpc: the credentials gave no token
+
+
+# --- reaching a service ------------------------------------------------------------------------
+
+
+def loopback_target(endpoint: str) -> str:
+    """`host:port` of a plaintext gRPC server on this machine; raises Unusable for any other.
+
+    Plaintext carries no credentials, and a job read in plaintext from elsewhere could be anybody's.
+    """
+    host, _, port = endpoint.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 2**16:
+        msg = f"not an endpoint of the form host:port: {endpoint!r}"
+        raise Unusable(msg)
+    if not is_loopback(host):
+        msg = f"a plaintext endpoint must be on loopback, and {endpoint!r} is not"
+        raise Unusable(msg)
+    return endpoint
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host, written as a name or an address, is this machine itself."""
+    bare = host.strip("[]")
+    if bare == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(bare).is_loopback
+    except ValueError:
+        return False
+
+
+def open_channel(host: str, endpoint: str | None) -> Any:
+    """A gRPC channel to `endpoint` in plaintext, or to Google's `host` with credentials.
+
+    https_proxy and no_proxy are honoured by gRPC itself, except towards loopback.
+    """
+    import grpc
+
+    # Vertex and Logging answers pass 4 MiB, gRPC's own limit.
+    options: list[tuple[str, int]] = [
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_receive_message_length", -1),
+    ]
+    if endpoint:
+        options.append(("grpc.enable_http_proxy", 0))
+        return grpc.insecure_channel(loopback_target(endpoint), options=options)
+    from google.auth.transport.grpc import AuthMetadataPlugin
+
+    with google_errors(f"opening credentials for {host}"):
+        credentials, request = google_credentials()
+    plugin = AuthMetadataPlugin(credentials, request, default_host=host)
+    secure = grpc.composite_channel_credentials(
+        grpc.ssl_channel_credentials(private_roots()), grpc.metadata_call_credentials(plugin)
+    )
+    return grpc.secure_channel(f"{host}:443", secure, options=options)
+
+
+def google_credentials() -> tuple[Any, Any]:
+    """Application default credentials and the HTTP transport that refreshes them.
+
+    Where `GCE_METADATA_HOST` is set, that metadata server is asked directly: google-auth's own
+    detection pings a fixed address first and would give up where only the host is redirected.
+    """
+    import google.auth
+    from google.auth import compute_engine
+    from google.auth.transport.requests import Request
+    from requests import Session
+
+    if os.environ.get("GCE_METADATA_HOST") and not os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
+        credentials = compute_engine.Credentials(scopes=SCOPES)
+    else:
+        credentials, _ = google.auth.default(scopes=SCOPES)
+    session = Session()
+    if isinstance(credentials, compute_engine.Credentials):
+        session.trust_env = False  # the metadata server is never behind a proxy
+    else:
+        session.verify = ca_bundle() or True
+    return credentials, Request(session=session)
+
+
+def ca_bundle() -> str | None:
+    """The file of certificate authorities that the environment names, for HTTP clients."""
+    for variable in _ROOTS_VARIABLES:
+        path = os.environ.get(variable, "")
+        if path and Path(path).is_file():
+            return path
+    return None
+
+
+def private_roots() -> bytes | None:
+    """The certificate authorities that the environment names, for gRPC; None: gRPC's own public ones.
+
+    gRPC knows only `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH`; the variables that other clients obey replace
+    the public authorities in the same way, so here they do too. All files named are taken together.
+    """
+    if os.environ.get("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"):
+        return None
+    paths = dict.fromkeys(os.environ.get(variable, "") for variable in _ROOTS_VARIABLES)
+    files = [Path(path) for path in paths if path and Path(path).is_file()]
+    return b"\n".join(path.read_bytes() for path in files) or None
+
+
+# --- deadlines and retries ---------------------------------------------------------------------
+
+
+def answered(
+    what: str,
+    call: Callable[[float], T],
+    *,
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    creating: bool = False,
+) -> T:
+    """The result of `call(seconds)`, tried again while that may help and the time allows.
+
+    The one retry rule: anything Transient but Unanswered, with jittered backoff, after the wait that
+    the service asked for (RetryInfo) where it did, never past `timeout_seconds` altogether. `seconds`
+    is the deadline that this try must hand on: half of what is left, so that a hang leaves room for
+    another try; all of it when `creating`, since a try cut short there leaves an unknown job.
+    """
+    import stamina
+
+    ends = time.monotonic() + timeout_seconds
+
+    def worth_another(error: Exception) -> bool | float:
+        if not isinstance(error, Transient) or isinstance(error, Unanswered):
+            return False
+        left = ends - time.monotonic() - _LEAST_TRY_SECONDS
+        wish = error.retry_after_seconds
+        if wish is None:
+            return left > 0
+        return wish if wish < left else False
+
+    for attempt in stamina.retry_context(
+        on=worth_another,
+        attempts=None,
+        timeout=timeout_seconds,
+        wait_initial=0.1,
+        wait_max=min(5.0, timeout_seconds / 4),
+        wait_jitter=min(1.0, timeout_seconds / 20),
+    ):
+        with attempt, google_errors(what, creating=creating):
+            left = max(ends - time.monotonic(), _LEAST_TRY_SECONDS)
+            return call(left if creating else max(left / 2, min(left, 1.0)))
+    msg = f"{what}: no try was made"
+    raise Transient(msg)
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def google_errors(what: str, *, creating: bool = False) -> Iterator[None]:
+    """Google's errors inside the block leave it as ours, with `what` was attempted in front.
+
+    `creating`: whatever is no definite answer becomes Unanswered, since the thing may exist.
+    """
+    from google.api_core import exceptions as api
+    from google.auth import exceptions as auth
+
+    try:
+        yield
+    except api.GoogleAPICallError as err:
+        raise _translated(err, what, creating=creating) from err
+    except auth.DefaultCredentialsError as err:
+        msg = f"{what}: no Google credentials were found: {_short(err)}"
+        raise Forbidden(msg) from err
+    except auth.GoogleAuthError as err:
+        raise _credentials_failed(_short(err), what) from err
+    except (api.RetryError, OSError) as err:  # requests' own errors are OSErrors too
+        kind = Unanswered if creating else Transient
+        msg = f"{what}: {_short(err)}"
+        raise kind(msg) from err
+
+
+def _translated(err: Any, what: str, *, creating: bool) -> RemediatorError:
+    from google.api_core import exceptions as api
+
+    text = _with_permission(err, f"{what}: {_short(err.message or err)}")
+    if isinstance(err, api.NotFound):
+        return Gone(text)
+    if isinstance(err, (api.Forbidden, api.Unauthorized)):
+        return Forbidden(text)
+    if isinstance(err, api.TooManyRequests):
+        return _exhausted(err, text, creating=creating)
+    if _NEVER_SENT in text:
+        return _credentials_failed(text, what)
+    ambiguous = (api.ServerError, api.Aborted, api.Cancelled)
+    if isinstance(err, ambiguous) and not isinstance(err, api.MethodNotImplemented):
+        if creating:
+            return Unanswered(text)
+        return Transient(text, retry_after_seconds=_retry_after(err))
+    return Refused(text)
+
+
+def _exhausted(err: Any, text: str, *, creating: bool) -> RemediatorError:
+    """Throttling passes; a quota or a stock that is used up refuses a create for now."""
+    wish = _retry_after(err)
+    used_up = _USED_UP.search(text) and not _THROTTLED.search(text)
+    if creating and wish is None and used_up:
+        return Refused(text)
+    return Transient(text, retry_after_seconds=wish)
+
+
+def _credentials_failed(text: str, what: str) -> RemediatorError:
+    """Nothing was sent: even a create may be tried again."""
+    message = text if text.startswith(what) else f"{what}: {text}"
+    if "invalid_grant" in text or "Reauthentication is needed" in text:
+        return Forbidden(message)
+    return Transient(message)
+
+
+def _retry_after(err: Any) -> float | None:
+    """RetryInfo's delay, or HTTP's Retry-After, in seconds."""
+    for detail in getattr(err, "details", None) or ():
+        delay = getattr(detail, "retry_delay", None)
+        if delay is not None:
+            return float(delay.seconds) + float(delay.nanos) / 1e9
+    headers = getattr(getattr(err, "response", None), "headers", None) or {}
+    header = str(headers.get("Retry-After") or "")
+    return float(header) if header.isdigit() else None
+
+
+def _with_permission(err: Any, text: str) -> str:
+    """Names the permission and the resource where the service told them beside its message."""
+    for detail in getattr(err, "details", None) or ():
+        told = getattr(detail, "metadata", None) or {}
+        for key in ("permission", "resource"):
+            value = str(told.get(key) or "")
+            if value and value not in text:
+                text = f"{text} ({key} {value})"
+    return text
+
+
+def _short(message: object) -> str:
+    return str(message)[:_MESSAGE_LIMIT]

@@ -1,0 +1,187 @@
+"""Cloud Logging: entries read and written, and the queries that find a job's own entries.
+
+Owns the generated Logging client, the quoting of every value in a query, and the asking for a read
+token before each read (a project has 60 reads a minute, shared by all instances). Must not judge an
+entry. `evidence` and the stories see it through their own Protocols.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
+from remediator.cloud.shape import from_json, quoted, to_json
+from remediator.domain import JobKind, JobName, Json, Transient, Unusable, rfc3339
+
+HOST = "logging.googleapis.com"
+_PAGE_SIZE = 1000  # Logging's own most
+_QUERY_LIMIT = 20_000  # characters; Logging refuses longer ones (vertex-facts, section 6)
+_PROJECT = re.compile(r"[a-z0-9.:-]{1,100}")
+_LOG_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_SECONDS_TO_NEXT_MINUTE = 30.0
+
+_WORKER = 'resource.type=("ml_job" OR "cloudml_job")'
+
+
+class Logs:
+    """The Logging API of one project or several.
+
+    `may_read` is asked before every read and answers whether the shared budget has one left.
+    `endpoint` is `host:port` of a plaintext gRPC server on loopback, or None for Google's own.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        *,
+        may_read: Callable[[], bool] | None = None,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    ) -> None:
+        self._endpoint = endpoint
+        self._may_read = may_read
+        self._timeout_seconds = timeout_seconds
+        self._lock = threading.Lock()
+        self._channel: Any = None
+        self._opened: Any = None
+
+    def entries(
+        self,
+        project: str,
+        query: str,
+        *,
+        limit: int,
+        newest_first: bool = False,
+        most_bytes: int = 2_000_000,
+        timeout_seconds: float | None = None,
+    ) -> tuple[Json, ...]:
+        """At most `limit` entries (or about `most_bytes` of them) as REST JSON, in time's order.
+
+        Raises Transient when the read budget is used up, before anything is asked of Logging.
+        """
+        from google.cloud.logging_v2.types import ListLogEntriesRequest
+
+        if not _PROJECT.fullmatch(project) or len(query) > _QUERY_LIMIT:
+            msg = f"not a query that Logging takes: {query[:200]!r} on {project[:100]!r}"
+            raise Unusable(msg)
+        client = self._client()
+        found: list[Json] = []
+        size, token = 0, ""
+        while len(found) < limit and size < most_bytes:
+            request = ListLogEntriesRequest(
+                resource_names=[f"projects/{project}"],
+                filter=query,
+                order_by="timestamp desc" if newest_first else "timestamp asc",
+                page_size=min(_PAGE_SIZE, limit - len(found)),
+                page_token=token,
+            )
+            page = answered(
+                f"reading the log of {project}",
+                lambda seconds, request=request: self._read(client, request, seconds),  # type: ignore[misc]
+                timeout_seconds=timeout_seconds or self._timeout_seconds,
+            )
+            for entry in page.entries:
+                if len(found) == limit or size >= most_bytes:
+                    break
+                size += type(entry).pb(entry).ByteSize()
+                found.append(to_json(entry))
+            token = page.next_page_token
+            if not token:
+                break
+        return tuple(found)
+
+    def job_filter(
+        self, job: JobName, job_ids: Sequence[str], start: datetime, end: datetime
+    ) -> str:
+        """The query for the job's own entries between the two times; see `job_log_filter`."""
+        return job_log_filter(job, job_ids, start, end)
+
+    def write(
+        self,
+        project: str,
+        log_id: str,
+        entries: Sequence[Json],
+        *,
+        timeout_seconds: float | None = None,
+    ) -> None:
+        """Writes LogEntries (REST JSON: insertId, timestamp, severity, jsonPayload, labels).
+
+        The resource is `global` unless an entry names its own. Writing an entry with the same
+        insertId and timestamp again changes nothing, so this is tried again like a read.
+        """
+        from google.cloud.logging_v2.types import LogEntry, WriteLogEntriesRequest
+
+        if not _PROJECT.fullmatch(project) or not _LOG_ID.fullmatch(log_id):
+            msg = f"not a log: {log_id[:100]!r} of {project[:100]!r}"
+            raise Unusable(msg)
+        request = WriteLogEntriesRequest(
+            log_name=f"projects/{project}/logs/{log_id}",
+            resource={"type": "global", "labels": {"project_id": project}},
+            entries=[from_json(entry, LogEntry()) for entry in entries],
+        )
+        client = self._client()
+        answered(
+            f"writing to the log {log_id}",
+            lambda seconds: client.write_log_entries(request=request, retry=None, timeout=seconds),
+            timeout_seconds=timeout_seconds or self._timeout_seconds,
+        )
+
+    def close(self) -> None:
+        """Closes the channel; the next call opens a new one."""
+        with self._lock:
+            if self._channel is not None:
+                self._channel.close()
+            self._channel = self._opened = None
+
+    def _read(self, client: Any, request: Any, seconds: float) -> Any:
+        if self._may_read is not None and not self._may_read():
+            msg = "the project's log reads for this minute are used up"
+            raise Transient(msg, retry_after_seconds=_SECONDS_TO_NEXT_MINUTE)
+        # One page: the pager would read on without asking for a token.
+        return next(client.list_log_entries(request=request, retry=None, timeout=seconds).pages)
+
+    def _client(self) -> Any:
+        # AuditLog's type is registered when imported; without it an audit entry has no payload.
+        from google.cloud.audit import audit_log_pb2  # noqa: F401  # see above
+        from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
+        from google.cloud.logging_v2.services.logging_service_v2.transports import (
+            LoggingServiceV2GrpcTransport,
+        )
+
+        with self._lock:
+            if self._opened is None:
+                self._channel = open_channel(HOST, self._endpoint)
+                self._opened = LoggingServiceV2Client(
+                    transport=LoggingServiceV2GrpcTransport(channel=self._channel)
+                )
+            return self._opened
+
+
+def job_log_filter(job: JobName, job_ids: Sequence[str], start: datetime, end: datetime) -> str:
+    """Finds what a job's containers and the service wrote about it between two times.
+
+    `job_ids` are the ids of CustomJobs that ran for it (of trials, tasks, a training pipeline); the
+    job's own id is always among them. Which resource a batch prediction's container logs bear is
+    not documented, so both forms that were seen are asked for.
+    """
+    ids = " OR ".join(quoted(one) for one in dict.fromkeys((job.id, *job_ids)))
+    workers = f"{_WORKER} AND resource.labels.job_id=({ids})"
+    own = quoted(job.id)
+    if job.kind is JobKind.PIPELINE:
+        runs = (
+            'resource.type="aiplatform.googleapis.com/PipelineJob" '
+            f"AND resource.labels.pipeline_job_id={own}"
+        )
+        who = f"(({workers}) OR ({runs}))"
+    elif job.kind is JobKind.BATCH_PREDICTION:
+        batch = (
+            'resource.type="aiplatform.googleapis.com/BatchPredictionJob" '
+            f"AND (resource.labels.batch_prediction_job_id={own} OR resource.labels.job_id={own})"
+        )
+        who = f"(({workers}) OR ({batch}))"
+    else:
+        who = workers
+    return f'{who} AND timestamp>="{rfc3339(start)}" AND timestamp<="{rfc3339(end)}"'

@@ -1,0 +1,167 @@
+"""Cloud Monitoring: the utilisation of a job's machines.
+
+Owns the generated Monitoring client and which metric types there are. Batch predictions have none
+(their model runs in Google's own project), so nobody asks here about one. `evidence` sees it
+through its own Protocol.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+from remediator.case import Series
+from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
+from remediator.cloud.shape import to_json
+from remediator.domain import Gone, JobDocument, Unusable
+
+HOST = "monitoring.googleapis.com"
+TRAINING_METRICS = tuple(
+    f"ml.googleapis.com/training/{name}"
+    for name in (
+        "cpu/utilization",
+        "memory/utilization",
+        "accelerator/utilization",
+        "accelerator/memory/utilization",
+        "network/received_bytes_count",
+        "network/sent_bytes_count",
+    )
+)
+"""On the resource `cloudml_job`; fractions from 0 to 1, or bytes. The disk's series is unreliable."""
+
+# Samples begin minutes late and stand for the time before them (vertex-facts, section 2).
+_BEFORE, _AFTER = timedelta(minutes=5), timedelta(minutes=10)
+_RAW_UP_TO = timedelta(hours=12)
+_MOST_POINTS = 720  # a series of a longer run is averaged down to about this many by Monitoring
+_MOST_IDS = 20  # trials or tasks; the caller puts the ones that failed first
+_MOST_PAGES = 5
+_PAGE_POINTS = 20_000
+_JOB_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class Metrics:
+    """The Monitoring API. `endpoint`: `host:port` of a plaintext gRPC server on loopback, or None."""
+
+    def __init__(
+        self, endpoint: str | None = None, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> None:
+        self._endpoint = endpoint
+        self._timeout_seconds = timeout_seconds
+        self._lock = threading.Lock()
+        self._channel: Any = None
+        self._opened: Any = None
+
+    def series(
+        self,
+        job: JobDocument,
+        job_ids: Sequence[str] = (),
+        *,
+        now: datetime | None = None,
+        timeout_seconds: float | None = None,
+    ) -> tuple[Series, ...]:
+        """Every series of the machines that worked for the job, all types asked side by side.
+
+        `job_ids` are CustomJob ids (of trials, tasks, a training pipeline); none: the job's own.
+        Empty where there are no samples, which is not the same as idle. A job that has not ended is
+        read up to `now`. Raises Transient if any type could not be read.
+        """
+        ids = tuple(dict.fromkeys(job_ids))[:_MOST_IDS] or (job.name.id,)
+        if not all(_JOB_ID.fullmatch(one) for one in ids):
+            msg = f"not the ids of jobs: {ids!r}"
+            raise Unusable(msg)
+        started, ended = job.start_time or job.create_time, job.end_time or now
+        if started is None or ended is None:
+            return ()
+        start, end = started - _BEFORE, ended + _AFTER
+        which = f'resource.labels.job_id="{ids[0]}"'
+        if len(ids) > 1:
+            listed = ", ".join(f'"{one}"' for one in ids)
+            which = f"resource.labels.job_id=one_of({listed})"
+        budget = timeout_seconds or self._timeout_seconds
+        client = self._client()
+
+        def read(metric: str) -> list[Series]:
+            # A list names one metric type each: Monitoring takes no more in one.
+            query = f'metric.type="{metric}" AND resource.type="cloudml_job" AND {which}'
+            try:
+                return _read(client, job.name.project, query, start, end, budget)
+            except Gone:  # the project has never had a sample of this type, such as without GPUs
+                return []
+
+        with ThreadPoolExecutor(len(TRAINING_METRICS)) as pool:
+            found = list(pool.map(read, TRAINING_METRICS))
+        return tuple(series for several in found for series in several)
+
+    def close(self) -> None:
+        """Closes the channel; the next call opens a new one."""
+        with self._lock:
+            if self._channel is not None:
+                self._channel.close()
+            self._channel = self._opened = None
+
+    def _client(self) -> Any:
+        from google.cloud.monitoring_v3.services.metric_service import MetricServiceClient
+        from google.cloud.monitoring_v3.services.metric_service.transports import (
+            MetricServiceGrpcTransport,
+        )
+
+        with self._lock:
+            if self._opened is None:
+                self._channel = open_channel(HOST, self._endpoint)
+                self._opened = MetricServiceClient(
+                    transport=MetricServiceGrpcTransport(channel=self._channel)
+                )
+            return self._opened
+
+
+def _read(
+    client: Any, project: str, query: str, start: datetime, end: datetime, timeout_seconds: float
+) -> list[Series]:
+    from google.cloud.monitoring_v3.types import (
+        Aggregation,
+        ListTimeSeriesRequest,
+        TimeInterval,
+    )
+
+    request = ListTimeSeriesRequest(
+        name=f"projects/{project}",
+        filter=query,
+        interval=TimeInterval(start_time=start, end_time=end),
+        view=ListTimeSeriesRequest.TimeSeriesView.FULL,
+        page_size=_PAGE_POINTS,
+    )
+    if end - start > _RAW_UP_TO:
+        # At least a minute, in whole minutes, which is the metrics' own grain.
+        minutes = max(1, round((end - start).total_seconds() / 60 / _MOST_POINTS))
+        request.aggregation = Aggregation(
+            alignment_period=timedelta(minutes=minutes),
+            per_series_aligner=(
+                Aggregation.Aligner.ALIGN_MAX  # a mean would hide the peak that killed it
+                if "memory/" in query
+                else Aggregation.Aligner.ALIGN_MEAN
+            ),
+        )
+    merged: dict[str, Series] = {}
+    for _ in range(_MOST_PAGES):
+        page = answered(
+            "reading metrics",
+            lambda seconds: next(
+                client.list_time_series(request=request, retry=None, timeout=seconds).pages
+            ),
+            timeout_seconds=timeout_seconds,
+        )
+        for raw in page.time_series:
+            series = Series.parse(to_json(raw))
+            labels = sorted(series.labels.items()), sorted(series.resource_labels.items())
+            key = repr((series.metric, labels))
+            known = merged.get(key)
+            points = tuple(sorted((*known.points, *series.points))) if known else series.points
+            merged[key] = Series(series.metric, series.labels, series.resource_labels, points)
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    return list(merged.values())

@@ -1,0 +1,332 @@
+"""Vertex AI jobs and models: read, find, list, create, cancel.
+
+Owns the generated Vertex clients (one per region, opened when first used) and the turning of jobs
+into REST-shaped JSON and back. Must not judge a job or change a request: what is sent is what the
+planner wrote. The stories see it through their own Protocols.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
+from remediator.cloud.shape import from_json, quoted, to_json
+from remediator.domain import (
+    Gone,
+    JobDocument,
+    JobKind,
+    JobName,
+    JobState,
+    Json,
+    Refused,
+    RemediatorError,
+    Unusable,
+    rfc3339,
+)
+
+_PAGE_SIZE = 100  # Vertex caps a page of jobs there
+_MOST_LOCATIONS_AT_ONCE = 8
+_LOCATION = re.compile(r"[a-z0-9-]{1,40}")
+_PROJECT = re.compile(r"[a-z0-9.:-]{1,100}")
+_JOB_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_MODEL = re.compile(
+    r"projects/[a-z0-9.:-]{1,100}/locations/(?P<location>[a-z0-9-]{1,40})/models/[\w.@-]{1,200}"
+)
+_PARENT = re.compile(r"projects/[a-z0-9.:-]{1,100}/locations/(?P<location>[a-z0-9-]{1,40})")
+_LABEL_KEY = re.compile(r"[\w-]{1,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """What the generated clients call a kind of job."""
+
+    service: str
+    type: str
+    noun: str
+    state_prefix: str
+
+    @property
+    def plural(self) -> str:
+        return f"{self.noun}s"
+
+
+_DOORS: Mapping[JobKind, _Door] = {
+    JobKind.BATCH_PREDICTION: _Door(
+        "job", "BatchPredictionJob", "batch_prediction_job", "JOB_STATE_"
+    ),
+    JobKind.CUSTOM: _Door("job", "CustomJob", "custom_job", "JOB_STATE_"),
+    JobKind.HYPERPARAMETER_TUNING: _Door(
+        "job", "HyperparameterTuningJob", "hyperparameter_tuning_job", "JOB_STATE_"
+    ),
+    JobKind.TRAINING_PIPELINE: _Door(
+        "pipeline", "TrainingPipeline", "training_pipeline", "PIPELINE_STATE_"
+    ),
+    JobKind.PIPELINE: _Door("pipeline", "PipelineJob", "pipeline_job", "PIPELINE_STATE_"),
+}
+
+
+class Vertex:
+    """The Vertex AI API, by region.
+
+    `endpoint` is `host:port` of a plaintext gRPC server on loopback, or None for Google's own.
+    Every verb takes `timeout_seconds`, the time for all its tries together. Reads raise Transient,
+    Gone, Forbidden or Refused; `create` raises Unanswered where the job may exist all the same.
+    """
+
+    def __init__(
+        self, endpoint: str | None = None, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> None:
+        self._endpoint = endpoint
+        self._timeout_seconds = timeout_seconds
+        self._lock = threading.Lock()
+        self._channels: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    def get(self, name: JobName, *, timeout_seconds: float | None = None) -> JobDocument:
+        """The job as Vertex holds it now; raises Gone where there is none."""
+        door = _DOORS[name.kind]
+        client = self._client(door.service, name.location)
+        message = answered(
+            f"reading {name}",
+            lambda seconds: getattr(client, f"get_{door.noun}")(
+                name=str(name), retry=None, timeout=seconds
+            ),
+            timeout_seconds=timeout_seconds or self._timeout_seconds,
+        )
+        return JobDocument.parse(to_json(message))
+
+    def find(
+        self,
+        kind: JobKind,
+        job_id: str,
+        locations: Sequence[str],
+        project: str,
+        *,
+        timeout_seconds: float | None = None,
+    ) -> JobDocument | None:
+        """The job of that id in whichever location has it, asked side by side; None: in no one.
+
+        Where none has it and one of them could not be asked, that location's error is raised.
+        """
+        if not _JOB_ID.fullmatch(job_id) or not _PROJECT.fullmatch(project):
+            msg = f"not the id of a job: {job_id[:200]!r}"
+            raise Unusable(msg)
+        names = [JobName(project, _location(place), kind, job_id) for place in locations]
+        if not names:
+            return None
+
+        def look(name: JobName) -> JobDocument | RemediatorError:
+            try:
+                return self.get(name, timeout_seconds=timeout_seconds)
+            except RemediatorError as err:
+                return err
+
+        with ThreadPoolExecutor(min(_MOST_LOCATIONS_AT_ONCE, len(names))) as pool:
+            answers = list(pool.map(look, names))
+        for answer in answers:
+            if isinstance(answer, JobDocument):
+                return answer
+        for answer in answers:
+            if isinstance(answer, RemediatorError) and not isinstance(answer, Gone):
+                raise answer
+        return None
+
+    def model(self, name: str, *, timeout_seconds: float | None = None) -> Json:
+        """The Model (`…/models/ID` or `…/models/ID@VERSION`) as REST JSON."""
+        match = _MODEL.fullmatch(name)
+        if match is None:
+            msg = f"not the name of a model in a project: {name[:200]!r}"
+            raise Refused(msg)
+        client = self._client("model", match["location"])
+        message = answered(
+            f"reading {name}",
+            lambda seconds: client.get_model(name=name, retry=None, timeout=seconds),
+            timeout_seconds=timeout_seconds or self._timeout_seconds,
+        )
+        return to_json(message)
+
+    def create(
+        self, kind: JobKind, parent: str, request: Json, *, timeout_seconds: float | None = None
+    ) -> JobDocument:
+        """Creates the job under `projects/P/locations/L` and returns it as Vertex answers it.
+
+        Raises Unanswered where the outcome is unknown (the job may exist: look before creating
+        again), Transient where it was throttled and surely not made, Refused with Vertex's words.
+        """
+        from google.cloud.aiplatform_v1 import types
+
+        match = _PARENT.fullmatch(parent)
+        if match is None:
+            msg = f"not a project's location: {parent[:200]!r}"
+            raise Unusable(msg)
+        door = _DOORS[kind]
+        job = from_json(request, getattr(types, door.type)())
+        client = self._client(door.service, match["location"])
+        message = answered(
+            f"creating a {kind} job in {parent}",
+            lambda seconds: getattr(client, f"create_{door.noun}")(
+                retry=None, timeout=seconds, **{"parent": parent, door.noun: job}
+            ),
+            timeout_seconds=timeout_seconds or self._timeout_seconds,
+            creating=True,
+        )
+        return JobDocument.parse(to_json(message))
+
+    def list(
+        self,
+        kind: JobKind,
+        project: str,
+        location: str,
+        *,
+        states: Sequence[JobState] = (),
+        created_after: datetime | None = None,
+        display_name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Iterator[JobDocument]:
+        """The jobs that fit every condition given, in the order of Vertex (newest first), by pages.
+
+        `labels` with the value `*` asks for the key alone. `timeout_seconds` is for each page.
+        """
+        from google.cloud.aiplatform_v1 import types
+
+        if not _PROJECT.fullmatch(project):
+            msg = f"not a project: {project[:100]!r}"
+            raise Unusable(msg)
+        door = _DOORS[kind]
+        parent = f"projects/{project}/locations/{_location(location)}"
+        wanted = dict(labels or {})
+        query = job_filter(
+            kind,
+            states=states,
+            created_after=created_after,
+            display_name=display_name,
+            labels=wanted,
+        )
+        client = self._client(door.service, location)
+        verb = getattr(client, f"list_{door.plural}")
+        request_type = getattr(types, f"List{door.type}sRequest")
+        token = ""
+        while True:
+            request = request_type(
+                parent=parent, filter=query, page_size=_PAGE_SIZE, page_token=token
+            )
+            # A page at a time, so that each has the whole retry rule; the pager would have none.
+            page = answered(
+                f"listing {door.plural} in {parent}",
+                lambda seconds, request=request: next(  # type: ignore[misc]
+                    verb(request=request, retry=None, timeout=seconds).pages
+                ),
+                timeout_seconds=timeout_seconds or self._timeout_seconds,
+            )
+            for message in getattr(page, door.plural):
+                job = JobDocument.parse(to_json(message))
+                # A value with a * is a pattern to Vertex, so what comes back is held against it.
+                if display_name is not None and job.display_name != display_name:
+                    continue
+                if all(_has_label(job, key, value) for key, value in wanted.items()):
+                    yield job
+            token = page.next_page_token
+            if not token:
+                return
+
+    def cancel(self, name: JobName, *, timeout_seconds: float | None = None) -> None:
+        """Asks Vertex to stop the job; it ends some time later. Cancelling twice is harmless."""
+        door = _DOORS[name.kind]
+        client = self._client(door.service, name.location)
+        answered(
+            f"cancelling {name}",
+            lambda seconds: getattr(client, f"cancel_{door.noun}")(
+                name=str(name), retry=None, timeout=seconds
+            ),
+            timeout_seconds=timeout_seconds or self._timeout_seconds,
+        )
+
+    def close(self) -> None:
+        """Closes every channel; the next call opens new ones."""
+        with self._lock:
+            for channel in self._channels.values():
+                channel.close()
+            self._channels.clear()
+            self._clients.clear()
+
+    def _client(self, service: str, location: str) -> Any:
+        with self._lock:
+            key = (service, "" if self._endpoint else location)
+            if key not in self._clients:
+                client_type, transport_type = _service(service)
+                channel = self._channel(location)
+                self._clients[key] = client_type(transport=transport_type(channel=channel))
+            return self._clients[key]
+
+    def _channel(self, location: str) -> Any:
+        regional = f"{_location(location)}-aiplatform.googleapis.com"
+        host = "aiplatform.googleapis.com" if location == "global" else regional
+        key = self._endpoint or host
+        if key not in self._channels:
+            self._channels[key] = open_channel(host, self._endpoint)
+        return self._channels[key]
+
+
+def job_filter(
+    kind: JobKind,
+    *,
+    states: Sequence[JobState] = (),
+    created_after: datetime | None = None,
+    display_name: str | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> str:
+    """A list filter in Vertex's language; every value is checked or quoted here.
+
+    List filters know `state`, `create_time`, `display_name` and `labels`, and no end time.
+    """
+    prefix = _DOORS[kind].state_prefix
+    parts: list[str] = []
+    if states:
+        either = " OR ".join(f'state="{prefix}{state.value}"' for state in states)
+        parts.append(f"({either})" if len(states) > 1 else either)
+    if created_after is not None:
+        parts.append(f'create_time>="{rfc3339(created_after)}"')
+    if display_name is not None:
+        parts.append(f"display_name={quoted(display_name)}")
+    for key, value in (labels or {}).items():
+        if not _LABEL_KEY.fullmatch(key):
+            msg = f"not the key of a label: {key[:100]!r}"
+            raise Unusable(msg)
+        parts.append(f"labels.{key}:*" if value == "*" else f"labels.{key}={quoted(value)}")
+    return " AND ".join(parts)
+
+
+def _has_label(job: JobDocument, key: str, value: str) -> bool:
+    return key in job.labels and value in ("*", job.labels[key])
+
+
+def _location(text: str) -> str:
+    if not _LOCATION.fullmatch(text):
+        msg = f"not a location: {text[:100]!r}"
+        raise Unusable(msg)
+    return text
+
+
+def _service(name: str) -> tuple[Any, Any]:
+    """The generated client of a service and its gRPC transport."""
+    from google.cloud.aiplatform_v1.services import job_service, model_service, pipeline_service
+    from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport
+    from google.cloud.aiplatform_v1.services.model_service.transports import (
+        ModelServiceGrpcTransport,
+    )
+    from google.cloud.aiplatform_v1.services.pipeline_service.transports import (
+        PipelineServiceGrpcTransport,
+    )
+
+    return {
+        "job": (job_service.JobServiceClient, JobServiceGrpcTransport),
+        "pipeline": (pipeline_service.PipelineServiceClient, PipelineServiceGrpcTransport),
+        "model": (model_service.ModelServiceClient, ModelServiceGrpcTransport),
+    }[name]
