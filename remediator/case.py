@@ -123,10 +123,14 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A source that could not be read, and why, in words fit for an alert."""
+    """A source that could not be read, and why, in words fit for an alert.
+
+    `may_pass`: trying again later may help; False where a permission is missing or it is not there.
+    """
 
     source: Source
     why: str
+    may_pass: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,34 @@
+"""The ledger: what was seen, promised, spent and owed; effectively once rests on it.
+
+`Ledger` holds the verbs (one transaction each) over a `Store`; `sqlite` and `firestore` are the two
+stores. The stories and the composition root call it.
+"""
+
+from remediator.ledger.book import STALE, Ledger
+from remediator.ledger.records import (
+    Answer,
+    Approval,
+    Chain,
+    Claim,
+    Conclusion,
+    Debt,
+    Incident,
+    Limit,
+    Stage,
+    Store,
+)
+
+__all__ = [
+    "STALE",
+    "Answer",
+    "Approval",
+    "Chain",
+    "Claim",
+    "Conclusion",
+    "Debt",
+    "Incident",
+    "Ledger",
+    "Limit",
+    "Stage",
+    "Store",
+]

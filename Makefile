@@ -1,0 +1,44 @@
+# Everything on a machine with Python 3.11+ (with venv), git and make. Each target sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test lint bench fuzz clean
+
+help:
+	@echo "make demo    the whole loop on this machine, no account needed (about two minutes)"
+	@echo "make test    everything that is checked: style, types, layers, tests"
+	@echo "make setup   .venv with everything for development"
+	@echo "make bench   the measurements; results in bench/"
+	@echo "make fuzz    malformed events, 100,000 of them"
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+setup: $(READY)
+
+demo: $(READY)
+	@$(BIN)/python -m remediator demo
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest
+
+bench: $(READY)
+	$(BIN)/python bench/run.py
+
+fuzz: $(READY)
+	$(BIN)/python -m pytest -q tests/test_fuzz.py --fuzz 100000
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .remediator

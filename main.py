@@ -1,0 +1,52 @@
+"""Entry points for functions-framework: `remediate` (CloudEvent), `reconcile` and `approve` (HTTP).
+
+Settings and the policy file are read when this module is imported, so that a mistake stops the start
+with one line; Google clients are opened when first used. Nothing but plain functions lives here.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import flask
+import functions_framework
+from cloudevents.http import CloudEvent
+
+from remediator.app import App, Answer
+from remediator.domain import Unusable
+
+try:
+    _app = App.from_environment(os.environ, here=Path(__file__).resolve().parent)
+except Unusable as err:
+    sys.exit(f"vertex-remediator does not start: {err}")
+
+
+@functions_framework.cloud_event
+def remediate(event: CloudEvent) -> None:
+    """Diagnose the failed job that one log entry announces, apply the policies, alert."""
+    attributes = event.get_attributes()
+    answer = _app.on_event(attributes, event.data, trace=str(attributes.get("traceparent") or ""))
+    if answer.status >= 500:
+        flask.abort(answer.status, answer.text)
+
+
+@functions_framework.http
+def reconcile(request: flask.Request) -> flask.Response:
+    """Let time pass: sweep for silent failures, go on with what is due, deliver what is owed."""
+    return _response(_app.on_schedule(trace=_trace(request)))
+
+
+@functions_framework.http
+def approve(request: flask.Request) -> flask.Response:
+    """Take a click on Approve or Decline in Slack; write the answer to the ledger, nothing else."""
+    body = request.get_data(cache=False)
+    return _response(_app.on_click(body, dict(request.headers), trace=_trace(request)))
+
+
+def _trace(request: flask.Request) -> str:
+    headers = request.headers
+    return headers.get("traceparent") or headers.get("X-Cloud-Trace-Context") or ""
+
+
+def _response(answer: Answer) -> flask.Response:
+    return flask.Response(answer.text, answer.status, mimetype="application/json")

@@ -1,0 +1,503 @@
+"""The composition root: settings in, an App with lazily opened hands out.
+
+The only place that knows concrete classes and imports them, late: an irrelevant event must not pay
+for Google's clients. The front server may fork after importing `main`, so nothing is opened here
+before the first call. Called by `main` and by the command line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from remediator import intake, log, settings
+from remediator.domain import JobName, Refused, RemediatorError, Transient, Unusable
+from remediator.settings import Settings
+
+if TYPE_CHECKING:
+    from remediator.alerts import Channel, Message
+    from remediator.case import Case
+    from remediator.cloud.logs import Logs
+    from remediator.cloud.metrics import Metrics
+    from remediator.cloud.storage import Storage
+    from remediator.cloud.vertex import Vertex
+    from remediator.follow import Standing
+    from remediator.ledger import Ledger
+    from remediator.notices import Notices
+    from remediator.policy import Policies
+    from remediator.remediate import Hands
+
+CALL_SECONDS = 15.0  # all tries of one call together
+EVIDENCE_SECONDS = 25.0  # all sources of one diagnosis, side by side
+ROUND_SECONDS = 50.0  # one `reconcile`; Scheduler calls again in a minute
+_DEFAULT_LOCATION = "us-central1"
+_POLICY_LOOKS_SECONDS = 60.0  # how often a policy file outside the deployment is looked at
+_LOG_READS_A_MINUTE = 50  # of the 60 that a project has; people read logs too
+_LOCAL_STATE = ".remediator"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller is told: an HTTP status and a text."""
+
+    status: int
+    text: str
+
+
+class App:
+    """The product, put together. Every hand is opened when first used, once per process."""
+
+    def __init__(
+        self,
+        settings_: Settings,
+        *,
+        here: Path,
+        environ: Mapping[str, str],
+        policies: Policies | None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.settings = settings_
+        self.now = now
+        self._here = here
+        self._environ = environ
+        self._policies = policies
+        self._policies_seen = ("", 0.0)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str], *, here: Path) -> App:
+        """Settings read and, where it is a local file, the policy file; raises Unusable."""
+        found = settings.read(environ, here=here)
+        policies = None
+        if not found.policies.startswith(("gs://", "secret:")):
+            policies = _load(_read(Path(found.policies)), found.policies, found)
+        return cls(found, here=here, environ=environ, policies=policies)
+
+    # --- the doors -----------------------------------------------------------------------------
+
+    def on_event(self, attributes: Mapping[str, Any], data: Any, *, trace: str = "") -> Answer:
+        """One CloudEvent. 2xx: done, or never to be done; 5xx: deliver it again."""
+        log.set_trace(trace, self.settings.project)
+        message = intake.message_id(data)
+        try:
+            hint = intake.read(attributes, data)
+        except Unusable as err:
+            log.say("ERROR", f"malformed event: {err}", message_id=message)
+            return Answer(200, "malformed")
+        if isinstance(hint, intake.Ignored):
+            return Answer(200, hint.why)
+
+        def work() -> str:
+            from remediator.remediate import handle
+
+            return handle(hint, self.hands)
+
+        return self._guarded(work, job=str(hint.job or hint.custom_job_id), message_id=message)
+
+    def on_schedule(self, *, trace: str = "") -> Answer:
+        """One round of `reconcile`; the text is JSON."""
+        log.set_trace(trace, self.settings.project)
+
+        def work() -> str:
+            from remediator import reconcile
+
+            done = reconcile.run(self.hands, self._write_log, budget_seconds=ROUND_SECONDS)
+            return json.dumps(asdict(done))
+
+        return self._guarded(work)
+
+    def on_click(
+        self, body: bytes, headers: Mapping[str, str], *, trace: str = ""
+    ) -> Answer:
+        """A click in Slack: verified, recorded; 2xx also where it changes nothing."""
+        log.set_trace(trace, self.settings.project)
+        from remediator.alerts.approval import parse_interaction
+        from remediator.domain import Forbidden
+
+        def work() -> str:
+            approvers = self.policies().approvers
+            if approvers is None:
+                msg = "the policy file names no approvers"
+                raise Forbidden(msg)
+            secret = self._secret(approvers.signing_secret)
+            click = parse_interaction(body, headers, secret, self.now())
+            if click.user not in approvers.slack:
+                msg = f"{click.user} is not among the approvers"
+                raise Forbidden(msg)
+            said = self.answer(
+                click.approval_id,
+                approved=click.approved,
+                by=f"Slack {click.user} {click.user_name}".strip(),
+            )
+            return json.dumps({"text": said})
+
+        return self._guarded(work, refused=403)
+
+    def _guarded(self, work: Callable[[], str], *, refused: int = 200, **fields: Any) -> Answer:
+        """Our promise at the door: no traceback leaves, and only what may help is tried again."""
+        started = time.perf_counter()
+        try:
+            text = work()
+        except Transient as err:
+            log.say("WARNING", f"later: {err}", **fields)
+            return Answer(503, "later")
+        except (Refused, Unusable) as err:
+            log.say("ERROR", f"refused: {err}", **fields)
+            return Answer(refused, "refused")
+        except Exception as err:  # noqa: BLE001  # the door: a fault of ours is one line, and tried again
+            log.fault("a fault of our own", err, **fields)
+            return Answer(500, "fault")
+        seconds = round(time.perf_counter() - started, 3)
+        log.say("INFO", text, seconds=seconds, **fields)
+        return Answer(200, text)
+
+    # --- what the command line asks ------------------------------------------------------------
+
+    def capture(self, job: str) -> Case:
+        """A real job's case, read and not judged."""
+        from remediator.diagnosis import diagnose
+
+        name = JobName.parse(job)
+        document = self.vertex.get(name, timeout_seconds=CALL_SECONDS)
+        case = self.hands.gather(document, now=self.now(), attempts=(), settled=False)
+        del diagnose
+        return case
+
+    def follow(self, job: str, *, wait: bool) -> Standing:
+        """Where a job's chain stands; with `wait`, once it has ended."""
+        from remediator.follow import standing
+        from remediator.policy import output_of
+
+        while True:
+            found = standing(JobName.parse(job), _Sight(self), output_of=output_of)
+            if not wait or found.final:
+                return found
+            time.sleep(self._wait_seconds)
+
+    @property
+    def _wait_seconds(self) -> float:
+        return 0.5 if self.settings.is_local else 30.0
+
+    def switch_stop(self, *, on: bool) -> None:
+        """The stop switch in the ledger."""
+        self.ledger.switch_stop(on=on, by=os.environ.get("USER", ""), now=self.now())
+
+    def answer(self, approval: str, *, approved: bool, by: str = "") -> str:
+        """Write a person's answer to a pending approval; nothing else happens here."""
+        from remediator.remediate import answer_approval
+
+        who = by or f"command line, {os.environ.get('USER') or 'unknown user'}"
+        return answer_approval(self.hands, approval, approved=approved, by=who)
+
+    def preview(self, case: Case, channel: str, *, send: bool) -> Message:
+        """The alert that a case would give on a channel; sent only if asked."""
+        from remediator.remediate import preview
+
+        message = preview(case, self.policies(), self.hands.catalogue)
+        if channel not in self.policies().channels:
+            known = ", ".join(self.policies().channels) or "none"
+            msg = f"no channel {channel!r} in the policy file (it has: {known})"
+            raise Unusable(msg)
+        if send:
+            self._open_channel(channel).send(message, due=self.now())
+        return message
+
+    # --- the hands -----------------------------------------------------------------------------
+
+    @cached_property
+    def hands(self) -> Hands:
+        """Everything the stories touch the world with."""
+        from remediator.policy import Catalogue
+        from remediator.remediate import Hands
+
+        return Hands(
+            settings=self.settings,
+            project=lambda: self.project,
+            locations=lambda: self.locations,
+            own_account=lambda: self.own_account,
+            policies=self.policies,
+            catalogue=Catalogue.built_in(),
+            jobs=self.vertex,
+            gather=self._gather,
+            ledger=self.ledger,
+            notices=self.notices,
+            now=self.now,
+            token=lambda: secrets.token_hex(16),
+            call_seconds=CALL_SECONDS,
+        )
+
+    @cached_property
+    def vertex(self) -> Vertex:
+        from remediator.cloud.vertex import Vertex
+
+        return Vertex(self.settings.vertex_endpoint or None, timeout_seconds=CALL_SECONDS)
+
+    @cached_property
+    def logs(self) -> Logs:
+        from remediator.cloud.logs import Logs
+
+        return Logs(
+            self.settings.logging_endpoint or None,
+            may_read=self._may_read_logs,
+            timeout_seconds=CALL_SECONDS,
+        )
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        from remediator.cloud.metrics import Metrics
+
+        return Metrics(
+            self.settings.monitoring_endpoint or None, timeout_seconds=CALL_SECONDS
+        )
+
+    @cached_property
+    def storage(self) -> Storage:
+        from remediator.cloud.storage import Storage
+
+        return Storage(timeout_seconds=CALL_SECONDS)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        from remediator.ledger import Ledger
+
+        where = self.settings.ledger
+        if where.startswith("firestore://"):
+            from remediator.ledger.firestore import FirestoreStore
+
+            database, collection = where.removeprefix("firestore://").split("/", 1)
+            return Ledger(FirestoreStore(self.project[0], database, collection))
+        from remediator.ledger.sqlite import SqliteStore
+
+        path = Path(where.removeprefix("sqlite:///")) if where else self._local_ledger
+        return Ledger(SqliteStore(path))
+
+    @property
+    def _local_ledger(self) -> Path:
+        return Path.cwd() / _LOCAL_STATE / "ledger.sqlite3"
+
+    @cached_property
+    def notices(self) -> Notices:
+        from remediator.notices import Notices
+
+        return Notices(
+            self.ledger,
+            open_channel=self._open_channel,
+            tell_outcome=self._tell_outcome,
+            now=self.now,
+            lease=self.settings.lease,
+        )
+
+    @cached_property
+    def project(self) -> tuple[str, str]:
+        """The project's id and number; what the settings do not say, the metadata server does."""
+        from remediator.cloud import metadata
+
+        project = self.settings.project or metadata.project_id()
+        number = self.settings.project_number
+        if not number:
+            try:
+                number = metadata.project_number()
+            except RemediatorError:
+                if not self.settings.is_local:
+                    raise
+        return project, number
+
+    @cached_property
+    def locations(self) -> tuple[str, ...]:
+        """The regions served and swept."""
+        if self.settings.locations:
+            return self.settings.locations
+        from remediator.cloud import metadata
+
+        try:
+            return (metadata.region() or _DEFAULT_LOCATION,)
+        except RemediatorError:
+            return (_DEFAULT_LOCATION,)
+
+    @cached_property
+    def own_account(self) -> str:
+        """The e-mail of the account this runs as; empty where there is none."""
+        from remediator.cloud import metadata
+
+        try:
+            return metadata.service_account()
+        except RemediatorError:
+            return ""
+
+    def policies(self) -> Policies:
+        """The policies in force; a file outside the deployment is looked at every minute."""
+        if self.settings.policies.startswith(("gs://", "secret:")):
+            self._refresh_policies()
+        if self._policies is None:
+            msg = f"the policy file {self.settings.policies} cannot be read"
+            raise Transient(msg)
+        return self._policies
+
+    def _refresh_policies(self) -> None:
+        """Read it again where it changed; a bad or unreadable one leaves the last good one."""
+        with self._lock:
+            version, looked = self._policies_seen
+            if self._policies is not None and time.monotonic() - looked < _POLICY_LOOKS_SECONDS:
+                return
+            name = self.settings.policies
+            try:
+                if name.startswith("gs://"):
+                    text, current = self.storage.read(name, timeout_seconds=CALL_SECONDS)
+                else:
+                    text = self._secret(name)
+                    current = text
+                if current != version or self._policies is None:
+                    self._policies = _load(text, name, self.settings)
+            except (RemediatorError,) as err:
+                current = version
+                log.say("ERROR", f"the policy file {name} is not taken: {err}")
+            self._policies_seen = (current, time.monotonic())
+
+    def _gather(self, job: Any, **asked: Any) -> Case:
+        from remediator import evidence
+        from remediator.readings import reading_of
+
+        return evidence.gather(
+            job,
+            reading_of(job, self.policies(), is_local=self.settings.is_local),
+            jobs=self.vertex,
+            logs=self.logs,
+            metrics=self.metrics,
+            storage=self.storage,
+            budget_seconds=EVIDENCE_SECONDS,
+            **asked,
+        )
+
+    def _may_read_logs(self) -> bool:
+        return self.ledger.take_token(
+            "logging-reads", most=_LOG_READS_A_MINUTE, window_seconds=60.0, now=self.now()
+        )
+
+    def _write_log(self, log_id: str, entries: list[Any]) -> None:
+        self.logs.write(self.project[0], log_id, entries, timeout_seconds=CALL_SECONDS)
+
+    def _tell_outcome(self, outcome: Any, *, id: str, at: datetime) -> None:  # noqa: A002  # as the protocol has it
+        import hashlib
+
+        from remediator.intake import OUTCOMES_LOG
+
+        insert_id = hashlib.sha256(id.encode()).hexdigest()[:32]
+        entry = {
+            "insertId": insert_id,
+            "timestamp": at.isoformat(),
+            "severity": "NOTICE",
+            "jsonPayload": dict(outcome),
+        }
+        self._write_log(OUTCOMES_LOG, [entry])
+        if self.settings.outcomes_topic:
+            self._publisher.publish(
+                self._outcomes_topic,
+                json.dumps(dict(outcome)).encode(),
+                ordering_key=str(outcome["root"]),
+            )
+
+    @property
+    def _outcomes_topic(self) -> str:
+        topic = self.settings.outcomes_topic
+        return topic if "/" in topic else f"projects/{self.project[0]}/topics/{topic}"
+
+    @cached_property
+    def _publisher(self) -> Any:
+        from remediator.cloud import pubsub
+
+        return pubsub.PubSub()
+
+    def _secret(self, reference: str) -> str:
+        from remediator.cloud import secrets as secret_manager
+
+        return secret_manager.resolve(reference, project=self.project[0], environ=self._environ)
+
+    def _open_channel(self, name: str) -> Channel:
+        from remediator.alerts import open_channel
+
+        policies = self.policies()
+        to: tuple[str, ...] = ()
+        if "@" in name and policies.owners is not None and policies.owners.email:
+            name, to = policies.owners.email, (name,)
+        spec = policies.channels.get(name)
+        if spec is None:
+            msg = f"the policy file no longer has the channel {name}"
+            raise Refused(msg)
+        return open_channel(
+            name,
+            spec,
+            self._secret,
+            hosts=policies.channel_hosts,
+            buttons=policies.approvers is not None,
+            to=to,
+        )
+
+
+class _Sight:
+    """What `follow` sees, through the App's hands."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def get(self, name: JobName) -> Any:
+        return self._app.vertex.get(name, timeout_seconds=CALL_SECONDS)
+
+    def labelled(self, kind: Any, location: str, key: str, value: str) -> Any:
+        return self._app.vertex.list(
+            kind, self._app.project[0], location, labels={key: value}, timeout_seconds=CALL_SECONDS
+        )
+
+    def outcomes(self, job: JobName) -> Any:
+        from remediator.cloud.logs import Logs, quoted
+        from remediator.intake import OUTCOMES_LOG
+
+        logs = Logs(self._app.settings.logging_endpoint or None, timeout_seconds=CALL_SECONDS)
+        name = quoted(f"/locations/{job.location}/{job.collection}/{job.id}")
+        project = self._app.project[0]
+        since = (self._app.now() - timedelta(days=30)).isoformat()
+        query = (
+            f'logName="projects/{project}/logs/{OUTCOMES_LOG}" AND '
+            f"(jsonPayload.root:{name} OR jsonPayload.current:{name}) AND "
+            f'timestamp>="{since}"'
+        )
+        try:
+            found = logs.entries(project, query, limit=200, timeout_seconds=CALL_SECONDS)
+        finally:
+            logs.close()
+        return [entry.get("jsonPayload") or {} for entry in found]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as err:
+        msg = f"REMEDIATOR_POLICIES: {path}: {err.strerror}"
+        raise Unusable(msg) from err
+
+
+def _load(text: str, name: str, found: Settings) -> Policies:
+    """The policies of a text, bound by the ceilings; raises Unusable with every error."""
+    from remediator import policy
+
+    loaded = policy.load(text, name)
+    if loaded.policies is None:
+        errors = (m.render(name) for m in loaded.mistakes if m.severity == "error")
+        raise Unusable("; ".join(errors))
+    for mistake in loaded.mistakes:
+        log.say("WARNING", mistake.render(name))
+    return policy.bound(
+        loaded.policies,
+        max_mode=found.max_mode,
+        max_usd_per_day=found.max_usd_per_day,
+        max_usd_per_job=found.max_usd_per_job,
+        channel_hosts=found.channel_hosts or None,
+    )

@@ -1,0 +1,149 @@
+"""Where a job's chain of resubmissions stands, without the ledger.
+
+Owns the answer of `follow`: Vertex's labels say which jobs there are, the outcome entries in the log
+say whether more will come. Sees both through `Sight`; waits through what it is handed. Called by the
+command line, for whoever waits for the original job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from remediator.domain import (
+    JobDocument,
+    JobKind,
+    JobName,
+    JobState,
+    Json,
+    RemediatorError,
+    label_value,
+)
+
+
+class Sight(Protocol):
+    """What following needs to see: jobs by name and by label, and the outcome entries of a chain."""
+
+    def get(self, name: JobName) -> JobDocument: ...
+
+    def labelled(self, kind: JobKind, location: str, key: str, value: str) -> Iterator[JobDocument]: ...
+
+    def outcomes(self, job: JobName) -> Sequence[Json]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`follow --json`. `final` is None where nobody can know whether more will come."""
+
+    root: str
+    current: str
+    attempt: int
+    state: str
+    output: str | None
+    final: bool | None
+
+    @property
+    def succeeded(self) -> bool:
+        """The chain's last job succeeded."""
+        return JobState.parse(self.state) is JobState.SUCCEEDED
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "root": self.root,
+            "current": self.current,
+            "attempt": self.attempt,
+            "state": self.state,
+            "output": self.output,
+            "final": self.final,
+        }
+
+
+def standing(
+    name: JobName, sight: Sight, *, output_of: Callable[[JobDocument], str | None]
+) -> Standing:
+    """Where the chain of a job (the root or any attempt of it) stands now.
+
+    Raises Gone where there is no such job. An unreadable log leaves the labels, and `final` None.
+    """
+    asked = sight.get(name)
+    told: Sequence[Json] | None
+    try:
+        told = sight.outcomes(name)
+    except RemediatorError:
+        told = None
+    root = _root(asked, told or (), sight)
+    if told and root.name.key != name.key:
+        told = sight.outcomes(root.name)
+    attempts = _attempts(root, told, sight)
+    attempt, current = attempts[-1] if attempts else (0, root)
+    if attempts:
+        current = sight.get(current.name)
+    return Standing(
+        root=str(root.name),
+        current=str(current.name),
+        attempt=attempt,
+        state=str(current.body.get("state") or "JOB_STATE_UNSPECIFIED"),
+        output=output_of(current),
+        final=_final(current, told),
+    )
+
+
+def _root(asked: JobDocument, told: Sequence[Json], sight: Sight) -> JobDocument:
+    """The chain's first job. A label alone proves nothing: a person's clone copies it."""
+    for outcome in told:
+        root = JobName.parse(str(outcome.get("root")))
+        if root.key != asked.name.key and _is(outcome.get("current"), asked.name):
+            return sight.get(root)
+    return asked
+
+
+def _attempts(
+    root: JobDocument, told: Sequence[Json] | None, sight: Sight
+) -> list[tuple[int, JobDocument]]:
+    """The chain's resubmissions by number; those that an outcome names, where the log is readable."""
+    found: dict[int, JobDocument] = {}
+    value = label_value(root.name.id)
+    jobs = list(sight.labelled(root.kind, root.name.location, "remediator-root", value))
+    # Vertex's list may lag behind, and an attempt may have moved to another region.
+    listed = {job.name.key for job in jobs}
+    for outcome in told or ():
+        named = JobName.parse(str(outcome.get("current")))
+        if named.key not in listed and named.key != root.name.key:
+            listed.add(named.key)
+            jobs.append(sight.get(named))
+    for job in sorted(jobs, key=lambda one: str(one.body.get("createTime") or "")):
+        number = job.labels.get("remediator-attempt", "")
+        if not number.isdecimal() or job.name.key == root.name.key:
+            continue
+        if told and not any(_is(outcome.get("current"), job.name) for outcome in told):
+            continue
+        found.setdefault(int(number), job)
+    return sorted(found.items())
+
+
+def _final(current: JobDocument, told: Sequence[Json] | None) -> bool | None:
+    if current.state is JobState.SUCCEEDED:
+        return True
+    about = [one for one in told or () if _is(one.get("current"), current.name)]
+    if any(one.get("final") is True for one in about):
+        return True
+    return False if about else None
+
+
+def _is(name: object, job: JobName) -> bool:
+    """The same job, whichever form of the project the name has."""
+    return str(name).partition("/locations/")[2] == str(job).partition("/locations/")[2]
+
+
+def stand(found: Standing) -> str:
+    """A standing as a person reads it."""
+    words: Mapping[bool | None, str] = {
+        True: "final",
+        False: "more may come",
+        None: "nobody can know yet whether more will come",
+    }
+    return (
+        f"root     {found.root}\ncurrent  {found.current}\nattempt  {found.attempt}\n"
+        f"state    {found.state} ({words[found.final]})\noutput   {found.output or 'none'}"
+    )

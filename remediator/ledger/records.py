@@ -1,0 +1,287 @@
+"""What the ledger remembers: incidents, chains with their claim, debts. Frozen values and their JSON.
+
+Owns the shapes alone; the verbs are in `book`, the storage in `sqlite` and `firestore`. Nothing here
+holds environment variables, arguments or instances of a job: changes and digests only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol, TypeVar
+
+from remediator.domain import Attempt, Change, Json, parse_time, rfc3339
+
+T = TypeVar("T")
+
+
+class Stage(StrEnum):
+    """Where an incident stands. `due` says when `reconcile` looks at it next."""
+
+    ANNOUNCED = "announced"  # the sweep wrote an entry; due when it should long have come back
+    FOLLOWED = "followed"  # not terminal yet: read again
+    UNSETTLED = "unsettled"  # its evidence may still be arriving
+    WAITING = "waiting"  # a resubmission later, at `due`
+    APPROVAL = "approval"  # a person must say yes; due when the offer expires
+    ACTING = "acting"  # a claim is taken; due when its lease ends
+    DONE = "done"  # concluded, see `conclusion`
+
+
+class Conclusion(StrEnum):
+    """How an incident ended."""
+
+    NONE = ""
+    RESUBMITTED = "resubmitted"
+    ALERTED = "alerted"
+    OBSERVED = "observed"
+    GIVEN_UP = "given_up"
+    RECOVERED = "recovered"
+    TOO_OLD = "too_old"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A plan shown to people: `digest` is the plan they saw; `answer` is empty while they think."""
+
+    id: str
+    digest: str
+    expires: datetime
+    answer: str = ""
+    by: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One failed (or followed) job as we came to know of it. `key` is `JobName.key`.
+
+    `version` counts changes; a change names the version it was made from, so that of two hands one
+    wins. `evidence` is what the alert showed, redacted, for the report.
+    """
+
+    key: str
+    job: str
+    stage: Stage
+    first_known: datetime
+    root: str = ""
+    due: datetime | None = None
+    until: datetime | None = None
+    ended: datetime | None = None
+    attempt: int = 0
+    display_name: str = ""
+    conclusion: Conclusion = Conclusion.NONE
+    reason: str = ""
+    verdict: str = ""
+    confidence: float = 0.0
+    policy: str = ""
+    step: int = 0
+    action: str = ""
+    refused_by: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    estimated_usd: float | None = None
+    not_before: datetime | None = None
+    evidence: tuple[Json, ...] = ()
+    approval: Approval | None = None
+    silent_sink: bool = False
+    model: str = ""
+    run_seconds: float | None = None
+    machine: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The promise that one execution, and no other, takes this step.
+
+    `token` rides on the job as the label `remediator-claim`. `lease_until` protects the creation
+    alone. `unanswered` is when a create was sent whose outcome nobody knows.
+    """
+
+    token: str
+    incident: str
+    policy: str
+    step: int
+    number: int
+    verdict: str
+    changes: tuple[Change, ...]
+    taken: datetime
+    lease_until: datetime
+    unanswered: datetime | None = None
+    estimated_usd: float | None = None
+    reservations: tuple[str, ...] = ()
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A root job and its resubmissions. `key` is the root's `JobName.key`.
+
+    `spent_usd` is settled money, `reserved_usd` the estimates of attempts still running. `skipped`
+    names (policy, step) pairs that Vertex refused for want of quota or machines: they do not count.
+    """
+
+    key: str
+    root: str
+    attempts: tuple[Attempt, ...] = ()
+    claim: Claim | None = None
+    spent_usd: float = 0.0
+    reserved_usd: float = 0.0
+    outcomes: int = 0
+    final: bool = False
+    first_failed: datetime | None = None
+    skipped: tuple[str, ...] = ()
+    version: int = 0
+
+    @property
+    def current(self) -> str:
+        """The job the chain now rests on."""
+        return self.attempts[-1].name if self.attempts else self.root
+
+
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """One message owed to one channel (or to the outcomes log). `id` makes it owed only once."""
+
+    id: str
+    channel: str
+    body: Json
+    created: datetime
+    due: datetime | None
+    tries: int = 0
+    delivered: datetime | None = None
+    lost_because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One budget that a claim must fit into, asked inside the claim's own transaction.
+
+    `key` names the counter (such as `usd:2026-11-23` or `rate:all`); `guard` is what a refusal is
+    called; `window_seconds` slides for a rate and is None for money kept by day.
+    """
+
+    key: str
+    guard: str
+    limit: float
+    amount: float
+    window_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of asking for a claim: ours, somebody else's, or refused by these guards."""
+
+    claim: Claim | None = None
+    mine: bool = False
+    refused_by: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = field(default=())
+
+
+class Transaction(Protocol):
+    """Reads and writes that happen together or not at all; writes become visible at the end."""
+
+    def get(self, collection: str, key: str) -> Json | None: ...
+
+    def put(
+        self,
+        collection: str,
+        key: str,
+        body: Json,
+        *,
+        due: datetime | None = None,
+        expires: datetime | None = None,
+    ) -> None: ...
+
+    def delete(self, collection: str, key: str) -> None: ...
+
+
+class Work(Protocol[T]):  # type: ignore[misc]  # the variance is the caller's business
+    """A unit of work; a store may run it more than once, so it touches nothing but its argument."""
+
+    def __call__(self, tx: Transaction, /) -> T: ...
+
+
+class Store(Protocol):
+    """Where documents are kept. Two exist: SQLite on one machine, Firestore in the cloud."""
+
+    def run(self, work: Work[T]) -> T: ...
+
+    def get(self, collection: str, key: str) -> Json | None: ...
+
+    def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Json]: ...
+
+    def due(self, collection: str, now: datetime, limit: int) -> tuple[Json, ...]: ...
+
+    def all(self, collection: str, limit: int) -> tuple[Json, ...]: ...
+
+    def close(self) -> None: ...
+
+
+def to_json(record: Any) -> dict[str, Any]:
+    """A record as JSON: times as RFC 3339, nested records likewise."""
+    return {f.name: _encode(getattr(record, f.name)) for f in fields(record)}
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, (Change, Attempt)):
+        return value.to_json()
+    if is_dataclass(value) and not isinstance(value, type):
+        return to_json(value)
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, (list, tuple)):
+        return [_encode(item) for item in value]
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def _changes(value: Any) -> tuple[Change, ...]:
+    return tuple(Change.parse(item) for item in value or ())
+
+
+_DECODERS: Mapping[str, Callable[[Any], Any]] = {
+    "stage": Stage,
+    "conclusion": Conclusion,
+    "changes": _changes,
+    "attempts": lambda value: tuple(Attempt.parse(item) for item in value or ()),
+    "claim": lambda value: from_json(Claim, value) if value else None,
+    "approval": lambda value: from_json(Approval, value) if value else None,
+    "refused_by": tuple,
+    "evidence": tuple,
+    "reservations": tuple,
+    "skipped": tuple,
+}
+_TIMES = frozenset(
+    {
+        "first_known",
+        "due",
+        "until",
+        "ended",
+        "not_before",
+        "expires",
+        "at",
+        "taken",
+        "lease_until",
+        "unanswered",
+        "first_failed",
+        "created",
+        "delivered",
+    }
+)
+
+
+def from_json(kind: type[T], body: Json) -> T:
+    """The record that `to_json` wrote; fields of later versions are left out, of earlier defaulted."""
+    values: dict[str, Any] = {}
+    for f in fields(kind):  # type: ignore[arg-type]  # called with the dataclasses above only
+        if f.name not in body:
+            continue
+        value = body[f.name]
+        if f.name in _TIMES:
+            value = parse_time(value)
+        elif f.name in _DECODERS:
+            value = _DECODERS[f.name](value)
+        values[f.name] = value
+    return kind(**values)

@@ -1,0 +1,203 @@
+"""The ledger's documents in SQLite: one machine, many threads and processes (WAL).
+
+One connection per thread and process (a connection must not cross a fork), opened when first used;
+every transaction is IMMEDIATE, so two writers never read the same state and both go on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from remediator.domain import Json, Transient, rfc3339
+from remediator.ledger.records import Work
+
+T = TypeVar("T")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS documents (
+  collection TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, due TEXT, expires TEXT,
+  PRIMARY KEY (collection, key)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS documents_due ON documents (collection, due) WHERE due IS NOT NULL;
+CREATE INDEX IF NOT EXISTS documents_expires ON documents (expires) WHERE expires IS NOT NULL;
+"""
+_SCHEMA_VERSION = 1
+_BUSY_SECONDS = 20.0  # how long a writer waits for another; a transaction takes milliseconds
+
+
+class _Transaction:
+    """Reads go to the database, writes are kept until the work is done."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.writes: dict[tuple[str, str], tuple[str, str | None, str | None] | None] = {}
+
+    def get(self, collection: str, key: str) -> Json | None:
+        return _get(self._connection, collection, key)
+
+    def put(
+        self,
+        collection: str,
+        key: str,
+        body: Json,
+        *,
+        due: datetime | None = None,
+        expires: datetime | None = None,
+    ) -> None:
+        self.writes[collection, key] = (json.dumps(body), _sortable(due), _sortable(expires))
+
+    def delete(self, collection: str, key: str) -> None:
+        self.writes[collection, key] = None
+
+
+class SqliteStore:
+    """Documents in one SQLite file; made with its folder when first used."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+
+    def run(self, work: Work[T]) -> T:
+        """Run the work in one transaction; Transient if the database stays locked."""
+        connection = self._connection()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                transaction = _Transaction(connection)
+                result = work(transaction)
+                for (collection, key), row in transaction.writes.items():
+                    if row is None:
+                        connection.execute(
+                            "DELETE FROM documents WHERE collection = ? AND key = ?",
+                            (collection, key),
+                        )
+                    else:
+                        connection.execute(
+                            "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)",
+                            (collection, key, *row),
+                        )
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+        except sqlite3.Error as err:
+            msg = f"the ledger ({self._path}) did not answer: {err}"
+            raise Transient(msg) from err
+        return result
+
+    def get(self, collection: str, key: str) -> Json | None:
+        with self._reading() as connection:
+            return _get(connection, collection, key)
+
+    def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Json]:
+        found: dict[str, Json] = {}
+        with self._reading() as connection:
+            for start in range(0, len(keys), 500):
+                part = keys[start : start + 500]
+                marks = ",".join("?" * len(part))
+                rows = connection.execute(
+                    f"SELECT key, body FROM documents WHERE collection = ? AND key IN ({marks})",  # noqa: S608  # marks are question marks only
+                    (collection, *part),
+                )
+                found.update((key, json.loads(body)) for key, body in rows)
+        return found
+
+    def due(self, collection: str, now: datetime, limit: int) -> tuple[Json, ...]:
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT body FROM documents WHERE collection = ? AND due <= ? ORDER BY due LIMIT ?",
+                (collection, _sortable(now), limit),
+            )
+            return tuple(json.loads(body) for (body,) in rows)
+
+    def all(self, collection: str, limit: int) -> tuple[Json, ...]:
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT body FROM documents WHERE collection = ? ORDER BY key LIMIT ?",
+                (collection, limit),
+            )
+            return tuple(json.loads(body) for (body,) in rows)
+
+    def expire(self, now: datetime) -> int:
+        """Remove what has outlived its time to live, as Firestore's TTL policy does by itself."""
+        connection = self._connection()
+        with connection:
+            return connection.execute(
+                "DELETE FROM documents WHERE expires <= ?", (_sortable(now),)
+            ).rowcount
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    def _reading(self) -> _Reading:
+        return _Reading(self._connection(), self._path)
+
+    def _connection(self) -> sqlite3.Connection:
+        if getattr(self._local, "pid", None) != os.getpid():
+            self._local.connection, self._local.pid = None, os.getpid()
+        if self._local.connection is None:
+            try:
+                self._local.connection = self._open()
+            except (sqlite3.Error, OSError) as err:
+                msg = f"the ledger ({self._path}) cannot be opened: {err}"
+                raise Transient(msg) from err
+        connection: sqlite3.Connection = self._local.connection
+        return connection
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        connection = sqlite3.connect(
+            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # a claim must survive a power cut
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > _SCHEMA_VERSION:
+            connection.close()
+            msg = f"{self._path} was written by a later version (schema {version})"
+            raise Transient(msg)
+        if version < _SCHEMA_VERSION:
+            connection.executescript(_SCHEMA)
+            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        return connection
+
+
+class _Reading:
+    """Maps SQLite's errors while something is read."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def __enter__(self) -> sqlite3.Connection:
+        return self._connection
+
+    def __exit__(self, kind: object, err: BaseException | None, trace: object) -> None:
+        if isinstance(err, sqlite3.Error):
+            msg = f"the ledger ({self._path}) did not answer: {err}"
+            raise Transient(msg) from err
+
+
+def _get(connection: sqlite3.Connection, collection: str, key: str) -> Json | None:
+    row = connection.execute(
+        "SELECT body FROM documents WHERE collection = ? AND key = ?", (collection, key)
+    ).fetchone()
+    return json.loads(row[0]) if row else None
+
+
+def _sortable(moment: datetime | None) -> str | None:
+    """RFC 3339 with microseconds always, so that text order is time order."""
+    if moment is None:
+        return None
+    text = rfc3339(moment)
+    return text if "." in text else text.replace("Z", ".000000Z")

@@ -1,0 +1,262 @@
+"""What is owed to people and to waiting programs, and its delivery.
+
+Owns the outbox: messages become debts in the ledger together with what they tell of, are sent at
+once while a channel is calm, and are finished by `reconcile`, grouped where there are too many. One
+dead channel never delays another, and none undoes or repeats a resubmission. Composes nothing itself
+(`alerts.compose` does) and knows no service: channels and the outcome log are handed in.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from remediator import log, policy
+from remediator.alerts import AlertFacts, AlertKind, Channel, Message, compose
+from remediator.domain import (
+    Action,
+    Diagnosis,
+    JobDocument,
+    Json,
+    RemediatorError,
+    Transient,
+    rfc3339,
+)
+from remediator.ledger import Chain, Debt, Ledger
+from remediator.redact import redact
+
+OUTCOMES = "(outcomes)"
+"""The debt's channel for the outcome log and topic; no channel of a policy file has such a name."""
+
+_SENT_AT_ONCE = 10  # messages a minute a channel takes before the rest is grouped
+_WINDOW_SECONDS = 60.0
+_LONGEST_PAUSE = timedelta(hours=1)
+_GIVEN_UP_AFTER = timedelta(days=3)  # by then the report tells it
+_EVIDENCE_KEPT = 6
+_DUE_AT_ONCE = 500
+_TITLES_SHOWN = 40
+
+
+class TellOutcome(Protocol):
+    """Writes one outcome to the log and, where one is set, to the topic; `id` makes it one entry."""
+
+    def __call__(self, outcome: Json, *, id: str, at: datetime) -> None: ...  # noqa: A002  # Logging's own word is insertId
+
+
+class Notices:
+    """Debts made and paid. `open_channel` gives the channel of a policy file's name, opened late."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        open_channel: Callable[[str], Channel],
+        tell_outcome: TellOutcome,
+        now: Callable[[], datetime],
+        lease: timedelta,
+    ) -> None:
+        self._ledger = ledger
+        self._open_channel = open_channel
+        self._tell_outcome = tell_outcome
+        self._now = now
+        self._lease = lease
+
+    # --- what is owed --------------------------------------------------------------------------
+
+    def owed(
+        self, facts: AlertFacts, channels: Sequence[str], now: datetime
+    ) -> tuple[Debt, ...]:
+        """One debt for each channel; the same state of the same chain is owed only once."""
+        if not channels:
+            log.say("WARNING", "nobody is told: no policy that matches names a channel",
+                    job=str(facts.job or facts.display_name))
+            return ()
+        message = compose(facts)
+        return tuple(
+            Debt(
+                id=f"{facts.root}|{facts.kind}|{facts.attempt}|{channel}",
+                channel=channel,
+                body=message.to_json(),
+                created=now,
+                due=now,
+            )
+            for channel in dict.fromkeys(channels)
+        )
+
+    def outcome(
+        self,
+        chain: Chain,
+        current: JobDocument,
+        now: datetime,
+        *,
+        verdict: str,
+        action: Action,
+        final: bool,
+        previous: str = "",
+    ) -> tuple[Debt, ...]:
+        """A change of a chain, for whoever waits for the original job."""
+        attempt = len(chain.attempts)
+        body: dict[str, Any] = {
+            "root": chain.root,
+            "current": str(current.name),
+            "attempt": attempt,
+            "state": str(current.body.get("state") or ""),
+            "output": policy.output_of(current),
+            "final": final,
+            "previous": previous or None,
+            "verdict": verdict,
+            "action": action.value,
+            "time": rfc3339(now),
+        }
+        return (
+            Debt(
+                id=f"{chain.key}|outcome|{attempt}|{'final' if final else action.value}",
+                channel=OUTCOMES,
+                body=body,
+                created=now,
+                due=now,
+            ),
+        )
+
+    def kept_evidence(self, found: Diagnosis) -> tuple[Json, ...]:
+        """The evidence that the ledger keeps for the report: redacted, and not much of it."""
+        shown = found.causes[0].evidence if found.causes else ()
+        return tuple(
+            {"source": e.source.value, "where": redact(e.where, 200), "says": redact(e.says, 400)}
+            for e in shown[:_EVIDENCE_KEPT]
+        )
+
+    # --- delivery ------------------------------------------------------------------------------
+
+    def deliver(self, debts: Sequence[Debt]) -> int:
+        """Send these at once, as far as each channel's calm allows; how many were delivered."""
+        return self._side_by_side({debt.channel: [debt] for debt in debts}, self._send_while_calm)
+
+    def deliver_due(self, in_time: Callable[[], bool]) -> tuple[int, int]:
+        """Send everything owed, grouped where it is too much; (delivered, still owed and due)."""
+        due: dict[str, list[Debt]] = defaultdict(list)
+        for debt in self._ledger.debts_due(self._now(), _DUE_AT_ONCE):
+            due[debt.channel].append(debt)
+        if not due or not in_time():
+            return 0, sum(map(len, due.values()))
+        delivered = self._side_by_side(dict(due), self._send_grouped)
+        return delivered, len(self._ledger.debts_due(self._now(), _DUE_AT_ONCE))
+
+    def _side_by_side(
+        self, work: dict[str, list[Debt]], send: Callable[[str, list[Debt]], int]
+    ) -> int:
+        if len(work) <= 1:
+            return sum(send(channel, debts) for channel, debts in work.items())
+        with ThreadPoolExecutor(max_workers=len(work), thread_name_prefix="channel") as pool:
+            return sum(pool.map(lambda item: send(*item), work.items()))
+
+    def _send_while_calm(self, channel: str, debts: list[Debt]) -> int:
+        return sum(self._is_calm(channel) and self._pay(debt) for debt in debts)
+
+    def _send_grouped(self, channel: str, debts: list[Debt]) -> int:
+        """Singly while the channel is calm; what is left becomes one message."""
+        delivered = 0
+        waiting = sorted(debts, key=lambda one: one.created)
+        while waiting and (channel == OUTCOMES or self._is_calm(channel, spare=1)):
+            delivered += self._pay(waiting.pop(0))
+        if len(waiting) > 1 and self._is_calm(channel):
+            return delivered + self._pay_together(channel, waiting)
+        return delivered
+
+    def _is_calm(self, channel: str, *, spare: int = 0) -> bool:
+        if channel == OUTCOMES:
+            return True
+        try:
+            return self._ledger.take_token(
+                f"sent:{channel}",
+                most=_SENT_AT_ONCE - spare,
+                window_seconds=_WINDOW_SECONDS,
+                now=self._now(),
+            )
+        except Transient:
+            return False
+
+    def _pay(self, debt: Debt) -> bool:
+        """Send one; a failure postpones it and stops nothing else."""
+        now = self._now()
+        taken: Debt | None = None
+        try:
+            taken = self._ledger.take_debt(debt, now=now, lease_until=now + self._lease)
+            if taken is None:
+                return False
+            thread = self._send(taken)
+            self._ledger.pay_debt(taken, now=self._now(), thread=thread)
+        except RemediatorError as err:
+            self._postpone(taken or debt, err)
+            return False
+        except Exception as err:  # noqa: BLE001  # protects the other channels
+            log.fault("a fault while sending an alert", err, channel=debt.channel)
+            self._postpone(taken or debt, err)
+            return False
+        return True
+
+    def _send(self, debt: Debt) -> Json | None:
+        if debt.channel == OUTCOMES:
+            self._tell_outcome(debt.body, id=debt.id, at=debt.created)
+            return None
+        channel = self._open_channel(debt.channel)
+        message = Message.parse(debt.body)
+        known = self._ledger.thread(debt.channel, message.thread_key) or {}
+        sent = channel.send(message, thread=str(known.get("thread") or ""), due=debt.created)
+        for address in sent.not_reached:
+            log.say("WARNING", f"the mail server refused {address}", channel=debt.channel)
+        return {"thread": sent.thread} if sent.thread else None
+
+    def _postpone(self, debt: Debt, err: Exception) -> None:
+        now = self._now()
+        wish = getattr(err, "retry_after_seconds", None)
+        pause = min(_LONGEST_PAUSE, timedelta(minutes=1) * 2 ** min(debt.tries, 10))
+        due = now + (timedelta(seconds=wish) if wish else pause)
+        lost = now - debt.created > _GIVEN_UP_AFTER
+        why = redact(f"{type(err).__name__}: {err}", 300)
+        log.say(
+            "ERROR" if lost else "WARNING",
+            f"an alert {'is lost' if lost else 'has to wait'}: {why}",
+            channel=debt.channel,
+        )
+        try:
+            self._ledger.postpone_debt(debt, due=None if lost else due, why=why)
+        except Transient as ledger_err:  # its lease runs out by itself
+            log.say("WARNING", f"the ledger did not answer: {ledger_err}", channel=debt.channel)
+
+    def _pay_together(self, channel: str, debts: list[Debt]) -> int:
+        """One message in place of many; each debt is paid by it."""
+        now = self._now()
+        taken = [
+            one
+            for one in (
+                self._ledger.take_debt(debt, now=now, lease_until=now + self._lease)
+                for debt in debts
+            )
+            if one is not None
+        ]
+        if not taken:
+            return 0
+        titles = tuple(str(one.body.get("title") or "") for one in taken)
+        more = len(titles) - _TITLES_SHOWN
+        message = compose(
+            AlertFacts(
+                kind=AlertKind.GROUPED,
+                root=f"grouped/{rfc3339(now)}",
+                count=len(taken),
+                extra=(*titles[:_TITLES_SHOWN], *((f"and {more} more",) if more > 0 else ())),
+            )
+        )
+        try:
+            self._open_channel(channel).send(message, due=now)
+        except Exception as err:  # noqa: BLE001  # protects the other channels
+            for one in taken:
+                self._postpone(replace(one, due=now), err)
+            return 0
+        for one in taken:
+            self._ledger.pay_debt(one, now=now)
+        return len(taken)

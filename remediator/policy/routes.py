@@ -1,0 +1,123 @@
+"""Who is told, and which budgets a claim must fit into: what the stories ask of a policy file.
+
+Pure. The planner decides what is done; this says where it is told and what it is counted against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from remediator.domain import Cause, Diagnosis, Guard, JobDocument
+from remediator.policy import kinds
+from remediator.policy.model import OWNER, Limits, Policies, Policy
+
+HOUR_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A counter that a resubmission is held against; `limit` None: counted, not limited.
+
+    `amount` is "usd" for money by UTC day, "count" for a number in a sliding hour.
+    """
+
+    key: str
+    guard: Guard
+    limit: float | None
+    unit: str
+    group: tuple[str, str] | None = None
+
+    @property
+    def window_seconds(self) -> float | None:
+        """The sliding window of a rate; None for money, which is kept by day."""
+        return HOUR_SECONDS if self.unit == "count" else None
+
+
+def budgets(limits: Limits, job: JobDocument, now: datetime) -> tuple[Budget, ...]:
+    """Every counter that a resubmission of the job belongs to, with what these limits say of it."""
+    day = f"{now:%Y-%m-%d}"
+    found = [
+        Budget(f"usd:{day}", Guard.USD_PER_DAY, limits.usd_per_day, "usd"),
+        Budget("rate:all", Guard.RATE, limits.resubmissions_per_hour, "count"),
+    ]
+    for per in limits.per:
+        value = group_value(job, per.by)
+        group = (per.by, value)
+        found.append(
+            Budget(f"usd:{day}:{per.by}:{value}", Guard.USD_PER_DAY, per.usd_per_day, "usd", group)
+        )
+        found.append(
+            Budget(
+                f"rate:{per.by}:{value}", Guard.RATE, per.resubmissions_per_hour, "count", group
+            )
+        )
+    return tuple(found)
+
+
+def group_value(job: JobDocument, by: str) -> str:
+    """The job's group under `limits.per`: `service_account`, `location`, `model` or `labels.NAME`."""
+    if by.startswith("labels."):
+        return job.labels.get(by.removeprefix("labels."), "")
+    table = {
+        "service_account": lambda: kinds.service_account(job) or "",
+        "location": lambda: job.name.location,
+        "model": lambda: kinds.model_name(job) or "",
+    }
+    return table[by]()
+
+
+def channels_of(policies: Policies, name: str, job: JobDocument) -> tuple[str, ...]:
+    """Where a policy's alerts go, the owner found for the job; the last policy's if it is gone."""
+    chosen = next((policy for policy in policies.policies if policy.name == name), None)
+    if chosen is None and policies.policies:
+        chosen = policies.policies[-1]
+    return resolved(policies, chosen, job.labels, kinds.service_account(job) or "") if chosen else ()
+
+
+def channels_for_refusal(policies: Policies, found: Diagnosis, kind: str) -> tuple[str, ...]:
+    """Where a creation that Vertex refused is told: by the first policy for such a cause."""
+    for policy in policies.policies:
+        when = policy.when
+        asks_more = when.labels or when.model or when.condition or when.service_account
+        right_kind = when.job is None or kind in when.job
+        right_cause = when.cause is None or found.verdict in when.cause
+        if right_kind and right_cause and not asks_more:
+            return resolved(policies, policy, {}, "")
+    return ()
+
+
+def resolved(
+    policies: Policies, policy: Policy, labels: Mapping[str, str], service_account: str
+) -> tuple[str, ...]:
+    """The policy's channels with `owner` replaced by whoever the owner map finds."""
+    found: list[str] = []
+    for name in policy.alert:
+        if name != OWNER:
+            found.append(name)
+            continue
+        owner = policies.owner_of(labels, service_account)
+        if owner:
+            found.append(owner)
+    return tuple(dict.fromkeys(found))
+
+
+def all_channels(policies: Policies) -> tuple[str, ...]:
+    """Every channel that some policy uses: for news of the remediator itself."""
+    used = (name for policy in policies.policies for name in policy.alert if name != OWNER)
+    return tuple(dict.fromkeys(used))
+
+
+_SCARCE = ("quota", "stockout", "resources are insufficient", "does not have enough resources")
+
+
+def is_scarcity(text: str) -> bool:
+    """Whether Vertex's refusal means that quota or machines are wanting, not that it never works."""
+    folded = text.lower()
+    return any(word in folded for word in _SCARCE)
+
+
+def is_cause_known(found: Diagnosis) -> bool:
+    """Whether the evidence carries a verdict."""
+    return found.verdict is not Cause.UNKNOWN

@@ -1,0 +1,56 @@
+"""What there is to read about a job of each kind: the bridge between `policy.kinds` and `evidence`.
+
+Pure: it says which log ids, buckets, error files, model and addresses belong to a job; `evidence`
+reads them. Called by `app`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+from remediator.domain import JobDocument, JobKind
+from remediator.evidence import Reading
+from remediator.policy import Policies, kinds
+
+_URL = re.compile(r"https?://[^\s\"'\\<>{}|^`]{1,500}")
+
+
+def reading_of(job: JobDocument, policies: Policies, *, project: str, settled: bool) -> Reading:
+    """Everything worth reading about a failed job; with `settled`, only what a plan needs."""
+    model = kinds.pinned_model(job) or kinds.model_name(job) or ""
+    model = model if "/publishers/" not in model and model.startswith("projects/") else ""
+    if settled:
+        return Reading(project=project, model=model, has_logs=False)
+    return Reading(
+        job_ids=kinds.log_identity(job),
+        project=project,
+        model=model,
+        error_files_under=_error_files_under(job),
+        buckets=kinds.buckets_of(job),
+        probes=probe_urls(job, policies),
+        has_metrics=job.kind is not JobKind.BATCH_PREDICTION,
+    )
+
+
+def _error_files_under(job: JobDocument) -> str:
+    for path in ("outputInfo.gcsOutputDirectory", "outputConfig.gcsDestination.outputUriPrefix"):
+        folder = job.read(path)
+        if job.kind is JobKind.BATCH_PREDICTION and isinstance(folder, str) and folder:
+            return folder
+    return ""
+
+
+def probe_urls(job: JobDocument, policies: Policies) -> tuple[str, ...]:
+    """Addresses in the job's configuration whose host the policy file allows to be measured."""
+    allowed = policies.probes.hosts
+    if not allowed:
+        return ()
+    found = _URL.findall(json.dumps(job.body, ensure_ascii=False))
+    return tuple(
+        url
+        for url in dict.fromkeys(found)
+        if any(fnmatchcase(urlsplit(url).hostname or "", glob) for glob in allowed)
+    )

@@ -1,0 +1,268 @@
+"""The story of time passing: what is due, what nobody announced, what is still owed.
+
+Owns the sweep and the order of a round. Every incident goes through `remediate.consider`; nothing of
+that story is repeated here. Called by `app`, every minute or few, and safe to run twice at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from remediator import log, policy
+from remediator.alerts import AlertFacts, AlertKind
+from remediator.domain import (
+    Gone,
+    JobDocument,
+    JobKind,
+    JobName,
+    JobState,
+    Json,
+    RemediatorError,
+    Transient,
+    rfc3339,
+)
+from remediator.intake import FAILURES_LOG
+from remediator.ledger import Conclusion, Incident, Stage
+from remediator.remediate import Hands, consider
+
+SINK_SILENT_AFTER = timedelta(minutes=15)
+SWEPT_KINDS = tuple(JobKind)
+_LONGEST_RUN = timedelta(days=14)  # custom jobs end after 7 days unless told otherwise; list filters know no end_time
+_DUE_AT_ONCE = 200
+_ANNOUNCED_AT_ONCE = 500  # a round's own rate; the next round goes on
+_PAUSE_AFTER_FAULT = timedelta(minutes=2)
+_SUCCEEDED_WITHIN = timedelta(days=1)  # a success with failed instances is told, if it is recent
+_ENDED_BADLY = (JobState.FAILED, JobState.CANCELLED)
+_MAY_HAVE_FAILED: Mapping[JobKind, tuple[JobState, ...]] = {
+    JobKind.BATCH_PREDICTION: (
+        *_ENDED_BADLY,
+        JobState.EXPIRED,
+        JobState.PARTIALLY_SUCCEEDED,
+        JobState.SUCCEEDED,
+    ),
+    JobKind.CUSTOM: (*_ENDED_BADLY, JobState.EXPIRED),
+    JobKind.HYPERPARAMETER_TUNING: (*_ENDED_BADLY, JobState.EXPIRED),
+    JobKind.TRAINING_PIPELINE: _ENDED_BADLY,
+    JobKind.PIPELINE: _ENDED_BADLY,
+}
+
+
+class WriteLog(Protocol):
+    """Writes entries to a log of this project."""
+
+    def __call__(self, log_id: str, entries: list[Json]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one call of `reconcile` did; its JSON is the HTTP answer."""
+
+    handled: int = 0
+    postponed: int = 0
+    announced: int = 0
+    recorded_old: int = 0
+    delivered: int = 0
+    still_owed: int = 0
+    faults: tuple[str, ...] = ()
+
+
+def run(hands: Hands, write_log: WriteLog, *, budget_seconds: float) -> Round:
+    """One round; stops taking up new work when the budget is used, and goes on at the next call."""
+    deadline = time.monotonic() + budget_seconds
+
+    def in_time() -> bool:
+        return time.monotonic() < deadline
+
+    handled, postponed = _take_up_due(hands, in_time)
+    announced, old, faults = _sweep(hands, write_log, in_time)
+    delivered, owed = hands.notices.deliver_due(in_time)
+    hands.ledger.write_note("reconciled", {"at": rfc3339(hands.now())})
+    return Round(handled, postponed, announced, old, delivered, owed, tuple(faults))
+
+
+# --- what is due ---------------------------------------------------------------------------------
+
+
+def _take_up_due(hands: Hands, in_time: Callable[[], bool]) -> tuple[int, int]:
+    due = hands.ledger.due(hands.now(), _DUE_AT_ONCE)
+    handled = postponed = 0
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="due") as pool:
+        for went_on in pool.map(lambda one: in_time() and _take_up(one, hands), due):
+            handled += went_on
+            postponed += not went_on
+    return handled, postponed
+
+
+def _take_up(incident: Incident, hands: Hands) -> bool:
+    """Go on with one incident; False if it has to wait. One fault never stops the others."""
+    try:
+        job = hands.jobs.get(JobName.parse(incident.job), timeout_seconds=hands.call_seconds)
+        late = incident.stage is Stage.ANNOUNCED
+        if late:
+            _tell_silent_sink(hands)
+        said = consider(job, hands, known_since=incident.first_known, late_sink=late)
+        log.say("INFO", said, job=incident.job, root=incident.root, attempt=incident.attempt)
+    except Gone:
+        done = replace(
+            incident,
+            stage=Stage.DONE,
+            conclusion=Conclusion.IGNORED,
+            reason="the job was deleted",
+        )
+        hands.ledger.move(done)
+    except Transient as err:
+        log.say("WARNING", f"later: {err}", job=incident.job)
+        _postpone(incident, hands)
+        return False
+    except RemediatorError as err:
+        log.say("ERROR", f"cannot go on: {err}", job=incident.job)
+        _postpone(incident, hands)
+        return False
+    except Exception as err:  # noqa: BLE001  # protects the other incidents of this round
+        log.fault("a fault while going on with an incident", err, job=incident.job)
+        _postpone(incident, hands)
+        return False
+    return True
+
+
+def _postpone(incident: Incident, hands: Hands) -> None:
+    stored = hands.ledger.incident(incident.key)
+    if stored is not None and stored.stage is not Stage.DONE and stored.due == incident.due:
+        hands.ledger.move(replace(stored, due=hands.now() + _PAUSE_AFTER_FAULT))
+
+
+def _tell_silent_sink(hands: Hands) -> None:
+    """Once a day, to every channel: without the sink each failure waits for a quarter of an hour."""
+    now = hands.now()
+    facts = AlertFacts(kind=AlertKind.SINK_SILENT, root=f"sink/{now:%Y-%m-%d}")
+    policies = hands.policies()
+    debts = hands.notices.owed(facts, policy.all_channels(policies), now)
+    hands.ledger.owe(debts)
+
+
+# --- the sweep -----------------------------------------------------------------------------------
+
+
+def _sweep(
+    hands: Hands, write_log: WriteLog, in_time: Callable[[], bool]
+) -> tuple[int, int, list[str]]:
+    """Announce failed jobs that nobody knows of; old ones are recorded and told in one message."""
+    now = hands.now()
+    announced = old = 0
+    faults: list[str] = []
+    places = [(location, kind) for location in hands.locations() for kind in SWEPT_KINDS]
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="sweep") as pool:
+        found = pool.map(lambda place: _unknown(hands, *place, now=now, in_time=in_time), places)
+        for fresh, stale, fault in found:
+            faults.extend([fault] if fault else [])
+            old += hands.ledger.open_many(_recorded(job, now, Conclusion.TOO_OLD) for job in stale)
+            announced += _announce(fresh[:_ANNOUNCED_AT_ONCE], hands, write_log, now)
+    if old:
+        facts = AlertFacts(
+            kind=AlertKind.OLD_FAILURES, root=f"old/{now:%Y-%m-%dT%H:%M:%S}", count=old
+        )
+        policies = hands.policies()
+        debts = hands.notices.owed(facts, policy.all_channels(policies), now)
+        hands.ledger.owe(debts)
+    return announced, old, faults
+
+
+def _unknown(
+    hands: Hands, location: str, kind: JobKind, *, now: datetime, in_time: Callable[[], bool]
+) -> tuple[list[JobDocument], list[JobDocument], str]:
+    """Failed jobs of one kind and place that have no incident: those inside the look-back, and older."""
+    fresh: list[JobDocument] = []
+    stale: list[JobDocument] = []
+    try:
+        for page in _pages(_failed(hands, location, kind, now)):
+            known = hands.ledger.known([job.name.key for job in page])
+            for job in page:
+                if job.name.key in known or not policy.is_failure(job):
+                    continue
+                ended = job.end_time
+                within = ended is None or now - ended <= hands.settings.lookback
+                (fresh if within else stale).append(job)
+            if not in_time():
+                break
+    except RemediatorError as err:
+        log.say("WARNING", f"the sweep of {kind} in {location} stopped: {err}")
+        return fresh, stale, f"{location} {kind}: {err}"
+    return fresh, stale, ""
+
+
+def _failed(hands: Hands, location: str, kind: JobKind, now: datetime) -> Iterator[JobDocument]:
+    """Jobs in the states that may mean a failure; list filters know when a job began, not its end."""
+    for state in _MAY_HAVE_FAILED[kind]:
+        longest = _SUCCEEDED_WITHIN if state is JobState.SUCCEEDED else _LONGEST_RUN
+        yield from hands.jobs.list(
+            kind,
+            hands.project()[0],
+            location,
+            states=(state,),
+            created_after=now - hands.settings.lookback - longest,
+            timeout_seconds=hands.call_seconds,
+        )
+
+
+def _pages(jobs: Iterator[JobDocument], size: int = 100) -> Iterator[list[JobDocument]]:
+    page: list[JobDocument] = []
+    for job in jobs:
+        page.append(job)
+        if len(page) == size:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+def _announce(
+    jobs: list[JobDocument], hands: Hands, write_log: WriteLog, now: datetime
+) -> int:
+    """Write one failure entry for each job, known from now on; a crash between repeats the entry."""
+    if not jobs:
+        return 0
+    entries = [announcement(job, now) for job in jobs]
+    write_log(FAILURES_LOG, entries)
+    due = now + SINK_SILENT_AFTER
+    return hands.ledger.open_many(
+        replace(_recorded(job, now, Conclusion.NONE), stage=Stage.ANNOUNCED, due=due)
+        for job in jobs
+    )
+
+
+def announcement(job: JobDocument, now: datetime) -> Json:
+    """The failure entry of a job. Its insertId and timestamp are the job's own, so that Cloud
+    Logging keeps one of several."""
+    digest = hashlib.sha256(f"{job.name.key} {job.state}".encode()).hexdigest()[:32]
+    return {
+        "insertId": f"vr-{digest}",
+        "timestamp": rfc3339(job.end_time or job.create_time or now),
+        "severity": "ERROR",
+        "labels": {"location": job.name.location, "job_kind": job.kind.value},
+        "jsonPayload": {
+            "message": f"{job.kind} {job.name.id} is {job.state}",
+            "job": str(job.name),
+            "kind": job.kind.value,
+            "state": str(job.body.get("state") or ""),
+            "error": {"code": job.error_code, "message": job.error_message[:2000]},
+        },
+    }
+
+
+def _recorded(job: JobDocument, now: datetime, conclusion: Conclusion) -> Incident:
+    return Incident(
+        key=job.name.key,
+        job=str(job.name),
+        stage=Stage.DONE,
+        first_known=now,
+        root=job.name.key,
+        ended=job.end_time,
+        display_name=job.display_name,
+        conclusion=conclusion,
+    )

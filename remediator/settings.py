@@ -1,0 +1,208 @@
+"""The environment, read once into a frozen value; every mistake at once, each by its name.
+
+Owns the names and meanings of the contract's settings. Opens nothing: no metadata server, no file.
+Called by `main` at import and by the command line.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from remediator.domain import Mode, Unusable
+
+T = TypeVar("T")
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says. Empty text: not set, so that it is asked for when first needed."""
+
+    project: str = ""
+    project_number: str = ""
+    policies: str = ""
+    max_mode: Mode | None = None
+    max_usd_per_day: float | None = None
+    max_usd_per_job: float | None = None
+    channel_hosts: tuple[str, ...] = ()
+    ledger: str = ""
+    locations: tuple[str, ...] = ()
+    lookback: timedelta = timedelta(hours=6)
+    settle: timedelta = timedelta(minutes=7)
+    lease: timedelta = timedelta(minutes=10)
+    consistency_wait: timedelta = timedelta(minutes=2)
+    stop: bool = False
+    service_accounts: tuple[str, ...] = ()
+    outcomes_topic: str = ""
+    vertex_endpoint: str = ""
+    logging_endpoint: str = ""
+    monitoring_endpoint: str = ""
+    on_cloud: bool = False
+
+    @property
+    def is_local(self) -> bool:
+        """The Vertex endpoint is a loopback one: only then may loopback be probed."""
+        return bool(self.vertex_endpoint)
+
+
+def read(environ: Mapping[str, str], *, here: Path) -> Settings:
+    """Settings from environment variables; raises Unusable naming every bad one, on one line.
+
+    `here` is the folder of `main.py`, beside which the policy file lies unless told otherwise.
+    """
+    reader = _Reader(environ)
+    on_cloud = bool(environ.get("K_SERVICE"))
+    policies = reader.take("REMEDIATOR_POLICIES", _policies, str(here / "policies.yaml"))
+    settings = Settings(
+        project=reader.take("GOOGLE_CLOUD_PROJECT", _project, ""),
+        project_number=reader.take("GOOGLE_CLOUD_PROJECT_NUMBER", _number, ""),
+        policies=policies,
+        max_mode=reader.take("REMEDIATOR_MAX_MODE", _mode, None),
+        max_usd_per_day=reader.take("REMEDIATOR_MAX_USD_PER_DAY", _usd, None),
+        max_usd_per_job=reader.take("REMEDIATOR_MAX_USD_PER_JOB", _usd, None),
+        channel_hosts=reader.take("REMEDIATOR_CHANNEL_HOSTS", _names, ()),
+        ledger=reader.take("REMEDIATOR_LEDGER", _ledger, ""),
+        locations=reader.take("REMEDIATOR_LOCATIONS", _locations, ()),
+        lookback=reader.take("REMEDIATOR_LOOKBACK", duration, timedelta(hours=6)),
+        settle=reader.take("REMEDIATOR_SETTLE", duration, timedelta(minutes=7)),
+        lease=reader.take("REMEDIATOR_LEASE", duration, timedelta(minutes=10)),
+        consistency_wait=reader.take("REMEDIATOR_CONSISTENCY_WAIT", duration, timedelta(minutes=2)),
+        stop=reader.take("REMEDIATOR_STOP", _switch, default=False),
+        service_accounts=reader.take("REMEDIATOR_SERVICE_ACCOUNTS", _names, ()),
+        outcomes_topic=reader.take("REMEDIATOR_OUTCOMES_TOPIC", str, ""),
+        vertex_endpoint=reader.take("REMEDIATOR_VERTEX_ENDPOINT", _loopback, ""),
+        logging_endpoint=reader.take("REMEDIATOR_LOGGING_ENDPOINT", _loopback, ""),
+        monitoring_endpoint=reader.take("REMEDIATOR_MONITORING_ENDPOINT", _loopback, ""),
+        on_cloud=on_cloud,
+    )
+    if on_cloud and not settings.ledger.startswith("firestore://"):
+        reader.mistakes.append(
+            "REMEDIATOR_LEDGER: on Cloud Functions it must be firestore://DATABASE/COLLECTION, "
+            "since instances share no disk and SQLite would forget every claim"
+        )
+    if policies.startswith(("gs://", "secret:")):
+        ceilings = ("MAX_MODE", "MAX_USD_PER_DAY", "MAX_USD_PER_JOB", "CHANNEL_HOSTS")
+        missing = [f"REMEDIATOR_{n}" for n in ceilings if not environ.get(f"REMEDIATOR_{n}")]
+        if missing:
+            reader.mistakes.append(
+                f"{', '.join(missing)}: required as a ceiling, since REMEDIATOR_POLICIES comes "
+                "from outside the deployment"
+            )
+    if reader.mistakes:
+        raise Unusable("; ".join(reader.mistakes))
+    return settings
+
+
+class _Reader:
+    """Takes one variable after the other and keeps what is wrong with each."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.mistakes: list[str] = []
+
+    def take(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        text = self._environ.get(name, "").strip()
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except ValueError as err:
+            self.mistakes.append(f"{name}={text[:80]!r}: {err}")
+            return default
+
+
+def duration(text: str) -> timedelta:
+    """`90s`, `10m`, `6h`, `1.5d`; raises ValueError for anything else."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        msg = "not a duration such as 90s, 10m or 6h"
+        raise ValueError(msg)
+    return timedelta(seconds=float(match[1]) * _UNIT_SECONDS[match[2]])
+
+
+def _project(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9.:-]{1,100}", text):
+        msg = "not a project id"
+        raise ValueError(msg)
+    return text
+
+
+def _number(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,30}", text):
+        msg = "not a project number"
+        raise ValueError(msg)
+    return text
+
+
+def _policies(text: str) -> str:
+    if text.startswith("gs://") and not re.fullmatch(r"gs://[a-z0-9._-]+/.+", text):
+        msg = "not gs://BUCKET/OBJECT"
+        raise ValueError(msg)
+    return text
+
+
+def _mode(text: str) -> Mode | None:
+    if text not in {mode.value for mode in Mode}:
+        msg = "not one of enforce, approve, observe"
+        raise ValueError(msg)
+    return Mode(text)
+
+
+def _usd(text: str) -> float | None:
+    try:
+        usd = float(text)
+    except ValueError:
+        usd = math.nan
+    if not math.isfinite(usd) or usd < 0:
+        msg = "not an amount of US dollars"
+        raise ValueError(msg)
+    return usd
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _locations(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    bad = [name for name in names if not re.fullmatch(r"[a-z]+-[a-z]+[0-9]+", name)]
+    if bad:
+        msg = f"not a region: {', '.join(bad)}"
+        raise ValueError(msg)
+    return tuple(dict.fromkeys(names))
+
+
+def _ledger(text: str) -> str:
+    if not re.fullmatch(r"sqlite:///.+|firestore://[^/]+/[^/]+", text):
+        msg = "not sqlite:///PATH or firestore://DATABASE/COLLECTION"
+        raise ValueError(msg)
+    return text
+
+
+def _switch(text: str) -> bool:
+    if text not in {"0", "1"}:
+        msg = "not 0 or 1"
+        raise ValueError(msg)
+    return text == "1"
+
+
+def _loopback(text: str) -> str:
+    parts = urlsplit(text if "//" in text else f"//{text}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if parts.hostname not in _LOOPBACK or port is None:
+        msg = "must be host:port on loopback, since it is spoken to in plaintext"
+        raise ValueError(msg)
+    return text
