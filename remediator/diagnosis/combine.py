@@ -64,10 +64,10 @@ def rank(signs: Sequence[Sign]) -> tuple[RankedCause, ...]:
 
 
 def _evidence_order(signs: Iterable[Sign]) -> list[Sign]:
-    """Heaviest first, one line for each thing said."""
+    """Heaviest first, one line for each observation."""
     seen: dict[str, Sign] = {}
     for item in sorted(signs, key=lambda s: -abs(s.weight)):
-        seen.setdefault(item.evidence.says, item)
+        seen.setdefault(item.group or item.evidence.says, item)
     return list(seen.values())
 
 

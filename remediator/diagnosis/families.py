@@ -30,6 +30,10 @@ _ONE_THREAD = (0.6, 1.8)
 _NEARLY_NOTHING = 0.10
 _SLOWER_THAN_BEFORE = 1.5
 _REQUEST_LIMIT_SECONDS = 600.0
+# From here up the machine was busy, if not full.
+_BUSY_MEAN = 0.5
+# A section whose passes take this many times longer at the end does more than linear work.
+_GROWN = 1.8
 _NETWORK_BUSY = 5_000_000.0
 
 
@@ -130,8 +134,12 @@ def _cpu(facts: Facts) -> Iterator[Sign]:
         yield _of(cpu, Cause.SLOW_CODE, -3.0, words)
         return
     yield _of(cpu, Cause.CPU_SATURATION, -4.0, words)
-    if facts.gpu_full:
-        return
+    if not facts.gpu_full:
+        yield from _cpu_not_full(facts, cpu, words)
+
+
+def _cpu_not_full(facts: Facts, cpu: Load, words: str) -> Iterator[Sign]:
+    """One thread's work, next to nothing, or some: what a machine with room to spare says."""
     if facts.one_thread:
         says = f"{words}: the work of one thread on {facts.workload.vcpus} vCPUs"
         yield _of(cpu, Cause.SLOW_CODE, FAIR - _halved(cpu), says)
@@ -140,7 +148,7 @@ def _cpu(facts: Facts) -> Iterator[Sign]:
         says = f"{words}: the machine was idle while the job waited"
         yield _of(cpu, Cause.NETWORK_LATENCY, FAIR + 0.3 - _halved(cpu), says)
         yield _of(cpu, Cause.SLOW_CODE, -HINT / 2, says)
-    else:
+    elif cpu.mean < _BUSY_MEAN:
         yield _of(cpu, Cause.SLOW_CODE, HINT, f"{words}: the machine was not full")
 
 
@@ -213,7 +221,7 @@ def _gpu_wanted(facts: Facts) -> Iterator[Sign]:
             continue
         cpu = facts.usage.cpu
         weight = slow if facts.timed_out else alone
-        if facts.timed_out and cpu is not None and not cpu.is_full:
+        if facts.timed_out and cpu is not None and cpu.mean < _BUSY_MEAN:
             # Without its GPU the work would fill the CPUs; here it does not.
             weight -= 2.5
         yield sign(
@@ -280,16 +288,27 @@ def _sections(facts: Facts) -> Iterator[Sign]:
         return
     if facts.gpu_full:
         return
-    if cpu is None:
-        # Nobody measured the machine: the model's own inference may simply be much work.
-        weight = HINT if working.inference else FAIR + 0.9
-        if facts.wanted_gpu:
-            weight = HINT
-    elif facts.nearly_nothing and working.source is Source.LOG:
-        weight = FAIR - 0.4
-    else:
-        weight = DECISIVE - (0.8 if working.inference else 0.2)
+    weight = _section_weight(facts, working)
     yield _of_stretch(working, Cause.SLOW_CODE, weight, working.says)
+
+
+def _section_weight(facts: Facts, working: Stretch) -> float:
+    """How far one working section speaks for slow code, given what is known of the machine."""
+    cpu = facts.usage.cpu
+    grown = HINT if (working.growth or 0.0) >= _GROWN else 0.0
+    if cpu is None:
+        # Nobody measured the machine. A batch prediction has no metrics, so the section is all
+        # there will ever be; a custom job normally has them, and without them it may have been full.
+        if working.inference or facts.wanted_gpu or not facts.timeline.has_contrast:
+            return HINT
+        if facts.job.kind is JobKind.BATCH_PREDICTION:
+            return FAIR + 0.7 + grown
+        return FAIR - 1.4 + grown
+    if facts.nearly_nothing and working.source is Source.LOG:
+        return FAIR - 0.4
+    if cpu.mean >= _BUSY_MEAN:
+        return HINT if working.inference else FAIR - 0.5 + grown
+    return DECISIVE - (1.2 if working.inference else 0.2)
 
 
 def _far_data(facts: Facts) -> Iterator[Sign]:

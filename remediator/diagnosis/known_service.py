@@ -37,6 +37,7 @@ _CAPACITY = (
         CERTAIN,
         r"resources (are|is) (currently )?(insufficient|unavailable) in (the )?(region|zone)",
         _TRAINING,
+        explains=("config-region", "config-machine", "capacity-words"),
     ),
     Signature(
         "capacity-zone",
@@ -207,7 +208,7 @@ _CONFIG = (
         DECISIVE,
         r"must be in the same (region|location|regional|project|zone)|should be in the same (region|location)|cannot read and write in different locations"
         r"|(is|are) in location [^.]{0,80}(must|should|but)|not consistent with (the )?server location"
-        r"|(different|wrong|mismatched|inconsistent) (region|location)s?\b|(region|location)s? (mismatch|does not match|do not match)|is not (supported|available|allowed) in (the )?(this |selected |specified )?(region|location|zone|us-|europe-|asia-)"
+        r"|in (a |two )?different (region|location)s?\b|(wrong|mismatched|inconsistent) (region|location)s?\b|(region|location)s? (mismatch|does not match|do not match)|is not (supported|available|allowed) in (the )?(this |selected |specified )?(region|location|zone|us-|europe-|asia-)"
         r"|(un|not )supported (region|location)|(region|location) [^.]{0,40}(is not supported|unsupported|is invalid)|not found in (region|location)|does not (exist|support) in (region|location)",
         _TROUBLE,
     ),
@@ -302,6 +303,7 @@ _BATCH_WRAPPERS = (
         r"non-ok result 504|upstream request timeout|result 504|\b504 \(?(upstream|gateway)",
         _TROUBLE,
         symptom=True,
+        explains=("batch-elapsed",),
         tags=_TIME,
     ),
     Signature(
@@ -580,7 +582,7 @@ _INPUT = (
         DECISIVE,
         r"no such object|(gs://|/gcs/|s3://|bq://|https?://storage\.)[^ ]* ?[^.]{0,60}(not found|does ?n[o']t exist|no such file|not exist|matched no|is empty|not match|could not be found|missing)"
         r"|(not found|does ?n[o']t exist|no such file|no files?|could not find|cannot find|unable to find|missing|failed to (open|read|find))[^.]{0,80}(gs://|/gcs/|s3://|storage\.googleapis\.com)"
-        r"|(no|zero|0) (files|objects|input files|records|rows|examples|instances|samples|images|data)( were| was)? (found|match|matched|in|at|to)|match(ed|es)? no (files|objects)|(does|did) not match any (files|objects)|404 (get|post) https://storage\.googleapis\.com|specified bucket does not exist|nosuchkey|nosuchbucket|not found: (table|dataset|job|uri|files?)|file ?pattern [^.]{0,80}(no|not|match)",
+        r"|\b(no|zero|0) (files|objects|input files|records|rows|examples|instances|samples|images|data)( were| was)? (found|match|matched|in|at|to)|match(ed|es)? no (files|objects)|(does|did) not match any (files|objects)|404 (get|post) https://storage\.googleapis\.com|specified bucket does not exist|nosuchkey|nosuchbucket|not found: (table|dataset|job|uri|files?)|file ?pattern [^.]{0,80}(no|not|match)",
         _STORAGE,
         explains=("config-not-found", "config-404", "code-file"),
     ),

@@ -375,7 +375,8 @@ def _read(statements: Iterable[Statement], rows: FailedRows | None) -> Reading:
             if row.cause is not None:
                 signs.append(_sign_of(row, statement, quote, passing=passing))
         signs += _signs_of_code(statement, told)
-        if statement.code == _DEADLINE_CODE:
+        starting = any(row.cause is Cause.SLOW_STARTUP for row in told)
+        if statement.code == _DEADLINE_CODE and not starting:
             tags.setdefault(Tag.TIMED_OUT, (statement, "DEADLINE_EXCEEDED"))
     return Reading(tuple(signs), tags, _longest_elapsed([held for held, _ in found]), rows)
 

@@ -119,6 +119,7 @@ class Stretch:
 
 
 _NOTABLE_GROWTH = 1.5
+_CONTRAST_PASSES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,11 @@ class Timeline:
     @property
     def waiting_share(self) -> float:
         return sum(s.share for s in self.stretches if s.waits)
+
+    @property
+    def has_contrast(self) -> bool:
+        """There is more than one section to tell apart, or one with passes to compare."""
+        return len(self.stretches) > 1 or any(s.passes >= _CONTRAST_PASSES for s in self.stretches)
 
     def longest(self, *, waits: bool) -> Stretch | None:
         """The longest section that waits, or that works."""
