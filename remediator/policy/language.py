@@ -136,11 +136,11 @@ def load(
             for error in invalid.errors(include_url=False, include_input=True)
             if _path(root, error["loc"], whole=True) not in empty
         )
-        draft = _draft(root, data)
+        draft = _draft(root, data, set(empty))
     else:
         draft = Draft(root, whole, tuple(enumerate(whole.policies)))
         if empty:  # an empty item left a list shorter than it stands in the file
-            draft = _draft(root, data)
+            draft = _draft(root, data, set(empty))
     if draft is not None:
         mistakes.update(lint(draft, catalogue))
     ordered = tuple(sorted(mistakes))
@@ -272,9 +272,11 @@ def _without(data: Any, gone: set[Path], path: Path = ()) -> Any:
     return data
 
 
-def _salvaged(model: type[_Model], data: Any, instead: Mapping[str, Any]) -> _Model | None:
+def _salvaged(
+    model: type[_Model], data: Any, instead: Mapping[str, Any], *, rounds: int = _ROUNDS
+) -> _Model | None:
     """The model from what is sound in the data, with stand-ins for what must not be missing."""
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         try:
             return model.model_validate(data)
         except ValidationError as invalid:
@@ -304,7 +306,7 @@ def _in_data(data: Any, location: Sequence[str | int]) -> Path:
     return tuple(found)
 
 
-def _draft(root: Node, data: Any) -> Draft | None:
+def _draft(root: Node, data: Any, empty: set[Path]) -> Draft | None:
     rest = {key: value for key, value in data.items() if key != "policies"}
     general = _salvaged(Policies, rest, {"version": 1, "policies": ()})
     if general is None:
@@ -315,4 +317,11 @@ def _draft(root: Node, data: Any) -> Draft | None:
         for index, one in enumerate(listed if isinstance(listed, list) else ())
         if (policy := _salvaged(Policy, one, {"name": f"policy-{index + 1}"})) is not None
     ]
-    return Draft(root, general, tuple(found))
+    unclear = {int(path[1]) for path in empty if path[:1] == ("policies",) and "when" in path[2:3]}
+    unclear |= {
+        index
+        for index, _ in found
+        if "when" in data["policies"][index]
+        and _salvaged(When, data["policies"][index]["when"], {}, rounds=1) is None
+    }
+    return Draft(root, general, tuple(found), frozenset(unclear))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from remediator.domain import Cause, JobKind, Mode
@@ -204,8 +205,8 @@ def _group(value: object) -> str:
     text = _text(value)
     if re.fullmatch(_GROUP, text):
         return text
-    known = [*_GROUPS, "labels.NAME"]
-    msg = f"unknown value {shown(text)}{did_you_mean(text, _GROUPS) or f' (one of {known})'}"
+    named = f" (one of {', '.join(_GROUPS)}, labels.NAME)"
+    msg = f"unknown value {shown(text)}{did_you_mean(text, _GROUPS) or named}"
     raise wrong(msg)
 
 
@@ -234,7 +235,7 @@ def _boolean(value: object) -> bool:
 
 def _version(value: object) -> int:
     if value != 1 or isinstance(value, bool) or not isinstance(value, int):
-        msg = f"version {shown(value)} is not known here: this product reads version 1"
+        msg = f"{shown(value)} is not known here: this product reads version 1"
         raise wrong(msg)
     return value
 
@@ -246,7 +247,7 @@ def _several(value: object) -> object:
         raise wrong(msg)
     if isinstance(value, list | tuple):
         if not value:
-            msg = "the list is empty: it would never match; leave the key out to match everything"
+            msg = "the list is empty: name at least one, or leave the key out"
             raise wrong(msg)
         return value
     return [value]
@@ -269,53 +270,52 @@ def _accelerator_move(value: object) -> str:
     raise wrong(msg)
 
 
-def _text_schema(pattern: str = "") -> dict[str, Any]:
-    return (
-        {"type": "string", "pattern": f"^({pattern})$"}
-        if pattern
-        else {
-            "type": "string",
-            "minLength": 1,
-        }
-    )
+def _text_schema(words: str, pattern: str = "") -> dict[str, Any]:
+    """JSON Schema of a text; `$comment` holds the words that the reference page uses for it."""
+    bounds: dict[str, Any] = {"pattern": f"^({pattern})$"} if pattern else {"minLength": 1}
+    return {"type": "string", **bounds, "$comment": words}
 
 
 def _words_schema(words: Iterable[str]) -> dict[str, Any]:
     return {"type": "string", "enum": list(words)}
 
 
-_DURATION_SCHEMA = _text_schema(_DURATION)
+_DURATION_SCHEMA = _text_schema("a duration such as `10m`", _DURATION)
 
-Text: TypeAlias = Annotated[str, PlainValidator(_text), WithJsonSchema(_text_schema())]
-Glob: TypeAlias = Text
+Text: TypeAlias = Annotated[str, PlainValidator(_text), WithJsonSchema(_text_schema("text"))]
+Glob: TypeAlias = Annotated[str, PlainValidator(_text), WithJsonSchema(_text_schema("a glob"))]
 Secret: TypeAlias = Annotated[
-    str, PlainValidator(_secret), WithJsonSchema(_text_schema(_KEPT_ELSEWHERE))
+    str,
+    PlainValidator(_secret),
+    WithJsonSchema(_text_schema("`env:NAME` or `secret:NAME`", _KEPT_ELSEWHERE)),
 ]
 Address: TypeAlias = Annotated[
     str,
     PlainValidator(_matching(_ADDRESS, "an e-mail address")),
-    WithJsonSchema(_text_schema(_ADDRESS)),
+    WithJsonSchema(_text_schema("an e-mail address", _ADDRESS)),
 ]
-Host: TypeAlias = Annotated[str, PlainValidator(_host), WithJsonSchema(_text_schema(_HOST))]
+Host: TypeAlias = Annotated[
+    str, PlainValidator(_host), WithJsonSchema(_text_schema("a host's name", _HOST))
+]
 Domain: TypeAlias = Annotated[
     str,
     PlainValidator(_matching(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", "a domain such as example.com")),
-    WithJsonSchema(_text_schema(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")),
+    WithJsonSchema(_text_schema("a domain", r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")),
 ]
 PolicyName: TypeAlias = Annotated[
     str,
     PlainValidator(_matching(_NAME, "a name: a-z, 0-9 and -, at most 63")),
-    WithJsonSchema(_text_schema(_NAME)),
+    WithJsonSchema(_text_schema("a name", _NAME)),
 ]
 ChannelName: TypeAlias = Annotated[
     str,
     PlainValidator(_matching(_CHANNEL_NAME, "a channel's name: letters, digits, - and _")),
-    WithJsonSchema(_text_schema(_CHANNEL_NAME)),
+    WithJsonSchema(_text_schema("a channel's name", _CHANNEL_NAME)),
 ]
 Usd: TypeAlias = Annotated[
     float,
     PlainValidator(_number(0, 1e9, "US dollars, 0 or more")),
-    WithJsonSchema({"type": "number", "minimum": 0}),
+    WithJsonSchema({"type": "number", "minimum": 0, "$comment": "US dollars"}),
 ]
 Share: TypeAlias = Annotated[
     float,
@@ -332,7 +332,9 @@ Duration: TypeAlias = Annotated[
     timedelta, PlainValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)
 ]
 Times: TypeAlias = Annotated[
-    float, PlainValidator(_times), WithJsonSchema(_text_schema(r"[0-9]{1,4}(\.[0-9]{1,3})?x"))
+    float,
+    PlainValidator(_times),
+    WithJsonSchema(_text_schema("a factor such as `3x`", r"[0-9]{1,4}(\.[0-9]{1,3})?x")),
 ]
 CauseWord: TypeAlias = Annotated[
     Cause, PlainValidator(_member(Cause)), WithJsonSchema(_words_schema(c.value for c in Cause))
@@ -346,19 +348,37 @@ ModeWord: TypeAlias = Annotated[
     Mode, PlainValidator(_member(Mode)), WithJsonSchema(_words_schema(m.value for m in Mode))
 ]
 
-_ONE_OR_SEVERAL = BeforeValidator(_several)
-_NONE_OR_SEVERAL = BeforeValidator(_several_or_none)
-Causes: TypeAlias = Annotated[tuple[CauseWord, ...], _ONE_OR_SEVERAL]
-Kinds: TypeAlias = Annotated[tuple[KindWord, ...], _ONE_OR_SEVERAL]
-SafeKinds: TypeAlias = Annotated[tuple[KindWord, ...], _NONE_OR_SEVERAL]
-Globs: TypeAlias = Annotated[tuple[Glob, ...], _ONE_OR_SEVERAL]
-Allowed: TypeAlias = Annotated[tuple[Glob, ...], _NONE_OR_SEVERAL]
-Addresses: TypeAlias = Annotated[tuple[Address, ...], _ONE_OR_SEVERAL]
-Hosts: TypeAlias = Annotated[tuple[Host, ...], _NONE_OR_SEVERAL]
-AlertNames: TypeAlias = Annotated[tuple[ChannelName, ...], _NONE_OR_SEVERAL]
-Domains: TypeAlias = Annotated[tuple[Domain, ...], _NONE_OR_SEVERAL]
-Texts: TypeAlias = Annotated[tuple[Text, ...], _ONE_OR_SEVERAL]
-Group: TypeAlias = Annotated[str, PlainValidator(_group), WithJsonSchema(_text_schema(_GROUP))]
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """One value or a list, in the schema as in the loader."""
+
+    least: int
+
+    def __get_pydantic_json_schema__(
+        self, core: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        array = handler(core)
+        return {"anyOf": [array["items"], {**array, "minItems": self.least}]}
+
+
+Causes: TypeAlias = Annotated[tuple[CauseWord, ...], BeforeValidator(_several), _Listed(1)]
+Kinds: TypeAlias = Annotated[tuple[KindWord, ...], BeforeValidator(_several), _Listed(1)]
+SafeKinds: TypeAlias = Annotated[
+    tuple[KindWord, ...], BeforeValidator(_several_or_none), _Listed(0)
+]
+Globs: TypeAlias = Annotated[tuple[Glob, ...], BeforeValidator(_several), _Listed(1)]
+Allowed: TypeAlias = Annotated[tuple[Glob, ...], BeforeValidator(_several_or_none), _Listed(0)]
+Addresses: TypeAlias = Annotated[tuple[Address, ...], BeforeValidator(_several), _Listed(1)]
+Hosts: TypeAlias = Annotated[tuple[Host, ...], BeforeValidator(_several_or_none), _Listed(0)]
+AlertNames: TypeAlias = Annotated[
+    tuple[ChannelName, ...], BeforeValidator(_several_or_none), _Listed(0)
+]
+Domains: TypeAlias = Annotated[tuple[Domain, ...], BeforeValidator(_several_or_none), _Listed(0)]
+Texts: TypeAlias = Annotated[tuple[Text, ...], BeforeValidator(_several), _Listed(1)]
+Group: TypeAlias = Annotated[
+    str, PlainValidator(_group), WithJsonSchema(_text_schema("a group", _GROUP))
+]
 Version: TypeAlias = Annotated[int, PlainValidator(_version), WithJsonSchema({"const": 1})]
 OnOverrun: TypeAlias = Annotated[
     Literal["alert", "cancel"],

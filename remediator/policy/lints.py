@@ -53,11 +53,15 @@ class Machines(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Whatever of a file could be read. `policies` keep the index that they have in the file."""
+    """Whatever of a file could be read. `policies` keep the index that they have in the file.
+
+    `unclear` are the indices of those whose `when` has mistakes: what they match is not known.
+    """
 
     root: Node
     general: Policies
     policies: tuple[tuple[int, Policy], ...]
+    unclear: frozenset[int] = frozenset()
 
     def value(self, *path: str | int) -> Node:
         """The node of the value at a path, or of the nearest that is there."""
@@ -332,6 +336,8 @@ def _unreachable(draft: Draft) -> Iterator[Mistake]:
     """A policy is unreachable where, for each verdict and kind, one earlier policy takes all of it."""
     before: dict[tuple[Cause, JobKind], list[tuple[float, int, Policy]]] = {}
     for index, policy in draft.policies:
+        if index in draft.unclear:
+            continue
         when = policy.when
         takers: dict[str, None] = {}
         reached = False

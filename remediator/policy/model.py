@@ -147,7 +147,7 @@ class Limits(_Bounds):
 
 
 class Tighter(_Bounds):
-    """A policy's own limits: each may tighten the general one, never loosen it."""
+    """Limits of one policy: each may tighten the general one, never loosen it."""
 
     attempts: Whole | None = Field(
         default=None, description="Changed resubmissions of one root job."
@@ -179,7 +179,7 @@ def _accelerator_form(value: object) -> str:
 
 
 class Resubmit(Part):
-    """What the next attempt changes; with no key, it is the same job again."""
+    """What the next attempt changes; with no key (none at all, or `{}`), it is the same job again."""
 
     machine_type: Text | None = Field(
         default=None,
@@ -309,6 +309,10 @@ class Policy(Part):
 class Slack(Part):
     """A Slack channel: by incoming webhook, or by a bot (whose messages can be kept current)."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["webhook"]}, {"required": ["token", "channel"]}]}
+    )
+
     webhook: Secret | None = Field(
         default=None, description="Where the incoming webhook's URL is kept."
     )
@@ -336,6 +340,10 @@ class Email(Part):
 
 class Channel(Part):
     """Where alerts go: either Slack or e-mail."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["slack"]}, {"required": ["email"]}]}
+    )
 
     slack: Slack | None = Field(default=None, description="A Slack channel.")
     email: Email | None = Field(default=None, description="Addresses, by mail.")

@@ -1,22 +1,214 @@
 """The language described: its JSON Schema for editors and its reference page for people.
 
 Both are made from the models, so that neither can say what the loader does not do; a test holds
-the files under `docs/` equal to what is made here. Called by the command line (`schema`) and
-`python -m remediator.policy.reference`.
+the files under `docs/` equal to what is made here. Called by the command line (`schema`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
-from remediator.policy.model import Policies
+from pydantic.json_schema import GenerateJsonSchema
+
+from remediator.policy.conditions import VARIABLES
+from remediator.policy.model import Part, Policies
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_KEPT_KEYS = {"properties", "$defs"}  # below these, keys are names and not words of the schema
+
+
+class _Generator(GenerateJsonSchema):
+    """Writes defaults as the language does."""
+
+    def encode_default(self, dft: Any) -> Any:
+        if isinstance(dft, timedelta):
+            return f"{dft.total_seconds():g}s"
+        return {} if isinstance(dft, Part) else super().encode_default(dft)
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of policy files."""
-    return Policies.model_json_schema(by_alias=True)
+    """The JSON Schema (draft 2020-12) of policy files, for editors and other checkers."""
+    made = _tidy(Policies.model_json_schema(by_alias=True, schema_generator=_Generator))
+    # `resubmit:` with nothing after it is the same job again; nowhere else may a value be empty.
+    step = made["$defs"]["Step"]["properties"]
+    step["resubmit"] = {
+        "anyOf": [{"$ref": "#/$defs/Resubmit"}, {"type": "null"}],
+        "description": step["resubmit"]["description"],
+    }
+    channels = made["properties"]["channels"]
+    channels["additionalProperties"] = False
+    channels.pop("propertyNames", None)
+    made["title"] = "A policy file of vertex-remediator"
+    return {"$schema": _DIALECT, **made}
+
+
+def _tidy(node: Any, *, names: bool = False) -> Any:
+    """Without made-up titles, and without the nulls that stand for absent keys."""
+    if isinstance(node, list):
+        return [_tidy(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if names:
+        return {key: _tidy(value) for key, value in node.items()}
+    kept = {
+        key: _tidy(value, names=key in _KEPT_KEYS)
+        for key, value in node.items()
+        if key not in {"title", "default"}
+    }
+    default = node.get("default")
+    if isinstance(default, str | int | float) or (isinstance(default, list) and default):
+        kept["default"] = default
+    choices = [one for one in kept.get("anyOf", ()) if one != {"type": "null"}]
+    if len(choices) == 1:
+        kept.pop("anyOf")
+        kept = {**choices[0], **kept}
+    elif choices:
+        kept["anyOf"] = choices
+    return kept
+
+
+# --- the page ----------------------------------------------------------------------------------
+
+_SECTIONS: tuple[tuple[str, str], ...] = (  # heading, model; the file itself has no name
+    ("The file", ""),
+    ("limits", "Limits"),
+    ("limits.per", "Per"),
+    ("limits.breaker", "Breaker"),
+    ("probes", "Probes"),
+    ("channels", "Channel"),
+    ("channels.NAME.slack", "Slack"),
+    ("channels.NAME.email", "Email"),
+    ("owners", "Owners"),
+    ("owners.rules", "OwnerRule"),
+    ("approvers", "Approvers"),
+    ("policies", "Policy"),
+    ("when", "When"),
+    ("do", "Step"),
+    ("resubmit", "Resubmit"),
+    ("accelerator", "Accelerator"),
+)
+_NOTES: Mapping[str, str] = {
+    "Limits": """\
+The same keys stand under a policy's own `limits`, where each may only tighten: a smaller number, a
+narrower list, `cancel` instead of `alert`.""",
+    "Channel": """\
+Secrets never stand in the file: `env:NAME` names an environment variable, `secret:NAME` a secret of
+Secret Manager.""",
+    "Owners": """\
+With an owner map, `owner` in a policy's `alert` is whoever the first fitting rule names: labels
+cannot hold an address, but this map can.""",
+    "When": """\
+A list means any of its values; a key that is left out asks for nothing. Globs know `*`, `?` and
+`[abc]`.""",
+    "Step": """\
+A policy's next step is decided by how many resubmissions this policy has made for this root job:
+each step `times` times, in order; past the end, an alert. An attempt without changes counts against
+`retries`, any other against `attempts`. A raised size is kept by every later attempt.""",
+}
+
+_INTRODUCTION = """\
+# The policy file
+
+<!-- Made from the models in remediator/policy; the tests hold it equal. -->
+
+YAML, read with a safe loader; booleans and numbers are those of YAML 1.2, so that `off`, `yes` and
+`22:00` are text. `python -m remediator validate FILE` names every mistake at once. The first policy
+that matches decides. Where a list is expected, one value may stand alone. Durations are a number
+and one of `ms`, `s`, `m`, `h`, `d`. An absent limit does not limit, but for `attempts` and `retries`.
+
+An editor that knows JSON Schema completes and checks the file by its first line:
+
+    # yaml-language-server: $schema=docs/policies.schema.json
+"""
+
+_MISTAKES = """\
+## Errors and warnings
+
+A file with an **error** does not load: unknown keys and values, values of the wrong type, empty
+values, duplicate keys or names, undefined channels, loosened limits, an `if` that does not compile
+or names an unknown variable, secrets written into the file, and whatever is not plain YAML.
+
+A **warning** loads, but `validate` fails on it: a policy that can never be reached, an unknown or
+unfitting machine type or accelerator, a limit that forbids a step, a channel that nobody uses,
+`enforce` without a money limit.
+"""
 
 
 def reference() -> str:
-    """The reference page, as Markdown."""
-    return ""
+    """The reference page, as Markdown: every key with what it may be and what it means."""
+    made = schema()
+    parts = [_INTRODUCTION]
+    for title, name in _SECTIONS:
+        model = made["$defs"][name] if name else made
+        heading = f"`{title}`" if name else title
+        lines = [f"## {heading}", "", str(model["description"]), ""]
+        if name in _NOTES:
+            lines += [_NOTES[name], ""]
+        parts.append("\n".join([*lines, *_table(model), ""]))
+    parts.append("\n".join(_variables()))
+    parts.append(_MISTAKES)
+    return "\n".join(parts)
+
+
+def _table(model: Mapping[str, Any]) -> Iterator[str]:
+    yield "| key | value | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    required = model.get("required", [])
+    for key, field in model["properties"].items():
+        default = "required" if key in required else _default(field)
+        told = str(field.get("description", "")).replace("|", "\\|")
+        yield f"| `{key}` | {_words(field)} | {default} | {told} |"
+
+
+def _default(field: Mapping[str, Any]) -> str:
+    value = field.get("default")
+    if value is None:
+        return ""
+    return ", ".join(f"`{item}`" for item in (value if isinstance(value, list) else [value]))
+
+
+def _words(field: Mapping[str, Any]) -> str:
+    """What a value may be, in words."""
+    choices = field.get("anyOf") or field.get("oneOf")
+    if choices:
+        first, *others = choices
+        if len(others) == 1 and others[0].get("type") == "array":
+            return f"{_words(first)}; one or several"
+        return " or ".join(_words(one) for one in choices if one != {"type": "null"})
+    if "$comment" in field:
+        return str(field["$comment"])
+    if "enum" in field:
+        return ", ".join(f"`{word}`" for word in field["enum"])
+    if "const" in field:
+        return f"`{str(field['const']).lower()}`"
+    if "$ref" in field:
+        return "a mapping, below"
+    if field.get("type") == "array":
+        return f"a list: {_words(field['items'])}"
+    if field.get("type") == "object":
+        named = field.get("additionalProperties") or {}
+        values = [named] if named else list(field["patternProperties"].values())
+        return f"by name: {_words(values[0])}"
+    bounds = [f"({field['minimum']} or more)"] if field.get("minimum") is not None else []
+    if "maximum" in field:
+        bounds = [f"({field['minimum']} to {field['maximum']})"]
+    word = {"integer": "a whole number", "number": "a number", "boolean": "`true`, `false`"}
+    return " ".join([word[str(field["type"])], *bounds])
+
+
+def _variables() -> Iterator[str]:
+    yield "## Variables of `if`"
+    yield ""
+    yield "A [CEL](https://cel.dev) expression that is true or false. Names and types are checked when"
+    yield "the file is loaded. A value that is missing where it is needed makes the policy not match;"
+    yield "`has(job.accelerator.type)` asks whether it is there. Whole and decimal numbers compare with"
+    yield "each other, but do not add up: write `job.run_seconds / 60.0`."
+    yield ""
+    yield "| variable | type | meaning |"
+    yield "| --- | --- | --- |"
+    for name, variable in VARIABLES.items():
+        kind = "map of texts" if variable.type[0] == "map" else variable.type[0]
+        yield f"| `{name}` | {kind} | {variable.meaning} |"
+    yield ""
