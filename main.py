@@ -12,7 +12,7 @@ import flask
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from remediator.app import App, Answer
+from remediator.app import Answer, App
 from remediator.domain import Unusable
 
 try:

@@ -7,6 +7,7 @@ before the first call. Called by `main` and by the command line.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import secrets
@@ -20,12 +21,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from remediator import intake, log, settings
-from remediator.domain import JobName, Refused, RemediatorError, Transient, Unusable
+from remediator.domain import (
+    Attempt,
+    JobDocument,
+    JobName,
+    JobState,
+    Refused,
+    RemediatorError,
+    Transient,
+    Unusable,
+)
 from remediator.settings import Settings
 
 if TYPE_CHECKING:
     from remediator.alerts import Channel, Message
-    from remediator.case import Case
+    from remediator.case import Case, Probe
     from remediator.cloud.logs import Logs
     from remediator.cloud.metrics import Metrics
     from remediator.cloud.storage import Storage
@@ -42,6 +52,7 @@ ROUND_SECONDS = 50.0  # one `reconcile`; Scheduler calls again in a minute
 _DEFAULT_LOCATION = "us-central1"
 _POLICY_LOOKS_SECONDS = 60.0  # how often a policy file outside the deployment is looked at
 _LOG_READS_A_MINUTE = 50  # of the 60 that a project has; people read logs too
+_EARLIER = 3
 _LOCAL_STATE = ".remediator"
 
 
@@ -115,9 +126,7 @@ class App:
 
         return self._guarded(work)
 
-    def on_click(
-        self, body: bytes, headers: Mapping[str, str], *, trace: str = ""
-    ) -> Answer:
+    def on_click(self, body: bytes, headers: Mapping[str, str], *, trace: str = "") -> Answer:
         """A click in Slack: verified, recorded; 2xx also where it changes nothing."""
         log.set_trace(trace, self.settings.project)
         from remediator.alerts.approval import parse_interaction
@@ -164,18 +173,13 @@ class App:
 
     def capture(self, job: str) -> Case:
         """A real job's case, read and not judged."""
-        from remediator.diagnosis import diagnose
-
-        name = JobName.parse(job)
-        document = self.vertex.get(name, timeout_seconds=CALL_SECONDS)
-        case = self.hands.gather(document, now=self.now(), attempts=(), settled=False)
-        del diagnose
-        return case
+        document = self.vertex.get(JobName.parse(job), timeout_seconds=CALL_SECONDS)
+        return self._gather(document, now=self.now(), attempts=(), settled=False)
 
     def follow(self, job: str, *, wait: bool) -> Standing:
         """Where a job's chain stands; with `wait`, once it has ended."""
         from remediator.follow import standing
-        from remediator.policy import output_of
+        from remediator.policy.glance import output_of
 
         while True:
             found = standing(JobName.parse(job), _Sight(self), output_of=output_of)
@@ -255,9 +259,7 @@ class App:
     def metrics(self) -> Metrics:
         from remediator.cloud.metrics import Metrics
 
-        return Metrics(
-            self.settings.monitoring_endpoint or None, timeout_seconds=CALL_SECONDS
-        )
+        return Metrics(self.settings.monitoring_endpoint or None, timeout_seconds=CALL_SECONDS)
 
     @cached_property
     def storage(self) -> Storage:
@@ -362,20 +364,44 @@ class App:
                 log.say("ERROR", f"the policy file {name} is not taken: {err}")
             self._policies_seen = (current, time.monotonic())
 
-    def _gather(self, job: Any, **asked: Any) -> Case:
+    def _gather(
+        self, job: JobDocument, *, now: datetime, attempts: tuple[Attempt, ...], settled: bool
+    ) -> Case:
         from remediator import evidence
         from remediator.readings import reading_of
 
-        return evidence.gather(
-            job,
-            reading_of(job, self.policies(), is_local=self.settings.is_local),
-            jobs=self.vertex,
+        policies = self.policies()
+        reading = reading_of(job, policies, project=self.project[0], settled=settled)
+        readers = evidence.Readers(
+            models=self.vertex,
             logs=self.logs,
             metrics=self.metrics,
             storage=self.storage,
-            budget_seconds=EVIDENCE_SECONDS,
-            **asked,
+            probe=self._probe,
+            earlier=None if settled else self._earlier,
         )
+        return evidence.gather(
+            job, reading, readers, now=now, budget_seconds=EVIDENCE_SECONDS, attempts=attempts
+        )
+
+    def _probe(self, url: str) -> Probe:
+        from remediator import network
+
+        return network.measure(url, allow_loopback=self.settings.is_local, origin=self.locations[0])
+
+    def _earlier(self, job: JobDocument) -> tuple[JobDocument, ...]:
+        """Successful jobs of the same display name, for comparison; newest first."""
+        if not job.display_name:
+            return ()
+        found = self.vertex.list(
+            job.kind,
+            self.project[0],
+            job.name.location,
+            states=(JobState.SUCCEEDED,),
+            display_name=job.display_name,
+            timeout_seconds=CALL_SECONDS,
+        )
+        return tuple(itertools.islice(found, _EARLIER))
 
     def _may_read_logs(self) -> bool:
         return self.ledger.take_token(

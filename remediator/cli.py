@@ -46,10 +46,12 @@ def _validate(args: argparse.Namespace) -> int:
     path = Path(args.file)
     loaded = policy.load(_text(path), str(path), catalogue=_catalogue(args))
     if args.json:
-        _print_json([
-            {"line": m.line, "column": m.column, "severity": m.severity, "message": m.message}
-            for m in loaded.mistakes
-        ])
+        _print_json(
+            [
+                {"line": m.line, "column": m.column, "severity": m.severity, "message": m.message}
+                for m in loaded.mistakes
+            ]
+        )
     else:
         for mistake in loaded.mistakes:
             print(mistake.render(str(path)))
@@ -350,22 +352,34 @@ def _parser() -> argparse.ArgumentParser:
             default=os.environ.get("REMEDIATOR_POLICIES") or str(HERE / "policies.yaml"),
             help="the policy file (default: REMEDIATOR_POLICIES, else the shipped one)",
         )
-        sub.add_argument("--catalog", metavar="FILE", help="your own prices and machine types, JSON")
+        sub.add_argument(
+            "--catalog", metavar="FILE", help="your own prices and machine types, JSON"
+        )
 
     demo = command("demo", _demo, "the whole loop on this machine, no account needed")
     demo.add_argument("--seed", type=int, default=None, help="order and names of the stories")
-    demo.add_argument("--only", metavar="N", type=int, default=None, help="play the first N stories")
+    demo.add_argument(
+        "--only", metavar="N", type=int, default=None, help="play the first N stories"
+    )
 
-    validate = command("validate", _validate, "check a policy file; every mistake at once", as_json=True)
+    validate = command(
+        "validate", _validate, "check a policy file; every mistake at once", as_json=True
+    )
     validate.add_argument("file", nargs="?", default=str(HERE / "policies.yaml"))
-    validate.add_argument("--catalog", metavar="FILE", help="your own prices and machine types, JSON")
+    validate.add_argument(
+        "--catalog", metavar="FILE", help="your own prices and machine types, JSON"
+    )
 
     command("schema", _schema, "the JSON Schema of policy files, for editors", as_json=True)
 
-    diagnose = command("diagnose", _diagnose, "the causes of one failure, with evidence", as_json=True)
+    diagnose = command(
+        "diagnose", _diagnose, "the causes of one failure, with evidence", as_json=True
+    )
     diagnose.add_argument("case", help="a case file, or - for standard input")
 
-    plan = command("plan", _plan, "what the policies would do, and why; changes nothing", as_json=True)
+    plan = command(
+        "plan", _plan, "what the policies would do, and why; changes nothing", as_json=True
+    )
     plan.add_argument("case", help="a case file, or - for standard input")
     plan.add_argument("--explain", action="store_true", help="why each policy did or did not match")
     policies(plan)
@@ -374,7 +388,9 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("dir", metavar="DIR")
     policies(test)
 
-    capture = command("capture", _capture, "write a case file from a real job (read-only, redacted)")
+    capture = command(
+        "capture", _capture, "write a case file from a real job (read-only, redacted)"
+    )
     capture.add_argument("job", metavar="JOB", help="projects/P/locations/L/COLLECTION/ID")
     capture.add_argument("-o", "--output", metavar="CASE", required=True, help="a file, or -")
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from remediator import log, policy
+from remediator import log
 from remediator.alerts import AlertFacts, AlertKind, Channel, Message, compose
 from remediator.domain import (
     Action,
@@ -27,6 +27,7 @@ from remediator.domain import (
     rfc3339,
 )
 from remediator.ledger import Chain, Debt, Ledger
+from remediator.policy import glance
 from remediator.redact import redact
 
 OUTCOMES = "(outcomes)"
@@ -67,13 +68,14 @@ class Notices:
 
     # --- what is owed --------------------------------------------------------------------------
 
-    def owed(
-        self, facts: AlertFacts, channels: Sequence[str], now: datetime
-    ) -> tuple[Debt, ...]:
+    def owed(self, facts: AlertFacts, channels: Sequence[str], now: datetime) -> tuple[Debt, ...]:
         """One debt for each channel; the same state of the same chain is owed only once."""
         if not channels:
-            log.say("WARNING", "nobody is told: no policy that matches names a channel",
-                    job=str(facts.job or facts.display_name))
+            log.say(
+                "WARNING",
+                "nobody is told: no policy that matches names a channel",
+                job=str(facts.job or facts.display_name),
+            )
             return ()
         message = compose(facts)
         return tuple(
@@ -105,7 +107,7 @@ class Notices:
             "current": str(current.name),
             "attempt": attempt,
             "state": str(current.body.get("state") or ""),
-            "output": policy.output_of(current),
+            "output": glance.output_of(current),
             "final": final,
             "previous": previous or None,
             "verdict": verdict,

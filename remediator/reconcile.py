@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from remediator import log, policy
+from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.domain import (
     Gone,
@@ -29,11 +29,14 @@ from remediator.domain import (
 )
 from remediator.intake import FAILURES_LOG
 from remediator.ledger import Conclusion, Incident, Stage
+from remediator.policy import kinds, routes
 from remediator.remediate import Hands, consider
 
 SINK_SILENT_AFTER = timedelta(minutes=15)
 SWEPT_KINDS = tuple(JobKind)
-_LONGEST_RUN = timedelta(days=14)  # custom jobs end after 7 days unless told otherwise; list filters know no end_time
+_LONGEST_RUN = timedelta(
+    days=14
+)  # custom jobs end after 7 days unless told otherwise; list filters know no end_time
 _DUE_AT_ONCE = 200
 _ANNOUNCED_AT_ONCE = 500  # a round's own rate; the next round goes on
 _PAUSE_AFTER_FAULT = timedelta(minutes=2)
@@ -142,7 +145,7 @@ def _tell_silent_sink(hands: Hands) -> None:
     now = hands.now()
     facts = AlertFacts(kind=AlertKind.SINK_SILENT, root=f"sink/{now:%Y-%m-%d}")
     policies = hands.policies()
-    debts = hands.notices.owed(facts, policy.all_channels(policies), now)
+    debts = hands.notices.owed(facts, routes.all_channels(policies), now)
     hands.ledger.owe(debts)
 
 
@@ -168,7 +171,7 @@ def _sweep(
             kind=AlertKind.OLD_FAILURES, root=f"old/{now:%Y-%m-%dT%H:%M:%S}", count=old
         )
         policies = hands.policies()
-        debts = hands.notices.owed(facts, policy.all_channels(policies), now)
+        debts = hands.notices.owed(facts, routes.all_channels(policies), now)
         hands.ledger.owe(debts)
     return announced, old, faults
 
@@ -183,7 +186,7 @@ def _unknown(
         for page in _pages(_failed(hands, location, kind, now)):
             known = hands.ledger.known([job.name.key for job in page])
             for job in page:
-                if job.name.key in known or not policy.is_failure(job):
+                if job.name.key in known or not kinds.is_failure(job):
                     continue
                 ended = job.end_time
                 within = ended is None or now - ended <= hands.settings.lookback
@@ -221,9 +224,7 @@ def _pages(jobs: Iterator[JobDocument], size: int = 100) -> Iterator[list[JobDoc
         yield page
 
 
-def _announce(
-    jobs: list[JobDocument], hands: Hands, write_log: WriteLog, now: datetime
-) -> int:
+def _announce(jobs: list[JobDocument], hands: Hands, write_log: WriteLog, now: datetime) -> int:
     """Write one failure entry for each job, known from now on; a crash between repeats the entry."""
     if not jobs:
         return 0

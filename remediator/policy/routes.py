@@ -49,9 +49,7 @@ def budgets(limits: Limits, job: JobDocument, now: datetime) -> tuple[Budget, ..
             Budget(f"usd:{day}:{per.by}:{value}", Guard.USD_PER_DAY, per.usd_per_day, "usd", group)
         )
         found.append(
-            Budget(
-                f"rate:{per.by}:{value}", Guard.RATE, per.resubmissions_per_hour, "count", group
-            )
+            Budget(f"rate:{per.by}:{value}", Guard.RATE, per.resubmissions_per_hour, "count", group)
         )
     return tuple(found)
 
@@ -73,7 +71,9 @@ def channels_of(policies: Policies, name: str, job: JobDocument) -> tuple[str, .
     chosen = next((policy for policy in policies.policies if policy.name == name), None)
     if chosen is None and policies.policies:
         chosen = policies.policies[-1]
-    return resolved(policies, chosen, job.labels, kinds.service_account(job) or "") if chosen else ()
+    return (
+        resolved(policies, chosen, job.labels, kinds.service_account(job) or "") if chosen else ()
+    )
 
 
 def channels_for_refusal(policies: Policies, found: Diagnosis, kind: str) -> tuple[str, ...]:

@@ -1,0 +1,99 @@
+"""How an incident ends without a change, and how a chain does; what is owed goes with it.
+
+Owns the conclusions and their debts, each in one transaction of the ledger. Called by `remediate`
+and `resubmit`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from remediator.alerts import AlertFacts, AlertKind
+from remediator.domain import Action, JobDocument
+from remediator.hands import Hands, Tale
+from remediator.ledger import Chain, Conclusion, Incident, Stage
+from remediator.policy import costs, glance, routes
+
+
+def tell(tale: Tale, hands: Hands, now: datetime, kind: AlertKind, conclusion: Conclusion) -> str:
+    """Conclude without a change: the alert is owed with the conclusion, in one transaction."""
+    done = replace(tale.incident, stage=Stage.DONE, conclusion=conclusion)
+    debts = hands.notices.owed(
+        tale.facts(kind, now=now), tale.plan.alerts, now
+    ) + hands.notices.outcome(
+        tale.chain,
+        tale.job,
+        now,
+        verdict=tale.incident.verdict,
+        action=tale.plan.action,
+        final=True,
+    )
+    if not hands.ledger.move(done, debts=debts):
+        return "already handled by another hand"
+    hands.notices.deliver(debts)
+    return f"{conclusion}: {tale.diagnosis.verdict}"
+
+
+# --- ends ----------------------------------------------------------------------------------------
+
+
+def finish(incident: Incident, hands: Hands, conclusion: Conclusion, reason: str) -> None:
+    hands.ledger.move(replace(incident, stage=Stage.DONE, conclusion=conclusion, reason=reason))
+
+
+def settle(job: JobDocument, chain: Chain, hands: Hands, now: datetime, *, final: bool) -> Chain:
+    return hands.ledger.settle(
+        chain.key,
+        job.name.key,
+        state=job.state,
+        ended=job.end_time,
+        usd=costs.spent_usd(job, hands.catalogue),
+        final=final,
+        now=now,
+    )
+
+
+def close_chain(
+    job: JobDocument,
+    incident: Incident,
+    hands: Hands,
+    now: datetime,
+    kind: AlertKind,
+    conclusion: Conclusion,
+) -> str:
+    """An attempt of ours ended well, or a person ended it: the chain is over."""
+    chain = hands.ledger.chain(incident.root) or Chain(key=incident.root, root=incident.job)
+    chain = settle(job, chain, hands, now, final=True)
+    last = chain.attempts[-1] if chain.attempts else None
+    lost = chain.first_failed
+    facts = AlertFacts(
+        kind=kind,
+        job=job.name,
+        display_name=job.display_name,
+        root=incident.root,
+        attempt=incident.attempt,
+        state=job.state,
+        machine=glance.machine_words(job),
+        started=job.start_time,
+        ended=job.end_time,
+        attempts=chain.attempts,
+        spent_usd=chain.spent_usd,
+        estimated_usd=sum(a.estimated_usd or 0.0 for a in chain.attempts) or None,
+        time_lost_seconds=((job.end_time or now) - lost).total_seconds() if lost else None,
+    )
+    channels = routes.channels_of(hands.policies(), last.policy if last else "", job)
+    debts = hands.notices.owed(facts, channels, now) + (
+        hands.notices.outcome(
+            chain,
+            job,
+            now,
+            verdict=last.verdict if last else "",
+            action=Action.ALERT,
+            final=True,
+        )
+    )
+    done = replace(incident, stage=Stage.DONE, conclusion=conclusion, ended=job.end_time)
+    if hands.ledger.move(done, debts=debts):
+        hands.notices.deliver(debts)
+    return f"{conclusion}: attempt {incident.attempt} is {job.state}"

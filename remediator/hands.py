@@ -1,0 +1,143 @@
+"""What the stories hold in their hands: the services they see, and what they know of an incident.
+
+Owns the Protocols that `app` fills with concrete hands, and the values that the rooms of the story
+pass to each other. Does nothing itself. Called by every room of the story.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from remediator.alerts import AlertFacts, AlertKind
+from remediator.case import Case
+from remediator.domain import (
+    Attempt,
+    Diagnosis,
+    JobDocument,
+    JobKind,
+    JobName,
+    JobState,
+    Json,
+    Plan,
+)
+from remediator.ledger import Chain, Incident, Ledger, Stage
+from remediator.notices import Notices
+from remediator.policy import Catalogue, Policies, glance, kinds
+from remediator.settings import Settings
+
+
+class Jobs(Protocol):
+    """What the stories ask of Vertex AI; errors are the domain's."""
+
+    def get(self, name: JobName, *, timeout_seconds: float | None = None) -> JobDocument: ...
+
+    def find(
+        self,
+        kind: JobKind,
+        job_id: str,
+        locations: Sequence[str],
+        project: str,
+        *,
+        timeout_seconds: float | None = None,
+    ) -> JobDocument | None: ...
+
+    def list(
+        self,
+        kind: JobKind,
+        project: str,
+        location: str,
+        *,
+        states: Sequence[JobState] = (),
+        created_after: datetime | None = None,
+        labels: Mapping[str, str] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Iterator[JobDocument]: ...
+
+    def create(
+        self, kind: JobKind, parent: str, request: Json, *, timeout_seconds: float | None = None
+    ) -> JobDocument: ...
+
+
+class Gather(Protocol):
+    """Reads the evidence of a job, side by side, within a budget."""
+
+    def __call__(
+        self, job: JobDocument, *, now: datetime, attempts: tuple[Attempt, ...], settled: bool
+    ) -> Case: ...
+
+
+@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """Everything the stories touch the world with; made by `app`, opened when first used."""
+
+    settings: Settings
+    project: Callable[[], tuple[str, str]]
+    locations: Callable[[], tuple[str, ...]]
+    own_account: Callable[[], str]
+    policies: Callable[[], Policies]
+    catalogue: Catalogue
+    jobs: Jobs
+    gather: Gather
+    ledger: Ledger
+    notices: Notices
+    now: Callable[[], datetime]
+    token: Callable[[], str]
+    call_seconds: float = 20.0
+
+
+def new_incident(job: JobDocument, first_known: datetime, root: str) -> Incident:
+    return Incident(
+        key=job.name.key,
+        job=str(job.name),
+        stage=Stage.UNSETTLED,
+        first_known=first_known,
+        root=root,
+        ended=job.end_time,
+        display_name=job.display_name,
+        model=kinds.model_name(job) or "",
+        run_seconds=job.run_seconds,
+        machine=glance.machine_words(job),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tale:
+    """What is known of an incident once a plan exists."""
+
+    job: JobDocument
+    case: Case
+    diagnosis: Diagnosis
+    plan: Plan
+    incident: Incident
+    chain: Chain
+
+    def facts(self, kind: AlertKind, *, created: str = "", now: datetime) -> AlertFacts:
+        lost = self.chain.first_failed or self.job.end_time
+        return AlertFacts(
+            kind=kind,
+            job=self.job.name,
+            display_name=self.job.display_name,
+            root=self.incident.root,
+            attempt=self.incident.attempt,
+            state=self.job.state,
+            error=self.job.error_message,
+            machine=glance.machine_words(self.job),
+            started=self.job.start_time,
+            ended=self.job.end_time,
+            diagnosis=self.diagnosis,
+            plan=self.plan,
+            created=created,
+            attempts=self.chain.attempts,
+            gaps=self.case.gaps,
+            spent_usd=self.chain.spent_usd or None,
+            estimated_usd=self.plan.estimated_usd,
+            time_lost_seconds=(now - lost).total_seconds() if lost else None,
+            approval_id=self.incident.approval.id if self.incident.approval else "",
+            extra=("The log sink did not deliver this failure; the sweep found it.",)
+            if self.incident.silent_sink
+            else (),
+        )

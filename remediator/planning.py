@@ -1,0 +1,126 @@
+"""From a case to a plan: what the ledger and the project know is laid before the policies.
+
+Owns the asking: history, budgets, somebody else's rerun, a wait that is over or a yes that was given.
+Decides nothing: `policy.plan` does. Called by `remediate` and `resubmit`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import datetime
+
+from remediator.case import Case
+from remediator.diagnosis import diagnose
+from remediator.domain import Action, Diagnosis, History, JobDocument, JobState, Plan
+from remediator.hands import Hands, Tale
+from remediator.ledger import Chain, Conclusion, Incident, Limit
+from remediator.policy import Policies, kinds, plan, routes
+
+APPROVED, DECLINED = "approved", "declined"
+
+
+def diagnosed(case: Case, policies: Policies) -> Diagnosis:
+    return diagnose(case, probe_threshold_seconds=policies.probes.threshold.total_seconds())
+
+
+def planned(case: Case, found: Diagnosis, incident: Incident, chain: Chain, hands: Hands) -> Plan:
+    """The plan; where it would resubmit, somebody else's rerun is looked for and asked again."""
+    history = _history(case.job, incident, chain, hands, case.now)
+    made = plan(case, found, hands.policies(), history, hands.catalogue)
+    if made.action is not Action.ALERT:
+        rerun = _somebody_faster(case.job, hands)
+        if rerun:
+            history = replace(history, rerun_by=rerun)
+            made = plan(case, found, hands.policies(), history, hands.catalogue)
+    return _as_answered(made, incident, case.now)
+
+
+def _history(
+    job: JobDocument, incident: Incident, chain: Chain, hands: Hands, now: datetime
+) -> History:
+    settings, ledger = hands.settings, hands.ledger
+    used = {
+        budget: ledger.used(_limit(budget, 0.0), now)
+        for budget in routes.budgets(hands.policies().limits, job, now)
+    }
+    return History(
+        attempts=chain.attempts,
+        root=chain.root,
+        usd_this_job=chain.spent_usd + chain.reserved_usd,
+        usd_today=sum(v for b, v in used.items() if b.unit == "usd" and b.group is None),
+        resubmissions_last_hour=round(
+            sum(v for b, v in used.items() if b.unit == "count" and b.group is None)
+        ),
+        spent_by={b.group: v for b, v in used.items() if b.unit == "usd" and b.group},
+        resubmitted_by={
+            b.group: round(v) for b, v in used.items() if b.unit == "count" and b.group
+        },
+        stopped=settings.stop or ledger.stopped(),
+        too_old=incident.conclusion is Conclusion.TOO_OLD,
+        parent=kinds.parent_of(job),
+        service_accounts=settings.service_accounts,
+        max_mode=settings.max_mode,
+        max_usd_per_day=settings.max_usd_per_day,
+        max_usd_per_job=settings.max_usd_per_job,
+        skipped=chain.skipped,
+    )
+
+
+def _limit(budget: routes.Budget, usd: float) -> Limit:
+    return Limit(
+        key=budget.key,
+        guard=budget.guard.value,
+        limit=math.inf if budget.limit is None else budget.limit,
+        amount=usd if budget.unit == "usd" else 1.0,
+        window_seconds=budget.window_seconds,
+    )
+
+
+def limits(tale: Tale, hands: Hands, now: datetime) -> tuple[Limit, ...]:
+    """The budgets that the claim must fit into, the policy's own where they are tighter."""
+    policies = hands.policies()
+    own = next((one for one in policies.policies if one.name == tale.plan.policy), None)
+    limits = policies.limits_for(own) if own else policies.limits
+    usd = tale.plan.estimated_usd or 0.0
+    return tuple(_limit(budget, usd) for budget in routes.budgets(limits, tale.job, now))
+
+
+def _somebody_faster(job: JobDocument, hands: Hands) -> str:
+    """A job outside our chains that runs the same workload, made after this failure, and lives."""
+    if job.end_time is None:
+        return ""
+    digest = kinds.workload_digest(job)
+    later = hands.jobs.list(
+        job.kind,
+        hands.project()[0],
+        job.name.location,
+        created_after=job.end_time,
+        timeout_seconds=hands.call_seconds,
+    )
+    for other in later:
+        alive = other.state is JobState.SUCCEEDED or not other.state.is_terminal
+        if (
+            alive
+            and other.name.key != job.name.key
+            and (other.create_time or job.end_time) >= job.end_time
+            and kinds.workload_digest(other) == digest
+            and hands.ledger.root_of(other.name.key) is None
+        ):
+            return str(other.name)
+    return ""
+
+
+def _as_answered(made: Plan, incident: Incident, now: datetime) -> Plan:
+    """A wait that is over, or a yes that was given, turns the same plan into a resubmission."""
+    same = (made.policy, made.step) == (incident.policy, incident.step)
+    waited = incident.not_before is not None and incident.not_before <= now
+    approval = incident.approval
+    said_yes = (
+        approval is not None and approval.digest == made.digest and approval.answer == APPROVED
+    )
+    if (made.action is Action.APPROVE and said_yes) or (
+        made.action is Action.WAIT and same and waited
+    ):
+        return replace(made, action=Action.RESUBMIT)
+    return made

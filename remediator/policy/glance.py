@@ -1,0 +1,61 @@
+"""A job at a glance: its machine in words, where its results are, whether it holds what was asked.
+
+Pure; for alerts, outcomes and the adoption of created jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from remediator.domain import Change, JobDocument, JobKind, parse_seconds
+from remediator.policy import kinds
+
+
+def machine_words(job: JobDocument) -> str:
+    """`n1-standard-8`, `2 x n1-standard-8 + 1 NVIDIA_TESLA_T4`; empty where the job names none."""
+    told: list[str] = []
+    for pool in kinds.pools(job):
+        words = str(pool.hardware)
+        if pool.replicas > 1:
+            words = f"{pool.replicas} x {words}"
+        if words not in told:
+            told.append(words)
+    return ", ".join(told)
+
+
+def output_of(job: JobDocument) -> str | None:
+    """Where the job's results are: a folder, a table, or None where the job names no such place."""
+    paths = (
+        "outputInfo.gcsOutputDirectory",
+        "outputInfo.bigqueryOutputDataset",
+        "outputConfig.gcsDestination.outputUriPrefix",
+        "outputConfig.bigqueryDestination.outputUri",
+        "runtimeConfig.gcsOutputDirectory",
+    )
+    for path in paths:
+        value = job.read(path)
+        if isinstance(value, str) and value:
+            return value
+    if job.kind is JobKind.BATCH_PREDICTION:
+        return None
+    return kinds.base_output(job) or None
+
+
+def holds(job: JobDocument, changes: Sequence[Change]) -> bool:
+    """Whether every changed field has the value asked for; Vertex may have filled in others."""
+    return all(_same(change.after, job.read(change.field)) for change in changes)
+
+
+def _same(asked: Any, found: Any) -> bool:
+    """Equal as protobuf's JSON means it: numbers may be text, durations differ in form, null is 0."""
+    if isinstance(asked, Mapping):
+        return isinstance(found, Mapping) and all(
+            _same(value, found.get(key)) for key, value in asked.items()
+        )
+    if asked in (None, 0, "", False):
+        return found in (None, 0, "", False, "0")
+    seconds = parse_seconds(asked)
+    if seconds is not None:
+        return parse_seconds(found) == seconds
+    return str(asked) == str(found)

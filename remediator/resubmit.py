@@ -1,0 +1,273 @@
+"""Creating, once: claim, look, create, record (docs/reliability.md argues why one job comes of it).
+
+Owns the order of these steps and what each answer of Vertex means for the claim. Called by
+`remediate` with a plan that says resubmit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from remediator import log
+from remediator.alerts import AlertKind
+from remediator.domain import (
+    Action,
+    Attempt,
+    Forbidden,
+    Guard,
+    JobDocument,
+    Refused,
+    Transient,
+    Unanswered,
+)
+from remediator.endings import tell
+from remediator.hands import Hands, Tale, new_incident
+from remediator.ledger import STALE, Chain, Claim, Conclusion, Incident, Stage
+from remediator.planning import limits
+from remediator.policy import glance, routes, with_claim
+
+LOOK_AGAIN = timedelta(minutes=1)
+_SKIPS_AT_MOST = 10  # a ladder is shorter; this ends a loop that should not exist
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Vertex wants for quota or machines: the next step is to be decided, from this state."""
+
+    incident: Incident
+    chain: Chain
+
+
+def resubmit(tale: Tale, hands: Hands, now: datetime) -> str | Again:
+    """Take the plan's step: one job comes of it, however often and by how many hands this is called.
+
+    Raises Transient where the event should come again; answers Again where another step is wanted.
+    """
+    wanted = _claim_for(tale, hands, now)
+    answer = hands.ledger.claim(
+        tale.incident,
+        tale.chain.root,
+        wanted,
+        now=now,
+        limits=limits(tale, hands, now),
+        first_failed=tale.chain.first_failed or tale.job.end_time,
+    )
+    if answer.claim is None:
+        if STALE in answer.refused_by:
+            msg = "another hand moved this incident on"
+            raise Transient(msg)
+        return _refused_at_claim(tale, answer.refused_by, hands, now)
+    claim = answer.claim if answer.mine else _take_over(tale, answer.claim, wanted, hands, now)
+    if isinstance(claim, JobDocument):
+        return record_made(tale, answer.claim, claim, hands, now)
+    return _create(tale, claim, hands, now)
+
+
+def _claim_for(tale: Tale, hands: Hands, now: datetime) -> Claim:
+    return Claim(
+        token=hands.token(),
+        incident=tale.incident.key,
+        policy=tale.plan.policy,
+        step=tale.plan.step,
+        number=len(tale.chain.attempts) + 1,
+        verdict=tale.diagnosis.verdict.value,
+        changes=tale.plan.changes,
+        taken=now,
+        lease_until=now + hands.settings.lease,
+        estimated_usd=tale.plan.estimated_usd,
+        location=tale.plan.location or tale.job.name.location,
+    )
+
+
+def _refused_at_claim(tale: Tale, guards: tuple[str, ...], hands: Hands, now: datetime) -> str:
+    refused = tuple(Guard(name) for name in guards)
+    refusal = replace(
+        tale.plan,
+        action=Action.ALERT,
+        refused_by=refused,
+        because=f"{tale.plan.because}; refused when claimed: {', '.join(guards)}",
+    )
+    incident = replace(tale.incident, refused_by=guards, action=Action.ALERT.value)
+    kind, conclusion = (
+        (AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)
+        if tale.chain.attempts
+        else (AlertKind.ALERT, Conclusion.ALERTED)
+    )
+    return tell(replace(tale, plan=refusal, incident=incident), hands, now, kind, conclusion)
+
+
+def _take_over(
+    tale: Tale, held: Claim, wanted: Claim, hands: Hands, now: datetime
+) -> Claim | JobDocument:
+    """Somebody else's claim stands: its job if it exists, else the claim itself once that is safe."""
+    made = made_under(held, tale.job, hands)
+    if made is not None:
+        return made
+    wait_until_forgotten(held, hands, now)
+    taken = hands.ledger.retake(
+        tale.chain.key, held, lease_until=now + hands.settings.lease, now=now, renewed=wanted
+    )
+    if taken is None:
+        msg = "another hand took the claim over"
+        raise Transient(msg)
+    return taken
+
+
+def wait_until_forgotten(held: Claim, hands: Hands, now: datetime) -> None:
+    """Raise Transient while a job made under this claim may still be on its way into the list.
+
+    An answered error gave the lease back. An unanswered create is watched for from then; a killed
+    process may have sent one at any time of its lease, so both waits hold.
+    """
+    if now < held.lease_until:
+        msg = "another execution holds the claim"
+        raise Transient(msg)
+    sent = held.unanswered or held.taken
+    watched = sent + hands.settings.consistency_wait
+    was_killed = held.unanswered is None and held.lease_until != held.taken
+    if (held.unanswered is not None or was_killed) and now < watched:
+        msg = f"a create went unanswered; the job list is watched until {watched:%H:%M:%S} UTC"
+        raise Transient(msg)
+
+
+def made_under(claim: Claim, job: JobDocument, hands: Hands) -> JobDocument | None:
+    """The job that was created under this claim: the earliest that bears it and does what it says."""
+    found = [
+        other
+        for other in hands.jobs.list(
+            job.kind,
+            hands.project()[0],
+            claim.location or job.name.location,
+            labels={"remediator-claim": claim.token},
+            timeout_seconds=hands.call_seconds,
+        )
+        if glance.holds(other, claim.changes)
+    ]
+    return min(found, key=lambda one: str(one.body.get("createTime")), default=None)
+
+
+def _create(tale: Tale, claim: Claim, hands: Hands, now: datetime) -> str | Again:
+    request = with_claim(tale.plan.request or {}, claim.token)
+    key = tale.chain.key
+    location = claim.location or tale.job.name.location
+    if hands.now() >= claim.lease_until:
+        msg = "the lease ran out before the job was created"
+        raise Transient(msg)
+    try:
+        made = hands.jobs.create(
+            tale.job.kind,
+            f"projects/{hands.project()[0]}/locations/{location}",
+            request,
+            timeout_seconds=hands.call_seconds,
+        )
+    except Unanswered:
+        found = made_under(claim, tale.job, hands)
+        if found is None:
+            _give_back(key, claim, hands, unanswered=True)
+            raise
+        made = found
+    except Transient:  # answered, and the answer was "not now"
+        _give_back(key, claim, hands, unanswered=False)
+        raise
+    except Refused as err:
+        return _refused_by_vertex(tale, claim, err, hands, now)
+    except BaseException:  # nobody knows what was sent: keep the claim, watch for its job
+        _give_back(key, claim, hands, unanswered=True)
+        raise
+    return record_made(tale, claim, made, hands, now)
+
+
+def _give_back(key: str, claim: Claim, hands: Hands, *, unanswered: bool) -> None:
+    now = hands.now()
+    wait = hands.settings.consistency_wait if unanswered else LOOK_AGAIN
+    hands.ledger.give_back(key, claim.token, now=now, unanswered=unanswered, due=now + wait)
+
+
+def _refused_by_vertex(
+    tale: Tale, claim: Claim, err: Refused, hands: Hands, now: datetime
+) -> str | Again:
+    """Vertex said no for certain. Want of quota or machines skips the step; else a person is told."""
+    words = " ".join(str(err).split())
+    scarce = routes.is_scarcity(words)
+    skip = f"{claim.policy}:{claim.step}" if scarce else ""
+    hands.ledger.withdraw(tale.chain.key, claim.token, skip=skip)
+    stored = hands.ledger.incident(tale.incident.key) or tale.incident
+    chain = hands.ledger.chain(tale.chain.key) or tale.chain
+    log.say("WARNING", f"Vertex refused the resubmission: {words}", job=str(tale.job.name))
+    if scarce and len(chain.skipped) <= _SKIPS_AT_MOST:
+        return Again(stored, chain)
+    reason = "a permission is missing: " if isinstance(err, Forbidden) else ""
+    refusal = replace(
+        tale.plan, action=Action.ALERT, because=f"Vertex refused the job: {reason}{words}"
+    )
+    told = replace(
+        tale,
+        plan=refusal,
+        chain=chain,
+        incident=replace(tale.incident, version=stored.version, reason=words[:500]),
+    )
+    kind, conclusion = (
+        (AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)
+        if chain.attempts
+        else (AlertKind.ALERT, Conclusion.ALERTED)
+    )
+    return tell(told, hands, now, kind, conclusion)
+
+
+def record_made(tale: Tale, claim: Claim, made: JobDocument, hands: Hands, now: datetime) -> str:
+    """The job exists: write it down with everything that is owed for it, in one transaction."""
+    attempt = Attempt(
+        name=str(made.name),
+        state=made.state,
+        create_time=made.create_time or now,
+        policy=claim.policy,
+        step=claim.step,
+        verdict=claim.verdict,
+        changes=claim.changes,
+        claim=claim.token,
+        number=claim.number,
+        estimated_usd=claim.estimated_usd,
+    )
+    done = replace(tale.incident, stage=Stage.DONE, conclusion=Conclusion.RESUBMITTED)
+    following = replace(
+        new_incident(made, now, tale.chain.key),
+        stage=Stage.FOLLOWED,
+        due=now + LOOK_AGAIN,
+        attempt=claim.number,
+        policy="",
+    )
+    done_so = replace(
+        tale.plan,
+        action=Action.RESUBMIT,
+        policy=claim.policy,
+        step=claim.step,
+        changes=claim.changes,
+    )
+    acted = replace(tale, plan=done_so, incident=done)
+    kind = AlertKind.NEXT_ATTEMPT if tale.chain.attempts else AlertKind.ACTED
+    chain = replace(tale.chain, attempts=(*tale.chain.attempts, attempt))
+    debts = hands.notices.owed(
+        acted.facts(kind, created=str(made.name), now=now), tale.plan.alerts, now
+    ) + hands.notices.outcome(
+        chain,
+        made,
+        now,
+        verdict=claim.verdict,
+        action=Action.RESUBMIT,
+        final=False,
+        previous=str(tale.job.name),
+    )
+    if hands.ledger.record(
+        tale.chain.key, claim.token, attempt, incident=done, following=following, debts=debts
+    ):
+        log.say(
+            "NOTICE",
+            f"resubmitted as {made.name}",
+            job=str(tale.job.name),
+            root=tale.chain.root,
+            attempt=claim.number,
+            policy=claim.policy,
+        )
+        hands.notices.deliver(debts)
+    return f"resubmitted as {made.name}"
