@@ -6,6 +6,7 @@ with one line; Google clients are opened when first used. Nothing but plain func
 
 import os
 import sys
+from http import HTTPStatus
 from pathlib import Path
 
 import flask
@@ -21,22 +22,22 @@ except Unusable as err:
     sys.exit(f"vertex-remediator does not start: {err}")
 
 
-@functions_framework.cloud_event
+@functions_framework.cloud_event  # type: ignore[untyped-decorator]  # the framework is untyped
 def remediate(event: CloudEvent) -> None:
     """Diagnose the failed job that one log entry announces, apply the policies, alert."""
     attributes = event.get_attributes()
     answer = _app.on_event(attributes, event.data, trace=str(attributes.get("traceparent") or ""))
-    if answer.status >= 500:
+    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         flask.abort(answer.status, answer.text)
 
 
-@functions_framework.http
+@functions_framework.http  # type: ignore[untyped-decorator]  # the framework is untyped
 def reconcile(request: flask.Request) -> flask.Response:
     """Let time pass: sweep for silent failures, go on with what is due, deliver what is owed."""
     return _response(_app.on_schedule(trace=_trace(request)))
 
 
-@functions_framework.http
+@functions_framework.http  # type: ignore[untyped-decorator]  # the framework is untyped
 def approve(request: flask.Request) -> flask.Response:
     """Take a click on Approve or Decline in Slack; write the answer to the ledger, nothing else."""
     body = request.get_data(cache=False)

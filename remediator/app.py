@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from remediator.cloud.storage import Storage
     from remediator.cloud.vertex import Vertex
     from remediator.follow import Standing
+    from remediator.hands import Hands
     from remediator.ledger import Ledger
     from remediator.notices import Notices
     from remediator.policy import Policies
-    from remediator.remediate import Hands
 
 CALL_SECONDS = 15.0  # all tries of one call together
 EVIDENCE_SECONDS = 25.0  # all sources of one diagnosis, side by side
@@ -220,8 +220,8 @@ class App:
     @cached_property
     def hands(self) -> Hands:
         """Everything the stories touch the world with."""
+        from remediator.hands import Hands
         from remediator.policy import Catalogue
-        from remediator.remediate import Hands
 
         return Hands(
             settings=self.settings,
@@ -359,7 +359,7 @@ class App:
                     current = text
                 if current != version or self._policies is None:
                     self._policies = _load(text, name, self.settings)
-            except (RemediatorError,) as err:
+            except RemediatorError as err:
                 current = version
                 log.say("ERROR", f"the policy file {name} is not taken: {err}")
             self._policies_seen = (current, time.monotonic())
@@ -483,11 +483,11 @@ class _Sight:
         )
 
     def outcomes(self, job: JobName) -> Any:
-        from remediator.cloud.logs import Logs, quoted
+        from remediator.cloud.logs import Logs
         from remediator.intake import OUTCOMES_LOG
 
         logs = Logs(self._app.settings.logging_endpoint or None, timeout_seconds=CALL_SECONDS)
-        name = quoted(f"/locations/{job.location}/{job.collection}/{job.id}")
+        name = f'"/locations/{job.location}/{job.collection}/{job.id}"'  # JobName allows no quote
         project = self._app.project[0]
         since = (self._app.now() - timedelta(days=30)).isoformat()
         query = (
@@ -502,19 +502,19 @@ class _Sight:
         return [entry.get("jsonPayload") or {} for entry in found]
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes().decode("utf-8", "surrogateescape")
+        return path.read_bytes()
     except OSError as err:
         msg = f"REMEDIATOR_POLICIES: {path}: {err.strerror}"
         raise Unusable(msg) from err
 
 
-def _load(text: str, name: str, found: Settings) -> Policies:
+def _load(text: str | bytes, name: str, found: Settings) -> Policies:
     """The policies of a text, bound by the ceilings; raises Unusable with every error."""
     from remediator import policy
 
-    loaded = policy.load(text, name)
+    loaded = policy.load(text, name, catalogue=policy.Catalogue.built_in())
     if loaded.policies is None:
         errors = (m.render(name) for m in loaded.mistakes if m.severity == "error")
         raise Unusable("; ".join(errors))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from remediator.domain import Json, Plan, RemediatorError, Unusable
+from remediator.domain import History, Json, Plan, RemediatorError, Unusable
 from remediator.redact import redact_json
 
 HERE = Path(__file__).resolve().parent.parent
@@ -44,7 +44,7 @@ def _validate(args: argparse.Namespace) -> int:
     from remediator import policy
 
     path = Path(args.file)
-    loaded = policy.load(_text(path), str(path), catalogue=_catalogue(args))
+    loaded = policy.load(_bytes(path), str(path), catalogue=_catalogue(args))
     if args.json:
         _print_json(
             [
@@ -62,10 +62,10 @@ def _validate(args: argparse.Namespace) -> int:
 
 
 def _schema(args: argparse.Namespace) -> int:
-    from remediator import policy
+    from remediator.policy.reference import schema
 
     del args
-    _print_json(policy.schema())
+    _print_json(schema())
     return DONE
 
 
@@ -117,11 +117,16 @@ def _plan(args: argparse.Namespace) -> int:
 def _planned(args: argparse.Namespace, case_file: str | None = None) -> Plan:
     from remediator import policy
     from remediator.diagnosis import diagnose
+    from remediator.policy import kinds
 
     case = _case(case_file or args.case)
-    policies = _policies(args)
-    history = policy.history_of(case)
-    return policy.plan(case, diagnose(case), policies, history, _catalogue(args))
+    history = History(
+        attempts=case.attempts,
+        parent=kinds.parent_of(case.job),
+        cancelled_by_person=kinds.cancelled_by_person(case.job),
+        usd_this_job=sum(one.estimated_usd or 0.0 for one in case.attempts),
+    )
+    return policy.plan(case, diagnose(case), _policies(args), history, _catalogue(args))
 
 
 def _test(args: argparse.Namespace) -> int:
@@ -259,9 +264,9 @@ def _alert_preview(args: argparse.Namespace) -> int:
 # --- shared -----------------------------------------------------------------------------------------
 
 
-def _text(path: Path) -> str:
+def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes().decode("utf-8", "surrogateescape")
+        return path.read_bytes()
     except OSError as err:
         msg = f"{path}: {err.strerror}"
         raise Unusable(msg) from err
@@ -269,7 +274,7 @@ def _text(path: Path) -> str:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(_text(path))
+        return json.loads(_bytes(path))
     except (ValueError, RecursionError) as err:
         msg = f"{path}: not JSON: {err}"
         raise Unusable(msg) from err
@@ -294,7 +299,7 @@ def _policies(args: argparse.Namespace) -> Any:
     from remediator import policy
 
     path = Path(args.policies)
-    loaded = policy.load(_text(path), str(path))
+    loaded = policy.load(_bytes(path), str(path))
     if loaded.policies is None:
         for mistake in loaded.mistakes:
             print(mistake.render(str(path)), file=sys.stderr)
@@ -328,7 +333,7 @@ def _print_json(value: Json | list[Any]) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an option, in the order of --help
     parser = argparse.ArgumentParser(
         prog="python -m remediator",
         description="Failed Vertex AI jobs that mend themselves.",

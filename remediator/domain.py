@@ -604,8 +604,6 @@ class History:
     max_usd_per_job: float | None = None
     sizes_that_worked: tuple[Json, ...] = ()
     longest_similar_seconds: float | None = None
-    skipped: tuple[str, ...] = ()
-    """`POLICY:STEP` of steps that Vertex refused for want of quota or machines; not counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,14 +26,39 @@ def diagnosed(case: Case, policies: Policies) -> Diagnosis:
 
 def planned(case: Case, found: Diagnosis, incident: Incident, chain: Chain, hands: Hands) -> Plan:
     """The plan; where it would resubmit, somebody else's rerun is looked for and asked again."""
+    policies = hands.policies()
     history = _history(case.job, incident, chain, hands, case.now)
-    made = plan(case, found, hands.policies(), history, hands.catalogue)
+    waited = incident.not_before is not None and incident.not_before <= case.now
+
+    def asked(history: History, skipped: frozenset[int]) -> Plan:
+        return plan(
+            case,
+            found,
+            policies,
+            history,
+            hands.catalogue,
+            waited=waited,
+            passed_over=skipped,
+        )
+
+    made = asked(history, frozenset())
+    skipped = _skipped(chain, made.policy)
+    if skipped:
+        made = asked(history, skipped)
     if made.action is not Action.ALERT:
         rerun = _somebody_faster(case.job, hands)
         if rerun:
-            history = replace(history, rerun_by=rerun)
-            made = plan(case, found, hands.policies(), history, hands.catalogue)
-    return _as_answered(made, incident, case.now)
+            made = asked(replace(history, rerun_by=rerun), skipped)
+    return _as_answered(made, incident)
+
+
+def _skipped(chain: Chain, policy: str) -> frozenset[int]:
+    """Numbers of the policy's steps that Vertex refused for want of quota or machines."""
+    return frozenset(
+        int(step)
+        for name, _, step in (one.rpartition(":") for one in chain.skipped)
+        if name == policy
+    )
 
 
 def _history(
@@ -63,7 +88,6 @@ def _history(
         max_mode=settings.max_mode,
         max_usd_per_day=settings.max_usd_per_day,
         max_usd_per_job=settings.max_usd_per_job,
-        skipped=chain.skipped,
     )
 
 
@@ -111,16 +135,12 @@ def _somebody_faster(job: JobDocument, hands: Hands) -> str:
     return ""
 
 
-def _as_answered(made: Plan, incident: Incident, now: datetime) -> Plan:
-    """A wait that is over, or a yes that was given, turns the same plan into a resubmission."""
-    same = (made.policy, made.step) == (incident.policy, incident.step)
-    waited = incident.not_before is not None and incident.not_before <= now
+def _as_answered(made: Plan, incident: Incident) -> Plan:
+    """A yes that was given to this very plan turns it into a resubmission."""
     approval = incident.approval
     said_yes = (
         approval is not None and approval.digest == made.digest and approval.answer == APPROVED
     )
-    if (made.action is Action.APPROVE and said_yes) or (
-        made.action is Action.WAIT and same and waited
-    ):
+    if made.action is Action.APPROVE and said_yes:
         return replace(made, action=Action.RESUBMIT)
     return made

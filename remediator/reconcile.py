@@ -27,10 +27,11 @@ from remediator.domain import (
     Transient,
     rfc3339,
 )
+from remediator.hands import Hands
 from remediator.intake import FAILURES_LOG
 from remediator.ledger import Conclusion, Incident, Stage
 from remediator.policy import kinds, routes
-from remediator.remediate import Hands, consider
+from remediator.remediate import consider
 
 SINK_SILENT_AFTER = timedelta(minutes=15)
 SWEPT_KINDS = tuple(JobKind)

@@ -115,19 +115,10 @@ def _take_over(
 
 
 def wait_until_forgotten(held: Claim, hands: Hands, now: datetime) -> None:
-    """Raise Transient while a job made under this claim may still be on its way into the list.
-
-    An answered error gave the lease back. An unanswered create is watched for from then; a killed
-    process may have sent one at any time of its lease, so both waits hold.
-    """
-    if now < held.lease_until:
-        msg = "another execution holds the claim"
-        raise Transient(msg)
-    sent = held.unanswered or held.taken
-    watched = sent + hands.settings.consistency_wait
-    was_killed = held.unanswered is None and held.lease_until != held.taken
-    if (held.unanswered is not None or was_killed) and now < watched:
-        msg = f"a create went unanswered; the job list is watched until {watched:%H:%M:%S} UTC"
+    """Raise Transient while a job made under this claim may still be on its way into the list."""
+    if now < held.forgotten_at(hands.settings.consistency_wait):
+        why = "a create went unanswered" if held.unanswered else "another execution holds the claim"
+        msg = f"{why}; the job list is watched"
         raise Transient(msg)
 
 
@@ -151,7 +142,7 @@ def _create(tale: Tale, claim: Claim, hands: Hands, now: datetime) -> str | Agai
     request = with_claim(tale.plan.request or {}, claim.token)
     key = tale.chain.key
     location = claim.location or tale.job.name.location
-    if hands.now() >= claim.lease_until:
+    if hands.now() >= claim.send_before(hands.settings.consistency_wait):
         msg = "the lease ran out before the job was created"
         raise Transient(msg)
     try:

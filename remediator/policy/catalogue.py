@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -329,35 +329,41 @@ class Catalogue:
         return Moved(found.hardware, (*found.notes, *self._fewer_cpus(kind, found.hardware)))
 
     def cheapest_with(
-        self, now: Hardware, vcpus: float, memory_gib: float, service: Service, region: str
+        self,
+        now: Hardware,
+        *,
+        vcpus: float,
+        memory_gib: float,
+        service: Service,
+        region: str,
+        allowed: Callable[[Hardware], bool] = lambda _: True,
     ) -> Moved | None:
-        """The cheapest of the same generation with so many vCPUs and GiB, and no device lost."""
-        kind = self.machines[now.machine]
-        return self._cheapest(
-            (
-                m
-                for m in self.machines.values()
-                if m.generation == kind.generation
-                and m.vcpus >= vcpus
-                and m.memory_gib >= memory_gib
-            ),
-            now,
-            service,
-            region,
+        """The cheapest of all with so many vCPUs and GiB, and no device lost; None: there is none."""
+        machines = (
+            m for m in self.machines.values() if m.vcpus >= vcpus and m.memory_gib >= memory_gib
         )
+        return self._cheapest(machines, now, service, region, allowed)
 
     def _cheapest(
-        self, machines: Iterable[MachineType], now: Hardware, service: Service, region: str
+        self,
+        machines: Iterable[MachineType],
+        now: Hardware,
+        service: Service,
+        region: str,
+        allowed: Callable[[Hardware], bool] = lambda _: True,
     ) -> Moved | None:
         held = self.machines[now.machine]
         possible: list[tuple[float, float, str, Moved]] = []
         for machine in machines:
             if service not in machine.services or not self._may_propose(machine, held):
                 continue
+            if machine.device and not max(held.devices, now.count):
+                continue  # nobody asked for a device
             if machine.device and machine.devices < max(held.devices, now.count):
                 continue
             moved = self._with_devices(machine, now, service)
-            if isinstance(moved, Moved) and moved.hardware.machine == machine.name:
+            fits = isinstance(moved, Moved) and moved.hardware.machine == machine.name
+            if fits and isinstance(moved, Moved) and allowed(moved.hardware):
                 price = self.rank_price(moved.hardware, region)
                 possible.append((price, machine.memory_gib, machine.name, moved))
         return min(possible, key=lambda p: p[:3])[3] if possible else None

@@ -464,6 +464,11 @@ def children_of(job: JobDocument) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if name))
 
 
+def succeeded_trials(job: JobDocument) -> int:
+    """How many trials of a tuning job have succeeded."""
+    return sum(trial.get("state") == "SUCCEEDED" for trial in job.read("trials") or ())
+
+
 def log_identity(job: JobDocument) -> tuple[str, ...]:
     """Numeric ids under which the job's worker logs and metrics are kept: its own, its children's."""
     ids = [job.name.id, *(name.rpartition("/")[2] for name in children_of(job))]
@@ -595,11 +600,12 @@ def _workload(value: Any) -> Any:
         kept = {k: _workload(v) for k, v in value.items() if k not in _NOT_WORKLOAD}
         return {k: v for k, v in kept.items() if v not in ({}, [], None, "")}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_workload(item) for item in value if not _is_our_variable(item)]
+        return [_workload(item) for item in value if not is_our_variable(item)]
     return value
 
 
-def _is_our_variable(item: Any) -> bool:
+def is_our_variable(item: Any) -> bool:
+    """Whether an entry of an environment is one that we set."""
     return isinstance(item, Mapping) and str(item.get("name") or "").startswith(OUR_ENVIRONMENT)
 
 

@@ -1,0 +1,388 @@
+"""What one step does to a job: the contract's table of `resubmit`, one function to a row.
+
+Owns which fields change and to what, with a word for whatever was mended or is in doubt. Must not
+weigh limits (see `guards`) or money (see `costs`). Called by the planner alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from remediator.case import Case
+from remediator.domain import Cause, Change, Diagnosis, Guard, History, JobDocument, JobKind
+from remediator.policy import components, kinds, places, sizing
+from remediator.policy.catalogue import Catalogue, Hardware, Moved, NoWay
+from remediator.policy.kinds import Pool
+from remediator.policy.model import Accelerator, Limits, Resubmit
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a step is applied to. `number` is the attempt's own: 1 for the first."""
+
+    case: Case
+    diagnosis: Diagnosis
+    history: History
+    catalogue: Catalogue
+    limits: Limits
+    number: int
+
+    @property
+    def job(self) -> JobDocument:
+        """The job that is cloned: the root, or the latest attempt, whose raised sizes are kept."""
+        return self.case.job
+
+    @property
+    def kind(self) -> kinds.Kind:
+        return kinds.rules(self.job)
+
+
+class Impossible(Exception):  # never leaves the policy room
+    """The step cannot be taken on this job; `guard` is the one that says so."""
+
+    def __init__(self, why: str, guard: Guard = Guard.INCOMPATIBLE) -> None:
+        super().__init__(why)
+        self.guard = guard
+
+
+class Exhausted(Exception):  # never leaves the policy room
+    """The step has nothing left to give: the next one is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A job on its way to becoming a request. Grows by copies only.
+
+    `job` is the clone with every change so far; `notes` are mendings and doubts for `because`.
+    """
+
+    job: JobDocument
+    location: str
+    changes: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+    sizes: Mapping[str, str] = field(default_factory=dict)
+
+    def set(self, path: str, value: Any) -> Draft:
+        """With one field changed; nothing where it has that value already."""
+        before = self.job.read(path)
+        if before == value:
+            return self
+        change = Change(path, before, value)
+        return replace(self, job=self.job.changed(path, value), changes=(*self.changes, change))
+
+    def note(self, *notes: str) -> Draft:
+        fresh = [note for note in dict.fromkeys(notes) if note and note not in self.notes]
+        return replace(self, notes=(*self.notes, *fresh))
+
+    @property
+    def is_retry(self) -> bool:
+        return not self.changes
+
+
+def apply(step: Resubmit, now: Situation) -> Draft:
+    """The job with the step's changes; raises Impossible or Exhausted."""
+    draft = Draft(kinds.clone(now.job), now.job.name.location)
+    asked = step.model_dump(exclude_none=True)
+    for key, change in _ROWS.items():
+        if key in asked and not (key == "output" and step.output == "same"):
+            if key not in now.kind.legal:
+                raise Impossible(_NO_SUCH_FIELD.get((now.job.kind, key), _not_legal(now, key)))
+            draft = change(draft, getattr(step, key), now)
+    hardware = [key for key in ("machine_type", "accelerator") if key in asked]
+    if hardware:
+        if not set(hardware) <= now.kind.legal:
+            raise Impossible(_not_legal(now, hardware[0]))
+        draft = _hardware(draft, step, now)
+    return draft
+
+
+def _not_legal(now: Situation, key: str) -> str:
+    return f"a {now.job.kind.value.replace('_', ' ')} job has no {key.replace('_', ' ')} to change"
+
+
+_NO_SUCH_FIELD: Mapping[tuple[JobKind, str], str] = {
+    (JobKind.BATCH_PREDICTION, "timeout"): "a batch prediction has no time-out to change",
+    (JobKind.BATCH_PREDICTION, "spot"): "the API's version 1 has no spot for batch prediction",
+    (JobKind.BATCH_PREDICTION, "output"): (
+        "a batch prediction writes each run into a folder of its own already"
+    ),
+    (JobKind.CUSTOM, "batch_size"): "only batch predictions have a batch size",
+    (JobKind.PIPELINE, "timeout"): "a pipeline run has no time-out field",
+}
+
+
+# --- machine and accelerator --------------------------------------------------------------------
+
+
+def target_pools(now: Situation, draft: Draft) -> tuple[Pool, ...]:
+    """The pools to change: the one that evidence names, else all on the first one's machine."""
+    found = kinds.pools(draft.job)
+    if now.job.kind is JobKind.PIPELINE:
+        tasks = components.failed_executors(now.job)
+        found = tuple(pool for pool in found if pool.task in tasks) or found
+    said = [item.says for cause in now.diagnosis.causes[:1] for item in cause.evidence]
+    where = [item.where for cause in now.diagnosis.causes[:1] for item in cause.evidence]
+    named = kinds.failed_pools(now.job, *said, *where)
+    chosen = tuple(pool for pool in found if pool.name in named)
+    if chosen or not found:
+        return chosen
+    return tuple(pool for pool in found if pool.hardware == found[0].hardware)
+
+
+def _hardware(draft: Draft, step: Resubmit, now: Situation) -> Draft:
+    pools = target_pools(now, draft)
+    if not pools and now.job.kind is JobKind.PIPELINE:
+        return _components(draft, step, now)
+    if not pools:
+        msg = (
+            "the job names no machine of its own, so there is none to change"
+        )
+        raise Impossible(msg)
+    if step.machine_type == "sized":
+        draft = _sized(draft, step, now, pools)
+        pools = target_pools(now, draft)
+        if step.accelerator is None:
+            return draft
+    for pool in pools:
+        moved = _moved(pool.hardware, step, now, draft.location)
+        if isinstance(moved, NoWay):
+            raise Impossible(moved.why)
+        draft = set_hardware(draft, pool, moved.hardware).note(*moved.notes)
+    return draft
+
+
+def set_hardware(draft: Draft, pool: Pool, wanted: Hardware) -> Draft:
+    """The pool on other hardware; what no longer applies is taken out."""
+    draft = draft.set(pool.machine_path, wanted.machine)
+    if wanted.count or pool.hardware.count:
+        draft = draft.set(pool.accelerator_path, wanted.accelerator or None)
+        draft = draft.set(pool.count_path, wanted.count or None)
+    return draft
+
+
+def _moved(held: Hardware, step: Resubmit, now: Situation, region: str) -> Moved | NoWay:
+    """Where the step leads from `held`: the machine first, then the accelerator, mended."""
+    book, service = now.catalogue, now.kind.service
+    notes: tuple[str, ...] = ()
+    current = held
+    if step.machine_type and step.machine_type != "sized":
+        move = _machine_moves(book).get(step.machine_type)
+        to = move(current, service, region) if move else _named_machine(step, current, now)
+        if isinstance(to, NoWay):
+            return to
+        current, notes = to.hardware, to.notes
+    if step.accelerator is not None:
+        to = _accelerator(step.accelerator, current, now, region)
+        if isinstance(to, NoWay):
+            return to
+        current, notes = to.hardware, (*notes, *to.notes)
+    mended = book.mend(current, service, region)
+    if isinstance(mended, NoWay):
+        return mended
+    return Moved(mended.hardware, (*notes, *mended.notes, *_doubts(mended.hardware, now)))
+
+
+_Move = Callable[[Hardware, Any, str], Moved | NoWay]
+
+
+def _machine_moves(book: Catalogue) -> Mapping[str, _Move]:
+    return {
+        "bigger": lambda held, service, _: book.bigger(held, service),
+        "more_memory": book.more_memory,
+    }
+
+
+def _named_machine(step: Resubmit, held: Hardware, now: Situation) -> Moved | NoWay:
+    name = str(step.machine_type)
+    kind = now.catalogue.machine(name)
+    if kind is not None and kind.device:
+        return Moved(Hardware(name, kind.accelerator, kind.accelerator_count))
+    if step.accelerator is not None:  # the accelerator of the step decides, not the old one
+        return (
+            Moved(Hardware(name)) if kind else now.catalogue.mend(Hardware(name), now.kind.service)
+        )
+    return Moved(replace(held, machine=name))
+
+
+def _accelerator(
+    asked: Accelerator | str, held: Hardware, now: Situation, region: str
+) -> Moved | NoWay:
+    book, service = now.catalogue, now.kind.service
+    if asked == "none":
+        return book.without_accelerator(held, service)
+    image = kinds.cpu_only_image(now.job, now.case.model)
+    if image:
+        return NoWay(f"the image {image} is built for CPUs: an accelerator would stand idle")
+    if asked == "bigger":
+        return book.accelerator_bigger(held, service, region)
+    if asked == "more_memory":
+        return book.accelerator_more_memory(held, service, region)
+    if not isinstance(asked, Accelerator):
+        return NoWay(f"there is no accelerator move {asked}")
+    return book.mend(Hardware(held.machine, asked.type, asked.count), service, region)
+
+
+def _doubts(hardware: Hardware, now: Situation) -> tuple[str, ...]:
+    device = now.catalogue.accelerators.get(hardware.accelerator)
+    return (f"{device.name}: {device.why_not}",) if device and device.why_not else ()
+
+
+def _components(draft: Draft, step: Resubmit, now: Situation) -> Draft:
+    """A pipeline's containers state limits in place of machines: those are raised."""
+    if step.machine_type not in {"bigger", "more_memory"} or step.accelerator is not None:
+        msg = (
+            "the failed component states CPU and memory limits, which `bigger` and `more_memory` "
+            "can raise; it names no machine or accelerator"
+        )
+        raise Impossible(msg)
+    raised = components.raised(now.job, memory_only=step.machine_type == "more_memory")
+    if not raised:
+        msg = (
+            "the failed task's component was not found in the pipeline's spec"
+        )
+        raise Impossible(msg)
+    for path, value in raised:
+        draft = draft.set(path, value)
+    return draft
+
+
+def _sized(draft: Draft, step: Resubmit, now: Situation, pools: tuple[Pool, ...]) -> Draft:
+    choice = sizing.choose(
+        now.case, now.diagnosis, now.history, now.catalogue, now.limits, pools, now.kind.service
+    )
+    if isinstance(choice, NoWay):
+        raise Impossible(choice.why)
+    if choice.batch_size is not None:
+        draft = draft.set("manualBatchTuningParameters.batchSize", choice.batch_size)
+    for pool in pools:
+        if choice.hardware is not None:
+            draft = set_hardware(draft, pool, choice.hardware)
+    del step
+    return draft.note(*choice.notes)
+
+
+# --- the other rows -------------------------------------------------------------------------------
+
+
+def _location(draft: Draft, asked: str, now: Situation) -> Draft:
+    hardware = tuple(pool.hardware for pool in kinds.pools(now.job))
+    to = places.target(
+        asked,
+        now.case,
+        now.history,
+        now.catalogue,
+        now.limits.locations,
+        hardware,
+        now.kind.service,
+    )
+    if isinstance(to, places.Stuck):
+        raise Impossible(to.why, Guard.PINNED if to.pinned else Guard.INCOMPATIBLE)
+    if to.region == draft.location:
+        return draft.note(f"the job is in {to.region} already")
+    change = Change("location", draft.location, to.region)
+    moved = replace(draft, location=to.region, changes=(*draft.changes, change))
+    return moved.note(*to.notes)
+
+
+_ONE_REQUEST = frozenset({Cause.REQUEST_TOO_LARGE, Cause.ACCELERATOR_MISSING, Cause.GPU_MEMORY})
+
+
+def _replicas(draft: Draft, asked: int | str, now: Situation) -> Draft:
+    pools = kinds.pools(draft.job)
+    if not pools:
+        msg = (
+            "the job has no machines of its own, so no replicas to change"
+        )
+        raise Impossible(msg)
+    if now.job.kind is JobKind.BATCH_PREDICTION:
+        return _batch_replicas(draft, asked, now, pools[0])
+    named = target_pools(now, draft) if kinds.failed_pools(now.job) else ()
+    pool = named[0] if named else pools[min(1, len(pools) - 1)]
+    count = 2 * pool.replicas if asked == "double" else int(asked)
+    before = draft.job.read(pool.replicas_path)
+    # int64 fields are text in Google's JSON: the job's own way of writing them is kept.
+    draft = draft.set(pool.replicas_path, count if isinstance(before, int) else str(count))
+    if pool.name == "workerpool0" and count > 1:
+        return draft.note("Vertex may want a single replica in the first worker pool")
+    return draft
+
+
+def _batch_replicas(draft: Draft, asked: int | str, now: Situation, pool: Pool) -> Draft:
+    count = 2 * pool.replicas if asked == "double" else int(asked)
+    draft = draft.set(pool.replicas_path, count)
+    most = kinds.whole_number(draft.job.read("dedicatedResources.maxReplicaCount"))
+    if count > (most or kinds.DEFAULT_MAX_REPLICAS):
+        draft = draft.set("dedicatedResources.maxReplicaCount", count)
+    if str(draft.job.read("inputConfig.instancesFormat") or "").lower() == "csv":
+        draft = draft.note("CSV input is not split: more replicas will not share it")
+    if now.diagnosis.verdict in _ONE_REQUEST:
+        draft = draft.note("more replicas do nothing for the time or size of one request")
+    return draft
+
+
+def _batch_size(draft: Draft, asked: int | str, now: Situation) -> Draft:
+    held = kinds.batch_size(now.job)
+    if held is None:
+        msg = (
+            "a batch size goes only with dedicated machines, and the job has none"
+        )
+        raise Impossible(msg)
+    if asked == "halve" and held <= 1:
+        msg = (
+            "the batch size is 1 already"
+        )
+        raise Exhausted(msg)
+    size = max(1, held // 2) if asked == "halve" else int(asked)
+    if size == held:
+        return draft.note(f"the batch size is {held} already")
+    return draft.set("manualBatchTuningParameters.batchSize", size)
+
+
+def _timeout(draft: Draft, asked: timedelta | str, now: Situation) -> Draft:
+    path = kinds.spelled(draft.job, f"{now.kind.scheduling}.timeout")
+    held = kinds.timeout_seconds(now.job) or kinds.DEFAULT_TIMEOUT_SECONDS
+    seconds = asked.total_seconds() if isinstance(asked, timedelta) else 2 * held
+    return draft.set(path, f"{seconds:.9f}".rstrip("0").rstrip(".") + "s")
+
+
+def _spot(draft: Draft, asked: bool, now: Situation) -> Draft:
+    if asked == kinds.is_spot(now.job):
+        return draft.note("the job is on spot machines already" if asked else "the job is not spot")
+    path = kinds.spelled(draft.job, f"{now.kind.scheduling}.strategy")
+    return draft.set(path, "SPOT" if asked else "STANDARD")
+
+
+def _explanations(draft: Draft, asked: bool, now: Situation) -> Draft:
+    if now.job.read("generateExplanation") is not True:
+        return draft.note("the job asks for no explanations as it is")
+    return draft.set("generateExplanation", asked)
+
+
+def _output(draft: Draft, _: str, now: Situation) -> Draft:
+    held = kinds.base_output(now.job)
+    if not held:
+        msg = (
+            "the job names no base output directory"
+        )
+        raise Impossible(msg)
+    path = kinds.spelled(draft.job, now.kind.base_output)
+    root, _, last = held.rstrip("/").rpartition("/attempt-")
+    base = root if root and last.isdigit() else held.rstrip("/")
+    return draft.set(path, f"{base}/attempt-{now.number}")
+
+
+_Row = Callable[[Draft, Any, Situation], Draft]
+_ROWS: Mapping[str, _Row] = {
+    "location": _location,
+    "replicas": _replicas,
+    "batch_size": _batch_size,
+    "timeout": _timeout,
+    "spot": _spot,
+    "explanations": _explanations,
+    "output": _output,
+}
+"""Rows of the table but for `machine_type` and `accelerator`, which are one decision, and `wait`,
+which changes nothing. The place is settled first: what is offered depends on it."""

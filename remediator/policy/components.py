@@ -1,0 +1,175 @@
+"""Pipeline runs: which task failed, which executor that is, and what its container asks for.
+
+Owns the reading of a run's `jobDetail` and of the executors in its spec. Must not decide. Called by
+`changes` (what to raise) and `costs` (what will run again).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from remediator.domain import JobDocument, parse_time
+from remediator.policy import kinds
+
+_DONE = frozenset({"SUCCEEDED", "SKIPPED", "NOT_TRIGGERED"})
+_FAILED = frozenset({"FAILED", "CANCELLED"})
+DEFAULT_CPUS, DEFAULT_GIB = 4.0, 16.0  # a component without limits runs on e2-standard-4
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task of a run, as its `jobDetail` tells it. `seconds`: None while it is not known."""
+
+    name: str
+    state: str
+    seconds: float | None
+    error: str
+
+
+def tasks(job: JobDocument) -> tuple[Task, ...]:
+    """The run's tasks with their states, in the order that Vertex lists them."""
+    found = []
+    for detail in kinds.read(job, "jobDetail.taskDetails") or ():
+        started, ended = parse_time(detail.get("startTime")), parse_time(detail.get("endTime"))
+        found.append(
+            Task(
+                str(detail.get("taskName") or ""),
+                str(detail.get("state") or ""),
+                (ended - started).total_seconds() if started and ended else None,
+                str((detail.get("error") or {}).get("message") or ""),
+            )
+        )
+    return tuple(found)
+
+
+def _executor_of(job: JobDocument) -> Mapping[str, str]:
+    """Task name to executor label, through every DAG in the spec."""
+    spec = job.read("pipelineSpec") or {}
+    components = spec.get("components") or {}
+    dags = [spec.get("root") or {}, *components.values()]
+    found: dict[str, str] = {}
+    for dag in dags:
+        listed = ((dag.get("dag") or {}).get("tasks") or {}) if isinstance(dag, Mapping) else {}
+        for name, task in listed.items():
+            component = components.get((task.get("componentRef") or {}).get("name")) or {}
+            label = component.get("executorLabel")
+            if label:
+                found[name] = str(label)
+    return found
+
+
+def failed_executors(job: JobDocument) -> tuple[str, ...]:
+    """Labels of the executors whose tasks failed, outermost wrappers aside."""
+    labels = _executor_of(job)
+    failed = [task.name for task in tasks(job) if task.state in _FAILED]
+    return tuple(dict.fromkeys(labels[name] for name in failed if name in labels))
+
+
+def executors_to_run(job: JobDocument) -> tuple[str, ...]:
+    """Labels of the executors that run again: all but those whose every task has succeeded."""
+    labels = _executor_of(job)
+    done = {task.name for task in tasks(job) if task.state in _DONE}
+    again = [label for name, label in labels.items() if name not in done]
+    return tuple(dict.fromkeys(again)) or tuple(kinds.executors(job))
+
+
+def longest_failed_seconds(job: JobDocument) -> float | None:
+    """How long the failed task ran, at most, over all that failed."""
+    ran = [t.seconds for t in tasks(job) if t.state in _FAILED and t.seconds is not None]
+    return max(ran, default=None)
+
+
+# --- limits -----------------------------------------------------------------------------------------
+
+_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(i?)[Bb]?")
+_POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerLimits:
+    """A container's CPU and memory limits, with where they stand and in which form."""
+
+    cpu_path: str
+    cpu: float | None
+    memory_path: str
+    memory_gib: float | None
+    as_text: bool
+
+    @property
+    def shape(self) -> tuple[float, float]:
+        """vCPUs and GiB to be had, Vertex's default where nothing is stated."""
+        return self.cpu or DEFAULT_CPUS, self.memory_gib or DEFAULT_GIB
+
+
+def limits(job: JobDocument, executor: str) -> ContainerLimits | None:
+    """The limits of a plain container; None for other executors."""
+    holder = kinds.executors(job).get(executor)
+    if holder is None or not isinstance(job.read(f"{holder}.container"), Mapping):
+        return None
+    resources = f"{holder}.container.resources"
+    as_text = any(
+        kinds.read(job, f"{resources}.{key}") is not None
+        for key in ("resourceCpuLimit", "resourceMemoryLimit")
+    )
+    cpu, memory = (
+        ("resourceCpuLimit", "resourceMemoryLimit") if as_text else ("cpuLimit", "memoryLimit")
+    )
+    cpu_path = kinds.spelled(job, f"{resources}.{cpu}")
+    memory_path = kinds.spelled(job, f"{resources}.{memory}")
+    return ContainerLimits(
+        cpu_path,
+        _cpus(job.read(cpu_path)),
+        memory_path,
+        _gib(job.read(memory_path)),
+        as_text,
+    )
+
+
+def _cpus(value: object) -> float | None:
+    if isinstance(value, str):
+        milli = re.fullmatch(r"(\d+)m", value)
+        if milli:
+            return int(milli[1]) / 1000
+        return float(value) if re.fullmatch(r"\d+(\.\d+)?", value) else None
+    return float(value) if isinstance(value, int | float) and value > 0 else None
+
+
+def _gib(value: object) -> float | None:
+    """KFP's number is in GB; the text form has a unit of its own."""
+    if isinstance(value, str):
+        match = _UNIT.fullmatch(value)
+        if match is None:
+            return None
+        base = 1024 if match[3] else 1000
+        return float(match[1]) * float(base ** _POWER[match[2]]) / 1024**3
+    return (
+        float(value) * 1000**3 / 1024**3 if isinstance(value, int | float) and value > 0 else None
+    )
+
+
+def raised(job: JobDocument, *, memory_only: bool) -> tuple[tuple[str, Any], ...]:
+    """Paths and new values that double the failed components' limits."""
+    found: list[tuple[str, Any]] = []
+    for executor in failed_executors(job):
+        now = limits(job, executor)
+        if now is None:
+            continue
+        if not memory_only:
+            found.append(
+                (now.cpu_path, _doubled(job.read(now.cpu_path), DEFAULT_CPUS, now.as_text))
+            )
+        held = job.read(now.memory_path)
+        found.append((now.memory_path, _doubled(held, DEFAULT_GIB, now.as_text, unit="G")))
+    return tuple(found)
+
+
+def _doubled(held: object, default: float, as_text: bool, unit: str = "") -> Any:
+    if isinstance(held, str):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(.*)", held)
+        return f"{float(match[1]) * 2:g}{match[2]}" if match else f"{default * 2:g}{unit}"
+    if isinstance(held, int | float) and held > 0:
+        return held * 2
+    return f"{default * 2:g}{unit}" if as_text else default * 2

@@ -1,0 +1,215 @@
+"""What an attempt is expected to cost, and at most: hours by rate by replicas.
+
+Owns the basis of the estimate, which is told with it. An unknown price makes both sums None, never
+zero. Must not judge them (see `guards`). Called by the planner, and by whoever settles what an
+attempt really cost.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from remediator.case import Case
+from remediator.domain import Cause, Change, Diagnosis, History, JobDocument, JobKind, JobState
+from remediator.policy import components, kinds
+from remediator.policy.catalogue import Catalogue, Hardware
+from remediator.policy.machines import Service
+from remediator.policy.model import Limits
+
+REPLICA_START_HOURS = 5 / 60  # a batch replica also pays about five minutes of start
+_DAY_SECONDS = 24 * 3600.0
+_LEAST_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """USD; None: the price is not known. `basis` says in words what the hours rest on."""
+
+    hours: float
+    usd: float | None
+    worst_usd: float | None
+    usd_per_hour: float | None
+    most_seconds: float
+    is_bounded_by_us: bool
+    basis: str
+
+
+def usd_per_hour(job: JobDocument, location: str, catalogue: Catalogue) -> float | None:
+    """What all of the job's machines cost together in an hour; None: not known."""
+    if job.kind is JobKind.PIPELINE:
+        return _pipeline_rate(job, location, catalogue)
+    found = kinds.pools(job)
+    if not found:
+        return None
+    spot = kinds.is_spot(job)
+    parallel = _parallel_trials(job)
+    rates = [catalogue.usd_per_hour(p.hardware, location, spot=spot) for p in found]
+    if None in rates:
+        return None
+    total = sum(rate * p.replicas for rate, p in zip(rates, found, strict=True) if rate is not None)
+    return total * parallel
+
+
+def _parallel_trials(job: JobDocument) -> int:
+    if job.kind is not JobKind.HYPERPARAMETER_TUNING:
+        return 1
+    return max(1, kinds.whole_number(job.read("parallelTrialCount")) or 1)
+
+
+def _pipeline_rate(job: JobDocument, location: str, catalogue: Catalogue) -> float | None:
+    """Of the tasks that will run again, side by side: the dearest they can be in one hour."""
+    total = 0.0
+    again = components.executors_to_run(job)
+    custom = [pool for pool in kinds.pools(job) if pool.task in again]
+    shapes = [found for label in again if (found := components.limits(job, label))]
+    for pool in custom:
+        rate = catalogue.usd_per_hour(pool.hardware, location)
+        if rate is None:
+            return None
+        total += rate * pool.replicas
+    for shape in shapes:
+        rate = _n1_that_holds(shape.shape, location, catalogue)
+        if rate is None:
+            return None
+        total += rate
+    return total if custom or shapes else None
+
+
+def _n1_that_holds(shape: tuple[float, float], location: str, catalogue: Catalogue) -> float | None:
+    cpus, gib = shape
+    rates = [
+        rate
+        for m in catalogue.machines.values()
+        if m.generation == "n1" and Service.TRAINING in m.services
+        if m.vcpus >= cpus and m.memory_gib >= gib
+        if (rate := catalogue.usd_per_hour(Hardware(m.name), location)) is not None
+    ]
+    return min(rates, default=None)
+
+
+def spent_usd(job: JobDocument, catalogue: Catalogue) -> float | None:
+    """What a job has cost by what it really ran, an estimate; None: the price is not known."""
+    rate = usd_per_hour(job, job.name.location, catalogue)
+    if rate is None:
+        return None
+    measured = job.read("resourcesConsumed.replicaHours")
+    found = kinds.pools(job)
+    if isinstance(measured, int | float) and measured > 0 and found:
+        return rate * measured / found[0].replicas
+    if job.run_seconds is None:
+        return None
+    return rate * (job.run_seconds / 3600 + _start_hours(job))
+
+
+def _start_hours(job: JobDocument) -> float:
+    return REPLICA_START_HOURS if job.kind is JobKind.BATCH_PREDICTION else 0.0
+
+
+def estimate(
+    case: Case,
+    diagnosis: Diagnosis,
+    history: History,
+    catalogue: Catalogue,
+    limits: Limits,
+    request: JobDocument,
+    location: str,
+    changes: tuple[Change, ...],
+) -> Cost:
+    """What the request would cost once created, from the failed run and the change."""
+    rate = usd_per_hour(request, location, catalogue)
+    own = kinds.timeout_seconds(request)
+    most, ours = _most_seconds(case, history, limits, own)
+    seconds, basis = _expected_seconds(case, diagnosis, history, catalogue, request, changes)
+    seconds = min(max(seconds, _LEAST_SECONDS), most)
+    hours = seconds / 3600 + _start_hours(request)
+    worst = (most / 3600 + _start_hours(request)) * _trial_rounds(request)
+    return Cost(
+        hours,
+        None if rate is None else round(rate * hours, 2),
+        None if rate is None else round(max(rate * worst, rate * hours), 2),
+        rate,
+        most,
+        ours,
+        basis,
+    )
+
+
+def _most_seconds(
+    case: Case, history: History, limits: Limits, own: float | None
+) -> tuple[float, bool]:
+    """The longest the attempt may run, and whether that bound is ours to keep (`max_run`)."""
+    if own is not None:
+        return own, False
+    if limits.max_run is None:
+        return kinds.DEFAULT_TIMEOUT_SECONDS, False
+    longest = max(
+        case.job.run_seconds or 0.0,
+        history.longest_similar_seconds or 0.0,
+        *(_successes(case) or (0.0,)),
+        _DAY_SECONDS,
+    )
+    bound = limits.max_run * longest
+    if case.job.kind is not JobKind.BATCH_PREDICTION:
+        bound = min(bound, kinds.DEFAULT_TIMEOUT_SECONDS)
+    return bound, True
+
+
+def _successes(case: Case) -> tuple[float, ...]:
+    done = (job for job in case.earlier if job.state is JobState.SUCCEEDED)
+    return tuple(job.run_seconds for job in done if job.run_seconds)
+
+
+def _trial_rounds(request: JobDocument) -> int:
+    """A tuning job's time-out is of one trial: how many of them come after one another."""
+    if request.kind is not JobKind.HYPERPARAMETER_TUNING:
+        return 1
+    trials = kinds.whole_number(request.read("maxTrialCount")) or 1
+    return max(1, math.ceil(trials / _parallel_trials(request)))
+
+
+def _expected_seconds(
+    case: Case,
+    diagnosis: Diagnosis,
+    history: History,
+    catalogue: Catalogue,
+    request: JobDocument,
+    changes: tuple[Change, ...],
+) -> tuple[float, str]:
+    ran = case.job.run_seconds or 0.0
+    speed = _speed(case.job, request, catalogue)
+    done = diagnosis.needs.work_done
+    if done and ran and diagnosis.verdict is Cause.CPU_SATURATION:
+        whole = ran / min(done, 1.0) / speed
+        return whole, f"{done:.0%} was done in {_hours(ran)}, now {speed:.3g} times as fast"
+    successes = _successes(case)
+    if successes:
+        return successes[0], f"as long as a similar job's last success, {_hours(successes[0])}"
+    if history.longest_similar_seconds:
+        known = history.longest_similar_seconds
+        return known, f"as long as similar jobs took at most, {_hours(known)}"
+    if case.job.kind is JobKind.PIPELINE and (
+        longest := components.longest_failed_seconds(case.job)
+    ):
+        return longest, f"as long as the failed task ran, {_hours(longest)}"
+    if any(change.field.endswith("eplicaCount") for change in changes):
+        before, after = _replicas(case.job), _replicas(request)
+        return ran * before / after, f"the failed run's {_hours(ran)}, shared by {after} replicas"
+    return ran, f"as long as the failed run, {_hours(ran)}"
+
+
+def _replicas(job: JobDocument) -> int:
+    return max(1, sum(pool.replicas for pool in kinds.pools(job)))
+
+
+def _speed(before: JobDocument, after: JobDocument, catalogue: Catalogue) -> float:
+    """How many times the vCPUs of the failed run the request has; 1 where that is not known."""
+    counts = []
+    for job in (before, after):
+        machines = [(catalogue.machine(p.hardware.machine), p.replicas) for p in kinds.pools(job)]
+        counts.append(sum(m.vcpus * replicas for m, replicas in machines if m))
+    return counts[1] / counts[0] if all(counts) else 1.0
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.3g} h" if seconds >= 3600 else f"{seconds / 60:.3g} min"  # noqa: PLR2004  # an hour

@@ -1,0 +1,329 @@
+"""Guards: each a function that says why a plan must not be carried out, or nothing.
+
+Owns the limits that can refuse, in the contract's names. Every guard is asked for every plan that
+would resubmit, and those that keep silent are asked for every plan; all that refuse are named. Must
+not do I/O: what the ledger and the project know comes in as `History`. Called by the planner, which
+the stories ask again before they act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from remediator.case import Case
+from remediator.domain import (
+    NEVER_RETRIED,
+    SILENT_GUARDS,
+    Attempt,
+    Cause,
+    Diagnosis,
+    Guard,
+    History,
+    JobDocument,
+)
+from remediator.policy import kinds, places
+from remediator.policy.catalogue import Catalogue
+from remediator.policy.changes import Draft, Impossible
+from remediator.policy.costs import Cost
+from remediator.policy.model import Limits, matches_any
+
+MOST_LABELS = 64  # on one resource, Google Cloud's own limit
+_CENT = 0.005  # sums of money are compared to the cent
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A guard that refuses, and why, in words fit for an alert."""
+
+    guard: Guard
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a guard may look at. `draft` and `cost` are None where the step leads nowhere, then
+    `impossible` says why; both are None, too, for a plan that would only alert."""
+
+    case: Case
+    diagnosis: Diagnosis
+    history: History
+    attempts: tuple[Attempt, ...]
+    limits: Limits
+    catalogue: Catalogue
+    draft: Draft | None = None
+    cost: Cost | None = None
+    impossible: Impossible | None = None
+
+    @property
+    def job(self) -> JobDocument:
+        return self.case.job
+
+
+def refusals(asked: Asked) -> tuple[Refusal, ...]:
+    """Every guard that refuses a plan that would resubmit."""
+    return _ask(asked, GUARDS)
+
+
+def silent_refusals(asked: Asked) -> tuple[Refusal, ...]:
+    """Those that keep a plan silent, whatever it would do."""
+    return _ask(asked, {guard: ask for guard, ask in GUARDS.items() if guard in SILENT_GUARDS})
+
+
+def _ask(asked: Asked, guards: Mapping[Guard, Callable[[Asked], str]]) -> tuple[Refusal, ...]:
+    answers = ((guard, guard_function(asked)) for guard, guard_function in guards.items())
+    return tuple(Refusal(guard, why) for guard, why in answers if why)
+
+
+# --- counts ---------------------------------------------------------------------------------------
+
+
+def _attempts(asked: Asked) -> str:
+    made = sum(not attempt.is_retry for attempt in asked.attempts)
+    if asked.draft is not None and asked.draft.is_retry:
+        return ""
+    return _used_up(made, asked.limits.attempts, "changed")
+
+
+def _retries(asked: Asked) -> str:
+    made = sum(attempt.is_retry for attempt in asked.attempts)
+    if asked.draft is None or not asked.draft.is_retry:
+        return ""
+    return _used_up(made, asked.limits.retries, "unchanged")
+
+
+def _used_up(made: int, limit: int, sort: str) -> str:
+    return f"{made} of {limit} {sort} resubmissions are used up" if made >= limit else ""
+
+
+def _rate(asked: Asked) -> str:
+    limit, made = asked.limits.resubmissions_per_hour, asked.history.resubmissions_last_hour
+    if limit is not None and made >= limit:
+        return f"{made} resubmissions in the last hour, {limit} are allowed"
+    for group in asked.limits.per:
+        if group.resubmissions_per_hour is None:
+            continue
+        value = group_value(asked.job, group.by)
+        made = asked.history.resubmitted_by.get((group.by, value), 0)
+        if made >= group.resubmissions_per_hour:
+            allowed = group.resubmissions_per_hour
+            return f"{made} resubmissions of {_group(group.by, value)} in the last hour, {allowed} are allowed"
+    return ""
+
+
+def group_value(job: JobDocument, by: str) -> str:
+    """Which group of `limits.per` a job is in: the value of what the group goes by."""
+    if by == "service_account":
+        return kinds.service_account(job) or ""
+    if by == "location":
+        return job.name.location
+    if by == "model":
+        return kinds.model_name(job) or ""
+    return job.labels.get(by.removeprefix("labels."), "")
+
+
+def _group(by: str, value: str) -> str:
+    return f"{by.replace('_', ' ')} {value or '(none)'}"
+
+
+# --- money ----------------------------------------------------------------------------------------
+
+
+def _smallest(*limits: float | None) -> float | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _usd_per_job(asked: Asked) -> str:
+    limit = _smallest(asked.limits.usd_per_job, asked.history.max_usd_per_job)
+    return _over(limit, asked.history.usd_this_job, asked, "for this job")
+
+
+def _usd_per_day(asked: Asked) -> str:
+    limit = _smallest(asked.limits.usd_per_day, asked.history.max_usd_per_day)
+    over = _over(limit, asked.history.usd_today, asked, "today")
+    if over:
+        return over
+    for group in asked.limits.per:
+        value = group_value(asked.job, group.by)
+        spent = asked.history.spent_by.get((group.by, value), 0.0)
+        over = _over(group.usd_per_day, spent, asked, f"today by {_group(group.by, value)}")
+        if over:
+            return over
+    return ""
+
+
+def _over(limit: float | None, spent: float, asked: Asked, where: str) -> str:
+    estimated = asked.cost.usd if asked.cost else None
+    if limit is None:
+        return ""
+    if spent + (estimated or 0.0) > limit + _CENT:
+        return f"${spent:.2f} spent {where} and ${estimated or 0:.2f} more would pass ${limit:.2f}"
+    return ""
+
+
+def _unknown_price(asked: Asked) -> str:
+    if asked.cost is None or asked.cost.usd is not None:
+        return ""
+    ceilings = (asked.history.max_usd_per_day, asked.history.max_usd_per_job)
+    if not asked.limits.has_money_limit and all(ceiling is None for ceiling in ceilings):
+        return ""
+    where = asked.draft.location if asked.draft else asked.job.name.location
+    return f"what the job would cost in {where} is not known, and a limit in dollars is set"
+
+
+# --- what may be chosen -----------------------------------------------------------------------------
+
+
+def _machine_types(asked: Asked) -> str:
+    allowed = asked.limits.machine_types
+    if allowed is None or asked.draft is None:
+        return ""
+    names = {pool.hardware.machine for pool in kinds.pools(asked.draft.job)}
+    return _outside(names, allowed)
+
+
+def _accelerators(asked: Asked) -> str:
+    allowed = asked.limits.accelerators
+    if allowed is None or asked.draft is None:
+        return ""
+    names = {pool.hardware.accelerator for pool in kinds.pools(asked.draft.job)} - {""}
+    return _outside(names, allowed)
+
+
+def _locations(asked: Asked) -> str:
+    allowed = asked.limits.locations
+    if allowed is None or asked.draft is None:
+        return ""
+    return _outside({asked.draft.location}, allowed)
+
+
+def _outside(names: set[str], allowed: tuple[str, ...]) -> str:
+    wrong = sorted(name for name in names if not matches_any(allowed, name))
+    return f"{', '.join(wrong)} is not among {', '.join(allowed)}" if wrong else ""
+
+
+def _incompatible(asked: Asked) -> str:
+    if asked.impossible is not None:
+        return str(asked.impossible) if asked.impossible.guard is Guard.INCOMPATIBLE else ""
+    draft = asked.draft
+    if draft is None:
+        return ""
+    service = kinds.rules(asked.job).service
+    before = {pool.name: pool.hardware for pool in kinds.pools(asked.job)}
+    moved = draft.location != asked.job.name.location
+    for pool in kinds.pools(draft.job):
+        if pool.hardware == before.get(pool.name) and not moved:
+            continue
+        why = asked.catalogue.why_not(pool.hardware, service)
+        if why:
+            return why
+        if asked.catalogue.offered(pool.hardware, draft.location, service) is False:
+            device = pool.hardware.accelerator or pool.hardware.machine
+            return f"{draft.location} does not offer {device} for {service.value}"
+    return ""
+
+
+def _pinned(asked: Asked) -> str:
+    if asked.impossible is not None and asked.impossible.guard is Guard.PINNED:
+        return str(asked.impossible)
+    if asked.draft is None:
+        return ""
+    before = [pool.hardware for pool in kinds.pools(asked.job)]
+    after = [pool.hardware for pool in kinds.pools(asked.draft.job)]
+    held = places.pins(asked.job, machines_only=True)
+    if held and before != after:
+        return f"the job uses {held}, which other machines would leave"
+    return ""
+
+
+# --- what has happened ------------------------------------------------------------------------------
+
+
+def _cause(asked: Asked) -> str:
+    verdict = asked.diagnosis.verdict
+    if verdict not in NEVER_RETRIED:
+        return ""
+    return f"{_NEVER[verdict]}: running it again would fail the same way"
+
+
+_NEVER: Mapping[Cause, str] = {
+    Cause.USER_CODE_ERROR: "the job's own code raised an error",
+    Cause.BAD_INPUT: "the input cannot be read, or is not there",
+    Cause.PERMISSION: "an account may not do what it must",
+    Cause.INVALID_CONFIG: "the job could never run as it is configured",
+}
+
+
+def _stop_switch(asked: Asked) -> str:
+    return "the stop switch is on" if asked.history.stopped else ""
+
+
+def _label_off(asked: Asked) -> str:
+    off = asked.job.labels.get(kinds.SWITCH_LABEL) == "off"
+    return "its label remediator=off says never to touch it" if off else ""
+
+
+def _breaker(asked: Asked) -> str:
+    return asked.history.breaker_open
+
+
+def _cancelled_by_person(asked: Asked) -> str:
+    cancelled = asked.history.cancelled_by_person or kinds.cancelled_by_person(asked.job)
+    return "a person cancelled it" if cancelled else ""
+
+
+def _lookback(asked: Asked) -> str:
+    return "it had ended long before it became known" if asked.history.too_old else ""
+
+
+def _already_rerun(asked: Asked) -> str:
+    by = asked.history.rerun_by
+    return f"{by} runs the same work again already" if by else ""
+
+
+def _has_parent(asked: Asked) -> str:
+    parent = asked.history.parent or kinds.parent_of(asked.job)
+    return f"it belongs to {parent}, which is the incident" if parent else ""
+
+
+def _service_account(asked: Asked) -> str:
+    allowed = asked.history.service_accounts
+    account = kinds.service_account(asked.job) or ""
+    if not allowed or matches_any(allowed, account):
+        return ""
+    return f"jobs of {account or 'the default service account'} may not be resubmitted"
+
+
+def _labels_full(asked: Asked) -> str:
+    if asked.draft is None:
+        return ""
+    kept = [key for key in asked.draft.job.labels if key not in kinds.OUR_LABELS]
+    if len(kept) + len(kinds.OUR_LABELS) <= MOST_LABELS:
+        return ""
+    return f"the job has {len(kept)} labels: there is no room for {len(kinds.OUR_LABELS)} of ours"
+
+
+GUARDS: Mapping[Guard, Callable[[Asked], str]] = {
+    Guard.ATTEMPTS: _attempts,
+    Guard.RETRIES: _retries,
+    Guard.USD_PER_JOB: _usd_per_job,
+    Guard.USD_PER_DAY: _usd_per_day,
+    Guard.RATE: _rate,
+    Guard.UNKNOWN_PRICE: _unknown_price,
+    Guard.MACHINE_TYPES: _machine_types,
+    Guard.ACCELERATORS: _accelerators,
+    Guard.LOCATIONS: _locations,
+    Guard.INCOMPATIBLE: _incompatible,
+    Guard.CAUSE: _cause,
+    Guard.STOP_SWITCH: _stop_switch,
+    Guard.LABEL_OFF: _label_off,
+    Guard.BREAKER: _breaker,
+    Guard.CANCELLED_BY_PERSON: _cancelled_by_person,
+    Guard.LOOKBACK: _lookback,
+    Guard.ALREADY_RERUN: _already_rerun,
+    Guard.HAS_PARENT: _has_parent,
+    Guard.SERVICE_ACCOUNT: _service_account,
+    Guard.PINNED: _pinned,
+    Guard.LABELS_FULL: _labels_full,
+}
+"""Each guard of the contract with the function that asks it, in the contract's order."""

@@ -1,0 +1,170 @@
+"""Where a job may move: the regions that its model, data, keys and network can follow to.
+
+Owns the geography of buckets (regions, dual and multi-regions) and what holds a job where it is.
+Must not weigh limits other than the list of allowed regions that `next` walks through. Called by
+`changes` alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from remediator.case import Case
+from remediator.domain import History, JobDocument, JobKind
+from remediator.policy import kinds
+from remediator.policy.catalogue import Catalogue, Hardware, Service
+from remediator.policy.model import matches_any
+
+_MULTI_REGIONS: Mapping[str, tuple[str, ...]] = {
+    "us": ("us-",),
+    "eu": ("europe-",),
+    "asia": ("asia-",),
+    # Cloud Storage's predefined dual-regions
+    "nam4": ("us-central1", "us-east1"),
+    "eur4": ("europe-north1", "europe-west4"),
+    "asia1": ("asia-northeast1", "asia-northeast2"),
+}
+_OUTSIDE_EU = frozenset({"europe-west2", "europe-west6"})  # London and Zurich are not in EU
+_LOCATED = re.compile(r"locations/([a-z0-9-]+)/")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A region to move to, and doubts about it."""
+
+    region: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """Why the job stays; `pinned`: by a persistent resource, a reservation or a network."""
+
+    why: str
+    pinned: bool = False
+
+
+def target(
+    asked: str,
+    case: Case,
+    history: History,
+    catalogue: Catalogue,
+    allowed: tuple[str, ...] | None,
+    hardware: tuple[Hardware, ...],
+    service: Service,
+) -> Place | Stuck:
+    """The region that `asked` (`next`, `data` or a name) leads to, or why there is none."""
+    here = case.job.name.location
+    if asked == "data":
+        return _to_data(case, hardware, catalogue, service)
+    if asked != "next":
+        held = _held(case, asked) if asked != here else None
+        return held or Place(asked, _doubts(asked, hardware, catalogue, service))
+    tried = {here, *(change.after for a in history.attempts for change in a.changes
+                     if change.field == "location")}  # fmt: skip
+    known = sorted(catalogue.offers)
+    after = [r for r in known if r > here] + [r for r in known if r <= here]
+    reasons: list[Stuck] = []
+    for region in after:
+        if region in tried or (allowed is not None and not matches_any(allowed, region)):
+            continue
+        if any(catalogue.offered(h, region, service) is False for h in hardware):
+            continue
+        held = _held(case, region)
+        if held is None:
+            return Place(region)
+        reasons.append(held)
+    if reasons:
+        return reasons[0]
+    return Stuck(f"no other allowed region offers what the job runs on in {here}")
+
+
+def _to_data(
+    case: Case, hardware: tuple[Hardware, ...], catalogue: Catalogue, service: Service
+) -> Place | Stuck:
+    buckets = kinds.buckets_of(case.job, inputs_only=True)
+    known = {case.buckets[b].lower() for b in buckets if case.buckets.get(b)}
+    if not known:
+        return Stuck("where the input lives is not known")
+    if all(_covers(place, case.job.name.location) for place in known):
+        return Stuck(f"the input is in {_listed(known)}, where the job runs already")
+    if len(known) > 1:
+        return Stuck(f"the input lives in several places: {_listed(known)}")
+    (place,) = known
+    if place in _MULTI_REGIONS:
+        return Stuck(f"the input lives in {place.upper()}, which is no single region")
+    held = _held(case, place)
+    return held or Place(place, _doubts(place, hardware, catalogue, service))
+
+
+def _doubts(
+    region: str, hardware: Sequence[Hardware], catalogue: Catalogue, service: Service
+) -> tuple[str, ...]:
+    unknown = any(catalogue.offered(h, region, service) is None for h in hardware)
+    return (f"whether {region} offers {hardware[0]} is not known",) if unknown else ()
+
+
+def _held(case: Case, region: str) -> Stuck | None:
+    """What keeps the job from going to the region; None: nothing that is known of."""
+    job = case.job
+    pinned = pins(job)
+    if pinned:
+        return Stuck(f"the job uses {pinned}, which stays in {job.name.location}", pinned=True)
+    model = str(job.read("model") or "")
+    located = _LOCATED.search(model)
+    if located and "publishers/" not in model and located[1] != region:
+        return Stuck(f"the model is in {located[1]}: it would have to be copied to {region} first")
+    for key in _keys(job):
+        located = _LOCATED.search(key)
+        if located and located[1] not in {region, "global"}:
+            return Stuck(f"the encryption key is in {located[1]} and cannot be used in {region}")
+    return _data_held(case, region)
+
+
+def _data_held(case: Case, region: str) -> Stuck | None:
+    inputs_only = case.job.kind is not JobKind.BATCH_PREDICTION
+    for bucket in kinds.buckets_of(case.job, inputs_only=inputs_only):
+        place = case.buckets.get(bucket, "").lower()
+        if not place:
+            return Stuck(f"where bucket {bucket} lives is not known, so nobody can tell "
+                         f"whether it may be read from {region}")  # fmt: skip
+        if not _covers(place, region):
+            return Stuck(f"the data in bucket {bucket} is in {place}, not in {region}")
+    if kinds.bigquery_of(case.job):
+        return Stuck("BigQuery datasets stay where they are")
+    return None
+
+
+def _keys(job: JobDocument) -> list[str]:
+    spec = kinds.rules(job).spec
+    paths = ("encryptionSpec.kmsKeyName", f"{spec}.encryptionSpec.kmsKeyName")
+    return [str(key) for path in paths if (key := kinds.read(job, path))]
+
+
+def _covers(place: str, region: str) -> bool:
+    """Whether a bucket's location holds the region."""
+    if place == "eu" and region in _OUTSIDE_EU:
+        return False
+    return place == region or any(region.startswith(p) for p in _MULTI_REGIONS.get(place, ()))
+
+
+def _listed(places: set[str]) -> str:
+    return ", ".join(sorted(places))
+
+
+def pins(job: JobDocument, *, machines_only: bool = False) -> str:
+    """What holds the job to its machines, and (unless `machines_only`) to its region, in words."""
+    kind = kinds.rules(job)
+    if kind.has_pools and kinds.read(job, f"{kind.spec}.persistentResourceId"):
+        return "a persistent resource"
+    reserved = [pool.pinned for pool in kinds.pools(job) if pool.pinned]
+    if reserved:
+        return reserved[0]
+    if machines_only:
+        return ""
+    if kind.network and kinds.read(job, kind.network):
+        return "a peered network"
+    interface = ("pscInterfaceConfig.networkAttachment", f"{kind.spec}.pscInterfaceConfig")
+    return "a network attachment" if any(kinds.read(job, path) for path in interface) else ""

@@ -1,0 +1,420 @@
+"""From a diagnosed case to a plan: match, step, exact request, cost, guards, one sentence.
+
+Owns the decision. A plan is a value that can be printed, compared and stored; in mode observe it is
+simply not carried out. Pure: the case says what time it is. Called by the stories (before a claim,
+and again when a wait or an approval ends), `plan`, `test` and `backtest`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from remediator.case import Case
+from remediator.domain import (
+    SILENT_GUARDS,
+    Action,
+    Attempt,
+    Cause,
+    Diagnosis,
+    History,
+    JobState,
+    Mode,
+    Plan,
+)
+from remediator.policy import conditions, kinds
+from remediator.policy.catalogue import Catalogue
+from remediator.policy.changes import Draft, Exhausted, Impossible, Situation, apply
+from remediator.policy.costs import Cost, estimate, usd_per_hour
+from remediator.policy.guards import Asked, Refusal, refusals, silent_refusals
+from remediator.policy.model import (
+    Limits,
+    Policies,
+    Policy,
+    Resubmit,
+    Step,
+    matches_any,
+    matches_labels,
+)
+from remediator.policy.request import dressed
+
+_FIRST_BACKOFF = timedelta(minutes=10)
+_LONGEST_BACKOFF = timedelta(hours=6)
+_STRICTNESS = (Mode.ENFORCE, Mode.APPROVE, Mode.OBSERVE)
+
+
+def plan(
+    case: Case,
+    diagnosis: Diagnosis,
+    policies: Policies,
+    history: History,
+    catalogue: Catalogue,
+    *,
+    waited: bool = False,
+    passed_over: frozenset[int] = frozenset(),
+) -> Plan:
+    """What the policies would do about the case now.
+
+    `waited`: the plan's wait is over, so that a step with a wait is taken at once. `passed_over`:
+    numbers of steps that Vertex refused for want of quota or capacity; they count as taken.
+    """
+    planning = _Planning(case, diagnosis, policies, history, catalogue, waited, passed_over)
+    return planning.plan()
+
+
+class _Match:
+    """Finds the policy that decides; collects why each one did or did not match."""
+
+    def __init__(self, planning: _Planning) -> None:
+        self._planning = planning
+        self.explanation: list[str] = []
+
+    def first(self, policies: tuple[Policy, ...]) -> Policy | None:
+        for policy in policies:
+            why_not = self._why_not(policy)
+            if why_not:
+                self.explanation.append(f"{policy.name}: does not match: {why_not}")
+            else:
+                self.explanation.append(f"{policy.name}: matches")
+                return policy
+        return None
+
+    def _why_not(self, policy: Policy) -> str:
+        when, now = policy.when, self._planning
+        verdict, confidence = now.diagnosis.verdict, now.diagnosis.confidence
+        facts = now.facts
+        if when.cause is not None and verdict not in when.cause:
+            return f"the verdict {verdict.value} is not among {_words(when.cause)}"
+        if verdict is not Cause.UNKNOWN and confidence < when.needed_confidence:
+            return f"confidence {confidence:.2f} is under {when.needed_confidence:g}"
+        if verdict is Cause.UNKNOWN and "min_confidence" in when.model_fields_set:
+            return f"the verdict is unknown, and confidence {when.min_confidence:g} is asked for"
+        if when.job is not None and facts.kind not in when.job:
+            return f"the job is a {facts.kind.value}, not {_words(when.job)}"
+        if not matches_labels(when.labels, facts.labels):
+            return "the job's labels differ"
+        for name, globs, text in (
+            ("location", when.location, facts.location),
+            ("model", when.model, facts.model),
+            ("service account", when.service_account, facts.service_account),
+        ):
+            if globs is not None and not matches_any(globs, text or ""):
+                return f"the job's {name} {text or '(none)'} does not fit {', '.join(globs)}"
+        if when.condition is not None:
+            holds, absent = conditions.condition(when.condition).answer(now.variables)
+            if not holds:
+                return f"`{when.condition}` does not hold" + (f": {absent}" if absent else "")
+        return ""
+
+
+def _words(values: tuple[Any, ...]) -> str:
+    return ", ".join(value.value for value in values)
+
+
+@dataclass(frozen=True)  # without slots, for the cached properties
+class _Planning:
+    case: Case
+    diagnosis: Diagnosis
+    policies: Policies
+    history: History
+    catalogue: Catalogue
+    waited: bool
+    passed_over: frozenset[int]
+
+    # --- facts ----------------------------------------------------------------------------------
+
+    @cached_property
+    def attempts(self) -> tuple[Attempt, ...]:
+        return self.history.attempts or self.case.attempts
+
+    @cached_property
+    def number(self) -> int:
+        """Of the attempt that would be made: 1 for the first."""
+        return max([len(self.attempts), *(attempt.number for attempt in self.attempts)]) + 1
+
+    @cached_property
+    def retries(self) -> int:
+        return sum(attempt.is_retry for attempt in self.attempts)
+
+    @cached_property
+    def root(self) -> str:
+        """Id of the first job of the chain. Labels alone put no job in a chain."""
+        known = self.history.root.rpartition("/")[2]
+        labelled = self.case.job.labels.get("remediator-root", "") if self.attempts else ""
+        return known or labelled or self.case.job.name.id
+
+    @cached_property
+    def facts(self) -> kinds.JobFacts:
+        return kinds.facts(self.case.job, self.catalogue, self.case.model)
+
+    @cached_property
+    def variables(self) -> conditions.Facts:
+        values = {
+            "job": self.facts.variables(),
+            "diagnosis": {
+                "cause": self.diagnosis.verdict.value,
+                "confidence": self.diagnosis.confidence,
+            },
+            "attempt": {"number": len(self.attempts), "retries": self.retries},
+            "now": {"hour": self.case.now.hour, "weekday": self.case.now.isoweekday()},
+        }
+        return conditions.facts(values)
+
+    # --- the decision ---------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        job = self.case.job
+        if not kinds.is_failure(job) and not kinds.cancelled_by_person(job):
+            return self._nothing("", (), f"the job is {job.state.value}: it has not failed")
+        match = _Match(self)
+        policy = match.first(self.policies.policies)
+        explained = tuple(match.explanation)
+        if policy is None:
+            return self._nothing("", explained, "no policy matches")
+        limits = self.policies.limits_for(policy)
+        if job.state is JobState.SUCCEEDED:
+            failed = kinds.failed_instances(job)
+            because = f"the job succeeded, but {failed} instance(s) failed: it is not run again"
+            return self._nothing(policy.name, explained, because, policy, limits)
+        return self._decided(policy, limits, explained)
+
+    def _decided(self, policy: Policy, limits: Limits, explained: tuple[str, ...]) -> Plan:
+        skipped: list[str] = []
+        situation = Situation(
+            self.case, self.diagnosis, self.history, self.catalogue, limits, self.number
+        )
+        for number, step in self._steps_left(policy):
+            try:
+                draft = apply(step.resubmit, situation)
+            except Exhausted as exhausted:
+                skipped.append(f"step {number} is passed over, {exhausted}")
+                continue
+            except Impossible as impossible:
+                return self._refused(policy, limits, explained, number, impossible)
+            draft = draft.note(*skipped)
+            return self._resubmission(policy, limits, explained, number, step, draft)
+        taken = bool(policy.do)
+        because = "every step of the policy is taken" if taken else self._will_not_help()
+        told = "; ".join([*skipped, because])
+        return self._nothing(policy.name, explained, told, policy, limits)
+
+    def _steps_left(self, policy: Policy) -> list[tuple[int, Step]]:
+        """Steps from the next one on, each once, with their numbers (the first is 1)."""
+        slots = [n for n, step in enumerate(policy.do, 1) for _ in range(step.times)]
+        made = [attempt for attempt in self.attempts if attempt.policy == policy.name]
+        at = len(made)
+        if made and made[-1].step in slots:
+            # A step that was passed over leaves a gap that the count alone does not see.
+            last = made[-1].step
+            same = sum(1 for _ in itertools.takewhile(lambda a: a.step == last, reversed(made)))
+            at = max(at, slots.index(last) + min(same, slots.count(last)))
+        left = dict.fromkeys(n for n in slots[at:] if n not in self.passed_over)
+        return [(n, policy.do[n - 1]) for n in left]
+
+    # --- kinds of answer --------------------------------------------------------------------------
+
+    def _asked(self, limits: Limits, **more: Any) -> Asked:
+        return Asked(
+            self.case,
+            self.diagnosis,
+            self.history,
+            self.attempts,
+            limits,
+            self.catalogue,
+            **more,
+        )
+
+    def _nothing(
+        self,
+        name: str,
+        explained: tuple[str, ...],
+        because: str,
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+    ) -> Plan:
+        """An alert, or silence where a silent guard refuses even that."""
+        refused = silent_refusals(self._asked(limits)) if limits is not None else ()
+        why = "; ".join([because, *(refusal.why for refusal in refused)])
+        return Plan(
+            job=str(self.case.job.name),
+            verdict=self.diagnosis.verdict,
+            policy=name,
+            step=0,
+            mode=self._mode(),
+            action=Action.ALERT,
+            refused_by=tuple(refusal.guard for refusal in refused),
+            alerts=self._alerts(policy, refused),
+            because=self._sentence(why),
+            explanation=explained,
+        )
+
+    def _refused(
+        self,
+        policy: Policy,
+        limits: Limits,
+        explained: tuple[str, ...],
+        number: int,
+        impossible: Impossible,
+    ) -> Plan:
+        refused = refusals(self._asked(limits, impossible=impossible))
+        return Plan(
+            job=str(self.case.job.name),
+            verdict=self.diagnosis.verdict,
+            policy=policy.name,
+            step=number,
+            mode=self._mode(),
+            action=Action.ALERT,
+            refused_by=tuple(refusal.guard for refusal in refused),
+            alerts=self._alerts(policy, refused),
+            because=self._sentence(_refusal_words(refused)),
+            explanation=explained,
+        )
+
+    def _resubmission(
+        self,
+        policy: Policy,
+        limits: Limits,
+        explained: tuple[str, ...],
+        number: int,
+        step: Step,
+        draft: Draft,
+    ) -> Plan:
+        cost = estimate(
+            self.case,
+            self.diagnosis,
+            self.history,
+            self.catalogue,
+            limits,
+            draft.job,
+            draft.location,
+            draft.changes,
+        )
+        refused = refusals(self._asked(limits, draft=draft, cost=cost))
+        wait = self._wait(step.resubmit)
+        request = dressed(
+            draft.job,
+            original=self.case.job,
+            root=self.root,
+            number=self.number,
+            policy=policy.name,
+            catalogue=self.catalogue,
+        )
+        told = _refusal_words(refused) if refused else self._told(draft, cost, wait)
+        return Plan(
+            job=str(self.case.job.name),
+            verdict=self.diagnosis.verdict,
+            policy=policy.name,
+            step=number,
+            mode=self._mode(),
+            action=Action.ALERT if refused else self._action(wait),
+            changes=draft.changes,
+            request=None if refused else request,
+            location=draft.location,
+            not_before=None if refused or wait is None else self.case.now + wait,
+            estimated_usd=cost.usd,
+            worst_case_usd=cost.worst_usd,
+            max_run_seconds=cost.most_seconds if cost.is_bounded_by_us else None,
+            refused_by=tuple(refusal.guard for refusal in refused),
+            alerts=self._alerts(policy, refused),
+            because=self._sentence(told),
+            explanation=explained,
+        )
+
+    def _mode(self) -> Mode:
+        modes = [self.policies.mode]
+        if self.history.max_mode is not None:
+            modes.append(self.history.max_mode)
+        if not self._may_run_again():
+            modes.append(Mode.APPROVE)
+        return max(modes, key=_STRICTNESS.index)
+
+    def _may_run_again(self) -> bool:
+        """Whether nobody need say yes: the kind is safe to run again, or its author vouches."""
+        vouched = self.case.job.labels.get(kinds.SWITCH_LABEL) == "on"
+        return vouched or self.case.job.kind in self.policies.rerun_safe
+
+    def _action(self, wait: timedelta | None) -> Action:
+        asked = self._mode() is Mode.APPROVE or not self._may_run_again()
+        if asked:
+            return Action.APPROVE
+        return Action.WAIT if wait is not None else Action.RESUBMIT
+
+    def _wait(self, step: Resubmit) -> timedelta | None:
+        if step.wait is None or self.waited:
+            return None
+        if isinstance(step.wait, timedelta):
+            return step.wait
+        backoff = _FIRST_BACKOFF.total_seconds() * 2.0 ** min(self.retries, 16)
+        return timedelta(seconds=min(backoff, _LONGEST_BACKOFF.total_seconds()))
+
+    @staticmethod
+    def _alerts(policy: Policy | None, refused: tuple[Refusal, ...]) -> tuple[str, ...]:
+        silent = any(refusal.guard in SILENT_GUARDS for refusal in refused)
+        return () if silent or policy is None else policy.alert
+
+    # --- words ----------------------------------------------------------------------------------
+
+    def _sentence(self, told: str) -> str:
+        verdict = self.diagnosis.verdict
+        if verdict is Cause.UNKNOWN:
+            return f"The evidence does not say why the job failed; {told}."
+        sure = f"{self.diagnosis.confidence:.0%} sure"
+        return f"{verdict.value.replace('_', ' ').capitalize()} ({sure}): {told}."
+
+    def _told(self, draft: Draft, cost: Cost, wait: timedelta | None) -> str:
+        parts = [_change_words(draft)]
+        if wait is not None:
+            parts[0] += f", not before {_moment(self.case.now + wait)}"
+        if cost.usd is None:
+            parts.append(f"what it costs in {draft.location} is not known")
+        else:
+            rate = f"${cost.usd_per_hour or 0:.4g} an hour"
+            worst = "" if cost.worst_usd is None else f", at most ${cost.worst_usd:.2f}"
+            parts.append(f"about ${cost.usd:.2f} ({cost.basis}, at {rate}){worst}")
+        return "; ".join([*parts, *draft.notes])
+
+    def _will_not_help(self) -> str:
+        """For a policy without steps: why nothing is run again, and what that would have cost."""
+        told = _NO_RESUBMISSION.get(self.diagnosis.verdict, "the policy only alerts")
+        rate = usd_per_hour(self.case.job, self.case.job.name.location, self.catalogue)
+        ran = self.case.job.run_seconds
+        if self.diagnosis.verdict in _NO_RESUBMISSION and rate is not None and ran:
+            told += f"; a retry would have cost about ${rate * ran / 3600:.2f} for nothing"
+        return told
+
+
+_NO_RESUBMISSION = {
+    Cause.USER_CODE_ERROR: "the job's own code raised an error, which running it again repeats",
+    Cause.BAD_INPUT: "the input cannot be read or is not there, which running it again repeats",
+    Cause.PERMISSION: "a permission is missing, which running it again repeats",
+    Cause.INVALID_CONFIG: "the job cannot run as configured, which running it again repeats",
+    Cause.SLOW_CODE: "one section of the code takes the time, which a bigger machine does not mend",
+    Cause.NETWORK_LATENCY: (
+        "the time goes to fetching data, which a bigger machine does not shorten"
+    ),
+}
+
+
+def _refusal_words(refused: tuple[Refusal, ...]) -> str:
+    listed = "; ".join(f"{refusal.guard.value}: {refusal.why}" for refusal in refused)
+    return f"nothing is resubmitted ({listed})"
+
+
+def _change_words(draft: Draft) -> str:
+    if not draft.changes:
+        return "the same job again, unchanged"
+    return ", ".join(
+        f"{change.field.rpartition('.')[2]} {_shown(change.before)} becomes {_shown(change.after)}"
+        for change in draft.changes
+    )
+
+
+def _shown(value: object) -> str:
+    return "(none)" if value is None else str(value)
+
+
+def _moment(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,169 @@
+"""The exact job that would be created: labels, name, our environment; and what may differ at all.
+
+Owns the dress of a request around the changes of a step, and the test that nothing else differs.
+Must not decide. Called by the planner, by whoever claims a step (`with_claim`) and by whoever checks
+a request before it is sent (`difference_is_legal`).
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from remediator.domain import JobDocument, JobKind, Json, label_value
+from remediator.policy import kinds
+from remediator.policy.catalogue import Catalogue
+
+_LONGEST_NAME = 128  # Vertex's own limit for display names
+_ATTEMPT = re.compile(r"\s*\(attempt \d+\)\s*$")
+
+
+def dressed(
+    job: JobDocument,
+    *,
+    original: JobDocument,
+    root: str,
+    number: int,
+    policy: str,
+    catalogue: Catalogue,
+) -> dict[str, Any]:
+    """The changed clone of `original` as the body of a create call, without the claim."""
+    named = job.changed("displayName", display_name(job, number))
+    labels = {
+        **named.labels,
+        "remediator-root": label_value(root),
+        "remediator-attempt": str(number),
+        "remediator-policy": label_value(policy),
+    }
+    labelled = named.changed("labels", labels)
+    told = _with_environment(_with_remaining_trials(labelled, original), number, catalogue)
+    return dict(told.body)
+
+
+def display_name(job: JobDocument, number: int) -> str:
+    """The original's name with ` (attempt N)`, replaced not repeated, cut to 128."""
+    suffix = f" (attempt {number})"
+    bare = _ATTEMPT.sub("", job.display_name) or job.name.id
+    return bare[: _LONGEST_NAME - len(suffix)].rstrip() + suffix
+
+
+def with_claim(request: Json, claim: str) -> dict[str, Any]:
+    """The request with the claim's label, as it is sent."""
+    body = copy.deepcopy(dict(request))
+    body["labels"] = {**(body.get("labels") or {}), "remediator-claim": label_value(claim)}
+    return body
+
+
+def _with_remaining_trials(job: JobDocument, original: JobDocument) -> JobDocument:
+    """A tuning job is asked for the trials that are left, as far as Vertex takes that number."""
+    if job.kind is not JobKind.HYPERPARAMETER_TUNING:
+        return job
+    most = kinds.whole_number(job.read("maxTrialCount"))
+    done = kinds.succeeded_trials(original)
+    if most is None or not done:
+        return job
+    together = kinds.whole_number(job.read("parallelTrialCount")) or 1
+    return job.changed("maxTrialCount", min(most, max(1, together, most - done)))
+
+
+def _with_environment(job: JobDocument, number: int, catalogue: Catalogue) -> JobDocument:
+    """Tells the containers their attempt, machine and memory; no other variable is touched."""
+    pools = {pool.name: pool for pool in kinds.pools(job)}
+    for path in kinds.environments(job):
+        match = re.search(r"[sS]pecs\[(\d+)\]", path)
+        pool = pools.get(f"workerpool{match[1]}") if match else None
+        ours = {"REMEDIATOR_ATTEMPT": str(number)}
+        if pool is not None:
+            ours["REMEDIATOR_MACHINE_TYPE"] = pool.hardware.machine
+            machine = catalogue.machine(pool.hardware.machine)
+            if machine is not None and machine.memory_gib:
+                ours["REMEDIATOR_MEMORY_GIB"] = f"{machine.memory_gib:g}"
+        kept = [v for v in job.read(path) or () if not kinds.is_our_variable(v)]
+        job = job.changed(path, [*kept, *({"name": k, "value": v} for k, v in ours.items())])
+    return job
+
+
+# --- what may differ --------------------------------------------------------------------------------
+
+_MACHINE = r"machine_?[sS]pec\.(machine_?[tT]ype|accelerator_?[tT]ype|accelerator_?[cC]ount)"
+_ANY_JOB = (r"labels\..+", r"displayName")
+_POOLED = (
+    rf"\.worker_?[pP]ool_?[sS]pecs\[\d+\]\.{_MACHINE}",
+    r"\.worker_?[pP]ool_?[sS]pecs\[\d+\]\.replica_?[cC]ount",
+    r"\.worker_?[pP]ool_?[sS]pecs\[\d+\]\.(container_?[sS]pec|python_?[pP]ackage_?[sS]pec)\.env\{REMEDIATOR_.*",
+    r"\.scheduling\.(timeout|strategy)",
+    r"\.base_?[oO]utput_?[dD]irectory\.output_?[uU]ri_?[pP]refix",
+)
+_LEGAL: Mapping[JobKind, re.Pattern[str]] = {
+    JobKind.BATCH_PREDICTION: re.compile(
+        "|".join(
+            (
+                *_ANY_JOB,
+                rf"dedicatedResources\.{_MACHINE}",
+                r"dedicatedResources\.(starting|max)ReplicaCount",
+                r"manualBatchTuningParameters\.batchSize",
+                r"generateExplanation",
+            )
+        )
+    ),
+    **{
+        kind: re.compile(
+            "|".join(
+                (
+                    *_ANY_JOB,
+                    *(re.escape(kinds.KINDS[kind].spec) + path for path in _POOLED),
+                    *((r"maxTrialCount",) if kind is JobKind.HYPERPARAMETER_TUNING else ()),
+                )
+            )
+        )
+        for kind in (JobKind.CUSTOM, JobKind.HYPERPARAMETER_TUNING, JobKind.TRAINING_PIPELINE)
+    },
+    JobKind.PIPELINE: re.compile(
+        "|".join(
+            (
+                *_ANY_JOB,
+                rf"pipelineSpec\.deployment.*\.{_MACHINE}",
+                r"pipelineSpec\.deployment.*\.container\.resources\."
+                r"(cpuLimit|memoryLimit|resourceCpuLimit|resourceMemoryLimit)",
+                r"pipelineSpec\.deployment.*\.replica_?[cC]ount",
+                r"runtimeConfig\.gcsOutputDirectory",
+            )
+        )
+    ),
+}
+
+
+def differences(original: JobDocument, request: Json) -> tuple[str, ...]:
+    """Paths at which the request differs from the original's own, output-only fields aside."""
+    asked = {k: v for k, v in original.body.items() if k not in kinds.rules(original).output_only}
+    before, after = dict(_leaves(asked)), dict(_leaves(request))
+    different = {path for path in before | after if before.get(path) != after.get(path)}
+    return tuple(sorted(different))
+
+
+def difference_is_legal(original: JobDocument, request: Json) -> bool:
+    """Whether the request differs only where a resubmission may: never image, command, arguments,
+    service account or network, and in the environment only in our own variables."""
+    legal = _LEGAL[original.kind]
+    pinned = kinds.pinned_model(original)
+    return all(
+        legal.fullmatch(path) or (path == "model" and request.get("model") == pinned)
+        for path in differences(original, request)
+    )
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf by path; variables of an environment by their name, since their order is theirs."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _leaves(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, Sequence) and not isinstance(value, str) and value:
+        for index, item in enumerate(value):
+            if path.endswith(".env") and isinstance(item, Mapping) and "name" in item:
+                yield f"{path}{{{item['name']}}}", {k: v for k, v in item.items() if k != "name"}
+            else:
+                yield from _leaves(item, f"{path}[{index}]")
+    elif value not in ({}, [], None):
+        yield path, value

@@ -1,0 +1,244 @@
+"""`sized`: the cheapest change that the evidence says will do.
+
+Owns the arithmetic from what was observed (peak memory, CPU fullness and work done, the time of one
+request, sizes on which similar jobs succeeded) to a size, with its stated headroom. A smaller batch
+is free, a bigger machine is not. Must not weigh money limits. Called by `changes` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from remediator.case import Case
+from remediator.domain import Cause, Diagnosis, History, JobDocument, JobState
+from remediator.policy import kinds
+from remediator.policy.catalogue import Catalogue, Hardware, Moved, NoWay, Service
+from remediator.policy.kinds import Pool
+from remediator.policy.model import Limits, matches_any
+
+REQUEST_LIMIT_SECONDS = 600.0  # one request of a batch prediction, Vertex's own
+HEADROOM = 1.25  # over an observed peak
+HEADROOM_OVER_BOUND = 1.5  # over a peak at which the job died: what it wanted is not known
+DEADLINE_SHARE = 0.8  # of a time-out that the work should fill at most
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A new size; None: that part stays."""
+
+    hardware: Hardware | None = None
+    batch_size: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def size_of(job: JobDocument) -> dict[str, Any]:
+    """A job's size in the form in which sizes that worked are kept and handed back."""
+    found = kinds.pools(job)
+    size: dict[str, Any] = {}
+    if found:
+        held = found[0].hardware
+        size = {"machineType": held.machine, "replicas": found[0].replicas}
+        if held.count:
+            size |= {"acceleratorType": held.accelerator, "acceleratorCount": held.count}
+    batch = kinds.batch_size(job)
+    return size | ({"batchSize": batch} if batch else {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizing:
+    case: Case
+    diagnosis: Diagnosis
+    history: History
+    book: Catalogue
+    limits: Limits
+    held: Hardware
+    service: Service
+
+    @property
+    def region(self) -> str:
+        return self.case.job.name.location
+
+    @property
+    def batch(self) -> int | None:
+        return kinds.batch_size(self.case.job)
+
+    def allowed(self, hardware: Hardware) -> bool:
+        machines, devices = self.limits.machine_types, self.limits.accelerators
+        return (
+            (machines is None or matches_any(machines, hardware.machine))
+            and (
+                devices is None
+                or not hardware.accelerator
+                or matches_any(devices, hardware.accelerator)
+            )
+            and self.book.offered(hardware, self.region, self.service) is not False
+        )
+
+
+def choose(
+    case: Case,
+    diagnosis: Diagnosis,
+    history: History,
+    catalogue: Catalogue,
+    limits: Limits,
+    pools: tuple[Pool, ...],
+    service: Service,
+) -> Choice | NoWay:
+    """The cheapest change that will do, or why the evidence does not name one."""
+    held = pools[0].hardware
+    if catalogue.machine(held.machine) is None:
+        return NoWay(f"{held.machine} is not in the catalogue, so nothing can be sized from it")
+    sizing = _Sizing(case, diagnosis, history, catalogue, limits, held, service)
+    way = _BY_CAUSE.get(diagnosis.verdict)
+    if way is None:
+        return NoWay(f"{diagnosis.verdict.value} says nothing about the size that is needed")
+    return _known_to_work(sizing) or way(sizing)
+
+
+# --- what worked before ---------------------------------------------------------------------------
+
+
+def _known_to_work(sizing: _Sizing) -> Choice | None:
+    """A size on which a similar job succeeded, where it is a step up from this one."""
+    earlier = [size_of(job) for job in sizing.case.earlier if job.state is JobState.SUCCEEDED]
+    for size in (*sizing.history.sizes_that_worked, *earlier):
+        wanted = Hardware(
+            str(size.get("machineType") or ""),
+            str(size.get("acceleratorType") or ""),
+            int(size.get("acceleratorCount") or 0),
+        )
+        batch = size.get("batchSize")
+        smaller = int(batch) if batch and sizing.batch and int(batch) < sizing.batch else None
+        bigger = wanted if _is_step_up(sizing, wanted) else None
+        if bigger or smaller:
+            named = " and ".join(
+                [str(bigger)] * bool(bigger) + [f"a batch of {smaller}"] * bool(smaller)
+            )
+            return Choice(bigger, smaller, (f"a similar job succeeded with {named}",))
+    return None
+
+
+def _is_step_up(sizing: _Sizing, wanted: Hardware) -> bool:
+    held, to = sizing.book.machine(sizing.held.machine), sizing.book.machine(wanted.machine)
+    if held is None or to is None or wanted == sizing.held:
+        return False
+    no_less = (
+        to.vcpus >= held.vcpus
+        and to.memory_gib >= held.memory_gib
+        and wanted.count >= sizing.held.count
+    )
+    fits = not sizing.book.why_not(wanted, sizing.service)
+    return no_less and fits and sizing.allowed(wanted)
+
+
+# --- by cause -------------------------------------------------------------------------------------
+
+
+def _memory(sizing: _Sizing) -> Choice | NoWay:
+    if (sizing.batch or 0) > 1:
+        return _smaller_batch(sizing, 2)
+    kind = sizing.book.machines[sizing.held.machine]
+    needs = sizing.diagnosis.needs
+    bound = needs.memory_is_lower_bound or needs.peak_memory_gib is None
+    peak = needs.peak_memory_gib or kind.memory_gib
+    factor = HEADROOM_OVER_BOUND if bound else HEADROOM
+    needed = max(peak * factor, kind.memory_gib * 1.01)
+    said = f"it died at {peak:.3g} GiB" if bound else f"it peaked at {peak:.3g} GiB"
+    return _machine(sizing, 0 if not bound else kind.vcpus, needed, f"{said}, times {factor:g}")
+
+
+def _cpu(sizing: _Sizing) -> Choice | NoWay:
+    kind = sizing.book.machines[sizing.held.machine]
+    done, ran = sizing.diagnosis.needs.work_done, sizing.case.job.run_seconds
+    deadline = kinds.timeout_seconds(sizing.case.job)
+    if done and ran and deadline:
+        factor = ran / min(done, 1.0) / (deadline * DEADLINE_SHARE)
+        said = (
+            f"{done:.0%} was done in {ran / 3600:.3g} h, to fill {DEADLINE_SHARE:.0%} of the time"
+        )
+    else:
+        factor, said = 2.0, "how much was left is not known, so twice the vCPUs"
+    cpus = kind.vcpus * max(factor, 1.01)
+    return _machine(sizing, cpus, kind.memory_gib, said)
+
+
+def _machine(sizing: _Sizing, vcpus: float, memory_gib: float, said: str) -> Choice | NoWay:
+    kind = sizing.book.machines[sizing.held.machine]
+    moved = sizing.book.cheapest_with(
+        sizing.held,
+        vcpus=max(vcpus, kind.vcpus / 2),
+        memory_gib=memory_gib,
+        service=sizing.service,
+        region=sizing.region,
+        allowed=sizing.allowed,
+    )
+    if moved is None:
+        return NoWay(f"no allowed machine has {vcpus:.3g} vCPUs and {memory_gib:.3g} GiB ({said})")
+    chosen = sizing.book.machines[moved.hardware.machine]
+    other = chosen.generation != kind.generation
+    doubt = (f"{chosen.generation} is another generation than {kind.generation}",) if other else ()
+    return Choice(moved.hardware, None, (f"sized: {said}", *moved.notes, *doubt))
+
+
+def _request(sizing: _Sizing) -> Choice | NoWay:
+    if (sizing.batch or 0) <= 1:
+        return _more_speed(sizing)
+    took = sizing.diagnosis.needs.request_seconds
+    known = took is not None and took < REQUEST_LIMIT_SECONDS * 0.99
+    # A request that hit the limit would have taken longer: twice as long is assumed.
+    seconds = took if known and took else 2 * REQUEST_LIMIT_SECONDS
+    return _smaller_batch(sizing, seconds / (REQUEST_LIMIT_SECONDS / 2))
+
+
+def _smaller_batch(sizing: _Sizing, factor: float) -> Choice:
+    held = sizing.batch or kinds.DEFAULT_BATCH_SIZE
+    size = max(1, min(held // 2, int(held / factor)))
+    return Choice(
+        None, size, (f"sized: a batch of {size} where {held} was too much costs nothing",)
+    )
+
+
+def _more_speed(sizing: _Sizing) -> Choice | NoWay:
+    moved = sizing.book.bigger(sizing.held, sizing.service)
+    return _taken(sizing, moved, "sized: the batch is 1 already")
+
+
+def _gpu_memory(sizing: _Sizing) -> Choice | NoWay:
+    if (sizing.batch or 0) > 1:
+        return _smaller_batch(sizing, 2)
+    moved = sizing.book.accelerator_more_memory(sizing.held, sizing.service, sizing.region)
+    return _taken(sizing, moved, "sized: the cheapest with more memory on each device")
+
+
+def _accelerator(sizing: _Sizing) -> Choice | NoWay:
+    image = kinds.cpu_only_image(sizing.case.job, sizing.case.model)
+    if image:
+        return NoWay(f"the image {image} is built for CPUs: an accelerator would stand idle")
+    moved = sizing.book.accelerator_bigger(sizing.held, sizing.service, sizing.region)
+    return _taken(sizing, moved, "sized: the cheapest accelerator that goes with the machine")
+
+
+def _startup(sizing: _Sizing) -> Choice | NoWay:
+    return _taken(
+        sizing, sizing.book.bigger(sizing.held, sizing.service), "sized: the next size up"
+    )
+
+
+def _taken(sizing: _Sizing, moved: Moved | NoWay, said: str) -> Choice | NoWay:
+    if isinstance(moved, NoWay):
+        return moved
+    if not sizing.allowed(moved.hardware):
+        return NoWay(f"{moved.hardware} is not allowed, or not offered in {sizing.region}")
+    return Choice(moved.hardware, None, (said, *moved.notes))
+
+
+_BY_CAUSE: Mapping[Cause, Callable[[_Sizing], Choice | NoWay]] = {
+    Cause.CPU_SATURATION: _cpu,
+    Cause.MEMORY_PRESSURE: _memory,
+    Cause.GPU_MEMORY: _gpu_memory,
+    Cause.ACCELERATOR_MISSING: _accelerator,
+    Cause.REQUEST_TOO_LARGE: _request,
+    Cause.SLOW_STARTUP: _startup,
+}
