@@ -54,6 +54,11 @@ _CAPACITY = (
         r"\bstock-?outs?\b|\bstocked out\b|\bout of (stock|capacity)\b|_stockout\b",
         _SPOT,
         tags=frozenset({Tag.STOCKOUT}),
+        explains=(
+            "config-machine",
+            "config-field",
+            "capacity-words",
+        ),
     ),
     Signature(
         "capacity-words",
@@ -64,8 +69,12 @@ _CAPACITY = (
         r"|(unable|failed) to (acquire|allocate|obtain|provision|secure) [^.]{0,60}(capacity|resources|accelerators?|gpus?|tpus?|vms?|machines?)"
         r"|not enough resources available|resources (are|is) (temporarily|currently) unavailable"
         r"|(machine type|accelerator|gpu|tpu|vm)s? [^.]{0,60}(is|are) (currently|temporarily) (unavailable|not available)"
-        r"|there is no more capacity|insufficient[_ ]capacity|waiting for capacity",
+        r"|(machine type|accelerator|gpu|tpu|vm|instance)s? [^.]{0,60}(is|are|was) (not available|unavailable) (at (the|this)|right now|now|currently)|there is no more capacity|insufficient[_ ]capacity|waiting for capacity",
         _GCE,
+        explains=(
+            "config-machine",
+            "config-field",
+        ),
     ),
     Signature(
         "capacity-unschedulable",
@@ -100,7 +109,11 @@ _QUOTA = (
         r"|quota_?exceeded|quota ['\"]?[a-z0-9_]+['\"]? exceeded|(request|need|ask for)[^.]{0,30} quota increase"
         r"|resource has been exhausted|check quota",
         _QUOTAS,
-        explains=("too-large-limit", "config-field"),
+        explains=(
+            "too-large-limit",
+            "config-field",
+            "permission-code",
+        ),
     ),
     Signature(
         "quota-rate",
@@ -110,12 +123,17 @@ _QUOTA = (
         r"|too many requests|exceeded (the )?(rate limit|limit of|maximum number of concurrent)"
         r"|(limit|maximum) (on|of|for)( the number of)? concurrent|throttl(ed|ing)\b|ratelimiterror",
         _QUOTAS,
+        explains=(
+            "permission-code",
+            "too-large-limit",
+            "config-field",
+        ),
     ),
     Signature(
         "quota-code",
         Cause.QUOTA,
-        FAIR,
-        r"\bresource_?exhausted\b|\b(error|code|status|http)\W{0,4}429\b|\b429 (resource|client|too|the|quota)"
+        STRONG,
+        r"\bresource[_ ]?exhausted\b|\b(error|code|status|http)\W{0,4}429\b|\b429 (resource|client|too|the|quota)"
         r"|non-ok result 429|\bcode\W{0,3}8\b|StatusCode\.RESOURCE_EXHAUSTED",
         _CODES,
         symptom=True,
@@ -129,7 +147,7 @@ _PERMISSION = (
         CERTAIN,
         r"permission ['\"`]?[a-z]+(\.[a-z]+)+['\"`]? (was )?denied"
         r"|does not have ['\"`]?[a-z]+\.[a-z.]+['\"`]?( permission)? (access|permission|for|on|to)"
-        r"|(missing|lacks?|requires?|required|needs?)( the)?( iam)?( permissions?)?:? ['\"`\[]*[a-z]+\.[a-z]+\.[a-z]+"
+        r"|(missing|lacks?|requires?|required|needs?)( the)?( iam)?( permissions?)?:? ['\"`\[]*(aiplatform|artifactregistry|bigquery|cloudkms|compute|dataflow|iam|logging|monitoring|pubsub|resourcemanager|secretmanager|serviceusage|storage|notebooks|ml)\.[a-z]+\.[a-z]+"
         r"|iam\.serviceaccounts\.(actas|getaccesstoken|signblob)|iam_permission_denied",
         _IAM,
     ),
@@ -256,8 +274,8 @@ _CONFIG = (
         Cause.INVALID_CONFIG,
         STRONG,
         r"(field|parameter|argument|value|property|flag|option|setting|key)s?:? ['\"`]?[\w.\[\]-]+['\"`]?:? [^.]{0,40}(is|are) (required|invalid|not (set|valid|supported|allowed|recognized|specified)|missing|unknown|immutable|empty|deprecated)"
-        r"|(is|are) (required|mandatory) (for|but|when|and|field)|(must|should|needs? to|has to) be (specified|set|provided|one of|a valid|less than|greater than|at least|at most|between|in the (form|format|range)|of the form|non-?empty|unique|a multiple|enabled|configured|explicitly|present)"
-        r"|(unknown|unrecognized|unexpected|unsupported|invalid) (field|parameter|argument|flag|option|key|property|version|framework|image|runtime|format|type|schema|value|name|setting|model|container|region|service)"
+        r"|(is|are) (required|mandatory) (for|but|when|and|field)|(must|should|needs? to|has to) be (specified|set|provided|one of|a valid|less than|greater than|at least|at most|between|(in |of )?(the )?(form|format|range)\b|non-?empty|unique|a multiple|enabled|configured|explicitly|present)"
+        r"|(unknown|unrecognized|unexpected|unsupported|invalid) (\w+ )?(field|parameter|argument|flag|option|key|property|version|framework|image|runtime|format|type|schema|value|name|setting|model|container|region|service)"
         r"|(is|are) (not|no longer|un) ?(supported|allowed|compatible|permitted)( (in|on|by|for|with|when|together|here|yet)|\.|,|$)|does(n't| not) support\b|cannot be (used|set|specified|combined|empty|both|changed|updated|null)|mutually exclusive|only supported (for|in|on|with)|no longer supported|is immutable|already exists|is not a valid\b",
         _CODES,
     ),
@@ -268,6 +286,14 @@ _CONFIG = (
         r"(model|endpoint|image|publisher model|persistent ?resource|tensorboard|experiment|feature ?store|index|network|reservation|service account|template|pipeline|repository|key ?ring|cryptokey|secret|version|resource|metadatastore|job|study|project|zone|region) [^.]{0,160}((was|is|were|could) not( be)? (found|valid)|does ?n[o']t exist|do not exist|not found)"
         r"|unable to find (model|image|endpoint)|the requested (resource|model|entity|endpoint|image) [^.]{0,30}(was )?not found|unknown model|no such (model|image|endpoint|container)",
         _FIELD,
+    ),
+    Signature(
+        "config-publisher-model",
+        Cause.INVALID_CONFIG,
+        DECISIVE,
+        r"publisher model [^ ]+ (was |is )?not (found|available|supported)|model [^ ]+ (was )?not found or your project does not have access",
+        _GENERATIVE,
+        explains=("permission-words",),
     ),
     Signature(
         "config-404",
@@ -424,6 +450,10 @@ _TRANSIENT = (
         r"internal error occurred for the current attempt",
         _TRAINING,
         symptom=True,
+        explains=(
+            "backend-words",
+            "backend-again",
+        ),
     ),
     Signature(
         "backend-words",
@@ -431,7 +461,15 @@ _TRANSIENT = (
         STRONG,
         r"(temporarily|currently) (unavailable|overloaded|not available)|temporary (error|failure|problem|issue|condition)( occurred| encountered|,|\.| in the| on)|transient (error|failure|issue)"
         r"|(encountered|an|unexpected|unknown|occurred:?|experienced an) internal (server )?error|internal (server )?error (occurred|encountered|has occurred|was encountered|in|while)|backend ?error|500 internal|internalservererror|internal server error|infrastructure (error|failure|issue)"
-        r"|service(s)? (is |are )?(currently |temporarily )?unavailable|503 service|502 bad gateway|bad gateway|serviceunavailable|(model|service|server|system) is overloaded|please (try|retry)( again| the request| your request)?( later| in a|$|\.)|try again (later|in a few|in \d)|something went wrong",
+        r"|service(s)? (is |are )?(currently |temporarily )?unavailable|503 service|502 bad gateway|bad gateway|serviceunavailable|(model|service|server|system) is overloaded|internal error (happened|occurred)|something went wrong|jobinternalerror",
+        _CODES,
+        symptom=True,
+    ),
+    Signature(
+        "backend-again",
+        Cause.TRANSIENT_BACKEND,
+        FAIR,
+        r"(please|and) (try|retry)( again| the request| your request| this)?( later| in a|$|\.)|try again (later|in a few|in \d)|retrying (the job|the request|usually)",
         _CODES,
         symptom=True,
     ),
@@ -520,7 +558,7 @@ _EXIT = (
         "exit-137",
         Cause.MEMORY_PRESSURE,
         STRONG + 0.4,
-        r"(exit(ed)?|status|code|returned|returncode|exitcode|rc|exit_code|signal)[^.]{0,40}\b(137|9 ?\(sigkill\)|-9|sigkill)\b|\b(137|-9)\b[^.]{0,20}(exit|sigkill|killed)|terminated (by|with) (signal )?(9\b|sigkill)|received signal (9|sigkill)|killed by signal:? (9|kill|sigkill)|signal sigkill",
+        r"(exit(ed)?|status|code|returned|returncode|exitcode|rc|exit_code|signal)[^.]{0,40}\b(137|9 ?\(sigkill\)|-9|sigkill)\b|\b(137|-9)\b[^.]{0,20}(exit|sigkill|killed)|terminated (by|with) (signal )?(9\b|sigkill)|received signal (9|sigkill)|killed by signal:? (9|kill|sigkill)|signal sigkill|return ?code\W{0,4}(-9|137)\b|signal 9\b",
         _TRAINING,
         symptom=True,
     ),
@@ -575,6 +613,10 @@ _INPUT = (
         r"|(failed|unable|cannot|could not|error|fails) (to |while |in )?(pars|decod|deserializ|convert|coerc|import|interpret)(e|ing|es)? [^.]{0,80}(instance|input|data|row|record|line|csv|json|file|value|string|example|image|response|request|schema|tfrecord|avro)"
         r"|input (data|file|dataset|instances?|uri|source|format|path|table)s? [^.]{0,80}(invalid|empty|missing|not (found|valid|exist|accessible)|does ?n[o']t|malformed|corrupt)",
         _BATCH,
+        explains=(
+            "code-exception",
+            "config-argument",
+        ),
     ),
     Signature(
         "bad-input-missing",
@@ -584,7 +626,14 @@ _INPUT = (
         r"|(not found|does ?n[o']t exist|no such file|no files?|could not find|cannot find|unable to find|missing|failed to (open|read|find))[^.]{0,80}(gs://|/gcs/|s3://|storage\.googleapis\.com)"
         r"|\b(no|zero|0) (files|objects|input files|records|rows|examples|instances|samples|images|data)( were| was)? (found|match|matched|in|at|to)|match(ed|es)? no (files|objects)|(does|did) not match any (files|objects)|404 (get|post) https://storage\.googleapis\.com|specified bucket does not exist|nosuchkey|nosuchbucket|not found: (table|dataset|job|uri|files?)|file ?pattern [^.]{0,80}(no|not|match)",
         _STORAGE,
-        explains=("config-not-found", "config-404", "code-file"),
+        explains=(
+            "config-not-found",
+            "config-404",
+            "code-file",
+            "config-region",
+            "code-exception",
+            "config-field",
+        ),
     ),
     Signature(
         "bigquery-sql",
@@ -592,7 +641,11 @@ _INPUT = (
         STRONG,
         r"syntax error: (expected|unexpected|unclosed|illegal)|unrecognized name: |no matching signature for|invalidquery|name [`'\"]?\w+[`'\"]? not found inside|error while reading (data|table)|csv table (encountered|references)|too many errors, giving up|provided schema does not match|cannot (query|coerce|cast)|bad (int64|double|timestamp|numeric|bool) value|column [^.]{0,80}(not found|is not present|does not exist|missing)|missing (required )?(field|column|feature|key)s?\b|no such field",
         _BIGQUERY,
-        explains=("config-field",),
+        explains=(
+            "config-field",
+            "code-exception",
+            "config-argument",
+        ),
     ),
     Signature(
         "input-rows",

@@ -62,7 +62,7 @@ _MEMORY = (
         "worker-killed",
         Cause.MEMORY_PRESSURE,
         STRONG,
-        r"terminatedworkererror|killed by signal:? (killed|9|sigkill)|dataloader worker \(pid[^)]*\) (is killed|exited unexpectedly)|excessive memory usage|ray\.exceptions\.outofmemoryerror|memory monitor|workers? (was|were|has been|have been) (oom|sent sigkill)|perhaps out of memory|workerlosterror|killedworker\b|ray[^.]{0,80}(low on memory|running low)|exit status 137|exit code:? 137|signal: killed",
+        r"terminatedworkererror|killed by signal:? (killed|9|sigkill)|dataloader worker \(pid.{0,80}(is killed by signal: (killed|9)|exited unexpectedly)|excessive memory usage|ray\.exceptions\.outofmemoryerror|memory monitor|workers? (was|were|has been|have been) (oom|sent sigkill)|perhaps out of memory|workerlosterror|killedworker\b|ray[^.]{0,80}(low on memory|running low)|exit status 137|exit code:? 137|signal: killed",
         "joblib.readthedocs.io",
         symptom=True,
     ),
@@ -80,6 +80,7 @@ _MEMORY = (
         STRONG,
         r"insufficient shared memory|bus error|unable to (open|write to) (file )?<?/?(dev/shm|torch_)|out of shared memory|shared memory \(shm\)|no space left on device[^.]{0,80}(shm|shared)|/dev/shm",
         "pytorch.org/docs/stable/multiprocessing.html",
+        explains=("exit-crash",),
     ),
     Signature(
         "memory-warning",
@@ -93,7 +94,7 @@ _MEMORY = (
         "bare-oom",
         Cause.MEMORY_PRESSURE,
         FAIR + 0.5,
-        r"out[ -]of[ -]memory|outofmemory|\boom\b|\bkilled$|^killed\b",
+        r"out[ -]of[ -]memory|outofmemory|\boom\b|\bkilled$|^killed\b|\b\d+ killed\b|\bkilled (python|/|\./|bash|sh )|memory (budget|quota)\b",
         _KERNEL,
         symptom=True,
     ),
@@ -114,7 +115,13 @@ _GPU_MEMORY = (
         DECISIVE,
         r"oom when allocating tensor|resource_?exhausted(error)?:? [^.]{0,80}(out of memory|oom|failed to allocate)|out of memory (while|when) (trying to )?allocat|failed to allocate request for|allocator \(?gpu_\d[^ ]* ran out|ran out of memory in memory space hbm|exceed(s|ed) (hbm|vmem) capacity|bfc_?arena|bfc_?allocator[^.]{0,60}(failed|out of memory|ran out)|hbm usage|failed to allocate memory for requested buffer",
         "docs.jax.dev/en/latest/gpu_memory_allocation.html",
-        explains=("bare-oom", "quota-code", "quota-words", "allocation"),
+        explains=(
+            "bare-oom",
+            "quota-code",
+            "quota-words",
+            "allocation",
+            "exit-oom",
+        ),
     ),
     Signature(
         "vllm-kv",
@@ -260,6 +267,7 @@ _SERVERS = (
         STRONG,
         r"(savedmodel|saved_model)[^.]{0,60}(does not exist|not found|no such)|no versions of servable|failed to start vertex ai service|expect the model repository|could not find (base path|model|any model)|model archive (not found|file)|failed to load all models|unable to (find|load|create) (the )?(model repository|backend|engine|model configuration)|model repository|no model (found|file)|unexpected (inference|model) (input|configuration)|model\.(bst|pkl|joblib|pt|mar)[^.]{0,60}(not found|missing|does not exist)|unsupported (model )?architectures?|no module named model|address already in use|port (is )?already (in use|allocated)|exec format error|no space left on device|disk (is )?full|disk quota exceeded",
         "github.com/triton-inference-server/server",
+        explains=("code-exception",),
     ),
     Signature(
         "container-start",
@@ -276,6 +284,7 @@ _SERVERS = (
         r"imagepullbackoff|errimagepull|manifest (for [^ ]+ )?(unknown|not found)|(image|repository|tag|manifest)[^.]{0,120}(not found|does not exist|unknown)|failed to (pull|resolve|fetch) (image|reference|the image|docker image)|name_unknown|manifest_unknown|failed to pull|no matching manifest|invalidimagename|image [^.]{0,80}(is not supported|could not be|cannot be|invalid)",
         _CONTAINER,
         symptom=True,
+        explains=("network-dns",),
     ),
 )
 
@@ -284,7 +293,7 @@ _NETWORK = (
         "network-timeout",
         Cause.NETWORK_LATENCY,
         STRONG + 0.4,
-        r"connect(ion)? ?time(d)?-?out|connecttimeout|readtimeout|read timed out|connection (to [^ ]+ )?timed out|(socket|ssl|tls|handshake|http|dial|lookup|i/o|dns|ssh|client)[^.]{0,20}(time-?out|timed out)|client\.timeout exceeded|awaiting headers|timeout (while|when) (connecting|fetching|reading|downloading)|(fetch|download|connect|request to|query|upload)(ing|ed)?[^.]{0,60}timed? ?out|etimedout|errno 110|sockettimeout|no route to host|network is unreachable|host is unreachable|ehostunreach",
+        r"connect(ion)? ?time(d)?-?out|connecttimeout|readtimeout|read timed out|connection (to [^ ]+ )?timed out|(socket|ssl|tls|handshake|http|dial|lookup|i/o|dns|ssh|client)[^.]{0,20}(time-?out|timed out)|client\.timeout exceeded|awaiting headers|timeout (while|when) (connecting|fetching|reading|downloading)|(fetch|download|connect|request to|query|upload)(ing|ed)?[^.]{0,60}timed? ?out|can'?t connect to [^|]{0,80}timed out|\(timed out\)|: timed out$|etimedout|errno 110|sockettimeout|no route to host|network is unreachable|host is unreachable|ehostunreach",
         _HTTP,
         explains=("code-import",),
     ),
@@ -299,7 +308,7 @@ _NETWORK = (
         "network-retries",
         Cause.NETWORK_LATENCY,
         FAIR + 0.4,
-        r"max retries exceeded with url|newconnectionerror|failed to establish a new connection|httpsconnectionpool|could not fetch url|retryerror|slow (network|download|read|connection)|high latency|connection broken by|could not connect to (the )?(server|host|endpoint|database)|error while dialing|connection refused|econnrefused",
+        r"max retries exceeded with url|newconnectionerror|failed to establish a new connection|httpsconnectionpool|could not fetch url|retryerror|slow (network|download|read|connection)|high latency|connection broken by|(could not|can'?t|cannot|unable to|failed to) connect to (the )?([a-z]+ )?(server|host|endpoint|database)|error while dialing|connection refused|econnrefused",
         _HTTP,
         symptom=True,
     ),
@@ -341,8 +350,12 @@ _CODE = (
         "code-exception",
         Cause.USER_CODE_ERROR,
         STRONG,
-        r"\b(key|value|type|attribute|index|name|zerodivision|assertion|notimplemented|syntax|indentation|recursion|unboundlocal|overflow|stopiteration|lookup|eof|arithmetic|floatingpoint|tab|unicodeencode|pickling|unpickling|config|configuration|validation|notfitted|linalg|invalidindex|invalidparameter|duplicate|merge|jsonencode|systemexit|calledprocess|childfailed|usage|missingargument|omegaconf|misconfiguration|hydra)_?(error|exception)\b(:| at|\(|$)|nullpointerexception|illegalargumentexception|illegalstateexception|classcastexception|arrayindexoutofbounds|indexoutofbounds|numberformatexception|nosuchelementexception|unsupportedoperationexception|arithmeticexception|notserializableexception|analysisexception|raise [a-z]+(error|exception)|is not defined\b|is not callable|is not (iterable|subscriptable)|object has no attribute|got an unexpected keyword|missing \d+ required positional|takes \d+ positional|object is not|list index out of range|division by zero|unsupported operand|panicked at|panic: |thread '[^']*' panicked|goroutine \d+ \[|uncaught exception|unhandled exception|terminate called after throwing|assertion [^.]{0,60}failed|assert failed|check failed:|contractexception",
+        r"\b(key|value|type|attribute|index|name|zerodivision|assertion|notimplemented|syntax|indentation|recursion|unboundlocal|overflow|stopiteration|lookup|eof|arithmetic|floatingpoint|tab|unicodeencode|pickling|unpickling|config|configuration|validation|notfitted|linalg|invalidindex|invalidparameter|duplicate|merge|jsonencode|systemexit|usage|missingargument|omegaconf|misconfiguration|hydra)_?(error|exception)\b(:| at|\(|$)|nullpointerexception|illegalargumentexception|illegalstateexception|classcastexception|arrayindexoutofbounds|indexoutofbounds|numberformatexception|nosuchelementexception|unsupportedoperationexception|arithmeticexception|notserializableexception|analysisexception|raise [a-z]+(error|exception)|is not defined\b|is not callable|is not (iterable|subscriptable)|object has no attribute|got an unexpected keyword|missing \d+ required positional|takes \d+ positional|object is not|list index out of range|division by zero|unsupported operand|panicked at|panic: |thread '[^']*' panicked|goroutine \d+ \[|uncaught exception|unhandled exception|terminate called after throwing|assertion [^.]{0,60}failed|assert failed|check failed:|contractexception",
         _PYTHON,
+        explains=(
+            "config-field",
+            "config-argument",
+        ),
     ),
     Signature(
         "code-shapes",
@@ -406,14 +419,18 @@ _DATA = (
         DECISIVE,
         r"jsondecodeerror|json\.decoder|unicodedecodeerror|codec can'?t decode|error tokenizing data|parsererror|emptydataerror|no columns to parse|expecting value: line|extra data: line|unterminated string|unidentifiedimageerror|cannot identify image|image file is truncated|truncated (file|image|record|data|jpeg)|badzipfile|not a (gzip|zip|parquet|hdf5|valid)[^.]{0,20}file|bad magic number|parquet magic|arrowinvalid|datalosserror|data ?loss|corrupt(ed)? (record|file|data|image|input|jpeg|row)|file is corrupt|malformed (line|row|record|json|csv|input|csv)|could not convert string to|invalid literal for (int|float)|cannot convert (string|str|non-finite)|could not parse|unable to parse|failed to parse|parse error|input contains (nan|infinity)|contains? (nan|null|missing) values?|empty (csv|file|dataset|dataframe|input)|dataset is empty|(no|zero) (training |valid )?(samples|examples|rows|records|images)|found array with 0 sample|n_samples=0|num_samples=0|malformedinputexception|invalid (csv|json|parquet|avro|tfrecord|image)|csv parse|sparkexception: malformed",
         "pandas.pydata.org",
+        explains=("code-exception",),
     ),
     Signature(
         "data-features",
         Cause.BAD_INPUT,
         STRONG,
-        r"features?, but [^.]{0,60} (is )?expecting|feature(_| )?(names?|shape)[^.]{0,40}(mismatch|should match|must match|unseen|missing)|columns? (are )?missing|not in (the )?(index|columns)|(column|field|feature)s? ['\"`\[][^.]{0,60}(not found|missing|is missing|does not exist|not in)|schema (mismatch|does not match|validation)|does not match (the )?(schema|expected|signature)|number of (columns|features)|expected \d+ (columns|fields|features)|wrong number of (columns|fields|items)|y contains previously unseen labels|unknown categor|feature: [^ ]+ \(data type|can't parse serialized example|labels? (out of range|must be)|invalid (label|class|target)s?|instances? (must|should|is|are) |signature_def|field required|missing required (input|field|key)|input (to|tensor)[^.]{0,60}(missing|not found|invalid)|unexpected instance",
+        r"features?, but [^.]{0,60} (is )?expecting|feature(_| )?(names?|shape)[^.]{0,40}(mismatch|should match|must match|unseen|missing)|columns? (are )?missing|not in (the )?(index|columns)|(column|field|feature)s? ['\"`\[][^.]{0,60}(not found|missing|is missing|does not exist|not in)|schema (mismatch|does not match|validation)|(does|do) not match (the |its )?([a-z'-]+ )?(input |expected |table )?(schema|signature)|number of (columns|features)|expected \d+ (columns|fields|features)|wrong number of (columns|fields|items)|y contains previously unseen labels|unknown categor|feature: [^ ]+ \(data type|can't parse serialized example|labels? (out of range|must be)|invalid (label|class|target)s?|instances? (must|should|is|are) |signature_def|field required|missing required (input|field|key)|input (to|tensor)[^.]{0,60}(missing|not found|invalid)|unexpected instance",
         "scikit-learn.org",
-        explains=("config-field",),
+        explains=(
+            "config-field",
+            "code-exception",
+        ),
     ),
 )
 
