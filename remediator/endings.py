@@ -50,7 +50,6 @@ def settle(job: JobDocument, chain: Chain, hands: Hands, now: datetime, *, final
         ended=job.end_time,
         usd=costs.spent_usd(job, hands.catalogue),
         final=final,
-        now=now,
     )
 
 

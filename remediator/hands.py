@@ -70,7 +70,6 @@ class Gather(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-@dataclass(frozen=True, slots=True)
 class Hands:
     """Everything the stories touch the world with; made by `app`, opened when first used."""
 

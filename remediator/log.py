@@ -20,7 +20,7 @@ _writing = threading.Lock()
 
 def set_trace(header: str, project: str) -> None:
     """Tie the lines that follow to a request, by its `traceparent` or `X-Cloud-Trace-Context`."""
-    part = header.split("-")[1] if header.startswith("00-") else header.split("/")[0]
+    part = header[3:35] if header.startswith("00-") else header.partition("/")[0]
     known = part if part.isalnum() and len(part) == 32 else ""  # noqa: PLR2004  # W3C trace ids are 32 hex digits
     _trace.set(f"projects/{project}/traces/{known}" if known and project else known)
 

@@ -1,3 +1,28 @@
-"""Alerts: what is said (`compose`, pure), how it looks (`render`, pure), and how it is sent
+"""Alerts: what is said (`compose`, pure), how it looks (`render`, pure), how it is sent
 (`channels`); a click on a button comes back through `approval`.
+
+The stories and the debts' room see `compose`, `Message` and the Channel protocol; opening a channel
+and reading a click are the composition root's and the front door's.
 """
+
+from remediator.alerts.channels import Channel, Sent, open_channel
+from remediator.alerts.compose import (
+    AlertFacts,
+    AlertKind,
+    Message,
+    Severity,
+    as_text,
+    compose,
+)
+
+__all__ = [
+    "AlertFacts",
+    "AlertKind",
+    "Channel",
+    "Message",
+    "Sent",
+    "Severity",
+    "as_text",
+    "compose",
+    "open_channel",
+]

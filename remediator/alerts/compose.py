@@ -58,7 +58,8 @@ VALUE_LIMIT = 1500
 LINE_LIMIT = 300
 NAME_LIMIT = 60
 EVIDENCE_LINES = 6
-EXTRA_LINES = 20
+SUMMARY_LIMIT = 2900
+EXTRA_LINES = 41
 APPROVAL_HOURS = 12
 """How long an approval may be given; the approval's room enforces it, this only says so."""
 
@@ -254,7 +255,9 @@ def compose(facts: AlertFacts) -> Message:
         severity=_severity(facts),
         thread_key=shown(facts.root, LINE_LIMIT) if about_a_chain else facts.kind.value,
         facts=tuple(
-            Fact(label, shown(value, VALUE_LIMIT, lines=True)) for label, value in answers if value
+            Fact(label, shown(value, VALUE_LIMIT if about_a_chain else SUMMARY_LIMIT, lines=True))
+            for label, value in answers
+            if value
         ),
         evidence=_evidence(facts) if facts.kind in _EXPLAINED else (),
         links=_links(facts),
@@ -577,7 +580,7 @@ def _rule(plan: Plan) -> str:
 
 
 def _what_was_done(facts: AlertFacts) -> str:
-    extra = [shown(line, LINE_LIMIT) for line in facts.extra[:EXTRA_LINES]]
+    extra = [shown(line, 160) for line in facts.extra[:EXTRA_LINES]]
     if len(facts.extra) > EXTRA_LINES:
         extra.append(f"and {len(facts.extra) - EXTRA_LINES} more")
     plan = facts.plan

@@ -13,7 +13,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from remediator.domain import Attempt, Guard, JobState, Json, parse_time, rfc3339
+from remediator.domain import Attempt, Guard, JobState, Json, rfc3339
+from remediator.ledger import counters
 from remediator.ledger.records import (
     Answer,
     Chain,
@@ -21,6 +22,7 @@ from remediator.ledger.records import (
     Debt,
     Incident,
     Limit,
+    Reservation,
     Stage,
     Store,
     Transaction,
@@ -29,8 +31,6 @@ from remediator.ledger.records import (
 )
 
 KEEP = timedelta(days=400)  # records outlive a year, so that a report can look back over one
-KEEP_COUNTER = timedelta(days=3)
-_RATE_ENTRIES = 2000  # an hour's resubmissions that one counter document can hold
 
 
 class Ledger:
@@ -81,7 +81,9 @@ class Ledger:
 
     def _open_batch(self, incidents: tuple[Incident, ...]) -> int:
         def work(tx: Transaction) -> int:
-            fresh = [one for one in incidents if tx.get("incidents", doc_id(one.key)) is None]
+            known = tx.get_many("incidents", tuple(doc_id(one.key) for one in incidents))
+            unique = {doc_id(one.key): one for one in incidents}
+            fresh = [one for key, one in unique.items() if key not in known]
             for one in fresh:
                 _put_incident(tx, one)
             return len(fresh)
@@ -141,16 +143,19 @@ class Ledger:
         Refused by the stop switch or by any limit that the step does not fit into, each by its
         guard's name. Where a claim already stands it is answered instead, not `mine`: the caller
         looks for its job before anything else. A chain that moved on meanwhile (the step's number
-        is taken) refuses as `stale`.
+        is taken) refuses as `stale`. Of several limits on one counter, each is asked and the step
+        is counted once.
         """
+        key = incident.root or incident.key
 
         def work(tx: Transaction) -> Answer:
-            chain = _chain(tx, incident.root, root)
+            chain = _chain(tx, key, root)
             stored = tx.get("incidents", doc_id(incident.key))
             stop = tx.get("switches", "stop")
-            counters = {limit.key: tx.get("counters", doc_id(limit.key)) or {} for limit in limits}
+            bodies = dict(tx.get_many("counters", tuple({doc_id(limit.key) for limit in limits})))
             if chain.claim is not None:
-                return Answer(claim=chain.claim, attempts=chain.attempts)
+                mine = chain.claim.token == wanted.token  # our own, whose answer was lost
+                return Answer(claim=chain.claim, mine=mine, attempts=chain.attempts)
             if stored is None or from_json(Incident, stored).version != incident.version:
                 return Answer(refused_by=(STALE,))
             if len(chain.attempts) + 1 != wanted.number:
@@ -160,14 +165,22 @@ class Ledger:
             refused = [
                 limit.guard
                 for limit in limits
-                if _used(counters[limit.key], limit, now) + limit.amount > limit.limit + 1e-9
+                if not counters.has_room(bodies.get(doc_id(limit.key)), limit, now)
             ]
             if refused:
                 return Answer(refused_by=tuple(dict.fromkeys(refused)))
-            for limit in limits:
-                body = _counted(counters[limit.key], limit, wanted.token, now)
-                tx.put("counters", doc_id(limit.key), body, expires=now + KEEP_COUNTER)
-            claim = replace(wanted, reservations=tuple(limit.key for limit in limits))
+            for limit in _once_each(limits):
+                bodies[doc_id(limit.key)] = counters.added(
+                    bodies.get(doc_id(limit.key)), limit, now
+                )
+            _put_counters(tx, bodies)
+            claim = replace(
+                wanted,
+                reservations=tuple(
+                    Reservation(limit.key, limit.amount, now, limit.window_seconds)
+                    for limit in _once_each(limits)
+                ),
+            )
             _put_chain(
                 tx,
                 replace(
@@ -177,6 +190,7 @@ class Ledger:
                     first_failed=chain.first_failed or first_failed,
                 ),
             )
+            tx.put("claims", doc_id(claim.token), {"root": key}, expires=claim.taken + KEEP)
             _put_incident(
                 tx,
                 replace(
@@ -224,6 +238,7 @@ class Ledger:
                 taken=now,
                 lease_until=lease_until,
                 unanswered=None,
+                given_back=False,
             )
             _put_chain(tx, replace(chain, claim=claim))
             return claim
@@ -253,6 +268,7 @@ class Ledger:
                         claim,
                         lease_until=min(claim.lease_until, now),
                         unanswered=now if unanswered else claim.unanswered,
+                        given_back=True,
                     ),
                 ),
             )
@@ -287,7 +303,7 @@ class Ledger:
             version = from_json(Incident, stored).version if stored else incident.version
             follow_version = from_json(Incident, known).version if known else following.version
             _put_chain(tx, replace(chain, claim=None, attempts=(*chain.attempts, attempt)))
-            created = {"root": chain.key, "reservations": list(chain.claim.reservations)}
+            created = {"root": chain.key, "reservations": to_json(chain.claim)["reservations"]}
             tx.put("created", doc_id(following.key), created)
             _put_incident(tx, replace(incident, version=version + 1))
             _put_incident(tx, replace(following, version=follow_version + 1))
@@ -307,11 +323,12 @@ class Ledger:
             claim = chain.claim
             if claim is None or claim.token != token:
                 return False
-            counters = {key: tx.get("counters", doc_id(key)) for key in claim.reservations}
-            for key, body in counters.items():
-                if body:
-                    entries = [e for e in body.get("entries", []) if e["token"] != token]
-                    tx.put("counters", doc_id(key), {**body, "entries": entries})
+            bodies = _bodies(tx, claim.reservations)
+            for reservation in claim.reservations:
+                key = doc_id(reservation.key)
+                if key in bodies:
+                    bodies[key] = counters.removed(bodies[key], reservation)
+            _put_counters(tx, bodies)
             _put_chain(
                 tx,
                 replace(
@@ -334,15 +351,15 @@ class Ledger:
         ended: datetime | None,
         usd: float | None,
         final: bool,
-        now: datetime,
     ) -> Chain:
         """An attempt ended: its reservation becomes what it really cost (estimate if unknown)."""
 
         def work(tx: Transaction) -> Chain:
             chain = _chain(tx, root, "")
             created = tx.get("created", doc_id(attempt_key)) or {}
-            keys = [key for key in created.get("reservations", ()) if key.startswith("usd:")]
-            counters = {key: tx.get("counters", doc_id(key)) for key in keys}
+            held = from_json(Claim, {**_NO_CLAIM, **created}).reservations
+            money = [one for one in held if one.window_seconds is None]
+            bodies = _bodies(tx, money)
             spent, reserved = chain.spent_usd, chain.reserved_usd
             attempts: list[Attempt] = []
             for attempt in chain.attempts:
@@ -353,14 +370,11 @@ class Ledger:
                 spent += cost
                 reserved = max(0.0, reserved - (attempt.estimated_usd or 0.0))
                 attempts.append(replace(attempt, state=state, end_time=ended))
-                for key, body in counters.items():
-                    if body:
-                        tx.put(
-                            "counters",
-                            doc_id(key),
-                            _repriced(body, attempt.claim, cost),
-                            expires=now + KEEP_COUNTER,
-                        )
+                for one in money:
+                    key = doc_id(one.key)
+                    if key in bodies:
+                        bodies[key] = counters.repriced(bodies[key], one, cost)
+                _put_counters(tx, bodies)
             settled = replace(
                 chain,
                 attempts=tuple(attempts),
@@ -377,18 +391,17 @@ class Ledger:
 
     def used(self, limit: Limit, now: datetime) -> float:
         """What is already counted against a limit."""
-        return _used(self._store.get("counters", doc_id(limit.key)) or {}, limit, now)
+        return counters.used(self._store.get("counters", doc_id(limit.key)), limit, now)
 
     def take_token(self, key: str, *, most: int, window_seconds: float, now: datetime) -> bool:
         """Take one of `most` tokens in a sliding window, shared by all instances; False if none."""
         limit = Limit(key, "rate", float(most), 1.0, window_seconds)
 
         def work(tx: Transaction) -> bool:
-            body = tx.get("counters", doc_id(key)) or {}
-            if _used(body, limit, now) + 1 > most:
+            body = tx.get("counters", doc_id(key))
+            if not counters.has_room(body, limit, now):
                 return False
-            counted = _counted(body, limit, rfc3339(now), now)
-            tx.put("counters", doc_id(key), counted, expires=now + KEEP_COUNTER)
+            _put_counters(tx, {doc_id(key): counters.added(body, limit, now)})
             return True
 
         return self._store.run(work)
@@ -525,29 +538,29 @@ def _put_debt(tx: Transaction, debt: Debt) -> None:
     tx.put("debts", doc_id(debt.id), to_json(debt), due=debt.due, expires=debt.created + KEEP)
 
 
-def _used(body: Json, limit: Limit, now: datetime) -> float:
-    return float(sum(e["amount"] for e in _live(body, limit, now)))
+def _bodies(tx: Transaction, reservations: Iterable[Reservation]) -> dict[str, Json]:
+    keys = dict.fromkeys(doc_id(one.key) for one in reservations)
+    return dict(tx.get_many("counters", tuple(keys)))
 
 
-def _live(body: Json, limit: Limit, now: datetime) -> list[Json]:
-    entries = body.get("entries", [])
-    if limit.window_seconds is None:
-        return list(entries)
-    since = now - timedelta(seconds=limit.window_seconds)
-    return [e for e in entries if (parse_time(e["at"]) or now) > since]
+def _put_counters(tx: Transaction, bodies: Mapping[str, Json]) -> None:
+    for key, body in bodies.items():
+        tx.put("counters", key, body, expires=counters.expires(body))
 
 
-def _counted(body: Json, limit: Limit, token: str, now: datetime) -> dict[str, Any]:
-    entries = [
-        *_live(body, limit, now),
-        {"token": token, "amount": limit.amount, "at": rfc3339(now)},
-    ]
-    return {"entries": entries[-_RATE_ENTRIES:]}
+def _once_each(limits: Sequence[Limit]) -> tuple[Limit, ...]:
+    """One limit of each counter: a step is counted once, however many limits ask for it."""
+    return tuple({limit.key: limit for limit in limits}.values())
 
 
-def _repriced(body: Json, token: str, usd: float) -> dict[str, Any]:
-    entries = [
-        {**entry, "amount": usd} if entry["token"] == token else entry
-        for entry in body.get("entries", [])
-    ]
-    return {"entries": entries}
+_NO_CLAIM: Json = {
+    "token": "",
+    "incident": "",
+    "policy": "",
+    "step": 0,
+    "number": 0,
+    "verdict": "",
+    "changes": [],
+    "taken": None,
+    "lease_until": None,
+}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
@@ -93,11 +93,22 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a claim set aside in one counter: US dollars of a day, or one mark in a sliding window."""
+
+    key: str
+    amount: float
+    at: datetime
+    window_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """The promise that one execution, and no other, takes this step.
 
     `token` rides on the job as the label `remediator-claim`. `lease_until` protects the creation
-    alone. `unanswered` is when a create was sent whose outcome nobody knows.
+    alone. `unanswered` is when a create was sent whose outcome nobody knows. `given_back`: the last
+    holder ended with a handled error and sends nothing any more. `taken` tells holders apart.
     """
 
     token: str
@@ -111,8 +122,28 @@ class Claim:
     lease_until: datetime
     unanswered: datetime | None = None
     estimated_usd: float | None = None
-    reservations: tuple[str, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
     location: str = ""
+    given_back: bool = False
+
+    def send_before(self, wait: timedelta) -> datetime:
+        """Until when the holder may send its create, where a list lags by at most `wait`.
+
+        A job sent by then is listed when a lease of a killed holder ends. A lease too short for that
+        may be used for its first half, and `forgotten_at` then lies after its end.
+        """
+        return max(self.lease_until - wait, self.taken + (self.lease_until - self.taken) / 2)
+
+    def forgotten_at(self, wait: timedelta) -> datetime:
+        """From when a job made under this claim would be listed, so that none means none.
+
+        Before that nobody but the holder creates under the claim, and nobody withdraws it.
+        """
+        if self.unanswered is not None:
+            return max(self.lease_until, self.unanswered + wait)
+        if self.given_back:
+            return self.lease_until
+        return max(self.lease_until, self.send_before(wait) + wait)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +212,16 @@ class Answer:
 
 
 class Transaction(Protocol):
-    """Reads and writes that happen together or not at all; writes become visible at the end."""
+    """Reads and writes that happen together or not at all; writes become visible at the end.
+
+    Whatever is written is unchanged since this transaction read it, or the work is run again. What
+    is only read may have changed by the end (SQLite allows no such change, Firestore does), so a
+    verb must be right without that; its own writes it does not see.
+    """
 
     def get(self, collection: str, key: str) -> Json | None: ...
+
+    def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Json]: ...
 
     def put(
         self,
@@ -217,6 +255,8 @@ class Store(Protocol):
 
     def all(self, collection: str, limit: int) -> tuple[Json, ...]: ...
 
+    def expire(self, now: datetime) -> int: ...
+
     def close(self) -> None: ...
 
 
@@ -232,6 +272,8 @@ def _encode(value: Any) -> Any:
         return to_json(value)
     if isinstance(value, datetime):
         return rfc3339(value)
+    if isinstance(value, Mapping):
+        return {str(key): _encode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_encode(item) for item in value]
     return value.value if isinstance(value, StrEnum) else value
@@ -241,17 +283,30 @@ def _changes(value: Any) -> tuple[Change, ...]:
     return tuple(Change.parse(item) for item in value or ())
 
 
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(str(item) for item in value or ())
+
+
+def _stage(value: Any) -> Stage:
+    """A stage of a later version means: read the job again and go on from there."""
+    return Stage(value) if value in frozenset(Stage) else Stage.FOLLOWED
+
+
+def _conclusion(value: Any) -> Conclusion:
+    return Conclusion(value) if value in frozenset(Conclusion) else Conclusion.NONE
+
+
 _DECODERS: Mapping[str, Callable[[Any], Any]] = {
-    "stage": Stage,
-    "conclusion": Conclusion,
+    "stage": _stage,
+    "conclusion": _conclusion,
     "changes": _changes,
     "attempts": lambda value: tuple(Attempt.parse(item) for item in value or ()),
     "claim": lambda value: from_json(Claim, value) if value else None,
     "approval": lambda value: from_json(Approval, value) if value else None,
-    "refused_by": tuple,
-    "evidence": tuple,
-    "reservations": tuple,
-    "skipped": tuple,
+    "refused_by": _texts,
+    "evidence": lambda value: tuple(value or ()),
+    "reservations": lambda value: tuple(from_json(Reservation, item) for item in value or ()),
+    "skipped": _texts,
 }
 _TIMES = frozenset(
     {

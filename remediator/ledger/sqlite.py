@@ -28,6 +28,7 @@ CREATE INDEX IF NOT EXISTS documents_due ON documents (collection, due) WHERE du
 CREATE INDEX IF NOT EXISTS documents_expires ON documents (expires) WHERE expires IS NOT NULL;
 """
 _SCHEMA_VERSION = 1
+_KEYS_AT_ONCE = 500  # older SQLite takes 999 values in one statement
 _BUSY_SECONDS = 20.0  # how long a writer waits for another; a transaction takes milliseconds
 
 
@@ -40,6 +41,9 @@ class _Transaction:
 
     def get(self, collection: str, key: str) -> Json | None:
         return _get(self._connection, collection, key)
+
+    def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Json]:
+        return _get_many(self._connection, collection, keys)
 
     def put(
         self,
@@ -62,6 +66,7 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._local = threading.local()
+        self._inherited: list[sqlite3.Connection] = []
 
     def run(self, work: Work[T]) -> T:
         """Run the work in one transaction; Transient if the database stays locked."""
@@ -82,10 +87,10 @@ class SqliteStore:
                             "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)",
                             (collection, key, *row),
                         )
+                connection.commit()
             except BaseException:
                 connection.rollback()
                 raise
-            connection.commit()
         except sqlite3.Error as err:
             msg = f"the ledger ({self._path}) did not answer: {err}"
             raise Transient(msg) from err
@@ -96,17 +101,8 @@ class SqliteStore:
             return _get(connection, collection, key)
 
     def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Json]:
-        found: dict[str, Json] = {}
         with self._reading() as connection:
-            for start in range(0, len(keys), 500):
-                part = keys[start : start + 500]
-                marks = ",".join("?" * len(part))
-                rows = connection.execute(
-                    f"SELECT key, body FROM documents WHERE collection = ? AND key IN ({marks})",  # noqa: S608  # marks are question marks only
-                    (collection, *part),
-                )
-                found.update((key, json.loads(body)) for key, body in rows)
-        return found
+            return _get_many(connection, collection, keys)
 
     def due(self, collection: str, now: datetime, limit: int) -> tuple[Json, ...]:
         with self._reading() as connection:
@@ -126,8 +122,7 @@ class SqliteStore:
 
     def expire(self, now: datetime) -> int:
         """Remove what has outlived its time to live, as Firestore's TTL policy does by itself."""
-        connection = self._connection()
-        with connection:
+        with self._reading() as connection:
             return connection.execute(
                 "DELETE FROM documents WHERE expires <= ?", (_sortable(now),)
             ).rowcount
@@ -144,6 +139,10 @@ class SqliteStore:
 
     def _connection(self) -> sqlite3.Connection:
         if getattr(self._local, "pid", None) != os.getpid():
+            # A parent's connection is kept, not closed: closing it here could drop the parent's locks.
+            inherited = getattr(self._local, "connection", None)
+            if inherited is not None:
+                self._inherited.append(inherited)
             self._local.connection, self._local.pid = None, os.getpid()
         if self._local.connection is None:
             try:
@@ -193,6 +192,21 @@ def _get(connection: sqlite3.Connection, collection: str, key: str) -> Json | No
         "SELECT body FROM documents WHERE collection = ? AND key = ?", (collection, key)
     ).fetchone()
     return json.loads(row[0]) if row else None
+
+
+def _get_many(
+    connection: sqlite3.Connection, collection: str, keys: tuple[str, ...]
+) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        part = keys[start : start + _KEYS_AT_ONCE]
+        marks = ",".join("?" * len(part))
+        rows = connection.execute(
+            f"SELECT key, body FROM documents WHERE collection = ? AND key IN ({marks})",  # noqa: S608  # marks are question marks only
+            (collection, *part),
+        )
+        found.update((key, json.loads(body)) for key, body in rows)
+    return found
 
 
 def _sortable(moment: datetime | None) -> str | None:

@@ -1,0 +1,148 @@
+"""Stories go through `main.py` and the twin, by real sockets and Google's real clients.
+
+`house` serves the product in this process by functions-framework's own test client (the same WSGI
+app that is deployed); what crosses to the cloud crosses a real socket.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import functions_framework
+import pytest
+
+from twin.cloud import Cloud
+
+ROOT = Path(__file__).resolve().parents[2]
+
+POLICIES = """\
+version: 1
+mode: enforce
+rerun_safe: [batch_prediction, custom]
+limits: {attempts: 3, retries: 5, usd_per_job: 1000, usd_per_day: 10000}
+channels:
+  oncall: {slack: {webhook: "env:SLACK_WEBHOOK_URL"}}
+  owners: {email: {smtp: "env:SMTP_URL", from: "vertex@example.com", to: ["ml@example.com"]}}
+policies:
+  - name: starved-of-cpu
+    when: {cause: [cpu_saturation]}
+    do: [{resubmit: {machine_type: bigger}, times: 2}]
+    alert: [oncall, owners]
+  - name: wants-a-gpu
+    when: {cause: accelerator_missing, job: batch_prediction}
+    do: [{resubmit: {accelerator: {type: NVIDIA_TESLA_T4, count: 1}}}]
+    alert: [oncall, owners]
+  - name: too-much-at-once
+    when: {cause: [request_too_large, gpu_memory]}
+    do: [{resubmit: {batch_size: halve}, times: 3}]
+    alert: [oncall, owners]
+  - name: out-of-memory
+    when: {cause: memory_pressure}
+    do: [{resubmit: {machine_type: more_memory}}]
+    alert: [oncall, owners]
+  - name: passing
+    when: {cause: [transient_backend, preemption]}
+    do: [{resubmit: {}, times: 5}]
+    alert: [oncall, owners]
+  - name: scarce
+    when: {cause: [capacity_stockout, quota]}
+    do: [{resubmit: {wait: 10m}, times: 5}]
+    alert: [oncall, owners]
+  - name: everything-else
+    when: {}
+    do: []
+    alert: [oncall, owners]
+"""
+
+
+@dataclass
+class House:
+    """The product in this process, with the environment it was started with."""
+
+    clients: Mapping[str, Any]
+    cloud: Cloud
+
+    def hear(self, entry: Mapping[str, Any], *, published: str | None = None) -> int:
+        """One log entry, as Eventarc would bring it; the HTTP status."""
+        return self.deliver(base64.b64encode(json.dumps(entry).encode()).decode(), published)
+
+    def deliver(self, data: Any, published: str | None = None, **message: Any) -> int:
+        """A Pub/Sub message with this `data`, whatever it is."""
+        body = {
+            "message": {
+                "data": data,
+                "messageId": uuid.uuid4().hex,
+                "publishTime": published or self.cloud.now_text(),
+                **message,
+            },
+            "subscription": "projects/genomics-lab/subscriptions/failures",
+        }
+        headers = {
+            "ce-id": uuid.uuid4().hex,
+            "ce-source": "//pubsub.googleapis.com/projects/genomics-lab/topics/failures",
+            "ce-specversion": "1.0",
+            "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
+        }
+        return self.clients["remediate"].post("/", json=body, headers=headers).status_code
+
+    def reconcile(self) -> dict[str, Any]:
+        """One round; its JSON answer."""
+        answer = self.clients["reconcile"].post("/")
+        assert answer.status_code == 200, answer.text
+        return json.loads(answer.text)
+
+
+class TestCloud(Cloud):
+    """The twin with a few words that stories use."""
+
+    __test__ = False
+
+    def now_text(self) -> str:
+        return self.clock.now().isoformat().replace("+00:00", "Z")
+
+    def creates(self) -> list[Any]:
+        """Every create call that reached Vertex."""
+        return self.calls("*.Create*Job", outcome="OK")
+
+
+@pytest.fixture
+def cloud() -> Iterator[TestCloud]:
+    with TestCloud(frozen=True) as started:
+        yield started
+
+
+@pytest.fixture
+def open_house(
+    cloud: TestCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., House]:
+    """Start the product with a policy file and settings; as often as a story restarts it."""
+
+    def start(policies: str = POLICIES, *, proxied: bool = False, **settings: str) -> House:
+        file = tmp_path / "policies.yaml"
+        file.write_text(policies)
+        environment = {
+            "REMEDIATOR_POLICIES": str(file),
+            "REMEDIATOR_LEDGER": f"sqlite:///{tmp_path}/ledger.sqlite3",
+            **settings,
+        }
+        known = cloud.proxied_env(**environment) if proxied else cloud.env(**environment)
+        for name, value in known.items():
+            monkeypatch.setenv(name, value)
+        clients = {
+            target: functions_framework.create_app(target, str(ROOT / "main.py")).test_client()
+            for target in ("remediate", "reconcile", "approve")
+        }
+        return House(clients, cloud)
+
+    return start
+
+
+@pytest.fixture
+def house(open_house: Callable[..., House]) -> House:
+    return open_house()
