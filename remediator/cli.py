@@ -194,7 +194,17 @@ def _demo(args: argparse.Namespace) -> int:
     except ImportError as err:
         msg = f"the demo needs the source checkout and its development extras: {err}"
         raise Unusable(msg) from err
-    code: int = demo.main(seed=args.seed, only=args.only)
+    from remediator.intake import sink_filter
+    from remediator.ledger import Ledger
+    from remediator.ledger.sqlite import SqliteStore
+
+    def spent(path: Path) -> dict[str, float]:
+        ledger = Ledger(SqliteStore(path))
+        found = {chain.root: chain.spent_usd + chain.reserved_usd for chain in ledger.chains()}
+        ledger.close()
+        return found
+
+    code: int = demo.main(seed=args.seed, only=args.only, sink_filter=sink_filter(), spent=spent)
     return code
 
 

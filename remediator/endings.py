@@ -42,7 +42,7 @@ def finish(incident: Incident, hands: Hands, conclusion: Conclusion, reason: str
     hands.ledger.move(replace(incident, stage=Stage.DONE, conclusion=conclusion, reason=reason))
 
 
-def settle(job: JobDocument, chain: Chain, hands: Hands, now: datetime, *, final: bool) -> Chain:
+def settle(job: JobDocument, chain: Chain, hands: Hands, *, final: bool) -> Chain:
     return hands.ledger.settle(
         chain.key,
         job.name.key,
@@ -63,7 +63,7 @@ def close_chain(
 ) -> str:
     """An attempt of ours ended well, or a person ended it: the chain is over."""
     chain = hands.ledger.chain(incident.root) or Chain(key=incident.root, root=incident.job)
-    chain = settle(job, chain, hands, now, final=True)
+    chain = settle(job, chain, hands, final=True)
     last = chain.attempts[-1] if chain.attempts else None
     lost = chain.first_failed
     facts = AlertFacts(

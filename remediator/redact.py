@@ -28,8 +28,10 @@ _FORMS: tuple[re.Pattern[str], ...] = tuple(
         r"(?P<keep>\b(?:bearer|basic|token)\s{1,4})[\w.~+/=-]{12,4000}",
         r"(?P<keep>\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@'\"]{0,100}:)[^\s/@'\"]{1,200}(?=@)",
         r"(?P<keep>[?&](?:X-Goog-Signature|X-Amz-Signature|Signature|sig|access_token|token|key|api_key)=)[^&\s'\"]{6,4000}",
-        r"(?P<keep>[\w.-]{0,60}(?:password|passwd|secret|api_?key|access_?key|private_?key|auth_?token|access_?token|credential)[\w.-]{0,40}"
-        r"[\"']?\s{0,3}[=:]\s{0,3}[\"']?)(?!\[redacted\])(?!env:|secret:)[^\s\"',;}]{4,4000}",
+        (
+            r"(?P<keep>[\w.-]{0,60}(?:password|passwd|secret|api_?key|access_?key|private_?key|auth_?token|access_?token|credential)[\w.-]{0,40}"
+            r"[\"']?\s{0,3}[=:]\s{0,3}[\"']?)(?!\[redacted\])(?!env:|secret:)[^\s\"',;}]{4,4000}"
+        ),
     )
 )
 _SECRET_KEY = re.compile(

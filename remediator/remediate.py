@@ -38,7 +38,6 @@ from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
 from remediator.planning import APPROVED, DECLINED, diagnosed, planned
 from remediator.policy import Catalogue, Policies, kinds, plan, routes
 from remediator.resubmit import (
-    LOOK_AGAIN,
     Again,
     made_under,
     record_made,
@@ -46,6 +45,7 @@ from remediator.resubmit import (
     wait_until_forgotten,
 )
 
+FOLLOWED_EVERY = timedelta(minutes=5)
 FOLLOW_AT_MOST = timedelta(
     hours=24
 )  # a job that is not terminal by then is no longer ours to wait for
@@ -115,7 +115,7 @@ def consider(
         incident = replace(incident, silent_sink=True)
     chain = hands.ledger.chain(incident.root) or Chain(key=incident.root, root=str(job.name))
     if incident.attempt:
-        chain = settle(job, chain, hands, now, final=False)
+        chain = settle(job, chain, hands, final=False)
     return _decide(job, incident, chain, hands, now)
 
 
@@ -124,7 +124,7 @@ def _follow(job: JobDocument, incident: Incident | None, hands: Hands, now: date
         replace(
             new_incident(job, now, job.name.key),
             stage=Stage.FOLLOWED,
-            due=now + LOOK_AGAIN,
+            due=now,
             until=now + FOLLOW_AT_MOST,
         )
     )
@@ -132,7 +132,9 @@ def _follow(job: JobDocument, incident: Incident | None, hands: Hands, now: date
         finish(stored, hands, Conclusion.IGNORED, "not terminal after 24 hours")
         return "given up following: not terminal after 24 hours"
     if incident is not None:
-        hands.ledger.move(replace(stored, stage=Stage.FOLLOWED, due=now + LOOK_AGAIN))
+        # The longer it has run, the rarer it is looked at: a tenth of its age, five minutes at most.
+        pause = min((now - stored.first_known) / 10, FOLLOWED_EVERY)
+        hands.ledger.move(replace(stored, stage=Stage.FOLLOWED, due=now + pause))
     return f"followed: the job is {job.state}"
 
 

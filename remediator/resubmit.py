@@ -224,7 +224,7 @@ def record_made(tale: Tale, claim: Claim, made: JobDocument, hands: Hands, now: 
     following = replace(
         new_incident(made, now, tale.chain.key),
         stage=Stage.FOLLOWED,
-        due=now + LOOK_AGAIN,
+        due=now,
         attempt=claim.number,
         policy="",
     )

@@ -239,7 +239,7 @@ SITUATIONS = {
     ),
     "grouped": AlertFacts(
         AlertKind.GROUPED,
-        extra=tuple(f"Resubmitted: job-{n} failed of preemption, unchanged" for n in range(23)),
+        extra=tuple(f"Resubmitted: job-{n} failed of preemption, unchanged" for n in range(44)),
     ),
 }
 
@@ -581,7 +581,7 @@ TEXTS = {
           Nothing, if you or your team changed it. Otherwise find out who did.
     """,
     "grouped": """\
-        23 alerts grouped into one
+        44 alerts grouped into one
 
         What happened
           Resubmitted: job-0 failed of preemption, unchanged
@@ -604,6 +604,27 @@ TEXTS = {
           Resubmitted: job-17 failed of preemption, unchanged
           Resubmitted: job-18 failed of preemption, unchanged
           Resubmitted: job-19 failed of preemption, unchanged
+          Resubmitted: job-20 failed of preemption, unchanged
+          Resubmitted: job-21 failed of preemption, unchanged
+          Resubmitted: job-22 failed of preemption, unchanged
+          Resubmitted: job-23 failed of preemption, unchanged
+          Resubmitted: job-24 failed of preemption, unchanged
+          Resubmitted: job-25 failed of preemption, unchanged
+          Resubmitted: job-26 failed of preemption, unchanged
+          Resubmitted: job-27 failed of preemption, unchanged
+          Resubmitted: job-28 failed of preemption, unchanged
+          Resubmitted: job-29 failed of preemption, unchanged
+          Resubmitted: job-30 failed of preemption, unchanged
+          Resubmitted: job-31 failed of preemption, unchanged
+          Resubmitted: job-32 failed of preemption, unchanged
+          Resubmitted: job-33 failed of preemption, unchanged
+          Resubmitted: job-34 failed of preemption, unchanged
+          Resubmitted: job-35 failed of preemption, unchanged
+          Resubmitted: job-36 failed of preemption, unchanged
+          Resubmitted: job-37 failed of preemption, unchanged
+          Resubmitted: job-38 failed of preemption, unchanged
+          Resubmitted: job-39 failed of preemption, unchanged
+          Resubmitted: job-40 failed of preemption, unchanged
           and 3 more
 
         What you must do

@@ -137,9 +137,7 @@ def _hardware(draft: Draft, step: Resubmit, now: Situation) -> Draft:
     if not pools and now.job.kind is JobKind.PIPELINE:
         return _components(draft, step, now)
     if not pools:
-        msg = (
-            "the job names no machine of its own, so there is none to change"
-        )
+        msg = "the job names no machine of its own, so there is none to change"
         raise Impossible(msg)
     if step.machine_type == "sized":
         draft = _sized(draft, step, now, pools)
@@ -240,9 +238,7 @@ def _components(draft: Draft, step: Resubmit, now: Situation) -> Draft:
         raise Impossible(msg)
     raised = components.raised(now.job, memory_only=step.machine_type == "more_memory")
     if not raised:
-        msg = (
-            "the failed task's component was not found in the pipeline's spec"
-        )
+        msg = "the failed task's component was not found in the pipeline's spec"
         raise Impossible(msg)
     for path, value in raised:
         draft = draft.set(path, value)
@@ -293,9 +289,7 @@ _ONE_REQUEST = frozenset({Cause.REQUEST_TOO_LARGE, Cause.ACCELERATOR_MISSING, Ca
 def _replicas(draft: Draft, asked: int | str, now: Situation) -> Draft:
     pools = kinds.pools(draft.job)
     if not pools:
-        msg = (
-            "the job has no machines of its own, so no replicas to change"
-        )
+        msg = "the job has no machines of its own, so no replicas to change"
         raise Impossible(msg)
     if now.job.kind is JobKind.BATCH_PREDICTION:
         return _batch_replicas(draft, asked, now, pools[0])
@@ -326,14 +320,10 @@ def _batch_replicas(draft: Draft, asked: int | str, now: Situation, pool: Pool) 
 def _batch_size(draft: Draft, asked: int | str, now: Situation) -> Draft:
     held = kinds.batch_size(now.job)
     if held is None:
-        msg = (
-            "a batch size goes only with dedicated machines, and the job has none"
-        )
+        msg = "a batch size goes only with dedicated machines, and the job has none"
         raise Impossible(msg)
     if asked == "halve" and held <= 1:
-        msg = (
-            "the batch size is 1 already"
-        )
+        msg = "the batch size is 1 already"
         raise Exhausted(msg)
     size = max(1, held // 2) if asked == "halve" else int(asked)
     if size == held:
@@ -364,9 +354,7 @@ def _explanations(draft: Draft, asked: bool, now: Situation) -> Draft:
 def _output(draft: Draft, _: str, now: Situation) -> Draft:
     held = kinds.base_output(now.job)
     if not held:
-        msg = (
-            "the job names no base output directory"
-        )
+        msg = "the job names no base output directory"
         raise Impossible(msg)
     path = kinds.spelled(draft.job, now.kind.base_output)
     root, _, last = held.rstrip("/").rpartition("/attempt-")

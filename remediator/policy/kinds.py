@@ -571,6 +571,8 @@ def environments(job: JobDocument) -> tuple[str, ...]:
 _NOT_WORKLOAD = (
     "machineSpec",
     "machine_spec",
+    "diskSpec",
+    "disk_spec",
     "startingReplicaCount",
     "maxReplicaCount",
     "replicaCount",

@@ -1,0 +1,301 @@
+"""How alerts look: inside Slack's published limits, and text from outside stays text."""
+
+from __future__ import annotations
+
+import html
+import json
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from remediator.alerts.compose import (
+    AlertKind,
+    Button,
+    Fact,
+    Link,
+    Message,
+    Severity,
+    as_text,
+)
+from remediator.alerts.render import render_email, render_slack
+from remediator.domain import Evidence, Source
+
+DUE = datetime(2026, 11, 23, 20, 2, 5, tzinfo=UTC)
+HOSTILE = (
+    "<!channel> <@U1|x> <https://evil.example|click> *b* _i_ `c` & :wave: https://evil.example"
+)
+
+MESSAGE = Message(
+    kind=AlertKind.APPROVAL,
+    title="Approval needed: genomic-prep failed of cpu_saturation",
+    severity=Severity.LOUD,
+    thread_key="us-central1/customJobs/1",
+    facts=(
+        Fact("What failed", "Custom job genomic-prep\nFAILED after 1 h 00 min"),
+        Fact("Why", "cpu_saturation (91% sure)"),
+        Fact("What you must do", "Approve or decline within 12 hours."),
+    ),
+    evidence=(Evidence(Source.METRIC, "training/cpu/utilization", "CPUs 97% full"),),
+    links=(Link("Job", "https://console.cloud.google.com/x?a=1&b=2"), Link("Logs", "https://l")),
+    commands=("python -m remediator approve apr-1", "python -m remediator decline apr-1"),
+    buttons=(Button("approve", "Approve", "apr-1"), Button("decline", "Decline", "apr-1")),
+)
+WILD = Message(
+    kind=AlertKind.ALERT,
+    title=HOSTILE,
+    severity=Severity.LOUD,
+    thread_key=HOSTILE,
+    facts=(Fact(HOSTILE, HOSTILE), Fact("Why", HOSTILE)),
+    evidence=(Evidence(Source.LOG, HOSTILE, HOSTILE),),
+    links=(Link(HOSTILE, 'https://c.example/>|<!channel>"'),),
+    commands=(HOSTILE,),
+    buttons=(Button("approve", HOSTILE, HOSTILE),),
+)
+HUGE = Message(
+    kind=AlertKind.ALERT,
+    title="t" * 9000,
+    severity=Severity.QUIET,
+    thread_key="k" * 9000,
+    facts=tuple(Fact("l" * 9000, "v" * 9000) for _ in range(90)),
+    evidence=(Evidence(Source.LOG, "w" * 9000, "s" * 9000),) * 90,
+    links=tuple(Link("l" * 300, "https://x.example/" + "u" * 900) for _ in range(90)),
+    commands=("c" * 9000,) * 90,
+    buttons=(Button("approve", "b" * 900, "v" * 9000),) * 5,
+)
+EMPTY = Message(AlertKind.ALERT, "", Severity.QUIET, "", facts=(Fact("", ""),))
+
+
+def test_a_slack_message_reads_as_written_here() -> None:
+    assert render_slack(MESSAGE, buttons=True) == {
+        "text": "Approval needed: genomic-prep failed of cpu_saturation",
+        "unfurl_links": False,
+        "unfurl_media": False,
+        "blocks": [
+            {"type": "header", "text": plain(MESSAGE.title)},
+            *labelled("What failed", "Custom job genomic-prep\nFAILED after 1 h 00 min"),
+            *labelled("Why", "cpu_saturation (91% sure)"),
+            *labelled("Evidence", "• CPUs 97% full [metric, training/cpu/utilization]"),
+            *labelled("What you must do", "Approve or decline within 12 hours."),
+            {
+                "type": "section",
+                "text": markup(
+                    "`python -m remediator approve apr-1`\n`python -m remediator decline apr-1`"
+                ),
+            },
+            {
+                "type": "actions",
+                "elements": [
+                    {
+                        "type": "button",
+                        "text": plain("Approve"),
+                        "action_id": "remediator_approve",
+                        "value": "apr-1",
+                        "style": "primary",
+                    },
+                    {
+                        "type": "button",
+                        "text": plain("Decline"),
+                        "action_id": "remediator_decline",
+                        "value": "apr-1",
+                        "style": "danger",
+                    },
+                ],
+            },
+            {
+                "type": "section",
+                "text": markup(
+                    "<https://console.cloud.google.com/x?a=1&amp;b=2|Job> · <https://l|Logs>"
+                ),
+            },
+        ],
+    }
+
+
+def plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text, "emoji": False}
+
+
+def markup(text: str) -> dict[str, Any]:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def labelled(label: str, value: str) -> list[dict[str, Any]]:
+    return [
+        {"type": "context", "elements": [markup(f"*{label}*")]},
+        {"type": "section", "text": plain(value)},
+    ]
+
+
+def test_without_a_slack_app_there_are_commands_but_no_buttons() -> None:
+    blocks = render_slack(MESSAGE)["blocks"]
+    assert "actions" not in {block["type"] for block in blocks}
+    assert "approve apr-1" in json.dumps(blocks)
+
+
+def text_limit(holder: str, kind: str) -> tuple[int, int]:
+    """Least and most characters of a text object, as docs.slack.dev's block-kit pages say."""
+    most = {"header": 150, "section": 3000, "context": 3000, "button": 75}[holder]
+    if holder in {"header", "button"}:
+        assert kind == "plain_text"
+    return 1, most
+
+
+def check_text(holder: str, text: dict[str, Any]) -> None:
+    assert set(text) <= {"type", "text", "emoji", "verbatim"}
+    least, most = text_limit(holder, text["type"])
+    assert least <= len(text["text"]) <= most
+    assert ("emoji" in text) == (text["type"] == "plain_text")
+
+
+def check_slack_limits(payload: dict[str, Any]) -> None:
+    """Slack's published limits: 50 blocks, 10 context elements, 25 actions, and text sizes."""
+    assert 1 <= len(payload["blocks"]) <= 50
+    assert len(payload["text"]) <= 40_000
+    for block in payload["blocks"]:
+        match block["type"]:
+            case "header" | "section":
+                check_text(block["type"], block["text"])
+            case "context":
+                assert 1 <= len(block["elements"]) <= 10
+                for element in block["elements"]:
+                    check_text("context", element)
+            case "actions":
+                assert 1 <= len(block["elements"]) <= 25
+                assert len({e["action_id"] for e in block["elements"]}) == len(block["elements"])
+                for element in block["elements"]:
+                    check_text("button", element["text"])
+                    assert len(element["action_id"]) <= 255
+                    assert len(element["value"]) <= 2000
+            case other:
+                pytest.fail(f"a block that was not meant: {other}")
+
+
+@pytest.mark.parametrize("buttons", [True, False])
+@pytest.mark.parametrize(
+    "message", [MESSAGE, WILD, HUGE, EMPTY], ids=["plain", "wild", "huge", "empty"]
+)
+def test_every_slack_message_holds_to_slacks_limits(message: Message, buttons: bool) -> None:
+    check_slack_limits(render_slack(message, buttons=buttons))
+
+
+def marked_up(payload: dict[str, Any]) -> list[str]:
+    """Every string that Slack would parse for mentions and links."""
+    found = [payload["text"]]
+    for block in payload["blocks"]:
+        texts = [block["text"]] if "text" in block else block["elements"]
+        found += [t["text"] for t in texts if t["type"] == "mrkdwn"]
+    return found
+
+
+def test_nothing_from_outside_can_ping_or_link_in_slack() -> None:
+    payload = render_slack(WILD, buttons=True)
+    for text in marked_up(payload):
+        assert "<!" not in text
+        assert "<@" not in text
+        assert text.count("<") == text.count("<https://c.example/")
+        assert not text.startswith("<") or text.partition("|")[0].endswith('%7C&lt;!channel&gt;"')
+
+
+class Outline(HTMLParser):
+    """The tags and links of a page, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [str(v) for k, v in attrs if k in {"href", "src"}]
+        assert not [k for k, _ in attrs if k.startswith("on")]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def mail(message: Message = MESSAGE, thread: str = "") -> EmailMessage:
+    """The mail as it arrives: through its bytes."""
+    made = render_email(
+        message,
+        sender="vertex@example.com",
+        to=["ml@example.com", "b@x.org"],
+        due=DUE,
+        thread=thread,
+    )
+    arrived = message_from_bytes(bytes(made), policy=default)
+    assert isinstance(arrived, EmailMessage)
+    return arrived
+
+
+def part(of: EmailMessage, kind: str) -> str:
+    body = of.get_body((kind,))
+    assert body is not None
+    return str(body.get_content()).replace("\r\n", "\n")
+
+
+def test_a_mail_carries_the_text_and_a_page_that_says_the_same() -> None:
+    arrived = mail()
+    assert part(arrived, "plain") == as_text(MESSAGE)
+    page = Outline(part(arrived, "html"))
+    told = " ".join(page.words)
+    for label, lines in MESSAGE.answers:
+        assert all(words in told for words in (label, *lines))
+    assert page.links == ["https://console.cloud.google.com/x?a=1&b=2", "https://l"]
+    assert {"script", "img", "link", "form", "iframe"}.isdisjoint(page.tags)
+
+
+def test_a_mail_has_the_headers_that_its_reader_needs() -> None:
+    headers = {k: str(v) for k, v in mail().items() if not k.startswith(("Content", "MIME"))}
+    assert headers.pop("Message-ID").startswith("<chain.")
+    assert headers == {
+        "From": "vertex@example.com",
+        "To": "ml@example.com, b@x.org",
+        "Subject": MESSAGE.title,
+        "Date": "Mon, 23 Nov 2026 20:02:05 +0000",
+        "Auto-Submitted": "auto-generated",
+        "Importance": "high",
+    }
+
+
+def test_later_mails_of_a_chain_answer_its_first() -> None:
+    first = str(mail()["Message-ID"])
+    later = mail(thread=first)
+    assert later["In-Reply-To"] == later["References"] == first
+    assert later["Message-ID"] != first
+    assert str(later["Message-ID"]).endswith("@example.com>")
+
+
+def test_the_same_alert_sent_again_bears_the_same_id() -> None:
+    assert mail()["Message-ID"] == mail()["Message-ID"]
+    assert mail(thread="<a@b>")["Message-ID"] == mail(thread="<a@b>")["Message-ID"]
+
+
+def test_two_summaries_are_two_mails() -> None:
+    summary = Message(AlertKind.GROUPED, "3 alerts", Severity.QUIET, "grouped")
+    ids = {
+        str(render_email(summary, sender="a@b.c", to=["d@e.f"], due=due)["Message-ID"])
+        for due in (DUE, DUE.replace(minute=30))
+    }
+    assert len(ids) == 2
+
+
+def test_nothing_from_outside_becomes_markup_or_a_header_in_a_mail() -> None:
+    arrived = mail(WILD)
+    assert arrived["Subject"] == WILD.title
+    page = part(arrived, "html")
+    assert html.escape(HOSTILE) in page
+    assert Outline(page).links == ['https://c.example/>|<!channel>"']
+
+
+@pytest.mark.parametrize("message", [WILD, HUGE, EMPTY], ids=["wild", "huge", "empty"])
+def test_any_message_makes_a_mail(message: Message) -> None:
+    made = render_email(message, sender="a@b.c", to=["d@e.f"], due=DUE)
+    assert all(len(line) <= 998 for line in bytes(made).split(b"\r\n"))  # RFC 5322, 2.1.1
+    assert not mail(message).defects
