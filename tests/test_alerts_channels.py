@@ -163,7 +163,7 @@ def test_a_webhook_that_nobody_serves_is_transient_and_its_url_stays_secret(
     assert "B0/key" not in str(caught.value) + caplog.text + capfd.readouterr().err
 
 
-def bot_answer(path: str) -> Answer:
+def bot_answer(_path: str) -> Answer:
     return (200, {}, json.dumps({"ok": True, "channel": "C42", "ts": "1700000000.000100"}))
 
 
@@ -405,9 +405,11 @@ def test_starttls_on_loopback_where_it_is_required(
 def test_starttls_with_a_certificate_that_nobody_vouches_for_sends_nothing(
     certified: Certified,
 ) -> None:
-    with mail_server(Inbox(), tls_context=certified.context) as inbox:
-        with pytest.raises(Transient, match="SSLCertVerificationError"):
-            smtp(inbox, "?starttls=require").send(ACTED, due=DUE)
+    with (
+        mail_server(Inbox(), tls_context=certified.context) as inbox,
+        pytest.raises(Transient, match="SSLCertVerificationError"),
+    ):
+        smtp(inbox, "?starttls=require").send(ACTED, due=DUE)
     assert inbox.mails == []
 
 
@@ -530,7 +532,7 @@ def test_channels_speak_only_to_allowed_hosts(hosts: tuple[str, ...] | None, ope
     if opens:
         attempt()
     else:
-        with pytest.raises(Refused, match="hooks.slack.com is not among"):
+        with pytest.raises(Refused, match=r"hooks\.slack\.com is not among"):
             attempt()
 
 

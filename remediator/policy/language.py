@@ -296,7 +296,7 @@ def _salvaged(
 def _in_data(data: Any, location: Sequence[str | int]) -> Path:
     found: list[str | int] = []
     for part in location:
-        if isinstance(data, dict) and part in data:
+        if isinstance(data, dict) and part in data:  # noqa: SIM114  # mypy sees two types
             data = data[part]
         elif isinstance(data, list) and isinstance(part, int) and part < len(data):
             data = data[part]

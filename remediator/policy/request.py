@@ -125,8 +125,10 @@ _LEGAL: Mapping[JobKind, re.Pattern[str]] = {
             (
                 *_ANY_JOB,
                 rf"pipelineSpec\.deployment.*\.{_MACHINE}",
-                r"pipelineSpec\.deployment.*\.container\.resources\."
-                r"(cpuLimit|memoryLimit|resourceCpuLimit|resourceMemoryLimit)",
+                (
+                    r"pipelineSpec\.deployment.*\.container\.resources\."
+                    r"(cpuLimit|memoryLimit|resourceCpuLimit|resourceMemoryLimit)"
+                ),
                 r"pipelineSpec\.deployment.*\.replica_?[cC]ount",
                 r"runtimeConfig\.gcsOutputDirectory",
             )

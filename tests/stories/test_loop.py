@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from twin.physics import Needs, Section, Serving
+from twin.physics import Needs, Section
 
 GENOMICS = {
     "displayName": "align-reads",
@@ -59,5 +59,4 @@ def test_a_custom_job_starved_of_cpu_is_resubmitted_once_on_the_next_size(
     assert house.reconcile()["faults"] == []
 
     (create,) = cloud.creates()
-    made = create.request["custom_job"]
-    print(made)
+    create.request["custom_job"]

@@ -8,7 +8,6 @@ from typing import Any
 
 import grpc
 import pytest
-
 from google.cloud import aiplatform_v1, monitoring_v3
 from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport
 from google.cloud.aiplatform_v1.services.model_service.transports import ModelServiceGrpcTransport
@@ -22,6 +21,7 @@ from google.cloud.logging_v2.services.logging_service_v2.transports import (
 from google.cloud.monitoring_v3.services.metric_service.transports import (
     MetricServiceGrpcTransport,
 )
+
 from twin.cloud import Cloud
 
 
