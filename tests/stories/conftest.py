@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +94,19 @@ class House:
         }
         return self.clients["remediate"].post("/", json=body, headers=headers).status_code
 
+    def push(self, entry: Mapping[str, Any]) -> int:
+        """One log entry in the legacy Pub/Sub push body, which the framework converts."""
+        body = {
+            "message": {
+                "data": base64.b64encode(json.dumps(entry).encode()).decode(),
+                "messageId": uuid.uuid4().hex,
+                "publishTime": self.cloud.now_text(),
+            },
+            "subscription": "projects/genomics-lab/subscriptions/failures",
+        }
+        path = "/projects/genomics-lab/topics/failures"
+        return self.clients["remediate"].post(path, json=body).status_code
+
     def reconcile(self) -> dict[str, Any]:
         """One round; its JSON answer."""
         answer = self.clients["reconcile"].post("/")
@@ -112,8 +128,10 @@ class TestCloud(Cloud):
 
 
 @pytest.fixture
-def cloud() -> Iterator[TestCloud]:
-    with TestCloud(frozen=True) as started:
+def cloud(request: pytest.FixtureRequest) -> Iterator[TestCloud]:
+    """The twin with its clock stopped; a parameter says how many hours behind the world."""
+    lag = timedelta(hours=getattr(request, "param", 0))
+    with TestCloud(frozen=True, lag=lag) as started:
         yield started
 
 
@@ -141,6 +159,41 @@ def open_house(
         return House(clients, cloud)
 
     return start
+
+
+@pytest.fixture
+def later(tmp_path: Path) -> Callable[..., None]:
+    """Let time pass for the ledger: everything due is moved that much nearer.
+
+    The product reads the world's clock, so a story moves what waits instead of the clock.
+    """
+
+    def pass_time(**by: float) -> None:
+        step = timedelta(**by)
+        database = sqlite3.connect(tmp_path / "ledger.sqlite3")
+        with database:
+            rows = database.execute("SELECT collection, key, body, due FROM documents").fetchall()
+            for collection, key, body, due in rows:
+                database.execute(
+                    "UPDATE documents SET body = ?, due = ? WHERE collection = ? AND key = ?",
+                    (_earlier(body, step), due and _earlier(due, step), collection, key),
+                )
+        database.close()
+
+    return pass_time
+
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+
+
+def _earlier(text: str, step: timedelta) -> str:
+    """The text with every time in it moved back; job times stay, since Vertex holds those."""
+
+    def moved(found: re.Match[str]) -> str:
+        moment = datetime.fromisoformat(found[0]) - step
+        return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    return _TIME.sub(moved, text)
 
 
 @pytest.fixture
