@@ -1,0 +1,279 @@
+"""What every ledger promises, whichever store it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from remediator.domain import Attempt, Change, JobState
+from remediator.ledger import STALE, Chain, Claim, Conclusion, Debt, Incident, Ledger, Limit, Stage
+
+NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
+ROOT = "projects/1/locations/us-central1/customJobs/1"
+KEY = "us-central1/customJobs/1"
+MADE = "projects/1/locations/us-central1/customJobs/2"
+MADE_KEY = "us-central1/customJobs/2"
+CHANGE = Change(
+    "jobSpec.workerPoolSpecs[0].machineSpec.machineType", "n1-standard-8", "n1-standard-16"
+)
+
+
+def incident(key: str = KEY, **more: object) -> Incident:
+    base = Incident(key=key, job=ROOT, stage=Stage.UNSETTLED, first_known=NOW, root=KEY)
+    return replace(base, **more)  # type: ignore[arg-type]
+
+
+def wanted(token: str = "a", number: int = 1, incident_key: str = KEY) -> Claim:
+    return Claim(
+        token=token,
+        incident=incident_key,
+        policy="p",
+        step=1,
+        number=number,
+        verdict="cpu_saturation",
+        changes=(CHANGE,),
+        taken=NOW,
+        lease_until=NOW + timedelta(minutes=10),
+        estimated_usd=2.5,
+    )
+
+
+def attempt(claim: Claim) -> Attempt:
+    return Attempt(
+        name=MADE,
+        state=JobState.PENDING,
+        create_time=NOW,
+        policy=claim.policy,
+        step=claim.step,
+        verdict=claim.verdict,
+        changes=claim.changes,
+        claim=claim.token,
+        number=claim.number,
+        estimated_usd=claim.estimated_usd,
+    )
+
+
+def debt(name: str = "d", channel: str = "c") -> Debt:
+    return Debt(id=name, channel=channel, body={"title": "t"}, created=NOW, due=NOW)
+
+
+def resubmit(ledger: Ledger, token: str = "a", *limits: Limit) -> None:
+    opened = ledger.open(incident())
+    answer = ledger.claim(opened, ROOT, wanted(token), now=NOW, limits=limits)
+    assert answer.mine
+    done = incident(stage=Stage.DONE, conclusion=Conclusion.RESUBMITTED)
+    following = incident(MADE_KEY, stage=Stage.FOLLOWED, due=NOW, attempt=1)
+    assert ledger.record(
+        KEY, token, attempt(wanted(token)), incident=done, following=following, debts=(debt(),)
+    )
+
+
+def test_an_incident_is_opened_once_and_keeps_everything(ledger: Ledger) -> None:
+    first = incident(
+        due=NOW, ended=NOW, changes=(CHANGE,), refused_by=("rate",), evidence=({"says": "x"},)
+    )
+    assert ledger.open(first) == first
+    assert ledger.open(replace(first, display_name="another")) == first
+    assert ledger.incident(KEY) == first
+    assert ledger.known((KEY, MADE_KEY)) == {KEY}
+
+
+def test_many_are_opened_at_once_each_unless_known(ledger: Ledger) -> None:
+    ledger.open(incident("us-central1/customJobs/7"))
+    many = [incident(f"us-central1/customJobs/{number}") for number in range(250)]
+    assert ledger.open_many(many) == 249
+    assert ledger.open_many(many) == 0
+
+
+def test_of_two_moves_from_one_state_one_wins_and_the_others_debts_are_not_owed(
+    ledger: Ledger,
+) -> None:
+    opened = ledger.open(incident())
+    assert ledger.move(replace(opened, stage=Stage.DONE), debts=(debt("mine"),))
+    assert not ledger.move(replace(opened, stage=Stage.WAITING), debts=(debt("theirs"),))
+    assert [one.id for one in ledger.debts_due(NOW, 10)] == ["mine"]
+
+
+def test_what_is_due_comes_oldest_first_and_what_is_done_never(ledger: Ledger) -> None:
+    for number, minutes in ((1, 5), (2, 1), (3, 60), (4, 2)):
+        due = NOW + timedelta(minutes=minutes)
+        stage = Stage.DONE if number == 4 else Stage.WAITING
+        ledger.open(incident(f"us-central1/customJobs/{number}", due=due, stage=stage))
+    found = ledger.due(NOW + timedelta(minutes=10), 10)
+    assert [one.key[-1] for one in found] == ["2", "1"]
+
+
+def test_of_fifty_hands_at_once_exactly_one_gets_the_claim(
+    open_ledger: Callable[[], Ledger],
+) -> None:
+    opened = open_ledger().open(incident())
+    ledgers = [open_ledger() for _ in range(5)]
+
+    def race(number: int) -> bool:
+        return ledgers[number % 5].claim(opened, ROOT, wanted(f"t{number}"), now=NOW).mine
+
+    hands = 50 if "Sqlite" in type(ledgers[0]._store).__name__ else 10
+    with ThreadPoolExecutor(10) as pool:
+        assert sum(pool.map(race, range(hands))) == 1
+
+
+def test_the_loser_of_a_claim_is_shown_the_winners(ledger: Ledger) -> None:
+    opened = ledger.open(incident())
+    ledger.claim(opened, ROOT, wanted("first"), now=NOW)
+    answer = ledger.claim(opened, ROOT, wanted("second"), now=NOW)
+    assert not answer.mine
+    assert answer.claim is not None
+    assert answer.claim.token == "first"
+    assert answer.claim.changes == (CHANGE,)
+
+
+def test_a_claim_made_from_an_old_state_is_stale(ledger: Ledger) -> None:
+    opened = ledger.open(incident())
+    ledger.move(replace(opened, due=NOW))
+    assert ledger.claim(opened, ROOT, wanted(), now=NOW).refused_by == (STALE,)
+
+
+def test_a_step_that_is_taken_cannot_be_claimed_again(ledger: Ledger) -> None:
+    resubmit(ledger)
+    again = ledger.open(incident(MADE_KEY))
+    answer = ledger.claim(again, ROOT, wanted("b", 1, MADE_KEY), now=NOW)
+    assert answer.refused_by == (STALE,)
+
+
+def test_the_stop_switch_refuses_in_the_claim_itself(ledger: Ledger) -> None:
+    opened = ledger.open(incident())
+    ledger.switch_stop(on=True, by="me", now=NOW)
+    assert ledger.stopped()
+    assert ledger.claim(opened, ROOT, wanted(), now=NOW).refused_by == ("stop_switch",)
+    ledger.switch_stop(on=False, by="me", now=NOW)
+    assert ledger.claim(opened, ROOT, wanted(), now=NOW).mine
+
+
+def test_budgets_are_never_overspent_by_a_race(open_ledger: Callable[[], Ledger]) -> None:
+    ledgers = [open_ledger() for _ in range(4)]
+    limit = Limit("usd:2026-11-23", "usd_per_day", 10.0, 2.5)
+    keys = [f"us-central1/customJobs/{100 + number}" for number in range(8)]
+    for key in keys:
+        ledgers[0].open(incident(key, root=key))
+
+    def race(number: int) -> bool:
+        hand, key = ledgers[number % 4], keys[number]
+        claim = wanted(f"t{number}", incident_key=key)
+        return hand.claim(incident(key, root=key), key, claim, now=NOW, limits=(limit,)).mine
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(race, range(8))) == 4
+    assert ledgers[0].used(limit, NOW) == pytest.approx(10.0)
+
+
+def test_a_sliding_rate_forgets_what_left_its_window(ledger: Ledger) -> None:
+    def take(minutes: float) -> bool:
+        moment = NOW + timedelta(minutes=minutes)
+        return ledger.take_token("sent:c", most=2, window_seconds=60, now=moment)
+
+    assert [take(0), take(0.1), take(0.5), take(1.05), take(1.06)] == [
+        True,
+        True,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_a_job_is_recorded_once_with_everything_it_brings(ledger: Ledger) -> None:
+    resubmit(ledger)
+    done = incident(stage=Stage.DONE)
+    assert not ledger.record(
+        KEY, "a", attempt(wanted()), incident=done, following=incident(MADE_KEY), debts=(debt("x"),)
+    )
+    chain = ledger.chain(KEY)
+    assert chain is not None
+    assert chain.claim is None
+    assert [one.name for one in chain.attempts] == [MADE]
+    assert chain.current == MADE
+    assert ledger.root_of(MADE_KEY) == KEY
+    assert ledger.root_of(KEY) is None
+    assert [one.id for one in ledger.debts_due(NOW, 9)] == ["d"]
+    found = ledger.incident(KEY)
+    assert found is not None
+    assert (found.stage, found.conclusion) == (Stage.DONE, Conclusion.RESUBMITTED)
+
+
+def test_a_claim_given_back_can_be_retaken_by_one_hand(ledger: Ledger) -> None:
+    opened = ledger.open(incident())
+    claim = ledger.claim(opened, ROOT, wanted(), now=NOW).claim
+    assert claim is not None
+    later = NOW + timedelta(seconds=5)
+    lease = later + timedelta(minutes=10)
+    assert ledger.retake(KEY, claim, lease_until=lease, now=later) is None
+    ledger.give_back(KEY, "a", now=NOW, unanswered=True, due=later)
+    chain = ledger.chain(KEY)
+    assert chain is not None
+    held = chain.claim
+    assert held is not None
+    assert held.unanswered == NOW
+    assert held.forgotten_at(timedelta(minutes=2)) == NOW + timedelta(minutes=2)
+    taken = ledger.retake(KEY, held, lease_until=lease, now=later)
+    assert taken is not None
+    assert taken.token == "a"
+    assert ledger.retake(KEY, held, lease_until=lease, now=later) is None
+
+
+def test_a_withdrawn_claim_frees_its_money(ledger: Ledger) -> None:
+    limit = Limit("usd:2026-11-23", "usd_per_day", 3.0, 2.5)
+    opened = ledger.open(incident())
+    assert ledger.claim(opened, ROOT, wanted(), now=NOW, limits=(limit,)).mine
+    assert ledger.used(limit, NOW) == pytest.approx(2.5)
+    assert ledger.withdraw(KEY, "a", skip="p:1")
+    assert ledger.used(limit, NOW) == pytest.approx(0.0)
+    chain = ledger.chain(KEY)
+    assert chain is not None
+    assert (chain.claim, chain.skipped, chain.reserved_usd) == (None, ("p:1",), 0.0)
+
+
+def test_an_attempt_is_settled_by_what_it_really_cost(ledger: Ledger) -> None:
+    limit = Limit("usd:2026-11-23", "usd_per_day", 30.0, 2.5)
+    resubmit(ledger, "a", limit)
+    for _ in range(2):  # settling twice changes nothing more
+        chain: Chain = ledger.settle(
+            KEY, MADE_KEY, state=JobState.SUCCEEDED, ended=NOW, usd=4.0, final=True
+        )
+    assert (chain.spent_usd, chain.reserved_usd, chain.final) == (4.0, 0.0, True)
+    assert chain.attempts[0].state is JobState.SUCCEEDED
+    assert ledger.used(limit, NOW) == pytest.approx(4.0)
+
+
+def test_a_debt_is_owed_once_leased_once_and_paid_once(ledger: Ledger) -> None:
+    ledger.owe((debt(), debt()))
+    ledger.owe((debt(),))
+    (owed,) = ledger.debts_due(NOW, 9)
+    lease = NOW + timedelta(minutes=10)
+    taken = ledger.take_debt(owed, now=NOW, lease_until=lease)
+    assert taken is not None
+    assert taken.tries == 1
+    assert ledger.take_debt(owed, now=NOW, lease_until=lease) is None
+    ledger.pay_debt(taken, now=NOW, thread={"thread": "C1:17"})
+    ledger.owe((debt(),))
+    assert ledger.debts_due(NOW + timedelta(days=1), 9) == ()
+    assert ledger.thread("c", "d") == {"thread": "C1:17"}
+
+
+def test_a_postponed_debt_comes_due_again_and_a_lost_one_never(ledger: Ledger) -> None:
+    ledger.owe((debt("one"), debt("two")))
+    one, two = ledger.debts_due(NOW, 9)
+    ledger.postpone_debt(one, due=NOW + timedelta(minutes=1), why="500")
+    ledger.postpone_debt(two, due=None, why="gone")
+    assert ledger.debts_due(NOW, 9) == ()
+    assert [d.id for d in ledger.debts_due(NOW + timedelta(hours=9), 9)] == [one.id]
+
+
+def test_what_was_written_is_there_for_another_instance(open_ledger: Callable[[], Ledger]) -> None:
+    resubmit(open_ledger())
+    other = open_ledger()
+    assert other.root_of(MADE_KEY) == KEY
+    assert len(other.incidents()) == 2
+    assert len(other.chains()) == 1
