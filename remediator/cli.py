@@ -188,6 +188,13 @@ def _catalog(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _sink_filter(args: argparse.Namespace) -> int:
+    from remediator.intake import sink_filter
+
+    print(sink_filter(args.own_account))
+    return DONE
+
+
 def _demo(args: argparse.Namespace) -> int:
     try:
         from twin import demo
@@ -370,6 +377,11 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
         sub.add_argument(
             "--catalog", metavar="FILE", help="your own prices and machine types, JSON"
         )
+
+    sink = command(
+        "sink-filter", _sink_filter, "the log sink's filter, as the intake reads entries"
+    )
+    sink.add_argument("--own-account", metavar="EMAIL", default="", help="the function's account")
 
     demo = command("demo", _demo, "the whole loop on this machine, no account needed")
     demo.add_argument("--seed", type=int, default=None, help="order and names of the stories")

@@ -7,7 +7,7 @@ be read, so that one mistake hides no other. Called by `language.load`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -273,8 +273,10 @@ def covers(wider: str, narrower: str) -> bool:
     Sound: a `*` or `?` of the narrower one is taken for an unknown text, which only a wildcard can
     cover. Character classes are compared as they are written.
     """
-    if wider == narrower or set(wider) == {"*"}:
+    if wider == narrower or wider == "*":
         return True
+    if wider[0] not in {narrower[0], "*", "?", "["}:
+        return False
     if not set(narrower) & set("*?["):
         return fnmatchcase(narrower, wider)
     reached = {0}
@@ -311,13 +313,10 @@ def _takes_all(earlier: When, later: When) -> bool:
     """Whether everything but cause, kind and confidence that the later asks, the earlier takes."""
     if earlier.condition not in {None, later.condition}:
         return False
-    if not all(
-        key in later.labels and _narrower(later.labels[key], globs)
-        for key, globs in earlier.labels.items()
-    ):
-        return False
+    labels = later.labels
     return (
-        _narrower(later.location, earlier.location)
+        all(key in labels and _narrower(labels[key], g) for key, g in earlier.labels.items())
+        and _narrower(later.location, earlier.location)
         and _narrower(later.model, earlier.model)
         and _narrower(later.service_account, earlier.service_account)
     )
@@ -334,40 +333,41 @@ def _confidence_at(when: When, cause: Cause) -> float | None:
 
 def _unreachable(draft: Draft) -> Iterator[Mistake]:
     """A policy is unreachable where, for each verdict and kind, one earlier policy takes all of it."""
-    before: dict[tuple[Cause, JobKind], list[tuple[float, int, Policy]]] = {}
+    before: dict[tuple[Cause, JobKind], list[tuple[float, Policy]]] = {}
     for index, policy in draft.policies:
         if index in draft.unclear:
             continue
-        when = policy.when
+        cells = list(_cells(policy.when))
         takers: dict[str, None] = {}
-        reached = False
-        cells = [
-            (cause, kind, confidence)
-            for cause in when.cause or tuple(Cause)
-            if (confidence := _confidence_at(when, cause)) is not None
-            for kind in when.job or tuple(JobKind)
-        ]
-        for cause, kind, confidence in cells:
-            taker = next(
-                (
-                    other
-                    for least, _, other in before.get((cause, kind), ())
-                    if least <= confidence and _takes_all(other.when, when)
-                ),
-                None,
-            )
+        for cell, confidence in cells:
+            taker = _taker(before.get(cell, ()), policy.when, confidence)
             if taker is None:
-                reached = True
                 break
             takers[taker.name] = None
-        if not reached and cells:
+        else:
             named = ", ".join(shown(name) for name in list(takers)[:3])
             yield draft.value("policies", index, "name").warning(
                 f"unreachable policy: all it could match is taken before it by {named}"
             )
             continue
-        for cause, kind, confidence in cells:
-            before.setdefault((cause, kind), []).append((confidence, index, policy))
+        for cell, confidence in cells:
+            before.setdefault(cell, []).append((confidence, policy))
+
+
+def _cells(when: When) -> Iterator[tuple[tuple[Cause, JobKind], float]]:
+    """Each verdict and kind of job that a policy takes, and the confidence it needs for it."""
+    for cause in when.cause or Cause:
+        confidence = _confidence_at(when, cause)
+        if confidence is not None:
+            yield from (((cause, kind), confidence) for kind in when.job or JobKind)
+
+
+def _taker(
+    earlier: Iterable[tuple[float, Policy]], when: When, confidence: float
+) -> Policy | None:
+    return next(
+        (one for least, one in earlier if least <= confidence and _takes_all(one.when, when)), None
+    )
 
 
 # --- steps and hardware ------------------------------------------------------------------------
