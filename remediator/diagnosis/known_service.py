@@ -121,7 +121,7 @@ _QUOTA = (
         STRONG,
         r"rate_?limit_?exceeded|userratelimitexceeded|ratelimitexceeded|\brate limit(s|ed)?\b"
         r"|too many requests|exceeded (the )?(rate limit|limit of|maximum number of concurrent)"
-        r"|(limit|maximum) (on|of|for)( the number of)? concurrent|throttl(ed|ing)\b|ratelimiterror",
+        r"|(limit|maximum)( number)? ?(on|of|for)?( the number of)? concurrent|concurrent [^.]{0,60}limit|limit (has been |was )?reached|reached (the|your) (maximum|limit)|throttl(ed|ing)\b|ratelimiterror",
         _QUOTAS,
         explains=(
             "permission-code",
@@ -155,7 +155,7 @@ _PERMISSION = (
         "permission-words",
         Cause.PERMISSION,
         DECISIVE,
-        r"(does|do|did) not have( the| any| sufficient| enough| required| adequate)* ?(permissions?|access|privileges?|authorization|role)"
+        r"\blacks? [^.]{0,40}(access|permissions?|role)\b|(does|do|did) not have( the| any| sufficient| enough| required| adequate)* ?(permissions?|access|privileges?|authorization|role)"
         r"|(do|does) ?n[o']t have permissions?|(lacks?|missing|insufficient|without|not have the) (the )?(required |necessary |iam |sufficient )*(permissions?|privileges?)\b"
         r"|permission to act as service account|not authorized to|is not authorized|caller (does not|lacks)"
         r"|please (grant|give) [^.]{0,120}(role|permission|access)|grant (the )?[^.]{0,80}(role|permission)s? (to|on)"
@@ -276,7 +276,7 @@ _CONFIG = (
         r"(field|parameter|argument|value|property|flag|option|setting|key)s?:? ['\"`]?[\w.\[\]-]+['\"`]?:? [^.]{0,40}(is|are) (required|invalid|not (set|valid|supported|allowed|recognized|specified)|missing|unknown|immutable|empty|deprecated)"
         r"|(is|are) (required|mandatory) (for|but|when|and|field)|(must|should|needs? to|has to) be (specified|set|provided|one of|a valid|less than|greater than|at least|at most|between|(in |of )?(the )?(form|format|range)\b|non-?empty|unique|a multiple|enabled|configured|explicitly|present)"
         r"|(unknown|unrecognized|unexpected|unsupported|invalid) (\w+ )?(field|parameter|argument|flag|option|key|property|version|framework|image|runtime|format|type|schema|value|name|setting|model|container|region|service)"
-        r"|(is|are) (not|no longer|un) ?(supported|allowed|compatible|permitted)( (in|on|by|for|with|when|together|here|yet)|\.|,|$)|does(n't| not) support\b|cannot be (used|set|specified|combined|empty|both|changed|updated|null)|mutually exclusive|only supported (for|in|on|with)|no longer supported|is immutable|already exists|is not a valid\b",
+        r"|(is|are) (not|no longer|un) ?(supported|allowed|compatible|permitted)( (in|on|by|for|with|when|together|here|yet)|\.|,|$)|does(n't| not) support\b|cannot be (used|set|specified|combined|empty|both|changed|updated|null)|mutually exclusive|only supported (for|in|on|with)|no longer supported|can(not|'t| not) specify|do not specify|(spec|job|request|config|configuration|template) is (invalid|malformed)|has no value|(has|have) (already )?(deployed|been deployed)|being-?deployed|requires? [a-z_]+ ?(=|to be|set to|['\"`][a-z])|requires [a-z]+_[a-z_]+|is immutable|already exists|is not a valid\b",
         _CODES,
     ),
     Signature(
@@ -429,9 +429,13 @@ _STARTUP = (
         "startup-probe",
         Cause.SLOW_STARTUP,
         STRONG,
-        r"(startup|start-up|readiness|health|liveness)( |-)?(probe|check)s? (has |have |had )?(failed|failing|timed out|did not|never|errored|unsuccessful)|failed (the )?(startup|start-up|readiness|health|liveness)( |-)?(probe|check)|(failed|not) (to )?(start|listen|listening)( and listen)? on (the )?port",
+        r"did not (respond|answer)[^.]{0,40}(health|ready|ping)|(startup|start-up|readiness|health|liveness)( |-)?(probe|check)s? (has |have |had )?(failed|failing|timed out|did not|never|errored|unsuccessful)|failed (the )?(startup|start-up|readiness|health|liveness)( |-)?(probe|check)|(failed|not) (to )?(start|listen|listening)( and listen)? on (the )?port",
         "kubernetes.io/docs/concepts/workloads/pods/probes",
         symptom=True,
+        explains=(
+            "torchserve-slow",
+            "container-start",
+        ),
     ),
 )
 
@@ -460,7 +464,7 @@ _TRANSIENT = (
         Cause.TRANSIENT_BACKEND,
         STRONG,
         r"(temporarily|currently) (unavailable|overloaded|not available)|temporary (error|failure|problem|issue|condition)( occurred| encountered|,|\.| in the| on)|transient (error|failure|issue)"
-        r"|(encountered|an|unexpected|unknown|occurred:?|experienced an) internal (server )?error|internal (server )?error (occurred|encountered|has occurred|was encountered|in|while)|backend ?error|500 internal|internalservererror|internal server error|infrastructure (error|failure|issue)"
+        r"|(encountered|an|unexpected|unknown|occurred:?|experienced an) internal (server )?error|internal (server )?error (occurred|encountered|has occurred|was encountered|in|while)|backend ?error|500 internal|internalservererror|internal server error|infrastructure (error|failure|issue)|(unexpected|internal|unknown) (error|failure|problem)[^.]{0,60}(service|infrastructure|backend|server|vertex ai)\b|please try submitting"
         r"|service(s)? (is |are )?(currently |temporarily )?unavailable|503 service|502 bad gateway|bad gateway|serviceunavailable|(model|service|server|system) is overloaded|internal error (happened|occurred)|something went wrong|jobinternalerror",
         _CODES,
         symptom=True,
@@ -551,14 +555,14 @@ _EXIT = (
         "exit-oom",
         Cause.MEMORY_PRESSURE,
         CERTAIN,
-        r"ran out[ -]of[ -]memory|container out of memory|(replica|worker|task|job|container|server|process|pod|node)[^.]{0,60}(ran |run |is |was |went |killed (because|due|for)[^.]{0,20})out[ -]of[ -]memory",
+        r"(ran|run|running|runs) out[ -]of[ -](memory|ram)|too much memory|container out of memory|(replica|worker|task|job|container|server|process|pod|node)[^.]{0,60}(ran |run |is |was |went |killed (because|due|for)[^.]{0,20})out[ -]of[ -]memory",
         _TRAINING,
     ),
     Signature(
         "exit-137",
         Cause.MEMORY_PRESSURE,
         STRONG + 0.4,
-        r"(exit(ed)?|status|code|returned|returncode|exitcode|rc|exit_code|signal)[^.]{0,40}\b(137|9 ?\(sigkill\)|-9|sigkill)\b|\b(137|-9)\b[^.]{0,20}(exit|sigkill|killed)|terminated (by|with) (signal )?(9\b|sigkill)|received signal (9|sigkill)|killed by signal:? (9|kill|sigkill)|signal sigkill|return ?code\W{0,4}(-9|137)\b|signal 9\b",
+        r"(exit(ed)?|status|code|returned|returncode|exitcode|rc|exit_code|signal)[^.]{0,40}\b(137|9 ?\(sigkill\)|9\. termination|-9|sigkill)\b|\b(137|-9)\b[^.]{0,20}(exit|sigkill|killed)|terminated (by|with) (signal )?(9\b|sigkill)|(received|uncaught|caught) signal:? (9\b|sigkill)|killed by signal:? (9|kill|sigkill)|signal sigkill|return ?code\W{0,4}(-9|137)\b|signal 9\b",
         _TRAINING,
         symptom=True,
     ),
@@ -566,7 +570,7 @@ _EXIT = (
         "exit-127",
         Cause.INVALID_CONFIG,
         STRONG,
-        r"(non-zero status( code)? of|exit(ed)?( with)?( status| code)?( code)?:?) ?(126|127)\b|command not found",
+        r"(non-zero status( code)? of|exit(ed)?( with)?( status| code)?( code)?:?) ?(126|127)\b|command not found|/bin/(ba)?sh:[^|]{0,60}not found",
         _TRAINING,
     ),
     Signature(
@@ -609,20 +613,21 @@ _INPUT = (
         "input-import",
         Cause.BAD_INPUT,
         DECISIVE,
-        r"failed to import data|(input|instances?|data|dataset|row|record|line|csv|jsonl?|tfrecord|avro|parquet|table|example)s? [^.]{0,60}((could|can) ?not be|cannot be|failed to( be)?|unable to( be)?) (pars|read|import|convert|decod|process|load|deserializ|coerc)(ed?)?"
+        r"failed to import data|invalid (training |input |test |validation )data\b|data error|(only|but) \d+ (rows|examples|items|images|documents) (were|was)|(row|line|record) \d+ (has|have|contains)|(input|instances?|data|dataset|row|record|line|csv|jsonl?|tfrecord|avro|parquet|table|example)s? [^.]{0,60}((could|can) ?not be|cannot be|failed to( be)?|unable to( be)?) (pars|read|import|convert|decod|process|load|deserializ|coerc)(ed?)?"
         r"|(failed|unable|cannot|could not|error|fails) (to |while |in )?(pars|decod|deserializ|convert|coerc|import|interpret)(e|ing|es)? [^.]{0,80}(instance|input|data|row|record|line|csv|json|file|value|string|example|image|response|request|schema|tfrecord|avro)"
-        r"|input (data|file|dataset|instances?|uri|source|format|path|table)s? [^.]{0,80}(invalid|empty|missing|not (found|valid|exist|accessible)|does ?n[o']t|malformed|corrupt)",
+        r"|input (data|file|dataset|instances?|uri|source|format|path|table)s? [^.]{0,80}(invalid|empty|missing|not (found|valid|exist|accessible|enough)|does ?n[o']t|malformed|corrupt)",
         _BATCH,
         explains=(
             "code-exception",
             "config-argument",
+            "config-field",
         ),
     ),
     Signature(
         "bad-input-missing",
         Cause.BAD_INPUT,
         DECISIVE,
-        r"no such object|(gs://|/gcs/|s3://|bq://|https?://storage\.)[^ ]* ?[^.]{0,60}(not found|does ?n[o']t exist|no such file|not exist|matched no|is empty|not match|could not be found|missing)"
+        r"no such object|(gs://|/gcs/|s3://|bq://|https?://storage\.)[^ ]* ?[^.]{0,60}(not found|does ?n[o']t exist|no such file|not exist|matched no|is empty|unreadable|not match|could not be found|missing)"
         r"|(not found|does ?n[o']t exist|no such file|no files?|could not find|cannot find|unable to find|missing|failed to (open|read|find))[^.]{0,80}(gs://|/gcs/|s3://|storage\.googleapis\.com)"
         r"|\b(no|zero|0) (files|objects|input files|records|rows|examples|instances|samples|images|data)( were| was)? (found|match|matched|in|at|to)|match(ed|es)? no (files|objects)|(does|did) not match any (files|objects)|404 (get|post) https://storage\.googleapis\.com|specified bucket does not exist|nosuchkey|nosuchbucket|not found: (table|dataset|job|uri|files?)|file ?pattern [^.]{0,80}(no|not|match)",
         _STORAGE,

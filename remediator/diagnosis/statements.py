@@ -40,7 +40,7 @@ _EARLY_FACTOR = 0.8
 _QUIET_FACTOR = 0.85
 _END_SHARE = 0.25
 _END_LINES = 40
-_QUIET = frozenset({"DEBUG", "INFO", "NOTICE"})
+_QUIET = frozenset({"DEBUG", "INFO", "NOTICE", "WARNING"})
 
 # google.rpc codes that say something by themselves; the message says more.
 _CODE_SIGNS: Mapping[int, tuple[tuple[Cause, float], ...]] = {
