@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import threading
@@ -19,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -264,34 +264,55 @@ class Inbox:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        del server
+        del session  # its `ssl` knows STARTTLS only
         if "DATA" in self.answers:
             return self.answers["DATA"]
         mail = message_from_bytes(bytes(envelope.content or b""), policy=default)
         assert isinstance(mail, EmailMessage)
         self.mails.append(mail)
         self.envelopes.append((envelope.mail_from, envelope.rcpt_tos))
-        self.secured.append(session.ssl is not None)
+        self.secured.append(server.transport.get_extra_info("ssl_object") is not None)
         return "250 Accepted"
 
     def login(self, *args: Any) -> AuthResult:
         data = args[-1]
         assert isinstance(data, LoginPassword)
         self.users.append(f"{data.login.decode()}/{data.password.decode()}")
-        return AuthResult(success=data.password == b"p@ss word")
+        return AuthResult(success=data.password == b"p@ss word", handled=False)
 
 
 @contextmanager
-def mail_server(inbox: Inbox, **options: Any) -> Iterator[Inbox]:
-    controller = Controller(inbox, hostname="127.0.0.1", port=0, **options)
-    # aiosmtpd wants a fixed port for its own check; the free one is known once it listens.
-    controller._trigger_server = lambda: None
-    controller.start()
-    inbox.port = controller.server.sockets[0].getsockname()[1]
+def mail_server(
+    inbox: Inbox, *, implicit_tls: ssl.SSLContext | None = None, **options: Any
+) -> Iterator[Inbox]:
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(
+        loop.create_server(
+            lambda: SMTP(inbox, hostname="mail.test", loop=loop, **options),
+            "127.0.0.1",
+            0,
+            ssl=implicit_tls,
+        )
+    )
+    inbox.port = server.sockets[0].getsockname()[1]
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def close() -> None:
+        server.close()
+        await server.wait_closed()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
     try:
         yield inbox
     finally:
-        controller.stop()
+        asyncio.run_coroutine_threadsafe(close(), loop).result(5)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def smtp(
@@ -340,6 +361,7 @@ def test_a_mail_server_that_is_not_there_is_transient() -> None:
         smtp(inbox).send(ACTED, due=DUE)
 
 
+@pytest.mark.filterwarnings("ignore:Session.login_data:DeprecationWarning")  # aiosmtpd's own
 def test_user_and_password_are_taken_from_the_url_decoded() -> None:
     inbox = Inbox()
     with mail_server(inbox, authenticator=inbox.login, auth_require_tls=False):
@@ -423,7 +445,7 @@ def test_smtps_is_tls_from_the_first_byte(
     certified: Certified, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certified.trust))
-    with mail_server(Inbox(), ssl_context=certified.context) as inbox:
+    with mail_server(Inbox(), implicit_tls=certified.context) as inbox:
         url = f"smtps://127.0.0.1:{inbox.port}"
         Smtp(url, "vertex@example.com", ("ml@x.org",)).send(ACTED, due=DUE)
     assert inbox.secured == [True]

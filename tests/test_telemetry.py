@@ -185,7 +185,10 @@ def test_a_hungry_process_shows_memory_climbing_to_the_limit_though_it_was_kille
     result = watched["train.py"]
     lines, _ = split(result.stdout)
     assert result.returncode == -signal.SIGKILL
-    used = [line["memoryBytes"] / line["memoryLimitBytes"] for line in lines]
+    # The line at the end of a killed process has no memory left to measure.
+    used = [
+        line["memoryBytes"] / line["memoryLimitBytes"] for line in lines if "memoryBytes" in line
+    ]
     assert used[0] < 0.5
     assert max(used) > 0.85
     assert used.index(max(used)) >= len(used) // 2
@@ -236,7 +239,7 @@ def test_a_process_that_the_kernel_kills_at_a_real_limit_is_seen_climbing(tmp_pa
     lines, _ = split(result.stdout)
     assert result.returncode == -signal.SIGKILL
     assert {line["memoryLimitBytes"] for line in lines} == {150 * MIB}
-    assert max(line["memoryBytes"] for line in lines) > 110 * MIB
+    assert max(line.get("memoryBytes", 0) for line in lines) > 110 * MIB
 
 
 # --- the line ----------------------------------------------------------------------------------

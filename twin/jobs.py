@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from twin.batch import run_batch
 from twin.clock import Clock, parse_time, rfc3339
 from twin.kinds import BATCH, CUSTOM, Kind, check, in_shape, kind_of, with_defaults, without_output
 from twin.kinds import workload as workload_of
 from twin.logging import LogStore
 from twin.monitoring import SeriesStore
 from twin.parents import Family
-from twin.physics import Needs, Run, run_batch, run_custom
+from twin.physics import Needs, Run, run_custom
 from twin.rpc import Body, Refusal
 from twin.storage import Storage
 from twin.traces import batch_entries, custom_entries, error_file, series, viewer_link

@@ -18,7 +18,8 @@ from google.cloud.logging_v2 import types as log
 from google.protobuf import empty_pb2  # noqa: F401  # likewise
 
 from twin.clock import Clock, parse_time, rfc3339
-from twin.query import BadQuery, logging_filter
+from twin.grammar import BadQuery
+from twin.query import logging_filter
 from twin.rpc import Body, Caller, Method, Refusal, page
 
 LONGEST_QUERY = 20_000

@@ -13,7 +13,8 @@ from typing import Any
 from google.cloud import monitoring_v3 as monitoring
 
 from twin.clock import Clock, parse_time
-from twin.query import BadQuery, monitoring_filter
+from twin.grammar import BadQuery
+from twin.query import monitoring_filter
 from twin.rpc import Body, Caller, Method, Refusal, page
 
 

@@ -1,28 +1,22 @@
 """What a job needs, and how a request therefore ends. Pure: no clock, no store, no names read.
 
 A `Needs` says what a program or a model really takes: work, memory, a GPU, waiting, luck. `run_custom`
-and `run_batch` set it against what was asked for (machine, accelerator, replicas, batch size,
-time-out) and tell the whole course of the run: phases for the metrics, lines for the log, and the
-end, with the messages that Vertex AI is known to give. Where no real message is known the twin's own
+here and `twin.batch.run_batch` set it against what was asked for (machine, accelerator, replicas,
+batch size, time-out) and tell the whole course of the run: phases for the metrics, lines for the
+log, and the end, with the messages that Vertex AI is known to give. Where no real message is known the twin's own
 words stand, and `twin/README.md` lists them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from twin.machines import ACCELERATORS, Machine, machine
 
-REQUEST_LIMIT_SECONDS = 600.0
-"""One prediction request of a batch job may take ten minutes."""
-READY_LIMIT_SECONDS = 2400.0
-"""A model server must be ready after about forty minutes."""
 DEFAULT_TIMEOUT_SECONDS = 7 * 24 * 3600.0
-DEFAULT_BATCH_SIZE = 64
 _USABLE_MEMORY = 0.96
-_GIB = 1024**3
 
 Line = tuple[float, str, str, str]
 """(seconds since the start, severity, text, stream: `stdout`, `stderr` or `service`)."""
@@ -124,7 +118,7 @@ class Run:
 
 
 @dataclass
-class _Story:
+class Course:
     """A run while it is told."""
 
     at: float = 0.0
@@ -186,7 +180,7 @@ def seconds_of(duration: object, default: float) -> float:
 # --- what happens to any job before its own work -----------------------------------------------
 
 
-def _luck(needs: Needs, tries: int, *, region: str, spot: bool) -> tuple[int, str] | None:
+def luck(needs: Needs, tries: int, *, region: str, spot: bool) -> tuple[int, str] | None:
     """An end that has nothing to do with the job: the first tries only."""
     if needs.fails_with:
         return needs.fails_with
@@ -215,13 +209,13 @@ def run_custom(needs: Needs, spec: Mapping[str, Any], *, region: str, tries: int
     replicas = sum(int(pool.get("replicaCount") or 1) for pool in pools)
     scheduling = spec.get("scheduling") or {}
     timeout = seconds_of(scheduling.get("timeout"), DEFAULT_TIMEOUT_SECONDS) or 1e12
-    bad_luck = _luck(needs, tries, region=region, spot=scheduling.get("strategy") == "SPOT")
+    bad_luck = luck(needs, tries, region=region, spot=scheduling.get("strategy") == "SPOT")
     if bad_luck:
         return _never_ran(needs, bad_luck)
-    story = _Story()
+    story = Course()
     story.serve("Job is running.")
     if needs.gpu != "none" and not shape.gpus:
-        _lament_no_gpu(story)
+        lament_no_gpu(story)
     death = _work(story, needs, shape, replicas)
     if story.at > timeout:
         return _timed_out(story, needs, shape, replicas, timeout)
@@ -239,7 +233,7 @@ def run_custom(needs: Needs, spec: Mapping[str, Any], *, region: str, tries: int
 
 def _custom_run(
     state: str,
-    story: _Story,
+    story: Course,
     needs: Needs,
     shape: Shape,
     replicas: int,
@@ -260,7 +254,7 @@ def _custom_run(
 
 
 def _never_ran(needs: Needs, error: tuple[int, str]) -> Run:
-    story = _Story()
+    story = Course()
     story.serve("Waiting for job to be provisioned.")
     story.serve(error[1], "ERROR", after=needs.startup_seconds)
     story.serve("Job failed.", "ERROR", after=needs.startup_seconds + 2)
@@ -274,7 +268,7 @@ def _never_ran(needs: Needs, error: tuple[int, str]) -> Run:
     )
 
 
-def _lament_no_gpu(story: _Story) -> None:
+def lament_no_gpu(story: Course) -> None:
     """What frameworks print when they look for a GPU and there is none."""
     story.say(
         "UserWarning: CUDA initialization: Found no NVIDIA driver on your system. Please check that "
@@ -286,14 +280,14 @@ def _lament_no_gpu(story: _Story) -> None:
 
 
 def _work(
-    story: _Story, needs: Needs, shape: Shape, replicas: int
+    story: Course, needs: Needs, shape: Shape, replicas: int
 ) -> tuple[int, str, list[str]] | None:
     """Runs the sections; returns (code, message, last words) where the program dies."""
     if needs.gpu == "required" and not shape.gpus:
         return _exit(1, ["RuntimeError: No CUDA GPUs are available"])
     if shape.gpus and needs.gpu != "none" and needs.gpu_memory_gib > shape.gpu_memory_gib:
         story.spend(Phase(45, 1.2, needs.memory_gib, "setup", 0.4, shape.gpu_memory_gib))
-        return _exit(1, [_cuda_out_of_memory(shape)])
+        return _exit(1, [cuda_out_of_memory(shape)])
     planned = sum(_length(section, needs, shape, replicas)[0] for section in needs.sections)
     dies_at = needs.raises_after * planned if needs.raises else float("inf")
     for section in needs.sections:
@@ -344,7 +338,7 @@ def _exit(status: int, words: list[str]) -> tuple[int, str, list[str]]:
     )
 
 
-def _cuda_out_of_memory(shape: Shape, wanted_gib: float = 2.5) -> str:
+def cuda_out_of_memory(shape: Shape, wanted_gib: float = 2.5) -> str:
     total = shape.gpu_memory_gib
     return (
         f"torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate {wanted_gib:.2f} GiB "
@@ -377,7 +371,7 @@ def _slices(seconds: float) -> Iterator[tuple[float, float]]:
         yield seconds / count, seconds * number / count
 
 
-def _tell(story: _Story, section: Section, seconds: float, share: float) -> None:
+def _tell(story: Course, section: Section, seconds: float, share: float) -> None:
     """The program's own log of a section: start, progress or fetches, end."""
     story.say(f"[{section.name}] started")
     steps = section.fetches if section.wait_seconds else min(max(int(seconds // 120), 1), 20)
@@ -400,9 +394,9 @@ def _tell(story: _Story, section: Section, seconds: float, share: float) -> None
         story.say(f"[{section.name}] finished in {seconds:.1f} s", after=seconds - 0.005)
 
 
-def _timed_out(story: _Story, needs: Needs, shape: Shape, replicas: int, timeout: float) -> Run:
+def _timed_out(story: Course, needs: Needs, shape: Shape, replicas: int, timeout: float) -> Run:
     """The run as far as it got before its time was up."""
-    cut = _Story(lines=[line for line in story.lines if line[0] < timeout])
+    cut = Course(lines=[line for line in story.lines if line[0] < timeout])
     for phase in story.phases:
         if cut.at >= timeout:
             break
@@ -414,195 +408,3 @@ def _timed_out(story: _Story, needs: Needs, shape: Shape, replicas: int, timeout
     cut.serve(message, "ERROR", after=1)
     cut.serve("Job failed.", "ERROR", after=3)
     return _custom_run("JOB_STATE_FAILED", cut, needs, shape, replicas, (4, message))
-
-
-# --- batch predictions -------------------------------------------------------------------------
-
-
-def run_batch(
-    needs: Needs,
-    job: Mapping[str, Any],
-    *,
-    region: str,
-    tries: int = 1,
-    missing: Sequence[str] = (),
-) -> Run:
-    """How a BatchPredictionJob (REST shape) ends; `missing`: input URIs that do not exist."""
-    resources = job.get("dedicatedResources") or {}
-    shape = Shape.of(resources.get("machineSpec") or {})
-    serving = needs.serving
-    tuning = job.get("manualBatchTuningParameters") or {}
-    size = int(tuning.get("batchSize") or DEFAULT_BATCH_SIZE)
-    replicas = max(int(resources.get("startingReplicaCount") or 1), 1)
-    if (job.get("inputConfig") or {}).get("instancesFormat") == "csv":
-        replicas = 1  # CSV input is not partitioned
-    told = _Batch(needs, shape, replicas, size)
-    if missing:
-        return told.ends(
-            5, f"Failed to import data. No file was found at {', '.join(missing)}.", started=False
-        )
-    bad_luck = _luck(needs, tries, region=region, spot=bool(resources.get("spot")))
-    if bad_luck:
-        return told.ends(*bad_luck, started=False)
-    return told.load() or told.first_request(serving) or told.finish(serving)
-
-
-class _Batch:
-    """One batch prediction while it is told."""
-
-    def __init__(self, needs: Needs, shape: Shape, replicas: int, size: int) -> None:
-        self._needs = needs
-        self._shape = shape
-        self._replicas = replicas
-        self._size = size
-        self._story = _Story()
-
-    def load(self) -> Run | None:
-        """The model server starts; None: it is ready."""
-        needs, shape, story = self._needs, self._shape, self._story
-        seconds = 20 + needs.load_cpu_seconds / shape.machine.vcpus
-        story.say("Starting the model server; loading the model", after=2)
-        if needs.gpu != "none" and not shape.gpus:
-            _lament_no_gpu(story)
-        if seconds > READY_LIMIT_SECONDS:
-            story.spend(Phase(READY_LIMIT_SECONDS, shape.machine.vcpus, needs.memory_gib, "load"))
-            return self.ends(
-                4,
-                "Error: model server never became ready. Please validate that your model file or "
-                "container configuration are valid.",
-            )
-        story.spend(Phase(seconds, min(shape.machine.vcpus, 2), needs.memory_gib, "load"))
-        if needs.memory_gib > shape.memory_gib:
-            return self._killed()
-        device = "cuda:0" if shape.gpus and needs.gpu != "none" else "cpu"
-        story.say(f"Model loaded in {seconds:.1f} s on device {device}; listening on port 8080")
-        return None
-
-    def first_request(self, serving: Serving) -> Run | None:
-        """The first full request decides about time and memory; None: it went well."""
-        needs, shape, story = self._needs, self._shape, self._story
-        instances = min(self._size, serving.instances)
-        memory = needs.memory_gib + serving.memory_gib * instances
-        if memory > shape.memory_gib:
-            story.say(f"POST /predict: {instances} instances", after=1)
-            story.spend(Phase(30, shape.machine.vcpus * 0.8, shape.memory_gib, "predict"))
-            return self._killed()
-        if shape.gpus and needs.gpu != "none":
-            device = needs.gpu_memory_gib + serving.gpu_memory_gib * instances
-            if device > shape.gpu_memory_gib:
-                words = _cuda_out_of_memory(shape, max(serving.gpu_memory_gib * instances, 0.5))
-                story.say(words, err=True, after=4)
-                story.spend(Phase(20, 1.0, memory, "predict", 0.6, shape.gpu_memory_gib))
-                return self._refused(500, '{"error": "' + words + '"}', 14.21, instances)
-        if needs.raises:
-            story.say(needs.raises, err=True, after=2)
-            story.spend(Phase(5, 1.0, memory, "predict"))
-            words = needs.raises.strip().splitlines()[-1]
-            return self._refused(500, '{"error": "' + words + '"}', 7.02, instances)
-        seconds, cores, busy = self._request(serving, instances)
-        if seconds <= REQUEST_LIMIT_SECONDS:
-            return None
-        story.say(f"POST /predict: {instances} instances", after=1)
-        pace = seconds / instances
-        for minute in range(2, 10, 2):
-            done = min(int(minute * 60 / pace), instances - 1)
-            story.say(
-                f"predict: {done}/{instances} instances after {minute * 60} s ({pace:.1f} s each)",
-                after=minute * 60,
-            )
-        story.spend(Phase(REQUEST_LIMIT_SECONDS + 0.04, cores, memory, "predict", busy))
-        story.say("client closed the connection before the response was sent", err=True)
-        return self._refused(504, "upstream request timeout", 600.04, instances)
-
-    def finish(self, serving: Serving) -> Run:
-        """All requests, one after the other on each replica."""
-        story = self._story
-        instances = min(self._size, serving.instances)
-        seconds, cores, busy = self._request(serving, instances)
-        requests = -(-serving.instances // instances)
-        story.say(f"POST /predict 200: {instances} instances in {seconds:.2f} s", after=seconds)
-        memory = self._needs.memory_gib + serving.memory_gib * instances
-        rounds = -(-requests // self._replicas)
-        story.spend(Phase(max(seconds * rounds, 1.0), cores, memory, "predict", busy))
-        bad = min(serving.bad_instances, serving.instances)
-        rows = [
-            (
-                (
-                    "Post request fails. Cannot get predictions. Error: Exceeded retries: Non-OK result "
-                    '422 ({"detail":[{"loc":["body"],"msg":"field required"}]}) from server, retry=3, '
-                    "elapsed=0.12s."
-                ),
-                bad,
-            )
-        ]
-        if bad and bad == serving.instances:
-            return self.ends(3, rows[0][0], rows=rows, failed=bad)
-        return replace(
-            self.ends(0, "", rows=rows if bad else (), failed=bad),
-            state="JOB_STATE_SUCCEEDED",
-            error=None,
-            successful=serving.instances - bad,
-            incomplete=0,
-        )
-
-    def _request(self, serving: Serving, instances: int) -> tuple[float, float, float]:
-        """(seconds, busy cores, GPU utilisation) of one request."""
-        shape = self._shape
-        if serving.gpu_seconds and shape.gpus and self._needs.gpu != "none":
-            seconds = serving.overhead_seconds + serving.gpu_seconds * instances / shape.gpu_speed
-            return seconds, 1.2, 0.85
-        # About one vCPU of each replica goes to the system.
-        vcpus = max(shape.machine.vcpus - 1, 1)
-        work = serving.cpu_seconds * instances
-        compute = work * (1 - serving.parallel) + work * serving.parallel / vcpus
-        seconds = serving.overhead_seconds + compute
-        return seconds, min(work / seconds + 0.3, shape.machine.vcpus * 0.98), 0.0
-
-    def _refused(self, code: int, words: str, elapsed: float, instances: int) -> Run:
-        message = (
-            "Post request fails. Cannot get predictions. Error: Exceeded retries: Non-OK result "
-            f"{code} ({words}) from server, retry=3, elapsed={elapsed:.2f}s."
-        )
-        total = self._needs.serving.instances
-        return self.ends(
-            4 if code == 504 else 13,
-            message,
-            rows=[(message, instances)],
-            failed=min(instances, total),
-        )
-
-    def _killed(self) -> Run:
-        return self.ends(
-            9,
-            "Model server terminated: model server container terminated: exit_code: 137 "
-            'reason: "OOMKilled".',
-            rows=[("Model server terminated", min(self._size, self._needs.serving.instances))],
-        )
-
-    def ends(
-        self,
-        code: int,
-        message: str,
-        *,
-        rows: Sequence[tuple[str, int]] = (),
-        failed: int = 0,
-        started: bool = True,
-    ) -> Run:
-        """The run, failed with this error."""
-        total = self._needs.serving.instances
-        return Run(
-            state="JOB_STATE_FAILED",
-            startup_seconds=self._needs.startup_seconds,
-            run_seconds=self._story.at + 30,
-            error=(code, message),
-            lines=tuple(self._story.lines),
-            phases=tuple(self._story.phases),
-            started=started,
-            failed=failed,
-            incomplete=total - failed,
-            error_rows=tuple(rows),
-            machine=self._shape.machine,
-            gpus=self._shape.gpus,
-            gpu_kind=self._shape.gpu_kind,
-            replicas=self._replicas,
-        )

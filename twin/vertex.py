@@ -16,11 +16,12 @@ from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 
 from twin.clock import Clock, rfc3339
+from twin.grammar import BadQuery
 from twin.iam import ACT_AS, Iam
 from twin.jobs import JobStore
 from twin.kinds import KINDS, PIPELINE, Kind, worker_pools
 from twin.logging import LogStore
-from twin.query import BadQuery, vertex_filter
+from twin.query import vertex_filter
 from twin.rpc import Body, Caller, Method, Refusal, page
 
 _CODES = {

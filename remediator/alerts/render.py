@@ -119,7 +119,8 @@ def render_email(
     """
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
     own = f"<{message.kind.value}.{_digest(message.thread_key, due.isoformat())}@{domain}>"
-    mail = EmailMessage(policy=SMTP)
+    # A title fits one line of 200; folded at 78 some clients show a space before it.
+    mail = EmailMessage(policy=SMTP.clone(max_line_length=200))
     mail["From"] = sender
     mail["To"] = ", ".join(to)
     mail["Subject"] = message.title

@@ -277,7 +277,7 @@ def _sections(facts: Facts) -> Iterator[Sign]:
     share = facts.timeline.waiting_share
     if waiting is not None and share >= _WAITING_SHARE:
         weight = FAIR + (DECISIVE - FAIR) * min(1.0, (share - _WAITING_SHARE) / 0.3)
-        if full:
+        if full or (cpu is None and not waiting.told):
             weight = HINT
         yield _of_stretch(waiting, Cause.NETWORK_LATENCY, weight, waiting.says)
     working = facts.timeline.longest(waits=False)
@@ -299,7 +299,7 @@ def _section_weight(facts: Facts, working: Stretch) -> float:
     if cpu is None:
         # Nobody measured the machine. A batch prediction has no metrics, so the section is all
         # there will ever be; a custom job normally has them, and without them it may have been full.
-        if working.inference or facts.wanted_gpu or not facts.timeline.has_contrast:
+        if working.inference or facts.wanted_gpu or not working.told:
             return HINT
         if facts.job.kind is JobKind.BATCH_PREDICTION:
             return FAIR + 0.7 + grown

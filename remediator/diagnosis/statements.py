@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from remediator.case import Case, LogLine
 from remediator.diagnosis.matching import explained_by, quote_of, signatures_in
@@ -362,23 +362,30 @@ def _read(statements: Iterable[Statement], rows: FailedRows | None) -> Reading:
         for statement, matched in found
         for row in matched
     )
+    heaviest: dict[tuple[str, Place], _Hit] = {}
     signs: list[Sign] = []
-    tags: dict[Tag, tuple[Statement, str]] = {}
+    tags: dict[Tag, tuple[Statement, Signature | None]] = {}
     for statement, matched in found:
         told = [row for row in matched if row.id not in explained and (row.tags or row.cause)]
         passing = final and _is_passing(statement, matched)
         for row in told:
-            quote = quote_of(row, statement.text)
             for tag in row.tags:
                 if _speaks_before(statement, tags.get(tag)):
-                    tags[tag] = (statement, quote)
+                    tags[tag] = (statement, row)
             if row.cause is not None:
-                signs.append(_sign_of(row, statement, quote, passing=passing))
+                hit = _Hit(row, statement, _weight(row, statement, passing=passing))
+                held = heaviest.get((row.id, statement.place))
+                heaviest[row.id, statement.place] = hit.joined(held)
         signs += _signs_of_code(statement, told)
         starting = any(row.cause is Cause.SLOW_STARTUP for row in told)
         if statement.code == _DEADLINE_CODE and not starting:
-            tags.setdefault(Tag.TIMED_OUT, (statement, "DEADLINE_EXCEEDED"))
-    return Reading(tuple(signs), tags, _longest_elapsed([held for held, _ in found]), rows)
+            tags.setdefault(Tag.TIMED_OUT, (statement, None))
+    signs = [hit.sign for hit in heaviest.values()] + signs
+    quoted = {
+        tag: (statement, quote_of(row, statement.text) if row else "DEADLINE_EXCEEDED")
+        for tag, (statement, row) in tags.items()
+    }
+    return Reading(tuple(signs), quoted, _longest_elapsed([held for held, _ in found]), rows)
 
 
 def _longest_elapsed(statements: Sequence[Statement]) -> float | None:
@@ -392,7 +399,7 @@ def _longest_elapsed(statements: Sequence[Statement]) -> float | None:
     return max(told, default=None)
 
 
-def _speaks_before(statement: Statement, held: tuple[Statement, str] | None) -> bool:
+def _speaks_before(statement: Statement, held: tuple[Statement, Signature | None] | None) -> bool:
     """The job's own error speaks before the workers' lines; of equals, the first."""
     if held is None:
         return True
@@ -403,22 +410,41 @@ def _is_passing(statement: Statement, matched: Sequence[Signature]) -> bool:
     return statement.place is Place.LOG and any(Tag.PASSING in row.tags for row in matched)
 
 
-def _sign_of(row: Signature, statement: Statement, quote: str, *, passing: bool) -> Sign:
-    weight = row.weight
-    if statement.place is Place.LOG:
-        weight = min(weight, _LOG_CEILING) * statement.factor
-        if passing:
-            weight *= _PASSING_FACTOR
-    times = f", {statement.count:,} times" if statement.count > 1 else ""
-    return sign(
-        row.cause or Cause.UNKNOWN,
-        weight,
-        statement.source,
-        statement.where,
-        f'{statement.speaker}{times}: "{quote}"',
-        symptom=row.symptom,
-        group=row.id,
-    )
+def _weight(row: Signature, statement: Statement, *, passing: bool) -> float:
+    if statement.place is not Place.LOG:
+        return row.weight
+    weight = min(row.weight, _LOG_CEILING) * statement.factor
+    return weight * _PASSING_FACTOR if passing else weight
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """A row found at one place: its heaviest statement, and how many lines or rows say it."""
+
+    row: Signature
+    statement: Statement
+    weight: float
+    count: int = 0
+
+    def joined(self, held: _Hit | None) -> _Hit:
+        """This and what was found before: the heavier speaks, both are counted."""
+        count = self.statement.count + (held.count if held else 0)
+        best = held if held is not None and held.weight >= self.weight else self
+        return replace(best, count=count)
+
+    @property
+    def sign(self) -> Sign:
+        times = f", {self.count:,} times" if self.count > 1 else ""
+        quote = quote_of(self.row, self.statement.text)
+        return sign(
+            self.row.cause or Cause.UNKNOWN,
+            self.weight,
+            self.statement.source,
+            self.statement.where,
+            f'{self.statement.speaker}{times}: "{quote}"',
+            symptom=self.row.symptom,
+            group=self.row.id,
+        )
 
 
 def _signs_of_code(statement: Statement, told: Sequence[Signature]) -> Iterator[Sign]:

@@ -55,7 +55,7 @@ _UNITS = {"ms": 0.001, "mi": 60.0, "m": 60.0, "s": 1.0, "h": 3600.0}
 _WAITING = re.compile(
     r"\bwait(?:ing|ed|s)?\b|\bfetch(?:ing|ed|es)?\b|\bdownload(?:ing|ed|s)?\b|\bhttps?://|\bconnect(?:ing|ed)? to\b"
     r"|\brequest(?:ing|ed)? (?:to|from|of|data)\b|\bresponse from\b|\bpoll(?:ing|ed)?\b|\blatency\b"
-    r"|\bretry(?:ing)?\b|\bstream(?:ing|ed)? from\b|\bcopy(?:ing)? (?:from )?(?:gs|s3)://|\bquery(?:ing)? (?:bigquery|database|api)"
+    r"|\bstream(?:ing|ed)? from\b|\bcopy(?:ing)? (?:from )?(?:gs|s3)://|\bquery(?:ing)? (?:bigquery|database|api)"
     r"|\bread(?:ing)? from (?:gs|s3|http|remote|the network|bigquery|bucket)|\bpull(?:ing|ed)?\b|\bround[- ]trip\b|\brpc\b"
     r"|\bapi call\b|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\btransfer(?:ring|red)?\b",
     re.IGNORECASE,
@@ -87,7 +87,8 @@ _PROGRESS = re.compile(
 class Stretch:
     """One section of the run: its share of the time that the log covers, and what it was doing.
 
-    `growth` is how many times longer each of its last passes took than each of its first (None:
+    `told`: the log itself marks it as a section (by a name, a duration, several passes) rather than
+    happening to be silent after it. `growth` is how many times longer each of its last passes took than each of its first (None:
     too few passes). `host` is the outside host that its lines name.
     """
 
@@ -97,6 +98,7 @@ class Stretch:
     passes: int
     waits: bool
     inference: bool
+    told: bool
     growth: float | None
     host: str
     source: Source
@@ -142,11 +144,6 @@ class Timeline:
     def waiting_share(self) -> float:
         return sum(s.share for s in self.stretches if s.waits)
 
-    @property
-    def has_contrast(self) -> bool:
-        """There is more than one section to tell apart, or one with passes to compare."""
-        return len(self.stretches) > 1 or any(s.passes >= _CONTRAST_PASSES for s in self.stretches)
-
     def longest(self, *, waits: bool) -> Stretch | None:
         """The longest section that waits, or that works."""
         return next((s for s in self.stretches if s.waits is waits), None)
@@ -185,7 +182,9 @@ class _Bin:
     seconds: float = 0.0
     gaps: list[float] = field(default_factory=list)
     waits: int = 0
+    waiting_seconds: float = 0.0
     lines: int = 0
+    told: bool = False
     host: str = ""
     where: str = ""
 
@@ -219,6 +218,7 @@ def _by_telemetry(usage: Usage) -> tuple[tuple[Stretch, ...], float] | None:
             passes=1,
             waits=held.waits * 2 > held.lines,
             inference=bool(_INFERENCE.search(held.name.replace("_", " "))),
+            told=True,
             growth=None,
             host="",
             source=Source.TELEMETRY,
@@ -257,17 +257,20 @@ def template_of(text: str) -> str:
     return " ".join(masked.split())
 
 
-def _name_of(text: str, template: str) -> str:
-    """What a person would call the section: the name the line gives it, else its template."""
+def _name_of(text: str, template: str) -> tuple[str, bool]:
+    """What a person would call the section, and whether the line itself names one.
+
+    The name that the line gives it, else its template.
+    """
     bracketed = _BRACKETS.match(template)
     if bracketed and bracketed["name"].strip().lower() not in _LEVELS:
-        return bracketed["name"].strip()[:_NAME]
+        return bracketed["name"].strip()[:_NAME], True
     match = _SECTION_NAME.match(template)
     if match and "<n>" not in match["name"]:
-        return match["name"].strip(" .-")[:_NAME]
+        return match["name"].strip(" .-")[:_NAME], True
     host = _HOST_IN_URI.search(text)
     name = template.replace("<uri>", host[1]) if host else template
-    return name[:_NAME].strip()
+    return name[:_NAME].strip(), False
 
 
 def _duration_in(text: str) -> float | None:
@@ -289,17 +292,20 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
     end = case.job.end_time
     bins: dict[str, _Bin] = {}
 
-    def give(line: LogLine, seconds: float) -> None:
+    def give(line: LogLine, seconds: float, *, told: bool = False) -> None:
         template = template_of(line.text)
-        held = bins.setdefault(template, _Bin(_name_of(line.text, template)))
+        held = bins.get(template)
+        if held is None:
+            name, named = _name_of(line.text, template)
+            held = bins[template] = _Bin(name, told=named)
+            held.waits = int(bool(_WAITING.search(line.text)))
+            held.where = line.insert_id or "logEntries"
+            host = _HOST_IN_URI.search(line.text)
+            held.host = host[1].lower() if host else ""
         held.seconds += seconds
         held.gaps.append(seconds)
         held.lines += 1
-        held.waits += bool(_WAITING.search(line.text))
-        held.where = held.where or line.insert_id or "logEntries"
-        host = _HOST_IN_URI.search(line.text)
-        if host and not held.host:
-            held.host = host[1].lower()
+        held.told = held.told or told
 
     moments = [line.time.timestamp() if line.time else 0.0 for line in lines]
     last_end = moments[-1]
@@ -312,7 +318,7 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
             # A line that tells its own duration ends the section that it names.
             told = _duration_in(lines[index + 1].text)
             if told is not None and 0 < told <= gap * _BELIEVED + 1.0:
-                give(lines[index + 1], min(told, gap))
+                give(lines[index + 1], min(told, gap), told=True)
                 gap -= min(told, gap)
         give(line, gap)
     span = last_end - moments[0]
@@ -324,8 +330,9 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
             seconds=held.seconds,
             share=held.seconds / span,
             passes=sum(1 for gap in held.gaps if gap > 0),
-            waits=held.waits * 2 > held.lines,
+            waits=held.waiting_seconds * 2 > held.seconds,
             inference=bool(_INFERENCE.search(held.name.replace("_", " "))),
+            told=held.told or sum(1 for gap in held.gaps if gap > 0) >= _CONTRAST_PASSES,
             growth=_growth(held.gaps),
             host=held.host,
             source=Source.LOG,
@@ -345,8 +352,9 @@ def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
         into.name = held.name
         into.seconds += held.seconds
         into.gaps += held.gaps
-        into.waits += held.waits
+        into.waiting_seconds += held.seconds if held.waits else 0.0
         into.lines += held.lines
+        into.told = into.told or held.told
         into.host = into.host or held.host
         into.where = into.where or held.where
     return merged

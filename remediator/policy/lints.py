@@ -273,7 +273,7 @@ def covers(wider: str, narrower: str) -> bool:
     Sound: a `*` or `?` of the narrower one is taken for an unknown text, which only a wildcard can
     cover. Character classes are compared as they are written.
     """
-    if wider == narrower or wider == "*":
+    if wider in (narrower, "*"):
         return True
     if wider[0] not in {narrower[0], "*", "?", "["}:
         return False
@@ -362,9 +362,7 @@ def _cells(when: When) -> Iterator[tuple[tuple[Cause, JobKind], float]]:
             yield from (((cause, kind), confidence) for kind in when.job or JobKind)
 
 
-def _taker(
-    earlier: Iterable[tuple[float, Policy]], when: When, confidence: float
-) -> Policy | None:
+def _taker(earlier: Iterable[tuple[float, Policy]], when: When, confidence: float) -> Policy | None:
     return next(
         (one for least, one in earlier if least <= confidence and _takes_all(one.when, when)), None
     )

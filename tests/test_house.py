@@ -1,0 +1,144 @@
+"""The house's own rules, where no linter knows them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from remediator import policy
+from remediator.domain import COLLECTIONS, JobDocument, JobName, JobState, label_value
+from remediator.policy.reference import reference, schema
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = sorted((ROOT / "remediator").rglob("*.py"))
+_VAGUE = {"utils", "helpers", "common", "base", "manager", "core", "misc", "types"}
+
+
+def test_no_file_has_a_name_that_says_nothing() -> None:
+    assert [path.name for path in SOURCES if path.stem in _VAGUE] == []
+
+
+def test_no_class_is_a_manager_or_helper() -> None:
+    pattern = re.compile(r"^class \w*(Manager|Handler|Helper|Impl)\b", re.MULTILINE)
+    assert [path.name for path in SOURCES if pattern.search(path.read_text())] == []
+
+
+def test_rooms_that_think_read_no_clock() -> None:
+    pure = ["domain", "case", "intake", "redact", "diagnosis", "policy", "alerts/compose"]
+    pattern = re.compile(r"datetime\.now|time\.time|random\.[a-z]+\(|os\.environ|uuid4")
+    found = [
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        for room in pure
+        if str(path.relative_to(ROOT / "remediator")).startswith(room)
+        and pattern.search(path.read_text())
+    ]
+    assert found == []
+
+
+def test_tests_replace_nothing_of_our_own() -> None:
+    pattern = re.compile(r"monkeypatch\.setattr|mock\.patch|unittest\.mock")
+    me = Path(__file__)
+    tests = (path for path in (ROOT / "tests").rglob("*.py") if path != me)
+    assert [path.name for path in tests if pattern.search(path.read_text())] == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(path, id=path.name)
+        for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    ],
+)
+def test_every_policy_file_in_the_docs_is_without_mistakes(document: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", document.read_text(), re.DOTALL)
+    for block in blocks:
+        if block.startswith("version:"):
+            loaded = policy.load(block, document.name, catalogue=policy.Catalogue.built_in())
+            assert [mistake.render(document.name) for mistake in loaded.mistakes] == []
+
+
+@pytest.mark.parametrize("name", ["policies.yaml", "twin/demo-policies.yaml"])
+def test_the_shipped_policy_files_are_without_mistakes(name: str) -> None:
+    text = (ROOT / name).read_text()
+    loaded = policy.load(text, name, catalogue=policy.Catalogue.built_in())
+    assert [mistake.render(name) for mistake in loaded.mistakes] == []
+
+
+def test_the_shipped_file_observes() -> None:
+    loaded = policy.load((ROOT / "policies.yaml").read_text())
+    assert loaded.policies is not None
+    assert loaded.policies.mode == "observe"
+
+
+def test_the_reference_page_is_what_the_model_says() -> None:
+    assert (ROOT / "docs" / "policies.md").read_text() == reference()
+
+
+def test_the_schema_file_is_what_the_model_says() -> None:
+    import json
+
+    assert json.loads((ROOT / "docs" / "policies.schema.json").read_text()) == schema()
+
+
+def test_links_in_the_readme_lead_somewhere() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / "README.md").read_text())
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_nothing_of_the_twin_is_deployed_and_nothing_of_the_product_is_in_it() -> None:
+    ignored = (ROOT / ".gcloudignore").read_text().splitlines()
+    assert {"twin/", "tests/", "docs/", ".venv/"} <= set(ignored)
+    twin = (path for path in (ROOT / "twin").glob("*.py"))
+    pattern = re.compile(r"^\s*(?:from|import) (?:remediator|main)\b", re.MULTILINE)
+    assert [path.name for path in twin if pattern.search(path.read_text())] == []
+
+
+def test_cli_help_of_every_command_works_without_settings() -> None:
+    listed = subprocess.run(
+        [sys.executable, "-m", "remediator", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "validate" in listed
+    assert "follow" in listed
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Starved-Of.CPU", "starved-of-cpu"),
+        ("a" * 63, "a" * 63),
+        ("b" * 64, "b" * 54 + "-b8b75b0e"),
+    ],
+)
+def test_label_values_fit(text: str, value: str) -> None:
+    found = label_value(text)
+    assert re.fullmatch(r"[a-z0-9_-]{0,63}", found)
+    assert found[:55] == value[:55]
+
+
+def test_a_jobs_name_survives_being_taken_apart() -> None:
+    for collection, kind in COLLECTIONS.items():
+        text = f"projects/42/locations/us-central1/{collection}/7"
+        name = JobName.parse(text)
+        assert (str(name), name.kind, name.key) == (text, kind, f"us-central1/{collection}/7")
+
+
+def test_a_changed_document_leaves_the_original_alone() -> None:
+    body = {
+        "name": "projects/p/locations/l/customJobs/1",
+        "jobSpec": {"workerPoolSpecs": [{"a": 1}]},
+    }
+    job = JobDocument.parse(body)
+    changed = job.changed("jobSpec.workerPoolSpecs[0].machineSpec.machineType", "n1-standard-16")
+    assert changed.read("jobSpec.workerPoolSpecs[0].machineSpec.machineType") == "n1-standard-16"
+    assert changed.read("jobSpec.workerPoolSpecs[1].x") is None
+    assert body["jobSpec"] == {"workerPoolSpecs": [{"a": 1}]}
+    assert JobState.parse("JOB_STATE_EXPIRED").is_terminal
