@@ -159,7 +159,7 @@ def _missing(case: Case, facts: Facts, verdict: Cause) -> tuple[str, ...]:
     if verdict is not Cause.UNKNOWN:
         return tuple(gaps)
     wanted = list(gaps)
-    if not case.job.error_message and not case.log_lines:
+    if not case.job.body.get("error") and not case.log_lines:
         wanted.append("the job's error (set about a minute after its end)")
     if not case.log_lines:
         wanted.append(

@@ -147,7 +147,7 @@ _GPU_WANTED = (
         "gpu-raised",
         None,
         0.0,
-        r"no cuda gpus are available|found no nvidia driver|on a cuda device but|cuda driver (initialization failed|not found)|cudaerrornodevice|no cuda-capable device|cuda_error_no_device|cuda device was not found|could not select device driver|failed to infer device type|no supported (gpu|device)|(requires?|needs?|must (have|run on|use))[^.]{0,30}(a |an |at least (one|1) )?(gpu|cuda device|nvidia gpu)\b|(gpu|cuda) (is )?(required|needed)|doesn't support bf16/gpu|no gpu (was |were )?(found|detected|available)|nvidia-smi[^.]{0,40}(not found|failed|couldn't)|no gpu/tpu backend",
+        r"no cuda gpus are available|found no nvidia driver|on a cuda device but|cuda driver (initialization failed|not found)|cudaerrornodevice|no cuda-capable device|cuda_error_no_device|cuda device was not found|could not select device driver|failed to infer device type|no supported (gpu|device)|(gpu|cuda) (is )?(required|needed)|doesn't support bf16/gpu|no gpu (was |were )?(found|detected|available)|nvidia-smi[^.]{0,40}(not found|failed|couldn't)|no gpu/tpu backend",
         _TORCH,
         tags=frozenset({Tag.GPU_RAISED}),
         explains=(
@@ -161,9 +161,10 @@ _GPU_WANTED = (
         "gpu-fallback",
         None,
         0.0,
-        r"(torch\.)?cuda\.is_available\(\)`? ?(is|returned|returns|:|=+) ?false|cuda (is )?(not|un) ?available|not (able|possible) to access (the )?gpu|(cannot|can't|could not|unable to|failed to|not able to) (access|find|detect|locate|use)( a| any| the)? (gpu|cuda|nvidia|accelerator)( device| driver)?s?\b|no (gpu|cuda|accelerator|nvidia)[ -]?(device|card|gpu|hardware)?s? (was |were |is |are )?(found|available|detected|visible|present)|(fall(ing|s)? ?back|switch(ed|ing)|default(ing|s|ed)?)[^.]{0,30}\b(on|to|the|using|with) (the )?cpu\b|gpu will not be used|(gpu|cuda) (device )?not (found|available|detected)|without (a )?gpu\b",
+        r"(torch\.)?cuda\.is_available\(\)`? ?(is|returned|returns|:|=+) ?false|cuda (is )?(not|un) ?available|not (able|possible) to access (the )?gpu|(cannot|can't|could not|unable to|failed to|not able to) (access|find|detect|locate|use)( a| any| the)? (gpu|cuda|nvidia|accelerator)( device| driver)?s?\b|no (gpu|cuda|accelerator|nvidia)[ -]?(device|card|gpu|hardware)?s? (was |were |is |are )?(found|available|detected|visible|present)|(fall(ing|s)? ?back|switch(ed|ing)|default(ing|s|ed)?)[^.]{0,30}\b(on|to|the|using|with) (the )?cpu\b|(requires?|must (have|run on)) (a |an |at least (one|1) )?((cuda|nvidia)[ -]?(capable|enabled)? ?)?(gpu|cuda device)\b|gpu will not be used|(gpu|cuda) (device )?not (found|available|detected)|without (a )?gpu\b",
         _TORCH,
         tags=frozenset({Tag.GPU_FALLBACK}),
+        explains=("code-exception",),
     ),
     Signature(
         "gpu-build",

@@ -23,7 +23,7 @@ from remediator.diagnosis.statements import SERVICE_TASK
 from remediator.diagnosis.utilisation import Usage
 from remediator.domain import Section, Source
 
-_LINES = 20_000
+_LINES = 5_000
 _TEXT = 400
 _NAME = 80
 _LEAST_SHARE = 0.05

@@ -29,6 +29,7 @@ _FEW_SAMPLES = 3
 _GIB = 1 << 30
 _TELEMETRY_MARK = '"remediatorTelemetry"'
 _TELEMETRY_LIMIT = 20_000
+_TELEMETRY_CHARS = 64_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,7 @@ def telemetry_of(lines: Sequence[LogLine]) -> list[tuple[str, datetime | None, J
         body: Json | None = None
         if "remediatorTelemetry" in line.payload:
             body = line.payload
-        elif _TELEMETRY_MARK in line.text:
+        elif len(line.text) <= _TELEMETRY_CHARS and _TELEMETRY_MARK in line.text:
             try:
                 parsed = json.loads(line.text[line.text.index("{") :])
             except (ValueError, RecursionError):
