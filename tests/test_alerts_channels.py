@@ -33,7 +33,7 @@ from remediator.alerts.channels import (
     open_channel,
     render_slack,
 )
-from remediator.alerts.compose import AlertKind, Fact, Message, Severity
+from remediator.alerts.message import AlertKind, Fact, Message, Severity
 from remediator.domain import Refused, Transient
 
 DUE = datetime(2026, 11, 23, 20, 2, tzinfo=UTC)

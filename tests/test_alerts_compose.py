@@ -12,16 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remediator.alerts import wording
-from remediator.alerts.compose import (
-    AlertFacts,
-    AlertKind,
-    Message,
-    Severity,
-    as_text,
-    compose,
-    console_url,
-    logs_url,
-)
+from remediator.alerts.compose import AlertFacts, compose
+from remediator.alerts.links import console_url, logs_url
+from remediator.alerts.message import AlertKind, Message, Severity, as_text
 from remediator.case import Gap
 from remediator.domain import (
     Action,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from remediator.alerts.compose import (
+from remediator.alerts.message import (
     AlertKind,
     Button,
     Fact,

@@ -6,14 +6,8 @@ and reading a click are the composition root's and the front door's.
 """
 
 from remediator.alerts.channels import Channel, Sent, open_channel
-from remediator.alerts.compose import (
-    AlertFacts,
-    AlertKind,
-    Message,
-    Severity,
-    as_text,
-    compose,
-)
+from remediator.alerts.compose import AlertFacts, compose
+from remediator.alerts.message import AlertKind, Message, Severity, as_text
 
 __all__ = [
     "AlertFacts",

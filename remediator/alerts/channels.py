@@ -22,7 +22,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from remediator.alerts.compose import Message, Severity
+from remediator.alerts.message import Message, Severity
 from remediator.alerts.render import render_email, render_slack
 from remediator.alerts.wording import shown
 from remediator.domain import Refused, Transient

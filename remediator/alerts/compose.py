@@ -10,14 +10,21 @@ sent later as it is. Must not do I/O or read a clock; how a Message looks on a c
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any
-from urllib.parse import quote
+from datetime import datetime
 
+from remediator.alerts.links import console_url, logs_url
+from remediator.alerts.message import (
+    SUMMARIES,
+    WHY,
+    AlertKind,
+    Button,
+    Fact,
+    Link,
+    Message,
+    Severity,
+)
 from remediator.alerts.wording import (
     ADVICE,
     GUARD_ADVICE,
@@ -44,12 +51,9 @@ from remediator.domain import (
     JobKind,
     JobName,
     JobState,
-    Json,
     Plan,
     RankedCause,
-    Source,
     Unusable,
-    rfc3339,
 )
 
 TITLE_LIMIT = 150
@@ -62,35 +66,6 @@ SUMMARY_LIMIT = 2900
 EXTRA_LINES = 41
 APPROVAL_HOURS = 12
 """How long an approval may be given; the approval's room enforces it, this only says so."""
-
-
-WHY = "Why"
-EVIDENCE = "Evidence"
-
-
-class AlertKind(StrEnum):
-    """What an alert tells; a chain is alerted at most once for each state that matters."""
-
-    ACTED = "acted"
-    WAITING = "waiting"
-    APPROVAL = "approval"
-    OBSERVED = "observed"
-    ALERT = "alert"
-    NEXT_ATTEMPT = "next_attempt"
-    RECOVERED = "recovered"
-    GIVEN_UP = "given_up"
-    OLD_FAILURES = "old_failures"
-    SINK_SILENT = "sink_silent"
-    OVERRUN = "overrun"
-    POLICY_CHANGED = "policy_changed"
-    GROUPED = "grouped"
-
-
-class Severity(StrEnum):
-    """Loud: a person is needed. Quiet: good to know."""
-
-    LOUD = "loud"
-    QUIET = "quiet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,101 +115,9 @@ class AlertFacts:
         return shown(bare, NAME_LIMIT) or (self.job.id if self.job else "a job")
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One answer: a label of ours and the text beneath it."""
-
-    label: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Where to look; `url` is always https and built here."""
-
-    label: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Button:
-    """A choice a Slack app can offer; `action` is `approve` or `decline`, `value` the approval."""
-
-    action: str
-    label: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """An alert, ready to be rendered: redacted, without control characters, cut."""
-
-    kind: AlertKind
-    title: str
-    severity: Severity
-    thread_key: str
-    facts: tuple[Fact, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
-    links: tuple[Link, ...] = ()
-    commands: tuple[str, ...] = ()
-    buttons: tuple[Button, ...] = ()
-
-    @property
-    def answers(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """What is read, in order: each label with its lines; the evidence follows the why."""
-        proof = tuple(evidence_line(item) for item in self.evidence)
-        told: list[tuple[str, tuple[str, ...]]] = []
-        for fact in self.facts:
-            told.append((fact.label, tuple(fact.value.split("\n"))))
-            if fact.label == WHY and proof:
-                told.append((EVIDENCE, proof))
-        return tuple(told)
-
-    @property
-    def in_chain(self) -> bool:
-        """It belongs to one chain, and so to that chain's thread; summaries do not."""
-        return self.kind not in _SUMMARIES
-
-    def to_json(self) -> dict[str, Any]:
-        """For the ledger's list of owed alerts; `parse` gives the same Message back."""
-        return {
-            "kind": self.kind.value,
-            "title": self.title,
-            "severity": self.severity.value,
-            "thread_key": self.thread_key,
-            "facts": [[fact.label, fact.value] for fact in self.facts],
-            "evidence": [item.to_json() for item in self.evidence],
-            "links": [[link.label, link.url] for link in self.links],
-            "commands": list(self.commands),
-            "buttons": [[b.action, b.label, b.value] for b in self.buttons],
-        }
-
-    @classmethod
-    def parse(cls, body: Json) -> Message:
-        """From `to_json`; raises Unusable where the stored form is damaged."""
-        try:
-            return cls(
-                kind=AlertKind(body["kind"]),
-                title=str(body["title"]),
-                severity=Severity(body["severity"]),
-                thread_key=str(body["thread_key"]),
-                facts=tuple(Fact(str(label), str(value)) for label, value in body["facts"]),
-                evidence=tuple(
-                    Evidence(Source(e["source"]), str(e["where"]), str(e["says"]))
-                    for e in body["evidence"]
-                ),
-                links=tuple(Link(str(label), str(url)) for label, url in body["links"]),
-                commands=tuple(str(command) for command in body["commands"]),
-                buttons=tuple(Button(str(a), str(b), str(v)) for a, b, v in body["buttons"]),
-            )
-        except (KeyError, TypeError, ValueError) as err:
-            msg = f"a stored alert cannot be read: {type(err).__name__}"
-            raise Unusable(msg) from err
-
-
 def compose(facts: AlertFacts) -> Message:
     """The alert for these facts. Whatever the facts hold, the Message is fit to be shown."""
-    about_a_chain = facts.kind not in _SUMMARIES
+    about_a_chain = facts.kind not in SUMMARIES
     title = shown(_TITLES[facts.kind](facts), TITLE_LIMIT)
     answers = (
         (
@@ -270,60 +153,6 @@ def compose(facts: AlertFacts) -> Message:
     )
 
 
-def as_text(message: Message, width: int = 78) -> str:
-    """The Message as plain text, wrapped at `width`: for terminals and an e-mail's text part."""
-    blocks = ["\n".join(textwrap.wrap(message.title, width, break_long_words=False))]
-    for label, lines in message.answers:
-        mark = "  - " if label == EVIDENCE else "  "
-        blocks.append("\n".join([label, *(_filled(line, mark, width) for line in lines)]))
-    if message.commands:
-        blocks.append("Commands\n" + "\n".join(f"  {command}" for command in message.commands))
-    if message.links:
-        blocks.append(
-            "Links\n" + "\n".join(f"  {link.label}: {link.url}" for link in message.links)
-        )
-    return "\n\n".join(blocks) + "\n"
-
-
-def evidence_line(item: Evidence) -> str:
-    """One piece of evidence on one line: what it says, and where that was read."""
-    where = f", {item.where}" if item.where else ""
-    return f"{item.says} [{item.source.value}{where}]"
-
-
-def console_url(job: JobName) -> str:
-    """The job's page in the Cloud console; the shapes are those of Google's own Python SDK 2.7."""
-    page = _PAGES[job.kind].format(place=quote(job.location), id=quote(job.id, safe=""))
-    return f"https://console.cloud.google.com/{page}?project={quote(job.project, safe=':')}"
-
-
-def logs_url(job: JobName, started: datetime | None, ended: datetime | None) -> str:
-    """The job's log lines in the Logs Explorer, ten minutes around its run where that is known."""
-    query = quote(_LOG_QUERIES.get(job.kind, '"{id}"').format(id=job.id), safe="")
-    margin = timedelta(minutes=10)
-    window = (
-        f";startTime={rfc3339(started - margin)};endTime={rfc3339(ended + margin)}"
-        if started and ended
-        else ""
-    )
-    project = quote(job.project, safe=":")
-    return f"https://console.cloud.google.com/logs/query;query={query}{window}?project={project}"
-
-
-# google-cloud-aiplatform 2.7.0: jobs.py and training_jobs.py (`_dashboard_uri`) say agent-platform,
-# pipeline_jobs.py still says vertex-ai.
-_PAGES: Mapping[JobKind, str] = {
-    JobKind.BATCH_PREDICTION: "agent-platform/locations/{place}/batch-predictions/{id}",
-    JobKind.CUSTOM: "agent-platform/locations/{place}/training/{id}",
-    JobKind.HYPERPARAMETER_TUNING: "agent-platform/locations/{place}/training/{id}",
-    JobKind.TRAINING_PIPELINE: "agent-platform/locations/{place}/training/{id}",
-    JobKind.PIPELINE: "vertex-ai/locations/{place}/pipelines/runs/{id}",
-}
-# Where the resource of a kind's log lines is not documented, any line that names the id is shown.
-_LOG_QUERIES: Mapping[JobKind, str] = {
-    JobKind.CUSTOM: 'resource.labels.job_id="{id}"',
-    JobKind.PIPELINE: 'resource.labels.pipeline_job_id="{id}"',
-}
 _KIND_WORDS: Mapping[JobKind, str] = {
     JobKind.BATCH_PREDICTION: "Batch prediction",
     JobKind.CUSTOM: "Custom job",
@@ -332,15 +161,6 @@ _KIND_WORDS: Mapping[JobKind, str] = {
     JobKind.PIPELINE: "Pipeline run",
 }
 
-_SUMMARIES = frozenset(
-    {
-        AlertKind.OLD_FAILURES,
-        AlertKind.SINK_SILENT,
-        AlertKind.POLICY_CHANGED,
-        AlertKind.GROUPED,
-    }
-)
-"""Alerts about the deployment or about many jobs: they belong to no chain."""
 _EXPLAINED = frozenset(
     {
         AlertKind.ACTED,
@@ -731,14 +551,3 @@ def _job(name: JobName | str | None) -> JobName | None:
         return JobName.parse(name)
     except Unusable:
         return None
-
-
-def _filled(line: str, mark: str, width: int) -> str:
-    return textwrap.fill(
-        line,
-        width,
-        initial_indent=mark,
-        subsequent_indent=" " * len(mark),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

@@ -16,7 +16,7 @@ from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 from typing import Any
 
-from remediator.alerts.compose import (
+from remediator.alerts.message import (
     EVIDENCE,
     Button,
     Link,
