@@ -1,9 +1,8 @@
 """The reading plan: what to read about one failed job, side by side, within a time budget.
 
-Owns the order (the job's own error first, the rest only if it settles nothing), each source's
-deadline and bounds, and the turning of a failure into a named gap. Judges nothing: whether the error
-settles the cause is asked of the caller. The services are seen through the Protocols below; the
-stories call `gather`.
+Owns each source's deadline and bounds, the plan of a long log, and the turning of a failure into a
+named gap. Judges nothing, and knows no kind of job: what there is to read comes in as a `Reading`.
+The services are seen through the Protocols below; `app` calls `gather` for the stories.
 """
 
 from __future__ import annotations
@@ -157,18 +156,14 @@ def gather(
     *,
     now: datetime,
     budget_seconds: float,
-    log_entry: Json | None = None,
     attempts: tuple[Attempt, ...] = (),
-    is_settled: Callable[[Case], bool] | None = None,
 ) -> Case:
-    """Everything worth knowing about the failure, within `budget_seconds`; never raises for a source.
+    """What `reading` names of the failure, within `budget_seconds`; never raises for a source.
 
-    `is_settled` is shown the case as the job alone makes it: where it says yes, nothing else is read.
-    A source that fails or does not answer in time is named in `gaps`, the others stand.
+    A source that fails or does not answer in time is named in `gaps`, the others stand. A caller
+    whose job's own error settles the cause asks for little, in `reading` and `readers`.
     """
-    case = Case(job=job, now=now, log_entry=log_entry, attempts=attempts)
-    if is_settled is not None and is_settled(case):
-        return case
+    case = Case(job=job, now=now, attempts=attempts)
     tasks = _tasks(job, reading, readers, now)
     ends = time.monotonic() + budget_seconds
     running = [

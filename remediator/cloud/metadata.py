@@ -1,65 +1,72 @@
-"""The metadata server: which project, region and service account this runs as.
+"""The metadata server of the machine this runs on: project, region and service account.
 
-Owns its few questions, asked in plain HTTP as the server wants it, at `GCE_METADATA_HOST` where that
-is set. Each raises Transient where no metadata server answers. Called by `app`.
+Asked over plain HTTP at `GCE_METADATA_HOST` (default `metadata.google.internal`), never through a
+proxy, only when a setting does not say it. Called by `app`.
 """
 
 from __future__ import annotations
 
 import http.client
 import os
+import re
 
-from remediator.domain import Transient
+from remediator.domain import Gone, Transient
 
-_HOST = "metadata.google.internal"
+_DEFAULT_HOST = "metadata.google.internal"
 _TIMEOUT_SECONDS = 3.0
-_TRIES = 3
+_MOST_BYTES = 10_000
 
 
 def project_id() -> str:
-    """The project's id."""
+    """The project's id; raises Transient where there is no metadata server."""
     return _ask("project/project-id")
 
 
 def project_number() -> str:
-    """The project's number, as Vertex writes it into resource names."""
+    """The project's number, in digits; raises Transient where there is no metadata server."""
     return _ask("project/numeric-project-id")
 
 
 def region() -> str:
-    """The region this runs in (`us-central1`); of a zone, its region."""
+    """The region this runs in (`us-central1`); a machine that names only its zone has that one's."""
     try:
-        place = _ask("instance/region")
-    except Transient:
-        place = _ask("instance/zone").rpartition("-")[0]
-    return place.rpartition("/")[2]
+        return _ask("instance/region").rpartition("/")[2]
+    except Gone:
+        return re.sub(r"-[a-z0-9]$", "", _ask("instance/zone").rpartition("/")[2])
 
 
 def service_account() -> str:
-    """The e-mail of the account this runs as."""
+    """The e-mail of the account this runs as; raises Gone where it runs as none."""
     return _ask("instance/service-accounts/default/email")
 
 
 def _ask(path: str) -> str:
-    host = os.environ.get("GCE_METADATA_HOST") or _HOST
-    reason = ""
-    for _ in range(_TRIES):
-        connection = http.client.HTTPConnection(host, timeout=_TIMEOUT_SECONDS)
+    host = os.environ.get("GCE_METADATA_HOST") or _DEFAULT_HOST
+    try:
         try:
-            connection.request(
-                "GET", f"/computeMetadata/v1/{path}", headers={"Metadata-Flavor": "Google"}
-            )
-            answer = connection.getresponse()
-            text = answer.read(10_000).decode("utf-8", "replace").strip()
-        except (OSError, http.client.HTTPException) as err:
-            reason = f"{type(err).__name__}: {err}"
-            if isinstance(err, OSError) and not isinstance(err, TimeoutError):
-                break  # nobody listens, or the name is unknown: this is no machine of Google's
-            continue
-        finally:
-            connection.close()
-        if answer.status == http.client.OK:
-            return text
-        reason = f"HTTP {answer.status}"
-    msg = f"the metadata server did not tell {path} ({reason})"
-    raise Transient(msg)
+            status, flavour, text = _get(host, path)
+        except TimeoutError:  # a server that has just started; a refused connection stays refused
+            status, flavour, text = _get(host, path)
+    except (OSError, http.client.HTTPException) as err:
+        msg = f"no metadata server answers at {host}: {err}"
+        raise Transient(msg) from err
+    if status == http.HTTPStatus.NOT_FOUND:
+        msg = f"the metadata server at {host} does not know {path}"
+        raise Gone(msg)
+    # Whoever answers without the flavour is no metadata server, whatever its DNS name says.
+    if status != http.HTTPStatus.OK or flavour != "Google":
+        msg = f"the metadata server at {host} answered {status} to {path}"
+        raise Transient(msg)
+    return text
+
+
+def _get(host: str, path: str) -> tuple[int, str | None, str]:
+    connection = http.client.HTTPConnection(host, timeout=_TIMEOUT_SECONDS)
+    try:
+        headers = {"Metadata-Flavor": "Google"}
+        connection.request("GET", f"/computeMetadata/v1/{path}", headers=headers)
+        answer = connection.getresponse()
+        text = answer.read(_MOST_BYTES).decode("utf-8", "replace").strip()
+        return answer.status, answer.getheader("Metadata-Flavor"), text
+    finally:
+        connection.close()

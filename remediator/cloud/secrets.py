@@ -1,6 +1,7 @@
-"""Values of secrets: `env:NAME` from the environment, `secret:NAME` from Secret Manager.
+"""Values of secrets: from the environment or from Secret Manager.
 
-Owns the Secret Manager client. A value is never logged and never part of an error. Called by `app`.
+Owns the three ways to name one (`env:NAME`, `secret:NAME`, a full version name). A value is handed
+to whoever asked and to nobody else: no log line, no error and no cache file holds it. Called by `app`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from typing import Any
 from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
 from remediator.domain import Refused
 
-_HOST = "secretmanager.googleapis.com"
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
-_VERSION = re.compile(r"projects/[a-z0-9.:-]+/secrets/[A-Za-z0-9_-]+/versions/(?:[0-9]+|latest)")
+HOST = "secretmanager.googleapis.com"
+_VERSION = re.compile(
+    r"projects/[a-z0-9.:-]{1,100}/secrets/[\w-]{1,255}/versions/(latest|[\w-]{1,63})"
+)
+_NAME = re.compile(r"[\w-]{1,255}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def resolve(
@@ -24,41 +28,51 @@ def resolve(
     environ: Mapping[str, str],
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
 ) -> str:
-    """The secret's text. `secret:NAME` is the latest version; a version's full name is that one.
+    """The value behind `env:NAME`, `secret:NAME` (newest version), or a version by its full name.
 
-    Raises Refused where the reference is none or the variable is not set, Gone or Forbidden where
-    Secret Manager says so.
+    Raises Refused where the environment lacks it or the reference is none of these; Gone or
+    Forbidden, naming the secret, where Secret Manager does not give it. A trailing line end, as
+    files and `echo` leave one, is no part of a value.
     """
-    kind, _, name = reference.partition(":")
-    if kind == "env":
-        value = environ.get(name, "")
+    scheme, _, name = reference.partition(":")
+    if scheme == "env" and _VARIABLE.fullmatch(name):
+        value = environ.get(name)
         if not value:
             msg = f"the environment variable {name} is not set"
             raise Refused(msg)
-        return value
-    if kind == "secret" and (_NAME.fullmatch(name) or _VERSION.fullmatch(name)):
-        full = name if "/" in name else f"projects/{project}/secrets/{name}/versions/latest"
-        return _access(full, timeout_seconds)
-    msg = "a secret is named by env:NAME or secret:NAME"
-    raise Refused(msg)
+        return value.rstrip("\r\n")
+    version = name if scheme == "secret" else reference
+    if scheme == "secret" and _NAME.fullmatch(name):
+        version = f"projects/{project}/secrets/{name}/versions/latest"
+    if not _VERSION.fullmatch(version):
+        # What stands here may be the secret itself, so it is not repeated.
+        msg = "a secret is named as env:NAME, secret:NAME or projects/P/secrets/S/versions/V"
+        raise Refused(msg)
+    return _read(version, timeout_seconds).rstrip("\r\n")
 
 
-def _access(name: str, timeout_seconds: float) -> str:
-    from google.cloud.secretmanager_v1 import SecretManagerServiceClient
+def _read(version: str, timeout_seconds: float) -> str:
+    from google.cloud.secretmanager_v1.services.secret_manager_service import (
+        SecretManagerServiceClient,
+    )
     from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (
         SecretManagerServiceGrpcTransport,
     )
 
-    channel = open_channel(_HOST, None)
+    channel = open_channel(HOST, None)
     try:
-        client: Any = SecretManagerServiceClient(
+        client = SecretManagerServiceClient(
             transport=SecretManagerServiceGrpcTransport(channel=channel)
         )
-        found = answered(
-            f"reading the secret {name}",
-            lambda seconds: client.access_secret_version(name=name, retry=None, timeout=seconds),
+        found: Any = answered(
+            f"reading {version}",
+            lambda seconds: client.access_secret_version(name=version, retry=None, timeout=seconds),
             timeout_seconds=timeout_seconds,
         )
-        return bytes(found.payload.data).decode("utf-8").strip()
     finally:
         channel.close()
+    try:
+        return bytes(found.payload.data).decode("utf-8")
+    except UnicodeDecodeError:
+        msg = f"{version} is not UTF-8 text"
+        raise Refused(msg) from None  # the error's own text would show the bytes
