@@ -171,7 +171,9 @@ def test_a_busy_process_shows_full_cpus_its_section_and_its_function(watched: Wa
     lines, rest = split(result.stdout)
     assert (result.returncode, result.stderr, rest) == (0, "", [])
     full = [line for line in lines if line.get("cpu", 0) > 0.9]
-    assert 2 <= len(lines) - 2 <= len(full)
+    assert len(full) >= max(
+        2, len(lines) // 2
+    )  # the first and last are short, others may be disturbed
     inside = [line for line in lines if line.get("section") == "preprocess"]
     assert len(inside) >= 2
     stacks = {line["stack"] for line in inside if "stack" in line}

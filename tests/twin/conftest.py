@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,40 +71,50 @@ def parent(cloud: Cloud) -> str:
     return f"projects/{cloud.project}/locations/{cloud.region}"
 
 
-def custom_job(machine: str = "n1-standard-8", **scheduling: str) -> dict[str, Any]:
+@pytest.fixture
+def custom_job() -> Callable[..., dict[str, Any]]:
     """A custom job as a user would send it (REST shape)."""
-    return {
-        "displayName": "nightly",
-        "jobSpec": {
-            "workerPoolSpecs": [
-                {
-                    "machineSpec": {"machineType": machine},
-                    "replicaCount": "1",
-                    "containerSpec": {"imageUri": "gcr.io/p/app:1", "args": ["--all"]},
-                }
-            ],
-            "scheduling": scheduling,
-        },
-    }
+
+    def made(machine: str = "n1-standard-8", **changes: Any) -> dict[str, Any]:
+        pool = {
+            "machineSpec": {"machineType": machine, **changes.pop("spec", {})},
+            "replicaCount": "1",
+            "containerSpec": {"imageUri": "gcr.io/p/app:1", "args": ["--all"]},
+        }
+        job_spec = {
+            "workerPoolSpecs": [pool],
+            "scheduling": {"timeout": changes.pop("timeout", "3600s")},
+            **changes.pop("job_spec", {}),
+        }
+        return {"displayName": "nightly", "jobSpec": job_spec, **changes}
+
+    return made
 
 
-def batch_job(model: str, *, size: int = 64, **machine: Any) -> dict[str, Any]:
-    """A batch prediction as a user would send it (REST shape)."""
-    return {
-        "displayName": "scoring",
-        "model": model,
-        "inputConfig": {
-            "instancesFormat": "jsonl",
-            "gcsSource": {"uris": ["gs://in-data/rows.jsonl"]},
-        },
-        "outputConfig": {
-            "predictionsFormat": "jsonl",
-            "gcsDestination": {"outputUriPrefix": "gs://out-data/scored"},
-        },
-        "dedicatedResources": {
-            "machineSpec": {"machineType": "n1-standard-8", **machine},
-            "startingReplicaCount": 1,
-            "maxReplicaCount": 1,
-        },
-        "manualBatchTuningParameters": {"batchSize": size},
-    }
+@pytest.fixture
+def batch_job(cloud: Cloud) -> Callable[..., dict[str, Any]]:
+    """A batch prediction as a user would send it (REST shape), with a model and input that exist."""
+    model = cloud.add_model("77", displayName="variants", containerSpec={"imageUri": "x/y:1"})
+    cloud.storage.put("in-data", "rows.jsonl", "{}\n")
+
+    def made(machine: str = "n1-standard-8", size: int = 64, **changes: Any) -> dict[str, Any]:
+        return {
+            "displayName": "scoring",
+            "model": model,
+            "inputConfig": {
+                "instancesFormat": "jsonl",
+                "gcsSource": {"uris": [changes.pop("source", "gs://in-data/rows.jsonl")]},
+            },
+            "outputConfig": {
+                "predictionsFormat": "jsonl",
+                "gcsDestination": {"outputUriPrefix": "gs://out-data/scored"},
+            },
+            "dedicatedResources": {
+                "machineSpec": {"machineType": machine, **changes.pop("spec", {})},
+                "startingReplicaCount": 1,
+            },
+            "manualBatchTuningParameters": {"batchSize": size},
+            **changes,
+        }
+
+    return made
