@@ -84,13 +84,22 @@ class Draft:
 
 def apply(step: Resubmit, now: Situation) -> Draft:
     """The job with the step's changes; raises Impossible or Exhausted."""
+    if kinds.is_automl(now.job):
+        msg = "an AutoML training is advised on, never run again by itself"
+        raise Impossible(msg)
     draft = Draft(kinds.clone(now.job), now.job.name.location)
+    if now.job.kind is JobKind.PIPELINE:
+        draft = _caching_on(draft, now)
     asked = step.model_dump(exclude_none=True)
     for key, change in _ROWS.items():
-        if key in asked and not (key == "output" and step.output == "same"):
-            if key not in now.kind.legal:
-                raise Impossible(_NO_SUCH_FIELD.get((now.job.kind, key), _not_legal(now, key)))
-            draft = change(draft, getattr(step, key), now)
+        if key not in asked or (key == "output" and step.output == "same"):
+            continue
+        if (now.job.kind, key, asked[key]) in _HOLDS_ALREADY:
+            draft = draft.note(_HOLDS_ALREADY[now.job.kind, key, asked[key]])
+            continue
+        if key not in now.kind.legal:
+            raise Impossible(_NO_SUCH_FIELD.get((now.job.kind, key), _not_legal(now, key)))
+        draft = change(draft, getattr(step, key), now)
     hardware = [key for key in ("machine_type", "accelerator") if key in asked]
     if hardware:
         if not set(hardware) <= now.kind.legal:
@@ -106,12 +115,29 @@ def _not_legal(now: Situation, key: str) -> str:
 _NO_SUCH_FIELD: Mapping[tuple[JobKind, str], str] = {
     (JobKind.BATCH_PREDICTION, "timeout"): "a batch prediction has no time-out to change",
     (JobKind.BATCH_PREDICTION, "spot"): "the API's version 1 has no spot for batch prediction",
-    (JobKind.BATCH_PREDICTION, "output"): (
-        "a batch prediction writes each run into a folder of its own already"
-    ),
     (JobKind.CUSTOM, "batch_size"): "only batch predictions have a batch size",
     (JobKind.PIPELINE, "timeout"): "a pipeline run has no time-out field",
 }
+
+
+_HOLDS_ALREADY: Mapping[tuple[JobKind, str, object], str] = {
+    (
+        JobKind.BATCH_PREDICTION,
+        "spot",
+        False,
+    ): "the API's version 1 runs no batch prediction on spot",
+    (JobKind.BATCH_PREDICTION, "output", "attempt"): (
+        "Vertex writes each batch prediction into a folder of its own anyway"
+    ),
+}
+"""What a step may ask of a kind that has no such field, because it is so in any case."""
+
+
+def _caching_on(draft: Draft, now: Situation) -> Draft:
+    """Tasks of a run that have succeeded are answered from the cache, where they may be."""
+    for path in components.uncached(now.job):
+        draft = draft.set(path, value=True)
+    return draft
 
 
 # --- machine and accelerator --------------------------------------------------------------------
@@ -140,7 +166,7 @@ def _hardware(draft: Draft, step: Resubmit, now: Situation) -> Draft:
         msg = "the job names no machine of its own, so there is none to change"
         raise Impossible(msg)
     if step.machine_type == "sized":
-        draft = _sized(draft, step, now, pools)
+        draft = _sized(draft, now, pools)
         pools = target_pools(now, draft)
         if step.accelerator is None:
             return draft
@@ -245,7 +271,7 @@ def _components(draft: Draft, step: Resubmit, now: Situation) -> Draft:
     return draft
 
 
-def _sized(draft: Draft, step: Resubmit, now: Situation, pools: tuple[Pool, ...]) -> Draft:
+def _sized(draft: Draft, now: Situation, pools: tuple[Pool, ...]) -> Draft:
     choice = sizing.choose(
         now.case, now.diagnosis, now.history, now.catalogue, now.limits, pools, now.kind.service
     )
@@ -256,7 +282,6 @@ def _sized(draft: Draft, step: Resubmit, now: Situation, pools: tuple[Pool, ...]
     for pool in pools:
         if choice.hardware is not None:
             draft = set_hardware(draft, pool, choice.hardware)
-    del step
     return draft.note(*choice.notes)
 
 

@@ -76,6 +76,17 @@ def executors_to_run(job: JobDocument) -> tuple[str, ...]:
     return tuple(dict.fromkeys(again)) or tuple(kinds.executors(job))
 
 
+def uncached(job: JobDocument) -> tuple[str, ...]:
+    """Paths of `enableCache` of the run's own tasks that have succeeded and are not cached."""
+    listed = job.read("pipelineSpec.root.dag.tasks") or {}
+    done = {task.name for task in tasks(job) if task.state in _DONE}
+    return tuple(
+        f"pipelineSpec.root.dag.tasks.{name}.cachingOptions.enableCache"
+        for name, task in listed.items()
+        if name in done and (task.get("cachingOptions") or {}).get("enableCache") is not True
+    )
+
+
 def longest_failed_seconds(job: JobDocument) -> float | None:
     """How long the failed task ran, at most, over all that failed."""
     ran = [t.seconds for t in tasks(job) if t.state in _FAILED and t.seconds is not None]

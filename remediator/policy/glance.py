@@ -44,7 +44,12 @@ def output_of(job: JobDocument) -> str | None:
 
 def holds(job: JobDocument, changes: Sequence[Change]) -> bool:
     """Whether every changed field has the value asked for; Vertex may have filled in others."""
-    return all(_same(change.after, job.read(change.field)) for change in changes)
+    return all(_same(change.after, _found(job, change.field)) for change in changes)
+
+
+def _found(job: JobDocument, field: str) -> Any:
+    """The region is no field of a job: it stands in its name."""
+    return job.name.location if field == "location" else job.read(field)
 
 
 def _same(asked: Any, found: Any) -> bool:

@@ -22,7 +22,7 @@ from remediator.domain import (
     History,
     JobDocument,
 )
-from remediator.policy import kinds, places
+from remediator.policy import kinds, places, routes
 from remediator.policy.catalogue import Catalogue
 from remediator.policy.changes import Draft, Impossible
 from remediator.policy.costs import Cost
@@ -103,23 +103,12 @@ def _rate(asked: Asked) -> str:
     for group in asked.limits.per:
         if group.resubmissions_per_hour is None:
             continue
-        value = group_value(asked.job, group.by)
+        value = routes.group_value(asked.job, group.by)
         made = asked.history.resubmitted_by.get((group.by, value), 0)
         if made >= group.resubmissions_per_hour:
             allowed = group.resubmissions_per_hour
             return f"{made} resubmissions of {_group(group.by, value)} in the last hour, {allowed} are allowed"
     return ""
-
-
-def group_value(job: JobDocument, by: str) -> str:
-    """Which group of `limits.per` a job is in: the value of what the group goes by."""
-    if by == "service_account":
-        return kinds.service_account(job) or ""
-    if by == "location":
-        return job.name.location
-    if by == "model":
-        return kinds.model_name(job) or ""
-    return job.labels.get(by.removeprefix("labels."), "")
 
 
 def _group(by: str, value: str) -> str:
@@ -144,7 +133,7 @@ def _usd_per_day(asked: Asked) -> str:
     if over:
         return over
     for group in asked.limits.per:
-        value = group_value(asked.job, group.by)
+        value = routes.group_value(asked.job, group.by)
         spent = asked.history.spent_by.get((group.by, value), 0.0)
         over = _over(group.usd_per_day, spent, asked, f"today by {_group(group.by, value)}")
         if over:
@@ -209,10 +198,10 @@ def _incompatible(asked: Asked) -> str:
     if draft is None:
         return ""
     service = kinds.rules(asked.job).service
-    before = {pool.name: pool.hardware for pool in kinds.pools(asked.job)}
     moved = draft.location != asked.job.name.location
-    for pool in kinds.pools(draft.job):
-        if pool.hardware == before.get(pool.name) and not moved:
+    pairs = zip(kinds.pools(asked.job), kinds.pools(draft.job), strict=True)
+    for before, pool in pairs:
+        if pool.hardware == before.hardware and not moved:
             continue
         why = asked.catalogue.why_not(pool.hardware, service)
         if why:

@@ -464,6 +464,13 @@ def children_of(job: JobDocument) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if name))
 
 
+def is_automl(job: JobDocument) -> bool:
+    """Whether a training pipeline trains a model of Google's, with no machines to be seen."""
+    if job.kind is not JobKind.TRAINING_PIPELINE:
+        return False
+    return "automl" in str(job.read("trainingTaskDefinition") or "").lower()
+
+
 def succeeded_trials(job: JobDocument) -> int:
     """How many trials of a tuning job have succeeded."""
     return sum(trial.get("state") == "SUCCEEDED" for trial in job.read("trials") or ())

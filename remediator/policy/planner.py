@@ -193,7 +193,9 @@ class _Planning:
                 skipped.append(f"step {number} is passed over, {exhausted}")
                 continue
             except Impossible as impossible:
+                explained = (*explained, f"step {number} cannot be taken: {impossible}")
                 return self._refused(policy, limits, explained, number, impossible)
+            explained = (*explained, *skipped, f"step {number} is next: {_change_words(draft)}")
             draft = draft.note(*skipped)
             return self._resubmission(policy, limits, explained, number, step, draft)
         taken = bool(policy.do)
@@ -270,7 +272,7 @@ class _Planning:
             refused_by=tuple(refusal.guard for refusal in refused),
             alerts=self._alerts(policy, refused),
             because=self._sentence(_refusal_words(refused)),
-            explanation=explained,
+            explanation=(*explained, *_refusal_lines(refused)),
         )
 
     def _resubmission(
@@ -320,7 +322,7 @@ class _Planning:
             refused_by=tuple(refusal.guard for refusal in refused),
             alerts=self._alerts(policy, refused),
             because=self._sentence(told),
-            explanation=explained,
+            explanation=(*explained, *_refusal_lines(refused)),
         )
 
     def _mode(self) -> Mode:
@@ -403,17 +405,57 @@ def _refusal_words(refused: tuple[Refusal, ...]) -> str:
     return f"nothing is resubmitted ({listed})"
 
 
+def _refusal_lines(refused: tuple[Refusal, ...]) -> tuple[str, ...]:
+    return tuple(f"{refusal.guard.value} refuses: {refusal.why}" for refusal in refused)
+
+
 def _change_words(draft: Draft) -> str:
+    """Each change in words, once for all the worker pools it is made in."""
     if not draft.changes:
         return "the same job again, unchanged"
-    return ", ".join(
-        f"{change.field.rpartition('.')[2]} {_shown(change.before)} becomes {_shown(change.after)}"
-        for change in draft.changes
-    )
+    after = {change.field: change.after for change in draft.changes}
+    told: list[str] = []
+    for change in draft.changes:
+        holder, _, name = change.field.rpartition(".")
+        if name.endswith(("eratorCount", "erator_count")) and any(
+            f"{holder}.{key}" in after for key in ("acceleratorType", "accelerator_type")
+        ):
+            continue  # told with its type
+        now = _shown(change.after)
+        if name in {"acceleratorType", "accelerator_type"} and change.after:
+            key = "acceleratorCount" if name == "acceleratorType" else "accelerator_count"
+            count = after.get(f"{holder}.{key}", draft.job.read(f"{holder}.{key}"))
+            now = f"{count} {now}"
+        before = change.before
+        if before is None and name == "batchSize":
+            before = f"{kinds.DEFAULT_BATCH_SIZE} (Vertex's default)"
+        told.append(f"{_WORDS_OF.get(name, name)} {_shown(before)} becomes {now}")
+    return ", ".join(dict.fromkeys(told))
+
+
+_WORDS_OF = {
+    "machineType": "machine type",
+    "machine_type": "machine type",
+    "acceleratorType": "accelerator",
+    "accelerator_type": "accelerator",
+    "acceleratorCount": "accelerator count",
+    "accelerator_count": "accelerator count",
+    "batchSize": "batch size",
+    "startingReplicaCount": "starting replica count",
+    "maxReplicaCount": "maximal replica count",
+    "replicaCount": "replica count",
+    "replica_count": "replica count",
+    "timeout": "time-out",
+    "strategy": "strategy",
+    "generateExplanation": "explanations",
+    "outputUriPrefix": "output",
+    "enableCache": "caching",
+}
 
 
 def _shown(value: object) -> str:
-    return "(none)" if value is None else str(value)
+    words = {None: "none", True: "on", False: "off"}
+    return words.get(value, str(value)) if isinstance(value, bool | None) else str(value)
 
 
 def _moment(when: datetime) -> str:

@@ -130,6 +130,7 @@ _LEGAL: Mapping[JobKind, re.Pattern[str]] = {
                     r"(cpuLimit|memoryLimit|resourceCpuLimit|resourceMemoryLimit)"
                 ),
                 r"pipelineSpec\.deployment.*\.replica_?[cC]ount",
+                r"pipelineSpec\.root\.dag\.tasks\..*\.cachingOptions\.enableCache",
                 r"runtimeConfig\.gcsOutputDirectory",
             )
         )
