@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from remediator.domain import Attempt, Guard, JobState, Json, rfc3339
+from remediator.domain import Attempt, Guard, JobName, JobState, Json, Unusable, rfc3339
 from remediator.ledger import counters
 from remediator.ledger.records import (
     Answer,
@@ -128,6 +128,15 @@ class Ledger:
         body = self._store.get("created", doc_id(key))
         return str(body["root"]) if body else None
 
+    def claimed_root(self, token: str) -> str | None:
+        """The root's key of the chain in which this claim was taken; None for a token not ours.
+
+        A job that bears a claim may be met before it was recorded: its creator was killed. The chain
+        found here says whether that claim still stands and what it promised.
+        """
+        body = self._store.get("claims", doc_id(token)) if token else None
+        return str(body["root"]) if body else None
+
     def claim(
         self,
         incident: Incident,
@@ -212,22 +221,29 @@ class Ledger:
         lease_until: datetime,
         now: datetime,
         renewed: Claim | None = None,
+        limits: Sequence[Limit] = (),
     ) -> Claim | None:
         """Take over a claim whose lease ran out or was given back, to create under its token.
 
-        None if another hand was faster (the stored lease differs) or the stop switch is on.
-        `renewed` replaces what the step does where the plan changed since.
+        None if another hand was faster (the stored claim differs), the stop switch is on, or the
+        renewed step costs more than what was set aside and does not fit into `limits`. `renewed`
+        replaces what the step does where the plan changed since; what is set aside follows it.
         """
 
         def work(tx: Transaction) -> Claim | None:
             chain = _chain(tx, root, "")
             stop = tx.get("switches", "stop")
             stored = chain.claim
-            if stored is None or stored != held or stored.lease_until > now:
+            if stored is None or not _same_hold(stored, held) or stored.lease_until > now:
                 return None
             if stop and stop.get("on"):
                 return None
+            body = tx.get("incidents", doc_id(stored.incident))
             step = renewed or stored
+            moved = _moved_reservations(tx, stored, step, limits, now)
+            if moved is None:
+                return None
+            reservations, bodies = moved
             claim = replace(
                 stored,
                 policy=step.policy,
@@ -235,43 +251,52 @@ class Ledger:
                 verdict=step.verdict,
                 changes=step.changes,
                 location=step.location,
+                estimated_usd=step.estimated_usd,
+                reservations=reservations,
                 taken=now,
                 lease_until=lease_until,
                 unanswered=None,
                 given_back=False,
             )
-            _put_chain(tx, replace(chain, claim=claim))
+            _put_counters(tx, bodies)
+            reserved = _exchanged(chain.reserved_usd, stored, claim.estimated_usd)
+            _put_chain(tx, replace(chain, claim=claim, reserved_usd=reserved))
+            if body:  # when to look is no change of the incident: its version stays
+                _put_incident(tx, replace(from_json(Incident, body), due=lease_until))
             return claim
 
         return self._store.run(work)
 
     def give_back(
-        self, root: str, token: str, *, now: datetime, unanswered: bool, due: datetime
+        self,
+        root: str,
+        token: str,
+        *,
+        now: datetime,
+        unanswered: bool,
+        due: datetime,
+        taken: datetime | None = None,
     ) -> None:
         """Return the lease after a handled error, and keep the claim.
 
         With `unanswered`, a create was sent whose outcome is unknown: it is watched for before
-        anything is created again. `due` is when reconcile should look.
+        anything is created again. `due` is when reconcile should look. `taken` is the giver's own
+        `Claim.taken`: where another hand took over since, nothing is given back.
         """
 
         def work(tx: Transaction) -> None:
             chain = _chain(tx, root, "")
             claim = chain.claim
-            if claim is None or claim.token != token:
+            if claim is None or claim.token != token or taken not in {None, claim.taken}:
                 return
             body = tx.get("incidents", doc_id(claim.incident))
-            _put_chain(
-                tx,
-                replace(
-                    chain,
-                    claim=replace(
-                        claim,
-                        lease_until=min(claim.lease_until, now),
-                        unanswered=now if unanswered else claim.unanswered,
-                        given_back=True,
-                    ),
-                ),
+            returned = replace(
+                claim,
+                lease_until=min(claim.lease_until, now),
+                unanswered=now if unanswered else claim.unanswered,
+                given_back=True,
             )
+            _put_chain(tx, replace(chain, claim=returned))
             if body:
                 incident = from_json(Incident, body)
                 _put_incident(tx, replace(incident, due=due, version=incident.version + 1))
@@ -291,31 +316,8 @@ class Ledger:
         """Write down that the claim's job exists: attempt, outcome and everything owed, at once.
 
         False, and nothing is written, if the claim no longer stands (another hand recorded it).
-        """
-
-        def work(tx: Transaction) -> bool:
-            chain = _chain(tx, root, "")
-            if chain.claim is None or chain.claim.token != token:
-                return False
-            stored = tx.get("incidents", doc_id(incident.key))
-            known = tx.get("incidents", doc_id(following.key))
-            owed = _new_debts(tx, debts)
-            version = from_json(Incident, stored).version if stored else incident.version
-            follow_version = from_json(Incident, known).version if known else following.version
-            _put_chain(tx, replace(chain, claim=None, attempts=(*chain.attempts, attempt)))
-            created = {"root": chain.key, "reservations": to_json(chain.claim)["reservations"]}
-            tx.put("created", doc_id(following.key), created)
-            _put_incident(tx, replace(incident, version=version + 1))
-            _put_incident(tx, replace(following, version=follow_version + 1))
-            _put_debts(tx, owed)
-            return True
-
-        return self._store.run(work)
-
-    def withdraw(self, root: str, token: str, *, skip: str = "") -> bool:
-        """Drop a claim that Vertex refused for certain: its money and rate are free again.
-
-        `skip` marks the step as not to be taken again for this chain without counting an attempt.
+        Where the job was met before (its failure came faster than this), what is known of it stands
+        and becomes the chain's; only what had been concluded of it is asked again.
         """
 
         def work(tx: Transaction) -> bool:
@@ -323,20 +325,51 @@ class Ledger:
             claim = chain.claim
             if claim is None or claim.token != token:
                 return False
+            stored = tx.get("incidents", doc_id(incident.key))
+            known = tx.get("incidents", doc_id(following.key))
+            owed = _new_debts(tx, debts)
+            version = from_json(Incident, stored).version if stored else incident.version
+            reserved = _exchanged(chain.reserved_usd, claim, attempt.estimated_usd)
+            attempts = (*chain.attempts, attempt)
+            _put_chain(tx, replace(chain, claim=None, attempts=attempts, reserved_usd=reserved))
+            created = {
+                "root": chain.key,
+                "reservations": [to_json(one) for one in claim.reservations],
+            }
+            tx.put("created", doc_id(following.key), created, expires=claim.taken + KEEP)
+            _put_incident(tx, replace(incident, version=version + 1))
+            _put_incident(tx, _joined(following, from_json(Incident, known) if known else None))
+            _put_debts(tx, owed)
+            return True
+
+        return self._store.run(work)
+
+    def withdraw(
+        self, root: str, token: str, *, skip: str = "", taken: datetime | None = None
+    ) -> bool:
+        """Drop a claim under which no job was or will be made: its money and rate are free again.
+
+        Either Vertex refused it for certain, or it is `forgotten_at` and no job bears it. `skip`
+        marks the step as not to be taken again for this chain without counting an attempt. `taken`
+        is the `Claim.taken` that the caller looked at: where another hand took over since, the claim
+        stands and the answer is False.
+        """
+
+        def work(tx: Transaction) -> bool:
+            chain = _chain(tx, root, "")
+            claim = chain.claim
+            if claim is None or claim.token != token or taken not in {None, claim.taken}:
+                return False
             bodies = _bodies(tx, claim.reservations)
-            for reservation in claim.reservations:
-                key = doc_id(reservation.key)
+            for one in claim.reservations:
+                key = doc_id(one.key)
                 if key in bodies:
-                    bodies[key] = counters.removed(bodies[key], reservation)
+                    bodies[key] = counters.removed(bodies[key], one)
             _put_counters(tx, bodies)
+            skipped = dict.fromkeys((*chain.skipped, skip) if skip else chain.skipped)
+            reserved = _exchanged(chain.reserved_usd, claim, None)
             _put_chain(
-                tx,
-                replace(
-                    chain,
-                    claim=None,
-                    reserved_usd=max(0.0, chain.reserved_usd - (claim.estimated_usd or 0.0)),
-                    skipped=(*chain.skipped, skip) if skip else chain.skipped,
-                ),
+                tx, replace(chain, claim=None, reserved_usd=reserved, skipped=tuple(skipped))
             )
             return True
 
@@ -352,36 +385,44 @@ class Ledger:
         usd: float | None,
         final: bool,
     ) -> Chain:
-        """An attempt ended: its reservation becomes what it really cost (estimate if unknown)."""
+        """An attempt ended: its reservation becomes what it really cost (estimate if unknown).
+
+        Settled once: a later call changes `final` alone. Money counts on the day of its claim; a
+        day whose counter is no longer kept is over. A state that is not terminal is only noted.
+        """
 
         def work(tx: Transaction) -> Chain:
             chain = _chain(tx, root, "")
             created = tx.get("created", doc_id(attempt_key)) or {}
-            held = from_json(Claim, {**_NO_CLAIM, **created}).reservations
-            money = [one for one in held if one.window_seconds is None]
+            held = tuple(from_json(Reservation, body) for body in created.get("reservations", ()))
+            money = tuple(one for one in held if one.window_seconds is None)
             bodies = _bodies(tx, money)
-            spent, reserved = chain.spent_usd, chain.reserved_usd
-            attempts: list[Attempt] = []
-            for attempt in chain.attempts:
-                if not _same_job(attempt.name, attempt_key) or attempt.state.is_terminal:
-                    attempts.append(attempt)
-                    continue
-                cost = usd if usd is not None else attempt.estimated_usd or 0.0
-                spent += cost
-                reserved = max(0.0, reserved - (attempt.estimated_usd or 0.0))
-                attempts.append(replace(attempt, state=state, end_time=ended))
+            settled = replace(chain, final=final)
+            open_ones = [
+                one
+                for one in chain.attempts
+                if _key_of(one.name) == attempt_key and not one.state.is_terminal
+            ]
+            for attempt in open_ones[:1]:
+                noted = replace(attempt, state=state, end_time=ended)
+                attempts = tuple(noted if one is attempt else one for one in chain.attempts)
+                settled = replace(settled, attempts=attempts)
+                if not state.is_terminal:
+                    break
+                estimate = attempt.estimated_usd or 0.0
+                cost = usd if usd is not None else estimate
                 for one in money:
                     key = doc_id(one.key)
                     if key in bodies:
                         bodies[key] = counters.repriced(bodies[key], one, cost)
                 _put_counters(tx, bodies)
-            settled = replace(
-                chain,
-                attempts=tuple(attempts),
-                spent_usd=spent,
-                reserved_usd=reserved,
-                final=final,
-            )
+                settled = replace(
+                    settled,
+                    spent_usd=chain.spent_usd + cost,
+                    reserved_usd=_none_or_more(chain.reserved_usd - estimate),
+                )
+            if settled == chain:
+                return chain
             _put_chain(tx, settled)
             return replace(settled, version=settled.version + 1)
 
@@ -395,7 +436,10 @@ class Ledger:
 
     def take_token(self, key: str, *, most: int, window_seconds: float, now: datetime) -> bool:
         """Take one of `most` tokens in a sliding window, shared by all instances; False if none."""
-        limit = Limit(key, "rate", float(most), 1.0, window_seconds)
+        limit = Limit(key, Guard.RATE.value, float(most), 1.0, window_seconds)
+        seen = self._store.get("counters", doc_id(key))
+        if not counters.has_room(seen, limit, now):
+            return False  # asked without a transaction: a crowd at a full counter costs little
 
         def work(tx: Transaction) -> bool:
             body = tx.get("counters", doc_id(key))
@@ -435,6 +479,8 @@ class Ledger:
 
     def owe(self, debts: Sequence[Debt]) -> None:
         """Owe messages; one that is already owed or delivered stays as it is."""
+        if not debts:
+            return
 
         def work(tx: Transaction) -> None:
             _put_debts(tx, _new_debts(tx, debts))
@@ -465,18 +511,27 @@ class Ledger:
         """It was delivered; `thread` is what the channel needs to update it later."""
 
         def work(tx: Transaction) -> None:
-            _put_debt(tx, replace(debt, due=None, delivered=now))
+            body = tx.get("debts", doc_id(debt.id))
+            stored = from_json(Debt, body) if body else debt
+            _put_debt(tx, replace(stored, due=None, delivered=stored.delivered or now))
             if thread is not None:
                 root = str(debt.body.get("thread_key") or debt.id)
-                tx.put("threads", doc_id(f"{debt.channel}|{root}"), dict(thread))
+                key = doc_id(f"{debt.channel}|{root}")
+                tx.put("threads", key, dict(thread), expires=now + KEEP)
 
         self._store.run(work)
 
     def postpone_debt(self, debt: Debt, *, due: datetime | None, why: str) -> None:
-        """It could not be delivered: again at `due`, or never (None), with the reason kept."""
+        """It could not be delivered: again at `due`, or never (None), with the reason kept.
+
+        Nothing changes where it was delivered meanwhile, or is in a later hand (`tries` differs).
+        """
 
         def work(tx: Transaction) -> None:
-            _put_debt(tx, replace(debt, due=due, lost_because=why))
+            body = tx.get("debts", doc_id(debt.id))
+            stored = from_json(Debt, body) if body else debt
+            if stored.delivered is None and stored.tries == debt.tries:
+                _put_debt(tx, replace(stored, due=due, lost_because=why))
 
         self._store.run(work)
 
@@ -484,13 +539,19 @@ class Ledger:
         """What a channel that can update messages remembers of a chain's thread."""
         return self._store.get("threads", doc_id(f"{channel}|{root}"))
 
+    # --- housekeeping --------------------------------------------------------------------------
+
+    def forget(self, now: datetime) -> int:
+        """Remove what has outlived its keeping; how much. In Firestore a TTL policy does so too."""
+        return self._store.expire(now)
+
     def close(self) -> None:
         """Let go of the storage."""
         self._store.close()
 
 
 STALE = "stale"  # not a guard: the plan was made from a state that is no longer true
-_BATCH = 200
+_BATCH = 200  # documents in one transaction: under Firestore's 500 writes and 10 MiB
 
 
 def doc_id(key: str) -> str:
@@ -504,10 +565,30 @@ def doc_id(key: str) -> str:
 _ID_BYTES = 1000  # Firestore takes 1,500
 
 
-def _same_job(name: str, key: str) -> bool:
-    return (
-        name.endswith("/" + key.split("/", 1)[1]) and f"/locations/{key.split('/', 1)[0]}/" in name
+def _key_of(name: str) -> str:
+    try:
+        return JobName.parse(name).key
+    except Unusable:
+        return ""
+
+
+def _same_hold(stored: Claim, held: Claim) -> bool:
+    """Nobody took the claim or gave it back since it was read."""
+    return all(
+        getattr(stored, name) == getattr(held, name)
+        for name in ("token", "taken", "lease_until", "unanswered", "given_back")
     )
+
+
+def _joined(following: Incident, known: Incident | None) -> Incident:
+    """The incident of a job we made: as planned, or what is known of it already, in its chain."""
+    if known is None:
+        return replace(following, version=following.version + 1)
+    if known.stage is Stage.DONE:
+        return replace(following, first_known=known.first_known, version=known.version + 1)
+    if known.stage is Stage.ACTING:  # a claim of its own stands, in the chain it was taken for
+        return known
+    return replace(known, root=following.root, attempt=following.attempt, version=known.version + 1)
 
 
 def _chain(tx: Transaction, key: str, root: str) -> Chain:
@@ -516,7 +597,11 @@ def _chain(tx: Transaction, key: str, root: str) -> Chain:
 
 
 def _put_chain(tx: Transaction, chain: Chain) -> None:
-    tx.put("chains", doc_id(chain.key), to_json(replace(chain, version=chain.version + 1)))
+    times = [chain.first_failed, chain.claim.lease_until if chain.claim else None]
+    times += [moment for one in chain.attempts for moment in (one.create_time, one.end_time)]
+    touched = max((moment for moment in times if moment is not None), default=None)
+    body = to_json(replace(chain, version=chain.version + 1))
+    tx.put("chains", doc_id(chain.key), body, expires=touched + KEEP if touched else None)
 
 
 def _put_incident(tx: Transaction, incident: Incident) -> None:
@@ -526,7 +611,8 @@ def _put_incident(tx: Transaction, incident: Incident) -> None:
 
 
 def _new_debts(tx: Transaction, debts: Sequence[Debt]) -> tuple[Debt, ...]:
-    return tuple(debt for debt in debts if tx.get("debts", doc_id(debt.id)) is None)
+    known = tx.get_many("debts", tuple(doc_id(debt.id) for debt in debts)) if debts else {}
+    return tuple(debt for debt in debts if doc_id(debt.id) not in known)
 
 
 def _put_debts(tx: Transaction, debts: Sequence[Debt]) -> None:
@@ -549,18 +635,52 @@ def _put_counters(tx: Transaction, bodies: Mapping[str, Json]) -> None:
 
 
 def _once_each(limits: Sequence[Limit]) -> tuple[Limit, ...]:
-    """One limit of each counter: a step is counted once, however many limits ask for it."""
-    return tuple({limit.key: limit for limit in limits}.values())
+    """One limit for each counter and way of counting (of several, the widest): counted once."""
+    chosen: dict[tuple[str, bool], Limit] = {}
+    for limit in limits:
+        slot = (limit.key, limit.window_seconds is None)
+        kept = chosen.setdefault(slot, limit)
+        window = limit.window_seconds
+        widest = None if window is None else max(kept.window_seconds or 0.0, window)
+        amount = max(kept.amount, limit.amount)
+        chosen[slot] = replace(kept, amount=amount, window_seconds=widest)
+    return tuple(chosen.values())
 
 
-_NO_CLAIM: Json = {
-    "token": "",
-    "incident": "",
-    "policy": "",
-    "step": 0,
-    "number": 0,
-    "verdict": "",
-    "changes": [],
-    "taken": None,
-    "lease_until": None,
-}
+def _moved_reservations(
+    tx: Transaction, stored: Claim, step: Claim, limits: Sequence[Limit], now: datetime
+) -> tuple[tuple[Reservation, ...], dict[str, Json]] | None:
+    """What is set aside, and its counters, when a claim's step costs something else than it did.
+
+    None where it costs more and that does not fit. Rates were counted by the claim and stay.
+    """
+    more = (step.estimated_usd or 0.0) - (stored.estimated_usd or 0.0)
+    if not more:
+        return stored.reservations, {}
+    bodies = _bodies(tx, stored.reservations)
+    reservations: list[Reservation] = []
+    for one in stored.reservations:
+        body = bodies.get(doc_id(one.key))
+        if one.window_seconds is not None or body is None:
+            reservations.append(one)
+            continue
+        asked = [limit for limit in limits if limit.key == one.key and not limit.window_seconds]
+        fits = all(counters.has_room(body, replace(a, amount=more), now) for a in asked)
+        if more > 0 and not fits:
+            return None
+        moved = replace(one, amount=max(0.0, one.amount + more))
+        bodies[doc_id(one.key)] = counters.repriced(body, one, moved.amount)
+        reservations.append(moved)
+    return tuple(reservations), bodies
+
+
+def _exchanged(reserved_usd: float, claim: Claim, usd: float | None) -> float:
+    """What a chain has set aside once this claim's estimate is replaced."""
+    return _none_or_more(reserved_usd - (claim.estimated_usd or 0.0) + (usd or 0.0))
+
+
+def _none_or_more(usd: float) -> float:
+    return usd if usd > _ROUNDING_USD else 0.0
+
+
+_ROUNDING_USD = 1e-9
