@@ -20,6 +20,7 @@ from twin.iam import Iam
 from twin.jobs import JobStore
 from twin.logging import LogStore
 from twin.metadata import Metadata
+from twin.models import ModelStore
 from twin.monitoring import SeriesStore
 from twin.physics import Needs
 from twin.receivers import Mail, Slack, SlowHost
@@ -28,7 +29,7 @@ from twin.secrets import Secrets, Topics
 from twin.serving import Served
 from twin.sink import Shape, Sink
 from twin.storage import Storage
-from twin.vertex import ModelStore, VertexApi
+from twin.vertex import VertexApi
 
 
 class Cloud:
@@ -73,8 +74,7 @@ class Cloud:
             self.logs,
             self.metrics,
             self.storage,
-            has_model=self.models.has,
-            model_version=self.models.version,
+            self.models,
             seed=seed,
         )
         api = VertexApi(self.jobs, self.models, self.logs, self.desk.iam)

@@ -23,6 +23,7 @@ from twin.clock import Clock, parse_time, rfc3339
 from twin.kinds import BATCH, CUSTOM, Kind, check, in_shape, kind_of, with_defaults, without_output
 from twin.kinds import workload as workload_of
 from twin.logging import LogStore
+from twin.models import ModelStore
 from twin.monitoring import SeriesStore
 from twin.parents import Family
 from twin.physics import Needs, Run, run_custom
@@ -96,8 +97,7 @@ class JobStore:
     logs: LogStore
     metrics: SeriesStore
     storage: Storage
-    has_model: Callable[[str], bool]
-    model_version: Callable[[str], str]
+    models: ModelStore
     seed: int = 7
     error_lag: float = 0.0
     list_lag: float = 0.0
@@ -131,6 +131,12 @@ class JobStore:
         with self.lock:
             self._jobs[full["name"]] = Job(kind, full, 0.0)
         return copy.deepcopy(full)
+
+    def change(self, name: str, **fields: Any) -> None:
+        """Sets fields of a job's document as they stand in REST (`state="JOB_STATE_FAILED"`)."""
+        with self.lock:
+            job = self.get(kind_of(name), name)
+            job.body.update(in_shape(job.kind, fields))
 
     def past(
         self,
@@ -206,7 +212,7 @@ class JobStore:
         """A new job, checked, with defaults, its life begun; refuses in Vertex AI's words."""
         location = self.canonical(parent).split("/")[3]
         wanted = without_output(copy.deepcopy(dict(body)))
-        check(kind, wanted, has_model=self.has_model)
+        check(kind, wanted, has_model=self.models.has)
         job = self.begin(kind, location, with_defaults(kind, wanted), self.clock.now(), self.clock)
         with self.lock:
             return copy.deepcopy(job.body)
@@ -267,7 +273,7 @@ class JobStore:
                 name=name, state=f"{kind.prefix}PENDING", createTime=stamp, updateTime=stamp
             )
             if kind is BATCH and body.get("model"):
-                body["modelVersionId"] = self.model_version(body["model"])
+                body["modelVersionId"] = str(self.models.read(body["model"]).get("versionId", ""))
             job = Job(kind, body, time.monotonic(), ended)
             self._jobs[name] = job
             key = workload_of(kind, body)
@@ -399,7 +405,7 @@ class JobStore:
         )
         if not destination:
             return
-        model = str(body.get("model") or "model").rpartition("/")[2].partition("@")[0]
+        model = self.models.read(str(body.get("model") or "")).get("displayName", "model")
         made = str(body["createTime"]).replace(":", "_").replace("-", "_")
         folder = f"{str(destination).rstrip('/')}/prediction-{model}-{made}"
         body["outputInfo"] = {"gcsOutputDirectory": folder}

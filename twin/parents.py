@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from twin.clock import rfc3339
-from twin.kinds import CUSTOM, PIPELINE, TRAINING, TUNING, Kind, with_defaults
+from twin.kinds import CUSTOM, PIPELINE, TRAINING, TUNING, Kind, with_defaults, workload
 from twin.rpc import Body
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Family:
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
-        self._cached: set[str] = set()
+        self._succeeded: set[tuple[str, ...]] = set()
 
     def lasts(self, kind: Kind, body: Mapping[str, Any], location: str) -> float:
         """Seconds from creation to end, as foreseen."""
@@ -83,12 +83,19 @@ class Family:
             state = str(child.body["state"]).removeprefix("JOB_STATE_")
             self._note(parent, name, child, state, at)
             if state == "SUCCEEDED":
+                self._succeeded.add(workload(CUSTOM, child.body))
                 self._next(parent, rest, at + timedelta(seconds=_BETWEEN_SECONDS), schedule, route)
             else:
-                late = at + timedelta(seconds=_BETWEEN_SECONDS)
+                late = at + timedelta(seconds=_BETWEEN_SECONDS + self._store.error_lag)
                 schedule.at(late, lambda: self._over(parent, "FAILED", late, (name, child), route))
 
         def begin() -> None:
+            if parent.is_over:
+                return
+            if parent.kind is PIPELINE and self._is_cached(parent, name, body):
+                self._task(parent, name, {"taskName": name, "state": "SKIPPED"})
+                self._next(parent, rest, moment, schedule, route)
+                return
             if parent.kind is PIPELINE:
                 body["labels"] = {"vertex-ai-pipelines-run-billing-id": parent.id}
             child = self._store.begin(
@@ -115,8 +122,6 @@ class Family:
                 trial = {"id": "1", "state": _TRIAL[state], "customJob": child.body["name"]}
                 parent.body["trials"] = [trial]
             else:
-                details = parent.body.setdefault("jobDetail", {}).setdefault("taskDetails", [])
-                kept = [one for one in details if one["taskName"] != name]
                 task: Body = {
                     "taskName": name,
                     "state": state,
@@ -126,7 +131,19 @@ class Family:
                 if state not in ("RUNNING", "SUCCEEDED"):
                     task["endTime"] = rfc3339(moment)
                     task["error"] = {"code": 9, "message": _task_message(parent, name, child)}
-                parent.body["jobDetail"]["taskDetails"] = [*kept, task]
+                self._task(parent, name, task)
+
+    def _task(self, parent: Job, name: str, task: Body) -> None:
+        with self._store.lock:
+            details = parent.body.setdefault("jobDetail", {}).setdefault("taskDetails", [])
+            details[:] = [*(one for one in details if one["taskName"] != name), task]
+
+    def _is_cached(self, parent: Job, name: str, body: Body) -> bool:
+        """Whether this task succeeded before and its pipeline lets that count."""
+        root = (parent.body.get("pipelineSpec") or {}).get("root") or {}
+        task = ((root.get("dag") or {}).get("tasks") or {}).get(name) or {}
+        enabled = (task.get("cachingOptions") or {}).get("enableCache")
+        return bool(enabled) and workload(CUSTOM, body) in self._succeeded
 
     def _over(
         self,
@@ -137,6 +154,8 @@ class Family:
         route: bool,
     ) -> None:
         error: tuple[int, str] | None = None
+        if parent.is_over:
+            return
         if failed:
             name, child = failed
             child_error = child.body.get("error") or {}

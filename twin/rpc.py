@@ -42,12 +42,13 @@ class _Faulted(Exception):
 
 @dataclass(frozen=True)
 class Method:
-    """One RPC: its short name (`JobService.GetCustomJob`), its types, and who answers it."""
+    """One RPC: its path, its types, and who answers it; `denied` hears of a missing permission."""
 
     path: str
     request: Any
     response: Any
     answer: Callable[[Body, Caller], Body]
+    denied: Callable[[Body, Caller, Refusal], None] | None = None
 
     @property
     def short(self) -> str:
@@ -158,7 +159,10 @@ class RpcServer:
             self._suffer(fault, context)
         missing = self._desk.iam.missing(method.short, body)
         if missing:
-            raise Refusal("PERMISSION_DENIED", missing)
+            refusal = Refusal("PERMISSION_DENIED", missing)
+            if method.denied:
+                method.denied(body, caller, refusal)
+            raise refusal
         answer = method.answer(body, caller)
         if fault and fault.after:
             self._suffer(fault, context)
