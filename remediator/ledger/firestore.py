@@ -1,44 +1,83 @@
 """The ledger's documents in Firestore: the cloud's store, shared by every instance.
 
-Documents live in `{COLLECTION}_{collection}`; a body is one JSON text, so that nothing in it is
-indexed and no key of ours can be a field path; `due` and `expires` are fields of their own (`due` is
-queried, a TTL policy stands on `expires`). google-cloud-firestore is imported when first used, and
-never before a fork.
+Everything lives in one collection, `COLLECTION`, as documents `{collection}:{key}`, so that one TTL
+policy (on `expires`) and one index exemption (of `body`) serve it all. A body is one JSON text: none
+of its fields costs an index entry, arrays may nest, and both stores give back the same. What is due
+is queried by a field of its own for each collection (`due_incidents`), which needs no composite index.
+
+Nothing is locked. A unit of work reads, and its writes are committed together, each on condition that
+its document is as it was read (or absent); where one is not, the work is run again. A killed process
+leaves no lock behind, and of any number of contending hands one always wins. Each commit carries a
+random mark: one whose answer was lost is looked for by it before anything is repeated.
+
+The generated client is imported and opened when first used, once in each process: a channel must not
+cross a fork. Called by `book` through the `Store` protocol.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from remediator.domain import Forbidden, Json, Transient
+from remediator.domain import Forbidden, Json, Transient, Unusable
 from remediator.ledger.records import Work
 
 T = TypeVar("T")
 
-_TRIES = 12  # of a contended transaction; each waits longer than the one before
-_CALL_SECONDS = 20.0
-_EXPIRED_AT_ONCE = 400  # a batch takes 500 writes
+_HOST = "firestore.googleapis.com"
+_TOTAL_SECONDS = 20.0  # for one verb, its retries included
+_LEAST_TRY_SECONDS = 0.05
+_READ_AT_ONCE = 300  # documents in one BatchGetDocuments
+_EXPIRED_AT_ONCE = 400  # a commit took 500 writes at most for years, and still should
+_PASSING = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "RESOURCE_EXHAUSTED"}) | {
+    "ABORTED",
+    "CANCELLED",
+    "UNKNOWN",
+}
+_NEVER_APPLIED = frozenset({"ABORTED", "RESOURCE_EXHAUSTED"})
+_CHANGED = frozenset({"FAILED_PRECONDITION", "ALREADY_EXISTS", "NOT_FOUND"})
+
+
+class _Contended(Exception):
+    """A document was changed between its being read and its being written."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a document is to become; None as body: it is to be gone."""
+
+    body: str | None
+    due: datetime | None = None
+    expires: datetime | None = None
 
 
 class _Transaction:
-    """Firestore wants every read before the first write, so writes are kept until the work is done."""
+    """Reads as they come, remembering each document's version; keeps the writes for the end."""
 
-    def __init__(self, store: FirestoreStore, transaction: Any) -> None:
+    def __init__(self, store: FirestoreStore, ends: float) -> None:
         self._store = store
-        self._transaction = transaction
-        self.writes: dict[tuple[str, str], dict[str, Any] | None] = {}
+        self._ends = ends
+        self.read: dict[tuple[str, str], Any] = {}
+        self.writes: dict[tuple[str, str], _Written] = {}
 
     def get(self, collection: str, key: str) -> Json | None:
         return self.get_many(collection, (key,)).get(key)
 
     def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Json]:
-        return self._store.read(collection, keys, self._transaction)
+        found = self._store.fetch(collection, keys, self._ends)
+        for key in keys:
+            _, version = found.get(key, (None, None))
+            self.read.setdefault((collection, key), version)
+        return {key: body for key, (body, _) in found.items()}
 
     def put(
         self,
@@ -49,135 +88,345 @@ class _Transaction:
         due: datetime | None = None,
         expires: datetime | None = None,
     ) -> None:
-        self.writes[collection, key] = {
-            "body": json.dumps(body),
-            "due": due,
-            "expires": expires,
-        }
+        self.writes[collection, key] = _Written(json.dumps(body), due, expires)
 
     def delete(self, collection: str, key: str) -> None:
-        self.writes[collection, key] = None
+        self.writes[collection, key] = _Written(None)
 
 
 class FirestoreStore:
-    """Documents in one Firestore database; `FIRESTORE_EMULATOR_HOST` is honoured by the client."""
+    """Documents in one collection of one Firestore database (`(default)` or another).
 
-    def __init__(self, project: str, database: str, collection: str) -> None:
-        self._project = project
-        self._database = database
-        self._prefix = collection
+    `FIRESTORE_EMULATOR_HOST` is honoured, on loopback alone, since it is spoken to in plaintext.
+    `open_channel` opens a gRPC channel to a host, or to an endpoint in plaintext; without it Google's
+    own client finds credentials and channel.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        database: str,
+        collection: str,
+        *,
+        open_channel: Callable[[str, str | None], Any] | None = None,
+        timeout_seconds: float = _TOTAL_SECONDS,
+    ) -> None:
+        self._database = f"projects/{project}/databases/{database}"
+        self._collection = collection
+        self._open_channel = open_channel
+        self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
-        self._opened: tuple[int, Any] | None = None
+        self._opened: tuple[int, Any, tuple[tuple[str, str], ...]] | None = None
+        self._inherited: list[Any] = []  # a parent's channels: closing one in a child can hang
+
+    # --- the store's verbs ---------------------------------------------------------------------
 
     def run(self, work: Work[T]) -> T:
-        """Run the work in one transaction, again where another hand was in between."""
-        from google.cloud import firestore
+        """Run the work, again where another hand came between; Transient while it stays contended."""
+        import stamina
 
-        client = self._client()
-
-        @firestore.transactional  # type: ignore[untyped-decorator]  # Google's package is untyped here
-        def attempt(transaction: Any) -> T:
-            ours = _Transaction(self, transaction)
-            result = work(ours)
-            for (collection, key), fields in ours.writes.items():
-                reference = self._reference(collection, key)
-                if fields is None:
-                    transaction.delete(reference)
-                else:
-                    transaction.set(reference, fields)
-            return result
-
-        with _errors():
-            done: T = attempt(client.transaction(max_attempts=_TRIES))
-            return done
+        ends = self._ends()
+        try:
+            for attempt in stamina.retry_context(
+                on=_Contended,
+                attempts=None,
+                timeout=self._timeout_seconds,
+                wait_initial=0.02,
+                wait_max=1.0,
+                wait_jitter=0.1,
+            ):
+                with attempt:
+                    transaction = _Transaction(self, ends)
+                    result = work(transaction)
+                    if transaction.writes:
+                        self._commit(transaction, ends)
+                    return result
+        except _Contended as err:
+            msg = f"the ledger (Firestore) stayed contended for {self._timeout_seconds:.0f} s"
+            raise Transient(msg) from err
+        msg = "the ledger (Firestore): no try was made"
+        raise Transient(msg)
 
     def get(self, collection: str, key: str) -> Json | None:
         return self.get_many(collection, (key,)).get(key)
 
     def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Json]:
-        with _errors():
-            return self.read(collection, keys, None)
-
-    def read(self, collection: str, keys: tuple[str, ...], transaction: Any) -> dict[str, Json]:
-        """The documents that exist, by key; inside a transaction or out of one."""
-        if not keys:
-            return {}
-        client = self._client()
-        references = [self._reference(collection, key) for key in keys]
-        found = client.get_all(references, transaction=transaction, timeout=_CALL_SECONDS)
-        return {one.id: json.loads(one.get("body")) for one in found if one.exists}
+        found = self.fetch(collection, keys, self._ends())
+        return {key: body for key, (body, _) in found.items()}
 
     def due(self, collection: str, now: datetime, limit: int) -> tuple[Json, ...]:
-        with _errors():
-            query = self._collection(collection).where(filter=_field("due", "<=", now))
-            found = query.order_by("due").limit(limit).stream(timeout=_CALL_SECONDS)
-            return tuple(json.loads(one.get("body")) for one in found)
+        field = {"field_path": f"due_{collection}"}
+        query = {
+            "where": {"field_filter": {"field": field, "op": "LESS_THAN_OR_EQUAL", **_time(now)}},
+            "order_by": [{"field": field}],
+            "limit": limit,
+        }
+        return tuple(_body(document) for document in self._query(query))
 
     def all(self, collection: str, limit: int) -> tuple[Json, ...]:
-        with _errors():
-            found = self._collection(collection).limit(limit).stream(timeout=_CALL_SECONDS)
-            return tuple(json.loads(one.get("body")) for one in found)
+        field = {"field_path": "kind"}
+        value = {"string_value": collection}
+        query = {
+            "where": {"field_filter": {"field": field, "op": "EQUAL", "value": value}},
+            "limit": limit,
+        }
+        return tuple(_body(document) for document in self._query(query))
 
     def expire(self, now: datetime) -> int:
-        """Firestore's TTL policy does this by itself, within a day; the emulator has none."""
+        """Remove what has outlived its time to live; the TTL policy does so by itself in a day."""
+        field = {"field_path": "expires"}
+        query = {
+            "where": {"field_filter": {"field": field, "op": "LESS_THAN_OR_EQUAL", **_time(now)}},
+            "limit": _EXPIRED_AT_ONCE,
+        }
         gone = 0
-        with _errors():
-            for collection in self._client().collections():
-                if not collection.id.startswith(f"{self._prefix}_"):
-                    continue
-                old = collection.where(filter=_field("expires", "<=", now))
-                for one in old.limit(_EXPIRED_AT_ONCE).stream(timeout=_CALL_SECONDS):
-                    one.reference.delete()
-                    gone += 1
+        while names := [document.name for document in self._query(query)]:
+            writes = [{"delete": name} for name in names]
+            self._again_while_it_helps("forgetting", self._ends(), _sender(self, writes))
+            gone += len(names)
         return gone
 
     def close(self) -> None:
-        """Let go of the client; the next call opens a new one."""
+        """Let go of the channel; the next call opens a new one."""
         with self._lock:
-            if self._opened is not None:
-                self._opened[1].close()
+            if self._opened is not None and self._opened[0] == os.getpid():
+                self._opened[1].transport.close()
+            self._opened = None
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def fetch(
+        self, collection: str, keys: Iterable[str], ends: float
+    ) -> dict[str, tuple[Json, Any]]:
+        """The documents that exist, by key: each its body and the version to compare later."""
+        names = {self._name(collection, key): key for key in keys}
+        found: dict[str, tuple[Json, Any]] = {}
+        every = list(names)
+        for start in range(0, len(every), _READ_AT_ONCE):
+            part = every[start : start + _READ_AT_ONCE]
+            documents = self._again_while_it_helps("reading", ends, _reader(self, part))
+            for document in documents:
+                found[names[document.name]] = (_body(document), document.update_time)
+        return found
+
+    def _query(self, query: Mapping[str, Any]) -> list[Any]:
+        request = {
+            "parent": f"{self._database}/documents",
+            "structured_query": {"from_": [{"collection_id": self._collection}], **query},
+        }
+
+        def ask(seconds: float) -> list[Any]:
+            client, metadata = self._client()
+            answers = client.run_query(request, retry=None, timeout=seconds, metadata=metadata)
+            return [answer.document for answer in answers if answer.document.name]
+
+        return self._again_while_it_helps("querying", self._ends(), ask)
+
+    def _name(self, collection: str, key: str) -> str:
+        return f"{self._database}/documents/{self._collection}/{collection}:{key}"
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def _commit(self, transaction: _Transaction, ends: float) -> None:
+        """Write everything, if nothing of it was changed since it was read; _Contended if it was."""
+        from google.api_core import exceptions as api
+
+        mark = uuid.uuid4().hex
+        writes = [
+            self._write(at, written, mark, transaction)
+            for at, written in transaction.writes.items()
+        ]
+        send = _sender(self, writes)
+        unheard = False
+
+        def once(seconds: float) -> bool:
+            nonlocal unheard
+            try:
+                send(seconds)
+            except api.GoogleAPICallError as err:
+                code = _code(err)
+                if code == "ABORTED" or (code in _CHANGED and transaction.read):
+                    return False
+                unheard = unheard or code not in _NEVER_APPLIED
+                raise
+            return True
+
+        if self._again_while_it_helps("writing", ends, once):
+            return
+        if unheard and self._bears(mark, transaction, ends):
+            return  # an earlier try of this very commit was applied, and its answer lost
+        raise _Contended
+
+    def _write(
+        self, at: tuple[str, str], written: _Written, mark: str, transaction: _Transaction
+    ) -> dict[str, Any]:
+        name = self._name(*at)
+        condition: dict[str, Any] = {}
+        if at in transaction.read:
+            version = transaction.read[at]
+            known = {"update_time": version} if version is not None else {"exists": False}
+            condition = {"current_document": known}
+        if written.body is None:
+            return {"delete": name, **condition}
+        fields: dict[str, Any] = {
+            "kind": {"string_value": at[0]},
+            "body": {"string_value": written.body},
+            "mark": {"string_value": mark},
+        }
+        if written.due is not None:
+            fields[f"due_{at[0]}"] = _time(written.due)["value"]
+        if written.expires is not None:
+            fields["expires"] = _time(written.expires)["value"]
+        return {"update": {"name": name, "fields": fields}, **condition}
+
+    def _bears(self, mark: str, transaction: _Transaction, ends: float) -> bool:
+        names = [self._name(*at) for at, written in transaction.writes.items() if written.body]
+        if not names:
+            return False
+        found = self._again_while_it_helps("reading", ends, _reader(self, names))
+        return any(document.fields["mark"].string_value == mark for document in found)
+
+    # --- reaching Firestore --------------------------------------------------------------------
+
+    def read_documents(self, names: list[str], seconds: float) -> list[Any]:
+        """One BatchGetDocuments; what does not exist is left out."""
+        client, metadata = self._client()
+        request = {"database": self._database, "documents": names}
+        answers = client.batch_get_documents(
+            request, retry=None, timeout=seconds, metadata=metadata
+        )
+        return [answer.found for answer in answers if answer.found.name]
+
+    def send_writes(self, writes: list[dict[str, Any]], seconds: float) -> None:
+        """One Commit."""
+        client, metadata = self._client()
+        request = {"database": self._database, "writes": writes}
+        client.commit(request, retry=None, timeout=seconds, metadata=metadata)
+
+    def _again_while_it_helps(self, what: str, ends: float, call: Callable[[float], T]) -> T:
+        """The call's result; tried again, with jittered backoff, while an error may pass."""
+        import stamina
+
+        left = max(ends - time.monotonic(), _LEAST_TRY_SECONDS)
+        with _errors(f"the ledger (Firestore, {self._database}): {what}"):
+            for attempt in stamina.retry_context(
+                on=_is_passing,
+                attempts=None,
+                timeout=left,
+                wait_initial=0.05,
+                wait_max=2.0,
+                wait_jitter=0.2,
+            ):
+                with attempt:
+                    left = max(ends - time.monotonic(), _LEAST_TRY_SECONDS)
+                    return call(max(left / 2, min(left, 1.0)))
+        msg = f"the ledger (Firestore): {what}: no try was made"
+        raise Transient(msg)
+
+    def _ends(self) -> float:
+        return time.monotonic() + self._timeout_seconds
+
+    def _client(self) -> tuple[Any, tuple[tuple[str, str], ...]]:
+        with self._lock:
+            if self._opened is not None and self._opened[0] != os.getpid():
+                self._inherited.append(self._opened)
                 self._opened = None
+            if self._opened is None:
+                self._opened = (os.getpid(), *self._open())
+            return self._opened[1:]
 
-    def _collection(self, collection: str) -> Any:
-        return self._client().collection(f"{self._prefix}_{collection}")
+    def _open(self) -> tuple[Any, tuple[tuple[str, str], ...]]:
+        from google.cloud.firestore_v1.services.firestore import FirestoreClient
+        from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
 
-    def _reference(self, collection: str, key: str) -> Any:
-        return self._collection(collection).document(key)
-
-    def _client(self) -> Any:
-        """One client for each process: a channel must not cross a fork."""
-        from google.cloud import firestore
-
-        with self._lock:
-            if self._opened is None or self._opened[0] != os.getpid():
-                with _errors():
-                    client = firestore.Client(project=self._project, database=self._database)
-                self._opened = (os.getpid(), client)
-            return self._opened[1]
+        metadata = [("google-cloud-resource-prefix", self._database)]
+        emulator = os.environ.get("FIRESTORE_EMULATOR_HOST", "").removeprefix("http://")
+        if emulator:
+            channel = _plaintext_channel(emulator)
+            metadata.append(("authorization", "Bearer owner"))  # the emulator's word for an admin
+        elif self._open_channel is not None:
+            channel = self._open_channel(_HOST, None)
+        else:
+            with _errors("opening the ledger (Firestore)"):
+                return FirestoreClient(), tuple(metadata)
+        return FirestoreClient(transport=FirestoreGrpcTransport(channel=channel)), tuple(metadata)
 
 
-def _field(name: str, operator: str, value: object) -> Any:
-    from google.cloud.firestore_v1.base_query import FieldFilter
+def _reader(store: FirestoreStore, names: list[str]) -> Callable[[float], list[Any]]:
+    return lambda seconds: store.read_documents(names, seconds)
 
-    return FieldFilter(name, operator, value)
+
+def _sender(store: FirestoreStore, writes: list[dict[str, Any]]) -> Callable[[float], None]:
+    return lambda seconds: store.send_writes(writes, seconds)
+
+
+def _plaintext_channel(endpoint: str) -> Any:
+    import grpc
+
+    host = endpoint.rpartition(":")[0].strip("[]")
+    try:
+        is_here = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_here = False
+    if not is_here:
+        msg = f"FIRESTORE_EMULATOR_HOST must be host:port on loopback, and {endpoint!r} is not"
+        raise Unusable(msg)
+    return grpc.insecure_channel(endpoint, options=[("grpc.enable_http_proxy", 0)])
+
+
+def _time(moment: datetime) -> dict[str, Any]:
+    return {"value": {"timestamp_value": moment.astimezone(UTC)}}
+
+
+def _body(document: Any) -> Json:
+    body: Json = json.loads(document.fields["body"].string_value)
+    return body
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+def _code(err: Any) -> str:
+    return str(getattr(err.grpc_status_code, "name", ""))
+
+
+def _is_passing(err: Exception) -> bool | float:
+    """Whether another try may help; the wait that the service asked for, where it told one."""
+    from google.api_core import exceptions as api
+
+    if not isinstance(err, api.GoogleAPICallError) or _code(err) not in _PASSING:
+        return False
+    for detail in err.details or ():
+        delay = getattr(detail, "retry_delay", None)
+        if delay is not None:
+            return float(delay.seconds) + float(delay.nanos) / 1e9
+    return True
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
-    """Firestore's errors as ours; a transaction that stays contended is to be tried later."""
+def _errors(what: str) -> Iterator[None]:
+    """Google's errors leave as ours: a missing permission Forbidden and named, the rest Transient."""
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
 
     try:
         yield
-    except (api.Forbidden, api.Unauthorized, auth.DefaultCredentialsError) as err:
-        msg = f"the ledger (Firestore) refuses: {err}"
+    except api.PermissionDenied as err:
+        msg = (
+            f"{what}: {_said(err)} (the service account needs datastore.entities.* on the "
+            "database: roles/datastore.user)"
+        )
         raise Forbidden(msg) from err
-    except (api.GoogleAPICallError, api.RetryError, auth.GoogleAuthError) as err:
-        msg = f"the ledger (Firestore) did not answer: {err}"
+    except auth.DefaultCredentialsError as err:
+        msg = f"{what}: no Google credentials were found: {err}"
+        raise Forbidden(msg) from err
+    except api.GoogleAPICallError as err:
+        msg = f"{what} failed: {_code(err)}: {_said(err)}"
         raise Transient(msg) from err
-    except ValueError as err:
-        if "Failed to commit transaction" not in str(err):  # the client's own word for contention
-            raise
-        msg = f"the ledger (Firestore) is contended: {err}"
+    except (api.RetryError, auth.GoogleAuthError) as err:
+        msg = f"{what} failed: {err}"
         raise Transient(msg) from err
+
+
+def _said(err: Any) -> str:
+    return " ".join(str(err.message or err).split())[:500]
