@@ -7,6 +7,7 @@ be read, so that one mistake hides no other. Called by `language.load`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -266,29 +267,36 @@ def _without_money(draft: Draft) -> Iterator[Mistake]:
     )
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
+def _literal(glob: str) -> str:
+    """What stands before the glob's first wildcard."""
+    return re.split(r"[*?\[]", glob, maxsplit=1)[0]
+
+
 def covers(wider: str, narrower: str) -> bool:
     """Whether every text that fits the second glob fits the first too.
 
     Sound: a `*` or `?` of the narrower one is taken for an unknown text, which only a wildcard can
-    cover. Character classes are compared as they are written.
+    cover; character classes beside wildcards are never said to cover one another.
     """
-    if wider in (narrower, "*"):
+    if wider in {narrower, "*"}:
         return True
-    if wider[0] not in {narrower[0], "*", "?", "["}:
+    if not narrower.startswith(_literal(wider)):
         return False
-    if not set(narrower) & set("*?["):
+    if _literal(narrower) == narrower:
         return fnmatchcase(narrower, wider)
+    if "[" in wider or "[" in narrower:
+        return False
     reached = {0}
     for sign in wider:
         if sign == "*":
-            reached = set(range(min(reached, default=0), len(narrower) + 1)) if reached else set()
+            reached = set(range(min(reached), len(narrower) + 1)) if reached else reached
         else:
             reached = {
                 at + 1
                 for at in reached
-                if at < len(narrower)
-                and (narrower[at] == sign or (sign == "?" and narrower[at] not in "*["))
+                if narrower[at : at + 1] == sign
+                or (sign == "?" and narrower[at : at + 1] not in {"", "*"})
             }
     return len(narrower) in reached
 
@@ -331,14 +339,18 @@ def _confidence_at(when: When, cause: Cause) -> float | None:
     return when.needed_confidence
 
 
+_EVERYTHING = When()
+
+
 def _unreachable(draft: Draft) -> Iterator[Mistake]:
     """A policy is unreachable where, for each verdict and kind, one earlier policy takes all of it."""
     before: dict[tuple[Cause, JobKind], list[tuple[float, Policy]]] = {}
+    takes_everything = ""
     for index, policy in draft.policies:
         if index in draft.unclear:
             continue
-        cells = list(_cells(policy.when))
-        takers: dict[str, None] = {}
+        cells = [] if takes_everything else list(_cells(policy.when))
+        takers = {takes_everything: None} if takes_everything else {}
         for cell, confidence in cells:
             taker = _taker(before.get(cell, ()), policy.when, confidence)
             if taker is None:
@@ -352,6 +364,8 @@ def _unreachable(draft: Draft) -> Iterator[Mistake]:
             continue
         for cell, confidence in cells:
             before.setdefault(cell, []).append((confidence, policy))
+        if policy.when == _EVERYTHING and not policy.when.needed_confidence:
+            takes_everything = policy.name
 
 
 def _cells(when: When) -> Iterator[tuple[tuple[Cause, JobKind], float]]:

@@ -18,7 +18,7 @@ import yaml
 from remediator.policy.leaves import shown
 
 LARGEST = 4_000_000  # characters; ten thousand policies are a tenth of it
-_MOST_VALUES = 200_000  # with aliases written out: a thousand policies have 30,000
+_MOST_VALUES = 100_000  # with aliases written out: a thousand policies have 30,000
 _DEEPEST = 24  # the language itself goes seven deep
 
 Scalar: TypeAlias = str | int | float | bool | None
