@@ -27,6 +27,7 @@ from remediator.policy.machines import (
     machine_types,
     regions,
 )
+from remediator.policy.overrides import read_overrides
 from remediator.policy.prices import REFERENCE_REGION, Rate, device_rate, host_rate
 
 __all__ = ["Catalogue", "Hardware", "Moved", "NoWay", "Service"]
@@ -87,8 +88,14 @@ class Catalogue:
         accelerator_count}}, `prices` {region: {name: USD, or {on_demand, spot}}},
         `priced_as` {region: region}, `accelerators` {region: [names]}.
         """
-        reader = _Overrides(self)
-        return reader.read(content)
+        own = read_overrides(content, self.machines, self.accelerators)
+        return replace(
+            self,
+            machines={**self.machines, **own.machines},
+            offers={**self.offers, **own.offers},
+            own_prices={**self.own_prices, **own.prices},
+            priced_as={**self.priced_as, **own.priced_as},
+        )
 
     # --- what there is --------------------------------------------------------------------------
 
@@ -294,10 +301,15 @@ class Catalogue:
             return NoWay(self._no_such(now.machine))
         held = max(kind.devices, now.count)
         for other in self._family(kind.family, service):
-            larger = other.vcpus > kind.vcpus
-            if larger and (not other.device or other.devices >= held):
-                return self._with_devices(other, now, service)
-        return NoWay(f"{kind.name} is the largest {kind.family} that {service.value} takes")
+            if other.vcpus <= kind.vcpus or (other.device and other.devices < held):
+                continue
+            moved = self._with_devices(other, now, service)
+            if isinstance(moved, Moved) and moved.hardware.machine == other.name:
+                return moved
+        held_words = f" with {now.accelerator}" if now.accelerator else ""
+        return NoWay(
+            f"{kind.name} is the largest {kind.family} that {service.value} takes{held_words}"
+        )
 
     def more_memory(self, now: Hardware, service: Service, region: str) -> Moved | NoWay:
         """The cheapest type of the family's generation with at least twice the memory."""
@@ -392,6 +404,8 @@ class Catalogue:
         kind = self.machines.get(now.machine)
         if kind is None:
             return NoWay(self._no_such(now.machine))
+        if kind.device and not now.accelerator:
+            return NoWay(f"{kind.name} has its TPUs built in: there is no step up from them")
         if not now.accelerator:
             return self.mend(Hardware(now.machine, "NVIDIA_TESLA_T4", 1), service, region)
         device = self.accelerators.get(now.accelerator)
@@ -564,93 +578,3 @@ def _told(move: Moved | NoWay) -> dict[str, Any]:
     if isinstance(move, NoWay):
         return {"to": None, "why": move.why}
     return {"to": str(move.hardware), "why": "; ".join(move.notes)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Overrides:
-    """Reads a user's own catalogue file, laid over the shipped one."""
-
-    over: Catalogue
-
-    def read(self, content: Json) -> Catalogue:  # noqa: C901  # one branch a table, in order
-        mistakes: list[str] = []
-        known = {"machines", "prices", "priced_as", "accelerators"}
-        mistakes += [f"unknown key `{key}`" for key in content if key not in known]
-        sections: dict[str, Json] = {}
-        for key in known:
-            section = content.get(key) or {}
-            if isinstance(section, Mapping):
-                sections[key] = section
-            else:
-                mistakes.append(f"`{key}` must be a mapping")
-                sections[key] = {}
-        machines = dict(self.over.machines)
-        for name, facts in sections["machines"].items():
-            try:
-                machines[name] = _own_machine(str(name), facts, machines.get(name))
-            except (TypeError, ValueError, KeyError, AttributeError) as error:
-                mistakes.append(f"machines.{name}: {_reason(error)}")
-        prices = dict(self.over.own_prices)
-        for region, listed in sections["prices"].items():
-            for name, price in (listed if isinstance(listed, Mapping) else {"": None}).items():
-                try:
-                    prices[str(name), str(region)] = _own_price(price)
-                except (TypeError, ValueError, KeyError) as error:
-                    mistakes.append(f"prices.{region}.{name}: {_reason(error)}")
-        offers = dict(self.over.offers)
-        for region, names in sections["accelerators"].items():
-            unknown = [n for n in names if n not in self.over.accelerators]
-            if unknown:
-                mistakes.append(f"accelerators.{region}: no such accelerator {unknown[0]}")
-            offers[region] = {n: frozenset(Service) for n in names}
-        if mistakes:
-            msg = "the catalogue file cannot be used: " + "; ".join(sorted(mistakes))
-            raise Unusable(msg)
-        return replace(
-            self.over,
-            machines=machines,
-            offers=offers,
-            own_prices=prices,
-            priced_as={**self.over.priced_as, **sections["priced_as"]},
-        )
-
-
-def _own_machine(name: str, facts: Json, before: MachineType | None) -> MachineType:
-    services = frozenset(Service(s) for s in facts.get("services") or ()) or (
-        before.services if before else frozenset(Service)
-    )
-    accelerator = str(facts.get("accelerator") or (before.accelerator if before else ""))
-    count = int(facts.get("accelerator_count") or (before.accelerator_count if before else 0))
-    vcpus = int(facts["vcpus"] if before is None else facts.get("vcpus", before.vcpus))
-    memory = float(
-        facts["memory_gib"] if before is None else facts.get("memory_gib", before.memory_gib)
-    )
-    if vcpus <= 0 or memory <= 0 or not math.isfinite(memory):
-        msg = "vcpus and memory_gib must be above zero"
-        raise ValueError(msg)
-    family = str(facts.get("family") or name.rpartition("-")[0] or name)
-    return MachineType(
-        name, family, vcpus, memory, services, accelerator, count, accelerator, count
-    )
-
-
-def _own_price(price: object) -> Rate:
-    """A number, or `{on_demand, spot}`: USD an hour as Vertex bills it."""
-    if isinstance(price, Mapping):
-        spot = price.get("spot")
-        return Rate(_usd(price["on_demand"]), None if spot is None else _usd(spot))
-    return Rate(_usd(price))
-
-
-def _usd(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        msg = "expected US dollars an hour"
-        raise TypeError(msg)
-    if not math.isfinite(value) or value <= 0:
-        msg = "a price must be above zero (unknown is not free: leave it out)"
-        raise ValueError(msg)
-    return float(value)
-
-
-def _reason(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)

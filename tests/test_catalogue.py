@@ -1,0 +1,456 @@
+"""What fits what, what it costs, and where each move leads.
+
+`tests/data` holds tables gathered from Google's pages, from which the rules were not written: the
+rules must say the same.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remediator.domain import Unusable
+from remediator.policy.catalogue import Catalogue, Hardware, Moved, NoWay, Service
+
+DATA = Path(__file__).parent / "data"
+BOOK = Catalogue.built_in()
+T4, L4, V100 = "NVIDIA_TESLA_T4", "NVIDIA_L4", "NVIDIA_TESLA_V100"
+A100, A100_80 = "NVIDIA_TESLA_A100", "NVIDIA_A100_80GB"
+HERE = "us-central1"
+TRAINING, PREDICTION = Service.TRAINING, Service.PREDICTION
+
+
+def rows(name: str) -> list[Any]:
+    with (DATA / name).open() as table:
+        return [
+            pytest.param(row, id=f"{line}-{'-'.join(list(row.values())[:3])}")
+            for line, row in enumerate(csv.DictReader(table), 2)
+        ]
+
+
+def to(move: Moved | NoWay) -> str:
+    """Where a move leads, or why it leads nowhere."""
+    return str(move.hardware) if isinstance(move, Moved) else f"no: {move.why}"
+
+
+# --- the tables -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", rows("compatibility-cases.csv"))
+def test_labelled_cases_of_compatibility_hold(row: dict[str, str]) -> None:
+    fits = BOOK.fits(
+        row["machine_type"], row["accelerator_type"], int(row["count"]), row["service"]
+    )
+    assert fits == (row["valid"] == "yes"), row["reason"]
+
+
+@pytest.mark.parametrize("row", rows("accelerator-counts.csv"))
+def test_allowed_counts_are_googles(row: dict[str, str]) -> None:
+    found = BOOK.allowed_counts(
+        row["machine_type"], row["accelerator_type"], Service(row["service"])
+    )
+    assert found == tuple(int(count) for count in row["valid_counts"].split("|"))
+
+
+def test_what_is_not_in_the_table_of_counts_fits_nothing() -> None:
+    listed: dict[tuple[str, str], set[str]] = {}
+    for row in (param.values[0] for param in rows("accelerator-counts.csv")):
+        listed.setdefault((row["service"], row["machine_type"]), set()).add(row["accelerator_type"])
+    wrong = [
+        (service, machine, accelerator)
+        for (service, machine), accelerators in listed.items()
+        for accelerator in BOOK.accelerators
+        if accelerator not in accelerators
+        if BOOK.allowed_counts(machine, accelerator, Service(service))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("row", rows("machine-types.csv"))
+def test_machine_types_are_googles(row: dict[str, str]) -> None:
+    kind = BOOK.machine(row["machine_type"])
+    services = {s.value for s in kind.services} if kind else set()
+    for service, column in (("prediction", "vertex_prediction"), ("training", "vertex_training")):
+        if row[column] != "unknown":
+            assert (service in services) == (row[column] == "yes")
+    if kind is not None:
+        assert kind.vcpus == int(row["vcpus"])
+        assert kind.memory_gib == pytest.approx(float(row["memory_gib"]), abs=0.05)
+
+
+@pytest.mark.parametrize("row", rows("prices.csv"))
+def test_prices_are_near_the_gathered_ones_and_unknown_where_they_are(row: dict[str, str]) -> None:
+    for column, spot in (("vertex_on_demand_usd_h", False), ("vertex_spot_usd_h_est", True)):
+        if row["kind"] == "machine":
+            kind = BOOK.machine(row["name"])
+            assert kind is not None
+            held = Hardware(row["name"], kind.accelerator, kind.accelerator_count)
+            found = BOOK.usd_per_hour(held, row["region"], spot=spot)
+        else:
+            told = BOOK.describe(row["name"], row["region"])
+            found = told["spot_usd_per_hour" if spot else "usd_per_hour"]
+        wanted = None if row[column] == "unknown" else float(row[column])
+        assert found == (None if wanted is None else pytest.approx(wanted, rel=0.002, abs=0.001))
+
+
+def test_no_price_is_zero() -> None:
+    free = [
+        (name, region, spot)
+        for name, kind in BOOK.machines.items()
+        for region in BOOK.offers
+        for spot in (False, True)
+        if BOOK.usd_per_hour(
+            Hardware(name, kind.accelerator, kind.accelerator_count), region, spot=spot
+        )
+        == 0
+    ]
+    assert free == []
+
+
+def test_an_unpriced_region_is_unknown_and_not_guessed() -> None:
+    assert BOOK.usd_per_hour(Hardware("n1-standard-8"), "us-east1") is None
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "region", "service", "offered"),
+    [
+        (L4, "asia-east1", TRAINING, False),
+        (L4, "asia-east1", PREDICTION, True),
+        (T4, "us-central1", PREDICTION, True),
+        (T4, "me-west1", TRAINING, False),
+        (T4, "europe-west9", PREDICTION, None),
+        (A100, "us-east1", PREDICTION, False),
+    ],
+)
+def test_regions_offer_by_service(
+    accelerator: str, region: str, service: Service, offered: bool | None
+) -> None:
+    assert BOOK.offered(Hardware("n1-standard-8", accelerator, 1), region, service) is offered
+
+
+# --- moves ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("held", "service", "leads_to"),
+    [
+        (Hardware("n1-standard-8"), TRAINING, "n1-standard-16"),
+        (Hardware("n1-standard-8"), PREDICTION, "n1-standard-16"),
+        (Hardware("n1-standard-32"), TRAINING, "n1-standard-64"),
+        (
+            Hardware("n1-standard-32"),
+            PREDICTION,
+            "no: n1-standard-32 is the largest n1-standard that prediction takes",
+        ),
+        (Hardware("c2-standard-16"), TRAINING, "c2-standard-30"),
+        (Hardware("n1-standard-16", T4, 1), PREDICTION, f"n1-standard-32 + 2 {T4}"),
+        (Hardware("g2-standard-8", L4, 1), PREDICTION, f"g2-standard-12 + 1 {L4}"),
+        # g2-standard-32 is larger but has one L4 only: none may be lost
+        (Hardware("g2-standard-24", L4, 2), PREDICTION, f"g2-standard-48 + 4 {L4}"),
+        (Hardware("a2-highgpu-1g", A100, 1), TRAINING, f"a2-highgpu-2g + 2 {A100}"),
+        (
+            Hardware("n1-standerd-8"),
+            TRAINING,
+            "no: there is no machine type n1-standerd-8 (did you mean n1-standard-8?)",
+        ),
+    ],
+    ids=lambda value: str(value) if isinstance(value, Hardware | Service) else "",
+)
+def test_bigger_is_the_next_size_up_in_the_family(
+    held: Hardware, service: Service, leads_to: str
+) -> None:
+    assert to(BOOK.bigger(held, service)) == leads_to
+
+
+@pytest.mark.parametrize(
+    ("held", "service", "leads_to"),
+    [
+        (Hardware("n1-standard-8"), TRAINING, "n1-standard-16"),
+        (Hardware("n1-highmem-8"), TRAINING, "n1-highmem-16"),
+        (Hardware("n2-standard-8"), PREDICTION, "n2-highmem-8"),
+        (
+            Hardware("n1-highmem-32"),
+            PREDICTION,
+            "no: no n1 machine that prediction takes has 416 GiB, as n1-highmem-32 would need",
+        ),
+        (Hardware("n1-standard-64"), TRAINING, "n1-highmem-96"),
+        (Hardware("g2-standard-8", L4, 1), PREDICTION, f"g2-standard-16 + 1 {L4}"),
+        (Hardware("n1-standard-16", T4, 1), PREDICTION, f"n1-standard-32 + 2 {T4}"),
+        (Hardware("a2-highgpu-1g", A100, 1), TRAINING, f"a2-ultragpu-1g + 1 {A100_80}"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, Hardware | Service) else "",
+)  # fmt: skip
+def test_more_memory_is_the_cheapest_of_the_generation_with_twice_as_much(
+    held: Hardware, service: Service, leads_to: str
+) -> None:
+    assert to(BOOK.more_memory(held, service, HERE)) == leads_to
+
+
+@pytest.mark.parametrize(
+    ("held", "bigger", "more_memory"),
+    [
+        (
+            Hardware("n1-standard-8"),
+            f"n1-standard-8 + 1 {T4}",
+            "no: n1-standard-8 has no accelerator whose memory is known",
+        ),
+        (Hardware("n1-standard-8", T4, 1), f"n1-standard-8 + 2 {T4}", f"g2-standard-8 + 1 {L4}"),
+        (Hardware("n1-standard-8", T4, 4), f"g2-standard-48 + 4 {L4}", f"g2-standard-48 + 4 {L4}"),
+        (
+            Hardware("g2-standard-8", L4, 1),
+            f"g2-standard-24 + 2 {L4}",
+            f"a2-highgpu-1g + 1 {A100}",
+        ),
+        (
+            Hardware("a2-ultragpu-1g", A100_80, 1),
+            f"a2-ultragpu-2g + 2 {A100_80}",
+            "no: no accelerator that may be had in us-central1 has more than 80 GiB on each device",
+        ),
+        (
+            Hardware("n1-standard-16", V100, 2),
+            f"n1-standard-16 + 4 {V100}",
+            f"g2-standard-24 + 2 {L4}",
+        ),
+    ],
+    ids=str,
+)
+def test_accelerators_step_up_and_gain_memory(
+    held: Hardware, bigger: str, more_memory: str
+) -> None:
+    assert to(BOOK.accelerator_bigger(held, PREDICTION, HERE)) == bigger
+    assert to(BOOK.accelerator_more_memory(held, PREDICTION, HERE)) == more_memory
+
+
+@pytest.mark.parametrize(
+    ("wanted", "service", "leads_to"),
+    [
+        (Hardware("n1-standard-32", T4, 1), PREDICTION, f"n1-standard-32 + 2 {T4}"),
+        (Hardware("n1-standard-8", T4, 3), TRAINING, f"n1-standard-8 + 4 {T4}"),
+        (Hardware("n1-standard-8", T4, 8), TRAINING, f"n1-standard-8 + 4 {T4}"),
+        (Hardware("n2-standard-8", T4, 1), TRAINING, f"n1-standard-8 + 1 {T4}"),
+        (Hardware("n2-highmem-16", T4, 1), PREDICTION, f"n1-highmem-16 + 1 {T4}"),
+        (Hardware("e2-standard-8", T4, 2), PREDICTION, f"n1-standard-8 + 2 {T4}"),
+        (Hardware("n1-standard-16", L4, 1), TRAINING, f"g2-standard-16 + 1 {L4}"),
+        (Hardware("g2-standard-24", L4, 1), TRAINING, f"g2-standard-32 + 1 {L4}"),
+        (Hardware("g2-standard-8"), TRAINING, f"g2-standard-8 + 1 {L4}"),
+        (Hardware("n1-standard-2"), TRAINING, "n1-standard-4"),
+        (Hardware("n1-standard-8", "NVIDIA_TESLA_K80", 1), TRAINING,
+            "no: n1-standard-8 takes no NVIDIA_TESLA_K80"),
+        (Hardware("c4-standard-8"), TRAINING,
+            "no: Vertex AI takes no c4-standard-8: Compute Engine alone has it"),
+        (Hardware("n1-standard-8", "NVIDIA_T4", 1), TRAINING,
+            "no: there is no accelerator NVIDIA_T4 (did you mean NVIDIA_L4?)"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, Hardware | Service) else "",
+)  # fmt: skip
+def test_what_vertex_would_refuse_is_mended_to_the_nearest(
+    wanted: Hardware, service: Service, leads_to: str
+) -> None:
+    assert to(BOOK.mend(wanted, service, HERE)) == leads_to
+
+
+def test_mending_says_what_was_mended_and_what_is_lost() -> None:
+    mended = BOOK.mend(Hardware("n2-standard-8", T4, 1), TRAINING)
+    assert isinstance(mended, Moved)
+    assert mended.notes == (
+        f"{T4} does not go with n2-standard-8: n1-standard-8 + 1 {T4} instead",
+        "n2-standard-8's 32 GiB of memory become 30",
+    )
+
+
+def test_devices_that_are_built_in_go_with_another_machine() -> None:
+    assert to(BOOK.without_accelerator(Hardware("g2-standard-8", L4, 1), TRAINING)) == (
+        "n1-standard-8"
+    )
+    assert to(BOOK.without_accelerator(Hardware("n1-standard-8", T4, 1), TRAINING)) == (
+        "n1-standard-8"
+    )
+
+
+# --- properties -----------------------------------------------------------------------------------
+
+machines = st.sampled_from(sorted(BOOK.machines))
+accelerators = st.sampled_from(["", *sorted(BOOK.accelerators)])
+services = st.sampled_from(list(Service))
+regions = st.sampled_from([*sorted(BOOK.offers), "europe-west9"])
+
+
+@st.composite
+def held_hardware(draw: st.DrawFn) -> tuple[Hardware, Service]:
+    """Hardware that Vertex takes, and the service it takes it for."""
+    service = draw(services)
+    kind = BOOK.machines[
+        draw(machines.filter(lambda name: service in BOOK.machines[name].services))
+    ]
+    if kind.accelerator:
+        return Hardware(kind.name, kind.accelerator, kind.accelerator_count), service
+    possible = [("", 0)] + [
+        (name, count)
+        for name in BOOK.accelerators
+        for count in BOOK.allowed_counts(kind.name, name, service)[:4]
+    ]
+    accelerator, count = draw(st.sampled_from(possible))
+    return Hardware(kind.name, accelerator, count), service
+
+
+@given(machines, accelerators, st.integers(0, 20), services, regions)
+def test_what_is_mended_is_taken(
+    machine: str, accelerator: str, count: int, service: Service, region: str
+) -> None:
+    wanted = Hardware(machine, accelerator, count if accelerator else 0)
+    mended = BOOK.mend(wanted, service, region)
+    if isinstance(mended, Moved):
+        assert BOOK.why_not(mended.hardware, service) == ""
+        assert mended.hardware == wanted or mended.notes
+    else:
+        assert mended.why
+
+
+@given(held_hardware(), regions)
+def test_no_move_leads_to_what_vertex_refuses_or_loses_a_device(
+    held: tuple[Hardware, Service], region: str
+) -> None:
+    hardware, service = held
+    before = BOOK.machines[hardware.machine]
+    moves = {
+        "bigger": BOOK.bigger(hardware, service),
+        "more_memory": BOOK.more_memory(hardware, service, region),
+        "accelerator_bigger": BOOK.accelerator_bigger(hardware, service, region),
+        "accelerator_more_memory": BOOK.accelerator_more_memory(hardware, service, region),
+    }
+    for name, move in moves.items():
+        if not isinstance(move, Moved) or before.name == "cloud-tpu":
+            continue
+        after = BOOK.machines[move.hardware.machine]
+        assert BOOK.fits(after.name, move.hardware.accelerator, move.hardware.count, service)
+        assert max(after.devices, move.hardware.count) >= max(before.devices, hardware.count)
+        if name == "bigger":
+            assert (after.family, after.vcpus > before.vcpus) == (before.family, True)
+        if name == "more_memory":
+            assert after.memory_gib >= 2 * before.memory_gib
+            assert after.generation == before.generation
+
+
+@contextmanager
+def suppress_refusal() -> Iterator[list[str]]:
+    """Collects the words of a refusal; anything else that is raised goes through."""
+    told: list[str] = []
+    try:
+        yield told
+    except Unusable as refused:
+        told.append(str(refused))
+
+
+# --- a user's own file ----------------------------------------------------------------------------
+
+
+def test_a_local_file_adds_machines_prices_and_regions() -> None:
+    own = BOOK.with_overrides(
+        {
+            "machines": {"n5-standard-8": {"vcpus": 8, "memory_gib": 32, "services": ["training"]}},
+            "prices": {"us-east1": {"n5-standard-8": {"on_demand": 0.5, "spot": 0.2}, T4: 0.41}},
+            "priced_as": {"us-east4": "us-central1"},
+            "accelerators": {"europe-west9": [T4]},
+        }
+    )
+    assert own.fits("n5-standard-8", None, 0, "training")
+    assert not own.fits("n5-standard-8", None, 0, "prediction")
+    assert own.usd_per_hour(Hardware("n5-standard-8"), "us-east1") == 0.5
+    assert own.usd_per_hour(Hardware("n5-standard-8"), "us-east1", spot=True) == 0.2
+    assert own.usd_per_hour(Hardware("n1-standard-8", T4, 1), "us-east1") is None  # host unknown
+    assert own.usd_per_hour(Hardware("n1-standard-8"), "us-east4") == BOOK.usd_per_hour(
+        Hardware("n1-standard-8"), "us-central1"
+    )
+    assert own.offered(Hardware("n1-standard-8", T4, 1), "europe-west9", PREDICTION) is True
+    assert BOOK.machine("n5-standard-8") is None
+
+
+def test_a_local_file_is_refused_with_every_mistake_at_once() -> None:
+    with pytest.raises(Unusable) as refused:
+        BOOK.with_overrides(
+            {
+                "machine": {},
+                "machines": {"x-1": {"vcpus": 0, "memory_gib": 1}, "x-2": {"memory_gib": 1}},
+                "prices": {"us-east1": {T4: 0}, "us-east4": {L4: "cheap"}},
+                "accelerators": {"us-east1": ["NVIDIA_T4"]},
+            }
+        )
+    assert str(refused.value) == (
+        "the catalogue file cannot be used: "
+        "accelerators.us-east1: no such accelerator NVIDIA_T4; "
+        "machines.x-1: vcpus must be a number above zero; "
+        "machines.x-2: vcpus is missing; "
+        "prices.us-east1.NVIDIA_TESLA_T4: a price must be above zero (unknown is not free: leave "
+        "it out); "
+        "prices.us-east4.NVIDIA_L4: expected US dollars an hour; "
+        "unknown key `machine`"
+    )
+
+
+@given(st.dictionaries(st.text(max_size=12), st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+), max_size=3) | st.fixed_dictionaries({}, optional={
+    key: st.dictionaries(st.sampled_from(["us-east1", T4, "n1-standard-8"]),
+                         st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+                                      lambda i: st.lists(i, max_size=2)
+                                      | st.dictionaries(st.sampled_from(["vcpus", "memory_gib", T4, "services"]), i),
+                                      max_leaves=4))
+    for key in ("machines", "prices", "priced_as", "accelerators")
+}))  # fmt: skip
+def test_any_local_file_is_taken_or_refused_in_words(content: dict[str, Any]) -> None:
+    own = None
+    with suppress_refusal() as told:
+        own = BOOK.with_overrides(content)
+    if own is None:
+        assert told[0].startswith("the catalogue file cannot be used: ")
+    else:
+        assert own.usd_per_hour(Hardware("n1-standard-8"), "us-east1") != 0
+
+
+# --- for people -----------------------------------------------------------------------------------
+
+
+def test_a_machine_type_is_described_whole() -> None:
+    told = BOOK.describe("n1-standard-8", HERE)
+    prediction = told["leads_to"].pop("prediction")
+    assert told == {
+        "type": "n1-standard-8",
+        "family": "n1-standard",
+        "vcpus": 8,
+        "memory_gib": 30,
+        "accelerator": None,
+        "services": ["prediction", "training"],
+        "region": "us-central1",
+        "usd_per_hour": 0.437,
+        "spot_usd_per_hour": 0.18465,
+        "offered": {"prediction": True, "training": True},
+        "leads_to": {
+            "training": {
+                "bigger": {"to": "n1-standard-16", "why": ""},
+                "more_memory": {"to": "n1-standard-16", "why": ""},
+                "accelerator": {"to": f"n1-standard-8 + 1 {T4}", "why": ""},
+                "attachable": {
+                    "NVIDIA_TESLA_P4": [1, 2, 4],
+                    T4: [1, 2, 4],
+                    V100: [1, 2, 4, 8],
+                    "NVIDIA_TESLA_P100": [1, 2, 4],
+                },
+            }
+        },
+        "gathered": "2026-11-23",
+    }
+    assert prediction["bigger"]["to"] == "n1-standard-16"
+
+
+def test_what_is_unknown_is_not_described_but_named() -> None:
+    with pytest.raises(Unusable, match=r"there is no machine type n1-standart-8 \(did you mean"):
+        BOOK.describe("n1-standart-8")
