@@ -8,6 +8,7 @@ nowhere else (it costs a quarter of a second). Called by `lints` (check) and the
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -162,10 +163,10 @@ def _element(kind: Type) -> Type:
 
 
 def _nearest_variable(path: str) -> str:
-    """By the whole path, else by its last word: `vcpus` means `job.machine.vcpus`."""
-    *_, last = path.split(".")
-    ends = [name for name in VARIABLES if name.split(".")[-1] == last]
-    return f"; did you mean `{ends[0]}`?" if ends else did_you_mean(path, VARIABLES)
+    """By its last word: `vcpus` means `job.machine.vcpus`, and so does `job.machne.vcpu`."""
+    ends = {name.rpartition(".")[2]: name for name in reversed(VARIABLES)}
+    near = difflib.get_close_matches(path.rpartition(".")[2], ends, n=1, cutoff=0.7)
+    return f"; did you mean `{ends[near[0]]}`?" if near else ""
 
 
 class _Reader:

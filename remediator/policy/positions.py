@@ -330,7 +330,7 @@ def _syntax(error: yaml.YAMLError, text: str) -> Mistake:
     if char == "\t":
         said = "a tab stands where YAML wants spaces"
     else:
-        said = _SYNTAX.get(problem, problem).format(char=shown(char))
+        said = _SYNTAX.get(problem, problem).replace("{char}", shown(char))
     if context is not None and (context.line, context.column) != (mark.line, mark.column):
         said = f"{said} (what is being read begins on line {context.line + 1})"
     return Mistake(mark.line + 1, mark.column + 1, "error", f"not YAML: {said}")
