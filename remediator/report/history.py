@@ -1,0 +1,260 @@
+"""From the ledger's records to stories and figures. Pure.
+
+Owns what is counted: which chains recovered, what was lost, saved and spent, which actions were
+wrong. Called by the report's page and by whoever wants the figures alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from remediator.alerts.wording import described
+from remediator.domain import NEVER_RETRIED, Attempt, Cause, JobState, Json
+from remediator.ledger import Chain, Conclusion, Incident, Stage
+
+
+class Outcome(StrEnum):
+    """How a chain stands, as the page's filter names it."""
+
+    RECOVERED = "recovered"
+    GIVEN_UP = "given up"
+    ALERTED = "person told"
+    OBSERVED = "observed"
+    OPEN = "in progress"
+    RECORDED = "recorded only"
+
+
+_OUTCOMES: Mapping[Conclusion, Outcome] = {
+    Conclusion.RECOVERED: Outcome.RECOVERED,
+    Conclusion.GIVEN_UP: Outcome.GIVEN_UP,
+    Conclusion.ALERTED: Outcome.ALERTED,
+    Conclusion.OBSERVED: Outcome.OBSERVED,
+    Conclusion.TOO_OLD: Outcome.RECORDED,
+    Conclusion.IGNORED: Outcome.RECORDED,
+    Conclusion.RESUBMITTED: Outcome.OPEN,
+    Conclusion.NONE: Outcome.OPEN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened in a chain."""
+
+    at: datetime
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A measured share of a machine over a run: `points` oldest first, each 0 to 1."""
+
+    label: str
+    points: tuple[tuple[datetime, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One chain, told whole: the failure, what was found, what was done, what became of it.
+
+    Money in USD, None where not known. `failed_seconds` is machine time in runs that failed,
+    `wasted_usd` what failed resubmissions and, where its price is known, the first run cost.
+    """
+
+    root: str
+    job: str
+    name: str
+    outcome: Outcome
+    failed_at: datetime
+    verdict: str = Cause.UNKNOWN.value
+    confidence: float = 0.0
+    reason: str = ""
+    model: str = ""
+    machine: str = ""
+    refused_by: tuple[str, ...] = ()
+    evidence: tuple[Json, ...] = ()
+    events: tuple[Event, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    spent_usd: float = 0.0
+    estimated_usd: float | None = None
+    first_run_usd: float | None = None
+    wasted_usd: float = 0.0
+    failed_seconds: float = 0.0
+    recovery_seconds: float | None = None
+
+
+# --- from the ledger to stories ----------------------------------------------------------------
+
+
+def stories(
+    incidents: Iterable[Incident],
+    chains: Iterable[Chain],
+    *,
+    first_run_usd: Callable[[Incident], float | None] = lambda _: None,
+    curves: Mapping[str, tuple[Curve, ...]] | None = None,
+) -> tuple[Story, ...]:
+    """One Story for each chain, newest failure first.
+
+    `first_run_usd` prices the run that failed first, where that is known; `curves` holds utilisation
+    by a root's key.
+    """
+    by_root: dict[str, list[Incident]] = defaultdict(list)
+    for incident in incidents:
+        by_root[incident.root or incident.key].append(incident)
+    known = {chain.key: chain for chain in chains}
+    told = [
+        _story(
+            root,
+            sorted(found, key=lambda one: (one.attempt, one.first_known)),
+            known.get(root),
+            first_run_usd,
+            (curves or {}).get(root, ()),
+        )
+        for root, found in by_root.items()
+    ]
+    return tuple(sorted(told, key=lambda one: (one.failed_at, one.root), reverse=True))
+
+
+def _story(
+    root: str,
+    found: Sequence[Incident],
+    chain: Chain | None,
+    price: Callable[[Incident], float | None],
+    curves: tuple[Curve, ...],
+) -> Story:
+    first, last = found[0], found[-1]
+    attempts = chain.attempts if chain else ()
+    failed_at = first.ended or first.first_known
+    spent = chain.spent_usd if chain else 0.0
+    first_usd = price(first)
+    outcome = _OUTCOMES[last.conclusion] if last.stage is Stage.DONE else Outcome.OPEN
+    end = attempts[-1].end_time if attempts else None
+    recovered = outcome is Outcome.RECOVERED
+    return Story(
+        root=root,
+        job=first.job,
+        name=first.display_name or first.key,
+        outcome=outcome,
+        failed_at=failed_at,
+        verdict=first.verdict or Cause.UNKNOWN.value,
+        confidence=first.confidence,
+        reason=last.reason,
+        model=first.model,
+        machine=first.machine,
+        refused_by=last.refused_by,
+        evidence=first.evidence,
+        events=_events(found, attempts),
+        attempts=attempts,
+        curves=curves,
+        spent_usd=spent,
+        estimated_usd=sum(a.estimated_usd or 0.0 for a in attempts) if attempts else None,
+        first_run_usd=first_usd,
+        wasted_usd=spent * _failed_share(attempts) + (first_usd or 0.0),
+        failed_seconds=(first.run_seconds or 0.0)
+        + sum(map(ran_seconds, filter(has_failed, attempts))),
+        recovery_seconds=(end - failed_at).total_seconds() if recovered and end else None,
+    )
+
+
+def has_failed(attempt: Attempt) -> bool:
+    return attempt.state.is_terminal and attempt.state is not JobState.SUCCEEDED
+
+
+def ran_seconds(attempt: Attempt) -> float:
+    if attempt.create_time is None or attempt.end_time is None:
+        return 0.0
+    return max(0.0, (attempt.end_time - attempt.create_time).total_seconds())
+
+
+def _failed_share(attempts: Sequence[Attempt]) -> float:
+    """Of the money: by estimate, else by count; what an attempt cost singly is not kept."""
+    if not attempts:
+        return 0.0
+    total = sum(a.estimated_usd or 0.0 for a in attempts)
+    if total > 0:
+        return sum(a.estimated_usd or 0.0 for a in attempts if has_failed(a)) / total
+    return sum(map(has_failed, attempts)) / len(attempts)
+
+
+def _events(found: Sequence[Incident], attempts: Sequence[Attempt]) -> tuple[Event, ...]:
+    told: list[Event] = []
+    for incident in found:
+        run = f"attempt {incident.attempt}" if incident.attempt else "the job"
+        if incident.ended:
+            ended = "succeeded" if incident.conclusion is Conclusion.RECOVERED else "failed"
+            told.append(Event(incident.ended, f"{run} {ended}"))
+        if incident.attempt == 0 or incident.conclusion is not Conclusion.RECOVERED:
+            told.append(Event(incident.first_known, f"the end of {run} became known"))
+        asked = incident.approval
+        if asked is not None and asked.at is not None and asked.answer:
+            told.append(Event(asked.at, f"{asked.answer} by {asked.by}"))
+    told += [
+        Event(made.create_time, f"attempt {number} was created {described(made.changes)}".strip())
+        for number, made in enumerate(attempts, start=1)
+        if made.create_time is not None
+    ]
+    return tuple(sorted(told, key=lambda event: event.at))
+
+
+# --- what is counted ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """The figures at the top; None where there is nothing to divide or nothing known."""
+
+    chains: int
+    acted: int
+    recovered: int
+    wrong: int
+    finished_attempts: int
+    lost_seconds: float
+    wasted_usd: float
+    saved_seconds: float
+    saved_usd: float | None
+    spent_usd: float
+    estimated_usd: float
+    needing_people: int
+    in_progress: int
+    median_recovery_seconds: float | None
+
+    @property
+    def recovery_rate(self) -> float | None:
+        """Of the chains that were resubmitted and have ended, the share that recovered."""
+        return self.recovered / self.acted if self.acted else None
+
+    @property
+    def wrong_share(self) -> float | None:
+        """Of the resubmissions that have ended, the share that did not succeed."""
+        return self.wrong / self.finished_attempts if self.finished_attempts else None
+
+
+def sums(told: Sequence[Story]) -> Sums:
+    """The figures over these stories; what was only recorded counts nowhere but in `chains`."""
+    lived = [story for story in told if story.outcome is not Outcome.RECORDED]
+    ended = [s for s in lived if s.attempts and s.outcome is not Outcome.OPEN]
+    finished = [a for s in lived for a in s.attempts if a.state.is_terminal]
+    spared = [s for s in lived if not s.attempts and s.verdict in NEVER_RETRIED]
+    priced = [s.first_run_usd for s in spared if s.first_run_usd is not None]
+    recoveries = sorted(s.recovery_seconds for s in lived if s.recovery_seconds is not None)
+    people = {Outcome.ALERTED, Outcome.GIVEN_UP}
+    return Sums(
+        chains=len(told),
+        acted=len(ended),
+        recovered=sum(s.outcome is Outcome.RECOVERED for s in ended),
+        wrong=sum(map(has_failed, finished)),
+        finished_attempts=len(finished),
+        lost_seconds=sum(s.failed_seconds for s in lived),
+        wasted_usd=sum(s.wasted_usd for s in lived),
+        saved_seconds=sum(s.failed_seconds for s in spared),
+        saved_usd=sum(priced) if priced else None,
+        spent_usd=sum(s.spent_usd for s in lived),
+        estimated_usd=sum(s.estimated_usd or 0.0 for s in lived),
+        needing_people=sum(s.outcome in people for s in lived),
+        in_progress=sum(s.outcome is Outcome.OPEN for s in lived),
+        median_recovery_seconds=recoveries[len(recoveries) // 2] if recoveries else None,
+    )

@@ -1,0 +1,204 @@
+"""The report's paper: document, tables, drawings, filter, style and script. Pure.
+
+Owns HTML, SVG, CSS and the script; knows nothing of jobs. Every text that comes in is HTML already
+escaped by the caller, except where a parameter says otherwise. Called by the report's page alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from html import escape
+
+_WIDTH, _HEIGHT, _GAP = 720, 180, 2
+_SPARK_WIDTH, _SPARK_HEIGHT = 240, 40
+
+
+def document(title: str, body: str) -> str:
+    """A whole page whose own policy forbids every outside request and every script but ours."""
+    digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">'
+        f"<title>{title}</title><style>{_STYLE}</style></head><body>"
+        '<a class="skip" href="#main">Skip to the figures</a>'
+        f"{body}<script>{_SCRIPT}</script></body></html>\n"
+    )
+
+
+def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first cell in each row heads it; scrolls by itself, also by keyboard."""
+    head = "".join(f'<th scope="col">{column}</th>' for column in columns)
+    lines = "".join(
+        f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{c}</td>" for c in row[1:]) + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll" role="region" aria-label="{caption}" tabindex="0"><table>'
+        f"<caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{lines}</tbody>"
+        "</table></div>"
+    )
+
+
+def stacked_bars(
+    rows: Sequence[tuple[str, Sequence[int]]], names: Sequence[str], label: str
+) -> str:
+    """Bars side by side, each a stack of counts in the order of `names`, with a legend."""
+    most = max((sum(counts) for _, counts in rows), default=0) or 1
+    width = _WIDTH / max(len(rows), 1)
+    drawn = []
+    for place, (name, counts) in enumerate(rows):
+        top = float(_HEIGHT)
+        for number, count in enumerate(counts):
+            if not count:
+                continue
+            height = count / most * _HEIGHT
+            top -= height
+            drawn.append(
+                f'<rect class="c{number}" x="{place * width:.1f}" y="{top:.1f}" '
+                f'width="{max(width - _GAP, 1):.1f}" height="{height:.1f}">'
+                f"<title>{name}: {count} {names[number]}</title></rect>"
+            )
+    legend = "".join(
+        f'<li><svg class="key" viewBox="0 0 10 10" aria-hidden="true">'
+        f'<rect class="c{number}" width="10" height="10"/></svg>{name}</li>'
+        for number, name in enumerate(names)
+    )
+    first, last = rows[0][0], rows[-1][0]
+    return (
+        f'<figure><svg role="img" aria-label="{label}, {first} to {last}; the most is {most}" '
+        f'viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" class="bars">'
+        f"{''.join(drawn)}</svg>"
+        f'<div class="axis" aria-hidden="true"><span>{first}</span><span>most: {most}</span>'
+        f'<span>{last}</span></div><ul class="legend">{legend}</ul>'
+        f"<figcaption>{label}</figcaption></figure>"
+    )
+
+
+def sparkline(values: Sequence[float], label: str) -> str:
+    """A line through shares from 0 to 1; at most one point for each pixel."""
+    step = max(1, len(values) // _SPARK_WIDTH)
+    taken = values[::step]
+    across = _SPARK_WIDTH / max(len(taken) - 1, 1)
+    points = " ".join(
+        f"{n * across:.1f},{(1 - value) * (_SPARK_HEIGHT - 2) + 1:.1f}"
+        for n, value in enumerate(taken)
+    )
+    return (
+        f'<svg role="img" aria-label="{label}" class="spark" '
+        f'viewBox="0 0 {_SPARK_WIDTH} {_SPARK_HEIGHT}"><polyline points="{points}"/></svg>'
+    )
+
+
+def filters(causes: Sequence[str], outcomes: Sequence[str], total: int) -> str:
+    """Search and two choices; hidden until the script shows them, since without it they do nothing."""
+
+    def choice(name: str, label: str, values: Sequence[str]) -> str:
+        options = "".join(f'<option value="{v}">{v}</option>' for v in values)
+        return (
+            f'<span><label for="{name}">{label}</label> <select id="{name}">'
+            f'<option value="">any</option>{options}</select></span>'
+        )
+
+    return (
+        '<form id="filters" role="search" aria-label="Incidents" hidden>'
+        '<span class="wide"><label for="words">Search</label> '
+        '<input id="words" type="search" autocomplete="off"></span>'
+        f"{choice('cause', 'Cause', causes)}{choice('outcome', 'Outcome', outcomes)}"
+        '<button type="button" id="open">Open all shown</button></form>'
+        f'<p id="count" role="status">{escape(str(total))} shown</p>'
+    )
+
+
+_SCRIPT = """
+(() => {
+  const form = document.getElementById("filters");
+  if (!form) return;
+  const get = (id) => document.getElementById(id);
+  const items = [...document.querySelectorAll(".incident")].map((node) => ({
+    node, text: node.textContent.toLowerCase(),
+  }));
+  const apply = () => {
+    const words = get("words").value.toLowerCase().split(/\\s+/).filter(Boolean);
+    const cause = get("cause").value, outcome = get("outcome").value;
+    let shown = 0;
+    for (const { node, text } of items) {
+      const fits = (!cause || node.dataset.cause === cause)
+        && (!outcome || node.dataset.outcome === outcome)
+        && words.every((word) => text.includes(word));
+      node.hidden = !fits;
+      shown += fits ? 1 : 0;
+    }
+    get("count").textContent = `${shown} of ${items.length} shown`;
+  };
+  form.hidden = false;
+  form.addEventListener("input", apply);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  get("open").addEventListener("click", () => {
+    const seen = items.filter(({ node }) => !node.hidden);
+    const open = seen.some(({ node }) => !node.open);
+    for (const { node } of seen) node.open = open;
+    get("open").textContent = open ? "Close all shown" : "Open all shown";
+  });
+  apply();
+})();
+"""
+
+# Hues of Okabe and Ito's colour-blind safe palette, darkened or lightened for 3:1 on each ground.
+_STYLE = """
+:root{color-scheme:light dark;--ground:#fff;--raised:#f6f7f9;--ink:#1d2125;--quiet:#545b64;
+--line:#d5d9df;--link:#0b57a4;--good:#0a6b4b;--bad:#b3261e;--wait:#7a4d00;
+--c0:#0072b2;--c1:#a35a00;--c2:#007a57;--c3:#a8447f;--c4:#7d6b00;--c5:#2b7fa8;--c6:#6b7178}
+@media (prefers-color-scheme:dark){:root{--ground:#15181c;--raised:#1e2328;--ink:#e6e9ed;
+--quiet:#a6aeb8;--line:#39414a;--link:#8ab8f0;--good:#5fcf9f;--bad:#ff8f85;--wait:#f0b95b;
+--c0:#56a5e0;--c1:#e69f00;--c2:#2fbf92;--c3:#dd8fbd;--c4:#d9c84a;--c5:#7cc7ec;--c6:#9aa2ab}}
+*{box-sizing:border-box}
+body{margin:0 auto;padding:1rem;max-width:62rem;background:var(--ground);color:var(--ink);
+font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif}
+h1{font-size:1.5rem;line-height:1.25;margin:.5rem 0 0;overflow-wrap:anywhere}
+h2{font-size:1.2rem;margin:2rem 0 .75rem}h3{font-size:1rem;margin:1rem 0 .25rem}
+header p,small,figcaption,.tile span,caption,.axis{color:var(--quiet)}
+a{color:var(--link);overflow-wrap:anywhere}
+:focus-visible{outline:3px solid var(--link);outline-offset:2px}
+.skip{position:absolute;left:-99rem}.skip:focus{position:static}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(15rem,45%),1fr));gap:.75rem;margin:0}
+.tile{background:var(--raised);border:1px solid var(--line);border-radius:.5rem;padding:.75rem 1rem}
+.tile dt{font-weight:600}.tile dd{margin:0}.tile strong{display:block;font-size:1.35rem}
+.tile span{display:block;font-size:.85rem}
+figure{margin:0 0 1rem}.bars{width:100%;height:11rem;border-bottom:1px solid var(--line)}
+.axis{display:flex;justify-content:space-between;font-size:.85rem}
+.legend{display:flex;flex-wrap:wrap;gap:.25rem 1rem;list-style:none;padding:0;margin:.5rem 0}
+.key{width:.8em;height:.8em;margin-right:.4em}
+.c0{fill:var(--c0)}.c1{fill:var(--c1)}.c2{fill:var(--c2)}.c3{fill:var(--c3)}
+.c4{fill:var(--c4)}.c5{fill:var(--c5)}.c6{fill:var(--c6)}
+.scroll{overflow-x:auto;margin:.75rem 0}table{border-collapse:collapse;width:100%;font-size:.9rem}
+caption{text-align:left;padding:.25rem 0}th,td{text-align:left;vertical-align:top;
+padding:.35rem .6rem;border-bottom:1px solid var(--line);overflow-wrap:break-word;max-width:24rem}
+th[scope=col],td a{white-space:nowrap}
+#filters:not([hidden]){display:flex;flex-wrap:wrap;gap:.5rem .75rem;align-items:center}
+input,select,button{font:inherit;color:inherit;background:var(--raised);
+border:1px solid var(--quiet);border-radius:.4rem;padding:.4rem .6rem;min-height:2.75rem;max-width:100%}
+.wide{flex:1 1 16rem;display:flex;gap:.5rem;align-items:center}#words{flex:1;min-width:0}
+.incident{border:1px solid var(--line);border-radius:.5rem;margin:.5rem 0;padding:0 1rem}
+.incident[open]{padding-bottom:1rem}
+.incident summary{padding:.75rem 0;cursor:pointer;overflow-wrap:anywhere}
+.incident summary time{color:var(--quiet);white-space:nowrap}
+.mark{border:1px solid;border-radius:1rem;padding:.05rem .6rem;font-size:.85rem;white-space:nowrap}
+.mark.recovered{color:var(--good)}.mark.given-up,.mark.person-told{color:var(--bad)}
+.mark.in-progress{color:var(--wait)}.mark.observed,.mark.recorded-only{color:var(--quiet)}
+.facts{margin:0}.facts div{display:grid;grid-template-columns:8.5rem 1fr;gap:.5rem}
+.facts dt{color:var(--quiet)}.facts dd{margin:0;overflow-wrap:anywhere}
+.incident ul,.incident ol{margin:0;padding-left:1.25rem;overflow-wrap:anywhere}
+.curve{display:inline-block;margin:.75rem 1.5rem 0 0}
+.spark{display:block;width:15rem;max-width:100%;height:2.5rem;background:var(--raised)}
+.spark polyline{fill:none;stroke:var(--c0);stroke-width:1.5}
+@media (max-width:34rem){.facts div{grid-template-columns:1fr;gap:0}.facts dd{margin-bottom:.4rem}}
+@media print{#filters,.skip{display:none!important}}
+"""

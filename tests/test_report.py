@@ -1,0 +1,358 @@
+"""The report: what it counts, and that its page is safe, self-contained and usable by anyone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+import subprocess
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from remediator.domain import Attempt, Change, JobState
+from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
+from remediator.report import Curve, Outcome, Story, render, stories, sums
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+BIGGER = Change(
+    "jobSpec.workerPoolSpecs[0].machineSpec.machineType", "n1-standard-8", "n1-standard-16"
+)
+
+
+def incident(number: int, **changed: object) -> Incident:
+    plain = Incident(
+        key=f"us-central1/customJobs/{number}",
+        job=f"projects/acme/locations/us-central1/customJobs/{number}",
+        stage=Stage.DONE,
+        first_known=NOON + timedelta(minutes=1),
+        root=f"us-central1/customJobs/{number}",
+        ended=NOON,
+        display_name=f"job-{number}",
+        verdict="cpu_saturation",
+        confidence=0.9,
+        run_seconds=3600.0,
+        machine="n1-standard-8",
+    )
+    return replace(plain, **changed)  # type: ignore[arg-type]
+
+
+def attempt(number: int, state: JobState, *, hours: float = 1.0, usd: float = 2.0) -> Attempt:
+    created = NOON + HOUR * number
+    return Attempt(
+        name=f"projects/acme/locations/us-central1/customJobs/9{number}",
+        state=state,
+        create_time=created,
+        policy="starved-of-cpu",
+        step=1,
+        verdict="cpu_saturation",
+        changes=(BIGGER,),
+        number=number,
+        estimated_usd=usd,
+        end_time=created + HOUR * hours if state.is_terminal else None,
+    )
+
+
+def chain(number: int, *attempts: Attempt, spent: float = 0.0) -> Chain:
+    key = f"us-central1/customJobs/{number}"
+    return Chain(key=key, root=f"projects/acme/locations/{key}", attempts=attempts, spent_usd=spent)
+
+
+RECOVERED = (
+    incident(1, conclusion=Conclusion.RESUBMITTED),
+    incident(
+        91,
+        root="us-central1/customJobs/1",
+        attempt=1,
+        ended=NOON + HOUR * 2,
+        conclusion=Conclusion.RECOVERED,
+    ),
+)
+GIVEN_UP = (
+    incident(2, conclusion=Conclusion.RESUBMITTED),
+    incident(
+        92,
+        root="us-central1/customJobs/2",
+        attempt=2,
+        conclusion=Conclusion.GIVEN_UP,
+        reason="tired",
+    ),
+)
+SPARED = incident(3, conclusion=Conclusion.ALERTED, verdict="bad_input", run_seconds=1800.0)
+WAITING = incident(4, stage=Stage.WAITING)
+OLD = incident(5, conclusion=Conclusion.TOO_OLD)
+LEDGER = (*RECOVERED, *GIVEN_UP, SPARED, WAITING, OLD)
+CHAINS = (
+    chain(1, attempt(1, JobState.SUCCEEDED), spent=2.5),
+    chain(2, attempt(1, JobState.FAILED), attempt(2, JobState.FAILED), spent=4.0),
+)
+
+
+def test_every_chain_is_one_story_with_its_outcome() -> None:
+    told = {story.name: story.outcome for story in stories(LEDGER, CHAINS)}
+    assert told == {
+        "job-1": Outcome.RECOVERED,
+        "job-2": Outcome.GIVEN_UP,
+        "job-3": Outcome.ALERTED,
+        "job-4": Outcome.OPEN,
+        "job-5": Outcome.RECORDED,
+    }
+
+
+def test_the_figures_add_up() -> None:
+    total = sums(stories(LEDGER, CHAINS, first_run_usd=lambda one: (one.run_seconds or 0) / 3600))
+    assert total.recovery_rate == 0.5
+    assert total.wrong_share == 2 / 3
+    # four first runs of 1 h, 1 h, 0.5 h and 1 h, and two attempts of 1 h that failed
+    assert total.lost_seconds == 5.5 * 3600
+    assert total.wasted_usd == 4.0 + 3.5
+    assert (total.saved_seconds, total.saved_usd) == (1800.0, 0.5)
+    assert (total.spent_usd, total.estimated_usd) == (6.5, 6.0)
+    assert (total.needing_people, total.in_progress, total.chains) == (2, 1, 5)
+    assert total.median_recovery_seconds == 7200.0
+
+
+def test_money_of_a_mended_chain_is_lost_only_for_the_attempts_that_failed() -> None:
+    mended = chain(
+        1, attempt(1, JobState.FAILED, usd=1), attempt(2, JobState.SUCCEEDED, usd=3), spent=8
+    )
+    [story] = stories(RECOVERED, [mended])
+    assert story.wasted_usd == 2.0
+
+
+def test_nothing_to_divide_is_none_yet() -> None:
+    total = sums(stories([SPARED], []))
+    assert total.recovery_rate is None
+    assert total.wrong_share is None
+    assert total.saved_usd is None
+
+
+def test_a_story_tells_what_happened_in_order() -> None:
+    approved = Approval("a", "d", NOON + HOUR, "approved", "ana@example.com", NOON + HOUR / 2)
+    first, last = RECOVERED
+    [story] = stories([last, replace(first, approval=approved)], CHAINS[:1])
+    assert [(event.at - NOON, event.what) for event in story.events] == [
+        (timedelta(0), "the job failed"),
+        (timedelta(minutes=1), "the end of the job became known"),
+        (HOUR / 2, "approved by ana@example.com"),
+        (HOUR, "attempt 1 was created on n1-standard-16"),
+        (HOUR * 2, "attempt 1 succeeded"),
+    ]
+
+
+# --- the page ----------------------------------------------------------------------------------
+
+VOID = {"meta", "input"}
+
+
+class Page(HTMLParser):
+    """The page as an assistive technology would walk it; fails where tags do not nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.text = text
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {k: v or "" for k, v in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {k: v or "" for k, v in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self.open):
+            self.words.append(data)
+
+    def all(self, *tags: str) -> list[dict[str, str]]:
+        return [attrs for tag, attrs in self.tags if tag in tags]
+
+
+TOLD = tuple(
+    replace(
+        story,
+        model="projects/acme/locations/us-central1/models/genomics@3",
+        evidence=({"source": "metric", "where": "training/cpu", "says": "CPUs 97% full"},),
+        curves=(Curve("CPU", tuple((NOON + HOUR * n, n / 4) for n in range(5))),),
+    )
+    for story in stories(LEDGER, CHAINS)
+)
+
+
+MENDED = TOLD[-1]
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page(render(TOLD, title="Remediation in acme", made=NOON + HOUR * 5))
+
+
+def test_the_page_asks_nothing_of_the_network(page: Page) -> None:
+    assert not page.all("link", "img", "iframe", "object", "embed", "base")
+    assert all("src" not in attrs and "action" not in attrs for _, attrs in page.tags)
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttp", page.text)
+    [policy] = [m["content"] for m in page.all("meta") if m.get("http-equiv")]
+    assert policy.startswith("default-src 'none'; ")
+
+
+def test_the_pages_policy_allows_its_own_script_and_no_other(page: Page) -> None:
+    [script] = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page.text
+    assert all(not name.startswith("on") for _, attrs in page.tags for name in attrs)
+
+
+def test_everything_has_a_name_that_can_be_read_out(page: Page) -> None:
+    assert [attrs["lang"] for attrs in page.all("html")] == ["en"]
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert {attrs["for"] for attrs in page.all("label")} == {"words", "cause", "outcome"}
+    assert {a["id"] for a in page.all("input", "select")} == {"words", "cause", "outcome"}
+    assert all(attrs["aria-labelledby"] in ids for attrs in page.all("section"))
+    for attrs in page.all("svg"):
+        assert attrs.get("aria-hidden") == "true" or (
+            attrs["role"] == "img" and attrs["aria-label"]
+        )
+    assert len(page.all("caption")) == len(page.all("table")) > 0
+    assert all(attrs.get("scope") in {"col", "row"} for attrs in page.all("th"))
+    assert Counter(tag for tag, _ in page.tags)["h1"] == 1
+    assert len(page.all("main")) == 1
+
+
+def test_every_incident_can_be_opened_found_and_filtered(page: Page) -> None:
+    found = [a for a in page.all("details") if a.get("class") == "incident"]
+    assert [(a["data-cause"], a["data-outcome"]) for a in found] == [
+        (story.verdict, story.outcome.value) for story in TOLD
+    ]
+    options = {attrs["value"] for attrs in page.all("option")}
+    assert options == {"", *(s.verdict for s in TOLD), *(s.outcome.value for s in TOLD)}
+
+
+def test_the_figures_are_read_as_written_here(page: Page) -> None:
+    told = " ".join(" ".join(page.words).split())
+    for words in (
+        "Remediation in acme",
+        "Written 2026-11-23 17:00 UTC , failures since 2026-11-23 12:00 UTC.",
+        "Recovery rate 50% 1 of 2 resubmitted chains that ended",
+        "Wrong actions 67% 2 of 3 resubmissions did not succeed",
+        "Lost 5.5 h, $4.00",
+        "Saved 0.5 h, price not known",
+        "Spent on resubmissions $6.50 estimated beforehand: $6.00",
+        "Time to recovery 2 h 00 min median, from the failure to the success",
+        "Left to people 2 of 5 chains; 1 in progress",
+        "CPUs 97% full [metric, training/cpu]",
+        "CPU: 50% on average, 100% at most",
+    ):
+        assert words in told
+
+
+def test_a_job_is_linked_to_its_console_page(page: Page) -> None:
+    links = [attrs["href"] for attrs in page.all("a")]
+    console = "https://console.cloud.google.com/agent-platform/locations/us-central1/training"
+    assert f"{console}/1?project=acme" in links
+    assert f"{console}/91?project=acme" in links
+
+
+def test_a_ledger_without_history_makes_a_page_too() -> None:
+    told = " ".join(Page(render((), title="acme", made=NOON)).words)
+    assert "none yet" in told
+    assert "Nothing yet." in told
+
+
+HOSTILE = (
+    '"><script>alert(1)</script><img src=x onerror=alert(1)>\u202e\x1b[31m password=hunter2hunter2'
+)
+
+
+def test_text_from_outside_stays_text_and_loses_its_secrets() -> None:
+    wild = Story(
+        root=HOSTILE,
+        job=HOSTILE,
+        name=HOSTILE,
+        outcome=Outcome.GIVEN_UP,
+        failed_at=NOON,
+        verdict=HOSTILE,
+        reason=HOSTILE,
+        model=HOSTILE,
+        machine=HOSTILE,
+        refused_by=(HOSTILE,),
+        evidence=({"source": HOSTILE, "where": HOSTILE, "says": HOSTILE},),
+        attempts=(
+            replace(
+                attempt(1, JobState.FAILED),
+                name=HOSTILE,
+                policy=HOSTILE,
+                changes=(Change(HOSTILE, HOSTILE, HOSTILE),),
+            ),
+        ),
+        curves=(Curve(HOSTILE, ((NOON, 7.0), (NOON, -1.0))),),
+    )
+    made = Page(render([wild], title=HOSTILE, made=NOON))
+    assert made.text.count("<script") == 1
+    assert not made.all("img")
+    assert all("onerror" not in attrs for _, attrs in made.tags)
+    assert not {"\u202e", "\x1b"} & set(made.text)
+    assert "hunter2" not in made.text
+
+
+def test_a_long_history_is_counted_whole_and_drawn_in_part() -> None:
+    many = [replace(MENDED, failed_at=NOON - HOUR * 24 * n, root=str(n)) for n in range(2500)]
+    made = render(many, title="acme", made=NOON)
+    assert made.count('<details class="incident"') == 2000
+    assert "500 older incidents counted above, not drawn here." in made
+    assert made.count("<rect") < 100
+
+
+@pytest.mark.parametrize("days", [1, 30, 61, 400, 3000, 9000])
+def test_however_long_the_history_few_bars_are_drawn(days: int) -> None:
+    told = [
+        replace(MENDED, failed_at=NOON),
+        replace(MENDED, failed_at=NOON - timedelta(days=days)),
+    ]
+    made = render(told, title="acme", made=NOON)
+    bars = re.search(r"<tbody>(.*?)</tbody>", made)
+    assert bars is not None
+    assert 1 <= bars[1].count("<tr>") <= 61
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_chromium_runs_the_script_under_the_pages_own_policy(tmp_path: Path) -> None:
+    """The script shows the filter and counts; a policy that forbade it would leave both alone."""
+    file = tmp_path / "report.html"
+    file.write_text(render(TOLD, title="acme", made=NOON))
+    dump = subprocess.run(
+        [
+            str(CHROMIUM),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--dump-dom",
+            file.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    assert "5 of 5 shown" in dump
+    assert '<form id="filters" role="search" aria-label="Incidents">' in dump
