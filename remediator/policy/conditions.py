@@ -164,7 +164,7 @@ def _element(kind: Type) -> Type:
 
 def _nearest_variable(path: str) -> str:
     """By its last word: `vcpus` means `job.machine.vcpus`, and so does `job.machne.vcpu`."""
-    ends = {name.rpartition(".")[2]: name for name in reversed(VARIABLES)}
+    ends = {name.rpartition(".")[2]: name for name in reversed(list(VARIABLES))}
     near = difflib.get_close_matches(path.rpartition(".")[2], ends, n=1, cutoff=0.7)
     return f"; did you mean `{ends[near[0]]}`?" if near else ""
 
