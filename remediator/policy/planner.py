@@ -40,6 +40,7 @@ from remediator.policy.model import (
     matches_labels,
 )
 from remediator.policy.request import dressed
+from remediator.policy.shape import require_shape
 
 _FIRST_BACKOFF = timedelta(minutes=10)
 _LONGEST_BACKOFF = timedelta(hours=6)
@@ -60,7 +61,9 @@ def plan(
 
     `waited`: the plan's wait is over, so that a step with a wait is taken at once. `passed_over`:
     numbers of steps that Vertex refused for want of quota or capacity; they count as taken.
+    Raises Unusable where the job has a shape that no job can have.
     """
+    require_shape(case.job)
     planning = _Planning(case, diagnosis, policies, history, catalogue, waited, passed_over)
     return planning.plan()
 

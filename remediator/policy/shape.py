@@ -1,0 +1,139 @@
+"""Whether a job has a shape that a job can have: case files come from anywhere.
+
+Owns the list of parts that the rest of the room walks through without asking. The API never sends
+anything else. Called by the planner before anything is read, and by whoever reads a case file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from remediator.domain import JobDocument, Unusable
+from remediator.policy import kinds
+
+_OBJECTS = (
+    "labels", "error", "encryptionSpec", "inputConfig", "outputConfig", "outputInfo",
+    "dedicatedResources", "dedicatedResources.machineSpec",
+    "dedicatedResources.machineSpec.reservationAffinity", "manualBatchTuningParameters",
+    "unmanagedContainerModel", "unmanagedContainerModel.containerSpec", "completionStats",
+    "resourcesConsumed", "trainingTaskMetadata", "runtimeConfig", "pscInterfaceConfig",
+    "pipelineSpec", "pipelineSpec.components", "pipelineSpec.root", "pipelineSpec.root.dag",
+    "pipelineSpec.root.dag.tasks", "pipelineSpec.deploymentSpec",
+    "pipelineSpec.deploymentSpec.executors", "jobDetail",
+    *(
+        f"{spec}{part}"
+        for spec in ("jobSpec", "trialJobSpec", "trainingTaskInputs")
+        for part in ("", ".scheduling", ".baseOutputDirectory", ".encryptionSpec")
+    ),
+)  # fmt: skip
+_TEXTS = ("state", "displayName", "error.message")
+_NUMBERS = ("error.code",)
+_LISTS = ("partialFailures", "trials", "jobDetail.taskDetails")
+_IN_A_POOL = (
+    "machineSpec",
+    "machineSpec.reservationAffinity",
+    "containerSpec",
+    "pythonPackageSpec",
+)
+_IN_A_TASK = (
+    "error",
+    "executorDetail",
+    "executorDetail.containerDetail",
+    "executorDetail.customJobDetail",
+)
+_NAMED_PARTS = (
+    "pipelineSpec.components",
+    "pipelineSpec.root.dag.tasks",
+    "pipelineSpec.deploymentSpec.executors",
+)
+_WALKED = frozenset(
+    {
+        "dag",
+        "tasks",
+        "componentRef",
+        "cachingOptions",
+        "container",
+        "resources",
+        "customJob",
+        "jobSpec",
+    }
+)
+
+_Check = Callable[[Any], bool]
+
+
+def require_shape(job: JobDocument) -> None:
+    """Raises Unusable, naming the field, where the job has what no job can have."""
+    for where, value, fits, what in _expectations(job):
+        if value is not None and not fits(value):
+            msg = f"the job's `{where}` must be {what}"
+            raise Unusable(msg)
+
+
+_Expected = tuple[str, Any, _Check, str]
+
+
+def _expectations(job: JobDocument) -> Iterator[_Expected]:
+    """Outer parts before what is in them, so that the first to fail is the one to name."""
+    yield from (_at(job, path, _is_object, "an object") for path in _OBJECTS)
+    yield from (_at(job, path, _is_text, "text") for path in _TEXTS)
+    yield from (_at(job, path, _is_number, "a whole number") for path in _NUMBERS)
+    yield from (_at(job, path, _is_list, "a list of objects") for path in _LISTS)
+    for key, value in (job.body.get("labels") or {}).items():
+        yield f"labels.{key}", value, _is_text, "text"
+    for path in _NAMED_PARTS:
+        for name, value in (kinds.read(job, path) or {}).items():
+            yield from _tree(value, f"{path}.{name}")
+    for index in range(len(kinds.read(job, "jobDetail.taskDetails") or ())):
+        for part in _IN_A_TASK:
+            yield _at(job, f"jobDetail.taskDetails[{index}].{part}", _is_object, "an object")
+    for holder in _pool_holders(job):
+        yield from _pools(job, f"{holder}.workerPoolSpecs")
+
+
+def _pools(job: JobDocument, path: str) -> Iterator[_Expected]:
+    yield _at(job, path, _is_list, "a list of objects")
+    for index in range(len(kinds.read(job, path) or ())):
+        for part in _IN_A_POOL:
+            yield _at(job, f"{path}[{index}].{part}", _is_object, "an object")
+        for part in ("containerSpec", "pythonPackageSpec"):
+            yield _at(job, f"{path}[{index}].{part}.env", _is_list, "a list of objects")
+
+
+def _at(job: JobDocument, path: str, fits: _Check, what: str) -> _Expected:
+    return path, kinds.read(job, path), fits, what
+
+
+def _tree(value: Any, where: str) -> Iterator[_Expected]:
+    yield where, value, _is_object, "an object"
+    for key, item in (value or {}).items():
+        if key in _WALKED:
+            yield from _tree(item, f"{where}.{key}")
+        if key == "tasks":
+            for name, task in (item or {}).items():
+                yield from _tree(task, f"{where}.{key}.{name}")
+
+
+def _pool_holders(job: JobDocument) -> tuple[str, ...]:
+    found = ["jobSpec", "trialJobSpec", "trainingTaskInputs"]
+    for path in kinds.executors(job).values():
+        found += [f"{path}.customJob.jobSpec", f"{path}.customJob.customJob.jobSpec"]
+    return tuple(found)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return kinds.whole_number(value) is not None
+
+
+def _is_list(value: Any) -> bool:
+    plain = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    return plain and all(isinstance(item, Mapping) for item in value)

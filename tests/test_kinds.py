@@ -1,0 +1,455 @@
+"""Where things live in each kind of job, what a clone keeps, and what makes two jobs the same work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remediator.domain import JobDocument, JobKind, Unusable
+from remediator.policy import kinds
+from remediator.policy.catalogue import Catalogue, Hardware
+from remediator.policy.shape import require_shape
+from tests.jobs import BATCH, CUSTOM, EVERY_KIND, PIPELINE, TRAINING, TUNING, job
+
+BOOK = Catalogue.built_in()
+by_kind = pytest.mark.parametrize(
+    "body", [pytest.param(body, id=JobDocument.parse(body).kind.value) for body in EVERY_KIND]
+)
+
+
+def test_every_kind_has_its_row() -> None:
+    assert set(kinds.KINDS) == set(JobKind)
+
+
+# --- cloning --------------------------------------------------------------------------------------
+
+GONE = {
+    JobKind.BATCH_PREDICTION: {
+        "modelVersionId",
+        "outputInfo",
+        "partialFailures",
+        "resourcesConsumed",
+        "completionStats",
+    },
+    JobKind.CUSTOM: {"webAccessUris"},
+    JobKind.HYPERPARAMETER_TUNING: {"trials"},
+    JobKind.TRAINING_PIPELINE: {"trainingTaskMetadata"},
+    JobKind.PIPELINE: {"jobDetail"},
+}
+GONE_EVERYWHERE = {"name", "state", "error", "createTime", "startTime", "endTime", "updateTime"}
+
+
+@by_kind
+def test_a_clone_loses_what_is_output_only_and_keeps_the_rest(body: dict[str, Any]) -> None:
+    original = job(body)
+    clone = kinds.clone(original)
+    assert set(body) - set(clone.body) == GONE_EVERYWHERE | GONE[original.kind]
+    for key in set(clone.body) - {"labels", "model"}:
+        assert clone.body[key] == body[key]
+
+
+def test_a_clone_keeps_labels_but_googles_own_and_ours() -> None:
+    original = job(CUSTOM, labels={"a": "1", "aiplatform.googleapis.com/x": "2",
+                                   "remediator-root": "3", "remediator": "on"})  # fmt: skip
+    assert kinds.clone(original).labels == {"a": "1", "remediator": "on"}
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "pinned"),
+    [
+        ("projects/p/locations/l/models/m", "4", "projects/p/locations/l/models/m@4"),
+        ("projects/p/locations/l/models/m@default", "4", "projects/p/locations/l/models/m@4"),
+        ("projects/p/locations/l/models/m", None, "projects/p/locations/l/models/m"),
+        ("publishers/google/models/gemini-3", "1", "publishers/google/models/gemini-3"),
+    ],
+)
+def test_the_model_is_pinned_to_the_version_that_ran(
+    model: str, version: str | None, pinned: str
+) -> None:
+    original = job(BATCH, model=model, modelVersionId=version)
+    assert kinds.clone(original).body["model"] == pinned
+
+
+# --- pools and facts ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "machines"),
+    [
+        (BATCH, [("dedicatedResources.machineSpec.machineType", "n1-standard-8", 2)]),
+        (CUSTOM, [("jobSpec.workerPoolSpecs[0].machineSpec.machineType", "n1-standard-8", 1)]),
+        (TUNING, [("trialJobSpec.workerPoolSpecs[0].machineSpec.machineType", "n1-highmem-8", 1)]),
+        (
+            TRAINING,
+            [
+                (
+                    "trainingTaskInputs.workerPoolSpecs[0].machine_spec.machine_type",
+                    "n1-standard-4",
+                    1,
+                )
+            ],
+        ),
+        (PIPELINE, []),
+    ],
+    ids=["batch", "custom", "tuning", "training", "pipeline"],
+)
+def test_machines_are_found_where_each_kind_keeps_them(
+    body: dict[str, Any], machines: list[tuple[str, str, int]]
+) -> None:
+    found = [(p.machine_path, p.hardware.machine, p.replicas) for p in kinds.pools(job(body))]
+    assert found == machines
+
+
+def test_a_pipelines_custom_jobs_are_pools_of_its_executors() -> None:
+    spec = {"jobSpec": {"workerPoolSpecs": [{"machineSpec": {"machineType": "n1-standard-4"}}]}}
+    path = "pipelineSpec.deploymentSpec.executors.exec-train"
+    run = job(PIPELINE).changed(path, {"customJob": {"customJob": spec}})
+    (pool,) = kinds.pools(run)
+    assert (pool.task, pool.machine_path) == (
+        "exec-train",
+        f"{path}.customJob.customJob.jobSpec.workerPoolSpecs[0].machineSpec.machineType",
+    )
+
+
+def test_facts_are_what_conditions_may_ask_about() -> None:
+    accelerated = job(
+        BATCH,
+        dedicatedResources__machineSpec__acceleratorType="NVIDIA_TESLA_T4",
+        dedicatedResources__machineSpec__acceleratorCount=1,
+        manualBatchTuningParameters={"batchSize": 16},
+        labels={"env": "prod"},
+    )
+    assert kinds.facts(accelerated, BOOK).variables() == {
+        "kind": "batch_prediction",
+        "display_name": "score",
+        "location": "us-central1",
+        "labels": {"env": "prod"},
+        "service_account": "scorer@genomics.iam.gserviceaccount.com",
+        "run_seconds": 3600.0,
+        "machine": {
+            "type": "n1-standard-8",
+            "vcpus": 8,
+            "memory_gib": 30,
+            "family": "n1-standard",
+        },
+        "accelerator": {"type": "NVIDIA_TESLA_T4", "count": 1},
+        "replicas": 2,
+        "batch_size": 16,
+        "model": "projects/123456789012/locations/us-central1/models/variants",
+        "spot": False,
+    }
+
+
+def test_a_fact_that_a_job_does_not_have_is_left_out() -> None:
+    told = kinds.facts(job(BATCH, dedicatedResources=None, serviceAccount=None), BOOK).variables()
+    assert told["machine"] == {}
+    assert told["accelerator"] == {}
+    assert {"service_account", "replicas", "batch_size"} & set(told) == set()
+
+
+def test_the_default_batch_size_is_64() -> None:
+    assert kinds.facts(job(BATCH), BOOK).batch_size == 64
+    assert kinds.facts(job(CUSTOM), BOOK).batch_size is None
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "spot"),
+    [
+        (CUSTOM, "jobSpec.scheduling.strategy", True),
+        (TUNING, "trialJobSpec.scheduling.strategy", True),
+        (TRAINING, "trainingTaskInputs.scheduling.strategy", True),
+    ],
+    ids=["custom", "tuning", "training"],
+)
+def test_spot_is_a_strategy(body: dict[str, Any], path: str, spot: bool) -> None:
+    assert kinds.is_spot(job(body)) is False
+    assert kinds.is_spot(job(body).changed(path, "SPOT")) is spot
+
+
+# --- what counts as a failure ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "failure", "person"),
+    [
+        ({}, True, False),
+        ({"state": "JOB_STATE_EXPIRED"}, True, False),
+        ({"state": "JOB_STATE_PARTIALLY_SUCCEEDED"}, True, False),
+        ({"state": "JOB_STATE_SUCCEEDED"}, False, False),
+        ({"state": "JOB_STATE_RUNNING"}, False, False),
+        # its time-out is 3600 s, and it ran that long
+        ({"state": "JOB_STATE_CANCELLED"}, True, False),
+        ({"state": "JOB_STATE_CANCELLED", "endTime": "2026-11-23T18:30:00Z"}, False, True),
+        (
+            {
+                "state": "JOB_STATE_CANCELLED",
+                "endTime": "2026-11-23T18:30:00Z",
+                "error": {"code": 1, "message": "The job exceeded the maximum run time."},
+            },
+            True,
+            False,
+        ),
+        ({"state": "JOB_STATE_CANCELLED", "jobSpec__scheduling": None}, False, True),
+    ],
+    ids=[
+        "failed",
+        "expired",
+        "partial",
+        "succeeded",
+        "running",
+        "cancelled-at-time-out",
+        "cancelled-early",
+        "cancelled-error-says-so",
+        "cancelled-no-time-out",
+    ],
+)
+def test_a_cancelled_job_failed_only_by_its_own_time_out(
+    changes: dict[str, Any], failure: bool, person: bool
+) -> None:
+    found = job(CUSTOM, **changes)
+    assert (kinds.is_failure(found), kinds.cancelled_by_person(found)) == (failure, person)
+
+
+@pytest.mark.parametrize(
+    ("stats", "partial", "count"),
+    [
+        ({"successfulCount": "10", "failedCount": "3"}, [], 3),
+        ({"successfulCount": "10", "failedCount": "-1"}, [{"code": 3}, {"code": 3}], 2),
+        ({"successfulCount": "10"}, [], 0),
+        (None, None, 0),
+    ],
+)
+def test_a_success_with_failed_instances_is_a_failure(
+    stats: dict[str, str] | None, partial: list[Any] | None, count: int
+) -> None:
+    done = job(BATCH, state="JOB_STATE_SUCCEEDED", completionStats=stats, partialFailures=partial)
+    assert (kinds.failed_instances(done), kinds.is_failure(done)) == (count, count > 0)
+
+
+# --- relations ------------------------------------------------------------------------------------
+
+
+def test_a_child_of_a_pipeline_run_has_a_parent_and_the_run_has_none() -> None:
+    child = job(CUSTOM, labels={"vertex-ai-pipelines-run-billing-id": "4242"})
+    assert kinds.parent_of(child) == "pipeline run 4242"
+    assert kinds.parent_of(job(PIPELINE)) == ""
+    assert kinds.parent_of(job(CUSTOM)) == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "ids"),
+    [
+        (CUSTOM, ("77",)),
+        (BATCH, ("88",)),
+        (TUNING, ("99", "501", "502", "503")),
+        (TRAINING, ("111", "601")),
+        (PIPELINE, ("701",)),  # a run's own id is no number
+    ],
+    ids=["custom", "batch", "tuning", "training", "pipeline"],
+)
+def test_logs_are_kept_under_the_ids_of_the_job_and_its_children(
+    body: dict[str, Any], ids: tuple[str, ...]
+) -> None:
+    assert kinds.log_identity(job(body)) == ids
+
+
+@pytest.mark.parametrize(
+    ("body", "buckets", "inputs"),
+    [
+        (CUSTOM, ("genomes", "results"), ("genomes", "results")),
+        (BATCH, ("genomes", "results"), ("genomes",)),
+        (TUNING, ("genomes", "results"), ("genomes", "results")),
+    ],
+    ids=["custom", "batch", "tuning"],
+)
+def test_buckets_are_those_that_the_request_names(
+    body: dict[str, Any], buckets: tuple[str, ...], inputs: tuple[str, ...]
+) -> None:
+    assert kinds.buckets_of(job(body)) == buckets
+    assert kinds.buckets_of(job(body), inputs_only=True) == inputs
+
+
+def test_bigquery_tables_are_found() -> None:
+    tables = job(
+        BATCH,
+        inputConfig={"bigquerySource": {"inputUri": "bq://p.genomes.reads"}},
+        outputConfig={"bigqueryDestination": {"outputUri": "bq://p.genomes"}},
+    )
+    assert kinds.bigquery_of(tables) == ("p.genomes.reads", "p.genomes")
+
+
+@pytest.mark.parametrize(
+    ("said", "pools"),
+    [
+        ("The replica workerpool1-3 ran out of memory", {"workerpool1"}),
+        ("replicas workerpool0-0, workerpool2-1 exited", {"workerpool0", "workerpool2"}),
+        ("it failed", set()),
+    ],
+)
+def test_the_error_names_the_pools_that_failed(said: str, pools: set[str]) -> None:
+    assert kinds.failed_pools(job(CUSTOM, error={"code": 3, "message": said})) == pools
+
+
+@pytest.mark.parametrize(
+    ("image", "cpu_only"),
+    [
+        ("us-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-12:latest", True),
+        ("us-docker.pkg.dev/vertex-ai/prediction/sklearn-cpu.1-3", True),
+        ("us-docker.pkg.dev/vertex-ai/prediction/tf2-gpu.2-12:latest", False),
+        ("gcr.io/p/serve:cpu", True),
+        ("gcr.io/p/scpuffy", False),
+        ("gcr.io/p/cpu-and-gpu", False),
+        ("gcr.io/p/model", False),
+    ],
+)
+def test_an_image_for_cpus_is_known_by_its_name(image: str, cpu_only: bool) -> None:
+    model = {"containerSpec": {"imageUri": image}}
+    assert bool(kinds.cpu_only_image(job(BATCH), model)) is cpu_only
+
+
+# --- the same work --------------------------------------------------------------------------------
+
+SAME_WORK = {
+    "another name and id": {"name": BATCH["name"][:-2] + "99", "displayName": "score again"},
+    "labels": {"labels": {"who": "airflow"}},
+    "machine": {"dedicatedResources__machineSpec": {"machineType": "n1-highmem-16"}},
+    "accelerator": {
+        "dedicatedResources__machineSpec": {
+            "machineType": "n1-standard-8",
+            "acceleratorType": "NVIDIA_TESLA_T4",
+            "acceleratorCount": 1,
+        }
+    },
+    "replicas": {
+        "dedicatedResources__startingReplicaCount": 8,
+        "dedicatedResources__maxReplicaCount": 8,
+    },
+    "batch size": {"manualBatchTuningParameters": {"batchSize": 8}},
+    "the project's id for its number": {
+        "model": "projects/genomics/locations/us-central1/models/variants"
+    },
+    "state and output": {"state": "JOB_STATE_SUCCEEDED", "outputInfo": None, "error": None},
+}
+OTHER_WORK = {
+    "input": {"inputConfig": {"gcsSource": {"uris": ["gs://genomes/other.jsonl"]}}},
+    "output": {"outputConfig": {"gcsDestination": {"outputUriPrefix": "gs://results/other"}}},
+    "model": {"model": "projects/123456789012/locations/us-central1/models/other"},
+    "version": {"modelVersionId": "5"},
+    "account": {"serviceAccount": "other@genomics.iam.gserviceaccount.com"},
+}
+
+
+@pytest.mark.parametrize("changes", SAME_WORK.values(), ids=SAME_WORK)
+def test_the_same_work_has_the_same_digest(changes: dict[str, Any]) -> None:
+    assert kinds.workload_digest(job(BATCH, **changes)) == kinds.workload_digest(job(BATCH))
+
+
+@pytest.mark.parametrize("changes", OTHER_WORK.values(), ids=OTHER_WORK)
+def test_other_work_has_another_digest(changes: dict[str, Any]) -> None:
+    assert kinds.workload_digest(job(BATCH, **changes)) != kinds.workload_digest(job(BATCH))
+
+
+def test_scheduling_and_our_own_variables_are_not_the_work() -> None:
+    env = "jobSpec.workerPoolSpecs[0].containerSpec.env"
+    ours = [{"name": "SHARDS", "value": "16"}, {"name": "REMEDIATOR_ATTEMPT", "value": "2"}]
+    theirs = [{"name": "SHARDS", "value": "32"}]
+    same = job(CUSTOM, jobSpec__scheduling={"timeout": "7200s"}).changed(env, ours)
+    assert kinds.workload_digest(same) == kinds.workload_digest(job(CUSTOM))
+    other = job(CUSTOM).changed(env, theirs)
+    assert kinds.workload_digest(other) != kinds.workload_digest(job(CUSTOM))
+
+
+# --- odd bodies -----------------------------------------------------------------------------------
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@by_kind
+def test_a_job_without_its_parts_is_read_as_having_none(body: dict[str, Any]) -> None:
+    bare = JobDocument.parse({"name": body["name"], "state": body["state"]})
+    assert kinds.pools(bare) == ()
+    assert kinds.facts(bare, BOOK).machine_type is None
+    assert kinds.children_of(bare) == ()
+    assert kinds.clone(bare).body == {}
+    assert len(kinds.workload_digest(bare)) == 16
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "value", "said"),
+    [
+        (CUSTOM, "labels", ["a"], "the job's `labels` must be an object"),
+        (CUSTOM, "jobSpec", "x", "the job's `jobSpec` must be an object"),
+        (
+            CUSTOM,
+            "jobSpec.workerPoolSpecs",
+            {"a": 1},
+            "the job's `jobSpec.workerPoolSpecs` must be a list of objects",
+        ),
+        (
+            CUSTOM,
+            "jobSpec.workerPoolSpecs",
+            [{"machineSpec": 8}],
+            "the job's `jobSpec.workerPoolSpecs[0].machineSpec` must be an object",
+        ),
+        (TUNING, "trials", [1], "the job's `trials` must be a list of objects"),
+        (
+            PIPELINE,
+            "pipelineSpec.root.dag.tasks",
+            {"train": {"componentRef": "x"}},
+            "the job's `pipelineSpec.root.dag.tasks.train.componentRef` must be an object",
+        ),
+    ],
+    ids=["labels", "spec", "pools", "machine", "trials", "component"],
+)
+def test_a_shape_that_no_job_can_have_is_named(
+    body: dict[str, Any], path: str, value: Any, said: str
+) -> None:
+    with pytest.raises(Unusable) as refused:
+        require_shape(job(body).changed(path, value))
+    assert str(refused.value) == said
+
+
+def leaves(value: Any, path: str = "") -> list[str]:
+    """Every path into a job, inner ones too."""
+    if isinstance(value, dict):
+        inner = [leaves(item, f"{path}.{key}" if path else key) for key, item in value.items()]
+    elif isinstance(value, list):
+        inner = [leaves(item, f"{path}[{index}]") for index, item in enumerate(value)]
+    else:
+        return [path]
+    return [path] * bool(path) + [one for many in inner for one in many]
+
+
+@given(st.data(), st.sampled_from(EVERY_KIND), values)
+def test_any_value_anywhere_is_named_or_read(
+    data: st.DataObject, body: dict[str, Any], value: Any
+) -> None:
+    """What the API could never send may still stand in a case file: never a traceback."""
+    places = [path for path in leaves(body) if path != "name"]
+    odd = job(body).changed(data.draw(st.sampled_from(places)), value)
+    named = False
+    try:
+        require_shape(odd)
+    except Unusable:
+        named = True
+    if not named:
+        kinds.facts(odd, BOOK).variables()
+        kinds.workload_digest(odd)
+        kinds.log_identity(odd)
+        kinds.buckets_of(odd)
+        kinds.is_failure(odd)
+        kinds.environments(odd)
+        kinds.images(odd)
+
+
+def test_hardware_reads_as_people_say_it() -> None:
+    assert str(Hardware("n1-standard-8", "NVIDIA_TESLA_T4", 2)) == (
+        "n1-standard-8 + 2 NVIDIA_TESLA_T4"
+    )
