@@ -7,6 +7,7 @@ they are first used. Knows no service and no job.
 
 from __future__ import annotations
 
+import http
 import ipaddress
 import os
 import re
@@ -182,7 +183,7 @@ def answered(
         attempts=None,
         timeout=timeout_seconds,
         wait_initial=0.1,
-        wait_max=min(5.0, timeout_seconds / 4),
+        wait_max=min(5.0, timeout_seconds / 10),  # a last wait may so overshoot by a tenth
         wait_jitter=min(1.0, timeout_seconds / 20),
     ):
         with attempt, google_errors(what, creating=creating):
@@ -231,8 +232,9 @@ def _translated(err: Any, what: str, *, creating: bool) -> RemediatorError:
         return _exhausted(err, text, creating=creating)
     if _NEVER_SENT in text:
         return _credentials_failed(text, what)
-    ambiguous = (api.ServerError, api.Aborted, api.Cancelled)
-    if isinstance(err, ambiguous) and not isinstance(err, api.MethodNotImplemented):
+    ambiguous = isinstance(err, (api.ServerError, api.Aborted, api.Cancelled))
+    timed_out = err.code == http.HTTPStatus.REQUEST_TIMEOUT  # no class of its own
+    if (ambiguous and not isinstance(err, api.MethodNotImplemented)) or timed_out:
         if creating:
             return Unanswered(text)
         return Transient(text, retry_after_seconds=_retry_after(err))
