@@ -190,7 +190,8 @@ class Mail:
         fault = self._desk.faults.take("smtp")
         if fault is None or fault.after:
             content = envelope.content if isinstance(envelope.content, bytes) else b""
-            parsed = email.message_from_bytes(content, policy=email.policy.default)
+            lines = content.replace(b"\r\n", b"\n")
+            parsed = email.message_from_bytes(lines, policy=email.policy.default)
             assert isinstance(parsed, EmailMessage)
             self.messages.append(parsed)
         if fault is None:
