@@ -285,10 +285,10 @@ def test_lines_are_never_torn_by_what_several_processes_print(tmp_path: Path) ->
 
 def test_what_the_job_printed_before_stands_before_in_whole_lines(tmp_path: Path) -> None:
     text = """
-        import time, vertex_telemetry
+        import sys, time, vertex_telemetry
         vertex_telemetry.start()
         for number in range(40):
-            print("row", number)
+            sys.stdout.write(f"row {number}\\n")
             time.sleep(0.01)
     """
     result = run(script(tmp_path, text))
