@@ -129,10 +129,20 @@ def _somebody_faster(job: JobDocument, hands: Hands) -> str:
             and other.name.key != job.name.key
             and (other.create_time or job.end_time) >= job.end_time
             and kinds.workload_digest(other) == digest
-            and hands.ledger.root_of(other.name.key) is None
+            and not _is_ours(other, hands)
         ):
             return str(other.name)
     return ""
+
+
+def _is_ours(job: JobDocument, hands: Hands) -> bool:
+    """Made under a claim that stands, or recorded: asked in this order, for one becomes the other."""
+    token = job.labels.get("remediator-claim", "")
+    root = hands.ledger.claimed_root(token)
+    chain = hands.ledger.chain(root) if root else None
+    if chain is not None and chain.claim is not None and chain.claim.token == token:
+        return True
+    return hands.ledger.root_of(job.name.key) is not None
 
 
 def _as_answered(made: Plan, incident: Incident) -> Plan:
