@@ -40,6 +40,10 @@ ACCELERATORS: Mapping[str, Accelerator] = {
     "NVIDIA_TESLA_A100": Accelerator(40, 4.0, {}),
     "NVIDIA_A100_80GB": Accelerator(80, 4.5, {}),
     "NVIDIA_H100_80GB": Accelerator(80, 8.0, {}),
+    "NVIDIA_H100_MEGA_80GB": Accelerator(80, 8.0, {}),
+    "NVIDIA_H200_141GB": Accelerator(141, 9.0, {}),
+    "NVIDIA_B200": Accelerator(180, 16.0, {}),
+    "NVIDIA_RTX_PRO_6000": Accelerator(96, 5.0, {}),
 }
 """Memory of one device, and its speed as a multiple of a T4's (rough, for the physics only)."""
 
@@ -55,12 +59,14 @@ _GIB_PER_VCPU = {
     "n2d-highcpu": 1,
     "n4-standard": 4,
     "n4-highmem": 8,
+    "n4-highcpu": 2,
     "e2-standard": 4,
     "e2-highmem": 8,
     "e2-highcpu": 1,
     "c2-standard": 4,
     "c2d-standard": 4,
     "c2d-highmem": 8,
+    "c2d-highcpu": 2,
     "c3-highcpu": 2,
 }
 _SIZES = {
@@ -74,30 +80,46 @@ _SIZES = {
     "c3": {4, 8, 22, 44, 88, 176},
 }
 _BUILT_IN = {
-    "g2-standard-4": Machine("g2-standard-4", 4, 16, "NVIDIA_L4", 1),
-    "g2-standard-8": Machine("g2-standard-8", 8, 32, "NVIDIA_L4", 1),
-    "g2-standard-12": Machine("g2-standard-12", 12, 48, "NVIDIA_L4", 1),
-    "g2-standard-16": Machine("g2-standard-16", 16, 64, "NVIDIA_L4", 1),
-    "g2-standard-24": Machine("g2-standard-24", 24, 96, "NVIDIA_L4", 2),
-    "g2-standard-32": Machine("g2-standard-32", 32, 128, "NVIDIA_L4", 1),
-    "g2-standard-48": Machine("g2-standard-48", 48, 192, "NVIDIA_L4", 4),
-    "g2-standard-96": Machine("g2-standard-96", 96, 384, "NVIDIA_L4", 8),
-    "a2-highgpu-1g": Machine("a2-highgpu-1g", 12, 85, "NVIDIA_TESLA_A100", 1),
-    "a2-highgpu-2g": Machine("a2-highgpu-2g", 24, 170, "NVIDIA_TESLA_A100", 2),
-    "a2-highgpu-4g": Machine("a2-highgpu-4g", 48, 340, "NVIDIA_TESLA_A100", 4),
-    "a2-highgpu-8g": Machine("a2-highgpu-8g", 96, 680, "NVIDIA_TESLA_A100", 8),
-    "a2-ultragpu-1g": Machine("a2-ultragpu-1g", 12, 170, "NVIDIA_A100_80GB", 1),
-    "a2-ultragpu-2g": Machine("a2-ultragpu-2g", 24, 340, "NVIDIA_A100_80GB", 2),
-    "a2-ultragpu-4g": Machine("a2-ultragpu-4g", 48, 680, "NVIDIA_A100_80GB", 4),
-    "a2-ultragpu-8g": Machine("a2-ultragpu-8g", 96, 1360, "NVIDIA_A100_80GB", 8),
-    "a3-highgpu-8g": Machine("a3-highgpu-8g", 208, 1872, "NVIDIA_H100_80GB", 8),
-    "m1-ultramem-40": Machine("m1-ultramem-40", 40, 961),
-    "m1-ultramem-80": Machine("m1-ultramem-80", 80, 1922),
-    "m1-megamem-96": Machine("m1-megamem-96", 96, 1433.6),
+    name: Machine(name, vcpus, memory_gib, gpu, gpus)
+    for name, vcpus, memory_gib, gpu, gpus in (
+        ("g2-standard-4", 4, 16, "NVIDIA_L4", 1),
+        ("g2-standard-8", 8, 32, "NVIDIA_L4", 1),
+        ("g2-standard-12", 12, 48, "NVIDIA_L4", 1),
+        ("g2-standard-16", 16, 64, "NVIDIA_L4", 1),
+        ("g2-standard-24", 24, 96, "NVIDIA_L4", 2),
+        ("g2-standard-32", 32, 128, "NVIDIA_L4", 1),
+        ("g2-standard-48", 48, 192, "NVIDIA_L4", 4),
+        ("g2-standard-96", 96, 384, "NVIDIA_L4", 8),
+        ("a2-highgpu-1g", 12, 85, "NVIDIA_TESLA_A100", 1),
+        ("a2-highgpu-2g", 24, 170, "NVIDIA_TESLA_A100", 2),
+        ("a2-highgpu-4g", 48, 340, "NVIDIA_TESLA_A100", 4),
+        ("a2-highgpu-8g", 96, 680, "NVIDIA_TESLA_A100", 8),
+        ("a2-megagpu-16g", 96, 1360, "NVIDIA_TESLA_A100", 16),
+        ("a2-ultragpu-1g", 12, 170, "NVIDIA_A100_80GB", 1),
+        ("a2-ultragpu-2g", 24, 340, "NVIDIA_A100_80GB", 2),
+        ("a2-ultragpu-4g", 48, 680, "NVIDIA_A100_80GB", 4),
+        ("a2-ultragpu-8g", 96, 1360, "NVIDIA_A100_80GB", 8),
+        ("a3-highgpu-1g", 26, 234, "NVIDIA_H100_80GB", 1),
+        ("a3-highgpu-2g", 52, 468, "NVIDIA_H100_80GB", 2),
+        ("a3-highgpu-4g", 104, 936, "NVIDIA_H100_80GB", 4),
+        ("a3-highgpu-8g", 208, 1872, "NVIDIA_H100_80GB", 8),
+        ("a3-megagpu-8g", 208, 1872, "NVIDIA_H100_MEGA_80GB", 8),
+        ("a3-ultragpu-8g", 224, 2952, "NVIDIA_H200_141GB", 8),
+        ("a4-highgpu-8g", 224, 3968, "NVIDIA_B200", 8),
+        ("g4-standard-48", 48, 180, "NVIDIA_RTX_PRO_6000", 1),
+        ("g4-standard-96", 96, 360, "NVIDIA_RTX_PRO_6000", 2),
+        ("g4-standard-192", 192, 720, "NVIDIA_RTX_PRO_6000", 4),
+        ("g4-standard-384", 384, 1440, "NVIDIA_RTX_PRO_6000", 8),
+        ("m1-ultramem-40", 40, 961, "", 0),
+        ("m1-ultramem-80", 80, 1922, "", 0),
+        ("m1-ultramem-160", 160, 3844, "", 0),
+        ("m1-megamem-96", 96, 1433.6, "", 0),
+        ("n2-highmem-128", 128, 864, "", 0),
+    )
 }
 _TRAINING_ONLY = re.compile(r"n1-\w+-(64|96)|n4-.*|m1-.*")
 _PREDICTION_ONLY = re.compile(
-    r"n2d-.*|c2d-.*|c3-.*|n1-\w+-2|e2-\w+-2|n1-highcpu-[48]|n2-.*-(96|128)"
+    r"n2d-.*|c2d-.*|c3-.*|n1-\w+-2|(n2|e2)-standard-2|(n1|e2)-highcpu-[248]|n2-highcpu-[248]|n2-.*-(96|128)"
 )
 _TRAINING_SMALL_OK = re.compile(r"n1-highmem-2")
 
