@@ -1,0 +1,125 @@
+# The names that the other files share, the APIs, and the code that is deployed.
+
+data "google_project" "this" {
+  project_id = var.project
+
+  depends_on = [google_project_service.needed]
+}
+
+locals {
+  number          = data.google_project.this.number
+  labels          = merge(var.labels, { app = var.name })
+  locations       = length(var.locations) > 0 ? var.locations : [var.region]
+  ledger_location = var.ledger_location != "" ? var.ledger_location : var.region
+  kms_key         = var.kms_key != "" ? var.kms_key : null
+
+  ledger_collection = "remediator"
+  policy_bucket     = startswith(var.policies, "gs://") ? split("/", var.policies)[2] : ""
+
+  settings = merge(
+    {
+      GOOGLE_CLOUD_PROJECT        = var.project
+      GOOGLE_CLOUD_PROJECT_NUMBER = local.number
+      REMEDIATOR_LEDGER           = "firestore://${google_firestore_database.ledger.name}/${local.ledger_collection}"
+      REMEDIATOR_LOCATIONS        = join(",", local.locations)
+      REMEDIATOR_LEASE            = "${var.lease_minutes}m"
+      REMEDIATOR_MAX_MODE         = var.max_mode
+      REMEDIATOR_MAX_USD_PER_DAY  = tostring(var.max_usd_per_day)
+      REMEDIATOR_MAX_USD_PER_JOB  = tostring(var.max_usd_per_job)
+      REMEDIATOR_CHANNEL_HOSTS    = join(",", var.channel_hosts)
+    },
+    var.policies != "" ? { REMEDIATOR_POLICIES = var.policies } : {},
+    length(var.act_as) > 0 ? { REMEDIATOR_SERVICE_ACCOUNTS = join(",", var.act_as) } : {},
+    var.outcomes_topic ? { REMEDIATOR_OUTCOMES_TOPIC = google_pubsub_topic.outcomes[0].name } : {},
+    var.environment,
+  )
+}
+
+resource "google_project_service" "needed" {
+  for_each = toset([
+    "aiplatform.googleapis.com",
+    "artifactregistry.googleapis.com",
+    "cloudbuild.googleapis.com",
+    "cloudfunctions.googleapis.com",
+    "cloudscheduler.googleapis.com",
+    "firestore.googleapis.com",
+    "iam.googleapis.com",
+    "logging.googleapis.com",
+    "monitoring.googleapis.com",
+    "pubsub.googleapis.com",
+    "run.googleapis.com",
+    "secretmanager.googleapis.com",
+    "storage.googleapis.com",
+  ])
+
+  project            = var.project
+  service            = each.value
+  disable_on_destroy = false # others may use it by then
+}
+
+# Exactly what runs, file by file: no test, no twin, no virtual environment can slip in.
+locals {
+  root     = abspath("${path.module}/../..")
+  packaged = [for file in fileset(local.root, "remediator/**") : file if endswith(file, ".py") || endswith(file, ".csv") || endswith(file, ".json")]
+  files = merge(
+    { for file in local.packaged : file => "${local.root}/${file}" },
+    {
+      "main.py"          = "${local.root}/main.py"
+      "requirements.txt" = "${local.root}/deploy/requirements.lock"
+      "policies.yaml"    = var.policies_file != "" ? var.policies_file : "${local.root}/policies.yaml"
+    },
+  )
+}
+
+data "archive_file" "source" {
+  type        = "zip"
+  output_path = "${path.root}/.terraform/${var.name}-source.zip"
+
+  dynamic "source" {
+    for_each = local.files
+
+    content {
+      filename = source.key
+      content  = file(source.value)
+    }
+  }
+}
+
+resource "google_storage_bucket" "source" {
+  project                     = var.project
+  name                        = "${var.project}-${var.name}-source"
+  location                    = var.region
+  labels                      = local.labels
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = true
+
+  versioning {
+    enabled = true
+  }
+
+  lifecycle_rule {
+    action {
+      type = "Delete"
+    }
+    condition {
+      num_newer_versions = 10
+    }
+  }
+
+  dynamic "encryption" {
+    for_each = local.kms_key[*]
+
+    content {
+      default_kms_key_name = encryption.value
+    }
+  }
+
+  depends_on = [google_project_service.needed]
+}
+
+resource "google_storage_bucket_object" "source" {
+  bucket = google_storage_bucket.source.name
+  name   = "source-${data.archive_file.source.output_md5}.zip"
+  source = data.archive_file.source.output_path
+}

@@ -1,0 +1,89 @@
+"""What is sent, installed and run: the lock, the ignore file, the container."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+
+from tests.deploy.terraform import ROOT
+
+LOCK = (ROOT / "deploy" / "requirements.lock").read_text()
+CONTAINER = (ROOT / "deploy" / "Dockerfile").read_text()
+
+
+def test_the_lock_pins_every_requirement_within_its_range_and_by_hash() -> None:
+    pinned = dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+) \\$", LOCK, re.MULTILINE))
+    entries = re.split(
+        r"\n(?=[A-Za-z0-9])", re.sub(r"^#.*\n", "", LOCK, flags=re.MULTILINE).strip()
+    )
+    assert len(entries) == len(pinned)
+    assert all("--hash=sha256:" in entry for entry in entries)
+    wanted = [
+        Requirement(line.split("#")[0].strip())
+        for line in (ROOT / "requirements.txt").read_text().splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
+    names = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pinned.items()}
+    missing = [
+        str(requirement)
+        for requirement in wanted
+        if not requirement.specifier.contains(
+            names.get(re.sub(r"[-_.]+", "-", requirement.name).lower(), "0")
+        )
+    ]
+    assert missing == []
+
+
+def test_gcloud_sends_what_runs_and_nothing_else() -> None:
+    rules = [
+        line.strip()
+        for line in (ROOT / ".gcloudignore").read_text().splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
+    assert rules[0] == "/*"
+    kept = {rule.removeprefix("!/") for rule in rules if rule.startswith("!/")}
+    assert kept == {"main.py", "requirements.txt", "policies.yaml", "remediator"}
+    assert all((ROOT / name).exists() for name in kept)
+    ignored = [rule for rule in rules[1:] if not rule.startswith("!")]
+    sources = [path for path in (ROOT / "remediator").rglob("*") if path.is_file()]
+    sent = [p for p in sources if not any(fnmatch.fnmatch(p.name, rule) for rule in ignored)]
+    assert {path.suffix for path in sent} <= {".py", ".csv", ".json"}
+
+
+def test_the_container_is_built_from_files_that_exist_and_runs_as_nobody_in_particular() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", CONTAINER, re.MULTILINE)
+    assert all((ROOT / name).exists() for line in copied for name in line.split())
+    user = re.findall(r"^USER (\S+)$", CONTAINER, re.MULTILINE)
+    assert user
+    assert user[-1] not in {"0", "root"}
+    assert "--require-hashes" in CONTAINER
+    assert "compileall" in CONTAINER
+    assert "FUNCTION_TARGET=remediate" in CONTAINER
+
+
+def test_the_workflow_for_users_runs_commands_that_exist() -> None:
+    path = ROOT / "docs" / "examples" / "policies-pull-request.yml"
+    workflow = yaml.safe_load(path.read_text())
+    steps = workflow["jobs"]["policies"]["steps"]
+    lines = "\n".join(str(step.get("run", "")) for step in steps).replace("\\\n", " ").splitlines()
+    commands = [
+        line.partition("python -m remediator ")[2].split()
+        for line in lines
+        if "-m remediator" in line
+    ]
+    assert {command[0] for command in commands} >= {"validate", "test", "backtest"}
+    known = (ROOT / "remediator" / "cli.py").read_text()
+    assert all(f'"{name}"' in known for name in ("validate", "test"))
+    assert any("--against" in command for command in commands)
+    triggers = workflow.get("on", workflow.get(True))
+    assert "policies.yaml" in triggers["pull_request"]["paths"]
+
+
+def test_no_secret_stands_in_what_is_deployed() -> None:
+    pattern = re.compile(r"hooks\.slack\.com/services/T|xox[bp]-|-----BEGIN|AIza[0-9A-Za-z_-]{30}")
+    files = [p for p in (ROOT / "deploy").rglob("*") if p.is_file() and ".terraform" not in p.parts]
+    assert [str(Path(p).relative_to(ROOT)) for p in files if pattern.search(p.read_text())] == []
