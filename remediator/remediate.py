@@ -42,7 +42,7 @@ from remediator.resubmit import (
     made_under,
     record_made,
     resubmit,
-    wait_until_forgotten,
+    withdraw_forgotten,
 )
 
 FOLLOWED_EVERY = timedelta(minutes=5)
@@ -220,8 +220,7 @@ def _carry_out(tale: Tale, hands: Hands, now: datetime) -> str | Again:
         if made is not None:
             return record_made(tale, held, made, hands, now)
         if wanted.action is not Action.RESUBMIT or wanted.mode is Mode.OBSERVE:
-            wait_until_forgotten(held, hands, now)
-            hands.ledger.withdraw(tale.chain.key, held.token)
+            withdraw_forgotten(tale, held, hands, now)
     if wanted.mode is Mode.OBSERVE and wanted.action is not Action.ALERT:
         return tell(tale, hands, now, AlertKind.OBSERVED, Conclusion.OBSERVED)
     if wanted.action is Action.ALERT:

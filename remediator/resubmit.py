@@ -106,7 +106,12 @@ def _take_over(
         return made
     wait_until_forgotten(held, hands, now)
     taken = hands.ledger.retake(
-        tale.chain.key, held, lease_until=now + hands.settings.lease, now=now, renewed=wanted
+        tale.chain.key,
+        held,
+        lease_until=now + hands.settings.lease,
+        now=now,
+        renewed=wanted,
+        limits=limits(tale, hands, now),
     )
     if taken is None:
         msg = "another hand took the claim over"
@@ -119,6 +124,14 @@ def wait_until_forgotten(held: Claim, hands: Hands, now: datetime) -> None:
     if now < held.forgotten_at(hands.settings.consistency_wait):
         why = "a create went unanswered" if held.unanswered else "another execution holds the claim"
         msg = f"{why}; the job list is watched"
+        raise Transient(msg)
+
+
+def withdraw_forgotten(tale: Tale, held: Claim, hands: Hands, now: datetime) -> None:
+    """Drop a claim that is no longer wanted; raises Transient while a job of it may exist."""
+    wait_until_forgotten(held, hands, now)
+    if not hands.ledger.withdraw(tale.chain.key, held.token, taken=held.taken):
+        msg = "another hand took the claim over"
         raise Transient(msg)
 
 
@@ -172,7 +185,9 @@ def _create(tale: Tale, claim: Claim, hands: Hands, now: datetime) -> str | Agai
 def _give_back(key: str, claim: Claim, hands: Hands, *, unanswered: bool) -> None:
     now = hands.now()
     wait = hands.settings.consistency_wait if unanswered else LOOK_AGAIN
-    hands.ledger.give_back(key, claim.token, now=now, unanswered=unanswered, due=now + wait)
+    hands.ledger.give_back(
+        key, claim.token, now=now, unanswered=unanswered, due=now + wait, taken=claim.taken
+    )
 
 
 def _refused_by_vertex(
@@ -182,7 +197,9 @@ def _refused_by_vertex(
     words = " ".join(str(err).split())
     scarce = routes.is_scarcity(words)
     skip = f"{claim.policy}:{claim.step}" if scarce else ""
-    hands.ledger.withdraw(tale.chain.key, claim.token, skip=skip)
+    if not hands.ledger.withdraw(tale.chain.key, claim.token, skip=skip, taken=claim.taken):
+        msg = f"another hand took the claim over, and Vertex said: {words}"
+        raise Transient(msg)
     stored = hands.ledger.incident(tale.incident.key) or tale.incident
     chain = hands.ledger.chain(tale.chain.key) or tale.chain
     log.say("WARNING", f"Vertex refused the resubmission: {words}", job=str(tale.job.name))

@@ -1,0 +1,199 @@
+"""Any interleaving of hands, killed anywhere: at most one job under a claim, and nothing lost.
+
+Hypothesis drives the real story in `world`: deliveries of the same failures run side by side, one step
+at a time, in any order; each may be killed at each step or lose the ledger's answer; creates are
+answered, lost, never made, throttled or refused; the job list lags by up to the consistency wait.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from remediator.domain import JobName, JobState
+from remediator.ledger import Stage
+from tests.ledger.world import ATTEMPTS, World
+
+_HANDS_AT_ONCE = 4
+_WAIT = timedelta(minutes=2)
+
+
+class Interleavings(RuleBasedStateMachine):
+    """Lease 10 m, consistency wait 2 m: the defaults."""
+
+    lease = timedelta(minutes=10)
+
+    @initialize(failures=st.integers(1, 2))
+    def failed_jobs(self, failures: int) -> None:
+        self.world = World(lease=self.lease, wait=_WAIT)
+        self.disturbed = 0
+        self.refused = False
+        self.stopped = False
+        for _ in range(failures):
+            self.world.cloud.add()
+
+    # --- what may happen ---------------------------------------------------------------------------
+
+    @precondition(lambda self: len(self.world.hands) < _HANDS_AT_ONCE)
+    @rule(data=st.data())
+    def an_event_is_delivered(self, data: st.DataObject) -> None:
+        failed = [n for n, b in self.world.cloud.jobs.items() if b["state"] == "JOB_STATE_FAILED"]
+        self.world.deliver(data.draw(st.sampled_from(failed), label="job"))
+
+    @precondition(lambda self: len(self.world.hands) < _HANDS_AT_ONCE)
+    @rule()
+    def reconcile_takes_one_up(self) -> None:
+        self.world.take_up()
+
+    @precondition(lambda self: self.world.hands)
+    @rule(which=st.integers(0, _HANDS_AT_ONCE - 1), steps=st.sampled_from((1, 1, 1, 2, 3, 8, 50)))
+    def a_hand_goes_on(self, which: int, steps: int) -> None:
+        hand = self.world.hands[which % len(self.world.hands)]
+        for _ in range(steps):
+            if not hand.done:
+                hand.step()
+        if hand.done:
+            self.world.hands.remove(hand)
+            if hand.fault is not None:
+                raise hand.fault
+
+    @precondition(lambda self: self.world.hands)
+    @rule(which=st.integers(0, _HANDS_AT_ONCE - 1))
+    def a_hand_is_killed(self, which: int) -> None:
+        hand = self.world.hands.pop(which % len(self.world.hands))
+        self.disturbed += 1
+        hand.kill()
+
+    @precondition(lambda self: self.world.hands)
+    @rule(which=st.integers(0, _HANDS_AT_ONCE - 1))
+    def a_hand_loses_the_ledgers_next_answer(self, which: int) -> None:
+        self.disturbed += 1
+        self.world.hands[which % len(self.world.hands)].loses_next_answer = True
+
+    @rule(minutes=st.sampled_from((0.1, 1, 1.9, 2, 3, 5, 9, 10, 13)))
+    def time_passes(self, minutes: float) -> None:
+        self.world.time += timedelta(minutes=minutes)
+
+    @rule(
+        outcome=st.sampled_from(("answered", "lost", "never", "throttled", "refused")),
+        lag=st.sampled_from((0, 30, 119, 120)),
+    )
+    def the_cloud_changes_its_mood(self, outcome: str, lag: int) -> None:
+        self.world.cloud.next_outcome = outcome
+        self.world.cloud.lag = timedelta(seconds=lag)
+        self.refused = self.refused or outcome == "refused"
+
+    @rule(state=st.sampled_from(("JOB_STATE_FAILED", "JOB_STATE_SUCCEEDED")))
+    def a_running_job_ends(self, state: str) -> None:
+        for name, body in self.world.cloud.jobs.items():
+            if body["state"] == "JOB_STATE_RUNNING":
+                self.world.cloud.end(name, state)
+                return
+
+    @rule(on=st.booleans())
+    def somebody_turns_the_stop_switch(self, on: bool) -> None:
+        self.stopped = self.stopped or on
+        self.world.ledger.switch_stop(on=on, by="me", now=self.world.time)
+
+    # --- what must hold at every moment ------------------------------------------------------------
+
+    @invariant()
+    def no_claim_has_two_jobs(self) -> None:
+        for token, names in self.world.made().items():
+            assert len(names) == 1, f"{token} was made into {names}"
+
+    @invariant()
+    def every_job_made_belongs_to_its_chain_and_each_attempt_is_counted_once(self) -> None:
+        recorded = [one for chain in self.world.ledger.chains() for one in chain.attempts]
+        standing = {c.claim.token for c in self.world.ledger.chains() if c.claim is not None}
+        assert len({one.claim for one in recorded}) == len(recorded)
+        made = self.world.made()
+        for one in recorded:
+            assert made[one.claim] == [one.name]
+        assert set(made) <= {one.claim for one in recorded} | standing
+        for chain in self.world.ledger.chains():
+            numbers = [one.number for one in chain.attempts]
+            assert numbers == list(range(1, len(numbers) + 1))
+            assert len(numbers) + (chain.claim is not None) <= ATTEMPTS
+            assert chain.root not in {name for names in made.values() for name in names}
+
+    @invariant()
+    def what_is_set_aside_and_spent_is_what_is_counted(self) -> None:
+        counted = sum(
+            body.get("total", 0.0)
+            for (kind, _), body in (
+                (at, self.world.store.get(*at)) for at in tuple(self.world.store.rows)
+            )
+            if kind == "counters" and body is not None
+        )
+        held = sum(one.spent_usd + one.reserved_usd for one in self.world.ledger.chains())
+        assert counted == pytest.approx(held, abs=1e-6)
+
+    @invariant()
+    def only_a_resubmission_that_was_recorded_is_told(self) -> None:
+        attempts = sum(len(one.attempts) for one in self.world.ledger.chains())
+        told = [one for one, outcome in self.world.outcomes if not outcome["final"]]
+        assert len(set(told)) <= attempts
+        assert len(told) <= attempts + self.disturbed
+
+    # --- and in the end ------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        self.world.settle_down()
+        self.no_claim_has_two_jobs()
+        self.every_job_made_belongs_to_its_chain_and_each_attempt_is_counted_once()
+        self.what_is_set_aside_and_spent_is_what_is_counted()
+        ledger = self.world.ledger
+        chains = {chain.key: chain for chain in ledger.chains()}
+        assert all(one.stage is Stage.DONE for one in ledger.incidents())
+        assert all(one.claim is None for one in chains.values())
+        assert all(a.state.is_terminal for c in chains.values() for a in c.attempts)
+        for name in self.world.cloud.jobs:
+            assert ledger.incident(JobName.parse(name).key), f"{name} was missed"
+        roots = [n for n, b in self.world.cloud.jobs.items() if not b.get("labels")]
+        for name in roots:
+            chain = chains.get(JobName.parse(name).key)
+            ended_well = (
+                chain
+                and chain.attempts
+                and (
+                    chain.attempts[-1].state is JobState.SUCCEEDED
+                    or len(chain.attempts) == ATTEMPTS
+                )
+            )
+            assert ended_well or self.refused or self.stopped, f"{name} was given up"
+        self.each_state_was_told_once_and_again_only_after_a_crash()
+
+    def each_state_was_told_once_and_again_only_after_a_crash(self) -> None:
+        later = self.world.time + timedelta(days=30)
+        assert not self.world.ledger.debts_due(later, 10)
+        debts = [at for at in self.world.store.rows if at[0] == "debts"]
+        alerts = [key for _, key in debts if key.endswith("|people")]
+        told = self.world.told.messages
+        grouped = [one for one in told if "grouped" in one.thread_key]
+        if not grouped:
+            assert len(alerts) <= len(told) <= len(alerts) + self.disturbed + _HANDS_AT_ONCE
+
+
+class ShortLease(Interleavings):
+    """A lease shorter than the list's lag: slower to take over, and no less safe."""
+
+    lease = timedelta(minutes=1)
+
+
+_CHECKED = settings(
+    max_examples=80,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestInterleavings = Interleavings.TestCase
+TestInterleavings.settings = _CHECKED
+TestShortLease = ShortLease.TestCase
+TestShortLease.settings = settings(_CHECKED, max_examples=30)
