@@ -35,10 +35,16 @@ class Cost:
     basis: str
 
 
-def usd_per_hour(job: JobDocument, location: str, catalogue: Catalogue) -> float | None:
-    """What all of the job's machines cost together in an hour; None: not known."""
+def usd_per_hour(
+    job: JobDocument, location: str, catalogue: Catalogue, *, ran: JobDocument | None = None
+) -> float | None:
+    """What all of the job's machines cost together in an hour; None: not known.
+
+    `ran`: the run that a pipeline's request was made from, which knows the tasks that are done.
+    """
     if job.kind is JobKind.PIPELINE:
-        return _pipeline_rate(job, location, catalogue)
+        again = components.executors_to_run(ran or job)
+        return _pipeline_rate(job, again, location, catalogue)
     found = kinds.pools(job)
     if not found:
         return None
@@ -57,10 +63,11 @@ def _parallel_trials(job: JobDocument) -> int:
     return max(1, kinds.whole_number(job.read("parallelTrialCount")) or 1)
 
 
-def _pipeline_rate(job: JobDocument, location: str, catalogue: Catalogue) -> float | None:
+def _pipeline_rate(
+    job: JobDocument, again: tuple[str, ...], location: str, catalogue: Catalogue
+) -> float | None:
     """Of the tasks that will run again, side by side: the dearest they can be in one hour."""
     total = 0.0
-    again = components.executors_to_run(job)
     custom = [pool for pool in kinds.pools(job) if pool.task in again]
     shapes = [found for label in again if (found := components.limits(job, label))]
     for pool in custom:
@@ -117,7 +124,7 @@ def estimate(
     changes: tuple[Change, ...],
 ) -> Cost:
     """What the request would cost once created, from the failed run and the change."""
-    rate = usd_per_hour(request, location, catalogue)
+    rate = usd_per_hour(request, location, catalogue, ran=case.job)
     own = kinds.timeout_seconds(request)
     most, ours = _most_seconds(case, history, limits, own)
     seconds, basis = _expected_seconds(case, diagnosis, history, catalogue, request, changes)

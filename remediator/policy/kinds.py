@@ -7,7 +7,6 @@ and log identities) and the stories; nothing else in the house knows the shape o
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import re
@@ -537,7 +536,7 @@ def clone(job: JobDocument) -> JobDocument:
     Google's own labels and ours go too; the planner writes ours anew.
     """
     kind = rules(job)
-    body = {k: copy.deepcopy(v) for k, v in job.body.items() if k not in kind.output_only}
+    body = {k: _fresh(v) for k, v in job.body.items() if k not in kind.output_only}
     pinned = pinned_model(job)
     if pinned:
         body["model"] = pinned
@@ -549,6 +548,15 @@ def clone(job: JobDocument) -> JobDocument:
     if labels or "labels" in body:
         body["labels"] = labels
     return JobDocument(job.name, body)
+
+
+def _fresh(value: Any) -> Any:
+    """A copy in which no two places share an object, so that a change is made in one alone."""
+    if isinstance(value, Mapping):
+        return {key: _fresh(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_fresh(item) for item in value]
+    return value
 
 
 def pinned_model(job: JobDocument) -> str:

@@ -1,0 +1,398 @@
+"""Each guard refuses what it is named for, alone, and says so in words fit for an alert."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from remediator.domain import SILENT_GUARDS, Action, Cause, Guard, History, Plan
+from remediator.policy import Catalogue, plan
+from remediator.policy.guards import GUARDS
+from tests.jobs import BATCH, CUSTOM, attempt, case, diagnosis, job, policies
+
+BOOK = Catalogue.built_in()
+CALM = settings(deadline=None)  # two cores are shared: time is judged in one test of its own
+POLICY = """
+mode: enforce
+rerun_safe: [batch_prediction, custom]
+limits: {limits}
+policies:
+  - name: bigger
+    when: {{cause: cpu_saturation}}
+    do: [{{resubmit: {step}}}]
+    alert: [ml]
+  - name: rest
+    when: {{}}
+    do: [{{resubmit: {step}}}]
+    alert: [ml]
+"""
+BIGGER = "{machine_type: bigger}"
+
+
+def planned(
+    *,
+    limits: str = "{}",
+    step: str = BIGGER,
+    body: dict[str, Any] = CUSTOM,
+    history: History | None = None,
+    cause: Cause = Cause.CPU_SATURATION,
+    **changes: Any,
+) -> Plan:
+    found = job(body, **changes)
+    return plan(
+        case(found, buckets={"genomes": {"location": "US"}, "results": {"location": "US"}}),
+        diagnosis(found, cause),
+        policies(POLICY.format(limits=limits, step=step)),
+        history or History(),
+        BOOK,
+    )
+
+
+def test_without_a_reason_no_guard_refuses() -> None:
+    made = planned(limits="{usd_per_job: 100, usd_per_day: 1000, resubmissions_per_hour: 5}")
+    assert (made.action, made.refused_by) == (Action.RESUBMIT, ())
+
+
+MANY_LABELS = {f"l{n}": "x" for n in range(61)}
+TWO = (attempt("other", number=1), attempt("other", number=2))
+RETRIES = tuple(attempt("other", changed=False, number=n) for n in range(1, 4))
+
+CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
+    "attempts": (
+        Guard.ATTEMPTS,
+        {"limits": "{attempts: 2}", "history": History(attempts=TWO)},
+        "2 of 2 changed resubmissions are used up",
+    ),
+    "retries": (
+        Guard.RETRIES,
+        {"limits": "{retries: 3}", "step": "{}", "history": History(attempts=RETRIES)},
+        "3 of 3 unchanged resubmissions are used up",
+    ),
+    "usd-per-job": (
+        Guard.USD_PER_JOB,
+        {"limits": "{usd_per_job: 10}", "history": History(usd_this_job=9.5)},
+        "$9.50 spent for this job and $0.87 more would pass $10.00",
+    ),
+    "usd-per-job-ceiling": (
+        Guard.USD_PER_JOB,
+        {"history": History(max_usd_per_job=0.5)},
+        "$0.00 spent for this job and $0.87 more would pass $0.50",
+    ),
+    "usd-per-day": (
+        Guard.USD_PER_DAY,
+        {"limits": "{usd_per_day: 20}", "history": History(usd_today=19.5)},
+        "$19.50 spent today and $0.87 more would pass $20.00",
+    ),
+    "usd-per-day-ceiling": (
+        Guard.USD_PER_DAY,
+        {"history": History(usd_today=5, max_usd_per_day=5)},
+        "$5.00 spent today and $0.87 more would pass $5.00",
+    ),
+    "usd-per-day-of-a-team": (
+        Guard.USD_PER_DAY,
+        {
+            "limits": "{per: [{by: labels.env, usd_per_day: 3}]}",
+            "history": History(spent_by={("labels.env", "prod"): 2.5, ("labels.env", "dev"): 0}),
+        },
+        "$2.50 spent today by labels.env prod and $0.87 more would pass $3.00",
+    ),
+    "rate": (
+        Guard.RATE,
+        {"limits": "{resubmissions_per_hour: 5}", "history": History(resubmissions_last_hour=5)},
+        "5 resubmissions in the last hour, 5 are allowed",
+    ),
+    "rate-of-a-team": (
+        Guard.RATE,
+        {
+            "limits": "{per: [{by: service_account, resubmissions_per_hour: 2}]}",
+            "history": History(
+                resubmitted_by={
+                    ("service_account", "trainer@genomics.iam.gserviceaccount.com"): 2,
+                    ("service_account", "other@genomics.iam.gserviceaccount.com"): 0,
+                }
+            ),
+        },
+        (
+            "2 resubmissions of service account trainer@genomics.iam.gserviceaccount.com in the last "
+            "hour, 2 are allowed"
+        ),
+    ),
+    "unknown-price": (
+        Guard.UNKNOWN_PRICE,
+        {
+            "limits": "{usd_per_day: 1000}",
+            "name": CUSTOM["name"].replace("us-central1", "us-east1"),
+        },
+        "what the job would cost in us-east1 is not known, and a limit in dollars is set",
+    ),
+    "machine-types": (
+        Guard.MACHINE_TYPES,
+        {"limits": "{machine_types: [n1-standard-8, e2-*]}"},
+        "n1-standard-16 is not among n1-standard-8, e2-*",
+    ),
+    "accelerators": (
+        Guard.ACCELERATORS,
+        {
+            "limits": "{accelerators: [NVIDIA_L4]}",
+            "step": "{accelerator: {type: NVIDIA_TESLA_T4, count: 1}}",
+        },
+        "NVIDIA_TESLA_T4 is not among NVIDIA_L4",
+    ),
+    "locations": (
+        Guard.LOCATIONS,
+        {
+            "limits": '{locations: ["us-central*"]}',
+            "step": "{location: us-east1}",
+        },
+        "us-east1 is not among us-central*",
+    ),
+    "incompatible": (
+        Guard.INCOMPATIBLE,
+        {"step": "{machine_type: c4-standard-8}"},
+        "Vertex AI takes no c4-standard-8: Compute Engine alone has it",
+    ),
+    "incompatible-region": (
+        Guard.INCOMPATIBLE,
+        {
+            "step": "{accelerator: {type: NVIDIA_L4, count: 1}}",
+            "name": CUSTOM["name"].replace("us-central1", "asia-east1"),
+        },
+        "asia-east1 does not offer NVIDIA_L4 for training",
+    ),
+    "stop-switch": (
+        Guard.STOP_SWITCH,
+        {"history": History(stopped=True)},
+        "the stop switch is on",
+    ),
+    "label-off": (
+        Guard.LABEL_OFF,
+        {"labels": {"remediator": "off"}},
+        "its label remediator=off says never to touch it",
+    ),
+    "breaker": (
+        Guard.BREAKER,
+        {"history": History(breaker_open="6 of the last 10 attempts failed")},
+        "6 of the last 10 attempts failed",
+    ),
+    "cancelled-by-person": (
+        Guard.CANCELLED_BY_PERSON,
+        {"state": "JOB_STATE_CANCELLED", "endTime": "2026-11-23T18:10:00Z", "error": None},
+        "a person cancelled it",
+    ),
+    "lookback": (
+        Guard.LOOKBACK,
+        {"history": History(too_old=True)},
+        "it had ended long before it became known",
+    ),
+    "already-rerun": (
+        Guard.ALREADY_RERUN,
+        {"history": History(rerun_by="projects/1/locations/us-central1/customJobs/5")},
+        "projects/1/locations/us-central1/customJobs/5 runs the same work again already",
+    ),
+    "has-parent": (
+        Guard.HAS_PARENT,
+        {"labels": {"vertex-ai-pipelines-run-billing-id": "42"}},
+        "it belongs to pipeline run 42, which is the incident",
+    ),
+    "has-parent-known": (
+        Guard.HAS_PARENT,
+        {"history": History(parent="training pipeline 9")},
+        "it belongs to training pipeline 9, which is the incident",
+    ),
+    "service-account": (
+        Guard.SERVICE_ACCOUNT,
+        {"history": History(service_accounts=("*@ml.iam.gserviceaccount.com",))},
+        "jobs of trainer@genomics.iam.gserviceaccount.com may not be resubmitted",
+    ),
+    "service-account-default": (
+        Guard.SERVICE_ACCOUNT,
+        {
+            "history": History(service_accounts=("*@ml.iam.gserviceaccount.com",)),
+            "jobSpec__serviceAccount": None,
+        },
+        "jobs of the default service account may not be resubmitted",
+    ),
+    "pinned": (
+        Guard.PINNED,
+        {"jobSpec__persistentResourceId": "pool-1"},
+        "the job uses a persistent resource, which other machines would leave",
+    ),
+    "pinned-network": (
+        Guard.PINNED,
+        {"step": "{location: us-east1}", "jobSpec__network": "projects/1/global/networks/vpc"},
+        "the job uses a peered network, which stays in us-central1",
+    ),
+    "labels-full": (
+        Guard.LABELS_FULL,
+        {"labels": MANY_LABELS},
+        "the job has 61 labels: there is no room for 4 of ours",
+    ),
+    **{
+        f"cause-{cause.value}": (Guard.CAUSE, {"cause": cause}, words)
+        for cause, words in {
+            Cause.USER_CODE_ERROR: "the job's own code raised an error: running it again would "
+            "fail the same way",
+            Cause.BAD_INPUT: "the input cannot be read, or is not there: running it again would "
+            "fail the same way",
+            Cause.PERMISSION: "an account may not do what it must: running it again would fail "
+            "the same way",
+            Cause.INVALID_CONFIG: "the job could never run as it is configured: running it again "
+            "would fail the same way",
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize(("guard", "setting", "words"), CASES.values(), ids=CASES)
+def test_a_guard_refuses_alone_and_says_why(
+    guard: Guard, setting: dict[str, Any], words: str
+) -> None:
+    made = planned(**setting)
+    assert (made.action, made.refused_by) == (Action.ALERT, (guard,))
+    assert f"nothing is resubmitted ({guard.value}: {words})" in made.because
+    assert (made.request, made.not_before) == (None, None)
+    assert made.alerts == (() if guard in SILENT_GUARDS else ("ml",))
+    assert f"{guard.value} refuses: {words}" in made.explanation
+
+
+def test_every_guard_of_the_contract_is_asked_and_has_a_case() -> None:
+    assert set(GUARDS) == set(Guard)
+    assert {guard for guard, _, _ in CASES.values()} == set(Guard)
+
+
+def test_all_guards_that_refuse_are_named_in_order() -> None:
+    history = History(stopped=True, too_old=True, usd_today=2000)
+    made = planned(limits="{usd_per_day: 1000}", history=history)
+    assert made.refused_by == (Guard.USD_PER_DAY, Guard.STOP_SWITCH, Guard.LOOKBACK)
+    assert made.alerts == ()
+
+
+@pytest.mark.parametrize("guard", sorted(SILENT_GUARDS))
+def test_a_silent_guard_keeps_a_plan_silent_that_would_only_alert(guard: Guard) -> None:
+    setting = next(setting for name, setting, _ in CASES.values() if name is guard)
+    text = "mode: enforce\npolicies: [{name: tell, alert: [ml]}]"
+    found = job(CUSTOM, **{k: v for k, v in setting.items() if k != "history"})
+    history = setting.get("history", History())
+    made = plan(case(found), diagnosis(found, Cause.SLOW_CODE), policies(text), history, BOOK)
+    assert (made.action, made.refused_by, made.alerts) == (Action.ALERT, (guard,), ())
+
+
+# --- where the line is ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limits", "step", "history", "allowed"),
+    [
+        ("{attempts: 2}", BIGGER, History(attempts=TWO[:1]), True),
+        ("{attempts: 2, retries: 3}", BIGGER, History(attempts=RETRIES), True),
+        ("{attempts: 2, retries: 3}", "{}", History(attempts=TWO), True),
+        ("{attempts: 0}", BIGGER, History(), False),
+        ("{attempts: 0}", "{}", History(), True),
+        ("{usd_per_job: 0.87}", BIGGER, History(), True),
+        ("{usd_per_job: 0.86}", BIGGER, History(), False),
+        ("{usd_per_day: 10}", BIGGER, History(usd_today=9.13), True),
+        ("{usd_per_day: 10}", BIGGER, History(usd_today=9.14), False),
+        ("{resubmissions_per_hour: 5}", BIGGER, History(resubmissions_last_hour=4), True),
+        ("{machine_types: [n1-standard-16]}", BIGGER, History(), True),
+        ("{machine_types: [n1-standard-16]}", "{}", History(), False),
+        ("{accelerators: [NVIDIA_L4]}", BIGGER, History(), True),
+        ('{locations: ["us-*"]}', BIGGER, History(), True),
+        ("{}", BIGGER, History(service_accounts=("trainer@*",)), True),
+    ],
+)
+def test_a_limit_holds_exactly(limits: str, step: str, history: History, allowed: bool) -> None:
+    made = planned(limits=limits, step=step, history=history)
+    assert (made.action is Action.RESUBMIT) is allowed
+
+
+def test_an_unknown_price_refuses_only_where_a_money_limit_applies() -> None:
+    elsewhere = CUSTOM["name"].replace("us-central1", "us-east1")
+    made = planned(name=elsewhere)
+    assert (made.action, made.estimated_usd) == (Action.RESUBMIT, None)
+    assert "what it costs in us-east1 is not known" in made.because
+    refused = planned(name=elsewhere, history=History(max_usd_per_day=5))
+    assert refused.refused_by == (Guard.UNKNOWN_PRICE,)
+
+
+def test_sixty_labels_leave_room_for_ours() -> None:
+    labels = dict(list(MANY_LABELS.items())[:60])
+    assert planned(labels=labels).action is Action.RESUBMIT
+    ours = labels | {"remediator-root": "1", "remediator-claim": "c"}
+    assert planned(labels=ours).action is Action.RESUBMIT
+
+
+def test_a_policys_own_limits_bind_too() -> None:
+    text = """
+mode: enforce
+rerun_safe: [custom]
+limits: {attempts: 5}
+policies:
+  - {name: bigger, do: [{resubmit: {machine_type: bigger}, times: 5}], limits: {attempts: 1}}
+"""
+    found = job(CUSTOM)
+    history = History(attempts=TWO[:1])
+    made = plan(case(found), diagnosis(found, Cause.CPU_SATURATION), policies(text), history, BOOK)
+    assert made.refused_by == (Guard.ATTEMPTS,)
+
+
+# --- properties -----------------------------------------------------------------------------------
+
+histories = st.builds(
+    History,
+    attempts=st.lists(st.sampled_from([*TWO, *RETRIES]), max_size=4).map(tuple),
+    usd_this_job=st.floats(0, 200),
+    usd_today=st.floats(0, 2000),
+    resubmissions_last_hour=st.integers(0, 8),
+    stopped=st.booleans(),
+    too_old=st.booleans(),
+    rerun_by=st.sampled_from(["", "", "a job"]),
+    parent=st.sampled_from(["", "", "a run"]),
+    breaker_open=st.sampled_from(["", "", "open"]),
+)
+limits = st.fixed_dictionaries(
+    {},
+    optional={
+        "attempts": st.integers(0, 4),
+        "retries": st.integers(0, 4),
+        "usd_per_job": st.integers(0, 200),
+        "usd_per_day": st.integers(0, 2000),
+        "resubmissions_per_hour": st.integers(0, 8),
+    },
+)
+
+
+@CALM
+@given(histories, limits, st.sampled_from([BIGGER, "{}", "{timeout: double}"]), st.booleans())
+def test_no_plan_that_acts_breaks_a_limit(
+    history: History, limit: dict[str, int], step: str, batch: bool
+) -> None:
+    step = "{batch_size: halve}" if batch and step == "{timeout: double}" else step
+    written = ", ".join(f"{key}: {value}" for key, value in limit.items())
+    made = planned(
+        limits=f"{{{written}}}", step=step, history=history, body=BATCH if batch else CUSTOM
+    )
+    if made.action is Action.ALERT:
+        assert made.refused_by
+        return
+    changed = sum(not one.is_retry for one in history.attempts)
+    used = {
+        "attempts": changed + bool(made.changes),
+        "retries": len(history.attempts) - changed + (not made.changes),
+        "usd_per_job": history.usd_this_job + (made.estimated_usd or 0),
+        "usd_per_day": history.usd_today + (made.estimated_usd or 0),
+        "resubmissions_per_hour": history.resubmissions_last_hour + 1,
+    }
+    kind = "attempts" if made.changes else "retries"
+    for name, most in {"attempts": 3, "retries": 5, **limit}.items():
+        if name in {"attempts", "retries"} and name != kind:
+            continue
+        assert used[name] <= most + 0.01
+    assert not any(
+        (history.stopped, history.too_old, history.rerun_by, history.parent, history.breaker_open)
+    )
+    quiet = replace(history, stopped=True)
+    assert planned(limits=f"{{{written}}}", step=step, history=quiet).refused_by
