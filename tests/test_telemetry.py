@@ -166,7 +166,15 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
         return dict(zip(texts, pool.map(watch, texts), strict=True))
 
 
+def skip_if_the_machine_is_busy() -> None:
+    """A process that should fill a CPU cannot where others hold them all."""
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    if load > cores + 0.5:
+        pytest.skip(f"the machine is busy (load {load:.1f} on {cores} CPUs): no CPU can be filled")
+
+
 def test_a_busy_process_shows_full_cpus_its_section_and_its_function(watched: Watched) -> None:
+    skip_if_the_machine_is_busy()
     result = watched["preprocess.py"]
     lines, rest = split(result.stdout)
     assert (result.returncode, result.stderr, rest) == (0, "", [])
@@ -847,6 +855,8 @@ KILLED = {
 def test_the_diagnosis_of_a_real_watched_process_is_right(
     watched: Watched, name: str, error: Json | None, verdict: Cause
 ) -> None:
+    if verdict is Cause.CPU_SATURATION:
+        skip_if_the_machine_is_busy()
     found = diagnose(case_of(watched[name], error))
     assert found.verdict is verdict, found.to_json()
     assert Source.TELEMETRY in {item.source for item in found.causes[0].evidence}
