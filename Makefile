@@ -35,10 +35,10 @@ test: lint
 	$(BIN)/python -m pytest
 
 bench: $(READY)
-	$(BIN)/python bench/run.py
+	@for script in bench/*/run.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 fuzz: $(READY)
-	$(BIN)/python -m pytest -q tests/test_fuzz.py --fuzz 100000
+	$(BIN)/python -m pytest -q tests/test_intake.py -k otherwise_than_unusable --hypothesis-profile=fuzz
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .remediator
