@@ -225,6 +225,14 @@ class Catalogue:
         self, wanted: Hardware, service: Service, region: str = REFERENCE_REGION
     ) -> Moved | NoWay:
         """The combination itself where Vertex takes it, else the nearest one that it takes."""
+        found = self._mended(wanted, service, region)
+        if isinstance(found, Moved) and (why := self.why_not(found.hardware, service)):
+            return NoWay(why)  # such as cloud-tpu, whose devices the catalogue does not list
+        return found
+
+    def _mended(
+        self, wanted: Hardware, service: Service, region: str = REFERENCE_REGION
+    ) -> Moved | NoWay:
         why = self.why_not(wanted, service)
         if not why:
             return Moved(wanted)
