@@ -7,6 +7,7 @@ the clock and moves it by hand.
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import threading
@@ -136,6 +137,7 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+@functools.lru_cache(maxsize=200_000)
 def parse_time(text: str) -> datetime:
     """An RFC 3339 time, up to nanoseconds, as an aware datetime."""
     head, dot, tail = text.strip().replace("Z", "+00:00").partition(".")

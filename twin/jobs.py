@@ -196,17 +196,19 @@ class JobStore:
             raise Refusal("NOT_FOUND", f'The {kind.title} "{name}" does not exist.')
         return job
 
-    def listed(self, kind: Kind, parent: str) -> list[Body]:
+    def listed(
+        self, kind: Kind, parent: str, matches: Callable[[Mapping[str, Any]], bool]
+    ) -> list[Job]:
         """What a list call shows, newest first; jobs younger than `list_lag` are missing."""
         prefix = f"{self.canonical(parent)}/{kind.collection}/"
         newest = time.monotonic() - self.list_lag
         with self.lock:
             found = [
-                copy.deepcopy(job.body)
+                job
                 for name, job in self._jobs.items()
-                if name.startswith(prefix) and job.born <= newest
+                if name.startswith(prefix) and job.born <= newest and matches(job.body)
             ]
-        return sorted(found, key=lambda body: str(body["createTime"]), reverse=True)
+        return sorted(found, key=lambda job: str(job.body["createTime"]), reverse=True)
 
     def create(self, kind: Kind, parent: str, body: Mapping[str, Any]) -> Body:
         """A new job, checked, with defaults, its life begun; refuses in Vertex AI's words."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +18,8 @@ from google.cloud.logging_v2 import types as log
 from google.protobuf import empty_pb2  # noqa: F401  # likewise
 
 from twin.clock import Clock, parse_time, rfc3339
-from twin.grammar import BadQuery
+from twin.grammar import BadQuery, parse
+from twin.index import Index
 from twin.query import logging_filter
 from twin.rpc import Body, Caller, Method, Refusal, page
 
@@ -32,7 +33,7 @@ class LogStore:
     def __init__(self, clock: Clock, project: str, number: str) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._entries: list[Body] = []
+        self._entries = Index(_keys)
         self._keys: set[tuple[str, str, str]] = set()
         self._ids = itertools.count(1)
         self._reads: deque[float] = deque()
@@ -61,7 +62,7 @@ class LogStore:
             if key in self._keys:
                 return None
             self._keys.add(key)
-            self._entries.append(full)
+            self._entries.add(full)
         if route:
             for listener in self.listeners:
                 listener(full)
@@ -71,8 +72,9 @@ class LogStore:
         """Entries that match, oldest first."""
         matches = logging_filter(query)
         with self._lock:
-            known = list(self._entries)
-        return sorted((e for e in known if matches(e)), key=lambda e: parse_time(e["timestamp"]))
+            known = self._entries.candidates(parse(query))
+        found = (dict(entry) for entry in known if matches(entry))
+        return sorted(found, key=lambda entry: parse_time(entry["timestamp"]))
 
     def methods(self) -> list[Method]:
         """The RPCs that this store answers."""
@@ -146,6 +148,13 @@ class LogStore:
                     f"'project_number:{self._number}'.",
                 )
             self._reads.append(now)
+
+
+def _keys(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "logName", str(entry["logName"])
+    for key, value in ((entry.get("resource") or {}).get("labels") or {}).items():
+        if key.endswith("job_id"):
+            yield f"resource.labels.{key}", str(value)
 
 
 def _log_name(name: str) -> str:

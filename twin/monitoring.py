@@ -6,14 +6,15 @@ Points later than now, or younger than `lag` (metrics really arrive minutes late
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 from google.cloud import monitoring_v3 as monitoring
 
 from twin.clock import Clock, parse_time
-from twin.grammar import BadQuery
+from twin.grammar import BadQuery, parse
+from twin.index import Index
 from twin.query import monitoring_filter
 from twin.rpc import Body, Caller, Method, Refusal, page
 
@@ -24,14 +25,14 @@ class SeriesStore:
     def __init__(self, clock: Clock, project: str, number: str) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._series: list[Body] = []
+        self._series = Index(_keys)
         self._ours = {f"projects/{project}", f"projects/{number}"}
         self.lag = timedelta(0)
 
     def add(self, series: Mapping[str, Any]) -> None:
         """One series more; points in any order."""
         with self._lock:
-            self._series.append(dict(series))
+            self._series.add(dict(series))
 
     def methods(self) -> list[Method]:
         """The RPCs that this store answers."""
@@ -57,9 +58,11 @@ class SeriesStore:
                 "INVALID_ARGUMENT", "The start time must be before the end time of the interval."
             )
         try:
-            matches = monitoring_filter(str(body.get("filter", "")))
+            query = str(body.get("filter", ""))
+            matches = monitoring_filter(query)
             with self._lock:
-                found = [series for series in self._series if matches(series)]
+                known = self._series.candidates(parse(query))
+            found = [series for series in known if matches(series)]
         except BadQuery as err:
             raise Refusal("INVALID_ARGUMENT", str(err)) from err
         newest = min(end, self._clock.now() - self.lag)
@@ -76,3 +79,10 @@ class SeriesStore:
                 shown.append({**series, "points": [] if headers else points})
         series_page, following = page(shown, body, 1000)
         return {"timeSeries": series_page, "nextPageToken": following}
+
+
+def _keys(series: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "metric.type", str(series["metric"]["type"])
+    for key, value in ((series.get("resource") or {}).get("labels") or {}).items():
+        if key.endswith("job_id"):
+            yield f"resource.labels.{key}", str(value)

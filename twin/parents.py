@@ -59,11 +59,11 @@ class Family:
             spec = {k: v for k, v in inputs.items() if k in _JOB_SPEC_KEYS}
             yield "training", {"displayName": f"{display}-custom-job", "jobSpec": spec}
         else:
-            deployment = (body.get("pipelineSpec") or {}).get("deploymentSpec") or {}
-            for name, executor in (deployment.get("executors") or {}).items():
-                container = executor.get("container")
+            pipeline = body.get("pipelineSpec") or {}
+            executors = (pipeline.get("deploymentSpec") or {}).get("executors") or {}
+            for task in _in_order(pipeline, executors):
+                container = executors[f"exec-{task}"].get("container")
                 if container:
-                    task = name.removeprefix("exec-")
                     yield task, _task_job(f"{display}-{task}", container)
 
     def _next(
@@ -219,6 +219,23 @@ _TRIAL = {
     "FAILED": "INFEASIBLE",
     "CANCELLED": "STOPPING",
 }
+
+
+def _in_order(pipeline: Mapping[str, Any], executors: Mapping[str, Any]) -> list[str]:
+    """Task names, each after those that it depends on; by name where nothing else decides."""
+    dag = ((pipeline.get("root") or {}).get("dag") or {}).get("tasks") or {}
+    left = sorted(name.removeprefix("exec-") for name in executors if name.startswith("exec-"))
+    ordered: list[str] = []
+    while left:
+        ready = (n for n in left if not _needed(dag, n) & (set(left) - {n}))
+        task = next(ready, left[0])
+        left.remove(task)
+        ordered.append(task)
+    return ordered
+
+
+def _needed(dag: Mapping[str, Any], task: str) -> set[str]:
+    return set((dag.get(task) or {}).get("dependentTasks") or [])
 
 
 def _task_job(display: str, container: Mapping[str, Any]) -> Body:

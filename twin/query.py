@@ -6,6 +6,7 @@ grammar that they share is `twin.grammar`.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -85,6 +86,7 @@ def _root(name: str) -> str:
     return head + "".join(part.capitalize() for part in rest)
 
 
+@functools.lru_cache(maxsize=1000)
 def _regex(pattern: str) -> Any:
     try:
         return re2.compile(pattern)

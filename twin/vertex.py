@@ -127,15 +127,13 @@ class VertexApi:
     def _list(self, kind: Kind, body: Body, caller: Caller) -> Body:
         try:
             matches = vertex_filter(str(body.get("filter") or ""), pipelines=kind is PIPELINE)
-            found = [
-                job
-                for job in self._jobs.listed(kind, str(body.get("parent") or ""))
-                if matches(job)
-            ]
+            found = self._jobs.listed(kind, str(body.get("parent") or ""), matches)
         except BadQuery as err:
             raise Refusal("INVALID_ARGUMENT", str(err)) from err
         jobs, following = page(found, body, 100)
-        return {f"{kind.key}s": jobs, "nextPageToken": following}
+        with self._jobs.lock:
+            shown = [copy.deepcopy(job.body) for job in jobs]
+        return {f"{kind.key}s": shown, "nextPageToken": following}
 
     def _cancel(self, kind: Kind, body: Body, caller: Caller) -> Body:
         name = str(body.get("name") or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -240,3 +241,24 @@ def test_a_job_that_fails_is_told_by_its_service_lines(
         job["name"].rpartition("/")[2]
     }
     assert "Job failed." in {entry["textPayload"] for entry in told}
+
+
+def test_reads_stay_quick_among_very_many_entries(cloud: Cloud, clients: Any) -> None:
+    for number in range(20_000):
+        cloud.log(line(number % 60, insertId=str(number), resource=_of(number // 20)))
+    request = {
+        "resource_names": [f"projects/{cloud.project}"],
+        "filter": (
+            'resource.type=("ml_job" OR "cloudml_job") AND resource.labels.job_id=("17" OR "18") '
+            'AND timestamp>="2026-11-23T00:00:00Z"'
+        ),
+        "page_size": 1000,
+    }
+    began = time.monotonic()
+    for _ in range(20):
+        assert len(list(clients.logs.list_log_entries(request=request))) == 40
+    assert time.monotonic() - began < 5
+
+
+def _of(job: int) -> dict[str, Any]:
+    return {"type": "ml_job", "labels": {"job_id": str(job)}}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from twin.grammar import BadQuery
+from twin.grammar import BadQuery, parse
+from twin.index import Index
 from twin.query import logging_filter, monitoring_filter, vertex_filter
 
 ENTRY: dict[str, Any] = {
@@ -173,3 +175,43 @@ def test_monitoring_filters(query: str, expected: bool) -> None:
 def test_a_monitoring_filter_names_one_metric(query: str) -> None:
     with pytest.raises(BadQuery):
         monitoring_filter(query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'resource.labels.job_id="77"',
+        'resource.labels.job_id=("76" OR "77") AND severity>=ERROR',
+        'resource.labels.job_id="76" OR severity=ERROR',
+        'resource.labels.job_id="76" OR resource.labels.pipeline_job_id="9"',
+        'NOT resource.labels.job_id="77"',
+        'logName:"ML.googleapis"',
+        'logName:"other" OR logName:"audit"',
+        'resource.labels.job_id="77" AND NOT logName:"other"',
+        "resource.labels.job_id:*",
+        'resource.labels.job_id!="76"',
+        '"nothing"',
+    ],
+)
+def test_the_index_leaves_out_nothing_that_matches(query: str) -> None:
+    def keys(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+        labels = entry["resource"]["labels"]
+        known = [(f"resource.labels.{k}", v) for k, v in labels.items() if k.endswith("job_id")]
+        return [("logName", entry["logName"]), *known]
+
+    entries: list[dict[str, Any]] = [
+        ENTRY,
+        {**ENTRY, "resource": {"type": "ml_job", "labels": {"job_id": "76"}}},
+        {
+            **ENTRY,
+            "resource": {"type": "x", "labels": {"pipeline_job_id": "9"}},
+            "severity": "INFO",
+        },
+        {**ENTRY, "logName": "projects/p/logs/other", "resource": {"type": "x", "labels": {}}},
+    ]
+    index = Index(keys)
+    for entry in entries:
+        index.add(entry)
+    matches = logging_filter(query)
+    found = [entry for entry in index.candidates(parse(query)) if matches(entry)]
+    assert found == [entry for entry in entries if matches(entry)]

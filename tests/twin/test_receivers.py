@@ -7,7 +7,10 @@ import time
 import urllib.request
 from email.message import EmailMessage
 
+import grpc
 import pytest
+from google.pubsub_v1 import PublisherClient
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookClient
@@ -98,3 +101,12 @@ def test_the_external_host_takes_its_time(cloud: Cloud) -> None:
     with urllib.request.urlopen(f"{cloud.host.url}/reference/part-1") as answer:
         assert answer.read() == b"late but here\n"
     assert time.monotonic() - began > 0.085
+
+
+def test_a_topic_keeps_what_is_published(cloud: Cloud) -> None:
+    topic = f"projects/{cloud.project}/topics/outcomes"
+    with grpc.insecure_channel(cloud.others.endpoint) as channel:
+        client = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
+        client.publish(topic=topic, messages=[{"data": b"{}", "ordering_key": "root"}])
+    ((kept, message),) = cloud.topics.messages
+    assert (kept, message["data"], message["orderingKey"]) == (topic, "{}", "root")

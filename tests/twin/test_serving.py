@@ -18,7 +18,8 @@ import functions_framework
 @functions_framework.cloud_event
 def hear(event):
     entry = json.loads(base64.b64decode(event.data["message"]["data"]))
-    print(json.dumps({"heard": entry["textPayload"], "type": event["type"]}), flush=True)
+    line = json.dumps({"heard": entry["textPayload"], "type": event["type"]})
+    os.write(1, f"{line}\\n".encode())
     if entry["textPayload"] == "bad":
         flask.abort(503)
 

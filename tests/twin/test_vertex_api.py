@@ -420,6 +420,10 @@ def test_a_training_pipeline_names_its_custom_job(
 
 def pipeline(*tasks: str, cached: bool = False) -> dict[str, Any]:
     container = {"resources": {"cpuLimit": 4, "memoryLimit": 15}}
+    dag = {
+        task: {"cachingOptions": {"enableCache": cached}, "dependentTasks": list(tasks[:place])}
+        for place, task in enumerate(tasks)
+    }
     return {
         "displayName": "weekly",
         "runtimeConfig": {"gcsOutputDirectory": "gs://root"},
@@ -428,9 +432,7 @@ def pipeline(*tasks: str, cached: bool = False) -> dict[str, Any]:
             "deploymentSpec": {
                 "executors": {f"exec-{t}": {"container": {**container, "image": t}} for t in tasks}
             },
-            "root": {
-                "dag": {"tasks": {t: {"cachingOptions": {"enableCache": cached}} for t in tasks}}
-            },
+            "root": {"dag": {"tasks": dag}},
         },
     }
 
