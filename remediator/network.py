@@ -9,15 +9,18 @@ redirects followed, a few bytes read. Called by `app` for evidence and by `probe
 from __future__ import annotations
 
 import ipaddress
-import os
+import math
 import socket
 import ssl
 import statistics
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from remediator.case import Probe
 from remediator.domain import Refused, Transient, Unusable
@@ -26,14 +29,12 @@ TRIES = 3
 TIMEOUT_SECONDS = 5.0
 _FIRST_BYTES = 256
 _P95 = 0.95
-_PROXY_VARIABLES = (
-    "https_proxy",
-    "HTTPS_PROXY",
-    "http_proxy",
-    "HTTP_PROXY",
-    "all_proxy",
-    "ALL_PROXY",
-)
+_MOST_ADDRESSES = 3
+_SKIPPED = "skipped behind a proxy"
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052
+# A cloud's metadata server on a public address (Azure's); all others are link-local or private.
+_METADATA = frozenset({"168.63.129.16"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,11 @@ def measure(
     """
     found = probe(url, tries=tries, timeout=timeout_seconds, allow_loopback=allow_loopback)
     if found.seconds is None:
+        kind = Refused if found.why.startswith(_SKIPPED) else Transient
         msg = f"{_host(url)} was not measured: {found.why}"
-        raise Transient(msg)
-    return Probe(url=url, seconds=round(found.seconds, 3), origin=origin)
+        raise kind(msg)
+    asked = urlsplit(url)._replace(query="", fragment="").geturl()
+    return Probe(url=asked, seconds=round(found.seconds, 3), origin=origin)
 
 
 def probe(
@@ -97,16 +100,17 @@ def probe(
     allow_loopback: bool = False,
     resolve: Callable[[str, int], Sequence[str]] | None = None,
 ) -> Measured:
-    """Several tries, one after the other; raises Unusable for what is no http(s) URL, Refused for a
-    place that may not be spoken to.
+    """Several tries, one after the other, each within `timeout` seconds from DNS to first byte.
 
-    `timeout` is for each step of a try. Behind a proxy only loopback is measured: another latency
-    than the proxy's could not be.
+    Raises Unusable for what is no http(s) URL, Refused for a place that may not be spoken to. Behind
+    a proxy it is skipped, and `why` says so. A first try that nobody answers is the only one.
     """
     parts = _parts(url)
-    if not allow_loopback and any(os.environ.get(name) for name in _PROXY_VARIABLES):
-        msg = "skipped: behind a proxy a probe would measure the proxy"
-        raise Refused(msg)
+    if _is_address(parts.hostname or ""):
+        judged([parts.hostname or ""], allow_loopback=allow_loopback)
+    proxied = _proxy_of(parts)
+    if proxied:
+        return Measured(url, why=f"{_SKIPPED}: {proxied} is set, and would be what is measured")
     found: list[_Try] = []
     why = ""
     for _ in range(max(1, tries)):
@@ -114,19 +118,74 @@ def probe(
             found.append(_try(parts, timeout, allow_loopback, resolve or _resolve))
         except (OSError, ValueError) as err:
             why = f"{type(err).__name__}: {err}"
+            if not found:
+                break
     if not found:
         return Measured(url, why=why or "no answer")
     whole = sorted(one.seconds for one in found)
     return Measured(
         url=url,
         seconds=statistics.median(whole),
-        p95=whole[min(len(whole) - 1, round(_P95 * (len(whole) - 1)))],
+        p95=whole[math.ceil(_P95 * len(whole)) - 1],
         dns=statistics.median(one.dns for one in found),
         connect=statistics.median(one.connect for one in found),
         tls=statistics.median(one.tls for one in found),
         first_byte=statistics.median(one.first_byte for one in found),
         tries=len(found),
     )
+
+
+# --- what may be spoken to -----------------------------------------------------------------------
+
+
+def judged(addresses: Sequence[str], *, allow_loopback: bool) -> tuple[str, ...]:
+    """The addresses, if every one of them may be spoken to; raises Refused otherwise.
+
+    One forbidden address among good ones refuses all: no honest name resolves so.
+    """
+    for text in addresses:
+        if not _may_be_spoken_to(text, allow_loopback=allow_loopback):
+            msg = f"{text} is a private, local or reserved address"
+            raise Refused(msg)
+    if not addresses:
+        msg = "the name has no address"
+        raise Refused(msg)
+    return tuple(addresses)
+
+
+def _may_be_spoken_to(text: str, *, allow_loopback: bool) -> bool:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:  # the network's own way to an IPv4 address, which is what counts
+            address = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        elif address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        elif address.is_loopback:
+            return allow_loopback
+        elif address not in _GLOBAL_UNICAST or address.sixtofour or address.teredo:
+            return False  # tunnels carry an IPv4 address that nobody here would see
+    if address.is_loopback:
+        return allow_loopback
+    return address.is_global and not address.is_multicast and str(address) not in _METADATA
+
+
+def _proxy_of(parts: SplitResult) -> str:
+    """The variable that sends this URL through a proxy; "" where none does. Loopback never goes."""
+    host = parts.hostname or ""
+    is_loopback = _is_address(host) and ipaddress.ip_address(host).is_loopback
+    if is_loopback or host == "localhost" or proxy_bypass(host):
+        return ""
+    proxies = getproxies()
+    name = next((name for name in (parts.scheme, "all") if proxies.get(name)), "")
+    return f"{name}_proxy" if name else ""
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _parts(url: str) -> SplitResult:
@@ -136,11 +195,11 @@ def _parts(url: str) -> SplitResult:
     except ValueError as err:
         msg = f"not a URL: {url[:200]!r}"
         raise Unusable(msg) from err
-    unsafe = any(ord(letter) <= ord(" ") for letter in url)
+    unsafe = any(ord(letter) <= ord(" ") or letter == "\x7f" for letter in url)
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or unsafe:
         msg = f"not an http or https URL: {url[:200]!r}"
         raise Unusable(msg)
-    if parts.username or parts.password:
+    if parts.username is not None or parts.password is not None:
         msg = "a probe carries no credentials, and the URL has some"
         raise Unusable(msg)
     return parts
@@ -150,25 +209,12 @@ def _host(url: str) -> str:
     return urlsplit(url).hostname or url[:100]
 
 
+# --- one try -------------------------------------------------------------------------------------
+
+
 def _resolve(host: str, port: int) -> Sequence[str]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(entry[4][0]) for entry in found]
-
-
-def judged(addresses: Sequence[str], *, allow_loopback: bool) -> str:
-    """The first address, if every one of them may be spoken to; raises Refused otherwise."""
-    for text in addresses:
-        address: Any = ipaddress.ip_address(text.partition("%")[0])
-        address = getattr(address, "ipv4_mapped", None) or address
-        if address.is_loopback and allow_loopback:
-            continue
-        if not address.is_global or address.is_multicast:
-            msg = f"{text} is a private, local or reserved address"
-            raise Refused(msg)
-    if not addresses:
-        msg = "the name has no address"
-        raise Refused(msg)
-    return addresses[0]
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def _try(
@@ -177,34 +223,82 @@ def _try(
     allow_loopback: bool,
     resolve: Callable[[str, int], Sequence[str]],
 ) -> _Try:
+    """DNS, connect, TLS and the first byte, all within `timeout` seconds.
+
+    What was judged is what is connected to: the name is not resolved a second time.
+    """
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     started = time.perf_counter()
-    address = judged(resolve(host, port), allow_loopback=allow_loopback)
+
+    def left() -> float:
+        remaining = timeout - (time.perf_counter() - started)
+        if remaining <= 0:
+            msg = f"no answer within {timeout:g} s"
+            raise TimeoutError(msg)
+        return remaining
+
+    addresses = judged(
+        _in_time(lambda: resolve(host, port), timeout), allow_loopback=allow_loopback
+    )
     resolved = time.perf_counter()
-    with socket.create_connection((address, port), timeout=timeout) as plain:
+    plain, connecting = _connected(addresses[:_MOST_ADDRESSES], port, left)
+    with plain:
         connected = time.perf_counter()
-        plain.settimeout(timeout)
+        plain.settimeout(left())
         if parts.scheme == "https":
             with ssl.create_default_context().wrap_socket(plain, server_hostname=host) as secure:
                 shaken = time.perf_counter()
+                secure.settimeout(left())
                 _ask(secure, parts)
         else:
             shaken = connected
             _ask(plain, parts)
     answered = time.perf_counter()
-    return _Try(resolved - started, connected - resolved, shaken - connected, answered - shaken)
+    return _Try(resolved - started, connecting, shaken - connected, answered - shaken)
+
+
+def _in_time(work: Callable[[], Sequence[str]], seconds: float) -> Sequence[str]:
+    """The answer of something that knows no deadline, such as the system's resolver."""
+    future: Future[Sequence[str]] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except Exception as err:  # noqa: BLE001  # whatever it is, the one who waits gets it
+            future.set_exception(err)
+
+    threading.Thread(target=run, name="probe-dns", daemon=True).start()
+    return future.result(timeout=seconds)
+
+
+def _connected(
+    addresses: Sequence[str], port: int, left: Callable[[], float]
+) -> tuple[socket.socket, float]:
+    """A connection to the first address that takes one, and how long that one took."""
+    failed: OSError | None = None
+    for place, address in enumerate(addresses):
+        began = time.perf_counter()
+        try:
+            share = left() / (len(addresses) - place)
+            opened = socket.create_connection((address, port), timeout=share)
+        except OSError as err:
+            failed = err
+        else:
+            return opened, time.perf_counter() - began
+    raise failed or OSError("no address")
 
 
 def _ask(connection: socket.socket, parts: SplitResult) -> None:
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    target = path.encode("ascii", "ignore").decode()
+    # A query may hold a signature or a key, so it is not sent: the place answers without it too.
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    host = parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii").decode()
     request = (
-        f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: {host}\r\n"
         "User-Agent: vertex-remediator-probe\r\nAccept: */*\r\n"
         "Range: bytes=0-0\r\nConnection: close\r\n\r\n"
     )
-    connection.sendall(request.encode())
+    connection.sendall(request.encode("ascii"))
     if not connection.recv(_FIRST_BYTES):
         msg = "closed without an answer"
         raise ConnectionError(msg)

@@ -15,7 +15,7 @@ from remediator.diagnosis import diagnose
 from remediator.domain import Action, Diagnosis, History, JobDocument, JobState, Plan
 from remediator.hands import Hands, Tale
 from remediator.ledger import Chain, Conclusion, Incident, Limit
-from remediator.policy import Policies, kinds, plan, routes
+from remediator.policy import Policies, glance, kinds, plan, routes
 
 APPROVED, DECLINED = "approved", "declined"
 
@@ -135,14 +135,19 @@ def _somebody_faster(job: JobDocument, hands: Hands) -> str:
     return ""
 
 
-def _is_ours(job: JobDocument, hands: Hands) -> bool:
-    """Made under a claim that stands, or recorded: asked in this order, for one becomes the other."""
+def is_unrecorded(job: JobDocument, hands: Hands) -> bool:
+    """Made under a claim of ours that still stands: its creator has yet to write it down."""
     token = job.labels.get("remediator-claim", "")
     root = hands.ledger.claimed_root(token)
     chain = hands.ledger.chain(root) if root else None
-    if chain is not None and chain.claim is not None and chain.claim.token == token:
-        return True
-    return hands.ledger.root_of(job.name.key) is not None
+    if chain is None or chain.claim is None or chain.claim.token != token:
+        return False
+    return glance.holds(job, chain.claim.changes)
+
+
+def _is_ours(job: JobDocument, hands: Hands) -> bool:
+    """Asked in this order, for what is unrecorded becomes recorded."""
+    return is_unrecorded(job, hands) or hands.ledger.root_of(job.name.key) is not None
 
 
 def _as_answered(made: Plan, incident: Incident) -> Plan:

@@ -35,7 +35,7 @@ from remediator.endings import close_chain, finish, settle, tell
 from remediator.hands import Hands, Tale, new_incident
 from remediator.intake import Hint, Refusal
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
-from remediator.planning import APPROVED, DECLINED, diagnosed, planned
+from remediator.planning import APPROVED, DECLINED, diagnosed, is_unrecorded, planned
 from remediator.policy import Catalogue, Policies, kinds, plan, routes
 from remediator.resubmit import (
     Again,
@@ -99,6 +99,9 @@ def consider(
     """Bring one job's incident as far as it can be brought now; safe to call any number of times."""
     now = hands.now()
     key = job.name.key
+    if is_unrecorded(job, hands):  # before it is asked for: what is unrecorded becomes recorded
+        msg = "an attempt of ours that is not written down yet"
+        raise Transient(msg)
     root = hands.ledger.root_of(key)
     incident = hands.ledger.incident(key)
     if incident is not None and incident.stage is Stage.DONE:

@@ -273,6 +273,10 @@ def test_buckets_are_those_that_the_request_names(
     assert kinds.buckets_of(job(body), inputs_only=True) == inputs
 
 
+def test_googles_schema_of_a_training_pipeline_is_no_data_of_the_job() -> None:
+    assert kinds.buckets_of(job(TRAINING)) == ("results",)
+
+
 def test_bigquery_tables_are_found() -> None:
     tables = job(
         BATCH,

@@ -578,6 +578,12 @@ def test_past_the_last_step_there_is_an_alert() -> None:
     assert "every step of the policy is taken" in made.because
 
 
+@pytest.mark.parametrize(("held", "becomes"), [(64, 32), (3, 1), (2, 1)])
+def test_a_batch_is_halved_down_to_one(held: int, becomes: int) -> None:
+    made = planned(job(BATCH, manualBatchTuningParameters={"batchSize": held}), THREE)
+    assert told(made) == [(SIZE, held, becomes)]
+
+
 def test_a_batch_of_one_takes_the_next_step() -> None:
     made = planned(job(BATCH, manualBatchTuningParameters={"batchSize": 1}), THREE)
     assert (made.step, told(made)[0][2]) == (2, "n1-standard-16")
@@ -917,11 +923,28 @@ def test_sized_is_the_cheapest_change_that_will_do(
     assert told(made) == changes
 
 
+def test_sized_leaves_headroom_over_the_peak() -> None:
+    # 45 GiB would fit the 52 of n1-highmem-8, but a quarter more does not
+    text = ladder(f"resubmit: {SIZED}", limits='{machine_types: ["n1-*"]}')
+    made = planned(job(CUSTOM), text, Cause.MEMORY_PRESSURE, needs=Needs(peak_memory_gib=45))
+    assert told(made)[0][2] == "n1-standard-16"
+    assert "it peaked at 45 GiB, times 1.25" in made.because
+
+
 def test_sized_starts_where_a_similar_job_succeeded() -> None:
     worked = History(sizes_that_worked=({"machineType": "n1-standard-32"},))
     made = planned(job(CUSTOM), ladder(f"resubmit: {SIZED}"), history=worked)
     assert told(made) == [(f"{CUSTOM_SPEC}.machineType", "n1-standard-8", "n1-standard-32")]
     assert "a similar job succeeded with n1-standard-32" in made.because
+
+
+def test_a_field_that_is_changed_twice_is_one_change() -> None:
+    made = resubmitted(BATCH, "{machine_type: sized, accelerator: {type: NVIDIA_L4, count: 1}}")
+    assert told(made) == [
+        (f"{BATCH_SPEC}.machineType", "n1-standard-8", "g2-standard-16"),
+        (f"{BATCH_SPEC}.acceleratorType", None, L4),
+        (f"{BATCH_SPEC}.acceleratorCount", None, 1),
+    ]
 
 
 def test_sized_says_where_the_evidence_names_no_size() -> None:

@@ -66,12 +66,15 @@ class Draft:
     sizes: Mapping[str, str] = field(default_factory=dict)
 
     def set(self, path: str, value: Any) -> Draft:
-        """With one field changed; nothing where it has that value already."""
-        before = self.job.read(path)
-        if before == value:
+        """With one field changed; a field that is set twice is one change, or none if it is back."""
+        held = self.job.read(path)
+        if held == value:
             return self
-        change = Change(path, before, value)
-        return replace(self, job=self.job.changed(path, value), changes=(*self.changes, change))
+        earlier = [change for change in self.changes if change.field == path]
+        before = earlier[0].before if earlier else held
+        others = tuple(change for change in self.changes if change.field != path)
+        changed = (Change(path, before, value),) if before != value else ()
+        return replace(self, job=self.job.changed(path, value), changes=(*others, *changed))
 
     def note(self, *notes: str) -> Draft:
         fresh = [note for note in dict.fromkeys(notes) if note and note not in self.notes]

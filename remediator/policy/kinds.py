@@ -506,8 +506,9 @@ def _texts(value: Any, skip: tuple[str, ...] = ()) -> Iterator[str]:
 
 
 def _request_texts(job: JobDocument, skip: tuple[str, ...] = ()) -> Iterator[str]:
-    outputs = rules(job).output_only
-    yield from _texts({k: v for k, v in job.body.items() if k not in outputs}, skip)
+    # A training pipeline's definition is a schema in a bucket of Google's, no data of the job's.
+    gone = {*rules(job).output_only, "trainingTaskDefinition"}
+    yield from _texts({k: v for k, v in job.body.items() if k not in gone}, skip)
 
 
 def buckets_of(job: JobDocument, *, inputs_only: bool = False) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,11 +18,19 @@ from twin.cloud import Cloud
 NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
 
 
+@pytest.fixture(scope="session")
+def closer() -> Iterator[ThreadPoolExecutor]:
+    """Ends twins while the next test runs: an HTTP server takes its time to notice."""
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
 @pytest.fixture
-def cloud() -> Iterator[Cloud]:
+def cloud(closer: ThreadPoolExecutor) -> Iterator[Cloud]:
     """A twin whose clock stands still."""
-    with Cloud(frozen=True, start=NOW) as made:
-        yield made
+    made = Cloud(frozen=True, start=NOW)
+    yield made
+    closer.submit(made.close)
 
 
 @pytest.fixture

@@ -27,12 +27,25 @@ class Interleavings(RuleBasedStateMachine):
 
     lease = timedelta(minutes=10)
 
-    @initialize(failures=st.integers(1, 2))
-    def failed_jobs(self, failures: int) -> None:
+    @initialize(
+        failures=st.integers(1, 2),
+        moods=st.sampled_from(
+            (
+                ("answered", "lost"),
+                ("answered", "lost", "never"),
+                ("lost", "never"),
+                ("answered", "throttled", "never"),
+                ("answered", "lost", "never", "throttled", "refused"),
+            )
+        ),
+        may_stop=st.sampled_from((False, False, False, True)),
+    )
+    def failed_jobs(self, failures: int, moods: tuple[str, ...], may_stop: bool) -> None:
         self.world = World(lease=self.lease, wait=_WAIT)
         self.disturbed = 0
         self.refused = False
         self.stopped = False
+        self.moods, self.may_stop = moods, may_stop
         for _ in range(failures):
             self.world.cloud.add()
 
@@ -41,10 +54,18 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: len(self.world.hands) < _HANDS_AT_ONCE)
     @rule(data=st.data())
     def an_event_is_delivered(self, data: st.DataObject) -> None:
-        failed = [n for n, b in self.world.cloud.jobs.items() if b["state"] == "JOB_STATE_FAILED"]
-        self.world.deliver(data.draw(st.sampled_from(failed), label="job"))
+        jobs = self.world.cloud.jobs.items()
+        ended = [name for name, body in jobs if body["state"] != "JOB_STATE_RUNNING"]
+        hand = self.world.deliver(data.draw(st.sampled_from(ended), label="job"))
+        for _ in range(data.draw(st.integers(0, 20), label="steps")):
+            if not hand.done:
+                hand.step()
 
-    @precondition(lambda self: len(self.world.hands) < _HANDS_AT_ONCE)
+    @precondition(
+        lambda self: (
+            len(self.world.hands) < _HANDS_AT_ONCE and self.world.ledger.due(self.world.time, 1)
+        )
+    )
     @rule()
     def reconcile_takes_one_up(self) -> None:
         self.world.take_up()
@@ -79,21 +100,26 @@ class Interleavings(RuleBasedStateMachine):
         self.world.time += timedelta(minutes=minutes)
 
     @rule(
-        outcome=st.sampled_from(("answered", "lost", "never", "throttled", "refused")),
+        mood=st.integers(0, 4),
         lag=st.sampled_from((0, 30, 119, 120)),
     )
-    def the_cloud_changes_its_mood(self, outcome: str, lag: int) -> None:
+    def the_cloud_changes_its_mood(self, mood: int, lag: int) -> None:
+        outcome = self.moods[mood % len(self.moods)]
         self.world.cloud.next_outcome = outcome
         self.world.cloud.lag = timedelta(seconds=lag)
         self.refused = self.refused or outcome == "refused"
 
-    @rule(state=st.sampled_from(("JOB_STATE_FAILED", "JOB_STATE_SUCCEEDED")))
+    @precondition(
+        lambda self: any(b["state"] == "JOB_STATE_RUNNING" for b in self.world.cloud.jobs.values())
+    )
+    @rule(state=st.sampled_from(("JOB_STATE_FAILED", "JOB_STATE_FAILED", "JOB_STATE_SUCCEEDED")))
     def a_running_job_ends(self, state: str) -> None:
         for name, body in self.world.cloud.jobs.items():
             if body["state"] == "JOB_STATE_RUNNING":
                 self.world.cloud.end(name, state)
                 return
 
+    @precondition(lambda self: self.may_stop)
     @rule(on=st.booleans())
     def somebody_turns_the_stop_switch(self, on: bool) -> None:
         self.stopped = self.stopped or on

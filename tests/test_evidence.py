@@ -1,0 +1,376 @@
+"""The reading plan: what is read, within which bounds, and what a source that fails costs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from remediator.case import Gap, Probe, Series
+from remediator.domain import (
+    Forbidden,
+    Gone,
+    JobDocument,
+    JobName,
+    Json,
+    Refused,
+    Source,
+    Transient,
+)
+from remediator.evidence import Readers, Reading, gather
+
+START = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+END = datetime(2026, 11, 23, 19, 0, tzinfo=UTC)
+NOW = datetime(2026, 11, 23, 19, 7, tzinfo=UTC)
+JOB = JobDocument.parse(
+    {
+        "name": "projects/471108150815/locations/us-central1/customJobs/77",
+        "state": "JOB_STATE_FAILED",
+        "createTime": "2026-11-23T18:00:00Z",
+        "endTime": "2026-11-23T19:00:00Z",
+    }
+)
+EVERYTHING = Reading(
+    job_ids=("501",),
+    project="genomics-lab",
+    model="projects/1/locations/us-central1/models/7@2",
+    error_files_under="gs://out/run",
+    buckets=("near", "far", "near"),
+    probes=("https://data.example/",),
+    has_metrics=True,
+)
+SERIES = Series("ml.googleapis.com/training/cpu/utilization", {}, {}, ((END, 1.0),))
+PROBE = Probe("https://data.example/", 0.7, "us-central1")
+
+
+def entry(number: int, **more: Any) -> dict[str, Any]:
+    moment = START + timedelta(seconds=number)
+    return {
+        "timestamp": moment.isoformat().replace("+00:00", "Z"),
+        "insertId": f"i{number}",
+        "textPayload": f"line {number}",
+        **more,
+    }
+
+
+@dataclass
+class World:
+    """Every service at once. `spoil` holds what happens instead, by method."""
+
+    log: Sequence[Json] = (entry(1),)
+    spoil: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+    given: list[float | None] = field(default_factory=list)
+
+    def _note(self, *what: Any) -> None:
+        self.asked.append(what)
+        if what[0] in self.spoil:
+            self.spoil[what[0]]()
+
+    def model(self, name: str, *, timeout_seconds: float | None = None) -> Json:
+        self.given.append(timeout_seconds)
+        self._note("model", name)
+        return {"name": name}
+
+    def job_filter(
+        self, job: JobName, job_ids: Sequence[str], start: datetime, end: datetime
+    ) -> str:
+        self._note("filter", job.id, tuple(job_ids), start, end)
+        return "OURS"
+
+    def entries(
+        self,
+        project: str,
+        query: str,
+        *,
+        limit: int,
+        newest_first: bool = False,
+        most_bytes: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> tuple[Json, ...]:
+        self.given.append(timeout_seconds)
+        self._note(f"entries{query.removeprefix('OURS')}", project, limit, newest_first)
+        wanted = [
+            one
+            for one in self.log
+            if ("severity" not in query or one.get("severity") == "ERROR")
+            and ("Telemetry" not in query or "Telemetry" in str(one))
+        ]
+        wanted = wanted[::-1] if newest_first else wanted
+        found, size = [], 0
+        for one in wanted[:limit]:
+            found.append(one)
+            size += len(str(one["textPayload"]))
+            if size >= most_bytes:
+                break
+        return tuple(found)
+
+    def series(
+        self,
+        job: JobDocument,
+        job_ids: Sequence[str] = (),
+        *,
+        now: datetime | None = None,
+        timeout_seconds: float | None = None,
+    ) -> tuple[Series, ...]:
+        self.given.append(timeout_seconds)
+        self._note("series", job.name.id, tuple(job_ids), now)
+        return (SERIES,)
+
+    def error_files(
+        self, prefix: str, *, timeout_seconds: float | None = None
+    ) -> Mapping[str, str]:
+        self.given.append(timeout_seconds)
+        self._note("error_files", prefix)
+        return {f"{prefix}/errors_0001.jsonl": "row"}
+
+    def bucket_location(self, name: str, *, timeout_seconds: float | None = None) -> str:
+        self.given.append(timeout_seconds)
+        self._note(f"bucket {name}")
+        return {"near": "US-CENTRAL1", "far": "EUROPE-WEST4"}[name]
+
+    def probe(self, url: str) -> Probe:
+        self._note("probe", url)
+        return PROBE
+
+    def earlier(self, job: JobDocument) -> Sequence[JobDocument]:
+        self._note("earlier", job.name.id)
+        return [JOB]
+
+    @property
+    def readers(self) -> Readers:
+        return Readers(self, self, self, self, self.probe, self.earlier)
+
+
+def read(world: World, reading: Reading = EVERYTHING, **how: Any) -> Any:
+    return gather(JOB, reading, world.readers, **{"now": NOW, "budget_seconds": 5.0, **how})
+
+
+def fail(error: Exception) -> Callable[[], Any]:
+    def spoil() -> None:
+        raise error
+
+    return spoil
+
+
+# --- what is read ------------------------------------------------------------------------------
+
+
+def test_everything_that_is_named_is_read_and_stands_in_the_case() -> None:
+    case = read(World())
+    assert case.job is JOB
+    assert case.now == NOW
+    assert case.model == {"name": EVERYTHING.model}
+    assert [line.text for line in case.log_lines] == ["line 1"]
+    assert case.series == (SERIES,)
+    assert case.error_files == {"gs://out/run/errors_0001.jsonl": "row"}
+    assert case.buckets == {"near": "US-CENTRAL1", "far": "EUROPE-WEST4"}
+    assert case.probes == (PROBE,)
+    assert case.earlier == (JOB,)
+    assert case.gaps == ()
+
+
+def test_the_log_and_the_metrics_are_asked_for_the_job_and_those_who_worked_for_it() -> None:
+    world = World()
+    read(world)
+    window = (START - timedelta(minutes=1), END + timedelta(minutes=10))
+    assert ("filter", "77", ("501",), *window) in world.asked
+    assert ("entries", "genomics-lab", 1000, True) in world.asked
+    assert ("series", "77", ("501",), NOW) in world.asked
+
+
+def test_without_a_project_the_one_in_the_name_is_asked() -> None:
+    world = World()
+    read(world, Reading())
+    assert ("entries", "471108150815", 1000, True) in world.asked
+
+
+@pytest.mark.parametrize(
+    ("reading", "asked"),
+    [
+        (Reading(has_logs=False), {"earlier"}),
+        (Reading(), {"filter", "entries", "earlier"}),
+        (Reading(has_logs=False, model="m"), {"model", "earlier"}),
+        (Reading(has_logs=False, error_files_under="gs://x"), {"error_files", "earlier"}),
+        (Reading(has_logs=False, buckets=("near",)), {"bucket near", "earlier"}),
+        (Reading(has_logs=False, probes=("https://x/",)), {"probe", "earlier"}),
+        (Reading(has_logs=False, has_metrics=True), {"series", "earlier"}),
+    ],
+)
+def test_what_is_not_named_is_not_asked(reading: Reading, asked: set[str]) -> None:
+    world = World()
+    read(world, reading)
+    assert {one[0] for one in world.asked} == asked
+
+
+def test_a_service_that_is_not_given_is_not_asked() -> None:
+    case = gather(JOB, EVERYTHING, Readers(), now=NOW, budget_seconds=5.0)
+    assert (case.model, case.log_lines, case.series, case.gaps) == (None, (), (), ())
+
+
+def test_every_service_is_told_its_deadline_and_none_gets_more_than_the_budget() -> None:
+    world = World()
+    read(world, budget_seconds=3.0)
+    assert len(world.given) == 6
+    assert all(seconds is not None and 2.5 < seconds <= 3.0 for seconds in world.given)
+
+
+# --- what a source that fails costs ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "source", "lost"),
+    [
+        ("model", Source.MODEL, "model"),
+        ("entries", Source.LOG, "log_lines"),
+        ("series", Source.METRIC, "series"),
+        ("error_files", Source.ERROR_FILE, "error_files"),
+        ("probe", Source.PROBE, "probes"),
+        ("earlier", Source.HISTORY, "earlier"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("error", "why", "may_pass"),
+    [
+        (Transient("UNAVAILABLE"), "UNAVAILABLE", True),
+        (Forbidden("a.b.get denied"), "a.b.get denied", False),
+        (Gone("not there"), "not there", False),
+        (Refused("no"), "no", False),
+        (KeyError("ours"), "reading it failed: KeyError: 'ours'", False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_a_source_that_fails_is_a_gap_and_the_others_stand(
+    method: str, source: Source, lost: str, error: Exception, why: str, *, may_pass: bool
+) -> None:
+    whole = read(World())
+    case = read(World(spoil={method: fail(error)}))
+    assert case.gaps == (Gap(source, why, may_pass=may_pass),)
+    for name in ("model", "log_lines", "series", "error_files", "buckets", "probes", "earlier"):
+        if name == lost:
+            assert not getattr(case, name)
+        else:
+            assert getattr(case, name) == getattr(whole, name)
+
+
+def test_one_bucket_that_is_gone_does_not_hide_the_other() -> None:
+    case = read(World(spoil={"bucket near": fail(Gone("reading bucket near: not found"))}))
+    assert case.buckets == {"far": "EUROPE-WEST4"}
+    assert case.gaps == (Gap(Source.STORAGE, "reading bucket near: not found"),)
+
+
+def test_a_source_that_hangs_is_given_up_with_the_budget() -> None:
+    release = threading.Event()
+    world = World(spoil={"series": lambda: release.wait(30), "model": lambda: release.wait(30)})
+    started = time.monotonic()
+    case = read(world, budget_seconds=0.1)
+    took = time.monotonic() - started
+    release.set()
+    assert took < 2
+    assert case.gaps == (
+        Gap(Source.MODEL, "no answer within 0 s", may_pass=True),
+        Gap(Source.METRIC, "no answer within 0 s", may_pass=True),
+    )
+    assert [line.text for line in case.log_lines] == ["line 1"]
+
+
+def test_sources_are_read_side_by_side() -> None:
+    """Each waits until all of them have been asked: one after the other would never end."""
+    together = threading.Barrier(8)
+    meet = {
+        name: lambda: together.wait(5)
+        for name in (
+            "model",
+            "filter",
+            "series",
+            "error_files",
+            "bucket near",
+            "bucket far",
+            "probe",
+            "earlier",
+        )
+    }
+    assert read(World(spoil=meet)).gaps == ()
+
+
+# --- the log -----------------------------------------------------------------------------------
+
+
+def test_a_short_log_costs_one_read() -> None:
+    world = World(log=[entry(number) for number in range(999)])
+    case = read(world, Reading())
+    assert [line.text for line in case.log_lines] == [f"line {number}" for number in range(999)]
+    assert sum(one[0].startswith("entries") for one in world.asked) == 1
+
+
+def test_of_a_long_log_the_ends_the_first_errors_and_the_telemetry_are_read() -> None:
+    def line(number: int) -> dict[str, Any]:
+        if number % 50 == 25:
+            return entry(number, severity="ERROR")
+        if number % 50 == 26:
+            return entry(number, textPayload=f'{{"remediatorTelemetry": 1, "n": {number}}}')
+        return entry(number)
+
+    world = World(log=[line(number) for number in range(20_000)])
+    case = read(world, Reading())
+    texts = [line.text for line in case.log_lines]
+    assert texts[0] == "line 0"
+    assert texts[-1] == "line 19999"
+    assert len(texts) <= 2000
+    assert {"line 399", "line 14975", "line 19000"} <= set(texts)  # head, 300th error, tail
+    assert any('"n": 5026' in text for text in texts)  # telemetry from where nothing else was read
+    assert [line.time for line in case.log_lines] == sorted(line.time for line in case.log_lines)
+    assert len(texts) == len(set(texts))
+    assert [one for one in world.asked if one[0].startswith("entries")] == [
+        ("entries", "471108150815", 1000, True),
+        ("entries", "471108150815", 400, False),
+        ("entries AND severity>=ERROR", "471108150815", 300, False),
+        ('entries AND "remediatorTelemetry"', "471108150815", 300, True),
+    ]
+
+
+def test_a_log_of_huge_lines_stays_within_its_bytes() -> None:
+    world = World(log=[entry(n, textPayload=f"{n}" + "x" * 100_000) for n in range(500)])
+    case = read(world, Reading())
+    assert sum(len(line.text) for line in case.log_lines) <= 2_200_000
+    assert case.log_lines[0].text.startswith("0x")
+    assert case.log_lines[-1].text.startswith("499x")
+
+
+def test_when_the_budget_ends_in_the_middle_the_end_of_the_log_stands() -> None:
+    spent = Transient("the project's log reads for this minute are used up")
+    world = World(
+        log=[entry(number) for number in range(3000)],
+        spoil={"entries AND severity>=ERROR": fail(spent)},
+    )
+    case = read(world, Reading())
+    assert len(case.log_lines) == 1400
+    assert case.gaps == (
+        Gap(Source.LOG, f"of a long log only a part was read: {spent}", may_pass=True),
+    )
+
+
+def test_equal_lines_without_an_id_are_one_and_lines_without_a_time_come_last() -> None:
+    odd = [
+        {"textPayload": "timeless"},
+        {"textPayload": "timeless"},
+        {"timestamp": "not a time", "textPayload": "odd"},
+        entry(5),
+        entry(5),
+        {**entry(3), "insertId": ""},
+    ]
+    case = read(World(log=odd), Reading())
+    assert [line.text for line in case.log_lines] == ["line 3", "line 5", "odd", "timeless"]
+
+
+def test_a_job_without_times_is_read_over_the_last_day() -> None:
+    world = World()
+    bare = JobDocument.parse({"name": str(JOB.name), "state": "JOB_STATE_RUNNING"})
+    gather(bare, Reading(), world.readers, now=NOW, budget_seconds=5.0)
+    window = (NOW - timedelta(days=1, minutes=1), NOW + timedelta(minutes=10))
+    assert ("filter", "77", (), *window) in world.asked

@@ -1,0 +1,59 @@
+"""Every cell of the matrix that says "resubmits" is something the planner really does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from remediator.domain import NEVER_RETRIED, Action, Cause, History, JobDocument, JobKind
+from remediator.policy import Catalogue, difference_is_legal, plan
+from remediator.policy.matrix import fitting, matrix
+from tests.jobs import EVERY_KIND, case, diagnosis, job, policies
+
+ROOT = Path(__file__).resolve().parents[1]
+PLACES = {"genomes": {"location": "US"}, "results": {"location": "US"}}
+BODIES = {JobDocument.parse(body).kind: body for body in EVERY_KIND}
+# The job on which a cell is tried has what the remedy changes.
+HELD = {
+    "accelerator: more_memory": ("NVIDIA_TESLA_T4", 1),
+}
+CELLS = [
+    pytest.param(kind, cause, remedy, id=f"{kind.value}-{cause.value}-{remedy[:24]}")
+    for kind in JobKind
+    for cause in Cause
+    for remedy in fitting(kind, cause)
+]
+
+
+def test_the_page_is_what_the_tables_say() -> None:
+    assert (ROOT / "docs" / "matrix.md").read_text() == matrix()
+
+
+@pytest.mark.parametrize(("kind", "cause", "remedy"), CELLS)
+def test_a_cell_that_says_resubmits_does(kind: JobKind, cause: Cause, remedy: str) -> None:
+    from remediator.policy.kinds import pools
+
+    document = job(BODIES[kind])
+    for pool in pools(document) if remedy in HELD else ():
+        name, count = HELD[remedy]
+        document = document.changed(pool.accelerator_path, name).changed(pool.count_path, count)
+    text = (
+        f"mode: enforce\nrerun_safe: [{', '.join(JobKind)}]\n"
+        f"policies: [{{name: cell, do: [{{resubmit: {{{remedy}}}}}]}}]"
+    )
+    made = plan(
+        case(document, buckets=PLACES),
+        diagnosis(document, cause),
+        policies(text),
+        History(),
+        Catalogue.built_in(),
+    )
+    assert (made.refused_by, made.action) in {((), Action.RESUBMIT), ((), Action.WAIT)}
+    assert made.request is not None
+    assert difference_is_legal(document, made.request)
+
+
+@pytest.mark.parametrize("cause", sorted(NEVER_RETRIED))
+def test_no_cell_resubmits_what_is_never_retried(cause: Cause) -> None:
+    assert [fitting(kind, cause) for kind in JobKind] == [()] * len(JobKind)
