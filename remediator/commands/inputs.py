@@ -1,0 +1,92 @@
+"""What commands take and give: files, cases, policies, the App; one JSON form on standard output.
+
+Every fault of an input is `Unusable`, one line for standard error. Called by the commands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from remediator.domain import Json, Unusable
+
+if TYPE_CHECKING:
+    from remediator.app import App
+    from remediator.case import Case
+    from remediator.policy import Catalogue, Policies
+
+HERE = Path(__file__).resolve().parent.parent.parent
+DONE, FAILED, UNUSABLE = 0, 1, 2
+
+
+def read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as err:
+        msg = f"{path}: {err.strerror}"
+        raise Unusable(msg) from err
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(read_bytes(path))
+    except (ValueError, RecursionError) as err:
+        msg = f"{path}: not JSON: {err}"
+        raise Unusable(msg) from err
+
+
+def case_of(name: str) -> Case:
+    from remediator.case import Case
+
+    path = Path(name)
+    body = json.loads(sys.stdin.read()) if name == "-" else read_json(path)
+    if not isinstance(body, dict):
+        msg = f"{path}: a case file is a JSON object"
+        raise Unusable(msg)
+    try:
+        return Case.parse(body)
+    except (Unusable, TypeError, ValueError, AttributeError) as err:
+        msg = f"{path}: {err}"
+        raise Unusable(msg) from err
+
+
+def policies_of(args: argparse.Namespace) -> Policies:
+    from remediator import policy
+
+    path = Path(args.policies)
+    loaded = policy.load(read_bytes(path), str(path))
+    if loaded.policies is None:
+        for mistake in loaded.mistakes:
+            print(mistake.render(str(path)), file=sys.stderr)
+        msg = f"{path} does not load"
+        raise Unusable(msg)
+    return loaded.policies
+
+
+def catalogue_of(args: argparse.Namespace) -> Catalogue:
+    from remediator import policy
+
+    built_in = policy.Catalogue.built_in()
+    own = getattr(args, "catalog", None)
+    return built_in.with_overrides(read_json(Path(own))) if own else built_in
+
+
+def open_app() -> App:
+    from remediator.app import App
+
+    return App.from_environment(os.environ, here=HERE)
+
+
+def open_app_with_policies(args: argparse.Namespace) -> App:
+    from remediator.app import App
+
+    environ = {**os.environ, "REMEDIATOR_POLICIES": args.policies}
+    return App.from_environment(environ, here=HERE)
+
+
+def print_json(value: Json | list[Any]) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))

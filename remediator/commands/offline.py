@@ -1,0 +1,199 @@
+"""Commands that need nothing but files: no settings, no Google client.
+
+Called by `cli`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from remediator.commands.inputs import (
+    DONE,
+    FAILED,
+    case_of,
+    catalogue_of,
+    policies_of,
+    print_json,
+    read_bytes,
+    read_json,
+)
+from remediator.domain import History, Plan, Unusable
+from remediator.redact import redact_json
+
+
+def validate(args: argparse.Namespace) -> int:
+    from remediator import policy
+
+    path = Path(args.file)
+    loaded = policy.load(read_bytes(path), str(path), catalogue=catalogue_of(args))
+    if args.json:
+        print_json(
+            [
+                {"line": m.line, "column": m.column, "severity": m.severity, "message": m.message}
+                for m in loaded.mistakes
+            ]
+        )
+    else:
+        for mistake in loaded.mistakes:
+            print(mistake.render(str(path)))
+        if not loaded.mistakes and loaded.policies is not None:
+            count = len(loaded.policies.policies)
+            print(f"{path}: {count} policies, mode {loaded.policies.mode}: no mistakes")
+    return FAILED if loaded.mistakes else DONE
+
+
+def schema(args: argparse.Namespace) -> int:
+    from remediator.policy.reference import schema
+
+    del args
+    print_json(schema())
+    return DONE
+
+
+def diagnose(args: argparse.Namespace) -> int:
+    from remediator.diagnosis import diagnose
+
+    found = diagnose(case_of(args.case))
+    if args.json:
+        print_json(redact_json(found.to_json()))
+        return DONE
+    print(f"{found.job}\nverdict: {found.verdict} ({found.confidence:.0%})")
+    for cause in found.causes:
+        print(f"\n{cause.cause}  {cause.confidence:.0%}")
+        for mark, items in (("+", cause.evidence), ("-", cause.against)):
+            for item in items:
+                said = redact_json({"says": item.says, "where": item.where})
+                print(f"  {mark} [{item.source}] {said['says']}  ({said['where']})")
+        if cause.advice:
+            print(f"  > {cause.advice} {cause.advice_url}")
+    for wish in found.missing:
+        print(f"would settle it: {wish}")
+    return DONE
+
+
+def plan(args: argparse.Namespace) -> int:
+    plan = _planned(args)
+    if args.json:
+        print_json(redact_json(plan.to_json()))
+        return DONE
+    print(f"{plan.job}\nverdict: {plan.verdict}\npolicy:  {plan.policy or '(none matches)'}")
+    print(f"action:  {plan.action} (mode {plan.mode})")
+    for change in plan.changes:
+        print(f"  {change.field}: {change.before} -> {change.after}")
+    if plan.not_before:
+        print(f"not before {plan.not_before:%Y-%m-%d %H:%M:%S} UTC")
+    if plan.refused_by:
+        print(f"refused by: {', '.join(plan.refused_by)}")
+    if plan.estimated_usd is not None:
+        worst = "unknown" if plan.worst_case_usd is None else f"{plan.worst_case_usd:.2f} USD"
+        print(f"estimated {plan.estimated_usd:.2f} USD, at worst {worst}")
+    print(f"because: {redact_json({'why': plan.because})['why']}")
+    if args.explain:
+        print("\nwhy each policy did or did not match:")
+        for line in plan.explanation:
+            print(f"  {line}")
+    return DONE
+
+
+def _planned(args: argparse.Namespace, case_file: str | None = None) -> Plan:
+    from remediator import policy
+    from remediator.diagnosis import diagnose
+    from remediator.policy import kinds
+
+    case = case_of(case_file or args.case)
+    history = History(
+        attempts=case.attempts,
+        parent=kinds.parent_of(case.job),
+        cancelled_by_person=kinds.cancelled_by_person(case.job),
+        usd_this_job=sum(one.estimated_usd or 0.0 for one in case.attempts),
+    )
+    return policy.plan(case, diagnose(case), policies_of(args), history, catalogue_of(args))
+
+
+def test(args: argparse.Namespace) -> int:
+    from remediator.diagnosis import diagnose
+
+    folder = Path(args.dir)
+    if not folder.is_dir():
+        msg = f"no such folder: {folder}"
+        raise Unusable(msg)
+    failed = tried = 0
+    for path in sorted(folder.rglob("*.json")):
+        body = read_json(path)
+        if not isinstance(body, dict) or "expect" not in body:
+            continue
+        tried += 1
+        plan = _planned(args, str(path)).to_json()
+        answers = {**plan, **diagnose(case_of(str(path))).to_json()}
+        wrong = list(_differences(body["expect"], answers, ""))
+        failed += bool(wrong)
+        print(f"{'FAILED' if wrong else 'passed'}  {path}")
+        for line in wrong:
+            print(f"        {line}")
+    print(f"{tried - failed} passed, {failed} failed")
+    if not tried:
+        msg = f"no case in {folder} has an `expect` object"
+        raise Unusable(msg)
+    return FAILED if failed else DONE
+
+
+def _differences(expected: Any, got: Any, path: str) -> Sequence[str]:
+    """Where `got` lacks what `expected`, any subset of it, asks for."""
+    if isinstance(expected, dict) and isinstance(got, dict):
+        return [
+            line
+            for key, value in expected.items()
+            for line in _differences(value, got.get(key), f"{path}.{key}".lstrip("."))
+        ]
+    if isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
+        return [
+            line
+            for index, value in enumerate(expected)
+            for line in _differences(value, got[index], f"{path}[{index}]")
+        ]
+    return [] if expected == got else [f"{path}: expected {expected!r}, got {got!r}"]
+
+
+def catalog(args: argparse.Namespace) -> int:
+    found = catalogue_of(args).describe(args.type)
+    if args.json:
+        print_json(found)
+        return DONE
+    for key, value in found.items():
+        if isinstance(value, dict):
+            print(f"{key}:")
+            for inner, told in value.items():
+                print(f"  {inner}: {told}")
+        else:
+            print(f"{key}: {value}")
+    return DONE
+
+
+def sink_filter(args: argparse.Namespace) -> int:
+    from remediator.intake import sink_filter
+
+    print(sink_filter(args.own_account))
+    return DONE
+
+
+def demo(args: argparse.Namespace) -> int:
+    try:
+        from twin import demo
+    except ImportError as err:
+        msg = f"the demo needs the source checkout and its development extras: {err}"
+        raise Unusable(msg) from err
+    from remediator.intake import sink_filter
+    from remediator.ledger import Ledger
+    from remediator.ledger.sqlite import SqliteStore
+
+    def spent(path: Path) -> dict[str, float]:
+        ledger = Ledger(SqliteStore(path))
+        found = {chain.root: chain.spent_usd + chain.reserved_usd for chain in ledger.chains()}
+        ledger.close()
+        return found
+
+    code: int = demo.main(seed=args.seed, only=args.only, sink_filter=sink_filter(), spent=spent)
+    return code

@@ -1,0 +1,81 @@
+"""Commands that speak to a project, through the App.
+
+Called by `cli`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from remediator.commands.inputs import (
+    DONE,
+    FAILED,
+    case_of,
+    open_app,
+    open_app_with_policies,
+    print_json,
+)
+from remediator.redact import redact_json
+
+
+def capture(args: argparse.Namespace) -> int:
+    case = open_app().capture(args.job)
+    text = json.dumps(redact_json(case.to_json()), indent=2, ensure_ascii=False) + "\n"
+    if args.output == "-":
+        sys.stdout.write(text)
+        return DONE
+    Path(args.output).write_text(text, encoding="utf-8")
+    print(f"{args.output}: {len(case.log_lines)} log entries, {len(case.series)} time series")
+    for gap in case.gaps:
+        print(f"  not read: {gap.source}: {gap.why}")
+    return DONE
+
+
+def follow(args: argparse.Namespace) -> int:
+    from remediator.follow import stand
+
+    standing = open_app().follow(args.job, wait=args.wait)
+    if args.json:
+        print_json(standing.to_json())
+    else:
+        print(stand(standing))
+    return DONE if standing.succeeded else FAILED
+
+
+def switch(args: argparse.Namespace) -> int:
+    on = args.command == "stop"
+    open_app().switch_stop(on=on)
+    print("stopped: nothing is resubmitted until `start`" if on else "started")
+    return DONE
+
+
+def answer(args: argparse.Namespace) -> int:
+    said = open_app().answer(args.id, approved=args.command == "approve")
+    print(said)
+    return DONE
+
+
+def probe(args: argparse.Namespace) -> int:
+    from remediator import network
+
+    measured = [
+        network.probe(url, tries=args.tries, timeout=args.timeout, allow_loopback=args.loopback)
+        for url in args.urls
+    ]
+    slow = [one for one in measured if one.seconds is not None and one.seconds > args.threshold]
+    if args.json:
+        print_json([{**one.to_json(), "over": one in slow} for one in measured])
+    else:
+        print(network.table(measured, args.threshold))
+    return FAILED if slow else DONE
+
+
+def alert_preview(args: argparse.Namespace) -> int:
+    from remediator.alerts import as_text
+
+    message = open_app_with_policies(args).preview(case_of(args.case), args.channel, send=args.send)
+    print(as_text(message))
+    return DONE
