@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from remediator.commands import offline, project
+from remediator.commands import offline, project, report
 from remediator.commands.inputs import DONE, HERE, UNUSABLE
 from remediator.domain import RemediatorError
 
@@ -140,6 +140,10 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
     preview.add_argument("--send", action="store_true", help="send it, marked as a preview")
     policies(preview)
     preview.set_defaults(run=project.alert_preview)
+
+    page = command("report", report.report, "incidents, causes, outcomes and money as an HTML page")
+    page.add_argument("-o", "--output", metavar="FILE", required=True, help="a file, or -")
+    page.add_argument("--title", default="", help="the page's heading (default: the project)")
     return parser
 
 

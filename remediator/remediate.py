@@ -36,7 +36,8 @@ from remediator.hands import Hands, Tale, new_incident
 from remediator.intake import Hint, Refusal
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
 from remediator.planning import APPROVED, DECLINED, diagnosed, is_unrecorded, planned
-from remediator.policy import Catalogue, Policies, kinds, plan, routes
+from remediator.policy import Catalogue, Policies, costs, kinds, plan, routes
+from remediator.report.curves import kept_curves
 from remediator.resubmit import (
     Again,
     made_under,
@@ -196,6 +197,8 @@ def _decide(job: JobDocument, incident: Incident, chain: Chain, hands: Hands, no
         changes=made.changes,
         estimated_usd=made.estimated_usd,
         evidence=hands.notices.kept_evidence(found),
+        run_usd=costs.spent_usd(job, hands.catalogue),
+        curves=kept_curves(case),
     )
     done = _carry_out(Tale(job, case, found, made, judged, chain), hands, now)
     if isinstance(done, Again):

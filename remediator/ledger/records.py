@@ -59,7 +59,8 @@ class Incident:
     """One failed (or followed) job as we came to know of it. `key` is `JobName.key`.
 
     `version` counts changes; a change names the version it was made from, so that of two hands one
-    wins. `evidence` is what the alert showed, redacted, for the report.
+    wins. For the report: `evidence` is what the alert showed, redacted; `run_usd` what the failed
+    run cost, None where its price is not known; `curves` how full its machine was.
     """
 
     key: str
@@ -89,6 +90,8 @@ class Incident:
     model: str = ""
     run_seconds: float | None = None
     machine: str = ""
+    run_usd: float | None = None
+    curves: tuple[Json, ...] = ()
     version: int = 0
 
 
@@ -305,6 +308,7 @@ _DECODERS: Mapping[str, Callable[[Any], Any]] = {
     "approval": lambda value: from_json(Approval, value) if value else None,
     "refused_by": _texts,
     "evidence": lambda value: tuple(value or ()),
+    "curves": lambda value: tuple(value or ()),
     "reservations": lambda value: tuple(from_json(Reservation, item) for item in value or ()),
     "skipped": _texts,
 }

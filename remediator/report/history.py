@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 
 from remediator.alerts.wording import described
 from remediator.domain import NEVER_RETRIED, Attempt, Cause, JobState, Json
@@ -94,13 +95,13 @@ def stories(
     incidents: Iterable[Incident],
     chains: Iterable[Chain],
     *,
-    first_run_usd: Callable[[Incident], float | None] = lambda _: None,
+    first_run_usd: Callable[[Incident], float | None] = attrgetter("run_usd"),
     curves: Mapping[str, tuple[Curve, ...]] | None = None,
 ) -> tuple[Story, ...]:
     """One Story for each chain, newest failure first.
 
-    `first_run_usd` prices the run that failed first, where that is known; `curves` holds utilisation
-    by a root's key.
+    `first_run_usd` prices the run that failed first (as the ledger kept it, unless told otherwise);
+    `curves` holds utilisation by a root's key.
     """
     by_root: dict[str, list[Incident]] = defaultdict(list)
     for incident in incidents:

@@ -1,0 +1,76 @@
+"""The report, made by the command line from a ledger that the loop itself has filled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediator.cli import main
+from tests.stories.test_loop import HEAVY, batch_job, custom_job, failure_line
+from twin.physics import Needs
+
+
+def _lived(house: Any, cloud: Any) -> None:
+    """A recovery, a missing input and a failure too old to be acted on."""
+    mended = cloud.past_job(
+        "customJobs", custom_job(), HEAVY, route=False, ended_ago=timedelta(hours=4)
+    )
+    assert house.hear(failure_line(cloud, mended)) == 200
+    lost = cloud.past_job(
+        "batchPredictionJobs", batch_job(cloud, source="gs://lab-in/missing.jsonl"), Needs()
+    )
+    old = cloud.past_job(
+        "customJobs", custom_job("stale"), HEAVY, route=False, ended_ago=timedelta(hours=8)
+    )
+    assert house.hear(failure_line(cloud, old)) == 200
+    cloud.clock.advance(3 * 3600)
+    house.reconcile()
+    for entry in cloud.logs.find('logName:"vertex-remediator-job-failures"'):
+        assert house.hear(entry) == 200
+    assert lost["name"]
+
+
+def test_a_report_tells_what_the_loop_has_lived(
+    house: Any, cloud: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _lived(house, cloud)
+    file = tmp_path / "report.html"
+    capsys.readouterr()
+    assert main(["report", "-o", str(file)]) == 0
+    assert capsys.readouterr().out == f"{file}: 3 incidents\n"
+    page = file.read_text()
+    for words in (
+        "Failed jobs of genomics-lab",
+        "1 of 1 resubmitted chain that ended",
+        "0 of 1 resubmission did not succeed",
+        'data-cause="cpu_saturation" data-outcome="recovered"',
+        'data-cause="bad_input" data-outcome="person told"',
+        'data-outcome="recorded only"',
+        "CPU: ",
+        "attempt 1 succeeded",
+    ):
+        assert words in page
+    assert "price not known" not in page
+    assert "hunter2" not in page
+    assert list(tmp_path.glob(".*.half")) == []
+
+
+def test_an_empty_ledger_makes_a_report(open_house: Callable[..., Any], tmp_path: Path) -> None:
+    open_house()
+    file = tmp_path / "report.html"
+    assert main(["report", "-o", str(file), "--title", "Genomics <b>"]) == 0
+    assert "Genomics &lt;b&gt;" in file.read_text()
+    assert "Nothing yet." in file.read_text()
+
+
+def test_a_report_that_cannot_be_written_is_one_clear_line(
+    open_house: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_house()
+    assert main(["report", "-o", str(tmp_path / "none" / "report.html")]) == 2
+    said = capsys.readouterr().err
+    assert said == f"report: {tmp_path}/none/report.html: No such file or directory\n"
