@@ -612,6 +612,8 @@ class Plan:
 
     `request` is the job that would be created (REST shape, output-only fields gone, without the
     claim label, which is chosen later). `changes` are the fields in which it differs by intent.
+    `because` is the whole sentence; `notes` are what it says beyond verdict, changes and cost, and
+    `cost_basis` what the estimate rests on, for those who show each of these in its own place.
     """
 
     job: str
@@ -630,6 +632,8 @@ class Plan:
     refused_by: tuple[Guard, ...] = ()
     alerts: tuple[str, ...] = ()
     because: str = ""
+    notes: tuple[str, ...] = ()
+    cost_basis: str = ""
     explanation: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

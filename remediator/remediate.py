@@ -262,7 +262,10 @@ def _ask(tale: Tale, hands: Hands, now: datetime) -> str:
     if approval is not None and approval.digest == tale.plan.digest:
         if approval.answer == DECLINED or (not approval.answer and now >= approval.expires):
             why = approval.answer or "nobody answered"
-            declined = replace(tale.plan, because=f"{tale.plan.because} ({why} {approval.by})")
+            said = f"{why} {approval.by}".strip()
+            declined = replace(
+                tale.plan, because=f"{tale.plan.because} ({said})", notes=(said, *tale.plan.notes)
+            )
             return tell(
                 replace(tale, plan=declined), hands, now, AlertKind.GIVEN_UP, Conclusion.GIVEN_UP
             )

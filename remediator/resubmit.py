@@ -206,9 +206,8 @@ def _refused_by_vertex(
     if scarce and len(chain.skipped) <= _SKIPS_AT_MOST:
         return Again(stored, chain)
     reason = "a permission is missing: " if isinstance(err, Forbidden) else ""
-    refusal = replace(
-        tale.plan, action=Action.ALERT, because=f"Vertex refused the job: {reason}{words}"
-    )
+    refused_words = f"Vertex refused the job: {reason}{words}"
+    refusal = replace(tale.plan, action=Action.ALERT, because=refused_words, notes=(refused_words,))
     told = replace(
         tale,
         plan=refusal,

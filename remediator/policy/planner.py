@@ -253,6 +253,7 @@ class _Planning:
             refused_by=tuple(refusal.guard for refusal in refused),
             alerts=self._alerts(policy, refused),
             because=self._sentence(why),
+            notes=(why,),
             explanation=explained,
         )
 
@@ -275,6 +276,7 @@ class _Planning:
             refused_by=tuple(refusal.guard for refusal in refused),
             alerts=self._alerts(policy, refused),
             because=self._sentence(_refusal_words(refused)),
+            notes=tuple(refusal.why for refusal in refused),
             explanation=(*explained, *_refusal_lines(refused)),
         )
 
@@ -325,6 +327,8 @@ class _Planning:
             refused_by=tuple(refusal.guard for refusal in refused),
             alerts=self._alerts(policy, refused),
             because=self._sentence(told),
+            notes=tuple(refusal.why for refusal in refused) or draft.notes,
+            cost_basis=_basis(cost),
             explanation=(*explained, *_refusal_lines(refused)),
         )
 
@@ -376,9 +380,8 @@ class _Planning:
         if cost.usd is None:
             parts.append(f"what it costs in {draft.location} is not known")
         else:
-            rate = f"${cost.usd_per_hour or 0:.4g} an hour"
             worst = "" if cost.worst_usd is None else f", at most ${cost.worst_usd:.2f}"
-            parts.append(f"about ${cost.usd:.2f} ({cost.basis}, at {rate}){worst}")
+            parts.append(f"about ${cost.usd:.2f} ({_basis(cost)}){worst}")
         return "; ".join([*parts, *draft.notes])
 
     def _will_not_help(self) -> str:
@@ -386,8 +389,9 @@ class _Planning:
         told = _NO_RESUBMISSION.get(self.diagnosis.verdict, "the policy only alerts")
         rate = usd_per_hour(self.case.job, self.case.job.name.location, self.catalogue)
         ran = self.case.job.run_seconds
-        if self.diagnosis.verdict in _NO_RESUBMISSION and rate is not None and ran:
-            told += f"; a retry would have cost about ${rate * ran / 3600:.2f} for nothing"
+        usd = (rate or 0.0) * (ran or 0.0) / 3600
+        if self.diagnosis.verdict in _NO_RESUBMISSION and usd >= _A_CENT:
+            told += f"; a retry would have cost about ${usd:.2f} for nothing"
         return told
 
 
@@ -401,6 +405,14 @@ _NO_RESUBMISSION = {
         "the time goes to fetching data, which a bigger machine does not shorten"
     ),
 }
+
+
+_A_CENT = 0.01
+
+
+def _basis(cost: Cost) -> str:
+    rate = cost.usd_per_hour
+    return cost.basis if rate is None else f"{cost.basis}, at ${rate:.4g} an hour"
 
 
 def _refusal_words(refused: tuple[Refusal, ...]) -> str:

@@ -57,6 +57,7 @@ def after_refusal(made: Plan, said: str, catalogue: Catalogue) -> Plan | None:
         estimated_usd=_scaled(made.estimated_usd, factor),
         worst_case_usd=_scaled(made.worst_case_usd, factor),
         because=f"{made.because} Vertex takes {counts} of them there, and said so.",
+        notes=(*made.notes, f"Vertex takes {counts} of them there, and said so"),
     )
 
 
