@@ -7,6 +7,7 @@ Faults are planned by name: `slack.webhook`, `slack.chat.postMessage`, `slack.ch
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
 import json
@@ -197,12 +198,20 @@ class Mail:
         if fault is None:
             self._desk.journal.write(call, "OK")
             return "250 Message accepted for delivery"
-        self._stopping.wait(fault.delay + fault.hang)
+        await self._pause(fault.delay + fault.hang, server)
         self._desk.journal.write(call, fault.status or "DROPPED")
-        if fault.drop or fault.hang:
+        if (fault.drop or fault.hang) and server.transport is not None:
             server.transport.close()
         status = fault.status if fault.status.isdigit() else "451"
         return f"{status} {fault.message or 'Requested action aborted: local error in processing'}"
+
+    async def _pause(self, seconds: float, server: SMTP) -> None:
+        """Others are served meanwhile; ends early when the client is gone."""
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends and not self._stopping.is_set():
+            if server.transport is None or server.transport.is_closing():
+                return
+            await asyncio.sleep(0.02)
 
 
 class SlowHost:

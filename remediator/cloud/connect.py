@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from remediator import log
 from remediator.domain import (
     Forbidden,
     Gone,
@@ -167,6 +168,7 @@ def answered(
     """
     import stamina
 
+    log.hear_libraries()
     ends = time.monotonic() + timeout_seconds
 
     def worth_another(error: Exception) -> bool | float:

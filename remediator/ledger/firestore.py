@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from remediator import log
 from remediator.domain import Forbidden, Json, Transient, Unusable
 from remediator.ledger.records import Work
 
@@ -125,6 +126,7 @@ class FirestoreStore:
         """Run the work, again where another hand came between; Transient while it stays contended."""
         import stamina
 
+        log.hear_libraries()
         ends = self._ends()
         try:
             for attempt in stamina.retry_context(

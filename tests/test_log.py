@@ -1,0 +1,79 @@
+"""Log lines: one JSON object on one line each, without secrets and without tracebacks."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from remediator import log
+
+SECRET = "AIzaSyA1234567890abcdefghijklmnopqrstuv"
+
+
+def said(message: str, **fields: Any) -> tuple[str, dict[str, Any]]:
+    stream = io.StringIO()
+    log.say("ERROR", message, to=stream, **fields)
+    text = stream.getvalue()
+    return text, json.loads(text)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(f"403 for https://x.example/?key={SECRET}", id="key-in-an-address"),
+        pytest.param("smtp://user:hunter2-hunter2@mail.example:587 refused", id="password-in-url"),
+        pytest.param("Authorization: Bearer hunter2-hunter2.abc", id="header"),
+        pytest.param("API_TOKEN=hunter2-hunter2", id="variable"),
+        pytest.param(
+            "https://hooks.slack.com/services/T0/B0/hunter2-hunter2 answered 500", id="webhook"
+        ),
+    ],
+)
+def test_a_secret_in_words_or_fields_is_never_written(message: str) -> None:
+    text, line = said(message, where=message, more=[message])
+    assert "hunter2" not in text
+    assert SECRET not in text
+    assert "[redacted]" in line["message"]
+    assert "[redacted]" in line["where"]
+
+
+def test_whatever_is_said_is_one_line() -> None:
+    text, line = said('a\nb\r\nc\u2028d\x00e {"severity": "EMERGENCY"}', job="x\ny")
+    assert text.count("\n") == 1
+    assert len(text.splitlines()) == 1
+    assert line["severity"] == "ERROR"
+
+
+def test_a_fault_names_its_place_and_hides_its_secrets(capfd: pytest.CaptureFixture[str]) -> None:
+    try:
+        msg = "connect failed: postgres://u:hunter2-hunter2@db/x"
+        raise RuntimeError(msg)
+    except RuntimeError as err:
+        log.fault("a fault of our own", err)
+    line = json.loads(capfd.readouterr().err)
+    assert line["message"].startswith("a fault of our own: RuntimeError: connect failed: postgres:")
+    assert "hunter2" not in line["message"]
+    assert line["at"].startswith("test_log.py:")
+
+
+@pytest.mark.parametrize("library", ["stamina", "google.auth", "grpc._plugin_wrapping", "urllib3"])
+def test_what_a_library_warns_of_is_one_redacted_line_without_its_traceback(
+    library: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log.hear_libraries()
+    log.hear_libraries()
+    try:
+        msg = "token=hunter2-hunter2\nsecond line"
+        raise ValueError(msg)
+    except ValueError as err:
+        extra = {"stamina.caused_by": repr(err), "stamina.args": (msg,)}
+        logging.getLogger(library).warning("scheduled %s", msg, extra=extra, exc_info=True)
+    text = capfd.readouterr().err
+    assert len(text.splitlines()) == 1
+    assert "hunter2" not in text
+    assert "Traceback" not in text
+    assert json.loads(text)["logger"] == library
