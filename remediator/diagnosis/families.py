@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from remediator.diagnosis.locality import Distance, host_of
 from remediator.diagnosis.signatures import Place, Tag
 from remediator.diagnosis.signs import DECISIVE, FAIR, HINT, STRONG, Sign, sign
-from remediator.diagnosis.statements import Reading
+from remediator.diagnosis.statements import LOG_CEILING, Reading
 from remediator.diagnosis.timeline import Stretch, Timeline, human_seconds
 from remediator.diagnosis.utilisation import Load, Usage, describe
 from remediator.diagnosis.workload import Workload
@@ -224,6 +224,8 @@ def _gpu_wanted(facts: Facts) -> Iterator[Sign]:
         if facts.timed_out and cpu is not None and cpu.mean < _BUSY_MEAN:
             # Without its GPU the work would fill the CPUs; here it does not.
             weight -= 2.5
+        if statement.place is Place.LOG:
+            weight = min(weight, LOG_CEILING)
         yield sign(
             Cause.ACCELERATOR_MISSING,
             weight,

@@ -23,6 +23,8 @@ from remediator.domain import Cause, JobDocument, JobState, Source
 
 SERVICE_TASK = "service"
 """The `task_name` of lines that Vertex itself writes."""
+_JOB_RESOURCES = frozenset({"ml_job", "cloudml_job"})
+_AUDIT_LOG = "cloudaudit.googleapis.com"
 
 _LINES_HEAD = 2_000
 _LINES_TAIL = 12_000
@@ -33,7 +35,7 @@ _ROWS_READ = 400
 _FILE_CHARS = 200_000
 
 # What a line of a worker can weigh at most: its author is whoever wrote the code.
-_LOG_CEILING = DECISIVE - 0.6
+LOG_CEILING = DECISIVE - 0.6
 # A complaint that announces another try, or stands long before the end, was not the end.
 _PASSING_FACTOR = 0.35
 _EARLY_FACTOR = 0.8
@@ -234,8 +236,10 @@ def _entry_statements(case: Case) -> Iterator[Statement]:
         return
     payload = entry.get("protoPayload")
     if isinstance(payload, Mapping):
+        # Nobody but Google writes to the audit log; a payload elsewhere is a line like any other.
+        place = Place.ERROR if _AUDIT_LOG in str(entry.get("logName") or "") else Place.LOG
         yield from _status(
-            payload.get("status"), Source.LOG, where, Place.ERROR, "the audit log's refusal"
+            payload.get("status"), Source.LOG, where, place, "the audit log's refusal"
         )
         return
     line = LogLine.parse(entry)
@@ -319,18 +323,40 @@ def _log_statements(lines: Sequence[LogLine]) -> Iterator[Statement]:
         yield _line_statement(line, count, 1.0 if last >= first_end else _EARLY_FACTOR)
 
 
+def is_service_line(line: LogLine) -> bool:
+    """Whether the entry's own fields say that the service wrote the line.
+
+    The container's output can set an entry's payload and, through structured logging, its labels;
+    it cannot set the resource. So the resource alone counts, unless the name of the log or a label
+    speaks against it. An account that may write logs can forge all of it: such a line is preferred
+    to a worker's, but never weighs more.
+    """
+    resource = line.entry.get("resource")
+    if not isinstance(resource, Mapping) or resource.get("type") not in _JOB_RESOURCES:
+        return False
+    labels = resource.get("labels")
+    named = labels.get("task_name") if isinstance(labels, Mapping) else None
+    log = str(line.entry.get("logName") or "").rpartition("/")[2]
+    return (
+        named == SERVICE_TASK
+        and line.task == SERVICE_TASK
+        and not log.startswith(("workerpool", "master-replica", "worker-replica", "ps-replica"))
+    )
+
+
 def _line_statement(line: LogLine, count: int, factor: float) -> Statement:
-    is_service = line.task == SERVICE_TASK
-    if line.severity in _QUIET and not is_service:
+    service = is_service_line(line)
+    if line.severity in _QUIET and not service:
         factor *= _QUIET_FACTOR
+    task = "a worker" if line.task in {"", SERVICE_TASK} else line.task
     return Statement(
         Source.LOG,
         line.insert_id or "logEntries",
-        Place.ERROR if is_service else Place.LOG,
+        Place.LOG,
         clean(line.text),
         count=count,
-        factor=1.0 if is_service else factor,
-        speaker="Vertex's log" if is_service else f"the log of {line.task or 'a worker'}",
+        factor=1.0 if service else factor,
+        speaker="the service's log" if service else f"the log of {task}",
     )
 
 
@@ -413,7 +439,7 @@ def _is_passing(statement: Statement, matched: Sequence[Signature]) -> bool:
 def _weight(row: Signature, statement: Statement, *, passing: bool) -> float:
     if statement.place is not Place.LOG:
         return row.weight
-    weight = min(row.weight, _LOG_CEILING) * statement.factor
+    weight = min(row.weight, LOG_CEILING) * statement.factor
     return weight * _PASSING_FACTOR if passing else weight
 
 

@@ -16,7 +16,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from statistics import fmean
+from itertools import pairwise
+from statistics import fmean, median
 
 from remediator.case import Case, LogLine
 from remediator.diagnosis.statements import SERVICE_TASK
@@ -34,6 +35,7 @@ _BELIEVED = 1.25
 # Telemetry comes every 30 s; a longer silence is not all given to the last section.
 _TELEMETRY_STEP = 120.0
 _LEAST_TELEMETRY = 3
+_USUAL_STEP = 30.0
 
 _MASKS = (
     (re.compile(r"^\W*(?:\d{4}[-/]\d\d[-/]\d\d[T ])?\d\d:\d\d:\d\d[.,\d]*Z?\W*"), ""),
@@ -74,6 +76,9 @@ _SECTION_NAME = re.compile(
     r"^\W*(?:section|stage|phase|step|begin(?:ning)?|start(?:ing|ed)?|entering)\b\W*(?P<name>[A-Za-z_][\w .-]{1,60})",
     re.IGNORECASE,
 )
+# What is left of a template that says something: a word, not a unit ("<n>/<n> [<n>it/s]").
+_WORD = re.compile(r"[^\W\d_]{3,}|[^\W\d_\x00-\x7f]")
+_UNIT_WORDS = frozenset({"eta", "its", "min", "mins", "sec", "secs", "kib", "mib", "gib"})
 _BRACKETS = re.compile(r"^\[(?P<name>[A-Za-z_][\w .:/-]{0,60})\]")
 _LEVELS = frozenset(
     {"debug", "info", "warn", "warning", "error", "critical", "fatal", "stdout", "stderr"}
@@ -165,7 +170,7 @@ def read_timeline(case: Case, usage: Usage) -> Timeline:
     """The sections of one case: by telemetry where it names them, else by the log."""
     lines = _worker_lines(case.log_lines)
     done = _progress(lines)
-    told = _by_telemetry(usage)
+    told = _by_telemetry(usage, case.job.start_time)
     if told is not None:
         return Timeline(told[0], told[1], done)
     return _by_log(case, lines, done)
@@ -189,17 +194,31 @@ class _Bin:
     where: str = ""
 
 
-def _by_telemetry(usage: Usage) -> tuple[tuple[Stretch, ...], float] | None:
+def _steps(moments: Sequence[datetime | None], start: datetime | None) -> list[float]:
+    """How long each sample stands for: the time since the one before, at most four usual steps.
+
+    The first stands for the usual step of this run, or for less where the job had just started.
+    """
+    between = [
+        min(_TELEMETRY_STEP, max(0.0, (this - last).total_seconds())) if this and last else None
+        for last, this in pairwise(moments)
+    ]
+    known = [step for step in between if step is not None]
+    usual = median(known) if known else _USUAL_STEP
+    first = usual
+    if moments[0] and start:
+        first = min(usual, max(0.0, (moments[0] - start).total_seconds()))
+    return [first, *(usual if step is None else step for step in between)]
+
+
+def _by_telemetry(usage: Usage, start: datetime | None) -> tuple[tuple[Stretch, ...], float] | None:
     samples = usage.sections
     if len(samples) < _LEAST_TELEMETRY:
         return None
     bins: dict[str, _Bin] = {}
     span = 0.0
-    for index, sample in enumerate(samples):
-        step = 30.0
-        before = samples[index - 1].time if index else None
-        if sample.time and before:
-            step = min(_TELEMETRY_STEP, max(0.0, (sample.time - before).total_seconds()))
+    steps = _steps([sample.time for sample in samples], start)
+    for sample, step in zip(samples, steps, strict=True):
         name = sample.section or sample.stack
         if sample.section and sample.stack:
             name = f"{sample.section} ({sample.stack})"
@@ -257,6 +276,12 @@ def template_of(text: str) -> str:
     return " ".join(masked.split())
 
 
+def says_something(template: str) -> bool:
+    """Whether any word is left of the template; bare progress ("<n>/<n>") names no section."""
+    bare = template.replace("<path>", " ")
+    return any(word.lower() not in _UNIT_WORDS for word in _WORD.findall(bare))
+
+
 def _name_of(text: str, template: str) -> tuple[str, bool]:
     """What a person would call the section, and whether the line itself names one.
 
@@ -287,6 +312,8 @@ def _duration_in(text: str) -> float | None:
 
 
 def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timeline:
+    # A bare counter belongs to whatever section was running: its time goes to the line before.
+    lines = [line for line in lines if says_something(template_of(line.text))]
     if not lines:
         return Timeline((), 0.0, done)
     end = case.job.end_time

@@ -9,6 +9,7 @@ how the job ended, and that is decided in `families`. Pure; called by `diagnose`
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,9 +27,16 @@ _FULL_MEAN = 0.75
 _IDLE_MEAN = 0.30
 _NEAR_LIMIT = 0.93
 _FEW_SAMPLES = 3
+# Telemetry and metric of one thing may differ this much in the mean: other windows, other limits.
+_AGREES = 0.2
 _GIB = 1 << 30
-_TELEMETRY_MARK = '"remediatorTelemetry"'
+_TELEMETRY_MARK = "remediatorTelemetry"
+# A line may carry a logger's prefix, with braces of its own, before the JSON.
+_TELEMETRY_START = re.compile(r'\{\s{0,8}"remediatorTelemetry"')
+_TELEMETRY_DECODER = json.JSONDecoder()
 _TELEMETRY_LIMIT = 20_000
+_MOST = 1e18
+_MOST_SHARE = 1.5
 _TELEMETRY_CHARS = 64_000
 
 
@@ -104,15 +112,24 @@ class Usage:
 
 
 def read_usage(case: Case, workload: Workload) -> Usage:
-    """Metrics and telemetry of one case; telemetry wins where both exist, being closer."""
+    """Metrics and telemetry of one case.
+
+    Telemetry is closer, but a worker wrote it: where Google measured the same thing and the two
+    disagree, Google's numbers count.
+    """
     samples = telemetry_of(case.log_lines)
     by_metric = _by_metric(case.series)
-    cpu = _telemetry_load(samples, _cpu) or _metric_load(by_metric, _CPU_METRICS)
-    memory = _telemetry_load(samples, _memory) or _metric_load(by_metric, _MEMORY_METRICS)
-    if memory is None and workload.memory_gib:
-        memory = _bytes_load(by_metric, "prediction/online/memory/bytes_used", workload.memory_gib)
-    gpu = _telemetry_load(samples, _gpu) or _metric_load(by_metric, _GPU_METRICS)
-    gpu_memory = _telemetry_load(samples, _gpu_memory) or _metric_load(by_metric, _GPU_MEMORY)
+    cpu = _believed(_telemetry_load(samples, _cpu), _metric_load(by_metric, _CPU_METRICS))
+    measured = _metric_load(by_metric, _MEMORY_METRICS)
+    if measured is None and workload.memory_gib:
+        measured = _bytes_load(
+            by_metric, "prediction/online/memory/bytes_used", workload.memory_gib
+        )
+    memory = _believed(_telemetry_load(samples, _memory), measured)
+    gpu = _believed(_telemetry_load(samples, _gpu), _metric_load(by_metric, _GPU_METRICS))
+    gpu_memory = _believed(
+        _telemetry_load(samples, _gpu_memory), _metric_load(by_metric, _GPU_MEMORY)
+    )
     return Usage(
         cpu=cpu,
         memory=memory,
@@ -129,6 +146,15 @@ def read_usage(case: Case, workload: Workload) -> Usage:
             if body.get("section") or body.get("stack")
         ),
     )
+
+
+def _believed(told: Load | None, measured: Load | None) -> Load | None:
+    """Telemetry where nothing was measured, or where the measurement bears it out."""
+    if told is None or measured is None:
+        return told or measured
+    if measured.is_thin or abs(told.mean - measured.mean) <= _AGREES:
+        return told
+    return measured
 
 
 def peak_memory_gib(usage: Usage, workload: Workload) -> float | None:
@@ -188,7 +214,9 @@ def _metric_load(by_metric: Mapping[str, list[Series]], names: Iterable[str]) ->
         held = by_metric.get(name)
         if held:
             values = [
-                _fractions([v for _, v in item.points], percent=name in _IN_PERCENT)
+                _fractions(
+                    [v for _, v in item.points], scale=100.0 if name in _IN_PERCENT else None
+                )
                 for item in held
             ]
             fullest = max(values, key=fmean)
@@ -196,19 +224,22 @@ def _metric_load(by_metric: Mapping[str, list[Series]], names: Iterable[str]) ->
     return None
 
 
-def _fractions(values: list[float], *, percent: bool) -> list[float]:
-    sane = [value for value in values if value == value and value >= 0]  # noqa: PLR0124  # not NaN
-    sane = sane or [0.0]
-    scale = 100.0 if percent or max(sane) > _SURELY_PERCENT else 1.0
-    return [value / scale for value in sane]
+def _fractions(values: list[float], *, scale: float | None) -> list[float]:
+    """Values over `scale`, or over 100 where they can only be percentages; nonsense left out."""
+    sane = [value for value in values if 0 <= value <= _MOST] or [0.0]
+    divisor = scale or (100.0 if max(sane) > _SURELY_PERCENT else 1.0)
+    return [min(value / divisor, _MOST_SHARE) for value in sane]
 
 
 def _bytes_load(by_metric: Mapping[str, list[Series]], name: str, gib: float) -> Load | None:
     held = by_metric.get(name)
     if not held:
         return None
-    values = max(([v for _, v in item.points] for item in held), key=fmean)
-    return Load(tuple(v / (gib * _GIB) for v in values), Source.METRIC, held[0].metric)
+    values = max(
+        (_fractions([v / (gib * _GIB) for _, v in item.points], scale=1.0) for item in held),
+        key=fmean,
+    )
+    return Load(tuple(values), Source.METRIC, held[0].metric)
 
 
 def _received(
@@ -241,17 +272,26 @@ def telemetry_of(lines: Sequence[LogLine]) -> list[tuple[str, datetime | None, J
         if "remediatorTelemetry" in line.payload:
             body = line.payload
         elif len(line.text) <= _TELEMETRY_CHARS and _TELEMETRY_MARK in line.text:
-            try:
-                parsed = json.loads(line.text[line.text.index("{") :])
-            except (ValueError, RecursionError):
-                continue
-            body = parsed if isinstance(parsed, dict) else None
+            body = _telemetry_in(line.text)
         if body is not None and body.get("remediatorTelemetry") == 1:
             found.append((line.insert_id, parse_time(body.get("time")) or line.time, body))
         if len(found) >= _TELEMETRY_LIMIT:
             break
     found.sort(key=lambda item: item[1].timestamp() if item[1] else 0.0)
     return found
+
+
+def _telemetry_in(text: str) -> Json | None:
+    """The telemetry object in one line, whatever a logger put before or after it."""
+    start = _TELEMETRY_START.search(text)
+    at = start.start() if start else text.find("{")
+    if at < 0:
+        return None
+    try:
+        parsed, _ = _TELEMETRY_DECODER.raw_decode(text, at)
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) else None
 
 
 def _telemetry_load(
@@ -266,17 +306,18 @@ def _telemetry_load(
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    number = float(value)
-    return number if 0 <= number < float("inf") else None
+    # Nothing that is measured here comes near the bound; what does is no measurement.
+    return float(value) if 0 <= value <= _MOST else None
 
 
 def _share(used: object, limit: object) -> float | None:
     top, bottom = _number(used), _number(limit)
-    return top / bottom if top is not None and bottom else None
+    return min(top / bottom, _MOST_SHARE) if top is not None and bottom else None
 
 
 def _cpu(body: Json) -> float | None:
-    return _number(body.get("cpu"))
+    number = _number(body.get("cpu"))
+    return None if number is None else min(number, _MOST_SHARE)
 
 
 def _memory(body: Json) -> float | None:
@@ -290,7 +331,7 @@ def _gpus(body: Json) -> list[Json]:
 
 def _gpu(body: Json) -> float | None:
     values = [v for gpu in _gpus(body) if (v := _number(gpu.get("utilization"))) is not None]
-    return max(values, default=None)
+    return min(max(values), _MOST_SHARE) if values else None
 
 
 def _gpu_memory(body: Json) -> float | None:
