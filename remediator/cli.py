@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from remediator.commands import offline, project, report
+from remediator.commands import dead_letters, offline, project, report
 from remediator.commands.inputs import DONE, HERE, UNUSABLE
 from remediator.domain import RemediatorError
 
@@ -140,6 +140,18 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
     preview.add_argument("--send", action="store_true", help="send it, marked as a preview")
     policies(preview)
     preview.set_defaults(run=project.alert_preview)
+
+    letters = commands.add_parser("dead-letters", help="events that could not be handled")
+    letter_commands = letters.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
+    listing = letter_commands.add_parser("list", help="what waits; changes nothing")
+    listing.add_argument("--limit", metavar="N", type=int, default=1000)
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.set_defaults(run=dead_letters.show)
+    replay = letter_commands.add_parser("replay", help="handle them again, from the beginning")
+    replay.add_argument("--topic", metavar="NAME", default=dead_letters.TOPIC)
+    replay.set_defaults(run=dead_letters.replay)
+    for sub in (listing, replay):
+        sub.add_argument("--subscription", metavar="NAME", default=dead_letters.SUBSCRIPTION)
 
     page = command("report", report.report, "incidents, causes, outcomes and money as an HTML page")
     page.add_argument("-o", "--output", metavar="FILE", required=True, help="a file, or -")

@@ -30,6 +30,7 @@ FAILURES_LOG = "vertex-remediator-job-failures"
 """Log id of the entries that the sweep writes for failures that no log announces."""
 
 OUTCOMES_LOG = "vertex-remediator-outcomes"
+FIRST_PUBLISHED = "remediator-first-published"
 """Log id of what became of each chain."""
 
 USER_AGENT = "vertex-remediator"
@@ -106,7 +107,11 @@ def read(attributes: Mapping[str, Any], data: Any) -> Hint | Ignored:
     hint = read_entry(entry)
     if isinstance(hint, Ignored):
         return hint
-    published = message.get("publishTime") or message.get("publish_time") or attributes.get("time")
+    published = parse_time(
+        message.get("publishTime") or message.get("publish_time") or attributes.get("time")
+    )
+    told = message.get("attributes")  # of a replay: only publishers to our topic can set them
+    first = parse_time(told.get(FIRST_PUBLISHED)) if isinstance(told, Mapping) else None
     return Hint(
         project=hint.project,
         entry=hint.entry,
@@ -114,7 +119,7 @@ def read(attributes: Mapping[str, Any], data: Any) -> Hint | Ignored:
         custom_job_id=hint.custom_job_id,
         refusal=hint.refusal,
         announcement=hint.announcement,
-        published=parse_time(published),
+        published=min((one for one in (first, published) if one is not None), default=None),
         entry_time=parse_time(entry.get("timestamp")) or parse_time(entry.get("receiveTimestamp")),
         message_id=message_id(data),
     )

@@ -53,7 +53,7 @@ def wait_until(holds: Callable[[], object], seconds: float = 30.0) -> None:
 
 
 @pytest.fixture
-def serve(cloud: Any, tmp_path: Path) -> Callable[..., Served]:  # noqa: F811
+def serve(cloud: Any, tmp_path: Path) -> Callable[..., Served]:  # noqa: F811  # the fixture above
     """The deployed function in a process of its own, on the ledger that `open_house` uses."""
 
     def start(target: str = "remediate", policies: str = POLICIES, **settings: str) -> Served:
