@@ -478,7 +478,8 @@ TEXTS = {
           SUCCEEDED after 1 h 00 min, ended 2026-11-23 20:00 UTC
 
         What was done
-          1 h 15 min from the first failure to the recovery.
+          Resubmitted on n1-standard-16; that succeeded, 1 h 15 min after the first
+          failure.
 
         Attempts so far
           1. on n1-standard-16: succeeded (after cpu_saturation)
@@ -630,6 +631,55 @@ TEXTS = {
 def test_an_alert_reads_as_written_here(name: str) -> None:
     message = compose(SITUATIONS[name])
     assert as_text(replace(message, links=())) == dedent(TEXTS[name])
+
+
+def test_notes_and_the_basis_of_the_estimate_stand_in_their_own_places() -> None:
+    """The plan's whole sentence says verdict, change and cost again; an alert does not."""
+    plan = replace(
+        PLAN,
+        because="Cpu saturation (91% sure): machine type becomes n1-standard-16; about $3.04.",
+        notes=("a T4 does not go with n1-standard-32: two of them",),
+        cost_basis="65% was done in 2 h, at $0.874 an hour",
+    )
+    told = dict(compose(replace(FACTS, plan=plan)).answers)
+    assert told["What was done"][0].endswith("-> n1-standard-16. Policy starved-of-cpu, step 1.")
+    assert told["What was done"][1:] == ("A T4 does not go with n1-standard-32: two of them.",)
+    assert told["What it may cost"] == (
+        "About $3.04 for this attempt, $12.20 at most (65% was done in 2 h, at $0.874 an hour).",
+    )
+
+
+def test_proof_is_given_once_and_a_bare_pattern_is_no_proof() -> None:
+    line = Evidence(Source.LOG, "a1", "Killed")
+    wild = Evidence(Source.LOG, "a2", "<*> <*>: <NUM>")
+    cause = RankedCause(Cause.MEMORY_PRESSURE, 0.9, (line, wild, replace(line, where="a3")))
+    found = replace(DIAGNOSIS, verdict=Cause.MEMORY_PRESSURE, causes=(cause,))
+    assert compose(replace(FACTS, diagnosis=found)).evidence == (line,)
+
+
+def test_a_source_that_was_not_read_is_said_once_and_without_the_call() -> None:
+    why = "reading bucket b: GET http://host/storage/v1/b/b?alt=json: it does not exist"
+    found = replace(DIAGNOSIS, missing=(f"storage could not be read: {why}", "the server's log"))
+    facts = replace(FACTS, diagnosis=found, gaps=(Gap(Source.STORAGE, why),))
+    assert dict(compose(facts).answers)["Why"][-2:] == (
+        "Would settle it: the server's log",
+        "Not read: storage, reading bucket b: it does not exist",
+    )
+
+
+def test_all_mails_of_a_chain_bear_one_subject_that_names_its_first_job() -> None:
+    names = ("acted", "next_attempt", "recovered", "given_up")
+    subjects = {compose(SITUATIONS[name]).subject for name in names}
+    assert subjects == {"[vertex] genomic-prep failed (1234567890)"}
+    assert compose(SITUATIONS["old_failures"]).subject == ""
+
+
+def test_giving_up_says_what_another_attempt_would_cost() -> None:
+    last = replace(FAILED_ATTEMPT, estimated_usd=4.0)
+    facts = replace(SITUATIONS["given_up"], plan=NOTHING, attempts=(last,))
+    assert dict(compose(facts).answers)["What it cost"][-1] == (
+        "Another attempt like the last would cost about $4.00."
+    )
 
 
 def test_links_lead_to_the_console_and_the_logs_of_the_run() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -270,6 +271,15 @@ def test_later_mails_of_a_chain_answer_its_first() -> None:
     assert later["In-Reply-To"] == later["References"] == first
     assert later["Message-ID"] != first
     assert str(later["Message-ID"]).endswith("@example.com>")
+
+
+def test_a_chains_mails_bear_its_subject_and_their_own_state_first() -> None:
+    """Gmail threads by subject too; the state is the first line of either part."""
+    of_chain = replace(MESSAGE, subject="[vertex] genomic-prep failed (7)")
+    for arrived in (mail(of_chain), mail(of_chain, thread="<a@b>")):
+        assert arrived["Subject"] == "[vertex] genomic-prep failed (7)"
+        assert " ".join(part(arrived, "plain").split("\n\n")[0].split()) == MESSAGE.title
+        assert Outline(part(arrived, "html")).words[1] == MESSAGE.title
 
 
 def test_the_same_alert_sent_again_bears_the_same_id() -> None:

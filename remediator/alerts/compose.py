@@ -27,6 +27,7 @@ from remediator.alerts.message import (
 )
 from remediator.alerts.wording import (
     ADVICE,
+    CUT,
     GUARD_ADVICE,
     GUARDS,
     MEANINGS,
@@ -64,6 +65,7 @@ NAME_LIMIT = 60
 EVIDENCE_LINES = 6
 SUMMARY_LIMIT = 2900
 EXTRA_LINES = 41
+MOST_NOTES = 6
 APPROVAL_HOURS = 12
 """How long an approval may be given; the approval's room enforces it, this only says so."""
 
@@ -144,6 +146,7 @@ def compose(facts: AlertFacts) -> Message:
         ),
         evidence=_evidence(facts) if facts.kind in _EXPLAINED else (),
         links=_links(facts),
+        subject=_subject(facts) if about_a_chain else "",
         commands=tuple(f"python -m remediator {verb} {approval}" for verb in ("approve", "decline"))
         if asks
         else _COMMANDS.get(facts.kind, ()),
@@ -191,6 +194,18 @@ _COMMANDS: Mapping[AlertKind, tuple[str, ...]] = {
 def _severity(facts: AlertFacts) -> Severity:
     elsewhere = facts.plan is not None and Guard.ALREADY_RERUN in facts.plan.refused_by
     return Severity.LOUD if facts.kind in _LOUD and not elsewhere else Severity.QUIET
+
+
+def _subject(facts: AlertFacts) -> str:
+    """One for a whole chain: it names the first job, so that two chains of one name stay apart."""
+    first = _last_part(facts.root)
+    apart = f" ({first})" if first else ""
+    return shown(f"[vertex] {facts.name} failed{apart}", TITLE_LIMIT)
+
+
+def _last_part(root: str) -> str:
+    """The job's id, of a name or of the ledger's key for one: what follows the last slash."""
+    return shown(root.rpartition("/")[2], 40)
 
 
 # --- titles ------------------------------------------------------------------------------------
@@ -361,11 +376,17 @@ def _why(facts: AlertFacts) -> str:
         order = "Most likely" if diagnosis.verdict is Cause.UNKNOWN else "Next most likely"
         lines.append(f"{order}: {suspects[0].cause.value} ({suspects[0].confidence:.0%}).")
     lines += [f"Speaks against it: {shown(e.says, LINE_LIMIT)}" for e in _against(facts)]
-    lines += [f"Would settle it: {shown(what, LINE_LIMIT)}" for what in diagnosis.missing[:3]]
+    wanted = [what for what in diagnosis.missing if not any(g.why in what for g in facts.gaps)]
+    lines += [f"Would settle it: {shown(what, LINE_LIMIT)}" for what in wanted[:3]]
     lines += [
-        f"Not read: {gap.source.value}, {shown(gap.why, LINE_LIMIT)}" for gap in facts.gaps[:4]
+        f"Not read: {gap.source.value}, {shown(_CALLED.sub('', gap.why), LINE_LIMIT)}"
+        for gap in facts.gaps[:4]
     ]
     return "\n".join(lines)
+
+
+_CALLED = re.compile(r"\b(?:GET|POST|PUT|DELETE) https?://\S{1,2000}: ")
+"""Google's clients begin an error's words with the call; the words alone are for people."""
 
 
 def _against(facts: AlertFacts) -> tuple[Evidence, ...]:
@@ -375,11 +396,17 @@ def _against(facts: AlertFacts) -> tuple[Evidence, ...]:
 
 def _evidence(facts: AlertFacts) -> tuple[Evidence, ...]:
     top = _top(facts)
-    found = top.evidence if top else ()
-    return tuple(
-        Evidence(e.source, shown(e.where, 160), shown(e.says, LINE_LIMIT))
-        for e in found[:EVIDENCE_LINES]
-    )
+    told: dict[str, Evidence] = {}
+    for item in top.evidence if top else ():
+        says = shown(item.says, LINE_LIMIT)
+        if _tells(says):
+            told.setdefault(says, Evidence(item.source, shown(item.where, 160), says))
+    return tuple(told.values())[:EVIDENCE_LINES]
+
+
+def _tells(says: str) -> bool:
+    """Whether anything is left of a line beside placeholders such as `<*>`."""
+    return any(char.isalnum() for char in re.sub(r"<[^<>]{0,20}>", "", says))
 
 
 def _changes(plan: Plan) -> str:
@@ -405,8 +432,8 @@ def _what_was_done(facts: AlertFacts) -> str:
         extra.append(f"and {len(facts.extra) - EXTRA_LINES} more")
     plan = facts.plan
     lines = [] if plan is None or facts.kind not in _EXPLAINED else _done(facts, plan)
-    if facts.kind is AlertKind.RECOVERED and facts.time_lost_seconds is not None:
-        lines.append(f"{span(facts.time_lost_seconds)} from the first failure to the recovery.")
+    if facts.kind is AlertKind.RECOVERED:
+        lines.append(_recovery(facts))
     if facts.kind is AlertKind.OVERRUN and not extra:
         lines.append("Nothing: it still runs.")
     if facts.kind is AlertKind.OLD_FAILURES:
@@ -418,8 +445,15 @@ def _what_was_done(facts: AlertFacts) -> str:
     return "\n".join(lines + extra)
 
 
+def _recovery(facts: AlertFacts) -> str:
+    made = described(facts.attempts[-1].changes) if facts.attempts else ""
+    lost = facts.time_lost_seconds
+    when = f", {span(lost)} after the first failure" if lost is not None else ""
+    return f"Resubmitted {made or 'unchanged'}; that succeeded{when}."
+
+
 def _done(facts: AlertFacts, plan: Plan) -> list[str]:
-    because = [shown(plan.because, 500)] if plan.because else []
+    because = _notes(plan)
     changes = _changes(plan)
     if facts.kind in {AlertKind.ACTED, AlertKind.NEXT_ATTEMPT}:
         number = _number(facts)
@@ -435,6 +469,17 @@ def _done(facts: AlertFacts, plan: Plan) -> list[str]:
         return [f"Nothing: the mode is observe. Planned: {would}.{_rule(plan)}", *because]
     refused = [f"Refused by {guard.value}: {GUARDS[guard]}." for guard in plan.refused_by]
     return ["Nothing more." if _made(facts) else "Nothing.", *refused, *because]
+
+
+def _notes(plan: Plan) -> list[str]:
+    """What the plan says beyond verdict, changes and cost, which have their own places."""
+    if plan.notes or plan.cost_basis:
+        return [_sentence(shown(note, 500)) for note in plan.notes[:MOST_NOTES]]
+    return [shown(plan.because, 500)] if plan.because else []
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", CUT)) else ".")
 
 
 def _short(name: str) -> str:
@@ -477,8 +522,12 @@ def _cost(facts: AlertFacts) -> str:
             f", estimated {amount(facts.estimated_usd)}" if facts.estimated_usd is not None else ""
         )
         lines.append(f"Resubmissions so far: {amount(facts.spent_usd)}{against}.")
-    if facts.kind is AlertKind.GIVEN_UP and plan is not None and plan.estimated_usd is not None:
-        lines.append(_estimate(plan, "another attempt"))
+    if facts.kind is AlertKind.GIVEN_UP:
+        last = facts.attempts[-1].estimated_usd if facts.attempts else None
+        if plan is not None and plan.estimated_usd is not None:
+            lines.append(_estimate(plan, "another attempt"))
+        elif last is not None:
+            lines.append(f"Another attempt like the last would cost about {amount(last)}.")
     return "\n".join(lines)
 
 
@@ -486,7 +535,8 @@ def _estimate(plan: Plan, what: str) -> str:
     if plan.estimated_usd is None:
         return f"The price of {what} is not known."
     worst = f", {amount(plan.worst_case_usd)} at most" if plan.worst_case_usd is not None else ""
-    return f"About {amount(plan.estimated_usd)} for {what}{worst}."
+    basis = f" ({shown(plan.cost_basis, 200)})" if plan.cost_basis else ""
+    return f"About {amount(plan.estimated_usd)} for {what}{worst}{basis}."
 
 
 def _to_do(facts: AlertFacts) -> str:

@@ -80,7 +80,11 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An alert, ready to be rendered: redacted, without control characters, cut."""
+    """An alert, ready to be rendered: redacted, without control characters, cut.
+
+    `subject` is the chain's, the same in all its mails, since some clients thread by it; empty: the
+    title says it.
+    """
 
     kind: AlertKind
     title: str
@@ -91,6 +95,7 @@ class Message:
     links: tuple[Link, ...] = ()
     commands: tuple[str, ...] = ()
     buttons: tuple[Button, ...] = ()
+    subject: str = ""
 
     @property
     def answers(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -120,6 +125,7 @@ class Message:
             "links": [[link.label, link.url] for link in self.links],
             "commands": list(self.commands),
             "buttons": [[b.action, b.label, b.value] for b in self.buttons],
+            "subject": self.subject,
         }
 
     @classmethod
@@ -139,6 +145,7 @@ class Message:
                 links=tuple(Link(str(label), str(url)) for label, url in body["links"]),
                 commands=tuple(str(command) for command in body["commands"]),
                 buttons=tuple(Button(str(a), str(b), str(v)) for a, b, v in body["buttons"]),
+                subject=str(body.get("subject") or ""),
             )
         except (KeyError, TypeError, ValueError) as err:
             msg = f"a stored alert cannot be read: {type(err).__name__}"

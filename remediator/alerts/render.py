@@ -123,7 +123,7 @@ def render_email(
     mail = EmailMessage(policy=SMTP.clone(max_line_length=200))
     mail["From"] = sender
     mail["To"] = ", ".join(to)
-    mail["Subject"] = message.title
+    mail["Subject"] = message.subject or message.title
     mail["Date"] = format_datetime(due)
     if thread:
         mail["Message-ID"] = own
