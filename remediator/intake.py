@@ -30,8 +30,10 @@ FAILURES_LOG = "vertex-remediator-job-failures"
 """Log id of the entries that the sweep writes for failures that no log announces."""
 
 OUTCOMES_LOG = "vertex-remediator-outcomes"
-FIRST_PUBLISHED = "remediator-first-published"
 """Log id of what became of each chain."""
+
+FIRST_PUBLISHED = "remediator-first-published"
+"""Attribute of a message that was played again: when Pub/Sub first had the event."""
 
 USER_AGENT = "vertex-remediator"
 """Our calls carry it, so that a refusal of our own is not taken for somebody's failure."""

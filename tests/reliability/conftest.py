@@ -13,15 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.stories.conftest import (  # noqa: F401  # fixtures
-    POLICIES,
-    ROOT,
-    cloud,
-    house,
-    later,
-    open_house,
-)
+from tests.stories import conftest as stories
+from tests.stories.conftest import POLICIES, ROOT
 from twin.serving import Served
+
+cloud, house, later, open_house = stories.cloud, stories.house, stories.later, stories.open_house
 
 
 def event(cloud: Any, entry: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -53,7 +49,7 @@ def wait_until(holds: Callable[[], object], seconds: float = 30.0) -> None:
 
 
 @pytest.fixture
-def serve(cloud: Any, tmp_path: Path) -> Callable[..., Served]:  # noqa: F811  # the fixture above
+def serve(cloud: Any, tmp_path: Path) -> Callable[..., Served]:
     """The deployed function in a process of its own, on the ledger that `open_house` uses."""
 
     def start(target: str = "remediate", policies: str = POLICIES, **settings: str) -> Served:
