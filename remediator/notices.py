@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from remediator import log
+from remediator import log, patience
 from remediator.alerts import AlertFacts, AlertKind, Channel, Message, compose
 from remediator.domain import (
     Action,
@@ -40,6 +40,8 @@ _GIVEN_UP_AFTER = timedelta(days=3)  # by then the report tells it
 _EVIDENCE_KEPT = 6
 _DUE_AT_ONCE = 500
 _TITLES_SHOWN = 40
+_CHANNEL_SECONDS = 30.0  # what takes longer goes on alone; its lease keeps others from doing it too
+_LEAST_SECONDS = 5.0  # with less time left nothing is begun: `reconcile` delivers it
 
 
 class TellOutcome(Protocol):
@@ -78,9 +80,12 @@ class Notices:
             )
             return ()
         message = compose(facts)
+        state = facts.kind.value
+        if facts.kind is AlertKind.APPROVAL:  # another plan is another question
+            state += f":{facts.approval_id}"
         return tuple(
             Debt(
-                id=f"{facts.root}|{facts.kind}|{facts.attempt}|{channel}",
+                id=f"{facts.root}|{state}|{facts.attempt}|{channel}",
                 channel=channel,
                 body=message.to_json(),
                 created=now,
@@ -151,10 +156,16 @@ class Notices:
     def _side_by_side(
         self, work: dict[str, list[Debt]], send: Callable[[str, list[Debt]], int]
     ) -> int:
-        if len(work) <= 1:
-            return sum(send(channel, debts) for channel, debts in work.items())
-        with ThreadPoolExecutor(max_workers=len(work), thread_name_prefix="channel") as pool:
-            return sum(pool.map(lambda item: send(*item), work.items()))
+        seconds = patience.left(_CHANNEL_SECONDS)
+        if not work or seconds < _LEAST_SECONDS:
+            return 0
+        pool = ThreadPoolExecutor(max_workers=len(work), thread_name_prefix="channel")
+        try:
+            running = [pool.submit(patience.carried(send), *item) for item in work.items()]
+            done, _ = wait(running, timeout=seconds)
+            return sum(one.result() for one in done)
+        finally:
+            pool.shutdown(wait=False)
 
     def _send_while_calm(self, channel: str, debts: list[Debt]) -> int:
         return sum(self._is_calm(channel) and self._pay(debt) for debt in debts)

@@ -139,6 +139,7 @@ class Cloud:
                     monitoring=self.monitoring.port,
                     others=self.others.port,
                     storage=self.storage.port,
+                    slack=self.slack.port,
                 )
             )
         authority = str(self._front.authority)

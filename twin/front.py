@@ -1,4 +1,5 @@
-"""Google's front door in the twin: an HTTPS proxy that ends TLS for `*.googleapis.com` itself.
+"""Google's front door in the twin: an HTTPS proxy that ends TLS for `*.googleapis.com` itself, and
+for Slack's API.
 
 A client that honours `https_proxy` asks it for `us-central1-aiplatform.googleapis.com:443`, gets a
 certificate of the twin's own authority, and is joined byte by byte to the plaintext server of that
@@ -36,6 +37,7 @@ class Front:
         monitoring: int,
         others: int,
         storage: int,
+        slack: int,
     ) -> None:
         self._ports: Mapping[str, int] = {
             "aiplatform.googleapis.com": vertex,
@@ -44,6 +46,7 @@ class Front:
             "secretmanager.googleapis.com": others,
             "pubsub.googleapis.com": others,
             "storage.googleapis.com": storage,
+            "slack.com": slack,
         }
         self.asked: list[str] = []
         self.authority, chain = _certificates(folder)
@@ -171,7 +174,7 @@ def _certificates(folder: Path) -> tuple[Path, Path]:
         .add_extension(_usage(sign_certificates=True), critical=True)
         .sign(root_key, hashes.SHA256())
     )
-    names = ["*.googleapis.com", "googleapis.com", "*.google.internal"]
+    names = ["*.googleapis.com", "googleapis.com", "*.google.internal", "slack.com"]
     leaf = (
         builder(
             x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "*.googleapis.com")]),
