@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from remediator import intake, log, settings
+from remediator import intake, log, patience, settings
 from remediator.domain import (
     Attempt,
     JobDocument,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 CALL_SECONDS = 15.0  # all tries of one call together
 EVIDENCE_SECONDS = 25.0  # all sources of one diagnosis, side by side
 ROUND_SECONDS = 50.0  # one `reconcile`; Scheduler calls again in a minute
+EVENT_SECONDS = 90.0  # everything done for one call; deploy/ lets the platform wait 120
 _DEFAULT_LOCATION = "us-central1"
 _POLICY_LOOKS_SECONDS = 60.0  # how often a policy file outside the deployment is looked at
 _LOG_READS_A_MINUTE = 50  # of the 60 that a project has; people read logs too
@@ -75,11 +76,13 @@ class App:
         environ: Mapping[str, str],
         policies: Policies | None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        event_seconds: float = EVENT_SECONDS,
     ) -> None:
         self.settings = settings_
         self.now = now
         self._here = here
         self._environ = environ
+        self._event_seconds = event_seconds
         self._policies = policies
         self._policies_seen = ("", 0.0)
         self._lock = threading.Lock()
@@ -155,7 +158,8 @@ class App:
         """Our promise at the door: no traceback leaves, and only what may help is tried again."""
         started = time.perf_counter()
         try:
-            text = work()
+            with patience.within(self._event_seconds):
+                text = work()
         except Transient as err:
             log.say("WARNING", f"later: {err}", **fields)
             return Answer(503, "later")
@@ -381,7 +385,12 @@ class App:
             earlier=None if settled else self._earlier,
         )
         return evidence.gather(
-            job, reading, readers, now=now, budget_seconds=EVIDENCE_SECONDS, attempts=attempts
+            job,
+            reading,
+            readers,
+            now=now,
+            budget_seconds=patience.left(EVIDENCE_SECONDS),
+            attempts=attempts,
         )
 
     def _probe(self, url: str) -> Probe:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from remediator import log
+from remediator import log, patience
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.domain import (
     Gone,
@@ -97,7 +97,8 @@ def _take_up_due(hands: Hands, in_time: Callable[[], bool]) -> tuple[int, int]:
     due = hands.ledger.due(hands.now(), _DUE_AT_ONCE)
     handled = postponed = 0
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="due") as pool:
-        for went_on in pool.map(lambda one: in_time() and _take_up(one, hands), due):
+        take_up = patience.carried(lambda one: in_time() and _take_up(one, hands))
+        for went_on in pool.map(take_up, due):
             handled += went_on
             postponed += not went_on
     return handled, postponed
@@ -162,7 +163,8 @@ def _sweep(
     faults: list[str] = []
     places = [(location, kind) for location in hands.locations() for kind in SWEPT_KINDS]
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="sweep") as pool:
-        found = pool.map(lambda place: _unknown(hands, *place, now=now, in_time=in_time), places)
+        sweep = patience.carried(lambda place: _unknown(hands, *place, now=now, in_time=in_time))
+        found = pool.map(sweep, places)
         for fresh, stale, fault in found:
             faults.extend([fault] if fault else [])
             old += hands.ledger.open_many(_recorded(job, now, Conclusion.TOO_OLD) for job in stale)

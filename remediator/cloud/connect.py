@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from remediator import log
+from remediator import log, patience
 from remediator.domain import (
     Forbidden,
     Gone,
@@ -33,6 +33,7 @@ T = TypeVar("T")
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 DEFAULT_TIMEOUT_SECONDS = 20.0
 _LEAST_TRY_SECONDS = 0.05
+_LEAST_CREATE_SECONDS = 5.0  # a create that is cut short leaves a job that nobody knows of
 _MESSAGE_LIMIT = 4000  # Vertex's longest known refusal is well under this
 
 _ROOTS_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
@@ -162,13 +163,19 @@ def answered(
     """The result of `call(seconds)`, tried again while that may help and the time allows.
 
     The one retry rule: anything Transient but Unanswered, with jittered backoff, after the wait that
-    the service asked for (RetryInfo) where it did, never past `timeout_seconds` altogether. `seconds`
+    the service asked for (RetryInfo) where it did, never past `timeout_seconds` altogether, nor past what
+    is left for the event in hand. `seconds`
     is the deadline that this try must hand on: half of what is left, so that a hang leaves room for
     another try; all of it when `creating`, since a try cut short there leaves an unknown job.
     """
     import stamina
 
     log.hear_libraries()
+    least = min(timeout_seconds, _LEAST_CREATE_SECONDS if creating else _LEAST_TRY_SECONDS)
+    timeout_seconds = patience.left(timeout_seconds)
+    if timeout_seconds < least:
+        msg = f"{what}: not asked, the time for this event is used up"
+        raise Transient(msg)
     ends = time.monotonic() + timeout_seconds
 
     def worth_another(error: Exception) -> bool | float:

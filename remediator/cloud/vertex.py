@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from remediator import patience
 from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
 from remediator.cloud.shape import from_json, quoted, to_json
 from remediator.domain import (
@@ -128,7 +129,7 @@ class Vertex:
                 return err
 
         with ThreadPoolExecutor(min(_MOST_LOCATIONS_AT_ONCE, len(names))) as pool:
-            answers = list(pool.map(look, names))
+            answers = list(pool.map(patience.carried(look), names))
         for answer in answers:
             if isinstance(answer, JobDocument):
                 return answer

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from remediator import log
+from remediator import log, patience
 from remediator.domain import Forbidden, Json, Transient, Unusable
 from remediator.ledger.records import Work
 
@@ -37,6 +37,7 @@ T = TypeVar("T")
 _HOST = "firestore.googleapis.com"
 _TOTAL_SECONDS = 20.0  # for one verb, its retries included
 _LEAST_TRY_SECONDS = 0.05
+_LAST_SECONDS = 5.0  # what is done must be written down, also when an event's time is used up
 _READ_AT_ONCE = 300  # documents in one BatchGetDocuments
 _EXPIRED_AT_ONCE = 400  # a commit took 500 writes at most for years, and still should
 _PASSING = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "RESOURCE_EXHAUSTED"}) | {
@@ -326,7 +327,8 @@ class FirestoreStore:
         raise Transient(msg)
 
     def _ends(self) -> float:
-        return time.monotonic() + self._timeout_seconds
+        least = min(self._timeout_seconds, _LAST_SECONDS)
+        return time.monotonic() + max(least, patience.left(self._timeout_seconds))
 
     def _client(self) -> tuple[Any, tuple[tuple[str, str], ...]]:
         with self._lock:
