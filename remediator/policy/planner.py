@@ -25,7 +25,7 @@ from remediator.domain import (
     Mode,
     Plan,
 )
-from remediator.policy import conditions, kinds
+from remediator.policy import conditions, kinds, routes
 from remediator.policy.catalogue import Catalogue
 from remediator.policy.changes import Draft, Exhausted, Impossible, Situation, apply
 from remediator.policy.costs import Cost, estimate, usd_per_hour
@@ -359,10 +359,13 @@ class _Planning:
         backoff = _FIRST_BACKOFF.total_seconds() * 2.0 ** min(self.retries, 16)
         return timedelta(seconds=min(backoff, _LONGEST_BACKOFF.total_seconds()))
 
-    @staticmethod
-    def _alerts(policy: Policy | None, refused: tuple[Refusal, ...]) -> tuple[str, ...]:
-        silent = any(refusal.guard in SILENT_GUARDS for refusal in refused)
-        return () if silent or policy is None else policy.alert
+    def _alerts(self, policy: Policy | None, refused: tuple[Refusal, ...]) -> tuple[str, ...]:
+        """The policy's channels, with the job's owner in place of the word `owner`."""
+        if policy is None or any(refusal.guard in SILENT_GUARDS for refusal in refused):
+            return ()
+        job = self.case.job
+        account = kinds.service_account(job) or ""
+        return routes.resolved(self.policies, policy, job.labels, account)
 
     # --- words ----------------------------------------------------------------------------------
 
