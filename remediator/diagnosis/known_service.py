@@ -35,7 +35,7 @@ _CAPACITY = (
         "capacity-region",
         Cause.CAPACITY_STOCKOUT,
         CERTAIN,
-        r"resources (are|is) (currently )?(insufficient|unavailable) in (the )?(region|zone)",
+        r"resources (are|is) (currently )?(insufficient|unavailable) in (the )?(region|zone)|(insufficient|not enough) resources (are available )?in (the )?(region|zone)|machine type (is )?temporarily (unavailable|not available)",
         _TRAINING,
         explains=("config-region", "config-machine", "capacity-words"),
     ),
@@ -79,9 +79,10 @@ _CAPACITY = (
     Signature(
         "capacity-unschedulable",
         Cause.CAPACITY_STOCKOUT,
-        FAIR,
-        r"0/\d+ nodes are available|failedscheduling|insufficient (nvidia\.com/gpu|cpu|memory)\b",
+        STRONG,
+        r"0/\d+ nodes are available|failedscheduling|\d insufficient (nvidia\.com/gpu|cpu|memory)\b|insufficient nvidia\.com/gpu|(didn't|did not) trigger scale-up|failed scale-up",
         "kubernetes.io/docs/concepts/scheduling-eviction",
+        explains=("allocation",),
     ),
     Signature(
         "capacity-max-wait",
@@ -97,8 +98,9 @@ _QUOTA = (
         "quota-metrics",
         Cause.QUOTA,
         CERTAIN,
-        r"quota metrics? exceeds? quota limits?",
+        r"quota metrics? exceeds? quota limits?|quota failure for|request for [^.]{0,60} exceeds the allowed maximum of \d",
         _QUOTAS,
+        explains=("too-large-limit",),
     ),
     Signature(
         "quota-words",
@@ -114,6 +116,14 @@ _QUOTA = (
             "config-field",
             "permission-code",
         ),
+    ),
+    Signature(
+        "quota-maybe",
+        None,
+        0.0,
+        r"quota may (have been|be)|(may|might) (have exceeded|exceed|be out of|be exceeding)[^.]{0,30} quota",
+        _FIELD,
+        explains=("quota-words", "quota-metrics"),
     ),
     Signature(
         "quota-rate",
@@ -157,8 +167,8 @@ _PERMISSION = (
         DECISIVE,
         r"\blacks? [^.]{0,40}(access|permissions?|role)\b|(does|do|did) not have( the| any| sufficient| enough| required| adequate)* ?(permissions?|access|privileges?|authorization|role)"
         r"|(do|does) ?n[o']t have permissions?|(lacks?|missing|insufficient|without|not have the) (the )?(required |necessary |iam |sufficient )*(permissions?|privileges?)\b"
-        r"|permission to act as service account|not authorized to|is not authorized|caller (does not|lacks)"
-        r"|please (grant|give) [^.]{0,120}(role|permission|access)|grant (the )?[^.]{0,80}(role|permission)s? (to|on)"
+        r"|permission to act as service account|does not have [^|]{0,200}\bpermissions?\b(\(s\))?|not authorized to|is not authorized|caller (does not|lacks)"
+        r"|please (grant|give) [^.]{0,120}(role|permission|access)|grant (the )?[^.]{0,80}(role|permission)s?(\(s\))? (to|on)"
         r"|failed to add iam policy|anonymous caller|insufficientpermissions|insufficient authentication scopes"
         r"|access_token_scope_insufficient|user does not have|request is prohibited by organization'?s? policy|vpc service controls"
         r"|violates? (the )?(org(anization)? )?polic|constraints?/[a-z]+\.[a-z]|denied by (the )?(org|organization|iam|vpc)",
@@ -182,6 +192,7 @@ _PERMISSION = (
         r"|could not refresh access token|(access|id) token (has )?expired|unable to (get|acquire|retrieve|refresh|impersonate)[^.]{0,30}(credential|token)"
         r"|invalid (api key|credentials|token|jwt)|api key not valid|account (has been |is )?(disabled|deleted)|service account [^ ]{0,120} does not exist|unable to acquire impersonated credentials",
         _AUTH,
+        explains=("config-not-found",),
     ),
     Signature(
         "permission-api-disabled",
@@ -197,6 +208,14 @@ _PERMISSION = (
         r"(pull|fetch|registry|artifact|image|manifest)[^.]{0,200}(permission[^.]{0,20}denied|denied:|forbidden|unauthorized|artifactregistry\.repositories\.downloadartifacts)"
         r"|pull access denied|unauthorized: authentication (failed|required)|authentication required|gated repo|access to model [^ ]+ is restricted|cannot access gated",
         _REGISTRY,
+    ),
+    Signature(
+        "metadata-5xx",
+        Cause.TRANSIENT_BACKEND,
+        STRONG,
+        r"metadata ?(service|server)[^|]{0,60}(status:? ?5\d\d|unavailable|timed out|timeout)|(status:? ?5\d\d|timed out)[^|]{0,60}metadata ?(service|server)",
+        _AUTH,
+        explains=("permission-credentials", "metadata-jwt", "network-timeout"),
     ),
     Signature(
         "metadata-jwt",
@@ -276,7 +295,7 @@ _CONFIG = (
         r"(field|parameter|argument|value|property|flag|option|setting|key)s?:? ['\"`]?[\w.\[\]-]+['\"`]?:? [^.]{0,40}(is|are) (required|invalid|not (set|valid|supported|allowed|recognized|specified)|missing|unknown|immutable|empty|deprecated)"
         r"|(is|are) (required|mandatory) (for|but|when|and|field)|(must|should|needs? to|has to) be (specified|set|provided|one of|a valid|less than|greater than|at least|at most|between|(in |of )?(the )?(form|format|range)\b|non-?empty|unique|a multiple|enabled|configured|explicitly|present)"
         r"|(unknown|unrecognized|unexpected|unsupported|invalid) (\w+ )?(field|parameter|argument|flag|option|key|property|version|framework|image|runtime|format|type|schema|value|name|setting|model|container|region|service)"
-        r"|(is|are) (not|no longer|un) ?(supported|allowed|compatible|permitted)( (in|on|by|for|with|when|together|here|yet)|\.|,|$)|does(n't| not) support\b|cannot be (used|set|specified|combined|empty|both|changed|updated|null)|mutually exclusive|only supported (for|in|on|with)|no longer supported|can(not|'t| not) specify|do not specify|(spec|job|request|config|configuration|template) is (invalid|malformed)|has no value|(has|have) (already )?(deployed|been deployed)|being-?deployed|requires? [a-z_]+ ?(=|to be|set to|['\"`][a-z])|requires [a-z]+_[a-z_]+|is immutable|already exists|is not a valid\b",
+        r"|(is|are) (not|no longer|un) ?(supported|allowed|compatible|permitted)( (in|on|by|for|with|when|together|here|yet)|\.|,|$)|does(n't| not) support\b|cannot be (used|set|specified|combined|empty|both|changed|updated|null)|mutually exclusive|only supported (for|in|on|with)|no longer supported|can(not|'t| not) specify|do not specify|(spec|job|request|config|configuration|template) is (invalid|malformed)|has no value|(has|have) (already )?(deployed|been deployed)|being-?deployed|requires? [a-z_]+ ?(=|to be|set to|['\"`][a-z])|requires [a-z]+_[a-z_]+|required (field|parameter|argument)s? (is |are )?(not set|missing|empty)|(less|smaller|lower) than the minimum|persistent resource[^.]{0,80} not (in )?(the )?(running|ready|available)|is immutable|already exists|is not a valid\b",
         _CODES,
     ),
     Signature(
@@ -284,7 +303,7 @@ _CONFIG = (
         Cause.INVALID_CONFIG,
         STRONG,
         r"(model|endpoint|image|publisher model|persistent ?resource|tensorboard|experiment|feature ?store|index|network|reservation|service account|template|pipeline|repository|key ?ring|cryptokey|secret|version|resource|metadatastore|job|study|project|zone|region) [^.]{0,160}((was|is|were|could) not( be)? (found|valid)|does ?n[o']t exist|do not exist|not found)"
-        r"|unable to find (model|image|endpoint)|the requested (resource|model|entity|endpoint|image) [^.]{0,30}(was )?not found|unknown model|no such (model|image|endpoint|container)",
+        r"|404 when requesting https://[a-z0-9-]*(aiplatform|ml)\.googleapis|unable to find (model|image|endpoint)|the requested (resource|model|entity|endpoint|image) [^.]{0,30}(was )?not found|unknown model|no such (model|image|endpoint|container)",
         _FIELD,
     ),
     Signature(
@@ -302,6 +321,7 @@ _CONFIG = (
         r"\bnot_?found\b|\b404\b",
         _CODES,
         symptom=True,
+        last_resort=True,
     ),
     Signature(
         "config-deploy-never-ready",
@@ -394,7 +414,7 @@ _TOO_LARGE = (
         r"|exceeds? (the )?(max(imum)?|allowed|limit)[^.]{0,60}(request|payload|file|token|input|prompt|message|content|context)"
         r"|(request|payload|entity|body|message|prompt|input|content|file)s?( body| entity| payload| size| data)? (is |was |are )?too (large|long|big)"
         r"|maximum (context|request|payload|input|token|message|prompt)[^.]{0,20}(length|size|limit|count)|context_length_exceeded|reduce the (length|size|number) of"
-        r"|message larger than max|larger than (the )?max(imum)? (allowed )?(message|request|payload|body|size)|received message (exceeds|larger)|max_model_len|maximum model length|too many (tokens|instances)",
+        r"|message larger than max|(request|response|payload|message|content) (size|length) (is )?too (large|long|big)|larger than (the )?max(imum)? (allowed )?(message|request|payload|body|size)|received message (exceeds|larger)|(exceed|longer|greater|larger|more)[^.]{0,60}max(imum)?[_ ]model[_ ]len|too many (tokens|instances)",
         _GENERATIVE,
         explains=("quota-code", "config-argument"),
     ),
@@ -450,22 +470,42 @@ _TRANSIENT = (
     Signature(
         "backend-attempt",
         Cause.TRANSIENT_BACKEND,
-        FAIR + 0.4,
+        FAIR - 0.5,
         r"internal error occurred for the current attempt",
         _TRAINING,
         symptom=True,
         explains=(
             "backend-words",
             "backend-again",
+            "backend-internal",
+            "backend-bare",
         ),
+    ),
+    Signature(
+        "backend-internal",
+        Cause.TRANSIENT_BACKEND,
+        FAIR + 0.4,
+        r"(encountered( an)?|unexpected|unknown|occurred:?|experienced an) internal (server )?error|internal (server )?error (was |has been |has )?(occurred|encountered)|an internal (server )?error while",
+        _CODES,
+        symptom=True,
+        explains=("backend-bare",),
+    ),
+    Signature(
+        "backend-bare",
+        Cause.TRANSIENT_BACKEND,
+        FAIR - 0.6,
+        r"\binternal (error|issue|failure|problem)\b|^internal$",
+        _FIELD,
+        symptom=True,
+        last_resort=True,
     ),
     Signature(
         "backend-words",
         Cause.TRANSIENT_BACKEND,
         STRONG,
         r"(temporarily|currently) (unavailable|overloaded|not available)|temporary (error|failure|problem|issue|condition)( occurred| encountered|,|\.| in the| on)|transient (error|failure|issue)"
-        r"|(encountered|an|unexpected|unknown|occurred:?|experienced an) internal (server )?error|internal (server )?error (occurred|encountered|has occurred|was encountered|in|while)|backend ?error|500 internal|internalservererror|internal server error|infrastructure (error|failure|issue)|(unexpected|internal|unknown) (error|failure|problem)[^.]{0,60}(service|infrastructure|backend|server|vertex ai)\b|please try submitting"
-        r"|service(s)? (is |are )?(currently |temporarily )?unavailable|503 service|502 bad gateway|bad gateway|serviceunavailable|(model|service|server|system) is overloaded|internal error (happened|occurred)|something went wrong|jobinternalerror",
+        r"|backend ?error|500 internal|internalservererror|internal server error|infrastructure (error|failure|issue)|(unexpected|internal|unknown) (error|failure|problem)[^.]{0,60}(service|infrastructure|backend|server|vertex ai)\b|please try submitting"
+        r"|service(s)? (is |are )?(currently |temporarily )?unavailable|503 service|502 bad gateway|bad gateway|serviceunavailable|(model|service|server|system) is overloaded|something went wrong|jobinternalerror",
         _CODES,
         symptom=True,
     ),
@@ -481,10 +521,19 @@ _TRANSIENT = (
         "backend-code",
         Cause.TRANSIENT_BACKEND,
         FAIR + 0.3,
-        r"\b(status|code|error)\W{0,4}(unavailable|internal|50[023])\b|statuscode\.(unavailable|internal)\b|\b(14|13) (unavailable|internal)\b|\bunavailable\b: |\b50[023]:? (internal|service|server|the|error|backend|unavailable|bad|request|socket|failed|connection|getting)"
-        r"|(code|status|http)\W{0,4}50[023]\b|non-ok result 50[23]|exceptions\.(internalservererror|serviceunavailable|badgateway|bigqueryerror)",
+        r"\b(status|code|error)\W{0,4}(unavailable|internal)\b|statuscode\.(unavailable|internal)\b|\b(14|13) (unavailable|internal)\b|\bunavailable\b: |\b50[023]:? (internal|service|server|the|backend|unavailable|bad|request|socket|failed|connection|getting)"
+        r"|non-ok result 50[23]|exceptions\.(internalservererror|serviceunavailable|badgateway|bigqueryerror)",
         _CODES,
         symptom=True,
+    ),
+    Signature(
+        "backend-number",
+        Cause.TRANSIENT_BACKEND,
+        FAIR - 0.5,
+        r"\b(status|code|error|http)\W{0,4}50[023]\b|\b50[023] error\b",
+        _CODES,
+        symptom=True,
+        last_resort=True,
     ),
     Signature(
         "backend-stream",
@@ -508,7 +557,7 @@ _PREEMPTION = (
         "preempted",
         Cause.PREEMPTION,
         DECISIVE,
-        r"(was|been|is being|got|were|node|instance|vm|worker|tpu|machine|replica|job) (just )?pre-?empted|compute\.instances\.preempted|termination is imminent|pre-?emption (notice|event|signal|warning|detected|imminent|occurred)"
+        r"(was|been|is being|got|were|node|instance|vm|worker|tpu|machine|replica|job) (just )?pre-?empted|(in|state|status)\W{0,4}(is )?preempted\b|compute\.instances\.preempted|termination is imminent|pre-?emption (notice|event|signal|warning|detected|imminent|occurred)"
         r"|(spot|preemptible) (vm|instance|node|machine|capacity|worker)s?[^.]{0,60}(terminat|reclaim|interrupt|shut ?down|stopp|evict|delet|taken)|reclaimed by|instance/preempted|preempted by compute engine|spot interruption",
         _SPOT,
     ),
@@ -613,7 +662,7 @@ _INPUT = (
         "input-import",
         Cause.BAD_INPUT,
         DECISIVE,
-        r"failed to import data|invalid (training |input |test |validation )data\b|data error|(only|but) \d+ (rows|examples|items|images|documents) (were|was)|(row|line|record) \d+ (has|have|contains)|(input|instances?|data|dataset|row|record|line|csv|jsonl?|tfrecord|avro|parquet|table|example)s? [^.]{0,60}((could|can) ?not be|cannot be|failed to( be)?|unable to( be)?) (pars|read|import|convert|decod|process|load|deserializ|coerc)(ed?)?"
+        r"failed to import data|invalid (training |input |test |validation )data\b|data error|(only|but) \d+ (rows|examples|items|images|documents) (were|was)|too (few|many) (rows|examples|columns|labels|images|documents|records)|at least \d+ (rows|examples|images|documents|labels|instances|records)|failed to process element|(row|line|record) \d+ (has|have|contains)|(input|instances?|data|dataset|row|record|line|csv|jsonl?|tfrecord|avro|parquet|table|example)s? [^.]{0,60}((could|can) ?not be|cannot be|failed to( be)?|unable to( be)?) (pars|read|import|convert|decod|process|load|deserializ|coerc)(ed?)?"
         r"|(failed|unable|cannot|could not|error|fails) (to |while |in )?(pars|decod|deserializ|convert|coerc|import|interpret)(e|ing|es)? [^.]{0,80}(instance|input|data|row|record|line|csv|json|file|value|string|example|image|response|request|schema|tfrecord|avro)"
         r"|input (data|file|dataset|instances?|uri|source|format|path|table)s? [^.]{0,80}(invalid|empty|missing|not (found|valid|exist|accessible|enough)|does ?n[o']t|malformed|corrupt)",
         _BATCH,

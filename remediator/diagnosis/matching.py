@@ -16,6 +16,9 @@ from remediator.diagnosis.known_service import SERVICE_SIGNATURES
 from remediator.diagnosis.known_software import SOFTWARE_SIGNATURES
 from remediator.diagnosis.signatures import Place, Signature
 
+# In a pattern, `[^.]` means "within the sentence": a full stop inside a name (`storage.objects.get`,
+# `x.csv`, `2.5`) does not end one.
+_WITHIN, _SENTENCE = "[^.]", r"(?:[^.]|\.\S)"
 _QUOTE_BEFORE = 60
 _QUOTE_AFTER = 140
 # The automaton of some 400 patterns is built lazily inside this much memory, then reused.
@@ -33,7 +36,7 @@ class _Matcher:
         self._rows = tuple(rows)
         self._set = re2.Set.SearchSet(options)
         for row in self._rows:
-            self._set.Add(row.pattern)
+            self._set.Add(row.pattern.replace(_WITHIN, _SENTENCE))
         self._set.Compile()
         single = re2.Options()
         single.case_sensitive = False
@@ -43,7 +46,8 @@ class _Matcher:
         return tuple(self._rows[index] for index in sorted(self._set.Match(text) or ()))
 
     def quote(self, row: Signature, text: str) -> str:
-        hit = re2.compile(row.pattern, self._single).search(text)
+        pattern = row.pattern.replace(_WITHIN, _SENTENCE)
+        hit = re2.compile(pattern, self._single).search(text)
         start, end = hit.span() if hit else (0, 0)
         return _cut_around(text, start, end)
 

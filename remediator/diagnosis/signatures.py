@@ -52,9 +52,10 @@ class Tag(Enum):
 class Signature:
     """One row: a pattern, the cause it speaks for (None: only its tags count) and how strongly.
 
-    `symptom`: the text says how the failure shows, not why. `explains` names rows that this one
-    makes meaningless where both stand in one text; `explains_all`, wherever in the case. `origin` says where the text is documented or known
-    from.
+    `symptom`: the text says how the failure shows, not why. `last_resort`: it counts only where
+    nothing else in the case names a cause (a traceback says that Python raised, not what).
+    `explains` names rows that this one makes meaningless where both stand in one text;
+    `explains_all`, wherever in the case. `origin` says where the text is documented or known from.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Signature:
     pattern: str
     origin: str
     symptom: bool = False
+    last_resort: bool = False
     explains: tuple[str, ...] = ()
     explains_all: tuple[str, ...] = ()
     places: Place = ANYWHERE

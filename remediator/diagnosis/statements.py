@@ -42,6 +42,8 @@ _EARLY_FACTOR = 0.8
 _QUIET_FACTOR = 0.85
 _END_SHARE = 0.25
 _END_LINES = 40
+# A row that weighs this much names a cause well enough to silence the rows of last resort.
+_NAMES_A_CAUSE = 2.5
 _QUIET = frozenset({"DEBUG", "INFO", "NOTICE", "WARNING"})
 
 # google.rpc codes that say something by themselves; the message says more.
@@ -406,12 +408,18 @@ def _read(statements: Iterable[Statement], rows: FailedRows | None) -> Reading:
         starting = any(row.cause is Cause.SLOW_STARTUP for row in told)
         if statement.code == _DEADLINE_CODE and not starting:
             tags.setdefault(Tag.TIMED_OUT, (statement, None))
-    signs = [hit.sign for hit in heaviest.values()] + signs
+    signs = [hit.sign for hit in _without_last_resorts(list(heaviest.values()))] + signs
     quoted = {
         tag: (statement, quote_of(row, statement.text) if row else "DEADLINE_EXCEEDED")
         for tag, (statement, row) in tags.items()
     }
     return Reading(tuple(signs), quoted, _longest_elapsed([held for held, _ in found]), rows)
+
+
+def _without_last_resorts(hits: Sequence[_Hit]) -> Sequence[_Hit]:
+    """Rows of last resort go where any other names a cause with some weight."""
+    named = any(not hit.row.last_resort and hit.weight >= _NAMES_A_CAUSE for hit in hits)
+    return [hit for hit in hits if not (named and hit.row.last_resort)]
 
 
 def _longest_elapsed(statements: Sequence[Statement]) -> float | None:
