@@ -296,3 +296,98 @@ def _custom(number: int, truth: str, dice: random.Random) -> Made:
         "buckets": {"input-data": {"location": "EUROPE-WEST4" if far else "US-CENTRAL1"}},
     }
     return Made(case, truth, "custom", blind)
+
+
+# --- jobs that died without saying why -----------------------------------------------------------
+
+DEATHS = ("memory_pressure", "gpu_memory", "network_latency", "user_code_error", "bad_input")
+_STATUS = "The replica workerpool0-0 exited with a non-zero status of {code}. To find out more about why your job exited please check the logs."
+
+
+def deaths(count: int, reasons: dict[str, list[str]], *, seed: int = 137) -> Iterator[Made]:
+    """`count` custom jobs whose error is an exit status alone.
+
+    `reasons` maps each truth to lines that real software printed for it: one of them stands near
+    the end of the log in most cases (the kernel seldom writes there, so in fewer where memory
+    killed). Memory climbs over minutes or jumps between two samples; a GPU's memory is full in a
+    fifth of the jobs that died of something else, since frameworks reserve it.
+    """
+    dice = random.Random(seed)
+    for number in range(count):
+        truth = DEATHS[number % len(DEATHS)]
+        yield _death(number, truth, dice.choice(reasons[truth]), dice)
+
+
+def _climb(truth: str, steps: int, dice: random.Random) -> list[float]:
+    """Host memory as a fraction of its limit, one number a step."""
+    base = dice.uniform(0.2, 0.55)
+    if truth != "memory_pressure":
+        return [_noisy(base, dice) for _ in range(steps)]
+    if dice.random() < 0.3:
+        return [_noisy(base, dice) for _ in range(steps)]
+    return [min(0.99, base + (0.98 - base) * (i / max(1, steps - 1)) ** 1.5) for i in range(steps)]
+
+
+def _death(number: int, truth: str, reason: str, dice: random.Random) -> Made:
+    machine, vcpus = dice.choice(_MACHINES)
+    span = dice.uniform(900, 5400)
+    killed = truth == "memory_pressure" and dice.random() < 0.5
+    lines = [
+        (dice.uniform(0, span * 0.98), dice.choice(("INFO", "ERROR")), dice.choice(_CHATTER))
+        for _ in range(30)
+    ]
+    if dice.random() < (0.4 if truth == "memory_pressure" else 0.8):
+        lines.append((span - dice.uniform(1, 20), "ERROR", reason))
+    steps = int(span // 60)
+    memory = _climb(truth, steps, dice)
+    load = dice.uniform(0.2, 0.8)
+    series = [
+        {
+            "metric": {"type": f"ml.googleapis.com/training/{name}/utilization"},
+            "resource": {"type": "cloudml_job", "labels": {"job_id": str(number)}},
+            "points": [
+                {
+                    "interval": {"endTime": _moment(60.0 * (i + 1))},
+                    "value": {"doubleValue": value},
+                }
+                for i, value in enumerate(values)
+                if dice.random() > 0.2
+            ],
+        }
+        for name, values in (
+            ("cpu", [_noisy(load, dice) for _ in range(steps)]),
+            ("memory", memory),
+        )
+    ]
+    full = truth == "gpu_memory" or dice.random() < 0.2
+    telemetry = [
+        {
+            "remediatorTelemetry": 1,
+            "time": _moment(30.0 * (i + 1)),
+            "cpu": round(_noisy(load, dice), 3),
+            "memoryBytes": int(memory[min(i // 2, steps - 1)] * vcpus * 4e9),
+            "memoryLimitBytes": int(vcpus * 4e9),
+            "gpus": [
+                {
+                    "utilization": round(_noisy(0.7, dice), 2),
+                    "memoryBytes": int(16e9 * (dice.uniform(0.96, 0.995) if full else 0.6)),
+                    "memoryLimitBytes": int(16e9),
+                }
+            ],
+            "section": dice.choice(_SECTIONS),
+        }
+        for i in range(steps * 2)
+    ]
+    body = {
+        "name": f"projects/1/locations/us-central1/customJobs/{number}",
+        "state": "JOB_STATE_FAILED",
+        "createTime": _moment(-120),
+        "startTime": _moment(0),
+        "endTime": _moment(span),
+        "jobSpec": {
+            "workerPoolSpecs": [{"machineSpec": {"machineType": machine}, "replicaCount": "1"}]
+        },
+        "error": {"code": 3, "message": _STATUS.format(code=137 if killed else 1)},
+    }
+    case = {"job": body, "logEntries": _entries(lines, telemetry, dice), "timeSeries": series}
+    return Made(case, truth, "custom", blind=False)
