@@ -29,6 +29,7 @@ MOST_SHOWN = 2000
 """Incidents drawn one by one; a page with more of them is slow on a phone. All are counted."""
 WORST_MODELS = 10
 MOST_BARS = 60
+_TENTH_OF_AN_HOUR = 360.0  # seconds; less would read as none
 
 
 def render(told: Sequence[Story], *, title: str, made: datetime) -> str:
@@ -63,7 +64,7 @@ def _share(value: float | None) -> str:
 
 
 def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:,.1f} h"
+    return f"{seconds / 3600:,.1f} h" if seconds >= _TENTH_OF_AN_HOUR else span(seconds)
 
 
 def _figures(total: Sums) -> str:

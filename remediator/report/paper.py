@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from html import escape
 
-_WIDTH, _HEIGHT, _GAP = 720, 180, 2
+_WIDTH, _HEIGHT, _GAP, _WIDEST = 720, 180, 2, 48
 _SPARK_WIDTH, _SPARK_HEIGHT = 240, 40
 
 
@@ -52,7 +52,7 @@ def stacked_bars(
 ) -> str:
     """Bars side by side, each a stack of counts in the order of `names`, with a legend."""
     most = max((sum(counts) for _, counts in rows), default=0) or 1
-    width = _WIDTH / max(len(rows), 1)
+    width = min(_WIDEST, _WIDTH / max(len(rows), 1))
     drawn = []
     for place, (name, counts) in enumerate(rows):
         top = float(_HEIGHT)
