@@ -6,11 +6,13 @@ and `resubmit`.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import replace
 from datetime import datetime
 
 from remediator.alerts import AlertFacts, AlertKind
-from remediator.domain import Action, JobDocument
+from remediator.domain import Action, Forbidden, JobDocument
 from remediator.hands import Hands, Tale
 from remediator.ledger import Chain, Conclusion, Incident, Stage
 from remediator.policy import costs, glance, routes
@@ -34,6 +36,34 @@ def tell(tale: Tale, hands: Hands, now: datetime, kind: AlertKind, conclusion: C
     hands.notices.deliver(debts)
     return f"{conclusion}: {tale.diagnosis.verdict}"
 
+
+def tell_forbidden(err: Forbidden, hands: Hands) -> None:
+    """We may not do what we must: every channel hears of it once a day for each permission.
+
+    No job of the alert's is named: whichever was met first, all of them wait for the same grant.
+    """
+    now = hands.now()
+    words = " ".join(str(err).split())
+    named = _PERMISSION.search(words)
+    what = named[1] if named else hashlib.sha256(_DIGITS.sub("", words).encode()).hexdigest()[:12]
+    facts = AlertFacts(
+        kind=AlertKind.ALERT,
+        display_name="vertex-remediator itself",
+        root=f"permission/{what}/{now:%Y-%m-%d}",
+        error=words,
+        extra=(_UNTIL_GRANTED,),
+    )
+    debts = hands.notices.owed(facts, routes.all_channels(hands.policies()), now)
+    hands.ledger.owe(debts)
+    hands.notices.deliver(debts)
+
+
+_UNTIL_GRANTED = (
+    "The remediator's own account lacks a permission. Until it is granted, failures wait: events are "
+    "delivered again, then kept as dead letters. `python -m remediator doctor` says what is missing."
+)
+_PERMISSION = re.compile(r"[Pp]ermission '?([a-z]+\.[A-Za-z]+\.[A-Za-z]+)")
+_DIGITS = re.compile(r"\S*\d\S*")  # names and numbers of jobs, which differ each time
 
 # --- ends ----------------------------------------------------------------------------------------
 

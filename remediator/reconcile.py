@@ -17,6 +17,7 @@ from typing import Protocol
 from remediator import log, patience
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.domain import (
+    Forbidden,
     Gone,
     JobDocument,
     JobKind,
@@ -27,6 +28,7 @@ from remediator.domain import (
     Transient,
     rfc3339,
 )
+from remediator.endings import tell_forbidden
 from remediator.hands import Hands
 from remediator.intake import FAILURES_LOG
 from remediator.ledger import Conclusion, Incident, Stage
@@ -127,6 +129,7 @@ def _take_up(incident: Incident, hands: Hands) -> bool:
         return False
     except RemediatorError as err:
         log.say("ERROR", f"cannot go on: {err}", job=incident.job)
+        _tell_if_forbidden(err, hands)
         _postpone(incident, hands)
         return False
     except Exception as err:  # noqa: BLE001  # protects the other incidents of this round
@@ -134,6 +137,15 @@ def _take_up(incident: Incident, hands: Hands) -> bool:
         _postpone(incident, hands)
         return False
     return True
+
+
+def _tell_if_forbidden(err: RemediatorError, hands: Hands) -> None:
+    if not isinstance(err, Forbidden):
+        return
+    try:
+        tell_forbidden(err, hands)
+    except RemediatorError as untold:
+        log.say("WARNING", f"nobody could be told: {untold}")
 
 
 def _postpone(incident: Incident, hands: Hands) -> None:
@@ -166,7 +178,9 @@ def _sweep(
         sweep = patience.carried(lambda place: _unknown(hands, *place, now=now, in_time=in_time))
         found = pool.map(sweep, places)
         for fresh, stale, fault in found:
-            faults.extend([fault] if fault else [])
+            if fault is not None:
+                faults.append(str(fault))
+                _tell_if_forbidden(fault, hands)
             old += hands.ledger.open_many(_recorded(job, now, Conclusion.TOO_OLD) for job in stale)
             announced += _announce(fresh[:_ANNOUNCED_AT_ONCE], hands, write_log, now)
     if old:
@@ -181,7 +195,7 @@ def _sweep(
 
 def _unknown(
     hands: Hands, location: str, kind: JobKind, *, now: datetime, in_time: Callable[[], bool]
-) -> tuple[list[JobDocument], list[JobDocument], str]:
+) -> tuple[list[JobDocument], list[JobDocument], RemediatorError | None]:
     """Failed jobs of one kind and place that have no incident: those inside the look-back, and older."""
     fresh: list[JobDocument] = []
     stale: list[JobDocument] = []
@@ -198,8 +212,8 @@ def _unknown(
                 break
     except RemediatorError as err:
         log.say("WARNING", f"the sweep of {kind} in {location} stopped: {err}")
-        return fresh, stale, f"{location} {kind}: {err}"
-    return fresh, stale, ""
+        return fresh, stale, err
+    return fresh, stale, None
 
 
 def _failed(hands: Hands, location: str, kind: JobKind, now: datetime) -> Iterator[JobDocument]:

@@ -20,6 +20,7 @@ from remediator.domain import (
     SILENT_GUARDS,
     Action,
     Cause,
+    Forbidden,
     Gone,
     Guard,
     History,
@@ -31,7 +32,7 @@ from remediator.domain import (
     Transient,
     Unusable,
 )
-from remediator.endings import close_chain, finish, settle, tell
+from remediator.endings import close_chain, finish, settle, tell, tell_forbidden
 from remediator.hands import Hands, Tale, new_incident
 from remediator.intake import Hint, Refusal
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
@@ -63,10 +64,14 @@ def handle(hint: Hint, hands: Hands) -> str:
         return f"ignored: {hint.project} is another project"
     if hint.refusal is not None:
         return _tell_refused_creation(hint, hint.refusal, hands)
-    job = _read(hint, hands)
-    if job is None:
-        return "ignored: there is no such job (any more)"
-    return consider(job, hands, known_since=hint.published or hands.now())
+    try:
+        job = _read(hint, hands)
+        if job is None:
+            return "ignored: there is no such job (any more)"
+        return consider(job, hands, known_since=hint.published or hands.now())
+    except Forbidden as err:  # of our own account: told, and tried again until it is granted
+        tell_forbidden(err, hands)
+        raise Transient(str(err)) from err
 
 
 def _is_ours(project: str, hands: Hands) -> bool:

@@ -1,0 +1,122 @@
+"""The remediator does not feed itself: its attempts are counted whatever happens to them, the stop
+switch holds in the middle of a storm, and a second deployment in the project does not join in.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediator.app import App
+from remediator.cli import main
+from remediator.commands.inputs import HERE
+from tests.reliability.conftest import wait_until
+from tests.reliability.test_storm import (
+    _OUT_OF_MEMORY,
+    POLICIES,
+    deliver_all,
+    failed_jobs,
+)
+from tests.stories.test_loop import HEAVY, custom_job, failure_line, ident, made_jobs
+from twin.physics import Needs, Section
+
+HOPELESS = Needs(sections=(Section("align", cpu_seconds=900_000, parallel=0.999),))
+
+
+@pytest.mark.parametrize("cloud", [20], indirect=True, ids=["the-twin-is-20-hours-behind"])
+def test_attempts_are_counted_though_somebody_takes_their_labels_and_names_away(
+    open_house: Callable[..., Any], cloud: Any
+) -> None:
+    house = open_house(REMEDIATOR_LOOKBACK="48h")
+    job = cloud.past_job("customJobs", custom_job(), HOPELESS, route=False)
+    assert house.hear(failure_line(cloud, job)) == 200
+    for _ in range(5):
+        for made in made_jobs(cloud, job):
+            cloud.jobs.change(made["name"], labels={}, displayName="somebody's own")
+        cloud.clock.advance(3 * 3600)
+        for made in made_jobs(cloud, job):
+            if made["state"] == "JOB_STATE_FAILED":
+                assert house.hear(failure_line(cloud, made)) in (200, 503)
+        house.reconcile()
+    assert len(made_jobs(cloud, job)) == 2  # the ladder's two steps, and no new root beside it
+    (chain,) = App.from_environment(os.environ, here=HERE).ledger.chains()
+    assert [attempt.number for attempt in chain.attempts] == [1, 2]
+    assert sum("Given up" in message.text for message in cloud.slack.messages) == 1
+
+
+def test_our_own_announcements_and_outcomes_start_nothing(house: Any, cloud: Any) -> None:
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    assert house.hear(failure_line(cloud, job)) == 200
+    house.reconcile()
+    ours = cloud.logs.find('logName:"vertex-remediator"')
+    assert ours
+    assert {house.hear(entry) for entry in ours} == {200}
+    assert len(made_jobs(cloud, job)) == 1
+
+
+def test_stop_in_the_middle_of_a_storm_lets_no_further_claim_through(
+    open_house: Callable[..., Any], cloud: Any
+) -> None:
+    house = open_house(POLICIES.format(usd=1_000_000, rate=1_000_000))
+    jobs = failed_jobs(cloud, 80, _OUT_OF_MEMORY, 0)
+    storm = threading.Thread(target=deliver_all, args=(house, cloud, jobs))
+    storm.start()
+    wait_until(lambda: len(cloud.creates()) >= 5)
+    assert main(["stop"]) == 0
+    chains = App.from_environment(os.environ, here=HERE).ledger.chains()
+    promised = sum(len(one.attempts) + (one.claim is not None) for one in chains)
+    storm.join()
+    assert 5 <= promised < len(jobs)
+    assert len(cloud.creates()) <= promised
+    made = len(cloud.creates())
+    deliver_all(house, cloud, jobs)
+    house.reconcile()
+    assert len(cloud.creates()) == made
+
+
+def test_a_second_deployment_leaves_what_the_first_has_resubmitted(
+    open_house: Callable[..., Any], cloud: Any, tmp_path: Path
+) -> None:
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    entry = failure_line(cloud, job)
+    first = open_house()
+    assert first.hear(entry) == 200
+    second = open_house(REMEDIATOR_LEDGER=f"sqlite:///{tmp_path}/second.sqlite3")
+    assert second.hear(entry) == 200
+    assert second.reconcile()["faults"] == []
+    assert [made["labels"]["remediator-root"] for made in made_jobs(cloud, job)] == [ident(job)]
+
+
+def test_a_replayed_event_is_as_old_as_when_it_was_first_published(house: Any, cloud: Any) -> None:
+    """Without the attribute it would be too old to act on: it lay among the dead letters."""
+    import base64
+    import json
+
+    job = cloud.past_job(
+        "customJobs", custom_job(), HEAVY, route=False, ended_ago=timedelta(hours=9)
+    )
+    data = base64.b64encode(json.dumps(failure_line(cloud, job)).encode()).decode()
+    first = (cloud.clock.now() - timedelta(hours=8)).isoformat().replace("+00:00", "Z")
+    assert house.deliver(data, attributes={"remediator-first-published": first}) == 200
+    assert len(made_jobs(cloud, job)) == 1
+
+
+def test_the_ledger_keeps_no_environment_no_arguments_and_no_image(
+    house: Any, cloud: Any, tmp_path: Path
+) -> None:
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    assert house.hear(failure_line(cloud, job)) == 200
+    house.reconcile()
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as database:
+        kept = "\n".join(body for (body,) in database.execute("SELECT body FROM documents"))
+    database.close()
+    assert "n1-standard-16" in kept
+    for secret in ("hunter2", "API_TOKEN", "--in=gs://lab-reads", "us-docker.pkg.dev/lab/align"):
+        assert secret not in kept
