@@ -131,10 +131,10 @@ class Notices:
 
     def kept_evidence(self, found: Diagnosis) -> tuple[Json, ...]:
         """The evidence that the ledger keeps for the report: redacted, and not much of it."""
-        shown = found.causes[0].evidence if found.causes else ()
+        once = {e.says: e for e in (found.causes[0].evidence if found.causes else ())}
         return tuple(
             {"source": e.source.value, "where": redact(e.where, 200), "says": redact(e.says, 400)}
-            for e in shown[:_EVIDENCE_KEPT]
+            for e in tuple(once.values())[:_EVIDENCE_KEPT]
         )
 
     # --- delivery ------------------------------------------------------------------------------

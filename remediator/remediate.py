@@ -37,7 +37,7 @@ from remediator.hands import Hands, Tale, new_incident
 from remediator.intake import Hint, Refusal
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
 from remediator.planning import APPROVED, DECLINED, diagnosed, is_unrecorded, planned
-from remediator.policy import Catalogue, Policies, costs, kinds, plan, routes
+from remediator.policy import Catalogue, Policies, costs, glance, kinds, plan, routes
 from remediator.report.curves import kept_curves
 from remediator.resubmit import (
     Again,
@@ -193,6 +193,9 @@ def _decide(job: JobDocument, incident: Incident, chain: Chain, hands: Hands, no
     made = planned(case, found, incident, chain, hands)
     judged = replace(
         incident,
+        model=kinds.model_name(job) or "",
+        machine=glance.machine_words(job),
+        run_seconds=job.run_seconds,
         verdict=found.verdict.value,
         confidence=round(found.confidence, 4),
         policy=made.policy,

@@ -52,9 +52,12 @@ def test_a_report_tells_what_the_loop_has_lived(
         'data-outcome="recorded only"',
         "CPU: ",
         "attempt 1 succeeded",
+        "/models/777",
+        "of 3 chains; 0 in progress",
     ):
         assert words in page
     assert "price not known" not in page
+    assert page.count("the job&#x27;s error: &quot;Failed to import data.") == 1
     assert "hunter2" not in page
     assert list(tmp_path.glob(".*.half")) == []
 
