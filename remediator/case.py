@@ -83,8 +83,12 @@ class Series:
             number = value.get("doubleValue", value.get("int64Value"))
             if number is None:
                 number = (value.get("distributionValue") or {}).get("mean")
-            if moment is not None and number is not None:
+            if moment is None or number is None:
+                continue
+            try:
                 points.append((moment, float(number)))
+            except (TypeError, ValueError, OverflowError):
+                continue
         metric = series.get("metric") or {}
         resource = series.get("resource") or {}
         return cls(

@@ -55,7 +55,7 @@ _MEMORY = (
         "jvm-heap",
         Cause.MEMORY_PRESSURE,
         CERTAIN,
-        r"java\.lang\.outofmemoryerror|gc overhead limit exceeded|java heap space|heap out of memory|allocation failure.*heap|containerd? killed by yarn|yarn for exceeding",
+        r"java\.lang\.outofmemoryerror|gc overhead limit exceeded|java heap space|heap out of memory|allocation failure[^|]{0,80}heap|containerd? killed by yarn|yarn for exceeding",
         _JVM,
     ),
     Signature(
