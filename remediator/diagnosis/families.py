@@ -91,7 +91,7 @@ class Facts:
     @property
     def wanted_gpu(self) -> bool:
         """A worker's line says that a GPU was looked for and none was there to be added."""
-        tags = (Tag.GPU_RAISED, Tag.GPU_FALLBACK, Tag.GPU_UNSEEN)
+        tags = (Tag.GPU_RAISED, Tag.GPU_FALLBACK, Tag.GPU_UNSEEN, Tag.ON_CPU)
         return any(self.reading.has(tag) for tag in tags) and not self.workload.cpu_image
 
 
@@ -200,6 +200,7 @@ def _gpu_wanted(facts: Facts) -> Iterator[Sign]:
         (Tag.GPU_RAISED, DECISIVE, STRONG - 0.2),
         (Tag.GPU_FALLBACK, DECISIVE + 0.3, FAIR + 0.5),
         (Tag.GPU_UNSEEN, STRONG, FAIR + 0.3),
+        (Tag.ON_CPU, STRONG, HINT),
     ):
         held = facts.reading.tags.get(tag)
         if held is None:
@@ -212,7 +213,7 @@ def _gpu_wanted(facts: Facts) -> Iterator[Sign]:
             has = facts.workload.accelerator_type or facts.workload.machine_type
             yield sign(
                 Cause.INVALID_CONFIG,
-                HINT if tag is Tag.GPU_UNSEEN else FAIR + 0.4,
+                HINT if tag in {Tag.GPU_UNSEEN, Tag.ON_CPU} else FAIR + 0.4,
                 statement.source,
                 statement.where,
                 f"{says}, although the job has {has}: the image does not see it",
@@ -221,6 +222,9 @@ def _gpu_wanted(facts: Facts) -> Iterator[Sign]:
             continue
         cpu = facts.usage.cpu
         weight = slow if facts.timed_out else alone
+        if not facts.timed_out and tag is not Tag.GPU_RAISED and facts.reading.has(Tag.EXITED):
+            # Whoever falls back to the CPU goes on; the process that ended did so of something else.
+            weight = HINT
         if facts.timed_out and cpu is not None and cpu.mean < _BUSY_MEAN:
             # Without its GPU the work would fill the CPUs; here it does not.
             weight -= 2.5

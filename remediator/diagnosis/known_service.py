@@ -281,6 +281,14 @@ _CONFIG = (
         symptom=True,
     ),
     Signature(
+        "config-field-list",
+        Cause.INVALID_CONFIG,
+        DECISIVE,
+        r"list of found errors:|\bfield: [a-z_.\[\]0-9]+; message:",
+        _CODES,
+        explains=("too-large-limit", "config-field", "config-argument"),
+    ),
+    Signature(
         "config-precondition",
         Cause.INVALID_CONFIG,
         HINT,
@@ -410,7 +418,9 @@ _TOO_LARGE = (
         "too-large-limit",
         Cause.REQUEST_TOO_LARGE,
         DECISIVE,
-        r"(request|payload|body|message|prompt|input|file|content|image|response|instance|prediction|document|video|audio)s?( payload| body| data| entity| token| context)?('s)?( size| length| count| tokens)?\b[^.]{0,120}(exceeds?|exceeded|exceeding|over|above|(larger|bigger|greater|longer|more) than) [^.]{0,60}(limit|max|allowed|\d)"
+        r"(request|payload|body|prompt|response|entity|content[- ]length)s?( payload| body| data| entity| token| context)?('s)?( size| length| count| tokens)?\b[^.]{0,80}(exceeds?|exceeded|exceeding|over|above|(larger|bigger|greater|longer|more) than) [^.]{0,60}(limit|max|allowed|bytes|tokens|\d ?[kmg]i?b\b)"
+        r"|(message|input|file|image|instance|prediction|document|video|audio|token|batch)s?( data| token| context| payload)?('s)? (size|length|count|tokens|duration)s?\b[^.]{0,80}(exceeds?|exceeded|exceeding|over|above|(larger|bigger|greater|longer|more) than) [^.]{0,60}(limit|max|allowed|\d)"
+        r"|(message|input|file|image|document|video|audio|instance)s?\b[^.]{0,60}(exceeds?|exceeded|exceeding|(larger|bigger|greater|longer) than) [^.]{0,60}(size|length|bytes|tokens|pixels|\d ?[kmg]i?b\b)|content length exceeded"
         r"|exceeds? (the )?(max(imum)?|allowed|limit)[^.]{0,60}(request|payload|file|token|input|prompt|message|content|context)"
         r"|(request|payload|entity|body|message|prompt|input|content|file)s?( body| entity| payload| size| data)? (is |was |are )?too (large|long|big)"
         r"|maximum (context|request|payload|input|token|message|prompt)[^.]{0,20}(length|size|limit|count)|context_length_exceeded|reduce the (length|size|number) of"
@@ -505,7 +515,7 @@ _TRANSIENT = (
         STRONG,
         r"(temporarily|currently) (unavailable|overloaded|not available)|temporary (error|failure|problem|issue|condition)( occurred| encountered|,|\.| in the| on)|transient (error|failure|issue)"
         r"|backend ?error|500 internal|internalservererror|internal server error|infrastructure (error|failure|issue)|(unexpected|internal|unknown) (error|failure|problem)[^.]{0,60}(service|infrastructure|backend|server|vertex ai)\b|please try submitting"
-        r"|service(s)? (is |are )?(currently |temporarily )?unavailable|503 service|502 bad gateway|bad gateway|serviceunavailable|(model|service|server|system) is overloaded|something went wrong|jobinternalerror",
+        r"|service(s)? (is |are )?(currently |temporarily )?unavailable|503 service|502 bad gateway|bad gateway|serviceunavailable|(model|service|server|system) is overloaded|error 50[0-4] \(server error\)|something went wrong|jobinternalerror",
         _CODES,
         symptom=True,
     ),
@@ -565,7 +575,7 @@ _PREEMPTION = (
         "preemption-maintenance",
         Cause.PREEMPTION,
         FAIR,
-        r"terminate_on_host_maintenance|host maintenance event|hostmaintenance|instance terminated (by|due to)|(node|instance|vm) (is )?(shutting|being shut) down|maintenance[- ]event",
+        r"terminate_on_host_maintenance|host maintenance event|hostmaintenance|instance terminated (by|due to)|(node|instance|vm) (is )?(shutting|being shut) down|maintenance[- ]event|lame workers found",
         "cloud.google.com/compute/docs/instances/host-maintenance-overview",
     ),
     Signature(

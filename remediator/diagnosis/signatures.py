@@ -40,6 +40,8 @@ class Tag(Enum):
     """Code that can use a GPU says that it found none and runs on the CPU."""
     GPU_UNSEEN = "gpu_unseen"
     """A library looked for a GPU and found none: harmless in a job that never wanted one."""
+    ON_CPU = "on_cpu"
+    """Code says that it runs on the CPU: a choice as often as a lack."""
     PASSING = "passing"
     """The line announces another try: what it complains of was not the end."""
     EXITED = "exited"
