@@ -124,6 +124,7 @@ class Tale:
             attempt=self.incident.attempt,
             state=self.job.state,
             error=self.job.error_message,
+            result=glance.result_words(self.job),
             machine=glance.machine_words(self.job),
             started=self.job.start_time,
             ended=self.job.end_time,

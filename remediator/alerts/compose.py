@@ -75,7 +75,7 @@ class AlertFacts:
     """What is known when an alert falls due. Everything may be raw: composing redacts and cuts.
 
     `root` names the chain (the first job); `attempt` is the number of the attempt the alert is
-    about, 0 for the root job itself. `plan` is the plan just decided or carried out, `created` the
+    about, 0 for the root job itself. `result` is what it left behind all the same. `plan` is the plan just decided or carried out, `created` the
     name of the job it made. `spent_usd` is what the chain's resubmissions have cost so far,
     `estimated_usd` what their plans had said; `time_lost_seconds` runs from the first failure to
     the recovery. `count` and `extra` serve the summaries: how many, and a line for each.
@@ -88,6 +88,7 @@ class AlertFacts:
     attempt: int = 0
     state: JobState = JobState.UNSPECIFIED
     error: str = ""
+    result: str = ""
     machine: str = ""
     started: datetime | None = None
     ended: datetime | None = None
@@ -347,8 +348,7 @@ def _what_failed(facts: AlertFacts) -> str:
     elif facts.state is not JobState.UNSPECIFIED:
         ended = f", ended {moment_words(facts.ended)}" if facts.ended else ""
         lines.append(f"{facts.state.value}{ended}")
-    if facts.error:
-        lines.append(shown(facts.error, 600))
+    lines += [shown(text, 600) for text in (facts.error, facts.result) if text]
     return "\n".join(lines)
 
 
@@ -518,9 +518,8 @@ def _cost(facts: AlertFacts) -> str:
     if plan is not None and spends:
         lines.append(_estimate(plan, "this attempt"))
     if facts.spent_usd is not None:
-        against = (
-            f", estimated {amount(facts.estimated_usd)}" if facts.estimated_usd is not None else ""
-        )
+        estimated = _estimated_so_far(facts)
+        against = f", estimated {amount(estimated)}" if estimated is not None else ""
         lines.append(f"Resubmissions so far: {amount(facts.spent_usd)}{against}.")
     if facts.kind is AlertKind.GIVEN_UP:
         last = facts.attempts[-1].estimated_usd if facts.attempts else None
@@ -529,6 +528,14 @@ def _cost(facts: AlertFacts) -> str:
         elif last is not None:
             lines.append(f"Another attempt like the last would cost about {amount(last)}.")
     return "\n".join(lines)
+
+
+def _estimated_so_far(facts: AlertFacts) -> float | None:
+    """Of the attempts that have ended, as what was spent is; as it was told where they say nothing."""
+    known = [a.estimated_usd for a in facts.attempts if a.state.is_terminal]
+    if any(usd is not None for usd in known):
+        return sum(usd or 0.0 for usd in known)
+    return facts.estimated_usd
 
 
 def _estimate(plan: Plan, what: str) -> str:
@@ -548,6 +555,10 @@ def _to_do(facts: AlertFacts) -> str:
                 return GUARD_ADVICE[guard]
         top = _top(facts)
         known = top is not None and facts.verdict is not Cause.UNKNOWN
+        if facts.result and not known:
+            return (
+                "Read the error files beside the results: they say which instances failed, and why."
+            )
         return shown(top.advice, 600) if known and top and top.advice else ADVICE[facts.verdict]
     if facts.kind is AlertKind.OBSERVED:
         return (

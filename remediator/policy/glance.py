@@ -24,6 +24,16 @@ def machine_words(job: JobDocument) -> str:
     return ", ".join(told)
 
 
+def result_words(job: JobDocument) -> str:
+    """`900 instances succeeded, 100 failed; see gs://out/run`; empty where none failed."""
+    failed = kinds.failed_instances(job)
+    if not failed:
+        return ""
+    good = kinds.whole_number(job.read("completionStats.successfulCount")) or 0
+    place = output_of(job)
+    return f"{good:,} instances succeeded, {failed:,} failed" + (f"; see {place}" if place else "")
+
+
 def output_of(job: JobDocument) -> str | None:
     """Where the job's results are: a folder, a table, or None where the job names no such place."""
     paths = (
