@@ -18,6 +18,7 @@ from remediator.domain import (
     Guard,
     JobDocument,
     Refused,
+    RemediatorError,
     Transient,
     Unanswered,
 )
@@ -166,7 +167,7 @@ def _create(tale: Tale, claim: Claim, hands: Hands, now: datetime) -> str | Agai
             timeout_seconds=hands.call_seconds,
         )
     except Unanswered:
-        found = made_under(claim, tale.job, hands)
+        found = _seen_at_once(claim, tale.job, hands)
         if found is None:
             _give_back(key, claim, hands, unanswered=True)
             raise
@@ -180,6 +181,14 @@ def _create(tale: Tale, claim: Claim, hands: Hands, now: datetime) -> str | Agai
         _give_back(key, claim, hands, unanswered=True)
         raise
     return record_made(tale, claim, made, hands, now)
+
+
+def _seen_at_once(claim: Claim, job: JobDocument, hands: Hands) -> JobDocument | None:
+    """The job, if the list shows it already; a list that does not answer either shows nothing."""
+    try:
+        return made_under(claim, job, hands)
+    except RemediatorError:
+        return None
 
 
 def _give_back(key: str, claim: Claim, hands: Hands, *, unanswered: bool) -> None:
