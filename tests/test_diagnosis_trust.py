@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from bench.diagnosis.run import RESUBMITTED
 from remediator.case import Case, LogLine
 from remediator.diagnosis import diagnose
 from remediator.diagnosis.statements import LOG_CEILING, is_service_line, read_case
@@ -152,3 +153,104 @@ def test_a_log_of_nothing_but_counters_has_no_sections():
     found = of(custom(3610) | {"logEntries": lines(*counted)})
     assert found.sections == ()
     assert "<n>" not in json.dumps(found.to_json())
+
+
+# --- what healthy software prints ------------------------------------------------------------------
+
+# Notes, progress and warnings of jobs that ran well; none of them is why a job died.
+HARMLESS = """\
+2024-01-01 00:00:00.000000: I tensorflow/core/platform/cpu_feature_guard.cc:193] This TensorFlow binary is optimized with oneAPI Deep Neural Network Library (oneDNN) to use the following CPU instructions in performance-critical operations: AVX2 FMA
+W tensorflow/stream_executor/platform/default/dso_loader.cc:64] Could not load dynamic library 'libcudart.so.11.0'; dlerror: libcudart.so.11.0: cannot open shared object file: No such file or directory
+I tensorflow/stream_executor/cuda/cudart_stub.cc:29] Ignore above cudart dlerror if you do not have a GPU set up on your machine.
+W tensorflow/compiler/tf2tensorrt/utils/py_utils.cc:38] TF-TRT Warning: Could not find TensorRT
+WARNING:tensorflow:From train.py:12: The name tf.Session is deprecated.
+Using device: cpu
+Using cuda device
+INFO: Started server process [1]
+INFO: Waiting for application startup.
+INFO: Application startup complete.
+INFO: Uvicorn running on http://0.0.0.0:8080 (Press CTRL+C to quit)
+[2024-01-01 00:00:00 +0000] [7] [INFO] Booting worker with pid: 7
+[2024-01-01 00:00:00 +0000] [1] [INFO] Handling signal: term
+Epoch 3/10 - loss: 0.3124 - accuracy: 0.91 - val_loss: 0.41
+Downloading (…)model.safetensors: 100%|██████████| 548M/548M [00:03<00:00, 160MB/s]
+UserWarning: The given NumPy array is not writable
+FutureWarning: `clean_up_tokenization_spaces` was not set
+huggingface/tokenizers: The current process just got forked, after parallelism has already been used. Disabling parallelism to avoid deadlocks...
+Setting `pad_token_id` to `eos_token_id`:50256 for open-end generation.
+Token indices sequence length is longer than the specified maximum sequence length for this model (1024 > 512). Running this sequence through the model will result in indexing errors
+Some weights of BertForSequenceClassification were not initialized from the model checkpoint
+You should probably TRAIN this model on a down-stream task
+24/01/01 00:00:00 WARN NativeCodeLoader: Unable to load native-hadoop library for your platform... using builtin-java classes where applicable
+24/01/01 00:00:00 INFO SparkContext: Running Spark version 3.3.0
+24/01/01 00:00:00 WARN TaskSetManager: Lost task 3.0 in stage 1.0 (TID 10): FetchFailed
+24/01/01 00:00:00 INFO MemoryStore: MemoryStore started with capacity 434.4 MiB
+INFO MemoryStore: Block broadcast_0 stored as values in memory (estimated size 12 MiB, free 400 MiB)
+Opening GCS connection... Mounting file system "gcsfuse"... File system has been successfully mounted.
+NCCL version 2.14.3+cuda11.7
+[rank0]:[W ProcessGroupNCCL.cpp] Warning: WARNING: process group has NOT been destroyed before we destruct ProcessGroupNCCL
+Job is preparing.
+Waiting for training program to start.
+Job is running.
+Finished tearing down training program.
+GPU memory usage: 12.1 GiB / 15.8 GiB
+peak memory usage 3.4 GB
+Memory usage of dataframe is 2300.10 MB
+Max memory allowed: 16GB
+timeout=600 retries=3
+request timeout set to 60 seconds
+Loaded 120000 rows from gs://bucket/train.csv
+Reading quota project from environment: my-project
+No quota project set; using default
+WARNING:google.auth: Your application has authenticated using end user credentials from Google Cloud SDK without a quota project.
+Compute Engine Metadata server unavailable on attempt 1 of 3. Reason: timed out
+WARNING Retrying (Retry(total=4, connect=None)) after connection broken by 'ReadTimeoutError'
+No checkpoint found at gs://bucket/ckpt
+Config file not found, using defaults
+File exists: /tmp/cache
+skipping corrupted image img_001.jpg
+dropping 13 rows with missing values
+[I 2024-01-01] Trial 3 pruned.
+early stopping: no improvement for 10 rounds
+Saving model to /gcs/bucket/model
+Preemption-safe checkpointing enabled
+spot instances: true
+machine type n1-standard-8 with 1 NVIDIA_TESLA_T4
+batch_size too large? consider reducing
+max_model_len=8192, gpu_memory_utilization=0.9
+INFO vllm: Maximum concurrency for 8192 tokens per request: 5.2x
+# GPU blocks: 2761, # CPU blocks: 2048
+device: CPU
+Running on local CPU
+health check ok
+GET /health 503 starting
+probe: ready in 30s
+The worker exceeded 80% of memory
+All-reduce took 12 ms
+Access granted for service account
+INFO permission check passed
+validation error rate: 0.12
+error rate 3%
+KeyboardInterrupt handler installed
+killed 0 zombie processes
+resources are limited to 4 CPUs
+limit reached for early stopping patience
+rate limiter enabled (100 requests/s)
+throttling logs
+""".splitlines()
+
+
+@pytest.mark.parametrize("error", ["The replica workerpool0-0 exited with a non-zero status of 1.", "Job failed."])  # fmt: skip
+@pytest.mark.parametrize("line", HARMLESS)
+def test_no_harmless_line_buys_another_attempt(line, error):
+    entry = {"textPayload": line, "severity": "ERROR", "insertId": "1", "resource": WORKER}
+    assert of(custom(900, error) | {"logEntries": [entry]}).verdict not in RESUBMITTED
+
+
+def test_all_harmless_lines_together_buy_none():
+    told = lines(*[(float(i), line) for i, line in enumerate(HARMLESS)])
+    found = of(
+        custom(900, "The replica workerpool0-0 exited with a non-zero status of 1.")
+        | {"logEntries": told}
+    )
+    assert found.verdict not in RESUBMITTED

@@ -222,8 +222,8 @@ def _gpu_wanted(facts: Facts) -> Iterator[Sign]:
             continue
         cpu = facts.usage.cpu
         weight = slow if facts.timed_out else alone
-        if not facts.timed_out and tag is not Tag.GPU_RAISED and facts.reading.has(Tag.EXITED):
-            # Whoever falls back to the CPU goes on; the process that ended did so of something else.
+        if not facts.timed_out and tag is not Tag.GPU_RAISED and facts.job.error_message:
+            # Whoever falls back to the CPU goes on: what ended the job is something else.
             weight = HINT
         if facts.timed_out and cpu is not None and cpu.mean < _BUSY_MEAN:
             # Without its GPU the work would fill the CPUs; here it does not.

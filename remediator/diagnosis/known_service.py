@@ -131,7 +131,7 @@ _QUOTA = (
         STRONG,
         r"rate_?limit_?exceeded|userratelimitexceeded|ratelimitexceeded|\brate limit(s|ed)?\b"
         r"|too many requests|exceeded (the )?(rate limit|limit of|maximum number of concurrent)"
-        r"|(limit|maximum)( number)? ?(on|of|for)?( the number of)? concurrent|concurrent [^.]{0,60}limit|limit (has been |was )?reached|reached (the|your) (maximum|limit)|throttl(ed|ing)\b|ratelimiterror",
+        r"|(limit|maximum)( number)? ?(on|of|for)?( the number of)? concurrent|concurrent [^.]{0,60}limit|(rate|request|quota|usage|api|concurrency|job|connection|user|project)s? limits? (has been |have been |was |were )?reached|reached (the|your) (maximum|limit)|(requests?|calls?|api|was|were|being|been|got|is) throttled|throttl(ed|ing) (by|due|exception|error)|throttlingexception|ratelimiterror",
         _QUOTAS,
         explains=(
             "permission-code",
@@ -212,7 +212,7 @@ _PERMISSION = (
     Signature(
         "metadata-5xx",
         Cause.TRANSIENT_BACKEND,
-        STRONG,
+        FAIR + 0.3,
         r"metadata ?(service|server)[^|]{0,60}(status:? ?5\d\d|unavailable|timed out|timeout)|(status:? ?5\d\d|timed out)[^|]{0,60}metadata ?(service|server)",
         _AUTH,
         explains=("permission-credentials", "metadata-jwt", "network-timeout"),

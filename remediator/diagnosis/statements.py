@@ -38,6 +38,8 @@ _FILE_CHARS = 200_000
 LOG_CEILING = DECISIVE - 0.6
 # A complaint that announces another try, or stands long before the end, was not the end.
 _PASSING_FACTOR = 0.35
+# Where nothing but such complaints is heard, they are what there is to go by, with less weight.
+_ONLY_PASSING_FACTOR = 0.75
 _EARLY_FACTOR = 0.8
 _QUIET_FACTOR = 0.85
 _END_SHARE = 0.25
@@ -384,7 +386,6 @@ def _read(statements: Iterable[Statement], rows: FailedRows | None) -> Reading:
         for statement in statements
     ]
     explained = explained_by([row for _, matched in found for row in matched])
-    # Where nothing but retries is heard, the retries are what there is to go by.
     final = any(
         row.cause and not _is_passing(statement, matched)
         for statement, matched in found
@@ -395,13 +396,15 @@ def _read(statements: Iterable[Statement], rows: FailedRows | None) -> Reading:
     tags: dict[Tag, tuple[Statement, Signature | None]] = {}
     for statement, matched in found:
         told = [row for row in matched if row.id not in explained and (row.tags or row.cause)]
-        passing = final and _is_passing(statement, matched)
+        kept = 1.0
+        if _is_passing(statement, matched):
+            kept = _PASSING_FACTOR if final else _ONLY_PASSING_FACTOR
         for row in told:
             for tag in row.tags:
                 if _speaks_before(statement, tags.get(tag)):
                     tags[tag] = (statement, row)
             if row.cause is not None:
-                hit = _Hit(row, statement, _weight(row, statement, passing=passing))
+                hit = _Hit(row, statement, _weight(row, statement, kept))
                 held = heaviest.get((row.id, statement.place))
                 heaviest[row.id, statement.place] = hit.joined(held)
         signs += _signs_of_code(statement, told)
@@ -444,11 +447,10 @@ def _is_passing(statement: Statement, matched: Sequence[Signature]) -> bool:
     return statement.place is Place.LOG and any(Tag.PASSING in row.tags for row in matched)
 
 
-def _weight(row: Signature, statement: Statement, *, passing: bool) -> float:
+def _weight(row: Signature, statement: Statement, kept: float) -> float:
     if statement.place is not Place.LOG:
         return row.weight
-    weight = min(row.weight, LOG_CEILING) * statement.factor
-    return weight * _PASSING_FACTOR if passing else weight
+    return min(row.weight, LOG_CEILING) * statement.factor * kept
 
 
 @dataclass(frozen=True, slots=True)
