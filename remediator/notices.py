@@ -24,6 +24,7 @@ from remediator.domain import (
     Json,
     RemediatorError,
     Transient,
+    parse_time,
     rfc3339,
 )
 from remediator.ledger import Chain, Debt, Ledger
@@ -159,9 +160,17 @@ class Notices:
         seconds = patience.left(_CHANNEL_SECONDS)
         if not work or seconds < _LEAST_SECONDS:
             return 0
+
+        def apart(channel: str, debts: list[Debt]) -> int:
+            try:
+                return send(channel, debts)
+            except Exception as err:  # noqa: BLE001  # protects the other channels
+                log.fault("a fault while delivering alerts", err, channel=channel)
+                return 0
+
         pool = ThreadPoolExecutor(max_workers=len(work), thread_name_prefix="channel")
         try:
-            running = [pool.submit(patience.carried(send), *item) for item in work.items()]
+            running = [pool.submit(patience.carried(apart), *item) for item in work.items()]
             done, _ = wait(running, timeout=seconds)
             return sum(one.result() for one in done)
         finally:
@@ -184,6 +193,10 @@ class Notices:
         if channel == OUTCOMES:
             return True
         try:
+            asked = self._ledger.note(_pause_of(channel)) or {}
+            until = parse_time(asked.get("until"))
+            if until is not None and self._now() < until:
+                return False  # the service's own wish, which holds for all that is owed to it
             return self._ledger.take_token(
                 f"sent:{channel}",
                 most=_SENT_AT_ONCE - spare,
@@ -238,6 +251,8 @@ class Notices:
         )
         try:
             self._ledger.postpone_debt(debt, due=None if lost else due, why=why)
+            if wish:
+                self._ledger.write_note(_pause_of(debt.channel), {"until": rfc3339(due)})
         except Transient as ledger_err:  # its lease runs out by itself
             log.say("WARNING", f"the ledger did not answer: {ledger_err}", channel=debt.channel)
 
@@ -273,3 +288,8 @@ class Notices:
         for one in taken:
             self._ledger.pay_debt(one, now=now)
         return len(taken)
+
+
+def _pause_of(channel: str) -> str:
+    """The note that says until when a channel asked to be left alone."""
+    return f"pause:{channel}"

@@ -269,8 +269,7 @@ def _ask(tale: Tale, hands: Hands, now: datetime) -> str:
     approval = tale.incident.approval
     if approval is not None and approval.digest == tale.plan.digest:
         if approval.answer == DECLINED or (not approval.answer and now >= approval.expires):
-            why = approval.answer or "nobody answered"
-            said = f"{why} {approval.by}".strip()
+            said = f"{approval.answer} by {approval.by}" if approval.answer else "nobody answered"
             declined = replace(
                 tale.plan, because=f"{tale.plan.because} ({said})", notes=(said, *tale.plan.notes)
             )

@@ -150,7 +150,7 @@ def test_a_decline_ends_the_chain_and_says_who(
     assert ended(tmp_path, job) == (Stage.DONE, Conclusion.GIVEN_UP)
     told = cloud.slack.messages[-1]
     assert told.body["text"].startswith("Given up: align-reads")
-    assert f"Declined Slack {ANA} ana" in told.text
+    assert f"Declined by Slack {ANA} ana." in told.text
 
 
 @pytest.mark.parametrize(
