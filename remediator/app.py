@@ -216,7 +216,8 @@ class App:
             msg = f"no channel {channel!r} in the policy file (it has: {known})"
             raise Unusable(msg)
         if send:
-            self._open_channel(channel).send(message, due=self.now())
+            now = self.now()
+            self._open_channel(channel).send(message.as_preview(now.isoformat()), due=now)
         return message
 
     # --- the hands -----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ made by `compose` alone, which sees to it that every text in it is redacted and 
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -112,6 +112,12 @@ class Message:
     def in_chain(self) -> bool:
         """It belongs to one chain, and so to that chain's thread; summaries do not."""
         return self.kind not in SUMMARIES
+
+    def as_preview(self, when: str) -> Message:
+        """Marked as one, and in no chain's thread: the chain's own first alert may still come."""
+        return replace(
+            self, title=f"Preview: {self.title}", thread_key=f"preview/{when}", subject=""
+        )
 
     def to_json(self) -> dict[str, Any]:
         """For the ledger's list of owed alerts; `parse` gives the same Message back."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from remediator.cli import main
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import HEAVY, custom_job, failure_line
 from twin import faults
@@ -216,6 +217,23 @@ def test_a_recovery_is_quiet_and_told_once(house: Any, cloud: Any) -> None:
         house.reconcile()
     recovered = [mail for mail in cloud.mail.messages if "Recovered:" in mail.as_string()]
     assert [str(mail["Importance"]) for mail in recovered] == ["None"]
+
+
+def test_a_preview_that_is_sent_says_so_and_takes_no_place_in_a_chains_thread(
+    house: Any, cloud: Any, tmp_path: Path
+) -> None:
+    entry = odd_failure(cloud, 1)
+    case = tmp_path / "case.json"
+    case.write_text(json.dumps({"job": cloud.jobs.all("customJobs")[0]}))
+    for channel in ("owners", "oncall"):
+        command = ["alert", "preview", str(case), "--channel", channel, "--send"]
+        assert main([*command, "--policies", str(tmp_path / "policies.yaml")]) == 0
+    assert house.hear(entry) == 200
+    preview, alert = cloud.mail.messages
+    assert str(preview["Subject"]).startswith("Preview: Not resubmitted: odd-1 failed")
+    assert alert["Subject"] == "[vertex] odd-1 failed (5001)"
+    assert preview["Message-ID"] != alert["Message-ID"]
+    assert [text.startswith("Preview: ") for text in texts(cloud)] == [True, False]
 
 
 PING = "<!channel> <@U1> <https://evil.example|click> \u202e\x1b[31m\x00 password=hunter2hunter2"
