@@ -157,8 +157,11 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
     }
     texts = {"preprocess.py": BUSY, "train.py": HUNGRY, "fetch_data.py": WAITING}
 
+    # Made here: pytest's factory of folders is not for several threads at once.
+    folders = {name: tmp_path_factory.mktemp(name) for name in texts}
+
     def watch(name: str) -> subprocess.CompletedProcess[str]:
-        folder = tmp_path_factory.mktemp(name)
+        folder = folders[name]
         command = [*WRAP, *script(folder, texts[name], name)]
         return run(command, VERTEX_TELEMETRY_ROOT=staged(folder, limits[name]))
 
