@@ -1,9 +1,9 @@
 r"""What Vertex AI, and Google's APIs and clients, print when a job fails: rows of `Signature`.
 
-Owns data only (over 700 lines: one table, whose rows name each other). Both of the product's names occur ("Vertex AI", "Agent Platform", and the older
-"AI Platform" and "ML Engine"), so no row leans on the name. Wrappers ("Exceeded retries", "The DAG
-failed", an exit code) carry at most a symptom: what is wrapped is found by the other rows, since
-they look anywhere in the text.
+Owns data only (over 700 lines: one table, whose rows name each other). Both of the product's names
+occur ("Vertex AI", "Agent Platform", and the older "AI Platform" and "ML Engine"), so no row leans
+on the name. Wrappers ("Exceeded retries", "The DAG failed", an exit code) carry at most a symptom:
+what is wrapped is found by the other rows, since they look anywhere in the text.
 """
 
 from __future__ import annotations
