@@ -521,7 +521,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         pytest.param("a: &a [*a]\n", "1:8: error: the alias `*a` contains itself", id="cycle"),
         pytest.param("a: *b\n", "1:4: error: no anchor `&b` stands before", id="no anchor"),
         pytest.param("a: &b x\nc:\n  <<: *b\n", "3:3: error: `<<` is not known", id="merge key"),
-        pytest.param("[" * 500_000, "1:25: error: nested more than 24 deep", id="brackets"),
+        pytest.param("[" * 500_000, "error: nested more than 24 deep", id="brackets"),
         pytest.param("? " * 100_000, "error: nested more than 24 deep", id="keys of keys"),
         pytest.param("? [a]\n: b\n", "1:3: error: a key must be one word", id="list as key"),
         pytest.param(

@@ -321,6 +321,10 @@ def _at(before: str, message: str) -> Mistake:
 def _syntax(error: yaml.YAMLError, text: str) -> Mistake:
     mark = getattr(error, "problem_mark", None)
     problem = str(getattr(error, "problem", None) or "the file cannot be read")
+    if (
+        mark is not None and "nesting depth" in problem
+    ):  # libyaml 0.2.6 reads ahead to its own limit
+        return Mistake(mark.line + 1, mark.column + 1, "error", f"nested more than {_DEEPEST} deep")
     context = getattr(error, "context_mark", None)
     if mark is None:
         return Mistake(1, 1, "error", f"not YAML: {problem}"[:200])
