@@ -190,9 +190,9 @@ _PERMISSION = (
         r"refresherror|invalid_scope|invalid_grant|invalid authentication credentials|defaultcredentialserror"
         r"|could not automatically determine credentials|default credentials were not found|reauthentication (is )?(needed|required)"
         r"|could not refresh access token|(access|id) token (has )?expired|unable to (get|acquire|retrieve|refresh|impersonate)[^.]{0,30}(credential|token)"
-        r"|invalid (api key|credentials|token|jwt)|api key not valid|account (has been |is )?(disabled|deleted)|service account [^ ]{0,120} does not exist|unable to (acquire impersonated|locate) credentials|could not read username|token is required|no token found",
+        r"|invalid (api key|credentials|token|jwt)|api key not valid|account (has been |is )?(disabled|deleted)|service account [^ ]{0,120} does not exist|unable to (acquire impersonated|locate) credentials|could not read username|token is required|no token found|api[_ -]?key (is |was )?(not (configured|set|found|provided)|missing|required)",
         _AUTH,
-        explains=("config-not-found",),
+        explains=("config-not-found", "code-exception"),
     ),
     Signature(
         "permission-api-disabled",
@@ -442,7 +442,7 @@ _STARTUP = (
         "startup-never-ready",
         Cause.SLOW_STARTUP,
         STRONG + 0.4,
-        r"model server never became ready|(model )?server (did not|didn't|never|failed to) (become|became|get|be) (ready|healthy)|never became (ready|healthy)",
+        r"model server never became ready|(did not|didn't|never|failed to) (become|became|get|be) (ready|healthy)",
         _BATCH,
         symptom=True,
     ),

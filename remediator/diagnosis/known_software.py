@@ -40,8 +40,9 @@ _MEMORY = (
         "allocation",
         Cause.MEMORY_PRESSURE,
         DECISIVE,
-        r"std::bad_alloc|bad allocation|\bmemoryerror\b|arraymemoryerror|cannot allocate memory|unable to allocate [\d.]+ ?[kmgtp]i?b|(failed|unable|could not|cannot|not) (to )?(allocate|malloc|realloc|mmap)[^.]{0,40}(memory|bytes|heap|buffer)|malloc(\(\))?:? (of size [^ ]+ )?failed|arrowmemoryerror|defaultcpuallocator|not enough memory: you tried|\benomem\b|errno 12\b|insufficient memory|memory exhausted|out of host memory|(not enough|lack of|shortage of|running low on|low on) (host |system |physical |available )?memory",
+        r"std::bad_alloc|bad allocation|\bmemoryerror\b|arraymemoryerror|cannot allocate memory|unable to allocate [\d.]+ ?[kmgtp]i?b|(failed|unable|could not|cannot|not) (to )?(allocate|malloc|realloc|mmap)[^.]{0,40}(memory|bytes|heap|buffer)|malloc(\(\))?:? (of size [^ ]+ )?failed|arrowmemoryerror|defaultcpuallocator|not enough memory: you tried|\benomem\b|errno 12\b|insufficient memory|memory exhausted|out of host memory|memory allocation of [\d.]+ (bytes )?failed|(not enough|lack of|shortage of|running low on|low on) (host |system |physical |available )?memory",
         _PYTHON,
+        explains=("exit-crash",),  # what cannot allocate aborts
     ),
     Signature(
         "oom-cpu-tensor",
@@ -264,6 +265,7 @@ _GPU_WANTED = (
             "backend-stream",
             "network-timeout",
             "code-exception",
+            "code-traceback",
         ),
     ),
 )
@@ -356,7 +358,7 @@ _NETWORK = (
         "network-timeout",
         Cause.NETWORK_LATENCY,
         STRONG + 0.4,
-        r"connect(ion)? ?time(d)?-?out|connecttimeout|readtimeout|read timed out|connection (to [^ ]+ )?timed out|(socket|ssl|tls|handshake|http|dial|lookup|i/o|dns|ssh|client)[^.]{0,20}(time-?out|timed out)|client\.timeout exceeded|awaiting headers|timeout (while|when) (connecting|fetching|reading|downloading)|(fetch|download|connect|request to|query|upload)(ing|ed)?[^.]{0,60}timed? ?out|can'?t connect to [^|]{0,80}timed out|time-?out connecting|\(timed out\)|: timed out$|(read |write |handshake |recv |connect )?operation timed out after|(read|write|handshake|recv|connect) operation timed out|timed out (while |when )?(download|fetch|connect|read)|etimedout|errno 110|sockettimeout|no route to host|did not properly respond after a period|connected host has failed to respond|network is unreachable|host is unreachable|ehostunreach",
+        r"connect(ion)? ?time(d)?-?out|connecttimeout|readtimeout|read timed out|connection (to [^ ]+ )?timed out|(socket|ssl|tls|handshake|http|dial|lookup|i/o|dns|ssh|client)[^.]{0,20}(time-?out|timed out)|client\.timeout exceeded|awaiting headers|timeout (while|when) (connecting|fetching|reading|downloading)|(fetch|download|connect|request to|query|upload)(ing|ed)?[^.]{0,60}timed? ?out|can'?t connect to [^|]{0,80}timed out|time-?out connecting|\(timed out\)|: timed out$|serverselectiontimeout|timed out, timeout: ?\d|(read |write |handshake |recv |connect )?operation timed out after|(read|write|handshake|recv|connect) operation timed out|timed out (while |when )?(download|fetch|connect|read)|etimedout|errno 110|sockettimeout|no route to host|did not properly respond after a period|connected host has failed to respond|network is unreachable|host is unreachable|ehostunreach",
         _HTTP,
         explains=("code-import", "too-large-limit"),
     ),
