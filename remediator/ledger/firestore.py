@@ -133,7 +133,7 @@ class FirestoreStore:
             for attempt in stamina.retry_context(
                 on=_Contended,
                 attempts=None,
-                timeout=self._timeout_seconds,
+                timeout=ends - time.monotonic(),
                 wait_initial=0.02,
                 wait_max=1.0,
                 wait_jitter=0.1,
@@ -145,7 +145,7 @@ class FirestoreStore:
                         self._commit(transaction, ends)
                     return result
         except _Contended as err:
-            msg = f"the ledger (Firestore) stayed contended for {self._timeout_seconds:.0f} s"
+            msg = "the ledger (Firestore) stayed contended"
             raise Transient(msg) from err
         msg = "the ledger (Firestore): no try was made"
         raise Transient(msg)
@@ -307,22 +307,30 @@ class FirestoreStore:
         client.commit(request, retry=None, timeout=seconds, metadata=metadata)
 
     def _again_while_it_helps(self, what: str, ends: float, call: Callable[[float], T]) -> T:
-        """The call's result; tried again, with jittered backoff, while an error may pass."""
+        """The call's result; tried again, with jittered backoff, while an error may pass.
+
+        A wait that the service asks for and that does not fit into what is left is not waited for.
+        """
         import stamina
 
-        left = max(ends - time.monotonic(), _LEAST_TRY_SECONDS)
+        def left() -> float:
+            return max(ends - time.monotonic(), _LEAST_TRY_SECONDS)
+
+        def worth_another(err: Exception) -> bool | float:
+            wish = _is_passing(err)
+            return wish if wish is True or wish < left() else False
+
         with _errors(f"the ledger (Firestore, {self._database}): {what}"):
             for attempt in stamina.retry_context(
-                on=_is_passing,
+                on=worth_another,
                 attempts=None,
-                timeout=left,
+                timeout=left(),
                 wait_initial=0.05,
                 wait_max=2.0,
                 wait_jitter=0.2,
             ):
                 with attempt:
-                    left = max(ends - time.monotonic(), _LEAST_TRY_SECONDS)
-                    return call(max(left / 2, min(left, 1.0)))
+                    return call(max(left() / 2, min(left(), 1.0)))
         msg = f"the ledger (Firestore): {what}: no try was made"
         raise Transient(msg)
 

@@ -267,10 +267,10 @@ class _Touched:
 class World:
     """One project, one ledger, one clock, and the hands at work in it."""
 
-    def __init__(self, *, lease: timedelta, wait: timedelta) -> None:
+    def __init__(self, *, lease: timedelta, wait: timedelta, store: Any = None) -> None:
         self.time = START
         self.lease, self.wait = lease, wait
-        self.store = MemoryStore()
+        self.store = store or MemoryStore()
         self.ledger = Ledger(self.store)
         self.cloud = Cloud(lambda: self.time)
         self.told = Told()
