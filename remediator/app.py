@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from remediator import intake, log, patience, settings
 from remediator.domain import (
     Attempt,
+    Forbidden,
     JobDocument,
     JobName,
     JobState,
@@ -133,7 +134,6 @@ class App:
         """A click in Slack: verified, recorded; 2xx also where it changes nothing."""
         log.set_trace(trace, self.settings.project)
         from remediator.alerts.approval import parse_interaction
-        from remediator.domain import Forbidden
 
         def work() -> str:
             approvers = self.policies().approvers
@@ -152,9 +152,11 @@ class App:
             )
             return json.dumps({"text": said})
 
-        return self._guarded(work, refused=403)
+        return self._guarded(work, refused=403, forbidden=403)
 
-    def _guarded(self, work: Callable[[], str], *, refused: int = 200, **fields: Any) -> Answer:
+    def _guarded(
+        self, work: Callable[[], str], *, refused: int = 200, forbidden: int = 503, **fields: Any
+    ) -> Answer:
         """Our promise at the door: no traceback leaves, and only what may help is tried again."""
         started = time.perf_counter()
         try:
@@ -163,6 +165,9 @@ class App:
         except Transient as err:
             log.say("WARNING", f"later: {err}", **fields)
             return Answer(503, "later")
+        except Forbidden as err:  # to our own account, by the ledger: no alert can be kept either
+            log.say("ERROR", f"a permission is missing: {err}", **fields)
+            return Answer(forbidden, "refused")
         except (Refused, Unusable) as err:
             log.say("ERROR", f"refused: {err}", **fields)
             return Answer(refused, "refused")

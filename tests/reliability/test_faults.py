@@ -1,16 +1,19 @@
 """Each service failing in each way, one row at a time: what becomes of the event, and of the alert.
 
-`docs/reliability.md` shows the same table; a test there holds the two equal.
+`docs/reliability.md` shows the same table; `test_documents` holds the two equal.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 import pytest
 
 from remediator import patience
@@ -206,3 +209,57 @@ def test_each_service_failing_in_each_way(
         assert resubmitted == []
     if row.told:
         assert row.told in cloud.slack.messages[0].text
+
+
+# --- a ledger that cannot be used -------------------------------------------------------------------
+
+
+class _Firestore(grpc.GenericRpcHandler):
+    """A Firestore that answers every call with one status."""
+
+    def __init__(self, code: grpc.StatusCode) -> None:
+        self._code = code
+
+    def service(self, call: Any) -> Any:
+        def refuse(_request: bytes, context: Any) -> None:
+            context.abort(self._code, "Missing or insufficient permissions.")
+
+        def refuse_stream(_request: bytes, context: Any) -> Iterator[bytes]:
+            yield context.abort(self._code, "Missing or insufficient permissions.")
+
+        if call.method.endswith(("BatchGetDocuments", "RunQuery")):
+            return grpc.unary_stream_rpc_method_handler(refuse_stream)
+        return grpc.unary_unary_rpc_method_handler(refuse)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        pytest.param(grpc.StatusCode.PERMISSION_DENIED, "roles/datastore.user", id="forbidden"),
+        pytest.param(grpc.StatusCode.NOT_FOUND, "NOT_FOUND", id="no-such-database"),
+    ],
+)
+def test_without_a_ledger_no_event_is_taken_and_nothing_is_made(
+    code: grpc.StatusCode,
+    said: str,
+    cloud: Any,
+    open_house: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """What cannot be remembered is not acknowledged either: the event comes again."""
+    with ThreadPoolExecutor(4) as pool:
+        server = grpc.server(pool, handlers=(_Firestore(code),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{port}")
+        house = open_house(REMEDIATOR_LEDGER="firestore://(default)/remediator")
+        job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+        with patience.within(1.0):
+            assert house.hear(failure_line(cloud, job)) == 503
+            assert house.clients["reconcile"].post("/").status_code == 503
+        server.stop(None)
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line[:1] == "{"]
+    assert any(said in line["message"] for line in lines)
+    assert cloud.creates() == []
+    assert cloud.slack.messages == []
