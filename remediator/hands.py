@@ -56,9 +56,23 @@ class Jobs(Protocol):
         timeout_seconds: float | None = None,
     ) -> Iterator[JobDocument]: ...
 
+    def page(
+        self,
+        kind: JobKind,
+        project: str,
+        location: str,
+        *,
+        states: Sequence[JobState] = (),
+        created_after: datetime | None = None,
+        token: str = "",
+        timeout_seconds: float | None = None,
+    ) -> tuple[tuple[JobDocument, ...], str]: ...
+
     def create(
         self, kind: JobKind, parent: str, request: Json, *, timeout_seconds: float | None = None
     ) -> JobDocument: ...
+
+    def cancel(self, name: JobName, *, timeout_seconds: float | None = None) -> None: ...
 
 
 class Gather(Protocol):
@@ -137,7 +151,17 @@ class Tale:
             estimated_usd=self.plan.estimated_usd,
             time_lost_seconds=(now - lost).total_seconds() if lost else None,
             approval_id=self.incident.approval.id if self.incident.approval else "",
-            extra=("The log sink did not deliver this failure; the sweep found it.",)
-            if self.incident.silent_sink
-            else (),
+            extra=self._extra(),
         )
+
+    def _extra(self) -> tuple[str, ...]:
+        told = []
+        if self.incident.silent_sink:
+            told.append("The log sink did not deliver this failure; the sweep found it.")
+        last = self.chain.attempts[-1] if self.chain.attempts else None
+        if last is not None and last.abandoned:
+            told.append(
+                f"Attempt {last.number} waited an hour for a machine in vain and was cancelled; "
+                "it counts against no limit."
+            )
+        return tuple(told)

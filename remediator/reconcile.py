@@ -24,8 +24,10 @@ from remediator.domain import (
     JobName,
     JobState,
     Json,
+    Refused,
     RemediatorError,
     Transient,
+    parse_time,
     rfc3339,
 )
 from remediator.endings import tell_forbidden
@@ -41,7 +43,7 @@ _LONGEST_RUN = timedelta(
     days=14
 )  # custom jobs end after 7 days unless told otherwise; list filters know no end_time
 _DUE_AT_ONCE = 200
-_ANNOUNCED_AT_ONCE = 500  # a round's own rate; the next round goes on
+_ANNOUNCED_AT_ONCE = 500  # and what is left of a page; the next round goes on
 _PAUSE_AFTER_FAULT = timedelta(minutes=2)
 _SUCCEEDED_WITHIN = timedelta(days=1)  # a success with failed instances is told, if it is recent
 _ENDED_BADLY = (JobState.FAILED, JobState.CANCELLED)
@@ -177,12 +179,12 @@ def _sweep(
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="sweep") as pool:
         sweep = patience.carried(lambda place: _unknown(hands, *place, now=now, in_time=in_time))
         found = pool.map(sweep, places)
-        for fresh, stale, fault in found:
+        for fresh, recorded, fault in found:
             if fault is not None:
                 faults.append(str(fault))
                 _tell_if_forbidden(fault, hands)
-            old += hands.ledger.open_many(_recorded(job, now, Conclusion.TOO_OLD) for job in stale)
-            announced += _announce(fresh[:_ANNOUNCED_AT_ONCE], hands, write_log, now)
+            old += recorded
+            announced += _announce(fresh, hands, write_log, now)
     if old:
         facts = AlertFacts(
             kind=AlertKind.OLD_FAILURES, root=f"old/{now:%Y-%m-%dT%H:%M:%S}", count=old
@@ -195,50 +197,105 @@ def _sweep(
 
 def _unknown(
     hands: Hands, location: str, kind: JobKind, *, now: datetime, in_time: Callable[[], bool]
-) -> tuple[list[JobDocument], list[JobDocument], RemediatorError | None]:
-    """Failed jobs of one kind and place that have no incident: those inside the look-back, and older."""
+) -> tuple[list[JobDocument], int, RemediatorError | None]:
+    """Failed jobs of one kind and place without an incident, and how many older ones were recorded."""
     fresh: list[JobDocument] = []
-    stale: list[JobDocument] = []
+    old = 0
+
+    def may_go_on() -> bool:
+        return in_time() and len(fresh) < _ANNOUNCED_AT_ONCE
+
     try:
-        for page in _pages(_failed(hands, location, kind, now)):
+        for page in _failed(hands, location, kind, now, may_go_on):
             known = hands.ledger.known([job.name.key for job in page])
+            stale: list[JobDocument] = []
             for job in page:
                 if job.name.key in known or not kinds.is_failure(job):
                     continue
                 ended = job.end_time
                 within = ended is None or now - ended <= hands.settings.lookback
                 (fresh if within else stale).append(job)
-            if not in_time():
-                break
+            old += hands.ledger.open_many(_recorded(job, now, Conclusion.TOO_OLD) for job in stale)
     except RemediatorError as err:
         log.say("WARNING", f"the sweep of {kind} in {location} stopped: {err}")
-        return fresh, stale, err
-    return fresh, stale, None
+        return fresh, old, err
+    return fresh, old, None
 
 
-def _failed(hands: Hands, location: str, kind: JobKind, now: datetime) -> Iterator[JobDocument]:
-    """Jobs in the states that may mean a failure; list filters know when a job began, not its end."""
+def _failed(
+    hands: Hands, location: str, kind: JobKind, now: datetime, may_go_on: Callable[[], bool]
+) -> Iterator[tuple[JobDocument, ...]]:
+    """Pages of jobs that may have failed: the newest of each state always, then the older ones.
+
+    Of those a round goes through as many as it may; the next one goes on where it stopped. List
+    filters know when a job began, not its end.
+    """
+    behind: list[_Place] = []
     for state in _MAY_HAVE_FAILED[kind]:
         longest = _SUCCEEDED_WITHIN if state is JobState.SUCCEEDED else _LONGEST_RUN
-        yield from hands.jobs.list(
-            kind,
-            hands.project()[0],
-            location,
-            states=(state,),
-            created_after=now - hands.settings.lookback - longest,
-            timeout_seconds=hands.call_seconds,
-        )
+        first = _Place(state, now - hands.settings.lookback - longest)
+        jobs, token = _page(first, hands, location, kind)
+        yield jobs
+        if token:
+            behind.append(replace(first, token=token))
+    if not behind:
+        return
+    note = f"sweep:{location}:{kind.value}"
+    stopped = _Place.parse(hands.ledger.note(note) or {})
+    if stopped is not None and stopped.state in _MAY_HAVE_FAILED[kind]:
+        order = _MAY_HAVE_FAILED[kind].index
+        after = (one for one in behind if order(one.state) > order(stopped.state))
+        behind = [stopped, *after]
+    moved = False  # a page at least, however little time there is
+    for found in behind:
+        place = found
+        while place.token:
+            if moved and not may_go_on():
+                hands.ledger.write_note(note, place.to_json())
+                return
+            try:
+                jobs, token = _page(place, hands, location, kind)
+            except RemediatorError as err:  # a token that is no longer taken is forgotten
+                lasting = isinstance(err, Refused)
+                hands.ledger.write_note(note, {} if lasting else place.to_json())
+                raise
+            yield jobs
+            place, moved = replace(place, token=token), True
+    if stopped is not None:
+        hands.ledger.write_note(note, {})
 
 
-def _pages(jobs: Iterator[JobDocument], size: int = 100) -> Iterator[list[JobDocument]]:
-    page: list[JobDocument] = []
-    for job in jobs:
-        page.append(job)
-        if len(page) == size:
-            yield page
-            page = []
-    if page:
-        yield page
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A page in the list of one state; `since` belongs to the filter that its token is good for."""
+
+    state: JobState
+    since: datetime
+    token: str = ""
+
+    def to_json(self) -> Json:
+        return {"state": self.state.value, "since": rfc3339(self.since), "token": self.token}
+
+    @classmethod
+    def parse(cls, note: Json) -> _Place | None:
+        since = parse_time(note.get("since"))
+        if since is None:
+            return None
+        return cls(JobState.parse(note.get("state")), since, str(note.get("token") or ""))
+
+
+def _page(
+    place: _Place, hands: Hands, location: str, kind: JobKind
+) -> tuple[tuple[JobDocument, ...], str]:
+    return hands.jobs.page(
+        kind,
+        hands.project()[0],
+        location,
+        states=(place.state,),
+        created_after=place.since,
+        token=place.token,
+        timeout_seconds=hands.call_seconds,
+    )
 
 
 def _announce(jobs: list[JobDocument], hands: Hands, write_log: WriteLog, now: datetime) -> int:

@@ -195,6 +195,46 @@ class Vertex:
 
         `labels` with the value `*` asks for the key alone. `timeout_seconds` is for each page.
         """
+        wanted = dict(labels or {})
+        token = ""
+        while True:
+            jobs, token = self.page(
+                kind,
+                project,
+                location,
+                states=states,
+                created_after=created_after,
+                display_name=display_name,
+                labels=wanted,
+                token=token,
+                timeout_seconds=timeout_seconds,
+            )
+            for job in jobs:
+                # A value with a * is a pattern to Vertex, so what comes back is held against it.
+                if display_name is not None and job.display_name != display_name:
+                    continue
+                if all(_has_label(job, key, value) for key, value in wanted.items()):
+                    yield job
+            if not token:
+                return
+
+    def page(
+        self,
+        kind: JobKind,
+        project: str,
+        location: str,
+        *,
+        states: Sequence[JobState] = (),
+        created_after: datetime | None = None,
+        display_name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        token: str = "",
+        timeout_seconds: float | None = None,
+    ) -> tuple[tuple[JobDocument, ...], str]:
+        """One page of a list, and the token of the next: empty after the last.
+
+        A token is good for the same conditions only; Refused where Vertex no longer takes it.
+        """
         from google.cloud.aiplatform_v1 import types
 
         if not _PROJECT.fullmatch(project):
@@ -202,40 +242,26 @@ class Vertex:
             raise Unusable(msg)
         door = _DOORS[kind]
         parent = f"projects/{project}/locations/{_location(location)}"
-        wanted = dict(labels or {})
         query = job_filter(
             kind,
             states=states,
             created_after=created_after,
             display_name=display_name,
-            labels=wanted,
+            labels=labels or {},
         )
         client = self._client(door.service, location)
         verb = getattr(client, f"list_{door.plural}")
-        request_type = getattr(types, f"List{door.type}sRequest")
-        token = ""
-        while True:
-            request = request_type(
-                parent=parent, filter=query, page_size=_PAGE_SIZE, page_token=token
-            )
-            # A page at a time, so that each has the whole retry rule; the pager would have none.
-            page = answered(
-                f"listing {door.plural} in {parent}",
-                lambda seconds, request=request: next(  # type: ignore[misc]
-                    verb(request=request, retry=None, timeout=seconds).pages
-                ),
-                timeout_seconds=timeout_seconds or self._timeout_seconds,
-            )
-            for message in getattr(page, door.plural):
-                job = JobDocument.parse(to_json(message))
-                # A value with a * is a pattern to Vertex, so what comes back is held against it.
-                if display_name is not None and job.display_name != display_name:
-                    continue
-                if all(_has_label(job, key, value) for key, value in wanted.items()):
-                    yield job
-            token = page.next_page_token
-            if not token:
-                return
+        request = getattr(types, f"List{door.type}sRequest")(
+            parent=parent, filter=query, page_size=_PAGE_SIZE, page_token=token
+        )
+        # A page at a time, so that each has the whole retry rule; the pager would have none.
+        page = answered(
+            f"listing {door.plural} in {parent}",
+            lambda seconds: next(verb(request=request, retry=None, timeout=seconds).pages),
+            timeout_seconds=timeout_seconds or self._timeout_seconds,
+        )
+        jobs = tuple(JobDocument.parse(to_json(message)) for message in getattr(page, door.plural))
+        return jobs, str(page.next_page_token)
 
     def cancel(self, name: JobName, *, timeout_seconds: float | None = None) -> None:
         """Asks Vertex to stop the job; it ends some time later. Cancelling twice is harmless."""

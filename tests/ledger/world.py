@@ -200,6 +200,12 @@ class Cloud:
             and all(job.labels.get(key) == value for key, value in (labels or {}).items())
         )
 
+    def page(
+        self, kind: JobKind, project: str, location: str, *, token: str = "", **conditions: Any
+    ) -> tuple[tuple[JobDocument, ...], str]:
+        del token
+        return tuple(self.list(kind, project, location, **conditions)), ""
+
     def create(
         self,
         kind: JobKind,
