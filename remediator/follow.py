@@ -18,6 +18,7 @@ from remediator.domain import (
     JobState,
     Json,
     RemediatorError,
+    Unusable,
     label_value,
 )
 
@@ -71,12 +72,12 @@ def standing(
     asked = sight.get(name)
     told: Sequence[Json] | None
     try:
-        told = sight.outcomes(name)
+        told = _readable(sight.outcomes(name))
     except RemediatorError:
         told = None
     root = _root(asked, told or (), sight)
     if told and root.name.key != name.key:
-        told = sight.outcomes(root.name)
+        told = _readable(sight.outcomes(root.name))
     attempts = _attempts(root, told, sight)
     attempt, current = attempts[-1] if attempts else (0, root)
     if attempts:
@@ -89,6 +90,18 @@ def standing(
         output=output_of(current),
         final=_final(current, told),
     )
+
+
+def _readable(told: Sequence[Json]) -> tuple[Json, ...]:
+    """The outcomes that name jobs: whoever may write logs may write anything into this one."""
+    return tuple(one for one in told if _named(one, "root") and _named(one, "current"))
+
+
+def _named(outcome: Json, key: str) -> JobName | None:
+    try:
+        return JobName.parse(str(outcome.get(key)))
+    except Unusable:
+        return None
 
 
 def _root(asked: JobDocument, told: Sequence[Json], sight: Sight) -> JobDocument:
@@ -117,6 +130,8 @@ def _attempts(
     for job in sorted(jobs, key=lambda one: str(one.body.get("createTime") or "")):
         number = job.labels.get("remediator-attempt", "")
         if not number.isdecimal() or job.name.key == root.name.key:
+            continue
+        if job.labels.get("remediator-root") != value:
             continue
         if told and not any(_is(outcome.get("current"), job.name) for outcome in told):
             continue

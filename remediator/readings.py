@@ -52,5 +52,13 @@ def probe_urls(job: JobDocument, policies: Policies) -> tuple[str, ...]:
     return tuple(
         url
         for url in dict.fromkeys(found)
-        if any(fnmatchcase(urlsplit(url).hostname or "", glob) for glob in allowed)
+        if any(fnmatchcase(_host_of(url), glob) for glob in allowed)
     )
+
+
+def _host_of(url: str) -> str:
+    """The host that would be spoken to; empty for what only looks like an address."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # such as `http://[x`
+        return ""

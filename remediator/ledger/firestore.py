@@ -29,7 +29,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from remediator import log, patience
-from remediator.domain import Forbidden, Json, Transient, Unusable
+from remediator.domain import Forbidden, Json, Transient
 from remediator.ledger.records import Work
 
 T = TypeVar("T")
@@ -382,7 +382,7 @@ def _plaintext_channel(endpoint: str) -> Any:
         is_here = False
     if not is_here:
         msg = f"FIRESTORE_EMULATOR_HOST must be host:port on loopback, and {endpoint!r} is not"
-        raise Unusable(msg)
+        raise Transient(msg)  # no event is acknowledged that cannot be remembered
     return grpc.insecure_channel(endpoint, options=[("grpc.enable_http_proxy", 0)])
 
 

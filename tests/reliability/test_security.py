@@ -1,0 +1,171 @@
+"""What each stranger could try, and what comes of it; docs/security.md says who is bound by what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediator import policy
+from remediator.cli import main
+from remediator.domain import JobDocument, Transient
+from remediator.ledger.firestore import FirestoreStore
+from remediator.readings import probe_urls
+from tests.stories.conftest import POLICIES
+from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
+from twin.clock import rfc3339
+
+# --- probes: the job's author names the places, the policy file the hosts ----------------------------
+
+ALLOWED = POLICIES + 'probes: {hosts: ["data.partner.example", "*.mirror.example"]}\n'
+
+
+def measured(*texts: str, policies: str = ALLOWED) -> tuple[str, ...]:
+    loaded = policy.load(policies).policies
+    assert loaded is not None
+    name = "projects/p/locations/us-central1/customJobs/1"
+    body = {
+        "name": name,
+        "jobSpec": {"workerPoolSpecs": [{"containerSpec": {"args": list(texts)}}]},
+    }
+    return probe_urls(JobDocument.parse(body), loaded)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://169.254.169.254/computeMetadata/v1/",
+        "http://metadata.google.internal/",
+        "http://data.partner.example@evil.example/",
+        "http://data.partner.example:80@evil.example/",
+        "http://data.partner.example.evil.example/",
+        "http://evil.example/#data.partner.example",
+        "http://evil.example?data.partner.example",
+        "http://evil.example/data.partner.example",
+        "http://xdata.partner.example/",
+        "http://mirror.example/",
+        "http://evilmirror.example/",
+        "http://[::1]/",
+        "http://[data.partner.example",
+        "http://data.partner.example\u2100/",
+        "file://data.partner.example/etc/passwd",
+    ],
+)
+def test_a_job_cannot_lead_a_probe_to_a_host_that_the_policy_file_does_not_name(url: str) -> None:
+    assert measured(f"--in={url}") == ()
+
+
+def test_what_the_policy_file_names_is_measured_and_without_it_nothing() -> None:
+    urls = ("https://data.partner.example/x", "http://a.mirror.example/")
+    assert measured(*urls) == urls
+    assert measured(*urls, policies=POLICIES) == ()
+
+
+def test_an_allowed_host_that_leads_inside_is_refused_and_the_failure_is_handled(
+    open_house: Callable[..., Any], cloud: Any
+) -> None:
+    """The policy file may err: an address inside a network is not spoken to all the same."""
+    house = open_house(POLICIES + 'probes: {hosts: ["169.254.169.254", "metadata.internal"]}\n')
+    body = custom_job()
+    body["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"] += [
+        "--meta=http://169.254.169.254/computeMetadata/v1/",
+        "--torn=http://[169.254.169.254",
+    ]
+    job = cloud.past_job("customJobs", body, HEAVY, route=False)
+    assert house.hear(failure_line(cloud, job)) == 200
+    assert len(made_jobs(cloud, job)) == 1
+    (told,) = cloud.slack.messages
+    assert "ms from" not in told.text
+
+
+# --- names --------------------------------------------------------------------------------------------
+
+NAMES = [
+    "projects/genomics-lab/locations/us-central1/customJobs/../../../etc/passwd",
+    "projects/genomics-lab/locations/../customJobs/1",
+    "../../etc/passwd",
+    "projects/genomics-lab/locations/us-central1/customJobs/1?alt=media",
+    "projects/genomics-lab/locations/us-central1/customJobs/1%2f..%2f2",
+    "projects/genomics-lab/locations/us-central1.evil.example/customJobs/1",
+    "projects/genomics-lab/locations/us-central1/customJobs/1\nprojects/x",
+    "projects/genomics-lab/locations/us-central1/endpoints/1",
+    "$(touch owned)",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("command", [("follow",), ("capture", "-o", "case.json")], ids=["f", "c"])
+def test_what_is_no_jobs_name_is_refused_in_a_line_and_asks_nobody(
+    name: str,
+    command: tuple[str, ...],
+    house: Any,
+    cloud: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    del house
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert main([command[0], name, *command[1:]]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert cloud.calls("JobService.*") == []
+    assert sorted(tmp_path.iterdir()) == before
+
+
+# --- the log -------------------------------------------------------------------------------------------
+
+
+def outcome(cloud: Any, **body: Any) -> dict[str, Any]:
+    return {
+        "logName": f"projects/{cloud.project}/logs/vertex-remediator-outcomes",
+        "timestamp": rfc3339(cloud.clock.now()),
+        "severity": "NOTICE",
+        "jsonPayload": {"attempt": 1, "final": True, "state": "JOB_STATE_SUCCEEDED", **body},
+    }
+
+
+def test_forged_outcomes_do_not_lead_follow_to_a_job_outside_the_chain(
+    house: Any, cloud: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = cloud.past_job(
+        "customJobs", custom_job(), HEAVY, route=False, ended_ago=timedelta(minutes=30)
+    )
+    assert house.hear(failure_line(cloud, job)) == 200
+    (made,) = made_jobs(cloud, job)
+    decoy = cloud.add_job(
+        {
+            **custom_job("decoy", labels={"remediator-attempt": "9"}),
+            "name": cloud.name("customJobs", "666"),
+            "state": "JOB_STATE_SUCCEEDED",
+            "createTime": rfc3339(cloud.clock.now()),
+            "endTime": rfc3339(cloud.clock.now()),
+        }
+    )
+    for forged in (
+        outcome(cloud, root=job["name"], current=decoy["name"]),
+        outcome(cloud, root=job["name"], current="../../etc/passwd"),
+        outcome(cloud, root=None, current=[job["name"]]),
+    ):
+        cloud.logs.add(forged)
+    capsys.readouterr()
+    assert main(["follow", job["name"], "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["current"], told["final"]) == (made["name"], False)
+
+
+# --- plaintext -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["10.0.0.5:8080", "firestore.example:80", "169.254.169.254:80"])
+def test_a_plaintext_ledger_elsewhere_is_never_asked(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", host)
+    store = FirestoreStore("lab", "(default)", "remediator", timeout_seconds=1.0)
+    with pytest.raises(Transient, match="on loopback"):
+        store.get("incidents", "x")
