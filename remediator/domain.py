@@ -422,7 +422,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One resubmission of a root job: the plan that made it and what became of it."""
+    """One resubmission of a root job: the plan that made it and what became of it.
+
+    `max_run_seconds` bounds it where it has no time-out of its own. `abandoned`: it never got a
+    machine and was stepped over, so it counts against no limit.
+    """
 
     name: str
     state: JobState
@@ -435,6 +439,8 @@ class Attempt:
     number: int = 0
     estimated_usd: float | None = None
     end_time: datetime | None = None
+    max_run_seconds: float | None = None
+    abandoned: bool = False
 
     @property
     def is_retry(self) -> bool:
@@ -454,6 +460,8 @@ class Attempt:
             "claim": self.claim,
             "number": self.number,
             "estimatedUsd": self.estimated_usd,
+            **({"maxRunSeconds": self.max_run_seconds} if self.max_run_seconds else {}),
+            **({"abandoned": True} if self.abandoned else {}),
         }
 
     @classmethod
@@ -470,6 +478,8 @@ class Attempt:
             number=int(body.get("number") or 0),
             estimated_usd=body.get("estimatedUsd"),
             end_time=parse_time(body.get("endTime")),
+            max_run_seconds=body.get("maxRunSeconds"),
+            abandoned=body.get("abandoned") is True,
         )
 
 

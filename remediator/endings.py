@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from remediator.alerts import AlertFacts, AlertKind
-from remediator.domain import Action, Forbidden, JobDocument
+from remediator.domain import Action, Forbidden, JobDocument, JobState
 from remediator.hands import Hands, Tale
 from remediator.ledger import Chain, Conclusion, Incident, Stage
 from remediator.policy import costs, glance, routes
@@ -73,12 +73,13 @@ def finish(incident: Incident, hands: Hands, conclusion: Conclusion, reason: str
 
 
 def settle(job: JobDocument, chain: Chain, hands: Hands, *, final: bool) -> Chain:
+    never_ran = job.start_time is None and job.state is JobState.CANCELLED
     return hands.ledger.settle(
         chain.key,
         job.name.key,
         state=job.state,
         ended=job.end_time,
-        usd=costs.spent_usd(job, hands.catalogue),
+        usd=0.0 if never_ran else costs.spent_usd(job, hands.catalogue),
         final=final,
     )
 
@@ -110,6 +111,9 @@ def close_chain(
         spent_usd=chain.spent_usd,
         estimated_usd=sum(a.estimated_usd or 0.0 for a in chain.attempts) or None,
         time_lost_seconds=((job.end_time or now) - lost).total_seconds() if lost else None,
+        extra=(f"The remediator cancelled it: {incident.reason}.",)
+        if incident.reason and job.state is JobState.CANCELLED
+        else (),
     )
     channels = routes.channels_of(hands.policies(), last.policy if last else "", job)
     debts = hands.notices.owed(facts, channels, now) + (

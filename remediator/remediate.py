@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from remediator import log
+from remediator import log, running
 from remediator.alerts import AlertFacts, AlertKind, Message, compose
 from remediator.case import Case
 from remediator.diagnosis import settled
@@ -141,6 +141,7 @@ def _follow(job: JobDocument, incident: Incident | None, hands: Hands, now: date
         finish(stored, hands, Conclusion.IGNORED, "not terminal after 24 hours")
         return "given up following: not terminal after 24 hours"
     if incident is not None:
+        stored = running.watch(job, stored, hands, now)
         # The longer it has run, the rarer it is looked at: a tenth of its age, five minutes at most.
         pause = min((now - stored.first_known) / 10, FOLLOWED_EVERY)
         hands.ledger.move(replace(stored, stage=Stage.FOLLOWED, due=now + pause))
@@ -153,6 +154,8 @@ def _conclude_unfailed(
     if job.state is JobState.CANCELLED:
         stored = incident or hands.ledger.open(new_incident(job, now, root or job.name.key))
         if stored.attempt:
+            if stored.reason == running.NO_MACHINE and running.step_over(job, stored, hands, now):
+                return "stepped over: the attempt never got a machine"
             return close_chain(job, stored, hands, now, AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)
         finish(stored, hands, Conclusion.IGNORED, Guard.CANCELLED_BY_PERSON.value)
         return "left alone: a person cancelled it"

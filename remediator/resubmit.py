@@ -78,6 +78,7 @@ def _claim_for(tale: Tale, hands: Hands, now: datetime) -> Claim:
         lease_until=now + hands.settings.lease,
         estimated_usd=tale.plan.estimated_usd,
         location=tale.plan.location or tale.job.name.location,
+        max_run_seconds=tale.plan.max_run_seconds,
     )
 
 
@@ -244,6 +245,7 @@ def record_made(tale: Tale, claim: Claim, made: JobDocument, hands: Hands, now: 
         claim=claim.token,
         number=claim.number,
         estimated_usd=claim.estimated_usd,
+        max_run_seconds=claim.max_run_seconds,
     )
     done = replace(tale.incident, stage=Stage.DONE, conclusion=Conclusion.RESUBMITTED)
     following = replace(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import heapq
 import itertools
+import json
 import random
 import threading
 import time
@@ -294,10 +295,12 @@ class JobStore:
     def _live(
         self, job: Job, run: Run, moment: datetime, schedule: Schedule, *, route: bool
     ) -> None:
+        needs = self.needs_of(job.kind, job.body)
+        if any(f'"{wanted}"' in json.dumps(job.body) for wanted in needs.never_placed_on):
+            return
         start = moment + timedelta(seconds=run.startup_seconds if run.started else 0)
         if run.started:
             schedule.at(start, lambda: self.start(job, start))
-        needs = self.needs_of(job.kind, job.body)
         silent = job.kind is BATCH and job.body.get("disableContainerLogging")
         for entry in () if silent else self._entries(job, run, start, needs):
             schedule.at(

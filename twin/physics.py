@@ -64,6 +64,7 @@ class Needs:
     `gpu`: `wanted` runs without one, slowly, and says so; `required` raises. `raises`: a traceback
     with which the program ends after `raises_after` of its work. `stockouts`, `backend_errors`,
     `preemptions`: how many first tries end that way. `fails_with`: (code, message), always.
+    `never_placed_on`: machine or accelerator types that are not to be had: the job stays PENDING.
     """
 
     sections: tuple[Section, ...] = (Section("work", cpu_seconds=600),)
@@ -80,6 +81,7 @@ class Needs:
     backend_errors: int = 0
     preemptions: int = 0
     fails_with: tuple[int, str] | None = None
+    never_placed_on: tuple[str, ...] = ()
     telemetry: bool = False
 
 

@@ -19,6 +19,7 @@ from remediator.ledger.records import (
     Answer,
     Chain,
     Claim,
+    Conclusion,
     Debt,
     Incident,
     Limit,
@@ -340,6 +341,42 @@ class Ledger:
             _put_incident(tx, replace(incident, version=version + 1))
             _put_incident(tx, _joined(following, from_json(Incident, known) if known else None))
             _put_debts(tx, owed)
+            return True
+
+        return self._store.run(work)
+
+    def step_over(self, abandoned: Incident, *, skip: str, now: datetime) -> bool:
+        """An attempt never got a machine and is over: it counts no more, and its step is skipped.
+
+        What it was made for (the attempt before it, or the root) is asked again from `now`. False,
+        and nothing is written, where another hand was faster or what it was made for is not kept.
+        """
+
+        def work(tx: Transaction) -> bool:
+            chain = _chain(tx, abandoned.root, "")
+            body = tx.get("incidents", doc_id(abandoned.key))
+            if body is None or from_json(Incident, body).version != abandoned.version:
+                return False
+            before = [
+                one
+                for one in chain.attempts
+                if not one.abandoned and _key_of(one.name) != abandoned.key
+            ]
+            failed_key = _key_of(before[-1].name) if before else chain.key
+            failed = tx.get("incidents", doc_id(failed_key))
+            if failed is None:
+                return False
+            attempts = tuple(
+                replace(one, abandoned=True) if _key_of(one.name) == abandoned.key else one
+                for one in chain.attempts
+            )
+            skipped = tuple(dict.fromkeys((*chain.skipped, skip)))
+            _put_chain(tx, replace(chain, attempts=attempts, skipped=skipped))
+            done = replace(abandoned, stage=Stage.DONE, conclusion=Conclusion.IGNORED)
+            _put_incident(tx, replace(done, version=abandoned.version + 1))
+            again = from_json(Incident, failed)
+            again = replace(again, stage=Stage.UNSETTLED, conclusion=Conclusion.NONE, due=now)
+            _put_incident(tx, replace(again, version=again.version + 1))
             return True
 
         return self._store.run(work)

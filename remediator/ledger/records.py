@@ -128,6 +128,7 @@ class Claim:
     reservations: tuple[Reservation, ...] = ()
     location: str = ""
     given_back: bool = False
+    max_run_seconds: float | None = None
 
     def send_before(self, wait: timedelta) -> datetime:
         """Until when the holder may send its create, where a list lags by at most `wait`.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 
 from remediator.case import Case
 from remediator.domain import Cause, Change, Diagnosis, History, JobDocument, JobKind, JobState
@@ -107,6 +108,15 @@ def spent_usd(job: JobDocument, catalogue: Catalogue) -> float | None:
     if job.run_seconds is None:
         return None
     return rate * (job.run_seconds / 3600 + _start_hours(job))
+
+
+def accrued_usd(job: JobDocument, catalogue: Catalogue, now: datetime) -> float | None:
+    """What a job that still runs has cost by now, an estimate; None: the price is not known."""
+    rate = usd_per_hour(job, job.name.location, catalogue)
+    if rate is None or job.start_time is None:
+        return rate and 0.0
+    hours = max(0.0, (now - job.start_time).total_seconds()) / 3600
+    return rate * (hours + _start_hours(job))
 
 
 def _start_hours(job: JobDocument) -> float:

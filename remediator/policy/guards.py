@@ -79,14 +79,14 @@ def _ask(asked: Asked, guards: Mapping[Guard, Callable[[Asked], str]]) -> tuple[
 
 
 def _attempts(asked: Asked) -> str:
-    made = sum(not attempt.is_retry for attempt in asked.attempts)
+    made = sum(not (one.is_retry or one.abandoned) for one in asked.attempts)
     if asked.draft is not None and asked.draft.is_retry:
         return ""
     return _used_up(made, asked.limits.attempts, "changed")
 
 
 def _retries(asked: Asked) -> str:
-    made = sum(attempt.is_retry for attempt in asked.attempts)
+    made = sum(one.is_retry and not one.abandoned for one in asked.attempts)
     if asked.draft is None or not asked.draft.is_retry:
         return ""
     return _used_up(made, asked.limits.retries, "unchanged")

@@ -386,6 +386,12 @@ def is_spot(job: JobDocument) -> bool:
     return job.kind is JobKind.BATCH_PREDICTION and job.read("dedicatedResources.spot") is True
 
 
+def is_flex_start(job: JobDocument) -> bool:
+    """Whether the job waits for machines as long as it says itself (Dynamic Workload Scheduler)."""
+    kind = rules(job)
+    return kind.has_pools and read(job, f"{kind.scheduling}.strategy") == "FLEX_START"
+
+
 def timeout_seconds(job: JobDocument) -> float | None:
     """The time-out that the job sets itself; None where it sets none."""
     kind = rules(job)

@@ -136,7 +136,7 @@ class Limits(_Bounds):
     )
     on_overrun: OnOverrun = Field(
         default="alert",
-        description="What is done when an attempt's accrued cost passes `usd_per_job`.",
+        description="What is done when an attempt costs more than `usd_per_job` or runs past `max_run`.",
     )
 
     @property
@@ -157,7 +157,7 @@ class Tighter(_Bounds):
     )
     on_overrun: OnOverrun | None = Field(
         default=None,
-        description="What is done when an attempt's accrued cost passes `usd_per_job`.",
+        description="What is done when an attempt costs more than `usd_per_job` or runs past `max_run`.",
     )
 
 

@@ -247,6 +247,21 @@ def test_a_withdrawn_claim_frees_its_money(ledger: Ledger) -> None:
     assert (chain.claim, chain.skipped, chain.reserved_usd) == (None, ("p:1",), 0.0)
 
 
+def test_an_attempt_that_never_ran_is_stepped_over_once(ledger: Ledger) -> None:
+    resubmit(ledger)
+    stuck = ledger.incident(MADE_KEY)
+    assert stuck is not None
+    assert [ledger.step_over(stuck, skip="p:1", now=NOW) for _ in range(2)] == [True, False]
+    chain, failed = ledger.chain(KEY), ledger.incident(KEY)
+    assert chain is not None
+    assert failed is not None
+    assert ([one.abandoned for one in chain.attempts], chain.skipped) == ([True], ("p:1",))
+    assert (failed.stage, failed.conclusion, failed.due) == (Stage.UNSETTLED, Conclusion.NONE, NOW)
+    over = ledger.incident(MADE_KEY)
+    assert over is not None
+    assert (over.stage, over.conclusion) == (Stage.DONE, Conclusion.IGNORED)
+
+
 def test_an_attempt_is_settled_by_what_it_really_cost(ledger: Ledger) -> None:
     limit = Limit("usd:2026-11-23", "usd_per_day", 30.0, 2.5)
     resubmit(ledger, "a", limit)
