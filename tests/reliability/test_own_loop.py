@@ -25,6 +25,8 @@ from tests.reliability.test_storm import (
     failed_jobs,
 )
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, ident, made_jobs
+from twin import faults
+from twin.clock import rfc3339
 from twin.physics import Needs, Section
 
 HOPELESS = Needs(sections=(Section("align", cpu_seconds=900_000, parallel=0.999),))
@@ -92,6 +94,83 @@ def test_a_second_deployment_leaves_what_the_first_has_resubmitted(
     assert second.hear(entry) == 200
     assert second.reconcile()["faults"] == []
     assert [made["labels"]["remediator-root"] for made in made_jobs(cloud, job)] == [ident(job)]
+
+
+AGAIN_AND_AGAIN = POLICIES.format(usd=1_000_000, rate=1_000_000).replace(
+    "{machine_type: more_memory}", "{machine_type: more_memory}, times: 3"
+)
+
+
+@pytest.mark.parametrize("cloud", [1], indirect=True, ids=["the-twin-is-an-hour-behind"])
+@pytest.mark.parametrize("turns", ["the-same-is-first", "by-turns"])
+def test_two_deployments_that_hear_everything_make_one_job_of_each_failure(
+    turns: str, open_house: Callable[..., Any], cloud: Any, tmp_path: Path
+) -> None:
+    """They share no ledger; each takes what the other made for somebody's rerun."""
+    ledgers = [f"sqlite:///{tmp_path}/{name}.sqlite3" for name in ("first", "second")]
+    (failed,) = failed_jobs(cloud, 1, _OUT_OF_MEMORY, 0)
+    for turn in range(3):
+        cloud.clock.advance(60)
+        order = ledgers[::-1] if turns == "by-turns" and turn % 2 else ledgers
+        for ledger in order:
+            house = open_house(AGAIN_AND_AGAIN, REMEDIATOR_LEDGER=ledger)
+            assert house.hear(failure_line(cloud, failed)) == 200
+            assert house.reconcile()["faults"] == []
+            assert len(cloud.creates()) == turn + 1
+        newest = max(cloud.jobs.all("customJobs"), key=lambda one: one["createTime"])
+        cloud.clock.advance(60)
+        now = rfc3339(cloud.clock.now())
+        cloud.jobs.change(
+            newest["name"], state="JOB_STATE_FAILED", endTime=now, error=failed["error"]
+        )
+        failed = next(j for j in cloud.jobs.all("customJobs") if j["name"] == newest["name"])
+
+
+# --- somebody else is faster ----------------------------------------------------------------------
+
+SCARCE = "Resources are insufficient in region: us-central1. Try a different region."
+
+
+def rerun_by_somebody(cloud: Any, job: dict[str, Any]) -> None:
+    """The same workload as `job`, created now by an orchestrator."""
+    now = rfc3339(cloud.clock.now())
+    spec = {"jobSpec": job["jobSpec"], "displayName": "again-by-airflow"}
+    name = cloud.name("customJobs", "31337")
+    cloud.add_job({**spec, "name": name, "state": "JOB_STATE_RUNNING", "createTime": now})
+
+
+@pytest.mark.parametrize("waits_for", ["capacity", "approval", "an-unanswered-create"])
+def test_a_rerun_that_appears_while_we_wait_is_left_to_whoever_made_it(
+    waits_for: str, open_house: Callable[..., Any], cloud: Any, later: Callable[..., None]
+) -> None:
+    scarce = waits_for == "capacity"
+    policies = POLICIES.format(usd=1_000_000, rate=1_000_000)
+    if scarce:
+        policies = policies.replace("memory_pressure", "capacity_stockout").replace(
+            "{machine_type: more_memory}", "{wait: 10m}"
+        )
+    if waits_for == "approval":
+        policies = policies.replace("mode: enforce", "mode: approve")
+    house = open_house(policies)
+    (job,) = failed_jobs(cloud, 1, SCARCE if scarce else _OUT_OF_MEMORY, 0)
+    unanswered = waits_for == "an-unanswered-create"
+    if unanswered:
+        cloud.fail("JobService.CreateCustomJob", faults.status("UNAVAILABLE"))
+    assert house.hear(failure_line(cloud, job)) == (503 if unanswered else 200)
+    rerun_by_somebody(cloud, job)
+    if waits_for == "approval":
+        ledger = App.from_environment(os.environ, here=HERE).ledger
+        (incident,) = ledger.incidents()
+        assert incident.approval is not None
+        assert main(["approve", incident.approval.id]) == 0
+    later(minutes=11)
+    house.reconcile()
+    assert house.hear(failure_line(cloud, job)) == 200
+    house.reconcile()
+    assert cloud.creates() == []
+    (incident,) = App.from_environment(os.environ, here=HERE).ledger.incidents()
+    assert incident.refused_by == ("already_rerun",)
+    assert "already" in cloud.slack.messages[-1].text
 
 
 def test_a_replayed_event_is_as_old_as_when_it_was_first_published(house: Any, cloud: Any) -> None:
