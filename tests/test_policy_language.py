@@ -508,6 +508,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         pytest.param("# only a comment\n", "1:1: error: the file is empty", id="comment"),
         pytest.param("- a\n", "1:1: error: the file must be a mapping", id="list"),
         pytest.param("hello\n", "1:1: error: the file must be a mapping", id="text"),
+        pytest.param("0\n\n0", "(version, mode, policies, …), not `0 0`", id="lines"),
         pytest.param("version: 1\n", "1:1: error: `policies` is missing", id="no policies"),
         pytest.param("policies: []\n", "1:1: error: `version` is missing", id="no version"),
         pytest.param(HEAD + "--- \n" + HEAD, "3:1: error: a second document", id="two documents"),
