@@ -206,7 +206,7 @@ def _resource_type(entry: Json) -> str:
 
 
 def _is_severe(entry: Json) -> bool:
-    return entry.get("severity") in _SEVERE
+    return str(entry.get("severity")) in _SEVERE
 
 
 # --- custom jobs (also trials, and the jobs behind training pipelines) --------------------------

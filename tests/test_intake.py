@@ -6,6 +6,7 @@ import base64
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,100 @@ def test_no_log_entry_makes_the_intake_fail_otherwise_than_unusable(body: Any) -
         read({}, {"message": {"data": data}})
     except Unusable:
         return
+
+
+# --- entries as they come, with something changed -------------------------------------------------
+
+_NAMES = {"jobName", "job_name", "name", "resourceName", "job", "batchPredictionJob"}
+_IDS = {"batch_prediction_job_id", "custom_job_id", "job_id", "id", "pipeline_job_id"}
+_LABELS = _NAMES | _IDS | {"task_name", "project_id", "location"}
+READ = {  # what the intake reads of an entry; a set names what it reads of an object
+    "logName": None,
+    "severity": None,
+    "timestamp": None,
+    "receiveTimestamp": None,
+    "insertId": None,
+    "labels": _LABELS,
+    "resource": {"type", "labels"},
+    "jsonPayload": _NAMES | {"state", "pipelineName"},
+    "protoPayload": {
+        "serviceName",
+        "methodName",
+        "status",
+        "authenticationInfo",
+        "requestMetadata",
+        "request",
+        "resourceName",
+    },
+}
+_EVENTS = [one.values[0] for one in (*FAILURES, *IRRELEVANT)]
+
+
+def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every value inside."""
+    inner = value.items() if isinstance(value, dict) else ()
+    return [p for key, item in inner for p in ((*at, key), *_places(item, (*at, key)))]
+
+
+def _put(value: Any, at: tuple[Any, ...], new: Any) -> None:
+    for key in at[:-1]:
+        value = value.setdefault(key, {})
+    value[at[-1]] = new
+
+
+@given(data=st.data())
+def test_no_changed_entry_makes_the_intake_fail_otherwise_than_unusable(data: Any) -> None:
+    sample = json.loads(json.dumps(data.draw(st.sampled_from(_EVENTS))))
+    for _ in range(data.draw(st.integers(1, 4))):
+        places = _places(sample)
+        if not places:
+            break
+        at = data.draw(st.sampled_from(places))
+        holder = sample
+        for key in at[:-1]:
+            holder = holder[key]
+        if data.draw(st.booleans()):
+            holder[at[-1]] = data.draw(_JSON)
+        else:
+            del holder[at[-1]]
+    encoded = base64.b64encode(json.dumps(sample).encode()).decode()
+    message = {"data": encoded, "publishTime": data.draw(_JSON), "attributes": data.draw(_JSON)}
+    try:
+        read({"time": data.draw(_JSON)}, {"message": message})
+    except Unusable:
+        return
+
+
+@given(data=st.data())
+def test_what_the_intake_does_not_read_changes_nothing(data: Any) -> None:
+    """Metamorphic: the hint is all that the story gets of an entry, and it stays as it is."""
+    sample = data.draw(st.sampled_from(_EVENTS))
+    changed = json.loads(json.dumps(sample))
+    for _ in range(data.draw(st.integers(1, 4))):
+        top = data.draw(st.sampled_from([*READ, "trace", "spanId", "httpRequest", "textPayload"]))
+        known = READ.get(top, set())
+        if known is None or (known and not isinstance(changed.get(top), dict)):
+            continue
+        name = data.draw(st.text(max_size=12))
+        if known and name in known:
+            continue
+        place: tuple[str, ...] = (top, name) if known else (top,)
+        if top == "resource" and data.draw(st.booleans()):
+            place = ("resource", "labels", data.draw(st.text(max_size=8).filter(_is_no_label)))
+        _put(changed, place, data.draw(_JSON))
+    order = data.draw(st.permutations(list(changed)))
+    changed = {key: changed[key] for key in order}
+    assert _without_entry(changed) == _without_entry(sample)
+
+
+def _is_no_label(name: str) -> bool:
+    return name not in _LABELS
+
+
+def _without_entry(sample: Any) -> Any:
+    message = {"data": base64.b64encode(json.dumps(sample).encode()).decode(), "messageId": "1"}
+    hint = read({}, {"message": message, "more": 1})
+    return replace(hint, entry={}) if isinstance(hint, Hint) else hint
 
 
 def test_the_intake_loads_no_google_client_and_no_yaml() -> None:
