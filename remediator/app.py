@@ -185,6 +185,36 @@ class App:
         document = self.vertex.get(JobName.parse(job), timeout_seconds=CALL_SECONDS)
         return self._gather(document, now=self.now(), attempts=(), settled=False)
 
+    def past_failures(self, days: float, *, most: int) -> tuple[tuple[Case, ...], dict[str, int]]:
+        """The project's failures of the last `days`, each read as it stood when it had settled.
+
+        Newest first, `most` at most; beside them, how many were left out and why. Resubmissions of
+        ours are left out: a backtest asks about what failed by itself.
+        """
+        from remediator import reconcile
+        from remediator.policy import kinds
+
+        since = self.now() - timedelta(days=days)
+        found: list[JobDocument] = []
+        ours = 0
+        for location, kind in itertools.product(self.locations, reconcile.SWEPT_KINDS):
+            for job in reconcile.failed_since(self.hands, location, kind, since):
+                if job.end_time is None or job.end_time < since or not kinds.is_failure(job):
+                    continue
+                if "remediator-claim" in job.labels:
+                    ours += 1
+                else:
+                    found.append(job)
+        found.sort(key=lambda job: job.end_time or since, reverse=True)
+        left_out = {"resubmission of ours": ours, "older failure": max(0, len(found) - most)}
+        return tuple(self._as_it_stood(job) for job in found[:most]), left_out
+
+    def _as_it_stood(self, job: JobDocument) -> Case:
+        while not self._logs_are_calm():
+            time.sleep(1.0)
+        moment = (job.end_time or self.now()) + self.settings.settle
+        return self._gather(job, now=moment, attempts=(), settled=False)
+
     def follow(self, job: str, *, wait: bool) -> Standing:
         """Where a job's chain stands; with `wait`, once it has ended."""
         from remediator.follow import standing
@@ -422,6 +452,14 @@ class App:
         return self.ledger.take_token(
             "logging-reads", most=_LOG_READS_A_MINUTE, window_seconds=60.0, now=self.now()
         )
+
+    def _logs_are_calm(self) -> bool:
+        """Whether one more job's lines may be read without leaving a live failure without its own."""
+        from remediator.domain import Guard
+        from remediator.ledger import Limit
+
+        reads = Limit("logging-reads", Guard.RATE.value, _LOG_READS_A_MINUTE, 1.0, 60.0)
+        return self.ledger.used(reads, self.now()) < _LOG_READS_A_MINUTE / 2
 
     def _write_log(self, log_id: str, entries: list[Any]) -> None:
         self.logs.write(self.project[0], log_id, entries, timeout_seconds=CALL_SECONDS)

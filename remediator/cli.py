@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from remediator.commands import dead_letters, offline, project, report
+from remediator.commands import backtest, dead_letters, offline, project, report
 from remediator.commands.inputs import DONE, HERE, UNUSABLE
 from remediator.domain import RemediatorError
 
@@ -152,6 +152,22 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
     replay.set_defaults(run=dead_letters.replay)
     for sub in (listing, replay):
         sub.add_argument("--subscription", metavar="NAME", default=dead_letters.SUBSCRIPTION)
+
+    back = command(
+        "backtest",
+        backtest.backtest,
+        "what the policies would have done about past failures; changes nothing",
+        as_json=True,
+    )
+    back.add_argument(
+        "--days", metavar="N", type=float, default=30.0, help="how far back (default 30)"
+    )
+    back.add_argument("--cases", metavar="DIR", help="judge the case files in DIR instead")
+    back.add_argument("--against", metavar="OTHER", help="a second policy file: where they differ")
+    back.add_argument(
+        "--most", metavar="N", type=int, default=500, help="of the newest failures (default 500)"
+    )
+    policies(back)
 
     page = command("report", report.report, "incidents, causes, outcomes and money as an HTML page")
     page.add_argument("-o", "--output", metavar="FILE", required=True, help="a file, or -")

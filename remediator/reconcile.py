@@ -195,6 +195,25 @@ def _sweep(
     return announced, old, faults
 
 
+def failed_since(
+    hands: Hands, location: str, kind: JobKind, since: datetime
+) -> Iterator[JobDocument]:
+    """Jobs of one kind and place that may have failed after `since`, whether known or not.
+
+    List filters know when a job began, not its end, so jobs that ended earlier may be among them.
+    """
+    for state in _MAY_HAVE_FAILED[kind]:
+        longest = _SUCCEEDED_WITHIN if state is JobState.SUCCEEDED else _LONGEST_RUN
+        yield from hands.jobs.list(
+            kind,
+            hands.project()[0],
+            location,
+            states=(state,),
+            created_after=since - longest,
+            timeout_seconds=hands.call_seconds,
+        )
+
+
 def _unknown(
     hands: Hands, location: str, kind: JobKind, *, now: datetime, in_time: Callable[[], bool]
 ) -> tuple[list[JobDocument], int, RemediatorError | None]:
