@@ -15,7 +15,7 @@ from remediator.alerts import AlertFacts, AlertKind
 from remediator.domain import Action, Forbidden, JobDocument, JobState
 from remediator.hands import Hands, Tale
 from remediator.ledger import Chain, Conclusion, Incident, Stage
-from remediator.policy import costs, glance, routes
+from remediator.policy import costs, glance, kinds, routes, sizing
 
 
 def tell(tale: Tale, hands: Hands, now: datetime, kind: AlertKind, conclusion: Conclusion) -> str:
@@ -81,7 +81,21 @@ def settle(job: JobDocument, chain: Chain, hands: Hands, *, final: bool) -> Chai
         ended=job.end_time,
         usd=0.0 if never_ran else costs.spent_usd(job, hands.catalogue),
         final=final,
+        tracks=() if job.state is JobState.CANCELLED else tracks_of(job, policy_of(chain, job)),
+        size=sizing.size_of(job),
+        seconds=job.run_seconds,
     )
+
+
+def policy_of(chain: Chain, job: JobDocument) -> str:
+    """The policy that made this attempt of a chain."""
+    made = (one.policy for one in chain.attempts if one.name == str(job.name))
+    return next(made, "")
+
+
+def tracks_of(job: JobDocument, policy: str) -> tuple[str, ...]:
+    """Where the ends of such attempts are kept: by policy, by model, by image, by name."""
+    return (f"policy:{policy}", *kinds.alike(job)) if policy else kinds.alike(job)
 
 
 def close_chain(

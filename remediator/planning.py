@@ -14,7 +14,7 @@ from remediator.case import Case
 from remediator.diagnosis import diagnose
 from remediator.domain import Action, Diagnosis, History, JobDocument, JobState, Plan
 from remediator.hands import Hands, Tale
-from remediator.ledger import Chain, Conclusion, Incident, Limit
+from remediator.ledger import Chain, Conclusion, End, Incident, Ledger, Limit, is_failing
 from remediator.policy import Policies, glance, kinds, plan, routes
 
 APPROVED, DECLINED = "approved", "declined"
@@ -46,10 +46,46 @@ def planned(case: Case, found: Diagnosis, incident: Incident, chain: Chain, hand
     if skipped:
         made = asked(history, skipped)
     if made.action is not Action.ALERT:
+        paused = _paused(made, case.job, hands, case.now)
+        if paused:
+            history = replace(history, breaker_open=paused)
+            made = asked(history, skipped)
+    if made.action is not Action.ALERT:
         rerun = _somebody_faster(case.job, hands)
         if rerun:
             made = asked(replace(history, rerun_by=rerun), skipped)
     return _as_answered(made, incident)
+
+
+def _paused(made: Plan, job: JobDocument, hands: Hands, now: datetime) -> str:
+    """Why the policy, or resubmissions of the model, are paused; empty: they are not."""
+    policies = hands.policies()
+    own = next((one for one in policies.policies if one.name == made.policy), None)
+    breaker = (policies.limits_for(own) if own else policies.limits).breaker
+    if breaker is None:
+        return ""
+    model = kinds.model_name(job)
+    watched = {f"policy:{made.policy}": f"of the policy {made.policy}'s resubmissions"}
+    if model:
+        watched[f"model:{model}"] = f"of the resubmissions of {model}"
+    for key, track in hands.ledger.tracks(tuple(watched)).items():
+        why = is_failing(
+            track,
+            now,
+            failed_share=breaker.failed_share,
+            of_last=breaker.of_last,
+            pause=breaker.pause,
+        )
+        if why:
+            return f"{watched[key]}, {why}"
+    return ""
+
+
+def _similar(job: JobDocument, ledger: Ledger) -> tuple[End, ...]:
+    """Successes of similar jobs that we resubmitted, the newest first."""
+    tracks = ledger.tracks(kinds.alike(job)).values()
+    once = {(one.at, one.seconds): one for track in tracks for one in track if one.succeeded}
+    return tuple(sorted(once.values(), key=lambda one: one.at, reverse=True))
 
 
 def _skipped(chain: Chain, policy: str) -> frozenset[int]:
@@ -65,6 +101,7 @@ def _history(
     job: JobDocument, incident: Incident, chain: Chain, hands: Hands, now: datetime
 ) -> History:
     settings, ledger = hands.settings, hands.ledger
+    similar = _similar(job, ledger)
     used = {
         budget: ledger.used(_limit(budget, 0.0), now)
         for budget in routes.budgets(hands.policies().limits, job, now)
@@ -88,6 +125,8 @@ def _history(
         max_mode=settings.max_mode,
         max_usd_per_day=settings.max_usd_per_day,
         max_usd_per_job=settings.max_usd_per_job,
+        sizes_that_worked=tuple(one.size for one in similar if one.size),
+        longest_similar_seconds=max((one.seconds or 0.0 for one in similar), default=None) or None,
     )
 
 

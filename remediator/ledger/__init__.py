@@ -17,6 +17,7 @@ from remediator.ledger.records import (
     Stage,
     Store,
 )
+from remediator.ledger.tracks import End, is_failing
 
 __all__ = [
     "STALE",
@@ -26,9 +27,11 @@ __all__ = [
     "Claim",
     "Conclusion",
     "Debt",
+    "End",
     "Incident",
     "Ledger",
     "Limit",
     "Stage",
     "Store",
+    "is_failing",
 ]

@@ -30,6 +30,7 @@ from remediator.ledger.records import (
     from_json,
     to_json,
 )
+from remediator.ledger.tracks import End, added, ends
 
 KEEP = timedelta(days=400)  # records outlive a year, so that a report can look back over one
 
@@ -421,8 +422,13 @@ class Ledger:
         ended: datetime | None,
         usd: float | None,
         final: bool,
+        tracks: Sequence[str] = (),
+        size: Json | None = None,
+        seconds: float | None = None,
     ) -> Chain:
         """An attempt ended: its reservation becomes what it really cost (estimate if unknown).
+
+        `tracks` are the memories in which its end is kept, with its `size` and the `seconds` it ran.
 
         Settled once: a later call changes `final` alone. Money counts on the day of its claim; a
         day whose counter is no longer kept is over. A state that is not terminal is only noted.
@@ -434,6 +440,7 @@ class Ledger:
             held = tuple(from_json(Reservation, body) for body in created.get("reservations", ()))
             money = tuple(one for one in held if one.window_seconds is None)
             bodies = _bodies(tx, money)
+            kept = tx.get_many("tracks", tuple(doc_id(key) for key in tracks)) if tracks else {}
             settled = replace(chain, final=final)
             open_ones = [
                 one
@@ -453,6 +460,12 @@ class Ledger:
                     if key in bodies:
                         bodies[key] = counters.repriced(bodies[key], one, cost)
                 _put_counters(tx, bodies)
+                if ended is not None:
+                    succeeded = state is JobState.SUCCEEDED
+                    end = End(ended, attempt.policy, succeeded, size or {}, seconds)
+                    for key in dict.fromkeys(map(doc_id, tracks)):
+                        body = added(kept.get(key), end)
+                        tx.put("tracks", key, body, expires=ended + KEEP)
                 settled = replace(
                     settled,
                     spent_usd=chain.spent_usd + cost,
@@ -464,6 +477,12 @@ class Ledger:
             return replace(settled, version=settled.version + 1)
 
         return self._store.run(work)
+
+    def tracks(self, keys: Sequence[str]) -> dict[str, tuple[End, ...]]:
+        """How resubmissions ended that are kept under these keys, oldest first."""
+        ids = {key: doc_id(key) for key in keys}
+        found = self._store.get_many("tracks", tuple(ids.values())) if ids else {}
+        return {key: ends(found.get(name)) for key, name in ids.items()}
 
     # --- counters, switches --------------------------------------------------------------------
 

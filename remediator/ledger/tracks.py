@@ -1,0 +1,80 @@
+"""How resubmissions have ended, by what they have in common: a policy, a model, an image, a name.
+
+Owns the shape of these short memories (the latest ends alone, newest last). Pure; `book` stores them
+and `planning` reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from remediator.domain import Json, parse_time, rfc3339
+
+_KEPT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How one resubmission ended. `size` as the planner keeps sizes; `seconds` it ran, if known."""
+
+    at: datetime
+    policy: str
+    succeeded: bool
+    size: Json
+    seconds: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "at": rfc3339(self.at),
+            "policy": self.policy,
+            "succeeded": self.succeeded,
+            "size": dict(self.size),
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def parse(cls, body: Json) -> End | None:
+        at = parse_time(body.get("at"))
+        if at is None:
+            return None
+        seconds = body.get("seconds")
+        return cls(
+            at=at,
+            policy=str(body.get("policy") or ""),
+            succeeded=body.get("succeeded") is True,
+            size=body.get("size") or {},
+            seconds=float(seconds) if seconds is not None else None,
+        )
+
+
+def ends(body: Json | None) -> tuple[End, ...]:
+    """The ends that a stored track holds, oldest first."""
+    found = (End.parse(one) for one in (body or {}).get("ends", ()))
+    return tuple(one for one in found if one is not None)
+
+
+def added(body: Json | None, end: End) -> dict[str, Any]:
+    """The track with one more end, without its oldest where there are too many."""
+    return {"ends": [one.to_json() for one in (*ends(body), end)][-_KEPT:]}
+
+
+def is_failing(
+    track: Iterable[End], now: datetime, *, failed_share: float, of_last: int, pause: timedelta
+) -> str:
+    """Why nothing should be resubmitted for a while, in words; empty: nothing speaks against it.
+
+    After `pause` one may try again; if that fails too, the pause begins anew.
+    """
+    latest = tuple(track)[-of_last:]
+    failed = [one for one in latest if not one.succeeded]
+    if len(latest) < of_last or len(failed) < failed_share * len(latest) or not failed:
+        return ""
+    until = max(one.at for one in failed) + pause
+    if now >= until:
+        return ""
+    return (
+        f"{len(failed)} of the last {len(latest)} failed; paused until {until:%Y-%m-%d %H:%M} UTC"
+    )

@@ -1,0 +1,81 @@
+"""How resubmissions ended: kept once, the latest alone; when that pauses a policy."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from remediator.domain import JobState
+from remediator.ledger import End, Ledger, is_failing
+from remediator.ledger.tracks import added, ends
+from tests.ledger.test_contract import KEY, MADE_KEY, resubmit
+
+NOW = datetime(2026, 11, 23, 20, tzinfo=UTC)
+
+
+def track(outcomes: str, *, hours_ago: float = 1) -> tuple[End, ...]:
+    """`+` succeeded, `-` failed; the oldest first, all ended at one time."""
+    return tuple(End(NOW - timedelta(hours=hours_ago), "p", one == "+", {}) for one in outcomes)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "hours_ago", "paused"),
+    [
+        ("", 1, False),
+        ("-" * 9, 1, False),
+        ("-" * 10, 1, True),
+        ("+" * 5 + "-" * 5, 1, True),
+        ("+" * 6 + "-" * 4, 1, False),
+        ("-" * 10 + "+" * 10, 1, False),
+        ("-" * 10, 7, False),
+        ("-" * 10, 6, False),
+        ("-" * 10, 5.9, True),
+    ],
+    ids=["none", "too-few", "all", "half", "under-half", "mended", "over", "just-over", "not-yet"],
+)
+def test_a_track_pauses_as_the_breaker_says(outcomes: str, hours_ago: float, paused: bool) -> None:
+    why = is_failing(
+        track(outcomes, hours_ago=hours_ago),
+        NOW,
+        failed_share=0.5,
+        of_last=10,
+        pause=timedelta(hours=6),
+    )
+    assert bool(why) is paused
+
+
+def test_a_share_of_nothing_needs_a_failure() -> None:
+    calm = is_failing(track("++"), NOW, failed_share=0.0, of_last=2, pause=timedelta(hours=6))
+    assert calm == ""
+
+
+def test_only_the_latest_ends_are_kept() -> None:
+    body = None
+    for number in range(60):
+        body = added(body, End(NOW + timedelta(minutes=number), "p", True, {"n": number}))
+    kept = ends(body)
+    assert len(kept) == 50
+    assert kept[-1].size == {"n": 59}
+
+
+def test_an_end_is_kept_once_however_often_it_is_settled(ledger: Ledger) -> None:
+    resubmit(ledger)
+    for _ in range(2):
+        ledger.settle(
+            KEY,
+            MADE_KEY,
+            state=JobState.SUCCEEDED,
+            ended=NOW,
+            usd=1.0,
+            final=True,
+            tracks=("policy:p", "model:m"),
+            size={"machineType": "n1-standard-16"},
+            seconds=60.0,
+        )
+    one = End(NOW, "p", True, {"machineType": "n1-standard-16"}, 60.0)
+    assert ledger.tracks(("policy:p", "model:m", "model:other")) == {
+        "policy:p": (one,),
+        "model:m": (one,),
+        "model:other": (),
+    }

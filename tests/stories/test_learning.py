@@ -1,0 +1,77 @@
+"""What the ledger remembers of resubmissions: sizes that worked, and fixes that keep failing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.stories.conftest import POLICIES
+from tests.stories.test_loop import custom_job, failure_line, made_jobs
+from twin.physics import Needs, Section
+
+SIZED = POLICIES.replace("{machine_type: more_memory}", "{machine_type: sized}, times: 3")
+HUNGRY = Needs(sections=(Section("load", cpu_seconds=4_000, memory_gib=100),))
+HOPELESS = Needs(sections=(Section("load", cpu_seconds=4_000, memory_gib=900),))
+OLD = pytest.mark.parametrize("cloud", [20], indirect=True, ids=["20-hours-behind"])
+
+
+def machine(job: dict[str, Any]) -> str:
+    return str(job["jobSpec"]["workerPoolSpecs"][0]["machineSpec"]["machineType"])
+
+
+def fail(house: Any, cloud: Any, name: str, needs: Needs = HUNGRY) -> dict[str, Any]:
+    job = cloud.past_job("customJobs", custom_job(name), needs, route=False)
+    assert house.hear(failure_line(cloud, job)) == 200
+    return dict(job)
+
+
+@OLD
+def test_the_size_that_worked_is_where_the_next_similar_failure_starts(
+    open_house: Callable[..., Any], cloud: Any, later: Any
+) -> None:
+    house = open_house(SIZED, REMEDIATOR_LOOKBACK="48h")
+    first = fail(house, cloud, "embed")
+    for _ in range(4):
+        cloud.clock.advance(3600)
+        later(minutes=10)
+        house.reconcile()
+    tried = [machine(job) for job in made_jobs(cloud, first)]
+    assert tried == ["e2-highmem-8", "e2-highmem-16"]
+    assert made_jobs(cloud, first)[-1]["state"] == "JOB_STATE_SUCCEEDED"
+
+    known = {job["name"] for job in cloud.jobs.all("customJobs")}
+    second = fail(house, cloud, "embed")
+    (made,) = (
+        job
+        for job in cloud.jobs.all("customJobs")
+        if job["name"] not in known and job["name"] != second["name"]
+    )
+    assert machine(made) == tried[-1]
+    assert "similar job succeeded with" in cloud.slack.messages[-1].text
+
+
+@OLD
+def test_a_policy_whose_fixes_keep_failing_is_paused_and_says_so(
+    open_house: Callable[..., Any], cloud: Any, later: Any
+) -> None:
+    breaking = POLICIES.replace(
+        "attempts: 3,", "attempts: 3, breaker: {failed_share: 0.5, of_last: 2, pause: 48h},"
+    )
+    house = open_house(breaking, REMEDIATOR_LOOKBACK="48h")
+    for name in ("one", "two"):
+        fail(house, cloud, name, HOPELESS)
+        for _ in range(2):
+            cloud.clock.advance(1800)
+            later(minutes=10)
+            house.reconcile()
+    made = len(cloud.creates())
+    assert made == 2
+
+    fail(house, cloud, "three", HOPELESS)
+
+    assert len(cloud.creates()) == made
+    told = cloud.slack.messages[-1].text
+    assert told.startswith("Not resubmitted: three")
+    assert "2 of the last 2 failed; paused until" in told
