@@ -15,6 +15,7 @@ from remediator.cli import main
 from remediator.domain import JobDocument, Transient
 from remediator.ledger.firestore import FirestoreStore
 from remediator.readings import probe_urls
+from tests.reliability.test_hostile import _marked_up
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
 from twin.clock import rfc3339
@@ -156,6 +157,44 @@ def test_forged_outcomes_do_not_lead_follow_to_a_job_outside_the_chain(
     assert main(["follow", job["name"], "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert (told["current"], told["final"]) == (made["name"], False)
+
+
+def refused_creation(cloud: Any, number: int) -> dict[str, Any]:
+    """What an audit entry of a Create that Vertex refused looks like; anybody's forgery too."""
+    return {
+        "logName": f"projects/{cloud.project}/logs/cloudaudit.googleapis.com%2Factivity",
+        "insertId": f"forged-{number}",
+        "timestamp": rfc3339(cloud.clock.now()),
+        "severity": "ERROR",
+        "protoPayload": {
+            "serviceName": "aiplatform.googleapis.com",
+            "methodName": "google.cloud.aiplatform.v1.JobService.CreateCustomJob",
+            "status": {"code": 8, "message": "<!channel> quota token=hunter2-hunter2\r\nBcc: x@y"},
+            "authenticationInfo": {"principalEmail": "<@U1>@evil.example"},
+            "request": {
+                "parent": "projects/x/locations/../../y",
+                "customJob": {"displayName": "<https://evil.example|click>"},
+            },
+        },
+    }
+
+
+def test_forged_refusals_cost_a_few_alerts_and_nothing_else(
+    house: Any, cloud: Any, later: Callable[..., None]
+) -> None:
+    for number in range(40):
+        assert house.hear(refused_creation(cloud, number)) == 200
+    later(minutes=2)
+    house.reconcile()
+    assert cloud.creates() == []
+    assert cloud.calls("JobService.*") == cloud.calls("JobService.List*")  # the sweep's
+    assert len(cloud.slack.messages) <= 20  # ten a minute, then one for the rest
+    assert cloud.mail.messages
+    for message in cloud.slack.messages:
+        for hostile in ("<!channel>", "<@U1>", "<https://evil.example"):
+            assert not any(hostile in text for text in _marked_up(message.body))
+        assert "hunter2" not in json.dumps(message.body)
+    assert {mail["Bcc"] for mail in cloud.mail.messages} == {None}
 
 
 # --- plaintext -----------------------------------------------------------------------------------------
