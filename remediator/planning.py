@@ -16,6 +16,7 @@ from remediator.domain import Action, Diagnosis, History, JobDocument, JobState,
 from remediator.hands import Hands, Tale
 from remediator.ledger import Chain, Conclusion, End, Incident, Ledger, Limit, is_failing
 from remediator.policy import Policies, glance, kinds, plan, routes
+from remediator.policy.model import Limits
 
 APPROVED, DECLINED = "approved", "declined"
 
@@ -59,9 +60,7 @@ def planned(case: Case, found: Diagnosis, incident: Incident, chain: Chain, hand
 
 def _paused(made: Plan, job: JobDocument, hands: Hands, now: datetime) -> str:
     """Why the policy, or resubmissions of the model, are paused; empty: they are not."""
-    policies = hands.policies()
-    own = next((one for one in policies.policies if one.name == made.policy), None)
-    breaker = (policies.limits_for(own) if own else policies.limits).breaker
+    breaker = limits_of(made.policy, hands).breaker
     if breaker is None:
         return ""
     model = kinds.model_name(job)
@@ -142,11 +141,22 @@ def _limit(budget: routes.Budget, usd: float) -> Limit:
 
 def limits(tale: Tale, hands: Hands, now: datetime) -> tuple[Limit, ...]:
     """The budgets that the claim must fit into, the policy's own where they are tighter."""
-    policies = hands.policies()
-    own = next((one for one in policies.policies if one.name == tale.plan.policy), None)
-    limits = policies.limits_for(own) if own else policies.limits
+    limits = limits_of(tale.plan.policy, hands)
     usd = tale.plan.estimated_usd or 0.0
     return tuple(_limit(budget, usd) for budget in routes.budgets(limits, tale.job, now))
+
+
+def limits_of(policy: str, hands: Hands) -> Limits:
+    """The limits that hold for a policy's resubmissions; the general ones where it is gone."""
+    policies = hands.policies()
+    own = next((one for one in policies.policies if one.name == policy), None)
+    return policies.limits_for(own) if own else policies.limits
+
+
+def job_budget(policy: str, hands: Hands) -> float | None:
+    """What all resubmissions of one root job may cost, US dollars; None: no limit."""
+    bounds = (limits_of(policy, hands).usd_per_job, hands.settings.max_usd_per_job)
+    return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def _somebody_faster(job: JobDocument, hands: Hands) -> str:

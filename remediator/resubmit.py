@@ -17,6 +17,7 @@ from remediator.domain import (
     Forbidden,
     Guard,
     JobDocument,
+    Plan,
     Refused,
     RemediatorError,
     Transient,
@@ -25,8 +26,9 @@ from remediator.domain import (
 from remediator.endings import tell
 from remediator.hands import Hands, Tale, new_incident
 from remediator.ledger import STALE, Chain, Claim, Conclusion, Incident, Stage
-from remediator.planning import limits
+from remediator.planning import job_budget, limits
 from remediator.policy import glance, routes, with_claim
+from remediator.policy.refusal import after_refusal
 
 LOOK_AGAIN = timedelta(minutes=1)
 _SKIPS_AT_MOST = 10  # a ladder is shorter; this ends a loop that should not exist
@@ -40,8 +42,10 @@ class Again:
     chain: Chain
 
 
-def resubmit(tale: Tale, hands: Hands, now: datetime) -> str | Again:
+def resubmit(tale: Tale, hands: Hands, now: datetime, *, mended: bool = False) -> str | Again:
     """Take the plan's step: one job comes of it, however often and by how many hands this is called.
+
+    `mended`: the plan already has the numbers that Vertex's refusal named, which are used once.
 
     Raises Transient where the event should come again; answers Again where another step is wanted.
     """
@@ -62,7 +66,7 @@ def resubmit(tale: Tale, hands: Hands, now: datetime) -> str | Again:
     claim = answer.claim if answer.mine else _take_over(tale, answer.claim, wanted, hands, now)
     if isinstance(claim, JobDocument):
         return record_made(tale, answer.claim, claim, hands, now)
-    return _create(tale, claim, hands, now)
+    return _create(tale, claim, hands, now, mended=mended)
 
 
 def _claim_for(tale: Tale, hands: Hands, now: datetime) -> Claim:
@@ -153,7 +157,7 @@ def made_under(claim: Claim, job: JobDocument, hands: Hands) -> JobDocument | No
     return min(found, key=lambda one: str(one.body.get("createTime")), default=None)
 
 
-def _create(tale: Tale, claim: Claim, hands: Hands, now: datetime) -> str | Again:
+def _create(tale: Tale, claim: Claim, hands: Hands, now: datetime, *, mended: bool) -> str | Again:
     request = with_claim(tale.plan.request or {}, claim.token)
     key = tale.chain.key
     location = claim.location or tale.job.name.location
@@ -177,7 +181,7 @@ def _create(tale: Tale, claim: Claim, hands: Hands, now: datetime) -> str | Agai
         _give_back(key, claim, hands, unanswered=False)
         raise
     except Refused as err:
-        return _refused_by_vertex(tale, claim, err, hands, now)
+        return _refused_by_vertex(tale, claim, err, hands, now, mended=mended)
     except BaseException:  # nobody knows what was sent: keep the claim, watch for its job
         _give_back(key, claim, hands, unanswered=True)
         raise
@@ -201,11 +205,15 @@ def _give_back(key: str, claim: Claim, hands: Hands, *, unanswered: bool) -> Non
 
 
 def _refused_by_vertex(
-    tale: Tale, claim: Claim, err: Refused, hands: Hands, now: datetime
+    tale: Tale, claim: Claim, err: Refused, hands: Hands, now: datetime, *, mended: bool
 ) -> str | Again:
-    """Vertex said no for certain. Want of quota or machines skips the step; else a person is told."""
+    """Vertex said no for certain.
+
+    Numbers that it names are used once; want of quota or machines skips the step; else a person is
+    told.
+    """
     words = " ".join(str(err).split())
-    scarce = routes.is_scarcity(words)
+    scarce = routes.is_scarcity(words) and not isinstance(err, Forbidden)
     skip = f"{claim.policy}:{claim.step}" if scarce else ""
     if not hands.ledger.withdraw(tale.chain.key, claim.token, skip=skip, taken=claim.taken):
         msg = f"another hand took the claim over, and Vertex said: {words}"
@@ -213,6 +221,20 @@ def _refused_by_vertex(
     stored = hands.ledger.incident(tale.incident.key) or tale.incident
     chain = hands.ledger.chain(tale.chain.key) or tale.chain
     log.say("WARNING", f"Vertex refused the resubmission: {words}", job=str(tale.job.name))
+    as_told = None if mended else _as_vertex_told(tale, chain, words, hands)
+    if as_told is not None:
+        again = replace(
+            tale,
+            plan=as_told,
+            chain=chain,
+            incident=replace(
+                tale.incident,
+                version=stored.version,
+                changes=as_told.changes,
+                estimated_usd=as_told.estimated_usd,
+            ),
+        )
+        return resubmit(again, hands, now, mended=True)
     if scarce and len(chain.skipped) <= _SKIPS_AT_MOST:
         return Again(stored, chain)
     reason = "a permission is missing: " if isinstance(err, Forbidden) else ""
@@ -230,6 +252,20 @@ def _refused_by_vertex(
         else (AlertKind.ALERT, Conclusion.ALERTED)
     )
     return tell(told, hands, now, kind, conclusion)
+
+
+def _as_vertex_told(tale: Tale, chain: Chain, words: str, hands: Hands) -> Plan | None:
+    """The plan with the numbers that the refusal names, where the job's budget has room for it."""
+    plan = after_refusal(tale.plan, words, hands.catalogue)
+    if plan is None:
+        return None
+    most = job_budget(plan.policy, hands)
+    if most is not None:
+        if plan.estimated_usd is None:
+            return None
+        if chain.spent_usd + chain.reserved_usd + plan.estimated_usd > most:
+            return None
+    return plan
 
 
 def record_made(tale: Tale, claim: Claim, made: JobDocument, hands: Hands, now: datetime) -> str:

@@ -15,8 +15,8 @@ from remediator.domain import Attempt, JobDocument, JobState, Mode
 from remediator.endings import settle
 from remediator.hands import Hands
 from remediator.ledger import Chain, Incident
+from remediator.planning import job_budget, limits_of
 from remediator.policy import costs, glance, kinds, routes
-from remediator.policy.model import Limits
 
 STUCK_AFTER = timedelta(hours=1)
 NO_MACHINE = "it waited an hour for a machine in vain"
@@ -37,11 +37,10 @@ def watch(job: JobDocument, incident: Incident, hands: Hands, now: datetime) -> 
         return incident
     if _is_stuck(job, now):
         return _cancel(job, incident, hands, NO_MACHINE)
-    limits = _limits(attempt, hands)
-    why = _overrun(job, attempt, chain, limits, hands, now)
+    why = _overrun(job, attempt, chain, hands, now)
     if not why:
         return incident
-    cancels = limits.on_overrun == "cancel"
+    cancels = limits_of(attempt.policy, hands).on_overrun == "cancel"
     _tell(job, incident, chain, attempt, why, hands, now, cancelled=cancels)
     return _cancel(job, incident, hands, why) if cancels else incident
 
@@ -65,22 +64,14 @@ def _is_stuck(job: JobDocument, now: datetime) -> bool:
     return now - job.create_time >= STUCK_AFTER
 
 
-def _limits(attempt: Attempt, hands: Hands) -> Limits:
-    policies = hands.policies()
-    own = next((one for one in policies.policies if one.name == attempt.policy), None)
-    return policies.limits_for(own) if own else policies.limits
-
-
 def _overrun(
     job: JobDocument,
     attempt: Attempt,
     chain: Chain,
-    limits: Limits,
     hands: Hands,
     now: datetime,
 ) -> str:
-    ceilings = (limits.usd_per_job, hands.settings.max_usd_per_job)
-    most = min((one for one in ceilings if one is not None), default=None)
+    most = job_budget(attempt.policy, hands)
     accrued = costs.accrued_usd(job, hands.catalogue, now)
     if most is not None and accrued is not None and chain.spent_usd + accrued > most:
         return f"it passed usd_per_job ({most:g} USD)"

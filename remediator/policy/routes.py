@@ -109,7 +109,16 @@ def all_channels(policies: Policies) -> tuple[str, ...]:
     return tuple(dict.fromkeys(used))
 
 
-_SCARCE = ("quota", "stockout", "resources are insufficient", "does not have enough resources")
+_SCARCE = (
+    "quota",
+    "stockout",
+    "insufficient",
+    "not have enough resources",
+    "not enough resources",
+    "not enough capacity",
+    "out of capacity",
+    "resource pool exhausted",
+)
 
 
 def is_scarcity(text: str) -> bool:
