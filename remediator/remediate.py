@@ -36,6 +36,7 @@ from remediator.endings import close_chain, finish, settle, tell, tell_forbidden
 from remediator.hands import Hands, Tale, new_incident
 from remediator.intake import Hint, Refusal
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
+from remediator.parents import parent_of
 from remediator.planning import APPROVED, DECLINED, diagnosed, is_unrecorded, planned
 from remediator.policy import Catalogue, Policies, costs, glance, kinds, plan, routes
 from remediator.report.curves import kept_curves
@@ -178,7 +179,7 @@ def _new(
 
 def _decide(job: JobDocument, incident: Incident, chain: Chain, hands: Hands, now: datetime) -> str:
     """Evidence, diagnosis, plan; then what the plan says."""
-    quiet = _silent_reason(job)
+    quiet = _silent_reason(job, incident, hands)
     if quiet:
         finish(incident, hands, Conclusion.IGNORED, quiet)
         return f"left alone: {quiet}"
@@ -217,11 +218,15 @@ def _decide(job: JobDocument, incident: Incident, chain: Chain, hands: Hands, no
     return done
 
 
-def _silent_reason(job: JobDocument) -> str:
+def _silent_reason(job: JobDocument, incident: Incident, hands: Hands) -> str:
     """Why a failure is nobody's to be told about, before anything is read for it."""
     if job.labels.get("remediator") == "off":
         return Guard.LABEL_OFF.value
-    if kinds.parent_of(job):
+    if incident.attempt:  # what we made is nobody's part
+        return ""
+    parent = parent_of(job, hands.jobs, hands.project()[0], timeout_seconds=hands.call_seconds)
+    if parent:
+        log.say("INFO", f"it belongs to {parent}, which is the incident", job=str(job.name))
         return Guard.HAS_PARENT.value
     return ""
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from remediator.domain import JobDocument, JobKind, JobState, Json, parse_seconds
+from remediator.domain import JobDocument, JobKind, JobName, JobState, Json, parse_seconds
 from remediator.policy.catalogue import Catalogue, Hardware
 from remediator.policy.machines import Service
 
@@ -412,6 +412,8 @@ def own_timeout_hit(job: JobDocument) -> bool:
         return False
     if _TIMED_OUT.search(job.error_message):
         return True
+    if job.kind is JobKind.HYPERPARAMETER_TUNING:  # its time-out is of one trial, not its own
+        return False
     limit = timeout_seconds(job) or DEFAULT_TIMEOUT_SECONDS
     ran = job.run_seconds
     return ran is not None and ran >= limit * _NEARLY
@@ -448,6 +450,18 @@ def parent_of(job: JobDocument) -> str:
         return ""
     run = job.labels.get(_RUN_LABEL)
     return f"pipeline run {run}" if run else ""
+
+
+PARENTS: Mapping[JobKind, tuple[JobKind, ...]] = {
+    JobKind.CUSTOM: (JobKind.TRAINING_PIPELINE, JobKind.HYPERPARAMETER_TUNING),
+    JobKind.HYPERPARAMETER_TUNING: (JobKind.TRAINING_PIPELINE,),
+}
+"""Kinds of jobs that start jobs of a kind and leave no label on them that says so."""
+
+
+def has_child(job: JobDocument, name: JobName) -> bool:
+    """Whether the job names that one as its own; projects by id and by number are taken as one."""
+    return any(child.endswith(f"/locations/{name.key}") for child in children_of(job))
 
 
 def children_of(job: JobDocument) -> tuple[str, ...]:
