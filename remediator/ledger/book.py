@@ -7,7 +7,6 @@ verb that needs the time is told it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,9 +26,11 @@ from remediator.ledger.records import (
     Stage,
     Store,
     Transaction,
+    doc_id,
     from_json,
     to_json,
 )
+from remediator.ledger.reservations import bodies_of, moved, once_each, put_counters
 from remediator.ledger.tracks import End, added, ends
 
 KEEP = timedelta(days=400)  # records outlive a year, so that a report can look back over one
@@ -180,16 +181,16 @@ class Ledger:
             ]
             if refused:
                 return Answer(refused_by=tuple(dict.fromkeys(refused)))
-            for limit in _once_each(limits):
+            for limit in once_each(limits):
                 bodies[doc_id(limit.key)] = counters.added(
                     bodies.get(doc_id(limit.key)), limit, now
                 )
-            _put_counters(tx, bodies)
+            put_counters(tx, bodies)
             claim = replace(
                 wanted,
                 reservations=tuple(
                     Reservation(limit.key, limit.amount, now, limit.window_seconds)
-                    for limit in _once_each(limits)
+                    for limit in once_each(limits)
                 ),
             )
             _put_chain(
@@ -242,10 +243,10 @@ class Ledger:
                 return None
             body = tx.get("incidents", doc_id(stored.incident))
             step = renewed or stored
-            moved = _moved_reservations(tx, stored, step, limits, now)
-            if moved is None:
+            exchanged = moved(tx, stored, step, limits, now)
+            if exchanged is None:
                 return None
-            reservations, bodies = moved
+            reservations, bodies = exchanged
             claim = replace(
                 stored,
                 policy=step.policy,
@@ -260,7 +261,7 @@ class Ledger:
                 unanswered=None,
                 given_back=False,
             )
-            _put_counters(tx, bodies)
+            put_counters(tx, bodies)
             reserved = _exchanged(chain.reserved_usd, stored, claim.estimated_usd)
             _put_chain(tx, replace(chain, claim=claim, reserved_usd=reserved))
             if body:  # when to look is no change of the incident: its version stays
@@ -398,12 +399,12 @@ class Ledger:
             claim = chain.claim
             if claim is None or claim.token != token or taken not in {None, claim.taken}:
                 return False
-            bodies = _bodies(tx, claim.reservations)
+            bodies = bodies_of(tx, claim.reservations)
             for one in claim.reservations:
                 key = doc_id(one.key)
                 if key in bodies:
                     bodies[key] = counters.removed(bodies[key], one)
-            _put_counters(tx, bodies)
+            put_counters(tx, bodies)
             skipped = dict.fromkeys((*chain.skipped, skip) if skip else chain.skipped)
             reserved = _exchanged(chain.reserved_usd, claim, None)
             _put_chain(
@@ -439,7 +440,7 @@ class Ledger:
             created = tx.get("created", doc_id(attempt_key)) or {}
             held = tuple(from_json(Reservation, body) for body in created.get("reservations", ()))
             money = tuple(one for one in held if one.window_seconds is None)
-            bodies = _bodies(tx, money)
+            bodies = bodies_of(tx, money)
             kept = tx.get_many("tracks", tuple(doc_id(key) for key in tracks)) if tracks else {}
             settled = replace(chain, final=final)
             open_ones = [
@@ -459,7 +460,7 @@ class Ledger:
                     key = doc_id(one.key)
                     if key in bodies:
                         bodies[key] = counters.repriced(bodies[key], one, cost)
-                _put_counters(tx, bodies)
+                put_counters(tx, bodies)
                 if ended is not None:
                     succeeded = state is JobState.SUCCEEDED
                     end = End(ended, attempt.policy, succeeded, size or {}, seconds)
@@ -501,7 +502,7 @@ class Ledger:
             body = tx.get("counters", doc_id(key))
             if not counters.has_room(body, limit, now):
                 return False
-            _put_counters(tx, {doc_id(key): counters.added(body, limit, now)})
+            put_counters(tx, {doc_id(key): counters.added(body, limit, now)})
             return True
 
         return self._store.run(work)
@@ -610,17 +611,6 @@ STALE = "stale"  # not a guard: the plan was made from a state that is no longer
 _BATCH = 200  # documents in one transaction: under Firestore's 500 writes and 10 MiB
 
 
-def doc_id(key: str) -> str:
-    """A key as a document id that every store takes: no slash, at most 1,000 bytes."""
-    clean = key.replace("/", "|")
-    if len(clean.encode()) <= _ID_BYTES:
-        return clean
-    return f"{clean[:200]}~{hashlib.sha256(key.encode()).hexdigest()}"
-
-
-_ID_BYTES = 1000  # Firestore takes 1,500
-
-
 def _key_of(name: str) -> str:
     try:
         return JobName.parse(name).key
@@ -678,56 +668,6 @@ def _put_debts(tx: Transaction, debts: Sequence[Debt]) -> None:
 
 def _put_debt(tx: Transaction, debt: Debt) -> None:
     tx.put("debts", doc_id(debt.id), to_json(debt), due=debt.due, expires=debt.created + KEEP)
-
-
-def _bodies(tx: Transaction, reservations: Iterable[Reservation]) -> dict[str, Json]:
-    keys = dict.fromkeys(doc_id(one.key) for one in reservations)
-    return dict(tx.get_many("counters", tuple(keys)))
-
-
-def _put_counters(tx: Transaction, bodies: Mapping[str, Json]) -> None:
-    for key, body in bodies.items():
-        tx.put("counters", key, body, expires=counters.expires(body))
-
-
-def _once_each(limits: Sequence[Limit]) -> tuple[Limit, ...]:
-    """One limit for each counter and way of counting (of several, the widest): counted once."""
-    chosen: dict[tuple[str, bool], Limit] = {}
-    for limit in limits:
-        slot = (limit.key, limit.window_seconds is None)
-        kept = chosen.setdefault(slot, limit)
-        window = limit.window_seconds
-        widest = None if window is None else max(kept.window_seconds or 0.0, window)
-        amount = max(kept.amount, limit.amount)
-        chosen[slot] = replace(kept, amount=amount, window_seconds=widest)
-    return tuple(chosen.values())
-
-
-def _moved_reservations(
-    tx: Transaction, stored: Claim, step: Claim, limits: Sequence[Limit], now: datetime
-) -> tuple[tuple[Reservation, ...], dict[str, Json]] | None:
-    """What is set aside, and its counters, when a claim's step costs something else than it did.
-
-    None where it costs more and that does not fit. Rates were counted by the claim and stay.
-    """
-    more = (step.estimated_usd or 0.0) - (stored.estimated_usd or 0.0)
-    if not more:
-        return stored.reservations, {}
-    bodies = _bodies(tx, stored.reservations)
-    reservations: list[Reservation] = []
-    for one in stored.reservations:
-        body = bodies.get(doc_id(one.key))
-        if one.window_seconds is not None or body is None:
-            reservations.append(one)
-            continue
-        asked = [limit for limit in limits if limit.key == one.key and not limit.window_seconds]
-        fits = all(counters.has_room(body, replace(a, amount=more), now) for a in asked)
-        if more > 0 and not fits:
-            return None
-        moved = replace(one, amount=max(0.0, one.amount + more))
-        bodies[doc_id(one.key)] = counters.repriced(body, one, moved.amount)
-        reservations.append(moved)
-    return tuple(reservations), bodies
 
 
 def _exchanged(reserved_usd: float, claim: Claim, usd: float | None) -> float:

@@ -6,6 +6,7 @@ holds environment variables, arguments or instances of a job: changes and digest
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
@@ -262,6 +263,17 @@ class Store(Protocol):
     def expire(self, now: datetime) -> int: ...
 
     def close(self) -> None: ...
+
+
+def doc_id(key: str) -> str:
+    """A key as a document id that every store takes: no slash, at most 1,000 bytes."""
+    clean = key.replace("/", "|").encode(errors="replace").decode()  # no half of a character
+    if len(clean.encode()) <= _ID_BYTES:
+        return clean
+    return f"{clean[:200]}~{hashlib.sha256(clean.encode()).hexdigest()}"
+
+
+_ID_BYTES = 1000  # Firestore takes 1,500
 
 
 def to_json(record: Any) -> dict[str, Any]:

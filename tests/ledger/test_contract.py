@@ -274,6 +274,51 @@ def test_an_attempt_is_settled_by_what_it_really_cost(ledger: Ledger) -> None:
     assert ledger.used(limit, NOW) == pytest.approx(4.0)
 
 
+def day(number: int, limit: float, amount: float = 2.5) -> Limit:
+    return Limit(f"usd:2026-11-{number}", "usd_per_day", limit, amount)
+
+
+def test_money_counts_on_the_day_of_its_claim_whenever_it_is_settled(ledger: Ledger) -> None:
+    resubmit(ledger, "a", day(23, 30))
+    ended = NOW + timedelta(hours=9)
+    ledger.settle(KEY, MADE_KEY, state=JobState.FAILED, ended=ended, usd=4.0, final=False)
+    assert ledger.used(day(23, 30), ended) == pytest.approx(4.0)
+    assert ledger.used(day(24, 30), ended) == pytest.approx(0.0)
+
+
+def test_a_rate_does_not_begin_anew_at_midnight(ledger: Ledger) -> None:
+    midnight = datetime(2026, 11, 24, tzinfo=UTC)
+    moments = [midnight + timedelta(seconds=by) for by in (-2, -1, 0, 1)]
+    taken = [ledger.take_token("r", most=2, window_seconds=3600, now=one) for one in moments]
+    assert taken == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("limit", "taken"), [(4.0, False), (6.0, True)], ids=["no-room-today", "room-today"]
+)
+def test_a_claim_taken_over_after_midnight_at_a_higher_price_asks_that_days_budget(
+    limit: float, taken: bool, ledger: Ledger
+) -> None:
+    opened = ledger.open(incident())
+    claim = ledger.claim(opened, ROOT, wanted(), now=NOW, limits=(day(23, 3),)).claim
+    assert claim is not None
+    later = NOW + timedelta(hours=5)
+    dearer = replace(wanted(), estimated_usd=5.0)
+    again = ledger.retake(
+        KEY,
+        claim,
+        lease_until=later + timedelta(minutes=10),
+        now=later,
+        renewed=dearer,
+        limits=(day(24, limit, 5.0),),
+    )
+    assert (again is not None) == taken
+    assert ledger.used(day(23, 3), later) == pytest.approx(0.0 if taken else 2.5)
+    assert ledger.used(day(24, limit), later) == pytest.approx(5.0 if taken else 0.0)
+    assert ledger.withdraw(KEY, "a")
+    assert ledger.used(day(23, 3), later) + ledger.used(day(24, 9), later) == pytest.approx(0.0)
+
+
 def test_a_debt_is_owed_once_leased_once_and_paid_once(ledger: Ledger) -> None:
     ledger.owe((debt(), debt()))
     ledger.owe((debt(),))

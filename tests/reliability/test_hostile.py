@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from remediator.app import App
+from remediator.commands.inputs import HERE
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
 from twin.clock import rfc3339
@@ -160,6 +163,22 @@ def test_a_policy_file_that_is_spoilt_is_not_taken(
     job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
     assert house.hear(failure_line(cloud, job)) == 503
     assert cloud.creates() == []
+
+
+@pytest.mark.parametrize("spoilt", ["version: 1\nmode: enforc", "version: 2", "\x00", ""])
+def test_a_file_spoilt_later_leaves_the_last_good_one_in_force(
+    spoilt: str, cloud: Any, open_house: Callable[..., Any]
+) -> None:
+    cloud.storage.put_uri("gs://lab-policies/policies.yaml", POLICIES)
+    open_house(**CEILINGS)
+    app = App.from_environment(os.environ, here=HERE)
+    good = app.policies()
+    cloud.storage.put_uri("gs://lab-policies/policies.yaml", spoilt)
+    app._policies_seen = ("seen long ago", -1e9)
+    assert app.policies() is good
+    cloud.storage.put_uri("gs://lab-policies/policies.yaml", POLICIES + "# mended\n")
+    app._policies_seen = ("seen long ago", -1e9)
+    assert app.policies() is not good
 
 
 def test_a_label_that_was_copied_or_invented_adopts_nothing(

@@ -197,6 +197,18 @@ def test_forged_refusals_cost_a_few_alerts_and_nothing_else(
     assert {mail["Bcc"] for mail in cloud.mail.messages} == {None}
 
 
+@pytest.mark.parametrize(
+    "torn", ["\ud800", "\x00", "../../x", "|" * 300, "\U0001f4a5" * 2000, "\u202e"]
+)
+def test_no_text_of_a_refusal_stops_it_from_being_told(torn: str, house: Any, cloud: Any) -> None:
+    entry = refused_creation(cloud, 1)
+    payload = entry["protoPayload"]
+    payload["status"]["message"] = payload["request"]["customJob"]["displayName"] = torn
+    payload["authenticationInfo"]["principalEmail"] = payload["request"]["parent"] = torn
+    assert house.hear({**entry, "insertId": torn}) == 200
+    assert (len(cloud.slack.messages), len(cloud.mail.messages)) == (1, 1)
+
+
 # --- plaintext -----------------------------------------------------------------------------------------
 
 
