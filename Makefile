@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint bench fuzz clean
+.PHONY: help setup demo test lint bench fuzz audit clean
 
 help:
 	@echo "make demo    the whole loop on this machine, no account needed (about two minutes)"
@@ -12,6 +12,7 @@ help:
 	@echo "make setup   .venv with everything for development"
 	@echo "make bench   the measurements; results in bench/"
 	@echo "make fuzz    malformed events, 100,000 of them"
+	@echo "make audit   the locked versions against the public lists of vulnerabilities"
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -39,6 +40,13 @@ bench: $(READY)
 
 fuzz: $(READY)
 	$(BIN)/python -m pytest -q tests/test_intake.py -k otherwise_than_unusable --hypothesis-profile=fuzz
+
+$(VENV)/audit/bin/pip-audit: $(READY)
+	$(BIN)/python -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet pip-audit
+
+audit: $(VENV)/audit/bin/pip-audit
+	@$(BIN)/python deploy/audit.py $(VENV)/audit/bin/pip-audit
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .remediator
