@@ -32,6 +32,7 @@ from twin.rpc import Body, Refusal
 from twin.storage import Storage
 from twin.traces import batch_entries, custom_entries, error_file, series, viewer_link
 
+_TABLE = str.maketrans("-:T", "___")
 TERMINAL = ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED")
 
 
@@ -241,6 +242,11 @@ class JobStore:
         with self.lock:
             del self._jobs[job.body["name"]]
 
+    def tries_of(self, kind: Kind, body: Mapping[str, Any]) -> int:
+        """How often this job's workload has been begun."""
+        with self.lock:
+            return self._tries.get(workload_of(kind, body), 0)
+
     # --- lives -----------------------------------------------------------------------------
 
     def needs_of(self, kind: Kind, body: Mapping[str, Any]) -> Needs:
@@ -249,7 +255,7 @@ class JobStore:
 
     def foresee(self, kind: Kind, body: Mapping[str, Any], location: str, tries: int) -> Run:
         """How a custom job or a batch prediction will go."""
-        needs = self.needs_of(kind, body)
+        needs = self.needs_of(kind, body).at(tries)
         if kind is BATCH:
             uris = ((body.get("inputConfig") or {}).get("gcsSource") or {}).get("uris") or []
             missing = self.storage.missing(uris)
@@ -405,9 +411,15 @@ class JobStore:
             return
         hours = run.replicas * run.run_seconds / 3600
         body["resourcesConsumed"] = {"replicaHours": round(hours, 4)}
-        destination = ((body.get("outputConfig") or {}).get("gcsDestination") or {}).get(
-            "outputUriPrefix"
-        )
+        wanted = body.get("outputConfig") or {}
+        dataset = (wanted.get("bigqueryDestination") or {}).get("outputUri")
+        if dataset:
+            table = f"predictions_{str(body['createTime'])[:19].translate(_TABLE)}"
+            body["outputInfo"] = {
+                "bigqueryOutputDataset": dataset,
+                "bigqueryOutputTable": table,
+            }
+        destination = (wanted.get("gcsDestination") or {}).get("outputUriPrefix")
         if not destination:
             return
         model = self.models.read(str(body.get("model") or "")).get("displayName", "model")

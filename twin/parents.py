@@ -31,11 +31,15 @@ class Family:
     def lasts(self, kind: Kind, body: Mapping[str, Any], location: str) -> float:
         """Seconds from creation to end, as foreseen."""
         if kind in (TUNING, TRAINING, PIPELINE):
-            total = _BETWEEN_SECONDS
+            total, failed = _BETWEEN_SECONDS, 0
+            begun: dict[tuple[str, ...], int] = {}
             for _, child in self._children(kind, body):
-                run = self._store.foresee(CUSTOM, child, location, 1)
+                key = workload(CUSTOM, child)
+                begun[key] = begun.get(key, self._store.tries_of(CUSTOM, child)) + 1
+                run = self._store.foresee(CUSTOM, child, location, begun[key])
                 total += run.startup_seconds + run.run_seconds + _BETWEEN_SECONDS
-                if run.error:
+                failed += bool(run.error)
+                if failed > _failures_borne(kind, body):
                     break
             return total
         run = self._store.foresee(kind, body, location, 1)
@@ -53,7 +57,9 @@ class Family:
         display = str(body.get("displayName") or "")
         if kind is TUNING:
             spec = copy.deepcopy(body.get("trialJobSpec") or {})
-            yield "1", {"displayName": f"{display}-trial-1", "jobSpec": spec}
+            for number in range(1, int(body.get("maxTrialCount") or 1) + 1):
+                name = f"{display}-trial-{number}"
+                yield str(number), {"displayName": name, "jobSpec": copy.deepcopy(spec)}
         elif kind is TRAINING:
             inputs = copy.deepcopy(body.get("trainingTaskInputs") or {})
             spec = {k: v for k, v in inputs.items() if k in _JOB_SPEC_KEYS}
@@ -84,6 +90,8 @@ class Family:
             self._note(parent, name, child, state, at)
             if state == "SUCCEEDED":
                 self._succeeded.add(workload(CUSTOM, child.body))
+                self._next(parent, rest, at + timedelta(seconds=_BETWEEN_SECONDS), schedule, route)
+            elif self._failed(parent) <= _failures_borne(parent.kind, parent.body):
                 self._next(parent, rest, at + timedelta(seconds=_BETWEEN_SECONDS), schedule, route)
             else:
                 late = at + timedelta(seconds=_BETWEEN_SECONDS + self._store.error_lag)
@@ -119,8 +127,11 @@ class Family:
             if parent.kind is TRAINING:
                 parent.body["trainingTaskMetadata"] = {"backingCustomJob": child.body["name"]}
             elif parent.kind is TUNING:
-                trial = {"id": "1", "state": _TRIAL[state], "customJob": child.body["name"]}
-                parent.body["trials"] = [trial]
+                trial = {"id": name, "state": _TRIAL[state], "customJob": child.body["name"]}
+                if _TRIAL[state] == "INFEASIBLE":
+                    trial["infeasibleReason"] = str((child.body.get("error") or {}).get("message"))
+                trials = parent.body.setdefault("trials", [])
+                trials[:] = [*(one for one in trials if one["id"] != name), trial]
             else:
                 task: Body = {
                     "taskName": name,
@@ -132,6 +143,11 @@ class Family:
                     task["endTime"] = rfc3339(moment)
                     task["error"] = {"code": 9, "message": _task_message(parent, name, child)}
                 self._task(parent, name, task)
+
+    def _failed(self, parent: Job) -> int:
+        """How many of a tuning job's trials have failed; of other parents one is enough."""
+        trials = parent.body.get("trials") or []
+        return sum(one["state"] == "INFEASIBLE" for one in trials) or 1
 
     def _task(self, parent: Job, name: str, task: Body) -> None:
         with self._store.lock:
@@ -219,6 +235,11 @@ _TRIAL = {
     "FAILED": "INFEASIBLE",
     "CANCELLED": "STOPPING",
 }
+
+
+def _failures_borne(kind: Kind, body: Mapping[str, Any]) -> int:
+    """How many parts may fail before the whole does: only a tuning job bears any."""
+    return int(body.get("maxFailedTrialCount") or 0) if kind is TUNING else 0
 
 
 def _in_order(pipeline: Mapping[str, Any], executors: Mapping[str, Any]) -> list[str]:

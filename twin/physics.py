@@ -65,6 +65,8 @@ class Needs:
     with which the program ends after `raises_after` of its work. `stockouts`, `backend_errors`,
     `preemptions`: how many first tries end that way. `fails_with`: (code, message), always.
     `never_placed_on`: machine or accelerator types that are not to be had: the job stays PENDING.
+    `pool`: the worker pool that does the work and dies of it. `by_try`: what the first tries take
+    in place of all this, one after the other.
     """
 
     sections: tuple[Section, ...] = (Section("work", cpu_seconds=600),)
@@ -83,6 +85,12 @@ class Needs:
     fails_with: tuple[int, str] | None = None
     never_placed_on: tuple[str, ...] = ()
     telemetry: bool = False
+    pool: int = 0
+    by_try: tuple[Needs, ...] = ()
+
+    def at(self, tries: int) -> Needs:
+        """What the try of this number takes; 1 is the first."""
+        return self.by_try[tries - 1] if 0 < tries <= len(self.by_try) else self
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,7 @@ class Run:
     gpus: int = 0
     gpu_kind: str = ""
     replicas: int = 1
+    replica: str = "workerpool0-0"
 
 
 @dataclass
@@ -207,7 +216,8 @@ def luck(needs: Needs, tries: int, *, region: str, spot: bool) -> tuple[int, str
 def run_custom(needs: Needs, spec: Mapping[str, Any], *, region: str, tries: int = 1) -> Run:
     """How a CustomJobSpec (REST shape) ends, given what its program needs."""
     pools = spec.get("workerPoolSpecs") or [{}]
-    shape = Shape.of(pools[0].get("machineSpec") or {})
+    pool = min(needs.pool, len(pools) - 1)
+    shape = Shape.of(pools[pool].get("machineSpec") or {})
     replicas = sum(int(pool.get("replicaCount") or 1) for pool in pools)
     scheduling = spec.get("scheduling") or {}
     timeout = seconds_of(scheduling.get("timeout"), DEFAULT_TIMEOUT_SECONDS) or 1e12
@@ -223,6 +233,7 @@ def run_custom(needs: Needs, spec: Mapping[str, Any], *, region: str, tries: int
         return _timed_out(story, needs, shape, replicas, timeout)
     if death:
         code, message, words = death
+        message = message.replace("workerpool0-0", f"workerpool{pool}-0")
         for text in words:
             story.say(text, err=True)
         story.serve(message, "ERROR", after=2)
@@ -252,6 +263,7 @@ def _custom_run(
         gpus=shape.gpus,
         gpu_kind=shape.gpu_kind,
         replicas=replicas,
+        replica=f"workerpool{needs.pool}-0",
     )
 
 

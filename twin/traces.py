@@ -26,7 +26,7 @@ def custom_entries(
 ) -> Iterator[dict[str, Any]]:
     """LogEntries of a custom job, in order of time."""
     for at, severity, text, stream in sorted(run.lines, key=lambda line: line[0]):
-        task = "service" if stream == "service" else "workerpool0-0"
+        task = "service" if stream == "service" else run.replica
         log_id = f"ml.googleapis.com%2F{job_id}" if task == "service" else task
         yield _entry(
             start + timedelta(seconds=at),
@@ -43,8 +43,8 @@ def custom_entries(
                 start + timedelta(seconds=at),
                 "INFO",
                 {"jsonPayload": {"message": json.dumps(line)}},
-                log_name=f"projects/{project}/logs/workerpool0-0",
-                resource=_ml_job(project, job_id, "workerpool0-0"),
+                log_name=f"projects/{project}/logs/{run.replica}",
+                resource=_ml_job(project, job_id, run.replica),
                 key=f"{job_id}{at}telemetry",
             )
 
