@@ -181,6 +181,11 @@ class Notices:
 
     def _send_grouped(self, channel: str, debts: list[Debt]) -> int:
         """Singly while the channel is calm; what is left becomes one message."""
+        until = self._pause_until(channel)
+        if until is not None:  # out of the way of what is owed to others
+            for debt in debts:
+                self._ledger.postpone_debt(debt, due=until, why="the channel asked for a pause")
+            return 0
         delivered = 0
         waiting = sorted(debts, key=lambda one: one.created)
         while waiting and (channel == OUTCOMES or self._is_calm(channel, spare=1)):
@@ -193,10 +198,8 @@ class Notices:
         if channel == OUTCOMES:
             return True
         try:
-            asked = self._ledger.note(_pause_of(channel)) or {}
-            until = parse_time(asked.get("until"))
-            if until is not None and self._now() < until:
-                return False  # the service's own wish, which holds for all that is owed to it
+            if self._pause_until(channel) is not None:
+                return False
             return self._ledger.take_token(
                 f"sent:{channel}",
                 most=_SENT_AT_ONCE - spare,
@@ -205,6 +208,12 @@ class Notices:
             )
         except Transient:
             return False
+
+    def _pause_until(self, channel: str) -> datetime | None:
+        """Until when the service wishes to be left alone, by all that is owed to it."""
+        asked = self._ledger.note(_pause_of(channel)) or {}
+        until = parse_time(asked.get("until"))
+        return until if until is not None and self._now() < until else None
 
     def _pay(self, debt: Debt) -> bool:
         """Send one; a failure postpones it and stops nothing else."""

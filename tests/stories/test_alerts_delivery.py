@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from remediator.cli import main
+from remediator.ledger import Ledger
+from remediator.ledger.sqlite import SqliteStore
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import HEAVY, custom_job, failure_line
 from twin import faults
 from twin.clock import rfc3339
 
 FOREVER = float("inf")
+NEVER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def odd_failure(cloud: Any, number: int, **labels: str) -> dict[str, Any]:
@@ -142,6 +146,26 @@ def test_slacks_wish_to_wait_is_honoured(house: Any, cloud: Any, later: Any) -> 
     house.reconcile()
     assert tries(cloud) == 3
     assert len(texts(cloud)) == 2
+
+
+def test_a_long_pause_of_one_channel_does_not_keep_from_another_what_it_is_owed(
+    house: Any, cloud: Any, later: Any, tmp_path: Path
+) -> None:
+    """More is owed to the pausing channel than a round looks at."""
+    cloud.fail("slack.webhook", faults.status("429", retry_after=7200))
+    cloud.fail("smtp", faults.status("421"))
+    assert house.hear(odd_failure(cloud, 1)) == 200
+    ledger = Ledger(SqliteStore(tmp_path / "ledger.sqlite3"))
+    (slack,) = (one for one in ledger.debts_due(NEVER, 9) if one.channel == "oncall")
+    since = slack.created - timedelta(hours=1)
+    for number in range(600):
+        ledger.owe((replace(slack, id=f"old-{number}", tries=0, created=since, due=since),))
+    ledger.close()
+    later(minutes=5)
+    for _ in range(2):
+        house.reconcile()
+    assert len(cloud.mail.messages) == 1
+    assert tries(cloud) == 1
 
 
 def test_a_channel_that_hangs_does_not_hold_up_another(house: Any, cloud: Any) -> None:
