@@ -90,8 +90,21 @@ def run(hands: Hands, write_log: WriteLog, *, budget_seconds: float) -> Round:
     handled, postponed = _take_up_due(hands, in_time)
     announced, old, faults = _sweep(hands, write_log, in_time)
     delivered, owed = hands.notices.deliver_due(in_time)
+    _forget_once_a_day(hands)
     hands.ledger.write_note("reconciled", {"at": rfc3339(hands.now())})
     return Round(handled, postponed, announced, old, delivered, owed, tuple(faults))
+
+
+def _forget_once_a_day(hands: Hands) -> None:
+    """Let the ledger drop what has outlived its keeping; Firestore does so by itself too."""
+    last = parse_time((hands.ledger.note("reconciled") or {}).get("at"))
+    now = hands.now()
+    if last is not None and last.date() == now.date():
+        return
+    try:
+        hands.ledger.forget(now)
+    except RemediatorError as err:  # nothing rests on it: tomorrow is soon enough
+        log.say("WARNING", f"the ledger could not forget what is old: {err}")
 
 
 # --- what is due ---------------------------------------------------------------------------------

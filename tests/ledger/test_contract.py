@@ -349,3 +349,16 @@ def test_what_was_written_is_there_for_another_instance(open_ledger: Callable[[]
     assert other.root_of(MADE_KEY) == KEY
     assert len(other.incidents()) == 2
     assert len(other.chains()) == 1
+
+
+def test_what_has_outlived_its_keeping_is_forgotten_and_nothing_else(ledger: Ledger) -> None:
+    resubmit(ledger)
+    ledger.take_token("r", most=2, window_seconds=60, now=NOW)
+    ledger.switch_stop(on=True, by="me", now=NOW)
+    assert ledger.forget(NOW + timedelta(days=4)) >= 1  # the counter of a minute
+    assert ledger.incident(KEY) is not None
+    assert ledger.root_of(MADE_KEY) == KEY
+    assert ledger.forget(NOW + timedelta(days=401)) >= 4
+    assert (ledger.incident(KEY), ledger.chain(KEY), ledger.root_of(MADE_KEY)) == (None,) * 3
+    assert ledger.debts_due(NOW + timedelta(days=999), 9) == ()
+    assert ledger.stopped()

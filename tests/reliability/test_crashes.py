@@ -38,6 +38,7 @@ STEPS = {
     "outcome-still-to-be-written": {OUTCOME: faults.hang()},
     "outcome-written-and-not-written-down": {OUTCOME: faults.lost_in_silence()},
 }
+# Both channels are told side by side, so the kill may catch the other in the same state.
 _MAY_REPEAT = {"slack-told-and-not-written-down", "mail-sent-and-not-written-down"}
 
 
@@ -73,7 +74,6 @@ def test_a_process_killed_at_any_step_leaves_one_job_and_everybody_told(
     most = 2 if step in _MAY_REPEAT else 1
     assert 1 <= len(told) <= most
     assert 1 <= len(mails) <= most
-    assert len(told) + len(mails) <= 3
     outcomes = cloud.logs.find('logName:"vertex-remediator-outcomes"')
     assert {(one["jsonPayload"]["attempt"], one["jsonPayload"]["final"]) for one in outcomes} == {
         (1, False)

@@ -199,3 +199,21 @@ def test_the_ledger_keeps_no_environment_no_arguments_and_no_image(
     assert "n1-standard-16" in kept
     for secret in ("hunter2", "API_TOKEN", "--in=gs://lab-reads", "us-docker.pkg.dev/lab/align"):
         assert secret not in kept
+
+
+def test_the_ledger_forgets_once_a_day_what_has_outlived_its_keeping(
+    house: Any, cloud: Any, later: Callable[..., None], tmp_path: Path
+) -> None:
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    assert house.hear(failure_line(cloud, job)) == 200
+    house.reconcile()
+    path = tmp_path / "ledger.sqlite3"
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE documents SET expires = '2001-01-01' WHERE collection = 'debts'")
+    count = "SELECT count(*) FROM documents WHERE collection = 'debts'"
+    house.reconcile()
+    assert database.execute(count).fetchone()[0] == 3  # today it has been done
+    later(days=1)
+    house.reconcile()
+    assert database.execute(count).fetchone()[0] == 0
+    database.close()
