@@ -8,11 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remediator.domain import JobDocument, JobKind, Unusable
-from remediator.policy import kinds
+from remediator.domain import Cause, Guard, History, JobDocument, JobKind, JobName, Unusable
+from remediator.policy import difference_is_legal, kinds, plan
 from remediator.policy.catalogue import Catalogue, Hardware
 from remediator.policy.shape import require_shape
-from tests.jobs import BATCH, CUSTOM, EVERY_KIND, PIPELINE, TRAINING, TUNING, job
+from tests.jobs import (
+    BATCH,
+    CUSTOM,
+    EVERY_KIND,
+    PIPELINE,
+    TRAINING,
+    TUNING,
+    case,
+    diagnosis,
+    job,
+    policies,
+)
 
 BOOK = Catalogue.built_in()
 CALM = settings(deadline=None)  # two cores are shared: time is judged in one test of its own
@@ -313,6 +324,92 @@ def test_the_error_names_the_pools_that_failed(said: str, pools: set[str]) -> No
 def test_an_image_for_cpus_is_known_by_its_name(image: str, cpu_only: bool) -> None:
     model = {"containerSpec": {"imageUri": image}}
     assert bool(kinds.cpu_only_image(job(BATCH), model)) is cpu_only
+
+
+# --- a pipeline's accelerators --------------------------------------------------------------------
+
+RESOURCES = "pipelineSpec.deploymentSpec.executors.exec-train.container.resources"
+
+
+@pytest.mark.parametrize(
+    ("resources", "asked", "changed"),
+    [
+        (
+            {"cpuLimit": 4, "memoryLimit": 15},
+            "{type: NVIDIA_TESLA_T4, count: 1}",
+            {"type": "NVIDIA_TESLA_T4", "count": "1"},
+        ),
+        (
+            {"resourceCpuLimit": "4", "resourceMemoryLimit": "15G"},
+            "{type: NVIDIA_TESLA_T4, count: 2}",
+            {"resourceType": "NVIDIA_TESLA_T4", "resourceCount": "2"},
+        ),
+        (
+            {"cpuLimit": 4, "accelerator": {"type": "NVIDIA_TESLA_T4", "count": "1"}},
+            "bigger",
+            {"type": "NVIDIA_TESLA_T4", "count": "2"},
+        ),
+        (
+            {"cpuLimit": 4, "accelerator": {"resourceType": "NVIDIA_TESLA_T4"}},
+            "none",
+            {},
+        ),
+    ],
+    ids=["none-before", "in-words", "bigger", "none-after"],
+)
+def test_a_failed_components_accelerator_is_changed_where_it_stands(
+    resources: dict[str, Any], asked: str, changed: dict[str, Any]
+) -> None:
+    run = job(PIPELINE).changed(RESOURCES, resources)
+    text = (
+        "mode: enforce\nrerun_safe: [pipeline]\n"
+        f"policies: [{{name: p, do: [{{resubmit: {{accelerator: {asked}}}}}]}}]"
+    )
+    found = diagnosis(run, Cause.ACCELERATOR_MISSING)
+    made = plan(case(run), found, policies(text), History(), BOOK)
+    assert made.refused_by == ()
+    assert JobDocument(run.name, made.request or {}).read(f"{RESOURCES}.accelerator") == changed
+    assert difference_is_legal(run, made.request or {})
+    load = "pipelineSpec.deploymentSpec.executors.exec-load"
+    assert JobDocument(run.name, made.request or {}).read(load) == run.read(load)
+    assert (made.estimated_usd or 0) > 0
+
+
+def test_a_limit_on_accelerators_holds_for_components() -> None:
+    text = (
+        "mode: enforce\nrerun_safe: [pipeline]\nlimits: {accelerators: [NVIDIA_L4]}\n"
+        "policies: [{name: p, do: [{resubmit: {accelerator: {type: NVIDIA_TESLA_T4, count: 1}}}]}]"
+    )
+    run = job(PIPELINE)
+    made = plan(
+        case(run), diagnosis(run, Cause.ACCELERATOR_MISSING), policies(text), History(), BOOK
+    )
+    assert made.refused_by == (Guard.ACCELERATORS,)
+
+
+# --- whose part a job is --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parent", "child", "is_its"),
+    [
+        (TRAINING, "projects/genomics/locations/us-central1/customJobs/601", True),
+        (TRAINING, "projects/genomics/locations/us-east1/customJobs/601", False),
+        (TRAINING, "projects/genomics/locations/us-central1/customJobs/1601", False),
+        (TUNING, "projects/123456789012/locations/us-central1/customJobs/502", True),
+        (CUSTOM, "projects/123456789012/locations/us-central1/customJobs/77", False),
+    ],
+)
+def test_a_parent_knows_its_child_by_either_form_of_the_project(
+    parent: dict[str, Any], child: str, is_its: bool
+) -> None:
+    assert kinds.has_child(job(parent), JobName.parse(child)) is is_its
+
+
+def test_a_trials_time_out_does_not_end_the_tuning_job() -> None:
+    """A person who cancels after many hours has cancelled, however short each trial may run."""
+    long = job(TUNING, state="JOB_STATE_CANCELLED", endTime="2026-11-24T19:00:00Z", error=None)
+    assert (kinds.own_timeout_hit(long), kinds.cancelled_by_person(long)) == (False, True)
 
 
 # --- the same work --------------------------------------------------------------------------------

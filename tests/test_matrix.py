@@ -18,6 +18,7 @@ BODIES = {JobDocument.parse(body).kind: body for body in EVERY_KIND}
 HELD = {
     "accelerator: more_memory": ("NVIDIA_TESLA_T4", 1),
 }
+DEVICES = "pipelineSpec.deploymentSpec.executors.exec-train.container.resources.accelerator"
 CELLS = [
     pytest.param(kind, cause, remedy, id=f"{kind.value}-{cause.value}-{remedy[:24]}")
     for kind in JobKind
@@ -38,6 +39,9 @@ def test_a_cell_that_says_resubmits_does(kind: JobKind, cause: Cause, remedy: st
     for pool in pools(document) if remedy in HELD else ():
         name, count = HELD[remedy]
         document = document.changed(pool.accelerator_path, name).changed(pool.count_path, count)
+    if remedy in HELD and kind is JobKind.PIPELINE:
+        name, count = HELD[remedy]
+        document = document.changed(DEVICES, {"type": name, "count": str(count)})
     text = (
         f"mode: enforce\nrerun_safe: [{', '.join(JobKind)}]\n"
         f"policies: [{{name: cell, do: [{{resubmit: {{{remedy}}}}}]}}]"

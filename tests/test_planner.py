@@ -413,9 +413,9 @@ IMPOSSIBLE: list[tuple[dict[str, Any], dict[str, Any], str, Guard, str]] = [
      "the job names no base output directory"),
     (TRAINING, {"trainingTaskDefinition": "gs://x/automl_image_1.0.0.yaml"}, "{}",
      Guard.INCOMPATIBLE, "an AutoML training is advised on, never run again by itself"),
-    (PIPELINE, {}, f"{{accelerator: {{type: {T4}, count: 1}}}}", Guard.INCOMPATIBLE,
+    (PIPELINE, {}, "{machine_type: n1-standard-16}", Guard.INCOMPATIBLE,
      ("the failed component states CPU and memory limits, which `bigger` and `more_memory` can "
-     "raise; it names no machine or accelerator")),
+     "raise; it names no machine")),
 ]  # fmt: skip
 
 

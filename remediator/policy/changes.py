@@ -259,19 +259,42 @@ def _doubts(hardware: Hardware, now: Situation) -> tuple[str, ...]:
 
 def _components(draft: Draft, step: Resubmit, now: Situation) -> Draft:
     """A pipeline's containers state limits in place of machines: those are raised."""
-    if step.machine_type not in {"bigger", "more_memory"} or step.accelerator is not None:
+    if step.machine_type not in {None, "bigger", "more_memory"}:
         msg = (
             "the failed component states CPU and memory limits, which `bigger` and `more_memory` "
-            "can raise; it names no machine or accelerator"
+            "can raise; it names no machine"
         )
         raise Impossible(msg)
-    raised = components.raised(now.job, memory_only=step.machine_type == "more_memory")
-    if not raised:
+    failed = [
+        one for one in components.failed_executors(now.job) if components.limits(now.job, one)
+    ]
+    if not failed:
         msg = "the failed task's component was not found in the pipeline's spec"
         raise Impossible(msg)
-    for path, value in raised:
-        draft = draft.set(path, value)
+    if step.machine_type is not None:
+        for path, value in components.raised(
+            now.job, memory_only=step.machine_type == "more_memory"
+        ):
+            draft = draft.set(path, value)
+    for executor in failed if step.accelerator is not None else ():
+        draft = _component_devices(draft, executor, step, now)
     return draft
+
+
+def _component_devices(draft: Draft, executor: str, step: Resubmit, now: Situation) -> Draft:
+    """Other accelerators for a container; which machine takes them with its limits, Vertex finds."""
+    held = components.devices(draft.job, executor)
+    on = components.hardware(draft.job, executor, now.catalogue)
+    if held is None or on is None or step.accelerator is None:
+        msg = "no machine is known that holds the failed component's limits"
+        raise Impossible(msg)
+    to = _accelerator(step.accelerator, on, now, draft.location)
+    if isinstance(to, NoWay):
+        raise Impossible(to.why)
+    wanted = to.hardware
+    draft = draft.set(held.type_path, wanted.accelerator or None)
+    draft = draft.set(held.count_path, str(wanted.count) if wanted.count else None)
+    return draft.note(*_doubts(wanted, now))
 
 
 def _sized(draft: Draft, now: Situation, pools: tuple[Pool, ...]) -> Draft:

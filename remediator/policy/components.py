@@ -13,6 +13,8 @@ from typing import Any
 
 from remediator.domain import JobDocument, parse_time
 from remediator.policy import kinds
+from remediator.policy.catalogue import Catalogue, Hardware
+from remediator.policy.machines import Service
 
 _DONE = frozenset({"SUCCEEDED", "SKIPPED", "NOT_TRIGGERED"})
 _FAILED = frozenset({"FAILED", "CANCELLED"})
@@ -91,6 +93,57 @@ def longest_failed_seconds(job: JobDocument) -> float | None:
     """How long the failed task ran, at most, over all that failed."""
     ran = [t.seconds for t in tasks(job) if t.state in _FAILED and t.seconds is not None]
     return max(ran, default=None)
+
+
+# --- accelerators ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerDevices:
+    """A container's accelerators, with where they stand; `type` is empty where it asks for none."""
+
+    type_path: str
+    type: str
+    count_path: str
+    count: int
+
+
+def devices(job: JobDocument, executor: str) -> ContainerDevices | None:
+    """The accelerators of a plain container; None for other executors. Counts are int64s, as text."""
+    asked = limits(job, executor)
+    if asked is None:
+        return None
+    holder = f"{kinds.executors(job)[executor]}.container.resources.accelerator"
+    spelled = ("resourceType", "resourceCount"), ("type", "count")
+    here = next((pair for pair in spelled if kinds.read(job, f"{holder}.{pair[0]}")), None)
+    what, count = here or spelled[0 if asked.as_text else 1]
+    type_path = kinds.spelled(job, f"{holder}.{what}")
+    count_path = kinds.spelled(job, f"{holder}.{count}")
+    named = str(job.read(type_path) or "")
+    number = kinds.whole_number(job.read(count_path)) or 1
+    return ContainerDevices(type_path, named, count_path, number if named else 0)
+
+
+def accelerators(job: JobDocument) -> frozenset[str]:
+    """Types of accelerators that the run's containers ask for."""
+    found = (devices(job, label) for label in kinds.executors(job))
+    return frozenset(one.type for one in found if one and one.type)
+
+
+def hardware(job: JobDocument, executor: str, catalogue: Catalogue) -> Hardware | None:
+    """The smallest n1 that holds a container's limits, with its accelerators; None: there is none."""
+    asked, held = limits(job, executor), devices(job, executor)
+    if asked is None or held is None:
+        return None
+    cpus, gib = asked.shape
+    fitting = [
+        machine
+        for machine in catalogue.machines.values()
+        if machine.generation == "n1" and Service.TRAINING in machine.services
+        if machine.vcpus >= cpus and machine.memory_gib >= gib
+    ]
+    smallest = min(fitting, key=lambda one: (one.vcpus, one.memory_gib), default=None)
+    return Hardware(smallest.name, held.type, held.count) if smallest else None
 
 
 # --- limits -----------------------------------------------------------------------------------------

@@ -70,28 +70,37 @@ def _pipeline_rate(
     """Of the tasks that will run again, side by side: the dearest they can be in one hour."""
     total = 0.0
     custom = [pool for pool in kinds.pools(job) if pool.task in again]
-    shapes = [found for label in again if (found := components.limits(job, label))]
     for pool in custom:
         rate = catalogue.usd_per_hour(pool.hardware, location)
         if rate is None:
             return None
         total += rate * pool.replicas
-    for shape in shapes:
-        rate = _n1_that_holds(shape.shape, location, catalogue)
+    containers = [label for label in again if components.limits(job, label)]
+    for label in containers:
+        rate = _component_rate(job, label, location, catalogue)
         if rate is None:
             return None
         total += rate
-    return total if custom or shapes else None
+    return total if custom or containers else None
 
 
-def _n1_that_holds(shape: tuple[float, float], location: str, catalogue: Catalogue) -> float | None:
-    cpus, gib = shape
+def _component_rate(
+    job: JobDocument, label: str, location: str, catalogue: Catalogue
+) -> float | None:
+    """Of the cheapest machine that holds a container's limits: an n1, or what takes its devices."""
+    asked, devices = components.limits(job, label), components.devices(job, label)
+    if asked is None or devices is None:
+        return None
+    cpus, gib = asked.shape
     rates = [
         rate
         for m in catalogue.machines.values()
-        if m.generation == "n1" and Service.TRAINING in m.services
-        if m.vcpus >= cpus and m.memory_gib >= gib
-        if (rate := catalogue.usd_per_hour(Hardware(m.name), location)) is not None
+        if Service.TRAINING in m.services and m.vcpus >= cpus and m.memory_gib >= gib
+        if m.generation == "n1" or devices.type
+        if not catalogue.why_not(
+            held := Hardware(m.name, devices.type, devices.count), Service.TRAINING
+        )
+        if (rate := catalogue.usd_per_hour(held, location)) is not None
     ]
     return min(rates, default=None)
 

@@ -22,7 +22,7 @@ from remediator.domain import (
     History,
     JobDocument,
 )
-from remediator.policy import kinds, places, routes
+from remediator.policy import components, kinds, places, routes
 from remediator.policy.catalogue import Catalogue
 from remediator.policy.changes import Draft, Impossible
 from remediator.policy.costs import Cost
@@ -176,6 +176,7 @@ def _accelerators(asked: Asked) -> str:
     if allowed is None or asked.draft is None:
         return ""
     names = {pool.hardware.accelerator for pool in kinds.pools(asked.draft.job)} - {""}
+    names |= components.accelerators(asked.draft.job)
     return _outside(names, allowed)
 
 

@@ -37,8 +37,6 @@ def fitting(kind: JobKind, cause: Cause) -> tuple[str, ...]:
     found = [one for one in REMEDIES.get(cause, ()) if one.partition(":")[0] in legal]
     if kind is JobKind.BATCH_PREDICTION:  # its model stays in its region
         found = [one for one in found if not one.startswith("location")]
-    if kind is JobKind.PIPELINE:  # a component states limits, and names no accelerator
-        found = [one for one in found if not one.startswith("accelerator")]
     return tuple(found)
 
 
@@ -64,7 +62,8 @@ def matrix() -> str:
         (
             "*Alert, never retried*: the guard `cause` refuses whatever a policy says. AutoML trainings "
             "are advised on only. A child of a pipeline run, tuning job or training pipeline is never "
-            "run again on its own."
+            "run again on its own. Of a pipeline run the failed component's limits and accelerator "
+            "are changed."
         ),
         "",
     ]

@@ -127,7 +127,8 @@ _LEGAL: Mapping[JobKind, re.Pattern[str]] = {
                 rf"pipelineSpec\.deployment.*\.{_MACHINE}",
                 (
                     r"pipelineSpec\.deployment.*\.container\.resources\."
-                    r"(cpuLimit|memoryLimit|resourceCpuLimit|resourceMemoryLimit)"
+                    r"(cpuLimit|memoryLimit|resourceCpuLimit|resourceMemoryLimit"
+                    r"|accelerator\.(type|count|resourceType|resourceCount))"
                 ),
                 r"pipelineSpec\.deployment.*\.replica_?[cC]ount",
                 r"pipelineSpec\.root\.dag\.tasks\..*\.cachingOptions\.enableCache",

@@ -55,6 +55,7 @@ _WALKED = frozenset(
         "cachingOptions",
         "container",
         "resources",
+        "accelerator",
         "customJob",
         "jobSpec",
     }
