@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SUBSCRIPTION = "vertex-remediator-dead-letters"  # as deploy/terraform names them
 TOPIC = "vertex-remediator-failures"
+_COUNT = re.compile(r"[0-9]{1,9}")
 _AT_ONCE = 100
 _MOST = 10_000
 
@@ -132,7 +134,7 @@ def _told(letter: Letter) -> dict[str, Any]:
     return {
         "message_id": letter.message_id,
         "published": _first_published(letter),
-        "tries": int(counted) if counted.isdigit() else letter.attempts,
+        "tries": int(counted) if _COUNT.fullmatch(counted) else letter.attempts,
         "about": " ".join(redact(about, 300).split()),
     }
 
