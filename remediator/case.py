@@ -126,6 +126,21 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Saved:
+    """What the job's base output directory holds: checkpoints, as far as anybody can tell.
+
+    `count` of objects, `more` where it is only that many that were counted; `newest` is the path
+    under `folder` of the one that changed last, `at` when.
+    """
+
+    folder: str
+    count: int
+    newest: str = ""
+    at: datetime | None = None
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """A source that could not be read, and why, in words fit for an alert.
 
@@ -158,6 +173,7 @@ class Case:
     attempts: tuple[Attempt, ...] = ()
     earlier: tuple[JobDocument, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    saved: Saved | None = None
 
     @classmethod
     def parse(cls, body: Json, *, settle: timedelta = timedelta(minutes=7)) -> Case:

@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from remediator.case import Case, Gap, LogLine, Probe, Series
+from remediator.case import Case, Gap, LogLine, Probe, Saved, Series
 from remediator.domain import (
     Attempt,
     JobDocument,
     JobName,
     Json,
+    Refused,
     RemediatorError,
     Source,
     Transient,
@@ -77,6 +78,8 @@ class StorageReader(Protocol):
 
     def bucket_location(self, name: str, *, timeout_seconds: float | None = None) -> str: ...
 
+    def saved(self, folder: str, *, timeout_seconds: float | None = None) -> Saved: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -85,7 +88,8 @@ class Reading:
     `job_ids`: ids of the CustomJobs that worked for it (trials, tasks, a training pipeline's); the
     job's own id is always read too. `project` is where its log is; "": the one in its name. `model`
     is a Model's resource name or "". `error_files_under` is the gs:// folder of its error files or
-    "". `probes` are URLs that the policy file allows to be measured.
+    "". `probes` are URLs that the policy file allows to be measured. `saved_under` is the gs://
+    folder of its checkpoints or "".
     """
 
     job_ids: tuple[str, ...] = ()
@@ -94,6 +98,7 @@ class Reading:
     error_files_under: str = ""
     buckets: tuple[str, ...] = ()
     probes: tuple[str, ...] = ()
+    saved_under: str = ""
     has_metrics: bool = False
     has_logs: bool = True
 
@@ -227,6 +232,8 @@ def _tasks(job: JobDocument, reading: Reading, readers: Readers, now: datetime) 
             _Task("buckets", Source.STORAGE, _place_of(storage, bucket))
             for bucket in dict.fromkeys(reading.buckets[:_MOST_BUCKETS])
         )
+    if storage is not None and reading.saved_under:
+        tasks.append(_Task("saved", Source.STORAGE, _saved_under(storage, reading.saved_under)))
     if probe is not None:
         tasks.extend(
             _Task("probes", Source.PROBE, _measured(probe, url))
@@ -239,6 +246,18 @@ def _tasks(job: JobDocument, reading: Reading, readers: Readers, now: datetime) 
 
 def _place_of(storage: StorageReader, bucket: str) -> Callable[[float], dict[str, str]]:
     return lambda seconds: {bucket: storage.bucket_location(bucket, timeout_seconds=seconds)}
+
+
+def _saved_under(storage: StorageReader, folder: str) -> Callable[[float], Saved | None]:
+    """What is saved there; a folder that cannot be listed says nothing, and no cause rests on it."""
+
+    def look(seconds: float) -> Saved | None:
+        try:
+            return storage.saved(folder, timeout_seconds=seconds)
+        except Refused:
+            return None
+
+    return look
 
 
 def _measured(probe: Callable[[str], Probe], url: str) -> Callable[[float], Probe]:

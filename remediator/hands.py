@@ -14,6 +14,7 @@ from typing import Protocol
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.case import Case
 from remediator.domain import (
+    Action,
     Attempt,
     Diagnosis,
     JobDocument,
@@ -158,6 +159,8 @@ class Tale:
         told = []
         if self.incident.silent_sink:
             told.append("The log sink did not deliver this failure; the sweep found it.")
+        if self.case.saved is not None and self.plan.action is not Action.ALERT:
+            told.append(glance.saved_words(self.case.saved, self.plan.changes))
         last = self.chain.attempts[-1] if self.chain.attempts else None
         if last is not None and last.abandoned:
             told.append(

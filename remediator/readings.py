@@ -22,8 +22,10 @@ def reading_of(job: JobDocument, policies: Policies, *, project: str, settled: b
     """Everything worth reading about a failed job; with `settled`, only what a plan needs."""
     model = kinds.pinned_model(job) or kinds.model_name(job) or ""
     model = model if "/publishers/" not in model and model.startswith("projects/") else ""
+    saved = kinds.base_output(job) if job.kind is not JobKind.PIPELINE else ""
+    saved = saved if saved.startswith("gs://") else ""
     if settled:
-        return Reading(project=project, model=model, has_logs=False)
+        return Reading(project=project, model=model, saved_under=saved, has_logs=False)
     return Reading(
         job_ids=kinds.log_identity(job),
         project=project,
@@ -31,6 +33,7 @@ def reading_of(job: JobDocument, policies: Policies, *, project: str, settled: b
         error_files_under=_error_files_under(job),
         buckets=kinds.buckets_of(job),
         probes=probe_urls(job, policies),
+        saved_under=saved,
         has_metrics=job.kind is not JobKind.BATCH_PREDICTION,
     )
 

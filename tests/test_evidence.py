@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from remediator.case import Gap, Probe, Series
+from remediator.case import Gap, Probe, Saved, Series
 from remediator.domain import (
     Forbidden,
     Gone,
@@ -129,6 +129,11 @@ class World:
         self._note("error_files", prefix)
         return {f"{prefix}/errors_0001.jsonl": "row"}
 
+    def saved(self, folder: str, *, timeout_seconds: float | None = None) -> Saved:
+        self.given.append(timeout_seconds)
+        self._note("saved", folder)
+        return Saved(folder, 2, "ckpt-2", END)
+
     def bucket_location(self, name: str, *, timeout_seconds: float | None = None) -> str:
         self.given.append(timeout_seconds)
         self._note(f"bucket {name}")
@@ -173,6 +178,13 @@ def test_everything_that_is_named_is_read_and_stands_in_the_case() -> None:
     assert case.probes == (PROBE,)
     assert case.earlier == (JOB,)
     assert case.gaps == ()
+
+
+def test_a_folder_of_checkpoints_that_may_not_be_listed_says_nothing() -> None:
+    named = Reading(has_logs=False, saved_under="gs://out/run")
+    assert read(World(), named).saved == Saved("gs://out/run", 2, "ckpt-2", END)
+    refused = read(World(spoil={"saved": fail(Forbidden("storage.objects.list"))}), named)
+    assert (refused.saved, refused.gaps) == (None, ())
 
 
 def test_the_log_and_the_metrics_are_asked_for_the_job_and_those_who_worked_for_it() -> None:

@@ -12,6 +12,7 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
+from remediator.case import Saved
 from remediator.cloud.connect import (
     DEFAULT_TIMEOUT_SECONDS,
     answered,
@@ -84,6 +85,35 @@ class Storage:
             f"gs://{bucket}/{blob.name}": _two_ends(blob, budget)
             for blob in wanted[:_MOST_ERROR_FILES]
         }
+
+    def saved(self, folder: str, *, timeout_seconds: float | None = None) -> Saved:
+        """What lies under `gs://bucket/dir`: how many objects, and the one that changed last."""
+        bucket, name = parse_uri(folder)
+        under = f"{name.rstrip('/')}/" if name else ""
+        client = self._client()
+        blobs = answered(
+            f"listing {folder}",
+            lambda seconds: list(
+                client.list_blobs(
+                    bucket,
+                    prefix=under,
+                    max_results=_MOST_LISTED,
+                    fields="items(name,size,updated),nextPageToken",
+                    timeout=seconds,
+                    retry=None,
+                )
+            ),
+            timeout_seconds=timeout_seconds or self._timeout_seconds,
+        )
+        held = [blob for blob in blobs if blob.size and blob.updated]
+        newest = max(held, key=lambda blob: (blob.updated, blob.name), default=None)
+        return Saved(
+            folder.rstrip("/"),
+            len(held),
+            newest.name.removeprefix(under) if newest else "",
+            newest.updated if newest else None,
+            more=len(blobs) >= _MOST_LISTED,
+        )
 
     def read(self, uri: str, *, timeout_seconds: float | None = None) -> tuple[str, str]:
         """The whole text of a small object (UTF-8) and its generation; raises Gone, Refused."""

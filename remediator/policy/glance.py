@@ -5,9 +5,11 @@ Pure; for alerts, outcomes and the adoption of created jobs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from remediator.case import Saved
 from remediator.domain import Change, JobDocument, JobKind, parse_seconds
 from remediator.policy import kinds
 
@@ -32,6 +34,22 @@ def result_words(job: JobDocument) -> str:
     good = kinds.whole_number(job.read("completionStats.successfulCount")) or 0
     place = output_of(job)
     return f"{good:,} instances succeeded, {failed:,} failed" + (f"; see {place}" if place else "")
+
+
+def saved_words(saved: Saved, changes: Sequence[Change]) -> str:
+    """What the base output directory holds, and what that means for the next attempt."""
+    if not saved.count:
+        return f"{saved.folder} holds nothing yet: the work begins anew."
+    number = f"{saved.count:,} object{'s' * (saved.count != 1)}"
+    number = f"at least {number}" if saved.more else number
+    when = f" ({saved.at:%Y-%m-%d %H:%M} UTC)" if saved.at else ""
+    held = f"{saved.folder} holds {number}, the newest {saved.newest}{when}"
+    if any(_BASE_OUTPUT.search(change.field) for change in changes):
+        return f"{held}; they stay, the new attempt writes to a folder of its own."
+    return f"{held}; the new attempt finds them."
+
+
+_BASE_OUTPUT = re.compile(r"base_?output_?directory", re.IGNORECASE)
 
 
 def output_of(job: JobDocument) -> str | None:
