@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from remediator.cloud.metrics import Metrics
     from remediator.cloud.storage import Storage
     from remediator.cloud.vertex import Vertex
+    from remediator.doctor import Ward
     from remediator.follow import Standing
     from remediator.hands import Hands
     from remediator.ledger import Ledger
@@ -109,7 +110,7 @@ class App:
             log.say("ERROR", f"malformed event: {err}", message_id=message)
             return Answer(200, "malformed")
         if isinstance(hint, intake.Ignored):
-            return Answer(200, hint.why)
+            return self._note_check(hint.check) if hint.check else Answer(200, hint.why)
 
         def work() -> str:
             from remediator.remediate import handle
@@ -117,6 +118,17 @@ class App:
             return handle(hint, self.hands)
 
         return self._guarded(work, job=str(hint.job or hint.custom_job_id), message_id=message)
+
+    def _note_check(self, token: str) -> Answer:
+        """An event of `doctor`: one note says that it came; whoever forges one changes no more."""
+
+        def work() -> str:
+            from remediator.doctor import NOTE
+
+            self.ledger.write_note(NOTE, {"token": token, "at": self.now().isoformat()})
+            return "a check by doctor"
+
+        return self._guarded(work)
 
     def on_schedule(self, *, trace: str = "") -> Answer:
         """One round of `reconcile`; the text is JSON."""
@@ -233,6 +245,30 @@ class App:
     def switch_stop(self, *, on: bool) -> None:
         """The stop switch in the ledger."""
         self.ledger.switch_stop(on=on, by=os.environ.get("USER", ""), now=self.now())
+
+    def ward(self, *, name: str, account: str, event_seconds: float) -> Ward:
+        """What `doctor` looks at: the deployment whose names begin with `name`."""
+        from remediator.cloud.deployment import Deployment
+        from remediator.doctor import Ward
+
+        project = self.project[0]
+        worker = account or f"{name}-worker@{project}.iam.gserviceaccount.com"
+        return Ward(
+            name=name,
+            project=project,
+            region=self.locations[0],
+            account=worker,
+            is_self=self.own_account == worker,
+            deployment=Deployment(project, timeout_seconds=CALL_SECONDS),
+            policies=self.policies,
+            ledger=lambda: self.ledger,
+            check_channel=lambda channel: self._open_channel(channel).check(),
+            write_log=self._write_log,
+            now=self.now,
+            sleep=time.sleep,
+            token=secrets.token_hex(16),
+            event_seconds=event_seconds,
+        )
 
     def answer(self, approval: str, *, approved: bool, by: str = "") -> str:
         """Write a person's answer to a pending approval; nothing else happens here."""

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from remediator.commands import backtest, dead_letters, offline, project, report
+from remediator.commands import backtest, dead_letters, doctor, offline, project, report
 from remediator.commands.inputs import DONE, HERE, UNUSABLE
 from remediator.domain import RemediatorError
 
@@ -168,6 +168,32 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
         "--most", metavar="N", type=int, default=500, help="of the newest failures (default 500)"
     )
     policies(back)
+
+    health = command(
+        "doctor",
+        doctor.doctor,
+        "check a deployment, and say how to mend what is missing",
+        as_json=True,
+    )
+    health.add_argument(
+        "--name",
+        default="vertex-remediator",
+        help="beginning of the deployment's names (default vertex-remediator)",
+    )
+    health.add_argument(
+        "--account",
+        metavar="EMAIL",
+        default="",
+        help="the functions' account (default NAME-worker)",
+    )
+    health.add_argument(
+        "--event-seconds",
+        metavar="N",
+        type=float,
+        default=90.0,
+        help="how long the event that is sent may take to arrive (default 90)",
+    )
+    health.add_argument("--no-event", action="store_true", help="send none")
 
     page = command("report", report.report, "incidents, causes, outcomes and money as an HTML page")
     page.add_argument("-o", "--output", metavar="FILE", required=True, help="a file, or -")

@@ -73,9 +73,13 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Not ours to handle, and why; acknowledged without a sound."""
+    """Not ours to handle, and why; acknowledged without a sound.
+
+    `check`: the token of an event that `doctor` sent, which is to be written down.
+    """
 
     why: str
+    check: str = ""
 
 
 _SEVERE = frozenset({"ERROR", "CRITICAL", "ALERT", "EMERGENCY"})
@@ -272,6 +276,9 @@ def _is_announcement(entry: Json) -> bool:
 
 
 def _read_announcement(entry: Json) -> Hint | Ignored:
+    check = _map(entry, "jsonPayload").get("doctor")
+    if isinstance(check, str) and re.fullmatch("[0-9a-f]{32}", check):
+        return Ignored("a check by doctor", check)
     job = JobName.parse(str(_map(entry, "jsonPayload").get("job") or ""))
     return Hint(project=_log_project(entry), entry=entry, job=job, announcement=True)
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from twin.clock import Clock, rfc3339
+from twin.deployment import Deployment
 from twin.faults import Call, Fault
 from twin.iam import Iam
 from twin.jobs import JobStore
@@ -87,6 +88,7 @@ class Cloud:
         self.slack = self._kept(Slack(self.desk))
         self.mail = self._kept(Mail(self.desk))
         self.host = self._kept(SlowHost(self.desk))
+        self.deployment = self._kept(Deployment(self.desk, project))
         self.metadata = self._kept(
             Metadata(self.desk, project=project, number=number, region=region, account=self.account)
         )
@@ -140,6 +142,7 @@ class Cloud:
                     others=self.others.port,
                     storage=self.storage.port,
                     slack=self.slack.port,
+                    deployment=self.deployment.port,
                 )
             )
         authority = str(self._front.authority)

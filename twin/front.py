@@ -38,6 +38,7 @@ class Front:
         others: int,
         storage: int,
         slack: int,
+        deployment: int,
     ) -> None:
         self._ports: Mapping[str, int] = {
             "aiplatform.googleapis.com": vertex,
@@ -47,7 +48,12 @@ class Front:
             "pubsub.googleapis.com": others,
             "storage.googleapis.com": storage,
             "slack.com": slack,
+            "cloudresourcemanager.googleapis.com": deployment,
+            "cloudscheduler.googleapis.com": deployment,
+            "iamcredentials.googleapis.com": deployment,
+            "serviceusage.googleapis.com": deployment,
         }
+        self._by_rest: Mapping[int, int] = {logging: deployment, others: deployment}
         self.asked: list[str] = []
         self.authority, chain = _certificates(folder)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -99,11 +105,11 @@ class Front:
                 client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
                 return
             client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            with (
-                self._context.wrap_socket(client, server_side=True) as outside,
-                socket.create_connection(("127.0.0.1", port), timeout=10) as inside,
-            ):
-                self._join(outside, inside)
+            with self._context.wrap_socket(client, server_side=True) as outside:
+                if outside.selected_alpn_protocol() != "h2":  # REST, where others speak gRPC
+                    port = self._by_rest.get(port, port)
+                with socket.create_connection(("127.0.0.1", port), timeout=10) as inside:
+                    self._join(outside, inside)
 
     def _join(self, outside: ssl.SSLSocket, inside: socket.socket) -> None:
         """Bytes both ways until one side ends."""

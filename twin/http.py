@@ -159,7 +159,10 @@ def _send(door: BaseHTTPRequestHandler, answer: Answer) -> None:
     if not isinstance(body, bytes):
         body = json.dumps(body).encode()
         headers.setdefault("Content-Type", "application/json; charset=UTF-8")
-    door.send_response(answer.status)
+    if "Date" in headers:
+        door.send_response_only(answer.status)
+    else:
+        door.send_response(answer.status)
     for key, value in headers.items():
         door.send_header(key, value)
     door.send_header("Content-Length", str(len(body)))

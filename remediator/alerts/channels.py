@@ -83,6 +83,10 @@ class Channel(Protocol):
         """Delivers once or raises Transient or Refused; `thread` as the chain's last Sent said."""
         ...
 
+    def check(self) -> None:
+        """Raises Transient or Refused where nothing could be delivered; sends nothing."""
+        ...
+
 
 class SlackSpec(Protocol):
     """The policy file's `slack`: references to secrets, not their values."""
@@ -183,6 +187,20 @@ class SlackWebhook:
             raise Transient(msg)
         return Sent()
 
+    def check(self) -> None:
+        """Slack answers an empty message with `no_text` where the webhook is good."""
+        from slack_sdk.webhook import WebhookClient  # noqa: PLC0415  # cold start
+
+        client = WebhookClient(
+            self._url, timeout=TIMEOUT_SECONDS, logger=_silent(), retry_handlers=[]
+        )
+        client.proxy = None
+        with _web_errors():
+            response = client.send_dict({})
+        body = str(response.body or "").strip()
+        if body not in {"no_text", "invalid_payload"}:
+            _judge(response.status_code, body, dict(response.headers.items()))
+
 
 class SlackBot:
     """A bot's token: the chain's first message is kept current, replies tell each step."""
@@ -225,6 +243,9 @@ class SlackBot:
         answer = self._call("chat.postMessage", {**payload, "channel": self._channel})
         place, stamp = answer.get("channel") or self._channel, answer.get("ts") or ""
         return Sent(f"{place}:{stamp}" if stamp and message.in_chain else "")
+
+    def check(self) -> None:
+        self._call("auth.test", {})
 
     def _update(self, place: str, stamp: str, payload: Mapping[str, Any]) -> bool:
         """False where the first message is gone: the chain then gets a new one."""
@@ -355,6 +376,10 @@ class Smtp:
             refused = server.send_message(mail)
         first = thread or (str(mail["Message-ID"]) if message.in_chain else "")
         return Sent(first, tuple(sorted(refused)))
+
+    def check(self) -> None:
+        with _mail_errors(), self._connected() as server:
+            server.noop()
 
     @contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from remediator import doctor
 from tests.deploy.terraform import ROOT, resource
 from twin.iam import PERMISSIONS
 
@@ -51,3 +52,7 @@ def test_what_is_deleted_or_administered_is_no_business_of_the_worker() -> None:
         "datastore.entities.delete"
     }
     assert held.isdisjoint(BY_RESOURCE)
+
+
+def test_doctor_asks_for_what_the_worker_is_given() -> None:
+    assert set(doctor.PERMISSIONS) == deployed("worker")

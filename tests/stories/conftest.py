@@ -7,6 +7,7 @@ app that is deployed); what crosses to the cloud crosses a real socket.
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import re
 import sqlite3
@@ -152,6 +153,10 @@ def open_house(
         known = cloud.proxied_env(**environment) if proxied else cloud.env(**environment)
         for name, value in known.items():
             monkeypatch.setenv(name, value)
+        if (
+            "GCE_METADATA_HOST" in known
+        ):  # google-auth reads where the metadata server is when it is imported
+            importlib.reload(importlib.import_module("google.auth.compute_engine._metadata"))
         clients = {
             target: functions_framework.create_app(target, str(ROOT / "main.py")).test_client()
             for target in ("remediate", "reconcile", "approve")
