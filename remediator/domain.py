@@ -248,7 +248,7 @@ class JobState(StrEnum):
     @classmethod
     def parse(cls, text: str | None) -> JobState:
         """`JOB_STATE_FAILED` or `PIPELINE_STATE_FAILED` -> FAILED; unknown -> UNSPECIFIED."""
-        bare = (text or "").removeprefix("JOB_STATE_").removeprefix("PIPELINE_STATE_")
+        bare = str(text or "").removeprefix("JOB_STATE_").removeprefix("PIPELINE_STATE_")
         return cls(bare) if bare in cls.__members__ else cls.UNSPECIFIED
 
     @property
@@ -276,7 +276,10 @@ def path_steps(path: str) -> tuple[str | int, ...]:
 
 
 def parse_time(text: object) -> datetime | None:
-    """An RFC 3339 time (up to nanoseconds) as an aware datetime; None for anything else."""
+    """An RFC 3339 time (up to nanoseconds) as an aware datetime; None for anything else.
+
+    So is a time at either end of the calendar, where adding a minute or an hour's zone would fail.
+    """
     if not isinstance(text, str):
         return None
     trimmed = re.sub(r"(\.\d{6})\d+", r"\1", text.strip().replace("Z", "+00:00"))
@@ -284,12 +287,15 @@ def parse_time(text: object) -> datetime | None:
         moment = datetime.fromisoformat(trimmed)
     except ValueError:
         return None
-    return moment if moment.tzinfo else None
+    return moment if moment.tzinfo and _FIRST_YEAR <= moment.year <= _LAST_YEAR else None
+
+
+_FIRST_YEAR, _LAST_YEAR = 1900, 9000
 
 
 def parse_seconds(text: object) -> float | None:
     """Protobuf's JSON duration (`"3600s"`) in seconds; None for anything else."""
-    if not isinstance(text, str) or not re.fullmatch(r"-?\d+(\.\d+)?s", text):
+    if not isinstance(text, str) or not re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]+)?s", text):
         return None
     return float(text[:-1])
 

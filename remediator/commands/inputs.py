@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -32,18 +33,49 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_json(path: Path) -> Any:
+    return _parsed(read_bytes(path), str(path))
+
+
+def _parsed(text: str | bytes, name: str) -> Any:
+    """JSON as its standard has it: no NaN, no infinity, and no halves of characters."""
     try:
-        return json.loads(read_bytes(path))
+        return _whole(json.loads(text, parse_constant=_no_number, parse_float=_finite))
     except (ValueError, RecursionError) as err:
-        msg = f"{path}: not JSON: {err}"
+        msg = f"{name}: not JSON: {err}"
         raise Unusable(msg) from err
+
+
+def _stdin() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as err:
+        msg = f"stdin: not JSON: {err}"
+        raise Unusable(msg) from err
+
+
+def _no_number(word: str) -> float:
+    msg = f"{word} is no number"
+    raise ValueError(msg)
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    return found if math.isfinite(found) else _no_number(text[:20])
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_whole(key): _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
 def case_of(name: str) -> Case:
     from remediator.case import Case
 
     path = Path(name)
-    body = json.loads(sys.stdin.read()) if name == "-" else read_json(path)
+    body = _parsed(_stdin(), "stdin") if name == "-" else read_json(path)
     if not isinstance(body, dict):
         msg = f"{path}: a case file is a JSON object"
         raise Unusable(msg)

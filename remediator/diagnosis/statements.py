@@ -205,6 +205,9 @@ def _job_statements(job: JobDocument) -> Iterator[Statement]:
             )
 
 
+_CODES = 1000  # google.rpc codes and HTTP's
+
+
 def _status(
     status: object, source: Source, where: str, place: Place, speaker: str
 ) -> Iterator[Statement]:
@@ -212,7 +215,9 @@ def _status(
     if not isinstance(status, Mapping):
         return
     code = status.get("code")
-    number = int(code) if isinstance(code, int | float) and not isinstance(code, bool) else 0
+    number = 0
+    if isinstance(code, int | float) and not isinstance(code, bool) and abs(code) < _CODES:
+        number = int(code)
     message = status.get("message")
     parts = [message if isinstance(message, str) else ""]
     details = status.get("details")
@@ -336,7 +341,7 @@ def is_service_line(line: LogLine) -> bool:
     to a worker's, but never weighs more.
     """
     resource = line.entry.get("resource")
-    if not isinstance(resource, Mapping) or resource.get("type") not in _JOB_RESOURCES:
+    if not isinstance(resource, Mapping) or str(resource.get("type")) not in _JOB_RESOURCES:
         return False
     labels = resource.get("labels")
     named = labels.get("task_name") if isinstance(labels, Mapping) else None

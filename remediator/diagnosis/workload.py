@@ -9,6 +9,7 @@ which fields may be *changed* is the planner's business. Pure; called by `diagno
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -208,8 +209,11 @@ def _whole(value: object) -> int:
     if isinstance(value, bool):
         return 0
     if isinstance(value, int | float):
-        return int(value)
-    return int(value) if isinstance(value, str) and value.isdigit() else 0
+        return int(value) if math.isfinite(value) else 0
+    return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else 0
+
+
+_DIGITS = re.compile(r"[0-9]{1,19}")
 
 
 def _batch_size(job: JobDocument) -> int | None:

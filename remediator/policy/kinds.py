@@ -654,7 +654,7 @@ _GPU_IMAGE = re.compile(r"gpu|cuda|nvidia|cu1[0-9]{2}", re.IGNORECASE)
 def images(job: JobDocument, model: Json | None = None) -> tuple[str, ...]:
     """Container images that the job runs."""
     holders: list[Any] = [
-        (model or {}).get("containerSpec") or {},
+        (model if isinstance(model, Mapping) else {}).get("containerSpec") or {},
         job.read("unmanagedContainerModel.containerSpec") or {},
     ]
     kind = rules(job)
