@@ -1,6 +1,6 @@
 """Cloud Logging: entries read and written, and the queries that find a job's own entries.
 
-Owns the generated Logging client, the quoting of every value in a query, and the asking for a read
+Owns the channel to Logging, the quoting of every value in a query, and the asking for a read
 token before each read (a project has 60 reads a minute, shared by all instances). Must not judge an
 entry. `evidence` and the stories see it through their own Protocols.
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
 from remediator.cloud.shape import from_json, quoted, to_json
+from remediator.cloud.wire import Methods, message
 from remediator.domain import JobKind, JobName, Json, Transient, Unusable, rfc3339
 
 HOST = "logging.googleapis.com"
@@ -62,8 +63,6 @@ class Logs:
 
         Raises Transient when the read budget is used up, before anything is asked of Logging.
         """
-        from google.cloud.logging_v2.types import ListLogEntriesRequest
-
         if not _PROJECT.fullmatch(project) or len(query) > _QUERY_LIMIT:
             msg = f"not a query that Logging takes: {query[:200]!r} on {project[:100]!r}"
             raise Unusable(msg)
@@ -71,7 +70,7 @@ class Logs:
         found: list[Json] = []
         size, token = 0, ""
         while len(found) < limit and size < most_bytes:
-            request = ListLogEntriesRequest(
+            request = _type("ListLogEntriesRequest")(
                 resource_names=[f"projects/{project}"],
                 filter=query,
                 order_by="timestamp desc" if newest_first else "timestamp asc",
@@ -112,20 +111,21 @@ class Logs:
         The resource is `global` unless an entry names its own. Writing an entry with the same
         insertId and timestamp again changes nothing, so this is tried again like a read.
         """
-        from google.cloud.logging_v2.types import LogEntry, WriteLogEntriesRequest
-
         if not _PROJECT.fullmatch(project) or not _LOG_ID.fullmatch(log_id):
             msg = f"not a log: {log_id[:100]!r} of {project[:100]!r}"
             raise Unusable(msg)
-        request = WriteLogEntriesRequest(
+        entry_type = message(_PACKAGE, "log_entry", "LogEntry")
+        request = _type("WriteLogEntriesRequest")(
             log_name=f"projects/{project}/logs/{log_id}",
             resource={"type": "global", "labels": {"project_id": project}},
-            entries=[from_json(entry, LogEntry()) for entry in entries],
+            entries=[from_json(entry, entry_type()) for entry in entries],
         )
         client = self._client()
         answered(
             f"writing to the log {log_id}",
-            lambda seconds: client.write_log_entries(request=request, retry=None, timeout=seconds),
+            lambda seconds: client.call(
+                "WriteLogEntries", request, _type("WriteLogEntriesResponse"), seconds=seconds
+            ),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
         )
 
@@ -140,24 +140,25 @@ class Logs:
         if self._may_read is not None and not self._may_read():
             msg = "the project's log reads for this minute are used up"
             raise Transient(msg, retry_after_seconds=_SECONDS_TO_NEXT_MINUTE)
-        # One page: the pager would read on without asking for a token.
-        return next(client.list_log_entries(request=request, retry=None, timeout=seconds).pages)
+        answer = _type("ListLogEntriesResponse")
+        return client.call("ListLogEntries", request, answer, seconds=seconds)
 
     def _client(self) -> Any:
         # AuditLog's type is registered when imported; without it an audit entry has no payload.
         from google.cloud.audit import audit_log_pb2  # noqa: F401  # see above
-        from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
-        from google.cloud.logging_v2.services.logging_service_v2.transports import (
-            LoggingServiceV2GrpcTransport,
-        )
 
         with self._lock:
             if self._opened is None:
                 self._channel = open_channel(HOST, self._endpoint)
-                self._opened = LoggingServiceV2Client(
-                    transport=LoggingServiceV2GrpcTransport(channel=self._channel)
-                )
+                self._opened = Methods(self._channel, "google.logging.v2.LoggingServiceV2")
             return self._opened
+
+
+_PACKAGE = "google.cloud.logging_v2"
+
+
+def _type(name: str) -> Any:
+    return message(_PACKAGE, "logging", name)
 
 
 def job_log_filter(job: JobName, job_ids: Sequence[str], start: datetime, end: datetime) -> str:

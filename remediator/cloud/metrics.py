@@ -1,6 +1,6 @@
 """Cloud Monitoring: the utilisation of a job's machines.
 
-Owns the generated Monitoring client and which metric types there are. Batch predictions have none
+Owns the channel to Monitoring and which metric types there are. Batch predictions have none
 (their model runs in Google's own project), so nobody asks here about one. `evidence` sees it
 through its own Protocol.
 """
@@ -17,6 +17,7 @@ from typing import Any
 from remediator.case import Series
 from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
 from remediator.cloud.shape import to_json
+from remediator.cloud.wire import Methods, message
 from remediator.domain import Gone, JobDocument, Unusable
 
 HOST = "monitoring.googleapis.com"
@@ -104,53 +105,45 @@ class Metrics:
             self._channel = self._opened = None
 
     def _client(self) -> Any:
-        from google.cloud.monitoring_v3.services.metric_service import MetricServiceClient
-        from google.cloud.monitoring_v3.services.metric_service.transports import (
-            MetricServiceGrpcTransport,
-        )
-
         with self._lock:
             if self._opened is None:
                 self._channel = open_channel(HOST, self._endpoint)
-                self._opened = MetricServiceClient(
-                    transport=MetricServiceGrpcTransport(channel=self._channel)
-                )
+                self._opened = Methods(self._channel, "google.monitoring.v3.MetricService")
             return self._opened
 
 
 def _read(
     client: Any, project: str, query: str, start: datetime, end: datetime, timeout_seconds: float
 ) -> list[Series]:
-    from google.cloud.monitoring_v3.types import (
-        Aggregation,
-        ListTimeSeriesRequest,
-        TimeInterval,
-    )
-
-    request = ListTimeSeriesRequest(
-        name=f"projects/{project}",
+    package = "google.cloud.monitoring_v3"
+    request_type = message(package, "metric_service", "ListTimeSeriesRequest")
+    answer = message(package, "metric_service", "ListTimeSeriesResponse")
+    name = f"projects/{project}"
+    request = request_type(
+        name=name,
         filter=query,
-        interval=TimeInterval(start_time=start, end_time=end),
-        view=ListTimeSeriesRequest.TimeSeriesView.FULL,
+        interval=message(package, "common", "TimeInterval")(start_time=start, end_time=end),
+        view=request_type.TimeSeriesView.FULL,
         page_size=_PAGE_POINTS,
     )
     if end - start > _RAW_UP_TO:
         # At least a minute, in whole minutes, which is the metrics' own grain.
         minutes = max(1, round((end - start).total_seconds() / 60 / _MOST_POINTS))
-        request.aggregation = Aggregation(
+        aggregation = message(package, "common", "Aggregation")
+        request.aggregation = aggregation(
             alignment_period=timedelta(minutes=minutes),
             per_series_aligner=(
-                Aggregation.Aligner.ALIGN_MAX  # a mean would hide the peak that killed it
+                aggregation.Aligner.ALIGN_MAX  # a mean would hide the peak that killed it
                 if "memory/" in query
-                else Aggregation.Aligner.ALIGN_MEAN
+                else aggregation.Aligner.ALIGN_MEAN
             ),
         )
     merged: dict[str, Series] = {}
     for _ in range(_MOST_PAGES):
         page = answered(
             "reading metrics",
-            lambda seconds: next(
-                client.list_time_series(request=request, retry=None, timeout=seconds).pages
+            lambda seconds: client.call(
+                "ListTimeSeries", request, answer, seconds=seconds, name=name
             ),
             timeout_seconds=timeout_seconds,
         )

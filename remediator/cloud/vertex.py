@@ -1,6 +1,6 @@
 """Vertex AI jobs and models: read, find, list, create, cancel.
 
-Owns the generated Vertex clients (one per region, opened when first used) and the turning of jobs
+Owns the channels to Vertex (one per region, opened when first used) and the turning of jobs
 into REST-shaped JSON and back. Must not judge a job or change a request: what is sent is what the
 planner wrote. The stories see it through their own Protocols.
 """
@@ -18,6 +18,7 @@ from typing import Any
 from remediator import patience
 from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
 from remediator.cloud.shape import from_json, quoted, to_json
+from remediator.cloud.wire import Methods, message
 from remediator.domain import (
     Gone,
     JobDocument,
@@ -45,16 +46,16 @@ _LABEL_KEY = re.compile(r"[\w-]{1,63}")
 
 @dataclass(frozen=True, slots=True)
 class _Door:
-    """What the generated clients call a kind of job."""
+    """What Vertex's API calls a kind of job; `leaf` is the file that defines its message."""
 
     service: str
     type: str
-    noun: str
+    leaf: str
     state_prefix: str
 
     @property
     def plural(self) -> str:
-        return f"{self.noun}s"
+        return f"{self.leaf}s"
 
 
 _DOORS: Mapping[JobKind, _Door] = {
@@ -87,20 +88,21 @@ class Vertex:
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._channels: dict[str, Any] = {}
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._opened: dict[tuple[str, str], Methods] = {}
 
     def get(self, name: JobName, *, timeout_seconds: float | None = None) -> JobDocument:
         """The job as Vertex holds it now; raises Gone where there is none."""
         door = _DOORS[name.kind]
-        client = self._client(door.service, name.location)
-        message = answered(
+        methods = self._methods(door.service, name.location)
+        request = _request(door.service, f"Get{door.type}", name=str(name))
+        found = answered(
             f"reading {name}",
-            lambda seconds: getattr(client, f"get_{door.noun}")(
-                name=str(name), retry=None, timeout=seconds
+            lambda seconds: methods.call(
+                f"Get{door.type}", request, _job_type(door), seconds=seconds, name=str(name)
             ),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
         )
-        return JobDocument.parse(to_json(message))
+        return JobDocument.parse(to_json(found))
 
     def find(
         self,
@@ -144,13 +146,15 @@ class Vertex:
         if match is None:
             msg = f"not the name of a model in a project: {name[:200]!r}"
             raise Refused(msg)
-        client = self._client("model", match["location"])
-        message = answered(
+        methods = self._methods("model", match["location"])
+        request = _request("model", "GetModel", name=name)
+        model = message(_PACKAGE, "model", "Model")
+        found = answered(
             f"reading {name}",
-            lambda seconds: client.get_model(name=name, retry=None, timeout=seconds),
+            lambda seconds: methods.call("GetModel", request, model, seconds=seconds, name=name),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
         )
-        return to_json(message)
+        return to_json(found)
 
     def create(
         self, kind: JobKind, parent: str, request: Json, *, timeout_seconds: float | None = None
@@ -160,24 +164,23 @@ class Vertex:
         Raises Unanswered where the outcome is unknown (the job may exist: look before creating
         again), Transient where it was throttled and surely not made, Refused with Vertex's words.
         """
-        from google.cloud.aiplatform_v1 import types
-
         match = _PARENT.fullmatch(parent)
         if match is None:
             msg = f"not a project's location: {parent[:200]!r}"
             raise Unusable(msg)
         door = _DOORS[kind]
-        job = from_json(request, getattr(types, door.type)())
-        client = self._client(door.service, match["location"])
-        message = answered(
+        job = from_json(request, _job_type(door)())
+        methods = self._methods(door.service, match["location"])
+        wish = _request(door.service, f"Create{door.type}", parent=parent, **{door.leaf: job})
+        made = answered(
             f"creating a {kind} job in {parent}",
-            lambda seconds: getattr(client, f"create_{door.noun}")(
-                retry=None, timeout=seconds, **{"parent": parent, door.noun: job}
+            lambda seconds: methods.call(
+                f"Create{door.type}", wish, _job_type(door), seconds=seconds, parent=parent
             ),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
             creating=True,
         )
-        return JobDocument.parse(to_json(message))
+        return JobDocument.parse(to_json(made))
 
     def list(
         self,
@@ -235,8 +238,6 @@ class Vertex:
 
         A token is good for the same conditions only; Refused where Vertex no longer takes it.
         """
-        from google.cloud.aiplatform_v1 import types
-
         if not _PROJECT.fullmatch(project):
             msg = f"not a project: {project[:100]!r}"
             raise Unusable(msg)
@@ -249,28 +250,32 @@ class Vertex:
             display_name=display_name,
             labels=labels or {},
         )
-        client = self._client(door.service, location)
-        verb = getattr(client, f"list_{door.plural}")
-        request = getattr(types, f"List{door.type}sRequest")(
-            parent=parent, filter=query, page_size=_PAGE_SIZE, page_token=token
+        methods = self._methods(door.service, location)
+        verb = f"List{door.type}s"
+        request = _request(
+            door.service, verb, parent=parent, filter=query, page_size=_PAGE_SIZE, page_token=token
         )
-        # A page at a time, so that each has the whole retry rule; the pager would have none.
+        answer = message(_PACKAGE, _FILES[door.service], f"{verb}Response")
+        # A page at a time, so that each has the whole retry rule.
         page = answered(
             f"listing {door.plural} in {parent}",
-            lambda seconds: next(verb(request=request, retry=None, timeout=seconds).pages),
+            lambda seconds: methods.call(verb, request, answer, seconds=seconds, parent=parent),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
         )
-        jobs = tuple(JobDocument.parse(to_json(message)) for message in getattr(page, door.plural))
+        jobs = tuple(JobDocument.parse(to_json(found)) for found in getattr(page, door.plural))
         return jobs, str(page.next_page_token)
 
     def cancel(self, name: JobName, *, timeout_seconds: float | None = None) -> None:
         """Asks Vertex to stop the job; it ends some time later. Cancelling twice is harmless."""
+        from google.protobuf.empty_pb2 import Empty
+
         door = _DOORS[name.kind]
-        client = self._client(door.service, name.location)
+        methods = self._methods(door.service, name.location)
+        request = _request(door.service, f"Cancel{door.type}", name=str(name))
         answered(
             f"cancelling {name}",
-            lambda seconds: getattr(client, f"cancel_{door.noun}")(
-                name=str(name), retry=None, timeout=seconds
+            lambda seconds: methods.call(
+                f"Cancel{door.type}", request, Empty, seconds=seconds, name=str(name)
             ),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
         )
@@ -281,16 +286,14 @@ class Vertex:
             for channel in self._channels.values():
                 channel.close()
             self._channels.clear()
-            self._clients.clear()
+            self._opened.clear()
 
-    def _client(self, service: str, location: str) -> Any:
+    def _methods(self, service: str, location: str) -> Methods:
         with self._lock:
             key = (service, "" if self._endpoint else location)
-            if key not in self._clients:
-                client_type, transport_type = _service(service)
-                channel = self._channel(location)
-                self._clients[key] = client_type(transport=transport_type(channel=channel))
-            return self._clients[key]
+            if key not in self._opened:
+                self._opened[key] = Methods(self._channel(location), _SERVICES[service])
+            return self._opened[key]
 
     def _channel(self, location: str) -> Any:
         regional = f"{_location(location)}-aiplatform.googleapis.com"
@@ -341,19 +344,18 @@ def _location(text: str) -> str:
     return text
 
 
-def _service(name: str) -> tuple[Any, Any]:
-    """The generated client of a service and its gRPC transport."""
-    from google.cloud.aiplatform_v1.services import job_service, model_service, pipeline_service
-    from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport
-    from google.cloud.aiplatform_v1.services.model_service.transports import (
-        ModelServiceGrpcTransport,
-    )
-    from google.cloud.aiplatform_v1.services.pipeline_service.transports import (
-        PipelineServiceGrpcTransport,
-    )
+_PACKAGE = "google.cloud.aiplatform_v1"
+_SERVICES = {
+    "job": "google.cloud.aiplatform.v1.JobService",
+    "pipeline": "google.cloud.aiplatform.v1.PipelineService",
+    "model": "google.cloud.aiplatform.v1.ModelService",
+}
+_FILES = {"job": "job_service", "pipeline": "pipeline_service", "model": "model_service"}
 
-    return {
-        "job": (job_service.JobServiceClient, JobServiceGrpcTransport),
-        "pipeline": (pipeline_service.PipelineServiceClient, PipelineServiceGrpcTransport),
-        "model": (model_service.ModelServiceClient, ModelServiceGrpcTransport),
-    }[name]
+
+def _job_type(door: _Door) -> Any:
+    return message(_PACKAGE, door.leaf, door.type)
+
+
+def _request(service: str, verb: str, **fields: Any) -> Any:
+    return message(_PACKAGE, _FILES[service], f"{verb}Request")(**fields)
