@@ -110,6 +110,11 @@ _FORMS = (
         r"(?P<secret>[^\s\"',\\\]-][^\s\"',\\\]]*)",
         goes=_is_no_reference,
     ),
+    _Form(
+        "user of a command",
+        r"(?i)(?P<keep>\b(?:curl|wget)\b[^\r\n]{0,300}?\s(?:-u|--user)[\s=]{0,3}[\"']?[^\s:\"']{1,100}:)"
+        r"(?P<secret>[^\s\"']+)",
+    ),
     *(
         _Form(
             f"assignment in {opening}",
@@ -127,7 +132,7 @@ _FORMS = (
 
 # One quick search tells the many harmless texts from those that need the forms.
 _HINT = (
-    rf"(?i)://|-----BEGIN|bearer|authorization|cookie|-key|{_WORDS}|ya29\.|AIza|GOCSPX|1//"
+    rf"(?i)://|curl|wget|-----BEGIN|bearer|authorization|cookie|-key|{_WORDS}|ya29\.|AIza|GOCSPX|1//"
     r"|gh[oprsu]_|github_pat|glpat|xox|xapp|hf_|npm_|pypi-|sk-|[rs]k_|dop_v1|SG\.|AKIA|ASIA|eyJ"
 )
 

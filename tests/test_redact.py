@@ -73,6 +73,8 @@ def test_a_secret_is_known_by_its_form_wherever_it_stands(secret: str, around: s
         ("{'secret_key': 'abc d'}", "{'secret_key': '[redacted]'}"),
         ("run --token abcdef --n 3", "run --token [redacted] --n 3"),
         ("run --api-key=abcdef --n 3", "run --api-key=[redacted] --n 3"),
+        ("curl -sS -u ml:hunter2 https://h/x", "curl -sS -u ml:[redacted] https://h/x"),
+        ("curl --user='ml:hunter2' h", "curl --user='ml:[redacted]' h"),
         ('["--password", "hunter2", "--n"]', '["--password", "[redacted]", "--n"]'),
         (
             '{"name": "WANDB_API_KEY", "value": "0123abcd"}',
