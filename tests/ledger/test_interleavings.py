@@ -223,3 +223,60 @@ TestInterleavings = Interleavings.TestCase
 TestInterleavings.settings = _CHECKED
 TestShortLease = ShortLease.TestCase
 TestShortLease.settings = settings(_CHECKED, max_examples=30)
+
+
+# --- and without chance: each step in turn ---------------------------------------------------------
+
+_STEPS = 60  # more than a delivery has
+
+
+def _world(outcome: str) -> tuple[World, str]:
+    world = World(lease=timedelta(minutes=10), wait=_WAIT)
+    world.cloud.next_outcome = outcome
+    return world, world.cloud.add()
+
+
+def _ends_well(world: World) -> None:
+    """Everybody is killed, reconcile runs: one job was made, it was told once or twice."""
+    world.settle_down()
+    assert [len(names) for names in world.made().values()] == [1]
+    (chain,) = world.ledger.chains()
+    assert (chain.claim, [one.state for one in chain.attempts]) == (None, [JobState.SUCCEEDED])
+    assert all(one.stage is Stage.DONE for one in world.ledger.incidents())
+    assert len({one for one, _ in world.outcomes}) == 2  # resubmitted, recovered
+    resubmitted = [one for one in world.told.messages if one.title.startswith("Resubmitted")]
+    assert 1 <= len(resubmitted) <= 2
+
+
+@pytest.mark.parametrize("outcome", ["answered", "lost", "never", "throttled"])
+def test_a_hand_killed_at_each_step_leaves_one_job(outcome: str) -> None:
+    for step in range(_STEPS):
+        world, name = _world(outcome)
+        hand = world.deliver(name)
+        for _ in range(step):
+            if not hand.done:
+                hand.step()
+        was_done = hand.done
+        _ends_well(world)
+        if was_done:
+            break
+    assert 10 < step < _STEPS - 1
+
+
+@pytest.mark.parametrize("outcome", ["answered", "never"])
+def test_two_hands_each_killed_at_each_step_leave_one_job(outcome: str) -> None:
+    """The first stops, and lives on; the second runs up to its step; then the first goes on."""
+    for first_step in range(0, _STEPS, 3):
+        for second_step in range(0, _STEPS, 5):
+            world, name = _world(outcome)
+            first, second = world.deliver(name), world.deliver(name)
+            for hand, steps in ((first, first_step), (second, second_step), (first, _STEPS)):
+                for _ in range(steps):
+                    if not hand.done:
+                        hand.step()
+            both_done = first.done and second.done
+            _ends_well(world)
+            if both_done:
+                break
+        if second_step == 0:
+            break
