@@ -349,10 +349,13 @@ class App:
 
         where = self.settings.ledger
         if where.startswith("firestore://"):
+            from remediator.cloud.documents import Documents
             from remediator.ledger.firestore import FirestoreStore
 
             database, collection = where.removeprefix("firestore://").split("/", 1)
-            return Ledger(FirestoreStore(self.project[0], database, collection))
+            return Ledger(
+                FirestoreStore(self.project[0], database, collection, open_client=Documents)
+            )
         from remediator.ledger.sqlite import SqliteStore
 
         path = Path(where.removeprefix("sqlite:///")) if where else self._local_ledger

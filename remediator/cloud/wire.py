@@ -17,7 +17,7 @@ import importlib.util
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -78,21 +78,36 @@ class Methods:
         self._service = service
         self._opened: dict[str, Callable[..., Any]] = {}
 
-    def call(self, method: str, request: Any, answer: Any, *, seconds: float, **routed: str) -> Any:
+    def call(
+        self,
+        method: str,
+        request: Any,
+        answer: Any,
+        *,
+        seconds: float,
+        metadata: Sequence[tuple[str, str]] = (),
+        streamed: bool = False,
+        **routed: str,
+    ) -> Any:
         """One call's answer, of the type `answer`; errors are those of google.api_core.
 
-        `routed`: the request's fields that Google routes by, such as `name` or `parent`.
+        `routed`: the request's fields that Google routes by, such as `name` or `parent`. A method
+        that is `streamed` gives an iterator of answers.
         """
-        metadata = (("x-goog-request-params", urlencode(routed, safe="/")),) if routed else ()
-        return self._method(method, type(request), answer)(
+        if routed:
+            metadata = (*metadata, ("x-goog-request-params", urlencode(routed, safe="/")))
+        return self._method(method, type(request), answer, streamed=streamed)(
             request, timeout=seconds, metadata=metadata
         )
 
-    def _method(self, method: str, request: Any, answer: Any) -> Callable[..., Any]:
+    def _method(
+        self, method: str, request: Any, answer: Any, *, streamed: bool
+    ) -> Callable[..., Any]:
         if method not in self._opened:
             from google.api_core.grpc_helpers import wrap_errors
 
-            bare = self._channel.unary_unary(
+            channel = self._channel
+            bare = (channel.unary_stream if streamed else channel.unary_unary)(
                 f"/{self._service}/{method}",
                 request_serializer=getattr(request, "serialize", None) or request.SerializeToString,
                 response_deserializer=getattr(answer, "deserialize", None) or answer.FromString,

@@ -100,8 +100,9 @@ class FirestoreStore:
     """Documents in one collection of one Firestore database (`(default)` or another).
 
     `FIRESTORE_EMULATOR_HOST` is honoured, on loopback alone, since it is spoken to in plaintext.
-    `open_channel` opens a gRPC channel to a host, or to an endpoint in plaintext; without it Google's
-    own client finds credentials and channel.
+    `open_client` gives what calls Firestore (its methods are those of Google's generated client), for
+    an endpoint in plaintext or for Google's own. Without it the generated client is imported; then
+    `open_channel` opens a gRPC channel to a host, or without that, it finds credentials and channel.
     """
 
     def __init__(
@@ -111,11 +112,13 @@ class FirestoreStore:
         collection: str,
         *,
         open_channel: Callable[[str, str | None], Any] | None = None,
+        open_client: Callable[[str | None], Any] | None = None,
         timeout_seconds: float = _TOTAL_SECONDS,
     ) -> None:
         self._database = f"projects/{project}/databases/{database}"
         self._collection = collection
         self._open_channel = open_channel
+        self._open_client = open_client
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._opened: tuple[int, Any, tuple[tuple[str, str], ...]] | None = None
@@ -348,14 +351,20 @@ class FirestoreStore:
             return self._opened[1:]
 
     def _open(self) -> tuple[Any, tuple[tuple[str, str], ...]]:
-        from google.cloud.firestore_v1.services.firestore import FirestoreClient
-        from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
-
         metadata = [("google-cloud-resource-prefix", self._database)]
         emulator = os.environ.get("FIRESTORE_EMULATOR_HOST", "").removeprefix("http://")
         if emulator:
-            channel = _plaintext_channel(emulator)
             metadata.append(("authorization", "Bearer owner"))  # the emulator's word for an admin
+        if self._open_client is not None:
+            if emulator:
+                _on_loopback(emulator)
+            with _errors("opening the ledger (Firestore)"):
+                return self._open_client(emulator or None), tuple(metadata)
+        from google.cloud.firestore_v1.services.firestore import FirestoreClient
+        from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
+
+        if emulator:
+            channel = _plaintext_channel(emulator)
         elif self._open_channel is not None:
             channel = self._open_channel(_HOST, None)
         else:
@@ -375,6 +384,11 @@ def _sender(store: FirestoreStore, writes: list[dict[str, Any]]) -> Callable[[fl
 def _plaintext_channel(endpoint: str) -> Any:
     import grpc
 
+    _on_loopback(endpoint)
+    return grpc.insecure_channel(endpoint, options=[("grpc.enable_http_proxy", 0)])
+
+
+def _on_loopback(endpoint: str) -> None:
     host = endpoint.rpartition(":")[0].strip("[]")
     try:
         is_here = host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -383,7 +397,6 @@ def _plaintext_channel(endpoint: str) -> Any:
     if not is_here:
         msg = f"FIRESTORE_EMULATOR_HOST must be host:port on loopback, and {endpoint!r} is not"
         raise Transient(msg)  # no event is acknowledged that cannot be remembered
-    return grpc.insecure_channel(endpoint, options=[("grpc.enable_http_proxy", 0)])
 
 
 def _time(moment: datetime) -> dict[str, Any]:
