@@ -118,6 +118,49 @@ def test_what_is_no_jobs_name_is_refused_in_a_line_and_asks_nobody(
     assert sorted(tmp_path.iterdir()) == before
 
 
+# --- secrets --------------------------------------------------------------------------------------------
+
+TOLD = {
+    "diagnose": ("diagnose", "{case}"),
+    "diagnose --json": ("diagnose", "{case}", "--json"),
+    "plan": ("plan", "{case}", "--policies", "{policies}"),
+    "plan --json": ("plan", "{case}", "--policies", "{policies}", "--json"),
+    "plan --explain": ("plan", "{case}", "--policies", "{policies}", "--explain"),
+    "alert": ("alert", "preview", "{case}", "--channel", "oncall", "--policies", "{policies}"),
+}
+
+
+@pytest.mark.parametrize("command", TOLD.values(), ids=TOLD)
+def test_no_command_prints_a_secret_of_the_job_its_error_or_its_log(
+    command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = {
+        **custom_job("a token=hunter2-hunter2"),
+        "name": "projects/1/locations/us-central1/customJobs/5",
+        "state": "JOB_STATE_FAILED",
+        "createTime": "2026-11-23T18:00:00Z",
+        "startTime": "2026-11-23T18:00:00Z",
+        "endTime": "2026-11-23T19:00:00Z",
+        "error": {"code": 9, "message": "workerpool0-0 ran out of memory; API_KEY=hunter2-hunter2"},
+    }
+    job["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"] += ["--token", "hunter2-hunter2"]
+    line = {
+        "logName": "projects/p/logs/x",
+        "resource": {"type": "ml_job"},
+        "severity": "ERROR",
+        "timestamp": "2026-11-23T18:59:00Z",
+        "insertId": "1",
+        "textPayload": "MemoryError at https://u:hunter2-hunter2@db.example/ Killed",
+    }
+    names = {"case": tmp_path / "case.json", "policies": tmp_path / "policies.yaml"}
+    names["case"].write_text(json.dumps({"job": job, "logEntries": [line]}))
+    names["policies"].write_text(POLICIES)
+    assert main([part.format(**names) for part in command]) == 0
+    said = capsys.readouterr()
+    assert "memory" in said.out
+    assert "hunter2" not in said.out + said.err
+
+
 # --- the log -------------------------------------------------------------------------------------------
 
 
