@@ -1,0 +1,353 @@
+"""The remediation benchmark: eight strategies over the same failing jobs, side by side in one run.
+
+`python bench/remediation/run.py [--quick] [--write]`: prints the figures, and with `--write` puts
+them into RESULTS.md here, with the plots beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from bench.remediation import plots
+from bench.remediation.fleet import MIXES, Job, build
+from bench.remediation.strategies import (
+    Blind,
+    Doubling,
+    Engineer,
+    Ladder,
+    Nothing,
+    Oracle,
+    Product,
+    Strategy,
+    TransientOnly,
+    cheapest,
+    is_right,
+    machine,
+)
+from bench.remediation.world import CATALOGUE, first_at, run
+from remediator import policy
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+SEEDS = (11, 12, 13, 14, 15)
+COUNT = 500
+OURS = "vertex-remediator"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of one job under one strategy. Money of its resubmissions alone, in USD."""
+
+    cause: str
+    index: int
+    recoverable: bool
+    recovered: bool
+    usd: float
+    hours: float
+    attempts: int
+    wrong: int
+    slack: float | None
+    verdict: str
+
+
+def policies(*, sized: bool = False) -> policy.Policies:
+    """The shipped file, switched to enforce, for kinds whose rerun is safe."""
+    text = (ROOT / "policies.yaml").read_text()
+    text = text.replace("\nmode: observe", "\nmode: enforce")
+    text = text.replace("\nrerun_safe: [batch_prediction]", "\nrerun_safe: [batch_prediction, custom]")
+    if sized:
+        for word in ("machine_type: more_memory", "machine_type: bigger", "batch_size: halve"):
+            text = text.replace(f"resubmit: {{{word}}}", "resubmit: {machine_type: sized}")
+    loaded = policy.load(text, "policies.yaml", catalogue=CATALOGUE)
+    assert loaded.policies is not None, loaded.render()
+    return loaded.policies
+
+
+def strategies() -> list[Strategy]:
+    return [
+        Nothing(),
+        Blind(),
+        TransientOnly(),
+        Doubling(),
+        Ladder(),
+        Product(policies()),
+        Product(policies(sized=True), name=f"{OURS}, every size `sized`"),
+        Engineer(),
+        Oracle(),
+    ]
+
+
+def treat(strategy: Strategy, job: Job, recoverable: bool) -> Told:
+    """One job from its first failure to its end under one strategy."""
+    at = first_at(job)
+    runs = [run(job, job.body, 1, at)]
+    usd = 0.0
+    wrong = 0
+    bodies = [job.body]
+    while not runs[-1].succeeded and len(runs) < 15:
+        found = strategy.decide(job, runs)
+        if found is None:
+            break
+        body, hours = found
+        wrong += not is_right(job, bodies[-1], body)
+        bodies.append(body)
+        runs.append(run(job, body, len(runs) + 1, runs[-1].ended + timedelta(hours=hours)))
+        usd += runs[-1].usd
+    strategy.ended(job, runs)
+    verdicts = getattr(strategy, "verdicts", [])
+    return Told(
+        cause=job.cause,
+        index=job.index,
+        recoverable=recoverable,
+        recovered=runs[-1].succeeded,
+        usd=usd,
+        hours=(runs[-1].ended - runs[0].ended).total_seconds() / 3600,
+        attempts=len(runs) - 1,
+        wrong=wrong,
+        slack=_slack(job, bodies[-1]) if runs[-1].succeeded and len(runs) > 1 else None,
+        verdict=verdicts[0] if verdicts else "",
+    )
+
+
+def _slack(job: Job, body: dict[str, object]) -> float | None:
+    """How much of the final machine's memory a custom job that died of memory leaves unused."""
+    if job.cause != "memory_pressure" or job.kind != "customJobs":
+        return None
+    found = CATALOGUE.machine(str(machine(body)["machineType"]))
+    need = max(one.memory_gib for one in job.needs.sections)
+    return 1 - need / found.memory_gib if found else None
+
+
+def fleet_of(seed: int, mix: str, count: int) -> dict[str, list[Told]]:
+    """Every strategy over one fleet."""
+    jobs = [job for job in build(seed, count * 3, mix) if not run(job, job.body, 1, first_at(job)).succeeded]
+    jobs = jobs[:count]
+    recoverable = {job.index: cheapest(job) is not None for job in jobs}
+    return {
+        strategy.name: [treat(strategy, job, recoverable[job.index]) for job in jobs]
+        for strategy in strategies()
+    }
+
+
+# --- figures ---------------------------------------------------------------------------------------
+
+Figure = Callable[[list[Told]], float | None]
+
+
+def recovered(told: Sequence[Told]) -> float | None:
+    can = [one for one in told if one.recoverable]
+    return sum(one.recovered for one in can) / len(can) if can else None
+
+
+def wasted(told: Sequence[Told]) -> float:
+    return sum(one.usd for one in told if not one.recoverable)
+
+
+def wrong_share(told: Sequence[Told]) -> float | None:
+    made = sum(one.attempts for one in told)
+    return sum(one.wrong for one in told) / made if made else None
+
+
+def mean_slack(told: Sequence[Told]) -> float | None:
+    found = [one.slack for one in told if one.slack is not None]
+    return statistics.mean(found) if found else None
+
+
+def median_hours(told: Sequence[Told]) -> float | None:
+    found = [one.hours for one in told if one.recovered and one.attempts]
+    return statistics.median(found) if found else None
+
+
+def attempts(told: Sequence[Told]) -> float | None:
+    can = [one.attempts for one in told if one.recoverable]
+    return statistics.mean(can) if can else None
+
+
+def usd(told: Sequence[Told]) -> float:
+    return sum(one.usd for one in told)
+
+
+def usd_a_recovery(told: Sequence[Told]) -> float | None:
+    done = sum(one.recovered for one in told)
+    return usd(told) / done if done else None
+
+
+def interval(values: Sequence[float | None], form: str) -> str:
+    """Mean over seeds and its 95% interval (Student's t)."""
+    known = [one for one in values if one is not None]
+    if not known:
+        return "-"
+    mean = statistics.mean(known)
+    if len(known) < 2:
+        return form.format(mean)
+    t = {2: 12.7, 3: 4.30, 4: 3.18, 5: 2.78}.get(len(known), 2.0)
+    half = t * statistics.stdev(known) / len(known) ** 0.5
+    return f"{form.format(mean)} ± {form.format(half)}"
+
+
+def table(fleets: Sequence[dict[str, list[Told]]]) -> list[str]:
+    names = list(fleets[0])
+    oracle = [usd(fleet["an oracle"]) for fleet in fleets]
+    rows = [
+        "| strategy | recovered of those recoverable | money / oracle's | $ a recovery | $ on what nothing mends | wrong actions | attempts | median hours to recovery | memory slack |",
+        "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
+    ]
+    for name in names:
+        told = [fleet[name] for fleet in fleets]
+        cells = [
+            interval([recovered(one) for one in told], "{:.1%}"),
+            interval([usd(one) / base for one, base in zip(told, oracle, strict=True)], "{:.2f}"),
+            interval([usd_a_recovery(one) for one in told], "{:.2f}"),
+            interval([wasted(one) for one in told], "{:.2f}"),
+            interval([wrong_share(one) for one in told], "{:.1%}"),
+            interval([attempts(one) for one in told], "{:.2f}"),
+            interval([median_hours(one) for one in told], "{:.2f}"),
+            interval([mean_slack(one) for one in told], "{:.0%}"),
+        ]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return rows
+
+
+def by_cause(fleets: Sequence[dict[str, list[Told]]], names: Sequence[str]) -> list[str]:
+    causes = sorted({one.cause for fleet in fleets for one in fleet[names[0]]})
+    rows = [
+        f"| cause | jobs | recoverable | {' | '.join(names)} | verdict right | wrong actions |",
+        f"| --- | --: | --: |{' --: |' * (len(names) + 2)}",
+    ]
+    for cause in causes:
+        told = {n: [o for f in fleets for o in f[n] if o.cause == cause] for n in names}
+        ours = told[OURS]
+        can = sum(one.recoverable for one in ours)
+        shares = [recovered(told[name]) for name in names]
+        cells = [f"{share:.0%}" if share is not None else "-" for share in shares]
+        right = sum(one.verdict == cause for one in ours) / len(ours)
+        made = sum(one.attempts for one in ours)
+        bad = f"{sum(one.wrong for one in ours)} of {made}"
+        rows.append(f"| {cause} | {len(ours)} | {can} | {' | '.join(cells)} | {right:.0%} | {bad} |")
+    return rows
+
+
+def learning(fleets: Sequence[dict[str, list[Told]]], name: str) -> list[tuple[float, float]]:
+    """(share of the fleet gone by, dollars a recovery in that tenth), over all seeds."""
+    points = []
+    for tenth in range(10):
+        found: list[Told] = []
+        for fleet in fleets:
+            told = [one for one in fleet[name] if one.recoverable]
+            size = len(told)
+            found += told[size * tenth // 10 : size * (tenth + 1) // 10]
+        value = usd_a_recovery(found)
+        if value is not None:
+            points.append(((tenth + 0.5) / 10, value))
+    return points
+
+
+def halves(fleets: Sequence[dict[str, list[Told]]], name: str) -> tuple[str, float, float]:
+    ratios, tries = [], []
+    for fleet in fleets:
+        told = [one for one in fleet[name] if one.recoverable]
+        first, second = told[: len(told) // 2], told[len(told) // 2 :]
+        before, after = usd_a_recovery(first), usd_a_recovery(second)
+        if before and after:
+            ratios.append(after / before)
+        tries.append((attempts(first) or 0.0, attempts(second) or 0.0))
+    return (
+        interval(ratios, "{:.2f}"),
+        statistics.mean(one for one, _ in tries),
+        statistics.mean(two for _, two in tries),
+    )
+
+
+def confusions(fleets: Sequence[dict[str, list[Told]]]) -> list[str]:
+    counts: dict[tuple[str, str], int] = defaultdict(int)
+    for fleet in fleets:
+        for one in fleet[OURS]:
+            if one.verdict != one.cause:
+                counts[one.cause, one.verdict] += 1
+    ordered = sorted(counts.items(), key=lambda item: -item[1])[:20]
+    return [
+        "| truth | verdict | times |",
+        "| --- | --- | --: |",
+        *(f"| {truth} | {verdict} | {times} |" for (truth, verdict), times in ordered),
+    ]
+
+
+def report(seeds: Sequence[int], count: int, *, write: bool) -> str:
+    began = time.monotonic()
+    work = [(seed, mix, count) for mix in MIXES for seed in seeds]
+    with ProcessPoolExecutor(max_workers=2) as pool:
+        done = list(pool.map(fleet_of, *zip(*work, strict=True)))
+    fleets = {
+        mix: [one for one, (_, m, _) in zip(done, work, strict=True) if m == mix] for mix in MIXES
+    }
+    even = fleets["even"]
+    sized = f"{OURS}, every size `sized`"
+    names = [OURS, "double everything", "fixed ladder: n1-standard-8, -16, + T4", "a good engineer told the cause"]
+    lines = [
+        "# Remediation: figures",
+        "",
+        f"Printed by `python bench/remediation/run.py --write` on {datetime.now(UTC):%Y-%m-%d}, "
+        f"{platform.machine()}, Python {platform.python_version()}, in {time.monotonic() - began:.0f} s. "
+        f"{len(seeds)} seeds of {count} failing jobs for each mix; ± is the 95% interval over seeds. "
+        "What happens to a job is stated in [PHYSICS.md](PHYSICS.md).",
+        "",
+        "Money is that of resubmissions alone, by what they really ran. A wrong action is a resubmission whose change is no remedy for the true cause, of all resubmissions.",
+        "",
+    ]
+    for mix, told in fleets.items():
+        lines += [f"## The {mix} mix", "", *table(told), ""]
+    lines += [
+        "## By cause (the even mix)",
+        "",
+        *by_cause(even, names),
+        "",
+        "## First verdicts that were wrong (the even mix)",
+        "",
+        *confusions(even),
+        "",
+        "## Learning from the ledger",
+        "",
+        "Dollars a recovery in the second half of a fleet over those in the first (below 1: cheaper), and attempts a recoverable job:",
+        "",
+    ]
+    for name in (OURS, sized, "double everything"):
+        ratio, before, after = halves(even, name)
+        lines.append(f"- {name}: {ratio}; {before:.2f} attempts, then {after:.2f}")
+    if write:
+        points = [
+            (name, statistics.mean(usd(f[name]) / usd(f["an oracle"]) for f in even), statistics.mean(recovered(f[name]) or 0.0 for f in even))
+            for name in even[0]
+        ]
+        (HERE / "recovered.svg").write_text(plots.scatter(points))
+        (HERE / "learning.svg").write_text(
+            plots.lines({name: learning(even, name) for name in (OURS, sized)})
+        )
+        lines += ["", "![Recovered against money](recovered.svg)", "", "![Learning](learning.svg)"]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one seed of 60 jobs")
+    parser.add_argument("--write", action="store_true", help="put the figures into RESULTS.md")
+    args = parser.parse_args()
+    text = report((11,), 60, write=False) if args.quick else report(SEEDS, COUNT, write=args.write)
+    print(text)
+    if args.write and not args.quick:
+        (HERE / "RESULTS.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,381 @@
+"""Eight ways to treat a failed job. Each is told what its users would know, and nothing more.
+
+A strategy answers the next request and after how many hours it is made, or None: it leaves it at
+that. Only the engineer is told the cause, and only the oracle the needs.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from bench.remediation.fleet import Body, Job
+from bench.remediation.world import BATCH, CATALOGUE, Ran, case_of, first_at, run
+from remediator.diagnosis import diagnose
+from remediator.domain import Action, Attempt, Change, History
+from remediator.policy import Policies, kinds, plan, routes, sizing
+
+Next = tuple[Body, float]
+RETRIES = 3
+ENGINEER_HOURS = 0.5
+SETTLE_HOURS = 7 / 60
+SOON_HOURS = 1 / 60
+SIZES = (4, 8, 16, 32, 64, 96)
+
+
+class Strategy:
+    """One way; `decide` is asked after each failure of a job, with all its runs so far."""
+
+    name = ""
+
+    def decide(self, job: Job, runs: list[Ran]) -> Next | None:
+        raise NotImplementedError
+
+    def ended(self, job: Job, runs: list[Ran]) -> None:
+        """The chain is over; a strategy that learns does so here."""
+
+
+# --- requests --------------------------------------------------------------------------------------
+
+
+def machine(body: Body) -> Body:
+    if "dedicatedResources" in body:
+        found: Body = body["dedicatedResources"]["machineSpec"]
+    else:
+        found = body["jobSpec"]["workerPoolSpecs"][0]["machineSpec"]
+    return found
+
+
+def changed(body: Body, *, batch: int | None = None, **spec: Any) -> Body:
+    copied = copy.deepcopy(body)
+    held = machine(copied)
+    for key, value in spec.items():
+        if value is None:
+            held.pop(key, None)
+        else:
+            held[key] = value
+    if batch is not None:
+        copied["manualBatchTuningParameters"] = {"batchSize": batch}
+    return copied
+
+
+def bigger(body: Body) -> Body | None:
+    match = re.fullmatch(r"(n1-[a-z]+)-(\d+)", machine(body)["machineType"])
+    if not match or int(match[2]) not in SIZES[:-1]:
+        return None
+    return changed(body, machineType=f"{match[1]}-{SIZES[SIZES.index(int(match[2])) + 1]}")
+
+
+def batch_of(body: Body) -> int:
+    return int((body.get("manualBatchTuningParameters") or {}).get("batchSize") or 64)
+
+
+def with_gpu(body: Body, kind: str, count: int = 1) -> Body:
+    if kind == "NVIDIA_L4":
+        vcpus = int(machine(body)["machineType"].rpartition("-")[2])
+        size = {4: "g2-standard-4", 8: "g2-standard-8", 16: "g2-standard-16"}.get(vcpus, "g2-standard-16")
+        return changed(body, machineType=size, acceleratorType=kind, acceleratorCount=1)
+    return changed(body, acceleratorType=kind, acceleratorCount=count)
+
+
+# --- what people use -------------------------------------------------------------------------------
+
+
+class Nothing(Strategy):
+    name = "no action"
+
+    def decide(self, job: Job, runs: list[Ran]) -> Next | None:
+        return None
+
+
+class Blind(Strategy):
+    name = "blind retry, three times"
+
+    def decide(self, job: Job, runs: list[Ran]) -> Next | None:
+        return (job.body, SOON_HOURS) if len(runs) <= RETRIES else None
+
+
+class TransientOnly(Strategy):
+    name = "retry transient codes"
+    codes = frozenset({8, 10, 13, 14})  # RESOURCE_EXHAUSTED, ABORTED, INTERNAL, UNAVAILABLE
+
+    def decide(self, job: Job, runs: list[Ran]) -> Next | None:
+        passes = runs[-1].run.error is not None and runs[-1].run.error[0] in self.codes
+        return (job.body, SOON_HOURS) if passes and len(runs) <= RETRIES else None
+
+
+class Doubling(Strategy):
+    name = "double everything"
+
+    def decide(self, job: Job, runs: list[Ran]) -> Next | None:
+        """As `memory = 8.GB * task.attempt` and its kin: CPUs and memory of the next size each time."""
+        if len(runs) > RETRIES:
+            return None
+        body: Body | None = job.body
+        for _ in runs:
+            body = bigger(body) if body else None
+        return (body, SOON_HOURS) if body else None
+
+
+class Ladder(Strategy):
+    name = "fixed ladder: n1-standard-8, -16, + T4"
+
+    def decide(self, job: Job, runs: list[Ran]) -> Next | None:
+        steps = [
+            changed(job.body, machineType="n1-standard-8"),
+            changed(job.body, machineType="n1-standard-16"),
+            with_gpu(changed(job.body, machineType="n1-standard-16"), "NVIDIA_TESLA_T4"),
+        ]
+        return (steps[len(runs) - 1], SOON_HOURS) if len(runs) <= len(steps) else None
+
+
+# --- this product ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Product(Strategy):
+    """The policies in enforce over the pure core, with a ledger's memory of what worked."""
+
+    policies: Policies
+    name: str = "vertex-remediator"
+    remembers: bool = True
+    sizes: dict[str, list[tuple[dict[str, Any], float]]] = field(default_factory=dict)
+    spent: list[tuple[datetime, float]] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    decided: list[tuple[Change, ...]] = field(default_factory=list)
+    verdicts: list[str] = field(default_factory=list)
+
+    def decide(self, job: Job, runs: list[Ran]) -> Next | None:
+        if len(runs) == 1:
+            self.attempts, self.decided, self.verdicts = [], [], []
+        last = runs[-1]
+        self._settle(runs)
+        found = diagnose(case_of(last, last.ended + timedelta(minutes=1)))
+        delay = SOON_HOURS
+        case = case_of(last, last.ended + timedelta(minutes=1))
+        if not found.settled_by_error:
+            delay = SETTLE_HOURS
+            case = case_of(last, last.ended + timedelta(minutes=7))
+            found = diagnose(case)
+        self.verdicts.append(found.verdict.value)
+        history = self._history(job, runs, case.now)
+        made = plan(case, found, self.policies, history, CATALOGUE)
+        if made.action is Action.WAIT and made.not_before is not None:
+            delay += (made.not_before - case.now).total_seconds() / 3600
+            made = plan(case, found, self.policies, history, CATALOGUE, waited=True)
+        if made.action is not Action.RESUBMIT or made.request is None:
+            return None
+        self.attempts.append(
+            Attempt(
+                name=f"attempt/{job.index}/{len(runs)}",
+                state=last.document.state,
+                create_time=case.now,
+                policy=made.policy,
+                step=made.step,
+                verdict=made.verdict.value,
+                changes=made.changes,
+                number=len(runs),
+                estimated_usd=made.estimated_usd,
+            )
+        )
+        self.decided.append(made.changes)
+        self.spent.append((case.now, made.estimated_usd or 0.0))
+        return dict(made.request), delay
+
+    def _settle(self, runs: list[Ran]) -> None:
+        if len(runs) > 1 and self.spent:
+            self.spent[-1] = (self.spent[-1][0], runs[-1].usd)
+
+    def _history(self, job: Job, runs: list[Ran], now: datetime) -> History:
+        known = [one for key in kinds.alike(runs[0].document) for one in self.sizes.get(key, ())]
+        known = known[::-1] if self.remembers else []
+        hour = now - timedelta(hours=1)
+        account = kinds.service_account(runs[0].document) or ""
+        group = ("service_account", account)
+        return History(
+            attempts=tuple(self.attempts),
+            root=str(runs[0].document.name),
+            usd_this_job=sum(one.usd for one in runs[1:]),
+            usd_today=sum(usd for at, usd in self.spent if at.date() == now.date()),
+            resubmissions_last_hour=sum(at > hour for at, _ in self.spent),
+            spent_by={group: 0.0},
+            resubmitted_by={group: 0},
+            sizes_that_worked=tuple(size for size, _ in known),
+            longest_similar_seconds=max((seconds for _, seconds in known), default=None),
+        )
+
+    def ended(self, job: Job, runs: list[Ran]) -> None:
+        self._settle(runs)
+        if runs[-1].succeeded and len(runs) > 1:
+            document = runs[-1].document
+            size = (sizing.size_of(document), document.run_seconds or 0.0)
+            for key in kinds.alike(document):
+                self.sizes.setdefault(key, []).append(size)
+
+
+# --- people who know more --------------------------------------------------------------------------
+
+
+class Engineer(Strategy):
+    name = "a good engineer told the cause"
+
+    def decide(self, job: Job, runs: list[Ran]) -> Next | None:
+        """Half an hour after each failure, the usual remedy for the true cause, six times at most."""
+        if len(runs) > 6:
+            return None
+        body = dict(job.body) if len(runs) == 1 else self._last
+        made = _REMEDIES.get(job.cause, _give_up)(body, job, len(runs))
+        if made is None:
+            return None
+        self._last = made
+        return made, ENGINEER_HOURS
+
+    _last: Body
+
+
+def _give_up(body: Body, job: Job, made: int) -> Body | None:
+    return None
+
+
+def _again(body: Body, job: Job, made: int) -> Body | None:
+    return body
+
+
+def _for_memory(body: Body, job: Job, made: int) -> Body | None:
+    if job.kind == BATCH and made == 1:
+        return changed(body, batch=max(1, batch_of(body) // 4))
+    held = machine(body)["machineType"]
+    if "standard" in held:
+        vcpus = int(held.rpartition("-")[2])
+        return changed(body, machineType=f"n1-highmem-{vcpus * 2 if vcpus < 96 else vcpus}")
+    return bigger(body)
+
+
+def _for_cpu(body: Body, job: Job, made: int) -> Body | None:
+    return bigger(body)
+
+
+def _for_too_large(body: Body, job: Job, made: int) -> Body | None:
+    size = batch_of(body)
+    return changed(body, batch=max(1, size // 4)) if size > 1 else bigger(body)
+
+
+def _for_gpu(body: Body, job: Job, made: int) -> Body | None:
+    if "acceleratorType" not in machine(body):
+        return with_gpu(body, "NVIDIA_TESLA_T4")
+    return with_gpu(body, "NVIDIA_L4")
+
+
+def _for_gpu_memory(body: Body, job: Job, made: int) -> Body | None:
+    if job.kind == BATCH and made == 1:
+        return changed(body, batch=max(1, batch_of(body) // 4))
+    return with_gpu(body, "NVIDIA_L4")
+
+
+def _on_demand(body: Body, job: Job, made: int) -> Body | None:
+    copied = copy.deepcopy(body)
+    copied["jobSpec"]["scheduling"].pop("strategy", None)
+    return copied
+
+
+_REMEDIES: dict[str, Callable[[Body, Job, int], Body | None]] = {
+    "memory_pressure": _for_memory,
+    "cpu_saturation": _for_cpu,
+    "request_too_large": _for_too_large,
+    "accelerator_missing": _for_gpu,
+    "gpu_memory": _for_gpu_memory,
+    "slow_startup": _for_cpu,
+    "transient_backend": _again,
+    "capacity_stockout": _again,
+    "preemption": _on_demand,
+}
+
+
+class Oracle(Strategy):
+    name = "an oracle"
+
+    def decide(self, job: Job, runs: list[Ran]) -> Next | None:
+        """The cheapest request that succeeds, made once, when luck allows it."""
+        if len(runs) > 1:
+            return None
+        best = cheapest(job)
+        waits = job.passes_hours if job.needs.stockouts or job.needs.backend_errors else 0.0
+        return (best, max(ENGINEER_HOURS, waits)) if best is not None else None
+
+    @staticmethod
+    def tries(job: Job) -> int:
+        return 1 + job.needs.stockouts + job.needs.backend_errors + job.needs.preemptions
+
+
+def cheapest(job: Job) -> Body | None:
+    """Of every size that the limits allow, the cheapest on which the job succeeds."""
+    found: list[tuple[float, Body]] = []
+    for body in _candidates(job):
+        ran = run(job, body, Oracle.tries(job), first_at(job) + timedelta(hours=job.passes_hours))
+        if ran.succeeded:
+            found.append((ran.usd, body))
+    return min(found, key=lambda one: one[0])[1] if found else None
+
+
+def _candidates(job: Job) -> Iterable[Body]:
+    held = machine(job.body)
+    gpus: list[Body] = [job.body]
+    if job.needs.gpu != "none":
+        gpus += [with_gpu(job.body, "NVIDIA_TESLA_T4"), with_gpu(job.body, "NVIDIA_L4")]
+    yield job.body
+    batches = (64, 32, 16, 8, 4, 2, 1) if job.kind == BATCH else (None,)
+    for body in gpus:
+        l4 = machine(body).get("acceleratorType") == "NVIDIA_L4"
+        families = ("g2-standard",) if l4 else ("n1-standard", "n1-highmem")
+        for family in families:
+            for size in (4, 8, 12, 16, 24, 32) if l4 else SIZES:
+                if size < int(held["machineType"].rpartition("-")[2]) // 2:
+                    continue
+                for batch in batches:
+                    yield changed(body, machineType=f"{family}-{size}", batch=batch)
+
+
+# --- what was right to do --------------------------------------------------------------------------
+
+RIGHT: dict[str, frozenset[str]] = {
+    "memory_pressure": frozenset({"machine", "batch"}),
+    "cpu_saturation": frozenset({"machine", "accelerator", "timeout", "batch"}),
+    "request_too_large": frozenset({"batch", "machine", "accelerator"}),
+    "accelerator_missing": frozenset({"accelerator"}),
+    "gpu_memory": frozenset({"batch", "accelerator"}),
+    "slow_startup": frozenset({"machine"}),
+    "transient_backend": frozenset({"same"}),
+    "capacity_stockout": frozenset({"same", "machine", "spot"}),
+    "preemption": frozenset({"same", "spot"}),
+}
+
+
+def is_right(job: Job, before: Body, after: Body) -> bool:
+    """Whether a resubmission's change is a remedy for the true cause."""
+    made = _kinds_of_change(before, after)
+    return bool(made & RIGHT.get(job.cause, frozenset()))
+
+
+def _kinds_of_change(before: Body, after: Body) -> frozenset[str]:
+    found = set()
+    old, new = machine(before), machine(after)
+    if (old.get("acceleratorType"), old.get("acceleratorCount")) != (
+        new.get("acceleratorType"),
+        new.get("acceleratorCount"),
+    ):
+        found.add("accelerator")
+    elif old["machineType"] != new["machineType"]:
+        found.add("machine")
+    if batch_of(before) != batch_of(after):
+        found.add("batch")
+    old_plan = (before.get("jobSpec") or {}).get("scheduling") or {}
+    new_plan = (after.get("jobSpec") or {}).get("scheduling") or {}
+    if old_plan.get("timeout") != new_plan.get("timeout"):
+        found.add("timeout")
+    if old_plan.get("strategy") != new_plan.get("strategy"):
+        found.add("spot")
+    return frozenset(found or {"same"})
