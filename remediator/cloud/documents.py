@@ -33,9 +33,9 @@ class Documents:
         self,
         request: Mapping[str, Any],
         *,
-        retry: None,
+        retry: None,  # noqa: ARG002  # as the generated client has it
         timeout: float,
-        metadata: Metadata,  # noqa: ARG002  # as the generated client has it
+        metadata: Metadata,
     ) -> Any:
         """The documents of these names, as they come."""
         return self._streamed("BatchGetDocuments", request, timeout, metadata)
@@ -44,9 +44,9 @@ class Documents:
         self,
         request: Mapping[str, Any],
         *,
-        retry: None,
+        retry: None,  # noqa: ARG002  # as the generated client has it
         timeout: float,
-        metadata: Metadata,  # noqa: ARG002  # as the generated client has it
+        metadata: Metadata,
     ) -> Any:
         """What a structured query finds, as it comes."""
         return self._streamed("RunQuery", request, timeout, metadata)
@@ -55,9 +55,9 @@ class Documents:
         self,
         request: Mapping[str, Any],
         *,
-        retry: None,
+        retry: None,  # noqa: ARG002  # as the generated client has it
         timeout: float,
-        metadata: Metadata,  # noqa: ARG002  # as the generated client has it
+        metadata: Metadata,
     ) -> Any:
         """Writes, all or none."""
         return self._methods.call(
