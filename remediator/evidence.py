@@ -73,7 +73,7 @@ class StorageReader(Protocol):
     """Reads error files, and where a bucket lives."""
 
     def error_files(
-        self, prefix: str, *, timeout_seconds: float | None = None
+        self, prefix: str, *, marked: str = "", timeout_seconds: float | None = None
     ) -> Mapping[str, str]: ...
 
     def bucket_location(self, name: str, *, timeout_seconds: float | None = None) -> str: ...
@@ -88,7 +88,7 @@ class Reading:
     `job_ids`: ids of the CustomJobs that worked for it (trials, tasks, a training pipeline's); the
     job's own id is always read too. `project` is where its log is; "": the one in its name. `model`
     is a Model's resource name or "". `error_files_under` is the gs:// folder of its error files or
-    "". `probes` are URLs that the policy file allows to be measured. `saved_under` is the gs://
+    "", `error_files_marked` digits that must stand in their path where others' lie there too. `probes` are URLs that the policy file allows to be measured. `saved_under` is the gs://
     folder of its checkpoints or "".
     """
 
@@ -96,6 +96,7 @@ class Reading:
     project: str = ""
     model: str = ""
     error_files_under: str = ""
+    error_files_marked: str = ""
     buckets: tuple[str, ...] = ()
     probes: tuple[str, ...] = ()
     saved_under: str = ""
@@ -219,12 +220,12 @@ def _tasks(job: JobDocument, reading: Reading, readers: Readers, now: datetime) 
             )
         )
     if storage is not None and reading.error_files_under:
-        under = reading.error_files_under
+        under, mark = reading.error_files_under, reading.error_files_marked
         tasks.append(
             _Task(
                 "error_files",
                 Source.ERROR_FILE,
-                lambda s: storage.error_files(under, timeout_seconds=s),
+                lambda s: storage.error_files(under, marked=mark, timeout_seconds=s),
             )
         )
     if storage is not None:

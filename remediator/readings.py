@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
@@ -25,12 +26,20 @@ def reading_of(job: JobDocument, policies: Policies, *, project: str, settled: b
     saved = kinds.base_output(job) if job.kind is not JobKind.PIPELINE else ""
     saved = saved if saved.startswith("gs://") else ""
     if settled:
-        return Reading(project=project, model=model, saved_under=saved, has_logs=False)
+        return Reading(
+            project=project,
+            model=model,
+            buckets=kinds.buckets_of(job) if _may_move(policies) else (),
+            saved_under=saved,
+            has_logs=False,
+        )
+    folder, mark = _error_files_under(job)
     return Reading(
         job_ids=kinds.log_identity(job),
         project=project,
         model=model,
-        error_files_under=_error_files_under(job),
+        error_files_under=folder,
+        error_files_marked=mark,
         buckets=kinds.buckets_of(job),
         probes=probe_urls(job, policies),
         saved_under=saved,
@@ -38,12 +47,25 @@ def reading_of(job: JobDocument, policies: Policies, *, project: str, settled: b
     )
 
 
-def _error_files_under(job: JobDocument) -> str:
-    for path in ("outputInfo.gcsOutputDirectory", "outputConfig.gcsDestination.outputUriPrefix"):
-        folder = job.read(path)
-        if job.kind is JobKind.BATCH_PREDICTION and isinstance(folder, str) and folder:
-            return folder
-    return ""
+def _may_move(policies: Policies) -> bool:
+    """Whether some step asks for another region: then where the data lives decides."""
+    return any(step.resubmit.location for policy in policies.policies for step in policy.do)
+
+
+def _error_files_under(job: JobDocument) -> tuple[str, str]:
+    """The folder of the job's error files, and digits that tell its own from other jobs' there.
+
+    Jobs share the prefix that they ask for; below it each has a folder that bears its creation's time.
+    """
+    if job.kind is not JobKind.BATCH_PREDICTION:
+        return "", ""
+    own = job.read("outputInfo.gcsOutputDirectory")
+    if isinstance(own, str) and own:
+        return own, ""
+    shared = job.read("outputConfig.gcsDestination.outputUriPrefix")
+    if not isinstance(shared, str) or job.create_time is None:
+        return "", ""
+    return shared, f"{job.create_time.astimezone(UTC):%Y%m%d%H%M%S}"
 
 
 def probe_urls(job: JobDocument, policies: Policies) -> tuple[str, ...]:

@@ -123,10 +123,10 @@ class World:
         return (SERIES,)
 
     def error_files(
-        self, prefix: str, *, timeout_seconds: float | None = None
+        self, prefix: str, *, marked: str = "", timeout_seconds: float | None = None
     ) -> Mapping[str, str]:
         self.given.append(timeout_seconds)
-        self._note("error_files", prefix)
+        self._note("error_files", prefix, marked)
         return {f"{prefix}/errors_0001.jsonl": "row"}
 
     def saved(self, folder: str, *, timeout_seconds: float | None = None) -> Saved:

@@ -286,8 +286,9 @@ class JobStore:
             job = Job(kind, body, time.monotonic(), ended)
             self._jobs[name] = job
             key = workload_of(kind, body)
-            self._tries[key] = self._tries.get(key, 0) + 1
-            tries = self._tries[key]
+            if kind in (BATCH, CUSTOM):  # a tuning job's program is tried by its trials
+                self._tries[key] = self._tries.get(key, 0) + 1
+            tries = self._tries.get(key, 0)
         live = schedule is self.clock
         if live:
             self.clock.hurry()

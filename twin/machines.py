@@ -139,7 +139,7 @@ def refusal(spec: Mapping[str, object], *, prediction: bool) -> str:
     """Why Vertex AI would refuse this machine spec, in its words; empty where it would not."""
     name = str(spec.get("machineType") or "")
     kind = str(spec.get("acceleratorType") or "ACCELERATOR_TYPE_UNSPECIFIED")
-    count = int(str(spec.get("acceleratorCount") or 0))
+    count = int(float(spec.get("acceleratorCount") or 0))
     found = machine(name)
     wrong = _TRAINING_ONLY if prediction else _PREDICTION_ONLY
     excepted = not prediction and _TRAINING_SMALL_OK.fullmatch(name)

@@ -53,10 +53,12 @@ class Storage:
         )
         return str(bucket.location or "")
 
-    def error_files(self, prefix: str, *, timeout_seconds: float | None = None) -> dict[str, str]:
+    def error_files(
+        self, prefix: str, *, marked: str = "", timeout_seconds: float | None = None
+    ) -> dict[str, str]:
         """Text of the error files under `gs://bucket/dir`, by URI; of long ones the two ends.
 
-        Empty files are left out. Nothing found is an empty answer, not an error.
+        `marked`: digits that must stand in the path below `dir`, whatever stands between them. Empty files are left out. Nothing found is an empty answer, not an error.
         """
         bucket, name = parse_uri(prefix)
         folder = f"{name.rstrip('/')}/" if name else ""
@@ -80,6 +82,7 @@ class Storage:
             blob
             for blob in blobs
             if blob.size and _ERROR_FILE.fullmatch(blob.name.rpartition("/")[2])
+            if marked in re.sub(r"\D", "", blob.name.removeprefix(folder))
         ]
         return {
             f"gs://{bucket}/{blob.name}": _two_ends(blob, budget)

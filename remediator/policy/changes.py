@@ -348,8 +348,10 @@ def _replicas(draft: Draft, asked: int | str, now: Situation) -> Draft:
     pool = named[0] if named else pools[min(1, len(pools) - 1)]
     count = 2 * pool.replicas if asked == "double" else int(asked)
     before = draft.job.read(pool.replicas_path)
-    # int64 fields are text in Google's JSON: the job's own way of writing them is kept.
-    draft = draft.set(pool.replicas_path, count if isinstance(before, int) else str(count))
+    # int64 fields are text in Google's JSON: the job's own way of writing them is kept. What stands
+    # in a training pipeline's inputs comes back as a float.
+    as_number = isinstance(before, int | float)
+    draft = draft.set(pool.replicas_path, count if as_number else str(count))
     if pool.name == "workerpool0" and count > 1:
         return draft.note("Vertex may want a single replica in the first worker pool")
     return draft

@@ -166,27 +166,27 @@ def open_house(
     return start
 
 
-@pytest.fixture
-def later(tmp_path: Path) -> Callable[..., None]:
-    """Let time pass for the ledger: everything due is moved that much nearer.
+def let_pass(ledger: Path, step: timedelta) -> None:
+    """Let time pass for a ledger: everything due is moved that much nearer.
 
     The product reads the world's clock, so a story moves what waits instead of the clock.
     """
+    database = sqlite3.connect(ledger)
+    with database:
+        rows = database.execute("SELECT collection, key, body, due FROM documents").fetchall()
+        for collection, key, body, due in rows:
+            moved = _marks_moved(body, step) if collection == "counters" else body
+            database.execute(
+                "UPDATE documents SET body = ?, due = ? WHERE collection = ? AND key = ?",
+                (_earlier(moved, step), due and _earlier(due, step), collection, key),
+            )
+    database.close()
 
-    def pass_time(**by: float) -> None:
-        step = timedelta(**by)
-        database = sqlite3.connect(tmp_path / "ledger.sqlite3")
-        with database:
-            rows = database.execute("SELECT collection, key, body, due FROM documents").fetchall()
-            for collection, key, body, due in rows:
-                moved = _marks_moved(body, step) if collection == "counters" else body
-                database.execute(
-                    "UPDATE documents SET body = ?, due = ? WHERE collection = ? AND key = ?",
-                    (_earlier(moved, step), due and _earlier(due, step), collection, key),
-                )
-        database.close()
 
-    return pass_time
+@pytest.fixture
+def later(tmp_path: Path) -> Callable[..., None]:
+    """Let time pass for the story's ledger."""
+    return lambda **by: let_pass(tmp_path / "ledger.sqlite3", timedelta(**by))
 
 
 _MARK = re.compile(r"\b1\d{15}\b")  # a sliding window's marks are microseconds since 1970

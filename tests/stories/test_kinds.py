@@ -413,6 +413,21 @@ def test_a_batch_prediction_from_bigquery_to_bigquery_keeps_its_tables(
     assert outcomes[-1]["jsonPayload"]["output"] == "bq://genomics-lab.scores"
 
 
+def test_error_rows_of_another_job_below_the_same_prefix_are_not_read_as_this_ones(
+    house: Any, cloud: Any
+) -> None:
+    """A job that never got as far as an output folder asked for the prefix that others use too."""
+    raised = Needs(raises="ValueError: bad row in other-job")
+    cloud.past_job("batchPredictionJobs", batch(cloud, "other"), raised, ended_ago=AGO)
+    late = {**batch(cloud, "late"), "labels": {"remediator": "on"}}
+    lost = Needs(fails_with=(14, "Service unavailable."))
+    job = cloud.past_job("batchPredictionJobs", late, lost, ended_ago=1800.0)
+    assert "outputInfo" not in job
+    announced(house, cloud)
+    (again,) = made(cloud, job)
+    assert again["labels"]["remediator-policy"] == "passing"
+
+
 GEMINI = "publishers/google/models/gemini-2.5-flash"
 USED_UP = (
     8,
