@@ -609,3 +609,34 @@ def test_case_files_end_as_they_expect(path):
     expected = {key: value for key, value in body["expect"].items() if key in found}
     assert expected
     assert {key: found[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("times", "verdict"),
+    [
+        (
+            {"createTime": "2026-11-23T10:00:00Z", "endTime": "2026-11-23T10:04:00Z"},
+            Cause.TRANSIENT_BACKEND,
+        ),
+        (
+            {
+                "createTime": "2026-11-23T10:00:00Z",
+                "startTime": "2026-11-23T10:02:00Z",
+                "endTime": "2026-11-23T10:04:00Z",
+            },
+            Cause.UNKNOWN,
+        ),
+        ({}, Cause.UNKNOWN),
+    ],
+    ids=["never-began", "ran", "not-known"],
+)
+def test_an_internal_error_of_a_job_that_never_began_is_the_services_own(
+    times: dict[str, str], verdict: Cause
+) -> None:
+    job = {
+        "name": "projects/1/locations/us-central1/customJobs/1",
+        "state": "JOB_STATE_FAILED",
+        "error": {"code": 13, "message": "Internal error occurred for the current attempt"},
+        **times,
+    }
+    assert diagnose(Case.parse({"job": job})).verdict is verdict

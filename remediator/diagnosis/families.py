@@ -252,6 +252,21 @@ def _spot(facts: Facts) -> Iterator[Sign]:
     yield sign(Cause.CAPACITY_STOCKOUT, -2.5, statement.source, statement.where, says)
 
 
+def _never_ran(facts: Facts) -> Iterator[Sign]:
+    """An internal error of a job that had not begun: none of its own code or settings were at work.
+
+    The same words have been seen for a faulty configuration too, of jobs that ran.
+    """
+    job = facts.job
+    began = job.start_time is not None or job.create_time is None or job.end_time is None
+    blamed = any(s.cause is Cause.TRANSIENT_BACKEND and s.weight > 0 for s in facts.reading.signs)
+    others = any(s.cause is not Cause.TRANSIENT_BACKEND for s in facts.reading.signs)
+    if began or not blamed or others:
+        return
+    says = "it ended before it had begun to run: none of its own code was at work"
+    yield sign(Cause.TRANSIENT_BACKEND, FAIR, Source.JOB, "startTime", says)
+
+
 # --- requests ----------------------------------------------------------------------------------
 
 
@@ -403,6 +418,7 @@ _RULES: tuple[Callable[[Facts], Iterator[Sign]], ...] = (
     _gpu,
     _gpu_wanted,
     _spot,
+    _never_ran,
     _requests,
     _sections,
     _far_data,
