@@ -42,6 +42,19 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    def ahead(
+        self,
+        jobs: Sequence[str] = (),
+        *,
+        counters: Sequence[str] = (),
+        tracks: Sequence[str] = (),
+    ) -> None:
+        """Read at once what will be asked of these jobs, counters and tracks: a hint, no promise."""
+        every = [(name, doc_id(key)) for key in jobs for name in ("incidents", "created", "chains")]
+        every += [("counters", doc_id(key)) for key in counters]
+        every += [("tracks", doc_id(key)) for key in tracks]
+        self._store.ahead((*every, ("switches", "stop")))
+
     # --- incidents -----------------------------------------------------------------------------
 
     def incident(self, key: str) -> Incident | None:
@@ -322,6 +335,12 @@ class Ledger:
         Where the job was met before (its failure came faster than this), what is known of it stands
         and becomes the chain's; only what had been concluded of it is asked again.
         """
+        self._store.expect_new(
+            (
+                ("incidents", doc_id(following.key)),
+                *(("debts", doc_id(debt.id)) for debt in debts),
+            )
+        )
 
         def work(tx: Transaction) -> bool:
             chain = _chain(tx, root, "")

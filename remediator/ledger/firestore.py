@@ -29,7 +29,8 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from remediator import log, patience
-from remediator.domain import Forbidden, Json, Transient
+from remediator.domain import Forbidden, Json, RemediatorError, Transient
+from remediator.ledger.recent import Recent, Seen
 from remediator.ledger.records import Work
 
 T = TypeVar("T")
@@ -63,11 +64,16 @@ class _Written:
 
 
 class _Transaction:
-    """Reads as they come, remembering each document's version; keeps the writes for the end."""
+    """Reads as they come, remembering each document's version; keeps the writes for the end.
 
-    def __init__(self, store: FirestoreStore, ends: float) -> None:
+    With `recent` it starts from what was seen before, and `believed` says what that was.
+    """
+
+    def __init__(self, store: FirestoreStore, ends: float, recent: Recent | None) -> None:
         self._store = store
         self._ends = ends
+        self._recent = recent
+        self.believed: dict[tuple[str, str], Seen] = {}
         self.read: dict[tuple[str, str], Any] = {}
         self.writes: dict[tuple[str, str], _Written] = {}
 
@@ -75,11 +81,31 @@ class _Transaction:
         return self.get_many(collection, (key,)).get(key)
 
     def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Json]:
-        found = self._store.fetch(collection, keys, self._ends)
+        bodies: dict[str, Json] = {}
+        unseen = []
         for key in keys:
+            seen = self._recent.for_work((collection, key)) if self._recent else None
+            if seen is None:
+                unseen.append(key)
+                continue
+            self.believed[collection, key] = seen
+            self.read.setdefault((collection, key), seen.version)
+            if seen.text is not None:
+                bodies[key] = json.loads(seen.text)
+        found = self._store.fetch(collection, unseen, self._ends)
+        for key in unseen:
             _, version = found.get(key, (None, None))
             self.read.setdefault((collection, key), version)
-        return {key: body for key, (body, _) in found.items()}
+        return {**bodies, **{key: body for key, (body, _) in found.items()}}
+
+    def is_unchecked(self) -> bool:
+        """Whether it leans on something seen before that its commit would not check."""
+        if self.believed and not self.writes:
+            return True
+        return any(
+            at not in self.writes and self._recent is not None and self._recent.is_old(seen)
+            for at, seen in self.believed.items()
+        )
 
     def put(
         self,
@@ -122,16 +148,22 @@ class FirestoreStore:
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._opened: tuple[int, Any, tuple[tuple[str, str], ...]] | None = None
+        self._recent = Recent()
         self._inherited: list[Any] = []  # a parent's channels: closing one in a child can hang
 
     # --- the store's verbs ---------------------------------------------------------------------
 
     def run(self, work: Work[T]) -> T:
-        """Run the work, again where another hand came between; Transient while it stays contended."""
+        """Run the work, again where another hand came between; Transient while it stays contended.
+
+        First it runs over what was seen before: its commit finds out whether that is still so. What
+        it would only answer, writing nothing, is answered from what stands in Firestore now.
+        """
         import stamina
 
         log.hear_libraries()
         ends = self._ends()
+        recent: Recent | None = self._recent
         try:
             for attempt in stamina.retry_context(
                 on=_Contended,
@@ -142,8 +174,12 @@ class FirestoreStore:
                 wait_jitter=0.1,
             ):
                 with attempt:
-                    transaction = _Transaction(self, ends)
+                    transaction = _Transaction(self, ends, recent)
+                    recent = None
                     result = work(transaction)
+                    if transaction.is_unchecked():
+                        transaction = _Transaction(self, ends, None)
+                        result = work(transaction)
                     if transaction.writes:
                         self._commit(transaction, ends)
                     return result
@@ -157,8 +193,23 @@ class FirestoreStore:
         return self.get_many(collection, (key,)).get(key)
 
     def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Json]:
-        found = self.fetch(collection, keys, self._ends())
-        return {key: body for key, (body, _) in found.items()}
+        seen = {key: self._recent.once((collection, key)) for key in keys}
+        unseen = [key for key, one in seen.items() if one is None]
+        bodies = {key: json.loads(one.text) for key, one in seen.items() if one and one.text}
+        found = self.fetch(collection, unseen, self._ends())
+        return {**bodies, **{key: body for key, (body, _) in found.items()}}
+
+    def ahead(self, every: Iterable[tuple[str, str]]) -> None:
+        """Read these at once, for the next read of each."""
+        self._fetched(tuple(dict.fromkeys(every)), self._ends(), ahead=True)
+
+    def expect_new(self, every: Iterable[tuple[str, str]]) -> None:
+        """These surely do not exist yet: a unit of work that writes them need not read them first.
+
+        Its commit finds out where that is wrong, and the work is run again.
+        """
+        for at in every:
+            self._recent.keep(at, None, None)
 
     def due(self, collection: str, now: datetime, limit: int) -> tuple[Json, ...]:
         field = {"field_path": f"due_{collection}"}
@@ -205,14 +256,25 @@ class FirestoreStore:
         self, collection: str, keys: Iterable[str], ends: float
     ) -> dict[str, tuple[Json, Any]]:
         """The documents that exist, by key: each its body and the version to compare later."""
-        names = {self._name(collection, key): key for key in keys}
-        found: dict[str, tuple[Json, Any]] = {}
-        every = list(names)
-        for start in range(0, len(every), _READ_AT_ONCE):
-            part = every[start : start + _READ_AT_ONCE]
-            documents = self._again_while_it_helps("reading", ends, _reader(self, part))
-            for document in documents:
-                found[names[document.name]] = (_body(document), document.update_time)
+        found = self._fetched(tuple((collection, key) for key in keys), ends)
+        return {key: (_body(one), one.update_time) for (_, key), one in found.items()}
+
+    def _fetched(
+        self, every: tuple[tuple[str, str], ...], ends: float, *, ahead: bool = False
+    ) -> dict[tuple[str, str], Any]:
+        names = {self._name(*at): at for at in every}
+        found: dict[tuple[str, str], Any] = {}
+        wanted = list(names)
+        for start in range(0, len(wanted), _READ_AT_ONCE):
+            part = wanted[start : start + _READ_AT_ONCE]
+            for document in self._again_while_it_helps("reading", ends, _reader(self, part)):
+                found[names[document.name]] = document
+        for at in every:
+            one = found.get(at)
+            text, version = (
+                (one.fields["body"].string_value, one.update_time) if one else (None,) * 2
+            )
+            self._recent.keep(at, text, version, ahead=ahead)
         return found
 
     def _query(self, query: Mapping[str, Any]) -> list[Any]:
@@ -242,23 +304,31 @@ class FirestoreStore:
             self._write(at, written, mark, transaction)
             for at, written in transaction.writes.items()
         ]
-        send = _sender(self, writes)
         unheard = False
 
         def once(seconds: float) -> bool:
             nonlocal unheard
             try:
-                send(seconds)
+                times = self.send_writes(writes, seconds)
             except api.GoogleAPICallError as err:
                 code = _code(err)
                 if code == "ABORTED" or (code in _CHANGED and transaction.read):
                     return False
                 unheard = unheard or code not in _NEVER_APPLIED
                 raise
+            for (at, written), version in zip(transaction.writes.items(), times, strict=True):
+                if written.body is None:
+                    version = None  # noqa: PLW2901  # it is gone
+                self._recent.keep(at, written.body, version)
             return True
 
-        if self._again_while_it_helps("writing", ends, once):
-            return
+        try:
+            if self._again_while_it_helps("writing", ends, once):
+                return
+        except RemediatorError:
+            self._recent.forget(transaction.writes)
+            raise
+        self._recent.forget({*transaction.read, *transaction.writes})
         if unheard and self._bears(mark, transaction, ends):
             return  # an earlier try of this very commit was applied, and its answer lost
         raise _Contended
@@ -303,11 +373,12 @@ class FirestoreStore:
         )
         return [answer.found for answer in answers if answer.found.name]
 
-    def send_writes(self, writes: list[dict[str, Any]], seconds: float) -> None:
-        """One Commit."""
+    def send_writes(self, writes: list[dict[str, Any]], seconds: float) -> list[Any]:
+        """One Commit; the time at which each write was applied, its document's new version."""
         client, metadata = self._client()
         request = {"database": self._database, "writes": writes}
-        client.commit(request, retry=None, timeout=seconds, metadata=metadata)
+        done = client.commit(request, retry=None, timeout=seconds, metadata=metadata)
+        return [result.update_time for result in done.write_results]
 
     def _again_while_it_helps(self, what: str, ends: float, call: Callable[[float], T]) -> T:
         """The call's result; tried again, with jittered backoff, while an error may pass.
@@ -377,7 +448,7 @@ def _reader(store: FirestoreStore, names: list[str]) -> Callable[[float], list[A
     return lambda seconds: store.read_documents(names, seconds)
 
 
-def _sender(store: FirestoreStore, writes: list[dict[str, Any]]) -> Callable[[float], None]:
+def _sender(store: FirestoreStore, writes: list[dict[str, Any]]) -> Callable[[float], Any]:
     return lambda seconds: store.send_writes(writes, seconds)
 
 

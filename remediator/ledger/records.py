@@ -7,7 +7,7 @@ holds environment variables, arguments or instances of a job: changes and digest
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -255,6 +255,10 @@ class Store(Protocol):
     def get(self, collection: str, key: str) -> Json | None: ...
 
     def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Json]: ...
+
+    def ahead(self, every: Iterable[tuple[str, str]]) -> None: ...
+
+    def expect_new(self, every: Iterable[tuple[str, str]]) -> None: ...
 
     def due(self, collection: str, now: datetime, limit: int) -> tuple[Json, ...]: ...
 

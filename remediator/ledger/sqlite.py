@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -103,6 +103,12 @@ class SqliteStore:
     def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Json]:
         with self._reading() as connection:
             return _get_many(connection, collection, keys)
+
+    def ahead(self, every: Iterable[tuple[str, str]]) -> None:
+        """Nothing: a read here costs no way to a server."""
+
+    def expect_new(self, every: Iterable[tuple[str, str]]) -> None:
+        """Nothing, as above."""
 
     def due(self, collection: str, now: datetime, limit: int) -> tuple[Json, ...]:
         with self._reading() as connection:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -65,6 +65,12 @@ class MemoryStore:
     def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
         found = {key: self.get(collection, key) for key in keys}
         return {key: body for key, body in found.items() if body is not None}
+
+    def ahead(self, every: Iterable[tuple[str, str]]) -> None:
+        """Nothing: a read here costs no way to a server."""
+
+    def expect_new(self, every: Iterable[tuple[str, str]]) -> None:
+        """Nothing, as above."""
 
     def due(self, collection: str, now: datetime, limit: int) -> tuple[Any, ...]:
         with self._lock:
