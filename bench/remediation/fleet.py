@@ -23,7 +23,7 @@ MIXES: Mapping[str, Mapping[str, float]] = {
     "even": {},
     "batch-heavy": {"too_large": 3, "wants_gpu": 3, "batch_memory": 3, "batch_gpu_memory": 2},
     "code-heavy": {"raises": 4, "bad_input": 3, "slow_code": 3, "permission": 2},
-    "flaky": {"backend": 4, "stockout": 4, "preempted": 4},
+    "flaky": {"backend": 4, "backend_in_code": 3, "stockout": 4, "preempted": 4},
 }
 
 
@@ -31,7 +31,8 @@ MIXES: Mapping[str, Mapping[str, float]] = {
 class Job:
     """One failure to come. `cause` is the truth; `needs` decide how every run of it ends.
 
-    A stockout or a failing service passes `passes_hours` after the first run, tried or not.
+    A stockout or a failing service passes `passes_hours` after the first run, tried or not; it
+    `says` what a real one said.
     """
 
     index: int
@@ -45,6 +46,7 @@ class Job:
     loses_metrics: bool
     loses_logs: bool
     passes_hours: float
+    says: str
 
 
 def build(seed: int, count: int, mix: str) -> list[Job]:
@@ -63,6 +65,7 @@ def build(seed: int, count: int, mix: str) -> list[Job]:
     for index in range(count):
         number, _, made, _ = chance.choices(families, [one[3] for one in families])[0]
         cause, collection, body, model, needs = made
+        passing = cause in _PASSING
         jobs.append(
             Job(
                 index=index,
@@ -76,9 +79,26 @@ def build(seed: int, count: int, mix: str) -> list[Job]:
                 loses_metrics=chance.random() < 0.1,
                 loses_logs=chance.random() < 0.05,
                 passes_hours=chance.uniform(0.05, 3.0 if cause == "capacity_stockout" else 1.5),
+                says=random.Random(f"{seed}/{number}").choice(_PASSING[cause]) if passing else "",
             )
         )
     return jobs
+
+
+def _said(cause: str, where: str) -> list[str]:
+    return [
+        row["text"][:1500]
+        for name in ("messages", "held_out")
+        for row in messages(name)
+        if row["cause"] == cause and row["where"] == where and row["confidence"] == "high"
+    ]
+
+
+_PASSING: Mapping[str, list[str]] = {
+    "transient_backend": _said("transient_backend", "job.error"),
+    "capacity_stockout": _said("capacity_stockout", "job.error"),
+}
+"""Real messages of services that failed for a while, the ambiguous one among them."""
 
 
 def _varied(needs: Needs, chance: random.Random) -> Needs:
@@ -158,7 +178,9 @@ def _memory(chance: random.Random, number: int) -> Made:
     body = _custom(chance, number)
     held = 15.0 if "n1-standard-4" in str(body) else 30.0
     need = held * chance.uniform(1.15, 3.2)
-    needs = Needs(sections=(Section("load", cpu_seconds=chance.uniform(6_000, 20_000), memory_gib=need),))
+    needs = Needs(
+        sections=(Section("load", cpu_seconds=chance.uniform(6_000, 20_000), memory_gib=need),)
+    )
     return "memory_pressure", "customJobs", body, None, needs
 
 
@@ -217,7 +239,13 @@ def _batch_memory(chance: random.Random, number: int) -> Made:
         memory_gib=held * chance.uniform(1.1, 2.6) / 64 if by_instance else 0.01,
     )
     loaded = 3.0 if by_instance else held * chance.uniform(1.1, 2.2)
-    return "memory_pressure", "batchPredictionJobs", body, model, Needs(memory_gib=loaded, serving=serving)
+    return (
+        "memory_pressure",
+        "batchPredictionJobs",
+        body,
+        model,
+        Needs(memory_gib=loaded, serving=serving),
+    )
 
 
 def _batch_gpu_memory(chance: random.Random, number: int) -> Made:
@@ -249,10 +277,23 @@ def _lucky(cause: str, **luck: int) -> Callable[[random.Random, int], Made]:
         spot = {"strategy": "SPOT"} if "preemptions" in luck else {}
         body = _custom(chance, number, **spot)
         tries = {key: chance.randint(1, most) for key, most in luck.items()}
-        needs = Needs(sections=(Section("work", cpu_seconds=chance.uniform(4_000, 15_000)),), **tries)
+        needs = Needs(
+            sections=(Section("work", cpu_seconds=chance.uniform(4_000, 15_000)),), **tries
+        )
         return cause, "customJobs", body, None, needs
 
     return make
+
+
+def _backend_in_code(chance: random.Random, number: int) -> Made:
+    """Another service fails for a while, and the program gives up on it."""
+    words = chance.choice(_said("transient_backend", "log.textPayload"))
+    needs = Needs(
+        sections=(Section("work", cpu_seconds=chance.uniform(4_000, 15_000)),),
+        raises=words,
+        raises_after=chance.random(),
+    )
+    return "transient_backend", "customJobs", _custom(chance, number), None, needs
 
 
 def _slow_code(chance: random.Random, number: int) -> Made:
@@ -310,6 +351,7 @@ _FAMILIES: Mapping[str, Callable[[random.Random, int], Made]] = {
     "batch_gpu_memory": _batch_gpu_memory,
     "startup": _startup,
     "backend": _lucky("transient_backend", backend_errors=2),
+    "backend_in_code": _backend_in_code,
     "stockout": _lucky("capacity_stockout", stockouts=3),
     "preempted": _lucky("preemption", preemptions=4),
     "slow_code": _slow_code,

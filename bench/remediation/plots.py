@@ -20,9 +20,11 @@ def scatter(points: Sequence[tuple[str, float, float]]) -> str:
     for tick in range(0, 101, 20):
         y = _y(tick / 100)
         drawn.append(_text(LEFT - 8, y + 4, f"{tick}%", "end"))
-        drawn.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - 20}" y1="{y:.0f}" y2="{y:.0f}"/>')
-    for tick in range(int(most) + 1):
-        drawn.append(_text(_x(tick / most), HEIGHT - BOTTOM + 18, f"{tick}", "middle"))
+        drawn.append(
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - 20}" y1="{y:.0f}" y2="{y:.0f}"/>'
+        )
+    ticks = range(int(most) + 1)
+    drawn += [_text(_x(n / most), HEIGHT - BOTTOM + 18, f"{n}", "middle") for n in ticks]
     taken: list[tuple[float, float]] = []
     for name, x, share in points:
         ours = name.startswith("vertex-remediator")

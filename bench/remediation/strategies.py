@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from bench.remediation.fleet import Body, Job
 from bench.remediation.world import BATCH, CATALOGUE, Ran, case_of, first_at, run
 from remediator.diagnosis import diagnose
 from remediator.domain import Action, Attempt, Change, History
-from remediator.policy import Policies, kinds, plan, routes, sizing
+from remediator.policy import Policies, kinds, plan, sizing
 
 Next = tuple[Body, float]
 RETRIES = 3
@@ -27,15 +28,16 @@ SOON_HOURS = 1 / 60
 SIZES = (4, 8, 16, 32, 64, 96)
 
 
-class Strategy:
-    """One way; `decide` is asked after each failure of a job, with all its runs so far."""
+class Strategy(ABC):
+    """One way to treat failures."""
 
     name = ""
 
+    @abstractmethod
     def decide(self, job: Job, runs: list[Ran]) -> Next | None:
-        raise NotImplementedError
+        """Asked after each failure of a job, with all its runs so far."""
 
-    def ended(self, job: Job, runs: list[Ran]) -> None:
+    def ended(self, job: Job, runs: list[Ran]) -> None:  # noqa: B027  # most learn nothing
         """The chain is over; a strategy that learns does so here."""
 
 
@@ -77,7 +79,9 @@ def batch_of(body: Body) -> int:
 def with_gpu(body: Body, kind: str, count: int = 1) -> Body:
     if kind == "NVIDIA_L4":
         vcpus = int(machine(body)["machineType"].rpartition("-")[2])
-        size = {4: "g2-standard-4", 8: "g2-standard-8", 16: "g2-standard-16"}.get(vcpus, "g2-standard-16")
+        size = {4: "g2-standard-4", 8: "g2-standard-8", 16: "g2-standard-16"}.get(
+            vcpus, "g2-standard-16"
+        )
         return changed(body, machineType=size, acceleratorType=kind, acceleratorCount=1)
     return changed(body, acceleratorType=kind, acceleratorCount=count)
 
@@ -303,19 +307,15 @@ class Oracle(Strategy):
         if len(runs) > 1:
             return None
         best = cheapest(job)
-        waits = job.passes_hours if job.needs.stockouts or job.needs.backend_errors else 0.0
+        waits = job.passes_hours if job.says else 0.0
         return (best, max(ENGINEER_HOURS, waits)) if best is not None else None
-
-    @staticmethod
-    def tries(job: Job) -> int:
-        return 1 + job.needs.stockouts + job.needs.backend_errors + job.needs.preemptions
 
 
 def cheapest(job: Job) -> Body | None:
     """Of every size that the limits allow, the cheapest on which the job succeeds."""
     found: list[tuple[float, Body]] = []
     for body in _candidates(job):
-        ran = run(job, body, Oracle.tries(job), first_at(job) + timedelta(hours=job.passes_hours))
+        ran = run(job, body, 2, first_at(job) + timedelta(hours=job.passes_hours))
         if ran.succeeded:
             found.append((ran.usd, body))
     return min(found, key=lambda one: one[0])[1] if found else None
@@ -327,6 +327,8 @@ def _candidates(job: Job) -> Iterable[Body]:
     if job.needs.gpu != "none":
         gpus += [with_gpu(job.body, "NVIDIA_TESLA_T4"), with_gpu(job.body, "NVIDIA_L4")]
     yield job.body
+    if job.cause == "preemption":
+        yield _on_demand(job.body, job, 1)
     batches = (64, 32, 16, 8, 4, 2, 1) if job.kind == BATCH else (None,)
     for body in gpus:
         l4 = machine(body).get("acceleratorType") == "NVIDIA_L4"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -45,15 +45,23 @@ class Ran:
 
 def run(job: Job, body: Mapping[str, Any], tries: int, at: datetime) -> Ran:
     """The `tries`th run of this workload, created at `at`."""
-    if job.needs.stockouts or job.needs.backend_errors:
+    needs, luck = job.needs, tries
+    if job.says:
         passed = at - first_at(job) >= timedelta(hours=job.passes_hours)
         luck = 99 if passed else 1
-    else:
-        luck = tries
+        if passed:
+            needs = replace(needs, raises="")
     if job.kind == BATCH:
-        course = run_batch(job.needs, body, region=REGION, tries=luck)
+        course = run_batch(needs, body, region=REGION, tries=luck)
     else:
-        course = run_custom(job.needs, body.get("jobSpec") or {}, region=REGION, tries=luck)
+        course = run_custom(needs, body.get("jobSpec") or {}, region=REGION, tries=luck)
+    if job.says and course.error and not course.started:
+        code, words = course.error
+        lines = tuple(
+            (at_, sev, job.says if text == words else text, to)
+            for at_, sev, text, to in course.lines
+        )
+        course = replace(course, error=(code, job.says), lines=lines)
     start = at + timedelta(seconds=course.startup_seconds)
     end = start + timedelta(seconds=course.run_seconds)
     number = 10**18 + job.index * 1000 + tries
@@ -98,7 +106,12 @@ def case_of(ran: Ran, now: datetime) -> Case:
     case: Body = {"job": ran.document.body, "now": rfc3339(now)}
     if job.kind == BATCH:
         lines = batch_entries(
-            course, project=PROJECT, location=REGION, job_id=ident, start=start, telemetry=job.telemetry
+            course,
+            project=PROJECT,
+            location=REGION,
+            job_id=ident,
+            start=start,
+            telemetry=job.telemetry,
         )
         if course.error_rows and course.started:
             case["errorFiles"] = {
