@@ -37,6 +37,7 @@ from remediator.policy.language import (
 )
 from remediator.policy.lints import covers
 from remediator.policy.model import tightened
+from remediator.policy.routes import resolved
 
 CALM = settings(deadline=None)  # two cores are shared: time is judged in one test of its own
 ROOT = Path(__file__).resolve().parents[1]
@@ -447,6 +448,33 @@ policies: [{{name: one, alert: [owner, hook, mail]}}]
 """
     rendered = read(text).render()
     assert (told in rendered and "error" in rendered) if told else rendered == ""
+
+
+@pytest.mark.parametrize(
+    ("alert", "others", "labels", "told"),
+    [
+        ("[owner]", "[hook]", {"team": "a"}, ("a@example.com",)),
+        ("[owner]", "[hook]", {}, ("hook",)),
+        ("[owner]", "[owner]", {}, ("hook", "mail")),
+        ("[owner, mail]", "[hook]", {}, ("mail",)),
+        ("[]", "[hook]", {}, ()),
+    ],
+    ids=["found", "nobody", "nobody-and-no-channel-in-use", "another-is-named", "silent-by-will"],
+)
+def test_a_failure_that_is_nobodys_is_everybodys(
+    alert: str, others: str, labels: dict[str, str], told: tuple[str, ...]
+) -> None:
+    policies = read(f"""\
+version: 1
+channels:
+  hook: {{slack: {{webhook: env:X}}}}
+  mail: {{email: {{smtp: env:Y, from: a@b.c, to: a@b.c}}}}
+owners: {{domains: example.com, email: mail, rules: [{{labels: {{team: a}}, to: a@example.com}}]}}
+policies:
+  - {{name: one, when: {{cause: quota}}, alert: {alert}}}
+  - {{name: two, alert: {others}}}
+""").require()
+    assert resolved(policies, policies.policies[0], labels, "") == told
 
 
 def test_the_owner_is_whoever_the_first_fitting_rule_names() -> None:

@@ -91,7 +91,11 @@ def channels_for_refusal(policies: Policies, found: Diagnosis, kind: str) -> tup
 def resolved(
     policies: Policies, policy: Policy, labels: Mapping[str, str], service_account: str
 ) -> tuple[str, ...]:
-    """The policy's channels with `owner` replaced by whoever the owner map finds."""
+    """The policy's channels with `owner` replaced by whoever the owner map finds.
+
+    Where that is nobody and the policy names no other channel, every channel in use is told: a
+    failure that is nobody's is everybody's. `alert: []` tells nobody, as written.
+    """
     found: list[str] = []
     for name in policy.alert:
         if name != OWNER:
@@ -100,6 +104,8 @@ def resolved(
         owner = policies.owner_of(labels, service_account)
         if owner:
             found.append(owner)
+    if policy.alert and not found:
+        return all_channels(policies) or tuple(policies.channels)
     return tuple(dict.fromkeys(found))
 
 
