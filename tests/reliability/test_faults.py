@@ -187,7 +187,7 @@ def test_each_service_failing_in_each_way(
     entry = failure_line(cloud, job)
 
     # A hang takes half of the time that there is; so less of it is given.
-    with patience.within(10.0 if row.statuses[0] == 503 else 60.0):
+    with patience.within(7.0 if row.statuses[0] == 503 else 60.0):
         first = house.hear(entry)
     after_first = len(made_jobs(cloud, job))
     assert times == FOREVER or not cloud.desk.faults._planned, "the fault was never met"
