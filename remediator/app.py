@@ -14,7 +14,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -195,7 +195,13 @@ class App:
     def capture(self, job: str) -> Case:
         """A real job's case, read and not judged."""
         document = self.vertex.get(JobName.parse(job), timeout_seconds=CALL_SECONDS)
-        return self._gather(document, now=self.now(), attempts=(), settled=False)
+        case = self._gather(document, now=self.now(), attempts=(), settled=False)
+        return replace(case, parent=self._parent_of(document))
+
+    def _parent_of(self, job: JobDocument) -> str:
+        from remediator.parents import parent_of
+
+        return parent_of(job, self.vertex, self.project[0], timeout_seconds=CALL_SECONDS)
 
     def past_failures(self, days: float, *, most: int) -> tuple[tuple[Case, ...], dict[str, int]]:
         """The project's failures of the last `days`, each read as it stood when it had settled.
@@ -225,7 +231,8 @@ class App:
         while not self._logs_are_calm():
             time.sleep(1.0)
         moment = (job.end_time or self.now()) + self.settings.settle
-        return self._gather(job, now=moment, attempts=(), settled=False)
+        case = self._gather(job, now=moment, attempts=(), settled=False)
+        return replace(case, parent=self._parent_of(job))
 
     def follow(self, job: str, *, wait: bool) -> Standing:
         """Where a job's chain stands; with `wait`, once it has ended."""
@@ -488,16 +495,19 @@ class App:
         return tuple(itertools.islice(found, _EARLIER))
 
     def _may_read_logs(self) -> bool:
+        from remediator.hands import LOG_READS
+
         return self.ledger.take_token(
-            "logging-reads", most=_LOG_READS_A_MINUTE, window_seconds=60.0, now=self.now()
+            LOG_READS, most=_LOG_READS_A_MINUTE, window_seconds=60.0, now=self.now()
         )
 
     def _logs_are_calm(self) -> bool:
         """Whether one more job's lines may be read without leaving a live failure without its own."""
         from remediator.domain import Guard
+        from remediator.hands import LOG_READS
         from remediator.ledger import Limit
 
-        reads = Limit("logging-reads", Guard.RATE.value, _LOG_READS_A_MINUTE, 1.0, 60.0)
+        reads = Limit(LOG_READS, Guard.RATE.value, _LOG_READS_A_MINUTE, 1.0, 60.0)
         return self.ledger.used(reads, self.now()) < _LOG_READS_A_MINUTE / 2
 
     def _write_log(self, log_id: str, entries: list[Any]) -> None:

@@ -133,7 +133,7 @@ def _history(case: Case, policies: Policies, counters: _Counters) -> History:
     }
     return History(
         attempts=case.attempts,
-        parent=kinds.parent_of(case.job),
+        parent=case.parent or kinds.parent_of(case.job),
         cancelled_by_person=kinds.cancelled_by_person(case.job),
         usd_this_job=sum(one.estimated_usd or 0.0 for one in case.attempts),
         usd_today=sum(v for b, v in used.items() if b.unit == "usd" and b.group is None),

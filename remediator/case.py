@@ -158,7 +158,8 @@ class Case:
 
     `now` is when the case is judged. `error_files` maps gs:// URIs to text; `buckets` maps bucket
     names to their location (`US-EAST1`); `earlier` holds successful jobs of the same model or
-    display name, newest first, for comparison.
+    display name, newest first, for comparison. `parent` is what the job is a part of, in words,
+    where only the parent says so: see `parents`.
     """
 
     job: JobDocument
@@ -174,6 +175,7 @@ class Case:
     earlier: tuple[JobDocument, ...] = ()
     gaps: tuple[Gap, ...] = ()
     saved: Saved | None = None
+    parent: str = ""
 
     @classmethod
     def parse(cls, body: Json, *, settle: timedelta = timedelta(minutes=7)) -> Case:
@@ -211,6 +213,7 @@ class Case:
             ),
             attempts=attempts,
             earlier=tuple(JobDocument.parse(j) for j in _objects(body, "earlierJobs")),
+            parent=str(body.get("parent") or ""),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -227,6 +230,7 @@ class Case:
             "attempts": [attempt.to_json() for attempt in self.attempts],
             "earlierJobs": [job.body for job in self.earlier],
             "now": rfc3339(self.now),
+            **({"parent": self.parent} if self.parent else {}),
         }
 
 

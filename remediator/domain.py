@@ -207,7 +207,10 @@ class JobName:
         """The parts of `projects/P/locations/L/COLLECTION/ID`; raises Unusable for anything else."""
         match = _JOB_NAME.fullmatch(text)
         if match is None or match["collection"] not in COLLECTIONS:
-            msg = f"not the name of a Vertex AI job: {text[:200]!r}"
+            msg = (
+                f"not the name of a Vertex AI job: {text[:200]!r}; it is projects/PROJECT/locations/"
+                f"LOCATION/COLLECTION/ID, with COLLECTION one of {', '.join(COLLECTIONS)}"
+            )
             raise Unusable(msg)
         return cls(
             match["project"], match["location"], COLLECTIONS[match["collection"]], match["id"]

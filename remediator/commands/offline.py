@@ -106,7 +106,7 @@ def _planned(args: argparse.Namespace, case_file: str | None = None) -> Plan:
     case = case_of(case_file or args.case)
     history = History(
         attempts=case.attempts,
-        parent=kinds.parent_of(case.job),
+        parent=case.parent or kinds.parent_of(case.job),
         cancelled_by_person=kinds.cancelled_by_person(case.job),
         usd_this_job=sum(one.estimated_usd or 0.0 for one in case.attempts),
     )

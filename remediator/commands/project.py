@@ -29,6 +29,11 @@ def capture(args: argparse.Namespace) -> int:
         return DONE
     Path(args.output).write_text(text, encoding="utf-8")
     print(f"{args.output}: {len(case.log_lines)} log entries, {len(case.series)} time series")
+    if case.parent:
+        print(
+            f"  note: it belongs to {case.parent}. That is what is diagnosed and resubmitted, never "
+            "this job by itself: capture the parent."
+        )
     for gap in case.gaps:
         print(f"  not read: {gap.source}: {gap.why}")
     return DONE
