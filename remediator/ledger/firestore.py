@@ -40,6 +40,7 @@ _TOTAL_SECONDS = 20.0  # for one verb, its retries included
 _LEAST_TRY_SECONDS = 0.05
 _LAST_SECONDS = 5.0  # what is done must be written down, also when an event's time is used up
 _READ_AT_ONCE = 300  # documents in one BatchGetDocuments
+_EXPIRED_ROUNDS = 10
 _EXPIRED_AT_ONCE = 400  # a commit took 500 writes at most for years, and still should
 _PASSING = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "RESOURCE_EXHAUSTED"}) | {
     "ABORTED",
@@ -230,14 +231,20 @@ class FirestoreStore:
         return tuple(_body(document) for document in self._query(query))
 
     def expire(self, now: datetime) -> int:
-        """Remove what has outlived its time to live; the TTL policy does so by itself in a day."""
+        """Remove what has outlived its time to live, up to some thousands at once.
+
+        The TTL policy does so by itself in a day; this is for a database that has none.
+        """
         field = {"field_path": "expires"}
         query = {
             "where": {"field_filter": {"field": field, "op": "LESS_THAN_OR_EQUAL", **_time(now)}},
             "limit": _EXPIRED_AT_ONCE,
         }
         gone = 0
-        while names := [document.name for document in self._query(query)]:
+        for _ in range(_EXPIRED_ROUNDS):
+            names = [document.name for document in self._query(query)]
+            if not names:
+                break
             writes = [{"delete": name} for name in names]
             self._again_while_it_helps("forgetting", self._ends(), _sender(self, writes))
             gone += len(names)
