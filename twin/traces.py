@@ -193,7 +193,7 @@ def _jitter(job_id: str, name: str, at: float) -> float:
 
 def _telemetry(run: Run, start: datetime) -> Iterator[tuple[float, dict[str, Any]]]:
     """One telemetry line a minute, as the user's container would print it."""
-    if run.machine is None:
+    if run.machine is None or not run.phases:
         return
     for at, phase in _minutes(run):
         line: dict[str, Any] = {
