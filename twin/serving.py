@@ -33,6 +33,7 @@ class Served:
         threads: int = 16,
         wait_seconds: float = 60.0,
         signature: str = "",
+        python: str | Path = sys.executable,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -45,7 +46,7 @@ class Served:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "functions_framework"),
+                    *(str(python), "-m", "functions_framework"),
                     *("--target", target, "--source", "main.py"),
                     *("--host", "127.0.0.1", "--port", str(self.port)),
                     *signature_flags,

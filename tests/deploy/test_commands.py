@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from remediator.cli import _parser
 from tests.deploy.terraform import ROOT
 
 SCRIPT = ROOT / "deploy" / "deploy.sh"
 DOCUMENTS = [
+    ROOT / "README.md",
     ROOT / "deploy" / "README.md",
-    ROOT / "docs" / "permissions.md",
     ROOT / "telemetry" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
 ]
 WRONG_COMMAND_LINE = 2
 
@@ -180,3 +182,24 @@ def test_a_second_run_makes_no_second_bucket(tmp_path: Path) -> None:
     assert second[1].count("buckets create") == 0
     assert second[1].count(" apply ") == 1
     assert deploy("--yes", "--destroy")[1].count(" destroy ") == 1
+
+
+def own_commands() -> list[str]:
+    """Every `python -m remediator …` that a document shows, as far as it is a whole command."""
+    shown = []
+    for document in DOCUMENTS:
+        text = document.read_text()
+        fenced = "\n".join(re.findall(r"^```(?:\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+        shown += re.findall(r"python -m remediator ([^|#>\n`]+)", fenced)
+        shown += re.findall(r"`python -m remediator ([^`…|]+)`", text)
+    return sorted({line.strip() for line in shown})
+
+
+@pytest.mark.parametrize("line", own_commands())
+def test_the_command_line_knows_every_command_that_a_document_shows(line: str) -> None:
+    words = shlex.split(line)
+    try:
+        parsed = _parser().parse_args(words)
+    except SystemExit as refused:
+        pytest.fail(f"`python -m remediator {line}` exits with {refused.code}")
+    assert callable(parsed.run)
