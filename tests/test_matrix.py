@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from remediator.domain import NEVER_RETRIED, Action, Cause, History, JobDocument, JobKind
 from remediator.policy import Catalogue, difference_is_legal, plan
+from remediator.policy.kinds import KINDS
 from remediator.policy.matrix import fitting, matrix
 from tests.jobs import EVERY_KIND, case, diagnosis, job, policies
 
@@ -61,3 +63,10 @@ def test_a_cell_that_says_resubmits_does(kind: JobKind, cause: Cause, remedy: st
 @pytest.mark.parametrize("cause", sorted(NEVER_RETRIED))
 def test_no_cell_resubmits_what_is_never_retried(cause: Cause) -> None:
     assert [fitting(kind, cause) for kind in JobKind] == [()] * len(JobKind)
+
+
+def test_the_page_of_kinds_lists_what_each_may_have_changed() -> None:
+    text = (ROOT / "docs" / "kinds.md").read_text()
+    lists = re.findall(r"^- \*\*May be changed:\*\* (.+)$", text, re.MULTILINE)
+    told = [frozenset(re.findall(r"`(\w+)`", line)) for line in lists]
+    assert told == [KINDS[kind].legal for kind in JobKind]
