@@ -640,3 +640,44 @@ def test_an_internal_error_of_a_job_that_never_began_is_the_services_own(
         **times,
     }
     assert diagnose(Case.parse({"job": job})).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("verdict", "mean", "expected"),
+    [
+        ("cpu_saturation", 0.69, Cause.CPU_SATURATION),
+        ("memory_pressure", 0.69, Cause.UNKNOWN),
+        ("cpu_saturation", 0.2, Cause.UNKNOWN),
+    ],
+    ids=["starved-before", "treated-for-something-else", "idle-now"],
+)
+def test_a_machine_busy_to_the_end_after_one_that_was_starved_wants_more_yet(
+    verdict: str, mean: float, expected: Cause
+) -> None:
+    name = "projects/1/locations/us-central1/customJobs/2"
+    points = [
+        {
+            "interval": {"endTime": f"2026-11-23T1{minute // 60}:{minute % 60:02}:00Z"},
+            "value": {"doubleValue": mean + (minute % 3) / 100},
+        }
+        for minute in range(1, 119)
+    ]
+    body = {
+        "job": {
+            "name": name,
+            "state": "JOB_STATE_FAILED",
+            "createTime": "2026-11-23T09:59:00Z",
+            "startTime": "2026-11-23T10:00:00Z",
+            "endTime": "2026-11-23T12:00:05Z",
+            "error": {"code": 4, "message": "Job has exceeded its maximum running time of 7200s."},
+            "jobSpec": {
+                "workerPoolSpecs": [{"machineSpec": {"machineType": "n1-standard-16"}}],
+                "scheduling": {"timeout": "7200s"},
+            },
+        },
+        "timeSeries": [
+            {"metric": {"type": "ml.googleapis.com/training/cpu/utilization"}, "points": points}
+        ],
+        "attempts": [{"name": name, "state": "JOB_STATE_FAILED", "verdict": verdict, "step": 1}],
+    }
+    assert diagnose(Case.parse(body)).verdict is expected

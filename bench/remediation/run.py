@@ -87,6 +87,7 @@ def strategies() -> list[Strategy]:
         Ladder(),
         Product(policies()),
         Product(policies(sized=True), name=f"{OURS}, every size `sized`"),
+        Product(policies(sized=True), name=f"{OURS}, `sized`, forgetful", remembers=False),
         Engineer(),
         Oracle(),
     ]
@@ -279,6 +280,25 @@ def halves(fleets: Sequence[dict[str, list[Told]]], name: str) -> tuple[str, flo
     )
 
 
+def memory(
+    fleets: Sequence[dict[str, list[Told]]], with_it: str, without: str
+) -> list[tuple[str, str]]:
+    """Money and attempts with the ledger's memory over those without, by half of the fleet."""
+    rows = []
+    for words in ("first half", "second half"):
+        money, tries = [], []
+        for fleet in fleets:
+            sized = [one for one in fleet[with_it] if one.recoverable]
+            plain = [one for one in fleet[without] if one.recoverable]
+            middle = len(sized) // 2
+            pick = slice(0, middle) if words == "first half" else slice(middle, None)
+            money.append(usd(sized[pick]) / usd(plain[pick]))
+            tries.append((attempts(sized[pick]) or 0) / (attempts(plain[pick]) or 1))
+        rows.append((f"{words}, money", interval(money, "{:.3f}")))
+        rows.append((f"{words}, attempts", interval(tries, "{:.3f}")))
+    return rows
+
+
 def confusions(fleets: Sequence[dict[str, list[Told]]]) -> list[str]:
     counts: dict[tuple[str, str], int] = defaultdict(int)
     for fleet in fleets:
@@ -340,9 +360,17 @@ def report(seeds: Sequence[int], count: int, *, write: bool) -> str:
         "Dollars a recovery in the second half of a fleet over those in the first (below 1: cheaper), and attempts a recoverable job:",
         "",
     ]
-    for name in (OURS, sized, "double everything"):
+    for name in (OURS, sized, f"{OURS}, `sized`, forgetful", "double everything"):
         ratio, before, after = halves(even, name)
         lines.append(f"- {name}: {ratio}; {before:.2f} attempts, then {after:.2f}")
+    lines += [
+        "",
+        "The same jobs with and without the memory of sizes that worked, which `sized` alone asks:",
+        "",
+    ]
+    lines += [
+        f"- {words}: {value}" for words, value in memory(even, sized, f"{OURS}, `sized`, forgetful")
+    ]
     if write:
         points = [
             (

@@ -10,12 +10,13 @@ import copy
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from bench.remediation.fleet import Body, Job
 from bench.remediation.world import BATCH, CATALOGUE, Ran, case_of, first_at, run
+from remediator.case import Case
 from remediator.diagnosis import diagnose
 from remediator.domain import Action, Attempt, Change, History
 from remediator.policy import Policies, kinds, plan, sizing
@@ -158,12 +159,12 @@ class Product(Strategy):
             self.attempts, self.decided, self.verdicts = [], [], []
         last = runs[-1]
         self._settle(runs)
-        found = diagnose(case_of(last, last.ended + timedelta(minutes=1)))
+        case = self._case(last, minutes=1)
+        found = diagnose(case)
         delay = SOON_HOURS
-        case = case_of(last, last.ended + timedelta(minutes=1))
         if not found.settled_by_error:
             delay = SETTLE_HOURS
-            case = case_of(last, last.ended + timedelta(minutes=7))
+            case = self._case(last, minutes=7)
             found = diagnose(case)
         self.verdicts.append(found.verdict.value)
         history = self._history(job, runs, case.now)
@@ -189,6 +190,10 @@ class Product(Strategy):
         self.decided.append(made.changes)
         self.spent.append((case.now, made.estimated_usd or 0.0))
         return dict(made.request), delay
+
+    def _case(self, last: Ran, *, minutes: float) -> Case:
+        case = case_of(last, last.ended + timedelta(minutes=minutes))
+        return replace(case, attempts=tuple(self.attempts))
 
     def _settle(self, runs: list[Ran]) -> None:
         if len(runs) > 1 and self.spent:

@@ -48,6 +48,8 @@ class Facts:
     usage: Usage
     timeline: Timeline
     distance: Distance
+    treated_for: str = ""
+    """The verdict for which this job was resubmitted; empty for one that was not."""
 
     @property
     def timed_out(self) -> bool:
@@ -132,6 +134,11 @@ def _cpu(facts: Facts) -> Iterator[Sign]:
         yield _of(cpu, Cause.CPU_SATURATION, weight, f"{words}, and {timeout_words(facts)}")
         yield _of(cpu, Cause.NETWORK_LATENCY, -3.0, words)
         yield _of(cpu, Cause.SLOW_CODE, -3.0, words)
+        return
+    if facts.treated_for == Cause.CPU_SATURATION and cpu.mean >= _BUSY_MEAN:
+        # More vCPUs than the work can always fill: still most of them were busy to the end.
+        says = f"{words}: busy, and the attempt before was starved of CPUs"
+        yield _of(cpu, Cause.CPU_SATURATION, STRONG - _halved(cpu), says)
         return
     yield _of(cpu, Cause.CPU_SATURATION, -4.0, words)
     if not facts.gpu_full:
