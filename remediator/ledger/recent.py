@@ -1,8 +1,8 @@
 """Documents as this process last saw them, so that a unit of work need not read them once more.
 
 Owns what may be believed and for how long; knows no database. A unit of work may run over what is
-kept here because its commit holds every document that it writes to the version it was read at; what
-it reads and does not write is believed for `_UNCHECKED_SECONDS` at most. A plain read is given only
+kept here because its commit holds every document that it writes to the version it was read at; of
+what it reads and does not write, only a switch is believed, for `_UNCHECKED_SECONDS`. A plain read is given only
 what was read ahead for it, once. Called by `firestore`.
 """
 

@@ -273,7 +273,7 @@ def test_firestore_failing_at_each_call_of_the_story_leaves_one_job(
     failed_at = 0
     while True:
         world = World(
-            lease=timedelta(minutes=10), wait=timedelta(minutes=2), store=open_firestore(20.0)
+            lease=timedelta(minutes=10), wait=timedelta(minutes=2), stores=(open_firestore(20.0),)
         )
         name = world.cloud.add()
         spoilt.code, spoilt.after = CODES.PERMISSION_DENIED, after

@@ -7,7 +7,10 @@ answered, lost, never made, throttled or refused; the job list lags by up to the
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from remediator.domain import JobName, JobState
 from remediator.ledger import Stage
+from remediator.ledger.firestore import FirestoreStore
+from tests.ledger.fake_firestore import FakeFirestore
 from tests.ledger.world import ATTEMPTS, World
 
 _HANDS_AT_ONCE = 4
@@ -41,13 +46,20 @@ class Interleavings(RuleBasedStateMachine):
         may_stop=st.sampled_from((False, False, False, True)),
     )
     def failed_jobs(self, failures: int, moods: tuple[str, ...], may_stop: bool) -> None:
-        self.world = World(lease=self.lease, wait=_WAIT)
+        self.world = self.new_world()
         self.disturbed = 0
         self.refused = False
         self.stopped = False
         self.moods, self.may_stop = moods, may_stop
         for _ in range(failures):
             self.world.cloud.add()
+
+    def new_world(self) -> World:
+        return World(lease=self.lease, wait=_WAIT)
+
+    def documents(self) -> dict[tuple[str, str], Any]:
+        """Every document of the ledger."""
+        return {at: json.loads(row[0]) for at, row in self.world.store.rows.items()}
 
     # --- what may happen ---------------------------------------------------------------------------
 
@@ -151,10 +163,8 @@ class Interleavings(RuleBasedStateMachine):
     def what_is_set_aside_and_spent_is_what_is_counted(self) -> None:
         counted = sum(
             body.get("total", 0.0)
-            for (kind, _), body in (
-                (at, self.world.store.get(*at)) for at in tuple(self.world.store.rows)
-            )
-            if kind == "counters" and body is not None
+            for (kind, _), body in self.documents().items()
+            if kind == "counters"
         )
         held = sum(one.spent_usd + one.reserved_usd for one in self.world.ledger.chains())
         assert counted == pytest.approx(held, abs=1e-6)
@@ -199,7 +209,7 @@ class Interleavings(RuleBasedStateMachine):
     def each_state_was_told_once_and_again_only_after_a_crash(self) -> None:
         later = self.world.time + timedelta(days=30)
         assert not self.world.ledger.debts_due(later, 10)
-        debts = [at for at in self.world.store.rows if at[0] == "debts"]
+        debts = [at for at in self.documents() if at[0] == "debts"]
         alerts = [key for _, key in debts if key.endswith("|people")]
         told = self.world.told.messages
         grouped = [one for one in told if "grouped" in one.thread_key]
@@ -213,6 +223,21 @@ class ShortLease(Interleavings):
     lease = timedelta(minutes=1)
 
 
+class TwoInstances(Interleavings):
+    """Two processes on one Firestore, each with what it keeps of what it saw."""
+
+    def new_world(self) -> World:
+        self.firestore = FakeFirestore()
+        return World(lease=self.lease, wait=_WAIT, stores=_instances(self.firestore))
+
+    def documents(self) -> dict[tuple[str, str], Any]:
+        return {at: json.loads(body) for at, body in self.firestore.rows.items()}
+
+
+def _instances(firestore: Any) -> tuple[FirestoreStore, ...]:
+    return tuple(FirestoreStore("p", "d", "c", open_client=lambda _: firestore) for _ in range(2))
+
+
 _CHECKED = settings(
     max_examples=80,
     stateful_step_count=40,
@@ -223,6 +248,8 @@ TestInterleavings = Interleavings.TestCase
 TestInterleavings.settings = _CHECKED
 TestShortLease = ShortLease.TestCase
 TestShortLease.settings = settings(_CHECKED, max_examples=30)
+TestTwoInstances = TwoInstances.TestCase
+TestTwoInstances.settings = settings(_CHECKED, max_examples=40)
 
 
 # --- and without chance: each step in turn ---------------------------------------------------------
@@ -230,8 +257,12 @@ TestShortLease.settings = settings(_CHECKED, max_examples=30)
 _STEPS = 60  # more than a delivery has
 
 
-def _world(outcome: str) -> tuple[World, str]:
-    world = World(lease=timedelta(minutes=10), wait=_WAIT)
+def _two_instances() -> tuple[FirestoreStore, ...]:
+    return _instances(FakeFirestore())
+
+
+def _world(outcome: str, stores: Sequence[Any] = ()) -> tuple[World, str]:
+    world = World(lease=timedelta(minutes=10), wait=_WAIT, stores=stores)
     world.cloud.next_outcome = outcome
     return world, world.cloud.add()
 
@@ -264,11 +295,16 @@ def test_a_hand_killed_at_each_step_leaves_one_job(outcome: str) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["answered", "never"])
-def test_two_hands_each_killed_at_each_step_leave_one_job(outcome: str) -> None:
+@pytest.mark.parametrize(
+    "stores", [tuple, _two_instances], ids=["one-ledger", "two-instances-on-firestore"]
+)
+def test_two_hands_each_killed_at_each_step_leave_one_job(
+    stores: Callable[[], Sequence[Any]], outcome: str
+) -> None:
     """The first stops, and lives on; the second runs up to its step; then the first goes on."""
     for first_step in range(0, _STEPS, 3):
         for second_step in range(0, _STEPS, 5):
-            world, name = _world(outcome)
+            world, name = _world(outcome, stores())
             first, second = world.deliver(name), world.deliver(name)
             for hand, steps in ((first, first_step), (second, second_step), (first, _STEPS)):
                 for _ in range(steps):

@@ -71,9 +71,10 @@ class Hand:
 
     _current = threading.local()
 
-    def __init__(self, body: Callable[[], object]) -> None:
+    def __init__(self, body: Callable[[], object], number: int = 0) -> None:
         self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
         self._killed = False
+        self.number = number
         self.done = False
         self.loses_next_answer = False
         self.fault: BaseException | None = None
@@ -253,14 +254,15 @@ class _Touched:
         {"open", "move", "claim", "retake", "give_back", "record", "withdraw", "settle", "owe"}
     )
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, ledgers: Sequence[Ledger]) -> None:
+        self._ledgers = ledgers
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         def call(*args: Any, **named: Any) -> Any:
             _touch()
-            answer = getattr(self._ledger, verb)(*args, **named)
             hand = Hand.current()
+            ledger = self._ledgers[(hand.number if hand else 0) % len(self._ledgers)]
+            answer = getattr(ledger, verb)(*args, **named)
             if hand is not None and hand.loses_next_answer and verb in self._CHANGES:
                 hand.loses_next_answer = False
                 msg = "the ledger's answer was lost"
@@ -273,10 +275,10 @@ class _Touched:
 class World:
     """One project, one ledger, one clock, and the hands at work in it."""
 
-    def __init__(self, *, lease: timedelta, wait: timedelta, store: Any = None) -> None:
+    def __init__(self, *, lease: timedelta, wait: timedelta, stores: Sequence[Any] = ()) -> None:
         self.time = START
         self.lease, self.wait = lease, wait
-        self.store = store or MemoryStore()
+        self.store = stores[0] if stores else MemoryStore()
         self.ledger = Ledger(self.store)
         self.cloud = Cloud(lambda: self.time)
         self.told = Told()
@@ -285,7 +287,8 @@ class World:
         policies = load(_POLICIES).policies
         assert policies is not None
         tokens = itertools.count(1)
-        ledger: Any = _Touched(self.ledger)
+        others = [Ledger(store) for store in stores[1:]]  # of other instances of the function
+        ledger: Any = _Touched([self.ledger, *others])
         self.story = Hands(
             settings=replace(Settings(project="p"), lease=lease, consistency_wait=wait),
             project=lambda: ("p", "1"),
@@ -326,7 +329,7 @@ class World:
             job = self.cloud.get(JobName.parse(name))
             consider(job, self.story, known_since=self.story.now())
 
-        self.hands.append(Hand(body))
+        self.hands.append(Hand(body, len(self.hands)))
         return self.hands[-1]
 
     def take_up(self) -> Hand | None:
