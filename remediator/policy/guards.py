@@ -21,6 +21,7 @@ from remediator.domain import (
     Guard,
     History,
     JobDocument,
+    JobKind,
 )
 from remediator.policy import components, kinds, places, routes
 from remediator.policy.catalogue import Catalogue
@@ -157,6 +158,11 @@ def _unknown_price(asked: Asked) -> str:
     if not asked.limits.has_money_limit and all(ceiling is None for ceiling in ceilings):
         return ""
     where = asked.draft.location if asked.draft else asked.job.name.location
+    if asked.job.kind is JobKind.BATCH_PREDICTION and not kinds.pools(asked.job):
+        return (
+            "the job has no machines of its own, so what it would cost is not known, and a limit "
+            "in dollars is set"
+        )
     return f"what the job would cost in {where} is not known, and a limit in dollars is set"
 
 

@@ -489,6 +489,16 @@ def test_a_batch_prediction_by_gemini_has_no_machine_to_size(
     assert "generate_content_requests_per_minute_per_project_per_base_model" in told(cloud)
 
 
+def test_what_gemini_costs_is_not_known_so_a_limit_in_dollars_refuses(
+    house: Any, cloud: Any
+) -> None:
+    job = cloud.past_job("batchPredictionJobs", gemini(cloud), Needs(fails_with=USED_UP))
+    announced(house, cloud)
+    assert made(cloud, job) == []
+    assert "Refused by unknown_price" in told(cloud)
+    assert "The job has no machines of its own, so what it would cost is not known" in told(cloud)
+
+
 # --- creations that Vertex refused ---------------------------------------------------------------
 
 
