@@ -214,6 +214,12 @@ def _expected_seconds(
     if history.longest_similar_seconds:
         known = history.longest_similar_seconds
         return known, f"as long as similar jobs took at most, {_hours(known)}"
+    same_device = not any("accelerator" in change.field for change in changes)
+    if ran and same_device and (paced := _all_requests(case.job, diagnosis, request)):
+        all_seconds, instances = paced
+        speed = _speed(case.job, request, catalogue) * _replicas(case.job) / _replicas(request)
+        said = f"{instances:,} instances at the pace of the request that was seen"
+        return max(ran, all_seconds / speed), f"{said}, by {_replicas(request)} replica(s)"
     if case.job.kind is JobKind.PIPELINE and (
         longest := components.longest_failed_seconds(case.job)
     ):
@@ -222,6 +228,25 @@ def _expected_seconds(
         before, after = _replicas(case.job), _replicas(request)
         return ran * before / after, f"the failed run's {_hours(ran)}, shared by {after} replicas"
     return ran, f"as long as the failed run, {_hours(ran)}"
+
+
+def _all_requests(
+    job: JobDocument, diagnosis: Diagnosis, request: JobDocument
+) -> tuple[float, int] | None:
+    """(seconds, instances) of a batch prediction of which not one request was answered.
+
+    What is known is how long one request took at least, and how many instances there are.
+    """
+    took, size = diagnosis.needs.request_seconds, kinds.batch_size(job)
+    if job.kind is not JobKind.BATCH_PREDICTION or not took or not size:
+        return None
+    counts = [
+        kinds.whole_number(job.read(f"completionStats.{name}")) or 0
+        for name in ("successfulCount", "failedCount", "incompleteCount")
+    ]
+    if counts[0] or not sum(counts):
+        return None
+    return took * sum(counts) / size / _replicas(request), sum(counts)
 
 
 def _replicas(job: JobDocument) -> int:
