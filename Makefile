@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint bench fuzz audit clean
+.PHONY: help setup demo test lint bench fuzz audit scan clean
 
 help:
 	@echo "make demo    the whole loop on this machine, no account needed (about two minutes)"
@@ -12,6 +12,7 @@ help:
 	@echo "make setup   .venv with everything for development"
 	@echo "make bench   the measurements; results in bench/"
 	@echo "make fuzz    malformed events, 100,000 of them"
+	@echo "make scan    checkov over the Terraform module"
 	@echo "make audit   the locked versions against the public lists of vulnerabilities"
 
 $(READY): requirements.txt pyproject.toml
@@ -52,6 +53,13 @@ $(VENV)/audit/bin/pip-audit: $(READY)
 
 audit: $(VENV)/audit/bin/pip-audit
 	@$(BIN)/python deploy/audit.py $(VENV)/audit/bin/pip-audit
+
+$(VENV)/checkov/bin/checkov: $(READY)
+	$(BIN)/python -m venv $(VENV)/checkov
+	$(VENV)/checkov/bin/python -m pip install --quiet checkov
+
+scan: $(VENV)/checkov/bin/checkov
+	$< --directory deploy/terraform --framework terraform --skip-download --quiet --compact
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .remediator
