@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import secrets
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -47,13 +46,13 @@ if TYPE_CHECKING:
     from remediator.ledger import Ledger
     from remediator.notices import Notices
     from remediator.policy import Policies
+    from remediator.policy_file import PolicyFile
 
 CALL_SECONDS = 15.0  # all tries of one call together
 EVIDENCE_SECONDS = 25.0  # all sources of one diagnosis, side by side
 ROUND_SECONDS = 50.0  # one `reconcile`; Scheduler calls again in a minute
 EVENT_SECONDS = 90.0  # everything done for one call; deploy/ lets the platform wait 120
 _DEFAULT_LOCATION = "us-central1"
-_POLICY_LOOKS_SECONDS = 60.0  # how often a policy file outside the deployment is looked at
 _LOG_READS_A_MINUTE = 50  # of the 60 that a project has; people read logs too
 _EARLIER = 3
 _LOCAL_STATE = ".remediator"
@@ -86,8 +85,6 @@ class App:
         self._environ = environ
         self._event_seconds = event_seconds
         self._policies = policies
-        self._policies_seen = ("", 0.0)
-        self._lock = threading.Lock()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], *, here: Path) -> App:
@@ -137,6 +134,7 @@ class App:
         def work() -> str:
             from remediator import reconcile
 
+            self._tell_of_policies()
             done = reconcile.run(self.hands, self._write_log, budget_seconds=ROUND_SECONDS)
             return json.dumps(asdict(done))
 
@@ -423,32 +421,42 @@ class App:
 
     def policies(self) -> Policies:
         """The policies in force; a file outside the deployment is looked at every minute."""
-        if self.settings.policies.startswith(("gs://", "secret:")):
-            self._refresh_policies()
-        if self._policies is None:
-            msg = f"the policy file {self.settings.policies} cannot be read"
-            raise Transient(msg)
-        return self._policies
+        if self._policies is not None:
+            return self._policies
+        return self._policy_file.policies()
 
-    def _refresh_policies(self) -> None:
-        """Read it again where it changed; a bad or unreadable one leaves the last good one."""
-        with self._lock:
-            version, looked = self._policies_seen
-            if self._policies is not None and time.monotonic() - looked < _POLICY_LOOKS_SECONDS:
-                return
-            name = self.settings.policies
-            try:
-                if name.startswith("gs://"):
-                    text, current = self.storage.read(name, timeout_seconds=CALL_SECONDS)
-                else:
-                    text = self._secret(name)
-                    current = text
-                if current != version or self._policies is None:
-                    self._policies = _load(text, name, self.settings)
-            except RemediatorError as err:
-                current = version
-                log.say("ERROR", f"the policy file {name} is not taken: {err}")
-            self._policies_seen = (current, time.monotonic())
+    @cached_property
+    def _policy_file(self) -> PolicyFile:
+        from remediator.policy_file import PolicyFile
+
+        name = self.settings.policies
+
+        def fetch() -> tuple[str, str]:
+            if name.startswith("gs://"):
+                return self.storage.read(name, timeout_seconds=CALL_SECONDS)
+            from remediator.cloud import secrets as secret_manager
+
+            return secret_manager.read_version(
+                name, project=self.project[0], timeout_seconds=CALL_SECONDS
+            )
+
+        return PolicyFile(
+            name, fetch, lambda text: _load(text, name, self.settings), lambda: self.ledger
+        )
+
+    def _tell_of_policies(self) -> None:
+        """What changed in a policy file outside the deployment, owed to every channel in use."""
+        from remediator.policy import routes
+
+        if self._policies is not None:
+            return
+        try:
+            channels = routes.all_channels(self.policies())
+            for facts in self._policy_file.news():
+                self.ledger.owe(self.notices.owed(facts, channels, self.now()))
+            self._policy_file.settle()
+        except RemediatorError as err:  # the round goes on: it meets the same fault, or none
+            log.say("WARNING", f"no news of the policy file: {err}")
 
     def _gather(
         self, job: JobDocument, *, now: datetime, attempts: tuple[Attempt, ...], settled: bool

@@ -295,7 +295,8 @@ def _overrun_title(facts: AlertFacts) -> str:
 
 
 def _policy_title(facts: AlertFacts) -> str:
-    del facts
+    if facts.count:
+        return f"The new policy file is not taken: {plural(facts.count, 'mistake')}"
     return "The policy file changed"
 
 
@@ -565,6 +566,10 @@ def _to_do(facts: AlertFacts) -> str:
             "Resubmit it yourself if you agree; with mode: enforce this would have been done."
             if facts.plan is not None and facts.plan.action is not Action.ALERT
             else ADVICE[facts.verdict]
+        )
+    if facts.kind is AlertKind.POLICY_CHANGED and facts.count:
+        return (
+            "Mend the file and put it there again: `python -m remediator validate FILE` says how."
         )
     return _TO_DO[facts.kind]
 

@@ -41,6 +41,19 @@ def resolve(
             msg = f"the environment variable {name} is not set"
             raise Refused(msg)
         return value.rstrip("\r\n")
+    return _read(_version(reference, project), timeout_seconds)[0].rstrip("\r\n")
+
+
+def read_version(
+    reference: str, *, project: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+) -> tuple[str, str]:
+    """The text of a secret as it is kept, and the number of its version; raises as `resolve`."""
+    text, version = _read(_version(reference, project), timeout_seconds)
+    return text, version.rpartition("/")[2]
+
+
+def _version(reference: str, project: str) -> str:
+    scheme, _, name = reference.partition(":")
     version = name if scheme == "secret" else reference
     if scheme == "secret" and _NAME.fullmatch(name):
         version = f"projects/{project}/secrets/{name}/versions/latest"
@@ -48,10 +61,11 @@ def resolve(
         # What stands here may be the secret itself, so it is not repeated.
         msg = "a secret is named as env:NAME, secret:NAME or projects/P/secrets/S/versions/V"
         raise Refused(msg)
-    return _read(version, timeout_seconds).rstrip("\r\n")
+    return version
 
 
-def _read(version: str, timeout_seconds: float) -> str:
+def _read(version: str, timeout_seconds: float) -> tuple[str, str]:
+    """Text and full name of a version; `latest` is answered by the number that it stands for."""
     from google.cloud.secretmanager_v1.services.secret_manager_service import (
         SecretManagerServiceClient,
     )
@@ -72,7 +86,7 @@ def _read(version: str, timeout_seconds: float) -> str:
     finally:
         channel.close()
     try:
-        return bytes(found.payload.data).decode("utf-8")
+        return bytes(found.payload.data).decode("utf-8"), str(found.name)
     except UnicodeDecodeError:
         msg = f"{version} is not UTF-8 text"
         raise Refused(msg) from None  # the error's own text would show the bytes
