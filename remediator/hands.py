@@ -29,6 +29,9 @@ from remediator.notices import Notices
 from remediator.policy import Catalogue, Policies, glance, kinds
 from remediator.settings import Settings
 
+LOG_READS = "logging-reads"
+"""The counter of Cloud Logging's reads, which all instances share."""
+
 
 class Jobs(Protocol):
     """What the stories ask of Vertex AI; errors are the domain's."""

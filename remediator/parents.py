@@ -8,8 +8,10 @@ anything is read for a failure, and by `app` for a case file.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
-from remediator.domain import JobDocument
+from remediator import patience
+from remediator.domain import JobDocument, JobKind
 from remediator.hands import Jobs
 from remediator.policy import kinds
 
@@ -21,15 +23,14 @@ def parent_of(job: JobDocument, jobs: Jobs, project: str, *, timeout_seconds: fl
     told = kinds.parent_of(job)
     if told or job.create_time is None:
         return told
-    for kind in kinds.PARENTS.get(job.kind, ()):
+    since = job.create_time - _BEFORE_ITS_CHILD
+
+    def look(kind: JobKind) -> str:
         found = jobs.list(
-            kind,
-            project,
-            job.name.location,
-            created_after=job.create_time - _BEFORE_ITS_CHILD,
-            timeout_seconds=timeout_seconds,
+            kind, project, job.name.location, created_after=since, timeout_seconds=timeout_seconds
         )
-        for other in found:
-            if kinds.has_child(other, job.name):
-                return f"{kind.value.replace('_', ' ')} {other.name}"
-    return ""
+        its = (other for other in found if kinds.has_child(other, job.name))
+        return next((f"{kind.value.replace('_', ' ')} {one.name}" for one in its), "")
+
+    asked = [patience.begun(partial(look, kind)) for kind in kinds.PARENTS.get(job.kind, ())]
+    return next(filter(None, (answer() for answer in asked)), "")

@@ -7,8 +7,10 @@ cancels nothing itself. Set by `app` at the door, asked by whoever waits for the
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import ParamSpec, TypeVar
@@ -35,6 +37,24 @@ def left(most: float) -> float:
     """`most` seconds, or what is left where that is less; 0 when the time is used up."""
     ends = _ends.get()
     return most if ends is None else max(0.0, min(most, ends - time.monotonic()))
+
+
+def begun(work: Callable[[], T]) -> Callable[[], T]:
+    """Starts the work beside what follows; call what is returned for its result or its error.
+
+    It runs in a thread of its own, which dies with the process if it hangs.
+    """
+    future: Future[T] = Future()
+    inside = carried(work)
+
+    def run() -> None:
+        try:
+            future.set_result(inside())
+        except BaseException as err:  # noqa: BLE001  # it belongs to whoever asks for the result
+            future.set_exception(err)
+
+    threading.Thread(target=run, name="begun", daemon=True).start()
+    return future.result
 
 
 def carried(work: Callable[P, T]) -> Callable[P, T]:

@@ -7,6 +7,7 @@ Decides nothing: `policy.plan` does. Called by `remediate` and `resubmit`.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -25,8 +26,33 @@ def diagnosed(case: Case, policies: Policies) -> Diagnosis:
     return diagnose(case, probe_threshold_seconds=policies.probes.threshold.total_seconds())
 
 
-def planned(case: Case, found: Diagnosis, incident: Incident, chain: Chain, hands: Hands) -> Plan:
-    """The plan; where it would resubmit, somebody else's rerun is looked for and asked again."""
+def read_ahead(job: JobDocument, hands: Hands, now: datetime) -> None:
+    """Have at hand what `planned` will ask of the ledger; that it fails is found out there."""
+    policies = hands.policies()
+    names = [one.name for one in policies.policies if one.do][:_MOST_AHEAD]
+    hands.ledger.ahead(
+        switches=("stop",),
+        counters=[one.key for one in routes.budgets(policies.limits, job, now)],
+        tracks=[*kinds.alike(job), *(f"policy:{name}" for name in names)],
+    )
+
+
+_MOST_AHEAD = 50  # policies whose past is read before it is known which one decides
+
+
+def planned(
+    case: Case,
+    found: Diagnosis,
+    incident: Incident,
+    chain: Chain,
+    hands: Hands,
+    *,
+    faster: Callable[[], str] | None = None,
+) -> Plan:
+    """The plan; where it would resubmit, somebody else's rerun is looked for and asked again.
+
+    `faster` gives what `somebody_faster` found, where that was asked beside the evidence.
+    """
     policies = hands.policies()
     history = _history(case.job, incident, chain, hands, case.now)
     waited = incident.not_before is not None and incident.not_before <= case.now
@@ -52,7 +78,7 @@ def planned(case: Case, found: Diagnosis, incident: Incident, chain: Chain, hand
             history = replace(history, breaker_open=paused)
             made = asked(history, skipped)
     if made.action is not Action.ALERT:
-        rerun = _somebody_faster(case.job, hands)
+        rerun = faster() if faster else somebody_faster(case.job, hands)
         if rerun:
             made = asked(replace(history, rerun_by=rerun), skipped)
     return _as_answered(made, incident)
@@ -159,7 +185,7 @@ def job_budget(policy: str, hands: Hands) -> float | None:
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
-def _somebody_faster(job: JobDocument, hands: Hands) -> str:
+def somebody_faster(job: JobDocument, hands: Hands) -> str:
     """A job outside our chains that runs the same workload, made after this failure, and lives."""
     if job.end_time is None:
         return ""
@@ -171,17 +197,23 @@ def _somebody_faster(job: JobDocument, hands: Hands) -> str:
         created_after=job.end_time,
         timeout_seconds=hands.call_seconds,
     )
-    for other in later:
-        alive = other.state is JobState.SUCCEEDED or not other.state.is_terminal
-        if (
-            alive
-            and other.name.key != job.name.key
-            and (other.create_time or job.end_time) >= job.end_time
-            and kinds.workload_digest(other) == digest
-            and not _is_ours(other, hands)
-        ):
-            return str(other.name)
-    return ""
+    alike = [
+        other
+        for other in later
+        if (other.state is JobState.SUCCEEDED or not other.state.is_terminal)
+        and other.name.key != job.name.key
+        and (other.create_time or job.end_time) >= job.end_time
+        and kinds.workload_digest(other) == digest
+    ]
+    ledger = hands.ledger
+    # Asked in this order, for what is unrecorded becomes recorded; all of each at once.
+    ledger.ahead(
+        claims=[one.labels["remediator-claim"] for one in alike if "remediator-claim" in one.labels]
+    )
+    strangers = [one for one in alike if not is_unrecorded(one, hands)]
+    ledger.ahead(created=[one.name.key for one in strangers])
+    theirs = (one for one in strangers if ledger.root_of(one.name.key) is None)
+    return next((str(one.name) for one in theirs), "")
 
 
 def is_unrecorded(job: JobDocument, hands: Hands) -> bool:
@@ -192,11 +224,6 @@ def is_unrecorded(job: JobDocument, hands: Hands) -> bool:
     if chain is None or chain.claim is None or chain.claim.token != token:
         return False
     return glance.holds(job, chain.claim.changes)
-
-
-def _is_ours(job: JobDocument, hands: Hands) -> bool:
-    """Asked in this order, for what is unrecorded becomes recorded."""
-    return is_unrecorded(job, hands) or hands.ledger.root_of(job.name.key) is not None
 
 
 def _as_answered(made: Plan, incident: Incident) -> Plan:

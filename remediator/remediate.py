@@ -8,11 +8,11 @@ through `Hands`. Called by `app` for an event, and by `reconcile` when time has 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from remediator import log, running
+from remediator import log, patience, running
 from remediator.alerts import AlertFacts, AlertKind, Message, compose
 from remediator.case import Case
 from remediator.diagnosis import settled
@@ -33,11 +33,19 @@ from remediator.domain import (
     Unusable,
 )
 from remediator.endings import close_chain, finish, settle, tell, tell_forbidden
-from remediator.hands import Hands, Tale, new_incident
+from remediator.hands import LOG_READS, Hands, Tale, new_incident
 from remediator.intake import Hint, Refusal
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
 from remediator.parents import parent_of
-from remediator.planning import APPROVED, DECLINED, diagnosed, is_unrecorded, planned
+from remediator.planning import (
+    APPROVED,
+    DECLINED,
+    diagnosed,
+    is_unrecorded,
+    planned,
+    read_ahead,
+    somebody_faster,
+)
 from remediator.policy import Catalogue, Policies, costs, glance, kinds, plan, routes
 from remediator.report.curves import kept_curves
 from remediator.resubmit import (
@@ -66,7 +74,9 @@ def handle(hint: Hint, hands: Hands) -> str:
     if hint.refusal is not None:
         return _tell_refused_creation(hint, hint.refusal, hands)
     try:
+        ahead = patience.begun(lambda: _read_ahead(hint, hands))
         job = _read(hint, hands)
+        ahead()
         if job is None:
             return "ignored: there is no such job (any more)"
         return consider(job, hands, known_since=hint.published or hands.now())
@@ -77,6 +87,16 @@ def handle(hint: Hint, hands: Hands) -> str:
 
 def _is_ours(project: str, hands: Hands) -> bool:
     return project in hands.project()
+
+
+def _read_ahead(hint: Hint, hands: Hands) -> None:
+    """Have at hand what will be asked of the ledger first, beside the reading of the job."""
+    places = hands.locations()
+    name = hint.job
+    if name is None and len(places) == 1:
+        name = JobName(hands.project()[0], places[0], JobKind.CUSTOM, hint.custom_job_id)
+    keys = (name.key,) if name else ()
+    hands.ledger.ahead(incidents=keys, created=keys, chains=keys, counters=(LOG_READS,))
 
 
 def _read(hint: Hint, hands: Hands) -> JobDocument | None:
@@ -117,16 +137,48 @@ def consider(
         return _follow(job, incident, hands, now)
     if not kinds.is_failure(job):
         return _conclude_unfailed(job, incident, root, hands, now)
+    begun = None
     if incident is None:
-        incident = hands.ledger.open(_new(job, known_since, now, root or key, hands))
-        if incident.conclusion is Conclusion.TOO_OLD:
-            return "recorded: it had failed long before it became known"
+        new = _new(job, known_since, now, root or key, hands)
+        if new.conclusion is Conclusion.NONE and not _switched_off(job):
+            begun = _Begun.reading(job, hands, now)
+        incident = hands.ledger.open(new)
+        if incident.stage is Stage.DONE:  # too old, or another hand was through with it just now
+            return _done_when_opened(incident)
     if late_sink and not incident.silent_sink:
         incident = replace(incident, silent_sink=True)
     chain = hands.ledger.chain(incident.root) or Chain(key=incident.root, root=str(job.name))
     if incident.attempt:
         chain = settle(job, chain, hands, final=False)
-    return _decide(job, incident, chain, hands, now)
+    return _decide(job, incident, chain, hands, now, begun=begun)
+
+
+def _done_when_opened(incident: Incident) -> str:
+    if incident.conclusion is Conclusion.TOO_OLD:
+        return "recorded: it had failed long before it became known"
+    return f"already handled: {incident.conclusion or incident.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What is read side by side for a failure; each gives its result, or raises, when called."""
+
+    parent: Callable[[], str]
+    case: Callable[[], Case]
+    ahead: Callable[[], None]
+    faster: Callable[[], str] | None
+
+    @classmethod
+    def reading(cls, job: JobDocument, hands: Hands, now: datetime) -> _Begun:
+        """Begins them all. What a settled cause will need is known at once, so no more is asked."""
+        by_itself = settled(job) is not None
+        begun = patience.begun
+        return cls(
+            parent=begun(lambda: _parent(job, hands)),
+            case=begun(lambda: hands.gather(job, now=now, attempts=(), settled=by_itself)),
+            ahead=begun(lambda: read_ahead(job, hands, now)),
+            faster=None if by_itself else begun(lambda: somebody_faster(job, hands)),
+        )
 
 
 def _follow(job: JobDocument, incident: Incident | None, hands: Hands, now: datetime) -> str:
@@ -177,13 +229,24 @@ def _new(
     return replace(incident, due=now + hands.settings.lease)
 
 
-def _decide(job: JobDocument, incident: Incident, chain: Chain, hands: Hands, now: datetime) -> str:
+def _decide(
+    job: JobDocument,
+    incident: Incident,
+    chain: Chain,
+    hands: Hands,
+    now: datetime,
+    *,
+    begun: _Begun | None = None,
+) -> str:
     """Evidence, diagnosis, plan; then what the plan says."""
-    quiet = _silent_reason(job, incident, hands)
+    quiet = _silent_reason(job, incident, hands, begun)
     if quiet:
         finish(incident, hands, Conclusion.IGNORED, quiet)
         return f"left alone: {quiet}"
-    case = hands.gather(job, now=now, attempts=chain.attempts, settled=settled(job) is not None)
+    if begun is None:
+        begun = _Begun.reading(job, hands, now)
+    case = replace(begun.case(), attempts=chain.attempts)
+    begun.ahead()
     found = diagnosed(case, hands.policies())
     if not found.settled_by_error and job.end_time:
         settles = job.end_time + hands.settings.settle
@@ -194,7 +257,7 @@ def _decide(job: JobDocument, incident: Incident, chain: Chain, hands: Hands, no
     if passing and found.verdict is Cause.UNKNOWN and now - incident.first_known < RETRY_WINDOW:
         msg = "; ".join(f"{gap.source}: {gap.why}" for gap in passing)
         raise Transient(msg)
-    made = planned(case, found, incident, chain, hands)
+    made = planned(case, found, incident, chain, hands, faster=begun.faster)
     judged = replace(
         incident,
         model=kinds.model_name(job) or "",
@@ -218,13 +281,21 @@ def _decide(job: JobDocument, incident: Incident, chain: Chain, hands: Hands, no
     return done
 
 
-def _silent_reason(job: JobDocument, incident: Incident, hands: Hands) -> str:
-    """Why a failure is nobody's to be told about, before anything is read for it."""
-    if job.labels.get("remediator") == "off":
+def _switched_off(job: JobDocument) -> bool:
+    return job.labels.get("remediator") == "off"
+
+
+def _parent(job: JobDocument, hands: Hands) -> str:
+    return parent_of(job, hands.jobs, hands.project()[0], timeout_seconds=hands.call_seconds)
+
+
+def _silent_reason(job: JobDocument, incident: Incident, hands: Hands, begun: _Begun | None) -> str:
+    """Why a failure is nobody's to be told about."""
+    if _switched_off(job):
         return Guard.LABEL_OFF.value
     if incident.attempt:  # what we made is nobody's part
         return ""
-    parent = parent_of(job, hands.jobs, hands.project()[0], timeout_seconds=hands.call_seconds)
+    parent = begun.parent() if begun else _parent(job, hands)
     if parent:
         log.say("INFO", f"it belongs to {parent}, which is the incident", job=str(job.name))
         return Guard.HAS_PARENT.value

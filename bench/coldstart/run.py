@@ -57,16 +57,16 @@ class First:
     idle_pss: float
 
 
-def starved_job(cloud: Cloud) -> dict[str, Any]:
+def starved_job(cloud: Cloud, number: int = 0) -> dict[str, Any]:
     """A custom job that ran into its time-out on too few cores, with its log and its metrics."""
     body = {
-        "displayName": "align-reads",
+        "displayName": f"align-reads-{number}",
         "jobSpec": {
             "workerPoolSpecs": [
                 {
                     "machineSpec": {"machineType": "n1-standard-8"},
                     "replicaCount": "1",
-                    "containerSpec": {"imageUri": "us-docker.pkg.dev/lab/align:3"},
+                    "containerSpec": {"imageUri": f"us-docker.pkg.dev/lab/align-{number}:3"},
                 }
             ],
             "scheduling": {"timeout": "7200s"},

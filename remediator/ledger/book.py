@@ -42,18 +42,11 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def ahead(
-        self,
-        jobs: Sequence[str] = (),
-        *,
-        counters: Sequence[str] = (),
-        tracks: Sequence[str] = (),
-    ) -> None:
-        """Read at once what will be asked of these jobs, counters and tracks: a hint, no promise."""
-        every = [(name, doc_id(key)) for key in jobs for name in ("incidents", "created", "chains")]
-        every += [("counters", doc_id(key)) for key in counters]
-        every += [("tracks", doc_id(key)) for key in tracks]
-        self._store.ahead((*every, ("switches", "stop")))
+    def ahead(self, **every: Iterable[str]) -> None:
+        """Read at once what will be asked of each collection: a hint, no promise."""
+        wanted = [(collection, doc_id(key)) for collection, keys in every.items() for key in keys]
+        if wanted:
+            self._store.ahead(wanted)
 
     # --- incidents -----------------------------------------------------------------------------
 
