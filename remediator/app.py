@@ -251,6 +251,19 @@ class App:
         """The stop switch in the ledger."""
         self.ledger.switch_stop(on=on, by=os.environ.get("USER", ""), now=self.now())
 
+    def deployed_environment(self, name: str) -> dict[str, str]:
+        """The settings of the deployed function, as it has them; secrets are not among them."""
+        from remediator.cloud.deployment import Deployment
+
+        deployment = Deployment(self.project[0], timeout_seconds=CALL_SECONDS)
+        found = deployment.function(self.locations[0], f"{name}-remediate")
+        held = (found.get("serviceConfig") or {}).get("environmentVariables") or {}
+        return {
+            str(key): str(value)
+            for key, value in held.items()
+            if str(key).startswith(("REMEDIATOR_", "GOOGLE_CLOUD_PROJECT"))
+        }
+
     def ward(self, *, name: str, account: str, event_seconds: float) -> Ward:
         """What `doctor` looks at: the deployment whose names begin with `name`."""
         from remediator.cloud.deployment import Deployment
@@ -273,6 +286,7 @@ class App:
             sleep=time.sleep,
             token=secrets.token_hex(16),
             event_seconds=event_seconds,
+            lease=self.settings.lease,
         )
 
     def answer(self, approval: str, *, approved: bool, by: str = "") -> str:

@@ -88,6 +88,7 @@ class Deployment(Protocol):
     def subscription(self, name: str) -> Json: ...
     def publishers(self, topic: str) -> frozenset[str]: ...
     def schedule(self, region: str, name: str) -> Json: ...
+    def function(self, region: str, name: str) -> Json: ...
     def granted(self, permissions: Iterable[str], *, account: str = "") -> frozenset[str]: ...
     def quota_limits(self, region: str) -> Iterator[tuple[str, int]]: ...
 
@@ -114,6 +115,7 @@ class Ward:
     sleep: Callable[[float], None]
     token: str
     event_seconds: float
+    lease: timedelta
 
 
 def examine(ward: Ward) -> tuple[Finding, ...]:
@@ -248,6 +250,34 @@ def _dead_letters(ward: Ward) -> Iterator[Finding]:
     yield Finding("dead letters", Status.OK, f"{name} keeps them")
 
 
+def _functions(ward: Ward) -> Iterator[Finding]:
+    apply = f"deploy/deploy.sh {ward.project} {ward.region}"
+    for door in ("remediate", "reconcile"):
+        name = f"{ward.name}-{door}"
+        try:
+            found = ward.deployment.function(ward.region, name)
+        except Gone:
+            said = f"there is no function {name} in {ward.region}"
+            yield Finding("function", Status.PROBLEM, said, "nothing is handled", apply)
+            continue
+        held = found.get("serviceConfig") or {}
+        seconds = float(held.get("timeoutSeconds") or 60)
+        if found.get("state") != "ACTIVE":
+            said = f"{name} is {found.get('state') or 'without a state'}"
+            yield Finding("function", Status.PROBLEM, said, "nothing is handled", apply)
+        elif seconds >= ward.lease.total_seconds():
+            lease = ward.lease.total_seconds()
+            yield Finding(
+                "function",
+                Status.PROBLEM,
+                f"{name} may run for {seconds:.0f} s, and a claim protects it for {lease:.0f} s",
+                "two executions could create for one failure",
+                apply,
+            )
+        else:
+            yield Finding("function", Status.OK, f"{name} is active, {seconds:.0f} s at most")
+
+
 # --- what the function may do ---------------------------------------------------------------------
 
 
@@ -283,6 +313,12 @@ def _channels(ward: Ward) -> Iterator[Finding]:
         try:
             ward.check_channel(name)
         except RemediatorError as err:
+            if not ward.is_self and str(err).startswith("the environment variable"):
+                told = f"not checked: {err} here"
+                yield Finding(
+                    f"channel {name}", Status.UNKNOWN, told, mend="set it, or use secret:"
+                )
+                continue
             yield Finding(
                 f"channel {name}",
                 Status.PROBLEM,
@@ -433,6 +469,7 @@ _CHECKS: Mapping[str, Callable[[Ward], Iterable[Finding]]] = {
     "sink": _sink,
     "delivery": _delivery,
     "dead letters": _dead_letters,
+    "function": _functions,
     "event": _event,
     "permissions": _permissions,
     "channels": _channels,

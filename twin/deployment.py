@@ -23,6 +23,7 @@ class Deployment:
         self.subscriptions: dict[str, dict[str, Any]] = {}
         self.publishers: dict[str, list[str]] = {}
         self.schedules: dict[str, dict[str, Any]] = {}
+        self.functions: dict[str, dict[str, Any]] = {}
         self.quotas: dict[str, int] = {}
         self.tokens: dict[str, str] = {}
         self.date = ""
@@ -48,6 +49,12 @@ class Deployment:
                     rf"/v1/{own}/locations/[^/]+/jobs/(?P<name>[^/]+)",
                     self._schedule,
                     "jobs.get",
+                ),
+                Route(
+                    "GET",
+                    rf"/v2/{own}/locations/[^/]+/functions/(?P<name>[^/]+)",
+                    self._function,
+                    "functions.get",
                 ),
                 Route(
                     "POST",
@@ -105,6 +112,15 @@ class Deployment:
             "name": f"{own}/subscriptions/{name}-dead-letters",
             "topic": f"{own}/topics/{name}-dead-letters",
         }
+        for door in ("remediate", "reconcile"):
+            self.functions[f"{name}-{door}"] = {
+                "name": f"{own}/locations/{region}/functions/{name}-{door}",
+                "state": "ACTIVE",
+                "serviceConfig": {
+                    "timeoutSeconds": 120,
+                    "environmentVariables": {"REMEDIATOR_LOCATIONS": region},
+                },
+            }
         self.schedules[f"{name}-reconcile"] = {
             "name": f"{own}/locations/{region}/jobs/{name}-reconcile",
             "schedule": "* * * * *",
@@ -128,6 +144,9 @@ class Deployment:
 
     def _subscription(self, request: Request) -> Answer:
         return self._found(self.subscriptions, request)
+
+    def _function(self, request: Request) -> Answer:
+        return self._found(self.functions, request)
 
     def _schedule(self, request: Request) -> Answer:
         return self._found(self.schedules, request)

@@ -49,6 +49,7 @@ class Front:
             "storage.googleapis.com": storage,
             "slack.com": slack,
             "cloudresourcemanager.googleapis.com": deployment,
+            "cloudfunctions.googleapis.com": deployment,
             "cloudscheduler.googleapis.com": deployment,
             "iamcredentials.googleapis.com": deployment,
             "serviceusage.googleapis.com": deployment,

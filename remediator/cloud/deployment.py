@@ -56,6 +56,11 @@ class Deployment:
         where = f"projects/{self._project}/locations/{region}/jobs/{name}"
         return self._get(f"https://cloudscheduler.googleapis.com/v1/{where}")
 
+    def function(self, region: str, name: str) -> Json:
+        """A Cloud Run function (2nd generation); raises Gone where there is none."""
+        where = f"projects/{self._project}/locations/{region}/functions/{name}"
+        return self._get(f"https://cloudfunctions.googleapis.com/v2/{where}")
+
     def granted(self, permissions: Iterable[str], *, account: str = "") -> frozenset[str]:
         """Those of the permissions that the caller (or `account`, impersonated) has in the project."""
         wanted = sorted(permissions)

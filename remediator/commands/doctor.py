@@ -1,15 +1,21 @@
 """`doctor`: checks a live deployment and says how to mend what is missing.
 
-Called by `cli`.
+It looks with the deployed function's own settings, where it can read them. Called by `cli`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
 
-from remediator.commands.inputs import DONE, FAILED, open_app, print_json
-from remediator.domain import Unusable
+from remediator.commands.inputs import DONE, FAILED, HERE, open_app, print_json
+from remediator.domain import RemediatorError, Unusable
 from remediator.redact import redact, redact_json
+
+if TYPE_CHECKING:
+    from remediator.app import App
 
 MOST_SECONDS = 600.0
 
@@ -20,7 +26,7 @@ def doctor(args: argparse.Namespace) -> int:
     if not 0 <= args.event_seconds <= MOST_SECONDS:
         msg = f"--event-seconds is from 0 to {MOST_SECONDS:g}"
         raise Unusable(msg)
-    ward = open_app().ward(
+    ward = _as_deployed(args.name).ward(
         name=args.name,
         account=args.account,
         event_seconds=0.0 if args.no_event else args.event_seconds,
@@ -33,3 +39,19 @@ def doctor(args: argparse.Namespace) -> int:
     else:
         print("\n".join(redact(line, 4000) for line in as_text(ward, findings).splitlines()))
     return FAILED if problems else DONE
+
+
+def _as_deployed(name: str) -> App:
+    """The App with the function's settings; with this shell's own where those cannot be read."""
+    from remediator.app import App
+
+    app = open_app()
+    try:
+        deployed = app.deployed_environment(name)
+    except RemediatorError as err:
+        print(
+            f"doctor: looking with this shell's own settings: {redact(str(err), 400)}",
+            file=sys.stderr,
+        )
+        return app
+    return App.from_environment({**os.environ, **deployed}, here=HERE)

@@ -92,6 +92,8 @@ ok      sink            vertex-remediator-failures routes what this version read
 ok      sink            its writer may publish
 ok      delivery        vertex-remediator-remediate pushes, and keeps what fails 100 times
 ok      dead letters    vertex-remediator-dead-letters keeps them
+ok      function        vertex-remediator-remediate is active, 120 s at most
+ok      function        vertex-remediator-reconcile is active, 120 s at most
 ok      permissions     ACCOUNT has all 24 in the project
 ok      channel oncall  its secret is read and it answers
 ok      channel owners  its secret is read and it answers
@@ -131,6 +133,14 @@ def no_dead_letter_subscription(cloud: Any) -> None:
     del cloud.deployment.subscriptions[f"{NAME}-dead-letters"]
 
 
+def broken_function(cloud: Any) -> None:
+    cloud.deployment.functions[f"{NAME}-reconcile"]["state"] = "FAILED"
+
+
+def patient_function(cloud: Any) -> None:
+    cloud.deployment.functions[f"{NAME}-remediate"]["serviceConfig"]["timeoutSeconds"] = 900
+
+
 def lost_permission(cloud: Any) -> None:
     cloud.desk.iam.granted = set(PERMISSIONS) - {"aiplatform.customJobs.create"}
 
@@ -162,6 +172,8 @@ def lost_events(cloud: Any) -> None:
         (no_retry, "delivery", "retries without a pause", "deploy/deploy.sh"),
         (no_dead_letters, "delivery", "no dead-letter topic", "deploy/deploy.sh"),
         (no_dead_letter_subscription, "dead letters", "there is no", "deploy/deploy.sh"),
+        (broken_function, "function", "is FAILED", "deploy/deploy.sh"),
+        (patient_function, "function", "a claim protects it for 600 s", "deploy/deploy.sh"),
         (lost_permission, "permissions", "lacks aiplatform.customJobs.create", "deploy/deploy.sh"),
         (paused_schedule, "schedule", "is PAUSED", "gcloud scheduler jobs resume"),
         (no_quota, "quotas", "NVIDIA_TESLA_T4 in us-central1 is zero", "https://console"),
@@ -227,3 +239,18 @@ def test_what_may_not_be_looked_at_is_said_and_stops_nothing(
 def test_unusable_options_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--event-seconds", "-1"]) == 2
     assert capsys.readouterr().err == "doctor: --event-seconds is from 0 to 600\n"
+
+
+@pytest.mark.usefixtures("deployed")
+def test_it_looks_with_the_deployed_functions_settings(
+    cloud: Any, examine: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = f"sqlite:///{tmp_path}/ledger.sqlite3"
+    held = cloud.deployment.functions[f"{NAME}-remediate"]["serviceConfig"]
+    held["environmentVariables"]["REMEDIATOR_LEDGER"] = ledger
+    monkeypatch.setenv("REMEDIATOR_LEDGER", f"sqlite:///{tmp_path}/of-this-laptop.sqlite3")
+    code, told = examine("--json", "--no-event")
+    assert (code, told["healthy"]) == (0, True)
+    del held["environmentVariables"]["REMEDIATOR_LEDGER"]
+    code, told = examine("--json", "--no-event")
+    assert [one["check"] for one in told["checks"] if one["status"] == "problem"] == ["sweep"]
