@@ -78,22 +78,30 @@ class App:
         policies: Policies | None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         event_seconds: float = EVENT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings_
         self.now = now
         self._here = here
         self._environ = environ
         self._event_seconds = event_seconds
+        self._clock = clock
         self._policies = policies
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str], *, here: Path) -> App:
+    def from_environment(
+        cls,
+        environ: Mapping[str, str],
+        *,
+        here: Path,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> App:
         """Settings read and, where it is a local file, the policy file; raises Unusable."""
         found = settings.read(environ, here=here)
         policies = None
         if not found.policies.startswith(("gs://", "secret:")):
             policies = _load(_read(Path(found.policies)), found.policies, found)
-        return cls(found, here=here, environ=environ, policies=policies)
+        return cls(found, here=here, environ=environ, policies=policies, clock=clock)
 
     # --- the doors -----------------------------------------------------------------------------
 
@@ -455,7 +463,11 @@ class App:
             )
 
         return PolicyFile(
-            name, fetch, lambda text: _load(text, name, self.settings), lambda: self.ledger
+            name,
+            fetch,
+            lambda text: _load(text, name, self.settings),
+            lambda: self.ledger,
+            clock=self._clock,
         )
 
     def _tell_of_policies(self) -> None:

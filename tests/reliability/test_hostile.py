@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Callable
@@ -171,13 +172,12 @@ def test_a_file_spoilt_later_leaves_the_last_good_one_in_force(
 ) -> None:
     cloud.storage.put_uri("gs://lab-policies/policies.yaml", POLICIES)
     open_house(**CEILINGS)
-    app = App.from_environment(os.environ, here=HERE)
+    minutes = itertools.count()  # each look at the clock is two minutes later
+    app = App.from_environment(os.environ, here=HERE, clock=lambda: 120.0 * next(minutes))
     good = app.policies()
     cloud.storage.put_uri("gs://lab-policies/policies.yaml", spoilt)
-    app._policies_seen = ("seen long ago", -1e9)
     assert app.policies() is good
     cloud.storage.put_uri("gs://lab-policies/policies.yaml", POLICIES + "# mended\n")
-    app._policies_seen = ("seen long ago", -1e9)
     assert app.policies() is not good
 
 
