@@ -249,6 +249,22 @@ def _gpu_wanted(facts: Facts) -> Iterator[Sign]:
         )
 
 
+def _gpu_driver(facts: Facts) -> Iterator[Sign]:
+    """A driver that is too old for the code's CUDA; where the machine has no GPU, there is none."""
+    held = facts.reading.tags.get(Tag.GPU_DRIVER)
+    if held is None:
+        return
+    statement, quote = held
+    says = f'{statement.speaker}: "{quote}"'
+    workload = facts.workload
+    if workload.machine_type and not workload.has_accelerator and not workload.cpu_image:
+        cause, weight = Cause.ACCELERATOR_MISSING, STRONG - 0.2
+        says += f"; {workload.machine_type} has no GPU, so no driver either"
+    else:
+        cause, weight = Cause.INVALID_CONFIG, FAIR + 0.6
+    yield sign(cause, weight, statement.source, statement.where, says, group="gpu-wanted")
+
+
 def _spot(facts: Facts) -> Iterator[Sign]:
     held = facts.reading.tags.get(Tag.STOCKOUT)
     if held is None or not facts.workload.spot or facts.job.start_time is None:
@@ -424,6 +440,7 @@ _RULES: tuple[Callable[[Facts], Iterator[Sign]], ...] = (
     _memory,
     _gpu,
     _gpu_wanted,
+    _gpu_driver,
     _spot,
     _never_ran,
     _requests,

@@ -69,7 +69,7 @@ _CAPACITY = (
         r"|(unable|failed|could not|cannot|not able) (to )?(acquire|allocate|obtain|provision|secure) [^.]{0,60}(capacity|resources|accelerators?|gpus?|tpus?|vms?|machines?)"
         r"|not enough resources available|resources (are|is) (temporarily|currently) unavailable"
         r"|(machine type|accelerator|gpu|tpu|vm)s? [^.]{0,60}(is|are) (currently|temporarily) (unavailable|not available)"
-        r"|(machine type|accelerator|gpu|tpu|vm|instance)s? [^.]{0,60}(is|are|was) (not available|unavailable) (at (the|this)|right now|now|currently)|there is no more capacity|insufficient[_ ]capacity|waiting for capacity",
+        r"|(machine type|accelerator|gpu|tpu|vm|instance)s? [^.]{0,60}(is|are|was) (not available|unavailable) (at (the|this)|right now|now|currently)|there is no more capacity|insufficient(instance)?[_ ]?capacity|waiting for capacity|(no|not (find|have)( any)?|find no|without) available capacity",
         _GCE,
         explains=(
             "config-machine",
@@ -83,6 +83,14 @@ _CAPACITY = (
         r"0/\d+ nodes are available|failedscheduling|\d insufficient (nvidia\.com/gpu|cpu|memory)\b|insufficient nvidia\.com/gpu|(didn't|did not) trigger scale-up|failed scale-up",
         "kubernetes.io/docs/concepts/scheduling-eviction",
         explains=("allocation",),
+    ),
+    Signature(
+        "config-affinity",
+        Cause.INVALID_CONFIG,
+        FAIR + 0.4,
+        r"did(n't| not) match (the )?(pod's |pod )?(node )?(affinity|selector)|node affinity/selector",
+        "kubernetes.io/docs/concepts/scheduling-eviction",
+        explains=("capacity-unschedulable",),
     ),
     Signature(
         "capacity-max-wait",
@@ -131,9 +139,10 @@ _QUOTA = (
         STRONG,
         r"rate_?limit_?exceeded|userratelimitexceeded|ratelimitexceeded|\brate limit(s|ed)?\b"
         r"|too many requests|exceeded (the )?(rate limit|limit of|maximum number of concurrent)"
-        r"|(limit|maximum)( number)? ?(on|of|for)?( the number of)? concurrent|concurrent [^.]{0,60}limit|(rate|request|quota|usage|api|concurrency|job|connection|user|project)s? limits? (has been |have been |was |were )?reached|reached (the|your) (maximum|limit)|(requests?|calls?|api|was|were|being|been|got|is) throttled|throttl(ed|ing) (by|due|exception|error)|throttlingexception|ratelimiterror",
+        r"|too many [^.]{0,60}(outstanding|concurrent(ly)?|in parallel)|the (limit|maximum) (for|of) [a-z0-9_./-]+ [^.]{0,40}(has been|was|is) reached|(limit|maximum)( number)? ?(on|of|for)?( the number of)? concurrent|concurrent [^.]{0,60}limit|(rate|request|quota|usage|api|concurrency|job|connection|user|project)s? limits? (has been |have been |was |were )?reached|reached (the|your) (maximum|limit)|(requests?|calls?|api|was|were|being|been|got|is) throttled|throttl(ed|ing) (by|due|exception|error)|throttlingexception|ratelimiterror",
         _QUOTAS,
         explains=(
+            "too-large-query",
             "permission-code",
             "too-large-limit",
             "config-field",
@@ -281,6 +290,14 @@ _CONFIG = (
         symptom=True,
     ),
     Signature(
+        "config-spec-path",
+        Cause.INVALID_CONFIG,
+        CERTAIN,
+        r"(unable|failed|cannot|could not) (to )?(parse|decode|convert|deserialize) [`'\"]?[a-z]+(_[a-z]+)*\.[a-z]+_[a-z_.]+[`'\"]?|training_task_inputs",
+        _CODES,
+        explains=("input-import", "data-parse", "config-argument", "config-field"),
+    ),
+    Signature(
         "config-field-list",
         Cause.INVALID_CONFIG,
         DECISIVE,
@@ -310,9 +327,38 @@ _CONFIG = (
         "config-not-found",
         Cause.INVALID_CONFIG,
         STRONG,
-        r"(model|endpoint|image|publisher model|persistent ?resource|tensorboard|experiment|feature ?store|index|network|reservation|service account|template|pipeline|repository|key ?ring|cryptokey|secret|version|resource|metadatastore|job|study|project|zone|region) [^.]{0,160}((was|is|were|could) not( be)? (found|valid)|does ?n[o']t exist|do not exist|not found)"
+        r"not found: (cluster|model|connection|routine|project|instance|session|batch|topic|subscription|service ?account|secret|function|reservation)\b|(model|endpoint|image|publisher model|persistent ?resource|tensorboard|experiment|feature ?store|index|network|reservation|service account|template|pipeline|repository|key ?ring|cryptokey|secret|version|resource|metadatastore|job|study|project|zone|region) [^.]{0,160}((was|is|were|could) not( be)? (found|valid)|does ?n[o']t exist|do not exist|not found)"
         r"|404 when requesting https://[a-z0-9-]*(aiplatform|ml)\.googleapis|unable to find (model|image|endpoint)|the requested (resource|model|entity|endpoint|image) [^.]{0,30}(was )?not found|unknown model|no such (model|image|endpoint|container)",
         _FIELD,
+    ),
+    Signature(
+        "config-uri",
+        Cause.INVALID_CONFIG,
+        DECISIVE,
+        r"(uri|url|path|pattern|bucket|root|destination|prefix)s? [^.]{0,40}(must|should|has to|needs? to) (be|start|begin|match)[^.]{0,30}(gs|bq|s3)://|(invalid|malformed|bad) (gcs|gs|bq|bigquery|cloud storage|s3) (path|uri|url|prefix|source|destination)|not a (valid )?(gcs|gs|cloud storage) (path|uri|url)",
+        _FIELD,
+        explains=("code-exception", "config-field", "config-argument"),
+    ),
+    Signature(
+        "config-key",
+        Cause.INVALID_CONFIG,
+        STRONG,
+        r"(specify|use|provide|set|requires?|missing|without)( an?| the)? ((customer[- ]managed|cmek|kms) )?encryption key|cmek (is |key )?(required|missing|must)",
+        "cloud.google.com/bigquery/docs/customer-managed-encryption",
+    ),
+    Signature(
+        "config-pings",
+        Cause.INVALID_CONFIG,
+        DECISIVE,
+        r"too_many_pings|enhance_your_calm",
+        "grpc.io/docs/guides/keepalive",
+        explains=(
+            "backend-stream",
+            "backend-code",
+            "code-exception",
+            "code-traceback",
+            "quota-code",
+        ),
     ),
     Signature(
         "config-publisher-model",
@@ -429,6 +475,29 @@ _TOO_LARGE = (
         explains=("quota-code", "config-argument"),
     ),
     Signature(
+        "too-large-count",
+        Cause.REQUEST_TOO_LARGE,
+        DECISIVE,
+        r"\d+ (instance|text|item|input|image|row|document|prompt|message)s?(\(s\))? (is|are) allowed per|(at most|up to|only|maximum( number)?( of)?|more than) \d+ (instance|text|item|input|image|document|prompt|content)s?(\(s\))? (in|per|for|allowed|can|may|are)|too many (instances|inputs|texts|images|documents) (in|per|for)",
+        _GENERATIVE,
+        explains=("config-argument", "config-field", "input-import"),
+    ),
+    Signature(
+        "too-large-query",
+        Cause.REQUEST_TOO_LARGE,
+        STRONG,
+        r"resources exceeded during (the )?query|query (is )?too (complex|large)|query exceeded (resource|memory) limits?|too many subqueries",
+        _BIGQUERY,
+        explains=(
+            "kernel-oom",
+            "quota-words",
+            "allocation",
+            "exit-oom",
+            "bare-oom",
+            "config-argument",
+        ),
+    ),
+    Signature(
         "too-large-413",
         Cause.REQUEST_TOO_LARGE,
         STRONG,
@@ -450,7 +519,7 @@ _STARTUP = (
         "startup-load-timeout",
         Cause.SLOW_STARTUP,
         DECISIVE,
-        r"(model|server|container|worker)[^.]{0,40}(load(ing)?|start(-?up|ing)?|initiali[sz](e|ation|ing)|boot|deploy(ment)?)[^.]{0,60}(timed? ?out|did not (finish|complete)|took too long|exceeded [^.]{0,30}(time|deadline))"
+        r"(been )?initiali[sz]ing for too long|taken (more|longer) than [\d.]+ ?s[a-z]* to (initiali|start|load|become|get)|slow __init__|(timed? ?out|timeout) waiting for (the )?(engine|server|model|replica|worker|runner)s? to |(model|server|container|worker)[^.]{0,40}(load(ing)?|start(-?up|ing)?|initiali[sz](e|ation|ing)|boot|deploy(ment)?)[^.]{0,60}(timed? ?out|did not (finish|complete)|took too long|exceeded [^.]{0,30}(time|deadline))"
         r"|(timed? ?out|deadline exceeded)[^.]{0,60}(waiting for|while|during|for)[^.]{0,40}(model|server|container|engine|worker)s?[^.]{0,30}(load|start|ready|initiali|become|launch|healthy|come up)"
         r"|failed to (start|load|launch)[^.]{0,60}(within|in time|before the (deadline|timeout))|(within|before) the (allotted|allocated|configured|given|startup|start-up) (time|deadline|timeout)|deployment_?timeout",
         _BATCH,
@@ -459,13 +528,24 @@ _STARTUP = (
         "startup-probe",
         Cause.SLOW_STARTUP,
         STRONG,
-        r"did not (respond|answer)[^.]{0,40}(health|ready|ping)|(startup|start-up|readiness|health|liveness)( |-)?(probe|check)s? (has |have |had )?(failed|failing|timed out|did not|never|errored|unsuccessful)|failed (the )?(startup|start-up|readiness|health|liveness)( |-)?(probe|check)|(failed|not) (to )?(start|listen|listening)( and listen)? on (the )?port",
+        r"did not (respond|answer)[^.]{0,40}(health|ready|ping)|(startup|start-up|readiness|health|liveness)( |-)?(probe|check)s? (has |have |had )?(failed|failing|timed out|did not|never|errored|unsuccessful)|failed (the )?(startup|start-up|readiness|health|liveness)( |-)?(probe|check)|(failed|not) (to )?(start|listen|listening)( and listen)? on (the )?port|failed to probe [^|]{0,120}(got 50[0-4]|refused|timed? ?out)",
         "kubernetes.io/docs/concepts/workloads/pods/probes",
         symptom=True,
         explains=(
             "torchserve-slow",
             "container-start",
         ),
+    ),
+)
+
+_STARTUP_PATH = (
+    Signature(
+        "config-probe-path",
+        Cause.INVALID_CONFIG,
+        STRONG,
+        r"prob(e|ing)[^|]{0,80}(status ?code|status|got|http)\W{0,3}(401|403|404|405)\b",
+        "kubernetes.io/docs/concepts/workloads/pods/probes",
+        explains=("startup-probe", "permission-code", "config-404", "batch-404"),
     ),
 )
 
@@ -523,7 +603,7 @@ _TRANSIENT = (
         "backend-again",
         Cause.TRANSIENT_BACKEND,
         FAIR,
-        r"(please|and) (try|retry)( again| the request| your request| this)?( later| in a|$|\.)|try again (later|in a few|in \d)|retrying (the job|the request|usually)",
+        r"(please|and) (try|retry)( again| the request| your request| this)?( later| in a|$|\.| or contact)|try again (later|in a few|in \d)|retrying (the job|the request|usually)",
         _CODES,
         symptom=True,
     ),
@@ -554,6 +634,23 @@ _TRANSIENT = (
         symptom=True,
     ),
     Signature(
+        "backend-eof",
+        Cause.TRANSIENT_BACKEND,
+        FAIR + 0.4,
+        r"eof occurred in violation|unexpected_eof|unexpected eos|ssleoferror|rpc failed; http 50[0-4]|premature (eof|end of)",
+        _CODES,
+        symptom=True,
+        explains=("ssl-any", "network-retries", "backend-number"),
+    ),
+    Signature(
+        "backend-expired",
+        Cause.TRANSIENT_BACKEND,
+        FAIR + 0.2,
+        r"deadline expired before operation could complete|datastore operation timed out",
+        _CODES,
+        symptom=True,
+    ),
+    Signature(
         "backend-aborted",
         Cause.TRANSIENT_BACKEND,
         FAIR + 0.3,
@@ -567,16 +664,23 @@ _PREEMPTION = (
         "preempted",
         Cause.PREEMPTION,
         DECISIVE,
-        r"(was|been|is being|got|were|node|instance|vm|worker|tpu|machine|replica|job) (just )?pre-?empted|(in|state|status)\W{0,4}(is )?preempted\b|compute\.instances\.preempted|termination is imminent|pre-?emption (notice|event|signal|warning|detected|imminent|occurred)"
-        r"|(spot|preemptible) (vm|instance|node|machine|capacity|worker)s?[^.]{0,60}(terminat|reclaim|interrupt|shut ?down|stopp|evict|delet|taken)|reclaimed by|instance/preempted|preempted by compute engine|spot interruption",
+        r"(was|is|been|is being|got|were|node|instance|vm|worker|tpu|machine|replica|job) (just )?pre-?empted|(in|state|status)\W{0,4}(is )?preempted\b|compute\.instances\.preempted|termination is imminent|pre-?emption (notice|event|signal|warning|detected|imminent|occurred)"
+        r"|(spot|preemptible) (vm|instance|node|machine|capacity|worker)s?[^.]{0,60}(terminat|reclaim|interrupt|shut ?down|stopp|evict|delet|taken)|reclaimed by|(spot|preemptible)[^.]{0,40}reclamation|due to (an? )?(spot|preemptible)|instance/preempted|preempted by compute engine|spot interruption",
         _SPOT,
     ),
     Signature(
         "preemption-maintenance",
         Cause.PREEMPTION,
         FAIR,
-        r"terminate_on_host_maintenance|host maintenance event|hostmaintenance|instance terminated (by|due to)|(node|instance|vm) (is )?(shutting|being shut) down|maintenance[- ]event|lame workers found",
+        r"terminate_on_host_maintenance|host maintenance event|hostmaintenance|instance terminated (by|due to)|(node|instance|vm) (is )?(shutting|being shut) down|maintenance[- ]event|lame workers found|acpi[^.]{0,40}(shutdown|power)|power key pressed|system is powering (down|off)",
         "cloud.google.com/compute/docs/instances/host-maintenance-overview",
+    ),
+    Signature(
+        "preemption-node",
+        Cause.PREEMPTION,
+        STRONG,
+        r"imminent node shutdown|node no longer exists|deletionbygcpcontrollermanager|reason\W{0,4}nodeshutdown|papi error code 10\b|(exit code|code|exitcode|status)\W{0,4}50001\b|vm ended unexpectedly",
+        "cloud.google.com/kubernetes-engine/docs/concepts/spot-vms",
     ),
     Signature(
         "preemption-maybe",
@@ -730,6 +834,7 @@ SERVICE_SIGNATURES: tuple[Signature, ...] = (
     *_BATCH_WRAPPERS,
     *_TOO_LARGE,
     *_STARTUP,
+    *_STARTUP_PATH,
     *_TRANSIENT,
     *_PREEMPTION,
     *_DEADLINE,

@@ -33,14 +33,14 @@ _MEMORY = (
         "kernel-oom",
         Cause.MEMORY_PRESSURE,
         CERTAIN,
-        r"\boom-?_?killed\b|\boom-?_?kill(er)?\b|out of memory: kill(ed)? process|memory cgroup out of memory|invoked oom-killer|killed process \d+ \(|killed due to (memory|out|oom)|(used|exceeded|over|exceeds?|reached|hit) (the |its |their |a )?(container |pod |cgroup |soft |hard |private |yarn |physical |virtual )*memory (usage )?(limits?|thresholds?)|exceed(s|ed|ing)? (the |its |their |a |[a-z0-9]+ ){0,4}memory (usage )?(limits?|thresholds?)|low on resource: memory|killed due to memory pressure|memory limit (of [^.]{0,30} )?(exceeded|reached)|exceeding memory limits",
+        r"\boom-?_?killed\b|\boom-?_?kill(er)?\b|out of memory: kill(ed)? process|memory cgroup out of memory|invoked oom-killer|killed process \d+ \(|killed due to (memory|out|oom)|(used|exceeded|over|exceeds?|reached|hit) (the |its |their |a )?(container |pod |cgroup |soft |hard |private |yarn |physical |virtual )*memory (usage )?(limits?|thresholds?)|exceed(s|ed|ing)? (the |its |their |a |[a-z0-9]+ ){0,4}memory (usage )?(limits?|thresholds?)|low on resource: memory|killed due to memory pressure|memory limit (of [^.]{0,30} )?(exceeded|reached)|exceeding memory limits|memorypressure\b|gc thrashing|running beyond (the )?(physical|virtual) memory|(requires?|needs?) more memory than",
         _KERNEL,
     ),
     Signature(
         "allocation",
         Cause.MEMORY_PRESSURE,
         DECISIVE,
-        r"std::bad_alloc|bad allocation|\bmemoryerror\b|arraymemoryerror|cannot allocate memory|unable to allocate [\d.]+ ?[kmgtp]i?b|(failed|unable|could not|cannot|not) (to )?(allocate|malloc|realloc|mmap)[^.]{0,40}(memory|bytes|heap|buffer)|malloc(\(\))?:? (of size [^ ]+ )?failed|arrowmemoryerror|defaultcpuallocator|not enough memory: you tried|\benomem\b|errno 12\b|insufficient memory|memory exhausted|out of host memory|memory allocation of [\d.]+ (bytes )?failed|(not enough|lack of|shortage of|running low on|low on) (host |system |physical |available )?memory",
+        r"std::bad_alloc|bad allocation|\bmemoryerror\b|arraymemoryerror|cannot allocate memory|unable to allocate [\d.]+ ?[kmgtp]i?b|(failed|unable|could not|cannot|not) (to )?(allocate|malloc|realloc|mmap)[^.]{0,40}(memory|bytes|heap|buffer)|malloc(\(\))?:? (of size [^ ]+ )?failed|arrowmemoryerror|defaultcpuallocator|not enough memory: you tried|\benomem\b|errno 12\b|insufficient memory|memory exhausted|out of host memory|memory allocation (of [\d.]+ (bytes )?)?failed|(not enough|lack of|shortage of|running low on|low on) (host |system |physical |available )?memory",
         _PYTHON,
         explains=("exit-crash",),  # what cannot allocate aborts
     ),
@@ -134,7 +134,7 @@ _GPU_MEMORY = (
         "cuda-oom",
         Cause.GPU_MEMORY,
         CERTAIN,
-        r"(cuda|hip|gpu|mps|xpu|hbm|vram|device)( error| driver error| runtime error| backend)?( \(\d+\))? ?:? ?(is |ran )?out[ -]of[ -]memory|cuda_?error_?out_?of_?memory|cuda(error)?memoryallocation|torch\.(cuda\.)?outofmemoryerror|cuda (oom|memory error)|cupy[^|]{0,60}out ?of ?memory|out_of_memory: cuda|not enough memory on device|\b(v100|a100|h100|t4|l4|p100|k80|h200|a10g?|gpu|cuda|tpu)[^.]{0,20} oom\b|\boom [^.]{0,30}\b(gpu|cuda|a100|v100|h100|t4|l4)\b|cublas_status_alloc_failed|cudnn_status_alloc_failed|cuda failure ['\"]?(2|out of memory)|(cudamalloc|cumemalloc|cudahostalloc|cumemcreate)[^.]{0,40}(fail|out of memory)|failed to allocate (cuda|gpu|device) memory|ran out of (gpu|cuda|device|video) memory|(gpu|cuda|device|video) memory (is )?(exhausted|full|insufficient)|not enough (gpu|cuda|device|video) memory|insufficient (gpu|cuda|device|video) memory|tried to allocate [\d.]+ ?[kmg]i?b[^|]{0,60}gpu|\binternal: out of memory|\[trt\][^|]{0,200}out ?of ?memory|failed to allocate \d+ bytes for new constant|gpulaunchkernel[^|]{0,200}out of memory|unable to allocate [^.]{0,40}(gpu|cuda|device) memory",
+        r"(cuda|hip|gpu|mps|xpu|hbm|vram|device)( error| driver error| runtime error| backend)?( \(\d+\))? ?:? ?(is |ran )?out[ -]of[ -]memory|cuda_?error_?out_?of_?memory|cuda(error)?memoryallocation|torch\.(cuda\.)?outofmemoryerror|cuda (oom|memory error)|cupy[^|]{0,60}out ?of ?memory|out_of_memory: cuda|not enough memory on device|\b(v100|a100|h100|t4|l4|p100|k80|h200|a10g?|gpu|cuda|tpu)[^.]{0,20} oom\b|\boom [^.]{0,30}\b(gpu|cuda|a100|v100|h100|t4|l4)\b|cublas_status_alloc_failed|cudnn_status_alloc_failed|cuda failure ['\"]?(2|out of memory)|(cudamalloc|cumemalloc|cudahostalloc|cumemcreate)[^.]{0,40}(fail|out of memory)|failed to allocate (cuda|gpu|device) memory|ran out of (gpu|cuda|device|video) memory|(gpu|cuda|device|video) memory (is )?(exhausted|full|insufficient)|not enough (gpu|cuda|device|video) memory|insufficient (gpu|cuda|device|video) memory|tried to allocate [\d.]+ ?[kmg]i?b[^|]{0,60}gpu|\binternal: out of memory|\[trt\][^|]{0,200}out ?of ?memory|error code 2: out ?of ?memory|nvml_error_insufficient_memory|dst tensor is not initialized|failed to allocate \d+ bytes for new constant|gpulaunchkernel[^|]{0,200}out of memory|unable to allocate [^.]{0,40}(gpu|cuda|device) memory",
         _TORCH,
         explains=("bare-oom", "allocation", "quota-code", "exit-oom"),
     ),
@@ -162,6 +162,14 @@ _GPU_MEMORY = (
         explains=("too-large-limit",),
     ),
     Signature(
+        "gpu-handle",
+        Cause.GPU_MEMORY,
+        FAIR + 0.5,
+        r"failed to get convolution algorithm|failed to create cu(blas|dnn|solver|sparse)[a-z]* handle|(failure to initialize|failed to initialize) cu(blas|dnn)[^|]{0,40}oom|cu(blas|dnn)[^.]{0,40}resource allocation failed",
+        _TF,
+        explains=("bare-oom", "allocation", "gpu-build", "cudnn-init"),
+    ),
+    Signature(
         "cudnn-init",
         Cause.GPU_MEMORY,
         HINT,
@@ -176,7 +184,7 @@ _GPU_WANTED = (
         "gpu-raised",
         None,
         0.0,
-        r"no cuda gpus are available|no cuda devices? (found|available|detected)|device_count\(\) (is|==?|returned) ?0\b|found no nvidia driver|on a cuda device but|cuda driver (initialization failed|not found)|cudaerrornodevice|no cuda-capable device|cuda_error_no_device|cuda device was not found|could not select device driver|failed to infer device type|no supported (gpu|device)|(gpu|cuda) (is )?(required|needed)|doesn't support bf16/gpu|no gpu (was |were )?(found|detected|available)|nvidia-smi[^.]{0,40}(not found|failed|couldn't)|no gpu/tpu backend|must have at least one device",
+        r"no cuda gpus are available|no cuda devices? (found|available|detected)|device_count\(\) (is|==?|returned) ?0\b|found no nvidia driver|on a cuda device but|cuda driver (initialization failed|not found)|cudaerrornodevice|no cuda-capable device|cuda_error_no_device|cuda device was not found|could not select device driver|failed to infer device type|no supported (gpu|device)|(gpu|cuda) (is )?(required|needed)|doesn't support bf16/gpu|no gpu (was |were )?(found|detected|available)|nvidia-smi[^.]{0,40}(not found|failed|couldn't)|no gpu/tpu backend|must have at least one device|not able to see any (cuda|gpu)|nvidia driver on your system is not found|importerror: libcuda\.so|no devices were found|(only supports?|supports? only) (cuda|gpu)( devices?| tensors?)?\b|(requires?|must (have|run on)) (a |an |at least (one|1) )?((cuda|nvidia)[ -]?(capable|enabled)? ?)?(gpu|cuda device)\b",
         _TORCH,
         tags=frozenset({Tag.GPU_RAISED}),
         explains=(
@@ -192,7 +200,7 @@ _GPU_WANTED = (
         "gpu-fallback",
         None,
         0.0,
-        r"(torch\.)?cuda\.is_available\(\)`? ?(is|returned|returns|:|=+) ?false|cuda (is )?(not|un) ?available|not (able|possible) to access (the )?gpu|(cannot|can't|could not|unable to|failed to|not able to) (access|find|detect|locate|use)( a| any| the)? (gpu|cuda|nvidia|accelerator)( device| driver)?s?\b|no (gpu|cuda|accelerator|nvidia)[ -]?(device|card|gpu|hardware)?s? (was |were |is |are )?(found|available|detected|visible|present)|(fall(ing|s)? ?back|switch(ed|ing)|default(ing|s|ed)?)[^.]{0,30}\b(on|to|the|using|with) (the )?cpu\b|(requires?|must (have|run on)) (a |an |at least (one|1) )?((cuda|nvidia)[ -]?(capable|enabled)? ?)?(gpu|cuda device)\b|gpu will not be used|(gpu|cuda) (device )?not (found|available|detected)|without (a )?gpu\b",
+        r"(torch\.)?cuda\.is_available\(\)`? ?(is|returned|returns|:|=+) ?false|cuda (is )?(not|un) ?available|not (able|possible) to access (the )?gpu|(cannot|can't|could not|unable to|failed to|not able to) (access|find|detect|locate|use)( a| any| the)? (gpu|cuda|nvidia|accelerator)( device| driver)?s?\b|no (gpu|cuda|accelerator|nvidia)[ -]?(device|card|gpu|hardware)?s? (was |were |is |are )?(found|available|detected|visible|present)|(fall(ing|s)? ?back|switch(ed|ing)|default(ing|s|ed)?)[^.]{0,30}\b(on|to|the|using|with) (the )?cpu\b|gpu will not be used|(gpu|cuda) (device )?not (found|available|detected)|without (a )?gpu\b",
         _TORCH,
         tags=frozenset({Tag.GPU_FALLBACK}),
         explains=(
@@ -233,12 +241,21 @@ _GPU_WANTED = (
         tags=frozenset({Tag.ON_CPU}),
     ),
     Signature(
+        "gpu-driver",
+        None,
+        0.0,
+        r"cuda driver version is insufficient|cuda(_)?error(_)?insufficient(_)?driver",
+        "docs.nvidia.com/deploy/cuda-compatibility",
+        tags=frozenset({Tag.GPU_DRIVER}),
+        explains=("gpu-fallback", "gpu-raised", "code-exception", "code-traceback"),
+    ),
+    Signature(
         "gpu-mismatch",
         Cause.INVALID_CONFIG,
         DECISIVE,
-        r"cuda driver version is insufficient|driver on your system is too old|no kernel image is available|not compatible with the current pytorch|driver/library version mismatch|forward compatibility was attempted|compute capability[^.]{0,60}(not|insufficient|at least|required|only|unsupported)|ptx was compiled with an unsupported|unsupported display driver|cuda version[^.]{0,40}(mismatch|insufficient|too old)|provided ptx|(sm_\d+|gpu)[^.]{0,30} is not (compatible|supported)|bfloat16 is only supported on gpus",
+        r"driver on your system is too old|no kernel image is available|not compatible with the current pytorch|driver/library version mismatch|forward compatibility was attempted|compute capability[^.]{0,60}(not|insufficient|at least|required|only|unsupported)|ptx was compiled with an unsupported|unsupported display driver|cuda version[^.]{0,40}(mismatch|insufficient|too old)|provided ptx|(sm_\d+|gpu)[^.]{0,30} is not (compatible|supported)|bfloat16 is only supported on gpus",
         "docs.nvidia.com/deploy/cuda-compatibility",
-        explains=("gpu-raised", "gpu-fallback"),
+        explains=("gpu-raised", "gpu-fallback", "gpu-driver"),
     ),
     Signature(
         "cuda-fault",
@@ -280,6 +297,24 @@ _SERVERS = (
         explains_all=("worker-killed",),
         explains=("bare-oom", "exit-137"),
         tags=frozenset({Tag.TIMED_OUT}),
+    ),
+    Signature(
+        "upstream-slow",
+        None,
+        0.0,
+        r"upstream timed out[^|]{0,40} while reading (the )?response|(client|upstream) timed out[^|]{0,40}waiting for request",
+        "nginx.org/en/docs/http/ngx_http_proxy_module.html",
+        explains=("network-timeout",),
+        tags=frozenset({Tag.TIMED_OUT}),
+    ),
+    Signature(
+        "server-no-worker",
+        None,
+        0.0,
+        r"no workers? (is|are) available to serve",
+        _TORCHSERVE,
+        symptom=True,
+        explains=("backend-words", "backend-code", "capacity-words"),
     ),
     Signature(
         "torchserve-slow",
@@ -358,7 +393,7 @@ _NETWORK = (
         "network-timeout",
         Cause.NETWORK_LATENCY,
         STRONG + 0.4,
-        r"connect(ion)? ?time(d)?-?out|connecttimeout|readtimeout|read timed out|connection (to [^ ]+ )?timed out|(socket|ssl|tls|handshake|http|dial|lookup|i/o|dns|ssh|client)[^.]{0,20}(time-?out|timed out)|client\.timeout exceeded|awaiting headers|timeout (while|when) (connecting|fetching|reading|downloading)|(fetch|download|connect|request to|query|upload)(ing|ed)?[^.]{0,60}timed? ?out|can'?t connect to [^|]{0,80}timed out|time-?out connecting|\(timed out\)|: timed out$|serverselectiontimeout|timed out, timeout: ?\d|(read |write |handshake |recv |connect )?operation timed out after|(read|write|handshake|recv|connect) operation timed out|timed out (while |when )?(download|fetch|connect|read)|etimedout|errno 110|sockettimeout|no route to host|did not properly respond after a period|connected host has failed to respond|network is unreachable|host is unreachable|ehostunreach",
+        r"connect(ion)? ?time(d)?-?out|connecttimeout|readtimeout|read timed out|connection (to [^ ]+ )?timed out|(socket|ssl|tls|handshake|http|dial|lookup|i/o|dns|ssh|client)[^.]{0,20}(time-?out|timed out)|client\.timeout exceeded|awaiting headers|timeout (while|when) (connecting|fetching|reading|downloading)|(fetch|download|connect|request to|query|upload)(ing|ed)?[^.]{0,60}timed? ?out|can'?t connect to [^|]{0,80}timed out|time-?out connecting|\(timed out\)|: timed out$|serverselectiontimeout|timed out, timeout: ?\d|(read |write |handshake |recv |connect )?operation timed out after|(read|write|handshake|recv|connect) operation timed out|timed out (while |when )?(download|fetch|connect|read)|etimedout|errno 110|sockettimeout|no route to host|did not properly respond after a period|connected host has failed to respond|network is unreachable|host is unreachable|ehostunreach|stuck at \d+ of \d+ bytes|operation too slow|less than \d+ bytes/sec|(low|slow) throughput|timeouterror[^.]{0,20} (while|when) (fetch|download|connect|read)|timeout on reading data",
         _HTTP,
         explains=("code-import", "too-large-limit"),
     ),
@@ -485,9 +520,26 @@ _CODE = (
     Signature(
         "ssl",
         Cause.INVALID_CONFIG,
-        FAIR,
-        r"certificate_verify_failed|certificate (verify failed|has expired)|self[- ]signed certificate|sslerror|sslcertverification",
+        STRONG,
+        r"certificate_verify_failed|certificate (verify failed|has expired|signed by unknown authority|is (not (valid|trusted)|invalid|untrusted))|remote certificate|self[- ]signed certificate|sslcertverification|pkix path|certpathbuilder|valid certification path|unable to get (local )?issuer|wrong version number|wrong_version_number|hostname [^.]{0,60}does ?n[o']t match|unknown_?ca\b|x509: ",
         _HTTP,
+        explains=("network-retries", "code-exception", "backend-code"),
+    ),
+    Signature(
+        "ssl-any",
+        Cause.INVALID_CONFIG,
+        FAIR,
+        r"sslerror",
+        _HTTP,
+    ),
+    Signature(
+        "peer-failed",
+        None,
+        0.0,
+        r"horovod has been shut down|exception on one of the ranks?|one of the (other )?(ranks?|workers|peers|processes|replicas)[^.]{0,60}(fail|exit|died|finished|terminated|crash)|remote (process|peer|rank) (has )?(exited|died|failed)|peer (process|rank|worker)[^.]{0,40}(died|failed|exited)|another (rank|worker|process|replica) (has )?(failed|exited|died|crashed)",
+        _NCCL,
+        symptom=True,
+        explains=("code-exception", "code-traceback", "nccl", "backend-stream", "worker-gone"),
     ),
 )
 
@@ -496,7 +548,7 @@ _DATA = (
         "data-parse",
         Cause.BAD_INPUT,
         DECISIVE,
-        r"jsondecodeerror|json\.decoder|unicodedecodeerror|codec can'?t decode|error tokenizing data|parsererror|emptydataerror|no columns to parse|expecting value: line|extra data: line|unterminated string|unidentifiedimageerror|cannot identify image|image file is truncated|truncated (file|image|record|data|jpeg)|badzipfile|not a (gzip|zip|parquet|hdf5|valid)[^.]{0,20}file|bad magic number|file signature not found|time data '[^']*' does not match format|parquet magic|arrowinvalid|datalosserror|data ?loss|incorrect header check|error -3 while decompressing|invalid (block|stored|distance)|corrupt(ed)? (record|file|data|image|input|jpeg|row)|file is corrupt|malformed (line|row|record|json|csv|input|csv)|could not convert string to|invalid literal for (int|float)|cannot convert (string|str|non-finite)|could not parse|unable to parse|failed to parse|parse error|input (\w+ )?contains (nan|infinity)|contains? (nan|null|missing) values?|empty (csv|file|dataset|dataframe|input)|dataset is empty|(no|zero) (training |valid )?(samples|examples|rows|records|images)|found array with 0 sample|n_samples=0|num_samples=0|malformedinputexception|invalid (csv|json|parquet|avro|tfrecord|image)|csv parse|sparkexception: malformed",
+        r"jsondecodeerror|json\.decoder|unicodedecodeerror|codec can'?t decode|error tokenizing data|parsererror|emptydataerror|no columns to parse|expecting value: line|extra data: line|unterminated string|unidentifiedimageerror|cannot identify image|image file is truncated|truncated (file|image|record|data|jpeg)|badzipfile|not a (gzip|zip|parquet|hdf5|valid)[^.]{0,20}file|bad magic number|invalid load key|file signature not found|time data '[^']*' does not match format|parquet magic|arrowinvalid|datalosserror|data ?loss|incorrect header check|error -3 while decompressing|invalid (block|stored|distance)|corrupt(ed)? (record|file|data|image|input|jpeg|row)|file is corrupt|malformed (line|row|record|json|csv|input|csv)|could not convert string to|invalid literal for (int|float)|cannot convert (string|str|non-finite)|could not parse|unable to parse|failed to parse|parse error|input (\w+ )?contains (nan|infinity)|contains? (nan|null|missing) values?|empty (csv|file|dataset|dataframe|input)|dataset is empty|(no|zero) (training |valid )?(samples|examples|rows|records|images)|found array with 0 sample|n_samples=0|num_samples=0|malformedinputexception|invalid (csv|json|parquet|avro|tfrecord|image)|csv parse|sparkexception: malformed",
         "pandas.pydata.org",
         explains=("code-exception",),
     ),
@@ -514,6 +566,13 @@ _DATA = (
 )
 
 _SLOW = (
+    Signature(
+        "slow-callback",
+        Cause.SLOW_CODE,
+        FAIR + 0.4,
+        r"is slow compared to the batch|(your|the) (input pipeline|input|data ?loader|dataset|callback)s? [^.]{0,40}(is|are|ran) (too |very )?slow|(does not have many workers|data ?loading) which may be a bottleneck|input[- ]bound",
+        _TF,
+    ),
     Signature(
         "beam-stuck",
         Cause.SLOW_CODE,

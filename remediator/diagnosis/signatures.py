@@ -40,6 +40,8 @@ class Tag(Enum):
     """Code that can use a GPU says that it found none and runs on the CPU."""
     GPU_UNSEEN = "gpu_unseen"
     """A library looked for a GPU and found none: harmless in a job that never wanted one."""
+    GPU_DRIVER = "gpu_driver"
+    """The driver is older than the code's CUDA, or there is none: no GPU in the machine reads the same."""
     ON_CPU = "on_cpu"
     """Code says that it runs on the CPU: a choice as often as a lack."""
     PASSING = "passing"
