@@ -69,7 +69,7 @@ _CAPACITY = (
         r"|(unable|failed|could not|cannot|not able) (to )?(acquire|allocate|obtain|provision|secure) [^.]{0,60}(capacity|resources|accelerators?|gpus?|tpus?|vms?|machines?)"
         r"|not enough resources available|resources (are|is) (temporarily|currently) unavailable"
         r"|(machine type|accelerator|gpu|tpu|vm)s? [^.]{0,60}(is|are) (currently|temporarily) (unavailable|not available)"
-        r"|(machine type|accelerator|gpu|tpu|vm|instance)s? [^.]{0,60}(is|are|was) (not available|unavailable) (at (the|this)|right now|now|currently)|there is no more capacity|insufficient(instance)?[_ ]?capacity|waiting for capacity|(no|not (find|have)( any)?|find no|without) available capacity",
+        r"|(machine type|accelerator|gpu|tpu|vm|instance)s? [^.]{0,60}(is|are|was) (not available|unavailable) (at (the|this)|right now|now|currently)|there is no more capacity|insufficient(instance)?[_ ]?capacity|waiting for capacity|(due to|because of) (very |unusually )?high demand|no capacity for|insufficient free (nodes|slots|slices|resources)|not enough free (nodes|slots|slices)|(no|not (find|have)( any)?|find no|without) available capacity",
         _GCE,
         explains=(
             "config-machine",
@@ -117,7 +117,7 @@ _QUOTA = (
         r"quota[^.]{0,80}\b(exceeded|exhausted|exceeds|reached|insufficient|used up|depleted)\b"
         r"|\b(exceed(s|ed|ing)?|exhausted|out of|insufficient|not enough|hit) [^.]{0,60}quota"
         r"|quota_?exceeded|quota ['\"]?[a-z0-9_]+['\"]? exceeded|(request|need|ask for)[^.]{0,30} quota increase"
-        r"|resource has been exhausted|check quota",
+        r"|resource has been exhausted|check quota|quota (limit )?(is|of|:|=) ?0\b",
         _QUOTAS,
         explains=(
             "too-large-limit",
@@ -178,7 +178,7 @@ _PERMISSION = (
         r"|(do|does) ?n[o']t have permissions?|(lacks?|missing|insufficient|without|not have the) (the )?(required |necessary |iam |sufficient )*(permissions?|privileges?)\b"
         r"|permission to act as service account|(unable|not able|failed) to access (the )?(bucket|object|dataset|table|repository|image|secret|key)\b|make sure (that )?(the |your )?[^.]{0,60}(service agent|service account)[^.]{0,40} has|does not have [^|]{0,200}\bpermissions?\b(\(s\))?|not authorized to|is not authorized|caller (does not|lacks)"
         r"|please (grant|give) [^.]{0,120}(role|permission|access)|grant (the )?[^.]{0,80}(role|permission)s?(\(s\))? (to|on)"
-        r"|failed to add iam policy|anonymous caller|insufficientpermissions|insufficient authentication scopes"
+        r"|failed to add iam policy|(may|might|could) be missing (the )?(role|permission)|active account selected|[a-z]+\.[a-z]+\.[a-z]+ (access )?(is |was )?denied|anonymous caller|insufficientpermissions|insufficient authentication scopes"
         r"|access_token_scope_insufficient|user does not have|request is prohibited by organization'?s? policy|vpc service controls"
         r"|violates? (the )?(org(anization)? )?polic|constraints?/[a-z]+\.[a-z]|denied by (the )?(org|organization|iam|vpc)",
         _IAM,
@@ -222,7 +222,7 @@ _PERMISSION = (
         "metadata-5xx",
         Cause.TRANSIENT_BACKEND,
         FAIR + 0.3,
-        r"metadata ?(service|server)[^|]{0,60}(status:? ?5\d\d|unavailable|timed out|timeout)|(status:? ?5\d\d|timed out)[^|]{0,60}metadata ?(service|server)",
+        r"metadata ?(service|server)[^|]{0,60}(status:? ?5\d\d|\b50[0-4]\b|unavailable|timed out|timeout)|(status:? ?5\d\d|timed out)[^|]{0,60}metadata ?(service|server)",
         _AUTH,
         explains=("permission-credentials", "metadata-jwt", "network-timeout"),
     ),
@@ -263,7 +263,7 @@ _CONFIG = (
         Cause.INVALID_CONFIG,
         DECISIVE,
         r"only one vpc network|reserved range|ranges?_exhausted|ranges_not_reserved|(vpc|network)[^.]{0,60}(not (peered|found)|does not exist|is not (valid|peered))"
-        r"|failed to validate vpc|allocated ip range|(couldn't|could not|unable to) find free (blocks|ip)|subnet(work)?[^.]{0,60}(not found|exhausted|does not)|private services? (access|connection)[^.]{0,60}(not|missing)|ip space (is )?exhausted|network attachment",
+        r"|failed to validate vpc|allocated ip range|(couldn't|could not|unable to) find free (blocks|ip)|subnet(work)?[^.]{0,60}(not found|exhausted|does not)|private services? (access|connection)[^.]{0,60}(not|missing)|ip space (is )?exhausted|network that is different|different network|network attachment",
         _VPC,
     ),
     Signature(
@@ -301,7 +301,7 @@ _CONFIG = (
         "config-field-list",
         Cause.INVALID_CONFIG,
         DECISIVE,
-        r"list of found errors:|\bfield: [a-z_.\[\]0-9]+; message:",
+        r"list of found errors:|fieldviolations|(exactly|only|at most) one of [^|]{0,80} (may|must|should|can) be (set|provided|specified|given|used)|\bfield: [a-z_.\[\]0-9]+; message:",
         _CODES,
         explains=("too-large-limit", "config-field", "config-argument"),
     ),
@@ -320,7 +320,7 @@ _CONFIG = (
         r"(field|parameter|argument|value|property|flag|option|setting|key)s?:? ['\"`]?[\w.\[\]-]+['\"`]?:? [^.]{0,40}(is|are) (required|invalid|not (set|valid|supported|allowed|recognized|specified)|missing|unknown|immutable|empty|deprecated)"
         r"|(is|are) (required|mandatory) (for|but|when|and|field)|(must|should|needs? to|has to) be (specified|set|provided|one of|a valid|less than|greater than|at least|at most|between|(in |of )?(the )?(form|format|range)\b|non-?empty|unique|a multiple|enabled|configured|explicitly|present)"
         r"|(unknown|unrecognized|unexpected|unsupported|invalid) (\w+ )?(field|parameter|argument|flag|option|key|property|version|framework|image|runtime|format|type|schema|value|name|setting|model|container|region|service)"
-        r"|(is|are) (not|no longer|un) ?(supported|allowed|compatible|permitted)( (in|on|by|for|with|when|together|here|yet)|\.|,|$)|does(n't| not) support\b|cannot be (used|set|specified|combined|empty|both|changed|updated|null)|mutually exclusive|only supported (for|in|on|with)|no longer supported|can(not|'t| not) specify|do not specify|(spec|job|request|config|configuration|template) is (invalid|malformed)|has no value|(has|have) (already )?(deployed|been deployed)|being-?deployed|requires? [a-z_]+ ?(=|to be|set to|['\"`][a-z])|requires [a-z]+_[a-z_]+|must be an? (positive|non-negative|integer|string|lowercase)|\b(uri|image|path|name) must be (in|of|from|one)\b|required (field|parameter|argument)s? (is |are )?(not set|missing|empty)|(less|smaller|lower) than the minimum|persistent resource[^.]{0,80} not (in )?(the )?(running|ready|available)|is immutable|already exists|is not a valid\b",
+        r"|(is|are) (not|no longer|un) ?(supported|allowed|compatible|permitted)( (in|on|by|for|with|when|together|here|yet)|\.|,|$)|does(n't| not) support\b|cannot be (used|set|specified|combined|empty|both|changed|updated|null)|mutually exclusive|only supported (for|in|on|with)|no longer supported|can(not|'t| not) specify|do not specify|(spec|job|request|config|configuration|template) is (invalid|malformed)|has no value|can only be (attached|used|set|specified|applied|combined)|must be (>|<|=){1,2} ?[a-z0-9_]|(has|have) (already )?(deployed|been deployed)|being-?deployed|requires? [a-z_]+ ?(=|to be|set to|['\"`][a-z])|requires [a-z]+_[a-z_]+|must be an? (positive|non-negative|integer|string|lowercase)|\b(uri|image|path|name) must be (in|of|from|one)\b|required (field|parameter|argument)s? (is |are )?(not set|missing|empty)|(less|smaller|lower) than the minimum|persistent resource[^.]{0,80} not (in )?(the )?(running|ready|available)|is immutable|already exists|is not a valid\b",
         _CODES,
     ),
     Signature(
@@ -359,6 +359,14 @@ _CONFIG = (
             "code-traceback",
             "quota-code",
         ),
+    ),
+    Signature(
+        "config-parameter",
+        Cause.INVALID_CONFIG,
+        DECISIVE,
+        r"parameters? [^.]{0,60}(is|are|was|were) not (found|defined|declared|part of|an input)|(missing|unknown|undeclared|unexpected) (runtime |pipeline |template )parameters?",
+        _FIELD,
+        explains=("code-exception", "config-field", "config-not-found"),
     ),
     Signature(
         "config-publisher-model",
@@ -470,7 +478,7 @@ _TOO_LARGE = (
         r"|exceeds? (the )?(max(imum)?|allowed|limit)[^.]{0,60}(request|payload|file|token|input|prompt|message|content|context)"
         r"|(request|payload|entity|body|message|prompt|input|content|file)s?( body| entity| payload| size| data)? (is |was |are )?too (large|long|big)"
         r"|maximum (context|request|payload|input|token|message|prompt)[^.]{0,20}(length|size|limit|count)|context_length_exceeded|reduce the (length|size|number) of"
-        r"|message larger than max|(request|response|payload|message|content) (size|length) (is )?too (large|long|big)|larger than (the )?max(imum)? (allowed )?(message|request|payload|body|size)|received message (exceeds|larger)|(exceed|longer|greater|larger|more)[^.]{0,60}max(imum)?[_ ]model[_ ]len|too many (tokens|instances)",
+        r"|message larger than max|(request|response|payload|message|content) (size|length) (is )?too (large|long|big)|larger than (the )?max(imum)? (allowed )?(message|request|payload|body|size)|received message (exceeds|larger)|(exceed|longer|greater|larger|more)[^.]{0,60}max(imum)?[_ ]model[_ ]len|too many (tokens|instances)|max_?(new_|output_|completion_)?tokens (is |are )?too (large|high|big)",
         _GENERATIVE,
         explains=("quota-code", "config-argument"),
     ),
@@ -519,7 +527,7 @@ _STARTUP = (
         "startup-load-timeout",
         Cause.SLOW_STARTUP,
         DECISIVE,
-        r"(been )?initiali[sz]ing for too long|taken (more|longer) than [\d.]+ ?s[a-z]* to (initiali|start|load|become|get)|slow __init__|(timed? ?out|timeout) waiting for (the )?(engine|server|model|replica|worker|runner)s? to |(model|server|container|worker)[^.]{0,40}(load(ing)?|start(-?up|ing)?|initiali[sz](e|ation|ing)|boot|deploy(ment)?)[^.]{0,60}(timed? ?out|did not (finish|complete)|took too long|exceeded [^.]{0,30}(time|deadline))"
+        r"(been )?initiali[sz]ing for too long|(start-?up|initiali[sz]ation|(model |engine )load(ing)?) (took|exceed(s|ed)|lasted) (more|longer|over|the |\d)|(server|container|model|engine|app|application|worker) did not (start|load|initiali[sz]e)( up)? (with)?in|waiting for (the )?(container |server |model )?(port|readiness)\b|taken (more|longer) than [\d.]+ ?s[a-z]* to (initiali|start|load|become|get)|slow __init__|(timed? ?out|timeout) waiting for (the )?(engine|server|model|replica|worker|runner)s? to |(model|server|container|worker)[^.]{0,40}(load(ing)?|start(-?up|ing)?|initiali[sz](e|ation|ing)|boot|deploy(ment)?)[^.]{0,60}(timed? ?out|did not (finish|complete)|took too long|exceeded [^.]{0,30}(time|deadline))"
         r"|(timed? ?out|deadline exceeded)[^.]{0,60}(waiting for|while|during|for)[^.]{0,40}(model|server|container|engine|worker)s?[^.]{0,30}(load|start|ready|initiali|become|launch|healthy|come up)"
         r"|failed to (start|load|launch)[^.]{0,60}(within|in time|before the (deadline|timeout))|(within|before) the (allotted|allocated|configured|given|startup|start-up) (time|deadline|timeout)|deployment_?timeout",
         _BATCH,
@@ -528,7 +536,7 @@ _STARTUP = (
         "startup-probe",
         Cause.SLOW_STARTUP,
         STRONG,
-        r"did not (respond|answer)[^.]{0,40}(health|ready|ping)|(startup|start-up|readiness|health|liveness)( |-)?(probe|check)s? (has |have |had )?(failed|failing|timed out|did not|never|errored|unsuccessful)|failed (the )?(startup|start-up|readiness|health|liveness)( |-)?(probe|check)|(failed|not) (to )?(start|listen|listening)( and listen)? on (the )?port|failed to probe [^|]{0,120}(got 50[0-4]|refused|timed? ?out)",
+        r"did not (respond|answer)[^.]{0,40}(health|ready|ping)|(startup|start-up|readiness|health|liveness)( |-)?((tcp|http|grpc|exec) )?(probe|check)s? (has |have |had )?(failed|failing|timed out|did not|never|errored|unsuccessful)|failed (the )?(startup|start-up|readiness|health|liveness)( |-)?(probe|check)|(failed|not) (to )?(start|listen|listening)( and listen)? on (the )?port|failed to probe [^|]{0,120}(got 50[0-4]|refused|timed? ?out)",
         "kubernetes.io/docs/concepts/workloads/pods/probes",
         symptom=True,
         explains=(
@@ -556,6 +564,28 @@ _TRANSIENT = (
         CERTAIN,
         r"router status is temporarily unavailable",
         _TROUBLE,
+    ),
+    Signature(
+        "backend-agents",
+        Cause.TRANSIENT_BACKEND,
+        DECISIVE,
+        r"service agents? (is|are) (being|not yet) (provisioned|created|ready)",
+        "cloud.google.com/vertex-ai/docs/general/access-control",
+        explains=(
+            "config-precondition",
+            "config-argument",
+            "permission-words",
+            "bad-input-missing",
+            "backend-again",
+        ),
+    ),
+    Signature(
+        "backend-capacity",
+        Cause.TRANSIENT_BACKEND,
+        STRONG,
+        r"service is (temporarily |currently )?(out of capacity|at capacity|over capacity)",
+        _GENERATIVE,
+        explains=("capacity-stockout", "capacity-words", "quota-code", "backend-again"),
     ),
     Signature(
         "backend-attempt",
@@ -665,7 +695,7 @@ _PREEMPTION = (
         Cause.PREEMPTION,
         DECISIVE,
         r"(was|is|been|is being|got|were|node|instance|vm|worker|tpu|machine|replica|job) (just )?pre-?empted|(in|state|status)\W{0,4}(is )?preempted\b|compute\.instances\.preempted|termination is imminent|pre-?emption (notice|event|signal|warning|detected|imminent|occurred)"
-        r"|(spot|preemptible) (vm|instance|node|machine|capacity|worker)s?[^.]{0,60}(terminat|reclaim|interrupt|shut ?down|stopp|evict|delet|taken)|reclaimed by|(spot|preemptible)[^.]{0,40}reclamation|due to (an? )?(spot|preemptible)|instance/preempted|preempted by compute engine|spot interruption",
+        r"|(spot|preemptible) (vm|instance|node|machine|capacity|worker)s?[^.]{0,60}(terminat|reclaim|interrupt|shut ?down|stopp|evict|delet|taken)|reclaimed by|(spot|preemptible)[^.]{0,40}reclamation|due to (an? )?(spot|preemptible|pre-?emption)|(because|result) of [^.]{0,30}pre-?emption|instance/preempted|preempted by compute engine|spot interruption",
         _SPOT,
     ),
     Signature(
@@ -725,7 +755,7 @@ _EXIT = (
         "exit-137",
         Cause.MEMORY_PRESSURE,
         STRONG + 0.4,
-        r"(exit(ed)?|status|code|returned|returncode|exitcode|rc|exit_code|signal)[^.]{0,40}\b(137|9 ?\(sigkill\)|9\. termination|-9|sigkill)\b|\b(137|-9)\b[^.]{0,20}(exit|sigkill|killed)|terminated (by|with) (signal )?(9\b|sigkill)|(received|uncaught|caught) signal:? (9\b|sigkill)|killed by signal:? (9|kill|sigkill)|signal sigkill|return ?code\W{0,4}(-9|137)\b|signal 9\b",
+        r"(exit(ed)?|status|code|returned|returncode|exitcode|rc|exit_code|signal)[^.]{0,40}(\b137|\b9 ?\(sigkill\)|\b9\. termination|-9|\bsigkill)\b|\b(137|-9)\b[^.]{0,20}(exit|sigkill|killed)|terminated (by|with) (signal )?(9\b|sigkill)|(received|uncaught|caught) signal:? (9\b|sigkill)|killed by signal:? (9|kill|sigkill)|signal sigkill|return ?code\W{0,4}(-9|137)\b|signal 9\b",
         _TRAINING,
         symptom=True,
     ),
@@ -777,7 +807,7 @@ _INPUT = (
         Cause.BAD_INPUT,
         DECISIVE,
         r"failed to import data|invalid (training |input |test |validation )data\b|data error|(only|but) \d+ (rows|examples|items|images|documents) (were|was)|too (few|many) (rows|examples|columns|labels|images|documents|records)|at least \d+ (rows|examples|images|documents|labels|instances|records)|failed to process element|(row|line|record) \d+ (has|have|contains)|(input|instances?|data|dataset|row|record|line|csv|jsonl?|tfrecord|avro|parquet|table|example)s? [^.]{0,60}((could|can) ?not be|cannot be|failed to( be)?|unable to( be)?) (pars|read|import|convert|decod|process|load|deserializ|coerc)(ed?)?"
-        r"|(failed|unable|cannot|could not|error|fails) (to |while |in )?(pars|decod|deserializ|convert|coerc|import|interpret)(e|ing|es)? [^.]{0,80}(instance|input|data|row|record|line|csv|json|file|value|string|example|image|response|request|schema|tfrecord|avro)"
+        r"|(failed|unable|cannot|could not|error|fails) (to |while |in )?(pars|decod|deserializ|convert|coerc|import|interpret)(e|ing|es)? [^.]{0,80}(instance|input|data|row|record|line|csv|json|file|value|string|example|image|request|schema|tfrecord|avro)"
         r"|input (data|file|dataset|instances?|uri|source|format|path|table)s? [^.]{0,80}(invalid|empty|missing|not (found|valid|exist|accessible|enough)|does ?n[o']t|malformed|corrupt)",
         _BATCH,
         explains=(
@@ -807,7 +837,7 @@ _INPUT = (
         "bigquery-sql",
         Cause.BAD_INPUT,
         STRONG,
-        r"syntax error: (expected|unexpected|unclosed|illegal)|unrecognized name: |no matching signature for|invalidquery|name [`'\"]?\w+[`'\"]? not found inside|error while reading (data|table)|csv table (encountered|references)|too many errors, giving up|provided schema does not match|cannot (query|coerce|cast)|bad (int64|double|timestamp|numeric|bool) value|column [^.]{0,80}(not found|is not present|does not exist|missing)|missing (required )?(field|column|feature|key)s?\b|no such field",
+        r"syntax error: (expected|unexpected|unclosed|illegal)|unrecognized name: |no matching signature for|invalidquery|name [`'\"]?\w+[`'\"]? not found inside|error while reading (data|table)|csv table (encountered|references)|too many errors, giving up|provided schema does not match|cannot (query|coerce|cast)|bad (int64|double|timestamp|numeric|bool) value|column [^.]{0,80}(not found|is not present|does not exist|missing)|missing (required )?(field|column|feature|key|struct property|property)s?\b|no such field",
         _BIGQUERY,
         explains=(
             "config-field",
@@ -816,10 +846,19 @@ _INPUT = (
         ),
     ),
     Signature(
+        "input-code",
+        Cause.BAD_INPUT,
+        STRONG,
+        r"\b(code|status)\W{0,3}3\b",
+        _CODES,
+        places=Place.ROW,  # a custom job whose replica exits carries code 3 too
+        symptom=True,
+    ),
+    Signature(
         "input-rows",
         Cause.BAD_INPUT,
         STRONG,
-        r"\b(code|status)\W{0,3}3\b|invalid (json|instance|input|row|record|csv|data|image|tfrecord|utf-?8|base64|jsonl)|(json|jsonl|csv) (parse|parsing|decode|decoding) (error|failed)|malformed|not a valid (json|image|csv|instance|jpeg|png|tfrecord)|valid_?instances|unable to (decode|read) image",
+        r"invalid (json|instance|input|row|record|csv|data|image|tfrecord|utf-?8|base64|jsonl)|(json|jsonl|csv) (parse|parsing|decode|decoding) (error|failed)|malformed|not a valid (json|image|csv|instance|jpeg|png|tfrecord)|valid_?instances|unable to (decode|read) image",
         _BATCH,
         places=Place.ROW | Place.ERROR,
         symptom=True,

@@ -8,7 +8,7 @@ message says are different rows: the message goes deeper than the name.
 
 from __future__ import annotations
 
-from remediator.diagnosis.signatures import Signature, Tag
+from remediator.diagnosis.signatures import Place, Signature, Tag
 from remediator.diagnosis.signs import CERTAIN, DECISIVE, FAIR, HINT, STRONG
 from remediator.domain import Cause
 
@@ -40,7 +40,7 @@ _MEMORY = (
         "allocation",
         Cause.MEMORY_PRESSURE,
         DECISIVE,
-        r"std::bad_alloc|bad allocation|\bmemoryerror\b|arraymemoryerror|cannot allocate memory|unable to allocate [\d.]+ ?[kmgtp]i?b|(failed|unable|could not|cannot|not) (to )?(allocate|malloc|realloc|mmap)[^.]{0,40}(memory|bytes|heap|buffer)|malloc(\(\))?:? (of size [^ ]+ )?failed|arrowmemoryerror|defaultcpuallocator|not enough memory: you tried|\benomem\b|errno 12\b|insufficient memory|memory exhausted|out of host memory|memory allocation (of [\d.]+ (bytes )?)?failed|(not enough|lack of|shortage of|running low on|low on) (host |system |physical |available )?memory",
+        r"std::bad_alloc|bad allocation|\bmemoryerror\b|arraymemoryerror|cannot allocate memory|unable to allocate [\d.]+ ?[kmgtp]i?b|(failed|unable|could not|cannot|not) (to )?(allocate|malloc|realloc|mmap)[^.]{0,40}(memory|bytes|heap|buffer)|malloc(\(\))?:? (of size [^ ]+ )?failed|arrowmemoryerror|defaultcpuallocator|not enough memory: you tried|cannot allocate vector|(used|uses|using|needed) (more|too much) memory( than)?\b|\benomem\b|errno 12\b|insufficient memory|memory exhausted|out of host memory|memory allocation (of [\d.]+ (bytes )?)?failed|(not enough|lack of|shortage of|running low on|low on) (host |system |physical |available )?memory",
         _PYTHON,
         explains=("exit-crash",),  # what cannot allocate aborts
     ),
@@ -142,7 +142,7 @@ _GPU_MEMORY = (
         "gpu-oom-tensor",
         Cause.GPU_MEMORY,
         DECISIVE,
-        r"oom when allocating tensor|resource_?exhausted(error)?:? [^.]{0,80}(out of memory|oom|failed to allocate)|out of memory (while|when) (trying to )?allocat|failed to allocate request for|resource_?exhausted[^|]{0,60}(allocat|reserve)[^|]{0,80}(bytes|gib|mib|\d[gm]\b)|attempting to (allocate|reserve) [\d.]+ ?[kmg]i?b?\b|error allocating device buffer|(thrust|rmm|\.cuh?\b)[^|]{0,120}(out[ _]of[ _]memory|bad_alloc)|allocator \(?gpu_\d[^ ]* ran out|ran out of memory in memory space [hvs]mem|ran out of memory in memory space hbm|exceed(s|ed) (hbm|vmem) capacity|bfc_?arena|bfc_?allocator[^.]{0,60}(failed|out of memory|ran out)|hbm usage|failed to allocate memory for requested buffer",
+        r"oom when allocating tensor|resource_?exhausted(error)?:? [^.]{0,80}(out of memory|oom|failed to allocate)|out of memory (while|when) (trying to )?allocat|failed to allocate request for|resource_?exhausted[^|]{0,60}(allocat|reserve)[^|]{0,80}(bytes|gib|mib|\d[gm]\b)|attempting to (allocate|reserve) [\d.]+ ?[kmg]i?b?\b|error allocating device buffer|(thrust|rmm|\.cuh?\b)[^|]{0,120}(out[ _]of[ _]memory|bad_alloc)|allocator \(?gpu_\d[^ ]* ran out|ran out of memory in memory space [hvs]mem|ran out of memory in memory space hbm|exceed(s|ed) (hbm|vmem) capacity|requires? [\d.]+ ?[gm]i?b? of hbm|exceeds? [\d.]+ ?[gm]i?b? (of )?hbm|cuda_pool_malloc[^.]{0,20}failed|bfc_?arena|bfc_?allocator[^.]{0,60}(failed|out of memory|ran out)|hbm usage|failed to allocate memory for requested buffer",
         "docs.jax.dev/en/latest/gpu_memory_allocation.html",
         explains=(
             "bare-oom",
@@ -365,15 +365,21 @@ _SERVERS = (
         "server-model-config",
         Cause.INVALID_CONFIG,
         STRONG,
-        r"(savedmodel|saved_model)[^.]{0,60}(does not exist|not found|no such)|no versions of servable|failed to start vertex ai service|expect the model repository|could not find (base path|model|any model)|model archive (not found|file)|failed to load all models|(model|artifact|directory|saved_model)[^.]{0,160} (does not|must) contain|unable to (find|load|create) (the )?(model repository|backend|engine|model configuration)|model repository|no model (found|file)|unexpected (inference|model) (input|configuration)|model\.(bst|pkl|joblib|pt|mar)[^.]{0,60}(not found|missing|does not exist)|unsupported (model )?architectures?|no module named model|address already in use|cannot assign requested address|attempting to bind on address|port (is )?already (in use|allocated)|exec format error|no space left on device|disk (is )?full|disk quota exceeded",
+        r"(savedmodel|saved_model)[^.]{0,60}(does not exist|not found|no such)|no versions of servable|failed to start vertex ai service|expect the model repository|could not find (base path|model|any model)|model archive (not found|file)|failed to load all models|(model|artifact|directory|saved_model)[^.]{0,160} (does not|must) contain|unable to (find|load|create) (the )?(model repository|backend|engine|model configuration)|model repository|no model (found|file)|unexpected (inference|model) (input|configuration)|model\.(bst|pkl|joblib|pt|mar)[^.]{0,60}(not found|missing|does not exist)|unsupported (model )?architectures?|no module named model|address already in use|cannot assign requested address|attempting to bind on address|port (is )?already (in use|allocated)|exec format error|no space left on device|disk (is )?full|disk quota exceeded|low on disk|bootdisksizegb|op type not registered|unsupported opset|opset version",
         "github.com/triton-inference-server/server",
-        explains=("code-exception", "code-errno13", "permission-code"),
+        explains=(
+            "code-exception",
+            "code-errno13",
+            "permission-code",
+            "quota-code",
+            "backend-again",
+        ),
     ),
     Signature(
         "container-start",
         Cause.INVALID_CONFIG,
         DECISIVE,
-        r"executable file not found|oci runtime (create|exec)|failed to create (containerd? task|shim)|runc create failed|createcontainer(config)?error|runcontainererror|no such file or directory: unknown|exec: \"|starting container process|entrypoint[^.]{0,60}(not found|no such|invalid|wrong)|invalid reference format|can't open file|unrecognized arguments?|the following arguments are required|no such option|unknown (flag|option|command line)|unable to open entrypoint|invalid choice",
+        r"executable file not found|oci runtime (create|exec)|failed to create (containerd? task|shim)|runc create failed|createcontainer(config)?error|runcontainererror|no such file or directory: unknown|exec: \"|starting container process|exec user process caused|entrypoint[^.]{0,60}(not found|no such|invalid|wrong)|invalid reference format|can't open file|unrecognized arguments?|the following arguments are required|no such option|unknown (flag|option|command line)|unable to open entrypoint|invalid choice",
         _CONTAINER,
         explains=("code-file", "bad-input-missing"),
     ),
@@ -393,7 +399,7 @@ _NETWORK = (
         "network-timeout",
         Cause.NETWORK_LATENCY,
         STRONG + 0.4,
-        r"connect(ion)? ?time(d)?-?out|connecttimeout|readtimeout|read timed out|connection (to [^ ]+ )?timed out|(socket|ssl|tls|handshake|http|dial|lookup|i/o|dns|ssh|client)[^.]{0,20}(time-?out|timed out)|client\.timeout exceeded|awaiting headers|timeout (while|when) (connecting|fetching|reading|downloading)|(fetch|download|connect|request to|query|upload)(ing|ed)?[^.]{0,60}timed? ?out|can'?t connect to [^|]{0,80}timed out|time-?out connecting|\(timed out\)|: timed out$|serverselectiontimeout|timed out, timeout: ?\d|(read |write |handshake |recv |connect )?operation timed out after|(read|write|handshake|recv|connect) operation timed out|timed out (while |when )?(download|fetch|connect|read)|etimedout|errno 110|sockettimeout|no route to host|did not properly respond after a period|connected host has failed to respond|network is unreachable|host is unreachable|ehostunreach|stuck at \d+ of \d+ bytes|operation too slow|less than \d+ bytes/sec|(low|slow) throughput|timeouterror[^.]{0,20} (while|when) (fetch|download|connect|read)|timeout on reading data",
+        r"connect(ion)? ?time(d)?-?out|connecttimeout|readtimeout|read timed out|connection (to [^ ]+ )?timed out|(socket|ssl|tls|handshake|http|dial|lookup|i/o|dns|ssh|client)[^.]{0,20}(time-?out|timed out)|client\.timeout exceeded|awaiting headers|timeout (while|when) (connecting|fetching|reading|downloading)|(fetch|download|connect|request to|query|upload)(ing|ed)?[^.]{0,60}timed? ?out|can'?t connect to [^|]{0,80}timed out|time-?out connecting|\(timed out\)|: timed out$|serverselectiontimeout|timed out, timeout: ?\d|(read |write |handshake |recv |connect )?operation timed out after|(read|write|handshake|recv|connect) operation timed out|timed out (while |when )?(download|fetch|connect|read)|etimedout|errno 110|sockettimeout|no route to host|did not properly respond after a period|connected host has failed to respond|network is unreachable|host is unreachable|ehostunreach|stuck at \d+ of \d+ bytes|operation too slow|less than \d+ bytes/sec|(low|slow) throughput|fstimeouterror|speed [^.]{0,40}below|nobrokersavailable|check your (internet |network )?connection|timeouterror[^.]{0,20} (while|when) (fetch|download|connect|read)|timeout on reading data",
         _HTTP,
         explains=("code-import", "too-large-limit"),
     ),
@@ -401,7 +407,7 @@ _NETWORK = (
         "network-dns",
         Cause.NETWORK_LATENCY,
         STRONG,
-        r"temporary failure in name resolution|name or service not known|(could not|unable to|cannot|can't|failed to) resolve host|getaddrinfo (failed|enotfound)|failed to resolve|nameresolutionerror|nodename nor servname|unknownhostexception|no such host|dns (resolution|lookup)[^.]{0,20}fail|\benotfound\b|name resolution",
+        r"temporary failure in name resolution|name or service not known|(could not|unable to|cannot|can't|failed to) resolve host|getaddrinfo (failed|enotfound)|failed to resolve|nameresolutionerror|nodename nor servname|unknownhostexception|no such host|dns (resolution|lookup)[^.]{0,20}fail|\benotfound\b|name resolution (error|fail)|(error|failure|failed)[^.]{0,20} name resolution",
         _HTTP,
     ),
     Signature(
@@ -440,10 +446,26 @@ _CODE = (
         _PYTHON,
     ),
     Signature(
+        "code-r",
+        Cause.USER_CODE_ERROR,
+        FAIR + 0.5,
+        r"\berror in [a-z][\w.]*\(|execution halted",
+        "cran.r-project.org/doc/manuals/r-release/R-lang.html",
+        last_resort=True,
+    ),
+    Signature(
+        "config-environment",
+        Cause.INVALID_CONFIG,
+        DECISIVE,
+        r"environment variables? [^.]{0,40}(not (set|defined|found)|missing|undefined|required|empty|must be set)|(missing|required|undefined|unset) environment variables?|validation errors? for [a-z]*settings\b|configcompositionexception|could not override|missingmandatoryvalue|missing mandatory (value|field)",
+        _PYTHON,
+        explains=("code-exception", "data-features", "config-field"),
+    ),
+    Signature(
         "code-packages",
         Cause.USER_CODE_ERROR,
         DECISIVE,
-        r"do not match the hashes|no matching distribution found|could not find a version that satisfies|resolutionimpossible|conflicting dependencies|failed building wheel|could not build wheels|pip subprocess[^.]{0,20}(error|fail)|metadata-generation-failed|dependency conflict|package versions? have conflicting|error: subprocess-exited-with-error|requires python|requires a different python",
+        r"do not match the hashes|no matching distribution found|could not find a version that satisfies|resolutionimpossible|conflicting dependencies|failed building wheel|could not build wheels|pip subprocess[^.]{0,20}(error|fail)|metadata-generation-failed|dependency conflict|package versions? have conflicting|package [^ ]+ failed to install|failed to install [^.]{0,40}(package|requirement|dependenc)|error: subprocess-exited-with-error|requires python|requires a different python",
         _PIP,
         explains=("code-import",),
     ),
@@ -473,10 +495,28 @@ _CODE = (
         "code-traceback",
         Cause.USER_CODE_ERROR,
         FAIR + 0.5,
-        r"traceback \(most recent call last\)|exception in thread|caused by: |\bat [a-z]+(\.[a-z_$]+)+\([a-z]+\.(java|scala):\d+\)|during handling of the above exception|stack trace:|unhandledexception|runtimeerror:|\bfile \"[^\"]+\.py\", line \d+|userexception|user code|raised an exception|training code",
+        r"traceback \(most recent call last\)|exception in thread|caused by: |\bat [a-z]+(\.[a-z_$]+)+\([a-z]+\.(java|scala):\d+\)|during handling of the above exception|stack trace:|unhandledexception|\bfile \"[^\"]+\.py\", line \d+|userexception|user code|raised an exception|training code",
         _PYTHON,
         symptom=True,
         last_resort=True,
+    ),
+    Signature(
+        "code-runtime",
+        Cause.USER_CODE_ERROR,
+        FAIR + 0.5,
+        r"runtimeerror:",
+        _PYTHON,
+        symptom=True,
+        last_resort=True,
+    ),
+    Signature(
+        "wrapped-failure",
+        None,
+        0.0,
+        r"runtimeerror: ([a-z]+ ){0,3}(job|training|tuning|prediction|pipeline|run|task|deployment)[a-z ]{0,20} failed (with|because)|failed \d+ times\W{1,3}aborting|the dag failed because|failed to start and (cannot|can't|could not) serve",
+        _FIELD,
+        symptom=True,
+        explains=("code-runtime", "backend-code", "backend-words", "backend-number"),
     ),
     Signature(
         "code-file",
@@ -548,7 +588,7 @@ _DATA = (
         "data-parse",
         Cause.BAD_INPUT,
         DECISIVE,
-        r"jsondecodeerror|json\.decoder|unicodedecodeerror|codec can'?t decode|error tokenizing data|parsererror|emptydataerror|no columns to parse|expecting value: line|extra data: line|unterminated string|unidentifiedimageerror|cannot identify image|image file is truncated|truncated (file|image|record|data|jpeg)|badzipfile|not a (gzip|zip|parquet|hdf5|valid)[^.]{0,20}file|bad magic number|invalid load key|file signature not found|time data '[^']*' does not match format|parquet magic|arrowinvalid|datalosserror|data ?loss|incorrect header check|error -3 while decompressing|invalid (block|stored|distance)|corrupt(ed)? (record|file|data|image|input|jpeg|row)|file is corrupt|malformed (line|row|record|json|csv|input|csv)|could not convert string to|invalid literal for (int|float)|cannot convert (string|str|non-finite)|could not parse|unable to parse|failed to parse|parse error|input (\w+ )?contains (nan|infinity)|contains? (nan|null|missing) values?|empty (csv|file|dataset|dataframe|input)|dataset is empty|(no|zero) (training |valid )?(samples|examples|rows|records|images)|found array with 0 sample|n_samples=0|num_samples=0|malformedinputexception|invalid (csv|json|parquet|avro|tfrecord|image)|csv parse|sparkexception: malformed",
+        r"jsondecodeerror|json\.decoder|unicodedecodeerror|codec can'?t decode|error tokenizing data|parsererror|emptydataerror|no columns to parse|expecting value: line|extra data: line|unterminated string|unidentifiedimageerror|cannot identify image|image file is truncated|truncated (file|image|record|data|jpeg)|badzipfile|not a (gzip|zip|parquet|hdf5|valid)[^.]{0,20}file|bad magic number|invalid load key|is it an? [a-z]+ file|format not recogni[sz]ed|cannot read header|!_?src\.empty\(\)|while (tokeniz|pars|read|decod|process)ing (row|line|record|file|image|instance|example)\b|file signature not found|time data '[^']*' does not match format|parquet magic|arrowinvalid|datalosserror|data ?loss|incorrect header check|error -3 while decompressing|invalid (block|stored|distance)|corrupt(ed)? (record|file|data|image|input|jpeg|row)|file is corrupt|malformed (line|row|record|json|csv|input|csv)|could not convert string to|invalid literal for (int|float)|cannot convert (string|str|non-finite)|could not parse|unable to parse|failed to parse|parse error|input (\w+ )?contains (nan|infinity)|contains? (nan|null|missing) values?|empty (csv|file|dataset|dataframe|input)|dataset is empty|(no|zero) (training |valid )?(samples|examples|rows|records|images)|found array with 0 sample|n_samples=0|num_samples=0|malformedinputexception|invalid (csv|json|parquet|avro|tfrecord|image)|csv parse|sparkexception: malformed",
         "pandas.pydata.org",
         explains=("code-exception",),
     ),
@@ -556,12 +596,24 @@ _DATA = (
         "data-features",
         Cause.BAD_INPUT,
         STRONG,
-        r"features?, but [^.]{0,60} (is )?expecting|feature(_| )?(names?|shape)[^.]{0,40}(mismatch|should match|must match|unseen|missing)|columns? (are )?missing|not in (the )?(index|columns)|(column|field|feature)s? ['\"`\[][^.]{0,60}(not found|missing|is missing|does not exist|not in)|schema (mismatch|does not match|validation)|(does|do) not match (the |its )?([a-z'-]+ )?(input |expected |table )?(schema|signature)|number of (columns|features)[^|]{0,60}(must|should|does not|do not|match|expected|differ|mismatch)|expected \d+ (columns|fields|features),? (but|got|found|saw|received)|has \d+ features?[^|]{0,60}expect(ing|ed)|(features?|shape)\b[^|]{0,60}(at|during|than|in) (the )?(fit|train)|not have enough (training )?(samples|examples|rows|items|images)|no (positive|negative) (class|samples|examples)|(label|target)s? -?[\d.]+ (encountered|is out)|wrong number of (columns|fields|items)|(input|data|row|record|instance|example|jsonl?|csv|file|dataset)s? ([^ ]+ ){0,3}(must|should) (have|contain|follow|include|match|conform)\b|y contains previously unseen labels|unknown categor|feature: [^ ]+ \(data type|can't parse serialized example|labels? (out of range|must be)|invalid (label|class|target)s?|instances? (must|should|is|are) (not )?(an? |be )?(valid|invalid|list|array|dict|object|missing|malformed|base64|empty|null)|does not have named input|signature_def|field required|missing required (input|field|key)|input (to|tensor)[^.]{0,60}(missing|not found|invalid)|unexpected instance",
+        r"features?, but [^.]{0,60} (is )?expecting|feature(_| )?(names?|shape)[^.]{0,40}(mismatch|should match|must match|unseen|missing)|columns? (are )?missing|(not|none of [^|]{0,120} are) in (the )?\[?(index|columns)\b|(column|field|feature)s? ['\"`\[][^.]{0,60}(not found|missing|is missing|does not exist|not in)|schema (mismatch|does not match|validation)|(does|do) not match (the |its )?([a-z'-]+ )?(input |expected |table )?(schema|signature)|number of (columns|features)[^|]{0,60}(must|should|does not|do not|match|expected|differ|mismatch)|expected \d+ (columns|fields|features),? (but|got|found|saw|received)|has \d+ features?[^|]{0,60}expect(ing|ed)|(features?|shape)\b[^|]{0,60}(at|during|than|in) (the )?(fit|train)|not have enough (training )?(samples|examples|rows|items|images)|no (positive|negative) (class|samples|examples)|(label|target)s? -?[\d.]+ (encountered|is out)|wrong number of (columns|fields|items)|(input|data|row|record|instance|example|jsonl?|csv|file|dataset)s? ([^ ]+ ){0,3}(must|should) (have|contain|follow|include|match|conform)\b|y contains previously unseen labels|unknown categor|feature: [^ ]+ \(data type|can't parse serialized example|labels? (out of range|must be)|invalid (label|class|target)s?|instances? (must|should|is|are) (not )?(an? |be )?(valid|invalid|list|array|dict|object|missing|malformed|base64|empty|null)|does not have named input|signature_def|field required|missing required (input|field|key)|input (to|tensor)[^.]{0,60}(missing|not found|invalid)|unexpected instance",
         "scikit-learn.org",
         explains=(
             "config-field",
             "code-exception",
         ),
+    ),
+)
+
+_ROWS = (
+    Signature(
+        "data-dimensions",
+        Cause.BAD_INPUT,
+        DECISIVE,
+        r"expect(ed|ing|s)? (a )?\d ?-?(d\b|dimension(al)?)|got \d ?-?d(imensional)? array",
+        "scikit-learn.org",
+        explains=("torchserve-prediction", "code-exception", "code-shapes"),
+        places=Place.ROW,
     ),
 )
 
@@ -599,6 +651,7 @@ SOFTWARE_SIGNATURES: tuple[Signature, ...] = (
     *_NETWORK,
     *_CODE,
     *_DATA,
+    *_ROWS,
     *_SLOW,
 )
 """What the software that runs on Vertex AI says, grouped by what it means."""
