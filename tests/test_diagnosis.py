@@ -283,7 +283,7 @@ def s(cause: Cause, weight: float, group: str = "", *, symptom: bool = False):
 
 @pytest.mark.parametrize(
     ("weight", "confidence"),
-    [(HINT, 0.11), (FAIR, 0.56), (STRONG, 0.83), (DECISIVE, 0.95), (CERTAIN, 0.98)],
+    [(HINT, 0.11), (FAIR, 0.54), (STRONG, 0.74), (DECISIVE, 0.88), (CERTAIN, 0.94)],
 )
 def test_one_sign_carries_what_its_strength_says(weight, confidence):
     assert rank([s(Cause.QUOTA, weight)])[0].confidence == pytest.approx(confidence, abs=0.01)

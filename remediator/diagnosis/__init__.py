@@ -37,7 +37,7 @@ from remediator.domain import (
 __all__ = ["THRESHOLD", "advice_for", "diagnose", "external_hosts", "settled"]
 
 # An error settles a cause when it alone carries it this far and nothing late could turn it.
-_SETTLED = 0.75
+_SETTLED = 0.67
 _GIB = 1 << 30
 
 

@@ -26,6 +26,7 @@ _VPC = "cloud.google.com/vertex-ai/docs/general/vpc-peering"
 _REGISTRY = "cloud.google.com/artifact-registry/docs/troubleshooting"
 _SPOT = "cloud.google.com/vertex-ai/docs/training/use-spot-vms"
 _AUTH = "google.aip.dev/auth"
+_HTTP_STATUS = "developer.mozilla.org/en-US/docs/Web/HTTP/Status/504"
 _FIELD = "seen in public issue threads"
 
 _TIME = frozenset({Tag.TIMED_OUT})
@@ -51,7 +52,7 @@ _CAPACITY = (
         "capacity-stockout",
         Cause.CAPACITY_STOCKOUT,
         STRONG,
-        r"\bstock-?outs?\b|\bstocked out\b|\bout of (stock|capacity)\b|_stockout\b",
+        r"\bstock-?outs?\b|\bstocked out\b|\bout of ([a-z]+ )?(stock|capacity)\b|_stockout\b",
         _SPOT,
         tags=frozenset({Tag.STOCKOUT}),
         explains=(
@@ -138,7 +139,7 @@ _QUOTA = (
         Cause.QUOTA,
         STRONG,
         r"rate_?limit_?exceeded|userratelimitexceeded|ratelimitexceeded|\brate limit(s|ed)?\b"
-        r"|too many requests|exceeded (the )?(rate limit|limit of|maximum number of concurrent)"
+        r"|too many requests|exceeded (the )?(rate limit|limit of|(max(imum)?|max) (allowed )?number of)"
         r"|too many [^.]{0,60}(outstanding|concurrent(ly)?|in parallel)|the (limit|maximum) (for|of) [a-z0-9_./-]+ [^.]{0,40}(has been|was|is) reached|(limit|maximum)( number)? ?(on|of|for)?( the number of)? concurrent|concurrent [^.]{0,60}limit|(rate|request|quota|usage|api|concurrency|job|connection|user|project)s? limits? (has been |have been |was |were )?reached|reached (the|your) (maximum|limit)|(requests?|calls?|api|was|were|being|been|got|is) throttled|throttl(ed|ing) (by|due|exception|error)|throttlingexception|ratelimiterror",
         _QUOTAS,
         explains=(
@@ -254,7 +255,7 @@ _CONFIG = (
         DECISIVE,
         r"must be in the same (region|location|regional|project|zone)|should be in the same (region|location)|cannot read and write in different locations"
         r"|(is|are) in location [^.]{0,80}(must|should|but)|not consistent with (the )?server location"
-        r"|in (a |two )?different (region|location)s?\b|(wrong|mismatched|inconsistent) (region|location)s?\b|(region|location)s? (mismatch|does not match|do not match)|is not (supported|available|allowed) in (the )?(this |selected |specified )?(region|location|zone|us-|europe-|asia-)"
+        r"|in (a |two )?different (region|location)s?\b|location( id)? (does ?n[o']t|does not) match|valid location id|(wrong|mismatched|inconsistent) (region|location)s?\b|(region|location)s? (mismatch|does not match|do not match)|is not (supported|available|allowed) in (the )?(this |selected |specified )?(region|location|zone|us-|europe-|asia-)"
         r"|(un|not )supported (region|location)|(region|location) [^.]{0,40}(is not supported|unsupported|is invalid)|not found in (region|location)|does not (exist|support) in (region|location)",
         _TROUBLE,
     ),
@@ -320,7 +321,7 @@ _CONFIG = (
         r"(field|parameter|argument|value|property|flag|option|setting|key)s?:? ['\"`]?[\w.\[\]-]+['\"`]?:? [^.]{0,40}(is|are) (required|invalid|not (set|valid|supported|allowed|recognized|specified)|missing|unknown|immutable|empty|deprecated)"
         r"|(is|are) (required|mandatory) (for|but|when|and|field)|(must|should|needs? to|has to) be (specified|set|provided|one of|a valid|less than|greater than|at least|at most|between|(in |of )?(the )?(form|format|range)\b|non-?empty|unique|a multiple|enabled|configured|explicitly|present)"
         r"|(unknown|unrecognized|unexpected|unsupported|invalid) (\w+ )?(field|parameter|argument|flag|option|key|property|version|framework|image|runtime|format|type|schema|value|name|setting|model|container|region|service)"
-        r"|(is|are) (not|no longer|un) ?(supported|allowed|compatible|permitted)( (in|on|by|for|with|when|together|here|yet)|\.|,|$)|does(n't| not) support\b|cannot be (used|set|specified|combined|empty|both|changed|updated|null)|mutually exclusive|only supported (for|in|on|with)|no longer supported|can(not|'t| not) specify|do not specify|(spec|job|request|config|configuration|template) is (invalid|malformed)|has no value|can only be (attached|used|set|specified|applied|combined)|must be (>|<|=){1,2} ?[a-z0-9_]|(has|have) (already )?(deployed|been deployed)|being-?deployed|requires? [a-z_]+ ?(=|to be|set to|['\"`][a-z])|requires [a-z]+_[a-z_]+|must be an? (positive|non-negative|integer|string|lowercase)|\b(uri|image|path|name) must be (in|of|from|one)\b|required (field|parameter|argument)s? (is |are )?(not set|missing|empty)|(less|smaller|lower) than the minimum|persistent resource[^.]{0,80} not (in )?(the )?(running|ready|available)|is immutable|already exists|is not a valid\b",
+        r"|(is|are) (not|no longer|un) ?(supported|allowed|compatible|permitted)( (in|on|by|for|with|when|together|here|yet)|\.|,|$)|does(n't| not) support\b|cannot be (used|set|specified|combined|empty|both|changed|updated|null)|mutually exclusive|only supported (for|in|on|with)|no longer supported|can(not|'t| not) specify|do not specify|(spec|job|request|config|configuration|template) is (invalid|malformed)|has no value|(is|are) not available (for|with|under) [a-z-]+ |jobs? must (have|include)|can only be (attached|used|set|specified|applied|combined)|must be (>|<|=){1,2} ?[a-z0-9_]|(has|have) (already )?(deployed|been deployed)|being-?deployed|requires? [a-z_]+ ?(=|to be|set to|['\"`][a-z])|requires [a-z]+_[a-z_]+|must be an? (positive|non-negative|integer|string|lowercase)|\b(uri|image|path|name) must be (in|of|from|one)\b|required (field|parameter|argument)s? (is |are )?(not set|missing|empty)|(less|smaller|lower) than the minimum|persistent resource[^.]{0,80} not (in )?(the )?(running|ready|available)|is immutable|already exists|is not a valid\b",
         _CODES,
     ),
     Signature(
@@ -477,10 +478,10 @@ _TOO_LARGE = (
         r"|(message|input|file|image|document|video|audio|instance)s?\b[^.]{0,60}(exceeds?|exceeded|exceeding|(larger|bigger|greater|longer) than) [^.]{0,60}(size|length|bytes|tokens|pixels|\d ?[kmg]i?b\b)|content length exceeded"
         r"|exceeds? (the )?(max(imum)?|allowed|limit)[^.]{0,60}(request|payload|file|token|input|prompt|message|content|context)"
         r"|(request|payload|entity|body|message|prompt|input|content|file)s?( body| entity| payload| size| data)? (is |was |are )?too (large|long|big)"
-        r"|maximum (context|request|payload|input|token|message|prompt)[^.]{0,20}(length|size|limit|count)|context_length_exceeded|reduce the (length|size|number) of"
+        r"|batch[- ]size must be (<|<=|at most|less|no) ?|maximum (context|request|payload|input|token|message|prompt)[^.]{0,20}(length|size|limit|count)|context_length_exceeded|reduce the (length|size|number) of"
         r"|message larger than max|(request|response|payload|message|content) (size|length) (is )?too (large|long|big)|larger than (the )?max(imum)? (allowed )?(message|request|payload|body|size)|received message (exceeds|larger)|(exceed|longer|greater|larger|more)[^.]{0,60}max(imum)?[_ ]model[_ ]len|too many (tokens|instances)|max_?(new_|output_|completion_)?tokens (is |are )?too (large|high|big)",
         _GENERATIVE,
-        explains=("quota-code", "config-argument"),
+        explains=("quota-code", "config-argument", "config-field"),
     ),
     Signature(
         "too-large-count",
@@ -527,7 +528,7 @@ _STARTUP = (
         "startup-load-timeout",
         Cause.SLOW_STARTUP,
         DECISIVE,
-        r"(been )?initiali[sz]ing for too long|(start-?up|initiali[sz]ation|(model |engine )load(ing)?) (took|exceed(s|ed)|lasted) (more|longer|over|the |\d)|(server|container|model|engine|app|application|worker) did not (start|load|initiali[sz]e)( up)? (with)?in|waiting for (the )?(container |server |model )?(port|readiness)\b|taken (more|longer) than [\d.]+ ?s[a-z]* to (initiali|start|load|become|get)|slow __init__|(timed? ?out|timeout) waiting for (the )?(engine|server|model|replica|worker|runner)s? to |(model|server|container|worker)[^.]{0,40}(load(ing)?|start(-?up|ing)?|initiali[sz](e|ation|ing)|boot|deploy(ment)?)[^.]{0,60}(timed? ?out|did not (finish|complete)|took too long|exceeded [^.]{0,30}(time|deadline))"
+        r"(been )?initiali[sz]ing for too long|(start-?up|initiali[sz]ation|(model |engine )load(ing)?) (took|exceed(s|ed)|lasted) (more|longer|over|the |\d)|(server|container|model|engine|app|application|worker) did not (start|load|initiali[sz]e)( up)? (with)?in|waiting for (the )?(container |server |model )?(port|readiness)\b|taken (more|longer) than [\d.]+ ?s[a-z]* to (initiali|start|load|become|get)|slow __init__|(timed? ?out|timeout) waiting for (the )?([a-z]+ ){1,3}to (start|load|become|come up|initiali[sz]e|send|be ready|respond)|(model|server|container|worker)[^.]{0,40}(load(ing)?|start(-?up|ing)?|initiali[sz](e|ation|ing)|boot|deploy(ment)?)[^.]{0,60}(timed? ?out|did not (finish|complete)|took too long|exceeded [^.]{0,30}(time|deadline))"
         r"|(timed? ?out|deadline exceeded)[^.]{0,60}(waiting for|while|during|for)[^.]{0,40}(model|server|container|engine|worker)s?[^.]{0,30}(load|start|ready|initiali|become|launch|healthy|come up)"
         r"|failed to (start|load|launch)[^.]{0,60}(within|in time|before the (deadline|timeout))|(within|before) the (allotted|allocated|configured|given|startup|start-up) (time|deadline|timeout)|deployment_?timeout",
         _BATCH,
@@ -536,11 +537,12 @@ _STARTUP = (
         "startup-probe",
         Cause.SLOW_STARTUP,
         STRONG,
-        r"did not (respond|answer)[^.]{0,40}(health|ready|ping)|(startup|start-up|readiness|health|liveness)( |-)?((tcp|http|grpc|exec) )?(probe|check)s? (has |have |had )?(failed|failing|timed out|did not|never|errored|unsuccessful)|failed (the )?(startup|start-up|readiness|health|liveness)( |-)?(probe|check)|(failed|not) (to )?(start|listen|listening)( and listen)? on (the )?port|failed to probe [^|]{0,120}(got 50[0-4]|refused|timed? ?out)",
+        r"did not (respond|answer)[^.]{0,40}(health|ready|ping)|did not pass [^.]{0,30}(health|ping)|upstream timed out[^|]{0,300}(get|head) /(ping|healthz?|ready|v1/health)|(startup|start-up|readiness|health|liveness)( |-)?((tcp|http|grpc|exec) )?(probe|check)s? (has |have |had )?(failed|failing|timed out|did not|never|errored|unsuccessful)|failed (the )?(startup|start-up|readiness|health|liveness)( |-)?(probe|check)|(failed|not) (to )?(start|listen|listening)( and listen)? on (the )?port|failed to probe [^|]{0,120}(got 50[0-4]|refused|timed? ?out)",
         "kubernetes.io/docs/concepts/workloads/pods/probes",
         symptom=True,
         explains=(
             "torchserve-slow",
+            "upstream-slow",
             "container-start",
         ),
     ),
@@ -673,6 +675,15 @@ _TRANSIENT = (
         explains=("ssl-any", "network-retries", "backend-number"),
     ),
     Signature(
+        "backend-504",
+        Cause.TRANSIENT_BACKEND,
+        FAIR + 0.3,
+        r"504 server error|gateway time-?out for url",
+        _HTTP_STATUS,
+        symptom=True,
+        explains=("batch-504",),
+    ),
+    Signature(
         "backend-expired",
         Cause.TRANSIENT_BACKEND,
         FAIR + 0.2,
@@ -695,7 +706,7 @@ _PREEMPTION = (
         Cause.PREEMPTION,
         DECISIVE,
         r"(was|is|been|is being|got|were|node|instance|vm|worker|tpu|machine|replica|job) (just )?pre-?empted|(in|state|status)\W{0,4}(is )?preempted\b|compute\.instances\.preempted|termination is imminent|pre-?emption (notice|event|signal|warning|detected|imminent|occurred)"
-        r"|(spot|preemptible) (vm|instance|node|machine|capacity|worker)s?[^.]{0,60}(terminat|reclaim|interrupt|shut ?down|stopp|evict|delet|taken)|reclaimed by|(spot|preemptible)[^.]{0,40}reclamation|due to (an? )?(spot|preemptible|pre-?emption)|(because|result) of [^.]{0,30}pre-?emption|instance/preempted|preempted by compute engine|spot interruption",
+        r"|(spot|preemptible) (vm|instance|node|machine|capacity|worker)s?[^.]{0,60}(terminat|reclaim|interrupt|shut ?down|stopp|evict|delet|taken)|reclaimed by|(spot|preemptible)[^.]{0,40}reclamation|due to (an? )?(spot|preemptible|pre-?emption)|(because|result) of [^.]{0,30}pre-?emption|instance/preempted|preempted by compute engine|spot interruption|host ec2[^.]{0,40}terminated",
         _SPOT,
     ),
     Signature(

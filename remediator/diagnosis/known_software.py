@@ -165,9 +165,9 @@ _GPU_MEMORY = (
         "gpu-handle",
         Cause.GPU_MEMORY,
         FAIR + 0.5,
-        r"failed to get convolution algorithm|failed to create cu(blas|dnn|solver|sparse)[a-z]* handle|(failure to initialize|failed to initialize) cu(blas|dnn)[^|]{0,40}oom|cu(blas|dnn)[^.]{0,40}resource allocation failed",
+        r"failed to get convolution algorithm|create cu(blas|dnn)[a-z]* handle fail|cublas_status_success \(1 |(memory|mem)[ _]object[ _]allocation[ _]failure|cl_out_of_(resources|host_memory)|failed to create cu(blas|dnn|solver|sparse)[a-z]* handle|(failure to initialize|failed to initialize) cu(blas|dnn)[^|]{0,40}oom|cu(blas|dnn)[^.]{0,40}resource allocation failed",
         _TF,
-        explains=("bare-oom", "allocation", "gpu-build", "cudnn-init"),
+        explains=("bare-oom", "allocation", "gpu-build", "cudnn-init", "code-exception"),
     ),
     Signature(
         "cudnn-init",
@@ -184,7 +184,7 @@ _GPU_WANTED = (
         "gpu-raised",
         None,
         0.0,
-        r"no cuda gpus are available|no cuda devices? (found|available|detected)|device_count\(\) (is|==?|returned) ?0\b|found no nvidia driver|on a cuda device but|cuda driver (initialization failed|not found)|cudaerrornodevice|no cuda-capable device|cuda_error_no_device|cuda device was not found|could not select device driver|failed to infer device type|no supported (gpu|device)|(gpu|cuda) (is )?(required|needed)|doesn't support bf16/gpu|no gpu (was |were )?(found|detected|available)|nvidia-smi[^.]{0,40}(not found|failed|couldn't)|no gpu/tpu backend|must have at least one device|not able to see any (cuda|gpu)|nvidia driver on your system is not found|importerror: libcuda\.so|no devices were found|(only supports?|supports? only) (cuda|gpu)( devices?| tensors?)?\b|(requires?|must (have|run on)) (a |an |at least (one|1) )?((cuda|nvidia)[ -]?(capable|enabled)? ?)?(gpu|cuda device)\b",
+        r"no cuda gpus are available|no cuda devices? (found|available|detected)|device_count\(\) (is|==?|returned) ?0\b|found no nvidia driver|on a cuda device but|cuda driver (initialization failed|not found)|cudaerrornodevice|no cuda-capable device|cuda_error_no_device|cuda device was not found|could not select device driver|failed to infer device type|no supported (gpu|device)|(gpu|cuda) (is )?(required|needed)|doesn't support bf16/gpu|no gpu (was |were )?(found|detected|available)|nvidia-smi[^.]{0,40}(not found|failed|couldn't)|no gpu/tpu backend|must have at least one device|not able to see any (cuda|gpu)|nvidia driver on your system is not found|importerror: libcuda\.so|no devices were found|no opencl (device|platform)s?|(only supports?|supports? only) (cuda|gpu)( devices?| tensors?)?\b|(requires?|must (have|run on)) (a |an |at least (one|1) )?((cuda|nvidia)[ -]?(capable|enabled)? ?)?(gpu|cuda device)\b",
         _TORCH,
         tags=frozenset({Tag.GPU_RAISED}),
         explains=(
@@ -308,6 +308,15 @@ _SERVERS = (
         tags=frozenset({Tag.TIMED_OUT}),
     ),
     Signature(
+        "futures-timed-out",
+        None,
+        0.0,
+        r"futures timed out after|concurrent\.timeoutexception|celltimeouterror|cell (execution )?timed out",
+        _SPARK,
+        explains=("network-timeout", "code-traceback"),
+        tags=frozenset({Tag.TIMED_OUT}),
+    ),
+    Signature(
         "server-no-worker",
         None,
         0.0,
@@ -387,10 +396,10 @@ _SERVERS = (
         "container-image",
         Cause.INVALID_CONFIG,
         STRONG,
-        r"imagepullbackoff|errimagepull|manifest (for [^ ]+ )?(unknown|not found)|(image|repository|tag|manifest)[^.]{0,120}(not found|does not exist|unknown)|failed to (pull|resolve|fetch) (image|reference|the image|docker image)|name_unknown|manifest_unknown|failed to pull|no matching manifest|invalidimagename|image [^.]{0,80}(is not supported|could not be|cannot be|invalid)|not known to the registry",
+        r"imagepullbackoff|errimagepull|manifest (for [^ ]+ )?(unknown|not found)|(image|repository|tag|manifest)[^.]{0,120}(not found|does not exist|unknown)|container uri|(make sure|ensure|check) (that )?(the )?image exists|failed to (pull|resolve|fetch) (image|reference|the image|docker image)|name_unknown|manifest_unknown|failed to pull|no matching manifest|invalidimagename|image [^.]{0,80}(is not supported|could not be|cannot be|invalid)|not known to the registry",
         _CONTAINER,
         symptom=True,
-        explains=("network-dns",),
+        explains=("network-dns", "input-import", "bad-input-missing"),
     ),
 )
 
@@ -588,7 +597,7 @@ _DATA = (
         "data-parse",
         Cause.BAD_INPUT,
         DECISIVE,
-        r"jsondecodeerror|json\.decoder|unicodedecodeerror|codec can'?t decode|error tokenizing data|parsererror|emptydataerror|no columns to parse|expecting value: line|extra data: line|unterminated string|unidentifiedimageerror|cannot identify image|image file is truncated|truncated (file|image|record|data|jpeg)|badzipfile|not a (gzip|zip|parquet|hdf5|valid)[^.]{0,20}file|bad magic number|invalid load key|is it an? [a-z]+ file|format not recogni[sz]ed|cannot read header|!_?src\.empty\(\)|while (tokeniz|pars|read|decod|process)ing (row|line|record|file|image|instance|example)\b|file signature not found|time data '[^']*' does not match format|parquet magic|arrowinvalid|datalosserror|data ?loss|incorrect header check|error -3 while decompressing|invalid (block|stored|distance)|corrupt(ed)? (record|file|data|image|input|jpeg|row)|file is corrupt|malformed (line|row|record|json|csv|input|csv)|could not convert string to|invalid literal for (int|float)|cannot convert (string|str|non-finite)|could not parse|unable to parse|failed to parse|parse error|input (\w+ )?contains (nan|infinity)|contains? (nan|null|missing) values?|empty (csv|file|dataset|dataframe|input)|dataset is empty|(no|zero) (training |valid )?(samples|examples|rows|records|images)|found array with 0 sample|n_samples=0|num_samples=0|malformedinputexception|invalid (csv|json|parquet|avro|tfrecord|image)|csv parse|sparkexception: malformed",
+        r"jsondecodeerror|json\.decoder|unicodedecodeerror|codec can'?t decode|error tokenizing data|parsererror|emptydataerror|no columns to parse|expecting value: line|extra data: line|unterminated string|unidentifiedimageerror|cannot identify image|image file is truncated|truncated (file|image|record|data|jpeg)|badzipfile|not a (gzip|zip|parquet|hdf5|valid)[^.]{0,20}file|bad magic number|invalid load key|is it an? [a-z]+ file|format not recogni[sz]ed|cannot read header|!_?src\.empty\(\)|while (tokeniz|pars|read|decod|process)ing (row|line|record|file|image|instance|example)\b|file signature not found|time data '[^']*' does not match format|parquet magic|arrowinvalid|datalosserror|data ?loss|incorrect header check|error -3 while decompressing|invalid (block|stored|distance)|corrupt(ed)? (record|file|data|image|input|jpeg|row)|file is corrupt|malformed (line|row|record|json|csv|input|csv)|could not convert string to|invalid literal for (int|float)|cannot convert (string|str|non-finite)|could not parse|unable to parse|failed to parse|parse error|(input|label|target|data|feature|array)s? (\w+ )?contains? (nan|infinity|inf\b)|contains? (nan|null|missing) values?|empty (csv|file|dataset|dataframe|input)|dataset is empty|(no|zero) (training |valid )?(samples|examples|rows|records|images)|found array with 0 sample|n_samples=0|num_samples=0|malformedinputexception|invalid (csv|json|parquet|avro|tfrecord|image)|csv parse|sparkexception: malformed",
         "pandas.pydata.org",
         explains=("code-exception",),
     ),
