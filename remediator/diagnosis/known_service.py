@@ -64,13 +64,13 @@ _CAPACITY = (
     Signature(
         "capacity-words",
         Cause.CAPACITY_STOCKOUT,
-        STRONG,
+        STRONG + 0.2,
         r"(insufficient|not enough|no available|lack of|limited) (gpu |tpu |compute |machine |vm |cloud )?(capacity|resources available)"
         r"|no (more )?capacity (is )?(left|available|in)|capacity (is|was) (not|un) ?available"
         r"|(unable|failed|could not|cannot|not able) (to )?(acquire|allocate|obtain|provision|secure) [^.]{0,60}(capacity|resources|accelerators?|gpus?|tpus?|vms?|machines?)"
         r"|not enough resources available|resources (are|is) (temporarily|currently) unavailable"
         r"|(machine type|accelerator|gpu|tpu|vm)s? [^.]{0,60}(is|are) (currently|temporarily) (unavailable|not available)"
-        r"|(machine type|accelerator|gpu|tpu|vm|instance)s? [^.]{0,60}(is|are|was) (not available|unavailable) (at (the|this)|right now|now|currently)|there is no more capacity|insufficient(instance)?[_ ]?capacity|waiting for capacity|(due to|because of) (very |unusually )?high demand|no capacity for|insufficient free (nodes|slots|slices|resources)|not enough free (nodes|slots|slices)|(no|not (find|have)( any)?|find no|without) available capacity",
+        r"|(machine type|accelerator|gpu|tpu|vm|instance)s? [^.]{0,60}(is|are|was) (not available|unavailable) (at (the|this)|right now|now|currently)|there is no more capacity|insufficient(instance)?[_ ]?capacity|waiting for capacity|skunotavailable|capacity restrictions|currently not available in (location|region|zone)|(due to|because of) (very |unusually )?high demand|no capacity for|insufficient free (nodes|slots|slices|resources)|not enough free (nodes|slots|slices)|(no|not (find|have)( any)?|find no|without) available capacity",
         _GCE,
         explains=(
             "config-machine",
@@ -344,7 +344,7 @@ _CONFIG = (
         "config-key",
         Cause.INVALID_CONFIG,
         STRONG,
-        r"(specify|use|provide|set|requires?|missing|without)( an?| the)? ((customer[- ]managed|cmek|kms) )?encryption key|cmek (is |key )?(required|missing|must)",
+        r"kms (key|region|location)[^.]{0,60}(not available|does not contain|must be|(not|does not) match|not enabled|disabled|destroyed)|(specify|use|provide|set|requires?|missing|without)( an?| the)? ((customer[- ]managed|cmek|kms) )?encryption key|cmek (is |key )?(required|missing|must)",
         "cloud.google.com/bigquery/docs/customer-managed-encryption",
     ),
     Signature(
@@ -475,7 +475,7 @@ _TOO_LARGE = (
         DECISIVE,
         r"(request|payload|body|prompt|response|entity|content[- ]length)s?( payload| body| data| entity| token| context)?('s)?( size| length| count| tokens)?\b[^.]{0,80}(exceeds?|exceeded|exceeding|over|above|(larger|bigger|greater|longer|more) than) [^.]{0,60}(limit|max|allowed|bytes|tokens|\d ?[kmg]i?b\b)"
         r"|(message|input|file|image|instance|prediction|document|video|audio|token|batch)s?( data| token| context| payload)?('s)? (size|length|count|tokens|duration)s?\b[^.]{0,80}(exceeds?|exceeded|exceeding|over|above|(larger|bigger|greater|longer|more) than) [^.]{0,60}(limit|max|allowed|\d)"
-        r"|(message|input|file|image|document|video|audio|instance)s?\b[^.]{0,60}(exceeds?|exceeded|exceeding|(larger|bigger|greater|longer) than) [^.]{0,60}(size|length|bytes|tokens|pixels|\d ?[kmg]i?b\b)|content length exceeded"
+        r"|(message|input|file|image|document|video|audio|instance)s?\b[^.]{0,60}(exceeds?|exceeded|exceeding|(larger|bigger|greater|longer) than) [^.]{0,60}(size|length|bytes|tokens|pixels|\d ?[kmg]i?b\b)|content length exceeded|length limit exceeded|row size (limit )?exceeded"
         r"|exceeds? (the )?(max(imum)?|allowed|limit)[^.]{0,60}(request|payload|file|token|input|prompt|message|content|context)"
         r"|(request|payload|entity|body|message|prompt|input|content|file)s?( body| entity| payload| size| data)? (is |was |are )?too (large|long|big)"
         r"|batch[- ]size must be (<|<=|at most|less|no) ?|maximum (context|request|payload|input|token|message|prompt)[^.]{0,20}(length|size|limit|count)|context_length_exceeded|reduce the (length|size|number) of"
@@ -530,7 +530,7 @@ _STARTUP = (
         DECISIVE,
         r"(been )?initiali[sz]ing for too long|(start-?up|initiali[sz]ation|(model |engine )load(ing)?) (took|exceed(s|ed)|lasted) (more|longer|over|the |\d)|(server|container|model|engine|app|application|worker) did not (start|load|initiali[sz]e)( up)? (with)?in|waiting for (the )?(container |server |model )?(port|readiness)\b|taken (more|longer) than [\d.]+ ?s[a-z]* to (initiali|start|load|become|get)|slow __init__|(timed? ?out|timeout) waiting for (the )?([a-z]+ ){1,3}to (start|load|become|come up|initiali[sz]e|send|be ready|respond)|(model|server|container|worker)[^.]{0,40}(load(ing)?|start(-?up|ing)?|initiali[sz](e|ation|ing)|boot|deploy(ment)?)[^.]{0,60}(timed? ?out|did not (finish|complete)|took too long|exceeded [^.]{0,30}(time|deadline))"
         r"|(timed? ?out|deadline exceeded)[^.]{0,60}(waiting for|while|during|for)[^.]{0,40}(model|server|container|engine|worker)s?[^.]{0,30}(load|start|ready|initiali|become|launch|healthy|come up)"
-        r"|failed to (start|load|launch)[^.]{0,60}(within|in time|before the (deadline|timeout))|(within|before) the (allotted|allocated|configured|given|startup|start-up) (time|deadline|timeout)|deployment_?timeout",
+        r"|failed to load model[^|]{0,120}timeoutexception|failed to (start|load|launch)[^.]{0,60}(within|in time|before the (deadline|timeout))|(within|before) the (allotted|allocated|configured|given|startup|start-up) (time|deadline|timeout)|deployment_?timeout",
         _BATCH,
     ),
     Signature(
@@ -635,7 +635,7 @@ _TRANSIENT = (
         "backend-again",
         Cause.TRANSIENT_BACKEND,
         FAIR,
-        r"(please|and) (try|retry)( again| the request| your request| this)?( later| in a|$|\.| or contact)|try again (later|in a few|in \d)|retrying (the job|the request|usually)",
+        r"(please|and) (try|retry)( again| the request| your request| this)?( later| in a|$|\.| or contact| and contact)|try again (later|in a few|in \d)|retrying (the job|the request|usually)",
         _CODES,
         symptom=True,
     ),
@@ -643,7 +643,7 @@ _TRANSIENT = (
         "backend-code",
         Cause.TRANSIENT_BACKEND,
         FAIR + 0.3,
-        r"\b(status|code|error)\W{0,4}(unavailable|internal)\b|statuscode\.(unavailable|internal)\b|\b(14|13) (unavailable|internal)\b|\bunavailable\b: |\b50[023]:? (internal|service|server|the|backend|unavailable|bad|request|socket|failed|connection|getting)"
+        r"\b(status|code|error)\W{0,4}(unavailable|internal)\b|statuscode\.(unavailable|internal)\b|\b(14|13) (unavailable|internal)\b|\bunavailable\b: |\b50[023]:? (internal|service|server|the|backend|unavailable|bad|request|socket|failed|connection|getting|get|post|put|delete)"
         r"|non-ok result 50[23]|exceptions\.(internalservererror|serviceunavailable|badgateway|bigqueryerror)",
         _CODES,
         symptom=True,
@@ -682,6 +682,15 @@ _TRANSIENT = (
         _HTTP_STATUS,
         symptom=True,
         explains=("batch-504",),
+    ),
+    Signature(
+        "backend-platform",
+        Cause.TRANSIENT_BACKEND,
+        STRONG,
+        r"etcdserver: |leader changed|vmrecreatedduringexecution|vmreportingtimeout|vmrebootedduringexecution|(exit ?code|code|status|\()\W{0,4}5000[2346]\b",
+        "cloud.google.com/batch/docs/troubleshooting",
+        symptom=True,
+        explains=("gunicorn-timeout", "torchserve-slow"),
     ),
     Signature(
         "backend-expired",

@@ -134,7 +134,7 @@ _GPU_MEMORY = (
         "cuda-oom",
         Cause.GPU_MEMORY,
         CERTAIN,
-        r"(cuda|hip|gpu|mps|xpu|hbm|vram|device)( error| driver error| runtime error| backend)?( \(\d+\))? ?:? ?(is |ran )?out[ -]of[ -]memory|cuda_?error_?out_?of_?memory|cuda(error)?memoryallocation|torch\.(cuda\.)?outofmemoryerror|cuda (oom|memory error)|cupy[^|]{0,60}out ?of ?memory|out_of_memory: cuda|not enough memory on device|\b(v100|a100|h100|t4|l4|p100|k80|h200|a10g?|gpu|cuda|tpu)[^.]{0,20} oom\b|\boom [^.]{0,30}\b(gpu|cuda|a100|v100|h100|t4|l4)\b|cublas_status_alloc_failed|cudnn_status_alloc_failed|cuda failure ['\"]?(2|out of memory)|(cudamalloc|cumemalloc|cudahostalloc|cumemcreate)[^.]{0,40}(fail|out of memory)|failed to allocate (cuda|gpu|device) memory|ran out of (gpu|cuda|device|video) memory|(gpu|cuda|device|video) memory (is )?(exhausted|full|insufficient)|not enough (gpu|cuda|device|video) memory|insufficient (gpu|cuda|device|video) memory|tried to allocate [\d.]+ ?[kmg]i?b[^|]{0,60}gpu|\binternal: out of memory|\[trt\][^|]{0,200}out ?of ?memory|error code 2: out ?of ?memory|nvml_error_insufficient_memory|dst tensor is not initialized|failed to allocate \d+ bytes for new constant|gpulaunchkernel[^|]{0,200}out of memory|unable to allocate [^.]{0,40}(gpu|cuda|device) memory",
+        r"(cuda|hip|gpu|mps|xpu|hbm|vram|device)( error| driver error| runtime error| backend)?( \(\d+\))? ?:? ?(is |ran )?out[ -]of[ -]memory|cuda_?error_?out_?of_?memory|cuda(error)?memoryallocation|torch\.(cuda\.)?outofmemoryerror|cuda (oom|memory error)|cupy[^|]{0,60}out ?of ?memory|out_of_memory: cuda|not enough memory on device|\b(v100|a100|h100|t4|l4|p100|k80|h200|a10g?|gpu|cuda|tpu)[^.]{0,20} oom\b|\boom [^.]{0,30}\b(gpu|cuda|a100|v100|h100|t4|l4)\b|cublas_status_alloc_failed|cudnn_status_alloc_failed|cuda failure ['\"]?(2|out of memory)|(cudamalloc|cumemalloc|cudahostalloc|cumemcreate)[^.]{0,40}(fail|out of memory)|failed to allocate (cuda|gpu|device) memory|ran out of (gpu|cuda|device|video) memory|(gpu|cuda|device|video) memory (is )?(exhausted|full|insufficient)|not enough (gpu|cuda|device|video) memory|insufficient (gpu|cuda|device|video) memory|tried to allocate [\d.]+ ?[kmg]i?b[^|]{0,60}gpu|\binternal: out of memory|\[trt\][^|]{0,200}out ?of ?memory|error code 2: out ?of ?memory|nvml_error_insufficient_memory|not enough memory to handle \d+ [a-z ]*tokens|out of memory error on gpu|(cannot|can't|unable to|failed to) (malloc|allocate) [\d.]+ ?[kmg]i?b (of )?(gpu memory|memory on (gpu|device))|dst tensor is not initialized|failed to allocate \d+ bytes for new constant|gpulaunchkernel[^|]{0,200}out of memory|unable to allocate [^.]{0,40}(gpu|cuda|device) memory",
         _TORCH,
         explains=("bare-oom", "allocation", "quota-code", "exit-oom"),
     ),
@@ -408,7 +408,7 @@ _NETWORK = (
         "network-timeout",
         Cause.NETWORK_LATENCY,
         STRONG + 0.4,
-        r"connect(ion)? ?time(d)?-?out|connecttimeout|readtimeout|read timed out|connection (to [^ ]+ )?timed out|(socket|ssl|tls|handshake|http|dial|lookup|i/o|dns|ssh|client)[^.]{0,20}(time-?out|timed out)|client\.timeout exceeded|awaiting headers|timeout (while|when) (connecting|fetching|reading|downloading)|(fetch|download|connect|request to|query|upload)(ing|ed)?[^.]{0,60}timed? ?out|can'?t connect to [^|]{0,80}timed out|time-?out connecting|\(timed out\)|: timed out$|serverselectiontimeout|timed out, timeout: ?\d|(read |write |handshake |recv |connect )?operation timed out after|(read|write|handshake|recv|connect) operation timed out|timed out (while |when )?(download|fetch|connect|read)|etimedout|errno 110|sockettimeout|no route to host|did not properly respond after a period|connected host has failed to respond|network is unreachable|host is unreachable|ehostunreach|stuck at \d+ of \d+ bytes|operation too slow|less than \d+ bytes/sec|(low|slow) throughput|fstimeouterror|speed [^.]{0,40}below|nobrokersavailable|check your (internet |network )?connection|timeouterror[^.]{0,20} (while|when) (fetch|download|connect|read)|timeout on reading data",
+        r"connect(ion)? ?time(d)?-?out|connecttimeout|readtimeout|read timed out|connection (to [^ ]+ )?timed out|(socket|ssl|tls|handshake|http|dial|lookup|i/o|dns|ssh|client)[^.]{0,20}(time-?out|timed out)|client\.timeout exceeded|awaiting headers|timeout (while|when) (connecting|fetching|reading|downloading)|(fetch|download|connect|request to|query|upload)(ing|ed)?[^.]{0,60}timed? ?out|can'?t connect to [^|]{0,80}timed out|time-?out connecting|\(timed out\)|: timed out$|serverselectiontimeout|timed out, timeout: ?\d|(read |write |handshake |recv |connect )?operation timed out after|(read|write|handshake|recv|connect) operation timed out|timed out (while |when )?(download|fetch|connect|read)|etimedout|errno 110|sockettimeout|no route to host|did not properly respond after a period|connected host has failed to respond|network is unreachable|host is unreachable|ehostunreach|stuck at \d+ of \d+ bytes|operation too slow|less than \d+ bytes/sec|(low|slow) throughput|fstimeouterror|early eof\b|remote end hung up|fetch-pack: |rpc failed; (curl|result)|speed [^.]{0,40}below|nobrokersavailable|check your (internet |network )?connection|timeouterror[^.]{0,20} (while|when) (fetch|download|connect|read)|timeout on reading data",
         _HTTP,
         explains=("code-import", "too-large-limit"),
     ),
@@ -416,7 +416,7 @@ _NETWORK = (
         "network-dns",
         Cause.NETWORK_LATENCY,
         STRONG,
-        r"temporary failure in name resolution|name or service not known|(could not|unable to|cannot|can't|failed to) resolve host|getaddrinfo (failed|enotfound)|failed to resolve|nameresolutionerror|nodename nor servname|unknownhostexception|no such host|dns (resolution|lookup)[^.]{0,20}fail|\benotfound\b|name resolution (error|fail)|(error|failure|failed)[^.]{0,20} name resolution",
+        r"temporary failure in name resolution|name or service not known|(could not|unable to|cannot|can't|failed to) resolve (host|['\"]?[a-z0-9-]+\.[a-z0-9.-]+)|getaddrinfo (failed|enotfound)|failed to resolve|nameresolutionerror|nodename nor servname|unknownhostexception|no such host|dns (resolution|lookup)[^.]{0,20}fail|\benotfound\b|name resolution (error|fail)|(error|failure|failed)[^.]{0,20} name resolution",
         _HTTP,
     ),
     Signature(
@@ -451,7 +451,7 @@ _CODE = (
         "code-import",
         Cause.USER_CODE_ERROR,
         DECISIVE,
-        r"modulenotfounderror|\bimporterror\b|no module named|cannot import name|undefined symbol|symbol not found|classnotfoundexception|noclassdeffounderror|nosuchmethoderror|cannot open shared object file|version .?glibc|incompatible library version|unsatisfiedlinkerror|pkg_resources\.[a-z]*(conflict|notfound)|importing the numpy c-extensions failed|numpy\.dtype size changed|compiled using numpy 1|distributionnotfound",
+        r"modulenotfounderror|\bimporterror\b|cannot find module|no module named|cannot import name|undefined symbol|symbol not found|classnotfoundexception|noclassdeffounderror|nosuchmethoderror|cannot open shared object file|version .?glibc|incompatible library version|unsatisfiedlinkerror|pkg_resources\.[a-z]*(conflict|notfound)|importing the numpy c-extensions failed|numpy\.dtype size changed|compiled using numpy 1|distributionnotfound",
         _PYTHON,
     ),
     Signature(
@@ -630,9 +630,10 @@ _SLOW = (
     Signature(
         "slow-callback",
         Cause.SLOW_CODE,
-        FAIR + 0.4,
-        r"is slow compared to the batch|(your|the) (input pipeline|input|data ?loader|dataset|callback)s? [^.]{0,40}(is|are|ran) (too |very )?slow|(does not have many workers|data ?loading) which may be a bottleneck|input[- ]bound",
+        STRONG,
+        r"(thread|event ?loop)[^|]{0,80}(has been |is |was )?blocked (for )?\d|blockedthreadchecker|dataframe is highly fragmented|is slow compared to the batch|(your|the) (input pipeline|input|data ?loader|dataset|callback)s? [^.]{0,40}(is|are|ran) (too |very )?slow|(does not have many workers|data ?loading) which may be a bottleneck|input[- ]bound",
         _TF,
+        explains=("code-traceback",),
     ),
     Signature(
         "beam-stuck",
