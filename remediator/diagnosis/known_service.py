@@ -70,11 +70,12 @@ _CAPACITY = (
         r"|(unable|failed|could not|cannot|not able) (to )?(acquire|allocate|obtain|provision|secure) [^.]{0,60}(capacity|resources|accelerators?|gpus?|tpus?|vms?|machines?)"
         r"|not enough resources available|resources (are|is) (temporarily|currently) unavailable"
         r"|(machine type|accelerator|gpu|tpu|vm)s? [^.]{0,60}(is|are) (currently|temporarily) (unavailable|not available)"
-        r"|(machine type|accelerator|gpu|tpu|vm|instance)s? [^.]{0,60}(is|are|was) (not available|unavailable) (at (the|this)|right now|now|currently)|there is no more capacity|insufficient(instance)?[_ ]?capacity|waiting for capacity|skunotavailable|capacity restrictions|currently not available in (location|region|zone)|(due to|because of) (very |unusually )?high demand|no capacity for|insufficient free (nodes|slots|slices|resources)|not enough free (nodes|slots|slices)|(no|not (find|have)( any)?|find no|without) available capacity",
+        r"|(machine type|accelerator|gpu|tpu|vm|instance)s? [^.]{0,60}(is|are|was) (not available|unavailable) (at (the|this)|right now|now|currently)|there is no more capacity|insufficient(instance)?[_ ]?capacity|waiting for capacity|skunotavailable|sold out\b|not enough (servers|nodes|machines|hosts) to|capacity[-_ ]not[-_ ]available|no (runtime|machine|gpu|instance|accelerator|worker|slot|vm)s?( is| are)? available (right now|at the moment|currently|at this time)|capacity restrictions|currently not available in (location|region|zone)|(due to|because of) (very |unusually )?high demand|no capacity for|insufficient free (nodes|slots|slices|resources)|not enough free (nodes|slots|slices)|(no|not (find|have)( any)?|find no|without) available capacity",
         _GCE,
         explains=(
             "config-machine",
             "config-field",
+            "backend-again",
         ),
     ),
     Signature(
@@ -183,6 +184,14 @@ _PERMISSION = (
         r"|access_token_scope_insufficient|user does not have|request is prohibited by organization'?s? policy|vpc service controls"
         r"|violates? (the )?(org(anization)? )?polic|constraints?/[a-z]+\.[a-z]|denied by (the )?(org|organization|iam|vpc)",
         _IAM,
+    ),
+    Signature(
+        "config-org-constraint",
+        Cause.INVALID_CONFIG,
+        STRONG,
+        r"constraints/(compute|gcp|storage)\.",
+        "cloud.google.com/resource-manager/docs/organization-policy/org-policy-constraints",
+        explains=("permission-words", "config-precondition"),
     ),
     Signature(
         "permission-code",
@@ -475,7 +484,7 @@ _TOO_LARGE = (
         DECISIVE,
         r"(request|payload|body|prompt|response|entity|content[- ]length)s?( payload| body| data| entity| token| context)?('s)?( size| length| count| tokens)?\b[^.]{0,80}(exceeds?|exceeded|exceeding|over|above|(larger|bigger|greater|longer|more) than) [^.]{0,60}(limit|max|allowed|bytes|tokens|\d ?[kmg]i?b\b)"
         r"|(message|input|file|image|instance|prediction|document|video|audio|token|batch)s?( data| token| context| payload)?('s)? (size|length|count|tokens|duration)s?\b[^.]{0,80}(exceeds?|exceeded|exceeding|over|above|(larger|bigger|greater|longer|more) than) [^.]{0,60}(limit|max|allowed|\d)"
-        r"|(message|input|file|image|document|video|audio|instance)s?\b[^.]{0,60}(exceeds?|exceeded|exceeding|(larger|bigger|greater|longer) than) [^.]{0,60}(size|length|bytes|tokens|pixels|\d ?[kmg]i?b\b)|content length exceeded|length limit exceeded|row size (limit )?exceeded"
+        r"|(message|input|file|image|document|video|audio|instance)s?\b[^.]{0,60}(exceeds?|exceeded|exceeding|(larger|bigger|greater|longer) than) [^.]{0,60}(size|length|bytes|tokens|pixels|\d ?[kmg]i?b\b)|size exceeds? (the )?max|content length exceeded|length limit exceeded|row size (limit )?exceeded"
         r"|exceeds? (the )?(max(imum)?|allowed|limit)[^.]{0,60}(request|payload|file|token|input|prompt|message|content|context)"
         r"|(request|payload|entity|body|message|prompt|input|content|file)s?( body| entity| payload| size| data)? (is |was |are )?too (large|long|big)"
         r"|batch[- ]size must be (<|<=|at most|less|no) ?|maximum (context|request|payload|input|token|message|prompt)[^.]{0,20}(length|size|limit|count)|context_length_exceeded|reduce the (length|size|number) of"
@@ -487,7 +496,7 @@ _TOO_LARGE = (
         "too-large-count",
         Cause.REQUEST_TOO_LARGE,
         DECISIVE,
-        r"\d+ (instance|text|item|input|image|row|document|prompt|message)s?(\(s\))? (is|are) allowed per|(at most|up to|only|maximum( number)?( of)?|more than) \d+ (instance|text|item|input|image|document|prompt|content)s?(\(s\))? (in|per|for|allowed|can|may|are)|too many (instances|inputs|texts|images|documents) (in|per|for)",
+        r"\d+ (instance|text|item|input|image|row|document|prompt|message)s?(\(s\))? (is|are) allowed per|(at most|up to|only|maximum( number)?( of)?|more than) \d+ (instance|request|text|item|input|image|document|prompt|content)s?(\(s\))? (in|per|for|allowed|can|may|are)|too many (instances|inputs|texts|images|documents) (in|per|for)",
         _GENERATIVE,
         explains=("config-argument", "config-field", "input-import"),
     ),
@@ -530,7 +539,7 @@ _STARTUP = (
         DECISIVE,
         r"(been )?initiali[sz]ing for too long|(start-?up|initiali[sz]ation|(model |engine )load(ing)?) (took|exceed(s|ed)|lasted) (more|longer|over|the |\d)|(server|container|model|engine|app|application|worker) did not (start|load|initiali[sz]e)( up)? (with)?in|waiting for (the )?(container |server |model )?(port|readiness)\b|taken (more|longer) than [\d.]+ ?s[a-z]* to (initiali|start|load|become|get)|slow __init__|(timed? ?out|timeout) waiting for (the )?([a-z]+ ){1,3}to (start|load|become|come up|initiali[sz]e|send|be ready|respond)|(model|server|container|worker)[^.]{0,40}(load(ing)?|start(-?up|ing)?|initiali[sz](e|ation|ing)|boot|deploy(ment)?)[^.]{0,60}(timed? ?out|did not (finish|complete)|took too long|exceeded [^.]{0,30}(time|deadline))"
         r"|(timed? ?out|deadline exceeded)[^.]{0,60}(waiting for|while|during|for)[^.]{0,40}(model|server|container|engine|worker)s?[^.]{0,30}(load|start|ready|initiali|become|launch|healthy|come up)"
-        r"|failed to load model[^|]{0,120}timeoutexception|failed to (start|load|launch)[^.]{0,60}(within|in time|before the (deadline|timeout))|(within|before) the (allotted|allocated|configured|given|startup|start-up) (time|deadline|timeout)|deployment_?timeout",
+        r"|failed to load model[^|]{0,120}timeoutexception|load(ing)? of model [^|]{0,120}timed? ?out|(excessively |very |too )long cold (boot|start)|failed to (start|load|launch|boot|initiali[sz]e)[^.]{0,60}(within|in time|before the (deadline|timeout))|(within|before) the (allotted|allocated|configured|given|startup|start-up) (time|deadline|timeout)|deployment_?timeout",
         _BATCH,
     ),
     Signature(
@@ -549,6 +558,15 @@ _STARTUP = (
 )
 
 _STARTUP_PATH = (
+    Signature(
+        "startup-port",
+        Cause.SLOW_STARTUP,
+        FAIR - 0.5,
+        r"failed to start and (then )?listen",
+        "cloud.google.com/run/docs/troubleshooting",
+        symptom=True,
+        explains=("startup-load-timeout", "startup-probe"),
+    ),
     Signature(
         "config-probe-path",
         Cause.INVALID_CONFIG,
@@ -635,7 +653,7 @@ _TRANSIENT = (
         "backend-again",
         Cause.TRANSIENT_BACKEND,
         FAIR,
-        r"(please|and) (try|retry)( again| the request| your request| this)?( later| in a|$|\.| or contact| and contact)|try again (later|in a few|in \d)|retrying (the job|the request|usually)",
+        r"retrying may (solve|help|succeed)|re-?run when |not healthy yet|(please|and) (try|retry)( again| the request| your request| this)?( later| in a|$|\.| or contact| and contact)|try again (later|in a few|in \d)|retrying (the job|the request|usually)",
         _CODES,
         symptom=True,
     ),
@@ -826,7 +844,7 @@ _INPUT = (
         "input-import",
         Cause.BAD_INPUT,
         DECISIVE,
-        r"failed to import data|invalid (training |input |test |validation )data\b|data error|(only|but) \d+ (rows|examples|items|images|documents) (were|was)|too (few|many) (rows|examples|columns|labels|images|documents|records)|at least \d+ (rows|examples|images|documents|labels|instances|records)|failed to process element|(row|line|record) \d+ (has|have|contains)|(input|instances?|data|dataset|row|record|line|csv|jsonl?|tfrecord|avro|parquet|table|example)s? [^.]{0,60}((could|can) ?not be|cannot be|failed to( be)?|unable to( be)?) (pars|read|import|convert|decod|process|load|deserializ|coerc)(ed?)?"
+        r"(target|label|column)s? [^.]{0,60}(has to|have to|must|should) contain|(example|row|line|record|instance|document) \d+ of \d+|failed to import data|invalid (training |input |test |validation )data\b|data error|(only|but) \d+ (rows|examples|items|images|documents) (were|was)|too (few|many) (rows|examples|columns|labels|images|documents|records)|at least \d+ (rows|examples|images|documents|labels|instances|records)|failed to process element|(row|line|record) \d+ (has|have|contains)|(input|instances?|data|dataset|row|record|line|csv|jsonl?|tfrecord|avro|parquet|table|example)s? [^.]{0,60}((could|can) ?not be|cannot be|failed to( be)?|unable to( be)?) (pars|read|import|convert|decod|process|load|deserializ|coerc)(ed?)?"
         r"|(failed|unable|cannot|could not|error|fails) (to |while |in )?(pars|decod|deserializ|convert|coerc|import|interpret)(e|ing|es)? [^.]{0,80}(instance|input|data|row|record|line|csv|json|file|value|string|example|image|request|schema|tfrecord|avro)"
         r"|input (data|file|dataset|instances?|uri|source|format|path|table)s? [^.]{0,80}(invalid|empty|missing|not (found|valid|exist|accessible|enough)|does ?n[o']t|malformed|corrupt)",
         _BATCH,
