@@ -111,6 +111,14 @@ _MEMORY = (
         ),
     ),
     Signature(
+        "shared-memory-nccl",
+        Cause.INVALID_CONFIG,
+        STRONG,
+        r"nccl[^|]{0,120}shared memory segment|shared memory segment [^ ]{0,40}nccl",
+        _NCCL,
+        explains=("shared-memory", "server-model-config", "nccl"),
+    ),
+    Signature(
         "memory-warning",
         Cause.MEMORY_PRESSURE,
         HINT,
