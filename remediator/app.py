@@ -197,9 +197,10 @@ class App:
         return replace(case, parent=self._parent_of(document))
 
     def _parent_of(self, job: JobDocument) -> str:
-        from remediator.parents import parent_of
+        from remediator.parents import belonging
 
-        return parent_of(job, self.vertex, self.project[0], timeout_seconds=CALL_SECONDS)
+        project = self.project[0]
+        return belonging(job, self.vertex, project, timeout_seconds=CALL_SECONDS).parent
 
     def past_failures(self, days: float, *, most: int) -> tuple[tuple[Case, ...], dict[str, int]]:
         """The project's failures of the last `days`, each read as it stood when it had settled.

@@ -27,6 +27,7 @@ from remediator.domain import (
     Refused,
     RemediatorError,
     Transient,
+    Unserved,
     parse_time,
     rfc3339,
 )
@@ -231,11 +232,11 @@ def _unknown(
     hands: Hands, location: str, kind: JobKind, *, now: datetime, in_time: Callable[[], bool]
 ) -> tuple[list[JobDocument], int, RemediatorError | None]:
     """Failed jobs of one kind and place without an incident, and how many older ones were recorded."""
-    fresh: list[JobDocument] = []
+    found: dict[str, JobDocument] = {}  # pages overlap where a job was made meanwhile
     old = 0
 
     def may_go_on() -> bool:
-        return in_time() and len(fresh) < _ANNOUNCED_AT_ONCE
+        return in_time() and len(found) < _ANNOUNCED_AT_ONCE
 
     try:
         for page in _failed(hands, location, kind, now, may_go_on):
@@ -246,12 +247,17 @@ def _unknown(
                     continue
                 ended = job.end_time
                 within = ended is None or now - ended <= hands.settings.lookback
-                (fresh if within else stale).append(job)
+                if within:
+                    found.setdefault(job.name.key, job)
+                else:
+                    stale.append(job)
             old += hands.ledger.open_many(_recorded(job, now, Conclusion.TOO_OLD) for job in stale)
+    except Unserved:  # a Vertex without such jobs has no failures of theirs
+        return [], old, None
     except RemediatorError as err:
         log.say("WARNING", f"the sweep of {kind} in {location} stopped: {err}")
-        return fresh, old, err
-    return fresh, old, None
+        return list(found.values()), old, err
+    return list(found.values()), old, None
 
 
 def _failed(

@@ -25,6 +25,7 @@ from remediator.domain import (
     RemediatorError,
     Transient,
     Unanswered,
+    Unserved,
     Unusable,
 )
 
@@ -241,9 +242,11 @@ def _translated(err: Any, what: str, *, creating: bool) -> RemediatorError:
         return _exhausted(err, text, creating=creating)
     if _NEVER_SENT in text:
         return _credentials_failed(text, what)
+    if isinstance(err, api.MethodNotImplemented):
+        return Unserved(text)
     ambiguous = isinstance(err, (api.ServerError, api.Aborted, api.Cancelled))
     timed_out = err.code == http.HTTPStatus.REQUEST_TIMEOUT  # no class of its own
-    if (ambiguous and not isinstance(err, api.MethodNotImplemented)) or timed_out:
+    if ambiguous or timed_out:
         if creating:
             return Unanswered(text)
         return Transient(text, retry_after_seconds=_retry_after(err))

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from remediator import patience
+from remediator import log, patience
 from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
 from remediator.cloud.shape import from_json, quoted, to_json
 from remediator.cloud.wire import Methods, message
@@ -212,12 +212,7 @@ class Vertex:
                 token=token,
                 timeout_seconds=timeout_seconds,
             )
-            for job in jobs:
-                # A value with a * is a pattern to Vertex, so what comes back is held against it.
-                if display_name is not None and job.display_name != display_name:
-                    continue
-                if all(_has_label(job, key, value) for key, value in wanted.items()):
-                    yield job
+            yield from jobs
             if not token:
                 return
 
@@ -262,7 +257,15 @@ class Vertex:
             lambda seconds: methods.call(verb, request, answer, seconds=seconds, parent=parent),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
         )
-        jobs = tuple(JobDocument.parse(to_json(found)) for found in getattr(page, door.plural))
+        # A value with a * is a pattern to Vertex, so what comes back is held against what was asked.
+        jobs = tuple(
+            job
+            for job in _readable(getattr(page, door.plural))
+            if (not states or job.state in states)
+            and (created_after is None or (job.create_time or created_after) >= created_after)
+            and display_name in {None, job.display_name}
+            and all(_has_label(job, key, value) for key, value in (labels or {}).items())
+        )
         return jobs, str(page.next_page_token)
 
     def cancel(self, name: JobName, *, timeout_seconds: float | None = None) -> None:
@@ -331,6 +334,15 @@ def job_filter(
             raise Unusable(msg)
         parts.append(f"labels.{key}:*" if value == "*" else f"labels.{key}={quoted(value)}")
     return " AND ".join(parts)
+
+
+def _readable(listed: Iterable[Any]) -> Iterator[JobDocument]:
+    """The jobs of a page; one that has no name of a job's hides no other."""
+    for one in listed:
+        try:
+            yield JobDocument.parse(to_json(one))
+        except Unusable as err:
+            log.say("WARNING", f"a listed job is passed over: {err}")
 
 
 def _has_label(job: JobDocument, key: str, value: str) -> bool:

@@ -29,6 +29,7 @@ from remediator.domain import (
     RemediatorError,
     Transient,
     Unanswered,
+    Unserved,
     Unusable,
 )
 
@@ -227,7 +228,7 @@ def test_an_error_says_what_was_attempted_and_what_the_service_said(
         (api.RetryError("x", None), Unanswered),
         (api.GatewayTimeout("x"), Unanswered),
         (api.Conflict("x"), Refused),
-        (api.MethodNotImplemented("x"), Refused),
+        (api.MethodNotImplemented("x"), Unserved),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )  # fmt: skip
