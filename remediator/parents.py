@@ -45,9 +45,9 @@ class Belonging:
 def belonging(job: JobDocument, jobs: Jobs, project: str, *, timeout_seconds: float) -> Belonging:
     """Whose part the job is. Raises Transient and Forbidden, whose answer may come later."""
     told = kinds.parent_of(job)
-    if told or job.create_time is None:
+    if told:
         return Belonging(told)
-    since = job.create_time - _BEFORE_ITS_CHILD
+    since = job.create_time - _BEFORE_ITS_CHILD if job.create_time else None
 
     def look(kind: JobKind) -> str | RemediatorError:
         try:

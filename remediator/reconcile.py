@@ -193,12 +193,14 @@ def _sweep(
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="sweep") as pool:
         sweep = patience.carried(lambda place: _unknown(hands, *place, now=now, in_time=in_time))
         found = pool.map(sweep, places)
-        for fresh, recorded, fault in found:
-            if fault is not None:
-                faults.append(str(fault))
-                _tell_if_forbidden(fault, hands)
+        for fresh, recorded, unlisted in found:
             old += recorded
-            announced += _announce(fresh, hands, write_log, now)
+            written, unwritten = _announce(fresh, hands, write_log, now)
+            announced += written
+            for fault in (unlisted, unwritten):
+                if fault is not None:
+                    faults.append(str(fault))
+                    _tell_if_forbidden(fault, hands)
     if old:
         facts = AlertFacts(
             kind=AlertKind.OLD_FAILURES, root=f"old/{now:%Y-%m-%dT%H:%M:%S}", count=old
@@ -336,17 +338,29 @@ def _page(
     )
 
 
-def _announce(jobs: list[JobDocument], hands: Hands, write_log: WriteLog, now: datetime) -> int:
-    """Write one failure entry for each job, known from now on; a crash between repeats the entry."""
+def _announce(
+    jobs: list[JobDocument], hands: Hands, write_log: WriteLog, now: datetime
+) -> tuple[int, RemediatorError | None]:
+    """Write one failure entry for each job, known from now on; a crash between repeats the entry.
+
+    Where entries may not be written none will come back: the ledger alone brings the jobs up again.
+    """
     if not jobs:
-        return 0
-    entries = [announcement(job, now) for job in jobs]
-    write_log(FAILURES_LOG, entries)
-    due = now + SINK_SILENT_AFTER
-    return hands.ledger.open_many(
+        return 0, None
+    due, refused = now + SINK_SILENT_AFTER, None
+    try:
+        write_log(FAILURES_LOG, [announcement(job, now) for job in jobs])
+    except Transient as err:
+        log.say("WARNING", f"failures are announced in the next round: {err}")
+        return 0, err
+    except RemediatorError as err:
+        log.say("ERROR", f"failures are handled without an announcement: {err}")
+        due, refused = now, err
+    known = hands.ledger.open_many(
         replace(_recorded(job, now, Conclusion.NONE), stage=Stage.ANNOUNCED, due=due)
         for job in jobs
     )
+    return (0 if refused else known), refused
 
 
 def announcement(job: JobDocument, now: datetime) -> Json:
