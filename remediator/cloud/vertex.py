@@ -20,6 +20,7 @@ from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_cha
 from remediator.cloud.shape import from_json, quoted, to_json
 from remediator.cloud.wire import Methods, message
 from remediator.domain import (
+    COLLECTIONS,
     Gone,
     JobDocument,
     JobKind,
@@ -73,6 +74,9 @@ _DOORS: Mapping[JobKind, _Door] = {
 }
 
 
+_COLLECTIONS = {kind: name for name, kind in COLLECTIONS.items()}
+
+
 class Vertex:
     """The Vertex AI API, by region.
 
@@ -101,6 +105,7 @@ class Vertex:
                 f"Get{door.type}", request, _job_type(door), seconds=seconds, name=str(name)
             ),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
+            permission=f"aiplatform.{name.collection}.get",
         )
         return JobDocument.parse(to_json(found))
 
@@ -153,6 +158,7 @@ class Vertex:
             f"reading {name}",
             lambda seconds: methods.call("GetModel", request, model, seconds=seconds, name=name),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
+            permission="aiplatform.models.get",
         )
         return to_json(found)
 
@@ -179,6 +185,7 @@ class Vertex:
             ),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
             creating=True,
+            permission=f"aiplatform.{_COLLECTIONS[kind]}.create",
         )
         return JobDocument.parse(to_json(made))
 
@@ -256,6 +263,7 @@ class Vertex:
             f"listing {door.plural} in {parent}",
             lambda seconds: methods.call(verb, request, answer, seconds=seconds, parent=parent),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
+            permission=f"aiplatform.{_COLLECTIONS[kind]}.list",
         )
         # A value with a * is a pattern to Vertex, so what comes back is held against what was asked.
         jobs = tuple(
@@ -281,6 +289,7 @@ class Vertex:
                 f"Cancel{door.type}", request, Empty, seconds=seconds, name=str(name)
             ),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
+            permission=f"aiplatform.{name.collection}.cancel",
         )
 
     def close(self) -> None:

@@ -240,6 +240,24 @@ def test_a_create_that_never_left_is_no_riddle_and_one_that_left_is(
     assert type(caught.value) is kind
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("The caller does not have permission", True),
+        ("Missing or insufficient permissions at '//x.googleapis.com/projects/p'.", True),
+        ("robot@p.iam.gserviceaccount.com may not do this", True),
+        ("Permission 'iam.serviceAccounts.actAs' denied", False),
+        ("robot@p.iam.gserviceaccount.com does not have storage.objects.list access", False),
+    ],
+)
+def test_a_refusal_that_names_no_permission_is_told_with_the_one_that_the_call_needs(
+    words: str, *, named: bool
+) -> None:
+    with pytest.raises(Forbidden) as caught, google_errors("asking", permission="a.b.c"):
+        raise api.PermissionDenied(words)
+    assert ("the call needs the permission a.b.c" in str(caught.value)) is named
+
+
 # --- messages ----------------------------------------------------------------------------------
 
 
