@@ -92,7 +92,11 @@ class App:
         found = settings.read(environ, here=here)
         policies = None
         if not found.policies.startswith(("gs://", "secret:")):
-            policies = _load(_read(Path(found.policies)), found.policies, found)
+            try:
+                policies = _load(_read(Path(found.policies)), found.policies, found)
+            except Unusable as err:
+                msg = f"REMEDIATOR_POLICIES: {err}"
+                raise Unusable(msg) from err
         return cls(found, here=here, environ=environ, policies=policies)
 
     # --- the doors -----------------------------------------------------------------------------
@@ -631,7 +635,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as err:
-        msg = f"REMEDIATOR_POLICIES: {path}: {err.strerror}"
+        msg = f"{path}: {err.strerror}"
         raise Unusable(msg) from err
 
 
