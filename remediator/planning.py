@@ -23,12 +23,10 @@ from remediator.domain import (
     Plan,
     Refused,
 )
-from remediator.hands import Hands, Tale
+from remediator.hands import APPROVED, Hands, Tale
 from remediator.ledger import Chain, Conclusion, End, Incident, Ledger, Limit, is_failing
 from remediator.policy import Policies, glance, kinds, plan, routes
 from remediator.policy.model import Limits
-
-APPROVED, DECLINED = "approved", "declined"
 
 
 def diagnosed(case: Case, policies: Policies) -> Diagnosis:

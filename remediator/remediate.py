@@ -34,13 +34,11 @@ from remediator.domain import (
     Unusable,
 )
 from remediator.endings import close_chain, finish, settle, tell, tell_forbidden
-from remediator.hands import LOG_READS, Hands, Tale, new_incident
+from remediator.hands import APPROVED, DECLINED, LOG_READS, Hands, Tale, new_incident
 from remediator.intake import Hint, Refusal
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
 from remediator.parents import Belonging, belonging, unanswered
 from remediator.planning import (
-    APPROVED,
-    DECLINED,
     diagnosed,
     for_a_person,
     is_unrecorded,
@@ -184,7 +182,7 @@ def _tell_no_way_on(job: JobDocument, err: Refused, hands: Hands) -> str:
         attempt=incident.attempt,
         state=job.state,
         error=job.error_message,
-        extra=(f"{_CLAIMED if claimed else _LEFT} {err}",),
+        extra=(_CLAIMED if claimed else _LEFT, str(err)),
     )
     debts = hands.notices.owed(facts, routes.all_channels(hands.policies()), now)
     if not claimed:
