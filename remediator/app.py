@@ -100,7 +100,11 @@ class App:
         found = settings.read(environ, here=here)
         policies = None
         if not found.policies.startswith(("gs://", "secret:")):
-            policies = _load(_read(Path(found.policies)), found.policies, found)
+            try:
+                policies = _load(_read(Path(found.policies)), found.policies, found)
+            except Unusable as err:
+                msg = f"REMEDIATOR_POLICIES: {err}"
+                raise Unusable(msg) from err
         return cls(found, here=here, environ=environ, policies=policies, clock=clock)
 
     # --- the doors -----------------------------------------------------------------------------
@@ -205,9 +209,10 @@ class App:
         return replace(case, parent=self._parent_of(document))
 
     def _parent_of(self, job: JobDocument) -> str:
-        from remediator.parents import parent_of
+        from remediator.parents import belonging
 
-        return parent_of(job, self.vertex, self.project[0], timeout_seconds=CALL_SECONDS)
+        project = self.project[0]
+        return belonging(job, self.vertex, project, timeout_seconds=CALL_SECONDS).parent
 
     def past_failures(self, days: float, *, most: int) -> tuple[tuple[Case, ...], dict[str, int]]:
         """The project's failures of the last `days`, each read as it stood when it had settled.
@@ -642,7 +647,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as err:
-        msg = f"REMEDIATOR_POLICIES: {path}: {err.strerror}"
+        msg = f"{path}: {err.strerror}"
         raise Unusable(msg) from err
 
 

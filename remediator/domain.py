@@ -11,6 +11,7 @@ Errors, by what the caller does:
     │   └── Unanswered       a change was sent and no answer came: look before acting again
     ├── Refused              will never work as asked: say why
     │   ├── Gone             the thing does not exist (404)
+    │   ├── Unserved         the service has no such call (501): nothing of that kind exists there
     │   └── Forbidden        a permission is missing; names it
     └── Unusable             bad input: acknowledge, log, change nothing
 """
@@ -57,6 +58,10 @@ class Refused(RemediatorError):
 
 class Gone(Refused):
     """The job, model, object or bucket does not exist (any more)."""
+
+
+class Unserved(Refused):
+    """The service does not know the call (UNIMPLEMENTED): it has nothing of that kind."""
 
 
 class Forbidden(Refused):

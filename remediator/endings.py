@@ -59,8 +59,8 @@ def tell_forbidden(err: Forbidden, hands: Hands) -> None:
 
 
 _UNTIL_GRANTED = (
-    "The remediator's own account lacks a permission. Until it is granted, failures wait: events are "
-    "delivered again, then kept as dead letters. `python -m remediator doctor` says what is missing."
+    "The remediator's own account lacks a permission. Until it is granted, failures wait: they are "
+    "tried again for a day, then told or kept as dead letters. `python -m remediator doctor` says what is missing."
 )
 _PERMISSION = re.compile(r"[Pp]ermission '?([a-z]+\.[A-Za-z]+\.[A-Za-z]+)")
 _DIGITS = re.compile(r"\S*\d\S*")  # names and numbers of jobs, which differ each time

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from remediator.alerts import AlertFacts, AlertKind
+from remediator.alerts.wording import moment_words
 from remediator.case import Case
 from remediator.domain import (
     Action,
@@ -28,6 +29,9 @@ from remediator.ledger import Chain, Incident, Ledger, Stage
 from remediator.notices import Notices
 from remediator.policy import Catalogue, Policies, glance, kinds
 from remediator.settings import Settings
+
+APPROVED, DECLINED = "approved", "declined"
+"""A person's answers to a plan."""
 
 LOG_READS = "logging-reads"
 """The counter of Cloud Logging's reads, which all instances share."""
@@ -164,6 +168,10 @@ class Tale:
             told.append("The log sink did not deliver this failure; the sweep found it.")
         if self.case.saved is not None and self.plan.action is not Action.ALERT:
             told.append(glance.saved_words(self.case.saved, self.plan.changes))
+        approval = self.incident.approval
+        if approval is not None and approval.answer == APPROVED:
+            when = f", {moment_words(approval.at)}" if approval.at else ""
+            told.append(f"Approved by {approval.by}{when}.")
         last = self.chain.attempts[-1] if self.chain.attempts else None
         if last is not None and last.abandoned:
             told.append(

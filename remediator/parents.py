@@ -1,36 +1,95 @@
 """Whose part a job is: a pipeline run's, a training pipeline's or a tuning job's.
 
-Owns the asking. A run's child says so by a label; the others say nothing, so the jobs that may have
-started them are listed and asked whom they name. Decides nothing. Called by `remediate`, before
-anything is read for a failure, and by `app` for a case file.
+Owns the asking, and what an answer that never comes means. A run's child says so by a label; the
+others say nothing, so the jobs that may have started them are listed and asked whom they name.
+Called by `remediate`, before anything is read for a failure, and by `app` for a case file.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
 from remediator import patience
-from remediator.domain import JobDocument, JobKind
+from remediator.case import Gap
+from remediator.domain import (
+    Forbidden,
+    Gone,
+    JobDocument,
+    JobKind,
+    Refused,
+    RemediatorError,
+    Source,
+    Unserved,
+)
 from remediator.hands import Jobs
 from remediator.policy import kinds
 
 _BEFORE_ITS_CHILD = timedelta(days=14)  # a tuning job's last trial begins long after the job
 
 
-def parent_of(job: JobDocument, jobs: Jobs, project: str, *, timeout_seconds: float) -> str:
-    """What the job is a part of, in words with its name; empty: nothing. Raises what listing raises."""
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """What a job is a part of, in words with its name; empty: nothing.
+
+    `gaps`: what could not be asked. `unknown`: one of them might have been its parent, so the job
+    may be run again by nobody but a person.
+    """
+
+    parent: str = ""
+    gaps: tuple[Gap, ...] = ()
+    unknown: bool = False
+
+
+def belonging(job: JobDocument, jobs: Jobs, project: str, *, timeout_seconds: float) -> Belonging:
+    """Whose part the job is. Raises Transient and Forbidden, whose answer may come later."""
     told = kinds.parent_of(job)
-    if told or job.create_time is None:
-        return told
-    since = job.create_time - _BEFORE_ITS_CHILD
+    if told:
+        return Belonging(told)
+    since = job.create_time - _BEFORE_ITS_CHILD if job.create_time else None
 
-    def look(kind: JobKind) -> str:
-        found = jobs.list(
-            kind, project, job.name.location, created_after=since, timeout_seconds=timeout_seconds
-        )
-        its = (other for other in found if kinds.has_child(other, job.name))
-        return next((f"{kind.value.replace('_', ' ')} {one.name}" for one in its), "")
+    def look(kind: JobKind) -> str | RemediatorError:
+        try:
+            found = jobs.list(
+                kind,
+                project,
+                job.name.location,
+                created_after=since,
+                timeout_seconds=timeout_seconds,
+            )
+            its = (other for other in found if kinds.has_child(other, job.name))
+            return next((f"{_words(kind)} {one.name}" for one in its), "")
+        except RemediatorError as err:
+            return err
 
-    asked = [patience.begun(partial(look, kind)) for kind in kinds.PARENTS.get(job.kind, ())]
-    return next(filter(None, (answer() for answer in asked)), "")
+    asked = kinds.PARENTS.get(job.kind, ())
+    looking = [patience.begun(partial(look, kind)) for kind in asked]
+    answers = dict(zip(asked, [answer() for answer in looking], strict=True))
+    for answer in answers.values():
+        if isinstance(answer, str) and answer:
+            return Belonging(answer)
+    failed = {kind: err for kind, err in answers.items() if isinstance(err, RemediatorError)}
+    for err in failed.values():
+        if not isinstance(err, Refused) or isinstance(err, Forbidden):
+            raise err
+    return Belonging(
+        gaps=tuple(unasked(kind, err) for kind, err in failed.items()),
+        # Where there is no such kind of job, none of them is its parent.
+        unknown=any(not isinstance(err, (Gone, Unserved)) for err in failed.values()),
+    )
+
+
+def unanswered(err: RemediatorError) -> Belonging:
+    """What is made of an answer that was waited for in vain."""
+    return Belonging(
+        gaps=(Gap(Source.HISTORY, f"whether it is part of another job: {err}"),), unknown=True
+    )
+
+
+def unasked(kind: JobKind, err: RemediatorError) -> Gap:
+    return Gap(Source.HISTORY, f"whether it is part of a {_words(kind)}: {err}")
+
+
+def _words(kind: JobKind) -> str:
+    return kind.value.replace("_", " ")

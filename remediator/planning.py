@@ -13,13 +13,20 @@ from datetime import datetime
 
 from remediator.case import Case
 from remediator.diagnosis import diagnose
-from remediator.domain import Action, Diagnosis, History, JobDocument, JobState, Plan
-from remediator.hands import Hands, Tale
+from remediator.domain import (
+    Action,
+    Diagnosis,
+    Forbidden,
+    History,
+    JobDocument,
+    JobState,
+    Plan,
+    Refused,
+)
+from remediator.hands import APPROVED, Hands, Tale
 from remediator.ledger import Chain, Conclusion, End, Incident, Ledger, Limit, is_failing
 from remediator.policy import Policies, glance, kinds, plan, routes
 from remediator.policy.model import Limits
-
-APPROVED, DECLINED = "approved", "declined"
 
 
 def diagnosed(case: Case, policies: Policies) -> Diagnosis:
@@ -78,10 +85,25 @@ def planned(
             history = replace(history, breaker_open=paused)
             made = asked(history, skipped)
     if made.action is not Action.ALERT:
-        rerun = faster() if faster else somebody_faster(case.job, hands)
+        try:
+            rerun = faster() if faster else somebody_faster(case.job, hands)
+        except Forbidden:  # it may be granted
+            raise
+        except Refused as err:
+            return for_a_person(made, f"whether somebody ran it again: {err}")
         if rerun:
             made = asked(replace(history, rerun_by=rerun), skipped)
     return _as_answered(made, incident)
+
+
+def for_a_person(made: Plan, not_known: str) -> Plan:
+    """The plan where somebody else may be about to run the job again: told, and left to a person."""
+    if made.action is Action.ALERT:
+        return made
+    why = f"nothing was resubmitted, since it is not known {not_known}"
+    return replace(
+        made, action=Action.ALERT, because=f"{made.because}; {why}", notes=(why, *made.notes)
+    )
 
 
 def _paused(made: Plan, job: JobDocument, hands: Hands, now: datetime) -> str:

@@ -27,6 +27,7 @@ from remediator.domain import (
     Refused,
     RemediatorError,
     Transient,
+    Unserved,
     parse_time,
     rfc3339,
 )
@@ -192,12 +193,14 @@ def _sweep(
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="sweep") as pool:
         sweep = patience.carried(lambda place: _unknown(hands, *place, now=now, in_time=in_time))
         found = pool.map(sweep, places)
-        for fresh, recorded, fault in found:
-            if fault is not None:
-                faults.append(str(fault))
-                _tell_if_forbidden(fault, hands)
+        for fresh, recorded, unlisted in found:
             old += recorded
-            announced += _announce(fresh, hands, write_log, now)
+            written, unwritten = _announce(fresh, hands, write_log, now)
+            announced += written
+            for fault in (unlisted, unwritten):
+                if fault is not None:
+                    faults.append(str(fault))
+                    _tell_if_forbidden(fault, hands)
     if old:
         facts = AlertFacts(
             kind=AlertKind.OLD_FAILURES, root=f"old/{now:%Y-%m-%dT%H:%M:%S}", count=old
@@ -231,11 +234,11 @@ def _unknown(
     hands: Hands, location: str, kind: JobKind, *, now: datetime, in_time: Callable[[], bool]
 ) -> tuple[list[JobDocument], int, RemediatorError | None]:
     """Failed jobs of one kind and place without an incident, and how many older ones were recorded."""
-    fresh: list[JobDocument] = []
+    found: dict[str, JobDocument] = {}  # pages overlap where a job was made meanwhile
     old = 0
 
     def may_go_on() -> bool:
-        return in_time() and len(fresh) < _ANNOUNCED_AT_ONCE
+        return in_time() and len(found) < _ANNOUNCED_AT_ONCE
 
     try:
         for page in _failed(hands, location, kind, now, may_go_on):
@@ -246,12 +249,17 @@ def _unknown(
                     continue
                 ended = job.end_time
                 within = ended is None or now - ended <= hands.settings.lookback
-                (fresh if within else stale).append(job)
+                if within:
+                    found.setdefault(job.name.key, job)
+                else:
+                    stale.append(job)
             old += hands.ledger.open_many(_recorded(job, now, Conclusion.TOO_OLD) for job in stale)
+    except Unserved:  # a Vertex without such jobs has no failures of theirs
+        return [], old, None
     except RemediatorError as err:
         log.say("WARNING", f"the sweep of {kind} in {location} stopped: {err}")
-        return fresh, old, err
-    return fresh, old, None
+        return list(found.values()), old, err
+    return list(found.values()), old, None
 
 
 def _failed(
@@ -330,17 +338,29 @@ def _page(
     )
 
 
-def _announce(jobs: list[JobDocument], hands: Hands, write_log: WriteLog, now: datetime) -> int:
-    """Write one failure entry for each job, known from now on; a crash between repeats the entry."""
+def _announce(
+    jobs: list[JobDocument], hands: Hands, write_log: WriteLog, now: datetime
+) -> tuple[int, RemediatorError | None]:
+    """Write one failure entry for each job, known from now on; a crash between repeats the entry.
+
+    Where entries may not be written none will come back: the ledger alone brings the jobs up again.
+    """
     if not jobs:
-        return 0
-    entries = [announcement(job, now) for job in jobs]
-    write_log(FAILURES_LOG, entries)
-    due = now + SINK_SILENT_AFTER
-    return hands.ledger.open_many(
+        return 0, None
+    due, refused = now + SINK_SILENT_AFTER, None
+    try:
+        write_log(FAILURES_LOG, [announcement(job, now) for job in jobs])
+    except Transient as err:
+        log.say("WARNING", f"failures are announced in the next round: {err}")
+        return 0, err
+    except RemediatorError as err:
+        log.say("ERROR", f"failures are handled without an announcement: {err}")
+        due, refused = now, err
+    known = hands.ledger.open_many(
         replace(_recorded(job, now, Conclusion.NONE), stage=Stage.ANNOUNCED, due=due)
         for job in jobs
     )
+    return (0 if refused else known), refused
 
 
 def announcement(job: JobDocument, now: datetime) -> Json:

@@ -29,18 +29,18 @@ from remediator.domain import (
     JobName,
     JobState,
     Mode,
+    Refused,
     Transient,
     Unusable,
 )
 from remediator.endings import close_chain, finish, settle, tell, tell_forbidden
-from remediator.hands import LOG_READS, Hands, Tale, new_incident
+from remediator.hands import APPROVED, DECLINED, LOG_READS, Hands, Tale, new_incident
 from remediator.intake import Hint, Refusal
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
-from remediator.parents import parent_of
+from remediator.parents import Belonging, belonging, unanswered
 from remediator.planning import (
-    APPROVED,
-    DECLINED,
     diagnosed,
+    for_a_person,
     is_unrecorded,
     planned,
     read_ahead,
@@ -62,6 +62,8 @@ FOLLOW_AT_MOST = timedelta(
 )  # a job that is not terminal by then is no longer ours to wait for
 APPROVAL_LASTS = timedelta(hours=12)
 RETRY_WINDOW = timedelta(hours=24)  # Cloud Functions delivers a failed event again for that long
+CLAIM_ASKED_AGAIN = timedelta(hours=1)
+ASKED_AGAIN_AFTER = timedelta(minutes=2)  # a permission that is granted takes minutes to be felt
 
 
 def handle(hint: Hint, hands: Hands) -> str:
@@ -124,6 +126,15 @@ def consider(
     job: JobDocument, hands: Hands, *, known_since: datetime, late_sink: bool = False
 ) -> str:
     """Bring one job's incident as far as it can be brought now; safe to call any number of times."""
+    try:
+        return _consider(job, hands, known_since=known_since, late_sink=late_sink)
+    except Forbidden:  # it may be granted
+        raise
+    except Refused as err:
+        return _tell_no_way_on(job, err, hands)
+
+
+def _consider(job: JobDocument, hands: Hands, *, known_since: datetime, late_sink: bool) -> str:
     now = hands.now()
     key = job.name.key
     if is_unrecorded(job, hands):  # before it is asked for: what is unrecorded becomes recorded
@@ -153,6 +164,43 @@ def consider(
     return _decide(job, incident, chain, hands, now, begun=begun)
 
 
+def _tell_no_way_on(job: JobDocument, err: Refused, hands: Hands) -> str:
+    """A service said no to what cannot be done without: people are told, since it will say so again.
+
+    Where a claim stands, its job may exist: that is asked again, hour by hour.
+    """
+    incident = hands.ledger.incident(job.name.key)
+    if incident is None or incident.stage in {Stage.DONE, Stage.FOLLOWED}:
+        raise err
+    now = hands.now()
+    claimed = incident.stage is Stage.ACTING
+    facts = AlertFacts(
+        kind=AlertKind.ALERT,
+        job=job.name,
+        display_name=job.display_name,
+        root=incident.root,
+        attempt=incident.attempt,
+        state=job.state,
+        error=job.error_message,
+        extra=(_CLAIMED if claimed else _LEFT, str(err)),
+    )
+    debts = hands.notices.owed(facts, routes.all_channels(hands.policies()), now)
+    if not claimed:
+        chain = hands.ledger.chain(incident.root) or Chain(key=incident.root, root=str(job.name))
+        debts += hands.notices.outcome(
+            chain, job, now, verdict=incident.verdict, action=Action.ALERT, final=True
+        )
+    left = replace(incident, stage=Stage.DONE, conclusion=Conclusion.ALERTED, reason=str(err)[:500])
+    asked_again = replace(incident, due=now + CLAIM_ASKED_AGAIN)
+    if hands.ledger.move(asked_again if claimed else left, debts=debts):
+        hands.notices.deliver(debts)
+    return f"told, no way on: {err}"
+
+
+_LEFT = "It could not be handled, and nothing was resubmitted:"
+_CLAIMED = "A resubmission was begun, and it cannot be found out whether its job exists:"
+
+
 def _done_when_opened(incident: Incident) -> str:
     if incident.conclusion is Conclusion.TOO_OLD:
         return "recorded: it had failed long before it became known"
@@ -163,7 +211,7 @@ def _done_when_opened(incident: Incident) -> str:
 class _Begun:
     """What is read side by side for a failure; each gives its result, or raises, when called."""
 
-    parent: Callable[[], str]
+    belonging: Callable[[], Belonging]
     case: Callable[[], Case]
     ahead: Callable[[], None]
     faster: Callable[[], str] | None
@@ -174,7 +222,7 @@ class _Begun:
         by_itself = settled(job) is not None
         begun = patience.begun
         return cls(
-            parent=begun(lambda: _parent(job, hands)),
+            belonging=begun(lambda: _belonging(job, hands)),
             case=begun(lambda: hands.gather(job, now=now, attempts=(), settled=by_itself)),
             ahead=begun(lambda: read_ahead(job, hands, now)),
             faster=None if by_itself else begun(lambda: somebody_faster(job, hands)),
@@ -239,10 +287,18 @@ def _decide(
     begun: _Begun | None = None,
 ) -> str:
     """Evidence, diagnosis, plan; then what the plan says."""
-    quiet = _silent_reason(job, incident, hands, begun)
-    if quiet:
-        finish(incident, hands, Conclusion.IGNORED, quiet)
-        return f"left alone: {quiet}"
+    if _switched_off(job):
+        return _leave(incident, hands, Guard.LABEL_OFF)
+    ask = begun.belonging if begun else lambda: _belonging(job, hands)
+    try:
+        belongs = _whose(incident, ask, now)
+    except Forbidden as err:  # it waits in the ledger for the grant; no event need come again
+        tell_forbidden(err, hands)
+        hands.ledger.move(replace(incident, due=now + ASKED_AGAIN_AFTER))
+        return f"waiting for a permission: {err}"
+    if belongs.parent:
+        log.say("INFO", f"it belongs to {belongs.parent}, which is the incident", job=str(job.name))
+        return _leave(incident, hands, Guard.HAS_PARENT)
     if begun is None:
         begun = _Begun.reading(job, hands, now)
     case = replace(begun.case(), attempts=chain.attempts)
@@ -258,6 +314,9 @@ def _decide(
         msg = "; ".join(f"{gap.source}: {gap.why}" for gap in passing)
         raise Transient(msg)
     made = planned(case, found, incident, chain, hands, faster=begun.faster)
+    if belongs.unknown:
+        made = for_a_person(made, belongs.gaps[0].why)
+    case = replace(case, gaps=(*case.gaps, *belongs.gaps))
     judged = replace(
         incident,
         model=kinds.model_name(job) or "",
@@ -285,21 +344,26 @@ def _switched_off(job: JobDocument) -> bool:
     return job.labels.get("remediator") == "off"
 
 
-def _parent(job: JobDocument, hands: Hands) -> str:
-    return parent_of(job, hands.jobs, hands.project()[0], timeout_seconds=hands.call_seconds)
+def _belonging(job: JobDocument, hands: Hands) -> Belonging:
+    return belonging(job, hands.jobs, hands.project()[0], timeout_seconds=hands.call_seconds)
 
 
-def _silent_reason(job: JobDocument, incident: Incident, hands: Hands, begun: _Begun | None) -> str:
-    """Why a failure is nobody's to be told about."""
-    if _switched_off(job):
-        return Guard.LABEL_OFF.value
+def _whose(incident: Incident, ask: Callable[[], Belonging], now: datetime) -> Belonging:
+    """Whose part the job is; raises what may be answered later, for as long as events come again."""
     if incident.attempt:  # what we made is nobody's part
-        return ""
-    parent = begun.parent() if begun else _parent(job, hands)
-    if parent:
-        log.say("INFO", f"it belongs to {parent}, which is the incident", job=str(job.name))
-        return Guard.HAS_PARENT.value
-    return ""
+        return Belonging()
+    try:
+        return ask()
+    except (Transient, Forbidden) as err:
+        if now - incident.first_known < RETRY_WINDOW:
+            raise
+        return unanswered(err)
+
+
+def _leave(incident: Incident, hands: Hands, guard: Guard) -> str:
+    """A failure that nobody is to be told about."""
+    finish(incident, hands, Conclusion.IGNORED, guard.value)
+    return f"left alone: {guard.value}"
 
 
 # --- carrying a plan out -------------------------------------------------------------------------

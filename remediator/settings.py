@@ -6,6 +6,7 @@ Called by `main` at import and by the command line.
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from remediator.domain import Mode, Unusable
 
@@ -21,7 +21,10 @@ T = TypeVar("T")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_LONGEST = timedelta(days=3650)  # what is further away cannot be reckoned with
+_HOST = re.compile(r"[^\s/,@]{1,253}")
+_ACCOUNT = re.compile(r"[^\s/,]{1,320}")
+_TOPIC = re.compile(r"(projects/[a-z0-9.:-]{1,100}/topics/)?[A-Za-z][\w.~+%-]{2,254}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def read(environ: Mapping[str, str], *, here: Path) -> Settings:
         max_mode=reader.take("REMEDIATOR_MAX_MODE", _mode, None),
         max_usd_per_day=reader.take("REMEDIATOR_MAX_USD_PER_DAY", _usd, None),
         max_usd_per_job=reader.take("REMEDIATOR_MAX_USD_PER_JOB", _usd, None),
-        channel_hosts=reader.take("REMEDIATOR_CHANNEL_HOSTS", _names, ()),
+        channel_hosts=reader.take("REMEDIATOR_CHANNEL_HOSTS", _hosts, ()),
         ledger=reader.take("REMEDIATOR_LEDGER", _ledger, ""),
         locations=reader.take("REMEDIATOR_LOCATIONS", _locations, ()),
         lookback=reader.take("REMEDIATOR_LOOKBACK", duration, timedelta(hours=6)),
@@ -78,13 +81,17 @@ def read(environ: Mapping[str, str], *, here: Path) -> Settings:
         lease=reader.take("REMEDIATOR_LEASE", duration, timedelta(minutes=10)),
         consistency_wait=reader.take("REMEDIATOR_CONSISTENCY_WAIT", duration, timedelta(minutes=2)),
         stop=reader.take("REMEDIATOR_STOP", _switch, default=False),
-        service_accounts=reader.take("REMEDIATOR_SERVICE_ACCOUNTS", _names, ()),
-        outcomes_topic=reader.take("REMEDIATOR_OUTCOMES_TOPIC", str, ""),
+        service_accounts=reader.take("REMEDIATOR_SERVICE_ACCOUNTS", _accounts, ()),
+        outcomes_topic=reader.take("REMEDIATOR_OUTCOMES_TOPIC", _topic, ""),
         vertex_endpoint=reader.take("REMEDIATOR_VERTEX_ENDPOINT", _loopback, ""),
         logging_endpoint=reader.take("REMEDIATOR_LOGGING_ENDPOINT", _loopback, ""),
         monitoring_endpoint=reader.take("REMEDIATOR_MONITORING_ENDPOINT", _loopback, ""),
         on_cloud=on_cloud,
     )
+    for name in ("PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"):
+        reader.take(
+            name, _emulator, ""
+        )  # read by Google's clients; here it is only held to loopback
     if on_cloud and not settings.ledger.startswith("firestore://"):
         reader.mistakes.append(
             "REMEDIATOR_LEDGER: on Cloud Functions it must be firestore://DATABASE/COLLECTION, "
@@ -127,7 +134,11 @@ def duration(text: str) -> timedelta:
     if match is None:
         msg = "not a duration such as 90s, 10m or 6h"
         raise ValueError(msg)
-    return timedelta(seconds=float(match[1]) * _UNIT_SECONDS[match[2]])
+    seconds = float(match[1]) * _UNIT_SECONDS[match[2]]
+    if seconds > _LONGEST.total_seconds():
+        msg = f"longer than {_LONGEST.days} days"
+        raise ValueError(msg)
+    return timedelta(seconds=seconds)
 
 
 def _project(text: str) -> str:
@@ -169,17 +180,33 @@ def _usd(text: str) -> float | None:
     return usd
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+def _names(text: str, pattern: re.Pattern[str], what: str) -> tuple[str, ...]:
+    """The parts between commas, each held to the pattern; a list of nothing would mean any."""
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    bad = [name for name in names if not pattern.fullmatch(name)]
+    if bad or not names:
+        msg = f"not {what}: {', '.join(bad) or text}"
+        raise ValueError(msg)
+    return names
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    return _names(text, _HOST, "the name of a host")
+
+
+def _accounts(text: str) -> tuple[str, ...]:
+    return _names(text, _ACCOUNT, "the e-mail of a service account")
 
 
 def _locations(text: str) -> tuple[str, ...]:
-    names = _names(text)
-    bad = [name for name in names if not re.fullmatch(r"[a-z]+-[a-z]+[0-9]+", name)]
-    if bad:
-        msg = f"not a region: {', '.join(bad)}"
+    return _names(text, re.compile(r"[a-z]+-[a-z]+[0-9]+"), "a region")
+
+
+def _topic(text: str) -> str:
+    if not _TOPIC.fullmatch(text):
+        msg = "not a topic's name, nor projects/PROJECT/topics/NAME"
         raise ValueError(msg)
-    return tuple(dict.fromkeys(names))
+    return text
 
 
 def _ledger(text: str) -> str:
@@ -197,12 +224,27 @@ def _switch(text: str) -> bool:
 
 
 def _loopback(text: str) -> str:
-    parts = urlsplit(text if "//" in text else f"//{text}")
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
-    if parts.hostname not in _LOOPBACK or port is None:
-        msg = "must be host:port on loopback, since it is spoken to in plaintext"
+    if not _is_at_loopback(text):
+        msg = "must be host:port of a gRPC server on loopback, since it is spoken to in plaintext"
         raise ValueError(msg)
     return text
+
+
+def _emulator(text: str) -> str:
+    """As Google's clients understand it; some take a scheme in front."""
+    if not text.startswith("https://") and not _is_at_loopback(text.removeprefix("http://")):
+        msg = "must be on loopback, since it is spoken to in plaintext"
+        raise ValueError(msg)
+    return text
+
+
+def _is_at_loopback(text: str) -> bool:
+    match = re.fullmatch(r"(localhost|[0-9.]+|\[[0-9a-f:.]+\]):([0-9]{1,5})/?", text)
+    if match is None or not 0 < int(match[2]) < 2**16:
+        return False
+    if match[1] == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(match[1].strip("[]")).is_loopback
+    except ValueError:
+        return False

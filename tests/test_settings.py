@@ -63,11 +63,50 @@ def test_everything_set_is_read() -> None:
             {"REMEDIATOR_POLICIES": "gs://b/p.yaml"}, "required as a ceiling", id="no-ceilings"
         ),
         pytest.param({"REMEDIATOR_STOP": "yes"}, "not 0 or 1", id="switch"),
+        pytest.param(
+            {"REMEDIATOR_VERTEX_ENDPOINT": "http://localhost:80"}, "gRPC server", id="rest-endpoint"
+        ),
+        pytest.param(
+            {"REMEDIATOR_LOGGING_ENDPOINT": "localhost:0"}, "REMEDIATOR_LOGGING", id="no-port"
+        ),
+        pytest.param(
+            {"FIRESTORE_EMULATOR_HOST": "example.com:80"}, "FIRESTORE_EMULATOR_HOST", id="firestore"
+        ),
+        pytest.param(
+            {"STORAGE_EMULATOR_HOST": "http://10.0.0.1:80"}, "STORAGE_EMULATOR_HOST", id="storage"
+        ),
+        pytest.param({"PUBSUB_EMULATOR_HOST": "8085"}, "PUBSUB_EMULATOR_HOST", id="pubsub"),
+        pytest.param({"REMEDIATOR_OUTCOMES_TOPIC": "a b"}, "not a topic", id="topic"),
+        pytest.param(
+            {"REMEDIATOR_OUTCOMES_TOPIC": "projects/p/subscriptions/s"}, "not a topic", id="sub"
+        ),
+        pytest.param({"REMEDIATOR_SERVICE_ACCOUNTS": " , "}, "service account", id="no-account"),
+        pytest.param({"REMEDIATOR_CHANNEL_HOSTS": "https://x/y"}, "a host", id="channel-host"),
+        pytest.param({"REMEDIATOR_LOOKBACK": "99999999999d"}, "longer than", id="aeons"),
     ],
 )
 def test_a_bad_setting_is_named(environment: dict[str, str], says: str) -> None:
     with pytest.raises(Unusable, match=says):
         read(environment, here=HERE)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REMEDIATOR_VERTEX_ENDPOINT", "localhost:4711"),
+        ("REMEDIATOR_MONITORING_ENDPOINT", "127.0.0.2:4711"),
+        ("REMEDIATOR_LOGGING_ENDPOINT", "[::1]:4711"),
+        ("STORAGE_EMULATOR_HOST", "http://127.0.0.1:4443/"),
+        ("STORAGE_EMULATOR_HOST", "https://storage.example.com"),
+        ("FIRESTORE_EMULATOR_HOST", "localhost:8080"),
+        ("PUBSUB_EMULATOR_HOST", "[::1]:8085"),
+        ("REMEDIATOR_OUTCOMES_TOPIC", "projects/lab/topics/outcomes"),
+        ("REMEDIATOR_CHANNEL_HOSTS", "hooks.slack.com, *.example.com"),
+        ("REMEDIATOR_SERVICE_ACCOUNTS", "*@lab.iam.gserviceaccount.com"),
+    ],
+)
+def test_a_good_setting_is_taken(name: str, value: str) -> None:
+    read({name: value}, here=HERE)
 
 
 def test_every_bad_setting_is_told_at_once() -> None:
@@ -89,7 +128,8 @@ def test_durations(text: str, seconds: float) -> None:
     ("name", "value", "says"),
     [
         ("REMEDIATOR_LEASE", "soon", "REMEDIATOR_LEASE"),
-        ("REMEDIATOR_POLICIES", "nowhere.yaml", "nowhere.yaml"),
+        ("REMEDIATOR_POLICIES", "nowhere.yaml", "REMEDIATOR_POLICIES: nowhere.yaml: "),
+        ("REMEDIATOR_POLICIES", "README.md", "REMEDIATOR_POLICIES: README.md:"),
     ],
 )
 def test_a_mistake_stops_the_start_with_one_line(name: str, value: str, says: str) -> None:

@@ -90,7 +90,8 @@ class JobStore:
 
     `error_lag` (seconds in the twin): how much later than its end a job's error is set. `list_lag`
     (seconds of the world): how long a new job is missing from lists. `timeout_state`: how a custom
-    job that outlives its time-out ends, since Google does not say.
+    job that outlives its time-out ends, since Google does not say. `lists_everything`: a list's
+    filter is read and not obeyed.
     """
 
     clock: Clock
@@ -104,6 +105,7 @@ class JobStore:
     error_lag: float = 0.0
     list_lag: float = 0.0
     timeout_state: str = "JOB_STATE_FAILED"
+    lists_everything: bool = False
     default_needs: Needs = field(default_factory=Needs)
 
     def __post_init__(self) -> None:

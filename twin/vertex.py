@@ -127,6 +127,8 @@ class VertexApi:
     def _list(self, kind: Kind, body: Body, caller: Caller) -> Body:
         try:
             matches = vertex_filter(str(body.get("filter") or ""), pipelines=kind is PIPELINE)
+            if self._jobs.lists_everything:
+                matches = _everything
             found = self._jobs.listed(kind, str(body.get("parent") or ""), matches)
         except BadQuery as err:
             raise Refusal("INVALID_ARGUMENT", str(err)) from err
@@ -212,3 +214,8 @@ class VertexApi:
                 "protoPayload": payload,
             }
         )
+
+
+def _everything(job: Body) -> bool:
+    del job
+    return True

@@ -276,8 +276,14 @@ def _recovered_title(facts: AlertFacts) -> str:
     return f"Recovered: {facts.name} succeeded{change} after {plural(_made(facts), 'resubmission')}"
 
 
+def _is_cancelled(facts: AlertFacts) -> bool:
+    """An attempt that a person or we ended: it did not fail, and there is nothing to diagnose."""
+    return facts.state is JobState.CANCELLED and facts.diagnosis is None
+
+
 def _given_up_title(facts: AlertFacts) -> str:
-    return f"Given up: {_failed(facts)} after {plural(_made(facts), 'resubmission')}"
+    how = f"{facts.name} was cancelled" if _is_cancelled(facts) else _failed(facts)
+    return f"Given up: {how} after {plural(_made(facts), 'resubmission')}"
 
 
 def _old_title(facts: AlertFacts) -> str:
@@ -549,6 +555,8 @@ def _estimate(plan: Plan, what: str) -> str:
 
 def _to_do(facts: AlertFacts) -> str:
     if facts.kind in {AlertKind.ALERT, AlertKind.GIVEN_UP}:
+        if _is_cancelled(facts):
+            return "Nothing, if that was meant; otherwise resubmit the job yourself."
         if facts.plan is not None and Guard.ALREADY_RERUN in facts.plan.refused_by:
             return "Nothing."
         for guard in facts.plan.refused_by if facts.plan is not None else ():

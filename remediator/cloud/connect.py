@@ -25,6 +25,7 @@ from remediator.domain import (
     RemediatorError,
     Transient,
     Unanswered,
+    Unserved,
     Unusable,
 )
 
@@ -48,6 +49,10 @@ _USED_UP = re.compile(
 )
 _THROTTLED = re.compile(r"per[ _]?(minute|second|100 seconds|user)|rate limit", re.IGNORECASE)
 _NEVER_SENT = "Getting metadata from plugin failed"  # grpc: the credentials gave no token
+
+
+# Such as storage.objects.list, which is no host of Google's and no part of a path or name.
+_NAMES_A_PERMISSION = re.compile(r"(?<![\w.@/-])[a-z]+\.(?!googleapis\b)[A-Za-z]+\.[A-Za-z]+")
 
 
 # --- reaching a service ------------------------------------------------------------------------
@@ -159,6 +164,7 @@ def answered(
     *,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     creating: bool = False,
+    permission: str = "",
 ) -> T:
     """The result of `call(seconds)`, tried again while that may help and the time allows.
 
@@ -167,6 +173,7 @@ def answered(
     is left for the event in hand. `seconds`
     is the deadline that this try must hand on: half of what is left, so that a hang leaves room for
     another try; all of it when `creating`, since a try cut short there leaves an unknown job.
+    `permission` is what the call needs, for services that refuse without saying what is missing.
     """
     import stamina
 
@@ -195,7 +202,7 @@ def answered(
         wait_max=min(5.0, timeout_seconds / 10),  # a last wait may so overshoot by a tenth
         wait_jitter=min(1.0, timeout_seconds / 20),
     ):
-        with attempt, google_errors(what, creating=creating):
+        with attempt, google_errors(what, creating=creating, permission=permission):
             left = max(ends - time.monotonic(), _LEAST_TRY_SECONDS)
             return call(left if creating else max(left / 2, min(left, 1.0)))
     msg = f"{what}: no try was made"
@@ -206,10 +213,11 @@ def answered(
 
 
 @contextmanager
-def google_errors(what: str, *, creating: bool = False) -> Iterator[None]:
+def google_errors(what: str, *, creating: bool = False, permission: str = "") -> Iterator[None]:
     """Google's errors inside the block leave it as ours, with `what` was attempted in front.
 
     `creating`: whatever is no definite answer becomes Unanswered, since the thing may exist.
+    `permission`: what is named as missing where the service names nothing.
     """
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
@@ -217,7 +225,7 @@ def google_errors(what: str, *, creating: bool = False) -> Iterator[None]:
     try:
         yield
     except api.GoogleAPICallError as err:
-        raise _translated(err, what, creating=creating) from err
+        raise _translated(err, what, creating=creating, permission=permission) from err
     except auth.DefaultCredentialsError as err:
         msg = f"{what}: no Google credentials were found: {_short(err)}"
         raise Forbidden(msg) from err
@@ -229,21 +237,26 @@ def google_errors(what: str, *, creating: bool = False) -> Iterator[None]:
         raise kind(msg) from err
 
 
-def _translated(err: Any, what: str, *, creating: bool) -> RemediatorError:
+def _translated(err: Any, what: str, *, creating: bool, permission: str) -> RemediatorError:
     from google.api_core import exceptions as api
 
     text = _with_permission(err, f"{what}: {_short(err.message or err)}")
     if isinstance(err, api.NotFound):
         return Gone(text)
     if isinstance(err, (api.Forbidden, api.Unauthorized)):
-        return Forbidden(text)
+        unnamed = permission and not _NAMES_A_PERMISSION.search(text)
+        return Forbidden(
+            f"{text} (the call needs the permission {permission})" if unnamed else text
+        )
     if isinstance(err, api.TooManyRequests):
         return _exhausted(err, text, creating=creating)
     if _NEVER_SENT in text:
         return _credentials_failed(text, what)
+    if isinstance(err, api.MethodNotImplemented):
+        return Unserved(text)
     ambiguous = isinstance(err, (api.ServerError, api.Aborted, api.Cancelled))
     timed_out = err.code == http.HTTPStatus.REQUEST_TIMEOUT  # no class of its own
-    if (ambiguous and not isinstance(err, api.MethodNotImplemented)) or timed_out:
+    if ambiguous or timed_out:
         if creating:
             return Unanswered(text)
         return Transient(text, retry_after_seconds=_retry_after(err))

@@ -81,6 +81,7 @@ class Logs:
                 f"reading the log of {project}",
                 lambda seconds, request=request: self._read(client, request, seconds),  # type: ignore[misc]
                 timeout_seconds=timeout_seconds or self._timeout_seconds,
+                permission="logging.logEntries.list",
             )
             for entry in page.entries:
                 if len(found) == limit or size >= most_bytes:
@@ -127,6 +128,7 @@ class Logs:
                 "WriteLogEntries", request, _type("WriteLogEntriesResponse"), seconds=seconds
             ),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
+            permission="logging.logEntries.create",
         )
 
     def close(self) -> None:

@@ -146,6 +146,7 @@ def _read(
                 "ListTimeSeries", request, answer, seconds=seconds, name=name
             ),
             timeout_seconds=timeout_seconds,
+            permission="monitoring.timeSeries.list",
         )
         for raw in page.time_series:
             series = Series.parse(to_json(raw))

@@ -69,6 +69,7 @@ class PubSub:
             f"publishing to {topic}",
             lambda seconds: client.publish(request=request, retry=None, timeout=seconds),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
+            permission="pubsub.topics.publish",
         )
         return str(answer.message_ids[0])
 
@@ -89,6 +90,7 @@ class PubSub:
                 f"pulling from {subscription}",
                 lambda seconds: client.pull(request=request, retry=None, timeout=seconds),
                 timeout_seconds=timeout_seconds or self._timeout_seconds,
+                permission="pubsub.subscriptions.consume",
             )
         except Transient as err:
             # An empty subscription may keep the call open until our deadline: that means none.
@@ -136,6 +138,7 @@ class PubSub:
                     request=request, retry=None, timeout=seconds
                 ),
                 timeout_seconds=timeout_seconds or self._timeout_seconds,
+                permission="pubsub.subscriptions.consume",
             )
 
     def _client(self, name: str) -> Any:

@@ -82,6 +82,7 @@ def _read(version: str, timeout_seconds: float) -> tuple[str, str]:
             f"reading {version}",
             lambda seconds: client.access_secret_version(name=version, retry=None, timeout=seconds),
             timeout_seconds=timeout_seconds,
+            permission="secretmanager.versions.access",
         )
     finally:
         channel.close()

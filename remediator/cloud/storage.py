@@ -50,6 +50,7 @@ class Storage:
             f"reading bucket {name}",
             lambda seconds: client.get_bucket(name, timeout=seconds, retry=None),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
+            permission="storage.buckets.get",
         )
         return str(bucket.location or "")
 
@@ -77,6 +78,7 @@ class Storage:
                 )
             ),
             timeout_seconds=budget,
+            permission="storage.objects.list",
         )
         wanted = [
             blob
@@ -107,6 +109,7 @@ class Storage:
                 )
             ),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
+            permission="storage.objects.list",
         )
         held = [blob for blob in blobs if blob.size and blob.updated]
         newest = max(held, key=lambda blob: (blob.updated, blob.name), default=None)
@@ -146,6 +149,7 @@ class Storage:
             f"reading {uri}",
             fetch,
             timeout_seconds=timeout_seconds or self._timeout_seconds,
+            permission="storage.objects.get",
         )
 
     def exists(self, uri: str, *, timeout_seconds: float | None = None) -> bool:
@@ -237,6 +241,7 @@ def _two_ends(blob: Any, timeout_seconds: float) -> str:
                 )
             ),
             timeout_seconds=timeout_seconds,
+            permission="storage.objects.get",
         )
 
     size = int(blob.size)

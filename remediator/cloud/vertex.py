@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from remediator import patience
+from remediator import log, patience
 from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
 from remediator.cloud.shape import from_json, quoted, to_json
 from remediator.cloud.wire import Methods, message
 from remediator.domain import (
+    COLLECTIONS,
     Gone,
     JobDocument,
     JobKind,
@@ -73,6 +74,9 @@ _DOORS: Mapping[JobKind, _Door] = {
 }
 
 
+_COLLECTIONS = {kind: name for name, kind in COLLECTIONS.items()}
+
+
 class Vertex:
     """The Vertex AI API, by region.
 
@@ -101,6 +105,7 @@ class Vertex:
                 f"Get{door.type}", request, _job_type(door), seconds=seconds, name=str(name)
             ),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
+            permission=f"aiplatform.{name.collection}.get",
         )
         return JobDocument.parse(to_json(found))
 
@@ -153,6 +158,7 @@ class Vertex:
             f"reading {name}",
             lambda seconds: methods.call("GetModel", request, model, seconds=seconds, name=name),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
+            permission="aiplatform.models.get",
         )
         return to_json(found)
 
@@ -179,6 +185,7 @@ class Vertex:
             ),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
             creating=True,
+            permission=f"aiplatform.{_COLLECTIONS[kind]}.create",
         )
         return JobDocument.parse(to_json(made))
 
@@ -212,12 +219,7 @@ class Vertex:
                 token=token,
                 timeout_seconds=timeout_seconds,
             )
-            for job in jobs:
-                # A value with a * is a pattern to Vertex, so what comes back is held against it.
-                if display_name is not None and job.display_name != display_name:
-                    continue
-                if all(_has_label(job, key, value) for key, value in wanted.items()):
-                    yield job
+            yield from jobs
             if not token:
                 return
 
@@ -261,8 +263,17 @@ class Vertex:
             f"listing {door.plural} in {parent}",
             lambda seconds: methods.call(verb, request, answer, seconds=seconds, parent=parent),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
+            permission=f"aiplatform.{_COLLECTIONS[kind]}.list",
         )
-        jobs = tuple(JobDocument.parse(to_json(found)) for found in getattr(page, door.plural))
+        # A value with a * is a pattern to Vertex, so what comes back is held against what was asked.
+        jobs = tuple(
+            job
+            for job in _readable(getattr(page, door.plural))
+            if (not states or job.state in states)
+            and (created_after is None or (job.create_time or created_after) >= created_after)
+            and display_name in {None, job.display_name}
+            and all(_has_label(job, key, value) for key, value in (labels or {}).items())
+        )
         return jobs, str(page.next_page_token)
 
     def cancel(self, name: JobName, *, timeout_seconds: float | None = None) -> None:
@@ -278,6 +289,7 @@ class Vertex:
                 f"Cancel{door.type}", request, Empty, seconds=seconds, name=str(name)
             ),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
+            permission=f"aiplatform.{name.collection}.cancel",
         )
 
     def close(self) -> None:
@@ -331,6 +343,15 @@ def job_filter(
             raise Unusable(msg)
         parts.append(f"labels.{key}:*" if value == "*" else f"labels.{key}={quoted(value)}")
     return " AND ".join(parts)
+
+
+def _readable(listed: Iterable[Any]) -> Iterator[JobDocument]:
+    """The jobs of a page; one that has no name of a job's hides no other."""
+    for one in listed:
+        try:
+            yield JobDocument.parse(to_json(one))
+        except Unusable as err:
+            log.say("WARNING", f"a listed job is passed over: {err}")
 
 
 def _has_label(job: JobDocument, key: str, value: str) -> bool:

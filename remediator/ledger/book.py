@@ -28,6 +28,7 @@ from remediator.ledger.records import (
     Transaction,
     doc_id,
     from_json,
+    reservations_of,
     to_json,
 )
 from remediator.ledger.reservations import bodies_of, moved, once_each, put_counters
@@ -450,7 +451,7 @@ class Ledger:
         def work(tx: Transaction) -> Chain:
             chain = _chain(tx, root, "")
             created = tx.get("created", doc_id(attempt_key)) or {}
-            held = tuple(from_json(Reservation, body) for body in created.get("reservations", ()))
+            held = reservations_of(created.get("reservations"))
             money = tuple(one for one in held if one.window_seconds is None)
             bodies = bodies_of(tx, money)
             kept = tx.get_many("tracks", tuple(doc_id(key) for key in tracks)) if tracks else {}

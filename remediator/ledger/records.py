@@ -316,6 +316,12 @@ def _conclusion(value: Any) -> Conclusion:
     return Conclusion(value) if value in frozenset(Conclusion) else Conclusion.NONE
 
 
+def reservations_of(value: Any) -> tuple[Reservation, ...]:
+    """What was set aside; the first ledgers named counters alone, whose amounts nobody knows."""
+    kept = (item for item in value or () if isinstance(item, Mapping))
+    return tuple(from_json(Reservation, item) for item in kept)
+
+
 _DECODERS: Mapping[str, Callable[[Any], Any]] = {
     "stage": _stage,
     "conclusion": _conclusion,
@@ -326,7 +332,7 @@ _DECODERS: Mapping[str, Callable[[Any], Any]] = {
     "refused_by": _texts,
     "evidence": lambda value: tuple(value or ()),
     "curves": lambda value: tuple(value or ()),
-    "reservations": lambda value: tuple(from_json(Reservation, item) for item in value or ()),
+    "reservations": reservations_of,
     "skipped": _texts,
 }
 _TIMES = frozenset(

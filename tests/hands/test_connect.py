@@ -29,6 +29,7 @@ from remediator.domain import (
     RemediatorError,
     Transient,
     Unanswered,
+    Unserved,
     Unusable,
 )
 
@@ -227,7 +228,7 @@ def test_an_error_says_what_was_attempted_and_what_the_service_said(
         (api.RetryError("x", None), Unanswered),
         (api.GatewayTimeout("x"), Unanswered),
         (api.Conflict("x"), Refused),
-        (api.MethodNotImplemented("x"), Refused),
+        (api.MethodNotImplemented("x"), Unserved),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )  # fmt: skip
@@ -237,6 +238,24 @@ def test_a_create_that_never_left_is_no_riddle_and_one_that_left_is(
     with pytest.raises(RemediatorError) as caught, google_errors("creating", creating=True):
         raise error
     assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("The caller does not have permission", True),
+        ("Missing or insufficient permissions at '//x.googleapis.com/projects/p'.", True),
+        ("robot@p.iam.gserviceaccount.com may not do this", True),
+        ("Permission 'iam.serviceAccounts.actAs' denied", False),
+        ("robot@p.iam.gserviceaccount.com does not have storage.objects.list access", False),
+    ],
+)
+def test_a_refusal_that_names_no_permission_is_told_with_the_one_that_the_call_needs(
+    words: str, *, named: bool
+) -> None:
+    with pytest.raises(Forbidden) as caught, google_errors("asking", permission="a.b.c"):
+        raise api.PermissionDenied(words)
+    assert ("the call needs the permission a.b.c" in str(caught.value)) is named
 
 
 # --- messages ----------------------------------------------------------------------------------

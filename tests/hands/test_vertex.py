@@ -19,6 +19,7 @@ from remediator.domain import (
     Refused,
     Transient,
     Unanswered,
+    Unserved,
     Unusable,
 )
 from tests.hands.conftest import custom_job
@@ -229,7 +230,12 @@ def test_a_page_that_fails_is_asked_again_and_none_is_lost(cloud: Cloud, vertex:
     assert len({str(job.name) for job in (first, *pages)}) == 120
 
 
-def test_a_list_is_narrowed_by_state_time_name_and_label(cloud: Cloud, vertex: Vertex) -> None:
+@pytest.mark.parametrize("obeyed", [True, False], ids=["filter-obeyed", "filter-not-obeyed"])
+def test_a_list_is_narrowed_by_state_time_name_and_label(
+    cloud: Cloud, vertex: Vertex, obeyed: bool
+) -> None:
+    cloud.jobs.lists_everything = not obeyed
+
     def add(ident: str, **more: Any) -> None:
         cloud.add_job(custom_job(cloud.name("customJobs", ident), **more))
 
@@ -373,7 +379,7 @@ def test_a_read_that_hangs_is_given_up_and_tried_again(cloud: Cloud, vertex: Ver
         ("FAILED_PRECONDITION", Refused),
         ("OUT_OF_RANGE", Refused),
         ("ALREADY_EXISTS", Refused),
-        ("UNIMPLEMENTED", Refused),
+        ("UNIMPLEMENTED", Unserved),
     ],
 )
 @pytest.mark.parametrize("creating", [False, True], ids=["read", "create"])

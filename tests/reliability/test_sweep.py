@@ -12,7 +12,14 @@ import pytest
 from remediator import patience, reconcile
 from remediator.app import App
 from remediator.commands.inputs import HERE
-from tests.stories.test_loop import batch_job
+from tests.stories.test_loop import (
+    HEAVY,
+    TOO_MUCH,
+    batch_job,
+    custom_job,
+    failure_line,
+    made_jobs,
+)
 from twin import faults
 from twin.clock import rfc3339
 
@@ -146,3 +153,50 @@ def test_a_crash_between_writing_and_remembering_repeats_the_same_entry(
     assert one_round(5.0).announced == 3
     told = announced(cloud)
     assert len(told) == len(set(told)) == 3
+
+
+WRITTEN = "LoggingServiceV2.WriteLogEntries"
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "told"),
+    [
+        pytest.param(
+            "PERMISSION_DENIED",
+            "Permission 'logging.logEntries.create' denied on resource 'x'.",
+            "logging.logEntries.create",
+            id="forbidden",
+        ),
+        pytest.param("UNIMPLEMENTED", "Method not found.", "", id="no-such-call"),
+    ],
+)
+def test_a_failure_that_may_not_be_announced_is_handled_from_the_ledger(
+    house: Any, cloud: Any, status: str, words: str, told: str
+) -> None:
+    cloud.fail(WRITTEN, faults.status(status, words), times=float("inf"))
+    job = cloud.past_job("batchPredictionJobs", batch_job(cloud), TOO_MUCH)
+    (fault,) = house.reconcile()["faults"]
+    assert words in fault
+    assert house.reconcile()["faults"] == []
+    assert len(made_jobs(cloud, job)) == 1
+    texts = [message.text for message in cloud.slack.messages]
+    assert any("Resubmitted" in text for text in texts)
+    assert any("sink" in text for text in texts)
+    assert told in "\n".join(texts)
+
+
+def test_an_announcement_that_is_not_taken_just_now_holds_up_nothing_else(
+    house: Any, cloud: Any, later: Callable[..., None]
+) -> None:
+    cloud.fail("slack.webhook", faults.status("503"))
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    assert house.hear(failure_line(cloud, job)) == 200
+    assert cloud.slack.messages == []
+    later(minutes=5)
+    cloud.fail(WRITTEN, faults.status("RESOURCE_EXHAUSTED", retry_after=3600))
+    cloud.past_job("batchPredictionJobs", batch_job(cloud), TOO_MUCH)
+    done = house.reconcile()
+    assert (done["announced"], len(done["faults"])) == (0, 1)
+    assert len(cloud.slack.messages) == 1
+    assert house.reconcile()["announced"] == 1
+    assert len(announced(cloud)) == 1

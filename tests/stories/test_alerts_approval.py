@@ -138,6 +138,9 @@ def test_what_was_shown_is_what_is_done_and_a_second_click_changes_nothing(
         "Approval needed",
         "Resubmitted",
     ]
+    assert f"Approved by Slack {ANA} ana, {known.at:%Y-%m-%d %H:%M} UTC." in (
+        cloud.slack.messages[-1].text
+    )
 
 
 def test_a_decline_ends_the_chain_and_says_who(

@@ -13,6 +13,7 @@ import pytest
 
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import (
+    HEAVY,
     TOO_MUCH,
     batch_job,
     custom_job,
@@ -20,6 +21,7 @@ from tests.stories.test_loop import (
     made_jobs,
 )
 from twin import faults
+from twin.kinds import KINDS
 from twin.physics import Needs, Section
 
 LADDER = POLICIES.replace(
@@ -214,3 +216,20 @@ def test_an_attempt_without_a_time_out_of_its_own_is_bounded_by_max_run(
     go_on(house, cloud, later, 4)
     assert states(cloud, job) == ["CANCELLED"]
     assert "it ran longer than max_run allows (72 h)" in cloud.slack.messages[-1].text
+
+
+def test_an_attempt_that_a_person_cancels_ends_the_chain_and_is_not_called_a_time_out(
+    house: Any, cloud: Any, later: Any
+) -> None:
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    assert house.hear(failure_line(cloud, job)) == 200
+    (made,) = made_jobs(cloud, job)
+    cloud.clock.advance(300)
+    cloud.jobs.cancel(KINDS["customJobs"], made["name"])
+    cloud.clock.advance(300)
+    later(minutes=6)
+    house.reconcile()
+    assert len(made_jobs(cloud, job)) == 1
+    told = cloud.slack.messages[-1]
+    assert told.body["text"] == "Given up: align-reads was cancelled after 1 resubmission"
+    assert "Nothing, if that was meant" in told.text
