@@ -50,6 +50,7 @@ from remediator.policy.leaves import (
     SafeKinds,
     Secret,
     Share,
+    SlackChannel,
     Switch,
     Text,
     Texts,
@@ -317,7 +318,7 @@ class Slack(Part):
         default=None, description="Where the incoming webhook's URL is kept."
     )
     token: Secret | None = Field(default=None, description="Where the bot's token is kept.")
-    channel: Text | None = Field(default=None, description="The channel a bot writes to.")
+    channel: SlackChannel | None = Field(default=None, description="The channel a bot writes to.")
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
