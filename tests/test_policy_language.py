@@ -1145,6 +1145,26 @@ def test_the_schema_refuses_what_the_loader_refuses(right: str, wrong: str) -> N
     assert read(text).policies is None
 
 
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("machine_type", {"bigger", "more_memory", "sized"}),
+        ("accelerator", {"bigger", "more_memory", "none"}),
+        ("location", {"next", "data"}),
+        ("batch_size", {"halve"}),
+        ("replicas", {"double"}),
+        ("timeout", {"double"}),
+        ("output", {"same", "attempt"}),
+        ("wait", {"backoff"}),
+    ],
+)
+def test_an_editor_is_told_every_word_of_a_step(key: str, words: set[str]) -> None:
+    made = schema()["$defs"]["Resubmit"]["properties"][key]
+    branches = made.get("anyOf") or made.get("oneOf") or [made]
+    told = {word for one in branches for word in (*one.get("enum", ()), one.get("const"))}
+    assert words <= told
+
+
 def test_every_key_of_the_models_is_explained() -> None:
     made = schema()
     for model in (made, *made["$defs"].values()):

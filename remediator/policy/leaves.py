@@ -31,6 +31,8 @@ _DURATION = r"[0-9]{1,9}(\.[0-9]{1,6})?(ms|s|m|h|d)"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST = timedelta(days=366)
 ACCELERATOR_MOVES = ("bigger", "more_memory", "none")
+MACHINE_MOVES = ("bigger", "more_memory", "sized")
+LOCATION_MOVES = ("next", "data")
 _GROUPS = ("service_account", "location", "model")
 _GROUP = r"service_account|location|model|labels\.[a-z0-9_-]{1,63}"
 
@@ -308,6 +310,16 @@ _DURATION_SCHEMA = _text_schema("a duration such as `10m`", _DURATION)
 Text: TypeAlias = Annotated[str, PlainValidator(_text), WithJsonSchema(_text_schema("text"))]
 SlackChannel: TypeAlias = Annotated[
     str, PlainValidator(_slack_channel), WithJsonSchema(_text_schema("text"))
+]
+MachineType: TypeAlias = Annotated[
+    str,
+    PlainValidator(_text),
+    WithJsonSchema({"anyOf": [_words_schema(MACHINE_MOVES), _text_schema("a machine type")]}),
+]
+Location: TypeAlias = Annotated[
+    str,
+    PlainValidator(_text),
+    WithJsonSchema({"anyOf": [_words_schema(LOCATION_MOVES), _text_schema("a region")]}),
 ]
 Glob: TypeAlias = Annotated[str, PlainValidator(_text), WithJsonSchema(_text_schema("a glob"))]
 Secret: TypeAlias = Annotated[

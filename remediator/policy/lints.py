@@ -16,10 +16,8 @@ from typing import Any, Protocol
 
 from remediator.domain import NEVER_RETRIED, Cause, JobKind, Mode
 from remediator.policy.conditions import check
-from remediator.policy.leaves import did_you_mean, shown
+from remediator.policy.leaves import LOCATION_MOVES, MACHINE_MOVES, did_you_mean, shown
 from remediator.policy.model import (
-    LOCATION_MOVES,
-    MACHINE_MOVES,
     OWNER,
     Accelerator,
     Limits,
@@ -445,7 +443,7 @@ def _named(asked: Resubmit, limits: Limits) -> Iterator[tuple[str, str, tuple[st
         yield "machine_type", machine, limits.machine_types
     if isinstance(accelerator, Accelerator) and limits.accelerators is not None:
         yield "accelerator", accelerator.type, limits.accelerators
-    if location and location not in {"next", "data"} and limits.locations is not None:
+    if location and location not in LOCATION_MOVES and limits.locations is not None:
         yield "location", location, limits.locations
 
 
