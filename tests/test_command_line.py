@@ -13,6 +13,7 @@ import pytest
 from remediator.cli import main
 from remediator.commands.inputs import write_whole
 from remediator.domain import Unusable
+from remediator.policy import Catalogue
 from tests.jobs import CUSTOM
 
 POLICIES = """\
@@ -179,6 +180,47 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path, name: str) ->
     with pytest.raises(Unusable, match=f"{name}: "):
         write_whole(tmp_path / name, "text")
     assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["folder", "policies.yaml"]
+
+
+def test_an_entry_of_the_catalogue_is_what_it_is_costs_and_leads_to(run: Any) -> None:
+    code, out, err = run("catalog", "show", "n1-standard-8")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    for line in (
+        "memory_gib: 30.0",
+        "usd_per_hour: 0.437",
+        "accelerator: none",
+        "    bigger: n1-standard-16",
+        "      NVIDIA_TESLA_T4: 1, 2, 4",
+    ):
+        assert line in lines
+
+
+@pytest.mark.parametrize("name", sorted(Catalogue.built_in().machines))
+def test_every_entry_of_the_catalogue_is_told_and_no_price_is_nothing(run: Any, name: str) -> None:
+    code, out, err = run("catalog", "show", name)
+    assert (code, err) == (0, "")
+    _, as_json, _ = run("catalog", "show", name, "--json")
+    price = json.loads(as_json)["usd_per_hour"]
+    assert f"\nusd_per_hour: {'unknown' if price is None else price}\n" in out
+    assert "None" not in out
+    assert max(len(line) for line in out.splitlines()) < 300
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("N1-STANDARD-8", "there is no machine type N1-STANDARD-8 (did you mean n1-standard-8?)"),
+        ("nvidia-tesla-t4", "(did you mean NVIDIA_TESLA_T4?)"),
+        ("n1-standard-12", "there is no machine type n1-standard-12 (did you mean n1-standard-2?)"),
+        ("c4-standard-8", "Vertex AI takes no c4-standard-8: Compute Engine alone has it"),
+    ],
+)
+def test_a_type_that_vertex_does_not_take_is_one_line(run: Any, name: str, says: str) -> None:
+    code, out, err = run("catalog", "show", name)
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert says in line
 
 
 def test_a_probe_is_judged_by_the_threshold_of_the_policy_file(run: Any, tmp_path: Path) -> None:

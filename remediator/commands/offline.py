@@ -179,14 +179,35 @@ def catalog(args: argparse.Namespace) -> int:
     if args.json:
         print_json(found)
         return DONE
-    for key, value in found.items():
-        if isinstance(value, dict):
-            print(f"{key}:")
-            for inner, told in value.items():
-                print(f"  {inner}: {told}")
-        else:
-            print(f"{key}: {value}")
+    print("\n".join(_entry(found)))
     return DONE
+
+
+def _entry(found: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """An entry of the catalogue as lines; a move is a line with where it leads, and a word why."""
+    for key, value in found.items():
+        if isinstance(value, dict) and value.keys() == {"to", "why"}:
+            why = f" ({value['why']})" if value["why"] else ""
+            yield f"{indent}{key}: {value['to'] or 'nowhere'}{why}"
+        elif isinstance(value, dict):
+            yield f"{indent}{key}:{'' if value else ' none'}"
+            yield from _entry(value, f"{indent}  ")
+        else:
+            yield f"{indent}{key}: {_word(key, value)}"
+
+
+_MOST_TOLD = 60  # of a list in one line; pods of TPUs come in hundreds of sizes
+
+
+def _word(key: str, value: Any) -> str:
+    if isinstance(value, list):
+        told = [_word(key, one) for one in value]
+        return ", ".join([*told[:3], "…", told[-1]] if len(told) > _MOST_TOLD else told) or "none"
+    if isinstance(value, dict):
+        return " ".join(f"{inner} {told}" for inner, told in value.items())
+    if value is None:  # a price or a size that is not known is never nothing
+        return "none" if key in {"accelerator", "attaches_to", "never_proposed"} else "unknown"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def sink_filter(args: argparse.Namespace) -> int:
