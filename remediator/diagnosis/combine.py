@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from remediator.diagnosis.advice import advice_for
 from remediator.diagnosis.signs import STRONG, Sign
-from remediator.domain import Cause, RankedCause
+from remediator.domain import Cause, Evidence, RankedCause
 
 THRESHOLD = 0.5
 """A verdict needs at least this confidence; below it the answer is `unknown`."""
@@ -53,14 +53,19 @@ def rank(signs: Sequence[Sign]) -> tuple[RankedCause, ...]:
             RankedCause(
                 cause=cause,
                 confidence=probability,
-                evidence=tuple(s.evidence for s in spoke_for)[:_SHOWN_EVIDENCE],
-                against=tuple(s.evidence for s in spoke_against)[:_SHOWN_EVIDENCE],
+                evidence=_shown(spoke_for),
+                against=_shown(spoke_against),
                 advice=text,
                 advice_url=url,
             )
         )
     ranked.sort(key=lambda found: (-found.confidence, found.cause.value))
     return tuple(ranked[:_SHOWN])
+
+
+def _shown(signs: Sequence[Sign]) -> tuple[Evidence, ...]:
+    """What was seen, each once: several rows of the table may know one text."""
+    return tuple(dict.fromkeys(item.evidence for item in signs))[:_SHOWN_EVIDENCE]
 
 
 def _evidence_order(signs: Iterable[Sign]) -> list[Sign]:
