@@ -117,7 +117,7 @@ def judge(name: str, policies: Policies, cases: Sequence[Case], catalogue: Catal
     threshold = policies.probes.threshold.total_seconds()
     for case in sorted(cases, key=lambda one: one.now):
         found = diagnose(case, probe_threshold_seconds=threshold)
-        history = _history(case, policies, counters)
+        history = _history(case, policies, counters, catalogue)
         made = plan(case, found, policies, history, catalogue)
         if made.action in _COSTS:
             for budget in routes.budgets(policies.limits, case.job, case.now):
@@ -126,7 +126,7 @@ def judge(name: str, policies: Policies, cases: Sequence[Case], catalogue: Catal
     return Verdicts(name, tuple(judged))
 
 
-def _history(case: Case, policies: Policies, counters: _Counters) -> History:
+def _history(case: Case, policies: Policies, counters: _Counters, catalogue: Catalogue) -> History:
     used = {
         budget: counters.used(budget, case.now)
         for budget in routes.budgets(policies.limits, case.job, case.now)
@@ -135,7 +135,7 @@ def _history(case: Case, policies: Policies, counters: _Counters) -> History:
         attempts=case.attempts,
         parent=case.parent or kinds.parent_of(case.job),
         cancelled_by_person=kinds.cancelled_by_person(case.job),
-        usd_this_job=sum(one.estimated_usd or 0.0 for one in case.attempts),
+        usd_this_job=costs.chain_usd(case, catalogue),
         usd_today=sum(v for b, v in used.items() if b.unit == "usd" and b.group is None),
         resubmissions_last_hour=round(
             sum(v for b, v in used.items() if b.unit == "count" and b.group is None)

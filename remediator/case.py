@@ -191,6 +191,9 @@ class Case:
         job = JobDocument.parse(job_body)
         attempts = tuple(Attempt.parse(a) for a in _objects(body, "attempts"))
         now = parse_time(body.get("now"))
+        if now is None and body.get("now"):
+            msg = "`now` must be a time such as 2026-11-23T20:00:00Z"
+            raise Unusable(msg)
         if now is None:
             last = job.end_time or parse_time(job_body.get("updateTime")) or job.create_time
             now = (last or datetime.fromtimestamp(0, UTC)) + settle
@@ -201,8 +204,8 @@ class Case:
         return cls(
             job=job,
             now=now,
-            log_entry=body.get("logEntry"),
-            model=body.get("model"),
+            log_entry=_object(body, "logEntry") or None,
+            model=_object(body, "model") or None,
             log_lines=tuple(LogLine.parse(entry) for entry in _objects(body, "logEntries")),
             series=tuple(Series.parse(series) for series in _objects(body, "timeSeries")),
             error_files={str(k): str(v) for k, v in _object(body, "errorFiles").items()},

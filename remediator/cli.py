@@ -94,7 +94,10 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
     policies(plan)
 
     test = command(
-        "test", offline.test, "policy tests: every case in DIR that has an `expect` object"
+        "test",
+        offline.test,
+        "policy tests: every case in DIR that has an `expect` object",
+        as_json=True,
     )
     test.add_argument("dir", metavar="DIR")
     policies(test)
@@ -138,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
     preview.add_argument("case", help="a case file, or - for standard input")
     preview.add_argument("--channel", metavar="NAME", required=True)
     preview.add_argument("--send", action="store_true", help="send it, marked as a preview")
+    preview.add_argument("--json", action="store_true", help="print JSON")
     policies(preview)
     preview.set_defaults(run=project.alert_preview)
 
@@ -149,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
     listing.set_defaults(run=dead_letters.show)
     replay = letter_commands.add_parser("replay", help="handle them again, from the beginning")
     replay.add_argument("--topic", metavar="NAME", default=dead_letters.TOPIC)
+    replay.add_argument("--json", action="store_true", help="print JSON")
     replay.set_defaults(run=dead_letters.replay)
     for sub in (listing, replay):
         sub.add_argument("--subscription", metavar="NAME", default=dead_letters.SUBSCRIPTION)

@@ -284,7 +284,7 @@ def path_steps(path: str) -> tuple[str | int, ...]:
 
 
 def parse_time(text: object) -> datetime | None:
-    """An RFC 3339 time (up to nanoseconds) as an aware datetime; None for anything else.
+    """An RFC 3339 time (up to nanoseconds), in whatever zone it is told, in UTC; None for anything else.
 
     So is a time at either end of the calendar, where adding a minute or an hour's zone would fail.
     """
@@ -295,7 +295,9 @@ def parse_time(text: object) -> datetime | None:
         moment = datetime.fromisoformat(trimmed)
     except ValueError:
         return None
-    return moment if moment.tzinfo and _FIRST_YEAR <= moment.year <= _LAST_YEAR else None
+    if moment.tzinfo is None or not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        return None
+    return moment.astimezone(UTC)
 
 
 _FIRST_YEAR, _LAST_YEAR = 1900, 9000
@@ -490,7 +492,8 @@ class Attempt:
             changes=tuple(Change.parse(change) for change in body.get("changes") or ()),
             claim=str(body.get("claim") or ""),
             number=int(body.get("number") or 0),
-            estimated_usd=body.get("estimatedUsd"),
+            # A case file may hold the plan that made it, which spells the key as plans do.
+            estimated_usd=body.get("estimatedUsd", body.get("estimated_usd")),
             end_time=parse_time(body.get("endTime")),
             max_run_seconds=body.get("maxRunSeconds"),
             abandoned=body.get("abandoned") is True,

@@ -504,7 +504,9 @@ def answer_approval(hands: Hands, approval_id: str, *, approved: bool, by: str) 
 def preview(case: Case, policies: Policies, catalogue: Catalogue) -> Message:
     """The alert that a case would give, as it would be sent; nothing is read or written."""
     found = diagnosed(case, policies)
-    history = History(attempts=case.attempts, parent=case.parent or kinds.parent_of(case.job))
+    history = History(
+        attempts=case.attempts, parent=case.parent, usd_this_job=costs.chain_usd(case, catalogue)
+    )
     made = plan(case, found, policies, history, catalogue)
     incident = Incident(
         key=case.job.name.key,

@@ -18,6 +18,9 @@ from remediator.cli import main
 from remediator.diagnosis import THRESHOLD, diagnose
 from remediator.diagnosis.matching import all_signatures
 from remediator.diagnosis.statements import clean
+from remediator.diagnosis.timeline import read_timeline
+from remediator.diagnosis.utilisation import read_usage
+from remediator.diagnosis.workload import read_workload
 from remediator.domain import NEVER_RETRIED, Cause, Source
 from tests.test_diagnosis import at, batch, custom, lines
 
@@ -247,9 +250,44 @@ def test_no_workers_line_lifts_what_may_be_retried_over_what_may_not(told):
     assert diagnose(Case.parse(body | {"logEntries": entries})).verdict in NEVER_RETRIED
 
 
+def test_partial_failures_are_a_sample_of_what_the_error_files_hold():
+    body = batch(
+        state="JOB_STATE_PARTIALLY_SUCCEEDED",
+        error=None,
+        partialFailures=[{"code": 3, "message": "Instance 5: Could not parse instance: x"}],
+    )
+    files = rows(("Could not parse instance: x", 10))
+    found = diagnose(Case.parse(body | {"errorFiles": files}))
+    said = [item.says for item in found.causes[0].evidence]
+    assert '10 instances failed, all alike, for example: "Could not parse instance: x"' in said, (
+        said
+    )
+
+
+def test_what_several_signatures_see_is_shown_once():
+    found = diagnose(
+        Case.parse(
+            custom(
+                900,
+                "The replica workerpool0-0 ran out of memory and exited with a non-zero status of 137.",
+            )
+        )
+    )
+    shown = found.causes[0].evidence
+    assert len(set(shown)) == len(shown)
+
+
 def test_what_is_read_of_a_text_is_bounded_whatever_its_length():
     assert len(clean("x " * 5_000_000)) < 13_000
     assert len(clean("\\n" * 5_000_000)) < 13_000
+
+
+def test_a_line_of_any_length_is_looked_at_up_to_a_bound():
+    for filler, host in (("x ", "data.example"), ("x " * 500_000, "")):
+        entries = lines((1, f"reading {filler} https://data.example/reads"), (700, "done"))
+        case = Case.parse(custom(900) | {"logEntries": entries})
+        timeline = read_timeline(case, read_usage(case, read_workload(case.job, None)))
+        assert timeline.stretches[0].host == host
 
 
 def test_no_pattern_may_match_without_bound():

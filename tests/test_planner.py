@@ -199,6 +199,9 @@ def test_the_claim_is_added_when_the_step_is_claimed() -> None:
     [
         ("align", 1, "align (attempt 1)"),
         ("align (attempt 1)", 2, "align (attempt 2)"),
+        ("align (attempt 1) (attempt 2)", 3, "align (attempt 3)"),
+        ("align (attempt x)", 1, "align (attempt x) (attempt 1)"),
+        ("(attempt 4)", 5, "77 (attempt 5)"),
         ("x" * 128, 3, "x" * 116 + " (attempt 3)"),
         ("", 1, "77 (attempt 1)"),
     ],
@@ -397,6 +400,12 @@ IMPOSSIBLE: list[tuple[dict[str, Any], dict[str, Any], str, Guard, str]] = [
      "n1-standard-32 is the largest n1-standard that prediction takes"),
     (CUSTOM, {}, "{machine_type: n1-standard-9}", Guard.INCOMPATIBLE,
      "there is no machine type n1-standard-9 (did you mean n1-standard-96?)"),
+    (BATCH, {"dedicatedResources__machineSpec__acceleratorType": T4,
+             "dedicatedResources__machineSpec__acceleratorCount": 1},
+     "{machine_type: n2-standard-8}", Guard.INCOMPATIBLE,
+     ("NVIDIA_TESLA_T4 does not go with n2-standard-8: n1-standard-8 + 1 NVIDIA_TESLA_T4 instead; "
+     "n2-standard-8's 32 GiB of memory become 30: "
+     "the job runs on n1-standard-8 + 1 NVIDIA_TESLA_T4 already")),
     (BATCH, {}, "{location: us-east1}", Guard.INCOMPATIBLE,
      "the model is in us-central1: it would have to be copied to us-east1 first"),
     (CUSTOM, {"encryptionSpec": {"kmsKeyName":
@@ -405,6 +414,11 @@ IMPOSSIBLE: list[tuple[dict[str, Any], dict[str, Any], str, Guard, str]] = [
      "the encryption key is in us-central1 and cannot be used in us-east1"),
     (CUSTOM, {"jobSpec__network": "projects/1/global/networks/vpc"}, "{location: next}",
      Guard.PINNED, "the job uses a peered network, which stays in us-central1"),
+    (CUSTOM, {"jobSpec__tensorboard": "projects/1/locations/us-central1/tensorboards/5"},
+     "{location: us-east1}", Guard.INCOMPATIBLE,
+     "the TensorBoard is in us-central1 and cannot be used in us-east1"),
+    (TRAINING, {"inputDataConfig": {"datasetId": "123"}}, "{location: us-east1}",
+     Guard.INCOMPATIBLE, "the managed dataset is in us-central1 and cannot be used in us-east1"),
     (CUSTOM, {}, "{location: europe-west4}", Guard.INCOMPATIBLE,
      "the data in bucket genomes is in us, not in europe-west4"),
     (CUSTOM, {}, "{location: data}", Guard.INCOMPATIBLE,
@@ -428,6 +442,13 @@ def test_a_step_that_cannot_be_taken_is_an_alert_with_the_reason(
     made = planned(job(body, **held), ladder(f"resubmit: {step}"))
     assert (made.action, made.refused_by, made.request) == (Action.ALERT, (guard,), None)
     assert f"{guard.value}: {why}" in made.because
+
+
+@pytest.mark.parametrize("step", ["{machine_type: n1-standard-8}", "{accelerator: none}"])
+def test_what_the_job_has_already_is_the_same_job_again_and_told(step: str) -> None:
+    made = resubmitted(BATCH, step)
+    assert (made.action, made.changes) == (Action.RESUBMIT, ())
+    assert "the job runs on n1-standard-8 already" in made.because
 
 
 def test_no_accelerator_for_a_model_whose_image_is_for_cpus() -> None:
@@ -857,6 +878,23 @@ def test_the_worst_case_is_the_longest_it_may_run(
     made = planned(job(CUSTOM, **held), ladder("resubmit: {}", limits=limits))
     assert made.worst_case_usd == pytest.approx(hours * 0.437, rel=0.02)
     assert made.max_run_seconds == (hours * 3600 if ours else None)
+
+
+def test_a_tuning_job_costs_at_most_what_its_remaining_trials_may() -> None:
+    made = resubmitted(TUNING, "{}")
+    # eight of ten trials are left, two side by side: four rounds of two hours
+    assert made.worst_case_usd == pytest.approx(4 * 2 * 2 * 0.54421, abs=0.01)
+
+
+@pytest.mark.parametrize("count", ["-1", "0"])
+def test_instances_that_nobody_counted_are_no_basis(count: str) -> None:
+    made = resubmitted(
+        {**BATCH, "completionStats": {"incompleteCount": count}},
+        "{batch_size: halve}",
+        Cause.REQUEST_TOO_LARGE,
+        needs=Needs(request_seconds=600),
+    )
+    assert "as long as the failed run, 1 h" in made.because
 
 
 def test_batch_replicas_are_paid_for_with_their_start() -> None:

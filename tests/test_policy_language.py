@@ -302,6 +302,56 @@ def test_warnings_are_told_with_their_place_and_the_file_loads() -> None:
     assert loaded.errors == ()
 
 
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ("{machine_type: biger}", "unknown machine type `biger`; did you mean `bigger`?"),
+        ("{machine_type: n1-standrd-8}", "did you mean `n1-standard-8`?"),
+        ("{accelerator: {type: NVIDIA_TESLA_T4, count: 4}}", ""),
+        (
+            "{accelerator: {type: NVIDIA_TESLA_T4, count: 3}}",
+            "unfitting accelerator: no machine type for prediction or training takes 3 NVIDIA_TESLA_T4",
+        ),
+        ("{accelerator: {type: NVIDIA_TESLA_K80}}", "takes 1 NVIDIA_TESLA_K80"),
+        (
+            "{machine_type: n1-standard-8, accelerator: {type: NVIDIA_L4}}",
+            "unfitting accelerator: `n1-standard-8` does not take 1 NVIDIA_L4",
+        ),
+        ("{location: us-cental1}", "unknown location `us-cental1`; did you mean `us-central1`?"),
+        ("{location: nxt}", "unknown location `nxt`; did you mean `next`?"),
+        ("{location: us-west7}", ""),  # a region that may come
+        ("{location: data}", ""),
+        ("{}, times: 5", ""),
+        ("{}, times: 6", "`retries: 5` forbids some of these: 5 of 6 are left for this step"),
+        (
+            "{timeout: double}, times: 4",
+            "`attempts: 3` forbids some of these: 3 of 4 are left for this step",
+        ),
+    ],
+)
+def test_what_a_step_can_never_do_is_a_warning(step: str, told: str) -> None:
+    loaded = read(only_policy(do=f"[{{resubmit: {step}}}]"))
+    assert loaded.policies is not None
+    lines = loaded.render().splitlines()
+    assert [told in line and " warning: " in line for line in lines] == [True] * bool(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('version: "1"\npolicies: []\n', "write 1, without quotes or a point"),
+        ("version: 2\npolicies: []\n", "this product reads version 1"),
+        (HEAD + "rerun_safe: batch\n", "unknown value `batch`; did you mean `batch_prediction`?"),
+        (only_policy(do="[{resubmit: {wait: backof}}]"), "`backof`; did you mean `backoff`?"),
+        (only_policy(do="[{resubmit: {timeout: dubble}}]"), "`dubble`; did you mean `double`?"),
+        ("version: 1\npolicies: [null]\n", "2:12: error: policies: is empty: give it a value"),
+    ],
+)
+def test_a_mistake_is_told_once_with_what_was_meant(text: str, told: str) -> None:
+    (line,) = read(text).render().splitlines()
+    assert told in line
+
+
 def test_without_a_catalogue_nothing_is_said_about_hardware() -> None:
     told = load(WARNED).render()
     assert "unknown" not in told
@@ -319,6 +369,22 @@ def test_a_secret_written_into_the_file_is_not_repeated_in_the_message() -> None
     told = read(SEEDED).render()
     assert "abcdef" not in told
     assert "hooks.slack" not in told
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        "{slack: https://hooks.slack.com/services/T00/B00/sEcReT99}",
+        "{slack: {webhook: env:W, https://hooks.slack.com/services/T00/B00/sEcReT99: x}}",
+        "{slack: {token: env:T, channel: xoxb-1234567890-sEcReT99}}",
+        "{email: {smtp: env:S, from: 'smtp://user:sEcReT99@host:25', to: a@b.c}}",
+        "{email: {smtp: 'smtp://user:sEcReT99@host:25', from: a@b.c, to: a@b.c}}",
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_an_error_and_not_repeated(channel: str) -> None:
+    told = read(f"{HEAD}channels: {{one: {channel}}}\n").render()
+    assert "error" in told
+    assert "sEcReT99" not in told
 
 
 @pytest.mark.parametrize(
@@ -346,6 +412,16 @@ def test_a_secret_written_into_the_file_is_not_repeated_in_the_message() -> None
             "breaker: {failed_share: 0.5, of_last: 10, pause: 6h}",
             "breaker: {failed_share: 0.4, of_last: 10, pause: 5h}",
             "pause: shorter than the general one",
+        ),
+        (
+            "breaker: {failed_share: 0.5, of_last: 10, pause: 6h}",
+            "breaker: {failed_share: 0.5, of_last: 11, pause: 6h}",
+            "of_last: 11 loosens the general limit of 10",
+        ),
+        (
+            "breaker: {failed_share: 0.5, of_last: 10, pause: 6h}",
+            "breaker: {failed_share: 0.5, of_last: 5, pause: 7h}",
+            "",
         ),
     ],
 )
@@ -836,6 +912,8 @@ FULL: Mapping[str, Any] = {
         ("job.machne.vcpus < 64", "unknown variable `job.machne.vcpus`; did you mean `job.machine.vcpus`?"),
         ("vcpus < 3", "unknown variable `vcpus`; did you mean `job.machine.vcpus`?"),
         ("true || job.nope", "unknown variable `job.nope`"),
+        ("job.machine_type == 'x'", "unknown variable `job.machine_type`; did you mean `job.machine.type`?"),
+        ("job.kind != null", "`!=` compares text with null: always true"),
         ("job.machine == 'x'", "`job.machine` is not a value by itself; in it are `job.machine.type`, `job.machine.vcpus`, `job.machine.memory_gib`, `job.machine.family`"),
         ("job.kind == 5", "`==` compares text with a whole number: never true"),
         ("job.spot == 'yes'", "`==` compares true or false with text: never true"),
@@ -876,6 +954,8 @@ def test_a_condition_is_checked_without_running_it(expression: str, told: str) -
         ("job.labels.env == 'prod'", True),
         ("job.labels['env'] in ['dev', 'prod']", True),
         ("'team' in job.labels", False),
+        ("job.labels == {} || [] == [1]", False),
+        ("job.labels != {}", True),
         ("has(job.labels.env) && !has(job.labels.team)", True),
         ("job.labels.exists(k, k.startsWith('e') && job.labels[k] != 'x')", True),
         ("now.hour >= 22 || now.hour < 6", True),
@@ -1063,6 +1143,26 @@ def test_the_schema_refuses_what_the_loader_refuses(right: str, wrong: str) -> N
     text, made = EVERYTHING.replace(right, wrong), schema()
     assert not fits(as_editor_sees(text), made, made)
     assert read(text).policies is None
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("machine_type", {"bigger", "more_memory", "sized"}),
+        ("accelerator", {"bigger", "more_memory", "none"}),
+        ("location", {"next", "data"}),
+        ("batch_size", {"halve"}),
+        ("replicas", {"double"}),
+        ("timeout", {"double"}),
+        ("output", {"same", "attempt"}),
+        ("wait", {"backoff"}),
+    ],
+)
+def test_an_editor_is_told_every_word_of_a_step(key: str, words: set[str]) -> None:
+    made = schema()["$defs"]["Resubmit"]["properties"][key]
+    branches = made.get("anyOf") or made.get("oneOf") or [made]
+    told = {word for one in branches for word in (*one.get("enum", ()), one.get("const"))}
+    assert words <= told
 
 
 def test_every_key_of_the_models_is_explained() -> None:

@@ -77,7 +77,10 @@ def replay(args: argparse.Namespace) -> int:
                 pubsub.acknowledge(subscription, [one])
     finally:
         pubsub.close()
-    print(f"{len(done)} event{'s' * (len(done) != 1)} published again to {topic}")
+    if args.json:
+        print_json({"published": len(done), "topic": topic})
+    else:
+        print(f"{len(done)} event{'s' * (len(done) != 1)} published again to {topic}")
     return DONE
 
 

@@ -6,6 +6,7 @@ Every fault of an input is `Unusable`, one line for standard error. Called by th
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -28,6 +29,19 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as err:
+        msg = f"{path}: {err.strerror}"
+        raise Unusable(msg) from err
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Whole or not at all: a file that is being read is never half of one."""
+    half = path.with_name(f".{path.name}.half")
+    try:
+        half.write_text(text, encoding="utf-8")
+        half.replace(path)
+    except OSError as err:
+        with contextlib.suppress(OSError):
+            half.unlink()
         msg = f"{path}: {err.strerror}"
         raise Unusable(msg) from err
 

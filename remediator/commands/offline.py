@@ -6,9 +6,9 @@ Called by `cli`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediator.commands.inputs import (
     DONE,
@@ -20,8 +20,12 @@ from remediator.commands.inputs import (
     read_bytes,
     read_json,
 )
-from remediator.domain import History, Plan, Unusable
+from remediator.domain import Diagnosis, History, Plan, Unusable
 from remediator.redact import redact_json
+
+if TYPE_CHECKING:
+    from remediator.case import Case
+    from remediator.policy import Catalogue, Policies
 
 
 def validate(args: argparse.Namespace) -> int:
@@ -75,9 +79,13 @@ def diagnose(args: argparse.Namespace) -> int:
 
 
 def plan(args: argparse.Namespace) -> int:
-    plan = _planned(args)
+    from remediator.planning import diagnosed
+
+    case, policies, book = case_of(args.case), policies_of(args), catalogue_of(args)
+    plan = _planned(case, diagnosed(case, policies), policies, book)
     if args.json:
-        print_json(redact_json(plan.to_json()))
+        explained = {"explanation": list(plan.explanation)} if args.explain else {}
+        print_json(redact_json({**plan.to_json(), **explained}))
         return DONE
     print(f"{plan.job}\nverdict: {plan.verdict}\npolicy:  {plan.policy or '(none matches)'}")
     print(f"action:  {plan.action} (mode {plan.mode})")
@@ -98,46 +106,55 @@ def plan(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _planned(args: argparse.Namespace, case_file: str | None = None) -> Plan:
+def _planned(case: Case, found: Diagnosis, policies: Policies, book: Catalogue) -> Plan:
     from remediator import policy
-    from remediator.diagnosis import diagnose
-    from remediator.policy import kinds
+    from remediator.policy import costs
 
-    case = case_of(case_file or args.case)
     history = History(
-        attempts=case.attempts,
-        parent=case.parent or kinds.parent_of(case.job),
-        cancelled_by_person=kinds.cancelled_by_person(case.job),
-        usd_this_job=sum(one.estimated_usd or 0.0 for one in case.attempts),
+        attempts=case.attempts, parent=case.parent, usd_this_job=costs.chain_usd(case, book)
     )
-    return policy.plan(case, diagnose(case), policies_of(args), history, catalogue_of(args))
+    return policy.plan(case, found, policies, history, book)
 
 
 def test(args: argparse.Namespace) -> int:
-    from remediator.diagnosis import diagnose
-
     folder = Path(args.dir)
     if not folder.is_dir():
         msg = f"no such folder: {folder}"
         raise Unusable(msg)
-    failed = tried = 0
+    policies, book = policies_of(args), catalogue_of(args)
+    told: list[dict[str, Any]] = []
     for path in sorted(folder.rglob("*.json")):
         body = read_json(path)
         if not isinstance(body, dict) or "expect" not in body:
             continue
-        tried += 1
-        plan = _planned(args, str(path)).to_json()
-        answers = {**plan, **diagnose(case_of(str(path))).to_json()}
-        wrong = list(_differences(body["expect"], answers, ""))
-        failed += bool(wrong)
-        print(f"{'FAILED' if wrong else 'passed'}  {path}")
-        for line in wrong:
-            print(f"        {line}")
-    print(f"{tried - failed} passed, {failed} failed")
-    if not tried:
+        wrong = list(_judged(path, body["expect"], policies, book))
+        told.append({"case": str(path), "passed": not wrong, "differences": wrong})
+        if not args.json:
+            print("\n        ".join([f"{'FAILED' if wrong else 'passed'}  {path}", *wrong]))
+    if not told:
         msg = f"no case in {folder} has an `expect` object"
         raise Unusable(msg)
+    failed = sum(not one["passed"] for one in told)
+    if args.json:
+        print_json({"passed": len(told) - failed, "failed": failed, "cases": told})
+    else:
+        print(f"{len(told) - failed} passed, {failed} failed")
     return FAILED if failed else DONE
+
+
+def _judged(path: Path, expected: Any, policies: Policies, book: Catalogue) -> Iterator[str]:
+    """Where the answers about a case differ from what it expects."""
+    from remediator.planning import diagnosed
+
+    if not isinstance(expected, dict):
+        msg = f"{path}: `expect` must be an object, any part of what `diagnose` and `plan` answer"
+        raise Unusable(msg)
+    case = case_of(str(path))
+    found = diagnosed(case, policies)
+    answers = {**_planned(case, found, policies, book).to_json(), **found.to_json()}
+    for key in expected.keys() - answers.keys():
+        yield f"{key}: neither `diagnose` nor `plan` answers such a key"
+    yield from _differences({k: v for k, v in expected.items() if k in answers}, answers, "")
 
 
 def _differences(expected: Any, got: Any, path: str) -> Sequence[str]:
@@ -162,14 +179,35 @@ def catalog(args: argparse.Namespace) -> int:
     if args.json:
         print_json(found)
         return DONE
-    for key, value in found.items():
-        if isinstance(value, dict):
-            print(f"{key}:")
-            for inner, told in value.items():
-                print(f"  {inner}: {told}")
-        else:
-            print(f"{key}: {value}")
+    print("\n".join(_entry(found)))
     return DONE
+
+
+def _entry(found: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """An entry of the catalogue as lines; a move is a line with where it leads, and a word why."""
+    for key, value in found.items():
+        if isinstance(value, dict) and value.keys() == {"to", "why"}:
+            why = f" ({value['why']})" if value["why"] else ""
+            yield f"{indent}{key}: {value['to'] or 'nowhere'}{why}"
+        elif isinstance(value, dict):
+            yield f"{indent}{key}:{'' if value else ' none'}"
+            yield from _entry(value, f"{indent}  ")
+        else:
+            yield f"{indent}{key}: {_word(key, value)}"
+
+
+_MOST_TOLD = 60  # of a list in one line; pods of TPUs come in hundreds of sizes
+
+
+def _word(key: str, value: Any) -> str:
+    if isinstance(value, list):
+        told = [_word(key, one) for one in value]
+        return ", ".join([*told[:3], "…", told[-1]] if len(told) > _MOST_TOLD else told) or "none"
+    if isinstance(value, dict):
+        return " ".join(f"{inner} {told}" for inner, told in value.items())
+    if value is None:  # a price or a size that is not known is never nothing
+        return "none" if key in {"accelerator", "attaches_to", "never_proposed"} else "unknown"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def sink_filter(args: argparse.Namespace) -> int:

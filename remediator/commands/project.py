@@ -17,6 +17,7 @@ from remediator.commands.inputs import (
     open_app,
     open_app_with_policies,
     print_json,
+    write_whole,
 )
 from remediator.redact import redact_json
 
@@ -27,7 +28,7 @@ def capture(args: argparse.Namespace) -> int:
     if args.output == "-":
         sys.stdout.write(text)
         return DONE
-    Path(args.output).write_text(text, encoding="utf-8")
+    write_whole(Path(args.output), text)
     print(f"{args.output}: {len(case.log_lines)} log entries, {len(case.series)} time series")
     if case.parent:
         print(
@@ -82,5 +83,8 @@ def alert_preview(args: argparse.Namespace) -> int:
     from remediator.alerts import as_text
 
     message = open_app_with_policies(args).preview(case_of(args.case), args.channel, send=args.send)
-    print(as_text(message))
+    if args.json:
+        print_json(message.to_json())
+    else:
+        print(as_text(message))
     return DONE

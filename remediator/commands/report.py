@@ -11,8 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from remediator.app import App
-from remediator.commands.inputs import DONE, open_app
-from remediator.domain import Unusable
+from remediator.commands.inputs import DONE, open_app, write_whole
 
 MOST_READ = 100_000
 """Incidents and chains of one report; a ledger forgets after 400 days."""
@@ -24,7 +23,7 @@ def report(args: argparse.Namespace) -> int:
     if args.output == "-":
         sys.stdout.write(page)
         return DONE
-    _write(Path(args.output), page)
+    write_whole(Path(args.output), page)
     print(f"{args.output}: {told} incidents")
     return DONE
 
@@ -44,15 +43,3 @@ def _page(app: App, title: str) -> tuple[str, int]:
     told = stories(incidents, app.ledger.chains(MOST_READ), curves=curves)
     heading = title or f"Failed jobs of {app.project[0]}"
     return render(told, title=heading, made=app.now()), len(told)
-
-
-def _write(path: Path, page: str) -> None:
-    """Whole or not at all: a page that is being read is never half of one."""
-    half = path.with_name(f".{path.name}.half")
-    try:
-        half.write_text(page, encoding="utf-8")
-        half.replace(path)
-    except OSError as err:
-        half.unlink(missing_ok=True)
-        msg = f"{path}: {err.strerror}"
-        raise Unusable(msg) from err

@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from remediator.diagnosis.advice import advice_for
 from remediator.diagnosis.signs import STRONG, Sign
-from remediator.domain import Cause, RankedCause
+from remediator.domain import Cause, Evidence, RankedCause
 
 THRESHOLD = 0.5
 """A verdict needs at least this confidence; below it the answer is `unknown`."""
@@ -58,8 +58,8 @@ def rank(signs: Sequence[Sign]) -> tuple[RankedCause, ...]:
             RankedCause(
                 cause=cause,
                 confidence=probability,
-                evidence=tuple(s.evidence for s in spoke_for)[:_SHOWN_EVIDENCE],
-                against=tuple(s.evidence for s in spoke_against)[:_SHOWN_EVIDENCE],
+                evidence=_shown(spoke_for),
+                against=_shown(spoke_against),
                 advice=text,
                 advice_url=url,
             )
@@ -78,6 +78,11 @@ def _tempered(ranked: Sequence[RankedCause]) -> tuple[RankedCause, ...]:
     rest = (1.0 - kept) / (1.0 - stated) if stated < 1.0 else 0.0
     first = replace(ranked[0], confidence=kept)
     return (first, *(replace(one, confidence=one.confidence * rest) for one in ranked[1:]))
+
+
+def _shown(signs: Sequence[Sign]) -> tuple[Evidence, ...]:
+    """What was seen, each once: several rows of the table may know one text."""
+    return tuple(dict.fromkeys(item.evidence for item in signs))[:_SHOWN_EVIDENCE]
 
 
 def _evidence_order(signs: Iterable[Sign]) -> list[Sign]:

@@ -512,11 +512,12 @@ def _signs_of_code(statement: Statement, told: Sequence[Signature]) -> Iterator[
 
 
 def _rows_of(job: JobDocument, files: Mapping[str, str]) -> FailedRows | None:
-    """Failed instances by the job's statistics, its partial failures and its error rows."""
-    counts: dict[str, int] = {}
-    for statement in [*_partial_statements(job), *_error_file_statements(files)]:
-        if statement.text:
-            counts[statement.text] = counts.get(statement.text, 0) + statement.count
+    """Failed instances by the job's statistics, its partial failures and its error rows.
+
+    Partial failures are a sample of what the error files hold: the fuller of the two counts.
+    """
+    told = (_partial_statements(job), _error_file_statements(files))
+    counts = max((_counted(one) for one in told), key=lambda one: sum(one.values()))
     stats = job.body.get("completionStats")
     stats = stats if isinstance(stats, Mapping) else {}
     failed, done, left = (
@@ -529,6 +530,14 @@ def _rows_of(job: JobDocument, files: Mapping[str, str]) -> FailedRows | None:
         return None
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return FailedRows(failed or in_rows, done, left, tuple(ranked[:20]))
+
+
+def _counted(statements: Iterable[Statement]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for statement in statements:
+        if statement.text:
+            counts[statement.text] = counts.get(statement.text, 0) + statement.count
+    return counts
 
 
 def _count(value: object) -> int:

@@ -323,11 +323,12 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
         template = template_of(line.text)
         held = bins.get(template)
         if held is None:
-            name, named = _name_of(line.text, template)
+            text = line.text[:_TEXT]
+            name, named = _name_of(text, template)
             held = bins[template] = _Bin(name, told=named)
-            held.waits = int(bool(_WAITING.search(line.text)))
+            held.waits = int(bool(_WAITING.search(text)))
             held.where = line.insert_id or "logEntries"
-            host = _HOST_IN_URI.search(line.text)
+            host = _HOST_IN_URI.search(text)
             held.host = host[1].lower() if host else ""
         held.seconds += seconds
         held.gaps.append(seconds)

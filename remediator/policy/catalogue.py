@@ -111,9 +111,12 @@ class Catalogue:
 
     def nearest_name(self, name: str) -> str:
         """A known machine type or accelerator that may have been meant; empty: none is near."""
-        known = [*self.machines, *self.accelerators]
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-        return near[0] if near else ""
+        known = {one.lower(): one for one in (*self.machines, *self.accelerators)}
+        for written in (name.lower(), name.lower().replace("-", "_")):
+            near = difflib.get_close_matches(written, known, n=1, cutoff=0.75)
+            if near:
+                return known[near[0]]
+        return ""
 
     # --- what fits what -------------------------------------------------------------------------
 
@@ -175,7 +178,7 @@ class Catalogue:
         return None if there is None else service in there.get(device, frozenset())
 
     def _no_such(self, name: str) -> str:
-        if name.startswith(NOT_ON_VERTEX):
+        if any(name == one or name.startswith(f"{one}-") for one in NOT_ON_VERTEX):
             return f"Vertex AI takes no {name}: Compute Engine alone has it"
         near = self.nearest_name(name)
         return f"there is no machine type {name}" + (f" (did you mean {near}?)" if near else "")
@@ -324,6 +327,8 @@ class Catalogue:
         kind = self.machines.get(now.machine)
         if kind is None:
             return NoWay(self._no_such(now.machine))
+        if not kind.memory_gib:
+            return NoWay(f"how much memory {kind.name} has is not known")
         return self.with_memory(now, 2 * kind.memory_gib, service, region)
 
     def with_memory(
@@ -412,7 +417,7 @@ class Catalogue:
         kind = self.machines.get(now.machine)
         if kind is None:
             return NoWay(self._no_such(now.machine))
-        if kind.device and not now.accelerator:
+        if (kind.device or not kind.vcpus) and not now.accelerator:
             return NoWay(f"{kind.name} has its TPUs built in: there is no step up from them")
         if not now.accelerator:
             return self.mend(Hardware(now.machine, "NVIDIA_TESLA_T4", 1), service, region)

@@ -209,7 +209,12 @@ def _moved(held: Hardware, step: Resubmit, now: Situation, region: str) -> Moved
     mended = book.mend(current, service, region)
     if isinstance(mended, NoWay):
         return mended
-    return Moved(mended.hardware, (*notes, *mended.notes, *_doubts(mended.hardware, now)))
+    notes = (*notes, *mended.notes)
+    if mended.hardware == held and notes:
+        # Mended back to what just failed: that is no step, and the same run again costs as much.
+        return NoWay(f"{'; '.join(notes)}: the job runs on {held} already")
+    same = (f"the job runs on {held} already",) if mended.hardware == held else ()
+    return Moved(mended.hardware, (*notes, *same, *_doubts(mended.hardware, now)))
 
 
 _Move = Callable[[Hardware, Any, str], Moved | NoWay]

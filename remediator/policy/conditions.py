@@ -163,10 +163,16 @@ def _element(kind: Type) -> Type:
 
 
 def _nearest_variable(path: str) -> str:
-    """By its last word: `vcpus` means `job.machine.vcpus`, and so does `job.machne.vcpu`."""
+    """By its last word: `vcpus` means `job.machine.vcpus`, and so does `job.machne.vcpu`.
+
+    Else by the whole: `job.machine_type` means `job.machine.type`.
+    """
     ends = {name.rpartition(".")[2]: name for name in reversed(list(VARIABLES))}
     near = difflib.get_close_matches(path.rpartition(".")[2], ends, n=1, cutoff=0.7)
-    return f"; did you mean `{ends[near[0]]}`?" if near else ""
+    if near:
+        return f"; did you mean `{ends[near[0]]}`?"
+    whole = difflib.get_close_matches(path, VARIABLES, n=1, cutoff=0.8)
+    return f"; did you mean `{whole[0]}`?" if whole else ""
 
 
 class _Reader:
@@ -284,8 +290,10 @@ class _Reader:
             return self._contained(left, right)
         if sign in _RELATIONS:
             alike = left == right or (left in _NUMBERS and right in _NUMBERS)
+            alike = alike or (left[0] == right[0] and () in {left[1:], right[1:]})  # `[]`, `{}`
             if not alike and DYN not in {left, right}:
-                self._wrong(f"`{sign}` compares {_words(left)} with {_words(right)}: never true")
+                always = "always" if sign == "!=" else "never"
+                self._wrong(f"`{sign}` compares {_words(left)} with {_words(right)}: {always} true")
             elif sign not in {"==", "!="} and left[0] in {"list", "map", "null"}:
                 self._wrong(f"`{sign}` cannot order {_words(left)}")
             return BOOL

@@ -17,6 +17,7 @@ from remediator.policy import components, kinds
 from remediator.policy.catalogue import Catalogue, Hardware
 from remediator.policy.machines import Service
 from remediator.policy.model import Limits
+from remediator.policy.shape import require_shape
 
 REPLICA_START_HOURS = 5 / 60  # a batch replica also pays about five minutes of start
 _DAY_SECONDS = 24 * 3600.0
@@ -117,6 +118,20 @@ def spent_usd(job: JobDocument, catalogue: Catalogue) -> float | None:
     if job.run_seconds is None:
         return None
     return rate * (job.run_seconds / 3600 + _start_hours(job))
+
+
+def chain_usd(case: Case, catalogue: Catalogue) -> float:
+    """What a case's resubmissions have cost so far: by estimate, the last by what it really ran.
+
+    The last of them is the failed job itself. What is not known counts nothing. Raises Unusable
+    where the job has a shape that no job can have.
+    """
+    require_shape(case.job)
+    if not case.attempts:
+        return 0.0
+    *before, last = (attempt.estimated_usd or 0.0 for attempt in case.attempts)
+    ran = spent_usd(case.job, catalogue)
+    return sum(before) + (last if ran is None else ran)
 
 
 def accrued_usd(job: JobDocument, catalogue: Catalogue, now: datetime) -> float | None:
@@ -244,7 +259,8 @@ def _all_requests(
         kinds.whole_number(job.read(f"completionStats.{name}")) or 0
         for name in ("successfulCount", "failedCount", "incompleteCount")
     ]
-    if counts[0] or not sum(counts):
+    # -1 is Vertex's word for a count that it does not know.
+    if counts[0] or min(counts) < 0 or not sum(counts):
         return None
     return took * sum(counts) / size / _replicas(request), sum(counts)
 

@@ -134,7 +134,7 @@ def load(
         mistakes.update(
             _told(root, error)
             for error in invalid.errors(include_url=False, include_input=True)
-            if _path(root, error["loc"], whole=True) not in empty
+            if not any(_path(root, error["loc"], whole=True)[: len(path)] == path for path in empty)
         )
         draft = _draft(root, data, set(empty))
     else:

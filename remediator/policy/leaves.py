@@ -31,6 +31,8 @@ _DURATION = r"[0-9]{1,9}(\.[0-9]{1,6})?(ms|s|m|h|d)"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST = timedelta(days=366)
 ACCELERATOR_MOVES = ("bigger", "more_memory", "none")
+MACHINE_MOVES = ("bigger", "more_memory", "sized")
+LOCATION_MOVES = ("next", "data")
 _GROUPS = ("service_account", "location", "model")
 _GROUP = r"service_account|location|model|labels\.[a-z0-9_-]{1,63}"
 
@@ -45,11 +47,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower().replace("-", "_"), names, n=1, cutoff=0.6)
     near = near or difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    if not near and len(word) > 2:  # noqa: PLR2004  # a beginning that says something
+        begun = [name for name in names if name.startswith(word.lower())]
+        near = begun if len(begun) == 1 else []
     return f"; did you mean `{names[near[0]]}`?" if near else ""
 
 
 def shown(value: object) -> str:
-    """A value as it may stand in a message: short, on one line, as YAML would write it."""
+    """A value as it may stand in a message: short, on one line, as YAML would write it.
+
+    What looks like a secret is left out: mistakes are printed and logged.
+    """
     words: Mapping[object, str] = {None: "nothing", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
         return words[value]
@@ -57,7 +65,9 @@ def shown(value: object) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
-    text = " ".join(str(value)[:2000].splitlines())
+    from remediator.redact import redact  # noqa: PLC0415  # cold start: it needs RE2
+
+    text = " ".join(redact(str(value)[:2000]).splitlines())
     return f"`{text[:60]}…`" if len(text) > 60 else f"`{text}`"  # noqa: PLR2004  # one line of a terminal
 
 
@@ -88,12 +98,23 @@ def _matching(pattern: str, what: str) -> Callable[[object], str]:
 def _secret(value: object) -> str:
     if not isinstance(value, str) or re.fullmatch(_KEPT_ELSEWHERE, value) is None:
         # The value itself stays out of the message: it may be the secret.
-        msg = (
-            "a secret must not stand in this file: write `env:NAME` (an environment variable) "
-            "or `secret:NAME` (Secret Manager)"
-        )
-        raise wrong(msg)
+        raise wrong(_NO_SECRETS)
     return value
+
+
+_NO_SECRETS = (
+    "a secret must not stand in this file: write `env:NAME` (an environment variable) "
+    "or `secret:NAME` (Secret Manager)"
+)
+
+
+def _slack_channel(value: object) -> str:
+    from remediator.redact import redact  # noqa: PLC0415  # cold start: it needs RE2
+
+    text = _text(value)
+    if redact(text) != text:
+        raise wrong(_NO_SECRETS)
+    return text
 
 
 def _integer(least: int, most: int = 1_000_000) -> Callable[[object], int]:
@@ -146,7 +167,8 @@ def _duration_or(word: str) -> Callable[[object], timedelta | str]:
         try:
             return parse_duration(value)
         except PydanticCustomError as error:
-            msg = f"{error.message()}, or `{word}`"
+            meant = did_you_mean(value, [word]) if isinstance(value, str) else ""
+            msg = f"{error.message()}{meant or f', or `{word}`'}"
             raise wrong(msg) from None
 
     return check
@@ -235,7 +257,10 @@ def _boolean(value: object) -> bool:
 
 def _version(value: object) -> int:
     if value != 1 or isinstance(value, bool) or not isinstance(value, int):
-        msg = f"{shown(value)} is not known here: this product reads version 1"
+        said = "this product reads version 1"
+        if str(value) in {"1", "1.0"}:
+            said += ", the number: write 1, without quotes or a point"
+        msg = f"{shown(value)} is not known here: {said}"
         raise wrong(msg)
     return value
 
@@ -283,6 +308,19 @@ def _words_schema(words: Iterable[str]) -> dict[str, Any]:
 _DURATION_SCHEMA = _text_schema("a duration such as `10m`", _DURATION)
 
 Text: TypeAlias = Annotated[str, PlainValidator(_text), WithJsonSchema(_text_schema("text"))]
+SlackChannel: TypeAlias = Annotated[
+    str, PlainValidator(_slack_channel), WithJsonSchema(_text_schema("text"))
+]
+MachineType: TypeAlias = Annotated[
+    str,
+    PlainValidator(_text),
+    WithJsonSchema({"anyOf": [_words_schema(MACHINE_MOVES), _text_schema("a machine type")]}),
+]
+Location: TypeAlias = Annotated[
+    str,
+    PlainValidator(_text),
+    WithJsonSchema({"anyOf": [_words_schema(LOCATION_MOVES), _text_schema("a region")]}),
+]
 Glob: TypeAlias = Annotated[str, PlainValidator(_text), WithJsonSchema(_text_schema("a glob"))]
 Secret: TypeAlias = Annotated[
     str,

@@ -11,14 +11,13 @@ import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Protocol
 
 from remediator.domain import NEVER_RETRIED, Cause, JobKind, Mode
 from remediator.policy.conditions import check
-from remediator.policy.leaves import did_you_mean, shown
+from remediator.policy.leaves import LOCATION_MOVES, MACHINE_MOVES, did_you_mean, shown
 from remediator.policy.model import (
-    MACHINE_MOVES,
     OWNER,
     Accelerator,
     Limits,
@@ -240,6 +239,11 @@ def _loosened_parts(draft: Draft, index: int, policy: Policy) -> Iterator[Mistak
                 f"failed_share: {_told(own.breaker.failed_share)} loosens the general limit of "
                 f"{_told(general.breaker.failed_share)}: a policy may only tighten"
             )
+        if own.breaker.of_last > general.breaker.of_last:
+            yield draft.value(*path, "breaker", "of_last").error(
+                f"of_last: {own.breaker.of_last} loosens the general limit of "
+                f"{general.breaker.of_last} (it stops later): a policy may only tighten"
+            )
         if own.breaker.pause < general.breaker.pause:
             yield draft.value(*path, "breaker", "pause").error(
                 "pause: shorter than the general one: a policy may only tighten"
@@ -415,6 +419,11 @@ def _steps_beyond(draft: Draft, index: int, policy: Policy) -> Iterator[Mistake]
             )
         elif nothing:
             yield draft.value(*path).warning(f"`{nothing[0]}: 0` forbids this step")
+        elif taken[budget] + step.times > most:
+            yield draft.value(*path, "times").warning(
+                f"`{budget}: {most}` forbids some of these: {most - taken[budget]} of "
+                f"{step.times} are left for this step"
+            )
         taken[budget] += step.times
         for key, name, allowed in _named(asked, limits):
             if not matches_any(allowed, name):
@@ -434,7 +443,7 @@ def _named(asked: Resubmit, limits: Limits) -> Iterator[tuple[str, str, tuple[st
         yield "machine_type", machine, limits.machine_types
     if isinstance(accelerator, Accelerator) and limits.accelerators is not None:
         yield "accelerator", accelerator.type, limits.accelerators
-    if location and location not in {"next", "data"} and limits.locations is not None:
+    if location and location not in LOCATION_MOVES and limits.locations is not None:
         yield "location", location, limits.locations
 
 
@@ -445,6 +454,7 @@ def _services(when: When) -> tuple[str, ...]:
 
 
 def _hardware(draft: Draft, catalogue: Machines) -> Iterator[Mistake]:
+    takers = cache(lambda type_, count, services: _takes(catalogue, type_, count, services))
     for owner in ((), *(("policies", index) for index, _ in draft.policies)):
         for name, known in (
             ("machine_types", catalogue.machines),
@@ -458,7 +468,7 @@ def _hardware(draft: Draft, catalogue: Machines) -> Iterator[Mistake]:
         services = _services(policy.when)
         for number, step in enumerate(policy.do):
             path = ("policies", index, "do", number, "resubmit")
-            yield from _step_hardware(draft, catalogue, services, step.resubmit, path)
+            yield from _step_hardware(draft, catalogue, services, step.resubmit, path, takers)
 
 
 def _unknown(what: str, name: str, known: Mapping[str, Any]) -> str:
@@ -471,15 +481,15 @@ def _step_hardware(
     services: tuple[str, ...],
     asked: Resubmit,
     path: tuple[str | int, ...],
+    takers: Callable[[str, int, tuple[str, ...]], bool],
 ) -> Iterator[Mistake]:
     machine = asked.machine_type if asked.machine_type not in MACHINE_MOVES else None
     wanted = asked.accelerator if isinstance(asked.accelerator, Accelerator) else None
     sound = True
     if machine and machine not in catalogue.machines:
         sound = False
-        yield draft.value(*path, "machine_type").warning(
-            _unknown("machine type", machine, catalogue.machines)
-        )
+        known = dict.fromkeys((*MACHINE_MOVES, *catalogue.machines))
+        yield draft.value(*path, "machine_type").warning(_unknown("machine type", machine, known))
     elif machine and not catalogue.machines[machine].services & set(services):
         sound = False
         yield draft.value(*path, "machine_type").warning(
@@ -490,12 +500,46 @@ def _step_hardware(
         yield draft.value(*path, "accelerator", "type").warning(
             _unknown("accelerator", wanted.type, catalogue.accelerators)
         )
-    if not (sound and machine and wanted):
+    if not (sound and wanted):
         return
-    if not any(catalogue.fits(machine, wanted.type, wanted.count, s) for s in services):
+    if machine:
+        if not any(catalogue.fits(machine, wanted.type, wanted.count, s) for s in services):
+            yield draft.value(*path, "accelerator").warning(
+                f"unfitting accelerator: {shown(machine)} does not take {wanted.count} "
+                f"{wanted.type}"
+            )
+    elif not takers(wanted.type, wanted.count, services):
         yield draft.value(*path, "accelerator").warning(
-            f"unfitting accelerator: {shown(machine)} does not take {wanted.count} {wanted.type}"
+            f"unfitting accelerator: no machine type for {' or '.join(services)} takes "
+            f"{wanted.count} {wanted.type}"
         )
+
+
+def _takes(catalogue: Machines, type_: str, count: int, services: tuple[str, ...]) -> bool:
+    """Whether any machine type takes so many of the accelerator."""
+    pairs = ((machine, service) for machine in catalogue.machines for service in services)
+    return any(catalogue.fits(machine, type_, count, service) for machine, service in pairs)
+
+
+_REGIONS = (
+    "africa-south", "asia-east", "asia-northeast", "asia-south", "asia-southeast",
+    "australia-southeast", "europe-central", "europe-north", "europe-southwest", "europe-west",
+    "me-central", "me-west", "northamerica-northeast", "northamerica-south", "southamerica-east",
+    "southamerica-west", "us-central", "us-east", "us-south", "us-west",
+)  # fmt: skip
+_PLACES = frozenset({"global", "us", "eu", *(f"{r}{n}" for r in _REGIONS for n in range(1, 20))})
+
+
+def _locations(draft: Draft) -> Iterator[Mistake]:
+    """Places on no map. Regions are numbered, so a new one of a known name is none of them."""
+    for index, policy in draft.policies:
+        for number, step in enumerate(policy.do):
+            name = step.resubmit.location
+            if name and name not in LOCATION_MOVES and name not in _PLACES:
+                known = dict.fromkeys((*LOCATION_MOVES, *sorted(_PLACES)))
+                yield draft.value("policies", index, "do", number, "resubmit", "location").warning(
+                    _unknown("location", name, known)
+                )
 
 
 # --- the table ---------------------------------------------------------------------------------
@@ -508,6 +552,7 @@ CHECKS: tuple[Callable[[Draft], Iterator[Mistake]], ...] = (
     _conditions,
     _unreachable,
     _forbidden_steps,
+    _locations,
 )
 
 

@@ -40,6 +40,8 @@ from remediator.policy.leaves import (
     Group,
     Hosts,
     Kinds,
+    Location,
+    MachineType,
     ModeWord,
     Off,
     OnOverrun,
@@ -50,6 +52,7 @@ from remediator.policy.leaves import (
     SafeKinds,
     Secret,
     Share,
+    SlackChannel,
     Switch,
     Text,
     Texts,
@@ -163,9 +166,6 @@ class Tighter(_Bounds):
 
 # --- steps -------------------------------------------------------------------------------------
 
-MACHINE_MOVES = ("bigger", "more_memory", "sized")
-LOCATION_MOVES = ("next", "data")
-
 
 class Accelerator(Part):
     """An accelerator by name, with the number of devices for each replica."""
@@ -181,7 +181,7 @@ def _accelerator_form(value: object) -> str:
 class Resubmit(Part):
     """What the next attempt changes; with no key (none at all, or `{}`), it is the same job again."""
 
-    machine_type: Text | None = Field(
+    machine_type: MachineType | None = Field(
         default=None,
         description="A name; `bigger` (next size up in the family); `more_memory` (cheapest type of "
         "the family's generation with at least twice the memory); `sized` (cheapest change that "
@@ -210,7 +210,7 @@ class Resubmit(Part):
     spot: Switch | None = Field(
         default=None, description="`true` or `false` (jobs whose API version has it)."
     )
-    location: Text | None = Field(
+    location: Location | None = Field(
         default=None,
         description="A name, `next` (of the allowed ones) or `data` (where the input lives); refused "
         "with the reason where model, data, keys or network cannot follow.",
@@ -317,7 +317,7 @@ class Slack(Part):
         default=None, description="Where the incoming webhook's URL is kept."
     )
     token: Secret | None = Field(default=None, description="Where the bot's token is kept.")
-    channel: Text | None = Field(default=None, description="The channel a bot writes to.")
+    channel: SlackChannel | None = Field(default=None, description="The channel a bot writes to.")
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:

@@ -27,6 +27,7 @@ _MULTI_REGIONS: Mapping[str, tuple[str, ...]] = {
     "asia1": ("asia-northeast1", "asia-northeast2"),
 }
 _OUTSIDE_EU = frozenset({"europe-west2", "europe-west6"})  # London and Zurich are not in EU
+_TIED = {"inputDataConfig.datasetId": "managed dataset", "parentModel": "parent model"}
 _LOCATED = re.compile(r"locations/([a-z0-9-]+)/")
 
 
@@ -120,6 +121,11 @@ def _held(case: Case, region: str) -> Stuck | None:
         located = _LOCATED.search(key)
         if located and located[1] not in {region, "global"}:
             return Stuck(f"the encryption key is in {located[1]} and cannot be used in {region}")
+    for what, name in _tied(job):
+        located = _LOCATED.search(name)
+        there = located[1] if located else job.name.location  # an id alone is one of this region
+        if there != region:
+            return Stuck(f"the {what} is in {there} and cannot be used in {region}")
     return _data_held(case, region)
 
 
@@ -135,6 +141,14 @@ def _data_held(case: Case, region: str) -> Stuck | None:
     if kinds.bigquery_of(case.job):
         return Stuck("BigQuery datasets stay where they are")
     return None
+
+
+def _tied(job: JobDocument) -> list[tuple[str, str]]:
+    """What else of Vertex's own the job names, each of which lives in one region."""
+    kind = kinds.rules(job)
+    inside = {"tensorboard": "TensorBoard", "experiment": "experiment"} if kind.has_pools else {}
+    paths = {f"{kind.spec}.{key}": what for key, what in inside.items()} | _TIED
+    return [(what, str(name)) for path, what in paths.items() if (name := kinds.read(job, path))]
 
 
 def _keys(job: JobDocument) -> list[str]:

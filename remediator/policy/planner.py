@@ -8,7 +8,7 @@ and again when a wait or an approval ends), `plan`, `test` and `backtest`.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -289,18 +289,6 @@ class _Planning:
         step: Step,
         draft: Draft,
     ) -> Plan:
-        cost = estimate(
-            self.case,
-            self.diagnosis,
-            self.history,
-            self.catalogue,
-            limits,
-            draft.job,
-            draft.location,
-            draft.changes,
-        )
-        refused = refusals(self._asked(limits, draft=draft, cost=cost))
-        wait = self._wait(step.resubmit)
         request = dressed(
             draft.job,
             original=self.case.job,
@@ -309,6 +297,18 @@ class _Planning:
             policy=policy.name,
             catalogue=self.catalogue,
         )
+        cost = estimate(
+            self.case,
+            self.diagnosis,
+            self.history,
+            self.catalogue,
+            limits,
+            replace(draft.job, body=request),  # a tuning job is asked for the trials that are left
+            draft.location,
+            draft.changes,
+        )
+        refused = refusals(self._asked(limits, draft=draft, cost=cost))
+        wait = self._wait(step.resubmit)
         told = _refusal_words(refused) if refused else self._told(draft, cost, wait)
         return Plan(
             job=str(self.case.job.name),

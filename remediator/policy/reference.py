@@ -131,8 +131,8 @@ values, duplicate keys or names, undefined channels, loosened limits, an `if` th
 or names an unknown variable, secrets written into the file, and whatever is not plain YAML.
 
 A **warning** loads, but `validate` fails on it: a policy that can never be reached, an unknown or
-unfitting machine type or accelerator, a limit that forbids a step, a channel that nobody uses,
-`enforce` without a money limit.
+unfitting machine type or accelerator, a step to an unknown location, a limit that forbids a step or
+some of its `times`, a channel that nobody uses, `enforce` without a money limit.
 """
 
 

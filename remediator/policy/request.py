@@ -17,6 +17,7 @@ from remediator.policy import kinds
 from remediator.policy.catalogue import Catalogue
 
 _LONGEST_NAME = 128  # Vertex's own limit for display names
+_LOOKED_AT = 1000  # characters of a display name, whoever wrote it
 _ATTEMPT = re.compile(r"\s*\(attempt \d+\)\s*$")
 
 
@@ -45,8 +46,10 @@ def dressed(
 def display_name(job: JobDocument, number: int) -> str:
     """The original's name with ` (attempt N)`, replaced not repeated, cut to 128."""
     suffix = f" (attempt {number})"
-    bare = _ATTEMPT.sub("", job.display_name) or job.name.id
-    return bare[: _LONGEST_NAME - len(suffix)].rstrip() + suffix
+    bare = job.display_name[:_LOOKED_AT]
+    while found := _ATTEMPT.search(bare):
+        bare = bare[: found.start()]
+    return (bare or job.name.id)[: _LONGEST_NAME - len(suffix)].rstrip() + suffix
 
 
 def with_claim(request: Json, claim: str) -> dict[str, Any]:

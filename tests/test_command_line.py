@@ -1,0 +1,250 @@
+"""The commands that need nothing but files, as they are typed: answers, exit codes, one line of error."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediator.cli import main
+from remediator.commands.inputs import write_whole
+from remediator.domain import Unusable
+from remediator.policy import Catalogue
+from tests.jobs import CUSTOM
+
+POLICIES = """\
+version: 1
+mode: enforce
+rerun_safe: [custom]
+limits: {usd_per_job: 1}
+channels: {ml: {slack: {webhook: "env:W"}}}
+policies:
+  - name: grown
+    when: {}
+    do: [{resubmit: {machine_type: bigger}, times: 3}]
+    alert: [ml]
+"""
+KILLED = "The replica workerpool0-0 ran out of memory and exited with a non-zero status of 137."
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    (tmp_path / "policies.yaml").write_text(POLICIES)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def case(path: Path, **parts: Any) -> str:
+    body = copy.deepcopy(CUSTOM) | {"error": {"code": 3, "message": KILLED}}
+    path.write_text(json.dumps({"job": body} | parts))
+    return str(path)
+
+
+def planned(run: Any, file: str) -> dict[str, Any]:
+    code, out, err = run("plan", file, "--policies", "policies.yaml", "--json")
+    assert (code, err) == (0, "")
+    answer: dict[str, Any] = json.loads(out)
+    return answer
+
+
+@pytest.mark.parametrize(
+    "part", ["model", "logEntry", "errorFiles", "buckets", "logEntries", "attempts", "now"]
+)
+@pytest.mark.parametrize("odd", [-1, 1.5, "x", True, [None]], ids=str)
+def test_an_odd_part_of_a_case_file_is_one_line_and_exit_2(
+    run: Any, tmp_path: Path, part: str, odd: object
+) -> None:
+    file = case(tmp_path / "case.json", **{part: odd})
+    for command in (("diagnose", file), ("plan", file, "--policies", "policies.yaml")):
+        code, out, err = run(*command)
+        assert (code, out) == (2, "")
+        (line,) = err.splitlines()
+        assert f"`{part}`" in line
+
+
+@pytest.mark.parametrize("odd", [-1, 1.5, "x", True, [None], [[]]], ids=str)
+def test_labels_that_no_job_has_are_one_line_and_exit_2(
+    run: Any, tmp_path: Path, odd: object
+) -> None:
+    body = copy.deepcopy(CUSTOM) | {"labels": odd}
+    code, out, err = run(
+        "plan", case(tmp_path / "case.json", job=body), "--policies", "policies.yaml"
+    )
+    assert (code, out) == (2, "")
+    assert err == "plan: the job's `labels` must be an object\n"
+
+
+def test_a_time_in_another_zone_is_told_and_matched_in_utc(run: Any, tmp_path: Path) -> None:
+    text = POLICIES.replace("when: {}", "when: {if: 'now.hour == 2 && now.weekday == 7'}")
+    text = text.replace("{machine_type: bigger}", "{wait: 10m}")
+    (tmp_path / "policies.yaml").write_text(text)
+    made = planned(run, case(tmp_path / "case.json", now="2026-11-22T03:59:00+01:00"))
+    assert (made["policy"], made["not_before"]) == ("grown", "2026-11-22T03:09:00Z")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "refused"),
+    [
+        ([], []),
+        ([None], ["usd_per_job"]),  # one failed attempt, which is the job: 0.44 by what it ran
+        ([9.0], ["usd_per_job"]),  # whatever it was estimated at
+        ([0.0, None], ["usd_per_job"]),
+    ],
+)
+def test_what_the_chain_has_cost_so_far_counts(
+    run: Any, tmp_path: Path, earlier: list[float | None], refused: list[str]
+) -> None:
+    attempts = [
+        {
+            "name": f"projects/1/locations/us-central1/customJobs/{number}",
+            "policy": "other",
+            "estimated_usd": usd,
+            "changes": [],
+        }
+        for number, usd in enumerate(earlier)
+    ]
+    made = planned(run, case(tmp_path / "case.json", attempts=attempts))
+    assert made["estimated_usd"] == 0.87
+    assert made["refused_by"] == refused
+    if refused:
+        assert "$0.44 spent for this job and $0.87 more would pass $1.00" in made["because"]
+
+
+def test_an_estimate_of_an_earlier_attempt_counts_as_plans_spell_it(
+    run: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "policies.yaml").write_text(POLICIES.replace("usd_per_job: 1", "usd_per_job: 9"))
+    last = {"name": CUSTOM["name"], "changes": [{"field": "f", "from": 1, "to": 2}]}
+    file = case(tmp_path / "case.json", attempts=[{**last, "estimated_usd": 7.7}, last])
+    assert "$8.14 spent for this job" in planned(run, file)["because"]
+
+
+def test_json_of_a_plan_holds_the_explanation_where_it_is_asked_for(
+    run: Any, tmp_path: Path
+) -> None:
+    file = case(tmp_path / "case.json")
+    assert "explanation" not in planned(run, file)
+    code, out, _ = run("plan", file, "--policies", "policies.yaml", "--json", "--explain")
+    assert code == 0
+    assert json.loads(out)["explanation"][0] == "grown: matches"
+
+
+def test_policy_tests_as_json_name_each_difference(run: Any, tmp_path: Path) -> None:
+    cases = tmp_path / "cases"
+    cases.mkdir()
+    case(cases / "a.json", expect={"verdict": "memory_pressure", "step": 1})
+    case(cases / "b.json", expect={"kind": "custom", "action": "alert", "verdikt": None})
+    case(cases / "no-test.json")
+    code, out, err = run("test", "cases", "--policies", "policies.yaml", "--json")
+    assert (code, err) == (1, "")
+    assert json.loads(out) == {
+        "passed": 1,
+        "failed": 1,
+        "cases": [
+            {"case": "cases/a.json", "passed": True, "differences": []},
+            {
+                "case": "cases/b.json",
+                "passed": False,
+                "differences": [
+                    "verdikt: neither `diagnose` nor `plan` answers such a key",
+                    "action: expected 'alert', got 'resubmit'",
+                ],
+            },
+        ],
+    }
+
+
+def test_an_expectation_that_is_no_object_is_unusable(run: Any, tmp_path: Path) -> None:
+    case(tmp_path / "case.json", expect=["memory_pressure"])
+    code, out, err = run("test", ".", "--policies", "policies.yaml")
+    assert (code, out) == (2, "")
+    assert "`expect` must be an object" in err
+
+
+@pytest.mark.parametrize("name", ["nowhere/x.json", "policies.yaml/x.json", "folder"])
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "policies.yaml").write_text(POLICIES)
+    with pytest.raises(Unusable, match=f"{name}: "):
+        write_whole(tmp_path / name, "text")
+    assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["folder", "policies.yaml"]
+
+
+def test_an_entry_of_the_catalogue_is_what_it_is_costs_and_leads_to(run: Any) -> None:
+    code, out, err = run("catalog", "show", "n1-standard-8")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    for line in (
+        "memory_gib: 30.0",
+        "usd_per_hour: 0.437",
+        "accelerator: none",
+        "    bigger: n1-standard-16",
+        "      NVIDIA_TESLA_T4: 1, 2, 4",
+    ):
+        assert line in lines
+
+
+@pytest.mark.parametrize("name", sorted(Catalogue.built_in().machines))
+def test_every_entry_of_the_catalogue_is_told_and_no_price_is_nothing(run: Any, name: str) -> None:
+    code, out, err = run("catalog", "show", name)
+    assert (code, err) == (0, "")
+    _, as_json, _ = run("catalog", "show", name, "--json")
+    price = json.loads(as_json)["usd_per_hour"]
+    assert f"\nusd_per_hour: {'unknown' if price is None else price}\n" in out
+    assert "None" not in out
+    assert max(len(line) for line in out.splitlines()) < 300
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("N1-STANDARD-8", "there is no machine type N1-STANDARD-8 (did you mean n1-standard-8?)"),
+        ("nvidia-tesla-t4", "(did you mean NVIDIA_TESLA_T4?)"),
+        ("n1-standard-12", "there is no machine type n1-standard-12 (did you mean n1-standard-2?)"),
+        ("c4-standard-8", "Vertex AI takes no c4-standard-8: Compute Engine alone has it"),
+    ],
+)
+def test_a_type_that_vertex_does_not_take_is_one_line(run: Any, name: str, says: str) -> None:
+    code, out, err = run("catalog", "show", name)
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert says in line
+
+
+def test_a_probe_is_judged_by_the_threshold_of_the_policy_file(run: Any, tmp_path: Path) -> None:
+    probes = [{"url": "https://data.example", "seconds": 0.3, "from": "us-central1"}]
+    stopped = copy.deepcopy(CUSTOM) | {
+        "error": {"code": 1, "message": "Job timed out after 3600 seconds"}
+    }
+    container = stopped["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]
+    container["args"] = ["--source=https://data.example/reads"]
+    idle = {
+        "metric": {"type": "ml.googleapis.com/training/cpu/utilization"},
+        "points": [
+            {
+                "interval": {"endTime": f"2026-11-23T18:{minute:02d}:00Z"},
+                "value": {"doubleValue": 0.03},
+            }
+            for minute in range(60)
+        ],
+    }
+    file = case(tmp_path / "case.json", job=stopped, probes=probes, timeSeries=[idle])
+    lax = planned(run, file)
+    (tmp_path / "policies.yaml").write_text(
+        POLICIES + 'probes: {hosts: ["data.example"], threshold: 0.1s}\n'
+    )
+    strict = planned(run, file)
+    assert "Network latency" not in lax["because"]
+    assert strict["verdict"] == "network_latency"
