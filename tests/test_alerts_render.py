@@ -33,7 +33,7 @@ HOSTILE = (
 
 MESSAGE = Message(
     kind=AlertKind.APPROVAL,
-    title="Approval needed: genomic-prep failed of cpu_saturation",
+    title="Approval needed: genomic-prep failed (cpu_saturation)",
     severity=Severity.LOUD,
     thread_key="us-central1/customJobs/1",
     facts=(
@@ -73,7 +73,7 @@ EMPTY = Message(AlertKind.ALERT, "", Severity.QUIET, "", facts=(Fact("", ""),))
 
 def test_a_slack_message_reads_as_written_here() -> None:
     assert render_slack(MESSAGE, buttons=True) == {
-        "text": "Approval needed: genomic-prep failed of cpu_saturation",
+        "text": "Approval needed: genomic-prep failed (cpu_saturation)",
         "unfurl_links": False,
         "unfurl_media": False,
         "blocks": [
@@ -182,6 +182,20 @@ def check_slack_limits(payload: dict[str, Any]) -> None:
 )
 def test_every_slack_message_holds_to_slacks_limits(message: Message, buttons: bool) -> None:
     check_slack_limits(render_slack(message, buttons=buttons))
+
+
+def test_links_and_commands_that_fill_a_section_go_on_in_the_next_and_none_is_cut() -> None:
+    links = tuple(
+        Link(str(n), f"https://console.cloud.google.com/{'x' * 100}{n}") for n in range(60)
+    )
+    many = replace(
+        MESSAGE, links=links, commands=tuple(f"approve {'y' * 80} {n}" for n in range(60))
+    )
+    payload = render_slack(many)
+    check_slack_limits(payload)
+    told = "\n".join(marked_up(payload))
+    assert all(f"`{command}`" in told for command in many.commands)
+    assert all(f"<{link.url}|{link.label}>" in told for link in links)
 
 
 def marked_up(payload: dict[str, Any]) -> list[str]:

@@ -50,14 +50,11 @@ def render_slack(message: Message, *, buttons: bool = False) -> dict[str, Any]:
     for label, lines in message.answers:
         mark = "• " if label == EVIDENCE else ""
         blocks += _labelled(label, "\n".join(mark + line for line in lines))
-    if message.commands:
-        commands = "\n".join(f"`{escaped(c).replace('`', '')}`" for c in message.commands)
-        blocks.append({"type": "section", "text": _markup(commands, SECTION_LIMIT)})
+    commands = [f"`{escaped(c).replace('`', '')}`" for c in message.commands]
+    blocks += _sections(commands, "\n")
     if buttons and message.buttons:
         blocks.append({"type": "actions", "elements": [_button(b) for b in message.buttons]})
-    if message.links:
-        links = " · ".join(_link(link) for link in message.links)
-        blocks.append({"type": "section", "text": _markup(links, SECTION_LIMIT)})
+    blocks += _sections([_link(link) for link in message.links], " · ")
     return {
         "text": escaped(message.title),
         "blocks": blocks[:MOST_BLOCKS],
@@ -77,6 +74,20 @@ def _labelled(label: str, value: str) -> list[Block]:
         {"type": "context", "elements": [_markup(f"*{escaped(label)}*", SECTION_LIMIT)]},
         {"type": "section", "text": _plain(value, SECTION_LIMIT)},
     ]
+
+
+def _sections(pieces: Sequence[str], between: str) -> list[Block]:
+    """As few sections as hold the pieces whole; a link or a command that is cut is none."""
+    held = ""
+    full = []
+    for piece in pieces:
+        if held and len(held) + len(between) + len(piece) > SECTION_LIMIT:
+            full.append(held)
+            held = piece
+        else:
+            held = held + between + piece if held else piece
+    texts = [*full, held] if held else full
+    return [{"type": "section", "text": _markup(text, SECTION_LIMIT)} for text in texts]
 
 
 def _plain(text: str, limit: int) -> Block:
