@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from remediator.alerts.facts import AlertFacts
-from remediator.alerts.wording import LINE_LIMIT, MEANINGS, certainty, shown, span
+from remediator.alerts.wording import LINE_LIMIT, MEANINGS, certainty, read_at, shown, span
 from remediator.domain import Cause, Evidence
 
 EVIDENCE_LINES = 6
@@ -86,7 +86,7 @@ def evidence(facts: AlertFacts) -> tuple[Evidence, ...]:
     for item in top.evidence if top else ():
         says = _said_once(shown(item.says, LINE_LIMIT), above)
         if _tells(says):
-            told.setdefault(says, Evidence(item.source, shown(_where(item), 160), says))
+            told.setdefault(says, Evidence(item.source, shown(read_at(item.where), 160), says))
     return tuple(told.values())[:EVIDENCE_LINES]
 
 
@@ -102,16 +102,6 @@ def _said_once(says: str, above: str) -> str:
 LEAST_QUOTED = 20
 """Characters; a shorter quotation costs nobody time."""
 _QUOTED = re.compile(r"(?:, for example)?: \"(?P<words>[^\n]{1,2000})\"(?=[^\"]{0,200}$)")
-
-
-def _where(item: Evidence) -> str:
-    """Where it was read, without what every such place begins with."""
-    return _BEGINNINGS.sub("", item.where)
-
-
-_BEGINNINGS = re.compile(
-    r"^(?:(?:ml|aiplatform)\.googleapis\.com/|projects/[^/]{1,100}/locations/[^/]{1,40}/)"
-)
 
 
 def _tells(says: str) -> bool:

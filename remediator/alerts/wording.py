@@ -8,6 +8,7 @@ said; `compose` and the report do.
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -253,6 +254,16 @@ def amount(usd: float | None) -> str:
     if usd is None:
         return "an unknown amount"
     return "less than $0.01" if 0 < usd < 0.01 else f"${usd:,.2f}"  # noqa: PLR2004  # one cent
+
+
+def read_at(where: str) -> str:
+    """Where a piece of evidence was read, without what every such place begins with."""
+    return _BEGINNINGS.sub("", where)
+
+
+_BEGINNINGS = re.compile(
+    r"^(?:(?:ml|aiplatform)\.googleapis\.com/|projects/[^/]{1,100}/locations/[^/]{1,40}/)"
+)
 
 
 def certainty(confidence: float) -> str:

@@ -25,7 +25,9 @@ def report(args: argparse.Namespace) -> int:
         sys.stdout.write(page)
         return DONE
     _write(Path(args.output), page)
-    print(f"{args.output}: {told} incidents")
+    from remediator.alerts.wording import plural
+
+    print(f"{args.output}: {plural(told, 'incident')}")
     return DONE
 
 
