@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -268,7 +269,7 @@ def test_a_mail_carries_the_text_and_a_page_that_says_the_same() -> None:
 
 def test_a_mail_has_the_headers_that_its_reader_needs() -> None:
     headers = {k: str(v) for k, v in mail().items() if not k.startswith(("Content", "MIME"))}
-    assert headers.pop("Message-ID").startswith("<chain.")
+    assert headers.pop("Message-ID").startswith("<approval.")
     assert headers == {
         "From": "vertex@example.com",
         "To": "ml@example.com, b@x.org",
@@ -281,7 +282,7 @@ def test_a_mail_has_the_headers_that_its_reader_needs() -> None:
 
 def test_later_mails_of_a_chain_answer_its_first() -> None:
     first = str(mail()["Message-ID"])
-    later = mail(thread=first)
+    later = mail(replace(MESSAGE, kind=AlertKind.ACTED), thread=first)
     assert later["In-Reply-To"] == later["References"] == first
     assert later["Message-ID"] != first
     assert str(later["Message-ID"]).endswith("@example.com>")
@@ -294,6 +295,38 @@ def test_a_chains_mails_bear_its_subject_and_their_own_state_first() -> None:
         assert arrived["Subject"] == "[vertex] genomic-prep failed (7)"
         assert " ".join(part(arrived, "plain").split("\n\n")[0].split()) == MESSAGE.title
         assert Outline(part(arrived, "html")).words[1] == MESSAGE.title
+
+
+def test_the_first_mail_of_a_chain_can_be_lost_and_the_next_is_none_the_less_read() -> None:
+    """After a crash between sending and writing it down, no mail of the chain is known.
+
+    Gmail shows one of two mails that bear one Message-ID, whatever they say.
+    """
+    outcome = replace(MESSAGE, kind=AlertKind.RECOVERED, title="Recovered: genomic-prep")
+    later = render_email(outcome, sender="vertex@example.com", to=["b@x.org"], due=DUE)
+    assert later["Message-ID"] != mail()["Message-ID"]
+
+
+def test_a_chain_is_one_conversation_by_gmails_rule() -> None:
+    """One subject after its prefixes, and a reference to an earlier mail of the conversation.
+
+    https://workspaceupdates.googleblog.com/2019/03/threading-changes-in-gmail-conversation-view.html
+    """
+    chain = replace(MESSAGE, subject="[vertex] genomic-prep failed (7)")
+    first = mail(chain)
+    later = (AlertKind.NEXT_ATTEMPT, AlertKind.GIVEN_UP)
+    answers = [mail(replace(chain, kind=k), thread=str(first["Message-ID"])) for k in later]
+    mails = [first, *answers]
+    assert len({str(one["Message-ID"]) for one in mails}) == 3
+    known: set[str] = set()
+    for one in mails:
+        ids = str(one["References"] or "").split()
+        assert not known or set(ids) & known
+        assert one["In-Reply-To"] in {None, *ids}
+        known.add(str(one["Message-ID"]))
+    assert {
+        re.sub(r"^((re|fwd?): ?)+", "", str(m["Subject"]), flags=re.IGNORECASE) for m in mails
+    } == {"[vertex] genomic-prep failed (7)"}
 
 
 def test_the_same_alert_sent_again_bears_the_same_id() -> None:

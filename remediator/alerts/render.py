@@ -123,36 +123,30 @@ def _link(link: Link) -> str:
 def render_email(
     message: Message, *, sender: str, to: Sequence[str], due: datetime, thread: str = ""
 ) -> EmailMessage:
-    """Text and HTML, threaded: the first mail of a chain bears the chain's own Message-ID.
+    """Text and HTML, threaded: later mails of a chain answer its first.
 
     `due` is when the alert fell due, the same at every try, so that a mail sent twice after a crash
-    bears one Message-ID; `thread` is the chain's Message-ID where a mail of it was sent before.
+    bears one Message-ID, and no two alerts the same: some servers drop the second of those unseen.
+    `thread` is the Message-ID of the chain's first mail where one was sent before.
     """
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
-    own = f"<{message.kind.value}.{_digest(message.thread_key, due.isoformat())}@{domain}>"
     # A title fits one line of 200; folded at 78 some clients show a space before it.
     mail = EmailMessage(policy=SMTP.clone(max_line_length=200))
     mail["From"] = sender
     mail["To"] = ", ".join(to)
     mail["Subject"] = message.subject or message.title
     mail["Date"] = format_datetime(due)
+    digest = _digest(message.thread_key, due.isoformat())
+    mail["Message-ID"] = f"<{message.kind.value}.{digest}@{domain}>"
     if thread:
-        mail["Message-ID"] = own
         mail["In-Reply-To"] = thread
         mail["References"] = thread
-    else:
-        mail["Message-ID"] = chain_id(message, domain) if message.in_chain else own
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
     if message.severity is Severity.LOUD:
         mail["Importance"] = "high"
     mail.set_content(as_text(message))
     mail.add_alternative(_page(message), subtype="html")
     return mail
-
-
-def chain_id(message: Message, domain: str) -> str:
-    """The Message-ID of a chain's first mail."""
-    return f"<chain.{_digest(message.thread_key)}@{domain}>"
 
 
 def _digest(*parts: str) -> str:
