@@ -47,8 +47,8 @@ def tell_forbidden(err: Forbidden, hands: Hands) -> None:
     named = _PERMISSION.search(words)
     what = named[1] if named else hashlib.sha256(_DIGITS.sub("", words).encode()).hexdigest()[:12]
     facts = AlertFacts(
-        kind=AlertKind.ALERT,
-        display_name="vertex-remediator itself",
+        kind=AlertKind.NO_PERMISSION,
+        display_name=named[1] if named else "",
         root=f"permission/{what}/{now:%Y-%m-%d}",
         error=words,
         extra=(_UNTIL_GRANTED,),
@@ -59,8 +59,8 @@ def tell_forbidden(err: Forbidden, hands: Hands) -> None:
 
 
 _UNTIL_GRANTED = (
-    "The remediator's own account lacks a permission. Until it is granted, failures wait: they are "
-    "tried again for a day, then told or kept as dead letters. `python -m remediator doctor` says what is missing."
+    "Until it is granted, failures wait: they are tried again for a day, then told or kept as "
+    "dead letters."
 )
 _PERMISSION = re.compile(r"[Pp]ermission '?([a-z]+\.[A-Za-z]+\.[A-Za-z]+)")
 _DIGITS = re.compile(r"\S*\d\S*")  # names and numbers of jobs, which differ each time
@@ -125,6 +125,7 @@ def close_chain(
         spent_usd=chain.spent_usd,
         estimated_usd=sum(a.estimated_usd or 0.0 for a in chain.attempts) or None,
         time_lost_seconds=((job.end_time or now) - lost).total_seconds() if lost else None,
+        output=glance.output_of(job) or "" if kind is AlertKind.RECOVERED else "",
         extra=(f"The remediator cancelled it: {incident.reason}.",)
         if incident.reason and job.state is JobState.CANCELLED
         else (),

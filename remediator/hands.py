@@ -159,6 +159,7 @@ class Tale:
             estimated_usd=self.plan.estimated_usd,
             time_lost_seconds=(now - lost).total_seconds() if lost else None,
             approval_id=self.incident.approval.id if self.incident.approval else "",
+            approve_until=self.incident.approval.expires if self.incident.approval else None,
             extra=self._extra(),
         )
 

@@ -40,7 +40,6 @@ _LONGEST_PAUSE = timedelta(hours=1)
 _GIVEN_UP_AFTER = timedelta(days=3)  # by then the report tells it
 _EVIDENCE_KEPT = 6
 _DUE_AT_ONCE = 500
-_TITLES_SHOWN = 40
 _CHANNEL_SECONDS = 30.0  # what takes longer goes on alone; its lease keeps others from doing it too
 _LEAST_SECONDS = 5.0  # with less time left nothing is begun: `reconcile` delivers it
 
@@ -278,25 +277,28 @@ class Notices:
         ]
         if not taken:
             return 0
-        titles = tuple(str(one.body.get("title") or "") for one in taken)
-        more = len(titles) - _TITLES_SHOWN
-        message = compose(
-            AlertFacts(
-                kind=AlertKind.GROUPED,
-                root=f"grouped/{rfc3339(now)}",
-                count=len(taken),
-                extra=(*titles[:_TITLES_SHOWN], *((f"and {more} more",) if more > 0 else ())),
-            )
+        told = [(one, message) for one in taken if (message := self._readable(one)) is not None]
+        together = AlertFacts(
+            kind=AlertKind.GROUPED, together=tuple(message for _, message in told)
         )
         try:
-            self._open_channel(channel).send(message, due=now)
+            if told:
+                self._open_channel(channel).send(compose(together), due=now)
         except Exception as err:  # noqa: BLE001  # protects the other channels
-            for one in taken:
+            for one, _ in told:
                 self._postpone(replace(one, due=now), err)
             return 0
-        for one in taken:
+        for one, _ in told:
             self._ledger.pay_debt(one, now=now)
-        return len(taken)
+        return len(told)
+
+    def _readable(self, debt: Debt) -> Message | None:
+        """None: a damaged one, which waits by itself and keeps no other from being told."""
+        try:
+            return Message.parse(debt.body)
+        except RemediatorError as err:
+            self._postpone(debt, err)
+            return None
 
 
 def _pause_of(channel: str) -> str:

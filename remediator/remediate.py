@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remediator import log, patience, running
-from remediator.alerts import AlertFacts, AlertKind, Message, compose
+from remediator.alerts import AlertFacts, AlertKind, Link, Message, compose, entry_url
 from remediator.case import Case
 from remediator.diagnosis import settled
 from remediator.domain import (
@@ -447,13 +447,17 @@ def _tell_refused_creation(hint: Hint, refusal: Refusal, hands: Hands) -> str:
         "error": {"code": refusal.code, "message": refusal.message},
     }
     found = diagnosed(Case(job=JobDocument(name, body), now=now), hands.policies())
+    at = hint.entry_time or now
     facts = AlertFacts(
-        kind=AlertKind.ALERT,
+        kind=AlertKind.REFUSED_CREATION,
         display_name=refusal.display_name or refusal.method,
         root=f"refusal/{refusal.insert_id}",
         error=refusal.message,
         diagnosis=found,
-        extra=(f"{refusal.method} was refused; asked for by {refusal.principal or 'somebody'}.",),
+        places=(Link("Refusal", entry_url(name.project, refusal.insert_id, at, at)),)
+        if refusal.insert_id
+        else (),
+        extra=(f"{refusal.method}, asked for by {refusal.principal or 'somebody'}, was refused:",),
     )
     channels = routes.channels_for_refusal(hands.policies(), found, kind)
     debts = hands.notices.owed(facts, channels, now)

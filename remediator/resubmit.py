@@ -93,6 +93,7 @@ def _refused_at_claim(tale: Tale, guards: tuple[str, ...], hands: Hands, now: da
         action=Action.ALERT,
         refused_by=refused,
         because=f"{tale.plan.because}; refused when claimed: {', '.join(guards)}",
+        notes=(),  # they tell of what would have been made
     )
     incident = replace(tale.incident, refused_by=guards, action=Action.ALERT.value)
     kind, conclusion = (

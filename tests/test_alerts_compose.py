@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remediator.alerts import wording
-from remediator.alerts.compose import AlertFacts, compose
-from remediator.alerts.links import console_url, logs_url
-from remediator.alerts.message import AlertKind, Message, Severity, as_text
+from remediator.alerts.compose import compose
+from remediator.alerts.facts import AlertFacts
+from remediator.alerts.links import console_url, entry_url, logs_url
+from remediator.alerts.message import AlertKind, Link, Message, Severity, as_text
 from remediator.case import Gap
 from remediator.domain import (
     Action,
@@ -97,6 +98,21 @@ FACTS = AlertFacts(
     created=NEW,
 )
 
+OUT_OF_MEMORY = "Error: CUDA out of memory. Tried to allocate 38.40 GiB; 0.16 GiB free"
+ENTRY = Link("Refusal", entry_url("acme", "1abc", ENDED, ENDED))
+CANCELLED = replace(
+    FACTS,
+    kind=AlertKind.GIVEN_UP,
+    display_name="genomic-prep (attempt 1)",
+    created="",
+    diagnosis=None,
+    plan=None,
+    error="",
+    attempt=1,
+    state=JobState.CANCELLED,
+    attempts=(replace(ATTEMPT, state=JobState.CANCELLED, estimated_usd=3.04),),
+    spent_usd=0.5,
+)
 FAILED_ATTEMPT = replace(ATTEMPT, state=JobState.FAILED)
 NOTHING = replace(PLAN, action=Action.ALERT, changes=(), estimated_usd=None, because="")
 UNKNOWN = Diagnosis(
@@ -215,6 +231,96 @@ SITUATIONS = {
         spent_usd=5.9,
         plan=replace(PLAN, action=Action.ALERT, refused_by=(Guard.ATTEMPTS,), because=""),
     ),
+    "alert-partial": AlertFacts(
+        AlertKind.ALERT,
+        job=BATCH,
+        display_name="score",
+        root=BATCH.key,
+        state=JobState.PARTIALLY_SUCCEEDED,
+        result="900 instances succeeded, 100 failed; see gs://out/run",
+        ended=ENDED,
+        diagnosis=replace(UNKNOWN, causes=(), missing=()),
+        plan=replace(NOTHING, notes=("the policy only alerts",)),
+    ),
+    "alert-said-once": replace(
+        FACTS,
+        kind=AlertKind.ALERT,
+        created="",
+        job=BATCH,
+        machine="n1-standard-4 + 1 NVIDIA_TESLA_T4",
+        error=OUT_OF_MEMORY,
+        diagnosis=replace(
+            DIAGNOSIS,
+            verdict=Cause.GPU_MEMORY,
+            causes=(
+                RankedCause(
+                    Cause.GPU_MEMORY,
+                    0.98,
+                    (
+                        Evidence(
+                            Source.JOB, "error", f'the job\'s error: "… {OUT_OF_MEMORY[12:60]}…"'
+                        ),
+                        Evidence(
+                            Source.JOB,
+                            "completionStats",
+                            f'64 instances failed, all alike, for example: "{OUT_OF_MEMORY}"',
+                        ),
+                        Evidence(Source.LOG, "8e2168a7c616280d", 'a worker says: "Killed"'),
+                        Evidence(Source.TELEMETRY, "telemetry", "GPU memory 99% full"),
+                    ),
+                ),
+                RankedCause(Cause.SLOW_CODE, 0.01, ()),
+            ),
+            sections=(Section("load", 0.9, 900.0),),
+        ),
+        plan=replace(NOTHING, refused_by=(Guard.ACCELERATORS,), notes=("only an L4 is allowed",)),
+    ),
+    "alert-rerun-named": replace(
+        FACTS,
+        kind=AlertKind.ALERT,
+        created="",
+        diagnosis=None,
+        plan=replace(
+            NOTHING,
+            refused_by=(Guard.ALREADY_RERUN,),
+            notes=(f"{NEW} runs the same work again already",),
+        ),
+    ),
+    "nobody-answered": replace(
+        FACTS,
+        kind=AlertKind.GIVEN_UP,
+        created="",
+        plan=replace(PLAN, action=Action.APPROVE, notes=("nobody answered",)),
+    ),
+    "declined": replace(
+        FACTS,
+        kind=AlertKind.GIVEN_UP,
+        created="",
+        plan=replace(PLAN, action=Action.APPROVE, notes=("declined by ana@example.com",)),
+    ),
+    "cancelled": CANCELLED,
+    "cancelled-by-us": replace(
+        CANCELLED, extra=("The remediator cancelled it: it ran longer than max_run allows (72 h).",)
+    ),
+    "no_permission": AlertFacts(
+        AlertKind.NO_PERMISSION,
+        display_name="aiplatform.customJobs.create",
+        error="403 Permission 'aiplatform.customJobs.create' denied on resource projects/acme.",
+        extra=("Until it is granted, failures wait.",),
+    ),
+    "refused_creation": AlertFacts(
+        AlertKind.REFUSED_CREATION,
+        display_name="train",
+        root="refusal/1abc",
+        error="The following quotas are exceeded: CustomModelTrainingT4GPUsPerProjectPerRegion",
+        diagnosis=replace(
+            DIAGNOSIS,
+            verdict=Cause.QUOTA,
+            causes=(RankedCause(Cause.QUOTA, 0.97, (), advice="Ask for more of the quota."),),
+        ),
+        places=(ENTRY,),
+        extra=("CreateCustomJob, asked for by ana@example.com, was refused:",),
+    ),
     "old_failures": AlertFacts(AlertKind.OLD_FAILURES, count=1204),
     "sink_silent": AlertFacts(AlertKind.SINK_SILENT, job=BATCH, display_name="score"),
     "overrun": replace(
@@ -232,17 +338,31 @@ SITUATIONS = {
     ),
     "grouped": AlertFacts(
         AlertKind.GROUPED,
-        extra=tuple(f"Resubmitted: job-{n} failed of preemption, unchanged" for n in range(44)),
+        together=(
+            compose(replace(FACTS, display_name="align")),
+            compose(replace(FACTS, kind=AlertKind.RECOVERED, attempts=(ATTEMPT,))),
+            compose(
+                replace(
+                    FACTS,
+                    kind=AlertKind.APPROVAL,
+                    display_name="score",
+                    created="",
+                    approval_id="apr-7f3a",
+                    plan=replace(PLAN, action=Action.APPROVE),
+                )
+            ),
+            *(compose(AlertFacts(AlertKind.OLD_FAILURES, count=n)) for n in range(1, 42)),
+        ),
     ),
 }
 
 TEXTS = {
     "acted": """\
-        Resubmitted: genomic-prep failed of cpu_saturation, now on n1-standard-16
+        Resubmitted: genomic-prep failed (cpu_saturation), now on n1-standard-16
 
         What failed
           Custom job genomic-prep (1234567890) in us-central1, n1-standard-8
-          FAILED after 1 h 00 min, ended 2026-11-23 20:00 UTC
+          Failed after 1 h 00 min, ended 2026-11-23 20:00 UTC
           Job timed out after 3600s.
 
         Why
@@ -265,12 +385,12 @@ TEXTS = {
           Nothing. You will hear whether it recovered.
     """,
     "waiting": """\
-        Waiting until 2026-11-23 20:20 UTC: genomic-prep failed of capacity_stockout,
-        a resubmission will follow
+        Waiting until 2026-11-23 20:20 UTC: genomic-prep failed (capacity_stockout), a
+        resubmission will follow
 
         What failed
           Custom job genomic-prep (1234567890) in us-central1, n1-standard-8
-          FAILED after 1 h 00 min, ended 2026-11-23 20:00 UTC
+          Failed after 1 h 00 min, ended 2026-11-23 20:00 UTC
           Job timed out after 3600s.
 
         Why
@@ -287,12 +407,12 @@ TEXTS = {
           Nothing. You will hear when it is resubmitted.
     """,
     "approval": """\
-        Approval needed: genomic-prep failed of cpu_saturation, resubmit on
+        Approval needed: genomic-prep failed (cpu_saturation), resubmit on
         n1-standard-16 for about $3.04?
 
         What failed
           Custom job genomic-prep (1234567890) in us-central1, n1-standard-8
-          FAILED after 1 h 00 min, ended 2026-11-23 20:00 UTC
+          Failed after 1 h 00 min, ended 2026-11-23 20:00 UTC
           Job timed out after 3600s.
 
         Why
@@ -320,12 +440,12 @@ TEXTS = {
           python -m remediator decline apr-7f3a
     """,
     "observed": """\
-        Observed: genomic-prep failed of cpu_saturation, would resubmit on
+        Observed: genomic-prep failed (cpu_saturation), would resubmit on
         n1-standard-16
 
         What failed
           Custom job genomic-prep (1234567890) in us-central1, n1-standard-8
-          FAILED after 1 h 00 min, ended 2026-11-23 20:00 UTC
+          Failed after 1 h 00 min, ended 2026-11-23 20:00 UTC
           Job timed out after 3600s.
 
         Why
@@ -349,11 +469,11 @@ TEXTS = {
           done.
     """,
     "alert-limit": """\
-        Not resubmitted: genomic-prep failed of cpu_saturation
+        Not resubmitted: genomic-prep failed (cpu_saturation), refused by usd_per_job
 
         What failed
           Custom job genomic-prep (1234567890) in us-central1, n1-standard-8
-          FAILED after 1 h 00 min, ended 2026-11-23 20:00 UTC
+          Failed after 1 h 00 min, ended 2026-11-23 20:00 UTC
           Job timed out after 3600s.
 
         Why
@@ -373,11 +493,11 @@ TEXTS = {
           yourself.
     """,
     "alert-slow-code": """\
-        Not resubmitted: genomic-prep failed of slow_code
+        Not resubmitted: genomic-prep failed (slow_code: 83% of the run in preprocess)
 
         What failed
           Custom job genomic-prep (1234567890) in us-central1, n1-standard-8
-          FAILED after 1 h 00 min, ended 2026-11-23 20:00 UTC
+          Failed after 1 h 00 min, ended 2026-11-23 20:00 UTC
           Job timed out after 3600s.
 
         Why
@@ -400,7 +520,7 @@ TEXTS = {
 
         What failed
           Batch prediction score (42) in us-central1
-          PARTIALLY_SUCCEEDED
+          Partially succeeded
 
         Why
           Unknown: the evidence does not carry a verdict.
@@ -417,12 +537,12 @@ TEXTS = {
           Read the logs; nothing was done because the cause is not known.
     """,
     "alert-rerun": """\
-        Left alone: genomic-prep failed of cpu_saturation, already rerun by somebody
+        Left alone: genomic-prep failed (cpu_saturation), already rerun by somebody
         else
 
         What failed
           Custom job genomic-prep (1234567890) in us-central1, n1-standard-8
-          FAILED after 1 h 00 min, ended 2026-11-23 20:00 UTC
+          Failed after 1 h 00 min, ended 2026-11-23 20:00 UTC
           Job timed out after 3600s.
 
         Why
@@ -437,13 +557,13 @@ TEXTS = {
           Nothing.
     """,
     "next_attempt": """\
-        Attempt 2 started: genomic-prep failed again of cpu_saturation, now on
+        Attempt 2 started: genomic-prep failed again (cpu_saturation), now on
         n1-standard-16
 
         What failed
           Custom job genomic-prep (1234567890) in us-central1, attempt 1,
           n1-standard-8
-          FAILED after 1 h 00 min, ended 2026-11-23 20:00 UTC
+          Failed after 1 h 00 min, ended 2026-11-23 20:00 UTC
           Job timed out after 3600s.
 
         Why
@@ -475,7 +595,7 @@ TEXTS = {
 
         Which job
           Custom job genomic-prep (1234567890) in us-central1, n1-standard-8
-          SUCCEEDED after 1 h 00 min, ended 2026-11-23 20:00 UTC
+          Succeeded after 1 h 00 min, ended 2026-11-23 20:00 UTC
 
         What was done
           Resubmitted on n1-standard-16; that succeeded, 1 h 15 min after the first
@@ -491,12 +611,12 @@ TEXTS = {
           Nothing.
     """,
     "given_up": """\
-        Given up: genomic-prep failed of cpu_saturation after 2 resubmissions
+        Given up: genomic-prep failed (cpu_saturation) after 2 resubmissions
 
         What failed
           Custom job genomic-prep (1234567890) in us-central1, attempt 2,
           n1-standard-8
-          FAILED after 1 h 00 min, ended 2026-11-23 20:00 UTC
+          Failed after 1 h 00 min, ended 2026-11-23 20:00 UTC
           Job timed out after 3600s.
 
         Why
@@ -522,6 +642,207 @@ TEXTS = {
         What you must do
           Give it a bigger machine, more replicas, an accelerator or more time.
     """,
+    "alert-partial": """\
+        Not resubmitted: score succeeded only in part (900 instances succeeded, 100
+        failed), cause unknown
+
+        What failed
+          Batch prediction score (42) in us-central1
+          Partially succeeded, ended 2026-11-23 20:00 UTC
+          900 instances succeeded, 100 failed; see gs://out/run
+
+        Why
+          Unknown: the evidence does not carry a verdict.
+
+        What was done
+          Nothing.
+          The policy only alerts.
+
+        What you must do
+          Read the error files beside the results: they say which instances failed,
+          and why.
+    """,
+    "alert-said-once": """\
+        Not resubmitted: genomic-prep failed (gpu_memory), refused by accelerators
+
+        What failed
+          Batch prediction genomic-prep (42) in us-central1, n1-standard-4 + 1
+          NVIDIA_TESLA_T4
+          Failed after 1 h 00 min, ended 2026-11-23 20:00 UTC
+          Error: CUDA out of memory. Tried to allocate 38.40 GiB; 0.16 GiB free
+
+        Why
+          gpu_memory (98% sure): it ran out of device memory.
+
+        Evidence
+          - the job's error, as above [job, error]
+          - 64 instances failed, all alike, as above [job, completionStats]
+          - a worker says: "Killed" [log, 8e2168a7c616280d]
+          - GPU memory 99% full [telemetry]
+
+        What was done
+          Nothing.
+          Refused by accelerators: Only an L4 is allowed.
+
+        What you must do
+          Allow the accelerator in the policy file if it is worth it, or resubmit the
+          job yourself.
+    """,
+    "alert-rerun-named": """\
+        Left alone: genomic-prep failed (cpu_saturation), already rerun by somebody
+        else
+
+        What failed
+          Custom job genomic-prep (1234567890) in us-central1, n1-standard-8
+          Failed after 1 h 00 min, ended 2026-11-23 20:00 UTC
+          Job timed out after 3600s.
+
+        Why
+          cpu_saturation: the work ran out of time with the CPUs full.
+
+        What was done
+          Nothing.
+          Refused by already_rerun: Custom job 1234567891 runs the same work again
+          already.
+
+        What you must do
+          Nothing.
+    """,
+    "nobody-answered": """\
+        Given up: genomic-prep failed (cpu_saturation), nobody answered
+
+        What failed
+          Custom job genomic-prep (1234567890) in us-central1, n1-standard-8
+          Failed after 1 h 00 min, ended 2026-11-23 20:00 UTC
+          Job timed out after 3600s.
+
+        Why
+          cpu_saturation (91% sure): the work ran out of time with the CPUs full.
+          Next most likely: slow_code (20%).
+
+        Evidence
+          - CPUs 97% full for 55 minutes [metric, training/cpu/utilization]
+          - The job ran into its time-out of 3600 s [job, error.message]
+
+        What was done
+          Nothing.
+          Nobody answered.
+
+        What it cost
+          Nothing. About $3.04 for the attempt that was not made, $12.20 at most.
+
+        What you must do
+          Resubmit it yourself if it is still wanted.
+    """,
+    "declined": """\
+        Given up: genomic-prep failed (cpu_saturation), declined by ana@example.com
+
+        What failed
+          Custom job genomic-prep (1234567890) in us-central1, n1-standard-8
+          Failed after 1 h 00 min, ended 2026-11-23 20:00 UTC
+          Job timed out after 3600s.
+
+        Why
+          cpu_saturation (91% sure): the work ran out of time with the CPUs full.
+          Next most likely: slow_code (20%).
+
+        Evidence
+          - CPUs 97% full for 55 minutes [metric, training/cpu/utilization]
+          - The job ran into its time-out of 3600 s [job, error.message]
+
+        What was done
+          Nothing.
+          Declined by ana@example.com.
+
+        What it cost
+          Nothing. About $3.04 for the attempt that was not made, $12.20 at most.
+
+        What you must do
+          Nothing, if that was meant; otherwise resubmit it yourself.
+    """,
+    "cancelled": """\
+        Given up: attempt 1 of genomic-prep was cancelled
+
+        What failed
+          Custom job genomic-prep (1234567890) in us-central1, attempt 1,
+          n1-standard-8
+          Cancelled after 1 h 00 min, ended 2026-11-23 20:00 UTC
+
+        Why
+          The attempt was made because of cpu_saturation: the work ran out of time
+          with the CPUs full.
+
+        What was done
+          Nothing more: what a person cancels is not resubmitted.
+
+        Attempts so far
+          1. on n1-standard-16: cancelled (after cpu_saturation)
+
+        What it cost
+          Resubmissions so far: $0.50, estimated $3.04.
+          Another attempt like the last would cost about $3.04.
+
+        What you must do
+          Nothing, if that was meant; otherwise resubmit it yourself.
+    """,
+    "cancelled-by-us": """\
+        Given up: the remediator cancelled attempt 1 of genomic-prep
+
+        What failed
+          Custom job genomic-prep (1234567890) in us-central1, attempt 1,
+          n1-standard-8
+          Cancelled after 1 h 00 min, ended 2026-11-23 20:00 UTC
+
+        Why
+          The attempt was made because of cpu_saturation: the work ran out of time
+          with the CPUs full.
+
+        What was done
+          The remediator cancelled it: it ran longer than max_run allows (72 h).
+
+        Attempts so far
+          1. on n1-standard-16: cancelled (after cpu_saturation)
+
+        What it cost
+          Resubmissions so far: $0.50, estimated $3.04.
+          Another attempt like the last would cost about $3.04.
+
+        What you must do
+          Resubmit it yourself if it is still wanted.
+    """,
+    "no_permission": """\
+        The remediator lacks a permission: aiplatform.customJobs.create
+
+        What happened
+          403 Permission 'aiplatform.customJobs.create' denied on resource
+          projects/acme.
+          Until it is granted, failures wait.
+
+        What you must do
+          Grant it to the function's service account; the command below says what is
+          missing.
+
+        Commands
+          python -m remediator doctor
+    """,
+    "refused_creation": """\
+        Not created: train was refused (quota)
+
+        What failed
+          train
+          CreateCustomJob, asked for by ana@example.com, was refused:
+          The following quotas are exceeded:
+          CustomModelTrainingT4GPUsPerProjectPerRegion
+
+        Why
+          quota (97% sure): a quota is used up.
+
+        What was done
+          Nothing: there is no job that could be resubmitted.
+
+        What you must do
+          Ask for more of the quota.
+    """,
     "old_failures": """\
         1,204 failures older than the look-back recorded, none acted on
 
@@ -535,7 +856,7 @@ TEXTS = {
           python -m remediator report -o report.html
     """,
     "sink_silent": """\
-        The sink does not deliver: score was handled from the ledger
+        The log sink does not deliver: score was handled from the ledger
 
         What happened
           A failure entry was written to Cloud Logging and did not come back within 15
@@ -554,12 +875,12 @@ TEXTS = {
         Which job
           Custom job genomic-prep (1234567890) in us-central1, attempt 1,
           n1-standard-8
-          RUNNING
+          Running since 2026-11-23 19:00 UTC
 
         What was done
           Nothing: it still runs.
 
-        What it may cost
+        What it cost
           Resubmissions so far: $104.50, estimated $3.04.
 
         What you must do
@@ -575,54 +896,59 @@ TEXTS = {
           Nothing, if you or your team changed it. Otherwise find out who did.
     """,
     "grouped": """\
-        44 alerts grouped into one
+        44 alerts grouped into one: 1 needs a person
 
         What happened
-          Resubmitted: job-0 failed of preemption, unchanged
-          Resubmitted: job-1 failed of preemption, unchanged
-          Resubmitted: job-2 failed of preemption, unchanged
-          Resubmitted: job-3 failed of preemption, unchanged
-          Resubmitted: job-4 failed of preemption, unchanged
-          Resubmitted: job-5 failed of preemption, unchanged
-          Resubmitted: job-6 failed of preemption, unchanged
-          Resubmitted: job-7 failed of preemption, unchanged
-          Resubmitted: job-8 failed of preemption, unchanged
-          Resubmitted: job-9 failed of preemption, unchanged
-          Resubmitted: job-10 failed of preemption, unchanged
-          Resubmitted: job-11 failed of preemption, unchanged
-          Resubmitted: job-12 failed of preemption, unchanged
-          Resubmitted: job-13 failed of preemption, unchanged
-          Resubmitted: job-14 failed of preemption, unchanged
-          Resubmitted: job-15 failed of preemption, unchanged
-          Resubmitted: job-16 failed of preemption, unchanged
-          Resubmitted: job-17 failed of preemption, unchanged
-          Resubmitted: job-18 failed of preemption, unchanged
-          Resubmitted: job-19 failed of preemption, unchanged
-          Resubmitted: job-20 failed of preemption, unchanged
-          Resubmitted: job-21 failed of preemption, unchanged
-          Resubmitted: job-22 failed of preemption, unchanged
-          Resubmitted: job-23 failed of preemption, unchanged
-          Resubmitted: job-24 failed of preemption, unchanged
-          Resubmitted: job-25 failed of preemption, unchanged
-          Resubmitted: job-26 failed of preemption, unchanged
-          Resubmitted: job-27 failed of preemption, unchanged
-          Resubmitted: job-28 failed of preemption, unchanged
-          Resubmitted: job-29 failed of preemption, unchanged
-          Resubmitted: job-30 failed of preemption, unchanged
-          Resubmitted: job-31 failed of preemption, unchanged
-          Resubmitted: job-32 failed of preemption, unchanged
-          Resubmitted: job-33 failed of preemption, unchanged
-          Resubmitted: job-34 failed of preemption, unchanged
-          Resubmitted: job-35 failed of preemption, unchanged
-          Resubmitted: job-36 failed of preemption, unchanged
-          Resubmitted: job-37 failed of preemption, unchanged
-          Resubmitted: job-38 failed of preemption, unchanged
-          Resubmitted: job-39 failed of preemption, unchanged
-          Resubmitted: job-40 failed of preemption, unchanged
-          and 3 more
+          Approval needed: score failed (cpu_saturation), resubmit on n1-standard-16
+          for about $3.04? (1234567890, approval apr-7f3a)
+          Resubmitted: align failed (cpu_saturation), now on n1-standard-16
+          (1234567890)
+          Recovered: genomic-prep succeeded on n1-standard-16 after 1 resubmission
+          (1234567890)
+          1 failure older than the look-back recorded, none acted on
+          2 failures older than the look-back recorded, none acted on
+          3 failures older than the look-back recorded, none acted on
+          4 failures older than the look-back recorded, none acted on
+          5 failures older than the look-back recorded, none acted on
+          6 failures older than the look-back recorded, none acted on
+          7 failures older than the look-back recorded, none acted on
+          8 failures older than the look-back recorded, none acted on
+          9 failures older than the look-back recorded, none acted on
+          10 failures older than the look-back recorded, none acted on
+          11 failures older than the look-back recorded, none acted on
+          12 failures older than the look-back recorded, none acted on
+          13 failures older than the look-back recorded, none acted on
+          14 failures older than the look-back recorded, none acted on
+          15 failures older than the look-back recorded, none acted on
+          16 failures older than the look-back recorded, none acted on
+          17 failures older than the look-back recorded, none acted on
+          18 failures older than the look-back recorded, none acted on
+          19 failures older than the look-back recorded, none acted on
+          20 failures older than the look-back recorded, none acted on
+          21 failures older than the look-back recorded, none acted on
+          22 failures older than the look-back recorded, none acted on
+          23 failures older than the look-back recorded, none acted on
+          24 failures older than the look-back recorded, none acted on
+          25 failures older than the look-back recorded, none acted on
+          26 failures older than the look-back recorded, none acted on
+          27 failures older than the look-back recorded, none acted on
+          28 failures older than the look-back recorded, none acted on
+          29 failures older than the look-back recorded, none acted on
+          30 failures older than the look-back recorded, none acted on
+          31 failures older than the look-back recorded, none acted on
+          32 failures older than the look-back recorded, none acted on
+          33 failures older than the look-back recorded, none acted on
+          34 failures older than the look-back recorded, none acted on
+          35 failures older than the look-back recorded, none acted on
+          36 failures older than the look-back recorded, none acted on
+          and 5 more
 
         What you must do
-          Look through the list; each chain keeps its own entry in the report.
+          Look at the first; the others are good to know.
+
+        Commands
+          python -m remediator approve apr-7f3a
+          python -m remediator decline apr-7f3a
     """,
 }
 
@@ -694,8 +1020,64 @@ def test_links_lead_to_the_console_and_the_logs_of_the_run() -> None:
             f"{console}/logs/query;{query};{window}?project=acme",
         ),
     ]
+    assert [link.label for link in compose(SITUATIONS["recovered"]).links][:2] == ["Job", "New job"]
     advised = compose(SITUATIONS["alert-slow-code"]).links
     assert advised[-1].url == "https://cloud.google.com/vertex-ai/docs/training/profiler"
+
+
+def test_the_line_that_proves_it_is_one_click_away() -> None:
+    pages = {link.label: link.url for link in compose(SITUATIONS["alert-said-once"]).links}
+    assert pages["Log line"] == (
+        "https://console.cloud.google.com/logs/query;query=insertId%3D%228e2168a7c616280d%22"
+        ";startTime=2026-11-23T18:50:00Z;endTime=2026-11-23T20:10:00Z?project=acme"
+    )
+
+
+def test_a_job_that_never_started_is_looked_for_on_the_day_before_its_end() -> None:
+    """Without a window the Logs Explorer shows the last hour: nothing, on the morning after."""
+    assert ";startTime=2026-11-22T19:50:00Z;endTime=2026-11-23T20:10:00Z?" in logs_url(
+        BATCH, None, ENDED.replace(microsecond=29987)
+    )
+
+
+def test_the_first_job_and_the_other_run_have_links() -> None:
+    """The ledger names a chain by its key, without the project."""
+    later = replace(SITUATIONS["recovered"], job=JobName.parse(NEW), root=JOB.key)
+    assert [link.label for link in compose(later).links] == ["Job", "First job", "Logs"]
+    rerun = compose(SITUATIONS["alert-rerun-named"]).links
+    assert ("Other run", console_url(JobName.parse(NEW))) in [(x.label, x.url) for x in rerun]
+
+
+def test_a_recovery_says_where_the_results_are() -> None:
+    told = dict(compose(replace(SITUATIONS["recovered"], output="gs://out/prediction-7")).answers)
+    assert told["What was done"][-1] == "Results: gs://out/prediction-7"
+
+
+def test_a_question_says_until_when() -> None:
+    told = dict(compose(replace(SITUATIONS["approval"], approve_until=ENDED)).answers)
+    assert told["What you must do"] == (
+        "Approve or decline by 2026-11-23 20:00 UTC; after that nothing is done.",
+    )
+
+
+def test_a_grouped_alert_keeps_what_a_person_needs_to_act() -> None:
+    """Also where there are more than there is room for: first what needs somebody."""
+    asked = compose(SITUATIONS["approval"])
+    others = [replace(FACTS, job=replace(JOB, id=str(n))) for n in range(60)]
+    many = (*map(compose, others), *(asked for _ in range(30)))
+    message = compose(AlertFacts(AlertKind.GROUPED, together=many))
+    lines = dict(message.answers)["What happened"]
+    assert message.title == "90 alerts grouped into one: 30 need a person"
+    assert lines[0] == f"{asked.title} (1234567890, approval apr-7f3a)"
+    assert lines[-1] == f"and {90 - len(lines) + 1} more"
+    assert message.commands == asked.commands * 30
+    assert [link.label for link in message.links] == ["1234567890", *map(str, range(19))]
+
+
+def test_a_list_is_cut_between_lines_and_says_how_many_are_left_out() -> None:
+    told = wording.listed([f"{n} {'x' * 200}" for n in range(30)])
+    assert (told[0][:2], told[-1]) == ("0 ", "and 18 more")
+    assert sum(map(len, told)) < 2600
 
 
 @pytest.mark.parametrize(
@@ -723,8 +1105,17 @@ def test_only_what_needs_a_person_is_loud() -> None:
         "alert-limit",
         "alert-slow-code",
         "alert-unknown",
+        "alert-partial",
+        "alert-said-once",
+        "nobody-answered",
+        "declined",
+        "cancelled",
+        "cancelled-by-us",
+        "no_permission",
+        "refused_creation",
         "given_up",
         "sink_silent",
+        "grouped",
         "overrun",
     }
 
@@ -765,6 +1156,12 @@ HOSTILE = (
 )
 
 
+def together(text: str) -> tuple[Message, ...]:
+    return tuple(
+        compose(hostile(kind, text)) for kind in AlertKind if kind is not AlertKind.GROUPED
+    )
+
+
 def hostile(kind: AlertKind, text: str = HOSTILE) -> AlertFacts:
     return replace(
         SITUATIONS["next_attempt"],
@@ -777,6 +1174,7 @@ def hostile(kind: AlertKind, text: str = HOSTILE) -> AlertFacts:
         approval_id=text,
         extra=(text,) * 30,
         count=30,
+        together=together(text) if kind is AlertKind.GROUPED else (),
         gaps=(Gap(Source.LOG, text),) * 9,
         diagnosis=replace(
             UNKNOWN,
@@ -867,6 +1265,43 @@ def test_changes_are_said_in_a_phrase(changes: tuple[Change, ...], phrase: str) 
 
 
 @pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ((Change("batchSize", None, 32),), "batch size 64 (the default) -> 32"),
+        (
+            (
+                Change("m.acceleratorType", None, "NVIDIA_TESLA_T4"),
+                Change("m.acceleratorCount", None, 1),
+            ),
+            "accelerator none -> 1 NVIDIA_TESLA_T4",
+        ),
+        (
+            (
+                Change("m.acceleratorType", "NVIDIA_TESLA_T4", "NVIDIA_L4"),
+                Change("m.acceleratorCount", 2, 1),
+            ),
+            "accelerator 2 NVIDIA_TESLA_T4 -> 1 NVIDIA_L4",
+        ),
+        ((Change("m.acceleratorCount", 1, 2),), "accelerators 1 -> 2"),
+        (
+            (Change("m.acceleratorType", "NVIDIA_L4", None), Change("m.acceleratorCount", 1, None)),
+            "accelerator 1 NVIDIA_L4 -> none",
+        ),
+        (
+            (Change("pools[0].machineType", "a", "b"), Change("pools[1].machineType", "a", "b")),
+            "machine type a -> b",
+        ),
+        ((Change("generateExplanation", True, False),), "explanations on -> off"),
+        ((Change("timeout", None, "7200s"),), "time-out not set -> 7200s"),
+    ],
+)
+def test_changes_are_spelled_out_as_people_say_them(
+    changes: tuple[Change, ...], words: str
+) -> None:
+    assert wording.spelled(changes) == words
+
+
+@pytest.mark.parametrize(
     ("seconds", "words"),
     [
         (0, "0 s"),
@@ -879,6 +1314,13 @@ def test_changes_are_said_in_a_phrase(changes: tuple[Change, ...], phrase: str) 
 )
 def test_a_span_is_said_in_its_two_largest_units(seconds: float, words: str) -> None:
     assert wording.span(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("confidence", "words"), [(0.5, "50%"), (0.994, "99%"), (0.996, "over 99%"), (1, "over 99%")]
+)
+def test_nothing_is_wholly_sure(confidence: float, words: str) -> None:
+    assert wording.certainty(confidence) == words
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -33,7 +34,7 @@ HOSTILE = (
 
 MESSAGE = Message(
     kind=AlertKind.APPROVAL,
-    title="Approval needed: genomic-prep failed of cpu_saturation",
+    title="Approval needed: genomic-prep failed (cpu_saturation)",
     severity=Severity.LOUD,
     thread_key="us-central1/customJobs/1",
     facts=(
@@ -73,7 +74,7 @@ EMPTY = Message(AlertKind.ALERT, "", Severity.QUIET, "", facts=(Fact("", ""),))
 
 def test_a_slack_message_reads_as_written_here() -> None:
     assert render_slack(MESSAGE, buttons=True) == {
-        "text": "Approval needed: genomic-prep failed of cpu_saturation",
+        "text": "Approval needed: genomic-prep failed (cpu_saturation)",
         "unfurl_links": False,
         "unfurl_media": False,
         "blocks": [
@@ -184,6 +185,20 @@ def test_every_slack_message_holds_to_slacks_limits(message: Message, buttons: b
     check_slack_limits(render_slack(message, buttons=buttons))
 
 
+def test_links_and_commands_that_fill_a_section_go_on_in_the_next_and_none_is_cut() -> None:
+    links = tuple(
+        Link(str(n), f"https://console.cloud.google.com/{'x' * 100}{n}") for n in range(60)
+    )
+    many = replace(
+        MESSAGE, links=links, commands=tuple(f"approve {'y' * 80} {n}" for n in range(60))
+    )
+    payload = render_slack(many)
+    check_slack_limits(payload)
+    told = "\n".join(marked_up(payload))
+    assert all(f"`{command}`" in told for command in many.commands)
+    assert all(f"<{link.url}|{link.label}>" in told for link in links)
+
+
 def marked_up(payload: dict[str, Any]) -> list[str]:
     """Every string that Slack would parse for mentions and links."""
     found = [payload["text"]]
@@ -254,7 +269,7 @@ def test_a_mail_carries_the_text_and_a_page_that_says_the_same() -> None:
 
 def test_a_mail_has_the_headers_that_its_reader_needs() -> None:
     headers = {k: str(v) for k, v in mail().items() if not k.startswith(("Content", "MIME"))}
-    assert headers.pop("Message-ID").startswith("<chain.")
+    assert headers.pop("Message-ID").startswith("<approval.")
     assert headers == {
         "From": "vertex@example.com",
         "To": "ml@example.com, b@x.org",
@@ -267,7 +282,7 @@ def test_a_mail_has_the_headers_that_its_reader_needs() -> None:
 
 def test_later_mails_of_a_chain_answer_its_first() -> None:
     first = str(mail()["Message-ID"])
-    later = mail(thread=first)
+    later = mail(replace(MESSAGE, kind=AlertKind.ACTED), thread=first)
     assert later["In-Reply-To"] == later["References"] == first
     assert later["Message-ID"] != first
     assert str(later["Message-ID"]).endswith("@example.com>")
@@ -280,6 +295,38 @@ def test_a_chains_mails_bear_its_subject_and_their_own_state_first() -> None:
         assert arrived["Subject"] == "[vertex] genomic-prep failed (7)"
         assert " ".join(part(arrived, "plain").split("\n\n")[0].split()) == MESSAGE.title
         assert Outline(part(arrived, "html")).words[1] == MESSAGE.title
+
+
+def test_the_first_mail_of_a_chain_can_be_lost_and_the_next_is_none_the_less_read() -> None:
+    """After a crash between sending and writing it down, no mail of the chain is known.
+
+    Gmail shows one of two mails that bear one Message-ID, whatever they say.
+    """
+    outcome = replace(MESSAGE, kind=AlertKind.RECOVERED, title="Recovered: genomic-prep")
+    later = render_email(outcome, sender="vertex@example.com", to=["b@x.org"], due=DUE)
+    assert later["Message-ID"] != mail()["Message-ID"]
+
+
+def test_a_chain_is_one_conversation_by_gmails_rule() -> None:
+    """One subject after its prefixes, and a reference to an earlier mail of the conversation.
+
+    https://workspaceupdates.googleblog.com/2019/03/threading-changes-in-gmail-conversation-view.html
+    """
+    chain = replace(MESSAGE, subject="[vertex] genomic-prep failed (7)")
+    first = mail(chain)
+    later = (AlertKind.NEXT_ATTEMPT, AlertKind.GIVEN_UP)
+    answers = [mail(replace(chain, kind=k), thread=str(first["Message-ID"])) for k in later]
+    mails = [first, *answers]
+    assert len({str(one["Message-ID"]) for one in mails}) == 3
+    known: set[str] = set()
+    for one in mails:
+        ids = str(one["References"] or "").split()
+        assert not known or set(ids) & known
+        assert one["In-Reply-To"] in {None, *ids}
+        known.add(str(one["Message-ID"]))
+    assert {
+        re.sub(r"^((re|fwd?): ?)+", "", str(m["Subject"]), flags=re.IGNORECASE) for m in mails
+    } == {"[vertex] genomic-prep failed (7)"}
 
 
 def test_the_same_alert_sent_again_bears_the_same_id() -> None:

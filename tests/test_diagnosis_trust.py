@@ -10,7 +10,7 @@ from bench.diagnosis.run import RESUBMITTED
 from remediator.case import Case, LogLine
 from remediator.diagnosis import diagnose
 from remediator.diagnosis.statements import LOG_CEILING, is_service_line, read_case
-from remediator.diagnosis.timeline import says_something, template_of
+from remediator.diagnosis.timeline import readable, says_something, template_of
 from remediator.diagnosis.utilisation import telemetry_of
 from remediator.domain import Cause
 from tests.test_diagnosis import at, batch, cpu, custom, lines, of, telemetry
@@ -152,6 +152,29 @@ def test_a_log_of_nothing_but_counters_has_no_sections():
     counted = [(60.0 * i, f"{i}/59") for i in range(60)]
     found = of(custom(3610) | {"logEntries": lines(*counted)})
     assert found.sections == ()
+    assert "<n>" not in json.dumps(found.to_json())
+
+
+READ = [
+    ("predict: <n>/<n> instances after <n> s", "predict"),
+    ("processed <n> of <n> rows", "processed … of … rows"),
+    ("INFO: read <path> in <n> s", "INFO: read … in … s"),
+    ("torch.cuda.OutOfMemoryError: Tried to allocate <n> GiB", "torch.cuda.OutOfMemoryError"),
+    ("epoch <n>: loss <n>", "epoch …: loss …"),
+    ("normalise", "normalise"),
+    ("data: normalise", "data: normalise"),
+]
+
+
+@pytest.mark.parametrize(("name", "read"), READ, ids=[name for name, _ in READ])
+def test_a_section_is_called_what_a_person_would_call_it(name, read):
+    assert readable(name) == read
+
+
+def test_no_mask_is_told_to_anybody():
+    counted = [(10.0 * i, f"predict: {i}/360 instances after {10.0 * i} s") for i in range(1, 360)]
+    found = of(custom(3610) | {"timeSeries": cpu(0.125), "logEntries": lines(*counted)})
+    assert [s.name for s in found.sections] == ["predict"]
     assert "<n>" not in json.dumps(found.to_json())
 
 

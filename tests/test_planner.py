@@ -802,7 +802,7 @@ def test_a_success_with_failed_instances_is_told_and_not_run_again() -> None:
     done = job(BATCH, state="JOB_STATE_SUCCEEDED", completionStats={"failedCount": "3"})
     made = planned(done, ladder("resubmit: {}"), Cause.BAD_INPUT)
     assert (made.action, made.alerts, made.refused_by) == (Action.ALERT, ("ml",), ())
-    assert "the job succeeded, but 3 instance(s) failed" in made.because
+    assert "the job succeeded, but 3 instances failed" in made.because
 
 
 @pytest.mark.parametrize("cause", [*sorted(NEVER_RETRIED), Cause.SLOW_CODE, Cause.NETWORK_LATENCY])

@@ -115,6 +115,7 @@ def test_the_figures_add_up() -> None:
     assert (total.saved_seconds, total.saved_usd) == (1800.0, 0.5)
     assert (total.spent_usd, total.estimated_usd) == (6.5, 6.0)
     assert (total.needing_people, total.in_progress, total.chains) == (2, 1, 5)
+    assert total.only_recorded == 1
     assert total.median_recovery_seconds == 7200.0
 
 
@@ -144,6 +145,50 @@ def test_a_story_tells_what_happened_in_order() -> None:
         (HOUR, "attempt 1 was created on n1-standard-16"),
         (HOUR * 2, "attempt 1 succeeded"),
     ]
+
+
+def test_the_end_of_each_attempt_is_told_by_what_became_of_it() -> None:
+    """The ledger keeps an attempt's end with the attempt; its incident began when it was made."""
+    made = chain(2, attempt(1, JobState.FAILED), attempt(2, JobState.CANCELLED))
+    opened = incident(92, root="us-central1/customJobs/2", attempt=2, ended=None)
+    [story] = stories([GIVEN_UP[0], opened], [made])
+    assert [event.what for event in story.events] == [
+        "the job failed",
+        "the end of the job became known",
+        "attempt 1 was created on n1-standard-16",
+        "attempt 1 failed",
+        "attempt 2 was created on n1-standard-16",
+        "attempt 2 was cancelled",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "outcome"),
+    [
+        ({"conclusion": Conclusion.GIVEN_UP}, Outcome.GIVEN_UP),
+        ({"stage": Stage.UNSETTLED}, Outcome.OPEN),
+    ],
+    ids=["given-up", "asked-again"],
+)
+def test_an_attempt_that_no_machine_came_for_neither_ends_a_chain_nor_was_wrong(
+    first: dict[str, object], outcome: Outcome
+) -> None:
+    """Its own incident ends as ignored; what it was made for is asked again and decides."""
+    waited = replace(attempt(1, JobState.CANCELLED), abandoned=True)
+    asked = incident(2, **first)
+    over = incident(91, root=asked.root, attempt=1, conclusion=Conclusion.IGNORED)
+    [story] = stories([asked, over], [chain(2, waited)])
+    assert story.outcome is outcome
+    assert story.events[-1].what == ("attempt 1 was cancelled, having waited for a machine in vain")
+    total = sums([story])
+    assert (total.finished_attempts, total.wrong_share) == (0, None)
+
+
+def test_nothing_saved_is_no_price_that_is_not_known() -> None:
+    made = Page(render(stories(RECOVERED, CHAINS[:1]), title="acme", made=NOON))
+    told = " ".join(" ".join(made.words).split())
+    assert "Saved none yet" in told
+    assert "price not known" not in told
 
 
 # --- the page ----------------------------------------------------------------------------------
@@ -247,14 +292,15 @@ def test_the_figures_are_read_as_written_here(page: Page) -> None:
     told = " ".join(" ".join(page.words).split())
     for words in (
         "Remediation in acme",
-        "Written 2026-11-23 17:00 UTC , failures since 2026-11-23 12:00 UTC.",
+        "Written 2026-11-23 17:00 UTC ; failures since 2026-11-23 12:00 UTC .",
         "Recovery rate 50% 1 of 2 resubmitted chains that ended",
         "Wrong actions 67% 2 of 3 resubmissions did not succeed",
         "Lost 5.5 h, $4.00",
         "Saved 0.5 h, price not known",
         "Spent on resubmissions $6.50 estimated beforehand: $6.00",
         "Time to recovery 2 h 00 min median, from the failure to the success",
-        "Left to people 2 of 5 chains; 1 in progress",
+        "Left to people 2 of 5 chains, given up or told",
+        "Failures 5 1 in progress, 1 recorded only",
         "CPUs 97% full [metric, training/cpu]",
         "CPU: 50% on average, 100% at most",
     ):
@@ -266,6 +312,12 @@ def test_a_job_is_linked_to_its_console_page(page: Page) -> None:
     console = "https://console.cloud.google.com/agent-platform/locations/us-central1/training"
     assert f"{console}/1?project=acme" in links
     assert f"{console}/91?project=acme" in links
+
+
+def test_a_model_goes_by_its_last_part_in_the_table_and_whole_in_its_incidents(page: Page) -> None:
+    told = " ".join(" ".join(page.words).split())
+    assert "genomics@3 mostly cpu_saturation 4 1 5.5 h $6.50" in told
+    assert told.count("projects/acme/locations/us-central1/models/genomics@3") == 5
 
 
 def test_a_ledger_without_history_makes_a_page_too() -> None:

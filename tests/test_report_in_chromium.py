@@ -80,6 +80,7 @@ def test_the_keyboard_reaches_everything_and_opens_an_incident(page: Chromium) -
         if page.value('document.activeElement.matches(".incident > summary")'):
             break
     assert reached[0] == "A"  # past the figures, for those who listen
+    assert len(reached) < 14  # a table that does not scroll is no stop
     assert [one for one in reached if one in {"words", "cause", "outcome", "open"}] == [
         "words",
         "cause",
@@ -92,6 +93,42 @@ def test_the_keyboard_reaches_everything_and_opens_an_incident(page: Chromium) -
     assert page.value(OPEN) == 1
     page.press(" ")
     assert page.value(OPEN) == 0
+
+
+def test_the_first_stop_leads_past_the_figures_to_the_incidents(page: Chromium) -> None:
+    page.press("Tab")
+    page.press("Enter")
+    assert page.value("document.activeElement.textContent") == "Incidents"
+    page.press("Tab")
+    assert page.value(FOCUS) == "words"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_keyboard_stops_at_a_table_only_where_it_scrolls(page: Chromium, width: int) -> None:
+    page.size(width)
+    page.value("document.querySelectorAll('details').forEach((node) => (node.open = true))")
+    page.value("new Promise(requestAnimationFrame)")
+    odd = """[...document.querySelectorAll(".scroll")]
+      .filter((n) => (n.tabIndex === 0) !== (n.scrollWidth > n.clientWidth)).length"""
+    assert page.value(odd) == 0
+
+
+def test_the_axis_ends_where_the_bars_end(page: Chromium) -> None:
+    edges = """(() => {
+      const right = (css) => Math.max(...[...document.querySelectorAll(css)]
+        .map((n) => n.getBoundingClientRect().right));
+      return Math.abs(right(".bars rect") - right(".axis"));
+    })()"""
+    page.value('document.querySelector(".axis").style.minWidth = 0')  # of one bar it is the date's
+    assert page.value(edges) < 8
+
+
+def test_the_paper_is_light_also_at_night(page: Chromium) -> None:
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    page.ask("Emulation.setEmulatedMedia", media="print", features=[dark])
+    assert page.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.value('getComputedStyle(document.getElementById("filters")).display') == "none"
+    page.ask("Emulation.setEmulatedMedia", media="")
 
 
 def test_the_button_opens_what_is_shown_and_no_more(page: Chromium) -> None:

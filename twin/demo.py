@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -165,10 +166,41 @@ class _Play:
     def _show_messages(self) -> None:
         for message in self._cloud.slack.messages[self._shown :]:
             self._shown += 1
-            self._console.print(Panel(Text(message.text), title="Slack", width=100))
+            self._console.print(Panel(_as_shown(message.body), title="Slack", width=100))
 
     def _say(self, text: str) -> None:
         self._console.print(text)
+
+
+def _as_shown(body: Mapping[str, Any]) -> Text:
+    """A message's blocks as Slack shows them: labels bold, links by their names."""
+    shown = Text()
+    for block in body.get("blocks") or ():
+        for node in [block["text"]] if "text" in block else block.get("elements") or ():
+            text = node["text"] if isinstance(node["text"], str) else node["text"]["text"]
+            if shown:
+                shown.append("\n")
+            if node["type"] == "plain_text":
+                shown.append(text, style="bold" if block["type"] == "header" else "")
+            else:
+                shown.append_text(_marked_up(text))
+    return shown
+
+
+def _marked_up(text: str) -> Text:
+    """Slack's own mark-up, as far as alerts use it: `*bold*`, `<url|name>`, three escapes."""
+    shown = Text()
+    for bold, url, name, rest in _MARKS.findall(text):
+        style = "bold" if bold else f"underline link {_unescaped(url)}" if url else ""
+        shown.append(_unescaped(bold or name or rest), style=style)
+    return shown
+
+
+_MARKS = re.compile(r"\*([^*\n]+)\*|<(https://[^|>]+)\|([^>]*)>|([^*<]+|.)")
+
+
+def _unescaped(text: str) -> str:
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def _same(name: object, job: str) -> bool:

@@ -20,18 +20,41 @@ def console_url(job: JobName) -> str:
 
 
 def logs_url(job: JobName, started: datetime | None, ended: datetime | None) -> str:
-    """The job's log lines in the Logs Explorer, ten minutes around its run where that is known."""
-    query = quote(_LOG_QUERIES.get(job.kind, '"{id}"').format(id=job.id), safe="")
-    margin = timedelta(minutes=10)
+    """The job's log lines in the Logs Explorer, ten minutes around its run where that is known.
+
+    A job that never started has what there is before its end. Without a window the Explorer shows
+    the last hour, which in the morning holds nothing of the night.
+    """
+    query = _LOG_QUERIES.get(job.kind, '"{id}"').format(id=job.id)
+    return _explorer(query, job.project, started or (ended and ended - _DAY), ended)
+
+
+def entry_url(
+    project: str, insert_id: str, started: datetime | None, ended: datetime | None
+) -> str:
+    """One log entry in the Logs Explorer, looked for in the same window as the job's lines."""
+    quoted = insert_id.replace("\\", "").replace('"', "")
+    return _explorer(f'insertId="{quoted}"', project, started or (ended and ended - _DAY), ended)
+
+
+def _explorer(query: str, project: str, started: datetime | None, ended: datetime | None) -> str:
     window = (
-        f";startTime={rfc3339(started - margin)};endTime={rfc3339(ended + margin)}"
+        f";startTime={_second(started - _MARGIN)};endTime={_second(ended + _MARGIN)}"
         if started and ended
         else ""
     )
-    project = quote(job.project, safe=":")
-    return f"https://console.cloud.google.com/logs/query;query={query}{window}?project={project}"
+    return (
+        f"https://console.cloud.google.com/logs/query;query={quote(query, safe='')}{window}"
+        f"?project={quote(project, safe=':')}"
+    )
 
 
+def _second(moment: datetime) -> str:
+    return rfc3339(moment.replace(microsecond=0))
+
+
+_MARGIN = timedelta(minutes=10)
+_DAY = timedelta(days=1)
 # google-cloud-aiplatform 2.7.0: jobs.py and training_jobs.py (`_dashboard_uri`) say agent-platform,
 # pipeline_jobs.py still says vertex-ai.
 _PAGES: Mapping[JobKind, str] = {

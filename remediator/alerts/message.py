@@ -30,6 +30,8 @@ class AlertKind(StrEnum):
     GIVEN_UP = "given_up"
     OLD_FAILURES = "old_failures"
     SINK_SILENT = "sink_silent"
+    NO_PERMISSION = "no_permission"
+    REFUSED_CREATION = "refused_creation"
     OVERRUN = "overrun"
     POLICY_CHANGED = "policy_changed"
     GROUPED = "grouped"
@@ -46,6 +48,7 @@ SUMMARIES = frozenset(
     {
         AlertKind.OLD_FAILURES,
         AlertKind.SINK_SILENT,
+        AlertKind.NO_PERMISSION,
         AlertKind.POLICY_CHANGED,
         AlertKind.GROUPED,
     }
@@ -175,7 +178,7 @@ def as_text(message: Message, width: int = 78) -> str:
 
 def evidence_line(item: Evidence) -> str:
     """One piece of evidence on one line: what it says, and where that was read."""
-    where = f", {item.where}" if item.where else ""
+    where = f", {item.where}" if item.where not in {"", item.source.value} else ""
     return f"{item.says} [{item.source.value}{where}]"
 
 

@@ -50,14 +50,11 @@ def render_slack(message: Message, *, buttons: bool = False) -> dict[str, Any]:
     for label, lines in message.answers:
         mark = "• " if label == EVIDENCE else ""
         blocks += _labelled(label, "\n".join(mark + line for line in lines))
-    if message.commands:
-        commands = "\n".join(f"`{escaped(c).replace('`', '')}`" for c in message.commands)
-        blocks.append({"type": "section", "text": _markup(commands, SECTION_LIMIT)})
+    commands = [f"`{escaped(c).replace('`', '')}`" for c in message.commands]
+    blocks += _sections(commands, "\n")
     if buttons and message.buttons:
         blocks.append({"type": "actions", "elements": [_button(b) for b in message.buttons]})
-    if message.links:
-        links = " · ".join(_link(link) for link in message.links)
-        blocks.append({"type": "section", "text": _markup(links, SECTION_LIMIT)})
+    blocks += _sections([_link(link) for link in message.links], " · ")
     return {
         "text": escaped(message.title),
         "blocks": blocks[:MOST_BLOCKS],
@@ -77,6 +74,20 @@ def _labelled(label: str, value: str) -> list[Block]:
         {"type": "context", "elements": [_markup(f"*{escaped(label)}*", SECTION_LIMIT)]},
         {"type": "section", "text": _plain(value, SECTION_LIMIT)},
     ]
+
+
+def _sections(pieces: Sequence[str], between: str) -> list[Block]:
+    """As few sections as hold the pieces whole; a link or a command that is cut is none."""
+    held = ""
+    full = []
+    for piece in pieces:
+        if held and len(held) + len(between) + len(piece) > SECTION_LIMIT:
+            full.append(held)
+            held = piece
+        else:
+            held = held + between + piece if held else piece
+    texts = [*full, held] if held else full
+    return [{"type": "section", "text": _markup(text, SECTION_LIMIT)} for text in texts]
 
 
 def _plain(text: str, limit: int) -> Block:
@@ -112,36 +123,30 @@ def _link(link: Link) -> str:
 def render_email(
     message: Message, *, sender: str, to: Sequence[str], due: datetime, thread: str = ""
 ) -> EmailMessage:
-    """Text and HTML, threaded: the first mail of a chain bears the chain's own Message-ID.
+    """Text and HTML, threaded: later mails of a chain answer its first.
 
     `due` is when the alert fell due, the same at every try, so that a mail sent twice after a crash
-    bears one Message-ID; `thread` is the chain's Message-ID where a mail of it was sent before.
+    bears one Message-ID, and no two alerts the same: some servers drop the second of those unseen.
+    `thread` is the Message-ID of the chain's first mail where one was sent before.
     """
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
-    own = f"<{message.kind.value}.{_digest(message.thread_key, due.isoformat())}@{domain}>"
     # A title fits one line of 200; folded at 78 some clients show a space before it.
     mail = EmailMessage(policy=SMTP.clone(max_line_length=200))
     mail["From"] = sender
     mail["To"] = ", ".join(to)
     mail["Subject"] = message.subject or message.title
     mail["Date"] = format_datetime(due)
+    digest = _digest(message.thread_key, due.isoformat())
+    mail["Message-ID"] = f"<{message.kind.value}.{digest}@{domain}>"
     if thread:
-        mail["Message-ID"] = own
         mail["In-Reply-To"] = thread
         mail["References"] = thread
-    else:
-        mail["Message-ID"] = chain_id(message, domain) if message.in_chain else own
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
     if message.severity is Severity.LOUD:
         mail["Importance"] = "high"
     mail.set_content(as_text(message))
     mail.add_alternative(_page(message), subtype="html")
     return mail
-
-
-def chain_id(message: Message, domain: str) -> str:
-    """The Message-ID of a chain's first mail."""
-    return f"<chain.{_digest(message.thread_key)}@{domain}>"
 
 
 def _digest(*parts: str) -> str:

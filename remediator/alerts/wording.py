@@ -8,8 +8,9 @@ said; `compose` and the report do.
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from remediator.domain import Cause, Change, Guard, JobState
@@ -18,6 +19,10 @@ from remediator.redact import redact
 SLACK = 2000
 """Characters looked at beyond four times what will be shown, for marks and secrets to go."""
 CUT = "…"
+LINE_LIMIT = 300
+MOST_LINES = 41
+LIST_LIMIT = 2500
+"""Characters of a list; Slack's section takes 3,000, https://docs.slack.dev/reference/block-kit/blocks/section-block"""
 MOST_CHANGES = 20
 """A plan has a handful; more are not read out."""
 
@@ -152,6 +157,18 @@ def shown(text: str, limit: int, *, lines: bool = False) -> str:
     return safe[: limit - 1].rstrip() + CUT
 
 
+def listed(lines: Sequence[str], limit: int = LIST_LIMIT) -> list[str]:
+    """As many whole lines as there is room for; the rest is counted, none is cut away unsaid."""
+    kept: list[str] = []
+    for line in lines[:MOST_LINES]:
+        limit -= len(line) + 1
+        if limit < 0:
+            break
+        kept.append(line)
+    more = len(lines) - len(kept)
+    return [*kept, f"and {more:,} more"] if more else kept
+
+
 def _visible(text: str) -> Iterable[str]:
     """Cf holds direction marks and zero-width characters, Cs lone surrogates, Zl/Zp odd breaks."""
     for char in text.replace("\r\n", "\n"):
@@ -185,6 +202,36 @@ def described(changes: Iterable[Change]) -> str:
     return " ".join(said)
 
 
+def spelled(changes: Iterable[Change]) -> str:
+    """Changes one by one: `machine type n1-standard-8 -> n1-standard-16; accelerator none -> …`."""
+    taken = tuple(itertools.islice(changes, MOST_CHANGES))
+    by_field = {change.field: change for change in taken}
+    told = []
+    for change in taken:
+        holder, _, name = change.field.rpartition(".")
+        if name == "acceleratorCount" and f"{holder}.acceleratorType" in by_field:
+            continue  # told with its type
+        before, after = _setting(name, change.before), _setting(name, change.after)
+        count = by_field.get(f"{holder}.acceleratorCount") if name == "acceleratorType" else None
+        if count is not None:
+            before = f"{count.before} {before}" if count.before and change.before else before
+            after = f"{count.after} {after}" if count.after and change.after else after
+        told.append(f"{field_name(change.field)} {before} -> {after}")
+    return "; ".join(dict.fromkeys(told))
+
+
+def _setting(name: str, value: object) -> str:
+    """A value in a job's own words; what is not set is told by what Vertex then takes."""
+    if value is None:
+        return _UNSET.get(name, "not set")
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return shown(str(value), 80)
+
+
+_UNSET: Mapping[str, str] = {"acceleratorType": "none", "batchSize": "64 (the default)"}
+
+
 def _short(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
@@ -207,6 +254,21 @@ def amount(usd: float | None) -> str:
     if usd is None:
         return "an unknown amount"
     return "less than $0.01" if 0 < usd < 0.01 else f"${usd:,.2f}"  # noqa: PLR2004  # one cent
+
+
+def read_at(where: str) -> str:
+    """Where a piece of evidence was read, without what every such place begins with."""
+    return _BEGINNINGS.sub("", where)
+
+
+_BEGINNINGS = re.compile(
+    r"^(?:(?:ml|aiplatform)\.googleapis\.com/|projects/[^/]{1,100}/locations/[^/]{1,40}/)"
+)
+
+
+def certainty(confidence: float) -> str:
+    """`91%`; nothing that rests on evidence is 100% sure."""
+    return f"{confidence:.0%}" if confidence < 0.995 else "over 99%"  # noqa: PLR2004  # rounds to 100
 
 
 def span(seconds: float) -> str:

@@ -24,7 +24,9 @@ def report(args: argparse.Namespace) -> int:
         sys.stdout.write(page)
         return DONE
     write_whole(Path(args.output), page)
-    print(f"{args.output}: {told} incidents")
+    from remediator.alerts.wording import plural
+
+    print(f"{args.output}: {plural(told, 'incident')}")
     return DONE
 
 

@@ -120,7 +120,7 @@ class Stretch:
         )
         verb = "waited for" if self.waits else "took"
         return (
-            f'section "{self.name}" {verb} {self.share * 100:.0f}% of the timeline '
+            f'section "{readable(self.name)}" {verb} {self.share * 100:.0f}% of the timeline '
             f"({human_seconds(self.seconds)}{passes}){grown}"
         )
 
@@ -143,7 +143,7 @@ class Timeline:
 
     @property
     def sections(self) -> tuple[Section, ...]:
-        return tuple(Section(s.name, s.share, s.seconds) for s in self.stretches[:_SHOWN])
+        return tuple(Section(readable(s.name), s.share, s.seconds) for s in self.stretches[:_SHOWN])
 
     @property
     def waiting_share(self) -> float:
@@ -274,6 +274,21 @@ def template_of(text: str) -> str:
     for pattern, mask in _MASKS:
         masked = pattern.sub(mask, masked)
     return " ".join(masked.split())
+
+
+def readable(name: str) -> str:
+    """A section's name as people read it: no mask in it, and no more than the line's own heading.
+
+    `predict` for `predict: <n>/<n> instances`, `processed … of … rows` where there is no heading.
+    """
+    head, _, rest = name.partition(":")
+    heads = says_something(head) and head.strip().lower() not in _LEVELS
+    if heads and _MASK.search(rest) and not _MASK.search(head):
+        return head.strip()
+    return _MASK.sub("…", name)
+
+
+_MASK = re.compile(r"<(?:uri|path|id|n)>")
 
 
 def says_something(template: str) -> bool:

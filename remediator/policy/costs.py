@@ -234,7 +234,8 @@ def _expected_seconds(
         all_seconds, instances = paced
         speed = _speed(case.job, request, catalogue) * _replicas(case.job) / _replicas(request)
         said = f"{instances:,} instances at the pace of the request that was seen"
-        return max(ran, all_seconds / speed), f"{said}, by {_replicas(request)} replica(s)"
+        by = _replicas(request)
+        return max(ran, all_seconds / speed), f"{said}, by {by} replica{'s' * (by != 1)}"
     if case.job.kind is JobKind.PIPELINE and (
         longest := components.longest_failed_seconds(case.job)
     ):

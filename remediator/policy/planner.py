@@ -180,7 +180,8 @@ class _Planning:
         limits = self.policies.limits_for(policy)
         if job.state is JobState.SUCCEEDED:
             failed = kinds.failed_instances(job)
-            because = f"the job succeeded, but {failed} instance(s) failed: it is not run again"
+            some = f"{failed} instance{'s' * (failed != 1)}"
+            because = f"the job succeeded, but {some} failed: it is not run again"
             return self._nothing(policy.name, explained, because, policy, limits)
         return self._decided(policy, limits, explained)
 

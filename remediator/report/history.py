@@ -127,8 +127,8 @@ def _story(
     price: Callable[[Incident], float | None],
     curves: tuple[Curve, ...],
 ) -> Story:
-    first, last = found[0], found[-1]
     attempts = chain.attempts if chain else ()
+    first, last = found[0], _deciding(found, attempts)
     failed_at = first.ended or first.first_known
     spent = chain.spent_usd if chain else 0.0
     first_usd = price(first)
@@ -161,8 +161,19 @@ def _story(
     )
 
 
+def _deciding(found: Sequence[Incident], attempts: Sequence[Attempt]) -> Incident:
+    """The incident that says how the chain stands.
+
+    Not that of an attempt that never got a machine: what it was made for is then asked again.
+    """
+    skipped = {one.name.partition("/locations/")[2] for one in attempts if one.abandoned}
+    return next((one for one in reversed(found) if one.key not in skipped), found[-1])
+
+
 def has_failed(attempt: Attempt) -> bool:
-    return attempt.state.is_terminal and attempt.state is not JobState.SUCCEEDED
+    """It ran and did not succeed; what never got a machine tried nothing."""
+    ended = attempt.state.is_terminal and not attempt.abandoned
+    return ended and attempt.state is not JobState.SUCCEEDED
 
 
 def ran_seconds(attempt: Attempt) -> float:
@@ -184,21 +195,35 @@ def _failed_share(attempts: Sequence[Attempt]) -> float:
 def _events(found: Sequence[Incident], attempts: Sequence[Attempt]) -> tuple[Event, ...]:
     told: list[Event] = []
     for incident in found:
-        run = f"attempt {incident.attempt}" if incident.attempt else "the job"
-        if incident.ended:
-            ended = "succeeded" if incident.conclusion is Conclusion.RECOVERED else "failed"
-            told.append(Event(incident.ended, f"{run} {ended}"))
-        if incident.attempt == 0 or incident.conclusion is not Conclusion.RECOVERED:
-            told.append(Event(incident.first_known, f"the end of {run} became known"))
+        ended = incident.ended
+        if incident.attempt == 0:
+            told += [Event(ended, "the job failed")] if ended else []
+            if ended is None or incident.first_known >= ended:
+                told.append(Event(incident.first_known, "the end of the job became known"))
         asked = incident.approval
         if asked is not None and asked.at is not None and asked.answer:
             told.append(Event(asked.at, f"{asked.answer} by {asked.by}"))
-    told += [
-        Event(made.create_time, f"attempt {number} was created {described(made.changes)}".strip())
-        for number, made in enumerate(attempts, start=1)
-        if made.create_time is not None
-    ]
+    for number, made in enumerate(attempts, start=1):
+        run = f"attempt {made.number or number}"
+        if made.create_time is not None:
+            what = f"{run} was created {described(made.changes)}".strip()
+            told.append(Event(made.create_time, what))
+        if made.end_time is not None:
+            told.append(Event(made.end_time, f"{run} {_end_of(made)}"))
     return tuple(sorted(told, key=lambda event: event.at))
+
+
+def _end_of(attempt: Attempt) -> str:
+    if attempt.abandoned:
+        return "was cancelled, having waited for a machine in vain"
+    return _ENDS.get(attempt.state, "failed")
+
+
+_ENDS: Mapping[JobState, str] = {
+    JobState.SUCCEEDED: "succeeded",
+    JobState.CANCELLED: "was cancelled",
+    JobState.PARTIALLY_SUCCEEDED: "succeeded in part",
+}
 
 
 # --- what is counted ---------------------------------------------------------------------------
@@ -221,6 +246,7 @@ class Sums:
     estimated_usd: float
     needing_people: int
     in_progress: int
+    only_recorded: int
     median_recovery_seconds: float | None
 
     @property
@@ -238,7 +264,8 @@ def sums(told: Sequence[Story]) -> Sums:
     """The figures over these stories; what was only recorded counts nowhere but in `chains`."""
     lived = [story for story in told if story.outcome is not Outcome.RECORDED]
     ended = [s for s in lived if s.attempts and s.outcome is not Outcome.OPEN]
-    finished = [a for s in lived for a in s.attempts if a.state.is_terminal]
+    tried = (a for s in lived for a in s.attempts if not a.abandoned)
+    finished = [a for a in tried if a.state.is_terminal]
     spared = [s for s in lived if not s.attempts and s.verdict in NEVER_RETRIED]
     priced = [s.first_run_usd for s in spared if s.first_run_usd is not None]
     recoveries = sorted(s.recovery_seconds for s in lived if s.recovery_seconds is not None)
@@ -257,5 +284,6 @@ def sums(told: Sequence[Story]) -> Sums:
         estimated_usd=sum(s.estimated_usd or 0.0 for s in lived),
         needing_people=sum(s.outcome in people for s in lived),
         in_progress=sum(s.outcome is Outcome.OPEN for s in lived),
+        only_recorded=len(told) - len(lived),
         median_recovery_seconds=recoveries[len(recoveries) // 2] if recoveries else None,
     )

@@ -15,9 +15,11 @@ from remediator.alerts.links import console_url
 from remediator.alerts.wording import (
     MEANINGS,
     amount,
+    certainty,
     described,
     moment_words,
     plural,
+    read_at,
     shown,
     span,
 )
@@ -36,7 +38,7 @@ def render(told: Sequence[Story], *, title: str, made: datetime) -> str:
     """The paper. `title` says whose it is (the project), `made` when it was written."""
     heading = _safe(title, 200)
     counted = [story for story in told if story.outcome is not Outcome.RECORDED]
-    since = f", failures since {moment_words(told[-1].failed_at)}" if told else ""
+    since = f"; failures since {_time(told[-1].failed_at)}" if told else ""
     body = "".join(
         (
             f"<header><h1>{heading}</h1><p>Written {_time(made)}{since}.</p></header>",
@@ -73,28 +75,16 @@ def _figures(total: Sums) -> str:
         (
             "Recovery rate",
             _share(total.recovery_rate),
-            f"{total.recovered} of {plural(total.acted, 'resubmitted chain')} that ended",
+            f"{total.recovered:,} of {plural(total.acted, 'resubmitted chain')} that ended"
+            if total.acted
+            else "no resubmitted chain has ended",
         ),
         (
             "Wrong actions",
             _share(total.wrong_share),
-            f"{total.wrong} of {plural(total.finished_attempts, 'resubmission')} did not succeed",
-        ),
-        (
-            "Lost",
-            f"{_hours(total.lost_seconds)}, {amount(total.wasted_usd)}",
-            "machine time in failed runs; failed resubmissions and first runs of a known price",
-        ),
-        (
-            "Saved",
-            f"{_hours(total.saved_seconds)}, "
-            + (amount(total.saved_usd) if total.saved_usd is not None else "price not known"),
-            "one blind rerun of each job that no rerun mends (code, input, rights, configuration)",
-        ),
-        (
-            "Spent on resubmissions",
-            amount(total.spent_usd),
-            f"estimated beforehand: {amount(total.estimated_usd)}",
+            f"{total.wrong:,} of {plural(total.finished_attempts, 'resubmission')} did not succeed"
+            if total.finished_attempts
+            else "no resubmission has ended",
         ),
         (
             "Time to recovery",
@@ -104,7 +94,27 @@ def _figures(total: Sums) -> str:
         (
             "Left to people",
             f"{total.needing_people:,}",
-            f"of {plural(total.chains, 'chain')}; {total.in_progress} in progress",
+            f"of {plural(total.chains, 'chain')}, given up or told",
+        ),
+        (
+            "Lost",
+            _both(total.lost_seconds, total.wasted_usd),
+            "machine time in failed runs; failed resubmissions and first runs of a known price",
+        ),
+        (
+            "Saved",
+            _both(total.saved_seconds, total.saved_usd),
+            "one blind rerun of each job that no rerun mends (code, input, rights, configuration)",
+        ),
+        (
+            "Spent on resubmissions",
+            amount(total.spent_usd),
+            f"estimated beforehand: {amount(total.estimated_usd)}",
+        ),
+        (
+            "Failures",
+            f"{total.chains:,}",
+            f"{total.in_progress:,} in progress, {total.only_recorded:,} recorded only",
         ),
     )
     tiles = "".join(
@@ -115,9 +125,16 @@ def _figures(total: Sums) -> str:
     return _section("figures", "In figures", f'<dl class="tiles">{tiles}</dl>')
 
 
+def _both(seconds: float, usd: float | None) -> str:
+    """Hours and dollars; what there is none of is not told as a price that is not known."""
+    if not seconds and not usd:
+        return "none yet"
+    return f"{_hours(seconds)}, {amount(usd) if usd is not None else 'price not known'}"
+
+
 def _section(name: str, heading: str, inner: str) -> str:
     return (
-        f'<section aria-labelledby="{name}-heading"><h2 id="{name}-heading">{heading}</h2>'
+        f'<section aria-labelledby="{name}-heading"><h2 id="{name}-heading" tabindex="-1">{heading}</h2>'
         f"{inner}</section>"
     )
 
@@ -164,14 +181,37 @@ def _over_time(told: Sequence[Story]) -> str:
         ("From", *_FAMILIES),
         [(name, *(str(count) for count in counts)) for name, counts in rows],
     )
-    causes = Counter(story.verdict for story in told).most_common()
-    by_cause = paper.table(
-        "Failures by cause",
-        ("Cause", "Failures", "What it means"),
-        [(_safe(c, 60), str(n), _meaning(c)) for c, n in causes],
+    inner = f"{chart}<details><summary>The same as a table</summary>{table}</details>"
+    return _section("causes", "Causes over time", inner + _by_cause(told))
+
+
+def _by_cause(told: Sequence[Story]) -> str:
+    heaps: dict[str, list[Story]] = defaultdict(list)
+    for story in told:
+        heaps[story.verdict].append(story)
+    rows = [
+        (_named(cause), *_counts(found))
+        for cause, found in sorted(heaps.items(), key=lambda item: (-len(item[1]), item[0]))
+    ]
+    return paper.table("Failures by cause", ("Cause", *_COUNTED), rows)
+
+
+def _named(cause: str) -> str:
+    meaning = _meaning(cause)
+    name = _safe(cause, 60).replace("_", "_<wbr/>")
+    return name + (f"<small>{meaning}</small>" if meaning else "")
+
+
+def _counts(found: Sequence[Story]) -> tuple[str, ...]:
+    return (
+        f"{len(found):,}",
+        f"{sum(s.outcome is Outcome.RECOVERED for s in found):,}",
+        _hours(sum(s.failed_seconds for s in found)),
+        amount(sum(s.spent_usd for s in found)),
     )
-    inner = f"{chart}<details><summary>The same as a table</summary>{table}</details>{by_cause}"
-    return _section("causes", "Causes over time", inner)
+
+
+_COUNTED = ("Failures", "Recovered", "Lost", "Spent")
 
 
 def _step_days(first: date, last: date) -> int:
@@ -191,20 +231,19 @@ def _models(told: Sequence[Story]) -> str:
             by_model[story.model].append(story)
     worst = sorted(by_model.items(), key=lambda item: (-len(item[1]), item[0]))[:WORST_MODELS]
     rows = [
-        (
-            _safe(name, 160),
-            str(len(found)),
-            str(sum(s.outcome is Outcome.RECOVERED for s in found)),
-            _safe(Counter(s.verdict for s in found).most_common(1)[0][0], 60),
-            _hours(sum(s.failed_seconds for s in found)),
-            amount(sum(s.spent_usd for s in found)),
-        )
+        (_model(name, Counter(s.verdict for s in found).most_common(1)[0][0]), *_counts(found))
         for name, found in worst
     ]
     if not rows:
         return _section("models", "Worst models", "<p>No failure of a model so far.</p>")
-    columns = ("Model", "Failures", "Recovered", "Most often", "Lost", "Spent")
-    return _section("models", "Worst models", paper.table("Models by failures", columns, rows))
+    table = paper.table("Models by failures", ("Model", *_COUNTED), rows)
+    return _section("models", "Worst models", table)
+
+
+def _model(name: str, cause: str) -> str:
+    """By its last part, which is what people call it; the whole name is in each incident."""
+    called = f'<span title="{_safe(name, 160)}">{_safe(name.rpartition("/")[2], 100)}</span>'
+    return f"{called}<small>mostly {_safe(cause, 60)}</small>"
 
 
 def _incidents(told: Sequence[Story]) -> str:
@@ -228,8 +267,8 @@ def _incident(story: Story) -> str:
         ("Job", _job_link(story.job)),
         ("Model", _safe(story.model, 200)),
         ("Machine", _safe(story.machine, 120)),
-        ("Cause", f"{verdict}, {story.confidence:.0%} sure: {_meaning(story.verdict)}"),
-        ("Said", _safe(story.reason, 400)),
+        ("Cause", _cause(story)),
+        ("Reason", _safe(story.reason, 400)),
         ("Refused by", ", ".join(_safe(guard, 40) for guard in story.refused_by)),
         ("Lost", span(story.failed_seconds) if story.failed_seconds else ""),
         ("Recovered after", span(story.recovery_seconds) if story.recovery_seconds else ""),
@@ -241,9 +280,11 @@ def _incident(story: Story) -> str:
             "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in facts if v),
             "</dl>",
             _listed("Evidence", [_proof(item) for item in story.evidence]),
-            "".join(_curve(curve) for curve in story.curves),
+            _curves(story.curves),
             _listed(
-                "Timeline", [f"{_time(e.at)} {_safe(e.what, 200)}" for e in story.events], "ol"
+                "Timeline",
+                [f"{_time(e.at)} <span>{_safe(e.what, 200)}</span>" for e in story.events],
+                "ol",
             ),
             _attempts(story.attempts),
         )
@@ -252,9 +293,16 @@ def _incident(story: Story) -> str:
     return (
         f'<details class="incident" data-cause="{verdict}" data-outcome="{story.outcome.value}">'
         f'<summary><span class="mark {kind}">{story.outcome.value}</span> '
-        f"<b>{_safe(story.name, 120)}</b> <span>{verdict}</span> {_time(story.failed_at)}"
+        f"<b>{_safe(story.name, 120)}</b> <i>{verdict}</i> {_time(story.failed_at)}"
         f"</summary>{inner}</details>"
     )
+
+
+def _cause(story: Story) -> str:
+    if story.verdict == Cause.UNKNOWN.value:
+        return f"{story.verdict}: {_meaning(story.verdict)}"
+    sure = certainty(story.confidence)
+    return f"{_safe(story.verdict, 60)}, {sure} sure: {_meaning(story.verdict)}"
 
 
 def _job_link(name: str, *, whole: bool = True) -> str:
@@ -274,10 +322,10 @@ def _spent(story: Story) -> str:
 
 
 def _proof(item: Json) -> str:
-    where = _safe(str(item.get("where") or ""), 200)
+    where = _safe(read_at(str(item.get("where") or "")), 200)
     source = _safe(str(item.get("source") or ""), 40)
     says = _safe(str(item.get("says") or ""), 400)
-    return f"{says} <small>[{source}{', ' + where if where else ''}]</small>"
+    return f"{says} <small>[{source}{', ' + where if where not in {'', source} else ''}]</small>"
 
 
 def _listed(heading: str, items: Sequence[str], tag: str = "ul") -> str:
@@ -295,14 +343,19 @@ def _attempts(attempts: Sequence[Attempt]) -> str:
             _job_link(made.name, whole=False),
             escape(described(made.changes)) or "unchanged",
             _safe(made.policy, 63),
-            made.state.value.lower().replace("_", " "),
+            "no machine came" if made.abandoned else made.state.value.lower().replace("_", " "),
             span(ran_seconds(made)) if made.end_time else "",
             amount(made.estimated_usd) if made.estimated_usd is not None else "not known",
         )
         for number, made in enumerate(attempts, start=1)
     ]
     columns = ("Attempt", "Job", "Change", "Policy", "State", "Ran", "Estimate")
-    return paper.table("Attempts", columns, rows)
+    return paper.table("Attempts", columns, rows, counts=False)
+
+
+def _curves(curves: Sequence[Curve]) -> str:
+    drawn = "".join(map(_curve, curves))
+    return f"<h3>Utilisation of the failed run</h3>{drawn}" if drawn else ""
 
 
 def _curve(curve: Curve) -> str:

@@ -186,7 +186,7 @@ def test_a_storm_sends_ten_a_minute_and_groups_the_rest(house: Any, cloud: Any, 
     house.reconcile()
     assert len(texts(cloud)) == len(cloud.mail.messages) <= 20
     grouped = [text for text in texts(cloud) if "grouped into one" in text]
-    assert grouped == ["6 alerts grouped into one"]
+    assert grouped == ["6 alerts grouped into one: 6 need a person"]
     told = "\n".join(message.text for message in cloud.slack.messages)
     assert all(f"odd-{number} failed" in told for number in range(25))
     later(minutes=5)

@@ -53,7 +53,8 @@ def test_a_report_tells_what_the_loop_has_lived(
         "CPU: ",
         "attempt 1 succeeded",
         "/models/777",
-        "of 3 chains; 0 in progress",
+        "of 3 chains, given up or told",
+        "0 in progress, 1 recorded only",
     ):
         assert words in page
     assert "price not known" not in page

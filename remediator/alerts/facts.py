@@ -1,0 +1,136 @@
+"""What is known when an alert falls due: the value that `compose` turns into a Message. Pure.
+
+Owns what can be said of the facts in one word: the job's name, the verdict, how many attempts there
+were, whether a question was left unanswered. Says nothing itself: `titles`, `why` and `compose` do.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from remediator.alerts.message import AlertKind, Link, Message
+from remediator.alerts.wording import shown
+from remediator.case import Gap
+from remediator.domain import (
+    Action,
+    Attempt,
+    Cause,
+    Diagnosis,
+    JobName,
+    JobState,
+    Plan,
+    RankedCause,
+    Section,
+    Unusable,
+)
+
+NAME_LIMIT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFacts:
+    """What is known when an alert falls due. Everything may be raw: composing redacts and cuts.
+
+    `root` names the chain (the first job); `attempt` is the number of the attempt the alert is
+    about, 0 for the root job itself. `result` is what it left behind all the same. `plan` is the plan just decided or carried out, `created` the
+    name of the job it made. `spent_usd` is what the chain's resubmissions have cost so far,
+    `estimated_usd` what their plans had said; `time_lost_seconds` runs from the first failure to
+    the recovery, `output` is where its results are. `approve_until` is when a question expires.
+    `places` are links that only the story knows. `count` and `extra` serve the summaries: how many,
+    and a line for each; `together` are the alerts that one message stands for.
+    """
+
+    kind: AlertKind
+    job: JobName | None = None
+    display_name: str = ""
+    root: str = ""
+    attempt: int = 0
+    state: JobState = JobState.UNSPECIFIED
+    error: str = ""
+    result: str = ""
+    machine: str = ""
+    started: datetime | None = None
+    ended: datetime | None = None
+    diagnosis: Diagnosis | None = None
+    plan: Plan | None = None
+    created: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    spent_usd: float | None = None
+    estimated_usd: float | None = None
+    time_lost_seconds: float | None = None
+    output: str = ""
+    approval_id: str = ""
+    approve_until: datetime | None = None
+    places: tuple[Link, ...] = ()
+    count: int = 0
+    extra: tuple[str, ...] = ()
+    together: tuple[Message, ...] = ()
+
+    @property
+    def verdict(self) -> Cause:
+        """The diagnosis' own; else the plan's; else unknown."""
+        if self.diagnosis is not None:
+            return self.diagnosis.verdict
+        return self.plan.verdict if self.plan is not None else Cause.UNKNOWN
+
+    @property
+    def name(self) -> str:
+        """What people call the job, without the ` (attempt N)` of a resubmission."""
+        bare = re.sub(r" \(attempt \d+\)$", "", self.display_name.strip())
+        return shown(bare, NAME_LIMIT) or (self.job.id if self.job else "a job")
+
+    @property
+    def was_cancelled(self) -> bool:
+        """An attempt of ours that a person ended, or the remediator itself."""
+        ended = self.kind is AlertKind.GIVEN_UP and self.state is JobState.CANCELLED
+        return ended and self.diagnosis is None
+
+    @property
+    def unanswered(self) -> str:
+        """`nobody answered` or `declined by …`, where a question was not answered with yes."""
+        plan = self.plan if self.kind is AlertKind.GIVEN_UP else None
+        asked = plan is not None and plan.action is Action.APPROVE and plan.notes
+        return shown(plan.notes[0], NAME_LIMIT) if plan is not None and asked else ""
+
+    @property
+    def made(self) -> int:
+        """How many resubmissions there were."""
+        return len(self.attempts) or self.attempt
+
+    @property
+    def number(self) -> int:
+        """Of the attempt that was just made; the attempts may or may not list it already."""
+        last = self.attempts[-1] if self.attempts else None
+        if last is not None and (not self.created or job_id(last.name) == job_id(self.created)):
+            return last.number or len(self.attempts)
+        return max(len(self.attempts), self.attempt) + 1
+
+    @property
+    def top(self) -> RankedCause | None:
+        """The likeliest cause, also where no verdict is given."""
+        return self.diagnosis.causes[0] if self.diagnosis and self.diagnosis.causes else None
+
+    @property
+    def longest(self) -> Section | None:
+        """The section that took most of the run, as the job's own timeline tells it."""
+        sections = self.diagnosis.sections if self.diagnosis else ()
+        return max(sections, key=lambda section: section.share, default=None)
+
+
+def job_named(name: JobName | str | None) -> JobName | None:
+    """The parts of a job's name; None for anything else."""
+    if not isinstance(name, str):
+        return name
+    try:
+        return JobName.parse(name)
+    except Unusable:
+        return None
+
+
+def job_id(name: str) -> str:
+    """What people call a job that has no other name."""
+    job = job_named(name)
+    return job.id if job else shown(name, 160)

@@ -1,0 +1,157 @@
+"""The first line of an alert, which stands alone in a notification. Pure.
+
+Owns one title for each kind of alert: what broke, why, and what was done. Called by `compose`.
+"""
+
+from __future__ import annotations
+
+from remediator.alerts.facts import NAME_LIMIT, AlertFacts
+from remediator.alerts.message import AlertKind
+from remediator.alerts.wording import (
+    LINE_LIMIT,
+    STATES,
+    amount,
+    described,
+    moment_words,
+    plural,
+    shown,
+)
+from remediator.domain import Action, Cause, Guard, JobState
+
+TITLE_LIMIT = 150
+"""Characters; Slack's header block takes no more, https://docs.slack.dev/reference/block-kit/blocks/header-block"""
+
+
+def title_of(facts: AlertFacts) -> str:
+    """One line, fit to be shown."""
+    return shown(_TITLES[facts.kind](facts), TITLE_LIMIT)
+
+
+def _failed(facts: AlertFacts, again: str = "") -> str:
+    """`genomic-prep failed (cpu_saturation)`."""
+    verb = STATES.get(facts.state, "failed")
+    counts = facts.result.partition(";")[0]
+    partly = facts.state in {JobState.PARTIALLY_SUCCEEDED, JobState.SUCCEEDED} and counts != ""
+    if facts.verdict is Cause.UNKNOWN:
+        told = f" ({shown(counts, NAME_LIMIT)})" if partly else ""
+        return f"{facts.name} {verb}{again}{told}, cause unknown"
+    cause = facts.verdict.value
+    if facts.verdict is Cause.SLOW_CODE and (longest := facts.longest) is not None:
+        cause += f": {longest.share:.0%} of the run in {shown(longest.name, 40)}"
+    if partly:
+        cause += f"; {shown(counts, NAME_LIMIT)}"
+    return f"{facts.name} {verb}{again} ({cause})"
+
+
+def _change(facts: AlertFacts) -> str:
+    """`on n1-standard-16 with 1 NVIDIA_TESLA_T4`; empty where nothing changes."""
+    return described(facts.plan.changes) if facts.plan else ""
+
+
+def _acted_title(facts: AlertFacts) -> str:
+    change = _change(facts)
+    if not change:
+        return f"Resubmitted unchanged: {_failed(facts)}"
+    return f"Resubmitted: {_failed(facts)}, now {change}"
+
+
+def _waiting_title(facts: AlertFacts) -> str:
+    until = facts.plan.not_before if facts.plan else None
+    when = f" until {moment_words(until)}" if until else ""
+    return f"Waiting{when}: {_failed(facts)}, a resubmission will follow"
+
+
+def _approval_title(facts: AlertFacts) -> str:
+    price = facts.plan.estimated_usd if facts.plan else None
+    cost = f" for about {amount(price)}" if price is not None else ""
+    return f"Approval needed: {_failed(facts)}, resubmit {_change(facts) or 'unchanged'}{cost}?"
+
+
+def _observed_title(facts: AlertFacts) -> str:
+    would = {
+        Action.RESUBMIT: f"would resubmit {_change(facts) or 'unchanged'}",
+        Action.WAIT: f"would wait, then resubmit {_change(facts) or 'unchanged'}",
+        Action.APPROVE: f"would ask to resubmit {_change(facts) or 'unchanged'}",
+    }
+    action = facts.plan.action if facts.plan else Action.ALERT
+    return f"Observed: {_failed(facts)}, {would.get(action, 'would only alert')}"
+
+
+def _alert_title(facts: AlertFacts) -> str:
+    if facts.plan is not None and Guard.ALREADY_RERUN in facts.plan.refused_by:
+        return f"Left alone: {_failed(facts)}, already rerun by somebody else"
+    refused = facts.plan.refused_by if facts.plan is not None else ()
+    named = [guard.value for guard in refused if guard is not Guard.CAUSE]  # the cause is told
+    by = f", refused by {', '.join(named[:2])}" if named else ""
+    return f"Not resubmitted: {_failed(facts)}{by}"
+
+
+def _refused_title(facts: AlertFacts) -> str:
+    known = facts.verdict is not Cause.UNKNOWN
+    why = f" ({facts.verdict.value})" if known else ", cause unknown"
+    return f"Not created: {facts.name} was refused{why}"
+
+
+def _next_title(facts: AlertFacts) -> str:
+    number = facts.number
+    change = f", now {_change(facts)}" if _change(facts) else ", unchanged"
+    return f"Attempt {number} started: {_failed(facts, ' again')}{change}"
+
+
+def _recovered_title(facts: AlertFacts) -> str:
+    made = facts.attempts[-1].changes if facts.attempts else ()
+    change = f" {described(made)}" if described(made) else ""
+    return f"Recovered: {facts.name} succeeded{change} after {plural(facts.made, 'resubmission')}"
+
+
+def _given_up_title(facts: AlertFacts) -> str:
+    if facts.was_cancelled:
+        by = "the remediator cancelled " if facts.extra else ""
+        end = "" if facts.extra else " was cancelled"
+        return f"Given up: {by}attempt {facts.attempt} of {facts.name}{end}"
+    after = f" after {plural(facts.made, 'resubmission')}" if facts.made else ""
+    asked = f", {facts.unanswered}" if facts.unanswered else ""
+    return f"Given up: {_failed(facts)}{after}{asked}"
+
+
+def _old_title(facts: AlertFacts) -> str:
+    return f"{plural(facts.count, 'failure')} older than the look-back recorded, none acted on"
+
+
+def _silent_title(facts: AlertFacts) -> str:
+    tail = f": {facts.name} was handled from the ledger" if facts.job else ""
+    return f"The log sink does not deliver{tail}"
+
+
+def _permission_title(facts: AlertFacts) -> str:
+    what = f": {shown(facts.display_name, LINE_LIMIT)}" if facts.display_name else ""
+    return f"The remediator lacks a permission{what}"
+
+
+def _overrun_title(facts: AlertFacts) -> str:
+    spent = f" at {amount(facts.spent_usd)}" if facts.spent_usd is not None else ""
+    return f"Over budget: attempt {facts.attempt} of {facts.name} has passed its limit{spent}"
+
+
+def _policy_title(facts: AlertFacts) -> str:
+    if facts.count:
+        return f"The new policy file is not taken: {plural(facts.count, 'mistake')}"
+    return "The policy file changed"
+
+
+_TITLES = {
+    AlertKind.ACTED: _acted_title,
+    AlertKind.WAITING: _waiting_title,
+    AlertKind.APPROVAL: _approval_title,
+    AlertKind.OBSERVED: _observed_title,
+    AlertKind.ALERT: _alert_title,
+    AlertKind.NEXT_ATTEMPT: _next_title,
+    AlertKind.RECOVERED: _recovered_title,
+    AlertKind.GIVEN_UP: _given_up_title,
+    AlertKind.OLD_FAILURES: _old_title,
+    AlertKind.SINK_SILENT: _silent_title,
+    AlertKind.OVERRUN: _overrun_title,
+    AlertKind.POLICY_CHANGED: _policy_title,
+    AlertKind.NO_PERMISSION: _permission_title,
+    AlertKind.REFUSED_CREATION: _refused_title,
+}

@@ -1,0 +1,109 @@
+"""Why it failed, and the proof: the diagnosis as a person reads it, each thing once. Pure.
+
+Owns what of a diagnosis is worth a line at night. Called by `compose`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from remediator.alerts.facts import AlertFacts
+from remediator.alerts.wording import LINE_LIMIT, MEANINGS, certainty, read_at, shown, span
+from remediator.domain import Cause, Evidence
+
+EVIDENCE_LINES = 6
+
+
+def why(facts: AlertFacts) -> str:
+    diagnosis = facts.diagnosis
+    if diagnosis is None:
+        return _why_made(facts) or (
+            f"{facts.verdict.value}: {MEANINGS[facts.verdict]}." if facts.plan else ""
+        )
+    lines = []
+    if diagnosis.verdict is Cause.UNKNOWN:
+        lines.append("Unknown: the evidence does not carry a verdict.")
+        suspects = diagnosis.causes
+    else:
+        sure = f"{certainty(diagnosis.confidence)} sure"
+        lines.append(f"{diagnosis.verdict.value} ({sure}): {MEANINGS[diagnosis.verdict]}.")
+        suspects = diagnosis.causes[1:]
+    longest = facts.longest if diagnosis.verdict in _ABOUT_TIME else None
+    if longest is not None and not any(f'"{longest.name}"' in e.says for e in evidence(facts)):
+        took = f"{longest.share:.0%} of the run ({span(longest.seconds)})"
+        lines.append(f"Longest section: {shown(longest.name, 100)}, {took}.")
+    likely = diagnosis.verdict is Cause.UNKNOWN or (
+        suspects != () and suspects[0].confidence >= LEAST_TOLD
+    )
+    if likely and suspects and suspects[0].cause is not Cause.UNKNOWN:
+        order = "Most likely" if diagnosis.verdict is Cause.UNKNOWN else "Next most likely"
+        lines.append(f"{order}: {suspects[0].cause.value} ({suspects[0].confidence:.0%}).")
+    lines += [f"Speaks against it: {shown(e.says, LINE_LIMIT)}" for e in _against(facts)]
+    wanted = [what for what in diagnosis.missing if not any(g.why in what for g in facts.gaps)]
+    lines += [f"Would settle it: {shown(what, LINE_LIMIT)}" for what in wanted[:3]]
+    lines += [
+        f"Not read: {gap.source.value}, {shown(_CALLED.sub('', gap.why), LINE_LIMIT)}"
+        for gap in facts.gaps[:4]
+    ]
+    return "\n".join(lines)
+
+
+def _why_made(facts: AlertFacts) -> str:
+    """Of an attempt that was cancelled: what the one before it had failed of."""
+    last = facts.attempts[-1] if facts.attempts else None
+    if not facts.was_cancelled or last is None or last.verdict not in set(Cause):
+        return ""
+    cause = Cause(last.verdict)
+    return f"The attempt was made because of {cause.value}: {MEANINGS[cause]}."
+
+
+LEAST_TOLD = 0.1
+"""A second cause less likely than that is noise at night; `diagnose` lists them all."""
+_ABOUT_TIME = frozenset(
+    {
+        Cause.CPU_SATURATION,
+        Cause.ACCELERATOR_MISSING,
+        Cause.NETWORK_LATENCY,
+        Cause.SLOW_CODE,
+        Cause.REQUEST_TOO_LARGE,
+        Cause.UNKNOWN,
+    }
+)
+"""Where the time of a section says something; a job that ran out of memory was somewhere too."""
+_CALLED = re.compile(r"\b(?:GET|POST|PUT|DELETE) https?://\S{1,2000}: ")
+"""Google's clients begin an error's words with the call; the words alone are for people."""
+
+
+def _against(facts: AlertFacts) -> tuple[Evidence, ...]:
+    top = facts.top
+    return top.against[:2] if top else ()
+
+
+def evidence(facts: AlertFacts) -> tuple[Evidence, ...]:
+    top = facts.top
+    told: dict[str, Evidence] = {}
+    above = " ".join(shown(facts.error, 600).split())
+    for item in top.evidence if top else ():
+        says = _said_once(shown(item.says, LINE_LIMIT), above)
+        if _tells(says):
+            told.setdefault(says, Evidence(item.source, shown(read_at(item.where), 160), says))
+    return tuple(told.values())[:EVIDENCE_LINES]
+
+
+def _said_once(says: str, above: str) -> str:
+    """Without a quotation that stands among the answers already: `the job's error, as above`."""
+    quoted = _QUOTED.search(says)
+    words = quoted["words"].strip(" .…") if quoted else ""
+    if quoted is None or len(words) < LEAST_QUOTED or words not in above:
+        return says
+    return f"{says[: quoted.start()]}, as above{says[quoted.end() :]}"
+
+
+LEAST_QUOTED = 20
+"""Characters; a shorter quotation costs nobody time."""
+_QUOTED = re.compile(r"(?:, for example)?: \"(?P<words>[^\n]{1,2000})\"(?=[^\"]{0,200}$)")
+
+
+def _tells(says: str) -> bool:
+    """Whether anything is left of a line beside placeholders such as `<*>`."""
+    return any(char.isalnum() for char in re.sub(r"<[^<>]{0,20}>", "", says))

@@ -1,0 +1,55 @@
+"""docs/alert-examples.md: each alert as it reads. `python -m tests.alert_examples > FILE` writes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from remediator.alerts import as_text, compose
+from tests.test_alerts_compose import SITUATIONS
+
+_HEAD = """\
+# Each alert, as it reads
+
+What `remediator.alerts` makes of made-up failures, as a terminal or a plain mail client shows it; a
+test holds this page to it. In Slack the first line is the header and the text of the notification,
+labels are bold, and the last line's words are links. Which of them are loud: [alerts.md](alerts.md).
+"""
+EXAMPLES = {
+    "acted": "Resubmitted",
+    "waiting": "Waiting",
+    "approval": "A question",
+    "nobody-answered": "A question that nobody answered",
+    "observed": "Observed",
+    "alert-limit": "Not resubmitted, since a limit refused",
+    "alert-slow-code": "Not resubmitted, since no machine mends it",
+    "alert-unknown": "An abstention: the evidence does not say",
+    "alert-partial": "Results in part",
+    "alert-rerun-named": "Somebody was faster",
+    "next_attempt": "The next attempt",
+    "recovered": "Recovered",
+    "given_up": "Given up",
+    "cancelled": "An attempt was cancelled",
+    "overrun": "Over budget",
+    "refused_creation": "Refused at creation",
+    "grouped": "A storm: many in one",
+    "old_failures": "Old failures",
+    "sink_silent": "The sink is silent",
+    "no_permission": "A permission of ours is missing",
+    "policy_changed": "The policy file changed",
+}
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([_HEAD, *(_example(name, title) for name, title in EXAMPLES.items())])
+
+
+def _example(name: str, title: str) -> str:
+    message = compose(SITUATIONS[name])
+    links = " · ".join(link.label for link in message.links)
+    text = as_text(replace(message, links=())) + (f"\n{links}\n" if links else "")
+    return f"## {title}\n\n```text\n{text}```\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")  # noqa: T201  # that is what it is for
