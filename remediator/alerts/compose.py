@@ -78,7 +78,8 @@ class AlertFacts:
     about, 0 for the root job itself. `result` is what it left behind all the same. `plan` is the plan just decided or carried out, `created` the
     name of the job it made. `spent_usd` is what the chain's resubmissions have cost so far,
     `estimated_usd` what their plans had said; `time_lost_seconds` runs from the first failure to
-    the recovery. `count` and `extra` serve the summaries: how many, and a line for each.
+    the recovery. `count` and `extra` serve the summaries: how many, and a line for each. `grant` is
+    the command that would let the remediator act as the job's account, where that was refused.
     """
 
     kind: AlertKind
@@ -103,6 +104,7 @@ class AlertFacts:
     approval_id: str = ""
     count: int = 0
     extra: tuple[str, ...] = ()
+    grant: str = ""
 
     @property
     def verdict(self) -> Cause:
@@ -150,7 +152,7 @@ def compose(facts: AlertFacts) -> Message:
         subject=_subject(facts) if about_a_chain else "",
         commands=tuple(f"python -m remediator {verb} {approval}" for verb in ("approve", "decline"))
         if asks
-        else _COMMANDS.get(facts.kind, ()),
+        else _COMMANDS.get(facts.kind, ()) + ((shown(facts.grant, 400),) if facts.grant else ()),
         buttons=(Button("approve", "Approve", approval), Button("decline", "Decline", approval))
         if asks
         else (),
@@ -551,6 +553,8 @@ def _to_do(facts: AlertFacts) -> str:
     if facts.kind in {AlertKind.ALERT, AlertKind.GIVEN_UP}:
         if facts.plan is not None and Guard.ALREADY_RERUN in facts.plan.refused_by:
             return "Nothing."
+        if facts.grant:
+            return _GRANT_ADVICE
         for guard in facts.plan.refused_by if facts.plan is not None else ():
             if guard in GUARD_ADVICE:
                 return GUARD_ADVICE[guard]
@@ -574,6 +578,10 @@ def _to_do(facts: AlertFacts) -> str:
     return _TO_DO[facts.kind]
 
 
+_GRANT_ADVICE = (
+    "Resubmit it yourself. To have such jobs resubmitted, add the account to `act_as` where the "
+    "remediator is deployed; the command below is the grant that this makes."
+)
 _TO_DO: Mapping[AlertKind, str] = {
     AlertKind.ACTED: "Nothing. You will hear whether it recovered.",
     AlertKind.NEXT_ATTEMPT: "Nothing. You will hear whether it recovered.",
