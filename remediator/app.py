@@ -277,13 +277,14 @@ class App:
         self.ledger.switch_stop(on=on, by=os.environ.get("USER", ""), now=self.now())
 
     def deployed_environment(self, name: str, region: str) -> dict[str, str]:
-        """The settings of the deployed function, as it has them; of secrets only the names."""
+        """The settings of the deployed function, as it has them; of secrets their names alone."""
         found = self._deployment.function(region, f"{name}-remediate")
         held = (found.get("serviceConfig") or {}).get("environmentVariables") or {}
         return {
             str(key): str(value)
             for key, value in held.items()
             if str(key).startswith(("REMEDIATOR_", "GOOGLE_CLOUD_PROJECT"))
+            or str(value).startswith("secret:")
         }
 
     def ward(self, *, name: str, region: str, account: str, event_seconds: float) -> Ward:
