@@ -4,12 +4,14 @@
 #   deploy/deploy.sh PROJECT REGION [--dry-run] [--yes] [--destroy] [--var NAME=VALUE ...]
 #
 # Idempotent: a second run changes what has changed. It asks before it spends or destroys.
-# --dry-run prints every command, one a line, and runs none. --var passes a variable to Terraform
-# (locations, max_mode, act_as, secrets, alert_email), as in --var 'secrets=["slack-webhook"]'.
+# --dry-run prints every command, one a line, and runs none. --var sets a variable of
+# deploy/terraform/variables.tf (locations, max_mode, act_as, secrets, alert_email), as in
+# --var 'secrets=["slack-webhook"]'; it is remembered for later runs, whoever makes them.
 set -euo pipefail
+export CLOUDSDK_CORE_DISABLE_PROMPTS=1 # it is this script that asks
 
 usage() {
-  sed -n '2,8p' "$0" | sed 's/^# \{0,1\}//'
+  sed -n '2,9p' "$0" | sed 's/^# \{0,1\}//'
   exit "${1:-2}"
 }
 
@@ -18,15 +20,22 @@ fail() {
   exit 1
 }
 
-dry_run='' yes='' destroy='' positional=() variables=()
+say() {
+  printf 'deploy: %s\n' "$1" >&2
+}
+
+# `${a[@]+"${a[@]}"}`: an empty array is an unset one to the bash that macOS has.
+dry_run='' yes='' destroy='' positional=() given=()
 while (($#)); do
   case "$1" in
     --dry-run) dry_run=1 ;;
     --yes) yes=1 ;;
     --destroy) destroy=1 ;;
     --var)
-      [[ ${2-} == *=* ]] || fail '--var takes NAME=VALUE'
-      variables+=("-var=$2")
+      [[ ${2-} =~ ^[a-z_]+= ]] || fail '--var takes NAME=VALUE'
+      [[ $2 != *$'\n'* ]] || fail '--var takes one line'
+      [[ ! $2 =~ ^(project|region)= ]] || fail "${2%%=*} is given as an argument, not by --var"
+      given+=("$2")
       shift
       ;;
     -h | --help) usage 0 ;;
@@ -40,11 +49,16 @@ project=${positional[0]} region=${positional[1]}
 [[ $project =~ ^[a-z][a-z0-9-]{4,28}[a-z0-9]$ ]] || fail "not a project id: $project"
 [[ $region =~ ^[a-z]+-[a-z]+[0-9]+$ ]] || fail "not a region: $region"
 
+name=vertex-remediator
+for one in ${given[@]+"${given[@]}"}; do
+  [[ $one != name=* ]] || name=${one#name=}
+done
+
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root_module=${here#"$PWD"/}/terraform/example
-state_bucket=$project-vertex-remediator-state
+state_bucket=$project-$name-state
+settings=gs://$state_bucket/deployed-with
 plan=vertex-remediator.tfplan
-variables=("-var=project=$project" "-var=region=$region" "${variables[@]}")
 
 run() {
   if [[ $dry_run ]]; then
@@ -75,35 +89,97 @@ check() {
     fail 'Terraform has no credentials: gcloud auth application-default login'
   gcloud projects describe "$project" --format='value(projectId)' >/dev/null ||
     fail "project $project is not there, or you may not see it"
-  [[ $(gcloud billing projects describe "$project" --format='value(billingEnabled)') == True ]] ||
-    fail "project $project has no billing account"
+  local billing=unknown
+  billing=$(gcloud billing projects describe "$project" --format='value(billingEnabled)') ||
+    say "going on without knowing whether $project has a billing account"
+  [[ $billing != False ]] || fail "project $project has no billing account"
 }
 
-make_state_bucket() {
-  if [[ $dry_run ]] || ! gcloud storage buckets describe "gs://$state_bucket" \
-    --project="$project" --format='value(name)' >/dev/null 2>&1; then
-    run gcloud storage buckets create "gs://$state_bucket" --project="$project" \
-      --location="$region" --uniform-bucket-level-access --public-access-prevention
+# What a look at something says; empty where it is not there, and the end where it cannot be seen.
+look() {
+  local said
+  if said=$("$@" 2>&1); then
+    printf '%s\n' "$said"
+  elif [[ $said != *'not found: 404'* && $said != *'matched no objects'* ]]; then
+    fail "$said"
   fi
-  run gcloud storage buckets update "gs://$state_bucket" --versioning
+}
+
+# The --var of earlier runs that this one does not give anew, then its own.
+variables=()
+remember() {
+  local before line one again
+  before=$(look gcloud storage cat "$settings")
+  while IFS= read -r line; do
+    [[ $line =~ ^[a-z_]+= ]] || continue
+    again=''
+    for one in ${given[@]+"${given[@]}"}; do
+      [[ ${one%%=*} != "${line%%=*}" ]] || again=1
+    done
+    if [[ $line == region=* ]]; then
+      [[ $line == "region=$region" ]] ||
+        fail "it stands in ${line#region=}; another region would make all of it anew, the ledger too. Take it away first: $0 $project ${line#region=} --destroy"
+    elif [[ ! $again ]]; then
+      say "as before: --var $line"
+      variables+=("$line")
+    fi
+  done <<<"$before"
+}
+
+as_options() {
+  options=("-var=project=$project" "-var=region=$region")
+  for one in ${variables[@]+"${variables[@]}"} ${given[@]+"${given[@]}"}; do
+    options+=("-var=$one")
+  done
+}
+
+start_terraform() {
+  run terraform "-chdir=$root_module" init -reconfigure "-backend-config=bucket=$state_bucket" \
+    "-backend-config=prefix=$name"
+}
+
+bucket_is_there() {
+  [[ $dry_run ]] && return "$1"
+  local found
+  found=$(look gcloud storage buckets describe "gs://$state_bucket" --project="$project" \
+    --format='value(name)') || exit # it could not be seen, which is not the same as not there
+  [[ $found ]]
 }
 
 [[ $dry_run ]] || check
 
 if [[ $destroy ]]; then
-  confirm "Remove vertex-remediator and its ledger from $project?"
-  run terraform "-chdir=$root_module" init -reconfigure "-backend-config=bucket=$state_bucket"
-  run terraform "-chdir=$root_module" destroy -auto-approve "${variables[@]}"
+  if ! bucket_is_there 0; then
+    say "nothing is deployed: there is no gs://$state_bucket"
+    exit
+  fi
+  confirm "Remove $name and its ledger from $project?"
+  [[ $dry_run ]] || remember
+  as_options
+  start_terraform
+  run terraform "-chdir=$root_module" destroy -auto-approve "${options[@]}"
   run gcloud storage rm --recursive "gs://$state_bucket" --project="$project"
   exit
 fi
 
-confirm "Deploy vertex-remediator to $project in $region? (a state bucket is made first, then Terraform's plan is shown)"
+confirm "Deploy $name to $project in $region? (a state bucket is made first, then Terraform's plan is shown)"
 run gcloud services enable cloudresourcemanager.googleapis.com serviceusage.googleapis.com \
   storage.googleapis.com --project="$project"
-make_state_bucket
-run terraform "-chdir=$root_module" init -reconfigure "-backend-config=bucket=$state_bucket"
-run terraform "-chdir=$root_module" plan "-out=$plan" "${variables[@]}"
+if ! bucket_is_there 1; then
+  run gcloud storage buckets create "gs://$state_bucket" --project="$project" \
+    --location="$region" --uniform-bucket-level-access --public-access-prevention
+fi
+run gcloud storage buckets update "gs://$state_bucket" --versioning
+if [[ $dry_run ]]; then run gcloud storage cat "$settings"; else remember; fi
+as_options
+start_terraform
+[[ $dry_run ]] || trap 'rm -f "$root_module/$plan"' EXIT # it holds every value in the clear
+run terraform "-chdir=$root_module" plan "-out=$plan" "${options[@]}"
 confirm 'Apply this plan?'
+run gcloud storage cp - "$settings" \
+  <<<"$(printf '%s\n' "region=$region" ${variables[@]+"${variables[@]}"} ${given[@]+"${given[@]}"})"
 run terraform "-chdir=$root_module" apply "$plan"
 run rm -f "$root_module/$plan"
+[[ $dry_run ]] || say "deployed. Alerts go to Slack once its webhook stands in the secret; then ask whether all is well:
+  printf %s \"\$SLACK_WEBHOOK_URL\" | gcloud secrets versions add slack-webhook --project=$project --data-file=-
+  GOOGLE_CLOUD_PROJECT=$project REMEDIATOR_LOCATIONS=$region python -m remediator doctor"

@@ -2,11 +2,13 @@
 
 The only place that knows concrete classes and imports them, late: an irrelevant event must not pay
 for Google's clients. The front server may fork after importing `main`, so nothing is opened here
-before the first call. Called by `main` and by the command line.
+before the first call. Called by `main` and by the command line. Longer than most files, since every
+hand is put together here and nowhere else.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -36,6 +38,7 @@ from remediator.settings import Settings
 if TYPE_CHECKING:
     from remediator.alerts import Channel, Message
     from remediator.case import Case, Probe
+    from remediator.cloud.deployment import Deployment
     from remediator.cloud.logs import Logs
     from remediator.cloud.metrics import Metrics
     from remediator.cloud.storage import Storage
@@ -54,6 +57,7 @@ ROUND_SECONDS = 50.0  # one `reconcile`; Scheduler calls again in a minute
 EVENT_SECONDS = 90.0  # everything done for one call; deploy/ lets the platform wait 120
 _DEFAULT_LOCATION = "us-central1"
 _LOG_READS_A_MINUTE = 50  # of the 60 that a project has; people read logs too
+_CHECKS_A_MINUTE = 6
 _EARLIER = 3
 _LOCAL_STATE = ".remediator"
 
@@ -76,6 +80,7 @@ class App:
         here: Path,
         environ: Mapping[str, str],
         policies: Policies | None,
+        digest: str = "",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         event_seconds: float = EVENT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
@@ -87,6 +92,7 @@ class App:
         self._event_seconds = event_seconds
         self._clock = clock
         self._policies = policies
+        self._digest = digest
 
     @classmethod
     def from_environment(
@@ -98,14 +104,16 @@ class App:
     ) -> App:
         """Settings read and, where it is a local file, the policy file; raises Unusable."""
         found = settings.read(environ, here=here)
-        policies = None
-        if not found.policies.startswith(("gs://", "secret:")):
-            try:
-                policies = _load(_read(Path(found.policies)), found.policies, found)
-            except Unusable as err:
-                msg = f"REMEDIATOR_POLICIES: {err}"
-                raise Unusable(msg) from err
-        return cls(found, here=here, environ=environ, policies=policies, clock=clock)
+        if found.policies.startswith(("gs://", "secret:")):
+            return cls(found, here=here, environ=environ, policies=None, clock=clock)
+        try:
+            text = _read(Path(found.policies))
+            policies = _load(text, found.policies, found)
+        except Unusable as err:
+            msg = f"REMEDIATOR_POLICIES: {err}"
+            raise Unusable(msg) from err
+        digest = hashlib.sha256(text).hexdigest()[:16]
+        return cls(found, here=here, environ=environ, policies=policies, digest=digest, clock=clock)
 
     # --- the doors -----------------------------------------------------------------------------
 
@@ -129,12 +137,25 @@ class App:
         return self._guarded(work, job=str(hint.job or hint.custom_job_id), message_id=message)
 
     def _note_check(self, token: str) -> Answer:
-        """An event of `doctor`: one note says that it came; whoever forges one changes no more."""
+        """An event of `doctor`: one note says what is seen from here; a forged one changes no more.
+
+        Channels are tried a few times a minute only, whoever sends events: each is a call outside.
+        """
 
         def work() -> str:
-            from remediator.doctor import NOTE
+            from remediator.doctor import NOTE, own_view
 
-            self.ledger.write_note(NOTE, {"token": token, "at": self.now().isoformat()})
+            calm = self.ledger.take_token(
+                NOTE, most=_CHECKS_A_MINUTE, window_seconds=60.0, now=self.now()
+            )
+            view = own_view(
+                token,
+                self.now(),
+                policies=self.policies,
+                digest=self.policies_digest,
+                check_channel=self._check_channel if calm else None,
+            )
+            self.ledger.write_note(NOTE, view)
             return "a check by doctor"
 
         return self._guarded(work)
@@ -211,8 +232,7 @@ class App:
     def _parent_of(self, job: JobDocument) -> str:
         from remediator.parents import belonging
 
-        project = self.project[0]
-        return belonging(job, self.vertex, project, timeout_seconds=CALL_SECONDS).parent
+        return belonging(job, self.vertex, self.project_id, timeout_seconds=CALL_SECONDS).parent
 
     def past_failures(self, days: float, *, most: int) -> tuple[tuple[Case, ...], dict[str, int]]:
         """The project's failures of the last `days`, each read as it stood when it had settled.
@@ -264,36 +284,37 @@ class App:
         """The stop switch in the ledger."""
         self.ledger.switch_stop(on=on, by=os.environ.get("USER", ""), now=self.now())
 
-    def deployed_environment(self, name: str) -> dict[str, str]:
-        """The settings of the deployed function, as it has them; secrets are not among them."""
-        from remediator.cloud.deployment import Deployment
-
-        deployment = Deployment(self.project[0], timeout_seconds=CALL_SECONDS)
-        found = deployment.function(self.locations[0], f"{name}-remediate")
+    def deployed_environment(self, name: str, region: str) -> dict[str, str]:
+        """The settings of the deployed function, as it has them; of secrets their names alone."""
+        found = self._deployment.function(region, f"{name}-remediate")
         held = (found.get("serviceConfig") or {}).get("environmentVariables") or {}
         return {
             str(key): str(value)
             for key, value in held.items()
             if str(key).startswith(("REMEDIATOR_", "GOOGLE_CLOUD_PROJECT"))
+            or str(value).startswith("secret:")
         }
 
-    def ward(self, *, name: str, account: str, event_seconds: float) -> Ward:
+    def ward(self, *, name: str, region: str, account: str, event_seconds: float) -> Ward:
         """What `doctor` looks at: the deployment whose names begin with `name`."""
-        from remediator.cloud.deployment import Deployment
         from remediator.doctor import Ward
 
-        project = self.project[0]
+        project, number = self.project
         worker = account or f"{name}-worker@{project}.iam.gserviceaccount.com"
         return Ward(
             name=name,
             project=project,
-            region=self.locations[0],
+            number=number,
+            region=region,
+            locations=self.locations,
             account=worker,
             is_self=self.own_account == worker,
-            deployment=Deployment(project, timeout_seconds=CALL_SECONDS),
+            acts_as=self.settings.service_accounts,
+            deployment=self._deployment,
             policies=self.policies,
+            digest=self.policies_digest,
             ledger=lambda: self.ledger,
-            check_channel=lambda channel: self._open_channel(channel).check(),
+            check_channel=self._check_channel,
             write_log=self._write_log,
             now=self.now,
             sleep=time.sleep,
@@ -386,7 +407,7 @@ class App:
 
             database, collection = where.removeprefix("firestore://").split("/", 1)
             return Ledger(
-                FirestoreStore(self.project[0], database, collection, open_client=Documents)
+                FirestoreStore(self.project_id, database, collection, open_client=Documents)
             )
         from remediator.ledger.sqlite import SqliteStore
 
@@ -411,18 +432,46 @@ class App:
 
     @cached_property
     def project(self) -> tuple[str, str]:
-        """The project's id and number; what the settings do not say, the metadata server does."""
+        """The project's id and number; what the settings do not say, the metadata server does.
+
+        Outside Google's cloud, where there is none, Resource Manager knows the number.
+        """
+        return self.project_id, self.settings.project_number or self._project_number
+
+    @cached_property
+    def project_id(self) -> str:
         from remediator.cloud import metadata
 
-        project = self.settings.project or metadata.project_id()
-        number = self.settings.project_number
-        if not number:
-            try:
-                number = metadata.project_number()
-            except RemediatorError:
-                if not self.settings.is_local:
-                    raise
-        return project, number
+        if self.settings.project:
+            return self.settings.project
+        try:
+            return metadata.project_id()
+        except Transient as err:
+            msg = f"GOOGLE_CLOUD_PROJECT is not set, and {err}"
+            raise Transient(msg) from err
+
+    @property
+    def _project_number(self) -> str:
+        from remediator.cloud import metadata
+
+        try:
+            return metadata.project_number()
+        except RemediatorError:
+            if self.settings.is_local:
+                return ""
+            if self.settings.on_cloud:
+                raise
+        try:
+            return self._deployment.project_number()
+        except RemediatorError as err:
+            msg = f"GOOGLE_CLOUD_PROJECT_NUMBER is not set, and cannot be looked up: {err}"
+            raise type(err)(msg) from err
+
+    @cached_property
+    def _deployment(self) -> Deployment:
+        from remediator.cloud.deployment import Deployment
+
+        return Deployment(self.project_id, timeout_seconds=CALL_SECONDS)
 
     @cached_property
     def locations(self) -> tuple[str, ...]:
@@ -452,6 +501,10 @@ class App:
             return self._policies
         return self._policy_file.policies()
 
+    def policies_digest(self) -> str:
+        """16 hex digits of the SHA-256 of the policy file in force."""
+        return self._digest or self._policy_file.digest
+
     @cached_property
     def _policy_file(self) -> PolicyFile:
         from remediator.policy_file import PolicyFile
@@ -464,7 +517,7 @@ class App:
             from remediator.cloud import secrets as secret_manager
 
             return secret_manager.read_version(
-                name, project=self.project[0], timeout_seconds=CALL_SECONDS
+                name, project=self.project_id, timeout_seconds=CALL_SECONDS
             )
 
         return PolicyFile(
@@ -496,7 +549,7 @@ class App:
         from remediator.readings import reading_of
 
         policies = self.policies()
-        reading = reading_of(job, policies, project=self.project[0], settled=settled)
+        reading = reading_of(job, policies, project=self.project_id, settled=settled)
         readers = evidence.Readers(
             models=self.vertex,
             logs=self.logs,
@@ -525,7 +578,7 @@ class App:
             return ()
         found = self.vertex.list(
             job.kind,
-            self.project[0],
+            self.project_id,
             job.name.location,
             states=(JobState.SUCCEEDED,),
             display_name=job.display_name,
@@ -550,11 +603,9 @@ class App:
         return self.ledger.used(reads, self.now()) < _LOG_READS_A_MINUTE / 2
 
     def _write_log(self, log_id: str, entries: list[Any]) -> None:
-        self.logs.write(self.project[0], log_id, entries, timeout_seconds=CALL_SECONDS)
+        self.logs.write(self.project_id, log_id, entries, timeout_seconds=CALL_SECONDS)
 
     def _tell_outcome(self, outcome: Any, *, id: str, at: datetime) -> None:  # noqa: A002  # as the protocol has it
-        import hashlib
-
         from remediator.intake import OUTCOMES_LOG
 
         insert_id = hashlib.sha256(id.encode()).hexdigest()[:32]
@@ -575,7 +626,7 @@ class App:
     @property
     def _outcomes_topic(self) -> str:
         topic = self.settings.outcomes_topic
-        return topic if "/" in topic else f"projects/{self.project[0]}/topics/{topic}"
+        return topic if "/" in topic else f"projects/{self.project_id}/topics/{topic}"
 
     @cached_property
     def _publisher(self) -> Any:
@@ -586,7 +637,11 @@ class App:
     def _secret(self, reference: str) -> str:
         from remediator.cloud import secrets as secret_manager
 
-        return secret_manager.resolve(reference, project=self.project[0], environ=self._environ)
+        return secret_manager.resolve(reference, project=self.project_id, environ=self._environ)
+
+    def _check_channel(self, name: str) -> None:
+        """Raises where the channel cannot be reached; sends nothing."""
+        self._open_channel(name).check()
 
     def _open_channel(self, name: str) -> Channel:
         from remediator.alerts import open_channel
@@ -620,7 +675,7 @@ class _Sight:
 
     def labelled(self, kind: Any, location: str, key: str, value: str) -> Any:
         return self._app.vertex.list(
-            kind, self._app.project[0], location, labels={key: value}, timeout_seconds=CALL_SECONDS
+            kind, self._app.project_id, location, labels={key: value}, timeout_seconds=CALL_SECONDS
         )
 
     def outcomes(self, job: JobName) -> Any:
@@ -629,7 +684,7 @@ class _Sight:
 
         logs = Logs(self._app.settings.logging_endpoint or None, timeout_seconds=CALL_SECONDS)
         name = f'"/locations/{job.location}/{job.collection}/{job.id}"'  # JobName allows no quote
-        project = self._app.project[0]
+        project = self._app.project_id
         since = (self._app.now() - timedelta(days=30)).isoformat()
         query = (
             f'logName="projects/{project}/logs/{OUTCOMES_LOG}" AND '

@@ -186,6 +186,11 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
         help="beginning of the deployment's names (default vertex-remediator)",
     )
     health.add_argument(
+        "--region",
+        default="",
+        help="where the functions are (default: the first of REMEDIATOR_LOCATIONS)",
+    )
+    health.add_argument(
         "--account",
         metavar="EMAIL",
         default="",

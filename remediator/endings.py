@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from remediator.alerts import AlertFacts, AlertKind
-from remediator.domain import Action, Forbidden, JobDocument, JobState
+from remediator.domain import Action, Forbidden, Guard, JobDocument, JobState
 from remediator.hands import Hands, Tale
 from remediator.ledger import Chain, Conclusion, Incident, Stage
 from remediator.policy import costs, glance, kinds, routes, sizing
@@ -21,9 +21,8 @@ from remediator.policy import costs, glance, kinds, routes, sizing
 def tell(tale: Tale, hands: Hands, now: datetime, kind: AlertKind, conclusion: Conclusion) -> str:
     """Conclude without a change: the alert is owed with the conclusion, in one transaction."""
     done = replace(tale.incident, stage=Stage.DONE, conclusion=conclusion)
-    debts = hands.notices.owed(
-        tale.facts(kind, now=now), tale.plan.alerts, now
-    ) + hands.notices.outcome(
+    facts = replace(tale.facts(kind, now=now), grant=_grant(tale, hands))
+    debts = hands.notices.owed(facts, tale.plan.alerts, now) + hands.notices.outcome(
         tale.chain,
         tale.job,
         now,
@@ -35,6 +34,31 @@ def tell(tale: Tale, hands: Hands, now: datetime, kind: AlertKind, conclusion: C
         return "already handled by another hand"
     hands.notices.deliver(debts)
     return f"{conclusion}: {tale.diagnosis.verdict}"
+
+
+_ACT_AS = "iam.serviceAccounts.actAs"
+_EMAIL = re.compile(r"[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com")
+
+
+def _grant(tale: Tale, hands: Hands) -> str:
+    """The command that lets us act as the job's account; empty unless it is that which was refused.
+
+    Only for what looks like an account, since the command is there to be pasted into a shell.
+    """
+    refused = _ACT_AS in tale.plan.because
+    if not refused and Guard.SERVICE_ACCOUNT not in tale.plan.refused_by:
+        return ""
+    account = kinds.service_account(tale.job) or ""
+    if not account and refused:  # such as the default one of a pipeline run, which Google names
+        named = _EMAIL.search(tale.plan.because)
+        account = named[0] if named else ""
+    own = hands.own_account()
+    if not _EMAIL.fullmatch(account) or not _EMAIL.fullmatch(own):
+        return ""
+    return (
+        f"gcloud iam service-accounts add-iam-policy-binding {account} "
+        f"--member=serviceAccount:{own} --role=roles/iam.serviceAccountUser"
+    )
 
 
 def tell_forbidden(err: Forbidden, hands: Hands) -> None:

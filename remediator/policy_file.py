@@ -104,6 +104,12 @@ class PolicyFile:
                 raise Transient(msg)
             return self._held[1]
 
+    @property
+    def digest(self) -> str:
+        """Of the edition in force; empty while there is none."""
+        with self._lock:
+            return self._held[0].digest if self._held is not None else ""
+
     def _refresh(self) -> None:
         try:
             text, generation = self._fetch()

@@ -88,7 +88,7 @@ class Cloud:
         self.slack = self._kept(Slack(self.desk))
         self.mail = self._kept(Mail(self.desk))
         self.host = self._kept(SlowHost(self.desk))
-        self.deployment = self._kept(Deployment(self.desk, project))
+        self.deployment = self._kept(Deployment(self.desk, project, number, self.account))
         self.metadata = self._kept(
             Metadata(self.desk, project=project, number=number, region=region, account=self.account)
         )

@@ -1,4 +1,4 @@
-"""A deployment as the project's own APIs tell it by REST: sink, subscriptions, schedule, quotas.
+"""A deployment as the project's own APIs tell it by REST: sink, subscriptions, grants, quotas.
 
 Nothing stands in it at first; `stand_up` puts a healthy one there, and a test spoils what it likes.
 """
@@ -16,14 +16,22 @@ from twin.rpc import Desk
 class Deployment:
     """What Terraform would have made, as documents that a test may change."""
 
-    def __init__(self, desk: Desk, project: str) -> None:
+    def __init__(self, desk: Desk, project: str, number: str, account: str) -> None:
         self._desk = desk
         self._project = project
+        self._number = number
+        self._account = account
         self.sinks: dict[str, dict[str, Any]] = {}
         self.subscriptions: dict[str, dict[str, Any]] = {}
-        self.publishers: dict[str, list[str]] = {}
+        self.grants: dict[str, dict[str, list[str]]] = {}
+        """`topics/NAME`, `subscriptions/NAME`, `services/NAME` or `serviceAccounts/EMAIL`, then
+        role -> members."""
+        self.accounts: set[str] = set()
         self.schedules: dict[str, dict[str, Any]] = {}
         self.functions: dict[str, dict[str, Any]] = {}
+        self.watches: list[dict[str, Any]] = []
+        self.samples: dict[tuple[str, str], int] = {}
+        """(metric of Pub/Sub's, subscription) -> its newest value."""
         self.quotas: dict[str, int] = {}
         self.tokens: dict[str, str] = {}
         self.date = ""
@@ -34,16 +42,38 @@ class Deployment:
                 Route("GET", rf"/v2/{own}/sinks/(?P<name>[^/]+)", self._sink, "sinks.get"),
                 Route(
                     "GET",
-                    rf"/v1/{own}/subscriptions/(?P<name>[^/]+)",
+                    rf"/v1/{own}/subscriptions/(?P<name>[^/:]+)",
                     self._subscription,
                     "subscriptions.get",
                 ),
                 Route(
                     "GET",
-                    rf"/v1/{own}/topics/(?P<name>[^/:]+):getIamPolicy",
+                    rf"/v1/{own}/(?P<of>topics|subscriptions)/(?P<name>[^/:]+):getIamPolicy",
                     self._policy,
-                    "topics.getIamPolicy",
+                    "pubsub.getIamPolicy",
                 ),
+                Route(
+                    "GET",
+                    rf"/v2/{own}/locations/[^/]+/(?P<of>services)/(?P<name>[^/:]+):getIamPolicy",
+                    self._policy,
+                    "services.getIamPolicy",
+                ),
+                Route(
+                    "POST",
+                    r"/v1/projects/-/(?P<of>serviceAccounts)/(?P<name>[^/:]+):getIamPolicy",
+                    self._policy,
+                    "serviceAccounts.getIamPolicy",
+                ),
+                Route(
+                    "POST",
+                    r"/v1/projects/-/serviceAccounts/(?P<name>[^/:]+):testIamPermissions",
+                    self._test_account,
+                    "serviceAccounts.testIamPermissions",
+                ),
+                Route("GET", rf"/v1/{own}", self._describe, "projects.get"),
+                Route("GET", rf"/v3/{own}/alertPolicies", self._watches, "alertPolicies.list"),
+                Route("GET", rf"/v3/{own}/timeSeries", self._samples, "timeSeries.list"),
+                Route("POST", "/token", self._person, "oauth2.token"),
                 Route(
                     "GET",
                     rf"/v1/{own}/locations/[^/]+/jobs/(?P<name>[^/]+)",
@@ -93,38 +123,67 @@ class Deployment:
             "filter": sink_filter,
             "writerIdentity": writer,
         }
-        self.publishers[f"{name}-failures"] = [writer]
+        agent = f"serviceAccount:service-{self._number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+        events, clock = (
+            f"{name}-{one}@{self._project}.iam.gserviceaccount.com" for one in ("events", "clock")
+        )
+        self.grants |= {
+            f"topics/{name}-failures": {"roles/pubsub.publisher": [writer]},
+            f"topics/{name}-dead-letters": {"roles/pubsub.publisher": [agent]},
+            f"subscriptions/{name}-remediate": {"roles/pubsub.subscriber": [agent]},
+            f"services/{name}-remediate": {"roles/run.invoker": [f"serviceAccount:{events}"]},
+            f"services/{name}-reconcile": {"roles/run.invoker": [f"serviceAccount:{clock}"]},
+        }
         self.subscriptions[f"{name}-remediate"] = {
             "name": f"{own}/subscriptions/{name}-remediate",
             "topic": topic,
+            "ackDeadlineSeconds": 130,
+            "messageRetentionDuration": "604800s",
+            "expirationPolicy": {},
             "pushConfig": {
-                "pushEndpoint": "https://remediate.a.run.app",
-                "oidcToken": {"serviceAccountEmail": f"{name}-events@{self._project}.example"},
+                "pushEndpoint": _uri("remediate"),
+                "oidcToken": {"serviceAccountEmail": events, "audience": _uri("remediate")},
             },
             "retryPolicy": {"minimumBackoff": "30s", "maximumBackoff": "600s"},
             "deadLetterPolicy": {
                 "deadLetterTopic": f"{own}/topics/{name}-dead-letters",
-                "maxDeliveryAttempts": 100,
+                "maxDeliveryAttempts": 30,
             },
             "state": "ACTIVE",
         }
         self.subscriptions[f"{name}-dead-letters"] = {
             "name": f"{own}/subscriptions/{name}-dead-letters",
             "topic": f"{own}/topics/{name}-dead-letters",
+            "expirationPolicy": {},
         }
         for door in ("remediate", "reconcile"):
             self.functions[f"{name}-{door}"] = {
                 "name": f"{own}/locations/{region}/functions/{name}-{door}",
                 "state": "ACTIVE",
                 "serviceConfig": {
+                    "uri": _uri(door),
                     "timeoutSeconds": 120,
+                    "ingressSettings": "ALLOW_INTERNAL_ONLY",
+                    "serviceAccountEmail": self._account,
                     "environmentVariables": {"REMEDIATOR_LOCATIONS": region},
                 },
             }
+        self.watches = [
+            {
+                "name": f"{own}/alertPolicies/1",
+                "displayName": f"{name}: reconcile is silent",
+                "enabled": True,
+                "notificationChannels": [f"{own}/notificationChannels/1"],
+            }
+        ]
         self.schedules[f"{name}-reconcile"] = {
             "name": f"{own}/locations/{region}/jobs/{name}-reconcile",
             "schedule": "* * * * *",
             "state": "ENABLED",
+            "httpTarget": {
+                "uri": _uri("reconcile"),
+                "oidcToken": {"serviceAccountEmail": clock, "audience": _uri("reconcile")},
+            },
         }
 
     # --- answers ---------------------------------------------------------------------------
@@ -152,8 +211,60 @@ class Deployment:
         return self._found(self.schedules, request)
 
     def _policy(self, request: Request) -> Answer:
-        members = self.publishers.get(request.groups["name"], [])
-        return self._answer({"bindings": [{"role": "roles/pubsub.publisher", "members": members}]})
+        of, name = request.groups["of"], request.groups["name"]
+        known = {"topics": None, "subscriptions": self.subscriptions, "services": self.functions}
+        stands = known.get(of)
+        if stands is not None and name not in stands:
+            return _error(404, "NOT_FOUND", "not found")
+        held = self.grants.get(f"{of}/{name}", {})
+        bindings = [{"role": role, "members": members} for role, members in held.items()]
+        return self._answer({"etag": "BwXhqDVXuyo=", "bindings": bindings})
+
+    def _test_account(self, request: Request) -> Answer:
+        """Held by whoever asks, as Vertex asks when a job is created that runs as the account."""
+        name = request.groups["name"]
+        if self.accounts and name not in self.accounts:
+            return _error(404, "NOT_FOUND", f"Unknown service account: {name}")
+        asked = json.loads(request.body or b"{}").get("permissions") or []
+        held = asked if self._desk.iam.may_act_as(name) else []
+        return self._answer({"permissions": held} if held else {})
+
+    def _describe(self, request: Request) -> Answer:
+        del request
+        return self._answer(
+            {
+                "projectNumber": self._number,
+                "projectId": self._project,
+                "lifecycleState": "ACTIVE",
+            }
+        )
+
+    def _watches(self, request: Request) -> Answer:
+        asked = request.query.get("filter", "")
+        found = [one for one in self.watches if f'"{one["displayName"]}"' in asked]
+        return self._answer({"alertPolicies": found} if found else {})
+
+    def _samples(self, request: Request) -> Answer:
+        asked = request.query.get("filter", "")
+        found = [
+            {
+                "metric": {"type": f"pubsub.googleapis.com/subscription/{metric}"},
+                "points": [
+                    {
+                        "interval": {"endTime": request.query.get("interval.endTime", "")},
+                        "value": {"int64Value": str(value)},
+                    }
+                ],
+            }
+            for (metric, name), value in self.samples.items()
+            if f'subscription/{metric}"' in asked and f'"{name}"' in asked
+        ]
+        return self._answer({"timeSeries": found} if found else {})
+
+    def _person(self, request: Request) -> Answer:
+        """A token for somebody's own credentials, as `gcloud auth application-default login` has."""
+        del request
+        return self._answer({"access_token": "token-of-a-person", "expires_in": 3600})
 
     def _test(self, request: Request) -> Answer:
         asked = json.loads(request.body or b"{}").get("permissions") or []
@@ -179,12 +290,16 @@ class Deployment:
             {
                 "metric": f"aiplatform.googleapis.com/{name}",
                 "consumerQuotaLimits": [
-                    {"quotaBuckets": [{"effectiveLimit": str(limit), "dimensions": {}}]}
+                    {"quotaBuckets": [{"effectiveLimit": str(limit)} if limit else {}]}
                 ],
             }
             for name, limit in self.quotas.items()
         ]
         return self._answer({"metrics": metrics} if metrics else {})
+
+
+def _uri(door: str) -> str:
+    return f"https://{door}.a.run.app"
 
 
 def _error(code: int, status: str, message: str) -> Answer:

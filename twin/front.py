@@ -51,10 +51,17 @@ class Front:
             "cloudresourcemanager.googleapis.com": deployment,
             "cloudfunctions.googleapis.com": deployment,
             "cloudscheduler.googleapis.com": deployment,
+            "iam.googleapis.com": deployment,
             "iamcredentials.googleapis.com": deployment,
+            "oauth2.googleapis.com": deployment,
+            "run.googleapis.com": deployment,
             "serviceusage.googleapis.com": deployment,
         }
-        self._by_rest: Mapping[int, int] = {logging: deployment, others: deployment}
+        self._by_rest: Mapping[int, int] = {
+            logging: deployment,
+            monitoring: deployment,
+            others: deployment,
+        }
         self.asked: list[str] = []
         self.authority, chain = _certificates(folder)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

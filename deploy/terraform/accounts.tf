@@ -119,8 +119,8 @@ resource "google_project_iam_member" "evidence" {
 }
 
 resource "google_storage_bucket_iam_member" "evidence" {
-  for_each = var.evidence_buckets == null ? toset([]) : setunion(
-    var.evidence_buckets,
+  for_each = setunion(
+    var.evidence_buckets == null ? toset([]) : var.evidence_buckets,
     local.policy_bucket == "" ? toset([]) : toset([local.policy_bucket]),
   )
 
@@ -166,4 +166,18 @@ resource "google_storage_bucket_iam_member" "builder" {
   bucket = google_storage_bucket.source.name
   role   = "roles/storage.objectViewer"
   member = google_service_account.builder.member
+}
+
+# A new account, a new agent and a new grant are known everywhere only after a while; the first build
+# and the first push would come too early.
+resource "time_sleep" "known" {
+  create_duration = "60s"
+
+  depends_on = [
+    google_project_iam_member.builder,
+    google_storage_bucket_iam_member.builder,
+    google_pubsub_topic.dead_letters,
+    google_pubsub_topic.failures,
+    google_service_account.caller,
+  ]
 }

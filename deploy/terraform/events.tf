@@ -116,6 +116,8 @@ resource "google_pubsub_topic_iam_member" "dead_letters" {
   topic   = google_pubsub_topic.dead_letters.name
   role    = "roles/pubsub.publisher"
   member  = local.pubsub_agent
+
+  depends_on = [time_sleep.known]
 }
 
 resource "google_pubsub_subscription_iam_member" "dead_letters" {
@@ -123,6 +125,8 @@ resource "google_pubsub_subscription_iam_member" "dead_letters" {
   subscription = google_pubsub_subscription.remediate.name
   role         = "roles/pubsub.subscriber"
   member       = local.pubsub_agent
+
+  depends_on = [time_sleep.known]
 }
 
 # In projects made before April 2021 the agent may not yet make tokens for the push account.
@@ -130,6 +134,8 @@ resource "google_service_account_iam_member" "push_token" {
   service_account_id = google_service_account.caller["events"].name
   role               = "roles/iam.serviceAccountTokenCreator"
   member             = local.pubsub_agent
+
+  depends_on = [time_sleep.known]
 }
 
 resource "google_pubsub_topic" "outcomes" {

@@ -49,9 +49,19 @@ resource "google_cloudfunctions2_function" "remediate" {
       condition     = !startswith(var.policies, "secret:") || contains(var.secrets, trimprefix(var.policies, "secret:"))
       error_message = "The secret that holds the policies must be one of secrets, so that it may be read."
     }
+
+    precondition {
+      condition     = length(setsubtract(local.named_secrets, var.secrets)) == 0
+      error_message = "The policy file names secrets that are not in secrets, so that they could not be read: ${join(", ", setsubtract(local.named_secrets, var.secrets))}."
+    }
+
+    precondition {
+      condition     = length(setsubtract(local.named_variables, keys(local.settings))) == 0
+      error_message = "The policy file names environment variables that the functions do not have: ${join(", ", setsubtract(local.named_variables, keys(local.settings)))}. Name their secrets in secret_environment and in secrets, or write secret:NAME in the policy file."
+    }
   }
 
-  depends_on = [google_project_iam_member.builder, google_storage_bucket_iam_member.builder]
+  depends_on = [time_sleep.known]
 }
 
 resource "google_cloudfunctions2_function" "reconcile" {
@@ -89,7 +99,7 @@ resource "google_cloudfunctions2_function" "reconcile" {
     vpc_connector_egress_settings    = var.vpc_connector != "" ? var.vpc_egress : null
   }
 
-  depends_on = [google_project_iam_member.builder, google_storage_bucket_iam_member.builder]
+  depends_on = [time_sleep.known]
 }
 
 resource "google_cloudfunctions2_function" "approve" {
@@ -136,7 +146,7 @@ resource "google_cloudfunctions2_function" "approve" {
     }
   }
 
-  depends_on = [google_project_iam_member.builder, google_storage_bucket_iam_member.builder]
+  depends_on = [time_sleep.known]
 }
 
 resource "google_cloud_run_v2_service_iam_member" "events" {

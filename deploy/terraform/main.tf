@@ -27,9 +27,10 @@ locals {
       REMEDIATOR_MAX_USD_PER_DAY  = tostring(var.max_usd_per_day)
       REMEDIATOR_MAX_USD_PER_JOB  = tostring(var.max_usd_per_job)
       REMEDIATOR_CHANNEL_HOSTS    = join(",", var.channel_hosts)
+      REMEDIATOR_SERVICE_ACCOUNTS = join(",", concat(["default"], sort(var.act_as)))
     },
     var.policies != "" ? { REMEDIATOR_POLICIES = var.policies } : {},
-    length(var.act_as) > 0 ? { REMEDIATOR_SERVICE_ACCOUNTS = join(",", var.act_as) } : {},
+    { for name, secret in var.secret_environment : name => "secret:${secret}" if contains(var.secrets, secret) },
     var.outcomes_topic ? { REMEDIATOR_OUTCOMES_TOPIC = google_pubsub_topic.outcomes[0].name } : {},
     var.environment,
   )
@@ -41,20 +42,31 @@ resource "google_project_service" "needed" {
     "artifactregistry.googleapis.com",
     "cloudbuild.googleapis.com",
     "cloudfunctions.googleapis.com",
+    "cloudresourcemanager.googleapis.com",
     "cloudscheduler.googleapis.com",
     "firestore.googleapis.com",
     "iam.googleapis.com",
+    "iamcredentials.googleapis.com",
     "logging.googleapis.com",
     "monitoring.googleapis.com",
     "pubsub.googleapis.com",
     "run.googleapis.com",
     "secretmanager.googleapis.com",
+    "serviceusage.googleapis.com",
     "storage.googleapis.com",
   ])
 
   project            = var.project
   service            = each.value
   disable_on_destroy = false # others may use it by then
+}
+
+# What the policy file refers to, where it is deployed with the code; its comments are not read.
+locals {
+  policies_path   = var.policies_file != "" ? var.policies_file : "${local.root}/policies.yaml"
+  references      = var.policies != "" ? "" : jsonencode(yamldecode(file(local.policies_path)))
+  named_secrets   = toset(flatten(regexall("\"secret:([A-Za-z0-9_-]+)\"", local.references)))
+  named_variables = toset(flatten(regexall("\"env:([A-Za-z_][A-Za-z0-9_]*)\"", local.references)))
 }
 
 # Exactly what runs, file by file: no test, no twin, no virtual environment can slip in.
@@ -66,7 +78,7 @@ locals {
     {
       "main.py"          = "${local.root}/main.py"
       "requirements.txt" = "${local.root}/deploy/requirements.lock"
-      "policies.yaml"    = var.policies_file != "" ? var.policies_file : "${local.root}/policies.yaml"
+      "policies.yaml"    = local.policies_path
     },
   )
 }

@@ -26,8 +26,8 @@ variable "name" {
   description = "Beginning of every name here, so that two deployments can stand in one project."
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{2,17}$", var.name))
-    error_message = "Must be 3 to 18 characters of a-z, 0-9 and -: a service account's id is at most 30."
+    condition     = can(regex("^[a-z][a-z0-9-]{2,16}[a-z0-9]$", var.name))
+    error_message = "Must be 4 to 18 characters of a-z, 0-9 and -, and not end in -: a database's id has at least 4, a service account's at most 30."
   }
 }
 
@@ -106,7 +106,7 @@ variable "policies_file" {
 variable "act_as" {
   type        = set(string)
   default     = []
-  description = "Service accounts whose jobs may be resubmitted. Each gets one grant: to create a job that runs as an account is to run code as it. Empty: nothing can be resubmitted."
+  description = "Service accounts whose jobs may be resubmitted. Each gets one grant: to create a job that runs as an account is to run code as it. Jobs that name no account need none. Empty: those alone can be resubmitted."
 
   validation {
     condition     = alltrue([for account in var.act_as : can(regex("^[a-z0-9-]+@[a-z0-9.-]+\\.gserviceaccount\\.com$", account))])
@@ -122,12 +122,26 @@ variable "evidence_buckets" {
 
 variable "secrets" {
   type        = set(string)
-  default     = []
-  description = "Secret Manager secrets that the policy file names as `secret:NAME` (webhook, SMTP URL, signing secret). They are made empty here; their values never pass through Terraform."
+  default     = ["slack-webhook"]
+  description = "Secret Manager secrets that the policy file names as `secret:NAME`, or that `secret_environment` names (webhook, SMTP URL, signing secret). They are made empty here; their values never pass through Terraform."
 
   validation {
     condition     = alltrue([for name in var.secrets : can(regex("^[A-Za-z0-9_-]{1,255}$", name))])
     error_message = "Each must be a secret's id."
+  }
+}
+
+variable "secret_environment" {
+  type = map(string)
+  default = {
+    SLACK_WEBHOOK_URL = "slack-webhook"
+    SMTP_URL          = "smtp-url"
+  }
+  description = "Names that the policy file uses as `env:NAME`, each with the secret that holds its value; those whose secret is one of `secrets` are set. The value is read when it is needed: a new version needs no deployment."
+
+  validation {
+    condition     = alltrue([for name in keys(var.secret_environment) : can(regex("^[A-Za-z_][A-Za-z0-9_]*$", name)) && !startswith(name, "REMEDIATOR_")])
+    error_message = "Each must be the name of an environment variable, and none a REMEDIATOR_ setting."
   }
 }
 

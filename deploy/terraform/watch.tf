@@ -11,19 +11,6 @@ resource "google_monitoring_notification_channel" "email" {
   depends_on = [google_project_service.needed]
 }
 
-resource "google_logging_metric" "faults" {
-  project     = var.project
-  name        = "${var.name}-faults"
-  description = "Faults of the remediator's own, and refusals: lines at ERROR of its services."
-  filter      = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=~\"^${var.name}-(remediate|reconcile|approve)$\" AND severity>=ERROR"
-
-  metric_descriptor {
-    metric_kind = "DELTA"
-    value_type  = "INT64"
-    unit        = "1"
-  }
-}
-
 locals {
   told = concat(var.notification_channels, google_monitoring_notification_channel.email[*].name)
 }
@@ -143,7 +130,8 @@ resource "google_monitoring_alert_policy" "faults" {
     display_name = "errors in its log"
 
     condition_threshold {
-      filter          = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.faults.name}\""
+      # Cloud Logging's own count: a metric of ours would not be known yet when this policy is made.
+      filter          = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=monitoring.regex.full_match(\"${var.name}-(remediate|reconcile|approve)\") AND metric.type=\"logging.googleapis.com/log_entry_count\" AND metric.labels.severity=one_of(\"ERROR\", \"CRITICAL\", \"ALERT\", \"EMERGENCY\")"
       comparison      = "COMPARISON_GT"
       threshold_value = 5
       duration        = "0s"
@@ -164,6 +152,8 @@ resource "google_monitoring_alert_policy" "faults" {
     mime_type = "text/markdown"
     content   = "Each line names what was refused or went wrong, and where; `python -m remediator doctor` checks permissions and secrets."
   }
+
+  depends_on = [google_project_service.needed]
 }
 
 resource "google_monitoring_alert_policy" "sink" {

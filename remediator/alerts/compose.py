@@ -90,7 +90,7 @@ def compose(facts: AlertFacts) -> Message:
         subject=_subject(facts) if about_a_chain else "",
         commands=tuple(f"python -m remediator {verb} {approval}" for verb in ("approve", "decline"))
         if asks
-        else _COMMANDS.get(facts.kind, ()),
+        else _COMMANDS.get(facts.kind, ()) + ((shown(facts.grant, 400),) if facts.grant else ()),
         buttons=(Button("approve", "Approve", approval), Button("decline", "Decline", approval))
         if asks
         else (),
@@ -344,6 +344,8 @@ def _after_a_failure(facts: AlertFacts) -> str:
         return "Resubmit it yourself if it is still wanted."
     if facts.unanswered or facts.was_cancelled:
         return "Nothing, if that was meant; otherwise resubmit it yourself."
+    if facts.grant:
+        return _GRANT_ADVICE
     for guard in refused_by:
         if guard in GUARD_ADVICE:
             return GUARD_ADVICE[guard]
@@ -395,6 +397,10 @@ _ASKED: Mapping[AlertKind, Callable[[AlertFacts], str]] = {
 }
 NOBODY_ANSWERED = "nobody answered"
 """What becomes of a question that expired, as the story of it says."""
+_GRANT_ADVICE = (
+    "Resubmit it yourself. To have such jobs resubmitted, add the account to `act_as` where the "
+    "remediator is deployed; the command below is the grant that this makes."
+)
 _TO_DO: Mapping[AlertKind, str] = {
     AlertKind.ACTED: "Nothing. You will hear whether it recovered.",
     AlertKind.NEXT_ATTEMPT: "Nothing. You will hear whether it recovered.",

@@ -39,7 +39,8 @@ class AlertFacts:
     `estimated_usd` what their plans had said; `time_lost_seconds` runs from the first failure to
     the recovery, `output` is where its results are. `approve_until` is when a question expires.
     `places` are links that only the story knows. `count` and `extra` serve the summaries: how many,
-    and a line for each; `together` are the alerts that one message stands for.
+    and a line for each; `together` are the alerts that one message stands for. `grant` is the
+    command that would let the remediator act as the job's account, where that was refused.
     """
 
     kind: AlertKind
@@ -68,6 +69,7 @@ class AlertFacts:
     count: int = 0
     extra: tuple[str, ...] = ()
     together: tuple[Message, ...] = ()
+    grant: str = ""
 
     @property
     def verdict(self) -> Cause:

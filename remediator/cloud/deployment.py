@@ -1,17 +1,19 @@
-"""What stands in the project around the functions: sink, subscription, schedule, permissions, quotas.
+"""What stands in the project around the functions: sink, subscription, schedule, grants, quotas.
 
-Reads by Google's REST APIs, for `doctor` alone; the function itself needs none of them. Nothing is
-changed. `Date` headers of the answers tell Google's own time.
+Reads by Google's REST APIs, for `doctor` and for whoever runs a command outside Google's cloud; the
+function itself needs none of them. Nothing is changed. `Date` headers of the answers tell Google's
+own time.
 """
 
 from __future__ import annotations
 
 import http
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
 from remediator.cloud.connect import (
     DEFAULT_TIMEOUT_SECONDS,
@@ -20,9 +22,14 @@ from remediator.cloud.connect import (
     google_credentials,
     google_errors,
 )
-from remediator.domain import Json
+from remediator.domain import Gone, Json, rfc3339
 
+_PROJECTS = "https://cloudresourcemanager.googleapis.com/v1/projects"
+_ACCOUNTS = "https://iam.googleapis.com/v1/projects/-/serviceAccounts"
+_RUN = "https://run.googleapis.com/v2"
+_ACT_AS = "iam.serviceAccounts.actAs"
 _QUOTAS_A_PAGE = 500
+_SAMPLES = timedelta(minutes=30)  # Pub/Sub's own metrics come a few minutes late
 
 
 class Deployment:
@@ -33,6 +40,10 @@ class Deployment:
         self._timeout = timeout_seconds
         self.google_time: datetime | None = None
 
+    def project_number(self) -> str:
+        """The project's number, in digits; raises Gone or Forbidden where it may not be seen."""
+        return str(self._get(f"{_PROJECTS}/{self._project}").get("projectNumber") or "")
+
     def sink(self, name: str) -> Json:
         """A LogSink of the project; raises Gone where there is none."""
         return self._get(f"https://logging.googleapis.com/v2/projects/{self._project}/sinks/{name}")
@@ -40,16 +51,6 @@ class Deployment:
     def subscription(self, name: str) -> Json:
         """A Pub/Sub subscription; raises Gone where there is none."""
         return self._get(f"{self._pubsub}/subscriptions/{name}")
-
-    def publishers(self, topic: str) -> frozenset[str]:
-        """Members that may publish to a topic by its own policy."""
-        policy = self._get(f"{self._pubsub}/topics/{topic}:getIamPolicy")
-        return frozenset(
-            member
-            for binding in policy.get("bindings", ())
-            if binding.get("role") in {"roles/pubsub.publisher", "roles/pubsub.editor"}
-            for member in binding.get("members", ())
-        )
 
     def schedule(self, region: str, name: str) -> Json:
         """A Cloud Scheduler job; raises Gone where there is none."""
@@ -64,13 +65,62 @@ class Deployment:
     def granted(self, permissions: Iterable[str], *, account: str = "") -> frozenset[str]:
         """Those of the permissions that the caller (or `account`, impersonated) has in the project."""
         wanted = sorted(permissions)
-        url = f"https://cloudresourcemanager.googleapis.com/v1/projects/{self._project}"
-        session = self._impersonated(account) if account else self._session
-        found = self._call("POST", f"{url}:testIamPermissions", session, {"permissions": wanted})
-        return frozenset(map(str, found.get("permissions", ())))
+        return self._tested(f"{_PROJECTS}/{self._project}", wanted, account)
 
-    def quota_limits(self, region: str) -> Iterator[tuple[str, int]]:
-        """Vertex AI's quotas in a region: (metric, effective limit); -1 is without limit."""
+    def may_act_as(self, target: str, *, account: str = "") -> bool:
+        """Whether the caller (or `account`, impersonated) may act as the account `target`."""
+        return bool(self._tested(f"{_ACCOUNTS}/{target}", [_ACT_AS], account))
+
+    def holders(self, of: str, name: str, role: str, *, region: str = "") -> frozenset[str]:
+        """Members that have a role on one thing by its own policy, not by the project's.
+
+        `of`: topics, subscriptions, services (of Cloud Run) or serviceAccounts.
+        """
+        method, url = {
+            "topics": ("GET", f"{self._pubsub}/topics/{name}"),
+            "subscriptions": ("GET", f"{self._pubsub}/subscriptions/{name}"),
+            "services": (
+                "GET",
+                f"{_RUN}/projects/{self._project}/locations/{region}/services/{name}",
+            ),
+            "serviceAccounts": ("POST", f"{_ACCOUNTS}/{name}"),
+        }[of]
+        policy = self._call(method, f"{url}:getIamPolicy", self._session, None)
+        return frozenset(
+            str(member)
+            for binding in policy.get("bindings", ())
+            if binding.get("role") == role
+            for member in binding.get("members", ())
+        )
+
+    def alert_policy(self, display_name: str) -> Json:
+        """An alert policy of Cloud Monitoring by its name; raises Gone where there is none."""
+        quoted = quote(f'display_name="{display_name}"')
+        found = self._get(f"{self._monitoring}/alertPolicies?filter={quoted}")
+        for policy in found.get("alertPolicies", ()):
+            if policy.get("displayName") == display_name:
+                return dict(policy)
+        msg = f"no alert policy {display_name!r}"
+        raise Gone(msg)
+
+    def newest(self, metric: str, subscription: str, now: datetime) -> int | None:
+        """The newest value of one of Pub/Sub's own metrics of a subscription; None: no sample."""
+        query = (
+            f'metric.type="pubsub.googleapis.com/subscription/{metric}" AND '
+            f'resource.labels.subscription_id="{subscription}"'
+        )
+        found = self._get(
+            f"{self._monitoring}/timeSeries?filter={quote(query)}"
+            f"&interval.startTime={quote(rfc3339(now - _SAMPLES))}"
+            f"&interval.endTime={quote(rfc3339(now))}"
+        )
+        for series in found.get("timeSeries", ()):
+            for point in series.get("points", ()):  # the newest stands first
+                return int((point.get("value") or {}).get("int64Value") or 0)
+        return None
+
+    def quota_limits(self, regions: Sequence[str]) -> Iterator[tuple[str, str, int]]:
+        """Vertex AI's quotas: (metric, region, effective limit); -1 is without limit."""
         url = (
             f"https://serviceusage.googleapis.com/v1beta1/projects/{self._project}/services/"
             f"aiplatform.googleapis.com/consumerQuotaMetrics?view=BASIC&pageSize={_QUOTAS_A_PAGE}"
@@ -79,9 +129,10 @@ class Deployment:
         while True:
             page = self._get(f"{url}&pageToken={token}" if token else url)
             for metric in page.get("metrics", ()):
-                limit = _limit_in(metric, region)
-                if limit is not None:
-                    yield str(metric.get("metric")), limit
+                for region in regions:
+                    limit = _limit_in(metric, region)
+                    if limit is not None:
+                        yield str(metric.get("metric")), region, limit
             token = str(page.get("nextPageToken") or "")
             if not token:
                 return
@@ -89,6 +140,16 @@ class Deployment:
     @property
     def _pubsub(self) -> str:
         return f"https://pubsub.googleapis.com/v1/projects/{self._project}"
+
+    @property
+    def _monitoring(self) -> str:
+        return f"https://monitoring.googleapis.com/v3/projects/{self._project}"
+
+    def _tested(self, url: str, permissions: Sequence[str], account: str) -> frozenset[str]:
+        session = self._impersonated(account) if account else self._session
+        asked = {"permissions": list(permissions)}
+        found = self._call("POST", f"{url}:testIamPermissions", session, asked)
+        return frozenset(map(str, found.get("permissions", ())))
 
     @cached_property
     def _session(self) -> Any:
@@ -136,7 +197,8 @@ def _limit_in(metric: Json, region: str) -> int | None:
     default = own = None
     for limit in metric.get("consumerQuotaLimits", ()):
         for bucket in limit.get("quotaBuckets", ()):
-            value = int(bucket.get("effectiveLimit", -1))
+            # Without limit is -1; a limit of zero may be left out, as JSON leaves out what is zero.
+            value = int(bucket.get("effectiveLimit") or 0)
             place = (bucket.get("dimensions") or {}).get("region")
             if place == region:
                 own = value

@@ -30,6 +30,8 @@ def resolve(
 ) -> str:
     """The value behind `env:NAME`, `secret:NAME` (newest version), or a version by its full name.
 
+    A variable may hold `secret:NAME` in place of the value: so one policy file serves a laptop, where
+    the value stands in the environment, and a deployment, where no value should.
     Raises Refused where the environment lacks it or the reference is none of these; Gone or
     Forbidden, naming the secret, where Secret Manager does not give it. A trailing line end, as
     files and `echo` leave one, is no part of a value.
@@ -40,7 +42,9 @@ def resolve(
         if not value:
             msg = f"the environment variable {name} is not set"
             raise Refused(msg)
-        return value.rstrip("\r\n")
+        if not value.startswith("secret:"):
+            return value.rstrip("\r\n")
+        reference = value.strip()
     return _read(_version(reference, project), timeout_seconds)[0].rstrip("\r\n")
 
 

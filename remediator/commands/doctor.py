@@ -26,8 +26,11 @@ def doctor(args: argparse.Namespace) -> int:
     if not 0 <= args.event_seconds <= MOST_SECONDS:
         msg = f"--event-seconds is from 0 to {MOST_SECONDS:g}"
         raise Unusable(msg)
-    ward = _as_deployed(args.name).ward(
+    shell = open_app()
+    region = args.region or shell.locations[0]
+    ward = _as_deployed(shell, args.name, region).ward(
         name=args.name,
+        region=region,
         account=args.account,
         event_seconds=0.0 if args.no_event else args.event_seconds,
     )
@@ -41,17 +44,16 @@ def doctor(args: argparse.Namespace) -> int:
     return FAILED if problems else DONE
 
 
-def _as_deployed(name: str) -> App:
+def _as_deployed(shell: App, name: str, region: str) -> App:
     """The App with the function's settings; with this shell's own where those cannot be read."""
     from remediator.app import App
 
-    app = open_app()
     try:
-        deployed = app.deployed_environment(name)
+        deployed = shell.deployed_environment(name, region)
     except RemediatorError as err:
         print(
             f"doctor: looking with this shell's own settings: {redact(str(err), 400)}",
             file=sys.stderr,
         )
-        return app
+        return shell
     return App.from_environment({**os.environ, **deployed}, here=HERE)

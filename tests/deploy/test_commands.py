@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -111,11 +112,14 @@ def test_a_dry_run_shows_every_command_and_runs_none(tmp_path: Path) -> None:
         "--project=my-project --location=us-central1 --uniform-bucket-level-access "
         "--public-access-prevention\n"
         "gcloud storage buckets update gs://my-project-vertex-remediator-state --versioning\n"
+        "gcloud storage cat gs://my-project-vertex-remediator-state/deployed-with\n"
         "terraform -chdir=deploy/terraform/example init -reconfigure "
-        "-backend-config=bucket=my-project-vertex-remediator-state\n"
+        "-backend-config=bucket=my-project-vertex-remediator-state "
+        "-backend-config=prefix=vertex-remediator\n"
         "terraform -chdir=deploy/terraform/example plan -out=vertex-remediator.tfplan "
         "-var=project=my-project -var=region=us-central1 "
         '-var=secrets=\\[\\"slack-webhook\\"\\]\n'
+        "gcloud storage cp - gs://my-project-vertex-remediator-state/deployed-with\n"
         "terraform -chdir=deploy/terraform/example apply vertex-remediator.tfplan\n"
         "rm -f deploy/terraform/example/vertex-remediator.tfplan\n"
     )
@@ -129,6 +133,11 @@ def test_a_dry_run_shows_every_command_and_runs_none(tmp_path: Path) -> None:
         pytest.param(["my-project", "nowhere"], "not a region: nowhere", id="region"),
         pytest.param(["my-project", "us-central1", "--force"], "unknown option", id="option"),
         pytest.param(["my-project", "us-central1", "--var", "x"], "NAME=VALUE", id="variable"),
+        pytest.param(["my-project", "us-central1", "--var"], "NAME=VALUE", id="no-variable"),
+        pytest.param(
+            ["my-project", "us-central1", "--var", "region=x"], "given as an argument", id="twice"
+        ),
+        pytest.param(["my-project", "us-central1", "--var", "a=b\nc=d"], "one line", id="lines"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_a_line(arguments: list[str], says: str) -> None:
@@ -141,47 +150,177 @@ FAKE = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$CALLS"
 case "$*" in
   "auth list"*) echo me@example.com ;;
-  "billing projects describe"*) echo True ;;
-  "storage buckets describe"*) test -e "$MADE" ;;
+  "projects describe"*)
+    test "$PROJECT" = missing || exit 0
+    echo "ERROR: (gcloud.projects.describe) NOT_FOUND: Project not found" >&2; exit 1 ;;
+  "billing projects describe"*)
+    test "$BILLING" != unknown || exit 1
+    echo "$BILLING" ;;
+  "storage buckets describe"*)
+    if test -e "$MADE"; then echo "$4"; exit; fi
+    echo "ERROR: (gcloud.storage.buckets.describe) $4 $NO_BUCKET" >&2; exit 1 ;;
   "storage buckets create"*) touch "$MADE" ;;
+  "storage cat"*)
+    if test -e "$KEPT"; then cat "$KEPT"; exit; fi
+    echo "ERROR: (gcloud.storage.cat) The following URLs matched no objects or files:" >&2; exit 1 ;;
+  "storage cp - "*) cat > "$KEPT" ;;
+  "storage rm"*) rm -f "$MADE" "$KEPT" ;;
 esac
 """
 
 
-def test_a_second_run_makes_no_second_bucket(tmp_path: Path) -> None:
-    for tool in ("gcloud", "terraform"):
-        (tmp_path / tool).write_text(FAKE)
-        (tmp_path / tool).chmod(0o755)
-    calls = tmp_path / "calls"
-    environment = {
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "CALLS": str(calls),
-        "MADE": str(tmp_path / "made"),
-    }
+@dataclass
+class Stage:
+    """gcloud and terraform that only write down how they were called, and what Google would keep."""
 
-    def deploy(*more: str) -> tuple[int, str]:
+    folder: Path
+    environment: dict[str, str]
+
+    def deploy(self, *more: str, region: str = "us-central1", **other: str) -> tuple[int, str, str]:
+        """Exit code, the calls that were made, and what was said."""
+        calls = self.folder / "calls"
         calls.write_text("")
         result = subprocess.run(
-            ["bash", str(SCRIPT), "my-project", "us-central1", *more],
-            env=environment,
+            ["bash", str(SCRIPT), "my-project", region, *more],
+            env={**self.environment, **other},
             capture_output=True,
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
             cwd=ROOT,
         )
-        return result.returncode, calls.read_text()
+        return result.returncode, calls.read_text(), result.stdout + result.stderr
 
-    refused, before = deploy()
-    assert refused == 1  # nobody was there to be asked
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("gcloud", "terraform"):
+        (tools / tool).write_text(FAKE)
+        (tools / tool).chmod(0o755)
+    return Stage(
+        tmp_path,
+        {
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "CALLS": str(tmp_path / "calls"),
+            "MADE": str(tmp_path / "made"),
+            "KEPT": str(tmp_path / "kept"),
+            "BILLING": "True",
+            "PROJECT": "there",
+            "NO_BUCKET": "not found: 404.",
+        },
+    )
+
+
+def test_nobody_to_ask_and_nothing_is_done(stage: Stage) -> None:
+    refused, before, said = stage.deploy()
+    assert refused == 1
+    assert "say --yes" in said
     assert "terraform" not in before
     assert "create" not in before
-    first, second = deploy("--yes"), deploy("--yes")
+    assert "enable" not in before
+
+
+def test_a_second_run_makes_no_second_bucket(stage: Stage) -> None:
+    first, second = stage.deploy("--yes"), stage.deploy("--yes")
     assert (first[0], second[0]) == (0, 0)
     assert first[1].count("buckets create") == 1
     assert second[1].count("buckets create") == 0
     assert second[1].count(" apply ") == 1
-    assert deploy("--yes", "--destroy")[1].count(" destroy ") == 1
+    assert "gcloud secrets versions add slack-webhook --project=my-project" in second[2]
+    assert stage.deploy("--yes", "--destroy")[1].count(" destroy ") == 1
+
+
+def test_what_was_given_once_is_given_again(stage: Stage) -> None:
+    """Else a second run would take secrets, regions and rights away that the first one made."""
+    stage.deploy("--yes", "--var", 'secrets=["slack-webhook","smtp-url"]')
+    _, calls, said = stage.deploy("--yes", "--var", "max_mode=enforce")
+    assert '-var=secrets=["slack-webhook","smtp-url"] -var=max_mode=enforce' in calls
+    assert 'as before: --var secrets=["slack-webhook","smtp-url"]' in said
+    _, calls, _ = stage.deploy("--yes", "--var", "max_mode=observe")
+    assert calls.count("max_mode") == 1
+    assert "-var=max_mode=observe" in calls
+    assert "smtp-url" in calls
+    _, calls, _ = stage.deploy("--yes", "--destroy")
+    assert "smtp-url" in calls
+    assert calls.splitlines()[-1].startswith("gcloud storage rm --recursive gs://my-project-vertex")
+
+
+def test_another_region_is_refused_since_the_ledger_cannot_move(stage: Stage) -> None:
+    stage.deploy("--yes")
+    code, calls, said = stage.deploy("--yes", region="europe-west4")
+    assert code == 1
+    assert "it stands in us-central1" in said
+    assert "terraform" not in calls
+
+
+def test_two_deployments_in_one_project_keep_apart(stage: Stage) -> None:
+    _, calls, _ = stage.deploy("--yes", "--var", "name=second")
+    assert "gs://my-project-second-state" in calls
+    assert "-backend-config=bucket=my-project-second-state -backend-config=prefix=second" in calls
+
+
+def test_taking_away_what_is_not_there_is_no_fault(stage: Stage) -> None:
+    code, calls, said = stage.deploy("--yes", "--destroy")
+    assert code == 0
+    assert "nothing is deployed" in said
+    assert "terraform" not in calls
+
+
+@pytest.mark.parametrize("more", [(), ("--destroy",)], ids=["deploy", "destroy"])
+def test_a_bucket_that_may_not_be_seen_is_not_taken_for_missing(
+    stage: Stage, more: tuple[str, ...]
+) -> None:
+    code, calls, said = stage.deploy("--yes", *more, NO_BUCKET="HTTPError 403: no access")
+    assert code == 1
+    assert "HTTPError 403" in said
+    assert "terraform" not in calls
+    assert "buckets create" not in calls
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        pytest.param({"PROJECT": "missing"}, "project my-project is not there", id="project"),
+        pytest.param({"BILLING": "False"}, "has no billing account", id="billing"),
+    ],
+)
+def test_what_must_be_there_is_checked_first(
+    stage: Stage, other: dict[str, str], says: str
+) -> None:
+    code, calls, said = stage.deploy("--yes", **other)
+    assert code == 1
+    assert says in said
+    assert "terraform" not in calls
+    assert "enable" not in calls
+
+
+def test_a_billing_account_that_may_not_be_seen_stops_nothing(stage: Stage) -> None:
+    code, calls, said = stage.deploy("--yes", BILLING="unknown")
+    assert code == 0
+    assert "without knowing whether my-project has a billing account" in said
+    assert " apply " in calls
+
+
+@pytest.mark.parametrize("missing", ["gcloud", "terraform"])
+def test_a_missing_tool_is_named(stage: Stage, missing: str) -> None:
+    tools = stage.folder / "few"
+    tools.mkdir()
+    for tool in ("bash", "sed", "dirname", "cat", "sh", "basename"):
+        (tools / tool).symlink_to(str(shutil.which(tool)))
+    kept = "terraform" if missing == "gcloud" else "gcloud"
+    (tools / kept).symlink_to(stage.folder / "tools" / kept)
+    code, _, said = stage.deploy("--yes", PATH=str(tools))
+    assert code == 1
+    assert f"{missing} is not installed: https://" in said
+
+
+def test_no_array_that_may_be_empty_is_expanded_bare() -> None:
+    """bash 3.2, which macOS has, takes an empty array for an unset variable and stops."""
+    text = SCRIPT.read_text()
+    bare = set(re.findall(r'(?<!\+)"\$\{(\w+)\[@\]\}"', text))
+    assert bare == {"options"}  # never empty: project and region stand in it
 
 
 def own_commands() -> list[str]:

@@ -226,6 +226,41 @@ def test_alert_policies_are_ones_that_the_api_takes(policy: Block) -> None:
     assert parsed.documentation.content
 
 
+def test_no_alert_rests_on_a_metric_that_is_not_known_when_it_is_made() -> None:
+    """The first apply would fail: a log-based metric of ours is known minutes after it is made."""
+    own = [b.address for b in BLOCKS if b.type == "google_logging_metric"]
+    rests = [p.name for p in POLICIES if "logging.googleapis.com/user/" in " ".join(texts(p.body))]
+    assert (own, rests) == ([], [])
+
+
+def test_the_first_build_and_the_first_push_wait_until_the_new_grants_are_known() -> None:
+    waits = {b.address for b in BLOCKS if "${time_sleep.known}" in texts(b.body.get("depends_on"))}
+    assert waits == {
+        *(f"google_cloudfunctions2_function.{d}" for d in ("remediate", "reconcile", "approve")),
+        "google_pubsub_topic_iam_member.dead_letters",
+        "google_pubsub_subscription_iam_member.dead_letters",
+        "google_service_account_iam_member.push_token",
+    }
+
+
+def test_every_api_that_is_called_is_asked_for() -> None:
+    asked = set(
+        re.findall(
+            r"[a-z]+\.googleapis\.com", resource("google_project_service.needed")["for_each"]
+        )
+    )
+    called = {
+        host
+        for path in (ROOT / "remediator").rglob("*.py")
+        for host in re.findall(r"\b([a-z]+\.googleapis\.com)\b", path.read_text())
+    }
+    assert {"aiplatform.googleapis.com", "firestore.googleapis.com"} <= called
+    no_apis = {  # a log's name, the beginning of metrics' names, a scope's
+        f"{name}.googleapis.com" for name in ("cloudaudit", "ml", "www")
+    }
+    assert called - asked - no_apis == set()
+
+
 def test_a_reconcile_silent_for_fifteen_minutes_is_told_by_cloud_monitoring() -> None:
     (condition,) = resource("google_monitoring_alert_policy.silent")["conditions"]
     absent = condition["condition_absent"][0]
@@ -270,18 +305,19 @@ def test_the_dashboard_names_what_the_module_makes() -> None:
     names = {"vertex-remediator-remediate", "vertex-remediator-dead-letters"}
     filters = " ".join(text for text in texts(dashboard()) if "resource.type" in text)
     assert names <= set(re.findall(r'subscription_id="([^"]+)"', filters.replace('\\"', '"')))
-    assert "logging.googleapis.com/user/vertex-remediator-faults" in filters
+    assert "logging.googleapis.com/user/" not in filters  # as below
 
 
 # --- the example -------------------------------------------------------------------------------
 
 
-def test_the_example_passes_only_what_the_module_knows() -> None:
+def test_the_example_passes_every_variable_of_the_module_as_it_is() -> None:
+    """What deploy.sh is given by --var arrives, and a default stands in one place alone."""
     example = blocks(MODULE / "example")
     (module,) = [b for b in example if b.keyword == "module"]
-    arguments = set(module.body) - {"source"}
-    assert arguments <= set(variable_defaults())
+    arguments = {key: value for key, value in module.body.items() if key != "source"}
+    assert arguments == {name: f"${{var.{name}}}" for name in variable_defaults()}
     required = {b.name for b in BLOCKS if b.keyword == "variable" and "default" not in b.body}
     assert required == {"project", "region"}
-    assert required <= arguments
     assert (MODULE / "example" / module.body["source"]).resolve() == MODULE
+    assert (MODULE / "example" / "variables.tf").resolve() == MODULE / "variables.tf"

@@ -32,6 +32,13 @@ def test_what_names_no_secret_is_refused_and_not_repeated(reference: str) -> Non
     assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize("value", ["secret:", "secret:a b", "secret:hunter2/x", "secret:secret:a"])
+def test_a_variable_that_refers_to_no_secret_is_refused_and_not_repeated(value: str) -> None:
+    with pytest.raises(Refused) as refused:
+        resolve("env:HOOK", project="lab", environ={"HOOK": value})
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_variable_is_read_without_its_line_end_and_a_missing_one_is_named() -> None:
     assert resolve("env:HOOK", project="lab", environ={"HOOK": "https://h/x\n"}) == "https://h/x"
     with pytest.raises(Refused, match="HOOK is not set"):

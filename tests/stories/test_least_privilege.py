@@ -97,7 +97,7 @@ def live(
     later: Any,
     capfd: pytest.CaptureFixture[str],
 ) -> Lived:
-    house = open_house(POLICIES, REMEDIATOR_LOOKBACK="48h")
+    house = open_house(POLICIES, REMEDIATOR_LOOKBACK="48h", GCE_METADATA_HOST=cloud.metadata.host)
     job = STORIES[story](cloud)
     answers = [house.clients["reconcile"].post("/").text]
     entries = cloud.logs.find('logName:"vertex-remediator-job-failures"')
@@ -151,4 +151,31 @@ def test_a_job_of_an_account_that_we_may_not_act_as_is_told_with_the_grant(
     lived = live("customJobs", open_house, cloud, later, capfd)
     assert lived.resubmitted == 0
     assert "iam.serviceAccounts.actAs" in lived.told
-    assert "pipeline@genomics-lab.iam.gserviceaccount.com" in lived.told
+    assert GRANT.format(own=cloud.account) in lived.told
+
+
+@old
+def test_a_job_of_an_account_that_the_settings_leave_out_is_told_with_the_grant(
+    open_house: Callable[..., Any], cloud: Any
+) -> None:
+    house = open_house(
+        POLICIES,
+        REMEDIATOR_LOOKBACK="48h",
+        GCE_METADATA_HOST=cloud.metadata.host,
+        REMEDIATOR_SERVICE_ACCOUNTS="trainer@genomics-lab.iam.gserviceaccount.com",
+    )
+    job = _custom(cloud)
+    house.reconcile()
+    for entry in cloud.logs.find('logName:"vertex-remediator-job-failures"'):
+        house.hear(entry)
+    assert made(cloud, job) == []
+    (told,) = [message.text for message in cloud.slack.messages]
+    assert GRANT.format(own=cloud.account) in told
+    assert "act_as" in told
+
+
+GRANT = (
+    "gcloud iam service-accounts add-iam-policy-binding "
+    "pipeline@genomics-lab.iam.gserviceaccount.com "
+    "--member=serviceAccount:{own} --role=roles/iam.serviceAccountUser"
+)

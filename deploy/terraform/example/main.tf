@@ -1,5 +1,6 @@
-# A deployment as it stands: observing, with an e-mail when it is unwell. `deploy/deploy.sh` runs
-# this; to change something, copy it beside your own Terraform and edit the module's arguments.
+# A deployment as it stands: observing. `deploy/deploy.sh` runs this, with its --var's; every variable
+# of the module may be given (variables.tf is the module's own). In your own Terraform the same module
+# needs two arguments: `project` and `region`.
 
 terraform {
   required_version = ">= 1.5"
@@ -13,64 +14,53 @@ terraform {
   }
 }
 
-variable "project" {
-  type        = string
-  description = "Project whose failed Vertex AI jobs are handled."
-}
-
-variable "region" {
-  type        = string
-  description = "Region of the functions."
-}
-
-variable "locations" {
-  type        = list(string)
-  default     = []
-  description = "Regions that are served; empty: `region` alone."
-}
-
-variable "max_mode" {
-  type        = string
-  default     = "observe"
-  description = "observe, approve or enforce: the ceiling over the policy file's own mode."
-}
-
-variable "act_as" {
-  type        = set(string)
-  default     = []
-  description = "Service accounts whose jobs may be resubmitted."
-}
-
-variable "secrets" {
-  type        = set(string)
-  default     = []
-  description = "Secrets that the policy file names."
-}
-
-variable "alert_email" {
-  type        = string
-  default     = ""
-  description = "Who is told when the remediator itself is unwell."
-}
-
+# With a person's own credentials some APIs ask which project the calls count against: this one.
 provider "google" {
-  project = var.project
-  region  = var.region
+  project               = var.project
+  region                = var.region
+  billing_project       = var.project
+  user_project_override = true
 }
 
 module "vertex_remediator" {
   source = "../"
 
-  project     = var.project
-  region      = var.region
-  locations   = var.locations
-  max_mode    = var.max_mode
-  act_as      = var.act_as
-  secrets     = var.secrets
-  alert_email = var.alert_email
+  project               = var.project
+  region                = var.region
+  name                  = var.name
+  locations             = var.locations
+  max_mode              = var.max_mode
+  max_usd_per_day       = var.max_usd_per_day
+  max_usd_per_job       = var.max_usd_per_job
+  channel_hosts         = var.channel_hosts
+  policies              = var.policies
+  policies_file         = var.policies_file
+  act_as                = var.act_as
+  evidence_buckets      = var.evidence_buckets
+  secrets               = var.secrets
+  secret_environment    = var.secret_environment
+  environment           = var.environment
+  outcomes_topic        = var.outcomes_topic
+  approvals             = var.approvals
+  approve_secret        = var.approve_secret
+  timeout_seconds       = var.timeout_seconds
+  lease_minutes         = var.lease_minutes
+  delivery_attempts     = var.delivery_attempts
+  max_instances         = var.max_instances
+  memory                = var.memory
+  runtime               = var.runtime
+  storage_regions       = var.storage_regions
+  ledger_location       = var.ledger_location
+  protect_ledger        = var.protect_ledger
+  kms_key               = var.kms_key
+  vpc_connector         = var.vpc_connector
+  vpc_egress            = var.vpc_egress
+  alert_email           = var.alert_email
+  notification_channels = var.notification_channels
+  labels                = var.labels
 }
 
 output "vertex_remediator" {
-  description = "Names, and the settings for `python -m remediator doctor`."
+  description = "Names, and the settings of the functions."
   value       = module.vertex_remediator
 }

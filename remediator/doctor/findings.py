@@ -1,0 +1,101 @@
+"""What a check says, and what it looks at: findings, the ward, and the project's own APIs as seen here.
+
+Values and one Protocol; the checks stand in the files beside this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from remediator.domain import Json
+from remediator.ledger import Ledger
+from remediator.policy import Policies
+
+
+class Status(StrEnum):
+    """What a check found."""
+
+    OK = "ok"
+    PROBLEM = "problem"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`says`: what was seen; `why`: what it leads to; `mend`: a command or a deed."""
+
+    check: str
+    status: Status
+    says: str
+    why: str = ""
+    mend: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        return {
+            "check": self.check,
+            "status": self.status.value,
+            "says": self.says,
+            "why": self.why,
+            "mend": self.mend,
+        }
+
+
+class Deployment(Protocol):
+    """The project's own APIs; errors are the domain's."""
+
+    google_time: datetime | None
+
+    def sink(self, name: str) -> Json: ...
+    def subscription(self, name: str) -> Json: ...
+    def schedule(self, region: str, name: str) -> Json: ...
+    def function(self, region: str, name: str) -> Json: ...
+    def alert_policy(self, display_name: str) -> Json: ...
+    def holders(self, of: str, name: str, role: str, *, region: str = "") -> frozenset[str]: ...
+    def granted(self, permissions: Iterable[str], *, account: str = "") -> frozenset[str]: ...
+    def may_act_as(self, target: str, *, account: str = "") -> bool: ...
+    def newest(self, metric: str, subscription: str, now: datetime) -> int | None: ...
+    def quota_limits(self, regions: Sequence[str]) -> Iterator[tuple[str, str, int]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ward:
+    """What the checks look at. `account` is the functions' own; `is_self`: this runs as it.
+
+    `digest` is that of the policy file as read here. `check_channel` raises where a channel cannot
+    be reached; `write_log` writes entries to a log. `acts_as` are the accounts whose jobs may be
+    resubmitted. `event_seconds`: how long the event may take to arrive; 0 sends none.
+    """
+
+    name: str
+    project: str
+    number: str
+    region: str
+    locations: tuple[str, ...]
+    account: str
+    is_self: bool
+    acts_as: tuple[str, ...]
+    deployment: Deployment
+    policies: Callable[[], Policies]
+    digest: Callable[[], str]
+    ledger: Callable[[], Ledger]
+    check_channel: Callable[[str], None]
+    write_log: Callable[[str, list[Json]], None]
+    now: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    token: str
+    event_seconds: float
+    lease: timedelta
+
+    @property
+    def apply(self) -> str:
+        """What puts everything back as it is deployed."""
+        return f"deploy/deploy.sh {self.project} {self.region}"
+
+
+def unknown(check: str, err: Exception, mend: str) -> Finding:
+    """A check that could not be made."""
+    return Finding(check, Status.UNKNOWN, f"not checked: {err}", mend=mend)
