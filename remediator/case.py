@@ -14,6 +14,7 @@ from typing import Any
 
 from remediator.domain import (
     Attempt,
+    Cause,
     JobDocument,
     Json,
     Source,
@@ -141,6 +142,18 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovery:
+    """A similar job that failed and succeeded as we ran it again, on a size that this one is below.
+
+    `cause` is what that failure was taken for, and `size` in words what mended it.
+    """
+
+    cause: Cause
+    at: datetime
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """A source that could not be read, and why, in words fit for an alert.
 
@@ -159,7 +172,8 @@ class Case:
     `now` is when the case is judged. `error_files` maps gs:// URIs to text; `buckets` maps bucket
     names to their location (`US-EAST1`); `earlier` holds successful jobs of the same model or
     display name, newest first, for comparison. `parent` is what the job is a part of, in words,
-    where only the parent says so: see `parents`.
+    where only the parent says so: see `parents`. `recoveries`, newest first, come from the ledger and
+    are no part of a case file.
     """
 
     job: JobDocument
@@ -176,6 +190,7 @@ class Case:
     gaps: tuple[Gap, ...] = ()
     saved: Saved | None = None
     parent: str = ""
+    recoveries: tuple[Recovery, ...] = ()
 
     @classmethod
     def parse(cls, body: Json, *, settle: timedelta = timedelta(minutes=7)) -> Case:

@@ -7,14 +7,15 @@ Decides nothing: `policy.plan` does. Called by `remediate` and `resubmit`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from remediator.case import Case
+from remediator.case import Case, Recovery
 from remediator.diagnosis import diagnose
 from remediator.domain import (
     Action,
+    Cause,
     Diagnosis,
     Forbidden,
     History,
@@ -25,8 +26,14 @@ from remediator.domain import (
 )
 from remediator.hands import APPROVED, Hands, Tale
 from remediator.ledger import Chain, Conclusion, End, Incident, Ledger, Limit, is_failing
-from remediator.policy import Policies, glance, kinds, plan, routes
+from remediator.policy import Catalogue, Policies, glance, kinds, plan, routes, sizing
 from remediator.policy.model import Limits
+
+
+def remembered(case: Case, ledger: Ledger, catalogue: Catalogue) -> Case:
+    """The case with what the ledger knows of similar jobs."""
+    tracks = ledger.tracks(kinds.alike(case.job))
+    return replace(case, recoveries=recoveries(case.job, tracks, catalogue))
 
 
 def diagnosed(case: Case, policies: Policies) -> Diagnosis:
@@ -129,10 +136,34 @@ def _paused(made: Plan, job: JobDocument, hands: Hands, now: datetime) -> str:
 
 
 def _similar(job: JobDocument, ledger: Ledger) -> tuple[End, ...]:
-    """Successes of similar jobs that we resubmitted, the newest first."""
-    tracks = ledger.tracks(kinds.alike(job)).values()
-    once = {(one.at, one.seconds): one for track in tracks for one in track if one.succeeded}
+    return successes(ledger.tracks(kinds.alike(job)))
+
+
+def successes(tracks: Mapping[str, Sequence[End]]) -> tuple[End, ...]:
+    """Successes of similar jobs that we resubmitted, the newest first, each once."""
+    held = (one for track in tracks.values() for one in track)
+    once = {(one.at, one.seconds): one for one in held if one.succeeded}
     return tuple(sorted(once.values(), key=lambda one: one.at, reverse=True))
+
+
+def recoveries(
+    job: JobDocument, tracks: Mapping[str, Sequence[End]], catalogue: Catalogue
+) -> tuple[Recovery, ...]:
+    """Successes on sizes that would be a remedy for this job too, of jobs alike in everything.
+
+    One image may do many things, and one name stand for several: model, images and name must all
+    be the same, which the memory of sizes does not ask.
+    """
+    found = []
+    for end in successes(tracks):
+        cause = Cause(end.verdict) if end.verdict in _CAUSES else Cause.UNKNOWN
+        in_all = all(end in track for track in tracks.values())
+        if in_all and sizing.is_remedy(end.size, job, cause, catalogue):
+            found.append(Recovery(cause, end.at, sizing.words_of(end.size)))
+    return tuple(found)
+
+
+_CAUSES = frozenset(cause.value for cause in Cause)
 
 
 def _skipped(chain: Chain, policy: str) -> frozenset[int]:

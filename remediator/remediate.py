@@ -44,6 +44,7 @@ from remediator.planning import (
     is_unrecorded,
     planned,
     read_ahead,
+    remembered,
     somebody_faster,
 )
 from remediator.policy import Catalogue, Policies, costs, glance, kinds, plan, routes
@@ -303,6 +304,7 @@ def _decide(
         begun = _Begun.reading(job, hands, now)
     case = replace(begun.case(), attempts=chain.attempts)
     begun.ahead()
+    case = remembered(case, hands.ledger, hands.catalogue)
     found = diagnosed(case, hands.policies())
     if not found.settled_by_error and job.end_time:
         settles = job.end_time + hands.settings.settle

@@ -21,7 +21,7 @@ def test_a_fleet_is_drawn_from_its_seed_alone() -> None:
 
 def test_every_strategy_gets_the_same_jobs() -> None:
     seen = [[(one.index, one.cause, one.recoverable) for one in told] for told in FLEET.values()]
-    assert len(FLEET) == 10
+    assert len(FLEET) == 11
     assert all(one == seen[0] for one in seen)
 
 
@@ -57,7 +57,7 @@ def test_a_size_that_worked_is_remembered() -> None:
     ]
     assert len(told) > 3
     assert told[-1].attempts <= told[0].attempts
-    assert product.sizes
+    assert product.ends
 
 
 def test_a_blind_retry_of_a_bug_is_a_wrong_action() -> None:

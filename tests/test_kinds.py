@@ -375,6 +375,33 @@ def test_a_failed_components_accelerator_is_changed_where_it_stands(
     assert (made.estimated_usd or 0) > 0
 
 
+@pytest.mark.parametrize(
+    ("cause", "resources", "after"),
+    [
+        (Cause.CPU_SATURATION, {"cpuLimit": 4, "memoryLimit": 15}, {"cpuLimit": 8, "memoryLimit": 30}),
+        (Cause.MEMORY_PRESSURE, {"cpuLimit": 4, "memoryLimit": 15}, {"cpuLimit": 4, "memoryLimit": 30}),
+        (Cause.ACCELERATOR_MISSING, {"cpuLimit": 4, "memoryLimit": 15},
+         {"cpuLimit": 4, "memoryLimit": 15, "accelerator": {"type": "NVIDIA_TESLA_T4", "count": "1"}}),
+        (Cause.SLOW_STARTUP, {"cpuLimit": 4, "memoryLimit": 15}, None),
+    ],
+    ids=["cpus", "memory", "accelerator", "nothing-to-size"],
+)  # fmt: skip
+def test_sized_raises_of_a_component_what_the_cause_asks(
+    cause: Cause, resources: dict[str, Any], after: dict[str, Any] | None
+) -> None:
+    run = job(PIPELINE).changed(RESOURCES, resources)
+    text = (
+        "mode: enforce\nrerun_safe: [pipeline]\n"
+        "policies: [{name: p, do: [{resubmit: {machine_type: sized}}]}]"
+    )
+    made = plan(case(run), diagnosis(run, cause), policies(text), History(), BOOK)
+    if after is None:
+        assert made.refused_by == (Guard.INCOMPATIBLE,)
+        return
+    assert made.refused_by == ()
+    assert JobDocument(run.name, made.request or {}).read(RESOURCES) == after
+
+
 def test_a_limit_on_accelerators_holds_for_components() -> None:
     text = (
         "mode: enforce\nrerun_safe: [pipeline]\nlimits: {accelerators: [NVIDIA_L4]}\n"

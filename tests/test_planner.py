@@ -27,7 +27,7 @@ from remediator.domain import (
     Unusable,
     label_value,
 )
-from remediator.policy import Catalogue, difference_is_legal, load, plan, with_claim
+from remediator.policy import Catalogue, difference_is_legal, load, plan, sizing, with_claim
 from remediator.policy.kinds import KINDS, pools
 from remediator.policy.refusal import after_refusal
 from remediator.policy.request import differences, display_name
@@ -974,6 +974,41 @@ def test_sized_starts_where_a_similar_job_succeeded() -> None:
     made = planned(job(CUSTOM), ladder(f"resubmit: {SIZED}"), history=worked)
     assert told(made) == [(f"{CUSTOM_SPEC}.machineType", "n1-standard-8", "n1-standard-32")]
     assert "a similar job succeeded with n1-standard-32" in made.because
+
+
+WORKED = [
+    # more of what was short, and less of nothing
+    (CUSTOM, Cause.CPU_SATURATION, {"machineType": "n1-standard-32"}, True),
+    (CUSTOM, Cause.CPU_SATURATION, {"machineType": "n1-highmem-8"}, False),
+    (CUSTOM, Cause.MEMORY_PRESSURE, {"machineType": "n1-highmem-8"}, True),
+    (CUSTOM, Cause.MEMORY_PRESSURE, {"machineType": "n1-highmem-4"}, False),
+    (CUSTOM, Cause.MEMORY_PRESSURE, {"machineType": "n1-standard-8"}, False),
+    (CUSTOM, Cause.ACCELERATOR_MISSING, {"machineType": "n1-standard-32"}, False),
+    (CUSTOM, Cause.ACCELERATOR_MISSING,
+     {"machineType": "n1-standard-8", "acceleratorType": T4, "acceleratorCount": 1}, True),
+    (CUSTOM, Cause.TRANSIENT_BACKEND, {"machineType": "n1-standard-32"}, False),
+    (CUSTOM, Cause.SLOW_STARTUP, {"machineType": "no-such-machine"}, False),
+    (CUSTOM, Cause.CPU_SATURATION, {}, False),
+    (BATCH, Cause.MEMORY_PRESSURE, {"batchSize": 16}, True),
+    (BATCH, Cause.MEMORY_PRESSURE, {"batchSize": 64}, False),
+    (BATCH, Cause.SLOW_STARTUP, {"batchSize": 16}, False),
+    (BATCH, Cause.ACCELERATOR_MISSING, {"batchSize": 16}, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "cause", "size", "helps"), WORKED)
+def test_a_size_that_worked_is_a_remedy_where_it_has_more_of_what_was_short(
+    body: dict[str, Any], cause: Cause, size: dict[str, Any], helps: bool
+) -> None:
+    assert sizing.is_remedy(size, job(body), cause, Catalogue.built_in()) is helps
+
+
+def test_a_size_that_worked_for_another_want_is_passed_over() -> None:
+    worked = ({"machineType": "n1-highmem-8"}, {"machineType": "n1-standard-32"})
+    made = planned(
+        job(CUSTOM), ladder(f"resubmit: {SIZED}"), history=History(sizes_that_worked=worked)
+    )
+    assert told(made) == [(f"{CUSTOM_SPEC}.machineType", "n1-standard-8", "n1-standard-32")]
 
 
 def test_a_field_that_is_changed_twice_is_one_change() -> None:

@@ -86,6 +86,7 @@ def strategies() -> list[Strategy]:
         Doubling(),
         Ladder(),
         Product(policies()),
+        Product(policies(), name=f"{OURS}, forgetful", remembers=False),
         Product(policies(sized=True), name=f"{OURS}, every size `sized`"),
         Product(policies(sized=True), name=f"{OURS}, `sized`, forgetful", remembers=False),
         Engineer(),

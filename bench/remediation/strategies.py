@@ -18,7 +18,9 @@ from bench.remediation.fleet import Body, Job
 from bench.remediation.world import BATCH, CATALOGUE, Ran, case_of, first_at, run
 from remediator.case import Case
 from remediator.diagnosis import diagnose
-from remediator.domain import Action, Attempt, Change, History
+from remediator.domain import Action, Attempt, Change, History, JobDocument
+from remediator.ledger import End
+from remediator.planning import recoveries, successes
 from remediator.policy import Policies, kinds, plan, sizing
 
 Next = tuple[Body, float]
@@ -148,7 +150,7 @@ class Product(Strategy):
     policies: Policies
     name: str = "vertex-remediator"
     remembers: bool = True
-    sizes: dict[str, list[tuple[dict[str, Any], float]]] = field(default_factory=dict)
+    ends: dict[str, list[End]] = field(default_factory=dict)
     spent: list[tuple[datetime, float]] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     decided: list[tuple[Change, ...]] = field(default_factory=list)
@@ -193,15 +195,19 @@ class Product(Strategy):
 
     def _case(self, last: Ran, *, minutes: float) -> Case:
         case = case_of(last, last.ended + timedelta(minutes=minutes))
-        return replace(case, attempts=tuple(self.attempts))
+        mended = recoveries(last.document, self._tracks(last.document), CATALOGUE)
+        return replace(case, attempts=tuple(self.attempts), recoveries=mended)
+
+    def _tracks(self, job: JobDocument) -> dict[str, list[End]]:
+        kept = self.ends if self.remembers else {}
+        return {key: kept.get(key, []) for key in kinds.alike(job)}
 
     def _settle(self, runs: list[Ran]) -> None:
         if len(runs) > 1 and self.spent:
             self.spent[-1] = (self.spent[-1][0], runs[-1].usd)
 
     def _history(self, job: Job, runs: list[Ran], now: datetime) -> History:
-        known = [one for key in kinds.alike(runs[0].document) for one in self.sizes.get(key, ())]
-        known = known[::-1] if self.remembers else []
+        similar = successes(self._tracks(runs[0].document))
         hour = now - timedelta(hours=1)
         account = kinds.service_account(runs[0].document) or ""
         group = ("service_account", account)
@@ -213,17 +219,19 @@ class Product(Strategy):
             resubmissions_last_hour=sum(at > hour for at, _ in self.spent),
             spent_by={group: 0.0},
             resubmitted_by={group: 0},
-            sizes_that_worked=tuple(size for size, _ in known),
-            longest_similar_seconds=max((seconds for _, seconds in known), default=None),
+            sizes_that_worked=tuple(one.size for one in similar),
+            longest_similar_seconds=max((one.seconds or 0.0 for one in similar), default=None),
         )
 
     def ended(self, job: Job, runs: list[Ran]) -> None:
         self._settle(runs)
         if runs[-1].succeeded and len(runs) > 1:
             document = runs[-1].document
-            size = (sizing.size_of(document), document.run_seconds or 0.0)
+            last = self.attempts[-1]
+            size = sizing.size_of(document)
+            end = End(runs[-1].ended, last.policy, True, size, document.run_seconds, last.verdict)
             for key in kinds.alike(document):
-                self.sizes.setdefault(key, []).append(size)
+                self.ends.setdefault(key, []).append(end)
 
 
 # --- people who know more --------------------------------------------------------------------------

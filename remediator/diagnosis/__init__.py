@@ -101,6 +101,7 @@ def _read(case: Case, probe_threshold_seconds: float) -> tuple[Facts, Sequence[S
         timeline=read_timeline(case, usage),
         distance=read_distance(case, workload, probe_threshold_seconds=probe_threshold_seconds),
         treated_for=case.attempts[-1].verdict if case.attempts else "",
+        recoveries=case.recoveries,
     )
     if case.job.state is JobState.SUCCEEDED and reading.rows is None:
         # Nothing failed: what the log complains of did not matter.

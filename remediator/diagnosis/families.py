@@ -9,9 +9,10 @@ signs; the list at the end is their order. Pure; called by `diagnose`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from remediator.case import Recovery
 from remediator.diagnosis.locality import Distance, host_of
 from remediator.diagnosis.signatures import Place, Tag
 from remediator.diagnosis.signs import DECISIVE, FAIR, HINT, STRONG, Sign, sign
@@ -35,6 +36,8 @@ _BUSY_MEAN = 0.5
 # A section whose passes take this many times longer at the end does more than linear work.
 _GROWN = 1.8
 _NETWORK_BUSY = 5_000_000.0
+# A text's sign of this weight names a cause; a traceback that says nothing else does.
+_NAMES = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Facts:
     distance: Distance
     treated_for: str = ""
     """The verdict for which this job was resubmitted; empty for one that was not."""
+    recoveries: tuple[Recovery, ...] = ()
+    """Similar jobs that were mended by a size which this one is below."""
 
     @property
     def timed_out(self) -> bool:
@@ -92,9 +97,22 @@ class Facts:
 
     @property
     def wanted_gpu(self) -> bool:
-        """A worker's line says that a GPU was looked for and none was there to be added."""
+        """A worker's line says that a GPU was looked for and none was there to be added, or a
+        similar job was mended by one."""
         tags = (Tag.GPU_RAISED, Tag.GPU_FALLBACK, Tag.GPU_UNSEEN, Tag.ON_CPU)
-        return any(self.reading.has(tag) for tag in tags) and not self.workload.cpu_image
+        told = any(self.reading.has(tag) for tag in tags)
+        mended = any(one.cause is Cause.ACCELERATOR_MISSING for one in self.recoveries)
+        return (told or mended) and not self.workload.cpu_image
+
+    @property
+    def crashed(self) -> bool:
+        """It ended by itself, in failure, before its time was up."""
+        return self.died and not self.timed_out
+
+    @property
+    def texts_are_silent(self) -> bool:
+        """No text names a cause: what there is are exit codes, time-outs and the like."""
+        return not any(s.weight >= _NAMES and not s.symptom for s in self.reading.signs)
 
 
 def family_signs(facts: Facts) -> tuple[Sign, ...]:
@@ -422,6 +440,70 @@ def _history(facts: Facts) -> Iterator[Sign]:
         yield sign(cause, _ADVICE_WEIGHT, Source.HISTORY, where, says)
 
 
+# --- what happened before ------------------------------------------------------------------------
+
+
+def _mended_before(facts: Facts) -> Iterator[Sign]:
+    """A similar job failed for want of a size, and succeeded with it; this one is below it again.
+
+    A job of every night is sent with the same size every night. Heard only where no text of this
+    failure names a cause, and it ended in a way in which the cause ends jobs.
+    """
+    if not facts.texts_are_silent:
+        return
+    for cause, ends_so in _ENDS_LIKE.items():
+        alike = [one for one in facts.recoveries if one.cause is cause]
+        if not alike or not ends_so(facts):
+            continue
+        weight = FAIR + 0.4
+        if cause is Cause.ACCELERATOR_MISSING and facts.timed_out:
+            weight = STRONG - 0.2  # the full CPUs of a job that should have a GPU: seen again
+        often = f" (and {len(alike) - 1} more)" if len(alike) > 1 else ""
+        says = (
+            f"nothing else names a cause, and a similar job that failed by {cause.value} was mended "
+            f"with {alike[0].size} on {alike[0].at:%Y-%m-%d}{often}"
+        )
+        yield sign(cause, weight, Source.HISTORY, "ledger", says, group="mended-before")
+
+
+def _as_before(facts: Facts) -> Iterator[Sign]:
+    """The attempt before failed, was treated, and this one ends in the same way without a word."""
+    cause = next((one for one in _ENDS_LIKE if one.value == facts.treated_for), None)
+    if cause is None or not facts.texts_are_silent or not _ENDS_LIKE[cause](facts):
+        return
+    says = (
+        f"nothing else names a cause, and it ended as the job before it in this chain did, which was "
+        f"taken for {cause.value}"
+    )
+    yield sign(cause, FAIR + 0.4, Source.HISTORY, "attempts", says, group="as-before")
+
+
+def _starved_unseen(facts: Facts) -> bool:
+    """Out of time, with nobody to say how full the CPUs were."""
+    return facts.timed_out and facts.usage.cpu is None and facts.reading.elapsed_seconds is None
+
+
+def _without_gpu(facts: Facts) -> bool:
+    if facts.workload.has_accelerator or facts.workload.cpu_image:
+        return False
+    cpu = facts.usage.cpu
+    return facts.crashed or (facts.timed_out and (cpu is None or cpu.mean >= _BUSY_MEAN))
+
+
+def _crashed_with_gpu(facts: Facts) -> bool:
+    return facts.crashed and facts.workload.has_accelerator
+
+
+_ENDS_LIKE: Mapping[Cause, Callable[[Facts], bool]] = {
+    Cause.CPU_SATURATION: _starved_unseen,
+    Cause.MEMORY_PRESSURE: lambda facts: facts.crashed,
+    Cause.GPU_MEMORY: _crashed_with_gpu,
+    Cause.ACCELERATOR_MISSING: _without_gpu,
+    Cause.TRANSIENT_BACKEND: lambda facts: facts.crashed,
+}
+"""How a failure by each cause ends, as far as can be told without a text."""
+
+
 def _halved(load: Load) -> float:
     """What a handful of samples takes off a weight."""
     return _THIN if load.is_thin else 0.0
@@ -449,4 +531,6 @@ _RULES: tuple[Callable[[Facts], Iterator[Sign]], ...] = (
     _probes,
     _received,
     _history,
+    _mended_before,
+    _as_before,
 )

@@ -476,7 +476,9 @@ class Ledger:
                 put_counters(tx, bodies)
                 if ended is not None:
                     succeeded = state is JobState.SUCCEEDED
-                    end = End(ended, attempt.policy, succeeded, size or {}, seconds)
+                    end = End(
+                        ended, attempt.policy, succeeded, size or {}, seconds, attempt.verdict
+                    )
                     for key in dict.fromkeys(map(doc_id, tracks)):
                         body = added(kept.get(key), end)
                         tx.put("tracks", key, body, expires=ended + KEEP)

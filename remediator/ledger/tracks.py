@@ -18,13 +18,17 @@ _KEPT = 50
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How one resubmission ended. `size` as the planner keeps sizes; `seconds` it ran, if known."""
+    """How one resubmission ended. `size` as the planner keeps sizes; `seconds` it ran, if known.
+
+    `verdict`: of the failure that it was made for; empty in ends of earlier versions.
+    """
 
     at: datetime
     policy: str
     succeeded: bool
     size: Json
     seconds: float | None = None
+    verdict: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -33,6 +37,7 @@ class End:
             "succeeded": self.succeeded,
             "size": dict(self.size),
             "seconds": self.seconds,
+            "verdict": self.verdict,
         }
 
     @classmethod
@@ -47,6 +52,7 @@ class End:
             succeeded=body.get("succeeded") is True,
             size=body.get("size") or {},
             seconds=float(seconds) if seconds is not None else None,
+            verdict=str(body.get("verdict") or ""),
         )
 
 

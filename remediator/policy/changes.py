@@ -264,6 +264,8 @@ def _doubts(hardware: Hardware, now: Situation) -> tuple[str, ...]:
 
 def _components(draft: Draft, step: Resubmit, now: Situation) -> Draft:
     """A pipeline's containers state limits in place of machines: those are raised."""
+    if step.machine_type == "sized":
+        step = _sized_component(step, now)
     if step.machine_type not in {None, "bigger", "more_memory"}:
         msg = (
             "the failed component states CPU and memory limits, which `bigger` and `more_memory` "
@@ -284,6 +286,25 @@ def _components(draft: Draft, step: Resubmit, now: Situation) -> Draft:
     for executor in failed if step.accelerator is not None else ():
         draft = _component_devices(draft, executor, step, now)
     return draft
+
+
+def _sized_component(step: Resubmit, now: Situation) -> Resubmit:
+    """The move that the verdict asks for: of limits, no finer measure is known than twice as much."""
+    verdict = now.diagnosis.verdict
+    move = _SIZED_COMPONENT.get(verdict)
+    if move is None:
+        msg = f"{verdict.value} says nothing about the size that is needed"
+        raise Impossible(msg)
+    named = {"accelerator": step.accelerator} if step.accelerator is not None else {}
+    return step.model_copy(update={"machine_type": None, **move, **named})
+
+
+_SIZED_COMPONENT: Mapping[Cause, Mapping[str, str]] = {
+    Cause.CPU_SATURATION: {"machine_type": "bigger"},
+    Cause.MEMORY_PRESSURE: {"machine_type": "more_memory"},
+    Cause.GPU_MEMORY: {"accelerator": "more_memory"},
+    Cause.ACCELERATOR_MISSING: {"accelerator": "bigger"},
+}
 
 
 def _component_devices(draft: Draft, executor: str, step: Resubmit, now: Situation) -> Draft:

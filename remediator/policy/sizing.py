@@ -100,37 +100,112 @@ def choose(
 # --- what worked before ---------------------------------------------------------------------------
 
 
+def is_remedy(
+    worked: Mapping[str, Any],
+    job: JobDocument,
+    cause: Cause,
+    catalogue: Catalogue,
+) -> bool:
+    """Whether a size on which a similar job succeeded has more of what the cause asks than this."""
+    found = kinds.pools(job)
+    if not found or catalogue.machine(found[0].hardware.machine) is None:
+        return False
+    held, service = found[0].hardware, kinds.rules(job).service
+    hardware, batch = _more(worked, held, kinds.batch_size(job), cause, catalogue, service)
+    return hardware is not None or batch is not None
+
+
+def words_of(size: Mapping[str, Any]) -> str:
+    """ "g2-standard-8 + 1 NVIDIA_L4, a batch of 16"."""
+    batch = size.get("batchSize")
+    named = [str(_hardware_of(size))] * bool(size.get("machineType"))
+    return ", ".join(named + [f"a batch of {batch}"] * bool(batch))
+
+
+def _hardware_of(size: Mapping[str, Any]) -> Hardware:
+    return Hardware(
+        str(size.get("machineType") or ""),
+        str(size.get("acceleratorType") or ""),
+        int(size.get("acceleratorCount") or 0),
+    )
+
+
 def _known_to_work(sizing: _Sizing) -> Choice | None:
-    """A size on which a similar job succeeded, where it is a step up from this one."""
+    """A size on which a similar job succeeded, where it has more of what the verdict asks for."""
     earlier = [size_of(job) for job in sizing.case.earlier if job.state is JobState.SUCCEEDED]
     for size in (*sizing.history.sizes_that_worked, *earlier):
-        wanted = Hardware(
-            str(size.get("machineType") or ""),
-            str(size.get("acceleratorType") or ""),
-            int(size.get("acceleratorCount") or 0),
+        hardware, batch = _more(
+            size, sizing.held, sizing.batch, sizing.diagnosis.verdict, sizing.book, sizing.service
         )
-        batch = size.get("batchSize")
-        smaller = int(batch) if batch and sizing.batch and int(batch) < sizing.batch else None
-        bigger = wanted if _is_step_up(sizing, wanted) else None
-        if bigger or smaller:
+        bigger = hardware if hardware and sizing.allowed(hardware) else None
+        if bigger or batch:
             named = " and ".join(
-                [str(bigger)] * bool(bigger) + [f"a batch of {smaller}"] * bool(smaller)
+                [str(bigger)] * bool(bigger) + [f"a batch of {batch}"] * bool(batch)
             )
-            return Choice(bigger, smaller, (f"a similar job succeeded with {named}",))
+            return Choice(bigger, batch, (f"a similar job succeeded with {named}",))
     return None
 
 
-def _is_step_up(sizing: _Sizing, wanted: Hardware) -> bool:
-    held, to = sizing.book.machine(sizing.held.machine), sizing.book.machine(wanted.machine)
-    if held is None or to is None or wanted == sizing.held:
+def _more(
+    worked: Mapping[str, Any],
+    held: Hardware,
+    batch: int | None,
+    cause: Cause,
+    book: Catalogue,
+    service: Service,
+) -> tuple[Hardware | None, int | None]:
+    """The hardware and the batch of a size that worked, each where it is a remedy for the cause."""
+    wanted, size = _hardware_of(worked), int(worked.get("batchSize") or 0)
+    smaller = cause in _MENDED_BY_BATCH and 0 < size < (batch or 0)
+    bigger = _is_step_up(wanted, held, cause, book) and not book.why_not(wanted, service)
+    return wanted if bigger else None, size if smaller else None
+
+
+def _is_step_up(wanted: Hardware, held: Hardware, cause: Cause, book: Catalogue) -> bool:
+    """More of one thing that the cause asks for, and less of nothing."""
+    before, after = book.machine(held.machine), book.machine(wanted.machine)
+    if before is None or after is None:
         return False
     no_less = (
-        to.vcpus >= held.vcpus
-        and to.memory_gib >= held.memory_gib
-        and wanted.count >= sizing.held.count
+        after.vcpus >= before.vcpus
+        and after.memory_gib >= before.memory_gib
+        and wanted.count >= held.count
     )
-    fits = not sizing.book.why_not(wanted, sizing.service)
-    return no_less and fits and sizing.allowed(wanted)
+    return no_less and any(
+        measure(book, wanted) > measure(book, held) for measure in _ASKS.get(cause, ())
+    )
+
+
+def _vcpus(book: Catalogue, hardware: Hardware) -> float:
+    return book.machines[hardware.machine].vcpus
+
+
+def _memory_gib(book: Catalogue, hardware: Hardware) -> float:
+    return book.machines[hardware.machine].memory_gib
+
+
+def _devices(_: Catalogue, hardware: Hardware) -> float:
+    return hardware.count
+
+
+def _device_gib(book: Catalogue, hardware: Hardware) -> float:
+    device = book.accelerators.get(hardware.accelerator)
+    return (device.memory_gib or 0.0) if device else 0.0
+
+
+_ASKS: Mapping[Cause, tuple[Callable[[Catalogue, Hardware], float], ...]] = {
+    Cause.CPU_SATURATION: (_vcpus, _devices),
+    Cause.MEMORY_PRESSURE: (_memory_gib,),
+    Cause.GPU_MEMORY: (_device_gib,),
+    Cause.ACCELERATOR_MISSING: (_devices,),
+    Cause.REQUEST_TOO_LARGE: (_vcpus, _devices),
+    Cause.SLOW_STARTUP: (_vcpus,),
+}
+"""Of what a failure by this cause had too little."""
+
+_MENDED_BY_BATCH = frozenset(
+    {Cause.CPU_SATURATION, Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY, Cause.REQUEST_TOO_LARGE}
+)
 
 
 # --- by cause -------------------------------------------------------------------------------------

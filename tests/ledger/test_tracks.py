@@ -73,7 +73,7 @@ def test_an_end_is_kept_once_however_often_it_is_settled(ledger: Ledger) -> None
             size={"machineType": "n1-standard-16"},
             seconds=60.0,
         )
-    one = End(NOW, "p", True, {"machineType": "n1-standard-16"}, 60.0)
+    one = End(NOW, "p", True, {"machineType": "n1-standard-16"}, 60.0, "cpu_saturation")
     assert ledger.tracks(("policy:p", "model:m", "model:other")) == {
         "policy:p": (one,),
         "model:m": (one,),

@@ -75,3 +75,61 @@ def test_a_policy_whose_fixes_keep_failing_is_paused_and_says_so(
     told = cloud.slack.messages[-1].text
     assert told.startswith("Not resubmitted: three")
     assert "2 of the last 2 failed; paused until" in told
+
+
+WANTS_DEVICE = POLICIES.replace(
+    "do: [{resubmit: {batch_size: halve}, times: 3}]",
+    "do: [{resubmit: {machine_type: sized}}]",
+)
+GREEDY = Needs(
+    sections=(Section("train", cpu_seconds=90_000, gpu_seconds=2_000),),
+    gpu="required",
+    gpu_memory_gib=20,
+)
+WORDLESS = Needs(
+    fails_with=(
+        3,
+        "The replica workerpool0-0 exited with a non-zero status of 1. Termination reason: Error.",
+    )
+)
+
+
+def on_t4(name: str, image: str) -> dict[str, Any]:
+    job = custom_job(name)
+    pool = job["jobSpec"]["workerPoolSpecs"][0]
+    pool["machineSpec"] |= {"acceleratorType": "NVIDIA_TESLA_T4", "acceleratorCount": 1}
+    pool["containerSpec"]["imageUri"] = f"us-docker.pkg.dev/lab/{image}"
+    return job
+
+
+@OLD
+def test_a_failure_without_a_word_is_told_by_what_mended_the_same_job_before(
+    open_house: Callable[..., Any], cloud: Any, later: Any
+) -> None:
+    house = open_house(WANTS_DEVICE, REMEDIATOR_LOOKBACK="48h")
+
+    def failed(name: str, image: str, needs: Needs) -> dict[str, Any]:
+        job = cloud.past_job("customJobs", on_t4(name, image), needs, route=False)
+        assert house.hear(failure_line(cloud, job)) == 200
+        return dict(job)
+
+    first = failed("train", "train:3", GREEDY)
+    for _ in range(3):
+        cloud.clock.advance(3600)
+        later(minutes=10)
+        house.reconcile()
+    (made,) = made_jobs(cloud, first)
+    assert (machine(made), made["state"]) == ("g2-standard-8", "JOB_STATE_SUCCEEDED")
+
+    failed("train", "other:1", WORDLESS)  # the same name, another program
+    assert "train failed, cause unknown" in cloud.slack.messages[-1].text
+
+    before = {job["name"] for job in cloud.jobs.all("customJobs")}
+    silent = failed("train", "train:3", WORDLESS)
+    (again,) = (
+        job
+        for job in cloud.jobs.all("customJobs")
+        if job["name"] not in before and job["name"] != silent["name"]
+    )
+    assert machine(again) == "g2-standard-8"
+    assert "failed by gpu_memory was mended with g2-standard-8" in cloud.slack.messages[-1].text
