@@ -247,7 +247,8 @@ def _gpu_wanted(facts: Facts) -> Iterator[Sign]:
             continue
         cpu = facts.usage.cpu
         weight = slow if facts.timed_out else alone
-        if not facts.timed_out and tag is not Tag.GPU_RAISED and facts.job.error_message:
+        by_worker = statement.place is Place.LOG and tag is not Tag.GPU_RAISED
+        if not facts.timed_out and by_worker and facts.job.error_message:
             # Whoever falls back to the CPU goes on: what ended the job is something else.
             weight = HINT
         if facts.timed_out and cpu is not None and cpu.mean < _BUSY_MEAN:

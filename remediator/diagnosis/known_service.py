@@ -118,7 +118,7 @@ _QUOTA = (
         DECISIVE,
         r"quota[^.]{0,80}\b(exceeded|exhausted|exceeds|reached|insufficient|used up|depleted)\b"
         r"|\b(exceed(s|ed|ing)?|exhausted|out of|insufficient|not enough|hit) [^.]{0,60}quota"
-        r"|quota_?exceeded|quota ['\"]?[a-z0-9_]+['\"]? exceeded|(request|need|ask for)[^.]{0,30} quota increase"
+        r"|quota[._]?exceeded|requested: ?\d+ allowed: ?\d+|quota ['\"]?[a-z0-9_]+['\"]? exceeded|(request|need|ask for)[^.]{0,30} quota increase"
         r"|resource has been exhausted|check quota|quota (limit )?(is|of|:|=) ?0\b",
         _QUOTAS,
         explains=(
@@ -171,6 +171,19 @@ _PERMISSION = (
         r"|(missing|lacks?|requires?|required|needs?)( the)?( iam)?( permissions?)?:? ['\"`\[]*(aiplatform|artifactregistry|bigquery|cloudkms|compute|dataflow|iam|logging|monitoring|pubsub|resourcemanager|secretmanager|serviceusage|storage|notebooks|ml)\.[a-z]+\.[a-z]+"
         r"|iam\.serviceaccounts\.(actas|getaccesstoken|signblob)|iam_permission_denied",
         _IAM,
+    ),
+    Signature(
+        "tenant-project",
+        Cause.USER_CODE_ERROR,
+        DECISIVE,
+        r"\b[a-z0-9]{8,30}-tp\b",
+        _TROUBLE,  # the code lets the client guess its project, and it guesses Google's own
+        explains=(
+            "permission-named",
+            "permission-words",
+            "permission-code",
+            "permission-api-disabled",
+        ),
     ),
     Signature(
         "permission-words",
@@ -264,7 +277,7 @@ _CONFIG = (
         DECISIVE,
         r"must be in the same (region|location|regional|project|zone)|should be in the same (region|location)|cannot read and write in different locations"
         r"|(is|are) in location [^.]{0,80}(must|should|but)|not consistent with (the )?server location"
-        r"|in (a |two )?different (region|location)s?\b|location( id)? (does ?n[o']t|does not) match|valid location id|(wrong|mismatched|inconsistent) (region|location)s?\b|(region|location)s? (mismatch|does not match|do not match)|is not (supported|available|allowed) in (the )?(this |selected |specified )?(region|location|zone|us-|europe-|asia-)"
+        r"|in (a |two )?different (region|location)s?\b|location( id)? (does ?n[o']t|does not) match|valid location id|(unrecognized|unknown|invalid|nonexistent) (zone|region|location)\b|zone_unknown|(wrong|mismatched|inconsistent) (region|location)s?\b|(region|location)s? (mismatch|does not match|do not match)|is not (supported|available|allowed) in (the )?(this |selected |specified )?(region|location|zone|us-|europe-|asia-)"
         r"|(un|not )supported (region|location)|(region|location) [^.]{0,40}(is not supported|unsupported|is invalid)|not found in (region|location)|does not (exist|support) in (region|location)",
         _TROUBLE,
     ),
@@ -272,7 +285,7 @@ _CONFIG = (
         "config-network",
         Cause.INVALID_CONFIG,
         DECISIVE,
-        r"only one vpc network|reserved range|ranges?_exhausted|ranges_not_reserved|(vpc|network)[^.]{0,60}(not (peered|found)|does not exist|is not (valid|peered))"
+        r"only one vpc network|network_not_peered|reserved range|ranges?_exhausted|ranges_not_reserved|(vpc|network)[^.]{0,60}(not (peered|found)|does not exist|is not (valid|peered))"
         r"|failed to validate vpc|allocated ip range|(couldn't|could not|unable to) find free (blocks|ip)|subnet(work)?[^.]{0,60}(not found|exhausted|does not)|private services? (access|connection)[^.]{0,60}(not|missing)|ip space (is )?exhausted|network that is different|different network|network attachment",
         _VPC,
     ),
@@ -330,7 +343,7 @@ _CONFIG = (
         r"(field|parameter|argument|value|property|flag|option|setting|key)s?:? ['\"`]?[\w.\[\]-]+['\"`]?:? [^.]{0,40}(is|are) (required|invalid|not (set|valid|supported|allowed|recognized|specified)|missing|unknown|immutable|empty|deprecated)"
         r"|(is|are) (required|mandatory) (for|but|when|and|field)|(must|should|needs? to|has to) be (specified|set|provided|one of|a valid|less than|greater than|at least|at most|between|(in |of )?(the )?(form|format|range)\b|non-?empty|unique|a multiple|enabled|configured|explicitly|present)"
         r"|(unknown|unrecognized|unexpected|unsupported|invalid) (\w+ )?(field|parameter|argument|flag|option|key|property|version|framework|image|runtime|format|type|schema|value|name|setting|model|container|region|service)"
-        r"|(is|are) (not|no longer|un) ?(supported|allowed|compatible|permitted)( (in|on|by|for|with|when|together|here|yet)|\.|,|$)|does(n't| not) support\b|cannot be (used|set|specified|combined|empty|both|changed|updated|null)|mutually exclusive|only supported (for|in|on|with)|no longer supported|can(not|'t| not) specify|do not specify|(spec|job|request|config|configuration|template) is (invalid|malformed)|has no value|(is|are) not available (for|with|under) [a-z-]+ |jobs? must (have|include)|can only be (attached|used|set|specified|applied|combined)|must be (>|<|=){1,2} ?[a-z0-9_]|(has|have) (already )?(deployed|been deployed)|being-?deployed|requires? [a-z_]+ ?(=|to be|set to|['\"`][a-z])|requires [a-z]+_[a-z_]+|must be an? (positive|non-negative|integer|string|lowercase)|\b(uri|image|path|name) must be (in|of|from|one)\b|required (field|parameter|argument)s? (is |are )?(not set|missing|empty)|(less|smaller|lower) than the minimum|persistent resource[^.]{0,80} not (in )?(the )?(running|ready|available)|is immutable|already exists|is not a valid\b",
+        r"|(is|are) (not|no longer|un) ?(supported|allowed|compatible|permitted)( (in|on|by|for|with|when|together|here|yet)|\.|,|$)|do(es)?(n't| not) support\b|cannot be (used|set|specified|combined|empty|both|changed|updated|null)|mutually exclusive|only supported (for|in|on|with)|no longer supported|can(not|'t| not) specify|do not specify|(spec|job|request|config|configuration|template) is (invalid|malformed)|has no value|(is|are) not available (for|with|under) [a-z-]+ |jobs? must (have|include)|can only be (attached|used|set|specified|applied|combined)|must be (>|<|=){1,2} ?[a-z0-9_]|(has|have) (already )?(deployed|been deployed)|being-?deployed|requires? [a-z_]+ ?(=|to be|set to|['\"`][a-z])|requires [a-z]+_[a-z_]+|must be an? (positive|non-negative|integer|string|lowercase)|\b(uri|image|path|name) must be (in|of|from|one)\b|required (field|parameter|argument)s? (is |are )?(not set|missing|empty)|(less|smaller|lower) than the minimum|persistent resource[^.]{0,80} not (in )?(the )?(running|ready|available)|is immutable|already exists|is not a valid\b",
         _CODES,
     ),
     Signature(
@@ -539,7 +552,7 @@ _STARTUP = (
         DECISIVE,
         r"(been )?initiali[sz]ing for too long|(start-?up|initiali[sz]ation|(model |engine )load(ing)?) (took|exceed(s|ed)|lasted) (more|longer|over|the |\d)|(server|container|model|engine|app|application|worker) did not (start|load|initiali[sz]e)( up)? (with)?in|waiting for (the )?(container |server |model )?(port|readiness)\b|taken (more|longer) than [\d.]+ ?s[a-z]* to (initiali|start|load|become|get)|slow __init__|(timed? ?out|timeout) waiting for (the )?([a-z]+ ){1,3}to (start|load|become|come up|initiali[sz]e|send|be ready|respond)|(model|server|container|worker)[^.]{0,40}(load(ing)?|start(-?up|ing)?|initiali[sz](e|ation|ing)|boot|deploy(ment)?)[^.]{0,60}(timed? ?out|did not (finish|complete)|took too long|exceeded [^.]{0,30}(time|deadline))"
         r"|(timed? ?out|deadline exceeded)[^.]{0,60}(waiting for|while|during|for)[^.]{0,40}(model|server|container|engine|worker)s?[^.]{0,30}(load|start|ready|initiali|become|launch|healthy|come up)"
-        r"|failed to load model[^|]{0,120}timeoutexception|load(ing)? of model [^|]{0,120}timed? ?out|(excessively |very |too )long cold (boot|start)|failed to (start|load|launch|boot|initiali[sz]e)[^.]{0,60}(within|in time|before the (deadline|timeout))|(within|before) the (allotted|allocated|configured|given|startup|start-up) (time|deadline|timeout)|deployment_?timeout",
+        r"|failed to load model[^|]{0,120}timeoutexception|load(ing)? of model [^|]{0,120}timed? ?out|(excessively |very |too )long cold (boot|start)|(is |was |too )slow to start|failed to (start|load|launch|boot|initiali[sz]e)[^.]{0,60}(within|in time|before the (deadline|timeout))|(within|before) the (allotted|allocated|configured|given|startup|start-up) (time|deadline|timeout)|deployment_?timeout",
         _BATCH,
     ),
     Signature(
@@ -679,7 +692,7 @@ _TRANSIENT = (
         "backend-stream",
         Cause.TRANSIENT_BACKEND,
         FAIR + 0.4,
-        r"socket closed|goaway|rst_stream|connection reset by peer|connectionreseterror|connection aborted|remotedisconnected|remote end closed connection|failed to connect to all addresses|transport (is )?closing|upstream connect error|disconnect/reset before headers|no healthy upstream|connection (was )?(reset|closed by (the )?(peer|remote))|recvmsg:|stream removed|unexpected eof|incompleteread|server disconnected|protocolerror|econnreset",
+        r"socket closed|goaway|rst_stream|connection reset by peer|connectionreseterror|connection aborted|remotedisconnected|remote end closed connection|failed to connect to all addresses|transport (is )?clos(ing|ed)|upstream connect error|disconnect/reset before headers|no healthy upstream|connection (was )?(reset|closed by (the )?(peer|remote))|recvmsg:|stream removed|unexpected eof|incompleteread|server disconnected|protocolerror|econnreset",
         "grpc.io/docs/guides/status-codes",
         symptom=True,
     ),
@@ -687,7 +700,7 @@ _TRANSIENT = (
         "backend-eof",
         Cause.TRANSIENT_BACKEND,
         FAIR + 0.4,
-        r"eof occurred in violation|unexpected_eof|unexpected eos|ssleoferror|rpc failed; http 50[0-4]|premature (eof|end of)",
+        r"eof occurred in violation|unexpected_eof|unexpected eos|ssleoferror|rpc failed; http 50[0-4]|premature eof",
         _CODES,
         symptom=True,
         explains=("ssl-any", "network-retries", "backend-number"),
@@ -733,7 +746,7 @@ _PREEMPTION = (
         Cause.PREEMPTION,
         DECISIVE,
         r"(was|is|been|is being|got|were|node|instance|vm|worker|tpu|machine|replica|job) (just )?pre-?empted|(in|state|status)\W{0,4}(is )?preempted\b|compute\.instances\.preempted|termination is imminent|pre-?emption (notice|event|signal|warning|detected|imminent|occurred)"
-        r"|(spot|preemptible) (vm|instance|node|machine|capacity|worker)s?[^.]{0,60}(terminat|reclaim|interrupt|shut ?down|stopp|evict|delet|taken)|reclaimed by|(spot|preemptible)[^.]{0,40}reclamation|due to (an? )?(spot|preemptible|pre-?emption)|(because|result) of [^.]{0,30}pre-?emption|instance/preempted|preempted by compute engine|spot interruption|host ec2[^.]{0,40}terminated",
+        r"|(spot|preemptible) (vm|instance|node|machine|capacity|worker)s?[^.]{0,60}(terminat|reclaim|interrupt|shut ?down|stopp|evict|delet|taken)|reclaimed by|(spot|preemptible)[^.]{0,40}reclamation|due to (an? )?(spot|preemptible|pre-?emption)|(because|result) of [^.]{0,30}pre-?emption|instance/preempted|preempted to accommodate|reason\W{1,4}preempted\b|preempted by compute engine|spot interruption|host ec2[^.]{0,40}terminated",
         _SPOT,
     ),
     Signature(
