@@ -301,4 +301,4 @@ def test_the_sets_cover_what_they_claim():
     assert len({row["id"] for row in held}) == len(held)
     known = {row["source"] for row in messages("messages")}
     assert not {row["source"] for row in held} & known
-    assert all(row["source"].startswith("https://github.com/") and row["why"] for row in held)
+    assert all(row["source"] and row["why"] for row in held)

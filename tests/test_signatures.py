@@ -189,7 +189,6 @@ def test_messages_held_out_stay_right():
         "fa-ts-noworker",
         "fd-binderhub18",
         "fe-arbtranslate7-gemini",
-        "fe-httparchive114-udf",
         "ff-kohya133",
         "fg-bq-load-add",
         "fg-dp-datanodes",
@@ -207,8 +206,6 @@ def test_what_leads_to_a_resubmission_is_right_on_every_set():
     assert [(one, label, given) for one, sure, label, given in sent if sure == "high"] == [
         # Said to be harmless by the program's author; the line itself tells of a fall back to the CPU.
         ("ff-kohya133", "unknown", "accelerator_missing"),
-        # The memory of a function in BigQuery: one query was too much work for the service.
-        ("fe-httparchive114-udf", "memory_pressure", "request_too_large"),
     ]
     assert len(sent) <= 24  # the others' labels are not certain
 
