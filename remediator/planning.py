@@ -29,11 +29,12 @@ from remediator.ledger import Chain, Conclusion, End, Incident, Ledger, Limit, i
 from remediator.policy import Catalogue, Policies, glance, kinds, plan, routes, sizing
 from remediator.policy.model import Limits
 
+Tracks = Mapping[str, Sequence[End]]
 
-def remembered(case: Case, ledger: Ledger, catalogue: Catalogue) -> Case:
-    """The case with what the ledger knows of similar jobs."""
-    tracks = ledger.tracks(kinds.alike(case.job))
-    return replace(case, recoveries=recoveries(case.job, tracks, catalogue))
+
+def similar_tracks(job: JobDocument, ledger: Ledger) -> Tracks:
+    """How resubmissions of similar jobs ended, by what the jobs have in common."""
+    return ledger.tracks(kinds.alike(job))
 
 
 def diagnosed(case: Case, policies: Policies) -> Diagnosis:
@@ -61,14 +62,16 @@ def planned(
     chain: Chain,
     hands: Hands,
     *,
+    similar: Tracks,
     faster: Callable[[], str] | None = None,
 ) -> Plan:
     """The plan; where it would resubmit, somebody else's rerun is looked for and asked again.
 
-    `faster` gives what `somebody_faster` found, where that was asked beside the evidence.
+    `similar` are the tracks of similar jobs. `faster` gives what `somebody_faster` found, where that
+    was asked beside the evidence.
     """
     policies = hands.policies()
-    history = _history(case.job, incident, chain, hands, case.now)
+    history = _history(case.job, incident, chain, hands, case.now, successes(similar))
     waited = incident.not_before is not None and incident.not_before <= case.now
 
     def asked(history: History, skipped: frozenset[int]) -> Plan:
@@ -135,20 +138,14 @@ def _paused(made: Plan, job: JobDocument, hands: Hands, now: datetime) -> str:
     return ""
 
 
-def _similar(job: JobDocument, ledger: Ledger) -> tuple[End, ...]:
-    return successes(ledger.tracks(kinds.alike(job)))
-
-
-def successes(tracks: Mapping[str, Sequence[End]]) -> tuple[End, ...]:
+def successes(tracks: Tracks) -> tuple[End, ...]:
     """Successes of similar jobs that we resubmitted, the newest first, each once."""
     held = (one for track in tracks.values() for one in track)
     once = {(one.at, one.seconds): one for one in held if one.succeeded}
     return tuple(sorted(once.values(), key=lambda one: one.at, reverse=True))
 
 
-def recoveries(
-    job: JobDocument, tracks: Mapping[str, Sequence[End]], catalogue: Catalogue
-) -> tuple[Recovery, ...]:
+def recoveries(job: JobDocument, tracks: Tracks, catalogue: Catalogue) -> tuple[Recovery, ...]:
     """Successes on sizes that would be a remedy for this job too, of jobs alike in everything.
 
     One image may do many things, and one name stand for several: model, images and name must all
@@ -176,10 +173,14 @@ def _skipped(chain: Chain, policy: str) -> frozenset[int]:
 
 
 def _history(
-    job: JobDocument, incident: Incident, chain: Chain, hands: Hands, now: datetime
+    job: JobDocument,
+    incident: Incident,
+    chain: Chain,
+    hands: Hands,
+    now: datetime,
+    similar: Sequence[End],
 ) -> History:
     settings, ledger = hands.settings, hands.ledger
-    similar = _similar(job, ledger)
     used = {
         budget: ledger.used(_limit(budget, 0.0), now)
         for budget in routes.budgets(hands.policies().limits, job, now)

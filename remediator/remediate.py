@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from remediator import log, patience, running
 from remediator.alerts import AlertFacts, AlertKind, Link, Message, compose, entry_url
 from remediator.case import Case
-from remediator.diagnosis import settled
+from remediator.diagnosis import make_ready, settled
 from remediator.domain import (
     SILENT_GUARDS,
     Action,
@@ -44,7 +44,8 @@ from remediator.planning import (
     is_unrecorded,
     planned,
     read_ahead,
-    remembered,
+    recoveries,
+    similar_tracks,
     somebody_faster,
 )
 from remediator.policy import Catalogue, Policies, costs, glance, kinds, plan, routes
@@ -93,13 +94,14 @@ def _is_ours(project: str, hands: Hands) -> bool:
 
 
 def _read_ahead(hint: Hint, hands: Hands) -> None:
-    """Have at hand what will be asked of the ledger first, beside the reading of the job."""
+    """Have at hand what will be asked of the ledger and of the job's texts, while the job is read."""
     places = hands.locations()
     name = hint.job
     if name is None and len(places) == 1:
         name = JobName(hands.project()[0], places[0], JobKind.CUSTOM, hint.custom_job_id)
     keys = (name.key,) if name else ()
     hands.ledger.ahead(incidents=keys, created=keys, chains=keys, counters=(LOG_READS,))
+    make_ready()
 
 
 def _read(hint: Hint, hands: Hands) -> JobDocument | None:
@@ -304,7 +306,8 @@ def _decide(
         begun = _Begun.reading(job, hands, now)
     case = replace(begun.case(), attempts=chain.attempts)
     begun.ahead()
-    case = remembered(case, hands.ledger, hands.catalogue)
+    similar = similar_tracks(job, hands.ledger)
+    case = replace(case, recoveries=recoveries(job, similar, hands.catalogue))
     found = diagnosed(case, hands.policies())
     if not found.settled_by_error and job.end_time:
         settles = job.end_time + hands.settings.settle
@@ -315,7 +318,7 @@ def _decide(
     if passing and found.verdict is Cause.UNKNOWN and now - incident.first_known < RETRY_WINDOW:
         msg = "; ".join(f"{gap.source}: {gap.why}" for gap in passing)
         raise Transient(msg)
-    made = planned(case, found, incident, chain, hands, faster=begun.faster)
+    made = planned(case, found, incident, chain, hands, similar=similar, faster=begun.faster)
     if belongs.unknown:
         made = for_a_person(made, belongs.gaps[0].why)
     case = replace(case, gaps=(*case.gaps, *belongs.gaps))

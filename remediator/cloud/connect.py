@@ -37,6 +37,7 @@ _LEAST_TRY_SECONDS = 0.05
 _LEAST_CREATE_SECONDS = 5.0  # a create that is cut short leaves a job that nobody knows of
 _MESSAGE_LIMIT = 4000  # Vertex's longest known refusal is well under this
 
+_OTHER_IDENTITIES = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_API_CERTIFICATE_CONFIG")
 _ROOTS_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 
 # A create that is refused because something is used up, in the service's own words; anything else
@@ -99,32 +100,49 @@ def open_channel(host: str, endpoint: str | None) -> Any:
     if endpoint:
         options.append(("grpc.enable_http_proxy", 0))
         return grpc.insecure_channel(loopback_target(endpoint), options=options)
-    from google.auth.transport.grpc import AuthMetadataPlugin
-
     with google_errors(f"opening credentials for {host}"):
-        credentials, request = google_credentials()
-    plugin = AuthMetadataPlugin(credentials, request, default_host=host)
+        plugin = _plugin(host)
     secure = grpc.composite_channel_credentials(
         grpc.ssl_channel_credentials(private_roots()), grpc.metadata_call_credentials(plugin)
     )
     return grpc.secure_channel(f"{host}:443", secure, options=options)
 
 
-def google_credentials() -> tuple[Any, Any]:
-    """Application default credentials and the HTTP transport that refreshes them.
+def _plugin(host: str) -> Any:
+    """What gives each call of a channel its token."""
+    if _is_on_google():
+        from remediator.cloud.machine_account import MachineAccount, TokenPlugin
 
-    Where `GCE_METADATA_HOST` is set, that metadata server is asked directly: google-auth's own
+        return TokenPlugin(MachineAccount(SCOPES))
+    from google.auth.transport.grpc import AuthMetadataPlugin
+
+    credentials, request = google_credentials()
+    return AuthMetadataPlugin(credentials, request, default_host=host)
+
+
+def _is_on_google() -> bool:
+    """Whether the machine's own account is the one to be: on Cloud Run and Functions, or where a
+    metadata server is named, unless a key file or certificates are."""
+    named = os.environ.get("GCE_METADATA_HOST") or os.environ.get("K_SERVICE")
+    return bool(named) and not any(map(os.environ.get, _OTHER_IDENTITIES))
+
+
+def google_credentials() -> tuple[Any, Any]:
+    """Credentials and the HTTP transport that refreshes them, for clients that speak HTTP.
+
+    On Google's machines their own account's, else the application's default ones: google-auth's own
     detection pings a fixed address first and would give up where only the host is redirected.
     """
+    if _is_on_google():
+        from remediator.cloud.machine_account import MachineAccount, http_request
+
+        return MachineAccount(SCOPES), http_request()
     import google.auth
     from google.auth import compute_engine
     from google.auth.transport.requests import Request
     from requests import Session
 
-    if os.environ.get("GCE_METADATA_HOST") and not os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
-        credentials = compute_engine.Credentials(scopes=SCOPES)
-    else:
-        credentials, _ = google.auth.default(scopes=SCOPES)
+    credentials, _ = google.auth.default(scopes=SCOPES)
     session = Session()
     if isinstance(credentials, compute_engine.Credentials):
         session.trust_env = False  # the metadata server is never behind a proxy

@@ -1,14 +1,17 @@
-"""The metadata server of the machine this runs on: project, region and service account.
+"""The metadata server of the machine this runs on: project, region, service account, its tokens.
 
 Asked over plain HTTP at `GCE_METADATA_HOST` (default `metadata.google.internal`), never through a
-proxy, only when a setting does not say it. Called by `app`.
+proxy, only when a setting does not say it. Called by `app`, and for tokens by `machine_account`.
 """
 
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
+from collections.abc import Iterable
+from urllib.parse import quote
 
 from remediator.domain import Gone, Transient
 
@@ -38,6 +41,23 @@ def region() -> str:
 def service_account() -> str:
     """The e-mail of the account this runs as; raises Gone where it runs as none."""
     return _ask("instance/service-accounts/default/email")
+
+
+def access_token(scopes: Iterable[str]) -> tuple[str, float]:
+    """A token of the account this runs as, and for how many seconds it is good.
+
+    Raises Transient where there is no metadata server or its answer is none, Gone where it runs as
+    no account.
+    """
+    text = _ask(
+        f"instance/service-accounts/default/token?scopes={quote(','.join(scopes), safe='')}"
+    )
+    try:
+        told = json.loads(text)
+        return str(told["access_token"]), float(told["expires_in"])
+    except (ValueError, TypeError, KeyError) as err:
+        msg = "the metadata server gave something else for a token"  # which is not repeated here
+        raise Transient(msg) from err
 
 
 def _ask(path: str) -> str:

@@ -104,13 +104,45 @@ class Methods:
         self, method: str, request: Any, answer: Any, *, streamed: bool
     ) -> Callable[..., Any]:
         if method not in self._opened:
-            from google.api_core.grpc_helpers import wrap_errors
-
             channel = self._channel
             bare = (channel.unary_stream if streamed else channel.unary_unary)(
                 f"/{self._service}/{method}",
                 request_serializer=getattr(request, "serialize", None) or request.SerializeToString,
                 response_deserializer=getattr(answer, "deserialize", None) or answer.FromString,
             )
-            self._opened[method] = wrap_errors(bare)
+            self._opened[method] = _each_told(bare) if streamed else _told(bare)
         return self._opened[method]
+
+
+# `google.api_core.grpc_helpers` wraps methods just so, and loads credentials of every kind for it.
+
+
+def _told(bare: Callable[..., Any]) -> Callable[..., Any]:
+    """The method, its errors those of google.api_core."""
+    import grpc
+    from google.api_core.exceptions import from_grpc_error
+
+    def call(request: Any, **how: Any) -> Any:
+        try:
+            return bare(request, **how)
+        except grpc.RpcError as err:
+            raise from_grpc_error(err) from err
+
+    return call
+
+
+def _each_told(bare: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
+    """As `_told` for a method that streams: begun at once, its errors come with the answers."""
+    import grpc
+    from google.api_core.exceptions import from_grpc_error
+
+    def each(stream: Any) -> Iterator[Any]:
+        try:
+            yield from stream
+        except grpc.RpcError as err:
+            raise from_grpc_error(err) from err
+
+    def call(request: Any, **how: Any) -> Iterator[Any]:
+        return each(bare(request, **how))
+
+    return call

@@ -16,6 +16,7 @@ from remediator.diagnosis.advice import advice_for
 from remediator.diagnosis.combine import THRESHOLD, rank
 from remediator.diagnosis.families import Facts, family_signs
 from remediator.diagnosis.locality import read_distance
+from remediator.diagnosis.matching import make_ready
 from remediator.diagnosis.signatures import Tag
 from remediator.diagnosis.signs import Sign
 from remediator.diagnosis.statements import FailedRows, Reading, read_case, read_job
@@ -34,7 +35,7 @@ from remediator.domain import (
     Source,
 )
 
-__all__ = ["THRESHOLD", "advice_for", "diagnose", "external_hosts", "settled"]
+__all__ = ["THRESHOLD", "advice_for", "diagnose", "external_hosts", "make_ready", "settled"]
 
 # An error settles a cause when it alone carries it this far and nothing late could turn it.
 _SETTLED = 0.67
