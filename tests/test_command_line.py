@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,38 @@ def test_a_type_that_vertex_does_not_take_is_one_line(run: Any, name: str, says:
     assert (code, out) == (2, "")
     (line,) = err.splitlines()
     assert says in line
+
+
+def test_a_probe_that_nobody_answers_is_a_failed_check(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as closed:  # bound, and nobody listens
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("REMEDIATOR_VERTEX_ENDPOINT", "127.0.0.1:1")
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+        code, out, err = run("probe", url, "--tries", "1")
+    assert (code, err) == (1, "")
+    assert "no answer" in out
+
+
+def test_a_probe_that_a_proxy_would_answer_is_skipped_and_no_failure(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "")
+    code, out, _ = run("probe", "https://data.example/", "--tries", "1")
+    assert code == 0
+    assert "skipped behind a proxy" in out
+
+
+def test_policies_kept_elsewhere_are_no_file_for_commands_that_need_nothing_but_files(
+    run: Any, tmp_path: Path
+) -> None:
+    code, out, err = run("plan", case(tmp_path / "c.json"), "--policies", "gs://bucket/policies")
+    assert (code, out) == (2, "")
+    assert err == (
+        "plan: gs://bucket/policies is no file on this machine: name one with --policies\n"
+    )
 
 
 def test_a_probe_is_judged_by_the_threshold_of_the_policy_file(run: Any, tmp_path: Path) -> None:

@@ -103,6 +103,9 @@ def case_of(name: str) -> Case:
 def policies_of(args: argparse.Namespace) -> Policies:
     from remediator import policy
 
+    if args.policies.startswith(("gs://", "secret:")):
+        msg = f"{args.policies} is no file on this machine: name one with --policies"
+        raise Unusable(msg)
     path = Path(args.policies)
     loaded = policy.load(read_bytes(path), str(path))
     if loaded.policies is None:

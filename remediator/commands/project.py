@@ -72,11 +72,12 @@ def probe(args: argparse.Namespace) -> int:
         for url in args.urls
     ]
     slow = [one for one in measured if one.seconds is not None and one.seconds > args.threshold]
+    silent = [one for one in measured if one.seconds is None and not one.was_skipped]
     if args.json:
         print_json([{**one.to_json(), "over": one in slow} for one in measured])
     else:
         print(network.table(measured, args.threshold))
-    return FAILED if slow else DONE
+    return FAILED if slow or silent else DONE
 
 
 def alert_preview(args: argparse.Namespace) -> int:
