@@ -87,6 +87,13 @@ def test_labels_that_no_job_has_are_one_line_and_exit_2(
     assert err == "plan: the job's `labels` must be an object\n"
 
 
+def test_a_job_without_a_case_around_it_is_told_how_to_become_one(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text(json.dumps(CUSTOM))
+    code, out, err = run("diagnose", "job.json")
+    assert (code, out) == (2, "")
+    assert err.endswith('this looks like the job itself: write {"job": …} around it\n')
+
+
 def test_a_time_in_another_zone_is_told_and_matched_in_utc(run: Any, tmp_path: Path) -> None:
     text = POLICIES.replace("when: {}", "when: {if: 'now.hour == 2 && now.weekday == 7'}")
     text = text.replace("{machine_type: bigger}", "{wait: 10m}")
