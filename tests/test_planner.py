@@ -886,6 +886,11 @@ def test_a_tuning_job_costs_at_most_what_its_remaining_trials_may() -> None:
     assert made.worst_case_usd == pytest.approx(4 * 2 * 2 * 0.54421, abs=0.01)
 
 
+def test_a_run_of_unknown_length_is_no_run_of_no_minutes() -> None:
+    made = planned(job(CUSTOM, startTime=None, createTime=None), ladder("resubmit: {}"))
+    assert "how long it ran is not known, so a minute at the least" in made.because
+
+
 @pytest.mark.parametrize("count", ["-1", "0"])
 def test_instances_that_nobody_counted_are_no_basis(count: str) -> None:
     made = resubmitted(
