@@ -556,6 +556,50 @@ def test_finished_tasks_of_a_pipeline_are_answered_from_the_cache() -> None:
     assert difference_is_legal(job(PIPELINE).changed(path, {}), made.request)
 
 
+_RESOURCES = "pipelineSpec.deploymentSpec.executors.exec-train.container.resources"
+
+
+@pytest.mark.parametrize(
+    ("resources", "raised"),
+    [
+        ({"resourceMemoryLimit": "15G"}, {"resourceMemoryLimit": "30G"}),
+        ({"resourceMemoryLimit": "15000000K"}, {"resourceMemoryLimit": "30000000K"}),
+        ({"resourceMemoryLimit": "7.5Gi"}, {"resourceMemoryLimit": "15Gi"}),
+        ({"cpuLimit": 4, "memoryLimit": 15.0}, {"memoryLimit": 30.0}),
+        ({"resourceCpuLimit": "500m"}, {"resourceMemoryLimit": "32G"}),  # Vertex gives 16 by itself
+    ],
+)
+def test_a_components_limit_is_doubled_as_it_is_written(
+    resources: dict[str, Any], raised: dict[str, Any]
+) -> None:
+    held = job(PIPELINE).changed(_RESOURCES, resources)
+    made = planned(held, ladder("resubmit: {machine_type: more_memory}"), Cause.MEMORY_PRESSURE)
+    assert {c.field.rpartition(".")[2]: c.after for c in made.changes} == raised
+
+
+@pytest.mark.parametrize(
+    ("resources", "why"),
+    [
+        (
+            {"resourceMemoryLimit": "{{$.inputs.parameters['memory']}}"},
+            "resourceMemoryLimit is \"{{$.inputs.parameters['memory']}}\": nobody can tell what twice",
+        ),
+        ({"cpuLimit": "four"}, "cpuLimit is 'four': nobody can tell what twice that is"),
+        (
+            {"cpuLimit": 96, "memoryLimit": 600},
+            "no machine is known that holds the failed component's limits once they are raised",
+        ),
+    ],
+)
+def test_a_components_limit_is_never_raised_by_guessing(
+    resources: dict[str, Any], why: str
+) -> None:
+    held = job(PIPELINE).changed(_RESOURCES, resources)
+    made = planned(held, ladder("resubmit: {machine_type: bigger}"))
+    assert (made.action, made.refused_by) == (Action.ALERT, (Guard.INCOMPATIBLE,))
+    assert why in made.because
+
+
 def test_a_pipeline_is_priced_by_the_tasks_that_run_again() -> None:
     # `train` alone: 8 vCPU and 30 GB fit an n1-standard-8 for the half hour that it ran
     made = resubmitted(PIPELINE, "{machine_type: bigger}")

@@ -277,12 +277,26 @@ def _components(draft: Draft, step: Resubmit, now: Situation) -> Draft:
         msg = "the failed task's component was not found in the pipeline's spec"
         raise Impossible(msg)
     if step.machine_type is not None:
-        for path, value in components.raised(
-            now.job, memory_only=step.machine_type == "more_memory"
-        ):
-            draft = draft.set(path, value)
+        draft = _raised_limits(draft, failed, now, memory_only=step.machine_type == "more_memory")
     for executor in failed if step.accelerator is not None else ():
         draft = _component_devices(draft, executor, step, now)
+    return draft
+
+
+def _raised_limits(draft: Draft, failed: list[str], now: Situation, *, memory_only: bool) -> Draft:
+    for path, value in components.raised(now.job, memory_only=memory_only):
+        held = draft.job.read(path)
+        if value is None:
+            name = path.rpartition(".")[2]
+            msg = f"the failed component's {name} is {held!r}: nobody can tell what twice that is"
+            raise Impossible(msg)
+        draft = draft.set(path, value)
+    for executor in failed:
+        if components.hardware(draft.job, executor, now.catalogue) is None:
+            msg = (
+                "no machine is known that holds the failed component's limits once they are raised"
+            )
+            raise Impossible(msg)
     return draft
 
 
