@@ -76,15 +76,18 @@ def test_an_odd_part_of_a_case_file_is_one_line_and_exit_2(
 
 
 @pytest.mark.parametrize("odd", [-1, 1.5, "x", True, [None], [[]]], ids=str)
-def test_labels_that_no_job_has_are_one_line_and_exit_2(
-    run: Any, tmp_path: Path, odd: object
-) -> None:
+def test_labels_that_no_job_has_are_one_line_and_exit_2(run: Any, odd: object) -> None:
     body = copy.deepcopy(CUSTOM) | {"labels": odd}
-    code, out, err = run(
-        "plan", case(tmp_path / "case.json", job=body), "--policies", "policies.yaml"
-    )
-    assert (code, out) == (2, "")
-    assert err == "plan: the job's `labels` must be an object\n"
+    case(Path("case.json"), job=body, expect={})
+    for command in (
+        ("plan", "case.json"),
+        ("test", "."),
+        ("backtest", "--cases", "."),
+        ("alert", "preview", "case.json", "--channel", "ml"),
+    ):
+        code, out, err = run(*command, "--policies", "policies.yaml")
+        assert (code, out) == (2, "")
+        assert err == f"{command[0]}: case.json: the job's `labels` must be an object\n"
 
 
 def test_a_job_without_a_case_around_it_is_told_how_to_become_one(run: Any, tmp_path: Path) -> None:

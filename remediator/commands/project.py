@@ -13,9 +13,9 @@ from pathlib import Path
 from remediator.commands.inputs import (
     DONE,
     FAILED,
-    case_of,
     open_app,
     open_app_with_policies,
+    plannable_case_of,
     print_json,
     write_whole,
 )
@@ -83,7 +83,8 @@ def probe(args: argparse.Namespace) -> int:
 def alert_preview(args: argparse.Namespace) -> int:
     from remediator.alerts import as_text
 
-    message = open_app_with_policies(args).preview(case_of(args.case), args.channel, send=args.send)
+    case = plannable_case_of(args.case)
+    message = open_app_with_policies(args).preview(case, args.channel, send=args.send)
     if args.json:
         print_json(message.to_json())
     else:

@@ -195,7 +195,8 @@ def _locations(asked: Asked) -> str:
 
 def _outside(names: set[str], allowed: tuple[str, ...]) -> str:
     wrong = sorted(name for name in names if not matches_any(allowed, name))
-    return f"{', '.join(wrong)} is not among {', '.join(allowed)}" if wrong else ""
+    named = ", ".join(allowed) or "those of an empty list"
+    return f"{', '.join(wrong)} is not among {named}" if wrong else ""
 
 
 def _incompatible(asked: Asked) -> str:
