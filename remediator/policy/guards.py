@@ -240,7 +240,9 @@ def _cause(asked: Asked) -> str:
     verdict = asked.diagnosis.verdict
     if verdict not in NEVER_RETRIED:
         return ""
-    return f"{_NEVER[verdict]}: running it again would fail the same way"
+    usd = asked.cost.usd if asked.cost else None
+    costs = f", for about ${usd:.2f}" if usd else ""
+    return f"{_NEVER[verdict]}: running it again would fail the same way{costs}"
 
 
 _NEVER: Mapping[Cause, str] = {
