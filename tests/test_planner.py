@@ -451,11 +451,19 @@ def test_what_the_job_has_already_is_the_same_job_again_and_told(step: str) -> N
     assert "the job runs on n1-standard-8 already" in made.because
 
 
-def test_no_accelerator_for_a_model_whose_image_is_for_cpus() -> None:
+@pytest.mark.parametrize(
+    "step",
+    [
+        f"{{accelerator: {{type: {T4}, count: 1}}}}",
+        "{accelerator: bigger}",
+        "{machine_type: g2-standard-8}",
+    ],
+)
+def test_no_accelerator_for_a_model_whose_image_is_for_cpus(step: str) -> None:
     image = "us-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-12:latest"
     made = resubmitted(
         BATCH,
-        f"{{accelerator: {{type: {T4}, count: 1}}}}",
+        step,
         Cause.ACCELERATOR_MISSING,
         model={"containerSpec": {"imageUri": image}},
     )

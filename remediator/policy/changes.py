@@ -209,6 +209,8 @@ def _moved(held: Hardware, step: Resubmit, now: Situation, region: str) -> Moved
     mended = book.mend(current, service, region)
     if isinstance(mended, NoWay):
         return mended
+    if mended.hardware.accelerator and not held.accelerator and (idle := _would_idle(now)):
+        return NoWay(idle)
     notes = (*notes, *mended.notes)
     if mended.hardware == held and notes:
         # Mended back to what just failed: that is no step, and the same run again costs as much.
@@ -245,9 +247,8 @@ def _accelerator(
     book, service = now.catalogue, now.kind.service
     if asked == "none":
         return book.without_accelerator(held, service)
-    image = kinds.cpu_only_image(now.job, now.case.model)
-    if image:
-        return NoWay(f"the image {image} is built for CPUs: an accelerator would stand idle")
+    if idle := _would_idle(now):
+        return NoWay(idle)
     if asked == "bigger":
         return book.accelerator_bigger(held, service, region)
     if asked == "more_memory":
@@ -255,6 +256,12 @@ def _accelerator(
     if not isinstance(asked, Accelerator):
         return NoWay(f"there is no accelerator move {asked}")
     return book.mend(Hardware(held.machine, asked.type, asked.count), service, region)
+
+
+def _would_idle(now: Situation) -> str:
+    """Why an accelerator would do nothing for the job; empty: nothing is known against one."""
+    image = kinds.cpu_only_image(now.job, now.case.model)
+    return f"the image {image} is built for CPUs: an accelerator would stand idle" if image else ""
 
 
 def _doubts(hardware: Hardware, now: Situation) -> tuple[str, ...]:
