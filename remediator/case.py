@@ -202,6 +202,8 @@ class Case:
         job_body = body.get("job")
         if not isinstance(job_body, Mapping):
             msg = "a case file needs a `job` object"
+            if "name" in body and "state" in body:
+                msg += '; this looks like the job itself: write {"job": …} around it'
             raise Unusable(msg)
         job = JobDocument.parse(job_body)
         attempts = tuple(Attempt.parse(a) for a in _objects(body, "attempts"))

@@ -54,6 +54,11 @@ class Measured:
     tries: int = 0
     why: str = ""
 
+    @property
+    def was_skipped(self) -> bool:
+        """It was not tried at all: a proxy would have been measured."""
+        return self.why.startswith(_SKIPPED)
+
     def to_json(self) -> dict[str, Any]:
         names = ("url", "seconds", "p95", "dns", "connect", "tls", "first_byte", "tries", "why")
         return {name: getattr(self, name) for name in names}
@@ -85,7 +90,7 @@ def measure(
     """
     found = probe(url, tries=tries, timeout=timeout_seconds, allow_loopback=allow_loopback)
     if found.seconds is None:
-        kind = Refused if found.why.startswith(_SKIPPED) else Transient
+        kind = Refused if found.was_skipped else Transient
         msg = f"{_host(url)} was not measured: {found.why}"
         raise kind(msg)
     asked = urlsplit(url)._replace(query="", fragment="").geturl()

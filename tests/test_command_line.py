@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,15 +76,25 @@ def test_an_odd_part_of_a_case_file_is_one_line_and_exit_2(
 
 
 @pytest.mark.parametrize("odd", [-1, 1.5, "x", True, [None], [[]]], ids=str)
-def test_labels_that_no_job_has_are_one_line_and_exit_2(
-    run: Any, tmp_path: Path, odd: object
-) -> None:
+def test_labels_that_no_job_has_are_one_line_and_exit_2(run: Any, odd: object) -> None:
     body = copy.deepcopy(CUSTOM) | {"labels": odd}
-    code, out, err = run(
-        "plan", case(tmp_path / "case.json", job=body), "--policies", "policies.yaml"
-    )
+    case(Path("case.json"), job=body, expect={})
+    for command in (
+        ("plan", "case.json"),
+        ("test", "."),
+        ("backtest", "--cases", "."),
+        ("alert", "preview", "case.json", "--channel", "ml"),
+    ):
+        code, out, err = run(*command, "--policies", "policies.yaml")
+        assert (code, out) == (2, "")
+        assert err == f"{command[0]}: case.json: the job's `labels` must be an object\n"
+
+
+def test_a_job_without_a_case_around_it_is_told_how_to_become_one(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text(json.dumps(CUSTOM))
+    code, out, err = run("diagnose", "job.json")
     assert (code, out) == (2, "")
-    assert err == "plan: the job's `labels` must be an object\n"
+    assert err.endswith('this looks like the job itself: write {"job": …} around it\n')
 
 
 def test_a_time_in_another_zone_is_told_and_matched_in_utc(run: Any, tmp_path: Path) -> None:
@@ -221,6 +232,38 @@ def test_a_type_that_vertex_does_not_take_is_one_line(run: Any, name: str, says:
     assert (code, out) == (2, "")
     (line,) = err.splitlines()
     assert says in line
+
+
+def test_a_probe_that_nobody_answers_is_a_failed_check(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as closed:  # bound, and nobody listens
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("REMEDIATOR_VERTEX_ENDPOINT", "127.0.0.1:1")
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+        code, out, err = run("probe", url, "--tries", "1")
+    assert (code, err) == (1, "")
+    assert "no answer" in out
+
+
+def test_a_probe_that_a_proxy_would_answer_is_skipped_and_no_failure(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "")
+    code, out, _ = run("probe", "https://data.example/", "--tries", "1")
+    assert code == 0
+    assert "skipped behind a proxy" in out
+
+
+def test_policies_kept_elsewhere_are_no_file_for_commands_that_need_nothing_but_files(
+    run: Any, tmp_path: Path
+) -> None:
+    code, out, err = run("plan", case(tmp_path / "c.json"), "--policies", "gs://bucket/policies")
+    assert (code, out) == (2, "")
+    assert err == (
+        "plan: gs://bucket/policies is no file on this machine: name one with --policies\n"
+    )
 
 
 def test_a_probe_is_judged_by_the_threshold_of_the_policy_file(run: Any, tmp_path: Path) -> None:

@@ -232,7 +232,7 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
         "the job has 61 labels: there is no room for 4 of ours",
     ),
     **{
-        f"cause-{cause.value}": (Guard.CAUSE, {"cause": cause}, words)
+        f"cause-{cause.value}": (Guard.CAUSE, {"cause": cause}, f"{words}, for about $0.87")
         for cause, words in {
             Cause.USER_CODE_ERROR: "the job's own code raised an error: running it again would "
             "fail the same way",

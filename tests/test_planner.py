@@ -451,11 +451,19 @@ def test_what_the_job_has_already_is_the_same_job_again_and_told(step: str) -> N
     assert "the job runs on n1-standard-8 already" in made.because
 
 
-def test_no_accelerator_for_a_model_whose_image_is_for_cpus() -> None:
+@pytest.mark.parametrize(
+    "step",
+    [
+        f"{{accelerator: {{type: {T4}, count: 1}}}}",
+        "{accelerator: bigger}",
+        "{machine_type: g2-standard-8}",
+    ],
+)
+def test_no_accelerator_for_a_model_whose_image_is_for_cpus(step: str) -> None:
     image = "us-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-12:latest"
     made = resubmitted(
         BATCH,
-        f"{{accelerator: {{type: {T4}, count: 1}}}}",
+        step,
         Cause.ACCELERATOR_MISSING,
         model={"containerSpec": {"imageUri": image}},
     )
@@ -554,6 +562,50 @@ def test_finished_tasks_of_a_pipeline_are_answered_from_the_cache() -> None:
     assert told(made) == [(f"{path}.enableCache", None, True)]
     assert made.request is not None
     assert difference_is_legal(job(PIPELINE).changed(path, {}), made.request)
+
+
+_RESOURCES = "pipelineSpec.deploymentSpec.executors.exec-train.container.resources"
+
+
+@pytest.mark.parametrize(
+    ("resources", "raised"),
+    [
+        ({"resourceMemoryLimit": "15G"}, {"resourceMemoryLimit": "30G"}),
+        ({"resourceMemoryLimit": "15000000K"}, {"resourceMemoryLimit": "30000000K"}),
+        ({"resourceMemoryLimit": "7.5Gi"}, {"resourceMemoryLimit": "15Gi"}),
+        ({"cpuLimit": 4, "memoryLimit": 15.0}, {"memoryLimit": 30.0}),
+        ({"resourceCpuLimit": "500m"}, {"resourceMemoryLimit": "32G"}),  # Vertex gives 16 by itself
+    ],
+)
+def test_a_components_limit_is_doubled_as_it_is_written(
+    resources: dict[str, Any], raised: dict[str, Any]
+) -> None:
+    held = job(PIPELINE).changed(_RESOURCES, resources)
+    made = planned(held, ladder("resubmit: {machine_type: more_memory}"), Cause.MEMORY_PRESSURE)
+    assert {c.field.rpartition(".")[2]: c.after for c in made.changes} == raised
+
+
+@pytest.mark.parametrize(
+    ("resources", "why"),
+    [
+        (
+            {"resourceMemoryLimit": "{{$.inputs.parameters['memory']}}"},
+            "resourceMemoryLimit is \"{{$.inputs.parameters['memory']}}\": nobody can tell what twice",
+        ),
+        ({"cpuLimit": "four"}, "cpuLimit is 'four': nobody can tell what twice that is"),
+        (
+            {"cpuLimit": 96, "memoryLimit": 600},
+            "no machine is known that holds the failed component's limits once they are raised",
+        ),
+    ],
+)
+def test_a_components_limit_is_never_raised_by_guessing(
+    resources: dict[str, Any], why: str
+) -> None:
+    held = job(PIPELINE).changed(_RESOURCES, resources)
+    made = planned(held, ladder("resubmit: {machine_type: bigger}"))
+    assert (made.action, made.refused_by) == (Action.ALERT, (Guard.INCOMPATIBLE,))
+    assert why in made.because
 
 
 def test_a_pipeline_is_priced_by_the_tasks_that_run_again() -> None:
@@ -884,6 +936,11 @@ def test_a_tuning_job_costs_at_most_what_its_remaining_trials_may() -> None:
     made = resubmitted(TUNING, "{}")
     # eight of ten trials are left, two side by side: four rounds of two hours
     assert made.worst_case_usd == pytest.approx(4 * 2 * 2 * 0.54421, abs=0.01)
+
+
+def test_a_run_of_unknown_length_is_no_run_of_no_minutes() -> None:
+    made = planned(job(CUSTOM, startTime=None, createTime=None), ladder("resubmit: {}"))
+    assert "how long it ran is not known, so a minute at the least" in made.because
 
 
 @pytest.mark.parametrize("count", ["-1", "0"])

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from remediator.commands.inputs import (
     DONE,
-    case_of,
     catalogue_of,
     open_app_with_policies,
+    plannable_case_of,
     policies_of,
     print_json,
     read_json,
@@ -66,7 +66,7 @@ def _from_files(args: argparse.Namespace) -> tuple[str, tuple[Case, ...], Mappin
     for path in sorted(folder.rglob("*.json")):
         body = read_json(path)
         if isinstance(body, dict) and "job" in body:
-            found.append(case_of(str(path)))
+            found.append(plannable_case_of(str(path)))
         else:
             others += 1
     if not found:

@@ -100,9 +100,25 @@ def case_of(name: str) -> Case:
         raise Unusable(msg) from err
 
 
+def plannable_case_of(name: str) -> Case:
+    """A case whose job has a shape that a job can have: whoever plans reads all of it."""
+    from remediator.policy.shape import require_shape
+
+    case = case_of(name)
+    try:
+        require_shape(case.job)
+    except Unusable as err:
+        msg = f"{name}: {err}"
+        raise Unusable(msg) from err
+    return case
+
+
 def policies_of(args: argparse.Namespace) -> Policies:
     from remediator import policy
 
+    if args.policies.startswith(("gs://", "secret:")):
+        msg = f"{args.policies} is no file on this machine: name one with --policies"
+        raise Unusable(msg)
     path = Path(args.policies)
     loaded = policy.load(read_bytes(path), str(path))
     if loaded.policies is None:

@@ -15,6 +15,7 @@ from remediator.commands.inputs import (
     FAILED,
     case_of,
     catalogue_of,
+    plannable_case_of,
     policies_of,
     print_json,
     read_bytes,
@@ -81,7 +82,7 @@ def diagnose(args: argparse.Namespace) -> int:
 def plan(args: argparse.Namespace) -> int:
     from remediator.planning import diagnosed
 
-    case, policies, book = case_of(args.case), policies_of(args), catalogue_of(args)
+    case, policies, book = plannable_case_of(args.case), policies_of(args), catalogue_of(args)
     plan = _planned(case, diagnosed(case, policies), policies, book)
     if args.json:
         explained = {"explanation": list(plan.explanation)} if args.explain else {}
@@ -149,7 +150,7 @@ def _judged(path: Path, expected: Any, policies: Policies, book: Catalogue) -> I
     if not isinstance(expected, dict):
         msg = f"{path}: `expect` must be an object, any part of what `diagnose` and `plan` answer"
         raise Unusable(msg)
-    case = case_of(str(path))
+    case = plannable_case_of(str(path))
     found = diagnosed(case, policies)
     answers = {**_planned(case, found, policies, book).to_json(), **found.to_json()}
     for key in expected.keys() - answers.keys():

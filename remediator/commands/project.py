@@ -13,9 +13,9 @@ from pathlib import Path
 from remediator.commands.inputs import (
     DONE,
     FAILED,
-    case_of,
     open_app,
     open_app_with_policies,
+    plannable_case_of,
     print_json,
     write_whole,
 )
@@ -72,17 +72,19 @@ def probe(args: argparse.Namespace) -> int:
         for url in args.urls
     ]
     slow = [one for one in measured if one.seconds is not None and one.seconds > args.threshold]
+    silent = [one for one in measured if one.seconds is None and not one.was_skipped]
     if args.json:
         print_json([{**one.to_json(), "over": one in slow} for one in measured])
     else:
         print(network.table(measured, args.threshold))
-    return FAILED if slow else DONE
+    return FAILED if slow or silent else DONE
 
 
 def alert_preview(args: argparse.Namespace) -> int:
     from remediator.alerts import as_text
 
-    message = open_app_with_policies(args).preview(case_of(args.case), args.channel, send=args.send)
+    case = plannable_case_of(args.case)
+    message = open_app_with_policies(args).preview(case, args.channel, send=args.send)
     if args.json:
         print_json(message.to_json())
     else:

@@ -209,6 +209,8 @@ def _moved(held: Hardware, step: Resubmit, now: Situation, region: str) -> Moved
     mended = book.mend(current, service, region)
     if isinstance(mended, NoWay):
         return mended
+    if mended.hardware.accelerator and not held.accelerator and (idle := _would_idle(now)):
+        return NoWay(idle)
     notes = (*notes, *mended.notes)
     if mended.hardware == held and notes:
         # Mended back to what just failed: that is no step, and the same run again costs as much.
@@ -245,9 +247,8 @@ def _accelerator(
     book, service = now.catalogue, now.kind.service
     if asked == "none":
         return book.without_accelerator(held, service)
-    image = kinds.cpu_only_image(now.job, now.case.model)
-    if image:
-        return NoWay(f"the image {image} is built for CPUs: an accelerator would stand idle")
+    if idle := _would_idle(now):
+        return NoWay(idle)
     if asked == "bigger":
         return book.accelerator_bigger(held, service, region)
     if asked == "more_memory":
@@ -255,6 +256,12 @@ def _accelerator(
     if not isinstance(asked, Accelerator):
         return NoWay(f"there is no accelerator move {asked}")
     return book.mend(Hardware(held.machine, asked.type, asked.count), service, region)
+
+
+def _would_idle(now: Situation) -> str:
+    """Why an accelerator would do nothing for the job; empty: nothing is known against one."""
+    image = kinds.cpu_only_image(now.job, now.case.model)
+    return f"the image {image} is built for CPUs: an accelerator would stand idle" if image else ""
 
 
 def _doubts(hardware: Hardware, now: Situation) -> tuple[str, ...]:
@@ -279,10 +286,7 @@ def _components(draft: Draft, step: Resubmit, now: Situation) -> Draft:
         msg = "the failed task's component was not found in the pipeline's spec"
         raise Impossible(msg)
     if step.machine_type is not None:
-        for path, value in components.raised(
-            now.job, memory_only=step.machine_type == "more_memory"
-        ):
-            draft = draft.set(path, value)
+        draft = _raised_limits(draft, failed, now, memory_only=step.machine_type == "more_memory")
     for executor in failed if step.accelerator is not None else ():
         draft = _component_devices(draft, executor, step, now)
     return draft
@@ -305,6 +309,23 @@ _SIZED_COMPONENT: Mapping[Cause, Mapping[str, str]] = {
     Cause.GPU_MEMORY: {"accelerator": "more_memory"},
     Cause.ACCELERATOR_MISSING: {"accelerator": "bigger"},
 }
+
+
+def _raised_limits(draft: Draft, failed: list[str], now: Situation, *, memory_only: bool) -> Draft:
+    for path, value in components.raised(now.job, memory_only=memory_only):
+        held = draft.job.read(path)
+        if value is None:
+            name = path.rpartition(".")[2]
+            msg = f"the failed component's {name} is {held!r}: nobody can tell what twice that is"
+            raise Impossible(msg)
+        draft = draft.set(path, value)
+    for executor in failed:
+        if components.hardware(draft.job, executor, now.catalogue) is None:
+            msg = (
+                "no machine is known that holds the failed component's limits once they are raised"
+            )
+            raise Impossible(msg)
+    return draft
 
 
 def _component_devices(draft: Draft, executor: str, step: Resubmit, now: Situation) -> Draft:

@@ -215,7 +215,7 @@ def _gib(value: object) -> float | None:
 
 
 def raised(job: JobDocument, *, memory_only: bool) -> tuple[tuple[str, Any], ...]:
-    """Paths and new values that double the failed components' limits."""
+    """Paths and new values that double the failed components' limits; None: they cannot be read."""
     found: list[tuple[str, Any]] = []
     for executor in failed_executors(job):
         now = limits(job, executor)
@@ -231,9 +231,13 @@ def raised(job: JobDocument, *, memory_only: bool) -> tuple[tuple[str, Any], ...
 
 
 def _doubled(held: object, default: float, as_text: bool, unit: str = "") -> Any:
-    if isinstance(held, str):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(.*)", held)
-        return f"{float(match[1]) * 2:g}{match[2]}" if match else f"{default * 2:g}{unit}"
+    """Twice what is held, or twice Vertex's default where nothing is; None: it cannot be read.
+
+    A limit may be a pipeline's parameter, which only whoever starts the run can raise.
+    """
+    if isinstance(held, str) and held:
+        match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)(m|\s*[KMGTP]?i?[Bb]?)", held)
+        return f"{float(match[1]) * 2:.15g}{match[2]}" if match else None
     if isinstance(held, int | float) and held > 0:
         return held * 2
     return f"{default * 2:g}{unit}" if as_text else default * 2

@@ -240,6 +240,8 @@ def _expected_seconds(
         longest := components.longest_failed_seconds(case.job)
     ):
         return longest, f"as long as the failed task ran, {_hours(longest)}"
+    if not ran:
+        return 0.0, "how long it ran is not known, so a minute at the least"
     if any(change.field.endswith("eplicaCount") for change in changes):
         before, after = _replicas(case.job), _replicas(request)
         return ran * before / after, f"the failed run's {_hours(ran)}, shared by {after} replicas"

@@ -195,7 +195,8 @@ def _locations(asked: Asked) -> str:
 
 def _outside(names: set[str], allowed: tuple[str, ...]) -> str:
     wrong = sorted(name for name in names if not matches_any(allowed, name))
-    return f"{', '.join(wrong)} is not among {', '.join(allowed)}" if wrong else ""
+    named = ", ".join(allowed) or "those of an empty list"
+    return f"{', '.join(wrong)} is not among {named}" if wrong else ""
 
 
 def _incompatible(asked: Asked) -> str:
@@ -239,7 +240,9 @@ def _cause(asked: Asked) -> str:
     verdict = asked.diagnosis.verdict
     if verdict not in NEVER_RETRIED:
         return ""
-    return f"{_NEVER[verdict]}: running it again would fail the same way"
+    usd = asked.cost.usd if asked.cost else None
+    costs = f", for about ${usd:.2f}" if usd else ""
+    return f"{_NEVER[verdict]}: running it again would fail the same way{costs}"
 
 
 _NEVER: Mapping[Cause, str] = {

@@ -115,8 +115,9 @@ _INTRODUCTION = """\
 
 YAML, read with a safe loader; booleans and numbers are those of YAML 1.2, so that `off`, `yes` and
 `22:00` are text. `python -m remediator validate FILE` names every mistake at once. The first policy
-that matches decides. Where a list is expected, one value may stand alone. Durations are a number
-and one of `ms`, `s`, `m`, `h`, `d`. An absent limit does not limit, but for `attempts` and `retries`.
+that matches decides. Where it says *one or several*, one value may stand for a list. Durations are
+a number and one of `ms`, `s`, `m`, `h`, `d`. An absent limit does not limit, but for `attempts` and
+`retries`.
 
 An editor that knows JSON Schema completes and checks the file by its first line:
 
