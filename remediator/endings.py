@@ -12,7 +12,16 @@ from dataclasses import replace
 from datetime import datetime
 
 from remediator.alerts import AlertFacts, AlertKind
-from remediator.domain import Action, Forbidden, JobDocument, JobState
+from remediator.domain import (
+    Action,
+    Cause,
+    Diagnosis,
+    Forbidden,
+    JobDocument,
+    JobKind,
+    JobState,
+    RankedCause,
+)
 from remediator.hands import Hands, Tale
 from remediator.ledger import Chain, Conclusion, Incident, Stage
 from remediator.policy import costs, glance, kinds, routes, sizing
@@ -51,16 +60,22 @@ def tell_forbidden(err: Forbidden, hands: Hands) -> None:
         display_name="vertex-remediator itself",
         root=f"permission/{what}/{now:%Y-%m-%d}",
         error=words,
-        extra=(_UNTIL_GRANTED,),
+        diagnosis=_PERMISSION_MISSING,
+        extra=_UNTIL_GRANTED,
     )
     debts = hands.notices.owed(facts, routes.all_channels(hands.policies()), now)
     hands.ledger.owe(debts)
     hands.notices.deliver(debts)
 
 
+_GRANT = "Grant the permission named above; what waits for it goes on by itself."
+_PERMISSION_MISSING = Diagnosis(
+    "", JobKind.CUSTOM, Cause.PERMISSION, (RankedCause(Cause.PERMISSION, 1.0, (), advice=_GRANT),)
+)
 _UNTIL_GRANTED = (
-    "The remediator's own account lacks a permission. Until it is granted, failures wait: they are "
-    "tried again for a day, then told or kept as dead letters. `python -m remediator doctor` says what is missing."
+    "It is the remediator's own account that lacks a permission.",
+    "Until it is granted, failures wait: tried again for a day, then told or kept as dead letters.",
+    "`python -m remediator doctor` says what is missing.",
 )
 _PERMISSION = re.compile(r"[Pp]ermission '?([a-z]+\.[A-Za-z]+\.[A-Za-z]+)")
 _DIGITS = re.compile(r"\S*\d\S*")  # names and numbers of jobs, which differ each time
