@@ -72,12 +72,12 @@ def standing(
     asked = sight.get(name)
     told: Sequence[Json] | None
     try:
-        told = _readable(sight.outcomes(name))
+        told = _readable(sight.outcomes(name), name)
     except RemediatorError:
         told = None
     root = _root(asked, told or (), sight)
     if told and root.name.key != name.key:
-        told = _readable(sight.outcomes(root.name))
+        told = _readable(sight.outcomes(root.name), root.name)
     attempts = _attempts(root, told, sight)
     attempt, current = attempts[-1] if attempts else (0, root)
     if attempts:
@@ -92,9 +92,17 @@ def standing(
     )
 
 
-def _readable(told: Sequence[Json]) -> tuple[Json, ...]:
-    """The outcomes that name jobs: whoever may write logs may write anything into this one."""
-    return tuple(one for one in told if _named(one, "root") and _named(one, "current"))
+def _readable(told: Sequence[Json], job: JobName) -> tuple[Json, ...]:
+    """The outcomes that speak of the job, as its chain's first or as one of its attempts.
+
+    Whoever may write logs may write anything into this one.
+    """
+    return tuple(
+        one
+        for one in told
+        if _named(one, "root") and _named(one, "current")
+        if _is(one.get("root"), job) or _is(one.get("current"), job)
+    )
 
 
 def _named(outcome: Json, key: str) -> JobName | None:
