@@ -406,14 +406,17 @@ class App:
         """The project's id and number; what the settings do not say, the metadata server does."""
         from remediator.cloud import metadata
 
-        project = self.settings.project or metadata.project_id()
+        try:
+            project = self.settings.project or metadata.project_id()
+        except Refused as err:  # until it is known, no event can be called somebody else's
+            raise Transient(str(err)) from err
         number = self.settings.project_number
         if not number:
             try:
                 number = metadata.project_number()
-            except RemediatorError:
+            except RemediatorError as err:
                 if not self.settings.is_local:
-                    raise
+                    raise Transient(str(err)) from err
         return project, number
 
     @cached_property

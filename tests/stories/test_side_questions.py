@@ -170,3 +170,17 @@ def test_a_list_that_tells_more_than_it_was_asked_changes_nothing(house: Any, cl
     (entry,) = cloud.logs.find('logName:"vertex-remediator-job-failures"')
     assert [house.hear(entry), house.hear(entry)] == [200, 200]
     assert len(made_jobs(cloud, job)) == 1
+
+
+def test_without_its_projects_name_no_event_is_taken(
+    open_house: Callable[..., Any], cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can say yet whose the failure is: it is neither handled nor thrown away."""
+    monkeypatch.delenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", raising=False)  # read once in a process
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    house = open_house(proxied=True)
+    cloud.fail("metadata", faults.status("404"), times=FOREVER)
+    assert house.hear(failure_line(cloud, job)) == 503
+    cloud.desk.faults.clear()
+    assert house.hear(failure_line(cloud, job)) == 200
+    assert len(made_jobs(cloud, job)) == 1
