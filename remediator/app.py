@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +181,9 @@ class App:
             log.say("WARNING", f"later: {err}", **fields)
             return Answer(503, "later")
         except Forbidden as err:  # to our own account, by the ledger: no alert can be kept either
-            log.say("ERROR", f"a permission is missing: {err}", **fields)
+            ours = forbidden == HTTPStatus.SERVICE_UNAVAILABLE  # else the caller may not do this
+            what = "a permission is missing" if ours else "refused"
+            log.say("ERROR", f"{what}: {err}", **fields)
             return Answer(forbidden, "refused")
         except (Refused, Unusable) as err:
             log.say("ERROR", f"refused: {err}", **fields)
