@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -209,7 +210,9 @@ class App:
             log.say("WARNING", f"later: {err}", **fields)
             return Answer(503, "later")
         except Forbidden as err:  # to our own account, by the ledger: no alert can be kept either
-            log.say("ERROR", f"a permission is missing: {err}", **fields)
+            ours = forbidden == HTTPStatus.SERVICE_UNAVAILABLE  # else the caller may not do this
+            what = "a permission is missing" if ours else "refused"
+            log.say("ERROR", f"{what}: {err}", **fields)
             return Answer(forbidden, "refused")
         except (Refused, Unusable) as err:
             log.say("ERROR", f"refused: {err}", **fields)
@@ -446,7 +449,8 @@ class App:
             return self.settings.project
         try:
             return metadata.project_id()
-        except Transient as err:
+        except (Transient, Refused) as err:
+            # Until it is known, no event can be called somebody else's.
             msg = f"GOOGLE_CLOUD_PROJECT is not set, and {err}"
             raise Transient(msg) from err
 
@@ -456,16 +460,16 @@ class App:
 
         try:
             return metadata.project_number()
-        except RemediatorError:
+        except RemediatorError as err:
             if self.settings.is_local:
                 return ""
             if self.settings.on_cloud:
-                raise
+                raise Transient(str(err)) from err
         try:
             return self._deployment.project_number()
         except RemediatorError as err:
             msg = f"GOOGLE_CLOUD_PROJECT_NUMBER is not set, and cannot be looked up: {err}"
-            raise type(err)(msg) from err
+            raise Transient(msg) from err
 
     @cached_property
     def _deployment(self) -> Deployment:

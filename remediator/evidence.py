@@ -334,14 +334,27 @@ def _log_lines(
         except RemediatorError as err:
             why = f"of a long log only a part was read: {err}"
             gaps.append(Gap(Source.LOG, why, may_pass=isinstance(err, Transient)))
+    ids = frozenset((job.name.id, *reading.job_ids))
     known = {
         (entry.get("logName"), entry.get("timestamp"), entry.get("insertId"), _text(entry)): entry
         for entry in entries
+        if _is_about(entry, ids)
     }
     lines = [LogLine.parse(entry) for entry in known.values()]
     # A line without a time cannot be placed; it is kept, at the end.
     lines.sort(key=lambda line: (line.time is None, line.time or now))
     return tuple(lines), tuple(gaps)
+
+
+_JOB_LABELS = ("job_id", "pipeline_job_id", "batch_prediction_job_id", "custom_job_id")
+
+
+def _is_about(entry: Json, ids: frozenset[str]) -> bool:
+    """Whether the entry is one of these jobs': whatever came back, another's line is no evidence."""
+    resource = entry.get("resource")
+    labels = resource.get("labels") if isinstance(resource, Mapping) else None
+    named = {labels.get(key) for key in _JOB_LABELS} - {None} if isinstance(labels, Mapping) else ()
+    return not named or not ids.isdisjoint(named)
 
 
 def _text(entry: Json) -> str:

@@ -8,10 +8,13 @@ command line, for whoever waits for the original job.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from remediator.domain import (
+    Forbidden,
+    Gone,
     JobDocument,
     JobKind,
     JobName,
@@ -72,12 +75,12 @@ def standing(
     asked = sight.get(name)
     told: Sequence[Json] | None
     try:
-        told = _readable(sight.outcomes(name))
+        told = _readable(sight.outcomes(name), name)
     except RemediatorError:
         told = None
     root = _root(asked, told or (), sight)
     if told and root.name.key != name.key:
-        told = _readable(sight.outcomes(root.name))
+        told = _readable(sight.outcomes(root.name), root.name)
     attempts = _attempts(root, told, sight)
     attempt, current = attempts[-1] if attempts else (0, root)
     if attempts:
@@ -92,9 +95,17 @@ def standing(
     )
 
 
-def _readable(told: Sequence[Json]) -> tuple[Json, ...]:
-    """The outcomes that name jobs: whoever may write logs may write anything into this one."""
-    return tuple(one for one in told if _named(one, "root") and _named(one, "current"))
+def _readable(told: Sequence[Json], job: JobName) -> tuple[Json, ...]:
+    """The outcomes that speak of the job, as its chain's first or as one of its attempts.
+
+    Whoever may write logs may write anything into this one.
+    """
+    return tuple(
+        one
+        for one in told
+        if _named(one, "root") and _named(one, "current")
+        if _is(one.get("root"), job) or _is(one.get("current"), job)
+    )
 
 
 def _named(outcome: Json, key: str) -> JobName | None:
@@ -106,10 +117,14 @@ def _named(outcome: Json, key: str) -> JobName | None:
 
 def _root(asked: JobDocument, told: Sequence[Json], sight: Sight) -> JobDocument:
     """The chain's first job. A label alone proves nothing: a person's clone copies it."""
+    value = asked.labels.get("remediator-root")
     for outcome in told:
         root = JobName.parse(str(outcome.get("root")))
-        if root.key != asked.name.key and _is(outcome.get("current"), asked.name):
-            return sight.get(root)
+        if root.key == asked.name.key or value != label_value(root.id):
+            continue
+        if _is(outcome.get("current"), asked.name):
+            with suppress(Gone, Forbidden):  # it was deleted, or never was: the chain begins here
+                return sight.get(root)
     return asked
 
 
@@ -126,7 +141,8 @@ def _attempts(
         named = JobName.parse(str(outcome.get("current")))
         if named.key not in listed and named.key != root.name.key:
             listed.add(named.key)
-            jobs.append(sight.get(named))
+            with suppress(Gone, Forbidden):  # of a job that is no more, or never was
+                jobs.append(sight.get(named))
     for job in sorted(jobs, key=lambda one: str(one.body.get("createTime") or "")):
         number = job.labels.get("remediator-attempt", "")
         if not number.isdecimal() or job.name.key == root.name.key:

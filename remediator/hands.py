@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from remediator.alerts import AlertFacts, AlertKind
@@ -32,6 +32,9 @@ from remediator.settings import Settings
 
 APPROVED, DECLINED = "approved", "declined"
 """A person's answers to a plan."""
+
+RETRY_WINDOW = timedelta(hours=24)
+"""How long the platform delivers a failed event again; what is not known by then is done without."""
 
 LOG_READS = "logging-reads"
 """The counter of Cloud Logging's reads, which all instances share."""

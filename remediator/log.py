@@ -40,6 +40,8 @@ def say(severity: str, message: str, /, *, to: TextIO | None = None, **fields: A
     shown = {key: value for key, value in fields.items() if value not in (None, "", ())}
     line.update(redact_json(shown, limit=_LONGEST_MESSAGE))
     text = json.dumps(line, default=str, ensure_ascii=False)
+    # Faults are looked for by that word, also by Error Reporting; what others wrote is none of ours.
+    text = text.replace("Traceback", "traceback")
     with _writing:
         stream = to or sys.stderr
         stream.write(text + "\n")

@@ -23,8 +23,9 @@ from remediator.domain import (
     JobState,
     Plan,
     Refused,
+    Transient,
 )
-from remediator.hands import APPROVED, Hands, Tale
+from remediator.hands import APPROVED, RETRY_WINDOW, Hands, Tale
 from remediator.ledger import Chain, Conclusion, End, Incident, Ledger, Limit, is_failing
 from remediator.policy import Catalogue, Policies, glance, kinds, plan, routes, sizing
 from remediator.policy.model import Limits
@@ -97,8 +98,10 @@ def planned(
     if made.action is not Action.ALERT:
         try:
             rerun = faster() if faster else somebody_faster(case.job, hands)
-        except Forbidden:  # it may be granted
-            raise
+        except (Transient, Forbidden) as err:  # it may pass, or be granted
+            if case.now - incident.first_known < RETRY_WINDOW:
+                raise
+            return for_a_person(made, f"whether somebody ran it again: {err}")
         except Refused as err:
             return for_a_person(made, f"whether somebody ran it again: {err}")
         if rerun:

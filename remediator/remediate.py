@@ -34,7 +34,15 @@ from remediator.domain import (
     Unusable,
 )
 from remediator.endings import close_chain, finish, settle, tell, tell_forbidden
-from remediator.hands import APPROVED, DECLINED, LOG_READS, Hands, Tale, new_incident
+from remediator.hands import (
+    APPROVED,
+    DECLINED,
+    LOG_READS,
+    RETRY_WINDOW,
+    Hands,
+    Tale,
+    new_incident,
+)
 from remediator.intake import Hint, Refusal
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
 from remediator.parents import Belonging, belonging, unanswered
@@ -63,7 +71,6 @@ FOLLOW_AT_MOST = timedelta(
     hours=24
 )  # a job that is not terminal by then is no longer ours to wait for
 APPROVAL_LASTS = timedelta(hours=12)
-RETRY_WINDOW = timedelta(hours=24)  # Cloud Functions delivers a failed event again for that long
 CLAIM_ASKED_AGAIN = timedelta(hours=1)
 ASKED_AGAIN_AFTER = timedelta(minutes=2)  # a permission that is granted takes minutes to be felt
 

@@ -380,6 +380,24 @@ def test_equal_lines_without_an_id_are_one_and_lines_without_a_time_come_last() 
     assert [line.text for line in case.log_lines] == ["line 3", "line 5", "odd", "timeless"]
 
 
+@pytest.mark.parametrize(
+    ("resource", "kept"),
+    [
+        ({"type": "ml_job", "labels": {"job_id": "77"}}, True),
+        ({"type": "ml_job", "labels": {"job_id": "501", "task_name": "service"}}, True),
+        ({"type": "global", "labels": {"project_id": "p"}}, True),
+        ({"type": "ml_job", "labels": {"job_id": "778"}}, False),
+        ({"type": "x", "labels": {"batch_prediction_job_id": "5"}}, False),
+        ({"type": "x", "labels": None}, True),
+    ],
+)
+def test_a_line_that_names_another_job_is_no_evidence(
+    resource: dict[str, Any], *, kept: bool
+) -> None:
+    case = read(World(log=(entry(1, resource=resource),)))
+    assert [line.text for line in case.log_lines] == (["line 1"] if kept else [])
+
+
 def test_a_job_without_times_is_read_over_the_last_day() -> None:
     world = World()
     bare = JobDocument.parse({"name": str(JOB.name), "state": "JOB_STATE_RUNNING"})

@@ -52,6 +52,15 @@ def test_whatever_is_said_is_one_line() -> None:
     assert line["severity"] == "ERROR"
 
 
+def test_what_others_wrote_is_not_taken_for_a_fault_of_ours() -> None:
+    """The word is what monitoring looks for; a job's error or a forged entry may hold it."""
+    text, line = said(
+        "job_id is not a number: 'Traceback (most recent call last)'", job="Traceback"
+    )
+    assert "Traceback" not in text
+    assert "traceback (most recent call last)" in line["message"]
+
+
 def test_a_fault_names_its_place_and_hides_its_secrets(capfd: pytest.CaptureFixture[str]) -> None:
     try:
         fall("connect failed: postgres://u:hunter2-hunter2@db/x")

@@ -41,6 +41,7 @@ class LogStore:
         self._number = number
         self.listeners: list[Callable[[Body], None]] = []
         self.reads_per_minute: int | None = None
+        self.lists_everything = False  # a filter is read and not obeyed
 
     def add(self, entry: Mapping[str, Any], *, route: bool = True) -> Body | None:
         """Stores one entry with its defaults filled in; None where it is known already.
@@ -111,6 +112,8 @@ class LogStore:
             raise Refusal("INVALID_ARGUMENT", f"Invalid order_by: {body.get('orderBy')}")
         try:
             found = self.find(query)
+            if self.lists_everything:
+                found = self.find()
         except BadQuery as err:
             raise Refusal("INVALID_ARGUMENT", str(err)) from err
         if order[1:] == ["desc"]:

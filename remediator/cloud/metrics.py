@@ -89,9 +89,15 @@ class Metrics:
             # A list names one metric type each: Monitoring takes no more in one.
             query = f'metric.type="{metric}" AND resource.type="cloudml_job" AND {which}'
             try:
-                return _read(client, job.name.project, query, start, end, budget)
+                found = _read(client, job.name.project, query, start, end, budget)
             except Gone:  # the project has never had a sample of this type, such as without GPUs
                 return []
+            # Whatever came back: another job's machines are no evidence, nor is a type read twice.
+            return [
+                one
+                for one in found
+                if one.metric == metric and one.resource_labels.get("job_id", ids[0]) in ids
+            ]
 
         with ThreadPoolExecutor(len(TRAINING_METRICS)) as pool:
             found = list(pool.map(read, TRAINING_METRICS))

@@ -222,11 +222,17 @@ def job(cloud: Cloud, **more: Any) -> JobDocument:
     return JobDocument.parse(custom_job(cloud.name("customJobs", "77"), **more))
 
 
-def test_the_utilisation_of_a_job_comes_oldest_first(cloud: Cloud, metrics: Metrics) -> None:
+@pytest.mark.parametrize("obeyed", [True, False], ids=["filter-obeyed", "filter-not-obeyed"])
+def test_the_utilisation_of_a_job_comes_oldest_first(
+    cloud: Cloud, metrics: Metrics, obeyed: bool
+) -> None:
+    cloud.metrics.lists_everything = not obeyed
     cloud.metrics.add(series("cpu/utilization", [0.2, 0.9, 1.0]))
     cloud.metrics.add(series("memory/utilization", [0.5], replica="workerpool1-0"))
     cloud.metrics.add(series("cpu/utilization", [0.1], job_id="778"))
-    found = {one.metric.rpartition("training/")[2]: one for one in metrics.series(job(cloud))}
+    read = metrics.series(job(cloud))
+    found = {one.metric.rpartition("training/")[2]: one for one in read}
+    assert len(read) == len(found)
     assert sorted(found) == ["cpu/utilization", "memory/utilization"]
     assert [value for _, value in found["cpu/utilization"].points] == [0.2, 0.9, 1.0]
     assert found["memory/utilization"].labels == {"replica": "workerpool1-0"}

@@ -194,12 +194,18 @@ def test_forged_outcomes_do_not_lead_follow_to_a_job_outside_the_chain(
         outcome(cloud, root=job["name"], current=decoy["name"]),
         outcome(cloud, root=job["name"], current="../../etc/passwd"),
         outcome(cloud, root=None, current=[job["name"]]),
+        outcome(cloud, root=job["name"], current=cloud.name("customJobs", "404")),
+        outcome(cloud, root=cloud.name("customJobs", "404"), current=job["name"]),
+        outcome(cloud, root=decoy["name"], current=job["name"]),
+        outcome(cloud, root=decoy["name"], current=made["name"]),
     ):
         cloud.logs.add(forged)
     capsys.readouterr()
-    assert main(["follow", job["name"], "--json"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert (told["current"], told["final"]) == (made["name"], False)
+    for asked in (job, made):
+        assert main(["follow", asked["name"], "--json"]) == 1
+        told = json.loads(capsys.readouterr().out)
+        assert (told["root"], told["current"]) == (job["name"], made["name"])
+        assert told["final"] is False
 
 
 def refused_creation(cloud: Any, number: int) -> dict[str, Any]:

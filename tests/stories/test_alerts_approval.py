@@ -165,11 +165,18 @@ def test_a_decline_ends_the_chain_and_says_who(
     ],
 )
 def test_who_may_not_answer_is_forbidden_and_nothing_is_written(
-    asked: tuple[Any, Any], cloud: Any, tmp_path: Path, user: str, secret: str, age: float
+    asked: tuple[Any, Any],
+    cloud: Any,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    user: str,
+    secret: str,
+    age: float,
 ) -> None:
     house, job = asked
     answer = click(house, buttons(cloud)["remediator_approve"], user, secret=secret, age=age)
     assert answer.status_code == 403
+    assert '"message": "refused: ' in capfd.readouterr().err
     house.reconcile()
     assert approval_of(tmp_path, job).answer == ""
     assert made_jobs(cloud, job) == []

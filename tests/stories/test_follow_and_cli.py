@@ -57,6 +57,24 @@ def test_follow_tells_where_the_work_went_without_the_ledger(
         assert told["final"] is True
 
 
+def test_what_is_told_of_other_chains_is_not_this_ones(house: Any, cloud: Any, run: Any) -> None:
+    """Whatever the log answers, and in whichever order, each chain is followed by its own entries."""
+    cloud.logs.lists_everything = True
+    jobs = [
+        cloud.past_job("customJobs", custom_job(name), HEAVY, route=False)
+        for name in ("first", "second")
+    ]
+    for job in jobs:
+        house.hear(failure_line(cloud, job))
+    made = {one["displayName"]: one for one in cloud.jobs.all("customJobs")}
+    for job in jobs:
+        attempt = made[f"{job['displayName']} (attempt 1)"]
+        for asked in (job, attempt):
+            _, out, _ = run("follow", asked["name"], "--json")
+            told = json.loads(out)
+            assert (told["root"], told["current"]) == (job["name"], attempt["name"])
+
+
 def test_a_clone_with_copied_labels_is_in_no_chain(house: Any, cloud: Any, run: Any) -> None:
     job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
     house.hear(failure_line(cloud, job))

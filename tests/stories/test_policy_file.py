@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from remediator import patience
 from tests.stories.conftest import POLICIES
+from tests.stories.test_loop import HEAVY, custom_job, failure_line
+from twin import faults
 
 CEILINGS = {
     "REMEDIATOR_MAX_MODE": "approve",
@@ -41,12 +44,14 @@ def keep(request: pytest.FixtureRequest, cloud: Any) -> Callable[[str], None]:
 @pytest.fixture
 def restart(
     open_house: Callable[..., Any], cloud: Any, keep: Any, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], Any]:
+) -> Callable[..., Any]:
     """A new instance, which has taken no file yet and shares only the ledger with earlier ones."""
     monkeypatch.delenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", raising=False)  # read once in a process
     wanted = ("https_proxy", "no_proxy", "REQUESTS_CA_BUNDLE", "GCE_METADATA_HOST")
     front = {key: value for key, value in cloud.proxied_env().items() if key in wanted}
-    return lambda: open_house(REMEDIATOR_POLICIES=keep.where, **CEILINGS, **front)
+    return lambda **ceilings: open_house(
+        REMEDIATOR_POLICIES=keep.where, **{**CEILINGS, **ceilings}, **front
+    )
 
 
 def mails(cloud: Any) -> list[str]:
@@ -120,16 +125,83 @@ def test_with_no_good_file_ever_an_event_is_to_come_again(
     assert house.hear(service_line(cloud)) == 503
 
 
+@pytest.fixture
+def starved(cloud: Any) -> dict[str, Any]:
+    """A failed job for which the file's first policy would buy a bigger machine."""
+    return dict(cloud.past_job("customJobs", custom_job(), HEAVY, route=False))
+
+
+UNREADABLE = {
+    "forbidden": faults.status("403", "Permission 'storage.objects.get' denied."),
+    "gone": faults.status("404", "not found"),
+    "silent": faults.status("503", "later", retry_after=3600),
+}
+UNREADABLE_SECRET = {
+    "forbidden": faults.status("PERMISSION_DENIED", "Permission denied."),
+    "gone": faults.status("NOT_FOUND", "Secret not found."),
+    "silent": faults.status("UNAVAILABLE", "later", retry_after=3600),
+}
+
+
+@pytest.mark.parametrize("why", list(UNREADABLE))
 def test_a_file_out_of_reach_leaves_the_last_good_one(
-    keep: Any, restart: Callable[[], Any], cloud: Any
+    keep: Any,
+    restart: Callable[[], Any],
+    cloud: Any,
+    starved: dict[str, Any],
+    capfd: pytest.CaptureFixture[str],
+    why: str,
 ) -> None:
-    keep(POLICIES)
+    """A new instance, which has never read the file, decides by what the ledger remembers of it."""
+    keep(CHANGED)
     restart().reconcile()
-    cloud.allow_only("aiplatform.customJobs.get")
+    method, fault = (
+        ("storage.*", UNREADABLE[why])
+        if keep.where == OBJECT
+        else ("SecretManagerService.AccessSecretVersion", UNREADABLE_SECRET[why])
+    )
+    cloud.fail(method, fault, times=float("inf"))
     house = restart()
-    assert house.clients["remediate"].post("/").status_code < 500
-    app = house.clients["reconcile"]
-    assert app.post("/").status_code == 200
+    with patience.within(20.0):
+        assert house.hear(failure_line(cloud, starved)) == 200
+    assert "the last good policy file is in force" in capfd.readouterr().err
+    # By this very edition: its first policy, bound by the ceiling, and told to Slack alone.
+    (asked,) = cloud.slack.messages
+    assert asked.body["text"].startswith("Approval needed: align-reads failed of cpu_saturation")
+    assert cloud.mail.messages == []
+    assert cloud.creates() == []
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "value", "titles"),
+    [
+        ("REMEDIATOR_MAX_MODE", "observe", ["Observed", "Observed"]),
+        ("REMEDIATOR_MAX_MODE", "approve", ["Approval needed", "Approval needed"]),
+        ("REMEDIATOR_MAX_USD_PER_JOB", "0.01", ["Not resubmitted", "Not resubmitted"]),
+        ("REMEDIATOR_MAX_USD_PER_DAY", "0.01", ["Not resubmitted", "Not resubmitted"]),
+        ("REMEDIATOR_CHANNEL_HOSTS", "hooks.slack.com", []),
+    ],
+)
+def test_a_file_from_outside_is_bound_by_the_deployments_ceilings_also_when_it_changes(
+    keep: Any,
+    restart: Callable[..., Any],
+    cloud: Any,
+    ceiling: str,
+    value: str,
+    titles: list[str],
+) -> None:
+    """Whoever may write the file can loosen nothing that the deployment holds."""
+    loose = {**CEILINGS, "REMEDIATOR_MAX_MODE": "enforce", ceiling: value}
+    for policies in (POLICIES, POLICIES.replace("usd_per_job: 1000, usd_per_day: 10000", "")):
+        keep(policies)
+        house = restart(**loose)
+        name = f"align-{len(policies)}"
+        job = cloud.past_job("customJobs", custom_job(name), HEAVY, route=False)
+        assert house.hear(failure_line(cloud, job)) == 200
+    told = [message.body["text"].partition(":")[0] for message in cloud.slack.messages]
+    assert told == titles
+    held_back = ceiling != "REMEDIATOR_CHANNEL_HOSTS"
+    assert (cloud.creates() == []) is held_back
 
 
 def service_line(cloud: Any) -> dict[str, Any]:

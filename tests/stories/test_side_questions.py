@@ -170,3 +170,42 @@ def test_a_list_that_tells_more_than_it_was_asked_changes_nothing(house: Any, cl
     (entry,) = cloud.logs.find('logName:"vertex-remediator-job-failures"')
     assert [house.hear(entry), house.hear(entry)] == [200, 200]
     assert len(made_jobs(cloud, job)) == 1
+
+
+def test_without_its_projects_name_no_event_is_taken(
+    open_house: Callable[..., Any], cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can say yet whose the failure is: it is neither handled nor thrown away."""
+    monkeypatch.delenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", raising=False)  # read once in a process
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    house = open_house(proxied=True)
+    cloud.fail("metadata", faults.status("404"), times=FOREVER)
+    assert house.hear(failure_line(cloud, job)) == 503
+    cloud.desk.faults.clear()
+    assert house.hear(failure_line(cloud, job)) == 200
+    assert len(made_jobs(cloud, job)) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "unknown"),
+    [
+        ("JobService.ListCustomJobs", "whether somebody ran it again"),
+        (PARENTS[0], "whether it is part of another job"),
+    ],
+    ids=["reruns", "parents"],
+)
+def test_what_is_not_answered_for_a_day_is_told_and_nothing_is_made(
+    house: Any, cloud: Any, later: Callable[..., None], method: str, unknown: str
+) -> None:
+    cloud.fail(method, faults.status("RESOURCE_EXHAUSTED", retry_after=3600), times=FOREVER)
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    assert house.hear(failure_line(cloud, job)) == 503
+    later(hours=23)
+    house.reconcile()
+    assert cloud.slack.messages == []
+    later(hours=2)
+    house.reconcile()
+    assert made_jobs(cloud, job) == []
+    told = cloud.slack.messages[-1].text
+    assert told.startswith("Not resubmitted: align-reads failed of cpu_saturation")
+    assert f"since it is not known {unknown}" in told
