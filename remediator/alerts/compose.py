@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from remediator.alerts.facts import AlertFacts, job_id, job_named
 from remediator.alerts.grouping import grouped
-from remediator.alerts.links import console_url, entry_url, logs_url
+from remediator.alerts.links import console_url, entry_links, logs_url
 from remediator.alerts.message import (
     SUMMARIES,
     WHY,
@@ -427,10 +427,9 @@ def _links(facts: AlertFacts) -> tuple[Link, ...]:
     told = evidence(facts) if facts.kind in _EXPLAINED else ()
     if facts.job is not None:
         found["logs"] = Link("Logs", logs_url(facts.job, facts.started, facts.ended))
-        lines = [e.where for e in told if e.source is Source.LOG and _ENTRY.fullmatch(e.where)]
-        for insert_id in lines[:1]:
-            url = entry_url(facts.job.project, insert_id, facts.started, facts.ended)
-            found["line"] = Link("Log line", url)
+        line = next((e.where for e in told if e.source is Source.LOG), "")
+        project, started, ended = facts.job.project, facts.started, facts.ended
+        found.update((x.url, x) for x in entry_links("Log line", project, line, started, ended))
     found.update((link.url, link) for link in facts.places)
     top = facts.top
     if top is not None and facts.kind in _EXPLAINED and _SAFE_URL.fullmatch(top.advice_url):
@@ -445,6 +444,4 @@ def _root_name(facts: AlertFacts) -> str:
     return f"projects/{facts.job.project}/locations/{facts.root}"
 
 
-_ENTRY = re.compile(r"[A-Za-z0-9_~.-]{6,64}")
-"""An insertId; what names a field or a file instead has a slash, a space or a bracket."""
 _SAFE_URL = re.compile(r"https://[A-Za-z0-9._/~%#?&=+:@,;-]{1,500}")
