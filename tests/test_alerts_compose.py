@@ -333,6 +333,19 @@ SITUATIONS = {
         state=JobState.RUNNING,
         ended=None,
     ),
+    "overrun-in-time": replace(
+        FACTS,
+        kind=AlertKind.OVERRUN,
+        attempt=1,
+        spent_usd=40.0,
+        estimated_usd=3.04,
+        error="",
+        state=JobState.RUNNING,
+        ended=None,
+        over_time=True,
+        cancels=True,
+        extra=("It is being cancelled: it ran longer than max_run allows (72 h).",),
+    ),
     "policy_changed": AlertFacts(
         AlertKind.POLICY_CHANGED, extra=("gs://ops/policies.yaml, generation 12",)
     ),
@@ -886,6 +899,24 @@ TEXTS = {
 
         What you must do
           Look at the running attempt; cancel it in the console if it is not worth it.
+    """,
+    "overrun-in-time": """\
+        Over time: attempt 1 of genomic-prep has passed its limit at $40.00, being
+        cancelled
+
+        Which job
+          Custom job genomic-prep (1234567890) in us-central1, attempt 1,
+          n1-standard-8
+          Running since 2026-11-23 19:00 UTC
+
+        What was done
+          It is being cancelled: it ran longer than max_run allows (72 h).
+
+        What it cost
+          Resubmissions so far: $40.00, estimated $3.04.
+
+        What you must do
+          Nothing now. You will hear when it has ended.
     """,
     "policy_changed": """\
         The policy file changed

@@ -138,7 +138,8 @@ _COMMANDS: Mapping[AlertKind, tuple[str, ...]] = {
 
 def _severity(facts: AlertFacts) -> Severity:
     elsewhere = facts.plan is not None and Guard.ALREADY_RERUN in facts.plan.refused_by
-    return Severity.LOUD if facts.kind in _LOUD and not elsewhere else Severity.QUIET
+    others = elsewhere or facts.cancels  # somebody else is at it, or the remediator itself
+    return Severity.LOUD if facts.kind in _LOUD and not others else Severity.QUIET
 
 
 def _subject(facts: AlertFacts) -> str:
@@ -385,6 +386,12 @@ def _after_a_policy_change(facts: AlertFacts) -> str:
     return "Nothing, if you or your team changed it. Otherwise find out who did."
 
 
+def _after_an_overrun(facts: AlertFacts) -> str:
+    if facts.cancels:
+        return "Nothing now. You will hear when it has ended."
+    return "Look at the running attempt; cancel it in the console if it is not worth it."
+
+
 _ASKED: Mapping[AlertKind, Callable[[AlertFacts], str]] = {
     AlertKind.ALERT: _after_a_failure,
     AlertKind.GIVEN_UP: _after_a_failure,
@@ -392,6 +399,7 @@ _ASKED: Mapping[AlertKind, Callable[[AlertFacts], str]] = {
     AlertKind.APPROVAL: _after_a_question,
     AlertKind.REFUSED_CREATION: _after_a_refusal,
     AlertKind.POLICY_CHANGED: _after_a_policy_change,
+    AlertKind.OVERRUN: _after_an_overrun,
 }
 NOBODY_ANSWERED = "nobody answered"
 """What becomes of a question that expired, as the story of it says."""
@@ -402,7 +410,6 @@ _TO_DO: Mapping[AlertKind, str] = {
     AlertKind.RECOVERED: "Nothing.",
     AlertKind.OLD_FAILURES: "Nothing, unless one of them still matters: the report lists them.",
     AlertKind.SINK_SILENT: "Check the log sink, its topic and the trigger: the command below says what is missing.",
-    AlertKind.OVERRUN: "Look at the running attempt; cancel it in the console if it is not worth it.",
     AlertKind.NO_PERMISSION: "Grant it to the function's service account; the command below says what is missing.",
 }
 

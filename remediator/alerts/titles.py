@@ -164,7 +164,9 @@ def _permission_title(facts: AlertFacts) -> str:
 
 def _overrun_title(facts: AlertFacts) -> str:
     spent = f" at {amount(facts.spent_usd)}" if facts.spent_usd is not None else ""
-    return f"Over budget: attempt {facts.attempt} of {facts.name} has passed its limit{spent}"
+    what = "Over time" if facts.over_time else "Over budget"
+    end = ", being cancelled" if facts.cancels else ""
+    return f"{what}: attempt {facts.attempt} of {facts.name} has passed its limit{spent}{end}"
 
 
 def _policy_title(facts: AlertFacts) -> str:
