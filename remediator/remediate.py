@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remediator import log, patience, running
-from remediator.alerts import AlertFacts, AlertKind, Link, Message, compose, entry_url
+from remediator.alerts import AlertFacts, AlertKind, Message, compose, entry_links
 from remediator.case import Case
 from remediator.diagnosis import make_ready, settled
 from remediator.domain import (
@@ -466,9 +466,7 @@ def _tell_refused_creation(hint: Hint, refusal: Refusal, hands: Hands) -> str:
         root=f"refusal/{refusal.insert_id}",
         error=refusal.message,
         diagnosis=found,
-        places=(Link("Refusal", entry_url(name.project, refusal.insert_id, at, at)),)
-        if refusal.insert_id
-        else (),
+        places=entry_links("Refusal", name.project, refusal.insert_id, at, at),
         extra=(f"{refusal.method}, asked for by {refusal.principal or 'somebody'}, was refused:",),
     )
     channels = routes.channels_for_refusal(hands.policies(), found, kind)

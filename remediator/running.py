@@ -77,8 +77,11 @@ def _overrun(
         return f"it passed usd_per_job ({most:g} USD)"
     ran = (now - job.start_time).total_seconds() if job.start_time else 0.0
     if attempt.max_run_seconds is not None and ran > attempt.max_run_seconds:
-        return f"it ran longer than max_run allows ({attempt.max_run_seconds / 3600:.3g} h)"
+        return f"{_TOO_LONG} ({attempt.max_run_seconds / 3600:.3g} h)"
     return ""
+
+
+_TOO_LONG = "it ran longer than max_run allows"
 
 
 def _cancel(job: JobDocument, incident: Incident, hands: Hands, why: str) -> Incident:
@@ -128,6 +131,8 @@ def _tell(
         attempts=chain.attempts,
         spent_usd=None if accrued is None else chain.spent_usd + accrued,
         estimated_usd=attempt.estimated_usd,
+        over_time=why.startswith(_TOO_LONG),
+        cancels=cancelled,
         extra=(f"{done}: {why}.",),
     )
     channels = routes.channels_of(hands.policies(), attempt.policy, job)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from remediator.alerts import wording
 from remediator.alerts.compose import compose
 from remediator.alerts.facts import AlertFacts
-from remediator.alerts.links import console_url, entry_url, logs_url
-from remediator.alerts.message import AlertKind, Link, Message, Severity, as_text
+from remediator.alerts.links import console_url, entry_links, logs_url
+from remediator.alerts.message import AlertKind, Message, Severity, as_text
 from remediator.case import Gap
 from remediator.domain import (
     Action,
@@ -99,7 +99,7 @@ FACTS = AlertFacts(
 )
 
 OUT_OF_MEMORY = "Error: CUDA out of memory. Tried to allocate 38.40 GiB; 0.16 GiB free"
-ENTRY = Link("Refusal", entry_url("acme", "1abc", ENDED, ENDED))
+(ENTRY,) = entry_links("Refusal", "acme", "audit-1abc", ENDED, ENDED)
 CANCELLED = replace(
     FACTS,
     kind=AlertKind.GIVEN_UP,
@@ -332,6 +332,19 @@ SITUATIONS = {
         error="",
         state=JobState.RUNNING,
         ended=None,
+    ),
+    "overrun-in-time": replace(
+        FACTS,
+        kind=AlertKind.OVERRUN,
+        attempt=1,
+        spent_usd=40.0,
+        estimated_usd=3.04,
+        error="",
+        state=JobState.RUNNING,
+        ended=None,
+        over_time=True,
+        cancels=True,
+        extra=("It is being cancelled: it ran longer than max_run allows (72 h).",),
     ),
     "policy_changed": AlertFacts(
         AlertKind.POLICY_CHANGED, extra=("gs://ops/policies.yaml, generation 12",)
@@ -826,7 +839,8 @@ TEXTS = {
           python -m remediator doctor
     """,
     "refused_creation": """\
-        Not created: train was refused (quota)
+        Not created: train was refused (quota:
+        CustomModelTrainingT4GPUsPerProjectPerRegion)
 
         What failed
           train
@@ -885,6 +899,24 @@ TEXTS = {
 
         What you must do
           Look at the running attempt; cancel it in the console if it is not worth it.
+    """,
+    "overrun-in-time": """\
+        Over time: attempt 1 of genomic-prep has passed its limit at $40.00, being
+        cancelled
+
+        Which job
+          Custom job genomic-prep (1234567890) in us-central1, attempt 1,
+          n1-standard-8
+          Running since 2026-11-23 19:00 UTC
+
+        What was done
+          It is being cancelled: it ran longer than max_run allows (72 h).
+
+        What it cost
+          Resubmissions so far: $40.00, estimated $3.04.
+
+        What you must do
+          Nothing now. You will hear when it has ended.
     """,
     "policy_changed": """\
         The policy file changed
@@ -1031,6 +1063,14 @@ def test_the_line_that_proves_it_is_one_click_away() -> None:
         "https://console.cloud.google.com/logs/query;query=insertId%3D%228e2168a7c616280d%22"
         ";startTime=2026-11-23T18:50:00Z;endTime=2026-11-23T20:10:00Z?project=acme"
     )
+
+
+@pytest.mark.parametrize(
+    "odd", ["", "\ud800" * 9, 'x" OR severity>=DEFAULT', "error.code[0]", "y" * 65]
+)
+def test_an_odd_insert_id_makes_no_link(odd: str) -> None:
+    """Who writes a log entry chooses its id."""
+    assert entry_links("Log line", "acme", odd, STARTED, ENDED) == ()
 
 
 def test_a_job_that_never_started_is_looked_for_on_the_day_before_its_end() -> None:

@@ -1,4 +1,4 @@
-"""Airflow 3: start a Vertex job, then wait for its chain of resubmissions instead of the job.
+"""Airflow 3.2 or newer: start a Vertex job, then wait for its chain, not for the job itself.
 
 The operator must not retry the job itself (`retries=0`): the remediator does, with a plan, and finds
 out if somebody else was faster. The sensor asks `python -m remediator follow`, which needs no ledger:
@@ -15,8 +15,8 @@ import subprocess
 import sys
 from datetime import timedelta
 
-from airflow.exceptions import AirflowFailException
 from airflow.sdk import PokeReturnValue, dag, task
+from airflow.sdk.exceptions import AirflowFailException
 
 PROJECT = "genomics-lab"
 REGION = "us-central1"

@@ -8,19 +8,18 @@ and reading a click are the composition root's and the front door's.
 from remediator.alerts.channels import Channel, Sent, open_channel
 from remediator.alerts.compose import compose
 from remediator.alerts.facts import AlertFacts
-from remediator.alerts.links import entry_url
-from remediator.alerts.message import AlertKind, Link, Message, Severity, as_text
+from remediator.alerts.links import entry_links
+from remediator.alerts.message import AlertKind, Message, Severity, as_text
 
 __all__ = [
     "AlertFacts",
     "AlertKind",
     "Channel",
-    "Link",
     "Message",
     "Sent",
     "Severity",
     "as_text",
     "compose",
-    "entry_url",
+    "entry_links",
     "open_channel",
 ]

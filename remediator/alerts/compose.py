@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from remediator.alerts.facts import AlertFacts, job_id, job_named
 from remediator.alerts.grouping import grouped
-from remediator.alerts.links import console_url, entry_url, logs_url
+from remediator.alerts.links import console_url, entry_links, logs_url
 from remediator.alerts.message import (
     SUMMARIES,
     WHY,
@@ -138,7 +138,8 @@ _COMMANDS: Mapping[AlertKind, tuple[str, ...]] = {
 
 def _severity(facts: AlertFacts) -> Severity:
     elsewhere = facts.plan is not None and Guard.ALREADY_RERUN in facts.plan.refused_by
-    return Severity.LOUD if facts.kind in _LOUD and not elsewhere else Severity.QUIET
+    others = elsewhere or facts.cancels  # somebody else is at it, or the remediator itself
+    return Severity.LOUD if facts.kind in _LOUD and not others else Severity.QUIET
 
 
 def _subject(facts: AlertFacts) -> str:
@@ -387,6 +388,12 @@ def _after_a_policy_change(facts: AlertFacts) -> str:
     return "Nothing, if you or your team changed it. Otherwise find out who did."
 
 
+def _after_an_overrun(facts: AlertFacts) -> str:
+    if facts.cancels:
+        return "Nothing now. You will hear when it has ended."
+    return "Look at the running attempt; cancel it in the console if it is not worth it."
+
+
 _ASKED: Mapping[AlertKind, Callable[[AlertFacts], str]] = {
     AlertKind.ALERT: _after_a_failure,
     AlertKind.GIVEN_UP: _after_a_failure,
@@ -394,6 +401,7 @@ _ASKED: Mapping[AlertKind, Callable[[AlertFacts], str]] = {
     AlertKind.APPROVAL: _after_a_question,
     AlertKind.REFUSED_CREATION: _after_a_refusal,
     AlertKind.POLICY_CHANGED: _after_a_policy_change,
+    AlertKind.OVERRUN: _after_an_overrun,
 }
 NOBODY_ANSWERED = "nobody answered"
 """What becomes of a question that expired, as the story of it says."""
@@ -408,7 +416,6 @@ _TO_DO: Mapping[AlertKind, str] = {
     AlertKind.RECOVERED: "Nothing.",
     AlertKind.OLD_FAILURES: "Nothing, unless one of them still matters: the report lists them.",
     AlertKind.SINK_SILENT: "Check the log sink, its topic and the trigger: the command below says what is missing.",
-    AlertKind.OVERRUN: "Look at the running attempt; cancel it in the console if it is not worth it.",
     AlertKind.NO_PERMISSION: "Grant it to the function's service account; the command below says what is missing.",
 }
 
@@ -433,10 +440,9 @@ def _links(facts: AlertFacts) -> tuple[Link, ...]:
     told = evidence(facts) if facts.kind in _EXPLAINED else ()
     if facts.job is not None:
         found["logs"] = Link("Logs", logs_url(facts.job, facts.started, facts.ended))
-        lines = [e.where for e in told if e.source is Source.LOG and _ENTRY.fullmatch(e.where)]
-        for insert_id in lines[:1]:
-            url = entry_url(facts.job.project, insert_id, facts.started, facts.ended)
-            found["line"] = Link("Log line", url)
+        line = next((e.where for e in told if e.source is Source.LOG), "")
+        project, started, ended = facts.job.project, facts.started, facts.ended
+        found.update((x.url, x) for x in entry_links("Log line", project, line, started, ended))
     found.update((link.url, link) for link in facts.places)
     top = facts.top
     if top is not None and facts.kind in _EXPLAINED and _SAFE_URL.fullmatch(top.advice_url):
@@ -451,6 +457,4 @@ def _root_name(facts: AlertFacts) -> str:
     return f"projects/{facts.job.project}/locations/{facts.root}"
 
 
-_ENTRY = re.compile(r"[A-Za-z0-9_~.-]{6,64}")
-"""An insertId; what names a field or a file instead has a slash, a space or a bracket."""
 _SAFE_URL = re.compile(r"https://[A-Za-z0-9._/~%#?&=+:@,;-]{1,500}")

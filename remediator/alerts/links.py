@@ -6,10 +6,12 @@ console whatever the name holds. Called by `compose` and the report.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
+from remediator.alerts.message import Link
 from remediator.domain import JobKind, JobName, rfc3339
 
 
@@ -29,12 +31,21 @@ def logs_url(job: JobName, started: datetime | None, ended: datetime | None) -> 
     return _explorer(query, job.project, started or (ended and ended - _DAY), ended)
 
 
-def entry_url(
-    project: str, insert_id: str, started: datetime | None, ended: datetime | None
-) -> str:
-    """One log entry in the Logs Explorer, looked for in the same window as the job's lines."""
-    quoted = insert_id.replace("\\", "").replace('"', "")
-    return _explorer(f'insertId="{quoted}"', project, started or (ended and ended - _DAY), ended)
+def entry_links(
+    label: str, project: str, insert_id: str, started: datetime | None, ended: datetime | None
+) -> tuple[Link, ...]:
+    """One log entry in the Logs Explorer, looked for in the same window as a job's lines.
+
+    None for what is no insertId of Google's: who writes a log entry chooses its id.
+    """
+    if not _INSERT_ID.fullmatch(insert_id):
+        return ()
+    query = f'insertId="{insert_id}"'
+    return (Link(label, _explorer(query, project, started or (ended and ended - _DAY), ended)),)
+
+
+_INSERT_ID = re.compile(r"[A-Za-z0-9_~.-]{6,64}")
+"""What names a field or a file instead has a slash, a space or a bracket."""
 
 
 def _explorer(query: str, project: str, started: datetime | None, ended: datetime | None) -> str:

@@ -163,7 +163,7 @@ class Message:
 
 def as_text(message: Message, width: int = 78) -> str:
     """The Message as plain text, wrapped at `width`: for terminals and an e-mail's text part."""
-    blocks = ["\n".join(textwrap.wrap(message.title, width, break_long_words=False))]
+    blocks = [_filled(message.title, "", width)]
     for label, lines in message.answers:
         mark = "  - " if label == EVIDENCE else "  "
         blocks.append("\n".join([label, *(_filled(line, mark, width) for line in lines)]))

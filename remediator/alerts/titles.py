@@ -5,6 +5,9 @@ Owns one title for each kind of alert: what broke, why, and what was done. Calle
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from remediator.alerts.facts import NAME_LIMIT, AlertFacts
 from remediator.alerts.message import AlertKind
 from remediator.alerts.wording import (
@@ -16,7 +19,7 @@ from remediator.alerts.wording import (
     plural,
     shown,
 )
-from remediator.domain import Action, Cause, Guard, JobState
+from remediator.domain import Action, Cause, Guard, JobState, Source
 
 TITLE_LIMIT = 150
 """Characters; Slack's header block takes no more, https://docs.slack.dev/reference/block-kit/blocks/header-block"""
@@ -35,12 +38,43 @@ def _failed(facts: AlertFacts, again: str = "") -> str:
     if facts.verdict is Cause.UNKNOWN:
         told = f" ({shown(counts, NAME_LIMIT)})" if partly else ""
         return f"{facts.name} {verb}{again}{told}, cause unknown"
-    cause = facts.verdict.value
-    if facts.verdict is Cause.SLOW_CODE and (longest := facts.longest) is not None:
-        cause += f": {longest.share:.0%} of the run in {shown(longest.name, 40)}"
+    cause = _cause(facts)
     if partly:
         cause += f"; {shown(counts, NAME_LIMIT)}"
     return f"{facts.name} {verb}{again} ({cause})"
+
+
+def _cause(facts: AlertFacts) -> str:
+    """`user_code_error: KeyError: 'chrom'`: the verdict, and what it is about where that is told."""
+    detail = shown(_detail(facts), NAME_LIMIT)
+    return facts.verdict.value + (f": {detail}" if detail else "")
+
+
+def _detail(facts: AlertFacts) -> str:
+    longest = facts.longest
+    if facts.verdict is Cause.SLOW_CODE and longest is not None:
+        return f"{longest.share:.0%} of the run in {longest.name}"
+    proof = facts.top.evidence if facts.top is not None else ()
+    if facts.verdict is Cause.NETWORK_LATENCY:
+        places = (e.says for e in proof if e.source in {Source.STORAGE, Source.PROBE})
+        return next(places, "").partition(", ")[0]
+    pattern = _ABOUT.get(facts.verdict)
+    told = (facts.error, *(e.says for e in proof))
+    found = [match[1] for text in told if pattern for match in pattern.finditer(text[:_READ])]
+    return found[-1 if facts.verdict is Cause.USER_CODE_ERROR else 0] if found else ""
+
+
+_READ = 4000
+"""Characters of an error that are looked at for a title."""
+_ABOUT: Mapping[Cause, re.Pattern[str]] = {
+    Cause.USER_CODE_ERROR: re.compile(r"\b([A-Z]\w{0,40}(?:Error|Exception)(?:: [^\"\n]{1,60})?)"),
+    Cause.BAD_INPUT: re.compile(r"((?:gs|bq)://[^\s\"',]{0,200}[^\s\"',.:;)])"),
+    Cause.PERMISSION: re.compile(r"\b([a-z]{2,20}\.[a-zA-Z]{2,40}\.[a-z][a-zA-Z]{1,40})\b(?!\.)"),
+    Cause.QUOTA: re.compile(
+        r"\b((?<=googleapis\.com/)[a-z0-9_]{5,80}|[A-Z]\w{0,60}PerProject\w{0,40})"
+    ),
+}
+"""What a cause is about, in the words of the error or of the proof: each with one group."""
 
 
 def _change(facts: AlertFacts) -> str:
@@ -88,7 +122,7 @@ def _alert_title(facts: AlertFacts) -> str:
 
 def _refused_title(facts: AlertFacts) -> str:
     known = facts.verdict is not Cause.UNKNOWN
-    why = f" ({facts.verdict.value})" if known else ", cause unknown"
+    why = f" ({_cause(facts)})" if known else ", cause unknown"
     return f"Not created: {facts.name} was refused{why}"
 
 
@@ -130,7 +164,9 @@ def _permission_title(facts: AlertFacts) -> str:
 
 def _overrun_title(facts: AlertFacts) -> str:
     spent = f" at {amount(facts.spent_usd)}" if facts.spent_usd is not None else ""
-    return f"Over budget: attempt {facts.attempt} of {facts.name} has passed its limit{spent}"
+    what = "Over time" if facts.over_time else "Over budget"
+    end = ", being cancelled" if facts.cancels else ""
+    return f"{what}: attempt {facts.attempt} of {facts.name} has passed its limit{spent}{end}"
 
 
 def _policy_title(facts: AlertFacts) -> str:

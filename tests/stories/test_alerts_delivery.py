@@ -76,8 +76,8 @@ def test_a_mail_is_not_sent_twice_when_slack_is_tried_again(
     assert len(texts(cloud)) == 1
 
 
-def _damage(tmp_path: Path) -> int:
-    """Spoil every alert that is still owed to Slack; how many."""
+def _damage(tmp_path: Path, about: str = "") -> int:
+    """Spoil every alert that is still owed to Slack, or those about one job; how many."""
     database = sqlite3.connect(tmp_path / "ledger.sqlite3")
     with database:
         rows = database.execute(
@@ -86,7 +86,8 @@ def _damage(tmp_path: Path) -> int:
         spoilt = 0
         for key, text in rows:
             body = json.loads(text)
-            if body["channel"] == "oncall" and body["delivered"] is None:
+            owed = body["channel"] == "oncall" and body["delivered"] is None
+            if owed and about in body["body"]["title"]:
                 body["body"] = {"kind": "nonsense"}
                 database.execute(
                     "UPDATE documents SET body = ? WHERE collection = 'debts' AND key = ?",
@@ -118,6 +119,20 @@ def test_a_poison_alert_neither_spins_nor_stops_the_others(
     assert 40 < said.count("a stored alert cannot be read") <= 80
     house.reconcile()
     assert "a stored alert" not in capfd.readouterr().err
+
+
+def test_a_poison_alert_keeps_none_of_a_group_from_being_told(
+    house: Any, cloud: Any, later: Any, tmp_path: Path
+) -> None:
+    for number in range(23):
+        assert house.hear(odd_failure(cloud, number)) == 200
+    assert _damage(tmp_path, "odd-21 ") == 1
+    later(seconds=70)
+    house.reconcile()
+    assert texts(cloud)[-1] == "3 alerts grouped into one: 3 need a person"
+    told = "\n".join(message.text for message in cloud.slack.messages)
+    assert [n for n in range(23) if f"odd-{n} failed" not in told] == [21]
+    assert house.reconcile()["still_owed"] == 0  # it waits by itself
 
 
 def test_an_alert_whose_channel_was_taken_out_of_the_file_does_not_spin(

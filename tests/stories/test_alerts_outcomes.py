@@ -124,26 +124,48 @@ def test_an_outcome_is_owed_until_the_topic_takes_it(
     assert {outcome["root"] for _, outcome in told} == {job["name"]}
 
 
-def test_the_plain_script_waits_for_its_own_chain(
-    house: Any, cloud: Any, subscriber: SubscriberClient, emulator: str
-) -> None:
-    other = recover(house, cloud, "another-teams")
-    job = recover(house, cloud)
-    named_by_id = job["name"].replace(cloud.number, cloud.project)
-    done = subprocess.run(
-        [
-            sys.executable,
-            str(EXAMPLES / "wait_for_chain.py"),
-            named_by_id,
-            "--subscription",
-            SUBSCRIPTION,
-        ],
+def waited(job: str, emulator: str) -> subprocess.CompletedProcess[str]:
+    """The plain script, waiting for one job's chain."""
+    return subprocess.run(
+        [sys.executable, str(EXAMPLES / "wait_for_chain.py"), job, "--subscription", SUBSCRIPTION],
         env={**os.environ, "PUBSUB_EMULATOR_HOST": emulator},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("JOB_STATE_SUCCEEDED", 0),
+        ("PIPELINE_STATE_SUCCEEDED", 0),
+        ("JOB_STATE_PARTIALLY_SUCCEEDED", 1),
+        ("JOB_STATE_FAILED", 1),
+    ],
+)
+def test_the_plain_script_takes_results_in_part_for_no_success(
+    subscriber: SubscriberClient, emulator: str, state: str, code: int
+) -> None:
+    assert subscriber
+    root = "projects/genomics-lab/locations/us-central1/batchPredictionJobs/7"
+    outcome = {"root": root, "attempt": 1, "state": state, "final": True, "output": "gs://out/7"}
+    with grpc.insecure_channel(emulator) as channel:
+        publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
+        letter = {"data": json.dumps(outcome).encode(), "ordering_key": root}
+        publisher.publish(request={"topic": TOPIC, "messages": [letter]})
+    done = waited(root, emulator)
+    assert (done.returncode, done.stdout) == (code, "gs://out/7\n")
+
+
+def test_the_plain_script_waits_for_its_own_chain(
+    house: Any, cloud: Any, subscriber: SubscriberClient, emulator: str
+) -> None:
+    other = recover(house, cloud, "another-teams")
+    job = recover(house, cloud)
+    named_by_id = job["name"].replace(cloud.number, cloud.project)
+    done = waited(named_by_id, emulator)
     assert done.stderr == "attempt 1: JOB_STATE_PENDING\nattempt 1: JOB_STATE_SUCCEEDED\n"
     assert done.returncode == 0
     left: list[tuple[str, dict[str, Any]]] = []
