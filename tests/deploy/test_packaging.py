@@ -16,11 +16,14 @@ CONTAINER = (ROOT / "deploy" / "Dockerfile").read_text()
 
 
 def test_the_lock_pins_every_requirement_within_its_range_and_by_hash() -> None:
-    pinned = dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+) \\$", LOCK, re.MULTILINE))
+    pins = re.findall(r"^([A-Za-z0-9._-]+(?:\[\w+\])?)==(\S+) \\$", LOCK, re.MULTILINE)
+    pinned = dict(pins)
     entries = re.split(
         r"\n(?=[A-Za-z0-9])", re.sub(r"^#.*\n", "", LOCK, flags=re.MULTILINE).strip()
     )
-    assert len(entries) == len(pinned)
+    assert len(entries) == len(pins) == len(pinned)
+    once = {(name.partition("[")[0], version) for name, version in pins}
+    assert len(once) == len({name for name, _ in once})  # with an extra or without: one version
     assert all("--hash=sha256:" in entry for entry in entries)
     wanted = [
         Requirement(line.split("#")[0].strip())
@@ -62,6 +65,7 @@ def test_the_container_is_built_from_files_that_exist_and_runs_as_nobody_in_part
     assert user[-1] not in {"0", "root"}
     assert "--require-hashes" in CONTAINER
     assert "compileall" in CONTAINER
+    assert "--invalidation-mode unchecked-hash" in CONTAINER  # whatever becomes of files' times
     assert "FUNCTION_TARGET=remediate" in CONTAINER
 
 
