@@ -15,6 +15,7 @@ from remediator.commands.inputs import (
     FAILED,
     case_of,
     open_app,
+    open_app_with_ledger,
     open_app_with_policies,
     print_json,
 )
@@ -52,13 +53,13 @@ def follow(args: argparse.Namespace) -> int:
 
 def switch(args: argparse.Namespace) -> int:
     on = args.command == "stop"
-    open_app().switch_stop(on=on)
+    open_app_with_ledger().switch_stop(on=on)
     print("stopped: nothing is resubmitted until `start`" if on else "started")
     return DONE
 
 
 def answer(args: argparse.Namespace) -> int:
-    said = open_app().answer(args.id, approved=args.command == "approve")
+    said = open_app_with_ledger().answer(args.id, approved=args.command == "approve")
     print(said)
     return DONE
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from remediator.app import App
-from remediator.commands.inputs import DONE, open_app
+from remediator.commands.inputs import DONE, open_app_with_ledger
 from remediator.domain import Unusable
 
 MOST_READ = 100_000
@@ -19,7 +19,7 @@ MOST_READ = 100_000
 
 
 def report(args: argparse.Namespace) -> int:
-    app = open_app()
+    app = open_app_with_ledger()
     page, told = _page(app, args.title)
     if args.output == "-":
         sys.stdout.write(page)
@@ -42,7 +42,7 @@ def _page(app: App, title: str) -> tuple[str, int]:
         if one.curves and one.ended and not one.attempt
     }
     told = stories(incidents, app.ledger.chains(MOST_READ), curves=curves)
-    heading = title or f"Failed jobs of {app.project[0]}"
+    heading = title or f"Failed jobs of {app.project_id}"
     return render(told, title=heading, made=app.now()), len(told)
 
 
