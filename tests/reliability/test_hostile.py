@@ -170,15 +170,18 @@ def test_a_file_spoilt_later_leaves_the_last_good_one_in_force(
     spoilt: str, cloud: Any, open_house: Callable[..., Any]
 ) -> None:
     cloud.storage.put_uri("gs://lab-policies/policies.yaml", POLICIES)
-    open_house(**CEILINGS)
-    app = App.from_environment(os.environ, here=HERE)
-    good = app.policies()
+    open_house(**CEILINGS).reconcile()
+
+    def digest_in_a_new_instance() -> str:
+        app = App.from_environment(os.environ, here=HERE)
+        assert len(app.policies().policies) == POLICIES.count("- name:")
+        return app.policies_digest()
+
+    good = digest_in_a_new_instance()
     cloud.storage.put_uri("gs://lab-policies/policies.yaml", spoilt)
-    app._policies_seen = ("seen long ago", -1e9)
-    assert app.policies() is good
+    assert digest_in_a_new_instance() == good
     cloud.storage.put_uri("gs://lab-policies/policies.yaml", POLICIES + "# mended\n")
-    app._policies_seen = ("seen long ago", -1e9)
-    assert app.policies() is not good
+    assert digest_in_a_new_instance() != good
 
 
 def test_a_label_that_was_copied_or_invented_adopts_nothing(

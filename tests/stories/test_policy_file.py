@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.deploy.test_permissions import deployed
 from tests.stories.conftest import POLICIES
+from tests.stories.test_loop import HEAVY, custom_job, failure_line
 
 CEILINGS = {
     "REMEDIATOR_MAX_MODE": "approve",
@@ -125,11 +127,22 @@ def test_a_file_out_of_reach_leaves_the_last_good_one(
 ) -> None:
     keep(POLICIES)
     restart().reconcile()
-    cloud.allow_only("aiplatform.customJobs.get")
-    house = restart()
-    assert house.clients["remediate"].post("/").status_code < 500
-    app = house.clients["reconcile"]
-    assert app.post("/").status_code == 200
+    cloud.desk.iam.granted = deployed("worker", "evidence") - {"storage.objects.get"}
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    assert restart().hear(failure_line(cloud, job)) == 200
+    (told,) = [message.text for message in cloud.slack.messages]
+    assert told.startswith("Approval needed: ")  # by that file, and under the ceiling
+    assert mails(cloud) != []
+
+
+def test_with_the_file_out_of_reach_and_none_remembered_an_event_is_to_come_again(
+    keep: Any, restart: Callable[[], Any], cloud: Any
+) -> None:
+    keep(POLICIES)
+    cloud.desk.iam.granted = deployed("worker", "evidence") - {"storage.objects.get"}
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    assert restart().hear(failure_line(cloud, job)) == 503
+    assert cloud.slack.messages == []
 
 
 def service_line(cloud: Any) -> dict[str, Any]:
