@@ -36,6 +36,9 @@ while (($#)); do
       [[ $2 != *$'\n'* ]] || fail '--var takes one line'
       [[ ! $2 =~ ^(project|region)= ]] || fail "${2%%=*} is given as an argument, not by --var"
       given+=("$2")
+      # Terraform reads paths from its own folder: a path is made whole here.
+      [[ $2 != policies_file=[!/]* ]] ||
+        given[${#given[@]} - 1]=policies_file=$PWD/${2#policies_file=}
       shift
       ;;
     -h | --help) usage 0 ;;

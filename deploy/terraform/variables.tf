@@ -101,6 +101,11 @@ variable "policies_file" {
   type        = string
   default     = ""
   description = "Path of the policy file that is deployed with the code; empty: the one that ships."
+
+  validation {
+    condition     = var.policies_file == "" ? true : fileexists(var.policies_file)
+    error_message = "There is no such file (a path that is not absolute is one from the root module)."
+  }
 }
 
 variable "act_as" {
@@ -244,12 +249,22 @@ variable "storage_regions" {
   type        = list(string)
   default     = []
   description = "Regions in which Pub/Sub may keep messages; empty: any."
+
+  validation {
+    condition     = alltrue([for place in var.storage_regions : can(regex("^[a-z]+-[a-z]+[0-9]+$", place))])
+    error_message = "Each must be a region such as us-central1."
+  }
 }
 
 variable "ledger_location" {
   type        = string
   default     = ""
-  description = "Location of the Firestore database; empty: `region`. It can never be changed."
+  description = "Location of the Firestore database, a region or nam5 or eur3; empty: `region`. It can never be changed."
+
+  validation {
+    condition     = can(regex("^(|nam5|nam7|eur3|[a-z]+-[a-z]+[0-9]+)$", var.ledger_location))
+    error_message = "Must be a region such as us-central1, or a multi-region: nam5, nam7, eur3."
+  }
 }
 
 variable "protect_ledger" {
@@ -295,12 +310,22 @@ variable "alert_email" {
   type        = string
   default     = ""
   description = "Who is told when the remediator itself is unwell; empty: `notification_channels` alone."
+
+  validation {
+    condition     = can(regex("^(|[^@[:space:]]+@[^@[:space:]]+)$", var.alert_email))
+    error_message = "Must be an e-mail address."
+  }
 }
 
 variable "notification_channels" {
   type        = list(string)
   default     = []
   description = "Names of existing Cloud Monitoring notification channels for the same."
+
+  validation {
+    condition     = alltrue([for name in var.notification_channels : can(regex("^projects/[^/]+/notificationChannels/[^/]+$", name))])
+    error_message = "Each must be projects/P/notificationChannels/N."
+  }
 }
 
 variable "labels" {

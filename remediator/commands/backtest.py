@@ -79,4 +79,4 @@ def _from_project(args: argparse.Namespace) -> tuple[str, tuple[Case, ...], Mapp
     app = open_app_with_policies(args)
     cases, left_out = app.past_failures(args.days, most=args.most)
     days = f"{args.days:g} day" + ("" if args.days == 1 else "s")
-    return f"the last {days} in {app.project[0]}", cases, left_out
+    return f"the last {days} in {app.project_id}", cases, left_out

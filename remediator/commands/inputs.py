@@ -143,6 +143,18 @@ def open_app() -> App:
     return App.from_environment(os.environ, here=HERE)
 
 
+def open_app_with_ledger() -> App:
+    """The App, for a command that is nothing without the deployment's ledger: says if it is not it."""
+    app = open_app()
+    if not app.settings.ledger:
+        print(
+            "note: REMEDIATOR_LEDGER is not set, so this is the ledger of this folder, and no "
+            "deployment hears of it (firestore://vertex-remediator/remediator is a deployment's)",
+            file=sys.stderr,
+        )
+    return app
+
+
 def open_app_with_policies(args: argparse.Namespace) -> App:
     from remediator.app import App
 

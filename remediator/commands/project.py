@@ -14,6 +14,7 @@ from remediator.commands.inputs import (
     DONE,
     FAILED,
     open_app,
+    open_app_with_ledger,
     open_app_with_policies,
     plannable_case_of,
     print_json,
@@ -53,13 +54,13 @@ def follow(args: argparse.Namespace) -> int:
 
 def switch(args: argparse.Namespace) -> int:
     on = args.command == "stop"
-    open_app().switch_stop(on=on)
+    open_app_with_ledger().switch_stop(on=on)
     print("stopped: nothing is resubmitted until `start`" if on else "started")
     return DONE
 
 
 def answer(args: argparse.Namespace) -> int:
-    said = open_app().answer(args.id, approved=args.command == "approve")
+    said = open_app_with_ledger().answer(args.id, approved=args.command == "approve")
     print(said)
     return DONE
 

@@ -11,14 +11,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from remediator.app import App
-from remediator.commands.inputs import DONE, open_app, write_whole
+from remediator.commands.inputs import DONE, open_app_with_ledger, write_whole
 
 MOST_READ = 100_000
 """Incidents and chains of one report; a ledger forgets after 400 days."""
 
 
 def report(args: argparse.Namespace) -> int:
-    app = open_app()
+    app = open_app_with_ledger()
     page, told = _page(app, args.title)
     if args.output == "-":
         sys.stdout.write(page)
@@ -43,5 +43,5 @@ def _page(app: App, title: str) -> tuple[str, int]:
         if one.curves and one.ended and not one.attempt
     }
     told = stories(incidents, app.ledger.chains(MOST_READ), curves=curves)
-    heading = title or f"Failed jobs of {app.project[0]}"
+    heading = title or f"Failed jobs of {app.project_id}"
     return render(told, title=heading, made=app.now()), len(told)

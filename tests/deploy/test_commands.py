@@ -247,6 +247,13 @@ def test_what_was_given_once_is_given_again(stage: Stage) -> None:
     assert calls.splitlines()[-1].startswith("gcloud storage rm --recursive gs://my-project-vertex")
 
 
+def test_a_policy_file_is_found_from_where_the_command_is_run(stage: Stage) -> None:
+    _, calls, _ = stage.deploy("--yes", "--var", "policies_file=twin/demo-policies.yaml")
+    assert f"-var=policies_file={ROOT}/twin/demo-policies.yaml" in calls
+    _, calls, _ = stage.deploy("--yes", "--var", "policies_file=/elsewhere/policies.yaml")
+    assert "-var=policies_file=/elsewhere/policies.yaml" in calls
+
+
 def test_another_region_is_refused_since_the_ledger_cannot_move(stage: Stage) -> None:
     stage.deploy("--yes")
     code, calls, said = stage.deploy("--yes", region="europe-west4")

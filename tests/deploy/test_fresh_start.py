@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.terraform import ROOT
+from tests.deploy.terraform import MODULE, ROOT
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
 from twin.cloud import Cloud
 from twin.serving import Served
@@ -46,6 +48,57 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no package index can be reached")
     assert installed.returncode == 0, installed.stderr
     return folder
+
+
+def test_the_lock_can_be_installed_as_it_is_deployed(fresh: Path) -> None:
+    """Google's builder hands the lock to pip as requirements.txt, where every hash is demanded."""
+    wanted = [str(fresh / "venv" / "bin" / "python"), "-m", "pip", "install", "--dry-run"]
+    wanted += ["--quiet", "--require-hashes", "--only-binary", ":all:", "--ignore-installed"]
+    tried = subprocess.run(
+        [*wanted, "-r", str(ROOT / "deploy" / "requirements.lock")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert tried.returncode == 0, tried.stderr
+
+
+def test_bytecode_that_the_builder_makes_is_still_good_when_times_are_reset(
+    tmp_path: Path,
+) -> None:
+    """As Google's buildpack does: `compileall -f -q .`, then every file is of 1980."""
+    (environment,) = re.findall(
+        r'build_environment = \{ (\w+) = "(\w+)" \}', (MODULE / "functions.tf").read_text()
+    )
+    shutil.copytree(ROOT / "remediator", tmp_path / "remediator", ignore=BYTECODE)
+    subprocess.run(
+        [sys.executable, "-m", "compileall", "-f", "-q", "."],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], environment[0]: environment[1]},
+        check=True,
+    )
+    for path in tmp_path.rglob("*.py"):
+        os.utime(path, (315532801, 315532801))
+    code = "import remediator.remediate, remediator.reconcile"
+    told = subprocess.run(
+        [sys.executable, "-v", "-B", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    compiled = set(
+        re.findall(rf"^# code object from '?{tmp_path}/(remediator\S+\.py)\b", told, re.MULTILINE)
+    )
+    reused = set(
+        re.findall(rf"^# code object from '?{tmp_path}/(remediator\S+\.pyc)", told, re.MULTILINE)
+    )
+    assert compiled == set()
+    assert len(reused) > 30
+
+
+BYTECODE = shutil.ignore_patterns("__pycache__")
 
 
 def test_an_event_is_handled_with_what_requirements_name_alone(fresh: Path) -> None:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import re
 from pathlib import Path
 
 import yaml
 from packaging.requirements import Requirement
 
-from tests.deploy.terraform import ROOT
+from remediator.cli import _parser
+from tests.deploy.terraform import ROOT, variable_defaults
 
 LOCK = (ROOT / "deploy" / "requirements.lock").read_text()
 CONTAINER = (ROOT / "deploy" / "Dockerfile").read_text()
+LOCKED_FOR = re.findall(r"made for Python (\S+) ", LOCK)[0]
 
 
 def test_the_lock_pins_every_requirement_within_its_range_and_by_hash() -> None:
-    pinned = dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+) \\$", LOCK, re.MULTILINE))
+    pins = re.findall(r"^([A-Za-z0-9._-]+(?:\[\w+\])?)==(\S+) \\$", LOCK, re.MULTILINE)
+    pinned = dict(pins)
     entries = re.split(
         r"\n(?=[A-Za-z0-9])", re.sub(r"^#.*\n", "", LOCK, flags=re.MULTILINE).strip()
     )
-    assert len(entries) == len(pinned)
+    assert len(entries) == len(pins) == len(pinned)
+    once = {(name.partition("[")[0], version) for name, version in pins}
+    assert len(once) == len({name for name, _ in once})  # with an extra or without: one version
     assert all("--hash=sha256:" in entry for entry in entries)
     wanted = [
         Requirement(line.split("#")[0].strip())
@@ -36,6 +42,19 @@ def test_the_lock_pins_every_requirement_within_its_range_and_by_hash() -> None:
         )
     ]
     assert missing == []
+
+
+def test_what_runs_is_the_python_that_the_lock_was_made_for() -> None:
+    assert variable_defaults()["runtime"] == f"python{LOCKED_FOR.replace('.', '')}"
+    assert set(re.findall(r"^FROM python:([\d.]+)-slim", CONTAINER, re.MULTILINE)) == {LOCKED_FOR}
+
+
+def test_the_builder_is_sent_what_the_container_is_made_of_and_nothing_else() -> None:
+    rules = (ROOT / "deploy" / "Dockerfile.dockerignore").read_text().splitlines()
+    assert "*" in rules
+    kept = {rule[1:] for rule in rules if rule.startswith("!")}
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", CONTAINER, re.MULTILINE)
+    assert kept == {name for line in copied for name in line.split()}
 
 
 def test_gcloud_sends_what_runs_and_nothing_else() -> None:
@@ -62,6 +81,7 @@ def test_the_container_is_built_from_files_that_exist_and_runs_as_nobody_in_part
     assert user[-1] not in {"0", "root"}
     assert "--require-hashes" in CONTAINER
     assert "compileall" in CONTAINER
+    assert "--invalidation-mode unchecked-hash" in CONTAINER  # whatever becomes of files' times
     assert "FUNCTION_TARGET=remediate" in CONTAINER
 
 
@@ -76,9 +96,14 @@ def test_the_workflow_for_users_runs_commands_that_exist() -> None:
         if "-m remediator" in line
     ]
     assert {command[0] for command in commands} >= {"validate", "test", "backtest"}
-    known = (ROOT / "remediator" / "cli.py").read_text()
-    assert all(f'"{name}"' in known for name in ("validate", "test"))
+    for command in commands:
+        words = list(itertools.takewhile(lambda word: word not in {">", ">>", "|"}, command))
+        assert callable(_parser().parse_args(words).run)
     assert any("--against" in command for command in commands)
+    used = {step["uses"].partition("@")[0] for step in steps if "uses" in step}
+    assert used == {"actions/checkout", "actions/setup-python", "google-github-actions/auth"}
+    (python,) = [step["with"]["python-version"] for step in steps if "setup-python" in str(step)]
+    assert python == LOCKED_FOR
     triggers = workflow.get("on", workflow.get(True))
     assert "policies.yaml" in triggers["pull_request"]["paths"]
 

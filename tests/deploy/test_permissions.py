@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from google.api_core import exceptions as api
 
 from remediator import doctor
+from remediator.domain import Forbidden
+from remediator.ledger import Incident, Ledger, Stage
+from remediator.ledger.firestore import FirestoreStore
 from tests.deploy.terraform import ROOT, resource
+from tests.ledger.fake_firestore import FakeFirestore
 from twin.iam import PERMISSIONS
 
 PAGE = (ROOT / "docs" / "permissions.md").read_text()
@@ -56,3 +65,65 @@ def test_what_is_deleted_or_administered_is_no_business_of_the_worker() -> None:
 
 def test_doctor_asks_for_what_the_worker_is_given() -> None:
     assert set(doctor.PERMISSIONS) == deployed("worker")
+
+
+# --- the ledger -----------------------------------------------------------------------------------
+
+
+class Guarded(FakeFirestore):
+    """Refuses as Firestore does: cloud.google.com/firestore/docs/security/iam#required_permissions."""
+
+    def __init__(self, granted: set[str]) -> None:
+        super().__init__()
+        self._granted = granted
+
+    def _need(self, *verbs: str) -> None:
+        if not {f"datastore.entities.{verb}" for verb in verbs} <= self._granted:
+            msg = "Missing or insufficient permissions."
+            raise api.PermissionDenied(msg)
+
+    def batch_get_documents(self, request: Mapping[str, Any], **options: Any) -> Any:
+        self._need("get")
+        return super().batch_get_documents(request, **options)
+
+    def run_query(self, request: Mapping[str, Any], **options: Any) -> Any:
+        self._need("get", "list")
+        return super().run_query(request, **options)
+
+    def commit(self, request: Mapping[str, Any], **options: Any) -> Any:
+        for write in request["writes"]:
+            condition = write.get("current_document") or {}
+            if "delete" in write:
+                self._need("delete")
+            elif condition.get("exists") is False:
+                self._need("create")
+            elif condition:
+                self._need("update")
+            else:
+                self._need("create", "update")
+        return super().commit(request, **options)
+
+
+def live(granted: set[str]) -> int:
+    """An incident that is opened, moved, due and forgotten; how many documents were forgotten."""
+    store = FirestoreStore("p", "d", "c", open_client=lambda _: Guarded(granted))
+    ledger = Ledger(store)
+    now = datetime(2026, 11, 25, tzinfo=UTC)
+    job = "projects/p/locations/us-central1/customJobs/1"
+    known = Incident(
+        "us-central1/customJobs/1", job, Stage.UNSETTLED, now, "us-central1/customJobs/1"
+    )
+    opened = ledger.open(replace(known, due=now))
+    assert ledger.move(replace(opened, reason="x"))
+    assert len(ledger.due(now, 10)) == 1
+    return ledger.forget(now + timedelta(days=3650))
+
+
+def test_the_ledger_lives_with_the_deployed_role() -> None:
+    assert live(deployed("ledger")) == 1
+
+
+@pytest.mark.parametrize("permission", sorted(deployed("ledger")))
+def test_the_ledger_misses_each_permission_that_is_taken_away(permission: str) -> None:
+    with pytest.raises(Forbidden, match=r"datastore\.entities"):
+        live(deployed("ledger") - {permission})

@@ -7,15 +7,20 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from google.cloud import monitoring_v3
+from google.cloud.firestore_v1.types import Document
 from google.protobuf import json_format
 
 from remediator import settings
 from remediator.intake import sink_filter
+from remediator.ledger import Ledger
+from remediator.ledger.firestore import FirestoreStore
 from tests.deploy.terraform import MODULE, ROOT, Block, blocks, resource, variable_defaults
+from tests.ledger.fake_firestore import FakeFirestore
 
 BLOCKS = blocks()
 WORKER = "vertex-remediator-worker@project.iam.gserviceaccount.com"
@@ -153,6 +158,31 @@ def test_what_expires_in_the_ledger_is_removed_and_its_bodies_are_not_indexed() 
         assert held["collection"] == "${local.ledger_collection}"
         assert held[block] == [{}]
     assert '"collection_id": self._collection' in source  # one collection holds everything
+
+
+def test_what_expires_bears_a_time_that_firestore_removes_by() -> None:
+    """A TTL policy looks at timestamps alone: a text or a number would be kept for ever."""
+    database = _Overheard()
+    store = FirestoreStore("p", "vertex-remediator", "remediator", open_client=lambda _: database)
+    Ledger(store).take_token("x", most=1, window_seconds=60.0, now=datetime.now(UTC))
+    (write,) = database.written
+    held = Document(**write["update"])
+    assert held.name.startswith(
+        "projects/p/databases/vertex-remediator/documents/remediator/counters:"
+    )
+    assert held.fields["expires"].timestamp_value > datetime.now(UTC)
+
+
+class _Overheard(FakeFirestore):
+    """Keeps every write as it would go to Google."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[Any] = []
+
+    def commit(self, request: Any, **options: Any) -> Any:
+        self.written += request["writes"]
+        return super().commit(request, **options)
 
 
 def test_what_is_packaged_is_what_runs() -> None:

@@ -124,11 +124,15 @@ BAD = {
     "kms_key": "my-key",
     "vpc_connector": "my-connector",
     "vpc_egress": "SOME",
+    "policies_file": "/no/such/policies.yaml",
+    "storage_regions": ["eu"],
+    "ledger_location": "mars",
+    "alert_email": "nobody",
+    "notification_channels": ["my-channel"],
 }
 WITHOUT_A_RULE = {
-    *("policies_file", "evidence_buckets", "outcomes_topic", "approvals", "approve_secret"),
-    *("storage_regions", "ledger_location", "protect_ledger", "alert_email"),
-    *("notification_channels", "labels"),
+    *("evidence_buckets", "outcomes_topic", "approvals", "approve_secret"),
+    *("protect_ledger", "labels"),
 }
 
 

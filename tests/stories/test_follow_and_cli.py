@@ -131,6 +131,19 @@ def test_policy_tests_compare_any_subset_and_tell_the_difference(
     assert "step: expected 9" in out
 
 
+def test_a_stop_that_no_deployment_hears_of_says_so(
+    cloud: Any, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REMEDIATOR_LEDGER", raising=False)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", cloud.project)
+    code, out, err = run("stop")
+    assert (code, out) == (0, "stopped: nothing is resubmitted until `start`\n")
+    assert "no deployment hears of it" in err
+    monkeypatch.setenv("REMEDIATOR_LEDGER", f"sqlite:///{tmp_path}/ledger.sqlite3")
+    assert run("stop")[2] == ""
+
+
 def test_the_stop_switch_works_from_the_command_line(house: Any, cloud: Any, run: Any) -> None:
     assert run("stop")[0] == 0
     job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
