@@ -43,6 +43,8 @@ _MASKS = (
     (re.compile(r"/[\w.-]+(?:/[\w.=-]+)+"), "<path>"),
     (re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{13,27}\b|\b(?=[a-f]*\d)[0-9a-f]{12,64}\b"), "<id>"),
     (re.compile(r"\d+(?:[.,:]\d+)*"), "<n>"),
+    # A bar that grows is one template, not ten.
+    (re.compile(r"\|[\u2580-\u259f#=> .-]*\||[#=>]{3,}\.*"), "|"),
 )
 _HOST_IN_URI = re.compile(r"(?:https?|ftp)://([A-Za-z0-9.-]+)")
 
@@ -62,6 +64,32 @@ _WAITING = re.compile(
     r"|\bapi call\b|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\btransfer(?:ring|red)?\b",
     re.IGNORECASE,
 )
+# Names of sections are short and an author's own: there one such word is enough.
+_WAITING_NAME = re.compile(
+    r"\b(?:http|https|api|rest|grpc|remote|network|bq|bigquery|gcs|s3|ftp|sftp|sql|database|redis|elasticsearch|feature ?store"
+    r"|vector ?search|lookup (?:remote|online)|online (?:store|features)|web ?service|crawl|scrape)\b",
+    re.IGNORECASE,
+)
+# A client that tries again and again waits for an answer; a few such lines are chatter.
+_RETRYING = re.compile(
+    r"\bretry(?:ing)?\b|\bread timed? ?out\b|\bread ?timeout\b|\bconnect ?timeout\b|\brequest (?:[^ ]{1,80} )?timed out\b|\bback(?:ing)?[ -]?off\b",
+    re.IGNORECASE,
+)
+_STORM = 20
+# Peers, locks, memory and children that were killed: time passes after such a line, but neither in
+# code nor on the way to data.
+_STANDING = re.compile(
+    r"\bbarrier\b|\brendezvous\b|\bmutex\b|\b(?:dead|file)?lock(?:ed|ing)?\b|\ball (?:ranks|workers|peers|replicas)\b|\bsigkill\b"
+    r"|\bout[ -]of[ -]memory\b|\bmemory (?:usage|pressure|limit)\b|\bpausing worker\b|\bspill(?:ing|ed)?\b|\bgc (?:pause|overhead)\b|\bswap(?:ping)?\b",
+    re.IGNORECASE,
+)
+# Signs of life, and a server's own comings and goings: the section before goes on.
+_ALIVE = re.compile(
+    r"\bheart ?beat\b|\b(?:still|keep) ?-?alive\b|^\W*ping\W*$|\b(?:get|head) /(?:health|healthz|ready|readyz|ping|live|livez|v1/health)\b"
+    r"|\bbooting worker\b|\bwaiting for application startup\b|\bapplication startup complete\b|\bstarted server process\b",
+    re.IGNORECASE,
+)
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WAITING_STACK = re.compile(
     r"urllib|requests|httpx|aiohttp|http[./ ]client|socket|ssl\.py|recv|getaddrinfo|connect\b|botocore|boto3|fsspec|gcsfs"
     r"|google[./]cloud[./](?:storage|bigquery)|google[./]resumable|grpc|select(?:ors)?\.py|selectors|epoll|\bpoll\b|urlopen"
@@ -74,6 +102,11 @@ _INFERENCE = re.compile(
 )
 _SECTION_NAME = re.compile(
     r"^\W*(?:section|stage|phase|step|begin(?:ning)?|start(?:ing|ed)?|entering)\b\W*(?P<name>[A-Za-z_][\w .-]{1,60})",
+    re.IGNORECASE,
+)
+# What starts here is the program, not a section of it.
+_STARTED = re.compile(
+    r"(?:up|the )?\W*(?:application|app|container|gunicorn|job|main|process|program|run|script|server|service|training job|uvicorn|worker|workers)?\W*$",
     re.IGNORECASE,
 )
 # What is left of a template that says something: a word, not a unit ("<n>/<n> [<n>it/s]").
@@ -93,7 +126,8 @@ class Stretch:
     """One section of the run: its share of the time that the log covers, and what it was doing.
 
     `told`: the log itself marks it as a section (by a name, a duration, several passes) rather than
-    happening to be silent after it. `growth` is how many times longer each of its last passes took than each of its first (None:
+    happening to be silent after it. `marked`: by a name or a duration, more than by coming often.
+    `stands`: neither work nor waiting for data (a barrier, a lock, memory). `growth` is how many times longer each of its last passes took than each of its first (None:
     too few passes). `host` is the outside host that its lines name.
     """
 
@@ -104,6 +138,8 @@ class Stretch:
     waits: bool
     inference: bool
     told: bool
+    marked: bool
+    stands: bool
     growth: float | None
     host: str
     source: Source
@@ -147,11 +183,11 @@ class Timeline:
 
     @property
     def waiting_share(self) -> float:
-        return sum(s.share for s in self.stretches if s.waits)
+        return sum(s.share for s in self.stretches if s.waits and not s.stands)
 
     def longest(self, *, waits: bool) -> Stretch | None:
         """The longest section that waits, or that works."""
-        return next((s for s in self.stretches if s.waits is waits), None)
+        return next((s for s in self.stretches if s.waits is waits and not s.stands), None)
 
 
 def human_seconds(seconds: float) -> str:
@@ -190,6 +226,8 @@ class _Bin:
     waiting_seconds: float = 0.0
     lines: int = 0
     told: bool = False
+    retries: bool = False
+    stands: bool = False
     host: str = ""
     where: str = ""
 
@@ -227,7 +265,12 @@ def _by_telemetry(usage: Usage, start: datetime | None) -> tuple[tuple[Stretch, 
         held.name = name
         held.seconds += step
         held.lines += 1
-        held.waits += bool(_WAITING_STACK.search(sample.stack) or _WAITING.search(sample.section))
+        named = _words(sample.section)
+        held.waits += bool(
+            _WAITING_STACK.search(sample.stack)
+            or _WAITING.search(named)
+            or _WAITING_NAME.search(named)
+        )
         span += step
     stretches = [
         Stretch(
@@ -238,6 +281,8 @@ def _by_telemetry(usage: Usage, start: datetime | None) -> tuple[tuple[Stretch, 
             waits=held.waits * 2 > held.lines,
             inference=bool(_INFERENCE.search(held.name.replace("_", " "))),
             told=True,
+            marked=True,
+            stands=bool(_STANDING.search(_words(held.name))),
             growth=None,
             host="",
             source=Source.TELEMETRY,
@@ -276,6 +321,11 @@ def template_of(text: str) -> str:
     return " ".join(masked.split())
 
 
+def _words(name: str) -> str:
+    """`fetch_features` and `fetchFeatures` as the words that they are made of."""
+    return _CAMEL.sub(" ", name).replace("_", " ").replace("-", " ")
+
+
 def says_something(template: str) -> bool:
     """Whether any word is left of the template; bare progress ("<n>/<n>") names no section."""
     bare = template.replace("<path>", " ")
@@ -291,7 +341,7 @@ def _name_of(text: str, template: str) -> tuple[str, bool]:
     if bracketed and bracketed["name"].strip().lower() not in _LEVELS:
         return bracketed["name"].strip()[:_NAME], True
     match = _SECTION_NAME.match(template)
-    if match and "<n>" not in match["name"]:
+    if match and "<n>" not in match["name"] and not _STARTED.match(match["name"]):
         return match["name"].strip(" .-")[:_NAME], True
     host = _HOST_IN_URI.search(text)
     name = template.replace("<uri>", host[1]) if host else template
@@ -312,8 +362,7 @@ def _duration_in(text: str) -> float | None:
 
 
 def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timeline:
-    # A bare counter belongs to whatever section was running: its time goes to the line before.
-    lines = [line for line in lines if says_something(template_of(line.text))]
+    lines = _telling(lines)
     if not lines:
         return Timeline((), 0.0, done)
     end = case.job.end_time
@@ -325,7 +374,10 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
         if held is None:
             name, named = _name_of(line.text, template)
             held = bins[template] = _Bin(name, told=named)
-            held.waits = int(bool(_WAITING.search(line.text)))
+            words = _words(line.text[:_TEXT])
+            held.waits = int(bool(_WAITING.search(line.text) or _WAITING.search(words)))
+            held.retries = bool(_RETRYING.search(line.text))
+            held.stands = bool(_STANDING.search(words) or _ALIVE.search(line.text[:_TEXT]))
             held.where = line.insert_id or "logEntries"
             host = _HOST_IN_URI.search(line.text)
             held.host = host[1].lower() if host else ""
@@ -360,6 +412,8 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
             waits=held.waiting_seconds * 2 > held.seconds,
             inference=bool(_INFERENCE.search(held.name.replace("_", " "))),
             told=held.told or sum(1 for gap in held.gaps if gap > 0) >= _CONTRAST_PASSES,
+            marked=held.told,
+            stands=held.stands and held.waiting_seconds * 2 <= held.seconds,
             growth=_growth(held.gaps),
             host=held.host,
             source=Source.LOG,
@@ -371,6 +425,23 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
     return Timeline(tuple(s for s in stretches if s.share >= _LEAST_SHARE), span, done)
 
 
+def _telling(lines: Sequence[LogLine]) -> list[LogLine]:
+    """The lines that tell what is done.
+
+    A bare counter belongs to whatever section was running: its time goes to the line before. So
+    does a sign of life, where that line names a section or counts.
+    """
+    told: list[LogLine] = []
+    counting = False
+    for line in lines:
+        template = template_of(line.text)
+        if not says_something(template) or (counting and _ALIVE.search(template)):
+            continue
+        counting = "<n>" in template or _name_of(line.text, template)[1]
+        told.append(line)
+    return told
+
+
 def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
     """Templates that bear one section's name become one section."""
     merged: dict[str, _Bin] = defaultdict(lambda: _Bin(""))
@@ -379,7 +450,9 @@ def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
         into.name = held.name
         into.seconds += held.seconds
         into.gaps += held.gaps
-        into.waiting_seconds += held.seconds if held.waits else 0.0
+        storm = held.retries and held.lines >= _STORM
+        into.waiting_seconds += held.seconds if held.waits or storm else 0.0
+        into.stands = into.stands or held.stands or held.retries
         into.lines += held.lines
         into.told = into.told or held.told
         into.host = into.host or held.host
