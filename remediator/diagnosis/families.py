@@ -258,7 +258,8 @@ def _gpu(facts: Facts) -> Iterator[Sign]:
 
 
 def _idle_cause(facts: Facts) -> Cause:
-    waits = facts.timeline.waiting_share >= _WAITING_SHARE or facts.nearly_nothing
+    waits = facts.timeline.waiting_share >= _WAITING_SHARE
+    waits = waits or (facts.nearly_nothing and not facts.one_thread)
     return Cause.NETWORK_LATENCY if waits else Cause.SLOW_CODE
 
 
@@ -339,7 +340,7 @@ def _of_another_kind(facts: Facts) -> Iterator[Sign]:
     for cause in (Cause.SLOW_STARTUP, Cause.REQUEST_TOO_LARGE):
         if any(s.cause is cause and s.evidence.source is Source.JOB for s in facts.reading.signs):
             says = f"{timeout_words(facts)}, and it serves no requests"
-            yield sign(cause, -FAIR, Source.JOB, "jobSpec.scheduling.timeout", says)
+            yield sign(cause, -DECISIVE, Source.JOB, "jobSpec.scheduling.timeout", says)
 
 
 def _gpu_driver(facts: Facts) -> Iterator[Sign]:
@@ -425,7 +426,7 @@ def _sections(facts: Facts) -> Iterator[Sign]:
     share = facts.timeline.waiting_share
     if waiting is not None and share >= _WAITING_SHARE:
         weight = FAIR + (DECISIVE - FAIR) * min(1.0, (share - _WAITING_SHARE) / 0.3)
-        if full or (cpu is None and not waiting.told):
+        if full or facts.gpu_full or (cpu is None and not waiting.told):
             weight = HINT
         yield _of_stretch(waiting, Cause.NETWORK_LATENCY, weight, waiting.says)
     working = facts.timeline.longest(waits=False)

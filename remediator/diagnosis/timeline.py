@@ -32,6 +32,8 @@ _SHOWN = 5
 _GROWTH_POINTS = 6
 # A duration that a line tells is believed up to this much more than the time before the line.
 _BELIEVED = 1.25
+# An answer that took less than this part of the time that then went by was a quick one.
+_QUICK = 3.0
 # Telemetry comes every 30 s; a longer silence is not all given to the last section.
 _TELEMETRY_STEP = 120.0
 _LEAST_TELEMETRY = 3
@@ -61,7 +63,9 @@ _WAITING = re.compile(
     r"|\brequest(?:ing|ed)? (?:to|from|of|data)\b|\bresponse from\b|\bpoll(?:ing|ed)?\b|\blatency\b"
     r"|\bstream(?:ing|ed)? from\b|\bcopy(?:ing)? (?:from )?(?:gs|s3)://|\bquery(?:ing)? (?:bigquery|database|api)"
     r"|\bread(?:ing)? from (?:gs|s3|http|remote|the network|bigquery|bucket)|\bpull(?:ing|ed)?\b|\bround[- ]trip\b|\brpc\b"
-    r"|\bapi call\b|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\btransfer(?:ring|red)?\b",
+    r"|\bapi call\b|\b(?:postgres(?:ql)?|mysql|jdbc:\w{1,20}|mongodb(?:\+srv)?|snowflake|s?ftp)://|\b(?:wget|curl|rsync|gsutil|rclone)\b"
+    r"|\bbigquery\b.{0,60}\b(?:page|rows?|result|read|query)|\b(?:page|rows?|results?)\b.{0,40}\bfrom bigquery\b"
+    r"|\bcompleted [\d.]+ [kmg]?i?b(?:ytes)?/~?[\d.]+ [kmg]?i?b|% done\W{1,4}[\d.]+ [kmg]i?b/s|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\btransfer(?:ring|red)?\b",
     re.IGNORECASE,
 )
 # Names of sections are short and an author's own: there one such word is enough.
@@ -365,41 +369,11 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
     lines = _telling(lines)
     if not lines:
         return Timeline((), 0.0, done)
-    end = case.job.end_time
-    bins: dict[str, _Bin] = {}
-
-    def give(line: LogLine, seconds: float, *, told: bool = False) -> None:
-        template = template_of(line.text)
-        held = bins.get(template)
-        if held is None:
-            name, named = _name_of(line.text, template)
-            held = bins[template] = _Bin(name, told=named)
-            words = _words(line.text[:_TEXT])
-            held.waits = int(bool(_WAITING.search(line.text) or _WAITING.search(words)))
-            held.retries = bool(_RETRYING.search(line.text))
-            held.stands = bool(_STANDING.search(words) or _ALIVE.search(line.text[:_TEXT]))
-            held.where = line.insert_id or "logEntries"
-            host = _HOST_IN_URI.search(line.text)
-            held.host = host[1].lower() if host else ""
-        held.seconds += seconds
-        held.gaps.append(seconds)
-        held.lines += 1
-        held.told = held.told or told
-
     moments = [line.time.timestamp() if line.time else 0.0 for line in lines]
     last_end = moments[-1]
-    if end is not None:
-        last_end = max(last_end, end.timestamp())
-    for index, line in enumerate(lines):
-        following = moments[index + 1] if index + 1 < len(lines) else last_end
-        gap = max(0.0, following - moments[index])
-        if index + 1 < len(lines):
-            # A line that tells its own duration ends the section that it names.
-            told = _duration_in(lines[index + 1].text)
-            if told is not None and 0 < told <= gap * _BELIEVED + 1.0:
-                give(lines[index + 1], min(told, gap), told=True)
-                gap -= min(told, gap)
-        give(line, gap)
+    if case.job.end_time is not None:
+        last_end = max(last_end, case.job.end_time.timestamp())
+    bins = _shared_out(lines, [*moments, last_end])
     span = last_end - moments[0]
     if span <= 0:
         return Timeline((), 0.0, done)
@@ -423,6 +397,66 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
     ]
     stretches.sort(key=lambda s: (-s.seconds, s.name))
     return Timeline(tuple(s for s in stretches if s.share >= _LEAST_SHARE), span, done)
+
+
+def _shared_out(lines: Sequence[LogLine], moments: Sequence[float]) -> dict[str, _Bin]:
+    """The time between the lines, given to their templates; `moments` ends with the run's end."""
+    bins: dict[str, _Bin] = {}
+
+    def bin_of(line: LogLine) -> _Bin:
+        template = template_of(line.text)
+        held = bins.get(template)
+        if held is None:
+            held = bins[template] = _new_bin(line, template)
+        return held
+
+    def give(held: _Bin, seconds: float) -> None:
+        held.seconds += seconds
+        held.gaps.append(seconds)
+        held.lines += 1
+
+    for index, line in enumerate(lines):
+        gap = max(0.0, moments[index + 1] - moments[index])
+        held, after = bin_of(line), lines[index + 1] if index + 1 < len(lines) else None
+        if after is not None:
+            # A line that tells its own duration ends the section that it names.
+            told = _duration_in(after.text)
+            if told is not None and 0 < told <= gap * _BELIEVED + 1.0:
+                give(bin_of(after), min(told, gap))
+                bin_of(after).told = True
+                gap -= min(told, gap)
+            if held.waits and _answered_at_once(line, gap):
+                # What came after is the next line's, unless that is such a line too.
+                if not bin_of(after).waits:
+                    give(bin_of(after), gap)
+                continue
+        give(held, gap)
+    return bins
+
+
+def _answered_at_once(line: LogLine, gap: float) -> bool:
+    own = _duration_in(line.text)
+    return own is not None and own * _QUICK < gap
+
+
+def _new_bin(line: LogLine, template: str) -> _Bin:
+    """An empty bin for lines like this one, with what its words say of them."""
+    name, named = _name_of(line.text, template)
+    text = line.text[:_TEXT]
+    words = _words(text)
+    host = _HOST_IN_URI.search(line.text)
+    stands = bool(_STANDING.search(words) or _ALIVE.search(text))
+    waits = bool(_WAITING.search(text) or _WAITING.search(words))
+    return _Bin(
+        name,
+        told=named,
+        # Whoever waits for a lock or a peer waits for no data.
+        waits=int(waits and (host is not None or not stands)),
+        retries=bool(_RETRYING.search(text)),
+        stands=stands,
+        host=host[1].lower() if host else "",
+        where=line.insert_id or "logEntries",
+    )
 
 
 def _telling(lines: Sequence[LogLine]) -> list[LogLine]:
