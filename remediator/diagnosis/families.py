@@ -29,6 +29,10 @@ _MEMORY_LOW = 0.6
 # One busy thread, in vCPUs: less is waiting, more is several threads.
 _ONE_THREAD = (0.6, 1.8)
 _NEARLY_NOTHING = 0.10
+# For this share of the run at least; half a run of more and half of less is not one thread's.
+_STEADY_SHARE = 0.6
+# From here up one busy thread is no more of the machine than what an idle one does by itself.
+_TOO_MANY_TO_TELL = 16
 _SLOWER_THAN_BEFORE = 1.5
 _REQUEST_LIMIT_SECONDS = 600.0
 # From here up the machine was busy, if not full.
@@ -38,6 +42,13 @@ _GROWN = 1.8
 _NETWORK_BUSY = 5_000_000.0
 # A text's sign of this weight names a cause; a traceback that says nothing else does.
 _NAMES = 2.5
+# Less than this is signs of life, not data.
+_NETWORK_QUIET = 100_000.0
+# Bytes a second all through a run that only move data, whatever else it does.
+_NETWORK_FLOODED = 300_000_000.0
+# A run stood at its memory's limit for this share of it, and computed this much less from then on.
+_STOOD_SHARE = 0.2
+_THRASHED = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,8 @@ class Facts:
         cpu, vcpus = self.usage.cpu, self.workload.vcpus
         if cpu is None or vcpus is None or vcpus == 1:
             return False
-        return _ONE_THREAD[0] <= cpu.mean * vcpus <= _ONE_THREAD[1]
+        low, high = (threads / vcpus for threads in _ONE_THREAD)
+        return low <= cpu.usual <= high and cpu.share_between(low, high) >= _STEADY_SHARE
 
     @property
     def nearly_nothing(self) -> bool:
@@ -92,8 +104,45 @@ class Facts:
         if cpu is None:
             return False
         if vcpus is None:
-            return cpu.mean < _NEARLY_NOTHING
-        return cpu.mean * vcpus < _ONE_THREAD[0] or cpu.mean < _NEARLY_NOTHING / 2
+            return cpu.usual < _NEARLY_NOTHING
+        return cpu.usual * vcpus < _ONE_THREAD[0] or cpu.usual < _NEARLY_NOTHING / 2
+
+    @property
+    def requests_wait(self) -> bool:
+        """Anything that the job waits for, or may: a request of the service, data far away."""
+        return (
+            self.reading.elapsed_seconds is not None
+            or self.timeline.waiting_share >= _WAITING_SHARE
+            or bool(self.distance.far or self.distance.hosts or self.distance.slow_here)
+            or (self.usage.received_bytes_per_second or 0.0) >= _NETWORK_BUSY
+        )
+
+    @property
+    def flooded(self) -> bool:
+        """So much was received all the while that moving it was most of the job."""
+        return (self.usage.received_bytes_per_second or 0.0) >= _NETWORK_FLOODED
+
+    @property
+    def thrashed(self) -> bool:
+        """Memory stood at its limit for a good part of the run, and the CPUs did less from then on."""
+        memory, cpu = self.usage.memory, self.usage.cpu
+        if memory is None or cpu is None or memory.is_thin or cpu.is_thin:
+            return False
+        reached = memory.first_at_limit
+        if reached is None or 1.0 - reached < _STOOD_SHARE or reached <= 0:
+            return False
+        before, after = cpu.around(reached)
+        return memory.reached_limit and after <= before * _THRASHED
+
+    @property
+    def never_ready(self) -> bool:
+        """The service says that the model server was never ready."""
+        if self.job.kind is not JobKind.BATCH_PREDICTION and self.workload.ran_into_timeout:
+            return False
+        return any(
+            s.cause is Cause.SLOW_STARTUP and s.weight > 0 and s.evidence.source is Source.JOB
+            for s in self.reading.signs
+        )
 
     @property
     def wanted_gpu(self) -> bool:
@@ -146,7 +195,9 @@ def _cpu(facts: Facts) -> Iterator[Sign]:
         weight = DECISIVE + 0.3 - (_THIN if cpu.is_thin else 0.0)
         if not facts.surely_timed_out:
             weight -= 1.0
-        if facts.wanted_gpu and not facts.workload.has_accelerator:
+        if cpu.is_glimpse:
+            weight = HINT
+        if (facts.wanted_gpu or _asked_for_gpu(facts)) and not facts.workload.has_accelerator:
             # A model that wants a GPU and has none fills the CPUs: that is the effect.
             weight = FAIR - 0.5
         yield _of(cpu, Cause.CPU_SATURATION, weight, f"{words}, and {timeout_words(facts)}")
@@ -167,11 +218,16 @@ def _cpu_not_full(facts: Facts, cpu: Load, words: str) -> Iterator[Sign]:
     """One thread's work, next to nothing, or some: what a machine with room to spare says."""
     if facts.one_thread:
         says = f"{words}: the work of one thread on {facts.workload.vcpus} vCPUs"
+        if (facts.workload.vcpus or 0) >= _TOO_MANY_TO_TELL or facts.flooded:
+            yield _of(cpu, Cause.SLOW_CODE, HINT, f"{says}, or of none")
+            return
         yield _of(cpu, Cause.SLOW_CODE, FAIR - _halved(cpu), says)
         yield _of(cpu, Cause.NETWORK_LATENCY, -HINT, says)
     elif facts.nearly_nothing:
         says = f"{words}: the machine was idle while the job waited"
-        yield _of(cpu, Cause.NETWORK_LATENCY, FAIR + 0.3 - _halved(cpu), says)
+        # What for is not known where nothing that it could fetch is: a lock, a peer, a sleep.
+        weight = FAIR + 0.3 if facts.requests_wait else FAIR - 0.4
+        yield _of(cpu, Cause.NETWORK_LATENCY, weight - _halved(cpu), says)
         yield _of(cpu, Cause.SLOW_CODE, -HINT / 2, says)
     elif cpu.mean < _BUSY_MEAN:
         yield _of(cpu, Cause.SLOW_CODE, HINT, f"{words}: the machine was not full")
@@ -189,6 +245,10 @@ def _memory(facts: Facts) -> Iterator[Sign]:
         if not (facts.died or facts.timed_out):
             weight = HINT
         says = f"memory rose to {memory.peak * 100:.0f}% and stood there at the end"
+        if facts.thrashed and facts.timed_out:
+            weight = DECISIVE
+            says += ", and the CPUs did less from then on"
+            yield _of(memory, Cause.SLOW_CODE, -HINT, says)
         machine = f" ({facts.workload.machine_type})" if facts.workload.machine_type else ""
         yield _of(memory, Cause.MEMORY_PRESSURE, weight - _halved(memory), says + machine)
     elif memory.peak < _MEMORY_LOW and not memory.is_thin:
@@ -216,7 +276,8 @@ def _gpu(facts: Facts) -> Iterator[Sign]:
 
 
 def _idle_cause(facts: Facts) -> Cause:
-    waits = facts.timeline.waiting_share >= _WAITING_SHARE or facts.nearly_nothing
+    waits = facts.timeline.waiting_share >= _WAITING_SHARE
+    waits = waits or (facts.nearly_nothing and not facts.one_thread)
     return Cause.NETWORK_LATENCY if waits else Cause.SLOW_CODE
 
 
@@ -232,7 +293,7 @@ def _gpu_wanted(facts: Facts) -> Iterator[Sign]:
             continue
         statement, quote = held
         says = f'{statement.speaker}: "{quote}"'
-        if facts.workload.cpu_image:
+        if facts.workload.cpu_image or facts.workload.hides_gpus:
             continue
         if facts.workload.has_accelerator:
             has = facts.workload.accelerator_type or facts.workload.machine_type
@@ -266,6 +327,39 @@ def _gpu_wanted(facts: Facts) -> Iterator[Sign]:
             symptom=not facts.timed_out and tag is not Tag.GPU_RAISED,
             group="gpu-wanted",
         )
+
+
+def _asked_for_gpu(facts: Facts) -> bool:
+    """The job's own configuration names a GPU to compute on, and it has none."""
+    workload = facts.workload
+    return bool(workload.device_setting) and not (
+        workload.has_accelerator or workload.cpu_image or workload.hides_gpus
+    )
+
+
+def _gpu_configured(facts: Facts) -> Iterator[Sign]:
+    """A job that was told to compute on a GPU, has none, and filled the CPUs instead."""
+    cpu = facts.usage.cpu
+    if not _asked_for_gpu(facts) or not facts.timed_out:
+        return
+    says = f"its configuration asks for a GPU ({facts.workload.device_setting}) and it has none"
+    weight = HINT
+    if cpu is not None and cpu.is_full and not cpu.is_glimpse:
+        weight = STRONG
+        says += f": {describe('CPU', cpu, facts.workload.machine_type)}"
+    yield sign(
+        Cause.ACCELERATOR_MISSING, weight, Source.JOB, "configuration", says, group="gpu-wanted"
+    )
+
+
+def _of_another_kind(facts: Facts) -> Iterator[Sign]:
+    """A job that ran until its own time-out serves nothing: no start-up and no request was late."""
+    if facts.job.kind is JobKind.BATCH_PREDICTION or not facts.workload.ran_into_timeout:
+        return
+    for cause in (Cause.SLOW_STARTUP, Cause.REQUEST_TOO_LARGE):
+        if any(s.cause is cause and s.evidence.source is Source.JOB for s in facts.reading.signs):
+            says = f"{timeout_words(facts)}, and it serves no requests"
+            yield sign(cause, -DECISIVE, Source.JOB, "jobSpec.scheduling.timeout", says)
 
 
 def _gpu_driver(facts: Facts) -> Iterator[Sign]:
@@ -318,6 +412,17 @@ def _requests(facts: Facts) -> Iterator[Sign]:
     elapsed = facts.reading.elapsed_seconds
     if elapsed is None or elapsed < _REQUEST_LIMIT_SECONDS * 0.95 or not facts.timed_out:
         return
+    killed = [
+        s
+        for s in facts.reading.signs
+        if s.cause is Cause.MEMORY_PRESSURE and s.weight >= FAIR and s.evidence.source is Source.LOG
+    ]
+    if killed:
+        # A request whose server is killed never ends either: the 504 is not bare.
+        says = f"its server was killed meanwhile: {killed[0].evidence.says}"
+        where = killed[0].evidence.where
+        yield sign(Cause.REQUEST_TOO_LARGE, -FAIR, Source.LOG, where, says)
+        return
     size = facts.workload.batch_size
     where = "manualBatchTuningParameters.batchSize"
     if size == 1:
@@ -340,11 +445,14 @@ def _sections(facts: Facts) -> Iterator[Sign]:
     share = facts.timeline.waiting_share
     if waiting is not None and share >= _WAITING_SHARE:
         weight = FAIR + (DECISIVE - FAIR) * min(1.0, (share - _WAITING_SHARE) / 0.3)
-        if full or (cpu is None and not waiting.told):
+        if full or facts.gpu_full or (cpu is None and not waiting.told):
             weight = HINT
         yield _of_stretch(waiting, Cause.NETWORK_LATENCY, weight, waiting.says)
     working = facts.timeline.longest(waits=False)
     if working is None or working.share < _SECTION_SHARE:
+        return
+    if facts.never_ready:
+        yield _of_stretch(working, Cause.SLOW_STARTUP, HINT, working.says)
         return
     if full:
         yield _of_stretch(working, Cause.CPU_SATURATION, HINT, working.says)
@@ -364,6 +472,9 @@ def _section_weight(facts: Facts, working: Stretch) -> float:
         # there will ever be; a custom job normally has them, and without them it may have been full.
         if working.inference or facts.wanted_gpu or not working.told:
             return HINT
+        if facts.job.kind is JobKind.BATCH_PREDICTION and not working.marked:
+            # A server's log: what comes with every request says nothing of where its time goes.
+            return HINT
         if facts.job.kind is JobKind.BATCH_PREDICTION:
             return FAIR + 0.7 + grown
         return FAIR - 1.4 + grown
@@ -379,6 +490,13 @@ def _far_data(facts: Facts) -> Iterator[Sign]:
     for far in distance.far[:3]:
         says = f"{far.name} lies in {far.location}, the job ran in {distance.region}"
         weight = _network_weight(facts, STRONG - 0.6)
+        rate, working = facts.usage.received_bytes_per_second, facts.timeline.longest(waits=False)
+        if rate is not None and rate < _NETWORK_QUIET and weight > HINT:
+            # Hardly anything came in while the time went by.
+            weight -= HINT
+            says += f"; it received {rate / 1e3:.0f} kB a second"
+        if working is not None and working.share >= _SECTION_SHARE and weight > HINT:
+            weight -= HINT / 2
         yield sign(Cause.NETWORK_LATENCY, weight, Source.STORAGE, far.name, says, group="far-data")
 
 
@@ -424,7 +542,8 @@ def _received(facts: Facts) -> Iterator[Sign]:
         return
     if rate >= _NETWORK_BUSY:
         says = f"it received {rate / 1e6:.0f} MB a second all the while, with idle CPUs"
-        yield _of(cpu, Cause.NETWORK_LATENCY, HINT, says)
+        weight = STRONG if facts.flooded else HINT
+        yield _of(cpu, Cause.NETWORK_LATENCY, weight, says)
 
 
 def _history(facts: Facts) -> Iterator[Sign]:
@@ -523,7 +642,9 @@ _RULES: tuple[Callable[[Facts], Iterator[Sign]], ...] = (
     _memory,
     _gpu,
     _gpu_wanted,
+    _gpu_configured,
     _gpu_driver,
+    _of_another_kind,
     _spot,
     _never_ran,
     _requests,

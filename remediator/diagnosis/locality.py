@@ -89,7 +89,7 @@ def read_distance(case: Case, workload: Workload, *, probe_threshold_seconds: fl
         slow_here=tuple(probe for probe in slow if probe.origin == region),
         slow_elsewhere=tuple(probe for probe in slow if probe.origin != region),
         quick_here=tuple(probe for probe in quick if probe.origin == region),
-        hosts=external_hosts(case.job),
+        hosts=external_hosts(case.job, case.model),
     )
 
 

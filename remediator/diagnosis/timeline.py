@@ -32,6 +32,8 @@ _SHOWN = 5
 _GROWTH_POINTS = 6
 # A duration that a line tells is believed up to this much more than the time before the line.
 _BELIEVED = 1.25
+# An answer that took less than this part of the time that then went by was a quick one.
+_QUICK = 3.0
 # Telemetry comes every 30 s; a longer silence is not all given to the last section.
 _TELEMETRY_STEP = 120.0
 _LEAST_TELEMETRY = 3
@@ -43,6 +45,8 @@ _MASKS = (
     (re.compile(r"/[\w.-]+(?:/[\w.=-]+)+"), "<path>"),
     (re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{13,27}\b|\b(?=[a-f]*\d)[0-9a-f]{12,64}\b"), "<id>"),
     (re.compile(r"\d+(?:[.,:]\d+)*"), "<n>"),
+    # A bar that grows is one template, not ten.
+    (re.compile(r"\|[\u2580-\u259f#=> .-]*\||[#=>]{3,}\.*"), "|"),
 )
 _HOST_IN_URI = re.compile(r"(?:https?|ftp)://([A-Za-z0-9.-]+)")
 
@@ -59,9 +63,37 @@ _WAITING = re.compile(
     r"|\brequest(?:ing|ed)? (?:to|from|of|data)\b|\bresponse from\b|\bpoll(?:ing|ed)?\b|\blatency\b"
     r"|\bstream(?:ing|ed)? from\b|\bcopy(?:ing)? (?:from )?(?:gs|s3)://|\bquery(?:ing)? (?:bigquery|database|api)"
     r"|\bread(?:ing)? from (?:gs|s3|http|remote|the network|bigquery|bucket)|\bpull(?:ing|ed)?\b|\bround[- ]trip\b|\brpc\b"
-    r"|\bapi call\b|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\btransfer(?:ring|red)?\b",
+    r"|\bapi call\b|\b(?:postgres(?:ql)?|mysql|jdbc:\w{1,20}|mongodb(?:\+srv)?|snowflake|s?ftp)://|\b(?:wget|curl|rsync|gsutil|rclone)\b"
+    r"|\bbigquery\b.{0,60}\b(?:page|rows?|result|read|query)|\b(?:page|rows?|results?)\b.{0,40}\bfrom bigquery\b"
+    r"|\bcompleted [\d.]+ [kmg]?i?b(?:ytes)?/~?[\d.]+ [kmg]?i?b|% done\W{1,4}[\d.]+ [kmg]i?b/s|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\btransfer(?:ring|red)?\b",
     re.IGNORECASE,
 )
+# Names of sections are short and an author's own: there one such word is enough.
+_WAITING_NAME = re.compile(
+    r"\b(?:http|https|api|rest|grpc|remote|network|bq|bigquery|gcs|s3|ftp|sftp|sql|database|redis|elasticsearch|feature ?store"
+    r"|vector ?search|lookup (?:remote|online)|online (?:store|features)|web ?service|crawl|scrape)\b",
+    re.IGNORECASE,
+)
+# A client that tries again and again waits for an answer; a few such lines are chatter.
+_RETRYING = re.compile(
+    r"\bretry(?:ing)?\b|\bread timed? ?out\b|\bread ?timeout\b|\bconnect ?timeout\b|\brequest (?:[^ ]{1,80} )?timed out\b|\bback(?:ing)?[ -]?off\b",
+    re.IGNORECASE,
+)
+_STORM = 20
+# Peers, locks, memory and children that were killed: time passes after such a line, but neither in
+# code nor on the way to data.
+_STANDING = re.compile(
+    r"\bbarrier\b|\brendezvous\b|\bmutex\b|\b(?:dead|file)?lock(?:ed|ing)?\b|\ball (?:ranks|workers|peers|replicas)\b|\bsigkill\b"
+    r"|\bout[ -]of[ -]memory\b|\bmemory (?:usage|pressure|limit)\b|\bpausing worker\b|\bspill(?:ing|ed)?\b|\bgc (?:pause|overhead)\b|\bswap(?:ping)?\b",
+    re.IGNORECASE,
+)
+# Signs of life, and a server's own comings and goings: the section before goes on.
+_ALIVE = re.compile(
+    r"\bheart ?beat\b|\b(?:still|keep) ?-?alive\b|^\W*ping\W*$|\b(?:get|head) /(?:health|healthz|ready|readyz|ping|live|livez|v1/health)\b"
+    r"|\bbooting worker\b|\bwaiting for application startup\b|\bapplication startup complete\b|\bstarted server process\b",
+    re.IGNORECASE,
+)
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WAITING_STACK = re.compile(
     r"urllib|requests|httpx|aiohttp|http[./ ]client|socket|ssl\.py|recv|getaddrinfo|connect\b|botocore|boto3|fsspec|gcsfs"
     r"|google[./]cloud[./](?:storage|bigquery)|google[./]resumable|grpc|select(?:ors)?\.py|selectors|epoll|\bpoll\b|urlopen"
@@ -74,6 +106,11 @@ _INFERENCE = re.compile(
 )
 _SECTION_NAME = re.compile(
     r"^\W*(?:section|stage|phase|step|begin(?:ning)?|start(?:ing|ed)?|entering)\b\W*(?P<name>[A-Za-z_][\w .-]{1,60})",
+    re.IGNORECASE,
+)
+# What starts here is the program, not a section of it.
+_STARTED = re.compile(
+    r"(?:up|the )?\W*(?:application|app|container|gunicorn|job|main|process|program|run|script|server|service|training job|uvicorn|worker|workers)?\W*$",
     re.IGNORECASE,
 )
 # What is left of a template that says something: a word, not a unit ("<n>/<n> [<n>it/s]").
@@ -93,7 +130,8 @@ class Stretch:
     """One section of the run: its share of the time that the log covers, and what it was doing.
 
     `told`: the log itself marks it as a section (by a name, a duration, several passes) rather than
-    happening to be silent after it. `growth` is how many times longer each of its last passes took than each of its first (None:
+    happening to be silent after it. `marked`: by a name or a duration, more than by coming often.
+    `stands`: neither work nor waiting for data (a barrier, a lock, memory). `growth` is how many times longer each of its last passes took than each of its first (None:
     too few passes). `host` is the outside host that its lines name.
     """
 
@@ -104,6 +142,8 @@ class Stretch:
     waits: bool
     inference: bool
     told: bool
+    marked: bool
+    stands: bool
     growth: float | None
     host: str
     source: Source
@@ -147,11 +187,11 @@ class Timeline:
 
     @property
     def waiting_share(self) -> float:
-        return sum(s.share for s in self.stretches if s.waits)
+        return sum(s.share for s in self.stretches if s.waits and not s.stands)
 
     def longest(self, *, waits: bool) -> Stretch | None:
         """The longest section that waits, or that works."""
-        return next((s for s in self.stretches if s.waits is waits), None)
+        return next((s for s in self.stretches if s.waits is waits and not s.stands), None)
 
 
 def human_seconds(seconds: float) -> str:
@@ -190,6 +230,8 @@ class _Bin:
     waiting_seconds: float = 0.0
     lines: int = 0
     told: bool = False
+    retries: bool = False
+    stands: bool = False
     host: str = ""
     where: str = ""
 
@@ -227,7 +269,12 @@ def _by_telemetry(usage: Usage, start: datetime | None) -> tuple[tuple[Stretch, 
         held.name = name
         held.seconds += step
         held.lines += 1
-        held.waits += bool(_WAITING_STACK.search(sample.stack) or _WAITING.search(sample.section))
+        named = _words(sample.section)
+        held.waits += bool(
+            _WAITING_STACK.search(sample.stack)
+            or _WAITING.search(named)
+            or _WAITING_NAME.search(named)
+        )
         span += step
     stretches = [
         Stretch(
@@ -238,6 +285,8 @@ def _by_telemetry(usage: Usage, start: datetime | None) -> tuple[tuple[Stretch, 
             waits=held.waits * 2 > held.lines,
             inference=bool(_INFERENCE.search(held.name.replace("_", " "))),
             told=True,
+            marked=True,
+            stands=bool(_STANDING.search(_words(held.name))),
             growth=None,
             host="",
             source=Source.TELEMETRY,
@@ -291,6 +340,11 @@ def readable(name: str) -> str:
 _MASK = re.compile(r"<(?:uri|path|id|n)>")
 
 
+def _words(name: str) -> str:
+    """`fetch_features` and `fetchFeatures` as the words that they are made of."""
+    return _CAMEL.sub(" ", name).replace("_", " ").replace("-", " ")
+
+
 def says_something(template: str) -> bool:
     """Whether any word is left of the template; bare progress ("<n>/<n>") names no section."""
     bare = template.replace("<path>", " ")
@@ -306,7 +360,7 @@ def _name_of(text: str, template: str) -> tuple[str, bool]:
     if bracketed and bracketed["name"].strip().lower() not in _LEVELS:
         return bracketed["name"].strip()[:_NAME], True
     match = _SECTION_NAME.match(template)
-    if match and "<n>" not in match["name"]:
+    if match and "<n>" not in match["name"] and not _STARTED.match(match["name"]):
         return match["name"].strip(" .-")[:_NAME], True
     host = _HOST_IN_URI.search(text)
     name = template.replace("<uri>", host[1]) if host else template
@@ -327,43 +381,14 @@ def _duration_in(text: str) -> float | None:
 
 
 def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timeline:
-    # A bare counter belongs to whatever section was running: its time goes to the line before.
-    lines = [line for line in lines if says_something(template_of(line.text))]
+    lines = _telling(lines)
     if not lines:
         return Timeline((), 0.0, done)
-    end = case.job.end_time
-    bins: dict[str, _Bin] = {}
-
-    def give(line: LogLine, seconds: float, *, told: bool = False) -> None:
-        template = template_of(line.text)
-        held = bins.get(template)
-        if held is None:
-            text = line.text[:_TEXT]
-            name, named = _name_of(text, template)
-            held = bins[template] = _Bin(name, told=named)
-            held.waits = int(bool(_WAITING.search(text)))
-            held.where = line.insert_id or "logEntries"
-            host = _HOST_IN_URI.search(text)
-            held.host = host[1].lower() if host else ""
-        held.seconds += seconds
-        held.gaps.append(seconds)
-        held.lines += 1
-        held.told = held.told or told
-
     moments = [line.time.timestamp() if line.time else 0.0 for line in lines]
     last_end = moments[-1]
-    if end is not None:
-        last_end = max(last_end, end.timestamp())
-    for index, line in enumerate(lines):
-        following = moments[index + 1] if index + 1 < len(lines) else last_end
-        gap = max(0.0, following - moments[index])
-        if index + 1 < len(lines):
-            # A line that tells its own duration ends the section that it names.
-            told = _duration_in(lines[index + 1].text)
-            if told is not None and 0 < told <= gap * _BELIEVED + 1.0:
-                give(lines[index + 1], min(told, gap), told=True)
-                gap -= min(told, gap)
-        give(line, gap)
+    if case.job.end_time is not None:
+        last_end = max(last_end, case.job.end_time.timestamp())
+    bins = _shared_out(lines, [*moments, last_end])
     span = last_end - moments[0]
     if span <= 0:
         return Timeline((), 0.0, done)
@@ -376,6 +401,8 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
             waits=held.waiting_seconds * 2 > held.seconds,
             inference=bool(_INFERENCE.search(held.name.replace("_", " "))),
             told=held.told or sum(1 for gap in held.gaps if gap > 0) >= _CONTRAST_PASSES,
+            marked=held.told,
+            stands=held.stands and held.waiting_seconds * 2 <= held.seconds,
             growth=_growth(held.gaps),
             host=held.host,
             source=Source.LOG,
@@ -387,6 +414,83 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
     return Timeline(tuple(s for s in stretches if s.share >= _LEAST_SHARE), span, done)
 
 
+def _shared_out(lines: Sequence[LogLine], moments: Sequence[float]) -> dict[str, _Bin]:
+    """The time between the lines, given to their templates; `moments` ends with the run's end."""
+    bins: dict[str, _Bin] = {}
+
+    def bin_of(line: LogLine) -> _Bin:
+        template = template_of(line.text)
+        held = bins.get(template)
+        if held is None:
+            held = bins[template] = _new_bin(line, template)
+        return held
+
+    def give(held: _Bin, seconds: float) -> None:
+        held.seconds += seconds
+        held.gaps.append(seconds)
+        held.lines += 1
+
+    for index, line in enumerate(lines):
+        gap = max(0.0, moments[index + 1] - moments[index])
+        held, after = bin_of(line), lines[index + 1] if index + 1 < len(lines) else None
+        if after is not None:
+            # A line that tells its own duration ends the section that it names.
+            told = _duration_in(after.text)
+            if told is not None and 0 < told <= gap * _BELIEVED + 1.0:
+                give(bin_of(after), min(told, gap))
+                bin_of(after).told = True
+                gap -= min(told, gap)
+            if held.waits and _answered_at_once(line, gap):
+                # What came after is the next line's, unless that is such a line too.
+                if not bin_of(after).waits:
+                    give(bin_of(after), gap)
+                continue
+        give(held, gap)
+    return bins
+
+
+def _answered_at_once(line: LogLine, gap: float) -> bool:
+    own = _duration_in(line.text)
+    return own is not None and own * _QUICK < gap
+
+
+def _new_bin(line: LogLine, template: str) -> _Bin:
+    """An empty bin for lines like this one, with what its words say of them."""
+    text = line.text[:_TEXT]
+    name, named = _name_of(text, template)
+    words = _words(text)
+    host = _HOST_IN_URI.search(text)
+    stands = bool(_STANDING.search(words) or _ALIVE.search(text))
+    waits = bool(_WAITING.search(text) or _WAITING.search(words))
+    return _Bin(
+        name,
+        told=named,
+        # Whoever waits for a lock or a peer waits for no data.
+        waits=int(waits and (host is not None or not stands)),
+        retries=bool(_RETRYING.search(text)),
+        stands=stands,
+        host=host[1].lower() if host else "",
+        where=line.insert_id or "logEntries",
+    )
+
+
+def _telling(lines: Sequence[LogLine]) -> list[LogLine]:
+    """The lines that tell what is done.
+
+    A bare counter belongs to whatever section was running: its time goes to the line before. So
+    does a sign of life, where that line names a section or counts.
+    """
+    told: list[LogLine] = []
+    counting = False
+    for line in lines:
+        template = template_of(line.text)
+        if not says_something(template) or (counting and _ALIVE.search(template)):
+            continue
+        counting = "<n>" in template or _name_of(line.text[:_TEXT], template)[1]
+        told.append(line)
+    return told
+
+
 def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
     """Templates that bear one section's name become one section."""
     merged: dict[str, _Bin] = defaultdict(lambda: _Bin(""))
@@ -395,7 +499,9 @@ def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
         into.name = held.name
         into.seconds += held.seconds
         into.gaps += held.gaps
-        into.waiting_seconds += held.seconds if held.waits else 0.0
+        storm = held.retries and held.lines >= _STORM
+        into.waiting_seconds += held.seconds if held.waits or storm else 0.0
+        into.stands = into.stands or held.stands or held.retries
         into.lines += held.lines
         into.told = into.told or held.told
         into.host = into.host or held.host

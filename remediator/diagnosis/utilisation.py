@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from statistics import fmean
+from statistics import fmean, median
 
 from remediator.case import Case, LogLine, Series
 from remediator.diagnosis.workload import Workload
@@ -27,6 +27,10 @@ _FULL_MEAN = 0.75
 _IDLE_MEAN = 0.30
 _NEAR_LIMIT = 0.93
 _FEW_SAMPLES = 3
+# Samples from less than this share of the run are a glimpse of it: pulled images, lost lines and
+# late series never hide this much.
+_GLIMPSE = 0.1
+_USUAL_STEP = 60.0
 # Telemetry and metric of one thing may differ this much in the mean: other windows, other limits.
 _AGREES = 0.2
 _GIB = 1 << 30
@@ -42,15 +46,24 @@ _TELEMETRY_CHARS = 64_000
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One resource as a fraction of its limit: the samples of its fullest replica, in order."""
+    """One resource as a fraction of its limit: the samples of its fullest replica, in order.
+
+    `covered` is the share of the run from the first sample to the last.
+    """
 
     samples: tuple[float, ...]
     source: Source
     where: str
+    covered: float = 1.0
 
     @property
     def mean(self) -> float:
         return fmean(self.samples)
+
+    @property
+    def usual(self) -> float:
+        """The median: what it was for most of the run, whatever a short burst did to the mean."""
+        return median(self.samples)
 
     @property
     def peak(self) -> float:
@@ -71,8 +84,29 @@ class Load:
 
     @property
     def is_thin(self) -> bool:
-        """Too few samples to lean on."""
-        return len(self.samples) < _FEW_SAMPLES
+        """Too few samples to lean on, or from too short a part of the run."""
+        return len(self.samples) < _FEW_SAMPLES or self.is_glimpse
+
+    @property
+    def is_glimpse(self) -> bool:
+        """Most of the run was not seen: what these samples say need not hold for it."""
+        return self.covered < _GLIMPSE
+
+    def share_between(self, low: float, high: float) -> float:
+        """The share of the samples that lie there."""
+        return sum(low <= value <= high for value in self.samples) / len(self.samples)
+
+    @property
+    def first_at_limit(self) -> float | None:
+        """The share of the samples after which the resource first stood near its limit."""
+        return next(
+            (i / len(self.samples) for i, v in enumerate(self.samples) if v >= _NEAR_LIMIT), None
+        )
+
+    def around(self, share: float) -> tuple[float, float]:
+        """The means before and after that share of the samples; there are some on both sides."""
+        cut = min(len(self.samples) - 1, max(1, round(share * len(self.samples))))
+        return fmean(self.samples[:cut]), fmean(self.samples[cut:])
 
     @property
     def reached_limit(self) -> bool:
@@ -119,16 +153,17 @@ def read_usage(case: Case, workload: Workload) -> Usage:
     """
     samples = telemetry_of(case.log_lines)
     by_metric = _by_metric(case.series)
-    cpu = _believed(_telemetry_load(samples, _cpu), _metric_load(by_metric, _CPU_METRICS))
-    measured = _metric_load(by_metric, _MEMORY_METRICS)
+    ran = case.job.run_seconds if case.job.start_time else None
+    cpu = _believed(_telemetry_load(samples, _cpu, ran), _metric_load(by_metric, _CPU_METRICS, ran))
+    measured = _metric_load(by_metric, _MEMORY_METRICS, ran)
     if measured is None and workload.memory_gib:
         measured = _bytes_load(
             by_metric, "prediction/online/memory/bytes_used", workload.memory_gib
         )
-    memory = _believed(_telemetry_load(samples, _memory), measured)
-    gpu = _believed(_telemetry_load(samples, _gpu), _metric_load(by_metric, _GPU_METRICS))
+    memory = _believed(_telemetry_load(samples, _memory, ran), measured)
+    gpu = _believed(_telemetry_load(samples, _gpu, ran), _metric_load(by_metric, _GPU_METRICS, ran))
     gpu_memory = _believed(
-        _telemetry_load(samples, _gpu_memory), _metric_load(by_metric, _GPU_MEMORY)
+        _telemetry_load(samples, _gpu_memory, ran), _metric_load(by_metric, _GPU_MEMORY, ran)
     )
     return Usage(
         cpu=cpu,
@@ -209,7 +244,19 @@ def _by_metric(series: Sequence[Series]) -> dict[str, list[Series]]:
     return found
 
 
-def _metric_load(by_metric: Mapping[str, list[Series]], names: Iterable[str]) -> Load | None:
+def _covered(moments: Sequence[datetime | None], ran: float | None) -> float:
+    """The share of the run that samples at these times, in order, stand for; 1 if not known."""
+    known = [moment for moment in moments if moment is not None]
+    if not ran or ran <= 0 or len(known) < len(moments) or not known:
+        return 1.0
+    span = (known[-1] - known[0]).total_seconds()
+    step = span / (len(known) - 1) if len(known) > 1 else _USUAL_STEP
+    return min(1.0, (span + step) / ran)
+
+
+def _metric_load(
+    by_metric: Mapping[str, list[Series]], names: Iterable[str], ran: float | None
+) -> Load | None:
     for name in names:
         held = by_metric.get(name)
         if held:
@@ -220,7 +267,9 @@ def _metric_load(by_metric: Mapping[str, list[Series]], names: Iterable[str]) ->
                 for item in held
             ]
             fullest = max(values, key=fmean)
-            return Load(tuple(fullest), Source.METRIC, held[0].metric)
+            moments = [moment for moment, _ in held[values.index(fullest)].points]
+            covered = _covered(moments, ran)
+            return Load(tuple(fullest), Source.METRIC, held[0].metric, covered)
     return None
 
 
@@ -295,12 +344,21 @@ def _telemetry_in(text: str) -> Json | None:
 
 
 def _telemetry_load(
-    samples: Sequence[tuple[str, datetime | None, Json]], read: Callable[[Json], float | None]
+    samples: Sequence[tuple[str, datetime | None, Json]],
+    read: Callable[[Json], float | None],
+    ran: float | None,
 ) -> Load | None:
-    values = [(where, value) for where, _, body in samples if (value := read(body)) is not None]
+    values = [
+        (where, time, value) for where, time, body in samples if (value := read(body)) is not None
+    ]
     if not values:
         return None
-    return Load(tuple(value for _, value in values), Source.TELEMETRY, values[-1][0] or "telemetry")
+    return Load(
+        tuple(value for _, _, value in values),
+        Source.TELEMETRY,
+        values[-1][0] or "telemetry",
+        _covered([time for _, time, _ in values], ran),
+    )
 
 
 def _number(value: object) -> float | None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from remediator.domain import JobDocument, JobKind, JobState, Json, parse_seconds
 
@@ -35,6 +36,18 @@ _GIB_PER_VCPU: Mapping[tuple[str, str], float] = {
     ("*", "highcpu"): 1.0,
 }
 _MACHINE = re.compile(r"(?P<family>[a-z]\d[a-z]?)-(?P<shape>[a-z]+)-(?P<vcpus>\d{1,3})")
+# These count their GPUs in the name instead: vCPUs and GiB for each, by Compute Engine's tables.
+_MACHINE_BY_GPUS = re.compile(r"(?P<shape>a\d-[a-z]+)-(?P<gpus>\d{1,2})g")
+_PER_GPU: Mapping[str, tuple[float, float]] = {
+    "a2-highgpu": (12, 85),
+    "a2-ultragpu": (12, 170),
+    "a2-megagpu": (6, 85),
+    "a3-highgpu": (26, 234),
+    "a3-megagpu": (26, 234),
+    "a3-ultragpu": (28, 368),
+    "a3-edgegpu": (26, 234),
+    "a4-highgpu": (28, 496),
+}
 
 _URI = re.compile(
     r"\b(?P<scheme>gs|bq|https?|s3|ftp|jdbc:[a-z]+)://(?P<rest>[^\s'\"`,;<>)\]}]{1,500})"
@@ -52,6 +65,13 @@ _WALK_LIMIT = 20_000
 
 _CPU_IMAGE = re.compile(r"(?:^|[/._:-])(?:[a-z0-9]*-)?cpu(?:[/._:@-]|$)|(?:sklearn|xgboost)-cpu")
 _GPU_IMAGE = re.compile(r"(?:^|[/._:-])(?:gpu|cuda|cu1\d\d|tpu)(?:[/._:@0-9-]|$)")
+# A setting that names the device to compute on, in an argument or an environment variable.
+_DEVICE_NAME = re.compile(r"(?:^|[_-])(?:device(?:_type)?|accelerator|backend)$", re.IGNORECASE)
+_DEVICE_GPU = re.compile(r"(?:cuda|gpu)(?::\d{1,2})?", re.IGNORECASE)
+_USE_GPU = re.compile(r"(?:^|[_-])use[_-]?(?:gpu|cuda)s?$", re.IGNORECASE)
+_YES = frozenset({"", "1", "true", "yes", "on"})
+# What hides every GPU from CUDA: no device, or one that is not there.
+_HIDES_GPUS = frozenset({"", "-1", "none", "nodevfiles", "void"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +80,9 @@ class Workload:
 
     `timeout_seconds` is None where the kind has no time-out of its own. `ran_into_timeout`: the
     run ended at its configured time-out. `cpu_image`: the container's name says that it is built
-    for CPUs. `regions_of_uris` are not known here: see `locality`.
+    for CPUs. `device_setting` is the argument or variable that asks for a GPU, as it is written;
+    `hides_gpus`: CUDA_VISIBLE_DEVICES leaves none. `buckets` and `datasets` are also those that the
+    container of the Model is told of. `regions_of_uris` are not known here: see `locality`.
     """
 
     machine_type: str
@@ -70,6 +92,8 @@ class Workload:
     accelerator_count: int
     replicas: int | None
     batch_size: int | None
+    device_setting: str
+    hides_gpus: bool
     timeout_seconds: float | None
     ran_into_timeout: bool
     spot: bool
@@ -94,7 +118,9 @@ def read_workload(job: JobDocument, model: Json | None) -> Workload:
     machine_type = str(machine.get("machineType") or "")
     vcpus, memory = machine_size(machine_type)
     timeout = _timeout(job)
-    uris = list(_uris(job.body))
+    container = container_of(model)
+    uris = [*_uris(job.body), *_uris(container)]
+    settings = [*_settings(job.body), *_settings(container)]
     return Workload(
         machine_type=machine_type,
         vcpus=vcpus,
@@ -103,6 +129,11 @@ def read_workload(job: JobDocument, model: Json | None) -> Workload:
         accelerator_count=_accelerator_count(machine),
         replicas=_replicas(job.body),
         batch_size=_batch_size(job),
+        device_setting=_device_setting(settings),
+        hides_gpus=any(
+            name == "CUDA_VISIBLE_DEVICES" and value.strip().lower() in _HIDES_GPUS
+            for name, value in settings
+        ),
         timeout_seconds=timeout,
         ran_into_timeout=_ran_into(job, timeout),
         spot=_is_spot(job.body),
@@ -116,7 +147,12 @@ def machine_size(machine_type: str) -> tuple[int | None, float | None]:
     """vCPUs and memory in GiB of a name such as `n1-standard-8`; None where the name tells not."""
     match = _MACHINE.fullmatch(machine_type)
     if match is None:
-        return None, None
+        by_gpus = _MACHINE_BY_GPUS.fullmatch(machine_type)
+        held = _PER_GPU.get(by_gpus["shape"]) if by_gpus else None
+        if by_gpus is None or held is None:
+            return None, None
+        gpus = int(by_gpus["gpus"])
+        return round(held[0] * gpus), held[1] * gpus
     vcpus = int(match["vcpus"])
     ratio = _GIB_PER_VCPU.get((match["family"], match["shape"]))
     if ratio is None:
@@ -124,13 +160,20 @@ def machine_size(machine_type: str) -> tuple[int | None, float | None]:
     return vcpus, (vcpus * ratio if ratio else None)
 
 
-def external_hosts(job: JobDocument) -> tuple[str, ...]:
-    """Hosts outside Google that the job's configuration names (arguments, environment, inputs).
+def container_of(model: Json | None) -> Json:
+    """The container of a Model version; where its artifacts lie matters only while it starts."""
+    held = model.get("containerSpec") if model else None
+    return held if isinstance(held, Mapping) else {}
+
+
+def external_hosts(job: JobDocument, model: Json | None = None) -> tuple[str, ...]:
+    """Hosts outside Google that the job's configuration names (arguments, environment, inputs),
+    and that of the Model's container.
 
     Lower case, sorted, without ports; a bucket of another cloud counts as its service's host.
     """
     hosts: set[str] = set()
-    for scheme, rest in _uris(job.body):
+    for scheme, rest in (*_uris(job.body), *_uris(container_of(model))):
         if scheme in {"gs", "bq"}:
             continue
         if scheme == "s3":
@@ -164,6 +207,31 @@ def _uris(body: Json) -> Iterator[tuple[str, str]]:
         if isinstance(value, str):
             for match in _URI.finditer(value):
                 yield match["scheme"], match["rest"]
+
+
+def _settings(body: Json) -> Iterator[tuple[str, str]]:
+    """(name, value) of every environment variable and argument: `--device=cuda`, `--device cuda`."""
+    for key, held in _walk(body):
+        if key == "env" and isinstance(held, Mapping) and isinstance(held.get("name"), str):
+            yield held["name"], str(held.get("value") or "")
+        if key in {"args", "command"} and isinstance(held, list | tuple):
+            words = [word for word in held if isinstance(word, str)]
+            for word, after in pairwise([*words, ""]):
+                if word.startswith("-"):
+                    name, given, value = word.partition("=")
+                    yield (
+                        name.lstrip("-"),
+                        value if given else ("" if after.startswith("-") else after),
+                    )
+
+
+def _device_setting(settings: Iterable[tuple[str, str]]) -> str:
+    for name, value in settings:
+        if _DEVICE_NAME.search(name) and _DEVICE_GPU.fullmatch(value.strip()):
+            return f"{name}={value.strip()}"
+        if _USE_GPU.search(name) and value.strip().lower() in _YES:
+            return f"{name}={value.strip()}" if value else name
+    return ""
 
 
 def _first_machine(body: Json) -> Json:
