@@ -713,10 +713,10 @@ BEFORE = {
     "a time-out where memory was short": (with_gpu(stopped()), Cause.GPU_MEMORY, Cause.UNKNOWN),
     "a crash where a GPU was wanted": (custom(50, EXIT_1), Cause.ACCELERATOR_MISSING, Cause.ACCELERATOR_MISSING),
     "full CPUs where a GPU was wanted": (stopped() | {"timeSeries": cpu(0.98)}, Cause.ACCELERATOR_MISSING, Cause.ACCELERATOR_MISSING),
-    "idle CPUs where a GPU was wanted": (stopped() | {"timeSeries": cpu(0.02)}, Cause.ACCELERATOR_MISSING, Cause.NETWORK_LATENCY),
+    "idle CPUs where a GPU was wanted": (stopped() | {"timeSeries": cpu(0.02)}, Cause.ACCELERATOR_MISSING, Cause.UNKNOWN),
     "a 504 where a GPU was wanted": (batch(), Cause.ACCELERATOR_MISSING, Cause.ACCELERATOR_MISSING),
     "a time-out that nobody measured": (stopped(), Cause.CPU_SATURATION, Cause.CPU_SATURATION),
-    "a time-out with idle CPUs": (stopped() | {"timeSeries": cpu(0.02)}, Cause.CPU_SATURATION, Cause.NETWORK_LATENCY),
+    "a time-out with idle CPUs": (stopped() | {"timeSeries": cpu(0.02)}, Cause.CPU_SATURATION, Cause.UNKNOWN),
     "a crash where CPUs were short": (custom(50, EXIT_1), Cause.CPU_SATURATION, Cause.UNKNOWN),
     "a crash where memory was short": (custom(50, EXIT_1), Cause.MEMORY_PRESSURE, Cause.MEMORY_PRESSURE),
 }  # fmt: skip
