@@ -12,8 +12,7 @@ from collections.abc import Sequence
 
 import re2
 
-from remediator.diagnosis.known_service import SERVICE_SIGNATURES
-from remediator.diagnosis.known_software import SOFTWARE_SIGNATURES
+from remediator.diagnosis.known import SIGNATURES
 from remediator.diagnosis.signatures import Place, Signature
 
 # In a pattern, `[^.]` means "within the sentence": a full stop inside a name (`storage.objects.get`,
@@ -77,10 +76,9 @@ def make_ready() -> None:
     _matcher()
 
 
-@functools.cache
 def all_signatures() -> tuple[Signature, ...]:
     """Every row, the service's first. The docs' table is printed from this."""
-    return SERVICE_SIGNATURES + SOFTWARE_SIGNATURES
+    return SIGNATURES
 
 
 def signatures_in(text: str, place: Place) -> tuple[Signature, ...]:

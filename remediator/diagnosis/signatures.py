@@ -1,9 +1,8 @@
 """What failing software prints, as data: the shape of a row.
 
 Owns `Signature`, where it may be looked for (`Place`) and what it may tell besides a cause
-(`Tag`). The rows stand in `known_service` (Vertex AI and Google's APIs) and `known_software`
-(what runs inside the container); `matching` interprets them. Patterns are RE2, ignore case, and
-are matched against text whose white space has been collapsed to single blanks.
+(`Tag`). The rows stand in `known`, by what they mean; `matching` interprets them. Patterns are RE2,
+ignore case, and are matched against text whose white space has been collapsed to single blanks.
 """
 
 from __future__ import annotations
