@@ -119,7 +119,7 @@ TRANSIENT: tuple[Signature, ...] = (
         "backend-stream",
         Cause.TRANSIENT_BACKEND,
         FAIR + 0.4,
-        r"socket closed|goaway|rst_stream|connection reset by peer|connectionreseterror|connection aborted|remotedisconnected|remote end closed connection|failed to connect to all addresses|transport (is )?clos(ing|ed)|upstream connect error|disconnect/reset before headers|no healthy upstream|connection (was )?(reset|closed by (the )?(peer|remote))|recvmsg:|stream removed|unexpected eof|incompleteread|server disconnected|protocolerror|econnreset",
+        r"socket closed|goaway|rst_stream|connection reset by peer|connectionreseterror|connection aborted|remotedisconnected|remote end closed connection|failed to connect to all addresses|transport (is )?clos(ing|ed)|stream error: stream id|internal_error; received from peer|upstream connect error|disconnect/reset before headers|no healthy upstream|connection (was )?(reset|closed by (the )?(peer|remote))|recvmsg:|stream removed|unexpected eof|incompleteread|server disconnected|protocolerror|econnreset",
         "grpc.io/docs/guides/status-codes",
         symptom=True,
     ),

@@ -55,7 +55,7 @@ CAPACITY: tuple[Signature, ...] = (
         r"|(unable|failed|could not|cannot|not able) (to )?(acquire|allocate|obtain|provision|secure) [^.]{0,60}(capacity|resources|accelerators?|gpus?|tpus?|vms?|machines?)"
         r"|not enough resources available|resources (are|is) (temporarily|currently) unavailable"
         r"|(machine type|accelerator|gpu|tpu|vm)s? [^.]{0,60}(is|are) (currently|temporarily) (unavailable|not available)"
-        r"|(machine type|accelerator|gpu|tpu|vm|instance)s? [^.]{0,60}(is|are|was) (not available|unavailable) (at (the|this)|right now|now|currently)|there is no more capacity|insufficient(instance)?[_ ]?capacity|waiting for capacity|skunotavailable|sold out\b|not enough (servers|nodes|machines|hosts) to|capacity[-_ ]not[-_ ]available|no (runtime|machine|gpu|instance|accelerator|worker|slot|vm)s?( is| are)? available (right now|at the moment|currently|at this time)|capacity restrictions|currently not available in (location|region|zone)|(due to|because of) (very |unusually )?high demand|no capacity for|insufficient free (nodes|slots|slices|resources)|not enough free (nodes|slots|slices)|(no|not (find|have)( any)?|find no|without) available capacity",
+        r"|(machine type|accelerator|gpu|tpu|vm|instance)s? [^.]{0,60}(is|are|was) (not available|unavailable) (at (the|this)|right now|now|currently)|there is no more capacity|insufficient(instance)?[_ ]?capacity|waiting for capacity|skunotavailable|sold out\b|no backend with (gpu|tpu)|not enough (servers|nodes|machines|hosts) to|capacity[-_ ]not[-_ ]available|no (runtime|machine|gpu|instance|accelerator|worker|slot|vm)s?( is| are)? available (right now|at the moment|currently|at this time)|capacity restrictions|currently not available in (location|region|zone)|(due to|because of) (very |unusually )?high demand|no capacity for|insufficient free (nodes|slots|slices|resources)|not enough free (nodes|slots|slices)|(no|not (find|have)( any)?|find no|without) available capacity",
         _GCE,
         explains=(
             "config-machine",
@@ -104,7 +104,7 @@ QUOTA: tuple[Signature, ...] = (
         r"quota[^.]{0,80}\b(exceeded|exhausted|exceeds|reached|insufficient|used up|depleted)\b"
         r"|\b(exceed(s|ed|ing)?|exhausted|out of|insufficient|not enough|hit) [^.]{0,60}quota"
         r"|quota[._]?exceeded|requested: ?\d+ allowed: ?\d+|quota ['\"]?[a-z0-9_]+['\"]? exceeded|(request|need|ask for)[^.]{0,30} quota increase"
-        r"|resource has been exhausted|check quota|quota (limit )?(is|of|:|=) ?0\b",
+        r"|quota restrictions?|resource has been exhausted|check quota|quota (limit )?(is|of|:|=) ?0\b",
         _QUOTAS,
         explains=(
             "too-large-limit",
@@ -159,14 +159,14 @@ PREEMPTION: tuple[Signature, ...] = (
         "preemption-maintenance",
         Cause.PREEMPTION,
         FAIR,
-        r"terminate_on_host_maintenance|host maintenance event|hostmaintenance|instance terminated (by|due to)|(node|instance|vm) (is )?(shutting|being shut) down|maintenance[- ]event|lame workers found|acpi[^.]{0,40}(shutdown|power)|power key pressed|system is powering (down|off)",
+        r"terminate_on_host_maintenance|host maintenance event|hostmaintenance|instance terminated (by|due to)|(node|instance|vm) (is )?(shutting|being shut) down|maintenance[- ]event|lame workers found|acpi[^.]{0,40}(shutdown|power)|power key pressed|system is powering (down|off)|going down for (power ?off|halt)",
         "cloud.google.com/compute/docs/instances/host-maintenance-overview",
     ),
     Signature(
         "preemption-node",
         Cause.PREEMPTION,
         STRONG,
-        r"imminent node shutdown|node no longer exists|deletionbygcpcontrollermanager|reason\W{0,4}nodeshutdown|papi error code 10\b|(exit code|code|exitcode|status)\W{0,4}50001\b|vm ended unexpectedly",
+        r"imminent node shutdown|node no longer exists|deletionbygcpcontrollermanager|reason\W{0,4}nodeshutdown|papi error code 10\b|(exit code|code|exitcode|status)\W{0,4}50001\b|vm (ended|[^ ]+ stopped) unexpectedly",
         "cloud.google.com/kubernetes-engine/docs/concepts/spot-vms",
     ),
     Signature(

@@ -24,7 +24,7 @@ CONFIG: tuple[Signature, ...] = (
         r"|(un|not )supported machine ?type|invalid machine ?type|only available on the regional endpoint"
         r"|accelerator[^.]{0,80}(is|are) (not|in|un)[ -]?(supported|allowed|valid|compatible|available (in|on|for|with))|accelerator count [^.]{0,40}(not allowed|invalid|must)"
         r"|(unsupported|invalid) accelerator|allowed numbers? of accelerator|machine type [^.]{0,60}(can ?not|does not) (be used|support)"
-        r"|unsupported (cpu|gpu|tpu|disk|boot disk) |tpu topology|replica count (must|should|cannot)",
+        r"|unsupported (cpu|gpu|tpu|disk|boot disk) |tpu topology|choose a different machine|replica count (must|should|cannot)",
         _TROUBLE,
     ),
     Signature(
@@ -136,6 +136,7 @@ CONFIG: tuple[Signature, ...] = (
             "backend-code",
             "code-exception",
             "code-traceback",
+            "code-runtime",
             "quota-code",
         ),
     ),

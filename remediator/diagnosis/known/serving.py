@@ -91,7 +91,7 @@ TOO_LARGE: tuple[Signature, ...] = (
         DECISIVE,
         r"(request|payload|body|prompt|response|entity|content[- ]length)s?( payload| body| data| entity| token| context)?('s)?( size| length| count| tokens)?\b[^.]{0,80}(exceeds?|exceeded|exceeding|over|above|(larger|bigger|greater|longer|more) than) [^.]{0,60}(limit|max|allowed|bytes|tokens|\d ?[kmg]i?b\b)"
         r"|(message|input|file|image|instance|prediction|document|video|audio|token|batch)s?( data| token| context| payload)?('s)? (size|length|count|tokens|duration)s?\b[^.]{0,80}(exceeds?|exceeded|exceeding|over|above|(larger|bigger|greater|longer|more) than) [^.]{0,60}(limit|max|allowed|\d)"
-        r"|(message|input|file|image|document|video|audio|instance)s?\b[^.]{0,60}(exceeds?|exceeded|exceeding|(larger|bigger|greater|longer) than) [^.]{0,60}(size|length|bytes|tokens|pixels|\d ?[kmg]i?b\b)|size exceeds? (the )?max|content length exceeded|length limit exceeded|row size (limit )?exceeded"
+        r"|(message|input|file|image|document|video|audio|instance)s?\b[^.]{0,60}(exceeds?|exceeded|exceeding|(larger|bigger|greater|longer) than) [^.]{0,60}(size|length|bytes|tokens|pixels|\d ?[kmg]i?b\b)|size exceeds? (the )?max|is too large\b[^|]{0,120}max(imum)?\b|tokens \(?\d+\)? exceed|exceeds? (the )?context (window|length)|transaction too (big|large)|content length exceeded|length limit exceeded|row size (limit )?exceeded"
         r"|exceeds? (the )?(max(imum)?|allowed|limit)[^.]{0,60}(request|payload|file|token|input|prompt|message|content|context)"
         r"|(request|payload|entity|body|message|prompt|input|content|file)s?( body| entity| payload| size| data)? (is |was |are )?too (large|long|big)"
         r"|batch[- ]size must be (<|<=|at most|less|no) ?|maximum (context|request|payload|input|token|message|prompt)[^.]{0,20}(length|size|limit|count)|context_length_exceeded|reduce the (length|size|number) of"
@@ -153,7 +153,7 @@ STARTUP: tuple[Signature, ...] = (
         "startup-probe",
         Cause.SLOW_STARTUP,
         STRONG,
-        r"did not (respond|answer)[^.]{0,40}(health|ready|ping)|did not pass [^.]{0,30}(health|ping)|upstream timed out[^|]{0,300}(get|head) /(ping|healthz?|ready|v1/health)|(startup|start-up|readiness|health|liveness)( |-)?((tcp|http|grpc|exec) )?(probe|check)s? (has |have |had )?(failed|failing|timed out|did not|never|errored|unsuccessful)|failed (the )?(startup|start-up|readiness|health|liveness)( |-)?(probe|check)|(failed|not) (to )?(start|listen|listening)( and listen)? on (the )?port|failed to probe [^|]{0,120}(got 50[0-4]|refused|timed? ?out)",
+        r"did not (respond|answer)[^.]{0,40}(health|ready|ping)|did not pass [^.]{0,30}(health|ping)|container [^ ]+ is unhealthy|not ready after \d+|upstream timed out[^|]{0,300}(get|head) /(ping|healthz?|ready|v1/health)|(startup|start-up|readiness|health|liveness)( |-)?((tcp|http|grpc|exec) )?(probe|check)s? (has |have |had )?(failed|failing|timed out|did not|never|errored|unsuccessful)|failed (the )?(startup|start-up|readiness|health|liveness)( |-)?(probe|check)|(failed|not) (to )?(start|listen|listening)( and listen)? on (the )?port|failed to probe [^|]{0,120}(got 50[0-4]|refused|timed? ?out)",
         "kubernetes.io/docs/concepts/workloads/pods/probes",
         symptom=True,
         explains=(
@@ -190,7 +190,7 @@ SERVERS: tuple[Signature, ...] = (
         0.0,
         r"futures timed out after|concurrent\.timeoutexception|celltimeouterror|cell (execution )?timed out",
         _SPARK,
-        explains=("network-timeout", "code-traceback"),
+        explains=("network-timeout", "code-traceback", "code-runtime"),
         tags=frozenset({Tag.TIMED_OUT}),
     ),
     Signature(

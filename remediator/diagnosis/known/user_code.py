@@ -175,7 +175,14 @@ CODE: tuple[Signature, ...] = (
         r"horovod has been shut down|exception on one of the ranks?|one of the (other )?(ranks?|workers|peers|processes|replicas)[^.]{0,60}(fail|exit|died|finished|terminated|crash)|remote (process|peer|rank) (has )?(exited|died|failed)|peer (process|rank|worker)[^.]{0,40}(died|failed|exited)|another (rank|worker|process|replica) (has )?(failed|exited|died|crashed)",
         _NCCL,
         symptom=True,
-        explains=("code-exception", "code-traceback", "nccl", "backend-stream", "worker-gone"),
+        explains=(
+            "code-exception",
+            "code-traceback",
+            "code-runtime",
+            "nccl",
+            "backend-stream",
+            "worker-gone",
+        ),
     ),
 )
 
@@ -186,7 +193,19 @@ SLOW: tuple[Signature, ...] = (
         STRONG,
         r"(thread|event ?loop)[^|]{0,80}(has been |is |was )?blocked (for )?\d|blockedthreadchecker|dataframe is highly fragmented|request ran for longer than|is slow compared to the batch|(your|the) (input pipeline|input|data ?loader|dataset|callback)s? [^.]{0,40}(is|are|ran) (too |very )?slow|(does not have many workers|data ?loading) which may be a bottleneck|input[- ]bound",
         _TF,
-        explains=("code-traceback",),
+        explains=(
+            "code-traceback",
+            "code-runtime",
+        ),
+    ),
+    Signature(
+        "slow-query",
+        Cause.SLOW_CODE,
+        FAIR + 0.3,
+        r"statement timeout|max_execution_time exceeded|query (execution )?(was )?(interrupted|cancell?ed)[^.]{0,60}(time|slow)",
+        "postgresql.org/docs/current/runtime-config-client.html",
+        explains=("network-timeout", "code-traceback", "code-runtime", "code-exception"),
+        tags=frozenset({Tag.TIMED_OUT}),
     ),
     Signature(
         "beam-stuck",
