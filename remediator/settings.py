@@ -196,13 +196,18 @@ def _switch(text: str) -> bool:
     return text == "1"
 
 
-def _loopback(text: str) -> str:
-    parts = urlsplit(text if "//" in text else f"//{text}")
+def is_loopback(endpoint: str) -> bool:
+    """Whether this is `host:port`, or a URL with a port, on loopback."""
     try:
-        port = parts.port
+        parts = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
+        host, port = parts.hostname, parts.port
     except ValueError:
-        port = None
-    if parts.hostname not in _LOOPBACK or port is None:
+        return False
+    return host in _LOOPBACK and port is not None
+
+
+def _loopback(text: str) -> str:
+    if not is_loopback(text):
         msg = "must be host:port on loopback, since it is spoken to in plaintext"
         raise ValueError(msg)
     return text

@@ -246,6 +246,16 @@ def test_a_probe_that_nobody_answers_is_a_failed_check(
     assert "no answer" in out
 
 
+@pytest.mark.parametrize("endpoint", ["", "aiplatform.example:443", "127.0.0.1", "http://[x"])
+def test_a_probe_goes_to_loopback_only_where_the_vertex_endpoint_is_there(
+    run: Any, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("REMEDIATOR_VERTEX_ENDPOINT", endpoint)
+    code, out, err = run("probe", "http://127.0.0.1:9/", "--tries", "1")
+    assert (code, out) == (2, "")
+    assert "private, local or reserved" in err
+
+
 def test_a_probe_that_a_proxy_would_answer_is_skipped_and_no_failure(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
