@@ -112,10 +112,11 @@ def test_a_time_in_another_zone_is_told_and_matched_in_utc(run: Any, tmp_path: P
         ([None], ["usd_per_job"]),  # one failed attempt, which is the job: 0.44 by what it ran
         ([9.0], ["usd_per_job"]),  # whatever it was estimated at
         ([0.0, None], ["usd_per_job"]),
+        (["much", None], ["usd_per_job"]),  # no number: not known
     ],
 )
 def test_what_the_chain_has_cost_so_far_counts(
-    run: Any, tmp_path: Path, earlier: list[float | None], refused: list[str]
+    run: Any, tmp_path: Path, earlier: list[float | str | None], refused: list[str]
 ) -> None:
     attempts = [
         {
