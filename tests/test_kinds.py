@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remediator.domain import Cause, Guard, History, JobDocument, JobKind, JobName, Unusable
-from remediator.policy import difference_is_legal, kinds, plan
+from remediator.policy import components, difference_is_legal, kinds, plan
 from remediator.policy.catalogue import Catalogue, Hardware
 from remediator.policy.shape import require_shape
 from tests.jobs import (
@@ -556,3 +556,10 @@ def test_hardware_reads_as_people_say_it() -> None:
     assert str(Hardware("n1-standard-8", "NVIDIA_TESLA_T4", 2)) == (
         "n1-standard-8 + 2 NVIDIA_TESLA_T4"
     )
+
+
+@pytest.mark.parametrize("odd", [None, 1, [None], {}, "comp-of-nobody"], ids=str)
+def test_a_task_of_no_known_component_has_no_executor(odd: object) -> None:
+    path = "pipelineSpec.root.dag.tasks.train.componentRef.name"
+    assert components.failed_executors(job(PIPELINE)) == ("exec-train",)
+    assert components.failed_executors(job(PIPELINE).changed(path, odd)) == ()

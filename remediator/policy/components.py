@@ -56,7 +56,8 @@ def _executor_of(job: JobDocument) -> Mapping[str, str]:
     for dag in dags:
         listed = ((dag.get("dag") or {}).get("tasks") or {}) if isinstance(dag, Mapping) else {}
         for name, task in listed.items():
-            component = components.get((task.get("componentRef") or {}).get("name")) or {}
+            named = str((task.get("componentRef") or {}).get("name") or "")
+            component = components.get(named) or {}
             label = component.get("executorLabel")
             if label:
                 found[name] = str(label)
