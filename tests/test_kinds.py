@@ -563,3 +563,12 @@ def test_a_task_of_no_known_component_has_no_executor(odd: object) -> None:
     path = "pipelineSpec.root.dag.tasks.train.componentRef.name"
     assert components.failed_executors(job(PIPELINE)) == ("exec-train",)
     assert components.failed_executors(job(PIPELINE).changed(path, odd)) == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(3, 3), (3.0, 3), ("3", 3), ("-1", -1), (1.5, None), ("x", None), (True, None), (None, None),
+     (10**30, None), (1e308, None), ("9" * 30, None)],
+)  # fmt: skip
+def test_a_whole_number_is_one_that_google_could_send(value: object, number: int | None) -> None:
+    assert kinds.whole_number(value) == number
