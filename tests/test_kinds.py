@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -563,6 +564,17 @@ def test_a_task_of_no_known_component_has_no_executor(odd: object) -> None:
     path = "pipelineSpec.root.dag.tasks.train.componentRef.name"
     assert components.failed_executors(job(PIPELINE)) == ("exec-train",)
     assert components.failed_executors(job(PIPELINE).changed(path, odd)) == ()
+
+
+def test_a_task_that_is_null_has_no_executor_and_no_cache() -> None:
+    body = copy.deepcopy(PIPELINE)
+    body["pipelineSpec"]["root"]["dag"]["tasks"] |= {"train": None, "load": None}
+    held = job(body)
+    require_shape(held)
+    assert components.failed_executors(held) == ()
+    assert components.uncached(held) == (
+        "pipelineSpec.root.dag.tasks.load.cachingOptions.enableCache",
+    )
 
 
 @pytest.mark.parametrize(
