@@ -196,18 +196,13 @@ def _switch(text: str) -> bool:
     return text == "1"
 
 
-def is_loopback(endpoint: str) -> bool:
-    """Whether this is `host:port`, or a URL with a port, on loopback."""
-    try:
-        parts = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return False
-    return host in _LOOPBACK and port is not None
-
-
 def _loopback(text: str) -> str:
-    if not is_loopback(text):
+    parts = urlsplit(text if "//" in text else f"//{text}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if parts.hostname not in _LOOPBACK or port is None:
         msg = "must be host:port on loopback, since it is spoken to in plaintext"
         raise ValueError(msg)
     return text

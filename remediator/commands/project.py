@@ -66,9 +66,9 @@ def answer(args: argparse.Namespace) -> int:
 
 
 def probe(args: argparse.Namespace) -> int:
-    from remediator import network, settings
+    from remediator import network
 
-    here = settings.is_loopback(os.environ.get("REMEDIATOR_VERTEX_ENDPOINT", ""))
+    here = network.is_at_loopback(os.environ.get("REMEDIATOR_VERTEX_ENDPOINT", ""))
     measured = [
         network.probe(url, tries=args.tries, timeout=args.timeout, allow_loopback=here)
         for url in args.urls
