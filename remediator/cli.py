@@ -125,7 +125,6 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
     probe.add_argument("--threshold", type=float, default=0.5, help="seconds (default 0.5)")
     probe.add_argument("--tries", type=int, default=5)
     probe.add_argument("--timeout", type=float, default=5.0, help="seconds for each try")
-    probe.set_defaults(loopback=bool(os.environ.get("REMEDIATOR_VERTEX_ENDPOINT")))
 
     catalog = commands.add_parser("catalog", help="machine types: what they are, cost, lead to")
     catalog_commands = catalog.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")

@@ -493,11 +493,16 @@ class Attempt:
             claim=str(body.get("claim") or ""),
             number=int(body.get("number") or 0),
             # A case file may hold the plan that made it, which spells the key as plans do.
-            estimated_usd=body.get("estimatedUsd", body.get("estimated_usd")),
+            estimated_usd=_usd(body.get("estimatedUsd", body.get("estimated_usd"))),
             end_time=parse_time(body.get("endTime")),
             max_run_seconds=body.get("maxRunSeconds"),
             abandoned=body.get("abandoned") is True,
         )
+
+
+def _usd(value: object) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and value >= 0 else None  # type: ignore[arg-type,operator]  # a number
 
 
 # --- diagnosis ---------------------------------------------------------------------------------

@@ -177,12 +177,25 @@ def _may_be_spoken_to(text: str, *, allow_loopback: bool) -> bool:
 def _proxy_of(parts: SplitResult) -> str:
     """The variable that sends this URL through a proxy; "" where none does. Loopback never goes."""
     host = parts.hostname or ""
-    is_loopback = _is_address(host) and ipaddress.ip_address(host).is_loopback
-    if is_loopback or host == "localhost" or proxy_bypass(host):
+    if _loops_back(host) or host == "localhost" or proxy_bypass(host):
         return ""
     proxies = getproxies()
     name = next((name for name in (parts.scheme, "all") if proxies.get(name)), "")
     return f"{name}_proxy" if name else ""
+
+
+def is_at_loopback(endpoint: str) -> bool:
+    """Whether this is `host:port`, or a URL with a port, on loopback."""
+    try:
+        parts = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    return port is not None and (host == "localhost" or _loops_back(host))
+
+
+def _loops_back(host: str) -> bool:
+    return _is_address(host) and ipaddress.ip_address(host).is_loopback
 
 
 def _is_address(host: str) -> bool:

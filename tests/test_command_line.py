@@ -112,10 +112,11 @@ def test_a_time_in_another_zone_is_told_and_matched_in_utc(run: Any, tmp_path: P
         ([None], ["usd_per_job"]),  # one failed attempt, which is the job: 0.44 by what it ran
         ([9.0], ["usd_per_job"]),  # whatever it was estimated at
         ([0.0, None], ["usd_per_job"]),
+        (["much", None], ["usd_per_job"]),  # no number: not known
     ],
 )
 def test_what_the_chain_has_cost_so_far_counts(
-    run: Any, tmp_path: Path, earlier: list[float | None], refused: list[str]
+    run: Any, tmp_path: Path, earlier: list[float | str | None], refused: list[str]
 ) -> None:
     attempts = [
         {
@@ -244,6 +245,16 @@ def test_a_probe_that_nobody_answers_is_a_failed_check(
         code, out, err = run("probe", url, "--tries", "1")
     assert (code, err) == (1, "")
     assert "no answer" in out
+
+
+@pytest.mark.parametrize("endpoint", ["", "aiplatform.example:443", "127.0.0.1", "http://[x"])
+def test_a_probe_goes_to_loopback_only_where_the_vertex_endpoint_is_there(
+    run: Any, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("REMEDIATOR_VERTEX_ENDPOINT", endpoint)
+    code, out, err = run("probe", "http://127.0.0.1:9/", "--tries", "1")
+    assert (code, out) == (2, "")
+    assert "private, local or reserved" in err
 
 
 def test_a_probe_that_a_proxy_would_answer_is_skipped_and_no_failure(

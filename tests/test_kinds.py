@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remediator.domain import Cause, Guard, History, JobDocument, JobKind, JobName, Unusable
-from remediator.policy import difference_is_legal, kinds, plan
+from remediator.policy import components, difference_is_legal, kinds, plan
 from remediator.policy.catalogue import Catalogue, Hardware
 from remediator.policy.shape import require_shape
 from tests.jobs import (
@@ -583,3 +584,30 @@ def test_hardware_reads_as_people_say_it() -> None:
     assert str(Hardware("n1-standard-8", "NVIDIA_TESLA_T4", 2)) == (
         "n1-standard-8 + 2 NVIDIA_TESLA_T4"
     )
+
+
+@pytest.mark.parametrize("odd", [None, 1, [None], {}, "comp-of-nobody"], ids=str)
+def test_a_task_of_no_known_component_has_no_executor(odd: object) -> None:
+    path = "pipelineSpec.root.dag.tasks.train.componentRef.name"
+    assert components.failed_executors(job(PIPELINE)) == ("exec-train",)
+    assert components.failed_executors(job(PIPELINE).changed(path, odd)) == ()
+
+
+def test_a_task_that_is_null_has_no_executor_and_no_cache() -> None:
+    body = copy.deepcopy(PIPELINE)
+    body["pipelineSpec"]["root"]["dag"]["tasks"] |= {"train": None, "load": None}
+    held = job(body)
+    require_shape(held)
+    assert components.failed_executors(held) == ()
+    assert components.uncached(held) == (
+        "pipelineSpec.root.dag.tasks.load.cachingOptions.enableCache",
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(3, 3), (3.0, 3), ("3", 3), ("-1", -1), (1.5, None), ("x", None), (True, None), (None, None),
+     (10**30, None), (1e308, None), ("9" * 30, None)],
+)  # fmt: skip
+def test_a_whole_number_is_one_that_google_could_send(value: object, number: int | None) -> None:
+    assert kinds.whole_number(value) == number

@@ -210,8 +210,8 @@ policies.yaml:7:16: error: usd_per_job: `-1` is out of range: US dollars, 0 or m
 policies.yaml:9:3: error: duplicate key `usd_per_day`: it stands on line 8 already
 policies.yaml:10:12: error: max_run: expected a factor such as 3x (1x to 1000x), got `3`; did you mean `3x`?
 policies.yaml:11:15: error: on_overrun: unknown value `kill` (one of alert, cancel)
-policies.yaml:12:27: error: failed_share: `50` is out of range: a number from 0 to 1
-policies.yaml:12:51: error: pause: expected a duration such as 30s, 10m, 6h or 1d, got `6 hours`
+policies.yaml:12:27: error: failed_share: `50` is out of range: a number from 0 to 1; did you mean `0.5`?
+policies.yaml:12:51: error: pause: expected a duration such as 30s, 10m, 6h or 1d, got `6 hours`; did you mean `6h`?
 policies.yaml:13:14: error: by: unknown value `team` (one of service_account, location, model, labels.NAME)
 policies.yaml:14:18: error: hosts: `https://data.partner.example/x` is a URL: only the host's name stands here
 policies.yaml:14:64: error: threshold: expected a duration such as 30s, 10m, 6h or 1d, got `0.5`; did you mean `0.5s`?
@@ -222,7 +222,7 @@ policies.yaml:20:12: error: nowhere: a channel needs either `slack` or `email`
 policies.yaml:21:1: error: unknown key `polices`; did you mean `policies`?
 policies.yaml:23:11: error: name: `Starved` is not a name: a-z, 0-9 and -, at most 63
 policies.yaml:24:19: error: cause: unknown value `cpu_saturaton`; did you mean `cpu_saturation`?
-policies.yaml:24:50: error: min_confidence: `60` is out of range: a number from 0 to 1
+policies.yaml:24:50: error: min_confidence: `60` is out of range: a number from 0 to 1; did you mean `0.6`?
 policies.yaml:26:42: error: unknown key `batchsize`; did you mean `batch_size`?
 policies.yaml:27:9: error: do: `resubmit` is missing
 policies.yaml:27:9: error: unknown key `machine_type` here: it belongs in `resubmit`
@@ -345,6 +345,32 @@ def test_what_a_step_can_never_do_is_a_warning(step: str, told: str) -> None:
         (only_policy(do="[{resubmit: {wait: backof}}]"), "`backof`; did you mean `backoff`?"),
         (only_policy(do="[{resubmit: {timeout: dubble}}]"), "`dubble`; did you mean `double`?"),
         ("version: 1\npolicies: [null]\n", "2:12: error: policies: is empty: give it a value"),
+        (HEAD + 'limits: {usd_per_day: "100"}\n', "got `100`; did you mean `100` without quotes?"),
+        (HEAD + "limits: {usd_per_day: $100}\n", "got `$100`; did you mean `100`?"),
+        (HEAD + "limits: {usd_per_day: 60%}\n", "got `60%`"),
+        (HEAD + 'limits: {attempts: "3"}\n', "did you mean `3` without quotes?"),
+        (HEAD + "limits: {max_run: 3 X}\n", "got `3 X`; did you mean `3x`?"),
+        (only_policy("{min_confidence: 60%}"), "got `60%`; did you mean `0.6`?"),
+        (
+            only_policy("{min_confidence: 60}"),
+            "is out of range: a number from 0 to 1; did you mean `0.6`?",
+        ),
+        (only_policy("{min_confidence: 1.5}"), "`1.5` is out of range: a number from 0 to 1"),
+        *(
+            (HEAD + f"probes: {{threshold: {told}}}\n", f"got `{told}`; did you mean `{meant}`?")
+            for told, meant in {
+                "6 hours": "6h",
+                "1 hour": "1h",
+                "10min": "10m",
+                "30 s": "30s",
+                "2 weeks": "14d",
+                "0.5": "0.5s",
+                "10 ms": "10ms",
+                "1H": "1h",
+                "3 Days": "3d",
+            }.items()
+        ),
+        (HEAD + "probes: {threshold: 3 moons}\n", "got `3 moons`"),
     ],
 )
 def test_a_mistake_is_told_once_with_what_was_meant(text: str, told: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -68,8 +69,9 @@ def answer(args: argparse.Namespace) -> int:
 def probe(args: argparse.Namespace) -> int:
     from remediator import network
 
+    here = network.is_at_loopback(os.environ.get("REMEDIATOR_VERTEX_ENDPOINT", ""))
     measured = [
-        network.probe(url, tries=args.tries, timeout=args.timeout, allow_loopback=args.loopback)
+        network.probe(url, tries=args.tries, timeout=args.timeout, allow_loopback=here)
         for url in args.urls
     ]
     slow = [one for one in measured if one.seconds is not None and one.seconds > args.threshold]

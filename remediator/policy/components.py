@@ -56,7 +56,8 @@ def _executor_of(job: JobDocument) -> Mapping[str, str]:
     for dag in dags:
         listed = ((dag.get("dag") or {}).get("tasks") or {}) if isinstance(dag, Mapping) else {}
         for name, task in listed.items():
-            component = components.get((task.get("componentRef") or {}).get("name")) or {}
+            named = str(((task or {}).get("componentRef") or {}).get("name") or "")
+            component = components.get(named) or {}
             label = component.get("executorLabel")
             if label:
                 found[name] = str(label)
@@ -85,7 +86,8 @@ def uncached(job: JobDocument) -> tuple[str, ...]:
     return tuple(
         f"pipelineSpec.root.dag.tasks.{name}.cachingOptions.enableCache"
         for name, task in listed.items()
-        if name in done and (task.get("cachingOptions") or {}).get("enableCache") is not True
+        if name in done
+        and ((task or {}).get("cachingOptions") or {}).get("enableCache") is not True
     )
 
 

@@ -160,12 +160,15 @@ def read(job: JobDocument, path: str) -> Any:
     return job.read(spelled(job, path))
 
 
+_PAST_INT64 = 10**18
+
+
 def whole_number(value: object) -> int | None:
     """An int32 (JSON number) or int64 (JSON text) of Google's; None for anything else."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, int | float) and float(value).is_integer():
-        return int(value)
+    if isinstance(value, int | float):
+        return int(value) if abs(value) < _PAST_INT64 and value == int(value) else None
     return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value) else None
 
 

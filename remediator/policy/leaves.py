@@ -117,10 +117,27 @@ def _slack_channel(value: object) -> str:
     return text
 
 
+_WRITTEN = re.compile(r"(\$?)\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(%|\$|USD)?")
+
+
+def _as_number(value: object, *, share: bool = False) -> str:
+    """`; did you mean `5`?` for a number in quotes, one with its unit, or a share in per cent."""
+    match = _WRITTEN.fullmatch(value) if isinstance(value, str) else None
+    number = float(match[2]) if match else value
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return ""
+    if share and 2 <= number <= 100:  # noqa: PLR2004  # per cent
+        number /= 100
+    elif match is None or match[3] == "%":
+        return ""
+    quoted = match is not None and value == match[2] and number == float(match[2])
+    return f"; did you mean `{number:.12g}`{' without quotes' if quoted else ''}?"
+
+
 def _integer(least: int, most: int = 1_000_000) -> Callable[[object], int]:
     def check(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            msg = f"expected a whole number, got {shown(value)}"
+            msg = f"expected a whole number, got {shown(value)}{_as_number(value)}"
             raise wrong(msg)
         if not least <= value <= most:
             msg = f"{shown(value)} is out of range: from {least} to {most}"
@@ -132,11 +149,12 @@ def _integer(least: int, most: int = 1_000_000) -> Callable[[object], int]:
 
 def _number(least: float, most: float, what: str) -> Callable[[object], float]:
     def check(value: object) -> float:
+        meant = _as_number(value, share=most == 1)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            msg = f"expected {what}, got {shown(value)}"
+            msg = f"expected {what}, got {shown(value)}{meant}"
             raise wrong(msg)
         if not least <= value <= most:  # also refuses .nan
-            msg = f"{shown(value)} is out of range: {what}"
+            msg = f"{shown(value)} is out of range: {what}{meant}"
             raise wrong(msg)
         return float(value)
 
@@ -148,9 +166,8 @@ def parse_duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value
     if not isinstance(value, str) or re.fullmatch(_DURATION, value) is None:
-        hint = "s" if isinstance(value, int | float) and not isinstance(value, bool) else ""
-        meant = f"; did you mean `{value}{hint}`?" if hint else ""
-        msg = f"expected a duration such as 30s, 10m, 6h or 1d, got {shown(value)}{meant}"
+        said = f"got {shown(value)}{_as_duration(value)}"
+        msg = f"expected a duration such as 30s, 10m, 6h or 1d, {said}"
         raise wrong(msg)
     number, unit = re.fullmatch(r"([0-9.]+)([a-z]+)", value).groups()  # type: ignore[union-attr]  # holds by _DURATION
     seconds = float(number) * _UNITS[unit]
@@ -158,6 +175,26 @@ def parse_duration(value: object) -> timedelta:
         msg = f"{shown(value)} is out of range: more than nothing, at most 366d"
         raise wrong(msg)
     return timedelta(seconds=seconds)
+
+
+_SPOKEN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([a-z]{0,12})", re.IGNORECASE)
+_SPOKEN_UNITS = {
+    "": "s", "sec": "s", "second": "s", "min": "m", "minute": "m", "hr": "h", "hour": "h",
+    "day": "d", "millisecond": "ms", **{unit: unit for unit in _UNITS},
+}  # fmt: skip
+
+
+def _as_duration(value: object) -> str:
+    """`; did you mean `6h`?` for `6 hours` and the like; a number alone is seconds."""
+    match = None if isinstance(value, bool) else _SPOKEN.fullmatch(str(value))
+    if match is None:
+        return ""
+    spoken = match[2].lower()
+    one = spoken if spoken in _SPOKEN_UNITS else spoken.removesuffix("s")
+    if one in {"w", "week"}:
+        return f"; did you mean `{float(match[1]) * 7:g}d`?"
+    unit = _SPOKEN_UNITS.get(one, "")
+    return f"; did you mean `{match[1]}{unit}`?" if unit else ""
 
 
 def _duration_or(word: str) -> Callable[[object], timedelta | str]:
@@ -218,7 +255,8 @@ def _times(value: object) -> float:
         factor = float(match[1])
         if 1 <= factor <= 1000:  # noqa: PLR2004  # below 1x a job could never finish as it did
             return factor
-    meant = f"; did you mean `{value}x`?" if isinstance(value, int) and value > 0 else ""
+    spoken = re.fullmatch(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)\s*(x|times)?", str(value), re.IGNORECASE)
+    meant = f"; did you mean `{spoken[1]}x`?" if spoken and float(spoken[1]) >= 1 else ""
     msg = f"expected a factor such as 3x (1x to 1000x), got {shown(value)}{meant}"
     raise wrong(msg)
 
