@@ -174,10 +174,10 @@ def test_a_file_spoilt_later_leaves_the_last_good_one_in_force(
     app = App.from_environment(os.environ, here=HERE)
     good = app.policies()
     cloud.storage.put_uri("gs://lab-policies/policies.yaml", spoilt)
-    app._policies_seen = ("seen long ago", -1e9)
+    app._policy_file._looked = -1e9  # a minute ago and more
     assert app.policies() is good
     cloud.storage.put_uri("gs://lab-policies/policies.yaml", POLICIES + "# mended\n")
-    app._policies_seen = ("seen long ago", -1e9)
+    app._policy_file._looked = -1e9  # a minute ago and more
     assert app.policies() is not good
 
 
