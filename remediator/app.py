@@ -273,10 +273,19 @@ class App:
         from remediator.follow import standing
         from remediator.policy.glance import output_of
 
+        name = JobName.parse(job)
         while True:
-            found = standing(JobName.parse(job), _Sight(self), output_of=output_of)
-            if not wait or found.final:
-                return found
+            try:
+                found = standing(name, _Sight(self), output_of=output_of)
+            except (
+                Transient
+            ) as err:  # whoever waits for hours does not stop for an outage of minutes
+                if not wait:
+                    raise
+                log.say("WARNING", f"waiting on: {err}", job=job)
+            else:
+                if not wait or found.final:
+                    return found
             time.sleep(self._wait_seconds)
 
     @property

@@ -347,7 +347,7 @@ def _announce(
     """
     if not jobs:
         return 0, None
-    due, refused = now + SINK_SILENT_AFTER, None
+    stage, due, refused = Stage.ANNOUNCED, now + SINK_SILENT_AFTER, None
     try:
         write_log(FAILURES_LOG, [announcement(job, now) for job in jobs])
     except Transient as err:
@@ -355,10 +355,9 @@ def _announce(
         return 0, err
     except RemediatorError as err:
         log.say("ERROR", f"failures are handled without an announcement: {err}")
-        due, refused = now, err
+        stage, due, refused = Stage.UNSETTLED, now, err
     known = hands.ledger.open_many(
-        replace(_recorded(job, now, Conclusion.NONE), stage=Stage.ANNOUNCED, due=due)
-        for job in jobs
+        replace(_recorded(job, now, Conclusion.NONE), stage=stage, due=due) for job in jobs
     )
     return (0 if refused else known), refused
 

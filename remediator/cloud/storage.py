@@ -186,8 +186,7 @@ class Storage:
             if self._opened is None:
                 emulator = os.environ.get("STORAGE_EMULATOR_HOST")
                 if emulator:
-                    _loopback_only(emulator)
-                    self._opened = storage.Client(project=_NO_PROJECT)
+                    self._opened = _emulated_client(storage, emulator)
                 else:
                     self._opened = _google_client(storage)
             return self._opened
@@ -215,12 +214,19 @@ def _google_client(storage: Any) -> Any:
     return storage.Client(project=_NO_PROJECT, credentials=credentials, _http=session)
 
 
-def _loopback_only(emulator: str) -> None:
+def _emulated_client(storage: Any, emulator: str) -> Any:
     """A plaintext server elsewhere could hand us anybody's files as the job's."""
+    from google.auth.credentials import AnonymousCredentials
+    from requests import Session
+
     parts = urlsplit(emulator if "://" in emulator else f"http://{emulator}")
-    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+    here = is_loopback(parts.hostname or "")
+    if parts.scheme != "https" and not here:
         msg = f"STORAGE_EMULATOR_HOST must be on loopback, and {emulator!r} is not"
         raise Unusable(msg)
+    session = Session()
+    session.trust_env = not here  # loopback is never behind a proxy
+    return storage.Client(project=_NO_PROJECT, credentials=AnonymousCredentials(), _http=session)
 
 
 def _two_ends(blob: Any, timeout_seconds: float) -> str:

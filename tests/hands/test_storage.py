@@ -100,6 +100,16 @@ def test_a_plaintext_storage_elsewhere_is_never_asked(
         Storage().bucket_location("bucket")
 
 
+def test_loopback_is_reached_without_the_proxy_of_the_machine(
+    cloud: Cloud, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    cloud.storage.put_uri("gs://near/policies.yaml", "version: 1")
+    assert storage.read("gs://near/policies.yaml")[0] == "version: 1"
+
+
 @pytest.mark.parametrize("status", ["503", "500", "429", "504", "408"])
 def test_a_read_is_tried_again(cloud: Cloud, storage: Storage, status: str) -> None:
     cloud.storage.bucket("data", "US")

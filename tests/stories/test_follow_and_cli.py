@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from remediator.cli import main
+from twin import faults
 
 from .test_loop import HEAVY, batch_job, custom_job, failure_line, made_jobs
 
@@ -55,6 +56,23 @@ def test_follow_tells_where_the_work_went_without_the_ledger(
         assert code == 0
         assert (told["root"], told["state"]) == (name, "JOB_STATE_SUCCEEDED")
         assert told["final"] is True
+
+
+def test_waiting_outlasts_an_outage_and_looking_once_does_not(
+    house: Any, cloud: Any, run: Any
+) -> None:
+    job = cloud.past_job(
+        "customJobs", custom_job(), HEAVY, route=False, ended_ago=timedelta(hours=4)
+    )
+    house.hear(failure_line(cloud, job))
+    cloud.clock.advance(3 * 3600)
+    outage = faults.status("RESOURCE_EXHAUSTED", retry_after=3600)
+    cloud.fail("JobService.GetCustomJob", outage)
+    code, out, _ = run("follow", job["name"])
+    assert (code, out) == (2, "")
+    cloud.fail("JobService.GetCustomJob", outage, outage)
+    code, out, _ = run("follow", job["name"], "--wait", "--json")
+    assert (code, json.loads(out)["final"]) == (0, True)
 
 
 def test_what_is_told_of_other_chains_is_not_this_ones(house: Any, cloud: Any, run: Any) -> None:
