@@ -1015,6 +1015,34 @@ def test_proof_is_given_once_and_a_bare_pattern_is_no_proof() -> None:
     assert compose(replace(FACTS, diagnosis=found)).evidence == (line,)
 
 
+def test_rows_that_say_one_thing_are_quoted_once() -> None:
+    """As the error file and the job's own statistics tell them, each cut in its own way."""
+    row = 'Cannot get predictions. Error: Non-OK result 422 ({"detail":[{"msg":"field required"}]})'
+    rows = (
+        Evidence(
+            Source.ERROR_FILE, "gs://out/e-1", f'an error row, 3 times: "… {row} from server."'
+        ),
+        Evidence(
+            Source.ERROR_FILE, "gs://out/e-1", f'an error row, 3 times: "… {row[24:]} from …"'
+        ),
+        Evidence(Source.JOB, "stats", f'3 failed, all alike, for example: "Post fails. {row} …"'),
+        Evidence(Source.LOG, "a1", 'a worker says: "the field chrom is required in each row"'),
+    )
+    found = replace(DIAGNOSIS, causes=(RankedCause(Cause.BAD_INPUT, 0.9, rows),))
+    assert [item.says for item in compose(replace(FACTS, diagnosis=found)).evidence] == [
+        rows[0].says,
+        "3 failed, all alike, as above",
+        rows[3].says,
+    ]
+
+
+def test_where_a_person_would_have_been_asked_observing_says_so() -> None:
+    asks = replace(SITUATIONS["observed"], plan=replace(PLAN, action=Action.APPROVE))
+    assert dict(compose(asks).answers)["What you must do"] == (
+        "Resubmit it yourself if you agree; with mode: enforce you would have been asked.",
+    )
+
+
 def test_a_source_that_was_not_read_is_said_once_and_without_the_call() -> None:
     why = "reading bucket b: GET http://host/storage/v1/b/b?alt=json: it does not exist"
     found = replace(DIAGNOSIS, missing=(f"storage could not be read: {why}", "the server's log"))

@@ -363,7 +363,9 @@ def _advice(facts: AlertFacts) -> str:
 def _after_observing(facts: AlertFacts) -> str:
     if facts.plan is None or facts.plan.action is Action.ALERT:
         return ADVICE[facts.verdict]
-    return "Resubmit it yourself if you agree; with mode: enforce this would have been done."
+    asked = facts.plan.action is Action.APPROVE
+    would = "you would have been asked" if asked else "this would have been done"
+    return f"Resubmit it yourself if you agree; with mode: enforce {would}."
 
 
 def _after_a_question(facts: AlertFacts) -> str:
