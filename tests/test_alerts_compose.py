@@ -1060,6 +1060,11 @@ def test_all_mails_of_a_chain_bear_one_subject_that_names_its_first_job() -> Non
     assert compose(SITUATIONS["old_failures"]).subject == ""
 
 
+def test_what_costs_no_more_than_it_is_estimated_at_is_told_once() -> None:
+    told = dict(compose(replace(FACTS, plan=replace(PLAN, worst_case_usd=3.04))).answers)
+    assert told["What it may cost"] == ("At most $3.04 for this attempt.",)
+
+
 def test_giving_up_says_what_another_attempt_would_cost() -> None:
     last = replace(FAILED_ATTEMPT, estimated_usd=4.0)
     facts = replace(SITUATIONS["given_up"], plan=NOTHING, attempts=(last,))
