@@ -931,49 +931,48 @@ TEXTS = {
         44 alerts grouped into one: 1 needs a person
 
         What happened
-          Approval needed: score failed (cpu_saturation), resubmit on n1-standard-16
+          • Approval needed: score failed (cpu_saturation), resubmit on n1-standard-16
           for about $3.04? (1234567890, approval apr-7f3a)
-          Resubmitted: align failed (cpu_saturation), now on n1-standard-16
+          • Resubmitted: align failed (cpu_saturation), now on n1-standard-16
           (1234567890)
-          Recovered: genomic-prep succeeded on n1-standard-16 after 1 resubmission
+          • Recovered: genomic-prep succeeded on n1-standard-16 after 1 resubmission
           (1234567890)
-          1 failure older than the look-back recorded, none acted on
-          2 failures older than the look-back recorded, none acted on
-          3 failures older than the look-back recorded, none acted on
-          4 failures older than the look-back recorded, none acted on
-          5 failures older than the look-back recorded, none acted on
-          6 failures older than the look-back recorded, none acted on
-          7 failures older than the look-back recorded, none acted on
-          8 failures older than the look-back recorded, none acted on
-          9 failures older than the look-back recorded, none acted on
-          10 failures older than the look-back recorded, none acted on
-          11 failures older than the look-back recorded, none acted on
-          12 failures older than the look-back recorded, none acted on
-          13 failures older than the look-back recorded, none acted on
-          14 failures older than the look-back recorded, none acted on
-          15 failures older than the look-back recorded, none acted on
-          16 failures older than the look-back recorded, none acted on
-          17 failures older than the look-back recorded, none acted on
-          18 failures older than the look-back recorded, none acted on
-          19 failures older than the look-back recorded, none acted on
-          20 failures older than the look-back recorded, none acted on
-          21 failures older than the look-back recorded, none acted on
-          22 failures older than the look-back recorded, none acted on
-          23 failures older than the look-back recorded, none acted on
-          24 failures older than the look-back recorded, none acted on
-          25 failures older than the look-back recorded, none acted on
-          26 failures older than the look-back recorded, none acted on
-          27 failures older than the look-back recorded, none acted on
-          28 failures older than the look-back recorded, none acted on
-          29 failures older than the look-back recorded, none acted on
-          30 failures older than the look-back recorded, none acted on
-          31 failures older than the look-back recorded, none acted on
-          32 failures older than the look-back recorded, none acted on
-          33 failures older than the look-back recorded, none acted on
-          34 failures older than the look-back recorded, none acted on
-          35 failures older than the look-back recorded, none acted on
-          36 failures older than the look-back recorded, none acted on
-          and 5 more
+          • 1 failure older than the look-back recorded, none acted on
+          • 2 failures older than the look-back recorded, none acted on
+          • 3 failures older than the look-back recorded, none acted on
+          • 4 failures older than the look-back recorded, none acted on
+          • 5 failures older than the look-back recorded, none acted on
+          • 6 failures older than the look-back recorded, none acted on
+          • 7 failures older than the look-back recorded, none acted on
+          • 8 failures older than the look-back recorded, none acted on
+          • 9 failures older than the look-back recorded, none acted on
+          • 10 failures older than the look-back recorded, none acted on
+          • 11 failures older than the look-back recorded, none acted on
+          • 12 failures older than the look-back recorded, none acted on
+          • 13 failures older than the look-back recorded, none acted on
+          • 14 failures older than the look-back recorded, none acted on
+          • 15 failures older than the look-back recorded, none acted on
+          • 16 failures older than the look-back recorded, none acted on
+          • 17 failures older than the look-back recorded, none acted on
+          • 18 failures older than the look-back recorded, none acted on
+          • 19 failures older than the look-back recorded, none acted on
+          • 20 failures older than the look-back recorded, none acted on
+          • 21 failures older than the look-back recorded, none acted on
+          • 22 failures older than the look-back recorded, none acted on
+          • 23 failures older than the look-back recorded, none acted on
+          • 24 failures older than the look-back recorded, none acted on
+          • 25 failures older than the look-back recorded, none acted on
+          • 26 failures older than the look-back recorded, none acted on
+          • 27 failures older than the look-back recorded, none acted on
+          • 28 failures older than the look-back recorded, none acted on
+          • 29 failures older than the look-back recorded, none acted on
+          • 30 failures older than the look-back recorded, none acted on
+          • 31 failures older than the look-back recorded, none acted on
+          • 32 failures older than the look-back recorded, none acted on
+          • 33 failures older than the look-back recorded, none acted on
+          • 34 failures older than the look-back recorded, none acted on
+          • 35 failures older than the look-back recorded, none acted on
+          and 6 more
 
         What you must do
           Look at the first; the others are good to know.
@@ -1141,7 +1140,7 @@ def test_a_grouped_alert_keeps_what_a_person_needs_to_act() -> None:
     message = compose(AlertFacts(AlertKind.GROUPED, together=many))
     lines = dict(message.answers)["What happened"]
     assert message.title == "90 alerts grouped into one: 30 need a person"
-    assert lines[0] == f"{asked.title} (1234567890, approval apr-7f3a)"
+    assert lines[0] == f"• {asked.title} (1234567890, approval apr-7f3a)"
     assert lines[-1] == f"and {90 - len(lines) + 1} more"
     assert message.commands == asked.commands * 30
     assert [link.label for link in message.links] == ["1234567890", *map(str, range(19))]
