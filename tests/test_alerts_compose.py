@@ -1014,6 +1014,51 @@ def test_proof_is_given_once_and_a_bare_pattern_is_no_proof() -> None:
     assert compose(replace(FACTS, diagnosis=found)).evidence == (line,)
 
 
+@pytest.mark.parametrize(
+    ("cause", "error", "title"),
+    [
+        (
+            Cause.USER_CODE_ERROR,
+            "Traceback: ValueError: bad row During handling: KeyError: 'chrom'",
+            "failed (user_code_error: KeyError: 'chrom')",
+        ),
+        (Cause.BAD_INPUT, "No file was found at gs://in/x.jsonl.", "(bad_input: gs://in/x.jsonl)"),
+        (
+            Cause.PERMISSION,
+            "Permission 'storage.objects.get' denied on resource x.",
+            "(permission: storage.objects.get)",
+        ),
+        (
+            Cause.QUOTA,
+            "exceed quota limits: aiplatform.googleapis.com/custom_model_training_cpus",
+            "(quota: custom_model_training_cpus)",
+        ),
+        (
+            Cause.QUOTA,
+            "The following quotas are exceeded: CustomModelTrainingCPUsPerProjectPerRegion",
+            "(quota: CustomModelTrainingCPUsPerProjectPerRegion)",
+        ),
+        (Cause.MEMORY_PRESSURE, "gs://in/x MemoryError: no", "failed (memory_pressure)"),
+        (Cause.BAD_INPUT, "the rows cannot be read", "failed (bad_input)"),
+    ],
+)
+def test_the_first_line_says_what_the_cause_is_about(cause: Cause, error: str, title: str) -> None:
+    found = replace(DIAGNOSIS, verdict=cause, causes=(RankedCause(cause, 0.9, ()),))
+    facts = replace(SITUATIONS["alert-limit"], plan=NOTHING, diagnosis=found, error=error)
+    assert compose(facts).title.endswith(title)
+
+
+def test_no_half_of_a_secret_stands_in_the_first_line() -> None:
+    """Cut first and redacted then, it would not be known for one."""
+    secret = "eyJhbGciOiJIUzI1NiJ9." + "c3ViamVjdA" * 9 + "." + "c2lnbmF0dXJl" * 5
+    error = f"ValueError: the server did not like the bearer of {secret}"
+    cause = RankedCause(Cause.USER_CODE_ERROR, 0.9, ())
+    found = replace(DIAGNOSIS, verdict=cause.cause, causes=(cause,))
+    told = compose(replace(SITUATIONS["alert-limit"], diagnosis=found, error=error)).title
+    assert "ValueError: the server did not like the bearer of" in told
+    assert "eyJ" not in told
+
+
 def test_rows_that_say_one_thing_are_quoted_once() -> None:
     """As the error file and the job's own statistics tell them, each cut in its own way."""
     row = 'Cannot get predictions. Error: Non-OK result 422 ({"detail":[{"msg":"field required"}]})'
