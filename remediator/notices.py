@@ -40,6 +40,7 @@ _LONGEST_PAUSE = timedelta(hours=1)
 _GIVEN_UP_AFTER = timedelta(days=3)  # by then the report tells it
 _EVIDENCE_KEPT = 6
 _DUE_AT_ONCE = 500
+_KEPT_CURRENT = 40  # Slack takes about fifty updates a minute
 _CHANNEL_SECONDS = 30.0  # what takes longer goes on alone; its lease keeps others from doing it too
 _LEAST_SECONDS = 5.0  # with less time left nothing is begun: `reconcile` delivers it
 
@@ -281,16 +282,32 @@ class Notices:
         together = AlertFacts(
             kind=AlertKind.GROUPED, together=tuple(message for _, message in told)
         )
+        if not told:
+            return 0
         try:
-            if told:
-                self._open_channel(channel).send(compose(together), due=now)
+            opened = self._open_channel(channel)
+            opened.send(compose(together), due=now)
         except Exception as err:  # noqa: BLE001  # protects the other channels
             for one, _ in told:
                 self._postpone(replace(one, due=now), err)
             return 0
         for one, _ in told:
             self._ledger.pay_debt(one, now=now)
+        if opened.keeps_current:
+            self._keep_current(opened, channel, [message for _, message in told])
         return len(told)
+
+    def _keep_current(self, opened: Channel, channel: str, told: Sequence[Message]) -> None:
+        """A chain whose step was told in a group has its first message say it too, as far as that goes."""
+        latest = {message.thread_key: message for message in told if message.in_chain}
+        for message in tuple(latest.values())[-_KEPT_CURRENT:]:
+            try:
+                known = self._ledger.thread(channel, message.thread_key) or {}
+                if known.get("thread"):
+                    opened.update(message, thread=str(known["thread"]))
+            except RemediatorError as err:  # the step was told; the chain's next one says it again
+                log.say("WARNING", f"a message is not kept current: {err}", channel=channel)
+                return
 
     def _readable(self, debt: Debt) -> Message | None:
         """None: a damaged one, which waits by itself and keeps no other from being told."""

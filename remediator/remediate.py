@@ -528,9 +528,13 @@ def preview(case: Case, policies: Policies, catalogue: Catalogue) -> Message:
         stage=Stage.UNSETTLED,
         first_known=case.now,
         root=case.job.name.key,
+        attempt=len(case.attempts),
     )
     chain = Chain(key=incident.root, root=incident.job, attempts=case.attempts)
-    kind = _PREVIEWED.get(made.action, AlertKind.ALERT)
+    first = AlertKind.GIVEN_UP if case.attempts else AlertKind.ALERT
+    kind = _PREVIEWED.get(made.action, first)
+    if kind is AlertKind.ACTED and case.attempts:
+        kind = AlertKind.NEXT_ATTEMPT
     if made.mode is Mode.OBSERVE and made.action is not Action.ALERT:
         kind = AlertKind.OBSERVED
     return compose(Tale(case.job, case, found, made, incident, chain).facts(kind, now=case.now))

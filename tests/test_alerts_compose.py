@@ -931,49 +931,48 @@ TEXTS = {
         44 alerts grouped into one: 1 needs a person
 
         What happened
-          Approval needed: score failed (cpu_saturation), resubmit on n1-standard-16
+          • Approval needed: score failed (cpu_saturation), resubmit on n1-standard-16
           for about $3.04? (1234567890, approval apr-7f3a)
-          Resubmitted: align failed (cpu_saturation), now on n1-standard-16
+          • Resubmitted: align failed (cpu_saturation), now on n1-standard-16
           (1234567890)
-          Recovered: genomic-prep succeeded on n1-standard-16 after 1 resubmission
+          • Recovered: genomic-prep succeeded on n1-standard-16 after 1 resubmission
           (1234567890)
-          1 failure older than the look-back recorded, none acted on
-          2 failures older than the look-back recorded, none acted on
-          3 failures older than the look-back recorded, none acted on
-          4 failures older than the look-back recorded, none acted on
-          5 failures older than the look-back recorded, none acted on
-          6 failures older than the look-back recorded, none acted on
-          7 failures older than the look-back recorded, none acted on
-          8 failures older than the look-back recorded, none acted on
-          9 failures older than the look-back recorded, none acted on
-          10 failures older than the look-back recorded, none acted on
-          11 failures older than the look-back recorded, none acted on
-          12 failures older than the look-back recorded, none acted on
-          13 failures older than the look-back recorded, none acted on
-          14 failures older than the look-back recorded, none acted on
-          15 failures older than the look-back recorded, none acted on
-          16 failures older than the look-back recorded, none acted on
-          17 failures older than the look-back recorded, none acted on
-          18 failures older than the look-back recorded, none acted on
-          19 failures older than the look-back recorded, none acted on
-          20 failures older than the look-back recorded, none acted on
-          21 failures older than the look-back recorded, none acted on
-          22 failures older than the look-back recorded, none acted on
-          23 failures older than the look-back recorded, none acted on
-          24 failures older than the look-back recorded, none acted on
-          25 failures older than the look-back recorded, none acted on
-          26 failures older than the look-back recorded, none acted on
-          27 failures older than the look-back recorded, none acted on
-          28 failures older than the look-back recorded, none acted on
-          29 failures older than the look-back recorded, none acted on
-          30 failures older than the look-back recorded, none acted on
-          31 failures older than the look-back recorded, none acted on
-          32 failures older than the look-back recorded, none acted on
-          33 failures older than the look-back recorded, none acted on
-          34 failures older than the look-back recorded, none acted on
-          35 failures older than the look-back recorded, none acted on
-          36 failures older than the look-back recorded, none acted on
-          and 5 more
+          • 1 failure older than the look-back recorded, none acted on
+          • 2 failures older than the look-back recorded, none acted on
+          • 3 failures older than the look-back recorded, none acted on
+          • 4 failures older than the look-back recorded, none acted on
+          • 5 failures older than the look-back recorded, none acted on
+          • 6 failures older than the look-back recorded, none acted on
+          • 7 failures older than the look-back recorded, none acted on
+          • 8 failures older than the look-back recorded, none acted on
+          • 9 failures older than the look-back recorded, none acted on
+          • 10 failures older than the look-back recorded, none acted on
+          • 11 failures older than the look-back recorded, none acted on
+          • 12 failures older than the look-back recorded, none acted on
+          • 13 failures older than the look-back recorded, none acted on
+          • 14 failures older than the look-back recorded, none acted on
+          • 15 failures older than the look-back recorded, none acted on
+          • 16 failures older than the look-back recorded, none acted on
+          • 17 failures older than the look-back recorded, none acted on
+          • 18 failures older than the look-back recorded, none acted on
+          • 19 failures older than the look-back recorded, none acted on
+          • 20 failures older than the look-back recorded, none acted on
+          • 21 failures older than the look-back recorded, none acted on
+          • 22 failures older than the look-back recorded, none acted on
+          • 23 failures older than the look-back recorded, none acted on
+          • 24 failures older than the look-back recorded, none acted on
+          • 25 failures older than the look-back recorded, none acted on
+          • 26 failures older than the look-back recorded, none acted on
+          • 27 failures older than the look-back recorded, none acted on
+          • 28 failures older than the look-back recorded, none acted on
+          • 29 failures older than the look-back recorded, none acted on
+          • 30 failures older than the look-back recorded, none acted on
+          • 31 failures older than the look-back recorded, none acted on
+          • 32 failures older than the look-back recorded, none acted on
+          • 33 failures older than the look-back recorded, none acted on
+          • 34 failures older than the look-back recorded, none acted on
+          • 35 failures older than the look-back recorded, none acted on
+          and 6 more
 
         What you must do
           Look at the first; the others are good to know.
@@ -1015,6 +1014,79 @@ def test_proof_is_given_once_and_a_bare_pattern_is_no_proof() -> None:
     assert compose(replace(FACTS, diagnosis=found)).evidence == (line,)
 
 
+@pytest.mark.parametrize(
+    ("cause", "error", "title"),
+    [
+        (
+            Cause.USER_CODE_ERROR,
+            "Traceback: ValueError: bad row During handling: KeyError: 'chrom'",
+            "failed (user_code_error: KeyError: 'chrom')",
+        ),
+        (Cause.BAD_INPUT, "No file was found at gs://in/x.jsonl.", "(bad_input: gs://in/x.jsonl)"),
+        (
+            Cause.PERMISSION,
+            "Permission 'storage.objects.get' denied on resource x.",
+            "(permission: storage.objects.get)",
+        ),
+        (
+            Cause.QUOTA,
+            "exceed quota limits: aiplatform.googleapis.com/custom_model_training_cpus",
+            "(quota: custom_model_training_cpus)",
+        ),
+        (
+            Cause.QUOTA,
+            "The following quotas are exceeded: CustomModelTrainingCPUsPerProjectPerRegion",
+            "(quota: CustomModelTrainingCPUsPerProjectPerRegion)",
+        ),
+        (Cause.MEMORY_PRESSURE, "gs://in/x MemoryError: no", "failed (memory_pressure)"),
+        (Cause.BAD_INPUT, "the rows cannot be read", "failed (bad_input)"),
+    ],
+)
+def test_the_first_line_says_what_the_cause_is_about(cause: Cause, error: str, title: str) -> None:
+    found = replace(DIAGNOSIS, verdict=cause, causes=(RankedCause(cause, 0.9, ()),))
+    facts = replace(SITUATIONS["alert-limit"], plan=NOTHING, diagnosis=found, error=error)
+    assert compose(facts).title.endswith(title)
+
+
+def test_no_half_of_a_secret_stands_in_the_first_line() -> None:
+    """Cut first and redacted then, it would not be known for one."""
+    secret = "eyJhbGciOiJIUzI1NiJ9." + "c3ViamVjdA" * 9 + "." + "c2lnbmF0dXJl" * 5
+    error = f"ValueError: the server did not like the bearer of {secret}"
+    cause = RankedCause(Cause.USER_CODE_ERROR, 0.9, ())
+    found = replace(DIAGNOSIS, verdict=cause.cause, causes=(cause,))
+    told = compose(replace(SITUATIONS["alert-limit"], diagnosis=found, error=error)).title
+    assert "ValueError: the server did not like the bearer of" in told
+    assert "eyJ" not in told
+
+
+def test_rows_that_say_one_thing_are_quoted_once() -> None:
+    """As the error file and the job's own statistics tell them, each cut in its own way."""
+    row = 'Cannot get predictions. Error: Non-OK result 422 ({"detail":[{"msg":"field required"}]})'
+    rows = (
+        Evidence(
+            Source.ERROR_FILE, "gs://out/e-1", f'an error row, 3 times: "… {row} from server."'
+        ),
+        Evidence(
+            Source.ERROR_FILE, "gs://out/e-1", f'an error row, 3 times: "… {row[24:]} from …"'
+        ),
+        Evidence(Source.JOB, "stats", f'3 failed, all alike, for example: "Post fails. {row} …"'),
+        Evidence(Source.LOG, "a1", 'a worker says: "the field chrom is required in each row"'),
+    )
+    found = replace(DIAGNOSIS, causes=(RankedCause(Cause.BAD_INPUT, 0.9, rows),))
+    assert [item.says for item in compose(replace(FACTS, diagnosis=found)).evidence] == [
+        rows[0].says,
+        "3 failed, all alike, as above",
+        rows[3].says,
+    ]
+
+
+def test_where_a_person_would_have_been_asked_observing_says_so() -> None:
+    asks = replace(SITUATIONS["observed"], plan=replace(PLAN, action=Action.APPROVE))
+    assert dict(compose(asks).answers)["What you must do"] == (
+        "Resubmit it yourself if you agree; with mode: enforce you would have been asked.",
+    )
+
+
 def test_a_source_that_was_not_read_is_said_once_and_without_the_call() -> None:
     why = "reading bucket b: GET http://host/storage/v1/b/b?alt=json: it does not exist"
     found = replace(DIAGNOSIS, missing=(f"storage could not be read: {why}", "the server's log"))
@@ -1030,6 +1102,11 @@ def test_all_mails_of_a_chain_bear_one_subject_that_names_its_first_job() -> Non
     subjects = {compose(SITUATIONS[name]).subject for name in names}
     assert subjects == {"[vertex] genomic-prep failed (1234567890)"}
     assert compose(SITUATIONS["old_failures"]).subject == ""
+
+
+def test_what_costs_no_more_than_it_is_estimated_at_is_told_once() -> None:
+    told = dict(compose(replace(FACTS, plan=replace(PLAN, worst_case_usd=3.04))).answers)
+    assert told["What it may cost"] == ("At most $3.04 for this attempt.",)
 
 
 def test_giving_up_says_what_another_attempt_would_cost() -> None:
@@ -1108,7 +1185,7 @@ def test_a_grouped_alert_keeps_what_a_person_needs_to_act() -> None:
     message = compose(AlertFacts(AlertKind.GROUPED, together=many))
     lines = dict(message.answers)["What happened"]
     assert message.title == "90 alerts grouped into one: 30 need a person"
-    assert lines[0] == f"{asked.title} (1234567890, approval apr-7f3a)"
+    assert lines[0] == f"• {asked.title} (1234567890, approval apr-7f3a)"
     assert lines[-1] == f"and {90 - len(lines) + 1} more"
     assert message.commands == asked.commands * 30
     assert [link.label for link in message.links] == ["1234567890", *map(str, range(19))]

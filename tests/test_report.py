@@ -39,6 +39,7 @@ def incident(number: int, **changed: object) -> Incident:
         confidence=0.9,
         run_seconds=3600.0,
         machine="n1-standard-8",
+        policy="starved-of-cpu",
     )
     return replace(plain, **changed)  # type: ignore[arg-type]
 
@@ -303,8 +304,16 @@ def test_the_figures_are_read_as_written_here(page: Page) -> None:
         "Failures 5 1 in progress, 1 recorded only",
         "CPUs 97% full [metric, training/cpu]",
         "CPU: 50% on average, 100% at most",
+        "Policy starved-of-cpu Lost",
     ):
         assert words in told
+
+
+def test_what_was_only_recorded_is_not_said_to_lack_evidence() -> None:
+    unseen = incident(5, conclusion=Conclusion.TOO_OLD, verdict="", confidence=0.0)
+    told = " ".join(Page(render(stories([unseen], []), title="acme", made=NOON)).words)
+    assert "not looked into: it was known too late, or was nobody's to be told about" in told
+    assert "the evidence does not say" not in told
 
 
 def test_a_job_is_linked_to_its_console_page(page: Page) -> None:

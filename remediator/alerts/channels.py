@@ -83,6 +83,10 @@ class Channel(Protocol):
         """Delivers once or raises Transient or Refused; `thread` as the chain's last Sent said."""
         ...
 
+    def update(self, message: Message, *, thread: str) -> None:
+        """Where it keeps current: the chain's first message says this too; nothing new is sent."""
+        ...
+
     def check(self) -> None:
         """Raises Transient or Refused where nothing could be delivered; sends nothing."""
         ...
@@ -187,6 +191,9 @@ class SlackWebhook:
             raise Transient(msg)
         return Sent()
 
+    def update(self, message: Message, *, thread: str) -> None:
+        """A webhook's message stays as it is."""
+
     def check(self) -> None:
         """Slack answers an empty message with `no_text` where the webhook is good."""
         from slack_sdk.webhook import WebhookClient  # noqa: PLC0415  # cold start
@@ -243,6 +250,10 @@ class SlackBot:
         answer = self._call("chat.postMessage", {**payload, "channel": self._channel})
         place, stamp = answer.get("channel") or self._channel, answer.get("ts") or ""
         return Sent(f"{place}:{stamp}" if stamp and message.in_chain else "")
+
+    def update(self, message: Message, *, thread: str) -> None:
+        place, _, stamp = thread.rpartition(":")
+        self._update(place, stamp, render_slack(message, buttons=self._buttons))
 
     def check(self) -> None:
         self._call("auth.test", {})
@@ -376,6 +387,9 @@ class Smtp:
             refused = server.send_message(mail)
         first = thread or (str(mail["Message-ID"]) if message.in_chain else "")
         return Sent(first, tuple(sorted(refused)))
+
+    def update(self, message: Message, *, thread: str) -> None:
+        """A mail stays as it is."""
 
     def check(self) -> None:
         with _mail_errors(), self._connected() as server:

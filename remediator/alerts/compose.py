@@ -328,9 +328,12 @@ def _estimated_so_far(facts: AlertFacts) -> float | None:
 def _estimate(plan: Plan, what: str) -> str:
     if plan.estimated_usd is None:
         return f"The price of {what} is not known."
-    worst = f", {amount(plan.worst_case_usd)} at most" if plan.worst_case_usd is not None else ""
+    about, worst = amount(plan.estimated_usd), plan.worst_case_usd
     basis = f" ({shown(plan.cost_basis, 200)})" if plan.cost_basis else ""
-    return f"About {amount(plan.estimated_usd)} for {what}{worst}{basis}."
+    if worst is not None and amount(worst) == about:
+        return f"At most {about} for {what}{basis}."
+    most = f", {amount(worst)} at most" if worst is not None else ""
+    return f"About {about} for {what}{most}{basis}."
 
 
 def _to_do(facts: AlertFacts) -> str:
@@ -365,7 +368,9 @@ def _advice(facts: AlertFacts) -> str:
 def _after_observing(facts: AlertFacts) -> str:
     if facts.plan is None or facts.plan.action is Action.ALERT:
         return ADVICE[facts.verdict]
-    return "Resubmit it yourself if you agree; with mode: enforce this would have been done."
+    asked = facts.plan.action is Action.APPROVE
+    would = "you would have been asked" if asked else "this would have been done"
+    return f"Resubmit it yourself if you agree; with mode: enforce {would}."
 
 
 def _after_a_question(facts: AlertFacts) -> str:

@@ -110,7 +110,11 @@ class AlertFacts:
     def number(self) -> int:
         """Of the attempt that was just made; the attempts may or may not list it already."""
         last = self.attempts[-1] if self.attempts else None
-        if last is not None and (not self.created or job_id(last.name) == job_id(self.created)):
+        if last is not None and (
+            job_id(last.name) == job_id(self.created)
+            if self.created
+            else not last.state.is_terminal
+        ):
             return last.number or len(self.attempts)
         return max(len(self.attempts), self.attempt) + 1
 

@@ -46,7 +46,7 @@ def _line(one: Message, page: Link | None) -> str:
     """The title, the job's id, and the id of a question that is still to be answered."""
     marks = [_id_of(page)] if page else []
     marks += [f"approval {button.value}" for button in one.buttons[:1]]
-    return f"{one.title} ({', '.join(marks)})" if marks else one.title
+    return f"• {one.title} ({', '.join(marks)})" if marks else f"• {one.title}"
 
 
 MOST_PAGES = 20

@@ -28,7 +28,7 @@ def logs_url(job: JobName, started: datetime | None, ended: datetime | None) -> 
     the last hour, which in the morning holds nothing of the night.
     """
     query = _LOG_QUERIES.get(job.kind, '"{id}"').format(id=job.id)
-    return _explorer(query, job.project, started or (ended and ended - _DAY), ended)
+    return _explorer(query, job.project, started, ended)
 
 
 def entry_links(
@@ -40,8 +40,7 @@ def entry_links(
     """
     if not _INSERT_ID.fullmatch(insert_id):
         return ()
-    query = f'insertId="{insert_id}"'
-    return (Link(label, _explorer(query, project, started or (ended and ended - _DAY), ended)),)
+    return (Link(label, _explorer(f'insertId="{insert_id}"', project, started, ended)),)
 
 
 _INSERT_ID = re.compile(r"[A-Za-z0-9_~.-]{6,64}")
@@ -49,15 +48,18 @@ _INSERT_ID = re.compile(r"[A-Za-z0-9_~.-]{6,64}")
 
 
 def _explorer(query: str, project: str, started: datetime | None, ended: datetime | None) -> str:
-    window = (
-        f";startTime={_second(started - _MARGIN)};endTime={_second(ended + _MARGIN)}"
-        if started and ended
-        else ""
-    )
     return (
-        f"https://console.cloud.google.com/logs/query;query={quote(query, safe='')}{window}"
-        f"?project={quote(project, safe=':')}"
+        f"https://console.cloud.google.com/logs/query;query={quote(query, safe='')}"
+        f"{_window(started, ended)}?project={quote(project, safe=':')}"
     )
+
+
+def _window(started: datetime | None, ended: datetime | None) -> str:
+    """The run and a margin; of a job that never started, a day before its end."""
+    if ended is None:
+        return ""
+    first, last = (started or ended - _DAY) - _MARGIN, ended + _MARGIN
+    return f";startTime={_second(first)};endTime={_second(last)}"
 
 
 def _second(moment: datetime) -> str:

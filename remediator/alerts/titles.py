@@ -59,15 +59,19 @@ def _detail(facts: AlertFacts) -> str:
         places = (e.says for e in proof if e.source in {Source.STORAGE, Source.PROBE})
         return next(places, "").partition(", ")[0]
     pattern = _ABOUT.get(facts.verdict)
-    told = (facts.error, *(e.says for e in proof))
-    found = [match[1] for text in told if pattern for match in pattern.finditer(text[:_READ])]
+    # Redacted first: of half a secret no redactor knows that it is one.
+    told = (shown(facts.error, _READ), *(shown(e.says, _READ) for e in proof))
+    found = [match[1] for text in told if pattern for match in pattern.finditer(text)]
     return found[-1 if facts.verdict is Cause.USER_CODE_ERROR else 0] if found else ""
 
 
-_READ = 4000
+_READ = 1500
 """Characters of an error that are looked at for a title."""
+_RAISED = r"[A-Z]\w{0,40}(?:Error|Exception)"
 _ABOUT: Mapping[Cause, re.Pattern[str]] = {
-    Cause.USER_CODE_ERROR: re.compile(r"\b([A-Z]\w{0,40}(?:Error|Exception)(?:: [^\"\n]{1,60})?)"),
+    Cause.USER_CODE_ERROR: re.compile(
+        rf"\b({_RAISED}(?:: (?:(?!{_RAISED}\b)[^\"\n]){{1,60}})?)"  # the next one is its own
+    ),
     Cause.BAD_INPUT: re.compile(r"((?:gs|bq)://[^\s\"',]{0,200}[^\s\"',.:;)])"),
     Cause.PERMISSION: re.compile(r"\b([a-z]{2,20}\.[a-zA-Z]{2,40}\.[a-z][a-zA-Z]{1,40})\b(?!\.)"),
     Cause.QUOTA: re.compile(

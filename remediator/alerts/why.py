@@ -6,6 +6,7 @@ Owns what of a diagnosis is worth a line at night. Called by `compose`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 
 from remediator.alerts.facts import AlertFacts
 from remediator.alerts.wording import LINE_LIMIT, MEANINGS, certainty, read_at, shown, span
@@ -80,27 +81,42 @@ def _against(facts: AlertFacts) -> tuple[Evidence, ...]:
 
 
 def evidence(facts: AlertFacts) -> tuple[Evidence, ...]:
-    top = facts.top
+    """The proof, each line once; a quotation that was read already is not read again."""
     told: dict[str, Evidence] = {}
-    above = " ".join(shown(facts.error, 600).split())
-    for item in top.evidence if top else ():
-        says = _said_once(shown(item.says, LINE_LIMIT), above)
+    above = [" ".join(shown(facts.error, 600).split())]
+    for item in facts.top.evidence if facts.top else ():
+        whole = shown(item.says, LINE_LIMIT)
+        says = _said_once(whole, above)
         if _tells(says):
             told.setdefault(says, Evidence(item.source, shown(read_at(item.where), 160), says))
-    return tuple(told.values())[:EVIDENCE_LINES]
+        above.append(whole)
+    kept = [item for says, item in told.items() if not _is_echo(says, told)]
+    return tuple(kept[:EVIDENCE_LINES])
 
 
-def _said_once(says: str, above: str) -> str:
-    """Without a quotation that stands among the answers already: `the job's error, as above`."""
+def _said_once(says: str, above: Sequence[str]) -> str:
+    """Without a quotation that stands there already: `the job's error, as above`."""
     quoted = _QUOTED.search(says)
     words = quoted["words"].strip(" .…") if quoted else ""
-    if quoted is None or len(words) < LEAST_QUOTED or words not in above:
+    if quoted is None or len(words) < LEAST_QUOTED:
         return says
-    return f"{says[: quoted.start()]}, as above{says[quoted.end() :]}"
+    # Quotations are cut at either end; the middle of a long one is enough to know it by.
+    middle = words[len(words) // 4 : -(len(words) // 4)] if len(words) > LONG_QUOTED else words
+    if not any(middle in text for text in above):
+        return says
+    return f"{says[: quoted.start()]}{_ABOVE}{says[quoted.end() :]}"
 
 
+def _is_echo(says: str, told: Mapping[str, Evidence]) -> bool:
+    """`an error row, 3 times, as above`, right after the error row."""
+    begins = says.partition(_ABOVE)[0]
+    return begins != says and any(f'{begins}: "' in other for other in told)
+
+
+_ABOVE = ", as above"
 LEAST_QUOTED = 20
 """Characters; a shorter quotation costs nobody time."""
+LONG_QUOTED = 60
 _QUOTED = re.compile(r"(?:, for example)?: \"(?P<words>[^\n]{1,2000})\"(?=[^\"]{0,200}$)")
 
 

@@ -72,6 +72,7 @@ class Story:
     failed_at: datetime
     verdict: str = Cause.UNKNOWN.value
     confidence: float = 0.0
+    policy: str = ""
     reason: str = ""
     model: str = ""
     machine: str = ""
@@ -143,6 +144,7 @@ def _story(
         failed_at=failed_at,
         verdict=first.verdict or Cause.UNKNOWN.value,
         confidence=first.confidence,
+        policy=first.policy,
         reason=last.reason,
         model=first.model,
         machine=first.machine,

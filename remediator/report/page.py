@@ -268,6 +268,7 @@ def _incident(story: Story) -> str:
         ("Model", _safe(story.model, 200)),
         ("Machine", _safe(story.machine, 120)),
         ("Cause", _cause(story)),
+        ("Policy", _safe(story.policy, 63)),
         ("Reason", _safe(story.reason, 400)),
         ("Refused by", ", ".join(_safe(guard, 40) for guard in story.refused_by)),
         ("Lost", span(story.failed_seconds) if story.failed_seconds else ""),
@@ -299,6 +300,8 @@ def _incident(story: Story) -> str:
 
 
 def _cause(story: Story) -> str:
+    if story.outcome is Outcome.RECORDED and not story.confidence:
+        return "not looked into: it was known too late, or was nobody's to be told about"
     if story.verdict == Cause.UNKNOWN.value:
         return f"{story.verdict}: {_meaning(story.verdict)}"
     sure = certainty(story.confidence)

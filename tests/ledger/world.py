@@ -246,6 +246,9 @@ class Told:
         self.messages.append(message)
         return Sent(thread=thread or f"thread {len(self.messages)}")
 
+    def update(self, message: Message, *, thread: str) -> None:
+        """What is kept current is no message that was sent."""
+
 
 class _Touched:
     """The ledger, with a stop before each verb; a hand may lose the answer of its next change."""

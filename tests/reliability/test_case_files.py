@@ -83,6 +83,33 @@ def test_whatever_stands_in_a_case_file_is_judged_or_refused_in_a_sentence(
 
 
 @pytest.mark.parametrize(
+    ("attempts", "first_line"),
+    [
+        (0, "Resubmitted: x failed (cpu_saturation), now on n1-standard-16"),
+        (1, "Attempt 2 started: x failed again (cpu_saturation), now on n1-standard-16"),
+        (2, "Given up: x failed (cpu_saturation) after 2 resubmissions"),
+    ],
+)
+def test_a_preview_is_the_alert_that_this_point_of_the_chain_would_give(
+    tmp_path: Path, attempts: int, first_line: str
+) -> None:
+    body = json.loads((ROOT / "tests/cases/cpus-full-at-time-out.json").read_text())
+    made = {
+        "name": body["job"]["name"],
+        "state": "JOB_STATE_FAILED",
+        "policy": "starved-of-cpu",
+        "step": 1,
+        "verdict": "cpu_saturation",
+        "changes": [{"field": "jobSpec.scheduling.timeout", "from": "60s", "to": "3600s"}],
+    }
+    path = tmp_path / "case.json"
+    path.write_text(json.dumps({**body, "attempts": [made] * attempts}))
+    assert LOADED is not None
+    told = preview(case_of(str(path)), LOADED, Catalogue.built_in())
+    assert told.title == first_line
+
+
+@pytest.mark.parametrize(
     "text",
     [
         pytest.param("", id="empty"),

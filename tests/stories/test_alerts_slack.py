@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.stories.test_alerts_delivery import odd_failure
 from tests.stories.test_loop import HEAVY, batch_job, custom_job, failure_line, made_jobs
+from twin import faults
 from twin.clock import rfc3339
 from twin.physics import Needs, Section
 
@@ -114,6 +116,35 @@ def test_a_chain_that_gives_up_is_one_thread_with_every_step_and_a_loud_end(
     assert {str(mail["References"]) for mail in mails[1:]} == {str(mails[0]["Message-ID"])}
     assert len({str(mail["Message-ID"]) for mail in mails}) == 3
     assert [str(mail["Importance"]) for mail in mails] == ["None", "None", "high"]
+
+
+@pytest.mark.parametrize("updates", [True, False], ids=["updated", "update-refused"])
+@pytest.mark.parametrize("cloud", [20], indirect=True, ids=["the-twin-is-20-hours-behind"])
+def test_a_step_told_in_a_group_is_shown_by_the_chains_first_message_too(
+    bot_house: Callable[..., Any], cloud: Any, later: Any, updates: bool
+) -> None:
+    """Else a chain that was given up in a storm would stand there as resubmitted for ever."""
+    if not updates:
+        cloud.fail("slack.chat.update", faults.status("503"), times=9)
+    house = bot_house()
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    assert house.hear(failure_line(cloud, job)) == 200
+    later(minutes=2)
+    for number in range(23):
+        assert house.hear(odd_failure(cloud, number)) == 200
+    cloud.clock.advance(3 * 3600)
+    house.reconcile()
+    later(minutes=2)
+    house.reconcile()
+
+    told = [m for m in cloud.slack.messages if m.body["text"].startswith("5 alerts grouped")]
+    assert ["Recovered: align-reads" in m.text for m in told] == [True]
+    first = cloud.slack.messages[0]
+    shown = [v["text"].partition(":")[0] for v in first.versions]
+    assert shown == (["Resubmitted", "Recovered"] if updates else ["Resubmitted"])
+    assert not any("thread_ts" in m.body for m in cloud.slack.messages)
+    later(hours=1)
+    assert house.reconcile()["delivered"] == 0  # it was told, and is not told again
 
 
 def test_an_abstention_says_that_it_does_not_know_and_what_would_settle_it(
