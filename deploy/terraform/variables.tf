@@ -127,7 +127,7 @@ variable "evidence_buckets" {
 
 variable "secrets" {
   type        = set(string)
-  default     = ["slack-webhook"]
+  default     = ["vertex-remediator-slack-webhook"]
   description = "Secret Manager secrets that the policy file names as `secret:NAME`, or that `secret_environment` names (webhook, SMTP URL, signing secret). They are made empty here; their values never pass through Terraform."
 
   validation {
@@ -139,8 +139,8 @@ variable "secrets" {
 variable "secret_environment" {
   type = map(string)
   default = {
-    SLACK_WEBHOOK_URL = "slack-webhook"
-    SMTP_URL          = "smtp-url"
+    SLACK_WEBHOOK_URL = "vertex-remediator-slack-webhook"
+    SMTP_URL          = "vertex-remediator-smtp-url"
   }
   description = "Names that the policy file uses as `env:NAME`, each with the secret that holds its value; those whose secret is one of `secrets` are set. The value is read when it is needed: a new version needs no deployment."
 

@@ -163,7 +163,7 @@ def test_with_nothing_but_project_and_region_it_observes_and_can_tell(evaluate: 
         "firestore://vertex-remediator/remediator",
     )
     assert read.service_accounts == ("default",)
-    assert held["SLACK_WEBHOOK_URL"] == "secret:slack-webhook"
+    assert held["SLACK_WEBHOOK_URL"] == "secret:vertex-remediator-slack-webhook"
     assert "SMTP_URL" not in held
 
 
@@ -172,7 +172,7 @@ def test_what_is_given_arrives_in_the_settings(evaluate: Any) -> None:
         locations=["us-central1", "europe-west4"],
         max_mode="enforce",
         act_as=["b@p.iam.gserviceaccount.com", "a@p.iam.gserviceaccount.com"],
-        secrets=["smtp-url"],
+        secrets=["vertex-remediator-smtp-url"],
         policies="gs://ops/policies.yaml",
         environment={"REMEDIATOR_LOOKBACK": "12h"},
         outcomes_topic=False,
@@ -181,7 +181,7 @@ def test_what_is_given_arrives_in_the_settings(evaluate: Any) -> None:
     assert held["REMEDIATOR_SERVICE_ACCOUNTS"] == (
         "default,a@p.iam.gserviceaccount.com,b@p.iam.gserviceaccount.com"
     )
-    assert held["SMTP_URL"] == "secret:smtp-url"
+    assert held["SMTP_URL"] == "secret:vertex-remediator-smtp-url"
     assert "SLACK_WEBHOOK_URL" not in held
     assert held["REMEDIATOR_POLICIES"] == "gs://ops/policies.yaml"
     assert held["REMEDIATOR_LOOKBACK"] == "12h"

@@ -20,6 +20,7 @@ from remediator.intake import FAILURES_LOG, sink_filter
 from remediator.ledger import Ledger
 from remediator.ledger.sqlite import SqliteStore
 from remediator.policy import Catalogue
+from tests.deploy.test_commands import refused
 from tests.stories.conftest import POLICIES
 
 NAME = "vertex-remediator"
@@ -403,6 +404,25 @@ def test_each_fault_is_found_and_nothing_else(
     assert mend in problems[0]["mend"]
     assert problems[0]["why"]
     assert (code, told["healthy"]) == (1, False)
+
+
+@pytest.mark.usefixtures("deployed")
+def test_the_real_gcloud_takes_every_command_that_mends(
+    cloud: Any, examine: Any, tmp_path: Path, later: Any
+) -> None:
+    mended_by_gcloud = [spoil for spoil, _, _, mend in FAULTS if mend.startswith("gcloud")]
+    for spoil in mended_by_gcloud:
+        if spoil is not called_by_everybody:
+            spoil(cloud)
+    later(minutes=20)  # and the sweep is silent
+    _, told = examine("--json", "--no-event")
+    mends = {one["mend"].partition(", then")[0] for one in told["checks"]}
+    called_by_everybody(cloud)
+    _, told = examine("--json", "--no-event", "--account", OTHER)
+    mends |= {one["mend"].partition(", then")[0] for one in told["checks"]}
+    commands = sorted(one.replace("YOU", "me@example.com") for one in mends if "gcloud" in one)
+    assert len(commands) > len(mended_by_gcloud)
+    assert refused(commands, tmp_path) == {}
 
 
 # --- what only the function sees ------------------------------------------------------------------
