@@ -276,7 +276,7 @@ variable "protect_ledger" {
 variable "kms_key" {
   type        = string
   default     = ""
-  description = "CMEK for topics, ledger, secrets and source. Empty: Google's keys. Pub/Sub's, Firestore's, Secret Manager's and Cloud Storage's agents must be allowed to use it."
+  description = "CMEK for topics, ledger, secrets, source and images. Empty: Google's keys. Pub/Sub's, Firestore's, Secret Manager's, Cloud Storage's and Artifact Registry's agents must be allowed to use it."
 
   validation {
     condition     = can(regex("^(|projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+)$", var.kms_key))
