@@ -63,16 +63,15 @@ def evaluate(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     folder = tmp_path_factory.mktemp("module")
     shutil.copy(MODULE / "variables.tf", folder)
     texts = {path.name: path.read_text() for path in MODULE.glob("*.tf")}
-    kept = [one for one in bodies("locals", texts["main.tf"]) if "fileset" not in one]
-    root = f'root = "{ROOT}"\n'
+    kept = bodies("locals", texts["main.tf"])
     guarded = [one for name in ("functions.tf", "events.tf") for one in resources(texts[name])]
     whole = "\n".join(
         [
             *kept,
-            "locals {\n" + root + "}",
             *guarded,
             'output "settings" { value = local.settings }',
             'output "secrets" { value = local.named_secrets }',
+            'output "files" { value = local.files }',
         ]
     )
     for theirs, ours in GOOGLES_OWN.items():
@@ -188,6 +187,17 @@ def test_what_is_given_arrives_in_the_settings(evaluate: Any) -> None:
     assert "REMEDIATOR_OUTCOMES_TOPIC" not in held
 
 
+def test_what_is_deployed_is_what_runs_and_nothing_else(evaluate: Any) -> None:
+    files = evaluate()["files"]
+    own = {
+        str(path.relative_to(ROOT)) for path in (ROOT / "remediator").rglob("*") if path.is_file()
+    }
+    own = {name for name in own if "__pycache__" not in name}
+    assert set(files) == own | {"main.py", "policies.yaml", "requirements.txt"}
+    assert files["requirements.txt"].endswith("/deploy/requirements.lock")
+    assert {Path(one).is_file() for one in files.values()} == {True}
+
+
 FILE = (ROOT / "policies.yaml").read_text()
 
 
@@ -262,7 +272,7 @@ def test_terraform_takes_what_a_documented_command_hands_it(evaluate: Any, line:
     verb = "destroy" if "--destroy" in line else "plan"
     (handed,) = [one for one in shown.stdout.splitlines() if f" {verb} " in one]
     options = [word for word in shlex.split(handed) if word.startswith("-var=")]
-    assert set(evaluate(*options)) == {"settings", "secrets"}
+    assert set(evaluate(*options)) == {"settings", "secrets", "files"}
 
 
 def test_every_variable_that_a_document_sets_is_one_of_the_module() -> None:
