@@ -143,7 +143,7 @@ resource "google_cloudfunctions2_function" "approve" {
     ingress_settings                 = "ALLOW_ALL" # Slack calls from the internet
     available_memory                 = var.memory
     available_cpu                    = "1"
-    timeout_seconds                  = 60
+    timeout_seconds                  = var.timeout_seconds
     min_instance_count               = 0
     max_instance_count               = 2
     max_instance_request_concurrency = 8

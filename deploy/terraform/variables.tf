@@ -185,8 +185,8 @@ variable "timeout_seconds" {
   description = "How long one event or one round may take."
 
   validation {
-    condition     = var.timeout_seconds >= 60 && var.timeout_seconds <= 540
-    error_message = "Must be from 60 to 540: a round of `reconcile` takes up to 50 seconds, and an event-driven function may take 540."
+    condition     = var.timeout_seconds >= 100 && var.timeout_seconds <= 540
+    error_message = "Must be from 100 to 540: an event is worked on for up to 90 seconds and then answered, and Pub/Sub waits for no more than 600."
   }
 }
 

@@ -243,6 +243,11 @@ def _wrong_function(found: Json, name: str, ward: Ward) -> Iterator[tuple[str, s
             f"{name} may run for {seconds:.0f} s, and a claim protects it for {lease:.0f} s",
             "two executions could create for one failure",
         )
+    if seconds <= ward.works_seconds:
+        yield (
+            f"{name} is ended after {seconds:.0f} s, and works for up to {ward.works_seconds:.0f} s",
+            "what it had begun is found out again, and again ended",
+        )
     runs_as = str(held.get("serviceAccountEmail") or "the project's default account")
     if runs_as != ward.account:
         yield (

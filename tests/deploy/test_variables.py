@@ -114,7 +114,7 @@ BAD = {
     "secrets": ["no spaces"],
     "secret_environment": {"REMEDIATOR_LEDGER": "x"},
     "environment": {"PATH": "/tmp"},
-    "timeout_seconds": 900,
+    "timeout_seconds": 60,
     "lease_minutes": 1,
     "delivery_attempts": 101,
     "max_instances": 0,

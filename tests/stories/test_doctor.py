@@ -248,6 +248,10 @@ def patient_function(cloud: Any) -> None:
     _push(cloud)["ackDeadlineSeconds"] = 601
 
 
+def hasty_function(cloud: Any) -> None:
+    _service(cloud, "reconcile")["timeoutSeconds"] = 60  # what Google gives a function by default
+
+
 def default_account(cloud: Any) -> None:
     _service(cloud, "reconcile")["serviceAccountEmail"] = "1-compute@developer.gserviceaccount.com"
 
@@ -361,6 +365,7 @@ FAULTS = [
     (no_function, "function", "there is no function", DEPLOY),
     (broken_function, "function", "is FAILED", DEPLOY),
     (patient_function, "function", "a claim protects it for 600 s", DEPLOY),
+    (hasty_function, "function", "is ended after 60 s, and works for up to 90 s", DEPLOY),
     (default_account, "function", "runs as 1-compute@developer", DEPLOY),
     (open_function, "function", "is open to the internet", DEPLOY),
     (uncalled, "callers", "may not call", "gcloud run services add-iam-policy-binding"),
