@@ -42,7 +42,7 @@ def deployed(open_house: Callable[..., Any], cloud: Any) -> Iterator[Any]:
     house = open_house(LIMITED, **rest_by_proxy(cloud))
     cloud.deployment.stand_up(NAME, sink_filter=sink_filter(cloud.account), region="us-central1")
     held = cloud.deployment.functions[f"{NAME}-remediate"]["serviceConfig"]
-    held["environmentVariables"]["REMEDIATOR_SERVICE_ACCOUNTS"] = TRAINER
+    held["environmentVariables"]["REMEDIATOR_SERVICE_ACCOUNTS"] = f"default,{TRAINER}"
     cloud.deployment.accounts = {TRAINER}
     cloud.desk.iam.acts_as = {TRAINER}
     cloud.deployment.quotas = {
@@ -616,6 +616,25 @@ def test_functions_may_stand_in_another_region_than_the_first_that_is_served(
     assert (code, problems_of(told)) == (0, {})
     (quotas,) = [one for one in told["checks"] if one["check"] == "quotas"]
     assert quotas["says"].endswith("in europe-west4, us-central1")
+
+
+@pytest.mark.usefixtures("deployed")
+@pytest.mark.parametrize(
+    ("accounts", "status", "says"),
+    [
+        ("default", "ok", "no account is named"),
+        ("*@genomics-lab.iam.gserviceaccount.com", "unknown", "names no one account"),
+    ],
+)
+def test_accounts_that_are_not_named_are_not_asked_for(
+    cloud: Any, examine: Any, accounts: str, status: str, says: str
+) -> None:
+    held = _service(cloud, "remediate")["environmentVariables"]
+    held["REMEDIATOR_SERVICE_ACCOUNTS"] = accounts
+    _, told = examine("--json", "--no-event")
+    (found,) = [one for one in told["checks"] if one["check"] == "act as"]
+    assert found["status"] == status
+    assert says in found["says"]
 
 
 @pytest.mark.usefixtures("deployed")
