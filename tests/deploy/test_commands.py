@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import shlex
 import shutil
@@ -182,8 +183,12 @@ class Stage:
     folder: Path
     environment: dict[str, str]
 
-    def deploy(self, *more: str, region: str = "us-central1", **other: str) -> tuple[int, str, str]:
-        """Exit code, the calls that were made, and what was said."""
+    def deploy(
+        self, *more: str, region: str = "us-central1", answers: str = "", **other: str
+    ) -> tuple[int, str, str]:
+        """Exit code, the calls that were made, and what was said; `answers` are typed by a person."""
+        ours, theirs = pty.openpty()
+        os.write(ours, answers.encode())
         calls = self.folder / "calls"
         calls.write_text("")
         result = subprocess.run(
@@ -192,9 +197,11 @@ class Stage:
             capture_output=True,
             text=True,
             check=False,
-            stdin=subprocess.DEVNULL,
+            stdin=theirs if answers else subprocess.DEVNULL,
             cwd=ROOT,
         )
+        os.close(ours)
+        os.close(theirs)
         return result.returncode, calls.read_text(), result.stdout + result.stderr
 
 
@@ -226,6 +233,24 @@ def test_nobody_to_ask_and_nothing_is_done(stage: Stage) -> None:
     assert "terraform" not in before
     assert "create" not in before
     assert "enable" not in before
+
+
+def test_a_person_is_asked_before_anything_is_made_and_again_with_the_plan(stage: Stage) -> None:
+    code, calls, said = stage.deploy(answers="n\n")
+    assert code == 1
+    assert "nothing was changed" in said
+    assert "enable" not in calls
+    code, calls, said = stage.deploy(answers="y\nn\n")
+    assert code == 1
+    assert " plan " in calls
+    assert " apply " not in calls
+    assert not (stage.folder / "kept").exists()
+    code, calls, _ = stage.deploy(answers="y\ny\n")
+    assert code == 0
+    assert " apply " in calls
+    code, calls, _ = stage.deploy("--destroy", answers="n\n")
+    assert code == 1
+    assert " destroy " not in calls
 
 
 def test_a_second_run_makes_no_second_bucket(stage: Stage) -> None:
