@@ -296,6 +296,33 @@ def callers(ward: Ward) -> Iterator[Finding]:
             yield Finding("callers", Status.OK, seen)
 
 
+def approvals(ward: Ward) -> Iterator[Finding]:
+    """The door for Slack, where there is one; it is open on purpose, and verifies signatures."""
+    name = f"{ward.name}-approve"
+    try:
+        found = ward.deployment.function(ward.region, name)
+    except Gone:  # opt-in
+        return
+    unheard = "clicks in Slack are lost, and what waits for them is not done"
+    if found.get("state") != "ACTIVE":
+        said = f"{name} is {found.get('state') or 'without a state'}"
+        yield Finding("approvals", Status.PROBLEM, said, unheard, ward.apply)
+    elif (found.get("serviceConfig") or {}).get("ingressSettings") != "ALLOW_ALL":
+        said = f"{name} is closed to the internet, where Slack is"
+        yield Finding("approvals", Status.PROBLEM, said, unheard, ward.apply)
+    elif "allUsers" not in ward.deployment.holders("services", name, INVOKER, region=ward.region):
+        yield Finding(
+            "approvals",
+            Status.PROBLEM,
+            f"Slack, which has no Google identity, may not call {name}",
+            unheard,
+            f"gcloud run services add-iam-policy-binding {name} --region={ward.region} "
+            f"--member=allUsers --role={INVOKER} --project={ward.project}",
+        )
+    else:
+        yield Finding("approvals", Status.OK, f"Slack may call {name}")
+
+
 def _pusher(ward: Ward) -> str:
     try:
         push = ward.deployment.subscription(f"{ward.name}-remediate").get("pushConfig") or {}

@@ -430,6 +430,33 @@ def test_the_real_gcloud_takes_every_command_that_mends(
     assert refused(commands, tmp_path) == {}
 
 
+@pytest.mark.usefixtures("deployed")
+@pytest.mark.parametrize(
+    ("state", "ingress", "callers", "says"),
+    [
+        ("ACTIVE", "ALLOW_ALL", ["allUsers"], ""),
+        ("DEPLOYING", "ALLOW_ALL", ["allUsers"], "is DEPLOYING"),
+        ("ACTIVE", "ALLOW_INTERNAL_ONLY", ["allUsers"], "is closed to the internet"),
+        ("ACTIVE", "ALLOW_ALL", [], "Slack, which has no Google identity, may not call"),
+    ],
+    ids=["well", "state", "ingress", "callers"],
+)
+def test_the_door_for_slack_is_looked_at_where_there_is_one(
+    cloud: Any, examine: Any, state: str, ingress: str, callers: list[str], says: str
+) -> None:
+    name = f"{NAME}-approve"
+    cloud.deployment.functions[name] = {
+        "state": state,
+        "serviceConfig": {"ingressSettings": ingress},
+    }
+    cloud.deployment.grants[f"services/{name}"] = {"roles/run.invoker": callers}
+    code, told = examine("--json", "--no-event")
+    assert code == bool(says)
+    assert set(problems_of(told)) == ({"approvals"} if says else set())
+    (found,) = [one for one in told["checks"] if one["check"] == "approvals"]
+    assert says in found["says"]
+
+
 # --- what only the function sees ------------------------------------------------------------------
 
 
