@@ -184,5 +184,5 @@ run gcloud storage cp - "$settings" \
 run terraform "-chdir=$root_module" apply "$plan"
 run rm -f "$root_module/$plan"
 [[ $dry_run ]] || say "deployed. Alerts go to Slack once its webhook stands in the secret; then ask whether all is well:
-  printf %s \"\$SLACK_WEBHOOK_URL\" | gcloud secrets versions add slack-webhook --project=$project --data-file=-
+  printf %s \"\$SLACK_WEBHOOK_URL\" | gcloud secrets versions add vertex-remediator-slack-webhook --project=$project --data-file=-
   GOOGLE_CLOUD_PROJECT=$project REMEDIATOR_LOCATIONS=$region python -m remediator doctor"

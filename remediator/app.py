@@ -331,6 +331,7 @@ class App:
             now=self.now,
             sleep=time.sleep,
             token=secrets.token_hex(16),
+            works_seconds=self._event_seconds,
             event_seconds=event_seconds,
             lease=self.settings.lease,
         )

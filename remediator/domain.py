@@ -174,6 +174,8 @@ SILENT_GUARDS = frozenset(
     {Guard.HAS_PARENT, Guard.LABEL_OFF, Guard.CANCELLED_BY_PERSON, Guard.LOOKBACK}
 )
 """Refusals that alert nobody: they stand in the log and the report only."""
+NO_ACCOUNT = "default"
+"""How jobs that name no account are named among those that may be resubmitted."""
 
 
 # --- jobs --------------------------------------------------------------------------------------

@@ -318,6 +318,14 @@ def test_an_unknown_price_refuses_only_where_a_money_limit_applies() -> None:
     assert refused.refused_by == (Guard.UNKNOWN_PRICE,)
 
 
+def test_default_stands_for_jobs_that_name_no_account_and_for_no_other() -> None:
+    """Acting as nobody needs no grant, so a deployment may allow those beside the named ones."""
+    allowed = History(service_accounts=("default", "scorer@*"))
+    assert planned(history=allowed, jobSpec__serviceAccount=None).action is Action.RESUBMIT
+    refused = planned(history=allowed)
+    assert refused.refused_by == (Guard.SERVICE_ACCOUNT,)
+
+
 def test_sixty_labels_leave_room_for_ours() -> None:
     labels = dict(list(MANY_LABELS.items())[:60])
     assert planned(labels=labels).action is Action.RESUBMIT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -146,3 +147,21 @@ def test_a_mistake_stops_the_start_with_one_line(name: str, value: str, says: st
     (line,) = found.stderr.splitlines()
     assert line.startswith("vertex-remediator does not start: ")
     assert says in line
+
+
+def test_the_page_of_settings_names_what_is_read_with_its_default() -> None:
+    root = Path(__file__).resolve().parents[1]
+    page = (root / "docs" / "settings.md").read_text()
+    told = set(re.findall(r"`((?:REMEDIATOR|GOOGLE_CLOUD)_[A-Z_]+)`", page))
+    source = (root / "remediator" / "settings.py").read_text()
+    assert told == set(re.findall(r'"((?:REMEDIATOR|GOOGLE_CLOUD)_[A-Z_]+)"', source))
+    durations = dict(
+        re.findall(r"^\| `(REMEDIATOR_\w+)` .*\| `(\d+[smh])` \|$", page, re.MULTILINE)
+    )
+    held = Settings()
+    assert {name: duration(text) for name, text in durations.items()} == {
+        "REMEDIATOR_LOOKBACK": held.lookback,
+        "REMEDIATOR_SETTLE": held.settle,
+        "REMEDIATOR_LEASE": held.lease,
+        "REMEDIATOR_CONSISTENCY_WAIT": held.consistency_wait,
+    }

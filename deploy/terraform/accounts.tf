@@ -155,11 +155,17 @@ resource "google_service_account_iam_member" "act_as" {
 }
 
 resource "google_project_iam_member" "builder" {
-  for_each = toset(["roles/logging.logWriter", "roles/artifactregistry.writer"])
-
   project = var.project
-  role    = each.value
+  role    = "roles/logging.logWriter"
   member  = google_service_account.builder.member
+}
+
+resource "google_artifact_registry_repository_iam_member" "builder" {
+  project    = var.project
+  location   = var.region
+  repository = google_artifact_registry_repository.images.name
+  role       = "roles/artifactregistry.writer"
+  member     = google_service_account.builder.member
 }
 
 resource "google_storage_bucket_iam_member" "builder" {
@@ -174,6 +180,7 @@ resource "time_sleep" "known" {
   create_duration = "60s"
 
   depends_on = [
+    google_artifact_registry_repository_iam_member.builder,
     google_project_iam_member.builder,
     google_storage_bucket_iam_member.builder,
     google_pubsub_topic.dead_letters,

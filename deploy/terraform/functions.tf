@@ -17,9 +17,10 @@ resource "google_cloudfunctions2_function" "remediate" {
   labels      = local.labels
 
   build_config {
-    runtime         = var.runtime
-    entry_point     = "remediate"
-    service_account = local.build
+    docker_repository = google_artifact_registry_repository.images.id
+    runtime           = var.runtime
+    entry_point       = "remediate"
+    service_account   = local.build
 
     environment_variables = local.build_environment
 
@@ -79,9 +80,10 @@ resource "google_cloudfunctions2_function" "reconcile" {
   labels      = local.labels
 
   build_config {
-    runtime         = var.runtime
-    entry_point     = "reconcile"
-    service_account = local.build
+    docker_repository = google_artifact_registry_repository.images.id
+    runtime           = var.runtime
+    entry_point       = "reconcile"
+    service_account   = local.build
 
     environment_variables = local.build_environment
 
@@ -121,9 +123,10 @@ resource "google_cloudfunctions2_function" "approve" {
   labels      = local.labels
 
   build_config {
-    runtime         = var.runtime
-    entry_point     = "approve"
-    service_account = local.build
+    docker_repository = google_artifact_registry_repository.images.id
+    runtime           = var.runtime
+    entry_point       = "approve"
+    service_account   = local.build
 
     environment_variables = local.build_environment
 
@@ -140,7 +143,7 @@ resource "google_cloudfunctions2_function" "approve" {
     ingress_settings                 = "ALLOW_ALL" # Slack calls from the internet
     available_memory                 = var.memory
     available_cpu                    = "1"
-    timeout_seconds                  = 60
+    timeout_seconds                  = var.timeout_seconds
     min_instance_count               = 0
     max_instance_count               = 2
     max_instance_request_concurrency = 8

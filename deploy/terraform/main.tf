@@ -131,6 +131,19 @@ resource "google_storage_bucket" "source" {
   depends_on = [google_project_service.needed]
 }
 
+# Of its own, so that the builder may write nowhere else and nothing stays behind.
+resource "google_artifact_registry_repository" "images" {
+  project       = var.project
+  location      = var.region
+  repository_id = "${var.name}-images"
+  description   = "Vertex remediator: what Cloud Build makes of the functions."
+  format        = "DOCKER"
+  labels        = local.labels
+  kms_key_name  = local.kms_key
+
+  depends_on = [google_project_service.needed]
+}
+
 resource "google_storage_bucket_object" "source" {
   bucket = google_storage_bucket.source.name
   name   = "source-${data.archive_file.source.output_md5}.zip"

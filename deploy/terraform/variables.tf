@@ -127,7 +127,7 @@ variable "evidence_buckets" {
 
 variable "secrets" {
   type        = set(string)
-  default     = ["slack-webhook"]
+  default     = ["vertex-remediator-slack-webhook"]
   description = "Secret Manager secrets that the policy file names as `secret:NAME`, or that `secret_environment` names (webhook, SMTP URL, signing secret). They are made empty here; their values never pass through Terraform."
 
   validation {
@@ -139,8 +139,8 @@ variable "secrets" {
 variable "secret_environment" {
   type = map(string)
   default = {
-    SLACK_WEBHOOK_URL = "slack-webhook"
-    SMTP_URL          = "smtp-url"
+    SLACK_WEBHOOK_URL = "vertex-remediator-slack-webhook"
+    SMTP_URL          = "vertex-remediator-smtp-url"
   }
   description = "Names that the policy file uses as `env:NAME`, each with the secret that holds its value; those whose secret is one of `secrets` are set. The value is read when it is needed: a new version needs no deployment."
 
@@ -185,8 +185,8 @@ variable "timeout_seconds" {
   description = "How long one event or one round may take."
 
   validation {
-    condition     = var.timeout_seconds >= 60 && var.timeout_seconds <= 540
-    error_message = "Must be from 60 to 540: a round of `reconcile` takes up to 50 seconds, and an event-driven function may take 540."
+    condition     = var.timeout_seconds >= 100 && var.timeout_seconds <= 540
+    error_message = "Must be from 100 to 540: an event is worked on for up to 90 seconds and then answered, and Pub/Sub waits for no more than 600."
   }
 }
 
@@ -276,7 +276,7 @@ variable "protect_ledger" {
 variable "kms_key" {
   type        = string
   default     = ""
-  description = "CMEK for topics, ledger, secrets and source. Empty: Google's keys. Pub/Sub's, Firestore's, Secret Manager's and Cloud Storage's agents must be allowed to use it."
+  description = "CMEK for topics, ledger, secrets, source and images. Empty: Google's keys. Pub/Sub's, Firestore's, Secret Manager's, Cloud Storage's and Artifact Registry's agents must be allowed to use it."
 
   validation {
     condition     = can(regex("^(|projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+)$", var.kms_key))

@@ -36,6 +36,7 @@ _CHECKS: Mapping[str, Callable[[Ward], Iterable[Finding]]] = {
     "dead letters": route.dead_letters,
     "function": route.functions,
     "callers": route.callers,
+    "approvals": route.approvals,
     "event": inside.event_and_channels,
     "permissions": rights.permissions,
     "act as": rights.act_as,

@@ -67,7 +67,8 @@ class Ward:
 
     `digest` is that of the policy file as read here. `check_channel` raises where a channel cannot
     be reached; `write_log` writes entries to a log. `acts_as` are the accounts whose jobs may be
-    resubmitted. `event_seconds`: how long the event may take to arrive; 0 sends none.
+    resubmitted. `works_seconds`: how long the function works on an event at most. `event_seconds`:
+    how long the event may take to arrive; 0 sends none.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Ward:
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
     token: str
+    works_seconds: float
     event_seconds: float
     lease: timedelta
 

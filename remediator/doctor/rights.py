@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from remediator.doctor.findings import Finding, Status, Ward, unknown
-from remediator.domain import Gone, RemediatorError
+from remediator.domain import NO_ACCOUNT, Gone, RemediatorError
 
 PERMISSIONS = (
     *(
@@ -57,15 +57,16 @@ def _impersonate(ward: Ward) -> str:
 
 def act_as(ward: Ward) -> Iterator[Finding]:
     """Creating a job that runs as an account needs the right to act as it, on that account alone."""
-    named = [one for one in ward.acts_as if not set(one) & set("*?[")]
-    globs = [one for one in ward.acts_as if one not in named]
+    accounts = [one for one in ward.acts_as if one != NO_ACCOUNT]
+    named = [one for one in accounts if not set(one) & set("*?[")]
+    globs = [one for one in accounts if one not in named]
     for target in named:
         yield _one_account(ward, target)
     if globs:
         yield Finding(
             "act as", Status.UNKNOWN, f"not checked: {', '.join(globs)} names no one account"
         )
-    if not ward.acts_as:
+    if not accounts:
         yield Finding(
             "act as", Status.OK, "no account is named: the jobs that name none can be resubmitted"
         )

@@ -243,6 +243,11 @@ def _wrong_function(found: Json, name: str, ward: Ward) -> Iterator[tuple[str, s
             f"{name} may run for {seconds:.0f} s, and a claim protects it for {lease:.0f} s",
             "two executions could create for one failure",
         )
+    if seconds <= ward.works_seconds:
+        yield (
+            f"{name} is ended after {seconds:.0f} s, and works for up to {ward.works_seconds:.0f} s",
+            "what it had begun is found out again, and again ended",
+        )
     runs_as = str(held.get("serviceAccountEmail") or "the project's default account")
     if runs_as != ward.account:
         yield (
@@ -289,6 +294,33 @@ def callers(ward: Ward) -> Iterator[Finding]:
             others = len(held) - 1
             seen = f"{account} may call {name}" + (f", and {others} more" if others else "")
             yield Finding("callers", Status.OK, seen)
+
+
+def approvals(ward: Ward) -> Iterator[Finding]:
+    """The door for Slack, where there is one; it is open on purpose, and verifies signatures."""
+    name = f"{ward.name}-approve"
+    try:
+        found = ward.deployment.function(ward.region, name)
+    except Gone:  # opt-in
+        return
+    unheard = "clicks in Slack are lost, and what waits for them is not done"
+    if found.get("state") != "ACTIVE":
+        said = f"{name} is {found.get('state') or 'without a state'}"
+        yield Finding("approvals", Status.PROBLEM, said, unheard, ward.apply)
+    elif (found.get("serviceConfig") or {}).get("ingressSettings") != "ALLOW_ALL":
+        said = f"{name} is closed to the internet, where Slack is"
+        yield Finding("approvals", Status.PROBLEM, said, unheard, ward.apply)
+    elif "allUsers" not in ward.deployment.holders("services", name, INVOKER, region=ward.region):
+        yield Finding(
+            "approvals",
+            Status.PROBLEM,
+            f"Slack, which has no Google identity, may not call {name}",
+            unheard,
+            f"gcloud run services add-iam-policy-binding {name} --region={ward.region} "
+            f"--member=allUsers --role={INVOKER} --project={ward.project}",
+        )
+    else:
+        yield Finding("approvals", Status.OK, f"Slack may call {name}")
 
 
 def _pusher(ward: Ward) -> str:

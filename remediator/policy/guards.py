@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from remediator.case import Case
 from remediator.domain import (
     NEVER_RETRIED,
+    NO_ACCOUNT,
     SILENT_GUARDS,
     Attempt,
     Cause,
@@ -285,13 +286,10 @@ def _has_parent(asked: Asked) -> str:
     return f"it belongs to {parent}, which is the incident" if parent else ""
 
 
-_NO_ACCOUNT = "default"  # how a job that names none is named in the setting
-
-
 def _service_account(asked: Asked) -> str:
     allowed = asked.history.service_accounts
     account = kinds.service_account(asked.job) or ""
-    if not allowed or matches_any(allowed, account or _NO_ACCOUNT):
+    if not allowed or matches_any(allowed, account or NO_ACCOUNT):
         return ""
     return f"jobs of {account or 'the default service account'} may not be resubmitted"
 

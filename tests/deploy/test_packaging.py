@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 
@@ -71,6 +75,24 @@ def test_gcloud_sends_what_runs_and_nothing_else() -> None:
     sources = [path for path in (ROOT / "remediator").rglob("*") if path.is_file()]
     sent = [p for p in sources if not any(fnmatch.fnmatch(p.name, rule) for rule in ignored)]
     assert {path.suffix for path in sent} <= {".py", ".csv", ".json"}
+
+
+def test_the_real_gcloud_would_send_exactly_that(tmp_path: Path) -> None:
+    gcloud = shutil.which("gcloud")
+    if gcloud is None:
+        pytest.skip("gcloud is not installed")
+    listed = subprocess.run(
+        [gcloud, "meta", "list-files-for-upload", str(ROOT)],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CLOUDSDK_CONFIG": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    own = {
+        str(path.relative_to(ROOT)) for path in (ROOT / "remediator").rglob("*") if path.is_file()
+    }
+    own = {name for name in own if "__pycache__" not in name}
+    assert set(listed) == own | {"main.py", "policies.yaml", "requirements.txt"}
 
 
 def test_the_container_is_built_from_files_that_exist_and_runs_as_nobody_in_particular() -> None:

@@ -16,6 +16,7 @@ from google.cloud.firestore_v1.types import Document
 from google.protobuf import json_format
 
 from remediator import settings
+from remediator.app import EVENT_SECONDS, ROUND_SECONDS
 from remediator.intake import sink_filter
 from remediator.ledger import Ledger
 from remediator.ledger.firestore import FirestoreStore
@@ -23,6 +24,7 @@ from tests.deploy.terraform import MODULE, ROOT, Block, blocks, resource, variab
 from tests.ledger.fake_firestore import FakeFirestore
 
 BLOCKS = blocks()
+VARIABLES = (MODULE / "variables.tf").read_text()
 WORKER = "vertex-remediator-worker@project.iam.gserviceaccount.com"
 
 
@@ -86,6 +88,13 @@ def test_time_out_lease_backoff_and_dead_letter_fit_one_another() -> None:
     lease = settings.duration(f"{defaults['lease_minutes']}m")
     assert lease == settings.Settings().lease
     assert defaults["timeout_seconds"] < lease.total_seconds()
+    (rule,) = re.findall(r"timeout_seconds >= (\d+) && var.timeout_seconds <= (\d+)", VARIABLES)
+    assert int(rule[0]) > EVENT_SECONDS  # else the platform ends what we would have answered
+    assert int(rule[0]) > ROUND_SECONDS
+    assert int(rule[1]) + 10 <= 600  # Pub/Sub's longest acknowledgement deadline
+    for door in ("remediate", "reconcile", "approve"):
+        service = resource(f"google_cloudfunctions2_function.{door}")["service_config"][0]
+        assert service["timeout_seconds"] == "${var.timeout_seconds}"
     push = resource("google_pubsub_subscription.remediate")
     backoff = settings.duration(push["retry_policy"][0]["minimum_backoff"]).total_seconds()
     assert backoff * (defaults["delivery_attempts"] - 1) > lease.total_seconds()

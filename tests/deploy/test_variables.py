@@ -63,16 +63,15 @@ def evaluate(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     folder = tmp_path_factory.mktemp("module")
     shutil.copy(MODULE / "variables.tf", folder)
     texts = {path.name: path.read_text() for path in MODULE.glob("*.tf")}
-    kept = [one for one in bodies("locals", texts["main.tf"]) if "fileset" not in one]
-    root = f'root = "{ROOT}"\n'
+    kept = bodies("locals", texts["main.tf"])
     guarded = [one for name in ("functions.tf", "events.tf") for one in resources(texts[name])]
     whole = "\n".join(
         [
             *kept,
-            "locals {\n" + root + "}",
             *guarded,
             'output "settings" { value = local.settings }',
             'output "secrets" { value = local.named_secrets }',
+            'output "files" { value = local.files }',
         ]
     )
     for theirs, ours in GOOGLES_OWN.items():
@@ -115,7 +114,7 @@ BAD = {
     "secrets": ["no spaces"],
     "secret_environment": {"REMEDIATOR_LEDGER": "x"},
     "environment": {"PATH": "/tmp"},
-    "timeout_seconds": 900,
+    "timeout_seconds": 60,
     "lease_minutes": 1,
     "delivery_attempts": 101,
     "max_instances": 0,
@@ -163,7 +162,7 @@ def test_with_nothing_but_project_and_region_it_observes_and_can_tell(evaluate: 
         "firestore://vertex-remediator/remediator",
     )
     assert read.service_accounts == ("default",)
-    assert held["SLACK_WEBHOOK_URL"] == "secret:slack-webhook"
+    assert held["SLACK_WEBHOOK_URL"] == "secret:vertex-remediator-slack-webhook"
     assert "SMTP_URL" not in held
 
 
@@ -172,7 +171,7 @@ def test_what_is_given_arrives_in_the_settings(evaluate: Any) -> None:
         locations=["us-central1", "europe-west4"],
         max_mode="enforce",
         act_as=["b@p.iam.gserviceaccount.com", "a@p.iam.gserviceaccount.com"],
-        secrets=["smtp-url"],
+        secrets=["vertex-remediator-smtp-url"],
         policies="gs://ops/policies.yaml",
         environment={"REMEDIATOR_LOOKBACK": "12h"},
         outcomes_topic=False,
@@ -181,11 +180,22 @@ def test_what_is_given_arrives_in_the_settings(evaluate: Any) -> None:
     assert held["REMEDIATOR_SERVICE_ACCOUNTS"] == (
         "default,a@p.iam.gserviceaccount.com,b@p.iam.gserviceaccount.com"
     )
-    assert held["SMTP_URL"] == "secret:smtp-url"
+    assert held["SMTP_URL"] == "secret:vertex-remediator-smtp-url"
     assert "SLACK_WEBHOOK_URL" not in held
     assert held["REMEDIATOR_POLICIES"] == "gs://ops/policies.yaml"
     assert held["REMEDIATOR_LOOKBACK"] == "12h"
     assert "REMEDIATOR_OUTCOMES_TOPIC" not in held
+
+
+def test_what_is_deployed_is_what_runs_and_nothing_else(evaluate: Any) -> None:
+    files = evaluate()["files"]
+    own = {
+        str(path.relative_to(ROOT)) for path in (ROOT / "remediator").rglob("*") if path.is_file()
+    }
+    own = {name for name in own if "__pycache__" not in name}
+    assert set(files) == own | {"main.py", "policies.yaml", "requirements.txt"}
+    assert files["requirements.txt"].endswith("/deploy/requirements.lock")
+    assert {Path(one).is_file() for one in files.values()} == {True}
 
 
 FILE = (ROOT / "policies.yaml").read_text()
@@ -262,7 +272,7 @@ def test_terraform_takes_what_a_documented_command_hands_it(evaluate: Any, line:
     verb = "destroy" if "--destroy" in line else "plan"
     (handed,) = [one for one in shown.stdout.splitlines() if f" {verb} " in one]
     options = [word for word in shlex.split(handed) if word.startswith("-var=")]
-    assert set(evaluate(*options)) == {"settings", "secrets"}
+    assert set(evaluate(*options)) == {"settings", "secrets", "files"}
 
 
 def test_every_variable_that_a_document_sets_is_one_of_the_module() -> None:

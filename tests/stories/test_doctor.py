@@ -20,6 +20,7 @@ from remediator.intake import FAILURES_LOG, sink_filter
 from remediator.ledger import Ledger
 from remediator.ledger.sqlite import SqliteStore
 from remediator.policy import Catalogue
+from tests.deploy.test_commands import refused
 from tests.stories.conftest import POLICIES
 
 NAME = "vertex-remediator"
@@ -41,7 +42,7 @@ def deployed(open_house: Callable[..., Any], cloud: Any) -> Iterator[Any]:
     house = open_house(LIMITED, **rest_by_proxy(cloud))
     cloud.deployment.stand_up(NAME, sink_filter=sink_filter(cloud.account), region="us-central1")
     held = cloud.deployment.functions[f"{NAME}-remediate"]["serviceConfig"]
-    held["environmentVariables"]["REMEDIATOR_SERVICE_ACCOUNTS"] = TRAINER
+    held["environmentVariables"]["REMEDIATOR_SERVICE_ACCOUNTS"] = f"default,{TRAINER}"
     cloud.deployment.accounts = {TRAINER}
     cloud.desk.iam.acts_as = {TRAINER}
     cloud.deployment.quotas = {
@@ -247,6 +248,10 @@ def patient_function(cloud: Any) -> None:
     _push(cloud)["ackDeadlineSeconds"] = 601
 
 
+def hasty_function(cloud: Any) -> None:
+    _service(cloud, "reconcile")["timeoutSeconds"] = 60  # what Google gives a function by default
+
+
 def default_account(cloud: Any) -> None:
     _service(cloud, "reconcile")["serviceAccountEmail"] = "1-compute@developer.gserviceaccount.com"
 
@@ -360,6 +365,7 @@ FAULTS = [
     (no_function, "function", "there is no function", DEPLOY),
     (broken_function, "function", "is FAILED", DEPLOY),
     (patient_function, "function", "a claim protects it for 600 s", DEPLOY),
+    (hasty_function, "function", "is ended after 60 s, and works for up to 90 s", DEPLOY),
     (default_account, "function", "runs as 1-compute@developer", DEPLOY),
     (open_function, "function", "is open to the internet", DEPLOY),
     (uncalled, "callers", "may not call", "gcloud run services add-iam-policy-binding"),
@@ -403,6 +409,52 @@ def test_each_fault_is_found_and_nothing_else(
     assert mend in problems[0]["mend"]
     assert problems[0]["why"]
     assert (code, told["healthy"]) == (1, False)
+
+
+@pytest.mark.usefixtures("deployed")
+def test_the_real_gcloud_takes_every_command_that_mends(
+    cloud: Any, examine: Any, tmp_path: Path, later: Any
+) -> None:
+    mended_by_gcloud = [spoil for spoil, _, _, mend in FAULTS if mend.startswith("gcloud")]
+    for spoil in mended_by_gcloud:
+        if spoil is not called_by_everybody:
+            spoil(cloud)
+    later(minutes=20)  # and the sweep is silent
+    _, told = examine("--json", "--no-event")
+    mends = {one["mend"].partition(", then")[0] for one in told["checks"]}
+    called_by_everybody(cloud)
+    _, told = examine("--json", "--no-event", "--account", OTHER)
+    mends |= {one["mend"].partition(", then")[0] for one in told["checks"]}
+    commands = sorted(one.replace("YOU", "me@example.com") for one in mends if "gcloud" in one)
+    assert len(commands) > len(mended_by_gcloud)
+    assert refused(commands, tmp_path) == {}
+
+
+@pytest.mark.usefixtures("deployed")
+@pytest.mark.parametrize(
+    ("state", "ingress", "callers", "says"),
+    [
+        ("ACTIVE", "ALLOW_ALL", ["allUsers"], ""),
+        ("DEPLOYING", "ALLOW_ALL", ["allUsers"], "is DEPLOYING"),
+        ("ACTIVE", "ALLOW_INTERNAL_ONLY", ["allUsers"], "is closed to the internet"),
+        ("ACTIVE", "ALLOW_ALL", [], "Slack, which has no Google identity, may not call"),
+    ],
+    ids=["well", "state", "ingress", "callers"],
+)
+def test_the_door_for_slack_is_looked_at_where_there_is_one(
+    cloud: Any, examine: Any, state: str, ingress: str, callers: list[str], says: str
+) -> None:
+    name = f"{NAME}-approve"
+    cloud.deployment.functions[name] = {
+        "state": state,
+        "serviceConfig": {"ingressSettings": ingress},
+    }
+    cloud.deployment.grants[f"services/{name}"] = {"roles/run.invoker": callers}
+    code, told = examine("--json", "--no-event")
+    assert code == bool(says)
+    assert set(problems_of(told)) == ({"approvals"} if says else set())
+    (found,) = [one for one in told["checks"] if one["check"] == "approvals"]
+    assert says in found["says"]
 
 
 # --- what only the function sees ------------------------------------------------------------------
@@ -591,6 +643,25 @@ def test_functions_may_stand_in_another_region_than_the_first_that_is_served(
     assert (code, problems_of(told)) == (0, {})
     (quotas,) = [one for one in told["checks"] if one["check"] == "quotas"]
     assert quotas["says"].endswith("in europe-west4, us-central1")
+
+
+@pytest.mark.usefixtures("deployed")
+@pytest.mark.parametrize(
+    ("accounts", "status", "says"),
+    [
+        ("default", "ok", "no account is named"),
+        ("*@genomics-lab.iam.gserviceaccount.com", "unknown", "names no one account"),
+    ],
+)
+def test_accounts_that_are_not_named_are_not_asked_for(
+    cloud: Any, examine: Any, accounts: str, status: str, says: str
+) -> None:
+    held = _service(cloud, "remediate")["environmentVariables"]
+    held["REMEDIATOR_SERVICE_ACCOUNTS"] = accounts
+    _, told = examine("--json", "--no-event")
+    (found,) = [one for one in told["checks"] if one["check"] == "act as"]
+    assert found["status"] == status
+    assert says in found["says"]
 
 
 @pytest.mark.usefixtures("deployed")

@@ -16,6 +16,8 @@ from tests.deploy.terraform import ROOT, variable_defaults
 
 from .test_loop import HEAVY, custom_job, failure_line
 
+SECRET = "vertex-remediator-slack-webhook"
+
 
 @pytest.fixture
 def deployed(
@@ -29,7 +31,7 @@ def deployed(
         for name, secret in defaults["secret_environment"].items()
         if secret in defaults["secrets"]
     }
-    assert by_module == {"SLACK_WEBHOOK_URL": "secret:slack-webhook"}
+    assert by_module == {"SLACK_WEBHOOK_URL": f"secret:{SECRET}"}
     wanted = ("https_proxy", "no_proxy", "REQUESTS_CA_BUNDLE", "GCE_METADATA_HOST")
     front = {key: value for key, value in cloud.proxied_env().items() if key in wanted}
     return lambda: open_house(
@@ -48,7 +50,7 @@ def test_the_first_alert_arrives_once_the_webhook_stands_in_its_secret(
     job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
     assert house.hear(failure_line(cloud, job)) == 200
     assert cloud.slack.messages == []
-    cloud.secrets["slack-webhook"] = cloud.slack.webhook + "\n"  # as `echo` would leave it
+    cloud.secrets[SECRET] = cloud.slack.webhook + "\n"  # as `echo` would leave it
     later(minutes=10)
     house.reconcile()
     (told,) = cloud.slack.messages
@@ -60,7 +62,7 @@ def test_a_preview_goes_the_same_way(
     deployed: Callable[[], Any], cloud: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     deployed()
-    cloud.secrets["slack-webhook"] = cloud.slack.webhook
+    cloud.secrets[SECRET] = cloud.slack.webhook
     case = str(ROOT / "tests" / "cases" / "cpus-full-at-time-out.json")
     policies = ["--policies", str(ROOT / "policies.yaml")]
     code = main(["alert", "preview", case, "--channel", "ml-oncall", "--send", *policies])
