@@ -93,6 +93,11 @@ class Facts:
         return low <= cpu.usual <= high and cpu.share_between(low, high) >= _STEADY_SHARE
 
     @property
+    def cannot_tell_one_thread(self) -> bool:
+        """So many vCPUs that one busy thread and none look alike."""
+        return (self.workload.vcpus or 0) >= _TOO_MANY_TO_TELL
+
+    @property
     def nearly_nothing(self) -> bool:
         """Less than one thread's work: whatever the job did, it did not compute."""
         cpu, vcpus = self.usage.cpu, self.workload.vcpus
@@ -200,7 +205,7 @@ def _cpu_not_full(facts: Facts, cpu: Load, words: str) -> Iterator[Sign]:
     """One thread's work, next to nothing, or some: what a machine with room to spare says."""
     if facts.one_thread:
         says = f"{words}: the work of one thread on {facts.workload.vcpus} vCPUs"
-        if (facts.workload.vcpus or 0) >= _TOO_MANY_TO_TELL or facts.flooded:
+        if facts.cannot_tell_one_thread or facts.flooded:
             yield _of(cpu, Cause.SLOW_CODE, HINT, f"{says}, or of none")
             return
         yield _of(cpu, Cause.SLOW_CODE, FAIR - _halved(cpu), says)
@@ -426,7 +431,12 @@ def _sections(facts: Facts) -> Iterator[Sign]:
     share = facts.timeline.waiting_share
     if waiting is not None and share >= _WAITING_SHARE:
         weight = FAIR + (DECISIVE - FAIR) * min(1.0, (share - _WAITING_SHARE) / 0.3)
+        busy = waiting.by_name and facts.one_thread and not facts.cannot_tell_one_thread
         if full or facts.gpu_full or (cpu is None and not waiting.told):
+            weight = HINT
+        if busy:
+            # Its name says that it waits; its stacks and the CPU say that it works.
+            yield _of_stretch(waiting, Cause.SLOW_CODE, FAIR, waiting.says)
             weight = HINT
         yield _of_stretch(waiting, Cause.NETWORK_LATENCY, weight, waiting.says)
     working = facts.timeline.longest(waits=False)
@@ -476,7 +486,8 @@ def _far_data(facts: Facts) -> Iterator[Sign]:
             # Hardly anything came in while the time went by.
             weight -= HINT
             says += f"; it received {rate / 1e3:.0f} kB a second"
-        if working is not None and working.share >= _SECTION_SHARE and weight > HINT:
+        elsewhere = working is not None and working.share >= _SECTION_SHARE
+        if elsewhere and (rate or 0.0) < _NETWORK_BUSY and weight > HINT:
             weight -= HINT / 2
         yield sign(Cause.NETWORK_LATENCY, weight, Source.STORAGE, far.name, says, group="far-data")
 

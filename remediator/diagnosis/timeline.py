@@ -59,13 +59,22 @@ _DURATION = re.compile(
 _UNITS = {"ms": 0.001, "mi": 60.0, "m": 60.0, "s": 1.0, "h": 3600.0}
 
 _WAITING = re.compile(
-    r"\bwait(?:ing|ed|s)?\b|\bfetch(?:ing|ed|es)?\b|\bdownload(?:ing|ed|s)?\b|\bhttps?://|\bconnect(?:ing|ed)? to\b"
-    r"|\brequest(?:ing|ed)? (?:to|from|of|data)\b|\bresponse from\b|\bpoll(?:ing|ed)?\b|\blatency\b"
+    r"\bfetch(?:ing|ed|es)?\b|\bdownload(?:ing|ed|s)?\b|\bhttps?://|\bconnect(?:ing|ed)? to\b"
+    r"|\brequest(?:ing|ed)? (?:to|from|of|data)\b|\bresponse from\b|\blatency\b"
     r"|\bstream(?:ing|ed)? from\b|\bcopy(?:ing)? (?:from )?(?:gs|s3)://|\bquery(?:ing)? (?:bigquery|database|api)"
     r"|\bread(?:ing)? from (?:gs|s3|http|remote|the network|bigquery|bucket)|\bpull(?:ing|ed)?\b|\bround[- ]trip\b|\brpc\b"
     r"|\bapi call\b|\b(?:postgres(?:ql)?|mysql|jdbc:\w{1,20}|mongodb(?:\+srv)?|snowflake|s?ftp)://|\b(?:wget|curl|rsync|gsutil|rclone)\b"
     r"|\bbigquery\b.{0,60}\b(?:page|rows?|result|read|query)|\b(?:page|rows?|results?)\b.{0,40}\bfrom bigquery\b"
     r"|\bcompleted [\d.]+ [kmg]?i?b(?:ytes)?/~?[\d.]+ [kmg]?i?b|% done\W{1,4}[\d.]+ [kmg]i?b/s|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\btransfer(?:ring|red)?\b",
+    re.IGNORECASE,
+)
+# To wait is to wait for data only where something that sends data is named.
+_AWAITING = re.compile(
+    r"\bwait(?:ing|ed|s)?\b|\bpoll(?:ing|ed|s)?\b|\bblocked (?:on|in)\b", re.IGNORECASE
+)
+_SENDER = re.compile(
+    r"://|\b(?:[a-z0-9-]+\.)+[a-z]{2,}\b|\b(?:answer|api|backend|bucket|connection|data|database|db|download|endpoint|feed|file|files|host"
+    r"|http|input|io|message|messages|network|page|queue|remote|reply|request|requests|response|server|service|socket|source|stream|upload|upstream)s?\b",
     re.IGNORECASE,
 )
 # Names of sections are short and an author's own: there one such word is enough.
@@ -84,7 +93,7 @@ _STORM = 20
 # code nor on the way to data.
 _STANDING = re.compile(
     r"\bbarrier\b|\brendezvous\b|\bmutex\b|\b(?:dead|file)?lock(?:ed|ing)?\b|\ball (?:ranks|workers|peers|replicas)\b|\bsigkill\b"
-    r"|\bout[ -]of[ -]memory\b|\bmemory (?:usage|pressure|limit)\b|\bpausing worker\b|\bspill(?:ing|ed)?\b|\bgc (?:pause|overhead)\b|\bswap(?:ping)?\b",
+    r"|\bout[ -]of[ -]memory\b|\bmemory (?:usage|pressure|limit)\b|\bpausing worker\b|\bspill(?:ing|ed)?\b|\bgc (?:pause|overhead)\b|\bswap(?:ping)?\b|\bsleep(?:ing|s)?\b|\bdebugger\b",
     re.IGNORECASE,
 )
 # Signs of life, and a server's own comings and goings: the section before goes on.
@@ -131,6 +140,7 @@ class Stretch:
 
     `told`: the log itself marks it as a section (by a name, a duration, several passes) rather than
     happening to be silent after it. `marked`: by a name or a duration, more than by coming often.
+    `by_name`: stacks were seen, and what waits by its name did something else in most of them.
     `stands`: neither work nor waiting for data (a barrier, a lock, memory). `growth` is how many times longer each of its last passes took than each of its first (None:
     too few passes). `host` is the outside host that its lines name.
     """
@@ -140,6 +150,7 @@ class Stretch:
     share: float
     passes: int
     waits: bool
+    by_name: bool
     inference: bool
     told: bool
     marked: bool
@@ -227,6 +238,7 @@ class _Bin:
     seconds: float = 0.0
     gaps: list[float] = field(default_factory=list)
     waits: int = 0
+    seen: int = 0
     waiting_seconds: float = 0.0
     lines: int = 0
     told: bool = False
@@ -270,10 +282,10 @@ def _by_telemetry(usage: Usage, start: datetime | None) -> tuple[tuple[Stretch, 
         held.seconds += step
         held.lines += 1
         named = _words(sample.section)
+        seen = bool(_WAITING_STACK.search(sample.stack))
+        held.seen += seen or not sample.stack
         held.waits += bool(
-            _WAITING_STACK.search(sample.stack)
-            or _WAITING.search(named)
-            or _WAITING_NAME.search(named)
+            seen or _WAITING.search(named) or _WAITING_NAME.search(named) or _AWAITING.search(named)
         )
         span += step
     stretches = [
@@ -283,6 +295,7 @@ def _by_telemetry(usage: Usage, start: datetime | None) -> tuple[tuple[Stretch, 
             share=held.seconds / span if span else 0.0,
             passes=1,
             waits=held.waits * 2 > held.lines,
+            by_name=held.seen * 2 <= held.lines,
             inference=bool(_INFERENCE.search(held.name.replace("_", " "))),
             told=True,
             marked=True,
@@ -384,6 +397,7 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
             share=held.seconds / span,
             passes=sum(1 for gap in held.gaps if gap > 0),
             waits=held.waiting_seconds * 2 > held.seconds,
+            by_name=False,
             inference=bool(_INFERENCE.search(held.name.replace("_", " "))),
             told=held.told or sum(1 for gap in held.gaps if gap > 0) >= _CONTRAST_PASSES,
             marked=held.told,
@@ -447,6 +461,9 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
     host = _HOST_IN_URI.search(line.text)
     stands = bool(_STANDING.search(words) or _ALIVE.search(text))
     waits = bool(_WAITING.search(text) or _WAITING.search(words))
+    if not waits and _AWAITING.search(words):
+        waits = bool(_SENDER.search(text))
+        stands = stands or not waits
     return _Bin(
         name,
         told=named,
