@@ -469,7 +469,8 @@ def _section_weight(facts: Facts, working: Stretch) -> float:
         if facts.job.kind is JobKind.BATCH_PREDICTION:
             return FAIR + 0.7 + grown
         return FAIR - 1.4 + grown
-    if facts.nearly_nothing and working.source is Source.LOG:
+    if facts.nearly_nothing and (working.source is Source.LOG or not facts.one_thread):
+        # It stood in its own code without computing there.
         return FAIR - 0.4
     if cpu.mean >= _BUSY_MEAN:
         return HINT if working.inference else FAIR - 0.5 + grown
