@@ -38,7 +38,6 @@ _REQUEST_LIMIT_SECONDS = 600.0
 _BUSY_MEAN = 0.5
 # A section whose passes take this many times longer at the end does more than linear work.
 _GROWN = 1.8
-_NETWORK_BUSY = 5_000_000.0
 # Less than this is signs of life, not data.
 _NETWORK_QUIET = 100_000.0
 # Bytes a second all through a run that only move data, whatever else it does.
@@ -90,7 +89,9 @@ class Facts:
         if cpu is None or vcpus is None or vcpus == 1:
             return False
         low, high = (threads / vcpus for threads in _ONE_THREAD)
-        return low <= cpu.usual <= high and cpu.share_between(low, high) >= _STEADY_SHARE
+        # Of many vCPUs, one thread is less than the noise.
+        steady = self.cannot_tell_one_thread or cpu.share_between(low, high) >= _STEADY_SHARE
+        return low <= cpu.usual <= high and steady
 
     @property
     def cannot_tell_one_thread(self) -> bool:
@@ -114,7 +115,7 @@ class Facts:
             self.reading.elapsed_seconds is not None
             or self.timeline.waiting_share >= _WAITING_SHARE
             or bool(self.distance.far or self.distance.hosts or self.distance.slow_here)
-            or (self.usage.received_bytes_per_second or 0.0) >= _NETWORK_BUSY
+            or self.usage.receives
         )
 
     @property
@@ -469,6 +470,9 @@ def _section_weight(facts: Facts, working: Stretch) -> float:
         if facts.job.kind is JobKind.BATCH_PREDICTION:
             return FAIR + 0.7 + grown
         return FAIR - 1.4 + grown
+    fetching = facts.cannot_tell_one_thread and facts.distance.far and facts.usage.receives
+    if fetching:
+        return FAIR - 0.4
     if facts.nearly_nothing and (working.source is Source.LOG or not facts.one_thread):
         # It stood in its own code without computing there.
         return FAIR - 0.4
@@ -488,7 +492,7 @@ def _far_data(facts: Facts) -> Iterator[Sign]:
             weight -= HINT
             says += f"; it received {rate / 1e3:.0f} kB a second"
         elsewhere = working is not None and working.share >= _SECTION_SHARE
-        if elsewhere and (rate or 0.0) < _NETWORK_BUSY and weight > HINT:
+        if elsewhere and not facts.usage.receives and weight > HINT:
             weight -= HINT / 2
         yield sign(Cause.NETWORK_LATENCY, weight, Source.STORAGE, far.name, says, group="far-data")
 
@@ -533,7 +537,7 @@ def _received(facts: Facts) -> Iterator[Sign]:
     rate, cpu = facts.usage.received_bytes_per_second, facts.usage.cpu
     if rate is None or cpu is None or not facts.timed_out or not cpu.is_idle:
         return
-    if rate >= _NETWORK_BUSY:
+    if facts.usage.receives:
         says = f"it received {rate / 1e6:.0f} MB a second all the while, with idle CPUs"
         weight = STRONG if facts.flooded else HINT
         yield _of(cpu, Cause.NETWORK_LATENCY, weight, says)

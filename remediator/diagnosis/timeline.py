@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
-from statistics import fmean, median
+from statistics import median
 
 from remediator.case import Case, LogLine
 from remediator.diagnosis.statements import SERVICE_TASK
@@ -51,9 +51,14 @@ _MASKS = (
 _HOST_IN_URI = re.compile(r"(?:https?|ftp)://([A-Za-z0-9.-]+)")
 
 _DURATION = re.compile(
-    r"(?:(?:took|in|after|for|elapsed|duration|time|waited|spent|seconds|secs?)\W{0,3}(?:of |was )?)"
+    r"(?:took|in|after|for|elapsed|duration|time|spent)\W{1,3}(?:(?P<hours>\d{1,4}) ?h(?:ours?)?,? ?)?(?P<minutes>\d{1,4}) ?m(?:in(?:utes?)?)?,? ?(?P<rest>\d{1,2}) ?s\b"
+    r"|(?:(?:took|in|after|for|elapsed|duration|time|waited|spent|seconds|secs?)\W{0,3}(?:of |was )?)"
     r"(?P<number>\d{1,7}(?:\.\d{1,6})?) ?(?P<unit>ms|milliseconds?|s|secs?|seconds?|m|min|minutes?|h|hours?)\b"
     r"|\((?P<bare>\d{1,7}(?:\.\d{1,6})?) ?(?P<bare_unit>ms|s|sec|seconds?|min|minutes?)\)",
+    re.IGNORECASE,
+)
+_AHEAD = re.compile(
+    r"\b(?:retry(?:ing)?|back(?:ing)?[ -]?off|sleep(?:ing)?|next (?:try|attempt)|try(?:ing)? again|will)\b",
     re.IGNORECASE,
 )
 _UNITS = {"ms": 0.001, "mi": 60.0, "m": 60.0, "s": 1.0, "h": 3600.0}
@@ -61,7 +66,7 @@ _UNITS = {"ms": 0.001, "mi": 60.0, "m": 60.0, "s": 1.0, "h": 3600.0}
 _WAITING = re.compile(
     r"\bfetch(?:ing|ed|es)?\b|\bdownload(?:ing|ed|s)?\b|\bhttps?://|\bconnect(?:ing|ed)? to\b"
     r"|\brequest(?:ing|ed)? (?:to|from|of|data)\b|\bresponse from\b|\blatency\b"
-    r"|\bstream(?:ing|ed)? from\b|\bcopy(?:ing)? (?:from )?(?:gs|s3)://|\bquery(?:ing)? (?:bigquery|database|api)"
+    r"|\bstream(?:ing|ed)? from\b|\b(?:copy|open|list)(?:ing)? (?:from )?(?:gs|s3)://|\breceived? from\b|\bquery(?:ing)? (?:bigquery|database|api)"
     r"|\bread(?:ing)? from (?:gs|s3|http|remote|the network|bigquery|bucket)|\bpull(?:ing|ed)?\b|\bround[- ]trip\b|\brpc\b"
     r"|\bapi call\b|\b(?:postgres(?:ql)?|mysql|jdbc:\w{1,20}|mongodb(?:\+srv)?|snowflake|s?ftp)://|\b(?:wget|curl|rsync|gsutil|rclone)\b"
     r"|\bbigquery\b.{0,60}\b(?:page|rows?|result|read|query)|\b(?:page|rows?|results?)\b.{0,40}\bfrom bigquery\b"
@@ -237,6 +242,7 @@ class _Bin:
     name: str
     seconds: float = 0.0
     gaps: list[float] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
     waits: int = 0
     seen: int = 0
     waiting_seconds: float = 0.0
@@ -366,9 +372,15 @@ def _name_of(text: str, template: str) -> tuple[str, bool]:
 
 
 def _duration_in(text: str) -> float | None:
-    """The last duration that a line tells, in seconds."""
+    """The last duration that a line tells, in seconds; one that lies ahead is none."""
     found = None
+    if _AHEAD.search(text[:_TEXT]):
+        return None
     for match in _DURATION.finditer(text[:_TEXT]):
+        if match["rest"]:
+            found = float(match["hours"] or 0) * 3600 + float(match["minutes"]) * 60
+            found += float(match["rest"])
+            continue
         number, unit = match["number"] or match["bare"], match["unit"] or match["bare_unit"]
         unit = unit.lower()
         scale = _UNITS.get(unit[:2]) or _UNITS.get(unit[:1]) or 1.0
@@ -402,7 +414,7 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
             told=held.told or sum(1 for gap in held.gaps if gap > 0) >= _CONTRAST_PASSES,
             marked=held.told,
             stands=held.stands and held.waiting_seconds * 2 <= held.seconds,
-            growth=_growth(held.gaps),
+            growth=_growth(sorted(held.moments)),
             host=held.host,
             source=Source.LOG,
             where=held.where,
@@ -432,6 +444,7 @@ def _shared_out(lines: Sequence[LogLine], moments: Sequence[float]) -> dict[str,
     for index, line in enumerate(lines):
         gap = max(0.0, moments[index + 1] - moments[index])
         held, after = bin_of(line), lines[index + 1] if index + 1 < len(lines) else None
+        held.moments.append(moments[index])
         if after is not None:
             # A line that tells its own duration ends the section that it names.
             told = _duration_in(after.text)
@@ -501,6 +514,7 @@ def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
         into.name = held.name
         into.seconds += held.seconds
         into.gaps += held.gaps
+        into.moments += held.moments
         storm = held.retries and held.lines >= _STORM
         into.waiting_seconds += held.seconds if held.waits or storm else 0.0
         into.stands = into.stands or held.stands or held.retries
@@ -511,12 +525,15 @@ def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
     return merged
 
 
-def _growth(gaps: Sequence[float]) -> float | None:
-    passes = [gap for gap in gaps if gap > 0]
+def _growth(moments: Sequence[float]) -> float | None:
+    """How many times longer the last passes took than the first, from one to the next: what a loop
+    prints besides takes no part of it away."""
+    passes = [after - before for before, after in pairwise(moments) if after > before]
     if len(passes) < _GROWTH_POINTS:
         return None
     third = len(passes) // 3
-    first, last = fmean(passes[:third]), fmean(passes[-third:])
+    # Medians: a line that was lost makes one pass of two.
+    first, last = median(passes[:third]), median(passes[-third:])
     return last / first if first > 0 else None
 
 
