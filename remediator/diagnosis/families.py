@@ -39,7 +39,6 @@ _REQUEST_LIMIT_SECONDS = 600.0
 _BUSY_MEAN = 0.5
 # A section whose passes take this many times longer at the end does more than linear work.
 _GROWN = 1.8
-_NETWORK_BUSY = 5_000_000.0
 # A text's sign of this weight names a cause; a traceback that says nothing else does.
 _NAMES = 2.5
 # Less than this is signs of life, not data.
@@ -95,7 +94,14 @@ class Facts:
         if cpu is None or vcpus is None or vcpus == 1:
             return False
         low, high = (threads / vcpus for threads in _ONE_THREAD)
-        return low <= cpu.usual <= high and cpu.share_between(low, high) >= _STEADY_SHARE
+        # Of many vCPUs, one thread is less than the noise.
+        steady = self.cannot_tell_one_thread or cpu.share_between(low, high) >= _STEADY_SHARE
+        return low <= cpu.usual <= high and steady
+
+    @property
+    def cannot_tell_one_thread(self) -> bool:
+        """So many vCPUs that one busy thread and none look alike."""
+        return (self.workload.vcpus or 0) >= _TOO_MANY_TO_TELL
 
     @property
     def nearly_nothing(self) -> bool:
@@ -114,7 +120,7 @@ class Facts:
             self.reading.elapsed_seconds is not None
             or self.timeline.waiting_share >= _WAITING_SHARE
             or bool(self.distance.far or self.distance.hosts or self.distance.slow_here)
-            or (self.usage.received_bytes_per_second or 0.0) >= _NETWORK_BUSY
+            or self.usage.receives
         )
 
     @property
@@ -218,7 +224,7 @@ def _cpu_not_full(facts: Facts, cpu: Load, words: str) -> Iterator[Sign]:
     """One thread's work, next to nothing, or some: what a machine with room to spare says."""
     if facts.one_thread:
         says = f"{words}: the work of one thread on {facts.workload.vcpus} vCPUs"
-        if (facts.workload.vcpus or 0) >= _TOO_MANY_TO_TELL or facts.flooded:
+        if facts.cannot_tell_one_thread or facts.flooded:
             yield _of(cpu, Cause.SLOW_CODE, HINT, f"{says}, or of none")
             return
         yield _of(cpu, Cause.SLOW_CODE, FAIR - _halved(cpu), says)
@@ -445,7 +451,12 @@ def _sections(facts: Facts) -> Iterator[Sign]:
     share = facts.timeline.waiting_share
     if waiting is not None and share >= _WAITING_SHARE:
         weight = FAIR + (DECISIVE - FAIR) * min(1.0, (share - _WAITING_SHARE) / 0.3)
+        busy = waiting.by_name and facts.one_thread and not facts.cannot_tell_one_thread
         if full or facts.gpu_full or (cpu is None and not waiting.told):
+            weight = HINT
+        if busy:
+            # Its name says that it waits; its stacks and the CPU say that it works.
+            yield _of_stretch(waiting, Cause.SLOW_CODE, FAIR, waiting.says)
             weight = HINT
         yield _of_stretch(waiting, Cause.NETWORK_LATENCY, weight, waiting.says)
     working = facts.timeline.longest(waits=False)
@@ -478,7 +489,11 @@ def _section_weight(facts: Facts, working: Stretch) -> float:
         if facts.job.kind is JobKind.BATCH_PREDICTION:
             return FAIR + 0.7 + grown
         return FAIR - 1.4 + grown
-    if facts.nearly_nothing and working.source is Source.LOG:
+    fetching = facts.cannot_tell_one_thread and facts.distance.far and facts.usage.receives
+    if fetching:
+        return FAIR - 0.4
+    if facts.nearly_nothing and (working.source is Source.LOG or not facts.one_thread):
+        # It stood in its own code without computing there.
         return FAIR - 0.4
     if cpu.mean >= _BUSY_MEAN:
         return HINT if working.inference else FAIR - 0.5 + grown
@@ -495,7 +510,8 @@ def _far_data(facts: Facts) -> Iterator[Sign]:
             # Hardly anything came in while the time went by.
             weight -= HINT
             says += f"; it received {rate / 1e3:.0f} kB a second"
-        if working is not None and working.share >= _SECTION_SHARE and weight > HINT:
+        elsewhere = working is not None and working.share >= _SECTION_SHARE
+        if elsewhere and not facts.usage.receives and weight > HINT:
             weight -= HINT / 2
         yield sign(Cause.NETWORK_LATENCY, weight, Source.STORAGE, far.name, says, group="far-data")
 
@@ -540,7 +556,7 @@ def _received(facts: Facts) -> Iterator[Sign]:
     rate, cpu = facts.usage.received_bytes_per_second, facts.usage.cpu
     if rate is None or cpu is None or not facts.timed_out or not cpu.is_idle:
         return
-    if rate >= _NETWORK_BUSY:
+    if facts.usage.receives:
         says = f"it received {rate / 1e6:.0f} MB a second all the while, with idle CPUs"
         weight = STRONG if facts.flooded else HINT
         yield _of(cpu, Cause.NETWORK_LATENCY, weight, says)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
-from statistics import fmean, median
+from statistics import median
 
 from remediator.case import Case, LogLine
 from remediator.diagnosis.statements import SERVICE_TASK
@@ -51,21 +51,35 @@ _MASKS = (
 _HOST_IN_URI = re.compile(r"(?:https?|ftp)://([A-Za-z0-9.-]+)")
 
 _DURATION = re.compile(
-    r"(?:(?:took|in|after|for|elapsed|duration|time|waited|spent|seconds|secs?)\W{0,3}(?:of |was )?)"
+    r"(?:took|in|after|for|elapsed|duration|time|spent)\W{1,3}(?:(?P<hours>\d{1,4}) ?h(?:ours?)?,? ?)?(?P<minutes>\d{1,4}) ?m(?:in(?:utes?)?)?,? ?(?P<rest>\d{1,2}) ?s\b"
+    r"|(?:(?:took|in|after|for|elapsed|duration|time|waited|spent|seconds|secs?)\W{0,3}(?:of |was )?)"
     r"(?P<number>\d{1,7}(?:\.\d{1,6})?) ?(?P<unit>ms|milliseconds?|s|secs?|seconds?|m|min|minutes?|h|hours?)\b"
     r"|\((?P<bare>\d{1,7}(?:\.\d{1,6})?) ?(?P<bare_unit>ms|s|sec|seconds?|min|minutes?)\)",
+    re.IGNORECASE,
+)
+_AHEAD = re.compile(
+    r"\b(?:retry(?:ing)?|back(?:ing)?[ -]?off|sleep(?:ing)?|next (?:try|attempt)|try(?:ing)? again|will)\b",
     re.IGNORECASE,
 )
 _UNITS = {"ms": 0.001, "mi": 60.0, "m": 60.0, "s": 1.0, "h": 3600.0}
 
 _WAITING = re.compile(
-    r"\bwait(?:ing|ed|s)?\b|\bfetch(?:ing|ed|es)?\b|\bdownload(?:ing|ed|s)?\b|\bhttps?://|\bconnect(?:ing|ed)? to\b"
-    r"|\brequest(?:ing|ed)? (?:to|from|of|data)\b|\bresponse from\b|\bpoll(?:ing|ed)?\b|\blatency\b"
-    r"|\bstream(?:ing|ed)? from\b|\bcopy(?:ing)? (?:from )?(?:gs|s3)://|\bquery(?:ing)? (?:bigquery|database|api)"
+    r"\bfetch(?:ing|ed|es)?\b|\bdownload(?:ing|ed|s)?\b|\bhttps?://|\bconnect(?:ing|ed)? to\b"
+    r"|\brequest(?:ing|ed)? (?:to|from|of|data)\b|\bresponse from\b|\blatency\b"
+    r"|\bstream(?:ing|ed)? from\b|\b(?:copy|open|list)(?:ing)? (?:from )?(?:gs|s3)://|\breceived? from\b|\bquery(?:ing)? (?:bigquery|database|api)"
     r"|\bread(?:ing)? from (?:gs|s3|http|remote|the network|bigquery|bucket)|\bpull(?:ing|ed)?\b|\bround[- ]trip\b|\brpc\b"
     r"|\bapi call\b|\b(?:postgres(?:ql)?|mysql|jdbc:\w{1,20}|mongodb(?:\+srv)?|snowflake|s?ftp)://|\b(?:wget|curl|rsync|gsutil|rclone)\b"
     r"|\bbigquery\b.{0,60}\b(?:page|rows?|result|read|query)|\b(?:page|rows?|results?)\b.{0,40}\bfrom bigquery\b"
     r"|\bcompleted [\d.]+ [kmg]?i?b(?:ytes)?/~?[\d.]+ [kmg]?i?b|% done\W{1,4}[\d.]+ [kmg]i?b/s|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\btransfer(?:ring|red)?\b",
+    re.IGNORECASE,
+)
+# To wait is to wait for data only where something that sends data is named.
+_AWAITING = re.compile(
+    r"\bwait(?:ing|ed|s)?\b|\bpoll(?:ing|ed|s)?\b|\bblocked (?:on|in)\b", re.IGNORECASE
+)
+_SENDER = re.compile(
+    r"://|\b(?:[a-z0-9-]+\.)+[a-z]{2,}\b|\b(?:answer|api|backend|bucket|connection|data|database|db|download|endpoint|feed|file|files|host"
+    r"|http|input|io|message|messages|network|page|queue|remote|reply|request|requests|response|server|service|socket|source|stream|upload|upstream)s?\b",
     re.IGNORECASE,
 )
 # Names of sections are short and an author's own: there one such word is enough.
@@ -84,7 +98,7 @@ _STORM = 20
 # code nor on the way to data.
 _STANDING = re.compile(
     r"\bbarrier\b|\brendezvous\b|\bmutex\b|\b(?:dead|file)?lock(?:ed|ing)?\b|\ball (?:ranks|workers|peers|replicas)\b|\bsigkill\b"
-    r"|\bout[ -]of[ -]memory\b|\bmemory (?:usage|pressure|limit)\b|\bpausing worker\b|\bspill(?:ing|ed)?\b|\bgc (?:pause|overhead)\b|\bswap(?:ping)?\b",
+    r"|\bout[ -]of[ -]memory\b|\bmemory (?:usage|pressure|limit)\b|\bpausing worker\b|\bspill(?:ing|ed)?\b|\bgc (?:pause|overhead)\b|\bswap(?:ping)?\b|\bsleep(?:ing|s)?\b|\bdebugger\b",
     re.IGNORECASE,
 )
 # Signs of life, and a server's own comings and goings: the section before goes on.
@@ -131,6 +145,7 @@ class Stretch:
 
     `told`: the log itself marks it as a section (by a name, a duration, several passes) rather than
     happening to be silent after it. `marked`: by a name or a duration, more than by coming often.
+    `by_name`: stacks were seen, and what waits by its name did something else in most of them.
     `stands`: neither work nor waiting for data (a barrier, a lock, memory). `growth` is how many times longer each of its last passes took than each of its first (None:
     too few passes). `host` is the outside host that its lines name.
     """
@@ -140,6 +155,7 @@ class Stretch:
     share: float
     passes: int
     waits: bool
+    by_name: bool
     inference: bool
     told: bool
     marked: bool
@@ -226,7 +242,9 @@ class _Bin:
     name: str
     seconds: float = 0.0
     gaps: list[float] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
     waits: int = 0
+    seen: int = 0
     waiting_seconds: float = 0.0
     lines: int = 0
     told: bool = False
@@ -270,10 +288,10 @@ def _by_telemetry(usage: Usage, start: datetime | None) -> tuple[tuple[Stretch, 
         held.seconds += step
         held.lines += 1
         named = _words(sample.section)
+        seen = bool(_WAITING_STACK.search(sample.stack))
+        held.seen += seen or not sample.stack
         held.waits += bool(
-            _WAITING_STACK.search(sample.stack)
-            or _WAITING.search(named)
-            or _WAITING_NAME.search(named)
+            seen or _WAITING.search(named) or _WAITING_NAME.search(named) or _AWAITING.search(named)
         )
         span += step
     stretches = [
@@ -283,6 +301,7 @@ def _by_telemetry(usage: Usage, start: datetime | None) -> tuple[tuple[Stretch, 
             share=held.seconds / span if span else 0.0,
             passes=1,
             waits=held.waits * 2 > held.lines,
+            by_name=held.seen * 2 <= held.lines,
             inference=bool(_INFERENCE.search(held.name.replace("_", " "))),
             told=True,
             marked=True,
@@ -368,9 +387,15 @@ def _name_of(text: str, template: str) -> tuple[str, bool]:
 
 
 def _duration_in(text: str) -> float | None:
-    """The last duration that a line tells, in seconds."""
+    """The last duration that a line tells, in seconds; one that lies ahead is none."""
     found = None
+    if _AHEAD.search(text[:_TEXT]):
+        return None
     for match in _DURATION.finditer(text[:_TEXT]):
+        if match["rest"]:
+            found = float(match["hours"] or 0) * 3600 + float(match["minutes"]) * 60
+            found += float(match["rest"])
+            continue
         number, unit = match["number"] or match["bare"], match["unit"] or match["bare_unit"]
         unit = unit.lower()
         scale = _UNITS.get(unit[:2]) or _UNITS.get(unit[:1]) or 1.0
@@ -399,11 +424,12 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
             share=held.seconds / span,
             passes=sum(1 for gap in held.gaps if gap > 0),
             waits=held.waiting_seconds * 2 > held.seconds,
+            by_name=False,
             inference=bool(_INFERENCE.search(held.name.replace("_", " "))),
             told=held.told or sum(1 for gap in held.gaps if gap > 0) >= _CONTRAST_PASSES,
             marked=held.told,
             stands=held.stands and held.waiting_seconds * 2 <= held.seconds,
-            growth=_growth(held.gaps),
+            growth=_growth(sorted(held.moments)),
             host=held.host,
             source=Source.LOG,
             where=held.where,
@@ -433,6 +459,7 @@ def _shared_out(lines: Sequence[LogLine], moments: Sequence[float]) -> dict[str,
     for index, line in enumerate(lines):
         gap = max(0.0, moments[index + 1] - moments[index])
         held, after = bin_of(line), lines[index + 1] if index + 1 < len(lines) else None
+        held.moments.append(moments[index])
         if after is not None:
             # A line that tells its own duration ends the section that it names.
             told = _duration_in(after.text)
@@ -462,6 +489,9 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
     host = _HOST_IN_URI.search(text)
     stands = bool(_STANDING.search(words) or _ALIVE.search(text))
     waits = bool(_WAITING.search(text) or _WAITING.search(words))
+    if not waits and _AWAITING.search(words):
+        waits = bool(_SENDER.search(text))
+        stands = stands or not waits
     return _Bin(
         name,
         told=named,
@@ -499,6 +529,7 @@ def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
         into.name = held.name
         into.seconds += held.seconds
         into.gaps += held.gaps
+        into.moments += held.moments
         storm = held.retries and held.lines >= _STORM
         into.waiting_seconds += held.seconds if held.waits or storm else 0.0
         into.stands = into.stands or held.stands or held.retries
@@ -509,12 +540,15 @@ def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
     return merged
 
 
-def _growth(gaps: Sequence[float]) -> float | None:
-    passes = [gap for gap in gaps if gap > 0]
+def _growth(moments: Sequence[float]) -> float | None:
+    """How many times longer the last passes took than the first, from one to the next: what a loop
+    prints besides takes no part of it away."""
+    passes = [after - before for before, after in pairwise(moments) if after > before]
     if len(passes) < _GROWTH_POINTS:
         return None
     third = len(passes) // 3
-    first, last = fmean(passes[:third]), fmean(passes[-third:])
+    # Medians: a line that was lost makes one pass of two.
+    first, last = median(passes[:third]), median(passes[-third:])
     return last / first if first > 0 else None
 
 

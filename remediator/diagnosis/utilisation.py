@@ -30,6 +30,8 @@ _FEW_SAMPLES = 3
 # Samples from less than this share of the run are a glimpse of it: pulled images, lost lines and
 # late series never hide this much.
 _GLIMPSE = 0.1
+# Bytes a second over a whole run.
+_RECEIVES = 5_000_000.0
 _USUAL_STEP = 60.0
 # Telemetry and metric of one thing may differ this much in the mean: other windows, other limits.
 _AGREES = 0.2
@@ -139,6 +141,11 @@ class Usage:
     peak_memory_bytes: float | None
     gpu_peak_memory_bytes: float | None
     sections: tuple[SectionSample, ...]
+
+    @property
+    def receives(self) -> bool:
+        """Data came in all through the run, more than signs of life."""
+        return (self.received_bytes_per_second or 0.0) >= _RECEIVES
 
     @property
     def is_empty(self) -> bool:
