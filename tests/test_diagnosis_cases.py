@@ -262,6 +262,7 @@ def test_partial_failures_are_a_sample_of_what_the_error_files_hold():
     assert '10 instances failed, all alike, for example: "Could not parse instance: x"' in said, (
         said
     )
+    assert said[0].startswith("a partial failure, 10 times: ")
 
 
 def test_what_several_signatures_see_is_shown_once():

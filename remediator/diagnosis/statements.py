@@ -172,11 +172,14 @@ def read_job(job: JobDocument) -> Reading:
 
 def read_case(case: Case) -> Reading:
     """What all texts of the case say."""
+    rows = list(_error_file_statements(case.error_files))
+    # Partial failures are a sample of the error rows: where there are rows, those are counted.
+    sample = 0 if rows else 1
     statements = [
         *_job_statements(case.job),
-        *_partial_statements(case.job),
+        *(replace(one, count=sample) for one in _partial_statements(case.job)),
         *_entry_statements(case),
-        *_error_file_statements(case.error_files),
+        *rows,
         *_log_statements(case.log_lines),
     ]
     return _read(statements, _rows_of(case.job, case.error_files))
