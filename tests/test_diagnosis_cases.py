@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.diagnosis.corpus import case_of, messages
@@ -242,6 +242,7 @@ def test_no_evidence_makes_the_diagnosis_raise(
 
 
 @given(st.lists(TEXT, min_size=1, max_size=20))
+@example(["quota exceeded 0/8 nodes are available STOCKOUT"])
 def test_no_workers_line_lifts_what_may_be_retried_over_what_may_not(told):
     """A job whose own error says "never again" stays that, whatever its log asks for."""
     body = custom(900, "Permission 'storage.objects.get' denied on resource x")

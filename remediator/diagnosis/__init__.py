@@ -24,6 +24,7 @@ from remediator.diagnosis.timeline import read_timeline
 from remediator.diagnosis.utilisation import Usage, peak_memory_gib, read_usage
 from remediator.diagnosis.workload import external_hosts, read_workload
 from remediator.domain import (
+    NEVER_RETRIED,
     Cause,
     Diagnosis,
     Evidence,
@@ -49,9 +50,11 @@ def diagnose(case: Case, *, probe_threshold_seconds: float = 0.5) -> Diagnosis:
     cannot be read says nothing. `probe_threshold_seconds` is the policy file's `probes.threshold`.
     """
     facts, signs = _read(case, probe_threshold_seconds)
+    alone = settled(case.job)
+    if alone is not None and alone.verdict in NEVER_RETRIED:
+        signs = _without_other_wishes(signs)
     ranked = _with_rows(rank(signs), facts.reading.rows)
     verdict = _verdict(ranked)
-    alone = settled(case.job)
     return Diagnosis(
         job=str(case.job.name),
         kind=case.job.kind,
@@ -108,6 +111,18 @@ def _read(case: Case, probe_threshold_seconds: float) -> tuple[Facts, Sequence[S
         # Nothing failed: what the log complains of did not matter.
         return facts, ()
     return facts, (*reading.signs, *family_signs(facts))
+
+
+def _without_other_wishes(signs: Sequence[Sign]) -> Sequence[Sign]:
+    """Without what a log says for a cause that is retried: the job's own error forbids it already.
+
+    The service would not have been asked for its log at all; whoever writes there lifts nothing.
+    """
+    return [
+        item
+        for item in signs
+        if item.evidence.source is not Source.LOG or item.cause in NEVER_RETRIED or item.weight < 0
+    ]
 
 
 def _ran_out_of_time(job: JobDocument, reading: Reading) -> bool:

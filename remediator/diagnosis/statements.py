@@ -50,7 +50,9 @@ _QUIET = frozenset({"DEBUG", "INFO", "NOTICE", "WARNING"})
 
 # google.rpc codes that say something by themselves; the message says more.
 _CODE_SIGNS: Mapping[int, tuple[tuple[Cause, float], ...]] = {
-    3: ((Cause.INVALID_CONFIG, FAIR - 0.2),),
+    3: (
+        (Cause.INVALID_CONFIG, FAIR - 1.2),
+    ),  # the service gives it to every replica that exits, too
     5: ((Cause.BAD_INPUT, FAIR - 1.2), (Cause.INVALID_CONFIG, FAIR - 1.0)),
     7: ((Cause.PERMISSION, FAIR + 0.4),),
     8: ((Cause.QUOTA, FAIR - 0.2),),
