@@ -55,13 +55,14 @@ def test_a_vertex_without_some_kinds_is_swept_without_them(house: Any, cloud: An
 
 
 def test_an_answer_that_is_no_answer_leaves_the_job_to_a_person(house: Any, cloud: Any) -> None:
-    refuse(cloud, PARENTS[0], status="INVALID_ARGUMENT", words="The filter is invalid.")
+    refuse(cloud, PARENTS[1], status="INVALID_ARGUMENT", words="The filter is invalid.")
+    refuse(cloud, PARENTS[0], status="UNIMPLEMENTED", words="Method not found.")
     job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
     entry = failure_line(cloud, job)
     assert [house.hear(entry), house.hear(entry)] == [200, 200]
     assert made_jobs(cloud, job) == []
     (told,) = cloud.slack.messages
-    assert "it is not known whether it is part of a training pipeline" in told.text
+    assert "it is not known whether it is part of a hyperparameter tuning" in told.text
     assert "The filter is invalid." in told.text
 
 
