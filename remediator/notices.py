@@ -249,8 +249,7 @@ class Notices:
     def _postpone(self, debt: Debt, err: Exception) -> None:
         now = self._now()
         wish = getattr(err, "retry_after_seconds", None)
-        pause = min(_LONGEST_PAUSE, timedelta(minutes=1) * 2 ** min(debt.tries, 10))
-        due = now + (timedelta(seconds=wish) if wish else pause)
+        due = now + (timedelta(seconds=wish) if wish else _pause(debt, err))
         lost = now - debt.created > _GIVEN_UP_AFTER
         why = redact(f"{type(err).__name__}: {err}", 300)
         log.say(
@@ -316,6 +315,13 @@ class Notices:
         except RemediatorError as err:
             self._postpone(debt, err)
             return None
+
+
+def _pause(debt: Debt, err: Exception) -> timedelta:
+    """How long a debt waits: an outage until the next round, a refusal longer each time."""
+    if isinstance(err, Transient):
+        return timedelta(0)
+    return min(_LONGEST_PAUSE, timedelta(minutes=float(2 ** min(debt.tries, 10))))
 
 
 def _pause_of(channel: str) -> str:

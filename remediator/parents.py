@@ -33,8 +33,8 @@ _BEFORE_ITS_CHILD = timedelta(days=14)  # a tuning job's last trial begins long 
 class Belonging:
     """What a job is a part of, in words with its name; empty: nothing.
 
-    `gaps`: what could not be asked. `unknown`: one of them might have been its parent, so the job
-    may be run again by nobody but a person.
+    `gaps`: what could not be asked. `unknown`: what the first of them asked after might be its
+    parent, so the job may be run again by nobody but a person.
     """
 
     parent: str = ""
@@ -73,10 +73,11 @@ def belonging(job: JobDocument, jobs: Jobs, project: str, *, timeout_seconds: fl
     for err in failed.values():
         if not isinstance(err, Refused) or isinstance(err, Forbidden):
             raise err
+    # Where there is no such kind of job, none of them is its parent.
+    unknown = {kind for kind, err in failed.items() if not isinstance(err, (Gone, Unserved))}
+    told_first = sorted(failed, key=lambda kind: kind not in unknown)
     return Belonging(
-        gaps=tuple(unasked(kind, err) for kind, err in failed.items()),
-        # Where there is no such kind of job, none of them is its parent.
-        unknown=any(not isinstance(err, (Gone, Unserved)) for err in failed.values()),
+        gaps=tuple(_unasked(kind, failed[kind]) for kind in told_first), unknown=bool(unknown)
     )
 
 
@@ -87,7 +88,7 @@ def unanswered(err: RemediatorError) -> Belonging:
     )
 
 
-def unasked(kind: JobKind, err: RemediatorError) -> Gap:
+def _unasked(kind: JobKind, err: RemediatorError) -> Gap:
     return Gap(Source.HISTORY, f"whether it is part of a {_words(kind)}: {err}")
 
 

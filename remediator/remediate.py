@@ -72,7 +72,6 @@ FOLLOW_AT_MOST = timedelta(
 )  # a job that is not terminal by then is no longer ours to wait for
 APPROVAL_LASTS = timedelta(hours=12)
 CLAIM_ASKED_AGAIN = timedelta(hours=1)
-ASKED_AGAIN_AFTER = timedelta(minutes=2)  # a permission that is granted takes minutes to be felt
 
 
 def handle(hint: Hint, hands: Hands) -> str:
@@ -302,9 +301,9 @@ def _decide(
     ask = begun.belonging if begun else lambda: _belonging(job, hands)
     try:
         belongs = _whose(incident, ask, now)
-    except Forbidden as err:  # it waits in the ledger for the grant; no event need come again
+    except Forbidden as err:  # asked again in each round; no event need come for it
         tell_forbidden(err, hands)
-        hands.ledger.move(replace(incident, due=now + ASKED_AGAIN_AFTER))
+        hands.ledger.move(replace(incident, due=now))
         return f"waiting for a permission: {err}"
     if belongs.parent:
         log.say("INFO", f"it belongs to {belongs.parent}, which is the incident", job=str(job.name))

@@ -62,6 +62,26 @@ def test_an_alert_is_not_lost_when_slack_fails_after_the_mail_went_out(
     assert len(texts(cloud)) == 1
 
 
+@pytest.mark.parametrize(
+    ("channel", "fault"),
+    [
+        ("slack.webhook", faults.status("500")),
+        ("slack.webhook", faults.Fault(drop=True)),
+        ("smtp", faults.status("421")),
+    ],
+    ids=["slack-500", "slack-dropped", "mail-421"],
+)
+def test_what_is_owed_is_tried_in_each_round(
+    house: Any, cloud: Any, channel: str, fault: faults.Fault
+) -> None:
+    cloud.fail(channel, fault, times=3)
+    assert house.hear(odd_failure(cloud, 1)) == 200
+    rounds = [house.reconcile() for _ in range(3)]
+    assert [done["still_owed"] for done in rounds] == [1, 1, 0]
+    assert tries(cloud, channel) == 4
+    assert len(texts(cloud)) == len(cloud.mail.messages) == 1
+
+
 def test_a_mail_is_not_sent_twice_when_slack_is_tried_again(
     house: Any, cloud: Any, later: Any
 ) -> None:

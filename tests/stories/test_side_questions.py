@@ -55,31 +55,28 @@ def test_a_vertex_without_some_kinds_is_swept_without_them(house: Any, cloud: An
 
 
 def test_an_answer_that_is_no_answer_leaves_the_job_to_a_person(house: Any, cloud: Any) -> None:
-    refuse(cloud, PARENTS[0], status="INVALID_ARGUMENT", words="The filter is invalid.")
+    refuse(cloud, PARENTS[1], status="INVALID_ARGUMENT", words="The filter is invalid.")
+    refuse(cloud, PARENTS[0], status="UNIMPLEMENTED", words="Method not found.")
     job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
     entry = failure_line(cloud, job)
     assert [house.hear(entry), house.hear(entry)] == [200, 200]
     assert made_jobs(cloud, job) == []
     (told,) = cloud.slack.messages
-    assert "it is not known whether it is part of a training pipeline" in told.text
+    assert "it is not known whether it is part of a hyperparameter tuning" in told.text
     assert "The filter is invalid." in told.text
 
 
-def test_a_permission_to_ask_is_waited_for_and_named(
-    house: Any, cloud: Any, later: Callable[..., None]
-) -> None:
+def test_a_permission_to_ask_is_waited_for_and_named(house: Any, cloud: Any) -> None:
     """The event is taken, since the ledger has the failure; it goes on once the right is granted."""
     denied = "Permission 'aiplatform.trainingPipelines.list' denied on resource 'x'."
     refuse(cloud, PARENTS[0], status="PERMISSION_DENIED", words=denied)
     job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
     assert house.hear(failure_line(cloud, job)) == 200
-    later(minutes=3)
     house.reconcile()
     assert made_jobs(cloud, job) == []
     (told,) = cloud.slack.messages
     assert "aiplatform.trainingPipelines.list" in told.text
     cloud.desk.faults.clear()
-    later(minutes=3)
     house.reconcile()
     assert len(made_jobs(cloud, job)) == 1
 
