@@ -56,6 +56,7 @@ name=vertex-remediator
 for one in ${given[@]+"${given[@]}"}; do
   [[ $one != name=* ]] || name=${one#name=}
 done
+[[ $name =~ ^[a-z][a-z0-9-]{2,16}[a-z0-9]$ ]] || fail "not a name of 4 to 18 characters of a-z, 0-9 and -: $name"
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root_module=${here#"$PWD"/}/terraform/example

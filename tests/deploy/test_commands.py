@@ -145,6 +145,7 @@ def test_a_dry_run_shows_every_command_and_runs_none(tmp_path: Path) -> None:
             ["my-project", "us-central1", "--var", "region=x"], "given as an argument", id="twice"
         ),
         pytest.param(["my-project", "us-central1", "--var", "a=b\nc=d"], "one line", id="lines"),
+        pytest.param(["my-project", "us-central1", "--var", "name=X"], "not a name", id="name"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_a_line(arguments: list[str], says: str) -> None:
