@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bench.diagnosis.corpus import case_of, messages
 from bench.diagnosis.physics import CAUSES, DEATHS, cases, deaths
 from bench.diagnosis.run import reasons
+from bench.diagnosis.strangers import strangers
 from remediator.case import Case
 from remediator.cli import main
 from remediator.diagnosis import THRESHOLD, diagnose
@@ -24,7 +25,7 @@ from remediator.diagnosis.workload import read_workload
 from remediator.domain import NEVER_RETRIED, Cause, Source
 from tests.test_diagnosis import at, batch, custom, lines
 
-SETS = ("messages", "held_out", "recalled", "time-outs", "deaths")
+SETS = ("messages", "held_out", "recalled", "time-outs", "strangers", "deaths")
 CAUSE_WORDS = {cause.value for cause in Cause}
 SOURCE_WORDS = {source.value for source in Source}
 
@@ -32,6 +33,8 @@ SOURCE_WORDS = {source.value for source in Source}
 def bodies(name: str) -> Iterator[dict[str, Any]]:
     if name == "time-outs":
         yield from (made.body for made in cases(120))
+    elif name == "strangers":
+        yield from (made.body for made in strangers(times=1))
     elif name == "deaths":
         yield from (made.body for made in deaths(60, reasons()))
     else:

@@ -153,6 +153,7 @@ def test_the_container_of_a_model_names_hosts_and_buckets_its_artifacts_do_not()
     }
     assert external_hosts(job, model) == ("data.partner.example",)
     assert read_workload(job, model).buckets == ("b", "in")
+    assert read_workload(job, {"containerSpec": [1]}).buckets == ("in",)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Failures that ran out of time, as somebody wrote them who had not seen the rules.
 
 Each scene is a physical state with its truth by construction, and what can be seen of it; `also`
-holds verdicts that are as right. Three waves: the first was written before the rules were read, the
+holds verdicts that are as right. Four waves: the first was written before the rules were read, the
 others each after the rules had been mended for the one before, in other words. All were judged once
 before any rule was changed for them; those figures stand here. Used by the bench and the tests;
 imports nothing of the product.
@@ -16,6 +16,7 @@ from typing import Any
 
 from bench.diagnosis.stranger_jobs import document
 from bench.diagnosis.strangers_first import KINDS as _FIRST
+from bench.diagnosis.strangers_last import KINDS as _LAST
 from bench.diagnosis.strangers_later import KINDS as _LATER
 
 
@@ -39,39 +40,41 @@ class Stranger:
 
 def strangers(*, seed: int = 504, times: int | None = None) -> Iterator[Stranger]:
     """All cases of all waves; `times` of each scene instead of its own number."""
-    for kind in (*_FIRST, *_LATER):
+    for kind in (*_FIRST, *_LATER, *_LAST):
         name = kind.make.__name__
         for number in range(times or kind.times):
             body = document(kind.make(Random(f"{seed}/{kind.wave}/{name}/{number}")))
             yield Stranger(f"{name}-{number}", kind.wave, kind.truth, kind.also, kind.tier, body)
 
 
-# Right, abstained and wrong, counted once before any rule was changed for the wave. Nothing was left
-# out: in nine of the first wave's the line or series that would have told was lost or belied, and
-# the label of six was narrower than the words of the contract; today's draws mend that.
+# Right, abstained and wrong, counted once before any rule was changed for the wave; nothing was left
+# out. Four of the first wave's misses could not have been read (the line or series that would have
+# told was lost or belied), six bore a label narrower than the contract's words, and two scenes of the
+# second told durations that their own times belied: today's draws mend that.
 FIRST_TIME: Mapping[int, tuple[int, int, int]] = {
     1: (412, 6, 100),
     2: (212, 13, 25),
     3: (142, 2, 18),
+    4: (190, 7, 1),
 }
 FIRST_TIME_BY_TRUTH: Mapping[str, tuple[int, int, int]] = {
-    "cpu_saturation": (193, 0, 1),
-    "slow_code": (169, 2, 13),
-    "network_latency": (161, 18, 25),
-    "request_too_large": (66, 0, 6),
-    "accelerator_missing": (20, 0, 14),
-    "memory_pressure": (39, 1, 14),
+    "cpu_saturation": (235, 0, 1),
+    "slow_code": (210, 3, 13),
+    "network_latency": (202, 24, 26),
+    "request_too_large": (78, 0, 6),
+    "accelerator_missing": (32, 0, 14),
+    "memory_pressure": (45, 1, 14),
     "slow_startup": (12, 0, 4),
-    "unknown": (106, 0, 66),
+    "unknown": (142, 0, 66),
 }
 FIRST_TIME_BY_TIER: Mapping[str, tuple[int, int, int]] = {
-    "message": (52, 0, 4),
+    "message": (64, 0, 4),
     "error_file": (6, 0, 0),
     "logs": (80, 1, 13),
-    "probe": (1, 0, 3),
-    "metrics": (55, 6, 29),
-    "metrics+probe": (6, 0, 0),
-    "metrics+logs": (386, 14, 58),
-    "telemetry": (174, 0, 36),
+    "probe": (7, 0, 3),
+    "metrics": (73, 6, 29),
+    "metrics+probe": (12, 0, 0),
+    "metrics+logs": (492, 21, 59),
+    "telemetry": (216, 0, 36),
     "telemetry+logs": (6, 0, 0),
 }

@@ -162,7 +162,7 @@ def machine_size(machine_type: str) -> tuple[int | None, float | None]:
 
 def container_of(model: Json | None) -> Json:
     """The container of a Model version; where its artifacts lie matters only while it starts."""
-    held = model.get("containerSpec") if model else None
+    held = model.get("containerSpec") if isinstance(model, Mapping) else None
     return held if isinstance(held, Mapping) else {}
 
 
