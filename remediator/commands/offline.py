@@ -6,6 +6,7 @@ Called by `cli`.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,7 @@ def plan(args: argparse.Namespace) -> int:
     print(f"{plan.job}\nverdict: {plan.verdict}\npolicy:  {plan.policy or '(none matches)'}")
     print(f"action:  {plan.action} (mode {plan.mode})")
     for change in plan.changes:
-        print(f"  {change.field}: {change.before} -> {change.after}")
+        print(f"  {change.field}: {_value(change.before)} -> {_value(change.after)}")
     if plan.not_before:
         print(f"not before {plan.not_before:%Y-%m-%d %H:%M:%S} UTC")
     if plan.refused_by:
@@ -105,6 +106,11 @@ def plan(args: argparse.Namespace) -> int:
         for line in plan.explanation:
             print(f"  {line}")
     return DONE
+
+
+def _value(value: object) -> str:
+    """A field's value as people read it; a field that the job does not have is `unset`."""
+    return "unset" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def _planned(case: Case, found: Diagnosis, policies: Policies, book: Catalogue) -> Plan:
