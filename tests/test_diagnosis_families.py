@@ -175,6 +175,12 @@ def test_a_device_that_the_arguments_ask_for(arguments, setting):
     assert read_workload(job, None).device_setting == setting
 
 
+def test_a_log_that_never_says_the_same_twice_tells_no_sections():
+    words = ("".join(chr(97 + i // 26**k % 26) for k in range(3)) for i in range(4_000))
+    never_twice = lines(*((i * 0.9, f"answer {word} written") for i, word in enumerate(words)))
+    assert of(on("n1-standard-8") | {"logEntries": never_twice}).verdict is Cause.UNKNOWN
+
+
 def test_samples_of_a_short_part_of_the_run_are_a_glimpse():
     late = telemetry(0.98, "train", "t.py:1 fit", span=120)
     ended = batch(endTime=at(4 * HOUR))

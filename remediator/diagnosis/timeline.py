@@ -27,6 +27,10 @@ from remediator.domain import Section, Source
 _LINES = 5_000
 _TEXT = 400
 _NAME = 80
+# What a line does stands near its start; and one program prints so many templates at most: the
+# rest of a log that never says the same twice tells no sections.
+_HEAD = 200
+_TEMPLATES = 1_500
 _LEAST_SHARE = 0.05
 _SHOWN = 5
 _GROWTH_POINTS = 6
@@ -78,7 +82,7 @@ _AWAITING = re.compile(
     r"\bwait(?:ing|ed|s)?\b|\bpoll(?:ing|ed|s)?\b|\bblocked (?:on|in)\b", re.IGNORECASE
 )
 _SENDER = re.compile(
-    r"://|\b(?:[a-z0-9-]+\.)+[a-z]{2,}\b|\b(?:answer|api|backend|bucket|connection|data|database|db|download|endpoint|feed|file|files|host"
+    r"://|\b(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}\b|\b(?:answer|api|backend|bucket|connection|data|database|db|download|endpoint|feed|file|files|host"
     r"|http|input|io|message|messages|network|page|queue|remote|reply|request|requests|response|server|service|socket|source|stream|upload|upstream)s?\b",
     re.IGNORECASE,
 )
@@ -448,6 +452,8 @@ def _shared_out(lines: Sequence[LogLine], moments: Sequence[float]) -> dict[str,
         template = template_of(line.text)
         held = bins.get(template)
         if held is None:
+            if len(bins) >= _TEMPLATES:
+                return bins.setdefault("", _Bin("", stands=True))
             held = bins[template] = _new_bin(line, template)
         return held
 
@@ -485,19 +491,20 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
     """An empty bin for lines like this one, with what its words say of them."""
     text = line.text[:_TEXT]
     name, named = _name_of(text, template)
-    words = _words(text)
+    head = text[:_HEAD]
+    words = _words(head)
     host = _HOST_IN_URI.search(text)
-    stands = bool(_STANDING.search(words) or _ALIVE.search(text))
-    waits = bool(_WAITING.search(text) or _WAITING.search(words))
+    stands = bool(_STANDING.search(words) or _ALIVE.search(head))
+    waits = bool(host or _WAITING.search(head) or (words != head and _WAITING.search(words)))
     if not waits and _AWAITING.search(words):
-        waits = bool(_SENDER.search(text))
+        waits = bool(_SENDER.search(head))
         stands = stands or not waits
     return _Bin(
         name,
         told=named,
         # Whoever waits for a lock or a peer waits for no data.
         waits=int(waits and (host is not None or not stands)),
-        retries=bool(_RETRYING.search(text)),
+        retries=bool(_RETRYING.search(head)),
         stands=stands,
         host=host[1].lower() if host else "",
         where=line.insert_id or "logEntries",
@@ -511,12 +518,19 @@ def _telling(lines: Sequence[LogLine]) -> list[LogLine]:
     does a sign of life, where that line names a section or counts.
     """
     told: list[LogLine] = []
+    known: dict[str, tuple[bool, bool, bool]] = {}
     counting = False
     for line in lines:
         template = template_of(line.text)
-        if not says_something(template) or (counting and _ALIVE.search(template)):
+        held = known.get(template)
+        if held is None:
+            says = says_something(template)
+            counts = "<n>" in template or _name_of(line.text[:_TEXT], template)[1]
+            held = known[template] = (says, bool(_ALIVE.search(template[:_HEAD])), counts)
+        says, alive, counts = held
+        if not says or (counting and alive):
             continue
-        counting = "<n>" in template or _name_of(line.text[:_TEXT], template)[1]
+        counting = counts
         told.append(line)
     return told
 
