@@ -75,13 +75,13 @@ EXPECTED = """\
 
 The failed runs themselves cost about $0.52.
 
-### policies.yaml (mode enforce): 2 resubmit, 0 wait, 0 approve, 1 alert; about $0.93, $37.60 at most
+### policies.yaml (mode enforce): 2 resubmit, 0 wait, 0 approve, 1 alert; about $1.46, $37.60 at most
 
 | policy   | failures | resubmit | wait | approve | alert |  USD |
 | -------- | -------: | -------: | ---: | ------: | ----: | ---: |
 | starved  |        1 |        1 |    0 |       0 |     0 | 0.87 |
 | the-rest |        1 |        0 |    0 |       0 |     1 | 0.00 |
-| too-much |        1 |        1 |    0 |       0 |     0 | 0.06 |
+| too-much |        1 |        1 |    0 |       0 |     0 | 0.59 |
 
 ### before.yaml (mode enforce): 1 resubmit, 0 wait, 0 approve, 2 alert; about $0.87, $0.87 at most
 
@@ -94,7 +94,7 @@ The failed runs themselves cost about $0.52.
 
 - `y` projects/123/locations/us-central1/batchPredictionJobs/43: request_too_large (87%)
   - before.yaml: alert (the-rest)
-  - policies.yaml: resubmit, with batch size 32 (too-much, step 1), about $0.06
+  - policies.yaml: resubmit, with batch size 32 (too-much, step 1), about $0.59
 """
 
 
