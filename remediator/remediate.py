@@ -403,7 +403,7 @@ def _carry_out(tale: Tale, hands: Hands, now: datetime) -> str | Again:
         return _wait(tale, hands, now)
     if wanted.action is Action.APPROVE:
         return _ask(tale, hands, now)
-    return resubmit(tale, hands, now)
+    return resubmit(tale, hands)
 
 
 def _wait(tale: Tale, hands: Hands, now: datetime) -> str:

@@ -42,13 +42,14 @@ class Again:
     chain: Chain
 
 
-def resubmit(tale: Tale, hands: Hands, now: datetime, *, mended: bool = False) -> str | Again:
+def resubmit(tale: Tale, hands: Hands, *, mended: bool = False) -> str | Again:
     """Take the plan's step: one job comes of it, however often and by how many hands this is called.
 
     `mended`: the plan already has the numbers that Vertex's refusal named, which are used once.
 
     Raises Transient where the event should come again; answers Again where another step is wanted.
     """
+    now = hands.now()  # evidence took its time, and the lease begins here
     wanted = _claim_for(tale, hands, now)
     answer = hands.ledger.claim(
         tale.incident,
@@ -235,7 +236,7 @@ def _refused_by_vertex(
                 estimated_usd=as_told.estimated_usd,
             ),
         )
-        return resubmit(again, hands, now, mended=True)
+        return resubmit(again, hands, mended=True)
     if scarce and len(chain.skipped) <= _SKIPS_AT_MOST:
         return Again(stored, chain)
     reason = "a permission is missing: " if isinstance(err, Forbidden) else ""

@@ -135,9 +135,11 @@ class Claim:
         """Until when the holder may send its create, where a list lags by at most `wait`.
 
         A job sent by then is listed when a lease of a killed holder ends. A lease too short for that
-        may be used for its first half, and `forgotten_at` then lies after its end.
+        may be used for its first half, or for the second that sending takes, and `forgotten_at` then
+        lies after its end.
         """
-        return max(self.lease_until - wait, self.taken + (self.lease_until - self.taken) / 2)
+        half = (self.lease_until - self.taken) / 2
+        return max(self.lease_until - wait, self.taken + max(half, _SENDING))
 
     def forgotten_at(self, wait: timedelta) -> datetime:
         """From when a job made under this claim would be listed, so that none means none.
@@ -149,6 +151,9 @@ class Claim:
         if self.given_back:
             return self.lease_until
         return max(self.lease_until, self.send_before(wait) + wait)
+
+
+_SENDING = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)

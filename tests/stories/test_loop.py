@@ -318,6 +318,18 @@ def test_jobs_of_other_accounts_are_not_resubmitted(
     assert cloud.creates() == []
 
 
+@pytest.mark.parametrize("lease", ["0s", "100ms", "1s"])
+def test_a_lease_however_short_lets_its_holder_create_and_nobody_else(
+    open_house: Callable[..., Any], cloud: Any, lease: str
+) -> None:
+    house = open_house(REMEDIATOR_LEASE=lease, REMEDIATOR_CONSISTENCY_WAIT="0s")
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    cloud.fail("MetricService.ListTimeSeries", faults.delay(0.3))  # the evidence takes its time
+    entry = failure_line(cloud, job)
+    assert [house.hear(entry), house.hear(entry)] == [200, 200]
+    assert len(made_jobs(cloud, job)) == 1
+
+
 def test_a_create_without_an_answer_is_found_again_and_not_repeated(
     open_house: Callable[..., Any], cloud: Any
 ) -> None:
