@@ -1,7 +1,7 @@
 """How right the diagnosis is, how well it knows it, and how fast: prints Markdown.
 
-    python bench/diagnosis/run.py            prints the figures
-    python bench/diagnosis/run.py --write    also writes them to bench/diagnosis/README.md
+    python bench/diagnosis/run.py            prints the figures, and writes them to bench/diagnosis/README.md
+    python bench/diagnosis/run.py --print    prints them only
 
 Reads only the repository. Nothing in the product is fitted by a program: the weights of the
 signatures are set by hand. The one fitted number here, a temperature, is fitted on all other
@@ -289,7 +289,7 @@ def report() -> str:
         [
             "# Diagnosis: figures",
             "",
-            "Printed by `python bench/diagnosis/run.py --write`. Bounds are 95% (Wilson).",
+            "Printed by `python bench/diagnosis/run.py`. Bounds are 95% (Wilson).",
             "",
             "## Real messages, the message alone",
             "",
@@ -374,5 +374,5 @@ def report() -> str:
 if __name__ == "__main__":
     text = report()
     print(text)
-    if "--write" in sys.argv:
+    if "--print" not in sys.argv:
         README.write_text(text, encoding="utf-8")
