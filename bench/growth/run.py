@@ -222,9 +222,9 @@ def main() -> None:
         "that are asked for, the smallest ledger holds ten). A diagnosis grows with its lines, more "
         "slowly than they do; of a job's log a bounded number of lines and bytes is read. A plan asks "
         "every policy before the one that matches, a few microseconds each. A sweep announces 500 "
-        "a round and goes on where it stopped; a round that finds nothing new costs the same however "
-        "many have failed (the twin keeps its lists in memory, and pages through them the slower the "
-        "longer they are)."
+        "a round and goes on where it stopped; a round that finds nothing new lists ten pages of a "
+        "kind at most, however many have failed (the twin holds a list against its filter as a whole "
+        "for each page: its own time is what still grows here)."
     )
     results.write("growth", "Growth", "\n\n".join(parts), quick=quick)
 
