@@ -42,7 +42,8 @@ test: lint $(VENV)/provider
 	REMEDIATOR_PROVIDER_WHEEL="$$(ls $(CURDIR)/$(VENV)/provider/*.whl 2>/dev/null | head -1)" $(BIN)/python -m pytest
 
 bench: $(READY)
-	@for script in bench/*/run.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@missed=""; for script in bench/*/run.py; do echo "== $$script"; $(BIN)/python $$script || missed="$$missed $$script"; done; \
+	test -z "$$missed" || { echo "an aim is missed, or it did not run:$$missed"; exit 1; }
 
 fuzz: $(READY)
 	$(BIN)/python -m pytest -q tests/test_intake.py -k otherwise_than_unusable --hypothesis-profile=fuzz

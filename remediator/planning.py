@@ -246,7 +246,7 @@ def somebody_faster(job: JobDocument, hands: Hands) -> str:
     """A job outside our chains that runs the same workload, made after this failure, and lives."""
     if job.end_time is None:
         return ""
-    digest = kinds.workload_digest(job)
+    programs, digest = kinds.programs(job), kinds.workload_digest(job)
     later = hands.jobs.list(
         job.kind,
         hands.project()[0],
@@ -260,6 +260,7 @@ def somebody_faster(job: JobDocument, hands: Hands) -> str:
         if (other.state is JobState.SUCCEEDED or not other.state.is_terminal)
         and other.name.key != job.name.key
         and (other.create_time or job.end_time) >= job.end_time
+        and kinds.programs(other) == programs  # cheap, where a storm has made hundreds of others
         and kinds.workload_digest(other) == digest
     ]
     ledger = hands.ledger

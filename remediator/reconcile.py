@@ -45,6 +45,8 @@ _LONGEST_RUN = timedelta(
 )  # custom jobs end after 7 days unless told otherwise; list filters know no end_time
 _DUE_AT_ONCE = 200
 _ANNOUNCED_AT_ONCE = 500  # and what is left of a page; the next round goes on
+# Pages of one kind and place without anything new, after which a round has looked far enough.
+_QUIET_PAGES = 10
 _PAUSE_AFTER_FAULT = timedelta(minutes=2)
 _SUCCEEDED_WITHIN = timedelta(days=1)  # a success with failed instances is told, if it is recent
 _ENDED_BADLY = (JobState.FAILED, JobState.CANCELLED)
@@ -235,10 +237,10 @@ def _unknown(
 ) -> tuple[list[JobDocument], int, RemediatorError | None]:
     """Failed jobs of one kind and place without an incident, and how many older ones were recorded."""
     found: dict[str, JobDocument] = {}  # pages overlap where a job was made meanwhile
-    old = 0
+    old = quiet = 0
 
     def may_go_on() -> bool:
-        return in_time() and len(found) < _ANNOUNCED_AT_ONCE
+        return in_time() and len(found) < _ANNOUNCED_AT_ONCE and quiet < _QUIET_PAGES
 
     try:
         for page in _failed(hands, location, kind, now, may_go_on):
@@ -254,6 +256,8 @@ def _unknown(
                 else:
                     stale.append(job)
             old += hands.ledger.open_many(_recorded(job, now, Conclusion.TOO_OLD) for job in stale)
+            unknown = any(job.name.key not in known for job in page if kinds.is_failure(job))
+            quiet = 0 if unknown else quiet + 1
     except Unserved:  # a Vertex without such jobs has no failures of theirs
         return [], old, None
     except RemediatorError as err:
@@ -268,7 +272,8 @@ def _failed(
     """Pages of jobs that may have failed: the newest of each state always, then the older ones.
 
     Of those a round goes through as many as it may; the next one goes on where it stopped. List
-    filters know when a job began, not its end.
+    filters know when a job began, not its end: among thousands that failed long ago there may be one
+    that began as long ago and failed just now, so that all are gone through, some pages a round.
     """
     behind: list[_Place] = []
     for state in _MAY_HAVE_FAILED[kind]:

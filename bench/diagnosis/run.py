@@ -1,7 +1,7 @@
 """How right the diagnosis is, how well it knows it, and how fast: prints Markdown.
 
-    python bench/diagnosis/run.py            prints the figures
-    python bench/diagnosis/run.py --write    also writes them to bench/diagnosis/README.md
+    python bench/diagnosis/run.py            prints the figures, and writes them to bench/diagnosis/README.md
+    python bench/diagnosis/run.py --print    prints them only
 
 Reads only the repository. The weights of the signatures are set by hand; one number of the product
 is fitted, the temperature of `combine`: on what sets of strangers' messages gave the first time.
@@ -356,7 +356,7 @@ def report() -> str:
         [
             "# Diagnosis: figures",
             "",
-            "Printed by `python bench/diagnosis/run.py --write`. Bounds are 95% (Wilson).",
+            "Printed by `python bench/diagnosis/run.py`. Bounds are 95% (Wilson).",
             "",
             "## Real messages, the message alone",
             "",
@@ -465,5 +465,5 @@ def report() -> str:
 if __name__ == "__main__":
     text = report()
     print(text)
-    if "--write" in sys.argv:
+    if "--print" not in sys.argv:
         README.write_text(text, encoding="utf-8")

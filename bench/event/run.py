@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
+import json
 import os
 import statistics
 import sys
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +115,17 @@ def irrelevant_milliseconds(times: int) -> list[float]:
         app = App.from_environment(environment, here=ROOT)
     with Cloud(frozen=True) as cloud:
         body, headers = event(cloud, starved_job(cloud))
-    entry = b'{"resource": {"type": "gce_instance"}, "severity": "ERROR", "textPayload": "%s"}'
-    body["message"]["data"] = base64.b64encode(entry % (b"x" * 2000)).decode()
+    entry = {
+        "logName": "projects/lab/logs/syslog",
+        "resource": {"type": "gce_instance", "labels": {"instance_id": "1"}},
+        "severity": "ERROR",
+        "textPayload": "x" * 2000,
+    }
+    body["message"]["data"] = base64.b64encode(json.dumps(entry).encode()).decode()
     attributes = {key.removeprefix("ce-"): value for key, value in headers.items()}
+    answer = app.on_event(attributes, body)
+    if answer.status != HTTPStatus.OK or answer.text == "malformed":
+        raise SystemExit(f"that is no irrelevant event: {answer}")
     found = []
     for _ in range(times):
         started = time.perf_counter()

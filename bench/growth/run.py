@@ -1,13 +1,14 @@
 """What grows with what is kept, read or written in a policy file, and what stays flat.
 
 `python bench/growth/run.py [--quick]`: ledgers of 10 to 100,000 incidents (SQLite), logs of 10 to
-100,000 lines, 1 to 1,000 policies, pages of a sweep. Each row's ratio is against the smallest size
-of its own table, in the same run.
+100,000 lines, 1 to 1,000 policies, sweeps over 10 to 10,000 failed jobs on the twin. Each row's ratio
+is against the smallest size of its own table, in the same run.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -21,13 +22,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench import results
 from bench.diagnosis.run import log_of
-from remediator import policy
+from remediator import policy, reconcile
+from remediator.app import ROUND_SECONDS, App
 from remediator.case import Case
 from remediator.diagnosis import diagnose
 from remediator.domain import Change, History
 from remediator.ledger import Claim, Conclusion, Incident, Ledger, Stage
 from remediator.ledger.sqlite import SqliteStore
+from tests.reliability.test_sweep import LISTED, failed_batches
+from twin.cloud import Cloud
 
+ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 23, 20, tzinfo=UTC)
 CATALOGUE = policy.Catalogue.built_in()
 TIMES = 7
@@ -110,6 +115,38 @@ def policies_of(count: int) -> policy.Policies:
     return loaded.policies
 
 
+# --- sweeps ----------------------------------------------------------------------------------------
+
+
+def sweep_row(size: int, folder: Path) -> tuple[int, float, float, int]:
+    """Rounds until that many silent failures are announced, their seconds; then what a round costs
+    that finds nothing new, in milliseconds, and the pages of batch predictions that it lists."""
+    with Cloud(frozen=True) as cloud:
+        failed_batches(cloud, size, hours_ago=4)
+        os.environ.update(cloud.env(REMEDIATOR_LEDGER=f"sqlite:///{folder}/sweep-{size}.sqlite3"))
+        app = App.from_environment(os.environ, here=ROOT)
+
+        def one_round() -> reconcile.Round:
+            # Batch predictions alone: the events that would come of their announcements are not sent.
+            return reconcile.run(app.hands, app._write_log, budget_seconds=ROUND_SECONDS)  # noqa: SLF001
+
+        announced = rounds = 0
+        begun = time.perf_counter()
+        while announced < size:
+            done = one_round()
+            if not done.announced:
+                raise SystemExit(f"a sweep stands still at {announced} of {size}: {done}")
+            announced, rounds = announced + done.announced, rounds + 1
+        seconds = time.perf_counter() - begun
+        one_round()  # the last look behind the last page
+        before = len(cloud.calls(LISTED))
+        calm = milliseconds(one_round, 3)
+        pages = (len(cloud.calls(LISTED)) - before) // 3
+        app.ledger.close()
+        app.vertex.close()
+    return rounds, seconds, calm, pages
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="up to a tenth or less of each size")
@@ -157,13 +194,37 @@ def main() -> None:
             [(f"{n:,}", f"{t:.2f} ms", f"{t / times[0][1]:.1f}") for n, t in times],
         )
     )
+    sizes = (10, 100) if quick else (10, 100, 1_000, 10_000)
+    with tempfile.TemporaryDirectory() as folder:
+        swept = [(size, *sweep_row(size, Path(folder))) for size in sizes]
+    parts.append(
+        results.table(
+            [
+                *("failed jobs that no log tells", "rounds until all are announced"),
+                *("in all", "a job", "a later round", "of the smallest", "pages it lists"),
+            ],
+            [
+                (
+                    f"{size:,}",
+                    f"{rounds}",
+                    f"{seconds:.1f} s",
+                    f"{1000 * seconds / size:.1f} ms",
+                    f"{calm:.0f} ms",
+                    f"{calm / swept[0][3]:.1f}",
+                    f"{pages}",
+                )
+                for size, rounds, seconds, calm, pages in swept
+            ],
+        )
+    )
     parts.append(
         "The ledger is flat: every question goes by key or by an index of what is due (of the hundred "
         "that are asked for, the smallest ledger holds ten). A diagnosis grows with its lines, more "
         "slowly than they do; of a job's log a bounded number of lines and bytes is read. A plan asks "
-        "every policy before the one that matches, a few microseconds each. A sweep reads pages of "
-        "100 jobs, the newest always, and goes on where it stopped at its own rate "
-        "(`tests/reliability/test_sweep.py`)."
+        "every policy before the one that matches, a few microseconds each. A sweep announces 500 "
+        "a round and goes on where it stopped; a round that finds nothing new lists ten pages of a "
+        "kind at most, however many have failed (the twin holds a list against its filter as a whole "
+        "for each page: its own time is what still grows here)."
     )
     results.write("growth", "Growth", "\n\n".join(parts), quick=quick)
 

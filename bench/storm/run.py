@@ -1,19 +1,25 @@
-"""A storm of 1,000 failures against the served function: events a second, and its peak memory.
+"""A storm of 1,000 failures against the served function: events a second, what limits them, memory.
+
+    python bench/storm/run.py [--quick]
 
 Half of the failures are judged by their own error, half need Cloud Logging, which allows 60 reads a
 minute; 429s of the twin's are counted. Every event is delivered once, then again as Pub/Sub would
-what was answered with 5xx. Exit 1 where a job was made twice, a cap was passed, or memory grew by
-more than `MOST_GROWTH_MIB` over the second half. `--quick`: 100 failures.
+what was answered with 5xx. Once with SQLite, once with Firestore where the emulator is installed,
+each with a smaller storm more that is profiled (`profiled/sitecustomize.py`). Exit 1 where a job was
+made twice, a cap was passed, or memory grew by more than `MOST_GROWTH_MIB` over the second half.
+`--quick`: 100 failures.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +27,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.reliability.conftest import event  # noqa: E402  # the checkout is found above
+from bench import emulators, results  # noqa: E402  # the checkout is found above
+from tests.reliability.conftest import event  # noqa: E402
 from tests.reliability.test_storm import (  # noqa: E402
     _OUT_OF_MEMORY,
     _UNCLEAR,
@@ -32,62 +39,129 @@ from tests.reliability.test_storm import (  # noqa: E402
 from tests.stories.conftest import TestCloud  # noqa: E402
 from tests.stories.test_loop import failure_line  # noqa: E402
 
-FAILURES = 100 if "--quick" in sys.argv else 1000
-MOST_AN_HOUR = FAILURES // 4
+QUICK = "--quick" in sys.argv
+FAILURES = 100 if QUICK else 1000
+PROFILED = 100 if QUICK else 300
 AT_ONCE = 24
 MOST_GROWTH_MIB = 40
+_TOLD = 12  # rows of a profile
+
+
+@dataclass(frozen=True)
+class Storm:
+    """What one storm came to."""
+
+    ledger: str
+    seconds: float
+    statuses: Counter[int]
+    again: Counter[int]
+    made: Counter[str]
+    allowed: int
+    refused_reads: int
+    reads: int
+    messages: int
+    function_cpu: float
+    rest_cpu: float
+    peaks: tuple[float, float]
+    reconcile_peak: float
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether every cap held and nothing was made twice."""
+        return (
+            max(self.made.values()) == 1
+            and sum(self.made.values()) == self.allowed
+            and not self.refused_reads
+            and self.peaks[1] - self.peaks[0] <= MOST_GROWTH_MIB
+            and set(self.statuses) | set(self.again) <= {200, 503}
+        )
 
 
 def main() -> int:
-    """Runs it; 0 where every bound held."""
+    """Runs them, writes the section; 0 where every bound held."""
+    with emulators.firestore() as firestore:
+        ledgers: dict[str, dict[str, str]] = {"SQLite": {}}
+        if firestore:
+            ledgers["Firestore"] = {"FIRESTORE_EMULATOR_HOST": firestore}
+        storms, profiles = [], {}
+        for name, settings in ledgers.items():
+            storms.append(storm(name, settings, FAILURES, again=True)[0])
+            profiles[name] = storm(name, settings, PROFILED, profiled=True)[1]
+    kept = all(one.is_bounded for one in storms)
+    parts = [_table(storms), *(_profile(name, told) for name, told in profiles.items())]
+    if not firestore:
+        parts.append("The Firestore emulator is not installed here: only SQLite was measured.")
+    parts.append("Every bound kept." if kept else "**A bound is broken.**")
+    results.write("storm", f"A storm of {FAILURES:,} failures", "\n\n".join(parts), quick=QUICK)
+    return 0 if kept else 1
+
+
+def storm(
+    name: str,
+    settings: Mapping[str, str],
+    failures: int,
+    *,
+    again: bool = False,
+    profiled: bool = False,
+) -> tuple[Storm, dict[str, Any]]:
+    """One storm, on a cloud and a server of its own; its profile where asked."""
     with TestCloud(lag=timedelta(0)) as cloud, tempfile.TemporaryDirectory() as folder:
         cloud.logs.reads_per_minute = 60
-        file = Path(folder) / "policies.yaml"
-        file.write_text(POLICIES.format(usd=1_000_000, rate=MOST_AN_HOUR))
+        allowed = failures // 4
+        file, profile = Path(folder) / "policies.yaml", Path(folder) / "profile.json"
+        file.write_text(POLICIES.format(usd=1_000_000, rate=allowed))
+        ledger = f"firestore://(default)/storm-{failures}-{int(profiled)}"
         environment = cloud.env(
             REMEDIATOR_POLICIES=str(file),
-            REMEDIATOR_LEDGER=f"sqlite:///{folder}/ledger.sqlite3",
+            REMEDIATOR_LEDGER=ledger if settings else f"sqlite:///{folder}/ledger.sqlite3",
+            **settings,
         )
+        if profiled:
+            environment |= {
+                "STORM_PROFILE": str(profile),
+                "PYTHONPATH": str(Path(__file__).parent / "profiled"),
+            }
         served = cloud.serve(ROOT, "remediate", environment)
-        reconciling = cloud.serve(ROOT, "reconcile", environment)
-        clear = failed_jobs(cloud, FAILURES // 2, _OUT_OF_MEMORY, 0)
-        unclear = failed_jobs(cloud, FAILURES // 2, _UNCLEAR, len(clear))
+        reconciling = cloud.serve(ROOT, "reconcile", environment) if again else None
+        clear = failed_jobs(cloud, failures // 2, _OUT_OF_MEMORY, 0)
+        unclear = failed_jobs(cloud, failures // 2, _UNCLEAR, len(clear))
         jobs = [job for pair in zip(clear, unclear, strict=True) for job in pair]
-        print(f"idle: {peak_mib(served.pid):.0f} MiB")
 
         statuses: Counter[int] = Counter()
-        marks = []
-        started = time.monotonic()
-        for half in (jobs[: FAILURES // 2], jobs[FAILURES // 2 :]):
+        peaks = []
+        begun, rest, function = time.monotonic(), time.process_time(), _cpu_seconds(served.pid)
+        for half in (jobs[: failures // 2], jobs[failures // 2 :]):
             statuses += deliver(served, cloud, half)
-            marks.append(peak_mib(served.pid))
-        seconds = time.monotonic() - started
-        again = deliver(served, cloud, jobs)
-        rounds = [reconciling.post()[0] for _ in range(3)]
-
-        made = roots(cloud)
-        throttled = len(
-            cloud.calls("LoggingServiceV2.ListLogEntries", outcome="RESOURCE_EXHAUSTED")
+            peaks.append(results.peak_mib(served.pid))
+        seconds = time.monotonic() - begun
+        spent = (_cpu_seconds(served.pid) - function, time.process_time() - rest)
+        reads = cloud.calls("LoggingServiceV2.ListLogEntries")
+        more: Counter[int] = Counter()
+        if reconciling is not None:
+            more = deliver(served, cloud, jobs)
+            for _ in range(3):
+                reconciling.post()
+        if profiled:
+            time.sleep(1.5)  # it is told every second
+        told = json.loads(profile.read_text()) if profiled else {}
+        refused = cloud.calls("LoggingServiceV2.ListLogEntries", outcome="RESOURCE_EXHAUSTED")
+        done = Storm(
+            ledger=name,
+            seconds=seconds,
+            statuses=statuses,
+            again=more,
+            made=roots(cloud),
+            allowed=min(allowed, len(clear)),
+            refused_reads=len(refused),
+            reads=len(reads),
+            messages=len(cloud.slack.messages),
+            function_cpu=spent[0],
+            rest_cpu=spent[1],
+            peaks=(peaks[0], peaks[1]),
+            reconcile_peak=results.peak_mib(reconciling.pid) if reconciling else 0.0,
         )
-        print(
-            f"{FAILURES} events in {seconds:.1f} s: {FAILURES / seconds:.0f} a second; {statuses}"
-        )
-        print(f"delivered again: {again}; rounds of reconcile: {rounds}")
-        print(
-            f"jobs made: {sum(made.values())} of at most {MOST_AN_HOUR}, {max(made.values())} each"
-        )
-        print(f"Logging reads refused: {throttled}; messages to Slack: {len(cloud.slack.messages)}")
-        print(f"peak memory: {marks[0]:.0f} MiB after half, {marks[1]:.0f} MiB after all")
-        print(f"of reconcile: {peak_mib(reconciling.pid):.0f} MiB")
-        kept = (
-            max(made.values()) == 1
-            and sum(made.values()) == min(MOST_AN_HOUR, len(clear))
-            and not throttled
-            and marks[1] - marks[0] <= MOST_GROWTH_MIB
-            and set(statuses) | set(again) <= {200, 503}
-        )
-        print("every bound kept" if kept else "A BOUND IS BROKEN")
-        return 0 if kept else 1
+        served.stop()
+        return done, told
 
 
 def deliver(served: Any, cloud: Any, jobs: list[dict[str, Any]]) -> Counter[int]:
@@ -101,22 +175,49 @@ def deliver(served: Any, cloud: Any, jobs: list[dict[str, Any]]) -> Counter[int]
         return Counter(pool.map(post, jobs))
 
 
-def peak_mib(pid: int) -> float:
-    """The most memory that any process of the server ever held."""
-    return max(_high_water(one) for one in _family(pid)) / 1024
+def _cpu_seconds(pid: int) -> float:
+    """What the server's processes have used of the CPUs, of users and of the kernel."""
+    ticks = 0
+    for one in results.family(pid):
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / 100
 
 
-def _family(pid: int) -> Iterator[int]:
-    yield pid
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        yield from _family(int(child))
+def _table(storms: list[Storm]) -> str:
+    rows = [
+        ("events a second", [f"{FAILURES / one.seconds:.0f}" for one in storms]),
+        ("answered", [_counted(one.statuses) for one in storms]),
+        ("delivered again, answered", [_counted(one.again) for one in storms]),
+        ("jobs made, of those allowed", [f"{sum(one.made.values())} of {one.allowed}" for one in storms]),
+        ("most jobs made of one failure", [str(max(one.made.values())) for one in storms]),
+        ("Logging reads a minute", [f"{one.reads * 60 / max(one.seconds, 60):.0f}" for one in storms]),
+        ("Logging reads refused by the service", [str(one.refused_reads) for one in storms]),
+        ("messages to Slack", [str(one.messages) for one in storms]),
+        ("CPU of the function, an event", [f"{1000 * one.function_cpu / FAILURES:.0f} ms" for one in storms]),
+        ("CPU of the twin and the deliverer, an event", [f"{1000 * one.rest_cpu / FAILURES:.0f} ms" for one in storms]),
+        ("peak memory after half, after all", [f"{one.peaks[0]:.0f}, {one.peaks[1]:.0f} MiB" for one in storms]),
+        ("peak memory of `reconcile`", [f"{one.reconcile_peak:.0f} MiB" for one in storms]),
+    ]  # fmt: skip
+    head = ["", *(f"ledger in {one.ledger}" for one in storms)]
+    return results.table(head, [(words, *cells) for words, cells in rows])
 
 
-def _high_water(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1])
-    return 0
+def _counted(statuses: Counter[int]) -> str:
+    return ", ".join(f"{count} of {status}" for status, count in sorted(statuses.items()))
+
+
+def _profile(name: str, told: Mapping[str, Any]) -> str:
+    """Where the function's own threads spent their CPU time, by the innermost function of ours."""
+    all_of = sum(spent for _, spent in told["ours"]) or 1.0
+    native = max(0.0, 1 - all_of / max(told["cpu"], all_of))
+    rows = [(f"`{where}`", f"{spent / all_of:.0%}") for where, spent in told["ours"][:_TOLD]]
+    head = (f"ledger in {name}: innermost function of ours", "of the Python threads' CPU time")
+    return (
+        results.table(head, rows)
+        + f"\n\n{native:.0%} of the process's CPU time is spent in threads of no Python (gRPC's) or in "
+        "such as live too briefly to be seen."
+    )
 
 
 if __name__ == "__main__":

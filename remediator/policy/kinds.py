@@ -650,6 +650,26 @@ def is_our_variable(item: Any) -> bool:
     return isinstance(item, Mapping) and str(item.get("name") or "").startswith(OUR_ENVIRONMENT)
 
 
+def programs(job: JobDocument) -> tuple[Any, ...]:
+    """Image, command and arguments of each worker pool: jobs of one workload have the same.
+
+    Far cheaper to compare than `workload_digest`, which alone says that two are the same.
+    """
+    kind = rules(job)
+    pools_ = (read(job, f"{kind.spec}.workerPoolSpecs") if kind.has_pools else ()) or ()
+    held = [
+        _either_key(pool, key) or {}
+        for pool in pools_
+        for key in ("containerSpec", "pythonPackageSpec")
+    ]
+    return tuple(
+        _either_key(spec, key) or None
+        for spec in held
+        if isinstance(spec, Mapping)
+        for key in ("imageUri", "executorImageUri", "command", "args")
+    )
+
+
 _CPU_IMAGE = re.compile(r"(?:^|[/._:-])cpu(?:[._:/@-]|$)|[a-z0-9]-cpu\b", re.IGNORECASE)
 _GPU_IMAGE = re.compile(r"gpu|cuda|nvidia|cu1[0-9]{2}", re.IGNORECASE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -48,7 +49,8 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> list[frozenset[str]]:
     with Cloud(frozen=True) as cloud:
         failure: Any = event(cloud, starved_job(cloud))
         nothing: Any = event(cloud, starved_job(cloud))
-        nothing[0]["message"]["data"] = "eyJyZXNvdXJjZSI6IHsidHlwZSI6ICJnY2VfaW5zdGFuY2UifX0="
+        entry = {"logName": "projects/lab/logs/syslog", "resource": {"type": "gce_instance"}}
+        nothing[0]["message"]["data"] = base64.b64encode(json.dumps(entry).encode()).decode()
         environment = cloud.env(
             PATH="/usr/bin:/bin",
             REMEDIATOR_POLICIES=str(folder / "policies.yaml"),
@@ -65,6 +67,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> list[frozenset[str]]:
         )
         assert done.returncode == 0, done.stderr[-2000:]
         assert len(cloud.calls("*.CreateCustomJob")) == 1
+        assert "malformed" not in done.stderr
     return [frozenset(names) for names in json.loads(done.stderr.splitlines()[-1])]
 
 

@@ -87,6 +87,33 @@ def test_a_sweep_without_time_gets_a_page_further_each_round(
     assert len(told) == len(set(told)) == (450 if hours_ago < 6 else 0)
 
 
+def test_a_round_that_finds_nothing_new_looks_at_some_pages_and_the_next_goes_on(
+    house: Any, cloud: Any
+) -> None:
+    """What began long ago and fails now stands far behind: it is found some rounds later."""
+    failed_batches(cloud, 850, hours_ago=2)
+    while house.reconcile()["announced"]:
+        pass
+    assert len(announced(cloud)) == 850
+    late = cloud.add_job(
+        {
+            **batch_job(cloud),
+            "name": cloud.name("batchPredictionJobs", "77"),
+            "state": "JOB_STATE_FAILED",
+            "createTime": rfc3339(cloud.clock.now() - timedelta(days=9)),
+            "endTime": rfc3339(cloud.clock.now() - timedelta(minutes=1)),
+            "error": {"code": 13, "message": "INTERNAL"},
+        }
+    )
+    listed = []
+    for _ in range(2):
+        before = pages_behind(cloud)
+        house.reconcile()
+        listed.append(pages_behind(cloud) - before)
+    assert late["name"] in announced(cloud)
+    assert max(listed) <= reconcile._QUIET_PAGES - 5  # one page of each state is looked at first
+
+
 def test_what_fails_now_is_found_though_thousands_of_older_ones_are_still_gone_through(
     house: Any, cloud: Any
 ) -> None:
