@@ -2,9 +2,9 @@
 
 Each scene is a physical state with its truth by construction, and what can be seen of it; `also`
 holds verdicts that are as right. Four waves: the first was written before the rules were read, the
-others each after the rules had been mended for the one before, in other words. All were judged once
-before any rule was changed for them; those figures stand here. Used by the bench and the tests;
-imports nothing of the product.
+others by an author who knew them by then, each after they had been mended for the one before. All
+were judged once before any rule was changed for them; those figures stand here. Used by the bench
+and the tests; imports nothing of the product.
 """
 
 from __future__ import annotations
