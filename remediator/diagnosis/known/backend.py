@@ -169,6 +169,15 @@ TRANSIENT: tuple[Signature, ...] = (
 
 DEADLINE: tuple[Signature, ...] = (
     Signature(
+        "deadline-of-job",
+        None,
+        0.0,
+        r"\bjob (was |has |did |is )?(not )?(been )?(complet|finish|timed? ?out|exceed)[^.]{0,80}|(prediction|training|custom|tuning|pipeline) job [^.]{0,40}timed? ?out",
+        _TRAINING,
+        symptom=True,
+        explains=("torchserve-slow", "startup-load-timeout"),
+    ),
+    Signature(
         "deadline",
         None,
         0.0,

@@ -49,7 +49,7 @@ CONFIG: tuple[Signature, ...] = (
         "config-endpoint",
         Cause.INVALID_CONFIG,
         STRONG,
-        r"received http2 header with status: 404|501 (received|method|not)|\bunimplemented\b|methodnotimplemented|operation is not implemented",
+        r"received http2 header with status: 404|\b501 (method|not impl)|\bunimplemented\b|methodnotimplemented|operation is not implemented",
         _FIELD,
     ),
     Signature(

@@ -56,7 +56,7 @@ DEVICES: tuple[Signature, ...] = (
         "gpu-unseen",
         None,
         0.0,
-        r"failed call to cuinit|kernel driver does not appear to be running|could not (find|load) (cuda|dynamic library ['\"]?lib(cuda|cudart|cudnn|cublas|nv))|cannot dlopen some gpu libraries|skipping registering gpu devices|libcuda\.so[^.]{0,20}(cannot|not found|no such)|/proc/driver/nvidia/version does not exist|no gpu/tpu found|an nvidia gpu may be present|gpus? (are|is) visible: ?(0|\[\])|num gpus( available)?: ?0",
+        r"failed call to cuinit|gpu available: ?false|no cuda runtime is found|kernel driver does not appear to be running|could not (find|load) (cuda|dynamic library ['\"]?lib(cuda|cudart|cudnn|cublas|nv))|cannot dlopen some gpu libraries|skipping registering gpu devices|libcuda\.so[^.]{0,20}(cannot|not found|no such)|/proc/driver/nvidia/version does not exist|no gpu/tpu found|an nvidia gpu may be present|gpus? (are|is) visible: ?(0|\[\])|num gpus( available)?: ?0",
         "tensorflow.org/install/gpu",
         tags=frozenset({Tag.GPU_UNSEEN}),
         explains=(

@@ -112,7 +112,7 @@ MEMORY: tuple[Signature, ...] = (
         "memory-warning",
         Cause.MEMORY_PRESSURE,
         HINT,
-        r"exceeds \d+% of (free )?(system|host) memory|tcmalloc: large alloc|memory usage (is )?(high|above|over|at (9\d|100))|swap(ping)? (is )?(full|thrash)",
+        r"exceeds \d+% of (free )?(system|host) memory|tcmalloc: large alloc|memory usage\. pausing worker|worker is at \d+% memory|memory usage (is )?(high|above|over|at (9\d|100))|swap(ping)? (is )?(full|thrash)",
         _TF,
         symptom=True,
     ),
