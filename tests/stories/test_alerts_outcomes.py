@@ -65,7 +65,8 @@ def pulled(subscriber: SubscriberClient, most: int = 10) -> list[tuple[str, dict
     """(ordering key, outcome) of what waits, in the order of delivery."""
     answer = subscriber.pull(subscription=SUBSCRIPTION, max_messages=most, timeout=10)
     letters = list(answer.received_messages)
-    subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=[one.ack_id for one in letters])
+    if letters:  # a pull may come back with nothing, though something waits
+        subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=[one.ack_id for one in letters])
     return [(one.message.ordering_key, json.loads(one.message.data)) for one in letters]
 
 
