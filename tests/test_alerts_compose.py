@@ -52,7 +52,7 @@ DIAGNOSIS = Diagnosis(
     causes=(
         RankedCause(
             Cause.CPU_SATURATION,
-            0.91,
+            0.74,
             (
                 Evidence(Source.METRIC, "training/cpu/utilization", "CPUs 97% full for 55 minutes"),
                 Evidence(Source.JOB, "error.message", "The job ran into its time-out of 3600 s"),
@@ -379,7 +379,7 @@ TEXTS = {
           Job timed out after 3600s.
 
         Why
-          cpu_saturation (91% sure): the work ran out of time with the CPUs full.
+          cpu_saturation (74% sure): the work ran out of time with the CPUs full.
           Next most likely: slow_code (20%).
 
         Evidence
@@ -429,7 +429,7 @@ TEXTS = {
           Job timed out after 3600s.
 
         Why
-          cpu_saturation (91% sure): the work ran out of time with the CPUs full.
+          cpu_saturation (74% sure): the work ran out of time with the CPUs full.
           Next most likely: slow_code (20%).
           Not read: log, Cloud Logging answered 429 for 30 s
 
@@ -462,7 +462,7 @@ TEXTS = {
           Job timed out after 3600s.
 
         Why
-          cpu_saturation (91% sure): the work ran out of time with the CPUs full.
+          cpu_saturation (74% sure): the work ran out of time with the CPUs full.
           Next most likely: slow_code (20%).
 
         Evidence
@@ -490,7 +490,7 @@ TEXTS = {
           Job timed out after 3600s.
 
         Why
-          cpu_saturation (91% sure): the work ran out of time with the CPUs full.
+          cpu_saturation (74% sure): the work ran out of time with the CPUs full.
           Next most likely: slow_code (20%).
 
         Evidence
@@ -580,7 +580,7 @@ TEXTS = {
           Job timed out after 3600s.
 
         Why
-          cpu_saturation (91% sure): the work ran out of time with the CPUs full.
+          cpu_saturation (74% sure): the work ran out of time with the CPUs full.
           Next most likely: slow_code (20%).
 
         Evidence
@@ -633,7 +633,7 @@ TEXTS = {
           Job timed out after 3600s.
 
         Why
-          cpu_saturation (91% sure): the work ran out of time with the CPUs full.
+          cpu_saturation (74% sure): the work ran out of time with the CPUs full.
           Next most likely: slow_code (20%).
 
         Evidence
@@ -730,7 +730,7 @@ TEXTS = {
           Job timed out after 3600s.
 
         Why
-          cpu_saturation (91% sure): the work ran out of time with the CPUs full.
+          cpu_saturation (74% sure): the work ran out of time with the CPUs full.
           Next most likely: slow_code (20%).
 
         Evidence
@@ -756,7 +756,7 @@ TEXTS = {
           Job timed out after 3600s.
 
         Why
-          cpu_saturation (91% sure): the work ran out of time with the CPUs full.
+          cpu_saturation (74% sure): the work ran out of time with the CPUs full.
           Next most likely: slow_code (20%).
 
         Evidence
@@ -994,7 +994,7 @@ def test_notes_and_the_basis_of_the_estimate_stand_in_their_own_places() -> None
     """The plan's whole sentence says verdict, change and cost again; an alert does not."""
     plan = replace(
         PLAN,
-        because="Cpu saturation (91% sure): machine type becomes n1-standard-16; about $3.04.",
+        because="Cpu saturation (74% sure): machine type becomes n1-standard-16; about $3.04.",
         notes=("a T4 does not go with n1-standard-32: two of them",),
         cost_basis="65% was done in 2 h, at $0.874 an hour",
     )
