@@ -8,6 +8,7 @@ of ours on its stack.
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import sys
@@ -46,7 +47,11 @@ def _watch(file: Path) -> None:
         time.sleep(_STEP)
         # Not `threading.enumerate`: a finaliser that starts a thread while its lock is held hangs all.
         natives = {key: one.native_id for key, one in threading._active.copy().items()}  # noqa: SLF001
-        for ident, frame in sys._current_frames().items():  # noqa: SLF001  # made for this
+        # Before Python 3.12 a collection inside this call can wait for ever for a lock that it holds.
+        gc.disable()
+        frames = sys._current_frames()  # noqa: SLF001  # made for this
+        gc.enable()
+        for ident, frame in frames.items():
             native = natives.get(ident)
             if native is None or ident == threading.get_ident():
                 continue
