@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -1015,6 +1016,26 @@ def test_sized_is_the_cheapest_change_that_will_do(
     text = ladder(f"resubmit: {SIZED}", limits=limits)
     made = planned(job(body, **held), text, cause, needs=needs)
     assert made.refused_by == ()
+    assert told(made) == changes
+
+
+@pytest.mark.parametrize(
+    ("treated_for", "changes"),
+    [
+        # the model fills the memory, not the batch: the cheapest machine with half as much again
+        (Cause.MEMORY_PRESSURE, [(f"{BATCH_SPEC}.machineType", "n1-standard-8", "n1-highmem-8")]),
+        (Cause.REQUEST_TOO_LARGE, [(SIZE, 32, 16)]),
+    ],
+)
+def test_sized_takes_more_memory_once_a_smaller_batch_did_not_help(
+    treated_for: Cause, changes: list[tuple[str, Any, Any]]
+) -> None:
+    halved = replace(
+        attempt("ladder", number=1), verdict=treated_for.value, changes=(Change(SIZE, None, 32),)
+    )
+    body = job(BATCH, manualBatchTuningParameters={"batchSize": 32})
+    text = ladder(f"{{resubmit: {SIZED}, times: 2}}", limits='{machine_types: ["n1-*"]}')
+    made = planned(body, text, Cause.MEMORY_PRESSURE, history=History(attempts=(halved,)))
     assert told(made) == changes
 
 

@@ -64,6 +64,16 @@ class _Sizing:
     def batch(self) -> int | None:
         return kinds.batch_size(self.case.job)
 
+    @property
+    def smaller_batch_failed(self) -> bool:
+        """The attempt before had a smaller batch for this very cause, and ended by it all the same."""
+        last = self.history.attempts[-1] if self.history.attempts else None
+        return (
+            last is not None
+            and last.verdict == self.diagnosis.verdict
+            and any(change.field.endswith(".batchSize") for change in last.changes)
+        )
+
     def allowed(self, hardware: Hardware) -> bool:
         machines, devices = self.limits.machine_types, self.limits.accelerators
         return (
@@ -212,7 +222,8 @@ _MENDED_BY_BATCH = frozenset(
 
 
 def _memory(sizing: _Sizing) -> Choice | NoWay:
-    if (sizing.batch or 0) > 1:
+    # A batch that was halved for nothing is not what fills the memory: the model is.
+    if (sizing.batch or 0) > 1 and not sizing.smaller_batch_failed:
         return _smaller_batch(sizing, 2)
     kind = sizing.book.machines[sizing.held.machine]
     needs = sizing.diagnosis.needs

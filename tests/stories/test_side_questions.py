@@ -177,6 +177,7 @@ def test_without_its_projects_name_no_event_is_taken(
     job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
     house = open_house(proxied=True)
     cloud.fail("metadata", faults.status("404"), times=FOREVER)
+    cloud.fail("projects.get", faults.status("404"), times=FOREVER)
     assert house.hear(failure_line(cloud, job)) == 503
     cloud.desk.faults.clear()
     assert house.hear(failure_line(cloud, job)) == 200
@@ -204,5 +205,5 @@ def test_what_is_not_answered_for_a_day_is_told_and_nothing_is_made(
     house.reconcile()
     assert made_jobs(cloud, job) == []
     told = cloud.slack.messages[-1].text
-    assert told.startswith("Not resubmitted: align-reads failed of cpu_saturation")
+    assert told.startswith("Not resubmitted: align-reads failed (cpu_saturation)")
     assert f"since it is not known {unknown}" in told
