@@ -173,9 +173,9 @@ def test_without_its_projects_name_no_event_is_taken(
     open_house: Callable[..., Any], cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can say yet whose the failure is: it is neither handled nor thrown away."""
-    monkeypatch.delenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", raising=False)  # read once in a process
     job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
     house = open_house(proxied=True)
+    monkeypatch.delenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")  # gRPC reads it once in a process
     cloud.fail("metadata", faults.status("404"), times=FOREVER)
     cloud.fail("projects.get", faults.status("404"), times=FOREVER)
     assert house.hear(failure_line(cloud, job)) == 503
