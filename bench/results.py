@@ -83,7 +83,11 @@ def family(pid: int) -> Iterator[int]:
     """The process and everything below it."""
     yield pid
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
+        try:
+            children = (task / "children").read_text().split()
+        except FileNotFoundError:  # a thread that ended meanwhile has none
+            continue
+        for child in children:
             yield from family(int(child))
 
 
