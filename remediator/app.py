@@ -8,7 +8,6 @@ hand is put together here and nowhere else.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import os
@@ -81,7 +80,7 @@ class App:
         here: Path,
         environ: Mapping[str, str],
         policies: Policies | None,
-        digest: str = "",
+        text: bytes = b"",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         event_seconds: float = EVENT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
@@ -93,7 +92,7 @@ class App:
         self._event_seconds = event_seconds
         self._clock = clock
         self._policies = policies
-        self._digest = digest
+        self._text = text  # of a policy file within the deployment
 
     @classmethod
     def from_environment(
@@ -113,8 +112,7 @@ class App:
         except Unusable as err:
             msg = f"REMEDIATOR_POLICIES: {err}"
             raise Unusable(msg) from err
-        digest = hashlib.sha256(text).hexdigest()[:16]
-        return cls(found, here=here, environ=environ, policies=policies, digest=digest, clock=clock)
+        return cls(found, here=here, environ=environ, policies=policies, text=text, clock=clock)
 
     # --- the doors -----------------------------------------------------------------------------
 
@@ -517,7 +515,9 @@ class App:
 
     def policies_digest(self) -> str:
         """16 hex digits of the SHA-256 of the policy file in force."""
-        return self._digest or self._policy_file.digest
+        from remediator.policy_file import digest_of
+
+        return self._policy_file.digest if self._policies is None else digest_of(self._text)
 
     @cached_property
     def _policy_file(self) -> PolicyFile:
@@ -620,6 +620,8 @@ class App:
         self.logs.write(self.project_id, log_id, entries, timeout_seconds=CALL_SECONDS)
 
     def _tell_outcome(self, outcome: Any, *, id: str, at: datetime) -> None:  # noqa: A002  # as the protocol has it
+        import hashlib
+
         from remediator.intake import OUTCOMES_LOG
 
         insert_id = hashlib.sha256(id.encode()).hexdigest()[:32]

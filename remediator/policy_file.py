@@ -27,6 +27,11 @@ _LINES_TOLD = 30
 _MISTAKES_TOLD = 5
 
 
+def digest_of(text: bytes) -> str:
+    """16 hex digits of the SHA-256 of a policy file, by which two instances know that theirs is one."""
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
 @dataclass(frozen=True, slots=True)
 class Edition:
     """The file as it once stood. `generation` is the object's, or the secret's version; both grow."""
@@ -38,8 +43,8 @@ class Edition:
 
     @classmethod
     def of(cls, name: str, generation: str, text: str) -> Edition:
-        """An edition as it was read; its digest is 16 hex digits of the text's SHA-256."""
-        return cls(name, generation, hashlib.sha256(text.encode()).hexdigest()[:16], text)
+        """An edition as it was read."""
+        return cls(name, generation, digest_of(text.encode()), text)
 
     @classmethod
     def parse(cls, note: Json) -> Edition:

@@ -102,13 +102,6 @@ class Catalogue:
     def machine(self, name: str) -> MachineType | None:
         return self.machines.get(name)
 
-    def knows_machine(self, name: str) -> bool:
-        """Whether Vertex takes the type for either service."""
-        return name in self.machines
-
-    def knows_accelerator(self, name: str) -> bool:
-        return name in self.accelerators
-
     def nearest_name(self, name: str) -> str:
         """A known machine type or accelerator that may have been meant; empty: none is near."""
         known = {one.lower(): one for one in (*self.machines, *self.accelerators)}

@@ -189,7 +189,6 @@ _NUMBERS = (
     "resubmissions_per_hour",
     "max_run",
 )
-_DEFAULTED = {"attempts", "retries"}
 _LISTS = ("machine_types", "accelerators", "locations")
 
 

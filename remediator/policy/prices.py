@@ -190,7 +190,3 @@ def host_rate(name: str, family: str, vcpus: int, memory_gib: float, region: str
 def device_rate(device: str, region: str) -> Rate | None:
     """One device, USD an hour on Compute Engine; None: not known."""
     return _DEVICES.get(device, {}).get(region)
-
-
-PRICED_REGIONS = frozenset(region for rates in _HOSTS.values() for region in rates)
-"""Regions with any rate at all."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from remediator.domain import Cause, Diagnosis, Guard, JobDocument
+from remediator.domain import Diagnosis, Guard, JobDocument
 from remediator.policy import kinds
 from remediator.policy.model import OWNER, Limits, Policies, Policy
 
@@ -131,8 +131,3 @@ def is_scarcity(text: str) -> bool:
     """Whether Vertex's refusal means that quota or machines are wanting, not that it never works."""
     folded = text.lower()
     return any(word in folded for word in _SCARCE)
-
-
-def is_cause_known(found: Diagnosis) -> bool:
-    """Whether the evidence carries a verdict."""
-    return found.verdict is not Cause.UNKNOWN
