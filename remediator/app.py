@@ -242,14 +242,14 @@ class App:
         ours are left out: a backtest asks about what failed by itself.
         """
         from remediator import reconcile
-        from remediator.policy import kinds
+        from remediator.job import fields
 
         since = self.now() - timedelta(days=days)
         found: list[JobDocument] = []
         ours = 0
         for location, kind in itertools.product(self.locations, reconcile.SWEPT_KINDS):
             for job in reconcile.failed_since(self.hands, location, kind, since):
-                if job.end_time is None or job.end_time < since or not kinds.is_failure(job):
+                if job.end_time is None or job.end_time < since or not fields.is_failure(job):
                     continue
                 if "remediator-claim" in job.labels:
                     ours += 1
@@ -269,7 +269,7 @@ class App:
     def follow(self, job: str, *, wait: bool) -> Standing:
         """Where a job's chain stands; with `wait`, once it has ended."""
         from remediator.follow import standing
-        from remediator.policy.glance import output_of
+        from remediator.job.summary import output_of
 
         name = JobName.parse(job)
         while True:

@@ -22,6 +22,7 @@ from remediator.domain import (
     parse_time,
     rfc3339,
 )
+from remediator.job.summary import Saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,21 +125,6 @@ class Probe:
 
     def to_json(self) -> dict[str, Any]:
         return {"url": self.url, "seconds": self.seconds, "from": self.origin}
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """What the job's base output directory holds: checkpoints, as far as anybody can tell.
-
-    `count` of objects, `more` where it is only that many that were counted; `newest` is the path
-    under `folder` of the one that changed last, `at` when.
-    """
-
-    folder: str
-    count: int
-    newest: str = ""
-    at: datetime | None = None
-    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

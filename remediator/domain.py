@@ -323,7 +323,7 @@ def rfc3339(moment: datetime) -> str:
 class JobDocument:
     """A job as REST-shaped JSON: opaque but for what every kind shares.
 
-    Where a machine, a batch size or a time-out lives is known to `policy.kinds` alone.
+    Where a machine, a batch size or a time-out lives is known to `job.fields` alone.
     """
 
     name: JobName

@@ -14,8 +14,9 @@ from datetime import datetime
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.domain import Action, Forbidden, Guard, JobDocument, JobState
 from remediator.hands import Hands, Tale
+from remediator.job import fields, summary
 from remediator.ledger import Chain, Conclusion, Incident, Stage
-from remediator.policy import costs, glance, kinds, routes, sizing
+from remediator.policy import costs, routes, sizing
 
 
 def tell(tale: Tale, hands: Hands, now: datetime, kind: AlertKind, conclusion: Conclusion) -> str:
@@ -48,7 +49,7 @@ def _grant(tale: Tale, hands: Hands) -> str:
     refused = _ACT_AS in tale.plan.because
     if not refused and Guard.SERVICE_ACCOUNT not in tale.plan.refused_by:
         return ""
-    account = kinds.service_account(tale.job) or ""
+    account = fields.service_account(tale.job) or ""
     if not account and refused:  # such as the default one of a pipeline run, which Google names
         named = _EMAIL.search(tale.plan.because)
         account = named[0] if named else ""
@@ -119,7 +120,7 @@ def policy_of(chain: Chain, job: JobDocument) -> str:
 
 def tracks_of(job: JobDocument, policy: str) -> tuple[str, ...]:
     """Where the ends of such attempts are kept: by policy, by model, by image, by name."""
-    return (f"policy:{policy}", *kinds.alike(job)) if policy else kinds.alike(job)
+    return (f"policy:{policy}", *fields.alike(job)) if policy else fields.alike(job)
 
 
 def close_chain(
@@ -142,14 +143,14 @@ def close_chain(
         root=incident.root,
         attempt=incident.attempt,
         state=job.state,
-        machine=glance.machine_words(job),
+        machine=summary.machine_words(job),
         started=job.start_time,
         ended=job.end_time,
         attempts=chain.attempts,
         spent_usd=chain.spent_usd,
         estimated_usd=sum(a.estimated_usd or 0.0 for a in chain.attempts) or None,
         time_lost_seconds=((job.end_time or now) - lost).total_seconds() if lost else None,
-        output=glance.output_of(job) or "" if kind is AlertKind.RECOVERED else "",
+        output=summary.output_of(job) or "" if kind is AlertKind.RECOVERED else "",
         extra=(f"The remediator cancelled it: {incident.reason}.",)
         if incident.reason and job.state is JobState.CANCELLED
         else (),

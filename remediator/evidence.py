@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from remediator.case import Case, Gap, LogLine, Probe, Saved, Series
+from remediator.case import Case, Gap, LogLine, Probe, Series
 from remediator.domain import (
     Attempt,
     JobDocument,
@@ -27,6 +27,7 @@ from remediator.domain import (
     Source,
     Transient,
 )
+from remediator.job.summary import Saved
 
 # --- what is asked of the world ----------------------------------------------------------------
 

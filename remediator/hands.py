@@ -25,9 +25,10 @@ from remediator.domain import (
     Json,
     Plan,
 )
+from remediator.job import fields, summary
 from remediator.ledger import Chain, Incident, Ledger, Stage
 from remediator.notices import Notices
-from remediator.policy import Catalogue, Policies, glance, kinds
+from remediator.policy import Catalogue, Policies
 from remediator.settings import Settings
 
 APPROVED, DECLINED = "approved", "declined"
@@ -122,9 +123,9 @@ def new_incident(job: JobDocument, first_known: datetime, root: str) -> Incident
         root=root,
         ended=job.end_time,
         display_name=job.display_name,
-        model=kinds.model_name(job) or "",
+        model=fields.model_name(job) or "",
         run_seconds=job.run_seconds,
-        machine=glance.machine_words(job),
+        machine=summary.machine_words(job),
     )
 
 
@@ -149,8 +150,8 @@ class Tale:
             attempt=self.incident.attempt,
             state=self.job.state,
             error=self.job.error_message,
-            result=glance.result_words(self.job),
-            machine=glance.machine_words(self.job),
+            result=summary.result_words(self.job),
+            machine=summary.machine_words(self.job),
             started=self.job.start_time,
             ended=self.job.end_time,
             diagnosis=self.diagnosis,
@@ -171,7 +172,7 @@ class Tale:
         if self.incident.silent_sink:
             told.append("The log sink did not deliver this failure; the sweep found it.")
         if self.case.saved is not None and self.plan.action is not Action.ALERT:
-            told.append(glance.saved_words(self.case.saved, self.plan.changes))
+            told.append(summary.saved_words(self.case.saved, self.plan.changes))
         approval = self.incident.approval
         if approval is not None and approval.answer == APPROVED:
             when = f", {moment_words(approval.at)}" if approval.at else ""

@@ -27,8 +27,8 @@ from remediator.domain import (
     parse_time,
     rfc3339,
 )
+from remediator.job import summary
 from remediator.ledger import Chain, Debt, Ledger
-from remediator.policy import glance
 from remediator.redact import redact
 
 OUTCOMES = "(outcomes)"
@@ -113,7 +113,7 @@ class Notices:
             "current": str(current.name),
             "attempt": attempt,
             "state": str(current.body.get("state") or ""),
-            "output": glance.output_of(current),
+            "output": summary.output_of(current),
             "final": final,
             "previous": previous or None,
             "verdict": verdict,

@@ -24,7 +24,7 @@ from remediator.domain import (
     Unserved,
 )
 from remediator.hands import Jobs
-from remediator.policy import kinds
+from remediator.job import fields
 
 _BEFORE_ITS_CHILD = timedelta(days=14)  # a tuning job's last trial begins long after the job
 
@@ -44,7 +44,7 @@ class Belonging:
 
 def belonging(job: JobDocument, jobs: Jobs, project: str, *, timeout_seconds: float) -> Belonging:
     """Whose part the job is. Raises Transient and Forbidden, whose answer may come later."""
-    told = kinds.parent_of(job)
+    told = fields.parent_of(job)
     if told:
         return Belonging(told)
     since = job.create_time - _BEFORE_ITS_CHILD if job.create_time else None
@@ -58,12 +58,12 @@ def belonging(job: JobDocument, jobs: Jobs, project: str, *, timeout_seconds: fl
                 created_after=since,
                 timeout_seconds=timeout_seconds,
             )
-            its = (other for other in found if kinds.has_child(other, job.name))
+            its = (other for other in found if fields.has_child(other, job.name))
             return next((f"{_words(kind)} {one.name}" for one in its), "")
         except RemediatorError as err:
             return err
 
-    asked = kinds.PARENTS.get(job.kind, ())
+    asked = fields.PARENTS.get(job.kind, ())
     looking = [patience.begun(partial(look, kind)) for kind in asked]
     answers = dict(zip(asked, [answer() for answer in looking], strict=True))
     for answer in answers.values():

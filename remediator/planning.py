@@ -26,8 +26,9 @@ from remediator.domain import (
     Transient,
 )
 from remediator.hands import APPROVED, RETRY_WINDOW, Hands, Tale
+from remediator.job import fields, summary
 from remediator.ledger import Chain, Conclusion, End, Incident, Ledger, Limit, is_failing
-from remediator.policy import Catalogue, Policies, glance, kinds, plan, routes, sizing
+from remediator.policy import Catalogue, Policies, plan, routes, sizing
 from remediator.policy.model import Limits
 
 Tracks = Mapping[str, Sequence[End]]
@@ -35,7 +36,7 @@ Tracks = Mapping[str, Sequence[End]]
 
 def similar_tracks(job: JobDocument, ledger: Ledger) -> Tracks:
     """How resubmissions of similar jobs ended, by what the jobs have in common."""
-    return ledger.tracks(kinds.alike(job))
+    return ledger.tracks(fields.alike(job))
 
 
 def diagnosed(case: Case, policies: Policies) -> Diagnosis:
@@ -49,7 +50,7 @@ def read_ahead(job: JobDocument, hands: Hands, now: datetime) -> None:
     hands.ledger.ahead(
         switches=("stop",),
         counters=[one.key for one in routes.budgets(policies.limits, job, now)],
-        tracks=[*kinds.alike(job), *(f"policy:{name}" for name in names)],
+        tracks=[*fields.alike(job), *(f"policy:{name}" for name in names)],
     )
 
 
@@ -124,7 +125,7 @@ def _paused(made: Plan, job: JobDocument, hands: Hands, now: datetime) -> str:
     breaker = limits_of(made.policy, hands).breaker
     if breaker is None:
         return ""
-    model = kinds.model_name(job)
+    model = fields.model_name(job)
     watched = {f"policy:{made.policy}": f"of the policy {made.policy}'s resubmissions"}
     if model:
         watched[f"model:{model}"] = f"of the resubmissions of {model}"
@@ -202,7 +203,7 @@ def _history(
         },
         stopped=settings.stop or ledger.stopped(),
         too_old=incident.conclusion is Conclusion.TOO_OLD,
-        parent=kinds.parent_of(job),
+        parent=fields.parent_of(job),
         service_accounts=settings.service_accounts,
         max_mode=settings.max_mode,
         max_usd_per_day=settings.max_usd_per_day,
@@ -246,7 +247,7 @@ def somebody_faster(job: JobDocument, hands: Hands) -> str:
     """A job outside our chains that runs the same workload, made after this failure, and lives."""
     if job.end_time is None:
         return ""
-    programs, digest = kinds.programs(job), kinds.workload_digest(job)
+    programs, digest = fields.programs(job), fields.workload_digest(job)
     later = hands.jobs.list(
         job.kind,
         hands.project()[0],
@@ -260,8 +261,8 @@ def somebody_faster(job: JobDocument, hands: Hands) -> str:
         if (other.state is JobState.SUCCEEDED or not other.state.is_terminal)
         and other.name.key != job.name.key
         and (other.create_time or job.end_time) >= job.end_time
-        and kinds.programs(other) == programs  # cheap, where a storm has made hundreds of others
-        and kinds.workload_digest(other) == digest
+        and fields.programs(other) == programs  # cheap, where a storm has made hundreds of others
+        and fields.workload_digest(other) == digest
     ]
     ledger = hands.ledger
     # Asked in this order, for what is unrecorded becomes recorded; all of each at once.
@@ -281,7 +282,7 @@ def is_unrecorded(job: JobDocument, hands: Hands) -> bool:
     chain = hands.ledger.chain(root) if root else None
     if chain is None or chain.claim is None or chain.claim.token != token:
         return False
-    return glance.holds(job, chain.claim.changes)
+    return summary.holds(job, chain.claim.changes)
 
 
 def _as_answered(made: Plan, incident: Incident) -> Plan:

@@ -1,4 +1,4 @@
-"""What there is to read about a job of each kind: the bridge between `policy.kinds` and `evidence`.
+"""What there is to read about a job of each kind: the bridge between `job.fields` and `evidence`.
 
 Pure: it says which log ids, buckets, error files, model and addresses belong to a job; `evidence`
 reads them. Called by `app`.
@@ -14,33 +14,34 @@ from urllib.parse import urlsplit
 
 from remediator.domain import JobDocument, JobKind
 from remediator.evidence import Reading
-from remediator.policy import Policies, kinds
+from remediator.job import fields
+from remediator.policy import Policies
 
 _URL = re.compile(r"https?://[^\s\"'\\<>{}|^`]{1,500}")
 
 
 def reading_of(job: JobDocument, policies: Policies, *, project: str, settled: bool) -> Reading:
     """Everything worth reading about a failed job; with `settled`, only what a plan needs."""
-    model = kinds.pinned_model(job) or kinds.model_name(job) or ""
+    model = fields.pinned_model(job) or fields.model_name(job) or ""
     model = model if "/publishers/" not in model and model.startswith("projects/") else ""
-    saved = kinds.base_output(job) if job.kind is not JobKind.PIPELINE else ""
+    saved = fields.base_output(job) if job.kind is not JobKind.PIPELINE else ""
     saved = saved if saved.startswith("gs://") else ""
     if settled:
         return Reading(
             project=project,
             model=model,
-            buckets=kinds.buckets_of(job) if _may_move(policies) else (),
+            buckets=fields.buckets_of(job) if _may_move(policies) else (),
             saved_under=saved,
             has_logs=False,
         )
     folder, mark = _error_files_under(job)
     return Reading(
-        job_ids=kinds.log_identity(job),
+        job_ids=fields.log_identity(job),
         project=project,
         model=model,
         error_files_under=folder,
         error_files_marked=mark,
-        buckets=kinds.buckets_of(job),
+        buckets=fields.buckets_of(job),
         probes=probe_urls(job, policies),
         saved_under=saved,
         has_metrics=job.kind is not JobKind.BATCH_PREDICTION,

@@ -34,8 +34,9 @@ from remediator.domain import (
 from remediator.endings import tell_forbidden
 from remediator.hands import Hands
 from remediator.intake import FAILURES_LOG
+from remediator.job import fields
 from remediator.ledger import Conclusion, Incident, Stage
-from remediator.policy import kinds, routes
+from remediator.policy import routes
 from remediator.remediate import consider
 
 SINK_SILENT_AFTER = timedelta(minutes=15)
@@ -247,7 +248,7 @@ def _unknown(
             known = hands.ledger.known([job.name.key for job in page])
             stale: list[JobDocument] = []
             for job in page:
-                if job.name.key in known or not kinds.is_failure(job):
+                if job.name.key in known or not fields.is_failure(job):
                     continue
                 ended = job.end_time
                 within = ended is None or now - ended <= hands.settings.lookback
@@ -256,7 +257,7 @@ def _unknown(
                 else:
                     stale.append(job)
             old += hands.ledger.open_many(_recorded(job, now, Conclusion.TOO_OLD) for job in stale)
-            unknown = any(job.name.key not in known for job in page if kinds.is_failure(job))
+            unknown = any(job.name.key not in known for job in page if fields.is_failure(job))
             quiet = 0 if unknown else quiet + 1
     except Unserved:  # a Vertex without such jobs has no failures of theirs
         return [], old, None

@@ -44,6 +44,7 @@ from remediator.hands import (
     new_incident,
 )
 from remediator.intake import Hint, Refusal
+from remediator.job import fields, summary
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
 from remediator.parents import Belonging, belonging, unanswered
 from remediator.planning import (
@@ -56,7 +57,7 @@ from remediator.planning import (
     similar_tracks,
     somebody_faster,
 )
-from remediator.policy import Catalogue, Policies, costs, glance, kinds, plan, routes
+from remediator.policy import Catalogue, Policies, costs, plan, routes
 from remediator.report.curves import kept_curves
 from remediator.resubmit import (
     Again,
@@ -155,7 +156,7 @@ def _consider(job: JobDocument, hands: Hands, *, known_since: datetime, late_sin
         return f"already handled: {incident.conclusion or incident.reason}"
     if not job.state.is_terminal:
         return _follow(job, incident, hands, now)
-    if not kinds.is_failure(job):
+    if not fields.is_failure(job):
         return _conclude_unfailed(job, incident, root, hands, now)
     begun = None
     if incident is None:
@@ -330,8 +331,8 @@ def _decide(
     case = replace(case, gaps=(*case.gaps, *belongs.gaps))
     judged = replace(
         incident,
-        model=kinds.model_name(job) or "",
-        machine=glance.machine_words(job),
+        model=fields.model_name(job) or "",
+        machine=summary.machine_words(job),
         run_seconds=job.run_seconds,
         verdict=found.verdict.value,
         confidence=round(found.confidence, 4),

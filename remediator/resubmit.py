@@ -25,9 +25,10 @@ from remediator.domain import (
 )
 from remediator.endings import tell
 from remediator.hands import Hands, Tale, new_incident
+from remediator.job import summary
 from remediator.ledger import STALE, Chain, Claim, Conclusion, Incident, Stage
 from remediator.planning import job_budget, limits
-from remediator.policy import glance, routes, with_claim
+from remediator.policy import routes, with_claim
 from remediator.policy.refusal import after_refusal
 
 LOOK_AGAIN = timedelta(minutes=1)
@@ -154,7 +155,7 @@ def made_under(claim: Claim, job: JobDocument, hands: Hands) -> JobDocument | No
             labels={"remediator-claim": claim.token},
             timeout_seconds=hands.call_seconds,
         )
-        if glance.holds(other, claim.changes)
+        if summary.holds(other, claim.changes)
     ]
     return min(found, key=lambda one: str(one.body.get("createTime")), default=None)
 

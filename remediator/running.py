@@ -14,9 +14,10 @@ from remediator.alerts import AlertFacts, AlertKind
 from remediator.domain import Attempt, JobDocument, JobState, Mode
 from remediator.endings import settle
 from remediator.hands import Hands
+from remediator.job import fields, summary
 from remediator.ledger import Chain, Incident
 from remediator.planning import job_budget, limits_of
-from remediator.policy import costs, glance, kinds, routes
+from remediator.policy import costs, routes
 
 STUCK_AFTER = timedelta(hours=1)
 NO_MACHINE = "it waited an hour for a machine in vain"
@@ -59,7 +60,11 @@ def step_over(job: JobDocument, incident: Incident, hands: Hands, now: datetime)
 
 def _is_stuck(job: JobDocument, now: datetime) -> bool:
     """A job that asked to be started when there is room (FLEX_START) says itself how long it waits."""
-    if job.state not in _WAITS_FOR_A_MACHINE or job.create_time is None or kinds.is_flex_start(job):
+    if (
+        job.state not in _WAITS_FOR_A_MACHINE
+        or job.create_time is None
+        or fields.is_flex_start(job)
+    ):
         return False
     return now - job.create_time >= STUCK_AFTER
 
@@ -126,7 +131,7 @@ def _tell(
         root=incident.root,
         attempt=incident.attempt,
         state=job.state,
-        machine=glance.machine_words(job),
+        machine=summary.machine_words(job),
         started=job.start_time,
         attempts=chain.attempts,
         spent_usd=None if accrued is None else chain.spent_usd + accrued,

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from remediator.catalog.catalog import Catalogue, Hardware, Moved, NoWay, Service
 from remediator.domain import Unusable
-from remediator.policy.catalogue import Catalogue, Hardware, Moved, NoWay, Service
 
 DATA = Path(__file__).parent / "data"
 BOOK = Catalogue.built_in()

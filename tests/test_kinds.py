@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from remediator.catalog.catalog import Catalogue, Hardware
 from remediator.domain import Cause, Guard, History, JobDocument, JobKind, JobName, Unusable
-from remediator.policy import components, difference_is_legal, kinds, plan
-from remediator.policy.catalogue import Catalogue, Hardware
-from remediator.policy.shape import require_shape
+from remediator.job import fields, pipeline
+from remediator.job.validation import require_shape
+from remediator.policy import difference_is_legal, plan
 from tests.jobs import (
     BATCH,
     CUSTOM,
@@ -34,7 +35,7 @@ by_kind = pytest.mark.parametrize(
 
 
 def test_every_kind_has_its_row() -> None:
-    assert set(kinds.KINDS) == set(JobKind)
+    assert set(fields.KINDS) == set(JobKind)
 
 
 # --- cloning --------------------------------------------------------------------------------------
@@ -58,7 +59,7 @@ GONE_EVERYWHERE = {"name", "state", "error", "createTime", "startTime", "endTime
 @by_kind
 def test_a_clone_loses_what_is_output_only_and_keeps_the_rest(body: dict[str, Any]) -> None:
     original = job(body)
-    clone = kinds.clone(original)
+    clone = fields.clone(original)
     assert set(body) - set(clone.body) == GONE_EVERYWHERE | GONE[original.kind]
     for key in set(clone.body) - {"labels", "model"}:
         assert clone.body[key] == body[key]
@@ -67,7 +68,7 @@ def test_a_clone_loses_what_is_output_only_and_keeps_the_rest(body: dict[str, An
 def test_a_clone_keeps_labels_but_googles_own_and_ours() -> None:
     original = job(CUSTOM, labels={"a": "1", "aiplatform.googleapis.com/x": "2",
                                    "remediator-root": "3", "remediator": "on"})  # fmt: skip
-    assert kinds.clone(original).labels == {"a": "1", "remediator": "on"}
+    assert fields.clone(original).labels == {"a": "1", "remediator": "on"}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_the_model_is_pinned_to_the_version_that_ran(
     model: str, version: str | None, pinned: str
 ) -> None:
     original = job(BATCH, model=model, modelVersionId=version)
-    assert kinds.clone(original).body["model"] == pinned
+    assert fields.clone(original).body["model"] == pinned
 
 
 # --- pools and facts ------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ def test_the_model_is_pinned_to_the_version_that_ran(
 def test_machines_are_found_where_each_kind_keeps_them(
     body: dict[str, Any], machines: list[tuple[str, str, int]]
 ) -> None:
-    found = [(p.machine_path, p.hardware.machine, p.replicas) for p in kinds.pools(job(body))]
+    found = [(p.machine_path, p.hardware.machine, p.replicas) for p in fields.pools(job(body))]
     assert found == machines
 
 
@@ -120,7 +121,7 @@ def test_a_pipelines_custom_jobs_are_pools_of_its_executors() -> None:
     spec = {"jobSpec": {"workerPoolSpecs": [{"machineSpec": {"machineType": "n1-standard-4"}}]}}
     path = "pipelineSpec.deploymentSpec.executors.exec-train"
     run = job(PIPELINE).changed(path, {"customJob": {"customJob": spec}})
-    (pool,) = kinds.pools(run)
+    (pool,) = fields.pools(run)
     assert (pool.task, pool.machine_path) == (
         "exec-train",
         f"{path}.customJob.customJob.jobSpec.workerPoolSpecs[0].machineSpec.machineType",
@@ -135,7 +136,7 @@ def test_facts_are_what_conditions_may_ask_about() -> None:
         manualBatchTuningParameters={"batchSize": 16},
         labels={"env": "prod"},
     )
-    assert kinds.facts(accelerated, BOOK).variables() == {
+    assert fields.facts(accelerated, BOOK).variables() == {
         "kind": "batch_prediction",
         "display_name": "score",
         "location": "us-central1",
@@ -157,15 +158,15 @@ def test_facts_are_what_conditions_may_ask_about() -> None:
 
 
 def test_a_fact_that_a_job_does_not_have_is_left_out() -> None:
-    told = kinds.facts(job(BATCH, dedicatedResources=None, serviceAccount=None), BOOK).variables()
+    told = fields.facts(job(BATCH, dedicatedResources=None, serviceAccount=None), BOOK).variables()
     assert told["machine"] == {}
     assert told["accelerator"] == {}
     assert {"service_account", "replicas", "batch_size"} & set(told) == set()
 
 
 def test_the_default_batch_size_is_64() -> None:
-    assert kinds.facts(job(BATCH), BOOK).batch_size == 64
-    assert kinds.facts(job(CUSTOM), BOOK).batch_size is None
+    assert fields.facts(job(BATCH), BOOK).batch_size == 64
+    assert fields.facts(job(CUSTOM), BOOK).batch_size is None
 
 
 @pytest.mark.parametrize(
@@ -178,8 +179,8 @@ def test_the_default_batch_size_is_64() -> None:
     ids=["custom", "tuning", "training"],
 )
 def test_spot_is_a_strategy(body: dict[str, Any], path: str, spot: bool) -> None:
-    assert kinds.is_spot(job(body)) is False
-    assert kinds.is_spot(job(body).changed(path, "SPOT")) is spot
+    assert fields.is_spot(job(body)) is False
+    assert fields.is_spot(job(body).changed(path, "SPOT")) is spot
 
 
 # --- what counts as a failure ---------------------------------------------------------------------
@@ -223,7 +224,7 @@ def test_a_cancelled_job_failed_only_by_its_own_time_out(
     changes: dict[str, Any], failure: bool, person: bool
 ) -> None:
     found = job(CUSTOM, **changes)
-    assert (kinds.is_failure(found), kinds.cancelled_by_person(found)) == (failure, person)
+    assert (fields.is_failure(found), fields.cancelled_by_person(found)) == (failure, person)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +240,7 @@ def test_a_success_with_failed_instances_is_a_failure(
     stats: dict[str, str] | None, partial: list[Any] | None, count: int
 ) -> None:
     done = job(BATCH, state="JOB_STATE_SUCCEEDED", completionStats=stats, partialFailures=partial)
-    assert (kinds.failed_instances(done), kinds.is_failure(done)) == (count, count > 0)
+    assert (fields.failed_instances(done), fields.is_failure(done)) == (count, count > 0)
 
 
 # --- relations ------------------------------------------------------------------------------------
@@ -247,9 +248,9 @@ def test_a_success_with_failed_instances_is_a_failure(
 
 def test_a_child_of_a_pipeline_run_has_a_parent_and_the_run_has_none() -> None:
     child = job(CUSTOM, labels={"vertex-ai-pipelines-run-billing-id": "4242"})
-    assert kinds.parent_of(child) == "pipeline run 4242"
-    assert kinds.parent_of(job(PIPELINE)) == ""
-    assert kinds.parent_of(job(CUSTOM)) == ""
+    assert fields.parent_of(child) == "pipeline run 4242"
+    assert fields.parent_of(job(PIPELINE)) == ""
+    assert fields.parent_of(job(CUSTOM)) == ""
 
 
 @pytest.mark.parametrize(
@@ -266,7 +267,7 @@ def test_a_child_of_a_pipeline_run_has_a_parent_and_the_run_has_none() -> None:
 def test_logs_are_kept_under_the_ids_of_the_job_and_its_children(
     body: dict[str, Any], ids: tuple[str, ...]
 ) -> None:
-    assert kinds.log_identity(job(body)) == ids
+    assert fields.log_identity(job(body)) == ids
 
 
 @pytest.mark.parametrize(
@@ -281,12 +282,12 @@ def test_logs_are_kept_under_the_ids_of_the_job_and_its_children(
 def test_buckets_are_those_that_the_request_names(
     body: dict[str, Any], buckets: tuple[str, ...], inputs: tuple[str, ...]
 ) -> None:
-    assert kinds.buckets_of(job(body)) == buckets
-    assert kinds.buckets_of(job(body), inputs_only=True) == inputs
+    assert fields.buckets_of(job(body)) == buckets
+    assert fields.buckets_of(job(body), inputs_only=True) == inputs
 
 
 def test_googles_schema_of_a_training_pipeline_is_no_data_of_the_job() -> None:
-    assert kinds.buckets_of(job(TRAINING)) == ("results",)
+    assert fields.buckets_of(job(TRAINING)) == ("results",)
 
 
 def test_bigquery_tables_are_found() -> None:
@@ -295,7 +296,7 @@ def test_bigquery_tables_are_found() -> None:
         inputConfig={"bigquerySource": {"inputUri": "bq://p.genomes.reads"}},
         outputConfig={"bigqueryDestination": {"outputUri": "bq://p.genomes"}},
     )
-    assert kinds.bigquery_of(tables) == ("p.genomes.reads", "p.genomes")
+    assert fields.bigquery_of(tables) == ("p.genomes.reads", "p.genomes")
 
 
 @pytest.mark.parametrize(
@@ -307,7 +308,7 @@ def test_bigquery_tables_are_found() -> None:
     ],
 )
 def test_the_error_names_the_pools_that_failed(said: str, pools: set[str]) -> None:
-    assert kinds.failed_pools(job(CUSTOM, error={"code": 3, "message": said})) == pools
+    assert fields.failed_pools(job(CUSTOM, error={"code": 3, "message": said})) == pools
 
 
 @pytest.mark.parametrize(
@@ -324,7 +325,7 @@ def test_the_error_names_the_pools_that_failed(said: str, pools: set[str]) -> No
 )
 def test_an_image_for_cpus_is_known_by_its_name(image: str, cpu_only: bool) -> None:
     model = {"containerSpec": {"imageUri": image}}
-    assert bool(kinds.cpu_only_image(job(BATCH), model)) is cpu_only
+    assert bool(fields.cpu_only_image(job(BATCH), model)) is cpu_only
 
 
 # --- a pipeline's accelerators --------------------------------------------------------------------
@@ -431,13 +432,13 @@ def test_a_limit_on_accelerators_holds_for_components() -> None:
 def test_a_parent_knows_its_child_by_either_form_of_the_project(
     parent: dict[str, Any], child: str, is_its: bool
 ) -> None:
-    assert kinds.has_child(job(parent), JobName.parse(child)) is is_its
+    assert fields.has_child(job(parent), JobName.parse(child)) is is_its
 
 
 def test_a_trials_time_out_does_not_end_the_tuning_job() -> None:
     """A person who cancels after many hours has cancelled, however short each trial may run."""
     long = job(TUNING, state="JOB_STATE_CANCELLED", endTime="2026-11-24T19:00:00Z", error=None)
-    assert (kinds.own_timeout_hit(long), kinds.cancelled_by_person(long)) == (False, True)
+    assert (fields.own_timeout_hit(long), fields.cancelled_by_person(long)) == (False, True)
 
 
 # --- the same work --------------------------------------------------------------------------------
@@ -474,12 +475,12 @@ OTHER_WORK = {
 
 @pytest.mark.parametrize("changes", SAME_WORK.values(), ids=SAME_WORK)
 def test_the_same_work_has_the_same_digest(changes: dict[str, Any]) -> None:
-    assert kinds.workload_digest(job(BATCH, **changes)) == kinds.workload_digest(job(BATCH))
+    assert fields.workload_digest(job(BATCH, **changes)) == fields.workload_digest(job(BATCH))
 
 
 @pytest.mark.parametrize("changes", OTHER_WORK.values(), ids=OTHER_WORK)
 def test_other_work_has_another_digest(changes: dict[str, Any]) -> None:
-    assert kinds.workload_digest(job(BATCH, **changes)) != kinds.workload_digest(job(BATCH))
+    assert fields.workload_digest(job(BATCH, **changes)) != fields.workload_digest(job(BATCH))
 
 
 def test_scheduling_and_our_own_variables_are_not_the_work() -> None:
@@ -487,9 +488,9 @@ def test_scheduling_and_our_own_variables_are_not_the_work() -> None:
     ours = [{"name": "SHARDS", "value": "16"}, {"name": "REMEDIATOR_ATTEMPT", "value": "2"}]
     theirs = [{"name": "SHARDS", "value": "32"}]
     same = job(CUSTOM, jobSpec__scheduling={"timeout": "7200s"}).changed(env, ours)
-    assert kinds.workload_digest(same) == kinds.workload_digest(job(CUSTOM))
+    assert fields.workload_digest(same) == fields.workload_digest(job(CUSTOM))
     other = job(CUSTOM).changed(env, theirs)
-    assert kinds.workload_digest(other) != kinds.workload_digest(job(CUSTOM))
+    assert fields.workload_digest(other) != fields.workload_digest(job(CUSTOM))
 
 
 # --- odd bodies -----------------------------------------------------------------------------------
@@ -504,11 +505,11 @@ values = st.recursive(
 @by_kind
 def test_a_job_without_its_parts_is_read_as_having_none(body: dict[str, Any]) -> None:
     bare = JobDocument.parse({"name": body["name"], "state": body["state"]})
-    assert kinds.pools(bare) == ()
-    assert kinds.facts(bare, BOOK).machine_type is None
-    assert kinds.children_of(bare) == ()
-    assert kinds.clone(bare).body == {}
-    assert len(kinds.workload_digest(bare)) == 16
+    assert fields.pools(bare) == ()
+    assert fields.facts(bare, BOOK).machine_type is None
+    assert fields.children_of(bare) == ()
+    assert fields.clone(bare).body == {}
+    assert len(fields.workload_digest(bare)) == 16
 
 
 @pytest.mark.parametrize(
@@ -571,13 +572,13 @@ def test_any_value_anywhere_is_named_or_read(
     except Unusable:
         named = True
     if not named:
-        kinds.facts(odd, BOOK).variables()
-        kinds.workload_digest(odd)
-        kinds.log_identity(odd)
-        kinds.buckets_of(odd)
-        kinds.is_failure(odd)
-        kinds.environments(odd)
-        kinds.images(odd)
+        fields.facts(odd, BOOK).variables()
+        fields.workload_digest(odd)
+        fields.log_identity(odd)
+        fields.buckets_of(odd)
+        fields.is_failure(odd)
+        fields.environments(odd)
+        fields.images(odd)
 
 
 def test_hardware_reads_as_people_say_it() -> None:
@@ -589,8 +590,8 @@ def test_hardware_reads_as_people_say_it() -> None:
 @pytest.mark.parametrize("odd", [None, 1, [None], {}, "comp-of-nobody"], ids=str)
 def test_a_task_of_no_known_component_has_no_executor(odd: object) -> None:
     path = "pipelineSpec.root.dag.tasks.train.componentRef.name"
-    assert components.failed_executors(job(PIPELINE)) == ("exec-train",)
-    assert components.failed_executors(job(PIPELINE).changed(path, odd)) == ()
+    assert pipeline.failed_executors(job(PIPELINE)) == ("exec-train",)
+    assert pipeline.failed_executors(job(PIPELINE).changed(path, odd)) == ()
 
 
 def test_a_task_that_is_null_has_no_executor_and_no_cache() -> None:
@@ -598,8 +599,8 @@ def test_a_task_that_is_null_has_no_executor_and_no_cache() -> None:
     body["pipelineSpec"]["root"]["dag"]["tasks"] |= {"train": None, "load": None}
     held = job(body)
     require_shape(held)
-    assert components.failed_executors(held) == ()
-    assert components.uncached(held) == (
+    assert pipeline.failed_executors(held) == ()
+    assert pipeline.uncached(held) == (
         "pipelineSpec.root.dag.tasks.load.cachingOptions.enableCache",
     )
 
@@ -610,4 +611,4 @@ def test_a_task_that_is_null_has_no_executor_and_no_cache() -> None:
      (10**30, None), (1e308, None), ("9" * 30, None)],
 )  # fmt: skip
 def test_a_whole_number_is_one_that_google_could_send(value: object, number: int | None) -> None:
-    assert kinds.whole_number(value) == number
+    assert fields.whole_number(value) == number

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from remediator.domain import NEVER_RETRIED, Action, Cause, History, JobDocument, JobKind
+from remediator.job.fields import KINDS
 from remediator.policy import Catalogue, difference_is_legal, plan
-from remediator.policy.kinds import KINDS
 from remediator.policy.matrix import fitting, matrix
 from tests.jobs import EVERY_KIND, case, diagnosis, job, policies
 
@@ -35,7 +35,7 @@ def test_the_page_is_what_the_tables_say() -> None:
 
 @pytest.mark.parametrize(("kind", "cause", "remedy"), CELLS)
 def test_a_cell_that_says_resubmits_does(kind: JobKind, cause: Cause, remedy: str) -> None:
-    from remediator.policy.kinds import pools
+    from remediator.job.fields import pools
 
     document = job(BODIES[kind])
     for pool in pools(document) if remedy in HELD else ():

@@ -28,8 +28,8 @@ from remediator.domain import (
     Unusable,
     label_value,
 )
+from remediator.job.fields import KINDS, pools
 from remediator.policy import Catalogue, difference_is_legal, load, plan, sizing, with_claim
-from remediator.policy.kinds import KINDS, pools
 from remediator.policy.refusal import after_refusal
 from remediator.policy.request import differences, display_name
 from tests.jobs import (

@@ -18,8 +18,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from remediator.catalog.catalog import Catalogue
 from remediator.domain import Cause, JobKind, Mode
-from remediator.policy.catalogue import Catalogue
 from remediator.policy.conditions import VARIABLES, check, condition, facts
 from remediator.policy.language import (
     Accelerator,

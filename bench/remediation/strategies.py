@@ -19,9 +19,10 @@ from bench.remediation.world import BATCH, CATALOGUE, Ran, case_of, first_at, ru
 from remediator.case import Case
 from remediator.diagnosis import diagnose
 from remediator.domain import Action, Attempt, Change, History, JobDocument
+from remediator.job import fields
 from remediator.ledger import End
 from remediator.planning import recoveries, successes
-from remediator.policy import Policies, kinds, plan, sizing
+from remediator.policy import Policies, plan, sizing
 
 Next = tuple[Body, float]
 RETRIES = 3
@@ -200,7 +201,7 @@ class Product(Strategy):
 
     def _tracks(self, job: JobDocument) -> dict[str, list[End]]:
         kept = self.ends if self.remembers else {}
-        return {key: kept.get(key, []) for key in kinds.alike(job)}
+        return {key: kept.get(key, []) for key in fields.alike(job)}
 
     def _settle(self, runs: list[Ran]) -> None:
         if len(runs) > 1 and self.spent:
@@ -209,7 +210,7 @@ class Product(Strategy):
     def _history(self, job: Job, runs: list[Ran], now: datetime) -> History:
         similar = successes(self._tracks(runs[0].document))
         hour = now - timedelta(hours=1)
-        account = kinds.service_account(runs[0].document) or ""
+        account = fields.service_account(runs[0].document) or ""
         group = ("service_account", account)
         return History(
             attempts=tuple(self.attempts),
@@ -230,7 +231,7 @@ class Product(Strategy):
             last = self.attempts[-1]
             size = sizing.size_of(document)
             end = End(runs[-1].ended, last.policy, True, size, document.run_seconds, last.verdict)
-            for key in kinds.alike(document):
+            for key in fields.alike(document):
                 self.ends.setdefault(key, []).append(end)
 
 

@@ -12,7 +12,6 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
-from remediator.case import Saved
 from remediator.cloud.connect import (
     DEFAULT_TIMEOUT_SECONDS,
     answered,
@@ -22,6 +21,7 @@ from remediator.cloud.connect import (
     is_loopback,
 )
 from remediator.domain import Refused, Unusable
+from remediator.job.summary import Saved
 
 HEAD_BYTES = TAIL_BYTES = 64 * 1024
 _TEXT_LIMIT = 4_000_000  # a policy file; the largest thing that is read whole

@@ -102,7 +102,7 @@ def case_of(name: str) -> Case:
 
 def plannable_case_of(name: str) -> Case:
     """A case whose job has a shape that a job can have: whoever plans reads all of it."""
-    from remediator.policy.shape import require_shape
+    from remediator.job.validation import require_shape
 
     case = case_of(name)
     try:

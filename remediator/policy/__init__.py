@@ -1,11 +1,11 @@
 """The policies: a file's text in, plans out. Pure: a text, never a file; a case, never a clock.
 
 `load` reads a policy file with every mistake at once, `plan` decides about one diagnosed case.
-The stories and the command line call them; `kinds` knows where a job keeps what, `catalogue` what
-machines are and cost.
+The workflow and the command line call them; `job.fields` knows where a job keeps what, `catalog`
+what machines are and cost.
 """
 
-from remediator.policy.catalogue import Catalogue
+from remediator.catalog.catalog import Catalogue
 from remediator.policy.language import load
 from remediator.policy.model import Policies, Policy, bound
 from remediator.policy.planner import plan

@@ -12,10 +12,11 @@ from datetime import timedelta
 from typing import Any
 
 from remediator.case import Case
+from remediator.catalog.catalog import Catalogue, Hardware, Moved, NoWay
 from remediator.domain import Cause, Change, Diagnosis, Guard, History, JobDocument, JobKind
-from remediator.policy import components, kinds, places, sizing
-from remediator.policy.catalogue import Catalogue, Hardware, Moved, NoWay
-from remediator.policy.kinds import Pool
+from remediator.job import fields, pipeline
+from remediator.job.fields import Pool
+from remediator.policy import places, sizing
 from remediator.policy.model import Accelerator, Limits, Resubmit
 
 
@@ -36,8 +37,8 @@ class Situation:
         return self.case.job
 
     @property
-    def kind(self) -> kinds.Kind:
-        return kinds.rules(self.job)
+    def kind(self) -> fields.Kind:
+        return fields.rules(self.job)
 
 
 class Impossible(Exception):  # never leaves the policy room
@@ -87,10 +88,10 @@ class Draft:
 
 def apply(step: Resubmit, now: Situation) -> Draft:
     """The job with the step's changes; raises Impossible or Exhausted."""
-    if kinds.is_automl(now.job):
+    if fields.is_automl(now.job):
         msg = "an AutoML training is advised on, never run again by itself"
         raise Impossible(msg)
-    draft = Draft(kinds.clone(now.job), now.job.name.location)
+    draft = Draft(fields.clone(now.job), now.job.name.location)
     if now.job.kind is JobKind.PIPELINE:
         draft = _caching_on(draft, now)
     asked = step.model_dump(exclude_none=True)
@@ -138,7 +139,7 @@ _HOLDS_ALREADY: Mapping[tuple[JobKind, str, object], str] = {
 
 def _caching_on(draft: Draft, now: Situation) -> Draft:
     """Tasks of a run that have succeeded are answered from the cache, where they may be."""
-    for path in components.uncached(now.job):
+    for path in pipeline.uncached(now.job):
         draft = draft.set(path, value=True)
     return draft
 
@@ -148,13 +149,13 @@ def _caching_on(draft: Draft, now: Situation) -> Draft:
 
 def target_pools(now: Situation, draft: Draft) -> tuple[Pool, ...]:
     """The pools to change: the one that evidence names, else all on the first one's machine."""
-    found = kinds.pools(draft.job)
+    found = fields.pools(draft.job)
     if now.job.kind is JobKind.PIPELINE:
-        tasks = components.failed_executors(now.job)
+        tasks = pipeline.failed_executors(now.job)
         found = tuple(pool for pool in found if pool.task in tasks) or found
     said = [item.says for cause in now.diagnosis.causes[:1] for item in cause.evidence]
     where = [item.where for cause in now.diagnosis.causes[:1] for item in cause.evidence]
-    named = kinds.failed_pools(now.job, *said, *where)
+    named = fields.failed_pools(now.job, *said, *where)
     chosen = tuple(pool for pool in found if pool.name in named)
     if chosen or not found:
         return chosen
@@ -260,7 +261,7 @@ def _accelerator(
 
 def _would_idle(now: Situation) -> str:
     """Why an accelerator would do nothing for the job; empty: nothing is known against one."""
-    image = kinds.cpu_only_image(now.job, now.case.model)
+    image = fields.cpu_only_image(now.job, now.case.model)
     return f"the image {image} is built for CPUs: an accelerator would stand idle" if image else ""
 
 
@@ -279,9 +280,7 @@ def _components(draft: Draft, step: Resubmit, now: Situation) -> Draft:
             "can raise; it names no machine"
         )
         raise Impossible(msg)
-    failed = [
-        one for one in components.failed_executors(now.job) if components.limits(now.job, one)
-    ]
+    failed = [one for one in pipeline.failed_executors(now.job) if pipeline.limits(now.job, one)]
     if not failed:
         msg = "the failed task's component was not found in the pipeline's spec"
         raise Impossible(msg)
@@ -312,7 +311,7 @@ _SIZED_COMPONENT: Mapping[Cause, Mapping[str, str]] = {
 
 
 def _raised_limits(draft: Draft, failed: list[str], now: Situation, *, memory_only: bool) -> Draft:
-    for path, value in components.raised(now.job, memory_only=memory_only):
+    for path, value in pipeline.raised(now.job, memory_only=memory_only):
         held = draft.job.read(path)
         if value is None:
             name = path.rpartition(".")[2]
@@ -320,7 +319,7 @@ def _raised_limits(draft: Draft, failed: list[str], now: Situation, *, memory_on
             raise Impossible(msg)
         draft = draft.set(path, value)
     for executor in failed:
-        if components.hardware(draft.job, executor, now.catalogue) is None:
+        if pipeline.hardware(draft.job, executor, now.catalogue) is None:
             msg = (
                 "no machine is known that holds the failed component's limits once they are raised"
             )
@@ -330,8 +329,8 @@ def _raised_limits(draft: Draft, failed: list[str], now: Situation, *, memory_on
 
 def _component_devices(draft: Draft, executor: str, step: Resubmit, now: Situation) -> Draft:
     """Other accelerators for a container; which machine takes them with its limits, Vertex finds."""
-    held = components.devices(draft.job, executor)
-    on = components.hardware(draft.job, executor, now.catalogue)
+    held = pipeline.devices(draft.job, executor)
+    on = pipeline.hardware(draft.job, executor, now.catalogue)
     if held is None or on is None or step.accelerator is None:
         msg = "no machine is known that holds the failed component's limits"
         raise Impossible(msg)
@@ -362,7 +361,7 @@ def _sized(draft: Draft, now: Situation, pools: tuple[Pool, ...]) -> Draft:
 
 
 def _location(draft: Draft, asked: str, now: Situation) -> Draft:
-    hardware = tuple(pool.hardware for pool in kinds.pools(now.job))
+    hardware = tuple(pool.hardware for pool in fields.pools(now.job))
     to = places.target(
         asked,
         now.case,
@@ -385,13 +384,13 @@ _ONE_REQUEST = frozenset({Cause.REQUEST_TOO_LARGE, Cause.ACCELERATOR_MISSING, Ca
 
 
 def _replicas(draft: Draft, asked: int | str, now: Situation) -> Draft:
-    pools = kinds.pools(draft.job)
+    pools = fields.pools(draft.job)
     if not pools:
         msg = "the job has no machines of its own, so no replicas to change"
         raise Impossible(msg)
     if now.job.kind is JobKind.BATCH_PREDICTION:
         return _batch_replicas(draft, asked, now, pools[0])
-    named = target_pools(now, draft) if kinds.failed_pools(now.job) else ()
+    named = target_pools(now, draft) if fields.failed_pools(now.job) else ()
     pool = named[0] if named else pools[min(1, len(pools) - 1)]
     count = 2 * pool.replicas if asked == "double" else int(asked)
     before = draft.job.read(pool.replicas_path)
@@ -407,8 +406,8 @@ def _replicas(draft: Draft, asked: int | str, now: Situation) -> Draft:
 def _batch_replicas(draft: Draft, asked: int | str, now: Situation, pool: Pool) -> Draft:
     count = 2 * pool.replicas if asked == "double" else int(asked)
     draft = draft.set(pool.replicas_path, count)
-    most = kinds.whole_number(draft.job.read("dedicatedResources.maxReplicaCount"))
-    if count > (most or kinds.DEFAULT_MAX_REPLICAS):
+    most = fields.whole_number(draft.job.read("dedicatedResources.maxReplicaCount"))
+    if count > (most or fields.DEFAULT_MAX_REPLICAS):
         draft = draft.set("dedicatedResources.maxReplicaCount", count)
     if str(draft.job.read("inputConfig.instancesFormat") or "").lower() == "csv":
         draft = draft.note("CSV input is not split: more replicas will not share it")
@@ -418,7 +417,7 @@ def _batch_replicas(draft: Draft, asked: int | str, now: Situation, pool: Pool) 
 
 
 def _batch_size(draft: Draft, asked: int | str, now: Situation) -> Draft:
-    held = kinds.batch_size(now.job)
+    held = fields.batch_size(now.job)
     if held is None:
         msg = "a batch size goes only with dedicated machines, and the job has none"
         raise Impossible(msg)
@@ -432,16 +431,16 @@ def _batch_size(draft: Draft, asked: int | str, now: Situation) -> Draft:
 
 
 def _timeout(draft: Draft, asked: timedelta | str, now: Situation) -> Draft:
-    path = kinds.spelled(draft.job, f"{now.kind.scheduling}.timeout")
-    held = kinds.timeout_seconds(now.job) or kinds.DEFAULT_TIMEOUT_SECONDS
+    path = fields.spelled(draft.job, f"{now.kind.scheduling}.timeout")
+    held = fields.timeout_seconds(now.job) or fields.DEFAULT_TIMEOUT_SECONDS
     seconds = asked.total_seconds() if isinstance(asked, timedelta) else 2 * held
     return draft.set(path, f"{seconds:.9f}".rstrip("0").rstrip(".") + "s")
 
 
 def _spot(draft: Draft, asked: bool, now: Situation) -> Draft:
-    if asked == kinds.is_spot(now.job):
+    if asked == fields.is_spot(now.job):
         return draft.note("the job is on spot machines already" if asked else "the job is not spot")
-    path = kinds.spelled(draft.job, f"{now.kind.scheduling}.strategy")
+    path = fields.spelled(draft.job, f"{now.kind.scheduling}.strategy")
     return draft.set(path, "SPOT" if asked else "STANDARD")
 
 
@@ -452,11 +451,11 @@ def _explanations(draft: Draft, asked: bool, now: Situation) -> Draft:
 
 
 def _output(draft: Draft, _: str, now: Situation) -> Draft:
-    held = kinds.base_output(now.job)
+    held = fields.base_output(now.job)
     if not held:
         msg = "the job names no base output directory"
         raise Impossible(msg)
-    path = kinds.spelled(draft.job, now.kind.base_output)
+    path = fields.spelled(draft.job, now.kind.base_output)
     root, _, last = held.rstrip("/").rpartition("/attempt-")
     base = root if root and last.isdigit() else held.rstrip("/")
     return draft.set(path, f"{base}/attempt-{now.number}")

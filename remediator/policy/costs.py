@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from remediator.case import Case
+from remediator.catalog.catalog import Catalogue, Hardware
+from remediator.catalog.machines import Service
 from remediator.domain import Cause, Change, Diagnosis, History, JobDocument, JobKind, JobState
-from remediator.policy import components, kinds
-from remediator.policy.catalogue import Catalogue, Hardware
-from remediator.policy.machines import Service
+from remediator.job import fields, pipeline
+from remediator.job.validation import require_shape
 from remediator.policy.model import Limits
-from remediator.policy.shape import require_shape
 
 REPLICA_START_HOURS = 5 / 60  # a batch replica also pays about five minutes of start
 _DAY_SECONDS = 24 * 3600.0
@@ -45,12 +45,12 @@ def usd_per_hour(
     `ran`: the run that a pipeline's request was made from, which knows the tasks that are done.
     """
     if job.kind is JobKind.PIPELINE:
-        again = components.executors_to_run(ran or job)
+        again = pipeline.executors_to_run(ran or job)
         return _pipeline_rate(job, again, location, catalogue)
-    found = kinds.pools(job)
+    found = fields.pools(job)
     if not found:
         return None
-    spot = kinds.is_spot(job)
+    spot = fields.is_spot(job)
     parallel = _parallel_trials(job)
     rates = [catalogue.usd_per_hour(p.hardware, location, spot=spot) for p in found]
     if None in rates:
@@ -62,7 +62,7 @@ def usd_per_hour(
 def _parallel_trials(job: JobDocument) -> int:
     if job.kind is not JobKind.HYPERPARAMETER_TUNING:
         return 1
-    return max(1, kinds.whole_number(job.read("parallelTrialCount")) or 1)
+    return max(1, fields.whole_number(job.read("parallelTrialCount")) or 1)
 
 
 def _pipeline_rate(
@@ -70,13 +70,13 @@ def _pipeline_rate(
 ) -> float | None:
     """Of the tasks that will run again, side by side: the dearest they can be in one hour."""
     total = 0.0
-    custom = [pool for pool in kinds.pools(job) if pool.task in again]
+    custom = [pool for pool in fields.pools(job) if pool.task in again]
     for pool in custom:
         rate = catalogue.usd_per_hour(pool.hardware, location)
         if rate is None:
             return None
         total += rate * pool.replicas
-    containers = [label for label in again if components.limits(job, label)]
+    containers = [label for label in again if pipeline.limits(job, label)]
     for label in containers:
         rate = _component_rate(job, label, location, catalogue)
         if rate is None:
@@ -89,7 +89,7 @@ def _component_rate(
     job: JobDocument, label: str, location: str, catalogue: Catalogue
 ) -> float | None:
     """Of the cheapest machine that holds a container's limits: an n1, or what takes its devices."""
-    asked, devices = components.limits(job, label), components.devices(job, label)
+    asked, devices = pipeline.limits(job, label), pipeline.devices(job, label)
     if asked is None or devices is None:
         return None
     cpus, gib = asked.shape
@@ -112,7 +112,7 @@ def spent_usd(job: JobDocument, catalogue: Catalogue) -> float | None:
     if rate is None:
         return None
     measured = job.read("resourcesConsumed.replicaHours")
-    found = kinds.pools(job)
+    found = fields.pools(job)
     if isinstance(measured, int | float) and measured > 0 and found:
         return rate * measured / found[0].replicas
     if job.run_seconds is None:
@@ -159,7 +159,7 @@ def estimate(
 ) -> Cost:
     """What the request would cost once created, from the failed run and the change."""
     rate = usd_per_hour(request, location, catalogue, ran=case.job)
-    own = kinds.timeout_seconds(request)
+    own = fields.timeout_seconds(request)
     most, ours = _most_seconds(case, history, limits, own)
     seconds, basis = _expected_seconds(case, diagnosis, history, catalogue, request, changes)
     seconds = min(max(seconds, _LEAST_SECONDS), most)
@@ -183,7 +183,7 @@ def _most_seconds(
     if own is not None:
         return own, False
     if limits.max_run is None:
-        return kinds.DEFAULT_TIMEOUT_SECONDS, False
+        return fields.DEFAULT_TIMEOUT_SECONDS, False
     longest = max(
         case.job.run_seconds or 0.0,
         history.longest_similar_seconds or 0.0,
@@ -192,7 +192,7 @@ def _most_seconds(
     )
     bound = limits.max_run * longest
     if case.job.kind is not JobKind.BATCH_PREDICTION:
-        bound = min(bound, kinds.DEFAULT_TIMEOUT_SECONDS)
+        bound = min(bound, fields.DEFAULT_TIMEOUT_SECONDS)
     return bound, True
 
 
@@ -205,7 +205,7 @@ def _trial_rounds(request: JobDocument) -> int:
     """A tuning job's time-out is of one trial: how many of them come after one another."""
     if request.kind is not JobKind.HYPERPARAMETER_TUNING:
         return 1
-    trials = kinds.whole_number(request.read("maxTrialCount")) or 1
+    trials = fields.whole_number(request.read("maxTrialCount")) or 1
     return max(1, math.ceil(trials / _parallel_trials(request)))
 
 
@@ -236,9 +236,7 @@ def _expected_seconds(
         said = f"{instances:,} instances at the pace of the request that was seen"
         by = _replicas(request)
         return max(ran, all_seconds / speed), f"{said}, by {by} replica{'s' * (by != 1)}"
-    if case.job.kind is JobKind.PIPELINE and (
-        longest := components.longest_failed_seconds(case.job)
-    ):
+    if case.job.kind is JobKind.PIPELINE and (longest := pipeline.longest_failed_seconds(case.job)):
         return longest, f"as long as the failed task ran, {_hours(longest)}"
     if not ran:
         return 0.0, "how long it ran is not known, so a minute at the least"
@@ -255,11 +253,11 @@ def _all_requests(
 
     What is known is how long one request took at least, and how many instances there are.
     """
-    took, size = diagnosis.needs.request_seconds, kinds.batch_size(job)
+    took, size = diagnosis.needs.request_seconds, fields.batch_size(job)
     if job.kind is not JobKind.BATCH_PREDICTION or not took or not size:
         return None
     counts = [
-        kinds.whole_number(job.read(f"completionStats.{name}")) or 0
+        fields.whole_number(job.read(f"completionStats.{name}")) or 0
         for name in ("successfulCount", "failedCount", "incompleteCount")
     ]
     # -1 is Vertex's word for a count that it does not know.
@@ -269,14 +267,14 @@ def _all_requests(
 
 
 def _replicas(job: JobDocument) -> int:
-    return max(1, sum(pool.replicas for pool in kinds.pools(job)))
+    return max(1, sum(pool.replicas for pool in fields.pools(job)))
 
 
 def _speed(before: JobDocument, after: JobDocument, catalogue: Catalogue) -> float:
     """How many times the vCPUs of the failed run the request has; 1 where that is not known."""
     counts = []
     for job in (before, after):
-        machines = [(catalogue.machine(p.hardware.machine), p.replicas) for p in kinds.pools(job)]
+        machines = [(catalogue.machine(p.hardware.machine), p.replicas) for p in fields.pools(job)]
         counts.append(sum(m.vcpus * replicas for m, replicas in machines if m))
     return counts[1] / counts[0] if all(counts) else 1.0
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from remediator.case import Case
+from remediator.catalog.catalog import Catalogue
 from remediator.domain import (
     NEVER_RETRIED,
     NO_ACCOUNT,
@@ -24,8 +25,8 @@ from remediator.domain import (
     JobDocument,
     JobKind,
 )
-from remediator.policy import components, kinds, places, routes
-from remediator.policy.catalogue import Catalogue
+from remediator.job import fields, pipeline
+from remediator.policy import places, routes
 from remediator.policy.changes import Draft, Impossible
 from remediator.policy.costs import Cost
 from remediator.policy.model import Limits, matches_any
@@ -159,7 +160,7 @@ def _unknown_price(asked: Asked) -> str:
     if not asked.limits.has_money_limit and all(ceiling is None for ceiling in ceilings):
         return ""
     where = asked.draft.location if asked.draft else asked.job.name.location
-    if asked.job.kind is JobKind.BATCH_PREDICTION and not kinds.pools(asked.job):
+    if asked.job.kind is JobKind.BATCH_PREDICTION and not fields.pools(asked.job):
         return (
             "the job has no machines of its own, so what it would cost is not known, and a limit "
             "in dollars is set"
@@ -174,7 +175,7 @@ def _machine_types(asked: Asked) -> str:
     allowed = asked.limits.machine_types
     if allowed is None or asked.draft is None:
         return ""
-    names = {pool.hardware.machine for pool in kinds.pools(asked.draft.job)}
+    names = {pool.hardware.machine for pool in fields.pools(asked.draft.job)}
     return _outside(names, allowed)
 
 
@@ -182,8 +183,8 @@ def _accelerators(asked: Asked) -> str:
     allowed = asked.limits.accelerators
     if allowed is None or asked.draft is None:
         return ""
-    names = {pool.hardware.accelerator for pool in kinds.pools(asked.draft.job)} - {""}
-    names |= components.accelerators(asked.draft.job)
+    names = {pool.hardware.accelerator for pool in fields.pools(asked.draft.job)} - {""}
+    names |= pipeline.accelerators(asked.draft.job)
     return _outside(names, allowed)
 
 
@@ -206,9 +207,9 @@ def _incompatible(asked: Asked) -> str:
     draft = asked.draft
     if draft is None:
         return ""
-    service = kinds.rules(asked.job).service
+    service = fields.rules(asked.job).service
     moved = draft.location != asked.job.name.location
-    pairs = zip(kinds.pools(asked.job), kinds.pools(draft.job), strict=True)
+    pairs = zip(fields.pools(asked.job), fields.pools(draft.job), strict=True)
     for before, pool in pairs:
         if pool.hardware == before.hardware and not moved:
             continue
@@ -226,8 +227,8 @@ def _pinned(asked: Asked) -> str:
         return str(asked.impossible)
     if asked.draft is None:
         return ""
-    before = [pool.hardware for pool in kinds.pools(asked.job)]
-    after = [pool.hardware for pool in kinds.pools(asked.draft.job)]
+    before = [pool.hardware for pool in fields.pools(asked.job)]
+    after = [pool.hardware for pool in fields.pools(asked.draft.job)]
     held = places.pins(asked.job, machines_only=True)
     if held and before != after:
         return f"the job uses {held}, which other machines would leave"
@@ -259,7 +260,7 @@ def _stop_switch(asked: Asked) -> str:
 
 
 def _label_off(asked: Asked) -> str:
-    off = asked.job.labels.get(kinds.SWITCH_LABEL) == "off"
+    off = asked.job.labels.get(fields.SWITCH_LABEL) == "off"
     return "its label remediator=off says never to touch it" if off else ""
 
 
@@ -268,7 +269,7 @@ def _breaker(asked: Asked) -> str:
 
 
 def _cancelled_by_person(asked: Asked) -> str:
-    cancelled = asked.history.cancelled_by_person or kinds.cancelled_by_person(asked.job)
+    cancelled = asked.history.cancelled_by_person or fields.cancelled_by_person(asked.job)
     return "a person cancelled it" if cancelled else ""
 
 
@@ -282,13 +283,13 @@ def _already_rerun(asked: Asked) -> str:
 
 
 def _has_parent(asked: Asked) -> str:
-    parent = asked.history.parent or kinds.parent_of(asked.job)
+    parent = asked.history.parent or fields.parent_of(asked.job)
     return f"it belongs to {parent}, which is the incident" if parent else ""
 
 
 def _service_account(asked: Asked) -> str:
     allowed = asked.history.service_accounts
-    account = kinds.service_account(asked.job) or ""
+    account = fields.service_account(asked.job) or ""
     if not allowed or matches_any(allowed, account or NO_ACCOUNT):
         return ""
     return f"jobs of {account or 'the default service account'} may not be resubmitted"
@@ -297,10 +298,10 @@ def _service_account(asked: Asked) -> str:
 def _labels_full(asked: Asked) -> str:
     if asked.draft is None:
         return ""
-    kept = [key for key in asked.draft.job.labels if key not in kinds.OUR_LABELS]
-    if len(kept) + len(kinds.OUR_LABELS) <= MOST_LABELS:
+    kept = [key for key in asked.draft.job.labels if key not in fields.OUR_LABELS]
+    if len(kept) + len(fields.OUR_LABELS) <= MOST_LABELS:
         return ""
-    return f"the job has {len(kept)} labels: there is no room for {len(kinds.OUR_LABELS)} of ours"
+    return f"the job has {len(kept)} labels: there is no room for {len(fields.OUR_LABELS)} of ours"
 
 
 GUARDS: Mapping[Guard, Callable[[Asked], str]] = {

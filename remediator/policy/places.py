@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from remediator.case import Case
+from remediator.catalog.catalog import Catalogue, Hardware, Service
 from remediator.domain import History, JobDocument, JobKind
-from remediator.policy import kinds
-from remediator.policy.catalogue import Catalogue, Hardware, Service
+from remediator.job import fields
 from remediator.policy.model import matches_any
 
 _MULTI_REGIONS: Mapping[str, tuple[str, ...]] = {
@@ -85,7 +85,7 @@ def target(
 def _to_data(
     case: Case, hardware: tuple[Hardware, ...], catalogue: Catalogue, service: Service
 ) -> Place | Stuck:
-    buckets = kinds.buckets_of(case.job, inputs_only=True)
+    buckets = fields.buckets_of(case.job, inputs_only=True)
     known = {case.buckets[b].lower() for b in buckets if case.buckets.get(b)}
     if not known:
         return Stuck("where the input lives is not known")
@@ -131,30 +131,30 @@ def _held(case: Case, region: str) -> Stuck | None:
 
 def _data_held(case: Case, region: str) -> Stuck | None:
     inputs_only = case.job.kind is not JobKind.BATCH_PREDICTION
-    for bucket in kinds.buckets_of(case.job, inputs_only=inputs_only):
+    for bucket in fields.buckets_of(case.job, inputs_only=inputs_only):
         place = case.buckets.get(bucket, "").lower()
         if not place:
             return Stuck(f"where bucket {bucket} lives is not known, so nobody can tell "
                          f"whether it may be read from {region}")  # fmt: skip
         if not _covers(place, region):
             return Stuck(f"the data in bucket {bucket} is in {place}, not in {region}")
-    if kinds.bigquery_of(case.job):
+    if fields.bigquery_of(case.job):
         return Stuck("BigQuery datasets stay where they are")
     return None
 
 
 def _tied(job: JobDocument) -> list[tuple[str, str]]:
     """What else of Vertex's own the job names, each of which lives in one region."""
-    kind = kinds.rules(job)
+    kind = fields.rules(job)
     inside = {"tensorboard": "TensorBoard", "experiment": "experiment"} if kind.has_pools else {}
     paths = {f"{kind.spec}.{key}": what for key, what in inside.items()} | _TIED
-    return [(what, str(name)) for path, what in paths.items() if (name := kinds.read(job, path))]
+    return [(what, str(name)) for path, what in paths.items() if (name := fields.read(job, path))]
 
 
 def _keys(job: JobDocument) -> list[str]:
-    spec = kinds.rules(job).spec
+    spec = fields.rules(job).spec
     paths = ("encryptionSpec.kmsKeyName", f"{spec}.encryptionSpec.kmsKeyName")
-    return [str(key) for path in paths if (key := kinds.read(job, path))]
+    return [str(key) for path in paths if (key := fields.read(job, path))]
 
 
 def _covers(place: str, region: str) -> bool:
@@ -170,15 +170,15 @@ def _listed(places: set[str]) -> str:
 
 def pins(job: JobDocument, *, machines_only: bool = False) -> str:
     """What holds the job to its machines, and (unless `machines_only`) to its region, in words."""
-    kind = kinds.rules(job)
-    if kind.has_pools and kinds.read(job, f"{kind.spec}.persistentResourceId"):
+    kind = fields.rules(job)
+    if kind.has_pools and fields.read(job, f"{kind.spec}.persistentResourceId"):
         return "a persistent resource"
-    reserved = [pool.pinned for pool in kinds.pools(job) if pool.pinned]
+    reserved = [pool.pinned for pool in fields.pools(job) if pool.pinned]
     if reserved:
         return reserved[0]
     if machines_only:
         return ""
-    if kind.network and kinds.read(job, kind.network):
+    if kind.network and fields.read(job, kind.network):
         return "a peered network"
     interface = ("pscInterfaceConfig.networkAttachment", f"{kind.spec}.pscInterfaceConfig")
-    return "a network attachment" if any(kinds.read(job, path) for path in interface) else ""
+    return "a network attachment" if any(fields.read(job, path) for path in interface) else ""

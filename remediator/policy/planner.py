@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from remediator.case import Case
+from remediator.catalog.catalog import Catalogue
 from remediator.domain import (
     SILENT_GUARDS,
     Action,
@@ -25,8 +26,9 @@ from remediator.domain import (
     Mode,
     Plan,
 )
-from remediator.policy import conditions, kinds, routes
-from remediator.policy.catalogue import Catalogue
+from remediator.job import fields
+from remediator.job.validation import require_shape
+from remediator.policy import conditions, routes
 from remediator.policy.changes import Draft, Exhausted, Impossible, Situation, apply
 from remediator.policy.costs import Cost, estimate, usd_per_hour
 from remediator.policy.guards import Asked, Refusal, refusals, silent_refusals
@@ -40,7 +42,6 @@ from remediator.policy.model import (
     matches_labels,
 )
 from remediator.policy.request import dressed
-from remediator.policy.shape import require_shape
 
 _FIRST_BACKOFF = timedelta(minutes=10)
 _LONGEST_BACKOFF = timedelta(hours=6)
@@ -150,8 +151,8 @@ class _Planning:
         return known or labelled or self.case.job.name.id
 
     @cached_property
-    def facts(self) -> kinds.JobFacts:
-        return kinds.facts(self.case.job, self.catalogue, self.case.model)
+    def facts(self) -> fields.JobFacts:
+        return fields.facts(self.case.job, self.catalogue, self.case.model)
 
     @cached_property
     def variables(self) -> conditions.Facts:
@@ -170,7 +171,7 @@ class _Planning:
 
     def plan(self) -> Plan:
         job = self.case.job
-        if not kinds.is_failure(job) and not kinds.cancelled_by_person(job):
+        if not fields.is_failure(job) and not fields.cancelled_by_person(job):
             return self._nothing("", (), f"the job is {job.state.value}: it has not failed")
         match = _Match(self)
         policy = match.first(self.policies.policies)
@@ -179,7 +180,7 @@ class _Planning:
             return self._nothing("", explained, "no policy matches")
         limits = self.policies.limits_for(policy)
         if job.state is JobState.SUCCEEDED:
-            failed = kinds.failed_instances(job)
+            failed = fields.failed_instances(job)
             some = f"{failed} instance{'s' * (failed != 1)}"
             because = f"the job succeeded, but {some} failed: it is not run again"
             return self._nothing(policy.name, explained, because, policy, limits)
@@ -343,7 +344,7 @@ class _Planning:
 
     def _may_run_again(self) -> bool:
         """Whether nobody need say yes: the kind is safe to run again, or its author vouches."""
-        vouched = self.case.job.labels.get(kinds.SWITCH_LABEL) == "on"
+        vouched = self.case.job.labels.get(fields.SWITCH_LABEL) == "on"
         return vouched or self.case.job.kind in self.policies.rerun_safe
 
     def _action(self, wait: timedelta | None) -> Action:
@@ -365,7 +366,7 @@ class _Planning:
         if policy is None or any(refusal.guard in SILENT_GUARDS for refusal in refused):
             return ()
         job = self.case.job
-        account = kinds.service_account(job) or ""
+        account = fields.service_account(job) or ""
         return routes.resolved(self.policies, policy, job.labels, account)
 
     # --- words ----------------------------------------------------------------------------------
@@ -447,7 +448,7 @@ def _change_words(draft: Draft) -> str:
             now = f"{count} {now}"
         before = change.before
         if before is None and name == "batchSize":
-            before = f"{kinds.DEFAULT_BATCH_SIZE} (Vertex's default)"
+            before = f"{fields.DEFAULT_BATCH_SIZE} (Vertex's default)"
         told.append(f"{_WORDS_OF.get(name, name)} {_shown(before)} becomes {now}")
     return ", ".join(dict.fromkeys(told))
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from remediator.catalog.catalog import Catalogue
 from remediator.domain import Change, JobDocument, JobName, Plan
-from remediator.policy import kinds
-from remediator.policy.catalogue import Catalogue
+from remediator.job import fields
 from remediator.policy.costs import usd_per_hour
 
 _ALLOWED = re.compile(
@@ -37,7 +37,7 @@ def after_refusal(made: Plan, said: str, catalogue: Catalogue) -> Plan | None:
     job = JobDocument(JobName.parse(made.job), made.request)
     changes = list(made.changes)
     mended = job
-    for pool in kinds.pools(job):
+    for pool in fields.pools(job):
         held = pool.hardware
         if (held.machine, held.accelerator) == (match["machine"], match["accelerator"].upper()):
             count = _nearest(counts, held.count)

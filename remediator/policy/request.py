@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from remediator.catalog.catalog import Catalogue
 from remediator.domain import JobDocument, JobKind, Json, label_value
-from remediator.policy import kinds
-from remediator.policy.catalogue import Catalogue
+from remediator.job import fields
 
 _LONGEST_NAME = 128  # Vertex's own limit for display names
 _LOOKED_AT = 1000  # characters of a display name, whoever wrote it
@@ -63,18 +63,18 @@ def _with_remaining_trials(job: JobDocument, original: JobDocument) -> JobDocume
     """A tuning job is asked for the trials that are left, as far as Vertex takes that number."""
     if job.kind is not JobKind.HYPERPARAMETER_TUNING:
         return job
-    most = kinds.whole_number(job.read("maxTrialCount"))
-    done = kinds.succeeded_trials(original)
+    most = fields.whole_number(job.read("maxTrialCount"))
+    done = fields.succeeded_trials(original)
     if most is None or not done:
         return job
-    together = kinds.whole_number(job.read("parallelTrialCount")) or 1
+    together = fields.whole_number(job.read("parallelTrialCount")) or 1
     return job.changed("maxTrialCount", min(most, max(1, together, most - done)))
 
 
 def _with_environment(job: JobDocument, number: int, catalogue: Catalogue) -> JobDocument:
     """Tells the containers their attempt, machine and memory; no other variable is touched."""
-    pools = {pool.name: pool for pool in kinds.pools(job)}
-    for path in kinds.environments(job):
+    pools = {pool.name: pool for pool in fields.pools(job)}
+    for path in fields.environments(job):
         match = re.search(r"[sS]pecs\[(\d+)\]", path)
         pool = pools.get(f"workerpool{match[1]}") if match else None
         ours = {"REMEDIATOR_ATTEMPT": str(number)}
@@ -83,7 +83,7 @@ def _with_environment(job: JobDocument, number: int, catalogue: Catalogue) -> Jo
             machine = catalogue.machine(pool.hardware.machine)
             if machine is not None and machine.memory_gib:
                 ours["REMEDIATOR_MEMORY_GIB"] = f"{machine.memory_gib:g}"
-        kept = [v for v in job.read(path) or () if not kinds.is_our_variable(v)]
+        kept = [v for v in job.read(path) or () if not fields.is_our_variable(v)]
         job = job.changed(path, [*kept, *({"name": k, "value": v} for k, v in ours.items())])
     return job
 
@@ -116,7 +116,7 @@ _LEGAL: Mapping[JobKind, re.Pattern[str]] = {
             "|".join(
                 (
                     *_ANY_JOB,
-                    *(re.escape(kinds.KINDS[kind].spec) + path for path in _POOLED),
+                    *(re.escape(fields.KINDS[kind].spec) + path for path in _POOLED),
                     *((r"maxTrialCount",) if kind is JobKind.HYPERPARAMETER_TUNING else ()),
                 )
             )
@@ -144,7 +144,7 @@ _LEGAL: Mapping[JobKind, re.Pattern[str]] = {
 
 def differences(original: JobDocument, request: Json) -> tuple[str, ...]:
     """Paths at which the request differs from the original's own, output-only fields aside."""
-    asked = {k: v for k, v in original.body.items() if k not in kinds.rules(original).output_only}
+    asked = {k: v for k, v in original.body.items() if k not in fields.rules(original).output_only}
     before, after = dict(_leaves(asked)), dict(_leaves(request))
     different = {path for path in before | after if before.get(path) != after.get(path)}
     return tuple(sorted(different))
@@ -154,7 +154,7 @@ def difference_is_legal(original: JobDocument, request: Json) -> bool:
     """Whether the request differs only where a resubmission may: never image, command, arguments,
     service account or network, and in the environment only in our own variables."""
     legal = _LEGAL[original.kind]
-    pinned = kinds.pinned_model(original)
+    pinned = fields.pinned_model(original)
     return all(
         legal.fullmatch(path) or (path == "model" and request.get("model") == pinned)
         for path in differences(original, request)

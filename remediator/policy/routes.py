@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from remediator.domain import Diagnosis, Guard, JobDocument
-from remediator.policy import kinds
+from remediator.job import fields
 from remediator.policy.model import OWNER, Limits, Policies, Policy
 
 HOUR_SECONDS = 3600.0
@@ -59,9 +59,9 @@ def group_value(job: JobDocument, by: str) -> str:
     if by.startswith("labels."):
         return job.labels.get(by.removeprefix("labels."), "")
     table = {
-        "service_account": lambda: kinds.service_account(job) or "",
+        "service_account": lambda: fields.service_account(job) or "",
         "location": lambda: job.name.location,
-        "model": lambda: kinds.model_name(job) or "",
+        "model": lambda: fields.model_name(job) or "",
     }
     return table[by]()
 
@@ -72,7 +72,7 @@ def channels_of(policies: Policies, name: str, job: JobDocument) -> tuple[str, .
     if chosen is None and policies.policies:
         chosen = policies.policies[-1]
     return (
-        resolved(policies, chosen, job.labels, kinds.service_account(job) or "") if chosen else ()
+        resolved(policies, chosen, job.labels, fields.service_account(job) or "") if chosen else ()
     )
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from remediator.case import Case
+from remediator.catalog.catalog import Catalogue, Hardware, Moved, NoWay, Service
 from remediator.domain import Cause, Diagnosis, History, JobDocument, JobState
-from remediator.policy import kinds
-from remediator.policy.catalogue import Catalogue, Hardware, Moved, NoWay, Service
-from remediator.policy.kinds import Pool
+from remediator.job import fields
+from remediator.job.fields import Pool
 from remediator.policy.model import Limits, matches_any
 
 REQUEST_LIMIT_SECONDS = 600.0  # one request of a batch prediction, Vertex's own
@@ -35,14 +35,14 @@ class Choice:
 
 def size_of(job: JobDocument) -> dict[str, Any]:
     """A job's size in the form in which sizes that worked are kept and handed back."""
-    found = kinds.pools(job)
+    found = fields.pools(job)
     size: dict[str, Any] = {}
     if found:
         held = found[0].hardware
         size = {"machineType": held.machine, "replicas": found[0].replicas}
         if held.count:
             size |= {"acceleratorType": held.accelerator, "acceleratorCount": held.count}
-    batch = kinds.batch_size(job)
+    batch = fields.batch_size(job)
     return size | ({"batchSize": batch} if batch else {})
 
 
@@ -62,7 +62,7 @@ class _Sizing:
 
     @property
     def batch(self) -> int | None:
-        return kinds.batch_size(self.case.job)
+        return fields.batch_size(self.case.job)
 
     @property
     def smaller_batch_failed(self) -> bool:
@@ -117,11 +117,11 @@ def is_remedy(
     catalogue: Catalogue,
 ) -> bool:
     """Whether a size on which a similar job succeeded has more of what the cause asks than this."""
-    found = kinds.pools(job)
+    found = fields.pools(job)
     if not found or catalogue.machine(found[0].hardware.machine) is None:
         return False
-    held, service = found[0].hardware, kinds.rules(job).service
-    hardware, batch = _more(worked, held, kinds.batch_size(job), cause, catalogue, service)
+    held, service = found[0].hardware, fields.rules(job).service
+    hardware, batch = _more(worked, held, fields.batch_size(job), cause, catalogue, service)
     return hardware is not None or batch is not None
 
 
@@ -238,7 +238,7 @@ def _memory(sizing: _Sizing) -> Choice | NoWay:
 def _cpu(sizing: _Sizing) -> Choice | NoWay:
     kind = sizing.book.machines[sizing.held.machine]
     done, ran = sizing.diagnosis.needs.work_done, sizing.case.job.run_seconds
-    deadline = kinds.timeout_seconds(sizing.case.job)
+    deadline = fields.timeout_seconds(sizing.case.job)
     if done and ran and deadline:
         factor = ran / min(done, 1.0) / (deadline * DEADLINE_SHARE)
         said = (
@@ -279,7 +279,7 @@ def _request(sizing: _Sizing) -> Choice | NoWay:
 
 
 def _smaller_batch(sizing: _Sizing, factor: float) -> Choice:
-    held = sizing.batch or kinds.DEFAULT_BATCH_SIZE
+    held = sizing.batch or fields.DEFAULT_BATCH_SIZE
     size = max(1, min(held // 2, int(held / factor)))
     return Choice(
         None, size, (f"sized: a batch of {size} where {held} was too much costs nothing",)
@@ -299,7 +299,7 @@ def _gpu_memory(sizing: _Sizing) -> Choice | NoWay:
 
 
 def _accelerator(sizing: _Sizing) -> Choice | NoWay:
-    image = kinds.cpu_only_image(sizing.case.job, sizing.case.model)
+    image = fields.cpu_only_image(sizing.case.job, sizing.case.model)
     if image:
         return NoWay(f"the image {image} is built for CPUs: an accelerator would stand idle")
     moved = sizing.book.accelerator_bigger(sizing.held, sizing.service, sizing.region)

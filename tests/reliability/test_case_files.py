@@ -21,7 +21,8 @@ from remediator import policy
 from remediator.cli import main
 from remediator.commands.inputs import case_of
 from remediator.domain import Unusable
-from remediator.policy import Catalogue, costs, glance, kinds
+from remediator.job import fields, summary
+from remediator.policy import Catalogue, costs
 from remediator.readings import reading_of
 from remediator.remediate import preview
 from remediator.report.curves import kept_curves
@@ -77,9 +78,9 @@ def test_whatever_stands_in_a_case_file_is_judged_or_refused_in_a_sentence(
     assert json.dumps(message.to_json(), ensure_ascii=False).encode()
     reading_of(case.job, LOADED, project="p", settled=False)
     kept_curves(case)
-    glance.machine_words(case.job)
+    summary.machine_words(case.job)
     costs.spent_usd(case.job, catalogue)
-    kinds.workload_digest(case.job)
+    fields.workload_digest(case.job)
 
 
 @pytest.mark.parametrize(

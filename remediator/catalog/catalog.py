@@ -15,8 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from remediator.domain import Json, Unusable
-from remediator.policy.machines import (
+from remediator.catalog.machines import (
     ACCELERATORS,
     GATHERED,
     NOT_ON_VERTEX,
@@ -27,8 +26,9 @@ from remediator.policy.machines import (
     machine_types,
     regions,
 )
-from remediator.policy.overrides import read_overrides
-from remediator.policy.prices import REFERENCE_REGION, Rate, device_rate, host_rate
+from remediator.catalog.overrides import read_overrides
+from remediator.catalog.prices import REFERENCE_REGION, Rate, device_rate, host_rate
+from remediator.domain import Json, Unusable
 
 __all__ = ["Catalogue", "Hardware", "Moved", "NoWay", "Service"]
 

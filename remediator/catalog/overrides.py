@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from remediator.catalog.machines import MachineType, Service
+from remediator.catalog.prices import Rate
 from remediator.domain import Json, Unusable
-from remediator.policy.machines import MachineType, Service
-from remediator.policy.prices import Rate
 
 _SECTIONS = ("machines", "prices", "priced_as", "accelerators")
 _MACHINE_KEYS = {"vcpus", "memory_gib", "services", "family", "accelerator", "accelerator_count"}

@@ -7,17 +7,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from remediator.case import Saved
 from remediator.domain import Change, JobDocument, JobKind, parse_seconds
-from remediator.policy import kinds
+from remediator.job import fields
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What the job's base output directory holds: checkpoints, as far as anybody can tell.
+
+    `count` of objects, `more` where it is only that many that were counted; `newest` is the path
+    under `folder` of the one that changed last, `at` when.
+    """
+
+    folder: str
+    count: int
+    newest: str = ""
+    at: datetime | None = None
+    more: bool = False
 
 
 def machine_words(job: JobDocument) -> str:
     """`n1-standard-8`, `2 x n1-standard-8 + 1 NVIDIA_TESLA_T4`; empty where the job names none."""
     told: list[str] = []
-    for pool in kinds.pools(job):
+    for pool in fields.pools(job):
         words = str(pool.hardware)
         if pool.replicas > 1:
             words = f"{pool.replicas} x {words}"
@@ -28,10 +44,10 @@ def machine_words(job: JobDocument) -> str:
 
 def result_words(job: JobDocument) -> str:
     """`900 instances succeeded, 100 failed; see gs://out/run`; empty where none failed."""
-    failed = kinds.failed_instances(job)
+    failed = fields.failed_instances(job)
     if not failed:
         return ""
-    good = kinds.whole_number(job.read("completionStats.successfulCount")) or 0
+    good = fields.whole_number(job.read("completionStats.successfulCount")) or 0
     place = output_of(job)
     return f"{good:,} instances succeeded, {failed:,} failed" + (f"; see {place}" if place else "")
 
@@ -67,7 +83,7 @@ def output_of(job: JobDocument) -> str | None:
             return value
     if job.kind is JobKind.BATCH_PREDICTION:
         return None
-    return kinds.base_output(job) or None
+    return fields.base_output(job) or None
 
 
 def holds(job: JobDocument, changes: Sequence[Change]) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from remediator.domain import JobDocument, Unusable
-from remediator.policy import kinds
+from remediator.job import fields
 
 _OBJECTS = (
     "labels", "error", "encryptionSpec", "inputConfig", "outputConfig", "outputInfo",
@@ -84,9 +84,9 @@ def _expectations(job: JobDocument) -> Iterator[_Expected]:
     for key, value in (job.body.get("labels") or {}).items():
         yield f"labels.{key}", value, _is_text, "text"
     for path in _NAMED_PARTS:
-        for name, value in (kinds.read(job, path) or {}).items():
+        for name, value in (fields.read(job, path) or {}).items():
             yield from _tree(value, f"{path}.{name}")
-    for index in range(len(kinds.read(job, "jobDetail.taskDetails") or ())):
+    for index in range(len(fields.read(job, "jobDetail.taskDetails") or ())):
         for part in _IN_A_TASK:
             yield _at(job, f"jobDetail.taskDetails[{index}].{part}", _is_object, "an object")
     for holder in _pool_holders(job):
@@ -95,7 +95,7 @@ def _expectations(job: JobDocument) -> Iterator[_Expected]:
 
 def _pools(job: JobDocument, path: str) -> Iterator[_Expected]:
     yield _at(job, path, _is_list, "a list of objects")
-    for index in range(len(kinds.read(job, path) or ())):
+    for index in range(len(fields.read(job, path) or ())):
         for part in _IN_A_POOL:
             yield _at(job, f"{path}[{index}].{part}", _is_object, "an object")
         for part in ("containerSpec", "pythonPackageSpec"):
@@ -103,7 +103,7 @@ def _pools(job: JobDocument, path: str) -> Iterator[_Expected]:
 
 
 def _at(job: JobDocument, path: str, fits: _Check, what: str) -> _Expected:
-    return path, kinds.read(job, path), fits, what
+    return path, fields.read(job, path), fits, what
 
 
 def _tree(value: Any, where: str) -> Iterator[_Expected]:
@@ -118,7 +118,7 @@ def _tree(value: Any, where: str) -> Iterator[_Expected]:
 
 def _pool_holders(job: JobDocument) -> tuple[str, ...]:
     found = ["jobSpec", "trialJobSpec", "trainingTaskInputs"]
-    for path in kinds.executors(job).values():
+    for path in fields.executors(job).values():
         found += [f"{path}.customJob.jobSpec", f"{path}.customJob.customJob.jobSpec"]
     return tuple(found)
 
@@ -132,7 +132,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return kinds.whole_number(value) is not None
+    return fields.whole_number(value) is not None
 
 
 def _is_list(value: Any) -> bool:

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from remediator.catalog.catalog import Catalogue, Hardware
+from remediator.catalog.machines import Service
 from remediator.domain import JobDocument, JobKind, JobName, JobState, Json, parse_seconds
-from remediator.policy.catalogue import Catalogue, Hardware
-from remediator.policy.machines import Service
 
 DEFAULT_BATCH_SIZE = 64  # Vertex's own, where manualBatchTuningParameters says nothing
 DEFAULT_MAX_REPLICAS = 10  # of a batch prediction; it does nothing but must not be under the start

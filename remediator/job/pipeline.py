@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from remediator.catalog.catalog import Catalogue, Hardware
+from remediator.catalog.machines import Service
 from remediator.domain import JobDocument, parse_time
-from remediator.policy import kinds
-from remediator.policy.catalogue import Catalogue, Hardware
-from remediator.policy.machines import Service
+from remediator.job import fields
 
 _DONE = frozenset({"SUCCEEDED", "SKIPPED", "NOT_TRIGGERED"})
 _FAILED = frozenset({"FAILED", "CANCELLED"})
@@ -34,7 +34,7 @@ class Task:
 def tasks(job: JobDocument) -> tuple[Task, ...]:
     """The run's tasks with their states, in the order that Vertex lists them."""
     found = []
-    for detail in kinds.read(job, "jobDetail.taskDetails") or ():
+    for detail in fields.read(job, "jobDetail.taskDetails") or ():
         started, ended = parse_time(detail.get("startTime")), parse_time(detail.get("endTime"))
         found.append(
             Task(
@@ -76,7 +76,7 @@ def executors_to_run(job: JobDocument) -> tuple[str, ...]:
     labels = _executor_of(job)
     done = {task.name for task in tasks(job) if task.state in _DONE}
     again = [label for name, label in labels.items() if name not in done]
-    return tuple(dict.fromkeys(again)) or tuple(kinds.executors(job))
+    return tuple(dict.fromkeys(again)) or tuple(fields.executors(job))
 
 
 def uncached(job: JobDocument) -> tuple[str, ...]:
@@ -115,20 +115,20 @@ def devices(job: JobDocument, executor: str) -> ContainerDevices | None:
     asked = limits(job, executor)
     if asked is None:
         return None
-    holder = f"{kinds.executors(job)[executor]}.container.resources.accelerator"
+    holder = f"{fields.executors(job)[executor]}.container.resources.accelerator"
     spelled = ("resourceType", "resourceCount"), ("type", "count")
-    here = next((pair for pair in spelled if kinds.read(job, f"{holder}.{pair[0]}")), None)
+    here = next((pair for pair in spelled if fields.read(job, f"{holder}.{pair[0]}")), None)
     what, count = here or spelled[0 if asked.as_text else 1]
-    type_path = kinds.spelled(job, f"{holder}.{what}")
-    count_path = kinds.spelled(job, f"{holder}.{count}")
+    type_path = fields.spelled(job, f"{holder}.{what}")
+    count_path = fields.spelled(job, f"{holder}.{count}")
     named = str(job.read(type_path) or "")
-    number = kinds.whole_number(job.read(count_path)) or 1
+    number = fields.whole_number(job.read(count_path)) or 1
     return ContainerDevices(type_path, named, count_path, number if named else 0)
 
 
 def accelerators(job: JobDocument) -> frozenset[str]:
     """Types of accelerators that the run's containers ask for."""
-    found = (devices(job, label) for label in kinds.executors(job))
+    found = (devices(job, label) for label in fields.executors(job))
     return frozenset(one.type for one in found if one and one.type)
 
 
@@ -172,19 +172,19 @@ class ContainerLimits:
 
 def limits(job: JobDocument, executor: str) -> ContainerLimits | None:
     """The limits of a plain container; None for other executors."""
-    holder = kinds.executors(job).get(executor)
+    holder = fields.executors(job).get(executor)
     if holder is None or not isinstance(job.read(f"{holder}.container"), Mapping):
         return None
     resources = f"{holder}.container.resources"
     as_text = any(
-        kinds.read(job, f"{resources}.{key}") is not None
+        fields.read(job, f"{resources}.{key}") is not None
         for key in ("resourceCpuLimit", "resourceMemoryLimit")
     )
     cpu, memory = (
         ("resourceCpuLimit", "resourceMemoryLimit") if as_text else ("cpuLimit", "memoryLimit")
     )
-    cpu_path = kinds.spelled(job, f"{resources}.{cpu}")
-    memory_path = kinds.spelled(job, f"{resources}.{memory}")
+    cpu_path = fields.spelled(job, f"{resources}.{cpu}")
+    memory_path = fields.spelled(job, f"{resources}.{memory}")
     return ContainerLimits(
         cpu_path,
         _cpus(job.read(cpu_path)),
