@@ -1,11 +1,18 @@
-"""Profiles for Hypothesis; no property is judged by how long an example takes.
+"""Profiles for Hypothesis, and what all processes of a run share.
 
-`make test` draws the same examples each time, so that it is green or red for the change alone;
-`make fuzz` draws fresh ones, a hundred thousand where a property sets no number of its own.
+No property is judged by how long an example takes. `make test` draws the same examples each time,
+so that it is green or red for the change alone; `make fuzz` draws fresh ones, a hundred thousand
+where a property sets no number of its own.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 _SLOW_MACHINE = [HealthCheck.too_slow]  # says how busy the machine is, nothing of the product
@@ -24,3 +31,30 @@ settings.register_profile(
     "fuzz", max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck)
 )
 settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def build_once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Callable[[Path], None]], Path]:
+    """A folder that one process of the run fills and all of them read: `build_once(name, build)`.
+
+    Where filling it failed or was skipped, the next one that asks tries again in a new folder.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # each worker's own folder lies in the run's
+        shared = shared.parent
+
+    def call(name: str, build: Callable[[Path], None]) -> Path:
+        with (shared / f"{name}.lock").open("a+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock.seek(0)
+            ready = lock.read()
+            if not ready:
+                folder = tmp_path_factory.mktemp(name)
+                build(folder)
+                ready = str(folder)
+                lock.write(ready)
+            return Path(ready)
+
+    return call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -9,7 +10,6 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,37 @@ def commands() -> list[str]:
     return list(dict.fromkeys(" ".join(line.split()) for line in shown))
 
 
+# Run by gcloud's own interpreter: gcloud is loaded once, each command line is a fork of that.
+PARSE_ALL = """
+import json, os, sys, tempfile
+sys.path[:0] = [os.path.join(sys.argv[1], "lib"), os.path.join(sys.argv[1], "lib", "third_party")]
+from googlecloudsdk import gcloud_main
+loaded = gcloud_main.CreateCLI([])
+results = []
+for words in json.loads(sys.stdin.read()):
+    with tempfile.TemporaryFile() as said:
+        child = os.fork()
+        if child == 0:
+            os.dup2(said.fileno(), 2)
+            os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+            os.dup2(1, 0)
+            sys.argv = words
+            code = 70
+            try:
+                gcloud_main.main(gcloud_cli=loaded)
+                code = 0
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else 70
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        status = os.waitpid(child, 0)[1]
+        said.seek(0)
+        results.append((os.waitstatus_to_exitcode(status), said.read().decode()))
+print(json.dumps(results))
+"""
+
+
 def refused(lines: Sequence[str], tmp_path: Path) -> dict[str, str]:
     """Those of the command lines that the real gcloud does not take, each with its words."""
     gcloud = shutil.which("gcloud")
@@ -61,24 +92,23 @@ def refused(lines: Sequence[str], tmp_path: Path) -> dict[str, str]:
         "CLOUDSDK_CONFIG": str(tmp_path / "config"),  # no account: it parses, and stops there
         "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
         "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
+        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
     }
 
-    def parse(line: str) -> subprocess.CompletedProcess[str]:
+    def run(command: Sequence[str], given: str = "") -> str:
         return subprocess.run(
-            [gcloud, *shlex.split(line)[1:]],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+            command, env=environment, input=given, capture_output=True, text=True, check=True
+        ).stdout
 
-    with ThreadPoolExecutor(2) as pool:
-        results = dict(zip(lines, pool.map(parse, lines), strict=True))
+    where = "--format=value[separator='\\n'](basic.python_location,installation.sdk_root)"
+    python, root = run([gcloud, "info", where]).splitlines()
+    words = [shlex.split(line) for line in lines]
+    results = json.loads(run([python, "-c", PARSE_ALL, root], json.dumps(words)))
+    assert {code for code, _ in results} <= {0, 1, WRONG_COMMAND_LINE}, results
     return {
-        line: result.stderr[:400]
-        for line, result in results.items()
-        if result.returncode == WRONG_COMMAND_LINE or "unrecognized arguments" in result.stderr
+        line: said[:400]
+        for line, (code, said) in zip(lines, results, strict=True)
+        if code == WRONG_COMMAND_LINE or "unrecognized arguments" in said
     }
 
 

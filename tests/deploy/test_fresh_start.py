@@ -1,4 +1,4 @@
-"""The function starts and works with nothing installed but requirements.txt."""
+"""The function starts and works with nothing installed but what the lock names."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,50 +19,56 @@ from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
 from twin.cloud import Cloud
 from twin.serving import Served
 
+BYTECODE = shutil.ignore_patterns("__pycache__")
 DEPLOYED = ("main.py", "policies.yaml", "requirements.txt", "remediator")
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what is deployed and an environment with what that asks for, nothing else."""
-    folder = tmp_path_factory.mktemp("fresh")
+def python(build_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """The interpreter of an environment with what the lock names, hash by hash, and nothing else.
+
+    Google's builder hands the lock to pip as requirements.txt, where every hash is demanded.
+    """
+
+    def install(folder: Path) -> None:
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+        wanted = ["install", "--require-hashes", "--only-binary", ":all:", "--no-compile"]
+        pip(folder / "bin" / "python", *wanted, "-r", str(ROOT / "deploy" / "requirements.lock"))
+
+    return build_once("environment-of-the-lock", install) / "bin" / "python"
+
+
+def pip(python: Path, *arguments: str) -> str:
+    """What this environment's pip says to it; skips where no index can be reached."""
+    command = [sys.executable, "-m", "pip", "--python", str(python), "--no-input", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+    if (
+        done.returncode
+        and "No matching distribution" in done.stderr
+        and "--no-index" not in command
+    ):
+        pytest.skip("no package index can be reached")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def deployed(tmp_path: Path) -> Path:
+    """A folder with what is deployed."""
     for name in DEPLOYED:
         if (ROOT / name).is_dir():
-            shutil.copytree(
-                ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
+            shutil.copytree(ROOT / name, tmp_path / name, ignore=BYTECODE)
         else:
-            shutil.copy(ROOT / name, folder / name)
-    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
-    python = folder / "venv" / "bin" / "python"
-    wanted = [
-        str(python),
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "-r",
-        str(folder / "requirements.txt"),
-    ]
-    installed = subprocess.run(wanted, capture_output=True, text=True, check=False, timeout=900)
-    if installed.returncode and "No matching distribution" in installed.stderr:
-        pytest.skip("no package index can be reached")
-    assert installed.returncode == 0, installed.stderr
-    return folder
+            shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
 
 
-def test_the_lock_can_be_installed_as_it_is_deployed(fresh: Path) -> None:
-    """Google's builder hands the lock to pip as requirements.txt, where every hash is demanded."""
-    wanted = [str(fresh / "venv" / "bin" / "python"), "-m", "pip", "install", "--dry-run"]
-    wanted += ["--quiet", "--require-hashes", "--only-binary", ":all:", "--ignore-installed"]
-    tried = subprocess.run(
-        [*wanted, "-r", str(ROOT / "deploy" / "requirements.lock")],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=900,
-    )
-    assert tried.returncode == 0, tried.stderr
+def test_the_lock_installs_all_that_requirements_ask_for_and_it_fits_together(
+    python: Path,
+) -> None:
+    wanted = ["install", "--dry-run", "--no-index", "-r", str(ROOT / "requirements.txt")]
+    assert "Would install" not in pip(python, *wanted)
+    assert pip(python, "check").strip() == "No broken requirements found."
 
 
 def test_bytecode_that_the_builder_makes_is_still_good_when_times_are_reset(
@@ -98,24 +105,21 @@ def test_bytecode_that_the_builder_makes_is_still_good_when_times_are_reset(
     assert len(reused) > 30
 
 
-BYTECODE = shutil.ignore_patterns("__pycache__")
-
-
-def test_an_event_is_handled_with_what_requirements_name_alone(fresh: Path) -> None:
-    text = (fresh / "policies.yaml").read_text()
+def test_an_event_is_handled_with_what_the_lock_names_alone(deployed: Path, python: Path) -> None:
+    text = (deployed / "policies.yaml").read_text()
     text = text.replace("\nmode: observe", "\nmode: enforce")
     text = text.replace(
         "rerun_safe: [batch_prediction]\n", "rerun_safe: [batch_prediction, custom]\n"
     )
-    (fresh / "policies.yaml").write_text(text)
+    (deployed / "policies.yaml").write_text(text)
     with Cloud(frozen=True) as cloud:
         job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
-        ledger = f"sqlite:///{fresh}/ledger.sqlite3"
+        ledger = f"sqlite:///{deployed}/ledger.sqlite3"
         served = Served(
-            fresh,
+            deployed,
             "remediate",
             cloud.env(REMEDIATOR_LEDGER=ledger, PYTHONPATH="", VIRTUAL_ENV=""),
-            python=fresh / "venv" / "bin" / "python",
+            python=python,
             signature="cloudevent",
             wait_seconds=120,
         )
