@@ -91,6 +91,7 @@ class Cause(StrEnum):
     CPU_SATURATION = "cpu_saturation"
     MEMORY_PRESSURE = "memory_pressure"
     GPU_MEMORY = "gpu_memory"
+    DISK_FULL = "disk_full"
     ACCELERATOR_MISSING = "accelerator_missing"
     SLOW_STARTUP = "slow_startup"
     NETWORK_LATENCY = "network_latency"
@@ -554,12 +555,40 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """The largest piece of memory that a message says was asked for, in bytes.
+
+    It bounds what can help: a machine (or device) with no more than this fails in the same way.
+    `device`: on the accelerator, not the host.
+    """
+
+    bytes: float
+    device: bool
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLimit:
+    """A limit of the program's own that memory ran into: a heap, a worker's share, `/dev/shm`.
+
+    `bytes` is None where nobody says how large it is. `fixed`: it does not grow with the machine, so
+    a bigger one changes nothing; False where it is a share of the machine unless somebody set it.
+    """
+
+    name: str
+    bytes: float | None
+    fixed: bool
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
 class Needs:
     """What the evidence says the job really needs; None where it does not say.
 
     `peak_memory_gib` is a lower bound where the job died of memory. `cpu_fullness` is the mean
     fraction of all vCPUs while working; `work_done` the fraction finished when time ran out.
-    `request_seconds` is what one request of the failed batch size took, at least.
+    `request_seconds` is what one request of the failed batch size took, at least. `wanted` and
+    `own_limit` are what messages about memory say of it, whatever the verdict is.
     """
 
     peak_memory_gib: float | None = None
@@ -568,6 +597,8 @@ class Needs:
     work_done: float | None = None
     request_seconds: float | None = None
     gpu_peak_memory_gib: float | None = None
+    wanted: Wanted | None = None
+    own_limit: OwnLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from remediator.case import Case
 from remediator.diagnosis.advice import advice_for
 from remediator.diagnosis.combine import THRESHOLD, rank
 from remediator.diagnosis.families import Facts, family_signs
+from remediator.diagnosis.limits import own_limit_met, wanted_by
 from remediator.diagnosis.locality import read_distance
 from remediator.diagnosis.matching import make_ready
 from remediator.diagnosis.signatures import Tag
@@ -168,6 +169,8 @@ def _needs(facts: Facts, verdict: Cause) -> Needs:
         gpu_peak_memory_gib=(
             usage.gpu_peak_memory_bytes / _GIB if usage.gpu_peak_memory_bytes else None
         ),
+        wanted=wanted_by(facts.reading),
+        own_limit=own_limit_met(facts.reading, facts.job),
     )
 
 

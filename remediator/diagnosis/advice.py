@@ -33,6 +33,14 @@ _ADVICE: dict[Cause, tuple[str, str]] = {
         ),
         "https://pytorch.org/docs/stable/notes/cuda.html#memory-management",
     ),
+    Cause.DISK_FULL: (
+        (
+            "Give the job a larger boot disk (diskSpec.bootDiskSizeGb, 100 GB unless set), keep fewer "
+            "checkpoints, and write results to Cloud Storage as they are made. The container of a "
+            "model has no disk that can be set: there, write less."
+        ),
+        f"{_VERTEX}/training/configure-compute#boot_disk_options",
+    ),
     Cause.ACCELERATOR_MISSING: (
         (
             "Add an accelerator to the job; the image must carry NVIDIA's libraries, on PATH and "

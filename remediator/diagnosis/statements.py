@@ -78,6 +78,7 @@ _CODE_NAMES: Mapping[int, str] = {
     16: "UNAUTHENTICATED",
 }
 _DEADLINE_CODE = 4
+_MEMORIES = frozenset({Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY})
 
 _ROW = re.compile(
     r"^\(\s*(['\"])(?P<message>.*)\1\s*,\s*(?P<count>\d{1,12})\s*\)\s*,?\s*$", re.DOTALL
@@ -137,6 +138,8 @@ class Reading:
     tags: Mapping[Tag, tuple[Statement, str]]
     elapsed_seconds: float | None
     rows: FailedRows | None
+    about_memory: tuple[tuple[Statement, Signature], ...] = ()
+    """Texts that say that memory was short, each with the row that says so."""
 
     def has(self, tag: Tag) -> bool:
         return tag in self.tags
@@ -426,7 +429,18 @@ def _read(statements: Iterable[Statement], rows: FailedRows | None) -> Reading:
         tag: (statement, quote_of(row, statement.text) if row else "DEADLINE_EXCEEDED")
         for tag, (statement, row) in tags.items()
     }
-    return Reading(tuple(signs), quoted, _longest_elapsed([held for held, _ in found]), rows)
+    return Reading(
+        signs=tuple(signs),
+        tags=quoted,
+        elapsed_seconds=_longest_elapsed([held for held, _ in found]),
+        rows=rows,
+        about_memory=tuple(
+            (statement, row)
+            for statement, matched in found
+            for row in matched
+            if row.cause in _MEMORIES and row.id not in explained
+        ),
+    )
 
 
 def _without_last_resorts(hits: Sequence[_Hit]) -> Sequence[_Hit]:

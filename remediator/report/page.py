@@ -144,6 +144,7 @@ _FAMILIES: Mapping[str, tuple[Cause, ...]] = {
         Cause.CPU_SATURATION,
         Cause.MEMORY_PRESSURE,
         Cause.GPU_MEMORY,
+        Cause.DISK_FULL,
         Cause.ACCELERATOR_MISSING,
         Cause.SLOW_STARTUP,
         Cause.REQUEST_TOO_LARGE,

@@ -15,6 +15,7 @@ from remediator.diagnosis.known.capacity import CAPACITY, PREEMPTION, QUOTA
 from remediator.diagnosis.known.configuration import CONFIG, PROBE_PATHS
 from remediator.diagnosis.known.data import DATA, INPUT, ROWS
 from remediator.diagnosis.known.devices import DEVICES
+from remediator.diagnosis.known.disk import DISK
 from remediator.diagnosis.known.memory import GPU_MEMORY, MEMORY
 from remediator.diagnosis.known.network import NETWORK
 from remediator.diagnosis.known.serving import BATCH_WRAPPERS, SERVERS, STARTUP, TOO_LARGE
@@ -39,6 +40,7 @@ SIGNATURES: tuple[Signature, ...] = (
     *INPUT,
     *MEMORY,
     *GPU_MEMORY,
+    *DISK,
     *DEVICES,
     *SERVERS,
     *NETWORK,

@@ -1,0 +1,165 @@
+"""How much a message says that it wanted, and whether the limit it met is the program's own.
+
+Owns the reading of sizes ("Unable to allocate 7.28 TiB", "you tried to allocate 4000000000000 bytes")
+and of limits that no machine sets (a JVM's heap, V8's, a dask worker's, `ulimit`, `/dev/shm`). Reads
+texts of which a signature has already said that memory was short, and the job's own arguments. Judges
+nothing: that a bigger machine does not lift such a limit is the planner's business. Pure; called by
+`diagnose`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from remediator.diagnosis.signatures import Place
+from remediator.diagnosis.statements import Reading, Statement
+from remediator.diagnosis.workload import as_text
+from remediator.domain import Cause, Evidence, JobDocument, OwnLimit, Source, Wanted
+
+_UNITS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
+_SIZE = (
+    r"(?P<{0}>\d{{1,20}}(?:[.,]\d{{1,6}})?) ?(?P<{0}_unit>[kmgtpe]?i?b(?:ytes?)?|[kmgtpe]|bytes?)?"
+)
+
+
+def bytes_of(number: str, unit: str | None) -> float:
+    """Bytes of "7.28", "TiB": binary for `KiB` and for a bare letter (`-Xmx2g`), decimal for `KB`."""
+    letter = (unit or "").lower()
+    power = _UNITS.get(letter[:1], 0) if not letter.startswith("byte") else 0
+    base = 1000.0 if len(letter) == 2 and letter.endswith("b") and power else 1024.0  # noqa: PLR2004  # "kb"
+    return float(number.replace(",", ".")) * base**power
+
+
+# What was wanted at once, in the words of allocators; the source of each is its own program.
+_WANTED = tuple(
+    re.compile(pattern.replace("{size}", _SIZE.format("size")), re.IGNORECASE)
+    for pattern in (
+        r"\b(?:un)?able to (?:allocate|reserve) {size}",  # numpy
+        r"\b(?:tried|trying|attempt(?:ed|ing)?) to (?:allocate|reserve) {size}",  # torch
+        r"\b(?:can ?not|can't|could not|couldn't|failed to|failure to) (?:allocate|reserve)(?: memory| a?n? ?buffer| a?n? ?array| a?n? ?block| vector)?(?: of| for)?(?: size)? ?\(?{size}",
+        r"\b(?:malloc|calloc|realloc|mmap|allocation|request)(?:ing)? (?:of|for)(?: size)? {size}(?: bytes)? (?:failed|exceeds)",  # arrow, TensorFlow
+        r"\ballocat(?:e|ing|ion)(?: of)? (?P<size>\d{4,20}) ?(?P<size_unit>bytes)?\b",
+        r"\b(?:failed|error) (?:on|for) request of size {size}",  # PostgreSQL
+        r"\bnot less than (?P<size>\d{6,20})(?P<size_unit>)",  # STAR names what it needs
+        r"\brequires? (?:at least )?{size} of (?:memory|ram)",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """One limit of a program's own: what it is called, how a message shows it, and its value.
+
+    `fixed`: it does not grow with the machine, even where nobody set it. A bare number in it counts
+    `counts_in` bytes.
+    """
+
+    name: str
+    pattern: re.Pattern[str]
+    fixed: bool = True
+    counts_in: int = 1
+
+
+def _limit(name: str, pattern: str, *, fixed: bool = True, counts_in: int = 1) -> _Limit:
+    full = pattern.replace("{size}", _SIZE.format("size"))
+    return _Limit(name, re.compile(full, re.IGNORECASE), fixed, counts_in)
+
+
+_IN_MESSAGES = (
+    _limit("shared memory (/dev/shm)", r"shared memory ?\(shm\)|/dev/shm|shared memory object|insufficient shared memory|bus error[^|]{0,80}shared memory"),
+    _limit("the Node.js heap (--max-old-space-size)", r"javascript heap out of memory|(?:mark-compact|ineffective mark-compacts) near heap limit"),
+    _limit("Spark's heap (spark.driver.memory, spark.executor.memory)", r"(?:py4j|\bspark\b|org\.apache\.spark)[^|]{0,4000}java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java\.lang\.outofmemoryerror: (?:java heap|gc overhead)[^|]{0,4000}org\.apache\.spark"),
+    _limit("Spark's container (spark.executor.memoryOverhead)", r"killed by yarn for exceeding (?:physical )?memory limits[^|]{0,80}? of {size}"),
+    _limit("the heap of the Java machine (-Xmx, else a quarter of the memory)", r"java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java heap space", fixed=False),
+    _limit("duckdb's memory_limit", r"out of memory error: [^|]{0,200}?\([\d.]+ ?[kmgt]?i?b/{size} used\)"),
+    _limit("PHP's memory_limit", r"allowed memory size of {size} exhausted"),
+    _limit("the dask worker's memory limit", r"worker memory limit: {size}", fixed=False),
+    _limit("the dask worker's memory limit", r"exceeded (?:\d\d% )?memory (?:limit|budget)", fixed=False),
+    _limit("STAR's --limitGenomeGenerateRAM", r"limitgenomegenerateram ?= ?{size}"),
+    _limit("STAR's --limitBAMsortRAM", r"limitbamsortram"),
+    _limit("Ray's object store (object_store_memory)", r"objectstorefullerror", fixed=False),
+    _limit("the R vector limit (R_MAX_VSIZE)", r"vector memory (?:exhausted \(limit reached|limit of {size} reached)"),
+)  # fmt: skip
+
+_IN_CONFIGURATION = (
+    _limit("the heap of the Java machine (-Xmx)", r"-Xmx{size}\b"),
+    _limit("the Node.js heap (--max-old-space-size)", r"max[-_]old[-_]space[-_]size[= ](?P<size>\d{1,9})(?P<size_unit>)", counts_in=1 << 20),
+    _limit("Spark's heap", r"(?:spark\.(?:driver|executor)\.memory[=:\" ]{1,3}|--(?:driver|executor)-memory[= ]){size}\b"),
+    _limit("ulimit", r"\bulimit -(?:S|H)?[vmd] (?P<size>\d{1,15})(?P<size_unit>)", counts_in=1 << 10),
+    _limit("ulimit", r"\bprlimit\b[^|;&]{0,80}--(?:as|data|rss)=(?P<size>\d{1,15})(?P<size_unit>)"),
+    _limit("the memory limit in its arguments", r"--memory[-_]limit[= ]{size}\b"),
+)  # fmt: skip
+_NOT_CONFIGURATION = frozenset({"name", "error", "partialFailures", "jobDetail"})
+_MOST_TEXT = 12_000
+_MOST_ARGUMENTS = 400_000
+_QUOTE = 60
+
+
+def wanted_by(reading: Reading) -> Wanted | None:
+    """The largest size that a message about memory says was asked for; None where none says one."""
+    found = [
+        Wanted(size, row.cause is Cause.GPU_MEMORY, _evidence(statement, match))
+        for statement, row in reading.about_memory
+        for size, match in _sizes(statement.text)
+    ]
+    return max(found, key=lambda wanted: wanted.bytes, default=None)
+
+
+def own_limit_met(reading: Reading, job: JobDocument) -> OwnLimit | None:
+    """The program's own limit that a message about host memory tells of; None where none does.
+
+    Its value may stand in the job's arguments, where a message names the limit alone.
+    """
+    texts = [held for held, row in reading.about_memory if row.cause is Cause.MEMORY_PRESSURE]
+    if not texts:
+        return None
+    told = next((found for text in texts if (found := _limit_in(_IN_MESSAGES, text))), None)
+    if told is not None and told.bytes is not None:
+        return told
+    arguments = Statement(
+        Source.JOB, "configuration", Place.ERROR, _arguments(job), speaker="its configuration"
+    )
+    configured = _limit_in(_IN_CONFIGURATION, arguments)
+    if configured is not None and (told is None or _is_heap(told) == _is_heap(configured)):
+        return configured
+    return told
+
+
+def _is_heap(limit: OwnLimit) -> bool:
+    return "heap" in limit.name
+
+
+def _arguments(job: JobDocument) -> str:
+    """Commands, arguments and environment of the job as one text."""
+    body = {key: value for key, value in job.body.items() if key not in _NOT_CONFIGURATION}
+    return as_text(body)[:_MOST_ARGUMENTS]
+
+
+def _sizes(text: str) -> Iterator[tuple[float, re.Match[str]]]:
+    for pattern in _WANTED:
+        for match in pattern.finditer(text[:_MOST_TEXT]):
+            size = bytes_of(match["size"], match["size_unit"])
+            if size > 0:
+                yield size, match
+
+
+def _limit_in(table: Iterable[_Limit], statement: Statement) -> OwnLimit | None:
+    for row in table:
+        match = row.pattern.search(statement.text)
+        if match is None:
+            continue
+        groups = match.groupdict()
+        size = None
+        if groups.get("size"):
+            size = bytes_of(groups["size"], groups.get("size_unit"))
+            size *= row.counts_in if not groups.get("size_unit") else 1
+        return OwnLimit(row.name, size, row.fixed, _evidence(statement, match))
+    return None
+
+
+def _evidence(statement: Statement, match: re.Match[str]) -> Evidence:
+    start = max(0, match.start() - _QUOTE)
+    says = statement.text[start : min(match.end() + _QUOTE, match.start() + 4 * _QUOTE)].strip()
+    return Evidence(statement.source, statement.where, f'{statement.speaker}: "{says}"')
