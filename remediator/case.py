@@ -24,6 +24,14 @@ from remediator.domain import (
 )
 from remediator.job.summary import Saved
 
+CASE_KEYS = frozenset(
+    {
+        "logEntry", "job", "model", "logEntries", "timeSeries", "errorFiles", "buckets", "probes",
+        "attempts", "earlierJobs", "parent", "now", "outputs", "rows", "expect",
+    }
+)  # fmt: skip
+"""The keys of a case file; whatever else stands at its top level is not read, and told."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogLine:

@@ -60,6 +60,18 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
             "--catalog", metavar="FILE", help="your own prices and machine types, JSON"
         )
 
+    def inputs(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "inputs",
+            metavar="INPUT",
+            nargs="+",
+            help="a case file; a job as JSON or YAML; log entries as JSON or JSONL; a plain log; - for "
+            "standard input; or a job's name, id or console URL. Several are merged into one case",
+        )
+        sub.add_argument("-o", "--output", metavar="CASE", help="keep the case in this file")
+        sub.add_argument("--project", default="", help="of a job that is named by its id")
+        sub.add_argument("--region", default="", help="of a job that is named by its id")
+
     sink = command(
         "sink-filter", offline.sink_filter, "the log sink's filter, as the intake reads entries"
     )
@@ -84,22 +96,24 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
     diagnose = command(
         "diagnose", offline.diagnose, "the causes of one failure, with evidence", as_json=True
     )
-    diagnose.add_argument("case", help="a case file, or - for standard input")
+    inputs(diagnose)
 
     plan = command(
         "plan", offline.plan, "what the policies would do, and why; changes nothing", as_json=True
     )
-    plan.add_argument("case", help="a case file, or - for standard input")
+    inputs(plan)
     plan.add_argument("--explain", action="store_true", help="why each policy did or did not match")
     policies(plan)
 
     test = command(
         "test",
         offline.test,
-        "policy tests: every case in DIR that has an `expect` object",
+        "policy tests: every case that has an `expect` object",
         as_json=True,
     )
-    test.add_argument("dir", metavar="DIR")
+    test.add_argument(
+        "inputs", metavar="DIR|CASE", nargs="+", help="folders of case files, and case files"
+    )
     policies(test)
 
     capture = command(
@@ -137,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
     alert = commands.add_parser("alert", help="alerts as they would be sent")
     alert_commands = alert.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
     preview = alert_commands.add_parser("preview", help="the alert of a case")
-    preview.add_argument("case", help="a case file, or - for standard input")
+    inputs(preview)
     preview.add_argument("--channel", metavar="NAME", required=True)
     preview.add_argument("--send", action="store_true", help="send it, marked as a preview")
     preview.add_argument("--json", action="store_true", help="print JSON")

@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import math
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from remediator.domain import Json, Unusable
 if TYPE_CHECKING:
     from remediator.app import App
     from remediator.case import Case
+    from remediator.inputs import Assembly, Material
     from remediator.policy import Catalogue, Policies
 
 HERE = Path(__file__).resolve().parent.parent.parent
@@ -31,6 +32,10 @@ def read_bytes(path: Path) -> bytes:
     except OSError as err:
         msg = f"{path}: {err.strerror}"
         raise Unusable(msg) from err
+
+
+def _stdin() -> bytes:
+    return sys.stdin.buffer.read()
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -47,70 +52,131 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return _parsed(read_bytes(path), str(path))
+    from remediator.inputs import parse_json
 
-
-def _parsed(text: str | bytes, name: str) -> Any:
-    """JSON as its standard has it: no NaN, no infinity, and no halves of characters."""
     try:
-        return _whole(json.loads(text, parse_constant=_no_number, parse_float=_finite))
-    except (ValueError, RecursionError) as err:
-        msg = f"{name}: not JSON: {err}"
+        return parse_json(read_bytes(path))
+    except ValueError as err:
+        msg = f"{path}: not JSON: {err}"
         raise Unusable(msg) from err
-
-
-def _stdin() -> str:
-    try:
-        return sys.stdin.read()
-    except UnicodeDecodeError as err:
-        msg = f"stdin: not JSON: {err}"
-        raise Unusable(msg) from err
-
-
-def _no_number(word: str) -> float:
-    msg = f"{word} is no number"
-    raise ValueError(msg)
-
-
-def _finite(text: str) -> float:
-    found = float(text)
-    return found if math.isfinite(found) else _no_number(text[:20])
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode()
-    if isinstance(value, dict):
-        return {_whole(key): _whole(item) for key, item in value.items()}
-    return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
 def case_of(name: str) -> Case:
+    """The case file `name`, which has a job; whoever takes other inputs too asks `assembly_of`."""
     from remediator.case import Case
 
-    path = Path(name)
-    body = _parsed(_stdin(), "stdin") if name == "-" else read_json(path)
+    body = read_json(Path(name))
     if not isinstance(body, dict):
-        msg = f"{path}: a case file is a JSON object"
+        msg = f"{name}: a case file is a JSON object"
         raise Unusable(msg)
     try:
         return Case.parse(body)
     except (Unusable, TypeError, ValueError, AttributeError) as err:
-        msg = f"{path}: {err}"
+        msg = f"{name}: {err}"
         raise Unusable(msg) from err
 
 
 def plannable_case_of(name: str) -> Case:
     """A case whose job has a shape that a job can have: whoever plans reads all of it."""
+    case = case_of(name)
+    _require_shape(case, name)
+    return case
+
+
+def _require_shape(case: Case, name: str) -> None:
     from remediator.job.validation import require_shape
 
-    case = case_of(name)
     try:
         require_shape(case.job)
     except Unusable as err:
         msg = f"{name}: {err}"
         raise Unusable(msg) from err
-    return case
+
+
+def assembly_of(args: argparse.Namespace, *, plannable: bool = False) -> Assembly:
+    """The one case that all of `args.inputs` make; what is not read of them is told on stderr.
+
+    An input that is no file but names a job is captured from its project first.
+    """
+    from remediator.inputs import assemble, read_document, unread_words
+
+    names: Sequence[str] = args.inputs
+    materials = []
+    for name in names:
+        if name == "-":
+            materials.append(read_document(_stdin(), "stdin"))
+            continue
+        material = None if Path(name).is_file() else _captured(name, args)
+        materials.append(material or read_document(read_bytes(Path(name)), name))
+    try:
+        found = assemble(materials)
+        if plannable:
+            _require_shape(found.case, names[0])
+    except (Unusable, TypeError, ValueError, AttributeError) as err:
+        said = str(err)
+        msg = (
+            said
+            if any(said.startswith(f"{m.name}: ") for m in materials)
+            else f"{names[0]}: {said}"
+        )
+        raise Unusable(msg) from err
+    for line in (*found.notes, *unread_words(found.ignored)):
+        print(f"note: {line}", file=sys.stderr)
+    output = getattr(args, "output", None)
+    if output:
+        write_case(found.case, output)
+    return found
+
+
+def write_case(case: Case, output: str) -> None:
+    """The case file, redacted; `-` is standard output."""
+    from remediator.redact import redact_json
+
+    text = json.dumps(redact_json(case.to_json()), indent=2, ensure_ascii=False) + "\n"
+    if output == "-":
+        sys.stdout.write(text)
+    else:
+        write_whole(Path(output), text)
+
+
+def _captured(name: str, args: argparse.Namespace) -> Material | None:
+    """What a project says of the job that `name` names; None where it names none."""
+    from remediator.domain import Gone
+    from remediator.inputs import Material, parse_reference
+
+    reference = parse_reference(name)
+    if reference is None:
+        return None
+    project = reference.project or getattr(args, "project", "") or os.environ.get(_PROJECT, "")
+    places = [
+        place
+        for place in (
+            reference.location or getattr(args, "region", ""),
+            *os.environ.get("REMEDIATOR_LOCATIONS", "").split(","),
+        )
+        if place.strip()
+    ]
+    flags = [flag for flag, has in (("--project", project), ("--region", places)) if not has]
+    if flags:
+        msg = f"{name}: names a job; where is it? say {' and '.join(flags)}"
+        raise Unusable(msg)
+    app = open_app(project=project, region=places[0])
+    last: Gone | None = None
+    for place in dict.fromkeys(places[:1] if reference.location else places):
+        for job in reference.names(project, place):
+            try:
+                case = app.capture(str(job))
+            except Gone as err:
+                last = err
+                continue
+            body = case.to_json()
+            parts = {key: value for key, value in body.items() if key != "job" and value}
+            return Material(name, jobs=(body["job"],), parts=parts, gaps=case.gaps)
+    msg = f"{name}: no such job in {', '.join(places)} of {project} ({last})"
+    raise Unusable(msg)
+
+
+_PROJECT = "GOOGLE_CLOUD_PROJECT"
 
 
 def policies_of(args: argparse.Namespace) -> Policies:
@@ -137,10 +203,13 @@ def catalogue_of(args: argparse.Namespace) -> Catalogue:
     return built_in.with_overrides(read_json(Path(own))) if own else built_in
 
 
-def open_app() -> App:
+def open_app(*, project: str = "", region: str = "") -> App:
+    """The App of this environment; `project` and `region` go before its variables."""
     from remediator.app import App
 
-    return App.from_environment(os.environ, here=HERE)
+    own = {_PROJECT: project, "REMEDIATOR_LOCATIONS": region}
+    environ = {**os.environ, **{name: value for name, value in own.items() if value}}
+    return App.from_environment(environ, here=HERE)
 
 
 def open_app_with_ledger() -> App:

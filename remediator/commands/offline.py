@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,19 +16,27 @@ from typing import TYPE_CHECKING, Any
 from remediator.commands.inputs import (
     DONE,
     FAILED,
-    case_of,
+    assembly_of,
     catalogue_of,
-    plannable_case_of,
     policies_of,
     print_json,
     read_bytes,
     read_json,
 )
-from remediator.domain import Diagnosis, History, Plan, Unusable
+from remediator.commands.subject import (
+    NOTHING_FAILED,
+    RUNS,
+    Subject,
+    diagnose_inputs,
+    plan_inputs,
+    subject_lines,
+    subject_of,
+)
+from remediator.domain import Cause, Unusable
+from remediator.inputs import Assembly, wishes
 from remediator.redact import redact_json
 
 if TYPE_CHECKING:
-    from remediator.case import Case
     from remediator.policy import Catalogue, Policies
 
 
@@ -60,36 +70,68 @@ def schema(args: argparse.Namespace) -> int:
 
 
 def diagnose(args: argparse.Namespace) -> int:
-    from remediator.diagnosis import diagnose
-
-    found = diagnose(case_of(args.case))
+    found = assembly_of(args)
+    answer = diagnose_inputs(found)
+    subject = subject_of(found)
     if args.json:
-        print_json(redact_json(found.to_json()))
+        print_json(redact_json(_with_subject(answer.to_json(), found, subject)))
         return DONE
-    print(f"{found.job}\nverdict: {found.verdict} ({found.confidence:.0%})")
-    for cause in found.causes:
+    print("\n".join(subject_lines(found, subject)))
+    state = found.case.job.state
+    if found.has_job and state in NOTHING_FAILED and answer.verdict is Cause.UNKNOWN:
+        print(f"\n{_NOT_FAILED[state in RUNS]}")
+        return DONE
+    print(f"\nverdict: {answer.verdict} ({answer.confidence:.0%})")
+    for cause in answer.causes:
         print(f"\n{cause.cause}  {cause.confidence:.0%}")
         for mark, items in (("+", cause.evidence), ("-", cause.against)):
             for item in items:
                 said = redact_json({"says": item.says, "where": item.where})
                 print(f"  {mark} [{item.source}] {said['says']}  ({said['where']})")
         if cause.advice:
-            print(f"  > {cause.advice} {cause.advice_url}")
-    for wish in found.missing:
+            print(f"  > {redact_json({'text': cause.advice})['text']} {cause.advice_url}".rstrip())
+    for wish in (*answer.missing, *wishes(found)):
         print(f"would settle it: {wish}")
+    print(f"\nnext: {_next_command(args)}")
     return DONE
 
 
-def plan(args: argparse.Namespace) -> int:
-    from remediator.planning import diagnosed
+_NOT_FAILED = {
+    True: "The job has not ended: there is no failure to diagnose.",
+    False: "The job succeeded: there is no failure to diagnose.",
+}
 
-    case, policies, book = plannable_case_of(args.case), policies_of(args), catalogue_of(args)
-    plan = _planned(case, diagnosed(case, policies), policies, book)
+
+def _next_command(args: argparse.Namespace) -> str:
+    inputs = " ".join(shlex.quote(name) for name in args.inputs)
+    return f"python -m remediator plan {inputs}   (what the policies would do; changes nothing)"
+
+
+def _with_subject(body: dict[str, Any], found: Assembly, subject: Subject) -> dict[str, Any]:
+    """The answer as `--json` prints it: what it is about, and what was not read."""
+    if not found.has_job:
+        body |= {"job": None, "kind": None}
+    return {
+        **body,
+        "subject": subject.to_json(),
+        "ignored_keys": [key for key, _ in found.ignored],
+    }
+
+
+def plan(args: argparse.Namespace) -> int:
+    found = assembly_of(args, plannable=True)
+    policies, book = policies_of(args), catalogue_of(args)
+    answer = diagnose_inputs(found, policies)
+    plan = plan_inputs(found, answer, policies, book)
     if args.json:
         explained = {"explanation": list(plan.explanation)} if args.explain else {}
-        print_json(redact_json({**plan.to_json(), **explained}))
+        body = {**plan.to_json(), **explained}
+        if not found.has_job:
+            body["job"] = None
+        print_json(redact_json(body))
         return DONE
-    print(f"{plan.job}\nverdict: {plan.verdict}\npolicy:  {plan.policy or '(none matches)'}")
+    print(f"{plan.job if found.has_job else '(no job was given)'}\nverdict: {plan.verdict}")
+    print(f"policy:  {plan.policy or '(none matches)'}")
     print(f"action:  {plan.action} (mode {plan.mode})")
     for change in plan.changes:
         print(f"  {change.field}: {_value(change.before)} -> {_value(change.after)}")
@@ -113,52 +155,51 @@ def _value(value: object) -> str:
     return "unset" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
-def _planned(case: Case, found: Diagnosis, policies: Policies, book: Catalogue) -> Plan:
-    from remediator import policy
-    from remediator.policy import costs
-
-    history = History(
-        attempts=case.attempts, parent=case.parent, usd_this_job=costs.chain_usd(case, book)
-    )
-    return policy.plan(case, found, policies, history, book)
-
-
 def test(args: argparse.Namespace) -> int:
-    folder = Path(args.dir)
-    if not folder.is_dir():
-        msg = f"no such folder: {folder}"
-        raise Unusable(msg)
     policies, book = policies_of(args), catalogue_of(args)
-    told: list[dict[str, Any]] = []
-    for path in sorted(folder.rglob("*.json")):
+    results: list[dict[str, Any]] = []
+    for path in _test_files(args.inputs):
         body = read_json(path)
         if not isinstance(body, dict) or "expect" not in body:
+            print(f"note: {path}: has no `expect` object: skipped", file=sys.stderr)
             continue
-        wrong = list(_judged(path, body["expect"], policies, book))
-        told.append({"case": str(path), "passed": not wrong, "differences": wrong})
+        wrong = list(_judge(path, body["expect"], policies, book))
+        results.append({"case": str(path), "passed": not wrong, "differences": wrong})
         if not args.json:
             print("\n        ".join([f"{'FAILED' if wrong else 'passed'}  {path}", *wrong]))
-    if not told:
-        msg = f"no case in {folder} has an `expect` object"
+    if not results:
+        msg = f"no case in {', '.join(args.inputs)} has an `expect` object"
         raise Unusable(msg)
-    failed = sum(not one["passed"] for one in told)
+    failed = sum(not one["passed"] for one in results)
     if args.json:
-        print_json({"passed": len(told) - failed, "failed": failed, "cases": told})
+        print_json({"passed": len(results) - failed, "failed": failed, "cases": results})
     else:
-        print(f"{len(told) - failed} passed, {failed} failed")
+        print(f"{len(results) - failed} passed, {failed} failed")
     return FAILED if failed else DONE
 
 
-def _judged(path: Path, expected: Any, policies: Policies, book: Catalogue) -> Iterator[str]:
-    """Where the answers about a case differ from what it expects."""
-    from remediator.planning import diagnosed
+def _test_files(names: Sequence[str]) -> Iterator[Path]:
+    """The files named, and every JSON file below the folders named."""
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            yield from sorted(path.rglob("*.json"))
+        elif path.is_file():
+            yield path
+        else:
+            msg = f"no such folder or file: {path}"
+            raise Unusable(msg)
 
+
+def _judge(path: Path, expected: Any, policies: Policies, book: Catalogue) -> Iterator[str]:
+    """Where the answers about a case differ from what it expects."""
     if not isinstance(expected, dict):
         msg = f"{path}: `expect` must be an object, any part of what `diagnose` and `plan` answer"
         raise Unusable(msg)
-    case = plannable_case_of(str(path))
-    found = diagnosed(case, policies)
-    answers = {**_planned(case, found, policies, book).to_json(), **found.to_json()}
+    found = assembly_of(argparse.Namespace(inputs=[str(path)]), plannable=True)
+    answer = diagnose_inputs(found, policies)
+    said = _with_subject(answer.to_json(), found, subject_of(found))
+    answers = {**plan_inputs(found, answer, policies, book).to_json(), **said}
     for key in expected.keys() - answers.keys():
         yield f"{key}: neither `diagnose` nor `plan` answers such a key"
     yield from _differences({k: v for k, v in expected.items() if k in answers}, answers, "")

@@ -6,31 +6,25 @@ Called by `cli`.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
-from pathlib import Path
 
 from remediator.commands.inputs import (
     DONE,
     FAILED,
+    assembly_of,
     open_app,
     open_app_with_ledger,
     open_app_with_policies,
-    plannable_case_of,
     print_json,
-    write_whole,
+    write_case,
 )
-from remediator.redact import redact_json
 
 
 def capture(args: argparse.Namespace) -> int:
     case = open_app().capture(args.job)
-    text = json.dumps(redact_json(case.to_json()), indent=2, ensure_ascii=False) + "\n"
+    write_case(case, args.output)
     if args.output == "-":
-        sys.stdout.write(text)
         return DONE
-    write_whole(Path(args.output), text)
     print(f"{args.output}: {len(case.log_lines)} log entries, {len(case.series)} time series")
     if case.parent:
         print(
@@ -86,7 +80,7 @@ def probe(args: argparse.Namespace) -> int:
 def alert_preview(args: argparse.Namespace) -> int:
     from remediator.alerts import as_text
 
-    case = plannable_case_of(args.case)
+    case = assembly_of(args, plannable=True).case
     message = open_app_with_policies(args).preview(case, args.channel, send=args.send)
     if args.json:
         print_json(message.to_json())

@@ -1,0 +1,142 @@
+"""What an answer of the command line is about: the job as it was found, and when there is no failure.
+
+Owns the subject of `diagnose`, and the answers for what is no failure: a log without a job, a job
+that runs or succeeded. Pure; called by `offline` and `project`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from remediator.domain import (
+    Action,
+    Cause,
+    Diagnosis,
+    History,
+    JobState,
+    Plan,
+)
+from remediator.redact import redact_json
+
+if TYPE_CHECKING:
+    from remediator.inputs import Assembly
+    from remediator.policy import Catalogue, Policies
+
+RUNS = frozenset(
+    {
+        JobState.QUEUED,
+        JobState.PENDING,
+        JobState.RUNNING,
+        JobState.CANCELLING,
+        JobState.PAUSED,
+        JobState.UPDATING,
+    }
+)
+NOTHING_FAILED = RUNS | {JobState.SUCCEEDED}
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The job that an answer is about; None for what is not known. `error` is the job's own, whole."""
+
+    kind: str | None
+    state: str | None
+    machine: str | None
+    run_seconds: float | None
+    error: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "state": self.state,
+            "machine": self.machine,
+            "run_seconds": self.run_seconds,
+            "error": self.error,
+        }
+
+
+def subject_of(found: Assembly) -> Subject:
+    """What was looked at. Of a log without a job nothing is known but its length."""
+    from remediator.job.summary import machine_words
+
+    job = found.case.job
+    if not found.has_job:
+        return Subject(None, None, None, job.run_seconds, None)
+    return Subject(
+        kind=job.kind.value,
+        state=None if job.state is JobState.UNSPECIFIED else job.state.value,
+        machine=machine_words(job) or None,
+        run_seconds=job.run_seconds,
+        error=job.error_message or None,
+    )
+
+
+def subject_lines(found: Assembly, subject: Subject) -> Iterator[str]:
+    """The subject for people: the job, how it ended, on what it ran, its whole error."""
+    case = found.case
+    if not found.has_job:
+        count = len(case.log_lines)
+        yield f"{count:,} log lines, no job" + (
+            f"; the process ended with exit status {found.ended.status}" if found.ended else ""
+        )
+    else:
+        yield str(case.job.name)
+        ran = f", ran {duration_words(subject.run_seconds)}" if subject.run_seconds else ""
+        machine = f" on {subject.machine}" if subject.machine else ""
+        yield f"{subject.kind}, {subject.state or 'state unknown'}{machine}{ran}"
+    if subject.error:
+        yield "error:   " + str(redact_json({"error": subject.error})["error"])
+
+
+def duration_words(seconds: float) -> str:
+    """`3 h 20 min`, `42 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{minutes} min" if minutes else f"{rest} s"
+
+
+def diagnose_inputs(found: Assembly, policies: Policies | None = None) -> Diagnosis:
+    """The diagnosis; unknown for a job that runs, and for a plain log that complains of nothing."""
+    from remediator.diagnosis import diagnose
+    from remediator.planning import diagnosed
+
+    answer = diagnosed(found.case, policies) if policies is not None else diagnose(found.case)
+    if found.silent or (found.has_job and found.case.job.state in RUNS):
+        return replace(answer, verdict=Cause.UNKNOWN, causes=())
+    return answer
+
+
+def plan_inputs(found: Assembly, answer: Diagnosis, policies: Policies, book: Catalogue) -> Plan:
+    """The plan; nothing is resubmitted of a job that nobody gave, or that has not failed."""
+    from remediator import policy
+    from remediator.policy import costs
+
+    case = found.case
+    history = History(
+        attempts=case.attempts, parent=case.parent, usd_this_job=costs.chain_usd(case, book)
+    )
+    made = policy.plan(case, answer, policies, history, book)
+    if not found.has_job:
+        why = "There is no job among the inputs, so there is nothing to resubmit."
+        return _only_told(made, f"{why} With one the policies would say: {made.because}")
+    if case.job.state in RUNS:
+        return _only_told(made, f"The job is {case.job.state.value}: it has not failed.")
+    return made
+
+
+def _only_told(plan: Plan, why: str) -> Plan:
+    return replace(
+        plan,
+        action=Action.ALERT,
+        changes=(),
+        request=None,
+        location="",
+        not_before=None,
+        estimated_usd=None,
+        worst_case_usd=None,
+        because=why,
+    )

@@ -1,0 +1,192 @@
+"""Several inputs made one case: a job, its log, whatever else there is.
+
+Owns which job is meant where several are named, what stands in for a job that nobody gave, and what
+is missing with the command that would fetch it. Pure; called by the command line.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from remediator.case import Case
+from remediator.domain import JobDocument, JobKind, JobName, JobState, Json, Unusable, parse_time
+from remediator.inputs.documents import Material
+from remediator.inputs.text_log import Exit, has_sign_of_death, iter_texts, last_exit
+
+_NO_JOB = "projects/-/locations/-/customJobs/0"
+"""Stands in for the job of a log that came alone. Nothing is ever asked or made under this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """One case, and what should be said about how it came to be.
+
+    `has_job`: a job was among the inputs; without one, `case.job` is a stand-in. `silent`: a plain
+    log, alone, that complains of nothing, so that no verdict can be asked of it. `ended` is how the
+    log says that the process ended.
+    """
+
+    case: Case
+    has_job: bool
+    silent: bool = False
+    ended: Exit | None = None
+    ignored: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    rows: Json | None = None
+
+
+def assemble(materials: Sequence[Material]) -> Assembly:
+    """The case of all inputs; raises Unusable where they are about different jobs or say nothing."""
+    job, notes = _one_job(materials)
+    parts = _merged_parts(materials)
+    entries = [*parts.get("logEntries", ()), *(e for m in materials for e in m.entries)]
+    plain = [entry for m in materials if m.plain for entry in m.entries]
+    ended = last_exit(list(iter_texts(plain))) if plain else None
+    body: dict[str, Any] = {**parts, "logEntries": entries, "job": job or _stand_in(entries, ended)}
+    case = Case.parse(body)
+    case = replace(case, gaps=tuple(gap for m in materials for gap in m.gaps))
+    if job is None:
+        case = replace(case, now=_end_of(entries) or case.now)
+    return Assembly(
+        case,
+        has_job=job is not None,
+        silent=job is None and bool(plain) and not has_sign_of_death(list(iter_texts(entries))),
+        ended=ended,
+        ignored=tuple(pair for m in materials for pair in m.ignored),
+        notes=tuple(notes),
+        rows=parts.get("rows") if isinstance(parts.get("rows"), Mapping) else None,
+    )
+
+
+def _one_job(materials: Sequence[Material]) -> tuple[Json | None, list[str]]:
+    """The job that is meant: of a list, the one that failed last."""
+    notes: list[str] = []
+    chosen: dict[str, Json] = {}
+    for material in materials:
+        if not material.jobs:
+            continue
+        job = material.jobs[0]
+        if len(material.jobs) > 1:
+            job = max(material.jobs, key=_failed_last)
+            notes.append(
+                f"{material.name}: {len(material.jobs)} jobs; the newest that failed is taken: "
+                f"{job.get('name')}"
+            )
+        name = str(job.get("name"))
+        try:
+            key = JobName.parse(name).key
+        except Unusable as err:
+            if len(materials) == 1 and not material.jobs[1:]:
+                raise
+            msg = f"{material.name}: {err}"
+            raise Unusable(msg) from err
+        known = chosen.get(key)
+        chosen[key] = job if known is None or len(job) > len(known) else known
+    if len(chosen) > 1:
+        msg = f"the inputs are about different jobs: {', '.join(sorted(chosen))}"
+        raise Unusable(msg)
+    return (next(iter(chosen.values())) if chosen else None), notes
+
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+def _failed_last(job: Json) -> tuple[bool, datetime]:
+    state = JobState.parse(job.get("state"))
+    failed = state in {JobState.FAILED, JobState.EXPIRED, JobState.PARTIALLY_SUCCEEDED}
+    ended = parse_time(job.get("endTime")) or parse_time(job.get("updateTime"))
+    return failed, ended or parse_time(job.get("createTime")) or _EARLIEST
+
+
+def _merged_parts(materials: Sequence[Material]) -> dict[str, Any]:
+    """Parts of several case files: lists follow each other, objects are laid over, the last wins."""
+    merged: dict[str, Any] = {}
+    for material in materials:
+        for key, value in (material.parts or {}).items():
+            known = merged.get(key)
+            if isinstance(known, list) and isinstance(value, list):
+                merged[key] = [*known, *value]
+            elif isinstance(known, Mapping) and isinstance(value, Mapping) and key != "logEntry":
+                merged[key] = {**known, **value}
+            else:
+                merged[key] = value
+    return merged
+
+
+def _stand_in(entries: Sequence[Json], ended: Exit | None) -> Json:
+    """A custom job that ran one container and failed: what a log that came alone is read as."""
+    job: dict[str, Any] = {"name": _NO_JOB, "state": "JOB_STATE_FAILED"}
+    if ended is not None:
+        job["error"] = {
+            "code": 3,
+            "message": f"The replica workerpool0-0 exited with a non-zero status of {ended.status}.",
+        }
+    moments = _moments(entries)
+    if moments:
+        job["createTime"] = job["startTime"] = moments[0]
+        job["endTime"] = moments[-1]
+    return job
+
+
+def _moments(entries: Sequence[Json]) -> list[str]:
+    """The times of the entries as they stand, oldest first."""
+    found = [
+        (moment, entry["timestamp"])
+        for entry in entries
+        if (moment := parse_time(entry.get("timestamp"))) is not None
+    ]
+    return [text for _, text in sorted(found)]
+
+
+def _end_of(entries: Sequence[Json]) -> datetime | None:
+    moments = _moments(entries)
+    return parse_time(moments[-1]) if moments else None
+
+
+# --- what is missing, and what would fetch it ----------------------------------------------------
+
+_DESCRIBE: Mapping[JobKind, str] = {
+    JobKind.CUSTOM: "gcloud ai custom-jobs describe {id} --project={project} --region={location} --format=json",
+    JobKind.HYPERPARAMETER_TUNING: "gcloud ai hp-tuning-jobs describe {id} --project={project} --region={location} --format=json",
+}
+_LOG_OF: Mapping[JobKind, str] = {
+    JobKind.CUSTOM: 'resource.type="ml_job" AND resource.labels.job_id="{id}"',
+    JobKind.PIPELINE: 'resource.type="aiplatform.googleapis.com/PipelineJob" AND resource.labels.pipeline_job_id="{id}"',
+}
+_JOB_ID = re.compile(r"\d{5,25}")
+
+
+def wishes(found: Assembly) -> tuple[str, ...]:
+    """What would make the answer surer, each with the command that fetches it."""
+    if not found.has_job:
+        return (_job_wish(found.case),)
+    name = found.case.job.name
+    if found.case.log_lines:
+        return ()
+    query = _LOG_OF.get(name.kind, '"{id}"').format(id=name.id)
+    command = f"gcloud logging read {shlex.quote(query)} --project={name.project} --format=json --freshness=30d"
+    return (f"the job's log lines: {command}",)
+
+
+def _job_wish(case: Case) -> str:
+    """The job itself; by its id where the log names it."""
+    for line in case.log_lines:
+        labels = (line.entry.get("resource") or {}).get("labels") or {}
+        job_id, project = str(labels.get("job_id") or ""), str(labels.get("project_id") or "")
+        if _JOB_ID.fullmatch(job_id):
+            command = _DESCRIBE[JobKind.CUSTOM].format(
+                id=job_id, project=project or "PROJECT", location="REGION"
+            )
+            return f"the job itself (machine, state, its own error): {command}"
+    command = _DESCRIBE[JobKind.CUSTOM].format(id="JOB_ID", project="PROJECT", location="REGION")
+    return f"the job itself (machine, state, its own error), for a custom job: {command}"
+
+
+def is_stand_in(job: JobDocument) -> bool:
+    """Whether this is the stand-in for a job that nobody gave."""
+    return str(job.name) == _NO_JOB

@@ -1,0 +1,280 @@
+"""What a file that somebody has in hand holds: a case, jobs, log entries, or a plain log.
+
+Owns the recognition of each: JSON as Google's REST answers and `gcloud … --format=json` have it
+(bare, in a list, in the answer of a list call), YAML as `gcloud` prints it by default, JSONL of log
+entries or of a program's own structured lines, and plain text. Raises Unusable with one line for
+what is none of these. Pure: a text comes in. Called by `assembly` and the command line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from remediator.case import CASE_KEYS, Gap
+from remediator.domain import COLLECTIONS, Json, Unusable
+from remediator.inputs.text_log import read_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What one input gave: `parts` of a case file beside jobs and log entries.
+
+    `plain`: the entries are lines of a plain log. `ignored` are the keys of a case that are not
+    read, each with what was probably meant. `gaps`: what could not be read of a captured job.
+    """
+
+    name: str
+    jobs: tuple[Json, ...] = ()
+    entries: tuple[Json, ...] = ()
+    parts: Json | None = None
+    plain: bool = False
+    ignored: tuple[tuple[str, str], ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+_JOB_KEYS = frozenset(
+    {
+        "jobSpec", "trialJobSpec", "trainingTaskInputs", "trainingTaskDefinition", "pipelineSpec",
+        "runtimeConfig", "dedicatedResources", "inputConfig", "outputConfig", "state", "displayName",
+        "createTime",
+    }
+)  # fmt: skip
+_ENTRY_KEYS = frozenset({"textPayload", "jsonPayload", "protoPayload", "insertId", "logName"})
+_LINE_KEYS = frozenset({"message", "msg", "remediatorTelemetry"})
+# The answers of list calls: jobs under their collection, entries of entries.list.
+_JOB_LISTS = frozenset(COLLECTIONS)
+_YAML_START = re.compile(r"(?:---\s*\n)?(?:#[^\n]*\n)*(?:- )?[A-Za-z][A-Za-z0-9]{1,60}:(?:[ \n]|$)")
+_GCLOUD_CHATTER = re.compile(r"(?:(?:Using endpoint|WARNING:|Listed \d+ items)[^\n]*\n)+")
+# `[2026-11-29 09:46:38 +0000] [7] [INFO] …`, `[E::main] …`: a log's line, and no list.
+_BRACKETED_LINE = re.compile(r"\[(?![\s\d,.+-]*\])[^\[\]{}\"]{1,80}\](?:\[|:|\s{0,4}\S)")
+_MOST_SHOWN = 60
+
+
+def read_document(data: bytes, name: str) -> Material:
+    """What `data` holds; raises Unusable, one line, for what nothing can be made of."""
+    if b"\0" in data:
+        msg = f"{name}: holds NUL bytes: neither JSON, YAML nor a text log"
+        raise Unusable(msg)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("utf-8", errors="replace")
+    if not text.strip():
+        msg = f"{name}: is empty"
+        raise Unusable(msg)
+    body = _GCLOUD_CHATTER.sub("", text, count=1).lstrip() if _GCLOUD_CHATTER.match(text) else text
+    start = body.lstrip()[:1]
+    if start in {"{", "["}:
+        return _from_json(body, name)
+    if _is_bare_number(body):
+        msg = f"{name}: a number alone: {body.strip()[:_MOST_SHOWN]}"
+        raise Unusable(msg)
+    return _from_yaml(body, name) or Material(name, entries=tuple(read_lines(text)), plain=True)
+
+
+def _is_bare_number(text: str) -> bool:
+    return (
+        re.fullmatch(r"\s*[+-]?\d{1,40}(?:\.\d{0,40})?(?:[eE][+-]?\d{1,5})?\s*", text) is not None
+    )
+
+
+# --- JSON ----------------------------------------------------------------------------------------
+
+
+def _from_json(text: str, name: str) -> Material:
+    try:
+        value = parse_json(text)
+    except ValueError as err:
+        lines = _json_lines(text)
+        if lines is not None:
+            return _from_lines(text, lines, name)
+        stripped = text.lstrip()
+        if stripped.startswith("[") and _BRACKETED_LINE.match(stripped):
+            return Material(name, entries=tuple(read_lines(text)), plain=True)
+        msg = f"{name}: not JSON: {err}"
+        raise Unusable(msg) from err
+    if isinstance(value, list):
+        return _from_list(value, name)
+    if isinstance(value, dict):
+        return _from_object(value, name)
+    msg = f"{name}: JSON, but no object and no list"
+    raise Unusable(msg)
+
+
+def _json_lines(text: str) -> list[Any] | None:
+    """The first line's object where the text is one object a line; None where it is not."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    try:
+        first = parse_json(lines[0])
+    except ValueError:
+        return None
+    return [first] if isinstance(first, dict) else None
+
+
+def _from_lines(text: str, first: Sequence[Any], name: str) -> Material:
+    """JSONL: log entries, jobs, or a program's own lines, between which plain ones may stand."""
+    if not first[0].keys() & (_ENTRY_KEYS | _LINE_KEYS | _JOB_KEYS):
+        known = ", ".join(sorted(_ENTRY_KEYS | {"message"}))
+        msg = f"{name}: lines of JSON without a key that is known (one of {known})"
+        raise Unusable(msg)
+    if not first[0].keys() & (_ENTRY_KEYS | _JOB_KEYS):
+        return Material(name, entries=tuple(read_lines(text)), plain=True)
+    values: list[Any] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            values.append(parse_json(line))
+        except ValueError as err:
+            msg = f"{name}: line {number}: not JSON: {err}"
+            raise Unusable(msg) from err
+    return _from_list(values, name)
+
+
+def _from_list(values: Sequence[Any], name: str) -> Material:
+    if not values:
+        msg = f"{name}: an empty list"
+        raise Unusable(msg)
+    for index, value in enumerate(values):
+        if not isinstance(value, dict):
+            msg = f"{name}: item {index + 1} of the list is no object"
+            raise Unusable(msg)
+    if all(_is_entry(value) for value in values):
+        return Material(name, entries=tuple(values))
+    if all(_is_job(value) for value in values):
+        return Material(name, jobs=tuple(values))
+    if all(_is_series(value) for value in values):
+        return Material(name, parts={"timeSeries": list(values)})
+    msg = f"{name}: a list of neither log entries nor jobs"
+    raise Unusable(msg)
+
+
+def _from_object(value: Json, name: str) -> Material:
+    if _is_case(value):
+        ignored = tuple((key, _probable(key)) for key in value if key not in CASE_KEYS)
+        parts = {key: item for key, item in value.items() if key in CASE_KEYS and key != "job"}
+        job = value.get("job")
+        if job is not None and not isinstance(job, Mapping):
+            msg = f"{name}: `job` must be an object"
+            raise Unusable(msg)
+        return Material(name, jobs=(job,) if job else (), parts=parts, ignored=ignored)
+    for key in _JOB_LISTS | {"entries"}:
+        listed = value.get(key)
+        if isinstance(listed, list):
+            return _from_list(listed, f"{name}: `{key}`")
+    if _is_job(value):
+        return Material(name, jobs=(value,))
+    if _is_entry(value):
+        return Material(name, entries=(value,))
+    if value.keys() & _LINE_KEYS:
+        return Material(name, entries=tuple(read_lines(json.dumps(value))), plain=True)
+    keys = ", ".join(f"`{key}`" for key in list(value)[:5]) or "none"
+    near = next((f"; did you mean `{_probable(key)}`?" for key in value if _probable(key)), "")
+    msg = f"{name}: no key that is known (it has {keys[:200]}){near}"
+    raise Unusable(msg)
+
+
+def _is_case(value: Json) -> bool:
+    # `name` and `state` stand in no case, `job` in no job; parts alone make a case without a job.
+    return "job" in value or bool(
+        value.keys() & (CASE_KEYS - {"model", "parent", "now", "rows"}) and "name" not in value
+    )
+
+
+def _is_job(value: Json) -> bool:
+    name = value.get("name")
+    named = isinstance(name, str) and any(f"/{collection}/" in name for collection in COLLECTIONS)
+    return named or (isinstance(name, str) and len(value.keys() & _JOB_KEYS) > 1)
+
+
+def _is_entry(value: Json) -> bool:
+    return bool(value.keys() & _ENTRY_KEYS)
+
+
+def _is_series(value: Json) -> bool:
+    return "metric" in value and "points" in value
+
+
+def _probable(key: str) -> str:
+    """The case's key that was probably meant; empty where nothing is near."""
+    bare = re.sub(r"[^a-z]", "", key.lower())
+    by_letters = {re.sub(r"[^a-z]", "", known.lower()): known for known in CASE_KEYS}
+    near = difflib.get_close_matches(bare, list(by_letters), n=1, cutoff=0.7)
+    return by_letters[near[0]] if near else ""
+
+
+# --- YAML ----------------------------------------------------------------------------------------
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as gcloud writes it: times stay text, as they are in JSON."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _from_yaml(text: str, name: str) -> Material | None:
+    """Jobs or log entries in YAML, one document or several; None where it is none of these."""
+    if not _YAML_START.match(text.lstrip()):
+        return None
+    try:
+        values = [
+            value for value in yaml.load_all(text, Loader=_Loader) if value is not None
+        ]  # a SafeLoader
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return None
+    listed = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    if not listed or not all(isinstance(item, dict) for item in listed):
+        return None
+    known = any(_is_job(i) or _is_entry(i) or _is_case(i) for i in listed)
+    if not known:
+        return None
+    return _from_object(listed[0], name) if len(listed) == 1 else _from_list(listed, name)
+
+
+# --- JSON as its standard has it -----------------------------------------------------------------
+
+
+def parse_json(text: str | bytes) -> Any:
+    """JSON as its standard has it: no NaN, no infinity, no halves of characters; else ValueError."""
+    try:
+        return _whole(json.loads(text, parse_constant=_no_number, parse_float=_finite))
+    except RecursionError as err:
+        raise ValueError(str(err)) from err
+
+
+def _no_number(word: str) -> float:
+    msg = f"{word} is no number"
+    raise ValueError(msg)
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    return found if math.isfinite(found) else _no_number(text[:20])
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_whole(key): _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value
+
+
+def unread_words(ignored: Iterable[tuple[str, str]]) -> list[str]:
+    """`not read: "logentries"; did you mean "logEntries"?`, a line a key."""
+    return [
+        f"not read: `{key}`" + (f"; did you mean `{meant}`?" if meant else "")
+        for key, meant in ignored
+    ]
