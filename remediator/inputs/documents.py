@@ -56,6 +56,7 @@ _GCLOUD_CHATTER = re.compile(r"(?:(?:Using endpoint|WARNING:|Listed \d+ items)[^
 # `[2026-11-29 09:46:38 +0000] [7] [INFO] …`, `[E::main] …`: a log's line, and no list.
 _BRACKETED_LINE = re.compile(r"\[(?![\s\d,.+-]*\])[^\[\]{}\"]{1,80}\](?:\[|:|\s{0,4}\S)")
 _MOST_SHOWN = 60
+_MOST_UNREADABLE = 0.1  # chosen: a log may hold odd bytes; more of them are another encoding
 
 
 def read_document(data: bytes, name: str) -> Material:
@@ -63,10 +64,10 @@ def read_document(data: bytes, name: str) -> Material:
     if b"\0" in data:
         msg = f"{name}: holds NUL bytes: neither JSON, YAML nor a text log"
         raise Unusable(msg)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("utf-8", errors="replace")
+    text = data.decode("utf-8-sig", errors="replace")
+    if text.count("\ufffd") > len(text) * _MOST_UNREADABLE:
+        msg = f"{name}: is no text in UTF-8"
+        raise Unusable(msg)
     if not text.strip():
         msg = f"{name}: is empty"
         raise Unusable(msg)
@@ -165,6 +166,7 @@ def _from_object(value: Json, name: str) -> Material:
         if job is not None and not isinstance(job, Mapping):
             msg = f"{name}: `job` must be an object"
             raise Unusable(msg)
+        _require_lists(value, name)
         return Material(name, jobs=(job,) if job else (), parts=parts, ignored=ignored)
     for key in _JOB_LISTS | {"entries"}:
         listed = value.get(key)
@@ -180,6 +182,15 @@ def _from_object(value: Json, name: str) -> Material:
     near = next((f"; did you mean `{_probable(key)}`?" for key in value if _probable(key)), "")
     msg = f"{name}: no key that is known (it has {keys[:200]}){near}"
     raise Unusable(msg)
+
+
+def _require_lists(value: Json, name: str) -> None:
+    """Lists of objects where a case has lists, before several inputs are merged."""
+    for key in ("logEntries", "timeSeries", "probes", "attempts", "earlierJobs", "outputs"):
+        listed = value.get(key) or []
+        if not isinstance(listed, list) or not all(isinstance(item, Mapping) for item in listed):
+            msg = f"{name}: `{key}` must be a list of objects"
+            raise Unusable(msg)
 
 
 def _is_case(value: Json) -> bool:

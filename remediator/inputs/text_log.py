@@ -111,7 +111,7 @@ def read_lines(text: str, *, first_number: int = 1) -> list[Json]:
     A time without a zone is taken for UTC; one without a year for the year of the first that has
     one, else of the epoch's last known (see `_year`).
     """
-    rows = [_Row.parse(raw, number) for number, raw in enumerate(text.splitlines(), first_number)]
+    rows = [_Row.parse(raw, number) for number, raw in enumerate(text.split("\n"), first_number)]
     rows = [row for row in rows if row.text.strip()]
     year = _year(rows)
     found: list[Json] = []
@@ -148,7 +148,7 @@ _EXITS: tuple[tuple[re.Pattern[str], int | None], ...] = tuple(
     for pattern, status in (
         (r"exited with a non-zero status of (?P<status>\d{1,3})", None),
         (
-            r"\bexit(?:ed|s|ing)?(?: with)?(?: non-?zero)?(?: exit)?(?: code| status)?:? ?(?:of )?(?P<status>-?\d{1,3})\b(?! ?%)(?=$|[\s.,;)\]:'\"])",
+            r"\bexit(?:ed|s|ing)? (?:with )?(?:a )?(?:non-?zero )?(?:exit )?(?:code|status|with)\b:? ?(?:of )?(?P<status>-?\d{1,3})\b(?! ?%)(?=$|[\s.,;)\]:'\"])",
             None,
         ),
         (
@@ -158,7 +158,7 @@ _EXITS: tuple[tuple[re.Pattern[str], int | None], ...] = tuple(
         (r"returned non-zero exit status (?P<status>\d{1,3})", None),
         (r"\bterminated by signal (?P<status>\d{1,2})", None),
         (r"\bOOMKilled\b", 137),
-        (r"^(?:.{0,80}:\s)?(?:\d+\s)?Killed(?:$|\s{2,})", 137),
+        (r"^(?:.{0,80}:\s{1,8})?(?:\d{1,7}\s)?Killed(?:$|\s{2,})", 137),
         (r"\bSegmentation fault\b", 139),
         (r"^(?:.{0,80}\s)?Aborted(?: \(core dumped\))?\s*(?:$|\s{2,})", 134),
         (r"\bTerminated$", 143),
