@@ -169,6 +169,8 @@ class Guard(StrEnum):
     SERVICE_ACCOUNT = "service_account"
     PINNED = "pinned"
     LABELS_FULL = "labels_full"
+    ROWS = "rows"
+    NO_MACHINE = "no_machine"
 
 
 SILENT_GUARDS = frozenset(

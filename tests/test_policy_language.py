@@ -38,6 +38,7 @@ from remediator.policy.language import (
 from remediator.policy.lints import covers
 from remediator.policy.model import tightened
 from remediator.policy.routes import resolved
+from remediator.policy.steps import MemoryMove, MoreMemory
 
 CALM = settings(deadline=None)  # two cores are shared: time is judged in one test of its own
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,7 +49,7 @@ version: 1
 mode: enforce
 rerun_safe: [batch_prediction, custom]
 limits:
-  attempts: 4
+  attempts: 9
   retries: 6
   usd_per_job: 100
   usd_per_day: 1000.50
@@ -88,12 +89,35 @@ policies:
       if: "job.machine.vcpus < 64 && job.run_seconds > 600"
     do:
       - resubmit: {machine_type: bigger, batch_size: halve, replicas: 4, wait: 10m}
-      - resubmit: {accelerator: {type: NVIDIA_TESLA_T4, count: 1}, timeout: double}
+      - resubmit: {accelerator: {type: NVIDIA_TESLA_T4, count: 1}}
         times: 2
       - resubmit:
       - resubmit: {spot: false, location: data, explanations: false, output: attempt}
-    limits: {attempts: 4, on_overrun: cancel, machine_types: n1-standard-*}
+      - resubmit: {machine_type: {more_memory: {factor: 1.5, at_most: 256GiB}}, rows: remaining}
+    limits: {attempts: 5, on_overrun: cancel, machine_types: n1-standard-*}
     alert: [ml-oncall, owner]
+    mode: approve
+    enabled: true
+    description: batches that the CPU holds up
+  - name: leaves-the-place
+    when: {job: custom, cause: quota, zone: Europe/Berlin, if: "now.hour < 7"}
+    do:
+      - resubmit:
+          max_usd: 40
+          wait: 2h30m
+          fallback:
+            - {location: us-west1}
+            - {machine_type: n1-standard-8, accelerator: {type: NVIDIA_TESLA_T4}}
+            - {strategy: FLEX_START, max_wait: 4h}
+            - {spot: false}
+      - resubmit: {strategy: STANDARD, timeout: sized, disk: double}
+      - resubmit: {timeout: double}
+    limits: {attempts: 8}
+    retry_exit_codes: [75, 143]
+  - name: takes-less
+    when: {job: custom, cause: gpu_memory}
+    do:
+      - resubmit: {env: {BATCH_SIZE: halve}, args: {"--batch_size": halve}, disk: 200GB}
   - name: everything-else
     when: {}
     do: []
@@ -128,7 +152,27 @@ def test_a_file_with_every_key_loads_without_a_word() -> None:
     assert (steps[0].machine_type, steps[0].batch_size, steps[0].replicas) == ("bigger", "halve", 4)
     assert steps[0].wait == timedelta(minutes=10)
     assert steps[1].accelerator == Accelerator(type="NVIDIA_TESLA_T4", count=1)
-    assert [step.asks_for_change for step in steps] == [True, True, False, True]
+    assert [step.asks_for_change for step in steps] == [True, True, False, True, True]
+    assert steps[4].machine_type == MemoryMove(
+        more_memory=MoreMemory.model_validate({"factor": 1.5, "at_most": "256GiB"})
+    )
+    assert (first.mode, first.enabled) == (Mode.APPROVE, True)
+    assert first.description == "batches that the CPU holds up"
+    second = policies.policies[1]
+    assert second.retry_exit_codes == (75, 143)
+    leaves = second.do[0].resubmit
+    assert second.do[0].times == 4  # once for each way
+    assert (leaves.max_usd, leaves.wait) == (40.0, timedelta(hours=2, minutes=30))
+    assert [sorted(way.model_fields_set) for way in leaves.fallback or ()] == [
+        ["location"],
+        ["accelerator", "machine_type"],
+        ["max_wait", "strategy"],
+        ["spot"],
+    ]
+    assert second.do[1].resubmit.disk == "double"
+    less = policies.policies[2].do[0].resubmit
+    assert (less.env, less.args) == ({"BATCH_SIZE": "halve"}, {"--batch_size": "halve"})
+    assert less.disk == 200
 
 
 def test_what_is_left_out_takes_the_careful_default() -> None:
@@ -227,7 +271,7 @@ policies.yaml:26:42: error: unknown key `batchsize`; did you mean `batch_size`?
 policies.yaml:27:9: error: do: `resubmit` is missing
 policies.yaml:27:9: error: unknown key `machine_type` here: it belongs in `resubmit`
 policies.yaml:28:33: error: accelerator: expected {type, count} or one of bigger, more_memory, none; got `NVIDIA_TESLA_T4`; write {type: NVIDIA_TESLA_T4, count: 1}
-policies.yaml:29:29: error: timeout: expected a duration such as 30s, 10m, 6h or 1d, got `10`; did you mean `10s`?, or `double`
+policies.yaml:29:29: error: timeout: expected a duration such as 30s, 10m, 6h or 1d, got `10`; did you mean `10s`?, or `double` or `sized`
 policies.yaml:29:39: error: spot: expected true or false, got `yes`; did you mean `true`?
 policies.yaml:29:58: error: explanations: expected false (explanations can only be turned off), got true
 policies.yaml:30:16: error: times: `0` is out of range: from 1 to 1000000
@@ -278,7 +322,7 @@ policies:
 WARNINGS = """\
 policies.yaml:2:7: warning: `enforce` without a money limit: set `usd_per_day` or `usd_per_job` under `limits`
 policies.yaml:3:34: warning: unknown machine type `n9-*`
-policies.yaml:3:57: warning: unknown accelerator `NVIDIA_T4`; did you mean `NVIDIA_L4`?
+policies.yaml:3:57: warning: unknown accelerator `NVIDIA_T4`; did you mean `NVIDIA_TESLA_T4`?
 policies.yaml:6:3: warning: unused channel `b`: no policy alerts it
 policies.yaml:11:34: warning: `machine_types` forbids this step: `n2-standard-8` is not among n1-*, n9-*
 policies.yaml:12:34: warning: unknown machine type `n1-standard-7`; did you mean `n1-standard-8`?
@@ -305,7 +349,6 @@ def test_warnings_are_told_with_their_place_and_the_file_loads() -> None:
 @pytest.mark.parametrize(
     ("step", "told"),
     [
-        ("{machine_type: biger}", "unknown machine type `biger`; did you mean `bigger`?"),
         ("{machine_type: n1-standrd-8}", "did you mean `n1-standard-8`?"),
         ("{accelerator: {type: NVIDIA_TESLA_T4, count: 4}}", ""),
         (
@@ -342,6 +385,10 @@ def test_what_a_step_can_never_do_is_a_warning(step: str, told: str) -> None:
         ('version: "1"\npolicies: []\n', "write 1, without quotes or a point"),
         ("version: 2\npolicies: []\n", "this product reads version 1"),
         (HEAD + "rerun_safe: batch\n", "unknown value `batch`; did you mean `batch_prediction`?"),
+        (
+            only_policy(do="[{resubmit: {machine_type: biger}}]"),
+            "error: machine_type: `biger` is no machine type; did you mean `bigger`?",
+        ),
         (only_policy(do="[{resubmit: {wait: backof}}]"), "`backof`; did you mean `backoff`?"),
         (only_policy(do="[{resubmit: {timeout: dubble}}]"), "`dubble`; did you mean `double`?"),
         ("version: 1\npolicies: [null]\n", "2:12: error: policies: is empty: give it a value"),
@@ -376,6 +423,130 @@ def test_what_a_step_can_never_do_is_a_warning(step: str, told: str) -> None:
 def test_a_mistake_is_told_once_with_what_was_meant(text: str, told: str) -> None:
     (line,) = read(text).render().splitlines()
     assert told in line
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        # what people write for a cause; never the GPU's memory for the host's
+        *(
+            (only_policy(f"{{cause: {said}}}"), f"unknown value `{said}`; did you mean `{meant}`?")
+            for said, meant in {
+                "out_of_memory": "memory_pressure",
+                "oom": "memory_pressure",
+                "OOMKilled": "memory_pressure",
+                "out-of-memory": "memory_pressure",
+                "cuda_oom": "gpu_memory",
+                "stockout": "capacity_stockout",
+                "preempted": "preemption",
+                "quota_exceeded": "quota",
+                "permission_denied": "permission",
+                "no_gpu": "accelerator_missing",
+            }.items()
+        ),
+        (
+            only_policy("{cause: timeout}"),
+            (
+                "`timeout`; did you mean `cpu_saturation`, `network_latency`, `request_too_large` "
+                "or `slow_code`?"
+            ),
+        ),
+        (only_policy("{job: CustomJob}"), "`CustomJob`; did you mean `custom`?"),
+        (only_policy("{job: tuning}"), "`tuning`; did you mean `hyperparameter_tuning`?"),
+        (HEAD + "mode: dry-run\n", "unknown value `dry-run`; did you mean `observe`?"),
+        *(
+            (
+                only_policy(do=f"[{{resubmit: {{accelerator: {{type: {said}}}}}}}]"),
+                f"warning: unknown accelerator `{said}`; did you mean `{meant}`?",
+            )
+            for said, meant in {
+                "H100": "NVIDIA_H100_80GB",
+                "t4": "NVIDIA_TESLA_T4",
+                "A100": "NVIDIA_TESLA_A100",
+                "A100-80GB": "NVIDIA_A100_80GB",
+                "nvidia-l4": "NVIDIA_L4",
+                "NVIDIA_T4": "NVIDIA_TESLA_T4",
+            }.items()
+        ),
+        (
+            only_policy(do="[{resubmit: {machine_type: n1standard16}}]"),
+            "warning: unknown machine type `n1standard16`; did you mean `n1-standard-16`?",
+        ),
+        *(
+            (only_policy(do=f"[{{resubmit: {{machine_type: {one}}}}}]"), "error: machine_type: ")
+            for one in ("banana", "huge", '"a big one"', "banana-split")
+        ),
+        *(
+            (only_policy(do=f"[{{resubmit: {{accelerator: {{type: {one}}}}}}}]"), "error: type: ")
+            for one in ("banana", '"any GPU"', "fast")
+        ),
+        (only_policy(do="[{resubmit: {gpu: bigger}}]"), "`gpu`; did you mean `accelerator`?"),
+        (only_policy(do="[{resubmit: {boot_disk: 1TB}}]"), "`boot_disk`; did you mean `disk`?"),
+        (only_policy(do="[{resubmit: {disk: 200}}]"), "got `200`; did you mean `200GB`?"),
+        (only_policy(do="[{resubmit: {disk: 200 gb}}]"), "got `200 gb`; did you mean `200GB`?"),
+        (only_policy(do="[{resubmit: {disk: twice}}]"), "expected a size such as 200GB"),
+        (only_policy(do="[{resubmit: {disk: 5GB}}]"), "`5GB` is no boot disk's size"),
+        (only_policy(do="[{resubmit: {timeout: 2h 30min}}]"), "did you mean `2h30m`?"),
+        (only_policy(do="[{resubmit: {timeout: 90m1h}}]"), "expected a duration"),
+        (only_policy(do="[{resubmit: {strategy: flex-start}}]"), "did you mean `FLEX_START`?"),
+        (
+            only_policy(do="[{resubmit: {strategy: SPOT, spot: true}}]"),
+            "resubmit: `strategy` and `spot` say the same thing",
+        ),
+        (
+            only_policy(do="[{resubmit: {fallback: [{strategy: SPOT, spot: false}]}}]"),
+            "`strategy` and `spot` say the same thing",
+        ),
+        (only_policy(do="[{resubmit: {fallback: []}}]"), "error: fallback: "),
+        (
+            only_policy(do="[{resubmit: {strategy: SPOT, max_wait: 4h}}]"),
+            "warning: `max_wait` does nothing here: SPOT does not wait",
+        ),
+        (
+            only_policy("{job: custom}", do="[{resubmit: {batch_size: halve}}]"),
+            "warning: `batch_size` does nothing for custom: there is no such field to change",
+        ),
+        (only_policy(do="[{resubmit: {env: {BATCH SIZE: halve}}}]"), "is not the name of an env"),
+        (
+            only_policy(do="[{resubmit: {env: {REMEDIATOR_ATTEMPT: halve}}}]"),
+            "`REMEDIATOR_ATTEMPT` is set by the remediator itself",
+        ),
+        (only_policy(do="[{resubmit: {env: {BATCH_SIZE: 8}}}]"), "expected one of halve; got `8`"),
+        (only_policy(do="[{resubmit: {rows: rest}}]"), "unknown value `rest`"),
+        (
+            only_policy(do="[{resubmit: {machine_type: {more_memory: {factor: 1}}}}]"),
+            "`1` is out of range: a factor, more than 1",
+        ),
+        (
+            only_policy(do="[{resubmit: {machine_type: {more_memory: {at_most: 256}}}}]"),
+            "got `256`; did you mean `256GB`?",
+        ),
+        (only_policy(retry_exit_codes="[0]"), "retry_exit_codes: `0` is out of range"),
+        (only_policy('{zone: Europe/Berln, if: "now.hour < 7"}'), "did you mean `Europe/Berlin`?"),
+        (
+            only_policy(mode="enforce"),
+            "warning: `enforce` has no effect: the file's `mode: observe` is stricter",
+        ),
+        (
+            only_policy(do="[{resubmit: {fallback: [{location: us-cental1}]}}]"),
+            "warning: unknown location `us-cental1`",
+        ),
+        (
+            HEAD.replace("policies: []", "limits: {machine_types: n1-*}")
+            + only_policy(do="[{resubmit: {fallback: [{machine_type: g2-standard-8}]}}]")[11:],
+            "warning: `machine_types` forbids this entry: `g2-standard-8` is not among n1-*",
+        ),
+    ],
+)
+def test_a_word_of_somebody_elses_is_answered_with_ours(text: str, told: str) -> None:
+    lines = read(text).render().splitlines()
+    assert len(lines) == 1
+    assert told in lines[0]
+
+
+def test_a_policy_that_is_switched_off_takes_nothing_from_the_others() -> None:
+    text = "version: 1\npolicies:\n  - {name: a, enabled: false}\n  - {name: b}\n"
+    assert read(text).render() == ""
 
 
 def test_without_a_catalogue_nothing_is_said_about_hardware() -> None:
@@ -922,10 +1093,16 @@ FULL: Mapping[str, Any] = {
     "job.batch_size": 64,
     "job.model": "projects/1/locations/us-central1/models/2",
     "job.spot": False,
+    "job.strategy": "STANDARD",
+    "job.disk_gb": 100,
+    "job.image": "us-docker.pkg.dev/p/r/train:1",
+    "job.exit_code": 137,
+    "job.usd_per_hour": 0.44,
     "diagnosis.cause": "memory_pressure",
     "diagnosis.confidence": 0.9,
     "attempt.number": 0,
     "attempt.retries": 0,
+    "attempt.cause": "memory_pressure",
     "now.hour": 22,
     "now.weekday": 1,
 }
@@ -1113,11 +1290,12 @@ def fits(value: Any, rule: Any, whole: Mapping[str, Any]) -> bool:
         "pattern" not in rule or re.search(rule["pattern"], str(value)) is not None,
         "minLength" not in rule or len(value) >= rule["minLength"],
         "minItems" not in rule or len(value) >= rule["minItems"],
+        "not" not in rule or not fits(value, rule["not"], whole),
         "minimum" not in rule or value >= rule["minimum"],
         "maximum" not in rule or value <= rule["maximum"],
         "anyOf" not in rule or any(fits(value, one, whole) for one in rule["anyOf"]),
         "oneOf" not in rule or sum(fits(value, one, whole) for one in rule["oneOf"]) == 1,
-        all(key in value for key in rule.get("required", ())),
+        not isinstance(value, dict) or all(key in value for key in rule.get("required", ())),
         all(fits(item, rule.get("items", True), whole) for item in value)
         if isinstance(value, list)
         else True,
@@ -1149,8 +1327,8 @@ def test_the_schema_takes_what_the_loader_takes(text: str) -> None:
     [
         ("version: 1", "version: 2"),
         ("mode: enforce", "mode: off-and-on"),
-        ("attempts: 4\n", "attempts: -4\n"),
-        ("  attempts: 4\n", "  attemps: 4\n"),
+        ("attempts: 9\n", "attempts: -9\n"),
+        ("  attempts: 9\n", "  attemps: 9\n"),
         ("max_run: 3x", "max_run: 3"),
         ("pause: 6h", "pause: 6 hours"),
         ('webhook: "env:SLACK_WEBHOOK_URL"', "webhook: https://hooks.example"),

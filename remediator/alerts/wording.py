@@ -88,6 +88,8 @@ GUARDS: Mapping[Guard, str] = {
     Guard.SERVICE_ACCOUNT: "jobs of this service account may not be resubmitted",
     Guard.PINNED: "the change would leave a resource, reservation or network the job is tied to",
     Guard.LABELS_FULL: "the job's labels leave no room for ours",
+    Guard.ROWS: "the rows that are left cannot be run alone",
+    Guard.NO_MACHINE: "no machine has what the job asked for",
 }
 _OR_YOURSELF = "in the policy file if it is worth it, or resubmit the job yourself."
 GUARD_ADVICE: Mapping[Guard, str] = {
@@ -104,6 +106,8 @@ GUARD_ADVICE: Mapping[Guard, str] = {
     Guard.SERVICE_ACCOUNT: "Resubmit it yourself, or allow its service account in the settings.",
     Guard.PINNED: "Resubmit it yourself, with its resource, reservation or network in mind.",
     Guard.LABELS_FULL: "Take labels off the job, then resubmit it yourself.",
+    Guard.ROWS: "Allow a step that runs the whole job again, or resubmit what is left yourself.",
+    Guard.NO_MACHINE: "Make the job need less: no machine that it may run on has so much.",
 }
 """What helps where a limit refused, not the cause; the other guards leave the cause's advice."""
 STATES: Mapping[JobState, str] = {

@@ -17,7 +17,8 @@ from remediator.domain import Cause, Change, Diagnosis, Guard, History, JobDocum
 from remediator.job import fields, pipeline
 from remediator.job.fields import Pool
 from remediator.policy import places, sizing
-from remediator.policy.model import Accelerator, Limits, Resubmit
+from remediator.policy.model import Limits
+from remediator.policy.steps import Accelerator, Resubmit
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,11 @@ class Impossible(Exception):  # never leaves the policy room
 
 
 class Exhausted(Exception):  # never leaves the policy room
-    """The step has nothing left to give: the next one is taken."""
+    """The step has nothing to give: the next one is taken. `guard` refuses where none is left."""
+
+    def __init__(self, why: str, guard: Guard | None = None) -> None:
+        super().__init__(why)
+        self.guard = guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +202,7 @@ def _moved(held: Hardware, step: Resubmit, now: Situation, region: str) -> Moved
     notes: tuple[str, ...] = ()
     current = held
     if step.machine_type and step.machine_type != "sized":
-        move = _machine_moves(book).get(step.machine_type)
+        move = _machine_moves(book).get(str(step.machine_type))
         to = move(current, service, region) if move else _named_machine(step, current, now)
         if isinstance(to, NoWay):
             return to
@@ -450,6 +455,13 @@ def _explanations(draft: Draft, asked: bool, now: Situation) -> Draft:
     return draft.set("generateExplanation", asked)
 
 
+def _rows(draft: Draft, asked: str, _: Situation) -> Draft:
+    if asked == "remaining":
+        msg = "the rows that are left cannot be told apart yet, so they cannot be run alone"
+        raise Exhausted(msg, Guard.ROWS)
+    return draft
+
+
 def _output(draft: Draft, _: str, now: Situation) -> Draft:
     held = fields.base_output(now.job)
     if not held:
@@ -469,6 +481,7 @@ _ROWS: Mapping[str, _Row] = {
     "timeout": _timeout,
     "spot": _spot,
     "explanations": _explanations,
+    "rows": _rows,
     "output": _output,
 }
 """Rows of the table but for `machine_type` and `accelerator`, which are one decision, and `wait`,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from remediator.policy.leaves import did_you_mean, shown
+from remediator.policy.suggestions import did_you_mean, shown
 
 _LONGEST = 2000  # characters; a longer condition is no longer read by anyone
 _DEEPEST = 40  # brackets and operators inside one another
@@ -67,12 +67,18 @@ VARIABLES: Mapping[str, Variable] = {
     "job.batch_size": Variable(INT, "instances in one request of a batch prediction"),
     "job.model": Variable(STRING, "the model of a batch prediction"),
     "job.spot": Variable(BOOL, "whether it asks for spot machines"),
+    "job.strategy": Variable(STRING, "how its machines are got: STANDARD, SPOT, FLEX_START"),
+    "job.disk_gb": Variable(INT, "its boot disk, in GB"),
+    "job.image": Variable(STRING, "the container image that it runs"),
+    "job.exit_code": Variable(INT, "the exit code that its program ended with"),
+    "job.usd_per_hour": Variable(DOUBLE, "what all its machines cost in an hour, US dollars"),
     "diagnosis.cause": Variable(STRING, "the verdict"),
     "diagnosis.confidence": Variable(DOUBLE, "the verdict's probability, 0 to 1"),
     "attempt.number": Variable(INT, "resubmissions of the root job so far"),
     "attempt.retries": Variable(INT, "unchanged ones among them"),
-    "now.hour": Variable(INT, "hour of the day, UTC"),
-    "now.weekday": Variable(INT, "day of the week, 1 = Monday, UTC"),
+    "attempt.cause": Variable(STRING, "the verdict on the attempt before this failure"),
+    "now.hour": Variable(INT, "hour of the day, UTC or in the policy's `zone`"),
+    "now.weekday": Variable(INT, "day of the week, 1 = Monday, UTC or in the policy's `zone`"),
 }
 
 _SPACES = frozenset(

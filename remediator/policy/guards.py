@@ -203,7 +203,7 @@ def _outside(names: set[str], allowed: tuple[str, ...]) -> str:
 
 def _incompatible(asked: Asked) -> str:
     if asked.impossible is not None:
-        return str(asked.impossible) if asked.impossible.guard is Guard.INCOMPATIBLE else ""
+        return _impossible(asked, Guard.INCOMPATIBLE)
     draft = asked.draft
     if draft is None:
         return ""
@@ -223,8 +223,8 @@ def _incompatible(asked: Asked) -> str:
 
 
 def _pinned(asked: Asked) -> str:
-    if asked.impossible is not None and asked.impossible.guard is Guard.PINNED:
-        return str(asked.impossible)
+    if why := _impossible(asked, Guard.PINNED):
+        return why
     if asked.draft is None:
         return ""
     before = [pool.hardware for pool in fields.pools(asked.job)]
@@ -304,6 +304,19 @@ def _labels_full(asked: Asked) -> str:
     return f"the job has {len(kept)} labels: there is no room for {len(fields.OUR_LABELS)} of ours"
 
 
+def _rows(asked: Asked) -> str:
+    return _impossible(asked, Guard.ROWS)
+
+
+def _no_machine(asked: Asked) -> str:
+    return _impossible(asked, Guard.NO_MACHINE)
+
+
+def _impossible(asked: Asked, guard: Guard) -> str:
+    named = asked.impossible is not None and asked.impossible.guard is guard
+    return str(asked.impossible) if named else ""
+
+
 GUARDS: Mapping[Guard, Callable[[Asked], str]] = {
     Guard.ATTEMPTS: _attempts,
     Guard.RETRIES: _retries,
@@ -326,5 +339,7 @@ GUARDS: Mapping[Guard, Callable[[Asked], str]] = {
     Guard.SERVICE_ACCOUNT: _service_account,
     Guard.PINNED: _pinned,
     Guard.LABELS_FULL: _labels_full,
+    Guard.ROWS: _rows,
+    Guard.NO_MACHINE: _no_machine,
 }
 """Each guard of the contract with the function that asks it, in the contract's order."""

@@ -15,11 +15,9 @@ from pydantic import ValidationError
 
 from remediator.domain import RemediatorError
 from remediator.policy.conditions import Condition, Facts, condition, facts
-from remediator.policy.leaves import did_you_mean, shown
 from remediator.policy.lints import Draft, Machines, lint
 from remediator.policy.model import (
     OWNER,
-    Accelerator,
     Approvers,
     Breaker,
     Channel,
@@ -27,14 +25,11 @@ from remediator.policy.model import (
     Limits,
     OwnerRule,
     Owners,
-    Part,
     Per,
     Policies,
     Policy,
     Probes,
-    Resubmit,
     Slack,
-    Step,
     Tighter,
     When,
     bound,
@@ -43,6 +38,8 @@ from remediator.policy.model import (
 )
 from remediator.policy.positions import Mistake, Node, Path, read
 from remediator.policy.reference import reference, schema
+from remediator.policy.steps import Accelerator, Part, Resubmit, Step
+from remediator.policy.suggestions import did_you_mean, shown
 
 __all__ = [
     "OWNER",
@@ -204,6 +201,7 @@ def _unknown_key(name: str, location: Sequence[str | int]) -> str:
     if meant:
         return f"unknown key {shown(name)}{meant}"
     homes = sorted({home for home, keys in _homes() if name in keys})
+    homes = [home for home in homes if home.strip("`") in known] or homes
     if homes:
         return f"unknown key {shown(name)} here: it belongs in {' or '.join(homes[:3])}"
     listed = f" (known here: {', '.join(known)})" if known else ""

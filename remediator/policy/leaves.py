@@ -1,23 +1,26 @@
 """The leaves of the policy file: one YAML value in, one Python value or a plain sentence out.
 
-Owns what a duration, a share, a secret's name, a cause or a batch size may look like, together with
-the same rule as JSON Schema. Knows no keys and no structure: `model` puts the leaves in place.
+Owns what a share, a secret's name, a cause or a batch size may look like, together with the same rule
+as JSON Schema (numbers, durations and sizes are read by `quantities`). Knows no keys and no structure:
+`model` and `steps` put the leaves in place. Over 500 lines, since one leaf stands beside the next.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from remediator.domain import Cause, JobKind, Mode
+from remediator.policy import quantities
+from remediator.policy.quantities import DURATION, SIZE, integer, integer_or, number, parse_duration
+from remediator.policy.suggestions import did_you_mean, shown, wrong
 
 _NAME = r"[a-z0-9-]{1,63}"
 _CHANNEL_NAME = r"[A-Za-z0-9_-]{1,63}"
@@ -27,48 +30,14 @@ _KEPT_ELSEWHERE = (
 )
 _ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+"
 _HOST = r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?"
-_DURATION = r"[0-9]{1,9}(\.[0-9]{1,6})?(ms|s|m|h|d)"
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_LONGEST = timedelta(days=366)
 ACCELERATOR_MOVES = ("bigger", "more_memory", "none")
 MACHINE_MOVES = ("bigger", "more_memory", "sized")
 LOCATION_MOVES = ("next", "data")
+STRATEGIES = ("STANDARD", "SPOT", "FLEX_START")
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,254}"
+_FLAG = r"-{0,2}[A-Za-z][A-Za-z0-9_.-]{0,99}"
 _GROUPS = ("service_account", "location", "model")
 _GROUP = r"service_account|location|model|labels\.[a-z0-9_-]{1,63}"
-
-
-def wrong(message: str) -> PydanticCustomError:
-    """What a leaf raises: a sentence for the person who wrote the value."""
-    return PydanticCustomError("policy", "{message}", {"message": message})
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean `x`?` for the nearest known word, or nothing when none is near."""
-    names = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower().replace("-", "_"), names, n=1, cutoff=0.6)
-    near = near or difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
-    if not near and len(word) > 2:  # noqa: PLR2004  # a beginning that says something
-        begun = [name for name in names if name.startswith(word.lower())]
-        near = begun if len(begun) == 1 else []
-    return f"; did you mean `{names[near[0]]}`?" if near else ""
-
-
-def shown(value: object) -> str:
-    """A value as it may stand in a message: short, on one line, as YAML would write it.
-
-    What looks like a secret is left out: mistakes are printed and logged.
-    """
-    words: Mapping[object, str] = {None: "nothing", True: "true", False: "false"}
-    if value is None or isinstance(value, bool):
-        return words[value]
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return "a list"
-    from remediator.redact import redact  # noqa: PLC0415  # cold start: it needs RE2
-
-    text = " ".join(redact(str(value)[:2000]).splitlines())
-    return f"`{text[:60]}…`" if len(text) > 60 else f"`{text}`"  # noqa: PLR2004  # one line of a terminal
 
 
 # --- leaves: each turns one YAML value into a Python value, or says what was expected -------------
@@ -117,114 +86,6 @@ def _slack_channel(value: object) -> str:
     return text
 
 
-_WRITTEN = re.compile(r"(\$?)\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(%|\$|USD)?")
-
-
-def _as_number(value: object, *, share: bool = False) -> str:
-    """`; did you mean `5`?` for a number in quotes, one with its unit, or a share in per cent."""
-    match = _WRITTEN.fullmatch(value) if isinstance(value, str) else None
-    number = float(match[2]) if match else value
-    if isinstance(number, bool) or not isinstance(number, int | float):
-        return ""
-    if share and 2 <= number <= 100:  # noqa: PLR2004  # per cent
-        number /= 100
-    elif match is None or match[3] == "%":
-        return ""
-    quoted = match is not None and value == match[2] and number == float(match[2])
-    return f"; did you mean `{number:.12g}`{' without quotes' if quoted else ''}?"
-
-
-def _integer(least: int, most: int = 1_000_000) -> Callable[[object], int]:
-    def check(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            msg = f"expected a whole number, got {shown(value)}{_as_number(value)}"
-            raise wrong(msg)
-        if not least <= value <= most:
-            msg = f"{shown(value)} is out of range: from {least} to {most}"
-            raise wrong(msg)
-        return value
-
-    return check
-
-
-def _number(least: float, most: float, what: str) -> Callable[[object], float]:
-    def check(value: object) -> float:
-        meant = _as_number(value, share=most == 1)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            msg = f"expected {what}, got {shown(value)}{meant}"
-            raise wrong(msg)
-        if not least <= value <= most:  # also refuses .nan
-            msg = f"{shown(value)} is out of range: {what}{meant}"
-            raise wrong(msg)
-        return float(value)
-
-    return check
-
-
-def parse_duration(value: object) -> timedelta:
-    """`10m`, `0.5s`, `6h`, `1d` (also `250ms`) as a timedelta, above zero and at most 366 days."""
-    if isinstance(value, timedelta):
-        return value
-    if not isinstance(value, str) or re.fullmatch(_DURATION, value) is None:
-        said = f"got {shown(value)}{_as_duration(value)}"
-        msg = f"expected a duration such as 30s, 10m, 6h or 1d, {said}"
-        raise wrong(msg)
-    number, unit = re.fullmatch(r"([0-9.]+)([a-z]+)", value).groups()  # type: ignore[union-attr]  # holds by _DURATION
-    seconds = float(number) * _UNITS[unit]
-    if not 0 < seconds <= _LONGEST.total_seconds():
-        msg = f"{shown(value)} is out of range: more than nothing, at most 366d"
-        raise wrong(msg)
-    return timedelta(seconds=seconds)
-
-
-_SPOKEN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([a-z]{0,12})", re.IGNORECASE)
-_SPOKEN_UNITS = {
-    "": "s", "sec": "s", "second": "s", "min": "m", "minute": "m", "hr": "h", "hour": "h",
-    "day": "d", "millisecond": "ms", **{unit: unit for unit in _UNITS},
-}  # fmt: skip
-
-
-def _as_duration(value: object) -> str:
-    """`; did you mean `6h`?` for `6 hours` and the like; a number alone is seconds."""
-    match = None if isinstance(value, bool) else _SPOKEN.fullmatch(str(value))
-    if match is None:
-        return ""
-    spoken = match[2].lower()
-    one = spoken if spoken in _SPOKEN_UNITS else spoken.removesuffix("s")
-    if one in {"w", "week"}:
-        return f"; did you mean `{float(match[1]) * 7:g}d`?"
-    unit = _SPOKEN_UNITS.get(one, "")
-    return f"; did you mean `{match[1]}{unit}`?" if unit else ""
-
-
-def _duration_or(word: str) -> Callable[[object], timedelta | str]:
-    def check(value: object) -> timedelta | str:
-        if value == word:
-            return word
-        try:
-            return parse_duration(value)
-        except PydanticCustomError as error:
-            meant = did_you_mean(value, [word]) if isinstance(value, str) else ""
-            msg = f"{error.message()}{meant or f', or `{word}`'}"
-            raise wrong(msg) from None
-
-    return check
-
-
-def _integer_or(word: str, least: int, most: int) -> Callable[[object], int | str]:
-    whole = _integer(least, most)
-
-    def check(value: object) -> int | str:
-        if value == word:
-            return word
-        if isinstance(value, str):
-            msg = f"expected a whole number or `{word}`, got {shown(value)}{did_you_mean(value, [word])}"
-            raise wrong(msg)
-        return whole(value)
-
-    return check
-
-
 def _word(words: Iterable[str]) -> Callable[[object], str]:
     known = tuple(words)
 
@@ -248,17 +109,6 @@ _Enum = TypeVar("_Enum", bound=StrEnum)
 def _member(enum: type[_Enum]) -> Callable[[object], _Enum]:
     check = _word([member.value for member in enum])
     return lambda value: enum(check(value))
-
-
-def _times(value: object) -> float:
-    if isinstance(value, str) and (match := re.fullmatch(r"([0-9]{1,4}(\.[0-9]{1,3})?)x", value)):
-        factor = float(match[1])
-        if 1 <= factor <= 1000:  # noqa: PLR2004  # below 1x a job could never finish as it did
-            return factor
-    spoken = re.fullmatch(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)\s*(x|times)?", str(value), re.IGNORECASE)
-    meant = f"; did you mean `{spoken[1]}x`?" if spoken and float(spoken[1]) >= 1 else ""
-    msg = f"expected a factor such as 3x (1x to 1000x), got {shown(value)}{meant}"
-    raise wrong(msg)
 
 
 def _group(value: object) -> str:
@@ -316,6 +166,14 @@ def _several(value: object) -> object:
     return [value]
 
 
+def not_empty(value: object) -> object:
+    """A list or a mapping with something in it; anything else is for the type to refuse."""
+    if isinstance(value, list | tuple | Mapping) and not value:
+        msg = "there is nothing in it: name at least one, or leave the key out"
+        raise wrong(msg)
+    return value
+
+
 def _several_or_none(value: object) -> object:
     """As `_several`, where an empty list says something: nobody, nothing."""
     return value if isinstance(value, list | tuple) else _several(value)
@@ -333,6 +191,56 @@ def _accelerator_move(value: object) -> str:
     raise wrong(msg)
 
 
+_A_MACHINE = re.compile(
+    r"cloud-tpu|custom-[a-z0-9-]{1,40}|[a-z]{1,4}[0-9]{1,2}[a-z]{0,3}"
+    r"((-[a-z0-9]{1,20}){1,6}|(standard|high[a-z]{3}|ultra[a-z]{3}|mega[a-z]{3})[0-9]{1,3}g?)",
+    re.IGNORECASE,
+)
+_AN_ACCELERATOR = re.compile(
+    r"(?=.*[0-9])((NVIDIA|TPU|AMD|INTEL|GOOGLE|CLOUD)[_-]?[A-Z0-9_-]{1,50}|[A-Z]{1,4}[0-9]{1,4}[A-Z0-9_-]{0,20})",
+    re.IGNORECASE,
+)
+
+
+def _machine_type(value: object) -> str:
+    """A move, or what could be a machine type's name: Google adds types."""
+    text = _text(value)
+    if text in MACHINE_MOVES or _A_MACHINE.fullmatch(text):
+        return text
+    named = f" ({', '.join(MACHINE_MOVES)}, or a name such as n1-standard-16)"
+    msg = f"{shown(text)} is no machine type{did_you_mean(text, MACHINE_MOVES) or named}"
+    raise wrong(msg)
+
+
+def _accelerator_type(value: object) -> str:
+    """What could be an accelerator's name: Google adds types."""
+    text = _text(value)
+    if _AN_ACCELERATOR.fullmatch(text):
+        return text
+    msg = f"{shown(text)} is no accelerator: write Vertex's name, such as NVIDIA_TESLA_T4"
+    raise wrong(msg)
+
+
+def _variable(value: object) -> str:
+    """A variable's name, none of ours and none of Vertex's own."""
+    text = _matching(_VARIABLE, "the name of an environment variable")(value)
+    if text.startswith("REMEDIATOR_"):
+        msg = f"{shown(text)} is set by the remediator itself"
+        raise wrong(msg)
+    return text
+
+
+def _zone(value: object) -> str:
+    text = _text(value)
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):  # no such name, or no name at all
+        near = did_you_mean(text, available_timezones())
+        msg = f"{shown(text)} is no time zone{near or ': write a name such as Europe/Berlin'}"
+        raise wrong(msg) from None
+    return text
+
+
 def _text_schema(words: str, pattern: str = "") -> dict[str, Any]:
     """JSON Schema of a text; `$comment` holds the words that the reference page uses for it."""
     bounds: dict[str, Any] = {"pattern": f"^({pattern})$"} if pattern else {"minLength": 1}
@@ -343,7 +251,7 @@ def _words_schema(words: Iterable[str]) -> dict[str, Any]:
     return {"type": "string", "enum": list(words)}
 
 
-_DURATION_SCHEMA = _text_schema("a duration such as `10m`", _DURATION)
+_DURATION_SCHEMA = _text_schema("a duration such as `10m`", DURATION)
 
 Text: TypeAlias = Annotated[str, PlainValidator(_text), WithJsonSchema(_text_schema("text"))]
 SlackChannel: TypeAlias = Annotated[
@@ -351,7 +259,7 @@ SlackChannel: TypeAlias = Annotated[
 ]
 MachineType: TypeAlias = Annotated[
     str,
-    PlainValidator(_text),
+    PlainValidator(_machine_type),
     WithJsonSchema({"anyOf": [_words_schema(MACHINE_MOVES), _text_schema("a machine type")]}),
 ]
 Location: TypeAlias = Annotated[
@@ -390,26 +298,26 @@ ChannelName: TypeAlias = Annotated[
 ]
 Usd: TypeAlias = Annotated[
     float,
-    PlainValidator(_number(0, 1e9, "US dollars, 0 or more")),
+    PlainValidator(number(0, 1e9, "US dollars, 0 or more")),
     WithJsonSchema({"type": "number", "minimum": 0, "$comment": "US dollars"}),
 ]
 Share: TypeAlias = Annotated[
     float,
-    PlainValidator(_number(0, 1, "a number from 0 to 1")),
+    PlainValidator(number(0, 1, "a number from 0 to 1")),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1}),
 ]
 Whole: TypeAlias = Annotated[
-    int, PlainValidator(_integer(0)), WithJsonSchema({"type": "integer", "minimum": 0})
+    int, PlainValidator(integer(0)), WithJsonSchema({"type": "integer", "minimum": 0})
 ]
 Positive: TypeAlias = Annotated[
-    int, PlainValidator(_integer(1)), WithJsonSchema({"type": "integer", "minimum": 1})
+    int, PlainValidator(integer(1)), WithJsonSchema({"type": "integer", "minimum": 1})
 ]
 Duration: TypeAlias = Annotated[
     timedelta, PlainValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)
 ]
 Times: TypeAlias = Annotated[
     float,
-    PlainValidator(_times),
+    PlainValidator(quantities.times),
     WithJsonSchema(_text_schema("a factor such as `3x`", r"[0-9]{1,4}(\.[0-9]{1,3})?x")),
 ]
 CauseWord: TypeAlias = Annotated[
@@ -466,24 +374,27 @@ AcceleratorMove: TypeAlias = Annotated[
     PlainValidator(_accelerator_move),
     WithJsonSchema(_words_schema(ACCELERATOR_MOVES)),
 ]
+AcceleratorName: TypeAlias = Annotated[
+    str, PlainValidator(_accelerator_type), WithJsonSchema(_text_schema("text"))
+]
 BatchSize: TypeAlias = Annotated[
     int | Literal["halve"],
-    PlainValidator(_integer_or("halve", 1, 1_000_000)),
+    PlainValidator(integer_or("halve", 1, 1_000_000)),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "halve"}]}),
 ]
 Replicas: TypeAlias = Annotated[
     int | Literal["double"],
-    PlainValidator(_integer_or("double", 1, 10_000)),
+    PlainValidator(integer_or("double", 1, 10_000)),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "double"}]}),
 ]
 Timeout: TypeAlias = Annotated[
-    timedelta | Literal["double"],
-    PlainValidator(_duration_or("double")),
-    WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"const": "double"}]}),
+    timedelta | Literal["double", "sized"],
+    PlainValidator(quantities.duration_or("double", "sized")),
+    WithJsonSchema({"anyOf": [_DURATION_SCHEMA, _words_schema(("double", "sized"))]}),
 ]
 Wait: TypeAlias = Annotated[
     timedelta | Literal["backoff"],
-    PlainValidator(_duration_or("backoff")),
+    PlainValidator(quantities.duration_or("backoff")),
     WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"const": "backoff"}]}),
 ]
 Output: TypeAlias = Annotated[
@@ -493,3 +404,52 @@ Output: TypeAlias = Annotated[
 ]
 Switch: TypeAlias = Annotated[bool, PlainValidator(_boolean), WithJsonSchema({"type": "boolean"})]
 Off: TypeAlias = Annotated[bool, PlainValidator(_only_false), WithJsonSchema({"const": False})]
+Factor: TypeAlias = Annotated[
+    float,
+    PlainValidator(number(1.01, 1000, "a factor, more than 1")),
+    WithJsonSchema({"type": "number", "minimum": 1.01, "maximum": 1000}),
+]
+MemorySize: TypeAlias = Annotated[
+    float,
+    PlainValidator(quantities.memory_gib),
+    WithJsonSchema(_text_schema("a size such as `256GiB`", SIZE)),
+]
+DiskSize: TypeAlias = Annotated[
+    int | Literal["double"],
+    PlainValidator(quantities.disk_gb_or("double")),
+    WithJsonSchema({"anyOf": [_text_schema("a size such as `200GB`", SIZE), {"const": "double"}]}),
+]
+Strategy: TypeAlias = Annotated[
+    Literal["STANDARD", "SPOT", "FLEX_START"],
+    PlainValidator(_word(STRATEGIES)),
+    WithJsonSchema(_words_schema(STRATEGIES)),
+]
+Halve: TypeAlias = Annotated[
+    Literal["halve"], PlainValidator(_word(("halve",))), WithJsonSchema({"const": "halve"})
+]
+Variable: TypeAlias = Annotated[
+    str,
+    PlainValidator(_variable),
+    WithJsonSchema(_text_schema("a variable's name", rf"(?!REMEDIATOR_){_VARIABLE}")),
+]
+Flag: TypeAlias = Annotated[
+    str,
+    PlainValidator(_matching(_FLAG, "a flag such as --batch_size")),
+    WithJsonSchema(_text_schema("a flag", _FLAG)),
+]
+Rows: TypeAlias = Annotated[
+    Literal["all", "remaining"],
+    PlainValidator(_word(("all", "remaining"))),
+    WithJsonSchema(_words_schema(("all", "remaining"))),
+]
+ExitCode: TypeAlias = Annotated[
+    int,
+    PlainValidator(integer(1, 255)),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 255}),
+]
+ExitCodes: TypeAlias = Annotated[tuple[ExitCode, ...], BeforeValidator(_several), _Listed(1)]
+Zone: TypeAlias = Annotated[
+    str,
+    PlainValidator(_zone),
+    WithJsonSchema(_text_schema("a time zone", "[A-Za-z][A-Za-z0-9_+/-]{0,63}")),
+]

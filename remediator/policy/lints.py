@@ -15,20 +15,21 @@ from functools import cache, lru_cache
 from typing import Any, Protocol
 
 from remediator.domain import NEVER_RETRIED, Cause, JobKind, Mode
+from remediator.job.fields import KINDS
 from remediator.policy.conditions import check
-from remediator.policy.leaves import LOCATION_MOVES, MACHINE_MOVES, did_you_mean, shown
+from remediator.policy.leaves import LOCATION_MOVES, MACHINE_MOVES
 from remediator.policy.model import (
     OWNER,
-    Accelerator,
     Limits,
     Policies,
     Policy,
-    Resubmit,
     When,
     matches_any,
     tightened,
 )
 from remediator.policy.positions import Mistake, Node
+from remediator.policy.steps import Accelerator, Placement, Resubmit
+from remediator.policy.suggestions import did_you_mean, shown
 
 
 class HasServices(Protocol):
@@ -262,7 +263,10 @@ def _loosened_parts(draft: Draft, index: int, policy: Policy) -> Iterator[Mistak
 def _without_money(draft: Draft) -> Iterator[Mistake]:
     if draft.general.mode is not Mode.ENFORCE or draft.general.limits.has_money_limit:
         return
-    acting = [policy for _, policy in draft.policies if policy.do]
+    listed = [policy for _, policy in draft.policies]
+    if listed and not any(one.enabled and one.mode in {None, Mode.ENFORCE} for one in listed):
+        return
+    acting = [one for one in listed if one.do and one.enabled and one.mode in {None, Mode.ENFORCE}]
     if acting and all(draft.general.limits_for(p).has_money_limit for p in acting):
         return
     yield draft.value("mode").warning(
@@ -322,7 +326,10 @@ def _narrower(inner: tuple[str, ...] | None, outer: tuple[str, ...] | None) -> b
 
 def _takes_all(earlier: When, later: When) -> bool:
     """Whether everything but cause, kind and confidence that the later asks, the earlier takes."""
-    if earlier.condition not in {None, later.condition}:
+    if earlier.condition is not None and (earlier.condition, earlier.zone) != (
+        later.condition,
+        later.zone,
+    ):
         return False
     labels = later.labels
     return (
@@ -350,7 +357,7 @@ def _unreachable(draft: Draft) -> Iterator[Mistake]:
     before: dict[tuple[Cause, JobKind], list[tuple[float, Policy]]] = {}
     takes_everything = ""
     for index, policy in draft.policies:
-        if index in draft.unclear:
+        if index in draft.unclear or not policy.enabled:
             continue
         cells = [] if takes_everything else list(_cells(policy.when))
         takers = {takes_everything: None} if takes_everything else {}
@@ -391,7 +398,8 @@ def _taker(earlier: Iterable[tuple[float, Policy]], when: When, confidence: floa
 def _forbidden_steps(draft: Draft) -> Iterator[Mistake]:
     for index, policy in draft.policies:
         causes = policy.when.cause
-        if policy.do and causes and set(causes) <= NEVER_RETRIED:
+        retriable = bool(policy.retry_exit_codes)
+        if policy.do and causes and set(causes) <= NEVER_RETRIED and not retriable:
             yield draft.value("policies", index, "do", 0).warning(
                 f"nothing is ever resubmitted after {', '.join(causes)}: this step is never taken"
             )
@@ -424,21 +432,48 @@ def _steps_beyond(draft: Draft, index: int, policy: Policy) -> Iterator[Mistake]
                 f"{step.times} are left for this step"
             )
         taken[budget] += step.times
-        for key, name, allowed in _named(asked, limits):
-            if not matches_any(allowed, name):
-                limit = {"machine_type": "machine_types", "accelerator": "accelerators"}.get(
-                    key, "locations"
-                )
-                yield draft.value(*path, "resubmit", key).warning(
-                    f"`{limit}` forbids this step: {shown(name)} is not among "
-                    f"{', '.join(allowed) or 'nothing'}"
-                )
+        for where, placement in _placements(asked, (*path, "resubmit")):
+            for key, name, allowed in _named(placement, limits):
+                if not matches_any(allowed, name):
+                    what = "step" if placement is asked else "entry"
+                    yield draft.value(*where, key).warning(
+                        f"`{_LIMIT_OF[key]}` forbids this {what}: {shown(name)} is not among "
+                        f"{', '.join(allowed) or 'nothing'}"
+                    )
 
 
-def _named(asked: Resubmit, limits: Limits) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+_LIMIT_OF = {
+    "machine_type": "machine_types",
+    "accelerator": "accelerators",
+    "location": "locations",
+}
+_Path = tuple[str | int, ...]
+
+
+def _placements(asked: Resubmit, path: _Path) -> Iterator[tuple[_Path, Placement]]:
+    """The step itself and each way of its fallback, with where it stands."""
+    yield path, asked
+    for index, way in enumerate(asked.fallback or ()):
+        yield (*path, "fallback", index), way
+
+
+def _all_placements(draft: Draft) -> Iterator[tuple[Policy, _Path, Placement]]:
+    for index, policy in draft.policies:
+        for number, step in enumerate(policy.do):
+            path = ("policies", index, "do", number, "resubmit")
+            yield from ((policy, *one) for one in _placements(step.resubmit, path))
+
+
+def _machine_name(asked: Placement) -> str:
+    """The machine type that is named outright; empty: none is."""
+    name = asked.machine_type
+    return name if isinstance(name, str) and name not in MACHINE_MOVES else ""
+
+
+def _named(asked: Placement, limits: Limits) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """What a step names outright, with the limit that it must be in."""
-    machine, accelerator, location = asked.machine_type, asked.accelerator, asked.location
-    if machine and machine not in MACHINE_MOVES and limits.machine_types is not None:
+    accelerator, location = asked.accelerator, asked.location
+    if (machine := _machine_name(asked)) and limits.machine_types is not None:
         yield "machine_type", machine, limits.machine_types
     if isinstance(accelerator, Accelerator) and limits.accelerators is not None:
         yield "accelerator", accelerator.type, limits.accelerators
@@ -463,11 +498,9 @@ def _hardware(draft: Draft, catalogue: Machines) -> Iterator[Mistake]:
                 if not any(fnmatchcase(one, str(node.scalar)) for one in known):
                     what = "machine type" if name == "machine_types" else "accelerator"
                     yield node.warning(_unknown(what, str(node.scalar), known))
-    for index, policy in draft.policies:
+    for policy, path, asked in _all_placements(draft):
         services = _services(policy.when)
-        for number, step in enumerate(policy.do):
-            path = ("policies", index, "do", number, "resubmit")
-            yield from _step_hardware(draft, catalogue, services, step.resubmit, path, takers)
+        yield from _step_hardware(draft, catalogue, services, asked, path, takers)
 
 
 def _unknown(what: str, name: str, known: Mapping[str, Any]) -> str:
@@ -478,11 +511,11 @@ def _step_hardware(
     draft: Draft,
     catalogue: Machines,
     services: tuple[str, ...],
-    asked: Resubmit,
-    path: tuple[str | int, ...],
+    asked: Placement,
+    path: _Path,
     takers: Callable[[str, int, tuple[str, ...]], bool],
 ) -> Iterator[Mistake]:
-    machine = asked.machine_type if asked.machine_type not in MACHINE_MOVES else None
+    machine = _machine_name(asked)
     wanted = asked.accelerator if isinstance(asked.accelerator, Accelerator) else None
     sound = True
     if machine and machine not in catalogue.machines:
@@ -531,14 +564,50 @@ _PLACES = frozenset({"global", "us", "eu", *(f"{r}{n}" for r in _REGIONS for n i
 
 def _locations(draft: Draft) -> Iterator[Mistake]:
     """Places on no map. Regions are numbered, so a new one of a known name is none of them."""
-    for index, policy in draft.policies:
-        for number, step in enumerate(policy.do):
-            name = step.resubmit.location
-            if name and name not in LOCATION_MOVES and name not in _PLACES:
-                known = dict.fromkeys((*LOCATION_MOVES, *sorted(_PLACES)))
-                yield draft.value("policies", index, "do", number, "resubmit", "location").warning(
-                    _unknown("location", name, known)
+    for _, path, asked in _all_placements(draft):
+        name = asked.location
+        if name and name not in LOCATION_MOVES and name not in _PLACES:
+            known = dict.fromkeys((*LOCATION_MOVES, *sorted(_PLACES)))
+            yield draft.value(*path, "location").warning(_unknown("location", name, known))
+
+
+def _strategies(draft: Draft) -> Iterator[Mistake]:
+    for _, path, asked in _all_placements(draft):
+        if asked.max_wait is not None and asked.strategy in {"STANDARD", "SPOT"}:
+            yield draft.value(*path, "max_wait").warning(
+                f"`max_wait` does nothing here: {asked.strategy} does not wait for machines, "
+                "FLEX_START does"
+            )
+
+
+def _wrong_kinds(draft: Draft) -> Iterator[Mistake]:
+    """Keys that a kind of job which the policy names has no field for."""
+    for policy, path, asked in _all_placements(draft):
+        kinds = policy.when.job or ()
+        stays = {"spot"} if asked.spot is False else set()  # where there is none, it holds already
+        for key in sorted(asked.model_fields_set - _ANY_KIND - stays):
+            without = [kind for kind in kinds if key not in KINDS[kind].legal]
+            if without:
+                named = " or ".join(kind.value for kind in without)
+                yield draft.root.follow((*path, key))[0].warning(
+                    f"`{key}` does nothing for {named}: there is no such field to change"
                 )
+
+
+_ANY_KIND = frozenset({"wait", "output", "max_usd", "fallback"})
+"""Keys that ask for no field of their own, or that hold already where there is none."""
+
+
+def _modes(draft: Draft) -> Iterator[Mistake]:
+    for index, policy in draft.policies:
+        if policy.mode is not None and _LOOSENESS[policy.mode] > _LOOSENESS[draft.general.mode]:
+            yield draft.value("policies", index, "mode").warning(
+                f"`{policy.mode}` has no effect: the file's `mode: {draft.general.mode}` is "
+                "stricter, and the stricter holds"
+            )
+
+
+_LOOSENESS = {Mode.OBSERVE: 0, Mode.APPROVE: 1, Mode.ENFORCE: 2}
 
 
 # --- the table ---------------------------------------------------------------------------------
@@ -552,6 +621,9 @@ CHECKS: tuple[Callable[[Draft], Iterator[Mistake]], ...] = (
     _unreachable,
     _forbidden_steps,
     _locations,
+    _strategies,
+    _wrong_kinds,
+    _modes,
 )
 
 

@@ -1,7 +1,8 @@
 """The policy file as frozen values: every key, its type, its bounds and its one-line meaning.
 
-Owns the shape of the file and what can be said of one value alone; `lints` knows what values mean
-to each other, `positions` where they stand in the text. Must not read files or the environment.
+Owns the shape of the file and what can be said of one value alone (`steps` has what stands in a
+policy's `do`); `lints` knows what values mean to each other, `positions` where they stand in the text.
+Must not read files or the environment.
 The JSON Schema and the reference page are made from the descriptions here. Called by `language`;
 the planner and the guards read the values.
 """
@@ -11,44 +12,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PrivateAttr,
-    Tag,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from remediator.domain import Cause, JobKind, Mode
 from remediator.policy.leaves import (
-    AcceleratorMove,
     Address,
     Addresses,
     AlertNames,
     Allowed,
-    BatchSize,
     Causes,
     ChannelName,
     Domains,
     Duration,
+    ExitCodes,
     Globs,
     Group,
     Hosts,
     Kinds,
-    Location,
-    MachineType,
     ModeWord,
-    Off,
     OnOverrun,
-    Output,
     PolicyName,
     Positive,
-    Replicas,
     SafeKinds,
     Secret,
     Share,
@@ -56,23 +42,17 @@ from remediator.policy.leaves import (
     Switch,
     Text,
     Texts,
-    Timeout,
     Times,
     Usd,
     Version,
-    Wait,
     Whole,
-    wrong,
+    Zone,
 )
+from remediator.policy.steps import Part, Step
+from remediator.policy.suggestions import wrong
 
 OWNER = "owner"
 """In an `alert` list: whoever the owner map finds for the job."""
-
-
-class Part(BaseModel):
-    """A mapping of the policy file: frozen, and every key it does not know is a mistake."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 # --- limits ------------------------------------------------------------------------------------
@@ -164,90 +144,6 @@ class Tighter(_Bounds):
     )
 
 
-# --- steps -------------------------------------------------------------------------------------
-
-
-class Accelerator(Part):
-    """An accelerator by name, with the number of devices for each replica."""
-
-    type: Text = Field(description="Vertex's name, such as NVIDIA_TESLA_T4.")
-    count: Positive = Field(default=1, description="Devices for each replica.")
-
-
-def _accelerator_form(value: object) -> str:
-    return "named" if isinstance(value, Mapping | Accelerator) else "move"
-
-
-class Resubmit(Part):
-    """What the next attempt changes; with no key (none at all, or `{}`), it is the same job again."""
-
-    machine_type: MachineType | None = Field(
-        default=None,
-        description="A name; `bigger` (next size up in the family); `more_memory` (cheapest type of "
-        "the family's generation with at least twice the memory); `sized` (cheapest change that "
-        "the evidence says will do, within the limits).",
-    )
-    accelerator: (
-        Annotated[
-            Annotated[Accelerator, Tag("named")] | Annotated[AcceleratorMove, Tag("move")],
-            Discriminator(_accelerator_form),
-        ]
-        | None
-    ) = Field(
-        default=None,
-        description="`{type, count}`; `bigger` (more devices, or the next type up); `more_memory` "
-        "(cheapest type with more memory on each device, with its machine); `none`.",
-    )
-    batch_size: BatchSize | None = Field(
-        default=None, description="A number, or `halve` (default 64; at 1, the next step is taken)."
-    )
-    replicas: Replicas | None = Field(
-        default=None,
-        description="A number, or `double` (batch: the starting replica count, which is the one "
-        "that counts; custom: the worker pool's).",
-    )
-    timeout: Timeout | None = Field(default=None, description="A duration, or `double`.")
-    spot: Switch | None = Field(
-        default=None, description="`true` or `false` (jobs whose API version has it)."
-    )
-    location: Location | None = Field(
-        default=None,
-        description="A name, `next` (of the allowed ones) or `data` (where the input lives); refused "
-        "with the reason where model, data, keys or network cannot follow.",
-    )
-    explanations: Off | None = Field(
-        default=None, description="`false`: do without them (batch prediction)."
-    )
-    output: Output = Field(
-        default="same",
-        description="`same` (a restart finds its checkpoints) or `attempt` (base output directory "
-        "+ `/attempt-N`).",
-    )
-    wait: Wait | None = Field(
-        default=None,
-        description="A duration, or `backoff` (10 min x 2^(k-1) for the k-th unchanged retry, at "
-        "most 6 h).",
-    )
-
-    @property
-    def asks_for_change(self) -> bool:
-        """Whether a field of the job is asked to differ; waiting alone changes nothing."""
-        kept = {"wait", "output"}
-        asked = (getattr(self, key) for key in Resubmit.model_fields if key not in kept)
-        return any(value is not None for value in asked) or self.output == "attempt"
-
-
-class Step(Part):
-    """A rung of a policy's ladder."""
-
-    resubmit: Annotated[Resubmit, BeforeValidator(lambda value: {} if value is None else value)] = (
-        Field(description="What the attempt changes; `{}` is the same job again.")
-    )
-    times: Positive = Field(
-        default=1, description="How often this step may be taken before the next."
-    )
-
-
 # --- matching ----------------------------------------------------------------------------------
 
 
@@ -271,6 +167,10 @@ class When(Part):
     )
     condition: Text | None = Field(
         default=None, alias="if", description="A CEL expression over the variables below."
+    )
+    zone: Zone | None = Field(
+        default=None,
+        description="The time zone that `now` is told in, such as Europe/Berlin; UTC without it.",
     )
 
     def accepts(self, verdict: Cause, confidence: float) -> bool:
@@ -300,6 +200,20 @@ class Policy(Part):
     )
     alert: AlertNames = Field(
         default=(), description="Channels that are told; `owner` is whoever the owner map finds."
+    )
+    mode: ModeWord | None = Field(
+        default=None,
+        description="How far this policy may go, for a gradual roll-out; the stricter of this and the "
+        "file's `mode` holds.",
+    )
+    enabled: Switch = Field(default=True, description="`false`: it never matches.")
+    description: Text | None = Field(
+        default=None, description="What it is for, for those who read it."
+    )
+    retry_exit_codes: ExitCodes | None = Field(
+        default=None,
+        description="Exit codes by which a program says that it may be run again, such as 75: those "
+        "are retried whatever the cause, counted in `retries`.",
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalogue
@@ -36,12 +37,12 @@ from remediator.policy.model import (
     Limits,
     Policies,
     Policy,
-    Resubmit,
-    Step,
+    When,
     matches_any,
     matches_labels,
 )
 from remediator.policy.request import dressed
+from remediator.policy.steps import Resubmit, Step
 
 _FIRST_BACKOFF = timedelta(minutes=10)
 _LONGEST_BACKOFF = timedelta(hours=6)
@@ -87,15 +88,24 @@ class _Match:
         return None
 
     def _why_not(self, policy: Policy) -> str:
-        when, now = policy.when, self._planning
-        verdict, confidence = now.diagnosis.verdict, now.diagnosis.confidence
-        facts = now.facts
+        if not policy.enabled:
+            return "it is switched off (`enabled: false`)"
+        return self._wrong_verdict(policy.when) or self._wrong_job(policy.when)
+
+    def _wrong_verdict(self, when: When) -> str:
+        diagnosis = self._planning.diagnosis
+        verdict, confidence = diagnosis.verdict, diagnosis.confidence
         if when.cause is not None and verdict not in when.cause:
             return f"the verdict {verdict.value} is not among {_words(when.cause)}"
         if verdict is not Cause.UNKNOWN and confidence < when.needed_confidence:
             return f"confidence {confidence:.2f} is under {when.needed_confidence:g}"
         if verdict is Cause.UNKNOWN and "min_confidence" in when.model_fields_set:
             return f"the verdict is unknown, and confidence {when.min_confidence:g} is asked for"
+        return ""
+
+    def _wrong_job(self, when: When) -> str:
+        now = self._planning
+        facts = now.facts
         if when.job is not None and facts.kind not in when.job:
             return f"the job is a {facts.kind.value}, not {_words(when.job)}"
         if not matches_labels(when.labels, facts.labels):
@@ -108,7 +118,8 @@ class _Match:
             if globs is not None and not matches_any(globs, text or ""):
                 return f"the job's {name} {text or '(none)'} does not fit {', '.join(globs)}"
         if when.condition is not None:
-            holds, absent = conditions.condition(when.condition).answer(now.variables)
+            facts_ = now.variables(when.zone)
+            holds, absent = conditions.condition(when.condition).answer(facts_)
             if not holds:
                 return f"`{when.condition}` does not hold" + (f": {absent}" if absent else "")
         return ""
@@ -154,18 +165,31 @@ class _Planning:
     def facts(self) -> fields.JobFacts:
         return fields.facts(self.case.job, self.catalogue, self.case.model)
 
+    def variables(self, zone: str | None = None) -> conditions.Facts:
+        """What a condition is asked about; `now` in the zone, else in UTC."""
+        now = self.case.now.astimezone(ZoneInfo(zone)) if zone else self.case.now
+        return conditions.facts(
+            {**self.known_values, "now": {"hour": now.hour, "weekday": now.isoweekday()}}
+        )
+
     @cached_property
-    def variables(self) -> conditions.Facts:
-        values = {
-            "job": self.facts.variables(),
+    def known_values(self) -> dict[str, Any]:
+        job, before = self.case.job, self.attempts[-1].verdict if self.attempts else None
+        return {
+            "job": {
+                **self.facts.variables(),
+                "usd_per_hour": usd_per_hour(job, job.name.location, self.catalogue),
+            },
             "diagnosis": {
                 "cause": self.diagnosis.verdict.value,
                 "confidence": self.diagnosis.confidence,
             },
-            "attempt": {"number": len(self.attempts), "retries": self.retries},
-            "now": {"hour": self.case.now.hour, "weekday": self.case.now.isoweekday()},
+            "attempt": {
+                "number": len(self.attempts),
+                "retries": self.retries,
+                "cause": before,
+            },
         }
-        return conditions.facts(values)
 
     # --- the decision ---------------------------------------------------------------------------
 
@@ -188,6 +212,7 @@ class _Planning:
 
     def _decided(self, policy: Policy, limits: Limits, explained: tuple[str, ...]) -> Plan:
         skipped: list[str] = []
+        refusing: tuple[int, Exhausted] | None = None
         situation = Situation(
             self.case, self.diagnosis, self.history, self.catalogue, limits, self.number
         )
@@ -196,6 +221,7 @@ class _Planning:
                 draft = apply(step.resubmit, situation)
             except Exhausted as exhausted:
                 skipped.append(f"step {number} is passed over, {exhausted}")
+                refusing = (number, exhausted) if exhausted.guard else refusing
                 continue
             except Impossible as impossible:
                 explained = (*explained, f"step {number} cannot be taken: {impossible}")
@@ -203,6 +229,9 @@ class _Planning:
             explained = (*explained, *skipped, f"step {number} is next: {_change_words(draft)}")
             draft = draft.note(*skipped)
             return self._resubmission(policy, limits, explained, number, step, draft)
+        if refusing is not None and refusing[1].guard is not None:
+            none_left = Impossible("; ".join(skipped), refusing[1].guard)
+            return self._refused(policy, limits, (*explained, *skipped), refusing[0], none_left)
         taken = bool(policy.do)
         because = "every step of the policy is taken" if taken else self._will_not_help()
         told = "; ".join([*skipped, because])
@@ -250,7 +279,7 @@ class _Planning:
             verdict=self.diagnosis.verdict,
             policy=name,
             step=0,
-            mode=self._mode(),
+            mode=self._mode(policy),
             action=Action.ALERT,
             refused_by=tuple(refusal.guard for refusal in refused),
             alerts=self._alerts(policy, refused),
@@ -273,7 +302,7 @@ class _Planning:
             verdict=self.diagnosis.verdict,
             policy=policy.name,
             step=number,
-            mode=self._mode(),
+            mode=self._mode(policy),
             action=Action.ALERT,
             refused_by=tuple(refusal.guard for refusal in refused),
             alerts=self._alerts(policy, refused),
@@ -317,8 +346,8 @@ class _Planning:
             verdict=self.diagnosis.verdict,
             policy=policy.name,
             step=number,
-            mode=self._mode(),
-            action=Action.ALERT if refused else self._action(wait),
+            mode=self._mode(policy),
+            action=Action.ALERT if refused else self._action(policy, wait),
             changes=draft.changes,
             request=None if refused else request,
             location=draft.location,
@@ -334,8 +363,10 @@ class _Planning:
             explanation=(*explained, *_refusal_lines(refused)),
         )
 
-    def _mode(self) -> Mode:
+    def _mode(self, policy: Policy | None) -> Mode:
         modes = [self.policies.mode]
+        if policy is not None and policy.mode is not None:
+            modes.append(policy.mode)
         if self.history.max_mode is not None:
             modes.append(self.history.max_mode)
         if not self._may_run_again():
@@ -347,8 +378,8 @@ class _Planning:
         vouched = self.case.job.labels.get(fields.SWITCH_LABEL) == "on"
         return vouched or self.case.job.kind in self.policies.rerun_safe
 
-    def _action(self, wait: timedelta | None) -> Action:
-        asked = self._mode() is Mode.APPROVE or not self._may_run_again()
+    def _action(self, policy: Policy, wait: timedelta | None) -> Action:
+        asked = self._mode(policy) is Mode.APPROVE or not self._may_run_again()
         if asked:
             return Action.APPROVE
         return Action.WAIT if wait is not None else Action.RESUBMIT

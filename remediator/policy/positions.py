@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 import yaml
 
-from remediator.policy.leaves import shown
+from remediator.policy.suggestions import shown
 
 LARGEST = 4_000_000  # characters; ten thousand policies are a tenth of it
 _MOST_VALUES = 100_000  # with aliases written out: a thousand policies have 30,000

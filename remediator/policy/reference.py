@@ -13,7 +13,8 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from remediator.policy.conditions import VARIABLES
-from remediator.policy.model import Part, Policies
+from remediator.policy.model import Policies
+from remediator.policy.steps import Part
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _KEPT_KEYS = {"properties", "$defs"}  # below these, keys are names and not words of the schema
@@ -37,9 +38,6 @@ def schema() -> dict[str, Any]:
         "anyOf": [{"$ref": "#/$defs/Resubmit"}, {"type": "null"}],
         "description": step["resubmit"]["description"],
     }
-    channels = made["properties"]["channels"]
-    channels["additionalProperties"] = False
-    channels.pop("propertyNames", None)
     made["title"] = "A policy file of vertex-remediator"
     return {"$schema": _DIALECT, **made}
 
@@ -57,10 +55,16 @@ def _tidy(node: Any, *, names: bool = False) -> Any:
         for key, value in node.items()
         if key not in {"title", "default"}
     }
+    if "patternProperties" in kept:  # names that fit the pattern, and no others
+        kept.pop("propertyNames", None)
+        kept["additionalProperties"] = False
     default = node.get("default")
     if isinstance(default, str | int | float) or (isinstance(default, list) and default):
         kept["default"] = default
+    if "oneOf" in kept and any(one.keys() == {"anyOf"} for one in kept["oneOf"]):
+        kept["anyOf"] = kept.pop("oneOf")
     choices = [one for one in kept.get("anyOf", ()) if one != {"type": "null"}]
+    choices = [inner for one in choices for inner in one.get("anyOf", [one])]
     if len(choices) == 1:
         kept.pop("anyOf")
         kept = {**choices[0], **kept}
@@ -88,6 +92,9 @@ _SECTIONS: tuple[tuple[str, str], ...] = (  # heading, model; the file itself ha
     ("do", "Step"),
     ("resubmit", "Resubmit"),
     ("accelerator", "Accelerator"),
+    ("machine_type", "MemoryMove"),
+    ("machine_type.more_memory", "MoreMemory"),
+    ("fallback", "Fallback"),
 )
 _NOTES: Mapping[str, str] = {
     "Limits": """\
@@ -116,7 +123,7 @@ _INTRODUCTION = """\
 YAML, read with a safe loader; booleans and numbers are those of YAML 1.2, so that `off`, `yes` and
 `22:00` are text. `python -m remediator validate FILE` names every mistake at once. The first policy
 that matches decides. Where it says *one or several*, one value may stand for a list. Durations are
-a number and one of `ms`, `s`, `m`, `h`, `d`. An absent limit does not limit, but for `attempts` and
+a number and one of `ms`, `s`, `m`, `h`, `d`, or several such as `2h30m`. An absent limit does not limit, but for `attempts` and
 `retries`.
 
 An editor that knows JSON Schema completes and checks the file by its first line:
