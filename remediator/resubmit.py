@@ -28,7 +28,7 @@ from remediator.hands import Hands, Tale, new_incident
 from remediator.job import summary
 from remediator.ledger import STALE, Chain, Claim, Conclusion, Incident, Stage
 from remediator.planning import job_budget, limits
-from remediator.policy import routes, with_claim
+from remediator.policy import illegal_differences, routes, with_claim
 from remediator.policy.refusal import after_refusal
 
 LOOK_AGAIN = timedelta(minutes=1)
@@ -162,6 +162,9 @@ def made_under(claim: Claim, job: JobDocument, hands: Hands) -> JobDocument | No
 
 def _create(tale: Tale, claim: Claim, hands: Hands, now: datetime, *, mended: bool) -> str | Again:
     request = with_claim(tale.plan.request or {}, claim.token)
+    untouchable = illegal_differences(tale.job, request)
+    if untouchable:
+        return _withheld(tale, claim, untouchable, hands, now)
     key = tale.chain.key
     location = claim.location or tale.job.name.location
     if hands.now() >= claim.send_before(hands.settings.consistency_wait):
@@ -189,6 +192,26 @@ def _create(tale: Tale, claim: Claim, hands: Hands, now: datetime, *, mended: bo
         _give_back(key, claim, hands, unanswered=True)
         raise
     return record_made(tale, claim, made, hands, now)
+
+
+def _withheld(
+    tale: Tale, claim: Claim, untouchable: tuple[str, ...], hands: Hands, now: datetime
+) -> str:
+    """The request differs where no remedy may: it is not sent, the claim goes, people are told."""
+    if not hands.ledger.withdraw(tale.chain.key, claim.token, taken=claim.taken):
+        msg = "another hand took the claim over"
+        raise Transient(msg)
+    listed = ", ".join(untouchable[:_NAMED_AT_MOST])
+    more = len(untouchable) - _NAMED_AT_MOST
+    words = (
+        f"nothing was resubmitted: the new job would differ in {listed}"
+        f"{f' and {more} more' if more > 0 else ''}, which no remedy may change"
+    )
+    log.say("ERROR", words, job=str(tale.job.name), policy=claim.policy)
+    return _tell_refusal(tale, words, words, hands, now)
+
+
+_NAMED_AT_MOST = 5
 
 
 def _seen_at_once(claim: Claim, job: JobDocument, hands: Hands) -> JobDocument | None:
@@ -241,13 +264,18 @@ def _refused_by_vertex(
     if scarce and len(chain.skipped) <= _SKIPS_AT_MOST:
         return Again(stored, chain)
     reason = "a permission is missing: " if isinstance(err, Forbidden) else ""
-    refused_words = f"Vertex refused the job: {reason}{words}"
-    refusal = replace(tale.plan, action=Action.ALERT, because=refused_words, notes=(refused_words,))
+    return _tell_refusal(tale, f"Vertex refused the job: {reason}{words}", words, hands, now)
+
+
+def _tell_refusal(tale: Tale, because: str, reason: str, hands: Hands, now: datetime) -> str:
+    """Conclude a failure whose claim was withdrawn: nothing of it was made."""
+    stored = hands.ledger.incident(tale.incident.key) or tale.incident
+    chain = hands.ledger.chain(tale.chain.key) or tale.chain
     told = replace(
         tale,
-        plan=refusal,
+        plan=replace(tale.plan, action=Action.ALERT, because=because, notes=(because,)),
         chain=chain,
-        incident=replace(tale.incident, version=stored.version, reason=words[:500]),
+        incident=replace(tale.incident, version=stored.version, reason=reason[:500]),
     )
     kind, conclusion = (
         (AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)

@@ -24,7 +24,7 @@ DEFAULT_TIMEOUT_SECONDS = 7 * 24 * 3600.0  # of a custom job without scheduling.
 OUR_LABELS = ("remediator-root", "remediator-attempt", "remediator-policy", "remediator-claim")
 SWITCH_LABEL = "remediator"
 OUR_ENVIRONMENT = "REMEDIATOR_"
-_GOOGLES_LABELS = "aiplatform.googleapis.com/"
+GOOGLES_LABELS = "aiplatform.googleapis.com/"
 _RUN_LABEL = "vertex-ai-pipelines-run-billing-id"
 
 # --- the table ------------------------------------------------------------------------------------
@@ -573,7 +573,7 @@ def clone(job: JobDocument) -> JobDocument:
     labels = {
         key: value
         for key, value in job.labels.items()
-        if not key.startswith(_GOOGLES_LABELS) and key not in OUR_LABELS
+        if not key.startswith(GOOGLES_LABELS) and key not in OUR_LABELS
     }
     if labels or "labels" in body:
         body["labels"] = labels

@@ -9,7 +9,7 @@ from remediator.catalog.catalog import Catalogue
 from remediator.policy.language import load
 from remediator.policy.model import Policies, Policy, bound
 from remediator.policy.planner import plan
-from remediator.policy.request import difference_is_legal, with_claim
+from remediator.policy.request import difference_is_legal, illegal_differences, with_claim
 
 __all__ = [
     "Catalogue",
@@ -17,6 +17,7 @@ __all__ = [
     "Policy",
     "bound",
     "difference_is_legal",
+    "illegal_differences",
     "load",
     "plan",
     "with_claim",

@@ -2,7 +2,7 @@
 
 Owns the dress of a request around the changes of a step, and the test that nothing else differs.
 Must not decide. Called by the planner, by whoever claims a step (`with_claim`) and by whoever checks
-a request before it is sent (`difference_is_legal`).
+a request before it is sent (`illegal_differences`).
 """
 
 from __future__ import annotations
@@ -91,7 +91,10 @@ def _with_environment(job: JobDocument, number: int, catalogue: Catalogue) -> Jo
 # --- what may differ --------------------------------------------------------------------------------
 
 _MACHINE = r"machine_?[sS]pec\.(machine_?[tT]ype|accelerator_?[tT]ype|accelerator_?[cC]ount)"
-_ANY_JOB = (r"labels\..+", r"displayName")
+_ANY_JOB = (
+    rf"labels\.({'|'.join(fields.OUR_LABELS)}|{re.escape(fields.GOOGLES_LABELS)}.+)",
+    r"displayName",
+)
 _POOLED = (
     rf"\.worker_?[pP]ool_?[sS]pecs\[\d+\]\.{_MACHINE}",
     r"\.worker_?[pP]ool_?[sS]pecs\[\d+\]\.replica_?[cC]ount",
@@ -150,15 +153,25 @@ def differences(original: JobDocument, request: Json) -> tuple[str, ...]:
     return tuple(sorted(different))
 
 
-def difference_is_legal(original: JobDocument, request: Json) -> bool:
-    """Whether the request differs only where a resubmission may: never image, command, arguments,
-    service account or network, and in the environment only in our own variables."""
+def illegal_differences(original: JobDocument, request: Json) -> tuple[str, ...]:
+    """Paths at which the request differs though no remedy may change them.
+
+    Never image, command, arguments, input, service account, network or key, in the environment only
+    our own variables, of the labels only ours and Google's. Empty: the request may be sent.
+    """
     legal = _LEGAL[original.kind]
     pinned = fields.pinned_model(original)
-    return all(
-        legal.fullmatch(path) or (path == "model" and request.get("model") == pinned)
+    return tuple(
+        path
         for path in differences(original, request)
+        if not legal.fullmatch(path)
+        and not (path == "model" and pinned and request.get("model") == pinned)
     )
+
+
+def difference_is_legal(original: JobDocument, request: Json) -> bool:
+    """Whether the request differs only where a resubmission may."""
+    return not illegal_differences(original, request)
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
