@@ -1,19 +1,54 @@
 """The command line: parse and call.
 
 Exit codes: 0 done; 1 a check failed; 2 unusable input (one line on standard error, no traceback).
-Offline commands need no settings and import no Google client.
+Offline commands need no settings and import no Google client. A command's module is imported when
+the command runs, so that `--help` stays quick. Called by `__main__` and by the installed command
+`vertex-remediator`.
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
 
-from remediator.commands import backtest, dead_letters, doctor, offline, project, report
-from remediator.commands.inputs import DONE, HERE, UNUSABLE
+from remediator import __version__
+from remediator.commands.inputs import DONE, UNUSABLE, default_policies
 from remediator.domain import RemediatorError
+
+_GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("A failure in hand (no account needed)", ("diagnose", "plan", "alert", "test", "capture")),
+    ("The policy file", ("init", "validate", "schema", "catalog", "backtest")),
+    (
+        "A deployment",
+        (
+            "doctor",
+            "status",
+            "approvals",
+            "approve",
+            "decline",
+            "stop",
+            "start",
+            "follow",
+            "report",
+        ),
+    ),
+    ("Measure and repair", ("probe", "dead-letters", "sink-filter")),
+    ("This machine", ("demo", "completion")),
+)
+_EXAMPLES = """\
+examples:
+  {prog} diagnose train.log                      a plain log, and nothing else
+  {prog} diagnose job.json entries.json          what `gcloud … --format=json` printed
+  {prog} plan job.json --policies policies.yaml --explain
+  {prog} diagnose 1234567890 --project P --region us-central1
+
+exit codes: 0 done; 1 a check failed; 2 unusable input, one line on standard error"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,82 +67,139 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an option, in the order of --help
-    parser = argparse.ArgumentParser(
-        prog="python -m remediator",
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that says which command or option was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        quoted = message.split("'")[1::2][:1]
+        typed = quoted or message.partition(": ")[2].split()[:1]
+        for word in typed:
+            near = difflib.get_close_matches(word.partition("=")[0], _known(self), n=1, cutoff=0.6)
+            if near and near[0] != word:
+                message = f"{message.partition(' (choose from')[0]}; did you mean {near[0]!r}?"
+        super().error(message)
+
+
+def _known(parser: argparse.ArgumentParser) -> list[str]:
+    """Every command and option below this parser: argparse has no public way to list them."""
+    found: list[str] = []
+    for action in parser._actions:  # noqa: SLF001
+        found += action.option_strings
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for name, sub in action.choices.items():
+                found += [name, *_known(sub)]
+    return list(dict.fromkeys(found))
+
+
+def _lazy(module: str, function: str) -> Callable[[argparse.Namespace], int]:
+    """The function of a command's module, imported when it is called."""
+
+    def run(args: argparse.Namespace) -> int:
+        found = importlib.import_module(f"remediator.commands.{module}")
+        code: int = getattr(found, function)(args)
+        return code
+
+    return run
+
+
+def _program() -> str:
+    """How the reader called it: by its installed name, or as a module."""
+    name = Path(sys.argv[0] or "").name
+    return name if name == "vertex-remediator" else "python -m remediator"
+
+
+def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statement an option, in the order of --help
+    prog = _program()
+    parser = _Parser(
+        prog=prog,
         description="Failed Vertex AI jobs that mend themselves.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"vertex-remediator {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    summaries: dict[str, str] = {}
 
     def command(
         name: str, run: Callable[[argparse.Namespace], int], summary: str, *, as_json: bool = False
     ) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=summary, description=summary)
+        summaries[name] = summary
+        sub: argparse.ArgumentParser = commands.add_parser(name, description=f"{summary}.")
         sub.set_defaults(run=run)
         if as_json:
-            sub.add_argument("--json", action="store_true", help="print JSON")
+            json_flag(sub)
         return sub
 
-    def policies(sub: argparse.ArgumentParser, *, required: bool = False) -> None:
-        sub.add_argument(
-            "--policies",
-            metavar="FILE",
-            required=required,
-            default=os.environ.get("REMEDIATOR_POLICIES") or str(HERE / "policies.yaml"),
-            help="the policy file (default: REMEDIATOR_POLICIES, else the shipped one)",
-        )
+    def family(name: str, summary: str) -> argparse._SubParsersAction[_Parser]:
+        summaries[name] = summary
+        sub = commands.add_parser(name, description=f"{summary}.")
+        return sub.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
+
+    def json_flag(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--json", action="store_true", help="print JSON")
+
+    def catalog_file(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(
             "--catalog", metavar="FILE", help="your own prices and machine types, JSON"
         )
+
+    def policies(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--policies",
+            metavar="FILE",
+            default=os.environ.get("REMEDIATOR_POLICIES") or default_policies(),
+            help="the policy file (default: REMEDIATOR_POLICIES, else ./policies.yaml, else the "
+            "shipped one)",
+        )
+        catalog_file(sub)
+
+    def project(sub: argparse.ArgumentParser, *, region: bool = True) -> None:
+        sub.add_argument("--project", metavar="ID", default="", help="before GOOGLE_CLOUD_PROJECT")
+        if region:
+            sub.add_argument(
+                "--region", metavar="NAME", default="", help="before REMEDIATOR_LOCATIONS"
+            )
 
     def inputs(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(
             "inputs",
             metavar="INPUT",
             nargs="+",
-            help="a case file; a job as JSON or YAML; log entries as JSON or JSONL; a plain log; - for "
-            "standard input; or a job's name, id or console URL. Several are merged into one case",
+            help="a case file; a job as JSON or YAML; log entries as JSON or JSONL; a plain log; - "
+            "for standard input; or a job's name, id or console URL. Several make one case",
         )
         sub.add_argument("-o", "--output", metavar="CASE", help="keep the case in this file")
-        sub.add_argument("--project", default="", help="of a job that is named by its id")
-        sub.add_argument("--region", default="", help="of a job that is named by its id")
-
-    sink = command(
-        "sink-filter", offline.sink_filter, "the log sink's filter, as the intake reads entries"
-    )
-    sink.add_argument("--own-account", metavar="EMAIL", default="", help="the function's account")
-
-    demo = command("demo", offline.demo, "the whole loop on this machine, no account needed")
-    demo.add_argument("--seed", type=int, default=None, help="order and names of the stories")
-    demo.add_argument(
-        "--only", metavar="N", type=int, default=None, help="play the first N stories"
-    )
-
-    validate = command(
-        "validate", offline.validate, "check a policy file; every mistake at once", as_json=True
-    )
-    validate.add_argument("file", nargs="?", default=str(HERE / "policies.yaml"))
-    validate.add_argument(
-        "--catalog", metavar="FILE", help="your own prices and machine types, JSON"
-    )
-
-    command("schema", offline.schema, "the JSON Schema of policy files, for editors", as_json=True)
+        project(sub)
 
     diagnose = command(
-        "diagnose", offline.diagnose, "the causes of one failure, with evidence", as_json=True
+        "diagnose",
+        _lazy("offline", "diagnose"),
+        "the causes of one failure, with evidence",
+        as_json=True,
     )
     inputs(diagnose)
 
     plan = command(
-        "plan", offline.plan, "what the policies would do, and why; changes nothing", as_json=True
+        "plan",
+        _lazy("offline", "plan"),
+        "what the policies would do, and why; changes nothing",
+        as_json=True,
     )
     inputs(plan)
     plan.add_argument("--explain", action="store_true", help="why each policy did or did not match")
     policies(plan)
 
+    alerts = family("alert", "alerts as they would be sent")
+    preview = alerts.add_parser("preview", help="the alert of a case")
+    inputs(preview)
+    preview.add_argument("--channel", metavar="NAME", required=True)
+    preview.add_argument("--send", action="store_true", help="send it, marked as a preview")
+    json_flag(preview)
+    policies(preview)
+    preview.set_defaults(run=_lazy("project", "alert_preview"))
+
     test = command(
         "test",
-        offline.test,
+        _lazy("offline", "test"),
         "policy tests: every case that has an `expect` object",
         as_json=True,
     )
@@ -117,63 +209,47 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
     policies(test)
 
     capture = command(
-        "capture", project.capture, "write a case file from a real job (read-only, redacted)"
+        "capture",
+        _lazy("project", "capture"),
+        "write a case file from a real job (read-only, redacted)",
     )
-    capture.add_argument("job", metavar="JOB", help="projects/P/locations/L/COLLECTION/ID")
+    capture.add_argument("job", metavar="JOB", help="a job's name, id or console URL")
     capture.add_argument("-o", "--output", metavar="CASE", required=True, help="a file, or -")
+    project(capture)
 
-    follow = command(
-        "follow", project.follow, "where a job's chain of resubmissions stands", as_json=True
+    init = command(
+        "init",
+        _lazy("offline", "init"),
+        "a commented policy file and an example case, to begin with",
     )
-    follow.add_argument("job", metavar="JOB", help="projects/P/locations/L/COLLECTION/ID")
-    follow.add_argument("--wait", action="store_true", help="until the chain has ended")
+    init.add_argument("dir", metavar="DIR", nargs="?", default=".", help="an empty folder")
 
-    command("stop", project.switch, "stop switch: nothing is resubmitted until `start`")
-    command("start", project.switch, "take the stop switch back")
+    validate = command(
+        "validate",
+        _lazy("offline", "validate"),
+        "check a policy file; every mistake at once",
+        as_json=True,
+    )
+    validate.add_argument("file", nargs="?", default=default_policies())
+    catalog_file(validate)
 
-    for name, summary in (("approve", "say yes to a pending plan"), ("decline", "say no to it")):
-        command(name, project.answer, summary).add_argument("id", metavar="ID")
+    command(
+        "schema",
+        _lazy("offline", "schema"),
+        "the JSON Schema of policy files, for editors",
+        as_json=True,
+    )
 
-    probe = command("probe", project.probe, "latency of data sources", as_json=True)
-    probe.add_argument("urls", metavar="URL", nargs="+")
-    probe.add_argument("--threshold", type=float, default=0.5, help="seconds (default 0.5)")
-    probe.add_argument("--tries", type=int, default=5)
-    probe.add_argument("--timeout", type=float, default=5.0, help="seconds for each try")
-
-    catalog = commands.add_parser("catalog", help="machine types: what they are, cost, lead to")
-    catalog_commands = catalog.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
-    show = catalog_commands.add_parser("show", help="one machine type or accelerator")
+    catalog = family("catalog", "machine types: what they are, cost, lead to")
+    show = catalog.add_parser("show", help="one machine type or accelerator")
     show.add_argument("type", metavar="TYPE")
-    show.add_argument("--json", action="store_true", help="print JSON")
-    show.add_argument("--catalog", metavar="FILE", help="your own prices and machine types, JSON")
-    show.set_defaults(run=offline.catalog)
-
-    alert = commands.add_parser("alert", help="alerts as they would be sent")
-    alert_commands = alert.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
-    preview = alert_commands.add_parser("preview", help="the alert of a case")
-    inputs(preview)
-    preview.add_argument("--channel", metavar="NAME", required=True)
-    preview.add_argument("--send", action="store_true", help="send it, marked as a preview")
-    preview.add_argument("--json", action="store_true", help="print JSON")
-    policies(preview)
-    preview.set_defaults(run=project.alert_preview)
-
-    letters = commands.add_parser("dead-letters", help="events that could not be handled")
-    letter_commands = letters.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
-    listing = letter_commands.add_parser("list", help="what waits; changes nothing")
-    listing.add_argument("--limit", metavar="N", type=int, default=1000)
-    listing.add_argument("--json", action="store_true", help="print JSON")
-    listing.set_defaults(run=dead_letters.show)
-    replay = letter_commands.add_parser("replay", help="handle them again, from the beginning")
-    replay.add_argument("--topic", metavar="NAME", default=dead_letters.TOPIC)
-    replay.add_argument("--json", action="store_true", help="print JSON")
-    replay.set_defaults(run=dead_letters.replay)
-    for sub in (listing, replay):
-        sub.add_argument("--subscription", metavar="NAME", default=dead_letters.SUBSCRIPTION)
+    json_flag(show)
+    catalog_file(show)
+    show.set_defaults(run=_lazy("offline", "catalog"))
 
     back = command(
         "backtest",
-        backtest.backtest,
+        _lazy("backtest", "backtest"),
         "what the policies would have done about past failures; changes nothing",
         as_json=True,
     )
@@ -186,10 +262,11 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
         "--most", metavar="N", type=int, default=500, help="of the newest failures (default 500)"
     )
     policies(back)
+    project(back)
 
     health = command(
         "doctor",
-        doctor.doctor,
+        _lazy("doctor", "doctor"),
         "check a deployment, and say how to mend what is missing",
         as_json=True,
     )
@@ -217,11 +294,112 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # one statement an o
         help="how long the event that is sent may take to arrive (default 90)",
     )
     health.add_argument("--no-event", action="store_true", help="send none")
+    project(health, region=False)
 
-    page = command("report", report.report, "incidents, causes, outcomes and money as an HTML page")
+    follow = command(
+        "follow",
+        _lazy("project", "follow"),
+        "where a job's chain of resubmissions stands",
+        as_json=True,
+    )
+    follow.add_argument("job", metavar="JOB", help="projects/P/locations/L/COLLECTION/ID")
+    follow.add_argument("--wait", action="store_true", help="until the chain has ended")
+    project(follow)
+
+    for name, summary in (
+        ("stop", "stop switch: nothing is resubmitted until `start`"),
+        ("start", "take the stop switch back"),
+    ):
+        switch = command(name, _lazy("project", "switch"), summary)
+        switch.add_argument(
+            "--local",
+            action="store_true",
+            help="the ledger of this folder is meant, where REMEDIATOR_LEDGER names none",
+        )
+        project(switch)
+
+    for name, summary in (("approve", "say yes to a pending plan"), ("decline", "say no to it")):
+        answer = command(name, _lazy("project", "answer"), summary)
+        answer.add_argument("id", metavar="ID")
+        project(answer)
+
+    page = command(
+        "report",
+        _lazy("report", "report"),
+        "incidents, causes, outcomes and money as an HTML page",
+    )
     page.add_argument("-o", "--output", metavar="FILE", required=True, help="a file, or -")
     page.add_argument("--title", default="", help="the page's heading (default: the project)")
+    project(page)
+
+    probe = command("probe", _lazy("project", "probe"), "latency of data sources", as_json=True)
+    probe.add_argument("urls", metavar="URL", nargs="+")
+    probe.add_argument("--threshold", type=float, default=0.5, help="seconds (default 0.5)")
+    probe.add_argument("--tries", type=int, default=5)
+    probe.add_argument("--timeout", type=float, default=5.0, help="seconds for each try")
+
+    letters = family("dead-letters", "events that could not be handled")
+    listing = letters.add_parser("list", help="what waits; changes nothing")
+    listing.add_argument("--limit", metavar="N", type=int, default=1000)
+    listing.set_defaults(run=_lazy("dead_letters", "show"))
+    replay = letters.add_parser("replay", help="handle them again, from the beginning")
+    replay.add_argument("--topic", metavar="NAME", default="vertex-remediator-failures")
+    replay.set_defaults(run=_lazy("dead_letters", "replay"))
+    for sub in (listing, replay):
+        json_flag(sub)
+        sub.add_argument("--subscription", metavar="NAME", default="vertex-remediator-dead-letters")
+        project(sub)
+
+    sink = command(
+        "sink-filter",
+        _lazy("offline", "sink_filter"),
+        "the log sink's filter, as the intake reads entries",
+    )
+    sink.add_argument("--own-account", metavar="EMAIL", default="", help="the function's account")
+
+    demo = command(
+        "demo", _lazy("offline", "demo"), "the whole loop on this machine, no account needed"
+    )
+    demo.add_argument("--seed", type=int, default=None, help="order and names of the stories")
+    demo.add_argument(
+        "--only", metavar="N", type=int, default=None, help="play the first N stories"
+    )
+
+    completion = command(
+        "completion", _completion, 'completion for a shell: eval "$(… completion bash)"'
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+
+    parser.epilog = f"{_grouped(summaries)}\n\n{_EXAMPLES.format(prog=prog)}"
     return parser
+
+
+def _grouped(summaries: dict[str, str]) -> str:
+    """The commands under their headings; whatever no heading names stands in the last group."""
+    placed = {name for _, names in _GROUPS for name in names}
+    lines: list[str] = []
+    for heading, names in _GROUPS:
+        rest = (
+            [name for name in summaries if name not in placed] if heading is _GROUPS[-1][0] else []
+        )
+        lines.append(f"{heading}:")
+        lines += [f"  {name:<14}{summaries[name]}" for name in (*names, *rest) if name in summaries]
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _completion(args: argparse.Namespace) -> int:
+    from remediator.domain import Unusable
+
+    try:
+        import shtab
+    except ImportError as err:
+        msg = "shell completion needs the package shtab (the installed command brings it along)"
+        raise Unusable(msg) from err
+    parser = _parser()
+    parser.prog = "vertex-remediator"
+    print(shtab.complete(parser, args.shell))
+    return DONE
 
 
 if __name__ == "__main__":

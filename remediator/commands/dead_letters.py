@@ -34,7 +34,7 @@ _SOURCE_PREFIX = "CloudPubSubDeadLetter"
 
 def show(args: argparse.Namespace) -> int:
     """Every message that waits; looking changes nothing: each may come again at once."""
-    project = open_app().project_id
+    project = open_app(args).project_id
     pubsub = _pubsub()
     subscription = _full(args.subscription, project, "subscriptions")
     seen: dict[str, Letter] = {}
@@ -61,7 +61,7 @@ def show(args: argparse.Namespace) -> int:
 
 def replay(args: argparse.Namespace) -> int:
     """Publish each again to the topic of failures, then take it out of the subscription."""
-    project = open_app().project_id
+    project = open_app(args).project_id
     pubsub = _pubsub()
     subscription = _full(args.subscription, project, "subscriptions")
     topic = _full(args.topic, project, "topics")

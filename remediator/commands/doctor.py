@@ -26,7 +26,7 @@ def doctor(args: argparse.Namespace) -> int:
     if not 0 <= args.event_seconds <= MOST_SECONDS:
         msg = f"--event-seconds is from 0 to {MOST_SECONDS:g}"
         raise Unusable(msg)
-    shell = open_app()
+    shell = open_app(args)
     region = args.region or shell.locations[0]
     ward = _as_deployed(shell, args.name, region).ward(
         name=args.name,

@@ -23,7 +23,38 @@ if TYPE_CHECKING:
     from remediator.policy import Catalogue, Policies
 
 HERE = Path(__file__).resolve().parent.parent.parent
+"""The checkout, or where the package is installed: beside `remediator`."""
+_SHIPPED = HERE / "remediator" / "shipped"
 DONE, FAILED, UNUSABLE = 0, 1, 2
+
+
+def shipped(name: str) -> Path:
+    """A file that comes along: in a checkout where it is kept, installed beside the package.
+
+    `name` is the path in the checkout, such as `policies.yaml`; the wheel keeps it under
+    `remediator/shipped` by the last part of its name.
+    """
+    installed = _SHIPPED / Path(name).name
+    return installed if installed.exists() else HERE / name
+
+
+def default_policies() -> str:
+    """`./policies.yaml` where the command is installed and there is one, else the shipped file."""
+    here = Path("policies.yaml")
+    in_checkout = (HERE / "policies.yaml").exists()
+    return str(here) if not in_checkout and here.exists() else str(shipped("policies.yaml"))
+
+
+def environment_of(args: argparse.Namespace) -> dict[str, str]:
+    """This process's environment, under what `--project` and `--region` say."""
+    own = {
+        _PROJECT: getattr(args, "project", ""),
+        _LOCATIONS: getattr(args, "region", "") if args.command != "doctor" else "",
+    }
+    named = {name: value for name, value in own.items() if value}
+    if "REMEDIATOR_POLICIES" not in os.environ:
+        named["REMEDIATOR_POLICIES"] = default_policies()
+    return {**os.environ, **named}
 
 
 def read_bytes(path: Path) -> bytes:
@@ -98,7 +129,7 @@ def assembly_of(args: argparse.Namespace, *, plannable: bool = False) -> Assembl
 
     An input that is no file but names a job is captured from its project first.
     """
-    from remediator.inputs import assemble, read_document, unread_words
+    from remediator.inputs import assemble, parse_reference, read_document, unread_words
 
     names: Sequence[str] = args.inputs
     materials = []
@@ -106,8 +137,10 @@ def assembly_of(args: argparse.Namespace, *, plannable: bool = False) -> Assembl
         if name == "-":
             materials.append(read_document(_stdin(), "stdin"))
             continue
-        material = None if Path(name).is_file() else _captured(name, args)
-        materials.append(material or read_document(read_bytes(Path(name)), name))
+        if Path(name).is_file() or parse_reference(name) is None:
+            materials.append(read_document(read_bytes(Path(name)), name))
+        else:
+            materials.append(_material_of(captured(name, args), name))
     try:
         found = assemble(materials)
         if plannable:
@@ -139,43 +172,43 @@ def write_case(case: Case, output: str) -> None:
         write_whole(Path(output), text)
 
 
-def _captured(name: str, args: argparse.Namespace) -> Material | None:
-    """What a project says of the job that `name` names; None where it names none."""
-    from remediator.domain import Gone
-    from remediator.inputs import Material, parse_reference
+def captured(name: str, args: argparse.Namespace) -> Case:
+    """What a project says of the job that `name` names; raises Unusable where it names none."""
+    from remediator.domain import Gone, RemediatorError
+    from remediator.inputs import parse_reference
 
     reference = parse_reference(name)
     if reference is None:
-        return None
+        msg = f"{name}: neither a file nor the name of a job"
+        raise Unusable(msg)
     project = reference.project or getattr(args, "project", "") or os.environ.get(_PROJECT, "")
-    places = [
-        place
-        for place in (
-            reference.location or getattr(args, "region", ""),
-            *os.environ.get("REMEDIATOR_LOCATIONS", "").split(","),
-        )
-        if place.strip()
-    ]
+    said = reference.location or getattr(args, "region", "")
+    places = [said] if said else [p for p in os.environ.get(_LOCATIONS, "").split(",") if p.strip()]
     flags = [flag for flag, has in (("--project", project), ("--region", places)) if not has]
     if flags:
         msg = f"{name}: names a job; where is it? say {' and '.join(flags)}"
         raise Unusable(msg)
-    app = open_app(project=project, region=places[0])
-    last: Gone | None = None
-    for place in dict.fromkeys(places[:1] if reference.location else places):
-        for job in reference.names(project, place):
+    app = open_app(args, **{_PROJECT: project, _LOCATIONS: places[0]})
+    last: RemediatorError | None = None
+    for place in dict.fromkeys(places):
+        for job in reference.names(project, place.strip()):
             try:
-                case = app.capture(str(job))
+                return app.capture(str(job))
             except Gone as err:
                 last = err
-                continue
-            body = case.to_json()
-            parts = {key: value for key, value in body.items() if key != "job" and value}
-            return Material(name, jobs=(body["job"],), parts=parts, gaps=case.gaps)
     msg = f"{name}: no such job in {', '.join(places)} of {project} ({last})"
     raise Unusable(msg)
 
 
+def _material_of(case: Case, name: str) -> Material:
+    from remediator.inputs import Material
+
+    body = case.to_json()
+    parts = {key: value for key, value in body.items() if key != "job" and value}
+    return Material(name, jobs=(body["job"],), parts=parts, gaps=case.gaps)
+
+
+_LOCATIONS = "REMEDIATOR_LOCATIONS"
 _PROJECT = "GOOGLE_CLOUD_PROJECT"
 
 
@@ -203,18 +236,16 @@ def catalogue_of(args: argparse.Namespace) -> Catalogue:
     return built_in.with_overrides(read_json(Path(own))) if own else built_in
 
 
-def open_app(*, project: str = "", region: str = "") -> App:
-    """The App of this environment; `project` and `region` go before its variables."""
+def open_app(args: argparse.Namespace, **more: str) -> App:
+    """The App of this environment, under the command's own `--project`, `--region`, and `more`."""
     from remediator.app import App
 
-    own = {_PROJECT: project, "REMEDIATOR_LOCATIONS": region}
-    environ = {**os.environ, **{name: value for name, value in own.items() if value}}
-    return App.from_environment(environ, here=HERE)
+    return App.from_environment({**environment_of(args), **more}, here=HERE)
 
 
-def open_app_with_ledger() -> App:
+def open_app_with_ledger(args: argparse.Namespace) -> App:
     """The App, for a command that is nothing without the deployment's ledger: says if it is not it."""
-    app = open_app()
+    app = open_app(args)
     if not app.settings.ledger:
         print(
             "note: REMEDIATOR_LEDGER is not set, so this is the ledger of this folder, and no "
@@ -225,10 +256,7 @@ def open_app_with_ledger() -> App:
 
 
 def open_app_with_policies(args: argparse.Namespace) -> App:
-    from remediator.app import App
-
-    environ = {**os.environ, "REMEDIATOR_POLICIES": args.policies}
-    return App.from_environment(environ, here=HERE)
+    return open_app(args, REMEDIATOR_POLICIES=args.policies)
 
 
 def print_json(value: Json | list[Any]) -> None:

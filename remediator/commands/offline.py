@@ -22,6 +22,8 @@ from remediator.commands.inputs import (
     print_json,
     read_bytes,
     read_json,
+    shipped,
+    write_whole,
 )
 from remediator.commands.subject import (
     NOTHING_FAILED,
@@ -256,6 +258,31 @@ def _word(key: str, value: Any) -> str:
     if value is None:  # a price or a size that is not known is never nothing
         return "none" if key in {"accelerator", "attaches_to", "never_proposed"} else "unknown"
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def init(args: argparse.Namespace) -> int:
+    """Write the shipped policies and an example case into a folder that holds neither."""
+    folder = Path(args.dir)
+    files = {"policies.yaml": shipped("policies.yaml"), "case.json": shipped(_EXAMPLE_CASE)}
+    taken = [name for name in files if (folder / name).exists()]
+    if taken:
+        msg = f"{folder}: has {' and '.join(taken)} already; nothing was written"
+        raise Unusable(msg)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        msg = f"{folder}: {err.strerror}"
+        raise Unusable(msg) from err
+    for name, source in files.items():
+        write_whole(folder / name, read_bytes(source).decode())
+        print(folder / name)
+    print(
+        "next: diagnose case.json; plan case.json --policies policies.yaml; validate policies.yaml"
+    )
+    return DONE
+
+
+_EXAMPLE_CASE = "docs/examples/case.json"
 
 
 def sink_filter(args: argparse.Namespace) -> int:

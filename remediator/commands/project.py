@@ -12,16 +12,22 @@ from remediator.commands.inputs import (
     DONE,
     FAILED,
     assembly_of,
+    captured,
     open_app,
     open_app_with_ledger,
     open_app_with_policies,
     print_json,
     write_case,
 )
+from remediator.domain import JobName, Unusable
 
 
 def capture(args: argparse.Namespace) -> int:
-    case = open_app().capture(args.job)
+    from remediator.inputs import parse_reference
+
+    if parse_reference(args.job) is None:
+        JobName.parse(args.job)  # says what a job's name looks like
+    case = captured(args.job, args)
     write_case(case, args.output)
     if args.output == "-":
         return DONE
@@ -39,7 +45,7 @@ def capture(args: argparse.Namespace) -> int:
 def follow(args: argparse.Namespace) -> int:
     from remediator.follow import stand
 
-    standing = open_app().follow(args.job, wait=args.wait)
+    standing = open_app(args).follow(args.job, wait=args.wait)
     if args.json:
         print_json(standing.to_json())
     else:
@@ -48,14 +54,26 @@ def follow(args: argparse.Namespace) -> int:
 
 
 def switch(args: argparse.Namespace) -> int:
-    on = args.command == "stop"
-    open_app_with_ledger().switch_stop(on=on)
-    print("stopped: nothing is resubmitted until `start`" if on else "started")
+    """Throw the stop switch, read it back, and name the ledger that it is in."""
+    app = open_app(args)
+    if not app.settings.ledger and not args.local:
+        msg = (
+            "REMEDIATOR_LEDGER is not set, so no deployment would hear of it: set it to the "
+            "deployment's (firestore://vertex-remediator/remediator unless it was named otherwise), "
+            "or say --local for the ledger of this folder"
+        )
+        raise Unusable(msg)
+    app.switch_stop(on=args.command == "stop")
+    place = app.settings.ledger or "the ledger of this folder"
+    if app.ledger.stopped():
+        print(f"stopped, in {place}: nothing is resubmitted until `start`")
+    else:
+        print(f"started, in {place}: resubmissions go on")
     return DONE
 
 
 def answer(args: argparse.Namespace) -> int:
-    said = open_app_with_ledger().answer(args.id, approved=args.command == "approve")
+    said = open_app_with_ledger(args).answer(args.id, approved=args.command == "approve")
     print(said)
     return DONE
 

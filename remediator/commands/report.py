@@ -18,7 +18,7 @@ MOST_READ = 100_000
 
 
 def report(args: argparse.Namespace) -> int:
-    app = open_app_with_ledger()
+    app = open_app_with_ledger(args)
     page, told = _page(app, args.title)
     if args.output == "-":
         sys.stdout.write(page)
