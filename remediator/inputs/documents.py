@@ -54,7 +54,7 @@ _JOB_LISTS = frozenset(COLLECTIONS)
 _YAML_START = re.compile(r"(?:---\s*\n)?(?:#[^\n]*\n)*(?:- )?[A-Za-z][A-Za-z0-9]{1,60}:(?:[ \n]|$)")
 _GCLOUD_CHATTER = re.compile(r"(?:(?:Using endpoint|WARNING:|Listed \d+ items)[^\n]*\n)+")
 # `[2026-11-29 09:46:38 +0000] [7] [INFO] …`, `[E::main] …`: a log's line, and no list.
-_BRACKETED_LINE = re.compile(r"\[(?![\s\d,.+-]*\])[^\[\]{}\"]{1,80}\](?:\[|:|\s{0,4}\S)")
+_BRACKETED_LINE = re.compile(r"\[(?![\s\d,.+-]*\])[^\[\]{}\"]{1,80}\](?:\[|:|[ \t]{0,4}\S)")
 _MOST_SHOWN = 60
 _MOST_UNREADABLE = 0.1  # chosen: a log may hold odd bytes; more of them are another encoding
 

@@ -156,10 +156,33 @@ def test_a_stop_that_no_deployment_hears_of_says_so(
     monkeypatch.delenv("REMEDIATOR_LEDGER", raising=False)
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", cloud.project)
     code, out, err = run("stop")
-    assert (code, out) == (0, "stopped: nothing is resubmitted until `start`\n")
-    assert "no deployment hears of it" in err
-    monkeypatch.setenv("REMEDIATOR_LEDGER", f"sqlite:///{tmp_path}/ledger.sqlite3")
-    assert run("stop")[2] == ""
+    assert (code, out) == (2, "")
+    assert "no deployment would hear of it" in err
+    assert "--local" in err
+    code, out, err = run("stop", "--local")
+    assert (code, err) == (0, "")
+    assert out == "stopped, in the ledger of this folder: nothing is resubmitted until `start`\n"
+    assert run("start", "--local")[1] == (
+        "started, in the ledger of this folder: resubmissions go on\n"
+    )
+    place = f"sqlite:///{tmp_path}/ledger.sqlite3"
+    monkeypatch.setenv("REMEDIATOR_LEDGER", place)
+    assert run("stop")[1] == f"stopped, in {place}: nothing is resubmitted until `start`\n"
+
+
+@pytest.mark.usefixtures("house")
+def test_a_job_is_captured_by_its_id_and_by_its_page(cloud: Any, run: Any) -> None:
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    number = str(job["name"]).rpartition("/")[2]
+    page = f"https://console.cloud.google.com/vertex-ai/locations/us-central1/training/{number}"
+    for name in (number, f"{page}?project={cloud.project}"):
+        code, out, _ = run("capture", name, "-o", "-")
+        assert (code, json.loads(out)["job"]["name"]) == (0, job["name"])
+        code, out, _ = run("diagnose", name, "--json")
+        assert (code, json.loads(out)["job"]) == (0, job["name"])
+    code, out, err = run("diagnose", f"{number}0")
+    assert (code, out) == (2, "")
+    assert "no such job in us-central1" in err
 
 
 def test_the_stop_switch_works_from_the_command_line(house: Any, cloud: Any, run: Any) -> None:

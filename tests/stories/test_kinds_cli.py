@@ -136,8 +136,7 @@ def test_of_a_child_the_parent_is_named_and_the_plan_leaves_it_alone(
     [
         "projects/genomics-lab/locations/us-central1/studies/1/trials/2",
         "projects/genomics-lab/locations/us-central1/endpoints/7",
-        "1234567890",
-        "https://console.cloud.google.com/vertex-ai/training/123",
+        "nightly-training",
     ],
 )
 def test_what_is_no_jobs_name_is_told_with_the_names_that_are(run: Run, name: str) -> None:
