@@ -1280,6 +1280,9 @@ def together(text: str) -> tuple[Message, ...]:
 
 
 def hostile(kind: AlertKind, text: str = HOSTILE) -> AlertFacts:
+    # Of a text of megabytes a few field names of its own will do: each is a copy of it.
+    many = 200 if len(text) < 10_000 else 2
+    names = [f"{text}.{n}" for n in range(many)] * (200 // many)
     return replace(
         SITUATIONS["next_attempt"],
         kind=kind,
@@ -1312,7 +1315,7 @@ def hostile(kind: AlertKind, text: str = HOSTILE) -> AlertFacts:
             PLAN,
             policy=text,
             because=text,
-            changes=tuple(Change(f"{text}.{n}", text, text) for n in range(200)),
+            changes=tuple(Change(name, text, text) for name in names),
         ),
         attempts=tuple(
             replace(FAILED_ATTEMPT, name=text, verdict=text, changes=(Change(text, text, text),))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -45,6 +44,7 @@ EVERYTHING = Reading(
     has_metrics=True,
 )
 SERIES = Series("ml.googleapis.com/training/cpu/utilization", {}, {}, ((END, 1.0),))
+HANG_SECONDS = 60.0  # until a barrier that is never complete fails its test
 PROBE = Probe("https://data.example/", 0.7, "us-central1")
 
 
@@ -153,7 +153,7 @@ class World:
 
 
 def read(world: World, reading: Reading = EVERYTHING, **how: Any) -> Any:
-    return gather(JOB, reading, world.readers, **{"now": NOW, "budget_seconds": 5.0, **how})
+    return gather(JOB, reading, world.readers, **{"now": NOW, "budget_seconds": 60.0, **how})
 
 
 def fail(error: Exception) -> Callable[[], Any]:
@@ -278,15 +278,12 @@ def test_one_bucket_that_is_gone_does_not_hide_the_other() -> None:
 
 def test_a_source_that_hangs_is_given_up_with_the_budget() -> None:
     release = threading.Event()
-    world = World(spoil={"series": lambda: release.wait(30), "model": lambda: release.wait(30)})
-    started = time.monotonic()
-    case = read(world, budget_seconds=0.1)
-    took = time.monotonic() - started
-    release.set()
-    assert took < 2
+    world = World(spoil={"series": release.wait, "model": release.wait})
+    case = read(world, budget_seconds=1.0)
+    release.set()  # only now: what came back before did not wait for it
     assert case.gaps == (
-        Gap(Source.MODEL, "no answer within 0 s", may_pass=True),
-        Gap(Source.METRIC, "no answer within 0 s", may_pass=True),
+        Gap(Source.MODEL, "no answer within 1 s", may_pass=True),
+        Gap(Source.METRIC, "no answer within 1 s", may_pass=True),
     )
     assert [line.text for line in case.log_lines] == ["line 1"]
 
@@ -295,7 +292,7 @@ def test_sources_are_read_side_by_side() -> None:
     """Each waits until all of them have been asked: one after the other would never end."""
     together = threading.Barrier(8)
     meet = {
-        name: lambda: together.wait(5)
+        name: lambda: together.wait(HANG_SECONDS)
         for name in (
             "model",
             "filter",

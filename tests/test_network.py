@@ -6,7 +6,6 @@ import datetime as dt
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from remediator.domain import Refused, Transient, Unusable
 from remediator.network import Measured, judged, measure, probe, table
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+FOREVER = 3600.0  # seconds
 PROXIES = ("https_proxy", "http_proxy", "all_proxy", "no_proxy")
 
 
@@ -39,6 +39,7 @@ class Server:
         self.seconds = 0.0
         self.requests: list[bytes] = []
         self.accepted = 0
+        self.sent = 0  # bytes, as the last peer took them
         self._context = context
         self._closing = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -65,16 +66,21 @@ class Server:
             peer = self._context.wrap_socket(peer, server_side=True)
         self.requests.append(peer.recv(65536))
         self._closing.wait(self.seconds)
-        if self.answer:
-            peer.sendall(self.answer)
+        left = memoryview(self.answer)
+        while left:
+            taken = peer.send(left)
+            self.sent += taken
+            left = left[taken:]
         if self._context is not None:
             peer.close()
 
     def close(self) -> None:
+        if self._closing.is_set():
+            return
         self._closing.set()
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        self._thread.join(5)
+        self._thread.join(60)
 
 
 @pytest.fixture
@@ -105,7 +111,7 @@ def test_each_part_of_the_way_is_measured_over_several_tries(server: Server) -> 
     assert found.seconds is not None
     assert found.p95 is not None
     assert found.first_byte is not None
-    assert 0.03 <= found.first_byte <= found.seconds <= found.p95 < 2
+    assert 0.03 <= found.first_byte <= found.seconds <= found.p95
     assert found.tls == 0
     assert (found.why, server.accepted) == ("", 3)
 
@@ -177,33 +183,30 @@ def test_a_redirect_is_an_answer_and_is_not_followed(server: Server) -> None:
 
 def test_an_endless_answer_is_read_for_a_few_bytes_only(server: Server) -> None:
     server.answer = b"x" * 50_000_000
-    started = time.monotonic()
     found = probe(f"http://127.0.0.1:{server.port}/", tries=1, allow_loopback=True)
     assert found.seconds is not None
-    assert time.monotonic() - started < 2
+    server.close()  # waits until the server has noticed that nobody reads on
+    assert server.sent < 25_000_000  # what the sockets' buffers took
 
 
 def test_a_place_that_never_answers_costs_one_try(server: Server) -> None:
-    server.seconds = 30
-    started = time.monotonic()
+    server.seconds = FOREVER
     found = probe(f"http://127.0.0.1:{server.port}/", tries=5, timeout=0.1, allow_loopback=True)
     assert (found.seconds, found.tries) == (None, 0)
     assert "timed out" in found.why
-    assert time.monotonic() - started < 1
+    assert server.accepted <= 1
 
 
 def test_a_resolver_that_hangs_is_given_up() -> None:
     release = threading.Event()
 
     def resolve(_host: str, _port: int) -> Sequence[str]:
-        release.wait(30)
+        release.wait()
         return ["127.0.0.1"]
 
-    started = time.monotonic()
     found = probe("http://slow.example/", timeout=0.1, resolve=resolve)
-    release.set()
+    release.set()  # only now: what came back before did not wait for it
     assert "TimeoutError" in found.why
-    assert time.monotonic() - started < 1
 
 
 @pytest.mark.parametrize("answer", [b"", b"\x00"], ids=["closed", "nonsense"])

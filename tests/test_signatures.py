@@ -237,10 +237,10 @@ NASTY = [
 
 @pytest.mark.parametrize("text", NASTY, ids=range(len(NASTY)))
 def test_no_text_stalls_the_matching(text):
-    begun = time.perf_counter()
+    begun = time.thread_time()  # of the processor: it is the same on a busy machine
     for where in ("job.error", "log.textPayload", "error_file"):
         told(text, where=where, job_kind="batch_prediction")
-    assert time.perf_counter() - begun < 3
+    assert time.thread_time() - begun < 30  # at most 0.1 here; a stall takes hours
 
 
 def test_the_end_of_a_long_text_is_read():

@@ -5,8 +5,10 @@ Routes are tried in order: (method, regular expression over the path, function, 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -85,9 +87,7 @@ class HttpServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     @property
@@ -98,9 +98,14 @@ class HttpServer:
     def stop(self) -> None:
         """Ends the server; requests that hang are let go."""
         self._stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
+        with contextlib.suppress(OSError):  # wakes the thread, which waits for a connection
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
         self._thread.join(timeout=5)
+        self._server.server_close()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._server.handle_request()
 
     def _serve(self, door: BaseHTTPRequestHandler) -> None:
         where = urlsplit(door.path)

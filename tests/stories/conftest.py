@@ -20,6 +20,7 @@ from typing import Any
 
 import functions_framework
 import pytest
+import stamina
 
 from twin.cloud import Cloud
 
@@ -126,6 +127,16 @@ class TestCloud(Cloud):
     def creates(self) -> list[Any]:
         """Every create call that reached Vertex."""
         return self.calls("*.Create*Job", outcome="OK")
+
+
+@pytest.fixture(autouse=True)
+def no_backoff() -> Iterator[None]:
+    """A call that is tried again is tried at once, twenty times at most.
+
+    How long is waited between two tries is the matter of `tests/hands` and `tests/ledger`.
+    """
+    with stamina.set_testing(True, attempts=20, cap=True):
+        yield
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -324,23 +323,20 @@ def test_an_answer_can_be_lost_after_the_work_is_done(
 
 def test_a_hang_ends_with_the_callers_patience(cloud: Cloud, clients: Any, parent: str) -> None:
     cloud.fail("JobService.List*", faults.hang())
-    began = time.monotonic()
     with pytest.raises(exceptions.DeadlineExceeded):
         clients.jobs.list_custom_jobs(parent=parent, timeout=0.2)
-    assert time.monotonic() - began < 5
     assert list(clients.jobs.list_custom_jobs(parent=parent)) == []
 
 
-def test_a_thousand_jobs_are_listed_in_time(
+def test_a_thousand_jobs_are_listed_in_ten_pages(
     cloud: Cloud, clients: Any, parent: str, custom_job: Make
 ) -> None:
     for number in range(1000):
         name = cloud.name("customJobs", str(number))
         cloud.add_job({**custom_job(), "name": name, "state": "JOB_STATE_FAILED"})
-    began = time.monotonic()
     request = {"parent": parent, "filter": 'state="JOB_STATE_FAILED"', "page_size": 100}
     assert len(list(clients.jobs.list_custom_jobs(request=request))) == 1000
-    assert time.monotonic() - began < 20
+    assert len(cloud.calls("JobService.ListCustomJobs")) == 10
 
 
 def test_creations_side_by_side_are_each_counted(
