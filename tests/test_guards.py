@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remediator.domain import SILENT_GUARDS, Action, Cause, Guard, History, Plan
+from remediator.domain import (
+    SILENT_GUARDS,
+    Action,
+    Cause,
+    Evidence,
+    Guard,
+    History,
+    Needs,
+    OwnLimit,
+    Plan,
+    Source,
+    Wanted,
+)
 from remediator.policy import Catalogue, plan
 from remediator.policy.guards import GUARDS
 from tests.jobs import BATCH, CUSTOM, attempt, case, diagnosis, job, policies
@@ -40,12 +52,13 @@ def planned(
     body: dict[str, Any] = CUSTOM,
     history: History | None = None,
     cause: Cause = Cause.CPU_SATURATION,
+    needs: Needs | None = None,
     **changes: Any,
 ) -> Plan:
     found = job(body, **changes)
     return plan(
         case(found, buckets={"genomes": {"location": "US"}, "results": {"location": "US"}}),
-        diagnosis(found, cause),
+        diagnosis(found, cause, needs=needs),
         policies(POLICY.format(limits=limits, step=step)),
         history or History(),
         BOOK,
@@ -57,6 +70,7 @@ def test_without_a_reason_no_guard_refuses() -> None:
     assert (made.action, made.refused_by) == (Action.RESUBMIT, ())
 
 
+SAID = Evidence(Source.LOG, "line", "Unable to allocate 7.28 TiB")
 MANY_LABELS = {f"l{n}": "x" for n in range(61)}
 TWO = (attempt("other", number=1), attempt("other", number=2))
 RETRIES = tuple(attempt("other", changed=False, number=n) for n in range(1, 4))
@@ -132,7 +146,10 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
     "machine-types": (
         Guard.MACHINE_TYPES,
         {"limits": "{machine_types: [n1-standard-8, e2-*]}"},
-        "n1-standard-16 is not among n1-standard-8, e2-*",
+        (
+            'n1-standard-16 is not among n1-standard-8, e2-*: add "n1-standard-16" to '
+            "`limits.machine_types` to allow it"
+        ),
     ),
     "accelerators": (
         Guard.ACCELERATORS,
@@ -140,7 +157,10 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
             "limits": "{accelerators: [NVIDIA_L4]}",
             "step": "{accelerator: {type: NVIDIA_TESLA_T4, count: 1}}",
         },
-        "NVIDIA_TESLA_T4 is not among NVIDIA_L4",
+        (
+            'NVIDIA_TESLA_T4 is not among NVIDIA_L4: add "NVIDIA_TESLA_T4" to '
+            "`limits.accelerators` to allow it"
+        ),
     ),
     "locations": (
         Guard.LOCATIONS,
@@ -148,7 +168,7 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
             "limits": '{locations: ["us-central*"]}',
             "step": "{location: us-east1}",
         },
-        "us-east1 is not among us-central*",
+        'us-east1 is not among us-central*: add "us-east1" to `limits.locations` to allow it',
     ),
     "incompatible": (
         Guard.INCOMPATIBLE,
@@ -239,6 +259,36 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
         {"labels": MANY_LABELS},
         "the job has 61 labels: there is no room for 4 of ours",
     ),
+    "no-machine": (
+        Guard.NO_MACHINE,
+        {
+            "cause": Cause.MEMORY_PRESSURE,
+            "step": "{}",
+            "needs": Needs(wanted=Wanted(7.28 * 1024**4, False, SAID)),
+        },
+        "7455 GiB were wanted in one piece, and it would have 30 (Unable to allocate 7.28 TiB)",
+    ),
+    "no-machine-but-its-own-limit": (
+        Guard.NO_MACHINE,
+        {
+            "cause": Cause.MEMORY_PRESSURE,
+            "step": "{machine_type: n1-highmem-8}",
+            "needs": Needs(own_limit=OwnLimit("-Xmx", 4.0 * 1024**3, True, SAID)),
+        },
+        (
+            "-Xmx of 4 GiB is the program's own limit, which no machine changes (Unable to allocate "
+            "7.28 TiB)"
+        ),
+    ),
+    "no-device": (
+        Guard.NO_MACHINE,
+        {
+            "cause": Cause.GPU_MEMORY,
+            "step": "{accelerator: {type: NVIDIA_TESLA_T4, count: 1}}",
+            "needs": Needs(wanted=Wanted(90.0 * 1024**3, True, SAID)),
+        },
+        "90 GiB were wanted in one piece, and it would have 16 (Unable to allocate 7.28 TiB)",
+    ),
     **{
         f"cause-{cause.value}": (Guard.CAUSE, {"cause": cause}, f"{words}, for about $0.87")
         for cause, words in {
@@ -269,7 +319,7 @@ def test_a_guard_refuses_alone_and_says_why(
 
 def test_every_guard_of_the_contract_is_asked_and_has_a_case() -> None:
     assert set(GUARDS) == set(Guard)
-    assert {guard for guard, _, _ in CASES.values()} == set(Guard) - {Guard.NO_MACHINE}
+    assert {guard for guard, _, _ in CASES.values()} == set(Guard)
 
 
 def test_all_guards_that_refuse_are_named_in_order() -> None:

@@ -20,6 +20,10 @@ BODIES = {JobDocument.parse(body).kind: body for body in EVERY_KIND}
 HELD = {
     "accelerator: more_memory": ("NVIDIA_TESLA_T4", 1),
 }
+HELD_FIELDS = {
+    "spot: false": ("{spec}.scheduling.strategy", "SPOT"),
+    "explanations: false": ("generateExplanation", True),
+}
 DEVICES = "pipelineSpec.deploymentSpec.executors.exec-train.container.resources.accelerator"
 CELLS = [
     pytest.param(kind, cause, remedy, id=f"{kind.value}-{cause.value}-{remedy[:24]}")
@@ -44,6 +48,10 @@ def test_a_cell_that_says_resubmits_does(kind: JobKind, cause: Cause, remedy: st
     if remedy in HELD and kind is JobKind.PIPELINE:
         name, count = HELD[remedy]
         document = document.changed(DEVICES, {"type": name, "count": str(count)})
+    if remedy in HELD_FIELDS and kind is not JobKind.PIPELINE:
+        path, value = HELD_FIELDS[remedy]
+        spec = KINDS[kind].spec
+        document = document.changed(path.format(spec=spec), value)
     text = (
         f"mode: enforce\nrerun_safe: [{', '.join(JobKind)}]\n"
         f"policies: [{{name: cell, do: [{{resubmit: {{{remedy}}}}}]}}]"

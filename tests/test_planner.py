@@ -269,12 +269,9 @@ ROWS: list[tuple[dict[str, Any], str, list[tuple[str, Any, Any]]]] = [
     (CUSTOM, "{timeout: 2h}", [(TIMEOUT, "3600s", "7200s")]),
     (CUSTOM, "{timeout: double}", [(TIMEOUT, "3600s", "7200s")]),
     (CUSTOM, "{spot: true}", [(STRATEGY, None, "SPOT")]),
-    (CUSTOM, "{spot: false}", []),
     (CUSTOM, "{location: us-east4}", [("location", "us-central1", "us-east4")]),
     (CUSTOM, "{output: attempt}", [(OUTPUT, "gs://results/run", "gs://results/run/attempt-1")]),
     (CUSTOM, "{output: same}", []),
-    (BATCH, "{output: attempt}", []),
-    (BATCH, "{explanations: false}", []),
     (CUSTOM, "{wait: 10m}", []),
     (BATCH, "{batch_size: halve, machine_type: bigger}",
      [(SIZE, None, 32), (f"{BATCH_SPEC}.machineType", "n1-standard-8", "n1-standard-16")]),
@@ -339,10 +336,18 @@ ALREADY: list[tuple[dict[str, Any], dict[str, Any], str, list[tuple[str, Any, An
     (BATCH, {"generateExplanation": True}, "{explanations: false}",
      [("generateExplanation", True, False)]),
     (BATCH, {"dedicatedResources__machineSpec": {
-        "machineType": "n1-standard-16", "acceleratorType": T4, "acceleratorCount": 1}},
+        "machineType": "n1-standard-8", "acceleratorType": T4, "acceleratorCount": 1}},
      "{machine_type: bigger}",
+     [(f"{BATCH_SPEC}.machineType", "n1-standard-8", "n1-standard-16")]),
+    # two of them are what that size takes, and the step names the accelerator
+    (BATCH, {"dedicatedResources__machineSpec": {
+        "machineType": "n1-standard-16", "acceleratorType": T4, "acceleratorCount": 1}},
+     f"{{machine_type: n1-standard-32, accelerator: {{type: {T4}, count: 1}}}}",
      [(f"{BATCH_SPEC}.machineType", "n1-standard-16", "n1-standard-32"),
       (f"{BATCH_SPEC}.acceleratorCount", 1, 2)]),
+    (BATCH, {"dedicatedResources__machineSpec__machineType": "n1-standard-32"},
+     "{machine_type: bigger}",
+     [(f"{BATCH_SPEC}.machineType", "n1-standard-32", "n2d-standard-48")]),
     (BATCH, {"dedicatedResources__machineSpec": {
         "machineType": "n1-standard-8", "acceleratorType": T4, "acceleratorCount": 1}},
      "{accelerator: more_memory}",
@@ -377,7 +382,7 @@ def test_a_row_starts_from_what_the_job_has(
 def test_every_key_of_the_language_has_a_row() -> None:
     from remediator.policy.steps import Resubmit
 
-    written = " ".join(step for _, step, _ in ROWS)
+    written = " ".join([*(step for _, step, _ in ROWS), *(step for _, _, step, _ in ALREADY)])
     follow = {"strategy", "max_wait", "disk", "env", "args", "rows", "fallback", "max_usd"}
     assert [k for k in Resubmit.model_fields if f"{k}:" not in written and k not in follow] == []
 
@@ -397,9 +402,20 @@ IMPOSSIBLE: list[tuple[dict[str, Any], dict[str, Any], str, Guard, str]] = [
      "a batch size goes only with dedicated machines, and the job has none"),
     (BATCH, {"dedicatedResources": None}, "{machine_type: bigger}", Guard.INCOMPATIBLE,
      "the job names no machine of its own, so there is none to change"),
-    (BATCH, {"dedicatedResources__machineSpec__machineType": "n1-standard-32"},
-     "{machine_type: bigger}", Guard.INCOMPATIBLE,
-     "n1-standard-32 is the largest n1-standard that prediction takes"),
+    (BATCH, {"dedicatedResources__machineSpec__machineType": "c2d-standard-112"},
+     "{machine_type: c2d-standard-113}", Guard.INCOMPATIBLE,
+     "there is no machine type c2d-standard-113 (did you mean c2d-standard-112?)"),
+    (BATCH, {"dedicatedResources__machineSpec": {
+        "machineType": "n1-standard-16", "acceleratorType": T4, "acceleratorCount": 1}},
+     "{machine_type: n1-standard-32}", Guard.INCOMPATIBLE,
+     ("n1-standard-32 would turn 1 NVIDIA_TESLA_T4 into 2 NVIDIA_TESLA_T4: a step that may change "
+      "the accelerator names it, such as `accelerator: {type: NVIDIA_TESLA_T4, count: 2}`")),
+    (CUSTOM, {"jobSpec__workerPoolSpecs": [{"machineSpec": {
+        "machineType": "a2-highgpu-2g", "acceleratorType": "NVIDIA_TESLA_A100",
+        "acceleratorCount": 2}, "replicaCount": "1"}]},
+     "{machine_type: g2-standard-96}", Guard.INCOMPATIBLE,
+     ("g2-standard-96 would turn 2 NVIDIA_TESLA_A100 into 8 NVIDIA_L4: a step that may change the "
+      "accelerator names it, such as `accelerator: {type: NVIDIA_L4, count: 8}`")),
     (CUSTOM, {}, "{machine_type: n1-standard-9}", Guard.INCOMPATIBLE,
      "there is no machine type n1-standard-9 (did you mean n1-standard-96?)"),
     (BATCH, {"dedicatedResources__machineSpec__acceleratorType": T4,
@@ -446,11 +462,25 @@ def test_a_step_that_cannot_be_taken_is_an_alert_with_the_reason(
     assert f"{guard.value}: {why}" in made.because
 
 
-@pytest.mark.parametrize("step", ["{machine_type: n1-standard-8}", "{accelerator: none}"])
-def test_what_the_job_has_already_is_the_same_job_again_and_told(step: str) -> None:
-    made = resubmitted(BATCH, step)
-    assert (made.action, made.changes) == (Action.RESUBMIT, ())
-    assert "the job runs on n1-standard-8 already" in made.because
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        ("{machine_type: n1-standard-8}", "the job runs on n1-standard-8 already"),
+        ("{accelerator: none}", "the job runs on n1-standard-8 already"),
+        ("{explanations: false}", "the job asks for no explanations as it is"),
+        (
+            "{output: attempt}",
+            "Vertex writes each batch prediction into a folder of its own anyway",
+        ),
+        ("{batch_size: 64, wait: 10m}", "the batch size is 64 already"),
+    ],
+)
+def test_a_step_that_changes_nothing_is_passed_over(step: str, why: str) -> None:
+    alone = resubmitted(BATCH, step)
+    assert (alone.action, alone.refused_by, alone.step) == (Action.ALERT, (), 0)
+    assert f"step 1 is passed over, {why}; it would change nothing" in alone.because
+    two = planned(job(BATCH), ladder(f"resubmit: {step}", "resubmit: {batch_size: halve}"))
+    assert (two.step, told(two)) == (2, [(SIZE, None, 32)])
 
 
 @pytest.mark.parametrize(
@@ -1110,11 +1140,13 @@ def test_sized_says_where_the_evidence_names_no_size() -> None:
     assert "preemption says nothing about the size that is needed" in made.because
 
 
-def test_sized_keeps_within_the_limits_or_says_so() -> None:
+def test_sized_keeps_within_the_limits_or_says_which_one_refuses() -> None:
     text = ladder(f"resubmit: {SIZED}", limits="{machine_types: [n1-standard-8]}")
     made = planned(job(CUSTOM), text)
-    assert made.refused_by == (Guard.INCOMPATIBLE,)
-    assert "no allowed machine has 16 vCPUs" in made.because
+    assert made.refused_by == (Guard.MACHINE_TYPES,)
+    assert (
+        'e2-standard-16 is not among n1-standard-8: add "e2-standard-16" to `limits.machine_types`'
+    ) in made.because
 
 
 # --- a refusal that names what would be taken ---------------------------------------------------------

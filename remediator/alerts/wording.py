@@ -107,7 +107,6 @@ GUARD_ADVICE: Mapping[Guard, str] = {
     Guard.PINNED: "Resubmit it yourself, with its resource, reservation or network in mind.",
     Guard.LABELS_FULL: "Take labels off the job, then resubmit it yourself.",
     Guard.ROWS: "Allow a step that runs the whole job again, or resubmit what is left yourself.",
-    Guard.NO_MACHINE: "Make the job need less: no machine that it may run on has so much.",
 }
 """What helps where a limit refused, not the cause; the other guards leave the cause's advice."""
 STATES: Mapping[JobState, str] = {

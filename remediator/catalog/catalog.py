@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+from remediator.catalog import growth
+from remediator.catalog.growth import bare
+from remediator.catalog.hardware import Hardware, Moved, NoWay
 from remediator.catalog.machines import (
     ACCELERATORS,
     GATHERED,
@@ -31,33 +34,6 @@ from remediator.catalog.prices import REFERENCE_REGION, Rate, device_rate, host_
 from remediator.domain import Json, Unusable
 
 __all__ = ["Catalogue", "Hardware", "Moved", "NoWay", "Service"]
-
-
-@dataclass(frozen=True, slots=True)
-class Hardware:
-    """What one replica runs on. `count` is of devices; no accelerator: empty and 0."""
-
-    machine: str
-    accelerator: str = ""
-    count: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.machine} + {self.count} {self.accelerator}" if self.count else self.machine
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """Where a move leads: a combination that Vertex takes, and what was mended on the way."""
-
-    hardware: Hardware
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class NoWay:
-    """Why a move leads nowhere that Vertex takes."""
-
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +115,7 @@ class Catalogue:
         """Why Vertex would refuse the combination; empty: it would not."""
         kind = self.machines.get(wanted.machine)
         if kind is None:
-            return self._no_such(wanted.machine)
+            return self.why_unknown(wanted.machine)
         if service not in kind.services:
             other = " and ".join(s.value for s in sorted(kind.services))
             return f"{kind.name} is for {other}, not for {service.value}"
@@ -170,7 +146,7 @@ class Catalogue:
         there = self.offers.get(region)
         return None if there is None else service in there.get(device, frozenset())
 
-    def _no_such(self, name: str) -> str:
+    def why_unknown(self, name: str) -> str:
         if any(name == one or name.startswith(f"{one}-") for one in NOT_ON_VERTEX):
             return f"Vertex AI takes no {name}: Compute Engine alone has it"
         near = self.nearest_name(name)
@@ -253,7 +229,7 @@ class Catalogue:
             return Moved(whole, (f"{kind.name} comes with its {whole.count} {whole.accelerator}",))
         for other in self._family(kind.family, service):
             if other.vcpus >= kind.vcpus and other.devices >= kind.devices:
-                return Moved(_bare(other), (f"{why}: {other.name} is the nearest",))
+                return Moved(bare(other), (f"{why}: {other.name} is the nearest",))
         return NoWay(why)
 
     def _carriers(
@@ -272,10 +248,10 @@ class Catalogue:
                     -m.accelerator_count,
                     m.vcpus < kind.vcpus,
                     m.memory_gib < kind.memory_gib,
-                    self.rank_price(_bare(m), region) if m.vcpus >= kind.vcpus else -m.vcpus,
+                    self.rank_price(bare(m), region) if m.vcpus >= kind.vcpus else -m.vcpus,
                 )
             )
-            yield from (_bare(machine) for machine in found)
+            yield from (bare(machine) for machine in found)
             return
         same = [kind] if kind.generation == "n1" and not kind.device else []
         shape = kind.shape if kind.shape in {"standard", "highmem", "highcpu"} else "standard"
@@ -298,118 +274,11 @@ class Catalogue:
         ]
         return (f"{before.name}'s {' and its '.join(lost)}",) if lost else ()
 
-    def bigger(self, now: Hardware, service: Service) -> Moved | NoWay:
-        """The next size up in the machine's family, with no device lost."""
-        kind = self.machines.get(now.machine)
-        if kind is None:
-            return NoWay(self._no_such(now.machine))
-        held = max(kind.devices, now.count)
-        for other in self._family(kind.family, service):
-            if other.vcpus <= kind.vcpus or (other.device and other.devices < held):
-                continue
-            moved = self._with_devices(other, now, service)
-            if isinstance(moved, Moved) and moved.hardware.machine == other.name:
-                return moved
-        held_words = f" with {now.accelerator}" if now.accelerator else ""
-        return NoWay(
-            f"{kind.name} is the largest {kind.family} that {service.value} takes{held_words}"
-        )
-
-    def more_memory(self, now: Hardware, service: Service, region: str) -> Moved | NoWay:
-        """The cheapest type of the family's generation with at least twice the memory."""
-        kind = self.machines.get(now.machine)
-        if kind is None:
-            return NoWay(self._no_such(now.machine))
-        if not kind.memory_gib:
-            return NoWay(f"how much memory {kind.name} has is not known")
-        return self.with_memory(now, 2 * kind.memory_gib, service, region)
-
-    def with_memory(
-        self, now: Hardware, at_least_gib: float, service: Service, region: str
-    ) -> Moved | NoWay:
-        """The cheapest type of the same generation with so much memory, and no device lost."""
-        kind = self.machines[now.machine]
-        found = self._cheapest(
-            (
-                m
-                for m in self.machines.values()
-                if m.generation == kind.generation and m.memory_gib >= at_least_gib
-            ),
-            now,
-            service,
-            region,
-        )
-        if found is None:
-            return NoWay(
-                f"no {kind.generation} machine that {service.value} takes has "
-                f"{at_least_gib:g} GiB, as {now} would need"
-            )
-        return Moved(found.hardware, (*found.notes, *self._fewer_cpus(kind, found.hardware)))
-
-    def cheapest_with(
-        self,
-        now: Hardware,
-        *,
-        vcpus: float,
-        memory_gib: float,
-        service: Service,
-        region: str,
-        allowed: Callable[[Hardware], bool] = lambda _: True,
-    ) -> Moved | None:
-        """The cheapest of all with so many vCPUs and GiB, and no device lost; None: there is none."""
-        machines = (
-            m for m in self.machines.values() if m.vcpus >= vcpus and m.memory_gib >= memory_gib
-        )
-        return self._cheapest(machines, now, service, region, allowed)
-
-    def _cheapest(
-        self,
-        machines: Iterable[MachineType],
-        now: Hardware,
-        service: Service,
-        region: str,
-        allowed: Callable[[Hardware], bool] = lambda _: True,
-    ) -> Moved | None:
-        held = self.machines[now.machine]
-        possible: list[tuple[float, float, str, Moved]] = []
-        for machine in machines:
-            if service not in machine.services or not self._may_propose(machine, held):
-                continue
-            if machine.device and not max(held.devices, now.count):
-                continue  # nobody asked for a device
-            if machine.device and machine.devices < max(held.devices, now.count):
-                continue
-            moved = self._with_devices(machine, now, service)
-            fits = isinstance(moved, Moved) and moved.hardware.machine == machine.name
-            if fits and isinstance(moved, Moved) and allowed(moved.hardware):
-                price = self.rank_price(moved.hardware, region)
-                possible.append((price, machine.memory_gib, machine.name, moved))
-        return min(possible, key=lambda p: p[:3])[3] if possible else None
-
-    def _may_propose(self, machine: MachineType, held: MachineType) -> bool:
-        """Whether a machine with built-in devices may be chosen without having been named."""
-        if not machine.device or machine.device == held.device:
-            return machine.name not in SMALL_H100 or held.name in SMALL_H100
-        device = self.accelerators.get(machine.device)
-        return machine.name not in SMALL_H100 and device is not None and device.rank is not None
-
-    def _with_devices(self, machine: MachineType, now: Hardware, service: Service) -> Moved | NoWay:
-        """The machine with the devices it has built in, or with those the job had attached."""
-        if machine.device or not now.accelerator:
-            return Moved(_bare(machine))
-        return self.mend(replace(now, machine=machine.name), service)
-
-    def _fewer_cpus(self, kind: MachineType, chosen: Hardware) -> tuple[str, ...]:
-        cpus = self.machines[chosen.machine].vcpus
-        if cpus >= kind.vcpus:
-            return ()
-        return (f"{chosen.machine} has {cpus} vCPUs where {kind.name} has {kind.vcpus}",)
-
     def accelerator_bigger(self, now: Hardware, service: Service, region: str) -> Moved | NoWay:
         """More devices of the type, or else the next type up; from none, the smallest T4."""
         kind = self.machines.get(now.machine)
         if kind is None:
-            return NoWay(self._no_such(now.machine))
+            return NoWay(self.why_unknown(now.machine))
         if (kind.device or not kind.vcpus) and not now.accelerator:
             return NoWay(f"{kind.name} has its TPUs built in: there is no step up from them")
         if not now.accelerator:
@@ -429,9 +298,13 @@ class Catalogue:
         return NoWay(f"nothing above {now.count} {now.accelerator} may be had without arrangement")
 
     def accelerator_more_memory(
-        self, now: Hardware, service: Service, region: str
+        self,
+        now: Hardware,
+        service: Service,
+        region: str,
+        allowed: Callable[[Hardware], bool] = lambda _: True,
     ) -> Moved | NoWay:
-        """The cheapest type with more memory on each device, with its machine."""
+        """The cheapest type with more memory on each device, with its machine, an allowed one first."""
         kind, device = self.machines.get(now.machine), self.accelerators.get(now.accelerator)
         if kind is None or device is None or device.memory_gib is None:
             return NoWay(f"{now} has no accelerator whose memory is known")
@@ -447,20 +320,27 @@ class Catalogue:
                 f"no accelerator that may be had in {region} has more than "
                 f"{device.memory_gib:g} GiB on each device"
             )
-        return min(possible, key=lambda m: (self.rank_price(m.hardware, region), str(m.hardware)))
+        return min(
+            possible,
+            key=lambda m: (
+                not allowed(m.hardware),
+                self.rank_price(m.hardware, region),
+                str(m.hardware),
+            ),
+        )
 
     def without_accelerator(self, now: Hardware, service: Service) -> Moved | NoWay:
         """The same machine without devices, or the N1 most like it."""
         kind = self.machines.get(now.machine)
         if kind is None:
-            return NoWay(self._no_such(now.machine))
+            return NoWay(self.why_unknown(now.machine))
         if not kind.device:
             return Moved(Hardware(now.machine))
         family = self._family("n1-standard", service)
         for other in family:
             if other.vcpus >= kind.vcpus:
                 note = f"{kind.name}'s devices are built in: {other.name} instead"
-                return Moved(Hardware(other.name), (note, *self._losses(kind, _bare(other))))
+                return Moved(Hardware(other.name), (note, *self._losses(kind, bare(other))))
         return NoWay(f"no n1-standard that {service.value} takes has {kind.vcpus} vCPUs")
 
     def _on(
@@ -504,16 +384,18 @@ class Catalogue:
             return self._describe_machine(self.machines[name], region)
         if name in self.accelerators:
             return self._describe_accelerator(self.accelerators[name], region)
-        raise Unusable(self._no_such(name))
+        raise Unusable(self.why_unknown(name))
 
     def _describe_machine(self, kind: MachineType, region: str) -> dict[str, Any]:
-        bare = _bare(kind)
+        held = bare(kind)
         moves: dict[str, Any] = {}
         for service in sorted(kind.services):
             moves[service.value] = {
-                "bigger": _told(self.bigger(bare, service)),
-                "more_memory": _told(self.more_memory(bare, service, region)),
-                "accelerator": _told(self.accelerator_bigger(bare, service, region)),
+                "bigger": _told(self._next_size(held, service, region)),
+                "more_memory": _told(
+                    growth.more_memory(growth.Ground(self, held, service, region))
+                ),
+                "accelerator": _told(self.accelerator_bigger(held, service, region)),
                 "attachable": {
                     device: list(counts)
                     for device in self.accelerators
@@ -529,12 +411,17 @@ class Catalogue:
             "accelerator": {"type": kind.device, "count": kind.devices} if kind.device else None,
             "services": sorted(s.value for s in kind.services),
             "region": region,
-            "usd_per_hour": _rounded(self.usd_per_hour(bare, region)),
-            "spot_usd_per_hour": _rounded(self.usd_per_hour(bare, region, spot=True)),
-            "offered": {s.value: self.offered(bare, region, s) for s in sorted(kind.services)},
+            "usd_per_hour": _rounded(self.usd_per_hour(held, region)),
+            "spot_usd_per_hour": _rounded(self.usd_per_hour(held, region, spot=True)),
+            "offered": {s.value: self.offered(held, region, s) for s in sorted(kind.services)},
             "leads_to": moves,
             "gathered": self.gathered,
         }
+
+    def _next_size(self, held: Hardware, service: Service, region: str) -> Moved | NoWay:
+        if growth.has_built_in_gpus(self, held):
+            return NoWay(growth.built_in_words(held))
+        return growth.bigger(growth.Ground(self, held, service, region))
 
     def _describe_accelerator(self, device: Accelerator, region: str) -> dict[str, Any]:
         carriers = [m.name for m in self.machines.values() if m.accelerator == device.name]
@@ -560,11 +447,6 @@ _RANK_OF_ENDED = {"NVIDIA_TESLA_P100": 2, "NVIDIA_TESLA_K80": 0}
 @cache
 def _shipped() -> Catalogue:
     return Catalogue(machine_types(), ACCELERATORS, regions())
-
-
-def _bare(kind: MachineType) -> Hardware:
-    """The machine as it must be asked for when nothing is attached to it."""
-    return Hardware(kind.name, kind.accelerator, kind.accelerator_count)
 
 
 def _nearest(counts: tuple[int, ...], wanted: int) -> int:

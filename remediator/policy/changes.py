@@ -12,7 +12,9 @@ from datetime import timedelta
 from typing import Any
 
 from remediator.case import Case
+from remediator.catalog import growth
 from remediator.catalog.catalog import Catalogue, Hardware, Moved, NoWay
+from remediator.catalog.growth import Ground
 from remediator.domain import Cause, Change, Diagnosis, Guard, History, JobDocument, JobKind
 from remediator.job import fields, pipeline
 from remediator.job.fields import Pool
@@ -23,7 +25,10 @@ from remediator.policy.steps import Accelerator, Resubmit
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that a step is applied to. `number` is the attempt's own: 1 for the first."""
+    """All that a step is applied to. `number` is the attempt's own: 1 for the first.
+
+    `later` are the policy's steps after this one, which its change should leave possible.
+    """
 
     case: Case
     diagnosis: Diagnosis
@@ -31,6 +36,7 @@ class Situation:
     catalogue: Catalogue
     limits: Limits
     number: int
+    later: tuple[Resubmit, ...] = ()
 
     @property
     def job(self) -> JobDocument:
@@ -89,6 +95,11 @@ class Draft:
     @property
     def is_retry(self) -> bool:
         return not self.changes
+
+    @property
+    def asked(self) -> bool:
+        """Whether the step itself changes something: a pipeline's caching is turned on in any case."""
+        return any(not change.field.endswith(".enableCache") for change in self.changes)
 
 
 def apply(step: Resubmit, now: Situation) -> Draft:
@@ -182,9 +193,13 @@ def _hardware(draft: Draft, step: Resubmit, now: Situation) -> Draft:
     for pool in pools:
         moved = _moved(pool.hardware, step, now, draft.location)
         if isinstance(moved, NoWay):
-            raise Impossible(moved.why)
+            raise _impossible(moved)
         draft = set_hardware(draft, pool, moved.hardware).note(*moved.notes)
     return draft
+
+
+def _impossible(no_way: NoWay) -> Impossible:
+    return Impossible(no_way.why, Guard.NO_MACHINE if no_way.too_much else Guard.INCOMPATIBLE)
 
 
 def set_hardware(draft: Draft, pool: Pool, wanted: Hardware) -> Draft:
@@ -197,13 +212,16 @@ def set_hardware(draft: Draft, pool: Pool, wanted: Hardware) -> Draft:
 
 
 def _moved(held: Hardware, step: Resubmit, now: Situation, region: str) -> Moved | NoWay:
-    """Where the step leads from `held`: the machine first, then the accelerator, mended."""
+    """Where the step leads from `held`: the machine first, then the accelerator, mended.
+
+    Devices stay as they are, in type and number, unless the step names an accelerator or the cause
+    is one that another accelerator mends.
+    """
     book, service = now.catalogue, now.kind.service
     notes: tuple[str, ...] = ()
     current = held
     if step.machine_type and step.machine_type != "sized":
-        move = _machine_moves(book).get(str(step.machine_type))
-        to = move(current, service, region) if move else _named_machine(step, current, now)
+        to = _machine_move(step, held, now, region)
         if isinstance(to, NoWay):
             return to
         current, notes = to.hardware, to.notes
@@ -221,18 +239,75 @@ def _moved(held: Hardware, step: Resubmit, now: Situation, region: str) -> Moved
     if mended.hardware == held and notes:
         # Mended back to what just failed: that is no step, and the same run again costs as much.
         return NoWay(f"{'; '.join(notes)}: the job runs on {held} already")
+    if changed := _other_devices(held, mended.hardware, step, now):
+        return NoWay(changed)
     same = (f"the job runs on {held} already",) if mended.hardware == held else ()
     return Moved(mended.hardware, (*notes, *same, *_doubts(mended.hardware, now)))
 
 
-_Move = Callable[[Hardware, Any, str], Moved | NoWay]
+def _other_devices(held: Hardware, wanted: Hardware, step: Resubmit, now: Situation) -> str:
+    """Why the step would change an accelerator that nobody said may change; empty: it does not.
+
+    A cause that another accelerator mends lets it change too, but to no fewer or smaller devices.
+    """
+    if step.accelerator is not None:
+        return ""
+    had, count = growth.devices_of(now.catalogue, held)
+    has, counted = growth.devices_of(now.catalogue, wanted)
+    if not count or (had, count) == (has, counted):
+        return ""
+    mends = now.diagnosis.verdict in sizing.ACCELERATOR_CAUSES
+    if mends and counted >= count and _device_gib(now, has) >= _device_gib(now, had):
+        return ""
+    becomes = f"{counted} {has}" if counted else "none"
+    return (
+        f"{wanted.machine} would turn {count} {had} into {becomes}: a step that may change the "
+        f"accelerator names it, such as `accelerator: {{type: {has or had}, "
+        f"count: {counted or count}}}`"
+    )
 
 
-def _machine_moves(book: Catalogue) -> Mapping[str, _Move]:
-    return {
-        "bigger": lambda held, service, _: book.bigger(held, service),
-        "more_memory": book.more_memory,
-    }
+def _device_gib(now: Situation, device: str) -> float:
+    found = now.catalogue.accelerators.get(device)
+    return (found.memory_gib if found else None) or 0.0
+
+
+def ground(held: Hardware, now: Situation, region: str) -> Ground:
+    """Where the hardware may grow, within the policy's lists."""
+    limits = now.limits
+    return Ground(
+        now.catalogue,
+        held,
+        now.kind.service,
+        region,
+        lambda hardware: sizing.is_permitted(hardware, limits),
+    )
+
+
+def _machine_move(step: Resubmit, held: Hardware, now: Situation, region: str) -> Moved | NoWay:
+    within = ground(held, now, region)
+    if step.machine_type == "bigger":
+        if growth.has_built_in_gpus(now.catalogue, held):
+            if step.accelerator is None:
+                raise Exhausted(growth.built_in_words(held))
+            return Moved(held)  # the step's accelerator brings its machine
+        return growth.bigger(within)
+    if step.machine_type == "more_memory":
+        return _more_memory(within, now)
+    return _named_machine(step, held, now)
+
+
+def _more_memory(within: Ground, now: Situation) -> Moved | NoWay:
+    """More memory, at least what a message wanted in one piece."""
+    wanted = sizing.wanted_gib(now.diagnosis)
+    if wanted is None or now.diagnosis.verdict is not Cause.MEMORY_PRESSURE:
+        return growth.more_memory(within)
+    if now.catalogue.machine(within.held.machine) is None:
+        return NoWay(now.catalogue.why_unknown(within.held.machine))
+    least = wanted * sizing.HEADROOM_OVER_WANTED
+    if least > growth.most_memory_gib(within):
+        return NoWay(sizing.too_much_words(now.diagnosis, within), too_much=True)
+    return growth.more_memory(within, at_least_gib=least)
 
 
 def _named_machine(step: Resubmit, held: Hardware, now: Situation) -> Moved | NoWay:
@@ -350,16 +425,47 @@ def _component_devices(draft: Draft, executor: str, step: Resubmit, now: Situati
 
 def _sized(draft: Draft, now: Situation, pools: tuple[Pool, ...]) -> Draft:
     choice = sizing.choose(
-        now.case, now.diagnosis, now.history, now.catalogue, now.limits, pools, now.kind.service
+        now.case,
+        now.diagnosis,
+        now.history,
+        now.catalogue,
+        now.limits,
+        pools,
+        now.kind.service,
+        lambda hardware: _goes_on(hardware, pools[0].hardware, now, draft.location),
     )
     if isinstance(choice, NoWay):
-        raise Impossible(choice.why)
+        raise _impossible(choice)
     if choice.batch_size is not None:
         draft = draft.set("manualBatchTuningParameters.batchSize", choice.batch_size)
     for pool in pools:
         if choice.hardware is not None:
             draft = set_hardware(draft, pool, choice.hardware)
     return draft.note(*choice.notes)
+
+
+def _goes_on(hardware: Hardware, held: Hardware, now: Situation, region: str) -> bool:
+    """Whether the policy's later steps can be taken from the hardware, as far as from what is held."""
+    return all(
+        _can_be_taken(step, hardware, now, region) or not _can_be_taken(step, held, now, region)
+        for step in now.later
+    )
+
+
+def _can_be_taken(step: Resubmit, held: Hardware, now: Situation, region: str) -> bool:
+    """Whether the step finds an allowed machine from there, and one that is no other generation's
+    where the step names an accelerator: a T4 attaches to N1 alone."""
+    if step.machine_type in {None, "sized"} and step.accelerator is None:
+        return True
+    try:
+        moved = _moved(held, step, now, region)
+    except Exhausted:
+        return True
+    if isinstance(moved, NoWay) or not sizing.is_permitted(moved.hardware, now.limits):
+        return False
+    before, after = (now.catalogue.machine(h.machine) for h in (held, moved.hardware))
+    crossed = before is not None and after is not None and before.generation != after.generation
+    return step.accelerator is None or not crossed
 
 
 # --- the other rows -------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from remediator.case import Case
-from remediator.catalog.catalog import Catalogue
+from remediator.catalog import growth
+from remediator.catalog.catalog import Catalogue, Hardware
 from remediator.domain import (
     NEVER_RETRIED,
     NO_ACCOUNT,
@@ -26,7 +27,7 @@ from remediator.domain import (
     JobKind,
 )
 from remediator.job import fields, pipeline
-from remediator.policy import places, routes
+from remediator.policy import places, routes, sizing
 from remediator.policy.changes import Draft, Impossible
 from remediator.policy.costs import Cost
 from remediator.policy.model import Limits, matches_any
@@ -176,7 +177,7 @@ def _machine_types(asked: Asked) -> str:
     if allowed is None or asked.draft is None:
         return ""
     names = {pool.hardware.machine for pool in fields.pools(asked.draft.job)}
-    return _outside(names, allowed)
+    return _outside(names, allowed, "machine_types")
 
 
 def _accelerators(asked: Asked) -> str:
@@ -185,20 +186,23 @@ def _accelerators(asked: Asked) -> str:
         return ""
     names = {pool.hardware.accelerator for pool in fields.pools(asked.draft.job)} - {""}
     names |= pipeline.accelerators(asked.draft.job)
-    return _outside(names, allowed)
+    return _outside(names, allowed, "accelerators")
 
 
 def _locations(asked: Asked) -> str:
     allowed = asked.limits.locations
     if allowed is None or asked.draft is None:
         return ""
-    return _outside({asked.draft.location}, allowed)
+    return _outside({asked.draft.location}, allowed, "locations")
 
 
-def _outside(names: set[str], allowed: tuple[str, ...]) -> str:
+def _outside(names: set[str], allowed: tuple[str, ...], key: str) -> str:
     wrong = sorted(name for name in names if not matches_any(allowed, name))
     named = ", ".join(allowed) or "those of an empty list"
-    return f"{', '.join(wrong)} is not among {named}" if wrong else ""
+    if not wrong:
+        return ""
+    add = ", ".join(f'"{name}"' for name in wrong)
+    return f"{', '.join(wrong)} is not among {named}: add {add} to `limits.{key}` to allow it"
 
 
 def _incompatible(asked: Asked) -> str:
@@ -309,7 +313,44 @@ def _rows(asked: Asked) -> str:
 
 
 def _no_machine(asked: Asked) -> str:
-    return _impossible(asked, Guard.NO_MACHINE)
+    """Nothing that the plan would run on has what a message asked for, or a machine is not the limit."""
+    if asked.draft is None:
+        return _impossible(asked, Guard.NO_MACHINE)
+    verdict, needs = asked.diagnosis.verdict, asked.diagnosis.needs
+    if verdict not in {Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY} or _asks_for_less(asked.draft):
+        return ""
+    if verdict is Cause.MEMORY_PRESSURE and (limited := sizing.own_limit_words(asked.diagnosis)):
+        return limited
+    wanted = needs.wanted
+    if wanted is None or wanted.device is not (verdict is Cause.GPU_MEMORY):
+        return ""
+    sizes = [
+        _gib(asked, pool.hardware, device=wanted.device) for pool in fields.pools(asked.draft.job)
+    ]
+    known = [size for size in sizes if size]
+    wanted_gib = wanted.bytes / 1024**3
+    if not known or len(known) < len(sizes) or wanted_gib <= max(known):
+        return ""
+    return (
+        f"{wanted_gib:.4g} GiB were wanted in one piece, and it would have {max(known):.4g} "
+        f"({wanted.evidence.says})"
+    )
+
+
+def _asks_for_less(draft: Draft) -> bool:
+    """Whether the attempt would want less memory than the one before: how much is not known."""
+    less = ("batchSize", ".env", ".args", "generateExplanation")
+    return any(change.field.endswith(less) or ".env{" in change.field for change in draft.changes)
+
+
+def _gib(asked: Asked, hardware: Hardware, *, device: bool) -> float | None:
+    """Memory of the machine, or of each of its devices, GiB; None where it is not known."""
+    if device:
+        name, _ = growth.devices_of(asked.catalogue, hardware)
+        found = asked.catalogue.accelerators.get(name)
+        return found.memory_gib if found else None
+    machine = asked.catalogue.machine(hardware.machine)
+    return machine.memory_gib if machine else None
 
 
 def _impossible(asked: Asked, guard: Guard) -> str:

@@ -213,12 +213,22 @@ class _Planning:
     def _decided(self, policy: Policy, limits: Limits, explained: tuple[str, ...]) -> Plan:
         skipped: list[str] = []
         refusing: tuple[int, Exhausted] | None = None
-        situation = Situation(
-            self.case, self.diagnosis, self.history, self.catalogue, limits, self.number
-        )
-        for number, step in self._steps_left(policy):
+        left = self._steps_left(policy)
+        for number, step in left:
+            situation = Situation(
+                self.case,
+                self.diagnosis,
+                self.history,
+                self.catalogue,
+                limits,
+                self.number,
+                tuple(later.resubmit for n, later in left if n > number),
+            )
             try:
                 draft = apply(step.resubmit, situation)
+                if step.resubmit.asks_for_change and not draft.asked:
+                    msg = "; ".join([*draft.notes, "it would change nothing"])
+                    raise Exhausted(msg)  # noqa: TRY301  # one place says what is passed over
             except Exhausted as exhausted:
                 skipped.append(f"step {number} is passed over, {exhausted}")
                 refusing = (number, exhausted) if exhausted.guard else refusing

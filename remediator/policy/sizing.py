@@ -1,8 +1,9 @@
 """`sized`: the cheapest change that the evidence says will do.
 
-Owns the arithmetic from what was observed (peak memory, CPU fullness and work done, the time of one
-request, sizes on which similar jobs succeeded) to a size, with its stated headroom. A smaller batch
-is free, a bigger machine is not. Must not weigh money limits. Called by `changes` alone.
+Owns the arithmetic from what was observed (peak memory, what a message wanted, CPU fullness and work
+done, the time of one request, sizes on which similar jobs succeeded) to a size, with its stated
+headroom. A smaller batch is free, a bigger machine is not. Must not weigh money limits. Called by
+`changes` alone.
 """
 
 from __future__ import annotations
@@ -12,15 +13,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from remediator.case import Case
+from remediator.catalog import growth
 from remediator.catalog.catalog import Catalogue, Hardware, Moved, NoWay, Service
+from remediator.catalog.growth import Ground
 from remediator.domain import Cause, Diagnosis, History, JobDocument, JobState
 from remediator.job import fields
 from remediator.job.fields import Pool
 from remediator.policy.model import Limits, matches_any
 
+ACCELERATOR_CAUSES = frozenset({Cause.GPU_MEMORY, Cause.ACCELERATOR_MISSING})
+"""Causes that a change of the accelerator mends; for any other it stays unless the step names one."""
 REQUEST_LIMIT_SECONDS = 600.0  # one request of a batch prediction, Vertex's own
 HEADROOM = 1.25  # over an observed peak
 HEADROOM_OVER_BOUND = 1.5  # over a peak at which the job died: what it wanted is not known
+HEADROOM_OVER_WANTED = 1.1  # over one piece that a message says was wanted: there were others
+BATCH_SHARE = (
+    0.7  # of the memory that one piece of a batch may be: the rest is what it is made from
+)
 DEADLINE_SHARE = 0.8  # of a time-out that the work should fill at most
 
 
@@ -55,6 +64,7 @@ class _Sizing:
     limits: Limits
     held: Hardware
     service: Service
+    goes_on: Callable[[Hardware], bool]
 
     @property
     def region(self) -> str:
@@ -75,16 +85,44 @@ class _Sizing:
         )
 
     def allowed(self, hardware: Hardware) -> bool:
-        machines, devices = self.limits.machine_types, self.limits.accelerators
         return (
-            (machines is None or matches_any(machines, hardware.machine))
-            and (
-                devices is None
-                or not hardware.accelerator
-                or matches_any(devices, hardware.accelerator)
-            )
+            is_permitted(hardware, self.limits)
             and self.book.offered(hardware, self.region, self.service) is not False
         )
+
+    @property
+    def ground(self) -> Ground:
+        permitted = lambda hardware: is_permitted(hardware, self.limits)  # noqa: E731  # one expression
+        return Ground(self.book, self.held, self.service, self.region, permitted)
+
+
+def is_permitted(hardware: Hardware, limits: Limits) -> bool:
+    """Whether the lists of the policy file let the hardware be chosen."""
+    machines, devices = limits.machine_types, limits.accelerators
+    return (machines is None or matches_any(machines, hardware.machine)) and (
+        devices is None or not hardware.accelerator or matches_any(devices, hardware.accelerator)
+    )
+
+
+def wanted_gib(diagnosis: Diagnosis) -> float | None:
+    """What a message says was wanted of host memory in one piece, GiB; None where none says so."""
+    wanted = diagnosis.needs.wanted
+    return wanted.bytes / _GIB if wanted is not None and not wanted.device else None
+
+
+_GIB = 1024.0**3
+
+
+def own_limit_words(diagnosis: Diagnosis) -> str:
+    """Why no machine mends it: the program's own limit; empty where there is none such."""
+    limit = diagnosis.needs.own_limit
+    if limit is None or not limit.fixed:
+        return ""
+    size = f" of {limit.bytes / _GIB:.3g} GiB" if limit.bytes else ""
+    return (
+        f"{limit.name}{size} is the program's own limit, which no machine changes "
+        f"({limit.evidence.says})"
+    )
 
 
 def choose(
@@ -95,12 +133,16 @@ def choose(
     limits: Limits,
     pools: tuple[Pool, ...],
     service: Service,
+    goes_on: Callable[[Hardware], bool] = lambda _: True,
 ) -> Choice | NoWay:
-    """The cheapest change that will do, or why the evidence does not name one."""
+    """The cheapest change that will do, or why the evidence does not name one.
+
+    `goes_on`: whether the policy's next steps can still be taken from a machine.
+    """
     held = pools[0].hardware
     if catalogue.machine(held.machine) is None:
         return NoWay(f"{held.machine} is not in the catalogue, so nothing can be sized from it")
-    sizing = _Sizing(case, diagnosis, history, catalogue, limits, held, service)
+    sizing = _Sizing(case, diagnosis, history, catalogue, limits, held, service, goes_on)
     way = _BY_CAUSE.get(diagnosis.verdict)
     if way is None:
         return NoWay(f"{diagnosis.verdict.value} says nothing about the size that is needed")
@@ -176,6 +218,9 @@ def _is_step_up(wanted: Hardware, held: Hardware, cause: Cause, book: Catalogue)
     before, after = book.machine(held.machine), book.machine(wanted.machine)
     if before is None or after is None:
         return False
+    same_devices = growth.devices_of(book, wanted) == growth.devices_of(book, held)
+    if not same_devices and cause not in ACCELERATOR_CAUSES:
+        return False
     no_less = (
         after.vcpus >= before.vcpus
         and after.memory_gib >= before.memory_gib
@@ -222,17 +267,62 @@ _MENDED_BY_BATCH = frozenset(
 
 
 def _memory(sizing: _Sizing) -> Choice | NoWay:
-    # A batch that was halved for nothing is not what fills the memory: the model is.
-    if (sizing.batch or 0) > 1 and not sizing.smaller_batch_failed:
-        return _smaller_batch(sizing, 2)
+    limited, wanted = own_limit_words(sizing.diagnosis), wanted_gib(sizing.diagnosis)
+    batch = (sizing.batch or 0) > 1
+    if limited and not (batch and not _is_shared_memory(sizing)):
+        return NoWay(limited, too_much=True)
     kind = sizing.book.machines[sizing.held.machine]
+    # A batch that was halved for nothing is not what fills the memory: the model is.
+    if batch and not sizing.smaller_batch_failed:
+        return _batch_that_fits(sizing, kind.memory_gib, wanted)
     needs = sizing.diagnosis.needs
     bound = needs.memory_is_lower_bound or needs.peak_memory_gib is None
     peak = needs.peak_memory_gib or kind.memory_gib
     factor = HEADROOM_OVER_BOUND if bound else HEADROOM
     needed = max(peak * factor, kind.memory_gib * 1.01)
-    said = f"it died at {peak:.3g} GiB" if bound else f"it peaked at {peak:.3g} GiB"
-    return _machine(sizing, 0 if not bound else kind.vcpus, needed, f"{said}, times {factor:g}")
+    # A lower bound that equals the machine's size was not measured: it is that size.
+    measured = needs.peak_memory_gib is not None and peak != kind.memory_gib
+    said = f"it peaked at {peak:.3g} GiB, times {factor:g}"
+    if bound:
+        said = f"it died at {peak:.3g} GiB, times {factor:g}"
+    if not measured:
+        said = f"the {kind.memory_gib:.3g} GiB of {kind.name} were too little, times {factor:g}"
+    if wanted is not None:
+        one_piece = wanted * HEADROOM_OVER_WANTED
+        if one_piece > growth.most_memory_gib(sizing.ground):
+            return NoWay(too_much_words(sizing.diagnosis, sizing.ground), too_much=True)
+        if one_piece > needed or not measured:
+            # What was wanted is known, and what the rest needs is at most what there was.
+            needed = max(one_piece, min(needed, kind.memory_gib + one_piece))
+            said = f"{wanted:.3g} GiB were wanted in one piece beside what was held"
+    return _machine(sizing, 0 if not bound else kind.vcpus, needed, said)
+
+
+def _is_shared_memory(sizing: _Sizing) -> bool:
+    limit = sizing.diagnosis.needs.own_limit
+    return limit is not None and "shared memory" in limit.name
+
+
+def too_much_words(diagnosis: Diagnosis, ground: Ground) -> str:
+    """That no machine has what a message wanted, with the message."""
+    wanted = diagnosis.needs.wanted
+    said = wanted.evidence.says if wanted else ""
+    return (
+        f"no machine has it: {wanted_gib(diagnosis) or 0:.4g} GiB were wanted, and the most that "
+        f"{ground.service.value} offers{ground.devices} is "
+        f"{growth.most_memory_gib(ground):.4g} GiB ({said})"
+    )
+
+
+def _batch_that_fits(sizing: _Sizing, memory_gib: float, wanted: float | None) -> Choice | NoWay:
+    """Half the batch; where a message says how much a whole one wants, as many as fit."""
+    if wanted is None or not memory_gib:
+        return _smaller_batch(sizing, 2)
+    batch = sizing.batch or fields.DEFAULT_BATCH_SIZE
+    fits = int(batch * BATCH_SHARE * memory_gib / wanted)
+    if fits < 1:
+        return NoWay(too_much_words(sizing.diagnosis, sizing.ground), too_much=True)
+    return _smaller_batch(sizing, max(2.0, batch / fits))
 
 
 def _cpu(sizing: _Sizing) -> Choice | NoWay:
@@ -251,21 +341,18 @@ def _cpu(sizing: _Sizing) -> Choice | NoWay:
 
 
 def _machine(sizing: _Sizing, vcpus: float, memory_gib: float, said: str) -> Choice | NoWay:
-    kind = sizing.book.machines[sizing.held.machine]
-    moved = sizing.book.cheapest_with(
-        sizing.held,
-        vcpus=max(vcpus, kind.vcpus / 2),
+    ground = sizing.ground
+    moved = growth.cheapest_with(
+        ground,
+        vcpus=max(vcpus, ground.kind.vcpus / 2),
         memory_gib=memory_gib,
-        service=sizing.service,
-        region=sizing.region,
-        allowed=sizing.allowed,
+        goes_on=sizing.goes_on,
     )
     if moved is None:
-        return NoWay(f"no allowed machine has {vcpus:.3g} vCPUs and {memory_gib:.3g} GiB ({said})")
-    chosen = sizing.book.machines[moved.hardware.machine]
-    other = chosen.generation != kind.generation
-    doubt = (f"{chosen.generation} is another generation than {kind.generation}",) if other else ()
-    return Choice(moved.hardware, None, (f"sized: {said}", *moved.notes, *doubt))
+        return NoWay(
+            f"no machine has {vcpus:.3g} vCPUs and {memory_gib:.3g} GiB{ground.devices} ({said})"
+        )
+    return Choice(moved.hardware, None, (f"sized: {said}", *moved.notes))
 
 
 def _request(sizing: _Sizing) -> Choice | NoWay:
@@ -287,15 +374,22 @@ def _smaller_batch(sizing: _Sizing, factor: float) -> Choice:
 
 
 def _more_speed(sizing: _Sizing) -> Choice | NoWay:
-    moved = sizing.book.bigger(sizing.held, sizing.service)
-    return _taken(sizing, moved, "sized: the batch is 1 already")
+    return _larger(sizing, "sized: the batch is 1 already")
+
+
+def _larger(sizing: _Sizing, said: str) -> Choice | NoWay:
+    if growth.has_built_in_gpus(sizing.book, sizing.held):
+        return NoWay(growth.built_in_words(sizing.held))
+    return _taken(growth.bigger(sizing.ground), said)
 
 
 def _gpu_memory(sizing: _Sizing) -> Choice | NoWay:
     if (sizing.batch or 0) > 1:
         return _smaller_batch(sizing, 2)
-    moved = sizing.book.accelerator_more_memory(sizing.held, sizing.service, sizing.region)
-    return _taken(sizing, moved, "sized: the cheapest with more memory on each device")
+    moved = sizing.book.accelerator_more_memory(
+        sizing.held, sizing.service, sizing.region, sizing.allowed
+    )
+    return _taken(moved, "sized: the cheapest with more memory on each device")
 
 
 def _accelerator(sizing: _Sizing) -> Choice | NoWay:
@@ -303,20 +397,17 @@ def _accelerator(sizing: _Sizing) -> Choice | NoWay:
     if image:
         return NoWay(f"the image {image} is built for CPUs: an accelerator would stand idle")
     moved = sizing.book.accelerator_bigger(sizing.held, sizing.service, sizing.region)
-    return _taken(sizing, moved, "sized: the cheapest accelerator that goes with the machine")
+    return _taken(moved, "sized: the cheapest accelerator that goes with the machine")
 
 
 def _startup(sizing: _Sizing) -> Choice | NoWay:
-    return _taken(
-        sizing, sizing.book.bigger(sizing.held, sizing.service), "sized: the next size up"
-    )
+    return _larger(sizing, "sized: the next size up")
 
 
-def _taken(sizing: _Sizing, moved: Moved | NoWay, said: str) -> Choice | NoWay:
+def _taken(moved: Moved | NoWay, said: str) -> Choice | NoWay:
+    """The move as a choice. What a list of the file forbids is refused by that list's guard."""
     if isinstance(moved, NoWay):
         return moved
-    if not sizing.allowed(moved.hardware):
-        return NoWay(f"{moved.hardware} is not allowed, or not offered in {sizing.region}")
     return Choice(moved.hardware, None, (said, *moved.notes))
 
 

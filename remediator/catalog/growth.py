@@ -1,0 +1,274 @@
+"""Where a machine can grow: the next size up, more memory, the cheapest that will do.
+
+Owns the search for `bigger`, `more_memory` and `sized`. The accelerator stays as it is: type, count,
+and with them the memory of each device. The machine's family comes first, then its generation, then
+every other by price; a change of either is told, since how fast the job is there is an estimate.
+What the caller allows is preferred; where nothing allowed will do, the cheapest that would is named,
+so that whoever forbids it can be told. Called by the planner and `catalog show`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from remediator.catalog.hardware import Hardware, Moved, NoWay
+from remediator.catalog.machines import SMALL_H100, MachineType, Service
+
+if TYPE_CHECKING:
+    from remediator.catalog.catalog import Catalogue
+
+SAVES_ENOUGH = 0.8
+"""Chosen: what a machine of another family may cost at most, of the own family's price."""
+_ANY_MORE = 1.01
+_CLEARLY_MORE = 1.25
+"""Chosen: less memory than this many times what failed is no remedy worth a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What grows, and within what: the region's offer, the service's list, the caller's own lists."""
+
+    book: Catalogue
+    held: Hardware
+    service: Service
+    region: str
+    allowed: Callable[[Hardware], bool] = lambda _: True
+
+    @property
+    def kind(self) -> MachineType:
+        return self.book.machines[self.held.machine]
+
+    @property
+    def devices(self) -> str:
+        """` with 2 NVIDIA_L4`, or nothing."""
+        device, count = devices_of(self.book, self.held)
+        return f" with {count} {device}" if count else ""
+
+    def candidates(self) -> list[Hardware]:
+        """Every machine that the service takes with exactly the devices held, but this one."""
+        placed = self.book.offered(self.held, self.region, self.service) is not False
+        found = []
+        for machine in self.book.machines.values():
+            wanted = self._carried_by(machine)
+            if wanted is None or machine.name == self.held.machine:
+                continue
+            # What the failed job itself ran on was there, whatever the list of regions says.
+            if placed and self.book.offered(wanted, self.region, self.service) is False:
+                continue
+            found.append(wanted)
+        return found
+
+    def _carried_by(self, machine: MachineType) -> Hardware | None:
+        if self.service not in machine.services or not machine.vcpus:
+            return None
+        if machine.name in SMALL_H100 and self.held.machine not in SMALL_H100:
+            return None
+        wanted = bare(machine) if machine.device else replace(self.held, machine=machine.name)
+        same = devices_of(self.book, wanted) == devices_of(self.book, self.held)
+        return wanted if same and not self.book.why_not(wanted, self.service) else None
+
+    def price(self, hardware: Hardware) -> float:
+        return self.book.rank_price(hardware, self.region)
+
+    def machine(self, hardware: Hardware) -> MachineType:
+        return self.book.machines[hardware.machine]
+
+    def cheapest(self, found: Iterable[Hardware]) -> Hardware | None:
+        """The cheapest of them, an allowed one where there is one."""
+        return min(
+            found,
+            key=lambda h: (
+                not self.allowed(h),
+                self.price(h),
+                self.machine(h).memory_gib,
+                h.machine,
+            ),
+            default=None,
+        )
+
+
+def devices_of(book: Catalogue, hardware: Hardware) -> tuple[str, int]:
+    """The devices of a replica, attached or built in, TPUs too; ("", 0) for none."""
+    kind = book.machine(hardware.machine)
+    if kind is not None and kind.device:
+        return kind.device, kind.devices
+    return (hardware.accelerator, hardware.count) if hardware.count else ("", 0)
+
+
+def has_built_in_gpus(book: Catalogue, hardware: Hardware) -> bool:
+    """Whether the machine comes with GPUs: another size of it comes with others."""
+    kind = book.machine(hardware.machine)
+    return kind is not None and bool(kind.accelerator)
+
+
+def built_in_words(held: Hardware) -> str:
+    """Why `bigger` has no effect on such a machine."""
+    return f"{held.machine} has its GPUs built in, and a bigger machine would have other ones"
+
+
+def bare(kind: MachineType) -> Hardware:
+    """The machine as it must be asked for when nothing is attached to it."""
+    return Hardware(kind.name, kind.accelerator, kind.accelerator_count)
+
+
+def bigger(ground: Ground) -> Moved | NoWay:
+    """The next size up in the family; past its end, the cheapest larger machine of another."""
+    kind = ground.book.machine(ground.held.machine)
+    if kind is None:
+        return NoWay(ground.book.why_unknown(ground.held.machine))
+    larger = [
+        h
+        for h in ground.candidates()
+        if ground.machine(h).vcpus > kind.vcpus and ground.machine(h).memory_gib >= kind.memory_gib
+    ]
+    family = [h for h in larger if ground.machine(h).family == kind.family]
+    if family:
+        return Moved(min(family, key=lambda h: ground.machine(h).vcpus))
+    last = f"{kind.name} is the largest {kind.family} that {ground.service.value} takes"
+    chosen = ground.cheapest(larger)
+    if chosen is None:
+        return NoWay(
+            f"no machine that {ground.service.value} takes has more than {kind.vcpus} vCPUs"
+            f"{ground.devices}{_more_devices(ground)}"
+        )
+    return Moved(chosen, (f"{last}{ground.devices}", *crossing(ground, chosen)))
+
+
+def _more_devices(ground: Ground) -> str:
+    """What the step would have to name, where the next size wants more of the same devices."""
+    held, kind = ground.held, ground.kind
+    if not held.count or kind.device:
+        return ""
+    for machine in sorted(ground.book.machines.values(), key=lambda m: m.vcpus):
+        counts = ground.book.allowed_counts(machine.name, held.accelerator, ground.service)
+        if machine.family == kind.family and machine.vcpus > kind.vcpus and counts:
+            return (
+                f"; {machine.name} takes {min(counts)} of them: the step may name "
+                f"`accelerator: {{type: {held.accelerator}, count: {min(counts)}}}`"
+            )
+    return ""
+
+
+def more_memory(
+    ground: Ground,
+    *,
+    factor: float = 2.0,
+    at_least_gib: float = 0.0,
+    at_most_gib: float | None = None,
+) -> Moved | NoWay:
+    """The cheapest with `factor` times the memory: of the generation, else of any other.
+
+    `at_least_gib` is what a message wanted, which nothing smaller can give. Where nothing has
+    `factor` times as much, the most that can be had is taken, if that is clearly more.
+    """
+    kind = ground.book.machine(ground.held.machine)
+    if kind is None:
+        return NoWay(ground.book.why_unknown(ground.held.machine))
+    if not kind.memory_gib:
+        return NoWay(f"how much memory {kind.name} has is not known")
+    wanted = max(factor * kind.memory_gib, at_least_gib)
+    possible = [h for h in ground.candidates() if ground.machine(h).memory_gib >= at_least_gib]
+    if at_most_gib is not None:
+        wanted = min(wanted, max(at_most_gib, at_least_gib))
+        possible = [h for h in possible if ground.machine(h).memory_gib <= at_most_gib]
+    enough = [
+        h
+        for h in possible
+        if ground.machine(h).memory_gib >= max(wanted, kind.memory_gib * _ANY_MORE)
+    ]
+    own = [h for h in enough if ground.machine(h).generation == kind.generation]
+    if (
+        own
+        and (chosen := ground.cheapest(own))
+        and (ground.allowed(chosen) or not _any(ground, enough))
+    ):
+        return Moved(chosen, _fewer_cpus(ground, chosen))
+    if enough and (chosen := ground.cheapest(enough)):
+        last = f"no {kind.generation} machine has {wanted:.4g} GiB{ground.devices}"
+        if own:
+            last = f"no {kind.generation} machine that the lists allow has {wanted:.4g} GiB"
+        return Moved(chosen, (last, *crossing(ground, chosen), *_fewer_cpus(ground, chosen)))
+    return _most_memory(ground, possible, wanted, at_most_gib)
+
+
+def _any(ground: Ground, found: Iterable[Hardware]) -> bool:
+    return any(ground.allowed(one) for one in found)
+
+
+def _most_memory(
+    ground: Ground, possible: list[Hardware], wanted: float, at_most_gib: float | None
+) -> Moved | NoWay:
+    """Less than was asked for, but clearly more than failed; else why there is no way."""
+    held = ground.kind.memory_gib
+    more = [h for h in possible if ground.machine(h).memory_gib >= _CLEARLY_MORE * held]
+    if more:
+        allowed = [h for h in more if ground.allowed(h)] or more
+        most = max(ground.machine(h).memory_gib for h in allowed)
+        chosen = ground.cheapest(h for h in allowed if ground.machine(h).memory_gib == most)
+        if chosen is not None:
+            said = f"{most:.4g} GiB is the most that can be had{ground.devices}, not {wanted:.4g}"
+            return Moved(chosen, (said, *crossing(ground, chosen), *_fewer_cpus(ground, chosen)))
+    bound = f", and at most {at_most_gib:.4g} are allowed" if at_most_gib is not None else ""
+    return NoWay(
+        f"no machine that {ground.service.value} takes has {wanted:.4g} GiB of memory"
+        f"{ground.devices}; {ground.held.machine} has {held:.4g}{bound}"
+    )
+
+
+def cheapest_with(
+    ground: Ground,
+    *,
+    vcpus: float,
+    memory_gib: float,
+    goes_on: Callable[[Hardware], bool] = lambda _: True,
+) -> Moved | None:
+    """The cheapest with so many vCPUs and GiB; None: there is none.
+
+    Stays in the family, then in the generation, unless a machine of another saves a fifth and
+    `goes_on`: the policy's next steps can still be taken from it.
+    """
+    enough = [
+        h
+        for h in ground.candidates()
+        if ground.machine(h).vcpus >= vcpus and ground.machine(h).memory_gib >= memory_gib
+    ]
+    if not enough:
+        return None
+    enough = [h for h in enough if ground.allowed(h)] or enough
+    kind = ground.kind
+    chosen: Hardware | None = None
+    rings: tuple[Callable[[MachineType], bool], ...] = (
+        lambda m: m.family == kind.family,
+        lambda m: m.generation == kind.generation,
+        lambda _: True,
+    )
+    for ring in rings:
+        inside = [h for h in enough if ring(ground.machine(h))]
+        going_on = [h for h in inside if goes_on(h)]
+        best = ground.cheapest(going_on if chosen or going_on else inside)
+        if best and (chosen is None or ground.price(best) <= SAVES_ENOUGH * ground.price(chosen)):
+            chosen = best
+    return Moved(chosen, crossing(ground, chosen)) if chosen else None
+
+
+def crossing(ground: Ground, chosen: Hardware) -> tuple[str, ...]:
+    """What is to be said where the machine is of another family or generation than before."""
+    kind, other = ground.kind, ground.machine(chosen)
+    if other.generation != kind.generation:
+        said = f"{other.name} is of another generation than {kind.name}"
+        return (f"{said}, so how fast it is there is an estimate",)
+    return ()
+
+
+def _fewer_cpus(ground: Ground, chosen: Hardware) -> tuple[str, ...]:
+    cpus = ground.machine(chosen).vcpus
+    if cpus >= ground.kind.vcpus:
+        return ()
+    return (f"{chosen.machine} has {cpus} vCPUs where {ground.kind.name} has {ground.kind.vcpus}",)
+
+
+def most_memory_gib(ground: Ground) -> float:
+    """The most host memory of any machine with the devices held, this one included."""
+    return max(ground.machine(h).memory_gib for h in (*ground.candidates(), ground.held))

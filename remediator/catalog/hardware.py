@@ -1,0 +1,33 @@
+"""What one replica runs on, and where a move from it leads: the values that the catalogue trades in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What one replica runs on. `count` is of devices; no accelerator: empty and 0."""
+
+    machine: str
+    accelerator: str = ""
+    count: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.machine} + {self.count} {self.accelerator}" if self.count else self.machine
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where a move leads: a combination that Vertex takes, and what was mended on the way."""
+
+    hardware: Hardware
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoWay:
+    """Why a move leads nowhere that Vertex takes. `too_much`: no machine at all has so much."""
+
+    why: str
+    too_much: bool = False

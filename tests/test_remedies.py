@@ -1,0 +1,322 @@
+"""A remedy is never worse than the job was: accelerators stay, absurd requests are not chased."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from remediator.case import Case
+from remediator.catalog.catalog import Hardware
+from remediator.catalog.growth import devices_of
+from remediator.catalog.machines import Service
+from remediator.diagnosis import diagnose
+from remediator.domain import (
+    NEVER_RETRIED,
+    Action,
+    Cause,
+    Evidence,
+    Guard,
+    History,
+    JobDocument,
+    Needs,
+    OwnLimit,
+    Plan,
+    Source,
+    Wanted,
+)
+from remediator.job.fields import pools
+from remediator.policy import Catalogue, load, plan
+from tests.jobs import BATCH, CUSTOM, case, diagnosis, job, policies
+
+BOOK = Catalogue.built_in()
+GIB = 1024.0**3
+SERVED = {"custom": (CUSTOM, Service.TRAINING), "batch": (BATCH, Service.PREDICTION)}
+MAY_CHANGE = {Cause.GPU_MEMORY, Cause.ACCELERATOR_MISSING}
+STEPS = (
+    "{machine_type: bigger}",
+    "{machine_type: more_memory}",
+    "{machine_type: sized}",
+    "{machine_type: n1-standard-32}",
+    "{machine_type: g2-standard-48}",
+    "{}",
+)
+
+
+def ladder(*steps: str, limits: str = "{}") -> str:
+    listed = "".join(f"      - {{resubmit: {step}}}\n" for step in steps)
+    return (
+        "mode: enforce\nrerun_safe: [batch_prediction, custom]\n"
+        f"limits: {limits}\npolicies:\n  - name: ladder\n    alert: [ml]\n    do:\n{listed}"
+    )
+
+
+def on(body: dict[str, Any], held: Hardware) -> JobDocument:
+    """The job on other hardware."""
+    document = job(body)
+    (pool,) = pools(document)
+    document = document.changed(pool.machine_path, held.machine)
+    if held.count:
+        document = document.changed(pool.accelerator_path, held.accelerator)
+        document = document.changed(pool.count_path, held.count)
+    return document
+
+
+def made(
+    document: JobDocument,
+    text: str,
+    cause: Cause,
+    *,
+    needs: Needs | None = None,
+) -> Plan:
+    return plan(
+        case(document), diagnosis(document, cause, needs=needs), policies(text), History(), BOOK
+    )
+
+
+def every_hardware() -> Iterator[tuple[str, Hardware]]:
+    """Every machine, accelerator and count that either service takes, by the kind of job."""
+    for kind, (_, service) in SERVED.items():
+        for machine in BOOK.machines.values():
+            if service not in machine.services or not machine.vcpus:
+                continue
+            if machine.device:
+                yield kind, Hardware(machine.name, machine.accelerator, machine.accelerator_count)
+                continue
+            yield kind, Hardware(machine.name)
+            for device in BOOK.accelerators:
+                for count in BOOK.allowed_counts(machine.name, device, service):
+                    yield kind, Hardware(machine.name, device, count)
+
+
+HARDWARE = tuple(every_hardware())
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    st.sampled_from(HARDWARE),
+    st.sampled_from([c for c in Cause if c not in NEVER_RETRIED]),
+    st.sampled_from(STEPS),
+)
+def test_the_accelerator_stays_where_nobody_names_another(
+    held: tuple[str, Hardware], cause: Cause, step: str
+) -> None:
+    kind, hardware = held
+    document = on(SERVED[kind][0], hardware)
+    done = made(document, ladder(step), cause)
+    if done.request is None:
+        assert done.action is Action.ALERT
+        return
+    (after,) = pools(JobDocument(document.name, done.request))
+    before, now = devices_of(BOOK, hardware), devices_of(BOOK, after.hardware)
+    if cause not in MAY_CHANGE and before[1]:
+        assert now == before
+    assert now[1] >= before[1]
+    if step != "{machine_type: n1-standard-32}":
+        old, new = BOOK.machines[hardware.machine], BOOK.machines[after.hardware.machine]
+        more = {Cause.MEMORY_PRESSURE: new.memory_gib > old.memory_gib}
+        changed = after.hardware != hardware
+        assert not changed or more.get(cause, True)
+
+
+@pytest.mark.parametrize(
+    ("held", "step", "leads_to"),
+    [
+        # the accelerator goes along, with the most memory that can be had beside it
+        (Hardware("n1-standard-8", "NVIDIA_TESLA_V100", 1), "more_memory", "n1-highmem-8"),
+        (Hardware("n1-standard-8", "NVIDIA_TESLA_T4", 1), "more_memory", "n1-standard-16"),
+        (Hardware("g2-standard-12", "NVIDIA_L4", 1), "more_memory", "g2-standard-32"),
+        # and where no machine has more with it, nothing is done
+        (Hardware("a2-highgpu-1g", "NVIDIA_TESLA_A100", 1), "more_memory", ""),
+        (Hardware("a2-highgpu-2g", "NVIDIA_TESLA_A100", 2), "sized", ""),
+        (Hardware("a2-ultragpu-1g", "NVIDIA_A100_80GB", 1), "sized", ""),
+        (Hardware("ct5lp-hightpu-4t"), "more_memory", ""),
+        # without one, the family goes on in the next that has room
+        (Hardware("e2-highmem-16"), "more_memory", "n4-highmem-32"),
+        (Hardware("e2-standard-32"), "sized", "n1-highmem-32"),
+    ],
+    ids=str,
+)
+def test_host_memory_is_found_beside_the_same_accelerator(
+    held: Hardware, step: str, leads_to: str
+) -> None:
+    document = on(CUSTOM, held)
+    done = made(document, ladder(f"{{machine_type: {step}}}"), Cause.MEMORY_PRESSURE)
+    if not leads_to:
+        assert (done.action, done.refused_by) == (Action.ALERT, (Guard.INCOMPATIBLE,))
+        device, count = devices_of(BOOK, held)
+        assert f"with {count} {device}" in done.because
+        return
+    assert done.request is not None
+    (after,) = pools(JobDocument(document.name, done.request))
+    assert after.hardware.machine == leads_to
+
+
+# --- failures of the public, each with what was right for it -----------------------------------------
+
+CASES = Path(__file__).parent / "data" / "remedies"
+
+
+def shown(name: str) -> Plan:
+    """What the cases' own policies would do about one of them."""
+    found = Case.parse(json.loads((CASES / f"{name}.json").read_text()))
+    file = load((CASES / "policies.yaml").read_text()).require()
+    return plan(found, diagnose(found), file, History(), BOOK)
+
+
+def test_a_topology_moves_with_the_machine_or_the_plan_is_refused() -> None:
+    done = shown("tpu-topology")
+    assert (done.action, done.refused_by) == (Action.ALERT, (Guard.INCOMPATIBLE,))
+    assert "with 4 TPU_V5_LITEPOD" in done.because
+
+
+def test_shared_memory_buys_no_machine_and_swaps_no_accelerator() -> None:
+    done = shown("shared-memory")
+    assert (done.action, done.refused_by) == (Action.ALERT, (Guard.NO_MACHINE,))
+    assert "shared memory (/dev/shm) is the program's own limit" in done.because
+    assert "died at" not in done.because
+
+
+def test_the_list_that_refuses_is_named_with_what_to_add() -> None:
+    text = (CASES / "policies.yaml").read_text()
+    lists = "limits: {accelerators: [NVIDIA_L4], machine_types: [g2-*], "
+    found = Case.parse(json.loads((CASES / "device-memory.json").read_text()))
+    file = load(text.replace("limits: {", lists)).require()
+    done = plan(found, diagnose(found), file, History(), BOOK)
+    assert done.refused_by == (Guard.MACHINE_TYPES, Guard.ACCELERATORS)
+    assert 'add "a2-ultragpu-8g" to `limits.machine_types`' in done.because
+    assert 'add "NVIDIA_A100_80GB" to `limits.accelerators`' in done.because
+
+
+# --- what a message said that it wanted ------------------------------------------------------------
+
+
+def wants(gib: float, *, device: bool = False) -> Needs:
+    said = Evidence(Source.LOG, "line", f"Unable to allocate {gib:g} GiB")
+    return Needs(wanted=Wanted(gib * GIB, device, said))
+
+
+@pytest.mark.parametrize("step", ["sized", "more_memory"])
+@pytest.mark.parametrize("gib", [7454.72, 4000.0])
+def test_what_no_machine_has_is_not_run_for(step: str, gib: float) -> None:
+    text = ladder(f"{{machine_type: {step}}}")
+    done = made(job(CUSTOM), text, Cause.MEMORY_PRESSURE, needs=wants(gib))
+    assert (done.action, done.refused_by, done.request) == (
+        Action.ALERT,
+        (Guard.NO_MACHINE,),
+        None,
+    )
+    assert "no machine has it" in done.because
+    assert f"Unable to allocate {gib:g} GiB" in done.because
+
+
+@pytest.mark.parametrize(
+    ("step", "gib", "machine"),
+    [
+        ("sized", 20.0, "n1-highmem-8"),
+        ("sized", 180.0, "n1-highmem-32"),
+        ("more_memory", 20.0, "n1-standard-16"),
+        ("more_memory", 300.0, "n1-highmem-64"),
+        ("more_memory", 600.0, "m1-ultramem-40"),
+    ],
+)
+def test_a_machine_is_bought_that_has_what_was_wanted(step: str, gib: float, machine: str) -> None:
+    text = ladder(f"{{machine_type: {step}}}", limits='{machine_types: ["n1-*", "m1-*"]}')
+    done = made(job(CUSTOM), text, Cause.MEMORY_PRESSURE, needs=wants(gib))
+    assert [change.after for change in done.changes] == [machine]
+    assert BOOK.machines[machine].memory_gib > gib
+
+
+def test_a_batch_is_cut_until_one_piece_fits() -> None:
+    text = ladder("{machine_type: sized}")
+    done = made(job(BATCH), text, Cause.MEMORY_PRESSURE, needs=wants(120.0))
+    assert [(c.before, c.after) for c in done.changes] == [(None, 11)]
+    absurd = made(job(BATCH), text, Cause.MEMORY_PRESSURE, needs=wants(7454.72))
+    assert absurd.refused_by == (Guard.NO_MACHINE,)
+
+
+def test_a_size_that_was_not_measured_is_called_the_machines() -> None:
+    text = ladder("{machine_type: sized}")
+    done = made(
+        job(CUSTOM),
+        text,
+        Cause.MEMORY_PRESSURE,
+        needs=Needs(peak_memory_gib=30.0, memory_is_lower_bound=True),
+    )
+    assert "the 30 GiB of n1-standard-8 were too little, times 1.5" in done.because
+    assert "died at" not in done.because
+    measured = Needs(peak_memory_gib=28.0, memory_is_lower_bound=True)
+    told = made(job(CUSTOM), text, Cause.MEMORY_PRESSURE, needs=measured)
+    assert "it died at 28 GiB, times 1.5" in told.because
+
+
+# --- a program's own limit is no machine's --------------------------------------------------------
+
+
+def limited(name: str, *, fixed: bool = True) -> Needs:
+    said = Evidence(Source.LOG, "line", f"{name} reached")
+    return Needs(own_limit=OwnLimit(name, 4 * GIB, fixed, said))
+
+
+@pytest.mark.parametrize("step", ["sized", "more_memory", "bigger", "n1-highmem-16"])
+def test_a_programs_own_limit_buys_no_machine(step: str) -> None:
+    text = ladder(f"{{machine_type: {step}}}")
+    done = made(job(CUSTOM), text, Cause.MEMORY_PRESSURE, needs=limited("the Java heap (-Xmx)"))
+    assert (done.action, done.refused_by) == (Action.ALERT, (Guard.NO_MACHINE,))
+    assert "the Java heap (-Xmx) of 4 GiB is the program's own limit" in done.because
+
+
+def test_a_limit_that_follows_the_machine_is_raised_with_it() -> None:
+    needs = limited("a quarter of the memory", fixed=False)
+    done = made(
+        job(CUSTOM), ladder("{machine_type: more_memory}"), Cause.MEMORY_PRESSURE, needs=needs
+    )
+    assert done.action is Action.RESUBMIT
+
+
+def test_a_smaller_batch_is_tried_within_a_limit_but_for_shared_memory() -> None:
+    text = ladder("{machine_type: sized}")
+    heap = made(job(BATCH), text, Cause.MEMORY_PRESSURE, needs=limited("the Java heap"))
+    assert [change.after for change in heap.changes] == [32]
+    shared = made(
+        job(BATCH), text, Cause.MEMORY_PRESSURE, needs=limited("shared memory (/dev/shm)")
+    )
+    assert shared.refused_by == (Guard.NO_MACHINE,)
+
+
+# --- sized stays where the next steps can be taken -------------------------------------------------
+
+
+def sized_machine(held: str, *later: str, limits: str = "{}") -> str:
+    document = on(CUSTOM, Hardware(held))
+    text = ladder("{machine_type: sized}", *later, limits=limits)
+    done = made(document, text, Cause.CPU_SATURATION)
+    return str(done.changes[0].after)
+
+
+def test_sized_leaves_the_family_for_a_fifth_less() -> None:
+    assert sized_machine("n1-standard-8") == "e2-standard-16"
+    assert sized_machine("n2-standard-8", limits='{machine_types: ["n1-*", "n2-*"]}') == (
+        "n2-standard-16"  # n1 costs all but the same
+    )
+
+
+@pytest.mark.parametrize(
+    "later",
+    ["{accelerator: {type: NVIDIA_TESLA_T4, count: 1}}", "{accelerator: bigger}"],
+)
+def test_sized_stays_on_n1_where_a_later_step_attaches_a_device(later: str) -> None:
+    assert sized_machine("n1-standard-8", later) == "n1-standard-16"
+
+
+def test_sized_stays_where_the_lists_let_the_next_step_go_on() -> None:
+    lists = '{machine_types: ["n1-*", "e2-standard-16"]}'
+    assert sized_machine("n1-standard-8", limits=lists) == "e2-standard-16"
+    assert sized_machine("n1-standard-8", "{machine_type: bigger}", limits=lists) == (
+        "n1-standard-16"
+    )
