@@ -162,7 +162,7 @@ def made_under(claim: Claim, job: JobDocument, hands: Hands) -> JobDocument | No
 
 def _create(tale: Tale, claim: Claim, hands: Hands, now: datetime, *, mended: bool) -> str | Again:
     request = with_claim(tale.plan.request or {}, claim.token)
-    untouchable = illegal_differences(tale.job, request)
+    untouchable = illegal_differences(tale.job, request, tale.plan.changes)
     if untouchable:
         return _withheld(tale, claim, untouchable, hands, now)
     key = tale.chain.key

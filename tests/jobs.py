@@ -200,6 +200,7 @@ def case(document: JobDocument, **more: Any) -> Case:
         job=document,
         now=parsed.now,
         model=parsed.model,
+        log_lines=parsed.log_lines,
         buckets=parsed.buckets,
         attempts=parsed.attempts,
         earlier=parsed.earlier,

@@ -24,6 +24,7 @@ HELD_FIELDS = {
     "spot: false": ("{spec}.scheduling.strategy", "SPOT"),
     "explanations: false": ("generateExplanation", True),
 }
+PROGRAM = {"env: {BATCH_SIZE: halve}", "args: {--batch_size: halve}"}
 DEVICES = "pipelineSpec.deploymentSpec.executors.exec-train.container.resources.accelerator"
 CELLS = [
     pytest.param(kind, cause, remedy, id=f"{kind.value}-{cause.value}-{remedy[:24]}")
@@ -39,7 +40,7 @@ def test_the_page_is_what_the_tables_say() -> None:
 
 @pytest.mark.parametrize(("kind", "cause", "remedy"), CELLS)
 def test_a_cell_that_says_resubmits_does(kind: JobKind, cause: Cause, remedy: str) -> None:
-    from remediator.job.fields import pools
+    from remediator.job.fields import environments, pools
 
     document = job(BODIES[kind])
     for pool in pools(document) if remedy in HELD else ():
@@ -52,6 +53,11 @@ def test_a_cell_that_says_resubmits_does(kind: JobKind, cause: Cause, remedy: st
         path, value = HELD_FIELDS[remedy]
         spec = KINDS[kind].spec
         document = document.changed(path.format(spec=spec), value)
+    if remedy in PROGRAM:
+        for path in environments(document):
+            holder = path.rpartition(".")[0]
+            document = document.changed(path, [{"name": "BATCH_SIZE", "value": "16"}])
+            document = document.changed(f"{holder}.args", ["--batch_size=16"])
     text = (
         f"mode: enforce\nrerun_safe: [{', '.join(JobKind)}]\n"
         f"policies: [{{name: cell, do: [{{resubmit: {{{remedy}}}}}]}}]"
@@ -65,7 +71,7 @@ def test_a_cell_that_says_resubmits_does(kind: JobKind, cause: Cause, remedy: st
     )
     assert (made.refused_by, made.action) in {((), Action.RESUBMIT), ((), Action.WAIT)}
     assert made.request is not None
-    assert difference_is_legal(document, made.request)
+    assert difference_is_legal(document, made.request, made.changes)
 
 
 @pytest.mark.parametrize("cause", sorted(NEVER_RETRIED))

@@ -125,6 +125,8 @@ _FIELDS: Mapping[str, str] = {
     "maxReplicaCount": "most replicas",
     "replicaCount": "replicas",
     "timeout": "time-out",
+    "bootDiskSizeGb": "boot disk (GB)",
+    "maxWaitDuration": "longest wait for machines",
     "generateExplanation": "explanations",
     "outputUriPrefix": "output",
     "memoryLimit": "memory limit",
@@ -139,6 +141,8 @@ _PHRASES: Mapping[str, str] = {
     "timeout": "with time-out {0}",
     "location": "in {0}",
     "strategy": "as {0}",
+    "bootDiskSizeGb": "with a boot disk of {0} GB",
+    "maxWaitDuration": "waiting for machines at most {0}",
     "generateExplanation": "with explanations {0}",
 }
 
@@ -234,7 +238,11 @@ def _setting(name: str, value: object) -> str:
     return shown(str(value), 80)
 
 
-_UNSET: Mapping[str, str] = {"acceleratorType": "none", "batchSize": "64 (the default)"}
+_UNSET: Mapping[str, str] = {
+    "acceleratorType": "none",
+    "batchSize": "64 (the default)",
+    "bootDiskSizeGb": "100 (the default)",
+}
 
 
 def _short(value: object) -> str:

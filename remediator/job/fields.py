@@ -198,6 +198,8 @@ class Pool:
     replicas: int
     pinned: str = ""
     task: str = ""
+    disk_path: str = ""
+    disk_gb: int | None = None
 
 
 def pools(job: JobDocument) -> tuple[Pool, ...]:
@@ -230,6 +232,7 @@ def _pool(
     machine = f"{path}.machineSpec"
     affinity = read(job, f"{machine}.reservationAffinity") or {}
     kept = _either_key(affinity, "reservationAffinityType") if isinstance(affinity, Mapping) else ""
+    has_disk = replicas == "replicaCount"  # a worker pool
     return Pool(
         name,
         spelled(job, f"{machine}.machineType"),
@@ -244,7 +247,14 @@ def _pool(
         whole_number(read(job, f"{path}.{replicas}")) or 1,
         pinned="a reservation" if kept == "SPECIFIC_RESERVATION" else "",
         task=task,
+        disk_path=spelled(job, f"{path}.diskSpec.bootDiskSizeGb") if has_disk else "",
+        disk_gb=_disk_gb(job, path) if has_disk else None,
     )
+
+
+def _disk_gb(job: JobDocument, path: str) -> int:
+    """The boot disk of a pool's machines, GB."""
+    return whole_number(read(job, f"{path}.diskSpec.bootDiskSizeGb")) or DEFAULT_BOOT_DISK_GB
 
 
 def _either_key(found: Json, key: str) -> Any:
@@ -306,6 +316,10 @@ class JobFacts:
     batch_size: int | None
     model: str | None
     spot: bool
+    strategy: str | None = None
+    disk_gb: int | None = None
+    image: str | None = None
+    exit_code: int | None = None
 
     def variables(self) -> dict[str, Any]:
         """The contract's CEL variables `job.*`, nested; what is not known is left out."""
@@ -329,6 +343,10 @@ class JobFacts:
             "batch_size": self.batch_size,
             "model": self.model,
             "spot": self.spot,
+            "strategy": self.strategy,
+            "disk_gb": self.disk_gb,
+            "image": self.image,
+            "exit_code": self.exit_code,
         }
         return _known(job)
 
@@ -359,6 +377,10 @@ def facts(job: JobDocument, catalogue: Catalogue, model: Json | None = None) -> 
         batch_size=batch_size(job),
         model=model_name(job, model),
         spot=is_spot(job),
+        strategy=strategy(job),
+        disk_gb=found[0].disk_gb if found else None,
+        image=next(iter(images(job, model)), None),
+        exit_code=exit_code(job),
     )
 
 
@@ -399,6 +421,39 @@ def is_flex_start(job: JobDocument) -> bool:
     """Whether the job waits for machines as long as it says itself (Dynamic Workload Scheduler)."""
     kind = rules(job)
     return kind.has_pools and read(job, f"{kind.scheduling}.strategy") == "FLEX_START"
+
+
+DEFAULT_BOOT_DISK_GB = 100  # of each machine of a custom job whose spec says nothing
+
+
+def strategy(job: JobDocument) -> str | None:
+    """How the job's machines are got, STANDARD where it does not say; None: the kind has no such field."""
+    kind = rules(job)
+    if not kind.has_pools:
+        return None
+    named = str(read(job, f"{kind.scheduling}.strategy") or "")
+    return _STRATEGIES.get(named, named)
+
+
+_STRATEGIES = {"": "STANDARD", "STRATEGY_UNSPECIFIED": "STANDARD", "ON_DEMAND": "STANDARD",
+               "LOW_COST": "SPOT"}  # fmt: skip
+"""Vertex's older names of the same things."""
+
+
+def exit_code(job: JobDocument, *texts: str) -> int | None:
+    """What the job's program ended with, by the job's error or else the texts; None: nobody says."""
+    for text in (job.error_message, *texts):
+        found = _EXIT_CODE.search(text)
+        if found:
+            return int(found[1])
+    return None
+
+
+_EXIT_CODE = re.compile(
+    r"(?:non-?zero (?:exit )?(?:status|code)(?: of|:)?|exit(?:ed)?(?: with)?(?: a)? (?:status|code)(?: of|:)?"
+    r"|exit[_ ]?code(?: was)?[:=]?)\s*(?P<code>[0-9]{1,3})\b",
+    re.IGNORECASE,
+)
 
 
 def timeout_seconds(job: JobDocument) -> float | None:
@@ -611,6 +666,16 @@ def environments(job: JobDocument) -> tuple[str, ...]:
         for holder in ("containerSpec", "pythonPackageSpec")
         if isinstance(pool, Mapping) and _either_key(pool, holder)
     )
+
+
+def command_lines(job: JobDocument) -> tuple[str, ...]:
+    """Paths of the containers' lists of arguments and command words, those that are there."""
+    found = [
+        spelled(job, f"{path.rpartition('.')[0]}.{key}")
+        for path in environments(job)
+        for key in ("args", "command")
+    ]
+    return tuple(path for path in found if job.read(path))
 
 
 _NOT_WORKLOAD = (

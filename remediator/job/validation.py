@@ -33,6 +33,7 @@ _LISTS = ("partialFailures", "trials", "jobDetail.taskDetails")
 _IN_A_POOL = (
     "machineSpec",
     "machineSpec.reservationAffinity",
+    "diskSpec",
     "containerSpec",
     "pythonPackageSpec",
 )

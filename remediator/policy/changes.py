@@ -6,7 +6,7 @@ weigh limits (see `guards`) or money (see `costs`). Called by the planner alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -18,8 +18,9 @@ from remediator.catalog.growth import Ground
 from remediator.domain import Cause, Change, Diagnosis, Guard, History, JobDocument, JobKind
 from remediator.job import fields, pipeline
 from remediator.job.fields import Pool
-from remediator.policy import places, sizing
+from remediator.policy import places, program, sizing
 from remediator.policy.model import Limits
+from remediator.policy.quantities import MOST_DISK_GB
 from remediator.policy.steps import Accelerator, Resubmit
 
 
@@ -114,8 +115,8 @@ def apply(step: Resubmit, now: Situation) -> Draft:
     for key, change in _ROWS.items():
         if key not in asked or (key == "output" and step.output == "same"):
             continue
-        if (now.job.kind, key, asked[key]) in _HOLDS_ALREADY:
-            draft = draft.note(_HOLDS_ALREADY[now.job.kind, key, asked[key]])
+        if said := _holds_already(now.job.kind, key, asked[key]):
+            draft = draft.note(said)
             continue
         if key not in now.kind.legal:
             raise Impossible(_NO_SUCH_FIELD.get((now.job.kind, key), _not_legal(now, key)))
@@ -146,11 +147,20 @@ _HOLDS_ALREADY: Mapping[tuple[JobKind, str, object], str] = {
         "spot",
         False,
     ): "the API's version 1 runs no batch prediction on spot",
+    (
+        JobKind.BATCH_PREDICTION,
+        "strategy",
+        "STANDARD",
+    ): "the API's version 1 runs each batch prediction on demand",
     (JobKind.BATCH_PREDICTION, "output", "attempt"): (
         "Vertex writes each batch prediction into a folder of its own anyway"
     ),
 }
 """What a step may ask of a kind that has no such field, because it is so in any case."""
+
+
+def _holds_already(kind: JobKind, key: str, asked: Any) -> str:
+    return _HOLDS_ALREADY.get((kind, key, asked), "") if isinstance(asked, bool | str) else ""
 
 
 def _caching_on(draft: Draft, now: Situation) -> Draft:
@@ -545,7 +555,7 @@ def _timeout(draft: Draft, asked: timedelta | str, now: Situation) -> Draft:
     path = fields.spelled(draft.job, f"{now.kind.scheduling}.timeout")
     held = fields.timeout_seconds(now.job) or fields.DEFAULT_TIMEOUT_SECONDS
     seconds = asked.total_seconds() if isinstance(asked, timedelta) else 2 * held
-    return draft.set(path, f"{seconds:.9f}".rstrip("0").rstrip(".") + "s")
+    return draft.set(path, _duration(seconds))
 
 
 def _spot(draft: Draft, asked: bool, now: Situation) -> Draft:
@@ -553,6 +563,82 @@ def _spot(draft: Draft, asked: bool, now: Situation) -> Draft:
         return draft.note("the job is on spot machines already" if asked else "the job is not spot")
     path = fields.spelled(draft.job, f"{now.kind.scheduling}.strategy")
     return draft.set(path, "SPOT" if asked else "STANDARD")
+
+
+def _strategy(draft: Draft, asked: str, now: Situation) -> Draft:
+    if asked == fields.strategy(now.job):
+        return draft.note(f"the job's strategy is {asked} already")
+    if asked == _FLEX_START and not any(p.hardware.count for p in fields.pools(draft.job)):
+        draft = draft.note("FLEX_START is for machines with accelerators: Vertex may refuse it")
+    draft = draft.set(fields.spelled(draft.job, f"{now.kind.scheduling}.strategy"), asked)
+    # Only FLEX_START waits: what the job says of it goes with it.
+    wait = fields.spelled(draft.job, f"{now.kind.scheduling}.maxWaitDuration")
+    return draft if asked == _FLEX_START else draft.set(wait, None)
+
+
+_FLEX_START = "FLEX_START"
+
+
+def _max_wait(draft: Draft, asked: timedelta, now: Situation) -> Draft:
+    if fields.strategy(draft.job) != _FLEX_START:
+        return draft.note("max_wait does nothing: only FLEX_START waits for its machines")
+    path = fields.spelled(draft.job, f"{now.kind.scheduling}.maxWaitDuration")
+    return draft.set(path, _duration(asked.total_seconds()))
+
+
+def _duration(seconds: float) -> str:
+    """As protobuf's JSON writes it."""
+    return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
+
+
+def _disk(draft: Draft, asked: int | str, now: Situation) -> Draft:
+    pools = target_pools(now, draft)
+    if not pools:
+        msg = "the job names no machine of its own, so no boot disk to change"
+        raise Impossible(msg)
+    for pool in pools:
+        held = pool.disk_gb or fields.DEFAULT_BOOT_DISK_GB
+        size = min(2 * held, MOST_DISK_GB) if asked == "double" else int(asked)
+        if size == held and asked == "double":
+            msg = f"the boot disk has {held} GB already, the most that there is"
+            raise Exhausted(msg)
+        if size < held:
+            draft = draft.note(f"the boot disk had {held} GB, more than {size}")
+        if size != held:
+            draft = draft.set(pool.disk_path, size)
+    return draft
+
+
+def _env(draft: Draft, asked: Mapping[str, str], now: Situation) -> Draft:
+    return _halved(_without_ours(draft, now), program.halved_variables, asked)
+
+
+def _without_ours(draft: Draft, now: Situation) -> Draft:
+    """Our own variables are written anew last: a change names the place that a variable then has."""
+    job = draft.job
+    for path in fields.environments(now.job):
+        held = job.read(path) or ()
+        kept = [item for item in held if not fields.is_our_variable(item)]
+        job = job.changed(path, kept) if len(kept) != len(held) else job
+    return replace(draft, job=job)
+
+
+def _args(draft: Draft, asked: Mapping[str, str], _: Situation) -> Draft:
+    return _halved(draft, program.halved_flags, asked)
+
+
+def _halved(
+    draft: Draft,
+    halve: Callable[[JobDocument, Iterable[str]], program.Edits],
+    names: Mapping[str, str],
+) -> Draft:
+    try:
+        edits = halve(draft.job, names)
+    except program.NothingToHalve as nothing:
+        raise Exhausted(str(nothing)) from None
+    for path, value in edits.items():
+        draft = draft.set(path, value)
+    return draft
 
 
 def _explanations(draft: Draft, asked: bool, now: Situation) -> Draft:
@@ -586,6 +672,11 @@ _ROWS: Mapping[str, _Row] = {
     "batch_size": _batch_size,
     "timeout": _timeout,
     "spot": _spot,
+    "strategy": _strategy,
+    "max_wait": _max_wait,
+    "disk": _disk,
+    "env": _env,
+    "args": _args,
     "explanations": _explanations,
     "rows": _rows,
     "output": _output,

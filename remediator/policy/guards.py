@@ -47,7 +47,8 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a guard may look at. `draft` and `cost` are None where the step leads nowhere, then
-    `impossible` says why; both are None, too, for a plan that would only alert."""
+    `impossible` says why; both are None, too, for a plan that would only alert. `retried_exit`: the
+    exit code of the failure, where the policy says that it may be run again."""
 
     case: Case
     diagnosis: Diagnosis
@@ -58,6 +59,7 @@ class Asked:
     draft: Draft | None = None
     cost: Cost | None = None
     impossible: Impossible | None = None
+    retried_exit: int | None = None
 
     @property
     def job(self) -> JobDocument:
@@ -244,7 +246,7 @@ def _pinned(asked: Asked) -> str:
 
 def _cause(asked: Asked) -> str:
     verdict = asked.diagnosis.verdict
-    if verdict not in NEVER_RETRIED:
+    if verdict not in NEVER_RETRIED or asked.retried_exit is not None:
         return ""
     usd = asked.cost.usd if asked.cost else None
     costs = f", for about ${usd:.2f}" if usd else ""

@@ -14,14 +14,25 @@ from remediator.job.fields import KINDS
 REMEDIES: Mapping[Cause, tuple[str, ...]] = {
     Cause.CPU_SATURATION: ("machine_type: bigger", "replicas: double", "timeout: double"),
     Cause.MEMORY_PRESSURE: ("batch_size: halve", "machine_type: more_memory"),
-    Cause.GPU_MEMORY: ("batch_size: halve", "accelerator: more_memory"),
+    Cause.GPU_MEMORY: (
+        "batch_size: halve",
+        "env: {BATCH_SIZE: halve}",
+        "args: {--batch_size: halve}",
+        "accelerator: more_memory",
+    ),
     Cause.ACCELERATOR_MISSING: ("accelerator: {type: NVIDIA_TESLA_T4, count: 1}",),
     Cause.SLOW_STARTUP: ("machine_type: bigger",),
     Cause.REQUEST_TOO_LARGE: ("batch_size: halve", "explanations: false", "machine_type: bigger"),
-    Cause.CAPACITY_STOCKOUT: ("wait: backoff", "spot: false", "location: next"),
+    Cause.CAPACITY_STOCKOUT: (
+        "wait: backoff",
+        "strategy: FLEX_START",
+        "spot: false",
+        "location: next",
+    ),
     Cause.QUOTA: ("wait: backoff",),
     Cause.PREEMPTION: ("wait: backoff", "spot: false"),
     Cause.TRANSIENT_BACKEND: ("wait: backoff",),
+    Cause.DISK_FULL: ("disk: double",),
 }
 """Fitting values of `resubmit` for each cause, cheapest first; a cause that is absent is alerted."""
 

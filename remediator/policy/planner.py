@@ -44,6 +44,7 @@ from remediator.policy.model import (
 from remediator.policy.request import dressed
 from remediator.policy.steps import Resubmit, Step
 
+_LINES_ASKED = 200  # of a job's log for its exit code: the service writes it at the end
 _FIRST_BACKOFF = timedelta(minutes=10)
 _LONGEST_BACKOFF = timedelta(hours=6)
 _STRICTNESS = (Mode.ENFORCE, Mode.APPROVE, Mode.OBSERVE)
@@ -165,6 +166,12 @@ class _Planning:
     def facts(self) -> fields.JobFacts:
         return fields.facts(self.case.job, self.catalogue, self.case.model)
 
+    @cached_property
+    def exit_code(self) -> int | None:
+        """What the program ended with, by the job's error, else by the last line that tells it."""
+        lines = [line.text for line in reversed(self.case.log_lines[-_LINES_ASKED:])]
+        return fields.exit_code(self.case.job, *lines)
+
     def variables(self, zone: str | None = None) -> conditions.Facts:
         """What a condition is asked about; `now` in the zone, else in UTC."""
         now = self.case.now.astimezone(ZoneInfo(zone)) if zone else self.case.now
@@ -178,6 +185,7 @@ class _Planning:
         return {
             "job": {
                 **self.facts.variables(),
+                "exit_code": self.exit_code,
                 "usd_per_hour": usd_per_hour(job, job.name.location, self.catalogue),
             },
             "diagnosis": {
@@ -236,9 +244,13 @@ class _Planning:
             except Impossible as impossible:
                 explained = (*explained, f"step {number} cannot be taken: {impossible}")
                 return self._refused(policy, limits, explained, number, impossible)
+            request, cost = self._priced(policy, limits, draft)
+            if too_dear := _too_dear(step.resubmit.max_usd, cost):
+                skipped.append(f"step {number} is passed over, {too_dear}")
+                continue
             explained = (*explained, *skipped, f"step {number} is next: {_change_words(draft)}")
             draft = draft.note(*skipped)
-            return self._resubmission(policy, limits, explained, number, step, draft)
+            return self._resubmission(policy, limits, explained, number, step, draft, request, cost)
         if refusing is not None and refusing[1].guard is not None:
             none_left = Impossible("; ".join(skipped), refusing[1].guard)
             return self._refused(policy, limits, (*explained, *skipped), refusing[0], none_left)
@@ -262,7 +274,10 @@ class _Planning:
 
     # --- kinds of answer --------------------------------------------------------------------------
 
-    def _asked(self, limits: Limits, **more: Any) -> Asked:
+    def _asked(self, limits: Limits, policy: Policy | None = None, **more: Any) -> Asked:
+        retried = (policy.retry_exit_codes if policy else None) or ()
+        if self.exit_code is not None and self.exit_code in retried:
+            more["retried_exit"] = self.exit_code
         return Asked(
             self.case,
             self.diagnosis,
@@ -306,7 +321,7 @@ class _Planning:
         number: int,
         impossible: Impossible,
     ) -> Plan:
-        refused = refusals(self._asked(limits, impossible=impossible))
+        refused = refusals(self._asked(limits, policy, impossible=impossible))
         return Plan(
             job=str(self.case.job.name),
             verdict=self.diagnosis.verdict,
@@ -321,15 +336,8 @@ class _Planning:
             explanation=(*explained, *_refusal_lines(refused)),
         )
 
-    def _resubmission(
-        self,
-        policy: Policy,
-        limits: Limits,
-        explained: tuple[str, ...],
-        number: int,
-        step: Step,
-        draft: Draft,
-    ) -> Plan:
+    def _priced(self, policy: Policy, limits: Limits, draft: Draft) -> tuple[dict[str, Any], Cost]:
+        """The request that the draft becomes, and what it would cost."""
         request = dressed(
             draft.job,
             original=self.case.job,
@@ -348,7 +356,20 @@ class _Planning:
             draft.location,
             draft.changes,
         )
-        refused = refusals(self._asked(limits, draft=draft, cost=cost))
+        return request, cost
+
+    def _resubmission(
+        self,
+        policy: Policy,
+        limits: Limits,
+        explained: tuple[str, ...],
+        number: int,
+        step: Step,
+        draft: Draft,
+        request: dict[str, Any],
+        cost: Cost,
+    ) -> Plan:
+        refused = refusals(self._asked(limits, policy, draft=draft, cost=cost))
         wait = self._wait(step.resubmit)
         told = _refusal_words(refused) if refused else self._told(draft, cost, wait)
         return Plan(
@@ -456,6 +477,17 @@ _NO_RESUBMISSION = {
 _A_CENT = 0.01
 
 
+def _too_dear(max_usd: float | None, cost: Cost) -> str:
+    """Why a step with `max_usd` is passed over; empty: it is not."""
+    if max_usd is None:
+        return ""
+    if cost.usd is None:
+        return f"what it costs is not known, and at most ${max_usd:.2f} is allowed for it"
+    if cost.usd > max_usd + _A_CENT / 2:
+        return f"it would cost about ${cost.usd:.2f}, more than its max_usd of ${max_usd:.2f}"
+    return ""
+
+
 def _basis(cost: Cost) -> str:
     rate = cost.usd_per_hour
     return cost.basis if rate is None else f"{cost.basis}, at ${rate:.4g} an hour"
@@ -488,13 +520,32 @@ def _change_words(draft: Draft) -> str:
             count = after.get(f"{holder}.{key}", draft.job.read(f"{holder}.{key}"))
             now = f"{count} {now}"
         before = change.before
-        if before is None and name == "batchSize":
-            before = f"{fields.DEFAULT_BATCH_SIZE} (Vertex's default)"
-        told.append(f"{_WORDS_OF.get(name, name)} {_shown(before)} becomes {now}")
+        if before is None and name in _DEFAULTS:
+            before = f"{_DEFAULTS[name]} (Vertex's default)"
+        if name == "value":  # of an environment variable
+            name = str(draft.job.read(f"{holder}.name") or "variable")
+        told.append(f"{_word_of(name)} {_shown(before)} becomes {now}")
     return ", ".join(dict.fromkeys(told))
 
 
+_DEFAULTS = {
+    "batchSize": fields.DEFAULT_BATCH_SIZE,
+    "bootDiskSizeGb": f"{fields.DEFAULT_BOOT_DISK_GB} GB",
+    "boot_disk_size_gb": f"{fields.DEFAULT_BOOT_DISK_GB} GB",
+}
+
+
+def _word_of(name: str) -> str:
+    return _WORDS_OF.get(name.partition("[")[0], name)
+
+
 _WORDS_OF = {
+    "bootDiskSizeGb": "boot disk",
+    "boot_disk_size_gb": "boot disk",
+    "maxWaitDuration": "longest wait for machines",
+    "max_wait_duration": "longest wait for machines",
+    "args": "argument",
+    "command": "command",
     "machineType": "machine type",
     "machine_type": "machine type",
     "acceleratorType": "accelerator",

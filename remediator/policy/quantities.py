@@ -25,7 +25,7 @@ SIZE = r"[0-9]{1,6}(\.[0-9]{1,3})?(GB|GiB|TB|TiB)"
 
 _GIB = {"GB": 1000**3 / 1024**3, "GiB": 1.0, "TB": 1000**4 / 1024**3, "TiB": 1024.0}
 _DISK_GB = {"GB": 1.0, "GiB": 1.0, "TB": 1000.0, "TiB": 1024.0}
-_SMALLEST_DISK_GB, _LARGEST_DISK_GB = 10, 65_536  # Compute Engine's own, of a boot disk
+_SMALLEST_DISK_GB, MOST_DISK_GB = 10, 65_536  # Compute Engine's own, of a boot disk
 
 
 # --- plain numbers ------------------------------------------------------------------------------
@@ -182,10 +182,10 @@ def disk_gb(value: object) -> int:
     """`200GB`, `1TB` as a boot disk's size is given to Vertex: there GB and GiB are one."""
     number, unit = _size(value, "200GB")
     size = number * _DISK_GB[unit]
-    if not _SMALLEST_DISK_GB <= size <= _LARGEST_DISK_GB or size != int(size):
+    if not _SMALLEST_DISK_GB <= size <= MOST_DISK_GB or size != int(size):
         msg = (
             f"{shown(value)} is no boot disk's size: whole GB from {_SMALLEST_DISK_GB} to "
-            f"{_LARGEST_DISK_GB}"
+            f"{MOST_DISK_GB}"
         )
         raise wrong(msg)
     return int(size)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from remediator.catalog.catalog import Catalogue
-from remediator.domain import JobDocument, JobKind, Json, label_value
+from remediator.domain import Change, JobDocument, JobKind, Json, label_value
 from remediator.job import fields
 
 _LONGEST_NAME = 128  # Vertex's own limit for display names
@@ -99,7 +99,8 @@ _POOLED = (
     rf"\.worker_?[pP]ool_?[sS]pecs\[\d+\]\.{_MACHINE}",
     r"\.worker_?[pP]ool_?[sS]pecs\[\d+\]\.replica_?[cC]ount",
     r"\.worker_?[pP]ool_?[sS]pecs\[\d+\]\.(container_?[sS]pec|python_?[pP]ackage_?[sS]pec)\.env\{REMEDIATOR_.*",
-    r"\.scheduling\.(timeout|strategy)",
+    r"\.scheduling\.(timeout|strategy|max_?[wW]ait_?[dD]uration)",
+    r"\.worker_?[pP]ool_?[sS]pecs\[\d+\]\.disk_?[sS]pec\.boot_?[dD]isk_?[sS]ize_?[gG]b",
     r"\.base_?[oO]utput_?[dD]irectory\.output_?[uU]ri_?[pP]refix",
 )
 _LEGAL: Mapping[JobKind, re.Pattern[str]] = {
@@ -153,25 +154,48 @@ def differences(original: JobDocument, request: Json) -> tuple[str, ...]:
     return tuple(sorted(different))
 
 
-def illegal_differences(original: JobDocument, request: Json) -> tuple[str, ...]:
+def illegal_differences(
+    original: JobDocument, request: Json, changes: Sequence[Change] = ()
+) -> tuple[str, ...]:
     """Paths at which the request differs though no remedy may change them.
 
     Never image, command, arguments, input, service account, network or key, in the environment only
-    our own variables, of the labels only ours and Google's. Empty: the request may be sent.
+    our own variables, of the labels only ours and Google's. Of variables and arguments those may
+    differ besides that the step named, which the plan's `changes` tell. Empty: the request may be
+    sent.
     """
     legal = _LEGAL[original.kind]
     pinned = fields.pinned_model(original)
+    named = {
+        _leaf(original, change.field) for change in changes if _OF_A_PROGRAM.search(change.field)
+    }
     return tuple(
         path
         for path in differences(original, request)
         if not legal.fullmatch(path)
+        and path not in named
         and not (path == "model" and pinned and request.get("model") == pinned)
     )
 
 
-def difference_is_legal(original: JobDocument, request: Json) -> bool:
-    """Whether the request differs only where a resubmission may."""
-    return not illegal_differences(original, request)
+_OF_A_PROGRAM = re.compile(r"\.env\[\d+\]\.value$|\.(args|command)\[\d+\]$")
+
+
+def _leaf(original: JobDocument, field: str) -> str:
+    """A change's field as `_leaves` names it: variables go by their name."""
+    variable = re.fullmatch(r"(.+\.env)\[(\d+)\]\.value", field)
+    if variable is None:
+        return field
+    listed = [v for v in original.read(variable[1]) or () if not fields.is_our_variable(v)]
+    at = int(variable[2])
+    return f"{variable[1]}{{{listed[at].get('name')}}}" if at < len(listed) else field
+
+
+def difference_is_legal(
+    original: JobDocument, request: Json, changes: Sequence[Change] = ()
+) -> bool:
+    """Whether the request differs only where a resubmission may, and where its step named it."""
+    return not illegal_differences(original, request, changes)
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
