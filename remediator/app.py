@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -59,6 +58,7 @@ _DEFAULT_LOCATION = "us-central1"
 _LOG_READS_A_MINUTE = 50  # of the 60 that a project has; people read logs too
 _CHECKS_A_MINUTE = 6
 _EARLIER = 3
+_LOOKED_AT = 200
 _LOCAL_STATE = ".remediator"
 
 
@@ -292,7 +292,7 @@ class App:
 
     def switch_stop(self, *, on: bool) -> None:
         """The stop switch in the ledger."""
-        self.ledger.switch_stop(on=on, by=os.environ.get("USER", ""), now=self.now())
+        self.ledger.switch_stop(on=on, by=self._caller, now=self.now())
 
     def deployed_environment(self, name: str, region: str) -> dict[str, str]:
         """The settings of the deployed function, as it has them; of secrets their names alone."""
@@ -338,8 +338,14 @@ class App:
         """Write a person's answer to a pending approval; nothing else happens here."""
         from remediator.remediate import answer_approval
 
-        who = by or f"command line, {os.environ.get('USER') or 'unknown user'}"
+        who = by or f"command line, {self._caller}"
         return answer_approval(self.hands, approval, approved=approved, by=who)
+
+    @cached_property
+    def _caller(self) -> str:
+        from remediator.cloud.caller import caller
+
+        return caller(is_local=self.settings.is_local)
 
     def preview(self, case: Case, channel: str, *, send: bool) -> Message:
         """The alert that a case would give on a channel; sent only if asked."""
@@ -587,7 +593,9 @@ class App:
         return network.measure(url, allow_loopback=self.settings.is_local, origin=self.locations[0])
 
     def _earlier(self, job: JobDocument) -> tuple[JobDocument, ...]:
-        """Successful jobs of the same display name, for comparison; newest first."""
+        """Successful runs of the same job (name, program, account), for comparison; newest first."""
+        from remediator.job.likeness import EVERY_ACCOUNT, alike
+
         if not job.display_name:
             return ()
         found = self.vertex.list(
@@ -598,7 +606,11 @@ class App:
             display_name=job.display_name,
             timeout_seconds=CALL_SECONDS,
         )
-        return tuple(itertools.islice(found, _EARLIER))
+        account = EVERY_ACCOUNT if self.policies().learn_across_accounts else None
+        key = alike(job, account=account)
+        known = itertools.islice(found, _LOOKED_AT)  # others may give their jobs this name
+        same = (one for one in known if key and alike(one, account=account) == key)
+        return tuple(itertools.islice(same, _EARLIER))
 
     def _may_read_logs(self) -> bool:
         from remediator.hands import LOG_READS

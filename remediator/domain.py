@@ -25,7 +25,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -446,7 +446,8 @@ class Attempt:
     """One resubmission of a root job: the plan that made it and what became of it.
 
     `max_run_seconds` bounds it where it has no time-out of its own. `abandoned`: it never got a
-    machine and was stepped over, so it counts against no limit.
+    machine and was stepped over: it counts as a retry, and costs nothing. `accrued_usd`: what it had
+    cost when it was last seen running, US dollars.
     """
 
     name: str
@@ -462,6 +463,7 @@ class Attempt:
     end_time: datetime | None = None
     max_run_seconds: float | None = None
     abandoned: bool = False
+    accrued_usd: float = 0.0
 
     @property
     def is_retry(self) -> bool:
@@ -483,6 +485,7 @@ class Attempt:
             "estimatedUsd": self.estimated_usd,
             **({"maxRunSeconds": self.max_run_seconds} if self.max_run_seconds else {}),
             **({"abandoned": True} if self.abandoned else {}),
+            **({"accruedUsd": self.accrued_usd} if self.accrued_usd else {}),
         }
 
     @classmethod
@@ -502,12 +505,29 @@ class Attempt:
             end_time=parse_time(body.get("endTime")),
             max_run_seconds=body.get("maxRunSeconds"),
             abandoned=body.get("abandoned") is True,
+            accrued_usd=_usd(body.get("accruedUsd")) or 0.0,
         )
+
+    @property
+    def reserved_usd(self) -> float:
+        """What it holds of its job's budget while it runs: its estimate, or more once it cost more."""
+        return max(self.estimated_usd or 0.0, self.accrued_usd)
 
 
 def _usd(value: object) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and value >= 0 else None  # type: ignore[arg-type,operator]  # a number
+
+
+def money_counter(day: date, group: str = "") -> str:
+    """The ledger's counter of one UTC day's money: everybody's, or that of a group (`BY:VALUE`)."""
+    return f"usd:{day:%Y-%m-%d}" + (f":{group}" if group else "")
+
+
+def counter_on(key: str, day: date) -> str:
+    """The counter of the same money on another day."""
+    _, _, rest = key.partition(":")
+    return money_counter(day, rest.partition(":")[2])
 
 
 # --- diagnosis ---------------------------------------------------------------------------------
@@ -665,6 +685,7 @@ class History:
     parent: str = ""
     cancelled_by_person: bool = False
     breaker_open: str = ""
+    breaker_until: datetime | None = None
     service_accounts: tuple[str, ...] = ()
     max_mode: Mode | None = None
     max_usd_per_day: float | None = None
@@ -679,7 +700,8 @@ class Plan:
 
     `request` is the job that would be created (REST shape, output-only fields gone, without the
     claim label, which is chosen later). `changes` are the fields in which it differs by intent.
-    `because` is the whole sentence; `notes` are what it says beyond verdict, changes and cost, and
+    `longest_seconds` is the longest it may run, by whatever bounds it; `max_run_seconds` a bound of
+    ours alone. `because` is the whole sentence; `notes` are what it says beyond verdict, changes and cost, and
     `cost_basis` what the estimate rests on, for those who show each of these in its own place.
     """
 
@@ -696,6 +718,7 @@ class Plan:
     estimated_usd: float | None = None
     worst_case_usd: float | None = None
     max_run_seconds: float | None = None
+    longest_seconds: float | None = None
     refused_by: tuple[Guard, ...] = ()
     alerts: tuple[str, ...] = ()
     because: str = ""

@@ -15,6 +15,7 @@ from remediator.alerts import AlertFacts, AlertKind
 from remediator.domain import Action, Forbidden, Guard, JobDocument, JobState
 from remediator.hands import Hands, Tale
 from remediator.job import fields, summary
+from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
 from remediator.ledger import Chain, Conclusion, Incident, Stage
 from remediator.policy import costs, routes, sizing
 
@@ -35,6 +36,20 @@ def tell(tale: Tale, hands: Hands, now: datetime, kind: AlertKind, conclusion: C
         return "already handled by another hand"
     hands.notices.deliver(debts)
     return f"{conclusion}: {tale.diagnosis.verdict}"
+
+
+def wait(tale: Tale, hands: Hands, now: datetime) -> str:
+    """No end yet: the incident comes up again when the plan says, and people are told so."""
+    waiting = replace(
+        tale.incident,
+        stage=Stage.WAITING,
+        due=tale.plan.not_before,
+        not_before=tale.plan.not_before,
+    )
+    debts = hands.notices.owed(tale.facts(AlertKind.WAITING, now=now), tale.plan.alerts, now)
+    if hands.ledger.move(waiting, debts=debts):
+        hands.notices.deliver(debts)
+    return f"waiting until {tale.plan.not_before}"
 
 
 _ACT_AS = "iam.serviceAccounts.actAs"
@@ -99,12 +114,16 @@ def finish(incident: Incident, hands: Hands, conclusion: Conclusion, reason: str
 
 def settle(job: JobDocument, chain: Chain, hands: Hands, *, final: bool) -> Chain:
     never_ran = job.start_time is None and job.state is JobState.CANCELLED
+    usd = 0.0 if never_ran else costs.spent_usd(job, hands.catalogue)
     return hands.ledger.settle(
         chain.key,
         job.name.key,
         state=job.state,
         ended=job.end_time,
-        usd=0.0 if never_ran else costs.spent_usd(job, hands.catalogue),
+        usd=usd,
+        usd_by_day=costs.usd_by_day(usd, job.start_time, job.end_time)
+        if usd is not None and job.end_time is not None
+        else None,
         final=final,
         tracks=() if job.state is JobState.CANCELLED else tracks_of(job, policy_of(chain, job)),
         size=sizing.size_of(job),
@@ -119,8 +138,14 @@ def policy_of(chain: Chain, job: JobDocument) -> str:
 
 
 def tracks_of(job: JobDocument, policy: str) -> tuple[str, ...]:
-    """Where the ends of such attempts are kept: by policy, by model, by image, by name."""
-    return (f"policy:{policy}", *fields.alike(job)) if policy else fields.alike(job)
+    """Where the ends of such attempts are kept: for the policy's breaker, and for similar jobs.
+
+    Those twice, by the job's own account and for all, since a policy file may let accounts learn from
+    one another.
+    """
+    found = (alike(job), alike(job, account=EVERY_ACCOUNT))
+    memories = tuple(key for key in found if key)
+    return (breaker_track(policy, job), *memories) if policy else memories
 
 
 def close_chain(

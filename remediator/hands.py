@@ -181,6 +181,6 @@ class Tale:
         if last is not None and last.abandoned:
             told.append(
                 f"Attempt {last.number} waited an hour for a machine in vain and was cancelled; "
-                "it counts against no limit."
+                "it cost nothing and counts as a retry."
             )
         return tuple(told)

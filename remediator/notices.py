@@ -84,9 +84,13 @@ class Notices:
         state = facts.kind.value
         if facts.kind is AlertKind.APPROVAL:  # another plan is another question
             state += f":{facts.approval_id}"
+        if facts.kind is AlertKind.OVERRUN and facts.limit:  # each limit is passed once
+            state += f":{facts.limit}"
+        # A chain goes on from an earlier job where an attempt never got a machine: the attempts count.
+        number = max(facts.attempt, len(facts.attempts))
         return tuple(
             Debt(
-                id=f"{facts.root}|{state}|{facts.attempt}|{channel}",
+                id=f"{facts.root}|{state}|{number}|{channel}",
                 channel=channel,
                 body=message.to_json(),
                 created=now,

@@ -18,6 +18,7 @@ from remediator.domain import (
     Cause,
     Diagnosis,
     Forbidden,
+    Guard,
     History,
     JobDocument,
     JobState,
@@ -27,16 +28,33 @@ from remediator.domain import (
 )
 from remediator.hands import APPROVED, RETRY_WINDOW, Hands, Tale
 from remediator.job import fields, summary
-from remediator.ledger import Chain, Conclusion, End, Incident, Ledger, Limit, is_failing
+from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
+from remediator.ledger import (
+    Approval,
+    Chain,
+    Conclusion,
+    End,
+    Incident,
+    Ledger,
+    Limit,
+    Pause,
+    pause_of,
+)
 from remediator.policy import Catalogue, Policies, plan, routes, sizing
 from remediator.policy.model import Limits
 
 Tracks = Mapping[str, Sequence[End]]
 
 
-def similar_tracks(job: JobDocument, ledger: Ledger) -> Tracks:
-    """How resubmissions of similar jobs ended, by what the jobs have in common."""
-    return ledger.tracks(fields.alike(job))
+def similar_tracks(job: JobDocument, ledger: Ledger, policies: Policies) -> Tracks:
+    """How resubmissions of similar jobs ended, by the key that makes them similar."""
+    return ledger.tracks(_memories(job, policies))
+
+
+def _memories(job: JobDocument, policies: Policies) -> tuple[str, ...]:
+    account = EVERY_ACCOUNT if policies.learn_across_accounts else None
+    key = alike(job, account=account)
+    return (key,) if key else ()
 
 
 def diagnosed(case: Case, policies: Policies) -> Diagnosis:
@@ -50,7 +68,7 @@ def read_ahead(job: JobDocument, hands: Hands, now: datetime) -> None:
     hands.ledger.ahead(
         switches=("stop",),
         counters=[one.key for one in routes.budgets(policies.limits, job, now)],
-        tracks=[*fields.alike(job), *(f"policy:{name}" for name in names)],
+        tracks=[*_memories(job, policies), *(breaker_track(name, job) for name in names)],
     )
 
 
@@ -92,9 +110,12 @@ def planned(
     if skipped:
         made = asked(history, skipped)
     if made.action is not Action.ALERT:
-        paused = _paused(made, case.job, hands, case.now)
-        if paused:
-            history = replace(history, breaker_open=paused)
+        paused = _pause(made.policy, case.job, hands, case.now)
+        if paused is not None and case.now < paused.until:
+            whose = _whose_words(made.policy, case.job)
+            history = replace(
+                history, breaker_open=f"{whose}, {paused}", breaker_until=paused.until
+            )
             made = asked(history, skipped)
     if made.action is not Action.ALERT:
         try:
@@ -120,26 +141,25 @@ def for_a_person(made: Plan, not_known: str) -> Plan:
     )
 
 
-def _paused(made: Plan, job: JobDocument, hands: Hands, now: datetime) -> str:
-    """Why the policy, or resubmissions of the model, are paused; empty: they are not."""
-    breaker = limits_of(made.policy, hands).breaker
+def _pause(policy: str, job: JobDocument, hands: Hands, now: datetime) -> Pause | None:
+    """The pause that the policy's breaker asks for such jobs, over or not; None: it asks for none."""
+    breaker = limits_of(policy, hands).breaker
     if breaker is None:
-        return ""
-    model = fields.model_name(job)
-    watched = {f"policy:{made.policy}": f"of the policy {made.policy}'s resubmissions"}
-    if model:
-        watched[f"model:{model}"] = f"of the resubmissions of {model}"
-    for key, track in hands.ledger.tracks(tuple(watched)).items():
-        why = is_failing(
-            track,
-            now,
-            failed_share=breaker.failed_share,
-            of_last=breaker.of_last,
-            pause=breaker.pause,
-        )
-        if why:
-            return f"{watched[key]}, {why}"
-    return ""
+        return None
+    key = breaker_track(policy, job)
+    return pause_of(
+        hands.ledger.tracks((key,))[key],
+        now,
+        failed_share=breaker.failed_share,
+        of_last=breaker.of_last,
+        pause=breaker.pause,
+    )
+
+
+def _whose_words(policy: str, job: JobDocument) -> str:
+    model, account = fields.model_name(job), fields.service_account(job) or "the default account"
+    of = f" of {model}" if model else ""
+    return f"of the policy {policy}'s resubmissions{of} for {account}"
 
 
 def successes(tracks: Tracks) -> tuple[End, ...]:
@@ -150,16 +170,11 @@ def successes(tracks: Tracks) -> tuple[End, ...]:
 
 
 def recoveries(job: JobDocument, tracks: Tracks, catalogue: Catalogue) -> tuple[Recovery, ...]:
-    """Successes on sizes that would be a remedy for this job too, of jobs alike in everything.
-
-    One image may do many things, and one name stand for several: model, images and name must all
-    be the same, which the memory of sizes does not ask.
-    """
+    """Successes of similar jobs on sizes that would be a remedy for this job too."""
     found = []
     for end in successes(tracks):
         cause = Cause(end.verdict) if end.verdict in _CAUSES else Cause.UNKNOWN
-        in_all = all(end in track for track in tracks.values())
-        if in_all and sizing.is_remedy(end.size, job, cause, catalogue):
+        if sizing.is_remedy(end.size, job, cause, catalogue):
             found.append(Recovery(cause, end.at, sizing.words_of(end.size)))
     return tuple(found)
 
@@ -185,14 +200,18 @@ def _history(
     similar: Sequence[End],
 ) -> History:
     settings, ledger = hands.settings, hands.ledger
+    # A claim that stands for this very step has set its money aside: it does not count against itself.
+    standing = chain.claim if chain.claim and chain.claim.incident == incident.key else None
+    own = {one.key: one for one in standing.reservations} if standing else {}
+    held = (standing.estimated_usd or 0.0) if standing else 0.0
     used = {
-        budget: ledger.used(_limit(budget, 0.0), now)
+        budget: ledger.used(budget_limit(budget, 0.0), now, apart_from=own.get(budget.key))
         for budget in routes.budgets(hands.policies().limits, job, now)
     }
     return History(
         attempts=chain.attempts,
         root=chain.root,
-        usd_this_job=chain.spent_usd + chain.reserved_usd,
+        usd_this_job=max(0.0, chain.spent_usd + chain.reserved_usd - held),
         usd_today=sum(v for b, v in used.items() if b.unit == "usd" and b.group is None),
         resubmissions_last_hour=round(
             sum(v for b, v in used.items() if b.unit == "count" and b.group is None)
@@ -213,7 +232,7 @@ def _history(
     )
 
 
-def _limit(budget: routes.Budget, usd: float) -> Limit:
+def budget_limit(budget: routes.Budget, usd: float) -> Limit:
     return Limit(
         key=budget.key,
         guard=budget.guard.value,
@@ -227,7 +246,14 @@ def limits(tale: Tale, hands: Hands, now: datetime) -> tuple[Limit, ...]:
     """The budgets that the claim must fit into, the policy's own where they are tighter."""
     limits = limits_of(tale.plan.policy, hands)
     usd = tale.plan.estimated_usd or 0.0
-    return tuple(_limit(budget, usd) for budget in routes.budgets(limits, tale.job, now))
+    money = tuple(budget_limit(budget, usd) for budget in routes.budgets(limits, tale.job, now))
+    paused = _pause(tale.plan.policy, tale.job, hands, now)
+    if paused is None or limits.breaker is None:
+        return money
+    # The pause is over: one resubmission tries, and the others wait for how it ends.
+    key = f"trial:{breaker_track(tale.plan.policy, tale.job)}"
+    window = limits.breaker.pause.total_seconds()
+    return (*money, Limit(key, Guard.BREAKER.value, 1.0, 1.0, window))
 
 
 def limits_of(policy: str, hands: Hands) -> Limits:
@@ -288,9 +314,40 @@ def is_unrecorded(job: JobDocument, hands: Hands) -> bool:
 def _as_answered(made: Plan, incident: Incident) -> Plan:
     """A yes that was given to this very plan turns it into a resubmission."""
     approval = incident.approval
-    said_yes = (
-        approval is not None and approval.digest == made.digest and approval.answer == APPROVED
-    )
-    if made.action is Action.APPROVE and said_yes:
+    if made.action is not Action.APPROVE or approval is None or approval.answer != APPROVED:
+        return made
+    if covers(approval, made):
         return replace(made, action=Action.RESUBMIT)
-    return made
+    if approval.digest != made.digest:
+        return made
+    why = (
+        f"{approval.by} approved it at {_sum_words(approval.estimated_usd)}, "
+        f"{_sum_words(approval.worst_case_usd)} at most; it costs more now, so it is asked again"
+    )
+    return replace(made, because=f"{made.because} {why}.", notes=(why, *made.notes))
+
+
+def covers(approval: Approval, made: Plan) -> bool:
+    """Whether the plan is the one that was shown: neither dearer nor longer by more than a tenth."""
+    return approval.digest == made.digest and all(
+        _is_within(now, shown)
+        for now, shown in (
+            (made.estimated_usd, approval.estimated_usd),
+            (made.worst_case_usd, approval.worst_case_usd),
+            (made.longest_seconds, approval.longest_seconds),
+        )
+    )
+
+
+def _is_within(now: float | None, shown: float | None) -> bool:
+    if now is None or shown is None:  # what became known, or unknown, since is something else
+        return now is shown
+    return now <= shown * _RISE + _CENT
+
+
+_RISE = 1.1
+_CENT = 0.005  # what was shown was rounded
+
+
+def _sum_words(usd: float | None) -> str:
+    return "an unknown price" if usd is None else f"${usd:,.2f}"

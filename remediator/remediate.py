@@ -33,7 +33,7 @@ from remediator.domain import (
     Transient,
     Unusable,
 )
-from remediator.endings import close_chain, finish, settle, tell, tell_forbidden
+from remediator.endings import close_chain, finish, settle, tell, tell_forbidden, wait
 from remediator.hands import (
     APPROVED,
     DECLINED,
@@ -48,6 +48,7 @@ from remediator.job import fields, summary
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
 from remediator.parents import Belonging, belonging, unanswered
 from remediator.planning import (
+    covers,
     diagnosed,
     for_a_person,
     is_unrecorded,
@@ -313,7 +314,7 @@ def _decide(
         begun = _Begun.reading(job, hands, now)
     case = replace(begun.case(), attempts=chain.attempts)
     begun.ahead()
-    similar = similar_tracks(job, hands.ledger)
+    similar = similar_tracks(job, hands.ledger, hands.policies())
     case = replace(case, recoveries=recoveries(job, similar, hands.catalogue))
     found = diagnosed(case, hands.policies())
     if not found.settled_by_error and job.end_time:
@@ -401,23 +402,10 @@ def _carry_out(tale: Tale, hands: Hands, now: datetime) -> str | Again:
             return tell(tale, hands, now, AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)
         return tell(tale, hands, now, AlertKind.ALERT, Conclusion.ALERTED)
     if wanted.action is Action.WAIT:
-        return _wait(tale, hands, now)
+        return wait(tale, hands, now)
     if wanted.action is Action.APPROVE:
         return _ask(tale, hands, now)
     return resubmit(tale, hands)
-
-
-def _wait(tale: Tale, hands: Hands, now: datetime) -> str:
-    waiting = replace(
-        tale.incident,
-        stage=Stage.WAITING,
-        due=tale.plan.not_before,
-        not_before=tale.plan.not_before,
-    )
-    debts = hands.notices.owed(tale.facts(AlertKind.WAITING, now=now), tale.plan.alerts, now)
-    if hands.ledger.move(waiting, debts=debts):
-        hands.notices.deliver(debts)
-    return f"waiting until {tale.plan.not_before}"
 
 
 def _ask(tale: Tale, hands: Hands, now: datetime) -> str:
@@ -431,9 +419,17 @@ def _ask(tale: Tale, hands: Hands, now: datetime) -> str:
             return tell(
                 replace(tale, plan=declined), hands, now, AlertKind.GIVEN_UP, Conclusion.GIVEN_UP
             )
-        hands.ledger.move(replace(tale.incident, stage=Stage.APPROVAL, due=approval.expires))
-        return f"awaiting approval {approval.id}"
-    offered = Approval(id=hands.token(), digest=tale.plan.digest, expires=now + APPROVAL_LASTS)
+        if not approval.answer and covers(approval, tale.plan):
+            hands.ledger.move(replace(tale.incident, stage=Stage.APPROVAL, due=approval.expires))
+            return f"awaiting approval {approval.id}"
+    offered = Approval(
+        id=hands.token(),
+        digest=tale.plan.digest,
+        expires=now + APPROVAL_LASTS,
+        estimated_usd=tale.plan.estimated_usd,
+        worst_case_usd=tale.plan.worst_case_usd,
+        longest_seconds=tale.plan.longest_seconds,
+    )
     pending = replace(tale.incident, stage=Stage.APPROVAL, approval=offered, due=offered.expires)
     asked = replace(tale, incident=pending)
     debts = hands.notices.owed(asked.facts(AlertKind.APPROVAL, now=now), tale.plan.alerts, now)

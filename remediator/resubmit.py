@@ -23,8 +23,8 @@ from remediator.domain import (
     Transient,
     Unanswered,
 )
-from remediator.endings import tell
-from remediator.hands import Hands, Tale, new_incident
+from remediator.endings import tell, wait
+from remediator.hands import APPROVED, Hands, Tale, new_incident
 from remediator.job import summary
 from remediator.ledger import STALE, Chain, Claim, Conclusion, Incident, Stage
 from remediator.planning import job_budget, limits
@@ -32,6 +32,7 @@ from remediator.policy import illegal_differences, routes, with_claim
 from remediator.policy.refusal import after_refusal
 
 LOOK_AGAIN = timedelta(minutes=1)
+TRIAL_LOOK = timedelta(minutes=30)  # how often those look that wait for a breaker's trial
 _SKIPS_AT_MOST = 10  # a ladder is shorter; this ends a loop that should not exist
 
 
@@ -90,6 +91,8 @@ def _claim_for(tale: Tale, hands: Hands, now: datetime) -> Claim:
 
 def _refused_at_claim(tale: Tale, guards: tuple[str, ...], hands: Hands, now: datetime) -> str:
     refused = tuple(Guard(name) for name in guards)
+    if refused == (Guard.BREAKER,):
+        return _wait_for_the_trial(tale, hands, now)
     refusal = replace(
         tale.plan,
         action=Action.ALERT,
@@ -104,6 +107,21 @@ def _refused_at_claim(tale: Tale, guards: tuple[str, ...], hands: Hands, now: da
         else (AlertKind.ALERT, Conclusion.ALERTED)
     )
     return tell(replace(tale, plan=refusal, incident=incident), hands, now, kind, conclusion)
+
+
+def _wait_for_the_trial(tale: Tale, hands: Hands, now: datetime) -> str:
+    """The breaker's pause is over and another resubmission tries: this one waits for how it ends."""
+    why = "the pause is over and another resubmission tries first"
+    waits = replace(
+        tale.plan,
+        action=Action.WAIT,
+        refused_by=(Guard.BREAKER,),
+        not_before=now + TRIAL_LOOK,
+        because=f"{tale.plan.because}; {why}",
+        notes=(why,),
+    )
+    incident = replace(tale.incident, refused_by=(Guard.BREAKER.value,), action=Action.WAIT.value)
+    return wait(replace(tale, plan=waits, incident=incident), hands, now)
 
 
 def _take_over(
@@ -247,7 +265,9 @@ def _refused_by_vertex(
     stored = hands.ledger.incident(tale.incident.key) or tale.incident
     chain = hands.ledger.chain(tale.chain.key) or tale.chain
     log.say("WARNING", f"Vertex refused the resubmission: {words}", job=str(tale.job.name))
-    as_told = None if mended else _as_vertex_told(tale, chain, words, hands)
+    # A person's yes was to the plan as it was shown, without the numbers that Vertex names now.
+    shown = tale.incident.approval is not None and tale.incident.approval.answer == APPROVED
+    as_told = None if mended or shown else _as_vertex_told(tale, chain, words, hands)
     if as_told is not None:
         again = replace(
             tale,

@@ -6,8 +6,9 @@ any other job. Called by `remediate` each time a running attempt is looked at.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 
 from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
@@ -16,7 +17,7 @@ from remediator.endings import settle
 from remediator.hands import Hands
 from remediator.job import fields, summary
 from remediator.ledger import Chain, Incident
-from remediator.planning import job_budget, limits_of
+from remediator.planning import budget_limit, job_budget, limits_of
 from remediator.policy import costs, routes
 
 STUCK_AFTER = timedelta(hours=1)
@@ -38,12 +39,12 @@ def watch(job: JobDocument, incident: Incident, hands: Hands, now: datetime) -> 
         return incident
     if _is_stuck(job, now):
         return _cancel(job, incident, hands, NO_MACHINE)
-    why = _overrun(job, attempt, chain, hands, now)
-    if not why:
+    over = _overrun(job, attempt, chain, hands, now)
+    if over is None:
         return incident
     cancels = limits_of(attempt.policy, hands).on_overrun == "cancel"
-    _tell(job, incident, chain, attempt, why, hands, now, cancelled=cancels)
-    return _cancel(job, incident, hands, why) if cancels else incident
+    _tell(job, incident, chain, attempt, over, hands, now, cancelled=cancels)
+    return _cancel(job, incident, hands, over.why) if cancels else incident
 
 
 def step_over(job: JobDocument, incident: Incident, hands: Hands, now: datetime) -> bool:
@@ -69,24 +70,93 @@ def _is_stuck(job: JobDocument, now: datetime) -> bool:
     return now - job.create_time >= STUCK_AFTER
 
 
+@dataclass(frozen=True, slots=True)
+class _Overrun:
+    """A limit that a running attempt has passed, by its name in the policy file, and in words."""
+
+    limit: str
+    why: str
+
+
 def _overrun(
+    job: JobDocument, attempt: Attempt, chain: Chain, hands: Hands, now: datetime
+) -> _Overrun | None:
+    """The first limit that it has passed. What it costs is counted in its days and its job first."""
+    accrued = costs.accrued_usd(job, hands.catalogue, now)
+    if accrued is not None:
+        days = costs.usd_by_day(accrued, job.start_time, now)
+        _count(job, attempt, chain, days, hands, now)
+        most = job_budget(attempt.policy, hands)
+        if most is not None and chain.spent_usd + accrued > most:
+            return _Overrun("usd_per_job", f"it passed usd_per_job ({most:g} USD)")
+        over = _over_a_day(job, attempt, days, hands, now)
+        if over is not None:
+            return over
+    ran = (now - job.start_time).total_seconds() if job.start_time else 0.0
+    if attempt.max_run_seconds is not None and ran > attempt.max_run_seconds:
+        hours = attempt.max_run_seconds / 3600
+        return _Overrun(_MAX_RUN, f"it ran longer than max_run allows ({hours:.3g} h)")
+    return None
+
+
+_MAX_RUN = "max_run"
+
+
+def _count(
     job: JobDocument,
     attempt: Attempt,
     chain: Chain,
+    usd_by_day: Mapping[date, float],
     hands: Hands,
     now: datetime,
-) -> str:
-    most = job_budget(attempt.policy, hands)
-    accrued = costs.accrued_usd(job, hands.catalogue, now)
-    if most is not None and accrued is not None and chain.spent_usd + accrued > most:
-        return f"it passed usd_per_job ({most:g} USD)"
-    ran = (now - job.start_time).total_seconds() if job.start_time else 0.0
-    if attempt.max_run_seconds is not None and ran > attempt.max_run_seconds:
-        return f"{_TOO_LONG} ({attempt.max_run_seconds / 3600:.3g} h)"
-    return ""
+) -> None:
+    """Write down what it has cost, unless what was set aside on the day it was made still holds it."""
+    made = attempt.create_time.astimezone(UTC).date() if attempt.create_time else None
+    within = sum(usd_by_day.values()) <= (attempt.estimated_usd or 0.0)
+    if within and made == now.astimezone(UTC).date() and set(usd_by_day) <= {made}:
+        return
+    hands.ledger.accrue(chain.key, job.name.key, usd_by_day=usd_by_day, now=now)
 
 
-_TOO_LONG = "it ran longer than max_run allows"
+def _over_a_day(
+    job: JobDocument,
+    attempt: Attempt,
+    usd_by_day: Mapping[date, float],
+    hands: Hands,
+    now: datetime,
+) -> _Overrun | None:
+    """A day's money, everybody's or a group's share, that it passed by costing more than estimated.
+
+    An attempt within its estimate is not blamed for a day that another one has passed.
+    """
+    accrued = sum(usd_by_day.values())
+    if accrued <= (attempt.estimated_usd or 0.0):
+        return None
+    limits = limits_of(attempt.policy, hands)
+    for day in sorted(usd_by_day, reverse=True):
+        at = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        for budget in routes.budgets(limits, job, at):
+            if budget.unit != "usd" or budget.limit is None:
+                continue
+            counted = hands.ledger.used(budget_limit(budget, 0.0), now)
+            if max(counted, accrued) > budget.limit + _CENT:
+                return _Overrun(_name_of(budget), _day_words(budget, day))
+    return None
+
+
+def _name_of(budget: routes.Budget) -> str:
+    return "usd_per_day" + (f":{budget.group[0]}:{budget.group[1]}" if budget.group else "")
+
+
+def _day_words(budget: routes.Budget, day: date) -> str:
+    limit = f"usd_per_day ({budget.limit:g} USD, {day:%Y-%m-%d})"
+    if budget.group is None:
+        return f"it passed {limit}"
+    by, value = budget.group
+    return f"it passed {limit} of {by.replace('_', ' ')} {value or '(none)'}"
+
+
+_CENT = 0.005  # sums of money are compared to the cent, as the guards do
 
 
 def _cancel(job: JobDocument, incident: Incident, hands: Hands, why: str) -> Incident:
@@ -116,7 +186,7 @@ def _tell(
     incident: Incident,
     chain: Chain,
     attempt: Attempt,
-    why: str,
+    over: _Overrun,
     hands: Hands,
     now: datetime,
     *,
@@ -136,9 +206,10 @@ def _tell(
         attempts=chain.attempts,
         spent_usd=None if accrued is None else chain.spent_usd + accrued,
         estimated_usd=attempt.estimated_usd,
-        over_time=why.startswith(_TOO_LONG),
+        over_time=over.limit == _MAX_RUN,
+        limit=over.limit,
         cancels=cancelled,
-        extra=(f"{done}: {why}.",),
+        extra=(f"{done}: {over.why}.",),
     )
     channels = routes.channels_of(hands.policies(), attempt.policy, job)
     debts = hands.notices.owed(facts, channels, now)

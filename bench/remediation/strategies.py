@@ -20,6 +20,7 @@ from remediator.case import Case
 from remediator.diagnosis import diagnose
 from remediator.domain import Action, Attempt, Change, History, JobDocument
 from remediator.job import fields
+from remediator.job.likeness import alike
 from remediator.ledger import End
 from remediator.planning import recoveries, successes
 from remediator.policy import Policies, plan, sizing
@@ -201,7 +202,7 @@ class Product(Strategy):
 
     def _tracks(self, job: JobDocument) -> dict[str, list[End]]:
         kept = self.ends if self.remembers else {}
-        return {key: kept.get(key, []) for key in fields.alike(job)}
+        return {key: kept.get(key, []) for key in filter(None, (alike(job),))}
 
     def _settle(self, runs: list[Ran]) -> None:
         if len(runs) > 1 and self.spent:
@@ -231,7 +232,7 @@ class Product(Strategy):
             last = self.attempts[-1]
             size = sizing.size_of(document)
             end = End(runs[-1].ended, last.policy, True, size, document.run_seconds, last.verdict)
-            for key in fields.alike(document):
+            for key in filter(None, (alike(document),)):
                 self.ends.setdefault(key, []).append(end)
 
 

@@ -300,6 +300,8 @@ def _cost(facts: AlertFacts) -> str:
     } and (plan is not None and plan.action is not Action.ALERT)
     if plan is not None and spends:
         lines.append(_estimate(plan, "this attempt"))
+        if facts.kind is AlertKind.APPROVAL and plan.longest_seconds is not None:
+            lines.append(f"It may run for {span(plan.longest_seconds)}.")
     if facts.spent_usd is not None:
         estimated = _estimated_so_far(facts)
         against = f", estimated {amount(estimated)}" if estimated is not None else ""

@@ -38,8 +38,8 @@ class AlertFacts:
     name of the job it made. `spent_usd` is what the chain's resubmissions have cost so far,
     `estimated_usd` what their plans had said; `time_lost_seconds` runs from the first failure to
     the recovery, `output` is where its results are. `approve_until` is when a question expires.
-    `over_time` and `cancels` tell of an overrun: that its time is over, not its budget; that it is
-    being ended. `places` are links that only the story knows. `count` and `extra` serve the
+    `over_time`, `limit` and `cancels` tell of an overrun: that its time is over, not its budget; which
+    limit it passed; that it is being ended. `places` are links that only the story knows. `count` and `extra` serve the
     summaries: how many, and a line for each; `together` are the alerts that one message stands for.
     `grant` is the command that would let the remediator act as the job's account, where that was
     refused.
@@ -68,6 +68,7 @@ class AlertFacts:
     approval_id: str = ""
     approve_until: datetime | None = None
     over_time: bool = False
+    limit: str = ""
     cancels: bool = False
     places: tuple[Link, ...] = ()
     count: int = 0

@@ -772,20 +772,3 @@ def cpu_only_image(job: JobDocument, model: Json | None = None) -> str:
         if _CPU_IMAGE.search(image) and not _GPU_IMAGE.search(image):
             return image
     return ""
-
-
-def alike(job: JobDocument) -> tuple[str, ...]:
-    """Keys that the job shares with similar ones: its model, its own images, its name.
-
-    A prebuilt image of Google's is shared by jobs that have nothing else in common.
-    """
-    name = _ATTEMPT.sub("", job.display_name)
-    own = [image for image in images(job) if not _PREBUILT.search(image)]
-    found = [f"model:{model_name(job)}" if model_name(job) else ""]
-    found += [f"image:{job.kind.value}:{image}" for image in own[:3]]
-    found += [f"name:{job.kind.value}:{name}"] if name else []
-    return tuple(key for key in found if key)
-
-
-_ATTEMPT = re.compile(r"\s*\(attempt \d+\)\s*$")
-_PREBUILT = re.compile(r"^[a-z0-9-]+-docker\.pkg\.dev/vertex-ai/|^gcr\.io/cloud-aiplatform/")

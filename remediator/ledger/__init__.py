@@ -17,7 +17,7 @@ from remediator.ledger.records import (
     Stage,
     Store,
 )
-from remediator.ledger.tracks import End, is_failing
+from remediator.ledger.tracks import End, Pause, pause_of
 
 __all__ = [
     "STALE",
@@ -31,7 +31,8 @@ __all__ = [
     "Incident",
     "Ledger",
     "Limit",
+    "Pause",
     "Stage",
     "Store",
-    "is_failing",
+    "pause_of",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from remediator.domain import Attempt, Guard, JobName, JobState, Json, Unusable, rfc3339
@@ -31,7 +31,7 @@ from remediator.ledger.records import (
     reservations_of,
     to_json,
 )
-from remediator.ledger.reservations import bodies_of, moved, once_each, put_counters
+from remediator.ledger.reservations import bodies_of, moved, once_each, put_counters, rebooked
 from remediator.ledger.tracks import End, added, ends
 
 KEEP = timedelta(days=400)  # records outlive a year, so that a report can look back over one
@@ -436,24 +436,25 @@ class Ledger:
         ended: datetime | None,
         usd: float | None,
         final: bool,
+        usd_by_day: Mapping[date, float] | None = None,
         tracks: Sequence[str] = (),
         size: Json | None = None,
         seconds: float | None = None,
     ) -> Chain:
-        """An attempt ended: its reservation becomes what it really cost (estimate if unknown).
+        """An attempt ended: its reservation becomes what it really cost (what is set aside, if that
+        is not known).
 
         `tracks` are the memories in which its end is kept, with its `size` and the `seconds` it ran.
+        `usd_by_day` says in which UTC days the money went; without it, on the day of the claim.
 
-        Settled once: a later call changes `final` alone. Money counts on the day of its claim; a
-        day whose counter is no longer kept is over. A state that is not terminal is only noted.
+        Settled once: a later call changes `final` alone. A day whose counter is no longer kept is
+        over. A state that is not terminal is only noted.
         """
 
         def work(tx: Transaction) -> Chain:
             chain = _chain(tx, root, "")
             created = tx.get("created", doc_id(attempt_key)) or {}
             held = reservations_of(created.get("reservations"))
-            money = tuple(one for one in held if one.window_seconds is None)
-            bodies = bodies_of(tx, money)
             kept = tx.get_many("tracks", tuple(doc_id(key) for key in tracks)) if tracks else {}
             settled = replace(chain, final=final)
             open_ones = [
@@ -467,13 +468,11 @@ class Ledger:
                 settled = replace(settled, attempts=attempts)
                 if not state.is_terminal:
                     break
-                estimate = attempt.estimated_usd or 0.0
-                cost = usd if usd is not None else estimate
-                for one in money:
-                    key = doc_id(one.key)
-                    if key in bodies:
-                        bodies[key] = counters.repriced(bodies[key], one, cost)
-                put_counters(tx, bodies)
+                cost = usd if usd is not None else attempt.reserved_usd
+                if usd is not None:
+                    days = usd_by_day or {_first_day(held, ended): usd}
+                    _, bodies = rebooked(tx, held, days)
+                    put_counters(tx, bodies)
                 if ended is not None:
                     succeeded = state is JobState.SUCCEEDED
                     end = End(
@@ -485,12 +484,50 @@ class Ledger:
                 settled = replace(
                     settled,
                     spent_usd=chain.spent_usd + cost,
-                    reserved_usd=_none_or_more(chain.reserved_usd - estimate),
+                    reserved_usd=_none_or_more(chain.reserved_usd - attempt.reserved_usd),
                 )
             if settled == chain:
                 return chain
             _put_chain(tx, settled)
             return replace(settled, version=settled.version + 1)
+
+        return self._store.run(work)
+
+    def accrue(
+        self, root: str, attempt_key: str, *, usd_by_day: Mapping[date, float], now: datetime
+    ) -> Chain:
+        """What a running attempt has cost by now counts in the days it was spent in, and in its job.
+
+        What is left of its estimate stays set aside, in the present day. Answers the chain; nothing
+        is written where it is settled, or counted so already.
+        """
+
+        def work(tx: Transaction) -> Chain:
+            chain = _chain(tx, root, "")
+            created = tx.get("created", doc_id(attempt_key)) or {}
+            runs = (one for one in chain.attempts if _key_of(one.name) == attempt_key)
+            attempt = next((one for one in runs if not one.state.is_terminal), None)
+            if attempt is None:
+                return chain
+            accrued = sum(usd_by_day.values())
+            today, left = now.astimezone(UTC).date(), (attempt.estimated_usd or 0.0) - accrued
+            days = {**usd_by_day, today: usd_by_day.get(today, 0.0) + max(0.0, left)}
+            held = reservations_of(created.get("reservations"))
+            booked, bodies = rebooked(tx, held, days)
+            seen = replace(attempt, accrued_usd=accrued)
+            more = seen.reserved_usd - attempt.reserved_usd
+            if not bodies and abs(more) < _ROUNDING_USD:
+                return chain
+            put_counters(tx, bodies)
+            kept = {"root": root, "reservations": [to_json(one) for one in booked]}
+            tx.put("created", doc_id(attempt_key), kept, expires=now + KEEP)
+            grown = replace(
+                chain,
+                attempts=tuple(seen if one is attempt else one for one in chain.attempts),
+                reserved_usd=_none_or_more(chain.reserved_usd + more),
+            )
+            _put_chain(tx, grown)
+            return replace(grown, version=grown.version + 1)
 
         return self._store.run(work)
 
@@ -502,9 +539,12 @@ class Ledger:
 
     # --- counters, switches --------------------------------------------------------------------
 
-    def used(self, limit: Limit, now: datetime) -> float:
-        """What is already counted against a limit."""
-        return counters.used(self._store.get("counters", doc_id(limit.key)), limit, now)
+    def used(self, limit: Limit, now: datetime, *, apart_from: Reservation | None = None) -> float:
+        """What is already counted against a limit, but for what one reservation set aside of it."""
+        body = self._store.get("counters", doc_id(limit.key))
+        if body is not None and apart_from is not None:
+            body = counters.removed(body, apart_from)
+        return counters.used(body, limit, now)
 
     def take_token(self, key: str, *, most: int, window_seconds: float, now: datetime) -> bool:
         """Take one of `most` tokens in a sliding window, shared by all instances; False if none."""
@@ -631,6 +671,12 @@ def _key_of(name: str) -> str:
         return JobName.parse(name).key
     except Unusable:
         return ""
+
+
+def _first_day(held: Sequence[Reservation], ended: datetime | None) -> date:
+    """The day of the claim, by what it set aside; the end's where it set nothing aside."""
+    at = next((one.at for one in held if one.window_seconds is None), ended)
+    return (at or datetime(1970, 1, 1, tzinfo=UTC)).astimezone(UTC).date()
 
 
 def _same_hold(stored: Claim, held: Claim) -> bool:

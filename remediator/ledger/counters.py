@@ -7,7 +7,7 @@ is one number, a window at most `_MARKS` marks. Pure; `book` alone calls it, ins
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from remediator.domain import Json, parse_time, rfc3339
@@ -62,6 +62,15 @@ def repriced(body: Json, reservation: Reservation, usd: float) -> dict[str, Any]
     """A total in which what was set aside has become `usd`; never below nothing."""
     total = float(body.get("total", 0.0)) - reservation.amount + usd
     return {**body, "total": max(0.0, total) if total > _NOTHING else 0.0}
+
+
+def raised(body: Json | None, usd: float, day: date | None) -> dict[str, Any]:
+    """A total with so much more (or less) in it, never below nothing; kept some days past its day."""
+    before = body or {}
+    total = float(before.get("total", 0.0)) + usd
+    ends = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1) if day else None
+    kept = _until(before, ends) if ends else {}
+    return {**before, "total": total if total > _NOTHING else 0.0, **kept}
 
 
 def expires(body: Json) -> datetime | None:

@@ -45,7 +45,11 @@ class Conclusion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A plan shown to people: `digest` is the plan they saw; `answer` is empty while they think."""
+    """A plan shown to people: `digest` is the plan they saw; `answer` is empty while they think.
+
+    `estimated_usd`, `worst_case_usd` and `longest_seconds` are what they saw of its price and its
+    time limit; None where the price was not known, or an earlier version did not keep it.
+    """
 
     id: str
     digest: str
@@ -53,6 +57,9 @@ class Approval:
     answer: str = ""
     by: str = ""
     at: datetime | None = None
+    estimated_usd: float | None = None
+    worst_case_usd: float | None = None
+    longest_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

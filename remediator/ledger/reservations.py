@@ -1,6 +1,7 @@
 """What a claim sets aside: money of a day and marks in a window, as documents of counters.
 
-Owns which counters a step is counted in, and what becomes of its money when the step changes. Knows
+Owns which counters a step is counted in, and what becomes of its money when the step changes, when
+its job runs on, and when it ends. Knows
 no chain and no incident; `book` alone calls it, inside its transactions. The arithmetic is in
 `counters`.
 """
@@ -9,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, date, datetime
 
-from remediator.domain import Json
+from remediator.domain import Json, counter_on
 from remediator.ledger import counters
 from remediator.ledger.records import Claim, Limit, Reservation, Transaction, doc_id
 
@@ -68,6 +69,41 @@ def moved(
         bodies[doc_id(one.key)] = counters.repriced(body, one, moved.amount)
         reservations.append(moved)
     return tuple(reservations), bodies
+
+
+def rebooked(
+    tx: Transaction, held: Sequence[Reservation], usd_by_day: Mapping[date, float]
+) -> tuple[tuple[Reservation, ...], dict[str, Json]]:
+    """An attempt's money as it stands now: so much in each day, whatever was set aside for it.
+
+    Each counter of money that the claim named (everybody's, and its groups') is booked alike. A day
+    whose counter is no longer kept is over: what was set aside in it is not taken back.
+    """
+    money = {one.key: one for one in held if one.window_seconds is None}
+    kept = tuple(one for one in held if one.window_seconds is not None)
+    same = dict.fromkeys(counter_on(key, date.min) for key in money)
+    wanted = {
+        counter_on(key, day): (usd, day) for key in same for day, usd in usd_by_day.items() if usd
+    }
+    changed = {
+        key: wanted.get(key, (0.0, None))[0] - (money[key].amount if key in money else 0.0)
+        for key in dict.fromkeys((*money, *wanted))
+    }
+    keys = [key for key, more in changed.items() if abs(more) > _ROUNDING_USD]
+    bodies = dict(tx.get_many("counters", tuple(map(doc_id, keys)))) if keys else {}
+    booked = dict(bodies)
+    for key in keys:
+        body = bodies.get(doc_id(key))
+        if body is not None or key not in money:
+            booked[doc_id(key)] = counters.raised(body, changed[key], wanted.get(key, (0, None))[1])
+    fresh = tuple(
+        Reservation(key, usd, datetime(day.year, day.month, day.day, tzinfo=UTC))
+        for key, (usd, day) in wanted.items()
+    )
+    return (*kept, *fresh), booked
+
+
+_ROUNDING_USD = 1e-9
 
 
 def _set_aside_anew(

@@ -1,4 +1,4 @@
-"""How resubmissions have ended, by what they have in common: a policy, a model, an image, a name.
+"""How resubmissions have ended, by what they have in common: a breaker of a policy, or similar jobs.
 
 Owns the shape of these short memories (the latest ends alone, newest last). Pure; `book` stores them
 and `planning` reads them.
@@ -67,20 +67,32 @@ def added(body: Json | None, end: End) -> dict[str, Any]:
     return {"ends": [one.to_json() for one in (*ends(body), end)][-_KEPT:]}
 
 
-def is_failing(
-    track: Iterable[End], now: datetime, *, failed_share: float, of_last: int, pause: timedelta
-) -> str:
-    """Why nothing should be resubmitted for a while, in words; empty: nothing speaks against it.
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing is resubmitted until then, since so many of the last ended badly."""
 
-    After `pause` one may try again; if that fails too, the pause begins anew.
+    until: datetime
+    failed: int
+    of_last: int
+
+    def __str__(self) -> str:
+        last = f"{self.failed} of the last {self.of_last} failed"
+        return f"{last}; paused until {self.until:%Y-%m-%d %H:%M} UTC"
+
+
+def pause_of(
+    track: Iterable[End], now: datetime, *, failed_share: float, of_last: int, pause: timedelta
+) -> Pause | None:
+    """The pause that the latest ends ask for, whether it is over or not; None: they ask for none.
+
+    Once it is over one may try again: if that fails too, the pause begins anew; if it succeeds, it is
+    ended.
     """
     latest = tuple(track)[-of_last:]
     failed = [one for one in latest if not one.succeeded]
     if len(latest) < of_last or len(failed) < failed_share * len(latest) or not failed:
-        return ""
+        return None
     until = max(one.at for one in failed) + pause
-    if now >= until:
-        return ""
-    return (
-        f"{len(failed)} of the last {len(latest)} failed; paused until {until:%Y-%m-%d %H:%M} UTC"
-    )
+    if latest[-1].succeeded and now >= until:
+        return None
+    return Pause(until, len(failed), len(latest))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalogue, Hardware
@@ -141,6 +141,24 @@ def accrued_usd(job: JobDocument, catalogue: Catalogue, now: datetime) -> float 
         return rate and 0.0
     hours = max(0.0, (now - job.start_time).total_seconds()) / 3600
     return rate * (hours + _start_hours(job))
+
+
+def usd_by_day(usd: float, started: datetime | None, until: datetime) -> dict[date, float]:
+    """A sum of US dollars by the UTC days in which it was spent, by the time that each had of it."""
+    if started is None or started >= until:
+        return {until.astimezone(UTC).date(): usd}
+    until = until.astimezone(UTC)
+    at = max(started.astimezone(UTC), until - _LONGEST_SPREAD)
+    seconds = (until - at).total_seconds()
+    days: dict[date, float] = {}
+    while at < until:
+        midnight = datetime(at.year, at.month, at.day, tzinfo=UTC) + timedelta(days=1)
+        days[at.date()] = usd * (min(midnight, until) - at).total_seconds() / seconds
+        at = midnight
+    return days
+
+
+_LONGEST_SPREAD = timedelta(days=60)  # no job runs longer; days before that are over
 
 
 def _start_hours(job: JobDocument) -> float:

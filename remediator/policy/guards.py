@@ -92,7 +92,7 @@ def _attempts(asked: Asked) -> str:
 
 
 def _retries(asked: Asked) -> str:
-    made = sum(one.is_retry and not one.abandoned for one in asked.attempts)
+    made = sum(one.is_retry or one.abandoned for one in asked.attempts)
     if asked.draft is None or not asked.draft.is_retry:
         return ""
     return _used_up(made, asked.limits.retries, "unchanged")

@@ -59,11 +59,14 @@ OWNER = "owner"
 
 
 class Breaker(Part):
-    """Stops a policy, or resubmissions of a model, whose attempts keep failing."""
+    """Pauses a policy's resubmissions, of one model for one account, when they keep failing."""
 
     failed_share: Share = Field(description="Share of the last attempts that failed, 0 to 1.")
     of_last: Positive = Field(description="How many finished attempts are looked at.")
-    pause: Duration = Field(description="How long nothing is resubmitted then.")
+    pause: Duration = Field(
+        description="How long failures then wait. After it one resubmission tries, the others follow "
+        "if it succeeds."
+    )
 
 
 class Per(Part):
@@ -73,7 +76,8 @@ class Per(Part):
         description="What makes a group: `service_account`, `location`, `model` or `labels.NAME`."
     )
     usd_per_day: Usd | None = Field(
-        default=None, description="US dollars a group may cost in a UTC day."
+        default=None,
+        description="US dollars a group's resubmissions may cost in a UTC day, counted alike.",
     )
     resubmissions_per_hour: Whole | None = Field(
         default=None, description="Resubmissions of a group in any 60 minutes."
@@ -82,9 +86,15 @@ class Per(Part):
 
 class _Bounds(Part):
     usd_per_job: Usd | None = Field(
-        default=None, description="US dollars, all resubmissions of one root job together."
+        default=None,
+        description="US dollars, all resubmissions of one root job together: what ended ones cost, "
+        "and of a running one its estimate, or what it has cost once that is more.",
     )
-    usd_per_day: Usd | None = Field(default=None, description="US dollars in a UTC day.")
+    usd_per_day: Usd | None = Field(
+        default=None,
+        description="US dollars in a UTC day, all resubmissions together, each by the hours that it "
+        "ran in that day; what is left of a running one's estimate counts in the present day.",
+    )
     resubmissions_per_hour: Whole | None = Field(
         default=None, description="Resubmissions in any 60 minutes."
     )
@@ -106,7 +116,8 @@ class _Bounds(Part):
     )
     breaker: Breaker | None = Field(
         default=None,
-        description="For each policy and each model: stop when our own attempts keep failing.",
+        description="For each policy, model and account: pause when our own attempts keep failing; "
+        "meanwhile failures wait.",
     )
 
 
@@ -119,7 +130,8 @@ class Limits(_Bounds):
     )
     on_overrun: OnOverrun = Field(
         default="alert",
-        description="What is done when an attempt costs more than `usd_per_job` or runs past `max_run`.",
+        description="What is done when a running attempt has cost more than `usd_per_job`, than "
+        "`usd_per_day` or a group's share of it has room for, or runs past `max_run`.",
     )
 
     @property
@@ -140,7 +152,8 @@ class Tighter(_Bounds):
     )
     on_overrun: OnOverrun | None = Field(
         default=None,
-        description="What is done when an attempt costs more than `usd_per_job` or runs past `max_run`.",
+        description="What is done when a running attempt has cost more than `usd_per_job`, than "
+        "`usd_per_day` or a group's share of it has room for, or runs past `max_run`.",
     )
 
 
@@ -329,6 +342,12 @@ class Policies(Part):
         "gets `approve` at most, unless the job carries the label `remediator=on`.",
     )
     limits: Limits = Field(default=Limits(), description="Limits for every policy.")
+    learn_across_accounts: Switch = Field(
+        default=False,
+        description="Whether sizes and run times that are remembered from jobs of other service "
+        "accounts count too. Jobs are alike by name (without digits, dates and hashes) and image "
+        "(without tag and digest) or model.",
+    )
     probes: Probes = Field(default=Probes(), description="What may be measured.")
     channels: dict[ChannelName, Channel] = Field(
         default_factory=dict, description="Where alerts can go, by name."

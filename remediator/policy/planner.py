@@ -22,6 +22,7 @@ from remediator.domain import (
     Attempt,
     Cause,
     Diagnosis,
+    Guard,
     History,
     JobState,
     Mode,
@@ -371,6 +372,7 @@ class _Planning:
     ) -> Plan:
         refused = refusals(self._asked(limits, policy, draft=draft, cost=cost))
         wait = self._wait(step.resubmit)
+        paused = self._paused_until(refused)
         told = _refusal_words(refused) if refused else self._told(draft, cost, wait)
         return Plan(
             job=str(self.case.job.name),
@@ -378,14 +380,15 @@ class _Planning:
             policy=policy.name,
             step=number,
             mode=self._mode(policy),
-            action=Action.ALERT if refused else self._action(policy, wait),
+            action=_action_when_refused(paused) if refused else self._action(policy, wait),
             changes=draft.changes,
-            request=None if refused else request,
+            request=None if refused and paused is None else request,
             location=draft.location,
-            not_before=None if refused or wait is None else self.case.now + wait,
+            not_before=paused if refused or wait is None else self.case.now + wait,
             estimated_usd=cost.usd,
             worst_case_usd=cost.worst_usd,
             max_run_seconds=cost.most_seconds if cost.is_bounded_by_us else None,
+            longest_seconds=cost.most_seconds,
             refused_by=tuple(refusal.guard for refusal in refused),
             alerts=self._alerts(policy, refused),
             because=self._sentence(told),
@@ -393,6 +396,11 @@ class _Planning:
             cost_basis=_basis(cost),
             explanation=(*explained, *_refusal_lines(refused)),
         )
+
+    def _paused_until(self, refused: tuple[Refusal, ...]) -> datetime | None:
+        """The end of the breaker's pause, where that alone refuses: the incident waits for it."""
+        only = {refusal.guard for refusal in refused} == {Guard.BREAKER}
+        return self.history.breaker_until if only else None
 
     def _mode(self, policy: Policy | None) -> Mode:
         modes = [self.policies.mode]
@@ -491,6 +499,10 @@ def _too_dear(max_usd: float | None, cost: Cost) -> str:
 def _basis(cost: Cost) -> str:
     rate = cost.usd_per_hour
     return cost.basis if rate is None else f"{cost.basis}, at ${rate:.4g} an hour"
+
+
+def _action_when_refused(paused: datetime | None) -> Action:
+    return Action.ALERT if paused is None else Action.WAIT
 
 
 def _refusal_words(refused: tuple[Refusal, ...]) -> str:

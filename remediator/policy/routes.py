@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-from remediator.domain import Diagnosis, Guard, JobDocument
+from remediator.domain import Diagnosis, Guard, JobDocument, money_counter
 from remediator.job import fields
 from remediator.policy.model import OWNER, Limits, Policies, Policy
 
@@ -37,16 +37,22 @@ class Budget:
 
 def budgets(limits: Limits, job: JobDocument, now: datetime) -> tuple[Budget, ...]:
     """Every counter that a resubmission of the job belongs to, with what these limits say of it."""
-    day = f"{now:%Y-%m-%d}"
+    day = now.astimezone(UTC).date()
     found = [
-        Budget(f"usd:{day}", Guard.USD_PER_DAY, limits.usd_per_day, "usd"),
+        Budget(money_counter(day), Guard.USD_PER_DAY, limits.usd_per_day, "usd"),
         Budget("rate:all", Guard.RATE, limits.resubmissions_per_hour, "count"),
     ]
     for per in limits.per:
         value = group_value(job, per.by)
         group = (per.by, value)
         found.append(
-            Budget(f"usd:{day}:{per.by}:{value}", Guard.USD_PER_DAY, per.usd_per_day, "usd", group)
+            Budget(
+                money_counter(day, f"{per.by}:{value}"),
+                Guard.USD_PER_DAY,
+                per.usd_per_day,
+                "usd",
+                group,
+            )
         )
         found.append(
             Budget(f"rate:{per.by}:{value}", Guard.RATE, per.resubmissions_per_hour, "count", group)

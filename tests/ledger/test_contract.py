@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -274,16 +274,81 @@ def test_an_attempt_is_settled_by_what_it_really_cost(ledger: Ledger) -> None:
     assert ledger.used(limit, NOW) == pytest.approx(4.0)
 
 
+def share(number: int) -> Limit:
+    return Limit(f"usd:2026-11-{number}:service_account:a", "usd_per_day", 30.0, 2.5)
+
+
+def days(spent: dict[int, float]) -> dict[date, float]:
+    return {date(2026, 11, number): usd for number, usd in spent.items()}
+
+
+def booked(ledger: Ledger, limit: Callable[..., Limit]) -> tuple[float, ...]:
+    """What stands in the counters of the 23rd, the 24th and the 25th."""
+    at = (limit(number, 30) if limit is day else limit(number) for number in (23, 24, 25))
+    return tuple(ledger.used(one, NOW) for one in at)
+
+
 def day(number: int, limit: float, amount: float = 2.5) -> Limit:
     return Limit(f"usd:2026-11-{number}", "usd_per_day", limit, amount)
 
 
-def test_money_counts_on_the_day_of_its_claim_whenever_it_is_settled(ledger: Ledger) -> None:
+def test_money_counts_in_the_days_in_which_it_was_spent(ledger: Ledger) -> None:
+    """2.5 set aside on the 23rd; running it counts by day, what is left of it in the present day."""
+    resubmit(ledger, "a", day(23, 30), share(23))
+    seen = (
+        (NOW + timedelta(hours=2), {23: 1.0}, (2.5, 0.0, 0.0)),
+        (NOW + timedelta(hours=5), {23: 1.5}, (1.5, 1.0, 0.0)),
+        (NOW + timedelta(hours=9), {23: 1.5, 24: 4.0}, (1.5, 4.0, 0.0)),
+        (NOW + timedelta(hours=9), {23: 1.5, 24: 4.0}, (1.5, 4.0, 0.0)),
+    )
+    for now, spent, counted in seen:
+        chain = ledger.accrue(KEY, MADE_KEY, usd_by_day=days(spent), now=now)
+        assert booked(ledger, day) == pytest.approx(counted)
+        assert booked(ledger, share) == pytest.approx(counted)
+        assert chain.reserved_usd == pytest.approx(sum(counted))
+    ended = NOW + timedelta(hours=30)
+    spent = days({23: 1.5, 24: 9.0, 25: 0.5})
+    chain = ledger.settle(
+        KEY,
+        MADE_KEY,
+        state=JobState.FAILED,
+        ended=ended,
+        usd=11.0,
+        usd_by_day=spent,
+        final=False,
+    )
+    assert booked(ledger, day) == pytest.approx((1.5, 9.0, 0.5))
+    assert (chain.spent_usd, chain.reserved_usd) == pytest.approx((11.0, 0.0))
+    assert ledger.accrue(KEY, MADE_KEY, usd_by_day=days({23: 99.0}), now=ended) == chain
+    assert booked(ledger, share) == pytest.approx((1.5, 9.0, 0.5))
+
+
+def test_money_counts_on_the_day_of_its_claim_where_its_days_are_not_known(ledger: Ledger) -> None:
     resubmit(ledger, "a", day(23, 30))
     ended = NOW + timedelta(hours=9)
     ledger.settle(KEY, MADE_KEY, state=JobState.FAILED, ended=ended, usd=4.0, final=False)
     assert ledger.used(day(23, 30), ended) == pytest.approx(4.0)
     assert ledger.used(day(24, 30), ended) == pytest.approx(0.0)
+
+
+def test_an_attempt_whose_price_is_not_known_keeps_what_it_had_when_it_was_last_seen(
+    ledger: Ledger,
+) -> None:
+    resubmit(ledger, "a", day(23, 30))
+    ledger.accrue(KEY, MADE_KEY, usd_by_day=days({23: 7.0}), now=NOW)
+    chain = ledger.settle(KEY, MADE_KEY, state=JobState.FAILED, ended=NOW, usd=None, final=False)
+    assert (chain.spent_usd, chain.reserved_usd) == pytest.approx((7.0, 0.0))
+    assert booked(ledger, day) == pytest.approx((7.0, 0.0, 0.0))
+
+
+def test_what_a_claim_set_aside_can_be_left_out_of_what_is_counted(ledger: Ledger) -> None:
+    opened = ledger.open(incident())
+    rate = Limit("rate:all", "rate", 1.0, 1.0, 3600.0)
+    claim = ledger.claim(opened, ROOT, wanted(), now=NOW, limits=(day(23, 30), rate)).claim
+    assert claim is not None
+    for limit, reservation in zip((day(23, 30), rate), claim.reservations, strict=True):
+        assert ledger.used(limit, NOW) > 0
+        assert ledger.used(limit, NOW, apart_from=reservation) == pytest.approx(0.0)
 
 
 def test_a_rate_does_not_begin_anew_at_midnight(ledger: Ledger) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from remediator.domain import JobState
-from remediator.ledger import End, Ledger, is_failing
+from remediator.ledger import End, Ledger, pause_of
 from remediator.ledger.tracks import added, ends
 from tests.ledger.test_contract import KEY, MADE_KEY, resubmit
 
@@ -35,19 +35,35 @@ def track(outcomes: str, *, hours_ago: float = 1) -> tuple[End, ...]:
     ids=["none", "too-few", "all", "half", "under-half", "mended", "over", "just-over", "not-yet"],
 )
 def test_a_track_pauses_as_the_breaker_says(outcomes: str, hours_ago: float, paused: bool) -> None:
-    why = is_failing(
+    pause = pause_of(
         track(outcomes, hours_ago=hours_ago),
         NOW,
         failed_share=0.5,
         of_last=10,
         pause=timedelta(hours=6),
     )
-    assert bool(why) is paused
+    assert (pause is not None and pause.until > NOW) is paused
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "asks"), [("-" * 10, True), ("-" * 9 + "+", False)], ids=["failed", "mended"]
+)
+def test_a_pause_that_is_over_asks_for_a_trial_until_one_succeeded(
+    outcomes: str, asks: bool
+) -> None:
+    over = pause_of(
+        track(outcomes, hours_ago=7),
+        NOW,
+        failed_share=0.5,
+        of_last=10,
+        pause=timedelta(hours=6),
+    )
+    assert (over is not None) is asks
 
 
 def test_a_share_of_nothing_needs_a_failure() -> None:
-    calm = is_failing(track("++"), NOW, failed_share=0.0, of_last=2, pause=timedelta(hours=6))
-    assert calm == ""
+    calm = pause_of(track("++"), NOW, failed_share=0.0, of_last=2, pause=timedelta(hours=6))
+    assert calm is None
 
 
 def test_only_the_latest_ends_are_kept() -> None:

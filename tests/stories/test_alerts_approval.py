@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
+import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from slack_sdk.signature import SignatureVerifier
 
 from remediator.cli import main
+from remediator.domain import Action, Cause, Mode, Plan
 from remediator.ledger import Approval, Conclusion, Ledger, Stage
 from remediator.ledger.sqlite import SqliteStore
+from remediator.planning import covers
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
+from twin.physics import Needs, Section
 
 SIGNING = "8f742231b10e8888abcd99yyyzzz85a5"
 ANA, EVE = "U024BE7LH", "U666EVE"
@@ -237,9 +246,110 @@ def test_the_command_line_answers_too(
     assert approval_of(tmp_path, job).answer == f"{verb}d"
 
 
+def test_the_command_line_records_the_account_that_google_knows(
+    asked: tuple[Any, Any], cloud: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, job = asked
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    account = "ana@genomics-lab.iam.gserviceaccount.com"
+    known = {
+        "type": "service_account",
+        "client_email": account,
+        "private_key": key.decode(),
+        "token_uri": "https://oauth2.googleapis.com/token",
+    }
+    file = tmp_path / "key.json"
+    file.write_text(json.dumps(known))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    monkeypatch.setenv("USER", "somebody-else")
+    assert main(["approve", buttons(cloud)["remediator_approve"]["value"]]) == 0
+    assert approval_of(tmp_path, job).by == f"command line, {account}"
+
+
+def test_the_command_line_without_a_google_account_records_the_systems_user(
+    asked: tuple[Any, Any], cloud: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, job = asked
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    monkeypatch.setenv("USER", "somebody-else")
+    assert main(["approve", buttons(cloud)["remediator_approve"]["value"]]) == 0
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert approval_of(tmp_path, job).by == f"command line, {user} on {socket.gethostname()}"
+
+
 def test_an_answer_to_nothing_is_one_clear_line(
     open_house: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     open_house()
     assert main(["approve", "<!channel>"]) == 2
     assert capsys.readouterr().err == "approve: there is no pending approval '<!channel>'\n"
+
+
+def test_a_yes_holds_for_the_worst_case_and_the_time_limit_that_were_shown(
+    open_house: Callable[..., Any], cloud: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day at most was shown; the file that bounded it so is then replaced."""
+    monkeypatch.setenv("SLACK_SIGNING_SECRET", SIGNING)
+    bounded = open_house(OUT_OF_MEMORY.replace("attempts: 3", "attempts: 3, max_run: 1x"))
+    body = custom_job()
+    del body["jobSpec"]["scheduling"]
+    job = cloud.past_job("customJobs", body, SHORT, route=False, ended_ago=timedelta(hours=4))
+    assert bounded.hear(failure_line(cloud, job)) == 200
+    shown = approval_of(tmp_path, job)
+    assert "It may run for 1 d" in cloud.slack.messages[-1].text
+    assert click(bounded, buttons(cloud)["remediator_approve"]).status_code == 200
+
+    unbounded = open_house(OUT_OF_MEMORY)
+    unbounded.reconcile()
+    assert cloud.creates() == []
+    asked_again = approval_of(tmp_path, job)
+    assert (asked_again.id != shown.id, asked_again.answer) == (True, "")
+    assert asked_again.digest == shown.digest
+    told = cloud.slack.messages[-1].text
+    assert told.startswith("Approval needed")
+    assert f"approved it at ${shown.estimated_usd:.2f}" in told.replace("\n", " ")
+
+    assert click(unbounded, buttons(cloud)["remediator_approve"]).status_code == 200
+    unbounded.reconcile()
+    assert len(made_jobs(cloud, job)) == 1
+
+
+OUT_OF_MEMORY = POLICIES.replace("[cpu_saturation]", "memory_pressure")
+SHORT = Needs(
+    sections=(Section("align", cpu_seconds=600, parallel=0.99),),
+    fails_with=(
+        9,
+        "The replica workerpool0-0 ran out of memory and exited with a non-zero status of 137.",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("now", "held"),
+    [
+        pytest.param({"estimated_usd": 1.09}, True, id="a-tenth-more"),
+        pytest.param({"estimated_usd": 0.2, "worst_case_usd": 1.0}, True, id="cheaper"),
+        pytest.param({"estimated_usd": 1.2}, False, id="dearer"),
+        pytest.param({"worst_case_usd": 125.86}, False, id="dearer-at-worst"),
+        pytest.param({"longest_seconds": 8000.0}, False, id="longer"),
+        pytest.param({"estimated_usd": None}, False, id="price-no-longer-known"),
+    ],
+)
+def test_what_a_yes_covers(now: dict[str, float | None], held: bool) -> None:
+    shown = {"estimated_usd": 1.0, "worst_case_usd": 4.0, "longest_seconds": 7200.0}
+    plan = Plan(
+        job="j",
+        verdict=Cause.MEMORY_PRESSURE,
+        policy="p",
+        step=1,
+        mode=Mode.APPROVE,
+        action=Action.APPROVE,
+        **{**shown, **now},  # type: ignore[arg-type]
+    )
+    approval = Approval("a", plan.digest, datetime.now(UTC), **shown)
+    assert covers(approval, plan) is held
+    assert not covers(replace(approval, digest="another"), plan)

@@ -13,6 +13,7 @@ from twin.physics import Needs, Section
 
 SIZED = POLICIES.replace("{machine_type: more_memory}", "{machine_type: sized}, times: 3")
 HUNGRY = Needs(sections=(Section("load", cpu_seconds=4_000, memory_gib=100),))
+PECKISH = Needs(sections=(Section("load", cpu_seconds=4_000, memory_gib=45),))
 HOPELESS = Needs(sections=(Section("load", cpu_seconds=4_000, memory_gib=900),))
 OLD = pytest.mark.parametrize("cloud", [20], indirect=True, ids=["20-hours-behind"])
 
@@ -52,29 +53,113 @@ def test_the_size_that_worked_is_where_the_next_similar_failure_starts(
     assert "similar job succeeded with" in cloud.slack.messages[-1].text
 
 
+TEAMS = ("pipeline", "vision")
+
+
+def of_team(name: str, team: str, image: str = "align:3") -> dict[str, Any]:
+    job = custom_job(name)
+    job["jobSpec"]["serviceAccount"] = f"{team}@genomics-lab.iam.gserviceaccount.com"
+    pool = job["jobSpec"]["workerPoolSpecs"][0]
+    pool["containerSpec"]["imageUri"] = f"us-docker.pkg.dev/lab/{image}"
+    return job
+
+
+def let_jobs_run(house: Any, cloud: Any, later: Any, rounds: int = 3, seconds: int = 3600) -> None:
+    for _ in range(rounds):
+        cloud.clock.advance(seconds)
+        later(minutes=10)
+        house.reconcile()
+
+
 @OLD
-def test_a_policy_whose_fixes_keep_failing_is_paused_and_says_so(
-    open_house: Callable[..., Any], cloud: Any, later: Any
+@pytest.mark.parametrize(
+    ("other", "shares", "known"),
+    [
+        pytest.param(of_team("embed-2026-11-25", "pipeline", "align:4"), "", True, id="same-job"),
+        pytest.param(of_team("embed-1", "vision"), "", False, id="another-account"),
+        pytest.param(of_team("embed-1", "pipeline", "other:3"), "", False, id="another-image"),
+        pytest.param(of_team("other-1", "pipeline"), "", False, id="another-name"),
+        pytest.param(
+            of_team("embed-1", "vision"),
+            "learn_across_accounts: true\n",
+            True,
+            id="the-file-lets-accounts-learn-from-one-another",
+        ),
+    ],
+)
+def test_a_size_is_remembered_for_the_same_job_alone(
+    open_house: Callable[..., Any],
+    cloud: Any,
+    later: Any,
+    other: dict[str, Any],
+    shares: str,
+    known: bool,
 ) -> None:
-    breaking = POLICIES.replace(
-        "attempts: 3,", "attempts: 3, breaker: {failed_share: 0.5, of_last: 2, pause: 48h},"
-    )
-    house = open_house(breaking, REMEDIATOR_LOOKBACK="48h")
+    """The same job: name without digits and dates, image without its tag, account."""
+    house = open_house(SIZED + shares, REMEDIATOR_LOOKBACK="48h")
+    first = cloud.past_job("customJobs", of_team("embed-1", "pipeline"), HUNGRY, route=False)
+    assert house.hear(failure_line(cloud, first)) == 200
+    let_jobs_run(house, cloud, later)
+    before = {job["name"] for job in cloud.jobs.all("customJobs")}
+    assert [machine(job) for job in made_jobs(cloud, first)] == ["e2-highmem-8", "e2-highmem-16"]
+
+    second = cloud.past_job("customJobs", other, HUNGRY, route=False)
+    assert house.hear(failure_line(cloud, second)) == 200
+    names = before | {second["name"]}
+    (made,) = (job for job in cloud.jobs.all("customJobs") if job["name"] not in names)
+    assert machine(made) == ("e2-highmem-16" if known else "e2-highmem-8")
+
+
+BREAKING = POLICIES.replace(
+    "attempts: 3,", "attempts: 3, breaker: {failed_share: 0.5, of_last: 2, pause: 48h},"
+)
+
+
+def break_it(house: Any, cloud: Any, later: Any) -> None:
+    """Two resubmissions of one team failed, one after the other."""
     for name in ("one", "two"):
         fail(house, cloud, name, HOPELESS)
-        for _ in range(2):
-            cloud.clock.advance(1800)
-            later(minutes=10)
-            house.reconcile()
-    made = len(cloud.creates())
-    assert made == 2
+        let_jobs_run(house, cloud, later, rounds=2, seconds=1800)
+    assert len(cloud.creates()) == 2
 
-    fail(house, cloud, "three", HOPELESS)
 
-    assert len(cloud.creates()) == made
-    told = cloud.slack.messages[-1].text
-    assert told.startswith("Not resubmitted: three")
+@OLD
+def test_a_policy_whose_fixes_keep_failing_is_paused_and_what_fails_meanwhile_waits(
+    open_house: Callable[..., Any], cloud: Any, later: Any
+) -> None:
+    house = open_house(BREAKING, REMEDIATOR_LOOKBACK="48h")
+    break_it(house, cloud, later)
+
+    fail(house, cloud, "three", PECKISH)
+    fail(house, cloud, "four", PECKISH)
+
+    assert len(cloud.creates()) == 2
+    told = cloud.slack.messages[-2].text
+    assert told.startswith("Waiting until")
+    assert "three failed (memory_pressure), a resubmission will follow" in told
     assert "2 of the last 2 failed; paused until" in told
+
+    later(hours=49)
+    house.reconcile()
+    assert len(cloud.creates()) == 3  # one tries, the other waits for how it ends
+    cloud.clock.advance(3600)
+    later(minutes=31)
+    house.reconcile()
+    house.reconcile()
+    later(minutes=31)
+    house.reconcile()
+    assert len(cloud.creates()) == 4
+
+
+@OLD
+def test_a_pause_is_of_one_account_and_not_everybodys(
+    open_house: Callable[..., Any], cloud: Any, later: Any
+) -> None:
+    house = open_house(BREAKING, REMEDIATOR_LOOKBACK="48h")
+    break_it(house, cloud, later)
+    job = cloud.past_job("customJobs", of_team("theirs", "vision"), HUNGRY, route=False)
+    assert house.hear(failure_line(cloud, job)) == 200
+    assert len(cloud.creates()) == 3
 
 
 WANTS_DEVICE = POLICIES.replace(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.stories.conftest import POLICIES
 from twin import faults
 from twin.clock import rfc3339
 from twin.physics import Needs, Section, Serving
@@ -349,6 +350,28 @@ def test_a_create_that_never_arrived_is_made_after_the_watch(
     house = open_house(REMEDIATOR_CONSISTENCY_WAIT="0s")
     job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
     cloud.fail("JobService.CreateCustomJob", faults.status("UNAVAILABLE"))
+    entry = failure_line(cloud, job)
+    assert house.hear(entry) == 503
+    assert house.hear(entry) == 200
+    assert len(made_jobs(cloud, job)) == 1
+
+
+@pytest.mark.parametrize("limit", ["usd_per_job: 2", "usd_per_day: 2", "resubmissions_per_hour: 1"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(faults.status("RESOURCE_EXHAUSTED", retry_after=3600), id="throttled"),
+        pytest.param(faults.status("UNAVAILABLE"), id="unanswered"),
+    ],
+)
+def test_a_claim_that_could_not_be_used_does_not_count_against_itself(
+    open_house: Callable[..., Any], cloud: Any, limit: str, fault: Any
+) -> None:
+    limits = f"limits: {{attempts: 3, retries: 5, {limit}}}"
+    before = "limits: {attempts: 3, retries: 5, usd_per_job: 1000, usd_per_day: 10000}"
+    house = open_house(POLICIES.replace(before, limits), REMEDIATOR_CONSISTENCY_WAIT="0s")
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    cloud.fail("JobService.CreateCustomJob", fault)
     entry = failure_line(cloud, job)
     assert house.hear(entry) == 503
     assert house.hear(entry) == 200

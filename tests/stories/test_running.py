@@ -106,13 +106,47 @@ def test_an_attempt_pending_for_an_hour_is_cancelled_told_and_stepped_on(
 
 
 @old(hours=2)
-def test_an_attempt_that_never_got_a_machine_counts_against_no_limit(
+def test_each_attempt_is_told_also_those_after_attempts_without_a_machine(
+    open_house: Callable[..., Any], cloud: Any, later: Any
+) -> None:
+    """All of them are made for the root's failure, whose number is none."""
+    steps = ("n1-standard-16", "n1-highcpu-32", "n1-standard-32", "n1-highmem-32")
+    ladder = ", ".join(f"{{resubmit: {{machine_type: {name}}}}}" for name in steps)
+    house = open_house(
+        POLICIES.replace("{resubmit: {machine_type: bigger}, times: 2}", ladder),
+    )
+    scarce = Needs(sections=SCARCE.sections, never_placed_on=steps[:3])
+    job = fail(house, cloud, scarce)
+    go_on(house, cloud, later, 12)
+    assert machines(made_jobs(cloud, job)) == list(steps)
+    assert [title.partition(":")[0] for title in titles(cloud)][:4] == [
+        "Resubmitted",
+        "Attempt 2 started",
+        "Attempt 3 started",
+        "Attempt 4 started",
+    ]
+
+
+@old(hours=2)
+def test_an_attempt_that_never_got_a_machine_counts_as_a_retry_and_not_as_an_attempt(
     open_house: Callable[..., Any], cloud: Any, later: Any
 ) -> None:
     house = open_house(LADDER.replace("attempts: 3", "attempts: 1"))
     job = fail(house, cloud)
     go_on(house, cloud, later, 5)
     assert machines(made_jobs(cloud, job)) == ["n1-standard-16", "n1-highcpu-32"]
+
+
+@old(hours=2)
+def test_retries_that_never_got_a_machine_are_used_up(
+    open_house: Callable[..., Any], cloud: Any, later: Any
+) -> None:
+    again = LADDER.replace("{resubmit: {machine_type: n1-highcpu-32}}", "{resubmit: {}}")
+    house = open_house(again.replace("retries: 5", "retries: 1"))
+    job = fail(house, cloud)
+    go_on(house, cloud, later, 5)
+    assert len(made_jobs(cloud, job)) == 1
+    assert "1 of 1 unchanged resubmissions are used up" in cloud.slack.messages[-1].text
 
 
 @old(hours=2)
@@ -233,3 +267,55 @@ def test_an_attempt_that_a_person_cancels_ends_the_chain_and_is_not_called_a_tim
     told = cloud.slack.messages[-1]
     assert told.body["text"] == "Given up: attempt 1 of align-reads was cancelled"
     assert "Nothing, if that was meant" in told.text
+
+
+# --- money of a day, and a group's share of it ------------------------------------------------------
+
+DAY = "usd_per_day: 3"
+SHARE = "per: [{by: service_account, usd_per_day: 3}]"
+
+
+def within(limits: str, action: str = "alert") -> str:
+    return LONG.replace("usd_per_day: 10000", f"{limits}, on_overrun: {action}")
+
+
+@pytest.mark.parametrize("action", ["alert", "cancel"])
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        pytest.param(DAY, "it passed usd_per_day (3 USD", id="day"),
+        pytest.param(
+            SHARE, "of service account pipeline@genomics-lab.iam.gserviceaccount.com", id="share"
+        ),
+    ],
+)
+@old(hours=30)
+def test_what_a_running_attempt_costs_counts_in_its_day_and_passing_that_is_told(
+    open_house: Callable[..., Any], cloud: Any, later: Any, limits: str, said: str, action: str
+) -> None:
+    house = open_house(within(limits, action), REMEDIATOR_LOOKBACK="48h")
+    job = fail(house, cloud, ENDLESS)
+    cloud.clock.advance(300)
+    go_on(house, cloud, later, 4)
+
+    (overrun,) = (m.text for m in cloud.slack.messages if m.text.startswith("Over budget"))
+    assert said in overrun
+    assert states(cloud, job) == ["RUNNING" if action == "alert" else "CANCELLED"]
+
+
+@pytest.mark.parametrize("limits", [DAY, SHARE], ids=["day", "share"])
+@old(hours=30)
+def test_a_day_that_running_attempts_have_used_up_takes_no_further_claim(
+    open_house: Callable[..., Any], cloud: Any, later: Any, limits: str
+) -> None:
+    """Three minutes were estimated for each retry, and the first of them ran for a day."""
+    house = open_house(within(limits), REMEDIATOR_LOOKBACK="48h")
+    first = fail(house, cloud, ENDLESS)
+    cloud.clock.advance(300)
+    go_on(house, cloud, later, 2)
+    second = cloud.past_job("customJobs", custom_job("another"), ENDLESS, route=False)
+    assert house.hear(failure_line(cloud, second)) == 200
+    assert len(made_jobs(cloud, first)) == 2  # the second failure, and what was made of the first
+    last = cloud.slack.messages[-1].text
+    assert last.startswith("Not resubmitted")
+    assert "usd_per_day" in last

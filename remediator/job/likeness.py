@@ -1,0 +1,83 @@
+"""Which jobs are one job on different days: what is remembered of one holds for the other.
+
+Owns the key under which outcomes are kept and found again. Pure. Called by whoever reads or writes
+what the ledger remembers of sizes and run times, and by `app` for earlier runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from remediator.domain import NO_ACCOUNT, JobDocument, JobKind
+from remediator.job import fields
+
+EVERY_ACCOUNT = "*"
+
+
+def alike(job: JobDocument, *, account: str | None = None) -> str:
+    """One key for the jobs that are this one on other days: kind, program, name and account.
+
+    Two teams name their jobs alike, and one image does many things: all of them must be the same.
+    The name counts without digits, dates and hashes, an image without tag and digest, a model
+    without its version. `account`: in place of the job's own; `EVERY_ACCOUNT` for a memory that
+    accounts share. Empty where the job names neither image nor model: it is like no other.
+    """
+    program = _program(job)
+    if not program:
+        return ""
+    whose = account or fields.service_account(job) or NO_ACCOUNT
+    return f"alike:{job.kind.value}:{whose}:{program}:{name_stem(job.display_name)}"
+
+
+def breaker_track(policy: str, job: JobDocument) -> str:
+    """Where the ends are kept that a policy's breaker looks at: of one model and one account."""
+    account = fields.service_account(job) or NO_ACCOUNT
+    return f"breaker:{policy}:{account}:{fields.model_name(job) or ''}"
+
+
+def _program(job: JobDocument) -> str:
+    model = fields.model_name(job)
+    if model:
+        return re.sub(r"^projects/[^/]+/", "projects/-/", model)
+    found = (*fields.images(job), *_component_images(job), *_python_modules(job))
+    return "+".join(dict.fromkeys(_TAG.sub("", one.partition("@")[0]) for one in found))
+
+
+def _component_images(job: JobDocument) -> tuple[str, ...]:
+    if job.kind is not JobKind.PIPELINE:
+        return ()
+    held = (job.read(f"{holder}.container.image") for holder in fields.executors(job).values())
+    return tuple(image for image in held if isinstance(image, str))
+
+
+def _python_modules(job: JobDocument) -> tuple[str, ...]:
+    """Of packages run in a prebuilt image, which alone says nothing of what is run."""
+    kind = fields.rules(job)
+    held = (fields.read(job, f"{kind.spec}.workerPoolSpecs") if kind.has_pools else ()) or ()
+    specs = (_either(pool, "pythonPackageSpec") for pool in held if isinstance(pool, Mapping))
+    named = (_either(spec, "pythonModule") for spec in specs if isinstance(spec, Mapping))
+    return tuple(str(one) for one in named if one)
+
+
+def _either(found: Mapping[str, Any], key: str) -> Any:
+    return found.get(key, found.get(re.sub(r"(?<!^)(?=[A-Z])", "_", key).lower()))
+
+
+def name_stem(display_name: str) -> str:
+    """What stays of a name from day to day: without ` (attempt N)`, digits, dates and hashes."""
+    bare = _DATE.sub(" ", _UUID.sub(" ", _ATTEMPT.sub("", display_name).lower()))
+    words = (_DIGITS.sub("", word) for word in _BETWEEN.split(bare) if not _HASH.fullmatch(word))
+    return "-".join(word for word in words if word)
+
+
+_TAG = re.compile(r":[\w.-]+$")  # a registry's port is followed by a slash
+_DATE = re.compile(
+    r"\d{4}[-_./]?\d{2}[-_./]?\d{2}(?:[t_ -]?\d{2}[:_-]?\d{2}(?:[:_-]?\d{2}(?:\.\d+)?)?z?)?"
+)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_BETWEEN = re.compile(r"[^\w]+|_+")
+_HASH = re.compile(r"(?=[a-z]*\d)[0-9a-f]{6,}|(?=(?:[a-z]*\d+[a-z]+){3})[a-z0-9]{8,}|[0-9a-f]{32,}")
+_DIGITS = re.compile(r"\d+")
+_ATTEMPT = re.compile(r"\s*\(attempt \d+\)\s*$")
