@@ -23,7 +23,7 @@ from remediator.domain import (
     Unanswered,
 )
 from remediator.hands import Tale
-from remediator.ledger import Chain, Claim, Conclusion, Stage
+from remediator.ledger import Approval, Chain, Claim, Conclusion, Ledger, Stage
 from remediator.ledger.records import Reservation, doc_id, to_json
 from remediator.resubmit import (
     Again,
@@ -856,3 +856,122 @@ def test_the_settings_lease_is_what_a_claim_gets() -> None:
     assert held.claim is not None
     assert held.claim.lease_until == NOW + timedelta(minutes=33)
     assert held.claim.verdict == "unknown"
+
+
+# --- what is told -------------------------------------------------------------------------------
+
+
+def test_the_alert_names_the_new_job_the_policy_and_the_changes(
+    bench: Bench, job: JobDocument
+) -> None:
+    resubmit(bench.tale(job), bench.hands)
+    made = JobDocument.parse({"name": _chain(bench, job).attempts[0].name})
+    told = str(bench.channel.messages[0].to_json())
+    assert f"Resubmitted as {made.name.id}, attempt 1: " in told
+    assert "Policy grow, step 1." in told
+
+
+def test_a_job_found_under_a_claim_is_told_as_the_claim_has_it(
+    bench: Bench, job: JobDocument
+) -> None:
+    """The file changed since: what was made is what the claim says, not what would be planned now."""
+    bench.vertex.hides_what_is_made = True
+    bench.vertex.answers.append(Answer(Unanswered("504"), arrives=True))
+    with pytest.raises(Unanswered):
+        resubmit(bench.tale(job), bench.hands)
+    bench.vertex.hidden.clear()
+    tale = bench.tale(job, incident=bench.ledger.incident(job.name.key))
+    other = replace(tale.plan, policy="other", step=7, changes=(), action=Action.WAIT)
+    approval = Approval(
+        "id", "digest", NOW + timedelta(hours=1), answer="approved", by="ann@example.com"
+    )
+    resubmit(
+        replace(tale, plan=other, incident=replace(tale.incident, approval=approval)), bench.hands
+    )
+    told = str(bench.channel.messages[0].to_json())
+    assert "now on n1-standard-16" in told
+    assert "Policy grow, step 1." in told
+    assert "Approved by ann@example.com" in told
+    (attempt,) = _chain(bench, job).attempts
+    assert (attempt.policy, attempt.step) == ("grow", 1)
+
+
+def test_a_refusal_at_the_claim_says_which_guard_and_nothing_of_what_would_have_been(
+    bench: Bench, job: JobDocument
+) -> None:
+    tale = bench.tale(job)
+    bench.ledger.switch_stop(on=True, by="me", now=NOW)
+    noted = replace(tale.plan, notes=("a mended note",))
+    resubmit(replace(tale, plan=noted), bench.hands)
+    told = str(bench.channel.messages[0].to_json())
+    assert "stop_switch" in told
+    assert "a mended note" not in told
+    assert tale.incident.refused_by == ()
+
+
+def test_how_long_an_attempt_may_run_is_kept_with_the_claim(bench: Bench, job: JobDocument) -> None:
+    tale = bench.tale(job)
+    resubmit(replace(tale, plan=replace(tale.plan, max_run_seconds=7.0)), bench.hands)
+    held = bench.vertex.creates[0].chain
+    assert held is not None
+    assert held.claim is not None
+    assert held.claim.max_run_seconds == 7.0
+    assert _chain(bench, job).attempts[0].max_run_seconds == 7.0
+
+
+# --- another hand took over while this one was at work -----------------------------------------
+
+
+def _taken_over(bench: Bench, job: JobDocument) -> None:
+    """Another hand takes the claim over, by the time its lease is over."""
+    chain = _chain(bench, job)
+    assert chain.claim is not None
+    later = chain.claim.lease_until
+    assert bench.ledger.retake(
+        chain.key, chain.claim, lease_until=later + timedelta(minutes=10), now=later
+    )
+
+
+@pytest.mark.parametrize("error", [Transient("429"), Unanswered("504"), KeyError("fault")])
+def test_a_late_hand_gives_back_nothing_of_the_next_ones(
+    bench: Bench, job: JobDocument, error: BaseException
+) -> None:
+    def meanwhile() -> None:
+        _taken_over(bench, job)
+
+    bench.vertex.answers.append(Answer(error, arrives=False, meanwhile=meanwhile))
+    with pytest.raises(type(error)):
+        resubmit(bench.tale(job), bench.hands)
+    held = _chain(bench, job).claim
+    assert held is not None
+    assert (held.given_back, held.unanswered) == (False, None)
+    assert held.lease_until == NOW + timedelta(minutes=20)
+
+
+def test_an_illegal_request_of_a_late_hand_leaves_the_claim_to_the_next(
+    bench: Bench, job: JobDocument
+) -> None:
+    tale = bench.tale(job)
+    request = {**(planned(tale).request or {}), "other": 1}
+    store = bench.store
+
+    class Late(Ledger):
+        def withdraw(self, *args: Any, **named: Any) -> bool:
+            _taken_over(bench, job)
+            return super().withdraw(*args, **named)
+
+    hands = replace(bench.hands, ledger=Late(store))
+    with pytest.raises(Transient, match=r"^another hand took the claim over$"):
+        resubmit(replace(tale, plan=replace(tale.plan, request=request)), hands)
+    assert _chain(bench, job).claim is not None
+    assert not bench.owed()
+
+
+def test_the_budget_of_the_policy_itself_holds_for_vertexs_numbers() -> None:
+    bench = Bench(_T4.replace("    when: {}", "    when: {}\n    limits: {usd_per_job: 0.01}"))
+    job = bench.vertex.add(BATCH)
+    bench.vertex.answers.append(Answer(Refused(SAID_COUNTS), arrives=False))
+    tale = bench.tale(job, Cause.ACCELERATOR_MISSING)
+    wanted = Bench(_T4).tale(job, Cause.ACCELERATOR_MISSING)
+    resubmit(replace(tale, plan=wanted.plan), bench.hands)
+    assert len(bench.vertex.creates) == 1
