@@ -339,7 +339,11 @@ class App:
         from remediator.remediate import answer_approval
 
         who = by or f"command line, {self._caller}"
-        return answer_approval(self.hands, approval, approved=approved, by=who)
+        answered = answer_approval(self.hands, approval, approved=approved, by=who)
+        if answered.contradicts and not by:  # a person at a terminal is told, Slack's click is not
+            msg = f"{approval} is {answered.text}: the first answer counts"
+            raise Unusable(msg)
+        return answered.text
 
     @cached_property
     def _caller(self) -> str:

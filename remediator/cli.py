@@ -14,11 +14,10 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from remediator import __version__
-from remediator.commands.inputs import DONE, UNUSABLE, default_policies
+from remediator.commands.inputs import DONE, UNUSABLE, default_policies, program
 from remediator.domain import RemediatorError
 
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -102,14 +101,8 @@ def _lazy(module: str, function: str) -> Callable[[argparse.Namespace], int]:
     return run
 
 
-def _program() -> str:
-    """How the reader called it: by its installed name, or as a module."""
-    name = Path(sys.argv[0] or "").name
-    return name if name == "vertex-remediator" else "python -m remediator"
-
-
 def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statement an option, in the order of --help
-    prog = _program()
+    prog = program()
     parser = _Parser(
         prog=prog,
         description="Failed Vertex AI jobs that mend themselves.",
@@ -296,6 +289,18 @@ def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statemen
     health.add_argument("--no-event", action="store_true", help="send none")
     project(health, region=False)
 
+    project(
+        command(
+            "status",
+            _lazy("ledger", "status"),
+            "what stands in the ledger: incidents, attempts, messages, the switch, today's money",
+            as_json=True,
+        )
+    )
+    project(
+        command("approvals", _lazy("ledger", "approvals"), "what waits for a yes", as_json=True)
+    )
+
     follow = command(
         "follow",
         _lazy("project", "follow"),
@@ -319,8 +324,17 @@ def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statemen
         project(switch)
 
     for name, summary in (("approve", "say yes to a pending plan"), ("decline", "say no to it")):
-        answer = command(name, _lazy("project", "answer"), summary)
-        answer.add_argument("id", metavar="ID")
+        answer = command(name, _lazy("ledger", "answer"), summary)
+        answer.add_argument(
+            "id",
+            metavar="ID",
+            nargs="?",
+            default="",
+            help="the approval's id, the beginning of it, or its job",
+        )
+        answer.add_argument(
+            "--like", metavar="ID", default="", help="every approval that asks the same as this one"
+        )
         project(answer)
 
     page = command(

@@ -703,6 +703,7 @@ class Plan:
     `longest_seconds` is the longest it may run, by whatever bounds it; `max_run_seconds` a bound of
     ours alone. `because` is the whole sentence; `notes` are what it says beyond verdict, changes and cost, and
     `cost_basis` what the estimate rests on, for those who show each of these in its own place.
+    `approval_reasons`: why a person must say yes first, each with what would make that needless.
     """
 
     job: str
@@ -725,6 +726,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     cost_basis: str = ""
     explanation: tuple[str, ...] = ()
+    approval_reasons: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As `plan --json` prints it."""

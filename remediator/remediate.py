@@ -429,6 +429,7 @@ def _ask(tale: Tale, hands: Hands, now: datetime) -> str:
         estimated_usd=tale.plan.estimated_usd,
         worst_case_usd=tale.plan.worst_case_usd,
         longest_seconds=tale.plan.longest_seconds,
+        reason="; ".join(tale.plan.approval_reasons),
     )
     pending = replace(tale.incident, stage=Stage.APPROVAL, approval=offered, due=offered.expires)
     asked = replace(tale, incident=pending)
@@ -489,8 +490,19 @@ def _place(parent: str) -> str:
 # --- what people ask ------------------------------------------------------------------------------
 
 
-def answer_approval(hands: Hands, approval_id: str, *, approved: bool, by: str) -> str:
-    """Write a person's yes or no to the ledger; `reconcile` acts on it, if the plan still stands."""
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of an answer; `contradicts`: another answer was given before, and that one counts."""
+
+    text: str
+    contradicts: bool = False
+
+
+def answer_approval(hands: Hands, approval_id: str, *, approved: bool, by: str) -> Answered:
+    """Write a person's yes or no to the ledger; `reconcile` acts on it, if the plan still stands.
+
+    The first answer counts. Raises Unusable where nothing of that id is pending.
+    """
     note = hands.ledger.note(f"approval:{approval_id}")
     incident = hands.ledger.incident(str(note["incident"])) if note else None
     approval = incident.approval if incident else None
@@ -498,17 +510,18 @@ def answer_approval(hands: Hands, approval_id: str, *, approved: bool, by: str) 
         msg = f"there is no pending approval {approval_id[:100]!r}"
         raise Unusable(msg)
     now = hands.now()
+    answer = APPROVED if approved else DECLINED
     if approval.answer:
-        return f"already {approval.answer} by {approval.by}"
+        said = f"already {approval.answer} by {approval.by}"
+        return Answered(said, contradicts=approval.answer != answer)
     if now >= approval.expires or incident.stage is not Stage.APPROVAL:
         msg = f"approval {approval_id} has expired"
         raise Unusable(msg)
-    answer = APPROVED if approved else DECLINED
     answered = replace(approval, answer=answer, by=by, at=now)
     if not hands.ledger.move(replace(incident, approval=answered, due=now)):
         msg = "the incident changed meanwhile; ask again"
         raise Transient(msg)
-    return f"{answer} by {by}"
+    return Answered(f"{answer} by {by}")
 
 
 def preview(case: Case, policies: Policies, catalogue: Catalogue) -> Message:

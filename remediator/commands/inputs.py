@@ -45,6 +45,12 @@ def default_policies() -> str:
     return str(here) if not in_checkout and here.exists() else str(shipped("policies.yaml"))
 
 
+def program() -> str:
+    """How the reader called it: by its installed name, or as a module."""
+    name = Path(sys.argv[0] or "").name
+    return name if name == "vertex-remediator" else "python -m remediator"
+
+
 def environment_of(args: argparse.Namespace) -> dict[str, str]:
     """This process's environment, under what `--project` and `--region` say."""
     own = {

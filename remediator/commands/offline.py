@@ -20,6 +20,7 @@ from remediator.commands.inputs import (
     catalogue_of,
     policies_of,
     print_json,
+    program,
     read_bytes,
     read_json,
     shipped,
@@ -106,7 +107,7 @@ _NOT_FAILED = {
 
 def _next_command(args: argparse.Namespace) -> str:
     inputs = " ".join(shlex.quote(name) for name in args.inputs)
-    return f"python -m remediator plan {inputs}   (what the policies would do; changes nothing)"
+    return f"{program()} plan {inputs}   (what the policies would do; changes nothing)"
 
 
 def _with_subject(body: dict[str, Any], found: Assembly, subject: Subject) -> dict[str, Any]:

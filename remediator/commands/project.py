@@ -14,7 +14,6 @@ from remediator.commands.inputs import (
     assembly_of,
     captured,
     open_app,
-    open_app_with_ledger,
     open_app_with_policies,
     print_json,
     write_case,
@@ -69,12 +68,6 @@ def switch(args: argparse.Namespace) -> int:
         print(f"stopped, in {place}: nothing is resubmitted until `start`")
     else:
         print(f"started, in {place}: resubmissions go on")
-    return DONE
-
-
-def answer(args: argparse.Namespace) -> int:
-    said = open_app_with_ledger(args).answer(args.id, approved=args.command == "approve")
-    print(said)
     return DONE
 
 

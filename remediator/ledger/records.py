@@ -49,6 +49,7 @@ class Approval:
 
     `estimated_usd`, `worst_case_usd` and `longest_seconds` are what they saw of its price and its
     time limit; None where the price was not known, or an earlier version did not keep it.
+    `reason` is why they are asked, with what would make the question needless.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Approval:
     estimated_usd: float | None = None
     worst_case_usd: float | None = None
     longest_seconds: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -395,12 +395,30 @@ class _Planning:
             notes=tuple(refusal.why for refusal in refused) or draft.notes,
             cost_basis=_basis(cost),
             explanation=(*explained, *_refusal_lines(refused)),
+            approval_reasons=() if refused else self._approval_reasons(policy),
         )
 
     def _paused_until(self, refused: tuple[Refusal, ...]) -> datetime | None:
         """The end of the breaker's pause, where that alone refuses: the incident waits for it."""
         only = {refusal.guard for refusal in refused} == {Guard.BREAKER}
         return self.history.breaker_until if only else None
+
+    def _approval_reasons(self, policy: Policy) -> tuple[str, ...]:
+        """Why a person must say yes first, each with what would make that needless; none: nobody."""
+        reasons: list[str] = []
+        if not self._may_run_again():
+            kind = self.case.job.kind.value
+            reasons.append(
+                f"`{kind}` is not in `rerun_safe`: with `rerun_safe: [{kind}]` in the policy file, or "
+                f"the label {fields.SWITCH_LABEL}=on on the job, nobody need be asked"
+            )
+        if self.policies.mode is Mode.APPROVE:
+            reasons.append("the policy file says `mode: approve`; `enforce` asks nobody")
+        if policy.mode is Mode.APPROVE:
+            reasons.append(f"the policy {policy.name} says `mode: approve`; `enforce` asks nobody")
+        if self.history.max_mode is Mode.APPROVE:
+            reasons.append("REMEDIATOR_MAX_MODE is `approve`, whatever the policy file says")
+        return tuple(reasons) if self._mode(policy) is not Mode.OBSERVE else ()
 
     def _mode(self, policy: Policy | None) -> Mode:
         modes = [self.policies.mode]

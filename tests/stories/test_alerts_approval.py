@@ -237,10 +237,13 @@ def test_the_command_line_answers_too(
     house, job = asked
     approval = buttons(cloud)["remediator_approve"]["value"]
     capsys.readouterr()
-    assert [main([verb, approval]), main(["approve", approval])] == [0, 0]
+    other = {"approve": "decline", "decline": "approve"}[verb]
+    assert [main([verb, approval]), main([verb, approval])] == [0, 0]
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{verb}d by command line, ")
     assert second == f"already {first}"
+    assert main([other, approval]) == 2  # the first answer counts, and whoever comes later is told
+    assert f"is already {first}" in capsys.readouterr().err
     house.reconcile()
     assert len(made_jobs(cloud, job)) == jobs
     assert approval_of(tmp_path, job).answer == f"{verb}d"
