@@ -604,13 +604,26 @@ class OwnLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the work had come by its own log: `done` is a share of all of it.
+
+    `seconds_needed` is what all of it would have taken from the start, at the pace that was kept.
+    """
+
+    done: float
+    seconds_needed: float
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
 class Needs:
     """What the evidence says the job really needs; None where it does not say.
 
     `peak_memory_gib` is a lower bound where the job died of memory. `cpu_fullness` is the mean
     fraction of all vCPUs while working; `work_done` the fraction finished when time ran out.
     `request_seconds` is what one request of the failed batch size took, at least. `wanted` and
-    `own_limit` are what messages about memory say of it, whatever the verdict is.
+    `own_limit` are what messages about memory say of it, and `progress` what the log says of the
+    work, whatever the verdict is.
     """
 
     peak_memory_gib: float | None = None
@@ -621,6 +634,7 @@ class Needs:
     gpu_peak_memory_gib: float | None = None
     wanted: Wanted | None = None
     own_limit: OwnLimit | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from remediator.domain import (
     Needs,
     OwnLimit,
     Plan,
+    Progress,
     Source,
     Wanted,
 )
@@ -117,7 +118,7 @@ def test_the_accelerator_stays_where_nobody_names_another(
     if cause not in MAY_CHANGE and before[1]:
         assert now == before
     assert now[1] >= before[1]
-    if step != "{machine_type: n1-standard-32}":
+    if "standard" not in step:  # what is named is taken as it is named
         old, new = BOOK.machines[hardware.machine], BOOK.machines[after.hardware.machine]
         more = {Cause.MEMORY_PRESSURE: new.memory_gib > old.memory_gib}
         changed = after.hardware != hardware
@@ -320,3 +321,71 @@ def test_sized_stays_where_the_lists_let_the_next_step_go_on() -> None:
     assert sized_machine("n1-standard-8", "{machine_type: bigger}", limits=lists) == (
         "n1-standard-16"
     )
+
+
+# --- `timeout: sized` and `more_memory: {factor, at_most}` -----------------------------------------
+
+
+def progressed(done: float, hours: float) -> Needs:
+    said = Evidence(Source.LOG, "line", f"step {done * 1000:g}/1000")
+    return Needs(progress=Progress(done, hours * 3600, said))
+
+
+def timed(needs: Needs, limits: str = "{}", cause: Cause = Cause.UNKNOWN) -> Plan:
+    return made(job(CUSTOM), ladder("{timeout: sized}", limits=limits), cause, needs=needs)
+
+
+@pytest.mark.parametrize("cause", [Cause.UNKNOWN, Cause.CPU_SATURATION, Cause.PREEMPTION])
+def test_progress_gives_the_time_that_is_needed_and_a_fifth_more(cause: Cause) -> None:
+    done = timed(progressed(0.5, 2.0), cause=cause)
+    (change,) = done.changes
+    assert (change.before, change.after) == ("3600s", "8640s")  # 2.4 h where there was one
+    assert "50% was done, so all of it takes 2 h (step 500/1000)" in done.because
+    assert done.estimated_usd == pytest.approx(2 * 0.437, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("needs", "limits", "why"),
+    [
+        (Needs(), "{}", "the log tells no steady progress"),
+        (progressed(0.9, 0.5), "{}", "the time-out of 1 h is long enough"),
+        (progressed(0.01, 100.0), "{max_run: 3x}", "more than the 72 h that max_run"),
+        (progressed(0.001, 1000.0), "{}", "more than the 168 h that max_run"),
+    ],
+)
+def test_a_time_that_is_not_known_or_too_long_is_not_given(
+    needs: Needs, limits: str, why: str
+) -> None:
+    done = timed(needs, limits)
+    assert (done.action, done.changes) == (Action.ALERT, ())
+    assert why in done.because
+
+
+def test_the_headroom_ends_where_max_run_does() -> None:
+    done = timed(progressed(0.1, 70.0), "{max_run: 3x}")
+    assert [change.after for change in done.changes] == ["259200s"]  # 72 h, not 84
+
+
+def test_more_time_is_held_against_the_money() -> None:
+    done = timed(progressed(0.1, 70.0), "{usd_per_job: 10}")
+    assert done.refused_by == (Guard.USD_PER_JOB,)
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "machine"),
+    [
+        ("n1-standard-8", "{factor: 3}", "n1-highmem-16"),
+        ("n1-standard-8", "{factor: 1.5}", "n1-highmem-8"),
+        ("n1-highmem-16", "{factor: 2, at_most: 256GiB}", "n1-highmem-32"),
+        ("n1-highmem-32", "{factor: 1.1, at_most: 256GiB}", "n1-standard-64"),  # 240 GiB
+        ("n1-highmem-64", "{factor: 2, at_most: 256GiB}", ""),
+    ],
+)
+def test_more_memory_by_its_own_measure(held: str, asked: str, machine: str) -> None:
+    document = on(CUSTOM, Hardware(held))
+    text = ladder(f"{{machine_type: {{more_memory: {asked}}}}}", limits='{machine_types: ["n1-*"]}')
+    done = made(document, text, Cause.MEMORY_PRESSURE)
+    assert [change.after for change in done.changes] == [machine] * bool(machine)
+    if not machine:
+        assert (done.refused_by, done.step) == ((), 0)
+        assert "n1-highmem-64 has 416 GiB, and at most 256 are asked for" in done.because

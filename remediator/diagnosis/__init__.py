@@ -18,6 +18,7 @@ from remediator.diagnosis.families import Facts, family_signs
 from remediator.diagnosis.limits import own_limit_met, wanted_by
 from remediator.diagnosis.locality import read_distance
 from remediator.diagnosis.matching import make_ready
+from remediator.diagnosis.progress import read_progress
 from remediator.diagnosis.signatures import Tag
 from remediator.diagnosis.signs import Sign
 from remediator.diagnosis.statements import FailedRows, Reading, read_case, read_job
@@ -33,6 +34,7 @@ from remediator.domain import (
     JobKind,
     JobState,
     Needs,
+    Progress,
     RankedCause,
     Source,
 )
@@ -63,7 +65,7 @@ def diagnose(case: Case, *, probe_threshold_seconds: float = 0.5) -> Diagnosis:
         causes=ranked,
         settled_by_error=alone is not None and alone.verdict is verdict,
         sections=facts.timeline.sections,
-        needs=_needs(facts, verdict),
+        needs=_needs(case, facts, verdict),
         missing=_missing(case, facts, verdict),
     )
 
@@ -150,7 +152,7 @@ def _with_rows(ranked: tuple[RankedCause, ...], rows: FailedRows | None) -> tupl
     return (first, *ranked[1:])
 
 
-def _needs(facts: Facts, verdict: Cause) -> Needs:
+def _needs(case: Case, facts: Facts, verdict: Cause) -> Needs:
     usage: Usage = facts.usage
     rows = facts.reading.rows
     done = facts.timeline.work_done
@@ -171,7 +173,16 @@ def _needs(facts: Facts, verdict: Cause) -> Needs:
         ),
         wanted=wanted_by(facts.reading),
         own_limit=own_limit_met(facts.reading, facts.job),
+        progress=_progress(case, facts),
     )
+
+
+def _progress(case: Case, facts: Facts) -> Progress | None:
+    """Asked only where the run came near its time-out: it is of no use to a job that died early."""
+    limit, ran = facts.workload.timeout_seconds, case.job.run_seconds
+    if not limit or not ran or ran < limit / 2:
+        return None
+    return read_progress(case.log_lines, case.job)
 
 
 def _missing(case: Case, facts: Facts, verdict: Cause) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ weigh limits (see `guards`) or money (see `costs`). Called by the planner alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -19,9 +20,10 @@ from remediator.domain import Cause, Change, Diagnosis, Guard, History, JobDocum
 from remediator.job import fields, pipeline
 from remediator.job.fields import Pool
 from remediator.policy import places, program, sizing
+from remediator.policy.costs import longest_run
 from remediator.policy.model import Limits
 from remediator.policy.quantities import MOST_DISK_GB
-from remediator.policy.steps import Accelerator, Resubmit
+from remediator.policy.steps import Accelerator, MemoryMove, MoreMemory, Resubmit
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,22 +304,31 @@ def _machine_move(step: Resubmit, held: Hardware, now: Situation, region: str) -
                 raise Exhausted(growth.built_in_words(held))
             return Moved(held)  # the step's accelerator brings its machine
         return growth.bigger(within)
-    if step.machine_type == "more_memory":
-        return _more_memory(within, now)
+    if step.machine_type == "more_memory" or isinstance(step.machine_type, MemoryMove):
+        return _more_memory(within, step.machine_type, now)
     return _named_machine(step, held, now)
 
 
-def _more_memory(within: Ground, now: Situation) -> Moved | NoWay:
+def _more_memory(within: Ground, move: MemoryMove | str, now: Situation) -> Moved | NoWay:
     """More memory, at least what a message wanted in one piece."""
-    wanted = sizing.wanted_gib(now.diagnosis)
-    if wanted is None or now.diagnosis.verdict is not Cause.MEMORY_PRESSURE:
-        return growth.more_memory(within)
-    if now.catalogue.machine(within.held.machine) is None:
+    asked = move.more_memory if isinstance(move, MemoryMove) else MoreMemory()
+    kind = now.catalogue.machine(within.held.machine)
+    if kind is None:
         return NoWay(now.catalogue.why_unknown(within.held.machine))
-    least = wanted * sizing.HEADROOM_OVER_WANTED
-    if least > growth.most_memory_gib(within):
-        return NoWay(sizing.too_much_words(now.diagnosis, within), too_much=True)
-    return growth.more_memory(within, at_least_gib=least)
+    if asked.at_most is not None and kind.memory_gib >= asked.at_most:
+        msg = (
+            f"{kind.name} has {kind.memory_gib:g} GiB, and at most {asked.at_most:g} are asked for"
+        )
+        raise Exhausted(msg)
+    wanted = sizing.wanted_gib(now.diagnosis)
+    least = 0.0
+    if wanted is not None and now.diagnosis.verdict is Cause.MEMORY_PRESSURE:
+        least = wanted * sizing.HEADROOM_OVER_WANTED
+        if least > growth.most_memory_gib(within):
+            return NoWay(sizing.too_much_words(now.diagnosis, within), too_much=True)
+    return growth.more_memory(
+        within, factor=asked.factor, at_least_gib=least, at_most_gib=asked.at_most
+    )
 
 
 def _named_machine(step: Resubmit, held: Hardware, now: Situation) -> Moved | NoWay:
@@ -364,6 +375,9 @@ def _components(draft: Draft, step: Resubmit, now: Situation) -> Draft:
     """A pipeline's containers state limits in place of machines: those are raised."""
     if step.machine_type == "sized":
         step = _sized_component(step, now)
+    if isinstance(step.machine_type, MemoryMove):
+        draft = draft.note("a component's limit is doubled, whatever the factor")
+        step = step.model_copy(update={"machine_type": "more_memory"})
     if step.machine_type not in {None, "bigger", "more_memory"}:
         msg = (
             "the failed component states CPU and memory limits, which `bigger` and `more_memory` "
@@ -554,8 +568,41 @@ def _batch_size(draft: Draft, asked: int | str, now: Situation) -> Draft:
 def _timeout(draft: Draft, asked: timedelta | str, now: Situation) -> Draft:
     path = fields.spelled(draft.job, f"{now.kind.scheduling}.timeout")
     held = fields.timeout_seconds(now.job) or fields.DEFAULT_TIMEOUT_SECONDS
-    seconds = asked.total_seconds() if isinstance(asked, timedelta) else 2 * held
+    if asked == "sized":
+        seconds, said = _time_needed(held, now)
+        draft = draft.note(said)
+    else:
+        seconds = asked.total_seconds() if isinstance(asked, timedelta) else 2 * held
     return draft.set(path, _duration(seconds))
+
+
+def _time_needed(held: float, now: Situation) -> tuple[float, str]:
+    """Seconds that the progress in the log says are needed and a fifth more, with its words."""
+    progress = now.diagnosis.needs.progress
+    if progress is None or now.job.kind is JobKind.HYPERPARAMETER_TUNING:
+        msg = "the log tells no steady progress from which a time could be taken"
+        raise Exhausted(msg)
+    said = (
+        f"{progress.done:.0%} was done, so all of it takes {_hours(progress.seconds_needed)} "
+        f"({progress.evidence.says})"
+    )
+    wanted = progress.seconds_needed * TIME_HEADROOM
+    if wanted <= held:
+        msg = f"{said}, and the time-out of {_hours(held)} is long enough"
+        raise Exhausted(msg)
+    most, _ = longest_run(now.case, now.history, now.limits)
+    if progress.seconds_needed > most:
+        msg = f"{said}, more than the {_hours(most)} that max_run and Vertex allow"
+        raise Exhausted(msg)
+    # Whole minutes, as a person would write it.
+    return min(math.ceil(wanted / 60) * 60.0, most), said
+
+
+TIME_HEADROOM = 1.2  # a fifth more than the progress says, the contract's own
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.3g} h"
 
 
 def _spot(draft: Draft, asked: bool, now: Situation) -> Draft:

@@ -178,7 +178,7 @@ def estimate(
     """What the request would cost once created, from the failed run and the change."""
     rate = usd_per_hour(request, location, catalogue, ran=case.job)
     own = fields.timeout_seconds(request)
-    most, ours = _most_seconds(case, history, limits, own)
+    most, ours = (own, False) if own is not None else longest_run(case, history, limits)
     seconds, basis = _expected_seconds(case, diagnosis, history, catalogue, request, changes)
     seconds = min(max(seconds, _LEAST_SECONDS), most)
     hours = seconds / 3600 + _start_hours(request)
@@ -194,12 +194,9 @@ def estimate(
     )
 
 
-def _most_seconds(
-    case: Case, history: History, limits: Limits, own: float | None
-) -> tuple[float, bool]:
-    """The longest the attempt may run, and whether that bound is ours to keep (`max_run`)."""
-    if own is not None:
-        return own, False
+def longest_run(case: Case, history: History, limits: Limits) -> tuple[float, bool]:
+    """The longest an attempt without a time-out of its own may run, and whether that bound is ours
+    to keep (`max_run`) rather than Vertex's."""
     if limits.max_run is None:
         return fields.DEFAULT_TIMEOUT_SECONDS, False
     longest = max(
@@ -237,7 +234,9 @@ def _expected_seconds(
 ) -> tuple[float, str]:
     ran = case.job.run_seconds or 0.0
     speed = _speed(case.job, request, catalogue)
-    done = diagnosis.needs.work_done
+    done, progress = diagnosis.needs.work_done, diagnosis.needs.progress
+    if progress is not None and any(change.field.endswith(".timeout") for change in changes):
+        return progress.seconds_needed / speed, (f"{progress.done:.0%} was done in {_hours(ran)}")
     if done and ran and diagnosis.verdict is Cause.CPU_SATURATION:
         whole = ran / min(done, 1.0) / speed
         return whole, f"{done:.0%} was done in {_hours(ran)}, now {speed:.3g} times as fast"

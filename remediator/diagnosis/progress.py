@@ -1,0 +1,126 @@
+"""How far the work had come, by its own log, and how long all of it would have taken at that pace.
+
+Owns the reading of progress lines ("step 4200/10000", "Epoch 3/10 batch 200/500", "45%|####", "12,000
+of 90,000 rows") into one series over time, and its extrapolation. Says nothing where the pace is not
+steady, where the work had stopped before the run ended, or where what counts is not the whole work.
+Pure; called by `diagnose`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+from remediator.case import LogLine
+from remediator.domain import Evidence, JobDocument, Progress, Source
+
+_COUNT = r"\d[\d,_]{0,15}(?:\.\d{1,2})?"
+_FRACTION = re.compile(
+    rf"(?:(?P<label>[A-Za-z]{{2,20}})s?\W{{0,4}})?(?<![\d./:-])(?P<done>{_COUNT}) ?(?:/|\bof\b|\bout of\b) ?"
+    rf"(?P<all>{_COUNT})(?![\d/:-])"
+)
+_PERCENT = re.compile(
+    r"(?:(?:progress|done|complete[d]?|finished|processed)\W{0,4}(?P<after>\d{1,3}(?:\.\d{1,4})?) ?%"
+    r"|(?P<before>\d{1,3}(?:\.\d{1,4})?) ?% ?(?:\||done|complete|finished|processed|of (?:the )?(?:rows|records|work|data)))",
+    re.IGNORECASE,
+)
+_OUTER = frozenset({"epoch", "fold", "round", "pass", "stage", "phase", "cycle", "generation"})
+_NOT_WORK = frozenset({"attempt", "retry", "retries", "try", "worker", "replica", "rank", "shard", "gpu", "gpus", "cpu", "core", "page", "http", "version", "errors"})  # fmt: skip
+"""What a fraction may be of that is no measure of the work done."""
+_TEXT = 300
+_FEWEST = 4  # points of a series; chosen
+_LEAST_SPAN = 0.1  # of the run that a series must cover; chosen
+_LONGEST_SILENCE = 0.25  # of a series's span between its last point and the end; chosen
+_SLOWED = 0.4  # of the mean pace that the last third must keep; chosen
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    at: datetime
+    value: float
+    line: LogLine
+
+
+def read_progress(lines: Iterable[LogLine], job: JobDocument) -> Progress | None:
+    """What the log's progress says; None where it tells none that can be extrapolated."""
+    started, ended = job.start_time or job.create_time, job.end_time
+    if started is None or ended is None or ended <= started:
+        return None
+    series: dict[tuple[str, str], list[_Point]] = defaultdict(list)
+    for line in lines:
+        if line.time is None or not started <= line.time <= ended:
+            continue
+        for key, value in _told(line.text[:_TEXT]):
+            series[line.task, key].append(_Point(line.time, value, line))
+    found = [read for points in series.values() if (read := _extrapolated(points, started, ended))]
+    # Several workers tell of the same work: the slowest is what the run waits for.
+    return max(found, key=lambda one: one.seconds_needed, default=None)
+
+
+def _told(text: str) -> Iterator[tuple[str, float]]:
+    """What one line tells: (what is counted, share of it that is done)."""
+    fractions = [
+        (str(match["label"] or "").lower(), _number(match["done"]), _number(match["all"]))
+        for match in _FRACTION.finditer(text)
+    ]
+    usable = [
+        (label, done, whole)
+        for label, done, whole in fractions
+        if label not in _NOT_WORK and whole > 1 and 0 <= done <= whole
+    ]
+    outer = next((one for one in usable if one[0].rstrip("s") in _OUTER), None)
+    inner = next((one for one in usable if one is not outer), None)
+    if outer and inner:
+        _, at, rounds = outer
+        _, done, whole = inner
+        yield f"{outer[0]} of {rounds:g}, {whole:g} each", (max(at - 1, 0) + done / whole) / rounds
+    elif usable:
+        label, done, whole = usable[-1]
+        yield f"{label} of {whole:g}", done / whole
+    elif percent := _PERCENT.search(text):
+        value = float(percent["after"] or percent["before"]) / 100
+        if value <= 1:
+            yield "percent", value
+
+
+def _number(text: str) -> float:
+    return float(text.replace(",", "").replace("_", ""))
+
+
+def _extrapolated(points: Sequence[_Point], started: datetime, ended: datetime) -> Progress | None:
+    points = sorted(points, key=lambda point: point.at)
+    rising = [points[0]]
+    for point in points[1:]:
+        if point.value > rising[-1].value:
+            rising.append(point)
+    falls = sum(after.value < before.value - 1e-9 for before, after in pairwise(points))
+    if len(rising) < _FEWEST or falls > len(points) // 10:
+        return None
+    first, last = rising[0], rising[-1]
+    span, ran = (last.at - first.at).total_seconds(), (ended - started).total_seconds()
+    if last.value >= 1 or span < _LEAST_SPAN * ran or span <= 0:
+        return None
+    if (ended - last.at).total_seconds() > _LONGEST_SILENCE * span:
+        return None
+    pace = (last.value - first.value) / span
+    recent = _pace_since(rising, last.at - (last.at - first.at) / 3)
+    if recent is None or recent < _SLOWED * pace:
+        return None
+    left = (1 - last.value) / min(pace, recent)
+    needed = (last.at - started).total_seconds() + left
+    says = last.line.text.strip()[:200]
+    return Progress(
+        last.value, needed, Evidence(Source.LOG, last.line.insert_id or last.line.task, says)
+    )
+
+
+def _pace_since(points: Sequence[_Point], since: datetime) -> float | None:
+    recent = [point for point in points if point.at >= since]
+    before = [point for point in points if point.at < since]
+    begin = before[-1] if before else recent[0]
+    seconds = (recent[-1].at - begin.at).total_seconds()
+    return (recent[-1].value - begin.value) / seconds if seconds > 0 else None

@@ -1,0 +1,221 @@
+"""What a refusal for want of quota says: which quota, its limit and use, and what counts against it.
+
+Owns the reading of Google's several ways to say so (Vertex's metrics, Compute Engine's names, the
+fields of an error's details) and what a job's machines need of each. Judges nothing but whether a
+quota can ever hold what a job asks. Pure; called by the planner and the fallback's checks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from remediator.catalog.catalog import Catalogue, Hardware, Service
+from remediator.catalog.growth import devices_of
+
+_METRIC = re.compile(
+    r"(?:aiplatform|compute|ml)\.googleapis\.com/(?P<path>[a-z][a-z0-9_]{2,120})"
+    r"|[Qq]uota '(?P<named>[A-Za-z][A-Za-z0-9_-]{2,120})'"
+    r"|Insufficient '(?P<wanting>[A-Z][A-Z0-9_]{2,120})' quota"
+    r"|\b(?P<bare>custom_model_(?:training|serving)_[a-z0-9_]{2,100})\b"
+    r"|\b(?P<camel>Custom(?:Model)?(?:Training|Serving|Prediction)?[A-Z][A-Za-z0-9]{2,100}PerProjectPerRegion)\b"
+)
+_NUMBER = r"(?P<n>\d{1,9}(?:\.\d{1,3})?)"
+_LIMIT = re.compile(
+    rf"(?:quota_limit_value\W{{1,6}}|\blimit(?: is| of|:|=)?\s{{0,3}}){_NUMBER}\b(?! ?(?:per|/))",
+    re.IGNORECASE,
+)
+_USAGE = re.compile(rf"\b(?:current )?usage(?: is| of|:|=)?\s{{0,3}}{_NUMBER}\b", re.IGNORECASE)
+_AVAILABLE = re.compile(rf"\bavailable(?: is|:|=)?\s{{0,3}}{_NUMBER}\b", re.IGNORECASE)
+_REGION = re.compile(r"\bin (?:the )?region:? ['\"]?(?P<region>[a-z]+-[a-z]+\d{1,2})\b")
+_PASSING = re.compile(r"requests?|per_?minute|queries|tokens|concurrent|_rate\b|qpm", re.IGNORECASE)
+_SPOT = re.compile(r"preemptible|spot", re.IGNORECASE)
+_CPUS = re.compile(r"(?:^|_)(?:(?P<family>[a-z]\d{1,2}[a-z]?)_?)?(?:v?cpus?)(?:_|$)", re.IGNORECASE)
+_SHARED_CPUS = frozenset({"n1", "e2"})
+"""Families that the one meter without a family counts; every other has its own (Vertex's quotas)."""
+_DEVICES: Mapping[str, re.Pattern[str]] = {
+    device: re.compile(rf"(?:^|_)(?:nvidia_)?(?:tesla_)?{name}(?:_|s?_?gpus?|$)", re.IGNORECASE)
+    for device, name in {
+        "NVIDIA_TESLA_P4": "p4",
+        "NVIDIA_TESLA_T4": "t4",
+        "NVIDIA_L4": "l4",
+        "NVIDIA_TESLA_K80": "k80",
+        "NVIDIA_TESLA_V100": "v100",
+        "NVIDIA_TESLA_P100": "p100",
+        "NVIDIA_A100_80GB": "a100_?80_?gb",
+        "NVIDIA_TESLA_A100": "a100(?!_?80)",
+        "NVIDIA_H100_MEGA_80GB": "h100_?mega(?:_?80gb)?",
+        "NVIDIA_H100_80GB": "h100(?!_?mega)(?:_?80gb)?",
+        "NVIDIA_H200_141GB": "h200(?:_?141gb)?",
+        "NVIDIA_B200": "(?<!g)b200",
+        "NVIDIA_GB200": "gb200",
+        "TPU_V2": "tpu_?v2",
+        "TPU_V3": "tpu_?v3",
+        "TPU_V5_LITEPOD": "tpu_?v5e?",
+        "TPU_V6E": "tpu_?v6e?",
+    }.items()
+}
+_ANY_DEVICE = re.compile(r"^gpus?_(?:all_regions|per_gpu_family)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """One quota that a refusal names. `limit` and `usage` are None where nobody says.
+
+    `families` and `device` say what counts against it; both empty: something that is not known, or
+    that passes by itself (`passes`, such as requests in a minute). `spot`: of spot machines alone.
+    """
+
+    metric: str
+    limit: float | None = None
+    usage: float | None = None
+    region: str = ""
+    families: frozenset[str] = frozenset()
+    device: str = ""
+    spot: bool = False
+    passes: bool = False
+
+    @property
+    def is_of_machines(self) -> bool:
+        return bool(self.families or self.device)
+
+    def counts(self, hardware: Hardware, book: Catalogue, *, spot: bool) -> float:
+        """What one replica needs of it: vCPUs, or devices; 0: it counts elsewhere."""
+        if self.spot != spot or self.passes:
+            return 0.0
+        kind = book.machine(hardware.machine)
+        if self.device:
+            name, count = devices_of(book, hardware)
+            return float(count) if count and self.device in {name, _ANY} else 0.0
+        if kind is not None and kind.generation in self.families:
+            return float(kind.vcpus)
+        return 0.0
+
+
+_ANY = "any"
+
+
+def read_quotas(texts: Iterable[str]) -> tuple[Quota, ...]:
+    """Every quota that the texts name, each once, with the numbers that stand after its name."""
+    found: dict[str, Quota] = {}
+    for text in texts:
+        matches = list(_METRIC.finditer(text))
+        ends = [*(match.start() for match in matches[1:]), len(text)]
+        for match, end in zip(matches, ends, strict=False):
+            metric = next(group for group in match.groups() if group)
+            tail = text[match.end() : min(end, match.end() + 300)]
+            # One number after a list of several is of none of them in particular.
+            alone = len(matches) == 1
+            head = text[max(0, match.start() - 120) : match.start()] if alone else ""
+            known = _quota(metric, tail, head)
+            found.setdefault(known.metric, known)
+    return tuple(found.values())
+
+
+def _quota(metric: str, tail: str, head: str) -> Quota:
+    said = f"{tail} {head}"
+    region = _REGION.search(said)
+    limit, usage = _number(_LIMIT, said), _number(_USAGE, said)
+    available = _number(_AVAILABLE, said)
+    if usage is None and limit is not None and available is not None:
+        usage = limit - available
+    words = _snake(metric)
+    cpus = None if _DEVICE_WORDS.search(words) else _CPUS.search(words)
+    device = next((name for name, known in _DEVICES.items() if known.search(words)), "")
+    families: frozenset[str] = frozenset()
+    if cpus and not device:
+        named = (cpus["family"] or "").lower()
+        families = frozenset({named}) if named else _SHARED_CPUS
+    return Quota(
+        metric,
+        limit,
+        usage,
+        region["region"] if region else "",
+        families,
+        _ANY if _ANY_DEVICE.search(words) else device,
+        spot=bool(_SPOT.search(words)),
+        passes=bool(_PASSING.search(words)),
+    )
+
+
+_DEVICE_WORDS = re.compile(r"gpus?(?:_|$)|tpu", re.IGNORECASE)
+
+
+def _snake(metric: str) -> str:
+    """`CustomModelTrainingT4GPUsPerProjectPerRegion` and `NVIDIA_T4_GPUS` in one spelling."""
+    if metric.isupper() or "_" in metric:
+        return metric.lower()
+    parted = re.sub(
+        r"(?<=[a-z0-9])(?=[A-Z])", "_", metric.replace("GPUs", "Gpus").replace("CPUs", "Cpus")
+    )
+    return parted.lower()
+
+
+def _number(pattern: re.Pattern[str], text: str) -> float | None:
+    match = pattern.search(text)
+    return float(match["n"]) if match else None
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """A quota that can never hold what is asked of it: waiting for it is for nothing."""
+
+    quota: Quota
+    needed: float
+    region: str
+    least: bool  # nothing smaller of the kind can be asked, and the limit is not known
+
+    def __str__(self) -> str:
+        what = "vCPUs" if self.quota.families else "devices"
+        if self.least:
+            return (
+                f"{self.needed:g} {what} are the least that can be asked of {self.quota.metric} in "
+                f"{self.region}, so its limit is likely 0: ask for at least {self.needed:g}"
+            )
+        return (
+            f"the limit of {self.quota.metric} in {self.region} is {self.quota.limit:g} and the job "
+            f"needs {self.needed:g} {what}: ask for at least {self.needed:g}"
+        )
+
+
+def shortage(
+    quotas: Iterable[Quota],
+    pools: Iterable[tuple[Hardware, int]],
+    region: str,
+    book: Catalogue,
+    service: Service,
+    *,
+    spot: bool,
+) -> Shortage | None:
+    """The first quota that cannot hold these machines however long one waits; None: none is known."""
+    replicas = list(pools)
+    for quota in quotas:
+        if quota.region not in {"", region}:
+            continue
+        needed = sum(quota.counts(held, book, spot=spot) * count for held, count in replicas)
+        if not needed:
+            continue
+        if quota.limit is not None and needed > quota.limit:
+            return Shortage(quota, needed, region, least=False)
+        if quota.limit is None and _is_least(quota, needed, replicas, book, service):
+            return Shortage(quota, needed, region, least=True)
+    return None
+
+
+def _is_least(
+    quota: Quota,
+    needed: float,
+    replicas: list[tuple[Hardware, int]],
+    book: Catalogue,
+    service: Service,
+) -> bool:
+    """Whether nothing smaller of the family could be asked for, by a family with a meter of its own."""
+    if not quota.families or quota.families == _SHARED_CPUS or len(replicas) != 1:
+        return False
+    sizes = [
+        machine.vcpus
+        for machine in book.machines.values()
+        if machine.generation in quota.families and service in machine.services and machine.vcpus
+    ]
+    return bool(sizes) and needed <= min(sizes)
