@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Processes of `make test`.
 WORKERS ?= 2
 
-.PHONY: help setup demo test check lint bench fuzz audit scan clean
+.PHONY: help setup demo test check lint bench fuzz mutants audit scan clean
 
 help:
 	@echo "make demo    the whole loop on this machine, no account needed (about two minutes)"
@@ -15,6 +15,7 @@ help:
 	@echo "make setup   .venv with everything for development"
 	@echo "make bench   the measurements; results in bench/"
 	@echo "make fuzz    malformed events, 100,000 of them, and every property with fresh examples"
+	@echo "make mutants one change to a room that moves money at a time: do its tests notice? (ROOM=resubmit SAMPLE=100)"
 	@echo "make scan    checkov over the Terraform module"
 	@echo "make audit   the locked versions against the public lists of vulnerabilities"
 
@@ -56,6 +57,14 @@ fuzz: $(READY)
 	$(BIN)/python -m pytest -q tests/test_intake.py -k otherwise_than_unusable --hypothesis-profile=fuzz
 	$(BIN)/python -m pytest -q -m hypothesis --hypothesis-profile=fresh
 
+$(VENV)/.mutants: $(READY)
+	$(BIN)/python -m pip install --quiet --group mutants
+	@touch $@
+
+mutants: $(VENV)/.mutants
+	@for room in $(or $(ROOM),resubmit claims budgets planner steps sizing guards workflow); do \
+	$(BIN)/python tests/mutants.py $$room --sample $(or $(SAMPLE),0) || exit 1; done
+
 $(VENV)/audit/bin/pip-audit: $(READY)
 	$(BIN)/python -m venv $(VENV)/audit
 	$(VENV)/audit/bin/python -m pip install --quiet pip-audit
@@ -71,4 +80,4 @@ scan: $(VENV)/checkov/bin/checkov
 	$< --directory deploy/terraform --framework terraform --skip-download --quiet --compact
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .remediator
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .remediator .mutants

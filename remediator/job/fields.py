@@ -478,6 +478,8 @@ def own_timeout_hit(job: JobDocument) -> bool:
         return True
     if job.kind is JobKind.HYPERPARAMETER_TUNING:  # its time-out is of one trial, not its own
         return False
+    if job.start_time is None:  # the time-out counts running; waiting for a machine is none
+        return False
     limit = timeout_seconds(job) or DEFAULT_TIMEOUT_SECONDS
     ran = job.run_seconds
     return ran is not None and ran >= limit * _NEARLY

@@ -1,0 +1,228 @@
+"""`make mutants ROOM=resubmit`: is each line of a room that moves money watched by a fast test?
+
+Runs mutmut (one change to the code at a time, https://mutmut.readthedocs.io) over one room with that
+room's own tests, in a copy of the tree below `.mutants/`, one process, and prints how many mutants its
+tests killed and which survived. Not part of `make test`: a room takes minutes to an hour.
+
+A mutant that changes only words (a log line, an error's text, a sentence of an alert) is counted
+apart: the figures that docs/reliability.md gives are of the others, which change what is sent, spent
+or stored. `--sample N` runs N of a room's mutants, the same ones each time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+_COPIED = ("remediator", "tests", "twin", "docs", "deploy", "telemetry")
+_FILES = ("main.py", "policies.yaml", "requirements.txt", "pyproject.toml")
+_LEDGER = ("tests/ledger/test_contract.py", "tests/ledger/test_tracks.py", "tests/workflow")
+_POLICY = ("tests/test_planner.py", "tests/test_guards.py", "tests/test_kinds.py")
+
+
+@dataclass(frozen=True)
+class Room:
+    """Which files are changed, and which tests must notice; `words`: functions that only tell."""
+
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+    words: frozenset[str] = frozenset()
+
+
+ROOMS = {
+    "resubmit": Room(("resubmit.py",), ("tests/workflow/test_resubmit.py",)),
+    "claims": Room(("ledger/book.py", "ledger/records.py"), _LEDGER),
+    "budgets": Room(("ledger/counters.py", "ledger/reservations.py", "policy/routes.py"), _LEDGER),
+    "planner": Room(
+        ("policy/planner.py",),
+        (*_POLICY, "tests/policy"),
+        frozenset(
+            {
+                "_words", "_sentence", "_told", "_will_not_help", "_basis", "_refusal_words",
+                "_refusal_lines", "_change_words", "_shown", "_moment",
+            }
+        ),
+    ),
+    "steps": Room(("policy/changes.py",), (*_POLICY, "tests/policy"), frozenset({"_not_legal"})),
+    "sizing": Room(("policy/sizing.py",), (*_POLICY, "tests/policy"), frozenset({"words_of"})),
+    "guards": Room(("policy/guards.py",), (*_POLICY, "tests/policy")),
+    "workflow": Room(
+        ("remediate.py", "planning.py", "endings.py", "running.py"), ("tests/workflow",)
+    ),
+}  # fmt: skip
+_KILLED = frozenset({1, 3})  # pytest's exit codes: a test failed, or the run broke
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    asked.add_argument("room", choices=ROOMS)
+    asked.add_argument("--sample", type=int, default=0, help="only so many mutants")
+    asked.add_argument("--only-report", action="store_true", help="what the last run found")
+    told = asked.parse_args()
+    folder = ROOT / ".mutants" / told.room
+    if not told.only_report:
+        _copied(folder, ROOMS[told.room])
+        names = _sampled(folder, told.sample) if told.sample else []
+        _mutmut(folder, "run", "--max-children", "1", *names)
+    _report(folder, ROOMS[told.room])
+    return 0
+
+
+def _copied(folder: Path, room: Room) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in _COPIED:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in _FILES:
+        shutil.copy(ROOT / name, folder / name)
+    tests = [one for one in room.tests if (ROOT / one).exists()]
+    settings = {
+        "source_paths": ["remediator"],
+        "only_mutate": [f"remediator/{one}" for one in room.files],
+        "also_copy": [name for name in (*_COPIED, *_FILES) if name not in {"remediator", "tests"}],
+        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not emulator"],
+        "pytest_add_cli_args_test_selection": tests,
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+    known = (folder / "pyproject.toml").read_text()
+    (folder / "pyproject.toml").write_text(f"{known}\n[tool.mutmut]\n" + "\n".join(lines) + "\n")
+
+
+def _mutmut(folder: Path, *words: str) -> None:
+    with (folder / "mutmut.log").open("ab") as log:  # it redraws one line thousands of times
+        subprocess.run(
+            [sys.executable, "-m", "mutmut", *words],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            check=False,
+        )
+
+
+def _sampled(folder: Path, many: int) -> list[str]:
+    _mutmut(folder, "run", "--max-children", "1", "no-such-mutant")  # makes them, runs none
+    names = sorted(name for meta in _metas(folder) for name in _codes(meta))
+    return random.Random(17).sample(names, min(many, len(names)))  # the same ones each time
+
+
+def _metas(folder: Path) -> list[Path]:
+    return sorted((folder / "mutants" / "remediator").rglob("*.py.meta"))
+
+
+def _codes(meta: Path) -> dict[str, int | None]:
+    return dict(json.loads(meta.read_text())["exit_code_by_key"])
+
+
+# --- what came of it ------------------------------------------------------------------------------
+
+
+def _report(folder: Path, room: Room) -> None:
+    say = sys.stdout.write
+    total: dict[str, int] = {"made": 0, "run": 0, "words": 0, "conduct": 0, "killed": 0}
+    for meta in _metas(folder):
+        functions = _functions(meta.with_suffix(""))
+        for name, code in _codes(meta).items():
+            total["made"] += 1
+            if code is None:
+                continue
+            total["run"] += 1
+            mutant = name.rpartition(".")[2]
+            before = functions[mutant.rpartition("__mutmut_")[0] + "__mutmut_orig"]
+            after = functions[mutant]
+            if _own_name(mutant) in room.words or _same_conduct(before, after):
+                total["words"] += 1
+                continue
+            total["conduct"] += 1
+            if code in _KILLED:
+                total["killed"] += 1
+                continue
+            say(f"\n{mutant.replace('__mutmut_', '#')} (exit {code})\n")
+            say("".join(f"    {line}\n" for line in _difference(before, after)))
+    share = total["killed"] / total["conduct"] if total["conduct"] else 1.0
+    say(
+        f"\n{folder.name}: {total['made']} made, {total['run']} run, {total['words']} change words "
+    )
+    say(f"only; of {total['conduct']} others {total['killed']} killed: {share:.1%}\n")
+
+
+def _own_name(mutant: str) -> str:
+    return mutant.rpartition("__mutmut_")[0].removeprefix("x_").rpartition("ǁ")[2]
+
+
+def _functions(path: Path) -> dict[str, ast.FunctionDef]:
+    found = ast.walk(ast.parse(path.read_text()))
+    return {one.name: one for one in found if isinstance(one, ast.FunctionDef)}
+
+
+def _difference(before: ast.AST, after: ast.AST) -> Iterator[str]:
+    texts = [ast.unparse(one).split("\n")[1:] for one in (before, after)]
+    for line in difflib.unified_diff(*texts, n=0, lineterm=""):
+        if not line.startswith(("---", "+++", "@@")):
+            yield line[:1] + line[1:].strip()
+
+
+def _same_conduct(before: ast.FunctionDef, after: ast.FunctionDef) -> bool:
+    """Whether the two differ in words alone."""
+    texts = [ast.unparse(_Wordless().visit(ast.parse(ast.unparse(one)))) for one in (before, after)]
+    bodies = [text.partition("\n")[2] for text in texts]  # their names differ
+    return bodies[0] == bodies[1]
+
+
+_TOLD = frozenset({"because", "notes", "explanation", "cost_basis", "extra"})
+_ERRORS = frozenset({"Impossible", "Exhausted", "NoWay", "Stuck", "Refusal"})
+
+
+class _Wordless(ast.NodeTransformer):
+    """The code without what it says: sentences, log lines, the texts of errors."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        return None if ast.unparse(node).startswith("log.") else self.generic_visit(node)
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        told = isinstance(node.targets[0], ast.Name) and node.targets[0].id in {"msg", "words"}
+        return None if told else self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        if isinstance(node.exc, ast.Call):
+            error = ast.Call(node.exc.func, node.exc.args[1:], node.exc.keywords)
+            return ast.copy_location(ast.Raise(error, None), node)
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        node.keywords = [one for one in node.keywords if one.arg not in _TOLD]
+        if isinstance(node.func, ast.Name) and node.func.id in _ERRORS:
+            node.args = [one for one in node.args if not _is_text(one)]
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "note":
+            return self.generic_visit(node.func.value)
+        return self.generic_visit(node)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        plain = (one.value for one in node.values if isinstance(one, ast.Constant))
+        if any(" " in str(text) for text in plain):
+            return ast.copy_location(ast.Constant("said"), node)
+        return self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if isinstance(node.value, str) and " " in node.value:
+            return ast.copy_location(ast.Constant("said"), node)
+        return node
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.JoinedStr | ast.Constant) or (
+        isinstance(node, ast.Name) and node.id in {"why", "msg"}
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
