@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO := $(VENV)/.demo
+# A line for each package that pip fetches or installs, and none for those that are there.
+PROGRESS := awk '/^(Collecting|Installing|ERROR)/ {print "  " substr($$0, 1, 76); fflush()}'
 # Processes of `make test`.
 WORKERS ?= 2
 
 .PHONY: help setup demo test check lint bench fuzz mutants audit scan clean
 
 help:
-	@echo "make demo    the whole loop on this machine, no account needed (about two minutes)"
+	@echo "make demo    the whole loop on this machine, no account needed (two minutes, most of it set-up)"
 	@echo "make test    everything that is checked: style, types, layers, tests (WORKERS=2 processes)"
 	@echo "make check   style, types, layers and the tests of the rooms that think: under a minute"
 	@echo "make setup   .venv with everything for development"
@@ -19,16 +22,24 @@ help:
 	@echo "make scan    checkov over the Terraform module"
 	@echo "make audit   the locked versions against the public lists of vulnerabilities"
 
-$(READY): requirements.txt pyproject.toml
+# What the demo runs with: the function's requirements and the twin's packages, about 400 MB.
+$(DEMO): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@echo "Setting up $(VENV): Google's clients and what the demo needs, under two minutes the first time."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt --group dev
-	@touch $@
+	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.txt --group demo | $(PROGRESS)
+	@$(BIN)/python -c 'import functions_framework, rich' && touch $@
+
+# And what development needs besides.
+$(READY): $(DEMO)
+	@echo "Setting up $(VENV) for development: checkers and test tools."
+	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.txt --group dev | $(PROGRESS)
+	@$(BIN)/python -c 'import pytest, mypy' && touch $@
 
 setup: $(READY)
 
-demo: $(READY)
+demo: $(DEMO)
 	@$(BIN)/python -m remediator demo
 
 lint: $(READY)

@@ -379,6 +379,12 @@ def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statemen
         "--only", metavar="N", type=int, default=None, help="play the first N stories"
     )
 
+    demo.add_argument(
+        "--keep",
+        action="store_true",
+        help="leave the cloud up, and print the variables that lead to it",
+    )
+
     completion = command(
         "completion", _completion, 'completion for a shell: eval "$(… completion bash)"'
     )

@@ -1,15 +1,18 @@
 """The demo: the twin, the real function over HTTP, and the field's stories, told as they happen.
 
-Starts everything, plays `stories`, prints what people would receive and a closing table, and ends
-what it started. The product is a process of its own, served by functions-framework; what this file
+Starts everything, plays `stories`, prints a line for each event, one alert in full and a closing
+table, and ends what it started (or, asked to, keeps it until it is interrupted). The product is a process of its own, served by functions-framework; what this file
 knows of it is what the cloud saw of it: calls, log entries, messages.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import re
+import shlex
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -30,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LIMIT_SECONDS = 110.0
 _OUTCOMES = 'logName:"vertex-remediator-outcomes"'
 _HOURS_BEHIND = 5
+_ROUND_SECONDS = 2.0  # between rounds of a demo that is kept: Scheduler's minute, in brief
 _SPEED = 2400.0  # two hours of a job in three seconds
 
 
@@ -47,6 +51,7 @@ def main(
     *,
     seed: int | None,
     only: int | None,
+    keep: bool,
     sink_filter: str,
     spent: Callable[[Path], Mapping[str, float]],
 ) -> int:
@@ -72,7 +77,7 @@ def main(
         told = play.begin(chosen, only)
         play.until_all_end(told, started + LIMIT_SECONDS)
         endings = [(one, play.ending(one)) for one in told]
-        _show_mail(console, cloud)
+        play.show_one_alert()
         _table(console, endings, spent(ledger))
         took = time.monotonic() - started
         wrong = [(one, ending) for one, ending in endings if ending.wrong]
@@ -82,7 +87,25 @@ def main(
             console.print(Text(play.remediate.output()[-6000:]))
         good = len(endings) - len(wrong)
         console.print(f"{good} of {len(endings)} stories ended as they should, in {took:.0f} s.")
+        if keep:
+            play.keep(told)
+        else:
+            console.print(_NEXT.format(python=_python()))
         return 1 if wrong else 0
+
+
+_NEXT = """
+What to try next:
+  {python} -m remediator demo --keep     this cloud, for your own commands
+  {python} -m remediator diagnose docs/examples/case.json
+  {python} -m remediator plan docs/examples/case.json --explain
+  and docs/README.md, from here to your own project"""
+
+
+def _python() -> str:
+    """This interpreter as it is typed here: by its path below this folder, where it is there."""
+    path = Path(sys.executable)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else "python"
 
 
 class _Play:
@@ -92,7 +115,8 @@ class _Play:
         self._console = console
         self._cloud = cloud
         self._shown = 0
-        env = cloud.env(
+        self._began = time.monotonic()
+        self._env = env = cloud.env(
             REMEDIATOR_POLICIES=str(ROOT / "twin" / "demo-policies.yaml"),
             REMEDIATOR_LEDGER=f"sqlite:///{ledger}",
         )
@@ -105,14 +129,15 @@ class _Play:
         told = tell_all(self._cloud, seed, only)
         for one in told:
             kind = one.job.split("/")[4]
-            self._say(f"[bold]{one.display_name}[/] failed ({kind}): {one.story.title}")
-        self._console.print()
+            self._say("failed", f"{one.display_name} ({kind}): {one.story.title}")
         return told
 
     def until_all_end(self, told: list[Told], deadline: float) -> None:
         """Let Scheduler's minute pass, again and again, and show every message as it arrives."""
-        with self._console.status("diagnosing, deciding, following"):
+        with self._console.status("") as status:
             while time.monotonic() < deadline:
+                ended = sum(self._final(one) for one in told)
+                status.update(f"diagnosing, deciding, following: {ended} of {len(told)} have ended")
                 self._reconcile.post()
                 self._sink.wait_idle()
                 self._show_messages()
@@ -158,18 +183,51 @@ class _Play:
         wanted = 2 if expected.recovers else 1
         if len(messages) != wanted:
             wrong.append(f"{len(messages)} messages, not {wanted}")
-        outcome = "recovered" if recovered else "told, for a person to mend"
+        outcome = "recovered" if recovered else "left to a person"
         if not recovered and "already" in " ".join(messages):
             outcome = "left alone"
         return Ending(verdict, action, outcome, tuple(wrong))
 
     def _show_messages(self) -> None:
+        """A line for each message: its first one, which stands alone in a notification."""
         for message in self._cloud.slack.messages[self._shown :]:
             self._shown += 1
-            self._console.print(Panel(_as_shown(message.body), title="Slack", width=100))
+            self._say("Slack", _as_shown(message.body).plain.partition("\n")[0])
 
-    def _say(self, text: str) -> None:
-        self._console.print(text)
+    def show_one_alert(self) -> None:
+        """The first message that says what was done, whole."""
+        messages = self._cloud.slack.messages
+        acted = (one for one in messages if "esubmitted" in one.text.partition("\n")[0])
+        chosen = next(acted, messages[0] if messages else None)
+        if chosen is not None:
+            title = f"one of {len(messages)} messages, whole"
+            self._console.print()
+            self._console.print(Panel(_as_shown(chosen.body), title=title))
+        mails = len(self._cloud.mail.messages)
+        self._console.print(f"The same went out as e-mail ({mails} messages).\n")
+
+    def keep(self, told: list[Told]) -> None:
+        """Leave everything up, with what a shell needs to speak to it, until it is interrupted."""
+        print = self._console.print  # noqa: A001  # what a shell reads, without a colour
+        print("\nThe cloud stays up until Ctrl-C. In another terminal, in this folder:\n")
+        for name, value in sorted(self._env.items()):
+            print(f"export {name}={shlex.quote(value)}", soft_wrap=True)
+        print("\nThen, for example:")
+        print(f"  {_python()} -m remediator diagnose {told[0].job}", soft_wrap=True)
+        print(f"  {_python()} -m remediator status")
+        print(f"  {_python()} -m remediator report -o report.html")
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                self._reconcile.post()
+                time.sleep(_ROUND_SECONDS)
+
+    def _say(self, what: str, text: str) -> None:
+        took = time.monotonic() - self._began
+        line = Text(f"{took:5.1f} s  {what:<7} {text}")
+        if self._console.is_terminal:
+            self._console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
+        else:
+            self._console.print(line, soft_wrap=True)  # a file takes lines of any length
 
 
 def _as_shown(body: Mapping[str, Any]) -> Text:
@@ -207,34 +265,21 @@ def _same(name: object, job: str) -> bool:
     return str(name).partition("/locations/")[2] == job.partition("/locations/")[2]
 
 
-def _show_mail(console: Console, cloud: Cloud) -> None:
-    mails = cloud.mail.messages
-    if mails:
-        mail = mails[-1]
-        part = mail.get_body(preferencelist=("plain",)) if hasattr(mail, "get_body") else None
-        text = part.get_content() if part else str(mail)
-        console.print(
-            Panel(
-                Text(f"Subject: {mail['Subject']}\n\n{text.strip()}"),
-                title=f"one of {len(mails)} e-mails, as text",
-                width=100,
-            )
-        )
-
-
 def _table(
     console: Console, endings: list[tuple[Told, Ending]], spent: Mapping[str, float]
 ) -> None:
-    table = Table(title="How it ended", width=100)
-    for heading in ("story", "verdict", "action", "outcome", "cost"):
-        table.add_column(heading, overflow="fold")
+    table = Table(title="How it ended")
+    table.add_column("story", overflow="fold", ratio=1)
+    for heading in ("verdict", "action", "outcome"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("cost", no_wrap=True, justify="right")
     for one, ending in endings:
         usd = next((cost for root, cost in spent.items() if _same(root, one.job)), 0.0)
         table.add_row(
-            f"{one.story.title} ({one.display_name})",
+            f"{one.display_name}: {one.story.title}",
             ending.verdict,
             ending.action,
             ending.outcome,
-            f"{usd:.2f} USD" if usd else "nothing",
+            f"${usd:.2f}" if usd else "$0",
         )
     console.print(table)

@@ -57,6 +57,7 @@ def tell_all(cloud: Cloud, seed: int, only: int | None = None) -> list[Told]:
     stories = list(STORIES[:only])
     chance.shuffle(stories)
     names = chance.sample(_WORDS, len(stories))
+    cloud.storage.bucket("lab-reads", "US-CENTRAL1")
     told = []
     for story, word in zip(stories, names, strict=True):
         name = f"{word}-{chance.randrange(100, 999)}"

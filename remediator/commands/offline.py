@@ -309,5 +309,7 @@ def demo(args: argparse.Namespace) -> int:
         ledger.close()
         return found
 
-    code: int = demo.main(seed=args.seed, only=args.only, sink_filter=sink_filter(), spent=spent)
+    code: int = demo.main(
+        seed=args.seed, only=args.only, keep=args.keep, sink_filter=sink_filter(), spent=spent
+    )
     return code
