@@ -114,9 +114,10 @@ class Hands:
     call_seconds: float = 20.0
 
 
-def new_incident(job: JobDocument, first_known: datetime, root: str) -> Incident:
+def new_incident(job: JobDocument, first_known: datetime, root: str, *, key: str = "") -> Incident:
+    """The job's incident, not yet kept; `key` where it is not the job's name alone."""
     return Incident(
-        key=job.name.key,
+        key=key or job.name.key,
         job=str(job.name),
         stage=Stage.UNSETTLED,
         first_known=first_known,
@@ -125,6 +126,7 @@ def new_incident(job: JobDocument, first_known: datetime, root: str) -> Incident
         display_name=job.display_name,
         model=fields.model_name(job) or "",
         run_seconds=job.run_seconds,
+        created=job.create_time,
         machine=summary.machine_words(job),
     )
 

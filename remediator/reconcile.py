@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from remediator import log, patience
+from remediator.adoption import close_deleted
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.domain import (
     Forbidden,
@@ -33,6 +34,7 @@ from remediator.domain import (
 )
 from remediator.endings import tell_forbidden
 from remediator.hands import Hands
+from remediator.identity import key_of, unknown_keys
 from remediator.intake import FAILURES_LOG
 from remediator.job import fields
 from remediator.ledger import Conclusion, Incident, Stage
@@ -128,20 +130,16 @@ def _take_up_due(hands: Hands, in_time: Callable[[], bool]) -> tuple[int, int]:
 def _take_up(incident: Incident, hands: Hands) -> bool:
     """Go on with one incident; False if it has to wait. One fault never stops the others."""
     try:
-        job = hands.jobs.get(JobName.parse(incident.job), timeout_seconds=hands.call_seconds)
+        job = _still_there(incident, hands)
+        if job is None:
+            said = close_deleted(incident, hands, hands.now())
+            log.say("INFO", said, job=incident.job, root=incident.root, attempt=incident.attempt)
+            return True
         late = incident.stage is Stage.ANNOUNCED
         if late:
             _tell_silent_sink(hands)
         said = consider(job, hands, known_since=incident.first_known, late_sink=late)
         log.say("INFO", said, job=incident.job, root=incident.root, attempt=incident.attempt)
-    except Gone:
-        done = replace(
-            incident,
-            stage=Stage.DONE,
-            conclusion=Conclusion.IGNORED,
-            reason="the job was deleted",
-        )
-        hands.ledger.move(done)
     except Transient as err:
         log.say("WARNING", f"later: {err}", job=incident.job)
         _postpone(incident, hands)
@@ -156,6 +154,15 @@ def _take_up(incident: Incident, hands: Hands) -> bool:
         _postpone(incident, hands)
         return False
     return True
+
+
+def _still_there(incident: Incident, hands: Hands) -> JobDocument | None:
+    """The incident's job; None where it was deleted, also where another now bears its name."""
+    try:
+        job = hands.jobs.get(JobName.parse(incident.job), timeout_seconds=hands.call_seconds)
+    except Gone:
+        return None
+    return job if key_of(job, hands.ledger) == incident.key else None
 
 
 def _tell_if_forbidden(err: RemediatorError, hands: Hands) -> None:
@@ -235,8 +242,8 @@ def failed_since(
 
 def _unknown(
     hands: Hands, location: str, kind: JobKind, *, now: datetime, in_time: Callable[[], bool]
-) -> tuple[list[JobDocument], int, RemediatorError | None]:
-    """Failed jobs of one kind and place without an incident, and how many older ones were recorded."""
+) -> tuple[dict[str, JobDocument], int, RemediatorError | None]:
+    """Failed jobs of one kind and place without an incident, by their keys, and how many older ones were recorded."""
     found: dict[str, JobDocument] = {}  # pages overlap where a job was made meanwhile
     old = quiet = 0
 
@@ -245,26 +252,26 @@ def _unknown(
 
     try:
         for page in _failed(hands, location, kind, now, may_go_on):
-            known = hands.ledger.known([job.name.key for job in page])
-            stale: list[JobDocument] = []
-            for job in page:
-                if job.name.key in known or not fields.is_failure(job):
-                    continue
+            failed = [job for job in page if fields.is_failure(job)]
+            unknown = unknown_keys(failed, hands.ledger)
+            stale: dict[str, JobDocument] = {}
+            for key, job in unknown.items():
                 ended = job.end_time
                 within = ended is None or now - ended <= hands.settings.lookback
                 if within:
-                    found.setdefault(job.name.key, job)
+                    found.setdefault(key, job)
                 else:
-                    stale.append(job)
-            old += hands.ledger.open_many(_recorded(job, now, Conclusion.TOO_OLD) for job in stale)
-            unknown = any(job.name.key not in known for job in page if fields.is_failure(job))
+                    stale[key] = job
+            old += hands.ledger.open_many(
+                _recorded(key, job, now, Conclusion.TOO_OLD) for key, job in stale.items()
+            )
             quiet = 0 if unknown else quiet + 1
     except Unserved:  # a Vertex without such jobs has no failures of theirs
-        return [], old, None
+        return {}, old, None
     except RemediatorError as err:
         log.say("WARNING", f"the sweep of {kind} in {location} stopped: {err}")
-        return list(found.values()), old, err
-    return list(found.values()), old, None
+        return found, old, err
+    return found, old, None
 
 
 def _failed(
@@ -345,7 +352,7 @@ def _page(
 
 
 def _announce(
-    jobs: list[JobDocument], hands: Hands, write_log: WriteLog, now: datetime
+    jobs: Mapping[str, JobDocument], hands: Hands, write_log: WriteLog, now: datetime
 ) -> tuple[int, RemediatorError | None]:
     """Write one failure entry for each job, known from now on; a crash between repeats the entry.
 
@@ -355,7 +362,7 @@ def _announce(
         return 0, None
     stage, due, refused = Stage.ANNOUNCED, now + SINK_SILENT_AFTER, None
     try:
-        write_log(FAILURES_LOG, [announcement(job, now) for job in jobs])
+        write_log(FAILURES_LOG, [announcement(job, now) for job in jobs.values()])
     except Transient as err:
         log.say("WARNING", f"failures are announced in the next round: {err}")
         return 0, err
@@ -363,7 +370,8 @@ def _announce(
         log.say("ERROR", f"failures are handled without an announcement: {err}")
         stage, due, refused = Stage.UNSETTLED, now, err
     known = hands.ledger.open_many(
-        replace(_recorded(job, now, Conclusion.NONE), stage=stage, due=due) for job in jobs
+        replace(_recorded(key, job, now, Conclusion.NONE), stage=stage, due=due)
+        for key, job in jobs.items()
     )
     return (0 if refused else known), refused
 
@@ -387,14 +395,15 @@ def announcement(job: JobDocument, now: datetime) -> Json:
     }
 
 
-def _recorded(job: JobDocument, now: datetime, conclusion: Conclusion) -> Incident:
+def _recorded(key: str, job: JobDocument, now: datetime, conclusion: Conclusion) -> Incident:
     return Incident(
-        key=job.name.key,
+        key=key,
         job=str(job.name),
         stage=Stage.DONE,
         first_known=now,
-        root=job.name.key,
+        root=key,
         ended=job.end_time,
+        created=job.create_time,
         display_name=job.display_name,
         conclusion=conclusion,
     )

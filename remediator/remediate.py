@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remediator import log, patience, running
+from remediator.adoption import adopt_forsaken, resolve_claim
 from remediator.alerts import AlertFacts, AlertKind, Message, compose, entry_links
 from remediator.case import Case
 from remediator.diagnosis import make_ready, settled
@@ -43,6 +44,7 @@ from remediator.hands import (
     Tale,
     new_incident,
 )
+from remediator.identity import key_of
 from remediator.intake import Hint, Refusal
 from remediator.job import fields, summary
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
@@ -69,9 +71,6 @@ from remediator.resubmit import (
 )
 
 FOLLOWED_EVERY = timedelta(minutes=5)
-FOLLOW_AT_MOST = timedelta(
-    hours=24
-)  # a job that is not terminal by then is no longer ours to wait for
 APPROVAL_LASTS = timedelta(hours=12)
 CLAIM_ASKED_AGAIN = timedelta(hours=1)
 
@@ -147,26 +146,42 @@ def consider(
 
 def _consider(job: JobDocument, hands: Hands, *, known_since: datetime, late_sink: bool) -> str:
     now = hands.now()
-    key = job.name.key
-    if is_unrecorded(job, hands):  # before it is asked for: what is unrecorded becomes recorded
+    key = key_of(job, hands.ledger)
+    if is_unrecorded(job, hands) and not adopt_forsaken(job, hands, now):
+        # Before it is asked for: what is unrecorded becomes recorded.
         msg = "an attempt of ours that is not written down yet"
         raise Transient(msg)
     root = hands.ledger.root_of(key)
-    incident = hands.ledger.incident(key)
+    incident = _reopened(hands.ledger.incident(key))
     if incident is not None and incident.stage is Stage.DONE:
         return f"already handled: {incident.conclusion or incident.reason}"
     if not job.state.is_terminal:
-        return _follow(job, incident, hands, now)
+        return _follow(job, key, incident, hands, now)
     if not fields.is_failure(job):
-        return _conclude_unfailed(job, incident, root, hands, now)
+        return _conclude_unfailed(job, incident, root or key, hands, now)
     begun = None
     if incident is None:
-        new = _new(job, known_since, now, root or key, hands)
+        new = _new(job, key, known_since, now, root or key, hands)
         if new.conclusion is Conclusion.NONE and not _switched_off(job):
             begun = _Begun.reading(job, hands, now)
         incident = hands.ledger.open(new)
         if incident.stage is Stage.DONE:  # too old, or another hand was through with it just now
             return _done_when_opened(incident)
+    return _fail(job, incident, hands, now, begun=begun, late_sink=late_sink)
+
+
+def _fail(
+    job: JobDocument,
+    incident: Incident,
+    hands: Hands,
+    now: datetime,
+    *,
+    begun: _Begun | None,
+    late_sink: bool,
+) -> str:
+    """A failure with its incident: an attempt of ours is settled, then it is decided."""
+    if incident.stage is Stage.FOLLOWED:
+        incident = _ended_now(incident, job, hands, now)
     if late_sink and not incident.silent_sink:
         incident = replace(incident, silent_sink=True)
     chain = hands.ledger.chain(incident.root) or Chain(key=incident.root, root=str(job.name))
@@ -175,12 +190,37 @@ def _consider(job: JobDocument, hands: Hands, *, known_since: datetime, late_sin
     return _decide(job, incident, chain, hands, now, begun=begun)
 
 
+def _ended_now(incident: Incident, job: JobDocument, hands: Hands, now: datetime) -> Incident:
+    """A job that was followed, for days perhaps: as a failure it is known from now on."""
+    ended = replace(
+        incident,
+        stage=Stage.UNSETTLED,
+        first_known=now,
+        due=now + hands.settings.lease,
+        ended=job.end_time,
+    )
+    if not hands.ledger.move(ended):
+        msg = "another hand moved this incident on"
+        raise Transient(msg)
+    return replace(ended, version=ended.version + 1)
+
+
+def _reopened(incident: Incident | None) -> Incident | None:
+    """What an earlier version concluded of a job that still ran, after a day, was no end."""
+    if incident is None or incident.reason != _NO_END:
+        return incident
+    return replace(incident, stage=Stage.FOLLOWED, conclusion=Conclusion.NONE, reason="")
+
+
+_NO_END = "not terminal after 24 hours"
+
+
 def _tell_no_way_on(job: JobDocument, err: Refused, hands: Hands) -> str:
     """A service said no to what cannot be done without: people are told, since it will say so again.
 
     Where a claim stands, its job may exist: that is asked again, hour by hour.
     """
-    incident = hands.ledger.incident(job.name.key)
+    incident = hands.ledger.incident(key_of(job, hands.ledger))
     if incident is None or incident.stage in {Stage.DONE, Stage.FOLLOWED}:
         raise err
     now = hands.now()
@@ -240,18 +280,17 @@ class _Begun:
         )
 
 
-def _follow(job: JobDocument, incident: Incident | None, hands: Hands, now: datetime) -> str:
+def _follow(
+    job: JobDocument, key: str, incident: Incident | None, hands: Hands, now: datetime
+) -> str:
+    """No state but a terminal one is an end, however long that takes."""
     stored = incident or hands.ledger.open(
         replace(
-            new_incident(job, now, job.name.key),
+            new_incident(job, now, key, key=key),
             stage=Stage.FOLLOWED,
             due=now,
-            until=now + FOLLOW_AT_MOST,
         )
     )
-    if stored.until is not None and now > stored.until and not stored.attempt:
-        finish(stored, hands, Conclusion.IGNORED, "not terminal after 24 hours")
-        return "given up following: not terminal after 24 hours"
     if incident is not None:
         stored = running.watch(job, stored, hands, now)
         # The longer it has run, the rarer it is looked at: a tenth of its age, five minutes at most.
@@ -261,10 +300,12 @@ def _follow(job: JobDocument, incident: Incident | None, hands: Hands, now: date
 
 
 def _conclude_unfailed(
-    job: JobDocument, incident: Incident | None, root: str | None, hands: Hands, now: datetime
+    job: JobDocument, incident: Incident | None, root: str, hands: Hands, now: datetime
 ) -> str:
     if job.state is JobState.CANCELLED:
-        stored = incident or hands.ledger.open(new_incident(job, now, root or job.name.key))
+        stored = incident or hands.ledger.open(
+            new_incident(job, now, root, key=key_of(job, hands.ledger))
+        )
         if stored.attempt:
             if stored.reason == running.NO_MACHINE and running.step_over(job, stored, hands, now):
                 return "stepped over: the attempt never got a machine"
@@ -280,9 +321,9 @@ def _conclude_unfailed(
 
 
 def _new(
-    job: JobDocument, known_since: datetime, now: datetime, root: str, hands: Hands
+    job: JobDocument, key: str, known_since: datetime, now: datetime, root: str, hands: Hands
 ) -> Incident:
-    incident = new_incident(job, known_since, root)
+    incident = new_incident(job, known_since, root, key=key)
     if job.end_time and known_since - job.end_time > hands.settings.lookback:
         return replace(incident, stage=Stage.DONE, conclusion=Conclusion.TOO_OLD)
     return replace(incident, due=now + hands.settings.lease)
@@ -299,7 +340,7 @@ def _decide(
 ) -> str:
     """Evidence, diagnosis, plan; then what the plan says."""
     if _switched_off(job):
-        return _leave(incident, hands, Guard.LABEL_OFF)
+        return _leave(incident, chain, hands, now, Guard.LABEL_OFF)
     ask = begun.belonging if begun else lambda: _belonging(job, hands)
     try:
         belongs = _whose(incident, ask, now)
@@ -309,7 +350,7 @@ def _decide(
         return f"waiting for a permission: {err}"
     if belongs.parent:
         log.say("INFO", f"it belongs to {belongs.parent}, which is the incident", job=str(job.name))
-        return _leave(incident, hands, Guard.HAS_PARENT)
+        return _leave(incident, chain, hands, now, Guard.HAS_PARENT)
     if begun is None:
         begun = _Begun.reading(job, hands, now)
     case = replace(begun.case(), attempts=chain.attempts)
@@ -334,6 +375,7 @@ def _decide(
         incident,
         model=fields.model_name(job) or "",
         machine=summary.machine_words(job),
+        ended=job.end_time,
         run_seconds=job.run_seconds,
         verdict=found.verdict.value,
         confidence=round(found.confidence, 4),
@@ -373,8 +415,11 @@ def _whose(incident: Incident, ask: Callable[[], Belonging], now: datetime) -> B
         return unanswered(err)
 
 
-def _leave(incident: Incident, hands: Hands, guard: Guard) -> str:
-    """A failure that nobody is to be told about."""
+def _leave(incident: Incident, chain: Chain, hands: Hands, now: datetime, guard: Guard) -> str:
+    """A failure that nobody is to be told about; a claim that stands for it is resolved first."""
+    made = resolve_claim(incident, chain, hands, now)
+    if made:
+        return made
     finish(incident, hands, Conclusion.IGNORED, guard.value)
     return f"left alone: {guard.value}"
 
@@ -386,11 +431,11 @@ def _carry_out(tale: Tale, hands: Hands, now: datetime) -> str | Again:
     wanted, incident = tale.plan, tale.incident
     held = tale.chain.claim
     if held is not None and held.incident == incident.key:
-        made = made_under(held, tale.job, hands)
+        made = made_under(held, tale.job.name, hands)
         if made is not None:
             return record_made(tale, held, made, hands, now)
         if wanted.action is not Action.RESUBMIT or wanted.mode is Mode.OBSERVE:
-            withdraw_forgotten(tale, held, hands, now)
+            withdraw_forgotten(tale.chain.key, held, hands, now)
     if wanted.mode is Mode.OBSERVE and wanted.action is not Action.ALERT:
         return tell(tale, hands, now, AlertKind.OBSERVED, Conclusion.OBSERVED)
     if wanted.action is Action.ALERT:

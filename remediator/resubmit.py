@@ -17,6 +17,7 @@ from remediator.domain import (
     Forbidden,
     Guard,
     JobDocument,
+    JobName,
     Plan,
     Refused,
     RemediatorError,
@@ -128,7 +129,7 @@ def _take_over(
     tale: Tale, held: Claim, wanted: Claim, hands: Hands, now: datetime
 ) -> Claim | JobDocument:
     """Somebody else's claim stands: its job if it exists, else the claim itself once that is safe."""
-    made = made_under(held, tale.job, hands)
+    made = made_under(held, tale.job.name, hands)
     if made is not None:
         return made
     wait_until_forgotten(held, hands, now)
@@ -154,22 +155,22 @@ def wait_until_forgotten(held: Claim, hands: Hands, now: datetime) -> None:
         raise Transient(msg)
 
 
-def withdraw_forgotten(tale: Tale, held: Claim, hands: Hands, now: datetime) -> None:
+def withdraw_forgotten(chain: str, held: Claim, hands: Hands, now: datetime) -> None:
     """Drop a claim that is no longer wanted; raises Transient while a job of it may exist."""
     wait_until_forgotten(held, hands, now)
-    if not hands.ledger.withdraw(tale.chain.key, held.token, taken=held.taken):
+    if not hands.ledger.withdraw(chain, held.token, taken=held.taken):
         msg = "another hand took the claim over"
         raise Transient(msg)
 
 
-def made_under(claim: Claim, job: JobDocument, hands: Hands) -> JobDocument | None:
+def made_under(claim: Claim, job: JobName, hands: Hands) -> JobDocument | None:
     """The job that was created under this claim: the earliest that bears it and does what it says."""
     found = [
         other
         for other in hands.jobs.list(
             job.kind,
             hands.project()[0],
-            claim.location or job.name.location,
+            claim.location or job.location,
             labels={"remediator-claim": claim.token},
             timeout_seconds=hands.call_seconds,
         )
@@ -235,7 +236,7 @@ _NAMED_AT_MOST = 5
 def _seen_at_once(claim: Claim, job: JobDocument, hands: Hands) -> JobDocument | None:
     """The job, if the list shows it already; a list that does not answer either shows nothing."""
     try:
-        return made_under(claim, job, hands)
+        return made_under(claim, job.name, hands)
     except RemediatorError:
         return None
 

@@ -153,7 +153,7 @@ def _subject(facts: AlertFacts) -> str:
 
 def _last_part(root: str) -> str:
     """The job's id, of a name or of the ledger's key for one: what follows the last slash."""
-    return shown(root.rpartition("/")[2], 40)
+    return shown(root.rpartition("/")[2].partition("@")[0], 40)
 
 
 # --- the answers -------------------------------------------------------------------------------
@@ -461,7 +461,7 @@ def _root_name(facts: AlertFacts) -> str:
     """The first job by its whole name; the ledger's key lacks the project."""
     if facts.job is None or job_named(facts.root) is not None:
         return facts.root
-    return f"projects/{facts.job.project}/locations/{facts.root}"
+    return f"projects/{facts.job.project}/locations/{facts.root.partition('@')[0]}"
 
 
 _SAFE_URL = re.compile(r"https://[A-Za-z0-9._/~%#?&=+:@,;-]{1,500}")

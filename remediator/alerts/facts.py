@@ -41,7 +41,7 @@ class AlertFacts:
     `over_time`, `limit` and `cancels` tell of an overrun: that its time is over, not its budget; which
     limit it passed; that it is being ended. `places` are links that only the story knows. `count` and `extra` serve the
     summaries: how many, and a line for each; `together` are the alerts that one message stands for.
-    `grant` is the command that would let the remediator act as the job's account, where that was
+    `deleted`: the job is gone. `grant` is the command that would let the remediator act as the job's account, where that was
     refused.
     """
 
@@ -75,6 +75,7 @@ class AlertFacts:
     extra: tuple[str, ...] = ()
     together: tuple[Message, ...] = ()
     grant: str = ""
+    deleted: bool = False
 
     @property
     def verdict(self) -> Cause:

@@ -143,6 +143,9 @@ def _recovered_title(facts: AlertFacts) -> str:
 
 
 def _given_up_title(facts: AlertFacts) -> str:
+    if facts.deleted:
+        what = f"attempt {facts.attempt} of {facts.name}" if facts.attempt else facts.name
+        return f"Given up: {what} was deleted"
     if facts.was_cancelled:
         by = "the remediator cancelled " if facts.extra else ""
         end = "" if facts.extra else " was cancelled"

@@ -66,7 +66,8 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One failed (or followed) job as we came to know of it. `key` is `JobName.key`.
+    """One failed (or followed) job as we came to know of it. `key` is `JobName.key`, with the time of
+    its creation behind an `@` where an earlier job had the same name; `created` is that time.
 
     `version` counts changes; a change names the version it was made from, so that of two hands one
     wins. For the report: `evidence` is what the alert showed, redacted; `run_usd` what the failed
@@ -102,6 +103,7 @@ class Incident:
     machine: str = ""
     run_usd: float | None = None
     curves: tuple[Json, ...] = ()
+    created: datetime | None = None
     version: int = 0
 
 

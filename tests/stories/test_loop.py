@@ -235,6 +235,26 @@ def test_a_job_still_running_is_followed_until_it_ends(house: Any, cloud: Any) -
     assert len(cloud.jobs.all("customJobs")) == 1
 
 
+@pytest.mark.parametrize("days", [0.9, 2, 9])
+@pytest.mark.parametrize("cloud", [20], indirect=True, ids=["the-twin-is-20-hours-behind"])
+def test_a_job_that_ran_on_for_days_after_an_entry_is_handled_when_it_fails(
+    open_house: Callable[..., Any], cloud: Any, later: Any, days: float
+) -> None:
+    """Service lines come while Vertex restarts a job, and anybody can forge one."""
+    house = open_house(REMEDIATOR_LOOKBACK="48h")
+    job = cloud.submit("customJobs", custom_job(), HEAVY)
+    cloud.clock.advance(300)
+    assert house.hear(failure_line(cloud, job)) == 200
+    for _ in range(2):
+        later(days=days / 2)
+        house.reconcile()
+    cloud.clock.advance(3 * 3600)
+    assert house.hear(failure_line(cloud, job)) == 200
+    (made,) = made_jobs(cloud, job)
+    assert made["labels"]["remediator-root"] == ident(job)
+    assert cloud.slack.messages[-1].text.startswith("Resubmitted")
+
+
 def test_an_unsettled_failure_waits_for_its_evidence(
     open_house: Callable[..., Any], cloud: Any, later: Any
 ) -> None:
