@@ -18,7 +18,6 @@ from remediator.domain import (
     Cause,
     Diagnosis,
     Evidence,
-    JobDocument,
     JobName,
     JobState,
     Mode,
@@ -27,6 +26,7 @@ from remediator.domain import (
     Source,
 )
 from remediator.hands import Hands, Tale
+from remediator.job import Job
 from remediator.ledger import Chain, Claim, Conclusion, Incident, Stage
 from remediator.policy import routes
 from remediator.resubmit import made_under, record_made, withdraw_forgotten
@@ -50,7 +50,7 @@ def resolve_claim(incident: Incident, chain: Chain, hands: Hands, now: datetime)
     return _record(incident, chain, claim, made, hands, now)
 
 
-def adopt_forsaken(job: JobDocument, hands: Hands, now: datetime) -> bool:
+def adopt_forsaken(job: Job, hands: Hands, now: datetime) -> bool:
     """Record a job of ours whose claim nobody will look at any more; False where somebody will."""
     root = hands.ledger.claimed_root(job.labels.get("remediator-claim", ""))
     chain = hands.ledger.chain(root) if root else None
@@ -116,7 +116,7 @@ def _record(
     incident: Incident,
     chain: Chain,
     claim: Claim,
-    made: JobDocument,
+    made: Job,
     hands: Hands,
     now: datetime,
 ) -> str:
@@ -148,11 +148,11 @@ def _record(
     return record_made(tale, claim, made, hands, now)
 
 
-def _as_known(incident: Incident) -> JobDocument:
+def _as_known(incident: Incident) -> Job:
     """The job as far as its incident tells, where Vertex no longer does."""
     body = {
         "name": incident.job,
         "displayName": incident.display_name,
         "state": "JOB_STATE_FAILED",
     }
-    return JobDocument(JobName.parse(incident.job), body)
+    return Job(JobName.parse(incident.job), body)

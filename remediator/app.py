@@ -24,7 +24,6 @@ from remediator import intake, log, patience, settings
 from remediator.domain import (
     Attempt,
     Forbidden,
-    JobDocument,
     JobName,
     JobState,
     Refused,
@@ -32,6 +31,7 @@ from remediator.domain import (
     Transient,
     Unusable,
 )
+from remediator.job import Job
 from remediator.settings import Settings
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class App:
         case = self._gather(document, now=self.now(), attempts=(), settled=False)
         return replace(case, parent=self._parent_of(document))
 
-    def _parent_of(self, job: JobDocument) -> str:
+    def _parent_of(self, job: Job) -> str:
         from remediator.parents import belonging
 
         return belonging(job, self.vertex, self.project_id, timeout_seconds=CALL_SECONDS).parent
@@ -242,14 +242,13 @@ class App:
         ours are left out: a backtest asks about what failed by itself.
         """
         from remediator import reconcile
-        from remediator.job import fields
 
         since = self.now() - timedelta(days=days)
-        found: list[JobDocument] = []
+        found: list[Job] = []
         ours = 0
         for location, kind in itertools.product(self.locations, reconcile.SWEPT_KINDS):
             for job in reconcile.failed_since(self.hands, location, kind, since):
-                if job.end_time is None or job.end_time < since or not fields.is_failure(job):
+                if job.end_time is None or job.end_time < since or not job.is_failure:
                     continue
                 if "remediator-claim" in job.labels:
                     ours += 1
@@ -259,7 +258,7 @@ class App:
         left_out = {"resubmission of ours": ours, "older failure": max(0, len(found) - most)}
         return tuple(self._as_it_stood(job) for job in found[:most]), left_out
 
-    def _as_it_stood(self, job: JobDocument) -> Case:
+    def _as_it_stood(self, job: Job) -> Case:
         while not self._logs_are_calm():
             time.sleep(1.0)
         moment = (job.end_time or self.now()) + self.settings.settle
@@ -567,7 +566,7 @@ class App:
             log.say("WARNING", f"no news of the policy file: {err}")
 
     def _gather(
-        self, job: JobDocument, *, now: datetime, attempts: tuple[Attempt, ...], settled: bool
+        self, job: Job, *, now: datetime, attempts: tuple[Attempt, ...], settled: bool
     ) -> Case:
         from remediator import evidence
         from remediator.readings import reading_of
@@ -596,7 +595,7 @@ class App:
 
         return network.measure(url, allow_loopback=self.settings.is_local, origin=self.locations[0])
 
-    def _earlier(self, job: JobDocument) -> tuple[JobDocument, ...]:
+    def _earlier(self, job: Job) -> tuple[Job, ...]:
         """Successful runs of the same job (name, program, account), for comparison; newest first."""
         from remediator.job.likeness import EVERY_ACCOUNT, alike
 

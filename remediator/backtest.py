@@ -17,7 +17,6 @@ from remediator.alerts.wording import amount, described, plural
 from remediator.case import Case
 from remediator.diagnosis import diagnose
 from remediator.domain import Action, Diagnosis, History, JobState, Plan
-from remediator.job import fields
 from remediator.policy import Catalogue, Policies, costs, plan, routes
 
 ACTIONS = (Action.RESUBMIT, Action.WAIT, Action.APPROVE, Action.ALERT)
@@ -134,8 +133,8 @@ def _history(case: Case, policies: Policies, counters: _Counters, catalogue: Cat
     }
     return History(
         attempts=case.attempts,
-        parent=case.parent or fields.parent_of(case.job),
-        cancelled_by_person=fields.cancelled_by_person(case.job),
+        parent=case.parent or case.job.parent,
+        cancelled_by_person=case.job.cancelled_by_person,
         usd_this_job=costs.chain_usd(case, catalogue),
         usd_today=sum(v for b, v in used.items() if b.unit == "usd" and b.group is None),
         resubmissions_last_hour=round(

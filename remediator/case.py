@@ -12,16 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from remediator.domain import (
-    Attempt,
-    Cause,
-    JobDocument,
-    Json,
-    Source,
-    Unusable,
-    parse_time,
-    rfc3339,
-)
+from remediator.domain import Attempt, Cause, Json, Source, Unusable, parse_time, rfc3339
+from remediator.job import Job
 from remediator.job.summary import Saved
 
 CASE_KEYS = frozenset(
@@ -170,7 +162,7 @@ class Case:
     are no part of a case file.
     """
 
-    job: JobDocument
+    job: Job
     now: datetime
     log_entry: Json | None = None
     model: Json | None = None
@@ -180,7 +172,7 @@ class Case:
     buckets: Mapping[str, str] = field(default_factory=dict)
     probes: tuple[Probe, ...] = ()
     attempts: tuple[Attempt, ...] = ()
-    earlier: tuple[JobDocument, ...] = ()
+    earlier: tuple[Job, ...] = ()
     gaps: tuple[Gap, ...] = ()
     saved: Saved | None = None
     parent: str = ""
@@ -199,14 +191,14 @@ class Case:
             if "name" in body and "state" in body:
                 msg += '; this looks like the job itself: write {"job": …} around it'
             raise Unusable(msg)
-        job = JobDocument.parse(job_body)
+        job = Job.parse(job_body)
         attempts = tuple(Attempt.parse(a) for a in _objects(body, "attempts"))
         now = parse_time(body.get("now"))
         if now is None and body.get("now"):
             msg = "`now` must be a time such as 2026-11-23T20:00:00Z"
             raise Unusable(msg)
         if now is None:
-            last = job.end_time or parse_time(job_body.get("updateTime")) or job.create_time
+            last = job.end_time or job.update_time or job.create_time
             now = (last or datetime.fromtimestamp(0, UTC)) + settle
         buckets = {
             str(name): str((place or {}).get("location") or "")
@@ -226,7 +218,7 @@ class Case:
                 for p in _objects(body, "probes")
             ),
             attempts=attempts,
-            earlier=tuple(JobDocument.parse(j) for j in _objects(body, "earlierJobs")),
+            earlier=tuple(Job.parse(j) for j in _objects(body, "earlierJobs")),
             parent=str(body.get("parent") or ""),
         )
 
@@ -234,7 +226,7 @@ class Case:
         """The case file's JSON; not redacted: the caller is an exit and does that."""
         return {
             "logEntry": self.log_entry,
-            "job": self.job.body,
+            "job": self.job.to_json(),
             "model": self.model,
             "logEntries": [line.entry for line in self.log_lines],
             "timeSeries": [series.to_json() for series in self.series],
@@ -242,7 +234,7 @@ class Case:
             "buckets": {name: {"location": place} for name, place in self.buckets.items()},
             "probes": [probe.to_json() for probe in self.probes],
             "attempts": [attempt.to_json() for attempt in self.attempts],
-            "earlierJobs": [job.body for job in self.earlier],
+            "earlierJobs": [job.to_json() for job in self.earlier],
             "now": rfc3339(self.now),
             **({"parent": self.parent} if self.parent else {}),
         }

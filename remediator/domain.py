@@ -1,6 +1,6 @@
 """The nouns of the house: frozen values that pass between rooms, and the errors.
 
-Owns the contract's vocabulary (enums equal `docs/contracts`), `JobName`, `JobDocument`, diagnosis,
+Owns the contract's vocabulary (enums equal `docs/contracts`), `JobName`, diagnosis,
 history and plan. Must not do I/O, read a clock or import any other room; every
 room imports this one.
 
@@ -18,12 +18,10 @@ Errors, by what the caller does:
 
 from __future__ import annotations
 
-import copy
 import hashlib
-import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -320,106 +318,6 @@ def rfc3339(moment: datetime) -> str:
     utc = moment.astimezone(UTC)
     spec = "microseconds" if utc.microsecond else "seconds"
     return utc.isoformat(timespec=spec).replace("+00:00", "Z")
-
-
-@dataclass(frozen=True, slots=True)
-class JobDocument:
-    """A job as REST-shaped JSON: opaque but for what every kind shares.
-
-    Where a machine, a batch size or a time-out lives is known to `job.fields` alone.
-    """
-
-    name: JobName
-    body: Json
-
-    @classmethod
-    def parse(cls, body: Json) -> JobDocument:
-        """A job from its JSON; raises Unusable if `name` is not a job's name."""
-        name = body.get("name")
-        if not isinstance(name, str):
-            msg = "the job has no name"
-            raise Unusable(msg)
-        return cls(JobName.parse(name), body)
-
-    @property
-    def kind(self) -> JobKind:
-        return self.name.kind
-
-    @property
-    def state(self) -> JobState:
-        return JobState.parse(self.body.get("state"))
-
-    @property
-    def display_name(self) -> str:
-        return str(self.body.get("displayName") or "")
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        return dict(self.body.get("labels") or {})
-
-    @property
-    def error_code(self) -> int:
-        """google.rpc code of the job's own error; 0 where there is none."""
-        return int((self.body.get("error") or {}).get("code") or 0)
-
-    @property
-    def error_message(self) -> str:
-        return str((self.body.get("error") or {}).get("message") or "")
-
-    @property
-    def create_time(self) -> datetime | None:
-        return parse_time(self.body.get("createTime"))
-
-    @property
-    def start_time(self) -> datetime | None:
-        return parse_time(self.body.get("startTime"))
-
-    @property
-    def end_time(self) -> datetime | None:
-        """`endTime`; a terminal job without one is dated by its last update."""
-        ended = parse_time(self.body.get("endTime"))
-        if ended is None and self.state.is_terminal:
-            return parse_time(self.body.get("updateTime"))
-        return ended
-
-    @property
-    def run_seconds(self) -> float | None:
-        """From start (else creation) to end, in seconds; None while either is unknown."""
-        started, ended = self.start_time or self.create_time, self.end_time
-        return (ended - started).total_seconds() if started and ended else None
-
-    def read(self, path: str) -> Any:
-        """The value at `a.b[0].c`, or None where any part of the path is missing."""
-        value: Any = self.body
-        for step in path_steps(path):
-            if isinstance(step, int):
-                if not isinstance(value, Sequence) or isinstance(value, str) or step >= len(value):
-                    return None
-                value = value[step]
-            elif isinstance(value, Mapping):
-                value = value.get(step)
-            else:
-                return None
-        return value
-
-    def changed(self, path: str, value: Any) -> JobDocument:
-        """A copy with the value at `path` set (missing objects are made), or removed if None."""
-        body = copy.deepcopy(dict(self.body))
-        steps = path_steps(path)
-        node: Any = body
-        for step, following in itertools.pairwise(steps):
-            if isinstance(step, int):
-                node = node[step]
-            else:
-                if node.get(step) is None:
-                    node[step] = [] if isinstance(following, int) else {}
-                node = node[step]
-        last = steps[-1]
-        if value is None and isinstance(node, dict):
-            node.pop(str(last), None)
-        else:
-            node[last] = value
-        return JobDocument(self.name, body)
 
 
 # --- changes and attempts ----------------------------------------------------------------------

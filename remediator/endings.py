@@ -12,9 +12,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from remediator.alerts import AlertFacts, AlertKind
-from remediator.domain import Action, Forbidden, Guard, JobDocument, JobState
+from remediator.domain import Action, Forbidden, Guard, JobState
 from remediator.hands import Hands, Tale
-from remediator.job import fields, summary
+from remediator.job import Job, summary
 from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
 from remediator.ledger import Chain, Conclusion, Incident, Stage
 from remediator.policy import costs, routes, sizing
@@ -64,7 +64,7 @@ def _grant(tale: Tale, hands: Hands) -> str:
     refused = _ACT_AS in tale.plan.because
     if not refused and Guard.SERVICE_ACCOUNT not in tale.plan.refused_by:
         return ""
-    account = fields.service_account(tale.job) or ""
+    account = tale.job.service_account or ""
     if not account and refused:  # such as the default one of a pipeline run, which Google names
         named = _EMAIL.search(tale.plan.because)
         account = named[0] if named else ""
@@ -112,7 +112,7 @@ def finish(incident: Incident, hands: Hands, conclusion: Conclusion, reason: str
     hands.ledger.move(replace(incident, stage=Stage.DONE, conclusion=conclusion, reason=reason))
 
 
-def settle(job: JobDocument, chain: Chain, hands: Hands, *, final: bool) -> Chain:
+def settle(job: Job, chain: Chain, hands: Hands, *, final: bool) -> Chain:
     never_ran = job.start_time is None and job.state is JobState.CANCELLED
     usd = 0.0 if never_ran else costs.spent_usd(job, hands.catalogue)
     return hands.ledger.settle(
@@ -131,13 +131,13 @@ def settle(job: JobDocument, chain: Chain, hands: Hands, *, final: bool) -> Chai
     )
 
 
-def policy_of(chain: Chain, job: JobDocument) -> str:
+def policy_of(chain: Chain, job: Job) -> str:
     """The policy that made this attempt of a chain."""
     made = (one.policy for one in chain.attempts if one.name == str(job.name))
     return next(made, "")
 
 
-def tracks_of(job: JobDocument, policy: str) -> tuple[str, ...]:
+def tracks_of(job: Job, policy: str) -> tuple[str, ...]:
     """Where the ends of such attempts are kept: for the policy's breaker, and for similar jobs.
 
     Those twice, by the job's own account and for all, since a policy file may let accounts learn from
@@ -149,7 +149,7 @@ def tracks_of(job: JobDocument, policy: str) -> tuple[str, ...]:
 
 
 def close_chain(
-    job: JobDocument,
+    job: Job,
     incident: Incident,
     hands: Hands,
     now: datetime,

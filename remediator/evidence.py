@@ -17,16 +17,8 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from remediator.case import Case, Gap, LogLine, Probe, Series
-from remediator.domain import (
-    Attempt,
-    JobDocument,
-    JobName,
-    Json,
-    Refused,
-    RemediatorError,
-    Source,
-    Transient,
-)
+from remediator.domain import Attempt, JobName, Json, Refused, RemediatorError, Source, Transient
+from remediator.job import Job
 from remediator.job.summary import Saved
 
 # --- what is asked of the world ----------------------------------------------------------------
@@ -62,7 +54,7 @@ class MetricReader(Protocol):
 
     def series(
         self,
-        job: JobDocument,
+        job: Job,
         job_ids: Sequence[str] = (),
         *,
         now: datetime | None = None,
@@ -118,7 +110,7 @@ class Readers:
     metrics: MetricReader | None = None
     storage: StorageReader | None = None
     probe: Callable[[str], Probe] | None = None
-    earlier: Callable[[JobDocument], Sequence[JobDocument]] | None = None
+    earlier: Callable[[Job], Sequence[Job]] | None = None
 
 
 # --- the plan ----------------------------------------------------------------------------------
@@ -157,7 +149,7 @@ class _Task:
 
 
 def gather(
-    job: JobDocument,
+    job: Job,
     reading: Reading,
     readers: Readers,
     *,
@@ -199,7 +191,7 @@ def gather(
     return replace(case, **found, gaps=tuple(gaps))
 
 
-def _tasks(job: JobDocument, reading: Reading, readers: Readers, now: datetime) -> list[_Task]:
+def _tasks(job: Job, reading: Reading, readers: Readers, now: datetime) -> list[_Task]:
     tasks: list[_Task] = []
     models, logs, metrics, storage = readers.models, readers.logs, readers.metrics, readers.storage
     probe, earlier = readers.probe, readers.earlier
@@ -305,7 +297,7 @@ def _gap(source: Source, err: RemediatorError) -> Gap:
 
 
 def _log_lines(
-    job: JobDocument, reading: Reading, logs: LogReader, now: datetime, seconds: float
+    job: Job, reading: Reading, logs: LogReader, now: datetime, seconds: float
 ) -> tuple[tuple[LogLine, ...], tuple[Gap, ...]]:
     """The job's own entries, oldest first, and a gap where only the end of them could be read."""
     ends = time.monotonic() + seconds

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from remediator.domain import (
     Forbidden,
     Gone,
-    JobDocument,
     JobKind,
     JobName,
     JobState,
@@ -24,16 +23,15 @@ from remediator.domain import (
     Unusable,
     label_value,
 )
+from remediator.job import Job
 
 
 class Sight(Protocol):
     """What following needs to see: jobs by name and by label, and the outcome entries of a chain."""
 
-    def get(self, name: JobName) -> JobDocument: ...
+    def get(self, name: JobName) -> Job: ...
 
-    def labelled(
-        self, kind: JobKind, location: str, key: str, value: str
-    ) -> Iterator[JobDocument]: ...
+    def labelled(self, kind: JobKind, location: str, key: str, value: str) -> Iterator[Job]: ...
 
     def outcomes(self, job: JobName) -> Sequence[Json]: ...
 
@@ -65,9 +63,7 @@ class Standing:
         }
 
 
-def standing(
-    name: JobName, sight: Sight, *, output_of: Callable[[JobDocument], str | None]
-) -> Standing:
+def standing(name: JobName, sight: Sight, *, output_of: Callable[[Job], str | None]) -> Standing:
     """Where the chain of a job (the root or any attempt of it) stands now.
 
     Raises Gone where there is no such job. An unreadable log leaves the labels, and `final` None.
@@ -89,7 +85,7 @@ def standing(
         root=str(root.name),
         current=str(current.name),
         attempt=attempt,
-        state=str(current.body.get("state") or "JOB_STATE_UNSPECIFIED"),
+        state=current.state_text or "JOB_STATE_UNSPECIFIED",
         output=output_of(current),
         final=_final(current, told),
     )
@@ -115,7 +111,7 @@ def _named(outcome: Json, key: str) -> JobName | None:
         return None
 
 
-def _root(asked: JobDocument, told: Sequence[Json], sight: Sight) -> JobDocument:
+def _root(asked: Job, told: Sequence[Json], sight: Sight) -> Job:
     """The chain's first job. A label alone proves nothing: a person's clone copies it."""
     value = asked.labels.get("remediator-root")
     for outcome in told:
@@ -128,11 +124,9 @@ def _root(asked: JobDocument, told: Sequence[Json], sight: Sight) -> JobDocument
     return asked
 
 
-def _attempts(
-    root: JobDocument, told: Sequence[Json] | None, sight: Sight
-) -> list[tuple[int, JobDocument]]:
+def _attempts(root: Job, told: Sequence[Json] | None, sight: Sight) -> list[tuple[int, Job]]:
     """The chain's resubmissions by number; those that an outcome names, where the log is readable."""
-    found: dict[int, JobDocument] = {}
+    found: dict[int, Job] = {}
     value = label_value(root.name.id)
     jobs = list(sight.labelled(root.kind, root.name.location, "remediator-root", value))
     # Vertex's list may lag behind, and an attempt may have moved to another region.
@@ -143,7 +137,7 @@ def _attempts(
             listed.add(named.key)
             with suppress(Gone, Forbidden):  # of a job that is no more, or never was
                 jobs.append(sight.get(named))
-    for job in sorted(jobs, key=lambda one: str(one.body.get("createTime") or "")):
+    for job in sorted(jobs, key=lambda one: one.created_order):
         number = job.labels.get("remediator-attempt", "")
         if not number.isdecimal() or job.name.key == root.name.key:
             continue
@@ -155,7 +149,7 @@ def _attempts(
     return sorted(found.items())
 
 
-def _final(current: JobDocument, told: Sequence[Json] | None) -> bool | None:
+def _final(current: Job, told: Sequence[Json] | None) -> bool | None:
     if current.state is JobState.SUCCEEDED:
         return True
     about = [one for one in told or () if _is(one.get("current"), current.name)]

@@ -14,18 +14,8 @@ from typing import Protocol
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.alerts.wording import moment_words
 from remediator.case import Case
-from remediator.domain import (
-    Action,
-    Attempt,
-    Diagnosis,
-    JobDocument,
-    JobKind,
-    JobName,
-    JobState,
-    Json,
-    Plan,
-)
-from remediator.job import fields, summary
+from remediator.domain import Action, Attempt, Diagnosis, JobKind, JobName, JobState, Json, Plan
+from remediator.job import Job, summary
 from remediator.ledger import Chain, Incident, Ledger, Stage
 from remediator.notices import Notices
 from remediator.policy import Catalogue, Policies
@@ -44,7 +34,7 @@ LOG_READS = "logging-reads"
 class Jobs(Protocol):
     """What the stories ask of Vertex AI; errors are the domain's."""
 
-    def get(self, name: JobName, *, timeout_seconds: float | None = None) -> JobDocument: ...
+    def get(self, name: JobName, *, timeout_seconds: float | None = None) -> Job: ...
 
     def find(
         self,
@@ -54,7 +44,7 @@ class Jobs(Protocol):
         project: str,
         *,
         timeout_seconds: float | None = None,
-    ) -> JobDocument | None: ...
+    ) -> Job | None: ...
 
     def list(
         self,
@@ -66,7 +56,7 @@ class Jobs(Protocol):
         created_after: datetime | None = None,
         labels: Mapping[str, str] | None = None,
         timeout_seconds: float | None = None,
-    ) -> Iterator[JobDocument]: ...
+    ) -> Iterator[Job]: ...
 
     def page(
         self,
@@ -78,11 +68,11 @@ class Jobs(Protocol):
         created_after: datetime | None = None,
         token: str = "",
         timeout_seconds: float | None = None,
-    ) -> tuple[tuple[JobDocument, ...], str]: ...
+    ) -> tuple[tuple[Job, ...], str]: ...
 
     def create(
         self, kind: JobKind, parent: str, request: Json, *, timeout_seconds: float | None = None
-    ) -> JobDocument: ...
+    ) -> Job: ...
 
     def cancel(self, name: JobName, *, timeout_seconds: float | None = None) -> None: ...
 
@@ -91,7 +81,7 @@ class Gather(Protocol):
     """Reads the evidence of a job, side by side, within a budget."""
 
     def __call__(
-        self, job: JobDocument, *, now: datetime, attempts: tuple[Attempt, ...], settled: bool
+        self, job: Job, *, now: datetime, attempts: tuple[Attempt, ...], settled: bool
     ) -> Case: ...
 
 
@@ -114,7 +104,7 @@ class Hands:
     call_seconds: float = 20.0
 
 
-def new_incident(job: JobDocument, first_known: datetime, root: str, *, key: str = "") -> Incident:
+def new_incident(job: Job, first_known: datetime, root: str, *, key: str = "") -> Incident:
     """The job's incident, not yet kept; `key` where it is not the job's name alone."""
     return Incident(
         key=key or job.name.key,
@@ -124,7 +114,7 @@ def new_incident(job: JobDocument, first_known: datetime, root: str, *, key: str
         root=root,
         ended=job.end_time,
         display_name=job.display_name,
-        model=fields.model_name(job) or "",
+        model=job.model_name or "",
         run_seconds=job.run_seconds,
         created=job.create_time,
         machine=summary.machine_words(job),
@@ -135,7 +125,7 @@ def new_incident(job: JobDocument, first_known: datetime, root: str, *, key: str
 class Tale:
     """What is known of an incident once a plan exists."""
 
-    job: JobDocument
+    job: Job
     case: Case
     diagnosis: Diagnosis
     plan: Plan

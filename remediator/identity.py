@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remediator.domain import JobDocument, JobKind, rfc3339
+from remediator.domain import JobKind, rfc3339
+from remediator.job import Job
 from remediator.ledger import Incident, Ledger
 
 
-def key_of(job: JobDocument, ledger: Ledger) -> str:
+def key_of(job: Job, ledger: Ledger) -> str:
     """The job's own key; with its creation's time, where an earlier job bore the same name."""
     if not _may_return(job):
         return job.name.key
@@ -21,7 +22,7 @@ def key_of(job: JobDocument, ledger: Ledger) -> str:
     return job.name.key if first is None or _is_same(first, job) else _later_key(job)
 
 
-def unknown_keys(jobs: Sequence[JobDocument], ledger: Ledger) -> dict[str, JobDocument]:
+def unknown_keys(jobs: Sequence[Job], ledger: Ledger) -> dict[str, Job]:
     """Those of which the ledger has no incident, by the key that each would have."""
     known = ledger.known([job.name.key for job in jobs])
     fresh = {job.name.key: job for job in jobs if job.name.key not in known}
@@ -33,11 +34,11 @@ def unknown_keys(jobs: Sequence[JobDocument], ledger: Ledger) -> dict[str, JobDo
     return fresh
 
 
-def _may_return(job: JobDocument) -> bool:
+def _may_return(job: Job) -> bool:
     return job.kind is JobKind.PIPELINE and job.create_time is not None
 
 
-def _is_same(first: Incident, job: JobDocument) -> bool:
+def _is_same(first: Incident, job: Job) -> bool:
     """Records of earlier versions know no creation, but when their job had ended."""
     if job.create_time is None:
         return True
@@ -46,5 +47,5 @@ def _is_same(first: Incident, job: JobDocument) -> bool:
     return first.ended is None or job.create_time <= first.ended
 
 
-def _later_key(job: JobDocument) -> str:
+def _later_key(job: Job) -> str:
     return f"{job.name.key}@{rfc3339(job.create_time)}" if job.create_time else job.name.key

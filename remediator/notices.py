@@ -20,14 +20,13 @@ from remediator.alerts import AlertFacts, AlertKind, Channel, Message, compose
 from remediator.domain import (
     Action,
     Diagnosis,
-    JobDocument,
     Json,
     RemediatorError,
     Transient,
     parse_time,
     rfc3339,
 )
-from remediator.job import summary
+from remediator.job import Job, summary
 from remediator.ledger import Chain, Debt, Ledger
 from remediator.redact import redact
 
@@ -102,7 +101,7 @@ class Notices:
     def outcome(
         self,
         chain: Chain,
-        current: JobDocument,
+        current: Job,
         now: datetime,
         *,
         verdict: str,
@@ -116,7 +115,7 @@ class Notices:
             "root": chain.root,
             "current": str(current.name),
             "attempt": attempt,
-            "state": str(current.body.get("state") or ""),
+            "state": current.state_text,
             "output": summary.output_of(current),
             "final": final,
             "previous": previous or None,

@@ -13,18 +13,9 @@ from functools import partial
 
 from remediator import patience
 from remediator.case import Gap
-from remediator.domain import (
-    Forbidden,
-    Gone,
-    JobDocument,
-    JobKind,
-    Refused,
-    RemediatorError,
-    Source,
-    Unserved,
-)
+from remediator.domain import Forbidden, Gone, JobKind, Refused, RemediatorError, Source, Unserved
 from remediator.hands import Jobs
-from remediator.job import fields
+from remediator.job import PARENTS, Job
 
 _BEFORE_ITS_CHILD = timedelta(days=14)  # a tuning job's last trial begins long after the job
 
@@ -42,9 +33,9 @@ class Belonging:
     unknown: bool = False
 
 
-def belonging(job: JobDocument, jobs: Jobs, project: str, *, timeout_seconds: float) -> Belonging:
+def belonging(job: Job, jobs: Jobs, project: str, *, timeout_seconds: float) -> Belonging:
     """Whose part the job is. Raises Transient and Forbidden, whose answer may come later."""
-    told = fields.parent_of(job)
+    told = job.parent
     if told:
         return Belonging(told)
     since = job.create_time - _BEFORE_ITS_CHILD if job.create_time else None
@@ -58,12 +49,12 @@ def belonging(job: JobDocument, jobs: Jobs, project: str, *, timeout_seconds: fl
                 created_after=since,
                 timeout_seconds=timeout_seconds,
             )
-            its = (other for other in found if fields.has_child(other, job.name))
+            its = (other for other in found if other.has_child(job.name))
             return next((f"{_words(kind)} {one.name}" for one in its), "")
         except RemediatorError as err:
             return err
 
-    asked = fields.PARENTS.get(job.kind, ())
+    asked = PARENTS.get(job.kind, ())
     looking = [patience.begun(partial(look, kind)) for kind in asked]
     answers = dict(zip(asked, [answer() for answer in looking], strict=True))
     for answer in answers.values():

@@ -20,14 +20,13 @@ from remediator.domain import (
     Forbidden,
     Guard,
     History,
-    JobDocument,
     JobState,
     Plan,
     Refused,
     Transient,
 )
 from remediator.hands import APPROVED, RETRY_WINDOW, Hands, Tale
-from remediator.job import fields, summary
+from remediator.job import Job, summary
 from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
 from remediator.ledger import (
     Approval,
@@ -46,12 +45,12 @@ from remediator.policy.model import Limits
 Tracks = Mapping[str, Sequence[End]]
 
 
-def similar_tracks(job: JobDocument, ledger: Ledger, policies: Policies) -> Tracks:
+def similar_tracks(job: Job, ledger: Ledger, policies: Policies) -> Tracks:
     """How resubmissions of similar jobs ended, by the key that makes them similar."""
     return ledger.tracks(_memories(job, policies))
 
 
-def _memories(job: JobDocument, policies: Policies) -> tuple[str, ...]:
+def _memories(job: Job, policies: Policies) -> tuple[str, ...]:
     account = EVERY_ACCOUNT if policies.learn_across_accounts else None
     key = alike(job, account=account)
     return (key,) if key else ()
@@ -61,7 +60,7 @@ def diagnosed(case: Case, policies: Policies) -> Diagnosis:
     return diagnose(case, probe_threshold_seconds=policies.probes.threshold.total_seconds())
 
 
-def read_ahead(job: JobDocument, hands: Hands, now: datetime) -> None:
+def read_ahead(job: Job, hands: Hands, now: datetime) -> None:
     """Have at hand what `planned` will ask of the ledger; that it fails is found out there."""
     policies = hands.policies()
     names = [one.name for one in policies.policies if one.do][:_MOST_AHEAD]
@@ -141,7 +140,7 @@ def for_a_person(made: Plan, not_known: str) -> Plan:
     )
 
 
-def _pause(policy: str, job: JobDocument, hands: Hands, now: datetime) -> Pause | None:
+def _pause(policy: str, job: Job, hands: Hands, now: datetime) -> Pause | None:
     """The pause that the policy's breaker asks for such jobs, over or not; None: it asks for none."""
     breaker = limits_of(policy, hands).breaker
     if breaker is None:
@@ -156,8 +155,8 @@ def _pause(policy: str, job: JobDocument, hands: Hands, now: datetime) -> Pause 
     )
 
 
-def _whose_words(policy: str, job: JobDocument) -> str:
-    model, account = fields.model_name(job), fields.service_account(job) or "the default account"
+def _whose_words(policy: str, job: Job) -> str:
+    model, account = job.model_name, job.service_account or "the default account"
     of = f" of {model}" if model else ""
     return f"of the policy {policy}'s resubmissions{of} for {account}"
 
@@ -169,7 +168,7 @@ def successes(tracks: Tracks) -> tuple[End, ...]:
     return tuple(sorted(once.values(), key=lambda one: one.at, reverse=True))
 
 
-def recoveries(job: JobDocument, tracks: Tracks, catalogue: Catalogue) -> tuple[Recovery, ...]:
+def recoveries(job: Job, tracks: Tracks, catalogue: Catalogue) -> tuple[Recovery, ...]:
     """Successes of similar jobs on sizes that would be a remedy for this job too."""
     found = []
     for end in successes(tracks):
@@ -192,7 +191,7 @@ def _skipped(chain: Chain, policy: str) -> frozenset[int]:
 
 
 def _history(
-    job: JobDocument,
+    job: Job,
     incident: Incident,
     chain: Chain,
     hands: Hands,
@@ -222,7 +221,7 @@ def _history(
         },
         stopped=settings.stop or ledger.stopped(),
         too_old=incident.conclusion is Conclusion.TOO_OLD,
-        parent=fields.parent_of(job),
+        parent=job.parent,
         service_accounts=settings.service_accounts,
         max_mode=settings.max_mode,
         max_usd_per_day=settings.max_usd_per_day,
@@ -269,11 +268,11 @@ def job_budget(policy: str, hands: Hands) -> float | None:
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
-def somebody_faster(job: JobDocument, hands: Hands) -> str:
+def somebody_faster(job: Job, hands: Hands) -> str:
     """A job outside our chains that runs the same workload, made after this failure, and lives."""
     if job.end_time is None:
         return ""
-    programs, digest = fields.programs(job), fields.workload_digest(job)
+    programs, digest = job.programs, job.workload_digest
     later = hands.jobs.list(
         job.kind,
         hands.project()[0],
@@ -287,8 +286,8 @@ def somebody_faster(job: JobDocument, hands: Hands) -> str:
         if (other.state is JobState.SUCCEEDED or not other.state.is_terminal)
         and other.name.key != job.name.key
         and (other.create_time or job.end_time) >= job.end_time
-        and fields.programs(other) == programs  # cheap, where a storm has made hundreds of others
-        and fields.workload_digest(other) == digest
+        and other.programs == programs  # cheap, where a storm has made hundreds of others
+        and other.workload_digest == digest
     ]
     ledger = hands.ledger
     # Asked in this order, for what is unrecorded becomes recorded; all of each at once.
@@ -301,7 +300,7 @@ def somebody_faster(job: JobDocument, hands: Hands) -> str:
     return next((str(one.name) for one in theirs), "")
 
 
-def is_unrecorded(job: JobDocument, hands: Hands) -> bool:
+def is_unrecorded(job: Job, hands: Hands) -> bool:
     """Made under a claim of ours that still stands: its creator has yet to write it down."""
     token = job.labels.get("remediator-claim", "")
     root = hands.ledger.claimed_root(token)

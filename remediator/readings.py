@@ -6,42 +6,41 @@ reads them. Called by `app`.
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-from remediator.domain import JobDocument, JobKind
+from remediator.domain import JobKind
 from remediator.evidence import Reading
-from remediator.job import fields
+from remediator.job import Job
 from remediator.policy import Policies
 
 _URL = re.compile(r"https?://[^\s\"'\\<>{}|^`]{1,500}")
 
 
-def reading_of(job: JobDocument, policies: Policies, *, project: str, settled: bool) -> Reading:
+def reading_of(job: Job, policies: Policies, *, project: str, settled: bool) -> Reading:
     """Everything worth reading about a failed job; with `settled`, only what a plan needs."""
-    model = fields.pinned_model(job) or fields.model_name(job) or ""
+    model = job.pinned_model or job.model_name or ""
     model = model if "/publishers/" not in model and model.startswith("projects/") else ""
-    saved = fields.base_output(job) if job.kind is not JobKind.PIPELINE else ""
+    saved = job.base_output if job.kind is not JobKind.PIPELINE else ""
     saved = saved if saved.startswith("gs://") else ""
     if settled:
         return Reading(
             project=project,
             model=model,
-            buckets=fields.buckets_of(job) if _may_move(policies) else (),
+            buckets=job.buckets if _may_move(policies) else (),
             saved_under=saved,
             has_logs=False,
         )
     folder, mark = _error_files_under(job)
     return Reading(
-        job_ids=fields.log_identity(job),
+        job_ids=job.log_ids,
         project=project,
         model=model,
         error_files_under=folder,
         error_files_marked=mark,
-        buckets=fields.buckets_of(job),
+        buckets=job.buckets,
         probes=probe_urls(job, policies),
         saved_under=saved,
         has_metrics=job.kind is not JobKind.BATCH_PREDICTION,
@@ -53,32 +52,29 @@ def _may_move(policies: Policies) -> bool:
     return any(step.resubmit.location for policy in policies.policies for step in policy.do)
 
 
-def _error_files_under(job: JobDocument) -> tuple[str, str]:
+def _error_files_under(job: Job) -> tuple[str, str]:
     """The folder of the job's error files, and digits that tell its own from other jobs' there.
 
     Jobs share the prefix that they ask for; below it each has a folder that bears its creation's time.
     """
     if job.kind is not JobKind.BATCH_PREDICTION:
         return "", ""
-    own = job.read("outputInfo.gcsOutputDirectory")
-    if isinstance(own, str) and own:
+    own = job.output_folder
+    if own:
         return own, ""
-    shared = job.read("outputConfig.gcsDestination.outputUriPrefix")
-    if not isinstance(shared, str) or job.create_time is None:
+    shared = job.output_prefix
+    if not shared or job.create_time is None:
         return "", ""
     return shared, f"{job.create_time.astimezone(UTC):%Y%m%d%H%M%S}"
 
 
-def probe_urls(job: JobDocument, policies: Policies) -> tuple[str, ...]:
+def probe_urls(job: Job, policies: Policies) -> tuple[str, ...]:
     """Addresses in the job's configuration whose host the policy file allows to be measured."""
     allowed = policies.probes.hosts
     if not allowed:
         return ()
-    found = _URL.findall(json.dumps(job.body, ensure_ascii=False))
     return tuple(
-        url
-        for url in dict.fromkeys(found)
-        if any(fnmatchcase(_host_of(url), glob) for glob in allowed)
+        url for url in job.urls if any(fnmatchcase(_host_of(url), glob) for glob in allowed)
     )
 
 

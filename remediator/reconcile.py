@@ -20,7 +20,6 @@ from remediator.alerts import AlertFacts, AlertKind
 from remediator.domain import (
     Forbidden,
     Gone,
-    JobDocument,
     JobKind,
     JobName,
     JobState,
@@ -36,7 +35,7 @@ from remediator.endings import tell_forbidden
 from remediator.hands import Hands
 from remediator.identity import key_of, unknown_keys
 from remediator.intake import FAILURES_LOG
-from remediator.job import fields
+from remediator.job import Job
 from remediator.ledger import Conclusion, Incident, Stage
 from remediator.policy import routes
 from remediator.remediate import consider
@@ -156,7 +155,7 @@ def _take_up(incident: Incident, hands: Hands) -> bool:
     return True
 
 
-def _still_there(incident: Incident, hands: Hands) -> JobDocument | None:
+def _still_there(incident: Incident, hands: Hands) -> Job | None:
     """The incident's job; None where it was deleted, also where another now bears its name."""
     try:
         job = hands.jobs.get(JobName.parse(incident.job), timeout_seconds=hands.call_seconds)
@@ -221,9 +220,7 @@ def _sweep(
     return announced, old, faults
 
 
-def failed_since(
-    hands: Hands, location: str, kind: JobKind, since: datetime
-) -> Iterator[JobDocument]:
+def failed_since(hands: Hands, location: str, kind: JobKind, since: datetime) -> Iterator[Job]:
     """Jobs of one kind and place that may have failed after `since`, whether known or not.
 
     List filters know when a job began, not its end, so jobs that ended earlier may be among them.
@@ -242,9 +239,9 @@ def failed_since(
 
 def _unknown(
     hands: Hands, location: str, kind: JobKind, *, now: datetime, in_time: Callable[[], bool]
-) -> tuple[dict[str, JobDocument], int, RemediatorError | None]:
+) -> tuple[dict[str, Job], int, RemediatorError | None]:
     """Failed jobs of one kind and place without an incident, by their keys, and how many older ones were recorded."""
-    found: dict[str, JobDocument] = {}  # pages overlap where a job was made meanwhile
+    found: dict[str, Job] = {}  # pages overlap where a job was made meanwhile
     old = quiet = 0
 
     def may_go_on() -> bool:
@@ -252,9 +249,9 @@ def _unknown(
 
     try:
         for page in _failed(hands, location, kind, now, may_go_on):
-            failed = [job for job in page if fields.is_failure(job)]
+            failed = [job for job in page if job.is_failure]
             unknown = unknown_keys(failed, hands.ledger)
-            stale: dict[str, JobDocument] = {}
+            stale: dict[str, Job] = {}
             for key, job in unknown.items():
                 ended = job.end_time
                 within = ended is None or now - ended <= hands.settings.lookback
@@ -276,7 +273,7 @@ def _unknown(
 
 def _failed(
     hands: Hands, location: str, kind: JobKind, now: datetime, may_go_on: Callable[[], bool]
-) -> Iterator[tuple[JobDocument, ...]]:
+) -> Iterator[tuple[Job, ...]]:
     """Pages of jobs that may have failed: the newest of each state always, then the older ones.
 
     Of those a round goes through as many as it may; the next one goes on where it stopped. List
@@ -337,9 +334,7 @@ class _Place:
         return cls(JobState.parse(note.get("state")), since, str(note.get("token") or ""))
 
 
-def _page(
-    place: _Place, hands: Hands, location: str, kind: JobKind
-) -> tuple[tuple[JobDocument, ...], str]:
+def _page(place: _Place, hands: Hands, location: str, kind: JobKind) -> tuple[tuple[Job, ...], str]:
     return hands.jobs.page(
         kind,
         hands.project()[0],
@@ -352,7 +347,7 @@ def _page(
 
 
 def _announce(
-    jobs: Mapping[str, JobDocument], hands: Hands, write_log: WriteLog, now: datetime
+    jobs: Mapping[str, Job], hands: Hands, write_log: WriteLog, now: datetime
 ) -> tuple[int, RemediatorError | None]:
     """Write one failure entry for each job, known from now on; a crash between repeats the entry.
 
@@ -376,7 +371,7 @@ def _announce(
     return (0 if refused else known), refused
 
 
-def announcement(job: JobDocument, now: datetime) -> Json:
+def announcement(job: Job, now: datetime) -> Json:
     """The failure entry of a job. Its insertId and timestamp are the job's own, so that Cloud
     Logging keeps one of several."""
     digest = hashlib.sha256(f"{job.name.key} {job.state}".encode()).hexdigest()[:32]
@@ -389,13 +384,13 @@ def announcement(job: JobDocument, now: datetime) -> Json:
             "message": f"{job.kind} {job.name.id} is {job.state}",
             "job": str(job.name),
             "kind": job.kind.value,
-            "state": str(job.body.get("state") or ""),
+            "state": job.state_text,
             "error": {"code": job.error_code, "message": job.error_message[:2000]},
         },
     }
 
 
-def _recorded(key: str, job: JobDocument, now: datetime, conclusion: Conclusion) -> Incident:
+def _recorded(key: str, job: Job, now: datetime, conclusion: Conclusion) -> Incident:
     return Incident(
         key=key,
         job=str(job.name),

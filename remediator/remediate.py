@@ -25,7 +25,6 @@ from remediator.domain import (
     Gone,
     Guard,
     History,
-    JobDocument,
     JobKind,
     JobName,
     JobState,
@@ -46,7 +45,7 @@ from remediator.hands import (
 )
 from remediator.identity import key_of
 from remediator.intake import Hint, Refusal
-from remediator.job import fields, summary
+from remediator.job import Job, summary
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
 from remediator.parents import Belonging, belonging, unanswered
 from remediator.planning import (
@@ -111,7 +110,7 @@ def _read_ahead(hint: Hint, hands: Hands) -> None:
     make_ready()
 
 
-def _read(hint: Hint, hands: Hands) -> JobDocument | None:
+def _read(hint: Hint, hands: Hands) -> Job | None:
     if hint.job is None:
         return hands.jobs.find(
             JobKind.CUSTOM,
@@ -132,9 +131,7 @@ def _read(hint: Hint, hands: Hands) -> JobDocument | None:
 # --- from the job's truth to a conclusion --------------------------------------------------------
 
 
-def consider(
-    job: JobDocument, hands: Hands, *, known_since: datetime, late_sink: bool = False
-) -> str:
+def consider(job: Job, hands: Hands, *, known_since: datetime, late_sink: bool = False) -> str:
     """Bring one job's incident as far as it can be brought now; safe to call any number of times."""
     try:
         return _consider(job, hands, known_since=known_since, late_sink=late_sink)
@@ -144,7 +141,7 @@ def consider(
         return _tell_no_way_on(job, err, hands)
 
 
-def _consider(job: JobDocument, hands: Hands, *, known_since: datetime, late_sink: bool) -> str:
+def _consider(job: Job, hands: Hands, *, known_since: datetime, late_sink: bool) -> str:
     now = hands.now()
     key = key_of(job, hands.ledger)
     if is_unrecorded(job, hands) and not adopt_forsaken(job, hands, now):
@@ -157,7 +154,7 @@ def _consider(job: JobDocument, hands: Hands, *, known_since: datetime, late_sin
         return f"already handled: {incident.conclusion or incident.reason}"
     if not job.state.is_terminal:
         return _follow(job, key, incident, hands, now)
-    if not fields.is_failure(job):
+    if not job.is_failure:
         return _conclude_unfailed(job, incident, root or key, hands, now)
     begun = None
     if incident is None:
@@ -171,7 +168,7 @@ def _consider(job: JobDocument, hands: Hands, *, known_since: datetime, late_sin
 
 
 def _fail(
-    job: JobDocument,
+    job: Job,
     incident: Incident,
     hands: Hands,
     now: datetime,
@@ -190,7 +187,7 @@ def _fail(
     return _decide(job, incident, chain, hands, now, begun=begun)
 
 
-def _ended_now(incident: Incident, job: JobDocument, hands: Hands, now: datetime) -> Incident:
+def _ended_now(incident: Incident, job: Job, hands: Hands, now: datetime) -> Incident:
     """A job that was followed, for days perhaps: as a failure it is known from now on."""
     ended = replace(
         incident,
@@ -215,7 +212,7 @@ def _reopened(incident: Incident | None) -> Incident | None:
 _NO_END = "not terminal after 24 hours"
 
 
-def _tell_no_way_on(job: JobDocument, err: Refused, hands: Hands) -> str:
+def _tell_no_way_on(job: Job, err: Refused, hands: Hands) -> str:
     """A service said no to what cannot be done without: people are told, since it will say so again.
 
     Where a claim stands, its job may exist: that is asked again, hour by hour.
@@ -268,7 +265,7 @@ class _Begun:
     faster: Callable[[], str] | None
 
     @classmethod
-    def reading(cls, job: JobDocument, hands: Hands, now: datetime) -> _Begun:
+    def reading(cls, job: Job, hands: Hands, now: datetime) -> _Begun:
         """Begins them all. What a settled cause will need is known at once, so no more is asked."""
         by_itself = settled(job) is not None
         begun = patience.begun
@@ -280,9 +277,7 @@ class _Begun:
         )
 
 
-def _follow(
-    job: JobDocument, key: str, incident: Incident | None, hands: Hands, now: datetime
-) -> str:
+def _follow(job: Job, key: str, incident: Incident | None, hands: Hands, now: datetime) -> str:
     """No state but a terminal one is an end, however long that takes."""
     stored = incident or hands.ledger.open(
         replace(
@@ -300,7 +295,7 @@ def _follow(
 
 
 def _conclude_unfailed(
-    job: JobDocument, incident: Incident | None, root: str, hands: Hands, now: datetime
+    job: Job, incident: Incident | None, root: str, hands: Hands, now: datetime
 ) -> str:
     if job.state is JobState.CANCELLED:
         stored = incident or hands.ledger.open(
@@ -321,7 +316,7 @@ def _conclude_unfailed(
 
 
 def _new(
-    job: JobDocument, key: str, known_since: datetime, now: datetime, root: str, hands: Hands
+    job: Job, key: str, known_since: datetime, now: datetime, root: str, hands: Hands
 ) -> Incident:
     incident = new_incident(job, known_since, root, key=key)
     if job.end_time and known_since - job.end_time > hands.settings.lookback:
@@ -330,7 +325,7 @@ def _new(
 
 
 def _decide(
-    job: JobDocument,
+    job: Job,
     incident: Incident,
     chain: Chain,
     hands: Hands,
@@ -373,7 +368,7 @@ def _decide(
     case = replace(case, gaps=(*case.gaps, *belongs.gaps))
     judged = replace(
         incident,
-        model=fields.model_name(job) or "",
+        model=job.model_name or "",
         machine=summary.machine_words(job),
         ended=job.end_time,
         run_seconds=job.run_seconds,
@@ -395,11 +390,11 @@ def _decide(
     return done
 
 
-def _switched_off(job: JobDocument) -> bool:
+def _switched_off(job: Job) -> bool:
     return job.labels.get("remediator") == "off"
 
 
-def _belonging(job: JobDocument, hands: Hands) -> Belonging:
+def _belonging(job: Job, hands: Hands) -> Belonging:
     return belonging(job, hands.jobs, hands.project()[0], timeout_seconds=hands.call_seconds)
 
 
@@ -500,7 +495,7 @@ def _tell_refused_creation(hint: Hint, refusal: Refusal, hands: Hands) -> str:
         "state": "JOB_STATE_FAILED",
         "error": {"code": refusal.code, "message": refusal.message},
     }
-    found = diagnosed(Case(job=JobDocument(name, body), now=now), hands.policies())
+    found = diagnosed(Case(job=Job(name, body), now=now), hands.policies())
     at = hint.entry_time or now
     facts = AlertFacts(
         kind=AlertKind.REFUSED_CREATION,

@@ -16,7 +16,6 @@ from remediator.domain import (
     Attempt,
     Forbidden,
     Guard,
-    JobDocument,
     JobName,
     Plan,
     Refused,
@@ -26,7 +25,7 @@ from remediator.domain import (
 )
 from remediator.endings import tell, wait
 from remediator.hands import APPROVED, Hands, Tale, new_incident
-from remediator.job import summary
+from remediator.job import Job, summary
 from remediator.ledger import STALE, Chain, Claim, Conclusion, Incident, Stage
 from remediator.planning import job_budget, limits
 from remediator.policy import illegal_differences, routes, with_claim
@@ -68,7 +67,7 @@ def resubmit(tale: Tale, hands: Hands, *, mended: bool = False) -> str | Again:
             raise Transient(msg)
         return _refused_at_claim(tale, answer.refused_by, hands, now)
     claim = answer.claim if answer.mine else _take_over(tale, answer.claim, wanted, hands, now)
-    if isinstance(claim, JobDocument):
+    if isinstance(claim, Job):
         return record_made(tale, answer.claim, claim, hands, now)
     return _create(tale, claim, hands, now, mended=mended)
 
@@ -125,9 +124,7 @@ def _wait_for_the_trial(tale: Tale, hands: Hands, now: datetime) -> str:
     return wait(replace(tale, plan=waits, incident=incident), hands, now)
 
 
-def _take_over(
-    tale: Tale, held: Claim, wanted: Claim, hands: Hands, now: datetime
-) -> Claim | JobDocument:
+def _take_over(tale: Tale, held: Claim, wanted: Claim, hands: Hands, now: datetime) -> Claim | Job:
     """Somebody else's claim stands: its job if it exists, else the claim itself once that is safe."""
     made = made_under(held, tale.job.name, hands)
     if made is not None:
@@ -163,7 +160,7 @@ def withdraw_forgotten(chain: str, held: Claim, hands: Hands, now: datetime) -> 
         raise Transient(msg)
 
 
-def made_under(claim: Claim, job: JobName, hands: Hands) -> JobDocument | None:
+def made_under(claim: Claim, job: JobName, hands: Hands) -> Job | None:
     """The job that was created under this claim: the earliest that bears it and does what it says."""
     found = [
         other
@@ -176,7 +173,7 @@ def made_under(claim: Claim, job: JobName, hands: Hands) -> JobDocument | None:
         )
         if summary.holds(other, claim.changes)
     ]
-    return min(found, key=lambda one: str(one.body.get("createTime")), default=None)
+    return min(found, key=lambda one: one.created_order, default=None)
 
 
 def _create(tale: Tale, claim: Claim, hands: Hands, now: datetime, *, mended: bool) -> str | Again:
@@ -233,7 +230,7 @@ def _withheld(
 _NAMED_AT_MOST = 5
 
 
-def _seen_at_once(claim: Claim, job: JobDocument, hands: Hands) -> JobDocument | None:
+def _seen_at_once(claim: Claim, job: Job, hands: Hands) -> Job | None:
     """The job, if the list shows it already; a list that does not answer either shows nothing."""
     try:
         return made_under(claim, job.name, hands)
@@ -320,7 +317,7 @@ def _as_vertex_told(tale: Tale, chain: Chain, words: str, hands: Hands) -> Plan 
     return plan
 
 
-def record_made(tale: Tale, claim: Claim, made: JobDocument, hands: Hands, now: datetime) -> str:
+def record_made(tale: Tale, claim: Claim, made: Job, hands: Hands, now: datetime) -> str:
     """The job exists: write it down with everything that is owed for it, in one transaction."""
     attempt = Attempt(
         name=str(made.name),

@@ -12,10 +12,10 @@ from datetime import UTC, date, datetime, timedelta
 
 from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
-from remediator.domain import Attempt, JobDocument, JobState, Mode
+from remediator.domain import Attempt, JobState, Mode
 from remediator.endings import settle
 from remediator.hands import Hands
-from remediator.job import fields, summary
+from remediator.job import Job, summary
 from remediator.ledger import Chain, Incident
 from remediator.planning import budget_limit, job_budget, limits_of
 from remediator.policy import costs, routes
@@ -25,7 +25,7 @@ NO_MACHINE = "it waited an hour for a machine in vain"
 _WAITS_FOR_A_MACHINE = (JobState.QUEUED, JobState.PENDING)
 
 
-def watch(job: JobDocument, incident: Incident, hands: Hands, now: datetime) -> Incident:
+def watch(job: Job, incident: Incident, hands: Hands, now: datetime) -> Incident:
     """Look at a job that has not ended; the incident to go on with, which knows why it was cancelled.
 
     Only an attempt of ours is ever cancelled, and none while the stop switch is on or the mode is
@@ -47,7 +47,7 @@ def watch(job: JobDocument, incident: Incident, hands: Hands, now: datetime) -> 
     return _cancel(job, incident, hands, over.why) if cancels else incident
 
 
-def step_over(job: JobDocument, incident: Incident, hands: Hands, now: datetime) -> bool:
+def step_over(job: Job, incident: Incident, hands: Hands, now: datetime) -> bool:
     """The cancelled attempt never ran: what it was made for takes the next step instead."""
     chain = hands.ledger.chain(incident.root)
     attempt = (
@@ -59,13 +59,9 @@ def step_over(job: JobDocument, incident: Incident, hands: Hands, now: datetime)
     return hands.ledger.step_over(incident, skip=f"{attempt.policy}:{attempt.step}", now=now)
 
 
-def _is_stuck(job: JobDocument, now: datetime) -> bool:
+def _is_stuck(job: Job, now: datetime) -> bool:
     """A job that asked to be started when there is room (FLEX_START) says itself how long it waits."""
-    if (
-        job.state not in _WAITS_FOR_A_MACHINE
-        or job.create_time is None
-        or fields.is_flex_start(job)
-    ):
+    if job.state not in _WAITS_FOR_A_MACHINE or job.create_time is None or job.is_flex_start:
         return False
     return now - job.create_time >= STUCK_AFTER
 
@@ -79,7 +75,7 @@ class _Overrun:
 
 
 def _overrun(
-    job: JobDocument, attempt: Attempt, chain: Chain, hands: Hands, now: datetime
+    job: Job, attempt: Attempt, chain: Chain, hands: Hands, now: datetime
 ) -> _Overrun | None:
     """The first limit that it has passed. What it costs is counted in its days and its job first."""
     accrued = costs.accrued_usd(job, hands.catalogue, now)
@@ -103,7 +99,7 @@ _MAX_RUN = "max_run"
 
 
 def _count(
-    job: JobDocument,
+    job: Job,
     attempt: Attempt,
     chain: Chain,
     usd_by_day: Mapping[date, float],
@@ -119,7 +115,7 @@ def _count(
 
 
 def _over_a_day(
-    job: JobDocument,
+    job: Job,
     attempt: Attempt,
     usd_by_day: Mapping[date, float],
     hands: Hands,
@@ -159,7 +155,7 @@ def _day_words(budget: routes.Budget, day: date) -> str:
 _CENT = 0.005  # sums of money are compared to the cent, as the guards do
 
 
-def _cancel(job: JobDocument, incident: Incident, hands: Hands, why: str) -> Incident:
+def _cancel(job: Job, incident: Incident, hands: Hands, why: str) -> Incident:
     """Ask Vertex to end it, the reason written down first: a crash between leaves no riddle."""
     policies = hands.policies()
     observes = Mode.OBSERVE in {policies.mode, hands.settings.max_mode}
@@ -182,7 +178,7 @@ def _cancel(job: JobDocument, incident: Incident, hands: Hands, why: str) -> Inc
 
 
 def _tell(
-    job: JobDocument,
+    job: Job,
     incident: Incident,
     chain: Chain,
     attempt: Attempt,

@@ -12,12 +12,12 @@ from remediator.domain import (
     Change,
     Diagnosis,
     Evidence,
-    JobDocument,
     JobState,
     Needs,
     RankedCause,
     Source,
 )
+from remediator.job import Job
 from remediator.policy import Policies, load
 
 _PARENT = "projects/123456789012/locations/us-central1"
@@ -184,18 +184,18 @@ PIPELINE: dict[str, Any] = {
 EVERY_KIND = (BATCH, CUSTOM, TUNING, TRAINING, PIPELINE)
 
 
-def job(body: dict[str, Any], **changes: Any) -> JobDocument:
+def job(body: dict[str, Any], **changes: Any) -> Job:
     """The job with fields at dotted paths (dots as `__`) set; None takes a field out."""
-    document = JobDocument.parse(copy.deepcopy(body))
+    document = Job.parse(copy.deepcopy(body))
     for path, value in changes.items():
         document = document.changed(path.replace("__", "."), value)
     name = changes.get("name")
-    return JobDocument.parse(document.body) if name else document
+    return Job.parse(document.to_json()) if name else document
 
 
-def case(document: JobDocument, **more: Any) -> Case:
+def case(document: Job, **more: Any) -> Case:
     """The case of a failed job, judged seven minutes after its end."""
-    parsed = Case.parse({"job": document.body, **more})
+    parsed = Case.parse({"job": document.to_json(), **more})
     return Case(
         job=document,
         now=parsed.now,
@@ -208,7 +208,7 @@ def case(document: JobDocument, **more: Any) -> Case:
 
 
 def diagnosis(
-    document: JobDocument,
+    document: Job,
     cause: Cause,
     confidence: float = 0.9,
     *,

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from bench.diagnosis.physics import CAUSES, cases
 from bench.diagnosis.run import log_of
 from remediator.case import Case, Gap, Recovery
-from remediator.diagnosis import advice_for, diagnose, external_hosts, settled
+from remediator.catalog.catalog import Catalogue
+from remediator.diagnosis import advice_for, diagnose, settled
 from remediator.diagnosis.combine import THRESHOLD, rank
 from remediator.diagnosis.locality import holds
 from remediator.diagnosis.signs import CERTAIN, DECISIVE, FAIR, HINT, STRONG, sign
 from remediator.diagnosis.timeline import human_seconds, template_of
-from remediator.diagnosis.workload import machine_size, read_workload
-from remediator.domain import Cause, JobDocument, Source
+from remediator.domain import Cause, Source
+from remediator.job import Job
 
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 CASES = Path(__file__).parent / "cases"
@@ -266,9 +267,9 @@ SETTLED = [
 
 @pytest.mark.parametrize(("body", "cause"), [s[1:] for s in SETTLED], ids=[s[0] for s in SETTLED])
 def test_only_a_cause_in_the_error_itself_settles(body, cause):
-    found = settled(JobDocument.parse(body["job"]))
+    found = settled(Job.parse(body["job"]))
     assert (found.verdict if found else None) is cause
-    whole = diagnose(Case(job=JobDocument.parse(body["job"]), now=START))
+    whole = diagnose(Case(job=Job.parse(body["job"]), now=START))
     assert whole.settled_by_error is (cause is not None)
 
 
@@ -402,7 +403,7 @@ def test_a_probe_counts_only_from_where_the_job_ran():
 
 
 def test_hosts_are_read_from_the_configuration_without_googles_own():
-    job = JobDocument.parse(
+    job = Job.parse(
         custom(
             9,
             "see https://error.example/x",
@@ -415,7 +416,7 @@ def test_hosts_are_read_from_the_configuration_without_googles_own():
             },
         )["job"]
     )  # fmt: skip
-    assert external_hosts(job) == ("127.0.0.1", "data.example", "ftp.example", "s3.amazonaws.com")
+    assert job.external_hosts() == ("127.0.0.1", "data.example", "ftp.example", "s3.amazonaws.com")
 
 
 # --- failed instances ---------------------------------------------------------------------------------
@@ -475,24 +476,19 @@ def test_every_cause_has_advice_with_a_link():
         assert url.startswith("https://")
 
 
+BOOK = Catalogue.built_in()
+
 # --- numbers ------------------------------------------------------------------------------------------
-
-SIZES = [("n1-standard-8", 8, 30.0), ("n1-highmem-16", 16, 104.0), ("n2-highcpu-4", 4, 4.0), ("e2-standard-2", 2, 8.0), ("cloud-tpu", None, None), ("", None, None)]  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "vcpus", "gib"), SIZES)
-def test_machine_names_tell_their_size(name, vcpus, gib):
-    assert machine_size(name) == (vcpus, gib)
 
 
 def test_the_machine_is_found_in_every_kind():
     body = custom()["job"]
-    assert read_workload(JobDocument.parse(body), None).vcpus == 8
+    assert Job.parse(body).facts(BOOK).vcpus == 8
     training = {
         "name": "projects/1/locations/us-central1/trainingPipelines/1",
         "trainingTaskInputs": {"workerPoolSpecs": body["jobSpec"]["workerPoolSpecs"]},
     }
-    assert read_workload(JobDocument.parse(training), None).machine_type == "n1-standard-8"
+    assert Job.parse(training).facts(BOOK).machine_type == "n1-standard-8"
 
 
 def test_peak_memory_is_a_lower_bound_where_memory_killed():

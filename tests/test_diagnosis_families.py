@@ -11,9 +11,10 @@ from bench.diagnosis.strangers import (
     strangers,
 )
 from remediator.case import Case
+from remediator.catalog.catalog import Catalogue
 from remediator.diagnosis import diagnose
-from remediator.diagnosis.workload import external_hosts, machine_size, read_workload
-from remediator.domain import Cause, JobDocument
+from remediator.domain import Cause
+from remediator.job import Job
 from tests.test_diagnosis import at, batch, cpu, custom, lines, of, series, telemetry
 
 HOUR = 3600
@@ -136,24 +137,17 @@ def test_evidence_of_another_kind_of_job_tells_why_it_does_not_count():
     assert not against or "it serves no requests" in against[0][0].says
 
 
-def test_machines_that_count_their_gpus_have_vcpus():
-    assert machine_size("a2-highgpu-4g") == (48, 340)
-    assert machine_size("a2-megagpu-16g") == (96, 1360)
-    assert machine_size("a3-highgpu-8g") == (208, 1872)
-    assert machine_size("a9-highgpu-8g") == (None, None)
-
-
 def test_the_container_of_a_model_names_hosts_and_buckets_its_artifacts_do_not():
-    job = JobDocument.parse(batch()["job"])
+    job = Job.parse(batch()["job"])
     model = {
         "artifactUri": "gs://artifacts/m",
         "containerSpec": {
             "env": [{"name": "A", "value": HOST}, {"name": "B", "value": "gs://b/x"}]
         },
     }
-    assert external_hosts(job, model) == ("data.partner.example",)
-    assert read_workload(job, model).buckets == ("b", "in")
-    assert read_workload(job, {"containerSpec": [1]}).buckets == ("in",)
+    assert job.external_hosts(model) == ("data.partner.example",)
+    assert job.facts(Catalogue.built_in(), model).data_places == ("b", "in")
+    assert job.facts(Catalogue.built_in(), {"containerSpec": [1]}).data_places == ("in",)
 
 
 @pytest.mark.parametrize(
@@ -171,8 +165,8 @@ def test_the_container_of_a_model_names_hosts_and_buckets_its_artifacts_do_not()
     ],
 )
 def test_a_device_that_the_arguments_ask_for(arguments, setting):
-    job = JobDocument.parse(on("n1-standard-8", args=arguments)["job"])
-    assert read_workload(job, None).device_setting == setting
+    job = Job.parse(on("n1-standard-8", args=arguments)["job"])
+    assert job.facts(Catalogue.built_in()).device_setting == setting
 
 
 def test_a_log_that_never_says_the_same_twice_tells_no_sections():

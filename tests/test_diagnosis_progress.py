@@ -8,15 +8,16 @@ import pytest
 
 from remediator.case import LogLine
 from remediator.diagnosis.progress import read_progress
-from remediator.domain import JobDocument, Progress
+from remediator.domain import Progress
+from remediator.job import Job
 
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 HOUR = 3600.0
 
 
-def job(hours: float) -> JobDocument:
+def job(hours: float) -> Job:
     end = START + timedelta(hours=hours)
-    return JobDocument.parse(
+    return Job.parse(
         {
             "name": "projects/1/locations/us-central1/customJobs/7",
             "state": "JOB_STATE_FAILED",

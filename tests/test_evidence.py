@@ -11,22 +11,14 @@ from typing import Any
 import pytest
 
 from remediator.case import Gap, Probe, Saved, Series
-from remediator.domain import (
-    Forbidden,
-    Gone,
-    JobDocument,
-    JobName,
-    Json,
-    Refused,
-    Source,
-    Transient,
-)
+from remediator.domain import Forbidden, Gone, JobName, Json, Refused, Source, Transient
 from remediator.evidence import Readers, Reading, gather
+from remediator.job import Job
 
 START = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 END = datetime(2026, 11, 23, 19, 0, tzinfo=UTC)
 NOW = datetime(2026, 11, 23, 19, 7, tzinfo=UTC)
-JOB = JobDocument.parse(
+JOB = Job.parse(
     {
         "name": "projects/471108150815/locations/us-central1/customJobs/77",
         "state": "JOB_STATE_FAILED",
@@ -112,7 +104,7 @@ class World:
 
     def series(
         self,
-        job: JobDocument,
+        job: Job,
         job_ids: Sequence[str] = (),
         *,
         now: datetime | None = None,
@@ -143,7 +135,7 @@ class World:
         self._note("probe", url)
         return PROBE
 
-    def earlier(self, job: JobDocument) -> Sequence[JobDocument]:
+    def earlier(self, job: Job) -> Sequence[Job]:
         self._note("earlier", job.name.id)
         return [JOB]
 
@@ -397,7 +389,7 @@ def test_a_line_that_names_another_job_is_no_evidence(
 
 def test_a_job_without_times_is_read_over_the_last_day() -> None:
     world = World()
-    bare = JobDocument.parse({"name": str(JOB.name), "state": "JOB_STATE_RUNNING"})
+    bare = Job.parse({"name": str(JOB.name), "state": "JOB_STATE_RUNNING"})
     gather(bare, Reading(), world.readers, now=NOW, budget_seconds=5.0)
     window = (NOW - timedelta(days=1, minutes=1), NOW + timedelta(minutes=10))
     assert ("filter", "77", (), *window) in world.asked

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from remediator import policy
-from remediator.domain import COLLECTIONS, JobDocument, JobName, JobState, label_value
+from remediator.domain import COLLECTIONS, JobName, JobState, label_value
+from remediator.job import Job
 from remediator.policy.reference import reference, schema
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -143,7 +144,7 @@ def test_a_changed_document_leaves_the_original_alone() -> None:
         "name": "projects/p/locations/l/customJobs/1",
         "jobSpec": {"workerPoolSpecs": [{"a": 1}]},
     }
-    job = JobDocument.parse(body)
+    job = Job.parse(body)
     changed = job.changed("jobSpec.workerPoolSpecs[0].machineSpec.machineType", "n1-standard-16")
     assert changed.read("jobSpec.workerPoolSpecs[0].machineSpec.machineType") == "n1-standard-16"
     assert changed.read("jobSpec.workerPoolSpecs[1].x") is None

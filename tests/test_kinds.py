@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remediator.catalog.catalog import Catalogue, Hardware
-from remediator.domain import Cause, Guard, History, JobDocument, JobKind, JobName, Unusable
-from remediator.job import fields, pipeline
+from remediator.domain import Cause, Guard, History, JobKind, JobName, Unusable
+from remediator.job import Job, fields, pipeline
 from remediator.job.validation import require_shape
 from remediator.policy import difference_is_legal, plan
 from tests.jobs import (
@@ -30,7 +30,7 @@ from tests.jobs import (
 BOOK = Catalogue.built_in()
 CALM = settings(deadline=None)  # two cores are shared: time is judged in one test of its own
 by_kind = pytest.mark.parametrize(
-    "body", [pytest.param(body, id=JobDocument.parse(body).kind.value) for body in EVERY_KIND]
+    "body", [pytest.param(body, id=Job.parse(body).kind.value) for body in EVERY_KIND]
 )
 
 
@@ -59,16 +59,16 @@ GONE_EVERYWHERE = {"name", "state", "error", "createTime", "startTime", "endTime
 @by_kind
 def test_a_clone_loses_what_is_output_only_and_keeps_the_rest(body: dict[str, Any]) -> None:
     original = job(body)
-    clone = fields.clone(original)
-    assert set(body) - set(clone.body) == GONE_EVERYWHERE | GONE[original.kind]
-    for key in set(clone.body) - {"labels", "model"}:
-        assert clone.body[key] == body[key]
+    clone = original.clone()
+    assert set(body) - set(clone.request()) == GONE_EVERYWHERE | GONE[original.kind]
+    for key in set(clone.request()) - {"labels", "model"}:
+        assert clone.request()[key] == body[key]
 
 
 def test_a_clone_keeps_labels_but_googles_own_and_ours() -> None:
     original = job(CUSTOM, labels={"a": "1", "aiplatform.googleapis.com/x": "2",
                                    "remediator-root": "3", "remediator": "on"})  # fmt: skip
-    assert fields.clone(original).labels == {"a": "1", "remediator": "on"}
+    assert original.clone().labels == {"a": "1", "remediator": "on"}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_the_model_is_pinned_to_the_version_that_ran(
     model: str, version: str | None, pinned: str
 ) -> None:
     original = job(BATCH, model=model, modelVersionId=version)
-    assert fields.clone(original).body["model"] == pinned
+    assert original.clone().request()["model"] == pinned
 
 
 # --- pools and facts ------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def test_the_model_is_pinned_to_the_version_that_ran(
 def test_machines_are_found_where_each_kind_keeps_them(
     body: dict[str, Any], machines: list[tuple[str, str, int]]
 ) -> None:
-    found = [(p.machine_path, p.hardware.machine, p.replicas) for p in fields.pools(job(body))]
+    found = [(p.machine_path, p.hardware.machine, p.replicas) for p in job(body).pools]
     assert found == machines
 
 
@@ -121,7 +121,7 @@ def test_a_pipelines_custom_jobs_are_pools_of_its_executors() -> None:
     spec = {"jobSpec": {"workerPoolSpecs": [{"machineSpec": {"machineType": "n1-standard-4"}}]}}
     path = "pipelineSpec.deploymentSpec.executors.exec-train"
     run = job(PIPELINE).changed(path, {"customJob": {"customJob": spec}})
-    (pool,) = fields.pools(run)
+    (pool,) = run.pools
     assert (pool.task, pool.machine_path) == (
         "exec-train",
         f"{path}.customJob.customJob.jobSpec.workerPoolSpecs[0].machineSpec.machineType",
@@ -136,7 +136,7 @@ def test_facts_are_what_conditions_may_ask_about() -> None:
         manualBatchTuningParameters={"batchSize": 16},
         labels={"env": "prod"},
     )
-    assert fields.facts(accelerated, BOOK).variables() == {
+    assert accelerated.facts(BOOK).variables() == {
         "kind": "batch_prediction",
         "display_name": "score",
         "location": "us-central1",
@@ -158,15 +158,15 @@ def test_facts_are_what_conditions_may_ask_about() -> None:
 
 
 def test_a_fact_that_a_job_does_not_have_is_left_out() -> None:
-    told = fields.facts(job(BATCH, dedicatedResources=None, serviceAccount=None), BOOK).variables()
+    told = job(BATCH, dedicatedResources=None, serviceAccount=None).facts(BOOK).variables()
     assert told["machine"] == {}
     assert told["accelerator"] == {}
     assert {"service_account", "replicas", "batch_size"} & set(told) == set()
 
 
 def test_the_default_batch_size_is_64() -> None:
-    assert fields.facts(job(BATCH), BOOK).batch_size == 64
-    assert fields.facts(job(CUSTOM), BOOK).batch_size is None
+    assert job(BATCH).facts(BOOK).batch_size == 64
+    assert job(CUSTOM).facts(BOOK).batch_size is None
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,8 @@ def test_the_default_batch_size_is_64() -> None:
     ids=["custom", "tuning", "training"],
 )
 def test_spot_is_a_strategy(body: dict[str, Any], path: str, spot: bool) -> None:
-    assert fields.is_spot(job(body)) is False
-    assert fields.is_spot(job(body).changed(path, "SPOT")) is spot
+    assert job(body).is_spot is False
+    assert job(body).changed(path, "SPOT").is_spot is spot
 
 
 # --- what counts as a failure ---------------------------------------------------------------------
@@ -224,7 +224,7 @@ def test_a_cancelled_job_failed_only_by_its_own_time_out(
     changes: dict[str, Any], failure: bool, person: bool
 ) -> None:
     found = job(CUSTOM, **changes)
-    assert (fields.is_failure(found), fields.cancelled_by_person(found)) == (failure, person)
+    assert (found.is_failure, found.cancelled_by_person) == (failure, person)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_a_success_with_failed_instances_is_a_failure(
     stats: dict[str, str] | None, partial: list[Any] | None, count: int
 ) -> None:
     done = job(BATCH, state="JOB_STATE_SUCCEEDED", completionStats=stats, partialFailures=partial)
-    assert (fields.failed_instances(done), fields.is_failure(done)) == (count, count > 0)
+    assert (done.failed_instances, done.is_failure) == (count, count > 0)
 
 
 # --- relations ------------------------------------------------------------------------------------
@@ -248,9 +248,9 @@ def test_a_success_with_failed_instances_is_a_failure(
 
 def test_a_child_of_a_pipeline_run_has_a_parent_and_the_run_has_none() -> None:
     child = job(CUSTOM, labels={"vertex-ai-pipelines-run-billing-id": "4242"})
-    assert fields.parent_of(child) == "pipeline run 4242"
-    assert fields.parent_of(job(PIPELINE)) == ""
-    assert fields.parent_of(job(CUSTOM)) == ""
+    assert child.parent == "pipeline run 4242"
+    assert job(PIPELINE).parent == ""
+    assert job(CUSTOM).parent == ""
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_a_child_of_a_pipeline_run_has_a_parent_and_the_run_has_none() -> None:
 def test_logs_are_kept_under_the_ids_of_the_job_and_its_children(
     body: dict[str, Any], ids: tuple[str, ...]
 ) -> None:
-    assert fields.log_identity(job(body)) == ids
+    assert job(body).log_ids == ids
 
 
 @pytest.mark.parametrize(
@@ -282,12 +282,12 @@ def test_logs_are_kept_under_the_ids_of_the_job_and_its_children(
 def test_buckets_are_those_that_the_request_names(
     body: dict[str, Any], buckets: tuple[str, ...], inputs: tuple[str, ...]
 ) -> None:
-    assert fields.buckets_of(job(body)) == buckets
-    assert fields.buckets_of(job(body), inputs_only=True) == inputs
+    assert job(body).buckets == buckets
+    assert job(body).input_buckets == inputs
 
 
 def test_googles_schema_of_a_training_pipeline_is_no_data_of_the_job() -> None:
-    assert fields.buckets_of(job(TRAINING)) == ("results",)
+    assert job(TRAINING).buckets == ("results",)
 
 
 def test_bigquery_tables_are_found() -> None:
@@ -296,7 +296,7 @@ def test_bigquery_tables_are_found() -> None:
         inputConfig={"bigquerySource": {"inputUri": "bq://p.genomes.reads"}},
         outputConfig={"bigqueryDestination": {"outputUri": "bq://p.genomes"}},
     )
-    assert fields.bigquery_of(tables) == ("p.genomes.reads", "p.genomes")
+    assert tables.tables == ("p.genomes.reads", "p.genomes")
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_bigquery_tables_are_found() -> None:
     ],
 )
 def test_the_error_names_the_pools_that_failed(said: str, pools: set[str]) -> None:
-    assert fields.failed_pools(job(CUSTOM, error={"code": 3, "message": said})) == pools
+    assert job(CUSTOM, error={"code": 3, "message": said}).failed_pools() == pools
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_the_error_names_the_pools_that_failed(said: str, pools: set[str]) -> No
 )
 def test_an_image_for_cpus_is_known_by_its_name(image: str, cpu_only: bool) -> None:
     model = {"containerSpec": {"imageUri": image}}
-    assert bool(fields.cpu_only_image(job(BATCH), model)) is cpu_only
+    assert bool(job(BATCH).cpu_only_image(model)) is cpu_only
 
 
 # --- a pipeline's accelerators --------------------------------------------------------------------
@@ -370,10 +370,10 @@ def test_a_failed_components_accelerator_is_changed_where_it_stands(
     found = diagnosis(run, Cause.ACCELERATOR_MISSING)
     made = plan(case(run), found, policies(text), History(), BOOK)
     assert made.refused_by == ()
-    assert JobDocument(run.name, made.request or {}).read(f"{RESOURCES}.accelerator") == changed
+    assert Job(run.name, made.request or {}).read(f"{RESOURCES}.accelerator") == changed
     assert difference_is_legal(run, made.request or {})
     load = "pipelineSpec.deploymentSpec.executors.exec-load"
-    assert JobDocument(run.name, made.request or {}).read(load) == run.read(load)
+    assert Job(run.name, made.request or {}).read(load) == run.read(load)
     assert (made.estimated_usd or 0) > 0
 
 
@@ -401,7 +401,7 @@ def test_sized_raises_of_a_component_what_the_cause_asks(
         assert made.refused_by == (Guard.INCOMPATIBLE,)
         return
     assert made.refused_by == ()
-    assert JobDocument(run.name, made.request or {}).read(RESOURCES) == after
+    assert Job(run.name, made.request or {}).read(RESOURCES) == after
 
 
 def test_a_limit_on_accelerators_holds_for_components() -> None:
@@ -432,13 +432,13 @@ def test_a_limit_on_accelerators_holds_for_components() -> None:
 def test_a_parent_knows_its_child_by_either_form_of_the_project(
     parent: dict[str, Any], child: str, is_its: bool
 ) -> None:
-    assert fields.has_child(job(parent), JobName.parse(child)) is is_its
+    assert job(parent).has_child(JobName.parse(child)) is is_its
 
 
 def test_a_trials_time_out_does_not_end_the_tuning_job() -> None:
     """A person who cancels after many hours has cancelled, however short each trial may run."""
     long = job(TUNING, state="JOB_STATE_CANCELLED", endTime="2026-11-24T19:00:00Z", error=None)
-    assert (fields.own_timeout_hit(long), fields.cancelled_by_person(long)) == (False, True)
+    assert (long.ran_into_timeout, long.cancelled_by_person) == (False, True)
 
 
 # --- the same work --------------------------------------------------------------------------------
@@ -475,12 +475,12 @@ OTHER_WORK = {
 
 @pytest.mark.parametrize("changes", SAME_WORK.values(), ids=SAME_WORK)
 def test_the_same_work_has_the_same_digest(changes: dict[str, Any]) -> None:
-    assert fields.workload_digest(job(BATCH, **changes)) == fields.workload_digest(job(BATCH))
+    assert job(BATCH, **changes).workload_digest == job(BATCH).workload_digest
 
 
 @pytest.mark.parametrize("changes", OTHER_WORK.values(), ids=OTHER_WORK)
 def test_other_work_has_another_digest(changes: dict[str, Any]) -> None:
-    assert fields.workload_digest(job(BATCH, **changes)) != fields.workload_digest(job(BATCH))
+    assert job(BATCH, **changes).workload_digest != job(BATCH).workload_digest
 
 
 def test_scheduling_and_our_own_variables_are_not_the_work() -> None:
@@ -488,9 +488,9 @@ def test_scheduling_and_our_own_variables_are_not_the_work() -> None:
     ours = [{"name": "SHARDS", "value": "16"}, {"name": "REMEDIATOR_ATTEMPT", "value": "2"}]
     theirs = [{"name": "SHARDS", "value": "32"}]
     same = job(CUSTOM, jobSpec__scheduling={"timeout": "7200s"}).changed(env, ours)
-    assert fields.workload_digest(same) == fields.workload_digest(job(CUSTOM))
+    assert same.workload_digest == job(CUSTOM).workload_digest
     other = job(CUSTOM).changed(env, theirs)
-    assert fields.workload_digest(other) != fields.workload_digest(job(CUSTOM))
+    assert other.workload_digest != job(CUSTOM).workload_digest
 
 
 # --- odd bodies -----------------------------------------------------------------------------------
@@ -504,12 +504,12 @@ values = st.recursive(
 
 @by_kind
 def test_a_job_without_its_parts_is_read_as_having_none(body: dict[str, Any]) -> None:
-    bare = JobDocument.parse({"name": body["name"], "state": body["state"]})
-    assert fields.pools(bare) == ()
-    assert fields.facts(bare, BOOK).machine_type is None
-    assert fields.children_of(bare) == ()
-    assert fields.clone(bare).body == {}
-    assert len(fields.workload_digest(bare)) == 16
+    bare = Job.parse({"name": body["name"], "state": body["state"]})
+    assert bare.pools == ()
+    assert bare.facts(BOOK).machine_type is None
+    assert bare.children == ()
+    assert bare.clone().request() == {}
+    assert len(bare.workload_digest) == 16
 
 
 @pytest.mark.parametrize(
@@ -572,13 +572,12 @@ def test_any_value_anywhere_is_named_or_read(
     except Unusable:
         named = True
     if not named:
-        fields.facts(odd, BOOK).variables()
-        fields.workload_digest(odd)
-        fields.log_identity(odd)
-        fields.buckets_of(odd)
-        fields.is_failure(odd)
-        fields.environments(odd)
-        fields.images(odd)
+        odd.facts(BOOK).variables()
+        assert odd.workload_digest
+        assert isinstance(odd.is_failure, bool)
+        for many in (odd.log_ids, odd.buckets, odd.environments, odd.faults):
+            assert isinstance(many, tuple)
+        odd.images()
 
 
 def test_hardware_reads_as_people_say_it() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from remediator.domain import JobDocument
+from remediator.job import Job
 from remediator.job.likeness import EVERY_ACCOUNT, alike, name_stem
 
 
@@ -34,7 +34,7 @@ def test_a_name_counts_without_digits_dates_and_hashes(name: str, stem: str) -> 
 
 def custom(
     image: str, *, name: str = "embed-1", account: str = "a@x.iam.gserviceaccount.com"
-) -> JobDocument:
+) -> Job:
     body: dict[str, Any] = {
         "name": "projects/1/locations/us-central1/customJobs/1",
         "displayName": name,
@@ -48,12 +48,12 @@ def custom(
             "serviceAccount": account,
         },
     }
-    return JobDocument.parse(body)
+    return Job.parse(body)
 
 
-def batch(model: str, **more: Any) -> JobDocument:
+def batch(model: str, **more: Any) -> Job:
     name = "projects/1/locations/us-central1/batchPredictionJobs/1"
-    return JobDocument.parse({"name": name, "displayName": "score", "model": model, **more})
+    return Job.parse({"name": name, "displayName": "score", "model": model, **more})
 
 
 IMAGE = "us-docker.pkg.dev/lab/align"
@@ -74,9 +74,7 @@ MODEL = "projects/1/locations/us-central1/models/7"
         pytest.param(batch(MODEL), batch(f"{MODEL}8"), False, id="model"),
     ],
 )
-def test_jobs_are_alike_by_name_program_and_account(
-    one: JobDocument, other: JobDocument, same: bool
-) -> None:
+def test_jobs_are_alike_by_name_program_and_account(one: Job, other: Job, same: bool) -> None:
     assert (alike(one) == alike(other)) is same
     assert alike(one)
 
@@ -90,4 +88,4 @@ def test_accounts_may_share_a_memory() -> None:
 
 def test_a_job_that_names_no_program_is_like_no_other() -> None:
     name = "projects/1/locations/us-central1/trainingPipelines/1"
-    assert alike(JobDocument.parse({"name": name, "displayName": "tables"})) == ""
+    assert alike(Job.parse({"name": name, "displayName": "tables"})) == ""

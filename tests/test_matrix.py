@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from remediator.domain import NEVER_RETRIED, Action, Cause, History, JobDocument, JobKind
-from remediator.job.fields import KINDS
+from remediator.domain import NEVER_RETRIED, Action, Cause, History, JobKind
+from remediator.job import KINDS, Job
 from remediator.policy import Catalogue, difference_is_legal, plan
 from remediator.policy.matrix import fitting, matrix
 from tests.jobs import EVERY_KIND, case, diagnosis, job, policies
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACES = {"genomes": {"location": "US"}, "results": {"location": "US"}}
-BODIES = {JobDocument.parse(body).kind: body for body in EVERY_KIND}
+BODIES = {Job.parse(body).kind: body for body in EVERY_KIND}
 # The job on which a cell is tried has what the remedy changes.
 HELD = {
     "accelerator: more_memory": ("NVIDIA_TESLA_T4", 1),
@@ -40,10 +40,9 @@ def test_the_page_is_what_the_tables_say() -> None:
 
 @pytest.mark.parametrize(("kind", "cause", "remedy"), CELLS)
 def test_a_cell_that_says_resubmits_does(kind: JobKind, cause: Cause, remedy: str) -> None:
-    from remediator.job.fields import environments, pools
 
     document = job(BODIES[kind])
-    for pool in pools(document) if remedy in HELD else ():
+    for pool in document.pools if remedy in HELD else ():
         name, count = HELD[remedy]
         document = document.changed(pool.accelerator_path, name).changed(pool.count_path, count)
     if remedy in HELD and kind is JobKind.PIPELINE:
@@ -54,7 +53,7 @@ def test_a_cell_that_says_resubmits_does(kind: JobKind, cause: Cause, remedy: st
         spec = KINDS[kind].spec
         document = document.changed(path.format(spec=spec), value)
     if remedy in PROGRAM:
-        for path in environments(document):
+        for path in document.environments:
             holder = path.rpartition(".")[0]
             document = document.changed(path, [{"name": "BATCH_SIZE", "value": "16"}])
             document = document.changed(f"{holder}.args", ["--batch_size=16"])

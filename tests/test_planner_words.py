@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from remediator.domain import Action, Attempt, Cause, Guard, History, JobDocument, Mode, Plan
+from remediator.domain import Action, Attempt, Cause, Guard, History, Mode, Plan
+from remediator.job import Job
 from remediator.policy import Catalogue, difference_is_legal, plan
 from tests.jobs import BATCH, CUSTOM, TRAINING, attempt, case, diagnosis, job, policies
 
@@ -16,7 +17,7 @@ SPEC = "jobSpec.workerPoolSpecs[0].containerSpec"
 
 
 def planned(
-    document: JobDocument,
+    document: Job,
     policy: str,
     cause: Cause = Cause.GPU_MEMORY,
     *,
@@ -38,7 +39,7 @@ def told(made: Plan) -> list[tuple[str, Any, Any]]:
     return [(change.field, change.before, change.after) for change in made.changes]
 
 
-def container(**parts: Any) -> JobDocument:
+def container(**parts: Any) -> Job:
     """A custom job with these parts of its container."""
     document = job(CUSTOM)
     for key, value in parts.items():
@@ -59,7 +60,7 @@ def test_a_named_variable_is_halved_and_no_other() -> None:
     assert told(made) == [(f"{SPEC}.env[1].value", "16", "8")]
     assert "BATCH_SIZE 16 becomes 8" in made.because
     assert made.request is not None
-    request = JobDocument(document.name, made.request)
+    request = Job(document.name, made.request)
     kept = [v for v in request.read(f"{SPEC}.env") if not v["name"].startswith("REMEDIATOR_")]
     assert kept == variables(LR="16", BATCH_SIZE="8")
     assert difference_is_legal(document, made.request, made.changes)
@@ -71,7 +72,7 @@ def test_the_change_names_the_place_that_the_variable_has_in_the_next_job() -> N
     made = planned(container(env=ours), "do: [{resubmit: {env: {BATCH_SIZE: halve}}}]")
     ((path, _, after),) = told(made)
     assert made.request is not None
-    assert JobDocument(job(CUSTOM).name, made.request).read(path) == after == "8"
+    assert Job(job(CUSTOM).name, made.request).read(path) == after == "8"
 
 
 def test_every_worker_pool_that_sets_the_variable_gets_the_smaller_batch() -> None:
@@ -101,7 +102,7 @@ def test_a_named_flag_is_halved_however_it_is_passed(args: list[str], after: lis
     made = planned(document, 'do: [{resubmit: {args: {"--batch_size": halve}}}]')
     assert made.action is Action.RESUBMIT
     assert made.request is not None
-    assert JobDocument(document.name, made.request).read(f"{SPEC}.args") == after
+    assert Job(document.name, made.request).read(f"{SPEC}.args") == after
     assert difference_is_legal(document, made.request, made.changes)
 
 
@@ -167,7 +168,7 @@ def test_standard_by_any_of_its_names_is_standard(held: str) -> None:
 # --- exits by which a program asks to be run again ------------------------------------------------
 
 
-def exited(code: int, **more: Any) -> JobDocument:
+def exited(code: int, **more: Any) -> Job:
     message = f"The replica workerpool0-0 exited with a non-zero status of {code}."
     return job(CUSTOM, error={"code": 3, "message": message}, **more)
 

@@ -23,7 +23,6 @@ from remediator.domain import (
     Evidence,
     Guard,
     History,
-    JobDocument,
     Needs,
     OwnLimit,
     Plan,
@@ -31,7 +30,7 @@ from remediator.domain import (
     Source,
     Wanted,
 )
-from remediator.job.fields import pools
+from remediator.job import Job
 from remediator.policy import Catalogue, load, plan
 from tests.jobs import BATCH, CUSTOM, case, diagnosis, job, policies
 
@@ -57,10 +56,10 @@ def ladder(*steps: str, limits: str = "{}") -> str:
     )
 
 
-def on(body: dict[str, Any], held: Hardware) -> JobDocument:
+def on(body: dict[str, Any], held: Hardware) -> Job:
     """The job on other hardware."""
     document = job(body)
-    (pool,) = pools(document)
+    (pool,) = document.pools
     document = document.changed(pool.machine_path, held.machine)
     if held.count:
         document = document.changed(pool.accelerator_path, held.accelerator)
@@ -69,7 +68,7 @@ def on(body: dict[str, Any], held: Hardware) -> JobDocument:
 
 
 def made(
-    document: JobDocument,
+    document: Job,
     text: str,
     cause: Cause,
     *,
@@ -113,7 +112,7 @@ def test_the_accelerator_stays_where_nobody_names_another(
     if done.request is None:
         assert done.action is Action.ALERT
         return
-    (after,) = pools(JobDocument(document.name, done.request))
+    (after,) = Job(document.name, done.request).pools
     before, now = devices_of(BOOK, hardware), devices_of(BOOK, after.hardware)
     if cause not in MAY_CHANGE and before[1]:
         assert now == before
@@ -154,7 +153,7 @@ def test_host_memory_is_found_beside_the_same_accelerator(
         assert f"with {count} {device}" in done.because
         return
     assert done.request is not None
-    (after,) = pools(JobDocument(document.name, done.request))
+    (after,) = Job(document.name, done.request).pools
     assert after.hardware.machine == leads_to
 
 

@@ -18,8 +18,8 @@ from bench.remediation.fleet import Body, Job
 from bench.remediation.world import BATCH, CATALOGUE, Ran, case_of, first_at, run
 from remediator.case import Case
 from remediator.diagnosis import diagnose
-from remediator.domain import Action, Attempt, Change, History, JobDocument
-from remediator.job import fields
+from remediator.domain import Action, Attempt, Change, History
+from remediator.job import Job as VertexJob
 from remediator.job.likeness import alike
 from remediator.ledger import End
 from remediator.planning import recoveries, successes
@@ -200,7 +200,7 @@ class Product(Strategy):
         mended = recoveries(last.document, self._tracks(last.document), CATALOGUE)
         return replace(case, attempts=tuple(self.attempts), recoveries=mended)
 
-    def _tracks(self, job: JobDocument) -> dict[str, list[End]]:
+    def _tracks(self, job: VertexJob) -> dict[str, list[End]]:
         kept = self.ends if self.remembers else {}
         return {key: kept.get(key, []) for key in filter(None, (alike(job),))}
 
@@ -211,7 +211,7 @@ class Product(Strategy):
     def _history(self, job: Job, runs: list[Ran], now: datetime) -> History:
         similar = successes(self._tracks(runs[0].document))
         hour = now - timedelta(hours=1)
-        account = fields.service_account(runs[0].document) or ""
+        account = runs[0].document.service_account or ""
         group = ("service_account", account)
         return History(
             attempts=tuple(self.attempts),

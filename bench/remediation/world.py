@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.remediation.fleet import NUMBER, PROJECT, REGION, Body, Job
 from remediator.case import Case
-from remediator.domain import JobDocument
+from remediator.job import Job as VertexJob
 from remediator.policy import Catalogue, costs
 from twin.batch import run_batch
 from twin.clock import rfc3339
@@ -29,7 +29,7 @@ class Ran:
 
     job: Job
     run: Run
-    document: JobDocument
+    document: VertexJob
     started: datetime
     ended: datetime
     usd: float
@@ -87,7 +87,7 @@ def run(job: Job, body: Mapping[str, Any], tries: int, at: datetime) -> Ran:
         if course.started:
             hours = course.replicas * course.run_seconds / 3600
             told["resourcesConsumed"] = {"replicaHours": round(hours, 4)}
-    document = JobDocument.parse(told)
+    document = VertexJob.parse(told)
     usd = (costs.spent_usd(document, CATALOGUE) or 0.0) if course.started else 0.0
     return Ran(job, course, document, at, end, usd)
 
@@ -103,7 +103,7 @@ def case_of(ran: Ran, now: datetime) -> Case:
     chance = random.Random(f"{job.index}/{ran.document.name.id}")
     ident = ran.document.name.id
     start = ran.started + timedelta(seconds=course.startup_seconds)
-    case: Body = {"job": ran.document.body, "now": rfc3339(now)}
+    case: Body = {"job": ran.document.to_json(), "now": rfc3339(now)}
     if job.kind == BATCH:
         lines = batch_entries(
             course,

@@ -28,6 +28,7 @@ from remediator.catalog.machines import (
     Service,
     machine_types,
     regions,
+    size_by_name,
 )
 from remediator.catalog.overrides import read_overrides
 from remediator.catalog.prices import REFERENCE_REGION, Rate, device_rate, host_rate
@@ -77,6 +78,12 @@ class Catalogue:
 
     def machine(self, name: str) -> MachineType | None:
         return self.machines.get(name)
+
+    def size(self, name: str) -> tuple[int | None, float | None]:
+        """vCPUs and GiB of a machine type, by its name where it is not listed; None: not known."""
+        kind = self.machines.get(name)
+        vcpus, gib = (kind.vcpus, kind.memory_gib) if kind else size_by_name(name)
+        return vcpus or None, gib or None
 
     def nearest_name(self, name: str) -> str:
         """A known machine type or accelerator that may have been meant; empty: none is near."""

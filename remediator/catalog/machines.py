@@ -7,6 +7,7 @@ users may override any of it by a file of their own. Called by `catalogue` alone
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -145,6 +146,30 @@ def machine_types() -> Mapping[str, MachineType]:
             name, family, cpus, memory, accepted, accelerator, number, device, count
         )
     return found
+
+
+# --- sizes of types that are not listed: Compute Engine's documented ratios ---------------------
+
+_GIB_PER_VCPU: Mapping[tuple[str, str], float] = {
+    ("n1", "standard"): 3.75,
+    ("n1", "highmem"): 6.5,
+    ("n1", "highcpu"): 0.9,
+    **{(family, "highcpu"): 2.0 for family in ("c2d", "c3", "c3d", "c4", "c4d", "n4", "n4d")},
+    ("*", "standard"): 4.0,
+    ("*", "highmem"): 8.0,
+    ("*", "highcpu"): 1.0,
+}
+_NAME = re.compile(r"(?P<family>[a-z]\d[a-z]?)-(?P<shape>[a-z]+)-(?P<vcpus>\d{1,3})")
+
+
+def size_by_name(name: str) -> tuple[int, float]:
+    """vCPUs and GiB of a type that is not listed, such as `c3-standard-22`; 0: its name tells not."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return 0, 0.0
+    vcpus, shape = int(match["vcpus"]), match["shape"]
+    ratio = _GIB_PER_VCPU.get((match["family"], shape)) or _GIB_PER_VCPU.get(("*", shape), 0.0)
+    return vcpus, vcpus * ratio
 
 
 # --- accelerators -------------------------------------------------------------------------------

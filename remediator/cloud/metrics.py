@@ -18,7 +18,8 @@ from remediator.case import Series
 from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
 from remediator.cloud.shape import to_json
 from remediator.cloud.wire import Methods, message
-from remediator.domain import Gone, JobDocument, Unusable
+from remediator.domain import Gone, Unusable
+from remediator.job import Job
 
 HOST = "monitoring.googleapis.com"
 TRAINING_METRICS = tuple(
@@ -58,7 +59,7 @@ class Metrics:
 
     def series(
         self,
-        job: JobDocument,
+        job: Job,
         job_ids: Sequence[str] = (),
         *,
         now: datetime | None = None,

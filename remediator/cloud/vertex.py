@@ -22,7 +22,6 @@ from remediator.cloud.wire import Methods, message
 from remediator.domain import (
     COLLECTIONS,
     Gone,
-    JobDocument,
     JobKind,
     JobName,
     JobState,
@@ -32,6 +31,7 @@ from remediator.domain import (
     Unusable,
     rfc3339,
 )
+from remediator.job import Job
 
 _PAGE_SIZE = 100  # Vertex caps a page of jobs there
 _MOST_LOCATIONS_AT_ONCE = 8
@@ -94,7 +94,7 @@ class Vertex:
         self._channels: dict[str, Any] = {}
         self._opened: dict[tuple[str, str], Methods] = {}
 
-    def get(self, name: JobName, *, timeout_seconds: float | None = None) -> JobDocument:
+    def get(self, name: JobName, *, timeout_seconds: float | None = None) -> Job:
         """The job as Vertex holds it now; raises Gone where there is none."""
         door = _DOORS[name.kind]
         methods = self._methods(door.service, name.location)
@@ -107,7 +107,7 @@ class Vertex:
             timeout_seconds=timeout_seconds or self._timeout_seconds,
             permission=f"aiplatform.{name.collection}.get",
         )
-        return JobDocument.parse(to_json(found))
+        return Job.parse(to_json(found))
 
     def find(
         self,
@@ -117,7 +117,7 @@ class Vertex:
         project: str,
         *,
         timeout_seconds: float | None = None,
-    ) -> JobDocument | None:
+    ) -> Job | None:
         """The job of that id in whichever location has it, asked side by side; None: in no one.
 
         Where none has it and one of them could not be asked, that location's error is raised.
@@ -129,7 +129,7 @@ class Vertex:
         if not names:
             return None
 
-        def look(name: JobName) -> JobDocument | RemediatorError:
+        def look(name: JobName) -> Job | RemediatorError:
             try:
                 return self.get(name, timeout_seconds=timeout_seconds)
             except RemediatorError as err:
@@ -138,7 +138,7 @@ class Vertex:
         with ThreadPoolExecutor(min(_MOST_LOCATIONS_AT_ONCE, len(names))) as pool:
             answers = list(pool.map(patience.carried(look), names))
         for answer in answers:
-            if isinstance(answer, JobDocument):
+            if isinstance(answer, Job):
                 return answer
         for answer in answers:
             if isinstance(answer, RemediatorError) and not isinstance(answer, Gone):
@@ -164,7 +164,7 @@ class Vertex:
 
     def create(
         self, kind: JobKind, parent: str, request: Json, *, timeout_seconds: float | None = None
-    ) -> JobDocument:
+    ) -> Job:
         """Creates the job under `projects/P/locations/L` and returns it as Vertex answers it.
 
         Raises Unanswered where the outcome is unknown (the job may exist: look before creating
@@ -187,7 +187,7 @@ class Vertex:
             creating=True,
             permission=f"aiplatform.{_COLLECTIONS[kind]}.create",
         )
-        return JobDocument.parse(to_json(made))
+        return Job.parse(to_json(made))
 
     def list(
         self,
@@ -200,7 +200,7 @@ class Vertex:
         display_name: str | None = None,
         labels: Mapping[str, str] | None = None,
         timeout_seconds: float | None = None,
-    ) -> Iterator[JobDocument]:
+    ) -> Iterator[Job]:
         """The jobs that fit every condition given, in the order of Vertex (newest first), by pages.
 
         `labels` with the value `*` asks for the key alone. `timeout_seconds` is for each page.
@@ -235,7 +235,7 @@ class Vertex:
         labels: Mapping[str, str] | None = None,
         token: str = "",
         timeout_seconds: float | None = None,
-    ) -> tuple[tuple[JobDocument, ...], str]:
+    ) -> tuple[tuple[Job, ...], str]:
         """One page of a list, and the token of the next: empty after the last.
 
         A token is good for the same conditions only; Refused where Vertex no longer takes it.
@@ -345,16 +345,16 @@ def job_filter(
     return " AND ".join(parts)
 
 
-def _readable(listed: Iterable[Any]) -> Iterator[JobDocument]:
+def _readable(listed: Iterable[Any]) -> Iterator[Job]:
     """The jobs of a page; one that has no name of a job's hides no other."""
     for one in listed:
         try:
-            yield JobDocument.parse(to_json(one))
+            yield Job.parse(to_json(one))
         except Unusable as err:
             log.say("WARNING", f"a listed job is passed over: {err}")
 
 
-def _has_label(job: JobDocument, key: str, value: str) -> bool:
+def _has_label(job: Job, key: str, value: str) -> bool:
     return key in job.labels and value in ("*", job.labels[key])
 
 

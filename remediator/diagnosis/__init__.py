@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from remediator.case import Case
+from remediator.catalog.catalog import Catalogue
 from remediator.diagnosis.advice import advice_for
 from remediator.diagnosis.combine import THRESHOLD, rank
 from remediator.diagnosis.families import Facts, family_signs
@@ -24,13 +25,11 @@ from remediator.diagnosis.signs import Sign
 from remediator.diagnosis.statements import FailedRows, Reading, read_case, read_job
 from remediator.diagnosis.timeline import read_timeline
 from remediator.diagnosis.utilisation import Usage, peak_memory_gib, read_usage
-from remediator.diagnosis.workload import external_hosts, read_workload
 from remediator.domain import (
     NEVER_RETRIED,
     Cause,
     Diagnosis,
     Evidence,
-    JobDocument,
     JobKind,
     JobState,
     Needs,
@@ -38,25 +37,29 @@ from remediator.domain import (
     RankedCause,
     Source,
 )
+from remediator.job import Job
 
-__all__ = ["THRESHOLD", "advice_for", "diagnose", "external_hosts", "make_ready", "settled"]
+__all__ = ["THRESHOLD", "advice_for", "diagnose", "make_ready", "settled"]
 
 # An error settles a cause when it alone carries it this far and nothing late could turn it.
 _SETTLED = 0.67
 _GIB = 1 << 30
 
 
-def diagnose(case: Case, *, probe_threshold_seconds: float = 0.5) -> Diagnosis:
+def diagnose(
+    case: Case, *, probe_threshold_seconds: float = 0.5, catalogue: Catalogue | None = None
+) -> Diagnosis:
     """The causes of one failure, most probable first, each with what spoke for and against it.
 
     `verdict` is UNKNOWN where no cause reaches `THRESHOLD`. Never raises for odd evidence: what
-    cannot be read says nothing. `probe_threshold_seconds` is the policy file's `probes.threshold`.
+    cannot be read says nothing. `probe_threshold_seconds` is the policy file's `probes.threshold`;
+    `catalogue` knows the sizes of machines, the shipped one unless told.
     """
-    facts, signs = _read(case, probe_threshold_seconds)
+    facts, signs = _read(case, catalogue or Catalogue.built_in(), probe_threshold_seconds)
     alone = settled(case.job)
     if alone is not None and alone.verdict in NEVER_RETRIED:
         signs = _without_other_wishes(signs)
-    ranked = _with_rows(rank(signs), facts.reading.rows)
+    ranked = _with_rows(rank(signs), facts.reading.rows, case.job)
     verdict = _verdict(ranked)
     return Diagnosis(
         job=str(case.job.name),
@@ -70,7 +73,7 @@ def diagnose(case: Case, *, probe_threshold_seconds: float = 0.5) -> Diagnosis:
     )
 
 
-def settled(job: JobDocument) -> Diagnosis | None:
+def settled(job: Job) -> Diagnosis | None:
     """The diagnosis from the job's own error, where that alone settles the cause; else None.
 
     Cheap, and asked before anything else is read. A time-out never settles: the machine's load,
@@ -90,13 +93,15 @@ def settled(job: JobDocument) -> Diagnosis | None:
         job=str(job.name),
         kind=job.kind,
         verdict=verdict,
-        causes=_with_rows(ranked, reading.rows),
+        causes=_with_rows(ranked, reading.rows, job),
         settled_by_error=True,
     )
 
 
-def _read(case: Case, probe_threshold_seconds: float) -> tuple[Facts, Sequence[Sign]]:
-    workload = read_workload(case.job, case.model)
+def _read(
+    case: Case, catalogue: Catalogue, probe_threshold_seconds: float
+) -> tuple[Facts, Sequence[Sign]]:
+    workload = case.job.facts(catalogue, case.model)
     usage = read_usage(case, workload)
     reading = read_case(case)
     facts = Facts(
@@ -128,9 +133,8 @@ def _without_other_wishes(signs: Sequence[Sign]) -> Sequence[Sign]:
     ]
 
 
-def _ran_out_of_time(job: JobDocument, reading: Reading) -> bool:
-    workload = read_workload(job, None)
-    return workload.ran_into_timeout or reading.has(Tag.TIMED_OUT)
+def _ran_out_of_time(job: Job, reading: Reading) -> bool:
+    return job.ran_into_timeout or reading.has(Tag.TIMED_OUT)
 
 
 def _goes_deep(signs: Sequence[Sign], verdict: Cause) -> bool:
@@ -143,11 +147,13 @@ def _verdict(ranked: Sequence[RankedCause]) -> Cause:
     return Cause.UNKNOWN
 
 
-def _with_rows(ranked: tuple[RankedCause, ...], rows: FailedRows | None) -> tuple[RankedCause, ...]:
+def _with_rows(
+    ranked: tuple[RankedCause, ...], rows: FailedRows | None, job: Job
+) -> tuple[RankedCause, ...]:
     """The sum of failed instances belongs to whatever is thought to have failed them."""
     if rows is None or not ranked:
         return ranked
-    summed = Evidence(Source.JOB, "completionStats", rows.says)
+    summed = Evidence(Source.JOB, job.counts_path, rows.says)
     first = replace(ranked[0], evidence=(*ranked[0].evidence, summed))
     return (first, *ranked[1:])
 
@@ -191,7 +197,7 @@ def _missing(case: Case, facts: Facts, verdict: Cause) -> tuple[str, ...]:
     if verdict is not Cause.UNKNOWN:
         return tuple(gaps)
     wanted = list(gaps)
-    if not case.job.body.get("error") and not case.log_lines:
+    if not case.job.has_error and not case.log_lines:
         wanted.append("the job's error (set about a minute after its end)")
     if not case.log_lines:
         wanted.append(

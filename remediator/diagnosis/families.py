@@ -19,8 +19,8 @@ from remediator.diagnosis.signs import DECISIVE, FAIR, HINT, STRONG, Sign, sign
 from remediator.diagnosis.statements import LOG_CEILING, Reading
 from remediator.diagnosis.timeline import Stretch, Timeline, human_seconds
 from remediator.diagnosis.utilisation import Load, Usage, describe
-from remediator.diagnosis.workload import Workload
-from remediator.domain import Cause, JobDocument, JobKind, JobState, Source
+from remediator.domain import Cause, JobKind, JobState, Source
+from remediator.job import Job, JobFacts
 
 _WAITING_SHARE = 0.3
 _SECTION_SHARE = 0.5
@@ -54,9 +54,9 @@ _THRASHED = 0.6
 class Facts:
     """Everything read from one case, for rules that need several readers at once."""
 
-    job: JobDocument
-    earlier: tuple[JobDocument, ...]
-    workload: Workload
+    job: Job
+    earlier: tuple[Job, ...]
+    workload: JobFacts
     reading: Reading
     usage: Usage
     timeline: Timeline
@@ -365,7 +365,7 @@ def _of_another_kind(facts: Facts) -> Iterator[Sign]:
     for cause in (Cause.SLOW_STARTUP, Cause.REQUEST_TOO_LARGE):
         if any(s.cause is cause and s.evidence.source is Source.JOB for s in facts.reading.signs):
             says = f"{timeout_words(facts)}, and it serves no requests"
-            yield sign(cause, -DECISIVE, Source.JOB, "jobSpec.scheduling.timeout", says)
+            yield sign(cause, -DECISIVE, Source.JOB, facts.job.timeout_path, says)
 
 
 def _gpu_driver(facts: Facts) -> Iterator[Sign]:
@@ -430,7 +430,7 @@ def _requests(facts: Facts) -> Iterator[Sign]:
         yield sign(Cause.REQUEST_TOO_LARGE, -FAIR, Source.LOG, where, says)
         return
     size = facts.workload.batch_size
-    where = "manualBatchTuningParameters.batchSize"
+    where = facts.job.batch_size_path
     if size == 1:
         says = "each request already held one instance: no smaller batch is left"
         yield sign(Cause.REQUEST_TOO_LARGE, -HINT, Source.JOB, where, says)

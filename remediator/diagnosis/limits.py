@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from remediator.diagnosis.signatures import Place
 from remediator.diagnosis.statements import Reading, Statement
-from remediator.diagnosis.workload import as_text
-from remediator.domain import Cause, Evidence, JobDocument, OwnLimit, Source, Wanted
+from remediator.domain import Cause, Evidence, OwnLimit, Source, Wanted
+from remediator.job import Job
 
 _UNITS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
 _SIZE = (
@@ -91,7 +91,6 @@ _IN_CONFIGURATION = (
     _limit("ulimit", r"\bprlimit\b[^|;&]{0,80}--(?:as|data|rss)=(?P<size>\d{1,15})(?P<size_unit>)"),
     _limit("the memory limit in its arguments", r"--memory[-_]limit[= ]{size}\b"),
 )  # fmt: skip
-_NOT_CONFIGURATION = frozenset({"name", "error", "partialFailures", "jobDetail"})
 _MOST_TEXT = 12_000
 _MOST_ARGUMENTS = 400_000
 _QUOTE = 60
@@ -107,7 +106,7 @@ def wanted_by(reading: Reading) -> Wanted | None:
     return max(found, key=lambda wanted: wanted.bytes, default=None)
 
 
-def own_limit_met(reading: Reading, job: JobDocument) -> OwnLimit | None:
+def own_limit_met(reading: Reading, job: Job) -> OwnLimit | None:
     """The program's own limit that a message about host memory tells of; None where none does.
 
     Its value may stand in the job's arguments, where a message names the limit alone.
@@ -131,10 +130,9 @@ def _is_heap(limit: OwnLimit) -> bool:
     return "heap" in limit.name
 
 
-def _arguments(job: JobDocument) -> str:
+def _arguments(job: Job) -> str:
     """Commands, arguments and environment of the job as one text."""
-    body = {key: value for key, value in job.body.items() if key not in _NOT_CONFIGURATION}
-    return as_text(body)[:_MOST_ARGUMENTS]
+    return job.configuration_text[:_MOST_ARGUMENTS]
 
 
 def _sizes(text: str) -> Iterator[tuple[float, re.Match[str]]]:

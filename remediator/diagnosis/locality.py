@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from remediator.case import Case, Probe
-from remediator.diagnosis.workload import Workload, external_hosts
+from remediator.job import JobFacts
 
 # Regions inside Cloud Storage's multi-regions and predefined dual-regions,
 # https://cloud.google.com/storage/docs/locations. The EU multi-region leaves out London and Zurich.
@@ -70,13 +70,13 @@ def holds(location: str, region: str) -> bool | None:
     return False if place[-1].isdigit() and "-" in place else None
 
 
-def read_distance(case: Case, workload: Workload, *, probe_threshold_seconds: float) -> Distance:
+def read_distance(case: Case, workload: JobFacts, *, probe_threshold_seconds: float) -> Distance:
     """Compare the job's region with every known location, and its probes with the threshold."""
     region = case.job.name.location
     known = {
         name.removeprefix("gs://").removeprefix("bq://"): at for name, at in case.buckets.items()
     }
-    ours = set(workload.buckets) | set(workload.datasets)
+    ours = set(workload.data_places)
     judged = {
         name: holds(at, region) for name, at in known.items() if not ours or _is_ours(name, ours)
     }
@@ -89,7 +89,7 @@ def read_distance(case: Case, workload: Workload, *, probe_threshold_seconds: fl
         slow_here=tuple(probe for probe in slow if probe.origin == region),
         slow_elsewhere=tuple(probe for probe in slow if probe.origin != region),
         quick_here=tuple(probe for probe in quick if probe.origin == region),
-        hosts=external_hosts(case.job, case.model),
+        hosts=case.job.external_hosts(case.model),
     )
 
 

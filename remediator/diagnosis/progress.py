@@ -16,7 +16,8 @@ from datetime import datetime
 from itertools import pairwise
 
 from remediator.case import LogLine
-from remediator.domain import Evidence, JobDocument, Progress, Source
+from remediator.domain import Evidence, Progress, Source
+from remediator.job import Job
 
 _COUNT = r"\d[\d,_]{0,15}(?:\.\d{1,2})?"
 _FRACTION = re.compile(
@@ -45,7 +46,7 @@ class _Point:
     line: LogLine
 
 
-def read_progress(lines: Iterable[LogLine], job: JobDocument) -> Progress | None:
+def read_progress(lines: Iterable[LogLine], job: Job) -> Progress | None:
     """What the log's progress says; None where it tells none that can be extrapolated."""
     started, ended = job.start_time or job.create_time, job.end_time
     if started is None or ended is None or ended <= started:

@@ -18,8 +18,8 @@ from remediator.case import Case, LogLine
 from remediator.diagnosis.matching import explained_by, quote_of, signatures_in
 from remediator.diagnosis.signatures import Place, Signature, Tag
 from remediator.diagnosis.signs import DECISIVE, FAIR, Sign, sign
-from remediator.diagnosis.workload import as_text
-from remediator.domain import Cause, JobDocument, JobState, Source
+from remediator.domain import Cause, JobState, Source
+from remediator.job import Job, Part, Status
 
 SERVICE_TASK = "service"
 """The `task_name` of lines that Vertex itself writes."""
@@ -170,7 +170,7 @@ def clean(text: str) -> str:
     return " ".join(text.replace("\x00", " ").split())
 
 
-def read_job(job: JobDocument) -> Reading:
+def read_job(job: Job) -> Reading:
     """What the job's own error, its failed tasks and its partial failures say: nothing else."""
     return _read([*_job_statements(job), *_partial_statements(job)], _rows_of(job, {}))
 
@@ -193,54 +193,35 @@ def read_case(case: Case) -> Reading:
 # --- which texts there are ---------------------------------------------------------------------
 
 
-def _job_statements(job: JobDocument) -> Iterator[Statement]:
-    yield from _status(job.body.get("error"), Source.JOB, "error", Place.ERROR, "the job's error")
-    details = job.read("jobDetail.taskDetails")
-    for index, task in enumerate(details if isinstance(details, list) else ()):
-        if isinstance(task, Mapping):
-            name = str(task.get("taskName") or index)
-            where = f"jobDetail.taskDetails[{index}].error"
-            yield from _status(
-                task.get("error"), Source.JOB, where, Place.ERROR, f"task {name}'s error"
-            )
-    trials = job.body.get("trials")
-    for index, trial in enumerate(trials if isinstance(trials, list) else ()):
-        reason = trial.get("infeasibleReason") if isinstance(trial, Mapping) else None
-        if isinstance(reason, str) and reason:
-            where = f"trials[{index}].infeasibleReason"
-            yield Statement(
-                Source.JOB, where, Place.ERROR, clean(reason), speaker=f"trial {index}'s error"
-            )
+def _job_statements(job: Job) -> Iterator[Statement]:
+    for fault in job.faults:
+        if fault.part is not Part.ROW:
+            speaker = _SPEAKERS[fault.part].format(fault.name)
+            yield from _status(fault.status, Source.JOB, fault.where, Place.ERROR, speaker)
 
 
-_CODES = 1000  # google.rpc codes and HTTP's
+_SPEAKERS = {
+    Part.JOB: "the job's error",
+    Part.TASK: "task {}'s error",
+    Part.TRIAL: "trial {}'s error",
+}
 
 
 def _status(
-    status: object, source: Source, where: str, place: Place, speaker: str
+    status: Status | None, source: Source, where: str, place: Place, speaker: str
 ) -> Iterator[Statement]:
     """A google.rpc.Status as a statement: its message, its code, and details as text."""
-    if not isinstance(status, Mapping):
-        return
-    code = status.get("code")
-    number = 0
-    if isinstance(code, int | float) and not isinstance(code, bool) and abs(code) < _CODES:
-        number = int(code)
-    message = status.get("message")
-    parts = [message if isinstance(message, str) else ""]
-    details = status.get("details")
-    if isinstance(details, list):
-        parts += [as_text(detail) for detail in details[:20]]
-    text = clean("\n".join(part for part in parts if part))
-    if text or number:
-        yield Statement(source, where, place, text, code=number, speaker=speaker)
+    text = clean(status.text) if status else ""
+    if status and (text or status.code):
+        yield Statement(source, where, place, text, code=status.code, speaker=speaker)
 
 
-def _partial_statements(job: JobDocument) -> Iterator[Statement]:
-    failures = job.body.get("partialFailures")
-    for index, failure in enumerate(failures if isinstance(failures, list) else ()):
-        where = f"partialFailures[{index}]"
-        yield from _status(failure, Source.JOB, where, Place.ROW, "a partial failure")
+def _partial_statements(job: Job) -> Iterator[Statement]:
+    for fault in job.faults:
+        if fault.part is Part.ROW:
+            yield from _status(
+                fault.status, Source.JOB, fault.where, Place.ROW, "a partial failure"
+            )
 
 
 def _entry_statements(case: Case) -> Iterator[Statement]:
@@ -256,7 +237,7 @@ def _entry_statements(case: Case) -> Iterator[Statement]:
         # Nobody but Google writes to the audit log; a payload elsewhere is a line like any other.
         place = Place.ERROR if _AUDIT_LOG in str(entry.get("logName") or "") else Place.LOG
         yield from _status(
-            payload.get("status"), Source.LOG, where, place, "the audit log's refusal"
+            Status.parse(payload.get("status")), Source.LOG, where, place, "the audit log's refusal"
         )
         return
     line = LogLine.parse(entry)
@@ -530,18 +511,14 @@ def _signs_of_code(statement: Statement, told: Sequence[Signature]) -> Iterator[
 # --- failed instances --------------------------------------------------------------------------
 
 
-def _rows_of(job: JobDocument, files: Mapping[str, str]) -> FailedRows | None:
+def _rows_of(job: Job, files: Mapping[str, str]) -> FailedRows | None:
     """Failed instances by the job's statistics, its partial failures and its error rows.
 
     Partial failures are a sample of what the error files hold: the fuller of the two counts.
     """
     told = (_partial_statements(job), _error_file_statements(files))
     counts = max((_counted(one) for one in told), key=lambda one: sum(one.values()))
-    stats = job.body.get("completionStats")
-    stats = stats if isinstance(stats, Mapping) else {}
-    failed, done, left = (
-        _count(stats.get(key)) for key in ("failedCount", "successfulCount", "incompleteCount")
-    )
+    done, failed, left = (max(0, count) for count in job.instance_counts)
     in_rows = sum(counts.values())
     if not failed and not in_rows:
         return None
@@ -559,12 +536,9 @@ def _counted(statements: Iterable[Statement]) -> dict[str, int]:
     return counts
 
 
-def _count(value: object) -> int:
-    """A count of protobuf's JSON (a number as text); -1, "unknown", is 0."""
-    try:
-        return max(0, int(str(value)))
-    except ValueError:
-        return 0
+def as_text(value: object) -> str:
+    """Any JSON value as text, for reading and never for parsing back."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 _SHORT = 160

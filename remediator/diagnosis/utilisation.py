@@ -16,8 +16,8 @@ from datetime import datetime
 from statistics import fmean, median
 
 from remediator.case import Case, LogLine, Series
-from remediator.diagnosis.workload import Workload
 from remediator.domain import Json, Source, parse_time
+from remediator.job import JobFacts
 
 # A resource counts as full in a sample from here up; samples are means over a minute.
 FULL = 0.85
@@ -152,7 +152,7 @@ class Usage:
         return self.cpu is None and self.memory is None and self.gpu is None
 
 
-def read_usage(case: Case, workload: Workload) -> Usage:
+def read_usage(case: Case, workload: JobFacts) -> Usage:
     """Metrics and telemetry of one case.
 
     Telemetry is closer, but a worker wrote it: where Google measured the same thing and the two
@@ -199,7 +199,7 @@ def _believed(told: Load | None, measured: Load | None) -> Load | None:
     return measured
 
 
-def peak_memory_gib(usage: Usage, workload: Workload) -> float | None:
+def peak_memory_gib(usage: Usage, workload: JobFacts) -> float | None:
     """The most host memory ever seen in use: telemetry's bytes, else the metric's share of the
     machine; None where neither is known."""
     if usage.peak_memory_bytes:
@@ -209,7 +209,7 @@ def peak_memory_gib(usage: Usage, workload: Workload) -> float | None:
     return None
 
 
-def describe(name: str, load: Load, machine: str) -> str:
+def describe(name: str, load: Load, machine: str | None) -> str:
     """ "CPU at 97% or more for 92% of the run (n1-standard-8)": short, with numbers."""
     on = f" ({machine})" if machine else ""
     thin = f", {len(load.samples)} samples only" if load.is_thin else ""

@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from remediator.case import Case
-from remediator.domain import JobDocument, JobKind, JobName, JobState, Json, Unusable, parse_time
+from remediator.domain import JobKind, JobName, JobState, Json, Unusable, parse_time
 from remediator.inputs.documents import Material
 from remediator.inputs.text_log import Exit, has_sign_of_death, iter_texts, last_exit
+from remediator.job import Job
 
 _NO_JOB = "projects/-/locations/-/customJobs/0"
 """Stands in for the job of a log that came alone. Nothing is ever asked or made under this name."""
@@ -187,6 +188,6 @@ def _job_wish(case: Case) -> str:
     return f"the job itself (machine, state, its own error), for a custom job: {command}"
 
 
-def is_stand_in(job: JobDocument) -> bool:
+def is_stand_in(job: Job) -> bool:
     """Whether this is the stand-in for a job that nobody gave."""
     return str(job.name) == _NO_JOB

@@ -21,6 +21,7 @@ import yaml
 from remediator.case import CASE_KEYS, Gap
 from remediator.domain import COLLECTIONS, Json, Unusable
 from remediator.inputs.text_log import read_lines
+from remediator.job.validation import JOB_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,6 @@ class Material:
     gaps: tuple[Gap, ...] = ()
 
 
-_JOB_KEYS = frozenset(
-    {
-        "jobSpec", "trialJobSpec", "trainingTaskInputs", "trainingTaskDefinition", "pipelineSpec",
-        "runtimeConfig", "dedicatedResources", "inputConfig", "outputConfig", "state", "displayName",
-        "createTime",
-    }
-)  # fmt: skip
 _ENTRY_KEYS = frozenset({"textPayload", "jsonPayload", "protoPayload", "insertId", "logName"})
 _LINE_KEYS = frozenset({"message", "msg", "remediatorTelemetry"})
 # The answers of list calls: jobs under their collection, entries of entries.list.
@@ -122,11 +116,11 @@ def _json_lines(text: str) -> list[Any] | None:
 
 def _from_lines(text: str, first: Sequence[Any], name: str) -> Material:
     """JSONL: log entries, jobs, or a program's own lines, between which plain ones may stand."""
-    if not first[0].keys() & (_ENTRY_KEYS | _LINE_KEYS | _JOB_KEYS):
+    if not first[0].keys() & (_ENTRY_KEYS | _LINE_KEYS | JOB_KEYS):
         known = ", ".join(sorted(_ENTRY_KEYS | {"message"}))
         msg = f"{name}: lines of JSON without a key that is known (one of {known})"
         raise Unusable(msg)
-    if not first[0].keys() & (_ENTRY_KEYS | _JOB_KEYS):
+    if not first[0].keys() & (_ENTRY_KEYS | JOB_KEYS):
         return Material(name, entries=tuple(read_lines(text)), plain=True)
     values: list[Any] = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -203,7 +197,7 @@ def _is_case(value: Json) -> bool:
 def _is_job(value: Json) -> bool:
     name = value.get("name")
     named = isinstance(name, str) and any(f"/{collection}/" in name for collection in COLLECTIONS)
-    return named or (isinstance(name, str) and len(value.keys() & _JOB_KEYS) > 1)
+    return named or (isinstance(name, str) and len(value.keys() & JOB_KEYS) > 1)
 
 
 def _is_entry(value: Json) -> bool:

@@ -1,7 +1,40 @@
 """One job, read once: the only room that knows where things live in a job's document.
 
-`fields` has the table of kinds and what is read and written for each, `pipeline` the parts of a
+`Job` is what everybody else asks; `fields` has the table of kinds and its machines, `programs` what
+a job runs and names, `facts` the one answer to diagnosis and policies, `pipeline` the parts of a
 pipeline run, `validation` whether a document has a job's shape, `summary` a job in words,
-`likeness` which jobs are one job on different days. Pure;
+`likeness` which jobs are one job on different days, `quota` what a refusal says. Pure;
 called by diagnosis, policies, evidence, alerts and the workflow.
 """
+
+from remediator.job.document import Status
+from remediator.job.facts import JobFacts
+from remediator.job.fields import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_BOOT_DISK_GB,
+    DEFAULT_TIMEOUT_SECONDS,
+    KINDS,
+    OUR_LABELS,
+    PARENTS,
+    SWITCH_LABEL,
+    Fault,
+    Part,
+    Pool,
+)
+from remediator.job.job import Job
+
+__all__ = [
+    "DEFAULT_BATCH_SIZE",
+    "DEFAULT_BOOT_DISK_GB",
+    "DEFAULT_TIMEOUT_SECONDS",
+    "KINDS",
+    "OUR_LABELS",
+    "PARENTS",
+    "SWITCH_LABEL",
+    "Fault",
+    "Job",
+    "JobFacts",
+    "Part",
+    "Pool",
+    "Status",
+]

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
-from remediator.domain import NO_ACCOUNT, JobDocument, JobKind
-from remediator.job import fields
+from remediator.domain import NO_ACCOUNT, JobKind
+from remediator.job import fields, programs
+from remediator.job.document import Document, either_key, read
 
 EVERY_ACCOUNT = "*"
 
 
-def alike(job: JobDocument, *, account: str | None = None) -> str:
+def alike(job: Document, *, account: str | None = None) -> str:
     """One key for the jobs that are this one on other days: kind, program, name and account.
 
     Two teams name their jobs alike, and one image does many things: all of them must be the same.
@@ -31,38 +31,34 @@ def alike(job: JobDocument, *, account: str | None = None) -> str:
     return f"alike:{job.kind.value}:{whose}:{program}:{name_stem(job.display_name)}"
 
 
-def breaker_track(policy: str, job: JobDocument) -> str:
+def breaker_track(policy: str, job: Document) -> str:
     """Where the ends are kept that a policy's breaker looks at: of one model and one account."""
     account = fields.service_account(job) or NO_ACCOUNT
     return f"breaker:{policy}:{account}:{fields.model_name(job) or ''}"
 
 
-def _program(job: JobDocument) -> str:
+def _program(job: Document) -> str:
     model = fields.model_name(job)
     if model:
         return re.sub(r"^projects/[^/]+/", "projects/-/", model)
-    found = (*fields.images(job), *_component_images(job), *_python_modules(job))
+    found = (*_images(job), *_python_modules(job))
     return "+".join(dict.fromkeys(_TAG.sub("", one.partition("@")[0]) for one in found))
 
 
-def _component_images(job: JobDocument) -> tuple[str, ...]:
+def _images(job: Document) -> tuple[str, ...]:
     if job.kind is not JobKind.PIPELINE:
-        return ()
+        return programs.images(job)
     held = (job.read(f"{holder}.container.image") for holder in fields.executors(job).values())
     return tuple(image for image in held if isinstance(image, str))
 
 
-def _python_modules(job: JobDocument) -> tuple[str, ...]:
+def _python_modules(job: Document) -> tuple[str, ...]:
     """Of packages run in a prebuilt image, which alone says nothing of what is run."""
     kind = fields.rules(job)
-    held = (fields.read(job, f"{kind.spec}.workerPoolSpecs") if kind.has_pools else ()) or ()
-    specs = (_either(pool, "pythonPackageSpec") for pool in held if isinstance(pool, Mapping))
-    named = (_either(spec, "pythonModule") for spec in specs if isinstance(spec, Mapping))
+    held = (read(job, f"{kind.spec}.workerPoolSpecs") if kind.has_pools else ()) or ()
+    specs = (either_key(pool, "pythonPackageSpec") for pool in held if isinstance(pool, Mapping))
+    named = (either_key(spec, "pythonModule") for spec in specs if isinstance(spec, Mapping))
     return tuple(str(one) for one in named if one)
-
-
-def _either(found: Mapping[str, Any], key: str) -> Any:
-    return found.get(key, found.get(re.sub(r"(?<!^)(?=[A-Z])", "_", key).lower()))
 
 
 def name_stem(display_name: str) -> str:

@@ -13,8 +13,9 @@ from typing import Any
 
 from remediator.catalog.catalog import Catalogue, Hardware
 from remediator.catalog.machines import Service
-from remediator.domain import JobDocument, parse_time
+from remediator.domain import parse_time
 from remediator.job import fields
+from remediator.job.document import Document, read, spelled, whole_number
 
 _DONE = frozenset({"SUCCEEDED", "SKIPPED", "NOT_TRIGGERED"})
 _FAILED = frozenset({"FAILED", "CANCELLED"})
@@ -31,10 +32,10 @@ class Task:
     error: str
 
 
-def tasks(job: JobDocument) -> tuple[Task, ...]:
+def tasks(job: Document) -> tuple[Task, ...]:
     """The run's tasks with their states, in the order that Vertex lists them."""
     found = []
-    for detail in fields.read(job, "jobDetail.taskDetails") or ():
+    for detail in read(job, "jobDetail.taskDetails") or ():
         started, ended = parse_time(detail.get("startTime")), parse_time(detail.get("endTime"))
         found.append(
             Task(
@@ -47,7 +48,7 @@ def tasks(job: JobDocument) -> tuple[Task, ...]:
     return tuple(found)
 
 
-def _executor_of(job: JobDocument) -> Mapping[str, str]:
+def _executor_of(job: Document) -> Mapping[str, str]:
     """Task name to executor label, through every DAG in the spec."""
     spec = job.read("pipelineSpec") or {}
     components = spec.get("components") or {}
@@ -64,14 +65,14 @@ def _executor_of(job: JobDocument) -> Mapping[str, str]:
     return found
 
 
-def failed_executors(job: JobDocument) -> tuple[str, ...]:
+def failed_executors(job: Document) -> tuple[str, ...]:
     """Labels of the executors whose tasks failed, outermost wrappers aside."""
     labels = _executor_of(job)
     failed = [task.name for task in tasks(job) if task.state in _FAILED]
     return tuple(dict.fromkeys(labels[name] for name in failed if name in labels))
 
 
-def executors_to_run(job: JobDocument) -> tuple[str, ...]:
+def executors_to_run(job: Document) -> tuple[str, ...]:
     """Labels of the executors that run again: all but those whose every task has succeeded."""
     labels = _executor_of(job)
     done = {task.name for task in tasks(job) if task.state in _DONE}
@@ -79,7 +80,7 @@ def executors_to_run(job: JobDocument) -> tuple[str, ...]:
     return tuple(dict.fromkeys(again)) or tuple(fields.executors(job))
 
 
-def uncached(job: JobDocument) -> tuple[str, ...]:
+def uncached(job: Document) -> tuple[str, ...]:
     """Paths of `enableCache` of the run's own tasks that have succeeded and are not cached."""
     listed = job.read("pipelineSpec.root.dag.tasks") or {}
     done = {task.name for task in tasks(job) if task.state in _DONE}
@@ -91,7 +92,7 @@ def uncached(job: JobDocument) -> tuple[str, ...]:
     )
 
 
-def longest_failed_seconds(job: JobDocument) -> float | None:
+def longest_failed_seconds(job: Document) -> float | None:
     """How long the failed task ran, at most, over all that failed."""
     ran = [t.seconds for t in tasks(job) if t.state in _FAILED and t.seconds is not None]
     return max(ran, default=None)
@@ -110,29 +111,29 @@ class ContainerDevices:
     count: int
 
 
-def devices(job: JobDocument, executor: str) -> ContainerDevices | None:
+def devices(job: Document, executor: str) -> ContainerDevices | None:
     """The accelerators of a plain container; None for other executors. Counts are int64s, as text."""
     asked = limits(job, executor)
     if asked is None:
         return None
     holder = f"{fields.executors(job)[executor]}.container.resources.accelerator"
-    spelled = ("resourceType", "resourceCount"), ("type", "count")
-    here = next((pair for pair in spelled if fields.read(job, f"{holder}.{pair[0]}")), None)
-    what, count = here or spelled[0 if asked.as_text else 1]
-    type_path = fields.spelled(job, f"{holder}.{what}")
-    count_path = fields.spelled(job, f"{holder}.{count}")
+    spellings = ("resourceType", "resourceCount"), ("type", "count")
+    here = next((pair for pair in spellings if read(job, f"{holder}.{pair[0]}")), None)
+    what, count = here or spellings[0 if asked.as_text else 1]
+    type_path = spelled(job, f"{holder}.{what}")
+    count_path = spelled(job, f"{holder}.{count}")
     named = str(job.read(type_path) or "")
-    number = fields.whole_number(job.read(count_path)) or 1
+    number = whole_number(job.read(count_path)) or 1
     return ContainerDevices(type_path, named, count_path, number if named else 0)
 
 
-def accelerators(job: JobDocument) -> frozenset[str]:
+def accelerators(job: Document) -> frozenset[str]:
     """Types of accelerators that the run's containers ask for."""
     found = (devices(job, label) for label in fields.executors(job))
     return frozenset(one.type for one in found if one and one.type)
 
 
-def hardware(job: JobDocument, executor: str, catalogue: Catalogue) -> Hardware | None:
+def hardware(job: Document, executor: str, catalogue: Catalogue) -> Hardware | None:
     """The smallest n1 that holds a container's limits, with its accelerators; None: there is none."""
     asked, held = limits(job, executor), devices(job, executor)
     if asked is None or held is None:
@@ -170,21 +171,21 @@ class ContainerLimits:
         return self.cpu or DEFAULT_CPUS, self.memory_gib or DEFAULT_GIB
 
 
-def limits(job: JobDocument, executor: str) -> ContainerLimits | None:
+def limits(job: Document, executor: str) -> ContainerLimits | None:
     """The limits of a plain container; None for other executors."""
     holder = fields.executors(job).get(executor)
     if holder is None or not isinstance(job.read(f"{holder}.container"), Mapping):
         return None
     resources = f"{holder}.container.resources"
     as_text = any(
-        fields.read(job, f"{resources}.{key}") is not None
+        read(job, f"{resources}.{key}") is not None
         for key in ("resourceCpuLimit", "resourceMemoryLimit")
     )
     cpu, memory = (
         ("resourceCpuLimit", "resourceMemoryLimit") if as_text else ("cpuLimit", "memoryLimit")
     )
-    cpu_path = fields.spelled(job, f"{resources}.{cpu}")
-    memory_path = fields.spelled(job, f"{resources}.{memory}")
+    cpu_path = spelled(job, f"{resources}.{cpu}")
+    memory_path = spelled(job, f"{resources}.{memory}")
     return ContainerLimits(
         cpu_path,
         _cpus(job.read(cpu_path)),
@@ -216,7 +217,7 @@ def _gib(value: object) -> float | None:
     )
 
 
-def raised(job: JobDocument, *, memory_only: bool) -> tuple[tuple[str, Any], ...]:
+def raised(job: Document, *, memory_only: bool) -> tuple[tuple[str, Any], ...]:
     """Paths and new values that double the failed components' limits; None: they cannot be read."""
     found: list[tuple[str, Any]] = []
     for executor in failed_executors(job):

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from remediator.domain import Change, JobDocument, JobKind, parse_seconds
+from remediator.domain import Change, JobKind, parse_seconds
 from remediator.job import fields
+from remediator.job.document import Document, whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Saved:
     more: bool = False
 
 
-def machine_words(job: JobDocument) -> str:
+def machine_words(job: Document) -> str:
     """`n1-standard-8`, `2 x n1-standard-8 + 1 NVIDIA_TESLA_T4`; empty where the job names none."""
     told: list[str] = []
     for pool in fields.pools(job):
@@ -42,12 +43,12 @@ def machine_words(job: JobDocument) -> str:
     return ", ".join(told)
 
 
-def result_words(job: JobDocument) -> str:
+def result_words(job: Document) -> str:
     """`900 instances succeeded, 100 failed; see gs://out/run`; empty where none failed."""
     failed = fields.failed_instances(job)
     if not failed:
         return ""
-    good = fields.whole_number(job.read("completionStats.successfulCount")) or 0
+    good = whole_number(job.read("completionStats.successfulCount")) or 0
     place = output_of(job)
     return f"{good:,} instances succeeded, {failed:,} failed" + (f"; see {place}" if place else "")
 
@@ -68,7 +69,7 @@ def saved_words(saved: Saved, changes: Sequence[Change]) -> str:
 _BASE_OUTPUT = re.compile(r"base_?output_?directory", re.IGNORECASE)
 
 
-def output_of(job: JobDocument) -> str | None:
+def output_of(job: Document) -> str | None:
     """Where the job's results are: a folder, a table, or None where the job names no such place."""
     paths = (
         "outputInfo.gcsOutputDirectory",
@@ -86,12 +87,12 @@ def output_of(job: JobDocument) -> str | None:
     return fields.base_output(job) or None
 
 
-def holds(job: JobDocument, changes: Sequence[Change]) -> bool:
+def holds(job: Document, changes: Sequence[Change]) -> bool:
     """Whether every changed field has the value asked for; Vertex may have filled in others."""
     return all(_same(change.after, _found(job, change.field)) for change in changes)
 
 
-def _found(job: JobDocument, field: str) -> Any:
+def _found(job: Document, field: str) -> Any:
     """The region is no field of a job: it stands in its name."""
     return job.name.location if field == "location" else job.read(field)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from remediator.domain import JobDocument, Unusable
+from remediator.domain import Unusable
 from remediator.job import fields
+from remediator.job.document import Document, read, whole_number
 
 _OBJECTS = (
     "labels", "error", "encryptionSpec", "inputConfig", "outputConfig", "outputInfo",
@@ -62,10 +63,19 @@ _WALKED = frozenset(
     }
 )
 
+JOB_KEYS = frozenset(
+    {
+        "jobSpec", "trialJobSpec", "trainingTaskInputs", "trainingTaskDefinition", "pipelineSpec",
+        "runtimeConfig", "dedicatedResources", "inputConfig", "outputConfig", "state", "displayName",
+        "createTime",
+    }
+)  # fmt: skip
+"""Keys by which an object without a name is known to be a job's document."""
+
 _Check = Callable[[Any], bool]
 
 
-def require_shape(job: JobDocument) -> None:
+def require_shape(job: Document) -> None:
     """Raises Unusable, naming the field, where the job has what no job can have."""
     for where, value, fits, what in _expectations(job):
         if value is not None and not fits(value):
@@ -76,35 +86,35 @@ def require_shape(job: JobDocument) -> None:
 _Expected = tuple[str, Any, _Check, str]
 
 
-def _expectations(job: JobDocument) -> Iterator[_Expected]:
+def _expectations(job: Document) -> Iterator[_Expected]:
     """Outer parts before what is in them, so that the first to fail is the one to name."""
     yield from (_at(job, path, _is_object, "an object") for path in _OBJECTS)
     yield from (_at(job, path, _is_text, "text") for path in _TEXTS)
     yield from (_at(job, path, _is_number, "a whole number") for path in _NUMBERS)
     yield from (_at(job, path, _is_list, "a list of objects") for path in _LISTS)
-    for key, value in (job.body.get("labels") or {}).items():
+    for key, value in (job._body.get("labels") or {}).items():
         yield f"labels.{key}", value, _is_text, "text"
     for path in _NAMED_PARTS:
-        for name, value in (fields.read(job, path) or {}).items():
+        for name, value in (read(job, path) or {}).items():
             yield from _tree(value, f"{path}.{name}")
-    for index in range(len(fields.read(job, "jobDetail.taskDetails") or ())):
+    for index in range(len(read(job, "jobDetail.taskDetails") or ())):
         for part in _IN_A_TASK:
             yield _at(job, f"jobDetail.taskDetails[{index}].{part}", _is_object, "an object")
     for holder in _pool_holders(job):
         yield from _pools(job, f"{holder}.workerPoolSpecs")
 
 
-def _pools(job: JobDocument, path: str) -> Iterator[_Expected]:
+def _pools(job: Document, path: str) -> Iterator[_Expected]:
     yield _at(job, path, _is_list, "a list of objects")
-    for index in range(len(fields.read(job, path) or ())):
+    for index in range(len(read(job, path) or ())):
         for part in _IN_A_POOL:
             yield _at(job, f"{path}[{index}].{part}", _is_object, "an object")
         for part in ("containerSpec", "pythonPackageSpec"):
             yield _at(job, f"{path}[{index}].{part}.env", _is_list, "a list of objects")
 
 
-def _at(job: JobDocument, path: str, fits: _Check, what: str) -> _Expected:
-    return path, fields.read(job, path), fits, what
+def _at(job: Document, path: str, fits: _Check, what: str) -> _Expected:
+    return path, read(job, path), fits, what
 
 
 def _tree(value: Any, where: str) -> Iterator[_Expected]:
@@ -117,7 +127,7 @@ def _tree(value: Any, where: str) -> Iterator[_Expected]:
                 yield from _tree(task, f"{where}.{key}.{name}")
 
 
-def _pool_holders(job: JobDocument) -> tuple[str, ...]:
+def _pool_holders(job: Document) -> tuple[str, ...]:
     found = ["jobSpec", "trialJobSpec", "trainingTaskInputs"]
     for path in fields.executors(job).values():
         found += [f"{path}.customJob.jobSpec", f"{path}.customJob.customJob.jobSpec"]
@@ -133,7 +143,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return fields.whole_number(value) is not None
+    return whole_number(value) is not None
 
 
 def _is_list(value: Any) -> bool:

@@ -14,11 +14,16 @@ from typing import Any
 
 from remediator.case import Case
 from remediator.catalog import growth
-from remediator.catalog.catalog import Catalogue, Hardware, Moved, NoWay
+from remediator.catalog.catalog import Catalogue, Hardware, Moved, NoWay, Service
 from remediator.catalog.growth import Ground
-from remediator.domain import Cause, Change, Diagnosis, Guard, History, JobDocument, JobKind
-from remediator.job import fields, pipeline
-from remediator.job.fields import Pool
+from remediator.domain import Cause, Change, Diagnosis, Guard, History, JobKind
+from remediator.job import (
+    DEFAULT_BOOT_DISK_GB,
+    DEFAULT_TIMEOUT_SECONDS,
+    Job,
+    Pool,
+    pipeline,
+)
 from remediator.policy import places, program, sizing
 from remediator.policy.costs import longest_run
 from remediator.policy.model import Limits
@@ -42,13 +47,13 @@ class Situation:
     later: tuple[Resubmit, ...] = ()
 
     @property
-    def job(self) -> JobDocument:
+    def job(self) -> Job:
         """The job that is cloned: the root, or the latest attempt, whose raised sizes are kept."""
         return self.case.job
 
     @property
-    def kind(self) -> fields.Kind:
-        return fields.rules(self.job)
+    def service(self) -> Service:
+        return self.job.service
 
 
 class Impossible(Exception):  # never leaves the policy room
@@ -74,7 +79,7 @@ class Draft:
     `job` is the clone with every change so far; `notes` are mendings and doubts for `because`.
     """
 
-    job: JobDocument
+    job: Job
     location: str
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
@@ -107,10 +112,10 @@ class Draft:
 
 def apply(step: Resubmit, now: Situation) -> Draft:
     """The job with the step's changes; raises Impossible or Exhausted."""
-    if fields.is_automl(now.job):
+    if now.job.is_automl:
         msg = "an AutoML training is advised on, never run again by itself"
         raise Impossible(msg)
-    draft = Draft(fields.clone(now.job), now.job.name.location)
+    draft = Draft(now.job.clone(), now.job.name.location)
     if now.job.kind is JobKind.PIPELINE:
         draft = _caching_on(draft, now)
     asked = step.model_dump(exclude_none=True)
@@ -120,12 +125,12 @@ def apply(step: Resubmit, now: Situation) -> Draft:
         if said := _holds_already(now.job.kind, key, asked[key]):
             draft = draft.note(said)
             continue
-        if key not in now.kind.legal:
+        if key not in now.job.changeable:
             raise Impossible(_NO_SUCH_FIELD.get((now.job.kind, key), _not_legal(now, key)))
         draft = change(draft, getattr(step, key), now)
     hardware = [key for key in ("machine_type", "accelerator") if key in asked]
     if hardware:
-        if not set(hardware) <= now.kind.legal:
+        if not set(hardware) <= now.job.changeable:
             raise Impossible(_not_legal(now, hardware[0]))
         draft = _hardware(draft, step, now)
     return draft
@@ -177,13 +182,13 @@ def _caching_on(draft: Draft, now: Situation) -> Draft:
 
 def target_pools(now: Situation, draft: Draft) -> tuple[Pool, ...]:
     """The pools to change: the one that evidence names, else all on the first one's machine."""
-    found = fields.pools(draft.job)
+    found = draft.job.pools
     if now.job.kind is JobKind.PIPELINE:
         tasks = pipeline.failed_executors(now.job)
         found = tuple(pool for pool in found if pool.task in tasks) or found
     said = [item.says for cause in now.diagnosis.causes[:1] for item in cause.evidence]
     where = [item.where for cause in now.diagnosis.causes[:1] for item in cause.evidence]
-    named = fields.failed_pools(now.job, *said, *where)
+    named = now.job.failed_pools(*said, *where)
     chosen = tuple(pool for pool in found if pool.name in named)
     if chosen or not found:
         return chosen
@@ -229,7 +234,7 @@ def _moved(held: Hardware, step: Resubmit, now: Situation, region: str) -> Moved
     Devices stay as they are, in type and number, unless the step names an accelerator or the cause
     is one that another accelerator mends.
     """
-    book, service = now.catalogue, now.kind.service
+    book, service = now.catalogue, now.service
     notes: tuple[str, ...] = ()
     current = held
     if step.machine_type and step.machine_type != "sized":
@@ -290,7 +295,7 @@ def ground(held: Hardware, now: Situation, region: str) -> Ground:
     return Ground(
         now.catalogue,
         held,
-        now.kind.service,
+        now.service,
         region,
         lambda hardware: sizing.is_permitted(hardware, limits),
     )
@@ -337,16 +342,14 @@ def _named_machine(step: Resubmit, held: Hardware, now: Situation) -> Moved | No
     if kind is not None and kind.device:
         return Moved(Hardware(name, kind.accelerator, kind.accelerator_count))
     if step.accelerator is not None:  # the accelerator of the step decides, not the old one
-        return (
-            Moved(Hardware(name)) if kind else now.catalogue.mend(Hardware(name), now.kind.service)
-        )
+        return Moved(Hardware(name)) if kind else now.catalogue.mend(Hardware(name), now.service)
     return Moved(replace(held, machine=name))
 
 
 def _accelerator(
     asked: Accelerator | str, held: Hardware, now: Situation, region: str
 ) -> Moved | NoWay:
-    book, service = now.catalogue, now.kind.service
+    book, service = now.catalogue, now.service
     if asked == "none":
         return book.without_accelerator(held, service)
     if idle := _would_idle(now):
@@ -362,7 +365,7 @@ def _accelerator(
 
 def _would_idle(now: Situation) -> str:
     """Why an accelerator would do nothing for the job; empty: nothing is known against one."""
-    image = fields.cpu_only_image(now.job, now.case.model)
+    image = now.job.cpu_only_image(now.case.model)
     return f"the image {image} is built for CPUs: an accelerator would stand idle" if image else ""
 
 
@@ -455,13 +458,13 @@ def _sized(draft: Draft, now: Situation, pools: tuple[Pool, ...]) -> Draft:
         now.catalogue,
         now.limits,
         pools,
-        now.kind.service,
+        now.service,
         lambda hardware: _goes_on(hardware, pools[0].hardware, now, draft.location),
     )
     if isinstance(choice, NoWay):
         raise _impossible(choice)
     if choice.batch_size is not None:
-        draft = draft.set("manualBatchTuningParameters.batchSize", choice.batch_size)
+        draft = draft.set(draft.job.batch_size_path, choice.batch_size)
     for pool in pools:
         if choice.hardware is not None:
             draft = set_hardware(draft, pool, choice.hardware)
@@ -496,7 +499,7 @@ def _can_be_taken(step: Resubmit, held: Hardware, now: Situation, region: str) -
 
 
 def _location(draft: Draft, asked: str, now: Situation) -> Draft:
-    hardware = tuple(pool.hardware for pool in fields.pools(now.job))
+    hardware = tuple(pool.hardware for pool in now.job.pools)
     to = places.target(
         asked,
         now.case,
@@ -504,7 +507,7 @@ def _location(draft: Draft, asked: str, now: Situation) -> Draft:
         now.catalogue,
         now.limits.locations,
         hardware,
-        now.kind.service,
+        now.service,
     )
     if isinstance(to, places.Stuck):
         raise Impossible(to.why, Guard.PINNED if to.pinned else Guard.INCOMPATIBLE)
@@ -519,13 +522,13 @@ _ONE_REQUEST = frozenset({Cause.REQUEST_TOO_LARGE, Cause.ACCELERATOR_MISSING, Ca
 
 
 def _replicas(draft: Draft, asked: int | str, now: Situation) -> Draft:
-    pools = fields.pools(draft.job)
+    pools = draft.job.pools
     if not pools:
         msg = "the job has no machines of its own, so no replicas to change"
         raise Impossible(msg)
     if now.job.kind is JobKind.BATCH_PREDICTION:
         return _batch_replicas(draft, asked, now, pools[0])
-    named = target_pools(now, draft) if fields.failed_pools(now.job) else ()
+    named = target_pools(now, draft) if now.job.failed_pools() else ()
     pool = named[0] if named else pools[min(1, len(pools) - 1)]
     count = 2 * pool.replicas if asked == "double" else int(asked)
     before = draft.job.read(pool.replicas_path)
@@ -541,10 +544,9 @@ def _replicas(draft: Draft, asked: int | str, now: Situation) -> Draft:
 def _batch_replicas(draft: Draft, asked: int | str, now: Situation, pool: Pool) -> Draft:
     count = 2 * pool.replicas if asked == "double" else int(asked)
     draft = draft.set(pool.replicas_path, count)
-    most = fields.whole_number(draft.job.read("dedicatedResources.maxReplicaCount"))
-    if count > (most or fields.DEFAULT_MAX_REPLICAS):
-        draft = draft.set("dedicatedResources.maxReplicaCount", count)
-    if str(draft.job.read("inputConfig.instancesFormat") or "").lower() == "csv":
+    if count > draft.job.most_replicas:
+        draft = draft.set(draft.job.most_replicas_path, count)
+    if draft.job.instances_format == "csv":
         draft = draft.note("CSV input is not split: more replicas will not share it")
     if now.diagnosis.verdict in _ONE_REQUEST:
         draft = draft.note("more replicas do nothing for the time or size of one request")
@@ -552,7 +554,7 @@ def _batch_replicas(draft: Draft, asked: int | str, now: Situation, pool: Pool) 
 
 
 def _batch_size(draft: Draft, asked: int | str, now: Situation) -> Draft:
-    held = fields.batch_size(now.job)
+    held = now.job.batch_size
     if held is None:
         msg = "a batch size goes only with dedicated machines, and the job has none"
         raise Impossible(msg)
@@ -562,12 +564,12 @@ def _batch_size(draft: Draft, asked: int | str, now: Situation) -> Draft:
     size = max(1, held // 2) if asked == "halve" else int(asked)
     if size == held:
         return draft.note(f"the batch size is {held} already")
-    return draft.set("manualBatchTuningParameters.batchSize", size)
+    return draft.set(draft.job.batch_size_path, size)
 
 
 def _timeout(draft: Draft, asked: timedelta | str, now: Situation) -> Draft:
-    path = fields.spelled(draft.job, f"{now.kind.scheduling}.timeout")
-    held = fields.timeout_seconds(now.job) or fields.DEFAULT_TIMEOUT_SECONDS
+    path = draft.job.timeout_path
+    held = now.job.timeout_seconds or DEFAULT_TIMEOUT_SECONDS
     if asked == "sized":
         seconds, said = _time_needed(held, now)
         draft = draft.note(said)
@@ -606,31 +608,28 @@ def _hours(seconds: float) -> str:
 
 
 def _spot(draft: Draft, asked: bool, now: Situation) -> Draft:
-    if asked == fields.is_spot(now.job):
+    if asked == now.job.is_spot:
         return draft.note("the job is on spot machines already" if asked else "the job is not spot")
-    path = fields.spelled(draft.job, f"{now.kind.scheduling}.strategy")
-    return draft.set(path, "SPOT" if asked else "STANDARD")
+    return draft.set(draft.job.strategy_path, "SPOT" if asked else "STANDARD")
 
 
 def _strategy(draft: Draft, asked: str, now: Situation) -> Draft:
-    if asked == fields.strategy(now.job):
+    if asked == now.job.strategy:
         return draft.note(f"the job's strategy is {asked} already")
-    if asked == _FLEX_START and not any(p.hardware.count for p in fields.pools(draft.job)):
+    if asked == _FLEX_START and not any(p.hardware.count for p in draft.job.pools):
         draft = draft.note("FLEX_START is for machines with accelerators: Vertex may refuse it")
-    draft = draft.set(fields.spelled(draft.job, f"{now.kind.scheduling}.strategy"), asked)
+    draft = draft.set(draft.job.strategy_path, asked)
     # Only FLEX_START waits: what the job says of it goes with it.
-    wait = fields.spelled(draft.job, f"{now.kind.scheduling}.maxWaitDuration")
-    return draft if asked == _FLEX_START else draft.set(wait, None)
+    return draft if asked == _FLEX_START else draft.set(draft.job.max_wait_path, None)
 
 
 _FLEX_START = "FLEX_START"
 
 
-def _max_wait(draft: Draft, asked: timedelta, now: Situation) -> Draft:
-    if fields.strategy(draft.job) != _FLEX_START:
+def _max_wait(draft: Draft, asked: timedelta, _: Situation) -> Draft:
+    if draft.job.strategy != _FLEX_START:
         return draft.note("max_wait does nothing: only FLEX_START waits for its machines")
-    path = fields.spelled(draft.job, f"{now.kind.scheduling}.maxWaitDuration")
-    return draft.set(path, _duration(asked.total_seconds()))
+    return draft.set(draft.job.max_wait_path, _duration(asked.total_seconds()))
 
 
 def _duration(seconds: float) -> str:
@@ -644,7 +643,7 @@ def _disk(draft: Draft, asked: int | str, now: Situation) -> Draft:
         msg = "the job names no machine of its own, so no boot disk to change"
         raise Impossible(msg)
     for pool in pools:
-        held = pool.disk_gb or fields.DEFAULT_BOOT_DISK_GB
+        held = pool.disk_gb or DEFAULT_BOOT_DISK_GB
         size = min(2 * held, MOST_DISK_GB) if asked == "double" else int(asked)
         if size == held and asked == "double":
             msg = f"the boot disk has {held} GB already, the most that there is"
@@ -656,18 +655,13 @@ def _disk(draft: Draft, asked: int | str, now: Situation) -> Draft:
     return draft
 
 
-def _env(draft: Draft, asked: Mapping[str, str], now: Situation) -> Draft:
-    return _halved(_without_ours(draft, now), program.halved_variables, asked)
+def _env(draft: Draft, asked: Mapping[str, str], _: Situation) -> Draft:
+    return _halved(_without_ours(draft), program.halved_variables, asked)
 
 
-def _without_ours(draft: Draft, now: Situation) -> Draft:
+def _without_ours(draft: Draft) -> Draft:
     """Our own variables are written anew last: a change names the place that a variable then has."""
-    job = draft.job
-    for path in fields.environments(now.job):
-        held = job.read(path) or ()
-        kept = [item for item in held if not fields.is_our_variable(item)]
-        job = job.changed(path, kept) if len(kept) != len(held) else job
-    return replace(draft, job=job)
+    return replace(draft, job=draft.job.without_our_variables())
 
 
 def _args(draft: Draft, asked: Mapping[str, str], _: Situation) -> Draft:
@@ -676,7 +670,7 @@ def _args(draft: Draft, asked: Mapping[str, str], _: Situation) -> Draft:
 
 def _halved(
     draft: Draft,
-    halve: Callable[[JobDocument, Iterable[str]], program.Edits],
+    halve: Callable[[Job, Iterable[str]], program.Edits],
     names: Mapping[str, str],
 ) -> Draft:
     try:
@@ -689,9 +683,9 @@ def _halved(
 
 
 def _explanations(draft: Draft, asked: bool, now: Situation) -> Draft:
-    if now.job.read("generateExplanation") is not True:
+    if not now.job.asks_for_explanations:
         return draft.note("the job asks for no explanations as it is")
-    return draft.set("generateExplanation", asked)
+    return draft.set(draft.job.explanations_path, asked)
 
 
 def _rows(draft: Draft, asked: str, _: Situation) -> Draft:
@@ -702,14 +696,13 @@ def _rows(draft: Draft, asked: str, _: Situation) -> Draft:
 
 
 def _output(draft: Draft, _: str, now: Situation) -> Draft:
-    held = fields.base_output(now.job)
+    held = now.job.base_output
     if not held:
         msg = "the job names no base output directory"
         raise Impossible(msg)
-    path = fields.spelled(draft.job, now.kind.base_output)
     root, _, last = held.rstrip("/").rpartition("/attempt-")
     base = root if root and last.isdigit() else held.rstrip("/")
-    return draft.set(path, f"{base}/attempt-{now.number}")
+    return draft.set(draft.job.base_output_path, f"{base}/attempt-{now.number}")
 
 
 _Row = Callable[[Draft, Any, Situation], Draft]

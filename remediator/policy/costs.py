@@ -14,8 +14,8 @@ from datetime import UTC, date, datetime, timedelta
 from remediator.case import Case
 from remediator.catalog.catalog import Catalogue, Hardware
 from remediator.catalog.machines import Service
-from remediator.domain import Cause, Change, Diagnosis, History, JobDocument, JobKind, JobState
-from remediator.job import fields, pipeline
+from remediator.domain import Cause, Change, Diagnosis, History, JobKind, JobState
+from remediator.job import DEFAULT_TIMEOUT_SECONDS, Job, pipeline
 from remediator.job.validation import require_shape
 from remediator.policy.model import Limits
 
@@ -38,7 +38,7 @@ class Cost:
 
 
 def usd_per_hour(
-    job: JobDocument, location: str, catalogue: Catalogue, *, ran: JobDocument | None = None
+    job: Job, location: str, catalogue: Catalogue, *, ran: Job | None = None
 ) -> float | None:
     """What all of the job's machines cost together in an hour; None: not known.
 
@@ -47,30 +47,23 @@ def usd_per_hour(
     if job.kind is JobKind.PIPELINE:
         again = pipeline.executors_to_run(ran or job)
         return _pipeline_rate(job, again, location, catalogue)
-    found = fields.pools(job)
+    found = job.pools
     if not found:
         return None
-    spot = fields.is_spot(job)
-    parallel = _parallel_trials(job)
+    spot = job.is_spot
     rates = [catalogue.usd_per_hour(p.hardware, location, spot=spot) for p in found]
     if None in rates:
         return None
     total = sum(rate * p.replicas for rate, p in zip(rates, found, strict=True) if rate is not None)
-    return total * parallel
-
-
-def _parallel_trials(job: JobDocument) -> int:
-    if job.kind is not JobKind.HYPERPARAMETER_TUNING:
-        return 1
-    return max(1, fields.whole_number(job.read("parallelTrialCount")) or 1)
+    return total * job.parallel_trials
 
 
 def _pipeline_rate(
-    job: JobDocument, again: tuple[str, ...], location: str, catalogue: Catalogue
+    job: Job, again: tuple[str, ...], location: str, catalogue: Catalogue
 ) -> float | None:
     """Of the tasks that will run again, side by side: the dearest they can be in one hour."""
     total = 0.0
-    custom = [pool for pool in fields.pools(job) if pool.task in again]
+    custom = [pool for pool in job.pools if pool.task in again]
     for pool in custom:
         rate = catalogue.usd_per_hour(pool.hardware, location)
         if rate is None:
@@ -85,9 +78,7 @@ def _pipeline_rate(
     return total if custom or containers else None
 
 
-def _component_rate(
-    job: JobDocument, label: str, location: str, catalogue: Catalogue
-) -> float | None:
+def _component_rate(job: Job, label: str, location: str, catalogue: Catalogue) -> float | None:
     """Of the cheapest machine that holds a container's limits: an n1, or what takes its devices."""
     asked, devices = pipeline.limits(job, label), pipeline.devices(job, label)
     if asked is None or devices is None:
@@ -106,15 +97,13 @@ def _component_rate(
     return min(rates, default=None)
 
 
-def spent_usd(job: JobDocument, catalogue: Catalogue) -> float | None:
+def spent_usd(job: Job, catalogue: Catalogue) -> float | None:
     """What a job has cost by what it really ran, an estimate; None: the price is not known."""
     rate = usd_per_hour(job, job.name.location, catalogue)
     if rate is None:
         return None
-    measured = job.read("resourcesConsumed.replicaHours")
-    found = fields.pools(job)
-    if isinstance(measured, int | float) and measured > 0 and found:
-        return rate * measured / found[0].replicas
+    if job.replica_hours is not None and job.pools:
+        return rate * job.replica_hours / job.pools[0].replicas
     if job.run_seconds is None:
         return None
     return rate * (job.run_seconds / 3600 + _start_hours(job))
@@ -134,7 +123,7 @@ def chain_usd(case: Case, catalogue: Catalogue) -> float:
     return sum(before) + (last if ran is None else ran)
 
 
-def accrued_usd(job: JobDocument, catalogue: Catalogue, now: datetime) -> float | None:
+def accrued_usd(job: Job, catalogue: Catalogue, now: datetime) -> float | None:
     """What a job that still runs has cost by now, an estimate; None: the price is not known."""
     rate = usd_per_hour(job, job.name.location, catalogue)
     if rate is None or job.start_time is None:
@@ -161,7 +150,7 @@ def usd_by_day(usd: float, started: datetime | None, until: datetime) -> dict[da
 _LONGEST_SPREAD = timedelta(days=60)  # no job runs longer; days before that are over
 
 
-def _start_hours(job: JobDocument) -> float:
+def _start_hours(job: Job) -> float:
     return REPLICA_START_HOURS if job.kind is JobKind.BATCH_PREDICTION else 0.0
 
 
@@ -171,13 +160,13 @@ def estimate(
     history: History,
     catalogue: Catalogue,
     limits: Limits,
-    request: JobDocument,
+    request: Job,
     location: str,
     changes: tuple[Change, ...],
 ) -> Cost:
     """What the request would cost once created, from the failed run and the change."""
     rate = usd_per_hour(request, location, catalogue, ran=case.job)
-    own = fields.timeout_seconds(request)
+    own = request.timeout_seconds
     most, ours = (own, False) if own is not None else longest_run(case, history, limits)
     seconds, basis = _expected_seconds(case, diagnosis, history, catalogue, request, changes)
     seconds = min(max(seconds, _LEAST_SECONDS), most)
@@ -198,7 +187,7 @@ def longest_run(case: Case, history: History, limits: Limits) -> tuple[float, bo
     """The longest an attempt without a time-out of its own may run, and whether that bound is ours
     to keep (`max_run`) rather than Vertex's."""
     if limits.max_run is None:
-        return fields.DEFAULT_TIMEOUT_SECONDS, False
+        return DEFAULT_TIMEOUT_SECONDS, False
     longest = max(
         case.job.run_seconds or 0.0,
         history.longest_similar_seconds or 0.0,
@@ -207,7 +196,7 @@ def longest_run(case: Case, history: History, limits: Limits) -> tuple[float, bo
     )
     bound = limits.max_run * longest
     if case.job.kind is not JobKind.BATCH_PREDICTION:
-        bound = min(bound, fields.DEFAULT_TIMEOUT_SECONDS)
+        bound = min(bound, DEFAULT_TIMEOUT_SECONDS)
     return bound, True
 
 
@@ -216,12 +205,9 @@ def _successes(case: Case) -> tuple[float, ...]:
     return tuple(job.run_seconds for job in done if job.run_seconds)
 
 
-def _trial_rounds(request: JobDocument) -> int:
+def _trial_rounds(request: Job) -> int:
     """A tuning job's time-out is of one trial: how many of them come after one another."""
-    if request.kind is not JobKind.HYPERPARAMETER_TUNING:
-        return 1
-    trials = fields.whole_number(request.read("maxTrialCount")) or 1
-    return max(1, math.ceil(trials / _parallel_trials(request)))
+    return max(1, math.ceil((request.trials or 1) / request.parallel_trials))
 
 
 def _expected_seconds(
@@ -229,7 +215,7 @@ def _expected_seconds(
     diagnosis: Diagnosis,
     history: History,
     catalogue: Catalogue,
-    request: JobDocument,
+    request: Job,
     changes: tuple[Change, ...],
 ) -> tuple[float, str]:
     ran = case.job.run_seconds or 0.0
@@ -249,49 +235,40 @@ def _expected_seconds(
     same_device = not any("accelerator" in change.field for change in changes)
     if ran and same_device and (paced := _all_requests(case.job, diagnosis, request)):
         all_seconds, instances = paced
-        speed = _speed(case.job, request, catalogue) * _replicas(case.job) / _replicas(request)
+        speed = _speed(case.job, request, catalogue) * case.job.replicas / request.replicas
         said = f"{instances:,} instances at the pace of the request that was seen"
-        by = _replicas(request)
+        by = request.replicas
         return max(ran, all_seconds / speed), f"{said}, by {by} replica{'s' * (by != 1)}"
     if case.job.kind is JobKind.PIPELINE and (longest := pipeline.longest_failed_seconds(case.job)):
         return longest, f"as long as the failed task ran, {_hours(longest)}"
     if not ran:
         return 0.0, "how long it ran is not known, so a minute at the least"
     if any(change.field.endswith("eplicaCount") for change in changes):
-        before, after = _replicas(case.job), _replicas(request)
+        before, after = case.job.replicas, request.replicas
         return ran * before / after, f"the failed run's {_hours(ran)}, shared by {after} replicas"
     return ran, f"as long as the failed run, {_hours(ran)}"
 
 
-def _all_requests(
-    job: JobDocument, diagnosis: Diagnosis, request: JobDocument
-) -> tuple[float, int] | None:
+def _all_requests(job: Job, diagnosis: Diagnosis, request: Job) -> tuple[float, int] | None:
     """(seconds, instances) of a batch prediction of which not one request was answered.
 
     What is known is how long one request took at least, and how many instances there are.
     """
-    took, size = diagnosis.needs.request_seconds, fields.batch_size(job)
+    took, size = diagnosis.needs.request_seconds, job.batch_size
     if job.kind is not JobKind.BATCH_PREDICTION or not took or not size:
         return None
-    counts = [
-        fields.whole_number(job.read(f"completionStats.{name}")) or 0
-        for name in ("successfulCount", "failedCount", "incompleteCount")
-    ]
+    counts = job.instance_counts
     # -1 is Vertex's word for a count that it does not know.
     if counts[0] or min(counts) < 0 or not sum(counts):
         return None
-    return took * sum(counts) / size / _replicas(request), sum(counts)
+    return took * sum(counts) / size / request.replicas, sum(counts)
 
 
-def _replicas(job: JobDocument) -> int:
-    return max(1, sum(pool.replicas for pool in fields.pools(job)))
-
-
-def _speed(before: JobDocument, after: JobDocument, catalogue: Catalogue) -> float:
+def _speed(before: Job, after: Job, catalogue: Catalogue) -> float:
     """How many times the vCPUs of the failed run the request has; 1 where that is not known."""
     counts = []
     for job in (before, after):
-        machines = [(catalogue.machine(p.hardware.machine), p.replicas) for p in fields.pools(job)]
+        machines = [(catalogue.machine(p.hardware.machine), p.replicas) for p in job.pools]
         counts.append(sum(m.vcpus * replicas for m, replicas in machines if m))
     return counts[1] / counts[0] if all(counts) else 1.0
 

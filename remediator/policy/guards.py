@@ -23,10 +23,9 @@ from remediator.domain import (
     Diagnosis,
     Guard,
     History,
-    JobDocument,
     JobKind,
 )
-from remediator.job import fields, pipeline
+from remediator.job import OUR_LABELS, SWITCH_LABEL, Job, pipeline
 from remediator.policy import places, routes, sizing
 from remediator.policy.changes import Draft, Impossible
 from remediator.policy.costs import Cost
@@ -62,7 +61,7 @@ class Asked:
     retried_exit: int | None = None
 
     @property
-    def job(self) -> JobDocument:
+    def job(self) -> Job:
         return self.case.job
 
 
@@ -163,7 +162,7 @@ def _unknown_price(asked: Asked) -> str:
     if not asked.limits.has_money_limit and all(ceiling is None for ceiling in ceilings):
         return ""
     where = asked.draft.location if asked.draft else asked.job.name.location
-    if asked.job.kind is JobKind.BATCH_PREDICTION and not fields.pools(asked.job):
+    if asked.job.kind is JobKind.BATCH_PREDICTION and not asked.job.pools:
         return (
             "the job has no machines of its own, so what it would cost is not known, and a limit "
             "in dollars is set"
@@ -178,7 +177,7 @@ def _machine_types(asked: Asked) -> str:
     allowed = asked.limits.machine_types
     if allowed is None or asked.draft is None:
         return ""
-    names = {pool.hardware.machine for pool in fields.pools(asked.draft.job)}
+    names = {pool.hardware.machine for pool in asked.draft.job.pools}
     return _outside(names, allowed, "machine_types")
 
 
@@ -186,7 +185,7 @@ def _accelerators(asked: Asked) -> str:
     allowed = asked.limits.accelerators
     if allowed is None or asked.draft is None:
         return ""
-    names = {pool.hardware.accelerator for pool in fields.pools(asked.draft.job)} - {""}
+    names = {pool.hardware.accelerator for pool in asked.draft.job.pools} - {""}
     names |= pipeline.accelerators(asked.draft.job)
     return _outside(names, allowed, "accelerators")
 
@@ -213,9 +212,9 @@ def _incompatible(asked: Asked) -> str:
     draft = asked.draft
     if draft is None:
         return ""
-    service = fields.rules(asked.job).service
+    service = asked.job.service
     moved = draft.location != asked.job.name.location
-    pairs = zip(fields.pools(asked.job), fields.pools(draft.job), strict=True)
+    pairs = zip(asked.job.pools, draft.job.pools, strict=True)
     for before, pool in pairs:
         if pool.hardware == before.hardware and not moved:
             continue
@@ -233,8 +232,8 @@ def _pinned(asked: Asked) -> str:
         return why
     if asked.draft is None:
         return ""
-    before = [pool.hardware for pool in fields.pools(asked.job)]
-    after = [pool.hardware for pool in fields.pools(asked.draft.job)]
+    before = [pool.hardware for pool in asked.job.pools]
+    after = [pool.hardware for pool in asked.draft.job.pools]
     held = places.pins(asked.job, machines_only=True)
     if held and before != after:
         return f"the job uses {held}, which other machines would leave"
@@ -266,7 +265,7 @@ def _stop_switch(asked: Asked) -> str:
 
 
 def _label_off(asked: Asked) -> str:
-    off = asked.job.labels.get(fields.SWITCH_LABEL) == "off"
+    off = asked.job.labels.get(SWITCH_LABEL) == "off"
     return "its label remediator=off says never to touch it" if off else ""
 
 
@@ -275,7 +274,7 @@ def _breaker(asked: Asked) -> str:
 
 
 def _cancelled_by_person(asked: Asked) -> str:
-    cancelled = asked.history.cancelled_by_person or fields.cancelled_by_person(asked.job)
+    cancelled = asked.history.cancelled_by_person or asked.job.cancelled_by_person
     return "a person cancelled it" if cancelled else ""
 
 
@@ -289,13 +288,13 @@ def _already_rerun(asked: Asked) -> str:
 
 
 def _has_parent(asked: Asked) -> str:
-    parent = asked.history.parent or fields.parent_of(asked.job)
+    parent = asked.history.parent or asked.job.parent
     return f"it belongs to {parent}, which is the incident" if parent else ""
 
 
 def _service_account(asked: Asked) -> str:
     allowed = asked.history.service_accounts
-    account = fields.service_account(asked.job) or ""
+    account = asked.job.service_account or ""
     if not allowed or matches_any(allowed, account or NO_ACCOUNT):
         return ""
     return f"jobs of {account or 'the default service account'} may not be resubmitted"
@@ -304,10 +303,10 @@ def _service_account(asked: Asked) -> str:
 def _labels_full(asked: Asked) -> str:
     if asked.draft is None:
         return ""
-    kept = [key for key in asked.draft.job.labels if key not in fields.OUR_LABELS]
-    if len(kept) + len(fields.OUR_LABELS) <= MOST_LABELS:
+    kept = [key for key in asked.draft.job.labels if key not in OUR_LABELS]
+    if len(kept) + len(OUR_LABELS) <= MOST_LABELS:
         return ""
-    return f"the job has {len(kept)} labels: there is no room for {len(fields.OUR_LABELS)} of ours"
+    return f"the job has {len(kept)} labels: there is no room for {len(OUR_LABELS)} of ours"
 
 
 def _rows(asked: Asked) -> str:
@@ -326,9 +325,7 @@ def _no_machine(asked: Asked) -> str:
     wanted = needs.wanted
     if wanted is None or wanted.device is not (verdict is Cause.GPU_MEMORY):
         return ""
-    sizes = [
-        _gib(asked, pool.hardware, device=wanted.device) for pool in fields.pools(asked.draft.job)
-    ]
+    sizes = [_gib(asked, pool.hardware, device=wanted.device) for pool in asked.draft.job.pools]
     known = [size for size in sizes if size]
     wanted_gib = wanted.bytes / 1024**3
     if not known or len(known) < len(sizes) or wanted_gib <= max(known):

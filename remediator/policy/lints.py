@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from typing import Any, Protocol
 
 from remediator.domain import NEVER_RETRIED, Cause, JobKind, Mode
-from remediator.job.fields import KINDS
+from remediator.job import KINDS
 from remediator.policy.conditions import check
 from remediator.policy.leaves import LOCATION_MOVES, MACHINE_MOVES
 from remediator.policy.model import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from remediator.domain import NEVER_RETRIED, Cause, JobKind
-from remediator.job.fields import KINDS
+from remediator.job import KINDS
 
 REMEDIES: Mapping[Cause, tuple[str, ...]] = {
     Cause.CPU_SATURATION: ("machine_type: bigger", "replicas: double", "timeout: double"),

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalogue, Hardware, Service
-from remediator.domain import History, JobDocument, JobKind
-from remediator.job import fields
+from remediator.domain import History, JobKind
+from remediator.job import Job
 from remediator.policy.model import matches_any
 
 _MULTI_REGIONS: Mapping[str, tuple[str, ...]] = {
@@ -27,7 +27,6 @@ _MULTI_REGIONS: Mapping[str, tuple[str, ...]] = {
     "asia1": ("asia-northeast1", "asia-northeast2"),
 }
 _OUTSIDE_EU = frozenset({"europe-west2", "europe-west6"})  # London and Zurich are not in EU
-_TIED = {"inputDataConfig.datasetId": "managed dataset", "parentModel": "parent model"}
 _LOCATED = re.compile(r"locations/([a-z0-9-]+)/")
 
 
@@ -85,7 +84,7 @@ def target(
 def _to_data(
     case: Case, hardware: tuple[Hardware, ...], catalogue: Catalogue, service: Service
 ) -> Place | Stuck:
-    buckets = fields.buckets_of(case.job, inputs_only=True)
+    buckets = case.job.input_buckets
     known = {case.buckets[b].lower() for b in buckets if case.buckets.get(b)}
     if not known:
         return Stuck("where the input lives is not known")
@@ -113,15 +112,15 @@ def _held(case: Case, region: str) -> Stuck | None:
     pinned = pins(job)
     if pinned:
         return Stuck(f"the job uses {pinned}, which stays in {job.name.location}", pinned=True)
-    model = str(job.read("model") or "")
+    model = job.model_path
     located = _LOCATED.search(model)
     if located and "publishers/" not in model and located[1] != region:
         return Stuck(f"the model is in {located[1]}: it would have to be copied to {region} first")
-    for key in _keys(job):
+    for key in job.keys:
         located = _LOCATED.search(key)
         if located and located[1] not in {region, "global"}:
             return Stuck(f"the encryption key is in {located[1]} and cannot be used in {region}")
-    for what, name in _tied(job):
+    for what, name in job.tied_to:
         located = _LOCATED.search(name)
         there = located[1] if located else job.name.location  # an id alone is one of this region
         if there != region:
@@ -130,31 +129,17 @@ def _held(case: Case, region: str) -> Stuck | None:
 
 
 def _data_held(case: Case, region: str) -> Stuck | None:
-    inputs_only = case.job.kind is not JobKind.BATCH_PREDICTION
-    for bucket in fields.buckets_of(case.job, inputs_only=inputs_only):
+    batch = case.job.kind is JobKind.BATCH_PREDICTION
+    for bucket in case.job.buckets if batch else case.job.input_buckets:
         place = case.buckets.get(bucket, "").lower()
         if not place:
             return Stuck(f"where bucket {bucket} lives is not known, so nobody can tell "
                          f"whether it may be read from {region}")  # fmt: skip
         if not _covers(place, region):
             return Stuck(f"the data in bucket {bucket} is in {place}, not in {region}")
-    if fields.bigquery_of(case.job):
+    if case.job.tables:
         return Stuck("BigQuery datasets stay where they are")
     return None
-
-
-def _tied(job: JobDocument) -> list[tuple[str, str]]:
-    """What else of Vertex's own the job names, each of which lives in one region."""
-    kind = fields.rules(job)
-    inside = {"tensorboard": "TensorBoard", "experiment": "experiment"} if kind.has_pools else {}
-    paths = {f"{kind.spec}.{key}": what for key, what in inside.items()} | _TIED
-    return [(what, str(name)) for path, what in paths.items() if (name := fields.read(job, path))]
-
-
-def _keys(job: JobDocument) -> list[str]:
-    spec = fields.rules(job).spec
-    paths = ("encryptionSpec.kmsKeyName", f"{spec}.encryptionSpec.kmsKeyName")
-    return [str(key) for path in paths if (key := fields.read(job, path))]
 
 
 def _covers(place: str, region: str) -> bool:
@@ -168,17 +153,11 @@ def _listed(places: set[str]) -> str:
     return ", ".join(sorted(places))
 
 
-def pins(job: JobDocument, *, machines_only: bool = False) -> str:
+def pins(job: Job, *, machines_only: bool = False) -> str:
     """What holds the job to its machines, and (unless `machines_only`) to its region, in words."""
-    kind = fields.rules(job)
-    if kind.has_pools and fields.read(job, f"{kind.spec}.persistentResourceId"):
+    if job.persistent_resource:
         return "a persistent resource"
-    reserved = [pool.pinned for pool in fields.pools(job) if pool.pinned]
+    reserved = [pool.pinned for pool in job.pools if pool.pinned]
     if reserved:
         return reserved[0]
-    if machines_only:
-        return ""
-    if kind.network and fields.read(job, kind.network):
-        return "a peered network"
-    interface = ("pscInterfaceConfig.networkAttachment", f"{kind.spec}.pscInterfaceConfig")
-    return "a network attachment" if any(fields.read(job, path) for path in interface) else ""
+    return "" if machines_only else job.network

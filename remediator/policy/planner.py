@@ -8,7 +8,7 @@ and again when a wait or an approval ends), `plan`, `test` and `backtest`.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -28,7 +28,7 @@ from remediator.domain import (
     Mode,
     Plan,
 )
-from remediator.job import fields
+from remediator.job import DEFAULT_BATCH_SIZE, DEFAULT_BOOT_DISK_GB, SWITCH_LABEL, Job, JobFacts
 from remediator.job.validation import require_shape
 from remediator.policy import conditions, routes
 from remediator.policy.changes import Draft, Exhausted, Impossible, Situation, apply
@@ -164,14 +164,14 @@ class _Planning:
         return known or labelled or self.case.job.name.id
 
     @cached_property
-    def facts(self) -> fields.JobFacts:
-        return fields.facts(self.case.job, self.catalogue, self.case.model)
+    def facts(self) -> JobFacts:
+        return self.case.job.facts(self.catalogue, self.case.model)
 
     @cached_property
     def exit_code(self) -> int | None:
         """What the program ended with, by the job's error, else by the last line that tells it."""
         lines = [line.text for line in reversed(self.case.log_lines[-_LINES_ASKED:])]
-        return fields.exit_code(self.case.job, *lines)
+        return self.case.job.exit_code(*lines)
 
     def variables(self, zone: str | None = None) -> conditions.Facts:
         """What a condition is asked about; `now` in the zone, else in UTC."""
@@ -204,7 +204,7 @@ class _Planning:
 
     def plan(self) -> Plan:
         job = self.case.job
-        if not fields.is_failure(job) and not fields.cancelled_by_person(job):
+        if not job.is_failure and not job.cancelled_by_person:
             return self._nothing("", (), f"the job is {job.state.value}: it has not failed")
         match = _Match(self)
         policy = match.first(self.policies.policies)
@@ -213,7 +213,7 @@ class _Planning:
             return self._nothing("", explained, "no policy matches")
         limits = self.policies.limits_for(policy)
         if job.state is JobState.SUCCEEDED:
-            failed = fields.failed_instances(job)
+            failed = job.failed_instances
             some = f"{failed} instance{'s' * (failed != 1)}"
             because = f"the job succeeded, but {some} failed: it is not run again"
             return self._nothing(policy.name, explained, because, policy, limits)
@@ -353,7 +353,7 @@ class _Planning:
             self.history,
             self.catalogue,
             limits,
-            replace(draft.job, body=request),  # a tuning job is asked for the trials that are left
+            Job(draft.job.name, request),  # a tuning job is asked for the trials that are left
             draft.location,
             draft.changes,
         )
@@ -410,7 +410,7 @@ class _Planning:
             kind = self.case.job.kind.value
             reasons.append(
                 f"`{kind}` is not in `rerun_safe`: with `rerun_safe: [{kind}]` in the policy file, or "
-                f"the label {fields.SWITCH_LABEL}=on on the job, nobody need be asked"
+                f"the label {SWITCH_LABEL}=on on the job, nobody need be asked"
             )
         if self.policies.mode is Mode.APPROVE:
             reasons.append("the policy file says `mode: approve`; `enforce` asks nobody")
@@ -432,7 +432,7 @@ class _Planning:
 
     def _may_run_again(self) -> bool:
         """Whether nobody need say yes: the kind is safe to run again, or its author vouches."""
-        vouched = self.case.job.labels.get(fields.SWITCH_LABEL) == "on"
+        vouched = self.case.job.labels.get(SWITCH_LABEL) == "on"
         return vouched or self.case.job.kind in self.policies.rerun_safe
 
     def _action(self, policy: Policy, wait: timedelta | None) -> Action:
@@ -454,7 +454,7 @@ class _Planning:
         if policy is None or any(refusal.guard in SILENT_GUARDS for refusal in refused):
             return ()
         job = self.case.job
-        account = fields.service_account(job) or ""
+        account = job.service_account or ""
         return routes.resolved(self.policies, policy, job.labels, account)
 
     # --- words ----------------------------------------------------------------------------------
@@ -546,22 +546,20 @@ def _change_words(draft: Draft) -> str:
             continue  # told with its type
         now = _shown(change.after)
         if name in {"acceleratorType", "accelerator_type"} and change.after:
-            key = "acceleratorCount" if name == "acceleratorType" else "accelerator_count"
-            count = after.get(f"{holder}.{key}", draft.job.read(f"{holder}.{key}"))
-            now = f"{count} {now}"
+            now = f"{draft.job.devices_beside(change.field)} {now}"
         before = change.before
         if before is None and name in _DEFAULTS:
             before = f"{_DEFAULTS[name]} (Vertex's default)"
         if name == "value":  # of an environment variable
-            name = str(draft.job.read(f"{holder}.name") or "variable")
+            name = draft.job.variable_at(holder) or "variable"
         told.append(f"{_word_of(name)} {_shown(before)} becomes {now}")
     return ", ".join(dict.fromkeys(told))
 
 
 _DEFAULTS = {
-    "batchSize": fields.DEFAULT_BATCH_SIZE,
-    "bootDiskSizeGb": f"{fields.DEFAULT_BOOT_DISK_GB} GB",
-    "boot_disk_size_gb": f"{fields.DEFAULT_BOOT_DISK_GB} GB",
+    "batchSize": DEFAULT_BATCH_SIZE,
+    "bootDiskSizeGb": f"{DEFAULT_BOOT_DISK_GB} GB",
+    "boot_disk_size_gb": f"{DEFAULT_BOOT_DISK_GB} GB",
 }
 
 

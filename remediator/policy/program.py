@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from remediator.domain import JobDocument
-from remediator.job import fields
+from remediator.job import Job
 
 Edits = Mapping[str, Any]
 """New values by their path in the job's document."""
@@ -23,21 +22,21 @@ class NothingToHalve(Exception):  # never leaves the policy room
     """The variable or flag is not there, is no whole number, or is 1 already."""
 
 
-def halved_variables(job: JobDocument, names: Iterable[str]) -> Edits:
+def halved_variables(job: Job, names: Iterable[str]) -> Edits:
     """Each named variable in every container that sets it, at half; raises NothingToHalve."""
     edits: dict[str, Any] = {}
     for name in names:
         held = {
-            f"{path}[{index}].value": str(item.get("value") or "")
-            for path in fields.environments(job)
-            for index, item in enumerate(job.read(path) or ())
-            if isinstance(item, Mapping) and item.get("name") == name
+            f"{path}[{index}].value": value
+            for path in job.environments
+            for index, named, value in job.variables_at(path)
+            if named == name
         }
         edits |= {path: _half(value) for path, value in _numbers(name, held).items()}
     return edits
 
 
-def halved_flags(job: JobDocument, flags: Iterable[str]) -> Edits:
+def halved_flags(job: Job, flags: Iterable[str]) -> Edits:
     """Each named flag in every container that passes it, at half; raises NothingToHalve.
 
     Understood are `--flag=16`, `--flag` with 16 after it, and both inside a shell's command line.
@@ -46,7 +45,7 @@ def halved_flags(job: JobDocument, flags: Iterable[str]) -> Edits:
     for flag in flags:
         found: dict[str, Any] = {}
         seen: list[str] = []
-        for path in fields.command_lines(job):
+        for path in job.command_lines:
             words = [str(word) for word in job.read(path) or ()]
             for index, word in enumerate(words):
                 following = words[index + 1] if index + 1 < len(words) else ""

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from remediator.catalog.catalog import Catalogue
-from remediator.domain import Change, JobDocument, JobName, Plan
-from remediator.job import fields
+from remediator.domain import Change, JobName, Plan
+from remediator.job import Job
 from remediator.policy.costs import usd_per_hour
 
 _ALLOWED = re.compile(
@@ -34,10 +34,10 @@ def after_refusal(made: Plan, said: str, catalogue: Catalogue) -> Plan | None:
     if match is None or made.request is None:
         return None
     counts = [int(count) for count in re.findall(r"\d+", match["counts"])]
-    job = JobDocument(JobName.parse(made.job), made.request)
+    job = Job(JobName.parse(made.job), made.request)
     changes = list(made.changes)
     mended = job
-    for pool in fields.pools(job):
+    for pool in job.pools:
         held = pool.hardware
         if (held.machine, held.accelerator) == (match["machine"], match["accelerator"].upper()):
             count = _nearest(counts, held.count)
@@ -52,7 +52,7 @@ def after_refusal(made: Plan, said: str, catalogue: Catalogue) -> Plan | None:
     factor = after / before if before and after else None
     return replace(
         made,
-        request=mended.body,
+        request=mended.request(),
         changes=tuple(changes),
         estimated_usd=_scaled(made.estimated_usd, factor),
         worst_case_usd=_scaled(made.worst_case_usd, factor),

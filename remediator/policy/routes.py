@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from remediator.domain import Diagnosis, Guard, JobDocument, money_counter
-from remediator.job import fields
+from remediator.domain import Diagnosis, Guard, money_counter
+from remediator.job import Job
 from remediator.policy.model import OWNER, Limits, Policies, Policy
 
 HOUR_SECONDS = 3600.0
@@ -35,7 +35,7 @@ class Budget:
         return HOUR_SECONDS if self.unit == "count" else None
 
 
-def budgets(limits: Limits, job: JobDocument, now: datetime) -> tuple[Budget, ...]:
+def budgets(limits: Limits, job: Job, now: datetime) -> tuple[Budget, ...]:
     """Every counter that a resubmission of the job belongs to, with what these limits say of it."""
     day = now.astimezone(UTC).date()
     found = [
@@ -60,26 +60,24 @@ def budgets(limits: Limits, job: JobDocument, now: datetime) -> tuple[Budget, ..
     return tuple(found)
 
 
-def group_value(job: JobDocument, by: str) -> str:
+def group_value(job: Job, by: str) -> str:
     """The job's group under `limits.per`: `service_account`, `location`, `model` or `labels.NAME`."""
     if by.startswith("labels."):
         return job.labels.get(by.removeprefix("labels."), "")
     table = {
-        "service_account": lambda: fields.service_account(job) or "",
+        "service_account": lambda: job.service_account or "",
         "location": lambda: job.name.location,
-        "model": lambda: fields.model_name(job) or "",
+        "model": lambda: job.model_name or "",
     }
     return table[by]()
 
 
-def channels_of(policies: Policies, name: str, job: JobDocument) -> tuple[str, ...]:
+def channels_of(policies: Policies, name: str, job: Job) -> tuple[str, ...]:
     """Where a policy's alerts go, the owner found for the job; the last policy's if it is gone."""
     chosen = next((policy for policy in policies.policies if policy.name == name), None)
     if chosen is None and policies.policies:
         chosen = policies.policies[-1]
-    return (
-        resolved(policies, chosen, job.labels, fields.service_account(job) or "") if chosen else ()
-    )
+    return resolved(policies, chosen, job.labels, job.service_account or "") if chosen else ()
 
 
 def channels_for_refusal(policies: Policies, found: Diagnosis, kind: str) -> tuple[str, ...]:

@@ -16,9 +16,8 @@ from remediator.case import Case
 from remediator.catalog import growth
 from remediator.catalog.catalog import Catalogue, Hardware, Moved, NoWay, Service
 from remediator.catalog.growth import Ground
-from remediator.domain import Cause, Diagnosis, History, JobDocument, JobState
-from remediator.job import fields
-from remediator.job.fields import Pool
+from remediator.domain import Cause, Diagnosis, History, JobState
+from remediator.job import DEFAULT_BATCH_SIZE, Job, Pool
 from remediator.policy.model import Limits, matches_any
 
 ACCELERATOR_CAUSES = frozenset({Cause.GPU_MEMORY, Cause.ACCELERATOR_MISSING})
@@ -42,16 +41,16 @@ class Choice:
     notes: tuple[str, ...] = ()
 
 
-def size_of(job: JobDocument) -> dict[str, Any]:
+def size_of(job: Job) -> dict[str, Any]:
     """A job's size in the form in which sizes that worked are kept and handed back."""
-    found = fields.pools(job)
+    found = job.pools
     size: dict[str, Any] = {}
     if found:
         held = found[0].hardware
         size = {"machineType": held.machine, "replicas": found[0].replicas}
         if held.count:
             size |= {"acceleratorType": held.accelerator, "acceleratorCount": held.count}
-    batch = fields.batch_size(job)
+    batch = job.batch_size
     return size | ({"batchSize": batch} if batch else {})
 
 
@@ -72,7 +71,7 @@ class _Sizing:
 
     @property
     def batch(self) -> int | None:
-        return fields.batch_size(self.case.job)
+        return self.case.job.batch_size
 
     @property
     def smaller_batch_failed(self) -> bool:
@@ -154,16 +153,16 @@ def choose(
 
 def is_remedy(
     worked: Mapping[str, Any],
-    job: JobDocument,
+    job: Job,
     cause: Cause,
     catalogue: Catalogue,
 ) -> bool:
     """Whether a size on which a similar job succeeded has more of what the cause asks than this."""
-    found = fields.pools(job)
+    found = job.pools
     if not found or catalogue.machine(found[0].hardware.machine) is None:
         return False
-    held, service = found[0].hardware, fields.rules(job).service
-    hardware, batch = _more(worked, held, fields.batch_size(job), cause, catalogue, service)
+    held, service = found[0].hardware, job.service
+    hardware, batch = _more(worked, held, job.batch_size, cause, catalogue, service)
     return hardware is not None or batch is not None
 
 
@@ -318,7 +317,7 @@ def _batch_that_fits(sizing: _Sizing, memory_gib: float, wanted: float | None) -
     """Half the batch; where a message says how much a whole one wants, as many as fit."""
     if wanted is None or not memory_gib:
         return _smaller_batch(sizing, 2)
-    batch = sizing.batch or fields.DEFAULT_BATCH_SIZE
+    batch = sizing.batch or DEFAULT_BATCH_SIZE
     fits = int(batch * BATCH_SHARE * memory_gib / wanted)
     if fits < 1:
         return NoWay(too_much_words(sizing.diagnosis, sizing.ground), too_much=True)
@@ -328,7 +327,7 @@ def _batch_that_fits(sizing: _Sizing, memory_gib: float, wanted: float | None) -
 def _cpu(sizing: _Sizing) -> Choice | NoWay:
     kind = sizing.book.machines[sizing.held.machine]
     done, ran = sizing.diagnosis.needs.work_done, sizing.case.job.run_seconds
-    deadline = fields.timeout_seconds(sizing.case.job)
+    deadline = sizing.case.job.timeout_seconds
     if done and ran and deadline:
         factor = ran / min(done, 1.0) / (deadline * DEADLINE_SHARE)
         said = (
@@ -366,7 +365,7 @@ def _request(sizing: _Sizing) -> Choice | NoWay:
 
 
 def _smaller_batch(sizing: _Sizing, factor: float) -> Choice:
-    held = sizing.batch or fields.DEFAULT_BATCH_SIZE
+    held = sizing.batch or DEFAULT_BATCH_SIZE
     size = max(1, min(held // 2, int(held / factor)))
     return Choice(
         None, size, (f"sized: a batch of {size} where {held} was too much costs nothing",)
@@ -393,7 +392,7 @@ def _gpu_memory(sizing: _Sizing) -> Choice | NoWay:
 
 
 def _accelerator(sizing: _Sizing) -> Choice | NoWay:
-    image = fields.cpu_only_image(sizing.case.job, sizing.case.model)
+    image = sizing.case.job.cpu_only_image(sizing.case.model)
     if image:
         return NoWay(f"the image {image} is built for CPUs: an accelerator would stand idle")
     moved = sizing.book.accelerator_bigger(sizing.held, sizing.service, sizing.region)

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from remediator.case import Case
+from remediator.catalog.catalog import Catalogue
 from remediator.diagnosis.utilisation import read_usage
-from remediator.diagnosis.workload import read_workload
 from remediator.domain import Json
 from remediator.report.history import Curve
 
@@ -21,7 +21,7 @@ MOST_POINTS = 60
 
 def kept_curves(case: Case) -> tuple[Json, ...]:
     """What was measured of CPU, memory and accelerators; nothing for what was not."""
-    usage = read_usage(case, read_workload(case.job, case.model))
+    usage = read_usage(case, case.job.facts(Catalogue.built_in(), case.model))
     measured = (
         ("CPU", usage.cpu),
         ("Memory", usage.memory),

@@ -9,15 +9,8 @@ import pytest
 
 from remediator.cloud.logs import Logs, job_log_filter
 from remediator.cloud.metrics import TRAINING_METRICS, Metrics
-from remediator.domain import (
-    Forbidden,
-    JobDocument,
-    JobKind,
-    JobName,
-    Refused,
-    Transient,
-    Unusable,
-)
+from remediator.domain import Forbidden, JobKind, JobName, Refused, Transient, Unusable
+from remediator.job import Job
 from tests.hands.conftest import NOW, custom_job
 from twin import faults
 from twin.cloud import Cloud
@@ -218,8 +211,8 @@ def series(metric: str, values: list[float], job_id: str = "77", **labels: str) 
     }
 
 
-def job(cloud: Cloud, **more: Any) -> JobDocument:
-    return JobDocument.parse(custom_job(cloud.name("customJobs", "77"), **more))
+def job(cloud: Cloud, **more: Any) -> Job:
+    return Job.parse(custom_job(cloud.name("customJobs", "77"), **more))
 
 
 @pytest.mark.parametrize("obeyed", [True, False], ids=["filter-obeyed", "filter-not-obeyed"])

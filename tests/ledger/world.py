@@ -23,7 +23,6 @@ from remediator.alerts.channels import Sent
 from remediator.case import Case
 from remediator.domain import (
     Gone,
-    JobDocument,
     JobKind,
     JobName,
     JobState,
@@ -34,6 +33,7 @@ from remediator.domain import (
     rfc3339,
 )
 from remediator.hands import Hands
+from remediator.job import Job
 from remediator.ledger import Ledger
 from remediator.notices import Notices
 from remediator.policy import Catalogue, load
@@ -166,13 +166,13 @@ class Cloud:
         error = {"error": _OUT_OF_MEMORY} if state == "JOB_STATE_FAILED" else {}
         self.jobs[name] = {**self.jobs[name], **ended, **error}
 
-    def get(self, name: JobName, *, timeout_seconds: float | None = None) -> JobDocument:
+    def get(self, name: JobName, *, timeout_seconds: float | None = None) -> Job:
         del timeout_seconds
         _touch()
         if str(name) not in self.jobs:
             msg = f"{name} does not exist"
             raise Gone(msg)
-        return JobDocument.parse(copy.deepcopy(self.jobs[str(name)]))
+        return Job.parse(copy.deepcopy(self.jobs[str(name)]))
 
     def list(
         self,
@@ -184,11 +184,11 @@ class Cloud:
         created_after: datetime | None = None,
         labels: Mapping[str, str] | None = None,
         timeout_seconds: float | None = None,
-    ) -> Iterator[JobDocument]:
+    ) -> Iterator[Job]:
         del project, location, timeout_seconds
         _touch()
         listed = [
-            JobDocument.parse(copy.deepcopy(body))
+            Job.parse(copy.deepcopy(body))
             for name, body in self.jobs.items()
             if self.listed_from[name] <= self.now()
         ]
@@ -203,7 +203,7 @@ class Cloud:
 
     def page(
         self, kind: JobKind, project: str, location: str, *, token: str = "", **conditions: Any
-    ) -> tuple[tuple[JobDocument, ...], str]:
+    ) -> tuple[tuple[Job, ...], str]:
         del token
         return tuple(self.list(kind, project, location, **conditions)), ""
 
@@ -214,14 +214,14 @@ class Cloud:
         request: Mapping[str, Any],
         *,
         timeout_seconds: float | None = None,
-    ) -> JobDocument:
+    ) -> Job:
         del kind, parent, timeout_seconds
         outcome, name = self.next_outcome, ""
         if outcome in {"answered", "lost"}:
             name = self.add("JOB_STATE_RUNNING", **request)
         _touch()  # sent, and not yet heard
         if outcome == "answered":
-            return JobDocument.parse(copy.deepcopy(self.jobs[name]))
+            return Job.parse(copy.deepcopy(self.jobs[name]))
         if outcome == "throttled":
             msg = "429 too many requests a minute"
             raise Transient(msg)
@@ -317,7 +317,7 @@ class World:
         _touch()
         return self.time
 
-    def _gather(self, job: JobDocument, *, now: datetime, attempts: Any, settled: bool) -> Case:
+    def _gather(self, job: Job, *, now: datetime, attempts: Any, settled: bool) -> Case:
         del settled
         return Case(job=job, now=now, attempts=attempts)
 

@@ -21,7 +21,7 @@ from remediator import policy
 from remediator.cli import main
 from remediator.commands.inputs import case_of
 from remediator.domain import Unusable
-from remediator.job import fields, summary
+from remediator.job import summary
 from remediator.policy import Catalogue, costs
 from remediator.readings import reading_of
 from remediator.remediate import preview
@@ -80,7 +80,7 @@ def test_whatever_stands_in_a_case_file_is_judged_or_refused_in_a_sentence(
     kept_curves(case)
     summary.machine_words(case.job)
     costs.spent_usd(case.job, catalogue)
-    fields.workload_digest(case.job)
+    assert case.job.workload_digest
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pytest
 
 from remediator import policy
 from remediator.cli import main
-from remediator.domain import JobDocument, Transient
+from remediator.domain import Transient
+from remediator.job import Job
 from remediator.ledger.firestore import FirestoreStore
 from remediator.readings import probe_urls
 from tests.reliability.test_hostile import _marked_up
@@ -33,7 +34,7 @@ def measured(*texts: str, policies: str = ALLOWED) -> tuple[str, ...]:
         "name": name,
         "jobSpec": {"workerPoolSpecs": [{"containerSpec": {"args": list(texts)}}]},
     }
-    return probe_urls(JobDocument.parse(body), loaded)
+    return probe_urls(Job.parse(body), loaded)
 
 
 @pytest.mark.parametrize(

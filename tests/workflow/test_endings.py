@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from remediator.alerts import AlertKind
-from remediator.domain import Attempt, Cause, Forbidden, Guard, JobDocument, JobState
+from remediator.domain import Attempt, Cause, Forbidden, Guard, JobState
 from remediator.endings import (
     close_chain,
     finish,
@@ -18,6 +18,7 @@ from remediator.endings import (
     tell,
     tell_forbidden,
 )
+from remediator.job import Job
 from remediator.ledger import Chain, Conclusion, Incident, Stage
 from remediator.resubmit import resubmit
 from tests.jobs import CUSTOM
@@ -38,11 +39,11 @@ def bench() -> Bench:
 
 
 @pytest.fixture
-def job(bench: Bench) -> JobDocument:
+def job(bench: Bench) -> Job:
     return bench.vertex.add(CUSTOM)
 
 
-def _stored(bench: Bench, job: JobDocument) -> Incident:
+def _stored(bench: Bench, job: Job) -> Incident:
     incident = bench.ledger.incident(job.name.key)
     assert incident is not None
     return incident
@@ -51,9 +52,7 @@ def _stored(bench: Bench, job: JobDocument) -> Incident:
 # --- told ---------------------------------------------------------------------------------------------
 
 
-def test_a_conclusion_and_its_alert_are_stored_together_and_sent(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_a_conclusion_and_its_alert_are_stored_together_and_sent(bench: Bench, job: Job) -> None:
     tale = bench.tale(job, Cause.USER_CODE_ERROR)
     said = tell(tale, bench.hands, NOW, AlertKind.ALERT, Conclusion.ALERTED)
     assert said == "alerted: user_code_error"
@@ -68,7 +67,7 @@ def test_a_conclusion_and_its_alert_are_stored_together_and_sent(
     assert outcome["current"] == outcome["root"] == str(job.name)
 
 
-def test_what_another_hand_concluded_is_not_told_again(bench: Bench, job: JobDocument) -> None:
+def test_what_another_hand_concluded_is_not_told_again(bench: Bench, job: Job) -> None:
     tale = bench.tale(job, Cause.USER_CODE_ERROR)
     assert bench.ledger.move(tale.incident)
     said = tell(tale, bench.hands, NOW, AlertKind.ALERT, Conclusion.ALERTED)
@@ -101,7 +100,7 @@ _ACT_AS = "403 You do not have permission to act as service account: iam.service
 )
 def test_the_grant_is_told_where_it_is_what_was_refused_and_safe_to_paste(
     bench: Bench,
-    job: JobDocument,
+    job: Job,
     because: str,
     refused_by: tuple[Guard, ...],
     account: str | None,
@@ -125,9 +124,7 @@ def test_the_grant_is_told_where_it_is_what_was_refused_and_safe_to_paste(
 
 
 @pytest.mark.parametrize("own", ["", "somebody@gmail.com"])
-def test_no_grant_is_told_for_an_account_that_is_not_one(
-    bench: Bench, job: JobDocument, own: str
-) -> None:
+def test_no_grant_is_told_for_an_account_that_is_not_one(bench: Bench, job: Job, own: str) -> None:
     tale = bench.tale(job)
     refused = replace(tale, plan=replace(tale.plan, because=_ACT_AS, notes=()))
     hands = replace(bench.hands, own_account=lambda: own)
@@ -135,7 +132,7 @@ def test_no_grant_is_told_for_an_account_that_is_not_one(
     assert "add-iam-policy-binding" not in str(bench.channel.messages[0].to_json())
 
 
-def test_a_missing_permission_is_told_everywhere_once_a_day(job: JobDocument) -> None:
+def test_a_missing_permission_is_told_everywhere_once_a_day(job: Job) -> None:
     del job
     bench = Bench(_TWO_CHANNELS)
     said = "403 Permission 'aiplatform.customJobs.get' denied on projects/1/jobs/77"
@@ -162,7 +159,7 @@ def test_refusals_without_a_permissions_name_are_one_where_only_numbers_differ()
     assert len(bench.owed()) == 2
 
 
-def test_what_is_finished_says_why(bench: Bench, job: JobDocument) -> None:
+def test_what_is_finished_says_why(bench: Bench, job: Job) -> None:
     incident = bench.incident(job)
     finish(incident, bench.hands, Conclusion.IGNORED, "label_off")
     stored = _stored(bench, job)
@@ -177,11 +174,11 @@ def test_what_is_finished_says_why(bench: Bench, job: JobDocument) -> None:
 # --- the end of an attempt ----------------------------------------------------------------------------
 
 
-def _attempt(bench: Bench, job: JobDocument, **changes: Any) -> tuple[JobDocument, Incident]:
+def _attempt(bench: Bench, job: Job, **changes: Any) -> tuple[Job, Incident]:
     """An attempt of ours that was made, and what Vertex says of it now."""
     resubmit(bench.tale(job), bench.hands)
     chain = bench.chain(job)
-    name = JobDocument.parse({"name": chain.attempts[-1].name}).name
+    name = Job.parse({"name": chain.attempts[-1].name}).name
     made = bench.vertex.get(name, timeout_seconds=CALL_SECONDS)
     now = {
         "state": "JOB_STATE_SUCCEEDED",
@@ -189,7 +186,7 @@ def _attempt(bench: Bench, job: JobDocument, **changes: Any) -> tuple[JobDocumen
         "endTime": "2026-11-23T20:08:00Z",
         **changes,
     }
-    seen = bench.vertex.add(made.body, **now)
+    seen = bench.vertex.add(made.to_json(), **now)
     incident = bench.ledger.incident(seen.name.key)
     assert incident is not None
     bench.channel.messages.clear()
@@ -201,7 +198,7 @@ def _attempt(bench: Bench, job: JobDocument, **changes: Any) -> tuple[JobDocumen
 _HOUR_USD = 0.874  # an hour of n1-standard-16 on Vertex in us-central1, to the tenth of a cent
 
 
-def test_what_was_set_aside_becomes_what_was_spent(bench: Bench, job: JobDocument) -> None:
+def test_what_was_set_aside_becomes_what_was_spent(bench: Bench, job: Job) -> None:
     attempt, _ = _attempt(bench, job)
     before = bench.chain(job)
     assert before.reserved_usd > 0
@@ -217,9 +214,7 @@ def test_what_was_set_aside_becomes_what_was_spent(bench: Bench, job: JobDocumen
     assert (again.spent_usd, again.final) == (chain.spent_usd, True)
 
 
-def test_an_attempt_that_was_cancelled_before_it_ran_costs_nothing(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_an_attempt_that_was_cancelled_before_it_ran_costs_nothing(bench: Bench, job: Job) -> None:
     attempt, _ = _attempt(bench, job, state="JOB_STATE_CANCELLED", startTime=None)
     chain = settle(attempt, bench.chain(job), bench.hands, final=False)
     assert (chain.spent_usd, chain.reserved_usd) == (0.0, 0.0)
@@ -227,7 +222,7 @@ def test_an_attempt_that_was_cancelled_before_it_ran_costs_nothing(
 
 
 def test_an_attempt_that_was_cancelled_while_it_ran_costs_what_it_ran(
-    bench: Bench, job: JobDocument
+    bench: Bench, job: Job
 ) -> None:
     attempt, _ = _attempt(bench, job, state="JOB_STATE_CANCELLED")
     chain = settle(attempt, bench.chain(job), bench.hands, final=False)
@@ -239,14 +234,14 @@ def test_an_attempt_that_was_cancelled_while_it_ran_costs_what_it_ran(
     [("JOB_STATE_SUCCEEDED", True), ("JOB_STATE_FAILED", True), ("JOB_STATE_CANCELLED", False)],
 )
 def test_how_attempts_end_is_remembered_unless_a_person_ended_them(
-    bench: Bench, job: JobDocument, state: str, kept: bool
+    bench: Bench, job: Job, state: str, kept: bool
 ) -> None:
     attempt, _ = _attempt(bench, job, state=state)
     settle(attempt, bench.chain(job), bench.hands, final=False)
     assert bool(bench.documents("tracks")) is kept
 
 
-def test_the_policy_of_an_attempt_is_found_by_its_name(job: JobDocument) -> None:
+def test_the_policy_of_an_attempt_is_found_by_its_name(job: Job) -> None:
     def made(name: str, policy: str) -> Attempt:
         return Attempt(
             name=name, state=JobState.FAILED, create_time=None, policy=policy, step=1, verdict="",
@@ -261,9 +256,7 @@ def test_the_policy_of_an_attempt_is_found_by_its_name(job: JobDocument) -> None
 # --- the end of a chain ---------------------------------------------------------------------------------
 
 
-def test_a_recovery_closes_the_chain_and_is_told_with_what_it_cost(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_a_recovery_closes_the_chain_and_is_told_with_what_it_cost(bench: Bench, job: Job) -> None:
     attempt, incident = _attempt(bench, job)
     said = close_chain(
         attempt, incident, bench.hands, bench.time, AlertKind.RECOVERED, Conclusion.RECOVERED
@@ -295,7 +288,7 @@ def test_the_channels_of_the_policy_that_made_the_attempt_are_told() -> None:
     assert [one for one in bench.owed() if "recovered" in one] == [f"{job.name.key}|recovered|1|ml"]
 
 
-def test_a_chain_that_another_hand_closed_is_not_told_again(bench: Bench, job: JobDocument) -> None:
+def test_a_chain_that_another_hand_closed_is_not_told_again(bench: Bench, job: Job) -> None:
     attempt, incident = _attempt(bench, job)
     assert bench.ledger.move(incident)
     close_chain(
@@ -314,7 +307,7 @@ def test_a_chain_that_another_hand_closed_is_not_told_again(bench: Bench, job: J
     ],
 )
 def test_who_cancelled_an_attempt_is_told_where_it_was_us(
-    bench: Bench, job: JobDocument, state: str, reason: str, told: bool
+    bench: Bench, job: Job, state: str, reason: str, told: bool
 ) -> None:
     attempt, incident = _attempt(bench, job, state=state)
     close_chain(

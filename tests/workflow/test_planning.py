@@ -17,13 +17,13 @@ from remediator.domain import (
     Change,
     Forbidden,
     Guard,
-    JobDocument,
     Mode,
     Plan,
     Refused,
     Transient,
 )
 from remediator.hands import RETRY_WINDOW, Hands
+from remediator.job import Job
 from remediator.ledger import Approval, Chain, Claim, Incident, Limit
 from remediator.planning import (
     for_a_person,
@@ -55,11 +55,11 @@ def bench() -> Bench:
 
 
 @pytest.fixture
-def job(bench: Bench) -> JobDocument:
+def job(bench: Bench) -> Job:
     return bench.vertex.add(CUSTOM)
 
 
-def _twin(bench: Bench, number: int = 5, **changes: Any) -> JobDocument:
+def _twin(bench: Bench, number: int = 5, **changes: Any) -> Job:
     """Another job of the same workload: running, made a minute after the failure."""
     name = f"projects/{NUMBER}/locations/us-central1/customJobs/{number}"
     body = {
@@ -75,7 +75,7 @@ def _twin(bench: Bench, number: int = 5, **changes: Any) -> JobDocument:
 
 def _plan(
     bench: Bench,
-    job: JobDocument,
+    job: Job,
     *,
     cause: Cause = Cause.CPU_SATURATION,
     incident: Incident | None = None,
@@ -94,7 +94,7 @@ def _plan(
 
 
 def test_a_job_of_the_same_workload_made_since_is_somebody_elses_rerun(
-    bench: Bench, job: JobDocument
+    bench: Bench, job: Job
 ) -> None:
     other = _twin(bench)
     assert somebody_faster(job, bench.hands) == str(other.name)
@@ -120,7 +120,7 @@ def test_a_job_of_the_same_workload_made_since_is_somebody_elses_rerun(
     ids=lambda changes: next(iter(changes)),
 )
 def test_what_is_no_rerun_is_not_taken_for_one(
-    bench: Bench, job: JobDocument, changes: dict[str, Any]
+    bench: Bench, job: Job, changes: dict[str, Any]
 ) -> None:
     _twin(bench, **changes)
     assert somebody_faster(job, bench.hands) == ""
@@ -128,32 +128,30 @@ def test_what_is_no_rerun_is_not_taken_for_one(
 
 
 @pytest.mark.parametrize("state", ["JOB_STATE_SUCCEEDED", "JOB_STATE_PENDING", "JOB_STATE_QUEUED"])
-def test_a_rerun_counts_while_it_may_succeed_or_has(
-    bench: Bench, job: JobDocument, state: str
-) -> None:
+def test_a_rerun_counts_while_it_may_succeed_or_has(bench: Bench, job: Job, state: str) -> None:
     other = _twin(bench, state=state)
     assert somebody_faster(job, bench.hands) == str(other.name)
 
 
-def test_a_rerun_made_in_the_second_of_the_failure_counts(bench: Bench, job: JobDocument) -> None:
+def test_a_rerun_made_in_the_second_of_the_failure_counts(bench: Bench, job: Job) -> None:
     other = _twin(bench, createTime="2026-11-23T19:00:00Z")
     assert somebody_faster(job, bench.hands) == str(other.name)
 
 
-def test_nobody_was_faster_than_a_job_that_has_not_ended(bench: Bench, job: JobDocument) -> None:
-    running = JobDocument(job.name, {**job.body, "endTime": None, "state": "JOB_STATE_RUNNING"})
+def test_nobody_was_faster_than_a_job_that_has_not_ended(bench: Bench, job: Job) -> None:
+    running = Job(job.name, {**job.to_json(), "endTime": None, "state": "JOB_STATE_RUNNING"})
     _twin(bench)
     assert somebody_faster(running, bench.hands) == ""
     assert not bench.vertex.listed
 
 
-def test_a_job_of_our_own_is_nobody_elses(bench: Bench, job: JobDocument) -> None:
+def test_a_job_of_our_own_is_nobody_elses(bench: Bench, job: Job) -> None:
     other = _twin(bench)
     bench.store.run(lambda tx: tx.put("created", other.name.key.replace("/", "|"), {"root": "r"}))
     assert somebody_faster(job, bench.hands) == ""
 
 
-def _claimed(bench: Bench, job: JobDocument, token: str = "t") -> Claim:
+def _claimed(bench: Bench, job: Job, token: str = "t") -> Claim:
     machine = "jobSpec.workerPoolSpecs[0].machineSpec.machineType"
     claim = Claim(
         token=token, incident=job.name.key, policy="grow", step=1, number=1, verdict="",
@@ -169,21 +167,21 @@ def _claimed(bench: Bench, job: JobDocument, token: str = "t") -> Claim:
     [("n1-standard-16", "t", True), ("n1-standard-8", "t", False), ("n1-standard-16", "x", False)],
 )
 def test_a_job_under_a_standing_claim_is_ours_though_nobody_wrote_it_down(
-    bench: Bench, job: JobDocument, size: str, token: str, ours: bool
+    bench: Bench, job: Job, size: str, token: str, ours: bool
 ) -> None:
     _claimed(bench, job)
     machine = "jobSpec__workerPoolSpecs[0]__machineSpec__machineType"
     other = _twin(bench, **{machine: size})
-    other = bench.vertex.add(other.changed("labels.remediator-claim", token).body)
+    other = bench.vertex.add(other.changed("labels.remediator-claim", token).to_json())
     assert is_unrecorded(other, bench.hands) is ours
     assert bool(somebody_faster(job, bench.hands)) is not ours
 
 
-def test_once_the_claim_is_gone_its_label_says_nothing(bench: Bench, job: JobDocument) -> None:
+def test_once_the_claim_is_gone_its_label_says_nothing(bench: Bench, job: Job) -> None:
     claim = _claimed(bench, job)
     machine = "jobSpec__workerPoolSpecs[0]__machineSpec__machineType"
     other = _twin(bench, **{machine: "n1-standard-16"})
-    other = bench.vertex.add(other.changed("labels.remediator-claim", "t").body)
+    other = bench.vertex.add(other.changed("labels.remediator-claim", "t").to_json())
     assert is_unrecorded(other, bench.hands)
     assert bench.ledger.withdraw(job.name.key, claim.token)
     assert not is_unrecorded(other, bench.hands)
@@ -191,7 +189,7 @@ def test_once_the_claim_is_gone_its_label_says_nothing(bench: Bench, job: JobDoc
 
 @pytest.mark.parametrize("error", [Transient("503"), Forbidden("403 list")], ids=repr)
 def test_a_rerun_that_cannot_be_asked_for_is_asked_again_for_a_day(
-    bench: Bench, job: JobDocument, error: Exception
+    bench: Bench, job: Job, error: Exception
 ) -> None:
     bench.vertex.list_error = error
     young = bench.incident(job)
@@ -205,9 +203,7 @@ def test_a_rerun_that_cannot_be_asked_for_is_asked_again_for_a_day(
     assert f"it is not known whether somebody ran it again: {error}" in made.because
 
 
-def test_a_definite_no_to_that_question_is_left_to_a_person_at_once(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_a_definite_no_to_that_question_is_left_to_a_person_at_once(bench: Bench, job: Job) -> None:
     bench.vertex.list_error = Refused("400 no")
     made = _plan(bench, job)
     assert made.action is Action.ALERT
@@ -215,21 +211,19 @@ def test_a_definite_no_to_that_question_is_left_to_a_person_at_once(
     assert made.notes[0].endswith("whether somebody ran it again: 400 no")
 
 
-def test_what_was_asked_beside_the_evidence_is_not_asked_twice(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_what_was_asked_beside_the_evidence_is_not_asked_twice(bench: Bench, job: Job) -> None:
     made = _plan(bench, job, faster=lambda: "projects/1/locations/l/customJobs/7")
     assert made.refused_by == (Guard.ALREADY_RERUN,)
     assert not bench.vertex.listed
 
 
-def test_a_plan_that_only_alerts_asks_for_no_rerun(bench: Bench, job: JobDocument) -> None:
+def test_a_plan_that_only_alerts_asks_for_no_rerun(bench: Bench, job: Job) -> None:
     made = _plan(bench, job, cause=Cause.USER_CODE_ERROR)
     assert made.action is Action.ALERT
     assert not bench.vertex.listed
 
 
-def test_only_what_would_be_done_is_left_to_a_person(bench: Bench, job: JobDocument) -> None:
+def test_only_what_would_be_done_is_left_to_a_person(bench: Bench, job: Job) -> None:
     made = _plan(bench, job)
     told = for_a_person(made, "whose it is")
     assert (told.action, told.request) == (Action.ALERT, made.request)
@@ -241,7 +235,7 @@ def test_only_what_would_be_done_is_left_to_a_person(bench: Bench, job: JobDocum
 # --- waits, answers, skipped steps -----------------------------------------------------------------
 
 
-def test_a_wait_is_over_at_its_moment_and_not_before(bench: Bench, job: JobDocument) -> None:
+def test_a_wait_is_over_at_its_moment_and_not_before(bench: Bench, job: Job) -> None:
     bench.use(POLICIES.replace("machine_type: bigger", "wait: 10m"))
     incident = bench.incident(job)
     first = _plan(bench, job, incident=incident)
@@ -261,7 +255,7 @@ def test_a_wait_is_over_at_its_moment_and_not_before(bench: Bench, job: JobDocum
     ],
 )
 def test_a_yes_holds_for_the_plan_that_was_shown_alone(
-    bench: Bench, job: JobDocument, answer: str, same: bool, action: Action
+    bench: Bench, job: Job, answer: str, same: bool, action: Action
 ) -> None:
     bench.use(POLICIES.replace("mode: enforce", "mode: approve"))
     incident = bench.incident(job)
@@ -275,7 +269,7 @@ def test_a_yes_holds_for_the_plan_that_was_shown_alone(
 
 
 def test_steps_that_vertex_refused_are_passed_over_for_this_policy_alone(
-    bench: Bench, job: JobDocument
+    bench: Bench, job: Job
 ) -> None:
     bench.use(
         POLICIES.replace(
@@ -294,9 +288,7 @@ def test_steps_that_vertex_refused_are_passed_over_for_this_policy_alone(
 # --- history and limits -----------------------------------------------------------------------------
 
 
-def test_what_was_spent_and_set_aside_counts_against_the_job(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_what_was_spent_and_set_aside_counts_against_the_job(bench: Bench, job: Job) -> None:
     cost = _plan(bench, job).worst_case_usd or 0.0
     chain = bench.chain(job)
     full = replace(chain, spent_usd=60.0, reserved_usd=40.0)
@@ -316,7 +308,7 @@ def test_what_was_spent_and_set_aside_counts_against_the_job(
 )
 def test_what_is_counted_today_and_in_the_hour_refuses(
     bench: Bench,
-    job: JobDocument,
+    job: Job,
     key: str,
     amount: float,
     window: float | None,
@@ -326,7 +318,7 @@ def test_what_is_counted_today_and_in_the_hour_refuses(
     assert _plan(bench, job).refused_by == (guard,)
 
 
-def _count(bench: Bench, job: JobDocument, limit: Limit) -> None:
+def _count(bench: Bench, job: Job, limit: Limit) -> None:
     """Another job's claim has set this much aside."""
     other = bench.vertex.add(CUSTOM, name=f"{job.name}5")
     incident = bench.incident(other)
@@ -358,7 +350,7 @@ def test_one_accounts_share_refuses_that_account_alone(
 
 @pytest.mark.parametrize("where", ["settings", "ledger"])
 def test_the_stop_switch_stops_the_plan_wherever_it_is_turned(
-    bench: Bench, job: JobDocument, where: str
+    bench: Bench, job: Job, where: str
 ) -> None:
     hands = bench.hands
     if where == "ledger":
@@ -368,7 +360,7 @@ def test_the_stop_switch_stops_the_plan_wherever_it_is_turned(
     assert _plan(bench, job, hands=hands).refused_by == (Guard.STOP_SWITCH,)
 
 
-def test_the_ceilings_of_the_environment_bind(bench: Bench, job: JobDocument) -> None:
+def test_the_ceilings_of_the_environment_bind(bench: Bench, job: Job) -> None:
     settings = bench.hands.settings
     for ceiling, guard in (
         ({"max_usd_per_day": 0.01}, Guard.USD_PER_DAY),
@@ -381,7 +373,7 @@ def test_the_ceilings_of_the_environment_bind(bench: Bench, job: JobDocument) ->
     assert _plan(bench, job, hands=observing).mode is Mode.OBSERVE
 
 
-def test_the_attempts_of_the_chain_are_counted(bench: Bench, job: JobDocument) -> None:
+def test_the_attempts_of_the_chain_are_counted(bench: Bench, job: Job) -> None:
     from tests.jobs import attempt
 
     chain = replace(
@@ -392,7 +384,7 @@ def test_the_attempts_of_the_chain_are_counted(bench: Bench, job: JobDocument) -
 
 
 def test_a_claim_fits_into_the_policys_own_limits_where_they_are_tighter(
-    bench: Bench, job: JobDocument
+    bench: Bench, job: Job
 ) -> None:
     bench.use(TWO)
     tale = bench.tale(job)

@@ -9,18 +9,10 @@ from typing import Any
 import pytest
 
 from remediator.case import Case, Gap
-from remediator.domain import (
-    Forbidden,
-    JobDocument,
-    JobKind,
-    JobName,
-    Refused,
-    Source,
-    Transient,
-    Unusable,
-)
+from remediator.domain import Forbidden, JobKind, JobName, Refused, Source, Transient, Unusable
 from remediator.hands import RETRY_WINDOW
 from remediator.intake import Hint, Refusal
+from remediator.job import Job
 from remediator.ledger import Approval, Conclusion, Incident, Stage
 from remediator.remediate import answer_approval, consider, handle
 from remediator.resubmit import resubmit
@@ -54,22 +46,22 @@ def bench() -> Bench:
 
 
 @pytest.fixture
-def job(bench: Bench) -> JobDocument:
+def job(bench: Bench) -> Job:
     long = "36000s"  # so that its hour is no time-out
     return bench.vertex.add(CUSTOM, error=_MEMORY, jobSpec__scheduling__timeout=long)
 
 
-def _stored(bench: Bench, job: JobDocument) -> Incident:
+def _stored(bench: Bench, job: Job) -> Incident:
     incident = bench.ledger.incident(job.name.key)
     assert incident is not None
     return incident
 
 
-def _hint(about: JobDocument, **more: Any) -> Hint:
+def _hint(about: Job, **more: Any) -> Hint:
     return Hint(**{"project": NUMBER, "entry": {}, "job": about.name, "published": NOW, **more})
 
 
-def _consider(bench: Bench, job: JobDocument, **more: Any) -> str:
+def _consider(bench: Bench, job: Job, **more: Any) -> str:
     return consider(job, bench.hands, **{"known_since": bench.time, **more})
 
 
@@ -78,7 +70,7 @@ def _consider(bench: Bench, job: JobDocument, **more: Any) -> str:
 
 @pytest.mark.parametrize("project", [PROJECT, NUMBER])
 def test_a_failure_is_handled_from_hint_to_resubmission(
-    bench: Bench, job: JobDocument, project: str
+    bench: Bench, job: Job, project: str
 ) -> None:
     said = handle(_hint(job, project=project), bench.hands)
     (sent,) = bench.vertex.creates
@@ -98,7 +90,7 @@ def test_a_failure_is_handled_from_hint_to_resubmission(
     assert stored.first_known == NOW
 
 
-def test_the_same_event_again_does_nothing(bench: Bench, job: JobDocument) -> None:
+def test_the_same_event_again_does_nothing(bench: Bench, job: Job) -> None:
     handle(_hint(job), bench.hands)
     said = handle(_hint(job), bench.hands)
     assert said == "already handled: resubmitted"
@@ -107,29 +99,27 @@ def test_the_same_event_again_does_nothing(bench: Bench, job: JobDocument) -> No
 
 
 @pytest.mark.parametrize("where", ["entry", "name"])
-def test_another_projects_job_is_not_even_read(bench: Bench, job: JobDocument, where: str) -> None:
+def test_another_projects_job_is_not_even_read(bench: Bench, job: Job, where: str) -> None:
     stranger = JobName("99", "us-central1", JobKind.CUSTOM, "77")
     hint = _hint(job, project="99") if where == "entry" else _hint(job, job=stranger)
     assert handle(hint, bench.hands).startswith("ignored: ")
     assert not bench.ledger.incidents()
 
 
-def test_a_number_alone_is_looked_for_in_every_served_place(bench: Bench, job: JobDocument) -> None:
+def test_a_number_alone_is_looked_for_in_every_served_place(bench: Bench, job: Job) -> None:
     hint = _hint(job, job=None, custom_job_id=job.name.id)
     assert handle(hint, bench.hands).startswith("resubmitted as ")
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_job_that_is_gone_is_ignored(bench: Bench, job: JobDocument, named: bool) -> None:
+def test_a_job_that_is_gone_is_ignored(bench: Bench, job: Job, named: bool) -> None:
     bench.vertex.bodies.clear()
     hint = _hint(job) if named else _hint(job, job=None, custom_job_id="77")
     assert handle(hint, bench.hands) == "ignored: there is no such job (any more)"
     assert not bench.ledger.incidents()
 
 
-def test_a_permission_that_is_missing_is_told_and_waited_for(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_a_permission_that_is_missing_is_told_and_waited_for(bench: Bench, job: Job) -> None:
     bench.vertex.list_error = Forbidden("403 Permission 'aiplatform.customJobs.list' denied")
     bench.use(_MORE)
     with pytest.raises(Transient, match=r"aiplatform\.customJobs\.list"):
@@ -257,7 +247,7 @@ def test_a_cause_that_the_error_does_not_settle_waits_for_its_evidence(bench: Be
     assert _stored(bench, job).stage is Stage.DONE
 
 
-def test_a_cause_that_the_error_settles_is_acted_on_at_once(bench: Bench, job: JobDocument) -> None:
+def test_a_cause_that_the_error_settles_is_acted_on_at_once(bench: Bench, job: Job) -> None:
     bench.time = NOW - timedelta(minutes=6, seconds=50)
     _consider(bench, job)
     assert len(bench.vertex.creates) == 1
@@ -285,7 +275,7 @@ def test_a_source_that_may_answer_later_is_waited_for_a_day_where_nothing_else_i
 # --- the parent --------------------------------------------------------------------------------------
 
 
-def test_a_trial_is_its_tuning_jobs(bench: Bench, job: JobDocument) -> None:
+def test_a_trial_is_its_tuning_jobs(bench: Bench, job: Job) -> None:
     from tests.jobs import TUNING
 
     child = {**CUSTOM, "name": f"projects/{NUMBER}/locations/us-central1/customJobs/501"}
@@ -301,7 +291,7 @@ def test_a_trial_is_its_tuning_jobs(bench: Bench, job: JobDocument) -> None:
 
 @pytest.mark.parametrize("known", [timedelta(0), RETRY_WINDOW])
 def test_a_parent_that_cannot_be_asked_for_is_waited_for_and_then_left_to_a_person(
-    bench: Bench, job: JobDocument, known: timedelta
+    bench: Bench, job: Job, known: timedelta
 ) -> None:
     bench.vertex.list_error = Transient("503")
     if known:
@@ -317,7 +307,7 @@ def test_a_parent_that_cannot_be_asked_for_is_waited_for_and_then_left_to_a_pers
 
 
 def test_a_permission_to_ask_for_the_parent_is_told_and_asked_again_in_each_round(
-    bench: Bench, job: JobDocument
+    bench: Bench, job: Job
 ) -> None:
     bench.vertex.list_error = Forbidden("403 Permission 'aiplatform.pipelineJobs.list' denied")
     assert _consider(bench, job).startswith("waiting for a permission: 403")
@@ -338,7 +328,7 @@ def test_an_alert_is_told_once_and_nothing_is_made(bench: Bench) -> None:
     assert not bench.vertex.creates
 
 
-def test_in_mode_observe_the_plan_is_told_and_not_carried_out(job: JobDocument) -> None:
+def test_in_mode_observe_the_plan_is_told_and_not_carried_out(job: Job) -> None:
     bench = Bench(_MORE.replace("mode: enforce", "mode: observe"))
     job = bench.vertex.add(job.body)
     assert _consider(bench, job) == "observed: memory_pressure"
@@ -349,7 +339,7 @@ def test_in_mode_observe_the_plan_is_told_and_not_carried_out(job: JobDocument) 
     assert bench.totals() == {}
 
 
-def test_a_wait_is_kept_told_and_carried_out_when_it_is_over(job: JobDocument) -> None:
+def test_a_wait_is_kept_told_and_carried_out_when_it_is_over(job: Job) -> None:
     bench = Bench(_MORE.replace("machine_type: more_memory", "wait: 10m"))
     job = bench.vertex.add(job.body)
     _consider(bench, job)
@@ -364,7 +354,7 @@ def test_a_wait_is_kept_told_and_carried_out_when_it_is_over(job: JobDocument) -
     assert [one.kind for one in bench.channel.messages] == ["waiting", "acted"]
 
 
-def _asked(job: JobDocument) -> tuple[Bench, JobDocument, Approval]:
+def _asked(job: Job) -> tuple[Bench, Job, Approval]:
     bench = Bench(_MORE.replace("mode: enforce", "mode: approve"))
     job = bench.vertex.add(job.body)
     assert _consider(bench, job) == "awaiting approval token-1"
@@ -373,7 +363,7 @@ def _asked(job: JobDocument) -> tuple[Bench, JobDocument, Approval]:
     return bench, job, approval
 
 
-def test_a_person_is_asked_once(job: JobDocument) -> None:
+def test_a_person_is_asked_once(job: Job) -> None:
     bench, job, approval = _asked(job)
     stored = _stored(bench, job)
     assert (stored.stage, stored.due) == (Stage.APPROVAL, NOW + timedelta(hours=12))
@@ -391,7 +381,7 @@ def test_a_person_is_asked_once(job: JobDocument) -> None:
     assert not bench.vertex.creates
 
 
-def test_a_yes_is_written_down_and_then_carried_out(job: JobDocument) -> None:
+def test_a_yes_is_written_down_and_then_carried_out(job: Job) -> None:
     bench, job, _ = _asked(job)
     bench.time += timedelta(hours=1)
     said = answer_approval(bench.hands, "token-1", approved=True, by="ann@example.com")
@@ -408,7 +398,7 @@ def test_a_yes_is_written_down_and_then_carried_out(job: JobDocument) -> None:
     assert [one.kind for one in bench.channel.messages] == ["approval", "acted"]
 
 
-def test_a_no_ends_it(job: JobDocument) -> None:
+def test_a_no_ends_it(job: Job) -> None:
     bench, job, _ = _asked(job)
     answer_approval(bench.hands, "token-1", approved=False, by="ann@example.com")
     assert _consider(bench, job) == "given_up: memory_pressure"
@@ -417,7 +407,7 @@ def test_a_no_ends_it(job: JobDocument) -> None:
 
 
 @pytest.mark.parametrize(("late", "over"), [(-1, False), (0, True), (1, True)])
-def test_a_question_that_nobody_answers_ends_it(job: JobDocument, late: int, over: bool) -> None:
+def test_a_question_that_nobody_answers_ends_it(job: Job, late: int, over: bool) -> None:
     bench, job, _ = _asked(job)
     bench.time = NOW + timedelta(hours=12, seconds=late)
     _consider(bench, job)
@@ -429,7 +419,7 @@ def test_a_question_that_nobody_answers_ends_it(job: JobDocument, late: int, ove
     assert not bench.vertex.creates
 
 
-def test_another_plan_is_another_question(job: JobDocument) -> None:
+def test_another_plan_is_another_question(job: Job) -> None:
     bench, job, _ = _asked(job)
     answer_approval(bench.hands, "token-1", approved=True, by="me")
     other = POLICIES.replace("machine_type: bigger", "timeout: double")
@@ -449,7 +439,7 @@ def test_an_approval_that_nobody_offered_is_no_question(bench: Bench) -> None:
 
 
 def test_a_standing_claims_job_is_written_down_whatever_the_plan_says_now(
-    bench: Bench, job: JobDocument
+    bench: Bench, job: Job
 ) -> None:
     bench.vertex.hides_what_is_made = True
     bench.vertex.answers.append(Answer(Transient("?"), arrives=True))
@@ -462,7 +452,7 @@ def test_a_standing_claims_job_is_written_down_whatever_the_plan_says_now(
     assert len(bench.chain(job).attempts) == 1
 
 
-def test_want_of_machines_takes_the_next_step_in_the_same_breath(job: JobDocument) -> None:
+def test_want_of_machines_takes_the_next_step_in_the_same_breath(job: Job) -> None:
     text = _MORE.replace(
         "do: [{resubmit: {machine_type: more_memory}, times: 3}]",
         "do: [{resubmit: {machine_type: more_memory}}, {resubmit: {timeout: double}}]",
@@ -483,7 +473,7 @@ def test_want_of_machines_takes_the_next_step_in_the_same_breath(job: JobDocumen
 # --- an attempt of ours -------------------------------------------------------------------------------------
 
 
-def _attempt(bench: Bench, job: JobDocument, **changes: Any) -> JobDocument:
+def _attempt(bench: Bench, job: Job, **changes: Any) -> Job:
     resubmit(bench.tale(job), bench.hands)
     name = JobName.parse(bench.chain(job).attempts[-1].name)
     made = bench.vertex.get(name, timeout_seconds=CALL_SECONDS)
@@ -493,16 +483,14 @@ def _attempt(bench: Bench, job: JobDocument, **changes: Any) -> JobDocument:
     return bench.vertex.add(made.body, **{**ran, **changes})
 
 
-def test_an_attempt_that_succeeds_is_a_recovery(bench: Bench, job: JobDocument) -> None:
+def test_an_attempt_that_succeeds_is_a_recovery(bench: Bench, job: Job) -> None:
     made = _attempt(bench, job, state="JOB_STATE_SUCCEEDED")
     assert _consider(bench, made) == "recovered: attempt 1 is SUCCEEDED"
     assert [one.kind for one in bench.channel.messages] == ["recovered"]
     assert bench.chain(job).final
 
 
-def test_an_attempt_that_fails_is_settled_and_the_chain_goes_on(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_an_attempt_that_fails_is_settled_and_the_chain_goes_on(bench: Bench, job: Job) -> None:
     made = _attempt(bench, job, state="JOB_STATE_FAILED", error=_MEMORY)
     assert _consider(bench, made).startswith("resubmitted as ")
     chain = bench.chain(job)
@@ -512,13 +500,13 @@ def test_an_attempt_that_fails_is_settled_and_the_chain_goes_on(
     assert chain.attempts[0].state.is_terminal
 
 
-def test_an_attempt_that_a_person_cancels_ends_the_chain(bench: Bench, job: JobDocument) -> None:
+def test_an_attempt_that_a_person_cancels_ends_the_chain(bench: Bench, job: Job) -> None:
     made = _attempt(bench, job, state="JOB_STATE_CANCELLED")
     assert _consider(bench, made) == "given_up: attempt 1 is CANCELLED"
     assert [one.kind for one in bench.channel.messages] == ["given_up"]
 
 
-def test_an_attempt_that_got_no_machine_is_stepped_over(bench: Bench, job: JobDocument) -> None:
+def test_an_attempt_that_got_no_machine_is_stepped_over(bench: Bench, job: Job) -> None:
     made = _attempt(
         bench, job, state="JOB_STATE_PENDING", startTime=None, endTime=None,
         createTime="2026-11-23T19:07:00Z",
@@ -541,23 +529,19 @@ def test_a_job_that_waited_longer_than_it_may_run_has_not_timed_out(bench: Bench
     assert not bench.vertex.creates
 
 
-def test_an_attempt_that_nobody_wrote_down_yet_is_waited_for(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_an_attempt_that_nobody_wrote_down_yet_is_waited_for(bench: Bench, job: Job) -> None:
     bench.vertex.answers.append(Answer(KeyError("fault"), arrives=True))
     with pytest.raises(KeyError):
         _consider(bench, job)
     made = next(one for name, one in bench.vertex.bodies.items() if name != str(job.name))
     with pytest.raises(Transient, match="not written down yet"):
-        _consider(bench, JobDocument.parse({**made, "state": "JOB_STATE_FAILED"}))
+        _consider(bench, Job.parse({**made, "state": "JOB_STATE_FAILED"}))
 
 
 # --- no way on ------------------------------------------------------------------------------------------
 
 
-def test_what_a_service_refuses_for_good_is_told_and_concluded(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_what_a_service_refuses_for_good_is_told_and_concluded(bench: Bench, job: Job) -> None:
     def refuse(*_: Any, **__: Any) -> Case:
         msg = "400 the log may not be read like this"
         raise Refused(msg)
@@ -572,7 +556,7 @@ def test_what_a_service_refuses_for_good_is_told_and_concluded(
     assert [one["final"] for one in bench.outcomes] == [True]
 
 
-def test_where_a_claim_stands_its_job_is_asked_for_again(bench: Bench, job: JobDocument) -> None:
+def test_where_a_claim_stands_its_job_is_asked_for_again(bench: Bench, job: Job) -> None:
     bench.vertex.answers.append(Answer(KeyError("fault"), arrives=True))
     with pytest.raises(KeyError):
         _consider(bench, job)

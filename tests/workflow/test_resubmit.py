@@ -16,13 +16,13 @@ from remediator.domain import (
     Change,
     Forbidden,
     Guard,
-    JobDocument,
     JobState,
     Refused,
     Transient,
     Unanswered,
 )
 from remediator.hands import Tale
+from remediator.job import Job
 from remediator.ledger import Approval, Chain, Claim, Conclusion, Ledger, Stage
 from remediator.ledger.records import Reservation, doc_id, to_json
 from remediator.resubmit import (
@@ -59,7 +59,7 @@ def _of_one_error(error: BaseException, *, arrives: bool = False) -> Bench:
     return bench
 
 
-def _earlier(job: JobDocument, number: int = 1, **more: Any) -> Attempt:
+def _earlier(job: Job, number: int = 1, **more: Any) -> Attempt:
     """An attempt of the job's chain that failed."""
     known: dict[str, Any] = {
         "name": f"projects/{NUMBER}/locations/us-central1/customJobs/90{number}",
@@ -76,7 +76,7 @@ def _earlier(job: JobDocument, number: int = 1, **more: Any) -> Attempt:
     return Attempt(**{**known, **more})
 
 
-def _in_a_chain(bench: Bench, job: JobDocument, *attempts: Attempt) -> Tale:
+def _in_a_chain(bench: Bench, job: Job, *attempts: Attempt) -> Tale:
     """The tale of a job whose chain has made these attempts before, all written down."""
     for attempt in attempts:
         tale = bench.tale(job)
@@ -97,7 +97,7 @@ def _in_a_chain(bench: Bench, job: JobDocument, *attempts: Attempt) -> Tale:
         assert stored is not None
         answer = bench.ledger.claim(stored, str(job.name), claim, now=bench.time)
         assert answer.mine
-        made = JobDocument.parse({"name": attempt.name, "state": "JOB_STATE_FAILED"})
+        made = Job.parse({"name": attempt.name, "state": "JOB_STATE_FAILED"})
         held = bench.ledger.incident(job.name.key)
         assert held is not None
         assert bench.ledger.record(
@@ -117,11 +117,11 @@ def bench() -> Bench:
 
 
 @pytest.fixture
-def job(bench: Bench) -> JobDocument:
+def job(bench: Bench) -> Job:
     return bench.vertex.add(CUSTOM)
 
 
-def _chain(bench: Bench, job: JobDocument) -> Chain:
+def _chain(bench: Bench, job: Job) -> Chain:
     chain = bench.ledger.chain(job.name.key)
     assert chain is not None
     return chain
@@ -147,9 +147,7 @@ def test_what_is_sent_is_the_plans_request_with_the_claim_and_nothing_else(
     assert said == f"resubmitted as {_chain(bench, job).attempts[0].name}"
 
 
-def test_the_claim_with_its_money_stands_before_anything_is_sent(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_the_claim_with_its_money_stands_before_anything_is_sent(bench: Bench, job: Job) -> None:
     tale = bench.tale(job)
     made = planned(tale)
     usd = made.estimated_usd
@@ -181,7 +179,7 @@ def test_the_claim_with_its_money_stands_before_anything_is_sent(
     assert bench.totals() == {"usd:2026-11-23": usd, "rate:all": 1.0}
 
 
-def test_the_job_is_written_down_before_anybody_is_told(bench: Bench, job: JobDocument) -> None:
+def test_the_job_is_written_down_before_anybody_is_told(bench: Bench, job: Job) -> None:
     tale = bench.tale(job)
     resubmit(tale, bench.hands)
     chain = _chain(bench, job)
@@ -224,14 +222,12 @@ def test_the_job_is_written_down_before_anybody_is_told(bench: Bench, job: JobDo
     }
 
 
-def test_the_failure_is_concluded_and_the_new_job_is_followed(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_the_failure_is_concluded_and_the_new_job_is_followed(bench: Bench, job: Job) -> None:
     resubmit(bench.tale(job), bench.hands)
     failed = bench.ledger.incident(job.name.key)
     assert failed is not None
     assert (failed.stage, failed.conclusion) == (Stage.DONE, Conclusion.RESUBMITTED)
-    made = JobDocument.parse({"name": _chain(bench, job).attempts[0].name})
+    made = Job.parse({"name": _chain(bench, job).attempts[0].name})
     following = bench.ledger.incident(made.name.key)
     assert following is not None
     assert (following.stage, following.due, following.attempt) == (Stage.FOLLOWED, NOW, 1)
@@ -240,7 +236,7 @@ def test_the_failure_is_concluded_and_the_new_job_is_followed(
     assert bench.ledger.root_of(made.name.key) == job.name.key
 
 
-def test_the_second_attempt_is_told_as_the_next_one(bench: Bench, job: JobDocument) -> None:
+def test_the_second_attempt_is_told_as_the_next_one(bench: Bench, job: Job) -> None:
     tale = _in_a_chain(bench, job, _earlier(job))
     resubmit(tale, bench.hands)
     (sent,) = bench.vertex.creates
@@ -251,7 +247,7 @@ def test_the_second_attempt_is_told_as_the_next_one(bench: Bench, job: JobDocume
     assert [(one["attempt"], one["final"]) for one in bench.outcomes] == [(2, False)]
 
 
-def test_the_first_failure_of_the_chain_is_kept(bench: Bench, job: JobDocument) -> None:
+def test_the_first_failure_of_the_chain_is_kept(bench: Bench, job: Job) -> None:
     tale = bench.tale(job)
     first = NOW - timedelta(days=1)
     resubmit(replace(tale, chain=replace(tale.chain, first_failed=first)), bench.hands)
@@ -280,9 +276,7 @@ def test_a_job_goes_to_the_place_that_the_plan_names(bench: Bench) -> None:
     assert sent.chain.claim.location == "europe-west4"
 
 
-def test_without_a_place_of_its_own_the_job_stays_where_it_ran(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_without_a_place_of_its_own_the_job_stays_where_it_ran(bench: Bench, job: Job) -> None:
     tale = bench.tale(job)
     resubmit(replace(tale, plan=replace(tale.plan, location="")), bench.hands)
     (sent,) = bench.vertex.creates
@@ -292,9 +286,7 @@ def test_without_a_place_of_its_own_the_job_stays_where_it_ran(
 # --- refused at the claim -------------------------------------------------------------------------
 
 
-def test_an_incident_that_another_hand_moved_on_is_tried_again(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_an_incident_that_another_hand_moved_on_is_tried_again(bench: Bench, job: Job) -> None:
     tale = bench.tale(job)
     assert bench.ledger.move(tale.incident)
     with pytest.raises(Transient, match="another hand moved this incident on"):
@@ -304,9 +296,7 @@ def test_an_incident_that_another_hand_moved_on_is_tried_again(
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_the_stop_switch_refuses_and_people_are_told(
-    bench: Bench, job: JobDocument, again: bool
-) -> None:
+def test_the_stop_switch_refuses_and_people_are_told(bench: Bench, job: Job, again: bool) -> None:
     tale = _in_a_chain(bench, job, _earlier(job)) if again else bench.tale(job)
     bench.ledger.switch_stop(on=True, by="me", now=NOW)
     resubmit(tale, bench.hands)
@@ -352,7 +342,7 @@ def _other(body: dict[str, Any]) -> str:
 # --- before the create ----------------------------------------------------------------------------
 
 
-def test_a_lease_that_ran_out_meanwhile_sends_nothing(bench: Bench, job: JobDocument) -> None:
+def test_a_lease_that_ran_out_meanwhile_sends_nothing(bench: Bench, job: Job) -> None:
     tale = bench.tale(job)
     bench.tick = timedelta(minutes=8)  # of ten, less the wait of two
     with pytest.raises(Transient, match="the lease ran out"):
@@ -361,7 +351,7 @@ def test_a_lease_that_ran_out_meanwhile_sends_nothing(bench: Bench, job: JobDocu
     assert _chain(bench, job).claim is not None
 
 
-def test_a_lease_that_nearly_ran_out_still_sends(bench: Bench, job: JobDocument) -> None:
+def test_a_lease_that_nearly_ran_out_still_sends(bench: Bench, job: Job) -> None:
     tale = bench.tale(job)
     bench.tick = timedelta(minutes=8) - timedelta(seconds=1)
     resubmit(tale, bench.hands)
@@ -383,12 +373,12 @@ _TAMPERED = [
 @pytest.mark.parametrize(("path", "value"), _TAMPERED, ids=[path for path, _ in _TAMPERED])
 @pytest.mark.parametrize("again", [False, True])
 def test_a_request_that_differs_where_no_remedy_may_is_never_sent(
-    bench: Bench, job: JobDocument, path: str, value: Any, again: bool
+    bench: Bench, job: Job, path: str, value: Any, again: bool
 ) -> None:
     """The claim goes with its money, and a person hears of it: no job is lost in silence."""
     tale = _in_a_chain(bench, job, _earlier(job)) if again else bench.tale(job)
     before = bench.totals(), bench.chain(job).reserved_usd
-    request = JobDocument(job.name, planned(tale).request or {}).changed(path, value).body
+    request = Job(job.name, planned(tale).request or {}).changed(path, value).request()
     said = resubmit(replace(tale, plan=replace(tale.plan, request=request)), bench.hands)
     assert not bench.vertex.creates
     chain = _chain(bench, job)
@@ -407,21 +397,19 @@ def test_a_request_that_differs_where_no_remedy_may_is_never_sent(
     assert said == f"{stored.conclusion}: cpu_saturation"
 
 
-def test_of_many_illegal_differences_some_are_named(bench: Bench, job: JobDocument) -> None:
+def test_of_many_illegal_differences_some_are_named(bench: Bench, job: Job) -> None:
     tale = bench.tale(job)
-    request = JobDocument(job.name, planned(tale).request or {})
+    request = Job(job.name, planned(tale).request or {})
     for number in range(7):
         request = request.changed(f"labels.x{number}", "y")
-    resubmit(replace(tale, plan=replace(tale.plan, request=request.body)), bench.hands)
+    resubmit(replace(tale, plan=replace(tale.plan, request=request.request())), bench.hands)
     stored = bench.ledger.incident(job.name.key)
     assert stored is not None
     listed = ", ".join(f"labels.x{number}" for number in range(5))
     assert f"differ in {listed} and 2 more, which" in stored.reason
 
 
-def test_a_request_is_checked_again_when_a_claim_is_taken_over(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_a_request_is_checked_again_when_a_claim_is_taken_over(bench: Bench, job: Job) -> None:
     tale = _unanswered(bench, job)
     bench.time += timedelta(minutes=2)
     request = {**(planned(tale).request or {}), "displayName": "x", "other": 1}
@@ -434,7 +422,7 @@ def test_a_request_is_checked_again_when_a_claim_is_taken_over(
 # --- what Vertex's answer means -------------------------------------------------------------------
 
 
-def _unanswered(bench: Bench, job: JobDocument) -> Tale:
+def _unanswered(bench: Bench, job: Job) -> Tale:
     """A create went unanswered and never arrived; the tale as the next hand reads it."""
     bench.vertex.answers.append(Answer(Unanswered("504"), arrives=False))
     with pytest.raises(Unanswered):
@@ -461,7 +449,7 @@ def test_a_lost_answer_whose_job_is_listed_is_written_down_at_once() -> None:
 
 
 @pytest.mark.parametrize("blind", [False, True])
-def test_a_lost_answer_is_watched_for(bench: Bench, job: JobDocument, blind: bool) -> None:
+def test_a_lost_answer_is_watched_for(bench: Bench, job: Job, blind: bool) -> None:
     """Also where the list does not answer either."""
     bench.vertex.answers.append(Answer(Unanswered("504"), arrives=False))
     bench.vertex.list_error = Transient("503") if blind else None
@@ -513,7 +501,7 @@ def test_a_fault_of_ours_after_sending_is_watched_for(error: BaseException) -> N
     ],
 )
 def test_a_definite_no_frees_the_claim_and_is_told(
-    bench: Bench, job: JobDocument, again: bool, error: Refused, told: str
+    bench: Bench, job: Job, again: bool, error: Refused, told: str
 ) -> None:
     tale = _in_a_chain(bench, job, _earlier(job)) if again else bench.tale(job)
     before = bench.chain(job).reserved_usd
@@ -569,9 +557,7 @@ def test_a_ladder_that_never_ends_is_told() -> None:
     assert [one.kind for one in bench.channel.messages] == ["alert"]
 
 
-def test_a_no_after_another_hand_took_over_leaves_the_claim_to_it(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_a_no_after_another_hand_took_over_leaves_the_claim_to_it(bench: Bench, job: Job) -> None:
     def taken_over() -> None:
         chain = _chain(bench, job)
         assert chain.claim is not None
@@ -667,7 +653,7 @@ def test_the_ceiling_of_the_environment_holds_for_vertexs_numbers_too() -> None:
 
 
 def test_a_claim_whose_job_stands_is_written_down_and_nothing_is_sent(
-    bench: Bench, job: JobDocument
+    bench: Bench, job: Job
 ) -> None:
     bench.vertex.hides_what_is_made = True
     bench.vertex.answers.append(Answer(Unanswered("504"), arrives=True))
@@ -684,7 +670,7 @@ def test_a_claim_whose_job_stands_is_written_down_and_nothing_is_sent(
     ("seconds", "why"), [(0, "a create went unanswered"), (119, "the job list is watched")]
 )
 def test_a_claim_is_not_taken_over_before_it_is_forgotten(
-    bench: Bench, job: JobDocument, seconds: float, why: str
+    bench: Bench, job: Job, seconds: float, why: str
 ) -> None:
     tale = _unanswered(bench, job)
     bench.time += timedelta(seconds=seconds)
@@ -694,7 +680,7 @@ def test_a_claim_is_not_taken_over_before_it_is_forgotten(
 
 
 def test_a_claim_that_is_forgotten_is_taken_over_under_its_own_token(
-    bench: Bench, job: JobDocument
+    bench: Bench, job: Job
 ) -> None:
     tale = _unanswered(bench, job)
     bench.time += timedelta(seconds=120)
@@ -717,9 +703,7 @@ def test_a_claim_that_is_forgotten_is_taken_over_under_its_own_token(
     del first
 
 
-def test_a_claim_is_not_taken_over_at_a_price_that_no_longer_fits(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_a_claim_is_not_taken_over_at_a_price_that_no_longer_fits(bench: Bench, job: Job) -> None:
     tale = _unanswered(bench, job)
     bench.time += timedelta(seconds=120)
     with pytest.raises(Transient, match="another hand took the claim over"):
@@ -728,9 +712,7 @@ def test_a_claim_is_not_taken_over_at_a_price_that_no_longer_fits(
     assert bench.totals()["usd:2026-11-23"] == tale.plan.estimated_usd
 
 
-def test_a_claim_is_not_taken_over_while_the_stop_switch_is_on(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_a_claim_is_not_taken_over_while_the_stop_switch_is_on(bench: Bench, job: Job) -> None:
     tale = _unanswered(bench, job)
     bench.time += timedelta(seconds=120)
     bench.ledger.switch_stop(on=True, by="me", now=NOW)
@@ -739,9 +721,7 @@ def test_a_claim_is_not_taken_over_while_the_stop_switch_is_on(
     assert len(bench.vertex.creates) == 1
 
 
-def test_a_holder_that_was_killed_is_waited_for_in_other_words(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_a_holder_that_was_killed_is_waited_for_in_other_words(bench: Bench, job: Job) -> None:
     claim = Claim(
         token="t",
         incident=job.name.key,
@@ -759,7 +739,7 @@ def test_a_holder_that_was_killed_is_waited_for_in_other_words(
 
 
 def test_of_jobs_under_one_claim_the_earliest_that_does_what_it_says_is_ours(
-    bench: Bench, job: JobDocument
+    bench: Bench, job: Job
 ) -> None:
     machine = "jobSpec.workerPoolSpecs[0].machineSpec.machineType"
     claim = Claim(
@@ -775,10 +755,10 @@ def test_of_jobs_under_one_claim_the_earliest_that_does_what_it_says_is_ours(
         location="europe-west4",
     )
 
-    def add(number: int, created: str, size: str, token: str, place: str) -> JobDocument:
+    def add(number: int, created: str, size: str, token: str, place: str) -> Job:
         name = f"projects/{NUMBER}/locations/{place}/customJobs/{number}"
-        made = JobDocument.parse({**copy.deepcopy(CUSTOM), "name": name})
-        body = made.changed(machine, size).changed("labels.remediator-claim", token).body
+        made = Job.parse({**copy.deepcopy(CUSTOM), "name": name})
+        body = made.changed(machine, size).changed("labels.remediator-claim", token).request()
         return bench.vertex.add({**body, "createTime": created})
 
     assert made_under(claim, job, bench.hands) is None
@@ -795,7 +775,7 @@ def test_of_jobs_under_one_claim_the_earliest_that_does_what_it_says_is_ours(
 
 
 def test_a_claim_that_is_no_longer_wanted_is_dropped_when_nothing_can_come_of_it(
-    bench: Bench, job: JobDocument
+    bench: Bench, job: Job
 ) -> None:
     tale = _unanswered(bench, job)
     held = _chain(bench, job).claim
@@ -813,32 +793,28 @@ def test_a_claim_that_is_no_longer_wanted_is_dropped_when_nothing_can_come_of_it
     assert (chain.claim, chain.reserved_usd) == (None, 0.0)
 
 
-def test_a_job_that_another_hand_wrote_down_is_told_by_it_alone(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_a_job_that_another_hand_wrote_down_is_told_by_it_alone(bench: Bench, job: Job) -> None:
     tale = bench.tale(job)
     resubmit(tale, bench.hands)
     (attempt,) = _chain(bench, job).attempts
     (create,) = bench.vertex.creates
     assert create.chain is not None
     assert create.chain.claim is not None
-    made = bench.vertex.get(
-        JobDocument.parse({"name": attempt.name}).name, timeout_seconds=CALL_SECONDS
-    )
+    made = bench.vertex.get(Job.parse({"name": attempt.name}).name, timeout_seconds=CALL_SECONDS)
     before = _chain(bench, job)
     record_made(tale, create.chain.claim, made, bench.hands, NOW)
     assert _chain(bench, job) == before
     assert len(bench.channel.messages) == 1
 
 
-def test_an_attempt_without_a_time_of_creation_is_dated_now(bench: Bench, job: JobDocument) -> None:
+def test_an_attempt_without_a_time_of_creation_is_dated_now(bench: Bench, job: Job) -> None:
     tale = bench.tale(job)
     wanted = Claim(
         token="t", incident=job.name.key, policy="p", step=2, number=1, verdict="v", changes=(),
         taken=NOW, lease_until=NOW + timedelta(minutes=1), max_run_seconds=7.0,
     )  # fmt: skip
     assert bench.ledger.claim(tale.incident, str(job.name), wanted, now=NOW).mine
-    made = JobDocument.parse({**CUSTOM, "name": _other(CUSTOM), "createTime": None})
+    made = Job.parse({**CUSTOM, "name": _other(CUSTOM), "createTime": None})
     later = NOW + timedelta(minutes=3)
     record_made(tale, wanted, made, bench.hands, later)
     (attempt,) = _chain(bench, job).attempts
@@ -861,19 +837,15 @@ def test_the_settings_lease_is_what_a_claim_gets() -> None:
 # --- what is told -------------------------------------------------------------------------------
 
 
-def test_the_alert_names_the_new_job_the_policy_and_the_changes(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_the_alert_names_the_new_job_the_policy_and_the_changes(bench: Bench, job: Job) -> None:
     resubmit(bench.tale(job), bench.hands)
-    made = JobDocument.parse({"name": _chain(bench, job).attempts[0].name})
+    made = Job.parse({"name": _chain(bench, job).attempts[0].name})
     told = str(bench.channel.messages[0].to_json())
     assert f"Resubmitted as {made.name.id}, attempt 1: " in told
     assert "Policy grow, step 1." in told
 
 
-def test_a_job_found_under_a_claim_is_told_as_the_claim_has_it(
-    bench: Bench, job: JobDocument
-) -> None:
+def test_a_job_found_under_a_claim_is_told_as_the_claim_has_it(bench: Bench, job: Job) -> None:
     """The file changed since: what was made is what the claim says, not what would be planned now."""
     bench.vertex.hides_what_is_made = True
     bench.vertex.answers.append(Answer(Unanswered("504"), arrives=True))
@@ -897,7 +869,7 @@ def test_a_job_found_under_a_claim_is_told_as_the_claim_has_it(
 
 
 def test_a_refusal_at_the_claim_says_which_guard_and_nothing_of_what_would_have_been(
-    bench: Bench, job: JobDocument
+    bench: Bench, job: Job
 ) -> None:
     tale = bench.tale(job)
     bench.ledger.switch_stop(on=True, by="me", now=NOW)
@@ -909,7 +881,7 @@ def test_a_refusal_at_the_claim_says_which_guard_and_nothing_of_what_would_have_
     assert tale.incident.refused_by == ()
 
 
-def test_how_long_an_attempt_may_run_is_kept_with_the_claim(bench: Bench, job: JobDocument) -> None:
+def test_how_long_an_attempt_may_run_is_kept_with_the_claim(bench: Bench, job: Job) -> None:
     tale = bench.tale(job)
     resubmit(replace(tale, plan=replace(tale.plan, max_run_seconds=7.0)), bench.hands)
     held = bench.vertex.creates[0].chain
@@ -922,7 +894,7 @@ def test_how_long_an_attempt_may_run_is_kept_with_the_claim(bench: Bench, job: J
 # --- another hand took over while this one was at work -----------------------------------------
 
 
-def _taken_over(bench: Bench, job: JobDocument) -> None:
+def _taken_over(bench: Bench, job: Job) -> None:
     """Another hand takes the claim over, by the time its lease is over."""
     chain = _chain(bench, job)
     assert chain.claim is not None
@@ -934,7 +906,7 @@ def _taken_over(bench: Bench, job: JobDocument) -> None:
 
 @pytest.mark.parametrize("error", [Transient("429"), Unanswered("504"), KeyError("fault")])
 def test_a_late_hand_gives_back_nothing_of_the_next_ones(
-    bench: Bench, job: JobDocument, error: BaseException
+    bench: Bench, job: Job, error: BaseException
 ) -> None:
     def meanwhile() -> None:
         _taken_over(bench, job)
@@ -949,7 +921,7 @@ def test_a_late_hand_gives_back_nothing_of_the_next_ones(
 
 
 def test_an_illegal_request_of_a_late_hand_leaves_the_claim_to_the_next(
-    bench: Bench, job: JobDocument
+    bench: Bench, job: Job
 ) -> None:
     tale = bench.tale(job)
     request = {**(planned(tale).request or {}), "other": 1}

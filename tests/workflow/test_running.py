@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from remediator.domain import JobDocument, JobName, Mode
+from remediator.domain import JobName, Mode
 from remediator.hands import Hands
+from remediator.job import Job
 from remediator.ledger import Conclusion, Incident, Stage
 from remediator.resubmit import resubmit
 from remediator.running import NO_MACHINE, STUCK_AFTER, step_over, watch
@@ -21,24 +22,24 @@ _PENDING = {"state": "JOB_STATE_PENDING"}
 _RUNNING = {"state": "JOB_STATE_RUNNING", "startTime": "2026-11-23T19:07:00Z"}
 
 
-def _attempt(bench: Bench, **changes: Any) -> tuple[JobDocument, Incident]:
+def _attempt(bench: Bench, **changes: Any) -> tuple[Job, Incident]:
     job = bench.vertex.add(CUSTOM)
     resubmit(bench.tale(job), bench.hands)
     name = JobName.parse(bench.chain(job).attempts[0].name)
     made = bench.vertex.get(name, timeout_seconds=CALL_SECONDS)
-    seen = bench.vertex.add(made.body, **changes)
+    seen = bench.vertex.add(made.to_json(), **changes)
     bench.channel.messages.clear()
     return seen, _stored(bench, seen)
 
 
-def _stored(bench: Bench, job: JobDocument) -> Incident:
+def _stored(bench: Bench, job: Job) -> Incident:
     incident = bench.ledger.incident(job.name.key)
     assert incident is not None
     return incident
 
 
 def _watch(
-    bench: Bench, job: JobDocument, incident: Incident, after: timedelta, hands: Hands | None = None
+    bench: Bench, job: Job, incident: Incident, after: timedelta, hands: Hands | None = None
 ) -> Incident:
     bench.time = NOW + after
     return watch(job, incident, hands or bench.hands, bench.time)
@@ -105,7 +106,7 @@ def test_nothing_is_cancelled_where_nothing_may_be_changed(held_by: str) -> None
     if held_by == "cancelling":
         bench.use(CANCELS.replace("usd_per_job: 100", "usd_per_job: 0.01"))
         ran = {**_RUNNING, "state": "JOB_STATE_CANCELLING"}
-        attempt = bench.vertex.add(attempt.body, **ran)
+        attempt = bench.vertex.add(attempt.to_json(), **ran)
     kept = _watch(bench, attempt, incident, timedelta(hours=2), hands)
     assert kept == incident
     assert not bench.vertex.cancelled
@@ -154,7 +155,7 @@ def test_an_attempt_that_ran_is_not_stepped_over() -> None:
     (before,) = bench.ledger.chains()
     assert not step_over(attempt, incident, bench.hands, NOW)
     assert bench.ledger.chains() == (before,)
-    never = bench.vertex.add({**attempt.body, "startTime": None})
+    never = bench.vertex.add({**attempt.to_json(), "startTime": None})
     stray = replace(incident, root="us-central1/customJobs/none")
     assert not step_over(never, stray, bench.hands, NOW)
     other = bench.vertex.add({**CUSTOM, "name": f"{attempt.name}9", "startTime": None})

@@ -24,7 +24,6 @@ from remediator.domain import (
     Diagnosis,
     Gone,
     History,
-    JobDocument,
     JobKind,
     JobName,
     JobState,
@@ -32,6 +31,7 @@ from remediator.domain import (
     rfc3339,
 )
 from remediator.hands import Hands, Tale, new_incident
+from remediator.job import Job
 from remediator.ledger import Chain, Incident, Ledger
 from remediator.notices import OUTCOMES, Notices
 from remediator.policy import load, plan
@@ -99,12 +99,12 @@ class Vertex:
         self.hides_what_is_made = False
         self._ids = itertools.count(1001)
 
-    def add(self, body: Mapping[str, Any], **changes: Any) -> JobDocument:
-        document = JobDocument.parse(copy.deepcopy(dict(body)))
+    def add(self, body: Mapping[str, Any], **changes: Any) -> Job:
+        document = Job.parse(copy.deepcopy(dict(body)))
         for path, value in changes.items():
             document = document.changed(path.replace("__", "."), value)
-        document = JobDocument.parse(document.body)
-        self.bodies[str(document.name)] = dict(document.body)
+        document = Job.parse(document.request())
+        self.bodies[str(document.name)] = dict(document.request())
         return document
 
     def create(
@@ -114,7 +114,7 @@ class Vertex:
         request: Mapping[str, Any],
         *,
         timeout_seconds: float | None = None,
-    ) -> JobDocument:
+    ) -> Job:
         sent = copy.deepcopy(dict(request))
         root = str((sent.get("labels") or {}).get("remediator-root", ""))
         chains = [one for one in self._bench.ledger.chains() if one.root.endswith(f"/{root}")]
@@ -131,14 +131,14 @@ class Vertex:
         answer.meanwhile()
         if answer.error is not None:
             raise answer.error
-        return JobDocument.parse(copy.deepcopy(self.bodies[name]))
+        return Job.parse(copy.deepcopy(self.bodies[name]))
 
-    def get(self, name: JobName, *, timeout_seconds: float | None = None) -> JobDocument:
+    def get(self, name: JobName, *, timeout_seconds: float | None = None) -> Job:
         assert timeout_seconds == CALL_SECONDS
         if str(name) not in self.bodies:
             msg = f"{name} does not exist"
             raise Gone(msg)
-        return JobDocument.parse(copy.deepcopy(self.bodies[str(name)]))
+        return Job.parse(copy.deepcopy(self.bodies[str(name)]))
 
     def find(
         self,
@@ -148,7 +148,7 @@ class Vertex:
         project: str,
         *,
         timeout_seconds: float | None = None,
-    ) -> JobDocument | None:
+    ) -> Job | None:
         assert (project, timeout_seconds) == (PROJECT, CALL_SECONDS)
         for location in locations:
             name = JobName(NUMBER, location, kind, job_id)
@@ -166,13 +166,13 @@ class Vertex:
         created_after: datetime | None = None,
         labels: Mapping[str, str] | None = None,
         timeout_seconds: float | None = None,
-    ) -> Iterator[JobDocument]:
+    ) -> Iterator[Job]:
         asked = (kind, project, location, created_after, dict(labels or {}), timeout_seconds)
         self.listed.append(asked)
         if self.list_error is not None:
             raise self.list_error
         for name, body in self.bodies.items():
-            job = JobDocument.parse(copy.deepcopy(body))
+            job = Job.parse(copy.deepcopy(body))
             if name in self.hidden or (job.kind, job.name.location) != (kind, location):
                 continue
             if states and job.state not in states:
@@ -184,7 +184,7 @@ class Vertex:
 
     def page(
         self, kind: JobKind, project: str, location: str, *, token: str = "", **conditions: Any
-    ) -> tuple[tuple[JobDocument, ...], str]:
+    ) -> tuple[tuple[Job, ...], str]:
         del token
         return tuple(self.list(kind, project, location, **conditions)), ""
 
@@ -271,7 +271,7 @@ class Bench:
         self.time += self.tick
         return self.time
 
-    def _gather(self, job: JobDocument, *, now: datetime, attempts: Any, settled: bool) -> Case:
+    def _gather(self, job: Job, *, now: datetime, attempts: Any, settled: bool) -> Case:
         self.gathered.append({"job": str(job.name), "now": now, "settled": settled})
         known = self.case_of.get(str(job.name))
         return replace(known, now=now) if known else Case(job=job, now=now, attempts=attempts)
@@ -282,18 +282,18 @@ class Bench:
 
     # --- what the tests start from and look at ---------------------------------------------------
 
-    def incident(self, job: JobDocument, **more: Any) -> Incident:
+    def incident(self, job: Job, **more: Any) -> Incident:
         """The job's incident, opened in the ledger as an event would."""
         opened = new_incident(job, self.time, str(more.pop("root", job.name.key)))
         return self.ledger.open(replace(opened, **more))
 
-    def chain(self, job: JobDocument) -> Chain:
+    def chain(self, job: Job) -> Chain:
         found = self.ledger.chain(job.name.key)
         return found or Chain(key=job.name.key, root=str(job.name))
 
     def tale(
         self,
-        job: JobDocument,
+        job: Job,
         cause: Cause = Cause.CPU_SATURATION,
         *,
         incident: Incident | None = None,

@@ -1,0 +1,227 @@
+"""A job's document: the JSON behind the value, read and changed by path in this room alone.
+
+Owns what every kind of job shares (state, error, times, labels) and the two spellings of a path.
+Called by the other modules of the room; everybody else asks `Job`.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from remediator.domain import (
+    JobKind,
+    JobName,
+    JobState,
+    Json,
+    Unusable,
+    parse_time,
+    path_steps,
+)
+
+_CODES = 1000  # google.rpc codes and HTTP's
+_DETAILS = 20  # of a status that are looked at; chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A google.rpc.Status: its code (0: none, or none that can be), message and details as text."""
+
+    code: int
+    message: str
+    details: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, found: object) -> Status | None:
+        """From its JSON, whatever that holds; None for what is no object."""
+        if not isinstance(found, Mapping):
+            return None
+        code, message, details = (found.get(key) for key in ("code", "message", "details"))
+        number = 0
+        if isinstance(code, int | float) and not isinstance(code, bool) and abs(code) < _CODES:
+            number = int(code)
+        listed = details[:_DETAILS] if isinstance(details, list) else ()
+        return cls(
+            number,
+            message if isinstance(message, str) else "",
+            tuple(d if isinstance(d, str) else json.dumps(d, default=str) for d in listed),
+        )
+
+    @property
+    def text(self) -> str:
+        """Message and details, a line each."""
+        return "\n".join(part for part in (self.message, *self.details) if part)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A job's JSON in the shape of the REST API, with what every kind shares.
+
+    The JSON itself never leaves the room but as a copy: `request` to be sent, `to_json` for files.
+    """
+
+    name: JobName
+    _body: Json
+
+    @classmethod
+    def parse(cls, body: Json) -> Self:
+        """A job from its JSON; raises Unusable if `name` is not a job's name."""
+        name = body.get("name")
+        if not isinstance(name, str):
+            msg = "the job has no name"
+            raise Unusable(msg)
+        return cls(JobName.parse(name), body)
+
+    @property
+    def kind(self) -> JobKind:
+        return self.name.kind
+
+    @property
+    def state(self) -> JobState:
+        return JobState.parse(self._body.get("state"))
+
+    @property
+    def display_name(self) -> str:
+        return str(self._body.get("displayName") or "")
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return dict(self._body.get("labels") or {})
+
+    @property
+    def state_text(self) -> str:
+        """The state with its prefix, as Vertex writes it; empty where there is none."""
+        return str(self._body.get("state") or "")
+
+    @property
+    def has_error(self) -> bool:
+        return bool(self._body.get("error"))
+
+    @property
+    def error_code(self) -> int:
+        """google.rpc code of the job's own error; 0 where there is none."""
+        return int((self._body.get("error") or {}).get("code") or 0)
+
+    @property
+    def error_message(self) -> str:
+        return str((self._body.get("error") or {}).get("message") or "")
+
+    @property
+    def create_time(self) -> datetime | None:
+        return parse_time(self._body.get("createTime"))
+
+    @property
+    def created_order(self) -> datetime:
+        """Sorts jobs by their creation; one whose creation is not known comes last."""
+        return self.create_time or datetime.max.replace(tzinfo=UTC)
+
+    @property
+    def start_time(self) -> datetime | None:
+        return parse_time(self._body.get("startTime"))
+
+    @property
+    def update_time(self) -> datetime | None:
+        return parse_time(self._body.get("updateTime"))
+
+    @property
+    def end_time(self) -> datetime | None:
+        """`endTime`; a terminal job without one is dated by its last update."""
+        ended = parse_time(self._body.get("endTime"))
+        if ended is None and self.state.is_terminal:
+            return parse_time(self._body.get("updateTime"))
+        return ended
+
+    @property
+    def run_seconds(self) -> float | None:
+        """From start (else creation) to end, in seconds; None while either is unknown."""
+        started, ended = self.start_time or self.create_time, self.end_time
+        return (ended - started).total_seconds() if started and ended else None
+
+    def read(self, path: str) -> Any:
+        """The value at `a.b[0].c`, or None where any part of the path is missing."""
+        value: Any = self._body
+        for step in path_steps(path):
+            if isinstance(step, int):
+                if not isinstance(value, Sequence) or isinstance(value, str) or step >= len(value):
+                    return None
+                value = value[step]
+            elif isinstance(value, Mapping):
+                value = value.get(step)
+            else:
+                return None
+        return value
+
+    def changed(self, path: str, value: Any) -> Self:
+        """A copy with the value at `path` set (missing objects are made), or removed if None."""
+        body = copy.deepcopy(dict(self._body))
+        steps = path_steps(path)
+        node: Any = body
+        for step, following in itertools.pairwise(steps):
+            if isinstance(step, int):
+                node = node[step]
+            else:
+                if node.get(step) is None:
+                    node[step] = [] if isinstance(following, int) else {}
+                node = node[step]
+        last = steps[-1]
+        if value is None and isinstance(node, dict):
+            node.pop(str(last), None)
+        else:
+            node[last] = value
+        return type(self)(self.name, body)
+
+    def request(self) -> dict[str, Any]:
+        """The body to be sent: a copy, which nothing here sees again."""
+        return copy.deepcopy(dict(self._body))
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole document for a case file, output-only fields and all; not redacted."""
+        return copy.deepcopy(dict(self._body))
+
+
+# --- either spelling: training inputs and pipeline specs come in camelCase or snake_case ------------
+
+
+def _snake(key: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", key).lower()
+
+
+def spelled(job: Document, path: str) -> str:
+    """The path as this job spells it: `machine_spec` where it has that, else `machineSpec`."""
+    done = ""
+    for part in path.split("."):
+        name, bracket, index = part.partition("[")
+        here = job.read(done) if done else job._body
+        snake = _snake(name)
+        if isinstance(here, Mapping) and name not in here and snake in here:
+            name = snake
+        done = ".".join(filter(None, (done, f"{name}{bracket}{index}")))
+    return done
+
+
+def read(job: Document, path: str) -> Any:
+    """The value at the path in either spelling; None where it is missing."""
+    return job.read(spelled(job, path))
+
+
+_PAST_INT64 = 10**18
+
+
+def whole_number(value: object) -> int | None:
+    """An int32 (JSON number) or int64 (JSON text) of Google's; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return int(value) if abs(value) < _PAST_INT64 and value == int(value) else None
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value) else None
+
+
+def either_key(found: Json, key: str) -> Any:
+    """The value under the key in either spelling."""
+    return found.get(key, found.get(_snake(key)))
