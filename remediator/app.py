@@ -235,11 +235,14 @@ class App:
 
         return belonging(job, self.vertex, self.project_id, timeout_seconds=CALL_SECONDS).parent
 
-    def past_failures(self, days: float, *, most: int) -> tuple[tuple[Case, ...], dict[str, int]]:
+    def past_failures(
+        self, days: float, *, most: int, progress: Callable[[int, int], None]
+    ) -> tuple[tuple[Case, ...], dict[str, int]]:
         """The project's failures of the last `days`, each read as it stood when it had settled.
 
         Newest first, `most` at most; beside them, how many were left out and why. Resubmissions of
-        ours are left out: a backtest asks about what failed by itself.
+        ours are left out: a backtest asks about what failed by itself. `progress` is told how many
+        of how many have been read.
         """
         from remediator import reconcile
 
@@ -256,13 +259,21 @@ class App:
                     found.append(job)
         found.sort(key=lambda job: job.end_time or since, reverse=True)
         left_out = {"resubmission of ours": ours, "older failure": max(0, len(found) - most)}
-        return tuple(self._as_it_stood(job) for job in found[:most]), left_out
+        cases: list[Case] = []
+        for job in found[:most]:
+            progress(len(cases), len(found[:most]))
+            cases.append(self._as_it_stood(job))
+        return tuple(cases), left_out
 
     def _as_it_stood(self, job: Job) -> Case:
-        while not self._logs_are_calm():
+        """The job's case; where its own error settles the cause, nothing else is read for it."""
+        from remediator.diagnosis import settled
+
+        is_settled = settled(job) is not None
+        while not is_settled and not self._logs_are_calm():
             time.sleep(1.0)
         moment = (job.end_time or self.now()) + self.settings.settle
-        case = self._gather(job, now=moment, attempts=(), settled=False)
+        case = self._gather(job, now=moment, attempts=(), settled=is_settled)
         return replace(case, parent=self._parent_of(job))
 
     def follow(self, job: str, *, wait: bool) -> Standing:

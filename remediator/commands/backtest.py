@@ -6,6 +6,7 @@ The failures come from case files, or from the project through the App. Called b
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,19 @@ def backtest(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _progress(done: int, of: int) -> None:
+    """How far the reading has come: in place on a terminal, else now and then a line."""
+    if sys.stderr.isatty():
+        print(f"\rreading failures: {done + 1} of {of} ", end="", file=sys.stderr, flush=True)
+        if done + 1 == of:
+            print(file=sys.stderr)
+    elif done and done % _EVERY == 0:
+        print(f"reading failures: {done} of {of}", file=sys.stderr)
+
+
+_EVERY = 25  # chosen: a line for each 25 failures where nobody looks on
+
+
 def _shown(name: str) -> str:
     """A file in this folder by its name alone."""
     path = Path(name).resolve()
@@ -77,6 +91,6 @@ def _from_files(args: argparse.Namespace) -> tuple[str, tuple[Case, ...], Mappin
 
 def _from_project(args: argparse.Namespace) -> tuple[str, tuple[Case, ...], Mapping[str, int]]:
     app = open_app_with_policies(args)
-    cases, left_out = app.past_failures(args.days, most=args.most)
+    cases, left_out = app.past_failures(args.days, most=args.most, progress=_progress)
     days = f"{args.days:g} day" + ("" if args.days == 1 else "s")
     return f"the last {days} in {app.project_id}", cases, left_out
