@@ -106,6 +106,8 @@ class Cause(StrEnum):
     UNKNOWN = "unknown"
 
 
+NO_PLACE = frozenset({Cause.CAPACITY_STOCKOUT, Cause.QUOTA})
+"""Causes for which a job never got a machine: such an attempt costs nothing."""
 NEVER_RETRIED = frozenset(
     {Cause.USER_CODE_ERROR, Cause.BAD_INPUT, Cause.PERMISSION, Cause.INVALID_CONFIG}
 )
@@ -361,12 +363,14 @@ class Attempt:
     end_time: datetime | None = None
     max_run_seconds: float | None = None
     abandoned: bool = False
+    unplaced: bool = False
+    entry: int = 0
     accrued_usd: float = 0.0
 
     @property
     def is_retry(self) -> bool:
-        """Unchanged resubmissions count against `retries`, all others against `attempts`."""
-        return not self.changes
+        """Those without a change or a machine count against `retries`, others against `attempts`."""
+        return not self.changes or self.unplaced
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -383,6 +387,8 @@ class Attempt:
             "estimatedUsd": self.estimated_usd,
             **({"maxRunSeconds": self.max_run_seconds} if self.max_run_seconds else {}),
             **({"abandoned": True} if self.abandoned else {}),
+            **({"unplaced": True} if self.unplaced else {}),
+            **({"entry": self.entry} if self.entry else {}),
             **({"accruedUsd": self.accrued_usd} if self.accrued_usd else {}),
         }
 
@@ -403,6 +409,8 @@ class Attempt:
             end_time=parse_time(body.get("endTime")),
             max_run_seconds=body.get("maxRunSeconds"),
             abandoned=body.get("abandoned") is True,
+            unplaced=body.get("unplaced") is True,
+            entry=int(body.get("entry") or 0),
             accrued_usd=_usd(body.get("accruedUsd")) or 0.0,
         )
 
@@ -638,6 +646,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     cost_basis: str = ""
     explanation: tuple[str, ...] = ()
+    entry: int = 0
     approval_reasons: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

@@ -113,8 +113,7 @@ def finish(incident: Incident, hands: Hands, conclusion: Conclusion, reason: str
 
 
 def settle(job: Job, chain: Chain, hands: Hands, *, final: bool) -> Chain:
-    never_ran = job.start_time is None and job.state is JobState.CANCELLED
-    usd = 0.0 if never_ran else costs.spent_usd(job, hands.catalogue)
+    usd = costs.spent_usd(job, hands.catalogue)
     return hands.ledger.settle(
         chain.key,
         job.name.key,
@@ -125,10 +124,15 @@ def settle(job: Job, chain: Chain, hands: Hands, *, final: bool) -> Chain:
         if usd is not None and job.end_time is not None
         else None,
         final=final,
-        tracks=() if job.state is JobState.CANCELLED else tracks_of(job, policy_of(chain, job)),
+        tracks=() if _says_nothing(job) else tracks_of(job, policy_of(chain, job)),
         size=sizing.size_of(job),
         seconds=job.run_seconds,
     )
+
+
+def _says_nothing(job: Job) -> bool:
+    """Whether its end says nothing of its policy or its size: somebody ended it, or it never began."""
+    return job.state is JobState.CANCELLED or costs.got_no_machine(job)
 
 
 def policy_of(chain: Chain, job: Job) -> str:

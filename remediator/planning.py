@@ -93,7 +93,7 @@ def planned(
     history = _history(case.job, incident, chain, hands, case.now, successes(similar))
     waited = incident.not_before is not None and incident.not_before <= case.now
 
-    def asked(history: History, skipped: frozenset[int]) -> Plan:
+    def asked(history: History, skipped: frozenset[tuple[int, int]]) -> Plan:
         return plan(
             case,
             found,
@@ -101,7 +101,8 @@ def planned(
             history,
             hands.catalogue,
             waited=waited,
-            passed_over=skipped,
+            passed_over=frozenset(step for step, way in skipped if not way),
+            ways_passed_over=frozenset(one for one in skipped if one[1]),
         )
 
     made = asked(history, frozenset())
@@ -181,13 +182,17 @@ def recoveries(job: Job, tracks: Tracks, catalogue: Catalogue) -> tuple[Recovery
 _CAUSES = frozenset(cause.value for cause in Cause)
 
 
-def _skipped(chain: Chain, policy: str) -> frozenset[int]:
-    """Numbers of the policy's steps that Vertex refused for want of quota or machines."""
-    return frozenset(
-        int(step)
-        for name, _, step in (one.rpartition(":") for one in chain.skipped)
-        if name == policy
-    )
+def _skipped(chain: Chain, policy: str) -> frozenset[tuple[int, int]]:
+    """The policy's steps that Vertex refused for want of quota or machines: (step, way), way 0 for a
+    step without a fallback."""
+    found = (one.rpartition(":") for one in chain.skipped)
+    parts = (step.partition("/") for name, _, step in found if name == policy)
+    return frozenset((int(step), int(way or 0)) for step, _, way in parts)
+
+
+def skip_name(policy: str, step: int, entry: int) -> str:
+    """How a step, or one way of its fallback, is written down among what is skipped."""
+    return f"{policy}:{step}/{entry}" if entry else f"{policy}:{step}"
 
 
 def _history(

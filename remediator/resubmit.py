@@ -27,7 +27,7 @@ from remediator.endings import tell, wait
 from remediator.hands import APPROVED, Hands, Tale, new_incident
 from remediator.job import Job, summary
 from remediator.ledger import STALE, Chain, Claim, Conclusion, Incident, Stage
-from remediator.planning import job_budget, limits
+from remediator.planning import job_budget, limits, skip_name
 from remediator.policy import illegal_differences, routes, with_claim
 from remediator.policy.refusal import after_refusal
 
@@ -86,6 +86,7 @@ def _claim_for(tale: Tale, hands: Hands, now: datetime) -> Claim:
         estimated_usd=tale.plan.estimated_usd,
         location=tale.plan.location or tale.job.name.location,
         max_run_seconds=tale.plan.max_run_seconds,
+        entry=tale.plan.entry,
     )
 
 
@@ -256,7 +257,7 @@ def _refused_by_vertex(
     """
     words = " ".join(str(err).split())
     scarce = routes.is_scarcity(words) and not isinstance(err, Forbidden)
-    skip = f"{claim.policy}:{claim.step}" if scarce else ""
+    skip = skip_name(claim.policy, claim.step, claim.entry) if scarce else ""
     if not hands.ledger.withdraw(tale.chain.key, claim.token, skip=skip, taken=claim.taken):
         msg = f"another hand took the claim over, and Vertex said: {words}"
         raise Transient(msg)
@@ -331,6 +332,7 @@ def record_made(tale: Tale, claim: Claim, made: Job, hands: Hands, now: datetime
         number=claim.number,
         estimated_usd=claim.estimated_usd,
         max_run_seconds=claim.max_run_seconds,
+        entry=claim.entry,
     )
     done = replace(tale.incident, stage=Stage.DONE, conclusion=Conclusion.RESUBMITTED)
     following = replace(

@@ -17,7 +17,7 @@ from remediator.endings import settle
 from remediator.hands import Hands
 from remediator.job import Job, summary
 from remediator.ledger import Chain, Incident
-from remediator.planning import budget_limit, job_budget, limits_of
+from remediator.planning import budget_limit, job_budget, limits_of, skip_name
 from remediator.policy import costs, routes
 
 STUCK_AFTER = timedelta(hours=1)
@@ -56,7 +56,9 @@ def step_over(job: Job, incident: Incident, hands: Hands, now: datetime) -> bool
     if chain is None or attempt is None or job.start_time is not None:
         return False
     settle(job, chain, hands, final=False)
-    return hands.ledger.step_over(incident, skip=f"{attempt.policy}:{attempt.step}", now=now)
+    return hands.ledger.step_over(
+        incident, skip=skip_name(attempt.policy, attempt.step, attempt.entry), now=now
+    )
 
 
 def _is_stuck(job: Job, now: datetime) -> bool:

@@ -124,6 +124,7 @@ class Claim:
     `token` rides on the job as the label `remediator-claim`. `lease_until` protects the creation
     alone. `unanswered` is when a create was sent whose outcome nobody knows. `given_back`: the last
     holder ended with a handled error and sends nothing any more. `taken` tells holders apart.
+    `entry` is which way of a `fallback` the step takes, from 1; 0: it has none.
     """
 
     token: str
@@ -141,6 +142,7 @@ class Claim:
     location: str = ""
     given_back: bool = False
     max_run_seconds: float | None = None
+    entry: int = 0
 
     def send_before(self, wait: timedelta) -> datetime:
         """Until when the holder may send its create, where a list lags by at most `wait`.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -61,7 +61,7 @@ class Impossible(Exception):  # never leaves the policy room
 
     def __init__(self, why: str, guard: Guard = Guard.INCOMPATIBLE) -> None:
         super().__init__(why)
-        self.guard = guard
+        self.guard: Guard | None = guard
 
 
 class Exhausted(Exception):  # never leaves the policy room
@@ -76,14 +76,15 @@ class Exhausted(Exception):  # never leaves the policy room
 class Draft:
     """A job on its way to becoming a request. Grows by copies only.
 
-    `job` is the clone with every change so far; `notes` are mendings and doubts for `because`.
+    `job` is the clone with every change so far; `notes` are mendings and doubts for `because`;
+    `entry` is which way of a `fallback` it takes, from 1.
     """
 
     job: Job
     location: str
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
-    sizes: Mapping[str, str] = field(default_factory=dict)
+    entry: int = 0
 
     def set(self, path: str, value: Any) -> Draft:
         """With one field changed; a field that is set twice is one change, or none if it is back."""

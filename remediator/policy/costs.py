@@ -17,6 +17,7 @@ from remediator.catalog.machines import Service
 from remediator.domain import Cause, Change, Diagnosis, History, JobKind, JobState
 from remediator.job import DEFAULT_TIMEOUT_SECONDS, Job, pipeline
 from remediator.job.validation import require_shape
+from remediator.policy import routes
 from remediator.policy.model import Limits
 
 REPLICA_START_HOURS = 5 / 60  # a batch replica also pays about five minutes of start
@@ -97,8 +98,29 @@ def _component_rate(job: Job, label: str, location: str, catalogue: Catalogue) -
     return min(rates, default=None)
 
 
+def got_no_machine(job: Job) -> bool:
+    """Whether a job ended before it had a machine: it cost nothing, and its size was not tried.
+
+    Vertex does not say so. A job that never started had none; one whose error is the want of machines
+    or quota had none either, unless it ran on spot machines, which may be taken back.
+    """
+    if not job.state.is_terminal or job.state is JobState.SUCCEEDED or job.kind is JobKind.PIPELINE:
+        return False
+    if job.replica_hours:
+        return False
+    if job.start_time is None:
+        return True
+    exhausted = job.error_code == _RESOURCE_EXHAUSTED
+    return exhausted and routes.is_scarcity(job.error_message) and not job.is_spot
+
+
+_RESOURCE_EXHAUSTED = 8  # google.rpc.Code
+
+
 def spent_usd(job: Job, catalogue: Catalogue) -> float | None:
     """What a job has cost by what it really ran, an estimate; None: the price is not known."""
+    if got_no_machine(job):
+        return 0.0
     rate = usd_per_hour(job, job.name.location, catalogue)
     if rate is None:
         return None

@@ -76,7 +76,11 @@ def silent_refusals(asked: Asked) -> tuple[Refusal, ...]:
 
 
 def _ask(asked: Asked, guards: Mapping[Guard, Callable[[Asked], str]]) -> tuple[Refusal, ...]:
-    answers = ((guard, guard_function(asked)) for guard, guard_function in guards.items())
+    impossible = asked.impossible
+    answers = (
+        (guard, str(impossible) if impossible and impossible.guard is guard else ask(asked))
+        for guard, ask in guards.items()
+    )
     return tuple(Refusal(guard, why) for guard, why in answers if why)
 
 
@@ -92,9 +96,9 @@ def _attempts(asked: Asked) -> str:
 
 def _retries(asked: Asked) -> str:
     made = sum(one.is_retry or one.abandoned for one in asked.attempts)
-    if asked.draft is None or not asked.draft.is_retry:
-        return ""
-    return _used_up(made, asked.limits.retries, "unchanged")
+    # A way of a fallback is a retry too, where it gets no machine: that is known afterwards alone.
+    counts = asked.draft is not None and (asked.draft.is_retry or asked.draft.entry)
+    return _used_up(made, asked.limits.retries, "unchanged") if counts else ""
 
 
 def _used_up(made: int, limit: int, sort: str) -> str:
@@ -207,8 +211,6 @@ def _outside(names: set[str], allowed: tuple[str, ...], key: str) -> str:
 
 
 def _incompatible(asked: Asked) -> str:
-    if asked.impossible is not None:
-        return _impossible(asked, Guard.INCOMPATIBLE)
     draft = asked.draft
     if draft is None:
         return ""
@@ -228,8 +230,6 @@ def _incompatible(asked: Asked) -> str:
 
 
 def _pinned(asked: Asked) -> str:
-    if why := _impossible(asked, Guard.PINNED):
-        return why
     if asked.draft is None:
         return ""
     before = [pool.hardware for pool in asked.job.pools]
@@ -309,14 +309,14 @@ def _labels_full(asked: Asked) -> str:
     return f"the job has {len(kept)} labels: there is no room for {len(OUR_LABELS)} of ours"
 
 
-def _rows(asked: Asked) -> str:
-    return _impossible(asked, Guard.ROWS)
+def _rows(_: Asked) -> str:
+    return ""  # only a step itself can say so
 
 
 def _no_machine(asked: Asked) -> str:
     """Nothing that the plan would run on has what a message asked for, or a machine is not the limit."""
     if asked.draft is None:
-        return _impossible(asked, Guard.NO_MACHINE)
+        return ""
     verdict, needs = asked.diagnosis.verdict, asked.diagnosis.needs
     if verdict not in {Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY} or _asks_for_less(asked.draft):
         return ""
@@ -350,11 +350,6 @@ def _gib(asked: Asked, hardware: Hardware, *, device: bool) -> float | None:
         return found.memory_gib if found else None
     machine = asked.catalogue.machine(hardware.machine)
     return machine.memory_gib if machine else None
-
-
-def _impossible(asked: Asked, guard: Guard) -> str:
-    named = asked.impossible is not None and asked.impossible.guard is guard
-    return str(asked.impossible) if named else ""
 
 
 GUARDS: Mapping[Guard, Callable[[Asked], str]] = {

@@ -8,7 +8,7 @@ and again when a wait or an approval ends), `plan`, `test` and `backtest`.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from remediator.case import Case
 from remediator.catalog.catalog import Catalogue
 from remediator.domain import (
+    NO_PLACE,
     SILENT_GUARDS,
     Action,
     Attempt,
@@ -31,9 +32,10 @@ from remediator.domain import (
 from remediator.job import DEFAULT_BATCH_SIZE, DEFAULT_BOOT_DISK_GB, SWITCH_LABEL, Job, JobFacts
 from remediator.job.validation import require_shape
 from remediator.policy import conditions, routes
-from remediator.policy.changes import Draft, Exhausted, Impossible, Situation, apply
+from remediator.policy.changes import Draft, Impossible, Situation
 from remediator.policy.costs import Cost, estimate, usd_per_hour
 from remediator.policy.guards import Asked, Refusal, refusals, silent_refusals
+from remediator.policy.ladder import Ladder, Offer, Refused
 from remediator.policy.model import (
     Limits,
     Policies,
@@ -46,6 +48,7 @@ from remediator.policy.request import dressed
 from remediator.policy.steps import Resubmit, Step
 
 _LINES_ASKED = 200  # of a job's log for its exit code: the service writes it at the end
+_NO_PLACE = frozenset(cause.value for cause in NO_PLACE)
 _FIRST_BACKOFF = timedelta(minutes=10)
 _LONGEST_BACKOFF = timedelta(hours=6)
 _STRICTNESS = (Mode.ENFORCE, Mode.APPROVE, Mode.OBSERVE)
@@ -60,15 +63,19 @@ def plan(
     *,
     waited: bool = False,
     passed_over: frozenset[int] = frozenset(),
+    ways_passed_over: frozenset[tuple[int, int]] = frozenset(),
 ) -> Plan:
     """What the policies would do about the case now.
 
     `waited`: the plan's wait is over, so that a step with a wait is taken at once. `passed_over`:
-    numbers of steps that Vertex refused for want of quota or capacity; they count as taken.
+    numbers of steps that Vertex refused for want of quota or capacity; they count as taken, as do
+    `ways_passed_over`, (step, way) of a `fallback`.
     Raises Unusable where the job has a shape that no job can have.
     """
     require_shape(case.job)
-    planning = _Planning(case, diagnosis, policies, history, catalogue, waited, passed_over)
+    planning = _Planning(
+        case, diagnosis, policies, history, catalogue, waited, passed_over, ways_passed_over
+    )
     return planning.plan()
 
 
@@ -140,12 +147,19 @@ class _Planning:
     catalogue: Catalogue
     waited: bool
     passed_over: frozenset[int]
+    ways_passed_over: frozenset[tuple[int, int]]
 
     # --- facts ----------------------------------------------------------------------------------
 
     @cached_property
     def attempts(self) -> tuple[Attempt, ...]:
-        return self.history.attempts or self.case.attempts
+        """Those so far, oldest first; each that ended for want of a machine is marked so."""
+        made = self.history.attempts or self.case.attempts
+        ended_by = [*(one.verdict for one in made[1:]), self.diagnosis.verdict.value]
+        return tuple(
+            replace(one, unplaced=True) if cause in _NO_PLACE and not one.abandoned else one
+            for one, cause in zip(made, ended_by, strict=False)
+        )
 
     @cached_property
     def number(self) -> int:
@@ -220,41 +234,27 @@ class _Planning:
         return self._decided(policy, limits, explained)
 
     def _decided(self, policy: Policy, limits: Limits, explained: tuple[str, ...]) -> Plan:
-        skipped: list[str] = []
-        refusing: tuple[int, Exhausted] | None = None
-        left = self._steps_left(policy)
-        for number, step in left:
-            situation = Situation(
-                self.case,
-                self.diagnosis,
-                self.history,
-                self.catalogue,
-                limits,
-                self.number,
-                tuple(later.resubmit for n, later in left if n > number),
+        situation = Situation(
+            self.case, self.diagnosis, self.history, self.catalogue, limits, self.number
+        )
+        ladder = Ladder(
+            tuple(one for one in self.attempts if one.policy == policy.name),
+            self.ways_passed_over,
+            lambda draft: self._priced(policy, limits, draft),
+            lambda draft, cost: refusals(self._asked(limits, policy, draft=draft, cost=cost)),
+        )
+        found, skipped = ladder.climb(self._steps_left(policy), situation)
+        if isinstance(found, Offer):
+            explained = (
+                *explained,
+                *skipped,
+                f"step {found.number} is next: {_change_words(found.draft)}",
             )
-            try:
-                draft = apply(step.resubmit, situation)
-                if step.resubmit.asks_for_change and not draft.asked:
-                    msg = "; ".join([*draft.notes, "it would change nothing"])
-                    raise Exhausted(msg)  # noqa: TRY301  # one place says what is passed over
-            except Exhausted as exhausted:
-                skipped.append(f"step {number} is passed over, {exhausted}")
-                refusing = (number, exhausted) if exhausted.guard else refusing
-                continue
-            except Impossible as impossible:
-                explained = (*explained, f"step {number} cannot be taken: {impossible}")
-                return self._refused(policy, limits, explained, number, impossible)
-            request, cost = self._priced(policy, limits, draft)
-            if too_dear := _too_dear(step.resubmit.max_usd, cost):
-                skipped.append(f"step {number} is passed over, {too_dear}")
-                continue
-            explained = (*explained, *skipped, f"step {number} is next: {_change_words(draft)}")
-            draft = draft.note(*skipped)
-            return self._resubmission(policy, limits, explained, number, step, draft, request, cost)
-        if refusing is not None and refusing[1].guard is not None:
-            none_left = Impossible("; ".join(skipped), refusing[1].guard)
-            return self._refused(policy, limits, (*explained, *skipped), refusing[0], none_left)
+            return self._resubmission(policy, limits, explained, found, skipped)
+        if isinstance(found, Refused):
+            cannot = f"step {found.number} cannot be taken: {found.impossible}"
+            explained = (*explained, *(skipped or (cannot,)))
+            return self._refused(policy, limits, explained, found.number, found.impossible)
         taken = bool(policy.do)
         because = "every step of the policy is taken" if taken else self._will_not_help()
         told = "; ".join([*skipped, because])
@@ -364,25 +364,24 @@ class _Planning:
         policy: Policy,
         limits: Limits,
         explained: tuple[str, ...],
-        number: int,
-        step: Step,
-        draft: Draft,
-        request: dict[str, Any],
-        cost: Cost,
+        offer: Offer,
+        skipped: list[str],
     ) -> Plan:
+        draft, cost = offer.draft.note(*skipped), offer.cost
         refused = refusals(self._asked(limits, policy, draft=draft, cost=cost))
-        wait = self._wait(step.resubmit)
+        wait = self._wait(offer.resubmit)
         paused = self._paused_until(refused)
         told = _refusal_words(refused) if refused else self._told(draft, cost, wait)
         return Plan(
             job=str(self.case.job.name),
             verdict=self.diagnosis.verdict,
             policy=policy.name,
-            step=number,
+            step=offer.number,
+            entry=draft.entry,
             mode=self._mode(policy),
             action=_action_when_refused(paused) if refused else self._action(policy, wait),
             changes=draft.changes,
-            request=None if refused and paused is None else request,
+            request=None if refused and paused is None else offer.request,
             location=draft.location,
             not_before=paused if refused or wait is None else self.case.now + wait,
             estimated_usd=cost.usd,
@@ -501,17 +500,6 @@ _NO_RESUBMISSION = {
 
 
 _A_CENT = 0.01
-
-
-def _too_dear(max_usd: float | None, cost: Cost) -> str:
-    """Why a step with `max_usd` is passed over; empty: it is not."""
-    if max_usd is None:
-        return ""
-    if cost.usd is None:
-        return f"what it costs is not known, and at most ${max_usd:.2f} is allowed for it"
-    if cost.usd > max_usd + _A_CENT / 2:
-        return f"it would cost about ${cost.usd:.2f}, more than its max_usd of ${max_usd:.2f}"
-    return ""
 
 
 def _basis(cost: Cost) -> str:

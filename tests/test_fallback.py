@@ -1,0 +1,372 @@
+"""`fallback`: ways tried in turn, each checked first; and what a quota can never hold."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediator.case import Case
+from remediator.diagnosis import diagnose
+from remediator.domain import (
+    Action,
+    Attempt,
+    Cause,
+    Change,
+    Guard,
+    History,
+    JobName,
+    JobState,
+    Plan,
+)
+from remediator.job import Job
+from remediator.job.quota import read_quotas
+from remediator.policy import Catalogue, costs, load, plan
+from tests.jobs import BATCH, CUSTOM, case, diagnosis, job, policies
+
+BOOK = Catalogue.built_in()
+L4, T4, A100 = "NVIDIA_L4", "NVIDIA_TESLA_T4", "NVIDIA_TESLA_A100"
+MACHINE = "jobSpec.workerPoolSpecs[0].machineSpec"
+EVERYWHERE = {"genomes": {"location": "US"}, "results": {"location": "US"}}
+STOCKOUT = {
+    "code": 8,
+    "message": "Resources are insufficient in region: us-central1. Try a different region or use a "
+    "different accelerator.",
+}
+WAYS = (
+    "[{location: us-west1}, {machine_type: a2-highgpu-1g, accelerator: {type: NVIDIA_TESLA_A100, "
+    "count: 1}}, {strategy: FLEX_START, max_wait: 4h}, {spot: false}]"
+)
+
+
+def on_l4(**changes: Any) -> Job:
+    spec = {"machineType": "g2-standard-12", "acceleratorType": L4, "acceleratorCount": 1}
+    return job(CUSTOM, error=STOCKOUT, jobSpec__workerPoolSpecs=[pool(spec)], **changes)
+
+
+def pool(spec: dict[str, Any]) -> dict[str, Any]:
+    (held,) = CUSTOM["jobSpec"]["workerPoolSpecs"]
+    return {**held, "machineSpec": spec}
+
+
+def text(
+    ways: str = WAYS, limits: str = "{}", more: str = "", cause: str = "capacity_stockout"
+) -> str:
+    return (
+        "mode: enforce\nrerun_safe: [batch_prediction, custom]\n"
+        f"limits: {limits}\npolicies:\n  - name: no-capacity\n    when: {{cause: {cause}}}\n"
+        f"    alert: [ml]\n    do:\n      - resubmit: {{fallback: {ways}}}\n{more}"
+    )
+
+
+def planned(
+    document: Job,
+    file: str,
+    *made: Attempt,
+    cause: Cause = Cause.CAPACITY_STOCKOUT,
+    buckets: dict[str, Any] = EVERYWHERE,
+    **more: Any,
+) -> Plan:
+    return plan(
+        case(document, buckets=buckets),
+        diagnosis(document, cause),
+        policies(file),
+        History(attempts=made),
+        BOOK,
+        **more,
+    )
+
+
+def told(done: Plan) -> list[tuple[str, Any, Any]]:
+    return [
+        (change.field.rpartition(".")[2], change.before, change.after) for change in done.changes
+    ]
+
+
+class Chain:
+    """A job, and the attempts that a policy file makes of it, each of which finds no machine."""
+
+    def __init__(self, document: Job, file: str, *, tells_way: bool = True) -> None:
+        self.document, self.file, self.tells_way = document, file, tells_way
+        self.made: list[Attempt] = []
+
+    def next(self, **more: Any) -> Plan:
+        done = planned(self.document, self.file, *self.made, **more)
+        if done.request is not None:
+            self._run(done)
+        return done
+
+    def _run(self, done: Plan) -> None:
+        number = len(self.made) + 1
+        held = self.document.name
+        name = JobName(held.project, done.location, held.kind, f"8{number}")
+        body = {
+            **self.document.to_json(),
+            **(done.request or {}),
+            "name": str(name),
+            "error": STOCKOUT,
+        }
+        self.document = Job.parse(body)
+        self.made.append(
+            Attempt(
+                name=str(name),
+                state=JobState.FAILED,
+                create_time=None,
+                policy=done.policy,
+                step=done.step,
+                verdict=done.verdict.value,
+                changes=done.changes,
+                number=number,
+                entry=done.entry if self.tells_way else 0,
+            )
+        )
+
+
+@pytest.mark.parametrize("tells_way", [True, False], ids=["from the ledger", "from a case file"])
+def test_each_way_is_tried_once_from_where_the_job_was_first(tells_way: bool) -> None:
+    chain = Chain(on_l4(), text(), tells_way=tells_way)
+    assert told(chain.next()) == [("location", "us-central1", "us-west1")]
+    # the region is left again: it is the machine that is another now
+    assert told(chain.next()) == [
+        ("location", "us-west1", "us-central1"),
+        ("machineType", "g2-standard-12", "a2-highgpu-1g"),
+        ("acceleratorType", L4, A100),
+    ]
+    third = chain.next()
+    assert told(third) == [
+        ("machineType", "a2-highgpu-1g", "g2-standard-12"),
+        ("acceleratorType", A100, L4),
+        ("strategy", None, "FLEX_START"),
+        ("maxWaitDuration", None, "14400s"),
+    ]
+    assert third.entry == 3
+    last = chain.next()  # it was on demand at first
+    assert (last.action, last.request) == (Action.ALERT, None)
+    assert "way 4 (spot false): the job is not spot; that is what the job was at first" in (
+        last.because
+    )
+
+
+def test_the_failing_place_is_left_at_once() -> None:
+    done = planned(on_l4(), text())
+    assert (done.action, done.not_before, done.location) == (Action.RESUBMIT, None, "us-west1")
+    assert "way 1 of 4: location us-west1" in done.because
+
+
+def test_a_way_is_checked_before_it_is_asked_for() -> None:
+    here = {"genomes": {"location": "US-CENTRAL1"}, "results": {"location": "US"}}
+    done = planned(on_l4(), text(), buckets=here)
+    assert done.entry == 2
+    assert "way 1 (location us-west1): the data in bucket genomes is in us-central1" in done.because
+    dear = planned(on_l4(), text(limits="{usd_per_job: 2}"), buckets=here)
+    assert dear.entry == 3
+    assert "would pass $2.00" in dear.because
+    listed = planned(on_l4(), text(limits="{accelerators: [NVIDIA_L4]}"), buckets=here)
+    assert listed.entry == 3
+    assert 'add "NVIDIA_TESLA_A100" to `limits.accelerators`' in listed.because
+
+
+def test_where_no_way_fits_the_guard_that_refused_is_named() -> None:
+    ways = "[{location: europe-west4}, {machine_type: a2-highgpu-1g}]"
+    done = planned(on_l4(), text(ways))
+    assert (done.action, done.refused_by) == (Action.ALERT, (Guard.INCOMPATIBLE,))
+    assert "no way of its fallback fits" in done.because
+    assert "way 1 (location europe-west4): the data in bucket genomes is in us" in done.because
+    # an accelerator is changed by nothing but its name
+    assert "way 2 (machine_type a2-highgpu-1g): a2-highgpu-1g would turn 1 NVIDIA_L4 into" in (
+        done.because
+    )
+
+
+def test_a_step_after_the_fallback_is_taken_when_no_way_is_left() -> None:
+    more = "      - resubmit: {wait: backoff}\n"
+    done = planned(on_l4(), text("[{location: europe-west4}]", more=more))
+    assert (done.step, done.action) == (2, Action.WAIT)
+    assert "step 1 is passed over, no way of its fallback fits" in done.because
+
+
+def test_attempts_that_got_no_machine_are_retries() -> None:
+    chain = Chain(on_l4(), text(limits="{attempts: 1, retries: 2}"))
+    assert [chain.next().entry for _ in range(2)] == [1, 2]
+    third = chain.next()
+    assert third.refused_by == (Guard.RETRIES,)
+    assert "2 of 2 unchanged resubmissions are used up" in third.because
+
+
+def test_an_attempt_that_ran_and_failed_counts_as_one() -> None:
+    ran = Attempt(
+        name="projects/1/locations/us-west1/customJobs/81",
+        state=JobState.FAILED,
+        create_time=None,
+        policy="other",
+        step=1,
+        verdict="memory_pressure",
+        changes=(Change("f", 1, 2),),
+        number=1,
+    )
+    again = replace(ran, number=2, verdict="preemption")
+    done = planned(on_l4(), text(limits="{attempts: 1}"), ran, again)
+    # the first was followed by a preemption, so it ran; the second met the stockout
+    assert done.refused_by == (Guard.ATTEMPTS,)
+
+
+def test_a_way_that_vertex_refused_is_passed_over_alone() -> None:
+    done = planned(on_l4(), text(), ways_passed_over=frozenset({(1, 1)}))
+    assert done.entry == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "usd"),
+    [
+        ({"startTime": None}, 0.0),
+        ({}, 0.0),  # Vertex says when it began to look for machines
+        ({"error": {"code": 3, "message": "The replica exited with 1."}}, 1.15),
+        ({"jobSpec__scheduling__strategy": "SPOT"}, 0.6),
+    ],
+)
+def test_what_never_had_a_machine_costs_nothing(changes: dict[str, Any], usd: float) -> None:
+    document = on_l4() if "error" in changes else on_l4(**changes)
+    document = job(dict(document.to_json()), **changes)
+    assert costs.spent_usd(document, BOOK) == pytest.approx(usd, abs=0.1)
+
+
+def test_spot_some_times_and_then_on_demand_whatever_was_short_of() -> None:
+    file = (
+        "mode: enforce\nrerun_safe: [custom]\npolicies:\n  - name: spot\n    when:\n"
+        "      {cause: [preemption, capacity_stockout, quota], if: job.spot}\n    alert: [ml]\n"
+        "    do:\n      - {resubmit: {}, times: 2}\n      - resubmit: {fallback: [{spot: false}]}\n"
+    )
+    quota = {
+        "code": 8,
+        "message": "The following quota metrics exceed quota limits: aiplatform.googleapis.com/"
+        "custom_model_training_preemptible_nvidia_l4_gpus, limit: 0",
+    }
+    document = on_l4(jobSpec__scheduling__strategy="SPOT")
+    assert planned(document, file, cause=Cause.PREEMPTION).changes == ()
+    document = job(dict(document.to_json()), error=quota)
+    done = planned(document, file, cause=Cause.QUOTA)
+    assert told(done) == [("strategy", "SPOT", "STANDARD")]
+    assert "what can never fit is not waited for: the limit of" in done.because
+
+
+# --- quotas ---------------------------------------------------------------------------------------
+
+
+def refused(message: str, held: Job, *steps: str, limits: str = "{}") -> Plan:
+    document = job(dict(held.to_json()), error={"code": 8, "message": message})
+    listed = "".join(f"      - resubmit: {step}\n" for step in steps)
+    file = (
+        f"mode: enforce\nrerun_safe: [custom, batch_prediction]\nlimits: {limits}\npolicies:\n"
+        f"  - name: quota\n    alert: [ml]\n    do:\n{listed}"
+    )
+    return planned(document, file, cause=Cause.QUOTA)
+
+
+CPUS = "The request for 8 custom_model_training_cpus exceeds the quota limit of {}"
+OF_L4 = "Quota 'NVIDIA_L4_GPUS' exceeded. Limit: {} in region us-central1."
+
+
+def test_what_can_never_fit_is_never_waited_for() -> None:
+    done = refused(CPUS.format(1), job(CUSTOM), "{wait: backoff}")
+    assert (done.action, done.not_before) == (Action.RESUBMIT, None)
+    assert told(done) == [("machineType", "n1-standard-8", "n4-standard-8")]
+    assert "the limit of custom_model_training_cpus in us-central1 is 1 and the job needs 8" in (
+        done.because
+    )
+
+
+def test_what_may_fit_later_is_waited_for() -> None:
+    done = refused(CPUS.format(96), job(CUSTOM), "{wait: backoff}")
+    assert (done.action, done.changes) == (Action.WAIT, ())
+
+
+def test_a_later_step_that_fits_comes_before_another_family() -> None:
+    done = refused(OF_L4.format("0.0"), on_l4(), "{wait: backoff}", "{location: us-west1}")
+    assert (done.step, done.location) == (2, "us-west1")
+
+
+def test_where_nothing_fits_the_exact_quota_is_named() -> None:
+    done = refused(OF_L4.format("0.0"), on_l4(), "{wait: backoff}")
+    assert (done.action, done.request) == (Action.ALERT, None)
+    assert (
+        "the limit of NVIDIA_L4_GPUS in us-central1 is 0 and the job needs 1 devices: ask for at "
+        "least 1"
+    ) in done.because
+
+
+def test_another_family_keeps_to_the_lists() -> None:
+    done = refused(CPUS.format(1), job(CUSTOM), "{}", limits='{machine_types: ["n1-*", "e2-*"]}')
+    assert (done.action, done.changes) == (Action.ALERT, ())
+    assert "ask for at least 8" in done.because
+
+
+def test_a_way_that_the_quota_cannot_hold_is_passed_over() -> None:
+    ways = "[{machine_type: g2-standard-16}, {location: us-west1}]"
+    file = text(ways, cause="quota")
+    document = job(dict(on_l4().to_json()), error={"code": 8, "message": OF_L4.format("0.0")})
+    done = planned(document, file, cause=Cause.QUOTA)
+    assert done.entry == 2
+    assert "way 1 (machine_type g2-standard-16): what can never fit" in done.because
+
+
+def test_the_least_of_a_family_that_is_refused_goes_to_another() -> None:
+    found = Case.parse(
+        json.loads((Path(__file__).parent / "data/remedies/quota-of-c2.json").read_text())
+    )
+    file = load((Path(__file__).parent / "data/remedies/policies.yaml").read_text()).require()
+    done = plan(found, diagnose(found), file, History(), BOOK)
+    assert (done.action, done.not_before) == (Action.RESUBMIT, None)
+    (change,) = done.changes
+    assert change.before == "c2-standard-4"
+    assert not str(change.after).startswith("c2-")
+    assert "4 vCPUs are the least that can be asked of custom_model_training_c2_cpus" in (
+        done.because
+    )
+
+
+READ = [
+    ("Quota 'NVIDIA_T4_GPUS' exceeded.  Limit: 0.0 in region us-central1.",
+     ("NVIDIA_T4_GPUS", 0.0, "us-central1", set(), T4, False)),
+    (("The following quota metrics exceed quota limits: aiplatform.googleapis.com/"
+     "custom_model_training_preemptible_cpus"),
+     ("custom_model_training_preemptible_cpus", None, "", {"n1", "e2"}, "", True)),
+    ("CustomModelTrainingT4GPUsPerProjectPerRegion quota exhausted in us-central1",
+     ("CustomModelTrainingT4GPUsPerProjectPerRegion", None, "", set(), T4, False)),
+    ('"quota_metric": "compute.googleapis.com/c2_cpus", "quota_limit_value": "8"',
+     ("c2_cpus", 8.0, "", {"c2"}, "", False)),
+    ("Quota 'N2D_CPUS' exceeded. Limit: 500.0 in region europe-west1.",
+     ("N2D_CPUS", 500.0, "europe-west1", {"n2d"}, "", False)),
+    ("custom_model_training_nvidia_a100_80gb_gpus limit: 1, usage: 0",
+     ("custom_model_training_nvidia_a100_80gb_gpus", 1.0, "", set(), "NVIDIA_A100_80GB", False)),
+    ("custom_model_serving_nvidia_h100_gpus",
+     ("custom_model_serving_nvidia_h100_gpus", None, "", set(), "NVIDIA_H100_80GB", False)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("message", "expected"), READ, ids=[row[1][0] for row in READ])
+def test_a_quota_is_read_as_it_is_told(message: str, expected: tuple[Any, ...]) -> None:
+    (found,) = read_quotas([message])
+    assert (
+        found.metric, found.limit, found.region, set(found.families), found.device, found.spot
+    ) == expected  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Quota exceeded for quota metric 'Read requests' and limit 'Read requests per minute'",
+        "CUDA out of memory",
+        "",
+    ],
+)
+def test_what_names_no_quota_of_machines_is_none(message: str) -> None:
+    assert not any(quota.is_of_machines for quota in read_quotas([message]))
+
+
+def test_the_batch_quota_is_another() -> None:
+    message = "The request for 16 custom_model_serving_cpus exceeds the quota limit of 8"
+    done = refused(message, job(BATCH), "{wait: backoff}")  # two replicas of eight
+    assert told(done)[0][:2] == ("machineType", "n1-standard-8")
