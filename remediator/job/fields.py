@@ -388,11 +388,15 @@ def ran_into_timeout(job: Document) -> bool:
         return True
     if not rules(job).has_pools or job.state is JobState.SUCCEEDED:
         return False
+    cancelled = job.state is JobState.CANCELLED
+    if cancelled and _OWN_LIMIT.search(job.error_message):
+        return True
+    limit, ran = own_timeout_seconds(job), job.run_seconds
+    if limit is None or ran is None:
+        return cancelled and bool(_SOME_LIMIT.search(job.error_message))
     if job.start_time is None:  # the time-out counts running; waiting for a machine is none
         return False
-    limit = timeout_seconds(job) or DEFAULT_TIMEOUT_SECONDS
-    ran = job.run_seconds
-    return ran is not None and ran >= limit * _NEARLY
+    return limit * _NEARLY <= ran <= max(limit * _FAR_PAST, limit + _LEEWAY_SECONDS)
 
 
 def cancelled_by_person(job: Document) -> bool:

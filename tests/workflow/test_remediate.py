@@ -330,7 +330,7 @@ def test_an_alert_is_told_once_and_nothing_is_made(bench: Bench) -> None:
 
 def test_in_mode_observe_the_plan_is_told_and_not_carried_out(job: Job) -> None:
     bench = Bench(_MORE.replace("mode: enforce", "mode: observe"))
-    job = bench.vertex.add(job.body)
+    job = bench.vertex.add(job.to_json())
     assert _consider(bench, job) == "observed: memory_pressure"
     assert [one.kind for one in bench.channel.messages] == ["observed"]
     stored = _stored(bench, job)
@@ -341,7 +341,7 @@ def test_in_mode_observe_the_plan_is_told_and_not_carried_out(job: Job) -> None:
 
 def test_a_wait_is_kept_told_and_carried_out_when_it_is_over(job: Job) -> None:
     bench = Bench(_MORE.replace("machine_type: more_memory", "wait: 10m"))
-    job = bench.vertex.add(job.body)
+    job = bench.vertex.add(job.to_json())
     _consider(bench, job)
     until = NOW + timedelta(minutes=10)
     stored = _stored(bench, job)
@@ -356,7 +356,7 @@ def test_a_wait_is_kept_told_and_carried_out_when_it_is_over(job: Job) -> None:
 
 def _asked(job: Job) -> tuple[Bench, Job, Approval]:
     bench = Bench(_MORE.replace("mode: enforce", "mode: approve"))
-    job = bench.vertex.add(job.body)
+    job = bench.vertex.add(job.to_json())
     assert _consider(bench, job) == "awaiting approval token-1"
     approval = _stored(bench, job).approval
     assert approval is not None
@@ -458,7 +458,7 @@ def test_want_of_machines_takes_the_next_step_in_the_same_breath(job: Job) -> No
         "do: [{resubmit: {machine_type: more_memory}}, {resubmit: {timeout: double}}]",
     )
     bench = Bench(text)
-    job = bench.vertex.add(job.body)
+    job = bench.vertex.add(job.to_json())
     bench.vertex.answers.append(Answer(Refused("not enough resources available"), arrives=False))
     assert _consider(bench, job).startswith("resubmitted as ")
     machines = [
@@ -480,7 +480,7 @@ def _attempt(bench: Bench, job: Job, **changes: Any) -> Job:
     ran = {"startTime": "2026-11-23T19:08:00Z", "endTime": "2026-11-23T19:48:00Z"}
     bench.channel.messages.clear()
     bench.time = NOW + timedelta(hours=1, minutes=8)
-    return bench.vertex.add(made.body, **{**ran, **changes})
+    return bench.vertex.add(made.to_json(), **{**ran, **changes})
 
 
 def test_an_attempt_that_succeeds_is_a_recovery(bench: Bench, job: Job) -> None:
@@ -513,7 +513,9 @@ def test_an_attempt_that_got_no_machine_is_stepped_over(bench: Bench, job: Job) 
     )  # fmt: skip
     _consider(bench, made)
     assert [name for name, _ in bench.vertex.cancelled] == [made.name]
-    ended = bench.vertex.add(made.body, state="JOB_STATE_CANCELLED", endTime="2026-11-23T20:16:00Z")
+    ended = bench.vertex.add(
+        made.to_json(), state="JOB_STATE_CANCELLED", endTime="2026-11-23T20:16:00Z"
+    )
     assert _consider(bench, ended) == "stepped over: the attempt never got a machine"
     assert _stored(bench, job).stage is Stage.UNSETTLED
     assert bench.chain(job).skipped == ("grow:1",)
