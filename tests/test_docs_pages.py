@@ -1,0 +1,72 @@
+"""The pages that lead: their links lead somewhere, and what needs no account runs as it stands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from remediator.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "deploy" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OFFLINE = ("init", "validate", "plan", "test", "diagnose")
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    broken = []
+    prose = re.sub(r"`[^`\n]*`", "", page.read_text())  # code shows patterns that look like links
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", prose):
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def shown(page: str) -> list[list[str]]:
+    """The commands of a page's shell blocks that need neither an account nor standard input."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    lines = [line.partition(" #")[0] for block in blocks for line in block.splitlines()]
+    words = [shlex.split(line) for line in lines]
+    found = []
+    for line in words:
+        if line[:1] == ["vertex-remediator"]:
+            line = ["python", "-m", "remediator", *line[1:]]  # noqa: PLW2901
+        offline = line[1:3] == ["-m", "remediator"] and line[3] in OFFLINE
+        if offline and not any(
+            word.startswith(("https:", "-")) and word != "-o" for word in line[4:5]
+        ):
+            found.append(line[3:])
+    return found
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/README.md", "docs/cases.md"])
+def test_what_a_page_shows_runs_without_an_account(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = json.loads((ROOT / "docs" / "examples" / "case.json").read_text())
+    (tmp_path / "train.log").write_text("Traceback (most recent call last):\nKeyError: 'label'\n")
+    (tmp_path / "job.json").write_text(json.dumps(case["job"]))
+    (tmp_path / "entries.json").write_text(json.dumps(case["logEntries"]))
+    (tmp_path / "case.json").write_text(json.dumps(case))
+    (tmp_path / "one-more.json").write_text(json.dumps(case))
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "a.json").write_text(json.dumps(case))
+    shutil.copy(ROOT / "policies.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    commands = shown(page)
+    assert len(commands) >= 3
+    assert {" ".join(words): main(words) for words in commands} == {
+        " ".join(words): 0 for words in commands
+    }
