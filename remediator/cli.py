@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import importlib
 import os
 import sys
@@ -101,6 +102,7 @@ def _lazy(module: str, function: str) -> Callable[[argparse.Namespace], int]:
     return run
 
 
+@functools.cache  # building it takes longer than most commands take
 def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statement an option, in the order of --help
     prog = program()
     parser = _Parser(

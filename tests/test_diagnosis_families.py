@@ -8,6 +8,7 @@ from bench.diagnosis.strangers import (
     FIRST_TIME,
     FIRST_TIME_BY_TIER,
     FIRST_TIME_BY_TRUTH,
+    scenes_by_wave,
     strangers,
 )
 from remediator.case import Case
@@ -123,10 +124,7 @@ def test_the_first_times_add_up():
         for first in (FIRST_TIME, FIRST_TIME_BY_TRUTH, FIRST_TIME_BY_TIER)
     ]
     assert sums[0] == sums[1] == sums[2]
-    drawn = [s.wave for s in strangers()]
-    assert {number: drawn.count(number) for number in FIRST_TIME} == {
-        number: sum(counts) for number, counts in FIRST_TIME.items()
-    }
+    assert scenes_by_wave() == {number: sum(counts) for number, counts in FIRST_TIME.items()}
 
 
 def test_evidence_of_another_kind_of_job_tells_why_it_does_not_count():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 import pytest
@@ -159,6 +160,7 @@ def test_passing_complaints_do_not_outweigh_the_end():
     assert diagnose(Case.parse(case)).verdict is Cause.USER_CODE_ERROR
 
 
+@functools.cache
 def judged(name: str):
     return [(row, diagnose(Case.parse(case_of(row)))) for row in messages(name)]
 

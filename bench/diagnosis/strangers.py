@@ -9,6 +9,7 @@ and the tests; imports nothing of the product.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
@@ -36,6 +37,14 @@ class Stranger:
         if verdict == self.truth or verdict in self.also:
             return "right"
         return "abstained" if verdict == "unknown" else "wrong"
+
+
+def scenes_by_wave() -> dict[int, int]:
+    """How many cases each wave has."""
+    found: Counter[int] = Counter()
+    for kind in (*_FIRST, *_LATER, *_LAST):
+        found[kind.wave] += kind.times
+    return dict(found)
 
 
 def strangers(*, seed: int = 504, times: int | None = None) -> Iterator[Stranger]:
