@@ -262,10 +262,36 @@ def test_a_yes_holds_for_the_plan_that_was_shown_alone(
     shown = _plan(bench, job, incident=incident)
     assert shown.action is Action.APPROVE
     digest = shown.digest if same else "another"
-    approval = Approval("id", digest, NOW + timedelta(hours=1), answer=answer, by="me", at=NOW)
+    approval = Approval(
+        "id", digest, NOW + timedelta(hours=1), answer=answer, by="me", at=NOW,
+        estimated_usd=shown.estimated_usd, worst_case_usd=shown.worst_case_usd,
+        longest_seconds=shown.longest_seconds,
+    )  # fmt: skip
     made = _plan(bench, job, incident=replace(incident, approval=approval))
     assert made.action is action
     assert made.request == shown.request
+
+
+@pytest.mark.parametrize(
+    ("dearer", "action"),
+    [(0.0, Action.RESUBMIT), (0.09, Action.RESUBMIT), (0.2, Action.APPROVE)],
+)
+def test_a_yes_does_not_hold_for_a_much_higher_price(
+    bench: Bench, job: Job, dearer: float, action: Action
+) -> None:
+    bench.use(POLICIES.replace("mode: enforce", "mode: approve"))
+    incident = bench.incident(job)
+    shown = _plan(bench, job, incident=incident)
+    usd, worst = shown.estimated_usd, shown.worst_case_usd
+    assert usd is not None
+    assert worst is not None
+    approval = Approval(
+        "id", shown.digest, NOW + timedelta(hours=1), answer="approved", by="me", at=NOW,
+        estimated_usd=usd / (1 + dearer), worst_case_usd=worst / (1 + dearer),
+        longest_seconds=shown.longest_seconds,
+    )  # fmt: skip
+    made = _plan(bench, job, incident=replace(incident, approval=approval))
+    assert made.action is action
 
 
 def test_steps_that_vertex_refused_are_passed_over_for_this_policy_alone(

@@ -761,15 +761,15 @@ def test_of_jobs_under_one_claim_the_earliest_that_does_what_it_says_is_ours(
         body = made.changed(machine, size).changed("labels.remediator-claim", token).request()
         return bench.vertex.add({**body, "createTime": created})
 
-    assert made_under(claim, job, bench.hands) is None
+    assert made_under(claim, job.name, bench.hands) is None
     add(1, "2026-11-23T19:01:00Z", "n1-standard-8", "t", "europe-west4")
     add(2, "2026-11-23T19:02:00Z", "n1-standard-16", "other", "europe-west4")
     add(3, "2026-11-23T19:03:00Z", "n1-standard-16", "t", "us-central1")
-    assert made_under(claim, job, bench.hands) is None
+    assert made_under(claim, job.name, bench.hands) is None
     add(4, "2026-11-23T19:05:00Z", "n1-standard-16", "t", "europe-west4")
     ours = add(5, "2026-11-23T19:04:00Z", "n1-standard-16", "t", "europe-west4")
-    assert made_under(claim, job, bench.hands) == ours
-    at_home = made_under(replace(claim, location=""), job, bench.hands)
+    assert made_under(claim, job.name, bench.hands) == ours
+    at_home = made_under(replace(claim, location=""), job.name, bench.hands)
     assert at_home is not None
     assert at_home.name.id == "3"
 
@@ -781,14 +781,17 @@ def test_a_claim_that_is_no_longer_wanted_is_dropped_when_nothing_can_come_of_it
     held = _chain(bench, job).claim
     assert held is not None
     with pytest.raises(Transient, match="unanswered"):
-        withdraw_forgotten(tale, held, bench.hands, NOW + timedelta(seconds=119))
+        withdraw_forgotten(tale.chain.key, held, bench.hands, NOW + timedelta(seconds=119))
     assert _chain(bench, job).claim == held
     with pytest.raises(Transient, match="another hand took the claim over"):
         withdraw_forgotten(
-            tale, replace(held, taken=NOW - timedelta(1)), bench.hands, NOW + timedelta(seconds=120)
+            tale.chain.key,
+            replace(held, taken=NOW - timedelta(1)),
+            bench.hands,
+            NOW + timedelta(seconds=120),
         )
     assert _chain(bench, job).claim == held
-    withdraw_forgotten(tale, held, bench.hands, NOW + timedelta(seconds=120))
+    withdraw_forgotten(tale.chain.key, held, bench.hands, NOW + timedelta(seconds=120))
     chain = _chain(bench, job)
     assert (chain.claim, chain.reserved_usd) == (None, 0.0)
 
