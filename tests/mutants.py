@@ -61,7 +61,17 @@ ROOMS = {
             }
         ),
     ),
-    "budgets": Room(("ledger/counters.py", "ledger/reservations.py", "policy/routes.py"), _LEDGER),
+    "budgets": Room(
+        ("ledger/counters.py", "ledger/reservations.py", "policy/routes.py"),
+        _LEDGER,
+        only=frozenset(
+            {
+                "used", "has_room", "added", "removed", "repriced", "raised", "expires", "_until",
+                "_live", "_in_slots", "_micros", "bodies_of", "put_counters", "once_each", "moved",
+                "rebooked", "_set_aside_anew", "budgets", "group_value", "window_seconds",
+            }
+        ),
+    ),
     "planner": Room(
         ("policy/planner.py",),
         (*_POLICY, "tests/policy"),

@@ -7,7 +7,7 @@ rests on.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -695,3 +695,113 @@ def test_when_a_holder_may_send_and_when_what_it_sent_is_listed(
     assert given.forgotten_at(lag) == claim.lease_until
     lost = replace(given, unanswered=NOW + timedelta(seconds=500))
     assert lost.forgotten_at(lag) == max(claim.lease_until, NOW + timedelta(seconds=500) + lag)
+
+
+# --- what is set aside, when a step costs something else ---------------------------------------------------
+
+GROUP = f"{DAY}:service_account:a"
+
+
+def _retake(book: Book, held: Claim, usd: float | None, limits: tuple[Limit, ...]) -> Claim | None:
+    later = held.lease_until
+    renewed = _wanted(estimated_usd=usd)
+    return book.retake(
+        KEY, held, lease_until=later + LEASE, now=later, renewed=renewed, limits=limits
+    )
+
+
+def test_each_counter_is_held_to_its_own_limit(book: Book) -> None:
+    """An account's five dollars are used up by it alone, though the day has seen more."""
+    book.store.run(lambda tx: tx.put("counters", DAY, {"total": 50.0}))
+    limits = (_limits()[1], *(Limit(key, "usd_per_day", most, 4.0)
+                              for key, most in ((DAY, 100.0), (GROUP, 5.0))))  # fmt: skip
+    held = _claim(book, limits=limits)
+    assert [one.key for one in held.reservations] == ["rate:all", DAY, GROUP]
+    dearer = tuple(replace(one, amount=5.0) for one in limits)
+    assert _retake(book, held, 5.1, dearer) is None
+    taken = _retake(book, held, 5.0, dearer)
+    assert taken is not None
+    assert (book.total(), book.total(GROUP)) == (55.0, 5.0)
+    assert [one.amount for one in taken.reservations] == [1.0, 5.0, 5.0]
+
+
+@pytest.mark.parametrize(("most", "fits"), [(4.2, False), (4.5, True)])
+def test_a_little_dearer_is_dearer(book: Book, most: float, fits: bool) -> None:
+    held = _claim(book)
+    taken = _retake(book, held, 4.5, _limits(4.5, most))
+    assert (taken is not None) is fits
+    assert book.total() == (4.5 if fits else 4.0)
+
+
+def test_a_little_dearer_on_the_next_day_is_set_aside_there(book: Book) -> None:
+    held = _claim(book)
+    assert _retake(book, held, 4.5, _limits(4.5, 9.0, "usd:2026-11-24")) is not None
+    assert (book.total(), book.total("usd:2026-11-24")) == (0.0, 4.5)
+
+
+def test_a_price_that_became_known_is_set_aside(book: Book) -> None:
+    held = _claim(book, estimated_usd=None, limits=_limits(0.0))
+    assert _retake(book, held, 6.0, _limits(6.0)) is not None
+    assert book.total() == 6.0
+
+
+# --- what a running attempt has cost ---------------------------------------------------------------------
+
+NEXT = "usd:2026-11-24"
+_DAY, _NEXT = date(2026, 11, 23), date(2026, 11, 24)
+_ATTEMPT = "us-central1/customJobs/101"
+
+
+def test_what_a_running_attempt_costs_is_counted_in_the_days_it_runs_in(book: Book) -> None:
+    book.store.run(lambda tx: tx.put("counters", DAY, {"total": 10.0}))
+    _claim(book)
+    _record(book)
+    morning = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+    chain = book.accrue(KEY, _ATTEMPT, usd_by_day={_DAY: 1.0, _NEXT: 2.0}, now=morning)
+    assert chain == book.chain(KEY)
+    assert (book.total(), book.total(NEXT)) == (11.0, 3.0)  # a dollar of the four is still to come
+    assert chain.reserved_usd == 4.0
+    kept = book.store.get("counters", NEXT) or {}
+    assert kept["until"] == "2026-11-28T00:00:00Z"
+    assert len(book.marks()) == 1
+    assert book.accrue(KEY, _ATTEMPT, usd_by_day={_DAY: 1.0, _NEXT: 2.0}, now=morning) == chain
+    chain = book.accrue(KEY, _ATTEMPT, usd_by_day={_DAY: 1.0, _NEXT: 5.0}, now=morning)
+    assert (book.total(), book.total(NEXT), chain.reserved_usd) == (11.0, 5.0, 6.0)
+    chain = _settled(book, usd=7.5, usd_by_day={_DAY: 1.5, _NEXT: 6.0})
+    assert (book.total(), book.total(NEXT)) == (11.5, 6.0)
+    assert (chain.spent_usd, chain.reserved_usd) == (7.5, 0.0)
+    again = book.accrue(KEY, _ATTEMPT, usd_by_day={_NEXT: 99.0}, now=morning)
+    assert (again, book.total(NEXT)) == (chain, 6.0)
+
+
+def test_an_accounts_counter_is_booked_like_everybodys(book: Book) -> None:
+    limits = (*_limits(), Limit(GROUP, "usd_per_day", 100.0, 4.0))
+    _claim(book, limits=limits)
+    _record(book)
+    morning = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+    book.accrue(KEY, _ATTEMPT, usd_by_day={_DAY: 1.0, _NEXT: 2.0}, now=morning)
+    assert (book.total(GROUP), book.total(f"{NEXT}:service_account:a")) == (1.0, 3.0)
+    kept = book.store.get("created", doc_id(_ATTEMPT)) or {}
+    assert [(one["key"], one["amount"]) for one in kept["reservations"]] == [
+        ("rate:all", 1.0), (DAY, 1.0), (NEXT, 3.0),
+        (GROUP, 1.0), (f"{NEXT}:service_account:a", 3.0),
+    ]  # fmt: skip
+    assert {one["at"] for one in kept["reservations"][2:3]} == {"2026-11-24T00:00:00Z"}
+
+
+def test_a_day_that_is_no_longer_kept_is_over(book: Book) -> None:
+    _claim(book)
+    _record(book)
+    del book.store.rows["counters", DAY]
+    morning = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+    book.accrue(KEY, _ATTEMPT, usd_by_day={_DAY: 1.0, _NEXT: 2.0}, now=morning)
+    assert ("counters", DAY) not in book.store.rows
+    assert book.total(NEXT) == 3.0
+
+
+def test_what_is_cheaper_than_was_set_aside_never_takes_others_money(book: Book) -> None:
+    _claim(book)
+    _record(book)
+    book.store.run(lambda tx: tx.put("counters", DAY, {"total": 1.0}))  # somebody corrected it
+    _settled(book, usd=0.5)
+    assert book.total() == 0.0

@@ -99,7 +99,8 @@ def test_a_counter_is_kept_three_days_past_what_it_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("total", "usd", "left"), [(10.0, 1.0, 7.0), (10.0, 6.0, 12.0), (3.0, 0.0, 0.0), (4.0, 0, 0.0)]
+    ("total", "usd", "left"),
+    [(10.0, 1.0, 7.0), (4.5, 0.0, 0.5), (10.0, 6.0, 12.0), (3.0, 0.0, 0.0), (4.0, 0, 0.0)],
 )
 def test_what_was_set_aside_becomes_another_sum(total: float, usd: float, left: float) -> None:
     aside = Reservation("usd", 4.0, NOW)
@@ -198,3 +199,18 @@ def test_a_job_without_the_label_is_in_the_group_of_those_without() -> None:
     text = "limits: {per: [{by: labels.team, usd_per_day: 2}]}\npolicies: [{name: p, do: []}]"
     found = budgets(policies(text).limits, job(CUSTOM), NOW)
     assert found[2].key == "usd:2026-11-23:labels.team:"
+
+
+def test_a_job_without_an_account_or_a_model_is_in_a_group_of_its_own() -> None:
+    for by in ("service_account", "model"):
+        text = f"limits: {{per: [{{by: {by}, usd_per_day: 2}}]}}\npolicies: [{{name: p, do: []}}]"
+        bare = job(CUSTOM, jobSpec__serviceAccount=None)
+        assert budgets(policies(text).limits, bare, NOW)[2].key == f"usd:2026-11-23:{by}:"
+
+
+def test_a_total_is_raised_and_kept_some_days_past_its_day() -> None:
+    assert counters.raised(None, 2.0, None) == {"total": 2.0}
+    assert counters.raised({"total": 3.0, "x": 1}, -1.0, None) == {"total": 2.0, "x": 1}
+    assert counters.raised({"total": 1.0}, -3.0, None) == {"total": 0.0}
+    kept = counters.raised({}, 1.0, NOW.date())
+    assert counters.expires(kept) == datetime(2026, 11, 27, tzinfo=UTC)
