@@ -1,0 +1,284 @@
+"""Each guard at its bound: the last that passes and the first that does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from remediator.domain import Attempt, Cause, Guard, History, Plan
+from remediator.policy import Catalogue, plan
+from remediator.policy.guards import Asked, refusals, silent_refusals
+from remediator.policy.model import Limits
+from tests.jobs import BATCH, CUSTOM, attempt, case, diagnosis, job, policies
+
+BOOK = Catalogue.built_in()
+PLACES = {"genomes": {"location": "US"}, "results": {"location": "US"}}
+ACCOUNT = ("service_account", "trainer@genomics.iam.gserviceaccount.com")
+
+
+def _plan(
+    limits: str = "",
+    step: str = "machine_type: bigger",
+    *,
+    history: History | None = None,
+    body: dict[str, Any] = CUSTOM,
+    cause: Cause = Cause.CPU_SATURATION,
+    **changes: Any,
+) -> Plan:
+    found = job(body, **changes)
+    text = (
+        f"mode: enforce\nrerun_safe: [batch_prediction, custom]\nlimits: {{{limits}}}\n"
+        f"policies: [{{name: p, when: {{}}, do: [{{resubmit: {{{step}}}, times: 9}}], alert: [ml]}}]"
+    )
+    made = diagnosis(found, cause)
+    return plan(case(found, buckets=PLACES), made, policies(text), history or History(), BOOK)
+
+
+def _cost() -> float:
+    """What the plan costs, US dollars."""
+    usd = _plan().estimated_usd
+    assert usd is not None
+    return usd
+
+
+def _made(*kinds: str) -> tuple[Attempt, ...]:
+    """Attempts: changed, retried, or abandoned before they ran."""
+    return tuple(
+        replace(
+            attempt("other", changed=kind != "retried", number=number),
+            abandoned=kind == "abandoned",
+        )
+        for number, kind in enumerate(kinds, 1)
+    )
+
+
+# --- counts ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("made", "refused"),
+    [
+        (("changed",), ()),
+        (("changed", "changed"), (Guard.ATTEMPTS,)),
+        (("changed", "changed", "changed"), (Guard.ATTEMPTS,)),
+        (("changed", "abandoned", "retried"), ()),
+        (("changed", "changed", "retried"), (Guard.ATTEMPTS,)),
+    ],
+)
+def test_changed_resubmissions_are_counted_apart(
+    made: tuple[str, ...], refused: tuple[Guard, ...]
+) -> None:
+    history = History(attempts=_made(*made))
+    assert _plan("attempts: 2", history=history).refused_by == refused
+
+
+@pytest.mark.parametrize(
+    ("made", "refused"),
+    [
+        (("retried",), ()),
+        (("retried", "retried"), (Guard.RETRIES,)),
+        (("retried", "abandoned"), (Guard.RETRIES,)),
+        (("changed", "changed"), ()),
+    ],
+)
+def test_unchanged_resubmissions_are_counted_apart(
+    made: tuple[str, ...], refused: tuple[Guard, ...]
+) -> None:
+    history = History(attempts=_made(*made))
+    assert _plan("retries: 2, attempts: 9", "", history=history).refused_by == refused
+
+
+@pytest.mark.parametrize(("made", "refused"), [(2, ()), (3, (Guard.RATE,)), (4, (Guard.RATE,))])
+def test_the_hours_rate(made: int, refused: tuple[Guard, ...]) -> None:
+    history = History(resubmissions_last_hour=made)
+    assert _plan("resubmissions_per_hour: 3", history=history).refused_by == refused
+
+
+_PER = "per: [{by: location, usd_per_day: 500}, {by: service_account, resubmissions_per_hour: 2}]"
+
+
+@pytest.mark.parametrize(
+    ("made", "refused"),
+    [
+        ({ACCOUNT: 1}, ()),
+        ({ACCOUNT: 2}, (Guard.RATE,)),
+        ({("service_account", "other"): 9}, ()),
+        ({("location", "us-central1"): 9}, ()),
+        ({}, ()),
+    ],
+)
+def test_a_groups_rate(made: dict[tuple[str, str], int], refused: tuple[Guard, ...]) -> None:
+    assert _plan(_PER, history=History(resubmitted_by=made)).refused_by == refused
+
+
+# --- money -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("shift", "refuses"), [(-0.02, False), (0.0, False), (0.02, True)])
+@pytest.mark.parametrize("guard", [Guard.USD_PER_JOB, Guard.USD_PER_DAY])
+def test_money_is_compared_to_the_cent(guard: Guard, shift: float, refuses: bool) -> None:
+    spent = 10.0 - _cost() + shift
+    history = (
+        History(usd_this_job=spent) if guard is Guard.USD_PER_JOB else History(usd_today=spent)
+    )
+    refused = _plan(f"{guard.value}: 10", history=history).refused_by
+    assert refused == ((guard,) if refuses else ())
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "guard"),
+    [("max_usd_per_job", Guard.USD_PER_JOB), ("max_usd_per_day", Guard.USD_PER_DAY)],
+)
+def test_the_smaller_of_two_limits_holds(ceiling: str, guard: Guard) -> None:
+    cost = _cost()
+    for in_file, outside, refuses in (
+        (cost + 1, cost - 0.1, True),
+        (cost - 0.1, cost + 1, True),
+        (cost + 1, cost + 1, False),
+    ):
+        history = History(**{ceiling: outside})
+        refused = _plan(f"{guard.value}: {in_file}", history=history).refused_by
+        assert refused == ((guard,) if refuses else ())
+        alone = _plan(history=History(**{ceiling: outside})).refused_by
+        assert alone == ((guard,) if outside < cost else ())
+
+
+@pytest.mark.parametrize(("spent", "refuses"), [(9.0, False), (9.99, True), (0.0, False)])
+def test_a_groups_money(spent: float, refuses: bool) -> None:
+    per = "per: [{by: location, usd_per_day: 500}, {by: service_account, usd_per_day: 10}]"
+    refused = _plan(per, history=History(spent_by={ACCOUNT: spent})).refused_by
+    assert refused == ((Guard.USD_PER_DAY,) if refuses else ())
+    others = History(spent_by={("service_account", "other"): 9.99})
+    assert _plan(per, history=others).refused_by == ()
+
+
+_UNPRICED = {"jobSpec__workerPoolSpecs[0]__machineSpec__machineType": "n9-future-8"}
+
+
+@pytest.mark.parametrize(
+    ("limits", "history", "refuses"),
+    [
+        ("", History(), False),
+        ("usd_per_job: 5", History(), True),
+        ("usd_per_day: 5", History(), True),
+        ("per: [{by: location, usd_per_day: 5}]", History(), True),
+        ("per: [{by: location, resubmissions_per_hour: 5}]", History(), False),
+        ("", History(max_usd_per_day=5.0), True),
+        ("", History(max_usd_per_job=5.0), True),
+    ],
+)
+def test_an_unknown_price_refuses_where_money_is_limited(
+    limits: str, history: History, refuses: bool
+) -> None:
+    made = _plan(limits, "timeout: double", history=history, **_UNPRICED)
+    assert made.estimated_usd is None
+    assert (Guard.UNKNOWN_PRICE in made.refused_by) is refuses
+
+
+# --- what may be chosen ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limits", "guard"),
+    [
+        ('machine_types: ["n1-*"]', None),
+        ('machine_types: ["n1-standard-16"]', None),
+        ('machine_types: ["n1-standard-8"]', Guard.MACHINE_TYPES),
+        ("machine_types: []", Guard.MACHINE_TYPES),
+        ('locations: ["us-*"]', None),
+        ('locations: ["europe-*"]', Guard.LOCATIONS),
+        ("accelerators: []", None),
+    ],
+)
+def test_the_lists_of_the_file(limits: str, guard: Guard | None) -> None:
+    assert _plan(limits).refused_by == ((guard,) if guard else ())
+
+
+@pytest.mark.parametrize(
+    ("limits", "refuses"),
+    [("accelerators: [NVIDIA_TESLA_T4]", False), ("accelerators: [NVIDIA_L4]", True)],
+)
+def test_the_list_of_accelerators(limits: str, refuses: bool) -> None:
+    made = _plan(limits, "accelerator: {type: NVIDIA_TESLA_T4, count: 1}", body=BATCH)
+    assert (Guard.ACCELERATORS in made.refused_by) is refuses
+
+
+@pytest.mark.parametrize(("labels", "refuses"), [(60, False), (61, True)])
+def test_room_for_our_four_labels_among_sixty_four(labels: int, refuses: bool) -> None:
+    many = {f"l{number}": "x" for number in range(labels)}
+    assert _plan(labels=many).refused_by == ((Guard.LABELS_FULL,) if refuses else ())
+    ours = {**{f"l{number}": "x" for number in range(60)}, "remediator-root": "r"}
+    assert _plan(labels=ours).refused_by == ()
+
+
+@pytest.mark.parametrize(
+    ("allowed", "refuses"),
+    [
+        ((), False),
+        (("trainer@*",), False),
+        (("other@*", "*@genomics.iam.gserviceaccount.com"), False),
+        (("other@*",), True),
+    ],
+)
+def test_whose_jobs_may_run_again(allowed: tuple[str, ...], refuses: bool) -> None:
+    refused = _plan(history=History(service_accounts=allowed)).refused_by
+    assert refused == ((Guard.SERVICE_ACCOUNT,) if refuses else ())
+
+
+@pytest.mark.parametrize(
+    ("step", "refuses"), [("machine_type: bigger", True), ("timeout: double", False)]
+)
+def test_a_persistent_resource_is_not_left(step: str, refuses: bool) -> None:
+    made = _plan(step=step, jobSpec__persistentResourceId="shared")
+    assert (Guard.PINNED in made.refused_by) is refuses
+
+
+# --- what has happened -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cause", "refuses"),
+    [
+        (Cause.USER_CODE_ERROR, True),
+        (Cause.BAD_INPUT, True),
+        (Cause.PERMISSION, True),
+        (Cause.INVALID_CONFIG, True),
+        (Cause.UNKNOWN, False),
+        (Cause.SLOW_CODE, False),
+        (Cause.QUOTA, False),
+    ],
+)
+def test_what_would_fail_again_is_never_run_again(cause: Cause, refuses: bool) -> None:
+    assert _plan(cause=cause).refused_by == ((Guard.CAUSE,) if refuses else ())
+
+
+@pytest.mark.parametrize(
+    ("history", "guard", "silent"),
+    [
+        (History(stopped=True), Guard.STOP_SWITCH, False),
+        (History(breaker_open="9 of 10 failed"), Guard.BREAKER, False),
+        (History(cancelled_by_person=True), Guard.CANCELLED_BY_PERSON, True),
+        (History(too_old=True), Guard.LOOKBACK, True),
+        (History(rerun_by="projects/1/jobs/2"), Guard.ALREADY_RERUN, False),
+        (History(parent="pipeline run 7"), Guard.HAS_PARENT, True),
+    ],
+)
+def test_what_the_ledger_knows_refuses(history: History, guard: Guard, silent: bool) -> None:
+    made = _plan(history=history)
+    assert guard in made.refused_by
+    assert made.request is None or guard is Guard.BREAKER
+    assert (made.alerts == ()) is silent
+
+
+def test_the_silent_ones_are_asked_without_a_draft() -> None:
+    found = job(CUSTOM, labels__remediator="off")
+    asked = Asked(
+        case(found), diagnosis(found, Cause.UNKNOWN), History(stopped=True, too_old=True), (),
+        Limits(), BOOK,
+    )  # fmt: skip
+    silent = [one.guard for one in silent_refusals(asked)]
+    assert silent == [Guard.LABEL_OFF, Guard.LOOKBACK]
+    every = [one.guard for one in refusals(asked)]
+    assert every == [Guard.STOP_SWITCH, Guard.LABEL_OFF, Guard.LOOKBACK]
