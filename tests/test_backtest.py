@@ -73,22 +73,22 @@ def test_two_files_are_compared_failure_by_failure(run: Any) -> None:
 EXPECTED = """\
 ## 3 failures of the cases in cases
 
-The failed runs themselves cost about $0.52.
+The failed runs themselves cost about $0.54.
 
-### policies.yaml (mode enforce): 2 resubmit, 0 wait, 0 approve, 1 alert; about $1.46, $37.60 at most
+### policies.yaml (mode enforce): 2 resubmit, 0 wait, 0 approve, 1 alert; about $1.49, $37.63 at most
 
 | policy   | failures | resubmit | wait | approve | alert |  USD |
 | -------- | -------: | -------: | ---: | ------: | ----: | ---: |
-| starved  |        1 |        1 |    0 |       0 |     0 | 0.87 |
+| starved  |        1 |        1 |    0 |       0 |     0 | 0.90 |
 | the-rest |        1 |        0 |    0 |       0 |     1 | 0.00 |
 | too-much |        1 |        1 |    0 |       0 |     0 | 0.59 |
 
-### before.yaml (mode enforce): 1 resubmit, 0 wait, 0 approve, 2 alert; about $0.87, $0.87 at most
+### before.yaml (mode enforce): 1 resubmit, 0 wait, 0 approve, 2 alert; about $0.90, $0.90 at most
 
 | policy   | failures | resubmit | wait | approve | alert |  USD |
 | -------- | -------: | -------: | ---: | ------: | ----: | ---: |
 | the-rest |        2 |        0 |    0 |       0 |     2 | 0.00 |
-| starved  |        1 |        1 |    0 |       0 |     0 | 0.87 |
+| starved  |        1 |        1 |    0 |       0 |     0 | 0.90 |
 
 ### 1 difference
 

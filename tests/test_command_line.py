@@ -110,7 +110,7 @@ def test_a_time_in_another_zone_is_told_and_matched_in_utc(run: Any, tmp_path: P
     ("earlier", "refused"),
     [
         ([], []),
-        ([None], ["usd_per_job"]),  # one failed attempt, which is the job: 0.44 by what it ran
+        ([None], ["usd_per_job"]),  # one failed attempt, which is the job: 0.46 by what it ran
         ([9.0], ["usd_per_job"]),  # whatever it was estimated at
         ([0.0, None], ["usd_per_job"]),
         (["much", None], ["usd_per_job"]),  # no number: not known
@@ -129,10 +129,10 @@ def test_what_the_chain_has_cost_so_far_counts(
         for number, usd in enumerate(earlier)
     ]
     made = planned(run, case(tmp_path / "case.json", attempts=attempts))
-    assert made["estimated_usd"] == 0.87
+    assert made["estimated_usd"] == 0.9
     assert made["refused_by"] == refused
     if refused:
-        assert "$0.44 spent for this job and $0.87 more would pass $1.00" in made["because"]
+        assert "$0.46 spent for this job and $0.90 more would pass $1.00" in made["because"]
 
 
 def test_an_estimate_of_an_earlier_attempt_counts_as_plans_spell_it(
@@ -141,7 +141,7 @@ def test_an_estimate_of_an_earlier_attempt_counts_as_plans_spell_it(
     (tmp_path / "policies.yaml").write_text(POLICIES.replace("usd_per_job: 1", "usd_per_job: 9"))
     last = {"name": CUSTOM["name"], "changes": [{"field": "f", "from": 1, "to": 2}]}
     file = case(tmp_path / "case.json", attempts=[{**last, "estimated_usd": 7.7}, last])
-    assert "$8.14 spent for this job" in planned(run, file)["because"]
+    assert "$8.16 spent for this job" in planned(run, file)["because"]
 
 
 def test_json_of_a_plan_holds_the_explanation_where_it_is_asked_for(

@@ -89,22 +89,22 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
     "usd-per-job": (
         Guard.USD_PER_JOB,
         {"limits": "{usd_per_job: 10}", "history": History(usd_this_job=9.5)},
-        "$9.50 spent for this job and $0.87 more would pass $10.00",
+        "$9.50 spent for this job and $0.90 more would pass $10.00",
     ),
     "usd-per-job-ceiling": (
         Guard.USD_PER_JOB,
         {"history": History(max_usd_per_job=0.5)},
-        "$0.00 spent for this job and $0.87 more would pass $0.50",
+        "$0.00 spent for this job and $0.90 more would pass $0.50",
     ),
     "usd-per-day": (
         Guard.USD_PER_DAY,
         {"limits": "{usd_per_day: 20}", "history": History(usd_today=19.5)},
-        "$19.50 spent today and $0.87 more would pass $20.00",
+        "$19.50 spent today and $0.90 more would pass $20.00",
     ),
     "usd-per-day-ceiling": (
         Guard.USD_PER_DAY,
         {"history": History(usd_today=5, max_usd_per_day=5)},
-        "$5.00 spent today and $0.87 more would pass $5.00",
+        "$5.00 spent today and $0.90 more would pass $5.00",
     ),
     "usd-per-day-of-a-team": (
         Guard.USD_PER_DAY,
@@ -112,7 +112,7 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
             "limits": "{per: [{by: labels.env, usd_per_day: 3}]}",
             "history": History(spent_by={("labels.env", "prod"): 2.5, ("labels.env", "dev"): 0}),
         },
-        "$2.50 spent today by labels.env prod and $0.87 more would pass $3.00",
+        "$2.50 spent today by labels.env prod and $0.90 more would pass $3.00",
     ),
     "rate": (
         Guard.RATE,
@@ -139,9 +139,9 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
         Guard.UNKNOWN_PRICE,
         {
             "limits": "{usd_per_day: 1000}",
-            "name": CUSTOM["name"].replace("us-central1", "us-east1"),
+            "name": CUSTOM["name"].replace("us-central1", "europe-west9"),
         },
-        "what the job would cost in us-east1 is not known, and a limit in dollars is set",
+        "what the job would cost in europe-west9 is not known, and a limit in dollars is set",
     ),
     "machine-types": (
         Guard.MACHINE_TYPES,
@@ -290,7 +290,7 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
         "90 GiB were wanted in one piece, and it would have 16 (Unable to allocate 7.28 TiB)",
     ),
     **{
-        f"cause-{cause.value}": (Guard.CAUSE, {"cause": cause}, f"{words}, for about $0.87")
+        f"cause-{cause.value}": (Guard.CAUSE, {"cause": cause}, f"{words}, for about $0.90")
         for cause, words in {
             Cause.USER_CODE_ERROR: "the job's own code raised an error: running it again would "
             "fail the same way",
@@ -350,10 +350,10 @@ def test_a_silent_guard_keeps_a_plan_silent_that_would_only_alert(guard: Guard) 
         ("{attempts: 2, retries: 3}", "{}", History(attempts=TWO), True),
         ("{attempts: 0}", BIGGER, History(), False),
         ("{attempts: 0}", "{}", History(), True),
-        ("{usd_per_job: 0.87}", BIGGER, History(), True),
-        ("{usd_per_job: 0.86}", BIGGER, History(), False),
-        ("{usd_per_day: 10}", BIGGER, History(usd_today=9.13), True),
-        ("{usd_per_day: 10}", BIGGER, History(usd_today=9.14), False),
+        ("{usd_per_job: 0.90}", BIGGER, History(), True),
+        ("{usd_per_job: 0.89}", BIGGER, History(), False),
+        ("{usd_per_day: 10}", BIGGER, History(usd_today=9.10), True),
+        ("{usd_per_day: 10}", BIGGER, History(usd_today=9.11), False),
         ("{resubmissions_per_hour: 5}", BIGGER, History(resubmissions_last_hour=4), True),
         ("{machine_types: [n1-standard-16]}", BIGGER, History(), True),
         ("{machine_types: [n1-standard-16]}", "{}", History(), False),
@@ -368,12 +368,61 @@ def test_a_limit_holds_exactly(limits: str, step: str, history: History, allowed
 
 
 def test_an_unknown_price_refuses_only_where_a_money_limit_applies() -> None:
-    elsewhere = CUSTOM["name"].replace("us-central1", "us-east1")
+    elsewhere = CUSTOM["name"].replace("us-central1", "europe-west9")
     made = planned(name=elsewhere)
     assert (made.action, made.estimated_usd) == (Action.RESUBMIT, None)
-    assert "what it costs in us-east1 is not known" in made.because
+    assert "what it costs in europe-west9 is not known" in made.because
     refused = planned(name=elsewhere, history=History(max_usd_per_day=5))
     assert refused.refused_by == (Guard.UNKNOWN_PRICE,)
+
+
+@pytest.mark.parametrize(
+    ("step", "body"),
+    [
+        ("{}", CUSTOM),
+        ("{wait: 10m}", CUSTOM),
+        ("{batch_size: halve}", BATCH),
+        ("{machine_type: n1-standard-4}", CUSTOM),
+        ("{machine_type: n1-standard-4, timeout: 30m}", CUSTOM),
+        ("{strategy: SPOT}", CUSTOM),
+    ],
+)
+def test_what_cannot_cost_more_is_never_refused_for_a_price(
+    step: str, body: dict[str, Any]
+) -> None:
+    """It is booked at nothing, and said."""
+    elsewhere = body["name"].replace("us-central1", "mars-north1")
+    made = planned(limits="{usd_per_job: 1}", step=step, body=body, name=elsewhere)
+    assert (made.refused_by, made.estimated_usd) == ((), 0.0)
+    assert "it cannot cost more than the failed run: booked at 0" in made.because
+
+
+@pytest.mark.parametrize(
+    ("step", "body", "held"),
+    [
+        ("{machine_type: bigger}", CUSTOM, {}),
+        ("{timeout: 2h}", CUSTOM, {}),
+        ("{disk: double}", CUSTOM, {}),
+        ("{replicas: double}", BATCH, {}),
+        ("{strategy: STANDARD}", CUSTOM, {"jobSpec__scheduling__strategy": "SPOT"}),
+        ("{machine_type: e2-standard-8}", CUSTOM, {}),  # another generation has other rates
+        ("{}", BATCH, {"dedicatedResources": None}),  # billed by something else
+    ],
+)
+def test_what_may_cost_more_is_refused_where_its_price_is_unknown(
+    step: str, body: dict[str, Any], held: dict[str, Any]
+) -> None:
+    elsewhere = body["name"].replace("us-central1", "mars-north1")
+    made = planned(limits="{usd_per_job: 1}", step=step, body=body, name=elsewhere, **held)
+    assert Guard.UNKNOWN_PRICE in made.refused_by
+
+
+def test_an_unknown_rate_is_bounded_by_the_on_demand_price_and_said() -> None:
+    elsewhere = CUSTOM["name"].replace("us-central1", "us-east1")
+    made = planned(step="{strategy: SPOT}", name=elsewhere)
+    assert made.estimated_usd == 0.46  # as on demand, with its boot disk
+    assert "at most $0.46" in made.because
+    assert "the on-demand price: what it is otherwise is not known" in made.because
 
 
 def test_default_stands_for_jobs_that_name_no_account_and_for_no_other() -> None:

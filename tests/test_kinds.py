@@ -154,6 +154,7 @@ def test_facts_are_what_conditions_may_ask_about() -> None:
         "batch_size": 16,
         "model": "projects/123456789012/locations/us-central1/models/variants",
         "spot": False,
+        "strategy": "STANDARD",
     }
 
 

@@ -122,7 +122,7 @@ def test_a_training_pipelines_inputs_are_read_in_their_own_spelling() -> None:
         ('{args: {"--part": halve}}', "the job sets no --part to a whole number"),
         (
             "{machine_type: bigger, max_usd: 0.1}",
-            "it would cost about $0.87, more than its max_usd",
+            "it would cost about $0.90, more than its max_usd",
         ),
         ("{rows: remaining}", "the rows that are left cannot be told apart"),
     ],

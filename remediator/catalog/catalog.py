@@ -31,10 +31,33 @@ from remediator.catalog.machines import (
     size_by_name,
 )
 from remediator.catalog.overrides import read_overrides
-from remediator.catalog.prices import REFERENCE_REGION, Rate, device_rate, host_rate
+from remediator.catalog.prices import (
+    DISK_USD_PER_GB_HOUR,
+    REFERENCE_REGION,
+    Price,
+    Rate,
+    Strategy,
+    device_rate,
+    host_rate,
+    usual_multiplier,
+)
 from remediator.domain import Json, Unusable
 
-__all__ = ["Catalogue", "Hardware", "Moved", "NoWay", "Service"]
+__all__ = ["Catalogue", "Hardware", "Moved", "NoWay", "Price", "Service", "Strategy", "Unpriced"]
+
+
+_ON_DEMAND = Strategy.STANDARD
+_ANY_TPU = "cloud-tpu"
+"""The machine type whose accelerator says which TPU it is, and with how many cores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """What has no price in a region: everything, or some of the devices that are offered there."""
+
+    region: str
+    everything: bool
+    devices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +126,7 @@ class Catalogue:
             return ()
         if kind.accelerator:
             return (kind.accelerator_count,) if kind.accelerator == accelerator else ()
-        if kind.name == "cloud-tpu":
+        if kind.name == _ANY_TPU:
             return tuple(range(8, 2049, 8)) if accelerator in {"TPU_V2", "TPU_V3"} else ()
         if kind.device:
             wanted = service is Service.TRAINING and kind.device == accelerator
@@ -129,7 +152,7 @@ class Catalogue:
         if bool(wanted.accelerator) != bool(wanted.count):
             return "an accelerator needs both its type and its count"
         if not wanted.accelerator:
-            if kind.accelerator or kind.name == "cloud-tpu":
+            if kind.accelerator or kind.name == _ANY_TPU:
                 return f"{kind.name} must be asked for with its built-in accelerator"
             return ""
         if wanted.accelerator not in self.accelerators:
@@ -161,34 +184,68 @@ class Catalogue:
 
     # --- what it costs --------------------------------------------------------------------------
 
-    def usd_per_hour(self, hardware: Hardware, region: str, *, spot: bool = False) -> float | None:
+    def price(
+        self, hardware: Hardware, region: str, strategy: Strategy = Strategy.STANDARD
+    ) -> Price | None:
         """Vertex's price of one replica for an hour, an estimate; None: not known."""
-        place = self.priced_as.get(region, region)
         kind = self.machines.get(hardware.machine)
+        built_in = bool(kind and kind.device)
         whole = self.own_prices.get((hardware.machine, region))
         if whole is not None:
-            parts = [whole.spot if spot else whole.on_demand]
-            attached = hardware.count if not (kind and kind.device) else 0
-        elif kind is None or not kind.vcpus:
-            return None
+            found: Price | None = whole.as_it_is(strategy)
         else:
-            host = host_rate(kind.name, kind.family, kind.vcpus, kind.memory_gib, place)
-            parts = [host.on_vertex(spot=spot) if host else None]
-            if kind.device:
-                parts.append(self._devices_usd(kind.device, kind.devices, region, spot=spot))
-            attached = 0 if kind.device else hardware.count
-        if attached:
-            parts.append(self._devices_usd(hardware.accelerator, attached, region, spot=spot))
-        return None if None in parts else sum(part for part in parts if part is not None)
+            found = self._host_price(kind, region, strategy)
+            if kind is not None and built_in:
+                found = _sum(
+                    found, self._devices_price(kind.device, kind.devices, region, strategy)
+                )
+        if hardware.count and not built_in:
+            attached = self._devices_price(hardware.accelerator, hardware.count, region, strategy)
+            found = _sum(found, attached)
+        return found if found and found.usd else None  # a TPU's host is nothing by itself
 
-    def _devices_usd(self, device: str, count: int, region: str, *, spot: bool) -> float | None:
+    def usd_per_hour(
+        self, hardware: Hardware, region: str, strategy: Strategy = Strategy.STANDARD
+    ) -> float | None:
+        """The price in USD, also where it is but a bound; None: not known."""
+        found = self.price(hardware, region, strategy)
+        return found.usd if found else None
+
+    def _host_price(
+        self, kind: MachineType | None, region: str, strategy: Strategy
+    ) -> Price | None:
+        if kind is None or (not kind.vcpus and kind.name != _ANY_TPU):
+            return None
+        place = self.priced_as.get(region, region)
+        host = host_rate(kind.name, kind.family, kind.vcpus, kind.memory_gib, place)
+        return host.on_vertex(strategy) if host else None
+
+    def _devices_price(
+        self, device: str, count: int, region: str, strategy: Strategy
+    ) -> Price | None:
         own = self.own_prices.get((device, region))
         if own is not None:
-            each = own.spot if spot else own.on_demand
-        else:
-            rate = device_rate(device, self.priced_as.get(region, region))
-            each = rate.on_vertex(spot=spot) if rate else None
-        return None if each is None else each * count
+            return own.as_it_is(strategy).times(count)
+        rate = device_rate(device, self.priced_as.get(region, region))
+        return rate.times(count).on_vertex(strategy) if rate else None
+
+    def disk_usd_per_hour(self, size_gb: float, region: str) -> float:
+        """A worker's boot disk; in a region that nobody knows by what it costs in the known ones."""
+        usual = usual_multiplier(self.priced_as.get(region, region)) or 1.0
+        return size_gb * DISK_USD_PER_GB_HOUR * usual
+
+    def unpriced(self, region: str) -> Unpriced:
+        """What of the region's offer has no price, so that limits in dollars refuse it there."""
+        devices = sorted(self.offers.get(region, {}))
+        machines = [m for m in self.machines.values() if m.vcpus and not m.device]
+        priced = [m.generation for m in machines if self.price(Hardware(m.name), region)]
+        return Unpriced(
+            region,
+            everything=not priced,
+            devices=tuple(
+                d for d in devices if self._devices_price(d, 1, region, _ON_DEMAND) is None
+            ),
+        )
 
     def rank_price(self, hardware: Hardware, region: str) -> float:
         """For comparing only: the region's price, else the best known region's, else infinity."""
@@ -418,8 +475,7 @@ class Catalogue:
             "accelerator": {"type": kind.device, "count": kind.devices} if kind.device else None,
             "services": sorted(s.value for s in kind.services),
             "region": region,
-            "usd_per_hour": _rounded(self.usd_per_hour(held, region)),
-            "spot_usd_per_hour": _rounded(self.usd_per_hour(held, region, spot=True)),
+            **_told_prices(lambda strategy: self.price(held, region, strategy)),
             "offered": {s.value: self.offered(held, region, s) for s in sorted(kind.services)},
             "leads_to": moves,
             "gathered": self.gathered,
@@ -439,8 +495,7 @@ class Catalogue:
             "counts": [{"count": c, "at_most_vcpus": cpus} for c, cpus in device.attaches],
             "built_into": carriers,
             "region": region,
-            "usd_per_hour": _rounded(self._devices_usd(device.name, 1, region, spot=False)),
-            "spot_usd_per_hour": _rounded(self._devices_usd(device.name, 1, region, spot=True)),
+            **_told_prices(lambda how: self._devices_price(device.name, 1, region, how)),
             "regions": sorted(r for r, there in self.offers.items() if device.name in there),
             "never_proposed": device.why_not or None,
             "gathered": self.gathered,
@@ -465,8 +520,21 @@ def _either(counts: tuple[int, ...]) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
 
 
-def _rounded(usd: float | None) -> float | None:
-    return None if usd is None else round(usd, 5)
+def _sum(one: Price | None, other: Price | None) -> Price | None:
+    return None if one is None or other is None else one.plus(other)
+
+
+def _told_prices(price: Callable[[Strategy], Price | None]) -> dict[str, Any]:
+    """On demand, as spot and by FLEX_START; a bound is no price: it stands beside as `at_most`."""
+    whole = price(Strategy.STANDARD)
+    told: dict[str, Any] = {"usd_per_hour": round(whole.usd, 5) if whole else None}
+    for strategy, key in ((Strategy.SPOT, "spot"), (Strategy.FLEX_START, "flex_start")):
+        found = price(strategy)
+        known = found is not None and not found.at_most
+        told[f"{key}_usd_per_hour"] = round(found.usd, 5) if found and known else None
+        if found is not None and not known:
+            told[f"{key}_at_most_usd_per_hour"] = round(found.usd, 5)
+    return told
 
 
 def _told(move: Moved | NoWay) -> dict[str, Any]:

@@ -65,6 +65,8 @@ class Ground:
             return None
         if machine.name in SMALL_H100 and self.held.machine not in SMALL_H100:
             return None
+        if not machine.listed and machine.family != self.kind.family:
+            return None
         wanted = bare(machine) if machine.device else replace(self.held, machine=machine.name)
         same = devices_of(self.book, wanted) == devices_of(self.book, self.held)
         return wanted if same and not self.book.why_not(wanted, self.service) else None

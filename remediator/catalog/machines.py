@@ -1,8 +1,8 @@
 """What machines and accelerators there are, as rules: which sizes, what memory, what fits where.
 
 Facts only, gathered on the date below from Google's pages for custom training and for prediction;
-no prices (see `prices`) and no decisions (see `catalogue`). Nothing here was read from a live call:
-users may override any of it by a file of their own. Called by `catalogue` alone.
+no prices (see `prices`) and no decisions (see `catalog`). Nothing here was read from a live call:
+users may override any of it by a file of their own. Called by `catalog` alone.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class MachineType:
 
     `accelerator` and `accelerator_count` are what a machine with built-in devices must be asked
     for with; `device` is what those devices are priced and placed as, also where Vertex has no
-    accelerator type for them (newer TPUs).
+    accelerator type for them (newer TPUs). `listed` False: the API's names have it and neither of
+    Vertex's two lists: a job that runs on it is read and may grow within its family, and nobody else
+    is sent there.
     """
 
     name: str
@@ -46,6 +48,7 @@ class MachineType:
     accelerator_count: int = 0
     device: str = ""
     devices: int = 0
+    listed: bool = True
 
     @property
     def generation(self) -> str:
@@ -83,6 +86,17 @@ _PLAIN: tuple[tuple[str, float, str, str], ...] = (
     ("c3-highcpu", 2, "4 8 22 44 88 176", ""),
     ("m1-ultramem", 24.025, "", "40 80 160"),
     ("m1-megamem", 1433.6 / 96, "", "96"),
+)
+# Not on the lists of 2026-11-23, and known to the API: name, vCPUs, GiB, device, how many.
+_UNLISTED: tuple[tuple[str, int, float, str, int], ...] = (
+    ("h4d-standard-192", 192, 720, "", 0),
+    ("h4d-highmem-192", 192, 1488, "", 0),
+    *((f"m4-megamem-{n}", n, n * 13.2857, "", 0) for n in (28, 56, 112, 224)),
+    *((f"m4-ultramem-{n}", n, n * 26.5714, "", 0) for n in (56, 112, 224)),
+    ("ct5p-hightpu-1t", 52, 112, "TPU_V5P", 1),
+    ("ct5p-hightpu-2t", 104, 224, "TPU_V5P", 2),
+    ("ct5p-hightpu-4t", 208, 448, "TPU_V5P", 4),
+    ("tpu7x-standard-1t", 56, 240, "TPU7X", 1),
 )
 _ODD_MEMORY: Mapping[str, float] = {"n2-highmem-128": 864}
 
@@ -144,6 +158,11 @@ def machine_types() -> Mapping[str, MachineType]:
         accelerator, number = (device, count) if must_set else ("", 0)
         found[name] = MachineType(
             name, family, cpus, memory, accepted, accelerator, number, device, count
+        )
+    for name, cpus, memory, device, count in _UNLISTED:
+        family = name.rpartition("-")[0]
+        found[name] = MachineType(
+            name, family, cpus, round(memory), BOTH, device=device, devices=count, listed=False
         )
     return found
 

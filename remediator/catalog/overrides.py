@@ -123,11 +123,13 @@ def _offers(names: Any, accelerators: Mapping[str, Any]) -> Mapping[str, frozens
 
 
 def _price(price: Any) -> Rate:
-    """A number, or `{on_demand, spot}`."""
+    """A number, or `{on_demand, spot, flex_start}`."""
     if not isinstance(price, Mapping):
         return Rate(_usd(price))
-    spot = price.get("spot")
-    return Rate(_usd(price.get("on_demand")), None if spot is None else _usd(spot))
+    spot, flex = (
+        None if price.get(key) is None else _usd(price.get(key)) for key in ("spot", "flex_start")
+    )
+    return Rate(_usd(price.get("on_demand")), spot, flex)
 
 
 def _usd(value: Any) -> float:

@@ -6,6 +6,7 @@ not decide anything. Called by the other modules of the room; everybody else ask
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -186,6 +187,17 @@ class Pool:
     task: str = ""
     disk_path: str = ""
     disk_gb: int | None = None
+    topology_path: str = ""
+    topology: str = ""
+    partition_path: str = ""
+    partition: str = ""
+    nodes: int = 1
+
+    @property
+    def chips(self) -> int:
+        """Of the TPU slice that each replica is; 0 where the job names no topology."""
+        sides = [whole_number(side) or 0 for side in self.topology.split("x") if side]
+        return math.prod(sides) if sides else 0
 
 
 def pools(job: Document) -> tuple[Pool, ...]:
@@ -233,6 +245,11 @@ def _pool(
         whole_number(read(job, f"{path}.{replicas}")) or 1,
         pinned="a reservation" if kept == "SPECIFIC_RESERVATION" else "",
         task=task,
+        topology_path=spelled(job, f"{machine}.tpuTopology"),
+        topology=str(read(job, f"{machine}.tpuTopology") or ""),
+        partition_path=spelled(job, f"{machine}.gpuPartitionSize"),
+        partition=str(read(job, f"{machine}.gpuPartitionSize") or ""),
+        nodes=max(1, whole_number(read(job, f"{machine}.multihostGpuNodeCount")) or 1),
         disk_path=spelled(job, f"{path}.diskSpec.bootDiskSizeGb") if has_disk else "",
         disk_gb=_disk_gb(job, path) if has_disk else None,
     )
@@ -305,8 +322,12 @@ def model_name(job: Document, model: Json | None = None) -> str | None:
 
 
 def strategy(job: Document) -> str | None:
-    """How the job's machines are got, STANDARD where it does not say; None: the kind has no such field."""
+    """How the job's machines are got, STANDARD where it does not say; None: it has no such field."""
     kind = rules(job)
+    if job.kind is JobKind.BATCH_PREDICTION and pools(job):
+        if job.read("dedicatedResources.flexStart") is not None:
+            return "FLEX_START"
+        return "SPOT" if is_spot(job) else "STANDARD"
     return _strategy(job, kind.spec) if kind.has_pools else None
 
 

@@ -8,14 +8,16 @@ attempt really cost.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from remediator.case import Case
-from remediator.catalog.catalog import Catalogue, Hardware
+from remediator.catalog.catalog import Catalogue, Hardware, Price, Strategy
 from remediator.catalog.machines import Service
-from remediator.domain import Cause, Change, Diagnosis, History, JobKind, JobState
-from remediator.job import DEFAULT_TIMEOUT_SECONDS, Job, pipeline
+from remediator.domain import Cause, Change, Diagnosis, History, JobKind, JobState, parse_seconds
+from remediator.job import DEFAULT_BATCH_SIZE, DEFAULT_TIMEOUT_SECONDS, Job, Pool, pipeline
 from remediator.job.validation import require_shape
 from remediator.policy import routes
 from remediator.policy.model import Limits
@@ -27,7 +29,10 @@ _LEAST_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """USD; None: the price is not known. `basis` says in words what the hours rest on."""
+    """USD; None: the price is not known. `basis` says in words what the hours rest on.
+
+    `at_most`: the rate is the on-demand one, which bounds that of spot machines or FLEX_START.
+    """
 
     hours: float
     usd: float | None
@@ -36,50 +41,74 @@ class Cost:
     most_seconds: float
     is_bounded_by_us: bool
     basis: str
+    at_most: bool = False
 
 
 def usd_per_hour(
     job: Job, location: str, catalogue: Catalogue, *, ran: Job | None = None
 ) -> float | None:
-    """What all of the job's machines cost together in an hour; None: not known.
+    """What all of the job's machines cost together in an hour, at most; None: not known."""
+    found = price_per_hour(job, location, catalogue, ran=ran)
+    return found.usd if found else None
+
+
+def price_per_hour(
+    job: Job, location: str, catalogue: Catalogue, *, ran: Job | None = None
+) -> Price | None:
+    """What all of the job's machines cost together in an hour, boot disks with them; None: not known.
 
     `ran`: the run that a pipeline's request was made from, which knows the tasks that are done.
     """
     if job.kind is JobKind.PIPELINE:
         again = pipeline.executors_to_run(ran or job)
-        return _pipeline_rate(job, again, location, catalogue)
+        return _pipeline_price(job, again, location, catalogue)
     found = job.pools
-    if not found:
-        return None
-    spot = job.is_spot
-    rates = [catalogue.usd_per_hour(p.hardware, location, spot=spot) for p in found]
-    if None in rates:
-        return None
-    total = sum(rate * p.replicas for rate, p in zip(rates, found, strict=True) if rate is not None)
-    return total * job.parallel_trials
+    strategy = Strategy(job.strategy or Strategy.STANDARD)
+    total = _sum(_pool_price(pool, location, strategy, catalogue) for pool in found)
+    return total.times(job.parallel_trials) if total and found else None
 
 
-def _pipeline_rate(
+def _pool_price(
+    pool: Pool, location: str, strategy: Strategy, catalogue: Catalogue
+) -> Price | None:
+    """Of all the machines of a pool: a replica may be a slice of several hosts."""
+    each = catalogue.price(pool.hardware, location, strategy)
+    if each is None:
+        return None
+    disk = catalogue.disk_usd_per_hour(pool.disk_gb or 0, location)
+    return each.plus(Price(disk)).times(pool.replicas * _hosts(pool, catalogue))
+
+
+def _hosts(pool: Pool, catalogue: Catalogue) -> int:
+    kind = catalogue.machine(pool.hardware.machine)
+    if pool.chips and kind is not None and kind.devices:
+        return max(1, math.ceil(pool.chips / kind.devices))
+    return pool.nodes
+
+
+def _sum(parts: Iterable[Price | None]) -> Price | None:
+    total = Price(0.0)
+    for part in parts:
+        if part is None:
+            return None
+        total = total.plus(part)
+    return total
+
+
+def _pipeline_price(
     job: Job, again: tuple[str, ...], location: str, catalogue: Catalogue
-) -> float | None:
+) -> Price | None:
     """Of the tasks that will run again, side by side: the dearest they can be in one hour."""
-    total = 0.0
     custom = [pool for pool in job.pools if pool.task in again]
-    for pool in custom:
-        rate = catalogue.usd_per_hour(pool.hardware, location)
-        if rate is None:
-            return None
-        total += rate * pool.replicas
     containers = [label for label in again if pipeline.limits(job, label)]
-    for label in containers:
-        rate = _component_rate(job, label, location, catalogue)
-        if rate is None:
-            return None
-        total += rate
-    return total if custom or containers else None
+    if not custom and not containers:
+        return None
+    machines = (_pool_price(pool, location, Strategy.STANDARD, catalogue) for pool in custom)
+    limits = (_component_price(job, label, location, catalogue) for label in containers)
+    return _sum((*machines, *limits))
 
 
-def _component_rate(job: Job, label: str, location: str, catalogue: Catalogue) -> float | None:
+def _component_price(job: Job, label: str, location: str, catalogue: Catalogue) -> Price | None:
     """Of the cheapest machine that holds a container's limits: an n1, or what takes its devices."""
     asked, devices = pipeline.limits(job, label), pipeline.devices(job, label)
     if asked is None or devices is None:
@@ -95,7 +124,7 @@ def _component_rate(job: Job, label: str, location: str, catalogue: Catalogue) -
         )
         if (rate := catalogue.usd_per_hour(held, location)) is not None
     ]
-    return min(rates, default=None)
+    return Price(min(rates)) if rates else None
 
 
 def got_no_machine(job: Job) -> bool:
@@ -186,14 +215,20 @@ def estimate(
     location: str,
     changes: tuple[Change, ...],
 ) -> Cost:
-    """What the request would cost once created, from the failed run and the change."""
-    rate = usd_per_hour(request, location, catalogue, ran=case.job)
+    """What the request would cost once created, from the failed run and the change.
+
+    Where that is not known, and it cannot be more than the failed run cost, it is booked at 0.
+    """
+    price = price_per_hour(request, location, catalogue, ran=case.job)
+    rate = price.usd if price else None
     own = request.timeout_seconds
     most, ours = (own, False) if own is not None else longest_run(case, history, limits)
     seconds, basis = _expected_seconds(case, diagnosis, history, catalogue, request, changes)
     seconds = min(max(seconds, _LEAST_SECONDS), most)
     hours = seconds / 3600 + _start_hours(request)
     worst = (most / 3600 + _start_hours(request)) * _trial_rounds(request)
+    if rate is None and cannot_cost_more(case.job, request, changes, catalogue):
+        return Cost(hours, 0.0, None, None, most, ours, _FREE)
     return Cost(
         hours,
         None if rate is None else round(rate * hours, 2),
@@ -202,7 +237,69 @@ def estimate(
         most,
         ours,
         basis,
+        at_most=price is not None and price.at_most,
     )
+
+
+_FREE = "its price is not known, and it cannot cost more than the failed run: booked at 0"
+
+
+def cannot_cost_more(
+    failed: Job, request: Job, changes: tuple[Change, ...], catalogue: Catalogue
+) -> bool:
+    """Whether the request is on the same or smaller hardware, with the same time limit at most.
+
+    False for a job without machines of its own: what it is billed by is not its hardware.
+    """
+    before, after = failed.pools, request.pools
+    has_limits = failed.kind is JobKind.PIPELINE and any(
+        pipeline.limits(failed, label) for label in pipeline.executors_to_run(failed)
+    )
+    if len(before) != len(after) or not (before or has_limits):
+        return False
+    pairs = zip(before, after, strict=True)
+    return all(_is_no_bigger(now, was, catalogue) for was, now in pairs) and all(
+        _costs_no_more(change) for change in changes
+    )
+
+
+def _is_no_bigger(now: Pool, was: Pool, catalogue: Catalogue) -> bool:
+    if now.replicas > was.replicas or (now.disk_gb or 0) > (was.disk_gb or 0):
+        return False
+    if (now.topology, now.partition) != (was.topology, was.partition):
+        return False
+    if now.hardware == was.hardware:
+        return True
+    one, other = (catalogue.machine(pool.hardware.machine) for pool in (now, was))
+    same_devices = now.hardware.accelerator in {"", was.hardware.accelerator}
+    if one is None or other is None or one.generation != other.generation or not same_devices:
+        return False
+    smaller = one.vcpus <= other.vcpus and one.memory_gib <= other.memory_gib
+    return smaller and one.devices <= other.devices and now.hardware.count <= was.hardware.count
+
+
+_MACHINES = re.compile(
+    r"machine_?type|accelerator_?(type|count)|replica_?count|boot_?disk_?size_?gb|max_?wait_?duration"
+    r"|output_?uri_?prefix|gcsoutputdirectory|enablecache|generateexplanation|maxtrialcount"
+    r"|(args|command)\[\d+\]|value|tpu_?topology|gpu_?partition_?size",
+    re.IGNORECASE,
+)
+"""What is weighed pool by pool, and what costs nothing by itself."""
+_CHEAPER = {"STANDARD": 2, "FLEX_START": 1, "SPOT": 0}
+
+
+def _costs_no_more(change: Change) -> bool:
+    """Whether a changed field, the machines aside, makes no attempt dearer or longer."""
+    name = change.field.rpartition(".")[2]
+    if name == "timeout":
+        was, now = parse_seconds(change.before), parse_seconds(change.after)
+        return now is not None and now <= (was or DEFAULT_TIMEOUT_SECONDS)
+    if name == "strategy":
+        was_dear = _CHEAPER.get(str(change.before or "STANDARD"), -1)
+        return _CHEAPER.get(str(change.after), 3) <= was_dear
+    if name == "batchSize":
+        return int(change.after) <= int(change.before or DEFAULT_BATCH_SIZE)
+    return _MACHINES.fullmatch(name) is not None
 
 
 def longest_run(case: Case, history: History, limits: Limits) -> tuple[float, bool]:

@@ -471,9 +471,12 @@ class _Planning:
             parts[0] += f", not before {_moment(self.case.now + wait)}"
         if cost.usd is None:
             parts.append(f"what it costs in {draft.location} is not known")
+        elif cost.usd_per_hour is None:
+            parts.append(cost.basis)
         else:
             worst = "" if cost.worst_usd is None else f", at most ${cost.worst_usd:.2f}"
-            parts.append(f"about ${cost.usd:.2f} ({_basis(cost)}){worst}")
+            sum_ = f"{'at most' if cost.at_most else 'about'} ${cost.usd:.2f}"
+            parts.append(f"{sum_} ({_basis(cost)}){worst}")
         return "; ".join([*parts, *draft.notes])
 
     def _will_not_help(self) -> str:
@@ -504,7 +507,10 @@ _A_CENT = 0.01
 
 def _basis(cost: Cost) -> str:
     rate = cost.usd_per_hour
-    return cost.basis if rate is None else f"{cost.basis}, at ${rate:.4g} an hour"
+    if rate is None:
+        return cost.basis
+    bound = ", the on-demand price: what it is otherwise is not known" if cost.at_most else ""
+    return f"{cost.basis}, at ${rate:.4g} an hour{bound}"
 
 
 def _action_when_refused(paused: datetime | None) -> Action:
