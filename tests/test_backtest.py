@@ -92,7 +92,7 @@ The failed runs themselves cost about $0.54.
 
 ### 1 difference
 
-- `y` projects/123/locations/us-central1/batchPredictionJobs/43: request_too_large (78%)
+- `y` projects/123/locations/us-central1/batchPredictionJobs/43: request_too_large (77%)
   - before.yaml: alert (the-rest)
   - policies.yaml: resubmit, with batch size 32 (too-much, step 1), about $0.59
 """

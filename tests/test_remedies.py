@@ -340,7 +340,7 @@ def test_progress_gives_the_time_that_is_needed_and_a_fifth_more(cause: Cause) -
     (change,) = done.changes
     assert (change.before, change.after) == ("3600s", "8640s")  # 2.4 h where there was one
     assert "50% was done, so all of it takes 2 h (step 500/1000)" in done.because
-    assert done.estimated_usd == pytest.approx(2 * 0.437, abs=0.01)
+    assert done.estimated_usd == pytest.approx(2 * 0.4638, abs=0.01)
 
 
 @pytest.mark.parametrize(

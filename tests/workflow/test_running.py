@@ -168,7 +168,7 @@ def test_an_attempt_that_ran_is_not_stepped_over() -> None:
 
 def _hours_for(usd: float) -> timedelta:
     """How long the attempt runs until it has cost so much."""
-    return timedelta(hours=usd / 0.8740)  # an hour of n1-standard-16, about
+    return timedelta(hours=usd / 0.9008)  # an hour of n1-standard-16, about
 
 
 @pytest.mark.parametrize("on_overrun", ["alert", "cancel"])
