@@ -620,13 +620,21 @@ def test_case_files_end_as_they_expect(path):
                 "startTime": "2026-11-23T10:02:00Z",
                 "endTime": "2026-11-23T10:04:00Z",
             },
+            Cause.TRANSIENT_BACKEND,
+        ),
+        (
+            {
+                "createTime": "2026-11-23T10:00:00Z",
+                "startTime": "2026-11-23T10:02:00Z",
+                "endTime": "2026-11-23T10:24:00Z",
+            },
             Cause.UNKNOWN,
         ),
         ({}, Cause.UNKNOWN),
     ],
-    ids=["never-began", "ran", "not-known"],
+    ids=["never-began", "died-at-once", "ran", "not-known"],
 )
-def test_an_internal_error_of_a_job_that_never_began_is_the_services_own(
+def test_an_internal_error_before_a_job_has_begun_its_work_is_the_services_own(
     times: dict[str, str], verdict: Cause
 ) -> None:
     job = {

@@ -189,7 +189,7 @@ def test_the_shipped_file_has_a_policy_and_a_limit_for_everything() -> None:
     assert text.startswith("# yaml-language-server: $schema=docs/policies.schema.json\n")
     policies = read(text).require()
     named = {cause for policy in policies.policies for cause in policy.when.cause or ()}
-    assert named == set(Cause) - {Cause.UNKNOWN}
+    assert named == set(Cause)
     assert policies.policies[-1].when == When()
     assert set(Limits.model_fields) == policies.limits.model_fields_set
     # Enforcing is one word: nothing else has to change for the file to be without mistakes.

@@ -32,7 +32,7 @@ from remediator.domain import (
 )
 from remediator.job import Job
 from remediator.policy import Catalogue, load, plan
-from tests.jobs import BATCH, CUSTOM, case, diagnosis, job, policies
+from tests.jobs import BATCH, CUSTOM, PIPELINE, TRAINING, case, diagnosis, job, policies
 
 BOOK = Catalogue.built_in()
 GIB = 1024.0**3
@@ -388,3 +388,87 @@ def test_more_memory_by_its_own_measure(held: str, asked: str, machine: str) -> 
     if not machine:
         assert (done.refused_by, done.step) == ((), 0)
         assert "n1-highmem-64 has 416 GiB, and at most 256 are asked for" in done.because
+
+
+# --- the shipped policies -------------------------------------------------------------------------
+
+SHIPPED = load((Path(__file__).parents[1] / "policies.yaml").read_text()).require()
+INTERNAL = {"code": 13, "message": "Internal error occurred for the current attempt"}
+
+
+def shipped_plan(body: dict[str, Any], *lines: tuple[str, str], **more: Any) -> Plan:
+    """What the shipped policies would do about a failure with these (time, text) worker lines."""
+    entries = [
+        {
+            "logName": "projects/p/logs/workerpool0-0",
+            "resource": {"type": "ml_job", "labels": {"task_name": "workerpool0-0"}},
+            "timestamp": at,
+            "textPayload": said,
+        }
+        for at, said in lines
+    ]
+    found = Case.parse({"job": body, "logEntries": entries, **more})
+    return plan(found, diagnose(found), SHIPPED, History(attempts=found.attempts), BOOK)
+
+
+def ended(body: dict[str, Any], error: dict[str, Any], minutes: int) -> dict[str, Any]:
+    end = {"endTime": f"2026-11-23T18:{minutes:02d}:00Z"} if minutes < 60 else {}
+    return {**body, "error": error, **end}
+
+
+def test_an_internal_error_at_once_is_tried_one_cheap_time() -> None:
+    done = shipped_plan(ended(CUSTOM, INTERNAL, 5))
+    assert (done.policy, done.changes, done.step) == ("internal-error", (), 1)
+    assert done.not_before is not None
+    before = {"name": CUSTOM["name"], "policy": "internal-error", "step": 1, "changes": [],
+              "verdict": "transient_backend", "state": "JOB_STATE_FAILED"}  # fmt: skip
+    again = shipped_plan(ended(CUSTOM, INTERNAL, 5), attempts=[before])
+    assert again.request is None
+
+
+@pytest.mark.parametrize(
+    ("body", "minutes", "lines"),
+    [
+        (CUSTOM, 15, ()),
+        (CUSTOM, 5, (("2026-11-23T18:03:00Z", "loading the model"),)),
+        (BATCH, 5, ()),
+        (TRAINING, 5, ()),
+        (PIPELINE, 5, ()),
+    ],
+    ids=["ran for a while", "said something", "batch", "training pipeline", "pipeline"],
+)
+def test_any_other_internal_error_is_not(
+    body: dict[str, Any], minutes: int, lines: tuple[tuple[str, str], ...]
+) -> None:
+    assert shipped_plan(ended(body, INTERNAL, minutes), *lines).policy != "internal-error"
+
+
+def test_a_dear_job_is_not_tried_for_an_ambiguous_error() -> None:
+    many = {**CUSTOM["jobSpec"]["workerPoolSpecs"][0], "replicaCount": "400"}
+    body = ended(CUSTOM, INTERNAL, 9)
+    body["jobSpec"] = {**CUSTOM["jobSpec"], "workerPoolSpecs": [many]}
+    done = shipped_plan(body)
+    assert done.request is None
+    assert "more than its max_usd of $5.00" in done.because
+
+
+def test_a_job_cut_while_it_worked_is_given_the_time_it_needs() -> None:
+    lines = [
+        (f"2026-11-23T18:{minute:02d}:00Z", f"step {minute * 10}/1000 loss 0.{minute}")
+        for minute in range(2, 60, 4)
+    ]
+    cut = {"code": 4, "message": "The job was stopped: it exceeded its timeout of 3600s."}
+    done = shipped_plan(ended(CUSTOM, cut, 60), *lines)
+    (change,) = done.changes
+    assert change.field == "jobSpec.scheduling.timeout"
+    assert float(str(change.after).rstrip("s")) == pytest.approx(1.2 * 6000, rel=0.03)
+
+
+def test_the_nearest_region_is_next() -> None:
+    body = {**CUSTOM, "name": CUSTOM["name"].replace("us-central1", "europe-west4")}
+    found = Case.parse(
+        {"job": body, "buckets": {"genomes": {"location": "EU"}, "results": {"location": "EU"}}}
+    )
+    file = policies(ladder("{location: next}"))
+    done = plan(found, diagnosis(found.job, Cause.CAPACITY_STOCKOUT), file, History(), BOOK)
+    assert done.location.startswith("europe-")

@@ -22,7 +22,13 @@ from remediator.diagnosis.matching import make_ready
 from remediator.diagnosis.progress import read_progress
 from remediator.diagnosis.signatures import Tag
 from remediator.diagnosis.signs import Sign
-from remediator.diagnosis.statements import FailedRows, Reading, read_case, read_job
+from remediator.diagnosis.statements import (
+    SERVICE_TASK,
+    FailedRows,
+    Reading,
+    read_case,
+    read_job,
+)
 from remediator.diagnosis.timeline import read_timeline
 from remediator.diagnosis.utilisation import Usage, peak_memory_gib, read_usage
 from remediator.domain import (
@@ -114,6 +120,7 @@ def _read(
         distance=read_distance(case, workload, probe_threshold_seconds=probe_threshold_seconds),
         treated_for=case.attempts[-1].verdict if case.attempts else "",
         recoveries=case.recoveries,
+        wordless=not any(line.task != SERVICE_TASK and line.text for line in case.log_lines),
     )
     if case.job.state is JobState.SUCCEEDED and reading.rows is None:
         # Nothing failed: what the log complains of did not matter.

@@ -9,6 +9,7 @@ signs; the list at the end is their order. Pure; called by `diagnose`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from remediator.diagnosis.statements import LOG_CEILING, Reading
 from remediator.diagnosis.timeline import Stretch, Timeline, human_seconds
 from remediator.diagnosis.utilisation import Load, Usage, describe
 from remediator.domain import Cause, JobKind, JobState, Source
-from remediator.job import Job, JobFacts
+from remediator.job import Job, JobFacts, Part
 
 _WAITING_SHARE = 0.3
 _SECTION_SHARE = 0.5
@@ -65,6 +66,8 @@ class Facts:
     """The verdict for which this job was resubmitted; empty for one that was not."""
     recoveries: tuple[Recovery, ...] = ()
     """Similar jobs that were mended by a size which this one is below."""
+    wordless: bool = False
+    """No worker wrote a line."""
 
     @property
     def timed_out(self) -> bool:
@@ -614,6 +617,35 @@ def _as_before(facts: Facts) -> Iterator[Sign]:
     yield sign(cause, FAIR + 0.4, Source.HISTORY, "attempts", says, group="as-before")
 
 
+def _died_at_once(facts: Facts) -> Iterator[Sign]:
+    """Vertex's own internal error before the program wrote a word: one try more is worth it.
+
+    These words are also seen for images and configurations that can never start; where the attempt
+    before was treated for this and ended so too, that is what they mean.
+    """
+    if not _internal_at_once(facts) or facts.treated_for == Cause.TRANSIENT_BACKEND:
+        return
+    took = human_seconds(facts.job.run_seconds or 0)
+    says = f"it died within {took}, before any worker wrote a line"
+    yield sign(Cause.TRANSIENT_BACKEND, 1.2, Source.JOB, "endTime", says, symptom=True)
+
+
+def _internal_at_once(facts: Facts) -> bool:
+    job = facts.job
+    if job.kind not in {JobKind.CUSTOM, JobKind.HYPERPARAMETER_TUNING} or not facts.wordless:
+        return False
+    own = [fault.status for fault in job.faults if fault.part is Part.JOB]
+    internal = any(
+        status.code == _INTERNAL or _FOR_THE_ATTEMPT.search(status.message) for status in own
+    )
+    return internal and job.run_seconds is not None and job.run_seconds <= _AT_ONCE_SECONDS
+
+
+_INTERNAL = 13  # google.rpc's INTERNAL
+_FOR_THE_ATTEMPT = re.compile(r"internal error occurred for the current attempt", re.IGNORECASE)
+_AT_ONCE_SECONDS = 600.0  # the issue's bound: a program that ran longer had begun its work
+
+
 def _starved_unseen(facts: Facts) -> bool:
     """Out of time, with nobody to say how full the CPUs were."""
     return facts.timed_out and facts.usage.cpu is None and facts.reading.elapsed_seconds is None
@@ -635,7 +667,7 @@ _ENDS_LIKE: Mapping[Cause, Callable[[Facts], bool]] = {
     Cause.MEMORY_PRESSURE: lambda facts: facts.crashed,
     Cause.GPU_MEMORY: _crashed_with_gpu,
     Cause.ACCELERATOR_MISSING: _without_gpu,
-    Cause.TRANSIENT_BACKEND: lambda facts: facts.crashed,
+    Cause.TRANSIENT_BACKEND: lambda facts: facts.crashed and not _internal_at_once(facts),
 }
 """How a failure by each cause ends, as far as can be told without a text."""
 
@@ -671,4 +703,5 @@ _RULES: tuple[Callable[[Facts], Iterator[Sign]], ...] = (
     _history,
     _mended_before,
     _as_before,
+    _died_at_once,
 )

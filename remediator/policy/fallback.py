@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from remediator.domain import Attempt, Change
 from remediator.job import Job
@@ -97,6 +98,9 @@ def apply_way(step: Resubmit, way: Fallback, made: Sequence[Attempt], now: Situa
     named = {key: getattr(way, key) for key in way.model_fields_set}
     asked = step.model_copy(update={**named, "fallback": None})
     draft = apply(asked, replace(now, case=replace(now.case, job=base)))
+    if way.strategy == "FLEX_START" and not any(pool.hardware.count for pool in draft.job.pools):
+        msg = "FLEX_START waits for accelerators, and the job has none"
+        raise Exhausted(msg)
     if not draft.asked:
         msg = "; ".join([*draft.notes, "that is what the job was at first"])
         raise Exhausted(msg)
@@ -136,4 +140,6 @@ def way_words(way: Fallback) -> str:
 def _value_words(value: object) -> str:
     if isinstance(value, dict):
         return " ".join(str(part) for part in value.values())
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds() / 3600:.3g} h"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -66,6 +66,7 @@ def target(
                      if change.field == "location")}  # fmt: skip
     known = sorted(catalogue.offers)
     after = [r for r in known if r > here] + [r for r in known if r <= here]
+    after.sort(key=lambda region: _continent(region) != _continent(here))  # the nearer ones first
     reasons: list[Stuck] = []
     for region in after:
         if region in tried or (allowed is not None and not matches_any(allowed, region)):
@@ -79,6 +80,11 @@ def target(
     if reasons:
         return reasons[0]
     return Stuck(f"no other allowed region offers what the job runs on in {here}")
+
+
+def _continent(region: str) -> str:
+    """`us`, `europe`, `asia`, …: the first word of a region's name."""
+    return region.partition("-")[0]
 
 
 def _to_data(
