@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run: Callable[[argparse.Namespace], int] = parsed.run
         return run(parsed)
     except RemediatorError as err:
-        print(f"{parsed.command}: {' '.join(str(err).split())}", file=sys.stderr)
+        from remediator.redact import redact
+
+        print(f"{parsed.command}: {' '.join(redact(err).split())}", file=sys.stderr)
         return UNUSABLE
     except BrokenPipeError:  # the reader, such as `head`, has gone
         sys.stderr.close()

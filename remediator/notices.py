@@ -28,7 +28,7 @@ from remediator.domain import (
 )
 from remediator.job import Job, summary
 from remediator.ledger import Chain, Debt, Ledger
-from remediator.redact import redact
+from remediator.redact import redact, redact_json
 
 OUTCOMES = "(outcomes)"
 """The debt's channel for the outcome log and topic; no channel of a policy file has such a name."""
@@ -127,7 +127,7 @@ class Notices:
             Debt(
                 id=f"{chain.key}|outcome|{attempt}|{'final' if final else action.value}",
                 channel=OUTCOMES,
-                body=body,
+                body=redact_json(body),
                 created=now,
                 due=now,
             ),

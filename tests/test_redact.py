@@ -218,6 +218,23 @@ HOSTILE = {
     "colons": "http://a:" + "b:" * 100_000,
     "quotes": "'\"\\" * 66_000,
     "escapes": "\x1b]" * 100_000,
+    "assignments in one": "password=" * 22_000,
+    "values after values": "a_key=b " * 25_000,
+    "open quotes": "token='" * 28_000,
+    "one sort of slash after another": "".join(
+        "token=" + "\\" * (n % 9) + '" ' for n in range(20_000)
+    ),
+    "programs": "mysql -pabc " * 17_000,
+    "encoded": "a%3D%22 " * 25_000,
+    "entities": "&quot;" * 33_000,
+    "elements": "<password>" * 20_000,
+    "pairs": '"name": "A_KEY", "value": "v", ' * 7000,
+    "users of addresses": "https://" + "a:b@" * 50_000,
+    "sentences": "password for user " * 12_000,
+    "headers": "Authorization: " * 14_000,
+    "brackets": "password=" + ")" * 200_000,
+    "blocks": "password: |\n  a\n" * 13_000,
+    "spaces": "password " + " " * 200_000,
 }
 
 

@@ -155,12 +155,12 @@ def shown(text: str, limit: int, *, lines: bool = False) -> str:
     window = 4 * limit + SLACK
     looked_at = text[:window]
     kept = looked_at if looked_at.isprintable() else "".join(_visible(looked_at))
+    safe = redact(kept, window)  # before the lines are joined: a line's place tells some secrets
     if lines:
-        rows = (" ".join(line.split()) for line in kept.split("\n"))
-        kept = "\n".join(row for row in rows if row)
+        rows = (" ".join(line.split()) for line in safe.split("\n"))
+        safe = "\n".join(row for row in rows if row)
     else:
-        kept = " ".join(kept.split())
-    safe = redact(kept, window)
+        safe = " ".join(safe.split())
     if len(safe) <= limit and len(text) <= window:
         return safe
     return safe[: limit - 1].rstrip() + CUT

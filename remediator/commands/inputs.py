@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent.parent.parent
 """The checkout, or where the package is installed: beside `remediator`."""
 _SHIPPED = HERE / "remediator" / "shipped"
 DONE, FAILED, UNUSABLE = 0, 1, 2
+_LONGEST_LINE = 20_000  # characters, chosen
 
 
 def shipped(name: str) -> Path:
@@ -266,4 +267,14 @@ def open_app_with_policies(args: argparse.Namespace) -> App:
 
 
 def print_json(value: Json | list[Any]) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Standard output is an exit: nothing is printed but through the redactor."""
+    from remediator.redact import redact_json
+
+    print(json.dumps(redact_json(value), indent=2, ensure_ascii=False, default=str))
+
+
+def print_text(text: str) -> None:
+    """A line, or several, of an answer for people, through the redactor."""
+    from remediator.redact import redact
+
+    print("\n".join(redact(line, _LONGEST_LINE) for line in text.split("\n")))

@@ -20,6 +20,7 @@ from remediator.commands.inputs import (
     catalogue_of,
     policies_of,
     print_json,
+    print_text,
     program,
     read_bytes,
     read_json,
@@ -37,7 +38,6 @@ from remediator.commands.subject import (
 )
 from remediator.domain import Cause, Unusable
 from remediator.inputs import Assembly, wishes
-from remediator.redact import redact_json
 
 if TYPE_CHECKING:
     from remediator.policy import Catalogue, Policies
@@ -77,25 +77,24 @@ def diagnose(args: argparse.Namespace) -> int:
     answer = diagnose_inputs(found)
     subject = subject_of(found)
     if args.json:
-        print_json(redact_json(_with_subject(answer.to_json(), found, subject)))
+        print_json(_with_subject(answer.to_json(), found, subject))
         return DONE
-    print("\n".join(subject_lines(found, subject)))
+    print_text("\n".join(subject_lines(found, subject)))
     state = found.case.job.state
     if found.has_job and state in NOTHING_FAILED and answer.verdict is Cause.UNKNOWN:
-        print(f"\n{_NOT_FAILED[state in RUNS]}")
+        print_text(f"\n{_NOT_FAILED[state in RUNS]}")
         return DONE
-    print(f"\nverdict: {answer.verdict} ({answer.confidence:.0%})")
+    print_text(f"\nverdict: {answer.verdict} ({answer.confidence:.0%})")
     for cause in answer.causes:
-        print(f"\n{cause.cause}  {cause.confidence:.0%}")
+        print_text(f"\n{cause.cause}  {cause.confidence:.0%}")
         for mark, items in (("+", cause.evidence), ("-", cause.against)):
             for item in items:
-                said = redact_json({"says": item.says, "where": item.where})
-                print(f"  {mark} [{item.source}] {said['says']}  ({said['where']})")
+                print_text(f"  {mark} [{item.source}] {item.says}  ({item.where})")
         if cause.advice:
-            print(f"  > {redact_json({'text': cause.advice})['text']} {cause.advice_url}".rstrip())
+            print_text(f"  > {cause.advice} {cause.advice_url}".rstrip())
     for wish in (*answer.missing, *wishes(found)):
-        print(f"would settle it: {wish}")
-    print(f"\nnext: {_next_command(args)}")
+        print_text(f"would settle it: {wish}")
+    print_text(f"\nnext: {_next_command(args)}")
     return DONE
 
 
@@ -131,25 +130,25 @@ def plan(args: argparse.Namespace) -> int:
         body = {**plan.to_json(), **explained}
         if not found.has_job:
             body["job"] = None
-        print_json(redact_json(body))
+        print_json(body)
         return DONE
-    print(f"{plan.job if found.has_job else '(no job was given)'}\nverdict: {plan.verdict}")
-    print(f"policy:  {plan.policy or '(none matches)'}")
-    print(f"action:  {plan.action} (mode {plan.mode})")
+    print_text(f"{plan.job if found.has_job else '(no job was given)'}\nverdict: {plan.verdict}")
+    print_text(f"policy:  {plan.policy or '(none matches)'}")
+    print_text(f"action:  {plan.action} (mode {plan.mode})")
     for change in plan.changes:
-        print(f"  {change.field}: {_value(change.before)} -> {_value(change.after)}")
+        print_text(f"  {change.field}: {_value(change.before)} -> {_value(change.after)}")
     if plan.not_before:
-        print(f"not before {plan.not_before:%Y-%m-%d %H:%M:%S} UTC")
+        print_text(f"not before {plan.not_before:%Y-%m-%d %H:%M:%S} UTC")
     if plan.refused_by:
-        print(f"refused by: {', '.join(plan.refused_by)}")
+        print_text(f"refused by: {', '.join(plan.refused_by)}")
     if plan.estimated_usd is not None:
         worst = "unknown" if plan.worst_case_usd is None else f"{plan.worst_case_usd:.2f} USD"
-        print(f"estimated {plan.estimated_usd:.2f} USD, at worst {worst}")
-    print(f"because: {redact_json({'why': plan.because})['why']}")
+        print_text(f"estimated {plan.estimated_usd:.2f} USD, at worst {worst}")
+    print_text(f"because: {plan.because}")
     if args.explain:
-        print("\nwhy each policy did or did not match:")
+        print_text("\nwhy each policy did or did not match:")
         for line in plan.explanation:
-            print(f"  {line}")
+            print_text(f"  {line}")
     return DONE
 
 
@@ -169,7 +168,7 @@ def test(args: argparse.Namespace) -> int:
         wrong = list(_judge(path, body["expect"], policies, book))
         results.append({"case": str(path), "passed": not wrong, "differences": wrong})
         if not args.json:
-            print("\n        ".join([f"{'FAILED' if wrong else 'passed'}  {path}", *wrong]))
+            print_text("\n        ".join([f"{'FAILED' if wrong else 'passed'}  {path}", *wrong]))
     if not results:
         msg = f"no case in {', '.join(args.inputs)} has an `expect` object"
         raise Unusable(msg)
@@ -177,7 +176,7 @@ def test(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"passed": len(results) - failed, "failed": failed, "cases": results})
     else:
-        print(f"{len(results) - failed} passed, {failed} failed")
+        print_text(f"{len(results) - failed} passed, {failed} failed")
     return FAILED if failed else DONE
 
 

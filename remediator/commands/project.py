@@ -16,6 +16,7 @@ from remediator.commands.inputs import (
     open_app,
     open_app_with_policies,
     print_json,
+    print_text,
     write_case,
 )
 from remediator.domain import JobName, Unusable
@@ -37,7 +38,7 @@ def capture(args: argparse.Namespace) -> int:
             "this job by itself: capture the parent."
         )
     for gap in case.gaps:
-        print(f"  not read: {gap.source}: {gap.why}")
+        print_text(f"  not read: {gap.source}: {gap.why}")
     return DONE
 
 
@@ -48,7 +49,7 @@ def follow(args: argparse.Namespace) -> int:
     if args.json:
         print_json(standing.to_json())
     else:
-        print(stand(standing))
+        print_text(stand(standing))
     return DONE if standing.succeeded else FAILED
 
 
@@ -84,7 +85,7 @@ def probe(args: argparse.Namespace) -> int:
     if args.json:
         print_json([{**one.to_json(), "over": one in slow} for one in measured])
     else:
-        print(network.table(measured, args.threshold))
+        print_text(network.table(measured, args.threshold))
     return FAILED if slow or silent else DONE
 
 
