@@ -16,7 +16,7 @@ from remediator.domain import Action, Forbidden, Guard, JobState
 from remediator.hands import Hands, Tale
 from remediator.job import Job, summary
 from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
-from remediator.ledger import Chain, Conclusion, Incident, Stage
+from remediator.ledger import Chain, Conclusion, Debt, Incident, Stage, Unreadable
 from remediator.policy import costs, routes, sizing
 
 
@@ -98,6 +98,18 @@ def tell_forbidden(err: Forbidden, hands: Hands) -> None:
     hands.notices.deliver(debts)
 
 
+def tell_unreadable(err: Unreadable, hands: Hands, *, set_aside: bool = False) -> tuple[Debt, ...]:
+    """What is owed for a document that cannot be read: every channel hears of each once."""
+    facts = AlertFacts(
+        kind=AlertKind.LEDGER_DAMAGED,
+        display_name=f"{err.collection}:{err.key}",
+        root=f"ledger/{err.collection}/{err.key}",
+        extra=(f"{str(err)[:1].upper()}{str(err)[1:]}.", *((_SET_ASIDE,) * set_aside)),
+    )
+    return hands.notices.owed(facts, routes.all_channels(hands.policies()), hands.now())
+
+
+_SET_ASIDE = "It was set aside; what stood in it is kept under `damaged:`."
 _UNTIL_GRANTED = (
     "Until it is granted, failures wait: they are tried again for a day, then told or kept as "
     "dead letters."

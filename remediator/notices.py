@@ -40,7 +40,7 @@ _GIVEN_UP_AFTER = timedelta(days=3)  # by then the report tells it
 _EVIDENCE_KEPT = 6
 _DUE_AT_ONCE = 500
 _KEPT_CURRENT = 40  # Slack takes about fifty updates a minute
-_CHANNEL_SECONDS = 30.0  # what takes longer goes on alone; its lease keeps others from doing it too
+DELIVERY_SECONDS = 30.0  # what takes longer goes on alone; its lease keeps others from doing it too
 _LEAST_SECONDS = 5.0  # with less time left nothing is begun: `reconcile` delivers it
 
 
@@ -147,20 +147,20 @@ class Notices:
         """Send these at once, as far as each channel's calm allows; how many were delivered."""
         return self._side_by_side({debt.channel: [debt] for debt in debts}, self._send_while_calm)
 
-    def deliver_due(self, in_time: Callable[[], bool]) -> tuple[int, int]:
+    def deliver_due(self) -> tuple[int, int]:
         """Send everything owed, grouped where it is too much; (delivered, still owed and due)."""
         due: dict[str, list[Debt]] = defaultdict(list)
         for debt in self._ledger.debts_due(self._now(), _DUE_AT_ONCE):
             due[debt.channel].append(debt)
-        if not due or not in_time():
-            return 0, sum(map(len, due.values()))
+        if not due:
+            return 0, 0
         delivered = self._side_by_side(dict(due), self._send_grouped)
         return delivered, len(self._ledger.debts_due(self._now(), _DUE_AT_ONCE))
 
     def _side_by_side(
         self, work: dict[str, list[Debt]], send: Callable[[str, list[Debt]], int]
     ) -> int:
-        seconds = patience.left(_CHANNEL_SECONDS)
+        seconds = patience.left(DELIVERY_SECONDS)
         if not work or seconds < _LEAST_SECONDS:
             return 0
 

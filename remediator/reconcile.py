@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -31,12 +31,13 @@ from remediator.domain import (
     parse_time,
     rfc3339,
 )
-from remediator.endings import tell_forbidden
+from remediator.endings import tell_forbidden, tell_unreadable
 from remediator.hands import Hands
 from remediator.identity import key_of, unknown_keys
 from remediator.intake import FAILURES_LOG
 from remediator.job import Job
-from remediator.ledger import Conclusion, Incident, Stage
+from remediator.ledger import Conclusion, Incident, Stage, Unreadable
+from remediator.notices import DELIVERY_SECONDS
 from remediator.policy import routes
 from remediator.remediate import consider
 
@@ -46,9 +47,12 @@ _LONGEST_RUN = timedelta(
     days=14
 )  # custom jobs end after 7 days unless told otherwise; list filters know no end_time
 _DUE_AT_ONCE = 200
+_DUE_BEHIND = 2000
 _ANNOUNCED_AT_ONCE = 500  # and what is left of a page; the next round goes on
 # Pages of one kind and place without anything new, after which a round has looked far enough.
 _QUIET_PAGES = 10
+_ROUND_AT_MOST = 90.0  # where nobody says how long it may take
+_WORK_SHARE = 0.55  # of a round's time at least, where it is short
 _PAUSE_AFTER_FAULT = timedelta(minutes=2)
 _SUCCEEDED_WITHIN = timedelta(days=1)  # a success with failed instances is told, if it is recent
 _ENDED_BADLY = (JobState.FAILED, JobState.CANCELLED)
@@ -86,18 +90,60 @@ class Round:
 
 
 def run(hands: Hands, write_log: WriteLog, *, budget_seconds: float) -> Round:
-    """One round; stops taking up new work when the budget is used, and goes on at the next call."""
+    """One round; stops taking up new work when the budget is used, and goes on at the next call.
+
+    What is owed to people is delivered after that, in a time of its own: whatever hangs, they hear.
+    """
     deadline = time.monotonic() + budget_seconds
 
     def in_time() -> bool:
         return time.monotonic() < deadline
 
-    handled, postponed = _take_up_due(hands, in_time)
-    announced, old, faults = _sweep(hands, write_log, in_time)
-    delivered, owed = hands.notices.deliver_due(in_time)
+    places = _Places()
+    whole = patience.left(_ROUND_AT_MOST)
+    with patience.within(max(whole - DELIVERY_SECONDS, whole * _WORK_SHARE)):
+        _set_broken_aside(hands)
+        handled, postponed = _take_up_due(hands, places, in_time)
+        announced, old, faults = _sweep(hands, write_log, places, in_time)
+    delivered, owed = hands.notices.deliver_due()
     _forget_once_a_day(hands)
     hands.ledger.write_note("reconciled", {"at": rfc3339(hands.now())})
     return Round(handled, postponed, announced, old, delivered, owed, tuple(faults))
+
+
+class _Places:
+    """Which places do not answer in this round: each is left after it failed twice in a row.
+
+    One job that cannot be read is no place that hangs, and one place that hangs must not use up the
+    round for all.
+    """
+
+    def __init__(self) -> None:
+        self._failed: dict[str, int] = {}
+
+    def answered(self, location: str) -> None:
+        self._failed[location] = 0
+
+    def failed(self, location: str) -> None:
+        self._failed[location] = self._failed.get(location, 0) + 1
+
+    def is_left(self, location: str) -> bool:
+        return self._failed.get(location, 0) >= _FAILS_IN_A_ROW
+
+
+_FAILS_IN_A_ROW = 2
+
+
+def _set_broken_aside(hands: Hands) -> None:
+    """Documents that are due and cannot be read: each is told once, and in nobody's way again."""
+    now = hands.now()
+    _, incidents = hands.ledger.look_at_due(now, _DUE_AT_ONCE)
+    _, debts = hands.ledger.look_at_debts_due(now, _DUE_AT_ONCE)
+    for broken in (*incidents, *debts):
+        err = Unreadable(broken.collection, broken.key, broken.why)
+        log.say("ERROR", f"set aside: {err}")
+        owed = tell_unreadable(err, hands, set_aside=True)
+        hands.ledger.set_aside(broken, now=now, debts=owed)
 
 
 def _forget_once_a_day(hands: Hands) -> None:
@@ -115,21 +161,42 @@ def _forget_once_a_day(hands: Hands) -> None:
 # --- what is due ---------------------------------------------------------------------------------
 
 
-def _take_up_due(hands: Hands, in_time: Callable[[], bool]) -> tuple[int, int]:
+def _take_up_due(hands: Hands, places: _Places, in_time: Callable[[], bool]) -> tuple[int, int]:
     due = hands.ledger.due(hands.now(), _DUE_AT_ONCE)
+    handled, left = _side_by_side(due, hands, places, in_time)
+    if len(due) == _DUE_AT_ONCE and left and in_time():
+        # Behind what a place that hangs keeps waiting there may be others.
+        seen = {one.key for one in due}
+        more = hands.ledger.due(hands.now(), _DUE_BEHIND)
+        others = tuple(one for one in more if one.key not in seen)
+        went_on, left_too = _side_by_side(others, hands, places, in_time)
+        return handled + went_on, left + left_too
+    return handled, left
+
+
+def _side_by_side(
+    due: Sequence[Incident], hands: Hands, places: _Places, in_time: Callable[[], bool]
+) -> tuple[int, int]:
+    """How many went on, and how many have to wait."""
     handled = postponed = 0
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="due") as pool:
-        take_up = patience.carried(lambda one: in_time() and _take_up(one, hands))
+        take_up = patience.carried(lambda one: in_time() and _take_up(one, hands, places))
         for went_on in pool.map(take_up, due):
             handled += went_on
             postponed += not went_on
     return handled, postponed
 
 
-def _take_up(incident: Incident, hands: Hands) -> bool:
-    """Go on with one incident; False if it has to wait. One fault never stops the others."""
+def _take_up(incident: Incident, hands: Hands, places: _Places | None = None) -> bool:
+    """Go on with one incident; False if it has to wait. One fault never stops the others.
+
+    What lies in a place that is left for this round stays due, before all else in the next.
+    """
+    places = places or _Places()
+    if places.is_left(_location_of(incident)):
+        return False
     try:
-        job = _still_there(incident, hands)
+        job = _still_there(incident, hands, places)
         if job is None:
             said = close_deleted(incident, hands, hands.now())
             log.say("INFO", said, job=incident.job, root=incident.root, attempt=incident.attempt)
@@ -155,13 +222,22 @@ def _take_up(incident: Incident, hands: Hands) -> bool:
     return True
 
 
-def _still_there(incident: Incident, hands: Hands) -> Job | None:
+def _location_of(incident: Incident) -> str:
+    return incident.key.partition("/")[0]
+
+
+def _still_there(incident: Incident, hands: Hands, places: _Places) -> Job | None:
     """The incident's job; None where it was deleted, also where another now bears its name."""
+    job: Job | None = None
     try:
         job = hands.jobs.get(JobName.parse(incident.job), timeout_seconds=hands.call_seconds)
     except Gone:
-        return None
-    return job if key_of(job, hands.ledger) == incident.key else None
+        pass
+    except Transient:
+        places.failed(_location_of(incident))
+        raise
+    places.answered(_location_of(incident))
+    return job if job is not None and key_of(job, hands.ledger) == incident.key else None
 
 
 def _tell_if_forbidden(err: RemediatorError, hands: Hands) -> None:
@@ -192,16 +268,18 @@ def _tell_silent_sink(hands: Hands) -> None:
 
 
 def _sweep(
-    hands: Hands, write_log: WriteLog, in_time: Callable[[], bool]
+    hands: Hands, write_log: WriteLog, places: _Places, in_time: Callable[[], bool]
 ) -> tuple[int, int, list[str]]:
     """Announce failed jobs that nobody knows of; old ones are recorded and told in one message."""
     now = hands.now()
     announced = old = 0
     faults: list[str] = []
-    places = [(location, kind) for location in hands.locations() for kind in SWEPT_KINDS]
+    lists = [(location, kind) for location in hands.locations() for kind in SWEPT_KINDS]
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="sweep") as pool:
-        sweep = patience.carried(lambda place: _unknown(hands, *place, now=now, in_time=in_time))
-        found = pool.map(sweep, places)
+        sweep = patience.carried(
+            lambda one: _unknown(hands, *one, places=places, now=now, in_time=in_time)
+        )
+        found = pool.map(sweep, lists)
         for fresh, recorded, unlisted in found:
             old += recorded
             written, unwritten = _announce(fresh, hands, write_log, now)
@@ -238,7 +316,13 @@ def failed_since(hands: Hands, location: str, kind: JobKind, since: datetime) ->
 
 
 def _unknown(
-    hands: Hands, location: str, kind: JobKind, *, now: datetime, in_time: Callable[[], bool]
+    hands: Hands,
+    location: str,
+    kind: JobKind,
+    *,
+    places: _Places,
+    now: datetime,
+    in_time: Callable[[], bool],
 ) -> tuple[dict[str, Job], int, RemediatorError | None]:
     """Failed jobs of one kind and place without an incident, by their keys, and how many older ones were recorded."""
     found: dict[str, Job] = {}  # pages overlap where a job was made meanwhile
@@ -247,8 +331,11 @@ def _unknown(
     def may_go_on() -> bool:
         return in_time() and len(found) < _ANNOUNCED_AT_ONCE and quiet < _QUIET_PAGES
 
+    if places.is_left(location):
+        return {}, 0, Transient(f"{location} did not answer: left for the next round")
     try:
         for page in _failed(hands, location, kind, now, may_go_on):
+            places.answered(location)
             failed = [job for job in page if job.is_failure]
             unknown = unknown_keys(failed, hands.ledger)
             stale: dict[str, Job] = {}
@@ -267,6 +354,8 @@ def _unknown(
         return {}, old, None
     except RemediatorError as err:
         log.say("WARNING", f"the sweep of {kind} in {location} stopped: {err}")
+        if isinstance(err, Transient):
+            places.failed(location)
         return found, old, err
     return found, old, None
 

@@ -33,7 +33,15 @@ from remediator.domain import (
     Transient,
     Unusable,
 )
-from remediator.endings import close_chain, finish, settle, tell, tell_forbidden, wait
+from remediator.endings import (
+    close_chain,
+    finish,
+    settle,
+    tell,
+    tell_forbidden,
+    tell_unreadable,
+    wait,
+)
 from remediator.hands import (
     APPROVED,
     DECLINED,
@@ -46,7 +54,7 @@ from remediator.hands import (
 from remediator.identity import key_of
 from remediator.intake import Hint, Refusal
 from remediator.job import Job, summary
-from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
+from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage, Unreadable
 from remediator.parents import Belonging, belonging, unanswered
 from remediator.planning import (
     covers,
@@ -137,6 +145,8 @@ def consider(job: Job, hands: Hands, *, known_since: datetime, late_sink: bool =
         return _consider(job, hands, known_since=known_since, late_sink=late_sink)
     except Forbidden:  # it may be granted
         raise
+    except Unreadable as err:
+        return _tell_unreadable(job, err, hands)
     except Refused as err:
         return _tell_no_way_on(job, err, hands)
 
@@ -212,6 +222,17 @@ def _reopened(incident: Incident | None) -> Incident | None:
 _NO_END = "not terminal after 24 hours"
 
 
+def _tell_unreadable(job: Job, err: Unreadable, hands: Hands) -> str:
+    """Of the document people hear once, and of the failure that needs it too, if it has an incident."""
+    debts = tell_unreadable(err, hands)
+    hands.ledger.owe(debts)
+    hands.notices.deliver(debts)
+    try:
+        return _tell_no_way_on(job, err, hands)
+    except Refused:  # its own incident cannot be read, or is concluded
+        return f"told, no way on: {err}"
+
+
 def _tell_no_way_on(job: Job, err: Refused, hands: Hands) -> str:
     """A service said no to what cannot be done without: people are told, since it will say so again.
 
@@ -234,7 +255,7 @@ def _tell_no_way_on(job: Job, err: Refused, hands: Hands) -> str:
     )
     debts = hands.notices.owed(facts, routes.all_channels(hands.policies()), now)
     if not claimed:
-        chain = hands.ledger.chain(incident.root) or Chain(key=incident.root, root=str(job.name))
+        chain = _chain_of(incident, job, hands)
         debts += hands.notices.outcome(
             chain, job, now, verdict=incident.verdict, action=Action.ALERT, final=True
         )
@@ -243,6 +264,14 @@ def _tell_no_way_on(job: Job, err: Refused, hands: Hands) -> str:
     if hands.ledger.move(asked_again if claimed else left, debts=debts):
         hands.notices.deliver(debts)
     return f"told, no way on: {err}"
+
+
+def _chain_of(incident: Incident, job: Job, hands: Hands) -> Chain:
+    unknown = Chain(key=incident.root, root=str(job.name))
+    try:
+        return hands.ledger.chain(incident.root) or unknown
+    except Unreadable:
+        return unknown
 
 
 _LEFT = "It could not be handled, and nothing was resubmitted:"

@@ -36,6 +36,7 @@ EXAMPLES = {
     "sink_silent": "The sink is silent",
     "no_permission": "A permission of ours is missing",
     "policy_changed": "The policy file changed",
+    "ledger_damaged": "A document of the ledger cannot be read",
 }
 
 

@@ -308,6 +308,16 @@ SITUATIONS = {
         error="403 Permission 'aiplatform.customJobs.create' denied on resource projects/acme.",
         extra=("Until it is granted, failures wait.",),
     ),
+    "ledger_damaged": AlertFacts(
+        AlertKind.LEDGER_DAMAGED,
+        display_name="incidents:us-central1|customJobs|5",
+        root="ledger/incidents/us-central1|customJobs|5",
+        extra=(
+            "The ledger's document incidents:us-central1|customJobs|5 cannot be read: it is no JSON.",
+            "It was set aside; what stood in it is kept under `damaged:`.",
+        ),
+    ),
+    "deleted": replace(CANCELLED, deleted=True, extra=("Nothing more: the job was deleted.",)),
     "refused_creation": AlertFacts(
         AlertKind.REFUSED_CREATION,
         display_name="train",
@@ -838,6 +848,43 @@ TEXTS = {
         Commands
           python -m remediator doctor
     """,
+    "ledger_damaged": """\
+        A document of the ledger cannot be read: incidents:us-central1|customJobs|5
+
+        What happened
+          The ledger's document incidents:us-central1|customJobs|5 cannot be read: it
+          is no JSON.
+          It was set aside; what stood in it is kept under `damaged:`.
+
+        What you must do
+          Look at the job or the alert that it names: nothing more is done for it.
+          Then find out what wrote it; only the remediator should.
+    """,
+    "deleted": """\
+        Given up: attempt 1 of genomic-prep was deleted
+
+        What failed
+          Custom job genomic-prep (1234567890) in us-central1, attempt 1,
+          n1-standard-8
+          Cancelled after 1 h 00 min, ended 2026-11-23 20:00 UTC
+
+        Why
+          The attempt was made because of cpu_saturation: the work ran out of time
+          with the CPUs full.
+
+        What was done
+          Nothing more: the job was deleted.
+
+        Attempts so far
+          1. on n1-standard-16: cancelled (after cpu_saturation)
+
+        What it cost
+          Resubmissions so far: $0.50, estimated $3.04.
+          Another attempt like the last would cost about $3.04.
+
+        What you must do
+          Resubmit it yourself if it is still wanted.
+    """,
     "refused_creation": """\
         Not created: train was refused (quota:
         CustomModelTrainingT4GPUsPerProjectPerRegion)
@@ -1228,6 +1275,8 @@ def test_only_what_needs_a_person_is_loud() -> None:
         "declined",
         "cancelled",
         "cancelled-by-us",
+        "deleted",
+        "ledger_damaged",
         "no_permission",
         "refused_creation",
         "given_up",

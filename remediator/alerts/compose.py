@@ -125,6 +125,7 @@ _LOUD = frozenset(
         AlertKind.GIVEN_UP,
         AlertKind.SINK_SILENT,
         AlertKind.NO_PERMISSION,
+        AlertKind.LEDGER_DAMAGED,
         AlertKind.REFUSED_CREATION,
         AlertKind.OVERRUN,
     }
@@ -423,6 +424,8 @@ _TO_DO: Mapping[AlertKind, str] = {
     AlertKind.RECOVERED: "Nothing.",
     AlertKind.OLD_FAILURES: "Nothing, unless one of them still matters: the report lists them.",
     AlertKind.SINK_SILENT: "Check the log sink, its topic and the trigger: the command below says what is missing.",
+    AlertKind.LEDGER_DAMAGED: "Look at the job or the alert that it names: nothing more is done for it. "
+    "Then find out what wrote it; only the remediator should.",
     AlertKind.NO_PERMISSION: "Grant it to the function's service account; the command below says what is missing.",
 }
 

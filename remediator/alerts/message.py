@@ -34,6 +34,7 @@ class AlertKind(StrEnum):
     REFUSED_CREATION = "refused_creation"
     OVERRUN = "overrun"
     POLICY_CHANGED = "policy_changed"
+    LEDGER_DAMAGED = "ledger_damaged"
     GROUPED = "grouped"
 
 
@@ -50,6 +51,7 @@ SUMMARIES = frozenset(
         AlertKind.SINK_SILENT,
         AlertKind.NO_PERMISSION,
         AlertKind.POLICY_CHANGED,
+        AlertKind.LEDGER_DAMAGED,
         AlertKind.GROUPED,
     }
 )

@@ -169,6 +169,10 @@ def _permission_title(facts: AlertFacts) -> str:
     return f"The remediator lacks a permission{what}"
 
 
+def _damage_title(facts: AlertFacts) -> str:
+    return f"A document of the ledger cannot be read: {shown(facts.display_name, LINE_LIMIT)}"
+
+
 def _overrun_title(facts: AlertFacts) -> str:
     spent = f" at {amount(facts.spent_usd)}" if facts.spent_usd is not None else ""
     what = "Over time" if facts.over_time else "Over budget"
@@ -196,5 +200,6 @@ _TITLES = {
     AlertKind.OVERRUN: _overrun_title,
     AlertKind.POLICY_CHANGED: _policy_title,
     AlertKind.NO_PERMISSION: _permission_title,
+    AlertKind.LEDGER_DAMAGED: _damage_title,
     AlertKind.REFUSED_CREATION: _refused_title,
 }

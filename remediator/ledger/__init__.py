@@ -8,6 +8,7 @@ from remediator.ledger.book import STALE, Ledger
 from remediator.ledger.records import (
     Answer,
     Approval,
+    Broken,
     Chain,
     Claim,
     Conclusion,
@@ -16,6 +17,7 @@ from remediator.ledger.records import (
     Limit,
     Stage,
     Store,
+    Unreadable,
 )
 from remediator.ledger.tracks import End, Pause, pause_of
 
@@ -23,6 +25,7 @@ __all__ = [
     "STALE",
     "Answer",
     "Approval",
+    "Broken",
     "Chain",
     "Claim",
     "Conclusion",
@@ -34,5 +37,6 @@ __all__ = [
     "Pause",
     "Stage",
     "Store",
+    "Unreadable",
     "pause_of",
 ]

@@ -7,15 +7,17 @@ verb that needs the time is told it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from remediator.domain import Attempt, Guard, JobName, JobState, Json, Unusable, rfc3339
 from remediator.ledger import counters
 from remediator.ledger.records import (
     Answer,
+    Broken,
     Chain,
     Claim,
     Conclusion,
@@ -26,6 +28,7 @@ from remediator.ledger.records import (
     Stage,
     Store,
     Transaction,
+    Unreadable,
     doc_id,
     from_json,
     reservations_of,
@@ -33,6 +36,8 @@ from remediator.ledger.records import (
 )
 from remediator.ledger.reservations import bodies_of, moved, once_each, put_counters, rebooked
 from remediator.ledger.tracks import End, added, ends
+
+T = TypeVar("T")
 
 KEEP = timedelta(days=400)  # records outlive a year, so that a report can look back over one
 
@@ -64,7 +69,7 @@ class Ledger:
 
     def incidents(self, limit: int = 10_000) -> tuple[Incident, ...]:
         """Every incident kept, for reports."""
-        return tuple(from_json(Incident, body) for body in self._store.all("incidents", limit))
+        return _readable(Incident, self._store.all("incidents", limit))
 
     def open(self, incident: Incident) -> Incident:
         """Remember an incident unless it is known; answers the one that stands."""
@@ -120,7 +125,34 @@ class Ledger:
 
     def due(self, now: datetime, limit: int) -> tuple[Incident, ...]:
         """Incidents whose time to be looked at has come, the longest waiting first."""
-        return tuple(from_json(Incident, body) for body in self._store.due("incidents", now, limit))
+        return self.look_at_due(now, limit)[0]
+
+    def look_at_due(
+        self, now: datetime, limit: int
+    ) -> tuple[tuple[Incident, ...], tuple[Broken, ...]]:
+        """The same, and the documents among them that cannot be read."""
+        return _sorted_out(Incident, "incidents", self._store.due("incidents", now, limit))
+
+    def set_aside(self, broken: Broken, *, now: datetime, debts: Sequence[Debt] = ()) -> None:
+        """Take a document that cannot be read out of the way, and keep its text; owe what tells of it.
+
+        In its place stands one that is concluded, so that what it told of is not taken for new.
+        """
+        key = broken.key
+
+        def work(tx: Transaction) -> None:
+            tx.get(broken.collection, key)  # written only if it is still as it was
+            owed = _new_debts(tx, debts)
+            if broken.collection == "incidents":
+                _put_incident(tx, _tombstone(key, now))
+            else:
+                lost = Debt(key, "", {}, now, None, lost_because="it could not be read")
+                tx.put("debts", key, to_json(lost), expires=now + KEEP)
+            kept = {"text": broken.text, "at": rfc3339(now)}
+            tx.put("damaged", doc_id(f"{broken.collection}|{key}"), kept, expires=now + KEEP)
+            _put_debts(tx, owed)
+
+        self._store.run(work)
 
     # --- chains --------------------------------------------------------------------------------
 
@@ -131,12 +163,12 @@ class Ledger:
 
     def chains(self, limit: int = 10_000) -> tuple[Chain, ...]:
         """Every chain kept, for reports."""
-        return tuple(from_json(Chain, body) for body in self._store.all("chains", limit))
+        return _readable(Chain, self._store.all("chains", limit))
 
     def root_of(self, key: str) -> str | None:
         """The root's key of a job that we created; None for any other job, whatever its labels."""
         body = self._store.get("created", doc_id(key))
-        return str(body["root"]) if body else None
+        return None if body is None else _root_in(body, "created", key)
 
     def claimed_root(self, token: str) -> str | None:
         """The root's key of the chain in which this claim was taken; None for a token not ours.
@@ -145,7 +177,7 @@ class Ledger:
         found here says whether that claim still stands and what it promised.
         """
         body = self._store.get("claims", doc_id(token)) if token else None
-        return str(body["root"]) if body else None
+        return None if body is None else _root_in(body, "claims", token)
 
     def claim(
         self,
@@ -565,6 +597,8 @@ class Ledger:
     def stopped(self) -> bool:
         """Whether the stop switch is on."""
         body = self._store.get("switches", "stop")
+        if isinstance(body, Broken):  # nobody knows, so nothing is changed
+            return True
         return bool(body and body.get("on"))
 
     def switch_stop(self, *, on: bool, by: str, now: datetime) -> None:
@@ -576,8 +610,9 @@ class Ledger:
         self._store.run(work)
 
     def note(self, key: str) -> Json | None:
-        """A small named fact, such as when the sweep last ran."""
-        return self._store.get("notes", doc_id(key))
+        """A small named fact, such as when the sweep last ran; one that cannot be read is none."""
+        body = self._store.get("notes", doc_id(key))
+        return None if isinstance(body, Broken) else body
 
     def write_note(self, key: str, body: Json) -> None:
         """Replace a small named fact."""
@@ -601,7 +636,13 @@ class Ledger:
 
     def debts_due(self, now: datetime, limit: int) -> tuple[Debt, ...]:
         """What may be delivered now, oldest first."""
-        return tuple(from_json(Debt, body) for body in self._store.due("debts", now, limit))
+        return self.look_at_debts_due(now, limit)[0]
+
+    def look_at_debts_due(
+        self, now: datetime, limit: int
+    ) -> tuple[tuple[Debt, ...], tuple[Broken, ...]]:
+        """The same, and the documents among them that cannot be read."""
+        return _sorted_out(Debt, "debts", self._store.due("debts", now, limit))
 
     def take_debt(self, debt: Debt, *, now: datetime, lease_until: datetime) -> Debt | None:
         """Lease one delivery; None if it is delivered or in another hand."""
@@ -649,7 +690,8 @@ class Ledger:
 
     def thread(self, channel: str, root: str) -> Json | None:
         """What a channel that can update messages remembers of a chain's thread."""
-        return self._store.get("threads", doc_id(f"{channel}|{root}"))
+        body = self._store.get("threads", doc_id(f"{channel}|{root}"))
+        return None if isinstance(body, Broken) else body
 
     # --- housekeeping --------------------------------------------------------------------------
 
@@ -660,6 +702,48 @@ class Ledger:
     def close(self) -> None:
         """Let go of the storage."""
         self._store.close()
+
+
+def _root_in(body: Json, collection: str, key: str) -> str:
+    root = body.get("root")
+    if not isinstance(root, str) or not root:
+        raise Unreadable(collection, key, "it names no chain")
+    return root
+
+
+def _sorted_out(
+    kind: type[T], collection: str, found: Iterable[tuple[str, Json]]
+) -> tuple[tuple[T, ...], tuple[Broken, ...]]:
+    """Records that can be read, in their order, and the documents that cannot."""
+    records: list[T] = []
+    broken: list[Broken] = []
+    for key, body in found:
+        if isinstance(body, Broken):
+            broken.append(body)
+            continue
+        try:
+            records.append(from_json(kind, body))
+        except Unreadable as err:
+            broken.append(Broken(collection, key, json.dumps(body), str(err)))
+    return tuple(records), tuple(broken)
+
+
+def _readable(kind: type[T], bodies: Iterable[Json]) -> tuple[T, ...]:
+    return _sorted_out(kind, "", (("", body) for body in bodies))[0]
+
+
+def _tombstone(key: str, now: datetime) -> Incident:
+    """What stands for an incident that could not be read: concluded, by its key alone."""
+    named = key.replace("|", "/")
+    return Incident(
+        key=named,
+        job=f"projects/-/locations/{named.partition('@')[0]}",
+        stage=Stage.DONE,
+        first_known=now,
+        root=named,
+        conclusion=Conclusion.IGNORED,
+        reason="its document in the ledger could not be read",
+    )
 
 
 STALE = "stale"  # not a guard: the plan was made from a state that is no longer true

@@ -11,19 +11,27 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from remediator.domain import Json, parse_time, rfc3339
-from remediator.ledger.records import Limit, Reservation
+from remediator.ledger.records import Limit, Reservation, Unreadable
 
 _MARKS = 500  # 25 bytes each; beyond, marks share a slot of the window's five-hundredth
 _KEEP = timedelta(days=3)  # a day's budget is asked for that day; attempts settle within days
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING = 1e-12
+_COUNTERS = "counters"
 
 
 def used(body: Json | None, limit: Limit, now: datetime) -> float:
-    """What counts against the limit now: the whole total, or what lies inside its window."""
-    if limit.window_seconds is None:
-        return float((body or {}).get("total", 0.0))
-    return float(sum(amount for _, amount in _live(body or {}, limit.window_seconds, now)))
+    """What counts against the limit now: the whole total, or what lies inside its window.
+
+    Raises Unreadable where that makes no sense: what is not known is not taken for nothing.
+    """
+    try:
+        if limit.window_seconds is None:
+            return float((body if body is not None else {}).get("total", 0.0))
+        counted = _live(body if body is not None else {}, limit.window_seconds, now)
+        return float(sum(amount for _, amount in counted))
+    except (TypeError, ValueError) as err:
+        raise Unreadable(_COUNTERS, limit.key, "it is no count") from err
 
 
 def has_room(body: Json | None, limit: Limit, now: datetime) -> bool:

@@ -31,7 +31,7 @@ from typing import Any, TypeVar
 from remediator import log, patience
 from remediator.domain import Forbidden, Json, RemediatorError, Transient
 from remediator.ledger.recent import Recent, Seen
-from remediator.ledger.records import Work
+from remediator.ledger.records import Work, read_body
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ class _Transaction:
             self.believed[collection, key] = seen
             self.read.setdefault((collection, key), seen.version)
             if seen.text is not None:
-                bodies[key] = json.loads(seen.text)
+                bodies[key] = read_body(collection, key, seen.text)
         found = self._store.fetch(collection, unseen, self._ends)
         for key in unseen:
             _, version = found.get(key, (None, None))
@@ -202,7 +202,11 @@ class FirestoreStore:
     def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Json]:
         seen = {key: self._recent.once((collection, key)) for key in keys}
         unseen = [key for key, one in seen.items() if one is None]
-        bodies = {key: json.loads(one.text) for key, one in seen.items() if one and one.text}
+        bodies = {
+            key: read_body(collection, key, one.text)
+            for key, one in seen.items()
+            if one and one.text is not None
+        }
         found = self.fetch(collection, unseen, self._ends())
         return {**bodies, **{key: body for key, (body, _) in found.items()}}
 
@@ -218,14 +222,14 @@ class FirestoreStore:
         for at in every:
             self._recent.keep(at, None, None)
 
-    def due(self, collection: str, now: datetime, limit: int) -> tuple[Json, ...]:
+    def due(self, collection: str, now: datetime, limit: int) -> tuple[tuple[str, Json], ...]:
         field = {"field_path": f"due_{collection}"}
         query = {
             "where": {"field_filter": {"field": field, "op": "LESS_THAN_OR_EQUAL", **_time(now)}},
             "order_by": [{"field": field}],
             "limit": limit,
         }
-        return tuple(_body(document) for document in self._query(query))
+        return tuple((_key(document), _body(document)) for document in self._query(query))
 
     def all(self, collection: str, limit: int) -> tuple[Json, ...]:
         field = {"field_path": "kind"}
@@ -487,9 +491,13 @@ def _time(moment: datetime) -> dict[str, Any]:
     return {"value": {"timestamp_value": moment.astimezone(UTC)}}
 
 
+def _key(document: Any) -> str:
+    return str(document.name).rpartition("/")[2].partition(":")[2]
+
+
 def _body(document: Any) -> Json:
-    body: Json = json.loads(document.fields["body"].string_value)
-    return body
+    collection = str(document.name).rpartition("/")[2].partition(":")[0]
+    return read_body(collection, _key(document), str(document.fields["body"].string_value))
 
 
 # --- errors --------------------------------------------------------------------------------------

@@ -6,14 +6,24 @@ holds environment variables, arguments or instances of a job: changes and digest
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast, get_type_hints
 
-from remediator.domain import Attempt, Change, Json, parse_time, rfc3339
+from remediator.domain import (
+    Attempt,
+    Change,
+    Json,
+    Refused,
+    RemediatorError,
+    parse_time,
+    rfc3339,
+)
 
 T = TypeVar("T")
 
@@ -278,7 +288,7 @@ class Store(Protocol):
 
     def expect_new(self, every: Iterable[tuple[str, str]]) -> None: ...
 
-    def due(self, collection: str, now: datetime, limit: int) -> tuple[Json, ...]: ...
+    def due(self, collection: str, now: datetime, limit: int) -> tuple[tuple[str, Json], ...]: ...
 
     def all(self, collection: str, limit: int) -> tuple[Json, ...]: ...
 
@@ -340,48 +350,134 @@ def reservations_of(value: Any) -> tuple[Reservation, ...]:
     return tuple(from_json(Reservation, item) for item in kept)
 
 
-_DECODERS: Mapping[str, Callable[[Any], Any]] = {
-    "stage": _stage,
-    "conclusion": _conclusion,
-    "changes": _changes,
-    "attempts": lambda value: tuple(Attempt.parse(item) for item in value or ()),
-    "claim": lambda value: from_json(Claim, value) if value else None,
-    "approval": lambda value: from_json(Approval, value) if value else None,
-    "refused_by": _texts,
-    "evidence": lambda value: tuple(value or ()),
-    "curves": lambda value: tuple(value or ()),
-    "reservations": reservations_of,
-    "skipped": _texts,
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(value)
+    return float(value)
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(value)
+    return value
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(value)
+    return value
+
+
+def _moment(value: Any) -> datetime:
+    found = parse_time(value)
+    if found is None:
+        raise ValueError(value)
+    return found
+
+
+def _object(value: Any) -> Json:
+    if not isinstance(value, Mapping):
+        raise TypeError(value)
+    return value
+
+
+def _or_none(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else decode(value)
+
+
+_DECODERS: Mapping[Any, Callable[[Any], Any]] = {
+    str: _text,
+    float: _number,
+    int: _whole,
+    bool: _truth,
+    datetime: _moment,
+    Json: _object,
+    float | None: _or_none(_number),
+    datetime | None: _or_none(_moment),
+    Stage: _stage,
+    Conclusion: _conclusion,
+    tuple[Change, ...]: _changes,
+    tuple[Attempt, ...]: lambda value: tuple(Attempt.parse(item) for item in value or ()),
+    tuple[Reservation, ...]: reservations_of,
+    tuple[str, ...]: _texts,
+    tuple[Json, ...]: lambda value: tuple(_object(item) for item in value or ()),
+    Claim | None: lambda value: from_json(Claim, value) if value else None,
+    Approval | None: lambda value: from_json(Approval, value) if value else None,
 }
-_TIMES = frozenset(
-    {
-        "first_known",
-        "due",
-        "until",
-        "ended",
-        "not_before",
-        "expires",
-        "at",
-        "taken",
-        "lease_until",
-        "unanswered",
-        "first_failed",
-        "created",
-        "delivered",
-    }
-)
+"""How a field is read, by its type: its name says nothing."""
+
+
+@functools.cache
+def _types_of(kind: Any) -> Mapping[str, Any]:
+    return get_type_hints(kind)
 
 
 def from_json(kind: type[T], body: Json) -> T:
-    """The record that `to_json` wrote; fields of later versions are left out, of earlier defaulted."""
+    """The record that `to_json` wrote; fields of later versions are left out, of earlier defaulted.
+
+    Raises Unreadable for what no version can have written.
+    """
+    types = _types_of(cast("Any", kind))
     values: dict[str, Any] = {}
-    for f in fields(kind):  # type: ignore[arg-type]  # called with the dataclasses above only
-        if f.name not in body:
-            continue
-        value = body[f.name]
-        if f.name in _TIMES:
-            value = parse_time(value)
-        elif f.name in _DECODERS:
-            value = _DECODERS[f.name](value)
-        values[f.name] = value
-    return kind(**values)
+    name = ""
+    try:
+        for f in fields(kind):  # type: ignore[arg-type]  # called with the dataclasses above only
+            name = f.name
+            if name in body:
+                values[name] = _DECODERS[types[name]](body[name])
+        return kind(**values)
+    except (TypeError, ValueError, AttributeError, RemediatorError) as err:
+        if isinstance(err, Unreadable):
+            raise
+        named = str(body.get("key") or body.get("id") or "")
+        raise Unreadable(kind.__name__.lower(), named, f"its field {name} makes no sense") from err
+
+
+# --- documents that cannot be read -----------------------------------------------------------------
+
+
+class Unreadable(Refused):
+    """A document that no version of ours can have written; `collection` and `key` name it."""
+
+    def __init__(self, collection: str, key: str, why: str) -> None:
+        super().__init__(f"the ledger's document {collection}:{key} cannot be read: {why}")
+        self.collection = collection
+        self.key = key
+
+
+class Broken(Mapping[str, Any]):
+    """A document that cannot be read, in place of its body: to ask it for anything raises Unreadable.
+
+    So that it is there (whoever only asks whether a job is known learns that), is taken for nothing
+    else, and hides no other document. `text` is what stands in it.
+    """
+
+    def __init__(self, collection: str, key: str, text: str, why: str = "it is no JSON") -> None:
+        self.collection, self.key, self.text, self.why = collection, key, text, why
+
+    def _unreadable(self) -> Unreadable:
+        return Unreadable(self.collection, self.key, self.why)
+
+    def __getitem__(self, key: str) -> Any:
+        raise self._unreadable()
+
+    def __iter__(self) -> Iterator[str]:
+        raise self._unreadable()
+
+    def __len__(self) -> int:
+        raise self._unreadable()
+
+
+def read_body(collection: str, key: str, text: str) -> Json:
+    """What a store keeps as text; Broken where that is no JSON object."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return Broken(collection, key, text)
+    return found if isinstance(found, dict) else Broken(collection, key, text)

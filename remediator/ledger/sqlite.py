@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from remediator.domain import Json, Transient, rfc3339
-from remediator.ledger.records import Work
+from remediator.ledger.records import Work, read_body
 
 T = TypeVar("T")
 
@@ -110,21 +110,21 @@ class SqliteStore:
     def expect_new(self, every: Iterable[tuple[str, str]]) -> None:
         """Nothing, as above."""
 
-    def due(self, collection: str, now: datetime, limit: int) -> tuple[Json, ...]:
+    def due(self, collection: str, now: datetime, limit: int) -> tuple[tuple[str, Json], ...]:
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT body FROM documents WHERE collection = ? AND due <= ? ORDER BY due LIMIT ?",
+                "SELECT key, body FROM documents WHERE collection = ? AND due <= ? ORDER BY due LIMIT ?",
                 (collection, _sortable(now), limit),
             )
-            return tuple(json.loads(body) for (body,) in rows)
+            return tuple((key, read_body(collection, key, body)) for key, body in rows)
 
     def all(self, collection: str, limit: int) -> tuple[Json, ...]:
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT body FROM documents WHERE collection = ? ORDER BY key LIMIT ?",
+                "SELECT key, body FROM documents WHERE collection = ? ORDER BY key LIMIT ?",
                 (collection, limit),
             )
-            return tuple(json.loads(body) for (body,) in rows)
+            return tuple(read_body(collection, key, body) for key, body in rows)
 
     def expire(self, now: datetime) -> int:
         """Remove what has outlived its time to live, as Firestore's TTL policy does by itself."""
@@ -197,7 +197,7 @@ def _get(connection: sqlite3.Connection, collection: str, key: str) -> Json | No
     row = connection.execute(
         "SELECT body FROM documents WHERE collection = ? AND key = ?", (collection, key)
     ).fetchone()
-    return json.loads(row[0]) if row else None
+    return read_body(collection, key, row[0]) if row else None
 
 
 def _get_many(
@@ -211,7 +211,7 @@ def _get_many(
             f"SELECT key, body FROM documents WHERE collection = ? AND key IN ({marks})",  # noqa: S608  # marks are question marks only
             (collection, *part),
         )
-        found.update((key, json.loads(body)) for key, body in rows)
+        found.update((key, read_body(collection, key, body)) for key, body in rows)
     return found
 
 

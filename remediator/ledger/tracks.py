@@ -6,12 +6,13 @@ and `planning` reads them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from remediator.domain import Json, parse_time, rfc3339
+from remediator.ledger.records import Broken
 
 _KEPT = 50
 
@@ -45,20 +46,27 @@ class End:
         at = parse_time(body.get("at"))
         if at is None:
             return None
-        seconds = body.get("seconds")
+        seconds, size = body.get("seconds"), body.get("size")
         return cls(
             at=at,
             policy=str(body.get("policy") or ""),
             succeeded=body.get("succeeded") is True,
-            size=body.get("size") or {},
-            seconds=float(seconds) if seconds is not None else None,
+            size=size if isinstance(size, Mapping) else {},
+            seconds=float(seconds) if isinstance(seconds, int | float) else None,
             verdict=str(body.get("verdict") or ""),
         )
 
 
 def ends(body: Json | None) -> tuple[End, ...]:
-    """The ends that a stored track holds, oldest first."""
-    found = (End.parse(one) for one in (body or {}).get("ends", ()))
+    """The ends that a stored track holds, oldest first; none where it cannot be read."""
+    if body is None or isinstance(body, Broken):
+        return ()
+    listed = body.get("ends")
+    found = (
+        End.parse(one)
+        for one in (listed if isinstance(listed, list) else ())
+        if isinstance(one, Mapping)
+    )
     return tuple(one for one in found if one is not None)
 
 

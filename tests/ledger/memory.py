@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from remediator.ledger.records import read_body
+
 Row = tuple[str, datetime | None, datetime | None]
 
 
@@ -60,7 +62,7 @@ class MemoryStore:
 
     def get(self, collection: str, key: str) -> dict[str, Any] | None:
         row = self.rows.get((collection, key))
-        return json.loads(row[0]) if row else None
+        return read_body(collection, key, row[0]) if row else None
 
     def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
         found = {key: self.get(collection, key) for key in keys}
@@ -72,18 +74,18 @@ class MemoryStore:
     def expect_new(self, every: Iterable[tuple[str, str]]) -> None:
         """Nothing, as above."""
 
-    def due(self, collection: str, now: datetime, limit: int) -> tuple[Any, ...]:
+    def due(self, collection: str, now: datetime, limit: int) -> tuple[tuple[str, Any], ...]:
         with self._lock:
-            rows = [row for (kind, _), row in self.rows.items() if kind == collection]
-        found = sorted((due, body) for body, due, _ in rows if due is not None and due <= now)
-        return tuple(json.loads(body) for _, body in found[:limit])
+            rows = [(key, *row) for (kind, key), row in self.rows.items() if kind == collection]
+        found = sorted((due, key, body) for key, body, due, _ in rows if due and due <= now)
+        return tuple((key, read_body(collection, key, body)) for _, key, body in found[:limit])
 
     def all(self, collection: str, limit: int) -> tuple[Any, ...]:
         with self._lock:
             found = sorted(
                 (key, row) for (kind, key), row in self.rows.items() if kind == collection
             )
-        return tuple(json.loads(row[0]) for _, row in found[:limit])
+        return tuple(read_body(collection, key, row[0]) for key, row in found[:limit])
 
     def expire(self, now: datetime) -> int:
         with self._lock:

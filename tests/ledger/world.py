@@ -34,7 +34,7 @@ from remediator.domain import (
 )
 from remediator.hands import Hands
 from remediator.job import Job
-from remediator.ledger import Ledger
+from remediator.ledger import Incident, Ledger, Stage
 from remediator.notices import Notices
 from remediator.policy import Catalogue, load
 from remediator.remediate import consider
@@ -278,12 +278,19 @@ class _Touched:
 class World:
     """One project, one ledger, one clock, and the hands at work in it."""
 
-    def __init__(self, *, lease: timedelta, wait: timedelta, stores: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        lease: timedelta,
+        wait: timedelta,
+        stores: Sequence[Any] = (),
+        cloud: type[Cloud] = Cloud,
+    ) -> None:
         self.time = START
         self.lease, self.wait = lease, wait
         self.store = stores[0] if stores else MemoryStore()
         self.ledger = Ledger(self.store)
-        self.cloud = Cloud(lambda: self.time)
+        self.cloud = cloud(lambda: self.time)
         self.told = Told()
         self.outcomes: list[Any] = []
         self.hands: list[Hand] = []
@@ -325,6 +332,11 @@ class World:
         del at
         self.outcomes.append((id, outcome))
 
+    def incident(self, name: str, *, due: datetime) -> Incident:
+        """What the ledger keeps of a job that waits for its evidence."""
+        key = JobName.parse(name).key
+        return Incident(key, name, Stage.UNSETTLED, self.time, root=key, due=due)
+
     def deliver(self, name: str) -> Hand:
         """An event that tells of this job."""
 
@@ -353,8 +365,8 @@ class World:
             self.time += timedelta(minutes=7)
             for incident in self.ledger.due(self.time, 100):  # one by one, to be repeatable
                 reconcile._take_up(incident, self.story)
-            reconcile._sweep(self.story, lambda *_: None, lambda: True)
-            self.story.notices.deliver_due(lambda: True)
+            reconcile._sweep(self.story, lambda *_: None, reconcile._Places(), lambda: True)
+            self.story.notices.deliver_due()
             for name, body in tuple(self.cloud.jobs.items()):
                 if body["state"] == "JOB_STATE_RUNNING":
                     self.cloud.end(name, "JOB_STATE_SUCCEEDED")

@@ -92,3 +92,35 @@ def test_an_event_is_answered_within_its_time_whatever_hangs(
     for thread in threading.enumerate():  # what went on alone ends soon after
         if thread.name.startswith("channel"):
             thread.join(timeout=25)
+
+
+def test_what_is_owed_is_delivered_in_a_time_of_its_own_whatever_hangs(
+    cloud: Any,
+    open_house: Callable[..., Any],
+    later: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """A job that runs is due to be looked at, Vertex hangs, and an alert is owed to a healthy Slack."""
+    house = open_house()
+    cloud.fail("slack.webhook", faults.status("500"))
+    job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
+    assert house.hear(failure_line(cloud, job)) == 200
+    assert cloud.slack.messages == []
+    later(minutes=6)
+    for service in ("JobService", "PipelineService"):
+        cloud.fail(f"{service}.*", faults.hang(), times=float("inf"))
+    environ = cloud.env(
+        REMEDIATOR_POLICIES=str(tmp_path / "policies.yaml"),
+        REMEDIATOR_LEDGER=f"sqlite:///{tmp_path}/ledger.sqlite3",
+    )
+    app = App(
+        settings.read(environ, here=ROOT),
+        here=ROOT,
+        environ=environ,
+        policies=policy.load(POLICIES, "policies.yaml").policies,
+        event_seconds=13.0,
+    )
+    answer = app.on_schedule()
+    cloud.desk.faults.clear()
+    assert answer.status == 200
+    assert [m.text.partition(":")[0] for m in cloud.slack.messages] == ["Resubmitted"]
