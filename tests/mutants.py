@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _COPIED = ("remediator", "tests", "twin", "docs", "deploy", "telemetry")
 _FILES = ("main.py", "policies.yaml", "requirements.txt", "pyproject.toml")
 _LEDGER = ("tests/ledger/test_claims.py", "tests/ledger/test_counters.py")
-_POLICY = ("tests/test_planner.py", "tests/test_guards.py", "tests/test_kinds.py")
+_POLICY = ("tests/policy", "tests/test_planner.py", "tests/test_guards.py")
 
 
 _QUIET = ("-p", "no:cacheprovider", "-p", "no:xdist")
@@ -74,7 +74,7 @@ ROOMS = {
     ),
     "planner": Room(
         ("policy/planner.py",),
-        (*_POLICY, "tests/policy"),
+        _POLICY,
         frozenset(
             {
                 "_words", "_sentence", "_told", "_will_not_help", "_basis", "_refusal_words",
@@ -82,9 +82,9 @@ ROOMS = {
             }
         ),
     ),
-    "steps": Room(("policy/changes.py",), (*_POLICY, "tests/policy"), frozenset({"_not_legal"})),
-    "sizing": Room(("policy/sizing.py",), (*_POLICY, "tests/policy"), frozenset({"words_of"})),
-    "guards": Room(("policy/guards.py",), (*_POLICY, "tests/policy")),
+    "steps": Room(("policy/changes.py",), _POLICY, frozenset({"_not_legal"})),
+    "sizing": Room(("policy/sizing.py",), _POLICY, frozenset({"words_of"})),
+    "guards": Room(("policy/guards.py",), _POLICY),
     "workflow": Room(
         ("remediate.py", "planning.py", "endings.py", "running.py"), ("tests/workflow",)
     ),
