@@ -536,10 +536,9 @@ def test_unreadable_limits_cost_a_field_and_never_the_job(
     tmp_path: Path, files: dict[str, str | bytes], wrapper: list[str]
 ) -> None:
     root = staged(tmp_path, {"sys/fs/cgroup/" + name: text for name, text in files.items()})
-    text = (
-        "import vertex_telemetry, time; vertex_telemetry.start(); time.sleep(0.12); print('done')"
-    )
-    result = run([*wrapper, sys.executable, "-c", text], VERTEX_TELEMETRY_ROOT=root)
+    text = "import vertex_telemetry, sys; vertex_telemetry.start(); sys.stdin.read(); print('done')"
+    command = [*wrapper, sys.executable, "-c", text]
+    result = converse(command, at_least(1), VERTEX_TELEMETRY_ROOT=root)
     lines, rest = split(result.stdout)
     assert (result.returncode, result.stderr, rest) == (0, "", ["done"])
     assert lines

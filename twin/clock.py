@@ -21,7 +21,7 @@ class Clock:
 
     `lag`: how far behind the world it starts. `frozen`: it moves by `advance` only. It never
     overtakes the world unless it is frozen and moved there by hand (or `may_lead` is set): at the
-    world's own time it goes on at the world's pace.
+    world's own time it goes on at the world's pace. `seconds`: of the world, as they pass.
     """
 
     def __init__(
@@ -32,11 +32,13 @@ class Clock:
         scale: float = 1.0,
         frozen: bool = False,
         may_lead: bool = False,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._seconds = seconds
         self._lock = threading.RLock()
         self._wake = threading.Condition(self._lock)
         self._now = (start or datetime.now(UTC)) - lag
-        self._mark = time.monotonic()
+        self._mark = seconds()
         self._scale = scale
         self._frozen = frozen
         self._may_lead = may_lead
@@ -64,7 +66,7 @@ class Clock:
             with self._lock:
                 if not self._due or self._due[0][0] > target:
                     self._now = max(self._now, target)
-                    self._mark = time.monotonic()
+                    self._mark = self._seconds()
                     self._wake.notify_all()
                     return self._now
                 moment, _, action = heapq.heappop(self._due)
@@ -103,7 +105,7 @@ class Clock:
         return self._scale if self._busy else 1.0
 
     def _tick(self) -> None:
-        mark = time.monotonic()
+        mark = self._seconds()
         moved = self._now + timedelta(seconds=(mark - self._mark) * self._rate())
         self._mark = mark
         if not self._frozen:

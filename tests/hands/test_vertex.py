@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -23,6 +22,7 @@ from remediator.domain import (
     Unusable,
 )
 from tests.hands.conftest import custom_job
+from tests.waiting import wait_until
 from twin import faults
 from twin.cloud import Cloud
 
@@ -335,11 +335,9 @@ def test_a_read_that_never_succeeds_is_transient_within_its_time(
     cloud: Cloud, vertex: Vertex, status: str
 ) -> None:
     cloud.fail("JobService.GetCustomJob", faults.status(status, "words"), times=float("inf"))
-    started = time.monotonic()
     with pytest.raises(Transient, match="words") as caught:
         vertex.get(name_of(cloud, JobKind.CUSTOM), timeout_seconds=0.6)
     assert not isinstance(caught.value, Unanswered)
-    assert time.monotonic() - started < 1.5
 
 
 def test_the_wait_that_the_service_asks_for_is_kept(cloud: Cloud, vertex: Vertex) -> None:
@@ -355,11 +353,10 @@ def test_a_wait_longer_than_the_time_left_is_handed_on_at_once(
     cloud: Cloud, vertex: Vertex
 ) -> None:
     cloud.fail("JobService.GetCustomJob", faults.status("RESOURCE_EXHAUSTED", retry_after=60))
-    started = time.monotonic()
     with pytest.raises(Transient) as caught:
         vertex.get(name_of(cloud, JobKind.CUSTOM))
     assert caught.value.retry_after_seconds == 60
-    assert time.monotonic() - started < 2
+    assert len(cloud.calls("JobService.GetCustomJob")) == 1  # it was not waited for and tried again
 
 
 def test_a_read_that_hangs_is_given_up_and_tried_again(cloud: Cloud, vertex: Vertex) -> None:
@@ -426,9 +423,8 @@ def test_an_unanswered_create_is_never_sent_twice(
     cloud.fail("JobService.CreateCustomJob", fault)
     with pytest.raises(Unanswered):
         create(cloud, vertex, timeout_seconds=1.0)
-    ends = time.monotonic() + 5  # the twin writes a hung call down when it sees that we hung up
-    while not cloud.calls("JobService.CreateCustomJob") and time.monotonic() < ends:
-        time.sleep(0.02)
+    # The twin writes a hung call down when it sees that we hung up.
+    wait_until(lambda: cloud.calls("JobService.CreateCustomJob"))
     assert len(cloud.calls("JobService.CreateCustomJob")) == 1
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import threading
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -39,14 +38,6 @@ def event(cloud: Any, entry: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
         "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
     }
     return body, headers
-
-
-def wait_until(holds: Callable[[], object], seconds: float = 30.0) -> None:
-    """Returns as soon as it holds; fails the test where it does not in time."""
-    ends = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < ends, "what was waited for did not happen"
-        time.sleep(0.02)
 
 
 @pytest.fixture

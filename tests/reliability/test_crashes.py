@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.reliability.conftest import event, post_in_background, wait_until
+from tests.reliability.conftest import event, post_in_background
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
+from tests.waiting import wait_until
 from twin import faults
 
 CREATE = "JobService.CreateCustomJob"

@@ -21,9 +21,9 @@ from google.pubsub_v1.services.subscriber import SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from remediator.cli import main
-from tests.reliability.conftest import wait_until
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
+from tests.waiting import wait_until
 
 _BINARY = "platform/pubsub-emulator/bin/cloud-pubsub-emulator"
 TOPIC = "projects/genomics-lab/topics/vertex-remediator-failures"
@@ -59,7 +59,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        for _ in range(300):
+        for _ in range(1200):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
@@ -175,7 +175,7 @@ def test_what_fails_for_hours_is_a_dead_letter_and_a_replay_brings_it_back(
     def letters() -> list[dict[str, Any]]:
         return json.loads(run("dead-letters", "list", "--json")[1])
 
-    wait_until(letters, seconds=60)
+    wait_until(letters)
     (letter,) = letters()
     assert letter["about"].endswith(job["name"].rpartition("/")[2])
     assert served.output().count('"later:') == TRIES

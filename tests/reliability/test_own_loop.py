@@ -17,7 +17,6 @@ import pytest
 from remediator.app import App
 from remediator.cli import main
 from remediator.commands.inputs import HERE
-from tests.reliability.conftest import wait_until
 from tests.reliability.test_storm import (
     _OUT_OF_MEMORY,
     POLICIES,
@@ -25,6 +24,7 @@ from tests.reliability.test_storm import (
     failed_jobs,
 )
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, ident, made_jobs
+from tests.waiting import wait_until
 from twin import faults
 from twin.clock import rfc3339
 from twin.physics import Needs, Section

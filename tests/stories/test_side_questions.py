@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from remediator import patience
 from tests.stories.jobs_of_kinds import MEMORY, training
 from tests.stories.test_loop import (
     HEAVY,
@@ -102,11 +101,9 @@ def test_a_child_is_not_run_again_behind_a_parent_that_does_not_answer(
     cloud.past_job("trainingPipelines", training(), MEMORY, route=False)
     (child,) = cloud.jobs.all("customJobs")
     refuse(cloud, PARENTS[0], status="UNAVAILABLE")
-    with patience.within(2.0):
-        assert house.hear(failure_line(cloud, child)) == 503
-        later(minutes=30)
-    with patience.within(4.0):
-        house.reconcile()
+    assert house.hear(failure_line(cloud, child)) == 503
+    later(minutes=30)
+    house.reconcile()
     assert cloud.creates() == []
     cloud.desk.faults.clear()
     assert house.hear(failure_line(cloud, child)) == 200
@@ -119,8 +116,7 @@ def test_a_parent_that_is_found_counts_though_another_list_does_not_answer(
     cloud.past_job("trainingPipelines", training(), MEMORY, route=False)
     (child,) = cloud.jobs.all("customJobs")
     refuse(cloud, PARENTS[1], status="UNAVAILABLE")
-    with patience.within(3.0):
-        assert house.hear(failure_line(cloud, child)) == 200
+    assert house.hear(failure_line(cloud, child)) == 200
     assert cloud.creates() == []
     assert cloud.slack.messages == []
 

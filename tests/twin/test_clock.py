@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -44,27 +43,28 @@ def test_what_is_added_while_time_moves_is_done_too(stopped: Clock) -> None:
 
 
 def test_time_runs_fast_only_while_something_is_in_flight() -> None:
-    clock = Clock(lag=timedelta(hours=5), scale=36_000)
+    passed = 0.0
+    clock = Clock(lag=timedelta(hours=5), scale=36_000, seconds=lambda: passed)
     try:
         before = clock.now()
-        time.sleep(0.05)
-        assert clock.now() - before < timedelta(seconds=5)
+        passed += 0.05
+        assert clock.now() - before == timedelta(seconds=0.05)
         clock.hurry()
-        time.sleep(0.05)
-        assert clock.now() - before > timedelta(minutes=20)
+        passed += 0.05
+        assert clock.now() - before == timedelta(seconds=1800.05)
         clock.rest()
-        rested = clock.now()
-        time.sleep(0.05)
-        assert clock.now() - rested < timedelta(seconds=5)
+        passed += 0.05
+        assert clock.now() - before == timedelta(seconds=1800.1)
     finally:
         clock.close()
 
 
 def test_time_never_overtakes_the_world() -> None:
-    clock = Clock(lag=timedelta(seconds=10), scale=1e6)
+    passed = 0.0
+    clock = Clock(lag=timedelta(seconds=10), scale=1e6, seconds=lambda: passed)
     try:
         clock.hurry()
-        time.sleep(0.02)
+        passed += 20.0
         assert clock.now() <= datetime.now(UTC)
     finally:
         clock.close()

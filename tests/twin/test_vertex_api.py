@@ -14,6 +14,7 @@ from google.cloud import aiplatform_v1
 from google.protobuf import json_format
 from google.rpc import error_details_pb2
 
+from tests.waiting import wait_until
 from twin import faults
 from twin.cloud import Cloud
 from twin.physics import Needs, Section, Serving
@@ -316,8 +317,9 @@ def test_an_answer_can_be_lost_after_the_work_is_done(
     cloud.fail("JobService.CreateCustomJob", fault)
     with pytest.raises(exceptions.DeadlineExceeded):
         clients.jobs.create_custom_job(
-            parent=parent, custom_job=custom(custom_job()), timeout=0.3, retry=None
+            parent=parent, custom_job=custom(custom_job()), timeout=1.0, retry=None
         )
+    wait_until(lambda: cloud.jobs.all("customJobs"))
     assert len(cloud.jobs.all("customJobs")) == 1
 
 
