@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,8 @@ from remediator.policy import Policies
 
 NOTE = "policies"
 _LOOKS_SECONDS = 60.0  # how often the file is looked at
-_LONGEST_REMEMBERED = 300_000  # characters; a document of the ledger may have 1 MiB
+# Bytes as JSON, escapes and all; the body of a document of the ledger may have 1 MiB less 89 bytes.
+_LONGEST_REMEMBERED = 900_000
 _LINES_TOLD = 30
 _MISTAKES_TOLD = 5
 
@@ -63,7 +65,7 @@ class Edition:
             "name": self.name,
             "generation": self.generation,
             "digest": self.digest,
-            "text": self.text if len(self.text) <= _LONGEST_REMEMBERED else "",
+            "text": self.text if len(json.dumps(self.text)) <= _LONGEST_REMEMBERED else "",
         }
 
 

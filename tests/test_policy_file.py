@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from remediator.domain import Forbidden, Transient, Unusable
 from remediator.ledger import Ledger
 from remediator.ledger.sqlite import SqliteStore
 from remediator.policy import Policies
-from remediator.policy_file import PolicyFile
+from remediator.policy_file import Edition, PolicyFile
 
 GOOD = "version: 1\nmode: observe\npolicies: [{name: all, when: {}, do: [], alert: []}]\n"
 OTHER = GOOD.replace("name: all", "name: every")
@@ -145,3 +146,19 @@ def test_an_older_instance_does_not_take_what_is_remembered_back(shelf: Shelf) -
     assert old.news() == ()  # it has yet to look again
     old.settle()
     assert shelf.instance().news() == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        pytest.param("a" * 800_000, True, id="plain"),
+        pytest.param("\u00e9" * 140_000, True, id="accents-that-fit"),
+        pytest.param("\u00e9" * 300_000, False, id="accents"),
+        pytest.param("\U0001f600" * 100_000, False, id="faces"),
+        pytest.param('"' * 500_000, False, id="quotation-marks"),
+    ],
+)
+def test_what_is_remembered_fits_into_a_document_once_escaped(text: str, kept: bool) -> None:
+    note = Edition.of("gs://ops/policies.yaml", "1", text).to_json()
+    assert bool(note["text"]) is kept
+    assert len(json.dumps(note).encode()) < 1_048_487  # Firestore's limit of an unindexed text

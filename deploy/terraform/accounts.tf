@@ -104,6 +104,22 @@ resource "google_project_iam_custom_role" "ledger" {
   ]
 }
 
+# A click is a change of one document: no list, and above all no deletion.
+resource "google_project_iam_custom_role" "answers" {
+  count = var.approvals ? 1 : 0
+
+  project     = var.project
+  role_id     = replace("${var.name}_answers", "-", "_")
+  title       = "Vertex remediator answers"
+  description = "Writes a person's answer into the ledger."
+
+  permissions = [
+    "datastore.entities.create",
+    "datastore.entities.get",
+    "datastore.entities.update",
+  ]
+}
+
 resource "google_project_iam_member" "worker" {
   project = var.project
   role    = google_project_iam_custom_role.worker.name
@@ -131,13 +147,23 @@ resource "google_storage_bucket_iam_member" "evidence" {
 
 resource "google_project_iam_member" "ledger" {
   for_each = merge(
-    { worker = google_service_account.worker.member },
-    var.approvals ? { approver = google_service_account.approver[0].member } : {},
+    {
+      worker = {
+        member = google_service_account.worker.member
+        role   = google_project_iam_custom_role.ledger.name
+      }
+    },
+    var.approvals ? {
+      approver = {
+        member = google_service_account.approver[0].member
+        role   = google_project_iam_custom_role.answers[0].name
+      }
+    } : {},
   )
 
   project = var.project
-  role    = google_project_iam_custom_role.ledger.name
-  member  = each.value
+  role    = each.value.role
+  member  = each.value.member
 
   condition {
     title      = "the ledger alone"

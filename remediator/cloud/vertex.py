@@ -28,11 +28,15 @@ from remediator.domain import (
     Json,
     Refused,
     RemediatorError,
+    Transient,
     Unusable,
     rfc3339,
 )
 from remediator.job import Job
 
+_ENDED_BADLY = frozenset(
+    {JobState.FAILED, JobState.EXPIRED, JobState.CANCELLED, JobState.PARTIALLY_SUCCEEDED}
+)
 _PAGE_SIZE = 100  # Vertex caps a page of jobs there
 _MOST_LOCATIONS_AT_ONCE = 8
 _LOCATION = re.compile(r"[a-z0-9-]{1,40}")
@@ -120,7 +124,9 @@ class Vertex:
     ) -> Job | None:
         """The job of that id in whichever location has it, asked side by side; None: in no one.
 
-        Where none has it and one of them could not be asked, that location's error is raised.
+        Each region numbers its jobs for itself. Of several with one id, that which ended badly last is
+        the one that an entry tells of. Where none of them ended so and a location could not be asked,
+        that location's error is raised.
         """
         if not _JOB_ID.fullmatch(job_id) or not _PROJECT.fullmatch(project):
             msg = f"not the id of a job: {job_id[:200]!r}"
@@ -137,13 +143,16 @@ class Vertex:
 
         with ThreadPoolExecutor(min(_MOST_LOCATIONS_AT_ONCE, len(names))) as pool:
             answers = list(pool.map(patience.carried(look), names))
+        found = [answer for answer in answers if isinstance(answer, Job)]
+        badly = [job for job in found if job.state in _ENDED_BADLY]
+        if badly:
+            return max(badly, key=lambda job: str(job.end_time))
         for answer in answers:
-            if isinstance(answer, Job):
-                return answer
-        for answer in answers:
-            if isinstance(answer, RemediatorError) and not isinstance(answer, Gone):
+            if isinstance(answer, Job | Gone):
+                continue
+            if isinstance(answer, Transient) or not found:
                 raise answer
-        return None
+        return found[0] if found else None
 
     def model(self, name: str, *, timeout_seconds: float | None = None) -> Json:
         """The Model (`…/models/ID` or `…/models/ID@VERSION`) as REST JSON."""

@@ -148,7 +148,7 @@ class Ledger:
             else:
                 lost = Debt(key, "", {}, now, None, lost_because="it could not be read")
                 tx.put("debts", key, to_json(lost), expires=now + KEEP)
-            kept = {"text": broken.text, "at": rfc3339(now)}
+            kept = {"text": broken.text[:_MOST_KEPT], "at": rfc3339(now)}
             tx.put("damaged", doc_id(f"{broken.collection}|{key}"), kept, expires=now + KEEP)
             _put_debts(tx, owed)
 
@@ -747,6 +747,7 @@ def _tombstone(key: str, now: datetime) -> Incident:
 
 
 STALE = "stale"  # not a guard: the plan was made from a state that is no longer true
+_MOST_KEPT = 50_000  # letters of a document set aside: escaped twice they still fit into one
 _BATCH = 200  # documents in one transaction: under Firestore's 500 writes and 10 MiB
 
 

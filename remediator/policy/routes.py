@@ -5,6 +5,7 @@ Pure. The planner decides what is done; this says where it is told and what it i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -132,6 +133,19 @@ _SCARCE = (
 
 
 def is_scarcity(text: str) -> bool:
-    """Whether Vertex's refusal means that quota or machines are wanting, not that it never works."""
-    folded = text.lower()
-    return any(word in folded for word in _SCARCE)
+    """Whether Vertex's refusal means that quota or machines are wanting, not that it never works.
+
+    Asked of its own words: somebody may call a model `quota-forecast`, and that it is missing is no
+    want of quota.
+    """
+    own = _THEIR_NAMES.sub(" ", text).lower()
+    return any(word in own for word in _SCARCE)
+
+
+_THEIR_NAMES = re.compile(
+    r"(?:projects|locations|publishers)/[^\s'\"`]+"
+    r"|(?:gs|bq|https?)://[^\s'\"`]+|[\w.+-]+@[\w.-]+|[\w.-]*(?:pkg\.dev|gcr\.io)/[^\s'\"`]+"
+    r"|\b[a-z0-9]+(?:[-_][a-z0-9]+)+\b"  # a name of several words, such as quota-forecast
+    r"|(?<!uota )(?<!uotas )(['\"`])(?=[^'\"`]*[a-z])[\w./:-]{1,200}\1"
+)
+"""What users name: resources, data, images, accounts, and what stands in quotation marks in one word."""

@@ -13,7 +13,7 @@ from google.api_core import exceptions as api
 
 from remediator import doctor
 from remediator.domain import Forbidden
-from remediator.ledger import Incident, Ledger, Stage
+from remediator.ledger import Approval, Incident, Ledger, Stage
 from remediator.ledger.firestore import FirestoreStore
 from tests.deploy.terraform import ROOT, resource
 from tests.ledger.fake_firestore import FakeFirestore
@@ -36,7 +36,7 @@ def deployed(*roles: str) -> set[str]:
 def test_every_deployed_permission_is_explained_once_and_no_other() -> None:
     names = [name for name, _ in EXPLAINED]
     assert len(names) == len(set(names))
-    assert set(names) == deployed("worker", "evidence", "ledger")
+    assert set(names) == deployed("worker", "evidence", "ledger", "answers")
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,10 @@ class Guarded(FakeFirestore):
     def __init__(self, granted: set[str]) -> None:
         super().__init__()
         self._granted = granted
+
+    def grant(self, permissions: set[str]) -> None:
+        """From now on these."""
+        self._granted = permissions
 
     def _need(self, *verbs: str) -> None:
         if not {f"datastore.entities.{verb}" for verb in verbs} <= self._granted:
@@ -121,6 +125,24 @@ def live(granted: set[str]) -> int:
 
 def test_the_ledger_lives_with_the_deployed_role() -> None:
     assert live(deployed("ledger")) == 1
+
+
+def test_a_click_is_written_with_the_approvers_role_which_deletes_and_lists_nothing() -> None:
+    granted = deployed("answers")
+    assert granted == {f"datastore.entities.{verb}" for verb in ("create", "get", "update")}
+    now = datetime(2026, 11, 25, tzinfo=UTC)
+    database = Guarded(deployed("ledger"))
+    store = FirestoreStore("p", "d", "c", open_client=lambda _: database)
+    key, job = "us-central1/customJobs/1", "projects/p/locations/us-central1/customJobs/1"
+    asked = Approval("id", "digest", now + timedelta(hours=1))
+    Ledger(store).open(Incident(key, job, Stage.APPROVAL, now, key, approval=asked))
+    database.grant(granted)
+    ledger = Ledger(FirestoreStore("p", "d", "c", open_client=lambda _: database))
+    found = ledger.incident(key)
+    assert found is not None
+    assert ledger.move(replace(found, approval=replace(asked, answer="approved", by="ana")))
+    with pytest.raises(Forbidden, match=r"datastore\.entities"):
+        ledger.forget(now + timedelta(days=3650))
 
 
 @pytest.mark.parametrize("permission", sorted(deployed("ledger")))

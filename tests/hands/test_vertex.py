@@ -189,6 +189,36 @@ def test_a_job_is_found_in_whichever_location_has_it(cloud: Cloud, vertex: Verte
     assert vertex.find(JobKind.CUSTOM, "78", places, cloud.project) is None
 
 
+def test_of_several_jobs_with_one_id_the_one_that_ended_badly_last_is_found(
+    cloud: Cloud, vertex: Vertex
+) -> None:
+    """Each region numbers its jobs for itself."""
+    for place, state, ended in (
+        ("us-central1", "JOB_STATE_RUNNING", None),
+        ("us-east1", "JOB_STATE_FAILED", "2026-11-23T18:00:00Z"),
+        ("us-east4", "JOB_STATE_FAILED", "2026-11-23T19:00:00Z"),
+        ("us-west1", "JOB_STATE_SUCCEEDED", "2026-11-23T20:00:00Z"),
+    ):
+        body = custom_job(cloud.name("customJobs", "77", place))
+        cloud.add_job({**body, "state": state, **({"endTime": ended} if ended else {})})
+    places = ("us-central1", "us-east1", "us-east4", "us-west1")
+    found = vertex.find(JobKind.CUSTOM, "77", places, cloud.project)
+    assert found is not None
+    assert found.name.location == "us-east4"
+
+
+def test_a_running_job_of_that_id_is_no_answer_while_another_place_could_not_be_asked(
+    cloud: Cloud, vertex: Vertex
+) -> None:
+    body = custom_job(cloud.name("customJobs", "77", "us-central1"))
+    cloud.add_job({**body, "state": "JOB_STATE_RUNNING"})
+    cloud.fail(
+        "JobService.GetCustomJob", faults.status("RESOURCE_EXHAUSTED", retry_after=3600), times=1
+    )
+    with pytest.raises(Transient):
+        vertex.find(JobKind.CUSTOM, "77", ("us-central1", "us-east1"), cloud.project)
+
+
 def test_a_location_that_cannot_be_asked_is_not_taken_for_no(cloud: Cloud, vertex: Vertex) -> None:
     cloud.fail("JobService.GetCustomJob", faults.status("PERMISSION_DENIED", "no"))
     with pytest.raises(Forbidden):
