@@ -392,3 +392,8 @@ def test_a_pipeline_run_is_planned_by_its_failed_task() -> None:
         "cpuLimit",
         "memoryLimit",
     }
+
+
+@pytest.mark.parametrize("step", ["do: []", "do: [{resubmit: {batch_size: halve}}]"])
+def test_a_policys_own_mode_is_told_where_nothing_is_done(step: str) -> None:
+    assert _plan(f"mode: observe, {step}").mode is Mode.OBSERVE
