@@ -83,8 +83,16 @@ ROOMS = {
         ),
     ),
     "steps": Room(("policy/changes.py",), _POLICY, frozenset({"_not_legal"})),
-    "sizing": Room(("policy/sizing.py",), _POLICY, frozenset({"words_of"})),
-    "guards": Room(("policy/guards.py",), _POLICY),
+    "sizing": Room(
+        ("policy/sizing.py",),
+        ("tests/policy/test_sizing_bounds.py", "tests/policy/test_plans.py"),
+        frozenset({"words_of", "own_limit_words", "too_much_words"}),
+    ),
+    "guards": Room(
+        ("policy/guards.py",),
+        ("tests/policy/test_guard_limits.py", "tests/test_guards.py"),
+        frozenset({"_used_up", "_group"}),
+    ),
     "workflow": Room(
         ("remediate.py", "planning.py", "endings.py", "running.py"), ("tests/workflow",)
     ),
