@@ -224,10 +224,16 @@ def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statemen
     validate = command(
         "validate",
         _lazy("offline", "validate"),
-        "check a policy file; every mistake at once",
+        "check policy files; every mistake at once",
         as_json=True,
     )
-    validate.add_argument("file", nargs="?", default=default_policies())
+    validate.add_argument(
+        "files",
+        metavar="FILE",
+        nargs="*",
+        default=[default_policies()],
+        help="policy files, or - for standard input (default: the one in force here)",
+    )
     catalog_file(validate)
 
     command(

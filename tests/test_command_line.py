@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,39 @@ def planned(run: Any, file: str) -> dict[str, Any]:
     assert (code, err) == (0, "")
     answer: dict[str, Any] = json.loads(out)
     return answer
+
+
+GOOD = "version: 1\npolicies: []\n"
+
+
+def test_several_policy_files_and_standard_input_are_checked_at_once(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "b.yaml").write_text(GOOD + "mode: on\n")
+    piped = io.TextIOWrapper(io.BytesIO(b"version: 2\npolicies: []\n"))
+    monkeypatch.setitem(sys.__dict__, "stdin", piped)
+    code, out, err = run("validate", "a.yaml", "b.yaml", "-")
+    assert (code, err) == (1, "")
+    assert out.splitlines() == [
+        "a.yaml: 0 policies, mode observe: no mistakes",
+        "b.yaml:3:7: error: mode: unknown value `on`; did you mean `enforce`?",
+        "stdin:1:10: error: version: `2` is not known here: this product reads version 1",
+    ]
+    code, out, _ = run("validate", "a.yaml", "b.yaml", "--json")
+    assert (code, [one["file"] for one in json.loads(out)]) == (1, ["b.yaml"])
+    assert run("validate", "a.yaml", "--json") == (0, "[]\n", "")
+
+
+def test_validate_knows_which_regions_are_served(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD + "limits: {usd_per_job: 5}\n")
+    monkeypatch.setenv("REMEDIATOR_LOCATIONS", "us-east1, mars-north1")
+    code, out, _ = run("validate", "a.yaml")
+    assert code == 1
+    assert "no price is known in the served region `mars-north1`" in out
+    assert "us-east1" not in out
 
 
 @pytest.mark.parametrize(

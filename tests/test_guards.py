@@ -79,32 +79,32 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
     "attempts": (
         Guard.ATTEMPTS,
         {"limits": "{attempts: 2}", "history": History(attempts=TWO)},
-        "2 of 2 changed resubmissions are used up",
+        "2 of 2 changed resubmissions are used up (limits.attempts, policies.yaml:6)",
     ),
     "retries": (
         Guard.RETRIES,
         {"limits": "{retries: 3}", "step": "{}", "history": History(attempts=RETRIES)},
-        "3 of 3 unchanged resubmissions are used up",
+        "3 of 3 unchanged resubmissions are used up (limits.retries, policies.yaml:6)",
     ),
     "usd-per-job": (
         Guard.USD_PER_JOB,
         {"limits": "{usd_per_job: 10}", "history": History(usd_this_job=9.5)},
-        "$9.50 spent for this job and $0.90 more would pass $10.00",
+        "$9.50 spent for this job and $0.90 more would pass $10.00 (limits.usd_per_job, policies.yaml:6)",
     ),
     "usd-per-job-ceiling": (
         Guard.USD_PER_JOB,
         {"history": History(max_usd_per_job=0.5)},
-        "$0.00 spent for this job and $0.90 more would pass $0.50",
+        "$0.00 spent for this job and $0.90 more would pass $0.50 (REMEDIATOR_MAX_USD_PER_JOB)",
     ),
     "usd-per-day": (
         Guard.USD_PER_DAY,
         {"limits": "{usd_per_day: 20}", "history": History(usd_today=19.5)},
-        "$19.50 spent today and $0.90 more would pass $20.00",
+        "$19.50 spent today and $0.90 more would pass $20.00 (limits.usd_per_day, policies.yaml:6)",
     ),
     "usd-per-day-ceiling": (
         Guard.USD_PER_DAY,
         {"history": History(usd_today=5, max_usd_per_day=5)},
-        "$5.00 spent today and $0.90 more would pass $5.00",
+        "$5.00 spent today and $0.90 more would pass $5.00 (REMEDIATOR_MAX_USD_PER_DAY)",
     ),
     "usd-per-day-of-a-team": (
         Guard.USD_PER_DAY,
@@ -112,12 +112,12 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
             "limits": "{per: [{by: labels.env, usd_per_day: 3}]}",
             "history": History(spent_by={("labels.env", "prod"): 2.5, ("labels.env", "dev"): 0}),
         },
-        "$2.50 spent today by labels.env prod and $0.90 more would pass $3.00",
+        "$2.50 spent today by labels.env prod and $0.90 more would pass $3.00 (limits.per, policies.yaml:6)",
     ),
     "rate": (
         Guard.RATE,
         {"limits": "{resubmissions_per_hour: 5}", "history": History(resubmissions_last_hour=5)},
-        "5 resubmissions in the last hour, 5 are allowed",
+        "5 resubmissions in the last hour, 5 are allowed (limits.resubmissions_per_hour, policies.yaml:6)",
     ),
     "rate-of-a-team": (
         Guard.RATE,
@@ -132,7 +132,7 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
         },
         (
             "2 resubmissions of service account trainer@genomics.iam.gserviceaccount.com in the last "
-            "hour, 2 are allowed"
+            "hour, 2 are allowed (limits.per, policies.yaml:6)"
         ),
     ),
     "unknown-price": (
@@ -148,7 +148,7 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
         {"limits": "{machine_types: [n1-standard-8, e2-*]}"},
         (
             'n1-standard-16 is not among n1-standard-8, e2-*: add "n1-standard-16" to '
-            "`limits.machine_types` to allow it"
+            "`limits.machine_types` (policies.yaml:6) to allow it"
         ),
     ),
     "accelerators": (
@@ -159,7 +159,7 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
         },
         (
             'NVIDIA_TESLA_T4 is not among NVIDIA_L4: add "NVIDIA_TESLA_T4" to '
-            "`limits.accelerators` to allow it"
+            "`limits.accelerators` (policies.yaml:6) to allow it"
         ),
     ),
     "locations": (
@@ -168,7 +168,7 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
             "limits": '{locations: ["us-central*"]}',
             "step": "{location: us-east1}",
         },
-        'us-east1 is not among us-central*: add "us-east1" to `limits.locations` to allow it',
+        'us-east1 is not among us-central*: add "us-east1" to `limits.locations` (policies.yaml:6) to allow it',
     ),
     "incompatible": (
         Guard.INCOMPATIBLE,
@@ -315,6 +315,65 @@ def test_a_guard_refuses_alone_and_says_why(
     assert (made.request, made.not_before) == (None, None)
     assert made.alerts == (() if guard in SILENT_GUARDS else ("ml",))
     assert f"{guard.value} refuses: {words}" in made.explanation
+
+
+def test_a_policys_own_limit_is_named_by_its_own_line() -> None:
+    text = """
+mode: enforce
+rerun_safe: [custom]
+limits: {machine_types: ["n1-*"], attempts: 2}
+policies:
+  - name: bigger
+    do: [{resubmit: {machine_type: bigger}}]
+    limits: {machine_types: [n1-standard-8]}
+"""
+    found = job(CUSTOM)
+    history = History(attempts=TWO)
+    made = plan(case(found), diagnosis(found, Cause.CPU_SATURATION), policies(text), history, BOOK)
+    assert made.refused_by == (Guard.ATTEMPTS, Guard.MACHINE_TYPES)
+    assert "(limits.attempts, policies.yaml:6)" in made.because
+    assert "`limits.machine_types` (policies.yaml:10)" in made.because
+
+
+def test_explain_walks_every_guard_with_its_numbers() -> None:
+    limits = "{usd_per_job: 100, resubmissions_per_hour: 5, machine_types: ['n1-*'], retries: 2}"
+    history = History(attempts=TWO[:1], usd_this_job=9.5, resubmissions_last_hour=2)
+    told = planned(limits=limits, history=history).explanation
+    walked = [line for line in told if " passes: " in line or " refuses: " in line]
+    assert [line.partition(" ")[0] for line in walked] == [
+        guard.value for guard in Guard if guard not in {Guard.ROWS, Guard.NO_MACHINE}
+    ]
+    for line in (
+        "attempts passes: 1 of 3 are used (limits.attempts, the default)",
+        "retries passes: 0 of 2 are used (limits.retries, policies.yaml:6)",
+        (
+            "usd_per_job passes: $9.50 spent for this job and $0.90 more, of $100.00 "
+            "(limits.usd_per_job, policies.yaml:6)"
+        ),
+        "usd_per_day passes: no limit is set; $0.00 spent today, $0.90 more",
+        "rate passes: 2 of 5 in the last hour (limits.resubmissions_per_hour, policies.yaml:6)",
+        "unknown_price passes: $0.9008 an hour",
+        "machine_types passes: n1-standard-16, of n1-* (limits.machine_types, policies.yaml:6)",
+        "accelerators passes: none; no list is set",
+        "stop_switch passes: off",
+        "mode enforce: the file says enforce",
+    ):
+        assert line in told
+
+
+def test_explain_says_why_a_person_is_asked_and_what_would_make_that_needless() -> None:
+    text = "mode: enforce\npolicies: [{name: one, mode: approve, do: [{resubmit: {}}]}]"
+    found = job(CUSTOM)
+    made = plan(case(found), diagnosis(found, Cause.QUOTA), policies(text), History(), BOOK)
+    assert made.action is Action.APPROVE
+    assert made.explanation[-3:] == (
+        "mode approve: the file says enforce, the policy approve",
+        (
+            "a person is asked, since `custom` is not in `rerun_safe`: with `rerun_safe: [custom]` in "
+            "the policy file, or the label remediator=on on the job, nobody need be asked"
+        ),
+        "a person is asked, since the policy one says `mode: approve`; `enforce` asks nobody",
+    )
 
 
 def test_every_guard_of_the_contract_is_asked_and_has_a_case() -> None:

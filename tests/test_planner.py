@@ -859,11 +859,14 @@ policies:
   - {name: cpu, when: {cause: cpu_saturation}, do: [{resubmit: {machine_type: bigger}}]}
   - {name: rest, alert: [ml]}
 """
-    assert planned(job(CUSTOM), text).explanation == (
+    assert planned(job(CUSTOM), text).explanation[:4] == (
         "gpu: does not match: the verdict cpu_saturation is not among gpu_memory",
         "cpu: matches",
         "step 1 is next: machine type n1-standard-8 becomes n1-standard-16",
-        "attempts refuses: 0 of 0 changed resubmissions are used up",
+        (
+            "attempts refuses: 0 of 0 changed resubmissions are used up "
+            "(limits.attempts, policies.yaml:6)"
+        ),
     )
 
 

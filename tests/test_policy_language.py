@@ -544,6 +544,40 @@ def test_a_word_of_somebody_elses_is_answered_with_ours(text: str, told: str) ->
     assert told in lines[0]
 
 
+def served(text: str, *regions: str) -> list[str]:
+    return load(text, catalogue=Catalogue.built_in(), served=regions).render().splitlines()
+
+
+def test_served_regions_without_prices_are_warned_of_where_a_money_limit_is_set() -> None:
+    limited = HEAD + "limits: {usd_per_day: 5, accelerators: [NVIDIA_TESLA_T4, NVIDIA_B200]}\n"
+    assert served(limited, "europe-west4", "us-east1") == [
+        (
+            "policies.yaml:3:10: warning: no price is known for NVIDIA_B200 in the served region "
+            f"`{region}`: there a limit in dollars refuses them (unknown_price)"
+        )
+        for region in ("europe-west4", "us-east1")
+    ]
+    (line,) = served(HEAD + "limits: {usd_per_job: 5}\n", "us-west1", "mars-north1")
+    assert "no price is known in the served region `mars-north1`" in line
+    assert served(HEAD, "mars-north1") == []  # nothing is refused for a price
+    (line,) = served((ROOT / "policies.yaml").read_text(), *Catalogue.built_in().offers)
+    assert "NVIDIA_TESLA_T4 in the served region `southamerica-west1`" in line
+
+
+@pytest.mark.parametrize(
+    ("kinds", "told"),
+    [
+        ("[custom]", "write [batch_prediction, custom] unless that is meant"),
+        ("custom", "asks a person before each batch prediction"),
+        ("[batch_prediction, custom]", ""),
+        ("[]", ""),
+    ],
+)
+def test_a_list_of_safe_kinds_that_drops_the_default_is_warned_of(kinds: str, told: str) -> None:
+    lines = read(HEAD + f"rerun_safe: {kinds}\n").render().splitlines()
+    assert [told in line for line in lines] == [True] * bool(told)
+
+
 def test_a_policy_that_is_switched_off_takes_nothing_from_the_others() -> None:
     text = "version: 1\npolicies:\n  - {name: a, enabled: false}\n  - {name: b}\n"
     assert read(text).render() == ""

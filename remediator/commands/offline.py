@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -46,22 +47,34 @@ if TYPE_CHECKING:
 def validate(args: argparse.Namespace) -> int:
     from remediator import policy
 
-    path = Path(args.file)
-    loaded = policy.load(read_bytes(path), str(path), catalogue=catalogue_of(args))
+    book = catalogue_of(args)
+    served = [one.strip() for one in os.environ.get("REMEDIATOR_LOCATIONS", "").split(",")]
+    served = [one for one in served if one]
+    told: list[dict[str, Any]] = []
+    for name in dict.fromkeys(args.files):
+        shown = "stdin" if name == "-" else str(Path(name))
+        text = sys.stdin.buffer.read() if name == "-" else read_bytes(Path(name))
+        loaded = policy.load(text, shown, catalogue=book, served=served)
+        several = {"file": shown} if len(args.files) > 1 else {}
+        told += [
+            {
+                **several,
+                "line": mistake.line,
+                "column": mistake.column,
+                "severity": mistake.severity,
+                "message": mistake.message,
+            }
+            for mistake in loaded.mistakes
+        ]
+        if not args.json:
+            for mistake in loaded.mistakes:
+                print(mistake.render(shown))
+            if not loaded.mistakes and loaded.policies is not None:
+                count = len(loaded.policies.policies)
+                print(f"{shown}: {count} policies, mode {loaded.policies.mode}: no mistakes")
     if args.json:
-        print_json(
-            [
-                {"line": m.line, "column": m.column, "severity": m.severity, "message": m.message}
-                for m in loaded.mistakes
-            ]
-        )
-    else:
-        for mistake in loaded.mistakes:
-            print(mistake.render(str(path)))
-        if not loaded.mistakes and loaded.policies is not None:
-            count = len(loaded.policies.policies)
-            print(f"{path}: {count} policies, mode {loaded.policies.mode}: no mistakes")
-    return FAILED if loaded.mistakes else DONE
+        print_json(told)
+    return FAILED if told else DONE
 
 
 def schema(args: argparse.Namespace) -> int:

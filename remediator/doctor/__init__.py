@@ -31,6 +31,7 @@ __all__ = [
 
 _CHECKS: Mapping[str, Callable[[Ward], Iterable[Finding]]] = {
     "policies": inside.policies,
+    "prices": inside.prices,
     "sink": route.sink,
     "delivery": route.delivery,
     "dead letters": route.dead_letters,

@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
+from remediator.catalog.catalog import Catalogue
+from remediator.catalog.prices import GATHERED
 from remediator.doctor.findings import Finding, Status, Ward
 from remediator.domain import Forbidden, Json, Mode, RemediatorError, parse_time, rfc3339
 from remediator.intake import FAILURES_LOG
@@ -43,6 +45,31 @@ def policies(ward: Ward) -> Iterator[Finding]:
     if found.mode is Mode.OBSERVE:
         mode += " (nothing is changed until it says enforce)"
     yield Finding("policies", Status.OK, f"{len(found.policies)} policies, {mode}")
+
+
+def prices(ward: Ward) -> Iterator[Finding]:
+    """What of the served regions' offer has no price, which limits in dollars then refuse there."""
+    try:
+        found = ward.policies()
+    except RemediatorError:
+        return  # told by `policies`
+    book = Catalogue.built_in()
+    missing = [book.unpriced(region) for region in ward.locations]
+    nothing = [one.region for one in missing if one.everything]
+    if nothing and found.limits.has_money_limit:
+        yield Finding(
+            "prices",
+            Status.PROBLEM,
+            f"no price is known in {', '.join(nothing)}",
+            "there a limit in dollars refuses every change that may cost more (unknown_price)",
+            "take the region out of REMEDIATOR_LOCATIONS, or the limits in dollars out of the file",
+        )
+        return
+    devices = [f"{', '.join(one.devices)} in {one.region}" for one in missing if one.devices]
+    unpriced = f"; not those of {'; '.join(devices)}" if devices else ""
+    yield Finding(
+        "prices", Status.OK, f"known in {', '.join(ward.locations)}, as of {GATHERED}{unpriced}"
+    )
 
 
 # --- the event ------------------------------------------------------------------------------------

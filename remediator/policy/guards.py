@@ -47,7 +47,8 @@ class Refusal:
 class Asked:
     """What a guard may look at. `draft` and `cost` are None where the step leads nowhere, then
     `impossible` says why; both are None, too, for a plan that would only alert. `retried_exit`: the
-    exit code of the failure, where the policy says that it may be run again."""
+    exit code of the failure, where the policy says that it may be run again. `places` tells where in
+    the policy file a limit stands."""
 
     case: Case
     diagnosis: Diagnosis
@@ -59,10 +60,28 @@ class Asked:
     cost: Cost | None = None
     impossible: Impossible | None = None
     retried_exit: int | None = None
+    places: Callable[[str], str] = lambda _: ""
 
     @property
     def job(self) -> Job:
         return self.case.job
+
+    def named(self, key: str) -> str:
+        """` (limits.attempts, policies.yaml:27)`: which limit it is, and where it stands."""
+        ceiling = _CEILINGS.get(key)
+        if ceiling is not None:
+            own, most = getattr(self.limits, key), getattr(self.history, ceiling[0])
+            if most is not None and (own is None or most < own):
+                return f" ({ceiling[1]})"
+        place = self.places(key)
+        return f" (limits.{key}, {place})" if place else ""
+
+
+_CEILINGS: Mapping[str, tuple[str, str]] = {
+    "usd_per_job": ("max_usd_per_job", "REMEDIATOR_MAX_USD_PER_JOB"),
+    "usd_per_day": ("max_usd_per_day", "REMEDIATOR_MAX_USD_PER_DAY"),
+}
+"""Limits that the operator's settings may bound, whatever the file says."""
 
 
 def refusals(asked: Asked) -> tuple[Refusal, ...]:
@@ -91,24 +110,27 @@ def _attempts(asked: Asked) -> str:
     made = sum(not (one.is_retry or one.abandoned) for one in asked.attempts)
     if asked.draft is not None and asked.draft.is_retry:
         return ""
-    return _used_up(made, asked.limits.attempts, "changed")
+    return _used_up(asked, made, "attempts", "changed")
 
 
 def _retries(asked: Asked) -> str:
     made = sum(one.is_retry or one.abandoned for one in asked.attempts)
     # A way of a fallback is a retry too, where it gets no machine: that is known afterwards alone.
     counts = asked.draft is not None and (asked.draft.is_retry or asked.draft.entry)
-    return _used_up(made, asked.limits.retries, "unchanged") if counts else ""
+    return _used_up(asked, made, "retries", "unchanged") if counts else ""
 
 
-def _used_up(made: int, limit: int, sort: str) -> str:
-    return f"{made} of {limit} {sort} resubmissions are used up" if made >= limit else ""
+def _used_up(asked: Asked, made: int, key: str, sort: str) -> str:
+    limit = getattr(asked.limits, key)
+    used = f"{made} of {limit} {sort} resubmissions are used up{asked.named(key)}"
+    return used if made >= limit else ""
 
 
 def _rate(asked: Asked) -> str:
     limit, made = asked.limits.resubmissions_per_hour, asked.history.resubmissions_last_hour
     if limit is not None and made >= limit:
-        return f"{made} resubmissions in the last hour, {limit} are allowed"
+        named = asked.named("resubmissions_per_hour")
+        return f"{made} resubmissions in the last hour, {limit} are allowed{named}"
     for group in asked.limits.per:
         if group.resubmissions_per_hour is None:
             continue
@@ -116,7 +138,11 @@ def _rate(asked: Asked) -> str:
         made = asked.history.resubmitted_by.get((group.by, value), 0)
         if made >= group.resubmissions_per_hour:
             allowed = group.resubmissions_per_hour
-            return f"{made} resubmissions of {_group(group.by, value)} in the last hour, {allowed} are allowed"
+            whose = _group(group.by, value)
+            return (
+                f"{made} resubmissions of {whose} in the last hour, {allowed} are allowed"
+                f"{asked.named('per')}"
+            )
     return ""
 
 
@@ -127,35 +153,38 @@ def _group(by: str, value: str) -> str:
 # --- money ----------------------------------------------------------------------------------------
 
 
-def _smallest(*limits: float | None) -> float | None:
+def smallest(*limits: float | None) -> float | None:
+    """The one that binds; None: none is set."""
     return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _usd_per_job(asked: Asked) -> str:
-    limit = _smallest(asked.limits.usd_per_job, asked.history.max_usd_per_job)
-    return _over(limit, asked.history.usd_this_job, asked, "for this job")
+    limit = smallest(asked.limits.usd_per_job, asked.history.max_usd_per_job)
+    return _over(limit, asked.history.usd_this_job, asked, "for this job", "usd_per_job")
 
 
 def _usd_per_day(asked: Asked) -> str:
-    limit = _smallest(asked.limits.usd_per_day, asked.history.max_usd_per_day)
-    over = _over(limit, asked.history.usd_today, asked, "today")
+    limit = smallest(asked.limits.usd_per_day, asked.history.max_usd_per_day)
+    over = _over(limit, asked.history.usd_today, asked, "today", "usd_per_day")
     if over:
         return over
     for group in asked.limits.per:
         value = routes.group_value(asked.job, group.by)
         spent = asked.history.spent_by.get((group.by, value), 0.0)
-        over = _over(group.usd_per_day, spent, asked, f"today by {_group(group.by, value)}")
+        whose = f"today by {_group(group.by, value)}"
+        over = _over(group.usd_per_day, spent, asked, whose, "per")
         if over:
             return over
     return ""
 
 
-def _over(limit: float | None, spent: float, asked: Asked, where: str) -> str:
+def _over(limit: float | None, spent: float, asked: Asked, where: str, key: str) -> str:
     estimated = asked.cost.usd if asked.cost else None
     if limit is None:
         return ""
     if spent + (estimated or 0.0) > limit + _CENT:
-        return f"${spent:.2f} spent {where} and ${estimated or 0:.2f} more would pass ${limit:.2f}"
+        more = f"${spent:.2f} spent {where} and ${estimated or 0:.2f} more would pass"
+        return f"{more} ${limit:.2f}{asked.named(key)}"
     return ""
 
 
@@ -182,7 +211,7 @@ def _machine_types(asked: Asked) -> str:
     if allowed is None or asked.draft is None:
         return ""
     names = {pool.hardware.machine for pool in asked.draft.job.pools}
-    return _outside(names, allowed, "machine_types")
+    return _outside(names, allowed, asked, "machine_types")
 
 
 def _accelerators(asked: Asked) -> str:
@@ -191,23 +220,25 @@ def _accelerators(asked: Asked) -> str:
         return ""
     names = {pool.hardware.accelerator for pool in asked.draft.job.pools} - {""}
     names |= pipeline.accelerators(asked.draft.job)
-    return _outside(names, allowed, "accelerators")
+    return _outside(names, allowed, asked, "accelerators")
 
 
 def _locations(asked: Asked) -> str:
     allowed = asked.limits.locations
     if allowed is None or asked.draft is None:
         return ""
-    return _outside({asked.draft.location}, allowed, "locations")
+    return _outside({asked.draft.location}, allowed, asked, "locations")
 
 
-def _outside(names: set[str], allowed: tuple[str, ...], key: str) -> str:
+def _outside(names: set[str], allowed: tuple[str, ...], asked: Asked, key: str) -> str:
     wrong = sorted(name for name in names if not matches_any(allowed, name))
     named = ", ".join(allowed) or "those of an empty list"
     if not wrong:
         return ""
     add = ", ".join(f'"{name}"' for name in wrong)
-    return f"{', '.join(wrong)} is not among {named}: add {add} to `limits.{key}` to allow it"
+    place = asked.places(key)
+    there = f"`limits.{key}`" + (f" ({place})" if place else "")
+    return f"{', '.join(wrong)} is not among {named}: add {add} to {there} to allow it"
 
 
 def _incompatible(asked: Asked) -> str:

@@ -36,7 +36,7 @@ from remediator.policy.model import (
     matches_any,
     matches_labels,
 )
-from remediator.policy.positions import Mistake, Node, Path, read
+from remediator.policy.positions import Lines, Mistake, Node, Path, read
 from remediator.policy.reference import reference, schema
 from remediator.policy.steps import Accelerator, Part, Resubmit, Step
 from remediator.policy.suggestions import did_you_mean, shown
@@ -109,11 +109,16 @@ class Loaded:
 
 
 def load(
-    text: str | bytes, filename: str = "policies.yaml", *, catalogue: Machines | None = None
+    text: str | bytes,
+    filename: str = "policies.yaml",
+    *,
+    catalogue: Machines | None = None,
+    served: Sequence[str] = (),
 ) -> Loaded:
     """The policies in a file's text, or every mistake in it with its place; never raises.
 
-    Names of machines and accelerators are held against the catalogue where one is given.
+    Names of machines and accelerators are held against the catalogue where one is given, and so are
+    the prices of the regions that are served.
     """
     root, syntax = read(text)
     if root is None:
@@ -139,10 +144,10 @@ def load(
         if empty:  # an empty item left a list shorter than it stands in the file
             draft = _draft(root, data, set(empty))
     if draft is not None:
-        mistakes.update(lint(draft, catalogue))
+        mistakes.update(lint(draft, catalogue, tuple(served)))
     ordered = tuple(sorted(mistakes))
     failed = any(mistake.severity == "error" for mistake in ordered)
-    return Loaded(None if failed else whole, ordered, filename)
+    return Loaded(None if failed else whole.with_lines(Lines.of(root, filename)), ordered, filename)
 
 
 # --- from pydantic's errors to sentences with a place --------------------------------------------

@@ -39,6 +39,16 @@ class HasServices(Protocol):
     def services(self) -> frozenset[Any]: ...
 
 
+class HasNoPrice(Protocol):
+    """What has no price in a region: everything, or some devices that are offered there."""
+
+    @property
+    def everything(self) -> bool: ...
+
+    @property
+    def devices(self) -> tuple[str, ...]: ...
+
+
 class Machines(Protocol):
     """What the lints ask of the catalogue."""
 
@@ -50,6 +60,9 @@ class Machines(Protocol):
 
     def fits(self, machine: str, accelerator: str | None, count: int, service: str) -> bool:
         """Whether Vertex takes the combination for `training` or `prediction`."""
+
+    def unpriced(self, region: str) -> HasNoPrice:
+        """What of the region's offer has no price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -610,6 +623,47 @@ def _modes(draft: Draft) -> Iterator[Mistake]:
 _LOOSENESS = {Mode.OBSERVE: 0, Mode.APPROVE: 1, Mode.ENFORCE: 2}
 
 
+# --- prices and kinds ----------------------------------------------------------------------------
+
+
+def _unpriced_regions(
+    draft: Draft, catalogue: Machines, served: tuple[str, ...]
+) -> Iterator[Mistake]:
+    """Served regions in which a limit in dollars refuses what cannot be priced."""
+    limits = draft.general.limits
+    if not limits.has_money_limit:
+        return
+    key = next((k for k in ("usd_per_job", "usd_per_day", "per") if draft.has("limits", k)), "")
+    place = draft.root.follow(("limits", key))[0] if key else draft.value("limits")
+    for region in served:
+        missing = catalogue.unpriced(region)
+        if missing.everything:
+            yield place.warning(
+                f"no price is known in the served region {shown(region)}: there a limit in dollars "
+                "refuses every change that may cost more (unknown_price); give its prices in a "
+                "catalogue file (`prices`, or `priced_as`)"
+            )
+            continue
+        wanted = [d for d in missing.devices if d in (limits.accelerators or ())]
+        if wanted:
+            yield place.warning(
+                f"no price is known for {', '.join(wanted)} in the served region {shown(region)}: "
+                "there a limit in dollars refuses them (unknown_price)"
+            )
+
+
+def _rerun_safe(draft: Draft) -> Iterator[Mistake]:
+    """A list that names other kinds and leaves out the one that is in the default."""
+    kinds = draft.general.rerun_safe
+    batch = JobKind.BATCH_PREDICTION
+    if draft.has("rerun_safe") and kinds and batch not in kinds:
+        listed = ", ".join([batch, *kinds])
+        yield draft.value("rerun_safe").warning(
+            f"`rerun_safe` without {batch} asks a person before each batch prediction, which the "
+            f"default does not: write [{listed}] unless that is meant"
+        )
+
+
 # --- the table ---------------------------------------------------------------------------------
 
 CHECKS: tuple[Callable[[Draft], Iterator[Mistake]], ...] = (
@@ -624,12 +678,15 @@ CHECKS: tuple[Callable[[Draft], Iterator[Mistake]], ...] = (
     _strategies,
     _wrong_kinds,
     _modes,
+    _rerun_safe,
 )
 
 
-def lint(draft: Draft, catalogue: Machines | None) -> list[Mistake]:
-    """Every mistake between the parts of a file; hardware only where a catalogue is given."""
+def lint(draft: Draft, catalogue: Machines | None, served: tuple[str, ...] = ()) -> list[Mistake]:
+    """Every mistake between the parts of a file; hardware only where a catalogue is given, and prices
+    only of the served regions."""
     found = [mistake for one in CHECKS for mistake in one(draft)]
     if catalogue is not None:
         found.extend(_hardware(draft, catalogue))
+        found.extend(_unpriced_regions(draft, catalogue, served))
     return found

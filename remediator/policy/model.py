@@ -48,6 +48,7 @@ from remediator.policy.leaves import (
     Whole,
     Zone,
 )
+from remediator.policy.positions import Lines
 from remediator.policy.steps import Part, Step
 from remediator.policy.suggestions import wrong
 
@@ -359,11 +360,31 @@ class Policies(Part):
     )
 
     _channel_hosts: tuple[str, ...] | None = PrivateAttr(None)
+    _lines: Lines | None = PrivateAttr(None)
 
     @property
     def channel_hosts(self) -> tuple[str, ...] | None:
         """Hosts that channels may speak to, by the operator's ceiling; None: any."""
         return self._channel_hosts
+
+    def place_of(self, policy: Policy | None, key: str) -> str:
+        """Where the limit that binds the policy stands: `policies.yaml:27`, or that it is a default.
+
+        Empty where the policies came from no text, or the file does not set the limit.
+        """
+        if self._lines is None:
+            return ""
+        own = next((i for i, one in enumerate(self.policies) if one is policy), None)
+        paths = [("policies", own, "limits", key)] if own is not None else []
+        for path in (*paths, ("limits", key)):
+            if path in self._lines.by_path:
+                return f"{self._lines.filename}:{self._lines.by_path[path]}"
+        return "the default" if key in {"attempts", "retries"} else ""
+
+    def with_lines(self, lines: Lines) -> Policies:
+        """The policies, knowing where in their text each limit stands."""
+        self._lines = lines
+        return self
 
     def limits_for(self, policy: Policy) -> Limits:
         """The general limits with the policy's own laid over them, the tighter of each."""

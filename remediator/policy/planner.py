@@ -46,6 +46,7 @@ from remediator.policy.model import (
 )
 from remediator.policy.request import dressed
 from remediator.policy.steps import Resubmit, Step
+from remediator.policy.walk import walk
 
 _LINES_ASKED = 200  # of a job's log for its exit code: the service writes it at the end
 _NO_PLACE = frozenset(cause.value for cause in NO_PLACE)
@@ -279,6 +280,7 @@ class _Planning:
         retried = (policy.retry_exit_codes if policy else None) or ()
         if self.exit_code is not None and self.exit_code in retried:
             more["retried_exit"] = self.exit_code
+        more["places"] = lambda key: self.policies.place_of(policy, key)
         return Asked(
             self.case,
             self.diagnosis,
@@ -368,7 +370,8 @@ class _Planning:
         skipped: list[str],
     ) -> Plan:
         draft, cost = offer.draft.note(*skipped), offer.cost
-        refused = refusals(self._asked(limits, policy, draft=draft, cost=cost))
+        asked = self._asked(limits, policy, draft=draft, cost=cost)
+        refused = refusals(asked)
         wait = self._wait(offer.resubmit)
         paused = self._paused_until(refused)
         told = _refusal_words(refused) if refused else self._told(draft, cost, wait)
@@ -393,7 +396,7 @@ class _Planning:
             because=self._sentence(told),
             notes=tuple(refusal.why for refusal in refused) or draft.notes,
             cost_basis=_basis(cost),
-            explanation=(*explained, *_refusal_lines(refused)),
+            explanation=(*explained, *walk(asked, refused), *self._approval_lines(policy)),
             approval_reasons=() if refused else self._approval_reasons(policy),
         )
 
@@ -401,6 +404,17 @@ class _Planning:
         """The end of the breaker's pause, where that alone refuses: the incident waits for it."""
         only = {refusal.guard for refusal in refused} == {Guard.BREAKER}
         return self.history.breaker_until if only else None
+
+    def _approval_lines(self, policy: Policy) -> tuple[str, ...]:
+        """For `--explain`: the mode that holds, and why a person is asked."""
+        own = f", the policy {policy.mode.value}" if policy.mode is not None else ""
+        most = self.history.max_mode
+        bound = f", REMEDIATOR_MAX_MODE {most.value}" if most is not None else ""
+        mode = (
+            f"mode {self._mode(policy).value}: the file says {self.policies.mode.value}{own}{bound}"
+        )
+        reasons = self._approval_reasons(policy)
+        return (mode, *(f"a person is asked, since {reason}" for reason in reasons))
 
     def _approval_reasons(self, policy: Policy) -> tuple[str, ...]:
         """Why a person must say yes first, each with what would make that needless; none: nobody."""

@@ -94,6 +94,28 @@ class Node:
             yield from node.nulls((*path, part))
 
 
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The line of each value of a file, counted from 1, by its path; `filename` as it was given."""
+
+    filename: str
+    by_path: Mapping[Path, int]
+
+    @classmethod
+    def of(cls, root: Node, filename: str, *, deep: int = 4) -> Lines:
+        """Of everything at most so deep in the file."""
+        found: dict[Path, int] = {}
+        waiting: list[tuple[Path, Node]] = [((), root)]
+        while waiting:
+            path, node = waiting.pop()
+            found[path] = node.line
+            if len(path) < deep:
+                inside = (node.entries or {}).items()
+                waiting.extend(((*path, key), value) for key, (_, value) in inside)
+                waiting.extend(((*path, i), item) for i, item in enumerate(node.items or ()))
+        return cls(filename.rpartition("/")[2], found)
+
+
 # --- YAML 1.2's core schema --------------------------------------------------------------------
 
 _CORE: tuple[tuple[re.Pattern[str], Any], ...] = (
