@@ -351,6 +351,43 @@ def test_nothing_from_outside_becomes_markup_or_a_header_in_a_mail() -> None:
     assert Outline(page).links == ['https://c.example/>|<!channel>"']
 
 
+WORDS = {
+    "quoted": "=?utf-8?q?hello=20there?=",
+    "base64": "=?utf-8?b?aGVsbG8gdGhlcmU=?=",
+    "in a name": "nightly =?utf-8?q?hello=20there?= (2)",
+    "other charset": "=?iso-8859-1?Q?caf=E9?= été",
+    "torn": "=?utf-8?q?hello=20there",
+    "two": "=?utf-8?q?a?= =?utf-8?q?b?=",
+    "long": "=?utf-8?q?hello=20there?= " * 8 + "end",
+}
+HEADERS = [
+    "from", "to", "subject", "date", "message-id", "auto-submitted", "importance", "mime-version", "content-type",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", WORDS.values(), ids=WORDS)
+def test_an_encoded_word_in_a_name_is_text_in_a_mail_and_makes_no_header(word: str) -> None:
+    """Whatever Python does when a header is set: what a person sees is what the name is."""
+    for changed in ({"title": word}, {"subject": word}):
+        arrived = mail(replace(MESSAGE, **changed))
+        assert " ".join(str(arrived["Subject"]).split()) == word
+        assert [name.lower() for name in arrived] == HEADERS
+        assert as_text(replace(MESSAGE, **changed)).split() == part(arrived, "plain").split()
+
+
+@pytest.mark.parametrize("word", [word for word in WORDS.values() if len(word) < 60])
+def test_an_encoded_word_in_the_name_of_a_mailbox_is_text_too(word: str) -> None:
+    made = render_email(
+        MESSAGE, sender=f"{word} <a@b.c>", to=[f"{word} <d@e.f>", "José <g@h.i>"], due=DUE
+    )
+    arrived = message_from_bytes(bytes(made), policy=default)
+    (sender,), (first, second) = arrived["From"].addresses, arrived["To"].addresses
+    assert (sender.display_name, sender.addr_spec) == (word, "a@b.c")
+    assert (first.display_name, first.addr_spec) == (word, "d@e.f")
+    assert (second.display_name, second.addr_spec) == ("José", "g@h.i")
+    assert [name.lower() for name in arrived] == HEADERS
+
+
 @pytest.mark.parametrize("message", [WILD, HUGE, EMPTY], ids=["wild", "huge", "empty"])
 def test_any_message_makes_a_mail(message: Message) -> None:
     made = render_email(message, sender="a@b.c", to=["d@e.f"], due=DUE)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from remediator.alerts.message import Message, Severity
-from remediator.alerts.render import render_email, render_slack
+from remediator.alerts.render import ENCODED_WORD, render_email, render_slack
 from remediator.alerts.wording import shown
 from remediator.domain import Refused, Transient
 
@@ -364,7 +364,8 @@ class Smtp:
             msg = "the SMTP server must be smtp://host:port or smtps://host:port"
             raise Refused(msg)
         for address in (sender, *to):
-            if "@" not in parseaddr(address)[1] or any(ord(c) < 32 for c in address):  # noqa: PLR2004  # controls
+            spec = parseaddr(address)[1]
+            if "@" not in spec or ENCODED_WORD in spec or any(ord(c) < 32 for c in address):  # noqa: PLR2004  # controls
                 msg = f"not an e-mail address: {shown(address, 80)!r}"
                 raise Refused(msg)
         if not to:

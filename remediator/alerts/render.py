@@ -11,6 +11,7 @@ import hashlib
 import html
 from collections.abc import Sequence
 from datetime import datetime
+from email.header import Header
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
@@ -132,21 +133,57 @@ def render_email(
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
     # A title fits one line of 200; folded at 78 some clients show a space before it.
     mail = EmailMessage(policy=SMTP.clone(max_line_length=200))
-    mail["From"] = sender
-    mail["To"] = ", ".join(to)
-    mail["Subject"] = message.subject or message.title
+    _set_header(mail, "From", _mailbox(sender))
+    _set_header(mail, "To", ", ".join(map(_mailbox, to)))
+    _set_header(mail, "Subject", _encoded(message.subject or message.title))
     mail["Date"] = format_datetime(due)
     digest = _digest(message.thread_key, due.isoformat())
     mail["Message-ID"] = f"<{message.kind.value}.{digest}@{domain}>"
-    if thread:
-        mail["In-Reply-To"] = thread
-        mail["References"] = thread
+    answered = "" if ENCODED_WORD in thread else _line(thread)
+    if answered:
+        mail["In-Reply-To"] = answered
+        mail["References"] = answered
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
     if message.severity is Severity.LOUD:
         mail["Importance"] = "high"
     mail.set_content(as_text(message))
     mail.add_alternative(_page(message), subtype="html")
     return mail
+
+
+ENCODED_WORD = "=?"
+"""Begins an encoded word in a mail's header (RFC 2047), which Python decodes again when it is set."""
+
+
+def _set_header(mail: EmailMessage, name: str, value: str) -> None:
+    """A header whose text is never read as anything but text, whatever the Python.
+
+    A text with an encoded word in it is encoded whole by us and stored as it is: set in the usual way it
+    would be decoded first, and what it held, line breaks too on older Pythons such as 3.11.7, would stand
+    in the header (https://github.com/python/cpython/issues/121650).
+    """
+    if ENCODED_WORD in value:
+        mail.set_raw(name, value)
+    else:
+        mail[name] = value
+
+
+def _encoded(text: str) -> str:
+    """One line; with an encoded word in it, encoded as a whole, so that a reader sees it as text."""
+    line = _line(text)
+    return Header(line, "utf-8").encode() if ENCODED_WORD in line else line
+
+
+def _mailbox(address: str) -> str:
+    """`Name <address>`, an encoded word in the name shown as text."""
+    name, spec = parseaddr(address)
+    if ENCODED_WORD not in name and name.isascii():
+        return _line(address)
+    return f"{Header(_line(name), 'utf-8').encode()} <{_line(spec)}>"
+
+
+def _line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _digest(*parts: str) -> str:
