@@ -107,6 +107,17 @@ def _is_ours(project: str, hands: Hands) -> bool:
     return project in hands.project()
 
 
+def _is_served(name: JobName, hands: Hands) -> bool:
+    """Whether its region may be asked: it is served, or the ledger knows the job.
+
+    Whoever writes logs can name any region, and each one asked costs a connection that is kept. A job
+    of ours in another region (a fallback of the policy file) is in the ledger since it was made.
+    """
+    if name.location in hands.locations():
+        return True
+    return hands.ledger.root_of(name.key) is not None or hands.ledger.incident(name.key) is not None
+
+
 def _read_ahead(hint: Hint, hands: Hands) -> None:
     """Have at hand what will be asked of the ledger and of the job's texts, while the job is read."""
     places = hands.locations()
@@ -129,6 +140,9 @@ def _read(hint: Hint, hands: Hands) -> Job | None:
         )
     if not _is_ours(hint.job.project, hands):
         log.say("ERROR", f"the entry names a job of another project: {hint.job}")
+        return None
+    if not _is_served(hint.job, hands):
+        log.say("WARNING", f"the entry names a job in a region that is not served: {hint.job}")
         return None
     try:
         return hands.jobs.get(hint.job, timeout_seconds=hands.call_seconds)

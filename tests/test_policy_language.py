@@ -1291,6 +1291,32 @@ def test_no_text_makes_the_check_raise(expression: str) -> None:
         condition(expression).answer(FULL)
 
 
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("[1].exists(x, [2].exists(y, y == x))", "`exists()` inside `exists()`"),
+        ("job.labels.all(k, ['a'].filter(y, y == k).size() == 1)", "`filter()` inside `all()`"),
+        ("[1].map(x, x + ([2].map(y, y).size())).size() > 0", "`map()` inside `map()`"),
+        ("[1].exists(x, true ? [2].all(y, y == x) : false)", "`all()` inside `exists()`"),
+        ("[1].map(x, x).map(x, x).exists(x, x == 1)", "more than 2 of"),
+        ("([1].map(x, x)).filter(x, true).map(x, x).size() > 1", "more than 2 of"),
+        ("[[1].map(x, x), [2].map(x, x)].exists(z, z.size() > 0)", "more than 2 of"),
+    ],
+)
+def test_a_condition_whose_cost_grows_with_its_depth_is_refused(expression: str, said: str) -> None:
+    """Refused while it is read: the library is not asked, nothing is run."""
+    (problem,) = check(expression)
+    assert said in problem
+    with pytest.raises(ValueError, match="one"):
+        condition(expression)
+
+
+def test_macros_side_by_side_and_two_in_a_row_are_fine() -> None:
+    side_by_side = " || ".join(f"[{n}].exists(x, x == {n})" for n in range(20))
+    assert check(side_by_side) == ()
+    assert check("job.labels.filter(k, k != 'a').exists(k, k.startsWith('b'))") == ()
+
+
 def test_the_cel_library_is_paid_for_only_where_an_if_exists() -> None:
     script = (
         "import sys; from remediator.policy.language import load;"

@@ -19,6 +19,10 @@ from remediator.policy.suggestions import did_you_mean, shown
 
 _LONGEST = 2000  # characters; a longer condition is no longer read by anyone
 _DEEPEST = 40  # brackets and operators inside one another
+_MOST_CHAINED = 2
+"""Macros one after another (`….filter(…).exists(…)`). Each may multiply what the one before it made, and
+one inside another runs through its list each time: with neither bound, a few hundred letters have no
+end. With both, the work is at most the third power of the length, divided among three parts."""
 
 Type: TypeAlias = tuple[str, ...]
 """`("int",)`, `("list", "string")`, `("map", "string")`; `("dyn",)` where it cannot be told."""
@@ -190,6 +194,8 @@ class _Reader:
         self._tokens = _tokens(expression)
         self._at = 0
         self._depth = 0
+        self._macros = 0
+        self._within = ""  # the macro that is being read
         self._bound: dict[str, Type] = {}
 
     def whole(self) -> Type:
@@ -329,6 +335,7 @@ class _Reader:
     # values
 
     def _member(self) -> Type:
+        before = self._macros
         path, kind = self._primary()
         while True:
             if self._is("."):
@@ -338,6 +345,8 @@ class _Reader:
                     msg = f"does not compile: expected a name after `.`, found `{name}`"
                     raise _Broken(msg)
                 if self._is("("):
+                    if name in _MACROS:
+                        self._bounded(name, self._macros - before)
                     kind, path = self._method(self._valued(path, kind), name), ""
                 else:
                     path, kind = self._selected(path, kind, name)
@@ -489,6 +498,16 @@ class _Reader:
             self._must_be(want, got, f"in `{name}()`")
         return result
 
+    def _bounded(self, name: str, chained: int) -> None:
+        """Refuses a macro that would make the cost grow with a power of the depth."""
+        if self._within:
+            msg = f"has `{name}()` inside `{self._within}()`: one must not run inside another"
+            raise _Broken(msg)
+        if chained >= _MOST_CHAINED:
+            msg = f"has more than {_MOST_CHAINED} of {', '.join(_MACROS)} one after another"
+            raise _Broken(msg)
+        self._macros += 1
+
     def _macro(self, kind: Type, name: str) -> Type:
         if kind[0] not in {"list", "map", "dyn"}:
             self._wrong(f"`{name}()` goes through a list or a map, not {_words(kind)}")
@@ -499,7 +518,9 @@ class _Reader:
         self._need(",")
         outer = dict(self._bound)
         self._bound[bound] = STRING if kind[0] == "map" else _element(kind)
+        self._within = name
         inner = self._choice()
+        self._within = ""
         self._need(")")
         self._bound = outer
         if name == "map":

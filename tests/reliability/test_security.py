@@ -119,6 +119,29 @@ def test_what_is_no_jobs_name_is_refused_in_a_line_and_asks_nobody(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def announcement(cloud: Any, name: str) -> dict[str, Any]:
+    """The sweep's own entry, as anybody can forge it."""
+    return {
+        "logName": f"projects/{cloud.project}/logs/vertex-remediator-job-failures",
+        "timestamp": rfc3339(cloud.clock.now()),
+        "insertId": "f-1",
+        "severity": "ERROR",
+        "jsonPayload": {"job": name},
+    }
+
+
+def test_entries_that_name_other_regions_are_not_followed_there(house: Any, cloud: Any) -> None:
+    """Forged regions: no call, so no connection, goes to any of them; the served one is asked."""
+    regions = [f"forged-region{number}" for number in range(60)]
+    for region in regions:
+        name = f"projects/{cloud.project}/locations/{region}/batchPredictionJobs/7"
+        assert house.hear(announcement(cloud, name)) == 200
+    assert cloud.calls("JobService.*") == []
+    served = f"projects/{cloud.project}/locations/us-central1/batchPredictionJobs/7"
+    assert house.hear(announcement(cloud, served)) == 200
+    assert len(cloud.calls("JobService.GetBatchPredictionJob")) == 1
+
+
 # --- secrets --------------------------------------------------------------------------------------------
 
 TOLD = {

@@ -191,6 +191,49 @@ def test_who_may_not_answer_is_forbidden_and_nothing_is_written(
     assert made_jobs(cloud, job) == []
 
 
+@pytest.mark.parametrize(
+    "why", ["too long", "no stamp", "an old stamp", "no signature", "odd signature"]
+)
+def test_a_request_that_cannot_be_slacks_costs_no_secret(
+    open_house: Callable[..., Any],
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The secret cannot be read here, so whoever tries to says so in the log."""
+    monkeypatch.delenv("SLACK_SIGNING_SECRET", raising=False)
+    house = open_house(POLICIES)
+    body = "payload=" + "x" * (2_000_000 if why == "too long" else 10)
+    stamp = str(int(time.time() - (600 if why == "an old stamp" else 0)))
+    headers = {
+        "X-Slack-Request-Timestamp": stamp,
+        "X-Slack-Signature": "v0=" + ("z" * 64 if why == "odd signature" else "0" * 64),
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    if why in {"no stamp", "no signature"}:
+        del headers["X-Slack-Request-Timestamp" if why == "no stamp" else "X-Slack-Signature"]
+    answer = house.clients["approve"].post("/", data=body, headers=headers)
+    assert answer.status_code == 403
+    said = capfd.readouterr().err
+    assert "the request is not signed by our Slack app" in said
+    assert "SLACK_SIGNING_SECRET" not in said
+
+
+def test_forged_signatures_read_the_secret_once_in_ten_seconds(
+    open_house: Callable[..., Any], cloud: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Well-formed and wrong, a hundred of them: one reading; a click of Slack's is heard among them."""
+    cloud.secrets["signing"] = SIGNING
+    house = open_house(POLICIES.replace("env:SLACK_SIGNING_SECRET", "secret:signing"), proxied=True)
+    button = {"action_id": "remediator_approve", "value": "apr-none"}
+    for _ in range(100):
+        assert click(house, button, secret="another-secret").status_code == 403
+    assert len(cloud.calls("SecretManagerService.AccessSecretVersion")) == 1
+    capfd.readouterr()
+    click(house, button)
+    assert "not signed" not in capfd.readouterr().err  # but asked about an offer that nobody made
+
+
 def test_an_offer_ends_after_twelve_hours(
     asked: tuple[Any, Any], cloud: Any, tmp_path: Path, later: Any
 ) -> None:
