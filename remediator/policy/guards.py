@@ -8,6 +8,7 @@ the stories ask again before they act.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -369,8 +370,11 @@ def _no_machine(asked: Asked) -> str:
 
 def _asks_for_less(draft: Draft) -> bool:
     """Whether the attempt would want less memory than the one before: how much is not known."""
-    less = ("batchSize", ".env", ".args", "generateExplanation")
-    return any(change.field.endswith(less) or ".env{" in change.field for change in draft.changes)
+    return any(_LESS.search(change.field) for change in draft.changes)
+
+
+_LESS = re.compile(r"(batchSize|generateExplanation|\.env\[\d+\]\.value|\.(args|command)\[\d+\])$")
+"""Fields whose change may want less: a batch, an explanation, a variable or an argument (halved)."""
 
 
 def _gib(asked: Asked, hardware: Hardware, *, device: bool) -> float | None:

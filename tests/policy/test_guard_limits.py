@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from remediator.domain import Attempt, Cause, Guard, History, Plan
+from remediator.domain import (
+    Action,
+    Attempt,
+    Cause,
+    Evidence,
+    Guard,
+    History,
+    Needs,
+    Plan,
+    Source,
+    Wanted,
+)
 from remediator.policy import Catalogue, plan
 from remediator.policy.guards import Asked, refusals, silent_refusals
 from remediator.policy.model import Limits
@@ -282,3 +293,54 @@ def test_the_silent_ones_are_asked_without_a_draft() -> None:
     assert silent == [Guard.LABEL_OFF, Guard.LOOKBACK]
     every = [one.guard for one in refusals(asked)]
     assert every == [Guard.STOP_SWITCH, Guard.LABEL_OFF, Guard.LOOKBACK]
+
+
+# --- more than any machine has ------------------------------------------------------------------------
+
+_SAID = Evidence(Source.LOG, "line", "Unable to allocate 7.28 TiB")
+_WANTS = Needs(wanted=Wanted(7.28 * 1024**4, device=False, evidence=_SAID))
+
+
+def _short_of_memory(step: str, body: dict[str, Any] = CUSTOM, **changes: Any) -> Plan:
+    found = job(body, **changes)
+    text = (
+        "mode: enforce\nrerun_safe: [batch_prediction, custom]\n"
+        f"policies: [{{name: p, when: {{}}, do: [{{resubmit: {{{step}}}}}], alert: [ml]}}]"
+    )
+    verdict = diagnosis(found, Cause.MEMORY_PRESSURE, needs=_WANTS)
+    return plan(case(found, buckets=PLACES), verdict, policies(text), History(), BOOK)
+
+
+@pytest.mark.parametrize(
+    ("step", "body", "changes"),
+    [
+        ("batch_size: halve", BATCH, {}),
+        ("explanations: false", BATCH, {"generateExplanation": True}),
+        ("env: {SHARDS: halve}", CUSTOM, {}),
+        (
+            "args: {--shards: halve}",
+            CUSTOM,
+            {"jobSpec__workerPoolSpecs[0]__containerSpec__args": ["--shards", "16"]},
+        ),
+    ],
+)
+def test_what_asks_for_less_memory_is_not_held_to_what_was_wanted(
+    step: str, body: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    made = _short_of_memory(step, body, **changes)
+    assert (made.refused_by, made.action) == ((), Action.RESUBMIT)
+
+
+@pytest.mark.parametrize("step", ["machine_type: bigger", "timeout: double", ""])
+def test_what_asks_for_as_much_again_is_refused(step: str) -> None:
+    made = _short_of_memory(step)
+    assert Guard.NO_MACHINE in made.refused_by
+    assert "7.28 TiB" in made.because
+
+
+def test_a_network_does_not_hold_a_job_to_its_machine() -> None:
+    assert _plan(jobSpec__network="projects/1/global/networks/n").refused_by == ()
+
+
+def test_what_the_job_ran_on_already_is_not_called_incompatible() -> None:
+    assert _plan(step="timeout: double", **_UNPRICED).refused_by == ()
