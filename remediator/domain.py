@@ -452,6 +452,18 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Frame:
+    """A place in source code: the file as the runtime named it, the line, the function if known."""
+
+    file: str
+    line: int
+    function: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"file": self.file, "line": self.line, "function": self.function}
+
+
+@dataclass(frozen=True, slots=True)
 class RankedCause:
     """A cause with the probability that it is the one, and what speaks for and against it."""
 

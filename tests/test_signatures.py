@@ -210,7 +210,9 @@ def test_what_leads_to_a_resubmission_is_right_on_every_set():
         # Said to be harmless by the program's author; the line itself tells of a fall back to the CPU.
         ("ff-kohya133", "unknown", "accelerator_missing"),
     ]
-    assert len(sent) <= 25  # the others' labels are not certain
+    # The others' labels are not certain; one more than before: of a worker that died without a word
+    # memory is the first suspect.
+    assert len(sent) <= 26
 
 
 def test_what_must_never_be_retried_is_not_called_what_is():

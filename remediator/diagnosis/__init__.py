@@ -20,6 +20,7 @@ from remediator.diagnosis.limits import own_limit_met, wanted_by
 from remediator.diagnosis.locality import read_distance
 from remediator.diagnosis.matching import make_ready
 from remediator.diagnosis.progress import read_progress
+from remediator.diagnosis.servers import read_server
 from remediator.diagnosis.signatures import Tag
 from remediator.diagnosis.signs import Sign
 from remediator.diagnosis.statements import (
@@ -44,6 +45,7 @@ from remediator.domain import (
     Source,
 )
 from remediator.job import Job
+from remediator.job.programs import container_of
 
 __all__ = ["THRESHOLD", "advice_for", "diagnose", "make_ready", "settled"]
 
@@ -118,6 +120,11 @@ def _read(
         usage=usage,
         timeline=read_timeline(case, usage),
         distance=read_distance(case, workload, probe_threshold_seconds=probe_threshold_seconds),
+        server=(
+            read_server(case.log_lines, container_of(case.model))
+            if case.job.kind is JobKind.BATCH_PREDICTION
+            else None
+        ),
         treated_for=case.attempts[-1].verdict if case.attempts else "",
         recoveries=case.recoveries,
         wordless=not any(line.task != SERVICE_TASK and line.text for line in case.log_lines),

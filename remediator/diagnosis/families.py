@@ -14,7 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from remediator.case import Recovery
+from remediator.diagnosis.endings import ending_signs
+from remediator.diagnosis.limits import configured_limit
 from remediator.diagnosis.locality import Distance, host_of
+from remediator.diagnosis.servers import Server
 from remediator.diagnosis.signatures import Place, Tag
 from remediator.diagnosis.signs import DECISIVE, FAIR, HINT, STRONG, Sign, sign
 from remediator.diagnosis.statements import LOG_CEILING, Reading
@@ -62,6 +65,8 @@ class Facts:
     usage: Usage
     timeline: Timeline
     distance: Distance
+    server: Server | None = None
+    """What the log of a batch prediction's container tells of its server."""
     treated_for: str = ""
     """The verdict for which this job was resubmitted; empty for one that was not."""
     recoveries: tuple[Recovery, ...] = ()
@@ -412,6 +417,119 @@ def _never_ran(facts: Facts) -> Iterator[Sign]:
     yield sign(Cause.TRANSIENT_BACKEND, FAIR, Source.JOB, "startTime", says)
 
 
+# --- a model server --------------------------------------------------------------------------
+
+
+def _never_became_ready(facts: Facts) -> Iterator[Sign]:
+    """Port, bind address, health route and what the probe was answered, before a bigger machine."""
+    server = facts.server
+    if server is None or not facts.never_ready:
+        return
+    if server.loopback is not None:
+        says = f'it listens where nobody outside its container reaches it: "{server.loopback.text}"'
+        yield _of_server(Cause.INVALID_CONFIG, DECISIVE, server.loopback.where, says)
+    elif server.other_port is not None and not server.healthy:
+        said, port = server.other_port
+        says = f'it listens on {port}, and is asked on {server.expected_port}: "{said.text}"'
+        yield _of_server(Cause.INVALID_CONFIG, DECISIVE, said.where, says)
+    for status, count, said in server.refusals:
+        if server.healthy:
+            break
+        says = (
+            f'the probe of its health route was answered {status}, {count:,} times: "{said.text}"'
+        )
+        cause = Cause.INVALID_CONFIG if status < 500 else Cause.USER_CODE_ERROR  # noqa: PLR2004  # HTTP
+        yield _of_server(cause, STRONG + 0.4, said.where, says)
+
+
+def _ended_in_request(facts: Facts) -> Iterator[Sign]:
+    """A worker that ends in a request, and is started anew without a word, was killed for memory, or
+    crashed in native code; the first unless something says the other.
+    """
+    server = facts.server
+    if server is None or server.ended_in_request is None:
+        return
+    said = server.ended_in_request
+    weight = FAIR + 0.6 if server.deaths else FAIR
+    says = f'a worker ended in the middle of a request, without a word of why: "{said.text}"'
+    yield _of_server(Cause.MEMORY_PRESSURE, weight, said.where, says, symptom=True)
+
+
+def _was_ready(facts: Facts) -> Iterator[Sign]:
+    """A server that was asked for predictions had started, whatever it says of starts since."""
+    server = facts.server
+    late = [s for s in facts.reading.signs if s.cause is Cause.SLOW_STARTUP and s.weight > 0]
+    if server is None or not server.answered or not late:
+        return
+    if any(s.evidence.source is not Source.LOG for s in late):
+        return
+    says = "it was asked for predictions: it had started"
+    yield _of_server(Cause.SLOW_STARTUP, -DECISIVE, server.first_request, says)
+
+
+def _crashes_again(facts: Facts) -> Iterator[Sign]:
+    """What raises at every start is not slow."""
+    server = facts.server
+    if server is None or server.starts < _STARTS_OF_A_LOOP:
+        return
+    late = any(s.cause is Cause.SLOW_STARTUP and s.weight > 0 for s in facts.reading.signs)
+    raised = [held for held in facts.reading.raised if held.count >= _STARTS_OF_A_LOOP]
+    if late and raised:
+        says = f'it raised at {raised[0].count:,} starts: "{raised[0].text[:200]}"'
+        yield _of_server(Cause.SLOW_STARTUP, -FAIR, raised[0].where, says)
+
+
+_STARTS_OF_A_LOOP = 2
+
+
+def _cut_off_by_server(facts: Facts) -> Iterator[Sign]:
+    """The server's own time-out ended a request: its size, and where the code stood at that moment."""
+    held = facts.reading.tags.get(Tag.TIMED_OUT)
+    if facts.server is None or not facts.server.answered or held is None:
+        return
+    statement, quote = held
+    if statement.place is not Place.LOG:
+        return
+    size = facts.workload.batch_size or 0
+    if size > 1:
+        says = f'its server cut a request of {size} instances off: "{quote}"'
+        yield _of_server(Cause.REQUEST_TOO_LARGE, FAIR + 0.6, statement.where, says)
+        # Which code is slow is not said by a time-out alone, and fewer instances need less of it.
+        yield _of_server(Cause.SLOW_CODE, -HINT, statement.where, says)
+    stood = facts.reading.stood_in
+    if not stood:
+        return
+    where, kind = stood[-1]
+    frame = where.frame
+    place = f"{frame.file}:{frame.line} {frame.function or ''}".strip() if frame else "its code"
+    if kind == "network":
+        says = f"when its time was up it was waiting for an answer, in {place}"
+        yield _of_server(Cause.NETWORK_LATENCY, DECISIVE, where.where, says)
+        yield _of_server(Cause.SLOW_CODE, -DECISIVE, where.where, says)
+    elif facts.timeline.cpu_share is not None and facts.timeline.cpu_share < _STARVED_SHARE:
+        says = (
+            f"it was computing in {place}, and got {facts.timeline.cpu_share * 100:.0f}% of one CPU "
+            "while it did"
+        )
+        yield _of_server(Cause.CPU_SATURATION, DECISIVE, where.where, says)
+        yield _of_server(Cause.SLOW_CODE, -DECISIVE, where.where, says)
+
+
+# A process that computes all the while and is given less than this of one CPU is starved; chosen.
+_STARVED_SHARE = 0.5
+
+
+def _of_server(
+    cause: Cause, weight: float, where: str, says: str, *, symptom: bool = False
+) -> Sign:
+    return sign(cause, weight, Source.LOG, where, says, symptom=symptom, group=f"server-{cause}")
+
+
+def _endings(facts: Facts) -> Iterator[Sign]:
+    if facts.crashed and facts.job.kind is not JobKind.BATCH_PREDICTION:
+        yield from ending_signs(facts.job, facts.reading, configured_limit(facts.job))
+
+
 # --- requests ----------------------------------------------------------------------------------
 
 
@@ -695,6 +813,12 @@ _RULES: tuple[Callable[[Facts], Iterator[Sign]], ...] = (
     _of_another_kind,
     _spot,
     _never_ran,
+    _endings,
+    _never_became_ready,
+    _ended_in_request,
+    _was_ready,
+    _crashes_again,
+    _cut_off_by_server,
     _requests,
     _sections,
     _far_data,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from remediator.diagnosis.signatures import Place
 from remediator.diagnosis.statements import Reading, Statement
@@ -111,19 +111,37 @@ def own_limit_met(reading: Reading, job: Job) -> OwnLimit | None:
 
     Its value may stand in the job's arguments, where a message names the limit alone.
     """
-    texts = [held for held, row in reading.about_memory if row.cause is Cause.MEMORY_PRESSURE]
+    texts = [
+        _with_its_chain(held, reading)
+        for held, row in reading.about_memory
+        if row.cause is Cause.MEMORY_PRESSURE
+    ]
     if not texts:
         return None
-    told = next((found for text in texts if (found := _limit_in(_IN_MESSAGES, text))), None)
+    found = [limit for text in texts if (limit := _limit_in(_IN_MESSAGES, text))]
+    told = next((limit for limit in found if limit.fixed), found[0] if found else None)
     if told is not None and told.bytes is not None:
         return told
-    arguments = Statement(
-        Source.JOB, "configuration", Place.ERROR, _arguments(job), speaker="its configuration"
-    )
-    configured = _limit_in(_IN_CONFIGURATION, arguments)
+    configured = configured_limit(job)
     if configured is not None and (told is None or _is_heap(told) == _is_heap(configured)):
         return configured
     return told
+
+
+def _with_its_chain(statement: Statement, reading: Reading) -> Statement:
+    """The statement, with the exception that ended its traceback: whose heap it was says that one."""
+    ended = [one.text for one in reading.raised if statement.chain and one.chain == statement.chain]
+    if not ended or ended[0] == statement.text:
+        return statement
+    return replace(statement, text=f"{ended[0]} {statement.text}")
+
+
+def configured_limit(job: Job) -> OwnLimit | None:
+    """The limit of memory that the job's own arguments or environment set; None where none does."""
+    arguments = Statement(
+        Source.JOB, "configuration", Place.ERROR, _arguments(job), speaker="its configuration"
+    )
+    return _limit_in(_IN_CONFIGURATION, arguments)
 
 
 def _is_heap(limit: OwnLimit) -> bool:

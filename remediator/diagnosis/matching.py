@@ -99,3 +99,9 @@ def quote_of(row: Signature, text: str) -> str:
 def explained_by(rows: Sequence[Signature]) -> frozenset[str]:
     """Ids of rows that any of `rows` makes meaningless, wherever in the case they were found."""
     return frozenset(name for row in rows for name in row.explains_all)
+
+
+@functools.cache
+def signature(name: str) -> Signature:
+    """The row of that id."""
+    return next(row for row in all_signatures() if row.id == name)

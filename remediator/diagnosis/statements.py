@@ -15,14 +15,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from remediator.case import Case, LogLine
-from remediator.diagnosis.matching import explained_by, quote_of, signatures_in
+from remediator.diagnosis.clients import service_behind, spoken_in
+from remediator.diagnosis.known.clients import BUGS
+from remediator.diagnosis.matching import explained_by, quote_of, signature, signatures_in
+from remediator.diagnosis.servers import is_request
 from remediator.diagnosis.signatures import Place, Signature, Tag
 from remediator.diagnosis.signs import DECISIVE, FAIR, Sign, sign
-from remediator.domain import Cause, JobState, Source
+from remediator.diagnosis.structure import (
+    Said,
+    complains,
+    is_progress,
+    read_log,
+    without_zero_counts,
+)
+from remediator.domain import Cause, Frame, JobKind, JobState, Source
 from remediator.job import Job, Part, Status
 
 SERVICE_TASK = "service"
 """The `task_name` of lines that Vertex itself writes."""
+SERVICE_SPEAKER = "the service's log"
+_TELEMETRY = "remediatorTelemetry"
 _JOB_RESOURCES = frozenset({"ml_job", "cloudml_job"})
 _AUDIT_LOG = "cloudaudit.googleapis.com"
 
@@ -42,6 +54,12 @@ _PASSING_FACTOR = 0.35
 _ONLY_PASSING_FACTOR = 0.75
 _EARLY_FACTOR = 0.8
 _QUIET_FACTOR = 0.85
+# What was being handled when the next exception came is often the reason, and often harmless.
+_HANDLED_FACTOR = 0.9
+# What a server says while it starts, and then serves: chosen, below what a passing complaint keeps.
+_START_FACTOR = 0.3
+# Lines of a program that an exception then ended, below an error by their own word; chosen.
+_ON_ITS_WAY_FACTOR = 0.5
 _END_SHARE = 0.25
 _END_LINES = 40
 # A row that weighs this much names a cause well enough to silence the rows of last resort.
@@ -102,6 +120,13 @@ class Statement:
     count: int = 1
     factor: float = 1.0
     speaker: str = ""
+    chain: int = 0
+    """Exceptions of one traceback bear one number, from 1: what one of them explains, all do."""
+    traced: bool = False
+    spoken: Signature | None = None
+    """What a client library or a tool says here of the service behind it: no other row counts."""
+    frame: Frame | None = None
+    stood_in: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +163,12 @@ class Reading:
     tags: Mapping[Tag, tuple[Statement, str]]
     elapsed_seconds: float | None
     rows: FailedRows | None
+    raised: tuple[Statement, ...] = ()
+    """The exceptions that ended a traceback each."""
+    stood_in: tuple[tuple[Statement, str], ...] = ()
+    """Where the program stood when it was stopped from outside: `network` or `code`."""
+    last_words: Statement | None = None
+    """The last line before the end that complains; a program that gives up says so, then exits."""
     about_memory: tuple[tuple[Statement, Signature], ...] = ()
     """Texts that say that memory was short, each with the row that says so."""
 
@@ -185,9 +216,10 @@ def read_case(case: Case) -> Reading:
         *(replace(one, count=sample) for one in _partial_statements(case.job)),
         *_entry_statements(case),
         *rows,
-        *_log_statements(case.log_lines),
+        *_log_statements(case.log_lines, serves=case.job.kind is JobKind.BATCH_PREDICTION),
     ]
-    return _read(statements, _rows_of(case.job, case.error_files))
+    reading = _read(statements, _rows_of(case.job, case.error_files))
+    return replace(reading, last_words=_last_words(case.log_lines))
 
 
 # --- which texts there are ---------------------------------------------------------------------
@@ -306,19 +338,114 @@ def _json_row(row: str) -> tuple[str, int]:
     return as_text(error) if error else row, 0
 
 
-def _log_statements(lines: Sequence[LogLine]) -> Iterator[Statement]:
-    """Log lines without telemetry, each distinct text once; a bounded number of a long log."""
-    kept = _sampled(lines)
-    first_end = len(kept) - max(_END_LINES, int(len(kept) * _END_SHARE))
-    distinct: dict[tuple[str, str], tuple[LogLine, int, int]] = {}
-    for position, line in enumerate(kept):
-        if not line.text or "remediatorTelemetry" in line.text:
+def _log_statements(lines: Sequence[LogLine], *, serves: bool) -> Iterator[Statement]:
+    """Log lines without telemetry, each distinct text once; a bounded number of a long log.
+
+    `serves`: the log is a model server's. What it says before its first request, and not again, stands
+    in every start: of what failed later it says little.
+    """
+    kept = [line for line in _sampled(lines) if line.text and _TELEMETRY not in line.text]
+    all_said = list(read_log(kept))
+    first_end = len(all_said) - max(_END_LINES, int(len(all_said) * _END_SHARE))
+    progress = [not one.raised and is_progress(one.text) for one in all_said]
+    last_progress = [i for i, counts in enumerate(progress) if counts][-_PROGRESS_AFTER:]
+    # After this many a traceback cannot have ended the program: it went on.
+    ended_nothing_before = last_progress[0] if len(last_progress) == _PROGRESS_AFTER else -1
+    ended = None if serves else _terminal(all_said, ended_nothing_before)
+    asked = next((i for i, one in enumerate(all_said) if serves and is_request(one.text)), 0)
+    distinct: dict[tuple[str, str, tuple[str, ...]], tuple[Said, int, int]] = {}
+    for position, said in enumerate(all_said):
+        if progress[position]:
             continue
-        key = (line.task, line.text)
+        key = (said.line.task, said.text, tuple(one.text for one in said.raised[1:]))
         held = distinct.get(key)
-        distinct[key] = (line, (held[1] if held else 0) + 1, position)
-    for line, count, last in distinct.values():
-        yield _line_statement(line, count, 1.0 if last >= first_end else _EARLY_FACTOR)
+        distinct[key] = (said, (held[1] if held else 0) + 1, position)
+    for number, (said, count, last) in enumerate(distinct.values(), start=1):
+        factor = 1.0 if last >= first_end else _EARLY_FACTOR
+        if last < asked and not said.traced:
+            factor *= _START_FACTOR
+        if said.traced and not serves and last < ended_nothing_before:
+            factor *= _PASSING_FACTOR
+        if ended is not None and not said.raised and is_quiet(said):
+            # What ended the program speaks; what it printed on its way is not asked.
+            factor *= _ON_ITS_WAY_FACTOR
+        if said.raised:
+            yield from _raised_statements(said, count, factor, number)
+        else:
+            made = _line_statement(said.line, count, factor, said.text)
+            yield replace(made, spoken=spoken_in(said.text))
+
+
+def _last_words(lines: Sequence[LogLine]) -> Statement | None:
+    """The last complaint among the last lines of the workers, if there is one."""
+    workers = [line for line in lines[-_LAST_READ:] if line.text and not is_service_line(line)]
+    said = list(read_log([line for line in workers if _TELEMETRY not in line.text]))
+    for one in reversed(said[-_LAST_WORDS:]):
+        if one.raised or is_progress(one.text):
+            return None
+        if one.text.strip() and complains(one.text) and not is_quiet(one):
+            words = _line_statement(one.line, 1, 1.0, one.text)
+            passing = any(Tag.PASSING in row.tags for row in _rows_in_statement(words))
+            return None if passing else words
+    return None
+
+
+_LAST_READ, _LAST_WORDS = 60, 4
+
+
+_PROGRESS_AFTER = 2
+_LAST_LINES = 8
+
+
+def _terminal(all_said: Sequence[Said], ended_nothing_before: int) -> Said | None:
+    """The traceback with which the program ended, if it did: next to nothing comes after it."""
+    for position in range(len(all_said) - 1, max(-1, len(all_said) - 1 - _LAST_LINES), -1):
+        if all_said[position].traced:
+            return all_said[position] if position > ended_nothing_before else None
+    return None
+
+
+_OWN_LEVEL = re.compile(
+    r"^\W{0,3}(?:[\w:.,+/-]+\s+){0,4}?\W?(?P<level>TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE)\b"
+)
+
+
+def is_quiet(said: Said) -> bool:
+    """Below an error, by the line's own word; stderr is logged as ERROR whatever it says."""
+    own = _OWN_LEVEL.match(said.text[:120])
+    if own:
+        return own["level"] in {"TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING"}
+    return said.line.severity in _QUIET
+
+
+def _raised_statements(said: Said, count: int, factor: float, number: int) -> Iterator[Statement]:
+    """A traceback as its exceptions, each a statement; nothing of its frames and source lines.
+
+    Where a client library's is among them and says what the service behind it did, that one speaks
+    for all of them; beside it only a bug in the code that was handling it.
+    """
+    behind = service_behind(said.raised)
+    if behind is not None:
+        one, row = behind
+        yield replace(
+            _line_statement(said.line, count, factor, one.text, traced=said.traced),
+            chain=number,
+            spoken=row,
+            frame=said.frame,
+        )
+    for one in said.raised:
+        if behind is not None and not (one.depth == 0 and BUGS.search(one.name)):
+            continue
+        text = f"{said.lead} {one.text}" if said.lead and one.depth == 0 else one.text
+        made = _line_statement(said.line, count, factor, text, traced=said.traced)
+        yield replace(
+            made,
+            factor=made.factor * (_HANDLED_FACTOR if one.handled else 1.0),
+            chain=number,
+            traced=said.traced and one.depth == 0,
+            stood_in=said.stood_in,
+            frame=said.frame,
+        )
 
 
 def is_service_line(line: LogLine) -> bool:
@@ -342,19 +469,21 @@ def is_service_line(line: LogLine) -> bool:
     )
 
 
-def _line_statement(line: LogLine, count: int, factor: float) -> Statement:
+def _line_statement(
+    line: LogLine, count: int, factor: float, text: str | None = None, *, traced: bool = False
+) -> Statement:
     service = is_service_line(line)
-    if line.severity in _QUIET and not service:
+    if line.severity in _QUIET and not service and not traced:
         factor *= _QUIET_FACTOR
     task = "a worker" if line.task in {"", SERVICE_TASK} else line.task
     return Statement(
         Source.LOG,
         line.insert_id or "logEntries",
         Place.LOG,
-        clean(line.text),
+        clean(line.text if text is None else without_zero_counts(text)),
         count=count,
         factor=1.0 if service else factor,
-        speaker="the service's log" if service else f"the log of {task}",
+        speaker=SERVICE_SPEAKER if service else f"the log of {task}",
     )
 
 
@@ -375,10 +504,9 @@ def _sampled(lines: Sequence[LogLine]) -> list[LogLine]:
 
 
 def _read(statements: Iterable[Statement], rows: FailedRows | None) -> Reading:
-    found = [
-        (statement, signatures_in(statement.text, statement.place) if statement.text else ())
-        for statement in statements
-    ]
+    found = _without_explained_in_chains(
+        [(statement, _rows_in_statement(statement)) for statement in statements]
+    )
     explained = explained_by([row for _, matched in found for row in matched])
     final = any(
         row.cause and not _is_passing(statement, matched)
@@ -415,6 +543,10 @@ def _read(statements: Iterable[Statement], rows: FailedRows | None) -> Reading:
         tags=quoted,
         elapsed_seconds=_longest_elapsed([held for held, _ in found]),
         rows=rows,
+        raised=tuple(
+            held for held, _ in found if held.traced or (held.spoken is not None and held.chain)
+        ),
+        stood_in=tuple((held, held.stood_in) for held, _ in found if held.stood_in),
         about_memory=tuple(
             (statement, row)
             for statement, matched in found
@@ -422,6 +554,64 @@ def _read(statements: Iterable[Statement], rows: FailedRows | None) -> Reading:
             if row.cause in _MEMORIES and row.id not in explained
         ),
     )
+
+
+def _rows_in_statement(statement: Statement) -> tuple[Signature, ...]:
+    rows = signatures_in(statement.text, statement.place) if statement.text else ()
+    if answered := answer_of(statement):
+        return _rows_of_answer(answered, rows)
+    if statement.spoken is not None:
+        return (statement.spoken, *(row for row in rows if Tag.PASSING in row.tags))
+    if statement.traced and not any(row.id == _TRACED for row in rows):
+        rows = (*rows, signature(_TRACED))
+    return rows
+
+
+_TRACED = "code-traceback"
+_ANSWER = re.compile(r"Non-OK result (\d{3})\b")
+_NO_ROUTE, _BAD_REQUESTS = frozenset({404, 405, 501}), frozenset({400, 409, 415, 417, 422})
+
+
+def answer_of(statement: Statement) -> int:
+    """The HTTP status that the job's own container gave, by the service's wrapper; 0: none."""
+    if statement.place is Place.LOG:
+        return 0
+    found = _ANSWER.search(statement.text)
+    return int(found[1]) if found else 0
+
+
+def _rows_of_answer(status: int, rows: tuple[Signature, ...]) -> tuple[Signature, ...]:
+    """What is left of the rows where the container speaks: it is not Vertex that is busy or broken,
+    and what it finds wrong with a request is the input, not the job's configuration.
+    """
+    silent = {Cause.INVALID_CONFIG} if status in _BAD_REQUESTS else set()
+    return tuple(
+        row
+        for row in rows
+        if row.cause not in silent
+        and row.cause is not Cause.TRANSIENT_BACKEND
+        and row.id not in _OF_A_BUSY_SERVICE
+    )
+
+
+_OF_A_BUSY_SERVICE = frozenset({"quota-code", "quota-rate", "quota-maybe", "capacity-words"})
+
+
+def _without_explained_in_chains(
+    found: list[tuple[Statement, tuple[Signature, ...]]],
+) -> list[tuple[Statement, tuple[Signature, ...]]]:
+    """Exceptions of one traceback are one text: what a row of one explains, it explains in all."""
+    explained: dict[int, set[str]] = {}
+    for statement, rows in found:
+        if statement.chain:
+            names = explained.setdefault(statement.chain, set())
+            names.update(name for row in rows for name in row.explains)
+    return [
+        (statement, tuple(row for row in rows if row.id not in explained[statement.chain]))
+        if statement.chain
+        else (statement, rows)
+        for statement, rows in found
+    ]
 
 
 def _without_last_resorts(hits: Sequence[_Hit]) -> Sequence[_Hit]:
@@ -490,7 +680,7 @@ class _Hit:
 
 def _signs_of_code(statement: Statement, told: Sequence[Signature]) -> Iterator[Sign]:
     known = _CODE_SIGNS.get(statement.code, ())
-    if any(Tag.EXITED in row.tags for row in told):
+    if any(Tag.EXITED in row.tags for row in told) or answer_of(statement):
         # The code beside an exit status is the service's way to say "not my fault".
         return
     if statement.place is Place.ROW and statement.code in {3, 5}:

@@ -14,12 +14,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 from statistics import median
 
 from remediator.case import Case, LogLine
+from remediator.diagnosis.linear import Linear
 from remediator.diagnosis.statements import SERVICE_TASK
 from remediator.diagnosis.utilisation import Usage
 from remediator.domain import Section, Source
@@ -43,8 +44,15 @@ _TELEMETRY_STEP = 120.0
 _LEAST_TELEMETRY = 3
 _USUAL_STEP = 30.0
 
+# What a logger puts before its message: level, its own name, process and thread.
+_LOGGER = re.compile(
+    r"^\W{0,3}(?:\[?\d{1,9}\]?\W{1,3})*(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b\W{0,4}(?:\[?[\w.-]{1,60}(?:\[\d+\])?\]?:\s+|\[[\w./:-]{1,60}\]\W{0,3})?"
+)
+_STAMP = re.compile(
+    r"^\W*(?:\d{4}[-/]\d\d[-/]\d\d[T ])?\d\d:\d\d:\d\d[.,\d]*(?:Z|\s?[+-]\d{4})?\W*"
+)
 _MASKS = (
-    (re.compile(r"^\W*(?:\d{4}[-/]\d\d[-/]\d\d[T ])?\d\d:\d\d:\d\d[.,\d]*Z?\W*"), ""),
+    (_STAMP, ""),
     (re.compile(r"(?:gs|s3|https?|bq)://[^\s'\"]+"), "<uri>"),
     (re.compile(r"/[\w.-]+(?:/[\w.=-]+)+"), "<path>"),
     (re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{13,27}\b|\b(?=[a-f]*\d)[0-9a-f]{12,64}\b"), "<id>"),
@@ -54,37 +62,31 @@ _MASKS = (
 )
 _HOST_IN_URI = re.compile(r"(?:https?|ftp)://([A-Za-z0-9.-]+)")
 
-_DURATION = re.compile(
+_DURATION = Linear(
     r"(?:took|in|after|for|elapsed|duration|time|spent)\W{1,3}(?:(?P<hours>\d{1,4}) ?h(?:ours?)?,? ?)?(?P<minutes>\d{1,4}) ?m(?:in(?:utes?)?)?,? ?(?P<rest>\d{1,2}) ?s\b"
     r"|(?:(?:took|in|after|for|elapsed|duration|time|waited|spent|seconds|secs?)\W{0,3}(?:of |was )?)"
     r"(?P<number>\d{1,7}(?:\.\d{1,6})?) ?(?P<unit>ms|milliseconds?|s|secs?|seconds?|m|min|minutes?|h|hours?)\b"
-    r"|\((?P<bare>\d{1,7}(?:\.\d{1,6})?) ?(?P<bare_unit>ms|s|sec|seconds?|min|minutes?)\)",
-    re.IGNORECASE,
+    r"|\((?P<bare>\d{1,7}(?:\.\d{1,6})?) ?(?P<bare_unit>ms|s|sec|seconds?|min|minutes?)\)"
 )
-_AHEAD = re.compile(
-    r"\b(?:retry(?:ing)?|back(?:ing)?[ -]?off|sleep(?:ing)?|next (?:try|attempt)|try(?:ing)? again|will)\b",
-    re.IGNORECASE,
+_AHEAD = Linear(
+    r"\b(?:retry(?:ing)?|back(?:ing)?[ -]?off|sleep(?:ing)?|next (?:try|attempt)|try(?:ing)? again|will)\b"
 )
 _UNITS = {"ms": 0.001, "mi": 60.0, "m": 60.0, "s": 1.0, "h": 3600.0}
 
-_WAITING = re.compile(
+_WAITING = Linear(
     r"\bfetch(?:ing|ed|es)?\b|\bdownload(?:ing|ed|s)?\b|\bhttps?://|\bconnect(?:ing|ed)? to\b"
     r"|\brequest(?:ing|ed)? (?:to|from|of|data)\b|\bresponse from\b|\blatency\b"
     r"|\bstream(?:ing|ed)? from\b|\b(?:copy|open|list)(?:ing)? (?:from )?(?:gs|s3)://|\breceived? from\b|\bquery(?:ing)? (?:bigquery|database|api)"
     r"|\bread(?:ing)? from (?:gs|s3|http|remote|the network|bigquery|bucket)|\bpull(?:ing|ed)?\b|\bround[- ]trip\b|\brpc\b"
     r"|\bapi call\b|\b(?:postgres(?:ql)?|mysql|jdbc:\w{1,20}|mongodb(?:\+srv)?|snowflake|s?ftp)://|\b(?:wget|curl|rsync|gsutil|rclone)\b"
     r"|\bbigquery\b.{0,60}\b(?:page|rows?|result|read|query)|\b(?:page|rows?|results?)\b.{0,40}\bfrom bigquery\b"
-    r"|\bcompleted [\d.]+ [kmg]?i?b(?:ytes)?/~?[\d.]+ [kmg]?i?b|% done\W{1,4}[\d.]+ [kmg]i?b/s|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\btransfer(?:ring|red)?\b",
-    re.IGNORECASE,
+    r"|\bcompleted [\d.]+ [kmg]?i?b(?:ytes)?/~?[\d.]+ [kmg]?i?b|% done\W{1,4}[\d.]+ [kmg]i?b/s|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\btransfer(?:ring|red)?\b"
 )
 # To wait is to wait for data only where something that sends data is named.
-_AWAITING = re.compile(
-    r"\bwait(?:ing|ed|s)?\b|\bpoll(?:ing|ed|s)?\b|\bblocked (?:on|in)\b", re.IGNORECASE
-)
-_SENDER = re.compile(
+_AWAITING = Linear(r"\bwait(?:ing|ed|s)?\b|\bpoll(?:ing|ed|s)?\b|\bblocked (?:on|in)\b")
+_SENDER = Linear(
     r"://|\b(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}\b|\b(?:answer|api|backend|bucket|connection|data|database|db|download|endpoint|feed|file|files|host"
-    r"|http|input|io|message|messages|network|page|queue|remote|reply|request|requests|response|server|service|socket|source|stream|upload|upstream)s?\b",
-    re.IGNORECASE,
+    r"|http|input|io|message|messages|network|page|queue|remote|reply|request|requests|response|server|service|socket|source|stream|upload|upstream)s?\b"
 )
 # Names of sections are short and an author's own: there one such word is enough.
 _WAITING_NAME = re.compile(
@@ -93,34 +95,34 @@ _WAITING_NAME = re.compile(
     re.IGNORECASE,
 )
 # A client that tries again and again waits for an answer; a few such lines are chatter.
-_RETRYING = re.compile(
-    r"\bretry(?:ing)?\b|\bread timed? ?out\b|\bread ?timeout\b|\bconnect ?timeout\b|\brequest (?:[^ ]{1,80} )?timed out\b|\bback(?:ing)?[ -]?off\b",
-    re.IGNORECASE,
+_RETRYING = Linear(
+    r"\bretry(?:ing)?\b|\bread timed? ?out\b|\bread ?timeout\b|\bconnect ?timeout\b|\brequest (?:[^ ]{1,80} )?timed out\b|\bback(?:ing)?[ -]?off\b"
 )
 _STORM = 20
 # Peers, locks, memory and children that were killed: time passes after such a line, but neither in
 # code nor on the way to data.
-_STANDING = re.compile(
+_STANDING = Linear(
     r"\bbarrier\b|\brendezvous\b|\bmutex\b|\b(?:dead|file)?lock(?:ed|ing)?\b|\ball (?:ranks|workers|peers|replicas)\b|\bsigkill\b"
-    r"|\bout[ -]of[ -]memory\b|\bmemory (?:usage|pressure|limit)\b|\bpausing worker\b|\bspill(?:ing|ed)?\b|\bgc (?:pause|overhead)\b|\bswap(?:ping)?\b|\bsleep(?:ing|s)?\b|\bdebugger\b",
-    re.IGNORECASE,
+    r"|\bout[ -]of[ -]memory\b|\bmemory (?:usage|pressure|limit)\b|\bpausing worker\b|\bspill(?:ing|ed)?\b|\bgc (?:pause|overhead)\b|\bswap(?:ping)?\b|\bsleep(?:ing|s)?\b|\bdebugger\b"
 )
 # Signs of life, and a server's own comings and goings: the section before goes on.
-_ALIVE = re.compile(
+_ALIVE = Linear(
     r"\bheart ?beat\b|\b(?:still|keep) ?-?alive\b|^\W*ping\W*$|\b(?:get|head) /(?:health|healthz|ready|readyz|ping|live|livez|v1/health)\b"
-    r"|\bbooting worker\b|\bwaiting for application startup\b|\bapplication startup complete\b|\bstarted server process\b",
+    r"|\bbooting worker\b|\bwaiting for application startup\b|\bapplication startup complete\b|\bstarted server process\b"
+)
+# What is looked up for somebody, in a time that the line tells: it was asked of a store.
+_LOOKED_UP = re.compile(
+    r"^(?:got |read |loaded |online )?features?\b(?: (?:for|of|from) \S{1,60})?(?: (?:in|took|after)\b|: )",
     re.IGNORECASE,
 )
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_WAITING_STACK = re.compile(
+_WAITING_STACK = Linear(
     r"urllib|requests|httpx|aiohttp|http[./ ]client|socket|ssl\.py|recv|getaddrinfo|connect\b|botocore|boto3|fsspec|gcsfs"
     r"|google[./]cloud[./](?:storage|bigquery)|google[./]resumable|grpc|select(?:ors)?\.py|selectors|epoll|\bpoll\b|urlopen"
-    r"|read_response|paramiko|ftplib|psycopg|pymysql|fetch|download",
-    re.IGNORECASE,
+    r"|read_response|paramiko|ftplib|psycopg|pymysql|fetch|download"
 )
-_INFERENCE = re.compile(
-    r"\b(?:predict(?:ion|ions|ing)?|infer(?:ence|ring)?|forward(?: pass)?|generat(?:e|ing|ion)|model\(|__call__|embed(?:ding|dings)?)\b",
-    re.IGNORECASE,
+_INFERENCE = Linear(
+    r"\b(?:predict(?:ion|ions|ing)?|infer(?:ence|ring)?|forward(?: pass)?|generat(?:e|ing|ion)|model\(|__call__|embed(?:ding|dings)?)\b"
 )
 _SECTION_NAME = re.compile(
     r"^\W*(?:section|stage|phase|step|begin(?:ning)?|start(?:ing|ed)?|entering)\b\W*(?P<name>[A-Za-z_][\w .-]{1,60})",
@@ -200,6 +202,8 @@ class Timeline:
     stretches: tuple[Stretch, ...]
     span_seconds: float
     work_done: float | None
+    cpu_share: float | None = None
+    """CPU time over wall time while the log told both ("process cpu time 2.5 s"); None: it did not."""
 
     @property
     def sections(self) -> tuple[Section, ...]:
@@ -233,7 +237,27 @@ def read_timeline(case: Case, usage: Usage) -> Timeline:
     told = _by_telemetry(usage, case.job.start_time)
     if told is not None:
         return Timeline(told[0], told[1], done)
-    return _by_log(case, lines, done)
+    return replace(_by_log(case, lines, done), cpu_share=_cpu_share(lines))
+
+
+_CPU_TIME = Linear(r"\bcpu(?:[ _-]time)?\W{1,3}(?P<seconds>\d{1,7}(?:\.\d{1,6})?) ?s")
+_LEAST_WALL_SECONDS = 5.0
+
+
+def _cpu_share(lines: Sequence[LogLine]) -> float | None:
+    """CPU over wall time between lines that tell a process' CPU time; a fall is another process."""
+    cpu = wall = 0.0
+    last: tuple[float, float] | None = None
+    for line in lines:
+        found = _CPU_TIME.search(line.text[:_TEXT])
+        if found is None or line.time is None:
+            continue
+        now = (line.time.timestamp(), float(found["seconds"]))
+        if last is not None and now[1] >= last[1]:
+            wall += now[0] - last[0]
+            cpu += now[1] - last[1]
+        last = now
+    return cpu / wall if wall >= _LEAST_WALL_SECONDS else None
 
 
 # --- by telemetry ------------------------------------------------------------------------------
@@ -345,7 +369,15 @@ def template_of(text: str) -> str:
     masked = text[:_TEXT]
     for pattern, mask in _MASKS:
         masked = pattern.sub(mask, masked)
+        if pattern is _STAMP:
+            masked = _LOGGER.sub("", masked, count=1) or masked
     return " ".join(masked.split())
+
+
+def _unprefixed(text: str) -> str:
+    """The line without its time and what else a logger put before the message."""
+    bare = _STAMP.sub("", text)
+    return _LOGGER.sub("", bare, count=1) or bare
 
 
 def readable(name: str) -> str:
@@ -494,8 +526,12 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
     head = text[:_HEAD]
     words = _words(head)
     host = _HOST_IN_URI.search(text)
+    told = _duration_in(text) is not None
+    waits_told = told and _LOOKED_UP.search(_unprefixed(text)) is not None
     stands = bool(_STANDING.search(words) or _ALIVE.search(head))
-    waits = bool(host or _WAITING.search(head) or (words != head and _WAITING.search(words)))
+    waits = bool(
+        waits_told or host or _WAITING.search(head) or (words != head and _WAITING.search(words))
+    )
     if not waits and _AWAITING.search(words):
         waits = bool(_SENDER.search(head))
         stands = stands or not waits

@@ -13,13 +13,13 @@ from remediator.diagnosis.known.access import PERMISSION
 from remediator.diagnosis.known.backend import DEADLINE, EXIT, TRANSIENT
 from remediator.diagnosis.known.capacity import CAPACITY, PREEMPTION, QUOTA
 from remediator.diagnosis.known.configuration import CONFIG, PROBE_PATHS
-from remediator.diagnosis.known.data import DATA, INPUT, ROWS
+from remediator.diagnosis.known.data import DATA, INPUT, ROWS, TOOLS
 from remediator.diagnosis.known.devices import DEVICES
 from remediator.diagnosis.known.disk import DISK
 from remediator.diagnosis.known.memory import GPU_MEMORY, MEMORY
 from remediator.diagnosis.known.network import NETWORK
 from remediator.diagnosis.known.serving import BATCH_WRAPPERS, SERVERS, STARTUP, TOO_LARGE
-from remediator.diagnosis.known.user_code import CODE, SLOW
+from remediator.diagnosis.known.user_code import CODE, SHELL, SLOW
 from remediator.diagnosis.signatures import Signature
 
 __all__ = ["SIGNATURES"]
@@ -45,7 +45,9 @@ SIGNATURES: tuple[Signature, ...] = (
     *SERVERS,
     *NETWORK,
     *CODE,
+    *SHELL,
     *DATA,
+    *TOOLS,
     *ROWS,
     *SLOW,
 )

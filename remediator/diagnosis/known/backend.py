@@ -181,7 +181,7 @@ DEADLINE: tuple[Signature, ...] = (
         "deadline",
         None,
         0.0,
-        r"\bdeadline_?\\?_?exceeded\b|deadline exceeded|\btimed? ?out\b|\btime ?limit\b|timeout (exceeded|expired|reached|error)|maximum (run(ning)? ?time|execution time)|exceeded (the |its )?(max(imum)? )?(allowed )?(time|runtime|run time|timeout|deadline|duration)|\b504\b|gateway time-?out|timeouterror|job_state_expired|ran out of time|has been running for (more|longer) than",
+        r"\bdeadline_?\\?_?exceeded\b|deadline exceeded|\btimed? ?out\b|\btime ?limit\b|timeout (exceeded|expired|reached|error)|maximum (run(ning)? ?time|execution time)|exceeded (the |its )?(max(imum)? )?(allowed )?(time|runtime|run time|timeout|deadline|duration)|(status|code|error|http|result|returned|got|response)\W{0,4}504\b|\b504 (gateway|upstream|deadline|server|error|time|\()|^504\b|gateway time-?out|timeouterror|job_state_expired|ran out of time|has been running for (more|longer) than",
         _CODES,
         symptom=True,
         tags=_TIME,
@@ -227,6 +227,24 @@ EXIT: tuple[Signature, ...] = (
         r"(status|code)( code)?( of)?:? ?(6|11|134|139)\b[^\d]|(status|code)( code)?( of)?:? ?(134|139)$|\bsig(abrt|segv|bus|fpe|ill)\b|segmentation fault|segfault|\bcore dumped\b|illegal instruction|fatal python error",
         _TRAINING,
         symptom=True,
+    ),
+    Signature(
+        "exit-124",
+        None,
+        0.0,
+        r"(non-?zero status( code)? of|exit(ed)?( with)?( status| code)?( code)?:?|status|exit code) 124\b",
+        "man7.org/linux/man-pages/man1/timeout.1.html",
+        symptom=True,
+        tags=_TIME,
+    ),
+    Signature(
+        "exit-143",
+        Cause.PREEMPTION,
+        FAIR + 0.4,
+        r"(non-?zero status( code)? of|exit(ed)?( with)?( status| code)?( code)?:?) ?143\b",
+        "man7.org/linux/man-pages/man7/signal.7.html",  # told to go from outside, by no word of its own
+        symptom=True,
+        places=Place.ERROR,
     ),
     Signature(
         "exit-usage",

@@ -185,6 +185,14 @@ CONFIG: tuple[Signature, ...] = (
 
 PROBE_PATHS: tuple[Signature, ...] = (
     Signature(
+        "config-of-proxy",
+        Cause.INVALID_CONFIG,
+        DECISIVE,
+        r"\[emerg\]|nginx: configuration file|AH00\d{3}: |(caddy|envoy|haproxy|traefik)[^|]{0,80}(invalid|error|failed)[^|]{0,20} config",
+        "nginx.org/en/docs/ngx_core_module.html",
+        explains=("network-dns", "code-file"),
+    ),
+    Signature(
         "startup-port",
         Cause.SLOW_STARTUP,
         FAIR - 0.5,

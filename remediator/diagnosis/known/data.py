@@ -6,7 +6,7 @@ Owns data only: rows of `Signature`. Interpreted by `matching`, put together by 
 from __future__ import annotations
 
 from remediator.diagnosis.signatures import Place, Signature
-from remediator.diagnosis.signs import DECISIVE, STRONG
+from remediator.diagnosis.signs import DECISIVE, FAIR, STRONG
 from remediator.domain import Cause
 
 _BATCH = "cloud.google.com/vertex-ai/docs/predictions/get-batch-predictions"
@@ -83,7 +83,7 @@ DATA: tuple[Signature, ...] = (
         "data-parse",
         Cause.BAD_INPUT,
         DECISIVE,
-        r"jsondecodeerror|json\.decoder|unicodedecodeerror|codec can'?t decode|error tokenizing data|parsererror|emptydataerror|no columns to parse|expecting value: line|extra data: line|unterminated string|unidentifiedimageerror|cannot identify image|image file is truncated|truncated (file|image|record|data|jpeg)|badzipfile|not a (gzip|zip|parquet|hdf5|valid)[^.]{0,20}file|bad magic number|invalid load key|is it an? [a-z]+ file|premature end of (jpeg|image|file|data|png)|deserializing header|headertoolarge|invalidheader|(provided|input|given) (image|video|audio|document|file) is (not valid|invalid)|format not recogni[sz]ed|cannot read header|!_?\w+\.empty\(\)|while (tokeniz|pars|read|decod|process)ing (row|line|record|file|image|instance|example)\b|file signature not found|time data '[^']*' does not match format|parquet magic|arrowinvalid|datalosserror|data ?loss|incorrect header check|error -3 while decompressing|invalid (block|stored|distance)|corrupt(ed)? (record|file|data|image|input|jpeg|row)|file is corrupt|malformed (line|row|record|json|csv|input|csv)|could not convert string to|invalid literal for (int|float)|cannot convert (string|str|non-finite)|could not parse|unable to parse|failed to parse|parse error|(input|label|target|data|feature|array)s? (\w+ )?contains? (nan|infinity|inf\b)|contains? (nan|null|missing) values?|empty (csv|file|dataset|dataframe|input)|dataset is empty|(no|zero) (training |valid )?(samples|examples|rows|records|images)|found array with 0 sample|n_samples=0|num_samples=0|malformedinputexception|invalid (csv|json|parquet|avro|tfrecord|image)|csv parse|sparkexception: malformed",
+        r"ended before the end[- ]of|before end[- ]of[- ](stream|file)|unexpected end of (the )?(file|data|input|stream|archive|zip|gzip)|(end[- ]of[- ]file|eof) marker|ran out of input|\bnot sorted\b|\bunsorted\b|\bout of order\b|jsondecodeerror|json\.decoder|unicodedecodeerror|codec can'?t decode|error tokenizing data|parsererror|emptydataerror|no columns to parse|expecting value: line|extra data: line|unterminated string|unidentifiedimageerror|cannot identify image|image file is truncated|truncated (file|image|record|data|jpeg)|badzipfile|not a (gzip|zip|parquet|hdf5|valid)[^.]{0,20}file|bad magic number|invalid load key|is it an? [a-z]+ file|premature end of (jpeg|image|file|data|png)|invalid (jpe?g|png|gif|webp|bmp|tiff|wav|mp3|flac|video|audio) (data|file|header)|uncompress failed|deserializing header|headertoolarge|invalidheader|(provided|input|given) (image|video|audio|document|file) is (not valid|invalid)|format not recogni[sz]ed|cannot read header|!_?\w+\.empty\(\)|while (tokeniz|pars|read|decod|process)ing (row|line|record|file|image|instance|example)\b|file signature not found|time data '[^']*' does not match format|parquet magic|arrowinvalid|datalosserror|data ?loss|incorrect header check|error -3 while decompressing|invalid (block|stored|distance)|corrupt(ed)? (record|file|data|image|input|jpeg|row)|file is corrupt|malformed (line|row|record|json|csv|input|csv)|could not convert string to|invalid literal for (int|float)|cannot convert (string|str|non-finite)|could not parse|unable to parse|failed to parse|parse error|(input|label|target|data|feature|array)s? (\w+ )?contains? (nan|infinity|inf\b)|contains? (nan|null|missing) values?|empty (csv|file|dataset|dataframe|input)|dataset is empty|(no|zero) (training |valid )?(samples|examples|rows|records|images)|found array with 0 sample|n_samples=0|num_samples=0|malformedinputexception|invalid (csv|json|parquet|avro|tfrecord|image)|csv parse|sparkexception: malformed",
         "pandas.pydata.org",
         explains=("code-exception",),
     ),
@@ -97,6 +97,24 @@ DATA: tuple[Signature, ...] = (
             "config-field",
             "code-exception",
         ),
+    ),
+)
+
+TOOLS: tuple[Signature, ...] = (
+    Signature(
+        "tool-input",
+        Cause.BAD_INPUT,
+        FAIR + 0.5,
+        r"\[[ew]::[a-z_0-9]+\][^|]{0,40}(fail(ed)? to (open|locate|load|read|parse|find)|could not|couldn't|no such|invalid|unsorted|truncated|not (a|in|found)|unknown|unexpected|corrupt|missing)|(paired )?reads have different names|(fail(ed)? to|could not|couldn't|cannot|can't|unable to) (locate|find|open|load) (the |an? |any )?([\w.-]+ ){0,3}(index|reference|header|fasta|fastq|bam|vcf|bed|annotation)s?\b|(out of step|out of sync|different (number|names|lengths?))|(sequence and quality|quality and sequence|quality string)|chromosome[^|]{0,60}(not found|missing|mismatch)|contigs? [^|]{0,60}(not found|mismatch|missing|incompatible)",
+        "github.com/samtools/htslib",
+    ),
+    Signature(
+        "tool-pipe",
+        None,
+        0.0,
+        r"(failed to read|fail to read|error reading|no data|empty|truncated|eof)[^|]{0,40}(\"-\"|'-'|stdin|standard input|pipe)|broken pipe",
+        "man7.org/linux/man-pages/man7/pipe.7.html",  # whoever wrote into it is the one that failed
+        explains=("tool-input", "data-parse", "input-import"),
     ),
 )
 

@@ -17,7 +17,7 @@ DEVICES: tuple[Signature, ...] = (
         "gpu-raised",
         None,
         0.0,
-        r"no cuda gpus are available|no cuda devices? (found|available|detected)|device_count\(\) (is|==?|returned) ?0\b|found no nvidia driver|on a cuda device but|cuda driver (initialization failed|not found)|cudaerrornodevice|no cuda-capable device|cuda_error_no_device|cuda device was not found|could not select device driver|failed to infer device type|no supported (gpu|device)|(gpu|cuda) (is )?(required|needed)|doesn't support bf16/gpu|no gpu (was |were )?(found|detected|available)|nvidia-smi[^.]{0,40}(not found|failed|couldn't)|no gpu/tpu backend|must have at least one device|not able to see any (cuda|gpu)|nvidia driver on your system is not found|importerror: libcuda\.so|cannot load libcuda|no devices were found|\b0 active drivers|(not available|unsupported|not supported|cannot run) on (the )?cpu\b|since the accelerator is not available|only (available|supported) (for|on) (a )?(gpu|cuda)|you requested gpus?:|your machine only has: ?\[|no opencl (device|platform)s?|(only supports?|supports? only) (cuda|gpu)( devices?| tensors?)?\b|(requires?|must (have|run on)) (a |an |at least (one|1) )?((cuda|nvidia)[ -]?(capable|enabled)? ?)?(gpu|cuda device)\b",
+        r"no cuda gpus are available|no cuda devices? (found|available|detected)|device_count\(\) (is|==?|returned) ?0\b|found no nvidia driver|on a cuda device but|cuda driver (initialization failed|not found)|cudaerrornodevice|no cuda-capable device|cuda_error_no_device|cuda device was not found|could not select device driver|failed to infer device type|no supported (gpu|device)|(gpu|cuda) (is )?(required|needed)|doesn't support bf16/gpu|no gpu (was |were )?(found|detected|available)|nvidia-smi: (command )?not found|nvidia-smi has failed|no gpu/tpu backend|must have at least one device|not able to see any (cuda|gpu)|nvidia driver on your system is not found|importerror: libcuda\.so|cannot load libcuda|no devices were found|\b0 active drivers|(not available|unsupported|not supported|cannot run) on (the )?cpu\b|since the accelerator is not available|only (available|supported) (for|on) (a )?(gpu|cuda)|you requested gpus?:|your machine only has: ?\[|could not satisfy device specification[^|]{0,120}gpu|supported device types \[cpu\]|cannot assign a device for operation[^|]{0,300}gpu|no opencl (device|platform)s?|(only supports?|supports? only) (cuda|gpu)( devices?| tensors?)?\b|(requires?|must (have|run on)) (a |an |at least (one|1) )?((cuda|nvidia)[ -]?(capable|enabled)? ?)?(gpu|cuda device)\b",
         _TORCH,
         tags=frozenset({Tag.GPU_RAISED}),
         explains=(
@@ -31,10 +31,18 @@ DEVICES: tuple[Signature, ...] = (
         ),
     ),
     Signature(
+        "gpu-probe",
+        None,
+        0.0,
+        r"nvidia-smi[^|]{0,40}(not available|failed: cannot|unavailable)|cannot run program \"nvidia-smi\"",
+        "pytorch.org/serve/Troubleshooting.html",  # printed at every start on a machine without a GPU
+        explains=("gpu-raised", "gpu-fallback", "code-file", "exit-127", "container-start"),
+    ),
+    Signature(
         "gpu-fallback",
         None,
         0.0,
-        r"(torch\.)?cuda\.is_available\(\)`? ?(is|returned|returns|:|=+) ?false|cuda (is )?(not|un) ?available|not (able|possible) to access (the )?gpu|(cannot|can't|could not|unable to|failed to|not able to) (access|find|detect|locate|use)( a| any| the)? (gpu|cuda|nvidia|accelerator)( device| driver)?s?\b|no (gpu|cuda|accelerator|nvidia)[ -]?(device|card|gpu|hardware)?s? (was |were |is |are )?(found|available|detected|visible|present)|(fall(ing|s)? ?back|switch(ed|ing)|default(ing|s|ed)?)[^.]{0,30}\b(on|to|the|using|with) (the )?cpu\b|cudaexecutionprovider['\"]? is not in available|gpu will not be used|(gpu|cuda) (device )?not (found|available|detected)|without (a )?gpu\b",
+        r"(torch\.)?cuda\.is_available\(\)`? ?(is|returned|returns|:|=+) ?false|cuda (is )?(not|un) ?available|not (able|possible) to access (the )?gpu|(cannot|can't|could not|unable to|failed to|not able to) (access|find|detect|locate|use)( a| any| the)? (gpu|cuda|nvidia|accelerator)( device| driver)?s?\b|no (gpu|cuda|accelerator|nvidia)[ -]?(device|card|gpu|hardware)?s? (was |were |is |are )?(found|available|detected|visible|present)|(fall(ing|s)? ?back|switch(ed|ing)|default(ing|s|ed)?)[^.]{0,30}\b(on|to|the|using|with) (the )?cpu\b|cudaexecutionprovider['\"]? is not in available|gpu will not be used|no visible gpu|device is changed from gpu to cpu|any available gpu|setting device to cpu|(gpu|cuda) (device )?not (found|available|detected)|without (a )?gpu\b",
         _TORCH,
         tags=frozenset({Tag.GPU_FALLBACK}),
         explains=(

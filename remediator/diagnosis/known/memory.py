@@ -53,9 +53,10 @@ MEMORY: tuple[Signature, ...] = (
         "worker-killed",
         Cause.MEMORY_PRESSURE,
         STRONG,
-        r"terminatedworkererror|killed by signal:? (killed|9|sigkill)|dataloader worker \(pid.{0,80}(is killed by signal: (killed|9)|exited unexpectedly)|excessive memory usage|ray\.exceptions\.outofmemoryerror|memory monitor|workers? (was|were|has been|have been) (oom|sent sigkill)|perhaps out of memory|workerlosterror|killedworker\b|ray[^.]{0,80}(low on memory|running low)|exit status 137|exit code:? 137|signal: killed|terminated due to signal 9|process killed, exit code -9",
+        r"terminatedworkererror|python worker exited unexpectedly|subprocess(es)? (has |have )?(abruptly )?died|died with <signals\.sigkill|(child|worker|sub)[ -]?process(es)? \W?\d{0,9}\W{0,2}(has |was |have )?(died|been killed|killed|lost|vanished|disappeared)|exit ?code\W{1,3}-9\b|(status|wait status|returned) 35072\b|did not deliver a result|killed by signal:? (killed|9|sigkill)|dataloader worker \(pid.{0,80}(is killed by signal: (killed|9)|exited unexpectedly)|excessive memory usage|ray\.exceptions\.outofmemoryerror|memory monitor|workers? (was|were|has been|have been) (oom|sent sigkill)|perhaps out of memory|workerlosterror|killedworker\b|ray[^.]{0,80}(low on memory|running low)|exit status 137|exit code:? 137|signal: killed|terminated due to signal 9|process killed, exit code -9",
         "joblib.readthedocs.io",
         symptom=True,
+        explains=("code-exception", "code-runtime", "code-traceback", "code-nonzero"),
     ),
     Signature(
         "guesses",

@@ -74,6 +74,24 @@ BATCH_WRAPPERS: tuple[Signature, ...] = (
         explains=("backend-code", "backend-words"),
     ),
     Signature(
+        "batch-507",
+        Cause.MEMORY_PRESSURE,
+        FAIR + 0.6,
+        r"non-ok result 507\b",
+        _TORCHSERVE,  # its answer where a worker was killed
+        symptom=True,
+        explains=("torchserve-prediction", "batch-500"),
+    ),
+    Signature(
+        "batch-busy",
+        Cause.REQUEST_TOO_LARGE,
+        FAIR + 0.1,
+        r"non-ok result (429|503)[^|]{0,300}(queue|\bbusy\b|overload|no workers?\b|at capacity|concurren|too many requests|rate.?limit)",
+        _TROUBLE,
+        symptom=True,
+        explains=("batch-502-503", "server-no-worker", "quota-code", "quota-words"),
+    ),
+    Signature(
         "batch-502-503",
         None,
         0.0,
@@ -171,9 +189,18 @@ SERVERS: tuple[Signature, ...] = (
         FAIR + 0.3,
         r"\bworker timeout\b|worker (failed|did not|didn't) (to )?(notify|respond|heartbeat)|harakiri|softtimelimitexceeded|timelimitexceeded|soft time limit",
         _GUNICORN,
-        explains_all=("worker-killed",),
+        explains_all=("worker-killed", "gunicorn-sigkill"),
         explains=("bare-oom", "exit-137"),
         tags=frozenset({Tag.TIMED_OUT}),
+    ),
+    Signature(
+        "gunicorn-sigkill",
+        Cause.MEMORY_PRESSURE,
+        STRONG + 0.4,
+        r"was sent sigkill",  # after a worker's time-out it is the time-out, else the kernel's
+        _GUNICORN,
+        symptom=True,
+        explains=("bare-oom", "exit-137"),
     ),
     Signature(
         "upstream-slow",
@@ -183,6 +210,21 @@ SERVERS: tuple[Signature, ...] = (
         "nginx.org/en/docs/http/ngx_http_proxy_module.html",
         explains=("network-timeout",),
         tags=frozenset({Tag.TIMED_OUT}),
+    ),
+    Signature(
+        "upstream-dead",
+        None,
+        0.0,
+        r"(connect\(\) failed|connection refused|no live upstreams|bad gateway)[^|]{0,60} while connecting to upstream|upstream[^|]{0,60}(127\.0\.0\.1|localhost|unix:)[^|]{0,80}refused",
+        "nginx.org/en/docs/http/ngx_http_upstream_module.html",  # the application behind the proxy is gone
+        symptom=True,
+        explains=(
+            "network-retries",
+            "network-timeout",
+            "backend-stream",
+            "backend-words",
+            "backend-code",
+        ),
     ),
     Signature(
         "futures-timed-out",

@@ -27,6 +27,14 @@ CODE: tuple[Signature, ...] = (
         _PYTHON,
     ),
     Signature(
+        "code-response",
+        Cause.USER_CODE_ERROR,
+        DECISIVE,
+        r"responsevalidationerror|'loc': \('response'|not json serializable|out of range float values are not json",
+        "fastapi.tiangolo.com/tutorial/response-model",  # the answer is the model's code's, not the caller's
+        explains=("data-parse", "data-features", "input-import", "batch-4xx"),
+    ),
+    Signature(
         "code-r",
         Cause.USER_CODE_ERROR,
         FAIR + 0.5,
@@ -71,6 +79,14 @@ CODE: tuple[Signature, ...] = (
             "bigquery-sql",
             "data-features",
         ),
+    ),
+    Signature(
+        "tensorflow-status",
+        None,
+        0.0,
+        r"local_rendezvous|errors_impl\.|\{\{(function_)?node |\[op:\w+\]|node_def",
+        _TF,  # a status word of TensorFlow's, no service's answer
+        explains=("config-argument", "config-field", "config-precondition"),
     ),
     Signature(
         "code-traceback",
@@ -122,9 +138,17 @@ CODE: tuple[Signature, ...] = (
         _PYTHON,
     ),
     Signature(
-        "code-errno13",
+        "limit-of-processes",
         Cause.USER_CODE_ERROR,
         STRONG,
+        r"\[errno 11\] resource temporarily unavailable|can'?t start new thread|fork: (retry: )?resource temporarily|cannot fork\b|unable to create (new )?native thread|pthread_create failed|errno 24\b|too many open files|emfile\b",
+        "man7.org/linux/man-pages/man2/setrlimit.2.html",
+        explains=("backend-words", "backend-again", "allocation", "jvm-heap", "code-exception"),
+    ),
+    Signature(
+        "code-errno13",
+        Cause.PERMISSION,  # of the file system: the account is a uid, and no role mends it
+        STRONG - 0.3,
         r"errno 13\b|permissionerror|eacces\b|\b(open|mkdir|stat|exec|fork/exec) /[^ :]+: permission denied",
         _PYTHON,
         explains=("permission-code",),
@@ -183,6 +207,23 @@ CODE: tuple[Signature, ...] = (
             "backend-stream",
             "worker-gone",
         ),
+    ),
+)
+
+SHELL: tuple[Signature, ...] = (
+    Signature(
+        "shell-unbound",
+        Cause.INVALID_CONFIG,
+        STRONG,
+        r": line \d+: \w+: (unbound variable|parameter (null or )?not set)|: \w{2,60}: unbound variable|parameter null or not set|bad substitution",
+        "gnu.org/software/bash/manual/html_node/The-Set-Builtin.html",
+    ),
+    Signature(
+        "shell-numeric",
+        Cause.INVALID_CONFIG,
+        FAIR + 0.4,
+        r": line \d+: [^|]{0,80}(integer expression expected|numeric argument required|ambiguous redirect|invalid option|unary operator expected)",
+        "gnu.org/software/bash/manual",
     ),
 )
 

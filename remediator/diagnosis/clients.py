@@ -1,0 +1,58 @@
+"""Whose words an exception's are: a client library's speak of the service behind it.
+
+Owns the use of `known.clients`: which exception of a chain is a client's, and what its message says
+of the other side. Pure; called by `statements`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+
+from remediator.diagnosis.known.clients import CLIENT_ROWS, CLIENTS, SOCKETS, SPEAKERS
+from remediator.diagnosis.linear import Linear
+from remediator.diagnosis.signatures import Signature
+from remediator.diagnosis.structure import Raised
+
+_HEAD_OF_LINE = 300
+_TEXT = 6_000
+# google-api-core's own time-out tells what it last met: that decides.
+_LAST_EXCEPTION = re.compile(r"Timeout of [\d.]+s exceeded, last exception: ")
+_CLIENT_IN_LINE = Linear(
+    rf"(?:^|[\s('\"])(?:{CLIENTS.pattern})(?:\w{{1,60}}\.){{0,8}}(?:[A-Z]\w{{2,60}})?[:(]|(?i:{SPEAKERS})",
+    ignore_case=False,
+)
+_SPEAKS = Linear(SPEAKERS)
+
+
+def service_behind(raised: Sequence[Raised]) -> tuple[Raised, Signature] | None:
+    """The client's exception that says what the service behind it did, and the row that knows it.
+
+    The deepest that says something known; None where no exception of the chain is a client's or
+    none does.
+    """
+    for one in reversed(raised):
+        if CLIENTS.match(one.name) or SOCKETS.match(one.name):
+            text = _LAST_EXCEPTION.sub("", one.text[:_TEXT])
+            row = next((row for row in CLIENT_ROWS if _pattern(row).search(text)), None)
+            if row is not None:
+                return one, row
+    return None
+
+
+def spoken_in(text: str) -> Signature | None:
+    """What a plain line says of another service, where a client or a tool of the field wrote it."""
+    head = text[:_HEAD_OF_LINE]
+    if "Error" in head or "Exception" in head or "imeout" in head:
+        speaks = _CLIENT_IN_LINE.search(head)
+    else:
+        speaks = _SPEAKS.search(head)
+    if not speaks:
+        return None
+    return next((row for row in CLIENT_ROWS if _pattern(row).search(text[:_TEXT])), None)
+
+
+@functools.cache
+def _pattern(row: Signature) -> Linear:
+    return Linear(row.pattern)

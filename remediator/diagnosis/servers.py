@@ -1,0 +1,180 @@
+"""A model server's comings and goings: where it listens, what its probe was answered, who died.
+
+Owns the reading of what servers of every make print (gunicorn, uvicorn, hypercorn, waitress, nginx,
+TorchServe, Triton, TensorFlow Serving, MLServer, BentoML, Flask, Node, Java): starts, the address,
+access lines of the health route, requests, and starts anew right after a request. Judges nothing:
+`families` does. Pure; called by `diagnose`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from remediator.case import LogLine
+from remediator.diagnosis.linear import Linear
+from remediator.domain import Json
+
+_DEFAULT_PORT = 8080  # of containerSpec.ports, cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
+_TEXT = 400
+_MOST_LINES = 20_000
+
+_START = Linear(
+    r"\bbooting worker\b|\bstarted (?:server|parent|child) process\b|\bstarting (?:gunicorn|server|worker|uvicorn|granian|waitress|hypercorn|app|application|model server)\b|\b(?:worker|server) started\b|\bstarted worker\b|\bspawn(?:ed|ing) (?:uwsgi )?worker\b|\brunning on https?://|\bserving on\b|\blistening (?:at|on)\b|\bserving flask app\b"
+)
+_REQUEST = Linear(
+    r"\"?\b(?:POST|PUT) /\S|\bpredict(?:ion)?\b\W{0,3}\d|\bpredict: |\breceived (?:inference|request|prediction)|\binference request\b|\b(?:cmd )?PREDICT\b|/predictions?/|\b\d+ instances\b|\bscor(?:ed|ing)\b",
+    ignore_case=False,
+)
+_PROBE = Linear(
+    r"\"(?:GET|HEAD) (?P<path>/[^ \"?]{0,120})[^\"]{0,80}\"(?: -)? (?P<status>\d{3})\b|\b(?:GET|HEAD) (?P<path2>/\S{0,120}) (?:HTTP/\d\S* )?(?:- )?(?P<status2>[1-5]\d\d)\b",
+    ignore_case=False,
+)
+_ADDRESS = Linear(
+    r"(?:listen|running on|serving|bound? to|bind|started|address|http server|available at|server (?:at|on)|uvicorn|hypercorn|waitress)[^|]{0,60}?(?:https?://)?(?P<host>\[[0-9a-f:]{2,40}\]|\d{1,3}(?:\.\d{1,3}){3}|localhost|\*):(?P<port>\d{2,5})\b"
+    r"|(?:listening|listen|serving|running|started|bound|server)[^|]{0,40}\bport[ :=]{1,3}(?P<port2>\d{2,5})\b"
+)
+_LOOPBACK = re.compile(r"^(?:127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|\[::1\])$")
+_NOT_THE_SERVICE = Linear(
+    r"management|metrics|admin|grpc|debug|control|upstream|inspect|redis|database|postgres"
+)
+_DIED = Linear(
+    r"\bchild process \W?\d{0,9}\W{0,2}died\b|\bwas sent sigkill\b|\bexited with (?:signal|code -?9|exit code -?9)|\bterminated by signal 9\b|\bkilled by signal\b|\bworker (?:process )?(?:\W?\d{1,9}\W )?(?:died|exited|crashed|was killed|unexpectedly)|\bworker (?:was )?terminated due to signal 9\b|\bexited on signal 9\b|\bunexpectedly (?:exited|died|terminated)\b|\bDAMN ! worker \d+ .{0,40}died\b|\bprocess died\b"
+)
+_TIMED_OUT = Linear(
+    r"\bworker timeout\b|did not respond in given time|harakiri|request timeout|timed out after \d"
+)
+_TROUBLE = Linear(
+    r"traceback|exception|\berror\b|segmentation|sigsegv|core dumped|panic|shutting down|reload"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A line and where it stands, for evidence."""
+
+    where: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What the log tells of a model server.
+
+    `expected_port` is the container's, by its Model. `refusals` are answers to its health route other
+    than 2xx and 503, with how often. `ended_in_request`: a worker ended, or was started anew, after a
+    request and without a word of why.
+    """
+
+    expected_port: int
+    health_route: str
+    loopback: Said | None
+    other_port: tuple[Said, int] | None
+    refusals: tuple[tuple[int, int, Said], ...]
+    healthy: int
+    unavailable: int
+    starts: int
+    requests: int
+    ended_in_request: Said | None
+    deaths: int
+    first_request: str
+
+    @property
+    def answered(self) -> bool:
+        """It was asked for predictions: it had been ready."""
+        return self.requests > 0
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What has been read so far."""
+
+    route: str
+    addresses: list[tuple[str, int, Said]] = field(default_factory=list)
+    statuses: dict[int, tuple[int, Said]] = field(default_factory=dict)
+    starts: int = 0
+    requests: int = 0
+    deaths: int = 0
+    asked: bool = False
+    troubled: bool = False
+    ended: Said | None = None
+    first_request: str = ""
+
+    def read(self, said: Said) -> None:
+        text = said.text
+        if (found := _ADDRESS.search(text)) and not _NOT_THE_SERVICE.search(text):
+            self.addresses.append((found["host"] or "", int(found["port"] or found["port2"]), said))
+        if probe := _PROBE.search(text):
+            self._probe(
+                probe["path"] or probe["path2"], int(probe["status"] or probe["status2"]), said
+            )
+        if is_request(text):
+            self.requests += 1
+            self.first_request = self.first_request or said.where
+            self.asked, self.troubled = True, False
+            return
+        died, start = _DIED.search(text) is not None, _START.search(text) is not None
+        self.deaths += died
+        self.starts += start
+        if self.asked:
+            self._after_request(said, died=died, start=start)
+
+    def _probe(self, path: str, status: int, said: Said) -> None:
+        its_own = not self.route or path.rstrip("/") == self.route.rstrip("/")
+        if its_own or status >= _CLIENT_ERROR:
+            count = self.statuses[status][0] if status in self.statuses else 0
+            self.statuses[status] = (count + 1, said)
+
+    def _after_request(self, said: Said, *, died: bool, start: bool) -> None:
+        if _TIMED_OUT.search(said.text) or (not died and _TROUBLE.search(said.text)):
+            self.troubled = True
+        if (died or start) and not self.troubled and self.ended is None:
+            self.ended = said
+        if start:
+            self.asked = False
+
+
+_REDIRECT, _CLIENT_ERROR, _UNAVAILABLE = 300, 400, 503  # HTTP's own
+
+
+def read_server(lines: Iterable[LogLine], container: Json) -> Server:
+    """One pass over the log of a batch prediction's container; its port and routes by its Model."""
+    port, route = _port_of(container), str(container.get("healthRoute") or "")
+    tally = _Tally(route)
+    for line in itertools.islice(lines, _MOST_LINES):
+        tally.read(Said(line.insert_id or "logEntries", line.text[:_TEXT]))
+    addresses, statuses = tally.addresses, tally.statuses
+    inside = bool(addresses) and all(_LOOPBACK.match(host) for host, _, _ in addresses)
+    elsewhere = bool(addresses) and all(found != port for _, found, _ in addresses)
+    return Server(
+        expected_port=port,
+        health_route=route,
+        loopback=addresses[0][2] if inside else None,
+        other_port=(addresses[-1][2], addresses[-1][1]) if elsewhere else None,
+        refusals=tuple(
+            (status, count, said)
+            for status, (count, said) in sorted(statuses.items())
+            if status >= _REDIRECT and status != _UNAVAILABLE
+        ),
+        healthy=sum(count for status, (count, _) in statuses.items() if status < _REDIRECT),
+        unavailable=statuses[_UNAVAILABLE][0] if _UNAVAILABLE in statuses else 0,
+        starts=tally.starts,
+        requests=tally.requests,
+        ended_in_request=tally.ended,
+        deaths=tally.deaths,
+        first_request=tally.first_request,
+    )
+
+
+def is_request(text: str) -> bool:
+    """A line that tells of a request for predictions: the server had been ready."""
+    return _REQUEST.search(text[:_TEXT]) is not None
+
+
+def _port_of(container: Json) -> int:
+    ports = container.get("ports")
+    first = ports[0] if isinstance(ports, list) and ports else {}
+    number = first.get("containerPort") if isinstance(first, Mapping) else None
+    return number if isinstance(number, int) else _DEFAULT_PORT
