@@ -556,11 +556,21 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskCause:
+    """What one failed task of a pipeline run died of; `index` is its place in `taskDetails`."""
+
+    index: int
+    name: str
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Causes ranked by confidence. `verdict` is UNKNOWN where the evidence does not carry one.
 
     `settled_by_error`: the job's own error alone carries the verdict, so that nothing still on its
-    way could change it. `missing` says what evidence would settle an unknown.
+    way could change it. `missing` says what evidence would settle an unknown. `parts`: of a pipeline
+    run, what each task died of.
     """
 
     job: str
@@ -571,6 +581,7 @@ class Diagnosis:
     sections: tuple[Section, ...] = ()
     needs: Needs = Needs()
     missing: tuple[str, ...] = ()
+    parts: tuple[TaskCause, ...] = ()
 
     @property
     def confidence(self) -> float:

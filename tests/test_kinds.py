@@ -123,7 +123,7 @@ def test_a_pipelines_custom_jobs_are_pools_of_its_executors() -> None:
     run = job(PIPELINE).changed(path, {"customJob": {"customJob": spec}})
     (pool,) = run.pools
     assert (pool.task, pool.machine_path) == (
-        "exec-train",
+        "pipelineSpec.root.dag.tasks.train",
         f"{path}.customJob.customJob.jobSpec.workerPoolSpecs[0].machineSpec.machineType",
     )
 
@@ -600,9 +600,7 @@ def test_a_task_that_is_null_has_no_executor_and_no_cache() -> None:
     held = job(body)
     require_shape(held)
     assert pipeline.failed_executors(held) == ()
-    assert pipeline.uncached(held) == (
-        "pipelineSpec.root.dag.tasks.load.cachingOptions.enableCache",
-    )
+    assert pipeline.uncached(held) == ()
 
 
 @pytest.mark.parametrize(

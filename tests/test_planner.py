@@ -599,10 +599,21 @@ def test_a_tuning_job_is_asked_for_its_remaining_trials() -> None:
 
 def test_finished_tasks_of_a_pipeline_are_answered_from_the_cache() -> None:
     path = "pipelineSpec.root.dag.tasks.load.cachingOptions"
-    made = planned(job(PIPELINE).changed(path, {}), ladder("resubmit: {}"))
+    held = job(PIPELINE).changed(path, None)
+    made = planned(held, ladder("resubmit: {}"))
     assert told(made) == [(f"{path}.enableCache", None, True)]
     assert made.request is not None
-    assert difference_is_legal(job(PIPELINE).changed(path, {}), made.request)
+    assert difference_is_legal(held, made.request)
+
+
+@pytest.mark.parametrize("off", [{}, {"enableCache": False}], ids=["kfp", "in-words"])
+def test_caching_that_its_author_switched_off_stays_off(off: dict[str, Any]) -> None:
+    held = job(PIPELINE).changed("pipelineSpec.root.dag.tasks.load.cachingOptions", off)
+    made = planned(held, ladder("resubmit: {}"))
+    assert told(made) == []
+    assert "caching is switched off for load, which runs again" in made.because
+    cached = planned(job(PIPELINE), ladder("resubmit: {}"))
+    assert (made.estimated_usd or 0) > (cached.estimated_usd or 0)
 
 
 _RESOURCES = "pipelineSpec.deploymentSpec.executors.exec-train.container.resources"
@@ -631,9 +642,15 @@ def test_a_components_limit_is_doubled_as_it_is_written(
     [
         (
             {"resourceMemoryLimit": "{{$.inputs.parameters['memory']}}"},
-            "resourceMemoryLimit is \"{{$.inputs.parameters['memory']}}\": nobody can tell what twice",
+            (
+                "the memory limit of task train is None at pipelineSpec.root.dag.tasks.train.inputs."
+                "parameters.memory.runtimeValue.constant: nobody can tell what twice that is"
+            ),
         ),
-        ({"cpuLimit": "four"}, "cpuLimit is 'four': nobody can tell what twice that is"),
+        (
+            {"cpuLimit": "four"},
+            f"the cpu limit of task train is 'four' at {_RESOURCES}.cpuLimit: nobody can tell what",
+        ),
         (
             {"cpuLimit": 96, "memoryLimit": 600},
             "no machine is known that holds the failed component's limits once they are raised",

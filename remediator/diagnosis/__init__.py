@@ -29,6 +29,7 @@ from remediator.diagnosis.statements import (
     Reading,
     read_case,
     read_job,
+    read_task,
 )
 from remediator.diagnosis.timeline import read_timeline
 from remediator.diagnosis.utilisation import Usage, peak_memory_gib, read_usage
@@ -43,9 +44,9 @@ from remediator.domain import (
     Progress,
     RankedCause,
     Source,
+    TaskCause,
 )
-from remediator.job import Job
-from remediator.job.programs import container_of
+from remediator.job import Job, container_of, pipeline
 
 __all__ = ["THRESHOLD", "advice_for", "diagnose", "make_ready", "settled"]
 
@@ -78,6 +79,7 @@ def diagnose(
         sections=facts.timeline.sections,
         needs=_needs(case, facts, verdict),
         missing=_missing(case, facts, verdict),
+        parts=_parts(case.job),
     )
 
 
@@ -103,6 +105,7 @@ def settled(job: Job) -> Diagnosis | None:
         verdict=verdict,
         causes=_with_rows(ranked, reading.rows, job),
         settled_by_error=True,
+        parts=_parts(job),
     )
 
 
@@ -149,6 +152,21 @@ def _without_other_wishes(signs: Sequence[Sign]) -> Sequence[Sign]:
 
 def _ran_out_of_time(job: Job, reading: Reading) -> bool:
     return job.ran_into_timeout or reading.has(Tag.TIMED_OUT)
+
+
+def _parts(job: Job) -> tuple[TaskCause, ...]:
+    """What each task of a pipeline run died of, by its own error; cancelled ones died of nothing."""
+    if job.kind is not JobKind.PIPELINE:
+        return ()
+    found = []
+    for node in pipeline.failed(job):
+        for detail in node.failed[:_MOST_ROUNDS]:
+            signs = read_task(node.title, detail.where, detail.status).signs
+            found.append(TaskCause(detail.index, node.title, _verdict(rank(signs))))
+    return tuple(found)
+
+
+_MOST_ROUNDS = 50  # of one loop that are looked at; chosen
 
 
 def _goes_deep(signs: Sequence[Sign], verdict: Cause) -> bool:

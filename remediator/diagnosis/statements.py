@@ -206,6 +206,12 @@ def read_job(job: Job) -> Reading:
     return _read([*_job_statements(job), *_partial_statements(job)], _rows_of(job, {}))
 
 
+def read_task(name: str, where: str, status: Status | None) -> Reading:
+    """What the error of one task of a pipeline run says: nothing else."""
+    speaker = _SPEAKERS[Part.TASK].format(name)
+    return _read([*_status(status, Source.JOB, where, Place.ERROR, speaker)], None)
+
+
 def read_case(case: Case) -> Reading:
     """What all texts of the case say."""
     rows = list(_error_file_statements(case.error_files))

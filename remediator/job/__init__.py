@@ -22,6 +22,7 @@ from remediator.job.fields import (
     Pool,
 )
 from remediator.job.job import Job
+from remediator.job.programs import container_of
 
 __all__ = [
     "DEFAULT_BATCH_SIZE",
@@ -37,4 +38,5 @@ __all__ = [
     "Part",
     "Pool",
     "Status",
+    "container_of",
 ]

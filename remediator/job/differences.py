@@ -62,7 +62,7 @@ _LEGAL: Mapping[JobKind, re.Pattern[str]] = {
                 rf"pipelineSpec\.deployment.*\.{_MACHINE}",
                 (
                     r"pipelineSpec\.deployment.*\.container\.resources\."
-                    r"(cpuLimit|memoryLimit|resourceCpuLimit|resourceMemoryLimit"
+                    r"((cpu|memory|resourceCpu|resourceMemory)(Limit|Request)"
                     r"|accelerator\.(type|count|resourceType|resourceCount))"
                 ),
                 r"pipelineSpec\.deployment.*\.replica_?[cC]ount",
@@ -102,7 +102,33 @@ def illegal_differences(
         for path in differences(original, request)
         if not legal.fullmatch(path)
         and path not in named
+        and not any(_is_of_a_run(path, change.field) for change in changes)
         and not (path == "model" and pinned and request.get("model") == pinned)
+    )
+
+
+_OF_A_RUN = re.compile(
+    r"runtimeConfig\.parameter(Value)?s\..+"
+    r"|(?P<input>pipelineSpec\..+\.inputs\.parameters\.[^.]+)\.runtimeValue\..+"
+    r"|pipelineSpec\..+\.inputDefinitions\.parameters\.[^.]+\.defaultValue.*"
+)
+
+
+def _is_of_a_run(path: str, field: str) -> bool:
+    """Whether a difference is that of a change to a run's parameter, a task's input or a default.
+
+    A list that stands there as JSON text differs as a whole; a constant takes the place of what was
+    handed down.
+    """
+    found = _OF_A_RUN.fullmatch(field)
+    if found is None:
+        return False
+    if found["input"] and path == f"{found['input']}.componentInputParameter":
+        return True
+    return (
+        path == field
+        or path.startswith((f"{field}.", f"{field}["))
+        or field.startswith((f"{path}.", f"{path}["))
     )
 
 

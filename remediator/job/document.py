@@ -7,7 +7,6 @@ Called by the other modules of the room; everybody else asks `Job`.
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -57,6 +56,39 @@ class Status:
     def text(self) -> str:
         """Message and details, a line each."""
         return "\n".join(part for part in (self.message, *self.details) if part)
+
+
+_INPUT = re.compile(r"(.+\.inputs\.parameters\.[^.]+)\.runtimeValue\.constant")
+
+
+def _opened(value: Any) -> Any:
+    """A list or object that stands in a document as JSON text; anything else as it is."""
+    if isinstance(value, str) and value[:1] in {"[", "{"} and not value.startswith("{{"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _put(node: Any, steps: tuple[str | int, ...], value: Any) -> None:
+    """Sets, or for None takes out, what the steps lead to; missing objects are made on the way."""
+    step, rest = steps[0], steps[1:]
+    if not rest:
+        if value is None and isinstance(node, dict):
+            node.pop(str(step), None)
+        else:
+            node[step] = value
+        return
+    held = node[step] if isinstance(step, int) else node.get(step)
+    if held is None:
+        if value is None:
+            return
+        held = node[step] = [] if isinstance(rest[0], int) else {}
+    inner = _opened(held)
+    _put(inner, rest, value)
+    if inner is not held:
+        node[step] = json.dumps(inner)
 
 
 @dataclass(frozen=True)
@@ -147,6 +179,7 @@ class Document:
         """The value at `a.b[0].c`, or None where any part of the path is missing."""
         value: Any = self._body
         for step in path_steps(path):
+            value = _opened(value)
             if isinstance(step, int):
                 if not isinstance(value, Sequence) or isinstance(value, str) or step >= len(value):
                     return None
@@ -160,20 +193,10 @@ class Document:
     def changed(self, path: str, value: Any) -> Self:
         """A copy with the value at `path` set (missing objects are made), or removed if None."""
         body = copy.deepcopy(dict(self._body))
-        steps = path_steps(path)
-        node: Any = body
-        for step, following in itertools.pairwise(steps):
-            if isinstance(step, int):
-                node = node[step]
-            else:
-                if node.get(step) is None:
-                    node[step] = [] if isinstance(following, int) else {}
-                node = node[step]
-        last = steps[-1]
-        if value is None and isinstance(node, dict):
-            node.pop(str(last), None)
-        else:
-            node[last] = value
+        _put(body, path_steps(path), value)
+        handed_down = _INPUT.match(path)
+        if handed_down:  # a constant takes the place of what was handed down
+            _put(body, path_steps(f"{handed_down[1]}.componentInputParameter"), None)
         return type(self)(self.name, body)
 
     def request(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from remediator.catalog.catalog import Catalogue, Hardware
 from remediator.domain import JobKind, Json
-from remediator.job import fields, pipeline, programs
+from remediator.job import containers, fields, machines, pipeline, programs
 from remediator.job.document import Document
 
 
@@ -100,7 +100,7 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def facts(job: Document, catalogue: Catalogue, model: Json | None = None) -> JobFacts:
     """What can be said of the job and of its Model, where it has one."""
-    found = fields.pools(job)
+    found = machines.pools(job)
     first = _first(job, catalogue)
     named = first.machine if first else ""
     machine = catalogue.machine(named)
@@ -142,10 +142,10 @@ _BUILT_IN = re.compile(r"(a2|a3|a4|g2|g4|ct\d)[a-z]*-")
 
 def _first(job: Document, catalogue: Catalogue) -> Hardware | None:
     """The hardware that speaks for the job, with the accelerators that its machine type has built in."""
-    found = fields.pools(job)
+    found = machines.pools(job)
     if job.kind is JobKind.PIPELINE:
-        failed = pipeline.failed_executors(job)
-        found = tuple(pool for pool in found if pool.task in failed) or found
+        died = {node.path for node in pipeline.failed(job)}
+        found = tuple(pool for pool in found if pool.task in died)
         if not found:
             return _component(job)
     if not found:
@@ -161,10 +161,10 @@ def _first(job: Document, catalogue: Catalogue) -> Hardware | None:
 
 def _component(job: Document) -> Hardware | None:
     """A container's accelerators: which machine takes them, Vertex finds."""
-    for label in pipeline.failed_executors(job) or tuple(fields.executors(job)):
-        devices = pipeline.devices(job, label)
-        if devices is not None and devices.type:
-            return Hardware("", devices.type, devices.count)
+    listed = pipeline.failed(job) or pipeline.nodes(job)
+    for node in listed:
+        if containers.is_plain(job, node) and (held := containers.devices(job, node)).type:
+            return Hardware("", held.type, held.count)
     return None
 
 

@@ -6,11 +6,13 @@ not decide anything. Called by the other modules of the room; everybody else ask
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from remediator.catalog.catalog import Hardware
 from remediator.catalog.machines import Service
@@ -172,8 +174,11 @@ def runs_trials(job: Document) -> bool:
 class Pool:
     """One place in a job where machines are configured.
 
-    Paths are as the job spells them. `limits`: a pipeline component that states CPU and memory
-    limits in place of a machine type; `hardware` is then the shape that holds them, or None.
+    Paths are as the job spells them. `task` is the path of a pipeline's task that runs on it; `fixed`
+    says why the machine cannot be changed (empty: it can), and its hardware has no name where it
+    cannot be read. `strategy` and `service` are of machines
+    that are not got as the job itself says. `whole`: (path,
+    value) of a list that is written whole first, since others use the one that the paths lead into.
     """
 
     name: str
@@ -192,6 +197,10 @@ class Pool:
     partition_path: str = ""
     partition: str = ""
     nodes: int = 1
+    fixed: str = ""
+    strategy: str = ""
+    service: Service | None = None
+    whole: tuple[str, Any] | None = None
 
     @property
     def chips(self) -> int:
@@ -201,19 +210,17 @@ class Pool:
 
 
 def pools(job: Document) -> tuple[Pool, ...]:
-    """Every pool of the job that has a machine type, in the job's order."""
+    """Every pool that has a machine type, in the job's order; none of a pipeline run (see `machines`)."""
     kind = rules(job)
     if kind.kind is JobKind.BATCH_PREDICTION:
         if not isinstance(job.read("dedicatedResources"), Mapping):
             return ()
         pool = _pool(job, "dedicatedResources", "startingReplicaCount")
         return (pool,) if pool.hardware.machine else ()
-    if kind.kind is JobKind.PIPELINE:
-        return _executor_pools(job)
-    return _worker_pools(job, kind.spec)
+    return worker_pools(job, kind.spec) if kind.has_pools else ()
 
 
-def _worker_pools(job: Document, spec: str, task: str = "") -> tuple[Pool, ...]:
+def worker_pools(job: Document, spec: str, task: str = "") -> tuple[Pool, ...]:
     found = read(job, f"{spec}.workerPoolSpecs")
     if not isinstance(found, Sequence) or isinstance(found, str):
         return ()
@@ -263,15 +270,6 @@ def _disk_gb(job: Document, path: str) -> int:
 def _named(accelerator: object) -> str:
     text = str(accelerator or "")
     return "" if text == "ACCELERATOR_TYPE_UNSPECIFIED" else text
-
-
-def _executor_pools(job: Document) -> tuple[Pool, ...]:
-    """The custom jobs inside a pipeline's executors; plain containers have limits, not machines."""
-    found: list[Pool] = []
-    for label, holder in executors(job).items():
-        for spec in custom_jobs(holder):
-            found.extend(_worker_pools(job, spec, label))
-    return tuple(found)
 
 
 def custom_jobs(holder: str) -> tuple[str, str]:
@@ -483,13 +481,32 @@ def children_of(job: Document) -> tuple[str, ...]:
     elif job.kind is JobKind.HYPERPARAMETER_TUNING:
         found.extend(str(trial.get("customJob") or "") for trial in job.read("trials") or ())
     elif job.kind is JobKind.PIPELINE:
-        for task in read(job, "jobDetail.taskDetails") or ():
-            detail = task.get("executorDetail") or {}
-            container, custom = (
-                detail.get("containerDetail") or {},
-                detail.get("customJobDetail") or {},
-            )
-            found.append(str(container.get("mainJob") or custom.get("job") or ""))
+        for _, task in _listed(job, "jobDetail.taskDetails"):
+            found.extend(children_in(task))
+    return tuple(dict.fromkeys(name for name in found if name))
+
+
+_RESOURCE = re.compile(
+    r"projects/[a-z0-9.:-]{1,100}/locations/[a-z0-9-]{1,63}"
+    r"/(?:customJobs|batchPredictionJobs|hyperparameterTuningJobs|trainingPipelines)/\d{1,30}"
+)
+
+
+def children_in(detail: Json) -> tuple[str, ...]:
+    """Jobs that a task of a run started: what a launcher started first, then the task's own.
+
+    A launcher writes `gcp_resources` (google_cloud_pipeline_components 2.22.0,
+    container/v1/gcp_launcher/utils/gcp_resources): JSON with the REST address of the job, which
+    Vertex shows in the task's execution and its outputs.
+    """
+    told = {key: value for key, value in detail.items() if key not in {"executorDetail", "error"}}
+    found = _RESOURCE.findall(json.dumps(told, default=str))
+    executor = either_key(detail, "executorDetail")
+    executor = executor if isinstance(executor, Mapping) else {}
+    for key, inner in (("containerDetail", "mainJob"), ("customJobDetail", "job")):
+        holder = either_key(executor, key)
+        named = either_key(holder, inner) if isinstance(holder, Mapping) else None
+        found.append(str(named or ""))
     return tuple(dict.fromkeys(name for name in found if name))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from remediator.catalog.catalog import Catalogue
 from remediator.catalog.machines import Service
 from remediator.domain import JobKind, JobName, Json
-from remediator.job import fields, programs
+from remediator.job import fields, machines, programs
 from remediator.job.document import Document, read, spelled, whole_number
 from remediator.job.facts import JobFacts, facts
 from remediator.job.fields import Kind, Pool
@@ -46,7 +46,7 @@ class Job(Document):
     @cached_property
     def pools(self) -> tuple[Pool, ...]:
         """Every pool of the job that has a machine type, in the job's order."""
-        return fields.pools(self)
+        return machines.pools(self)
 
     def failed_pools(self, *texts: str) -> frozenset[str]:
         """Names of the pools that the job's error, or other evidence, names as having failed."""

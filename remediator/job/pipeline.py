@@ -1,246 +1,249 @@
-"""Pipeline runs: which task failed, which executor that is, and what its container asks for.
+"""Pipeline runs: their tasks in the spec's tree, how each fared, which died and which run again.
 
-Owns the reading of a run's `jobDetail` and of the executors in its spec. Must not decide. Called by
-`changes` (what to raise) and `costs` (what will run again).
+Owns the matching of a run's `jobDetail` with its spec: a task is found by its parents, not by its
+name alone, and the rounds of a loop are one task run several times. Must not decide. Called by
+`changes` (what to raise), `costs` (what will run again) and the facts of a job.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from remediator.catalog.catalog import Catalogue, Hardware
-from remediator.catalog.machines import Service
 from remediator.domain import parse_time
 from remediator.job import fields
-from remediator.job.document import Document, read, spelled, whole_number
+from remediator.job.document import Document, Status, either_key, read
+from remediator.job.parameters import Scope, tasks_in
 
 _DONE = frozenset({"SUCCEEDED", "SKIPPED", "NOT_TRIGGERED"})
-_FAILED = frozenset({"FAILED", "CANCELLED"})
-DEFAULT_CPUS, DEFAULT_GIB = 4.0, 16.0  # a component without limits runs on e2-standard-4
+_NEVER_RUNS = frozenset({"SKIPPED", "NOT_TRIGGERED"})
+_ROOT = "pipelineSpec.root"
+_MOST_DEEP = 40  # nested pipelines; chosen, deeper than anybody nests them
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One task of a run, as its `jobDetail` tells it. `seconds`: None while it is not known."""
+class Detail:
+    """One run of a task, as `jobDetail` tells it. `seconds`: None while it is not known.
 
+    `children` are the jobs that it started, those that a launcher started before the launcher itself.
+    """
+
+    index: int
     name: str
     state: str
     seconds: float | None
-    error: str
+    status: Status | None
+    children: tuple[str, ...]
+
+    @property
+    def where(self) -> str:
+        """The path of its error."""
+        return f"jobDetail.taskDetails[{self.index}].error"
 
 
-def tasks(job: Document) -> tuple[Task, ...]:
-    """The run's tasks with their states, in the order that Vertex lists them."""
-    found = []
-    for detail in read(job, "jobDetail.taskDetails") or ():
-        started, ended = parse_time(detail.get("startTime")), parse_time(detail.get("endTime"))
-        found.append(
-            Task(
-                str(detail.get("taskName") or ""),
-                str(detail.get("state") or ""),
-                (ended - started).total_seconds() if started and ended else None,
-                str((detail.get("error") or {}).get("message") or ""),
-            )
-        )
-    return tuple(found)
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One task of the spec that runs something, with all of its runs.
+
+    `scopes` lead from the run to it, `title` is their names (`big-path/train`); `holder` is the path
+    of its executor. `caching`: None where its author says nothing, False for an explicit off.
+    `reached` is False for a task below a condition that did not hold.
+    """
+
+    scopes: tuple[Scope, ...]
+    title: str
+    executor: str
+    holder: str
+    details: tuple[Detail, ...]
+    caching: bool | None
+    may_cache: bool
+    reached: bool
+
+    @property
+    def path(self) -> str:
+        return self.scopes[-1].task
+
+    @property
+    def failed(self) -> tuple[Detail, ...]:
+        return tuple(one for one in self.details if one.state == "FAILED")
+
+    @property
+    def done(self) -> bool:
+        return bool(self.details) and all(one.state in _DONE for one in self.details)
+
+    @property
+    def times(self) -> int:
+        """How often it runs in a run that is made again: the rounds that are not in the cache."""
+        if not self.reached:
+            return 0
+        left = [one for one in self.details if one.state not in _NEVER_RUNS]
+        if self.details and not left:
+            return 0
+        again = [one for one in left if one.state != "SUCCEEDED" or not self.caching]
+        return len(again) if left else 1
 
 
-def _executor_of(job: Document) -> Mapping[str, str]:
-    """Task name to executor label, through every DAG in the spec."""
-    spec = job.read("pipelineSpec") or {}
-    components = spec.get("components") or {}
-    dags = [spec.get("root") or {}, *components.values()]
-    found: dict[str, str] = {}
-    for dag in dags:
-        listed = ((dag.get("dag") or {}).get("tasks") or {}) if isinstance(dag, Mapping) else {}
-        for name, task in listed.items():
-            named = str(((task or {}).get("componentRef") or {}).get("name") or "")
-            component = components.get(named) or {}
-            label = component.get("executorLabel")
-            if label:
-                found[name] = str(label)
-    return found
+def nodes(job: Document, ran: Document | None = None) -> tuple[Node, ...]:
+    """Every task that runs something, in the spec's order.
+
+    `ran`: the run whose details count, where the job is a request made from it.
+    """
+    known = _details(ran or job)
+    listed = fields.executors(job)
+    return tuple(_walk(job, _ROOT, (), "", known, listed))
+
+
+def failed(job: Document) -> tuple[Node, ...]:
+    """The tasks that died themselves: cancelled and skipped ones did not, nor do wrappers."""
+    return tuple(node for node in nodes(job) if node.failed)
 
 
 def failed_executors(job: Document) -> tuple[str, ...]:
     """Labels of the executors whose tasks failed, outermost wrappers aside."""
-    labels = _executor_of(job)
-    failed = [task.name for task in tasks(job) if task.state in _FAILED]
-    return tuple(dict.fromkeys(labels[name] for name in failed if name in labels))
-
-
-def executors_to_run(job: Document) -> tuple[str, ...]:
-    """Labels of the executors that run again: all but those whose every task has succeeded."""
-    labels = _executor_of(job)
-    done = {task.name for task in tasks(job) if task.state in _DONE}
-    again = [label for name, label in labels.items() if name not in done]
-    return tuple(dict.fromkeys(again)) or tuple(fields.executors(job))
+    return tuple(dict.fromkeys(node.executor for node in failed(job)))
 
 
 def uncached(job: Document) -> tuple[str, ...]:
-    """Paths of `enableCache` of the run's own tasks that have succeeded and are not cached."""
-    listed = job.read("pipelineSpec.root.dag.tasks") or {}
-    done = {task.name for task in tasks(job) if task.state in _DONE}
+    """Paths of `enableCache` of the run's own finished tasks whose author said nothing of caching.
+
+    An explicit off (`cachingOptions: {}`) stays off; conditions, loops and exit handlers get none.
+    """
     return tuple(
-        f"pipelineSpec.root.dag.tasks.{name}.cachingOptions.enableCache"
-        for name, task in listed.items()
-        if name in done
-        and ((task or {}).get("cachingOptions") or {}).get("enableCache") is not True
+        f"{node.path}.cachingOptions.enableCache"
+        for node in nodes(job)
+        if node.done and node.caching is None and node.may_cache and len(node.scopes) == 1
     )
+
+
+def switched_off(job: Document) -> tuple[Node, ...]:
+    """Finished tasks that run again, since their author has switched caching off."""
+    return tuple(node for node in nodes(job) if node.done and node.caching is False and node.times)
 
 
 def longest_failed_seconds(job: Document) -> float | None:
     """How long the failed task ran, at most, over all that failed."""
-    ran = [t.seconds for t in tasks(job) if t.state in _FAILED and t.seconds is not None]
+    ran = [one.seconds for node in failed(job) for one in node.failed if one.seconds is not None]
     return max(ran, default=None)
 
 
-# --- accelerators ---------------------------------------------------------------------------------
+# --- the walk through spec and details --------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerDevices:
-    """A container's accelerators, with where they stand; `type` is empty where it asks for none."""
+class _Known:
+    """Details with the place of each in the run's own tree; `ids` False: they name no parents."""
 
-    type_path: str
-    type: str
-    count_path: str
-    count: int
+    details: tuple[tuple[str, str, Detail], ...]  # id, parent's id, detail
+    ids: bool
 
+    def top(self) -> frozenset[str]:
+        known = {own for own, _, _ in self.details}
+        roots = [own for own, parent, _ in self.details if not parent or parent not in known]
+        return frozenset(roots)
 
-def devices(job: Document, executor: str) -> ContainerDevices | None:
-    """The accelerators of a plain container; None for other executors. Counts are int64s, as text."""
-    asked = limits(job, executor)
-    if asked is None:
-        return None
-    holder = f"{fields.executors(job)[executor]}.container.resources.accelerator"
-    spellings = ("resourceType", "resourceCount"), ("type", "count")
-    here = next((pair for pair in spellings if read(job, f"{holder}.{pair[0]}")), None)
-    what, count = here or spellings[0 if asked.as_text else 1]
-    type_path = spelled(job, f"{holder}.{what}")
-    count_path = spelled(job, f"{holder}.{count}")
-    named = str(job.read(type_path) or "")
-    number = whole_number(job.read(count_path)) or 1
-    return ContainerDevices(type_path, named, count_path, number if named else 0)
+    def of(self, name: str, parents: frozenset[str]) -> list[tuple[str, Detail]]:
+        """Runs of a task of that name directly below one of the parents, or in a round of theirs."""
+        if not self.ids:
+            return [(own, detail) for own, _, detail in self.details if detail.name == name]
+        return [
+            (own, detail)
+            for own, parent, detail in self.details
+            if parent in parents and detail.name == name
+        ]
 
-
-def accelerators(job: Document) -> frozenset[str]:
-    """Types of accelerators that the run's containers ask for."""
-    found = (devices(job, label) for label in fields.executors(job))
-    return frozenset(one.type for one in found if one and one.type)
+    def rounds(self, parents: frozenset[str], names: frozenset[str]) -> frozenset[str]:
+        """The rounds of a loop that stand between it and its tasks: children of no task's name."""
+        return frozenset(
+            own for own, parent, detail in self.details
+            if parent in parents and detail.name not in names
+        )  # fmt: skip
 
 
-def hardware(job: Document, executor: str, catalogue: Catalogue) -> Hardware | None:
-    """The smallest n1 that holds a container's limits, with its accelerators; None: there is none."""
-    asked, held = limits(job, executor), devices(job, executor)
-    if asked is None or held is None:
-        return None
-    cpus, gib = asked.shape
-    fitting = [
-        machine
-        for machine in catalogue.machines.values()
-        if machine.generation == "n1" and Service.TRAINING in machine.services
-        if machine.vcpus >= cpus and machine.memory_gib >= gib
-    ]
-    smallest = min(fitting, key=lambda one: (one.vcpus, one.memory_gib), default=None)
-    return Hardware(smallest.name, held.type, held.count) if smallest else None
-
-
-# --- limits -----------------------------------------------------------------------------------------
-
-_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(i?)[Bb]?")
-_POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerLimits:
-    """A container's CPU and memory limits, with where they stand and in which form."""
-
-    cpu_path: str
-    cpu: float | None
-    memory_path: str
-    memory_gib: float | None
-    as_text: bool
-
-    @property
-    def shape(self) -> tuple[float, float]:
-        """vCPUs and GiB to be had, Vertex's default where nothing is stated."""
-        return self.cpu or DEFAULT_CPUS, self.memory_gib or DEFAULT_GIB
-
-
-def limits(job: Document, executor: str) -> ContainerLimits | None:
-    """The limits of a plain container; None for other executors."""
-    holder = fields.executors(job).get(executor)
-    if holder is None or not isinstance(job.read(f"{holder}.container"), Mapping):
-        return None
-    resources = f"{holder}.container.resources"
-    as_text = any(
-        read(job, f"{resources}.{key}") is not None
-        for key in ("resourceCpuLimit", "resourceMemoryLimit")
-    )
-    cpu, memory = (
-        ("resourceCpuLimit", "resourceMemoryLimit") if as_text else ("cpuLimit", "memoryLimit")
-    )
-    cpu_path = spelled(job, f"{resources}.{cpu}")
-    memory_path = spelled(job, f"{resources}.{memory}")
-    return ContainerLimits(
-        cpu_path,
-        _cpus(job.read(cpu_path)),
-        memory_path,
-        _gib(job.read(memory_path)),
-        as_text,
-    )
-
-
-def _cpus(value: object) -> float | None:
-    if isinstance(value, str):
-        milli = re.fullmatch(r"(\d+)m", value)
-        if milli:
-            return int(milli[1]) / 1000
-        return float(value) if re.fullmatch(r"\d+(\.\d+)?", value) else None
-    return float(value) if isinstance(value, int | float) and value > 0 else None
-
-
-def _gib(value: object) -> float | None:
-    """KFP's number is in GB; the text form has a unit of its own."""
-    if isinstance(value, str):
-        match = _UNIT.fullmatch(value)
-        if match is None:
-            return None
-        base = 1024 if match[3] else 1000
-        return float(match[1]) * float(base ** _POWER[match[2]]) / 1024**3
-    return (
-        float(value) * 1000**3 / 1024**3 if isinstance(value, int | float) and value > 0 else None
-    )
-
-
-def raised(job: Document, *, memory_only: bool) -> tuple[tuple[str, Any], ...]:
-    """Paths and new values that double the failed components' limits; None: they cannot be read."""
-    found: list[tuple[str, Any]] = []
-    for executor in failed_executors(job):
-        now = limits(job, executor)
-        if now is None:
+def _details(job: Document) -> _Known:
+    listed = read(job, "jobDetail.taskDetails")
+    found = []
+    for index, detail in enumerate(listed if isinstance(listed, list) else ()):
+        if not isinstance(detail, Mapping):
             continue
-        if not memory_only:
-            found.append(
-                (now.cpu_path, _doubled(job.read(now.cpu_path), DEFAULT_CPUS, now.as_text))
+        started, ended = (parse_time(either_key(detail, key)) for key in ("startTime", "endTime"))
+        own, parent = (str(either_key(detail, key) or "") for key in ("taskId", "parentTaskId"))
+        name = str(either_key(detail, "taskName") or "")
+        found.append(
+            (
+                own,
+                parent,
+                Detail(
+                    index,
+                    name,
+                    str(detail.get("state") or ""),
+                    (ended - started).total_seconds() if started and ended else None,
+                    Status.parse(detail.get("error")),
+                    fields.children_in(detail),
+                ),
             )
-        held = job.read(now.memory_path)
-        found.append((now.memory_path, _doubled(held, DEFAULT_GIB, now.as_text, unit="G")))
-    return tuple(found)
+        )
+    return _Known(tuple(found), any(parent for _, parent, _ in found))
 
 
-def _doubled(held: object, default: float, as_text: bool, unit: str = "") -> Any:
-    """Twice what is held, or twice Vertex's default where nothing is; None: it cannot be read.
+def _walk(
+    job: Document,
+    dag: str,
+    above: tuple[Scope, ...],
+    title: str,
+    known: _Known,
+    listed: Mapping[str, str],
+    parents: frozenset[str] | None = None,
+    *,
+    reached: bool = True,
+) -> Iterator[Node]:
+    if len(above) > _MOST_DEEP:
+        return
+    tasks = tasks_in(job, dag)
+    here = known.top() if parents is None else parents
+    names = frozenset(name for key, task in tasks for name in (key, _shown_name(task, key)))
+    if known.ids:  # rounds of a loop, however deep they are wrapped
+        inner = here
+        for _ in range(_MOST_DEEP):
+            inner = known.rounds(inner, names)
+            if not inner:
+                break
+            here |= inner
+    for key, task in tasks:
+        reference = task.get("componentRef")
+        component = str(reference.get("name") or "") if isinstance(reference, Mapping) else ""
+        scopes = (*above, Scope(f"{dag}.dag.tasks.{key}", component))
+        named = f"{title}/{key}" if title else key
+        runs = known.of(_shown_name(task, key), here) or known.of(key, here)
+        holder = f"pipelineSpec.components.{component}"
+        if isinstance(job.read(f"{holder}.dag"), Mapping):
+            ids = frozenset(own for own, _ in runs)
+            never = bool(runs) and all(one.state in _NEVER_RUNS for _, one in runs)
+            yield from _walk(
+                job, holder, scopes, named, known, listed, ids, reached=reached and not never
+            )
+            continue
+        label = job.read(f"{holder}.executorLabel")
+        if isinstance(label, str) and label in listed:
+            details = tuple(one for _, one in runs)
+            caching = _caching(task)
+            yield Node(
+                scopes, named, label, listed[label], details, caching, _may_cache(task), reached
+            )
 
-    A limit may be a pipeline's parameter, which only whoever starts the run can raise.
-    """
-    if isinstance(held, str) and held:
-        match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)(m|\s*[KMGTP]?i?[Bb]?)", held)
-        return f"{float(match[1]) * 2:.15g}{match[2]}" if match else None
-    if isinstance(held, int | float) and held > 0:
-        return held * 2
-    return f"{default * 2:g}{unit}" if as_text else default * 2
+
+def _shown_name(task: Mapping[str, Any], key: str) -> str:
+    info = task.get("taskInfo")
+    return str(info.get("name") or key) if isinstance(info, Mapping) else key
+
+
+def _caching(task: Mapping[str, Any]) -> bool | None:
+    options = task.get("cachingOptions")
+    return options.get("enableCache") is True if isinstance(options, Mapping) else None
+
+
+def _may_cache(task: Mapping[str, Any]) -> bool:
+    policy = task.get("triggerPolicy")
+    exits = isinstance(policy, Mapping) and bool(re.search("condition|strategy", " ".join(policy)))
+    return not exits and not task.get("parameterIterator") and not task.get("artifactIterator")

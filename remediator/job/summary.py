@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from remediator.domain import Change, JobKind, parse_seconds
-from remediator.job import fields
+from remediator.job import fields, machines
 from remediator.job.document import Document, whole_number
 
 
@@ -34,7 +34,7 @@ class Saved:
 def machine_words(job: Document) -> str:
     """`n1-standard-8`, `2 x n1-standard-8 + 1 NVIDIA_TESLA_T4`; empty where the job names none."""
     told: list[str] = []
-    for pool in fields.pools(job):
+    for pool in machines.pools(job):
         words = str(pool.hardware)
         if pool.replicas > 1:
             words = f"{pool.replicas} x {words}"

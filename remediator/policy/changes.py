@@ -22,8 +22,11 @@ from remediator.job import (
     DEFAULT_TIMEOUT_SECONDS,
     Job,
     Pool,
+    containers,
+    machines,
     pipeline,
 )
+from remediator.job.pipeline import Node
 from remediator.policy import places, program, sizing
 from remediator.policy.costs import longest_run
 from remediator.policy.model import Limits
@@ -45,6 +48,7 @@ class Situation:
     limits: Limits
     number: int
     later: tuple[Resubmit, ...] = ()
+    served: Service | None = None
 
     @property
     def job(self) -> Job:
@@ -53,7 +57,8 @@ class Situation:
 
     @property
     def service(self) -> Service:
-        return self.job.service
+        """Which of Vertex's services gives the machine: of a pipeline's task, its own."""
+        return self.served or self.job.service
 
 
 class Impossible(Exception):  # never leaves the policy room
@@ -175,7 +180,8 @@ def _caching_on(draft: Draft, now: Situation) -> Draft:
     """Tasks of a run that have succeeded are answered from the cache, where they may be."""
     for path in pipeline.uncached(now.job):
         draft = draft.set(path, value=True)
-    return draft
+    off = ", ".join(node.title for node in pipeline.switched_off(now.job))
+    return draft.note(f"caching is switched off for {off}, which runs again" if off else "")
 
 
 # --- machine and accelerator --------------------------------------------------------------------
@@ -184,9 +190,6 @@ def _caching_on(draft: Draft, now: Situation) -> Draft:
 def target_pools(now: Situation, draft: Draft) -> tuple[Pool, ...]:
     """The pools to change: the one that evidence names, else all on the first one's machine."""
     found = draft.job.pools
-    if now.job.kind is JobKind.PIPELINE:
-        tasks = pipeline.failed_executors(now.job)
-        found = tuple(pool for pool in found if pool.task in tasks) or found
     said = [item.says for cause in now.diagnosis.causes[:1] for item in cause.evidence]
     where = [item.where for cause in now.diagnosis.causes[:1] for item in cause.evidence]
     named = now.job.failed_pools(*said, *where)
@@ -197,9 +200,9 @@ def target_pools(now: Situation, draft: Draft) -> tuple[Pool, ...]:
 
 
 def _hardware(draft: Draft, step: Resubmit, now: Situation) -> Draft:
+    if now.job.kind is JobKind.PIPELINE:
+        return _tasks(draft, step, now)
     pools = target_pools(now, draft)
-    if not pools and now.job.kind is JobKind.PIPELINE:
-        return _components(draft, step, now)
     if not pools:
         msg = "the job names no machine of its own, so there is none to change"
         raise Impossible(msg)
@@ -222,11 +225,22 @@ def _impossible(no_way: NoWay) -> Impossible:
 
 def set_hardware(draft: Draft, pool: Pool, wanted: Hardware) -> Draft:
     """The pool on other hardware; what no longer applies is taken out."""
+    if pool.whole is not None:
+        return _whole(draft, pool, wanted)
     draft = draft.set(pool.machine_path, wanted.machine)
     if wanted.count or pool.hardware.count:
-        draft = draft.set(pool.accelerator_path, wanted.accelerator or None)
-        draft = draft.set(pool.count_path, wanted.count or None)
+        none, zero = ("ACCELERATOR_TYPE_UNSPECIFIED", 0) if pool.service else (None, None)
+        draft = draft.set(pool.accelerator_path, wanted.accelerator or none)
+        draft = draft.set(pool.count_path, wanted.count or zero)
     return draft
+
+
+def _whole(draft: Draft, pool: Pool, wanted: Hardware) -> Draft:
+    """A list of the task's own in place of one that others use too: one change, the whole list."""
+    path, value = pool.whole or ("", None)
+    given = draft.job if draft.job.read(path) is not None else draft.job.changed(path, value)
+    edited = set_hardware(replace(draft, job=given), replace(pool, whole=None), wanted)
+    return draft.set(path, edited.job.read(path))
 
 
 def _moved(held: Hardware, step: Resubmit, now: Situation, region: str) -> Moved | NoWay:
@@ -375,7 +389,64 @@ def _doubts(hardware: Hardware, now: Situation) -> tuple[str, ...]:
     return (f"{device.name}: {device.why_not}",) if device and device.why_not else ()
 
 
-def _components(draft: Draft, step: Resubmit, now: Situation) -> Draft:
+def died_of_it(now: Situation) -> tuple[Node, ...]:
+    """The tasks that died of the verdict: not those that were cancelled, nor those of another cause."""
+    failed = pipeline.failed(now.job)
+    causes = {part.index: part.cause for part in now.diagnosis.parts}
+    for wanted in (now.diagnosis.verdict, Cause.UNKNOWN):
+        found = tuple(
+            node
+            for node in failed
+            if any(causes.get(detail.index, Cause.UNKNOWN) is wanted for detail in node.failed)
+        )
+        if found:
+            return found
+    return failed
+
+
+def _tasks(draft: Draft, step: Resubmit, now: Situation) -> Draft:
+    """The machines of the tasks that died: where the launched job's stand, or a container's limits."""
+    targets = died_of_it(now)
+    if not targets:
+        msg = "the failed task's component was not found in the pipeline's spec"
+        raise Impossible(msg)
+    dead = frozenset(node.path for node in targets)
+    for node in targets:
+        pools = tuple(machines.of_task(now.job, node, dead))
+        if pools:
+            draft = _task_pools(draft, pools, step, now)
+        elif containers.is_plain(now.job, node):
+            draft = _component(draft, node, dead, step, now)
+        else:
+            msg = f"task {node.title} runs no machine of its own, so there is none to change"
+            raise Impossible(msg)
+    return draft
+
+
+def _task_pools(draft: Draft, pools: tuple[Pool, ...], step: Resubmit, now: Situation) -> Draft:
+    said = [item.says for cause in now.diagnosis.causes[:1] for item in cause.evidence]
+    named = now.job.failed_pools(*said)
+    chosen = tuple(p for p in pools if p.name in named) or tuple(
+        p for p in pools if p.hardware == pools[0].hardware
+    )
+    if broken := next((pool.fixed for pool in chosen if pool.fixed), ""):
+        raise Impossible(broken)
+    now = replace(now, served=chosen[0].service)
+    if step.machine_type == "sized":
+        draft = _sized(draft, now, chosen)
+        if step.accelerator is None:
+            return draft
+    for pool in chosen:
+        moved = _moved(pool.hardware, step, now, draft.location)
+        if isinstance(moved, NoWay):
+            raise _impossible(moved)
+        draft = set_hardware(draft, pool, moved.hardware).note(*moved.notes)
+    return draft
+
+
+def _component(
+    draft: Draft, node: Node, dead: frozenset[str], step: Resubmit, now: Situation
+) -> Draft:
     """A pipeline's containers state limits in place of machines: those are raised."""
     if step.machine_type == "sized":
         step = _sized_component(step, now)
@@ -388,14 +459,12 @@ def _components(draft: Draft, step: Resubmit, now: Situation) -> Draft:
             "can raise; it names no machine"
         )
         raise Impossible(msg)
-    failed = [one for one in pipeline.failed_executors(now.job) if pipeline.limits(now.job, one)]
-    if not failed:
-        msg = "the failed task's component was not found in the pipeline's spec"
-        raise Impossible(msg)
     if step.machine_type is not None:
-        draft = _raised_limits(draft, failed, now, memory_only=step.machine_type == "more_memory")
-    for executor in failed if step.accelerator is not None else ():
-        draft = _component_devices(draft, executor, step, now)
+        draft = _raised_limits(
+            draft, node, dead, now, memory_only=step.machine_type == "more_memory"
+        )
+    if step.accelerator is not None:
+        draft = _component_devices(draft, node, dead, step, now)
     return draft
 
 
@@ -418,36 +487,41 @@ _SIZED_COMPONENT: Mapping[Cause, Mapping[str, str]] = {
 }
 
 
-def _raised_limits(draft: Draft, failed: list[str], now: Situation, *, memory_only: bool) -> Draft:
-    for path, value in pipeline.raised(now.job, memory_only=memory_only):
-        held = draft.job.read(path)
-        if value is None:
-            name = path.rpartition(".")[2]
-            msg = f"the failed component's {name} is {held!r}: nobody can tell what twice that is"
-            raise Impossible(msg)
+def _raised_limits(
+    draft: Draft, node: Node, dead: frozenset[str], now: Situation, *, memory_only: bool
+) -> Draft:
+    try:
+        raised = tuple(containers.doubled(now.job, node, dead, memory_only=memory_only))
+    except containers.Unreadable as err:
+        raise Impossible(str(err)) from err
+    for path, value in raised:
         draft = draft.set(path, value)
-    for executor in failed:
-        if pipeline.hardware(draft.job, executor, now.catalogue) is None:
-            msg = (
-                "no machine is known that holds the failed component's limits once they are raised"
-            )
-            raise Impossible(msg)
+    if containers.hardware(draft.job, node, now.catalogue) is None:
+        msg = "no machine is known that holds the failed component's limits once they are raised"
+        raise Impossible(msg)
     return draft
 
 
-def _component_devices(draft: Draft, executor: str, step: Resubmit, now: Situation) -> Draft:
+def _component_devices(
+    draft: Draft, node: Node, dead: frozenset[str], step: Resubmit, now: Situation
+) -> Draft:
     """Other accelerators for a container; which machine takes them with its limits, Vertex finds."""
-    held = pipeline.devices(draft.job, executor)
-    on = pipeline.hardware(draft.job, executor, now.catalogue)
-    if held is None or on is None or step.accelerator is None:
+    held = containers.devices(now.job, node, dead)
+    on = containers.hardware(draft.job, node, now.catalogue)
+    if held.why:
+        msg = f"task {node.title}: {held.why}"
+        raise Impossible(msg)
+    if on is None or step.accelerator is None:
         msg = "no machine is known that holds the failed component's limits"
         raise Impossible(msg)
     to = _accelerator(step.accelerator, on, now, draft.location)
     if isinstance(to, NoWay):
         raise Impossible(to.why)
     wanted = to.hardware
-    draft = draft.set(held.type_path, wanted.accelerator or None)
-    draft = draft.set(held.count_path, str(wanted.count) if wanted.count else None)
+    for path in held.type_paths:
+        draft = draft.set(path, wanted.accelerator or None)
+    for path in held.count_paths:
+        draft = draft.set(path, str(wanted.count) if wanted.count else None)
     return draft.note(*_doubts(wanted, now))
 
 

@@ -10,14 +10,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalogue, Hardware, Price, Strategy
 from remediator.catalog.machines import Service
 from remediator.domain import Cause, Change, Diagnosis, History, JobKind, JobState, parse_seconds
-from remediator.job import DEFAULT_BATCH_SIZE, DEFAULT_TIMEOUT_SECONDS, Job, Pool, pipeline
+from remediator.job import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_TIMEOUT_SECONDS,
+    Job,
+    Pool,
+    containers,
+    pipeline,
+)
+from remediator.job.pipeline import Node
 from remediator.job.validation import require_shape
 from remediator.policy import routes
 from remediator.policy.model import Limits
@@ -60,8 +68,7 @@ def price_per_hour(
     `ran`: the run that a pipeline's request was made from, which knows the tasks that are done.
     """
     if job.kind is JobKind.PIPELINE:
-        again = pipeline.executors_to_run(ran or job)
-        return _pipeline_price(job, again, location, catalogue)
+        return _pipeline_price(job, tasks_to_run(job, ran), location, catalogue)
     found = job.pools
     strategy = Strategy(job.strategy or Strategy.STANDARD)
     total = _sum(_pool_price(pool, location, strategy, catalogue) for pool in found)
@@ -95,34 +102,53 @@ def _sum(parts: Iterable[Price | None]) -> Price | None:
     return total
 
 
+def tasks_to_run(job: Job, ran: Job | None = None) -> tuple[Node, ...]:
+    """The tasks of a run that run when it is made again: those that are not in the cache."""
+    return tuple(node for node in pipeline.nodes(job, ran) if node.times)
+
+
 def _pipeline_price(
-    job: Job, again: tuple[str, ...], location: str, catalogue: Catalogue
+    job: Job, again: tuple[Node, ...], location: str, catalogue: Catalogue
 ) -> Price | None:
-    """Of the tasks that will run again, side by side: the dearest they can be in one hour."""
-    custom = [pool for pool in job.pools if pool.task in again]
-    containers = [label for label in again if pipeline.limits(job, label)]
-    if not custom and not containers:
-        return None
-    machines = (_pool_price(pool, location, Strategy.STANDARD, catalogue) for pool in custom)
-    limits = (_component_price(job, label, location, catalogue) for label in containers)
-    return _sum((*machines, *limits))
+    """Of the tasks that will run again, side by side: the dearest they can be in one hour.
+
+    A loop's task counts once for each of its rounds; a machine that cannot be read has no price.
+    """
+    return _sum(_task_price(job, node, location, catalogue) for node in again) if again else None
 
 
-def _component_price(job: Job, label: str, location: str, catalogue: Catalogue) -> Price | None:
-    """Of the cheapest machine that holds a container's limits: an n1, or what takes its devices."""
-    asked, devices = pipeline.limits(job, label), pipeline.devices(job, label)
-    if asked is None or devices is None:
+def _task_price(job: Job, node: Node, location: str, catalogue: Catalogue) -> Price | None:
+    pools = [pool for pool in job.pools if pool.task == node.path]
+    if pools:
+        each = _sum(_pool_price(pool, location, _got_by(pool), catalogue) for pool in pools)
+    else:
+        each = _container_price(job, node, location, catalogue)
+    return each.times(node.times) if each else None
+
+
+def _got_by(pool: Pool) -> Strategy:
+    known = {"SPOT": Strategy.SPOT, "LOW_COST": Strategy.SPOT, "FLEX_START": Strategy.FLEX_START}
+    return known.get(pool.strategy, Strategy.STANDARD)
+
+
+def _container_price(job: Job, node: Node, location: str, catalogue: Catalogue) -> Price | None:
+    """Of the cheapest machine that holds a container's limits: an n1, or what takes its devices.
+
+    A launcher without a machine runs on what Vertex gives a container that asks for nothing.
+    """
+    plain = containers.is_plain(job, node)
+    cpus, gib = containers.shape(job, node)
+    devices = containers.devices(job, node)
+    if cpus is None or gib is None or devices.why:
         return None
-    cpus, gib = asked.shape
+    held = Hardware("", devices.type, devices.count) if plain else Hardware("")
     rates = [
         rate
         for m in catalogue.machines.values()
         if Service.TRAINING in m.services and m.vcpus >= cpus and m.memory_gib >= gib
-        if m.generation == "n1" or devices.type
-        if not catalogue.why_not(
-            held := Hardware(m.name, devices.type, devices.count), Service.TRAINING
-        )
-        if (rate := catalogue.usd_per_hour(held, location)) is not None
+        if m.generation == "n1" or held.accelerator
+        if not catalogue.why_not(one := replace(held, machine=m.name), Service.TRAINING)
+        if (rate := catalogue.usd_per_hour(one, location)) is not None
     ]
     return Price(min(rates)) if rates else None
 
@@ -253,7 +279,7 @@ def cannot_cost_more(
     """
     before, after = failed.pools, request.pools
     has_limits = failed.kind is JobKind.PIPELINE and any(
-        pipeline.limits(failed, label) for label in pipeline.executors_to_run(failed)
+        containers.is_plain(failed, node) for node in tasks_to_run(failed)
     )
     if len(before) != len(after) or not (before or has_limits):
         return False
@@ -359,6 +385,10 @@ def _expected_seconds(
         by = request.replicas
         return max(ran, all_seconds / speed), f"{said}, by {by} replica{'s' * (by != 1)}"
     if case.job.kind is JobKind.PIPELINE and (longest := pipeline.longest_failed_seconds(case.job)):
+        off = pipeline.switched_off(case.job)
+        again = max((one.seconds or 0.0 for node in off for one in node.details), default=0.0)
+        if again > longest:
+            return again, f"as long as the longest task that runs again ran, {_hours(again)}"
         return longest, f"as long as the failed task ran, {_hours(longest)}"
     if not ran:
         return 0.0, "how long it ran is not known, so a minute at the least"

@@ -26,10 +26,10 @@ from remediator.domain import (
     History,
     JobKind,
 )
-from remediator.job import OUR_LABELS, SWITCH_LABEL, Job, pipeline
+from remediator.job import OUR_LABELS, SWITCH_LABEL, Job, Pool, containers
 from remediator.policy import places, routes, sizing
 from remediator.policy.changes import Draft, Impossible
-from remediator.policy.costs import Cost
+from remediator.policy.costs import Cost, tasks_to_run
 from remediator.policy.model import Limits, matches_any
 
 MOST_LABELS = 64  # on one resource, Google Cloud's own limit
@@ -211,16 +211,24 @@ def _machine_types(asked: Asked) -> str:
     allowed = asked.limits.machine_types
     if allowed is None or asked.draft is None:
         return ""
-    names = {pool.hardware.machine for pool in asked.draft.job.pools}
+    names = {pool.hardware.machine for pool in _pools_to_run(asked, asked.draft)}
     return _outside(names, allowed, asked, "machine_types")
+
+
+def _pools_to_run(asked: Asked, draft: Draft) -> tuple[Pool, ...]:
+    """The machines that the attempt takes: of a pipeline run, those of its unfinished tasks."""
+    if draft.job.kind is not JobKind.PIPELINE:
+        return draft.job.pools
+    again = {node.path for node in tasks_to_run(draft.job, asked.job)}
+    return tuple(pool for pool in draft.job.pools if pool.task in again)
 
 
 def _accelerators(asked: Asked) -> str:
     allowed = asked.limits.accelerators
     if allowed is None or asked.draft is None:
         return ""
-    names = {pool.hardware.accelerator for pool in asked.draft.job.pools} - {""}
-    names |= pipeline.accelerators(asked.draft.job)
+    names = {pool.hardware.accelerator for pool in _pools_to_run(asked, asked.draft)} - {""}
+    names |= containers.accelerators(asked.draft.job)
     return _outside(names, allowed, asked, "accelerators")
 
 
@@ -252,7 +260,7 @@ def _incompatible(asked: Asked) -> str:
     for before, pool in pairs:
         if pool.hardware == before.hardware and not moved:
             continue
-        why = asked.catalogue.why_not(pool.hardware, service)
+        why = asked.catalogue.why_not(pool.hardware, pool.service or service)
         if why:
             return why
         if asked.catalogue.offered(pool.hardware, draft.location, service) is False:
@@ -276,9 +284,14 @@ def _pinned(asked: Asked) -> str:
 
 
 def _cause(asked: Asked) -> str:
-    verdict = asked.diagnosis.verdict
-    if verdict not in NEVER_RETRIED or asked.retried_exit is not None:
+    if asked.retried_exit is not None:
         return ""
+    verdict = asked.diagnosis.verdict
+    part = next((p for p in asked.diagnosis.parts if p.cause in NEVER_RETRIED), None)
+    if verdict not in NEVER_RETRIED and part is None:
+        return ""
+    if part is not None:  # a task of the run that would fail the same way, whatever the others need
+        return f"task {part.name}: {_NEVER[part.cause]}, and running it again would repeat that"
     usd = asked.cost.usd if asked.cost else None
     costs = f", for about ${usd:.2f}" if usd else ""
     return f"{_NEVER[verdict]}: running it again would fail the same way{costs}"

@@ -130,7 +130,7 @@ def test_a_job_is_read_as_rest_writes_it(cloud: Cloud, vertex: Vertex, kind: Job
     job = vertex.get(name)
     assert job.name == name
     expected = {**stored}
-    assert {key: job.body.get(key) for key in expected} == expected
+    assert {key: job.to_json().get(key) for key in expected} == expected
     assert job.state is JobState.FAILED
 
 
