@@ -230,6 +230,7 @@ def _same_conduct(before: ast.FunctionDef, after: ast.FunctionDef) -> bool:
 
 
 _TOLD = frozenset({"because", "notes", "explanation", "cost_basis", "extra"})
+_SAID = frozenset({"msg", "words", "said", "named"})
 _ERRORS = frozenset({"Impossible", "Exhausted", "NoWay", "Stuck", "Refusal"})
 
 
@@ -240,7 +241,7 @@ class _Wordless(ast.NodeTransformer):
         return None if ast.unparse(node).startswith("log.") else self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
-        told = isinstance(node.targets[0], ast.Name) and node.targets[0].id in {"msg", "words"}
+        told = isinstance(node.targets[0], ast.Name) and node.targets[0].id in _SAID
         return None if told else self.generic_visit(node)
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:

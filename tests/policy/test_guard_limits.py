@@ -344,3 +344,8 @@ def test_a_network_does_not_hold_a_job_to_its_machine() -> None:
 
 def test_what_the_job_ran_on_already_is_not_called_incompatible() -> None:
     assert _plan(step="timeout: double", **_UNPRICED).refused_by == ()
+
+
+def test_a_group_that_has_spent_nothing_has_all_its_money() -> None:
+    per = f"per: [{{by: service_account, usd_per_day: {_cost() + 0.1}}}]"
+    assert _plan(per).refused_by == ()

@@ -366,3 +366,15 @@ def test_what_the_lists_of_the_file_permit(
     limits: Limits, hardware: Hardware, permitted: bool
 ) -> None:
     assert sizing.is_permitted(hardware, limits) is permitted
+
+
+@pytest.mark.parametrize(
+    ("peak", "bound", "machine"),
+    [(24.5, False, "e2-highmem-4"), (21.0, True, "e2-standard-8")],
+)
+def test_fewer_vcpus_are_taken_only_where_the_peak_was_measured(
+    peak: float, bound: bool, machine: str
+) -> None:
+    """Of a run that died nobody knows what its vCPUs would have done."""
+    needs = Needs(peak_memory_gib=peak, memory_is_lower_bound=bound)
+    assert _machine(Cause.MEMORY_PRESSURE, needs, limits=Limits(machine_types=("e2-*",))) == machine
