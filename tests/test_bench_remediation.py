@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bench.remediation import wide
 from bench.remediation.fleet import MIXES, build
+from bench.remediation.fleets import of_module
 from bench.remediation.run import fleet_of, policies, recovered, treat, usd, wasted, wrong_share
-from bench.remediation.strategies import Blind, Product, cheapest
+from bench.remediation.strategies import Blind, Failover, Product, cheapest
 from bench.remediation.world import case_of, first_at, run
 
 FLEET = fleet_of(11, "even", 40)
@@ -21,7 +23,7 @@ def test_a_fleet_is_drawn_from_its_seed_alone() -> None:
 
 def test_every_strategy_gets_the_same_jobs() -> None:
     seen = [[(one.index, one.cause, one.recoverable) for one in told] for told in FLEET.values()]
-    assert len(FLEET) == 10
+    assert len(FLEET) == 11
     assert all(one == seen[0] for one in seen)
 
 
@@ -64,3 +66,37 @@ def test_a_blind_retry_of_a_bug_is_a_wrong_action() -> None:
     bugs = (job for job in build(11, 200, "even") if job.cause == "user_code_error")
     told = treat(Blind(), next(bugs), recoverable=False)
     assert (told.attempts, told.wrong, told.recovered) == (3, 3, False)
+
+
+# --- the second fleet -------------------------------------------------------------------------------
+
+WIDE = of_module("bench.remediation.wide")
+
+
+def test_the_wide_fleet_is_drawn_from_its_seed_and_says_nothing_of_its_needs() -> None:
+    assert WIDE.build(3, 50, "even") == WIDE.build(3, 50, "even")
+    assert {job.cause for job in WIDE.build(5, 400, "even")} >= set(wide.RIGHT)
+    job = WIDE.build(11, 60, "even")[0]
+    ran = WIDE.run(job, job.body, 1, WIDE.first_at(job))
+    assert "bad_places" not in str(WIDE.case_of(ran, ran.ended).to_json())
+
+
+def test_no_attempt_over_the_wide_fleet_loses_a_device_or_its_place() -> None:
+    jobs = [
+        job
+        for job in WIDE.build(12, 120, "even")
+        if not WIDE.run(job, job.body, 1, WIDE.first_at(job)).succeeded
+    ][:60]
+    product = Product(policies(wide=True))
+    told = [treat(product, job, not job.raises, WIDE) for job in jobs]
+    assert sum(one.losses for one in told) == 0
+    assert wasted(told) == 0.0
+    assert (wrong_share(told) or 0) < 0.05
+    assert (recovered(told) or 0) > 0.6
+
+
+def test_a_failover_goes_through_places_and_mends_nothing_else() -> None:
+    jobs = {job.cause: job for job in WIDE.build(12, 400, "even") if not job.passes_hours}
+    place, memory = jobs["capacity_stockout"], jobs["memory_pressure"]
+    assert treat(Failover(), place, recoverable=True, fleet=WIDE).recovered
+    assert treat(Failover(), memory, recoverable=True, fleet=WIDE).attempts == 0

@@ -21,23 +21,25 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.remediation import plots
-from bench.remediation.fleet import MIXES, Job, build
+from bench.remediation.fleet import MIXES, Job
+from bench.remediation.fleets import Fleet, first, of_module
 from bench.remediation.strategies import (
     Blind,
     Doubling,
     Engineer,
+    Failover,
     Ladder,
     Nothing,
     Oracle,
     Product,
     Strategy,
     TransientOnly,
-    cheapest,
-    is_right,
     machine,
 )
-from bench.remediation.world import CATALOGUE, first_at, run
+from bench.remediation.world import CATALOGUE
 from remediator import policy
+from remediator.catalog.catalog import Hardware
+from remediator.policy.sizing import is_permitted
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -50,6 +52,8 @@ FORGETFUL = f"{OURS}, forgetful"
 SIZED = f"{OURS}, every size `sized`"
 DOUBLING = "double everything"
 LADDER = "fixed ladder: n1-standard-8, -16, + T4"
+WIDE = f"{OURS}, A100s allowed"
+FAILOVER = Failover.name
 ENGINEER = "a good engineer told the cause"
 ORACLE = "an oracle"
 
@@ -68,10 +72,15 @@ class Told:
     wrong: int
     slack: float | None
     verdict: str
+    within_lists: bool = True
+    losses: int = 0
 
 
-def policies(*, sized: bool = False) -> policy.Policies:
-    """The shipped file, switched to enforce, for kinds whose rerun is safe."""
+def policies(*, sized: bool = False, wide: bool = False) -> policy.Policies:
+    """The shipped file, switched to enforce, for kinds whose rerun is safe.
+
+    `wide`: it also allows A100s, under `usd_per_job`.
+    """
     text = (ROOT / "policies.yaml").read_text()
     text = text.replace("\nmode: observe", "\nmode: enforce")
     text = text.replace(
@@ -80,6 +89,9 @@ def policies(*, sized: bool = False) -> policy.Policies:
     if sized:
         for word in ("machine_type: more_memory", "machine_type: bigger", "batch_size: halve"):
             text = text.replace(f"resubmit: {{{word}}}", "resubmit: {machine_type: sized}")
+    if wide:
+        text = text.replace('"g2-*"]', '"g2-*", "a2-*"]')
+        text = text.replace("NVIDIA_L4]", "NVIDIA_L4, NVIDIA_TESLA_A100, NVIDIA_A100_80GB]")
     loaded = policy.load(text, "policies.yaml", catalogue=CATALOGUE)
     assert loaded.policies is not None, loaded.render()
     return loaded.policies
@@ -92,6 +104,7 @@ def strategies() -> list[Strategy]:
         TransientOnly(),
         Doubling(),
         Ladder(),
+        Failover(),
         Product(policies()),
         Product(policies(), name=FORGETFUL, remembers=False),
         Product(policies(sized=True), name=SIZED),
@@ -100,21 +113,32 @@ def strategies() -> list[Strategy]:
     ]
 
 
-def treat(strategy: Strategy, job: Job, recoverable: bool) -> Told:
+def treat(
+    strategy: Strategy,
+    job: Job,
+    recoverable: bool,
+    fleet: Fleet | None = None,
+    *,
+    within_lists: bool = True,
+) -> Told:
     """One job from its first failure to its end under one strategy."""
-    at = first_at(job)
-    runs = [run(job, job.body, 1, at)]
+    fleet = fleet or first()
+    strategy.over(fleet)
+    at = fleet.first_at(job)
+    runs = [fleet.run(job, job.body, 1, at)]
     usd = 0.0
     wrong = 0
+    lost = 0
     bodies = [job.body]
     while not runs[-1].succeeded and len(runs) < 15:
         found = strategy.decide(job, runs)
         if found is None:
             break
         body, hours = found
-        wrong += not is_right(job, bodies[-1], body)
+        wrong += not fleet.is_right(job, bodies[-1], body)
+        lost += bool(fleet.losses(job, body))
         bodies.append(body)
-        runs.append(run(job, body, len(runs) + 1, runs[-1].ended + timedelta(hours=hours)))
+        runs.append(fleet.run(job, body, len(runs) + 1, runs[-1].ended + timedelta(hours=hours)))
         usd += runs[-1].usd
     strategy.ended(job, runs)
     verdicts = getattr(strategy, "verdicts", [])
@@ -129,12 +153,14 @@ def treat(strategy: Strategy, job: Job, recoverable: bool) -> Told:
         wrong=wrong,
         slack=_slack(job, bodies[-1]) if runs[-1].succeeded and len(runs) > 1 else None,
         verdict=verdicts[0] if verdicts else "",
+        within_lists=within_lists,
+        losses=lost,
     )
 
 
 def _slack(job: Job, body: dict[str, object]) -> float | None:
     """How much of the final machine's memory a custom job that died of memory leaves unused."""
-    if job.cause != "memory_pressure" or job.kind != "customJobs":
+    if job.cause != "memory_pressure" or job.kind != "customJobs" or not hasattr(job, "needs"):
         return None
     found = CATALOGUE.machine(str(machine(body)["machineType"]))
     need = max(one.memory_gib for one in job.needs.sections)
@@ -142,19 +168,40 @@ def _slack(job: Job, body: dict[str, object]) -> float | None:
 
 
 def fleet_of(seed: int, mix: str, count: int, names: tuple[str, ...] = ()) -> dict[str, list[Told]]:
-    """Every strategy, or those of these names, over one fleet."""
-    jobs = [
-        job
-        for job in build(seed, count * 3, mix)
-        if not run(job, job.body, 1, first_at(job)).succeeded
+    """Every strategy, or those of these names, over one fleet of the twin's physics."""
+    return treated(first(), seed, mix, count, strategies(), names)
+
+
+def treated(
+    fleet: Fleet,
+    seed: int,
+    mix: str,
+    count: int,
+    tried: Sequence[Strategy],
+    names: tuple[str, ...] = (),
+) -> dict[str, list[Told]]:
+    """Each strategy over the same failures of a fleet."""
+    drawn = fleet.build(seed, count * 3, mix)
+    jobs = [job for job in drawn if not fleet.run(job, job.body, 1, fleet.first_at(job)).succeeded][
+        :count
     ]
-    jobs = jobs[:count]
-    recoverable = {job.index: cheapest(job) is not None for job in jobs}
+    recoverable = {job.index: fleet.cheapest(job) is not None for job in jobs}
+    listed = {
+        job.index: recoverable[job.index] and fleet.cheapest(job, _in_shipped_lists) is not None
+        for job in jobs
+    }
     return {
-        strategy.name: [treat(strategy, job, recoverable[job.index]) for job in jobs]
-        for strategy in strategies()
+        strategy.name: [
+            treat(strategy, job, recoverable[job.index], fleet, within_lists=listed[job.index])
+            for job in jobs
+        ]
+        for strategy in tried
         if not names or strategy.name in names
     }
+
+
+def _in_shipped_lists(hardware: Hardware) -> bool:
+    return is_permitted(hardware, policies().limits)
 
 
 # --- figures ---------------------------------------------------------------------------------------
@@ -458,12 +505,69 @@ def report(seeds: Sequence[int], count: int, *, write: bool) -> tuple[str, bool]
     return "\n".join(lines) + "\n", all(aim.is_met for aim in found)
 
 
+def other_fleet(name: str, seeds: Sequence[int], count: int) -> str:
+    """The figures of another fleet, with the shipped lists and with A100s allowed, as text."""
+    work = [(name, seed, count) for seed in seeds]
+    with ProcessPoolExecutor(max_workers=2) as pool:
+        fleets = list(pool.map(_other, *zip(*work, strict=True)))
+    names = list(fleets[0])
+    lines = [
+        f"## The fleet `{of_module(name).name}`",
+        "",
+        (
+            f"{len(seeds)} seeds of {count} failing jobs. Within the lists: of those that the shipped "
+            "lists leave recoverable. A loss: an attempt with fewer or smaller devices than the first "
+            "job had, or in another part of the world than its data, which no policy names."
+        ),
+        "",
+        "| strategy | recovered of those recoverable | of those within the lists | money / the engineer's | $ on what nothing mends | wrong actions | attempts that lose | of attempts |",
+        "| --- | --: | --: | --: | --: | --: | --: | --: |",
+    ]
+    for one in names:
+        told = [fleet[one] for fleet in fleets]
+        listed = [[t for t in f if t.within_lists] for f in told]
+        money = [usd(f[one]) / usd(f[ENGINEER]) if usd(f[ENGINEER]) else None for f in fleets]
+        cells = [
+            interval([recovered(f) for f in told], "{:.1%}"),
+            interval([recovered(f) for f in listed], "{:.1%}"),
+            interval(money, "{:.2f}"),
+            interval([wasted(f) for f in told], "{:.2f}"),
+            interval([wrong_share(f) for f in told], "{:.1%}"),
+            str(sum(t.losses for f in told for t in f)),
+            str(sum(t.attempts for f in told for t in f)),
+        ]
+        lines.append(f"| {one} | {' | '.join(cells)} |")
+    lines += ["", *by_cause(fleets, [OURS, WIDE, DOUBLING, FAILOVER, ENGINEER])]
+    return "\n".join(lines) + "\n"
+
+
+def _other(name: str, seed: int, count: int) -> dict[str, list[Told]]:
+    fleet = of_module(name)
+    tried = [
+        Doubling(),
+        Ladder(),
+        Failover(),
+        Product(policies()),
+        Product(policies(wide=True), name=WIDE),
+        Engineer(),
+        Oracle(),
+    ]
+    return treated(fleet, seed, "even", count, tried)
+
+
 def main() -> int:
     """Runs it; 0 where every aim is met, or where the fleet is too small to say."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one seed of 60 jobs, printed only")
     parser.add_argument("--write", action="store_true", help="as without it; kept for scripts")
-    quick = parser.parse_args().quick
+    parser.add_argument(
+        "--fleet", help="another fleet alone: a module such as bench.remediation.wide"
+    )
+    asked = parser.parse_args()
+    quick = asked.quick
+    if asked.fleet:
+        print(other_fleet(asked.fleet, SEEDS[:1] if quick else SEEDS, 60 if quick else 120))
+        return 0
     text, kept = report((11,), 60, write=False) if quick else report(SEEDS, COUNT, write=True)
     print(text)
     if quick:

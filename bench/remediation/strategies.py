@@ -12,11 +12,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
-from bench.remediation.fleet import Body, Job
-from bench.remediation.world import BATCH, CATALOGUE, Ran, case_of, first_at, run
+from bench.remediation.fleet import REGION, Body, Job
+from bench.remediation.fleets import PLACE, Fleet
+from bench.remediation.world import BATCH, CATALOGUE, Ran, first_at, run
 from remediator.case import Case
+from remediator.catalog.catalog import Hardware
 from remediator.diagnosis import diagnose
 from remediator.domain import Action, Attempt, Change, History
 from remediator.job import Job as VertexJob
@@ -37,6 +39,12 @@ class Strategy(ABC):
     """One way to treat failures."""
 
     name = ""
+    fleet: Fleet
+
+    def over(self, fleet: Fleet) -> Self:
+        """This strategy, over the jobs of a fleet."""
+        self.fleet = fleet
+        return self
 
     @abstractmethod
     def decide(self, job: Job, runs: list[Ran]) -> Next | None:
@@ -189,14 +197,17 @@ class Product(Strategy):
                 changes=made.changes,
                 number=len(runs),
                 estimated_usd=made.estimated_usd,
+                entry=made.entry,
             )
         )
         self.decided.append(made.changes)
         self.spent.append((case.now, made.estimated_usd or 0.0))
-        return dict(made.request), delay
+        place = {PLACE: made.location} if made.location != case.job.name.location else {}
+        held = {PLACE: case.job.name.location} if case.job.name.location != _home(job) else {}
+        return {**made.request, **(place or held)}, delay
 
     def _case(self, last: Ran, *, minutes: float) -> Case:
-        case = case_of(last, last.ended + timedelta(minutes=minutes))
+        case = self.fleet.case_of(last, last.ended + timedelta(minutes=minutes))
         mended = recoveries(last.document, self._tracks(last.document), CATALOGUE)
         return replace(case, attempts=tuple(self.attempts), recoveries=mended)
 
@@ -236,6 +247,38 @@ class Product(Strategy):
                 self.ends.setdefault(key, []).append(end)
 
 
+def _home(job: Any) -> str:
+    """The region of a job's first run."""
+    return str(getattr(job, "region", "") or REGION)
+
+
+class Failover(Strategy):
+    """SkyPilot's managed jobs: the next place at once where there is no machine, again where one was
+    taken back, and nothing where the program itself failed."""
+
+    name = "failover of places, as SkyPilot's"
+    places = ("us-central1", "us-east1", "us-east4", "us-west1", "us-west4", "europe-west1",
+              "europe-west4", "asia-southeast1", "asia-northeast1")  # fmt: skip
+
+    def decide(self, job: Job, runs: list[Ran]) -> Next | None:
+        last = runs[-1]
+        code, words = last.run.error or (0, "")
+        if len(runs) > len(self.places) + 3:
+            return None
+        if "preempt" in words.lower() or "STOCKOUT" in words:
+            return self._held(job, last), SOON_HOURS
+        if last.run.started or code != 8:  # RESOURCE_EXHAUSTED
+            return None
+        here = _home(job).partition("-")[0]
+        near = sorted(self.places, key=lambda one: one.partition("-")[0] != here)
+        tried = {one.document.name.location for one in runs}
+        left = [one for one in near if one not in tried]
+        return ({**self._held(job, last), PLACE: left[0]}, SOON_HOURS) if left else None
+
+    def _held(self, job: Job, last: Ran) -> Body:
+        return {**job.body, PLACE: last.document.name.location}
+
+
 # --- people who know more --------------------------------------------------------------------------
 
 
@@ -247,7 +290,7 @@ class Engineer(Strategy):
         if len(runs) > 6:
             return None
         body = dict(job.body) if len(runs) == 1 else self._last
-        made = _REMEDIES.get(job.cause, _give_up)(body, job, len(runs))
+        made = self.fleet.remedy(job, body, len(runs))
         if made is None:
             return None
         self._last = made
@@ -314,6 +357,11 @@ _REMEDIES: dict[str, Callable[[Body, Job, int], Body | None]] = {
 }
 
 
+def remedy(job: Job, body: Body, made: int) -> Body | None:
+    """What the engineer does about a job of the first fleet."""
+    return _REMEDIES.get(job.cause, _give_up)(body, job, made)
+
+
 class Oracle(Strategy):
     name = "an oracle"
 
@@ -321,13 +369,13 @@ class Oracle(Strategy):
         """The cheapest request that succeeds, made once, when luck allows it."""
         if len(runs) > 1:
             return None
-        best = cheapest(job)
-        waits = job.passes_hours if job.says else 0.0
+        best = self.fleet.cheapest(job)
+        waits = job.passes_hours if job.says or job.passes_hours else 0.0
         return (best, max(ENGINEER_HOURS, waits)) if best is not None else None
 
 
-def cheapest(job: Job) -> Body | None:
-    """Of every size that the limits allow, the cheapest on which the job succeeds."""
+def cheapest(job: Job, allowed: Callable[[Hardware], bool] = lambda _: True) -> Body | None:
+    """Of every size that is searched, the cheapest on which the job succeeds."""
     found: list[tuple[float, Body]] = []
     for body in _candidates(job):
         ran = run(job, body, 2, first_at(job) + timedelta(hours=job.passes_hours))

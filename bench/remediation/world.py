@@ -27,7 +27,7 @@ _LOST_LINES = 0.2
 class Ran:
     """One run of a job: how it ended, as Vertex would tell it, and its price by what it really ran."""
 
-    job: Job
+    job: Any
     run: Run
     document: VertexJob
     started: datetime
@@ -62,12 +62,19 @@ def run(job: Job, body: Mapping[str, Any], tries: int, at: datetime) -> Ran:
             for at_, sev, text, to in course.lines
         )
         course = replace(course, error=(code, job.says), lines=lines)
+    return told_of(job, body, course, tries, at, REGION)
+
+
+def told_of(
+    job: Any, body: Mapping[str, Any], course: Run, tries: int, at: datetime, place: str
+) -> Ran:
+    """A run as Vertex would tell it, with its price by what it really ran."""
     start = at + timedelta(seconds=course.startup_seconds)
     end = start + timedelta(seconds=course.run_seconds)
     number = 10**18 + job.index * 1000 + tries
     told: Body = {
         **body,
-        "name": f"projects/{NUMBER}/locations/{REGION}/{job.kind}/{number}",
+        "name": f"projects/{NUMBER}/locations/{place}/{job.kind}/{number}",
         "state": course.state,
         "createTime": rfc3339(at),
         "endTime": rfc3339(end),
@@ -98,17 +105,27 @@ def first_at(job: Job) -> datetime:
 
 
 def case_of(ran: Ran, now: datetime) -> Case:
-    """What can be read of a failed run: some lines are lost, some metrics never come."""
+    """What can be read of a failed run."""
+    return read_of(ran, now)
+
+
+def read_of(ran: Ran, now: datetime, *, buckets: Mapping[str, str] | None = None) -> Case:
+    """What can be read of a failed run: some lines are lost, some metrics never come.
+
+    `buckets` are the locations of the job's data, by bucket.
+    """
     job, course = ran.job, ran.run
     chance = random.Random(f"{job.index}/{ran.document.name.id}")
     ident = ran.document.name.id
     start = ran.started + timedelta(seconds=course.startup_seconds)
-    case: Body = {"job": ran.document.to_json(), "now": rfc3339(now)}
+    place = ran.document.name.location
+    known = {name: {"location": area} for name, area in (buckets or {}).items()}
+    case: Body = {"job": ran.document.to_json(), "now": rfc3339(now), "buckets": known}
     if job.kind == BATCH:
         lines = batch_entries(
             course,
             project=PROJECT,
-            location=REGION,
+            location=place,
             job_id=ident,
             start=start,
             telemetry=job.telemetry,
@@ -124,7 +141,7 @@ def case_of(ran: Ran, now: datetime) -> Case:
         )
         if not job.loses_metrics:
             case["timeSeries"] = list(
-                series(course, project=PROJECT, region=REGION, job_id=ident, start=start)
+                series(course, project=PROJECT, region=place, job_id=ident, start=start)
             )
     if not job.loses_logs:
         case["logEntries"] = [line for line in lines if chance.random() > _LOST_LINES]
