@@ -52,6 +52,14 @@ def test_tests_replace_nothing_of_our_own() -> None:
     assert [path.name for path in tests if pattern.search(path.read_text())] == []
 
 
+def test_no_test_judges_by_the_clock_of_the_wall_and_no_property_has_a_deadline() -> None:
+    clock = r"time\.(?:monotonic|perf_counter|time)\(\)"
+    pattern = re.compile(rf"assert [^\n]*{clock}|settings\([^)]*deadline=(?!None)")
+    allowed = {Path(__file__), ROOT / "tests" / "waiting.py"}  # the latter ends what would hang
+    tests = (path for path in (ROOT / "tests").rglob("*.py") if path not in allowed)
+    assert [path.name for path in tests if pattern.search(path.read_text())] == []
+
+
 @pytest.mark.parametrize(
     "document",
     [

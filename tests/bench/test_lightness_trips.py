@@ -7,23 +7,28 @@ from typing import Any
 import pytest
 
 from bench import emulators
-from bench.event.run import MOST_TRIPS, house, irrelevant_milliseconds
+from bench.event.run import MOST_TRIPS, house, irrelevant_event
 from bench.latency import Span, in_sequence
+from tests.effort import calls_made
 
 _SLOWER_SECONDS = 0.05
-_EVENTS = 3
+_EVENTS = 12
 
 
-def _fewest(one: Any) -> list[list[str]]:
-    """Of some warm events the one with the fewest: a busy machine only ever adds to them."""
+def _fewest(one: Any, most: int) -> list[list[str]]:
+    """The first warm event with `most` at most, else the best: a busy machine only adds to them."""
     one.handle(0)  # opens every channel
-    found = [one.handle(number).places for number in range(1, _EVENTS + 1)]
+    found = []
+    for number in range(1, _EVENTS + 1):
+        found.append(one.handle(number).places)
+        if len(found[-1]) <= most:
+            break
     return min(found, key=len)
 
 
 def test_with_sqlite_a_job_its_log_and_the_create_are_asked_in_sequence() -> None:
     with house(_SLOWER_SECONDS) as one:
-        places = _fewest(one)
+        places = _fewest(one, 3)
     assert len(places) <= 3
     assert places[0] == ["JobService/GetCustomJob"]
     assert places[-1] == ["JobService/CreateCustomJob"]
@@ -35,7 +40,7 @@ def test_with_firestore_six_calls_in_sequence_are_enough() -> None:
         if not firestore:
             pytest.skip("gcloud's Firestore emulator or Java is not installed")
         with house(_SLOWER_SECONDS, "firestore", firestore) as one:
-            places = _fewest(one)
+            places = _fewest(one, MOST_TRIPS)
     assert len(places) <= MOST_TRIPS
     assert places[-3:] == [
         ["Firestore/Commit"],  # the claim stands before anything is created,
@@ -44,8 +49,11 @@ def test_with_firestore_six_calls_in_sequence_are_enough() -> None:
     ]
 
 
-def test_an_irrelevant_event_is_left_in_under_a_millisecond() -> None:
-    assert sorted(irrelevant_milliseconds(200))[100] < 1.0
+def test_an_irrelevant_event_is_left_after_a_few_calls() -> None:
+    """By itself under a millisecond, which `bench/event` measures; here its work is counted."""
+    handle = irrelevant_event()
+    handle()
+    assert calls_made(handle) < 200  # 78 today
 
 
 @pytest.mark.parametrize(
