@@ -3,6 +3,8 @@
 Hypothesis drives the real story in `world`: deliveries of the same failures run side by side, one step
 at a time, in any order; each may be killed at each step or lose the ledger's answer; creates are
 answered, lost, never made, throttled or refused; the job list lags by up to the consistency wait.
+Owners delete jobs that have ended; jobs of two teams run for days, told of by an entry or not, and
+what runs costs more each time it is looked at.
 """
 
 from __future__ import annotations
@@ -17,11 +19,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from remediator import reconcile
 from remediator.domain import JobName, JobState
-from remediator.ledger import Stage
+from remediator.ledger import Chain, Conclusion, Stage
 from remediator.ledger.firestore import FirestoreStore
 from tests.ledger.fake_firestore import FakeFirestore
-from tests.ledger.world import ATTEMPTS, World
+from tests.ledger.world import ATTEMPTS, TEAMS, Hand, World
 
 _HANDS_AT_ONCE = 4
 _WAIT = timedelta(minutes=2)
@@ -44,13 +47,19 @@ class Interleavings(RuleBasedStateMachine):
             )
         ),
         may_stop=st.sampled_from((False, False, False, True)),
+        may_delete=st.booleans(),
+        days=st.sampled_from((0, 0, 2)),
     )
-    def failed_jobs(self, failures: int, moods: tuple[str, ...], may_stop: bool) -> None:
+    def failed_jobs(
+        self, failures: int, moods: tuple[str, ...], may_stop: bool, may_delete: bool, days: int
+    ) -> None:
         self.world = self.new_world()
         self.disturbed = 0
         self.refused = False
         self.stopped = False
         self.moods, self.may_stop = moods, may_stop
+        self.may_delete, self.days_left = may_delete, days
+        self.longs_left = 1
         for _ in range(failures):
             self.world.cloud.add()
 
@@ -66,9 +75,9 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: len(self.world.hands) < _HANDS_AT_ONCE)
     @rule(data=st.data())
     def an_event_is_delivered(self, data: st.DataObject) -> None:
-        jobs = self.world.cloud.jobs.items()
-        ended = [name for name, body in jobs if body["state"] != "JOB_STATE_RUNNING"]
-        hand = self.world.deliver(data.draw(st.sampled_from(ended), label="job"))
+        """Of any job: entries come while one still runs, or after it is gone, and can be forged."""
+        known = sorted(self.world.cloud.ever())
+        hand = self.world.deliver(data.draw(st.sampled_from(known), label="job"))
         for _ in range(data.draw(st.integers(0, 20), label="steps")):
             if not hand.done:
                 hand.step()
@@ -111,6 +120,28 @@ class Interleavings(RuleBasedStateMachine):
     def time_passes(self, minutes: float) -> None:
         self.world.time += timedelta(minutes=minutes)
 
+    @precondition(lambda self: self.days_left)
+    @rule(days=st.sampled_from((1.1, 3)))
+    def days_pass(self, days: float) -> None:
+        self.days_left -= 1
+        self.world.time += timedelta(days=days)
+
+    @precondition(lambda self: self.longs_left)
+    @rule()
+    def somebody_starts_a_job(self) -> None:
+        self.longs_left -= 1
+        self.world.cloud.add("JOB_STATE_RUNNING")
+
+    @precondition(lambda self: self.may_delete and self._ended())
+    @rule(which=st.integers(0, 9))
+    def an_owner_deletes_a_job(self, which: int) -> None:
+        ended = self._ended()
+        self.world.cloud.delete(ended[which % len(ended)])
+
+    def _ended(self) -> list[str]:
+        jobs = self.world.cloud.jobs.items()
+        return sorted(name for name, body in jobs if body["state"] != "JOB_STATE_RUNNING")
+
     @rule(
         mood=st.integers(0, 4),
         lag=st.sampled_from((0, 30, 119, 120)),
@@ -124,12 +155,14 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(
         lambda self: any(b["state"] == "JOB_STATE_RUNNING" for b in self.world.cloud.jobs.values())
     )
-    @rule(state=st.sampled_from(("JOB_STATE_FAILED", "JOB_STATE_FAILED", "JOB_STATE_SUCCEEDED")))
-    def a_running_job_ends(self, state: str) -> None:
-        for name, body in self.world.cloud.jobs.items():
-            if body["state"] == "JOB_STATE_RUNNING":
-                self.world.cloud.end(name, state)
-                return
+    @rule(
+        state=st.sampled_from(("JOB_STATE_FAILED", "JOB_STATE_FAILED", "JOB_STATE_SUCCEEDED")),
+        which=st.integers(0, 3),
+    )
+    def a_running_job_ends(self, state: str, which: int) -> None:
+        jobs = self.world.cloud.jobs.items()
+        running = [name for name, body in jobs if body["state"] == "JOB_STATE_RUNNING"]
+        self.world.cloud.end(running[which % len(running)], state)
 
     @precondition(lambda self: self.may_stop)
     @rule(on=st.booleans())
@@ -161,13 +194,26 @@ class Interleavings(RuleBasedStateMachine):
 
     @invariant()
     def what_is_set_aside_and_spent_is_what_is_counted(self) -> None:
-        counted = sum(
-            body.get("total", 0.0)
-            for (kind, _), body in self.documents().items()
-            if kind == "counters"
-        )
-        held = sum(one.spent_usd + one.reserved_usd for one in self.world.ledger.chains())
+        """Over all days together; of everybody, and of each team apart."""
+        counted: dict[str, float] = dict.fromkeys(("", *TEAMS), 0.0)
+        for (kind, key), body in self.documents().items():
+            if kind == "counters":
+                _, _, _, team = (*key.split(":", 3), "", "")[:4]
+                counted[team] += body.get("total", 0.0)
+        held = dict.fromkeys(counted, 0.0)
+        for chain in self.world.ledger.chains():
+            team = self.world.cloud.ever()[chain.root]["jobSpec"]["serviceAccount"]
+            for whose in ("", team):
+                held[whose] += chain.spent_usd + chain.reserved_usd
         assert counted == pytest.approx(held, abs=1e-6)
+
+    @invariant()
+    def what_still_runs_is_never_concluded(self) -> None:
+        for name, body in self.world.cloud.jobs.items():
+            found = self.world.ledger.incident(JobName.parse(name).key)
+            assert (
+                body["state"] != "JOB_STATE_RUNNING" or not found or found.stage is not Stage.DONE
+            )
 
     @invariant()
     def only_a_resubmission_that_was_recorded_is_told(self) -> None:
@@ -190,21 +236,27 @@ class Interleavings(RuleBasedStateMachine):
         assert all(one.stage is Stage.DONE for one in ledger.incidents())
         assert all(one.claim is None for one in chains.values())
         assert all(a.state.is_terminal for c in chains.values() for a in c.attempts)
+        for name, body in self.world.cloud.jobs.items():
+            known = ledger.incident(JobName.parse(name).key)
+            assert known or body["state"] == "JOB_STATE_SUCCEEDED", f"{name} was missed"
         for name in self.world.cloud.jobs:
-            assert ledger.incident(JobName.parse(name).key), f"{name} was missed"
-        roots = [n for n, b in self.world.cloud.jobs.items() if not b.get("labels")]
-        for name in roots:
-            chain = chains.get(JobName.parse(name).key)
-            ended_well = (
-                chain
-                and chain.attempts
-                and (
-                    chain.attempts[-1].state is JobState.SUCCEEDED
-                    or len(chain.attempts) == ATTEMPTS
-                )
-            )
-            assert ended_well or self.refused or self.stopped, f"{name} was given up"
+            self._ended_well(name, chains.get(JobName.parse(name).key))
         self.each_state_was_told_once_and_again_only_after_a_crash()
+
+    def _ended_well(self, name: str, chain: Chain | None) -> None:
+        """A job of somebody's that failed was mended, or tried as often as it may be."""
+        body = self.world.cloud.jobs[name]
+        incident = self.world.ledger.incident(JobName.parse(name).key)
+        if body.get("labels") or body["state"] == "JOB_STATE_SUCCEEDED":
+            return
+        assert incident is not None
+        if incident.conclusion is Conclusion.TOO_OLD:  # nobody told of it for hours
+            return
+        attempts = chain.attempts if chain else ()
+        gone = any(one.name in self.world.cloud.deleted for one in attempts)
+        recovered = bool(attempts) and attempts[-1].state is JobState.SUCCEEDED
+        well = recovered or len(attempts) == ATTEMPTS
+        assert well or gone or self.refused or self.stopped, f"{name} was given up"
 
     def each_state_was_told_once_and_again_only_after_a_crash(self) -> None:
         later = self.world.time + timedelta(days=30)
@@ -316,3 +368,73 @@ def test_two_hands_each_killed_at_each_step_leave_one_job(
                 break
         if second_step == 0:
             break
+
+
+@pytest.mark.parametrize("outcome", ["answered", "lost", "never", "throttled"])
+@pytest.mark.parametrize("lag", [0, 120], ids=["listed-at-once", "listed-late"])
+def test_a_failed_job_deleted_at_each_step_leaves_nothing_unwatched(outcome: str, lag: int) -> None:
+    """The owner deletes it, the hand goes on; then everybody is killed and reconcile runs."""
+    for step in range(_STEPS):
+        world, name = _world(outcome)
+        world.cloud.lag = timedelta(seconds=lag)
+        hand = world.deliver(name)
+        for _ in range(step):
+            if not hand.done:
+                hand.step()
+        was_done = hand.done
+        world.cloud.delete(name)
+        for _ in range(_STEPS):
+            if not hand.done:
+                hand.step()
+        world.settle_down()
+        assert hand.fault is None
+        made = [name for names in world.made().values() for name in names]
+        recorded = [one for chain in world.ledger.chains() for one in chain.attempts]
+        assert [one.name for one in recorded] == made
+        assert len(made) <= 1
+        assert all(one.state is JobState.SUCCEEDED for one in recorded)
+        assert all(chain.claim is None for chain in world.ledger.chains())
+        assert all(one.stage is Stage.DONE for one in world.ledger.incidents())
+        assert len({one for one, _ in world.outcomes}) == 2 * len(made)
+        if was_done:
+            break
+    assert 10 < step < _STEPS - 1
+
+
+@pytest.mark.parametrize("days", [0.5, 3, 30])
+def test_a_job_that_runs_for_days_is_handled_when_it_fails(days: float) -> None:
+    world = World(lease=timedelta(minutes=10), wait=_WAIT)
+    name = world.cloud.add("JOB_STATE_RUNNING")
+    for _ in range(3):
+        hand = world.deliver(name)
+        while not hand.done:
+            hand.step()
+        world.time += timedelta(days=days / 3)
+        incident = world.ledger.incident(JobName.parse(name).key)
+        assert incident is not None
+        assert incident.stage is Stage.FOLLOWED
+    world.cloud.end(name, "JOB_STATE_FAILED")
+    _ends_well(world)
+
+
+def test_an_attempt_counts_more_each_time_it_is_looked_at_and_in_the_days_it_ran() -> None:
+    world, name = _world("answered")
+    hand = world.deliver(name)
+    while not hand.done:
+        hand.step()
+    (chain,) = world.ledger.chains()
+    before = chain.reserved_usd
+    for _ in range(3):
+        world.time += timedelta(hours=20)
+        for incident in world.ledger.due(world.time, 9):
+            world.hands.append(Hand(lambda one=incident: reconcile._take_up(one, world.story)))
+            while not world.hands[-1].done:
+                world.hands[-1].step()
+        (chain,) = world.ledger.chains()
+        assert chain.reserved_usd > before
+        before = chain.reserved_usd
+    days = {key for kind, key in world.store.rows if kind == "counters" and key.startswith("usd:")}
+    assert {key.split(":")[1] for key in days} == {"2026-11-23", "2026-11-24", "2026-11-25"}
+    world.settle_down()
+    (chain,) = world.ledger.chains()
+    assert (chain.reserved_usd, chain.spent_usd > before) == (0.0, True)

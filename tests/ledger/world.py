@@ -1,7 +1,8 @@
 """A world in which the real story can be stopped, killed and raced at every step.
 
 `Cloud` is Vertex as far as the story sees it: creates may be answered, lost, never made, refused or
-throttled, and its list shows a job only after a while. `Hand` runs one delivery of the real story in
+throttled, its list shows a job only after a while, and owners may delete a job that has ended. Jobs
+are of two teams, whose money is counted apart too. `Hand` runs one delivery of the real story in
 a thread of its own, which stops before every touch of ledger, cloud and clock until it is told to go
 on, or is killed there. Between the clock's last look and the sending of a create nothing stops: that a
 process is not frozen just there is what docs/reliability.md assumes.
@@ -43,11 +44,12 @@ from tests.ledger.memory import MemoryStore
 
 START = datetime(2026, 11, 23, 0, 10, tzinfo=UTC)
 ATTEMPTS = 3
+TEAMS = ("vision@lab.iam.gserviceaccount.com", "speech@lab.iam.gserviceaccount.com")
 _POLICIES = """\
 version: 1
 mode: enforce
 rerun_safe: [custom]
-limits: {attempts: 3, usd_per_day: 100000}
+limits: {attempts: 3, usd_per_day: 100000, per: [{by: service_account, usd_per_day: 100000}]}
 channels:
   people: {slack: {webhook: "env:HOOK"}}
 policies:
@@ -136,6 +138,7 @@ class Cloud:
     next_outcome: str = "answered"
     lag: timedelta = timedelta(0)
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    deleted: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, state: str = "JOB_STATE_FAILED", **more: Any) -> str:
         """A job by its name; failed for want of memory unless told otherwise."""
@@ -146,9 +149,14 @@ class Cloud:
             "displayName": f"training {number}",
             "jobSpec": {
                 "workerPoolSpecs": [
-                    {"machineSpec": {"machineType": "n1-standard-8"}, "replicaCount": "1"}
+                    {
+                        "machineSpec": {"machineType": "n1-standard-8"},
+                        "replicaCount": "1",
+                        "containerSpec": {"imageUri": f"us-docker.pkg.dev/lab/train{number}:1"},
+                    }
                 ],
                 "scheduling": {"timeout": "3600s"},
+                "serviceAccount": TEAMS[number % len(TEAMS)],
             },
             **copy.deepcopy(more),
             "name": name,
@@ -165,6 +173,14 @@ class Cloud:
         ended = {"state": state, "endTime": rfc3339(self.now())}
         error = {"error": _OUT_OF_MEMORY} if state == "JOB_STATE_FAILED" else {}
         self.jobs[name] = {**self.jobs[name], **ended, **error}
+
+    def delete(self, name: str) -> None:
+        """Its owner deletes a job, which Vertex allows once it has ended."""
+        self.deleted[name] = self.jobs.pop(name)
+
+    def ever(self) -> dict[str, dict[str, Any]]:
+        """Every job that there is or was."""
+        return {**self.jobs, **self.deleted}
 
     def get(self, name: JobName, *, timeout_seconds: float | None = None) -> Job:
         del timeout_seconds
@@ -382,7 +398,7 @@ class World:
     def made(self) -> dict[str, list[str]]:
         """Jobs by the claim that they bear."""
         found: dict[str, list[str]] = {}
-        for name, body in self.cloud.jobs.items():
+        for name, body in self.cloud.ever().items():
             token = (body.get("labels") or {}).get("remediator-claim")
             if token:
                 found.setdefault(token, []).append(name)
