@@ -286,7 +286,7 @@ def test_regions_offer_by_service(
         (
             Hardware("n1-standerd-8"),
             TRAINING,
-            "no: there is no machine type n1-standerd-8 (did you mean n1-standard-8?)",
+            "no: n1-standerd-8 is not in the catalogue, so what comes after it is not known: name a machine",
         ),
     ],
     ids=lambda value: str(value) if isinstance(value, Hardware | Service) else "",

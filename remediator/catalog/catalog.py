@@ -176,6 +176,12 @@ class Catalogue:
         there = self.offers.get(region)
         return None if there is None else service in there.get(device, frozenset())
 
+    def why_not_from(self, name: str) -> str:
+        """Why nothing leads on from a machine that a job ran on: it is possible, and not known here."""
+        return (
+            f"{name} is not in the catalogue, so what comes after it is not known: name a machine"
+        )
+
     def why_unknown(self, name: str) -> str:
         if any(name == one or name.startswith(f"{one}-") for one in NOT_ON_VERTEX):
             return f"Vertex AI takes no {name}: Compute Engine alone has it"
@@ -342,7 +348,7 @@ class Catalogue:
         """More devices of the type, or else the next type up; from none, the smallest T4."""
         kind = self.machines.get(now.machine)
         if kind is None:
-            return NoWay(self.why_unknown(now.machine))
+            return NoWay(self.why_not_from(now.machine))
         if (kind.device or not kind.vcpus) and not now.accelerator:
             return NoWay(f"{kind.name} has its TPUs built in: there is no step up from them")
         if not now.accelerator:
@@ -397,7 +403,7 @@ class Catalogue:
         """The same machine without devices, or the N1 most like it."""
         kind = self.machines.get(now.machine)
         if kind is None:
-            return NoWay(self.why_unknown(now.machine))
+            return NoWay(self.why_not_from(now.machine))
         if not kind.device:
             return Moved(Hardware(now.machine))
         family = self._family("n1-standard", service)

@@ -119,7 +119,7 @@ def bigger(ground: Ground) -> Moved | NoWay:
     """The next size up in the family; past its end, the cheapest larger machine of another."""
     kind = ground.book.machine(ground.held.machine)
     if kind is None:
-        return NoWay(ground.book.why_unknown(ground.held.machine))
+        return NoWay(ground.book.why_not_from(ground.held.machine))
     larger = [
         h
         for h in ground.candidates()
@@ -167,7 +167,7 @@ def more_memory(
     """
     kind = ground.book.machine(ground.held.machine)
     if kind is None:
-        return NoWay(ground.book.why_unknown(ground.held.machine))
+        return NoWay(ground.book.why_not_from(ground.held.machine))
     if not kind.memory_gib:
         return NoWay(f"how much memory {kind.name} has is not known")
     wanted = max(factor * kind.memory_gib, at_least_gib)

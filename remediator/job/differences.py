@@ -14,7 +14,7 @@ from remediator.domain import Change, JobKind, Json
 from remediator.job import fields, programs
 from remediator.job.document import Document
 
-_MACHINE = r"machine_?[sS]pec\.(machine_?[tT]ype|accelerator_?[tT]ype|accelerator_?[cC]ount)"
+_MACHINE = r"machine_?[sS]pec\.(machine_?[tT]ype|accelerator_?[tT]ype|accelerator_?[cC]ount|tpu_?[tT]opology|gpu_?[pP]artition_?[sS]ize)"
 _ANY_JOB = (
     rf"labels\.({'|'.join(fields.OUR_LABELS)}|{re.escape(fields.GOOGLES_LABELS)}.+)",
     r"displayName",

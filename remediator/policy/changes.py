@@ -27,7 +27,7 @@ from remediator.job import (
     pipeline,
 )
 from remediator.job.pipeline import Node
-from remediator.policy import places, program, sizing
+from remediator.policy import places, program, sizing, slices
 from remediator.policy.costs import longest_run
 from remediator.policy.model import Limits
 from remediator.policy.quantities import MOST_DISK_GB
@@ -206,6 +206,8 @@ def _hardware(draft: Draft, step: Resubmit, now: Situation) -> Draft:
     if not pools:
         msg = "the job names no machine of its own, so there is none to change"
         raise Impossible(msg)
+    if _wants_a_bigger_slice(step, now) and (sliced := _bigger_slices(draft, pools)):
+        return sliced
     if step.machine_type == "sized":
         draft = _sized(draft, now, pools)
         pools = target_pools(now, draft)
@@ -215,19 +217,44 @@ def _hardware(draft: Draft, step: Resubmit, now: Situation) -> Draft:
         moved = _moved(pool.hardware, step, now, draft.location)
         if isinstance(moved, NoWay):
             raise _impossible(moved)
-        draft = set_hardware(draft, pool, moved.hardware).note(*moved.notes)
+        draft = set_hardware(draft, pool, moved.hardware, now.catalogue).note(*moved.notes)
     return draft
+
+
+def _wants_a_bigger_slice(step: Resubmit, now: Situation) -> bool:
+    """Whether more memory on each device is asked for, which a bigger part of the card gives."""
+    if step.accelerator in {"more_memory", "bigger"}:
+        return True
+    sized = step.machine_type == "sized" and step.accelerator is None
+    batch = now.job.batch_size or 1
+    return sized and now.diagnosis.verdict is Cause.GPU_MEMORY and batch <= 1
+
+
+def _bigger_slices(draft: Draft, pools: tuple[Pool, ...]) -> Draft | None:
+    """The next slice of the same card for each pool that runs on slices; None: there is none."""
+    found = [(pool, bigger) for pool in pools if (bigger := slices.bigger_partition(pool))]
+    for pool, bigger in found:
+        draft = draft.set(pool.partition_path, bigger)
+    return draft if found else None
 
 
 def _impossible(no_way: NoWay) -> Impossible:
     return Impossible(no_way.why, Guard.NO_MACHINE if no_way.too_much else Guard.INCOMPATIBLE)
 
 
-def set_hardware(draft: Draft, pool: Pool, wanted: Hardware) -> Draft:
-    """The pool on other hardware; what no longer applies is taken out."""
+def set_hardware(draft: Draft, pool: Pool, wanted: Hardware, book: Catalogue) -> Draft:
+    """The pool on other hardware, its slices with it; what no longer applies is taken out.
+
+    Raises Impossible where the pool's topology or partition cannot follow.
+    """
+    follows = slices.moved(pool, wanted, book)
+    if isinstance(follows, NoWay):
+        raise _impossible(follows)
     if pool.whole is not None:
-        return _whole(draft, pool, wanted)
+        return _whole(draft, pool, wanted, book)
     draft = draft.set(pool.machine_path, wanted.machine)
+    for path, value in follows.items():
+        draft = draft.set(path, value)
     if wanted.count or pool.hardware.count:
         none, zero = ("ACCELERATOR_TYPE_UNSPECIFIED", 0) if pool.service else (None, None)
         draft = draft.set(pool.accelerator_path, wanted.accelerator or none)
@@ -235,11 +262,11 @@ def set_hardware(draft: Draft, pool: Pool, wanted: Hardware) -> Draft:
     return draft
 
 
-def _whole(draft: Draft, pool: Pool, wanted: Hardware) -> Draft:
+def _whole(draft: Draft, pool: Pool, wanted: Hardware, book: Catalogue) -> Draft:
     """A list of the task's own in place of one that others use too: one change, the whole list."""
     path, value = pool.whole or ("", None)
     given = draft.job if draft.job.read(path) is not None else draft.job.changed(path, value)
-    edited = set_hardware(replace(draft, job=given), replace(pool, whole=None), wanted)
+    edited = set_hardware(replace(draft, job=given), replace(pool, whole=None), wanted, book)
     return draft.set(path, edited.job.read(path))
 
 
@@ -262,7 +289,8 @@ def _moved(held: Hardware, step: Resubmit, now: Situation, region: str) -> Moved
         if isinstance(to, NoWay):
             return to
         current, notes = to.hardware, (*notes, *to.notes)
-    mended = book.mend(current, service, region)
+    # What the failed job itself ran on is never called impossible.
+    mended = Moved(held) if current == held else book.mend(current, service, region)
     if isinstance(mended, NoWay):
         return mended
     if mended.hardware.accelerator and not held.accelerator and (idle := _would_idle(now)):
@@ -440,7 +468,7 @@ def _task_pools(draft: Draft, pools: tuple[Pool, ...], step: Resubmit, now: Situ
         moved = _moved(pool.hardware, step, now, draft.location)
         if isinstance(moved, NoWay):
             raise _impossible(moved)
-        draft = set_hardware(draft, pool, moved.hardware).note(*moved.notes)
+        draft = set_hardware(draft, pool, moved.hardware, now.catalogue).note(*moved.notes)
     return draft
 
 
@@ -542,7 +570,7 @@ def _sized(draft: Draft, now: Situation, pools: tuple[Pool, ...]) -> Draft:
         draft = draft.set(draft.job.batch_size_path, choice.batch_size)
     for pool in pools:
         if choice.hardware is not None:
-            draft = set_hardware(draft, pool, choice.hardware)
+            draft = set_hardware(draft, pool, choice.hardware, now.catalogue)
     return draft.note(*choice.notes)
 
 

@@ -260,7 +260,9 @@ def _incompatible(asked: Asked) -> str:
     for before, pool in pairs:
         if pool.hardware == before.hardware and not moved:
             continue
-        why = asked.catalogue.why_not(pool.hardware, pool.service or service)
+        ran_there = pool.hardware == before.hardware  # then it is possible, whatever the lists say
+        service_of = pool.service or service
+        why = "" if ran_there else asked.catalogue.why_not(pool.hardware, service_of)
         if why:
             return why
         if asked.catalogue.offered(pool.hardware, draft.location, service) is False:

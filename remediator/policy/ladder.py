@@ -174,7 +174,11 @@ class Ladder:
             if chosen is None:
                 return None
             within = ground(pool.hardware, now, draft.location)
-            draft = set_hardware(draft, pool, chosen).note(*growth.crossing(within, chosen))
+            try:
+                moved = set_hardware(draft, pool, chosen, now.catalogue)
+            except Impossible:
+                return None
+            draft = moved.note(*growth.crossing(within, chosen))
         if not draft.asked:
             return None
         unwaited = resubmit.model_copy(update={"wait": None})
