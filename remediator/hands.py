@@ -67,6 +67,7 @@ class Jobs(Protocol):
         states: Sequence[JobState] = (),
         created_after: datetime | None = None,
         token: str = "",
+        brief: bool = False,
         timeout_seconds: float | None = None,
     ) -> tuple[tuple[Job, ...], str]: ...
 

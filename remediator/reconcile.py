@@ -431,6 +431,7 @@ def _page(place: _Place, hands: Hands, location: str, kind: JobKind) -> tuple[tu
         states=(place.state,),
         created_after=place.since,
         token=place.token,
+        brief=True,
         timeout_seconds=hands.call_seconds,
     )
 

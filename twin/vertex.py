@@ -134,7 +134,7 @@ class VertexApi:
             raise Refusal("INVALID_ARGUMENT", str(err)) from err
         jobs, following = page(found, body, 100)
         with self._jobs.lock:
-            shown = [copy.deepcopy(job.body) for job in jobs]
+            shown = [_masked(job.body, str(body.get("readMask") or "")) for job in jobs]
         return {f"{kind.key}s": shown, "nextPageToken": following}
 
     def _cancel(self, kind: Kind, body: Body, caller: Caller) -> Body:
@@ -219,3 +219,9 @@ class VertexApi:
 def _everything(job: Body) -> bool:
     del job
     return True
+
+
+def _masked(body: Body, mask: str) -> Body:
+    """What a read mask leaves of a job: fields of the first level, as `name,displayName`."""
+    wanted = set(mask.split(",")) - {""}
+    return {key: copy.deepcopy(body[key]) for key in body if not wanted or key in wanted}

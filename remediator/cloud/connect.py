@@ -42,6 +42,7 @@ _ROOTS_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 
 # A create that is refused because something is used up, in the service's own words; anything else
 # that says RESOURCE_EXHAUSTED is throttling and passes by itself.
+_TOO_LONG = re.compile(r"[Rr]eceived message larger than max")  # gRPC's own words
 _USED_UP = re.compile(
     r"quota (metrics?|limits?) .{0,40}exceed|exceed\w* quota limit|insufficient|stockout"
     r"|not enough (resources|capacity)|out of (resources|capacity|stock)|resource pool exhausted"
@@ -85,8 +86,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def open_channel(host: str, endpoint: str | None) -> Any:
+class TooLarge(Refused):
+    """An answer longer than its channel takes: ask for a smaller page."""
+
+
+def open_channel(host: str, endpoint: str | None, *, most_bytes: int = -1) -> Any:
     """A gRPC channel to `endpoint` in plaintext, or to Google's `host` with credentials.
+
+    `most_bytes` of one answer; -1: any number. A longer one is turned away by its length, before it is
+    held in memory, as TooLarge.
 
     https_proxy and no_proxy are honoured by gRPC itself, except towards loopback.
     """
@@ -95,7 +103,7 @@ def open_channel(host: str, endpoint: str | None) -> Any:
     # Vertex and Logging answers pass 4 MiB, gRPC's own limit.
     options: list[tuple[str, int]] = [
         ("grpc.max_send_message_length", -1),
-        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_receive_message_length", most_bytes),
     ]
     if endpoint:
         options.append(("grpc.enable_http_proxy", 0))
@@ -227,6 +235,20 @@ def answered(
     raise Transient(msg)
 
 
+def smaller_until_it_fits(ask: Callable[[int], T], size: int) -> tuple[T, int]:
+    """A page of `size` or, where that is TooLarge, of a quarter of it, down to one; and what fitted.
+
+    Raises TooLarge where not even one does.
+    """
+    while True:
+        try:
+            return ask(size), size
+        except TooLarge:
+            if size <= 1:
+                raise
+            size = max(1, size // 4)
+
+
 # --- errors ------------------------------------------------------------------------------------
 
 
@@ -266,6 +288,8 @@ def _translated(err: Any, what: str, *, creating: bool, permission: str) -> Reme
         return Forbidden(
             f"{text} (the call needs the permission {permission})" if unnamed else text
         )
+    if isinstance(err, api.TooManyRequests) and _TOO_LONG.search(text):
+        return TooLarge(text)
     if isinstance(err, api.TooManyRequests):
         return _exhausted(err, text, creating=creating)
     if _NEVER_SENT in text:

@@ -13,13 +13,20 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
+from remediator.cloud.connect import (
+    DEFAULT_TIMEOUT_SECONDS,
+    answered,
+    open_channel,
+    smaller_until_it_fits,
+)
 from remediator.cloud.shape import from_json, quoted, to_json
 from remediator.cloud.wire import Methods, message
 from remediator.domain import JobKind, JobName, Json, Transient, Unusable, rfc3339
 
 HOST = "logging.googleapis.com"
 _PAGE_SIZE = 1000  # Logging's own most
+_MOST_BYTES = 4 << 20
+"""Of one page; a longer one is asked for again, a quarter as long. A thousand lines may have 256 MB."""
 _QUERY_LIMIT = 20_000  # characters; Logging refuses longer ones (vertex-facts, section 6)
 _PROJECT = re.compile(r"[a-z0-9.:-]{1,100}")
 _LOG_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -68,21 +75,28 @@ class Logs:
             raise Unusable(msg)
         client = self._client()
         found: list[Json] = []
-        size, token = 0, ""
+        size, token, page_size = 0, "", _PAGE_SIZE
         while len(found) < limit and size < most_bytes:
-            request = _type("ListLogEntriesRequest")(
-                resource_names=[f"projects/{project}"],
-                filter=query,
-                order_by="timestamp desc" if newest_first else "timestamp asc",
-                page_size=min(_PAGE_SIZE, limit - len(found)),
-                page_token=token,
-            )
-            page = answered(
-                f"reading the log of {project}",
-                lambda seconds, request=request: self._read(client, request, seconds),  # type: ignore[misc]
-                timeout_seconds=timeout_seconds or self._timeout_seconds,
-                permission="logging.logEntries.list",
-            )
+            asked: dict[str, Any] = {
+                "resource_names": [f"projects/{project}"],
+                "filter": query,
+                "order_by": "timestamp desc" if newest_first else "timestamp asc",
+                "page_token": token,
+            }
+
+            def ask(page_size: int, asked: Any = asked) -> Any:
+                request = _type("ListLogEntriesRequest")(page_size=page_size, **asked)
+                return answered(
+                    f"reading the log of {project}",
+                    lambda seconds: self._read(client, request, seconds),
+                    timeout_seconds=timeout_seconds or self._timeout_seconds,
+                    permission="logging.logEntries.list",
+                )
+
+            wished = min(page_size, limit - len(found))
+            page, fitted = smaller_until_it_fits(ask, wished)
+            if fitted < wished:
+                page_size = fitted  # long lines come in a row
             for entry in page.entries:
                 if len(found) == limit or size >= most_bytes:
                     break
@@ -151,7 +165,7 @@ class Logs:
 
         with self._lock:
             if self._opened is None:
-                self._channel = open_channel(HOST, self._endpoint)
+                self._channel = open_channel(HOST, self._endpoint, most_bytes=_MOST_BYTES)
                 self._opened = Methods(self._channel, "google.logging.v2.LoggingServiceV2")
             return self._opened
 
