@@ -207,6 +207,7 @@ def _fail(
         incident = replace(incident, silent_sink=True)
     chain = hands.ledger.chain(incident.root) or Chain(key=incident.root, root=str(job.name))
     if incident.attempt:
+        running.tell_if_over(job, incident, hands, now)
         chain = settle(job, chain, hands, final=False)
     return _decide(job, incident, chain, hands, now, begun=begun)
 
@@ -243,8 +244,18 @@ def _tell_unreadable(job: Job, err: Unreadable, hands: Hands) -> str:
     hands.notices.deliver(debts)
     try:
         return _tell_no_way_on(job, err, hands)
-    except Refused:  # its own incident cannot be read, or is concluded
+    except Refused:  # its own incident cannot be read, or it is followed or concluded
+        _ask_again_later(job, hands)
         return f"told, no way on: {err}"
+
+
+def _ask_again_later(job: Job, hands: Hands) -> None:
+    try:
+        incident = hands.ledger.incident(key_of(job, hands.ledger))
+    except Unreadable:
+        return
+    if incident is not None and incident.stage is not Stage.DONE:
+        hands.ledger.move(replace(incident, due=hands.now() + CLAIM_ASKED_AGAIN))
 
 
 def _tell_no_way_on(job: Job, err: Refused, hands: Hands) -> str:
@@ -345,6 +356,7 @@ def _conclude_unfailed(
             new_incident(job, now, root, key=key_of(job, hands.ledger))
         )
         if stored.attempt:
+            running.tell_if_over(job, stored, hands, now)
             if stored.reason == running.NO_MACHINE and running.step_over(job, stored, hands, now):
                 return "stepped over: the attempt never got a machine"
             return close_chain(job, stored, hands, now, AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)
@@ -353,6 +365,7 @@ def _conclude_unfailed(
     if incident is None:
         return f"ignored: the job is {job.state}"
     if incident.attempt:
+        running.tell_if_over(job, incident, hands, now)
         return close_chain(job, incident, hands, now, AlertKind.RECOVERED, Conclusion.RECOVERED)
     finish(incident, hands, Conclusion.IGNORED, f"the job is {job.state}")
     return f"ignored: the job is {job.state}"

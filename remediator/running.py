@@ -32,9 +32,7 @@ def watch(job: Job, incident: Incident, hands: Hands, now: datetime) -> Incident
     observe.
     """
     chain = hands.ledger.chain(incident.root) if incident.attempt else None
-    attempt = (
-        next((one for one in chain.attempts if one.name == str(job.name)), None) if chain else None
-    )
+    attempt = _attempt_of(job, chain)
     if chain is None or attempt is None:
         return incident
     if _is_stuck(job, now):
@@ -47,12 +45,29 @@ def watch(job: Job, incident: Incident, hands: Hands, now: datetime) -> Incident
     return _cancel(job, incident, hands, over.why) if cancels else incident
 
 
+def tell_if_over(job: Job, incident: Incident, hands: Hands, now: datetime) -> None:
+    """An attempt that has just ended: where its cost passed a limit unseen, that is told all the same.
+
+    Between two looks it may have run for hours: while nobody could ask Vertex, say.
+    """
+    chain = hands.ledger.chain(incident.root) if incident.attempt else None
+    attempt = _attempt_of(job, chain)
+    if chain is None or attempt is None or attempt.state.is_terminal or job.start_time is None:
+        return
+    over = _overrun(job, attempt, chain, hands, job.end_time or now)
+    if over is not None and over.limit != _MAX_RUN:
+        _tell(job, incident, chain, attempt, over, hands, now, cancelled=False)
+
+
+def _attempt_of(job: Job, chain: Chain | None) -> Attempt | None:
+    made = (one for one in (chain.attempts if chain else ()) if one.name == str(job.name))
+    return next(made, None)
+
+
 def step_over(job: Job, incident: Incident, hands: Hands, now: datetime) -> bool:
     """The cancelled attempt never ran: what it was made for takes the next step instead."""
     chain = hands.ledger.chain(incident.root)
-    attempt = (
-        next((one for one in chain.attempts if one.name == str(job.name)), None) if chain else None
-    )
+    attempt = _attempt_of(job, chain)
     if chain is None or attempt is None or job.start_time is not None:
         return False
     settle(job, chain, hands, final=False)
@@ -191,7 +206,9 @@ def _tell(
     cancelled: bool,
 ) -> None:
     done = "It is being cancelled" if cancelled else "Nothing was done, it still runs"
-    accrued = costs.accrued_usd(job, hands.catalogue, now)
+    if job.state.is_terminal:
+        done = "It has ended"
+    accrued = costs.accrued_usd(job, hands.catalogue, job.end_time or now)
     facts = AlertFacts(
         kind=AlertKind.OVERRUN,
         job=job.name,
@@ -201,6 +218,7 @@ def _tell(
         state=job.state,
         machine=summary.machine_words(job),
         started=job.start_time,
+        ended=job.end_time,
         attempts=chain.attempts,
         spent_usd=None if accrued is None else chain.spent_usd + accrued,
         estimated_usd=attempt.estimated_usd,

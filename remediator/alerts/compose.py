@@ -399,6 +399,8 @@ def _after_a_policy_change(facts: AlertFacts) -> str:
 def _after_an_overrun(facts: AlertFacts) -> str:
     if facts.cancels:
         return "Nothing now. You will hear when it has ended."
+    if facts.state.is_terminal:
+        return "Nothing now: it has ended. A time-out, or on_overrun: cancel, bounds the next one."
     return "Look at the running attempt; cancel it in the console if it is not worth it."
 
 

@@ -144,3 +144,23 @@ def test_reports_leave_out_what_cannot_be_read() -> None:
     world.ledger.open(world.incident(world.cloud.add(), due=START))
     assert len(world.ledger.incidents()) == 1
     assert world.ledger.chains() == ()
+
+
+def test_an_attempt_whose_documents_cannot_be_read_is_asked_again_in_an_hour() -> None:
+    world = world_of()
+    name = world.cloud.add()
+    hand = world.deliver(name)
+    while not hand.done:
+        hand.step()
+    (made,) = (one for names in world.made().values() for one in names)
+    world.store.rows["created", doc_id(JobName.parse(made).key)] = (TORN, None, None)
+    world.cloud.end(made, "JOB_STATE_FAILED")
+    for _ in range(3):
+        world.time += timedelta(minutes=5)
+        round_of(world)
+    titles = [one.title for one in world.told.messages if one.title.startswith("A document")]
+    assert len(titles) == 1
+    found = world.ledger.incident(JobName.parse(made).key)
+    assert found is not None
+    assert found.due is not None
+    assert found.due > world.time + timedelta(minutes=30)

@@ -316,6 +316,20 @@ def test_the_command_line_records_the_account_that_google_knows(
     assert approval_of(tmp_path, job).by == f"command line, {account}"
 
 
+def test_the_command_line_on_a_machine_of_googles_records_its_account(
+    open_house: Callable[..., Any], cloud: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLACK_SIGNING_SECRET", SIGNING)
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    house = open_house(POLICIES, proxied=True)
+    job = cloud.past_job(
+        "customJobs", custom_job(), HEAVY, route=False, ended_ago=timedelta(hours=4)
+    )
+    assert house.hear(failure_line(cloud, job)) == 200
+    assert main(["approve", buttons(cloud)["remediator_approve"]["value"]]) == 0
+    assert approval_of(tmp_path, job).by == f"command line, {cloud.account}"
+
+
 def test_the_command_line_without_a_google_account_records_the_systems_user(
     asked: tuple[Any, Any], cloud: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

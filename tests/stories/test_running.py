@@ -319,3 +319,20 @@ def test_a_day_that_running_attempts_have_used_up_takes_no_further_claim(
     last = cloud.slack.messages[-1].text
     assert last.startswith("Not resubmitted")
     assert "usd_per_day" in last
+
+
+@old(hours=100)
+def test_an_attempt_that_passed_a_cap_before_anybody_looked_is_told_when_it_has_ended(
+    open_house: Callable[..., Any], cloud: Any, later: Any
+) -> None:
+    house = open_house(within(DAY), REMEDIATOR_LOOKBACK="200h")
+    job = fail(house, cloud, Needs(sections=(Section("align", cpu_seconds=1_600_000),)))
+    cloud.clock.advance(59 * 3600)
+    go_on(house, cloud, later, 2)
+    assert states(cloud, job) == ["SUCCEEDED"]
+    assert [title.partition(":")[0] for title in titles(cloud)] == [
+        "Resubmitted",
+        "Over budget",
+        "Recovered",
+    ]
+    assert "It has ended: it passed usd_per_day (3 USD" in cloud.slack.messages[1].text
