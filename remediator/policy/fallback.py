@@ -128,6 +128,7 @@ def _hardware_paths(job: Job) -> list[str]:
     paths: list[str] = []
     for pool in job.pools:
         paths += [pool.machine_path, pool.accelerator_path, pool.count_path]
+        paths += [path for path in (pool.topology_path, pool.partition_path) if path]
     return [*paths, job.strategy_path, job.max_wait_path] if job.strategy else paths
 
 

@@ -109,6 +109,24 @@ cannot hold an address, but this map can.""",
     "When": """\
 A list means any of its values; a key that is left out asks for nothing. Globs know `*`, `?` and
 `[abc]`.""",
+    "Resubmit": """\
+An accelerator stays as it is (type, number, memory of each device) unless the step names
+`accelerator`, or the cause is `gpu_memory` or `accelerator_missing`; on a machine with built-in GPUs
+`machine_type: bigger` has no effect. A step that asks for a change and changes nothing is passed over.
+`bigger`, `more_memory` and `sized` go on in another family where the job's own ends, by price, and
+the plan says so; `sized` leaves the family for a fifth less where the later steps stay possible. What
+a message wanted in one piece bounds what is tried; what no machine has (`no_machine`), a program's own
+limit, and a quota that can never hold the job are not chased: the alert names them.""",
+    "Fallback": """\
+The ways are alternatives: each starts from the job as it was before the first of them, so that a place
+without machines is left at once and not carried along. An attempt that never got a machine counts
+against `retries`, not `attempts`, and costs nothing. Such as
+
+    fallback:
+      - {location: us-west1}
+      - {machine_type: a2-highgpu-1g, accelerator: {type: NVIDIA_TESLA_A100, count: 1}}
+      - {strategy: FLEX_START, max_wait: 4h}
+      - {spot: false}""",
     "Step": """\
 A policy's next step is decided by how many resubmissions this policy has made for this root job:
 each step `times` times, in order; past the end, an alert. An attempt without changes counts against
