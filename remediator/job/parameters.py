@@ -19,6 +19,7 @@ _PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 _ROOT = "pipelineSpec.root"
 _RUN = "runtimeConfig.parameterValues"
 _OLD_RUN = "runtimeConfig.parameters"  # schema 2.0.0: each value under the name of its type
+_CHANNEL = "pipelinechannel--"
 _OLD_TYPES = ("stringValue", "intValue", "doubleValue")
 
 
@@ -150,6 +151,9 @@ def _default(job: Document, scopes: tuple[Scope, ...], name: str, literal: str) 
     component = f"pipelineSpec.components.{scopes[-1].component}"
     path = f"{component}.inputDefinitions.parameters.{name}.defaultValue"
     value = job.read(path)
+    if value is None and name.startswith(_CHANNEL) and len(scopes) < _MOST_DEEP:
+        # kfp 2.17.3 hands no parameter to a loop or a condition that only a limit in it takes.
+        return _from_above(job, scopes[:-1], name.removeprefix(_CHANNEL))
     if value is None:
         return Place(literal, None)
     if names_in(value) or (isinstance(value, str) and value.startswith("{{$.")):
