@@ -393,7 +393,7 @@ def test_a_read_that_hangs_is_given_up_and_tried_again(cloud: Cloud, vertex: Ver
     name = name_of(cloud, JobKind.CUSTOM)
     cloud.add_job(custom_job(str(name)))
     cloud.fail("JobService.GetCustomJob", faults.hang())
-    assert vertex.get(name, timeout_seconds=2.0).state is JobState.FAILED
+    assert vertex.get(name, timeout_seconds=6.0).state is JobState.FAILED
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from remediator.cli import main
 from tests.reliability import test_dead_letters
 from tests.stories.conftest import ROOT
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
+from tests.waiting import HANG_SECONDS
 from twin import faults
 
 emulator = test_dead_letters.emulator
@@ -63,7 +64,7 @@ def house(open_house: Callable[..., Any], emulator: str) -> Any:
 
 def pulled(subscriber: SubscriberClient, most: int = 10) -> list[tuple[str, dict[str, Any]]]:
     """(ordering key, outcome) of what waits, in the order of delivery."""
-    answer = subscriber.pull(subscription=SUBSCRIPTION, max_messages=most, timeout=10)
+    answer = subscriber.pull(subscription=SUBSCRIPTION, max_messages=most, timeout=60)
     letters = list(answer.received_messages)
     if letters:  # a pull may come back with nothing, though something waits
         subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=[one.ack_id for one in letters])
@@ -132,7 +133,7 @@ def waited(job: str, emulator: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PUBSUB_EMULATOR_HOST": emulator},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         check=False,
     )
 
