@@ -92,7 +92,8 @@ class Round:
 def run(hands: Hands, write_log: WriteLog, *, budget_seconds: float) -> Round:
     """One round; stops taking up new work when the budget is used, and goes on at the next call.
 
-    What is owed to people is delivered after that, in a time of its own: whatever hangs, they hear.
+    What is owed to people is delivered after that, in a time of its own: whatever hangs or fails, they
+    hear. What failed is raised then.
     """
     deadline = time.monotonic() + budget_seconds
 
@@ -101,11 +102,13 @@ def run(hands: Hands, write_log: WriteLog, *, budget_seconds: float) -> Round:
 
     places = _Places()
     whole = patience.left(_ROUND_AT_MOST)
-    with patience.within(max(whole - DELIVERY_SECONDS, whole * _WORK_SHARE)):
-        _set_broken_aside(hands)
-        handled, postponed = _take_up_due(hands, places, in_time)
-        announced, old, faults = _sweep(hands, write_log, places, in_time)
-    delivered, owed = hands.notices.deliver_due()
+    try:
+        with patience.within(max(whole - DELIVERY_SECONDS, whole * _WORK_SHARE)):
+            _set_broken_aside(hands)
+            handled, postponed = _take_up_due(hands, places, in_time)
+            announced, old, faults = _sweep(hands, write_log, places, in_time)
+    finally:
+        delivered, owed = hands.notices.deliver_due()
     _forget_once_a_day(hands)
     hands.ledger.write_note("reconciled", {"at": rfc3339(hands.now())})
     return Round(handled, postponed, announced, old, delivered, owed, tuple(faults))
@@ -250,9 +253,12 @@ def _tell_if_forbidden(err: RemediatorError, hands: Hands) -> None:
 
 
 def _postpone(incident: Incident, hands: Hands) -> None:
-    stored = hands.ledger.incident(incident.key)
-    if stored is not None and stored.stage is not Stage.DONE and stored.due == incident.due:
-        hands.ledger.move(replace(stored, due=hands.now() + _PAUSE_AFTER_FAULT))
+    try:
+        stored = hands.ledger.incident(incident.key)
+        if stored is not None and stored.stage is not Stage.DONE and stored.due == incident.due:
+            hands.ledger.move(replace(stored, due=hands.now() + _PAUSE_AFTER_FAULT))
+    except RemediatorError as err:  # it stays due, and the round goes on
+        log.say("WARNING", f"it could not be postponed: {err}", job=incident.job)
 
 
 def _tell_silent_sink(hands: Hands) -> None:

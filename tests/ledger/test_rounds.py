@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from remediator import reconcile
+from remediator.alerts import AlertFacts, AlertKind, compose
 from remediator.domain import JobName, Transient
 from remediator.job import Job
-from remediator.ledger import Ledger, Stage
+from remediator.ledger import Debt, Ledger, Stage
 from remediator.ledger.records import doc_id
 from tests.ledger.world import START, Cloud, World
 
@@ -164,3 +165,24 @@ def test_an_attempt_whose_documents_cannot_be_read_is_asked_again_in_an_hour() -
     assert found is not None
     assert found.due is not None
     assert found.due > world.time + timedelta(minutes=30)
+
+
+class Unlisted(Cloud):
+    """A Vertex whose lists end in a fault of ours."""
+
+    def page(self, *_: Any, **__: Any) -> Any:
+        msg = "a shape that nobody expected"
+        raise LookupError(msg)
+
+
+def test_what_is_owed_is_delivered_though_the_round_fails() -> None:
+    world = world_of(Unlisted)
+    world.ledger.owe((Debt("d", "people", MESSAGE, START, START),))
+    with pytest.raises(LookupError):
+        round_of(world)
+    assert [one.title for one in world.told.messages] == ["Resubmitted: training"]
+
+
+MESSAGE = compose(AlertFacts(AlertKind.OLD_FAILURES, root="old/1", count=1)).to_json() | {
+    "title": "Resubmitted: training"
+}

@@ -221,6 +221,7 @@ class Cloud:
         self, kind: JobKind, project: str, location: str, *, token: str = "", **conditions: Any
     ) -> tuple[tuple[Job, ...], str]:
         del token
+        conditions.pop("brief", None)  # a job here is brief as it is
         return tuple(self.list(kind, project, location, **conditions)), ""
 
     def create(
