@@ -484,6 +484,8 @@ class App:
             tell_outcome=self._tell_outcome,
             now=self.now,
             lease=self.settings.lease,
+            project=lambda: self.project_id,
+            ledger_url=self.settings.ledger,
         )
 
     @cached_property

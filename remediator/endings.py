@@ -185,6 +185,8 @@ def close_chain(
         attempt=incident.attempt,
         state=job.state,
         machine=summary.machine_words(job),
+        owner=summary.owner_of(job),
+        account=job.service_account or "",
         started=job.start_time,
         ended=job.end_time,
         attempts=chain.attempts,

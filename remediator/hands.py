@@ -145,6 +145,8 @@ class Tale:
             error=self.job.error_message,
             result=summary.result_words(self.job),
             machine=summary.machine_words(self.job),
+            owner=summary.owner_of(self.job),
+            account=self.job.service_account or "",
             started=self.job.start_time,
             ended=self.job.end_time,
             diagnosis=self.diagnosis,

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from remediator import log, patience
-from remediator.alerts import AlertFacts, AlertKind, Channel, Message, compose
+from remediator.alerts import AlertFacts, AlertKind, Channel, Message, compose, split
 from remediator.domain import (
     Action,
     Diagnosis,
@@ -61,12 +61,16 @@ class Notices:
         tell_outcome: TellOutcome,
         now: Callable[[], datetime],
         lease: timedelta,
+        project: Callable[[], str] = str,
+        ledger_url: str = "",
     ) -> None:
         self._ledger = ledger
         self._open_channel = open_channel
         self._tell_outcome = tell_outcome
         self._now = now
         self._lease = lease
+        self._project = project
+        self._ledger_url = ledger_url
 
     # --- what is owed --------------------------------------------------------------------------
 
@@ -79,7 +83,7 @@ class Notices:
                 job=str(facts.job or facts.display_name),
             )
             return ()
-        message = compose(facts)
+        message = compose(replace(facts, project=self._project(), ledger=self._ledger_url))
         state = facts.kind.value
         if facts.kind is AlertKind.APPROVAL:  # another plan is another question
             state += f":{facts.approval_id}"
@@ -268,7 +272,7 @@ class Notices:
             log.say("WARNING", f"the ledger did not answer: {ledger_err}", channel=debt.channel)
 
     def _pay_together(self, channel: str, debts: list[Debt]) -> int:
-        """One message in place of many; each debt is paid by it."""
+        """As few messages in place of many as hold all that needs a person; each debt is paid once."""
         now = self._now()
         taken = [
             one
@@ -278,26 +282,29 @@ class Notices:
             )
             if one is not None
         ]
-        if not taken:
-            return 0
-        told = [(one, message) for one in taken if (message := self._readable(one)) is not None]
-        together = AlertFacts(
-            kind=AlertKind.GROUPED, together=tuple(message for _, message in told)
-        )
-        if not told:
-            return 0
+        messages = {one.id: message for one in taken if (message := self._readable(one))}
+        readable = [one for one in taken if one.id in messages]
+        delivered = 0
+        for group in split([messages[one.id] for one in readable]):
+            inside = [one for one in readable if any(messages[one.id] is m for m in group)]
+            delivered += self._send_group(channel, inside, group, now)
+        return delivered
+
+    def _send_group(
+        self, channel: str, debts: Sequence[Debt], group: Sequence[Message], now: datetime
+    ) -> int:
         try:
             opened = self._open_channel(channel)
-            opened.send(compose(together), due=now)
+            opened.send(compose(AlertFacts(kind=AlertKind.GROUPED, together=tuple(group))), due=now)
         except Exception as err:  # noqa: BLE001  # protects the other channels
-            for one, _ in told:
+            for one in debts:
                 self._postpone(replace(one, due=now), err)
             return 0
-        for one, _ in told:
+        for one in debts:
             self._ledger.pay_debt(one, now=now)
         if opened.keeps_current:
-            self._keep_current(opened, channel, [message for _, message in told])
-        return len(told)
+            self._keep_current(opened, channel, group)
+        return len(debts)
 
     def _keep_current(self, opened: Channel, channel: str, told: Sequence[Message]) -> None:
         """A chain whose step was told in a group has its first message say it too, as far as that goes."""

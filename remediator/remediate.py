@@ -55,6 +55,7 @@ from remediator.identity import key_of
 from remediator.intake import Hint, Refusal
 from remediator.job import Job, summary
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage, Unreadable
+from remediator.ledger.pending import approval_id
 from remediator.parents import Belonging, belonging, unanswered
 from remediator.planning import (
     covers,
@@ -519,7 +520,7 @@ def _ask(tale: Tale, hands: Hands, now: datetime) -> str:
             hands.ledger.move(replace(tale.incident, stage=Stage.APPROVAL, due=approval.expires))
             return f"awaiting approval {approval.id}"
     offered = Approval(
-        id=hands.token(),
+        id=approval_id(hands.token()),
         digest=tale.plan.digest,
         expires=now + APPROVAL_LASTS,
         estimated_usd=tale.plan.estimated_usd,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 from remediator.alerts import as_text, compose
-from tests.test_alerts_compose import SITUATIONS
+from tests.test_alerts_compose import SITUATIONS, TEXTS
 
 _HEAD = """\
 # Each alert, as it reads
@@ -52,5 +53,16 @@ def _example(name: str, title: str) -> str:
     return f"## {title}\n\n```text\n{text}```\n"
 
 
+def write_texts() -> None:
+    """Each situation's alert into its file, for `test_an_alert_reads_as_written_here`."""
+    TEXTS.mkdir(parents=True, exist_ok=True)
+    for name, facts in SITUATIONS.items():
+        text = as_text(replace(compose(facts), links=()))
+        (TEXTS / f"{name}.txt").write_text(text)
+
+
 if __name__ == "__main__":
-    print(page(), end="")  # noqa: T201  # that is what it is for
+    if "--texts" in sys.argv:
+        write_texts()
+    else:
+        print(page(), end="")  # noqa: T201  # that is what it is for

@@ -39,14 +39,14 @@ from remediator.domain import Refused, Transient
 DUE = datetime(2026, 11, 23, 20, 2, tzinfo=UTC)
 ACTED = Message(
     AlertKind.ACTED,
-    "Resubmitted: genomic-prep failed (cpu_saturation), now on n1-standard-16",
+    "Resubmitted: genomic-prep failed (CPUs full), now on n1-standard-16",
     Severity.QUIET,
     "us-central1/customJobs/1",
     facts=(Fact("Why", "the CPUs were full"),),
 )
 GIVEN_UP = Message(
     AlertKind.GIVEN_UP,
-    "Given up: genomic-prep failed (cpu_saturation) after 2 resubmissions",
+    "Given up: genomic-prep failed (CPUs full) after 2 resubmissions",
     Severity.LOUD,
     "us-central1/customJobs/1",
 )

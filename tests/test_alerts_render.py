@@ -19,6 +19,7 @@ from remediator.alerts.message import (
     AlertKind,
     Button,
     Fact,
+    Item,
     Link,
     Message,
     Severity,
@@ -34,14 +35,14 @@ HOSTILE = (
 
 MESSAGE = Message(
     kind=AlertKind.APPROVAL,
-    title="Approval needed: genomic-prep failed (cpu_saturation)",
+    title="Approval needed: genomic-prep failed (CPUs full)",
     severity=Severity.LOUD,
     thread_key="us-central1/customJobs/1",
     facts=(
-        Fact("What failed", "Custom job genomic-prep\nFAILED after 1 h 00 min"),
-        Fact("Why", "cpu_saturation (91% sure)"),
-        Fact("What you must do", "Approve or decline within 12 hours."),
+        Fact("Why", "CPUs full (91% sure)"),
+        Fact("The job", "Custom job genomic-prep\nFAILED after 1 h 00 min"),
     ),
+    next_step="Approve or decline within 12 hours.",
     evidence=(Evidence(Source.METRIC, "training/cpu/utilization", "CPUs 97% full"),),
     links=(Link("Job", "https://console.cloud.google.com/x?a=1&b=2"), Link("Logs", "https://l")),
     commands=("python -m remediator approve apr-1", "python -m remediator decline apr-1"),
@@ -74,15 +75,16 @@ EMPTY = Message(AlertKind.ALERT, "", Severity.QUIET, "", facts=(Fact("", ""),))
 
 def test_a_slack_message_reads_as_written_here() -> None:
     assert render_slack(MESSAGE, buttons=True) == {
-        "text": "Approval needed: genomic-prep failed (cpu_saturation)",
+        "text": "Approval needed: genomic-prep failed (CPUs full)\n"
+        "Next step: Approve or decline within 12 hours.",
         "unfurl_links": False,
         "unfurl_media": False,
         "blocks": [
             {"type": "header", "text": plain(MESSAGE.title)},
-            *labelled("What failed", "Custom job genomic-prep\nFAILED after 1 h 00 min"),
-            *labelled("Why", "cpu_saturation (91% sure)"),
-            *labelled("Evidence", "• CPUs 97% full [metric, training/cpu/utilization]"),
-            *labelled("What you must do", "Approve or decline within 12 hours."),
+            {
+                "type": "section",
+                "text": plain("Next step: Approve or decline within 12 hours."),
+            },
             {
                 "type": "section",
                 "text": markup(
@@ -108,6 +110,9 @@ def test_a_slack_message_reads_as_written_here() -> None:
                     },
                 ],
             },
+            *labelled("Why", "CPUs full (91% sure)"),
+            *labelled("Evidence", "• CPUs 97% full [metric, training/cpu/utilization]"),
+            *labelled("The job", "Custom job genomic-prep\nFAILED after 1 h 00 min"),
             {
                 "type": "section",
                 "text": markup(
@@ -116,6 +121,31 @@ def test_a_slack_message_reads_as_written_here() -> None:
             },
         ],
     }
+
+
+def test_a_line_of_a_group_is_text_command_and_page_and_slack_parses_none_of_it() -> None:
+    item = Item(HOSTILE, "python -m remediator approve x", Link("Job", "https://c.example/j"))
+    message = Message(AlertKind.GROUPED, "t", Severity.LOUD, "grouped", items=(item,))
+    (block,) = [b for b in render_slack(message)["blocks"] if b["type"] == "rich_text"]
+    (listed,) = block["elements"]
+    assert listed["elements"] == [
+        {
+            "type": "rich_text_section",
+            "elements": [
+                {"type": "text", "text": HOSTILE},
+                {"type": "text", "text": " "},
+                {
+                    "type": "text",
+                    "text": "python -m remediator approve x",
+                    "style": {"code": True},
+                },
+                {"type": "text", "text": " "},
+                {"type": "link", "url": "https://c.example/j", "text": "Job"},
+            ],
+        }
+    ]
+    assert "python -m remediator approve x" in part(mail(message), "html")
+    assert "<!channel>" not in part(mail(message), "html")
 
 
 def plain(text: str) -> dict[str, Any]:
@@ -289,11 +319,16 @@ def test_later_mails_of_a_chain_answer_its_first() -> None:
 
 
 def test_a_chains_mails_bear_its_subject_and_their_own_state_first() -> None:
-    """Gmail threads by subject too; the state is the first line of either part."""
-    of_chain = replace(MESSAGE, subject="[vertex] genomic-prep failed (7)")
+    """The state is the first line of either part, what to do the second."""
+    of_chain = replace(
+        MESSAGE, subject="[vertex] genomic-prep failed (7)", topic="[vertex] genomic-prep (7)"
+    )
     for arrived in (mail(of_chain), mail(of_chain, thread="<a@b>")):
         assert arrived["Subject"] == "[vertex] genomic-prep failed (7)"
-        assert " ".join(part(arrived, "plain").split("\n\n")[0].split()) == MESSAGE.title
+        assert arrived["Thread-Topic"] == "[vertex] genomic-prep (7)"
+        first, second = part(arrived, "plain").splitlines()[:2]
+        assert first == MESSAGE.title
+        assert second == "Next step: Approve or decline within 12 hours."
         assert Outline(part(arrived, "html")).words[1] == MESSAGE.title
 
 

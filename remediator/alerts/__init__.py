@@ -8,6 +8,7 @@ and reading a click are the composition root's and the front door's.
 from remediator.alerts.channels import Channel, Sent, open_channel
 from remediator.alerts.compose import compose
 from remediator.alerts.facts import AlertFacts
+from remediator.alerts.grouping import split
 from remediator.alerts.links import entry_links
 from remediator.alerts.message import AlertKind, Message, Severity, as_text
 
@@ -22,4 +23,5 @@ __all__ = [
     "compose",
     "entry_links",
     "open_channel",
+    "split",
 ]

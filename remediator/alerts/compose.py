@@ -33,9 +33,11 @@ from remediator.alerts.wording import (
     GUARDS,
     LINE_LIMIT,
     amount,
+    cause_words,
     described,
     listed,
     moment_words,
+    plain_error,
     shown,
     span,
     spelled,
@@ -62,16 +64,13 @@ def compose(facts: AlertFacts) -> Message:
     if facts.kind is AlertKind.GROUPED:
         return grouped(facts.together)
     about_a_chain = facts.kind not in SUMMARIES
+    explained = facts.kind in _EXPLAINED
     answers = (
-        (
-            "What failed" if facts.kind in _EXPLAINED else "Which job",
-            _what_failed(facts) if about_a_chain else "",
-        ),
-        (WHY, why(facts) if facts.kind in _EXPLAINED else ""),
+        (WHY, why(facts) if explained else ""),
         ("What happened" if not about_a_chain else "What was done", _what_was_done(facts)),
         ("Attempts so far", _attempts(facts) if about_a_chain else ""),
         (_cost_label(facts.kind), _cost(facts) if about_a_chain else ""),
-        ("What you must do", _to_do(facts)),
+        ("The job", _which_job(facts) if about_a_chain else ""),
     )
     asks = facts.kind is AlertKind.APPROVAL and facts.approval_id != ""
     approval = shown(facts.approval_id, 100)
@@ -85,16 +84,48 @@ def compose(facts: AlertFacts) -> Message:
             for label, value in answers
             if value
         ),
-        evidence=evidence(facts) if facts.kind in _EXPLAINED else (),
+        evidence=evidence(facts) if explained else (),
         links=_links(facts),
         subject=_subject(facts) if about_a_chain else "",
-        commands=tuple(f"python -m remediator {verb} {approval}" for verb in ("approve", "decline"))
+        topic=_topic(facts) if about_a_chain else "",
+        next_step=shown(_to_do(facts), LINE_LIMIT * 2),
+        what=_what(facts) if about_a_chain else "",
+        question=_question(facts) if asks else "",
+        commands=tuple(command(facts, f"{verb} {approval}") for verb in ("approve", "decline"))
         if asks
-        else _COMMANDS.get(facts.kind, ()) + ((shown(facts.grant, 400),) if facts.grant else ()),
+        else tuple(command(facts, words) for words in _COMMANDS.get(facts.kind, ()))
+        + ((shown(facts.grant, 400),) if facts.grant else ()),
         buttons=(Button("approve", "Approve", approval), Button("decline", "Decline", approval))
         if asks
         else (),
     )
+
+
+def command(facts: AlertFacts, words: str) -> str:
+    """One of our commands as it works in an empty shell: the project, the region and the ledger said."""
+    place = facts.job.location if facts.job is not None else ""
+    settings = (
+        ("GOOGLE_CLOUD_PROJECT", facts.project),
+        ("REMEDIATOR_LOCATIONS", place if facts.project else ""),
+        ("REMEDIATOR_LEDGER", facts.ledger),
+    )
+    said = "".join(f"{name}={shown(value, 200)} " for name, value in settings if value)
+    return f"{said}python -m remediator {words}"
+
+
+def _what(facts: AlertFacts) -> str:
+    """`custom job`: what the job is, for a line that stands for several."""
+    return _KIND_WORDS[facts.job.kind].lower() if facts.job is not None else "job"
+
+
+def _question(facts: AlertFacts) -> str:
+    """The same for questions that one answer could settle: the same step, the same change."""
+    plan = facts.plan
+    if plan is None:
+        return ""
+    kind = facts.job.kind.value if facts.job is not None else ""
+    change = described(plan.changes) or "unchanged"
+    return shown(f"{plan.policy}/{plan.step}/{kind}: resubmit {change}?", LINE_LIMIT)
 
 
 _KIND_WORDS: Mapping[JobKind, str] = {
@@ -131,9 +162,9 @@ _LOUD = frozenset(
     }
 )
 _COMMANDS: Mapping[AlertKind, tuple[str, ...]] = {
-    AlertKind.OLD_FAILURES: ("python -m remediator report -o report.html",),
-    AlertKind.SINK_SILENT: ("python -m remediator doctor",),
-    AlertKind.NO_PERMISSION: ("python -m remediator doctor",),
+    AlertKind.OLD_FAILURES: ("report -o report.html",),
+    AlertKind.SINK_SILENT: ("doctor",),
+    AlertKind.NO_PERMISSION: ("doctor",),
 }
 
 
@@ -144,12 +175,32 @@ def _severity(facts: AlertFacts) -> Severity:
 
 
 def _subject(facts: AlertFacts) -> str:
-    """One for a whole chain: it names the first job, so that two chains of one name stay apart."""
+    """Of the mail: it differs for failure, question and recovery, and names the chain's first job."""
     if facts.kind is AlertKind.REFUSED_CREATION:  # no job, no chain: the title says it
         return ""
+    said = _SUBJECTS.get(facts.kind, "{name} failed").format(name=facts.name)
+    return shown(f"[vertex] {said}{_apart(facts)}", TITLE_LIMIT)
+
+
+def _topic(facts: AlertFacts) -> str:
+    """What all mails of a chain have in common; two chains of one name stay apart."""
+    if facts.kind is AlertKind.REFUSED_CREATION:
+        return ""
+    return shown(f"[vertex] {facts.name}{_apart(facts)}", TITLE_LIMIT)
+
+
+def _apart(facts: AlertFacts) -> str:
     first = _last_part(facts.root)
-    apart = f" ({first})" if first else ""
-    return shown(f"[vertex] {facts.name} failed{apart}", TITLE_LIMIT)
+    return f" ({first})" if first else ""
+
+
+_SUBJECTS: Mapping[AlertKind, str] = {
+    AlertKind.APPROVAL: "Approval needed for {name}",
+    AlertKind.RECOVERED: "{name} recovered",
+    AlertKind.GIVEN_UP: "{name} given up",
+    AlertKind.OVERRUN: "{name} is over its limit",
+    AlertKind.WAITING: "{name} failed, and waits",
+}
 
 
 def _last_part(root: str) -> str:
@@ -160,16 +211,25 @@ def _last_part(root: str) -> str:
 # --- the answers -------------------------------------------------------------------------------
 
 
-def _what_failed(facts: AlertFacts) -> str:
+def _which_job(facts: AlertFacts) -> str:
     job = facts.job
     if facts.kind is AlertKind.REFUSED_CREATION:
         said = [shown(line, LINE_LIMIT) for line in facts.extra[:1]]
-        return "\n".join([facts.name, *said, shown(facts.error, 600)])
+        return "\n".join([facts.name, *said, shown(plain_error(facts.error), 600)])
     kind = _KIND_WORDS[job.kind] if job else "Job"
     place = f" ({job.id}) in {job.location}" if job else ""
     attempt = f", attempt {facts.attempt}" if facts.attempt else ""
     machine = f", {shown(facts.machine, LINE_LIMIT)}" if facts.machine else ""
     lines = [f"{kind} {facts.name}{place}{attempt}{machine}"]
+    project = facts.project or (job.project if job else "")
+    whose = (
+        f"project {shown(project, 100)}" if project else "",
+        f"owner {shown(facts.owner, 100)}" if facts.owner else "",
+        f"account {shown(facts.account, 160)}" if facts.account else "",
+    )
+    if any(whose):
+        line = ", ".join(one for one in whose if one)
+        lines.append(line[:1].upper() + line[1:])
     if facts.started and facts.ended:
         ran = span((facts.ended - facts.started).total_seconds())
         lines.append(f"{_state(facts)} after {ran}, ended {moment_words(facts.ended)}")
@@ -177,7 +237,7 @@ def _what_failed(facts: AlertFacts) -> str:
         since = f" since {moment_words(facts.started)}" if facts.started else ""
         ended = f", ended {moment_words(facts.ended)}" if facts.ended else since
         lines.append(f"{_state(facts)}{ended}")
-    lines += [shown(text, 600) for text in (facts.error, facts.result) if text]
+    lines += [shown(text, 600) for text in (plain_error(facts.error), facts.result) if text]
     return "\n".join(lines)
 
 
@@ -277,7 +337,7 @@ _JOB_NAMES = re.compile(r"projects/[\w.:-]{1,100}/locations/[\w-]{1,40}/\w{1,40}
 def _attempts(facts: AlertFacts) -> str:
     told = [
         f"{number}. {described(a.changes) or 'unchanged'}: "
-        f"{a.state.value.lower().replace('_', ' ')} (after {shown(a.verdict, 40)})"
+        f"{a.state.value.lower().replace('_', ' ')} (after: {shown(cause_words(a.verdict), 40)})"
         for number, a in enumerate(facts.attempts, start=1)
     ]
     fresh = facts.kind is AlertKind.ACTED  # the only attempt is the one just told
@@ -380,7 +440,9 @@ def _after_a_question(facts: AlertFacts) -> str:
     until = f"within {APPROVAL_HOURS} hours"
     if facts.approve_until is not None:
         until = f"by {moment_words(facts.approve_until)}"
-    return f"Approve or decline {until}; after that nothing is done."
+    reasons = facts.plan.approval_reasons if facts.plan is not None else ()
+    asked = f" Asked because {'; '.join(reasons)}." if reasons else ""
+    return f"Approve or decline {until}; after that nothing is done.{asked}"
 
 
 def _after_a_refusal(facts: AlertFacts) -> str:
@@ -390,9 +452,7 @@ def _after_a_refusal(facts: AlertFacts) -> str:
 
 def _after_a_policy_change(facts: AlertFacts) -> str:
     if facts.count:
-        return (
-            "Mend the file and put it there again: `python -m remediator validate FILE` says how."
-        )
+        return "Correct the file and put it there again: `python -m remediator validate FILE` says how."
     return "Nothing, if you or your team changed it. Otherwise find out who did."
 
 

@@ -41,6 +41,8 @@ class AlertFacts:
     `over_time`, `limit` and `cancels` tell of an overrun: that its time is over, not its budget; which
     limit it passed; that it is being ended. `places` are links that only the story knows. `count` and `extra` serve the
     summaries: how many, and a line for each; `together` are the alerts that one message stands for.
+    `owner` is whose job it is, by its labels, `account` the account that it runs as; `project` is the
+    project's id (names carry its number) and `ledger` where answers are written, for commands.
     `deleted`: the job is gone. `grant` is the command that would let the remediator act as the job's account, where that was
     refused.
     """
@@ -54,6 +56,10 @@ class AlertFacts:
     error: str = ""
     result: str = ""
     machine: str = ""
+    owner: str = ""
+    account: str = ""
+    project: str = ""
+    ledger: str = ""
     started: datetime | None = None
     ended: datetime | None = None
     diagnosis: Diagnosis | None = None

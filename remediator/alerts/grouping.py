@@ -1,56 +1,128 @@
 """Many alerts in one, when there are more than a channel takes. Pure.
 
-Owns what must not be lost on the way: which of them need a person, how a question is answered, and
-where each job is. Called by `compose`.
+Owns what must not be lost on the way: whatever needs a person stands in some message with its
+command and its page, and a second message is made where one has no room. Questions that ask the same
+are one line with one command for all of them. Called by `compose` and the delivery.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from remediator.alerts.message import AlertKind, Fact, Link, Message, Severity
-from remediator.alerts.wording import listed, plural
+from remediator.alerts.message import AlertKind, Fact, Item, Link, Message, Severity
+from remediator.alerts.wording import listed, plural, shown
+
+MOST_ITEMS = 20
+"""Lines of one message that need a person; chosen: a telephone's three screens."""
+_MOST_CHARACTERS = (
+    9_000  # chosen: of the lines of one message; chat services take some 40,000 in all
+)
+_MOST_NAMES = 60
+_NAMES_LIMIT = 1800
+"""Characters of the names behind one question; Slack's section takes 3,000 with the command."""
+
+
+def split(together: Sequence[Message]) -> tuple[tuple[Message, ...], ...]:
+    """The alerts in as many groups as it takes for all that needs a person to stand in one of them."""
+    loud = [one for one in together if one.severity is Severity.LOUD]
+    quiet = tuple(one for one in together if one.severity is not Severity.LOUD)
+    batches: list[list[Message]] = [[]]
+    lines = characters = 0
+    for same in _alike(loud):
+        length = len(_item(same).text)
+        if lines == MOST_ITEMS or (lines and characters + length > _MOST_CHARACTERS):
+            batches.append([])
+            lines = characters = 0
+        batches[-1].extend(same)
+        lines += 1
+        characters += length
+    groups = [tuple(batch) for batch in batches if batch]
+    if not groups:
+        return (quiet,) if quiet else ()
+    return (*groups[:-1], groups[-1] + quiet)
 
 
 def grouped(together: Sequence[Message]) -> Message:
-    """One Message in place of many, first what needs a person; a question keeps its commands."""
-    ordered = sorted(together, key=lambda one: one.severity is not Severity.LOUD)
-    loud = sum(one.severity is Severity.LOUD for one in ordered)
+    """One Message in place of many: a line with command and page for each that needs a person."""
+    loud = [one for one in together if one.severity is Severity.LOUD]
+    quiet = [one for one in together if one.severity is not Severity.LOUD]
+    count = len(loud)
     needing = (
-        f"{loud:,} {'needs' if loud == 1 else 'need'} a person" if loud else "none needs a person"
+        f"{count:,} {'needs' if count == 1 else 'need'} a person"
+        if count
+        else "none needs a person"
     )
-    pages = [next((x for x in one.links if x.label == "Job"), None) for one in ordered]
-    lines = [_line(one, page) for one, page in zip(ordered, pages, strict=True)]
+    others = [_line(one) for one in quiet]
     return Message(
         kind=AlertKind.GROUPED,
-        title=f"{plural(len(ordered), 'alert')} grouped into one: {needing}",
+        title=f"{plural(len(together), 'alert')} grouped into one: {needing}",
         severity=Severity.LOUD if loud else Severity.QUIET,
         thread_key=AlertKind.GROUPED.value,
-        facts=(
-            Fact("What happened", "\n".join(listed(lines))),
-            Fact("What you must do", _to_do(loud, len(ordered))),
-        ),
-        links=tuple(dict.fromkeys(Link(_id_of(x), x.url) for x in pages if x))[:MOST_PAGES],
-        commands=tuple(c for one in ordered if one.buttons for c in one.commands),
+        next_step=_to_do(count, len(quiet)),
+        items=tuple(_item(same) for same in _alike(loud)),
+        facts=(Fact("Good to know", "\n".join(listed(others))),) if others else (),
     )
 
 
-def _to_do(loud: int, of: int) -> str:
+def _alike(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """Each by itself, but questions that ask the same together, where the first of them stood.
+
+    A question's group is ended where its names would fill a section, and another begins.
+    """
+    by_question: dict[str, list[list[Message]]] = {}
+    ordered: list[list[Message]] = []
+    for one in messages:
+        groups = by_question.setdefault(one.question, []) if one.question else []
+        if groups and len(groups[-1]) < _MOST_NAMES and _names_fit([*groups[-1], one]):
+            groups[-1].append(one)
+            continue
+        ordered.append([one])
+        groups.append(ordered[-1])
+    yield from ordered
+
+
+def _names_fit(same: Sequence[Message]) -> bool:
+    return sum(len(_name(one)) + 2 for one in same) <= _NAMES_LIMIT
+
+
+def _item(same: Sequence[Message]) -> Item:
+    first = same[0]
+    if len(same) == 1:
+        step = f" {first.next_step}" if first.next_step and not first.commands else ""
+        end = "" if first.title.endswith(("?", ".", "!", "…")) else "."
+        return Item(f"{first.title}{end}{step}", next(iter(first.commands), ""), _page(first))
+    asked = first.question.partition(": ")[2]
+    names = ", ".join(_name(one) for one in same)
+    text = f"{len(same)} {first.what}s like this: {asked} Approve all, or one by its id: {names}"
+    return Item(text, _for_all(first), _page(first))
+
+
+def _name(one: Message) -> str:
+    """`align-reads (7f3k-9m2q)`: the job, and the id that answers for it alone."""
+    name = shown(one.topic.removeprefix("[vertex] ").rpartition(" (")[0], 60) or one.what
+    return f"{name} ({', '.join(button.value for button in one.buttons[:1])})"
+
+
+def _for_all(first: Message) -> str:
+    """The command of the first question, for all that ask the same."""
+    command = next(iter(first.commands), "")
+    return command.replace(" approve ", " approve --like ", 1)
+
+
+def _page(one: Message) -> Link | None:
+    return next((link for link in one.links if link.label == "Job"), None)
+
+
+def _to_do(loud: int, quiet: int) -> str:
     if not loud:
         return "Nothing."
-    first = "the first" if loud == 1 else f"the first {loud:,}"
-    return "Look at each." if loud == of else f"Look at {first}; the others are good to know."
+    which = "Look at the one below" if loud == 1 else "Look at each line below"
+    return f"{which}; the others are good to know." if quiet else f"{which}."
 
 
-def _line(one: Message, page: Link | None) -> str:
-    """The title, the job's id, and the id of a question that is still to be answered."""
-    marks = [_id_of(page)] if page else []
-    marks += [f"approval {button.value}" for button in one.buttons[:1]]
-    return f"• {one.title} ({', '.join(marks)})" if marks else f"• {one.title}"
-
-
-MOST_PAGES = 20
-"""Links of a grouped alert, those that need a person first."""
+def _line(one: Message) -> str:
+    page = _page(one)
+    return f"• {one.title} ({_id_of(page)})" if page else f"• {one.title}"
 
 
 def _id_of(page: Link) -> str:

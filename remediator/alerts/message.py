@@ -15,6 +15,9 @@ from remediator.domain import Evidence, Json, Source, Unusable
 
 WHY = "Why"
 EVIDENCE = "Evidence"
+LAST_LINES = "Last lines before the end"
+NEXT_STEP = "Next step"
+_NEXT_STEP_BEFORE = "What you must do"  # how versions before 0.2 labelled it in what they stored
 
 
 class AlertKind(StrEnum):
@@ -84,11 +87,22 @@ class Button:
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """One alert of a group on a line of its own: what it is about, the command and the page for it."""
+
+    text: str
+    command: str = ""
+    link: Link | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """An alert, ready to be rendered: redacted, without control characters, cut.
 
-    `subject` is the chain's, the same in all its mails, since some clients thread by it; empty: the
-    title says it.
+    `next_step` is what the reader must do, also when it is nothing: it stands right under the title.
+    `subject` is that of its mail, `topic` what all mails of a chain have in common; empty: the title
+    says it. `items` are the alerts of a group that need a person. `question` is the same for
+    questions that one answer could settle; `what` is the job and its name in a few words.
     """
 
     kind: AlertKind
@@ -101,6 +115,11 @@ class Message:
     commands: tuple[str, ...] = ()
     buttons: tuple[Button, ...] = ()
     subject: str = ""
+    next_step: str = ""
+    topic: str = ""
+    items: tuple[Item, ...] = ()
+    question: str = ""
+    what: str = ""
 
     @property
     def answers(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -121,7 +140,11 @@ class Message:
     def as_preview(self, when: str) -> Message:
         """Marked as one, and in no chain's thread: the chain's own first alert may still come."""
         return replace(
-            self, title=f"Preview: {self.title}", thread_key=f"preview/{when}", subject=""
+            self,
+            title=f"Preview: {self.title}",
+            thread_key=f"preview/{when}",
+            subject="",
+            topic="",
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -137,18 +160,28 @@ class Message:
             "commands": list(self.commands),
             "buttons": [[b.action, b.label, b.value] for b in self.buttons],
             "subject": self.subject,
+            "next_step": self.next_step,
+            "topic": self.topic,
+            "items": [
+                [item.text, item.command, [item.link.label, item.link.url] if item.link else None]
+                for item in self.items
+            ],
+            "question": self.question,
+            "what": self.what,
         }
 
     @classmethod
     def parse(cls, body: Json) -> Message:
         """From `to_json`; raises Unusable where the stored form is damaged."""
         try:
+            facts = [(str(label), str(value)) for label, value in body["facts"]]
+            before = next((value for label, value in facts if label == _NEXT_STEP_BEFORE), "")
             return cls(
                 kind=AlertKind(body["kind"]),
                 title=str(body["title"]),
                 severity=Severity(body["severity"]),
                 thread_key=str(body["thread_key"]),
-                facts=tuple(Fact(str(label), str(value)) for label, value in body["facts"]),
+                facts=tuple(Fact(*fact) for fact in facts if fact[0] != _NEXT_STEP_BEFORE),
                 evidence=tuple(
                     Evidence(Source(e["source"]), str(e["where"]), str(e["says"]))
                     for e in body["evidence"]
@@ -157,6 +190,14 @@ class Message:
                 commands=tuple(str(command) for command in body["commands"]),
                 buttons=tuple(Button(str(a), str(b), str(v)) for a, b, v in body["buttons"]),
                 subject=str(body.get("subject") or ""),
+                next_step=str(body.get("next_step") or before),
+                topic=str(body.get("topic") or body.get("subject") or ""),
+                items=tuple(
+                    Item(str(text), str(command), Link(*map(str, link)) if link else None)
+                    for text, command, link in body.get("items") or ()
+                ),
+                question=str(body.get("question") or ""),
+                what=str(body.get("what") or ""),
             )
         except (KeyError, TypeError, ValueError) as err:
             msg = f"a stored alert cannot be read: {type(err).__name__}"
@@ -165,12 +206,16 @@ class Message:
 
 def as_text(message: Message, width: int = 78) -> str:
     """The Message as plain text, wrapped at `width`: for terminals and an e-mail's text part."""
-    blocks = [_filled(message.title, "", width)]
+    head = [_filled(message.title, "", width)]
+    if message.next_step:
+        head.append(_filled(f"{NEXT_STEP}: {message.next_step}", "", width))
+    head += [f"  {command}" for command in message.commands]
+    blocks = ["\n".join(head)]
+    if message.items:
+        blocks.append("\n".join(_item_text(item, width) for item in message.items))
     for label, lines in message.answers:
         mark = "  - " if label == EVIDENCE else "  "
         blocks.append("\n".join([label, *(_filled(line, mark, width) for line in lines)]))
-    if message.commands:
-        blocks.append("Commands\n" + "\n".join(f"  {command}" for command in message.commands))
     if message.links:
         blocks.append(
             "Links\n" + "\n".join(f"  {link.label}: {link.url}" for link in message.links)
@@ -178,9 +223,20 @@ def as_text(message: Message, width: int = 78) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def _item_text(item: Item, width: int) -> str:
+    lines = [_filled(item.text, "- ", width)]
+    lines += [f"  {item.command}"] if item.command else []
+    lines += [f"  {item.link.url}"] if item.link else []
+    return "\n".join(lines)
+
+
 def evidence_line(item: Evidence) -> str:
-    """One piece of evidence on one line: what it says, and where that was read."""
-    where = f", {item.where}" if item.where not in {"", item.source.value} else ""
+    """One piece of evidence on one line: what it says, and where that was read.
+
+    The id of a log entry says nothing to a reader: the link to it stands among the links.
+    """
+    told = item.where not in {"", item.source.value} and item.source is not Source.LOG
+    where = f", {item.where}" if told else ""
     return f"{item.says} [{item.source.value}{where}]"
 
 

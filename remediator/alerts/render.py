@@ -19,7 +19,9 @@ from typing import Any
 
 from remediator.alerts.message import (
     EVIDENCE,
+    NEXT_STEP,
     Button,
+    Item,
     Link,
     Message,
     Severity,
@@ -48,20 +50,61 @@ def render_slack(message: Message, *, buttons: bool = False) -> dict[str, Any]:
     blocks: list[Block] = [
         {"type": "header", "text": _plain(message.title.replace("\n", " "), HEADER_LIMIT)}
     ]
+    if message.next_step:
+        text = _plain(f"{NEXT_STEP}: {message.next_step}", SECTION_LIMIT)
+        blocks.append({"type": "section", "text": text})
+    blocks += _sections([_code(c) for c in message.commands], "\n")
+    if buttons and message.buttons:
+        blocks.append({"type": "actions", "elements": [_button(b) for b in message.buttons]})
+    if message.items:
+        blocks.append(_list(message.items))
     for label, lines in message.answers:
         mark = "• " if label == EVIDENCE else ""
         blocks += _labelled(label, "\n".join(mark + line for line in lines))
-    commands = [f"`{escaped(c).replace('`', '')}`" for c in message.commands]
-    blocks += _sections(commands, "\n")
-    if buttons and message.buttons:
-        blocks.append({"type": "actions", "elements": [_button(b) for b in message.buttons]})
     blocks += _sections([_link(link) for link in message.links], " · ")
     return {
-        "text": escaped(message.title),
+        "text": escaped(_notification(message)),
         "blocks": blocks[:MOST_BLOCKS],
         "unfurl_links": False,
         "unfurl_media": False,
     }
+
+
+def _notification(message: Message) -> str:
+    """What a telephone shows: the title, and beneath it what to do."""
+    step = f"\n{NEXT_STEP}: {message.next_step}" if message.next_step else ""
+    return message.title + step
+
+
+def _code(text: str) -> str:
+    return f"`{escaped(text).replace('`', '')}`"
+
+
+def _list(items: Sequence[Item]) -> Block:
+    """A list in Slack's rich text, which parses none of it: text, page and command on one line."""
+    return {
+        "type": "rich_text",
+        "elements": [
+            {
+                "type": "rich_text_list",
+                "style": "bullet",
+                "elements": [
+                    {"type": "rich_text_section", "elements": _line_of(item)} for item in items
+                ],
+            }
+        ],
+    }
+
+
+def _line_of(item: Item) -> list[Block]:
+    found: list[Block] = [{"type": "text", "text": _cut(item.text, SECTION_LIMIT)}]
+    if item.command:
+        found.append({"type": "text", "text": " "})
+        found.append({"type": "text", "text": item.command, "style": {"code": True}})
+    if item.link:
+        found.append({"type": "text", "text": " "})
+        found.append({"type": "link", "url": item.link.url, "text": item.link.label})
+    return found
 
 
 def escaped(text: str) -> str:
@@ -136,6 +179,8 @@ def render_email(
     _set_header(mail, "From", _mailbox(sender))
     _set_header(mail, "To", ", ".join(map(_mailbox, to)))
     _set_header(mail, "Subject", _encoded(message.subject or message.title))
+    if message.topic:  # by which Outlook keeps differing subjects together
+        _set_header(mail, "Thread-Topic", _encoded(message.topic))
     mail["Date"] = format_datetime(due)
     digest = _digest(message.thread_key, due.isoformat())
     mail["Message-ID"] = f"<{message.kind.value}.{digest}@{domain}>"
@@ -196,6 +241,7 @@ _STYLE = {
     "main": "max-width:44em;margin:0 auto",
     "title": "font-size:19px;line-height:1.3;margin:0 0 16px;padding-left:10px;"
     "border-left:4px solid {accent}",
+    "step": "margin:0 0 12px;overflow-wrap:anywhere",
     "label": "font-weight:600;margin:14px 0 2px",
     "value": "margin:0;overflow-wrap:anywhere",
     "list": "margin:0;padding-left:20px;overflow-wrap:anywhere",
@@ -207,6 +253,13 @@ _ACCENTS = {Severity.LOUD: "#c5221f", Severity.QUIET: "#5f6368"}
 def _page(message: Message) -> str:
     accent = _ACCENTS[message.severity]
     parts = [f'<h1 style="{_STYLE["title"].format(accent=accent)}">{_safe(message.title)}</h1>']
+    if message.next_step:
+        step = f"<b>{_safe(NEXT_STEP)}:</b> {_safe(message.next_step)}"
+        parts.append(f'<p style="{_STYLE["step"]}">{step}</p>')
+    parts += [_command(c) for c in message.commands]
+    if message.items:
+        rows = "".join(f"<li>{_item_row(item)}</li>" for item in message.items)
+        parts.append(f'<ul style="{_STYLE["list"]}">{rows}</ul>')
     for label, lines in message.answers:
         parts.append(_label(label))
         if label == EVIDENCE:
@@ -215,11 +268,6 @@ def _page(message: Message) -> str:
         else:
             rows = "<br>".join(_safe(line) for line in lines)
             parts.append(f'<p style="{_STYLE["value"]}">{rows}</p>')
-    if message.commands:
-        rows = "".join(
-            f'<div><code style="{_STYLE["code"]}">{_safe(c)}</code></div>' for c in message.commands
-        )
-        parts.append(_label("Commands") + rows)
     if message.links:
         rows = " &middot; ".join(
             f'<a href="{_safe(link.url)}">{_safe(link.label)}</a>' for link in message.links
@@ -233,6 +281,15 @@ def _page(message: Message) -> str:
         f'<body style="{_STYLE["body"]}"><div style="{_STYLE["main"]}">{"".join(parts)}</div>'
         "</body></html>\n"
     )
+
+
+def _command(text: str) -> str:
+    return f'<div><code style="{_STYLE["code"]}">{_safe(text)}</code></div>'
+
+
+def _item_row(item: Item) -> str:
+    page = f' <a href="{_safe(item.link.url)}">{_safe(item.link.label)}</a>' if item.link else ""
+    return _safe(item.text) + page + (_command(item.command) if item.command else "")
 
 
 def _label(text: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from remediator.alerts.facts import NAME_LIMIT, AlertFacts
 from remediator.alerts.message import AlertKind
 from remediator.alerts.wording import (
+    CAUSES,
     LINE_LIMIT,
     STATES,
     amount,
@@ -26,12 +27,16 @@ TITLE_LIMIT = 150
 
 
 def title_of(facts: AlertFacts) -> str:
-    """One line, fit to be shown."""
-    return shown(_TITLES[facts.kind](facts), TITLE_LIMIT)
+    """One line, fit to be shown: what happened to which job, and whose it is where there is room."""
+    told = shown(_TITLES[facts.kind](facts), TITLE_LIMIT)
+    for mark in (facts.owner, facts.project, facts.account.partition("@")[0]):
+        longer = f"{told} · {shown(mark, NAME_LIMIT)}" if mark else told
+        told = longer if len(longer) <= TITLE_LIMIT else told
+    return told
 
 
 def _failed(facts: AlertFacts, again: str = "") -> str:
-    """`genomic-prep failed (cpu_saturation)`."""
+    """`genomic-prep failed (CPUs full)`."""
     verb = STATES.get(facts.state, "failed")
     counts = facts.result.partition(";")[0]
     partly = facts.state in {JobState.PARTIALLY_SUCCEEDED, JobState.SUCCEEDED} and counts != ""
@@ -45,9 +50,9 @@ def _failed(facts: AlertFacts, again: str = "") -> str:
 
 
 def _cause(facts: AlertFacts) -> str:
-    """`user_code_error: KeyError: 'chrom'`: the verdict, and what it is about where that is told."""
+    """`error in the code: KeyError: 'chrom'`: the cause, and what it is about where that is told."""
     detail = shown(_detail(facts), NAME_LIMIT)
-    return facts.verdict.value + (f": {detail}" if detail else "")
+    return CAUSES[facts.verdict] + (f": {detail}" if detail else "")
 
 
 def _detail(facts: AlertFacts) -> str:
@@ -120,7 +125,7 @@ def _alert_title(facts: AlertFacts) -> str:
         return f"Left alone: {_failed(facts)}, already rerun by somebody else"
     refused = facts.plan.refused_by if facts.plan is not None else ()
     named = [guard.value for guard in refused if guard is not Guard.CAUSE]  # the cause is told
-    by = f", refused by {', '.join(named[:2])}" if named else ""
+    by = f", limit {', '.join(named[:2])}" if named else ""
     return f"Not resubmitted: {_failed(facts)}{by}"
 
 

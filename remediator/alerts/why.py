@@ -9,7 +9,16 @@ import re
 from collections.abc import Mapping, Sequence
 
 from remediator.alerts.facts import AlertFacts
-from remediator.alerts.wording import LINE_LIMIT, MEANINGS, certainty, read_at, shown, span
+from remediator.alerts.wording import (
+    CAUSES,
+    LINE_LIMIT,
+    MEANINGS,
+    certainty,
+    plain_error,
+    read_at,
+    shown,
+    span,
+)
 from remediator.domain import Cause, Evidence
 
 EVIDENCE_LINES = 6
@@ -19,7 +28,7 @@ def why(facts: AlertFacts) -> str:
     diagnosis = facts.diagnosis
     if diagnosis is None:
         return _why_made(facts) or (
-            f"{facts.verdict.value}: {MEANINGS[facts.verdict]}." if facts.plan else ""
+            f"{_capital(CAUSES[facts.verdict])}: {MEANINGS[facts.verdict]}." if facts.plan else ""
         )
     lines = []
     if diagnosis.verdict is Cause.UNKNOWN:
@@ -27,7 +36,8 @@ def why(facts: AlertFacts) -> str:
         suspects = diagnosis.causes
     else:
         sure = f"{certainty(diagnosis.confidence)} sure"
-        lines.append(f"{diagnosis.verdict.value} ({sure}): {MEANINGS[diagnosis.verdict]}.")
+        name = _capital(CAUSES[diagnosis.verdict])
+        lines.append(f"{name} ({sure}): {MEANINGS[diagnosis.verdict]}.")
         suspects = diagnosis.causes[1:]
     longest = facts.longest if diagnosis.verdict in _ABOUT_TIME else None
     if longest is not None and not any(f'"{longest.name}"' in e.says for e in evidence(facts)):
@@ -38,7 +48,7 @@ def why(facts: AlertFacts) -> str:
     )
     if likely and suspects and suspects[0].cause is not Cause.UNKNOWN:
         order = "Most likely" if diagnosis.verdict is Cause.UNKNOWN else "Next most likely"
-        lines.append(f"{order}: {suspects[0].cause.value} ({suspects[0].confidence:.0%}).")
+        lines.append(f"{order}: {CAUSES[suspects[0].cause]} ({suspects[0].confidence:.0%}).")
     lines += [f"Speaks against it: {shown(e.says, LINE_LIMIT)}" for e in _against(facts)]
     wanted = [what for what in diagnosis.missing if not any(g.why in what for g in facts.gaps)]
     lines += [f"Would settle it: {shown(what, LINE_LIMIT)}" for what in wanted[:3]]
@@ -55,7 +65,11 @@ def _why_made(facts: AlertFacts) -> str:
     if not facts.was_cancelled or last is None or last.verdict not in set(Cause):
         return ""
     cause = Cause(last.verdict)
-    return f"The attempt was made because of {cause.value}: {MEANINGS[cause]}."
+    return f"The attempt was made because the one before failed: {MEANINGS[cause]}."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 LEAST_TOLD = 0.1
@@ -83,9 +97,9 @@ def _against(facts: AlertFacts) -> tuple[Evidence, ...]:
 def evidence(facts: AlertFacts) -> tuple[Evidence, ...]:
     """The proof, each line once; a quotation that was read already is not read again."""
     told: dict[str, Evidence] = {}
-    above = [" ".join(shown(facts.error, 600).split())]
+    above = [" ".join(shown(plain_error(facts.error), 600).split())]
     for item in facts.top.evidence if facts.top else ():
-        whole = shown(item.says, LINE_LIMIT)
+        whole = shown(plain_error(item.says), LINE_LIMIT)
         says = _said_once(whole, above)
         if _tells(says):
             told.setdefault(says, Evidence(item.source, shown(read_at(item.where), 160), says))

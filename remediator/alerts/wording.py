@@ -26,6 +26,27 @@ LIST_LIMIT = 2500
 MOST_CHANGES = 20
 """A plan has a handful; more are not read out."""
 
+CAUSES: Mapping[Cause, str] = {
+    Cause.CPU_SATURATION: "CPUs full",
+    Cause.MEMORY_PRESSURE: "out of memory",
+    Cause.GPU_MEMORY: "out of GPU memory",
+    Cause.DISK_FULL: "disk full",
+    Cause.ACCELERATOR_MISSING: "ran without a GPU",
+    Cause.SLOW_STARTUP: "model server never ready",
+    Cause.NETWORK_LATENCY: "waited for data",
+    Cause.SLOW_CODE: "slow code",
+    Cause.REQUEST_TOO_LARGE: "request too large",
+    Cause.CAPACITY_STOCKOUT: "no such machine free",
+    Cause.QUOTA: "quota used up",
+    Cause.PREEMPTION: "spot machine taken back",
+    Cause.TRANSIENT_BACKEND: "the service failed for a while",
+    Cause.BAD_INPUT: "bad input",
+    Cause.USER_CODE_ERROR: "error in the code",
+    Cause.PERMISSION: "permission missing",
+    Cause.INVALID_CONFIG: "invalid configuration",
+    Cause.UNKNOWN: "cause unknown",
+}
+"""A cause in a line of words; the contract's own names stand in `--json`, policies and the ledger."""
 MEANINGS: Mapping[Cause, str] = {
     Cause.CPU_SATURATION: "the work ran out of time with the CPUs full",
     Cause.MEMORY_PRESSURE: "it ran out of host memory",
@@ -61,7 +82,7 @@ ADVICE: Mapping[Cause, str] = {
     Cause.PREEMPTION: "Run it again; on standard machines if it happens often.",
     Cause.TRANSIENT_BACKEND: "Run it again later.",
     Cause.BAD_INPUT: "Put the input right, then run the job again.",
-    Cause.USER_CODE_ERROR: "Mend the code, then run the job again.",
+    Cause.USER_CODE_ERROR: "Fix the code, then run the job again.",
     Cause.PERMISSION: "Grant the permission named above, then run the job again.",
     Cause.INVALID_CONFIG: "Put the configuration right, then run the job again.",
     Cause.UNKNOWN: "Read the logs; nothing was done because the cause is not known.",
@@ -267,6 +288,27 @@ def amount(usd: float | None) -> str:
     if usd is None:
         return "an unknown amount"
     return "less than $0.01" if 0 < usd < 0.01 else f"${usd:,.2f}"  # noqa: PLR2004  # one cent
+
+
+def plain_error(text: str) -> str:
+    """An error without the sentences that Vertex writes under every one, and their links."""
+    return _BOILERPLATE.sub(" ", text[:_ERROR_READ]).strip()
+
+
+_ERROR_READ = 12_000  # chosen: what is shown of an error is cut far below
+# Seen under real errors of custom jobs (tests/corpus): where the log is, in words and as a link.
+_BOILERPLATE = re.compile(
+    r"(?:To find out more about why your job exited,? please check the logs:?"
+    r"|(?:Please )?(?:check|see) the logs? (?:for (?:more )?(?:details|information))?:?(?= https://console)"
+    r"|For (?:more|further) (?:details|information),? (?:please )?(?:check|see) the logs?:?)"
+    r"(?:\s{0,4}https://console\.cloud\.google\.com/\S{0,2000})?",
+    re.IGNORECASE,
+)
+
+
+def cause_words(value: str) -> str:
+    """A cause by its contract name, in words; whatever is none stays as it is."""
+    return CAUSES[Cause(value)] if value in frozenset(Cause) else value
 
 
 def read_at(where: str) -> str:

@@ -43,6 +43,14 @@ def machine_words(job: Document) -> str:
     return ", ".join(told)
 
 
+_OWNER_LABELS = ("owner", "team", "user", "created-by", "created_by")
+
+
+def owner_of(job: Document) -> str:
+    """Whose job it is, by the first of the labels that people use for it; empty where none is set."""
+    return next((job.labels[name] for name in _OWNER_LABELS if job.labels.get(name)), "")
+
+
 def result_words(job: Document) -> str:
     """`900 instances succeeded, 100 failed; see gs://out/run`; empty where none failed."""
     failed = fields.failed_instances(job)

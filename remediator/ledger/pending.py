@@ -15,6 +15,16 @@ from remediator.domain import Unusable, rfc3339
 from remediator.ledger.records import Incident, Stage
 
 _MOST_NAMED = 5
+# Crockford's base 32: digits and letters without those that are taken for another.
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+_ID_LETTERS = 8  # chosen: 40 bits tell a million pending questions apart, and people can type it
+
+
+def approval_id(token: str) -> str:
+    """An id that people can read out and type, such as `7f3k-9m2q`, of a random hexadecimal token."""
+    number = int(token, 16)
+    letters = "".join(_LETTERS[(number >> 5 * place) & 31] for place in range(_ID_LETTERS))
+    return f"{letters[:4]}-{letters[4:]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,9 +86,9 @@ def test_whatever_stands_in_a_case_file_is_judged_or_refused_in_a_sentence(
 @pytest.mark.parametrize(
     ("attempts", "first_line"),
     [
-        (0, "Resubmitted: x failed (cpu_saturation), now on n1-standard-16"),
-        (1, "Attempt 2 started: x failed again (cpu_saturation), now on n1-standard-16"),
-        (2, "Given up: x failed (cpu_saturation) after 2 resubmissions"),
+        (0, "Resubmitted: x failed (CPUs full), now on n1-standard-16"),
+        (1, "Attempt 2 started: x failed again (CPUs full), now on n1-standard-16"),
+        (2, "Given up: x failed (CPUs full) after 2 resubmissions"),
     ],
 )
 def test_a_preview_is_the_alert_that_this_point_of_the_chain_would_give(

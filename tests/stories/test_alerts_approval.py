@@ -118,7 +118,7 @@ def test_what_was_shown_is_what_is_done_and_a_second_click_changes_nothing(
     house, job = asked
     (shown,) = cloud.slack.messages
     assert shown.body["text"].startswith(
-        "Approval needed: align-reads failed (cpu_saturation), resubmit on n1-standard-16 for"
+        "Approval needed: align-reads failed (CPUs full), resubmit on n1-standard-16 for"
     )
     choices = buttons(cloud)
     approval = choices["remediator_approve"]["value"]

@@ -108,7 +108,7 @@ def test_a_chain_that_gives_up_is_one_thread_with_every_step_and_a_loud_end(
     assert [second.body["reply_broadcast"], last.body["reply_broadcast"]] == [False, True]
     assert "1. on n1-standard-16: failed" in last.text
     assert "2. on n1-standard-32: failed" in last.text
-    assert "What you must do" in last.text
+    assert "Next step" in last.text
 
     mails = cloud.mail.messages
     assert len({str(mail["Subject"]) for mail in mails}) == 1

@@ -104,7 +104,7 @@ def test_an_exit_code_is_told_with_the_replica_that_gave_it_and_never_retried(
     job = cloud.past_job("customJobs", body, needs, route=False)
     assert house.hear(service_line(cloud, job)) == 200
     assert made(cloud, job) == []
-    assert "align failed (user_code_error: ModuleNotFoundError: No module named" in told(cloud)
+    assert "align failed (error in the code: ModuleNotFoundError: No module named" in told(cloud)
     assert "workerpool1-0 exited with a non-zero status of 3" in told(cloud)
     assert "No module named 'pysam'" in told(cloud)
 
@@ -569,7 +569,7 @@ def test_a_creation_that_vertex_refused_is_told_with_the_mend(
     assert f"Not created: align was refused ({cause}" in text
     assert mend in text
     assert "asked for by airflow@genomics-lab.iam.gserviceaccount.com" in text
-    to_do = text.partition("What you must do")[2]
+    to_do = text.partition("Next step")[2]
     assert len(to_do.split()) > 6, text
 
 

@@ -136,7 +136,7 @@ def test_a_policy_whose_fixes_keep_failing_is_paused_and_what_fails_meanwhile_wa
     assert len(cloud.creates()) == 2
     told = cloud.slack.messages[-2].text
     assert told.startswith("Waiting until")
-    assert "three failed (memory_pressure), a resubmission will follow" in told
+    assert "three failed (out of memory), a resubmission will follow" in told
     assert "2 of the last 2 failed; paused until" in told
 
     later(hours=49)

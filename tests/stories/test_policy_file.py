@@ -167,7 +167,7 @@ def test_a_file_out_of_reach_leaves_the_last_good_one(
     assert "the last good policy file is in force" in capfd.readouterr().err
     # By this very edition: its first policy, bound by the ceiling, and told to Slack alone.
     (asked,) = cloud.slack.messages
-    assert asked.body["text"].startswith("Approval needed: align-reads failed (cpu_saturation)")
+    assert asked.body["text"].startswith("Approval needed: align-reads failed (CPUs full)")
     assert cloud.mail.messages == []
     assert cloud.creates() == []
 

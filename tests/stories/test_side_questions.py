@@ -201,5 +201,5 @@ def test_what_is_not_answered_for_a_day_is_told_and_nothing_is_made(
     house.reconcile()
     assert made_jobs(cloud, job) == []
     told = cloud.slack.messages[-1].text
-    assert told.startswith("Not resubmitted: align-reads failed (cpu_saturation)")
+    assert told.startswith("Not resubmitted: align-reads failed (CPUs full)")
     assert f"since it is not known {unknown}" in told
