@@ -6,6 +6,7 @@ job. Pure; the questions' words are given by the caller. Called by the command l
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,8 +22,8 @@ _ID_LETTERS = 8  # chosen: 40 bits tell a million pending questions apart, and p
 
 
 def approval_id(token: str) -> str:
-    """An id that people can read out and type, such as `7f3k-9m2q`, of a random hexadecimal token."""
-    number = int(token, 16)
+    """An id that people can read out and type, such as `7f3k-9m2q`, of a random token."""
+    number = int.from_bytes(hashlib.sha256(token.encode()).digest()[:_ID_LETTERS])
     letters = "".join(_LETTERS[(number >> 5 * place) & 31] for place in range(_ID_LETTERS))
     return f"{letters[:4]}-{letters[4:]}"
 

@@ -149,7 +149,7 @@ def test_a_poison_alert_keeps_none_of_a_group_from_being_told(
     assert _damage(tmp_path, "odd-21 ") == 1
     later(seconds=70)
     house.reconcile()
-    assert texts(cloud)[-1] == "3 alerts grouped into one: 3 need a person"
+    assert texts(cloud)[-1].startswith("3 alerts grouped into one: 3 need a person\n")
     told = "\n".join(message.text for message in cloud.slack.messages)
     assert [n for n in range(23) if f"odd-{n} failed" not in told] == [21]
     assert house.reconcile()["still_owed"] == 0  # it waits by itself
@@ -221,7 +221,9 @@ def test_a_storm_sends_ten_a_minute_and_groups_the_rest(house: Any, cloud: Any, 
     house.reconcile()
     assert len(texts(cloud)) == len(cloud.mail.messages) <= 20
     grouped = [text for text in texts(cloud) if "grouped into one" in text]
-    assert grouped == ["6 alerts grouped into one: 6 need a person"]
+    assert [text.splitlines()[0] for text in grouped] == [
+        "6 alerts grouped into one: 6 need a person"
+    ]
     told = "\n".join(message.text for message in cloud.slack.messages)
     assert all(f"odd-{number} failed" in told for number in range(25))
     later(minutes=5)
@@ -274,7 +276,7 @@ def test_a_recovery_is_quiet_and_told_once(house: Any, cloud: Any) -> None:
     cloud.clock.advance(3 * 3600)
     for _ in range(3):
         house.reconcile()
-    recovered = [mail for mail in cloud.mail.messages if "Recovered:" in mail.as_string()]
+    recovered = [mail for mail in cloud.mail.messages if "recovered" in str(mail["Subject"])]
     assert [str(mail["Importance"]) for mail in recovered] == ["None"]
 
 

@@ -111,7 +111,8 @@ def test_a_chain_that_gives_up_is_one_thread_with_every_step_and_a_loud_end(
     assert "Next step" in last.text
 
     mails = cloud.mail.messages
-    assert len({str(mail["Subject"]) for mail in mails}) == 1
+    assert len({str(mail["Subject"]) for mail in mails}) == 2  # it failed, and was given up
+    assert len({str(mail["Thread-Topic"]) for mail in mails}) == 1
     assert {str(mail["In-Reply-To"]) for mail in mails[1:]} == {str(mails[0]["Message-ID"])}
     assert {str(mail["References"]) for mail in mails[1:]} == {str(mails[0]["Message-ID"])}
     assert len({str(mail["Message-ID"]) for mail in mails}) == 3

@@ -84,7 +84,7 @@ def test_a_change_is_taken_and_told_once_as_a_difference(
         f"now: {where}, generation N, sha256 DIGEST before: {where}, generation N, sha256 DIGEST "
         "-4: limits: {attempts: 3, retries: 5, usd_per_job: 1000, usd_per_day: 10000} "
         "+4: limits: {attempts: 2, retries: 5, usd_per_job: 1000, usd_per_day: 10000} "
-        "-12: alert: [oncall, owners] +12: alert: [oncall] "
+        "-12: alert: [oncall, owners] +12: alert: [oncall]"
     ) in told
     assert len(cloud.slack.messages) == 1
 
@@ -102,7 +102,7 @@ def test_a_bad_file_is_told_and_the_last_good_one_stays_even_for_a_new_instance(
     assert f"not taken: {keep.where}, generation N, sha256 DIGEST" in told
     assert f"still in force: {keep.where}, generation N, sha256 DIGEST" in told
     assert "`mode`" in told or "always" in told
-    assert "Mend the file" in told
+    assert "Correct the file" in told
     keep(CHANGED)
     restart().reconcile()
     assert "-4: limits:" in mails(cloud)[-1]  # against the last good one

@@ -14,6 +14,7 @@ from remediator.hands import RETRY_WINDOW
 from remediator.intake import Hint, Refusal
 from remediator.job import Job
 from remediator.ledger import Approval, Conclusion, Incident, Stage
+from remediator.ledger.pending import approval_id
 from remediator.remediate import answer_approval, consider, handle
 from remediator.resubmit import resubmit
 from tests.jobs import CUSTOM
@@ -38,6 +39,8 @@ _CODE = {
     "Traceback (most recent call last): KeyError: 'chrom'",
 }
 _MORE = POLICIES.replace("machine_type: bigger", "machine_type: more_memory")
+
+FIRST, SECOND = approval_id("token-1"), approval_id("token-2")  # of the tokens that are drawn
 
 
 @pytest.fixture
@@ -353,7 +356,7 @@ def test_a_wait_is_kept_told_and_carried_out_when_it_is_over(job: Job) -> None:
 def _asked(job: Job) -> tuple[Bench, Job, Approval]:
     bench = Bench(_MORE.replace("mode: enforce", "mode: approve"))
     job = bench.vertex.add(job.to_json())
-    assert _consider(bench, job) == "awaiting approval token-1"
+    assert _consider(bench, job) == f"awaiting approval {FIRST}"
     approval = _stored(bench, job).approval
     assert approval is not None
     return bench, job, approval
@@ -364,14 +367,14 @@ def test_a_person_is_asked_once(job: Job) -> None:
     stored = _stored(bench, job)
     assert (stored.stage, stored.due) == (Stage.APPROVAL, NOW + timedelta(hours=12))
     assert (approval.id, approval.expires, approval.answer) == (
-        "token-1",
+        FIRST,
         NOW + timedelta(hours=12),
         "",
     )
-    assert bench.ledger.note("approval:token-1") == {"incident": job.name.key}
+    assert bench.ledger.note(f"approval:{FIRST}") == {"incident": job.name.key}
     assert [one.kind for one in bench.channel.messages] == ["approval"]
     bench.time += timedelta(hours=1)
-    assert _consider(bench, job) == "awaiting approval token-1"
+    assert _consider(bench, job) == f"awaiting approval {FIRST}"
     assert len(bench.channel.messages) == 1
     assert _stored(bench, job).due == NOW + timedelta(hours=12)
     assert not bench.vertex.creates
@@ -380,14 +383,14 @@ def test_a_person_is_asked_once(job: Job) -> None:
 def test_a_yes_is_written_down_and_then_carried_out(job: Job) -> None:
     bench, job, _ = _asked(job)
     bench.time += timedelta(hours=1)
-    said = answer_approval(bench.hands, "token-1", approved=True, by="ann@example.com")
+    said = answer_approval(bench.hands, FIRST, approved=True, by="ann@example.com")
     assert (said.text, said.contradicts) == ("approved by ann@example.com", False)
     stored = _stored(bench, job)
     assert stored.approval is not None
     assert (stored.approval.answer, stored.approval.by) == ("approved", "ann@example.com")
     assert (stored.approval.at, stored.due) == (bench.time, bench.time)
     assert not bench.vertex.creates
-    again = answer_approval(bench.hands, "token-1", approved=False, by="bob@example.com")
+    again = answer_approval(bench.hands, FIRST, approved=False, by="bob@example.com")
     assert again.contradicts
     assert "approved by ann@example.com" in again.text
     _consider(bench, job)
@@ -397,7 +400,7 @@ def test_a_yes_is_written_down_and_then_carried_out(job: Job) -> None:
 
 def test_a_no_ends_it(job: Job) -> None:
     bench, job, _ = _asked(job)
-    answer_approval(bench.hands, "token-1", approved=False, by="ann@example.com")
+    answer_approval(bench.hands, FIRST, approved=False, by="ann@example.com")
     assert _consider(bench, job) == "given_up: memory_pressure"
     assert "declined by ann@example.com" in str(bench.channel.messages[-1].to_json())
     assert not bench.vertex.creates
@@ -412,19 +415,19 @@ def test_a_question_that_nobody_answers_ends_it(job: Job, late: int, over: bool)
     if over:
         assert "nobody answered" in str(bench.channel.messages[-1].to_json())
         with pytest.raises(Unusable, match="has expired"):
-            answer_approval(bench.hands, "token-1", approved=True, by="me")
+            answer_approval(bench.hands, FIRST, approved=True, by="me")
     assert not bench.vertex.creates
 
 
 def test_another_plan_is_another_question(job: Job) -> None:
     bench, job, _ = _asked(job)
-    answer_approval(bench.hands, "token-1", approved=True, by="me")
+    answer_approval(bench.hands, FIRST, approved=True, by="me")
     other = POLICIES.replace("machine_type: bigger", "timeout: double")
     bench.use(other.replace("mode: enforce", "mode: approve"))
-    assert _consider(bench, job) == "awaiting approval token-2"
+    assert _consider(bench, job) == f"awaiting approval {SECOND}"
     assert not bench.vertex.creates
     with pytest.raises(Unusable, match="no pending approval"):
-        answer_approval(bench.hands, "token-1", approved=True, by="me")
+        answer_approval(bench.hands, FIRST, approved=True, by="me")
 
 
 def test_an_approval_that_nobody_offered_is_no_question(bench: Bench) -> None:
