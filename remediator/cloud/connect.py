@@ -42,7 +42,9 @@ _ROOTS_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 
 # A create that is refused because something is used up, in the service's own words; anything else
 # that says RESOURCE_EXHAUSTED is throttling and passes by itself.
-_TOO_LONG = re.compile(r"[Rr]eceived message larger than max")  # gRPC's own words
+_TOO_LONG = re.compile(
+    r"[Rr]eceived message larger than max \((\d{1,18}) vs\. (\d{1,18})\)"
+)  # gRPC's own words
 _USED_UP = re.compile(
     r"quota (metrics?|limits?) .{0,40}exceed|exceed\w* quota limit|insufficient|stockout"
     r"|not enough (resources|capacity)|out of (resources|capacity|stock)|resource pool exhausted"
@@ -87,7 +89,11 @@ def is_loopback(host: str) -> bool:
 
 
 class TooLarge(Refused):
-    """An answer longer than its channel takes: ask for a smaller page."""
+    """An answer `times` as long as its channel takes: ask for a smaller page."""
+
+    def __init__(self, message: str, times: float = 4.0) -> None:
+        super().__init__(message)
+        self.times = times
 
 
 def open_channel(host: str, endpoint: str | None, *, most_bytes: int = -1) -> Any:
@@ -236,17 +242,22 @@ def answered(
 
 
 def smaller_until_it_fits(ask: Callable[[int], T], size: int) -> tuple[T, int]:
-    """A page of `size` or, where that is TooLarge, of a quarter of it, down to one; and what fitted.
+    """A page of `size` or, where that is TooLarge, of as many as fit, one at least; and what fitted.
 
     Raises TooLarge where not even one does.
     """
     while True:
         try:
             return ask(size), size
-        except TooLarge:
+        except TooLarge as err:
             if size <= 1:
                 raise
-            size = max(1, size // 4)
+            size = smaller(size, err)
+
+
+def smaller(size: int, err: TooLarge) -> int:
+    """How many to ask for instead: what would fit if all were alike, and a fifth less."""
+    return max(1, min(size // 2, int(size / err.times * 0.8)))
 
 
 # --- errors ------------------------------------------------------------------------------------
@@ -288,8 +299,9 @@ def _translated(err: Any, what: str, *, creating: bool, permission: str) -> Reme
         return Forbidden(
             f"{text} (the call needs the permission {permission})" if unnamed else text
         )
-    if isinstance(err, api.TooManyRequests) and _TOO_LONG.search(text):
-        return TooLarge(text)
+    too_long = _TOO_LONG.search(text) if isinstance(err, api.TooManyRequests) else None
+    if too_long is not None:
+        return TooLarge(text, int(too_long[1]) / max(1, int(too_long[2])))
     if isinstance(err, api.TooManyRequests):
         return _exhausted(err, text, creating=creating)
     if _NEVER_SENT in text:

@@ -7,6 +7,7 @@ entry. `evidence` and the stories see it through their own Protocols.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -15,8 +16,10 @@ from typing import Any
 
 from remediator.cloud.connect import (
     DEFAULT_TIMEOUT_SECONDS,
+    TooLarge,
     answered,
     open_channel,
+    smaller,
     smaller_until_it_fits,
 )
 from remediator.cloud.shape import from_json, quoted, to_json
@@ -25,8 +28,8 @@ from remediator.domain import JobKind, JobName, Json, Transient, Unusable, rfc33
 
 HOST = "logging.googleapis.com"
 _PAGE_SIZE = 1000  # Logging's own most
-_MOST_BYTES = 4 << 20
-"""Of one page; a longer one is asked for again, a quarter as long. A thousand lines may have 256 MB."""
+_MOST_BYTES = 2 << 20
+"""Of one page; a longer one is asked for again in parts. A thousand lines may have 256 MB."""
 _QUERY_LIMIT = 20_000  # characters; Logging refuses longer ones (vertex-facts, section 6)
 _PROJECT = re.compile(r"[a-z0-9.:-]{1,100}")
 _LOG_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -53,6 +56,7 @@ class Logs:
         self._may_read = may_read
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
+        self._long_lines = threading.Lock()
         self._channel: Any = None
         self._opened: Any = None
 
@@ -76,35 +80,40 @@ class Logs:
         client = self._client()
         found: list[Json] = []
         size, token, page_size = 0, "", _PAGE_SIZE
-        while len(found) < limit and size < most_bytes:
-            asked: dict[str, Any] = {
-                "resource_names": [f"projects/{project}"],
-                "filter": query,
-                "order_by": "timestamp desc" if newest_first else "timestamp asc",
-                "page_token": token,
-            }
+        with contextlib.ExitStack() as stack:
+            while len(found) < limit and size < most_bytes:
+                asked: dict[str, Any] = {
+                    "resource_names": [f"projects/{project}"],
+                    "filter": query,
+                    "order_by": "timestamp desc" if newest_first else "timestamp asc",
+                    "page_token": token,
+                }
 
-            def ask(page_size: int, asked: Any = asked) -> Any:
-                request = _type("ListLogEntriesRequest")(page_size=page_size, **asked)
-                return answered(
-                    f"reading the log of {project}",
-                    lambda seconds: self._read(client, request, seconds),
-                    timeout_seconds=timeout_seconds or self._timeout_seconds,
-                    permission="logging.logEntries.list",
-                )
+                def ask(page_size: int, asked: Any = asked) -> Any:
+                    request = _type("ListLogEntriesRequest")(page_size=page_size, **asked)
+                    return answered(
+                        f"reading the log of {project}",
+                        lambda seconds: self._read(client, request, seconds),
+                        timeout_seconds=timeout_seconds or self._timeout_seconds,
+                        permission="logging.logEntries.list",
+                    )
 
-            wished = min(page_size, limit - len(found))
-            page, fitted = smaller_until_it_fits(ask, wished)
-            if fitted < wished:
-                page_size = fitted  # long lines come in a row
-            for entry in page.entries:
-                if len(found) == limit or size >= most_bytes:
+                wished = min(page_size, limit - len(found))
+                try:
+                    page = ask(wished)
+                except TooLarge as err:
+                    if page_size == _PAGE_SIZE:  # one log of long lines at a time
+                        stack.enter_context(self._long_lines)
+                    page, page_size = smaller_until_it_fits(ask, smaller(wished, err))
+                for entry in page.entries:
+                    if len(found) == limit or size >= most_bytes:
+                        break
+                    size += type(entry).pb(entry).ByteSize()
+                    found.append(to_json(entry))
+                token = page.next_page_token
+                del page
+                if not token:
                     break
-                size += type(entry).pb(entry).ByteSize()
-                found.append(to_json(entry))
-            token = page.next_page_token
-            if not token:
-                break
         return tuple(found)
 
     def job_filter(

@@ -46,7 +46,7 @@ _PAGE_SIZE = 100  # Vertex caps a page of jobs there
 _WHOLE_RUNS = (
     5  # whole pipeline runs of a page: one has 800 kB, and ten times that as Python's objects
 )
-_MOST_BYTES = 16 << 20  # of one answer: a page that is longer is asked for again, a quarter as long
+_MOST_BYTES = 16 << 20  # of one answer: a page that is longer is asked for again in parts
 _IN_BRIEF = (
     "name", "display_name", "state", "error", "labels", "create_time", "start_time", "end_time", "update_time",
 )  # fmt: skip

@@ -105,4 +105,4 @@ def test_not_even_one_that_fits_is_said() -> None:
 
     with pytest.raises(TooLarge):
         smaller_until_it_fits(ask, 100)
-    assert asked == [100, 25, 6, 1]
+    assert asked == [100, 20, 4, 1]
