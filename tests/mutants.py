@@ -82,7 +82,11 @@ ROOMS = {
             }
         ),
     ),
-    "steps": Room(("policy/changes.py",), _POLICY, frozenset({"_not_legal"})),
+    "steps": Room(
+        ("policy/changes.py",),
+        (*_POLICY, "tests/test_remedies.py", "tests/test_fallback.py", "tests/test_kinds.py"),
+        frozenset({"_not_legal"}),
+    ),
     "sizing": Room(
         ("policy/sizing.py",),
         ("tests/policy/test_sizing_bounds.py", "tests/policy/test_plans.py"),
