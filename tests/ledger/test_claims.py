@@ -805,3 +805,61 @@ def test_what_is_cheaper_than_was_set_aside_never_takes_others_money(book: Book)
     book.store.run(lambda tx: tx.put("counters", DAY, {"total": 1.0}))  # somebody corrected it
     _settled(book, usd=0.5)
     assert book.total() == 0.0
+
+
+def test_counters_expire_some_days_after_they_are_asked_for(book: Book) -> None:
+    _claim(book)
+    _, _, expires = book.store.rows["counters", DAY]
+    assert expires == NOW + timedelta(days=3)
+
+
+def test_the_stop_switch_refuses_and_sets_nothing_aside(book: Book) -> None:
+    book.switch_stop(on=True, by="me", now=NOW)
+    answer = book.claim(book.seen(), ROOT, _wanted(), now=NOW, limits=_limits())
+    assert (answer.claim, answer.refused_by) == (None, ("stop_switch",))
+    assert book.total() == 0.0
+    book.switch_stop(on=False, by="me", now=NOW)
+    assert book.claim(book.seen(), ROOT, _wanted(), now=NOW, limits=_limits()).mine
+
+
+def test_a_claim_whose_answer_was_lost_is_still_the_callers(book: Book) -> None:
+    before = book.seen()
+    held = _claim(book)
+    again = book.claim(before, ROOT, _wanted(), now=NOW, limits=_limits())
+    assert (again.claim, again.mine) == (held, True)
+    assert book.total() == 4.0
+
+
+def test_the_first_failure_of_a_chain_is_the_one_that_is_kept(book: Book) -> None:
+    for failed in (NOW - MINUTE, NOW):
+        answer = book.claim(book.seen(), ROOT, _wanted(), now=NOW, first_failed=failed)
+        assert answer.mine
+        assert book.withdraw(KEY, "t")
+    chain = book.chain(KEY)
+    assert chain is not None
+    assert chain.first_failed == NOW - MINUTE
+
+
+def test_how_an_attempt_ended_is_kept_beside_what_is_known(book: Book) -> None:
+    _chain_of(book, 2)
+    for number in (1, 2):
+        _settled(
+            book, number, tracks=("policy:p", "model/m"), size={"machineType": "n1"}, seconds=9.0
+        )
+    kept = book.tracks(("policy:p", "model/m", "other"))
+    assert [len(track) for track in kept.values()] == [2, 2, 0]
+    (first, _) = kept["policy:p"]
+    assert (first.at, first.succeeded, first.seconds) == (NOW + 60 * MINUTE, True, 9.0)
+    assert first.size == {"machineType": "n1"}
+    _, _, expires = book.store.rows["tracks", doc_id("policy:p")]
+    assert expires == NOW + 60 * MINUTE + timedelta(days=400)
+
+
+def test_what_is_used_may_be_asked_apart_from_ones_own(book: Book) -> None:
+    held = _claim(book)
+    money, rate = _limits()
+    assert (book.used(money, NOW), book.used(rate, NOW)) == (4.0, 1.0)
+    own, mark = held.reservations
+    assert book.used(money, NOW, apart_from=own) == 0.0
+    assert book.used(rate, NOW, apart_from=mark) == 0.0
+    assert book.used(replace(money, key="usd:other"), NOW, apart_from=own) == 0.0

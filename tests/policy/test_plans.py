@@ -397,3 +397,12 @@ def test_a_pipeline_run_is_planned_by_its_failed_task() -> None:
 @pytest.mark.parametrize("step", ["do: []", "do: [{resubmit: {batch_size: halve}}]"])
 def test_a_policys_own_mode_is_told_where_nothing_is_done(step: str) -> None:
     assert _plan(f"mode: observe, {step}").mode is Mode.OBSERVE
+
+
+@pytest.mark.parametrize(
+    ("at_most", "machine"), [("64GiB", "e2-highmem-8"), ("200GiB", "n1-standard-32")]
+)
+def test_more_memory_ends_where_the_step_says(at_most: str, machine: str) -> None:
+    step = f"{{machine_type: {{more_memory: {{factor: 4, at_most: {at_most}}}}}}}"
+    made = _plan(f"do: [{{resubmit: {step}}}]", cause=Cause.MEMORY_PRESSURE)
+    assert [change.after for change in made.changes] == [machine]
