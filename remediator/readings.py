@@ -49,7 +49,8 @@ def reading_of(job: Job, policies: Policies, *, project: str, settled: bool) -> 
 
 def _may_move(policies: Policies) -> bool:
     """Whether some step asks for another region: then where the data lives decides."""
-    return any(step.resubmit.location for policy in policies.policies for step in policy.do)
+    asked = [step.resubmit for policy in policies.policies for step in policy.do]
+    return any(way.location for resubmit in asked for way in (resubmit, *(resubmit.fallback or ())))
 
 
 def _error_files_under(job: Job) -> tuple[str, str]:

@@ -426,8 +426,10 @@ def _steps_beyond(draft: Draft, index: int, policy: Policy) -> Iterator[Mistake]
     for number, step in enumerate(policy.do):
         path = ("policies", index, "do", number)
         asked = step.resubmit
-        budget = "attempts" if asked.asks_for_change else "retries"
-        most = limits.attempts if asked.asks_for_change else limits.retries
+        # A way of a fallback that gets no machine is a retry; which of them will, nobody can tell.
+        changed = asked.asks_for_change and not asked.fallback
+        budget = "attempts" if changed else "retries"
+        most = limits.attempts if changed else limits.retries
         nothing = [
             name
             for name in ("usd_per_job", "usd_per_day", "resubmissions_per_hour")
