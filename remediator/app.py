@@ -28,6 +28,7 @@ from remediator.domain import (
     JobState,
     Refused,
     RemediatorError,
+    Source,
     Transient,
     Unusable,
 )
@@ -37,7 +38,7 @@ from remediator.settings import Settings
 if TYPE_CHECKING:
     from remediator.alerts import Channel, Message
     from remediator.alerts.approval import Interaction
-    from remediator.case import Case, Probe
+    from remediator.case import Case, Gap, Probe
     from remediator.cloud.deployment import Deployment
     from remediator.cloud.logs import Logs
     from remediator.cloud.metrics import Metrics
@@ -61,6 +62,7 @@ _CHECKS_A_MINUTE = 6
 _SIGNING_KEPT = timedelta(seconds=10)  # chosen: a changed secret is known that soon
 _EARLIER = 3
 _LOOKED_AT = 200
+_MOST_CHILDREN = 3  # launched jobs of one run that are read; chosen, each costs its own evidence
 _LOCAL_STATE = ".remediator"
 
 
@@ -611,6 +613,7 @@ class App:
 
         policies = self.policies()
         reading = reading_of(job, policies, project=self.project_id, settled=settled)
+        children, gaps = ((), ()) if settled else self._children(job, now)
         readers = evidence.Readers(
             models=self.vertex,
             logs=self.logs,
@@ -619,7 +622,7 @@ class App:
             probe=self._probe,
             earlier=None if settled else self._earlier,
         )
-        return evidence.gather(
+        case = evidence.gather(
             job,
             reading,
             readers,
@@ -627,6 +630,24 @@ class App:
             budget_seconds=patience.left(EVIDENCE_SECONDS),
             attempts=attempts,
         )
+        return replace(case, children=children, gaps=(*case.gaps, *gaps))
+
+    def _children(self, job: Job, now: datetime) -> tuple[tuple[Case, ...], tuple[Gap, ...]]:
+        """The jobs that a run's launchers started and that failed, each with its own evidence."""
+        from remediator.case import Gap
+
+        cases: list[Case] = []
+        gaps: list[Gap] = []
+        for name in job.launched[:_MOST_CHILDREN]:
+            try:
+                child = self.vertex.get(JobName.parse(name), timeout_seconds=CALL_SECONDS)
+            except RemediatorError as err:
+                why = f"the job that a task started could not be read: {err}"
+                gaps.append(Gap(Source.JOB, why, may_pass=isinstance(err, Transient)))
+                continue
+            if child.is_failure:
+                cases.append(self._gather(child, now=now, attempts=(), settled=False))
+        return tuple(cases), tuple(gaps)
 
     def _probe(self, url: str) -> Probe:
         from remediator import network

@@ -19,7 +19,7 @@ from remediator.job.summary import Saved
 CASE_KEYS = frozenset(
     {
         "logEntry", "job", "model", "logEntries", "timeSeries", "errorFiles", "buckets", "probes",
-        "attempts", "earlierJobs", "parent", "now", "outputs", "rows", "expect",
+        "attempts", "earlierJobs", "children", "parent", "now", "outputs", "rows", "expect",
     }
 )  # fmt: skip
 """The keys of a case file; whatever else stands at its top level is not read, and told."""
@@ -158,7 +158,8 @@ class Case:
     `now` is when the case is judged. `error_files` maps gs:// URIs to text; `buckets` maps bucket
     names to their location (`US-EAST1`); `earlier` holds successful jobs of the same model or
     display name, newest first, for comparison. `parent` is what the job is a part of, in words,
-    where only the parent says so: see `parents`. `recoveries`, newest first, come from the ledger and
+    where only the parent says so: see `parents`. `children` are the cases of the jobs that a pipeline
+    run's launchers started and that failed. `recoveries`, newest first, come from the ledger and
     are no part of a case file.
     """
 
@@ -177,6 +178,7 @@ class Case:
     saved: Saved | None = None
     parent: str = ""
     recoveries: tuple[Recovery, ...] = ()
+    children: tuple[Case, ...] = ()
 
     @classmethod
     def parse(cls, body: Json, *, settle: timedelta = timedelta(minutes=7)) -> Case:
@@ -220,6 +222,7 @@ class Case:
             attempts=attempts,
             earlier=tuple(Job.parse(j) for j in _objects(body, "earlierJobs")),
             parent=str(body.get("parent") or ""),
+            children=tuple(cls.parse(child, settle=settle) for child in _objects(body, "children")),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -237,6 +240,7 @@ class Case:
             "earlierJobs": [job.to_json() for job in self.earlier],
             "now": rfc3339(self.now),
             **({"parent": self.parent} if self.parent else {}),
+            **({"children": [one.to_json() for one in self.children]} if self.children else {}),
         }
 
 

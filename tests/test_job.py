@@ -339,7 +339,8 @@ def readings(path: Path) -> Iterator[str]:
             yield f"{where}: .{node.func.attr}(…)"
 
 
-EXCEPTIONS: dict[str, set[str]] = {}
+# A Model's own document, whose container has the fields of one in a job.
+EXCEPTIONS: dict[str, set[str]] = {"diagnosis/servers.py": {"'containerPort'", "'healthRoute'"}}
 
 
 @pytest.mark.parametrize("path", list(rooms()), ids=lambda path: str(path.relative_to(HOUSE)))

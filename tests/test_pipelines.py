@@ -260,3 +260,78 @@ def test_two_tasks_of_one_name_are_told_apart_by_their_parents() -> None:
         {"taskId": "191", "parentTaskId": "190", "taskName": name, "state": "SUCCEEDED"},
     ]
     assert changed(planned(job)) == sorted(COMPILED["container-constant-1"]["right"])
+
+
+# --- the job that a launcher started ------------------------------------------------------------------
+
+CHILD = "projects/123456789012/locations/us-central1/customJobs/987654321"
+RESOURCES = json.dumps(
+    {
+        "resources": [
+            {
+                "resourceType": "CustomJob",
+                "resourceUri": f"https://us-central1-aiplatform.googleapis.com/v1/{CHILD}",
+            }
+        ]
+    }
+)
+
+
+def _launched() -> dict[str, Any]:
+    """A run whose launcher only says that its job failed; what it started stands in gcp_resources."""
+    job = named("custom-constant-0")
+    for detail in job["jobDetail"]["taskDetails"]:
+        if detail.get("error"):
+            detail["error"] = {"code": 9, "message": "Job failed with value error."}
+            detail["execution"] = {"metadata": {"output:gcp_resources": RESOURCES}}
+            own = CHILD.replace("987654321", "555")
+            detail["executorDetail"] = {"containerDetail": {"mainJob": own}}
+    return job
+
+
+def _child(message: str) -> dict[str, Any]:
+    return {
+        "job": {
+            "name": CHILD,
+            "displayName": "t",
+            "state": "JOB_STATE_FAILED",
+            "createTime": "2026-11-28T10:00:00Z",
+            "startTime": "2026-11-28T10:02:00Z",
+            "endTime": "2026-11-28T10:58:00Z",
+            "error": {"code": 3, "message": message},
+            "labels": {"vertex-ai-pipelines-run-billing-id": "4242"},
+            "jobSpec": {"workerPoolSpecs": [{"machineSpec": {"machineType": "n1-standard-8"}}]},
+        }
+    }
+
+
+def test_the_launched_job_is_known_and_its_log_is_read_with_the_runs() -> None:
+    job = Job.parse(_launched())
+    assert job.launched == (CHILD,)
+    assert {"987654321", "555"} <= set(job.log_ids)
+
+
+def test_the_launched_job_is_diagnosed_as_if_it_had_failed_alone() -> None:
+    body = {"job": _launched(), "children": [_child(DIED)]}
+    case = Case.parse(body)
+    alone, found = diagnose(Case.parse(_child(DIED))), diagnose(case)
+    assert diagnose(Case.parse({"job": _launched()})).verdict is not Cause.MEMORY_PRESSURE
+    assert (found.verdict, found.confidence) == (Cause.MEMORY_PRESSURE, alone.confidence)
+    assert found.job.endswith("pipelineJobs/case-20261128100000")
+    text = TEXT.format(limits="", step="machine_type: more_memory", cause="memory_pressure")
+    made = plan(case, found, policies(text), History(), BOOK)
+    assert changed(made) == COMPILED["custom-constant-0"]["right"]
+    assert Case.parse(case.to_json()) == case
+
+
+def test_a_launched_job_that_can_never_pass_forbids_the_run() -> None:
+    case = Case.parse({"job": _launched(), "children": [_child("ValueError: unknown column 'id'")]})
+    found = diagnose(case)
+    text = TEXT.format(limits="", step="", cause=found.verdict.value)
+    made = plan(case, found, policies(text), History(), BOOK)
+    assert Guard.CAUSE in made.refused_by
+
+
+DIED = (
+    "The replica workerpool0-0 ran out of memory and exited with a non-zero status of 137(SIGKILL)."
+)

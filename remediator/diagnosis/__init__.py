@@ -8,7 +8,7 @@ the story of an incident, the command line and the tests.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from remediator.case import Case
@@ -39,6 +39,7 @@ from remediator.domain import (
     Diagnosis,
     Evidence,
     JobKind,
+    JobName,
     JobState,
     Needs,
     Progress,
@@ -64,7 +65,10 @@ def diagnose(
     cannot be read says nothing. `probe_threshold_seconds` is the policy file's `probes.threshold`;
     `catalogue` knows the sizes of machines, the shipped one unless told.
     """
-    facts, signs = _read(case, catalogue or Catalogue.built_in(), probe_threshold_seconds)
+    known = catalogue or Catalogue.built_in()
+    if case.children:
+        return _of_the_children(case, known, probe_threshold_seconds)
+    facts, signs = _read(case, known, probe_threshold_seconds)
     alone = settled(case.job)
     if alone is not None and alone.verdict in NEVER_RETRIED:
         signs = _without_other_wishes(signs)
@@ -81,6 +85,34 @@ def diagnose(
         missing=_missing(case, facts, verdict),
         parts=_parts(case.job),
     )
+
+
+def _of_the_children(case: Case, catalogue: Catalogue, probe_threshold_seconds: float) -> Diagnosis:
+    """Of a run whose launched jobs failed: each is diagnosed as if it had failed alone."""
+
+    def judge(one: Case) -> Diagnosis:
+        return diagnose(one, probe_threshold_seconds=probe_threshold_seconds, catalogue=catalogue)
+
+    whole = judge(replace(case, children=()))
+    found = {str(child.job.name.key): judge(child) for child in case.children}
+    surest = max(found.values(), key=lambda one: one.confidence)
+    if surest.verdict is Cause.UNKNOWN:
+        return whole
+    parts = tuple(_part_of(part, case.job, found) for part in whole.parts)
+    return replace(surest, job=whole.job, kind=whole.kind, parts=parts)
+
+
+def _part_of(part: TaskCause, job: Job, found: Mapping[str, Diagnosis]) -> TaskCause:
+    """What a task died of by the job that it launched, where that one tells."""
+    for node in pipeline.failed(job):
+        for detail in node.failed:
+            if detail.index != part.index:
+                continue
+            for name in detail.children:
+                told = found.get(JobName.parse(name).key)
+                if told is not None and told.verdict is not Cause.UNKNOWN:
+                    return replace(part, cause=told.verdict)
+    return part
 
 
 def settled(job: Job) -> Diagnosis | None:

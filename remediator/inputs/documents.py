@@ -180,7 +180,15 @@ def _from_object(value: Json, name: str) -> Material:
 
 def _require_lists(value: Json, name: str) -> None:
     """Lists of objects where a case has lists, before several inputs are merged."""
-    for key in ("logEntries", "timeSeries", "probes", "attempts", "earlierJobs", "outputs"):
+    for key in (
+        "logEntries",
+        "timeSeries",
+        "probes",
+        "attempts",
+        "earlierJobs",
+        "outputs",
+        "children",
+    ):
         listed = value.get(key) or []
         if not isinstance(listed, list) or not all(isinstance(item, Mapping) for item in listed):
             msg = f"{name}: `{key}` must be a list of objects"

@@ -501,13 +501,19 @@ def children_in(detail: Json) -> tuple[str, ...]:
     """
     told = {key: value for key, value in detail.items() if key not in {"executorDetail", "error"}}
     found = _RESOURCE.findall(json.dumps(told, default=str))
+    return tuple(dict.fromkeys((*found, *own_jobs_in(detail))))
+
+
+def own_jobs_in(detail: Json) -> tuple[str, ...]:
+    """The custom jobs that a task of a run itself ran as."""
     executor = either_key(detail, "executorDetail")
     executor = executor if isinstance(executor, Mapping) else {}
+    found = []
     for key, inner in (("containerDetail", "mainJob"), ("customJobDetail", "job")):
         holder = either_key(executor, key)
         named = either_key(holder, inner) if isinstance(holder, Mapping) else None
         found.append(str(named or ""))
-    return tuple(dict.fromkeys(name for name in found if name))
+    return tuple(name for name in found if name)
 
 
 def is_automl(job: Document) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from remediator.catalog.catalog import Catalogue
 from remediator.catalog.machines import Service
 from remediator.domain import JobKind, JobName, Json
-from remediator.job import fields, machines, programs
+from remediator.job import fields, machines, pipeline, programs
 from remediator.job.document import Document, read, spelled, whole_number
 from remediator.job.facts import JobFacts, facts
 from remediator.job.fields import Kind, Pool
@@ -202,6 +202,11 @@ class Job(Document):
     def children(self) -> tuple[str, ...]:
         """Resource names of the jobs that this one started, in the order it lists them."""
         return fields.children_of(self)
+
+    @cached_property
+    def launched(self) -> tuple[str, ...]:
+        """Of a pipeline run: the jobs that its failed tasks launched, not those they ran as."""
+        return pipeline.launched(self) if self.kind is JobKind.PIPELINE else ()
 
     def has_child(self, name: JobName) -> bool:
         """Whether the job names that one as its own; projects by id and number are taken as one."""

@@ -27,7 +27,8 @@ _MOST_DEEP = 40  # nested pipelines; chosen, deeper than anybody nests them
 class Detail:
     """One run of a task, as `jobDetail` tells it. `seconds`: None while it is not known.
 
-    `children` are the jobs that it started, those that a launcher started before the launcher itself.
+    `children` are the jobs that it started, those that a launcher started before `own`, the launcher
+    itself.
     """
 
     index: int
@@ -36,6 +37,7 @@ class Detail:
     seconds: float | None
     status: Status | None
     children: tuple[str, ...]
+    own: tuple[str, ...] = ()
 
     @property
     def where(self) -> str:
@@ -98,6 +100,18 @@ def nodes(job: Document, ran: Document | None = None) -> tuple[Node, ...]:
 def failed(job: Document) -> tuple[Node, ...]:
     """The tasks that died themselves: cancelled and skipped ones did not, nor do wrappers."""
     return tuple(node for node in nodes(job) if node.failed)
+
+
+def launched(job: Document) -> tuple[str, ...]:
+    """Resource names of the jobs that failed tasks launched, which are not the tasks themselves."""
+    found = [
+        name
+        for node in failed(job)
+        for detail in node.failed
+        for name in detail.children
+        if name not in detail.own
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def failed_executors(job: Document) -> tuple[str, ...]:
@@ -181,6 +195,7 @@ def _details(job: Document) -> _Known:
                     (ended - started).total_seconds() if started and ended else None,
                     Status.parse(detail.get("error")),
                     fields.children_in(detail),
+                    fields.own_jobs_in(detail),
                 ),
             )
         )
