@@ -12,8 +12,9 @@ import pytest
 from remediator.case import Case
 from remediator.catalog.catalog import Catalogue
 from remediator.diagnosis import diagnose
-from remediator.domain import Action, Cause, Guard, History, Plan
-from remediator.job import Job
+from remediator.domain import Action, Cause, Guard, History, Plan, Unusable
+from remediator.inputs.documents import read_document
+from remediator.job import Job, pipeline
 from remediator.job.differences import differences, illegal_differences
 from remediator.policy import plan
 from tests.jobs import policies
@@ -335,3 +336,68 @@ def test_a_launched_job_that_can_never_pass_forbids_the_run() -> None:
 DIED = (
     "The replica workerpool0-0 ran out of memory and exited with a non-zero status of 137(SIGKILL)."
 )
+
+
+# --- older and other forms ----------------------------------------------------------------------------
+
+
+def test_a_spec_that_stands_as_text_is_read_and_sent_as_the_object() -> None:
+    job = named("container-parameter-0")
+    job["pipelineSpecJson"] = json.dumps(job.pop("pipelineSpec"))
+    made = planned(job)
+    assert changed(made) == COMPILED["container-parameter-0"]["right"]
+    assert isinstance((made.request or {})["pipelineSpec"], dict)
+    with pytest.raises(Unusable, match="pipeline spec is text, but no JSON"):
+        Job.parse(named("container-parameter-0") | {"pipelineSpec": "{"})
+
+
+def test_an_old_compilers_run_is_read() -> None:
+    """Schema 2.0.0: `deploymentConfig`, and each run parameter under the name of its type."""
+    job = named("container-parameter-0")
+    spec = job["pipelineSpec"]
+    spec["deploymentConfig"] = spec.pop("deploymentSpec")
+    spec["root"]["inputDefinitions"]["parameters"]["size"] = {"type": "STRING"}
+    job["runtimeConfig"] = {"parameters": {"size": {"stringValue": "32G"}}}
+    assert changed(planned(job)) == [["runtimeConfig.parameters.size.stringValue", "64G"]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        (
+            "# PIPELINE DEFINITION\n# Name: x\nroot: {dag: {tasks: {}}}\nschemaVersion: 2.1.0\n---\n"
+            "platforms: {kubernetes: {}}\n"
+        ),
+        '{"pipelineSpec": {"root": {}, "schemaVersion": "2.0.0"}, "runtimeConfig": {}}',
+        '{"root": {"dag": {"tasks": {}}}, "schemaVersion": "2.1.0", "components": {}}',
+    ],
+    ids=["yaml-in-two-documents", "v1-json", "v2-json"],
+)
+def test_a_compiled_pipeline_is_no_run_and_told_so_in_one_line(text: str) -> None:
+    with pytest.raises(Unusable, match="a compiled pipeline and no run of it") as told:
+        read_document(text.encode(), "x")
+    assert "\n" not in str(told.value)
+
+
+def test_details_without_parents_are_found_by_their_names() -> None:
+    job = named("container-constant-1")
+    for detail in job["jobDetail"]["taskDetails"]:
+        del detail["parentTaskId"]
+    assert changed(planned(job)) == sorted(COMPILED["container-constant-1"]["right"])
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "rounds"])
+def test_the_rounds_of_a_loop_are_one_task_however_they_are_listed(wrapped: bool) -> None:
+    job = named("container-constant-0-loop")
+    listed = job["jobDetail"]["taskDetails"]
+    if wrapped:  # each round stands between the loop and its task
+        inner = [one for one in listed if one["taskName"] == "train"]
+        for index, one in enumerate(inner):
+            listed.append(
+                {"taskId": f"9{index}", "parentTaskId": one["parentTaskId"],
+                 "taskName": f"for-loop-2-{index}", "state": "FAILED"}
+            )  # fmt: skip
+            one["parentTaskId"] = f"9{index}"
+    (node,) = [node for node in pipeline.nodes(Job.parse(job)) if node.failed]
+    assert (node.title.endswith("/train"), len(node.failed), node.times) == (True, 3, 3)
+    assert changed(planned(job)) == sorted(COMPILED["container-constant-0-loop"]["right"])

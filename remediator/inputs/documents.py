@@ -21,7 +21,7 @@ import yaml
 from remediator.case import CASE_KEYS, Gap
 from remediator.domain import COLLECTIONS, Json, Unusable
 from remediator.inputs.text_log import read_lines
-from remediator.job.validation import JOB_KEYS
+from remediator.job.validation import JOB_KEYS, is_compiled_pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +172,21 @@ def _from_object(value: Json, name: str) -> Material:
         return Material(name, entries=(value,))
     if value.keys() & _LINE_KEYS:
         return Material(name, entries=tuple(read_lines(json.dumps(value))), plain=True)
+    _require_no_compiled_pipeline(value, name)
     keys = ", ".join(f"`{key}`" for key in list(value)[:5]) or "none"
     near = next((f"; did you mean `{_probable(key)}`?" for key in value if _probable(key)), "")
     msg = f"{name}: no key that is known (it has {keys[:200]}){near}"
     raise Unusable(msg)
+
+
+def _require_no_compiled_pipeline(value: Json, name: str) -> None:
+    """Compiled pipelines are no runs: KFP's YAML (two documents, with its platform) and JSON, old and new."""
+    if is_compiled_pipeline(value):
+        msg = (
+            f"{name}: a compiled pipeline and no run of it: give the run, as the pipeline job's JSON "
+            "from REST, or its name"
+        )
+        raise Unusable(msg)
 
 
 def _require_lists(value: Json, name: str) -> None:
@@ -250,6 +261,8 @@ def _from_yaml(text: str, name: str) -> Material | None:
     listed = [item for value in values for item in (value if isinstance(value, list) else [value])]
     if not listed or not all(isinstance(item, dict) for item in listed):
         return None
+    for item in listed:
+        _require_no_compiled_pipeline(item, name)
     known = any(_is_job(i) or _is_entry(i) or _is_case(i) for i in listed)
     if not known:
         return None

@@ -91,6 +91,20 @@ def _put(node: Any, steps: tuple[str | int, ...], value: Any) -> None:
         node[step] = json.dumps(inner)
 
 
+def _with_spec(body: Json) -> Json:
+    """A run whose spec stands as text, under `pipelineSpecJson` or in its own place, with the object."""
+    told = body.get("pipelineSpecJson", body.get("pipelineSpec"))
+    if not isinstance(told, str):
+        return body
+    try:
+        spec = json.loads(told)
+    except ValueError as err:
+        msg = f"the job's pipeline spec is text, but no JSON: {err}"
+        raise Unusable(msg) from err
+    kept = {key: value for key, value in body.items() if key != "pipelineSpecJson"}
+    return {**kept, "pipelineSpec": spec}
+
+
 @dataclass(frozen=True)
 class Document:
     """A job's JSON in the shape of the REST API, with what every kind shares.
@@ -108,7 +122,7 @@ class Document:
         if not isinstance(name, str):
             msg = "the job has no name"
             raise Unusable(msg)
-        return cls(JobName.parse(name), body)
+        return cls(JobName.parse(name), _with_spec(body))
 
     @property
     def kind(self) -> JobKind:

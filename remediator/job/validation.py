@@ -75,6 +75,14 @@ JOB_KEYS = frozenset(
 _Check = Callable[[Any], bool]
 
 
+def is_compiled_pipeline(found: Mapping[str, Any]) -> bool:
+    """Whether an object is what KFP's compiler writes, and no run: a spec, or a spec with its settings."""
+    spec = found.get("pipelineSpec")
+    held = spec if isinstance(spec, Mapping) else found
+    has_parts = "root" in held and "schemaVersion" in held
+    return has_parts and not any(key in found for key in ("name", "state", "createTime", "job"))
+
+
 def require_shape(job: Document) -> None:
     """Raises Unusable, naming the field, where the job has what no job can have."""
     for where, value, fits, what in _expectations(job):
