@@ -48,6 +48,9 @@ def test_a_cell_that_says_resubmits_does(kind: JobKind, cause: Cause, remedy: st
     if remedy in HELD and kind is JobKind.PIPELINE:
         name, count = HELD[remedy]
         document = document.changed(DEVICES, {"type": name, "count": str(count)})
+    for pool in document.pools if remedy == "strategy: FLEX_START" else ():  # it wants such a GPU
+        document = document.changed(pool.machine_path, "g2-standard-8")
+        document = document.changed(pool.accelerator_path, "NVIDIA_L4").changed(pool.count_path, 1)
     if remedy in HELD_FIELDS and kind is not JobKind.PIPELINE:
         path, value = HELD_FIELDS[remedy]
         spec = KINDS[kind].spec

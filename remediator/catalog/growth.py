@@ -47,8 +47,12 @@ class Ground:
         return f" with {count} {device}" if count else ""
 
     def candidates(self) -> list[Hardware]:
-        """Every machine that the service takes with exactly the devices held, but this one."""
+        """Every machine that the service takes with exactly the devices held, but this one.
+
+        Where the held one has a price, what has none in the region is not sold there.
+        """
         placed = self.book.offered(self.held, self.region, self.service) is not False
+        priced = self.book.price(self.held, self.region) is not None
         found = []
         for machine in self.book.machines.values():
             wanted = self._carried_by(machine)
@@ -56,6 +60,8 @@ class Ground:
                 continue
             # What the failed job itself ran on was there, whatever the list of regions says.
             if placed and self.book.offered(wanted, self.region, self.service) is False:
+                continue
+            if priced and self.book.price(wanted, self.region) is None:
                 continue
             found.append(wanted)
         return found

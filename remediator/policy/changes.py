@@ -7,6 +7,7 @@ weigh limits (see `guards`) or money (see `costs`). Called by the planner alone.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -139,6 +140,8 @@ def apply(step: Resubmit, now: Situation) -> Draft:
         if not set(hardware) <= now.job.changeable:
             raise Impossible(_not_legal(now, hardware[0]))
         draft = _hardware(draft, step, now)
+    if step.strategy == _FLEX_START and (why := _not_for_flex_start(draft.job)):
+        raise Impossible(why)
     return draft
 
 
@@ -719,14 +722,29 @@ def _spot(draft: Draft, asked: bool, now: Situation) -> Draft:
 def _strategy(draft: Draft, asked: str, now: Situation) -> Draft:
     if asked == now.job.strategy:
         return draft.note(f"the job's strategy is {asked} already")
-    if asked == _FLEX_START and not any(p.hardware.count for p in draft.job.pools):
-        draft = draft.note("FLEX_START is for machines with accelerators: Vertex may refuse it")
     draft = draft.set(draft.job.strategy_path, asked)
     # Only FLEX_START waits: what the job says of it goes with it.
     return draft if asked == _FLEX_START else draft.set(draft.job.max_wait_path, None)
 
 
 _FLEX_START = "FLEX_START"
+_QUEUED_FOR = re.compile(
+    r"NVIDIA_(L4|TESLA_A100|A100_80GB|H100_80GB|H100_MEGA_80GB|H200_141GB|B200)"
+)
+"""Devices that Vertex queues for (cloud.google.com/vertex-ai/docs/training/schedule-jobs-dws)."""
+
+
+def _not_for_flex_start(job: Job) -> str:
+    """Why Vertex would refuse to queue the job for its machines; empty: it would not."""
+    held = {pool.hardware for pool in job.pools}
+    wrong = sorted(str(one) for one in held if not _QUEUED_FOR.fullmatch(one.accelerator))
+    if wrong:
+        return f"FLEX_START is for L4, A100, H100, H200 or B200 GPUs: the job runs on {wrong[0]}"
+    if len(held) > 1:
+        return "FLEX_START wants the same machine in every worker pool"
+    if (job.timeout_seconds or 0) > DEFAULT_TIMEOUT_SECONDS:
+        return "FLEX_START takes jobs with a time-out of seven days at most"
+    return ""
 
 
 def _max_wait(draft: Draft, asked: timedelta, _: Situation) -> Draft:

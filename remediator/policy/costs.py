@@ -70,7 +70,8 @@ def price_per_hour(
     if job.kind is JobKind.PIPELINE:
         return _pipeline_price(job, tasks_to_run(job, ran), location, catalogue)
     found = job.pools
-    strategy = Strategy(job.strategy or Strategy.STANDARD)
+    named = job.strategy or ""
+    strategy = Strategy(named) if named in Strategy.__members__ else Strategy.STANDARD
     total = _sum(_pool_price(pool, location, strategy, catalogue) for pool in found)
     return total.times(job.parallel_trials) if total and found else None
 
@@ -143,14 +144,14 @@ def _container_price(job: Job, node: Node, location: str, catalogue: Catalogue) 
         return None
     held = Hardware("", devices.type, devices.count) if plain else Hardware("")
     rates = [
-        rate
+        (m.generation != "n1" and not held.accelerator, rate)
         for m in catalogue.machines.values()
         if Service.TRAINING in m.services and m.vcpus >= cpus and m.memory_gib >= gib
-        if m.generation == "n1" or held.accelerator
+        if held.accelerator or not m.device
         if not catalogue.why_not(one := replace(held, machine=m.name), Service.TRAINING)
         if (rate := catalogue.usd_per_hour(one, location)) is not None
     ]
-    return Price(min(rates)) if rates else None
+    return Price(min(rates)[1]) if rates else None  # an n1, where the region has one
 
 
 def got_no_machine(job: Job) -> bool:

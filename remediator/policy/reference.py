@@ -141,12 +141,24 @@ _INTRODUCTION = """\
 YAML, read with a safe loader; booleans and numbers are those of YAML 1.2, so that `off`, `yes` and
 `22:00` are text. `python -m remediator validate FILE` names every mistake at once. The first policy
 that matches decides. Where it says *one or several*, one value may stand for a list. Durations are
-a number and one of `ms`, `s`, `m`, `h`, `d`, or several such as `2h30m`. An absent limit does not limit, but for `attempts` and
-`retries`.
+a number and one of `ms`, `s`, `m`, `h`, `d`, or several such as `2h30m`. An absent limit does not
+limit, but for `attempts` and `retries`.
 
 An editor that knows JSON Schema completes and checks the file by its first line:
 
     # yaml-language-server: $schema=docs/policies.schema.json
+"""
+
+_EXAMPLES = """\
+## Examples
+
+Each is a whole file that `validate` takes, and the tests run: [fallback](examples/policies/fallback.yaml)
+(another place, machine, or way to get one), [spot](examples/policies/spot.yaml) (cheap first, then on
+demand), [own batch](examples/policies/own-batch.yaml) (`env`, `args`, `max_usd`),
+[exit codes](examples/policies/exit-codes.yaml) (`retry_exit_codes`),
+[time and disk](examples/policies/time-and-disk.yaml) (`timeout: sized`, `disk`),
+[rows](examples/policies/rows.yaml), [roll-out](examples/policies/roll-out.yaml) (`mode`, `enabled`,
+`description`, `zone`, `more_memory` with its own measure).
 """
 
 _MISTAKES = """\
@@ -174,7 +186,7 @@ def reference() -> str:
             lines += [_NOTES[name], ""]
         parts.append("\n".join([*lines, *_table(model), ""]))
     parts.append("\n".join(_variables()))
-    parts.append(_MISTAKES)
+    parts += [_EXAMPLES, _MISTAKES]
     return "\n".join(parts)
 
 
