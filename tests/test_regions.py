@@ -26,7 +26,7 @@ REGIONS = sorted(
             f"europe-{one}"
             for one in ("west8", "west9", "west10", "west12", "southwest1", "north2")
         ),
-        *("africa-south1", "me-central1", "us-west2", "asia-northeast2"),
+        *("africa-south1", "me-central1", "asia-northeast2"),
         *("australia-southeast2", "northamerica-south1"),
     )
     if usual_multiplier(region)
