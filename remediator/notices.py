@@ -8,9 +8,10 @@ dead channel never delays another, and none undoes or repeats a resubmission. Co
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -63,8 +64,12 @@ class Notices:
         lease: timedelta,
         project: Callable[[], str] = str,
         ledger_url: str = "",
+        delivery_seconds: float = DELIVERY_SECONDS,
     ) -> None:
         self._ledger = ledger
+        self._delivery_seconds = delivery_seconds
+        self._overdue: dict[str, set[Future[int]]] = defaultdict(set)
+        self._lock = threading.Lock()
         self._open_channel = open_channel
         self._tell_outcome = tell_outcome
         self._now = now
@@ -165,6 +170,7 @@ class Notices:
         self, work: dict[str, list[Debt]], send: Callable[[str, list[Debt]], int]
     ) -> int:
         seconds = patience.left(DELIVERY_SECONDS)
+        work = {channel: debts for channel, debts in work.items() if not self._hangs(channel)}
         if not work or seconds < _LEAST_SECONDS:
             return 0
 
@@ -177,11 +183,29 @@ class Notices:
 
         pool = ThreadPoolExecutor(max_workers=len(work), thread_name_prefix="channel")
         try:
-            running = [pool.submit(patience.carried(apart), *item) for item in work.items()]
-            done, _ = wait(running, timeout=seconds)
+            running = {
+                pool.submit(patience.carried(apart), *item): item[0] for item in work.items()
+            }
+            done, late = wait(running, timeout=min(seconds, self._delivery_seconds))
+            with self._lock:
+                for one in late:
+                    self._overdue[running[one]].add(one)
             return sum(one.result() for one in done)
         finally:
             pool.shutdown(wait=False)
+
+    def _hangs(self, channel: str) -> bool:
+        """Whether a delivery there that outlived its time still runs.
+
+        A server that drips its answer ends no time-out and cannot be interrupted: each try would leave
+        another thread behind. What is owed there waits until that one has ended.
+        """
+        with self._lock:
+            running = {one for one in self._overdue[channel] if not one.done()}
+            self._overdue[channel] = running
+        if running:
+            log.say("WARNING", "an earlier delivery has not ended: left alone", channel=channel)
+        return bool(running)
 
     def _send_while_calm(self, channel: str, debts: list[Debt]) -> int:
         return sum(self._is_calm(channel) and self._pay(debt) for debt in debts)

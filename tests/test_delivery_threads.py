@@ -1,0 +1,90 @@
+"""A channel that never ends its answer: the others are served, and no try leaves another thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from remediator.alerts import Message
+from remediator.alerts.channels import Sent
+from remediator.ledger import Debt, Ledger
+from remediator.ledger.sqlite import SqliteStore
+from remediator.notices import Notices
+from tests.test_alerts_render import MESSAGE
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+class Dripping:
+    """Every sending waits for `ended`; how many ever waited is counted."""
+
+    keeps_current = False
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self.tries = 0
+
+    def send(self, message: Message, *, thread: str = "", due: datetime) -> Sent:
+        del message, thread, due
+        self.tries += 1
+        self.ended.wait()
+        return Sent()
+
+    def update(self, message: Message, *, thread: str) -> None:
+        """Nothing is kept current."""
+
+    def check(self) -> None:
+        """Nothing is checked."""
+
+
+class Healthy(Dripping):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended.set()
+
+
+@pytest.fixture
+def dripping() -> Iterator[Dripping]:
+    channel = Dripping()
+    yield channel
+    channel.ended.set()
+
+
+def test_a_dripping_channel_keeps_one_thread_and_no_other_channel_waits(
+    dripping: Dripping, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    channels = {"drips": dripping, "healthy": Healthy()}
+    moment = [NOON]
+    ledger = Ledger(SqliteStore(tmp_path / "ledger.sqlite3"))
+    notices = Notices(
+        ledger,
+        open_channel=channels.__getitem__,
+        tell_outcome=lambda *_args, **_how: None,
+        now=lambda: moment[0],
+        lease=timedelta(minutes=10),
+        delivery_seconds=0.05,
+    )
+    before = threading.active_count()
+    for number in range(8):
+        ledger.owe(
+            [
+                Debt(f"{channel}-{number}", channel, MESSAGE.to_json(), moment[0], moment[0])
+                for channel in channels
+            ]
+        )
+        notices.deliver_due()
+        moment[0] += timedelta(minutes=11)
+    assert dripping.tries == 1
+    assert channels["healthy"].tries == 8
+    assert threading.active_count() <= before + 1
+    assert "an earlier delivery has not ended" in capsys.readouterr().err
+    dripping.ended.set()
+    while threading.active_count() > before:
+        threading.Event().wait(0.01)
+    notices.deliver_due()
+    assert dripping.tries > 1
+    ledger.close()
