@@ -480,8 +480,7 @@ class RankedCause:
             "confidence": round(self.confidence, 4),
             "evidence": [item.to_json() for item in self.evidence],
             "against": [item.to_json() for item in self.against],
-            "advice": self.advice,
-            "advice_url": self.advice_url,
+            "advice": {"text": self.advice, "link": self.advice_url},
         }
 
 
@@ -582,6 +581,10 @@ class Diagnosis:
     needs: Needs = Needs()
     missing: tuple[str, ...] = ()
     parts: tuple[TaskCause, ...] = ()
+    frame: Frame | None = None
+    """The last frame in the user's own code of what failed; None where no traceback tells one."""
+    last_lines: tuple[str, ...] = ()
+    """What the workers wrote last before the end, oldest first; each cut to a bounded length."""
 
     @property
     def confidence(self) -> float:
@@ -600,6 +603,8 @@ class Diagnosis:
                 for s in self.sections
             ],
             "missing": list(self.missing),
+            "frame": self.frame.to_json() if self.frame else None,
+            "last_lines": list(self.last_lines),
         }
 
 

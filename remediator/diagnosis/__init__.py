@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalogue
-from remediator.diagnosis.advice import advice_for
+from remediator.diagnosis.advice import advice_for, advised, is_managed
 from remediator.diagnosis.combine import THRESHOLD, rank
 from remediator.diagnosis.families import Facts, family_signs
 from remediator.diagnosis.limits import own_limit_met, wanted_by
@@ -27,6 +27,7 @@ from remediator.diagnosis.statements import (
     SERVICE_TASK,
     FailedRows,
     Reading,
+    last_lines,
     read_case,
     read_job,
     read_task,
@@ -38,6 +39,7 @@ from remediator.domain import (
     Cause,
     Diagnosis,
     Evidence,
+    Frame,
     JobKind,
     JobName,
     JobState,
@@ -74,16 +76,20 @@ def diagnose(
         signs = _without_other_wishes(signs)
     ranked = _with_rows(rank(signs), facts.reading.rows, case.job)
     verdict = _verdict(ranked)
+    needs = _needs(case, facts, verdict)
+    frame = _frame(signs, facts.reading, verdict)
     return Diagnosis(
         job=str(case.job.name),
         kind=case.job.kind,
         verdict=verdict,
-        causes=ranked,
+        causes=advised(ranked, signs, case.job, needs, frame),
         settled_by_error=alone is not None and alone.verdict is verdict,
         sections=facts.timeline.sections,
-        needs=_needs(case, facts, verdict),
+        needs=needs,
         missing=_missing(case, facts, verdict),
         parts=_parts(case.job),
+        frame=frame,
+        last_lines=last_lines(case.log_lines),
     )
 
 
@@ -115,6 +121,14 @@ def _part_of(part: TaskCause, job: Job, found: Mapping[str, Diagnosis]) -> TaskC
     return part
 
 
+def _frame(signs: Sequence[Sign], reading: Reading, verdict: Cause) -> Frame | None:
+    """Where in the user's code the verdict's heaviest traceback stands, or else the last one's."""
+    told = [s for s in signs if s.frame is not None and s.cause is verdict and s.weight > 0]
+    if told:
+        return max(told, key=lambda s: s.weight).frame
+    return next((held.frame for held in reversed(reading.raised) if held.frame), None)
+
+
 def settled(job: Job) -> Diagnosis | None:
     """The diagnosis from the job's own error, where that alone settles the cause; else None.
 
@@ -135,7 +149,7 @@ def settled(job: Job) -> Diagnosis | None:
         job=str(job.name),
         kind=job.kind,
         verdict=verdict,
-        causes=_with_rows(ranked, reading.rows, job),
+        causes=advised(_with_rows(ranked, reading.rows, job), reading.signs, job, Needs(), None),
         settled_by_error=True,
         parts=_parts(job),
     )
@@ -263,18 +277,18 @@ def _missing(case: Case, facts: Facts, verdict: Cause) -> tuple[str, ...]:
     wanted = list(gaps)
     if not case.job.has_error and not case.log_lines:
         wanted.append("the job's error (set about a minute after its end)")
-    if not case.log_lines:
+    if not case.log_lines and not is_managed(case.job):
         wanted.append(
             "the workers' log lines; there are none where the job's account may not write logs"
         )
-    if facts.usage.is_empty:
+    if facts.usage.is_empty and not is_managed(case.job):
         wanted.append(
             "CPU and memory while it ran: a batch prediction has no such metrics, in-job telemetry "
             "would give them"
             if case.job.kind is JobKind.BATCH_PREDICTION
             else "CPU, memory and accelerator utilisation while it ran"
         )
-    if facts.timed_out and not facts.timeline.stretches:
+    if facts.timed_out and not facts.timeline.stretches and not is_managed(case.job):
         wanted.append("log lines with times, or telemetry, to see which section took the time")
     if facts.reading.rows is not None and not facts.reading.rows.messages:
         wanted.append(f"the error rows: {facts.reading.rows.says}")

@@ -1,11 +1,19 @@
 """What a person can do about each cause, and where Google (or the software's makers) say so.
 
-Owns one table. Pure data with one reader; called by `combine` and by whoever prints advice.
+Owns the sentence for each cause, and the choice of advice: that of the rule which the message fits
+(`advice_rules`), with the message's own values; else what the needs or a frame of the code say; else
+the cause's sentence, without what nobody can follow. Pure; called by `diagnose`.
 """
 
 from __future__ import annotations
 
-from remediator.domain import Cause
+from collections.abc import Sequence
+from dataclasses import replace
+
+from remediator.diagnosis.advice_rules import advice_of, advice_with_needs
+from remediator.diagnosis.signs import Sign
+from remediator.domain import Cause, Frame, JobKind, Needs, RankedCause
+from remediator.job import Job
 
 _VERTEX = "https://cloud.google.com/vertex-ai/docs"
 _TROUBLE = f"{_VERTEX}/general/troubleshooting"
@@ -145,3 +153,54 @@ _ADVICE: dict[Cause, tuple[str, str]] = {
 def advice_for(cause: Cause) -> tuple[str, str]:
     """What a person can do about `cause`, and a link to documentation."""
     return _ADVICE[cause]
+
+
+def advised(
+    ranked: Sequence[RankedCause],
+    signs: Sequence[Sign],
+    job: Job,
+    needs: Needs,
+    frame: Frame | None,
+) -> tuple[RankedCause, ...]:
+    """The causes, each with the advice that its own evidence allows."""
+    return tuple(_with_advice(one, signs, job, needs, frame) for one in ranked)
+
+
+def _with_advice(
+    one: RankedCause, signs: Sequence[Sign], job: Job, needs: Needs, frame: Frame | None
+) -> RankedCause:
+    spoke = sorted(
+        (s for s in signs if s.cause is one.cause and s.weight > 0), key=lambda s: -s.weight
+    )
+    texts = dict.fromkeys(text for s in spoke for text in (s.text, s.evidence.says) if text)
+    text, url = advice_for(one.cause)
+    by_needs = advice_with_needs(one.cause, needs, frame)
+    by_rule = advice_of(one.cause, texts, job)
+    if by_needs is not None and (by_rule is None or one.cause in _NEEDS_FIRST):
+        return replace(one, advice=by_needs, advice_url=url)
+    if by_rule is not None:
+        return replace(one, advice=by_rule[0], advice_url=by_rule[1] or url)
+    return replace(one, advice=_followable(text, job), advice_url=url)
+
+
+_NEEDS_FIRST = frozenset({Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY})
+_LOCALLY = (
+    ", and try it locally with a small input",
+    " Run the container locally and ask its health route.",
+)
+_GOOGLES_IMAGES = ("docker.pkg.dev/vertex-ai", "gcr.io/cloud-aiplatform", "gcr.io/ml-pipeline")
+
+
+def _followable(text: str, job: Job) -> str:
+    """Without what nobody can do: Google's own image cannot be mended, nor run elsewhere."""
+    if is_managed(job) or any(own in image for image in job.images() for own in _GOOGLES_IMAGES):
+        for words in _LOCALLY:
+            text = text.replace(words, "")
+    return text
+
+
+def is_managed(job: Job) -> bool:
+    """Google runs a model of its own here (AutoML, Gemini and other publishers' models): there is no
+    container whose lines, load or telemetry anybody could see."""
+    gemini = job.kind is JobKind.BATCH_PREDICTION and "publishers/" in job.model_path
+    return gemini or job.is_automl

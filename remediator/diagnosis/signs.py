@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remediator.domain import Cause, Evidence, Source
+from remediator.domain import Cause, Evidence, Frame, Source
 
 # Alone, with no other evidence, these carry a cause to about 0.1, 0.54, 0.74, 0.88 and 0.94.
 HINT = 1.4
@@ -33,6 +33,9 @@ class Sign:
     evidence: Evidence
     symptom: bool = False
     group: str = ""
+    text: str = ""
+    """The whole text of which the evidence quotes a part; empty where no text was read."""
+    frame: Frame | None = None
 
 
 def sign(

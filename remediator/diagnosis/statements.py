@@ -399,6 +399,21 @@ def _last_words(lines: Sequence[LogLine]) -> Statement | None:
 _LAST_READ, _LAST_WORDS = 60, 4
 
 
+def last_lines(lines: Sequence[LogLine]) -> tuple[str, ...]:
+    """What the workers wrote last, telemetry aside: oldest first, each cut to what a person reads."""
+    told: list[str] = []
+    for line in reversed(lines):
+        if not line.text.strip() or _TELEMETRY in line.text or is_service_line(line):
+            continue
+        rows = [row.rstrip()[:_LAST_LINE_CHARS] for row in line.text.splitlines() if row.strip()]
+        told = [*rows[-_LAST_LINES_SHOWN:], *told]
+        if len(told) >= _LAST_LINES_SHOWN:
+            break
+    return tuple(told[-_LAST_LINES_SHOWN:])
+
+
+_LAST_LINES_SHOWN, _LAST_LINE_CHARS = 20, 500
+
 _PROGRESS_AFTER = 2
 _LAST_LINES = 8
 
@@ -673,7 +688,7 @@ class _Hit:
     def sign(self) -> Sign:
         times = f", {self.count:,} times" if self.count > 1 else ""
         quote = quote_of(self.row, self.statement.text)
-        return sign(
+        made = sign(
             self.row.cause or Cause.UNKNOWN,
             self.weight,
             self.statement.source,
@@ -682,6 +697,7 @@ class _Hit:
             symptom=self.row.symptom,
             group=self.row.id,
         )
+        return replace(made, text=self.statement.text, frame=self.statement.frame)
 
 
 def _signs_of_code(statement: Statement, told: Sequence[Signature]) -> Iterator[Sign]:

@@ -43,7 +43,7 @@ PERMISSION: tuple[Signature, ...] = (
         "permission-words",
         Cause.PERMISSION,
         DECISIVE,
-        r"\blacks? [^.]{0,40}(access|permissions?|role)\b|(does|do|did) not have( the| any| sufficient| enough| required| adequate)* ?(permissions?|access|privileges?|authorization|role)"
+        r"(should|must|needs? to) be granted (access|the role|permission)|\blacks? [^.]{0,40}(access|permissions?|role)\b|(does|do|did) not have( the| any| sufficient| enough| required| adequate)* ?(permissions?|access|privileges?|authorization|role)"
         r"|(do|does) ?n[o']t have permissions?|(lacks?|missing|insufficient|without|not have the) (the )?(required |necessary |iam |sufficient )*(permissions?|privileges?)\b"
         r"|permission to act as service account|(unable|not able|failed) to access (the )?(bucket|object|dataset|table|repository|image|secret|key)\b|make sure (that )?(the |your )?[^.]{0,60}(service agent|service account)[^.]{0,40} has|does not have [^|]{0,200}\bpermissions?\b(\(s\))?|not authorized to|is not authorized|caller (does not|lacks)"
         r"|please (grant|give) [^.]{0,120}(role|permission|access)|grant (the )?[^.]{0,80}(role|permission)s?(\(s\))? (to|on)"
@@ -92,7 +92,7 @@ PERMISSION: tuple[Signature, ...] = (
         Cause.PERMISSION,
         DECISIVE,
         r"(pull|fetch|registry|artifact|image|manifest)[^.]{0,200}(permission[^.]{0,20}denied|denied:|forbidden|unauthorized|artifactregistry\.repositories\.downloadartifacts)"
-        r"|pull access denied|unauthorized: authentication (failed|required)|authentication required|gated repo|access to model [^ ]+ is restricted|cannot access gated",
+        r"|pull access denied|unauthorized: authentication (failed|required)|authentication required|gated ?repo|is gated\b|gated (model|dataset)|access to model [^ ]+ is restricted|cannot access gated",
         _REGISTRY,
     ),
     Signature(

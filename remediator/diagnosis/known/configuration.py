@@ -31,7 +31,7 @@ CONFIG: tuple[Signature, ...] = (
         "config-region",
         Cause.INVALID_CONFIG,
         DECISIVE,
-        r"must be in the same (region|location|regional|project|zone)|should be in the same (region|location)|cannot read and write in different locations"
+        r"cannot move files across regions|required location(: | type)|must be in the same (region|location|regional|project|zone)|should be in the same (region|location)|cannot read and write in different locations"
         r"|(is|are) in location [^.]{0,80}(must|should|but)|not consistent with (the )?server location"
         r"|in (a |two )?different (region|location)s?\b|location( id)? (does ?n[o']t|does not) match|valid location id|(unrecognized|unknown|invalid|nonexistent) (zone|region|location)\b|zone_unknown|(wrong|mismatched|inconsistent) (region|location)s?\b|(region|location)s? (mismatch|does not match|do not match)|is not (supported|available|allowed) in (the )?(this |selected |specified )?(region|location|zone|us-|europe-|asia-)"
         r"|(un|not )supported (region|location)|(region|location) [^.]{0,40}(is not supported|unsupported|is invalid)|not found in (region|location)|does not (exist|support) in (region|location)",
@@ -72,7 +72,7 @@ CONFIG: tuple[Signature, ...] = (
         "config-spec-path",
         Cause.INVALID_CONFIG,
         CERTAIN,
-        r"(unable|failed|cannot|could not) (to )?(parse|decode|convert|deserialize) [`'\"]?[a-z]+(_[a-z]+)*\.[a-z]+_[a-z_.]+[`'\"]?|training_task_inputs",
+        r"(unable|failed|cannot|could not) (to )?parse (the )?(container|job|pipeline|component|executor|custom job|task|worker ?pool|resource) spec\b|(unable|failed|cannot|could not) (to )?(parse|decode|convert|deserialize) [`'\"]?[a-z]+(_[a-z]+)*\.[a-z]+_[a-z_.]+[`'\"]?|training_task_inputs",
         _CODES,
         explains=("input-import", "data-parse", "config-argument", "config-field"),
     ),

@@ -1,0 +1,388 @@
+"""What a person can do, in the message's own words: field, role, limit, region, image, module, path.
+
+Owns the table of advice that belongs to a message, and its one interpreter. A rule names the cause it
+is for, what it looks for in the texts that spoke for the cause, and a sentence with what was found.
+`advice` has the sentence for a cause of which no rule knows more. Pure; called by `diagnose`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from remediator.diagnosis.linear import Linear
+from remediator.domain import Cause, Frame, Needs
+from remediator.job import Job
+
+_VERTEX = "https://cloud.google.com/vertex-ai/docs"
+_LONGEST = 600
+_TEXT = 6_000
+
+ROLES: Mapping[str, str] = {
+    "storage.objects.get": "roles/storage.objectViewer",
+    "storage.objects.list": "roles/storage.objectViewer",
+    "storage.objects.create": "roles/storage.objectUser",
+    "storage.objects.delete": "roles/storage.objectUser",
+    "storage.objects.update": "roles/storage.objectUser",
+    "storage.buckets.get": "roles/storage.legacyBucketReader",
+    "bigquery.tables.getdata": "roles/bigquery.dataViewer",
+    "bigquery.tables.get": "roles/bigquery.dataViewer",
+    "bigquery.tables.create": "roles/bigquery.dataEditor",
+    "bigquery.tables.updatedata": "roles/bigquery.dataEditor",
+    "bigquery.datasets.get": "roles/bigquery.dataViewer",
+    "bigquery.jobs.create": "roles/bigquery.jobUser",
+    "artifactregistry.repositories.downloadartifacts": "roles/artifactregistry.reader",
+    "iam.serviceaccounts.actas": "roles/iam.serviceAccountUser",
+    "iam.serviceaccounts.getaccesstoken": "roles/iam.serviceAccountTokenCreator",
+    "secretmanager.versions.access": "roles/secretmanager.secretAccessor",
+    "logging.logentries.create": "roles/logging.logWriter",
+    "pubsub.topics.publish": "roles/pubsub.publisher",
+    "cloudkms.cryptokeyversions.usetoencrypt": "roles/cloudkms.cryptoKeyEncrypterDecrypter",
+    "cloudkms.cryptokeyversions.usetodecrypt": "roles/cloudkms.cryptoKeyEncrypterDecrypter",
+    "compute.networks.get": "roles/compute.networkUser",
+}
+"""The narrowest predefined role that holds a permission, cloud.google.com/iam/docs/understanding-roles."""
+
+_IMAGE = r"(?:[a-z0-9-]{1,40}-docker\.pkg\.dev|(?:[a-z]{2,4}\.)?gcr\.io|docker\.io|[a-z0-9.-]{1,80}\.[a-z]{2,10})/[\w./@:-]{1,200}[\w]"
+_ACCOUNT = r"[\w.+-]{1,120}@[\w.-]{1,120}\.(?:gserviceaccount\.com|[a-z]{2,10})"
+_PERMISSION = r"(?:aiplatform|artifactregistry|bigquery|cloudkms|compute|dataflow|iam|logging|monitoring|pubsub|resourcemanager|secretmanager|serviceusage|storage|notebooks)\.[a-zA-Z]{2,40}\.[a-zA-Z]{2,40}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One piece of advice: for which causes, what shows that it fits, and the sentence.
+
+    `{name}` stands for what the group of that name found; a rule of which a named group found nothing
+    does not apply. `link` overrides the cause's own.
+    """
+
+    causes: frozenset[Cause]
+    pattern: Linear
+    says: str
+    link: str = ""
+
+
+def _rule(causes: Iterable[Cause] | Cause, pattern: str, says: str, link: str = "") -> Rule:
+    for_these = frozenset({causes} if isinstance(causes, Cause) else causes)
+    return Rule(for_these, Linear(pattern), says, link)
+
+
+RULES: tuple[Rule, ...] = (
+    # --- permissions --------------------------------------------------------------------------------
+    _rule(
+        Cause.PERMISSION,
+        rf"(?:service agent|service account) ['\"`]?(?P<account>{_ACCOUNT})['\"`]?[^|]{{0,60}}(?:access to|pull|read) (?:the )?image ['\"`]?(?P<image>{_IMAGE})",
+        "Grant {account} the role roles/artifactregistry.reader on the repository of {image} (for gcr.io: roles/storage.objectViewer on its bucket), or push the image to the job's own project.",
+        "https://cloud.google.com/artifact-registry/docs/access-control",
+    ),
+    _rule(
+        Cause.PERMISSION,
+        rf"(?P<account>{_ACCOUNT}) (?:does not|doesn't) have ['\"`]?(?P<permission>{_PERMISSION})['\"`]?(?: permission)? (?:access )?(?:to|on|for) (?:the )?(?P<resource>[^\"',;]{{3,160}}?)(?:\.? |[\"',;]|\.$|$)",
+        "Grant {account} {role} on {resource}.",
+        "https://cloud.google.com/iam/docs/granting-changing-revoking-access",
+    ),
+    _rule(
+        Cause.PERMISSION,
+        rf"permission ['\"`]?(?P<permission>{_PERMISSION})['\"`]? (?:was )?denied (?:on|for) (?:resource )?['\"`]?(?P<resource>[^\"'`,;() ]{{3,200}}[\w*/])",
+        "Grant the job's account {role} on {resource}.",
+        "https://cloud.google.com/iam/docs/granting-changing-revoking-access",
+    ),
+    _rule(
+        Cause.PERMISSION,
+        rf"(?P<permission>{_PERMISSION})",
+        "Grant the account that the message names {role}.",
+        "https://cloud.google.com/iam/docs/granting-changing-revoking-access",
+    ),
+    _rule(
+        Cause.PERMISSION,
+        rf"(?P<account>{_ACCOUNT})[^|]{{0,200}}(?P<role>roles/[\w.]{{3,80}})",
+        "Grant {account} the role {role}.",
+        "https://cloud.google.com/iam/docs/granting-changing-revoking-access",
+    ),
+    _rule(
+        Cause.PERMISSION,
+        r"(?:gated repo|access to (?:model|dataset)|cannot access gated|restricted)[^|]{0,400}?(?:huggingface\.co/|for url:? \S{0,60}?/|(?:model|dataset) )(?P<repository>[\w.-]{1,80}/[\w.-]{1,100})",
+        "Ask for access to {repository} on its page on the Hub, and give the job the token of an account that has it (HF_TOKEN, from Secret Manager).",
+        "https://huggingface.co/docs/hub/models-gated",
+    ),
+    _rule(
+        Cause.PERMISSION,
+        r"(?P<api>[a-z0-9-]{3,40}\.googleapis\.com)[^|]{0,60}(?:has not been used|is not enabled|is disabled)|(?P<name>[A-Z][\w ]{3,40} API) has not been used in project (?P<project>[\w:-]{3,60})",
+        "Enable {api|name} in project {project|=of the job}, wait some minutes, and run the job again.",
+        "https://cloud.google.com/service-usage/docs/enable-disable",
+    ),
+    _rule(
+        Cause.PERMISSION,
+        r"permission denied:? ['\"]?(?P<path>/gcs/[^'\" ]{1,200})",
+        "Grant the job's account roles/storage.objectUser on the bucket behind {path}.",
+    ),
+    _rule(
+        Cause.PERMISSION,
+        r"(?:errno 13\]?|permission denied)[^|]{0,40}['\"](?P<path>/[^'\"]{1,200})['\"]|(?P<path2>/[^ :'\"]{1,200}): permission denied",
+        "The user that the container runs as may not use {path|path2}: give it to that user in the image (chown), or write below /tmp, or to the bucket under /gcs.",
+        "https://docs.docker.com/reference/dockerfile/#user",
+    ),
+    _rule(
+        Cause.PERMISSION,
+        r"(?:password authentication failed|access denied|login failed|authentication failed) for user ['\"]?(?P<user>[\w.@-]{1,80})",
+        "The server refuses the login of {user}: check the password that the job is given, and whether this user may log in from the job's network.",
+    ),
+    _rule(
+        Cause.PERMISSION,
+        r"(?P<words>defaultcredentialserror|default credentials were not found|could not automatically determine credentials|metadata\.google\.internal)",
+        "The job has no identity of its own: name a service account on the job (serviceAccount) that exists and is enabled, and let the code use the default credentials.",
+        f"{_VERTEX}/general/custom-service-account",
+    ),
+    # --- configuration ------------------------------------------------------------------------------
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"required location: (?P<location>[\w-]{2,40})(?:[^|]{0,40}location type: (?P<type>[\w-]{2,20}))?(?:[^|]{0,40}storage class: (?P<class>[\w-]{2,20}))?",
+        "Use a bucket in {location} ({type|=regional}, storage class {class|=Standard}) for this job's output: a multi-region is another location.",
+        "https://cloud.google.com/storage/docs/locations",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"(?P<what>parse the container spec json payload)",
+        "The component's container spec no longer parses: compile the pipeline again with the SDK and the component versions that run it today (kfp, google-cloud-pipeline-components).",
+        f"{_VERTEX}/pipelines/build-pipeline",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"allowed numbers? of accelerator ['\"]?(?P<accelerator>\w{3,40})['\"]? to use with machine type ['\"]?(?P<machine>[\w-]{3,40})['\"]? are:? (?P<allowed>\[[\d, ]{1,40}\])",
+        "Set the accelerator count to one of {allowed}: with {machine} no other number of {accelerator} can be had.",
+        f"{_VERTEX}/training/configure-compute#specifying_gpus",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"(?:is|are) in location ['\"]?(?P<here>[\w-]{2,40})[^|]{0,120}(?:must be|should be|but)[^|]{0,60}(?P<there>(?:us|europe|asia|australia|southamerica|northamerica|me|africa)-[a-z]+\d)",
+        "It is in {here}, and must be in {there}: copy it there, or run the job where it is.",
+        "https://cloud.google.com/storage/docs/locations",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        rf"(?:manifest|image|pull|imagepullbackoff|reference)[^|]{{0,160}}?(?P<image>{_IMAGE})",
+        "Check that {image} exists with this very tag, in a repository that Vertex's service agent may read.",
+        "https://cloud.google.com/artifact-registry/docs/docker/troubleshoot",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"environment variables? ['\"`]?(?P<name>[A-Z][A-Z0-9_]{2,60})|(?P<name2>[A-Z][A-Z0-9_]{2,60}): unbound variable",
+        "Set {name|name2} in the job's environment (containerSpec.env).",
+        f"{_VERTEX}/training/code-requirements#environment-variables",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"(?:unrecognized arguments?|no such option|unknown (?:flag|option|argument)):? ['\"]?(?P<argument>-{1,2}[\w=.-]{1,80})",
+        "Take {argument} out of the job's arguments, or run the image that knows it.",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"(?:is|it listens where nobody outside)[^|]{0,120}(?P<host>127\.0\.0\.1|localhost)(?P<port>:\d{2,5})?",
+        "Let the server listen on 0.0.0.0{port|=, port 8080}: on {host} nobody outside its container reaches it.",
+        f"{_VERTEX}/predictions/custom-container-requirements",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"it listens on (?P<port>\d{2,5}), and is asked on (?P<expected>\d{2,5})",
+        "Let the server listen on port {expected} (AIP_HTTP_PORT), or say {port} in the Model's containerSpec.ports.",
+        f"{_VERTEX}/predictions/custom-container-requirements",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"health route was answered (?P<status>\d{3})[^|]{0,80}?(?:get|head) (?P<path>/[^ \"]{0,100})",
+        "The health route {path} answers {status}: name the server's own route in the Model (containerSpec.healthRoute), or answer 200 there.",
+        f"{_VERTEX}/predictions/custom-container-requirements",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"(?:address already in use|eaddrinuse)[^|]{0,80}?(?P<port>\b\d{2,5}\b)|port:? (?P<port2>\d{2,5})[^|]{0,120}(?:address already in use|eaddrinuse)",
+        "Port {port|port2} is taken by another process of the same container: start the server once, or on another port.",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"host not found in upstream ['\"](?P<host>[\w.-]{1,100})['\"][^|]{0,40}?(?:in (?P<file>/[\w./-]{1,100}:\d{1,6}))?",
+        "nginx knows no host {host}: all processes of a serving container share one network, so use 127.0.0.1 and the port ({file|=in nginx.conf}).",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"(?P<what>certificate[ _]verify[ _]failed|self[- ]signed certificate|unable to get local issuer)",
+        "The server's certificate is signed by an authority that the image does not know: add it to the image (REQUESTS_CA_BUNDLE, SSL_CERT_FILE), or let the traffic pass the proxy unbroken.",
+    ),
+    # --- input --------------------------------------------------------------------------------------
+    _rule(
+        Cause.BAD_INPUT,
+        r"(?P<uri>(?:gs|bq|s3)://[^\s\"'`,;)\]]{3,300}[^\s\"'`,;)\].:])",
+        "Check {uri}: whether it is there under this very name, and readable as what the job takes it for.",
+    ),
+    _rule(
+        Cause.BAD_INPUT,
+        r"(?:no such file(?: or directory)?|filenotfounderror|errno 2\]|does not exist|not found)[^|]{0,80}?['\":]\s?(?P<path>(?:file:)?/[^\s'\",]{2,300})",
+        "There is no {path} in the container: bring the file there (a bucket is at /gcs/BUCKET), or name where it is.",
+        f"{_VERTEX}/training/code-requirements#fuse",
+    ),
+    _rule(
+        Cause.BAD_INPUT,
+        r"(?:column|field|feature|key)s? ['\"\[(]{1,3}(?P<column>[\w .-]{1,60})['\"\])]{1,3}[^|]{0,60}(?:not found|missing|does not exist|not in|unseen)|(?:missing|keyerror:) ['\"](?P<column2>[\w .-]{1,60})['\"]",
+        "Give the input the field {column|column2}, or name the one that it has instead.",
+    ),
+    _rule(
+        Cause.BAD_INPUT,
+        r"(?:in|at|on|line|row|record)s? (?:line|row|record)? ?(?P<number>\d{1,12})\b[^|]{0,80}",
+        "Look at row {number} of the input, mend it or leave it out, and see whether others are like it.",
+    ),
+    _rule(
+        Cause.BAD_INPUT,
+        r"(?:source|file|input|image|open(?:ing)?) ['\"](?P<path>[^'\"]{3,300})['\"]",
+        "Look at {path}: it is not whole, or not of the format that the code expects.",
+    ),
+    # --- code ---------------------------------------------------------------------------------------
+    _rule(
+        Cause.USER_CODE_ERROR,
+        r"no module named ['\"]?(?P<module>[\w.]{1,80})|cannot find module ['\"](?P<module2>[@\w./-]{1,80})",
+        "Put {module|module2} into the image (its requirements, pinned), and build the image anew.",
+        f"{_VERTEX}/training/create-custom-container",
+    ),
+    _rule(
+        Cause.USER_CODE_ERROR,
+        r"cannot import name ['\"](?P<name>\w{1,80})['\"] from ['\"](?P<module>[\w.]{1,80})",
+        "The installed {module} has no {name}: pin the version that the code was written for.",
+    ),
+    _rule(
+        Cause.USER_CODE_ERROR,
+        r"(?P<what>loss[^|]{0,40}\b(?:nan|inf)\b|\bnan\b[^|]{0,40}loss|(?:nan|inf) (?:detected|encountered)|nonfinite|non-finite)(?:[^|]{0,40}step (?P<step>\d{1,9}))?",
+        "The loss left the finite numbers{step: at step }: lower the learning rate, clip gradients, and look for empty or infinite values in the data just before; more hardware changes nothing.",
+        "https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html",
+    ),
+    _rule(
+        Cause.USER_CODE_ERROR,
+        r"(?P<module>[\w.]{2,60})[^|]{0,60}(?:undefined symbol|glibc|dtype size changed|compiled using numpy 1)",
+        "{module} was built for another version of what it stands on: pin both, and build the image anew.",
+    ),
+    # --- what is used up -------------------------------------------------------------------------
+    _rule(
+        Cause.QUOTA,
+        r"(?P<quota>[a-z-]{3,40}\.googleapis\.com/[a-z0-9_]{5,100})",
+        "Ask for more of the quota {quota} in {region}, run fewer such jobs at once, or use a region where it is free.",
+        f"{_VERTEX}/quotas",
+    ),
+    _rule(
+        Cause.QUOTA,
+        r"(?P<what>'maxmemory'|maximum number of clients|max number of clients|too many (?:clients|connections))",
+        "The limit is the other server's ({what}): raise it there, or let fewer processes of the job use it at once.",
+    ),
+    _rule(
+        Cause.QUOTA,
+        r"(?:429|too many requests)[^|]{0,80}?(?P<url>https?://[^\s'\"),]{4,200})",
+        "{url} answers that it is asked too often: ask more slowly or with an account of a higher rate, or keep a copy in a bucket.",
+    ),
+    _rule(
+        Cause.CAPACITY_STOCKOUT,
+        r"insufficient in region:? (?P<region>[a-z]+-[a-z]+\d)",
+        "Take another region than {region} that holds the data, another machine or accelerator, or queue for it (FLEX_START).",
+        f"{_VERTEX}/training/schedule-jobs-dws",
+    ),
+    # --- services and hosts ------------------------------------------------------------------------
+    _rule(
+        (Cause.TRANSIENT_BACKEND, Cause.NETWORK_LATENCY),
+        r"host=['\"](?P<host>[\w.-]{1,150})['\"](?:, port=(?P<port>\d{1,5}))?|(?:connect(?:ing)? to|resolve|reach|answer from|address of|host) ['\"]?(?P<host2>(?:[\w-]{1,60}\.){1,6}[a-z][\w-]{1,30}(?::\d{2,5})?)",
+        "The trouble is at {host|host2}: see that it is up and that the job's network reaches it (peering, firewall, proxy); what is fetched from it again and again belongs in a bucket near the job.",
+    ),
+)  # fmt: skip
+
+_FILL = re.compile(r"\{([^{}]+)\}")
+
+
+def advice_of(cause: Cause, texts: Iterable[str], job: Job) -> tuple[str, str] | None:
+    """The sentence and link of the first rule that knows a text's advice; None where none does.
+
+    An empty link: the cause's own.
+    """
+    for text in texts:
+        for rule in RULES:
+            if cause not in rule.causes:
+                continue
+            found = rule.pattern.search(text[:_TEXT])
+            said = _filled(rule.says, _values(found.groupdict(), job)) if found else None
+            if said is not None:
+                return said[:_LONGEST], rule.link
+    return None
+
+
+def _values(groups: Mapping[str, str | None], job: Job) -> dict[str, str]:
+    values = {name: text.strip(" .,:;") for name, text in groups.items() if text}
+    permission = values.get("permission", "")
+    if permission and "role" not in values:
+        role = ROLES.get(permission.lower())
+        values["role"] = (
+            f"{permission} (for example {role})" if role else f"a role with {permission}"
+        )
+    values.setdefault("region", job.name.location)
+    return values
+
+
+def _filled(sentence: str, values: Mapping[str, str]) -> str | None:
+    """The sentence with its values; None where one that it must have is not there.
+
+    `{a|b}`: the first of these that was found; `{a|=words}`: a, or else these words;
+    `{a: at step }`: those words and a, or nothing.
+    """
+    missing = False
+
+    def fill(match: re.Match[str]) -> str:
+        nonlocal missing
+        asked: str = match[1]
+        if ": " in asked:
+            name, _, before = asked.partition(":")
+            return f"{before}{values[name]}" if name in values else ""
+        for name in asked.split("|"):
+            if name.startswith("="):
+                return name[1:]
+            if name in values:
+                return values[name]
+        missing = True
+        return ""
+
+    said = _FILL.sub(fill, sentence)
+    return None if missing else said
+
+
+def advice_with_needs(cause: Cause, needs: Needs, frame: Frame | None) -> str | None:
+    """Advice that rests on what was wanted, whose limit it was, or where in the code it happened."""
+    if cause is Cause.MEMORY_PRESSURE and needs.own_limit is not None:
+        limit = needs.own_limit
+        size = f", {human_bytes(limit.bytes)}" if limit.bytes else ""
+        alone = (
+            "it does not grow with the machine, so a bigger one alone changes nothing"
+            if limit.fixed
+            else "unless it is set it is a share of the machine's memory"
+        )
+        return f"It ran into a limit of its own, {limit.name}{size}: raise that ({alone})."
+    if cause in _MEMORIES and needs.wanted is not None and needs.wanted.bytes >= _LARGE_BYTES:
+        where = "the device's" if needs.wanted.device else "host"
+        return (
+            f"It asked for {human_bytes(needs.wanted.bytes)} of {where} memory at once: see that this "
+            "is meant, and build it in pieces where it can be."
+        )
+    if cause is Cause.USER_CODE_ERROR and frame is not None:
+        inside = f", in {frame.function}" if frame.function else ""
+        return (
+            f"Mend the code at {frame.file}, line {frame.line}{inside}; running it again changes "
+            "nothing."
+        )
+    return None
+
+
+_MEMORIES = frozenset({Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY})
+_LARGE_BYTES = float(
+    1 << 30
+)  # less is no piece that an allocation of its own would be about; chosen
+
+
+def human_bytes(count: float) -> str:
+    """`7.3 TiB`, `512 MiB`."""
+    for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if count >= 1024**power:
+            value = count / 1024**power
+            return f"{value:.1f} {unit}" if value < 10 and value % 1 else f"{value:,.0f} {unit}"  # noqa: PLR2004  # one digit
+    return f"{count:,.0f} bytes"
