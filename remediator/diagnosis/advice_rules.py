@@ -102,7 +102,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         Cause.PERMISSION,
-        r"(?:gated repo|access to (?:model|dataset)|cannot access gated|restricted)[^|]{0,400}?(?:huggingface\.co/|for url:? \S{0,60}?/|(?:model|dataset) )(?P<repository>[\w.-]{1,80}/[\w.-]{1,100})",
+        r"(?:gated repo|access to (?:model|dataset)|cannot access gated|restricted)[^|]{0,400}?(?:(?:huggingface\.co|\d)/(?:datasets/)?|(?:model|dataset) )(?P<repository>[\w.-]{1,80}/[\w.-]{1,100})",
         "Ask for access to {repository} on its page on the Hub, and give the job the token of an account that has it (HF_TOKEN, from Secret Manager).",
         "https://huggingface.co/docs/hub/models-gated",
     ),
@@ -178,8 +178,8 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         Cause.INVALID_CONFIG,
-        r"(?:is|it listens where nobody outside)[^|]{0,120}(?P<host>127\.0\.0\.1|localhost)(?P<port>:\d{2,5})?",
-        "Let the server listen on 0.0.0.0{port|=, port 8080}: on {host} nobody outside its container reaches it.",
+        r"(?:is|it listens where nobody outside)[^|]{0,120}(?P<host>127\.0\.0\.1|localhost)(?::(?P<port>\d{2,5}))?",
+        "Let the server listen on 0.0.0.0:{port|=8080}: on {host} nobody outside its container reaches it.",
         f"{_VERTEX}/predictions/custom-container-requirements",
     ),
     _rule(
@@ -351,7 +351,7 @@ def advice_with_needs(cause: Cause, needs: Needs, frame: Frame | None) -> str | 
     """Advice that rests on what was wanted, whose limit it was, or where in the code it happened."""
     if cause is Cause.MEMORY_PRESSURE and needs.own_limit is not None:
         limit = needs.own_limit
-        size = f", {human_bytes(limit.bytes)}" if limit.bytes else ""
+        size = f", {bytes_words(limit.bytes)}" if limit.bytes else ""
         alone = (
             "it does not grow with the machine, so a bigger one alone changes nothing"
             if limit.fixed
@@ -361,7 +361,7 @@ def advice_with_needs(cause: Cause, needs: Needs, frame: Frame | None) -> str | 
     if cause in _MEMORIES and needs.wanted is not None and needs.wanted.bytes >= _LARGE_BYTES:
         where = "the device's" if needs.wanted.device else "host"
         return (
-            f"It asked for {human_bytes(needs.wanted.bytes)} of {where} memory at once: see that this "
+            f"It asked for {bytes_words(needs.wanted.bytes)} of {where} memory at once: see that this "
             "is meant, and build it in pieces where it can be."
         )
     if cause is Cause.USER_CODE_ERROR and frame is not None:
@@ -379,7 +379,7 @@ _LARGE_BYTES = float(
 )  # less is no piece that an allocation of its own would be about; chosen
 
 
-def human_bytes(count: float) -> str:
+def bytes_words(count: float) -> str:
     """`7.3 TiB`, `512 MiB`."""
     for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
         if count >= 1024**power:

@@ -235,8 +235,14 @@ def _cpu_not_full(facts: Facts, cpu: Load, words: str) -> Iterator[Sign]:
         if facts.cannot_tell_one_thread or facts.flooded:
             yield _of(cpu, Cause.SLOW_CODE, HINT, f"{says}, or of none")
             return
-        yield _of(cpu, Cause.SLOW_CODE, FAIR - _halved(cpu), says)
+        # A loop that counted its work to the end bears out what few samples show.
+        thin = 0.0 if facts.timeline.work_done is not None else _halved(cpu)
+        yield _of(cpu, Cause.SLOW_CODE, FAIR + 0.1 - thin, says)
         yield _of(cpu, Cause.NETWORK_LATENCY, -HINT, says)
+    elif (hung := _busy_then_idle(facts)) is not None:
+        # Work, then none, with no word of anything that it waited for: it hangs, on whatever.
+        yield _of(cpu, Cause.NETWORK_LATENCY, -FAIR, f"{words}: {hung}")
+        yield _of(cpu, Cause.SLOW_CODE, -HINT, f"{words}: {hung}")
     elif facts.nearly_nothing:
         says = f"{words}: the machine was idle while the job waited"
         # What for is not known where nothing that it could fetch is: a lock, a peer, a sleep.
@@ -245,6 +251,54 @@ def _cpu_not_full(facts: Facts, cpu: Load, words: str) -> Iterator[Sign]:
         yield _of(cpu, Cause.SLOW_CODE, -HINT / 2, says)
     elif cpu.mean < _BUSY_MEAN:
         yield _of(cpu, Cause.SLOW_CODE, HINT, f"{words}: the machine was not full")
+
+
+_LEAST_STEP_SAMPLES = 6
+_STOOD_STILL_SHARE = 0.3  # of the run, that it must have been idle at its end; chosen
+_STEP_DOWN = 5.0  # times as busy before the step as after it; chosen
+_BEFORE_THE_STEP = 0.08  # more than an idle machine does by itself; chosen
+
+
+def _busy_then_idle(facts: Facts) -> str | None:
+    """In words, that the CPUs worked until some moment and did next to nothing from then on.
+
+    None where they did not, or where the log names something that was waited for.
+    """
+    cpu = facts.usage.cpu
+    if cpu is None or len(cpu.samples) < _LEAST_STEP_SAMPLES or facts.usage.receives:
+        return None
+    if facts.timeline.waiting_share >= _WAITING_SHARE or facts.timeline.slow_fetches is not None:
+        return None
+    last_busy = max(
+        (i for i, value in enumerate(cpu.samples) if value >= _BEFORE_THE_STEP), default=-1
+    )
+    idle = 1.0 - (last_busy + 1) / len(cpu.samples)
+    if last_busy < 1 or idle < _STOOD_STILL_SHARE:
+        return None
+    before, after = cpu.around((last_busy + 1) / len(cpu.samples))
+    if before < max(_BEFORE_THE_STEP, after * _STEP_DOWN):
+        return None
+    return f"it worked for {1 - idle:.0%} of the run, then stood still for the rest: it hangs"
+
+
+def _slow_fetches(facts: Facts) -> Iterator[Sign]:
+    """Many slow answers of one host beside a machine with little to do.
+
+    A log samples: the fetches that it tells of are a part of all, so their sum need be no large
+    share of the run.
+    """
+    found, cpu = facts.timeline.slow_fetches, facts.usage.cpu
+    if found is None or not facts.timed_out or (cpu is not None and not cpu.is_idle):
+        return
+    if facts.gpu_full or facts.timeline.waiting_share >= _SECTION_SHARE:
+        return
+    says = (
+        f"{found.count:,} fetches from {found.host} took {human_seconds(found.median_seconds)} "
+        "each, half of them longer"
+    )
+    says += ", beside an idle machine" if cpu is not None else ""
+    weight = STRONG + 0.4 if cpu is not None else FAIR + 0.3
+    yield sign(Cause.NETWORK_LATENCY, weight, Source.LOG, found.where, says, group="section")
 
 
 def _memory(facts: Facts) -> Iterator[Sign]:
@@ -821,6 +875,7 @@ _RULES: tuple[Callable[[Facts], Iterator[Sign]], ...] = (
     _cut_off_by_server,
     _requests,
     _sections,
+    _slow_fetches,
     _far_data,
     _probes,
     _received,

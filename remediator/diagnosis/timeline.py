@@ -22,6 +22,7 @@ from statistics import median
 from remediator.case import Case, LogLine
 from remediator.diagnosis.linear import Linear
 from remediator.diagnosis.statements import SERVICE_TASK
+from remediator.diagnosis.structure import is_progress, read_log
 from remediator.diagnosis.utilisation import Usage
 from remediator.domain import Section, Source
 
@@ -192,6 +193,16 @@ _CONTRAST_PASSES = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Fetches:
+    """Answers of one host (or store) that took longer than a source near by needs."""
+
+    host: str
+    count: int
+    median_seconds: float
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
 class Timeline:
     """Sections by the time they took, longest first; empty where the log tells no times.
 
@@ -202,6 +213,8 @@ class Timeline:
     stretches: tuple[Stretch, ...]
     span_seconds: float
     work_done: float | None
+    slow_fetches: Fetches | None = None
+    """Slow answers of one host, where the log tells enough of them; None: it does not."""
     cpu_share: float | None = None
     """CPU time over wall time while the log told both ("process cpu time 2.5 s"); None: it did not."""
 
@@ -236,8 +249,42 @@ def read_timeline(case: Case, usage: Usage) -> Timeline:
     done = _progress(lines)
     told = _by_telemetry(usage, case.job.start_time)
     if told is not None:
-        return Timeline(told[0], told[1], done)
-    return replace(_by_log(case, lines, done), cpu_share=_cpu_share(lines))
+        return Timeline(told[0], told[1], done, _slow_fetches(lines))
+    return replace(
+        _by_log(case, lines, done), cpu_share=_cpu_share(lines), slow_fetches=_slow_fetches(lines)
+    )
+
+
+_FEWEST_FETCHES = 8  # that the log must tell of; chosen
+_SLOW_SECONDS = 0.5  # the threshold of a probe, which the mission states
+
+
+def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
+    """The host of which the log tells the most slow answers, each with its own duration."""
+    told: dict[str, list[float]] = defaultdict(list)
+    where: dict[str, str] = {}
+    for line in lines:
+        text = line.text[:_TEXT]
+        seconds = _duration_in(text)
+        if seconds is None:
+            continue
+        bare = _unprefixed(text)
+        host = _HOST_IN_URI.search(text) or _HOST_NAMED.search(bare)
+        waits = host is not None and (_WAITING.search(bare) or _LOOKED_UP.search(bare))
+        if not waits and _LOOKED_UP.search(bare) is None:
+            continue
+        name = host[1].lower() if host else "its feature store"
+        told[name].append(seconds)
+        where.setdefault(name, line.insert_id or "logEntries")
+    for name, spent in sorted(told.items(), key=lambda item: -len(item[1])):
+        if len(spent) >= _FEWEST_FETCHES and median(spent) >= _SLOW_SECONDS:
+            return Fetches(name, len(spent), median(spent), where[name])
+    return None
+
+
+_HOST_NAMED = re.compile(
+    r"(?:from|to|of|at|by|host)[ =:]{1,2}((?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24})\b(?![/(])"
+)
 
 
 _CPU_TIME = Linear(r"\bcpu(?:[ _-]time)?\W{1,3}(?P<seconds>\d{1,7}(?:\.\d{1,6})?) ?s")
@@ -361,7 +408,8 @@ def _worker_lines(lines: Sequence[LogLine]) -> list[LogLine]:
     if len(own) > _LINES:
         own = own[:: len(own) // _LINES + 1]
     own.sort(key=lambda line: line.time or datetime.min)  # noqa: DTZ901  # all are set
-    return own
+    # Of tracebacks neither frames nor source lines are something that the program was doing.
+    return list({id(said.line): said.line for said in read_log(own) if not said.raised}.values())
 
 
 def template_of(text: str) -> str:
@@ -443,7 +491,8 @@ def _duration_in(text: str) -> float | None:
 
 def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timeline:
     lines = _telling(lines)
-    if not lines:
+    if not lines or (len(lines) < _FEWEST_LINES and not _WAITING.search(lines[0].text[:_HEAD])):
+        # A lone line is no section, unless it says what is waited for.
         return Timeline((), 0.0, done)
     moments = [line.time.timestamp() if line.time else 0.0 for line in lines]
     last_end = moments[-1]
@@ -474,6 +523,9 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
     ]
     stretches.sort(key=lambda s: (-s.seconds, s.name))
     return Timeline(tuple(s for s in stretches if s.share >= _LEAST_SHARE), span, done)
+
+
+_FEWEST_LINES = 2
 
 
 def _shared_out(lines: Sequence[LogLine], moments: Sequence[float]) -> dict[str, _Bin]:
@@ -560,7 +612,7 @@ def _telling(lines: Sequence[LogLine]) -> list[LogLine]:
         template = template_of(line.text)
         held = known.get(template)
         if held is None:
-            says = says_something(template)
+            says = says_something(template) and not _only_counts(line.text, template)
             counts = "<n>" in template or _name_of(line.text[:_TEXT], template)[1]
             held = known[template] = (says, bool(_ALIVE.search(template[:_HEAD])), counts)
         says, alive, counts = held
@@ -569,6 +621,23 @@ def _telling(lines: Sequence[LogLine]) -> list[LogLine]:
         counting = counts
         told.append(line)
     return told
+
+
+def _only_counts(text: str, template: str) -> bool:
+    """Progress of a loop that has no name ("step 40 loss 0.3"): no section of its own."""
+    words = {word.lower() for word in _WORD.findall(template)} - _UNIT_WORDS
+    return words <= _COUNTED and is_progress(text[:_TEXT]) and _duration_in(text[:_TEXT]) is None
+
+
+_COUNTED = frozenset(
+    {
+        "acc", "accuracy", "auc", "batch", "batches", "done", "epoch", "epochs", "examples", "grad",
+        "iter", "iteration", "iterations", "learning", "loss", "mse", "norm", "perplexity", "progress",
+        "rate", "record", "records", "row", "rows", "sample", "samples", "step", "steps", "tokens",
+        "train", "training", "val", "valid",
+    }
+)  # fmt: skip
+"""What a loop without a name counts."""
 
 
 def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:

@@ -1,0 +1,83 @@
+"""Advice names the thing: what a message says is in it, and nothing that nobody can do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from remediator.case import Case
+from remediator.diagnosis import diagnose
+from remediator.diagnosis.advice_rules import RULES, bytes_words
+from remediator.domain import Cause
+from tests.test_diagnosis import custom
+
+DATA = Path(__file__).parent / "data" / "advice"
+
+
+def judged(name: str):
+    return diagnose(Case.parse(json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict", "words"),
+    [
+        ("container-spec", Cause.INVALID_CONFIG, "compile the pipeline again"),
+        ("required-location", Cause.INVALID_CONFIG, "us-central1"),
+        ("image-access", Cause.PERMISSION, "roles/artifactregistry.reader"),
+    ],
+)
+def test_known_silent_or_wrong_cases(name: str, verdict: Cause, words: str) -> None:
+    found = judged(name)
+    assert found.verdict is verdict
+    assert words in found.causes[0].advice
+
+
+def test_a_lone_line_is_no_section_of_all_the_run() -> None:
+    assert judged("lone-line").sections == ()
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("403 train@p.iam.gserviceaccount.com does not have storage.objects.get access to the Google Cloud Storage object.", "storage.objectViewer"),
+        ("Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/projects/p/locations/us-central1/endpoints/7'", "endpoints/7"),
+        ("huggingface_hub.errors.GatedRepoError: 403 Client Error. Cannot access gated repo for url https://huggingface.co/org/model-7b/resolve/main/config.json.", "org/model-7b"),
+        ("ModuleNotFoundError: No module named 'lightgbm'", "lightgbm"),
+        ('The accelerator count "8" is not allowed. The allowed numbers of accelerator "NVIDIA_L4" to use with machine type "g2-standard-8" are: [1].', "[1]"),
+        ("The following quota metrics exceed quota limits: aiplatform.googleapis.com/custom_model_training_nvidia_a100_gpus", "custom_model_training_nvidia_a100_gpus in us-central1"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: '/gcs/data/train.csv'", "/gcs/data/train.csv"),
+        ("404 No such object: gs://genomes/2026/chr1.vcf.gz", "gs://genomes/2026/chr1.vcf.gz"),
+        ("/app/run.sh: line 4: OUTPUT_DIR: unbound variable", "OUTPUT_DIR"),
+        ("train.py: error: unrecognized arguments: --epocs=3", "--epocs=3"),
+        ("FloatingPointError: loss is nan at step 412", "412"),
+        ("java.lang.OutOfMemoryError: Java heap space", "-Xmx"),
+        ("numpy.exceptions._ArrayMemoryError: Unable to allocate 7.28 TiB for an array with shape (1000000, 1000000)", "7.3 TiB"),
+        ("requests.exceptions.ConnectTimeout: HTTPConnectionPool(host='warehouse.internal', port=80): Max retries exceeded", "warehouse.internal"),
+    ],
+)  # fmt: skip
+def test_advice_has_the_messages_own_values(message: str, words: str) -> None:
+    found = diagnose(Case.parse(custom(900, message)))
+    entry = {"insertId": "a", "timestamp": "2026-11-23T10:00:00Z", "textPayload": message}
+    in_log = diagnose(Case.parse({**custom(900, "The replica workerpool0-0 exited with a non-zero status of 1."), "logEntries": [entry]}))  # fmt: skip
+    assert any(words in one.causes[0].advice for one in (found, in_log) if one.causes)
+    told = [cause.to_json()["advice"] for cause in (*found.causes, *in_log.causes)]
+    assert all(set(one) == {"text", "link"} and one["text"] and one["link"] for one in told)
+
+
+def test_nothing_is_left_to_fill_in() -> None:
+    for rule in RULES:
+        assert rule.says.count("{") == rule.says.count("}")
+
+
+def test_googles_own_image_is_not_to_be_run_elsewhere() -> None:
+    body = custom(900, "The replica workerpool0-0 exited with a non-zero status of 2.")
+    pool = body["job"]["jobSpec"]["workerPoolSpecs"][0]
+    pool["containerSpec"] = {"imageUri": "us-docker.pkg.dev/vertex-ai/training/pytorch-gpu:latest"}
+    found = diagnose(Case.parse(body))
+    assert all("locally" not in cause.advice for cause in found.causes)
+
+
+def test_sizes_are_read_as_people_write_them() -> None:
+    assert [bytes_words(n) for n in (512 * 2**20, 7.28 * 2**40, 900)] == ["512 MiB", "7.3 TiB", "900 bytes"]  # fmt: skip
