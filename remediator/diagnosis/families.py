@@ -165,7 +165,8 @@ class Facts:
         tags = (Tag.GPU_RAISED, Tag.GPU_FALLBACK, Tag.GPU_UNSEEN, Tag.ON_CPU)
         told = any(self.reading.has(tag) for tag in tags)
         mended = any(one.cause is Cause.ACCELERATOR_MISSING for one in self.recoveries)
-        return (told or mended) and not self.workload.cpu_image
+        on_purpose = self.workload.cpu_image or self.workload.hides_gpus
+        return (told or mended) and not on_purpose
 
     @property
     def crashed(self) -> bool:

@@ -402,7 +402,10 @@ _LAST_READ, _LAST_WORDS = 60, 4
 def last_lines(lines: Sequence[LogLine]) -> tuple[str, ...]:
     """What the workers wrote last, telemetry aside: oldest first, each cut to what a person reads."""
     told: list[str] = []
-    for line in reversed(lines):
+    in_order = lines
+    if all(line.time is not None for line in lines):
+        in_order = sorted(lines, key=lambda line: line.time)  # type: ignore[arg-type,return-value]  # all are set
+    for line in reversed(in_order):
         if not line.text.strip() or _TELEMETRY in line.text or is_service_line(line):
             continue
         rows = [row.rstrip()[:_LAST_LINE_CHARS] for row in line.text.splitlines() if row.strip()]

@@ -490,9 +490,11 @@ def _duration_in(text: str) -> float | None:
 
 
 def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timeline:
-    lines = _telling(lines)
-    if not lines or (len(lines) < _FEWEST_LINES and not _WAITING.search(lines[0].text[:_HEAD])):
+    if len(lines) < _FEWEST_LINES and not any(_WAITING.search(one.text[:_HEAD]) for one in lines):
         # A lone line is no section, unless it says what is waited for.
+        return Timeline((), 0.0, done)
+    lines = _telling(lines)
+    if not lines:
         return Timeline((), 0.0, done)
     moments = [line.time.timestamp() if line.time else 0.0 for line in lines]
     last_end = moments[-1]
