@@ -386,7 +386,8 @@ class App:
     def _caller(self) -> str:
         from remediator.cloud.caller import caller
 
-        return caller(is_local=self.settings.is_local)
+        shared = self.settings.ledger.startswith("firestore://")
+        return caller(is_local=self.settings.is_local or not shared)
 
     def preview(self, case: Case, channel: str, *, send: bool) -> Message:
         """The alert that a case would give on a channel; sent only if asked."""

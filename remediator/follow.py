@@ -22,6 +22,7 @@ from remediator.domain import (
     RemediatorError,
     Unusable,
     label_value,
+    parse_time,
 )
 from remediator.job import Job
 
@@ -77,6 +78,7 @@ def standing(name: JobName, sight: Sight, *, output_of: Callable[[Job], str | No
     root = _root(asked, told or (), sight)
     if told and root.name.key != name.key:
         told = _readable(sight.outcomes(root.name), root.name)
+    told = told and tuple(one for one in told if _is_of_this(one, root))
     attempts = _attempts(root, told, sight)
     attempt, current = attempts[-1] if attempts else (0, root)
     if attempts:
@@ -102,6 +104,12 @@ def _readable(told: Sequence[Json], job: JobName) -> tuple[Json, ...]:
         if _named(one, "root") and _named(one, "current")
         if _is(one.get("root"), job) or _is(one.get("current"), job)
     )
+
+
+def _is_of_this(outcome: Json, root: Job) -> bool:
+    """Not of an earlier job with the root's name: a pipeline run's id may be used again."""
+    at, created = parse_time(outcome.get("time")), root.create_time
+    return at is None or created is None or at >= created
 
 
 def _named(outcome: Json, key: str) -> JobName | None:
@@ -141,12 +149,17 @@ def _attempts(root: Job, told: Sequence[Json] | None, sight: Sight) -> list[tupl
         number = job.labels.get("remediator-attempt", "")
         if not number.isdecimal() or job.name.key == root.name.key:
             continue
-        if job.labels.get("remediator-root") != value:
+        if job.labels.get("remediator-root") != value or _is_older(job, root):
             continue
         if told and not any(_is(outcome.get("current"), job.name) for outcome in told):
             continue
         found.setdefault(int(number), job)
     return sorted(found.items())
+
+
+def _is_older(job: Job, root: Job) -> bool:
+    both = job.create_time, root.create_time
+    return both[0] is not None and both[1] is not None and both[0] < both[1]
 
 
 def _final(current: Job, told: Sequence[Json] | None) -> bool | None:

@@ -7,6 +7,7 @@ variable or a line of a file is no name: anybody can write it. Called by `app`.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pwd
 import socket
@@ -26,8 +27,8 @@ _NAMED_BY = ("GOOGLE_APPLICATION_CREDENTIALS", "GCE_METADATA_HOST")
 def caller(*, is_local: bool) -> str:
     """The account's e-mail; else the operating system's user and machine, and said to be that.
 
-    `is_local`: the cloud is a twin on this machine, so that Google's credentials are looked for only
-    where the environment names them.
+    `is_local`: the ledger or the cloud is on this machine, so that Google's credentials are looked for
+    only where the environment names them.
     """
     if not is_local or any(os.environ.get(name) for name in _NAMED_BY):
         try:
@@ -49,6 +50,9 @@ def _google_account() -> str:
     import google.auth
     from google.auth import exceptions as auth
 
+    logging.getLogger("google.auth._default").setLevel(
+        logging.ERROR
+    )  # that there is none is no news
     try:
         found, _ = google.auth.default(scopes=_SCOPES)
         named = str(getattr(found, "service_account_email", None) or "")

@@ -43,17 +43,18 @@ def once_each(limits: Sequence[Limit]) -> tuple[Limit, ...]:
 def moved(
     tx: Transaction, stored: Claim, step: Claim, limits: Sequence[Limit], now: datetime
 ) -> tuple[tuple[Reservation, ...], dict[str, Json]] | None:
-    """What is set aside, and its counters, when a claim's step costs something else than it did.
+    """What is set aside, and its counters, when a claim is taken over: on a later day, or at a price
+    that is another.
 
-    None where it costs more and that does not fit. Rates were counted by the claim and stay. What
-    costs more on a later day than that of the claim is set aside anew, on that day.
+    None where that does not fit. Rates were counted by the claim and stay. On a later day the money is
+    set aside anew, since it will be spent in that day.
     """
+    money = tuple(limit for limit in limits if limit.window_seconds is None)
+    if {limit.key for limit in money} - {one.key for one in stored.reservations}:
+        return _set_aside_anew(tx, stored, money, now)
     more = (step.estimated_usd or 0.0) - (stored.estimated_usd or 0.0)
     if not more:
         return stored.reservations, {}
-    money = tuple(limit for limit in limits if limit.window_seconds is None)
-    if more > 0 and {limit.key for limit in money} - {one.key for one in stored.reservations}:
-        return _set_aside_anew(tx, stored, money, now)
     bodies = bodies_of(tx, stored.reservations)
     reservations: list[Reservation] = []
     for one in stored.reservations:

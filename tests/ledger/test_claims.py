@@ -339,7 +339,9 @@ def test_a_dearer_step_on_the_next_day_is_set_aside_on_that_day(book: Book) -> N
     assert chain.reserved_usd == 6.0
 
 
-def test_a_cheaper_step_on_the_next_day_stays_on_the_day_of_its_claim(book: Book) -> None:
+@pytest.mark.parametrize("room", [0.9, 1.0])
+def test_a_cheaper_step_on_the_next_day_asks_that_days_budget_too(book: Book, room: float) -> None:
+    """Its money will be spent on that day."""
     held = _claim(book)
     midnight = datetime(2026, 11, 24, 0, 5, tzinfo=UTC)
     taken = book.retake(
@@ -348,10 +350,11 @@ def test_a_cheaper_step_on_the_next_day_stays_on_the_day_of_its_claim(book: Book
         lease_until=midnight + LEASE,
         now=midnight,
         renewed=_wanted(estimated_usd=1.0),
-        limits=_limits(1.0, 0.1, "usd:2026-11-24"),
+        limits=_limits(1.0, room, "usd:2026-11-24"),
     )
-    assert taken is not None
-    assert (book.total(), book.total("usd:2026-11-24")) == (1.0, 0.0)
+    fits = room >= 1.0
+    assert (taken is not None) is fits
+    assert (book.total(), book.total("usd:2026-11-24")) == ((0.0, 1.0) if fits else (4.0, 0.0))
 
 
 # --- give back ----------------------------------------------------------------------------------------

@@ -358,28 +358,29 @@ def test_a_rate_does_not_begin_anew_at_midnight(ledger: Ledger) -> None:
     assert taken == [True, True, False, False]
 
 
+@pytest.mark.parametrize("usd", [2.5, 5.0], ids=["same-price", "dearer"])
 @pytest.mark.parametrize(
-    ("limit", "taken"), [(4.0, False), (6.0, True)], ids=["no-room-today", "room-today"]
+    ("room", "taken"), [(-0.1, False), (0.1, True)], ids=["no-room-today", "room-today"]
 )
-def test_a_claim_taken_over_after_midnight_at_a_higher_price_asks_that_days_budget(
-    limit: float, taken: bool, ledger: Ledger
+def test_a_claim_taken_over_after_midnight_asks_that_days_budget(
+    usd: float, room: float, taken: bool, ledger: Ledger
 ) -> None:
     opened = ledger.open(incident())
     claim = ledger.claim(opened, ROOT, wanted(), now=NOW, limits=(day(23, 3),)).claim
     assert claim is not None
     later = NOW + timedelta(hours=5)
-    dearer = replace(wanted(), estimated_usd=5.0)
+    again_at = replace(wanted(), estimated_usd=usd)
     again = ledger.retake(
         KEY,
         claim,
         lease_until=later + timedelta(minutes=10),
         now=later,
-        renewed=dearer,
-        limits=(day(24, limit, 5.0),),
+        renewed=again_at,
+        limits=(day(24, usd + room, usd),),
     )
     assert (again is not None) == taken
     assert ledger.used(day(23, 3), later) == pytest.approx(0.0 if taken else 2.5)
-    assert ledger.used(day(24, limit), later) == pytest.approx(5.0 if taken else 0.0)
+    assert ledger.used(day(24, 9), later) == pytest.approx(usd if taken else 0.0)
     assert ledger.withdraw(KEY, "a")
     assert ledger.used(day(23, 3), later) + ledger.used(day(24, 9), later) == pytest.approx(0.0)
 

@@ -321,7 +321,8 @@ def test_the_command_line_on_a_machine_of_googles_records_its_account(
 ) -> None:
     monkeypatch.setenv("SLACK_SIGNING_SECRET", SIGNING)
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
-    house = open_house(POLICIES, proxied=True)
+    names = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
+    house = open_house(POLICIES, **dict.fromkeys(names, cloud.metadata.host))
     job = cloud.past_job(
         "customJobs", custom_job(), HEAVY, route=False, ended_ago=timedelta(hours=4)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from remediator.cli import main
 from remediator.ledger import Conclusion, Incident, Ledger, Stage
 from remediator.ledger.sqlite import SqliteStore
 from tests.stories.conftest import POLICIES
@@ -240,3 +242,17 @@ def test_what_waits_for_a_run_that_was_deleted_is_not_taken_for_the_next_of_its_
     assert incident_of(ledger, first).reason == "the job was deleted"
     assert house.hear(announced(cloud, second)) == 200
     assert len(cloud.slack.messages) == 2
+
+
+def test_follow_tells_nothing_of_an_earlier_run_of_that_id(
+    house: Any, cloud: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = run_of(cloud, 60)
+    assert house.hear(announced(cloud, first)) == 200
+    capsys.readouterr()
+    assert main(["follow", first["name"], "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["final"] is True
+    delete(cloud, first)
+    run_of(cloud, -10)  # after what was told of the first
+    assert main(["follow", first["name"], "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["final"] is None
