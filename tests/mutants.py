@@ -83,7 +83,7 @@ ROOMS = {
         ),
     ),
     "steps": Room(
-        ("policy/changes.py",),
+        ("policy/changes.py", "policy/hardware.py"),
         (*_POLICY, "tests/test_remedies.py", "tests/test_fallback.py", "tests/test_kinds.py"),
         frozenset({"_not_legal"}),
     ),

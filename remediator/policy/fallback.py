@@ -15,7 +15,8 @@ from datetime import timedelta
 
 from remediator.domain import Attempt, Change
 from remediator.job import Job
-from remediator.policy.changes import Draft, Exhausted, Situation, apply
+from remediator.policy.changes import apply
+from remediator.policy.draft import Draft, Exhausted, Situation
 from remediator.policy.steps import Accelerator, Fallback, Resubmit
 
 LOCATION = "location"
@@ -98,9 +99,6 @@ def apply_way(step: Resubmit, way: Fallback, made: Sequence[Attempt], now: Situa
     named = {key: getattr(way, key) for key in way.model_fields_set}
     asked = step.model_copy(update={**named, "fallback": None})
     draft = apply(asked, replace(now, case=replace(now.case, job=base)))
-    if way.strategy == "FLEX_START" and not any(pool.hardware.count for pool in draft.job.pools):
-        msg = "FLEX_START waits for accelerators, and the job has none"
-        raise Exhausted(msg)
     if not draft.asked:
         msg = "; ".join([*draft.notes, "that is what the job was at first"])
         raise Exhausted(msg)

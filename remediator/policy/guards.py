@@ -28,8 +28,8 @@ from remediator.domain import (
 )
 from remediator.job import OUR_LABELS, SWITCH_LABEL, Job, Pool, containers
 from remediator.policy import places, routes, sizing
-from remediator.policy.changes import Draft, Impossible
 from remediator.policy.costs import Cost, tasks_to_run
+from remediator.policy.draft import Draft, Impossible
 from remediator.policy.model import Limits, matches_any
 
 MOST_LABELS = 64  # on one resource, Google Cloud's own limit

@@ -17,18 +17,12 @@ from remediator.catalog import growth
 from remediator.catalog.catalog import Hardware
 from remediator.domain import Attempt, Cause, Diagnosis, Guard
 from remediator.job.quota import Quota, Shortage, read_quotas, shortage
-from remediator.policy.changes import (
-    Draft,
-    Exhausted,
-    Impossible,
-    Situation,
-    apply,
-    ground,
-    set_hardware,
-)
+from remediator.policy.changes import apply
 from remediator.policy.costs import Cost
+from remediator.policy.draft import Draft, Exhausted, Impossible, Situation
 from remediator.policy.fallback import apply_way, way_words, ways_left
 from remediator.policy.guards import Refusal
+from remediator.policy.hardware import ground, set_hardware
 from remediator.policy.steps import Resubmit, Step
 
 _CENT = 0.01

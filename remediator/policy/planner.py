@@ -32,8 +32,8 @@ from remediator.domain import (
 from remediator.job import DEFAULT_BATCH_SIZE, DEFAULT_BOOT_DISK_GB, SWITCH_LABEL, Job, JobFacts
 from remediator.job.validation import require_shape
 from remediator.policy import conditions, routes
-from remediator.policy.changes import Draft, Impossible, Situation
 from remediator.policy.costs import Cost, estimate, usd_per_hour
+from remediator.policy.draft import Draft, Impossible, Situation
 from remediator.policy.guards import Asked, Refusal, refusals, silent_refusals
 from remediator.policy.ladder import Ladder, Offer, Refused
 from remediator.policy.model import (

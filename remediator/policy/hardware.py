@@ -1,0 +1,433 @@
+"""The rows `machine_type` and `accelerator` of `resubmit`, which are one decision: what a job runs on.
+
+Owns which pools (or which limits of a pipeline's component) change and to what, in which the
+accelerator stays unless the step or the cause says otherwise. Where a machine can grow is known to
+`catalog.growth`, what the evidence asks for to `sizing`. Called by `changes`, `ladder` for another
+family. Must not weigh limits but to prefer what the lists allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from remediator.catalog import growth
+from remediator.catalog.catalog import Catalogue, Hardware, Moved, NoWay
+from remediator.catalog.growth import Ground
+from remediator.domain import Cause, Guard, JobKind
+from remediator.job import Pool, containers, machines, pipeline
+from remediator.job.pipeline import Node
+from remediator.policy import sizing, slices
+from remediator.policy.draft import Draft, Exhausted, Impossible, Situation
+from remediator.policy.steps import Accelerator, MemoryMove, MoreMemory, Resubmit
+
+
+def target_pools(now: Situation, draft: Draft) -> tuple[Pool, ...]:
+    """The pools to change: the one that evidence names, else all on the first one's machine."""
+    found = draft.job.pools
+    said = [item.says for cause in now.diagnosis.causes[:1] for item in cause.evidence]
+    where = [item.where for cause in now.diagnosis.causes[:1] for item in cause.evidence]
+    named = now.job.failed_pools(*said, *where)
+    chosen = tuple(pool for pool in found if pool.name in named)
+    if chosen or not found:
+        return chosen
+    return tuple(pool for pool in found if pool.hardware == found[0].hardware)
+
+
+def change_hardware(draft: Draft, step: Resubmit, now: Situation) -> Draft:
+    if now.job.kind is JobKind.PIPELINE:
+        return _tasks(draft, step, now)
+    pools = target_pools(now, draft)
+    if not pools:
+        msg = "the job names no machine of its own, so there is none to change"
+        raise Impossible(msg)
+    if _wants_a_bigger_slice(step, now) and (sliced := _bigger_slices(draft, pools)):
+        return sliced
+    if step.machine_type == "sized":
+        draft = _sized(draft, now, pools)
+        pools = target_pools(now, draft)
+        if step.accelerator is None:
+            return draft
+    for pool in pools:
+        moved = _moved(pool.hardware, step, now, draft.location)
+        if isinstance(moved, NoWay):
+            raise _impossible(moved)
+        draft = set_hardware(draft, pool, moved.hardware, now.catalogue).note(*moved.notes)
+    return draft
+
+
+def _wants_a_bigger_slice(step: Resubmit, now: Situation) -> bool:
+    """Whether more memory on each device is asked for, which a bigger part of the card gives."""
+    if step.accelerator in {"more_memory", "bigger"}:
+        return True
+    sized = step.machine_type == "sized" and step.accelerator is None
+    batch = now.job.batch_size or 1
+    return sized and now.diagnosis.verdict is Cause.GPU_MEMORY and batch <= 1
+
+
+def _bigger_slices(draft: Draft, pools: tuple[Pool, ...]) -> Draft | None:
+    """The next slice of the same card for each pool that runs on slices; None: there is none."""
+    found = [(pool, bigger) for pool in pools if (bigger := slices.bigger_partition(pool))]
+    for pool, bigger in found:
+        draft = draft.set(pool.partition_path, bigger)
+    return draft if found else None
+
+
+def _impossible(no_way: NoWay) -> Impossible:
+    return Impossible(no_way.why, Guard.NO_MACHINE if no_way.too_much else Guard.INCOMPATIBLE)
+
+
+def set_hardware(draft: Draft, pool: Pool, wanted: Hardware, book: Catalogue) -> Draft:
+    """The pool on other hardware, its slices with it; what no longer applies is taken out.
+
+    Raises Impossible where the pool's topology or partition cannot follow.
+    """
+    follows = slices.moved(pool, wanted, book)
+    if isinstance(follows, NoWay):
+        raise _impossible(follows)
+    if pool.whole is not None:
+        return _whole(draft, pool, wanted, book)
+    draft = draft.set(pool.machine_path, wanted.machine)
+    for path, value in follows.items():
+        draft = draft.set(path, value)
+    if wanted.count or pool.hardware.count:
+        none, zero = ("ACCELERATOR_TYPE_UNSPECIFIED", 0) if pool.service else (None, None)
+        draft = draft.set(pool.accelerator_path, wanted.accelerator or none)
+        draft = draft.set(pool.count_path, wanted.count or zero)
+    return draft
+
+
+def _whole(draft: Draft, pool: Pool, wanted: Hardware, book: Catalogue) -> Draft:
+    """A list of the task's own in place of one that others use too: one change, the whole list."""
+    path, value = pool.whole or ("", None)
+    given = draft.job if draft.job.read(path) is not None else draft.job.changed(path, value)
+    edited = set_hardware(replace(draft, job=given), replace(pool, whole=None), wanted, book)
+    return draft.set(path, edited.job.read(path))
+
+
+def _moved(held: Hardware, step: Resubmit, now: Situation, region: str) -> Moved | NoWay:
+    """Where the step leads from `held`: the machine first, then the accelerator, mended.
+
+    Devices stay as they are, in type and number, unless the step names an accelerator or the cause
+    is one that another accelerator mends.
+    """
+    book, service = now.catalogue, now.service
+    notes: tuple[str, ...] = ()
+    current = held
+    if step.machine_type and step.machine_type != "sized":
+        to = _machine_move(step, held, now, region)
+        if isinstance(to, NoWay):
+            return to
+        current, notes = to.hardware, to.notes
+    if step.accelerator is not None:
+        to = _accelerator(step.accelerator, current, now, region)
+        if isinstance(to, NoWay):
+            return to
+        current, notes = to.hardware, (*notes, *to.notes)
+    # What the failed job itself ran on is never called impossible.
+    mended = Moved(held) if current == held else book.mend(current, service, region)
+    if isinstance(mended, NoWay):
+        return mended
+    if mended.hardware.accelerator and not held.accelerator and (idle := _would_idle(now)):
+        return NoWay(idle)
+    notes = (*notes, *mended.notes)
+    if mended.hardware == held and notes:
+        # Mended back to what just failed: that is no step, and the same run again costs as much.
+        return NoWay(f"{'; '.join(notes)}: the job runs on {held} already")
+    if changed := _other_devices(held, mended.hardware, step, now):
+        return NoWay(changed)
+    same = (f"the job runs on {held} already",) if mended.hardware == held else ()
+    return Moved(mended.hardware, (*notes, *same, *_doubts(mended.hardware, now)))
+
+
+def _other_devices(held: Hardware, wanted: Hardware, step: Resubmit, now: Situation) -> str:
+    """Why the step would change an accelerator that nobody said may change; empty: it does not.
+
+    A cause that another accelerator mends lets it change too, but to no fewer or smaller devices.
+    """
+    if step.accelerator is not None:
+        return ""
+    had, count = growth.devices_of(now.catalogue, held)
+    has, counted = growth.devices_of(now.catalogue, wanted)
+    if not count or (had, count) == (has, counted):
+        return ""
+    mends = now.diagnosis.verdict in sizing.ACCELERATOR_CAUSES
+    if mends and counted >= count and _device_gib(now, has) >= _device_gib(now, had):
+        return ""
+    becomes = f"{counted} {has}" if counted else "none"
+    return (
+        f"{wanted.machine} would turn {count} {had} into {becomes}: a step that may change the "
+        f"accelerator names it, such as `accelerator: {{type: {has or had}, "
+        f"count: {counted or count}}}`"
+    )
+
+
+def _device_gib(now: Situation, device: str) -> float:
+    found = now.catalogue.accelerators.get(device)
+    return (found.memory_gib if found else None) or 0.0
+
+
+def ground(held: Hardware, now: Situation, region: str) -> Ground:
+    """Where the hardware may grow, within the policy's lists."""
+    limits = now.limits
+    return Ground(
+        now.catalogue,
+        held,
+        now.service,
+        region,
+        lambda hardware: sizing.is_permitted(hardware, limits),
+    )
+
+
+def _machine_move(step: Resubmit, held: Hardware, now: Situation, region: str) -> Moved | NoWay:
+    within = ground(held, now, region)
+    if step.machine_type == "bigger":
+        if growth.has_built_in_gpus(now.catalogue, held):
+            if step.accelerator is None:
+                raise Exhausted(growth.built_in_words(held))
+            return Moved(held)  # the step's accelerator brings its machine
+        return growth.bigger(within)
+    if step.machine_type == "more_memory" or isinstance(step.machine_type, MemoryMove):
+        return _more_memory(within, step.machine_type, now)
+    return _named_machine(step, held, now)
+
+
+def _more_memory(within: Ground, move: MemoryMove | str, now: Situation) -> Moved | NoWay:
+    """More memory, at least what a message wanted in one piece."""
+    asked = move.more_memory if isinstance(move, MemoryMove) else MoreMemory()
+    kind = now.catalogue.machine(within.held.machine)
+    if kind is None:
+        return NoWay(now.catalogue.why_unknown(within.held.machine))
+    if asked.at_most is not None and kind.memory_gib >= asked.at_most:
+        msg = (
+            f"{kind.name} has {kind.memory_gib:g} GiB, and at most {asked.at_most:g} are asked for"
+        )
+        raise Exhausted(msg)
+    wanted = sizing.wanted_gib(now.diagnosis)
+    least = 0.0
+    if wanted is not None and now.diagnosis.verdict is Cause.MEMORY_PRESSURE:
+        least = wanted * sizing.HEADROOM_OVER_WANTED
+        if least > growth.most_memory_gib(within):
+            return NoWay(sizing.too_much_words(now.diagnosis, within), too_much=True)
+    return growth.more_memory(
+        within, factor=asked.factor, at_least_gib=least, at_most_gib=asked.at_most
+    )
+
+
+def _named_machine(step: Resubmit, held: Hardware, now: Situation) -> Moved | NoWay:
+    name = str(step.machine_type)
+    kind = now.catalogue.machine(name)
+    if kind is not None and kind.device:
+        return Moved(Hardware(name, kind.accelerator, kind.accelerator_count))
+    if step.accelerator is not None:  # the accelerator of the step decides, not the old one
+        return Moved(Hardware(name)) if kind else now.catalogue.mend(Hardware(name), now.service)
+    return Moved(replace(held, machine=name))
+
+
+def _accelerator(
+    asked: Accelerator | str, held: Hardware, now: Situation, region: str
+) -> Moved | NoWay:
+    book, service = now.catalogue, now.service
+    if asked == "none":
+        return book.without_accelerator(held, service)
+    if idle := _would_idle(now):
+        return NoWay(idle)
+    if asked == "bigger":
+        return book.accelerator_bigger(held, service, region)
+    if asked == "more_memory":
+        return book.accelerator_more_memory(held, service, region)
+    if not isinstance(asked, Accelerator):
+        return NoWay(f"there is no accelerator move {asked}")
+    return book.mend(Hardware(held.machine, asked.type, asked.count), service, region)
+
+
+def _would_idle(now: Situation) -> str:
+    """Why an accelerator would do nothing for the job; empty: nothing is known against one."""
+    image = now.job.cpu_only_image(now.case.model)
+    return f"the image {image} is built for CPUs: an accelerator would stand idle" if image else ""
+
+
+def _doubts(hardware: Hardware, now: Situation) -> tuple[str, ...]:
+    device = now.catalogue.accelerators.get(hardware.accelerator)
+    return (f"{device.name}: {device.why_not}",) if device and device.why_not else ()
+
+
+def died_of_it(now: Situation) -> tuple[Node, ...]:
+    """The tasks that died of the verdict: not those that were cancelled, nor those of another cause."""
+    failed = pipeline.failed(now.job)
+    causes = {part.index: part.cause for part in now.diagnosis.parts}
+    for wanted in (now.diagnosis.verdict, Cause.UNKNOWN):
+        found = tuple(
+            node
+            for node in failed
+            if any(causes.get(detail.index, Cause.UNKNOWN) is wanted for detail in node.failed)
+        )
+        if found:
+            return found
+    return failed
+
+
+def _tasks(draft: Draft, step: Resubmit, now: Situation) -> Draft:
+    """The machines of the tasks that died: where the launched job's stand, or a container's limits."""
+    targets = died_of_it(now)
+    if not targets:
+        msg = "the failed task's component was not found in the pipeline's spec"
+        raise Impossible(msg)
+    dead = frozenset(node.path for node in targets)
+    for node in targets:
+        pools = tuple(machines.of_task(now.job, node, dead))
+        if pools:
+            draft = _task_pools(draft, pools, step, now)
+        elif containers.is_plain(now.job, node):
+            draft = _component(draft, node, dead, step, now)
+        else:
+            msg = f"task {node.title} runs no machine of its own, so there is none to change"
+            raise Impossible(msg)
+    return draft
+
+
+def _task_pools(draft: Draft, pools: tuple[Pool, ...], step: Resubmit, now: Situation) -> Draft:
+    said = [item.says for cause in now.diagnosis.causes[:1] for item in cause.evidence]
+    named = now.job.failed_pools(*said)
+    chosen = tuple(p for p in pools if p.name in named) or tuple(
+        p for p in pools if p.hardware == pools[0].hardware
+    )
+    if broken := next((pool.fixed for pool in chosen if pool.fixed), ""):
+        raise Impossible(broken)
+    now = replace(now, served=chosen[0].service)
+    if step.machine_type == "sized":
+        draft = _sized(draft, now, chosen)
+        if step.accelerator is None:
+            return draft
+    for pool in chosen:
+        moved = _moved(pool.hardware, step, now, draft.location)
+        if isinstance(moved, NoWay):
+            raise _impossible(moved)
+        draft = set_hardware(draft, pool, moved.hardware, now.catalogue).note(*moved.notes)
+    return draft
+
+
+def _component(
+    draft: Draft, node: Node, dead: frozenset[str], step: Resubmit, now: Situation
+) -> Draft:
+    """A pipeline's containers state limits in place of machines: those are raised."""
+    if step.machine_type == "sized":
+        step = _sized_component(step, now)
+    if isinstance(step.machine_type, MemoryMove):
+        draft = draft.note("a component's limit is doubled, whatever the factor")
+        step = step.model_copy(update={"machine_type": "more_memory"})
+    if step.machine_type not in {None, "bigger", "more_memory"}:
+        msg = (
+            "the failed component states CPU and memory limits, which `bigger` and `more_memory` "
+            "can raise; it names no machine"
+        )
+        raise Impossible(msg)
+    if step.machine_type is not None:
+        draft = _raised_limits(
+            draft, node, dead, now, memory_only=step.machine_type == "more_memory"
+        )
+    if step.accelerator is not None:
+        draft = _component_devices(draft, node, dead, step, now)
+    return draft
+
+
+def _sized_component(step: Resubmit, now: Situation) -> Resubmit:
+    """The move that the verdict asks for: of limits, no finer measure is known than twice as much."""
+    verdict = now.diagnosis.verdict
+    move = _SIZED_COMPONENT.get(verdict)
+    if move is None:
+        msg = f"{verdict.value} says nothing about the size that is needed"
+        raise Impossible(msg)
+    named = {"accelerator": step.accelerator} if step.accelerator is not None else {}
+    return step.model_copy(update={"machine_type": None, **move, **named})
+
+
+_SIZED_COMPONENT: Mapping[Cause, Mapping[str, str]] = {
+    Cause.CPU_SATURATION: {"machine_type": "bigger"},
+    Cause.MEMORY_PRESSURE: {"machine_type": "more_memory"},
+    Cause.GPU_MEMORY: {"accelerator": "more_memory"},
+    Cause.ACCELERATOR_MISSING: {"accelerator": "bigger"},
+}
+
+
+def _raised_limits(
+    draft: Draft, node: Node, dead: frozenset[str], now: Situation, *, memory_only: bool
+) -> Draft:
+    try:
+        raised = tuple(containers.doubled(now.job, node, dead, memory_only=memory_only))
+    except containers.Unreadable as err:
+        raise Impossible(str(err)) from err
+    for path, value in raised:
+        draft = draft.set(path, value)
+    if containers.hardware(draft.job, node, now.catalogue) is None:
+        msg = "no machine is known that holds the failed component's limits once they are raised"
+        raise Impossible(msg)
+    return draft
+
+
+def _component_devices(
+    draft: Draft, node: Node, dead: frozenset[str], step: Resubmit, now: Situation
+) -> Draft:
+    """Other accelerators for a container; which machine takes them with its limits, Vertex finds."""
+    held = containers.devices(now.job, node, dead)
+    on = containers.hardware(draft.job, node, now.catalogue)
+    if held.why:
+        msg = f"task {node.title}: {held.why}"
+        raise Impossible(msg)
+    if on is None or step.accelerator is None:
+        msg = "no machine is known that holds the failed component's limits"
+        raise Impossible(msg)
+    to = _accelerator(step.accelerator, on, now, draft.location)
+    if isinstance(to, NoWay):
+        raise Impossible(to.why)
+    wanted = to.hardware
+    for path in held.type_paths:
+        draft = draft.set(path, wanted.accelerator or None)
+    for path in held.count_paths:
+        draft = draft.set(path, str(wanted.count) if wanted.count else None)
+    return draft.note(*_doubts(wanted, now))
+
+
+def _sized(draft: Draft, now: Situation, pools: tuple[Pool, ...]) -> Draft:
+    choice = sizing.choose(
+        now.case,
+        now.diagnosis,
+        now.history,
+        now.catalogue,
+        now.limits,
+        pools,
+        now.service,
+        lambda hardware: _goes_on(hardware, pools[0].hardware, now, draft.location),
+    )
+    if isinstance(choice, NoWay):
+        raise _impossible(choice)
+    if choice.batch_size is not None:
+        draft = draft.set(draft.job.batch_size_path, choice.batch_size)
+    for pool in pools:
+        if choice.hardware is not None:
+            draft = set_hardware(draft, pool, choice.hardware, now.catalogue)
+    return draft.note(*choice.notes)
+
+
+def _goes_on(hardware: Hardware, held: Hardware, now: Situation, region: str) -> bool:
+    """Whether the policy's later steps can be taken from the hardware, as far as from what is held."""
+    return all(
+        _can_be_taken(step, hardware, now, region) or not _can_be_taken(step, held, now, region)
+        for step in now.later
+    )
+
+
+def _can_be_taken(step: Resubmit, held: Hardware, now: Situation, region: str) -> bool:
+    """Whether the step finds an allowed machine from there, and one that is no other generation's
+    where the step names an accelerator: a T4 attaches to N1 alone."""
+    if step.machine_type in {None, "sized"} and step.accelerator is None:
+        return True
+    try:
+        moved = _moved(held, step, now, region)
+    except Exhausted:
+        return True
+    if isinstance(moved, NoWay) or not sizing.is_permitted(moved.hardware, now.limits):
+        return False
+    before, after = (now.catalogue.machine(h.machine) for h in (held, moved.hardware))
+    crossed = before is not None and after is not None and before.generation != after.generation
+    return step.accelerator is None or not crossed
