@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from twin.clock import rfc3339
 from twin.kinds import CUSTOM, PIPELINE, TRAINING, TUNING, Kind, with_defaults, workload
+from twin.launchers import failure, gcp_resources, launched_job
 from twin.rpc import Body
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class Family:
             for task in _in_order(pipeline, executors):
                 container = executors[f"exec-{task}"].get("container")
                 if container:
-                    yield task, _task_job(f"{display}-{task}", container)
+                    launched = launched_job(body, task, container)
+                    yield task, launched or _task_job(f"{display}-{task}", container)
 
     def _next(
         self,
@@ -139,6 +141,11 @@ class Family:
                     "createTime": child.body["createTime"],
                     "executorDetail": {"containerDetail": {"mainJob": child.body["name"]}},
                 }
+                if _is_launcher(parent, name):
+                    host = f"{parent.location}-aiplatform.googleapis.com"
+                    told = gcp_resources(host, str(child.body["name"]))
+                    task["execution"] = {"metadata": {"output:gcp_resources": told}}
+                    del task["executorDetail"]  # the launcher's own job, which is not simulated
                 if state not in ("RUNNING", "SUCCEEDED"):
                     task["endTime"] = rfc3339(moment)
                     task["error"] = {"code": 9, "message": _task_message(parent, name, child)}
@@ -280,8 +287,16 @@ def _task_job(display: str, container: Mapping[str, Any]) -> Body:
     return {"displayName": display, "jobSpec": {"workerPoolSpecs": [pool]}}
 
 
+def _is_launcher(parent: Job, task: str) -> bool:
+    executors = (parent.body["pipelineSpec"].get("deploymentSpec") or {}).get("executors") or {}
+    container = (executors.get(f"exec-{task}") or {}).get("container") or {}
+    return "--payload" in (container.get("args") or [])
+
+
 def _task_message(parent: Job, name: str, child: Job) -> str:
     error = child.body.get("error") or {}
+    if _is_launcher(parent, name):
+        return failure(int(error.get("code") or 0))
     return (
         f"The DAG failed because some tasks failed. The failed tasks are: [{name}].; "
         f"Failed to execute the task {name} of {parent.id}: {error.get('message', '')}"
