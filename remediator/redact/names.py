@@ -106,7 +106,7 @@ _ONLY_AFTER = {
     "keys": _OF_ACCESS,
     "tokens": _OF_ACCESS,
     "code": word_set("auth authorization verification recovery"),
-    "signature": word_set("access shared"),
+    "signature": word_set("access shared goog amz"),
 }
 _OF_PHRASE = word_set("pass seed recovery")
 

@@ -18,7 +18,7 @@ from remediator.redact.values import MARK
 
 # One quick search tells the many harmless texts from those that need the passes.
 _HINT = (
-    r"(?i)://|pass|pwd|pswd|pword|\bpw|secret|token|cred|key|auth|\bpat\b|_pat|cookie|jwt|hook|dsn|otp|salt|sas"
+    r"(?i)://|[?&;#][\w.-]+=|pass|pwd|pswd|pword|\bpw|secret|token|cred|key|auth|\bpat\b|_pat|cookie|jwt|hook|dsn|otp|salt|sas"
     r"|conn|bearer|basic|dockerc|phrase|pepper|mnemonic|login|code|signature|identified|-----BEGIN|PuTTY"
     r"|[\w.]@|(?:^|[\s\"'])--?[a-z]|:\d{4,5}:|%(?:25)*(?:3[ad]|40|2[27])|&(?:quot|apos|#)|\\(?:u00|x)[23]|"
     + "|".join(form for _, form in tokens.FORMS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from remediator.redact.names import Named, named, word_set
+from remediator.redact.names import Named, named, names_a_webhook, word_set
 
 MARK = "[redacted]"
 """What stands in a secret's place."""
@@ -82,7 +82,7 @@ def is_plain(value: str, under: Named, name: str, *, quoted: bool, spaced: bool 
             return True
         if _EXPRESSION.fullmatch(bare) or (not _is_of_shell(name) and _is_variable(bare, name)):
             return True
-    if under is Named.PASSWORD:
+    if under is Named.PASSWORD or (names_a_webhook(name) and "://" in bare):
         return False
     return bool(
         _NUMBER.match(bare)
