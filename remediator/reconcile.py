@@ -430,6 +430,8 @@ class _Place:
 
 
 def _page(place: _Place, hands: Hands, location: str, kind: JobKind) -> tuple[tuple[Job, ...], str]:
+    # Whether a cancelled job ran into its own time-out stands in what it was to do.
+    whole = place.state is JobState.CANCELLED and kind is not JobKind.PIPELINE
     return hands.jobs.page(
         kind,
         hands.project()[0],
@@ -437,7 +439,7 @@ def _page(place: _Place, hands: Hands, location: str, kind: JobKind) -> tuple[tu
         states=(place.state,),
         created_after=place.since,
         token=place.token,
-        brief=True,
+        brief=not whole,
         timeout_seconds=hands.call_seconds,
     )
 

@@ -226,3 +226,24 @@ def test_an_announcement_that_is_not_taken_just_now_holds_up_nothing_else(
     assert len(cloud.slack.messages) == 1
     assert house.reconcile()["announced"] == 1
     assert len(announced(cloud)) == 1
+
+
+def test_a_job_that_its_own_time_out_ended_without_a_word_is_found_by_the_sweep(
+    house: Any, cloud: Any
+) -> None:
+    """CANCELLED after exactly the two hours that it gave itself; a person's cancellation is not."""
+    ended = cloud.clock.now() - timedelta(hours=1)
+    for number, ran in ((1, timedelta(hours=2)), (2, timedelta(hours=1))):
+        cloud.add_job(
+            {
+                **custom_job(f"train-{number}"),
+                "name": cloud.name("customJobs", str(number)),
+                "state": "JOB_STATE_CANCELLED",
+                "createTime": rfc3339(ended - ran),
+                "startTime": rfc3339(ended - ran),
+                "endTime": rfc3339(ended),
+            }
+        )
+    assert house.reconcile()["announced"] == 1
+    (entry,) = cloud.logs.find('logName:"vertex-remediator-job-failures"')
+    assert entry["jsonPayload"]["job"].endswith("/1")
