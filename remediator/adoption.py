@@ -105,7 +105,7 @@ def close_deleted(incident: Incident, hands: Hands, now: datetime) -> str:
     )
     debts = hands.notices.owed(facts, routes.channels_of(hands.policies(), policy, job), now)
     debts += hands.notices.outcome(
-        chain, job, now, verdict=incident.verdict, action=Action.ALERT, final=True
+        chain, job, now, verdict=incident.verdict, action=Action.ALERT, final=True, facts=facts
     )
     if hands.ledger.move(replace(done, conclusion=Conclusion.GIVEN_UP), debts=debts):
         hands.notices.deliver(debts)

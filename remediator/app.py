@@ -394,9 +394,12 @@ class App:
         from remediator.remediate import preview
 
         message = preview(case, self.policies(), self.hands.catalogue)
-        if channel not in self.policies().channels:
+        if channel and channel not in self.policies().channels:
             known = ", ".join(self.policies().channels) or "none"
             msg = f"no channel {channel!r} in the policy file (it has: {known})"
+            raise Unusable(msg)
+        if send and not channel:
+            msg = "say to which --channel it is sent"
             raise Unusable(msg)
         if send:
             now = self.now()

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from remediator.alerts import AlertFacts, AlertKind
-from remediator.domain import Action, Forbidden, Guard, JobState
+from remediator.domain import Action, Forbidden, Guard, JobState, rfc3339
 from remediator.hands import Hands, Tale
 from remediator.job import Job, summary
 from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
@@ -31,6 +31,7 @@ def tell(tale: Tale, hands: Hands, now: datetime, kind: AlertKind, conclusion: C
         verdict=tale.incident.verdict,
         action=tale.plan.action,
         final=True,
+        facts=facts,
     )
     if not hands.ledger.move(done, debts=debts):
         return "already handled by another hand"
@@ -46,7 +47,18 @@ def wait(tale: Tale, hands: Hands, now: datetime) -> str:
         due=tale.plan.not_before,
         not_before=tale.plan.not_before,
     )
-    debts = hands.notices.owed(tale.facts(AlertKind.WAITING, now=now), tale.plan.alerts, now)
+    facts = tale.facts(AlertKind.WAITING, now=now)
+    until = tale.plan.not_before
+    debts = hands.notices.owed(facts, tale.plan.alerts, now) + hands.notices.outcome(
+        tale.chain,
+        tale.job,
+        now,
+        verdict=tale.incident.verdict,
+        action=Action.WAIT,
+        final=False,
+        facts=facts,
+        waits_for=rfc3339(until) if until else None,
+    )
     if hands.ledger.move(waiting, debts=debts):
         hands.notices.deliver(debts)
     return f"waiting until {tale.plan.not_before}"
@@ -207,6 +219,7 @@ def close_chain(
             verdict=last.verdict if last else "",
             action=Action.ALERT,
             final=True,
+            facts=facts,
         )
     )
     done = replace(incident, stage=Stage.DONE, conclusion=conclusion, ended=job.end_time)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from remediator.alerts.links import console_url
 from remediator.domain import (
     Forbidden,
     Gone,
@@ -39,7 +40,11 @@ class Sight(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`follow --json`. `final` is None where nobody can know whether more will come."""
+    """`follow --json`. `final` is None where nobody can know whether more will come.
+
+    `reason`, `advice` and `waits_for` (an approval's id or a time) are what the latest outcome about
+    the current job says; `outputs` are all places to read, `url` the current job's page.
+    """
 
     root: str
     current: str
@@ -47,6 +52,11 @@ class Standing:
     state: str
     output: str | None
     final: bool | None
+    reason: str | None = None
+    advice: str | None = None
+    url: str | None = None
+    outputs: tuple[str, ...] = ()
+    waits_for: str | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -61,6 +71,11 @@ class Standing:
             "state": self.state,
             "output": self.output,
             "final": self.final,
+            "reason": self.reason,
+            "advice": self.advice,
+            "url": self.url,
+            "outputs": list(self.outputs),
+            "waits_for": self.waits_for,
         }
 
 
@@ -83,14 +98,39 @@ def standing(name: JobName, sight: Sight, *, output_of: Callable[[Job], str | No
     attempt, current = attempts[-1] if attempts else (0, root)
     if attempts:
         current = sight.get(current.name)
+    output = output_of(current)
+    latest = _latest(current, told)
     return Standing(
         root=str(root.name),
         current=str(current.name),
         attempt=attempt,
         state=current.state_text or "JOB_STATE_UNSPECIFIED",
-        output=output_of(current),
+        output=output,
         final=_final(current, told),
+        reason=_text(latest, "reason"),
+        advice=_text(latest, "advice"),
+        url=console_url(current.name),
+        outputs=_outputs(latest, output),
+        waits_for=_text(latest, "waits_for"),
     )
+
+
+def _latest(current: Job, told: Sequence[Json] | None) -> Json:
+    """The newest outcome about the job; empty where none is known."""
+    about = [one for one in told or () if _is(one.get("current"), current.name)]
+    return max(about, key=lambda one: str(one.get("time") or ""), default={})
+
+
+def _text(outcome: Json, key: str) -> str | None:
+    value = outcome.get(key)
+    return value if isinstance(value, str) and value else None
+
+
+def _outputs(outcome: Json, output: str | None) -> tuple[str, ...]:
+    """The parts that the outcome names; else the job's own place, if it has one."""
+    named = outcome.get("outputs")
+    parts = tuple(one for one in named if isinstance(one, str)) if isinstance(named, list) else ()
+    return parts or ((output,) if output else ())
 
 
 def _readable(told: Sequence[Json], job: JobName) -> tuple[Json, ...]:
@@ -183,7 +223,16 @@ def stand(found: Standing) -> str:
         False: "more may come",
         None: "nobody can know yet whether more will come",
     }
-    return (
-        f"root     {found.root}\ncurrent  {found.current}\nattempt  {found.attempt}\n"
-        f"state    {found.state} ({words[found.final]})\noutput   {found.output or 'none'}"
-    )
+    lines = [
+        f"root     {found.root}",
+        f"current  {found.current}",
+        f"attempt  {found.attempt}",
+        f"state    {found.state} ({words[found.final]})",
+        *(f"output   {one}" for one in found.outputs or ("none",)),
+    ]
+    if found.waits_for and found.final is False:
+        is_time = parse_time(found.waits_for) is not None
+        lines.append(f"waits    {'until' if is_time else 'for approval'} {found.waits_for}")
+    lines += [f"reason   {found.reason}"] if found.reason else []
+    lines += [f"next     {found.advice}"] if found.advice else []
+    return "\n".join(lines)

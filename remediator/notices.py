@@ -17,7 +17,15 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from remediator import log, patience
-from remediator.alerts import AlertFacts, AlertKind, Channel, Message, compose, split
+from remediator.alerts import (
+    AlertFacts,
+    AlertKind,
+    Channel,
+    Message,
+    compose,
+    console_url,
+    split,
+)
 from remediator.domain import (
     Action,
     Diagnosis,
@@ -116,17 +124,30 @@ class Notices:
         verdict: str,
         action: Action,
         final: bool,
+        facts: AlertFacts,
         previous: str = "",
+        waits_for: str | None = None,
     ) -> tuple[Debt, ...]:
-        """A change of a chain, for whoever waits for the original job."""
+        """A change of a chain, for whoever waits for the original job.
+
+        `facts` are those of the alert that tells the same: its first line is the reason, its second
+        the advice. `waits_for` is an approval's id, or the time of a resubmission that is to come.
+        """
         attempt = len(chain.attempts)
+        message = compose(replace(facts, project=self._project()))
+        output = summary.output_of(current)
         body: dict[str, Any] = {
             "root": chain.root,
             "current": str(current.name),
             "attempt": attempt,
             "state": current.state_text,
-            "output": summary.output_of(current),
+            "output": output,
             "final": final,
+            "reason": message.title,
+            "advice": message.next_step,
+            "url": console_url(current.name),
+            "outputs": [output] if output else [],
+            "waits_for": waits_for,
             "previous": previous or None,
             "verdict": verdict,
             "action": action.value,
@@ -134,7 +155,8 @@ class Notices:
         }
         return (
             Debt(
-                id=f"{chain.key}|outcome|{attempt}|{'final' if final else action.value}",
+                id=f"{chain.key}|outcome|{attempt}|{'final' if final else action.value}"
+                + (f":{waits_for}" if waits_for else ""),
                 channel=OUTCOMES,
                 body=redact_json(body),
                 created=now,

@@ -283,7 +283,7 @@ def _tell_no_way_on(job: Job, err: Refused, hands: Hands) -> str:
     if not claimed:
         chain = _chain_of(incident, job, hands)
         debts += hands.notices.outcome(
-            chain, job, now, verdict=incident.verdict, action=Action.ALERT, final=True
+            chain, job, now, verdict=incident.verdict, action=Action.ALERT, final=True, facts=facts
         )
     left = replace(incident, stage=Stage.DONE, conclusion=Conclusion.ALERTED, reason=str(err)[:500])
     asked_again = replace(incident, due=now + CLAIM_ASKED_AGAIN)
@@ -530,7 +530,17 @@ def _ask(tale: Tale, hands: Hands, now: datetime) -> str:
     )
     pending = replace(tale.incident, stage=Stage.APPROVAL, approval=offered, due=offered.expires)
     asked = replace(tale, incident=pending)
-    debts = hands.notices.owed(asked.facts(AlertKind.APPROVAL, now=now), tale.plan.alerts, now)
+    facts = asked.facts(AlertKind.APPROVAL, now=now)
+    debts = hands.notices.owed(facts, tale.plan.alerts, now) + hands.notices.outcome(
+        tale.chain,
+        tale.job,
+        now,
+        verdict=tale.incident.verdict,
+        action=Action.APPROVE,
+        final=False,
+        facts=facts,
+        waits_for=offered.id,
+    )
     if hands.ledger.move(pending, debts=debts):
         hands.ledger.write_note(f"approval:{offered.id}", {"incident": pending.key})
         hands.notices.deliver(debts)

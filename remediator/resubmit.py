@@ -352,15 +352,15 @@ def record_made(tale: Tale, claim: Claim, made: Job, hands: Hands, now: datetime
     acted = replace(tale, plan=done_so, incident=done)
     kind = AlertKind.NEXT_ATTEMPT if tale.chain.attempts else AlertKind.ACTED
     chain = replace(tale.chain, attempts=(*tale.chain.attempts, attempt))
-    debts = hands.notices.owed(
-        acted.facts(kind, created=str(made.name), now=now), tale.plan.alerts, now
-    ) + hands.notices.outcome(
+    facts = acted.facts(kind, created=str(made.name), now=now)
+    debts = hands.notices.owed(facts, tale.plan.alerts, now) + hands.notices.outcome(
         chain,
         made,
         now,
         verdict=claim.verdict,
         action=Action.RESUBMIT,
         final=False,
+        facts=facts,
         previous=str(tale.job.name),
     )
     if hands.ledger.record(

@@ -468,3 +468,17 @@ def test_a_bare_id_asks_for_its_project_and_region(
     code, out, err = run("diagnose", "1234567890")
     assert (code, out) == (2, "")
     assert "--project and --region" in err
+
+
+def test_an_alert_is_shown_as_the_mails_page_and_as_slacks_blocks(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text(json.dumps(FAILED_JOB))
+    preview = ("alert", "preview", "job.json", "--policies", "policies.yaml")
+    code, out, _ = run(*preview, "--html")
+    assert code == 0
+    assert out.startswith("<!doctype html>")
+    assert "<b>Next step:</b>" in out
+    code, out, _ = run(*preview, "--slack")
+    assert (code, json.loads(out)["blocks"][0]["type"]) == (0, "header")
+    code, out, err = run(*preview)
+    assert (code, out) == (2, "")
+    assert "--channel NAME" in err

@@ -9,7 +9,7 @@ from remediator.alerts.channels import Channel, Sent, open_channel
 from remediator.alerts.compose import compose
 from remediator.alerts.facts import AlertFacts
 from remediator.alerts.grouping import split
-from remediator.alerts.links import entry_links
+from remediator.alerts.links import console_url, entry_links
 from remediator.alerts.message import AlertKind, Message, Severity, as_text
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Severity",
     "as_text",
     "compose",
+    "console_url",
     "entry_links",
     "open_channel",
     "split",

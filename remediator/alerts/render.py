@@ -192,7 +192,7 @@ def render_email(
     if message.severity is Severity.LOUD:
         mail["Importance"] = "high"
     mail.set_content(as_text(message))
-    mail.add_alternative(_page(message), subtype="html")
+    mail.add_alternative(page_of(message), subtype="html")
     return mail
 
 
@@ -250,7 +250,8 @@ _STYLE = {
 _ACCENTS = {Severity.LOUD: "#c5221f", Severity.QUIET: "#5f6368"}
 
 
-def _page(message: Message) -> str:
+def page_of(message: Message) -> str:
+    """The mail's HTML part: one page without anything from outside, for light and dark."""
     accent = _ACCENTS[message.severity]
     parts = [f'<h1 style="{_STYLE["title"].format(accent=accent)}">{_safe(message.title)}</h1>']
     if message.next_step:

@@ -90,11 +90,20 @@ def probe(args: argparse.Namespace) -> int:
 
 
 def alert_preview(args: argparse.Namespace) -> int:
+    """The alert of a case: as text, as JSON, as the mail's page, or as Slack's blocks."""
     from remediator.alerts import as_text
+    from remediator.alerts.render import page_of, render_slack
 
+    if not args.channel and not (args.html or args.slack):
+        msg = "say --channel NAME, or --html or --slack for what would be sent to any"
+        raise Unusable(msg)
     case = assembly_of(args, plannable=True).case
     message = open_app_with_policies(args).preview(case, args.channel, send=args.send)
-    if args.json:
+    if args.html:
+        print(page_of(message), end="")
+    elif args.slack:
+        print_json(render_slack(message, buttons=True))
+    elif args.json:
         print_json(message.to_json())
     else:
         print(as_text(message))

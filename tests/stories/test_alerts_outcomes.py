@@ -99,11 +99,19 @@ def test_each_change_of_a_chain_is_published_in_order_as_follow_says_it(
         "state": "JOB_STATE_PENDING",
         "output": None,
         "final": False,
+        "reason": first["reason"],
+        "advice": "Nothing. You will hear whether it recovered.",
+        "url": first["url"],
+        "outputs": [],
+        "waits_for": None,
         "previous": job["name"],
         "verdict": "cpu_saturation",
         "action": "resubmit",
         "time": first["time"],
     }
+    assert first["reason"].startswith("Resubmitted: align-reads failed (CPUs full), now on ")
+    assert first["url"].startswith("https://console.cloud.google.com/")
+    assert last["reason"].startswith("Recovered: align-reads succeeded on n1-standard-16")
     capsys.readouterr()
     assert main(["follow", job["name"], "--json"]) == 0
     followed = json.loads(capsys.readouterr().out)

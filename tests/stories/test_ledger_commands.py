@@ -132,3 +132,16 @@ def test_the_state_of_the_ledger_in_numbers(asked: tuple[Any, list[Any]], run: A
     assert after["usd_today"] > 0
     code, out, _ = run("status")
     assert (code, "stopped: nothing is resubmitted" in out) == (0, True)
+
+
+def test_whoever_follows_is_told_what_it_waits_for(asked: tuple[Any, list[Any]], run: Any) -> None:
+    _, jobs = asked
+    one = next(item for item in listed(run) if item["job"] == jobs[0]["name"])
+    code, out, _ = run("follow", jobs[0]["name"], "--json")
+    followed = json.loads(out)
+    assert (code, followed["final"], followed["waits_for"]) == (1, False, one["id"])
+    assert followed["reason"].startswith("Approval needed: align-reads failed (CPUs full)")
+    assert "Asked because `custom` is not in `rerun_safe`" in followed["advice"]
+    assert followed["url"].startswith("https://console.cloud.google.com/")
+    assert f"waits    for approval {one['id']}" in run("follow", jobs[0]["name"])[1]
+    run("decline", one["id"])
