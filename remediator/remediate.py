@@ -18,9 +18,11 @@ from remediator.alerts import AlertFacts, AlertKind, Message, compose, entry_lin
 from remediator.case import Case
 from remediator.diagnosis import make_ready, settled
 from remediator.domain import (
+    NEVER_RETRIED,
     SILENT_GUARDS,
     Action,
     Cause,
+    Diagnosis,
     Forbidden,
     Gone,
     Guard,
@@ -571,7 +573,10 @@ def _tell_refused_creation(hint: Hint, refusal: Refusal, hands: Hands) -> str:
         error=refusal.message,
         diagnosis=found,
         places=entry_links("Refusal", name.project, refusal.insert_id, at, at),
-        extra=(f"{refusal.method}, asked for by {refusal.principal or 'somebody'}, was refused:",),
+        extra=(
+            f"{refusal.method}, asked for by {refusal.principal or 'somebody'}, was refused:",
+            *((_NOT_SENT_AGAIN,) if _may_pass(refusal, found) else ()),
+        ),
     )
     channels = routes.channels_for_refusal(hands.policies(), found, kind)
     debts = hands.notices.owed(facts, channels, now)
@@ -580,6 +585,17 @@ def _tell_refused_creation(hint: Hint, refusal: Refusal, hands: Hands) -> str:
     return f"alerted: {refusal.method} was refused"
 
 
+def _may_pass(refusal: Refusal, found: Diagnosis) -> bool:
+    """Whether the same request, sent later, may be taken."""
+    return refusal.code in _PASSING_CODES and found.verdict not in {*NEVER_RETRIED, Cause.QUOTA}
+
+
+_PASSING_CODES = frozenset({4, 8, 10, 13, 14})
+"""google.rpc: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, INTERNAL, UNAVAILABLE."""
+_NOT_SENT_AGAIN = (
+    "It may pass by itself. The request was not sent again: a log entry is no proof of what was "
+    "asked for, or of who may ask. Whoever asked can send it again."
+)
 _CREATED_KIND: Mapping[str, JobKind] = {
     "CreateBatchPredictionJob": JobKind.BATCH_PREDICTION,
     "CreateCustomJob": JobKind.CUSTOM,

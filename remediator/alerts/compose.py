@@ -256,7 +256,8 @@ def _rule(plan: Plan) -> str:
 def _what_was_done(facts: AlertFacts) -> str:
     plan = facts.plan
     if facts.kind is AlertKind.REFUSED_CREATION:
-        return "Nothing: there is no job that could be resubmitted."
+        more = [shown(line, LINE_LIMIT) for line in facts.extra[1:]]
+        return "\n".join(["Nothing: there is no job that could be resubmitted.", *more])
     extra = listed([shown(line, LINE_LIMIT) for line in facts.extra])
     lines = [] if plan is None or facts.kind not in _EXPLAINED else _done(facts, plan)
     if facts.kind is AlertKind.RECOVERED:

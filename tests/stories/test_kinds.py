@@ -612,6 +612,23 @@ def test_a_creation_that_vertex_refused_is_told_with_the_mend(
     assert len(to_do.split()) > 6, text
 
 
+@pytest.mark.parametrize(
+    ("code", "message", "passes"),
+    [
+        (14, "The service is currently unavailable.", True),
+        (13, "Internal error encountered.", True),
+        (8, "The following quota metrics exceed quota limits: custom_model_training_cpus", False),
+        (7, "Permission 'aiplatform.customJobs.create' denied on resource", False),
+    ],
+)
+def test_a_refusal_that_may_pass_is_told_as_not_sent_again(
+    house: Any, cloud: Any, code: int, message: str, passes: bool
+) -> None:
+    assert house.hear(refused(cloud, "JobService.CreateCustomJob", code, message)) == 200
+    assert cloud.creates() == []
+    assert ("was not sent again" in told(cloud).replace("\n", " ")) is passes
+
+
 def test_a_refusal_of_our_own_call_is_no_failure_of_anybodys(house: Any, cloud: Any) -> None:
     ours = {"requestMetadata": {"callerSuppliedUserAgent": "vertex-remediator/1 grpc"}}
     entry = refused(cloud, "JobService.CreateCustomJob", 8, "quota exceeded", **ours)
