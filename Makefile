@@ -9,12 +9,14 @@ PROGRESS := awk '/^(Collecting|Installing|ERROR)/ {print "  " substr($$0, 1, 76)
 # Processes of `make test`.
 WORKERS ?= 2
 
-.PHONY: help setup demo test check lint bench fuzz mutants audit scan clean
+.PHONY: help setup demo test check coverage findings lint bench fuzz mutants audit scan clean
 
 help:
 	@echo "make demo    the whole loop on this machine, no account needed (two minutes, most of it set-up)"
 	@echo "make test    everything that is checked: style, types, layers, tests (WORKERS=2 processes)"
 	@echo "make check   style, types, layers and the tests of the rooms that think: under a minute"
+	@echo "make coverage  what of each room its own tests run, against its floor"
+	@echo "make findings  what public packages do otherwise than one would guess: does it still hold?"
 	@echo "make setup   .venv with everything for development"
 	@echo "make bench   the measurements; results in bench/"
 	@echo "make fuzz    malformed events, 100,000 of them, and every property with fresh examples"
@@ -59,6 +61,23 @@ PARALLEL = --numprocesses $(WORKERS) --dist worksteal
 
 test: lint $(VENV)/provider
 	REMEDIATOR_PROVIDER_WHEEL="$$(ls $(CURDIR)/$(VENV)/provider/*.whl 2>/dev/null | head -1)" $(BIN)/python -m pytest $(PARALLEL)
+
+# The tests of the rooms that think: no cloud, no browser, no other process that works for a while.
+PURE = $(filter-out tests/test_telemetry.py %_in_chromium.py tests/test_bench_remediation.py,$(wildcard tests/test_*.py)) tests/policy tests/workflow
+
+check: lint
+	$(BIN)/python -m pytest -q $(PARALLEL) $(PURE)
+
+# Of each room by its own tests, against the floors in the script: stories run everything somehow.
+coverage: $(READY)
+	$(BIN)/python -m pytest -q $(PARALLEL) -m "not emulator" $(PURE) tests/ledger tests/hands \
+	  --cov=remediator --cov-branch --cov-report=json:$(VENV)/coverage.json
+	$(BIN)/python tests/coverage_by_room.py $(VENV)/coverage.json
+
+# What public packages do otherwise than one would guess; needs a package index.
+findings:
+	@changed=""; for script in findings/*.sh; do echo "== $$script"; bash $$script || changed="$$changed $$script"; done; \
+	test -z "$$changed" || { echo "changed, or it could not be run:$$changed"; exit 1; }
 
 bench: $(READY)
 	@missed=""; for script in bench/*/run.py; do echo "== $$script"; $(BIN)/python $$script || missed="$$missed $$script"; done; \
