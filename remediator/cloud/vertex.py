@@ -34,6 +34,7 @@ from remediator.domain import (
     Refused,
     RemediatorError,
     Transient,
+    Unserved,
     Unusable,
     rfc3339,
 )
@@ -60,6 +61,14 @@ _MODEL = re.compile(
 )
 _PARENT = re.compile(r"projects/[a-z0-9.:-]{1,100}/locations/(?P<location>[a-z0-9-]{1,40})")
 _LABEL_KEY = re.compile(r"[\w-]{1,63}")
+
+
+class _NotOfThisVersion(Exception):  # never leaves this module
+    """The request has a field that this version of the API does not know."""
+
+    def __init__(self, why: Refused) -> None:
+        super().__init__(str(why))
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +118,42 @@ class Vertex:
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._channels: dict[str, Any] = {}
-        self._opened: dict[tuple[str, str], Methods] = {}
+        self._opened: dict[tuple[str, str, str], Methods] = {}
+        self._serves_beta = True
 
     def get(self, name: JobName, *, timeout_seconds: float | None = None) -> Job:
         """The job as Vertex holds it now; raises Gone where there is none."""
+        return Job.parse(to_json(self._read(name, timeout_seconds or self._timeout_seconds)))
+
+    def _read(self, name: JobName, timeout_seconds: float) -> Any:
+        """The message, of a batch prediction in the version that tells all of it.
+
+        Spot, flex start, nodes of a replica and the driver that it wants are fields of v1beta1 alone: a
+        reading by v1 would lose them, and the next attempt with them.
+        """
+        if name.kind is JobKind.BATCH_PREDICTION and self._serves_beta:
+            try:
+                return self._read_by(_BETA, name, timeout_seconds)
+            except Unserved:
+                self._serves_beta = False
+        return self._read_by(_V1, name, timeout_seconds)
+
+    def _read_by(self, version: str, name: JobName, timeout_seconds: float) -> Any:
         door = _DOORS[name.kind]
-        methods = self._methods(door.service, name.location)
-        request = _request(door.service, f"Get{door.type}", name=str(name))
-        found = answered(
+        methods = self._methods(door.service, name.location, version)
+        request = _request(door.service, f"Get{door.type}", version, name=str(name))
+        return answered(
             f"reading {name}",
             lambda seconds: methods.call(
-                f"Get{door.type}", request, _job_type(door), seconds=seconds, name=str(name)
+                f"Get{door.type}",
+                request,
+                _job_type(door, version),
+                seconds=seconds,
+                name=str(name),
             ),
-            timeout_seconds=timeout_seconds or self._timeout_seconds,
+            timeout_seconds=timeout_seconds,
             permission=f"aiplatform.{name.collection}.get",
         )
-        return Job.parse(to_json(found))
 
     def find(
         self,
@@ -196,14 +225,33 @@ class Vertex:
         if match is None:
             msg = f"not a project's location: {parent[:200]!r}"
             raise Unusable(msg)
-        door = _DOORS[kind]
-        job = from_json(request, _job_type(door)())
-        methods = self._methods(door.service, match["location"])
-        wish = _request(door.service, f"Create{door.type}", parent=parent, **{door.leaf: job})
+        try:
+            return self._create_by(_V1, kind, parent, request, timeout_seconds)
+        except _NotOfThisVersion as refused:
+            if kind is not JobKind.BATCH_PREDICTION:
+                raise refused.why from None
+            try:
+                return self._create_by(_BETA, kind, parent, request, timeout_seconds)
+            except (_NotOfThisVersion, Unserved):
+                raise refused.why from None
+
+    def _create_by(
+        self, version: str, kind: JobKind, parent: str, request: Json, timeout_seconds: float | None
+    ) -> Job:
+        """The job as that version of the API makes it; raises _NotOfThisVersion before anything is sent."""
+        door, location = _DOORS[kind], parent.rpartition("/")[2]
+        try:
+            job = from_json(request, _job_type(door, version)())
+        except Refused as err:
+            raise _NotOfThisVersion(err) from None
+        methods = self._methods(door.service, location, version)
+        wish = _request(
+            door.service, f"Create{door.type}", version, parent=parent, **{door.leaf: job}
+        )
         made = answered(
             f"creating a {kind} job in {parent}",
             lambda seconds: methods.call(
-                f"Create{door.type}", wish, _job_type(door), seconds=seconds, parent=parent
+                f"Create{door.type}", wish, _job_type(door, version), seconds=seconds, parent=parent
             ),
             timeout_seconds=timeout_seconds or self._timeout_seconds,
             creating=True,
@@ -331,11 +379,12 @@ class Vertex:
             self._channels.clear()
             self._opened.clear()
 
-    def _methods(self, service: str, location: str) -> Methods:
+    def _methods(self, service: str, location: str, version: str = "v1") -> Methods:
         with self._lock:
-            key = (service, "" if self._endpoint else location)
+            key = (service, "" if self._endpoint else location, version)
             if key not in self._opened:
-                self._opened[key] = Methods(self._channel(location), _SERVICES[service])
+                named = _SERVICES[service].format(version=version)
+                self._opened[key] = Methods(self._channel(location), named)
             return self._opened[key]
 
     def _channel(self, location: str) -> Any:
@@ -396,18 +445,23 @@ def _location(text: str) -> str:
     return text
 
 
+_V1, _BETA = "v1", "v1beta1"
 _PACKAGE = "google.cloud.aiplatform_v1"
 _SERVICES = {
-    "job": "google.cloud.aiplatform.v1.JobService",
-    "pipeline": "google.cloud.aiplatform.v1.PipelineService",
-    "model": "google.cloud.aiplatform.v1.ModelService",
+    "job": "google.cloud.aiplatform.{version}.JobService",
+    "pipeline": "google.cloud.aiplatform.{version}.PipelineService",
+    "model": "google.cloud.aiplatform.{version}.ModelService",
 }
 _FILES = {"job": "job_service", "pipeline": "pipeline_service", "model": "model_service"}
 
 
-def _job_type(door: _Door) -> Any:
-    return message(_PACKAGE, door.leaf, door.type)
+def _package(version: str) -> str:
+    return f"google.cloud.aiplatform_{version}"
 
 
-def _request(service: str, verb: str, **fields: Any) -> Any:
-    return message(_PACKAGE, _FILES[service], f"{verb}Request")(**fields)
+def _job_type(door: _Door, version: str = _V1) -> Any:
+    return message(_package(version), door.leaf, door.type)
+
+
+def _request(service: str, verb: str, version: str = _V1, /, **fields: Any) -> Any:
+    return message(_package(version), _FILES[service], f"{verb}Request")(**fields)

@@ -35,6 +35,7 @@ _LEGAL: Mapping[JobKind, re.Pattern[str]] = {
                 *_ANY_JOB,
                 rf"dedicatedResources\.{_MACHINE}",
                 r"dedicatedResources\.(starting|max)ReplicaCount",
+                r"dedicatedResources\.(spot|flexStart(\..+)?)",
                 r"manualBatchTuningParameters\.batchSize",
                 r"generateExplanation",
             )

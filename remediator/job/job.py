@@ -374,6 +374,14 @@ class Job(Document):
     def strategy_path(self) -> str:
         return spelled(self, f"{self._rules.scheduling}.strategy")
 
+    @cached_property
+    def batch_strategy_paths(self) -> tuple[str, ...]:
+        """Where a batch prediction of v1beta1 says how it gets its machines; empty: it says nothing."""
+        on_demand = self.strategy in {None, "STANDARD"}
+        if self.kind is not JobKind.BATCH_PREDICTION or on_demand:
+            return ()
+        return "dedicatedResources.spot", "dedicatedResources.flexStart"
+
     @property
     def base_output_path(self) -> str:
         return spelled(self, self._rules.base_output)

@@ -41,10 +41,11 @@ def apply(step: Resubmit, now: Situation) -> Draft:
     for key, change in _ROWS.items():
         if key not in asked or (key == "output" and step.output == "same"):
             continue
-        if said := _holds_already(now.job.kind, key, asked[key]):
+        own_way = key in {"spot", "strategy"} and now.job.batch_strategy_paths
+        if not own_way and (said := _holds_already(now.job.kind, key, asked[key])):
             draft = draft.note(said)
             continue
-        if key not in now.job.changeable:
+        if not own_way and key not in now.job.changeable:
             raise Impossible(_NO_SUCH_FIELD.get((now.job.kind, key), _not_legal(now, key)))
         draft = change(draft, getattr(step, key), now)
     hardware = [key for key in ("machine_type", "accelerator") if key in asked]
@@ -214,15 +215,28 @@ def _hours(seconds: float) -> str:
 def _spot(draft: Draft, asked: bool, now: Situation) -> Draft:
     if asked == now.job.is_spot:
         return draft.note("the job is on spot machines already" if asked else "the job is not spot")
+    if now.job.batch_strategy_paths:
+        return _batch_strategy(draft, "SPOT" if asked else "STANDARD", now)
     return draft.set(draft.job.strategy_path, "SPOT" if asked else "STANDARD")
 
 
 def _strategy(draft: Draft, asked: str, now: Situation) -> Draft:
     if asked == now.job.strategy:
         return draft.note(f"the job's strategy is {asked} already")
+    if now.job.batch_strategy_paths:
+        return _batch_strategy(draft, asked, now)
     draft = draft.set(draft.job.strategy_path, asked)
     # Only FLEX_START waits: what the job says of it goes with it.
     return draft if asked == _FLEX_START else draft.set(draft.job.max_wait_path, None)
+
+
+def _batch_strategy(draft: Draft, asked: str, now: Situation) -> Draft:
+    """Of a batch prediction that v1beta1 got its machines for: the one field or the other, or none."""
+    spot, flex_start = now.job.batch_strategy_paths
+    if asked == _FLEX_START:
+        msg = "a batch prediction that was not made to be queued cannot be turned into one that is"
+        raise Impossible(msg)
+    return draft.set(flex_start, None).set(spot, True if asked == "SPOT" else None)
 
 
 _FLEX_START = "FLEX_START"
