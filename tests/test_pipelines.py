@@ -401,3 +401,50 @@ def test_the_rounds_of_a_loop_are_one_task_however_they_are_listed(wrapped: bool
     (node,) = [node for node in pipeline.nodes(Job.parse(job)) if node.failed]
     assert (node.title.endswith("/train"), len(node.failed), node.times) == (True, 3, 3)
     assert changed(planned(job)) == sorted(COMPILED["container-constant-0-loop"]["right"])
+
+
+def test_rounds_that_never_began_are_counted_too() -> None:
+    job = named("container-constant-0-loop")
+    listed = job["jobDetail"]["taskDetails"]
+    rounds = [one for one in listed if one["taskName"] == "train"]
+    for one in rounds[1:]:
+        listed.remove(one)
+    (node,) = [node for node in pipeline.nodes(Job.parse(job)) if node.failed]
+    assert (len(node.details), node.times) == (1, 3)
+
+
+def test_rounds_whose_runs_bear_a_number_are_found() -> None:
+    job = named("container-constant-0-loop")
+    rounds = [one for one in job["jobDetail"]["taskDetails"] if one["taskName"] == "train"]
+    for number, one in enumerate(rounds):
+        one["taskName"] = f"train-{number}"
+    assert changed(planned(job)) == sorted(COMPILED["container-constant-0-loop"]["right"])
+
+
+def test_a_persistent_resource_is_a_pin_only_where_one_is_named() -> None:
+    job = named("custom-constant-0")
+    assert Job.parse(job).pools[0].pinned == ""
+    tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
+    (key,) = [name for name in tasks if name.startswith("custom")]
+    tasks[key]["inputs"]["parameters"]["persistent_resource_id"] = {
+        "runtimeValue": {"constant": "cluster"}
+    }
+    assert planned(job).refused_by == (Guard.PINNED,)
+
+
+def test_a_count_that_is_a_number_stays_one() -> None:
+    job = named("container-gpu-constant-0")
+    (label,) = [
+        key for key in job["pipelineSpec"]["deploymentSpec"]["executors"] if key == "exec-train"
+    ]
+    accelerator = job["pipelineSpec"]["deploymentSpec"]["executors"][label]["container"][
+        "resources"
+    ]["accelerator"]
+    accelerator.pop("count")
+    accelerator.pop("type")
+    accelerator["resourceCount"] = "{{$.inputs.parameters['gpus']}}"
+    task = job["pipelineSpec"]["root"]["dag"]["tasks"]["train"]
+    task["inputs"]["parameters"]["gpus"] = {"componentInputParameter": "gpus"}
+    job["runtimeConfig"]["parameterValues"] = {"gpus": 1}
+    made = planned(job, "accelerator: {type: NVIDIA_TESLA_T4, count: 2}")
+    assert changed(made) == [["runtimeConfig.parameterValues.gpus", 2]]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from remediator.catalog.catalog import Hardware
@@ -136,12 +136,14 @@ def _worker_pools(
         return
     trials = _trials(job, node, found)
     strategy = _text_of(job, node, found, "strategy")
+    resident = bool(_text_of(job, node, found, "persistent_resource_id"))
     for index, spec in enumerate(specs):
         if not isinstance(spec, Mapping) or not spec:
             continue
-        yield _spec_pool(
+        pool = _spec_pool(
             job, node, place, root, index, spec, dead, trials=trials, strategy=strategy
         )
+        yield replace(pool, pinned="a persistent resource") if resident else pool
 
 
 def _list(value: Any) -> list[Any]:

@@ -7,6 +7,7 @@ name alone, and the rounds of a loop are one task run several times. Must not de
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ class Node:
 
     `scopes` lead from the run to it, `title` is their names (`big-path/train`); `holder` is the path
     of its executor. `caching`: None where its author says nothing, False for an explicit off.
-    `reached` is False for a task below a condition that did not hold.
+    `reached` is False for a task below a condition that did not hold; `rounds` is how often the loops
+    around it run it, as far as the spec says.
     """
 
     scopes: tuple[Scope, ...]
@@ -62,6 +64,7 @@ class Node:
     caching: bool | None
     may_cache: bool
     reached: bool
+    rounds: int = 1
 
     @property
     def path(self) -> str:
@@ -84,7 +87,8 @@ class Node:
         if self.details and not left:
             return 0
         again = [one for one in left if one.state != "SUCCEEDED" or not self.caching]
-        return len(again) if left else 1
+        # A run that fails fast has begun only some of the rounds: the others come too.
+        return max(len(again), self.rounds - (len(left) - len(again)))
 
 
 def nodes(job: Document, ran: Document | None = None) -> tuple[Node, ...]:
@@ -157,14 +161,22 @@ class _Known:
         roots = [own for own, parent, _ in self.details if not parent or parent not in known]
         return frozenset(roots)
 
-    def of(self, name: str, parents: frozenset[str]) -> list[tuple[str, Detail]]:
-        """Runs of a task of that name directly below one of the parents, or in a round of theirs."""
+    def of(
+        self, name: str, parents: frozenset[str], names: frozenset[str]
+    ) -> list[tuple[str, Detail]]:
+        """Runs of a task of that name directly below one of the parents, or in a round of theirs.
+
+        `names` are those of all tasks there: a run may bear its round's number behind its name.
+        """
         if not self.ids:
             return [(own, detail) for own, _, detail in self.details if detail.name == name]
-        return [
-            (own, detail)
-            for own, parent, detail in self.details
-            if parent in parents and detail.name == name
+        below = [(own, one) for own, parent, one in self.details if parent in parents]
+        exact = [(own, one) for own, one in below if one.name == name]
+        numbered = re.compile(re.escape(name) + r"[-_/ \[]\d{1,6}\]?")
+        return exact or [
+            (own, one)
+            for own, one in below
+            if one.name not in names and numbered.fullmatch(one.name)
         ]
 
     def rounds(self, parents: frozenset[str], names: frozenset[str]) -> frozenset[str]:
@@ -212,6 +224,7 @@ def _walk(
     parents: frozenset[str] | None = None,
     *,
     reached: bool = True,
+    rounds: int = 1,
 ) -> Iterator[Node]:
     if len(above) > _MOST_DEEP:
         return
@@ -230,22 +243,38 @@ def _walk(
         component = str(reference.get("name") or "") if isinstance(reference, Mapping) else ""
         scopes = (*above, Scope(f"{dag}.dag.tasks.{key}", component))
         named = f"{title}/{key}" if title else key
-        runs = known.of(_shown_name(task, key), here) or known.of(key, here)
+        runs = known.of(_shown_name(task, key), here, names) or known.of(key, here, names)
+        own_rounds = rounds * _rounds_of(task)
         holder = f"pipelineSpec.components.{component}"
         if isinstance(job.read(f"{holder}.dag"), Mapping):
             ids = frozenset(own for own, _ in runs)
             never = bool(runs) and all(one.state in _NEVER_RUNS for _, one in runs)
+            further = reached and not never
             yield from _walk(
-                job, holder, scopes, named, known, listed, ids, reached=reached and not never
+                job, holder, scopes, named, known, listed, ids, reached=further, rounds=own_rounds
             )
             continue
         label = job.read(f"{holder}.executorLabel")
         if isinstance(label, str) and label in listed:
             details = tuple(one for _, one in runs)
             caching = _caching(task)
+            may_cache = _may_cache(task)
+            holder = listed[label]
             yield Node(
-                scopes, named, label, listed[label], details, caching, _may_cache(task), reached
+                scopes, named, label, holder, details, caching, may_cache, reached, own_rounds
             )
+
+
+def _rounds_of(task: Mapping[str, Any]) -> int:
+    """How often a loop runs what is in it, where its items stand in the spec; 1 for other tasks."""
+    iterator = task.get("parameterIterator")
+    items = iterator.get("items") if isinstance(iterator, Mapping) else None
+    raw = items.get("raw") if isinstance(items, Mapping) else None
+    try:
+        listed = json.loads(raw) if isinstance(raw, str) else None
+    except ValueError:
+        return 1
+    return max(1, len(listed)) if isinstance(listed, list) else 1
 
 
 def _shown_name(task: Mapping[str, Any], key: str) -> str:

@@ -384,7 +384,9 @@ def _component_devices(
     for path in held.type_paths:
         draft = draft.set(path, wanted.accelerator or None)
     for path in held.count_paths:
-        draft = draft.set(path, str(wanted.count) if wanted.count else None)
+        is_number = isinstance(now.job.read(path), int | float)  # a run's parameter of that type
+        count = wanted.count if is_number else str(wanted.count)
+        draft = draft.set(path, count if wanted.count else None)
     return draft.note(*_doubts(wanted, now))
 
 
