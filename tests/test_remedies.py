@@ -472,3 +472,21 @@ def test_the_nearest_region_is_next() -> None:
     file = policies(ladder("{location: next}"))
     done = plan(found, diagnosis(found.job, Cause.CAPACITY_STOCKOUT), file, History(), BOOK)
     assert done.location.startswith("europe-")
+
+
+@pytest.mark.parametrize(
+    ("limits", "moves"),
+    [("{}", False), ('{locations: ["*"]}', False), ('{locations: ["asia-*", "us-*"]}', True)],
+)
+def test_next_leaves_a_part_of_the_world_only_where_the_file_names_another(
+    limits: str, moves: bool
+) -> None:
+    """Nothing is known of what a program opens by itself."""
+    body = {**CUSTOM, "name": CUSTOM["name"].replace("us-central1", "me-central2")}
+    (held,) = CUSTOM["jobSpec"]["workerPoolSpecs"]
+    silent = {**held, "containerSpec": {"imageUri": "us-docker.pkg.dev/p/r/t:1"}}
+    body["jobSpec"] = {"workerPoolSpecs": [silent]}
+    found = Case.parse({"job": body})
+    file = policies(ladder("{location: next}", limits=limits))
+    done = plan(found, diagnosis(found.job, Cause.CAPACITY_STOCKOUT), file, History(), BOOK)
+    assert bool(done.location) is moves or done.location.startswith("me-")

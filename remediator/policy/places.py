@@ -67,6 +67,10 @@ def target(
     known = sorted(catalogue.offers)
     after = [r for r in known if r > here] + [r for r in known if r <= here]
     after.sort(key=lambda region: _continent(region) != _continent(here))  # the nearer ones first
+    if allowed is None or "*" in allowed:
+        # Nobody named the regions: what the job reads and writes may have to stay in this part of
+        # the world, and of what its program opens by itself nothing is known.
+        after = [region for region in after if _continent(region) == _continent(here)]
     reasons: list[Stuck] = []
     for region in after:
         if region in tried or (allowed is not None and not matches_any(allowed, region)):

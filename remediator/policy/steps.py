@@ -116,8 +116,9 @@ class Placement(Part):
     )
     location: Location | None = Field(
         default=None,
-        description="A name, `next` (of the allowed ones) or `data` (where the input lives); refused "
-        "with the reason where model, data, keys or network cannot follow.",
+        description="A name, `next` (of the allowed ones; in the same part of the world, unless "
+        "`limits.locations` names others) or `data` (where the input lives); refused with the reason "
+        "where model, data, keys or network cannot follow.",
     )
     strategy: Strategy | None = Field(
         default=None,
