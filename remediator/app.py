@@ -389,11 +389,11 @@ class App:
         shared = self.settings.ledger.startswith("firestore://")
         return caller(is_local=self.settings.is_local or not shared)
 
-    def preview(self, case: Case, channel: str, *, send: bool) -> Message:
+    def preview(self, case: Case, channel: str, *, send: bool, has_job: bool = True) -> Message:
         """The alert that a case would give on a channel; sent only if asked."""
         from remediator.remediate import preview
 
-        message = preview(case, self.policies(), self.hands.catalogue)
+        message = preview(case, self.policies(), self.hands.catalogue, has_job=has_job)
         if channel and channel not in self.policies().channels:
             known = ", ".join(self.policies().channels) or "none"
             msg = f"no channel {channel!r} in the policy file (it has: {known})"

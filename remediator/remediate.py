@@ -647,8 +647,13 @@ def answer_approval(hands: Hands, approval_id: str, *, approved: bool, by: str) 
     return Answered(f"{answer} by {by}")
 
 
-def preview(case: Case, policies: Policies, catalogue: Catalogue) -> Message:
-    """The alert that a case would give, as it would be sent; nothing is read or written."""
+def preview(
+    case: Case, policies: Policies, catalogue: Catalogue, *, has_job: bool = True
+) -> Message:
+    """The alert that a case would give, as it would be sent; nothing is read or written.
+
+    Without a job (`has_job` false: a log came alone) there is a cause to tell, and nothing to do.
+    """
     found = diagnosed(case, policies)
     history = History(
         attempts=case.attempts, parent=case.parent, usd_this_job=costs.chain_usd(case, catalogue)
@@ -669,9 +674,15 @@ def preview(case: Case, policies: Policies, catalogue: Catalogue) -> Message:
         kind = AlertKind.NEXT_ATTEMPT
     if made.mode is Mode.OBSERVE and made.action is not Action.ALERT:
         kind = AlertKind.OBSERVED
-    return compose(Tale(case.job, case, found, made, incident, chain).facts(kind, now=case.now))
+    facts = Tale(case.job, case, found, made, incident, chain).facts(kind, now=case.now)
+    if not has_job:
+        facts = replace(
+            facts, kind=AlertKind.ALERT, job=None, root="", plan=None, error="", extra=(_NO_JOB,)
+        )
+    return compose(facts)
 
 
+_NO_JOB = "Nothing: there is no job beside the log, so there is nothing to resubmit."
 _PREVIEWED: Mapping[Action, AlertKind] = {
     Action.RESUBMIT: AlertKind.ACTED,
     Action.WAIT: AlertKind.WAITING,

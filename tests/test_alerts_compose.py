@@ -27,6 +27,7 @@ from remediator.domain import (
     Change,
     Diagnosis,
     Evidence,
+    Frame,
     Guard,
     JobKind,
     JobName,
@@ -588,6 +589,16 @@ def test_a_question_says_until_when() -> None:
         "Approve or decline by 2026-11-23 20:00 UTC; after that nothing is done. "
         f"Asked because {reason}."
     )
+
+
+def test_the_place_in_the_code_and_the_last_lines_are_told_and_redacted() -> None:
+    lines = ("loading", "token ghp_" + "a1B2" * 9, "KeyError: 'chrom'")
+    found = replace(DIAGNOSIS, frame=Frame("/app/train.py", 12, "main"), last_lines=lines)
+    told = dict(compose(replace(FACTS, diagnosis=found)).answers)
+    assert "In your code: /app/train.py, line 12, in main." in told["Why"]
+    assert told["Last lines before the end"][0] == "loading"
+    assert told["Last lines before the end"][2] == "KeyError: 'chrom'"
+    assert "a1B2" not in told["Last lines before the end"][1]
 
 
 def test_a_command_works_in_an_empty_shell() -> None:

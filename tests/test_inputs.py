@@ -168,6 +168,9 @@ def test_a_plain_log_with_a_traceback_and_an_exit_line_is_enough(run: Any, tmp_p
     assert (plan["action"], plan["request"], plan["job"]) == ("alert", None, None)
     code, out, _ = run("diagnose", "train.log")
     assert "exit status 1" in out
+    assert "in code: /app/train.py, line 8, in main" in out
+    assert "  KeyError: 'label'" in out
+    assert answer["frame"] == {"file": "/app/train.py", "line": 8, "function": "main"}
     assert "gcloud ai custom-jobs describe" in out
 
 

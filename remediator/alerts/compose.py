@@ -15,6 +15,7 @@ from remediator.alerts.facts import AlertFacts, job_id, job_named
 from remediator.alerts.grouping import grouped
 from remediator.alerts.links import console_url, entry_links, logs_url
 from remediator.alerts.message import (
+    LAST_LINES,
     SUMMARIES,
     WHY,
     AlertKind,
@@ -25,7 +26,7 @@ from remediator.alerts.message import (
     Severity,
 )
 from remediator.alerts.titles import TITLE_LIMIT, title_of
-from remediator.alerts.why import evidence, why
+from remediator.alerts.why import evidence, last_lines, why
 from remediator.alerts.wording import (
     ADVICE,
     CUT,
@@ -67,6 +68,7 @@ def compose(facts: AlertFacts) -> Message:
     explained = facts.kind in _EXPLAINED
     answers = (
         (WHY, why(facts) if explained else ""),
+        (LAST_LINES, last_lines(facts) if explained else ""),
         ("What happened" if not about_a_chain else "What was done", _what_was_done(facts)),
         ("Attempts so far", _attempts(facts) if about_a_chain else ""),
         (_cost_label(facts.kind), _cost(facts) if about_a_chain else ""),

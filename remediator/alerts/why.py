@@ -39,6 +39,10 @@ def why(facts: AlertFacts) -> str:
         name = _capital(CAUSES[diagnosis.verdict])
         lines.append(f"{name} ({sure}): {MEANINGS[diagnosis.verdict]}.")
         suspects = diagnosis.causes[1:]
+    frame = diagnosis.frame
+    if frame is not None:
+        inside = f", in {shown(frame.function, 80)}" if frame.function else ""
+        lines.append(f"In your code: {shown(frame.file, 160)}, line {frame.line}{inside}.")
     longest = facts.longest if diagnosis.verdict in _ABOUT_TIME else None
     if longest is not None and not any(f'"{longest.name}"' in e.says for e in evidence(facts)):
         took = f"{longest.share:.0%} of the run ({span(longest.seconds)})"
@@ -57,6 +61,18 @@ def why(facts: AlertFacts) -> str:
         for gap in facts.gaps[:4]
     ]
     return "\n".join(lines)
+
+
+def last_lines(facts: AlertFacts) -> str:
+    """What the workers wrote last, where no proof quotes it already."""
+    told = facts.diagnosis.last_lines if facts.diagnosis is not None else ()
+    proof = " ".join(item.says for item in evidence(facts))
+    kept = [shown(plain_error(line), _LAST_LINE) for line in told if _tells(line)]
+    return "\n".join(line for line in kept[-MOST_LAST_LINES:] if line.strip(" .…") not in proof)
+
+
+MOST_LAST_LINES = 5
+_LAST_LINE = 200  # chosen: two lines of a telephone
 
 
 def _why_made(facts: AlertFacts) -> str:

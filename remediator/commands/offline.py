@@ -92,7 +92,7 @@ def diagnose(args: argparse.Namespace) -> int:
     if args.json:
         print_json(_with_subject(answer.to_json(), found, subject))
         return DONE
-    print_text("\n".join(subject_lines(found, subject)))
+    print_text("\n".join(subject_lines(found, subject, answer)))
     state = found.case.job.state
     if found.has_job and state in NOTHING_FAILED and answer.verdict is Cause.UNKNOWN:
         print_text(f"\n{_NOT_FAILED[state in RUNS]}")

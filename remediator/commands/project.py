@@ -97,8 +97,10 @@ def alert_preview(args: argparse.Namespace) -> int:
     if not args.channel and not (args.html or args.slack):
         msg = "say --channel NAME, or --html or --slack for what would be sent to any"
         raise Unusable(msg)
-    case = assembly_of(args, plannable=True).case
-    message = open_app_with_policies(args).preview(case, args.channel, send=args.send)
+    found = assembly_of(args, plannable=True)
+    message = open_app_with_policies(args).preview(
+        found.case, args.channel, send=args.send, has_job=found.has_job
+    )
     if args.html:
         print(page_of(message), end="")
     elif args.slack:

@@ -73,8 +73,11 @@ def subject_of(found: Assembly) -> Subject:
     )
 
 
-def subject_lines(found: Assembly, subject: Subject) -> Iterator[str]:
-    """The subject for people: the job, how it ended, on what it ran, its whole error."""
+_SHOWN_LINES = 5
+
+
+def subject_lines(found: Assembly, subject: Subject, answer: Diagnosis) -> Iterator[str]:
+    """The subject for people: the job, how it ended, its whole error, where the code stood."""
     case = found.case
     if not found.has_job:
         count = len(case.log_lines)
@@ -88,6 +91,13 @@ def subject_lines(found: Assembly, subject: Subject) -> Iterator[str]:
         yield f"{subject.kind}, {subject.state or 'state unknown'}{machine}{ran}"
     if subject.error:
         yield "error:   " + str(redact_json({"error": subject.error})["error"])
+    if answer.frame is not None:
+        inside = f", in {answer.frame.function}" if answer.frame.function else ""
+        yield f"in code: {answer.frame.file}, line {answer.frame.line}{inside}"
+    if answer.last_lines and subject.state not in {state.value for state in NOTHING_FAILED}:
+        yield "last lines:"
+        lines = redact_json({"lines": list(answer.last_lines[-_SHOWN_LINES:])})["lines"]
+        yield from (f"  {line}" for line in lines)
 
 
 def duration_words(seconds: float) -> str:

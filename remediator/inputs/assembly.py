@@ -48,7 +48,11 @@ def assemble(materials: Sequence[Material]) -> Assembly:
     entries = [*parts.get("logEntries", ()), *(e for m in materials for e in m.entries)]
     plain = [entry for m in materials if m.plain for entry in m.entries]
     ended = last_exit(list(iter_texts(plain))) if plain else None
-    body: dict[str, Any] = {**parts, "logEntries": entries, "job": job or _stand_in(entries, ended)}
+    body: dict[str, Any] = {
+        **parts,
+        "logEntries": entries,
+        "job": job or _stand_in(entries, ended, _title(materials)),
+    }
     case = Case.parse(body)
     case = replace(case, gaps=tuple(gap for m in materials for gap in m.gaps))
     if job is None:
@@ -119,9 +123,14 @@ def _merged_parts(materials: Sequence[Material]) -> dict[str, Any]:
     return merged
 
 
-def _stand_in(entries: Sequence[Json], ended: Exit | None) -> Json:
+def _title(materials: Sequence[Material]) -> str:
+    """What a log that came alone is called: its file's name."""
+    return materials[0].name.rpartition("/")[2] if materials else ""
+
+
+def _stand_in(entries: Sequence[Json], ended: Exit | None, title: str) -> Json:
     """A custom job that ran one container and failed: what a log that came alone is read as."""
-    job: dict[str, Any] = {"name": _NO_JOB, "state": "JOB_STATE_FAILED"}
+    job: dict[str, Any] = {"name": _NO_JOB, "state": "JOB_STATE_FAILED", "displayName": title}
     if ended is not None:
         job["error"] = {
             "code": 3,
