@@ -16,6 +16,7 @@ from twin.physics import Needs, Section
 # What later versions added, wherever it stands in a document.
 LATER = frozenset(
     {"run_usd", "curves", "given_back", "max_run_seconds", "maxRunSeconds", "abandoned"}
+    | {"accruedUsd", "worst_case_usd", "longest_seconds"}
 )
 
 
@@ -76,3 +77,26 @@ def test_a_chain_that_the_first_version_began_is_followed_counted_and_recovered(
         "Attempt 2 started",
         "Recovered",
     ]
+
+
+@pytest.mark.parametrize("body", ["{torn", "[]", '{"key": 7, "stage": "unsettled"}'])
+@pytest.mark.parametrize("collection", ["incidents", "debts"])
+def test_a_round_goes_on_past_a_document_that_cannot_be_read(
+    house: Any, cloud: Any, tmp_path: Path, collection: str, body: str
+) -> None:
+    job = cloud.past_job("customJobs", custom_job(), HUNGRY, route=False)
+    house.reconcile()
+    database = sqlite3.connect(tmp_path / "ledger.sqlite3")
+    with database:
+        row = (collection, "us-central1|customJobs|5", body, "2020-01-01T00:00:00.000000Z", None)
+        database.execute("INSERT INTO documents VALUES (?, ?, ?, ?, ?)", row)
+    database.close()
+    for _ in range(2):
+        house.reconcile()
+    (told,) = cloud.slack.messages
+    assert told.text.startswith(f"A document of the ledger cannot be read: {collection}:")
+    assert house.hear(failure_line(cloud, job)) == 200
+    assert len(made_jobs(cloud, job)) == 1
+
+
+HUNGRY = Needs(sections=(Section("load", cpu_seconds=4_000, memory_gib=45),))
