@@ -1,13 +1,16 @@
 """One job, read once: the only room that knows where things live in a job's document.
 
 `Job` is what everybody else asks; `fields` has the table of kinds and its machines, `programs` what
-a job runs and names, `facts` the one answer to diagnosis and policies, `pipeline` the parts of a
-pipeline run, `validation` whether a document has a job's shape, `summary` a job in words,
-`likeness` which jobs are one job on different days, `quota` what a refusal says. Pure;
-called by diagnosis, policies, evidence, alerts and the workflow.
+a job runs and names, `ending` how it ended, `relations` its parents and children, `facts` the one
+answer to diagnosis and policies, `differences` where a request may differ. Of a pipeline run:
+`pipeline` has its tasks, `containers` and `launchers` their machines (`machines`: those of any job),
+`parameters` where a value stands. `validation` knows a job's shape, `summary` tells it in words,
+`likeness` which jobs are one job on different days, `quota` what a refusal says. Pure; called by
+diagnosis, policies, evidence, alerts and the workflow.
 """
 
 from remediator.job.document import Status
+from remediator.job.ending import Fault, Part
 from remediator.job.facts import JobFacts
 from remediator.job.fields import (
     DEFAULT_BATCH_SIZE,
@@ -15,14 +18,12 @@ from remediator.job.fields import (
     DEFAULT_TIMEOUT_SECONDS,
     KINDS,
     OUR_LABELS,
-    PARENTS,
     SWITCH_LABEL,
-    Fault,
-    Part,
     Pool,
 )
 from remediator.job.job import Job
 from remediator.job.programs import container_of
+from remediator.job.relations import PARENTS
 
 __all__ = [
     "DEFAULT_BATCH_SIZE",

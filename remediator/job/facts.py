@@ -13,7 +13,7 @@ from typing import Any
 
 from remediator.catalog.catalog import Catalogue, Hardware
 from remediator.domain import JobKind, Json
-from remediator.job import containers, fields, machines, pipeline, programs
+from remediator.job import containers, ending, fields, machines, pipeline, programs
 from remediator.job.document import Document
 
 
@@ -125,9 +125,9 @@ def facts(job: Document, catalogue: Catalogue, model: Json | None = None) -> Job
         spot=fields.is_spot(job),
         strategy=fields.strategy(job),
         disk_gb=found[0].disk_gb if found else None,
-        exit_code=fields.exit_code(job),
-        timeout_seconds=fields.own_timeout_seconds(job),
-        ran_into_timeout=fields.ran_into_timeout(job),
+        exit_code=ending.exit_code(job),
+        timeout_seconds=ending.own_timeout_seconds(job),
+        ran_into_timeout=ending.ran_into_timeout(job),
         images=programs.images(job, model),
         cpu_image=programs.cpu_only_image(job, model),
         device_setting=programs.device_setting(settings),

@@ -6,18 +6,16 @@ not decide anything. Called by the other modules of the room; everybody else ask
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any
 
 from remediator.catalog.catalog import Hardware
 from remediator.catalog.machines import Service
-from remediator.domain import JobKind, JobName, JobState, Json, parse_seconds
-from remediator.job.document import Document, Status, either_key, read, spelled, whole_number
+from remediator.domain import JobKind, Json, parse_seconds
+from remediator.job.document import Document, either_key, read, spelled, whole_number
 
 DEFAULT_BATCH_SIZE = 64  # Vertex's own, where manualBatchTuningParameters says nothing
 COUNTS = "completionStats"
@@ -31,7 +29,6 @@ OUR_LABELS = ("remediator-root", "remediator-attempt", "remediator-policy", "rem
 SWITCH_LABEL = "remediator"
 OUR_ENVIRONMENT = "REMEDIATOR_"
 GOOGLES_LABELS = "aiplatform.googleapis.com/"
-_RUN_LABEL = "vertex-ai-pipelines-run-billing-id"
 
 # --- the table ------------------------------------------------------------------------------------
 
@@ -354,166 +351,10 @@ def is_spot(job: Document) -> bool:
     return bool(held) and set(held) == {"SPOT"}
 
 
-def exit_code(job: Document, *texts: str) -> int | None:
-    """What the job's program ended with, by the job's error or else the texts; None: nobody says."""
-    for text in (job.error_message, *texts):
-        found = _EXIT_CODE.search(text)
-        if found:
-            return int(found[1])
-    return None
-
-
-_EXIT_CODE = re.compile(
-    r"(?:non-?zero (?:exit )?(?:status|code)(?: of|:)?|exit(?:ed)?(?: with)?(?: a)? (?:status|code)(?: of|:)?"
-    r"|exit[_ ]?code(?: was)?[:=]?)\s*(?P<code>[0-9]{1,3})\b",
-    re.IGNORECASE,
-)
-
-
 def timeout_seconds(job: Document) -> float | None:
     """`scheduling.timeout` in seconds; None where none is set. A tuning job's is of one trial."""
     kind = rules(job)
     return parse_seconds(read(job, f"{kind.scheduling}.timeout")) if kind.has_pools else None
-
-
-def own_timeout_seconds(job: Document) -> float | None:
-    """After how many seconds Vertex stops the job itself; None where it never does.
-
-    A tuning job has only its trials' time-out; a custom job without one has Vertex's seven days.
-    """
-    if not rules(job).has_pools or runs_trials(job) or is_automl(job):
-        return None
-    return timeout_seconds(job) or DEFAULT_TIMEOUT_SECONDS
-
-
-# Vertex's words for a job's own limit, and words that any time-out may have.
-_OWN_LIMIT = re.compile(
-    r"exceeded the (maximum|specified|allowed)|maximum (run|job) ?time|ran (for )?longer than",
-    re.IGNORECASE,
-)
-_SOME_LIMIT = re.compile(r"time[d -]?\s?out|deadline", re.IGNORECASE)
-# Chosen: a job ends a little past its limit; clocks differ, and a cancellation takes a moment.
-_NEARLY = 0.98
-_FAR_PAST = 1.5
-_LEEWAY_SECONDS = 900.0
-
-
-def ran_into_timeout(job: Document) -> bool:
-    """Whether the job's own time-out ended it, by its state, its duration or its error.
-
-    A time-out that the error speaks of is some other one where the job ran far from its own limit.
-    """
-    if job.state is JobState.EXPIRED:
-        return True
-    if not rules(job).has_pools or job.state is JobState.SUCCEEDED:
-        return False
-    cancelled = job.state is JobState.CANCELLED
-    if cancelled and _OWN_LIMIT.search(job.error_message):
-        return True
-    limit, ran = own_timeout_seconds(job), job.run_seconds
-    if limit is None or ran is None:
-        return cancelled and bool(_SOME_LIMIT.search(job.error_message))
-    if job.start_time is None:  # the time-out counts running; waiting for a machine is none
-        return False
-    return limit * _NEARLY <= ran <= max(limit * _FAR_PAST, limit + _LEEWAY_SECONDS)
-
-
-def cancelled_by_person(job: Document) -> bool:
-    """A cancelled job that its own time-out did not end."""
-    return job.state is JobState.CANCELLED and not ran_into_timeout(job)
-
-
-def failed_instances(job: Document) -> int:
-    """How many instances of a batch prediction failed; 0 where none did or nobody counted."""
-    if job.kind is not JobKind.BATCH_PREDICTION:
-        return 0
-    counted = whole_number(job.read("completionStats.failedCount")) or 0
-    return max(counted, 0) or len(job.read("partialFailures") or ())
-
-
-def instance_counts(job: Document) -> tuple[int, int, int]:
-    """Instances that succeeded, failed and were not reached; -1 is Vertex's "not known"."""
-    done, failed, left = (
-        whole_number(job.read(f"{COUNTS}.{name}")) or 0
-        for name in ("successfulCount", "failedCount", "incompleteCount")
-    )
-    return done, failed, left
-
-
-def is_failure(job: Document) -> bool:
-    """What the product calls a failure: see the contract's list of states."""
-    if job.state is JobState.SUCCEEDED:
-        return failed_instances(job) > 0
-    if job.state is JobState.CANCELLED:
-        return ran_into_timeout(job)
-    return job.state in {JobState.FAILED, JobState.EXPIRED, JobState.PARTIALLY_SUCCEEDED}
-
-
-# --- relations ----------------------------------------------------------------------------------
-
-
-def parent_of(job: Document) -> str:
-    """What the job's labels say it is a part of, in words; empty: nothing."""
-    if job.kind is JobKind.PIPELINE:
-        return ""
-    run = job.labels.get(_RUN_LABEL)
-    return f"pipeline run {run}" if run else ""
-
-
-PARENTS: Mapping[JobKind, tuple[JobKind, ...]] = {
-    JobKind.CUSTOM: (JobKind.TRAINING_PIPELINE, JobKind.HYPERPARAMETER_TUNING),
-    JobKind.HYPERPARAMETER_TUNING: (JobKind.TRAINING_PIPELINE,),
-}
-"""Kinds of jobs that start jobs of a kind and leave no label on them that says so."""
-
-
-def has_child(job: Document, name: JobName) -> bool:
-    """Whether the job names that one as its own; projects by id and by number are taken as one."""
-    return any(child.endswith(f"/locations/{name.key}") for child in children_of(job))
-
-
-def children_of(job: Document) -> tuple[str, ...]:
-    """Resource names of the jobs that this one started, in the order it lists them."""
-    found: list[str] = []
-    if job.kind is JobKind.TRAINING_PIPELINE:
-        found.append(str(read(job, "trainingTaskMetadata.backingCustomJob") or ""))
-        found.append(str(read(job, "trainingTaskMetadata.backingHyperparameterTuningJob") or ""))
-    elif job.kind is JobKind.HYPERPARAMETER_TUNING:
-        found.extend(str(trial.get("customJob") or "") for trial in job.read("trials") or ())
-    elif job.kind is JobKind.PIPELINE:
-        for _, task in _listed(job, "jobDetail.taskDetails"):
-            found.extend(children_in(task))
-    return tuple(dict.fromkeys(name for name in found if name))
-
-
-_RESOURCE = re.compile(
-    r"projects/[a-z0-9.:-]{1,100}/locations/[a-z0-9-]{1,63}"
-    r"/(?:customJobs|batchPredictionJobs|hyperparameterTuningJobs|trainingPipelines)/\d{1,30}"
-)
-
-
-def children_in(detail: Json) -> tuple[str, ...]:
-    """Jobs that a task of a run started: what a launcher started first, then the task's own.
-
-    A launcher writes `gcp_resources` (google_cloud_pipeline_components 2.22.0,
-    container/v1/gcp_launcher/utils/gcp_resources): JSON with the REST address of the job, which
-    Vertex shows in the task's execution and its outputs.
-    """
-    told = {key: value for key, value in detail.items() if key not in {"executorDetail", "error"}}
-    found = _RESOURCE.findall(json.dumps(told, default=str))
-    return tuple(dict.fromkeys((*found, *own_jobs_in(detail))))
-
-
-def own_jobs_in(detail: Json) -> tuple[str, ...]:
-    """The custom jobs that a task of a run itself ran as."""
-    executor = either_key(detail, "executorDetail")
-    executor = executor if isinstance(executor, Mapping) else {}
-    found = []
-    for key, inner in (("containerDetail", "mainJob"), ("customJobDetail", "job")):
-        holder = either_key(executor, key)
-        named = either_key(holder, inner) if isinstance(holder, Mapping) else None
-        found.append(str(named or ""))
-    return tuple(name for name in found if name)
 
 
 def is_automl(job: Document) -> bool:
@@ -521,17 +362,6 @@ def is_automl(job: Document) -> bool:
     if job.kind is not JobKind.TRAINING_PIPELINE:
         return False
     return "automl" in str(job.read("trainingTaskDefinition") or "").lower()
-
-
-def succeeded_trials(job: Document) -> int:
-    """How many trials of a tuning job have succeeded."""
-    return sum(trial.get("state") == "SUCCEEDED" for trial in job.read("trials") or ())
-
-
-def log_identity(job: Document) -> tuple[str, ...]:
-    """Numeric ids under which the job's worker logs and metrics are kept: its own, its children's."""
-    ids = [job.name.id, *(name.rpartition("/")[2] for name in children_of(job))]
-    return tuple(dict.fromkeys(id_ for id_ in ids if id_.isdigit()))
 
 
 def base_output(job: Document) -> str:
@@ -579,53 +409,7 @@ def network(job: Document) -> str:
     return "a network attachment" if any(read(job, path) for path in interface) else ""
 
 
-# --- what went wrong, as the document says it -----------------------------------------------------
-
-
-class Part(StrEnum):
-    """Which part of a job a fault is of."""
-
-    JOB = "job"
-    TASK = "task"
-    TRIAL = "trial"
-    ROW = "row"
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """An error that stands in the job's document; `where` is its path, `name` that of its part."""
-
-    part: Part
-    where: str
-    name: str
-    status: Status
-
-
-def faults(job: Document) -> tuple[Fault, ...]:
-    """The job's error, those of its tasks and trials, and its partial failures, in this order."""
-    found = [Fault(Part.JOB, "error", "", status)] if (status := _status(job, "error")) else []
-    for index, task in _listed(job, "jobDetail.taskDetails"):
-        where = f"jobDetail.taskDetails[{index}].error"
-        if status := Status.parse(either_key(task, "error")):
-            found.append(
-                Fault(Part.TASK, where, str(either_key(task, "taskName") or index), status)
-            )
-    for index, trial in _listed(job, "trials"):
-        reason = either_key(trial, "infeasibleReason")
-        if isinstance(reason, str) and reason:
-            where = f"trials[{index}].infeasibleReason"
-            found.append(Fault(Part.TRIAL, where, str(index), Status(0, reason)))
-    for index, failure in _listed(job, "partialFailures"):
-        if status := Status.parse(failure):
-            found.append(Fault(Part.ROW, f"partialFailures[{index}]", str(index), status))
-    return tuple(found)
-
-
-def _status(job: Document, path: str) -> Status | None:
-    return Status.parse(read(job, path))
-
-
-def _listed(job: Document, path: str) -> list[tuple[int, Json]]:
+def listed(job: Document, path: str) -> list[tuple[int, Json]]:
     held = read(job, path)
     listed = held if isinstance(held, list) else ()
     return [(index, item) for index, item in enumerate(listed) if isinstance(item, Mapping)]

@@ -14,7 +14,7 @@ from typing import Any
 from remediator.catalog.catalog import Catalogue
 from remediator.catalog.machines import Service
 from remediator.domain import JobKind, JobName, Json
-from remediator.job import fields, machines, pipeline, programs
+from remediator.job import ending, fields, machines, pipeline, programs, relations
 from remediator.job.document import Document, read, spelled, whole_number
 from remediator.job.facts import JobFacts, facts
 from remediator.job.fields import Kind, Pool
@@ -149,32 +149,32 @@ class Job(Document):
     @cached_property
     def ran_into_timeout(self) -> bool:
         """Whether the job's own time-out ended it, by its state, its duration or its error."""
-        return fields.ran_into_timeout(self)
+        return ending.ran_into_timeout(self)
 
     @cached_property
     def cancelled_by_person(self) -> bool:
         """A cancelled job that its own time-out did not end."""
-        return fields.cancelled_by_person(self)
+        return ending.cancelled_by_person(self)
 
     @cached_property
     def failed_instances(self) -> int:
         """How many instances of a batch prediction failed; 0 where none did or nobody counted."""
-        return fields.failed_instances(self)
+        return ending.failed_instances(self)
 
     @cached_property
     def instance_counts(self) -> tuple[int, int, int]:
         """Instances that succeeded, failed and were not reached; -1 is Vertex's "not known"."""
-        return fields.instance_counts(self)
+        return ending.instance_counts(self)
 
     @cached_property
     def is_failure(self) -> bool:
         """What the product calls a failure: see the contract's list of states."""
-        return fields.is_failure(self)
+        return ending.is_failure(self)
 
     @cached_property
     def succeeded_trials(self) -> int:
         """How many trials of a tuning job have succeeded."""
-        return fields.succeeded_trials(self)
+        return ending.succeeded_trials(self)
 
     @cached_property
     def replica_hours(self) -> float | None:
@@ -183,25 +183,25 @@ class Job(Document):
         return float(measured) if isinstance(measured, int | float) and measured > 0 else None
 
     @cached_property
-    def faults(self) -> tuple[fields.Fault, ...]:
+    def faults(self) -> tuple[ending.Fault, ...]:
         """The job's error, those of its tasks and trials, and its partial failures, in this order."""
-        return fields.faults(self)
+        return ending.faults(self)
 
     def exit_code(self, *texts: str) -> int | None:
         """What its program ended with, by the job's error or else the texts; None: nobody says."""
-        return fields.exit_code(self, *texts)
+        return ending.exit_code(self, *texts)
 
     # --- relations --------------------------------------------------------------------------------
 
     @cached_property
     def parent(self) -> str:
         """What the job's labels say it is a part of, in words; empty: nothing."""
-        return fields.parent_of(self)
+        return relations.parent_of(self)
 
     @cached_property
     def children(self) -> tuple[str, ...]:
         """Resource names of the jobs that this one started, in the order it lists them."""
-        return fields.children_of(self)
+        return relations.children_of(self)
 
     @cached_property
     def launched(self) -> tuple[str, ...]:
@@ -210,12 +210,12 @@ class Job(Document):
 
     def has_child(self, name: JobName) -> bool:
         """Whether the job names that one as its own; projects by id and number are taken as one."""
-        return fields.has_child(self, name)
+        return relations.has_child(self, name)
 
     @cached_property
     def log_ids(self) -> tuple[str, ...]:
         """Numeric ids under which worker logs and metrics are kept: its own, its children's."""
-        return fields.log_identity(self)
+        return relations.log_identity(self)
 
     @cached_property
     def workload_digest(self) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remediator.domain import parse_time
-from remediator.job import fields
+from remediator.job import fields, relations
 from remediator.job.document import Document, Status, either_key, read
 from remediator.job.parameters import Scope, tasks_in
 
@@ -206,8 +206,8 @@ def _details(job: Document) -> _Known:
                     str(detail.get("state") or ""),
                     (ended - started).total_seconds() if started and ended else None,
                     Status.parse(detail.get("error")),
-                    fields.children_in(detail),
-                    fields.own_jobs_in(detail),
+                    relations.children_in(detail),
+                    relations.own_jobs_in(detail),
                 ),
             )
         )

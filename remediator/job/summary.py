@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from remediator.domain import Change, JobKind, parse_seconds
-from remediator.job import fields, machines
+from remediator.job import ending, fields, machines
 from remediator.job.document import Document, whole_number
 
 
@@ -53,7 +53,7 @@ def owner_of(job: Document) -> str:
 
 def result_words(job: Document) -> str:
     """`900 instances succeeded, 100 failed; see gs://out/run`; empty where none failed."""
-    failed = fields.failed_instances(job)
+    failed = ending.failed_instances(job)
     if not failed:
         return ""
     good = whole_number(job.read("completionStats.successfulCount")) or 0

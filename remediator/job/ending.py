@@ -1,0 +1,156 @@
+"""How a job ended: whether it failed, whether its own time-out ended it, and every error it names.
+
+Owns the contract's list of what counts as a failure. Must not say why it failed (see `diagnosis`).
+Called by `Job` and its facts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from remediator.domain import JobKind, JobState
+from remediator.job import fields
+from remediator.job.document import Document, Status, either_key, read, whole_number
+
+
+def exit_code(job: Document, *texts: str) -> int | None:
+    """What the job's program ended with, by the job's error or else the texts; None: nobody says."""
+    for text in (job.error_message, *texts):
+        found = _EXIT_CODE.search(text)
+        if found:
+            return int(found[1])
+    return None
+
+
+_EXIT_CODE = re.compile(
+    r"(?:non-?zero (?:exit )?(?:status|code)(?: of|:)?|exit(?:ed)?(?: with)?(?: a)? (?:status|code)(?: of|:)?"
+    r"|exit[_ ]?code(?: was)?[:=]?)\s*(?P<code>[0-9]{1,3})\b",
+    re.IGNORECASE,
+)
+
+
+def own_timeout_seconds(job: Document) -> float | None:
+    """After how many seconds Vertex stops the job itself; None where it never does.
+
+    A tuning job has only its trials' time-out; a custom job without one has Vertex's seven days.
+    """
+    if not fields.rules(job).has_pools or fields.runs_trials(job) or fields.is_automl(job):
+        return None
+    return fields.timeout_seconds(job) or fields.DEFAULT_TIMEOUT_SECONDS
+
+
+# Vertex's words for a job's own limit, and words that any time-out may have.
+_OWN_LIMIT = re.compile(
+    r"exceeded the (maximum|specified|allowed)|maximum (run|job) ?time|ran (for )?longer than",
+    re.IGNORECASE,
+)
+
+_SOME_LIMIT = re.compile(r"time[d -]?\s?out|deadline", re.IGNORECASE)
+
+# Chosen: a job ends a little past its limit; clocks differ, and a cancellation takes a moment.
+_NEARLY = 0.98
+
+_FAR_PAST = 1.5
+
+_LEEWAY_SECONDS = 900.0
+
+
+def ran_into_timeout(job: Document) -> bool:
+    """Whether the job's own time-out ended it, by its state, its duration or its error.
+
+    A time-out that the error speaks of is some other one where the job ran far from its own limit.
+    """
+    if job.state is JobState.EXPIRED:
+        return True
+    if not fields.rules(job).has_pools or job.state is JobState.SUCCEEDED:
+        return False
+    cancelled = job.state is JobState.CANCELLED
+    if cancelled and _OWN_LIMIT.search(job.error_message):
+        return True
+    limit, ran = own_timeout_seconds(job), job.run_seconds
+    if limit is None or ran is None:
+        return cancelled and bool(_SOME_LIMIT.search(job.error_message))
+    if job.start_time is None:  # the time-out counts running; waiting for a machine is none
+        return False
+    return limit * _NEARLY <= ran <= max(limit * _FAR_PAST, limit + _LEEWAY_SECONDS)
+
+
+def cancelled_by_person(job: Document) -> bool:
+    """A cancelled job that its own time-out did not end."""
+    return job.state is JobState.CANCELLED and not ran_into_timeout(job)
+
+
+def failed_instances(job: Document) -> int:
+    """How many instances of a batch prediction failed; 0 where none did or nobody counted."""
+    if job.kind is not JobKind.BATCH_PREDICTION:
+        return 0
+    counted = whole_number(job.read("completionStats.failedCount")) or 0
+    return max(counted, 0) or len(job.read("partialFailures") or ())
+
+
+def instance_counts(job: Document) -> tuple[int, int, int]:
+    """Instances that succeeded, failed and were not reached; -1 is Vertex's "not known"."""
+    done, failed, left = (
+        whole_number(job.read(f"{fields.COUNTS}.{name}")) or 0
+        for name in ("successfulCount", "failedCount", "incompleteCount")
+    )
+    return done, failed, left
+
+
+def is_failure(job: Document) -> bool:
+    """What the product calls a failure: see the contract's list of states."""
+    if job.state is JobState.SUCCEEDED:
+        return failed_instances(job) > 0
+    if job.state is JobState.CANCELLED:
+        return ran_into_timeout(job)
+    return job.state in {JobState.FAILED, JobState.EXPIRED, JobState.PARTIALLY_SUCCEEDED}
+
+
+def succeeded_trials(job: Document) -> int:
+    """How many trials of a tuning job have succeeded."""
+    return sum(trial.get("state") == "SUCCEEDED" for trial in job.read("trials") or ())
+
+
+class Part(StrEnum):
+    """Which part of a job a fault is of."""
+
+    JOB = "job"
+    TASK = "task"
+    TRIAL = "trial"
+    ROW = "row"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error that stands in the job's document; `where` is its path, `name` that of its part."""
+
+    part: Part
+    where: str
+    name: str
+    status: Status
+
+
+def faults(job: Document) -> tuple[Fault, ...]:
+    """The job's error, those of its tasks and trials, and its partial failures, in this order."""
+    found = [Fault(Part.JOB, "error", "", status)] if (status := _status(job, "error")) else []
+    for index, task in fields.listed(job, "jobDetail.taskDetails"):
+        where = f"jobDetail.taskDetails[{index}].error"
+        if status := Status.parse(either_key(task, "error")):
+            found.append(
+                Fault(Part.TASK, where, str(either_key(task, "taskName") or index), status)
+            )
+    for index, trial in fields.listed(job, "trials"):
+        reason = either_key(trial, "infeasibleReason")
+        if isinstance(reason, str) and reason:
+            where = f"trials[{index}].infeasibleReason"
+            found.append(Fault(Part.TRIAL, where, str(index), Status(0, reason)))
+    for index, failure in fields.listed(job, "partialFailures"):
+        if status := Status.parse(failure):
+            found.append(Fault(Part.ROW, f"partialFailures[{index}]", str(index), status))
+    return tuple(found)
+
+
+def _status(job: Document, path: str) -> Status | None:
+    return Status.parse(read(job, path))
