@@ -490,3 +490,13 @@ def test_next_leaves_a_part_of_the_world_only_where_the_file_names_another(
     file = policies(ladder("{location: next}", limits=limits))
     done = plan(found, diagnosis(found.job, Cause.CAPACITY_STOCKOUT), file, History(), BOOK)
     assert bool(done.location) is moves or done.location.startswith("me-")
+
+
+def test_less_than_asked_that_is_allowed_comes_before_more_that_is_not() -> None:
+    document = on(CUSTOM, Hardware("n1-highmem-64"))
+    lists = '{machine_types: ["n1-*", "n2-*"]}'
+    done = made(
+        document, ladder("{machine_type: more_memory}", limits=lists), Cause.MEMORY_PRESSURE
+    )
+    assert [change.after for change in done.changes] == ["n2-highmem-80"]  # 640 GiB, not 832
+    assert "640 GiB is the most that may be had, not 832" in done.because

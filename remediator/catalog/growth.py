@@ -186,42 +186,40 @@ def more_memory(
         for h in possible
         if ground.machine(h).memory_gib >= max(wanted, kind.memory_gib * _ANY_MORE)
     ]
+    allowed = [h for h in enough if ground.allowed(h)]
+    if not allowed and (nearest := _most_memory(ground, possible, wanted)):
+        return nearest
+    enough = allowed or enough
     own = [h for h in enough if ground.machine(h).generation == kind.generation]
-    if (
-        own
-        and (chosen := ground.cheapest(own))
-        and (ground.allowed(chosen) or not _any(ground, enough))
-    ):
-        return Moved(chosen, _fewer_cpus(ground, chosen))
-    if enough and (chosen := ground.cheapest(enough)):
-        last = f"no {kind.generation} machine has {wanted:.4g} GiB{ground.devices}"
-        if own:
-            last = f"no {kind.generation} machine that the lists allow has {wanted:.4g} GiB"
-        return Moved(chosen, (last, *crossing(ground, chosen), *_fewer_cpus(ground, chosen)))
-    return _most_memory(ground, possible, wanted, at_most_gib)
+    chosen = ground.cheapest(own or enough)
+    if chosen is None:
+        return _no_more_memory(ground, wanted, at_most_gib)
+    last = f"no {kind.generation} machine that may be had has {wanted:.4g} GiB{ground.devices}"
+    crossed = () if own else (last, *crossing(ground, chosen))
+    return Moved(chosen, (*crossed, *_fewer_cpus(ground, chosen)))
 
 
-def _any(ground: Ground, found: Iterable[Hardware]) -> bool:
-    return any(ground.allowed(one) for one in found)
-
-
-def _most_memory(
-    ground: Ground, possible: list[Hardware], wanted: float, at_most_gib: float | None
-) -> Moved | NoWay:
-    """Less than was asked for, but clearly more than failed; else why there is no way."""
+def _most_memory(ground: Ground, possible: list[Hardware], wanted: float) -> Moved | None:
+    """Less than was asked for, but clearly more than failed, and allowed; None: there is none."""
     held = ground.kind.memory_gib
-    more = [h for h in possible if ground.machine(h).memory_gib >= _CLEARLY_MORE * held]
-    if more:
-        allowed = [h for h in more if ground.allowed(h)] or more
-        most = max(ground.machine(h).memory_gib for h in allowed)
-        chosen = ground.cheapest(h for h in allowed if ground.machine(h).memory_gib == most)
-        if chosen is not None:
-            said = f"{most:.4g} GiB is the most that can be had{ground.devices}, not {wanted:.4g}"
-            return Moved(chosen, (said, *crossing(ground, chosen), *_fewer_cpus(ground, chosen)))
+    more = [
+        h
+        for h in possible
+        if ground.allowed(h) and ground.machine(h).memory_gib >= _CLEARLY_MORE * held
+    ]
+    most = max((ground.machine(h).memory_gib for h in more), default=0.0)
+    chosen = ground.cheapest(h for h in more if ground.machine(h).memory_gib == most)
+    if chosen is None:
+        return None
+    said = f"{most:.4g} GiB is the most that may be had{ground.devices}, not {wanted:.4g}"
+    return Moved(chosen, (said, *crossing(ground, chosen), *_fewer_cpus(ground, chosen)))
+
+
+def _no_more_memory(ground: Ground, wanted: float, at_most_gib: float | None) -> NoWay:
     bound = f", and at most {at_most_gib:.4g} are allowed" if at_most_gib is not None else ""
     return NoWay(
         f"no machine that {ground.service.value} takes has {wanted:.4g} GiB of memory"
-        f"{ground.devices}; {ground.held.machine} has {held:.4g}{bound}"
+        f"{ground.devices}; {ground.held.machine} has {ground.kind.memory_gib:.4g}{bound}"
     )
 
 
