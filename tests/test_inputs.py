@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from remediator.cli import main
+from remediator.commands.subject import subject_of
 from remediator.domain import JobKind, Unusable
 from remediator.inputs import assemble, parse_reference, read_document, wishes
 from remediator.inputs.text_log import has_sign_of_death, last_exit, read_lines
@@ -102,6 +103,50 @@ def test_a_job_is_read_in_every_form_it_comes_in(run: Any, tmp_path: Path, text:
         "run_seconds": answer["subject"]["run_seconds"],
         "error": KILLED,
     }
+
+
+@pytest.mark.parametrize("form", ["to_json", "to_dict"])
+def test_a_job_as_the_sdk_prints_it_is_the_job_that_rest_gives(form: str) -> None:
+    from google.cloud.aiplatform_v1.types import CustomJob
+
+    job = CustomJob(
+        name="projects/1/locations/us-central1/customJobs/77777",
+        display_name="nightly",
+        state=5,
+        labels={"my_label": "x"},
+        job_spec={
+            "worker_pool_specs": [
+                {
+                    "machine_spec": {
+                        "machine_type": "n1-standard-8",
+                        "accelerator_type": "NVIDIA_TESLA_T4",
+                        "accelerator_count": 1,
+                    },
+                    "replica_count": 1,
+                    "container_spec": {"image_uri": "a", "env": [{"name": "A_B", "value": "c_d"}]},
+                }
+            ],
+            "scheduling": {"timeout": "3600s", "strategy": "SPOT"},
+        },
+    )
+    printed = CustomJob.to_json(job) if form == "to_json" else json.dumps(CustomJob.to_dict(job))
+    (read,) = read_document(printed.encode(), "job").jobs
+    assert read["state"] == "JOB_STATE_FAILED"
+    assert read["displayName"] == "nightly"
+    assert read["labels"] == {"my_label": "x"}
+    spec = read["jobSpec"]
+    assert spec["scheduling"]["strategy"] == "SPOT"
+    assert spec["scheduling"]["timeout"] == "3600s"
+    pool = spec["workerPoolSpecs"][0]
+    assert pool["machineSpec"] == {
+        "machineType": "n1-standard-8",
+        "acceleratorType": "NVIDIA_TESLA_T4",
+        "acceleratorCount": 1,
+    }
+    assert pool["containerSpec"]["env"] == [{"name": "A_B", "value": "c_d"}]
+    assert subject_of(assemble([read_document(printed.encode(), "job")])).machine == (
+        "n1-standard-8 + 1 NVIDIA_TESLA_T4"
+    )
 
 
 def test_times_of_a_yaml_job_are_read_as_those_of_a_json_job() -> None:

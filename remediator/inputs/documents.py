@@ -20,6 +20,7 @@ import yaml
 
 from remediator.case import CASE_KEYS, Gap
 from remediator.domain import COLLECTIONS, Json, Unusable
+from remediator.inputs.sdk_json import rest_shaped
 from remediator.inputs.text_log import read_lines
 from remediator.job.validation import JOB_KEYS, is_compiled_pipeline
 
@@ -145,7 +146,7 @@ def _from_list(values: Sequence[Any], name: str) -> Material:
     if all(_is_entry(value) for value in values):
         return Material(name, entries=tuple(values))
     if all(_is_job(value) for value in values):
-        return Material(name, jobs=tuple(values))
+        return Material(name, jobs=tuple(map(rest_shaped, values)))
     if all(_is_series(value) for value in values):
         return Material(name, parts={"timeSeries": list(values)})
     msg = f"{name}: a list of neither log entries nor jobs"
@@ -161,13 +162,14 @@ def _from_object(value: Json, name: str) -> Material:
             msg = f"{name}: `job` must be an object"
             raise Unusable(msg)
         _require_lists(value, name)
-        return Material(name, jobs=(job,) if job else (), parts=parts, ignored=ignored)
+        jobs = (rest_shaped(job),) if job else ()
+        return Material(name, jobs=jobs, parts=parts, ignored=ignored)
     for key in _JOB_LISTS | {"entries"}:
         listed = value.get(key)
         if isinstance(listed, list):
             return _from_list(listed, f"{name}: `{key}`")
     if _is_job(value):
-        return Material(name, jobs=(value,))
+        return Material(name, jobs=(rest_shaped(value),))
     if _is_entry(value):
         return Material(name, entries=(value,))
     if value.keys() & _LINE_KEYS:
