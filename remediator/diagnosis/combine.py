@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from remediator.diagnosis.advice import advice_for
 from remediator.diagnosis.signs import STRONG, Sign
-from remediator.domain import Cause, Evidence, RankedCause
+from remediator.domain import NEVER_RETRIED, Cause, Evidence, RankedCause
 
 THRESHOLD = 0.5
 """A verdict needs at least this confidence; below it the answer is `unknown`."""
@@ -65,7 +65,27 @@ def rank(signs: Sequence[Sign]) -> tuple[RankedCause, ...]:
             )
         )
     ranked.sort(key=lambda found: (-found.confidence, found.cause.value))
-    return _tempered(ranked[:_SHOWN])
+    return _tempered(_without_a_tie(ranked[:_SHOWN]))
+
+
+# A job's own fault, in one of two shapes that no resubmission mends: the first is said.
+_SURELY_NEVER = 0.75
+_SAID_OF_A_TIE = 0.51
+
+
+def _without_a_tie(ranked: list[RankedCause]) -> list[RankedCause]:
+    """Two causes that are never retried and share the probability: the first gets a verdict.
+
+    Between them nothing follows but words in an alert; silence would say less than either.
+    """
+    if len(ranked) < 2 or ranked[0].confidence >= THRESHOLD:  # noqa: PLR2004  # a tie takes two
+        return ranked
+    first, second = ranked[0], ranked[1]
+    both = first.confidence + second.confidence
+    if not {first.cause, second.cause} <= NEVER_RETRIED or both < _SURELY_NEVER:
+        return ranked
+    said = replace(first, confidence=_SAID_OF_A_TIE)
+    return [said, replace(second, confidence=both - _SAID_OF_A_TIE), *ranked[2:]]
 
 
 def _tempered(ranked: Sequence[RankedCause]) -> tuple[RankedCause, ...]:

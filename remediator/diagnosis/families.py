@@ -282,6 +282,27 @@ def _busy_then_idle(facts: Facts) -> str | None:
     return f"it worked for {1 - idle:.0%} of the run, then stood still for the rest: it hangs"
 
 
+def _cpu_told(facts: Facts) -> Iterator[Sign]:
+    """A program that tells its own CPU time: most of it waiting, or most of it computing."""
+    share = facts.timeline.cpu_share
+    if (
+        share is None
+        or not facts.timed_out
+        or any(kind == "code" for _, kind in facts.reading.stood_in)
+    ):
+        return
+    says = f"by its own account it computed for {share * 100:.0f}% of the time"
+    if share < _WAITED_SHARE:
+        yield sign(Cause.NETWORK_LATENCY, STRONG - 0.4, Source.LOG, "logEntries", says)
+        yield sign(Cause.SLOW_CODE, -FAIR, Source.LOG, "logEntries", says)
+    elif share >= _COMPUTED_SHARE:
+        yield sign(Cause.SLOW_CODE, HINT, Source.LOG, "logEntries", says)
+        yield sign(Cause.NETWORK_LATENCY, -FAIR, Source.LOG, "logEntries", says)
+
+
+_WAITED_SHARE, _COMPUTED_SHARE = 0.3, 0.8  # of its wall time; chosen
+
+
 def _slow_fetches(facts: Facts) -> Iterator[Sign]:
     """Many slow answers of one host beside a machine with little to do.
 
@@ -877,6 +898,7 @@ _RULES: tuple[Callable[[Facts], Iterator[Sign]], ...] = (
     _requests,
     _sections,
     _slow_fetches,
+    _cpu_told,
     _far_data,
     _probes,
     _received,

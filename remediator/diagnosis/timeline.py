@@ -291,11 +291,24 @@ _CPU_TIME = Linear(r"\bcpu(?:[ _-]time)?\W{1,3}(?P<seconds>\d{1,7}(?:\.\d{1,6})?
 _LEAST_WALL_SECONDS = 5.0
 
 
+_CPU_OF_WALL = Linear(
+    r"\bcpu(?:[ _-]time)?\W{1,3}(?P<cpu>\d{1,7}(?:\.\d{1,6})?) ?s?(?: of|/|,| out of) ?(?:wall(?:[ _-]time)?\W{0,3})?(?P<wall>\d{1,7}(?:\.\d{1,6})?) ?s"
+)
+
+
 def _cpu_share(lines: Sequence[LogLine]) -> float | None:
-    """CPU over wall time between lines that tell a process' CPU time; a fall is another process."""
+    """CPU over wall time between lines that tell a process' CPU time; a fall is another process.
+
+    A line may tell both ("cpu time 2.4 s of 27 s wall").
+    """
     cpu = wall = 0.0
     last: tuple[float, float] | None = None
     for line in lines:
+        both = _CPU_OF_WALL.search(line.text[:_TEXT])
+        if both is not None:
+            cpu += float(both["cpu"])
+            wall += float(both["wall"])
+            continue
         found = _CPU_TIME.search(line.text[:_TEXT])
         if found is None or line.time is None:
             continue

@@ -76,7 +76,7 @@ PERMISSION: tuple[Signature, ...] = (
         r"refresherror|invalid_scope|invalid_grant|invalid authentication credentials|defaultcredentialserror"
         r"|could not automatically determine credentials|default credentials were not found|reauthentication (is )?(needed|required)"
         r"|could not refresh access token|(access|id) token (has )?expired|unable to (get|acquire|retrieve|refresh|impersonate)[^.]{0,30}(credential|token)"
-        r"|invalid (api key|credentials|token|jwt)|api key not valid|account (has been |is )?(disabled|deleted)|service account [^ ]{0,120} does not exist|unable to (acquire impersonated|locate) credentials|could not read username|token is required|no token found|api[_ -]?key (is |was )?(not (configured|set|found|provided)|missing|required)",
+        r"|invalid (api key|credentials|token|jwt)|api key not valid|authentication failed\b|login failed\b|bad credentials|incorrect (password|username)|invalid (password|username)|account (has been |is )?(disabled|deleted)|service account [^ ]{0,120} does not exist|unable to (acquire impersonated|locate) credentials|could not read username|token is required|no token found|api[_ -]?key (is |was )?(not (configured|set|found|provided)|missing|required)",
         _AUTH,
         explains=("config-not-found", "code-exception"),
     ),

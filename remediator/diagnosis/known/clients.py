@@ -91,6 +91,13 @@ CLIENT_ROWS: tuple[Signature, ...] = (
         "google.aip.dev/auth",
     ),
     _row(
+        "cut-body",
+        Cause.TRANSIENT_BACKEND,
+        STRONG + 0.2,
+        r"payload ?error|payload is not completed|incomplete ?read|incomplete (?:chunked|message)|not enough data to satisfy|connection broken: ",
+        _ERRNO,
+    ),
+    _row(
         "slow-query",
         Cause.NETWORK_LATENCY,  # time goes to another server, which cut the query off
         FAIR + 0.5,
@@ -116,7 +123,7 @@ CLIENT_ROWS: tuple[Signature, ...] = (
         "permission-status",
         Cause.PERMISSION,
         STRONG + 0.6,
-        _status(r"40[13]") + r"|\bforbidden\b|accessdenied|407 proxy",
+        _status(r"40[13]") + r"|\bforbidden\b|accessdenied|407 proxy|, 40[13]$",
         _HTTP,
     ),
     _row(

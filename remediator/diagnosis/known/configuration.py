@@ -185,6 +185,13 @@ CONFIG: tuple[Signature, ...] = (
 
 PROBE_PATHS: tuple[Signature, ...] = (
     Signature(
+        "config-tls",
+        Cause.INVALID_CONFIG,
+        STRONG,
+        r"invalid http request received|http: tls handshake error|http request (was sent )?to an? https (server|port)|uvicorn running on https://",
+        "cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements",  # it is asked by HTTP
+    ),
+    Signature(
         "config-of-proxy",
         Cause.INVALID_CONFIG,
         DECISIVE,

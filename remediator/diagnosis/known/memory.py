@@ -30,7 +30,7 @@ MEMORY: tuple[Signature, ...] = (
         "allocation",
         Cause.MEMORY_PRESSURE,
         DECISIVE,
-        r"std::bad_alloc|bad allocation|\bmemoryerror\b|arraymemoryerror|cannot allocate memory|unable to allocate [\d.]+ ?[kmgtp]i?b|(failed|unable|could not|cannot|not) (to )?(allocate|malloc|realloc|mmap)[^.]{0,40}(memory|bytes|heap|buffer)|malloc(\(\))?:? (of size [^ ]+ )?failed|arrowmemoryerror|defaultcpuallocator|not enough memory: you tried|cannot allocate vector|(used|uses|using|needed) (more|too much) memory( than)?\b|\benomem\b|errno 12\b|insufficient memory|memory (size of [\d.]+ bytes )?exhausted|out of host memory|memory allocation (of [\d.]+ (bytes )?)?failed|(not enough|lack of|shortage of|running low on|low on) (host |system |physical |available )?memory",
+        r"std::bad_alloc|bad allocation|\bmemoryerror\b|arraymemoryerror|cannot allocate memory|unable to allocate [\d.]+ ?[kmgtp]i?b|(failed|unable|could not|cannot|not) (to )?(allocate|malloc|realloc|mmap)[^.]{0,40}(memory|bytes|heap|buffer)|malloc(\(\))?:? (of size [^ ]+ )?failed|arrowmemoryerror|defaultcpuallocator|not enough memory: you tried|cannot allocate vector|(used|uses|using|needed) (more|too much) memory( than)?\b|\benomem\b|errno 12\b|insufficient memory|memory (size of [\d.]+ bytes )?exhausted|out of host memory|memory allocation (of [\d.]+ (bytes )?)?failed|that much (ram|memory)|(increase|raise|give it more|requires more|needs more) (the )?(ram|memory)\b|limit\w{0,20}ram\W[^|]{0,60}too small|(not enough|lack of|shortage of|running low on|low on) (host |system |physical |available )?memory",
         _PYTHON,
         explains=("exit-crash",),  # what cannot allocate aborts
     ),

@@ -44,7 +44,7 @@ BATCH_WRAPPERS: tuple[Signature, ...] = (
         "batch-4xx",
         Cause.BAD_INPUT,
         STRONG,
-        r"non-ok result (400|405|406|409|415|417|422)\b|\b422 unprocessable|unprocessable (entity|content)|requestvalidationerror",
+        r"non-ok result (400|406|409|415|417|422)\b|\b422 unprocessable|unprocessable (entity|content)|requestvalidationerror",
         _TROUBLE,
         symptom=True,
         explains=("config-argument",),

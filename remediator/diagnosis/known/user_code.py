@@ -48,7 +48,7 @@ CODE: tuple[Signature, ...] = (
         DECISIVE,
         r"environment variables? [^.]{0,40}(not (set|defined|found)|missing|undefined|required|empty|must be set)|(missing|required|undefined|unset) environment variables?|validation errors? for [a-z]*settings\b|configcompositionexception|could not override|missingmandatoryvalue|missing mandatory (value|field)",
         _PYTHON,
-        explains=("code-exception", "data-features", "config-field"),
+        explains=("code-exception", "data-features", "config-field", "data-parse", "input-import"),
     ),
     Signature(
         "code-packages",
@@ -144,6 +144,14 @@ CODE: tuple[Signature, ...] = (
         r"\[errno 11\] resource temporarily unavailable|can'?t start new thread|fork: (retry: )?resource temporarily|cannot fork\b|unable to create (new )?native thread|pthread_create failed|errno 24\b|too many open files|emfile\b",
         "man7.org/linux/man-pages/man2/setrlimit.2.html",
         explains=("backend-words", "backend-again", "allocation", "jvm-heap", "code-exception"),
+    ),
+    Signature(
+        "code-file-panic",
+        Cause.BAD_INPUT,
+        STRONG,
+        r"(panic: |panicked at)[^|]{0,300}(no such file|notfound|cannot find the (file|path)|does not exist)",
+        "pkg.go.dev/os",
+        explains=("code-exception",),
     ),
     Signature(
         "code-errno13",
