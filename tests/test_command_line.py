@@ -339,3 +339,10 @@ def test_a_probe_is_judged_by_the_threshold_of_the_policy_file(run: Any, tmp_pat
     strict = planned(run, file)
     assert "Network latency" not in lax["because"]
     assert strict["verdict"] == "network_latency"
+
+
+def test_the_schema_that_is_printed_is_the_one_that_is_shipped(run: Any) -> None:
+    shipped = Path(__file__).parents[1] / "docs" / "policies.schema.json"
+    code, out, err = run("schema")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == json.loads(shipped.read_text())
