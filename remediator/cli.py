@@ -248,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statemen
     catalog = family("catalog", "machine types: what they are, cost, lead to")
     show = catalog.add_parser("show", help="one machine type or accelerator")
     show.add_argument("type", metavar="TYPE")
+    show.add_argument("--region", default="us-central1", help="where it is priced and offered")
     json_flag(show)
     catalog_file(show)
     show.set_defaults(run=_lazy("offline", "catalog"))

@@ -239,7 +239,7 @@ def _differences(expected: Any, got: Any, path: str) -> Sequence[str]:
 
 
 def catalog(args: argparse.Namespace) -> int:
-    found = catalogue_of(args).describe(args.type)
+    found = catalogue_of(args).describe(args.type, args.region)
     if args.json:
         print_json(found)
         return DONE

@@ -170,7 +170,10 @@ or names an unknown variable, secrets written into the file, and whatever is not
 
 A **warning** loads, but `validate` fails on it: a policy that can never be reached, an unknown or
 unfitting machine type or accelerator, a step to an unknown location, a limit that forbids a step or
-some of its `times`, a channel that nobody uses, `enforce` without a money limit.
+some of its `times`, a key that the named kinds of jobs have no field for, a mode that the file's own
+makes void, a channel that nobody uses, `enforce` without a money limit, a `rerun_safe` that drops
+batch predictions, and a served region (`REMEDIATOR_LOCATIONS`, where set) without prices while a limit
+in dollars is set.
 """
 
 

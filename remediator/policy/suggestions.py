@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from pydantic_core import PydanticCustomError
 
@@ -131,12 +132,14 @@ def _short(folded: str) -> str:
     return folded.removeprefix("nvidia").removeprefix("tesla")
 
 
-_MEANT: Mapping[str, tuple[str, ...]] = {
-    said: tuple(
-        word for word, written in _SYNONYMS.items() if said in map(_folded, written.split())
-    )
-    for said in {_folded(one) for written in _SYNONYMS.values() for one in written.split()}
-}
+@cache
+def _meant() -> Mapping[str, tuple[str, ...]]:
+    """What people write, folded, with the words that they may mean; made at the first mistake."""
+    found: dict[str, tuple[str, ...]] = {}
+    for word, written in _SYNONYMS.items():
+        for said in map(_folded, written.split()):
+            found[said] = tuple(dict.fromkeys((*found.get(said, ()), word)))
+    return found
 
 
 def _synonyms(folded: str, names: Mapping[str, str]) -> list[str]:
@@ -144,7 +147,7 @@ def _synonyms(folded: str, names: Mapping[str, str]) -> list[str]:
     bare = _short(folded)
     alike = [name for name in known if bare == _short(_folded(name))]
     short = _SHORT_FORMS.get(bare, "")
-    found = alike or [word for word in _MEANT.get(folded, ()) if word in known]
+    found = alike or [word for word in _meant().get(folded, ()) if word in known]
     return found or [name for name in (short,) if name in known]
 
 
