@@ -205,7 +205,7 @@ class Cloud:
         _touch()
         listed = [
             Job.parse(copy.deepcopy(body))
-            for name, body in self.jobs.items()
+            for name, body in tuple(self.jobs.items())  # hands add to it
             if self.listed_from[name] <= self.now()
         ]
         return iter(
