@@ -585,6 +585,8 @@ class Diagnosis:
     """The last frame in the user's own code of what failed; None where no traceback tells one."""
     last_lines: tuple[str, ...] = ()
     """What the workers wrote last before the end, oldest first; each cut to a bounded length."""
+    row_errors: tuple[tuple[str, int], ...] = ()
+    """Of a batch: the messages of failed rows and how often each was read, most frequent first."""
 
     @property
     def confidence(self) -> float:
@@ -650,7 +652,8 @@ class Plan:
     claim label, which is chosen later). `changes` are the fields in which it differs by intent.
     `longest_seconds` is the longest it may run, by whatever bounds it; `max_run_seconds` a bound of
     ours alone. `because` is the whole sentence; `notes` are what it says beyond verdict, changes and cost, and
-    `cost_basis` what the estimate rests on, for those who show each of these in its own place.
+    `cost_basis` and `worst_case_basis` what the two sums rest on, for those who show each of these in
+    its own place.
     `approval_reasons`: why a person must say yes first, each with what would make that needless.
     """
 
@@ -673,6 +676,7 @@ class Plan:
     because: str = ""
     notes: tuple[str, ...] = ()
     cost_basis: str = ""
+    worst_case_basis: str = ""
     explanation: tuple[str, ...] = ()
     entry: int = 0
     approval_reasons: tuple[str, ...] = ()

@@ -144,6 +144,7 @@ class Tale:
             state=self.job.state,
             error=self.job.error_message,
             result=summary.result_words(self.job),
+            rows=summary.rows_of(self.job),
             machine=summary.machine_words(self.job),
             owner=summary.owner_of(self.job),
             account=self.job.service_account or "",

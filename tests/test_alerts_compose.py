@@ -39,6 +39,7 @@ from remediator.domain import (
     Source,
     Unusable,
 )
+from remediator.job.summary import Rows
 
 JOB = JobName.parse("projects/acme/locations/us-central1/customJobs/1234567890")
 NEW = "projects/acme/locations/us-central1/customJobs/1234567891"
@@ -75,6 +76,7 @@ PLAN = Plan(
     changes=(BIGGER,),
     estimated_usd=3.04,
     worst_case_usd=12.2,
+    worst_case_basis="it has no time-out of its own, and Vertex ends it after 168 h",
     alerts=("ml-oncall",),
     because="The CPUs were full, so twice as many should finish in about 35 minutes.",
 )
@@ -242,8 +244,18 @@ SITUATIONS = {
         root=BATCH.key,
         state=JobState.PARTIALLY_SUCCEEDED,
         result="900 instances succeeded, 100 failed; see gs://out/run",
+        rows=Rows(900, 100, 24, "gs://out/run"),
         ended=ENDED,
-        diagnosis=replace(UNKNOWN, causes=(), missing=()),
+        diagnosis=replace(
+            UNKNOWN,
+            causes=(),
+            missing=(),
+            row_errors=(
+                ("row 17: no field sequence", 60),
+                ("row 9: no field sequence", 30),
+                ("too long", 10),
+            ),
+        ),
         plan=replace(NOTHING, notes=("the policy only alerts",)),
     ),
     "alert-said-once": replace(
@@ -406,7 +418,8 @@ def test_notes_and_the_basis_of_the_estimate_stand_in_their_own_places() -> None
     assert told["What was done"][0].endswith("-> n1-standard-16. Policy starved-of-cpu, step 1.")
     assert told["What was done"][1:] == ("A T4 does not go with n1-standard-32: two of them.",)
     assert told["What it may cost"] == (
-        "About $3.04 for this attempt, $12.20 at most (65% was done in 2 h, at $0.874 an hour).",
+        "About $3.04 for this attempt (65% was done in 2 h, at $0.874 an hour). At most $12.20: it has "
+        "no time-out of its own, and Vertex ends it after 168 h.",
     )
 
 
@@ -956,3 +969,69 @@ def test_nothing_is_wholly_sure(confidence: float, words: str) -> None:
 )
 def test_money_is_said_in_dollars(usd: float | None, words: str) -> None:
     assert wording.amount(usd) == words
+
+
+# --- the rows of a batch -------------------------------------------------------------------------
+
+
+def test_a_batch_tells_its_rows_by_message_and_where_the_output_lies() -> None:
+    """Messages that differ in numbers alone are one."""
+    told = dict(compose(SITUATIONS["alert-partial"]).answers)
+    assert told["Rows of the batch"] == (
+        "1,024 rows: 900 done, 100 failed, 24 never attempted.",
+        '90 failed: "row 17: no field sequence"',
+        '10 failed: "too long"',
+        "Output: gs://out/run",
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "errors", "lines"),
+    [
+        (
+            Rows(0, 64, 0, "gs://out/run"),
+            (("Post request fails", 64),),
+            ("64 rows: 0 done, 64 failed, 0 never attempted.", 'Every answer is the same, all 64 failed rows: "Post request fails"', "Output: gs://out/run"),
+        ),
+        (
+            Rows(900, 400, -1, "gs://out", is_asked_for=True),
+            (("busy", 12), ("busy 2", 8)),
+            (
+                "900 done, 400 failed, how many were never attempted is not known.",
+                '12 failed: "busy"',
+                '8 failed: "busy 2"',
+                "Only 20 of the 400 failed rows were read.",
+                "Output: below gs://out, which the job asked for; Vertex names no folder of its own.",
+            ),
+        ),
+        (
+            Rows(900, 400, 0),
+            (("busy", 20),),
+            (
+                "1,300 rows: 900 done, 400 failed, 0 never attempted.",
+                'Every answer is the same, all 20 that were read of 400 failed rows: "busy"',
+                "Where the output lies, the job does not say.",
+            ),
+        ),
+        (Rows(-1, 0, -1, "bq://p.d"), (), ("Vertex counted no rows.", "Output: bq://p.d")),
+        (None, (), ()),
+    ],
+    ids=["all-alike", "a-sample", "a-sample-alike", "not-counted", "no-batch"],
+)  # fmt: skip
+def test_rows_are_told_as_far_as_anybody_counted_them(
+    rows: Rows | None, errors: tuple[tuple[str, int], ...], lines: tuple[str, ...]
+) -> None:
+    partly = SITUATIONS["alert-partial"]
+    assert partly.diagnosis is not None
+    facts = replace(partly, rows=rows, diagnosis=replace(partly.diagnosis, row_errors=errors))
+    assert dict(compose(facts).answers).get("Rows of the batch", ()) == lines
+
+
+def test_a_worst_case_far_above_the_estimate_says_why() -> None:
+    told = dict(compose(FACTS).answers)["What it may cost"]
+    assert told[0] == (
+        "About $3.04 for this attempt. At most $12.20: it has no time-out of its own, and Vertex ends "
+        "it after 168 h."
+    )
+    near = replace(FACTS, plan=replace(PLAN, worst_case_usd=5.0))
+    assert dict(compose(near).answers)["What it may cost"][0].endswith("$5.00 at most.")

@@ -762,3 +762,21 @@ def test_an_attempt_that_ends_as_the_one_before_it_ended_for_the_same(
     before = {"name": "projects/1/locations/us-central1/customJobs/6", "verdict": treated_for}
     assert of(body).verdict is not cause or cause in {Cause.UNKNOWN, Cause.USER_CODE_ERROR}
     assert of(body | {"attempts": [before]}).verdict is cause
+
+
+def test_the_failed_rows_of_a_gemini_batch_are_read_from_its_output_though_it_succeeded() -> None:
+    """Publishers' models have no error files; rows that were answered, and torn ones, say nothing."""
+    busy = '{"status": "Resource exhausted, code: 8", "request": {}}'
+    output = "\n".join(['{"status": "", "request": {}, "response": {"a": 1}}', busy, busy, '{"stat'])
+    case = Case.parse(
+        {
+            "job": {
+                "name": "projects/p/locations/us-central1/batchPredictionJobs/7",
+                "model": "publishers/google/models/gemini-2.5-flash",
+                "state": "JOB_STATE_SUCCEEDED",
+                "completionStats": {"successfulCount": "1", "failedCount": "2"},
+            },
+            "errorFiles": {"gs://out/run/predictions.jsonl-00000-of-00002": output},
+        }
+    )
+    assert diagnose(case).row_errors == (("Resource exhausted, code: 8", 2),)

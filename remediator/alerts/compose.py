@@ -25,6 +25,7 @@ from remediator.alerts.message import (
     Message,
     Severity,
 )
+from remediator.alerts.rows import ROWS, rows_advice, rows_lines
 from remediator.alerts.titles import TITLE_LIMIT, title_of
 from remediator.alerts.why import evidence, last_lines, why
 from remediator.alerts.wording import (
@@ -69,6 +70,7 @@ def compose(facts: AlertFacts) -> Message:
     answers = (
         (WHY, why(facts) if explained else ""),
         (LAST_LINES, last_lines(facts) if explained else ""),
+        (ROWS, "\n".join(rows_lines(facts)) if explained else ""),
         ("What happened" if not about_a_chain else "What was done", _what_was_done(facts)),
         ("Attempts so far", _attempts(facts) if about_a_chain else ""),
         (_cost_label(facts.kind), _cost(facts) if about_a_chain else ""),
@@ -239,7 +241,8 @@ def _which_job(facts: AlertFacts) -> str:
         since = f" since {moment_words(facts.started)}" if facts.started else ""
         ended = f", ended {moment_words(facts.ended)}" if facts.ended else since
         lines.append(f"{_state(facts)}{ended}")
-    lines += [shown(text, 600) for text in (plain_error(facts.error), facts.result) if text]
+    result = "" if facts.rows is not None else facts.result  # else told row by row
+    lines += [shown(text, 600) for text in (plain_error(facts.error), result) if text]
     return "\n".join(lines)
 
 
@@ -398,8 +401,17 @@ def _estimate(plan: Plan, what: str) -> str:
     basis = f" ({shown(plan.cost_basis, 200)})" if plan.cost_basis else ""
     if worst is not None and amount(worst) == about:
         return f"At most {about} for {what}{basis}."
-    most = f", {amount(worst)} at most" if worst is not None else ""
-    return f"About {about} for {what}{most}{basis}."
+    most = amount(worst) if worst is not None else ""
+    far = worst is not None and worst >= plan.estimated_usd * FAR_ABOVE
+    if far and plan.worst_case_basis:
+        return (
+            f"About {about} for {what}{basis}. At most {most}: {shown(plan.worst_case_basis, 200)}."
+        )
+    return f"About {about} for {what}{f', {most} at most' if most else ''}{basis}."
+
+
+FAR_ABOVE = 3
+"""Chosen: a worst case that is so many times the estimate is explained."""
 
 
 def _to_do(facts: AlertFacts) -> str:
@@ -421,7 +433,7 @@ def _after_a_failure(facts: AlertFacts) -> str:
             return GUARD_ADVICE[guard]
     known = _advice(facts)
     if facts.result and not known:
-        return "Read the error files beside the results: they say which instances failed, and why."
+        return rows_advice(facts)
     return known or ADVICE[facts.verdict]
 
 

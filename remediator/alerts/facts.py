@@ -25,6 +25,7 @@ from remediator.domain import (
     Section,
     Unusable,
 )
+from remediator.job.summary import Rows
 
 NAME_LIMIT = 60
 
@@ -34,7 +35,8 @@ class AlertFacts:
     """What is known when an alert falls due. Everything may be raw: composing redacts and cuts.
 
     `root` names the chain (the first job); `attempt` is the number of the attempt the alert is
-    about, 0 for the root job itself. `result` is what it left behind all the same. `plan` is the plan just decided or carried out, `created` the
+    about, 0 for the root job itself. `result` is what it left behind all the same,
+    `rows` what a batch did with its instances. `plan` is the plan just decided or carried out, `created` the
     name of the job it made. `spent_usd` is what the chain's resubmissions have cost so far,
     `estimated_usd` what their plans had said; `time_lost_seconds` runs from the first failure to
     the recovery, `output` is where its results are. `approve_until` is when a question expires.
@@ -55,6 +57,7 @@ class AlertFacts:
     state: JobState = JobState.UNSPECIFIED
     error: str = ""
     result: str = ""
+    rows: Rows | None = None
     machine: str = ""
     owner: str = ""
     account: str = ""

@@ -20,6 +20,7 @@ from remediator.alerts.wording import (
     span,
 )
 from remediator.domain import Cause, Evidence
+from remediator.job.fields import COUNTS
 
 EVIDENCE_LINES = 6
 
@@ -115,6 +116,8 @@ def evidence(facts: AlertFacts) -> tuple[Evidence, ...]:
     told: dict[str, Evidence] = {}
     above = [" ".join(shown(plain_error(facts.error), 600).split())]
     for item in facts.top.evidence if facts.top else ():
+        if facts.rows is not None and item.where == COUNTS:
+            continue  # told row by row
         whole = shown(plain_error(item.says), LINE_LIMIT)
         says = _said_once(whole, above)
         if _tells(says):

@@ -27,7 +27,12 @@ HEAD_BYTES = TAIL_BYTES = 64 * 1024
 _TEXT_LIMIT = 4_000_000  # a policy file; the largest thing that is read whole
 _MOST_ERROR_FILES = 8
 _MOST_LISTED = 2000
-_ERROR_FILE = re.compile(r"(prediction\.errors_stats-\d+-of-\d+|errors?_\d+\.jsonl)")
+# Publishers' models have no error files: their failed rows stand in the output (facts: by `status`).
+# `incremental_predictions.jsonl` repeats what the final shards hold, and is left.
+_ERROR_FILE = re.compile(
+    r"prediction\.errors_stats-\d+-of-\d+|errors?(_validation)?_\d+\.jsonl"
+    r"|predictions\.jsonl(-\d+-of-\d+)?"
+)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _CUT = "\n[… {left} bytes left out …]\n"
 

@@ -90,6 +90,7 @@ def diagnose(
         parts=_parts(case.job),
         frame=frame,
         last_lines=last_lines(case.log_lines),
+        row_errors=facts.reading.rows.messages if facts.reading.rows else (),
     )
 
 

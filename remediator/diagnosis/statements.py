@@ -289,7 +289,8 @@ def _entry_statements(case: Case) -> Iterator[Statement]:
 def _error_file_statements(files: Mapping[str, str]) -> Iterator[Statement]:
     budget = _ROWS_READ
     for name in sorted(files):
-        for message, code, count in _rows_in(files[name], budget):
+        rows = _answers_in if _ANSWERS.match(name.rpartition("/")[2]) else _rows_in
+        for message, code, count in rows(files[name], budget):
             budget -= 1
             yield Statement(
                 Source.ERROR_FILE,
@@ -328,6 +329,32 @@ def _rows_in(text: str, limit: int) -> Iterator[tuple[str, int, int]]:
         seen[key] = (code, count + (held[1] if held else 0))
     for message, (code, count) in seen.items():
         yield message, code, count
+
+
+_ANSWERS = re.compile(r"(?:incremental_)?predictions\.jsonl")
+"""Output of a batch on a publisher's model: failed rows stand among the others, by their status."""
+
+
+def _answers_in(text: str, limit: int) -> Iterator[tuple[str, int, int]]:
+    """(status, code, count) of the rows that have a status and no response; torn rows say nothing."""
+    seen: dict[str, int] = {}
+    for row in text.splitlines():
+        try:
+            body = json.loads(row)
+        except (ValueError, RecursionError):
+            continue
+        status = body.get("status") if isinstance(body, dict) else None
+        if not status or body.get("response"):
+            continue
+        message = as_text(status)[:2_000]
+        if message in seen or len(seen) < limit:
+            seen[message] = seen.get(message, 0) + 1
+    for message, count in seen.items():
+        named = _STATUS_CODE.search(message)
+        yield message, int(named[1]) if named else 0, count
+
+
+_STATUS_CODE = re.compile(r"\bcode[\"']?\s{0,2}[:=]\s{0,2}(\d{1,2})\b", re.IGNORECASE)
 
 
 def _json_row(row: str) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from remediator.domain import Change, JobKind, parse_seconds
 from remediator.job import ending, fields, machines
-from remediator.job.document import Document, whole_number
+from remediator.job.document import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,19 @@ def machine_words(job: Document) -> str:
     return ", ".join(told)
 
 
+_TEAM_LABELS = ("team", "owner", "group", "department", "cost-center", "cost_center")
+
+
+def team_of(job: Document) -> str:
+    """Which team's job it is, by the first of the labels that people use for it; empty: none is set."""
+    return next((job.labels[name] for name in _TEAM_LABELS if job.labels.get(name)), "")
+
+
+def accelerators_of(job: Document) -> int:
+    """How many accelerators all machines of the job have together."""
+    return sum(pool.hardware.count * max(pool.replicas, 1) for pool in machines.pools(job))
+
+
 _OWNER_LABELS = ("owner", "team", "user", "created-by", "created_by")
 
 
@@ -51,14 +64,51 @@ def owner_of(job: Document) -> str:
     return next((job.labels[name] for name in _OWNER_LABELS if job.labels.get(name)), "")
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a batch prediction did with its instances; -1: nobody counted them.
+
+    `output` is where the results lie, empty where the job names no place; `is_asked_for`: that is
+    only the prefix the job asked for, since Vertex named no folder (yet).
+    """
+
+    done: int
+    failed: int
+    left: int
+    output: str = ""
+    is_asked_for: bool = False
+
+
+def rows_of(job: Document) -> Rows | None:
+    """The rows of a batch prediction of which a count or the output is known; else None."""
+    if job.kind is not JobKind.BATCH_PREDICTION:
+        return None
+    done, failed, left = ending.instance_counts(job)
+    failed = failed if failed > 0 else ending.failed_instances(job)
+    counted = isinstance(job.read(fields.COUNTS), Mapping)
+    named = any(job.read(path) for path in _NAMED_OUTPUT)
+    if done <= 0 and failed <= 0 and left <= 0 and not named:
+        return None
+    return Rows(
+        done if counted else -1,
+        failed,
+        left if counted else -1,
+        output_of(job) or "",
+        is_asked_for=not named,
+    )
+
+
+_NAMED_OUTPUT = ("outputInfo.gcsOutputDirectory", "outputInfo.bigqueryOutputDataset")
+
+
 def result_words(job: Document) -> str:
     """`900 instances succeeded, 100 failed; see gs://out/run`; empty where none failed."""
-    failed = ending.failed_instances(job)
-    if not failed:
+    rows = rows_of(job)
+    if rows is None or not ending.failed_instances(job):
         return ""
-    good = whole_number(job.read("completionStats.successfulCount")) or 0
-    place = output_of(job)
-    return f"{good:,} instances succeeded, {failed:,} failed" + (f"; see {place}" if place else "")
+    left = f", {rows.left:,} never attempted" if rows.left > 0 else ""
+    place = f"; see {rows.output}" if rows.output else ""
+    return f"{max(rows.done, 0):,} instances succeeded, {rows.failed:,} failed{left}{place}"
 
 
 def saved_words(saved: Saved, changes: Sequence[Change]) -> str:

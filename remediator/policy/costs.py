@@ -50,6 +50,8 @@ class Cost:
     is_bounded_by_us: bool
     basis: str
     at_most: bool = False
+    worst_basis: str = ""
+    """What bounds the longest run, in words: its own time-out, `max_run`, Vertex's seven days."""
 
 
 def usd_per_hour(
@@ -265,7 +267,24 @@ def estimate(
         ours,
         basis,
         at_most=price is not None and price.at_most,
+        worst_basis=_worst_basis(request, limits, most, own, ours=ours),
     )
+
+
+def _worst_basis(
+    request: Job, limits: Limits, most: float, own: float | None, *, ours: bool
+) -> str:
+    """`it has no time-out of its own, and Vertex ends it after 168 h, on 4 machines`."""
+    if own is not None:
+        why = f"its own time-out is {_hours(most)}"
+    elif ours and (request.kind is JobKind.BATCH_PREDICTION or most < DEFAULT_TIMEOUT_SECONDS):
+        times = f"{limits.max_run:g} times the longest such run, or a day where that is longer"
+        why = f"it has no time-out of its own, and max_run ({times}) ends it after {_hours(most)}"
+    else:
+        why = f"it has no time-out of its own, and Vertex ends it after {_hours(most)}"
+    shared = f", on {request.replicas} machines" if request.replicas > 1 else ""
+    rounds = _trial_rounds(request)
+    return why + shared + (f", in {rounds} rounds of trials" if rounds > 1 else "")
 
 
 _FREE = "its price is not known, and it cannot cost more than the failed run: booked at 0"

@@ -396,6 +396,7 @@ class _Planning:
             because=self._sentence(told),
             notes=tuple(refusal.why for refusal in refused) or draft.notes,
             cost_basis=_basis(cost),
+            worst_case_basis=cost.worst_basis,
             explanation=(*explained, *walk(asked, refused), *self._approval_lines(policy)),
             approval_reasons=() if refused else self._approval_reasons(policy),
         )

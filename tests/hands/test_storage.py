@@ -34,6 +34,20 @@ def test_error_files_of_both_generations_are_found_and_nothing_else(
     assert storage.error_files("gs://out/nothing/here/") == {}
 
 
+def test_the_output_of_a_publishers_model_is_read_for_its_failed_rows(
+    cloud: Cloud, storage: Storage
+) -> None:
+    run = "answers/prediction-model-2026-11-23T10:00:00.000000Z"
+    row = '{"status": "busy", "request": {}}\n'
+    for name in ("predictions.jsonl", "predictions.jsonl-00000-of-00002"):
+        cloud.storage.put("out", f"{run}/{name}", row)
+    cloud.storage.put("out", f"{run}/incremental_predictions.jsonl", row)
+    assert set(storage.error_files(f"gs://out/{run}")) == {
+        f"gs://out/{run}/predictions.jsonl",
+        f"gs://out/{run}/predictions.jsonl-00000-of-00002",
+    }
+
+
 def test_of_a_long_error_file_both_ends_are_read_and_no_more(
     cloud: Cloud, storage: Storage
 ) -> None:
