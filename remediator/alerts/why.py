@@ -20,7 +20,7 @@ from remediator.alerts.wording import (
     span,
 )
 from remediator.domain import Cause, Evidence
-from remediator.job.fields import COUNTS
+from remediator.job.summary import COUNTS_PATH
 
 EVIDENCE_LINES = 6
 
@@ -116,7 +116,7 @@ def evidence(facts: AlertFacts) -> tuple[Evidence, ...]:
     told: dict[str, Evidence] = {}
     above = [" ".join(shown(plain_error(facts.error), 600).split())]
     for item in facts.top.evidence if facts.top else ():
-        if facts.rows is not None and item.where == COUNTS:
+        if facts.rows is not None and item.where == COUNTS_PATH:
             continue  # told row by row
         whole = shown(plain_error(item.says), LINE_LIMIT)
         says = _said_once(whole, above)

@@ -98,6 +98,8 @@ def rows_of(job: Document) -> Rows | None:
     )
 
 
+COUNTS_PATH = fields.COUNTS
+"""Where a batch prediction says how many instances succeeded and failed."""
 _NAMED_OUTPUT = ("outputInfo.gcsOutputDirectory", "outputInfo.bigqueryOutputDataset")
 
 
