@@ -312,6 +312,13 @@ def test_a_way_that_the_quota_cannot_hold_is_passed_over() -> None:
     assert "way 1 (machine_type g2-standard-16): what can never fit" in done.because
 
 
+def test_a_quota_of_all_regions_is_left_by_no_move() -> None:
+    message = "Quota 'GPUS_ALL_REGIONS' exceeded. Limit: 0.0 globally."
+    done = refused(message, on_l4(), "{location: us-west1}")
+    assert (done.action, done.request) == (Action.ALERT, None)
+    assert "ask for at least 1" in done.because
+
+
 def test_the_least_of_a_family_that_is_refused_goes_to_another() -> None:
     found = Case.parse(
         json.loads((Path(__file__).parent / "data/remedies/quota-of-c2.json").read_text())

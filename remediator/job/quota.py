@@ -131,7 +131,7 @@ def _quota(metric: str, tail: str, head: str) -> Quota:
         metric,
         limit,
         usage,
-        region["region"] if region else "",
+        GLOBAL if _EVERYWHERE.search(f"{metric} {said}") else region["region"] if region else "",
         families,
         _ANY if _ANY_DEVICE.search(words) else device,
         spot=bool(_SPOT.search(words)),
@@ -139,6 +139,9 @@ def _quota(metric: str, tail: str, head: str) -> Quota:
     )
 
 
+GLOBAL = "global"
+"""Where a quota holds that counts all regions together."""
+_EVERYWHERE = re.compile(r"all_regions|\bglobally\b|allregions", re.IGNORECASE)
 _DEVICE_WORDS = re.compile(r"gpus?(?:_|$)|tpu", re.IGNORECASE)
 
 
@@ -191,7 +194,7 @@ def shortage(
     """The first quota that cannot hold these machines however long one waits; None: none is known."""
     replicas = list(pools)
     for quota in quotas:
-        if quota.region not in {"", region}:
+        if quota.region not in {"", GLOBAL, region}:
             continue
         needed = sum(quota.counts(held, book, spot=spot) * count for held, count in replicas)
         if not needed:
