@@ -481,7 +481,7 @@ def test_an_unknown_rate_is_bounded_by_the_on_demand_price_and_said() -> None:
     made = planned(step="{strategy: SPOT}", name=elsewhere)
     assert made.estimated_usd == 0.46  # as on demand, with its boot disk
     assert "at most $0.46" in made.because
-    assert "the on-demand price: what it is otherwise is not known" in made.because
+    assert "bounded by the on-demand price: not all of its rates are known" in made.because
 
 
 def test_default_stands_for_jobs_that_name_no_account_and_for_no_other() -> None:

@@ -524,7 +524,9 @@ def _basis(cost: Cost) -> str:
     rate = cost.usd_per_hour
     if rate is None:
         return cost.basis
-    bound = ", the on-demand price: what it is otherwise is not known" if cost.at_most else ""
+    bound = (
+        ", bounded by the on-demand price: not all of its rates are known" if cost.at_most else ""
+    )
     return f"{cost.basis}, at ${rate:.4g} an hour{bound}"
 
 

@@ -202,7 +202,8 @@ class Resubmit(Placement):
     )
     max_usd: Usd | None = Field(
         default=None,
-        description="US dollars; the step is passed over where the attempt may cost more.",
+        description="US dollars; the step is passed over where the attempt would cost more by its estimate, "
+        "or where its price is not known.",
     )
     wait: Wait | None = Field(
         default=None,
