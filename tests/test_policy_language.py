@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remediator.catalog.catalog import Catalogue
-from remediator.domain import Cause, JobKind, Mode
+from remediator.domain import Cause, Diagnosis, JobKind, Mode
 from remediator.policy.conditions import VARIABLES, check, condition, facts
 from remediator.policy.language import (
     Accelerator,
@@ -36,7 +36,7 @@ from remediator.policy.language import (
 )
 from remediator.policy.lints import covers
 from remediator.policy.model import tightened
-from remediator.policy.routes import resolved
+from remediator.policy.routes import all_channels, channels_for_refusal, resolved
 from remediator.policy.steps import MemoryMove, MoreMemory
 from tests.effort import calls_made
 
@@ -576,6 +576,20 @@ def test_served_regions_without_prices_are_warned_of_where_a_money_limit_is_set(
 def test_a_list_of_safe_kinds_that_drops_the_default_is_warned_of(kinds: str, told: str) -> None:
     lines = read(HEAD + f"rerun_safe: {kinds}\n").render().splitlines()
     assert [told in line for line in lines] == [True] * bool(told)
+
+
+def test_a_policy_that_is_switched_off_tells_nobody() -> None:
+    text = """
+version: 1
+channels: {a: {slack: {webhook: env:X}}, b: {slack: {webhook: env:X}}}
+policies:
+  - {name: off, enabled: false, alert: a}
+  - {name: on, alert: b}
+"""
+    policies = read(text).require()
+    refused = Diagnosis("job", JobKind.CUSTOM, Cause.QUOTA, ())
+    assert channels_for_refusal(policies, refused, "custom") == ("b",)
+    assert all_channels(policies) == ("b",)
 
 
 def test_a_policy_that_is_switched_off_takes_nothing_from_the_others() -> None:

@@ -88,7 +88,7 @@ def channels_for_refusal(policies: Policies, found: Diagnosis, kind: str) -> tup
         asks_more = when.labels or when.model or when.condition or when.service_account
         right_kind = when.job is None or kind in when.job
         right_cause = when.cause is None or found.verdict in when.cause
-        if right_kind and right_cause and not asks_more:
+        if policy.enabled and right_kind and right_cause and not asks_more:
             return resolved(policies, policy, {}, "")
     return ()
 
@@ -116,7 +116,13 @@ def resolved(
 
 def all_channels(policies: Policies) -> tuple[str, ...]:
     """Every channel that some policy uses: for news of the remediator itself."""
-    used = (name for policy in policies.policies for name in policy.alert if name != OWNER)
+    used = (
+        name
+        for policy in policies.policies
+        if policy.enabled
+        for name in policy.alert
+        if name != OWNER
+    )
     return tuple(dict.fromkeys(used))
 
 
