@@ -239,6 +239,20 @@ def test_what_todays_api_names_is_known_and_nobody_is_sent_there(
 
 
 @pytest.mark.parametrize(
+    ("machine", "move", "leads_to"),
+    [
+        ("h4d-standard-192", growth.more_memory, "h4d-highmem-192"),
+        ("m4-megamem-56", growth.more_memory, "m4-megamem-112"),
+        ("m4-megamem-56", growth.bigger, "m4-megamem-112"),
+    ],
+)
+def test_a_job_on_such_a_machine_grows_in_its_generation(
+    machine: str, move: Any, leads_to: str
+) -> None:
+    assert to(move(Ground(BOOK, Hardware(machine), TRAINING, "us-central1"))) == leads_to
+
+
+@pytest.mark.parametrize(
     ("accelerator", "region", "service", "offered"),
     [
         (L4, "asia-east1", TRAINING, False),

@@ -71,7 +71,7 @@ class Ground:
             return None
         if machine.name in SMALL_H100 and self.held.machine not in SMALL_H100:
             return None
-        if not machine.listed and machine.family != self.kind.family:
+        if not machine.listed and machine.generation != self.kind.generation:
             return None
         wanted = bare(machine) if machine.device else replace(self.held, machine=machine.name)
         same = devices_of(self.book, wanted) == devices_of(self.book, self.held)

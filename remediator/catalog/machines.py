@@ -35,7 +35,7 @@ class MachineType:
     `accelerator` and `accelerator_count` are what a machine with built-in devices must be asked
     for with; `device` is what those devices are priced and placed as, also where Vertex has no
     accelerator type for them (newer TPUs). `listed` False: the API's names have it and neither of
-    Vertex's two lists: a job that runs on it is read and may grow within its family, and nobody else
+    Vertex's two lists: a job that runs on it is read and may grow in its generation, and nobody else
     is sent there.
     """
 
