@@ -118,13 +118,13 @@ def doubled(
     for what in ("memory",) if memory_only else ("cpu", "memory"):
         limits = _spellings(job, node, what, "Limit")
         for held in (limits, _spellings(job, node, what, "Request")):
-            yield from _twice(held, what, node, dead)
+            yield from _twice(job, held, what, node, dead)
         if not limits:
             yield from _beside_nothing(job, node, what)
 
 
 def _twice(
-    held: tuple[_Spelling, ...], what: str, node: Node, dead: frozenset[str]
+    job: Document, held: tuple[_Spelling, ...], what: str, node: Node, dead: frozenset[str]
 ) -> Iterator[tuple[str, Any]]:
     for one in held:
         if one.place.why or _READ[what](one.value) is None:
@@ -138,7 +138,7 @@ def _twice(
     for one, size in zip(held, sizes, strict=True):
         agrees = abs(size - most) <= most / 100
         value = _double(one.value) if agrees else _written(2 * most, what, as_text=one.as_text)
-        if one.place.path_for(dead) == one.place.path:
+        if one.place.path_for(job, dead) == one.place.path:
             yield one.place.path, value
         else:  # the parameter is somebody else's too: the container has a limit of its own then
             yield from _both(one.path, what, _read_back(value, what), value)
@@ -210,8 +210,8 @@ def devices(job: Document, node: Node, dead: frozenset[str] = frozenset()) -> De
     why = f"its accelerator stands at {broken.path}: {broken.why}" if broken else ""
     spelled_as = _spelled_as(job, node)
     return Devices(
-        _paths(types, dead) or _new(holder, ("resourceType", "type"), spelled_as),
-        _paths(counts, dead) or _new(holder, ("resourceCount", "count"), spelled_as),
+        _paths(job, types, dead) or _new(holder, ("resourceType", "type"), spelled_as),
+        _paths(job, counts, dead) or _new(holder, ("resourceCount", "count"), spelled_as),
         named,
         number if named else 0,
         why,
@@ -227,11 +227,11 @@ def _device_places(
     ]
 
 
-def _paths(found: list[tuple[str, Place]], dead: frozenset[str]) -> tuple[str, ...]:
+def _paths(job: Document, found: list[tuple[str, Place]], dead: frozenset[str]) -> tuple[str, ...]:
     """Where to write: at the value's end, or into the executor where others take the value too."""
     paths = []
     for path, place in found:
-        shared = place.path_for(dead) != place.path
+        shared = place.path_for(job, dead) != place.path
         paths.append(path if shared else place.path)
     return tuple(dict.fromkeys(paths))
 

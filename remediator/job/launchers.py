@@ -128,7 +128,7 @@ def _worker_pools(
         yield _unreadable(node, told)
         return
     place = follow(job, node.scopes, found.path, where)
-    root = place.path_for(dead)
+    root = place.path_for(job, dead)
     specs = _list(place.value)
     if place.why or not specs:
         shown = place.why or f"{place.path} is {place.value!r}"
@@ -189,9 +189,9 @@ def _spec_pool(
     kept = either_key(affinity, "reservationAffinityType") if isinstance(affinity, Mapping) else ""
     return Pool(
         f"workerpool{index}",
-        places["machineType"].path_for(dead),
-        places["acceleratorType"].path_for(dead),
-        places["acceleratorCount"].path_for(dead),
+        places["machineType"].path_for(job, dead),
+        places["acceleratorType"].path_for(job, dead),
+        places["acceleratorCount"].path_for(job, dead),
         replicas.path,
         Hardware(
             str(places["machineType"].value or "") if not places["machineType"].why else "",
@@ -246,10 +246,10 @@ def _served(job: Document, node: Node, found: Launcher, dead: frozenset[str]) ->
         why = f"{machine.path} names no machine: Vertex chooses it"
     return Pool(
         "model server",
-        machine.path_for(dead),
-        device.path_for(dead),
-        count.path_for(dead),
-        replicas.path_for(dead),
+        machine.path_for(job, dead),
+        device.path_for(job, dead),
+        count.path_for(job, dead),
+        replicas.path_for(job, dead),
         Hardware(
             "" if machine.why else str(machine.value or ""),
             _named(device.value),

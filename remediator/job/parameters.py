@@ -20,6 +20,7 @@ _ROOT = "pipelineSpec.root"
 _RUN = "runtimeConfig.parameterValues"
 _OLD_RUN = "runtimeConfig.parameters"  # schema 2.0.0: each value under the name of its type
 _CHANNEL = "pipelinechannel--"
+_COMPONENT = "component"
 _OLD_TYPES = ("stringValue", "intValue", "doubleValue")
 
 
@@ -35,25 +36,33 @@ class Scope:
 class Place:
     """Where a value stands. `why`: why nobody can change it there; empty: it can be.
 
-    `users` are the tasks (paths) that take the value, each with what it is to them: True for the size
-    of a machine, False for anything else. `literal`: where the nearest task can be given a value of
-    its own in its place; empty where the value is a literal already.
+    `task` is the path of the task that takes it. `shared_by` says what others may take too: the run's
+    parameter of that name, or the default of a component; empty: it is the task's own. `literal`:
+    where the task can be given a value of its own in its place; empty where it has one.
     """
 
     path: str
     value: Any
     why: str = ""
-    users: tuple[tuple[str, bool], ...] = ()
+    task: str = ""
+    shared_by: tuple[str, str] = ("", "")
     literal: str = ""
 
-    def path_for(self, dead: frozenset[str]) -> str:
+    def path_for(self, job: Document, dead: frozenset[str]) -> str:
         """Where to write another size: there, or for the one task, where others use the value too.
 
         `dead` are the tasks that died of it. A value that some other task takes stays: its meaning
-        would change, and a finished step that takes it is no longer found in the cache.
+        would change, and a finished step that takes it is no longer found in the cache. Of tasks that
+        live nobody writes anything, so that it is not looked for either.
         """
-        alone = all(is_size and task in dead for task, is_size in self.users)
-        return self.path if alone or not self.literal else self.literal
+        what, name = self.shared_by
+        if not self.literal or not what or self.task not in dead:
+            return self.path
+        if what == _COMPONENT:
+            alone = all(task in dead for task in _tasks_of(job, name))
+        else:
+            alone = all(is_size and task in dead for task, is_size in users_of(job, what, name))
+        return self.path if alone else self.literal
 
 
 def placeholder_of(value: Any) -> str:
@@ -80,8 +89,9 @@ def follow(job: Document, scopes: tuple[Scope, ...], path: str, value: Any) -> P
 def input_of(job: Document, scopes: tuple[Scope, ...], name: str) -> Place:
     """Where the value of a task's input stands; the last scope is the task's own."""
     found = _input(job, scopes, name)
-    literal = f"{scopes[-1].task}.inputs.parameters.{name}.runtimeValue.constant"
-    return found if found.path == literal else replace(found, literal=literal)
+    task = scopes[-1].task
+    literal = f"{task}.inputs.parameters.{name}.runtimeValue.constant"
+    return replace(found, task=task, literal="" if found.path == literal else literal)
 
 
 def _input(job: Document, scopes: tuple[Scope, ...], name: str) -> Place:
@@ -133,17 +143,18 @@ def _from_above(job: Document, scopes: tuple[Scope, ...], name: str) -> Place:
 
 
 def _of_run(job: Document, name: str) -> Place:
-    users = tuple(users_of(job, _ROOT, name))
+    shared = (_ROOT, name)
     given = job.read(_RUN)
     if isinstance(given, Mapping) and name in given:
-        return Place(f"{_RUN}.{name}", given[name], users=users)
+        return Place(f"{_RUN}.{name}", given[name], shared_by=shared)
     for kind in _OLD_TYPES:
         path = f"{_OLD_RUN}.{name}.{kind}"
         if (value := job.read(path)) is not None:
-            return Place(path, value, users=users)
+            return Place(path, value, shared_by=shared)
     path = f"{_ROOT}.inputDefinitions.parameters.{name}.defaultValue"
     value = job.read(path)
-    return Place(path, value, "" if value is not None else "the run gives it no value", users)
+    why = "" if value is not None else "the run gives it no value"
+    return Place(path, value, why, shared_by=shared)
 
 
 def _default(job: Document, scopes: tuple[Scope, ...], name: str, literal: str) -> Place:
@@ -158,8 +169,7 @@ def _default(job: Document, scopes: tuple[Scope, ...], name: str, literal: str) 
         return Place(literal, None)
     if names_in(value) or (isinstance(value, str) and value.startswith("{{$.")):
         return Place(path, None, f"it is {value} as the run goes")
-    tasks = _tasks_of(job, scopes[-1].component)
-    return Place(path, value, users=tuple((task, True) for task in tasks))
+    return Place(path, value, shared_by=(_COMPONENT, scopes[-1].component))
 
 
 def _tasks_of(job: Document, component: str) -> Iterator[str]:

@@ -154,6 +154,7 @@ class _Known:
     """Details with the place of each in the run's own tree; `ids` False: they name no parents."""
 
     details: tuple[tuple[str, str, Detail], ...]  # id, parent's id, detail
+    below: Mapping[str, list[tuple[str, Detail]]]  # by the parent's id
     ids: bool
 
     def top(self) -> frozenset[str]:
@@ -170,10 +171,12 @@ class _Known:
         """
         if not self.ids:
             return [(own, detail) for own, _, detail in self.details if detail.name == name]
-        below = [(own, one) for own, parent, one in self.details if parent in parents]
+        below = [pair for parent in parents for pair in self.below.get(parent, ())]
         exact = [(own, one) for own, one in below if one.name == name]
+        if exact:
+            return exact
         numbered = re.compile(re.escape(name) + r"[-_/ \[]\d{1,6}\]?")
-        return exact or [
+        return [
             (own, one)
             for own, one in below
             if one.name not in names and numbered.fullmatch(one.name)
@@ -182,20 +185,22 @@ class _Known:
     def rounds(self, parents: frozenset[str], names: frozenset[str]) -> frozenset[str]:
         """The rounds of a loop that stand between it and its tasks: children of no task's name."""
         return frozenset(
-            own for own, parent, detail in self.details
-            if parent in parents and detail.name not in names
-        )  # fmt: skip
+            own
+            for parent in parents
+            for own, detail in self.below.get(parent, ())
+            if detail.name not in names
+        )
 
 
 def _details(job: Document) -> _Known:
     listed = read(job, "jobDetail.taskDetails")
     found = []
-    for index, detail in enumerate(listed if isinstance(listed, list) else ()):
-        if not isinstance(detail, Mapping):
+    for index, told in enumerate(listed if isinstance(listed, list) else ()):
+        if not isinstance(told, Mapping):
             continue
-        started, ended = (parse_time(either_key(detail, key)) for key in ("startTime", "endTime"))
-        own, parent = (str(either_key(detail, key) or "") for key in ("taskId", "parentTaskId"))
-        name = str(either_key(detail, "taskName") or "")
+        started, ended = (parse_time(either_key(told, key)) for key in ("startTime", "endTime"))
+        own, parent = (str(either_key(told, key) or "") for key in ("taskId", "parentTaskId"))
+        name = str(either_key(told, "taskName") or "")
         found.append(
             (
                 own,
@@ -203,15 +208,18 @@ def _details(job: Document) -> _Known:
                 Detail(
                     index,
                     name,
-                    str(detail.get("state") or ""),
+                    str(told.get("state") or ""),
                     (ended - started).total_seconds() if started and ended else None,
-                    Status.parse(detail.get("error")),
-                    relations.children_in(detail),
-                    relations.own_jobs_in(detail),
+                    Status.parse(told.get("error")),
+                    relations.children_in(told),
+                    relations.own_jobs_in(told),
                 ),
             )
         )
-    return _Known(tuple(found), any(parent for _, parent, _ in found))
+    below: dict[str, list[tuple[str, Detail]]] = {}
+    for own, parent, detail in found:
+        below.setdefault(parent, []).append((own, detail))
+    return _Known(tuple(found), below, any(parent for _, parent, _ in found))
 
 
 def _walk(
