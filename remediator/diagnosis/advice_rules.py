@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from remediator.diagnosis.linear import Linear
+from remediator.diagnosis.linear import Late, Linear
 from remediator.domain import Cause, Frame, Needs
 from remediator.job import Job
 
@@ -290,7 +290,7 @@ RULES: tuple[Rule, ...] = (
     ),
 )  # fmt: skip
 
-_FILL = re.compile(r"\{([^{}]+)\}")
+_FILL = Late(r"\{([^{}]+)\}")
 
 
 def advice_of(cause: Cause, texts: Iterable[str], job: Job) -> tuple[str, str] | None:

@@ -7,18 +7,17 @@ of the other side. Pure; called by `statements`.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Sequence
 
 from remediator.diagnosis.known.clients import CLIENT_ROWS, CLIENTS, SOCKETS, SPEAKERS
-from remediator.diagnosis.linear import Linear
+from remediator.diagnosis.linear import Late, Linear
 from remediator.diagnosis.signatures import Signature
 from remediator.diagnosis.structure import Raised
 
 _HEAD_OF_LINE = 300
 _TEXT = 6_000
 # google-api-core's own time-out tells what it last met: that decides.
-_LAST_EXCEPTION = re.compile(r"Timeout of [\d.]+s exceeded, last exception: ")
+_LAST_EXCEPTION = Late(r"Timeout of [\d.]+s exceeded, last exception: ")
 _CLIENT_IN_LINE = Linear(
     rf"(?:^|[\s('\"])(?:{CLIENTS.pattern})(?:\w{{1,60}}\.){{0,8}}(?:[A-Z]\w{{2,60}})?[:(]|(?i:{SPEAKERS})",
     ignore_case=False,

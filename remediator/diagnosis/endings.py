@@ -11,22 +11,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from remediator.diagnosis.linear import Late
 from remediator.diagnosis.signs import DECISIVE, FAIR, STRONG, Sign, sign
 from remediator.diagnosis.statements import SERVICE_SPEAKER, Reading, Statement
 from remediator.domain import Cause, OwnLimit, Source
 from remediator.job import Job
 
-_STATUS = re.compile(r"non-zero status of (\d{1,3})\b")
-_REASON = re.compile(r"Termination reason: (\w{1,40})")
-_INIT = re.compile(
+_STATUS = Late(r"non-zero status of (\d{1,3})\b")
+_REASON = Late(r"Termination reason: (\w{1,40})")
+_INIT = Late(
     r"\b(?:dumb-init|tini|catatonit|s6-svscan|supervisord|docker-init|torchrun|accelerate|mpirun|horovodrun|deepspeed|ray|dask|spark-submit|gunicorn|celery|nextflow|snakemake|honcho|foreman)\b|torch\.distributed|&\s*$|& wait\b"
 )
-_PIPES = re.compile(r"\"-\"|'-'|\bstdin\b|\bstandard input\b|\bpipe\b")
-_WORDS_OF_USE = re.compile(
+_PIPES = Late(r"\"-\"|'-'|\bstdin\b|\bstandard input\b|\bpipe\b")
+_WORDS_OF_USE = Late(
     r"usage|unrecogni[sz]ed|unknown (?:option|argument|command|flag)|not set|must be|required|unbound",
     re.IGNORECASE,
 )
-_WORDS_OF_DATA = re.compile(
+_WORDS_OF_DATA = Late(
     r"\b(?:missing|no such|not found|find|locate|open|empty|corrupt|truncated|malformed|mismatch|different|duplicate|unsorted|unexpected (?:end|eof|value|token)|parse|invalid (?:row|record|line|file|data|format|value)|line \d+)\b",
     re.IGNORECASE,
 )

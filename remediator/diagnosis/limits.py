@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from remediator.diagnosis.linear import Late
 from remediator.diagnosis.signatures import Place
 from remediator.diagnosis.statements import Reading, Statement
 from remediator.domain import Cause, Evidence, OwnLimit, Source, Wanted
@@ -34,7 +35,7 @@ def bytes_of(number: str, unit: str | None) -> float:
 
 # What was wanted at once, in the words of allocators; the source of each is its own program.
 _WANTED = tuple(
-    re.compile(pattern.replace("{size}", _SIZE.format("size")), re.IGNORECASE)
+    Late(pattern.replace("{size}", _SIZE.format("size")), re.IGNORECASE)
     for pattern in (
         r"\b(?:un)?able to (?:allocate|reserve) {size}",  # numpy
         r"\b(?:tried|trying|attempt(?:ed|ing)?) to (?:allocate|reserve) {size}",  # torch
@@ -57,14 +58,14 @@ class _Limit:
     """
 
     name: str
-    pattern: re.Pattern[str]
+    pattern: Late
     fixed: bool = True
     counts_in: int = 1
 
 
 def _limit(name: str, pattern: str, *, fixed: bool = True, counts_in: int = 1) -> _Limit:
     full = pattern.replace("{size}", _SIZE.format("size"))
-    return _Limit(name, re.compile(full, re.IGNORECASE), fixed, counts_in)
+    return _Limit(name, Late(full, re.IGNORECASE), fixed, counts_in)
 
 
 _IN_MESSAGES = (

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from remediator.case import LogLine
-from remediator.diagnosis.linear import Linear
+from remediator.diagnosis.linear import Late, Linear
 from remediator.domain import Frame
 
 # A traceback that is still open takes so many lines of other writers between its own.
@@ -68,83 +68,81 @@ class Said:
 
 # --- what a line is ----------------------------------------------------------------------------
 
-_ANSI = re.compile(r"\x1b\[[0-9;?]{0,12}[A-Za-z]")
+_ANSI = Late(r"\x1b\[[0-9;?]{0,12}[A-Za-z]")
 # What launchers put before each line of a rank or an actor: part of no traceback.
-_WRITER = re.compile(
+_WRITER = Late(
     r"^(?:\[(?:default|rank|worker|node)?_?\d{1,6}\]:? ?|\[\d{1,5},\d{1,5}\]<\w{1,10}>:? ?|\([\w.:<> -]{1,80}pid=\d{1,9}[^)]{0,60}\) ?|[\w.-]{1,40} {0,20}\| (?! ))+"
 )
-_TRACEBACK = re.compile(r"Traceback \(most recent call last\)")
-_FRAME = re.compile(
+_TRACEBACK = Late(r"Traceback \(most recent call last\)")
+_FRAME = Late(
     r'^(?P<pad>[\s|+]*)File "(?P<file>[^"]{1,400})", line (?P<line>\d{1,9})(?:,? in (?P<function>\S{1,200}))?\s*$'
 )
-_IPYTHON_FRAME = re.compile(
+_IPYTHON_FRAME = Late(
     r"^(?:File |Cell |Input |<ipython)\s?(?P<file>[^,\s]{1,400}?)(?::(?P<line>\d{1,9}))?(?:,? (?:line (?P<cell>\d{1,9})|in (?P<function>\S{1,200})))"
 )
-_NUMBERED = re.compile(r"^(?:-+> ?|\s*)\d{1,6}(?:\s|$)|^\s*\(\.\.\.\)$|^-{20,}$")
-_EXCEPTION = re.compile(
+_NUMBERED = Late(r"^(?:-+> ?|\s*)\d{1,6}(?:\s|$)|^\s*\(\.\.\.\)$|^-{20,}$")
+_EXCEPTION = Late(
     r"^(?P<name>(?:[A-Za-z_][\w]{0,80}\.){0,12}[A-Za-z_][\w]{0,80})(?:(?: \[[\w ]{1,40}\])?:(?:\s(?P<message>.*))?)?$",
     re.DOTALL,
 )
 _LEVELS = frozenset(
     {"DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "ERROR", "CRITICAL", "FATAL", "NOTE"}
 )
-_LINK = re.compile(
+_LINK = Late(
     r"^[\s|]*(?:During handling of the above exception|(?P<cause>The above exception was the direct cause))"
 )
-_MARKERS = re.compile(r"^[\s|+]*[~^]{1,400}[\s~^]*$|^\s*\[Previous line repeated \d+ more times?\]")
-_NEW_RECORD = re.compile(
+_MARKERS = Late(r"^[\s|+]*[~^]{1,400}[\s~^]*$|^\s*\[Previous line repeated \d+ more times?\]")
+_NEW_RECORD = Late(
     r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d|\[?\d\d:\d\d:\d\d|\[?(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b|[IWEF]\d{4} \d\d:|\d{2}/\d{2}/\d{2} |\{\")"
 )
 
-_JAVA_HEAD = re.compile(
+_JAVA_HEAD = Late(
     r"^(?P<link>\s*Caused by: |\s*Suppressed: |Exception in thread \"[^\"]{0,200}\" |.{0,200}?(?=\b(?:[a-z]\w{0,60}\.){1,10}[A-Z]\w{0,80}(?:Exception|Error|Throwable)\b))"
     r"(?P<name>(?:[a-zA-Z_$][\w$]{0,60}\.){1,12}[A-Z][\w$]{0,100})(?::\s(?P<message>.*))?$",
     re.DOTALL,
 )
-_JAVA_FRAME = re.compile(
+_JAVA_FRAME = Late(
     r"^\s*at (?:[\w.-]{1,60}(?:@[\w.-]{1,30})?/{1,2})?(?P<function>[\w.$<>]{1,300})\((?P<file>[\w$.-]{0,120}\.(?:java|scala|kt|groovy|clj))?:?(?P<line>\d{0,9})[^)]{0,100}\)"
     r"|^\s*at [\w.$<>/-]{3,300}\((?:Native Method|Unknown Source|<generated>)\)|^\s*\.\.\. \d{1,6} (?:more|common frames)"
 )
-_NODE_FRAME = re.compile(
+_NODE_FRAME = Late(
     r"^\s+at (?:(?P<function>[^()]{1,200}) )?\(?(?:file://)?(?P<file>[^():]{1,300}):(?P<line>\d{1,9}):\d{1,9}\)?,?( \{)?$|^\s+at (?:async )?[\w.<>$ \[\]]{1,200}(?: \((?:native|<anonymous>|index \d+)\))?$"
 )
-_NODE_SOURCE = re.compile(r"^(?:file://)?(?P<file>/[^:\s]{1,300}\.[cm]?[jt]sx?):(?P<line>\d{1,9})$")
-_GO_PANIC = re.compile(r"^(?:panic|fatal error): |^\[signal SIG\w{2,8}: ")
-_GO_FRAME = re.compile(
+_NODE_SOURCE = Late(r"^(?:file://)?(?P<file>/[^:\s]{1,300}\.[cm]?[jt]sx?):(?P<line>\d{1,9})$")
+_GO_PANIC = Late(r"^(?:panic|fatal error): |^\[signal SIG\w{2,8}: ")
+_GO_FRAME = Late(
     r"^goroutine \d{1,9} .{0,80}\]:$|^\s+(?P<file>/[^\s:]{1,300}\.(?:go|s)):(?P<line>\d{1,9})(?: \+0x[0-9a-f]+)?$|^(?:created by )?[\w./()*\[\]{}-]{1,200}\((?:\{?0x[0-9a-f]{1,16}[^)]{0,300}|\.\.\.|)\)(?: in goroutine \d+)?$"
 )
-_RUST_PANIC = re.compile(
+_RUST_PANIC = Late(
     r"^thread '[^']{0,100}'(?: \(\d+\))? panicked at (?:'.{0,400}', )?(?P<file>[^\s:']{1,300}):(?P<line>\d{1,9}):\d{1,9}"
 )
-_NATIVE_FRAME = re.compile(
+_NATIVE_FRAME = Late(
     r"^\s*#\d{1,4}\s+(?:0x[0-9a-f]{4,16} )?(?:in )?\S.{0,300}|^\s*(?:@|\*\*\*|\d{1,3}:)\s+0x[0-9a-f]{4,16}\b.{0,300}|^\s*frame #\d{1,4}: |^\s*\d{1,3}: (?:0x[0-9a-f]{4,16} - )?[\w<>:{}$ ]{3,200}$|^\s*\[0x[0-9a-f]{6,16}\]|^\S{1,200}\(\+?[\w+]{0,200}0x[0-9a-f]{1,16}\)\s?\[0x[0-9a-f]{4,16}\]"
 )
-_R_FRAME = re.compile(
+_R_FRAME = Late(
     r"^(?:Calls: |\s*\d{1,3}: \S{1,80}\()|^Backtrace:$|^\s{1,6}(?:\d{1,3}\. )?[├└│█─▆ ]{1,20}\S"
 )
-_JULIA_FRAME = re.compile(r"^\s{1,4}\[\d{1,4}\] \S|^\s{3,6}@ \S+ \S+:\d{1,9}$|^Stacktrace:$")
-_DOTNET_FRAME = re.compile(
-    r"^\s+at [\w.<>`+\[\]]{3,300}\(.{0,300}\)(?: in .{1,300}:line \d{1,9})?$"
-)
-_RICH = re.compile(r"^\s*[╭│╰├][\s─│❱╭╰├╮╯]?")
-_RICH_FRAME = re.compile(r"^\s*│\s(?P<file>\S{1,300}):(?P<line>\d{1,9}) in (?P<function>\S{1,120})")
-_XTRACE = re.compile(r"^\+{1,6} (?:[\w./$-]|\[|\()")
+_JULIA_FRAME = Late(r"^\s{1,4}\[\d{1,4}\] \S|^\s{3,6}@ \S+ \S+:\d{1,9}$|^Stacktrace:$")
+_DOTNET_FRAME = Late(r"^\s+at [\w.<>`+\[\]]{3,300}\(.{0,300}\)(?: in .{1,300}:line \d{1,9})?$")
+_RICH = Late(r"^\s*[╭│╰├][\s─│❱╭╰├╮╯]?")
+_RICH_FRAME = Late(r"^\s*│\s(?P<file>\S{1,300}):(?P<line>\d{1,9}) in (?P<function>\S{1,120})")
+_XTRACE = Late(r"^\+{1,6} (?:[\w./$-]|\[|\()")
 
 # Code of others: the language's own, installed packages, launchers.
-_NOT_OWN = re.compile(
+_NOT_OWN = Late(
     r"site-packages|dist-packages|/lib/python\d|/python\d\.\d{1,2}/(?!app)|<frozen|<string>|<unknown>|<__array_function__|importlib|node_modules|node:internal|internal/|/usr/local/go/|/pkg/mod/|/rustc/|/cargo/registry|^bazel-|/opt/conda/lib|/usr/lib/|torch_(?:xla|geometric)?/distributed/run|^\.?/?venv/|/\.venv/|/bin/[\w.-]{1,60}$|\.px[id]$|\.pyx$"
 )
-_NOT_OWN_JAVA = re.compile(
+_NOT_OWN_JAVA = Late(
     r"^(?:java|javax|jdk|sun|com\.sun|scala|kotlin|akka|org\.(?:apache|springframework|slf4j|eclipse|scalatest|junit|jboss|hibernate|pytorch)|io\.(?:netty|grpc|vertx|quarkus|micronaut)|com\.(?:google|fasterxml|zaxxer|amazonaws)|py4j|clojure|reactor|okhttp3|ai\.djl)\."
 )
 
 
 # What is raised in a program that is stopped from outside, wherever it stands.
-_STOPPED = re.compile(
+_STOPPED = Late(
     r"(?:^|\.)(?:SystemExit|KeyboardInterrupt|SoftTimeLimitExceeded|TimeLimitExceeded|WorkerTimeout|GreenletExit)$"
 )
 _INNERMOST = 15
-WAITING_FRAME = re.compile(
+WAITING_FRAME = Late(
     r"urllib|requests/|httpx|httpcore|aiohttp|http[./ ]client|socket|ssl\.py|\brecv|getaddrinfo|botocore|boto3|fsspec|gcsfs"
     r"|google[./]cloud[./](?:storage|bigquery)|google[./]resumable|grpc|urlopen|paramiko|ftplib|psycopg|pymysql|redis/|pymongo|kafka",
     re.IGNORECASE,
@@ -252,7 +250,7 @@ class _Reader:
         self.open: _Open | None = None
         self.drop_until_caret = 0
         self.java: _Open | None = None
-        self.prefix: re.Pattern[str] | None = None
+        self.prefix: Late | None = None
         self.previous: Said | None = None
 
     # A line is either taken into a traceback, or given back as plain text, or dropped.
@@ -489,18 +487,18 @@ class _Reader:
         return False
 
 
-def _prefix_of(text: str) -> re.Pattern[str] | None:
+def _prefix_of(text: str) -> Late | None:
     """What a logger put before "Traceback", as it will stand before each of its lines."""
     if not text.strip() or "╭" in text:
         return None
-    return re.compile(r"\d+".join(re.escape(part) for part in re.split(r"\d+", text)))
+    return Late(r"\d+".join(re.escape(part) for part in re.split(r"\d+", text)))
 
 
 def _frame_of(found: re.Match[str]) -> Frame:
     return Frame(found["file"], int(found["line"]), (found["function"] or "").strip() or None)
 
 
-_STACK_OF = re.compile(r"^(?:Current thread|Thread|Extension modules:) ")
+_STACK_OF = Late(r"^(?:Current thread|Thread|Extension modules:) ")
 
 
 def _near(first: LogLine | None, second: LogLine) -> bool:
@@ -612,10 +610,10 @@ _ZERO = Linear(
 )
 
 
-_LOUD = re.compile(
+_LOUD = Late(
     r"^\W{0,3}(?:[\w:.,+/-]+\s+){0,3}?\W?(?:WARN|WARNING|ERROR|CRITICAL|FATAL|[EWF]\d{4}|[EW])\b"
 )
-_STAMP = re.compile(r"^\W{0,3}(?:\d{2,4}[-/]\d\d[-/]\d\d[T ]*)?(?:\d{1,2}:\d\d:\d\d[.,\d]*)?")
+_STAMP = Late(r"^\W{0,3}(?:\d{2,4}[-/]\d\d[-/]\d\d[T ]*)?(?:\d{1,2}:\d\d:\d\d[.,\d]*)?")
 
 
 def is_progress(text: str) -> bool:

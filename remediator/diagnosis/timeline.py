@@ -20,7 +20,7 @@ from itertools import pairwise
 from statistics import median
 
 from remediator.case import Case, LogLine
-from remediator.diagnosis.linear import Linear
+from remediator.diagnosis.linear import Late, Linear
 from remediator.diagnosis.statements import SERVICE_TASK
 from remediator.diagnosis.structure import is_progress, read_log
 from remediator.diagnosis.utilisation import Usage
@@ -46,22 +46,20 @@ _LEAST_TELEMETRY = 3
 _USUAL_STEP = 30.0
 
 # What a logger puts before its message: level, its own name, process and thread.
-_LOGGER = re.compile(
+_LOGGER = Late(
     r"^\W{0,3}(?:\[?\d{1,9}\]?\W{1,3})*(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b\W{0,4}(?:\[?[\w.-]{1,60}(?:\[\d+\])?\]?:\s+|\[[\w./:-]{1,60}\]\W{0,3})?"
 )
-_STAMP = re.compile(
-    r"^\W*(?:\d{4}[-/]\d\d[-/]\d\d[T ])?\d\d:\d\d:\d\d[.,\d]*(?:Z|\s?[+-]\d{4})?\W*"
-)
+_STAMP = Late(r"^\W*(?:\d{4}[-/]\d\d[-/]\d\d[T ])?\d\d:\d\d:\d\d[.,\d]*(?:Z|\s?[+-]\d{4})?\W*")
 _MASKS = (
     (_STAMP, ""),
-    (re.compile(r"(?:gs|s3|https?|bq)://[^\s'\"]+"), "<uri>"),
-    (re.compile(r"/[\w.-]+(?:/[\w.=-]+)+"), "<path>"),
-    (re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{13,27}\b|\b(?=[a-f]*\d)[0-9a-f]{12,64}\b"), "<id>"),
-    (re.compile(r"\d+(?:[.,:]\d+)*"), "<n>"),
+    (Late(r"(?:gs|s3|https?|bq)://[^\s'\"]+"), "<uri>"),
+    (Late(r"/[\w.-]+(?:/[\w.=-]+)+"), "<path>"),
+    (Late(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{13,27}\b|\b(?=[a-f]*\d)[0-9a-f]{12,64}\b"), "<id>"),
+    (Late(r"\d+(?:[.,:]\d+)*"), "<n>"),
     # A bar that grows is one template, not ten.
-    (re.compile(r"\|[\u2580-\u259f#=> .-]*\||[#=>]{3,}\.*"), "|"),
+    (Late(r"\|[\u2580-\u259f#=> .-]*\||[#=>]{3,}\.*"), "|"),
 )
-_HOST_IN_URI = re.compile(r"(?:https?|ftp)://([A-Za-z0-9.-]+)")
+_HOST_IN_URI = Late(r"(?:https?|ftp)://([A-Za-z0-9.-]+)")
 
 _DURATION = Linear(
     r"(?:took|in|after|for|elapsed|duration|time|spent)\W{1,3}(?:(?P<hours>\d{1,4}) ?h(?:ours?)?,? ?)?(?P<minutes>\d{1,4}) ?m(?:in(?:utes?)?)?,? ?(?P<rest>\d{1,2}) ?s\b"
@@ -90,7 +88,7 @@ _SENDER = Linear(
     r"|http|input|io|message|messages|network|page|queue|remote|reply|request|requests|response|server|service|socket|source|stream|upload|upstream)s?\b"
 )
 # Names of sections are short and an author's own: there one such word is enough.
-_WAITING_NAME = re.compile(
+_WAITING_NAME = Late(
     r"\b(?:http|https|api|rest|grpc|remote|network|bq|bigquery|gcs|s3|ftp|sftp|sql|database|redis|elasticsearch|feature ?store"
     r"|vector ?search|lookup (?:remote|online)|online (?:store|features)|web ?service|crawl|scrape)\b",
     re.IGNORECASE,
@@ -112,11 +110,11 @@ _ALIVE = Linear(
     r"|\bbooting worker\b|\bwaiting for application startup\b|\bapplication startup complete\b|\bstarted server process\b"
 )
 # What is looked up for somebody, in a time that the line tells: it was asked of a store.
-_LOOKED_UP = re.compile(
+_LOOKED_UP = Late(
     r"^(?:got |read |loaded |online )?features?\b(?: (?:for|of|from) \S{1,60})?(?: (?:in|took|after)\b|: )",
     re.IGNORECASE,
 )
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_CAMEL = Late(r"(?<=[a-z])(?=[A-Z])")
 _WAITING_STACK = Linear(
     r"urllib|requests|httpx|aiohttp|http[./ ]client|socket|ssl\.py|recv|getaddrinfo|connect\b|botocore|boto3|fsspec|gcsfs"
     r"|google[./]cloud[./](?:storage|bigquery)|google[./]resumable|grpc|select(?:ors)?\.py|selectors|epoll|\bpoll\b|urlopen"
@@ -125,23 +123,23 @@ _WAITING_STACK = Linear(
 _INFERENCE = Linear(
     r"\b(?:predict(?:ion|ions|ing)?|infer(?:ence|ring)?|forward(?: pass)?|generat(?:e|ing|ion)|model\(|__call__|embed(?:ding|dings)?)\b"
 )
-_SECTION_NAME = re.compile(
+_SECTION_NAME = Late(
     r"^\W*(?:section|stage|phase|step|begin(?:ning)?|start(?:ing|ed)?|entering)\b\W*(?P<name>[A-Za-z_][\w .-]{1,60})",
     re.IGNORECASE,
 )
 # What starts here is the program, not a section of it.
-_STARTED = re.compile(
+_STARTED = Late(
     r"(?:up|the )?\W*(?:application|app|container|gunicorn|job|main|process|program|run|script|server|service|training job|uvicorn|worker|workers)?\W*$",
     re.IGNORECASE,
 )
 # What is left of a template that says something: a word, not a unit ("<n>/<n> [<n>it/s]").
-_WORD = re.compile(r"[^\W\d_]{3,}|[^\W\d_\x00-\x7f]")
+_WORD = Late(r"[^\W\d_]{3,}|[^\W\d_\x00-\x7f]")
 _UNIT_WORDS = frozenset({"eta", "its", "min", "mins", "sec", "secs", "kib", "mib", "gib"})
-_BRACKETS = re.compile(r"^\[(?P<name>[A-Za-z_][\w .:/-]{0,60})\]")
+_BRACKETS = Late(r"^\[(?P<name>[A-Za-z_][\w .:/-]{0,60})\]")
 _LEVELS = frozenset(
     {"debug", "info", "warn", "warning", "error", "critical", "fatal", "stdout", "stderr"}
 )
-_PROGRESS = re.compile(
+_PROGRESS = Late(
     r"(?P<done>\d[\d,]{0,15}) ?(?:/|of|out of) ?(?P<all>\d[\d,]{0,15})|(?P<percent>\d{1,3}(?:\.\d{1,3})?) ?%"
 )
 
@@ -282,7 +280,7 @@ def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
     return None
 
 
-_HOST_NAMED = re.compile(
+_HOST_NAMED = Late(
     r"(?:from|to|of|at|by|host)[ =:]{1,2}((?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24})\b(?![/(])"
 )
 
@@ -453,7 +451,7 @@ def readable(name: str) -> str:
     return _MASK.sub("…", name)
 
 
-_MASK = re.compile(r"<(?:uri|path|id|n)>")
+_MASK = Late(r"<(?:uri|path|id|n)>")
 
 
 def _words(name: str) -> str:

@@ -8,13 +8,12 @@ your internet connection" is no network where the chain holds a 503. Interpreted
 
 from __future__ import annotations
 
-import re
-
+from remediator.diagnosis.linear import Late
 from remediator.diagnosis.signatures import Place, Signature, Tag
 from remediator.diagnosis.signs import FAIR, STRONG
 from remediator.domain import Cause
 
-CLIENTS = re.compile(
+CLIENTS = Late(
     r"(?:requests|urllib3|httpx\d?|httpcore\d?|aiohttp|aiobotocore|botocore|boto3|s3transfer|pycurl|treq|niquests"
     r"|google\.(?:api_core|auth|cloud|resumable_media|genai)|googleapiclient|gcsfs|s3fs|adlfs|fsspec|smart_open|tensorflow\.python\.framework\.errors_impl\.(?:Unavailable|Aborted)"
     r"|grpc|grpclib|azure|msrest|minio|hdfs|paramiko|asyncssh|ftplib|smtplib|imaplib|webdav\d?|swiftclient|keystoneauth1"
@@ -30,7 +29,7 @@ CLIENTS = re.compile(
 )
 """Qualified names of exceptions that speak of another service."""
 
-SOCKETS = re.compile(
+SOCKETS = Late(
     r"(?:builtins\.)?(?:Connection(?:Refused|Reset|Aborted)?Error|BrokenPipeError|gaierror|URLError|RemoteDisconnected|IncompleteRead|HTTPError|SSLError|ServerDisconnectedError|ClientError|ClientConnector\w{0,40}Error|ConnectTimeout\w{0,20}|ReadTimeout\w{0,20})$"
 )
 """The same without a package: what sockets raise, and short names of the clients'."""
@@ -249,7 +248,7 @@ CLIENT_ROWS: tuple[Signature, ...] = (
 )
 """In the order in which they are tried."""
 
-BUGS = re.compile(
+BUGS = Late(
     r"(?:Name|Attribute|Type|UnboundLocal|Import|ModuleNotFound|Syntax|Indentation|Assertion|ZeroDivision)Error$"
 )
 """What no service makes a program raise: beside a client's exception such a bug speaks too."""
