@@ -707,6 +707,18 @@ class Plan:
         return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
 
 
+PERMISSION_NAME = (
+    r"(?:aiplatform|artifactregistry|bigquery|cloudkms|compute|dataflow|iam|logging|ml|monitoring"
+    r"|notebooks|pubsub|resourcemanager|secretmanager|serviceusage|storage)\.[a-zA-Z]{2,40}"
+    r"\.(?:access|actAs|add|attach|batch|cancel|connect|consume|copy|create|delete|deploy|detach|download"
+    r"|enable|export|generate|get|import|list|merge|move|mutate|patch|predict|publish|query|read|remove"
+    r"|restore|resume|run|search|set|sign|start|stop|stream|subscribe|undeploy|update|upload|use|view"
+    r"|write)[a-zA-Z]{0,30}"
+)
+"""The name of an IAM permission, SERVICE.RESOURCE.VERB, and of nothing else that has two dots (a host,
+the domain of an account, a module); cloud.google.com/iam/docs/permissions-reference."""
+
+
 _LABEL_LIMIT = (
     63  # Google Cloud's own, https://cloud.google.com/resource-manager/docs/labels-overview
 )

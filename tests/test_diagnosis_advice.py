@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 
 from remediator.case import Case
+from remediator.catalog.catalog import Catalogue
 from remediator.diagnosis import diagnose
 from remediator.diagnosis.advice_rules import RULES, bytes_words
 from remediator.domain import Cause
+from remediator.policy import load
+from remediator.remediate import preview
 from tests.test_diagnosis import custom
 
+ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(__file__).parent / "data" / "advice"
 
 
@@ -64,6 +68,21 @@ def test_advice_has_the_messages_own_values(message: str, words: str) -> None:
     assert any(words in one.causes[0].advice for one in (found, in_log) if one.causes)
     told = [cause.to_json()["advice"] for cause in (*found.causes, *in_log.causes)]
     assert all(set(one) == {"text", "link"} and one["text"] and one["link"] for one in told)
+
+
+def test_a_title_takes_no_host_and_no_account_for_a_permission() -> None:
+    said = (
+        "403 Forbidden: train@my-project.iam.gserviceaccount.com may not do this, see "
+        "https://console.cloud.google.com/iam; storage.googleapis.com says no"
+    )
+    policies = load((ROOT / "policies.yaml").read_text(), "policies.yaml").policies
+    assert policies is not None
+    book = Catalogue.built_in()
+    told = preview(Case.parse(custom(900, said)), policies, book).title
+    assert "permission" in told
+    assert not any(word in told for word in ("google", "iam.", "console"))
+    named = said + " (storage.objects.get)"
+    assert "storage.objects.get" in preview(Case.parse(custom(900, named)), policies, book).title
 
 
 def test_nothing_is_left_to_fill_in() -> None:

@@ -20,7 +20,7 @@ from remediator.alerts.wording import (
     plural,
     shown,
 )
-from remediator.domain import Action, Cause, Guard, JobState, Source
+from remediator.domain import PERMISSION_NAME, Action, Cause, Guard, JobState, Source
 
 TITLE_LIMIT = 150
 """Characters; Slack's header block takes no more, https://docs.slack.dev/reference/block-kit/blocks/header-block"""
@@ -78,7 +78,7 @@ _ABOUT: Mapping[Cause, re.Pattern[str]] = {
         rf"\b({_RAISED}(?:: (?:(?!{_RAISED}\b)[^\"\n]){{1,60}})?)"  # the next one is its own
     ),
     Cause.BAD_INPUT: re.compile(r"((?:gs|bq)://[^\s\"',]{0,200}[^\s\"',.:;)])"),
-    Cause.PERMISSION: re.compile(r"\b([a-z]{2,20}\.[a-zA-Z]{2,40}\.[a-z][a-zA-Z]{1,40})\b(?!\.)"),
+    Cause.PERMISSION: re.compile(rf"(?<![\w./@-])({PERMISSION_NAME})\b(?![.-])"),
     Cause.QUOTA: re.compile(
         r"\b((?<=googleapis\.com/)[a-z0-9_]{5,80}|[A-Z]\w{0,60}PerProject\w{0,40})"
     ),

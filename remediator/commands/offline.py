@@ -99,6 +99,9 @@ def diagnose(args: argparse.Namespace) -> int:
         print_text(f"\n{_NOT_FAILED[state in RUNS]}")
         return DONE
     print_text(f"\nverdict: {answer.verdict} ({answer.confidence:.0%})")
+    if (frame := answer.frame) is not None:
+        inside = f" in {frame.function}" if frame.function else ""
+        print_text(f"in the code: {frame.file}:{frame.line}{inside}")
     for cause in answer.causes:
         print_text(f"\n{cause.cause}  {cause.confidence:.0%}")
         for mark, items in (("+", cause.evidence), ("-", cause.against)):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from remediator.diagnosis.linear import Late, Linear
-from remediator.domain import Cause, Frame, Needs
+from remediator.domain import PERMISSION_NAME, Cause, Frame, Needs
 from remediator.job import Job
 
 _VERTEX = "https://cloud.google.com/vertex-ai/docs"
@@ -46,7 +46,7 @@ ROLES: Mapping[str, str] = {
 
 _IMAGE = r"(?:[a-z0-9-]{1,40}-docker\.pkg\.dev|(?:[a-z]{2,4}\.)?gcr\.io|docker\.io|[a-z0-9.-]{1,80}\.[a-z]{2,10})/[\w./@:-]{1,200}[\w]"
 _ACCOUNT = r"[\w.+-]{1,120}@[\w.-]{1,120}\.(?:gserviceaccount\.com|[a-z]{2,10})"
-_PERMISSION = r"(?:aiplatform|artifactregistry|bigquery|cloudkms|compute|dataflow|iam|logging|monitoring|pubsub|resourcemanager|secretmanager|serviceusage|storage|notebooks)\.[a-zA-Z]{2,40}\.[a-zA-Z]{2,40}"
+_PERMISSION = PERMISSION_NAME
 
 
 @dataclass(frozen=True, slots=True)
