@@ -12,12 +12,14 @@ from remediator.redact.matching import (
     Span,
     compiled,
     end_of,
+    is_quoted_itself,
     span_of,
+    start_of,
     to_its_end,
     value_at,
 )
 from remediator.redact.names import Named, named, word_set
-from remediator.redact.values import is_plain
+from remediator.redact.values import follows_key_flag, is_plain
 
 _WORDS = (
     "pass|pwd|pswd|pword|pw|secret|token|cred|key|auth|pat|cookie|jwt|hook|dsn|otp|salt|sas|conn|bearer"
@@ -44,6 +46,7 @@ _VERBS = re.compile(
     r"|delete|remove|list|access|describe|print|hash|refresh|count|split|lookup|prompt|require|ensure|build)",
     re.IGNORECASE,
 )
+_OF_SOURCE = re.compile(r"\.(?:py|rs|cc|cpp|hpp|h)\Z")
 _HOLDER = re.compile(
     r"""(?:\{\s{0,40}\\{0,8}["']?(?:string_?|default_?|constant_?|runtime_?)?[vV]alue\\{0,8}["']?\s{0,9}:\s{0,9}|(?P<list>\[\s{0,40}))"""
     r"""(?=\\{0,8}["'])"""
@@ -62,6 +65,9 @@ def named_values(text: str) -> Iterator[Span]:
         name, sign = found["name"], found["sign"]
         query = found.start() > 0 and text[found.start() - 1] in "?&;#" and sign == "="
         under = _named_there(text, found.start(), name, query=query)
+        if under is None and name == "--key" and sign == "=":
+            start, end, _ = value_at(text, found.end())
+            under = Named.KEY if follows_key_flag(text[start:end]) else None
         if under is not None:
             for span in _of_assignment(text, found, under):
                 yield span
@@ -78,6 +84,8 @@ def _of_assignment(text: str, found: Any, under: Named) -> Iterator[Span]:
     if holder is not None:
         yield from _inside(text, holder, under, name)
         return
+    if not found["closed"] and is_quoted_itself(text, found.start(), begin):
+        return
     start, end, quoted = value_at(text, begin)
     if not quoted and sign[-1] not in "=>:\uff1a\uff1d":
         return
@@ -88,6 +96,8 @@ def _of_assignment(text: str, found: Any, under: Named) -> Iterator[Span]:
     if not quoted and _BLOCK.match(text, begin):
         yield from _block(text, begin)
         return
+    if sign == "::" and _OF_SOURCE.search(name):
+        return  # `tests/test_secrets.py::test_name`
     spaced = begin > end_of(found, "sign") or (sign[-1] in ":\uff1a" and name != "secret")
     if end > start and not is_plain(text[start:end], under, name, quoted=quoted, spaced=spaced):
         yield to_its_end(text, start, end)
@@ -133,6 +143,20 @@ def _block(text: str, place: int) -> Iterator[Span]:
         if line is not None and line[1] is not None and not line[1].startswith(indent):
             break
     yield start, len(text[:end].rstrip())
+
+
+_FALLBACK = rf"(?i)(?P<name>[$\w.@-]*(?:{_WORDS})[\w.-]*)(?:{QUOTE}{BLANK}*[)\]])?{BLANK}*(?:\bor\b|\|\||\?\?){BLANK}*(?P<open>{QUOTE})"
+
+
+def fallbacks(text: str) -> Iterator[Span]:
+    """`os.getenv("NAME") or "value"`, `process.env.NAME || "value"`: what is taken where none is set."""
+    for found in compiled(_FALLBACK).finditer(text):
+        under = named(found["name"].strip("$@-."))
+        start, end, quoted = value_at(text, start_of(found, "open"))
+        if under is None or not quoted or " " in text[start:end]:
+            continue
+        if not is_plain(text[start:end], under, found["name"], quoted=True):
+            yield start, end
 
 
 _HEADER = (

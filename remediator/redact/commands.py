@@ -17,16 +17,17 @@ from remediator.redact.matching import (
     span_of,
     value_at,
 )
-from remediator.redact.names import named
-from remediator.redact.values import is_plain
+from remediator.redact.names import Named, named
+from remediator.redact.values import follows_key_flag, is_plain
 
 _FLAG = rf"(?:^|[\s\"'\[,(=`])(?P<name>--?[A-Za-z][\w.-]*)(?:{QUOTE}?\s*\n\s*-\s+|{BLANK}+\\\n\s*|{QUOTE},?\s*|{BLANK}+)"
 
 _OPTIONS: tuple[tuple[re.Pattern[str], tuple[str, ...], bool], ...] = tuple(
     (re.compile(rf"(?:{programs})(?:\.exe)?\Z", re.IGNORECASE), options, glued_only)
     for programs, options, glued_only in (
-        # `mysql -p name` asks for the password and opens the database: only what is glued is one.
-        (r"mysql\w*|mariadb[\w-]*|mycli|mydumper|xtrabackup", ("-p",), True),
+        # `mysql -p name` asks for the password and opens the database; but who writes it so often
+        # means the password, and a database's name is no loss.
+        (r"mysql\w*|mariadb[\w-]*|mycli|mydumper|xtrabackup", ("-p",), False),
         (r"7za?|7zr|rar|unrar", ("-p",), True),
         ((r"sshpass|mongo\w*|cqlsh|docker|podman|nerdctl|buildah|helm|skopeo|crane|oras|az|oc|rabbitmqadmin|hdbsql|isql"
          r"|ipmitool|db2|nzsql|vsql"), ("-p", "-P"), False),
@@ -36,6 +37,9 @@ _OPTIONS: tuple[tuple[re.Pattern[str], tuple[str, ...], bool], ...] = tuple(
         (r"vsql|presto|trino", ("-w",), False),
     )
 )  # fmt: skip
+_GLUES = re.compile(
+    r"(?:sshpass|mysql\w*|mariadb[\w-]*|mycli|mydumper|xtrabackup)(?:\.exe)?\Z", re.IGNORECASE
+)
 _WITH_USER = re.compile(r"(?:curl|wget|http|https|smbclient|rpcclient|net|elasticdump|lftp|ab)\Z")
 _USER_OPTIONS = ("-u", "--user", "--proxy-user", "-U", "-a", "--auth", "-A", "--userpwd")
 _PASSED = re.compile(r"pass:(.+)\Z", re.DOTALL)
@@ -62,11 +66,11 @@ def flags(text: str) -> Iterator[Span]:
     if "-" not in text:
         return
     for found in compiled(_FLAG).finditer(text):
-        under = named(found["name"].lstrip("-"))
-        if under is None:
-            continue
         start, end, quoted = value_at(text, found.end())
         value = text[start:end]
+        under = named_flag(found["name"], value)
+        if under is None:
+            continue
         if value.startswith("-") and not (
             quoted and len(value) > 1 and value[1] != "-" and " " in value
         ):
@@ -77,6 +81,14 @@ def flags(text: str) -> Iterator[Span]:
             and not is_plain(value, under, found["name"], quoted=True)
         ):
             yield start, end
+
+
+def named_flag(flag: str, value: str) -> Named | None:
+    """What a flag says of its value; `--key` alone says it where the value looks like one."""
+    name = flag.lstrip("-")
+    if name == "key" and follows_key_flag(value):
+        return Named.KEY
+    return named(name)
 
 
 def options(text: str) -> Iterator[Span]:
@@ -127,7 +139,7 @@ def secrets_of(program: str, words: Sequence[str]) -> Iterator[tuple[int, int, i
                 word[:2] in letters
                 and len(word) > _GLUED
                 and word[:2] == "-p"
-                and (glued_only or program == "sshpass")
+                and (glued_only or _GLUES.match(program) is not None)
             ):
                 yield place, 2, len(word) - 2
         if _WITH_USER.match(program):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from remediator.redact.commands import secrets_of
+from remediator.redact.commands import named_flag, secrets_of
 from remediator.redact.names import Named, named, word_set
 from remediator.redact.values import MARK, is_plain
 
@@ -105,7 +105,7 @@ def _sequence(value: Sequence[Any], redacted: Callable[[str], str]) -> list[Any]
         is_header = len(words) == 2 and place == 0 and flag != flag.lower()  # noqa: PLR2004  # ["X-Api-Key", "…"]
         if not following or following.startswith("--") or not (is_flag or is_header):
             continue
-        under = named(flag.lstrip("-"))
+        under = named_flag(flag, following)
         if under is not None and not is_plain(following, under, flag, quoted=True):
             shown[place + 1] = MARK
     for start, program in enumerate(words):

@@ -14,6 +14,7 @@ Span = tuple[int, int]
 BLANK = r"[ \t\x{a0}\x{2000}-\x{200a}\x{202f}\x{3000}]"
 QUOTE = r"""(?:\\{0,8}["'`]|[\x{2018}\x{2019}\x{201c}\x{201d}])"""
 QUOTED = re.compile(r"""(?P<slashes>\\{0,8})(?P<mark>["'`\u2018\u2019\u201c\u201d])""")
+_CLOSING = re.compile(r"""["'`](?=[\s;:,.)+]|\Z)""")
 _CLOSES = {"\u2018": "\u2019", "\u201c": "\u201d"}
 _WITHIN = {
     '"': re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL),
@@ -80,6 +81,12 @@ def value_at(text: str, place: int) -> tuple[int, int, bool]:
     elif end >= most:
         return place, end, False
     return place, _without_closers(text, place, end), False
+
+
+def is_quoted_itself(text: str, start: int, end: int) -> bool:
+    """Whether what stands from `start` to `end` is in quotes, sign and all: `"password:"`."""
+    opened = text[start - 1 : start]
+    return bool(opened) and _CLOSING.match(text, end) is not None and text[end] == opened
 
 
 def to_its_end(text: str, start: int, end: int) -> Span:

@@ -63,6 +63,7 @@ _REMARKS = word_set(
     " new current previous prev backup default main alt test testing ci hash hashed encrypted enc literal"
     ""
 )
+_STAGES = word_set("prod production dev devel development staging stage uat live sandbox")
 _SERVICES = word_set(
     "github gitlab bitbucket slack discord telegram teams hf huggingface openai anthropic gemini google"
     " gcp aws azure wandb comet neptune mlflow kaggle db database mysql postgres pg redis mongo mongodb"
@@ -184,7 +185,8 @@ def _of_word(word: str, before: list[str], name: str) -> Named | None:
     if word in _PASSWORDS or (word == "phrase" and near in _OF_PHRASE):
         return Named.PASSWORD
     if word in _SHORT_PASSWORDS:
-        alone = name in {"pass", "pw"}
+        whose = _SERVICES | _STAGES if word == "pwd" else _SERVICES  # `PWD_PROD`, `PASS_DB`
+        alone = name in {"pass", "pw"} or not whose.isdisjoint(_words(name)[1:])
         is_one = near not in _NO_PASS if before else alone
         return Named.PASSWORD if is_one else None
     if word in _ONLY_AFTER:

@@ -27,6 +27,7 @@ _HINT = (
 )
 _PERCENT = r"(?i)[^\s\"'<>]*%(?:25)*(?:3[ad]|2[0267f]|40|7b)[^\s\"'<>]*"
 _ENTITIES = r"(?i)[^\n]*(?:&(?:quot|apos|#3[49]|#x2[27]|equals|colon);|\\u00(?:22|27|3[ad]|26)|\\x(?:22|27|3[ad]))[^\n]*"
+_OF_ADDRESS = re.compile(r"(?i)(?:key|sig|signature|hmac|sid|session|ticket|assertion)=")
 _ESCAPED = re.compile(r"\\(?:u00|x)([0-9a-fA-F]{2})")
 _MOST_RUNS = 200  # encoded parts that are looked at one by one, chosen
 _DEEPEST = 3  # times that a text may be encoded over, chosen
@@ -35,6 +36,7 @@ _PASSES: tuple[Callable[[str], Iterable[Span]], ...] = (
     addresses.spans,
     assignments.headers,
     assignments.named_values,
+    assignments.fallbacks,
     assignments.pairs,
     assignments.elements,
     commands.flags,
@@ -87,7 +89,9 @@ def _decoded_in(text: str, pattern: str) -> str:
     done = 0
     for found in runs:
         plain = _plain(found.group())
-        shown = _cut(plain)
+        # What an address was encoded from: `key=` is a query's, though its `?` stands elsewhere.
+        asked = "?" if _OF_ADDRESS.match(plain) and "=" not in found.group() else ""
+        shown = _cut(asked + plain).removeprefix(asked)
         if shown != plain:
             parts += (text[done : found.start()], shown)
             done = found.end()
@@ -122,7 +126,6 @@ def _forms(text: str) -> Iterator[Span]:
         yield found.span()
 
 
-_DIGESTS = ("sha512-", "sha384-", "sha256-")
 _DIGESTS = ("sha512-", "sha384-", "sha256-")
 _PROSE_LIKE = ("sk-", "ak-", "as-", "xai-", "access-", "tk-us-", "pul-", "ico-")
 _BY_FORM = r"\b(?:" + "|".join(form for _, form in tokens.FORMS) + ")"

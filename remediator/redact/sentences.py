@@ -11,6 +11,7 @@ from remediator.redact.matching import (
     Span,
     compiled,
     end_of,
+    is_quoted_itself,
     span_of,
     start_of,
     to_its_end,
@@ -38,7 +39,8 @@ _SET = (
 _SETTERS = re.compile(
     r"(?i)\s*(?:ENV|ARG|setenv|set|setx|export|declare|SetEnv|fastcgi_param|proxy_set_header|add_header)\s"
 )
-_CAPITALS = rf"(?:^|[\s|])(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+){BLANK}+(?:\|{BLANK}*)?"
+_CAPITALS = rf"(?m)(?:^|[\s|,;({{\[\"'`])(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+){QUOTE}?(?:{BLANK}*[|,;]{BLANK}*|{BLANK}+)"
+_ANOTHER_NAME = re.compile(r"[a-z_]+=|[A-Z0-9_]+=.")
 _TUPLE = (
     rf"(?i)\b(?:auth|http_auth|basic_auth|httpbasicauth|basicauth|httpdigestauth|credentials?|creds|login|authenticate)"
     rf"{QUOTE}?{BLANK}*[=:]?{BLANK}*[(\[]{BLANK}*{QUOTE}[^\"'\n]*{QUOTE}{BLANK}*,{BLANK}*{QUOTE}(?P<secret>[^\"'\n\\]+)"
@@ -80,6 +82,8 @@ def _spoken(text: str) -> Iterator[Span]:
         value = text[start:end]
         if not value or found.end() == end_of(found, "word"):
             continue
+        if is_quoted_itself(text, start_of(found, "word"), found.end()):
+            continue
         under = named(word.replace(" ", "_")) or Named.KEY
         linked = _LINKED.search(between) is not None or bool(sign)
         if is_plain(value, under, word, quoted=quoted, spaced=True):
@@ -96,6 +100,8 @@ def _spoken(text: str) -> Iterator[Span]:
 
 def _is_told(value: str, word: str, under: Named, *, linked: bool) -> bool:
     """Whether a quoted text behind such a word is the secret, not what the sentence is about."""
+    if word == "pass" and not linked and not looks_random(value):
+        return False  # "will pass to `fit`"
     if word in _SHORT or (under is Named.PASSWORD and word not in _STRICT):
         return True
     return looks_random(value) or (linked and word not in _STRICT and " " not in value)
@@ -121,7 +127,9 @@ def _set_lines(text: str) -> Iterator[Span]:
             continue
         start, end, quoted = value_at(text, found.end())
         value = text[start:end]
-        if looks_random(value) and not is_plain(
-            value, under, found["name"], quoted=quoted, spaced=True
+        if (
+            _ANOTHER_NAME.match(value) is None
+            and looks_random(value)
+            and not is_plain(value, under, found["name"], quoted=quoted, spaced=True)
         ):
             yield start, end

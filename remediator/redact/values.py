@@ -57,6 +57,7 @@ _PATH = re.compile(
 )  # fmt: skip
 _ADDRESS = re.compile(
     r"[A-Za-z][\w+.-]*://[^\s@]*\Z|[\w.+-]+@[\w-]+(?:\.[\w-]+)+\Z|[a-z][a-z_]*(?:\.[a-z_]+)+\Z"
+    r"|[a-z][a-z_]*(?:\.[a-z_]+)*\.[A-Z][A-Za-z]+\Z"
 )
 _DIGEST = re.compile(r"(?:sha(?:1|256|384|512)|md5)[:-][0-9a-fA-F]{16,}\Z")
 
@@ -96,7 +97,8 @@ def is_plain(value: str, under: Named, name: str, *, quoted: bool, spaced: bool 
 _LONGEST = 300  # characters that a reference, a path or an expression may have, chosen
 _RANDOM = re.compile(r"[\w.~+/=!@#$%^&*:-]{6,}\Z")
 _WORDY = re.compile(
-    r"[A-Za-z]?[a-z]*(?:[-_./:][A-Za-z]?[a-z]*)*\Z|[A-Z]+\Z|[A-Z]?[a-z]+(?:[A-Z][a-z]+)+\Z"
+    r"[A-Za-z]?[a-z]*(?:[-_./:][A-Za-z]?[a-z]*)*\Z|[A-Z]+(?:_[A-Z]+)*\Z|[A-Z]?[a-z]+(?:[A-Z][a-z]+)+\Z"
+    r"|[A-Za-z]?[a-z]+(?:\.[A-Za-z]?[a-z]+)*(?:\.[A-Za-z]+)\Z"
 )
 _VERSION = re.compile(
     r"v?\d+(?:[.:/-]\d+)*(?:(?:rc|a|b|\.?dev|\.?post)\d+|[a-z]{1,3})?\Z|[A-Za-z]{1,12}\d{1,2}\Z"
@@ -113,6 +115,21 @@ def looks_random(value: str) -> bool:
     if _VERSION.match(bare) and not re.match(r"[a-z]+\d\d?\Z", bare):
         return False
     return _WORDY.match(bare) is None and any(c.isalpha() for c in bare)
+
+
+_SHORTEST_KEY = 10  # characters, chosen
+_COLUMN = re.compile(r"[a-z]+\d*(?:[_.-][a-z0-9]+)*\Z")
+
+
+def follows_key_flag(value: str) -> bool:
+    """Whether what a bare `--key` is given is a key of access: to sort or join by, one names a column."""
+    bare = value.strip()
+    return (
+        len(bare) >= _SHORTEST_KEY
+        and any(map(str.isdigit, bare))
+        and _COLUMN.match(bare) is None
+        and looks_random(bare)
+    )
 
 
 def _is_of_shell(name: str) -> bool:
