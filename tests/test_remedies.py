@@ -500,3 +500,14 @@ def test_less_than_asked_that_is_allowed_comes_before_more_that_is_not() -> None
     )
     assert [change.after for change in done.changes] == ["n2-highmem-80"]  # 640 GiB, not 832
     assert "640 GiB is the most that may be had, not 832" in done.because
+
+
+def test_an_accelerator_that_is_missing_is_not_one_that_is_taken_away() -> None:
+    step = "{accelerator: {type: NVIDIA_TESLA_T4, count: 1}}"
+    has = on(CUSTOM, Hardware("g2-standard-24", "NVIDIA_L4", 2))
+    done = made(has, ladder(step), Cause.ACCELERATOR_MISSING)
+    assert (done.action, done.step) == (Action.ALERT, 0)
+    assert "the job has 2 NVIDIA_L4 already, and 1 NVIDIA_TESLA_T4 would be less" in done.because
+    # for any other cause the policy has named it, and it is done
+    named = made(has, ladder(step), Cause.CPU_SATURATION)
+    assert named.action is Action.RESUBMIT

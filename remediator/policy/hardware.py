@@ -120,6 +120,8 @@ def _moved(held: Hardware, step: Resubmit, now: Situation, region: str) -> Moved
             return to
         current, notes = to.hardware, to.notes
     if step.accelerator is not None:
+        if fewer := _would_take_away(step.accelerator, held, now):
+            raise Exhausted(fewer)
         to = _accelerator(step.accelerator, current, now, region)
         if isinstance(to, NoWay):
             return to
@@ -138,6 +140,21 @@ def _moved(held: Hardware, step: Resubmit, now: Situation, region: str) -> Moved
         return NoWay(changed)
     same = (f"the job runs on {held} already",) if mended.hardware == held else ()
     return Moved(mended.hardware, (*notes, *same, *_doubts(mended.hardware, now)))
+
+
+def _would_take_away(asked: Accelerator | str, held: Hardware, now: Situation) -> str:
+    """Why an accelerator that is added to a job that has one already would take devices away.
+
+    What is missing to such a job is not the device: its container does not see it, or another kind
+    is meant.
+    """
+    had, count = growth.devices_of(now.catalogue, held)
+    if now.diagnosis.verdict is not Cause.ACCELERATOR_MISSING or not isinstance(asked, Accelerator):
+        return ""
+    smaller = _device_gib(now, asked.type) < _device_gib(now, had)
+    if not count or (asked.count >= count and not smaller):
+        return ""
+    return f"the job has {count} {had} already, and {asked.count} {asked.type} would be less"
 
 
 def _other_devices(held: Hardware, wanted: Hardware, step: Resubmit, now: Situation) -> str:
