@@ -353,9 +353,25 @@ def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statemen
     page = command(
         "report",
         _lazy("report", "report"),
-        "incidents, causes, outcomes and money as an HTML page",
+        "incidents, causes, outcomes and money as an HTML page, JSON or CSV",
     )
-    page.add_argument("-o", "--output", metavar="FILE", required=True, help="a file, or -")
+    page.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        default="",
+        help="a file, or - (default: report.html; for data, standard output)",
+    )
+    page.add_argument(
+        "--days",
+        metavar="N",
+        type=float,
+        default=None,
+        help="failures of the last N days, and what is open",
+    )
+    form = page.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as JSON")
+    form.add_argument("--csv", action="store_true", help="one line for each incident")
     page.add_argument("--title", default="", help="the page's heading (default: the project)")
     project(page)
 

@@ -119,6 +119,11 @@ def new_incident(job: Job, first_known: datetime, root: str, *, key: str = "") -
         run_seconds=job.run_seconds,
         created=job.create_time,
         machine=summary.machine_words(job),
+        owner=summary.owner_of(job),
+        team=summary.team_of(job),
+        account=job.service_account or "",
+        image=next(iter(job.images()), ""),
+        accelerators=summary.accelerators_of(job),
     )
 
 

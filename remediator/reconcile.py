@@ -35,7 +35,7 @@ from remediator.endings import tell_forbidden, tell_unreadable
 from remediator.hands import Hands
 from remediator.identity import key_of, unknown_keys
 from remediator.intake import FAILURES_LOG
-from remediator.job import Job
+from remediator.job import Job, summary
 from remediator.ledger import Conclusion, Incident, Stage, Unreadable
 from remediator.notices import DELIVERY_SECONDS
 from remediator.policy import routes
@@ -499,4 +499,6 @@ def _recorded(key: str, job: Job, now: datetime, conclusion: Conclusion) -> Inci
         created=job.create_time,
         display_name=job.display_name,
         conclusion=conclusion,
+        owner=summary.owner_of(job),
+        team=summary.team_of(job),
     )

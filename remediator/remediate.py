@@ -440,6 +440,12 @@ def _decide(
         changes=made.changes,
         estimated_usd=made.estimated_usd,
         evidence=hands.notices.kept_evidence(found),
+        owner=summary.owner_of(job),
+        team=summary.team_of(job),
+        account=job.service_account or "",
+        image=next(iter(job.images(case.model)), ""),
+        model_title=str((case.model or {}).get("displayName") or ""),
+        accelerators=summary.accelerators_of(job),
         run_usd=costs.spent_usd(job, hands.catalogue),
         curves=kept_curves(case),
     )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
+import io
+import json
 import re
 import shutil
 import subprocess
@@ -17,7 +20,7 @@ import pytest
 
 from remediator.domain import Attempt, Change, JobState
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
-from remediator.report import Curve, Outcome, Story, render, stories, sums
+from remediator.report import Curve, Outcome, Story, as_csv, as_json, render, stories, sums
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -108,7 +111,8 @@ def test_every_chain_is_one_story_with_its_outcome() -> None:
 
 def test_the_figures_add_up() -> None:
     total = sums(stories(LEDGER, CHAINS, first_run_usd=lambda one: (one.run_seconds or 0) / 3600))
-    assert total.recovery_rate == 0.5
+    # two were resubmitted and ended; bad input is nothing that a rerun mends
+    assert (total.recovered, total.could_recover, total.recovery_rate) == (1, 2, 0.5)
     assert total.wrong_share == 2 / 3
     # four first runs of 1 h, 1 h, 0.5 h and 1 h, and two attempts of 1 h that failed
     assert total.lost_seconds == 5.5 * 3600
@@ -190,6 +194,115 @@ def test_nothing_saved_is_no_price_that_is_not_known() -> None:
     told = " ".join(" ".join(made.words).split())
     assert "Saved none yet" in told
     assert "price not known" not in told
+
+
+# --- who, what, and what waits ------------------------------------------------------------------
+
+ASKED = incident(
+    6,
+    stage=Stage.APPROVAL,
+    ended=NOON - HOUR,
+    changes=(BIGGER,),
+    estimated_usd=3.04,
+    approval=Approval("7f3k-9m2q", "d", NOON + HOUR * 9, reason="custom is not in rerun_safe"),
+    team="genomics",
+    account="train@acme.iam.gserviceaccount.com",
+    image="europe-docker.pkg.dev/acme/train:7",
+    accelerators=4,
+)
+
+
+def test_what_waits_for_a_yes_stands_first_until_it_expires() -> None:
+    first, *_ = stories((*LEDGER, ASKED), CHAINS, now=NOON)
+    assert (first.name, first.outcome) == ("job-6", Outcome.WAITING)
+    assert first.question is not None
+    assert first.question.question == "resubmit on n1-standard-16?"
+    assert sums([first]).waiting == 1
+    assert sums([first]).could_recover == 0  # it has not ended
+    late = stories((*LEDGER, ASKED), CHAINS, now=NOON + HOUR * 9)
+    assert [one.question for one in late] == [None] * 6
+
+
+def test_the_page_begins_with_a_badge_and_the_command_for_each_question() -> None:
+    told = stories((*LEDGER, ASKED), CHAINS, now=NOON)
+    made = render(
+        told,
+        title="acme",
+        made=NOON,
+        days=7,
+        command=lambda words, region: f"LEDGER {region} {words}",
+    )
+    read = " ".join(" ".join(Page(made).words).split())
+    assert "acme 1 waits for your yes Written 2026-11-23 12:00 UTC" in read
+    assert "of the last 7 days and what is open" in read
+    waiting = read.partition("Waits for your yes ")[2].partition(" In figures")[0]
+    assert waiting == (
+        "job-6 failed (CPUs full): resubmit on n1-standard-16? For about $3.04, until "
+        "2026-11-23 21:00 UTC . Asked because custom is not in rerun_safe. "
+        "LEDGER us-central1 approve 7f3k-9m2q"
+    )
+
+
+def test_failures_are_gathered_by_team_account_model_image_and_kind() -> None:
+    told = stories((*LEDGER, ASKED), CHAINS, now=NOON)
+    read = " ".join(" ".join(Page(render(told, title="acme", made=NOON)).words).split())
+    counts = "mostly CPUs full 1 0 1.0 h 4.0 $0.00 $0.00"
+    for name in (ASKED.team, ASKED.account, ASKED.image):
+        assert f"{name} {counts}" in read
+    assert "Kind of job Failures Recovered Lost GPU-hours lost Cost lost Spent custom" in read
+
+
+@pytest.mark.parametrize(
+    ("model", "title", "words"),
+    [
+        ("projects/1/locations/us-central1/models/6021", "genomics", "genomics (6021)"),
+        ("projects/1/locations/us-central1/models/6021", "", "model 6021, whose name is not known"),
+        ("publishers/google/models/gemini-2.5-flash", "", "gemini-2.5-flash"),
+        ("", "", ""),
+    ],
+    ids=["titled", "a-number", "publisher", "none"],
+)
+def test_a_model_is_never_a_bare_number(model: str, title: str, words: str) -> None:
+    [story] = stories([incident(1, model=model, model_title=title)], [])
+    assert story.model_words == words
+
+
+def test_gpu_hours_are_those_of_the_runs_that_failed() -> None:
+    """An attempt has an incident of its own, which knows its accelerators; earlier ledgers do not."""
+    first = replace(GIVEN_UP[0], accelerators=2)
+    second = replace(GIVEN_UP[1], accelerators=8)  # of the job 92
+    [story] = stories([first, second], CHAINS[1:])
+    assert story.failed_gpu_seconds == (2 + 2 + 8) * 3600  # 91 kept none, so as the first run
+    assert sums(stories(GIVEN_UP, CHAINS[1:])).lost_gpu_seconds is None
+
+
+def test_the_same_is_told_as_data() -> None:
+    told = stories((*LEDGER, replace(ASKED, display_name="=cmd()")), CHAINS, now=NOON)
+    body = as_json(told, title="acme", made=NOON, days=None)
+    assert [one["id"] for one in body["waiting"]] == ["7f3k-9m2q"]
+    figures = body["figures"]
+    assert (figures["recovery_rate"], figures["recovered"], figures["could_recover"]) == (0.5, 1, 2)
+    assert (figures["lost_hours"], figures["wasted_usd"], figures["lost_gpu_hours"]) == (
+        6.5,
+        4.0,
+        4.0,
+    )
+    assert not [name for name in figures if "seconds" in name]
+    [first, *others] = csv.DictReader(io.StringIO(as_csv(told)))
+    assert (first["name"], first["outcome"], first["team"]) == (
+        "'=cmd()",
+        "waits for a yes",
+        "genomics",
+    )
+    assert [one["name"] for one in others] == [one["name"] for one in body["incidents"][1:]]
+    assert set(body["incidents"][0]) - set(first) == {"evidence", "attempts"}
+
+
+def test_no_secret_leaves_as_data() -> None:
+    secret = "hf_" + "aB3" * 12
+    [story] = stories([incident(1, reason=f"token={secret}", display_name=secret)], [])
+    assert secret not in as_csv([story])
+    assert secret not in json.dumps(as_json([story], title=secret, made=NOON, days=1))
 
 
 # --- the page ----------------------------------------------------------------------------------
@@ -294,12 +407,12 @@ def test_the_figures_are_read_as_written_here(page: Page) -> None:
     for words in (
         "Remediation in acme",
         "Written 2026-11-23 17:00 UTC ; failures since 2026-11-23 12:00 UTC .",
-        "Recovery rate 50% 1 of 2 resubmitted chains that ended",
+        "Recovered 50% 1 of 2 ended failures that a rerun may mend; 1 of 2 resubmitted chains",
         "Wrong actions 67% 2 of 3 resubmissions did not succeed",
         "Lost 5.5 h, $4.00",
         "Saved 0.5 h, price not known",
         "Spent on resubmissions $6.50 estimated beforehand: $6.00",
-        "Time to recovery 2 h 00 min median, from the failure to the success",
+        "Time to recovery 2.0 h median, from the failure to the success",
         "Left to people 2 of 5 chains, given up or told",
         "Failures 5 1 in progress, 1 recorded only",
         "CPUs 97% full [metric, training/cpu]",
@@ -325,7 +438,7 @@ def test_a_job_is_linked_to_its_console_page(page: Page) -> None:
 
 def test_a_model_goes_by_its_last_part_in_the_table_and_whole_in_its_incidents(page: Page) -> None:
     told = " ".join(" ".join(page.words).split())
-    assert "genomics@3 mostly cpu_saturation 4 1 5.5 h $6.50" in told
+    assert "genomics@3 mostly CPUs full 4 1 5.5 h not known $4.00 $6.50" in told
     assert told.count("projects/acme/locations/us-central1/models/genomics@3") == 5
 
 

@@ -40,6 +40,7 @@ from remediator.alerts.wording import (
     listed,
     moment_words,
     plain_error,
+    shell_command,
     shown,
     span,
     spelled,
@@ -108,13 +109,7 @@ def compose(facts: AlertFacts) -> Message:
 def command(facts: AlertFacts, words: str) -> str:
     """One of our commands as it works in an empty shell: the project, the region and the ledger said."""
     place = facts.job.location if facts.job is not None else ""
-    settings = (
-        ("GOOGLE_CLOUD_PROJECT", facts.project),
-        ("REMEDIATOR_LOCATIONS", place if facts.project else ""),
-        ("REMEDIATOR_LEDGER", facts.ledger),
-    )
-    said = "".join(f"{name}={shown(value, 200)} " for name, value in settings if value)
-    return f"{said}python -m remediator {words}"
+    return shell_command(words, project=facts.project, region=place, ledger=facts.ledger)
 
 
 def _what(facts: AlertFacts) -> str:

@@ -232,6 +232,22 @@ def described(changes: Iterable[Change]) -> str:
     return " ".join(said)
 
 
+def asked(changes: Iterable[Change]) -> str:
+    """A question about changes: `resubmit on n1-standard-16?`."""
+    return f"resubmit {described(changes) or 'unchanged'}?"
+
+
+def shell_command(words: str, *, project: str = "", region: str = "", ledger: str = "") -> str:
+    """One of our commands as it works in an empty shell: the project, the region and the ledger said."""
+    settings = (
+        ("GOOGLE_CLOUD_PROJECT", project),
+        ("REMEDIATOR_LOCATIONS", region if project else ""),
+        ("REMEDIATOR_LEDGER", ledger),
+    )
+    said = "".join(f"{name}={shown(value, 200)} " for name, value in settings if value)
+    return f"{said}python -m remediator {words}"
+
+
 def spelled(changes: Iterable[Change]) -> str:
     """Changes one by one: `machine type n1-standard-8 -> n1-standard-16; accelerator none -> …`."""
     taken = tuple(itertools.islice(changes, MOST_CHANGES))

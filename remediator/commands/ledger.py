@@ -127,6 +127,6 @@ def _pending(app: App) -> tuple[PendingApproval, ...]:
 
 
 def _question(incident: Incident) -> str:
-    from remediator.alerts.wording import described
+    from remediator.alerts.wording import asked
 
-    return f"resubmit {described(incident.changes) or 'unchanged'}?"
+    return asked(incident.changes)

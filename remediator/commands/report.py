@@ -1,4 +1,4 @@
-"""`report -o FILE`: the ledger's history as one HTML page.
+"""`report [-o FILE] [--days N] [--json | --csv]`: the ledger's history as a page or as data.
 
 Called by `cli`.
 """
@@ -6,35 +6,76 @@ Called by `cli`.
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import sys
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from remediator.app import App
 from remediator.commands.inputs import DONE, open_app_with_ledger, write_whole
+from remediator.domain import JobName, Unusable
+
+if TYPE_CHECKING:
+    from remediator.app import App
+    from remediator.ledger import Incident
+    from remediator.report import Story
 
 MOST_READ = 100_000
 """Incidents and chains of one report; a ledger forgets after 400 days."""
+_PAGE = "report.html"
 
 
 def report(args: argparse.Namespace) -> int:
+    days = _days(args.days)
     app = open_app_with_ledger(args)
-    page, told = _page(app, args.title)
-    if args.output == "-":
-        sys.stdout.write(page)
+    incidents = app.ledger.incidents(MOST_READ)
+    told = _stories(app, incidents, days)
+    text = _written(args, app, _title(args.title, app, incidents), told, days)
+    output = args.output or ("-" if args.json or args.csv else _PAGE)
+    if output == "-":
+        sys.stdout.write(text)
         return DONE
-    write_whole(Path(args.output), page)
+    write_whole(Path(output), text)
     from remediator.alerts.wording import plural
 
-    print(f"{args.output}: {plural(told, 'incident')}")
+    waiting = sum(one.question is not None for one in told)
+    asks = f", {waiting:,} waiting for a yes (see `approvals`)" if waiting else ""
+    print(f"{output}: {plural(len(told), 'incident')}{asks}")
     return DONE
 
 
-def _page(app: App, title: str) -> tuple[str, int]:
-    from remediator.report import render, stories
+def _days(days: float | None) -> float | None:
+    if days is not None and not (math.isfinite(days) and days > 0):
+        msg = f"--days {days:g}: say how many days, more than 0"
+        raise Unusable(msg)
+    return days
+
+
+def _written(
+    args: argparse.Namespace, app: App, title: str, told: tuple[Story, ...], days: float | None
+) -> str:
+    from remediator.alerts.wording import shell_command
+    from remediator.report import as_csv, as_json, render
+
+    if args.json:
+        body = as_json(told, title=title, made=app.now(), days=days)
+        return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+    if args.csv:
+        return as_csv(told)
+
+    def command(words: str, region: str) -> str:
+        project, ledger = app.settings.project, app.settings.ledger
+        return shell_command(words, project=project, region=region, ledger=ledger)
+
+    return render(told, title=title, made=app.now(), days=days, command=command)
+
+
+def _stories(app: App, incidents: tuple[Incident, ...], days: float | None) -> tuple[Story, ...]:
+    from remediator.report import Outcome, stories
     from remediator.report.curves import read_curves
 
-    incidents = app.ledger.incidents(MOST_READ)
     curves = {
         one.root: read_curves(
             one.curves, one.ended - timedelta(seconds=one.run_seconds or 0.0), one.ended
@@ -42,6 +83,27 @@ def _page(app: App, title: str) -> tuple[str, int]:
         for one in incidents
         if one.curves and one.ended and not one.attempt
     }
-    told = stories(incidents, app.ledger.chains(MOST_READ), curves=curves)
-    heading = title or f"Failed jobs of {app.project_id}"
-    return render(told, title=heading, made=app.now()), len(told)
+    now = app.now()
+    told = stories(incidents, app.ledger.chains(MOST_READ), curves=curves, now=now)
+    if days is None:
+        return told
+    since = now - timedelta(days=min(days, _LONGEST_DAYS))
+    still_open = {Outcome.OPEN, Outcome.WAITING}
+    return tuple(one for one in told if one.failed_at >= since or one.outcome in still_open)
+
+
+_LONGEST_DAYS = 36_500.0
+
+
+def _title(asked: str, app: App, incidents: Iterable[Incident]) -> str:
+    """The project by the settings, else as the jobs' own names have it: nobody is asked for it."""
+    project = app.settings.project or next(filter(None, map(_project_of, incidents)), "")
+    return asked or (f"Failed jobs of {project}" if project else "Failed jobs")
+
+
+def _project_of(incident: Incident) -> str:
+    try:
+        project = JobName.parse(incident.job).project
+    except Unusable:
+        return ""
+    return "" if project == "-" else project  # stands for a document that could not be read

@@ -81,7 +81,9 @@ class Incident:
 
     `version` counts changes; a change names the version it was made from, so that of two hands one
     wins. For the report: `evidence` is what the alert showed, redacted; `run_usd` what the failed
-    run cost, None where its price is not known; `curves` how full its machine was.
+    run cost, None where its price is not known; `curves` how full its machine was. `owner` and `team`
+    are its labels', `account` what it ran as, `image` its container, `model_title` the model's display
+    name, `accelerators` how many all its machines had together, None where that was not kept.
     """
 
     key: str
@@ -114,6 +116,12 @@ class Incident:
     run_usd: float | None = None
     curves: tuple[Json, ...] = ()
     created: datetime | None = None
+    owner: str = ""
+    team: str = ""
+    account: str = ""
+    image: str = ""
+    model_title: str = ""
+    accelerators: int | None = None
     version: int = 0
 
 
@@ -399,6 +407,7 @@ _DECODERS: Mapping[Any, Callable[[Any], Any]] = {
     datetime: _moment,
     Json: _object,
     float | None: _or_none(_number),
+    int | None: _or_none(_whole),
     datetime | None: _or_none(_moment),
     Stage: _stage,
     Conclusion: _conclusion,

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from operator import attrgetter
 
-from remediator.alerts.wording import described
-from remediator.domain import NEVER_RETRIED, Attempt, Cause, JobState, Json
+from remediator.alerts.wording import asked, described
+from remediator.domain import NEVER_RETRIED, Attempt, Cause, JobName, JobState, Json, Unusable
 from remediator.ledger import Chain, Conclusion, Incident, Stage
+from remediator.ledger.pending import PendingApproval, pending_approvals
 
 
 class Outcome(StrEnum):
     """How a chain stands, as the page's filter names it."""
 
+    WAITING = "waits for a yes"
     RECOVERED = "recovered"
     GIVEN_UP = "given up"
     ALERTED = "person told"
@@ -63,6 +65,8 @@ class Story:
 
     Money in USD, None where not known. `failed_seconds` is machine time in runs that failed,
     `wasted_usd` what failed resubmissions and, where its price is known, the first run cost.
+    `failed_gpu_seconds` is `failed_seconds` times the accelerators of each run, None where the ledger
+    of an earlier version did not keep them. `question` is what waits for a person's yes.
     """
 
     root: str
@@ -87,9 +91,30 @@ class Story:
     wasted_usd: float = 0.0
     failed_seconds: float = 0.0
     recovery_seconds: float | None = None
+    kind: str = ""
+    owner: str = ""
+    team: str = ""
+    account: str = ""
+    image: str = ""
+    model_title: str = ""
+    failed_gpu_seconds: float | None = None
+    question: PendingApproval | None = None
+
+    @property
+    def model_words(self) -> str:
+        """What people call the model: its display name, or its own name where that is no number."""
+        last = self.model.rpartition("/")[2]
+        if self.model_title:
+            return f"{self.model_title} ({last})" if last else self.model_title
+        if last.partition("@")[0].isdigit():
+            return f"model {last}, whose name is not known"
+        return last
 
 
 # --- from the ledger to stories ----------------------------------------------------------------
+
+
+_ANY_TIME = datetime.min.replace(tzinfo=UTC)  # no question has expired by then
 
 
 def stories(
@@ -98,9 +123,11 @@ def stories(
     *,
     first_run_usd: Callable[[Incident], float | None] = attrgetter("run_usd"),
     curves: Mapping[str, tuple[Curve, ...]] | None = None,
+    now: datetime = _ANY_TIME,
 ) -> tuple[Story, ...]:
-    """One Story for each chain, newest failure first.
+    """One Story for each chain: what waits for a yes in front, then the newest failure first.
 
+    `now` is when questions are asked about: those that have expired by then wait for nobody.
     `first_run_usd` prices the run that failed first (as the ledger kept it, unless told otherwise);
     `curves` holds utilisation by a root's key.
     """
@@ -115,10 +142,12 @@ def stories(
             known.get(root),
             first_run_usd,
             (curves or {}).get(root, ()),
+            now,
         )
         for root, found in by_root.items()
     ]
-    return tuple(sorted(told, key=lambda one: (one.failed_at, one.root), reverse=True))
+    newest = sorted(told, key=lambda one: (one.failed_at, one.root), reverse=True)
+    return tuple(sorted(newest, key=lambda one: one.outcome is not Outcome.WAITING))
 
 
 def _story(
@@ -127,13 +156,16 @@ def _story(
     chain: Chain | None,
     price: Callable[[Incident], float | None],
     curves: tuple[Curve, ...],
+    now: datetime,
 ) -> Story:
     attempts = chain.attempts if chain else ()
     first, last = found[0], _deciding(found, attempts)
     failed_at = first.ended or first.first_known
     spent = chain.spent_usd if chain else 0.0
     first_usd = price(first)
+    questions = pending_approvals(found, now, lambda one: asked(one.changes))
     outcome = _OUTCOMES[last.conclusion] if last.stage is Stage.DONE else Outcome.OPEN
+    outcome = Outcome.WAITING if questions else outcome
     end = attempts[-1].end_time if attempts else None
     recovered = outcome is Outcome.RECOVERED
     return Story(
@@ -160,7 +192,35 @@ def _story(
         failed_seconds=(first.run_seconds or 0.0)
         + sum(map(ran_seconds, filter(has_failed, attempts))),
         recovery_seconds=(end - failed_at).total_seconds() if recovered and end else None,
+        kind=_kind(first.job),
+        owner=first.owner,
+        team=first.team,
+        account=first.account,
+        image=first.image,
+        model_title=first.model_title,
+        failed_gpu_seconds=_gpu_seconds(found, attempts),
+        question=questions[0] if questions else None,
     )
+
+
+def _kind(job: str) -> str:
+    try:
+        return JobName.parse(job).kind.value
+    except Unusable:
+        return ""
+
+
+def _gpu_seconds(found: Sequence[Incident], attempts: Sequence[Attempt]) -> float | None:
+    """Of the first run and the attempts that failed; an attempt has its own incident."""
+    first = found[0]
+    if first.accelerators is None:
+        return None
+    had = {one.key.partition("@")[0]: one.accelerators for one in found}
+    lost = (first.run_seconds or 0.0) * first.accelerators
+    for made in filter(has_failed, attempts):
+        devices = had.get(made.name.partition("/locations/")[2])
+        lost += ran_seconds(made) * (first.accelerators if devices is None else devices)
+    return lost
 
 
 def _deciding(found: Sequence[Incident], attempts: Sequence[Attempt]) -> Incident:
@@ -236,16 +296,19 @@ class Sums:
     """The figures at the top; None where there is nothing to divide or nothing known."""
 
     chains: int
+    could_recover: int
     acted: int
     recovered: int
     wrong: int
     finished_attempts: int
     lost_seconds: float
+    lost_gpu_seconds: float | None
     wasted_usd: float
     saved_seconds: float
     saved_usd: float | None
     spent_usd: float
     estimated_usd: float
+    waiting: int
     needing_people: int
     in_progress: int
     only_recorded: int
@@ -253,8 +316,8 @@ class Sums:
 
     @property
     def recovery_rate(self) -> float | None:
-        """Of the chains that were resubmitted and have ended, the share that recovered."""
-        return self.recovered / self.acted if self.acted else None
+        """Of the failures that have ended and that a rerun may mend, the share that recovered."""
+        return self.recovered / self.could_recover if self.could_recover else None
 
     @property
     def wrong_share(self) -> float | None:
@@ -262,10 +325,16 @@ class Sums:
         return self.wrong / self.finished_attempts if self.finished_attempts else None
 
 
+_NO_RERUN_MENDS = NEVER_RETRIED | {Cause.SLOW_CODE}
+
+
 def sums(told: Sequence[Story]) -> Sums:
     """The figures over these stories; what was only recorded counts nowhere but in `chains`."""
     lived = [story for story in told if story.outcome is not Outcome.RECORDED]
-    ended = [s for s in lived if s.attempts and s.outcome is not Outcome.OPEN]
+    over = [s for s in lived if s.outcome not in {Outcome.OPEN, Outcome.WAITING}]
+    ended = [s for s in over if s.attempts]
+    mendable = [s for s in over if s.attempts or s.verdict not in _NO_RERUN_MENDS]
+    on_devices = [s.failed_gpu_seconds for s in lived if s.failed_gpu_seconds is not None]
     tried = (a for s in lived for a in s.attempts if not a.abandoned)
     finished = [a for a in tried if a.state.is_terminal]
     spared = [s for s in lived if not s.attempts and s.verdict in NEVER_RETRIED]
@@ -274,16 +343,19 @@ def sums(told: Sequence[Story]) -> Sums:
     people = {Outcome.ALERTED, Outcome.GIVEN_UP}
     return Sums(
         chains=len(told),
+        could_recover=len(mendable),
         acted=len(ended),
         recovered=sum(s.outcome is Outcome.RECOVERED for s in ended),
         wrong=sum(map(has_failed, finished)),
         finished_attempts=len(finished),
         lost_seconds=sum(s.failed_seconds for s in lived),
+        lost_gpu_seconds=sum(on_devices) if on_devices else None,
         wasted_usd=sum(s.wasted_usd for s in lived),
         saved_seconds=sum(s.failed_seconds for s in spared),
         saved_usd=sum(priced) if priced else None,
         spent_usd=sum(s.spent_usd for s in lived),
         estimated_usd=sum(s.estimated_usd or 0.0 for s in lived),
+        waiting=sum(s.outcome is Outcome.WAITING for s in lived),
         needing_people=sum(s.outcome in people for s in lived),
         in_progress=sum(s.outcome is Outcome.OPEN for s in lived),
         only_recorded=len(told) - len(lived),

@@ -1,4 +1,4 @@
-"""The report's page: figures, causes over time, worst models, every incident. Pure.
+"""The report's page: what waits, figures, causes over time, where they gather, each incident. Pure.
 
 Owns what a reader sees and in which order. Every text from outside passes `_safe`, which redacts,
 cuts and escapes. Called through the report's front.
@@ -7,45 +7,61 @@ cuts and escapes. Called through the report's front.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from html import escape
+from operator import attrgetter
 
 from remediator.alerts.links import console_url
 from remediator.alerts.wording import (
     MEANINGS,
     amount,
+    cause_words,
     certainty,
     described,
     moment_words,
     plural,
     read_at,
     shown,
-    span,
 )
 from remediator.domain import Attempt, Cause, JobName, Json, Unusable, rfc3339
+from remediator.ledger.pending import PendingApproval
 from remediator.report import paper
 from remediator.report.history import Curve, Outcome, Story, Sums, ran_seconds, sums
 
 MOST_SHOWN = 2000
 """Incidents drawn one by one; a page with more of them is slow on a phone. All are counted."""
-WORST_MODELS = 10
+MOST_GROUPS = 10
 MOST_BARS = 60
-_TENTH_OF_AN_HOUR = 360.0  # seconds; less would read as none
 
 
-def render(told: Sequence[Story], *, title: str, made: datetime) -> str:
-    """The paper. `title` says whose it is (the project), `made` when it was written."""
+def render(
+    told: Sequence[Story],
+    *,
+    title: str,
+    made: datetime,
+    days: float | None = None,
+    command: Callable[[str, str], str] | None = None,
+) -> str:
+    """The paper. `title` says whose it is (the project), `made` when it was written.
+
+    `days`: only failures of so many days are told, and what is still open. `command` gives the shell
+    command that answers a question, from its words and the job's region.
+    """
     heading = _safe(title, 200)
     counted = [story for story in told if story.outcome is not Outcome.RECORDED]
-    since = f"; failures since {_time(told[-1].failed_at)}" if told else ""
+    since = f"; failures since {_time(min(s.failed_at for s in told))}" if told else ""
+    only = f", of the last {plural(round(days), 'day')} and what is open" if days else ""
+    total = sums(told)
     body = "".join(
         (
-            f"<header><h1>{heading}</h1><p>Written {_time(made)}{since}.</p></header>",
+            f"<header><h1>{heading}</h1>{_badge(total.waiting)}",
+            f"<p>Written {_time(made)}{since}{only}.</p></header>",
             '<main id="main">',
-            _figures(sums(told)),
+            _waiting([s for s in told if s.question is not None], command),
+            _figures(total),
             _over_time(counted),
-            _models(counted),
+            _groups(counted),
             _incidents(told),
             "</main>",
         )
@@ -66,18 +82,62 @@ def _share(value: float | None) -> str:
 
 
 def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:,.1f} h" if seconds >= _TENTH_OF_AN_HOUR else span(seconds)
+    """Time is told in hours everywhere on the page; less than six minutes with two digits."""
+    hours = seconds / 3600
+    if 0 < hours < _HUNDREDTH:
+        return "under 0.01 h"
+    return f"{hours:,.1f} h" if hours >= _TENTH or not hours else f"{hours:.2f} h"
+
+
+_TENTH, _HUNDREDTH = 0.1, 0.01  # hours
+
+
+def _badge(waiting: int) -> str:
+    if not waiting:
+        return ""
+    verb = "waits" if waiting == 1 else "wait"
+    said = f"{waiting:,} {verb} for your yes"
+    return f'<p><a class="badge" href="#waiting-heading">{said}</a></p>'
+
+
+def _waiting(told: Sequence[Story], command: Callable[[str, str], str] | None) -> str:
+    """The questions that nobody has answered, those that expire first in front."""
+    if not told:
+        return ""
+    asked = [(s.question, s) for s in told if s.question is not None]
+    asked.sort(key=lambda one: (one[0].until, one[0].id))
+    items = "".join(_question(story, question, command) for question, story in asked)
+    return _section("waiting", "Waits for your yes", f'<ul class="asked">{items}</ul>')
+
+
+def _question(
+    story: Story, question: PendingApproval, command: Callable[[str, str], str] | None
+) -> str:
+    verdict = cause_words(story.verdict)
+    why = f"<p>Asked because {_safe(question.reason, 400)}.</p>" if question.reason else ""
+    words = f"approve {question.id}"
+    told = command(words, _place(story.job)) if command else f"python -m remediator {words}"
+    return (
+        f"<li><p><b>{_safe(story.name, 120)}</b> failed ({_safe(verdict, 60)}): "
+        f"{_safe(question.question, 200)} For about {amount(question.usd)}, until "
+        f"{_time(question.until)}.</p>{why}<pre>{_safe(told, 600)}</pre></li>"
+    )
+
+
+def _place(job: str) -> str:
+    return job.partition("/locations/")[2].partition("/")[0]
 
 
 def _figures(total: Sums) -> str:
     recovery = total.median_recovery_seconds
     told = (
         (
-            "Recovery rate",
+            "Recovered",
             _share(total.recovery_rate),
-            f"{total.recovered:,} of {plural(total.acted, 'resubmitted chain')} that ended"
-            if total.acted
-            else "no resubmitted chain has ended",
+            f"{total.recovered:,} of {plural(total.could_recover, 'ended failure')} that a rerun may "
+            f"mend; {total.recovered:,} of {plural(total.acted, 'resubmitted chain')} that ended"
+            if total.could_recover
+            else "no failure that a rerun may mend has ended",
         ),
         (
             "Wrong actions",
@@ -88,7 +148,7 @@ def _figures(total: Sums) -> str:
         ),
         (
             "Time to recovery",
-            span(recovery) if recovery is not None else "none yet",
+            _hours(recovery) if recovery is not None else "none yet",
             "median, from the failure to the success",
         ),
         (
@@ -99,12 +159,17 @@ def _figures(total: Sums) -> str:
         (
             "Lost",
             _both(total.lost_seconds, total.wasted_usd),
-            "machine time in failed runs; failed resubmissions and first runs of a known price",
+            "against no failure at all: machine time of failed runs, and their cost where it is known",
         ),
         (
             "Saved",
             _both(total.saved_seconds, total.saved_usd),
-            "one blind rerun of each job that no rerun mends (code, input, rights, configuration)",
+            f"against one blind rerun, as long as the failed run, {_SPARED}",
+        ),
+        (
+            "GPU-hours lost",
+            _gpu_hours(total.lost_gpu_seconds),
+            "accelerators times hours of failed runs",
         ),
         (
             "Spent on resubmissions",
@@ -123,6 +188,13 @@ def _figures(total: Sums) -> str:
         for label, value, basis in told
     )
     return _section("figures", "In figures", f'<dl class="tiles">{tiles}</dl>')
+
+
+_SPARED = "of each job that no rerun mends (code, input, rights, configuration)"
+
+
+def _gpu_hours(seconds: float | None) -> str:
+    return "not known" if seconds is None else f"{seconds / 3600:,.1f}"
 
 
 def _both(seconds: float, usd: float | None) -> str:
@@ -208,11 +280,18 @@ def _counts(found: Sequence[Story]) -> tuple[str, ...]:
         f"{len(found):,}",
         f"{sum(s.outcome is Outcome.RECOVERED for s in found):,}",
         _hours(sum(s.failed_seconds for s in found)),
+        _gpu_hours(_sum_known(s.failed_gpu_seconds for s in found)),
+        amount(sum(s.wasted_usd for s in found)),
         amount(sum(s.spent_usd for s in found)),
     )
 
 
-_COUNTED = ("Failures", "Recovered", "Lost", "Spent")
+def _sum_known(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+_COUNTED = ("Failures", "Recovered", "Lost", "GPU-hours lost", "Cost lost", "Spent")
 
 
 def _step_days(first: date, last: date) -> int:
@@ -225,26 +304,38 @@ def _meaning(cause: str) -> str:
     return MEANINGS[Cause(cause)] if cause in _FAMILY_OF else ""
 
 
-def _models(told: Sequence[Story]) -> str:
-    by_model: dict[str, list[Story]] = defaultdict(list)
+_GROUPS: tuple[tuple[str, Callable[[Story], str]], ...] = (
+    ("Team", attrgetter("team")),
+    ("Account", attrgetter("account")),
+    ("Model", attrgetter("model_words")),
+    ("Image", attrgetter("image")),
+    ("Kind of job", lambda story: story.kind.replace("_", " ")),
+)
+"""By what failures are gathered: the label `team` (or `owner`), the account that jobs run as, …"""
+
+
+def _groups(told: Sequence[Story]) -> str:
+    """Where failures gather, each way in a table of its own; the most failures in front."""
+    tables = "".join(_group(name, by, told) for name, by in _GROUPS)
+    return _section("groups", "Where they gather", tables or "<p>Nothing yet.</p>")
+
+
+def _group(name: str, by: Callable[[Story], str], told: Sequence[Story]) -> str:
+    heaps: dict[str, list[Story]] = defaultdict(list)
     for story in told:
-        if story.model:
-            by_model[story.model].append(story)
-    worst = sorted(by_model.items(), key=lambda item: (-len(item[1]), item[0]))[:WORST_MODELS]
-    rows = [
-        (_model(name, Counter(s.verdict for s in found).most_common(1)[0][0]), *_counts(found))
-        for name, found in worst
-    ]
+        if by(story):
+            heaps[by(story)].append(story)
+    ranked = sorted(heaps.items(), key=lambda item: (-len(item[1]), item[0]))
+    rows = [(_gathered(text, found), *_counts(found)) for text, found in ranked[:MOST_GROUPS]]
     if not rows:
-        return _section("models", "Worst models", "<p>No failure of a model so far.</p>")
-    table = paper.table("Models by failures", ("Model", *_COUNTED), rows)
-    return _section("models", "Worst models", table)
+        return ""
+    more = f", {MOST_GROUPS} of {len(ranked):,}" if len(ranked) > MOST_GROUPS else ""
+    return paper.table(f"By {name[:1].lower()}{name[1:]}{more}", (name, *_COUNTED), rows)
 
 
-def _model(name: str, cause: str) -> str:
-    """By its last part, which is what people call it; the whole name is in each incident."""
-    called = f'<span title="{_safe(name, 160)}">{_safe(name.rpartition("/")[2], 100)}</span>'
-    return f"{called}<small>mostly {_safe(cause, 60)}</small>"
+def _gathered(text: str, found: Sequence[Story]) -> str:
+    cause = cause_words(Counter(s.verdict for s in found).most_common(1)[0][0])
+    return f"{_safe(text, 160)}<small>mostly {_safe(cause, 60)}</small>"
 
 
 def _incidents(told: Sequence[Story]) -> str:
@@ -266,14 +357,18 @@ def _incident(story: Story) -> str:
     verdict = _safe(story.verdict, 60)
     facts = (
         ("Job", _job_link(story.job)),
-        ("Model", _safe(story.model, 200)),
+        ("Team", _safe(story.team, 100)),
+        ("Owner", _safe(story.owner, 100)),
+        ("Account", _safe(story.account, 160)),
+        ("Model", " ".join(filter(None, (_safe(story.model_title, 100), _safe(story.model, 200))))),
+        ("Image", _safe(story.image, 200)),
         ("Machine", _safe(story.machine, 120)),
         ("Cause", _cause(story)),
         ("Policy", _safe(story.policy, 63)),
         ("Reason", _safe(story.reason, 400)),
         ("Refused by", ", ".join(_safe(guard, 40) for guard in story.refused_by)),
-        ("Lost", span(story.failed_seconds) if story.failed_seconds else ""),
-        ("Recovered after", span(story.recovery_seconds) if story.recovery_seconds else ""),
+        ("Lost", _hours(story.failed_seconds) if story.failed_seconds else ""),
+        ("Recovered after", _hours(story.recovery_seconds) if story.recovery_seconds else ""),
         ("Spent", _spent(story)),
     )
     inner = "".join(
@@ -348,7 +443,7 @@ def _attempts(attempts: Sequence[Attempt]) -> str:
             escape(described(made.changes)) or "unchanged",
             _safe(made.policy, 63),
             "no machine came" if made.abandoned else made.state.value.lower().replace("_", " "),
-            span(ran_seconds(made)) if made.end_time else "",
+            _hours(ran_seconds(made)) if made.end_time else "",
             amount(made.estimated_usd) if made.estimated_usd is not None else "not known",
         )
         for number, made in enumerate(attempts, start=1)

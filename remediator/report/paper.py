@@ -192,7 +192,7 @@ header p,small,figcaption,.tile span,caption,.axis,.scale{color:var(--quiet)}
 a{color:var(--link);overflow-wrap:anywhere}
 :focus-visible{outline:3px solid var(--link);outline-offset:2px}
 .skip{position:absolute;left:-99rem}.skip:focus{position:static}
-.tiles{display:grid;grid-template-columns:repeat(4,1fr);gap:.75rem;margin:0}
+.tiles{display:grid;grid-template-columns:repeat(3,1fr);gap:.75rem;margin:0}
 .tile{background:var(--raised);border:1px solid var(--line);border-radius:.5rem;padding:.75rem 1rem}
 .tile dt{color:var(--quiet);font-size:.9rem}.tile dd{margin:0}
 .tile strong{display:block;font-size:1.4rem;line-height:1.3;overflow-wrap:anywhere}
@@ -235,7 +235,12 @@ border:solid var(--quiet);border-width:0 2px 2px 0;transform:rotate(-45deg)}
 time{color:var(--quiet);white-space:nowrap;font-variant-numeric:tabular-nums}header time{color:inherit}
 .mark{border:1px solid;border-radius:1rem;padding:.05rem .6rem;font-size:.85rem;white-space:nowrap}
 .mark.recovered{color:var(--good)}.mark.given-up,.mark.person-told{color:var(--bad)}
-.mark.in-progress{color:var(--wait)}.mark.observed,.mark.recorded-only{color:var(--quiet)}
+.mark.in-progress,.mark.waits-for-a-yes{color:var(--wait)}.mark.observed,.mark.recorded-only{color:var(--quiet)}
+.badge{display:inline-block;border:2px solid var(--wait);border-radius:1rem;padding:.2rem .8rem;
+color:var(--wait);font-weight:600;text-decoration:none}
+.asked{list-style:none;margin:0;padding:0}.asked li{background:var(--raised);border:1px solid var(--wait);
+border-radius:.5rem;padding:.75rem 1rem;margin:0 0 .75rem}.asked p{margin:0 0 .5rem;overflow-wrap:anywhere}
+pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.85rem}
 .facts{margin:0}.facts div{display:grid;grid-template-columns:8.5rem 1fr;gap:.5rem}
 .facts dt{color:var(--quiet)}.facts dd{margin:0;overflow-wrap:anywhere}
 .incident ul,.incident ol{margin:0;padding-left:1.25rem;overflow-wrap:anywhere}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -45,7 +48,9 @@ def test_a_report_tells_what_the_loop_has_lived(
     page = file.read_text()
     for words in (
         "Failed jobs of genomics-lab",
-        "1 of 1 resubmitted chain that ended",
+        "1 of 1 ended failure that a rerun may mend; 1 of 1 resubmitted chain that ended",
+        "By kind of job",
+        "By image",
         "0 of 1 resubmission did not succeed",
         'data-cause="cpu_saturation" data-outcome="recovered"',
         'data-cause="bad_input" data-outcome="person told"',
@@ -79,3 +84,34 @@ def test_a_report_that_cannot_be_written_is_one_clear_line(
     lines = capsys.readouterr().err.splitlines(keepends=True)
     said = "".join(line for line in lines if not line.startswith("{"))  # threads of earlier stories
     assert said == f"report: {tmp_path}/none/report.html: No such file or directory\n"
+
+
+def test_a_ledger_on_this_machine_needs_no_project(
+    house: Any,
+    cloud: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The jobs' own names say whose they are; nobody is asked for it."""
+    _lived(house, cloud)
+    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT")
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert main(["report"]) == 0
+    assert "<title>Failed jobs of " in (tmp_path / "report.html").read_text()
+    capsys.readouterr()
+    assert main(["report", "--json", "--days", "1"]) == 0
+    body = json.loads(capsys.readouterr().out)
+    assert [one["outcome"] for one in body["incidents"]].count("recovered") == 1
+    assert main(["report", "--csv"]) == 0
+    assert len(list(csv.DictReader(io.StringIO(capsys.readouterr().out)))) == 3
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "nan"])
+def test_a_report_of_no_days_is_one_clear_line(
+    days: str, open_house: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_house()
+    assert main(["report", f"--days={days}"]) == 2
+    assert f"report: --days {days}: say how many days, more than 0\n" in capsys.readouterr().err
