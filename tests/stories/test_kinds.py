@@ -591,7 +591,7 @@ def refused(cloud: Any, method: str, code: int, message: str, **more: Any) -> di
             3,
             'The accelerator count "8" is not allowed. The allowed numbers of accelerator '
             '"NVIDIA_L4" to use with machine type "g2-standard-8" are: [1].',
-            "invalid_config",
+            "invalid configuration",
             "are: [1]",
             id="machine",
         ),
