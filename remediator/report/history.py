@@ -297,6 +297,7 @@ class Sums:
 
     chains: int
     could_recover: int
+    observed: int
     acted: int
     recovered: int
     wrong: int
@@ -344,6 +345,7 @@ def sums(told: Sequence[Story]) -> Sums:
     return Sums(
         chains=len(told),
         could_recover=len(mendable),
+        observed=sum(s.outcome is Outcome.OBSERVED for s in mendable),
         acted=len(ended),
         recovered=sum(s.outcome is Outcome.RECOVERED for s in ended),
         wrong=sum(map(has_failed, finished)),

@@ -134,8 +134,7 @@ def _figures(total: Sums) -> str:
         (
             "Recovered",
             _share(total.recovery_rate),
-            f"{total.recovered:,} of {plural(total.could_recover, 'ended failure')} that a rerun may "
-            f"mend; {total.recovered:,} of {plural(total.acted, 'resubmitted chain')} that ended"
+            _recovered(total)
             if total.could_recover
             else "no failure that a rerun may mend has ended",
         ),
@@ -188,6 +187,15 @@ def _figures(total: Sums) -> str:
         for label, value, basis in told
     )
     return _section("figures", "In figures", f'<dl class="tiles">{tiles}</dl>')
+
+
+def _recovered(total: Sums) -> str:
+    parts = [
+        f"{total.recovered:,} of {plural(total.could_recover, 'ended failure')} that a rerun may mend",
+        f"{total.recovered:,} of {plural(total.acted, 'resubmitted chain')} that ended",
+        f"{total.observed:,} only observed" if total.observed else "",
+    ]
+    return "; ".join(filter(None, parts))
 
 
 _SPARED = "of each job that no rerun mends (code, input, rights, configuration)"
@@ -271,8 +279,13 @@ def _by_cause(told: Sequence[Story]) -> str:
 
 def _named(cause: str) -> str:
     meaning = _meaning(cause)
-    name = _safe(cause, 60).replace("_", "_<wbr/>")
+    name = _safe(_in_words(cause), 60)
     return name + (f"<small>{meaning}</small>" if meaning else "")
+
+
+def _in_words(cause: str) -> str:
+    words = cause_words(cause)
+    return words[:1].upper() + words[1:]
 
 
 def _counts(found: Sequence[Story]) -> tuple[str, ...]:
@@ -291,7 +304,7 @@ def _sum_known(values: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-_COUNTED = ("Failures", "Recovered", "Lost", "GPU-hours lost", "Cost lost", "Spent")
+_COUNTED = ("Failures", "Recovered", "Lost", "GPU-hours", "Cost", "Spent")
 
 
 def _step_days(first: date, last: date) -> int:
@@ -344,8 +357,10 @@ def _incidents(told: Sequence[Story]) -> str:
     rest = f"<p>{plural(more, 'older incident')} counted above, not drawn here.</p>" if more else ""
     if not drawn:
         return _section("incidents", "Incidents", "<p>Nothing yet.</p>")
-    causes = sorted({_safe(story.verdict, 60) for story in drawn})
-    outcomes = [o.value for o in Outcome if any(story.outcome is o for story in drawn)]
+    causes = sorted(
+        {(_safe(story.verdict, 60), _safe(_in_words(story.verdict), 60)) for story in drawn}
+    )
+    outcomes = [(o.value,) * 2 for o in Outcome if any(story.outcome is o for story in drawn)]
     inner = (
         paper.filters(causes, outcomes, len(drawn))
         + f'<div id="list">{"".join(_incident(story) for story in drawn)}</div>{rest}'
@@ -390,7 +405,7 @@ def _incident(story: Story) -> str:
     return (
         f'<details class="incident" data-cause="{verdict}" data-outcome="{story.outcome.value}">'
         f'<summary><span class="mark {kind}">{story.outcome.value}</span> '
-        f"<b>{_safe(story.name, 120)}</b> <i>{verdict}</i> {_time(story.failed_at)}"
+        f"<b>{_safe(story.name, 120)}</b> <i>{_safe(_in_words(story.verdict), 60)}</i> {_time(story.failed_at)}"
         f"</summary>{inner}</details>"
     )
 

@@ -113,11 +113,14 @@ def sparkline(values: Sequence[float], label: str) -> str:
     )
 
 
-def filters(causes: Sequence[str], outcomes: Sequence[str], total: int) -> str:
-    """Search and two choices; hidden until the script shows them, since without it they do nothing."""
+def filters(
+    causes: Sequence[tuple[str, str]], outcomes: Sequence[tuple[str, str]], total: int
+) -> str:
+    """Search and two choices, each a value with its words; hidden until the script shows them, since
+    without it they do nothing."""
 
-    def choice(name: str, label: str, values: Sequence[str]) -> str:
-        options = "".join(f'<option value="{v}">{v}</option>' for v in values)
+    def choice(name: str, label: str, values: Sequence[tuple[str, str]]) -> str:
+        options = "".join(f'<option value="{v}">{words}</option>' for v, words in values)
         return (
             f'<span><label for="{name}">{label}</label> <select id="{name}">'
             f'<option value="">any</option>{options}</select></span>'
@@ -255,7 +258,7 @@ grid-template-columns:.75rem 8rem minmax(0,1fr) 12rem 12rem}
 @media (max-width:56rem){.tiles{grid-template-columns:1fr 1fr}}
 @media (max-width:34rem){.facts div{grid-template-columns:1fr;gap:0}.facts dd{margin-bottom:.4rem}
 .tile{padding:.6rem .75rem}.tile strong{font-size:1.2rem}
-table{font-size:.8rem}th,td{padding:.4rem .3rem}.counts th[scope=row]{overflow-wrap:anywhere}}
+table{font-size:.8rem}th,td{padding:.4rem .3rem}.counts th[scope=row]{overflow-wrap:anywhere;min-width:9rem}}
 @media print{#filters,.skip,#count{display:none!important}body{max-width:none;padding:0}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .incident{content-visibility:visible}.incident,.tile,figure,tr{break-inside:avoid}}
