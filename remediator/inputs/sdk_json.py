@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from remediator.domain import Json
+from remediator.job.validation import OPAQUE
 
 _STATES = {
     number: f"STATE_{name}"
@@ -34,12 +35,6 @@ _STRATEGIES = {
     0: "STRATEGY_UNSPECIFIED", 1: "ON_DEMAND", 2: "LOW_COST", 3: "STANDARD", 4: "SPOT",
     6: "FLEX_START",
 }  # fmt: skip
-_OPAQUE = frozenset(
-    {
-        "labels", "trainingTaskInputs", "trainingTaskMetadata", "pipelineSpec", "parameterValues",
-        "modelParameters", "modelMonitoringConfig", "metadata",
-    }
-)  # fmt: skip
 
 
 def rest_shaped(job: Json) -> Json:
@@ -53,7 +48,7 @@ def _object(value: Json) -> dict[str, Any]:
     found = {}
     for key, item in value.items():
         name = re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), key)
-        read = item if name in _OPAQUE else _value(name, item)
+        read = item if name in OPAQUE else _value(name, item)
         if read not in (None, "", [], {}):  # the SDK prints what is not set
             found[name] = read
     return found

@@ -72,6 +72,14 @@ JOB_KEYS = frozenset(
 )  # fmt: skip
 """Keys by which an object without a name is known to be a job's document."""
 
+OPAQUE = frozenset(
+    {
+        "labels", "trainingTaskInputs", "trainingTaskMetadata", "pipelineSpec", "parameterValues",
+        "modelParameters", "modelMonitoringConfig", "metadata",
+    }
+)  # fmt: skip
+"""Parts of a job that are opaque to Vertex itself: their keys are their author's, in any spelling."""
+
 _Check = Callable[[Any], bool]
 
 
