@@ -159,7 +159,8 @@ class Case:
     names to their location (`US-EAST1`); `earlier` holds successful jobs of the same model or
     display name, newest first, for comparison. `parent` is what the job is a part of, in words,
     where only the parent says so: see `parents`. `children` are the cases of the jobs that a pipeline
-    run's launchers started and that failed. `recoveries`, newest first, come from the ledger and
+    run's launchers started and that failed. `outputs` are objects below a running job's output
+    directory (`name`, `updated`, `size`). `recoveries`, newest first, come from the ledger and
     are no part of a case file.
     """
 
@@ -179,6 +180,7 @@ class Case:
     parent: str = ""
     recoveries: tuple[Recovery, ...] = ()
     children: tuple[Case, ...] = ()
+    outputs: tuple[Json, ...] = ()
 
     @classmethod
     def parse(cls, body: Json, *, settle: timedelta = timedelta(minutes=7)) -> Case:
@@ -223,6 +225,7 @@ class Case:
             earlier=tuple(Job.parse(j) for j in _objects(body, "earlierJobs")),
             parent=str(body.get("parent") or ""),
             children=tuple(cls.parse(child, settle=settle) for child in _objects(body, "children")),
+            outputs=tuple(_objects(body, "outputs")),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -241,6 +244,7 @@ class Case:
             "now": rfc3339(self.now),
             **({"parent": self.parent} if self.parent else {}),
             **({"children": [one.to_json() for one in self.children]} if self.children else {}),
+            **({"outputs": list(self.outputs)} if self.outputs else {}),
         }
 
 

@@ -36,6 +36,8 @@ from remediator.commands.subject import (
     plan_inputs,
     subject_lines,
     subject_of,
+    watch_inputs,
+    watch_lines,
 )
 from remediator.domain import Cause, Unusable
 from remediator.inputs import Assembly, wishes
@@ -97,11 +99,9 @@ def diagnose(args: argparse.Namespace) -> int:
     state = found.case.job.state
     if found.has_job and state in NOTHING_FAILED and answer.verdict is Cause.UNKNOWN:
         print_text(f"\n{_NOT_FAILED[state in RUNS]}")
+        print_text("\n".join(watch_lines(found)))
         return DONE
     print_text(f"\nverdict: {answer.verdict} ({answer.confidence:.0%})")
-    if (frame := answer.frame) is not None:
-        inside = f" in {frame.function}" if frame.function else ""
-        print_text(f"in the code: {frame.file}:{frame.line}{inside}")
     for cause in answer.causes:
         print_text(f"\n{cause.cause}  {cause.confidence:.0%}")
         for mark, items in (("+", cause.evidence), ("-", cause.against)):
@@ -133,8 +133,17 @@ def _with_subject(body: dict[str, Any], found: Assembly, subject: Subject) -> di
     return {
         **body,
         "subject": subject.to_json(),
+        "watch": _watch_json(found),
         "ignored_keys": [key for key, _ in found.ignored],
     }
+
+
+def _watch_json(found: Assembly) -> dict[str, Any] | None:
+    """What is thought of a job that still runs; null for any other."""
+    from remediator.policy import Catalogue
+
+    watched = watch_inputs(found, Catalogue.built_in())
+    return watched.to_json() if watched is not None else None
 
 
 def plan(args: argparse.Namespace) -> int:
@@ -144,7 +153,7 @@ def plan(args: argparse.Namespace) -> int:
     plan = plan_inputs(found, answer, policies, book)
     if args.json:
         explained = {"explanation": list(plan.explanation)} if args.explain else {}
-        body = {**plan.to_json(), **explained}
+        body = {**plan.to_json(), **explained, "watch": _watch_json(found)}
         if not found.has_job:
             body["job"] = None
         print_json(body)

@@ -23,6 +23,7 @@ from remediator.redact import redact_json
 if TYPE_CHECKING:
     from remediator.inputs import Assembly
     from remediator.policy import Catalogue, Policies
+    from remediator.watch import Watch
 
 RUNS = frozenset(
     {
@@ -134,8 +135,31 @@ def plan_inputs(found: Assembly, answer: Diagnosis, policies: Policies, book: Ca
         why = "There is no job among the inputs, so there is nothing to resubmit."
         return _only_told(made, f"{why} With one the policies would say: {made.because}")
     if case.job.state in RUNS:
-        return _only_told(made, f"The job is {case.job.state.value}: it has not failed.")
+        said = f"The job is {case.job.state.value}: it has not failed."
+        return replace(_only_told(made, said), policy="", step=0, alerts=(), refused_by=())
     return made
+
+
+def watch_inputs(found: Assembly, book: Catalogue) -> Watch | None:
+    """What is thought of a job that still runs; None for any other, and without a job."""
+    from remediator.watch import watch
+
+    return watch(found.case, book) if found.has_job else None
+
+
+def watch_lines(found: Assembly) -> Iterator[str]:
+    """The same for people."""
+    from remediator.policy import Catalogue
+
+    seen = watch_inputs(found, Catalogue.built_in())
+    if seen is None:
+        return
+    since = f" since {seen.since:%Y-%m-%d %H:%M} UTC" if seen.since else ""
+    sure = f" ({seen.confidence:.0%})" if seen.confidence else ""
+    yield f"watch: {seen.verdict.value.replace('_', ' ')}{since}{sure}"
+    if seen.usd_per_hour:
+        yield f"  it costs ${seen.usd_per_hour:,.2f} an hour"
+    yield from (f"  + [{item.source}] {item.says}" for item in seen.evidence)
 
 
 def _only_told(plan: Plan, why: str) -> Plan:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from remediator.catalog.catalog import Catalogue
 from remediator.catalog.machines import Service
-from remediator.domain import JobKind, JobName, Json
+from remediator.domain import JobKind, JobName, Json, parse_seconds, rfc3339
 from remediator.job import ending, fields, machines, pipeline, programs, relations
 from remediator.job.document import Document, read, spelled, whole_number
 from remediator.job.facts import JobFacts, facts
@@ -104,6 +105,20 @@ class Job(Document):
     def model_path(self) -> str:
         """The model of a batch prediction exactly as the job names it; empty where it names none."""
         return str(self.read("model") or "")
+
+    @property
+    def is_gemini_batch(self) -> bool:
+        """A batch prediction on a model of Google's, which has no machines of its own."""
+        return self.kind is JobKind.BATCH_PREDICTION and "publishers/" in self.model_path
+
+    @property
+    def max_wait_seconds(self) -> float | None:
+        """How long a FLEX_START job waits for its machines, where it says so itself."""
+        return parse_seconds(self.read(self.max_wait_path)) if self._rules.scheduling else None
+
+    def as_of(self, now: datetime) -> Self:
+        """The job as if it had ended at `now`: for what is judged of a run so far."""
+        return self.changed("endTime", rfc3339(now))
 
     @cached_property
     def pinned_model(self) -> str:

@@ -1,0 +1,292 @@
+"""What is thought of a job that still runs: healthy, standing still, waiting in vain, doomed.
+
+Owns the rules and their bounds. `stalled` and `spinning` need two signals of different sources that
+agree, over the whole standstill, and a job that worked before; what cannot be seen is `unknown`, and
+an allowance for start-up comes first. Pure; called by `watch`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from remediator.case import Case
+from remediator.diagnosis.progress import read_progress
+from remediator.domain import Evidence, JobState, Source, rfc3339
+from remediator.job import Job
+from remediator.watch.signals import (
+    IDLE_ACCELERATOR,
+    PINNED_ACCELERATOR,
+    Signals,
+    minutes,
+)
+
+
+class WatchVerdict(StrEnum):
+    """The contract's words for a running job."""
+
+    STALLED = "stalled"
+    SPINNING = "spinning"
+    ACCELERATOR_UNUSED = "accelerator_unused"
+    WAITING_FOR_CAPACITY = "waiting_for_capacity"
+    WAITING_FOR_QUOTA = "waiting_for_quota"
+    WILL_TIME_OUT = "will_time_out"
+    MEMORY_CLIMBING = "memory_climbing"
+    HEALTHY = "healthy"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """`watch` of `diagnose --json`: `since` is the last sign of work, not when it was noticed."""
+
+    verdict: WatchVerdict
+    since: datetime | None
+    confidence: float
+    usd_per_hour: float | None
+    evidence: tuple[Evidence, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "verdict": self.verdict.value,
+            "since": rfc3339(self.since) if self.since else None,
+            "confidence": round(self.confidence, 4),
+            "usd_per_hour": self.usd_per_hour,
+            "evidence": [item.to_json() for item in self.evidence],
+        }
+
+
+# The contract's own numbers, where no policy says others.
+_STANDSTILL_WITH_ACCELERATOR = timedelta(minutes=30)
+_STANDSTILL = timedelta(minutes=60)
+_WAITING = timedelta(minutes=60)
+_WAITING_GEMINI = timedelta(hours=24)
+_UNUSED_AFTER = timedelta(minutes=150)
+# Chosen: metrics are up to six minutes late (vertex facts, section 1), and three may be missing.
+_METRIC_LATENESS = timedelta(minutes=10)
+_START_UP = timedelta(minutes=20)  # chosen: image pull, data set encoding, compilation
+_FEWEST_POINTS = 8  # chosen: a standstill is seen in at least so many readings
+_MOST_MISSING = 0.5  # chosen: share of a standstill's minutes that may lack a reading
+_CLIMB_POINTS = 20  # chosen
+_CLIMB_FROM = 0.6  # chosen: below it a climb may still level off
+_MARGIN = 1.05  # chosen: a finish within 5% of the time-out is not called late
+
+_SILENCE = re.compile(r"(\d{1,4})([smhd])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def silence_of(job: Job) -> timedelta:
+    """How long the job's own label lets it be silent (`remediator-silence: 4h`); zero without it."""
+    match = _SILENCE.fullmatch(job.labels.get("remediator-silence", ""))
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]]) if match else timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict with what it rests on, before the price is known."""
+
+    verdict: WatchVerdict
+    since: datetime | None
+    confidence: float
+    evidence: tuple[Evidence, ...] = ()
+
+
+def judge(case: Case, signals: Signals, *, has_accelerator: bool, workers: int) -> Judged:
+    """The first of the rules that holds, costliest first; healthy where none does."""
+    job = case.job
+    if job.state in {JobState.QUEUED, JobState.PENDING}:
+        return _waiting(case)
+    if not signals.is_measured:
+        return Judged(WatchVerdict.UNKNOWN, None, 0.0, _unseen())
+    for rule in (
+        _standing_still(case, signals, has_accelerator, workers),
+        _unused(case, signals, has_accelerator),
+        _late(case),
+        _climbing(case, signals),
+    ):
+        if rule is not None:
+            return rule
+    newest = signals.newest
+    if newest is None or case.now - newest > _standstill(job, has_accelerator):
+        return Judged(WatchVerdict.UNKNOWN, None, 0.0, _unseen())
+    return Judged(WatchVerdict.HEALTHY, None, 0.8)
+
+
+def _unseen() -> tuple[Evidence, ...]:
+    return (Evidence(Source.METRIC, "training/cpu/utilization", "no utilisation can be seen"),)
+
+
+def _waiting(case: Case) -> Judged:
+    job = case.job
+    queued = job.state is JobState.QUEUED
+    began = job.create_time
+    limit = _WAITING
+    if job.is_gemini_batch:
+        limit = _WAITING_GEMINI
+    elif job.is_flex_start:
+        limit = timedelta(seconds=job.max_wait_seconds or _WAITING_GEMINI.total_seconds())
+    limit = max(limit, silence_of(job))
+    if began is None or case.now - began < limit:
+        return Judged(WatchVerdict.HEALTHY, None, 0.8)
+    waited = minutes(case.now - began)
+    what = "a quota" if queued else "machines"
+    said = Evidence(Source.JOB, "state", f"{job.state.value} for {waited}: it waits for {what}")
+    verdict = WatchVerdict.WAITING_FOR_QUOTA if queued else WatchVerdict.WAITING_FOR_CAPACITY
+    return Judged(verdict, began, 0.95, (said,))
+
+
+def _standstill(job: Job, has_accelerator: bool) -> timedelta:
+    base = _STANDSTILL_WITH_ACCELERATOR if has_accelerator else _STANDSTILL
+    return max(base, silence_of(job))
+
+
+def _standing_still(
+    case: Case, signals: Signals, has_accelerator: bool, workers: int
+) -> Judged | None:
+    """Two signals of different sources that say the same, since the last of either's work."""
+    job = case.job
+    limit = _standstill(job, has_accelerator)
+    newest = signals.newest
+    begun = job.start_time or job.create_time
+    if newest is None or begun is None or case.now - newest > _METRIC_LATENESS + _START_UP:
+        return None
+    spins = workers > 1 and _is_pinned(signals, limit)
+    worked = signals.last_traffic() if spins else signals.last_busy()
+    if worked is None:
+        return None
+    marks = [worked]
+    marks += [mark for mark in (signals.last_new_line, signals.last_output) if mark is not None]
+    since = max(marks)
+    if since - begun < _START_UP:  # it has hardly begun: pulls, encodes, compiles
+        limit += _START_UP
+    if newest - since < limit or since < begun:
+        return None
+    if not _is_covered(signals, since, newest):
+        return None
+    quiet = _quiet_evidence(signals, case.now)
+    if not quiet:
+        return None
+    measured = _spin_evidence(signals, since) if spins else _idle_evidence(signals, since, newest)
+    verdict = WatchVerdict.SPINNING if spins else WatchVerdict.STALLED
+    confidence = min(0.97, 0.85 + 0.06 * len(quiet))
+    return Judged(verdict, since, confidence, (measured, *quiet))
+
+
+def _is_covered(signals: Signals, since: datetime, newest: datetime) -> bool:
+    """Whether the standstill was seen: missing metrics are no verdict."""
+    points = signals.cpu or signals.accelerator
+    inside = sum(since < at <= newest for at, _ in points)
+    wanted = max(_FEWEST_POINTS, (newest - since).total_seconds() / 60 * _MOST_MISSING)
+    return inside >= wanted
+
+
+def _is_pinned(signals: Signals, limit: timedelta) -> bool:
+    """The device near 100% and nothing on the wire over the whole bound, where there was traffic."""
+    newest = signals.newest
+    last = signals.last_traffic()
+    if newest is None or last is None or newest - last < limit:
+        return False
+    recent = [share for at, share in signals.accelerator if at > newest - limit]
+    return bool(recent) and min(recent) >= PINNED_ACCELERATOR
+
+
+def _idle_evidence(signals: Signals, since: datetime, newest: datetime) -> Evidence:
+    cores = [value for at, value in signals.cpu if at > since]
+    shares = [value for at, value in signals.accelerator if at > since]
+    parts = [f"CPU at most {max(cores):.2f} cores"] if cores else []
+    parts += [f"accelerator at most {max(shares):.0%}"] if shares else []
+    before = f" (it worked at {signals.working_cores:.1f} cores)" if cores else ""
+    span = minutes(newest - since)
+    return Evidence(
+        Source.METRIC, "training/cpu/utilization", f"{', '.join(parts)} for {span}{before}"
+    )
+
+
+def _spin_evidence(signals: Signals, since: datetime) -> Evidence:
+    shares = [value for at, value in signals.accelerator if at > since]
+    sent = [value for at, value in signals.network if at > since]
+    most = max(sent, default=0.0)
+    says = (
+        f"accelerator at least {min(shares, default=0.0):.0%} while the network carries at most "
+        f"{most:,.0f} bytes a minute: workers wait for each other"
+    )
+    return Evidence(Source.METRIC, "training/network/received_bytes_count", says)
+
+
+def _quiet_evidence(signals: Signals, now: datetime) -> tuple[Evidence, ...]:
+    """What beside the metrics says that nothing comes any more; only what spoke before can be silent."""
+    found = []
+    if signals.last_new_line is not None:
+        words = " ".join(signals.last_new_text.split())[:160]
+        said = f'no line that says anything new for {minutes(now - signals.last_new_line)}; the last: "{words}"'
+        found.append(Evidence(Source.LOG, "log", said))
+    if signals.last_output is not None:
+        said = f"no new object for {minutes(now - signals.last_output)} ({signals.outputs} before)"
+        found.append(Evidence(Source.STORAGE, "baseOutputDirectory", said))
+    return tuple(found)
+
+
+def _unused(case: Case, signals: Signals, has_accelerator: bool) -> Judged | None:
+    begun = case.job.start_time
+    if not has_accelerator or not signals.accelerator or begun is None:
+        return None
+    limit = max(_UNUSED_AFTER, silence_of(case.job))
+    seen = signals.accelerator[-1][0] - begun
+    most = max(share for _, share in signals.accelerator)
+    enough = len(signals.accelerator) >= seen.total_seconds() / 60 * _MOST_MISSING
+    if seen < limit or most > IDLE_ACCELERATOR or not enough:
+        return None
+    says = f"the accelerator was never above {most:.0%} in {minutes(seen)}"
+    proof = Evidence(Source.METRIC, "training/accelerator/utilization", says)
+    return Judged(WatchVerdict.ACCELERATOR_UNUSED, begun, 0.9, (proof,))
+
+
+def _late(case: Case) -> Judged | None:
+    """The progress in the log, extrapolated, ends after the job's own time-out."""
+    job = case.job
+    limit, begun = job.timeout_seconds, job.start_time or job.create_time
+    if limit is None or begun is None:
+        return None
+    progress = read_progress(case.log_lines, job.as_of(case.now))
+    if progress is None or progress.seconds_needed <= limit * _MARGIN or progress.done >= 1:
+        return None
+    says = (
+        f"{progress.done:.0%} is done; at this pace it takes {minutes(timedelta(seconds=progress.seconds_needed))}, "
+        f"and its time-out is {minutes(timedelta(seconds=limit))}"
+    )
+    proof = (progress.evidence, Evidence(Source.JOB, "scheduling.timeout", says))
+    return Judged(WatchVerdict.WILL_TIME_OUT, begun, 0.85, proof)
+
+
+def _climbing(case: Case, signals: Signals) -> Judged | None:
+    """Memory grows steadily and meets its limit before the end, as far as an end is known."""
+    points = signals.memory
+    if len(points) < _CLIMB_POINTS or points[-1][1] < _CLIMB_FROM:
+        return None
+    recent = points[-3 * len(points) // 4 :]
+    first, last = recent[0], recent[-1]
+    span = (last[0] - first[0]).total_seconds()
+    slope = (last[1] - first[1]) / span if span else 0.0
+    middle = recent[len(recent) // 2][1]
+    is_steady = (
+        first[1] < middle < last[1] and abs(middle - (first[1] + last[1]) / 2) < 0.1 * last[1]
+    )  # chosen: a tenth off the straight line
+    if slope <= 0 or not is_steady:
+        return None
+    begun = case.job.start_time or points[0][0]
+    progress = read_progress(case.log_lines, case.job.as_of(case.now))
+    whole = progress.seconds_needed if progress else case.job.timeout_seconds
+    if whole is None:
+        return None
+    full = last[0] + timedelta(seconds=(1.0 - last[1]) / slope)
+    if full >= begun + timedelta(seconds=whole):
+        return None
+    says = (
+        f"memory rose from {first[1]:.0%} to {last[1]:.0%} in {minutes(last[0] - first[0])} and is full "
+        f"at {full:%H:%M} UTC, before the end"
+    )
+    proof = Evidence(Source.METRIC, "training/memory/utilization", says)
+    return Judged(WatchVerdict.MEMORY_CLIMBING, first[0], 0.8, (proof,))
