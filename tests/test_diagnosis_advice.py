@@ -56,6 +56,7 @@ def test_a_lone_line_is_no_section_of_all_the_run() -> None:
         ("/app/run.sh: line 4: OUTPUT_DIR: unbound variable", "OUTPUT_DIR"),
         ("train.py: error: unrecognized arguments: --epocs=3", "--epocs=3"),
         ("FloatingPointError: loss is nan at step 412", "412"),
+        ("ValueError: step 90 loss: nan", "learning rate"),
         ("java.lang.OutOfMemoryError: Java heap space", "-Xmx"),
         ("numpy.exceptions._ArrayMemoryError: Unable to allocate 7.28 TiB for an array with shape (1000000, 1000000)", "7.3 TiB"),
         ("requests.exceptions.ConnectTimeout: HTTPConnectionPool(host='warehouse.internal', port=80): Max retries exceeded", "warehouse.internal"),

@@ -209,6 +209,11 @@ RULES: tuple[Rule, ...] = (
         r"(?P<what>certificate[ _]verify[ _]failed|self[- ]signed certificate|unable to get local issuer)",
         "The server's certificate is signed by an authority that the image does not know: add it to the image (REQUESTS_CA_BUNDLE, SSL_CERT_FILE), or let the traffic pass the proxy unbroken.",
     ),
+    _rule(
+        (Cause.INVALID_CONFIG, Cause.USER_CODE_ERROR),
+        r"\b(?P<project>[a-z0-9]{8,30}-tp)\b",
+        "{project} is Google's own project, where the work runs: name your project in full wherever the job or the code names a table, a bucket or a client (bq://PROJECT.DATASET, project=PROJECT).",
+    ),
     # --- input --------------------------------------------------------------------------------------
     _rule(
         Cause.BAD_INPUT,
@@ -250,7 +255,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         Cause.USER_CODE_ERROR,
-        r"(?P<what>loss[^|]{0,40}\b(?:nan|inf)\b|\bnan\b[^|]{0,40}loss|(?:nan|inf) (?:detected|encountered)|nonfinite|non-finite)(?:[^|]{0,40}step (?P<step>\d{1,9}))?",
+        r"(?P<what>\bloss[^|]{0,40}\b(?:nan|inf)\b|\bnan\b[^|]{0,40}loss|(?:nan|inf) (?:detected|encountered)|nonfinite|non-finite)(?:[^|]{0,40}step (?P<step>\d{1,9}))?",
         "The loss left the finite numbers{step: at step }: lower the learning rate, clip gradients, and look for empty or infinite values in the data just before; more hardware changes nothing.",
         "https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html",
     ),

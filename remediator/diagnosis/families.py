@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from remediator.case import Recovery
 from remediator.diagnosis.endings import ending_signs
@@ -601,6 +601,22 @@ def _of_server(
     return sign(cause, weight, Source.LOG, where, says, symptom=symptom, group=f"server-{cause}")
 
 
+def _tenant_project(facts: Facts) -> Iterator[Sign]:
+    """Google's own project in the message of a batch prediction: no code of the user's named it."""
+    if facts.job.kind is not JobKind.BATCH_PREDICTION:
+        return
+    for found in facts.reading.signs:
+        if found.group == "tenant-project" and found.weight > 0:
+            evidence = found.evidence
+            said = sign(
+                Cause.INVALID_CONFIG, DECISIVE, evidence.source, evidence.where, evidence.says
+            )
+            yield replace(said, text=found.text)
+            yield sign(
+                Cause.USER_CODE_ERROR, -DECISIVE, evidence.source, evidence.where, evidence.says
+            )
+
+
 def _endings(facts: Facts) -> Iterator[Sign]:
     if facts.crashed and facts.job.kind is not JobKind.BATCH_PREDICTION:
         yield from ending_signs(facts.job, facts.reading, configured_limit(facts.job))
@@ -890,6 +906,7 @@ _RULES: tuple[Callable[[Facts], Iterator[Sign]], ...] = (
     _spot,
     _never_ran,
     _endings,
+    _tenant_project,
     _never_became_ready,
     _ended_in_request,
     _was_ready,

@@ -3,7 +3,8 @@
 Owns the reading of texts: which there are (the job's error, a pipeline's failed tasks, partial
 failures, error rows, the service's log lines, the workers' lines), who can have written each, how
 much of each is read, and what is taken off it (escapes, wrappers). Hands the texts to `matching`
-and turns rows into signs. Bounded in lines and in characters, whatever it is given. Pure; called
+and turns rows into signs. Long, since what weighs a text (its place, its time, who speaks) is one
+matter for all of them. Bounded in lines and in characters, whatever it is given. Pure; called
 by `diagnose`.
 """
 

@@ -5,7 +5,8 @@ Node, Go, Rust, R, C and C++ back-traces, shells that trace): which lines are th
 are frames and source code, and how a chain of exceptions hangs together. Source lines and frames are
 never evidence ("raise RuntimeError(", "timeout=30"); the exceptions are, and the last frame in the
 user's own code says where. Tracebacks arrive in one entry or in one entry a line, from several ranks
-at once. One pass, linear in the text. Pure; called by `statements`.
+at once. One grammar, and so one file: a line belongs to what is open before it, whichever runtime
+wrote that. One pass, linear in the text. Pure; called by `statements`.
 """
 
 from __future__ import annotations
@@ -624,7 +625,7 @@ def is_progress(text: str) -> bool:
     return (
         "\n" not in text
         and _COUNTER.search(bare) is not None
-        and not _LOUD.match(text)
+        and not _LOUD.match(head)
         and _TROUBLE.search(_without_zeros(bare)) is None
     )
 

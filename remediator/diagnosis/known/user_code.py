@@ -73,7 +73,7 @@ CODE: tuple[Signature, ...] = (
         "code-shapes",
         Cause.USER_CODE_ERROR,
         STRONG,
-        r"shapes? [^.]{0,60}(mismatch|incompatible|not aligned|do not match|cannot be|must match|is invalid|not compatible)|size mismatch|mat1 and mat2|dimension(s)? (mismatch|out of range|must be)|incompatible (shape|with the layer|dimension)|is incompatible with (the )?layer|expected (scalar type|input|object of|tensor|\d+d)|error\(s\) in loading state_dict|unexpected key\(s\)|missing key\(s\)|graph execution error|no gradients provided|does not have a grad_fn|element \d+ of tensors does not require|dtype mismatch|concretizationtypeerror|tracerarrayconversion|jax\.errors|loss is nan|nan loss|nan detected|loss (became|is|was) (nan|inf)|could not broadcast",
+        r"shapes? [^.]{0,60}(mismatch|incompatible|not aligned|do not match|cannot be|must match|is invalid|not compatible)|size mismatch|mat1 and mat2|dimension(s)? (mismatch|out of range|must be)|incompatible (shape|with the layer|dimension)|is incompatible with (the )?layer|expected (scalar type|input|object of|tensor|\d+d)|error\(s\) in loading state_dict|unexpected key\(s\)|missing key\(s\)|graph execution error|no gradients provided|does not have a grad_fn|element \d+ of tensors does not require|dtype mismatch|concretizationtypeerror|tracerarrayconversion|jax\.errors|loss is nan|nan loss|nan detected|loss (became|is|was) (nan|inf)|\bloss\W{1,4}(nan|inf)\b|(nan|inf|non-?finite) (values? )?(in|for) (the )?(loss|gradient|grad)|could not broadcast",
         _TF,
         explains=(
             "bigquery-sql",
