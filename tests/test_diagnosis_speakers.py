@@ -231,3 +231,12 @@ def test_busy_for_a_while_and_then_idle_is_a_hang_and_no_network() -> None:
     found = late(["start", "epoch one begins"], [0.6] * 20 + [0.01] * 40)
     assert found.verdict is not Cause.NETWORK_LATENCY
     assert found.verdict is not Cause.SLOW_CODE
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["[0] ", "(a pid=1) ", "x | ", "a.b.", 'File "', "Caused by: a.B: c ", "at a.b ", "1/2 "],
+)
+def test_what_is_repeated_without_end_is_read_in_one_pass(piece: str) -> None:
+    """Bounded however a line repeats what prefixes, frames and counters are made of."""
+    assert ended([piece * 5_000, piece * 5_000 + "."]).verdict in set(Cause)

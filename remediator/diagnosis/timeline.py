@@ -47,7 +47,7 @@ _USUAL_STEP = 30.0
 
 # What a logger puts before its message: level, its own name, process and thread.
 _LOGGER = Late(
-    r"^\W{0,3}(?:\[?\d{1,9}\]?\W{1,3})*(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b\W{0,4}(?:\[?[\w.-]{1,60}(?:\[\d+\])?\]?:\s+|\[[\w./:-]{1,60}\]\W{0,3})?"
+    r"^\W{0,3}(?:\[?\d{1,9}\]?\W{1,3}){0,3}(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b\W{0,4}(?:\[?[\w.-]{1,60}(?:\[\d+\])?\]?:\s+|\[[\w./:-]{1,60}\]\W{0,3})?"
 )
 _STAMP = Late(r"^\W*(?:\d{4}[-/]\d\d[-/]\d\d[T ])?\d\d:\d\d:\d\d[.,\d]*(?:Z|\s?[+-]\d{4})?\W*")
 _MASKS = (
