@@ -59,6 +59,7 @@ PROGRAMS: Mapping[Cause, Needs] = {
     Cause.MEMORY_PRESSURE: MEMORY,
     Cause.GPU_MEMORY: Needs(gpu="required", gpu_memory_gib=20),
     Cause.ACCELERATOR_MISSING: Needs(gpu="required"),
+    Cause.DISK_FULL: Needs(by_try=(Needs(raises="OSError: [Errno 28] No space left on device"),)),
     Cause.CAPACITY_STOCKOUT: Needs(stockouts=1),
     Cause.QUOTA: Needs(by_try=(Needs(fails_with=USED_UP),)),
     Cause.PREEMPTION: Needs(by_try=(Needs(fails_with=TAKEN_BACK),)),
@@ -170,7 +171,13 @@ def failed_run(cloud: TestCloud, cell: Cell) -> Mapping[str, Any]:
 
 
 def one_pool(cell: Cell) -> dict[str, Any]:
-    return pool(image=cell.name, machine_spec=T4 if cell.has_device else {})
+    held = pool(image=cell.name, machine_spec=T4 if cell.has_device else {})
+    name, _, _ = cell.remedy.partition(":")
+    if name == "env":
+        held["containerSpec"]["env"] = [{"name": "BATCH_SIZE", "value": "32"}]
+    if name == "args":
+        held["containerSpec"]["args"] = ["--batch_size=32"]
+    return held
 
 
 def scheduling(cell: Cell) -> dict[str, Any]:
@@ -257,6 +264,10 @@ CHANGES: Mapping[str, str] = {
     "batch_size": r"manualBatchTuningParameters\.batchSize",
     "timeout": r"scheduling\.timeout",
     "spot": r"scheduling\.strategy",
+    "strategy": r"scheduling\.strategy",
+    "disk": r"diskSpec\.bootDiskSizeGb",
+    "env": r"containerSpec\.env\[\d+\]\.value",
+    "args": r"containerSpec\.args\[\d+\]",
     "explanations": r"generateExplanation",
 }
 """The fields that each key of `resubmit` may change; it must change one of them and no other."""
