@@ -22,7 +22,10 @@ from remediator.commands.inputs import DONE, UNUSABLE, default_policies, program
 from remediator.domain import RemediatorError
 
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("A failure in hand (no account needed)", ("diagnose", "plan", "alert", "test", "capture")),
+    (
+        "A failure in hand (no account needed)",
+        ("diagnose", "plan", "alert", "test", "rows", "capture"),
+    ),
     ("The policy file", ("init", "validate", "schema", "catalog", "backtest")),
     (
         "A deployment",
@@ -215,6 +218,37 @@ def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statemen
     capture.add_argument("job", metavar="JOB", help="a job's name, id or console URL")
     capture.add_argument("-o", "--output", metavar="CASE", required=True, help="a file, or -")
     project(capture)
+
+    rows = command(
+        "rows",
+        _lazy("rows", "rows"),
+        "what a batch did with its rows, and which to send again",
+        as_json=True,
+    )
+    rows.add_argument("job", metavar="JOB", nargs="?", default="", help="not read yet: name files")
+    for flag, help_ in (
+        ("input", "the files that the batch was given: JSONL, or CSV with a header"),
+        ("output", "the files that it wrote, in any order; errors and increments are told by name"),
+        ("errors", "files of failed rows whose names do not say so"),
+    ):
+        rows.add_argument(
+            f"--{flag}",
+            dest=f"rows_{flag}",
+            metavar="FILE",
+            nargs="+",
+            action="extend",
+            default=[],
+            help=help_,
+        )
+    rows.add_argument(
+        "--key",
+        metavar="NAME",
+        help="the input's field that names a row (default: the first that is sound)",
+    )
+    rows.add_argument(
+        "-o", "--remaining", metavar="FILE", help="write the input lines to send again"
+    )
+    project(rows)
 
     init = command(
         "init",

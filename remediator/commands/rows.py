@@ -1,0 +1,143 @@
+"""`rows`: what a batch prediction did with its rows, and which of them to send again.
+
+Offline, over files on this machine; what a project's own jobs did is not read yet, and said so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import io
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from remediator.commands.inputs import DONE, FAILED, print_json, print_text
+from remediator.domain import Unusable
+
+if TYPE_CHECKING:
+    from remediator.job.rows import RowAccount
+    from remediator.rows import Rows, Source
+
+_BUFFER = 2**20  # bytes that are read at once; chosen
+
+
+def rows(args: argparse.Namespace) -> int:
+    """0 where the account is sound, 1 where it is not; nothing is written then."""
+    _require_files(args)
+    from remediator.rows import Files, account
+
+    given = (args.rows_input, args.rows_output, args.rows_errors)
+    inputs, outputs, errors = (_sources(names) for names in given)
+    for source in (*outputs, *errors):
+        if source.is_csv:
+            msg = f"{source.name}: output as CSV is not read; JSONL is"
+            raise Unusable(msg)
+    files = Files.sorted_by_name(inputs, outputs, errors)
+    with tempfile.TemporaryDirectory(prefix="vertex-remediator-rows-") as folder:
+        try:
+            found = account(files, Path(folder), key=args.key)
+            if args.remaining and found.account.sound:
+                _write_remaining(Path(args.remaining), found)
+        except OSError as err:
+            msg = f"{err.filename or folder}: {err.strerror}"
+            raise Unusable(msg) from err
+    if args.json:
+        print_json(found.account.to_json())
+    else:
+        print_text(_told(found.account, args.remaining))
+    if args.remaining and not found.account.sound:
+        print(f"note: nothing is written to {args.remaining}", file=sys.stderr)
+    return DONE if found.account.sound else FAILED
+
+
+def _require_files(args: argparse.Namespace) -> None:
+    if args.job:
+        msg = (
+            f"{args.job}: a job's rows are not read from its project yet; copy the files here and say "
+            "--input FILE… --output FILE…"
+        )
+        raise Unusable(msg)
+    absent = [
+        flag
+        for flag, names in (("--input", args.rows_input), ("--output", args.rows_output))
+        if not names
+    ]
+    if absent:
+        msg = f"say {' and '.join(absent)}: the files that the batch took and gave"
+        raise Unusable(msg)
+    target = args.remaining
+    if target is None:
+        return
+    if target == "-":
+        msg = "--remaining needs the name of a file"
+        raise Unusable(msg)
+    read = (*args.rows_input, *args.rows_output, *args.rows_errors)
+    if Path(target).resolve() in {Path(name).resolve() for name in read}:
+        msg = f"{target}: is read here, and would be written over; name another file"
+        raise Unusable(msg)
+
+
+def _sources(names: Sequence[str]) -> list[Source]:
+    """The files, each once, however it was named; raises Unusable for what cannot be read."""
+    from remediator.rows import Source
+
+    seen = set()
+    found = []
+    for name in names:
+        path = Path(name)
+        try:
+            if not path.is_file():
+                msg = f"{name}: {'is no file' if path.exists() else 'No such file or directory'}"
+                raise Unusable(msg)
+            with path.open("rb"):
+                size = path.stat().st_size
+        except OSError as err:
+            msg = f"{name}: {err.strerror}"
+            raise Unusable(msg) from err
+        if (real := path.resolve()) not in seen:
+            seen.add(real)
+            found.append(Source(name, functools.partial(_open, path), size))
+    return found
+
+
+def _open(path: Path) -> BinaryIO:
+    return io.BufferedReader(io.FileIO(path), _BUFFER)
+
+
+def _write_remaining(path: Path, found: Rows) -> None:
+    """Whole or not at all, beside its place first."""
+    half = path.with_name(f".{path.name}.half")
+    try:
+        with half.open("wb") as stream:
+            stream.writelines(found.remaining())
+        half.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            half.unlink()
+        raise
+
+
+def _told(account: RowAccount, remaining: str | None) -> str:
+    failed = sum(account.failed.values())
+    lines = [
+        f"{account.rows:>12,} rows",
+        f"{account.done:>12,} done",
+        f"{failed:>12,} failed, {account.retriable:,} of them may pass when sent again",
+        *(f"{count:>16,} {' '.join(message.split())}" for message, count in account.failed.items()),
+        f"{account.missing:>12,} missing",
+    ]
+    if account.unmatched:
+        lines.append(f"{account.unmatched:>12,} lines of the output match no row")
+    if account.duplicates:
+        lines.append(f"{account.duplicates:>12,} rows repeat an earlier one")
+    lines.append("")
+    lines.append(f"{'sound' if account.sound else 'NOT SOUND'}: {account.because}")
+    if account.sound and remaining:
+        lines.append(f"{account.left:,} rows to send again are in {remaining}")
+    if account.sound and (never := failed - account.retriable):
+        lines.append(f"{never:,} failed rows would fail again and are not among those to send")
+    return "\n".join(lines)

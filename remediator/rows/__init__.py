@@ -1,0 +1,12 @@
+"""Which rows of a batch prediction came back, and which are to be sent again.
+
+Owns the reading of input, output and error files, the ladder of keys and the join as a multiset
+(issue 27). `account` is the door; what an account is and when a resume is worth it stands in
+`remediator.job.rows`. Streams: memory stays flat. Must not open a service: whoever calls hands in
+the files. Called by the command `rows`.
+"""
+
+from remediator.rows.account import Rows, account
+from remediator.rows.lines import Files, Source
+
+__all__ = ["Files", "Rows", "Source", "account"]
