@@ -47,13 +47,19 @@ print(len(lines))
 MEASURED = """
 import resource, runpy, sys
 sys.argv = sys.argv[1:]
-base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():
+    return int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0])
+if sys.argv[0] == "remediator":
+    import remediator.commands.rows, remediator.rows
+else:
+    import json
+base = peak()
 try:
     runpy.run_path(sys.argv[0], run_name="__main__") if sys.argv[0].endswith(".py") else \
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 finally:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(f"measured {used.ru_utime + used.ru_stime} {(used.ru_maxrss - base) / 1024}", file=sys.stderr)
+    print(f"measured {used.ru_utime + used.ru_stime} {(peak() - base) / 1024}", file=sys.stderr)
 """
 
 
@@ -112,7 +118,7 @@ def measured(*arguments: str) -> tuple[float, float]:
     return float(seconds), float(mib)
 
 
-def row_of(batch: Batch) -> str:
+def row_of(batch: Batch, turns: int) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         took, gave, size = make(batch, folder)
@@ -120,7 +126,7 @@ def row_of(batch: Batch) -> str:
         script.write_text(PLAIN)
         ours, theirs = folder / "ours", folder / "theirs"
         figures: dict[str, list[tuple[float, float]]] = {"ours": [], "theirs": []}
-        for _ in range(TURNS):
+        for _ in range(turns):
             figures["theirs"].append(
                 measured(str(script), str(took), str(gave), str(theirs), batch.key)
             )
@@ -149,7 +155,9 @@ def row_of(batch: Batch) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
-    quick = parser.parse_args().quick
+    parser.add_argument("--turns", metavar="N", type=int, default=TURNS, help="runs of each side")
+    asked = parser.parse_args()
+    quick, turns = asked.quick, asked.turns
     part = 10 if quick else 1
     batches = (
         Batch(f"{200_000 // part:,} rows of 2 kB, by a key", 200_000 // part, 2_000, "custom_id"),
@@ -157,16 +165,12 @@ def main() -> int:
         Batch(f"{2_000_000 // part:,} small rows, by a key", 2_000_000 // part, 20, "custom_id"),
         Batch(f"{2_000_000 // part:,} small rows, by content", 2_000_000 // part, 20, ""),
     )
-    lines = [row_of(batch) for batch in batches]
+    lines = [row_of(batch, turns) for batch in batches]
     text = "\n".join(
         [
-            "`rows --input … --output … -o …` beside a script that keeps each line in a dict, of the "
-            f"same files, {TURNS} runs in turns: the least processor time, the most memory above the "
-            f"process's base (before the first import). {MISSING:.0%} of the rows are missing. The "
-            "last column: whether both wrote the same bytes.",
+            f"`rows --input … --output … -o …` beside a script that keeps each line in a dict, of the same files, {turns} run{'s' if turns > 1 else ''} in turns: the least processor time (with that of starting), the most memory above the process's base (all that it imports). {MISSING:.0%} of the rows are missing. The last column: whether both wrote the same bytes.",
             "",
-            "| batch | read | ours, MB/s | script, MB/s | processor time, ours / script | ours, MiB "
-            "| script, MiB | same |",
+            "| batch | read | ours, MB/s | script, MB/s | processor time, ours / script | ours, MiB | script, MiB | same |",
             "| --- | --- | --- | --- | --- | --- | --- | --- |",
             *lines,
         ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from remediator.job.rows import RowAccount
     from remediator.rows import Rows, Source
 
-_BUFFER = 2**20  # bytes that are read at once; chosen
+_BUFFER = 2**20  # bytes that are read or written at once; chosen
 
 
 def rows(args: argparse.Namespace) -> int:
@@ -112,7 +112,7 @@ def _write_remaining(path: Path, found: Rows) -> None:
     """Whole or not at all, beside its place first."""
     half = path.with_name(f".{path.name}.half")
     try:
-        with half.open("wb") as stream:
+        with half.open("wb", buffering=_BUFFER) as stream:
             stream.writelines(found.remaining())
         half.replace(path)
     except OSError:

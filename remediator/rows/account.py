@@ -39,18 +39,17 @@ class Rows:
         """
         if not self.account.sound:
             return
-        number, open_end = 0, False
-        for row in _raw_rows(self.files.inputs, with_header=True):
-            if row.number is None:  # a header
-                wanted = True
-            else:
-                wanted = bool(self.to_send[number >> 3] & (1 << (number & 7)))
+        number, open_end, bits = 0, False, self.to_send
+        for raw, _, line, _ in _raw_rows(self.files.inputs, with_header=True):
+            if line:
+                wanted = bits[number >> 3] & (1 << (number & 7))
                 number += 1
-            if wanted:
-                if open_end:
-                    yield b"\n"
-                yield row.raw
-                open_end = not row.raw.endswith(b"\n")
+                if not wanted:
+                    continue
+            if open_end:
+                yield b"\n"
+            yield raw
+            open_end = raw[-1:] != b"\n"
 
 
 def account(
@@ -101,14 +100,8 @@ def _first_record(files: Files, codec: PlainCodec) -> dict[str, Any] | None:
 # --- input -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """An input row's bytes; `number` is its line (None: a header), `cells` those of a CSV file."""
-
-    raw: bytes
-    source: Source
-    number: int | None
-    cells: list[str] | None = None
+_Row = tuple[bytes, Source, int, list[str] | None]
+"""An input row: its bytes, its file, the number of its line (0: a header), a CSV file's cells."""
 
 
 def _raw_rows(inputs: Sequence[Source], *, with_header: bool = False) -> Iterator[_Row]:
@@ -117,14 +110,14 @@ def _raw_rows(inputs: Sequence[Source], *, with_header: bool = False) -> Iterato
     for source in inputs:
         if not source.is_csv:
             for line, number in lines_of(source):
-                yield _Row(line, source, number)
+                yield line, source, number, None
             continue
         for index, (raw, number, cells) in enumerate(csv_rows(source)):
             if index:
-                yield _Row(raw, source, number, cells)
+                yield raw, source, number, cells
             elif with_header and not headed:
                 headed = True
-                yield _Row(raw, source, None)
+                yield raw, source, 0, None
 
 
 def _header(inputs: Sequence[Source]) -> tuple[str, ...] | None:
@@ -140,12 +133,13 @@ def _header(inputs: Sequence[Source]) -> tuple[str, ...] | None:
 
 
 def _value(row: _Row, codec: PlainCodec) -> Any:
-    if row.cells is not None:
-        return row.cells
+    raw, source, number, cells = row
+    if cells is not None:
+        return cells
     try:
-        return codec.parse(body_of(row.raw, row.number or 0))
+        return codec.parse(body_of(raw, number))
     except ValueError:
-        msg = f"{row.source.name}:{row.number}: this line of the input is no JSON: torn or damaged"
+        msg = f"{source.name}:{number}: this line of the input is no JSON: torn or damaged"
         raise Unusable(msg) from None
 
 
@@ -209,10 +203,10 @@ class _Attempt:
                 plain = PlainCodec()
                 text = identity.of_row(_value(row, plain), plain)
             except ValueError as err:
-                msg = f"{row.source.name}:{row.number}: {err}"
+                msg = f"{row[1].name}:{row[2]}: {err}"
                 raise Unusable(msg) from err
             if text is None:
-                self._refuse_key(f"null or missing in the input, {row.source.base}:{row.number}")
+                self._refuse_key(f"null or missing in the input, {row[1].base}:{row[2]}")
             self.rows += 1
             yield text
 

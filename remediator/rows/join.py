@@ -36,11 +36,12 @@ class Spill:
         self._buffers = [bytearray() for _ in range(partitions)]
         self._full = max(4096, _BUFFERS // partitions)
         self._record = record
+        self._pack = record.pack
 
     def add(self, digest: bytes, value: int) -> None:
-        index = int.from_bytes(digest[:4], "little") % len(self._paths)
+        index = (digest[0] | digest[1] << 8) % len(self._paths)
         buffer = self._buffers[index]
-        buffer += self._record.pack(digest, value)
+        buffer += self._pack(digest, value)
         if len(buffer) >= self._full:
             self._flush(index)
 

@@ -24,6 +24,9 @@ _WRITTEN = _ANSWERS | {
     "error_message", "errors_code", "errors_message", "_vertex_row_id",
 }  # fmt: skip
 """Fields that the service writes beside a row; `_vertex_row_id` is its own number and no key."""
+_FAULTS = frozenset(
+    {"error", "errors", "error_code", "error_message", "errors_code", "errors_message"}
+)
 _FINE = frozenset({"", "ok", "success", "succeeded", "200", "0"})
 _NO_WORDS = "neither a result nor an error"
 _LONGEST_MESSAGE = 2_000  # characters that are kept of a message; chosen
@@ -61,6 +64,10 @@ def outcome_of(record: Mapping[str, Any], *, among_errors: bool) -> Outcome | No
 
     `among_errors`: the file holds failures only.
     """
+    names = record.keys()
+    has_result = "response" in record or not names.isdisjoint(_ANSWERS)
+    if has_result and not among_errors and names.isdisjoint(_FAULTS) and not record.get("status"):
+        return _RESULT  # by far the most lines; what follows would say the same
     gemini = "request" in record or "status" in record or "response" in record
     said, code = _error(record)
     if said or code not in {None, 0}:
@@ -71,7 +78,7 @@ def outcome_of(record: Mapping[str, Any], *, among_errors: bool) -> Outcome | No
             return Outcome(PASSING if passing else NEVER, message)
     if among_errors:
         return Outcome(NEVER, _NO_WORDS)
-    if "response" in record or not _ANSWERS.isdisjoint(record):
+    if has_result:
         return _RESULT
     if any(name.startswith("predict") for name in record):  # columns of a BigQuery table
         return _RESULT
