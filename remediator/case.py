@@ -14,6 +14,7 @@ from typing import Any
 
 from remediator.domain import Attempt, Cause, Json, Source, Unusable, parse_time, rfc3339
 from remediator.job import Job
+from remediator.job.rows import RowAccount
 from remediator.job.summary import Saved
 
 CASE_KEYS = frozenset(
@@ -160,7 +161,8 @@ class Case:
     display name, newest first, for comparison. `parent` is what the job is a part of, in words,
     where only the parent says so: see `parents`. `children` are the cases of the jobs that a pipeline
     run's launchers started and that failed. `outputs` are objects below a running job's output
-    directory (`name`, `updated`, `size`). `recoveries`, newest first, come from the ledger and
+    directory (`name`, `updated`, `size`). `rows` is what a batch did with its rows, where that was
+    counted. `recoveries`, newest first, come from the ledger and
     are no part of a case file.
     """
 
@@ -181,6 +183,7 @@ class Case:
     recoveries: tuple[Recovery, ...] = ()
     children: tuple[Case, ...] = ()
     outputs: tuple[Json, ...] = ()
+    rows: RowAccount | None = None
 
     @classmethod
     def parse(cls, body: Json, *, settle: timedelta = timedelta(minutes=7)) -> Case:
@@ -226,6 +229,7 @@ class Case:
             parent=str(body.get("parent") or ""),
             children=tuple(cls.parse(child, settle=settle) for child in _objects(body, "children")),
             outputs=tuple(_objects(body, "outputs")),
+            rows=RowAccount.parse(rows) if (rows := _object(body, "rows")) else None,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -245,6 +249,7 @@ class Case:
             **({"parent": self.parent} if self.parent else {}),
             **({"children": [one.to_json() for one in self.children]} if self.children else {}),
             **({"outputs": list(self.outputs)} if self.outputs else {}),
+            **({"rows": self.rows.to_json()} if self.rows else {}),
         }
 
 

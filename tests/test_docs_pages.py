@@ -14,7 +14,7 @@ from remediator.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "deploy" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-OFFLINE = ("init", "validate", "plan", "test", "diagnose")
+OFFLINE = ("init", "validate", "plan", "test", "diagnose", "rows")
 
 
 def anchors(page: Path) -> set[str]:
@@ -44,14 +44,48 @@ def shown(page: str) -> list[list[str]]:
         if line[:1] == ["vertex-remediator"]:
             line = ["python", "-m", "remediator", *line[1:]]  # noqa: PLW2901
         offline = line[1:3] == ["-m", "remediator"] and line[3] in OFFLINE
+        named = line[3:4] == ["rows"]  # its files stand behind options
         if offline and not any(
-            word.startswith(("https:", "-")) and word != "-o" for word in line[4:5]
+            word.startswith(("https:", "-")) and word != "-o" and not named for word in line[4:5]
         ):
             found.append(line[3:])
     return found
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/README.md", "docs/cases.md"])
+def write_batches(folder: Path) -> None:
+    """The batches of `docs/rows.md`: one of Gemini, one of a custom model."""
+    rows = [{"custom_id": f"r{n}", "request": {"contents": [n]}} for n in range(6)]
+    statuses = {
+        1: "",
+        4: "",
+        2: '{"code": 4, "message": "Deadline exceeded"}',
+        0: 'Bad Request: {"error": {"code": 400, "message": "no such role"}}',
+    }
+    came = [{"status": status, "response": {}, **rows[n]} for n, status in statuses.items()]
+    custom = [{"id": n, "x": 1} for n in range(4)]
+    for name, lines in (
+        ("input.jsonl", rows),
+        ("predictions.jsonl-00000-of-00002", came[:3]),
+        ("predictions.jsonl-00001-of-00002", came[3:]),
+        ("instances.jsonl", custom),
+        ("prediction.results-00000-of-00001", [{"key": 2, "prediction": 1}]),
+    ):
+        (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    message = "Non-OK result 504 (upstream request timeout) from server"
+    (folder / "prediction.errors_stats-00000-of-00001").write_text(f"('{message}', 2)\n")
+
+
+def test_the_page_of_rows_shows_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_batches(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (words,) = [line for line in shown("docs/rows.md") if "-o" in line]
+    assert main(words) == 0
+    assert f"```\n{capsys.readouterr().out}```" in (ROOT / "docs" / "rows.md").read_text()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/README.md", "docs/cases.md", "docs/rows.md"])
 def test_what_a_page_shows_runs_without_an_account(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,6 +98,7 @@ def test_what_a_page_shows_runs_without_an_account(
     (tmp_path / "cases").mkdir()
     (tmp_path / "cases" / "a.json").write_text(json.dumps(case))
     shutil.copy(ROOT / "policies.yaml", tmp_path)
+    write_batches(tmp_path)
     monkeypatch.chdir(tmp_path)
     commands = shown(page)
     assert len(commands) >= 3

@@ -31,6 +31,7 @@ from remediator.diagnosis.structure import (
 )
 from remediator.domain import Cause, Frame, JobKind, JobState, Source
 from remediator.job import Job, Part, Status
+from remediator.job.rows import RowAccount, code_of
 
 SERVICE_TASK = "service"
 """The `task_name` of lines that Vertex itself writes."""
@@ -215,17 +216,23 @@ def read_task(name: str, where: str, status: Status | None) -> Reading:
 
 def read_case(case: Case) -> Reading:
     """What all texts of the case say."""
-    rows = list(_error_file_statements(case.error_files))
+    counted = list(_account_statements(case.rows))
+    if counted and case.rows and case.rows.passing_message:
+        rows, sampled = counted, []  # what may pass decides, whatever else some rows failed of
+    else:
+        rows = list(_error_file_statements(case.error_files)) or counted
+        sampled = list(_partial_statements(case.job))
     # Partial failures are a sample of the error rows: where there are rows, those are counted.
     sample = 0 if rows else 1
     statements = [
         *_job_statements(case.job),
-        *(replace(one, count=sample) for one in _partial_statements(case.job)),
+        *(replace(one, count=sample) for one in sampled),
         *_entry_statements(case),
         *rows,
         *_log_statements(case.log_lines, serves=case.job.kind is JobKind.BATCH_PREDICTION),
     ]
-    reading = _read(statements, _rows_of(case.job, case.error_files))
+    failed_rows = _rows_of_account(case.rows) or _rows_of(case.job, case.error_files)
+    reading = _read(statements, failed_rows)
     return replace(reading, last_words=_last_words(case.log_lines))
 
 
@@ -304,6 +311,24 @@ def _error_file_statements(files: Mapping[str, str]) -> Iterator[Statement]:
             )
         if budget <= 0:
             return
+
+
+def _account_statements(account: RowAccount | None) -> Iterator[Statement]:
+    """The messages of a batch's failed rows: of those that may pass the most frequent alone."""
+    if account is None:
+        return
+    passing = account.passing_message
+    for message, count in (passing,) if passing else account.failed.items():
+        code = code_of(message) or 0
+        yield Statement(
+            Source.ERROR_FILE,
+            "rows.failed",
+            Place.ROW,
+            clean(message),
+            code=code if code in _CODE_NAMES else 0,
+            count=count,
+            speaker="a failed row",
+        )
 
 
 def _rows_in(text: str, limit: int) -> Iterator[tuple[str, int, int]]:
@@ -752,6 +777,15 @@ def _signs_of_code(statement: Statement, told: Sequence[Signature]) -> Iterator[
 
 
 # --- failed instances --------------------------------------------------------------------------
+
+
+def _rows_of_account(account: RowAccount | None) -> FailedRows | None:
+    """Failed rows as they were counted; None where none is."""
+    if account is None or not account.failed:
+        return None
+    ranked = sorted(account.failed.items(), key=lambda item: (-item[1], item[0]))
+    counts = tuple((clean(message), count) for message, count in ranked[:20])
+    return FailedRows(sum(account.failed.values()), account.done, account.missing, counts)
 
 
 def _rows_of(job: Job, files: Mapping[str, str]) -> FailedRows | None:

@@ -321,11 +321,18 @@ def _explanations(draft: Draft, asked: bool, now: Situation) -> Draft:
     return draft.set(draft.job.explanations_path, asked)
 
 
-def _rows(draft: Draft, asked: str, _: Situation) -> Draft:
-    if asked == "remaining":
+def _rows(draft: Draft, asked: str, now: Situation) -> Draft:
+    if asked != "remaining":
+        return draft
+    rows = now.case.rows
+    if rows is None:
         msg = "the rows that are left cannot be told apart yet, so they cannot be run alone"
-        raise Exhausted(msg, Guard.ROWS)
-    return draft
+    else:
+        msg = rows.why_not_resume or (
+            f"{rows.left:,} of {rows.rows:,} rows are left and could be run alone, which is not set "
+            "up: `rows --remaining FILE` writes them"
+        )
+    raise Exhausted(msg, Guard.ROWS)
 
 
 def _output(draft: Draft, _: str, now: Situation) -> Draft:
