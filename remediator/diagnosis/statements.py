@@ -318,7 +318,7 @@ def _account_statements(account: RowAccount | None) -> Iterator[Statement]:
     if account is None:
         return
     passing = account.passing_message
-    for message, count in (passing,) if passing else account.failed.items():
+    for message, count in (passing,) if passing else [*account.failed.items()][:_ROWS_READ]:
         code = code_of(message) or 0
         yield Statement(
             Source.ERROR_FILE,
