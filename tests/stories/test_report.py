@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from typing import Any
 import pytest
 
 from remediator.cli import main
+from remediator.domain import rfc3339
+from remediator.ledger import Ledger
+from remediator.ledger.sqlite import SqliteStore
+from tests.stories.jobs_of_kinds import batch, custom, pipeline, training, tuning
 from tests.stories.test_loop import HEAVY, batch_job, custom_job, failure_line
 from twin.physics import Needs
 
@@ -115,3 +120,58 @@ def test_a_report_of_no_days_is_one_clear_line(
     open_house()
     assert main(["report", f"--days={days}"]) == 2
     assert f"report: --days {days}: say how many days, more than 0\n" in capsys.readouterr().err
+
+
+def test_what_pubsub_has_given_up_is_found_by_the_sweep_and_shown_for_every_kind(
+    house: Any, cloud: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the job's own event nor the sweep's announcement ever arrives."""
+    jobs = {
+        "batchPredictionJobs": batch(cloud, "lost-batch"),
+        "customJobs": custom(name="lost-custom"),
+        "hyperparameterTuningJobs": tuning(name="lost-tuning"),
+        "trainingPipelines": training(name="lost-training"),
+        "pipelineJobs": pipeline("align", name="lost-pipeline"),
+    }
+    for collection, body in jobs.items():
+        ended = cloud.clock.now() - timedelta(hours=1)
+        kind = (
+            "PIPELINE_STATE" if collection in {"trainingPipelines", "pipelineJobs"} else "JOB_STATE"
+        )
+        cloud.add_job(
+            {
+                **body,
+                "name": cloud.name(collection, "4711"),
+                "state": f"{kind}_FAILED",
+                "error": {"code": 13, "message": "Internal error occurred."},
+                "createTime": rfc3339(ended - timedelta(hours=1)),
+                "startTime": rfc3339(ended - timedelta(hours=1)),
+                "endTime": rfc3339(ended),
+            }
+        )
+    assert house.reconcile()["announced"] == len(jobs)
+    assert _shown(capsys) == dict.fromkeys(jobs, "in progress")
+    ledger = Ledger(SqliteStore(tmp_path / "ledger.sqlite3"))
+    for one in ledger.incidents(100):  # a quarter of an hour has passed without it
+        assert ledger.move(replace(one, due=one.first_known))
+    house.reconcile()
+    shown = _shown(capsys)
+    assert shown == {
+        "batchPredictionJobs": "in progress",  # resubmitted, as the custom job
+        "customJobs": "in progress",
+        "hyperparameterTuningJobs": "waits for a yes",
+        "trainingPipelines": "waits for a yes",
+        "pipelineJobs": "waits for a yes",
+    }
+
+
+def _incidents(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    assert main(["report", "--json"]) == 0
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["incidents"]
+    return found
+
+
+def _shown(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """The outcome of each first job, by its collection."""
+    return {one["job"].split("/")[-2]: one["outcome"] for one in _incidents(capsys)}
