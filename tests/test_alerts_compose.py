@@ -990,7 +990,7 @@ def test_a_batch_tells_its_rows_by_message_and_where_the_output_lies() -> None:
         (
             Rows(0, 64, 0, "gs://out/run"),
             (("Post request fails", 64),),
-            ("64 rows: 0 done, 64 failed, 0 never attempted.", 'Every answer is the same, all 64 failed rows: "Post request fails"', "Output: gs://out/run"),
+            ("64 rows: 0 done, 64 failed, 0 never attempted.", 'All 64 failed rows give the same answer: "Post request fails"', "Output: gs://out/run"),
         ),
         (
             Rows(900, 400, -1, "gs://out", is_asked_for=True),
@@ -1008,7 +1008,7 @@ def test_a_batch_tells_its_rows_by_message_and_where_the_output_lies() -> None:
             (("busy", 20),),
             (
                 "1,300 rows: 900 done, 400 failed, 0 never attempted.",
-                'Every answer is the same, all 20 that were read of 400 failed rows: "busy"',
+                'All failed rows that were read (20 of 400) give the same answer: "busy"',
                 "Where the output lies, the job does not say.",
             ),
         ),

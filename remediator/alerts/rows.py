@@ -60,14 +60,18 @@ def _messages(errors: Sequence[tuple[str, int]], failed: int) -> list[str]:
         groups[kind] = (first, before + count)
     ranked = sorted(groups.values(), key=lambda one: -one[1])
     read = sum(count for _, count in ranked)
-    whole = f"all {read:,}" if read >= failed else f"all {read:,} that were read of {failed:,}"
     if len(ranked) == 1 and read > 1:
-        return [f'Every answer is the same, {whole} failed rows: "{_quoted(ranked[0][0])}"']
+        whole = f"All {read:,} failed rows" if read >= failed else _sampled(read, failed)
+        return [f'{whole} give the same answer: "{_quoted(ranked[0][0])}"']
     lines = [f'{count:,} failed: "{_quoted(message)}"' for message, count in ranked[:MOST_MESSAGES]]
     more = sum(count for _, count in ranked[MOST_MESSAGES:])
     lines += [f"{more:,} failed with other messages."] if more else []
     sample = f"Only {read:,} of the {failed:,} failed rows were read."
     return [*lines, sample] if read < failed else lines
+
+
+def _sampled(read: int, failed: int) -> str:
+    return f"All failed rows that were read ({read:,} of {failed:,})"
 
 
 _NUMBERS = re.compile(r"\d+")
