@@ -225,7 +225,7 @@ def _quiet_evidence(signals: Signals, now: datetime) -> tuple[Evidence, ...]:
         found.append(Evidence(Source.LOG, "log", said))
     if signals.last_output is not None:
         said = f"no new object for {minutes(now - signals.last_output)} ({signals.outputs} before)"
-        found.append(Evidence(Source.STORAGE, "baseOutputDirectory", said))
+        found.append(Evidence(Source.STORAGE, "outputs", said))
     return tuple(found)
 
 
