@@ -4,7 +4,8 @@ Owns the rules that need more than one reader: the three families behind a 504 o
 (resources: the machine was full; network: it was idle while something was awaited; code: one
 section took the time and the machine was neither full nor waiting), memory that climbed to its
 limit, a GPU that was wanted, spot machines taken back. Each rule is a function from the facts to
-signs; the list at the end is their order. Pure; called by `diagnose`.
+signs; the list at the end is their order. Long, since the rules are weighed against each other and
+must be read beside each other. Pure; called by `diagnose`.
 """
 
 from __future__ import annotations
