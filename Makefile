@@ -9,7 +9,7 @@ PROGRESS := awk '/^(Collecting|Installing|ERROR)/ {print "  " substr($$0, 1, 76)
 # Processes of `make test`.
 WORKERS ?= 2
 
-.PHONY: help setup demo test check coverage findings lint bench fuzz mutants audit scan clean
+.PHONY: help setup demo test check coverage findings lint bench fuzz chaos mutants audit scan clean
 
 help:
 	@echo "make demo    the whole loop on this machine, no account needed (two minutes, most of it set-up)"
@@ -20,6 +20,7 @@ help:
 	@echo "make setup   .venv with everything for development"
 	@echo "make bench   the measurements; results in bench/"
 	@echo "make fuzz    malformed events, 100,000 of them, and every property with fresh examples"
+	@echo "make chaos   faults drawn at random over the whole product, and what must hold (SECONDS=3600 SEED=1)"
 	@echo "make mutants one change to a room that moves money at a time: do its tests notice? (ROOM=resubmit SAMPLE=100)"
 	@echo "make scan    checkov over the Terraform module"
 	@echo "make audit   the locked versions against the public lists of vulnerabilities"
@@ -86,6 +87,11 @@ bench: $(READY)
 fuzz: $(READY)
 	$(BIN)/python -m pytest -q tests/test_intake.py -k otherwise_than_unusable --hypothesis-profile=fuzz
 	$(BIN)/python -m pytest -q -m hypothesis --hypothesis-profile=fresh
+
+# FIRESTORE=1: the ledger on Google's emulator, where Java and gcloud are there. `python -m bench.chaos.holes`
+# measures what it finds.
+chaos: $(READY)
+	$(BIN)/python -m bench.chaos --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(FIRESTORE),--firestore)
 
 $(VENV)/.mutants: $(READY)
 	$(BIN)/python -m pip install --quiet --group mutants

@@ -67,6 +67,7 @@ class Job:
     body: Body
     born: float
     ended: Callable[[Job, datetime], None] | None = None
+    listed_from: datetime | None = None
 
     @property
     def is_over(self) -> bool:
@@ -89,7 +90,7 @@ class JobStore:
     """Every job of the project.
 
     `error_lag` (seconds in the twin): how much later than its end a job's error is set. `list_lag`
-    (seconds of the world): how long a new job is missing from lists. `timeout_state`: how a custom
+    (seconds of the world), `list_lateness` (seconds in the twin): how long a new job is missing from lists. `timeout_state`: how a custom
     job that outlives its time-out ends, since Google does not say. `lists_everything`: a list's
     filter is read and not obeyed.
     """
@@ -104,6 +105,7 @@ class JobStore:
     seed: int = 7
     error_lag: float = 0.0
     list_lag: float = 0.0
+    list_lateness: float = 0.0
     timeout_state: str = "JOB_STATE_FAILED"
     lists_everything: bool = False
     default_needs: Needs = field(default_factory=Needs)
@@ -205,12 +207,15 @@ class JobStore:
     ) -> list[Job]:
         """What a list call shows, newest first; jobs younger than `list_lag` are missing."""
         prefix = f"{self.canonical(parent)}/{kind.collection}/"
-        newest = time.monotonic() - self.list_lag
+        newest, now = time.monotonic() - self.list_lag, self.clock.now()
         with self.lock:
             found = [
                 job
                 for name, job in self._jobs.items()
-                if name.startswith(prefix) and job.born <= newest and matches(job.body)
+                if name.startswith(prefix)
+                and job.born <= newest
+                and (job.listed_from is None or job.listed_from <= now)
+                and matches(job.body)
             ]
         return sorted(found, key=lambda job: str(job.body["createTime"]), reverse=True)
 
@@ -286,6 +291,8 @@ class JobStore:
             if kind is BATCH and body.get("model"):
                 body["modelVersionId"] = str(self.models.read(body["model"]).get("versionId", ""))
             job = Job(kind, body, time.monotonic(), ended)
+            if self.list_lateness:
+                job.listed_from = moment + timedelta(seconds=self.list_lateness)
             self._jobs[name] = job
             key = workload_of(kind, body)
             if kind in (BATCH, CUSTOM):  # a tuning job's program is tried by its trials

@@ -1,0 +1,116 @@
+"""What an episode of `make chaos` draws from: services and how each may fail, and a policy file's limits.
+
+Pure. Read by `world`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from twin import faults
+
+OUT_OF_MEMORY = (
+    9,
+    "The replica workerpool0-0 ran out of memory and exited with a non-zero status of 137.",
+)
+BACKEND = (13, "Internal error occurred for the current attempt.")
+
+APIS: Mapping[str, str] = {
+    "Vertex get": "*.Get*Job",
+    "Vertex list": "*.List*Jobs",
+    "Vertex create": "*.Create*Job",
+    "Vertex cancel": "*.Cancel*Job",
+    "Logging read": "LoggingServiceV2.ListLogEntries",
+    "Logging write": "LoggingServiceV2.WriteLogEntries",
+    "Monitoring read": "MetricService.ListTimeSeries",
+    "Slack": "slack.webhook",
+    "SMTP": "smtp",
+}
+FAULTS: Mapping[str, faults.Fault] = {
+    "UNAVAILABLE": faults.status("UNAVAILABLE"),
+    "DEADLINE_EXCEEDED": faults.status("DEADLINE_EXCEEDED"),
+    "throttled": faults.status("RESOURCE_EXHAUSTED"),
+    "throttled for an hour": faults.status("RESOURCE_EXHAUSTED", retry_after=3600),
+    "INTERNAL": faults.status("INTERNAL"),
+    "PERMISSION_DENIED": faults.status(
+        "PERMISSION_DENIED", "Permission 'some.read.permission' denied on resource 'x'"
+    ),
+    "answer lost": faults.lost_answer(),
+}
+BY_HTTP: Mapping[str, faults.Fault] = {
+    "UNAVAILABLE": faults.status("503"),
+    "throttled": faults.status("429"),
+    "throttled for an hour": faults.status("429", retry_after=3600),
+    "INTERNAL": faults.status("500"),
+    "PERMISSION_DENIED": faults.status("403", "not allowed"),
+    "answer lost": faults.Fault(drop=True, after=True),
+}
+BY_MAIL: Mapping[str, faults.Fault] = {
+    "UNAVAILABLE": faults.status("421"),
+    "throttled": faults.status("450", "4.7.1 try again later"),
+    "PERMISSION_DENIED": faults.status("550", "5.7.1 not allowed"),
+    "answer lost": faults.Fault(drop=True, after=True),
+}
+
+
+def faults_of(api: str) -> Mapping[str, faults.Fault]:
+    """The ways in which this service may fail, by name."""
+    return {"Slack": BY_HTTP, "SMTP": BY_MAIL}.get(api, FAULTS)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the policy file of an episode limits; drawn."""
+
+    usd_per_job: float
+    usd_per_day: float
+    an_hour: int
+    on_overrun: str
+    breaker: bool
+    asks: bool
+    sized: bool
+
+    @classmethod
+    def drawn(cls, draw: random.Random) -> Rules:
+        return cls(
+            usd_per_job=draw.choice((8.0, 60.0)),
+            usd_per_day=draw.choice((12.0, 25.0, 200.0)),
+            an_hour=draw.choice((1, 2, 20)),
+            on_overrun=draw.choice(("alert", "cancel")),
+            breaker=draw.random() < 0.5,
+            asks=draw.random() < 0.3,
+            sized=draw.random() < 0.4,
+        )
+
+    def text(self) -> str:
+        breaker = ", breaker: {failed_share: 0.6, of_last: 2, pause: 2h}" if self.breaker else ""
+        mode = "approve" if self.asks else "enforce"
+        step = "sized" if self.sized else "more_memory"
+        return f"""\
+version: 1
+mode: enforce
+rerun_safe: [custom]
+limits:
+  {{attempts: 3, retries: 5, usd_per_job: {self.usd_per_job:g}, usd_per_day: {self.usd_per_day:g},
+   on_overrun: {self.on_overrun}{breaker},
+   per: [{{by: service_account, resubmissions_per_hour: {self.an_hour}}}]}}
+channels:
+  oncall: {{slack: {{webhook: "env:SLACK_WEBHOOK_URL"}}}}
+  owners: {{email: {{smtp: "env:SMTP_URL", from: "vertex@example.com", to: ["ml@example.com"]}}}}
+policies:
+  - name: out-of-memory
+    mode: {mode}
+    when: {{cause: memory_pressure}}
+    do: [{{resubmit: {{machine_type: {step}}}, times: 3}}]
+    alert: [oncall, owners]
+  - name: passing
+    when: {{cause: [transient_backend, preemption]}}
+    do: [{{resubmit: {{}}, times: 5}}]
+    alert: [oncall, owners]
+  - name: everything-else
+    when: {{}}
+    do: []
+    alert: [oncall, owners]
+"""
