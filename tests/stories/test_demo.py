@@ -14,11 +14,22 @@ from pathlib import Path
 from tests.stories.conftest import ROOT
 
 
+def hear_interrupts() -> None:
+    """A shell that runs its tests in the background has its children ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_a_kept_demo_tells_its_events_and_answers_another_shell(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "remediator", "demo", "--seed", "5", "--only", "2", "--keep"]
     environ = {**os.environ, "COLUMNS": "80", "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environ,
+        preexec_fn=hear_interrupts,  # noqa: PLW1509  # no thread is alive that could hold a lock here
     ) as running:
         assert running.stdout is not None
         said: list[str] = []
