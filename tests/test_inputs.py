@@ -224,6 +224,59 @@ def test_without_a_job_nothing_is_resubmitted_whatever_the_cause(run: Any, tmp_p
     assert diagnosed(run, "l")["verdict"] == "memory_pressure"
     plan = json.loads(run("plan", "l", "--policies", "policies.yaml", "--json")[1])
     assert (plan["action"], plan["request"], plan["changes"]) == ("alert", None, [])
+    assert plan["refused_by"] == []  # what a job that nobody gave could not do refuses nothing
+    assert plan["because"].endswith("with one, policy memory would decide its next step.")
+
+
+def test_without_a_job_what_the_cause_itself_refuses_is_told(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "l").write_text(PLAIN)
+    (tmp_path / "p.yaml").write_text(POLICIES.replace("memory_pressure", "user_code_error"))
+    plan = json.loads(run("plan", "l", "--policies", "p.yaml", "--json")[1])
+    assert plan["refused_by"] == ["cause"]
+    assert "With one the policies would say: User code error" in plan["because"]
+
+
+def test_a_plain_log_names_no_worker_that_nobody_named(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "l").write_text(PLAIN)
+    (cause, *_) = diagnosed(run, "l")["causes"]
+    assert cause["evidence"][0]["says"].startswith('the log: "')
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ({"error": "x"}, "the job's `error` must be an object"),
+        ({"labels": ["x"]}, "the job's `labels` must be an object"),
+        (
+            {"jobSpec": {"workerPoolSpecs": [None]}},
+            "the job's `jobSpec.workerPoolSpecs` must be a list of objects",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["diagnose", "plan"])
+def test_a_job_of_a_shape_that_no_job_has_is_one_line_whoever_reads_it(
+    run: Any, tmp_path: Path, command: str, odd: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "log").write_text("All is well.\n")
+    (tmp_path / "odd").write_text(json.dumps(FAILED_JOB | odd))
+    flags = () if command == "diagnose" else ("--policies", "policies.yaml")
+    assert run(command, "log", "odd", *flags) == (2, "", f"{command}: odd: {said}\n")
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "SUCCEEDED"])
+def test_no_alert_is_shown_of_a_job_that_has_not_failed(
+    run: Any, tmp_path: Path, state: str
+) -> None:
+    job = {key: value for key, value in FAILED_JOB.items() if key != "error"}
+    (tmp_path / "job").write_text(json.dumps(job | {"state": f"JOB_STATE_{state}"}))
+    given = ("job", "--policies", "policies.yaml")
+    said = f"no alert is sent: the job is {state}: it has not failed\n"
+    assert run("alert", "preview", *given, "--channel", "ml") == (0, said, "")
+    assert run("alert", "preview", *given, "--html") == (0, said, "")
+    assert run("alert", "preview", *given, "--channel", "ml", "--json") == (0, "null\n", said)
+    plan = json.loads(run("plan", *given, "--json")[1])
+    assert plan["because"] == f"The job is {state}: it has not failed."
+    assert (plan["action"], plan["alerts"], plan["request"]) == ("alert", [], None)
 
 
 def test_a_log_by_standard_input(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

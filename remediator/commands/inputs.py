@@ -131,12 +131,13 @@ def _require_shape(case: Case, name: str) -> None:
         raise Unusable(msg) from err
 
 
-def assembly_of(args: argparse.Namespace, *, plannable: bool = False) -> Assembly:
+def assembly_of(args: argparse.Namespace) -> Assembly:
     """The one case that all of `args.inputs` make; what is not read of them is told on stderr.
 
     An input that is no file but names a job is captured from its project first.
     """
     from remediator.inputs import assemble, parse_reference, read_document, unread_words
+    from remediator.job.validation import require_shape
 
     names: Sequence[str] = args.inputs
     materials = []
@@ -150,14 +151,17 @@ def assembly_of(args: argparse.Namespace, *, plannable: bool = False) -> Assembl
             materials.append(_material_of(captured(name, args), name))
     try:
         found = assemble(materials)
-        if plannable:
-            _require_shape(found.case, names[0])
+        require_shape(found.case.job)
     except (Unusable, TypeError, ValueError, AttributeError) as err:
-        said = str(err)
+        said = (
+            str(err)
+            if isinstance(err, Unusable | ValueError)
+            else f"a part has no shape that it can have ({err})"
+        )
+        # A fault of the whole is a fault of the input that brought the case or the job.
+        guilty = next((m.name for m in materials if m.jobs or m.parts), materials[0].name)
         msg = (
-            said
-            if any(said.startswith(f"{m.name}: ") for m in materials)
-            else f"{names[0]}: {said}"
+            said if any(said.startswith(f"{m.name}: ") for m in materials) else f"{guilty}: {said}"
         )
         raise Unusable(msg) from err
     for line in (*found.notes, *unread_words(found.ignored)):

@@ -73,7 +73,8 @@ def validate(args: argparse.Namespace) -> int:
                 print(mistake.render(shown))
             if not loaded.mistakes and loaded.policies is not None:
                 count = len(loaded.policies.policies)
-                print(f"{shown}: {count} policies, mode {loaded.policies.mode}: no mistakes")
+                policies = "policy" if count == 1 else "policies"
+                print(f"{shown}: {count} {policies}, mode {loaded.policies.mode}: no mistakes")
     if args.json:
         print_json(told)
     return FAILED if told else DONE
@@ -147,7 +148,7 @@ def _watch_json(found: Assembly) -> dict[str, Any] | None:
 
 
 def plan(args: argparse.Namespace) -> int:
-    found = assembly_of(args, plannable=True)
+    found = assembly_of(args)
     policies, book = policies_of(args), catalogue_of(args)
     answer = diagnose_inputs(found, policies)
     plan = plan_inputs(found, answer, policies, book)
@@ -224,7 +225,7 @@ def _judge(path: Path, expected: Any, policies: Policies, book: Catalogue) -> It
     if not isinstance(expected, dict):
         msg = f"{path}: `expect` must be an object, any part of what `diagnose` and `plan` answer"
         raise Unusable(msg)
-    found = assembly_of(argparse.Namespace(inputs=[str(path)]), plannable=True)
+    found = assembly_of(argparse.Namespace(inputs=[str(path)]))
     answer = diagnose_inputs(found, policies)
     said = _with_subject(answer.to_json(), found, subject_of(found))
     answers = {**plan_inputs(found, answer, policies, book).to_json(), **said}
@@ -303,7 +304,8 @@ def init(args: argparse.Namespace) -> int:
         write_whole(folder / name, read_bytes(source).decode())
         print(folder / name)
     print(
-        "next: diagnose case.json; plan case.json --policies policies.yaml; validate policies.yaml"
+        f"next: validate {folder / 'policies.yaml'}; diagnose {folder / 'case.json'}; "
+        f"plan {folder / 'case.json'} --policies {folder / 'policies.yaml'}"
     )
     return DONE
 

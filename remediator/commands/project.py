@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 
 from remediator.commands.inputs import (
     DONE,
@@ -19,7 +20,8 @@ from remediator.commands.inputs import (
     print_text,
     write_case,
 )
-from remediator.domain import JobName, Unusable
+from remediator.commands.subject import no_failure_words
+from remediator.domain import JobName, JobState, Unusable
 
 
 def capture(args: argparse.Namespace) -> int:
@@ -97,7 +99,13 @@ def alert_preview(args: argparse.Namespace) -> int:
     if not args.channel and not (args.html or args.slack):
         msg = "say --channel NAME, or --html or --slack for what would be sent to any"
         raise Unusable(msg)
-    found = assembly_of(args, plannable=True)
+    found = assembly_of(args)
+    state = no_failure_words(found.case.job) if found.has_job else ""
+    if state and found.case.job.state is not JobState.UNSPECIFIED:
+        print(f"no alert is sent: {state}", file=sys.stderr if args.json else sys.stdout)
+        if args.json:
+            print("null")
+        return DONE
     message = open_app_with_policies(args).preview(
         found.case, args.channel, send=args.send, has_job=found.has_job
     )

@@ -14,6 +14,7 @@ from remediator.domain import (
     Action,
     Cause,
     Diagnosis,
+    Guard,
     History,
     JobState,
     Plan,
@@ -22,6 +23,7 @@ from remediator.redact import redact_json
 
 if TYPE_CHECKING:
     from remediator.inputs import Assembly
+    from remediator.job import Job
     from remediator.policy import Catalogue, Policies
     from remediator.watch import Watch
 
@@ -82,7 +84,7 @@ def subject_lines(found: Assembly, subject: Subject, answer: Diagnosis) -> Itera
     case = found.case
     if not found.has_job:
         count = len(case.log_lines)
-        yield f"{count:,} log lines, no job" + (
+        yield f"{count:,} log line{'s' * (count != 1)}, no job" + (
             f"; the process ended with exit status {found.ended.status}" if found.ended else ""
         )
     else:
@@ -132,12 +134,22 @@ def plan_inputs(found: Assembly, answer: Diagnosis, policies: Policies, book: Ca
     )
     made = policy.plan(case, answer, policies, history, book)
     if not found.has_job:
-        why = "There is no job among the inputs, so there is nothing to resubmit."
-        return _only_told(made, f"{why} With one the policies would say: {made.because}")
-    if case.job.state in RUNS:
-        said = f"The job is {case.job.state.value}: it has not failed."
+        return _without_a_job(made)
+    if (words := no_failure_words(case.job)) and not case.job.cancelled_by_person:
+        said = words[0].upper() + words[1:] + "."
         return replace(_only_told(made, said), policy="", step=0, alerts=(), refused_by=())
     return made
+
+
+def no_failure_words(job: Job) -> str:
+    """Why a job is no failure, as half a sentence; empty for one that is."""
+    if job.is_failure:
+        return ""
+    if job.cancelled_by_person:
+        return "a person cancelled the job"
+    if job.state is JobState.UNSPECIFIED:
+        return "the job's state is not known, so it is not taken as failed"
+    return f"the job is {job.state.value}: it has not failed"
 
 
 def watch_inputs(found: Assembly, book: Catalogue) -> Watch | None:
@@ -160,6 +172,21 @@ def watch_lines(found: Assembly) -> Iterator[str]:
     if seen.usd_per_hour:
         yield f"  it costs ${seen.usd_per_hour:,.2f} an hour"
     yield from (f"  + [{item.source}] {item.says}" for item in seen.evidence)
+
+
+# Refusals that rest on the cause and on the deployment. The others judge the job, which is a stand-in.
+_WITHOUT_A_JOB = frozenset({Guard.CAUSE, Guard.NO_MACHINE, Guard.STOP_SWITCH})
+
+
+def _without_a_job(made: Plan) -> Plan:
+    """What can be said where no job was given: the policy that matches, not what it would change."""
+    why = "There is no job among the inputs, so there is nothing to resubmit"
+    refused = tuple(guard for guard in made.refused_by if guard in _WITHOUT_A_JOB)
+    if refused or not (made.step or made.refused_by):
+        said = f"{why}. With one the policies would say: {made.because}"
+    else:
+        said = f"{why}; with one, policy {made.policy} would decide its next step."
+    return replace(_only_told(made, said), refused_by=refused)
 
 
 def _only_told(plan: Plan, why: str) -> Plan:

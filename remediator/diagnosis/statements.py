@@ -553,6 +553,9 @@ def _line_statement(
     if line.severity in _QUIET and not service and not traced:
         factor *= _QUIET_FACTOR
     task = "a worker" if line.task in {"", SERVICE_TASK} else line.task
+    # A plain log's lines are given a task to be read by (`inputs.text_log`), which nobody named.
+    plain = line.insert_id.startswith("line ") and "logName" not in line.entry
+    written_by = "the log" if plain else f"the log of {task}"
     return Statement(
         Source.LOG,
         line.insert_id or "logEntries",
@@ -560,7 +563,7 @@ def _line_statement(
         clean(line.text if text is None else without_zero_counts(text)),
         count=count,
         factor=1.0 if service else factor,
-        speaker=SERVICE_SPEAKER if service else f"the log of {task}",
+        speaker=SERVICE_SPEAKER if service else written_by,
     )
 
 
