@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from remediator.cli import main
 from remediator.domain import Unusable
 from remediator.job.rows import RowAccount, code_of, may_pass
 
+ROOT = Path(__file__).resolve().parents[1]
 Row = dict[str, Any]
 
 
@@ -253,7 +256,12 @@ def test_errors_without_identity_count_as_failed_and_every_row_that_is_not_back_
         "prediction.results-00000-of-00001", [predicted(rows[n]) for n in (0, 9, 5)]
     )
     errors = batch.write("prediction.errors_stats-00000-of-00001", [f"('{SLOW}', 4)"])
-    for arguments in (([results, errors],), ([results], "--errors", errors)):
+    ways = (
+        ([results, errors],),
+        ([results], "--errors", errors),
+        ([results, errors, results], "--errors", errors),
+    )
+    for arguments in ways:
         found = batch.account([took], *arguments)
         assert (found["failed"], found["retriable"], found["missing"]) == ({SLOW: 4}, 4, 3)
         assert batch.again == lines_of([rows[n] for n in (1, 2, 3, 4, 6, 7, 8)])
@@ -302,6 +310,15 @@ def test_errors_with_their_instance_are_listed_or_sent(batch: Batch) -> None:
     assert found["failed"] == {"try later": 1, "x is too large": 1}
     assert (found["retriable"], found["missing"]) == (1, 1)
     assert batch.again == lines_of([rows[1], rows[3]])
+
+
+def test_a_name_that_speaks_of_errors_makes_no_failure_of_a_result(batch: Batch) -> None:
+    rows = [{"x": n} for n in range(3)]
+    took = batch.write("in.jsonl", rows)
+    gave = batch.write("errors_of_genomes.jsonl", [predicted(rows[1])])
+    manifest = batch.write("remediator-manifest.json", [{"root": "7", "parts": []}])
+    found = batch.account([took], [gave, manifest])
+    assert (found["done"], found["failed"], found["missing"]) == (1, {}, 2)
 
 
 def test_every_row_failed_is_sound_all_the_same(batch: Batch) -> None:
@@ -407,6 +424,20 @@ def test_the_words_for_people(batch: Batch, capsys: pytest.CaptureFixture[str]) 
         f"3 rows to send again are in {target}\n"
         "1 failed rows would fail again and are not among those to send\n"
     )
+
+
+def test_without_the_fast_reader_the_account_is_the_same(batch: Batch) -> None:
+    rows = [{"x": n, "y": [1.0, "é"]} for n in range(4)]
+    took = batch.write("in.jsonl", rows)
+    gave = batch.write("prediction.results-00000-of-00001", [predicted(rows[n]) for n in (2, 0)])
+    script = (
+        "import sys; sys.modules['orjson'] = None; from remediator.cli import main; "
+        f"sys.exit(main(['rows', '--input', {took!r}, '--output', {gave!r}, '--json']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert json.loads(done.stdout) == batch.account([took], [gave])
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,9 @@ def rows(args: argparse.Namespace) -> int:
     _require_files(args)
     from remediator.rows import Files, account
 
-    given = (args.rows_input, args.rows_output, args.rows_errors)
-    inputs, outputs, errors = (_sources(names) for names in given)
+    inputs = _sources(args.rows_input)
+    errors = _sources(args.rows_errors)
+    outputs = _sources(args.rows_output, besides=errors)
     for source in (*outputs, *errors):
         if source.is_csv:
             msg = f"{source.name}: output as CSV is not read; JSONL is"
@@ -81,11 +82,11 @@ def _require_files(args: argparse.Namespace) -> None:
         raise Unusable(msg)
 
 
-def _sources(names: Sequence[str]) -> list[Source]:
+def _sources(names: Sequence[str], besides: Sequence[Source] = ()) -> list[Source]:
     """The files, each once, however it was named; raises Unusable for what cannot be read."""
     from remediator.rows import Source
 
-    seen = set()
+    seen = {Path(source.name).resolve() for source in besides}
     found = []
     for name in names:
         path = Path(name)

@@ -76,10 +76,10 @@ def outcome_of(record: Mapping[str, Any], *, among_errors: bool) -> Outcome | No
             message = (said or f"code {code}")[:_LONGEST_MESSAGE]
             passing = may_pass(message, code, gemini=gemini)
             return Outcome(PASSING if passing else NEVER, message)
-    if among_errors:
-        return Outcome(NEVER, _NO_WORDS)
     if has_result:
         return _RESULT
+    if among_errors:
+        return Outcome(NEVER, _NO_WORDS)
     if any(name.startswith("predict") for name in record):  # columns of a BigQuery table
         return _RESULT
     return Outcome(NEVER, _NO_WORDS) if "status" in record else None
