@@ -398,6 +398,8 @@ def test_unusable_input_is_one_line(batch: Batch) -> None:
     assert "not read from its project yet" in batch.unusable("1234567890")
     assert "written over" in batch.unusable("--input", good, "--output", gave, "-o", good)
     assert "is not read" in batch.unusable("--input", good, "--output", batch.write("o.csv", []))
+    lost = str(batch.folder / "absent" / "again")
+    assert f"rows: {lost}: No such" in batch.unusable("--input", good, "--output", gave, "-o", lost)
     both = [good, batch.write("c.csv", ["a,b", "1,2"])]
     assert "not of one kind" in batch.unusable("--input", *both, "--output", gave)
 

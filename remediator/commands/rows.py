@@ -116,10 +116,11 @@ def _write_remaining(path: Path, found: Rows) -> None:
         with half.open("wb", buffering=_BUFFER) as stream:
             stream.writelines(found.remaining())
         half.replace(path)
-    except OSError:
+    except OSError as err:
         with contextlib.suppress(OSError):
             half.unlink()
-        raise
+        msg = f"{path}: {err.strerror}"
+        raise Unusable(msg) from err
 
 
 def _told(account: RowAccount, remaining: str | None) -> str:
