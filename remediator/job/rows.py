@@ -35,8 +35,11 @@ _REASONS = {
     "too many requests": 429, "client closed request": 499, "internal server error": 500,
     "bad gateway": 502, "service unavailable": 503, "gateway timeout": 504, "gateway time-out": 504,
     "upstream request timeout": 504, "deadline exceeded": 4, "resource exhausted": 8,
+    "internal error encountered": 13, "currently unavailable": 14, "is overloaded": 503,
+    "resource has been exhausted": 8, "deadline expired": 4, "operation was cancelled": 499,
     "failed precondition": 9, "invalid argument": 3, "permission denied": 7,
 }  # fmt: skip
+"""Words of HTTP's reasons and of Google's standing messages for its codes."""
 _ANSWER = re.compile(r"Non-OK result (\d{3})\b")
 _CODE = re.compile(
     r"""(?:\bcode|\bstatus(?:[ _]code)?|\bHTTP(?:/\d(?:\.\d)?)?|\berror)["'\\]*\s*(?:[:=]\s*)?["'\\(\[]*(\d{1,3})(?![\d.])\b""",
@@ -44,6 +47,8 @@ _CODE = re.compile(
 )
 _LEADING = re.compile(r"\s*[(\[\"']*(\d{3})(?![\d.])\b")
 _NAME = re.compile(rf"\b({'|'.join(_NAMES)})\b")
+_SPELT = re.compile(r"\bgeneric::(\w+)|\bcode\s*[:=]\s*([A-Za-z]+)\b")  # Google's own, and Go's
+_SPELT_NAMES = {name.replace("_", "").lower(): code for name, code in _NAMES.items()}
 _REASON = re.compile("|".join(map(re.escape, _REASONS)), re.IGNORECASE)
 
 
@@ -56,6 +61,10 @@ def code_of(message: str) -> int | None:
     for pattern in (_ANSWER, _CODE, _LEADING):
         if found := pattern.search(message) if pattern is not _LEADING else _LEADING.match(message):
             return int(found[1])
+    for found in _SPELT.finditer(message):
+        name = (found[1] or found[2]).replace("_", "").lower()
+        if name in _SPELT_NAMES:
+            return _SPELT_NAMES[name]
     if found := _NAME.search(message):
         return _NAMES[found[1]]
     if found := _REASON.search(message):
