@@ -7,6 +7,7 @@ Decides nothing: `policy.plan` does. Called by `remediate` and `resubmit`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,12 +18,14 @@ from remediator.domain import (
     Action,
     Cause,
     Diagnosis,
+    Evidence,
     Forbidden,
     Guard,
     History,
     JobState,
     Plan,
     Refused,
+    Source,
     Transient,
 )
 from remediator.hands import APPROVED, RETRY_WINDOW, Hands, Tale
@@ -58,6 +61,36 @@ def _memories(job: Job, policies: Policies) -> tuple[str, ...]:
 
 def diagnosed(case: Case, policies: Policies) -> Diagnosis:
     return diagnose(case, probe_threshold_seconds=policies.probes.threshold.total_seconds())
+
+
+def of_a_log_alone(answer: Diagnosis) -> Diagnosis:
+    """The diagnosis of a log without a job: what its stand-in's error says, the log's end said."""
+    return replace(
+        answer,
+        causes=tuple(
+            replace(
+                cause,
+                evidence=_of_the_log(cause.evidence),
+                against=tuple(item for item in cause.against if not _is_of_error(item)),
+            )
+            for cause in answer.causes
+        ),
+    )
+
+
+def _of_the_log(evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    lines = tuple(item for item in evidence if not _is_of_error(item))
+    status = next((m[1] for item in evidence if (m := _STATUS.search(item.says))), "")
+    if lines or not status:
+        return lines or tuple(evidence)
+    return (Evidence(Source.LOG, "logEntries", f"the log ends with exit status {status}"),)
+
+
+def _is_of_error(item: Evidence) -> bool:
+    return item.source is Source.JOB and item.where.startswith("error")
+
+
+_STATUS = re.compile(r"non-zero status of (\d+)")
 
 
 def read_ahead(job: Job, hands: Hands, now: datetime) -> None:

@@ -64,6 +64,7 @@ from remediator.planning import (
     diagnosed,
     for_a_person,
     is_unrecorded,
+    of_a_log_alone,
     planned,
     read_ahead,
     recoveries,
@@ -680,6 +681,8 @@ def preview(
         kind = AlertKind.NEXT_ATTEMPT
     if made.mode is Mode.OBSERVE and made.action is not Action.ALERT:
         kind = AlertKind.OBSERVED
+    if not has_job:
+        found = of_a_log_alone(found)
     facts = Tale(case.job, case, found, made, incident, chain).facts(kind, now=case.now)
     if not has_job:
         facts = replace(

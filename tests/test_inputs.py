@@ -243,6 +243,24 @@ def test_a_plain_log_names_no_worker_that_nobody_named(run: Any, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("working\nexit status 137\n", ['the log: "exit status 137"']),
+        ("loading\n12 Killed  python3 x.py\n", ['the log: "12 Killed python3 x.py"']),
+    ],
+)
+def test_a_log_alone_is_not_said_to_have_a_job_with_an_error(
+    run: Any, tmp_path: Path, text: str, says: list[str]
+) -> None:
+    (tmp_path / "l").write_text(text)
+    (cause, *_) = diagnosed(run, "l")["causes"]
+    assert [item["says"] for item in cause["evidence"]] == says
+    shown = run("alert", "preview", "l", "--policies", "policies.yaml", "--channel", "ml")[1]
+    assert says[0] in " ".join(shown.split())
+    assert "The replica" not in shown
+
+
+@pytest.mark.parametrize(
     ("odd", "said"),
     [
         ({"error": "x"}, "the job's `error` must be an object"),

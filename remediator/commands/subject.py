@@ -115,12 +115,12 @@ def duration_words(seconds: float) -> str:
 def diagnose_inputs(found: Assembly, policies: Policies | None = None) -> Diagnosis:
     """The diagnosis; unknown for a job that runs, and for a plain log that complains of nothing."""
     from remediator.diagnosis import diagnose
-    from remediator.planning import diagnosed
+    from remediator.planning import diagnosed, of_a_log_alone
 
     answer = diagnosed(found.case, policies) if policies is not None else diagnose(found.case)
     if found.silent or (found.has_job and found.case.job.state in RUNS):
         return replace(answer, verdict=Cause.UNKNOWN, causes=())
-    return answer
+    return answer if found.has_job else of_a_log_alone(answer)
 
 
 def plan_inputs(found: Assembly, answer: Diagnosis, policies: Policies, book: Catalogue) -> Plan:
