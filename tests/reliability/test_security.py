@@ -261,7 +261,8 @@ def test_forged_refusals_cost_a_few_alerts_and_nothing_else(
     house.reconcile()
     assert cloud.creates() == []
     assert cloud.calls("JobService.*") == cloud.calls("JobService.List*")  # the sweep's
-    assert len(cloud.slack.messages) <= 20  # ten a minute, then one for the rest
+    # Ten a minute, then as few as hold a line for each of the rest: nobody is cut from a group.
+    assert len(cloud.slack.messages) <= 22
     assert cloud.mail.messages
     for message in cloud.slack.messages:
         for hostile in ("<!channel>", "<@U1>", "<https://evil.example"):

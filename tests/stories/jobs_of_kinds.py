@@ -203,11 +203,23 @@ _NOT_ASKED = (
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Path to (before, after) of whatever was asked for differently, our own variables aside."""
     was, now = (
-        leaves({key: value for key, value in job.items() if key not in _NOT_ASKED})
+        leaves(_without_ours({key: job[key] for key in job if key not in _NOT_ASKED}))
         for job in (before, after)
     )
     return {
-        path: (was.get(path), now.get(path))
-        for path in was | now
-        if was.get(path) != now.get(path) and ".env[" not in path
+        path: (was.get(path), now.get(path)) for path in was | now if was.get(path) != now.get(path)
     }
+
+
+def _without_ours(value: Any) -> Any:
+    """Without the variables that the product adds to an attempt's environment."""
+    if isinstance(value, Mapping):
+        return {key: _without_ours(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        kept = [
+            item
+            for item in value
+            if not (isinstance(item, Mapping) and str(item.get("name")).startswith("REMEDIATOR_"))
+        ]
+        return [_without_ours(item) for item in kept]
+    return value

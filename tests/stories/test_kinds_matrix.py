@@ -43,6 +43,11 @@ COLLECTIONS = {
     JobKind.TRAINING_PIPELINE: "trainingPipelines",
     JobKind.PIPELINE: "pipelineJobs",
 }
+L4 = {
+    "machineType": "g2-standard-8",
+    "acceleratorType": "NVIDIA_L4",
+    "acceleratorCount": 1,
+}
 T4 = {"acceleratorType": "NVIDIA_TESLA_T4", "acceleratorCount": 1}
 USED_UP = (
     8,
@@ -73,7 +78,7 @@ MODELS: Mapping[Cause, Needs] = {
     Cause.MEMORY_PRESSURE: Needs(memory_gib=40),
     Cause.GPU_MEMORY: Needs(
         gpu="wanted",
-        serving=Serving(instances=400, cpu_seconds=1, gpu_seconds=0.1, gpu_memory_gib=0.5),
+        serving=Serving(instances=400, cpu_seconds=1, gpu_seconds=0.1, gpu_memory_gib=0.3),
     ),
     Cause.ACCELERATOR_MISSING: Needs(
         gpu="wanted", serving=Serving(instances=4000, cpu_seconds=95, gpu_seconds=0.35)
@@ -171,8 +176,9 @@ def failed_run(cloud: TestCloud, cell: Cell) -> Mapping[str, Any]:
 
 
 def one_pool(cell: Cell) -> dict[str, Any]:
-    held = pool(image=cell.name, machine_spec=T4 if cell.has_device else {})
     name, _, _ = cell.remedy.partition(":")
+    queued = L4 if name == "strategy" else {}  # FLEX_START queues for newer GPUs alone
+    held = pool(image=cell.name, machine_spec=T4 if cell.has_device else queued)
     if name == "env":
         held["containerSpec"]["env"] = [{"name": "BATCH_SIZE", "value": "32"}]
     if name == "args":
