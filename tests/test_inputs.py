@@ -560,6 +560,11 @@ def test_what_is_missing_comes_with_the_command_that_fetches_it() -> None:
             ("123456", "42", "", "custom"),
         ),
         ("1234567890", ("1234567890", "", "", "custom")),
+        ("123", ("123", "", "", "custom")),  # as the documentation's examples are written
+        (
+            "https://console.cloud.google.com/vertex-ai/locations/us-central1/training/123?project=p",
+            ("123", "p", "us-central1", "custom"),
+        ),
         ("train-20261128101112", ("train-20261128101112", "", "", "pipeline")),
     ],
 )
