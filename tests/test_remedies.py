@@ -232,6 +232,18 @@ def test_a_machine_is_bought_that_has_what_was_wanted(step: str, gib: float, mac
     assert BOOK.machines[machine].memory_gib > gib
 
 
+@pytest.mark.parametrize(
+    ("gib", "device"),
+    [(16.0, "NVIDIA_L4"), (32.0, "NVIDIA_TESLA_A100"), (60.0, "NVIDIA_A100_80GB")],
+)
+def test_a_device_is_taken_that_holds_what_was_wanted_at_once(gib: float, device: str) -> None:
+    held = on(CUSTOM, Hardware("n1-standard-8", "NVIDIA_TESLA_T4", 1))
+    needs = wants(gib, device=True)
+    plan = made(held, ladder("{accelerator: more_memory}"), Cause.GPU_MEMORY, needs=needs)
+    assert plan.action is Action.RESUBMIT
+    assert device in {change.after for change in plan.changes}
+
+
 def test_a_batch_is_cut_until_one_piece_fits() -> None:
     text = ladder("{machine_type: sized}")
     done = made(job(BATCH), text, Cause.MEMORY_PRESSURE, needs=wants(120.0))

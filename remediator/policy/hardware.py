@@ -252,10 +252,30 @@ def _accelerator(
     if asked == "bigger":
         return book.accelerator_bigger(held, service, region)
     if asked == "more_memory":
-        return book.accelerator_more_memory(held, service, region)
+        return _device_with_more_memory(held, now, region)
     if not isinstance(asked, Accelerator):
         return NoWay(f"there is no accelerator move {asked}")
     return book.mend(Hardware(held.machine, asked.type, asked.count), service, region)
+
+
+def _device_with_more_memory(held: Hardware, now: Situation, region: str) -> Moved | NoWay:
+    """The cheapest device with more memory, and then the next until it holds what a message wanted."""
+    moved = now.catalogue.accelerator_more_memory(held, now.service, region)
+    wanted = now.diagnosis.needs.wanted
+    if wanted is None or not wanted.device or now.diagnosis.verdict is not Cause.GPU_MEMORY:
+        return moved
+    while isinstance(moved, Moved):
+        device = now.catalogue.accelerators.get(moved.hardware.accelerator)
+        if device is None or (device.memory_gib or 0.0) * _GIB >= wanted.bytes:
+            break
+        further = now.catalogue.accelerator_more_memory(moved.hardware, now.service, region)
+        if isinstance(further, NoWay):
+            break  # the guard says that nothing holds it
+        moved = further
+    return moved
+
+
+_GIB = 1 << 30
 
 
 def _would_idle(now: Situation) -> str:
