@@ -305,6 +305,40 @@ def test_a_log_by_standard_input(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        {"log": "Killed\n", "stream": "stderr", "time": "2026-11-23T19:59:00Z"},
+        {"event": "Killed", "level": "error"},
+    ],
+    ids=["docker-json-file", "structlog"],
+)
+@pytest.mark.parametrize("count", [1, 3])
+def test_lines_of_loggers_and_container_runtimes_are_a_log(
+    run: Any, tmp_path: Path, line: dict[str, Any], count: int
+) -> None:
+    (tmp_path / "l").write_text(f"{json.dumps(line)}\n" * count)
+    assert diagnosed(run, "l")["verdict"] == "memory_pressure"
+
+
+@pytest.mark.parametrize(
+    ("last", "verdict"),
+    [
+        ("exit code 0", "unknown"),
+        ("Process exited with code 0", "unknown"),
+        ("exit status 1", "user_code_error"),
+        ("exit status 1\nexit status 0", "user_code_error"),
+        ("rsync exited with code 0", "user_code_error"),
+    ],
+)
+def test_a_process_that_ended_with_status_0_has_not_failed(
+    run: Any, tmp_path: Path, last: str, verdict: str
+) -> None:
+    raised = PLAIN.removesuffix("command terminated with exit code 1\n")
+    (tmp_path / "l").write_text(f"{raised}{last}\n")
+    assert diagnosed(run, "l")["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
     "text",
     ["All is well.\n", "epoch 1\nepoch 2\ntraining complete\n", "3 rows, 0 errors\n", '"quoted"\n'],
 )

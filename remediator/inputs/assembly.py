@@ -16,7 +16,7 @@ from typing import Any
 from remediator.case import Case
 from remediator.domain import JobKind, JobName, JobState, Json, Unusable, parse_time
 from remediator.inputs.documents import Material
-from remediator.inputs.text_log import Exit, has_sign_of_death, iter_texts, last_exit
+from remediator.inputs.text_log import Exit, ended_well, has_sign_of_death, iter_texts, last_exit
 from remediator.job import Job
 
 _NO_JOB = "projects/-/locations/-/customJobs/0"
@@ -60,7 +60,7 @@ def assemble(materials: Sequence[Material]) -> Assembly:
     return Assembly(
         case,
         has_job=job is not None,
-        silent=job is None and bool(plain) and not has_sign_of_death(list(iter_texts(entries))),
+        silent=job is None and bool(plain) and _is_silent(list(iter_texts(entries))),
         ended=ended,
         ignored=tuple(pair for m in materials for pair in m.ignored),
         notes=tuple(notes),
@@ -121,6 +121,10 @@ def _merged_parts(materials: Sequence[Material]) -> dict[str, Any]:
             else:
                 merged[key] = value
     return merged
+
+
+def _is_silent(texts: Sequence[str]) -> bool:
+    return ended_well(texts) or not has_sign_of_death(texts)
 
 
 def _title(materials: Sequence[Material]) -> str:

@@ -21,7 +21,7 @@ import yaml
 from remediator.case import CASE_KEYS, Gap
 from remediator.domain import COLLECTIONS, Json, Unusable
 from remediator.inputs.sdk_json import rest_shaped
-from remediator.inputs.text_log import read_lines
+from remediator.inputs.text_log import LINE_ATTRIBUTES, LINE_MESSAGE_KEYS, read_lines
 from remediator.job.validation import JOB_KEYS, is_compiled_pipeline
 
 
@@ -117,7 +117,7 @@ def _json_lines(text: str) -> list[Any] | None:
 
 def _from_lines(text: str, first: Sequence[Any], name: str) -> Material:
     """JSONL: log entries, jobs, or a program's own lines, between which plain ones may stand."""
-    if not first[0].keys() & (_ENTRY_KEYS | _LINE_KEYS | JOB_KEYS):
+    if not (first[0].keys() & (_ENTRY_KEYS | JOB_KEYS) or _is_program_line(first[0])):
         known = ", ".join(sorted(_ENTRY_KEYS | {"message"}))
         msg = f"{name}: lines of JSON without a key that is known (one of {known})"
         raise Unusable(msg)
@@ -172,13 +172,19 @@ def _from_object(value: Json, name: str) -> Material:
         return Material(name, jobs=(rest_shaped(value),))
     if _is_entry(value):
         return Material(name, entries=(value,))
-    if value.keys() & _LINE_KEYS:
+    if _is_program_line(value):
         return Material(name, entries=tuple(read_lines(json.dumps(value))), plain=True)
     _require_no_compiled_pipeline(value, name)
     keys = ", ".join(f"`{key}`" for key in list(value)[:5]) or "none"
     near = next((f"; did you mean `{_probable(key)}`?" for key in value if _probable(key)), "")
     msg = f"{name}: no key that is known (it has {keys[:200]}){near}"
     raise Unusable(msg)
+
+
+def _is_program_line(value: Json) -> bool:
+    """Whether an object is a line that a program, its logger or its container runtime wrote."""
+    keys = value.keys()
+    return bool(keys & _LINE_KEYS or (keys & LINE_MESSAGE_KEYS and keys & LINE_ATTRIBUTES))
 
 
 def _require_no_compiled_pipeline(value: Json, name: str) -> None:

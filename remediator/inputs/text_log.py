@@ -137,6 +137,17 @@ def last_exit(texts: Sequence[str]) -> Exit | None:
     return None
 
 
+def ended_well(texts: Sequence[str]) -> bool:
+    """Whether the last line says that the process ended with status 0, and none says another status."""
+    last = next((text for text in reversed(texts) if text.strip()), "")
+    return bool(_WELL.fullmatch(last.strip())) and last_exit(texts) is None
+
+
+_WELL = re.compile(
+    r"(?:the )?(?:process |program |container |job |training |command )?(?:has )?(?:finished |ended )?"
+    r"(?:with )?(?:exit(?:ed)?|return(?:ed)?) ?(?:with )?(?:exit )?(?:code|status)?[:=]? ?(?:of )?0\.?",
+    re.IGNORECASE,
+)
 _SIGNALS = (
     128  # what a shell adds to the number of a signal; Python's subprocess negates it instead
 )
@@ -240,8 +251,11 @@ def _entry(row: _Row, moment: datetime | None) -> Json:
 
 
 _MESSAGE_KEYS = ("message", "msg", "event", "text", "log")
+LINE_MESSAGE_KEYS = frozenset(_MESSAGE_KEYS)
 _TIME_KEYS = ("timestamp", "time", "ts", "@timestamp", "asctime")
 _LEVEL_KEYS = ("severity", "level", "levelname", "lvl")
+LINE_ATTRIBUTES = frozenset({*_TIME_KEYS, *_LEVEL_KEYS, "stream"})
+"""What stands beside the message in a program's line of JSON; `stream`: Docker's json-file driver."""
 _MILLISECONDS_FROM = 10**11  # an epoch beyond the year 5138 is one in milliseconds
 
 
