@@ -71,6 +71,7 @@ class Rules:
     breaker: bool
     asks: bool
     sized: bool
+    ladder: bool
 
     @classmethod
     def drawn(cls, draw: random.Random) -> Rules:
@@ -82,12 +83,17 @@ class Rules:
             breaker=draw.random() < 0.5,
             asks=draw.random() < 0.3,
             sized=draw.random() < 0.4,
+            ladder=draw.random() < 0.6,
         )
 
     def text(self) -> str:
         breaker = ", breaker: {failed_share: 0.6, of_last: 2, pause: 2h}" if self.breaker else ""
         mode = "approve" if self.asks else "enforce"
-        step = "sized" if self.sized else "more_memory"
+        sizes = ["sized" if self.sized else "more_memory"]
+        # A step whose attempt never got a machine is not taken again: only of a ladder another follows.
+        sizes += ["n1-highmem-32", "n1-highmem-64", "n1-highmem-96"] if self.ladder else []
+        times = "" if self.ladder else ", times: 3"
+        steps = ", ".join(f"{{resubmit: {{machine_type: {size}}}{times}}}" for size in sizes)
         return f"""\
 version: 1
 mode: enforce
@@ -103,7 +109,7 @@ policies:
   - name: out-of-memory
     mode: {mode}
     when: {{cause: memory_pressure}}
-    do: [{{resubmit: {{machine_type: {step}}}, times: 3}}]
+    do: [{steps}]
     alert: [oncall, owners]
   - name: passing
     when: {{cause: [transient_backend, preemption]}}

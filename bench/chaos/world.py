@@ -59,7 +59,6 @@ class Failure:
     pipeline: bool = False
     over: bool = True
     deleted: bool = False
-    created: str = ""
 
     @property
     def ident(self) -> str:
@@ -400,7 +399,6 @@ class World:
             label=label,
             team=team,
             over=not running,
-            created=rfc3339(began),
             entry={
                 "logName": f"projects/{self.cloud.project}/logs/ml.googleapis.com%2F{ident}",
                 "resource": {
@@ -442,7 +440,6 @@ class World:
             label=label,
             team=TEAMS[0],
             pipeline=True,
-            created=rfc3339(began),
             entry={
                 "logName": f"projects/{self.cloud.project}/logs/"
                 "aiplatform.googleapis.com%2Fpipeline_job_events",
