@@ -640,3 +640,10 @@ def test_an_alert_is_shown_as_the_mails_page_and_as_slacks_blocks(run: Any, tmp_
     code, out, err = run(*preview)
     assert (code, out) == (2, "")
     assert "--channel NAME" in err
+
+
+def test_a_log_that_complains_of_nothing_has_no_alert(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "fine.log").write_text("epoch 1\ntraining complete\n")
+    preview = ("alert", "preview", "fine.log", "--policies", "policies.yaml", "--channel", "ml")
+    code, out, _ = run(*preview)
+    assert (code, out) == (0, "no alert is sent: the log complains of nothing\n")

@@ -523,3 +523,12 @@ def test_an_accelerator_that_is_missing_is_not_one_that_is_taken_away() -> None:
     # for any other cause the policy has named it, and it is done
     named = made(has, ladder(step), Cause.CPU_SATURATION)
     assert named.action is Action.RESUBMIT
+
+
+def test_a_disk_that_was_full_is_not_made_smaller() -> None:
+    body = {**CUSTOM, "jobSpec": json.loads(json.dumps(CUSTOM["jobSpec"]))}
+    body["jobSpec"]["workerPoolSpecs"][0]["diskSpec"] = {"bootDiskSizeGb": 100}
+    smaller = made(job(body), ladder("{disk: 50GB}"), Cause.DISK_FULL)
+    assert (smaller.action, smaller.changes) == (Action.ALERT, ())
+    larger = made(job(body), ladder("{disk: 50GB}", "{disk: double}"), Cause.DISK_FULL)
+    assert [change.after for change in larger.changes] == [200]

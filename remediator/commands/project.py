@@ -106,6 +106,14 @@ def alert_preview(args: argparse.Namespace) -> int:
         if args.json:
             print("null")
         return DONE
+    if found.silent:
+        print(
+            "no alert is sent: the log complains of nothing",
+            file=sys.stderr if args.json else sys.stdout,
+        )
+        if args.json:
+            print("null")
+        return DONE
     message = open_app_with_policies(args).preview(
         found.case, args.channel, send=args.send, has_job=found.has_job
     )

@@ -281,6 +281,9 @@ def _disk(draft: Draft, asked: int | str, now: Situation) -> Draft:
         if size == held and asked == "double":
             msg = f"the boot disk has {held} GB already, the most that there is"
             raise Exhausted(msg)
+        if size < held and now.diagnosis.verdict is Cause.DISK_FULL:
+            msg = f"the boot disk that was full has {held} GB, more than {size}"
+            raise Exhausted(msg)
         if size < held:
             draft = draft.note(f"the boot disk had {held} GB, more than {size}")
         if size != held:

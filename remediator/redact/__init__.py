@@ -73,4 +73,11 @@ def _clean(raw: str) -> str:
     shown = raw
     if not raw.isprintable():
         shown = _UNSEEN.sub("", _BREAKS.sub("\n", _ESCAPES.sub("", raw)))
-    return without_secrets(shown)
+    return _GLUED.sub(rf"{MARK}\g<quote>{MARK}\g<quote>", without_secrets(shown))
+
+
+# A label before an assignment (`key: NAME="…"`) has the name taken for the value: what is quoted
+# right behind the mark is the value.
+_GLUED = re.compile(
+    r"(?<![\"'`])" + re.escape(MARK) + r"(?P<quote>[\"'`])[^\"'`\n]{1,400}(?P=quote)"
+)
