@@ -122,7 +122,7 @@ def new_incident(job: Job, first_known: datetime, root: str, *, key: str = "") -
         owner=summary.owner_of(job),
         team=summary.team_of(job),
         account=job.service_account or "",
-        image=next(iter(job.images()), ""),
+        image=next(iter(job.images()), "").rpartition("/")[2],
         accelerators=summary.accelerators_of(job),
     )
 

@@ -444,7 +444,7 @@ def _decide(
         owner=summary.owner_of(job),
         team=summary.team_of(job),
         account=job.service_account or "",
-        image=next(iter(job.images(case.model)), ""),
+        image=next(iter(job.images(case.model)), "").rpartition("/")[2],
         model_title=str((case.model or {}).get("displayName") or ""),
         accelerators=summary.accelerators_of(job),
         run_usd=costs.spent_usd(job, hands.catalogue),
