@@ -40,7 +40,7 @@ def align_reads() -> None:
 
     @task.sensor(poke_interval=120, timeout=timedelta(days=2).total_seconds(), mode="reschedule")
     def chain_ended(job: str) -> PokeReturnValue:
-        """Done when the chain's last job succeeded; fails when it is given up for good."""
+        """Done when the chain's last job succeeded; fails, with the reason, when it is given up."""
         asked = subprocess.run(  # noqa: S603  # our own command, a name that Vertex gave
             [sys.executable, "-m", "remediator", "follow", job, "--json"],
             capture_output=True,
@@ -52,8 +52,11 @@ def align_reads() -> None:
         standing = json.loads(asked.stdout)
         succeeded = asked.returncode == 0
         if standing["final"] is True and not succeeded:
-            msg = f"given up after attempt {standing['attempt']}"
+            why = f"{standing['reason']} {standing['advice']} {standing['url']}"
+            msg = f"given up after attempt {standing['attempt']}: {why}"
             raise AirflowFailException(msg)
+        if standing["waits_for"]:  # an approval's id, or a time
+            print(f"waits for {standing['waits_for']}: {standing['reason']}")
         return PokeReturnValue(is_done=succeeded, xcom_value=standing["output"])
 
     @task

@@ -38,7 +38,8 @@ def main() -> int:
                         others[letter.message.message_id] = letter.ack_id
                         continue
                     subscriber.acknowledge(subscription=asked.subscription, ack_ids=[letter.ack_id])
-                    print(f"attempt {outcome['attempt']}: {outcome['state']}", file=sys.stderr)
+                    told = outcome.get("reason") or outcome["state"]
+                    print(f"attempt {outcome['attempt']}: {told}", file=sys.stderr)
                     if outcome["final"]:
                         print(outcome["output"] or "")
                         return 0 if outcome["state"] in SUCCEEDED else 1
