@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from remediator.cli import main
+
 _SLOW_MACHINE = [HealthCheck.too_slow]  # says how busy the machine is, nothing of the product
 
 settings.register_profile(
@@ -56,5 +58,17 @@ def build_once(
                 ready = str(folder)
                 lock.write(ready)
             return Path(ready)
+
+    return call
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """`run("diagnose", "case.json")`: the command line's exit code, standard output and error."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        said = capsys.readouterr()
+        return code, said.out, said.err
 
     return call

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from remediator.cli import main
 
 CASES = Path(__file__).parent / "cases"
 BEFORE = """\
@@ -52,13 +51,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = main(["backtest", *arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
+def run(run: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
+    return partial(run, "backtest")
 
 
 @pytest.mark.usefixtures("files")

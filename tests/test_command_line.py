@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from remediator.cli import main
 from remediator.commands.inputs import write_whole
 from remediator.domain import Unusable
 from remediator.policy import Catalogue
@@ -36,17 +35,12 @@ KILLED = "The replica workerpool0-0 ran out of memory and exited with a non-zero
 
 @pytest.fixture
 def run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, str, str]]:
+    """Where `policies.yaml` stands in the folder that commands run in."""
     (tmp_path / "policies.yaml").write_text(POLICIES)
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = main(arguments)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
+    return run
 
 
 def case(path: Path, **parts: Any) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import yaml
 
-from remediator.cli import main
 from remediator.commands.subject import subject_of
 from remediator.domain import JobKind, Unusable
 from remediator.inputs import assemble, parse_reference, read_document, wishes
@@ -53,17 +52,12 @@ command terminated with exit code 1
 
 @pytest.fixture
 def run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, str, str]]:
+    """Where `policies.yaml` stands in the folder that commands run in."""
     (tmp_path / "policies.yaml").write_text(POLICIES)
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = main(arguments)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
+    return run
 
 
 def diagnosed(run: Any, *inputs: str) -> dict[str, Any]:

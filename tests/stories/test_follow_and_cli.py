@@ -12,22 +12,11 @@ from typing import Any
 
 import pytest
 
-from remediator.cli import main
 from twin import faults
 
 from .test_loop import HEAVY, batch_job, custom_job, failure_line, made_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = main(arguments)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 def test_follow_tells_where_the_work_went_without_the_ledger(

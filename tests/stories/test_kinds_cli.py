@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from remediator.cli import main
 from tests.stories.jobs_of_kinds import (
     CPU,
     MEMORY,
@@ -29,15 +28,9 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], open_house: Callable[..., Any]) -> Run:
+def run(run: Run, open_house: Callable[..., Any]) -> Run:
     open_house(EVERY_KIND)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = main(arguments)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
+    return run
 
 
 def failed(cloud: Any, kind: str) -> Mapping[str, Any]:

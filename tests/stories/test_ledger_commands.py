@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from remediator.cli import main
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
 
 POLICIES = """\
@@ -28,16 +27,6 @@ policies:
     do: []
     alert: [oncall]
 """
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = main(arguments)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture

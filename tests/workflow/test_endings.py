@@ -33,16 +33,6 @@ _TWO_CHANNELS = POLICIES.replace(
 )
 
 
-@pytest.fixture
-def bench() -> Bench:
-    return Bench()
-
-
-@pytest.fixture
-def job(bench: Bench) -> Job:
-    return bench.vertex.add(CUSTOM)
-
-
 def _stored(bench: Bench, job: Job) -> Incident:
     incident = bench.ledger.incident(job.name.key)
     assert incident is not None

@@ -49,16 +49,6 @@ TWO = (
 )
 
 
-@pytest.fixture
-def bench() -> Bench:
-    return Bench()
-
-
-@pytest.fixture
-def job(bench: Bench) -> Job:
-    return bench.vertex.add(CUSTOM)
-
-
 def _twin(bench: Bench, number: int = 5, **changes: Any) -> Job:
     """Another job of the same workload: running, made a minute after the failure."""
     name = f"projects/{NUMBER}/locations/us-central1/customJobs/{number}"

@@ -111,16 +111,6 @@ def _in_a_chain(bench: Bench, job: Job, *attempts: Attempt) -> Tale:
     return bench.tale(job, incident=stored)
 
 
-@pytest.fixture
-def bench() -> Bench:
-    return Bench()
-
-
-@pytest.fixture
-def job(bench: Bench) -> Job:
-    return bench.vertex.add(CUSTOM)
-
-
 def _chain(bench: Bench, job: Job) -> Chain:
     chain = bench.ledger.chain(job.name.key)
     assert chain is not None
