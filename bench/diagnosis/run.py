@@ -393,7 +393,7 @@ def report() -> str:
             "## Real messages, held out",
             "",
             f"{len(held)} messages quoted in public threads that the set above does not hold (`held_out.jsonl`: each with its",
-            f"thread and the reason for its label), in {len(_FIRST_TIMES)} sets, each labelled by somebody who had not seen the signatures (from",
+            f"thread and the reason for its label; the container's home folder is written `~`), in {len(_FIRST_TIMES)} sets, each labelled by somebody who had not seen the signatures (from",
             "the fourth on) and **diagnosed once before any signature was changed for it**. That first time is what to expect",
             "of a stranger's message:",
             "",
