@@ -48,6 +48,11 @@ def change_hardware(draft: Draft, step: Resubmit, now: Situation) -> Draft:
         pools = target_pools(now, draft)
         if step.accelerator is None:
             return draft
+    return _move_pools(draft, pools, step, now)
+
+
+def _move_pools(draft: Draft, pools: tuple[Pool, ...], step: Resubmit, now: Situation) -> Draft:
+    """Each pool on what the step asks for; Impossible where one of them has nowhere to go."""
     for pool in pools:
         moved = _moved(pool.hardware, step, now, draft.location)
         if isinstance(moved, NoWay):
@@ -336,12 +341,7 @@ def _task_pools(draft: Draft, pools: tuple[Pool, ...], step: Resubmit, now: Situ
         draft = _sized(draft, now, chosen)
         if step.accelerator is None:
             return draft
-    for pool in chosen:
-        moved = _moved(pool.hardware, step, now, draft.location)
-        if isinstance(moved, NoWay):
-            raise _impossible(moved)
-        draft = set_hardware(draft, pool, moved.hardware, now.catalogue).note(*moved.notes)
-    return draft
+    return _move_pools(draft, chosen, step, now)
 
 
 def _component(
