@@ -489,3 +489,30 @@ def test_an_account_is_read_back_as_it_was_printed() -> None:
     for wrong in ({"rows": -1}, {"rows": "5"}, {"failed": [1]}, {"key": 1}, {"sound": "yes"}):
         with pytest.raises(Unusable, match=r"^`rows\."):
             RowAccount.parse({**account.to_json(), **wrong})
+
+
+def test_a_request_that_came_back_as_protobuf_writes_it_is_the_same_row(batch: Batch) -> None:
+    """Google's own samples show `"fileData": null` in requests that were sent without it."""
+    rows = [
+        {
+            "request": {
+                "contents": [{"role": "user", "parts": [{"text": f"read {n}"}]}],
+                "generation_config": {"max_output_tokens": 8},
+                "tools": [{"function_declarations": [{"parameters": {"properties": {"a_b": 1}}}]}],
+            }
+        }
+        for n in range(4)
+    ]
+    back = {
+        "contents": [{"parts": [{"fileData": None, "text": "read 2"}], "role": "user"}],
+        "generationConfig": {"maxOutputTokens": 8},
+        "tools": [{"functionDeclarations": [{"parameters": {"properties": {"a_b": 1}}}]}],
+    }
+    took = batch.write("in.jsonl", rows)
+    gave = batch.write("predictions.jsonl", [answered({"request": back})])
+    found = batch.account([took], [gave])
+    assert (found["done"], found["missing"], found["key"]) == (1, 3, "content")
+    assert batch.again == lines_of([rows[n] for n in (0, 1, 3)])
+    back["tools"][0]["functionDeclarations"][0]["parameters"]["properties"] = {"aB": 1}
+    gave = batch.write("predictions.jsonl", [answered({"request": back})])
+    assert batch.account([took], [gave], code=1)["unmatched"] == 1

@@ -190,8 +190,8 @@ class _Attempt:
         """Whether the next rung may tell more: this key is none, or the row came back changed."""
         if self.damage:
             return False
-        whole = isinstance(self.identity, ByContent) and not self.identity.sent
-        return bool(self.no_key) or (whole and self.joined.unmatched > 0)
+        rewritten = isinstance(self.identity, ByContent) and self.joined.unmatched > 0
+        return bool(self.no_key) or rewritten
 
     def _texts_of_rows(self) -> Iterator[bytes | None]:
         codec, identity = self.codec, self.identity

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from remediator.job.rows import CONTENT
 from remediator.rows.canonical import PlainCodec
-from remediator.rows.shapes import extras_of, sent_row, unpacked, whole_row
+from remediator.rows.shapes import as_message, extras_of, sent_row, unpacked, whole_row
 
 KNOWN_KEYS = ("key", "custom_id", "recordId")
 """Names that batch interfaces give to a row's own key, the contract's order."""
@@ -87,9 +87,14 @@ def _text(value: Any, codec: PlainCodec) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class ByContent:
-    """The row itself, as canonical JSON. `sent`: only what the model was sent, its fields aside."""
+    """The row itself, as canonical JSON.
+
+    `sent`: only what the model was sent, its fields aside. `as_message`: a request is read as the
+    protobuf message that it is, so that `fileData: null` and `generation_config` make no difference.
+    """
 
     sent: bool = False
+    as_message: bool = False
 
     @property
     def key(self) -> str:
@@ -101,14 +106,18 @@ class ByContent:
 
     def of_row(self, row: Any, codec: PlainCodec) -> bytes | None:
         if isinstance(row, dict) and "request" in row:
-            request = unpacked(row["request"])
+            request = self._request(unpacked(row["request"]))
             row = request if self.sent else {**row, "request": request}
         return codec.canonical(row)
 
     def of_record(self, record: Mapping[str, Any], codec: PlainCodec) -> bytes | None:
         if "key" in record and "instance" not in record and len(whole_row(record)) == 1:
             return None  # a key_field is written in place of the instance
-        return codec.canonical(sent_row(record) if self.sent else whole_row(record))
+        row = sent_row(record) if self.sent else whole_row(record)
+        return codec.canonical(self._request(row) if "request" in record and self.sent else row)
+
+    def _request(self, request: Any) -> Any:
+        return as_message(request) if self.as_message else request
 
 
 def ladder(row: Any, record: Mapping[str, Any] | None, explicit: str | None) -> list[Identity]:
@@ -128,7 +137,10 @@ def ladder(row: Any, record: Mapping[str, Any] | None, explicit: str | None) -> 
         if one.of_row(row, codec) is not None
         and (record is None or one.of_record(record, codec) is not None)
     ]
-    return [*fields, ByContent(), ByContent(sent=True)]
+    content = [ByContent(), ByContent(sent=True)]
+    if isinstance(row, dict) and "request" in row:
+        content.append(ByContent(sent=True, as_message=True))
+    return [*fields, *content]
 
 
 # --- CSV: a row is its cells -----------------------------------------------------------------------

@@ -173,3 +173,29 @@ def unpacked(value: Any) -> Any:
         except (ValueError, RecursionError):
             return value
     return value
+
+
+_FREE_FORM = frozenset(
+    {"args", "labels", "properties", "response", "responseSchema", "responseJsonSchema"}
+)
+"""Parts of a Gemini request whose keys are the user's own (maps, schemas and structs)."""
+
+
+def as_message(value: Any) -> Any:
+    """A request as protobuf's JSON writes it: keys in camelCase, and no field that is null.
+
+    The service may write a request back in this form. What stands in free-form parts is kept as it is.
+    """
+    if isinstance(value, dict):
+        named = ((_camel(name), item) for name, item in value.items() if item is not None)
+        return {name: item if name in _FREE_FORM else as_message(item) for name, item in named}
+    if isinstance(value, list):
+        return [as_message(item) for item in value]
+    return value
+
+
+_WORD_AFTER = re.compile(r"_([a-z0-9])")
+
+
+def _camel(name: str) -> str:
+    return _WORD_AFTER.sub(lambda found: found[1].upper(), name)
