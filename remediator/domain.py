@@ -143,6 +143,34 @@ class Action(StrEnum):
     WAIT = "wait"
     APPROVE = "approve"
     ALERT = "alert"
+    CANCEL = "cancel"
+    CANCEL_RESUBMIT = "cancel_resubmit"
+
+
+class WatchVerdict(StrEnum):
+    """What is thought of a job that still runs, in the contract's words."""
+
+    STALLED = "stalled"
+    SPINNING = "spinning"
+    ACCELERATOR_UNUSED = "accelerator_unused"
+    WAITING_FOR_CAPACITY = "waiting_for_capacity"
+    WAITING_FOR_QUOTA = "waiting_for_quota"
+    WILL_TIME_OUT = "will_time_out"
+    MEMORY_CLIMBING = "memory_climbing"
+    HEALTHY = "healthy"
+    UNKNOWN = "unknown"
+
+
+STANDSTILL = frozenset({WatchVerdict.STALLED, WatchVerdict.SPINNING})
+WAITING = frozenset({WatchVerdict.WAITING_FOR_CAPACITY, WatchVerdict.WAITING_FOR_QUOTA})
+NOTHING_WRONG = frozenset({WatchVerdict.HEALTHY, WatchVerdict.UNKNOWN})
+"""Verdicts on which nothing is done: no entry of `watch` may name them."""
+LOG_RULE = "log_rule"
+"""In place of a verdict: a log rule of the policy file found its line missing."""
+WATCH_REASONS = frozenset(
+    {*(one.value for one in WatchVerdict if one not in NOTHING_WRONG), LOG_RULE}
+)
+"""Why a running job was cancelled and submitted again, as an attempt's `verdict`."""
 
 
 class Guard(StrEnum):
@@ -369,8 +397,16 @@ class Attempt:
 
     @property
     def is_retry(self) -> bool:
-        """Those without a change or a machine count against `retries`, others against `attempts`."""
-        return not self.changes or self.unplaced
+        """Those without a change or a machine count against `retries`, others against `attempts`.
+
+        So do those that took the place of a job cancelled while it ran, though nothing is changed.
+        """
+        return self.unplaced or not (self.changes or self.follows_cancel)
+
+    @property
+    def follows_cancel(self) -> bool:
+        """Whether it was made for a running job that `watch` had cancelled."""
+        return self.verdict in WATCH_REASONS
 
     def to_json(self) -> dict[str, Any]:
         return {

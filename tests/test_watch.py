@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,86 +14,15 @@ from remediator.catalog.catalog import Catalogue
 from remediator.cli import main
 from remediator.domain import Source
 from remediator.watch import Watch, WatchVerdict, watch
-from tests.jobs import CUSTOM
+from tests.running import GPU, START, Level, at, line, running, series, steps
 
 BOOK = Catalogue.built_in()
-START = datetime(2026, 11, 28, 8, 0, tzinfo=UTC)
-GPU = {
-    "machineType": "a2-highgpu-1g",
-    "acceleratorType": "NVIDIA_TESLA_A100",
-    "acceleratorCount": 1,
-}
-Level = Callable[[int], float]
-
-
-def at(minute: float) -> str:
-    return (START + timedelta(minutes=minute)).isoformat().replace("+00:00", "Z")
-
-
-def series(name: str, level: Level, minutes: int, task: str = "workerpool0-0") -> dict[str, Any]:
-    return {
-        "metric": {"type": f"ml.googleapis.com/training/{name}", "labels": {"task_name": task}},
-        "resource": {"type": "cloudml_job", "labels": {"job_id": "1"}},
-        "points": [
-            {"interval": {"endTime": at(m)}, "value": {"doubleValue": level(m)}}
-            for m in range(4, minutes - 4)
-        ],
-    }
-
-
-def line(minute: float, text: str) -> dict[str, Any]:
-    labels = {"job_id": "1", "task_name": "workerpool0-0"}
-    resource = {"type": "ml_job", "labels": labels}
-    return {
-        "timestamp": at(minute),
-        "textPayload": text,
-        "resource": resource,
-        "insertId": f"{minute}",
-    }
-
-
-def running(
-    minutes: int,
-    *,
-    machine: dict[str, Any] | None = None,
-    replicas: int = 1,
-    metrics: tuple[dict[str, Any], ...] = (),
-    lines: tuple[dict[str, Any], ...] = (),
-    **more: Any,
-) -> dict[str, Any]:
-    job = {
-        key: value
-        for key, value in copy.deepcopy(CUSTOM).items()
-        if key not in {"endTime", "error"}
-    }
-    job |= {
-        "state": "JOB_STATE_RUNNING",
-        "createTime": at(-2),
-        "startTime": at(0),
-        "updateTime": at(0),
-    }
-    pool = job["jobSpec"]["workerPoolSpecs"][0]
-    pool["machineSpec"] = machine or {"machineType": "n1-standard-8"}
-    pool["replicaCount"] = str(replicas)
-    job["jobSpec"].setdefault("scheduling", {})["timeout"] = "86400s"
-    job |= more.pop("job", {})
-    return {
-        "job": job,
-        "logEntries": list(lines),
-        "timeSeries": list(metrics),
-        "now": at(minutes),
-        **more,
-    }
 
 
 def watched(body: dict[str, Any]) -> Watch:
     found = watch(Case.parse(body), BOOK)
     assert found is not None
     return found
-
-
-def steps(until: int, every: int = 1) -> tuple[dict[str, Any], ...]:
-    return tuple(line(m, f"step {m} loss {10 / (m + 1):.4f}") for m in range(1, until, every))
 
 
 # --- standing still ------------------------------------------------------------------------------

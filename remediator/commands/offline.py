@@ -34,6 +34,7 @@ from remediator.commands.subject import (
     Subject,
     diagnose_inputs,
     plan_inputs,
+    plan_watch_inputs,
     subject_lines,
     subject_of,
     watch_inputs,
@@ -44,6 +45,7 @@ from remediator.inputs import Assembly, wishes
 
 if TYPE_CHECKING:
     from remediator.policy import Catalogue, Policies
+    from remediator.watch import Watch
 
 
 def validate(args: argparse.Namespace) -> int:
@@ -74,7 +76,10 @@ def validate(args: argparse.Namespace) -> int:
             if not loaded.mistakes and loaded.policies is not None:
                 count = len(loaded.policies.policies)
                 policies = "policy" if count == 1 else "policies"
-                print(f"{shown}: {count} {policies}, mode {loaded.policies.mode}: no mistakes")
+                watched = len(loaded.policies.watch)
+                entries = f", {watched} watch {'entry' if watched == 1 else 'entries'}"
+                found = f"{count} {policies}{entries if watched else ''}"
+                print(f"{shown}: {found}, mode {loaded.policies.mode}: no mistakes")
     if args.json:
         print_json(told)
     return FAILED if told else DONE
@@ -90,6 +95,8 @@ def schema(args: argparse.Namespace) -> int:
 
 
 def diagnose(args: argparse.Namespace) -> int:
+    from remediator.policy import Catalogue
+
     found = assembly_of(args)
     answer = diagnose_inputs(found)
     subject = subject_of(found)
@@ -100,7 +107,7 @@ def diagnose(args: argparse.Namespace) -> int:
     state = found.case.job.state
     if found.has_job and state in NOTHING_FAILED and answer.verdict is Cause.UNKNOWN:
         print_text(f"\n{_NOT_FAILED[state in RUNS]}")
-        print_text("\n".join(watch_lines(found)))
+        print_text("\n".join(watch_lines(watch_inputs(found, Catalogue.built_in()))))
         return DONE
     print_text(f"\nverdict: {answer.verdict} ({answer.confidence:.0%})")
     for cause in answer.causes:
@@ -147,19 +154,28 @@ def _watch_json(found: Assembly) -> dict[str, Any] | None:
     return watched.to_json() if watched is not None else None
 
 
+def _planned_watch(found: Assembly, policies: Policies, book: Catalogue) -> Watch | None:
+    """The same, judged by the numbers of the entry that decides."""
+    made = plan_watch_inputs(found, policies, book)
+    return made.watch if made is not None else None
+
+
 def plan(args: argparse.Namespace) -> int:
     found = assembly_of(args)
     policies, book = policies_of(args), catalogue_of(args)
     answer = diagnose_inputs(found, policies)
     plan = plan_inputs(found, answer, policies, book)
+    seen = _planned_watch(found, policies, book)
     if args.json:
         explained = {"explanation": list(plan.explanation)} if args.explain else {}
-        body = {**plan.to_json(), **explained, "watch": _watch_json(found)}
+        body = {**plan.to_json(), **explained, "watch": seen.to_json() if seen else None}
         if not found.has_job:
             body["job"] = None
         print_json(body)
         return DONE
     print_text(f"{plan.job if found.has_job else '(no job was given)'}\nverdict: {plan.verdict}")
+    if seen is not None:
+        print_text("\n".join(watch_lines(seen)))
     print_text(f"policy:  {plan.policy or '(none matches)'}")
     print_text(f"action:  {plan.action} (mode {plan.mode})")
     for change in plan.changes:
@@ -229,6 +245,8 @@ def _judge(path: Path, expected: Any, policies: Policies, book: Catalogue) -> It
     answer = diagnose_inputs(found, policies)
     said = _with_subject(answer.to_json(), found, subject_of(found))
     answers = {**plan_inputs(found, answer, policies, book).to_json(), **said}
+    seen = _planned_watch(found, policies, book)
+    answers["watch"] = seen.to_json() if seen else None
     for key in expected.keys() - answers.keys():
         yield f"{key}: neither `diagnose` nor `plan` answers such a key"
     yield from _differences({k: v for k, v in expected.items() if k in answers}, answers, "")

@@ -22,10 +22,11 @@ from remediator.domain import (
 from remediator.redact import redact_json
 
 if TYPE_CHECKING:
+    from remediator.case import Case
     from remediator.inputs import Assembly
     from remediator.job import Job
     from remediator.policy import Catalogue, Policies
-    from remediator.watch import Watch
+    from remediator.watch import Watch, WatchPlan
 
 RUNS = frozenset(
     {
@@ -126,12 +127,11 @@ def diagnose_inputs(found: Assembly, policies: Policies | None = None) -> Diagno
 def plan_inputs(found: Assembly, answer: Diagnosis, policies: Policies, book: Catalogue) -> Plan:
     """The plan; nothing is resubmitted of a job that nobody gave, or that has not failed."""
     from remediator import policy
-    from remediator.policy import costs
 
     case = found.case
-    history = History(
-        attempts=case.attempts, parent=case.parent, usd_this_job=costs.chain_usd(case, book)
-    )
+    history = _history_of(case, book)
+    if found.has_job and (running := plan_watch_inputs(found, policies, book)):
+        return running.plan
     made = policy.plan(case, answer, policies, history, book)
     if not found.has_job:
         return _without_a_job(made)
@@ -139,6 +139,23 @@ def plan_inputs(found: Assembly, answer: Diagnosis, policies: Policies, book: Ca
         said = words[0].upper() + words[1:] + "."
         return replace(_only_told(made, said), policy="", step=0, alerts=(), refused_by=())
     return made
+
+
+def _history_of(case: Case, book: Catalogue) -> History:
+    """What the case alone says of the past: no ledger is asked."""
+    from remediator.policy import costs
+
+    spent = costs.chain_usd(case, book)
+    return History(attempts=case.attempts, parent=case.parent, usd_this_job=spent)
+
+
+def plan_watch_inputs(found: Assembly, policies: Policies, book: Catalogue) -> WatchPlan | None:
+    """What the entries of `watch` say about a job that still runs; None for any other, or no job."""
+    from remediator.watch import plan_watch
+
+    if not found.has_job:
+        return None
+    return plan_watch(found.case, policies, _history_of(found.case, book), book)
 
 
 def no_failure_words(job: Job) -> str:
@@ -159,11 +176,8 @@ def watch_inputs(found: Assembly, book: Catalogue) -> Watch | None:
     return watch(found.case, book) if found.has_job else None
 
 
-def watch_lines(found: Assembly) -> Iterator[str]:
-    """The same for people."""
-    from remediator.policy import Catalogue
-
-    seen = watch_inputs(found, Catalogue.built_in())
+def watch_lines(seen: Watch | None) -> Iterator[str]:
+    """The same for people; nothing for a job that is not watched."""
     if seen is None:
         return
     since = f" since {seen.since:%Y-%m-%d %H:%M} UTC" if seen.since else ""
@@ -171,7 +185,8 @@ def watch_lines(found: Assembly) -> Iterator[str]:
     yield f"watch: {seen.verdict.value.replace('_', ' ')}{since}{sure}"
     if seen.usd_per_hour:
         yield f"  it costs ${seen.usd_per_hour:,.2f} an hour"
-    yield from (f"  + [{item.source}] {item.says}" for item in seen.evidence)
+    lines = redact_json({"lines": [f"  + [{one.source}] {one.says}" for one in seen.evidence]})
+    yield from lines["lines"]
 
 
 # Refusals that rest on the cause and on the deployment. The others judge the job, which is a stand-in.

@@ -30,10 +30,12 @@ from remediator.job import OUR_LABELS, SWITCH_LABEL, Job, Pool, containers
 from remediator.policy import places, routes, sizing
 from remediator.policy.costs import Cost, tasks_to_run
 from remediator.policy.draft import Draft, Impossible
-from remediator.policy.model import Limits, matches_any
+from remediator.policy.model import Limits
+from remediator.policy.selection import matches_any
 
 MOST_LABELS = 64  # on one resource, Google Cloud's own limit
 _CENT = 0.005  # sums of money are compared to the cent
+MOST_REPLACEMENTS = 3  # of running jobs in one chain (contract)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Asked:
     """What a guard may look at. `draft` and `cost` are None where the step leads nowhere, then
     `impossible` says why; both are None, too, for a plan that would only alert. `retried_exit`: the
     exit code of the failure, where the policy says that it may be run again. `places` tells where in
-    the policy file a limit stands."""
+    the policy file a limit stands. `replaces_running`: the job still runs and is to be cancelled."""
 
     case: Case
     diagnosis: Diagnosis
@@ -62,6 +64,7 @@ class Asked:
     impossible: Impossible | None = None
     retried_exit: int | None = None
     places: Callable[[str], str] = lambda _: ""
+    replaces_running: bool = False
 
     @property
     def job(self) -> Job:
@@ -95,6 +98,14 @@ def silent_refusals(asked: Asked) -> tuple[Refusal, ...]:
     return _ask(asked, {guard: ask for guard, ask in GUARDS.items() if guard in SILENT_GUARDS})
 
 
+def cancel_refusals(asked: Asked) -> tuple[Refusal, ...]:
+    """Those that keep a running job from being cancelled where it is not submitted again."""
+    return _ask(asked, {guard: GUARDS[guard] for guard in _OF_A_CANCEL})
+
+
+_OF_A_CANCEL = (Guard.STOP_SWITCH, Guard.LABEL_OFF, Guard.HAS_PARENT)
+
+
 def _ask(asked: Asked, guards: Mapping[Guard, Callable[[Asked], str]]) -> tuple[Refusal, ...]:
     impossible = asked.impossible
     answers = (
@@ -109,7 +120,14 @@ def _ask(asked: Asked, guards: Mapping[Guard, Callable[[Asked], str]]) -> tuple[
 
 def _attempts(asked: Asked) -> str:
     made = sum(not (one.is_retry or one.abandoned) for one in asked.attempts)
-    if asked.draft is not None and asked.draft.is_retry:
+    if asked.replaces_running:
+        replaced = sum(one.follows_cancel for one in asked.attempts)
+        if replaced >= MOST_REPLACEMENTS:
+            return (
+                f"it was cancelled and submitted again {replaced} times in this chain, "
+                f"{MOST_REPLACEMENTS} are allowed"
+            )
+    elif asked.draft is not None and asked.draft.is_retry:
         return ""
     return _used_up(asked, made, "attempts", "changed")
 
@@ -118,6 +136,7 @@ def _retries(asked: Asked) -> str:
     made = sum(one.is_retry or one.abandoned for one in asked.attempts)
     # A way of a fallback is a retry too, where it gets no machine: that is known afterwards alone.
     counts = asked.draft is not None and (asked.draft.is_retry or asked.draft.entry)
+    counts = counts and not asked.replaces_running
     return _used_up(asked, made, "retries", "unchanged") if counts else ""
 
 

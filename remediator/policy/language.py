@@ -31,15 +31,15 @@ from remediator.policy.model import (
     Probes,
     Slack,
     Tighter,
-    When,
     bound,
-    matches_any,
-    matches_labels,
 )
 from remediator.policy.positions import Lines, Mistake, Node, Path, read
 from remediator.policy.reference import reference, schema
+from remediator.policy.selection import WatchWhen, When, matches_any, matches_labels
 from remediator.policy.steps import Accelerator, Part, Resubmit, Step
 from remediator.policy.suggestions import did_you_mean, shown
+from remediator.policy.watch_checks import watch_mistakes
+from remediator.policy.watch_entries import WatchEntry
 
 __all__ = [
     "OWNER",
@@ -65,6 +65,7 @@ __all__ = [
     "Step",
     "Tighter",
     "Unloadable",
+    "WatchEntry",
     "When",
     "bound",
     "condition",
@@ -140,11 +141,14 @@ def load(
         )
         draft = _draft(root, data, set(empty))
     else:
-        draft = Draft(root, whole, tuple(enumerate(whole.policies)))
+        draft = Draft(
+            root, whole, tuple(enumerate(whole.policies)), watch=tuple(enumerate(whole.watch))
+        )
         if empty:  # an empty item left a list shorter than it stands in the file
             draft = _draft(root, data, set(empty))
     if draft is not None:
         mistakes.update(lint(draft, catalogue, tuple(served)))
+        mistakes.update(watch_mistakes(draft))
     ordered = tuple(sorted(mistakes))
     failed = any(mistake.severity == "error" for mistake in ordered)
     return Loaded(None if failed else whole.with_lines(Lines.of(root, filename)), ordered, filename)
@@ -201,6 +205,11 @@ def _told(root: Node, error: Any) -> Mistake:
 
 def _unknown_key(name: str, location: Sequence[str | int]) -> str:
     here = _models_at(location)
+    if WatchWhen in here and name in {"cause", "verdict"}:
+        return (
+            f"unknown key {shown(name)}: a job that still runs has no cause yet; `running` names what "
+            "is thought of it"
+        )
     known = sorted({key for model in here for key in _keys(model)})
     meant = did_you_mean(name, known)
     if meant:
@@ -264,7 +273,7 @@ def _without(data: Any, gone: set[Path], path: Path = ()) -> Any:
         pairs = data.items()
         return {k: _without(v, gone, (*path, k)) for k, v in pairs if (*path, k) not in gone}
     if isinstance(data, list):
-        keeps_place = path[-1:] in {("do",), ("policies",)}
+        keeps_place = path[-1:] in {("do",), ("policies",), ("watch",)}
         kept = []
         for index, item in enumerate(data):
             if (*path, index) not in gone:
@@ -310,21 +319,30 @@ def _in_data(data: Any, location: Sequence[str | int]) -> Path:
 
 
 def _draft(root: Node, data: Any, empty: set[Path]) -> Draft | None:
-    rest = {key: value for key, value in data.items() if key != "policies"}
+    rest = {key: value for key, value in data.items() if key not in {"policies", "watch"}}
     general = _salvaged(Policies, rest, {"version": 1, "policies": ()})
     if general is None:
         return None
-    listed = data.get("policies")
+    policies, unclear = _listed(Policy, When, data, "policies", empty)
+    watch, unclear_watch = _listed(WatchEntry, WatchWhen, data, "watch", empty)
+    return Draft(root, general, policies, unclear, watch=watch, unclear_watch=unclear_watch)
+
+
+def _listed(
+    model: type[_Model], when: type[Part], data: Any, key: str, empty: set[Path]
+) -> tuple[tuple[tuple[int, _Model], ...], frozenset[int]]:
+    """What is sound of each item, with its index; and the indices of those whose `when` is not."""
+    listed = data.get(key)
+    listed = listed if isinstance(listed, list) else ()
     found = [
-        (index, policy)
-        for index, one in enumerate(listed if isinstance(listed, list) else ())
-        if (policy := _salvaged(Policy, one, {"name": f"policy-{index + 1}"})) is not None
+        (index, item)
+        for index, one in enumerate(listed)
+        if (item := _salvaged(model, one, {"name": f"{key}-{index + 1}"})) is not None
     ]
-    unclear = {int(path[1]) for path in empty if path[:1] == ("policies",) and "when" in path[2:3]}
+    unclear = {int(path[1]) for path in empty if path[:1] == (key,) and "when" in path[2:3]}
     unclear |= {
         index
         for index, _ in found
-        if "when" in data["policies"][index]
-        and _salvaged(When, data["policies"][index]["when"], {}, rounds=1) is None
+        if "when" in listed[index] and _salvaged(when, listed[index]["when"], {}, rounds=1) is None
     }
-    return Draft(root, general, tuple(found), frozenset(unclear))
+    return tuple(found), frozenset(unclear)

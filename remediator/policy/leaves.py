@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
 
-from remediator.domain import Cause, JobKind, Mode
+from remediator.domain import NOTHING_WRONG, Cause, JobKind, Mode, WatchVerdict
 from remediator.policy import quantities
 from remediator.policy.quantities import DURATION, SIZE, integer, integer_or, number, parse_duration
 from remediator.policy.suggestions import did_you_mean, shown, wrong
@@ -241,6 +241,52 @@ def _zone(value: object) -> str:
     return text
 
 
+_LONGEST_PATTERN = 1000  # characters; chosen: nobody reads a longer one
+_WATCH_WORDS = ("alert", "cancel", "cancel_resubmit")
+
+
+def _pattern(value: object) -> str:
+    """A regular expression in RE2's syntax, whose time is linear in the text."""
+    import re2  # noqa: PLC0415  # cold start: a file without a log rule does not pay for it
+
+    text = _text(value)
+    if len(text) > _LONGEST_PATTERN:
+        msg = f"the pattern is too long: {len(text)} characters, at most {_LONGEST_PATTERN}"
+        raise wrong(msg)
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        re2.compile(text, options)
+    except re2.error as error:
+        said = error.args[0] if error.args else ""
+        said = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        msg = f"{shown(text)} is not a regular expression (RE2): {said[:160]}"
+        raise wrong(msg) from None
+    return text
+
+
+def _running(value: object) -> WatchVerdict:
+    """A verdict on which something can be done."""
+    if value in {one.value for one in NOTHING_WRONG}:
+        msg = f"{shown(value)} is no verdict on which anything is done: leave it out"
+        raise wrong(msg)
+    return WatchVerdict(_word(one for one in WatchVerdict if one not in NOTHING_WRONG)(value))
+
+
+def _watch_word(value: object) -> str:
+    if isinstance(value, str) and value in _WATCH_WORDS:
+        return value
+    if isinstance(value, list | tuple):
+        msg = "expected one of alert, cancel, {cancel_resubmit: {checkpoint: required}}; got a list"
+        raise wrong(msg)
+    return _word(_WATCH_WORDS)(value)
+
+
+def mapping_or_word(value: object) -> str:
+    """Which of two forms a value has: `named` for a mapping or a part, `word` for anything else."""
+    return "word" if isinstance(value, str | int | float | list | tuple | None) else "named"
+
+
 def _text_schema(words: str, pattern: str = "") -> dict[str, Any]:
     """JSON Schema of a text; `$comment` holds the words that the reference page uses for it."""
     bounds: dict[str, Any] = {"pattern": f"^({pattern})$"} if pattern else {"minLength": 1}
@@ -333,6 +379,26 @@ ModeWord: TypeAlias = Annotated[
 ]
 
 
+RunningWord: TypeAlias = Annotated[
+    WatchVerdict,
+    PlainValidator(_running),
+    WithJsonSchema(_words_schema(v.value for v in WatchVerdict if v not in NOTHING_WRONG)),
+]
+Pattern: TypeAlias = Annotated[
+    str, PlainValidator(_pattern), WithJsonSchema(_text_schema("a regular expression (RE2)"))
+]
+WatchWord: TypeAlias = Annotated[
+    Literal["alert", "cancel", "cancel_resubmit"],
+    PlainValidator(_watch_word),
+    WithJsonSchema(_words_schema(_WATCH_WORDS)),
+]
+Checkpoint: TypeAlias = Annotated[
+    Literal["required", "not_needed"],
+    PlainValidator(_word(("required", "not_needed"))),
+    WithJsonSchema(_words_schema(("required", "not_needed"))),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class _Listed:
     """One value or a list, in the schema as in the loader."""
@@ -348,6 +414,9 @@ class _Listed:
 
 Causes: TypeAlias = Annotated[tuple[CauseWord, ...], BeforeValidator(_several), _Listed(1)]
 Kinds: TypeAlias = Annotated[tuple[KindWord, ...], BeforeValidator(_several), _Listed(1)]
+RunningVerdicts: TypeAlias = Annotated[
+    tuple[RunningWord, ...], BeforeValidator(_several), _Listed(1)
+]
 SafeKinds: TypeAlias = Annotated[
     tuple[KindWord, ...], BeforeValidator(_several_or_none), _Listed(0)
 ]

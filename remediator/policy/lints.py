@@ -18,18 +18,12 @@ from remediator.domain import NEVER_RETRIED, Cause, JobKind, Mode
 from remediator.job import KINDS
 from remediator.policy.conditions import check
 from remediator.policy.leaves import LOCATION_MOVES, MACHINE_MOVES
-from remediator.policy.model import (
-    OWNER,
-    Limits,
-    Policies,
-    Policy,
-    When,
-    matches_any,
-    tightened,
-)
+from remediator.policy.model import OWNER, Limits, Policies, Policy, tightened
 from remediator.policy.positions import Mistake, Node
+from remediator.policy.selection import Selection, When, matches_any
 from remediator.policy.steps import Accelerator, Placement, Resubmit
 from remediator.policy.suggestions import did_you_mean, shown
+from remediator.policy.watch_entries import WatchEntry
 
 
 class HasServices(Protocol):
@@ -69,13 +63,16 @@ class Machines(Protocol):
 class Draft:
     """Whatever of a file could be read. `policies` keep the index that they have in the file.
 
-    `unclear` are the indices of those whose `when` has mistakes: what they match is not known.
+    `unclear` are the indices of those whose `when` has mistakes: what they match is not known. The
+    entries of `watch` likewise.
     """
 
     root: Node
     general: Policies
     policies: tuple[tuple[int, Policy], ...]
     unclear: frozenset[int] = frozenset()
+    watch: tuple[tuple[int, WatchEntry], ...] = ()
+    unclear_watch: frozenset[int] = frozenset()
 
     def value(self, *path: str | int) -> Node:
         """The node of the value at a path, or of the nearest that is there."""
@@ -111,8 +108,13 @@ class Draft:
         return tuple(self.value("channels").entries or ()) if self.has("channels") else ()
 
     @property
-    def policy_nodes(self) -> int:
-        return len(self.value("policies").items or ()) if self.has("policies") else 0
+    def items(self) -> list[tuple[str, int]]:
+        """Every policy and every entry of `watch`, read or not: the list it is in and its index."""
+        counts = {
+            key: len(self.value(key).items or ()) if self.has(key) else 0
+            for key in ("policies", "watch")
+        }
+        return [(key, index) for key, count in counts.items() for index in range(count)]
 
 
 # --- names and channels ------------------------------------------------------------------------
@@ -120,10 +122,10 @@ class Draft:
 
 def _duplicate_names(draft: Draft) -> Iterator[Mistake]:
     first: dict[str, int] = {}
-    for index in range(draft.policy_nodes):
-        if not draft.has("policies", index, "name"):
+    for item in draft.items:
+        if not draft.has(*item, "name"):
             continue
-        node = draft.value("policies", index, "name")
+        node = draft.value(*item, "name")
         if not isinstance(node.scalar, str):
             continue
         if node.scalar in first:
@@ -140,8 +142,8 @@ def _channels(draft: Draft) -> Iterator[Mistake]:
         key, _ = draft.root.follow(("channels", OWNER))
         yield key.error(f"`{OWNER}` means whoever the owner map finds: name the channel otherwise")
     used: set[str] = set()
-    for index in range(draft.policy_nodes):
-        for node in draft.words("policies", index, "alert"):
+    for item in draft.items:
+        for node in draft.words(*item, "alert"):
             name = str(node.scalar)
             used.add(name)
             if name in known or (name == OWNER and has_owners):
@@ -280,7 +282,14 @@ def _without_money(draft: Draft) -> Iterator[Mistake]:
     if listed and not any(one.enabled and one.mode in {None, Mode.ENFORCE} for one in listed):
         return
     acting = [one for one in listed if one.do and one.enabled and one.mode in {None, Mode.ENFORCE}]
-    if acting and all(draft.general.limits_for(p).has_money_limit for p in acting):
+    resubmits = any(
+        one.enabled and one.resubmission for _, one in draft.watch
+    )  # no limits of its own
+    if (
+        acting
+        and not resubmits
+        and all(draft.general.limits_for(p).has_money_limit for p in acting)
+    ):
         return
     yield draft.value("mode").warning(
         "`enforce` without a money limit: set `usd_per_day` or `usd_per_job` under `limits`"
@@ -325,19 +334,23 @@ def covers(wider: str, narrower: str) -> bool:
 
 
 def _conditions(draft: Draft) -> Iterator[Mistake]:
-    for index, policy in draft.policies:
-        if policy.when.condition is not None:
-            place = draft.value("policies", index, "when", "if")
-            yield from (place.error(f"if: {said}") for said in check(policy.when.condition))
+    listed: list[tuple[str, int, Selection]] = [
+        *(("policies", index, one.when) for index, one in draft.policies),
+        *(("watch", index, one.when) for index, one in draft.watch),
+    ]
+    for key, index, when in listed:
+        if when.condition is not None:
+            place = draft.value(key, index, "when", "if")
+            yield from (place.error(f"if: {said}") for said in check(when.condition))
 
 
-def _narrower(inner: tuple[str, ...] | None, outer: tuple[str, ...] | None) -> bool:
+def is_narrower(inner: tuple[str, ...] | None, outer: tuple[str, ...] | None) -> bool:
     if outer is None:
         return True
     return inner is not None and all(any(covers(o, i) for o in outer) for i in inner)
 
 
-def _takes_all(earlier: When, later: When) -> bool:
+def takes_all(earlier: Selection, later: Selection) -> bool:
     """Whether everything but cause, kind and confidence that the later asks, the earlier takes."""
     if earlier.condition is not None and (earlier.condition, earlier.zone) != (
         later.condition,
@@ -346,10 +359,10 @@ def _takes_all(earlier: When, later: When) -> bool:
         return False
     labels = later.labels
     return (
-        all(key in labels and _narrower(labels[key], g) for key, g in earlier.labels.items())
-        and _narrower(later.location, earlier.location)
-        and _narrower(later.model, earlier.model)
-        and _narrower(later.service_account, earlier.service_account)
+        all(key in labels and is_narrower(labels[key], g) for key, g in earlier.labels.items())
+        and is_narrower(later.location, earlier.location)
+        and is_narrower(later.model, earlier.model)
+        and is_narrower(later.service_account, earlier.service_account)
     )
 
 
@@ -401,7 +414,7 @@ def _cells(when: When) -> Iterator[tuple[tuple[Cause, JobKind], float]]:
 
 def _taker(earlier: Iterable[tuple[float, Policy]], when: When, confidence: float) -> Policy | None:
     return next(
-        (one for least, one in earlier if least <= confidence and _takes_all(one.when, when)), None
+        (one for least, one in earlier if least <= confidence and takes_all(one.when, when)), None
     )
 
 
@@ -614,10 +627,14 @@ _ANY_KIND = frozenset({"wait", "output", "max_usd", "fallback"})
 
 
 def _modes(draft: Draft) -> Iterator[Mistake]:
-    for index, policy in draft.policies:
-        if policy.mode is not None and _LOOSENESS[policy.mode] > _LOOSENESS[draft.general.mode]:
-            yield draft.value("policies", index, "mode").warning(
-                f"`{policy.mode}` has no effect: the file's `mode: {draft.general.mode}` is "
+    listed: list[tuple[str, int, Mode | None]] = [
+        *(("policies", index, one.mode) for index, one in draft.policies),
+        *(("watch", index, one.mode) for index, one in draft.watch),
+    ]
+    for key, index, mode in listed:
+        if mode is not None and _LOOSENESS[mode] > _LOOSENESS[draft.general.mode]:
+            yield draft.value(key, index, "mode").warning(
+                f"`{mode}` has no effect: the file's `mode: {draft.general.mode}` is "
                 "stricter, and the stricter holds"
             )
 

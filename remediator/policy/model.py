@@ -11,18 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from typing import Any, Self
 
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
-from remediator.domain import Cause, JobKind, Mode
+from remediator.domain import JobKind, Mode
 from remediator.policy.leaves import (
     Address,
     Addresses,
     AlertNames,
     Allowed,
-    Causes,
     ChannelName,
     Domains,
     Duration,
@@ -30,7 +28,6 @@ from remediator.policy.leaves import (
     Globs,
     Group,
     Hosts,
-    Kinds,
     ModeWord,
     OnOverrun,
     PolicyName,
@@ -46,11 +43,12 @@ from remediator.policy.leaves import (
     Usd,
     Version,
     Whole,
-    Zone,
 )
 from remediator.policy.positions import Lines
+from remediator.policy.selection import When, matches_any, matches_labels
 from remediator.policy.steps import Part, Step
 from remediator.policy.suggestions import wrong
+from remediator.policy.watch_entries import WatchEntry
 
 OWNER = "owner"
 """In an `alert` list: whoever the owner map finds for the job."""
@@ -158,47 +156,7 @@ class Tighter(_Bounds):
     )
 
 
-# --- matching ----------------------------------------------------------------------------------
-
-
-class When(Part):
-    """Which failures a policy is for: every key that is given must hold."""
-
-    cause: Causes | None = Field(default=None, description="The verdict is one of these causes.")
-    job: Kinds | None = Field(default=None, description="The job is of one of these kinds.")
-    min_confidence: Share = Field(
-        default=0.5,
-        description="The verdict's confidence is at least this. A policy that names neither a cause "
-        "nor this key asks for none.",
-    )
-    labels: dict[str, Globs] = Field(
-        default_factory=dict, description="The job has these labels; values may be globs."
-    )
-    location: Globs | None = Field(default=None, description="Globs; the job's region.")
-    model: Globs | None = Field(default=None, description="Globs; the model of a batch prediction.")
-    service_account: Globs | None = Field(
-        default=None, description="Globs; the account the job runs as."
-    )
-    condition: Text | None = Field(
-        default=None, alias="if", description="A CEL expression over the variables below."
-    )
-    zone: Zone | None = Field(
-        default=None,
-        description="The time zone that `now` is told in, such as Europe/Berlin; UTC without it.",
-    )
-
-    def accepts(self, verdict: Cause, confidence: float) -> bool:
-        """Whether the verdict is one this policy is for. `unknown`, where named, needs no confidence."""
-        if self.cause is not None and verdict not in self.cause:
-            return False
-        named_unknown = verdict is Cause.UNKNOWN and self.cause is not None
-        return named_unknown or confidence >= self.needed_confidence
-
-    @property
-    def needed_confidence(self) -> float:
-        """`min_confidence`, or 0 where the policy asks for no cause and for no confidence."""
-        asked = self.cause is not None or "min_confidence" in self.model_fields_set
-        return self.min_confidence if asked else 0.0
+# --- policies ----------------------------------------------------------------------------------
 
 
 class Policy(Part):
@@ -358,6 +316,10 @@ class Policies(Part):
     policies: tuple[Policy, ...] = Field(
         description="The policies, in order: the first that matches decides."
     )
+    watch: tuple[WatchEntry, ...] = Field(
+        default=(),
+        description="What is done about jobs that still run; the first entry that matches decides.",
+    )
 
     _channel_hosts: tuple[str, ...] | None = PrivateAttr(None)
     _lines: Lines | None = PrivateAttr(None)
@@ -390,6 +352,10 @@ class Policies(Part):
         """The general limits with the policy's own laid over them, the tighter of each."""
         return tightened(self.limits, policy.limits)
 
+    def enabled_watch(self) -> tuple[WatchEntry, ...]:
+        """The entries of `watch` that are switched on, in order."""
+        return tuple(entry for entry in self.watch if entry.enabled)
+
     def owner_of(self, labels: Mapping[str, str], service_account: str) -> str | None:
         """A channel's name or an e-mail address for the job; None where no rule fits."""
         for rule in self.owners.rules if self.owners else ():
@@ -399,16 +365,6 @@ class Policies(Part):
             ):
                 return rule.to
         return None
-
-
-def matches_any(globs: Iterable[str], text: str) -> bool:
-    """Whether the text fits one of the globs (`*`, `?`, `[abc]`), case and all."""
-    return any(fnmatchcase(text, glob) for glob in globs)
-
-
-def matches_labels(asked: Mapping[str, tuple[str, ...]], labels: Mapping[str, str]) -> bool:
-    """Whether every asked label is there with a value that fits one of its globs."""
-    return all(key in labels and matches_any(globs, labels[key]) for key, globs in asked.items())
 
 
 _SMALLER = (

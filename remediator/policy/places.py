@@ -15,7 +15,7 @@ from remediator.case import Case
 from remediator.catalog.catalog import Catalogue, Hardware, Service
 from remediator.domain import History, JobKind
 from remediator.job import Job
-from remediator.policy.model import matches_any
+from remediator.policy.selection import matches_any
 
 _MULTI_REGIONS: Mapping[str, tuple[str, ...]] = {
     "us": ("us-",),

@@ -8,6 +8,7 @@ and again when a wait or an approval ends), `plan`, `test` and `backtest`.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -32,19 +33,21 @@ from remediator.domain import (
 from remediator.job import DEFAULT_BATCH_SIZE, DEFAULT_BOOT_DISK_GB, SWITCH_LABEL, Job, JobFacts
 from remediator.job.validation import require_shape
 from remediator.policy import conditions, routes
+from remediator.policy.changes import apply
 from remediator.policy.costs import Cost, estimate, usd_per_hour
 from remediator.policy.draft import Draft, Impossible, Situation
-from remediator.policy.guards import Asked, Refusal, refusals, silent_refusals
-from remediator.policy.ladder import Ladder, Offer, Refused
-from remediator.policy.model import (
-    Limits,
-    Policies,
-    Policy,
-    When,
-    matches_any,
-    matches_labels,
+from remediator.policy.guards import (
+    Asked,
+    Refusal,
+    cancel_refusals,
+    refusals,
+    silent_refusals,
 )
+from remediator.policy.ladder import Ladder, Offer, Refused
+from remediator.policy.matching import why_not
+from remediator.policy.model import Limits, Policies, Policy
 from remediator.policy.request import dressed
+from remediator.policy.selection import When
 from remediator.policy.steps import Resubmit, Step
 from remediator.policy.walk import walk
 
@@ -78,6 +81,40 @@ def plan(
         case, diagnosis, policies, history, catalogue, waited, passed_over, ways_passed_over
     )
     return planning.plan()
+
+
+def plan_running(
+    case: Case,
+    diagnosis: Diagnosis,
+    policies: Policies,
+    entry: Policy,
+    history: History,
+    catalogue: Catalogue,
+    *,
+    resubmits: bool,
+) -> Plan:
+    """What may be done about a job that still runs, in the name of the entry: to end it, or that and
+    to submit it again unchanged. The caller says why in `because`.
+
+    `entry` stands for an entry of `watch`: its name, channels and mode. Raises Unusable where the job
+    has a shape that no job can have.
+    """
+    require_shape(case.job)
+    nothing: frozenset[Any] = frozenset()
+    planning = _Planning(
+        case, diagnosis, policies, history, catalogue, waited=True, passed_over=nothing,
+        ways_passed_over=nothing, is_running=True,
+    )  # fmt: skip
+    return planning.replacement(entry) if resubmits else planning.cancel(entry)
+
+
+def variables_of(
+    case: Case, diagnosis: Diagnosis, policies: Policies, history: History, catalogue: Catalogue
+) -> Callable[[str | None], conditions.Facts]:
+    """What a condition is asked about, by the time zone that `now` is told in."""
+    nothing: frozenset[Any] = frozenset()
+    planning = _Planning(case, diagnosis, policies, history, catalogue, False, nothing, nothing)
+    return planning.variables
 
 
 class _Match:
@@ -114,25 +151,7 @@ class _Match:
         return ""
 
     def _wrong_job(self, when: When) -> str:
-        now = self._planning
-        facts = now.facts
-        if when.job is not None and facts.kind not in when.job:
-            return f"the job is a {facts.kind.value}, not {_words(when.job)}"
-        if not matches_labels(when.labels, facts.labels):
-            return "the job's labels differ"
-        for name, globs, text in (
-            ("location", when.location, facts.location),
-            ("model", when.model, facts.model),
-            ("service account", when.service_account, facts.service_account),
-        ):
-            if globs is not None and not matches_any(globs, text or ""):
-                return f"the job's {name} {text or '(none)'} does not fit {', '.join(globs)}"
-        if when.condition is not None:
-            facts_ = now.variables(when.zone)
-            holds, absent = conditions.condition(when.condition).answer(facts_)
-            if not holds:
-                return f"`{when.condition}` does not hold" + (f": {absent}" if absent else "")
-        return ""
+        return why_not(when, self._planning.facts, self._planning.variables)
 
 
 def _words(values: tuple[Any, ...]) -> str:
@@ -149,6 +168,7 @@ class _Planning:
     waited: bool
     passed_over: frozenset[int]
     ways_passed_over: frozenset[tuple[int, int]]
+    is_running: bool = False
 
     # --- facts ----------------------------------------------------------------------------------
 
@@ -261,6 +281,45 @@ class _Planning:
         told = "; ".join([*skipped, because])
         return self._nothing(policy.name, explained, told, policy, limits)
 
+    # --- a job that still runs --------------------------------------------------------------------
+
+    def replacement(self, entry: Policy) -> Plan:
+        """To cancel the job and submit it again, unchanged; an alert where a guard refuses that."""
+        limits = self.policies.limits
+        situation = Situation(
+            self.case, self.diagnosis, self.history, self.catalogue, limits, self.number
+        )
+        try:
+            draft = apply(Resubmit(), situation)
+        except Impossible as impossible:
+            return self._refused(entry, limits, (), 1, impossible)
+        request, cost = self._priced(entry, limits, draft)
+        offer = Offer(1, Resubmit(), draft, request, cost)
+        made = self._resubmission(entry, limits, (), offer, [])
+        if made.refused_by:  # also by the breaker: a job that runs waits for nothing
+            return replace(made, action=Action.ALERT, request=None, not_before=None)
+        asks = made.action is Action.APPROVE
+        return made if asks else replace(made, action=Action.CANCEL_RESUBMIT)
+
+    def cancel(self, entry: Policy) -> Plan:
+        """To end the job; an alert where a guard refuses that."""
+        refused = cancel_refusals(self._asked(self.policies.limits, entry))
+        mode = self._mode(entry, reruns=False)
+        acts = Action.APPROVE if mode is Mode.APPROVE else Action.CANCEL
+        return Plan(
+            job=str(self.case.job.name),
+            verdict=self.diagnosis.verdict,
+            policy=entry.name,
+            step=0 if refused else 1,
+            mode=mode,
+            action=Action.ALERT if refused else acts,
+            refused_by=tuple(refusal.guard for refusal in refused),
+            alerts=self._alerts(entry, refused),
+            notes=tuple(refusal.why for refusal in refused),
+            explanation=_refusal_lines(refused),
+            approval_reasons=() if refused else self._approval_reasons(entry, reruns=False),
+        )
+
     def _steps_left(self, policy: Policy) -> list[tuple[int, Step]]:
         """Steps from the next one on, each once, with their numbers (the first is 1)."""
         slots = [n for n, step in enumerate(policy.do, 1) for _ in range(step.times)]
@@ -281,6 +340,7 @@ class _Planning:
         if self.exit_code is not None and self.exit_code in retried:
             more["retried_exit"] = self.exit_code
         more["places"] = lambda key: self.policies.place_of(policy, key)
+        more["replaces_running"] = self.is_running
         return Asked(
             self.case,
             self.diagnosis,
@@ -417,10 +477,13 @@ class _Planning:
         reasons = self._approval_reasons(policy)
         return (mode, *(f"a person is asked, since {reason}" for reason in reasons))
 
-    def _approval_reasons(self, policy: Policy) -> tuple[str, ...]:
-        """Why a person must say yes first, each with what would make that needless; none: nobody."""
+    def _approval_reasons(self, policy: Policy, *, reruns: bool = True) -> tuple[str, ...]:
+        """Why a person must say yes first, each with what would make that needless; none: nobody.
+
+        `reruns`: whether the job is run again, and not only ended.
+        """
         reasons: list[str] = []
-        if not self._may_run_again():
+        if reruns and not self._may_run_again():
             kind = self.case.job.kind.value
             reasons.append(
                 f"`{kind}` is not in `rerun_safe`: with `rerun_safe: [{kind}]` in the policy file, or "
@@ -432,15 +495,15 @@ class _Planning:
             reasons.append(f"the policy {policy.name} says `mode: approve`; `enforce` asks nobody")
         if self.history.max_mode is Mode.APPROVE:
             reasons.append("REMEDIATOR_MAX_MODE is `approve`, whatever the policy file says")
-        return tuple(reasons) if self._mode(policy) is not Mode.OBSERVE else ()
+        return tuple(reasons) if self._mode(policy, reruns=reruns) is not Mode.OBSERVE else ()
 
-    def _mode(self, policy: Policy | None) -> Mode:
+    def _mode(self, policy: Policy | None, *, reruns: bool = True) -> Mode:
         modes = [self.policies.mode]
         if policy is not None and policy.mode is not None:
             modes.append(policy.mode)
         if self.history.max_mode is not None:
             modes.append(self.history.max_mode)
-        if not self._may_run_again():
+        if reruns and not self._may_run_again():
             modes.append(Mode.APPROVE)
         return max(modes, key=_STRICTNESS.index)
 

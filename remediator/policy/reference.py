@@ -95,6 +95,11 @@ _SECTIONS: tuple[tuple[str, str], ...] = (  # heading, model; the file itself ha
     ("machine_type", "MemoryMove"),
     ("machine_type.more_memory", "MoreMemory"),
     ("fallback", "Fallback"),
+    ("watch", "WatchEntry"),
+    ("watch.when", "WatchWhen"),
+    ("watch.log", "LogRule"),
+    ("watch.do", "CancelMove"),
+    ("watch.do.cancel_resubmit", "CancelResubmit"),
 )
 _NOTES: Mapping[str, str] = {
     "Limits": """\
@@ -127,6 +132,21 @@ against `retries`, not `attempts`, and costs nothing. Such as
       - {machine_type: a2-highgpu-1g, accelerator: {type: NVIDIA_TESLA_A100, count: 1}}
       - {strategy: FLEX_START, max_wait: 4h}
       - {spot: false}""",
+    "WatchEntry": """\
+Jobs that still run (QUEUED, PENDING, RUNNING) are looked at while they run; see
+[jobs that never fail](watch.md). Such as
+
+    watch:
+      - name: hung-training
+        when: {running: [stalled, spinning], for: 30m, job: custom, if: "job.usd_per_hour > 5"}
+        do: {cancel_resubmit: {checkpoint: required}}
+        alert: [ml-oncall]
+
+What cannot be seen is no verdict, and a healthy job is told to nobody. `mode: observe` and `approve`
+hold for cancels as they do for resubmissions.""",
+    "LogRule": """\
+A rule asks only while the job runs and its log can be seen. A loss that becomes NaN is such a rule:
+`{pattern: 'loss[ =:]+[0-9]', for: 20m}`. See [examples](examples/policies/watch.yaml).""",
     "Step": """\
 A policy's next step is decided by how many resubmissions this policy has made for this root job:
 each step `times` times, in order; past the end, an alert. An attempt without changes counts against
@@ -157,7 +177,7 @@ Each is a whole file that `validate` takes, and the tests run: [fallback](exampl
 demand), [own batch](examples/policies/own-batch.yaml) (`env`, `args`, `max_usd`),
 [exit codes](examples/policies/exit-codes.yaml) (`retry_exit_codes`),
 [time and disk](examples/policies/time-and-disk.yaml) (`timeout: sized`, `disk`),
-[rows](examples/policies/rows.yaml), [roll-out](examples/policies/roll-out.yaml) (`mode`, `enabled`,
+[rows](examples/policies/rows.yaml), [watch](examples/policies/watch.yaml) (`watch`), [roll-out](examples/policies/roll-out.yaml) (`mode`, `enabled`,
 `description`, `zone`, `more_memory` with its own measure).
 """
 
@@ -172,7 +192,8 @@ A **warning** loads, but `validate` fails on it: a policy that can never be reac
 unfitting machine type or accelerator, a step to an unknown location, a limit that forbids a step or
 some of its `times`, a key that the named kinds of jobs have no field for, a mode that the file's own
 makes void, a channel that nobody uses, `enforce` without a money limit, a `rerun_safe` that drops
-batch predictions, and a served region (`REMEDIATOR_LOCATIONS`, where set) without prices while a limit
+batch predictions, an entry of `watch` that can never match, that asks for a standstill sooner than it
+can be seen or whose `cancel_resubmit` can never be done, and a served region (`REMEDIATOR_LOCATIONS`, where set) without prices while a limit
 in dollars is set.
 """
 

@@ -18,7 +18,8 @@ from remediator.catalog.catalog import Catalogue, Hardware, Moved, NoWay, Servic
 from remediator.catalog.growth import Ground
 from remediator.domain import Cause, Diagnosis, History, JobState
 from remediator.job import DEFAULT_BATCH_SIZE, Job, Pool
-from remediator.policy.model import Limits, matches_any
+from remediator.policy.model import Limits
+from remediator.policy.selection import matches_any
 
 ACCELERATOR_CAUSES = frozenset({Cause.GPU_MEMORY, Cause.ACCELERATOR_MISSING})
 """Causes that a change of the accelerator mends; for any other it stays unless the step names one."""

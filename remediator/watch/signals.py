@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -68,9 +68,9 @@ class Signals:
 
     @property
     def working_cores(self) -> float:
-        """The job's own working level: the upper quartile of its cores over the whole run."""
+        """The job's own working level: what its cores reach in a tenth of the whole run."""
         ordered = sorted(value for _, value in self.cpu)
-        return ordered[(3 * len(ordered)) // 4] if ordered else 0.0
+        return ordered[(9 * len(ordered)) // 10] if ordered else 0.0
 
     @property
     def idle_below_cores(self) -> float:
@@ -87,8 +87,17 @@ class Signals:
         return max((at for at, count in self.network if count >= QUIET_BYTES), default=None)
 
 
-def read_signals(case: Case, vcpus: float | None, outputs: Sequence[Json]) -> Signals:
-    """The signals of the case's job; `vcpus` of one of its machines, where that is known."""
+def read_signals(
+    case: Case,
+    vcpus: float | None,
+    outputs: Sequence[Json],
+    *,
+    is_progress: Callable[[str], bool] | None = None,
+) -> Signals:
+    """The signals of the case's job; `vcpus` of one of its machines, where that is known.
+
+    `is_progress` says which lines alone are a sign of work; without it, any that says something new.
+    """
     levels: dict[str, dict[datetime, list[float]]] = defaultdict(lambda: defaultdict(list))
     for series in case.series:
         name = series.metric.partition("googleapis.com/")[2] or series.metric
@@ -99,7 +108,10 @@ def read_signals(case: Case, vcpus: float | None, outputs: Sequence[Json]) -> Si
             if at <= case.now:
                 levels[kind][at.replace(second=0, microsecond=0)].append(value)
     cores = vcpus or 1.0
-    newest, text = _last_new(case.log_lines, case.now)
+    if is_progress is None:
+        newest, text = _last_new(worker_lines(case))
+    else:
+        newest, text = last_matching(case, is_progress)
     times = (parse_time(one.get("updated")) for one in outputs)
     written = [moment for moment in times if moment is not None and moment <= case.now]
     return Signals(
@@ -134,21 +146,40 @@ _HEARTBEAT = re.compile(
 _MOST_TEXT = 300
 
 
-def _last_new(lines: Iterable[LogLine], now: datetime) -> tuple[datetime | None, str]:
+def _last_new(lines: Iterable[LogLine]) -> tuple[datetime | None, str]:
     """When, and with which words, the log last said something that it had not said before."""
     seen: set[str] = set()
     newest: datetime | None = None
     text = ""
-    timed = sorted((line for line in lines if line.time and line.time <= now), key=_time_of)
-    for line in timed:
-        if line.task == "service" or "remediatorTelemetry" in line.text:
-            continue
+    for line in sorted(lines, key=_time_of):
         words = " ".join(_TIMES.sub(" ", line.text[:_MOST_TEXT]).split())
         if not words or words in seen or _HEARTBEAT.search(words):
             continue
         seen.add(words)
         newest, text = line.time, line.text[:_MOST_TEXT]
     return newest, text
+
+
+def last_matching(case: Case, matches: Callable[[str], bool]) -> tuple[datetime | None, str]:
+    """When a worker last wrote a line that matches, and the line; (None, "") where none did."""
+    fitting = (
+        line
+        for line in worker_lines(case)
+        if line.time is not None and matches(line.text[:LONGEST_LINE])
+    )
+    last = max(fitting, key=_time_of, default=None)
+    return (last.time, last.text[:_MOST_TEXT]) if last else (None, "")
+
+
+LONGEST_LINE = 10_000  # characters that a pattern is held against; chosen
+
+
+def worker_lines(case: Case) -> Iterator[LogLine]:
+    """What the job's own programs wrote by `now`: not the service, not our telemetry."""
+    for line in case.log_lines:
+        is_ours = line.task == "service" or "remediatorTelemetry" in line.text
+        if line.time is not None and line.time <= case.now and not is_ours:
+            yield line
 
 
 def _time_of(line: LogLine) -> datetime:

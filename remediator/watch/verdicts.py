@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from remediator.case import Case
 from remediator.diagnosis.progress import read_progress
-from remediator.domain import Evidence, JobState, Source, rfc3339
+from remediator.domain import Evidence, JobState, Source, WatchVerdict, rfc3339
 from remediator.job import Job
 from remediator.watch.signals import (
     IDLE_ACCELERATOR,
@@ -23,20 +22,6 @@ from remediator.watch.signals import (
     Signals,
     minutes,
 )
-
-
-class WatchVerdict(StrEnum):
-    """The contract's words for a running job."""
-
-    STALLED = "stalled"
-    SPINNING = "spinning"
-    ACCELERATOR_UNUSED = "accelerator_unused"
-    WAITING_FOR_CAPACITY = "waiting_for_capacity"
-    WAITING_FOR_QUOTA = "waiting_for_quota"
-    WILL_TIME_OUT = "will_time_out"
-    MEMORY_CLIMBING = "memory_climbing"
-    HEALTHY = "healthy"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +70,21 @@ def silence_of(job: Job) -> timedelta:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowance:
+    """How long what may be as it should: a policy's own number in place of each default; None: none.
+
+    `silence` is what the job's own label allows, which widens each of them.
+    """
+
+    longer_than: timedelta | None
+    silence: timedelta
+
+    def limit(self, default: timedelta) -> timedelta:
+        own = default if self.longer_than is None else self.longer_than
+        return max(own, self.silence)
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """A verdict with what it rests on, before the price is known."""
 
@@ -94,23 +94,34 @@ class Judged:
     evidence: tuple[Evidence, ...] = ()
 
 
-def judge(case: Case, signals: Signals, *, has_accelerator: bool, workers: int) -> Judged:
-    """The first of the rules that holds, costliest first; healthy where none does."""
+def judge(
+    case: Case,
+    signals: Signals,
+    *,
+    has_accelerator: bool,
+    workers: int,
+    longer_than: timedelta | None = None,
+) -> Judged:
+    """The first of the rules that holds, costliest first; healthy where none does.
+
+    `longer_than`: how long a standstill or a wait must last, in place of the defaults.
+    """
     job = case.job
+    allowed = Allowance(longer_than, silence_of(job))
     if job.state in {JobState.QUEUED, JobState.PENDING}:
-        return _waiting(case)
+        return _waiting(case, allowed)
     if not signals.is_measured:
         return Judged(WatchVerdict.UNKNOWN, None, 0.0, _unseen())
     for rule in (
-        _standing_still(case, signals, has_accelerator, workers),
-        _unused(case, signals, has_accelerator),
+        _standing_still(case, signals, has_accelerator, workers, allowed),
+        _unused(case, signals, has_accelerator, allowed),
         _late(case),
         _climbing(case, signals),
     ):
         if rule is not None:
             return rule
     newest = signals.newest
-    if newest is None or case.now - newest > _standstill(job, has_accelerator):
+    if newest is None or case.now - newest > allowed.limit(_standstill(has_accelerator)):
         return Judged(WatchVerdict.UNKNOWN, None, 0.0, _unseen())
     return Judged(WatchVerdict.HEALTHY, None, 0.8)
 
@@ -119,7 +130,7 @@ def _unseen() -> tuple[Evidence, ...]:
     return (Evidence(Source.METRIC, "training/cpu/utilization", "no utilisation can be seen"),)
 
 
-def _waiting(case: Case) -> Judged:
+def _waiting(case: Case, allowed: Allowance) -> Judged:
     job = case.job
     queued = job.state is JobState.QUEUED
     began = job.create_time
@@ -128,7 +139,7 @@ def _waiting(case: Case) -> Judged:
         limit = _WAITING_GEMINI
     elif job.is_flex_start:
         limit = timedelta(seconds=job.max_wait_seconds or _WAITING_GEMINI.total_seconds())
-    limit = max(limit, silence_of(job))
+    limit = allowed.limit(limit)
     if began is None or case.now - began < limit:
         return Judged(WatchVerdict.HEALTHY, None, 0.8)
     waited = minutes(case.now - began)
@@ -138,17 +149,16 @@ def _waiting(case: Case) -> Judged:
     return Judged(verdict, began, 0.95, (said,))
 
 
-def _standstill(job: Job, has_accelerator: bool) -> timedelta:
-    base = _STANDSTILL_WITH_ACCELERATOR if has_accelerator else _STANDSTILL
-    return max(base, silence_of(job))
+def _standstill(has_accelerator: bool) -> timedelta:
+    return _STANDSTILL_WITH_ACCELERATOR if has_accelerator else _STANDSTILL
 
 
 def _standing_still(
-    case: Case, signals: Signals, has_accelerator: bool, workers: int
+    case: Case, signals: Signals, has_accelerator: bool, workers: int, allowed: Allowance
 ) -> Judged | None:
     """Two signals of different sources that say the same, since the last of either's work."""
     job = case.job
-    limit = _standstill(job, has_accelerator)
+    limit = allowed.limit(_standstill(has_accelerator))
     newest = signals.newest
     begun = job.start_time or job.create_time
     if newest is None or begun is None or case.now - newest > _METRIC_LATENESS + _START_UP:
@@ -229,11 +239,13 @@ def _quiet_evidence(signals: Signals, now: datetime) -> tuple[Evidence, ...]:
     return tuple(found)
 
 
-def _unused(case: Case, signals: Signals, has_accelerator: bool) -> Judged | None:
+def _unused(
+    case: Case, signals: Signals, has_accelerator: bool, allowed: Allowance
+) -> Judged | None:
     begun = case.job.start_time
     if not has_accelerator or not signals.accelerator or begun is None:
         return None
-    limit = max(_UNUSED_AFTER, silence_of(case.job))
+    limit = allowed.limit(_UNUSED_AFTER)
     seen = signals.accelerator[-1][0] - begun
     most = max(share for _, share in signals.accelerator)
     enough = len(signals.accelerator) >= seen.total_seconds() / 60 * _MOST_MISSING

@@ -1,0 +1,122 @@
+"""Which entry of `watch` decides about a running job: the first whose every key holds.
+
+Owns the judging of a job by an entry's own numbers, and the words for why an entry does not match.
+Pure; called by `planning`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from remediator.case import Case
+from remediator.catalog.catalog import Catalogue
+from remediator.domain import NOTHING_WRONG, JobState
+from remediator.job import SWITCH_LABEL, JobFacts
+from remediator.policy import conditions
+from remediator.policy.costs import usd_per_hour
+from remediator.policy.matching import why_not
+from remediator.policy.watch_entries import WatchEntry
+from remediator.watch.log_rule import MissingLine, matcher, missing_line
+from remediator.watch.signals import minutes, read_signals
+from remediator.watch.verdicts import Watch, judge, silence_of
+
+WATCHED = frozenset({JobState.QUEUED, JobState.PENDING, JobState.RUNNING})
+
+
+def watch(case: Case, catalogue: Catalogue) -> Watch | None:
+    """What is thought of a running job, judged at the case's `now`.
+
+    None for a job that does not run, and under the label `remediator=off`.
+    """
+    if case.job.state not in WATCHED or case.job.labels.get(SWITCH_LABEL) == "off":
+        return None
+    return Judge(case, catalogue).judged()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The entry that decides, and what was found by its numbers. `missing` where its log rule was."""
+
+    entry: WatchEntry
+    watch: Watch
+    missing: MissingLine | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """One running job, judged by whatever numbers are asked for."""
+
+    case: Case
+    catalogue: Catalogue
+
+    @property
+    def facts(self) -> JobFacts:
+        """What policies may ask of the job, as if it had ended now."""
+        return self.case.job.as_of(self.case.now).facts(self.catalogue, self.case.model)
+
+    def judged(
+        self,
+        longer_than: timedelta | None = None,
+        is_progress: Callable[[str], bool] | None = None,
+    ) -> Watch:
+        """The verdict; `longer_than` and `is_progress` are an entry's own, None the defaults."""
+        case, job = self.case, self.case.job
+        facts = job.facts(self.catalogue, case.model)
+        found = judge(
+            case,
+            read_signals(case, facts.vcpus, case.outputs, is_progress=is_progress),
+            has_accelerator=bool(facts.accelerator_count),
+            workers=facts.replicas or 1,
+            longer_than=longer_than,
+        )
+        is_allocated = job.state is JobState.RUNNING
+        price = usd_per_hour(job, job.name.location, self.catalogue) if is_allocated else 0.0
+        return Watch(found.verdict, found.since, found.confidence, price, found.evidence)
+
+    def first_match(
+        self,
+        entries: tuple[WatchEntry, ...],
+        variables: Callable[[str | None], conditions.Facts],
+    ) -> tuple[Match | None, tuple[str, ...]]:
+        """The entry that decides, and why each one that was looked at did or did not match."""
+        explained: list[str] = []
+        facts = self.facts
+        for entry in entries:
+            why = "" if entry.enabled else "it is switched off (`enabled: false`)"
+            why = why or why_not(entry.when, facts, variables)
+            found: Match | str = why or self._held_against(entry)
+            if isinstance(found, Match):
+                return found, (*explained, f"{entry.name}: matches")
+            explained.append(f"{entry.name}: does not match: {found}")
+        return None, tuple(explained)
+
+    def _held_against(self, entry: WatchEntry) -> Match | str:
+        """The match, or why there is none."""
+        silence = silence_of(self.case.job)
+        missing = missing_line(self.case, entry.log, silence) if entry.log else None
+        if entry.log is not None and missing is None:
+            return "its log rule asks for nothing now"
+        rule = matcher(entry.log.pattern) if entry.log and entry.when.running else None
+        found = self.judged(entry.when.longer_than, rule)
+        if missing is not None:
+            others = tuple(item for item in found.evidence if item != missing.evidence)
+            found = replace(found, evidence=(*others, missing.evidence))
+        if entry.needs_log_rule_alone:
+            return Match(entry, found, missing)
+        return next(self._against(entry, found), None) or Match(entry, found, missing)
+
+    def _against(self, entry: WatchEntry, found: Watch) -> Iterator[str]:
+        """Why the verdict is not one that the entry is for."""
+        wanted, said = entry.when.running, found.verdict.value
+        if found.verdict in NOTHING_WRONG or (wanted is not None and found.verdict not in wanted):
+            named = ", ".join(one.value for one in wanted or ()) or "what is wrong with a job"
+            yield f"the verdict {said} is not among {named}"
+        if found.confidence < entry.when.min_confidence:
+            yield f"confidence {found.confidence:.2f} is under {entry.when.min_confidence:g}"
+        longer_than = entry.when.longer_than or timedelta(0)
+        since = found.since or self.case.job.start_time
+        if since is not None and self.case.now - since < longer_than:
+            so_far = minutes(self.case.now - since)
+            yield f"{said.replace('_', ' ')} for {so_far} only, not for {minutes(longer_than)}"
