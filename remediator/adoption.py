@@ -103,9 +103,15 @@ def close_deleted(incident: Incident, hands: Hands, now: datetime) -> str:
         deleted=True,
         extra=("Nothing more: the job was deleted.",),
     )
-    debts = hands.notices.owed(facts, routes.channels_of(hands.policies(), policy, job), now)
-    debts += hands.notices.outcome(
-        chain, job, now, verdict=incident.verdict, action=Action.ALERT, final=True, facts=facts
+    debts = hands.notices.owed_with_outcome(
+        routes.channels_of(hands.policies(), policy, job),
+        chain,
+        job,
+        now,
+        verdict=incident.verdict,
+        action=Action.ALERT,
+        final=True,
+        facts=facts,
     )
     if hands.ledger.move(replace(done, conclusion=Conclusion.GIVEN_UP), debts=debts):
         hands.notices.deliver(debts)

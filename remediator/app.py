@@ -755,6 +755,7 @@ class App:
             hosts=policies.channel_hosts,
             buttons=policies.approvers is not None,
             to=to,
+            project=self.project_id if spec.pagerduty is not None else "",
         )
 
 

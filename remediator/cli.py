@@ -96,6 +96,14 @@ def _known(parser: argparse.ArgumentParser) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+_SERVICES = {
+    "--teams": "Teams",
+    "--google-chat": "Google Chat",
+    "--pagerduty": "PagerDuty",
+    "--webhook": "a webhook",
+}
+
+
 def _lazy(module: str, function: str) -> Callable[[argparse.Namespace], int]:
     """The function of a command's module, imported when it is called."""
 
@@ -194,6 +202,8 @@ def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statemen
     preview.add_argument("--channel", metavar="NAME", default="")
     preview.add_argument("--html", action="store_true", help="the page that a mail would show")
     preview.add_argument("--slack", action="store_true", help="Slack's blocks, as JSON")
+    for option, whose in _SERVICES.items():
+        preview.add_argument(option, action="store_true", help=f"what {whose} gets, as JSON")
     preview.add_argument("--send", action="store_true", help="send it, marked as a preview")
     json_flag(preview)
     policies(preview)

@@ -24,7 +24,8 @@ def tell(tale: Tale, hands: Hands, now: datetime, kind: AlertKind, conclusion: C
     """Conclude without a change: the alert is owed with the conclusion, in one transaction."""
     done = replace(tale.incident, stage=Stage.DONE, conclusion=conclusion)
     facts = replace(tale.facts(kind, now=now), grant=_grant(tale, hands))
-    debts = hands.notices.owed(facts, tale.plan.alerts, now) + hands.notices.outcome(
+    debts = hands.notices.owed_with_outcome(
+        tale.plan.alerts,
         tale.chain,
         tale.job,
         now,
@@ -49,7 +50,8 @@ def wait(tale: Tale, hands: Hands, now: datetime) -> str:
     )
     facts = tale.facts(AlertKind.WAITING, now=now)
     until = tale.plan.not_before
-    debts = hands.notices.owed(facts, tale.plan.alerts, now) + hands.notices.outcome(
+    debts = hands.notices.owed_with_outcome(
+        tale.plan.alerts,
         tale.chain,
         tale.job,
         now,
@@ -211,16 +213,15 @@ def close_chain(
         else (),
     )
     channels = routes.channels_of(hands.policies(), last.policy if last else "", job)
-    debts = hands.notices.owed(facts, channels, now) + (
-        hands.notices.outcome(
-            chain,
-            job,
-            now,
-            verdict=last.verdict if last else "",
-            action=Action.ALERT,
-            final=True,
-            facts=facts,
-        )
+    debts = hands.notices.owed_with_outcome(
+        channels,
+        chain,
+        job,
+        now,
+        verdict=last.verdict if last else "",
+        action=Action.ALERT,
+        final=True,
+        facts=facts,
     )
     done = replace(incident, stage=Stage.DONE, conclusion=conclusion, ended=job.end_time)
     if hands.ledger.move(done, debts=debts):

@@ -87,8 +87,18 @@ class Notices:
 
     # --- what is owed --------------------------------------------------------------------------
 
-    def owed(self, facts: AlertFacts, channels: Sequence[str], now: datetime) -> tuple[Debt, ...]:
-        """One debt for each channel; the same state of the same chain is owed only once."""
+    def owed(
+        self,
+        facts: AlertFacts,
+        channels: Sequence[str],
+        now: datetime,
+        *,
+        outcomes: Sequence[Json] = (),
+    ) -> tuple[Debt, ...]:
+        """One debt for each channel; the same state of the same chain is owed only once.
+
+        `outcomes`: the chain's outcome that the alert tells of, for programs.
+        """
         if not channels:
             log.say(
                 "WARNING",
@@ -96,7 +106,8 @@ class Notices:
                 job=str(facts.job or facts.display_name),
             )
             return ()
-        message = compose(replace(facts, project=self._project(), ledger=self._ledger_url))
+        composed = compose(replace(facts, project=self._project(), ledger=self._ledger_url))
+        message = replace(composed, outcomes=tuple(outcomes))
         state = facts.kind.value
         if facts.kind is AlertKind.APPROVAL:  # another plan is another question
             state += f":{facts.approval_id}"
@@ -114,6 +125,34 @@ class Notices:
             )
             for channel in dict.fromkeys(channels)
         )
+
+    def owed_with_outcome(
+        self,
+        channels: Sequence[str],
+        chain: Chain,
+        current: Job,
+        now: datetime,
+        *,
+        verdict: str,
+        action: Action,
+        final: bool,
+        facts: AlertFacts,
+        previous: str = "",
+        waits_for: str | None = None,
+    ) -> tuple[Debt, ...]:
+        """The alert for each channel and the outcome, which tell of the same change of a chain."""
+        outcome = self.outcome(
+            chain,
+            current,
+            now,
+            verdict=verdict,
+            action=action,
+            final=final,
+            facts=facts,
+            previous=previous,
+            waits_for=waits_for,
+        )
+        return self.owed(facts, channels, now, outcomes=[one.body for one in outcome]) + outcome
 
     def outcome(
         self,
@@ -330,21 +369,33 @@ class Notices:
         ]
         messages = {one.id: message for one in taken if (message := self._readable(one))}
         readable = [one for one in taken if one.id in messages]
-        delivered = 0
-        for group in split([messages[one.id] for one in readable]):
-            inside = [one for one in readable if any(messages[one.id] is m for m in group)]
-            delivered += self._send_group(channel, inside, group, now)
-        return delivered
-
-    def _send_group(
-        self, channel: str, debts: Sequence[Debt], group: Sequence[Message], now: datetime
-    ) -> int:
         try:
             opened = self._open_channel(channel)
+        except Exception as err:  # noqa: BLE001  # protects the other channels
+            self._postpone_all(readable, err, now)
+            return 0
+        delivered = 0
+        for group in split([messages[one.id] for one in readable], opened.group_limits):
+            inside = [one for one in readable if any(messages[one.id] is m for m in group)]
+            delivered += self._send_group(opened, channel, inside, group, now)
+        return delivered
+
+    def _postpone_all(self, debts: Sequence[Debt], err: Exception, now: datetime) -> None:
+        for one in debts:
+            self._postpone(replace(one, due=now), err)
+
+    def _send_group(
+        self,
+        opened: Channel,
+        channel: str,
+        debts: Sequence[Debt],
+        group: Sequence[Message],
+        now: datetime,
+    ) -> int:
+        try:
             opened.send(compose(AlertFacts(kind=AlertKind.GROUPED, together=tuple(group))), due=now)
         except Exception as err:  # noqa: BLE001  # protects the other channels
-            for one in debts:
-                self._postpone(replace(one, due=now), err)
+            self._postpone_all(debts, err, now)
             return 0
         for one in debts:
             self._ledger.pay_debt(one, now=now)

@@ -282,11 +282,19 @@ def _tell_no_way_on(job: Job, err: Refused, hands: Hands) -> str:
         error=job.error_message,
         extra=(_CLAIMED if claimed else _LEFT, str(err)),
     )
-    debts = hands.notices.owed(facts, routes.all_channels(hands.policies()), now)
-    if not claimed:
-        chain = _chain_of(incident, job, hands)
-        debts += hands.notices.outcome(
-            chain, job, now, verdict=incident.verdict, action=Action.ALERT, final=True, facts=facts
+    channels = routes.all_channels(hands.policies())
+    if claimed:
+        debts = hands.notices.owed(facts, channels, now)
+    else:
+        debts = hands.notices.owed_with_outcome(
+            channels,
+            _chain_of(incident, job, hands),
+            job,
+            now,
+            verdict=incident.verdict,
+            action=Action.ALERT,
+            final=True,
+            facts=facts,
         )
     left = replace(incident, stage=Stage.DONE, conclusion=Conclusion.ALERTED, reason=str(err)[:500])
     asked_again = replace(incident, due=now + CLAIM_ASKED_AGAIN)
@@ -540,7 +548,8 @@ def _ask(tale: Tale, hands: Hands, now: datetime) -> str:
     pending = replace(tale.incident, stage=Stage.APPROVAL, approval=offered, due=offered.expires)
     asked = replace(tale, incident=pending)
     facts = asked.facts(AlertKind.APPROVAL, now=now)
-    debts = hands.notices.owed(facts, tale.plan.alerts, now) + hands.notices.outcome(
+    debts = hands.notices.owed_with_outcome(
+        tale.plan.alerts,
         tale.chain,
         tale.job,
         now,

@@ -353,7 +353,8 @@ def record_made(tale: Tale, claim: Claim, made: Job, hands: Hands, now: datetime
     kind = AlertKind.NEXT_ATTEMPT if tale.chain.attempts else AlertKind.ACTED
     chain = replace(tale.chain, attempts=(*tale.chain.attempts, attempt))
     facts = acted.facts(kind, created=str(made.name), now=now)
-    debts = hands.notices.owed(facts, tale.plan.alerts, now) + hands.notices.outcome(
+    debts = hands.notices.owed_with_outcome(
+        tale.plan.alerts,
         chain,
         made,
         now,

@@ -488,6 +488,10 @@ class EmailPart:
 class Spec:
     slack: SlackPart | None = None
     email: EmailPart | None = None
+    webhook: None = None
+    teams: None = None
+    pagerduty: None = None
+    google_chat: None = None
 
 
 @pytest.mark.parametrize(
@@ -523,7 +527,7 @@ def test_a_channel_opens_as_the_policy_file_says(spec: Spec, secret: str, kind: 
             "not an e-mail address",
         ),
         (Spec(email=EmailPart(sender="nobody")), "smtp://h:25", "not an e-mail address"),
-        (Spec(), "", "neither slack nor email"),
+        (Spec(), "", "of no kind that is known"),
     ],
 )
 def test_a_channel_that_could_never_send_is_refused_by_name(

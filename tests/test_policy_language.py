@@ -69,6 +69,10 @@ channels:
     slack: {token: "secret:slack-bot", channel: "#ml"}
   by-mail:
     email: {smtp: "env:SMTP_URL", from: "vertex@example.com", to: ml@example.com}
+  office: {teams: {webhook: "secret:teams"}}
+  pager: {pagerduty: {routing_key: "env:PAGERDUTY_KEY", region: eu}}
+  space: {google_chat: {webhook: "secret:projects/p/secrets/chat/versions/latest"}}
+  program: {webhook: {url: "env:HOOK_URL", secret: "env:HOOK_SECRET"}}
 owners:
   domains: [example.com]
   email: by-mail
@@ -95,7 +99,7 @@ policies:
       - resubmit: {spot: false, location: data, explanations: false, output: attempt}
       - resubmit: {machine_type: {more_memory: {factor: 1.5, at_most: 256GiB}}, rows: remaining}
     limits: {attempts: 5, on_overrun: cancel, machine_types: n1-standard-*}
-    alert: [ml-oncall, owner]
+    alert: [ml-oncall, owner, office, pager, space, program]
     mode: approve
     enabled: true
     description: batches that the CPU holds up
@@ -262,7 +266,7 @@ policies.yaml:14:64: error: threshold: expected a duration such as 30s, 10m, 6h 
 policies.yaml:17:22: error: webhook: a secret must not stand in this file: write `env:NAME` (an environment variable) or `secret:NAME` (Secret Manager)
 policies.yaml:19:41: error: from: `vertex` is not an e-mail address
 policies.yaml:19:53: error: to: the list is empty: name at least one, or leave the key out
-policies.yaml:20:12: error: nowhere: a channel needs either `slack` or `email`
+policies.yaml:20:12: error: nowhere: a channel needs exactly one of `slack`, `email`, `webhook`, `teams`, `pagerduty`, `google_chat`
 policies.yaml:21:1: error: unknown key `polices`; did you mean `policies`?
 policies.yaml:23:11: error: name: `Starved` is not a name: a-z, 0-9 and -, at most 63
 policies.yaml:24:19: error: cause: unknown value `cpu_saturaton`; did you mean `cpu_saturation`?
@@ -624,12 +628,33 @@ def test_a_secret_written_into_the_file_is_not_repeated_in_the_message() -> None
         "{slack: {token: env:T, channel: xoxb-1234567890-sEcReT99}}",
         "{email: {smtp: env:S, from: 'smtp://user:sEcReT99@host:25', to: a@b.c}}",
         "{email: {smtp: 'smtp://user:sEcReT99@host:25', from: a@b.c, to: a@b.c}}",
+        "{teams: {webhook: 'https://x.logic.azure.com/workflows/1?sig=sEcReT99'}}",
+        "{pagerduty: {routing_key: sEcReT99sEcReT99sEcReT99sEcReT99}}",
+        "{google_chat: {webhook: 'https://chat.googleapis.com/v1/spaces/A/messages?token=sEcReT99'}}",
+        "{webhook: {url: 'https://u:sEcReT99@hooks.example', secret: env:S}}",
+        "{webhook: {url: env:U, secret: sEcReT99}}",
     ],
 )
 def test_a_secret_in_the_wrong_place_is_an_error_and_not_repeated(channel: str) -> None:
     told = read(f"{HEAD}channels: {{one: {channel}}}\n").render()
     assert "error" in told
     assert "sEcReT99" not in told
+
+
+@pytest.mark.parametrize(
+    ("channel", "told"),
+    [
+        ("{teams: {webhook: env:A}, slack: {webhook: env:B}}", "a channel needs exactly one of"),
+        ("{teams: {url: env:A}}", "unknown key `url`"),
+        ("{msteams: {webhook: env:A}}", "unknown key `msteams`; did you mean `teams`?"),
+        ("{pagerduty: {key: env:A}}", "`routing_key` is missing"),
+        ("{pagerduty: {routing_key: env:A, region: europe}}", "unknown value `europe`"),
+        ("{webhook: {url: env:A}}", "`secret` is missing"),
+        ("{webhook: env:A}", "expected a mapping"),
+    ],
+)
+def test_mistakes_in_a_channel_are_named(channel: str, told: str) -> None:
+    assert told in read(f"{HEAD}channels: {{one: {channel}}}\n").render()
 
 
 @pytest.mark.parametrize(

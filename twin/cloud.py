@@ -27,6 +27,7 @@ from twin.physics import Needs
 from twin.receivers import Mail, Slack, SlowHost
 from twin.rpc import Body, Desk, RpcServer
 from twin.secrets import Secrets, Topics
+from twin.services import Services
 from twin.serving import Served
 from twin.sink import Shape, Sink
 from twin.storage import Storage
@@ -87,6 +88,7 @@ class Cloud:
         )
         self.slack = self._kept(Slack(self.desk))
         self.mail = self._kept(Mail(self.desk))
+        self.services = self._kept(Services(self.desk))
         self.host = self._kept(SlowHost(self.desk))
         self.deployment = self._kept(Deployment(self.desk, project, number, self.account))
         self.metadata = self._kept(
@@ -130,6 +132,34 @@ class Cloud:
 
     def proxied_env(self, **more: str) -> dict[str, str]:
         """No endpoint setting at all: Google's own addresses, through a proxy with a private CA."""
+        front = self._proxy()
+        authority = str(front.authority)
+        return {
+            "GOOGLE_CLOUD_PROJECT": self.project,
+            **self.web_proxy_env(),
+            "SSL_CERT_FILE": authority,
+            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": authority,
+            "GCE_METADATA_HOST": self.metadata.host,
+            "GCE_METADATA_ROOT": self.metadata.host,
+            "GCE_METADATA_IP": self.metadata.host,
+            "SLACK_WEBHOOK_URL": self.slack.webhook,
+            "SMTP_URL": self.mail.url,
+            **self._services(),
+            **more,
+        }
+
+    def web_proxy_env(self) -> dict[str, str]:
+        """The proxy for services with addresses of their own, beside Google's by endpoint."""
+        front = self._proxy()
+        return {
+            "https_proxy": front.url,
+            "HTTPS_PROXY": front.url,
+            "no_proxy": "127.0.0.1,localhost",
+            "NO_PROXY": "127.0.0.1,localhost",
+            "REQUESTS_CA_BUNDLE": str(front.authority),
+        }
+
+    def _proxy(self) -> Any:
         if self._front is None:
             from twin.front import Front  # noqa: PLC0415  # few need a certificate authority
 
@@ -142,26 +172,11 @@ class Cloud:
                     others=self.others.port,
                     storage=self.storage.port,
                     slack=self.slack.port,
+                    pagerduty=self.services.port,
                     deployment=self.deployment.port,
                 )
             )
-        authority = str(self._front.authority)
-        return {
-            "GOOGLE_CLOUD_PROJECT": self.project,
-            "https_proxy": self._front.url,
-            "HTTPS_PROXY": self._front.url,
-            "no_proxy": "127.0.0.1,localhost",
-            "NO_PROXY": "127.0.0.1,localhost",
-            "SSL_CERT_FILE": authority,
-            "REQUESTS_CA_BUNDLE": authority,
-            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": authority,
-            "GCE_METADATA_HOST": self.metadata.host,
-            "GCE_METADATA_ROOT": self.metadata.host,
-            "GCE_METADATA_IP": self.metadata.host,
-            "SLACK_WEBHOOK_URL": self.slack.webhook,
-            "SMTP_URL": self.mail.url,
-            **more,
-        }
+        return self._front
 
     def _common(self) -> dict[str, str]:
         return {
@@ -170,6 +185,16 @@ class Cloud:
             "REMEDIATOR_LOCATIONS": self.region,
             "SLACK_WEBHOOK_URL": self.slack.webhook,
             "SMTP_URL": self.mail.url,
+            **self._services(),
+        }
+
+    def _services(self) -> dict[str, str]:
+        return {
+            "TEAMS_WEBHOOK_URL": self.services.teams_webhook,
+            "GOOGLE_CHAT_WEBHOOK_URL": self.services.chat_webhook,
+            "WEBHOOK_URL": self.services.hook,
+            "WEBHOOK_SECRET": "twin-webhook-secret",
+            "PAGERDUTY_ROUTING_KEY": "0123456789abcdef0123456789abcdef",
         }
 
     # --- what stands in it -----------------------------------------------------------------

@@ -38,6 +38,7 @@ class Front:
         others: int,
         storage: int,
         slack: int,
+        pagerduty: int,
         deployment: int,
     ) -> None:
         self._ports: Mapping[str, int] = {
@@ -48,6 +49,8 @@ class Front:
             "pubsub.googleapis.com": others,
             "storage.googleapis.com": storage,
             "slack.com": slack,
+            "events.pagerduty.com": pagerduty,
+            "events.eu.pagerduty.com": pagerduty,
             "cloudresourcemanager.googleapis.com": deployment,
             "cloudfunctions.googleapis.com": deployment,
             "cloudscheduler.googleapis.com": deployment,
@@ -188,7 +191,14 @@ def _certificates(folder: Path) -> tuple[Path, Path]:
         .add_extension(_usage(sign_certificates=True), critical=True)
         .sign(root_key, hashes.SHA256())
     )
-    names = ["*.googleapis.com", "googleapis.com", "*.google.internal", "slack.com"]
+    names = [
+        "*.googleapis.com",
+        "googleapis.com",
+        "*.google.internal",
+        "slack.com",
+        "*.pagerduty.com",
+        "*.eu.pagerduty.com",
+    ]
     leaf = (
         builder(
             x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "*.googleapis.com")]),

@@ -1,7 +1,8 @@
-"""Sending: Slack by webhook or bot, e-mail by SMTP.
+"""Sending: `open_channel`, what a channel is, and Slack (webhook or bot) and e-mail (SMTP).
 
 Owns the wire: deadlines, TLS, what an answer means. `open_channel` turns a channel of the policy
-file into something that sends; secrets come in resolved and never leave in an error's words.
+file into something that sends; secrets come in resolved and never leave in an error's words. The
+other services stand in a module each, which is imported when such a channel is opened.
 Errors: Transient (try again, with the service's own Retry-After where it told one) and Refused
 (will never work as it is configured). Must not decide what is said or when to try again: `compose`
 and `outbox` do. slack_sdk and smtplib are imported when first used.
@@ -9,19 +10,27 @@ and `outbox` do. slack_sdk and smtplib are imported when first used.
 
 from __future__ import annotations
 
-import fnmatch
-import ipaddress
 import logging
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parseaddr, parsedate_to_datetime
-from http.client import HTTPException
+from datetime import datetime
+from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from remediator.alerts.channel_specs import ChannelSpec
+from remediator.alerts.grouping import GroupLimits
+from remediator.alerts.http_post import (
+    TIMEOUT_SECONDS,
+    check_host,
+    check_url,
+    is_loopback,
+    judge,
+    retry_after,
+    web_errors,
+)
 from remediator.alerts.message import Message, Severity
 from remediator.alerts.render import ENCODED_WORD, render_email, render_slack
 from remediator.alerts.wording import shown
@@ -41,9 +50,6 @@ __all__ = [
     "render_slack",
 ]
 
-TIMEOUT_SECONDS = 10.0
-"""For connecting and for each answer; a channel that takes longer is tried again later."""
-LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 SLACK_API = "https://slack.com/api/"
 
 _SLACK_WILL_PASS = frozenset(
@@ -75,9 +81,13 @@ class Sent:
 
 
 class Channel(Protocol):
-    """Where alerts go. `keeps_current`: one message a chain is updated, and replies tell more."""
+    """Where alerts go. `keeps_current`: one message a chain is updated, and replies tell more.
+
+    `group_limits` is how much one message in place of many may hold.
+    """
 
     keeps_current: bool
+    group_limits: GroupLimits
 
     def send(self, message: Message, *, thread: str = "", due: datetime) -> Sent:
         """Delivers once or raises Transient or Refused; `thread` as the chain's last Sent said."""
@@ -92,37 +102,6 @@ class Channel(Protocol):
         ...
 
 
-class SlackSpec(Protocol):
-    """The policy file's `slack`: references to secrets, not their values."""
-
-    @property
-    def webhook(self) -> str | None: ...
-    @property
-    def token(self) -> str | None: ...
-    @property
-    def channel(self) -> str | None: ...
-
-
-class EmailSpec(Protocol):
-    """The policy file's `email`."""
-
-    @property
-    def smtp(self) -> str: ...
-    @property
-    def sender(self) -> str: ...
-    @property
-    def to(self) -> tuple[str, ...]: ...
-
-
-class ChannelSpec(Protocol):
-    """A channel of the policy file: one of the two."""
-
-    @property
-    def slack(self) -> SlackSpec | None: ...
-    @property
-    def email(self) -> EmailSpec | None: ...
-
-
 def open_channel(
     name: str,
     spec: ChannelSpec,
@@ -131,32 +110,72 @@ def open_channel(
     hosts: Sequence[str] | None = None,
     buttons: bool = False,
     to: Sequence[str] = (),
+    project: str = "",
     slack_api: str = SLACK_API,
 ) -> Channel:
     """The channel, ready to send; opens no connection. Raises Refused, naming the channel.
 
     `hosts`: names a channel may speak to, globs, None for any. `buttons`: a Slack app is there that
     receives clicks. `to`: addresses instead of the channel's own (an owner found by the map).
+    `project`: whose jobs these are, where several projects share a PagerDuty service.
     """
     try:
-        if spec.slack is not None and spec.slack.webhook is not None:
-            return SlackWebhook(resolve_secret(spec.slack.webhook), hosts=hosts, buttons=buttons)
-        if spec.slack is not None and spec.slack.token is not None:
-            return SlackBot(
-                resolve_secret(spec.slack.token),
-                spec.slack.channel or "",
-                api=slack_api,
-                hosts=hosts,
-                buttons=buttons,
-            )
-        if spec.email is not None:
-            url = resolve_secret(spec.email.smtp)
-            return Smtp(url, spec.email.sender, tuple(to) or spec.email.to, hosts=hosts)
+        opened = _opened(spec, resolve_secret, hosts, buttons, to, project, slack_api)
     except Refused as err:
         msg = f"channel {name}: {err}"
         raise Refused(msg) from err
-    msg = f"channel {name}: neither slack nor email"
-    raise Refused(msg)
+    if opened is None:
+        msg = f"channel {name}: of no kind that is known"
+        raise Refused(msg)
+    return opened
+
+
+def _opened(
+    spec: ChannelSpec,
+    resolve_secret: Callable[[str], str],
+    hosts: Sequence[str] | None,
+    buttons: bool,
+    to: Sequence[str],
+    project: str,
+    slack_api: str,
+) -> Channel | None:
+    if spec.slack is not None and spec.slack.webhook is not None:
+        return SlackWebhook(resolve_secret(spec.slack.webhook), hosts=hosts, buttons=buttons)
+    if spec.slack is not None and spec.slack.token is not None:
+        return SlackBot(
+            resolve_secret(spec.slack.token),
+            spec.slack.channel or "",
+            api=slack_api,
+            hosts=hosts,
+            buttons=buttons,
+        )
+    if spec.email is not None:
+        url = resolve_secret(spec.email.smtp)
+        return Smtp(url, spec.email.sender, tuple(to) or spec.email.to, hosts=hosts)
+    if spec.webhook is not None:
+        from remediator.alerts.webhook import SignedWebhook  # noqa: PLC0415  # cold start
+
+        url, secret = resolve_secret(spec.webhook.url), resolve_secret(spec.webhook.secret)
+        return SignedWebhook(url, secret, hosts=hosts)
+    if spec.teams is not None:
+        from remediator.alerts.teams import TeamsWorkflow  # noqa: PLC0415  # cold start
+
+        return TeamsWorkflow(resolve_secret(spec.teams.webhook), hosts=hosts)
+    if spec.pagerduty is not None:
+        from remediator.alerts.pagerduty import (  # noqa: PLC0415  # cold start
+            EVENTS_API,
+            EVENTS_API_EU,
+            PagerDutyEvents,
+        )
+
+        api = EVENTS_API_EU if spec.pagerduty.region == "eu" else EVENTS_API
+        key = resolve_secret(spec.pagerduty.routing_key)
+        return PagerDutyEvents(key, api=api, project=project, hosts=hosts)
+    if spec.google_chat is not None:
+        from remediator.alerts.google_chat import GoogleChatWebhook  # noqa: PLC0415  # cold start
+
+        return GoogleChatWebhook(resolve_secret(spec.google_chat.webhook), hosts=hosts)
+    return None
 
 
 # --- Slack -------------------------------------------------------------------------------------
@@ -166,11 +185,12 @@ class SlackWebhook:
     """An incoming webhook: messages only, no updates, no threads. The URL itself is the secret."""
 
     keeps_current = False
+    group_limits = GroupLimits()
 
     def __init__(
         self, url: str, *, hosts: Sequence[str] | None = None, buttons: bool = False
     ) -> None:
-        _check_web(url, "the webhook", hosts)
+        check_url(url, "the webhook", hosts)
         self._url = url
         self._buttons = buttons
 
@@ -182,10 +202,10 @@ class SlackWebhook:
             self._url, timeout=TIMEOUT_SECONDS, logger=_silent(), retry_handlers=[]
         )
         client.proxy = None  # urllib's own rules then hold: https_proxy, and no_proxy too
-        with _web_errors():
+        with web_errors("Slack"):
             response = client.send_dict(render_slack(message, buttons=self._buttons))
         body = str(response.body or "")
-        _judge(response.status_code, body, dict(response.headers.items()))
+        judge("Slack", response.status_code, body, dict(response.headers.items()))
         if body.lstrip().startswith("<"):
             msg = "the webhook was answered by a web page, not by Slack"
             raise Transient(msg)
@@ -202,17 +222,18 @@ class SlackWebhook:
             self._url, timeout=TIMEOUT_SECONDS, logger=_silent(), retry_handlers=[]
         )
         client.proxy = None
-        with _web_errors():
+        with web_errors("Slack"):
             response = client.send_dict({})
         body = str(response.body or "").strip()
         if body not in {"no_text", "invalid_payload"}:
-            _judge(response.status_code, body, dict(response.headers.items()))
+            judge("Slack", response.status_code, body, dict(response.headers.items()))
 
 
 class SlackBot:
     """A bot's token: the chain's first message is kept current, replies tell each step."""
 
     keeps_current = True
+    group_limits = GroupLimits()
 
     def __init__(
         self,
@@ -223,7 +244,7 @@ class SlackBot:
         hosts: Sequence[str] | None = None,
         buttons: bool = False,
     ) -> None:
-        _check_web(api, "Slack's API", hosts)
+        check_url(api, "Slack's API", hosts)
         self._token = token
         self._channel = channel
         self._api = api if api.endswith("/") else f"{api}/"
@@ -280,17 +301,19 @@ class SlackBot:
             retry_handlers=[],
         )
         client.proxy = None  # as above
-        with _web_errors():
+        with web_errors("Slack"):
             try:
                 response = client.api_call(method, json=dict(payload))
             except SlackApiError as err:
                 answer = err.response
                 data = answer.data if isinstance(answer.data, Mapping) else {}
                 word = shown(str(data.get("error") or "no error word"), 80)
-                _judge(answer.status_code, word, dict(answer.headers))
+                judge("Slack", answer.status_code, word, dict(answer.headers))
                 if word in _SLACK_WILL_PASS:
                     msg = f"Slack answered {word}"
-                    raise Transient(msg, retry_after_seconds=_wish(dict(answer.headers))) from err
+                    raise Transient(
+                        msg, retry_after_seconds=retry_after(dict(answer.headers))
+                    ) from err
                 raise _SlackSays(word) from err
         return response.data if isinstance(response.data, Mapping) else {}
 
@@ -308,41 +331,6 @@ def _silent() -> logging.Logger:
     return logging.Logger("slack", logging.CRITICAL + 1)  # noqa: LOG001  # belongs to no tree
 
 
-@contextmanager
-def _web_errors() -> Iterator[None]:
-    """Whatever goes wrong below HTTP means: no answer that counts, try again."""
-    try:
-        yield
-    except (OSError, HTTPException, ValueError, LookupError) as err:
-        reason = getattr(err, "reason", None)
-        msg = f"Slack could not be reached: {type(reason or err).__name__}"
-        raise Transient(msg) from err
-
-
-def _judge(status: int, body: str, headers: Mapping[str, str]) -> None:
-    if 200 <= status < 300:  # noqa: PLR2004  # HTTP's success
-        return
-    said = f": {shown(body, 120)}" if body and not body.lstrip().startswith("<") else ""
-    msg = f"Slack answered {status}{said}"
-    if status in {408, 425, 429} or status >= 500:  # noqa: PLR2004  # HTTP's server errors
-        raise Transient(msg, retry_after_seconds=_wish(headers))
-    raise Refused(msg)
-
-
-def _wish(headers: Mapping[str, Any]) -> float | None:
-    """Retry-After in seconds: given as such, or as a date."""
-    value: Any = next((v for k, v in headers.items() if k.lower() == "retry-after"), "")
-    value = value[0] if isinstance(value, list) and value else value
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        try:
-            seconds = (parsedate_to_datetime(str(value)) - datetime.now(UTC)).total_seconds()
-        except (TypeError, ValueError):
-            return None
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
-
-
 # --- e-mail ------------------------------------------------------------------------------------
 
 
@@ -350,6 +338,7 @@ class Smtp:
     """Mail by one SMTP server; a connection for each mail, closed after it."""
 
     keeps_current = False
+    group_limits = GroupLimits()
 
     def __init__(
         self, url: str, sender: str, to: Sequence[str], *, hosts: Sequence[str] | None = None
@@ -371,10 +360,10 @@ class Smtp:
         if not to:
             msg = "no recipient"
             raise Refused(msg)
-        _check_host(host, hosts)
+        check_host(host, hosts)
         wanted = parse_qs(parts.query).get("starttls", [""])[0]
         self._implicit = parts.scheme == "smtps"
-        self._starttls = not self._implicit and (wanted == "require" or not _is_loopback(host))
+        self._starttls = not self._implicit and (wanted == "require" or not is_loopback(host))
         self._host = host
         self._port = port or (465 if self._implicit else 587)  # RFC 8314, RFC 6409
         self._user = unquote(parts.username or "")
@@ -445,35 +434,3 @@ def _mail_errors() -> Iterator[None]:
 def _passes(code: int) -> bool:
     """Not a permanent negative reply; -1 is smtplib's word for a line that broke."""
     return not 500 <= code < 600  # noqa: PLR2004  # RFC 5321, section 4.2.1
-
-
-# --- where a channel may speak to --------------------------------------------------------------
-
-
-def _check_web(url: str, what: str, hosts: Sequence[str] | None) -> None:
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError as err:
-        msg = f"{what} is not a URL"
-        raise Refused(msg) from err
-    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))):
-        msg = f"{what} must be https, or http on loopback"
-        raise Refused(msg)
-    _check_host(host, hosts)
-
-
-def _check_host(host: str, hosts: Sequence[str] | None) -> None:
-    if hosts is None or any(fnmatch.fnmatchcase(host.lower(), glob.lower()) for glob in hosts):
-        return
-    msg = f"the host {host} is not among those that channels may speak to"
-    raise Refused(msg)
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -7,35 +7,58 @@ are one line with one command for all of them. Called by `compose` and the deliv
 
 from __future__ import annotations
 
+import html
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from remediator.alerts.message import AlertKind, Fact, Item, Link, Message, Severity
 from remediator.alerts.wording import listed, plural, shown
 
 MOST_ITEMS = 20
 """Lines of one message that need a person; chosen: a telephone's three screens."""
-_MOST_CHARACTERS = (
-    9_000  # chosen: of the lines of one message; chat services take some 40,000 in all
-)
 _MOST_NAMES = 60
 _NAMES_LIMIT = 1800
 """Characters of the names behind one question; Slack's section takes 3,000 with the command."""
 
 
-def split(together: Sequence[Message]) -> tuple[tuple[Message, ...], ...]:
+@dataclass(frozen=True, slots=True)
+class GroupLimits:
+    """What one message of a channel holds of lines that need a person.
+
+    `size` is counted in characters of the lines' own text; with `as_sent` in bytes of text, command and
+    link as they go over the wire, for services that count those.
+    """
+
+    items: int = MOST_ITEMS
+    size: int = 9_000  # chosen: of some 40,000 characters that Slack takes in all
+    as_sent: bool = False
+
+    def size_of(self, item: Item) -> int:
+        """What the item takes of `size`."""
+        if not self.as_sent:
+            return len(item.text)
+        parts = (item.text, item.command, item.link.url if item.link else "")
+        return sum(len(json.dumps(html.escape(one), ensure_ascii=False).encode()) for one in parts)
+
+
+def split(
+    together: Sequence[Message], limits: GroupLimits | None = None
+) -> tuple[tuple[Message, ...], ...]:
     """The alerts in as many groups as it takes for all that needs a person to stand in one of them."""
+    limits = limits or GroupLimits()
     loud = [one for one in together if one.severity is Severity.LOUD]
     quiet = tuple(one for one in together if one.severity is not Severity.LOUD)
     batches: list[list[Message]] = [[]]
-    lines = characters = 0
+    lines = taken = 0
     for same in _alike(loud):
-        length = len(_item(same).text)
-        if lines == MOST_ITEMS or (lines and characters + length > _MOST_CHARACTERS):
+        size = limits.size_of(_item(same))
+        if lines == limits.items or (lines and taken + size > limits.size):
             batches.append([])
-            lines = characters = 0
+            lines = taken = 0
         batches[-1].extend(same)
         lines += 1
-        characters += length
+        taken += size
     groups = [tuple(batch) for batch in batches if batch]
     if not groups:
         return (quiet,) if quiet else ()
@@ -61,6 +84,7 @@ def grouped(together: Sequence[Message]) -> Message:
         next_step=_to_do(count, len(quiet)),
         items=tuple(_item(same) for same in _alike(loud)),
         facts=(Fact("Good to know", "\n".join(listed(others))),) if others else (),
+        outcomes=tuple(outcome for one in together for outcome in one.outcomes),
     )
 
 

@@ -103,6 +103,8 @@ class Message:
     `subject` is that of its mail, `topic` what all mails of a chain have in common; empty: the title
     says it. `items` are the alerts of a group that need a person. `question` is the same for
     questions that one answer could settle; `what` is the job and its name in a few words.
+    `outcomes` are the chain's outcome as the outcomes topic has it (of a group, one for each alert in
+    it that has one): programs read it.
     """
 
     kind: AlertKind
@@ -120,6 +122,12 @@ class Message:
     items: tuple[Item, ...] = ()
     question: str = ""
     what: str = ""
+    outcomes: tuple[Json, ...] = ()
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether somebody must do something."""
+        return self.severity is Severity.LOUD
 
     @property
     def answers(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -168,6 +176,7 @@ class Message:
             ],
             "question": self.question,
             "what": self.what,
+            "outcomes": list(self.outcomes),
         }
 
     @classmethod
@@ -198,6 +207,7 @@ class Message:
                 ),
                 question=str(body.get("question") or ""),
                 what=str(body.get("what") or ""),
+                outcomes=tuple(dict(one) for one in body.get("outcomes") or ()),
             )
         except (KeyError, TypeError, ValueError) as err:
             msg = f"a stored alert cannot be read: {type(err).__name__}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from remediator.commands.inputs import (
     DONE,
@@ -22,6 +24,9 @@ from remediator.commands.inputs import (
 )
 from remediator.commands.subject import no_failure_words
 from remediator.domain import JobName, JobState, Unusable
+
+if TYPE_CHECKING:
+    from remediator.alerts import Message
 
 
 def capture(args: argparse.Namespace) -> int:
@@ -92,12 +97,16 @@ def probe(args: argparse.Namespace) -> int:
 
 
 def alert_preview(args: argparse.Namespace) -> int:
-    """The alert of a case: as text, as JSON, as the mail's page, or as Slack's blocks."""
+    """The alert of a case: as text, as JSON, as the mail's page, or as what a service gets."""
     from remediator.alerts import as_text
-    from remediator.alerts.render import page_of, render_slack
+    from remediator.alerts.render import page_of
 
-    if not args.channel and not (args.html or args.slack):
-        msg = "say --channel NAME, or --html or --slack for what would be sent to any"
+    service = next((one for one in _SERVICES if getattr(args, one)), "")
+    if not args.channel and not (args.html or service):
+        msg = (
+            "say --channel NAME, or --html, --slack, --teams, --google-chat, --pagerduty or "
+            "--webhook for what would be sent to any"
+        )
         raise Unusable(msg)
     found = assembly_of(args)
     state = no_failure_words(found.case.job) if found.has_job else ""
@@ -119,10 +128,37 @@ def alert_preview(args: argparse.Namespace) -> int:
     )
     if args.html:
         print(page_of(message), end="")
-    elif args.slack:
-        print_json(render_slack(message, buttons=True))
+    elif service:
+        print_json(_payload(message, service))
     elif args.json:
         print_json(message.to_json())
     else:
         print(as_text(message))
     return DONE
+
+
+_SERVICES = ("slack", "teams", "google_chat", "pagerduty", "webhook")
+
+
+def _payload(message: Message, service: str) -> Any:
+    """The body of the request to a service; null where it gets none."""
+    if service == "slack":
+        from remediator.alerts.render import render_slack
+
+        return render_slack(message, buttons=True)
+    if service == "teams":
+        from remediator.alerts.teams import render_teams
+
+        return render_teams(message)
+    if service == "google_chat":
+        from remediator.alerts.google_chat import render_google_chat
+
+        return render_google_chat(message)
+    due = datetime.now(UTC)
+    if service == "pagerduty":
+        from remediator.alerts.pagerduty import render_pagerduty
+
+        return render_pagerduty(message, "ROUTING_KEY", due=due)
+    from remediator.alerts.webhook import webhook_body
+
+    return webhook_body(message, due)

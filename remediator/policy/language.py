@@ -14,14 +14,13 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 
 from remediator.domain import RemediatorError
+from remediator.policy.channels import Channel, Email, Slack
 from remediator.policy.conditions import Condition, Facts, condition, facts
 from remediator.policy.lints import Draft, Machines, lint
 from remediator.policy.model import (
     OWNER,
     Approvers,
     Breaker,
-    Channel,
-    Email,
     Limits,
     OwnerRule,
     Owners,
@@ -29,7 +28,6 @@ from remediator.policy.model import (
     Policies,
     Policy,
     Probes,
-    Slack,
     Tighter,
     bound,
 )

@@ -433,6 +433,11 @@ Group: TypeAlias = Annotated[
     str, PlainValidator(_group), WithJsonSchema(_text_schema("a group", _GROUP))
 ]
 Version: TypeAlias = Annotated[int, PlainValidator(_version), WithJsonSchema({"const": 1})]
+PagerDutyRegion: TypeAlias = Annotated[
+    Literal["us", "eu"],
+    PlainValidator(_word(("us", "eu"))),
+    WithJsonSchema(_words_schema(("us", "eu"))),
+]
 OnOverrun: TypeAlias = Annotated[
     Literal["alert", "cancel"],
     PlainValidator(_word(("alert", "cancel"))),

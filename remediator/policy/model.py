@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any
 
-from pydantic import ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr
 
 from remediator.domain import JobKind, Mode
+from remediator.policy.channels import Channel
 from remediator.policy.leaves import (
-    Address,
-    Addresses,
     AlertNames,
     Allowed,
     ChannelName,
@@ -35,7 +34,6 @@ from remediator.policy.leaves import (
     SafeKinds,
     Secret,
     Share,
-    SlackChannel,
     Switch,
     Text,
     Texts,
@@ -47,7 +45,6 @@ from remediator.policy.leaves import (
 from remediator.policy.positions import Lines
 from remediator.policy.selection import When, matches_any, matches_labels
 from remediator.policy.steps import Part, Step
-from remediator.policy.suggestions import wrong
 from remediator.policy.watch_entries import WatchEntry
 
 OWNER = "owner"
@@ -189,57 +186,7 @@ class Policy(Part):
     )
 
 
-# --- channels, owners, approvers, probes -------------------------------------------------------
-
-
-class Slack(Part):
-    """A Slack channel: by incoming webhook, or by a bot (whose messages can be kept current)."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["webhook"]}, {"required": ["token", "channel"]}]}
-    )
-
-    webhook: Secret | None = Field(
-        default=None, description="Where the incoming webhook's URL is kept."
-    )
-    token: Secret | None = Field(default=None, description="Where the bot's token is kept.")
-    channel: SlackChannel | None = Field(default=None, description="The channel a bot writes to.")
-
-    @model_validator(mode="after")
-    def _one_way_in(self) -> Self:
-        if (self.webhook is None) == (self.token is None):
-            msg = "`slack` needs either `webhook`, or `token` and `channel`"
-            raise wrong(msg)
-        if (self.token is None) != (self.channel is None):
-            msg = "`token` and `channel` belong together (a webhook knows its own channel)"
-            raise wrong(msg)
-        return self
-
-
-class Email(Part):
-    """Mail by SMTP."""
-
-    smtp: Secret = Field(description="Where the server's URL (smtp:// or smtps://) is kept.")
-    sender: Address = Field(alias="from", description="The sender's address.")
-    to: Addresses = Field(description="One address or several.")
-
-
-class Channel(Part):
-    """Where alerts go: either Slack or e-mail."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["slack"]}, {"required": ["email"]}]}
-    )
-
-    slack: Slack | None = Field(default=None, description="A Slack channel.")
-    email: Email | None = Field(default=None, description="Addresses, by mail.")
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if (self.slack is None) == (self.email is None):
-            msg = "a channel needs either `slack` or `email`"
-            raise wrong(msg)
-        return self
+# --- owners, approvers, probes -----------------------------------------------------------------
 
 
 class OwnerRule(Part):

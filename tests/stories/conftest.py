@@ -153,7 +153,13 @@ def open_house(
 ) -> Callable[..., House]:
     """Start the product with a policy file and settings; as often as a story restarts it."""
 
-    def start(policies: str = POLICIES, *, proxied: bool = False, **settings: str) -> House:
+    def start(
+        policies: str = POLICIES,
+        *,
+        proxied: bool = False,
+        web_proxied: bool = False,
+        **settings: str,
+    ) -> House:
         file = tmp_path / "policies.yaml"
         file.write_text(policies)
         environment = {
@@ -161,6 +167,8 @@ def open_house(
             "REMEDIATOR_LEDGER": f"sqlite:///{tmp_path}/ledger.sqlite3",
             **settings,
         }
+        if web_proxied:
+            environment |= cloud.web_proxy_env()
         known = cloud.proxied_env(**environment) if proxied else cloud.env(**environment)
         for name, value in known.items():
             monkeypatch.setenv(name, value)
