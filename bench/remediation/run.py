@@ -7,6 +7,7 @@ plots beside it. `--quick`: a small fleet, printed only. Exit 1 where an aim of 
 from __future__ import annotations
 
 import argparse
+import functools
 import platform
 import statistics
 import sys
@@ -76,6 +77,7 @@ class Told:
     losses: int = 0
 
 
+@functools.cache
 def policies(*, sized: bool = False, wide: bool = False) -> policy.Policies:
     """The shipped file, switched to enforce, for kinds whose rerun is safe.
 
