@@ -197,7 +197,18 @@ def _devices(place: Place) -> tuple[str, int]:
 
 
 def _near(data: str, region: str) -> bool:
-    return region in AREAS.get(data, (data.lower(),))
+    """Whether a bucket's location holds the region.
+
+    Corrected after the first score, which took a multi-region for the fleet's own regions in it and
+    counted five moves inside it as losses; no run ends otherwise for it.
+    """
+    if data in AREAS:
+        return region.startswith(_CONTINENTS[data]) and region not in _OUTSIDE_EU
+    return region == data.lower()
+
+
+_CONTINENTS = {"US": "us-", "EU": "europe-", "ASIA": "asia-"}
+_OUTSIDE_EU = frozenset({"europe-west2", "europe-west6"})  # London and Zurich
 
 
 def _reach(job: Job) -> tuple[str, ...]:

@@ -374,7 +374,8 @@ class Catalogue:
         region: str,
         allowed: Callable[[Hardware], bool] = lambda _: True,
     ) -> Moved | NoWay:
-        """The cheapest type with more memory on each device, with its machine, an allowed one first."""
+        """The cheapest type with more memory on each device, with its machine: an allowed one first,
+        then one that has a price in the region (what has none there is likely not sold there)."""
         kind, device = self.machines.get(now.machine), self.accelerators.get(now.accelerator)
         if kind is None or device is None or device.memory_gib is None:
             return NoWay(f"{now} has no accelerator whose memory is known")
@@ -394,6 +395,7 @@ class Catalogue:
             possible,
             key=lambda m: (
                 not allowed(m.hardware),
+                self.price(m.hardware, region) is None,
                 self.rank_price(m.hardware, region),
                 str(m.hardware),
             ),

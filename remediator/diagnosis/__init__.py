@@ -237,6 +237,12 @@ def _with_rows(
     return (first, *ranked[1:])
 
 
+def _memory_share(usage: Usage) -> float | None:
+    """The most of the machine's memory that was seen in use, where enough of the run was seen."""
+    memory = usage.memory
+    return memory.peak if memory is not None and not memory.is_thin else None
+
+
 def _needs(case: Case, facts: Facts, verdict: Cause) -> Needs:
     usage: Usage = facts.usage
     rows = facts.reading.rows
@@ -257,7 +263,7 @@ def _needs(case: Case, facts: Facts, verdict: Cause) -> Needs:
             usage.gpu_peak_memory_bytes / _GIB if usage.gpu_peak_memory_bytes else None
         ),
         wanted=wanted_by(facts.reading),
-        own_limit=own_limit_met(facts.reading, facts.job),
+        own_limit=own_limit_met(facts.reading, facts.job, _memory_share(usage)),
         progress=_progress(case, facts),
     )
 

@@ -34,23 +34,28 @@ _WORDS_OF_DATA = Late(
 _TOO_FEW_WORDS = 3
 
 
-def ending_signs(job: Job, reading: Reading, limit: OwnLimit | None) -> Iterator[Sign]:
-    """What the way in which the first process ended says beyond its number."""
+def ending_signs(
+    job: Job, reading: Reading, limit: OwnLimit | None, *, memory_full: bool = False
+) -> Iterator[Sign]:
+    """What the way in which the first process ended says beyond its number.
+
+    `memory_full`: the machine's memory was measured at its limit when the process ended.
+    """
     told = _STATUS.search(job.error_message)
     if told is None:
         return
     status = int(told[1])
     if status == 137:  # noqa: PLR2004  # 128 + SIGKILL
-        yield from _killed(job, reading)
+        yield from _killed(job, reading, memory_full=memory_full)
     elif status in {134, 139, 127}:
         yield from _crashed(reading, limit)
     elif status < 124:  # noqa: PLR2004  # from here up statuses are the shell's own
         yield from _gave_up(reading)
 
 
-def _killed(job: Job, reading: Reading) -> Iterator[Sign]:
+def _killed(job: Job, reading: Reading, *, memory_full: bool) -> Iterator[Sign]:
     """SIGKILL to the first process. A kubelet whose kernel killed it for memory says OOMKilled; where it
-    says otherwise, and no process above a child's, somebody outside did it.
+    says otherwise, the memory had room, and no process above a child's, somebody outside did it.
     """
     reason = _REASON.search(job.error_message)
     if reason is None:
@@ -61,7 +66,7 @@ def _killed(job: Job, reading: Reading) -> Iterator[Sign]:
         return
     words = [str(part) for part in job.programs if isinstance(part, list | tuple)]
     # Without words of its own the image decides what the first process is.
-    if not words or _INIT.search(" ".join(words)) or _tells_of_memory(reading):
+    if not words or _INIT.search(" ".join(words)) or memory_full or _tells_of_memory(reading):
         return
     says = (
         "it was killed by signal 9, and the kubelet does not say OOMKilled: whoever ended it was "

@@ -42,6 +42,8 @@ _SLOWER_THAN_BEFORE = 1.5
 _REQUEST_LIMIT_SECONDS = 600.0
 # From here up the machine was busy, if not full.
 _BUSY_MEAN = 0.5
+# From here up an accelerator is what the work waits for, not the section that feeds it (chosen).
+_GPU_BUSY = 0.6
 # A section whose passes take this many times longer at the end does more than linear work.
 _GROWN = 1.8
 # A text's sign of this weight names a cause; a traceback that says nothing else does.
@@ -95,6 +97,11 @@ class Facts:
     @property
     def gpu_full(self) -> bool:
         return self.usage.gpu is not None and self.usage.gpu.is_full
+
+    @property
+    def gpu_busy(self) -> bool:
+        """The accelerators worked for most of the run: what takes the time runs on them."""
+        return self.usage.gpu is not None and self.usage.gpu.usual >= _GPU_BUSY
 
     @property
     def one_thread(self) -> bool:
@@ -226,7 +233,7 @@ def _cpu(facts: Facts) -> Iterator[Sign]:
         yield _of(cpu, Cause.CPU_SATURATION, STRONG - _halved(cpu), says)
         return
     yield _of(cpu, Cause.CPU_SATURATION, -4.0, words)
-    if not facts.gpu_full:
+    if not facts.gpu_busy:
         yield from _cpu_not_full(facts, cpu, words)
 
 
@@ -620,7 +627,11 @@ def _tenant_project(facts: Facts) -> Iterator[Sign]:
 
 def _endings(facts: Facts) -> Iterator[Sign]:
     if facts.crashed and facts.job.kind is not JobKind.BATCH_PREDICTION:
-        yield from ending_signs(facts.job, facts.reading, configured_limit(facts.job))
+        memory = facts.usage.memory
+        full = memory is not None and memory.reached_limit
+        yield from ending_signs(
+            facts.job, facts.reading, configured_limit(facts.job), memory_full=full
+        )
 
 
 # --- requests ----------------------------------------------------------------------------------
@@ -682,7 +693,7 @@ def _sections(facts: Facts) -> Iterator[Sign]:
     if full:
         yield _of_stretch(working, Cause.CPU_SATURATION, HINT, working.says)
         return
-    if facts.gpu_full:
+    if facts.gpu_busy:
         return
     weight = _section_weight(facts, working)
     yield _of_stretch(working, Cause.SLOW_CODE, weight, working.says)

@@ -54,18 +54,21 @@ class _Limit:
     """One limit of a program's own: what it is called, how a message shows it, and its value.
 
     `fixed`: it does not grow with the machine, even where nobody set it. A bare number in it counts
-    `counts_in` bytes.
+    `counts_in` bytes. `share`: of the machine's memory that it is where nobody set it; 0: not known.
     """
 
     name: str
     pattern: Late
     fixed: bool = True
     counts_in: int = 1
+    share: float = 0.0
 
 
-def _limit(name: str, pattern: str, *, fixed: bool = True, counts_in: int = 1) -> _Limit:
+def _limit(
+    name: str, pattern: str, *, fixed: bool = True, counts_in: int = 1, share: float = 0.0
+) -> _Limit:
     full = pattern.replace("{size}", _SIZE.format("size"))
-    return _Limit(name, Late(full, re.IGNORECASE), fixed, counts_in)
+    return _Limit(name, Late(full, re.IGNORECASE), fixed, counts_in, share)
 
 
 _IN_MESSAGES = (
@@ -73,7 +76,7 @@ _IN_MESSAGES = (
     _limit("the Node.js heap (--max-old-space-size)", r"javascript heap out of memory|(?:mark-compact|ineffective mark-compacts) near heap limit"),
     _limit("Spark's heap (spark.driver.memory, spark.executor.memory)", r"(?:py4j|\bspark\b|org\.apache\.spark)[^|]{0,4000}java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java\.lang\.outofmemoryerror: (?:java heap|gc overhead)[^|]{0,4000}org\.apache\.spark"),
     _limit("Spark's container (spark.executor.memoryOverhead)", r"killed by yarn for exceeding (?:physical )?memory limits[^|]{0,80}? of {size}"),
-    _limit("the heap of the Java machine (-Xmx, else a quarter of the memory)", r"java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java heap space", fixed=False),
+    _limit("the heap of the Java machine (-Xmx, else a quarter of the memory)", r"java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java heap space", fixed=False, share=0.25),
     _limit("duckdb's memory_limit", r"out of memory error: [^|]{0,200}?\([\d.]+ ?[kmgt]?i?b/{size} used\)"),
     _limit("PHP's memory_limit", r"allowed memory size of {size} exhausted"),
     _limit("the dask worker's memory limit", r"worker memory limit: {size}", fixed=False),
@@ -107,10 +110,11 @@ def wanted_by(reading: Reading) -> Wanted | None:
     return max(found, key=lambda wanted: wanted.bytes, default=None)
 
 
-def own_limit_met(reading: Reading, job: Job) -> OwnLimit | None:
+def own_limit_met(reading: Reading, job: Job, peak: float | None = None) -> OwnLimit | None:
     """The program's own limit that a message about host memory tells of; None where none does.
 
-    Its value may stand in the job's arguments, where a message names the limit alone.
+    Its value may stand in the job's arguments, where a message names the limit alone. `peak`: the
+    most of the machine's memory that was measured in use, as a share; None: nobody measured it.
     """
     texts = [
         _with_its_chain(held, reading)
@@ -119,7 +123,7 @@ def own_limit_met(reading: Reading, job: Job) -> OwnLimit | None:
     ]
     if not texts:
         return None
-    found = [limit for text in texts if (limit := _limit_in(_IN_MESSAGES, text))]
+    found = [limit for text in texts if (limit := _limit_in(_IN_MESSAGES, text, peak))]
     told = next((limit for limit in found if limit.fixed), found[0] if found else None)
     if told is not None and told.bytes is not None:
         return told
@@ -162,7 +166,13 @@ def _sizes(text: str) -> Iterator[tuple[float, re.Match[str]]]:
                 yield size, match
 
 
-def _limit_in(table: Iterable[_Limit], statement: Statement) -> OwnLimit | None:
+_SURELY_BELOW = 0.8
+"""Chosen: of the share that a limit is by itself, what was in use where somebody set it lower."""
+
+
+def _limit_in(
+    table: Iterable[_Limit], statement: Statement, peak: float | None = None
+) -> OwnLimit | None:
     for row in table:
         match = row.pattern.search(statement.text)
         if match is None:
@@ -172,7 +182,8 @@ def _limit_in(table: Iterable[_Limit], statement: Statement) -> OwnLimit | None:
         if groups.get("size"):
             size = bytes_of(groups["size"], groups.get("size_unit"))
             size *= row.counts_in if not groups.get("size_unit") else 1
-        return OwnLimit(row.name, size, row.fixed, _evidence(statement, match))
+        was_set = peak is not None and peak < row.share * _SURELY_BELOW
+        return OwnLimit(row.name, size, row.fixed or was_set, _evidence(statement, match))
     return None
 
 

@@ -292,6 +292,16 @@ def failed_pools(job: Document, *texts: str) -> frozenset[str]:
     return frozenset(f"workerpool{index}" for index in _REPLICA.findall(said))
 
 
+def run_same_program(job: Document, one: Pool, other: Pool) -> bool:
+    """Whether two worker pools run the same image or package with the same arguments."""
+    programs = [
+        [read(job, f"{pool.machine_path.rpartition('.')[0].rpartition('.')[0]}.{key}")
+         for key in ("containerSpec", "pythonPackageSpec")]
+        for pool in (one, other)
+    ]  # fmt: skip
+    return programs[0] == programs[1] and any(programs[0])
+
+
 # --- what it says of itself --------------------------------------------------------------------------------
 
 

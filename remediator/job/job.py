@@ -53,6 +53,10 @@ class Job(Document):
         """Names of the pools that the job's error, or other evidence, names as having failed."""
         return fields.failed_pools(self, *texts)
 
+    def run_alike(self, one: Pool, other: Pool) -> bool:
+        """Whether two worker pools run the same program on the same machines."""
+        return one.hardware == other.hardware and fields.run_same_program(self, one, other)
+
     def facts(self, catalogue: Catalogue, model: Json | None = None) -> JobFacts:
         """What diagnosis and policies say of the job and of its Model, where it has one."""
         return facts(self, catalogue, model)

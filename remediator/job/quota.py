@@ -168,9 +168,15 @@ class Shortage:
     needed: float
     region: str
     least: bool  # nothing smaller of the kind can be asked, and the limit is not known
+    waited: bool = False  # the limit is not known, and a wait did not help
 
     def __str__(self) -> str:
         what = "vCPUs" if self.quota.families else "devices"
+        if self.waited:
+            return (
+                f"{self.quota.metric} in {self.region} still refused the {self.needed:g} {what} after "
+                f"a wait: ask for at least {self.needed:g}"
+            )
         if self.least:
             return (
                 f"{self.needed:g} {what} are the least that can be asked of {self.quota.metric} in "
@@ -190,8 +196,13 @@ def shortage(
     service: Service,
     *,
     spot: bool,
+    waited: bool = False,
 ) -> Shortage | None:
-    """The first quota that cannot hold these machines however long one waits; None: none is known."""
+    """The first quota that cannot hold these machines however long one waits; None: none is known.
+
+    `waited`: the same was asked for again already. A family with a meter of its own whose limit
+    nobody says is then taken to have none: another family costs no more than to wait on.
+    """
     replicas = list(pools)
     for quota in quotas:
         if quota.region not in {"", GLOBAL, region}:
@@ -203,6 +214,8 @@ def shortage(
             return Shortage(quota, needed, region, least=False)
         if quota.limit is None and _is_least(quota, needed, replicas, book, service):
             return Shortage(quota, needed, region, least=True)
+        if waited and quota.limit is None and quota.families - _SHARED_CPUS:
+            return Shortage(quota, needed, region, least=False, waited=True)
     return None
 
 

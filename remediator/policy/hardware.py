@@ -15,7 +15,7 @@ from remediator.catalog import growth
 from remediator.catalog.catalog import Catalogue, Hardware, Moved, NoWay
 from remediator.catalog.growth import Ground
 from remediator.domain import Cause, Guard, JobKind
-from remediator.job import Pool, containers, machines, pipeline
+from remediator.job import Job, Pool, containers, machines, pipeline
 from remediator.job.pipeline import Node
 from remediator.policy import sizing, slices
 from remediator.policy.draft import Draft, Exhausted, Impossible, Situation
@@ -29,9 +29,24 @@ def target_pools(now: Situation, draft: Draft) -> tuple[Pool, ...]:
     where = [item.where for cause in now.diagnosis.causes[:1] for item in cause.evidence]
     named = now.job.failed_pools(*said, *where)
     chosen = tuple(pool for pool in found if pool.name in named)
-    if chosen or not found:
-        return chosen
-    return tuple(pool for pool in found if pool.hardware == found[0].hardware)
+    if not found:
+        return ()
+    return _with_those_alike(chosen, found, draft.job) or tuple(
+        pool for pool in found if pool.hardware == found[0].hardware
+    )
+
+
+def _with_those_alike(
+    chosen: tuple[Pool, ...], found: tuple[Pool, ...], job: Job
+) -> tuple[Pool, ...]:
+    """The pools that evidence names, and those that run the same program on the same machines: what
+    one of them lacked, the others lack too."""
+    alike = (
+        pool
+        for pool in found
+        if pool not in chosen and any(job.run_alike(pool, one) for one in chosen)
+    )
+    return (*chosen, *alike)
 
 
 def change_hardware(draft: Draft, step: Resubmit, now: Situation) -> Draft:
@@ -265,7 +280,8 @@ def _accelerator(
 
 def _device_with_more_memory(held: Hardware, now: Situation, region: str) -> Moved | NoWay:
     """The cheapest device with more memory, and then the next until it holds what a message wanted."""
-    moved = now.catalogue.accelerator_more_memory(held, now.service, region)
+    permitted = lambda hardware: sizing.is_permitted(hardware, now.limits)  # noqa: E731  # one expression
+    moved = now.catalogue.accelerator_more_memory(held, now.service, region, permitted)
     wanted = now.diagnosis.needs.wanted
     if wanted is None or not wanted.device or now.diagnosis.verdict is not Cause.GPU_MEMORY:
         return moved
@@ -273,7 +289,9 @@ def _device_with_more_memory(held: Hardware, now: Situation, region: str) -> Mov
         device = now.catalogue.accelerators.get(moved.hardware.accelerator)
         if device is None or (device.memory_gib or 0.0) * _GIB >= wanted.bytes:
             break
-        further = now.catalogue.accelerator_more_memory(moved.hardware, now.service, region)
+        further = now.catalogue.accelerator_more_memory(
+            moved.hardware, now.service, region, permitted
+        )
         if isinstance(further, NoWay):
             break  # the guard says that nothing holds it
         moved = further
@@ -319,7 +337,7 @@ def _tasks(draft: Draft, step: Resubmit, now: Situation) -> Draft:
     for node in targets:
         pools = tuple(machines.of_task(now.job, node, dead))
         if pools:
-            draft = _task_pools(draft, pools, step, now)
+            draft = _task_pools(draft, node, dead, step, now)
         elif containers.is_plain(now.job, node):
             draft = _component(draft, node, dead, step, now)
         else:
@@ -328,12 +346,14 @@ def _tasks(draft: Draft, step: Resubmit, now: Situation) -> Draft:
     return draft
 
 
-def _task_pools(draft: Draft, pools: tuple[Pool, ...], step: Resubmit, now: Situation) -> Draft:
+def _task_pools(
+    draft: Draft, node: Node, dead: frozenset[str], step: Resubmit, now: Situation
+) -> Draft:
+    pools = tuple(machines.of_task(now.job, node, dead))
     said = [item.says for cause in now.diagnosis.causes[:1] for item in cause.evidence]
     named = now.job.failed_pools(*said)
-    chosen = tuple(p for p in pools if p.name in named) or tuple(
-        p for p in pools if p.hardware == pools[0].hardware
-    )
+    chosen = _with_those_alike(tuple(p for p in pools if p.name in named), pools, now.job)
+    chosen = chosen or tuple(p for p in pools if p.hardware == pools[0].hardware)
     if broken := next((pool.fixed for pool in chosen if pool.fixed), ""):
         raise Impossible(broken)
     now = replace(now, served=chosen[0].service)
@@ -341,6 +361,9 @@ def _task_pools(draft: Draft, pools: tuple[Pool, ...], step: Resubmit, now: Situ
         draft = _sized(draft, now, chosen)
         if step.accelerator is None:
             return draft
+        names = {pool.name for pool in chosen}
+        sized = machines.of_task(draft.job, node, dead)
+        chosen = tuple(pool for pool in sized if pool.name in names)
     return _move_pools(draft, chosen, step, now)
 
 

@@ -209,7 +209,21 @@ def _shortage(draft: Draft, now: Situation) -> Shortage | None:
     placed = [replace(q, region=q.region or failed_in) for q in quotas]
     pools = [(pool.hardware, pool.replicas) for pool in draft.job.pools]
     service, spot = now.service, draft.job.is_spot
-    return shortage(placed, pools, draft.location, now.catalogue, service, spot=spot)
+    return shortage(
+        placed,
+        pools,
+        draft.location,
+        now.catalogue,
+        service,
+        spot=spot,
+        waited=_waited_for_quota(now),
+    )
+
+
+def _waited_for_quota(now: Situation) -> bool:
+    """Whether the same job was asked for again after a refusal for want of quota, and was refused."""
+    made = now.history.attempts or now.case.attempts
+    return any(one.verdict == Cause.QUOTA.value and not one.changes for one in made)
 
 
 def _elsewhere(held: Hardware, short: Shortage, now: Situation, region: str) -> Hardware | None:

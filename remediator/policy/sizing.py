@@ -385,7 +385,9 @@ def _larger(sizing: _Sizing, said: str) -> Choice | NoWay:
 
 def _gpu_memory(sizing: _Sizing) -> Choice | NoWay:
     if (sizing.batch or 0) > 1:
-        return _smaller_batch(sizing, 2)
+        # How much of the device the batch takes is not known, and a batch too small costs little: a
+        # second failure costs a run.
+        return _smaller_batch(sizing, 8 if sizing.smaller_batch_failed else 2)
     moved = sizing.book.accelerator_more_memory(
         sizing.held, sizing.service, sizing.region, sizing.allowed
     )

@@ -1,0 +1,245 @@
+"""Failures that had a remedy and got none, by what a fleet of a second author's jobs showed."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from remediator.catalog.catalog import Hardware
+from remediator.catalog.machines import Service
+from remediator.domain import Action, Attempt, Cause, Change, History, JobState
+from remediator.job import Job
+from remediator.policy import Catalogue, plan
+from tests.jobs import BATCH, CUSTOM, case, diagnosis, job, policies
+from tests.test_diagnosis import custom, lines, of, series
+from tests.test_pipelines import named, planned
+
+BOOK = Catalogue.built_in()
+EXIT_137 = (
+    "The replica workerpool0-0 exited with a non-zero status of 137. Termination reason: Error."
+)
+
+
+def ladder(*steps: str) -> str:
+    listed = "".join(f"      - {{resubmit: {step}, times: 2}}\n" for step in steps)
+    return (
+        "mode: enforce\nrerun_safe: [batch_prediction, custom]\n"
+        f"policies:\n  - name: ladder\n    alert: [ml]\n    do:\n{listed}"
+    )
+
+
+# --- what a failure was taken for -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("levels", "verdict"),
+    [([0.3, 0.6, 0.9, 0.98, 0.98], Cause.MEMORY_PRESSURE), ([0.3] * 5, Cause.PREEMPTION)],
+)
+def test_a_process_killed_while_the_memory_was_full_died_of_memory(
+    levels: list[float], verdict: Cause
+) -> None:
+    body = custom(330, EXIT_137) | {"timeSeries": [series("memory/utilization", levels)]}
+    pool = body["job"]["jobSpec"]["workerPoolSpecs"][0]
+    pool["containerSpec"] = {"args": ["--data=gs://reads/train"]}
+    assert of(body).verdict is verdict
+
+
+@pytest.mark.parametrize(("busy", "verdict"), [(0.85, Cause.UNKNOWN), (0.1, Cause.SLOW_CODE)])
+def test_work_that_waits_for_its_accelerator_is_no_slow_section(
+    busy: float, verdict: Cause
+) -> None:
+    spec = {"machineType": "n1-standard-8", "acceleratorType": "NVIDIA_TESLA_T4",
+            "acceleratorCount": 1}  # fmt: skip
+    body = custom(
+        3610,
+        jobSpec={
+            "workerPoolSpecs": [{"machineSpec": spec, "replicaCount": "1"}],
+            "scheduling": {"timeout": "3600s"},
+        },
+    ) | {
+        "timeSeries": [
+            series("cpu/utilization", [0.31] * 60),
+            series("accelerator/utilization", [busy] * 60),
+        ],
+        "logEntries": lines(
+            (2, "start"), *((80 * n, f"step {n} of 60 done") for n in range(1, 42))
+        ),
+    }
+    found = of(body)
+    assert found.verdict is verdict
+    assert found.needs.progress is not None
+
+
+@pytest.mark.parametrize(("peak", "fixed"), [(0.06, True), (0.27, False)])
+def test_a_heap_far_below_a_quarter_of_the_memory_was_set_by_somebody(
+    peak: float, fixed: bool
+) -> None:
+    text = 'Exception in thread "main" java.lang.OutOfMemoryError: Java heap space'
+    body = custom(1800, "The replica workerpool0-0 exited with a non-zero status of 1.") | {
+        "logEntries": lines((1700, text)),
+        "timeSeries": [series("memory/utilization", [peak] * 30)],
+    }
+    limit = of(body).needs.own_limit
+    assert limit is not None
+    assert limit.fixed is fixed
+
+
+# --- where the remedy was there and was not seen ------------------------------------------------------
+
+
+def two_pools(*, same_program: bool) -> Job:
+    body = copy.deepcopy(CUSTOM)
+    (first,) = body["jobSpec"]["workerPoolSpecs"]
+    second = copy.deepcopy(first) | {"replicaCount": "3"}
+    if not same_program:
+        second["containerSpec"]["args"] = ["--role=ps"]
+    body["jobSpec"]["workerPoolSpecs"] = [first, second]
+    body["error"] = {
+        "code": 3,
+        "message": "The replica workerpool1-2 ran out of memory and exited with a non-zero status "
+        "of 137.",
+    }
+    return job(body)
+
+
+@pytest.mark.parametrize(("same_program", "pools"), [(True, {0, 1}), (False, {1})])
+@pytest.mark.parametrize("step", ["{machine_type: more_memory}", "{disk: double}"])
+def test_pools_that_run_the_same_program_lack_the_same(
+    same_program: bool, pools: set[int], step: str
+) -> None:
+    document = two_pools(same_program=same_program)
+    made = plan(
+        case(document),
+        diagnosis(document, Cause.MEMORY_PRESSURE),
+        policies(ladder(step)),
+        History(),
+        BOOK,
+    )
+    assert made.action is Action.RESUBMIT
+    changed = {int(c.field.partition("workerPoolSpecs[")[2][0]) for c in made.changes}
+    assert changed == pools
+
+
+def test_more_device_memory_is_looked_for_where_it_has_a_price() -> None:
+    held = Hardware("g2-standard-8", "NVIDIA_L4", 1)
+    forty = Hardware("a2-highgpu-1g", "NVIDIA_TESLA_A100", 1)
+    assert BOOK.price(forty, "asia-southeast1") is None
+    assert BOOK.offered(forty, "asia-southeast1", Service.TRAINING)
+    moved = BOOK.accelerator_more_memory(held, Service.TRAINING, "asia-southeast1")
+    assert str(getattr(moved, "hardware", moved)) == "a2-ultragpu-1g + 1 NVIDIA_A100_80GB"
+
+
+def test_an_accelerator_step_prefers_what_the_lists_allow() -> None:
+    document = job(
+        CUSTOM,
+        jobSpec__workerPoolSpecs=[
+            CUSTOM["jobSpec"]["workerPoolSpecs"][0]
+            | {
+                "machineSpec": {
+                    "machineType": "n1-standard-8",
+                    "acceleratorType": "NVIDIA_TESLA_T4",
+                    "acceleratorCount": 1,
+                }
+            }
+        ],
+    )
+    text = ladder("{accelerator: more_memory}").replace(
+        "policies:", "limits: {accelerators: [NVIDIA_TESLA_T4, NVIDIA_TESLA_A100]}\npolicies:"
+    )
+    made = plan(
+        case(document),
+        diagnosis(document, Cause.GPU_MEMORY),
+        policies(text),
+        History(),
+        BOOK,
+    )
+    assert made.refused_by == ()
+    assert "NVIDIA_TESLA_A100" in {c.after for c in made.changes}
+
+
+def test_a_batch_that_fills_the_device_shrinks_faster_once_that_did_not_help() -> None:
+    made: list[Attempt] = []
+    document, sizes = job(BATCH), []
+    for number in (1, 2):
+        history = History(attempts=tuple(made))
+        found = plan(
+            case(document),
+            diagnosis(document, Cause.GPU_MEMORY),
+            policies(ladder("{machine_type: sized}")),
+            history,
+            BOOK,
+        )
+        (change,) = found.changes
+        sizes.append(change.after)
+        document = document.changed(change.field, change.after)
+        made.append(
+            Attempt(f"jobs/{number}", JobState.FAILED, case(document).now, "ladder", 1,
+                    "gpu_memory", found.changes, number=number)
+        )  # fmt: skip
+    assert sizes == [32, 4]
+
+
+# --- a quota whose limit nobody says ------------------------------------------------------------------
+
+REFUSED = (
+    "The following quota metrics exceed quota limits: "
+    "aiplatform.googleapis.com/custom_model_training_{}"
+)
+WAITS = ladder("{wait: 10m}")
+
+
+def refused(machine: str, metric: str, *waits: tuple[Change, ...]) -> Any:
+    error = {"code": 8, "message": REFUSED.format(metric)}
+    document = job(CUSTOM, error=error).changed(
+        "jobSpec.workerPoolSpecs[0].machineSpec.machineType", machine
+    )
+    attempts = tuple(
+        Attempt(f"jobs/{n}", JobState.FAILED, case(document).now, "ladder", 1, "quota", changes,
+                number=n)
+        for n, changes in enumerate(waits, 1)
+    )  # fmt: skip
+    return plan(
+        case(document),
+        diagnosis(document, Cause.QUOTA),
+        policies(WAITS),
+        History(attempts=attempts),
+        BOOK,
+        waited=True,
+    )
+
+
+def test_a_family_that_still_refuses_after_a_wait_is_left() -> None:
+    first = refused("c2-standard-8", "c2_cpus")
+    assert (first.action, first.changes) == (Action.RESUBMIT, ())
+    second = refused("c2-standard-8", "c2_cpus", ())
+    (change,) = second.changes
+    assert change.before == "c2-standard-8"
+    assert not str(change.after).startswith("c2-")
+    assert "ask for at least 8" in second.because
+
+
+def test_the_quota_that_most_families_share_is_waited_for() -> None:
+    assert refused("n1-standard-8", "cpus", ()).changes == ()
+
+
+def test_another_place_tried_is_no_wait() -> None:
+    moved = (Change("location", "us-central1", "us-east1"),)
+    assert refused("c2-standard-8", "c2_cpus", moved).changes == ()
+
+
+# --- a pipeline's task --------------------------------------------------------------------------------
+
+
+def test_a_task_that_is_sized_and_gets_an_accelerator_keeps_its_size() -> None:
+    made = planned(
+        named("custom-constant-0"),
+        "machine_type: sized, accelerator: {type: NVIDIA_TESLA_T4, count: 1}",
+    )
+    after = {change.field.rpartition(".")[2]: change.after for change in made.changes}
+    assert after == {
+        "machine_type": "n1-highmem-8",  # a T4 attaches to N1 alone; it had an n1-standard-8
+        "accelerator_type": "NVIDIA_TESLA_T4",
+        "accelerator_count": 1,
+    }
