@@ -393,7 +393,10 @@ class App:
         """The alert that a case would give on a channel; sent only if asked."""
         from remediator.remediate import preview
 
-        message = preview(case, self.policies(), self.hands.catalogue, has_job=has_job)
+        resume = (self.settings.resume_bucket, self.settings.resume_dataset)
+        message = preview(
+            case, self.policies(), self.hands.catalogue, has_job=has_job, resume=resume
+        )
         if channel and channel not in self.policies().channels:
             known = ", ".join(self.policies().channels) or "none"
             msg = f"no channel {channel!r} in the policy file (it has: {known})"

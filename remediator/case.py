@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from remediator.domain import Attempt, Cause, Json, Source, Unusable, parse_time, rfc3339
+from remediator.domain import (
+    Attempt,
+    Cause,
+    JobState,
+    Json,
+    Source,
+    Unusable,
+    parse_time,
+    rfc3339,
+)
 from remediator.job import Job
 from remediator.job.rows import RowAccount
 from remediator.job.summary import Saved
@@ -162,8 +171,8 @@ class Case:
     where only the parent says so: see `parents`. `children` are the cases of the jobs that a pipeline
     run's launchers started and that failed. `outputs` are objects below a running job's output
     directory (`name`, `updated`, `size`). `rows` is what a batch did with its rows, where that was
-    counted. `recoveries`, newest first, come from the ledger and
-    are no part of a case file.
+    counted. `recoveries`, newest first, come from the ledger, and
+    `rows_unread` says why rows that were wanted are not known: neither is part of a case file.
     """
 
     job: Job
@@ -184,6 +193,16 @@ class Case:
     children: tuple[Case, ...] = ()
     outputs: tuple[Json, ...] = ()
     rows: RowAccount | None = None
+    rows_unread: str = ""
+
+    @property
+    def is_failure(self) -> bool:
+        """The job failed, or it succeeded and its rows say that some did not come back."""
+        if self.job.is_failure:
+            return True
+        rows = self.rows
+        lost = rows is not None and rows.sound and bool(rows.failed or rows.missing)
+        return lost and self.job.state is JobState.SUCCEEDED
 
     @classmethod
     def parse(cls, body: Json, *, settle: timedelta = timedelta(minutes=7)) -> Case:

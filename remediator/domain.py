@@ -369,6 +369,64 @@ class Change:
         return cls(str(body.get("field") or ""), body.get("from"), body.get("to"))
 
 
+CLAIM_MARK = "{claim}"
+"""Stands in a plan for the token of a claim, which is chosen when the plan is carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a batch's results: which job of the chain wrote it, how many rows, and where.
+
+    `attempt` 0 is the root job. `rows` are those with a result; of a job that still runs, those sent.
+    """
+
+    job: str
+    attempt: int
+    rows: int
+    output: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "job": self.job,
+            "attempt": self.attempt,
+            "rows": self.rows,
+            "output": self.output,
+        }
+
+    @classmethod
+    def parse(cls, body: Json) -> Part:
+        return cls(
+            str(body.get("job") or ""),
+            int(body.get("attempt") or 0),
+            int(body.get("rows") or 0),
+            str(body.get("output") or ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """An attempt that runs the rows that are left: how many are `sent`, and the `parts` before it.
+
+    Empty `parts`: the attempt runs all rows. `is_new`: its input is still to be written.
+    """
+
+    sent: int = 0
+    parts: tuple[Part, ...] = ()
+    is_new: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {"sent": self.sent, "parts": [part.to_json() for part in self.parts]}
+
+    @classmethod
+    def parse(cls, body: Json) -> Resume:
+        parts = tuple(Part.parse(part) for part in body.get("parts") or ())
+        return cls(int(body.get("sent") or 0), parts)
+
+
+ALL_ROWS = Resume()
+"""An attempt that runs all rows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One resubmission of a root job: the plan that made it and what became of it.
@@ -394,6 +452,7 @@ class Attempt:
     unplaced: bool = False
     entry: int = 0
     accrued_usd: float = 0.0
+    resume: Resume = Resume()
 
     @property
     def is_retry(self) -> bool:
@@ -426,6 +485,7 @@ class Attempt:
             **({"unplaced": True} if self.unplaced else {}),
             **({"entry": self.entry} if self.entry else {}),
             **({"accruedUsd": self.accrued_usd} if self.accrued_usd else {}),
+            **({"resume": self.resume.to_json()} if self.resume.parts else {}),
         }
 
     @classmethod
@@ -448,6 +508,7 @@ class Attempt:
             unplaced=body.get("unplaced") is True,
             entry=int(body.get("entry") or 0),
             accrued_usd=_usd(body.get("accruedUsd")) or 0.0,
+            resume=Resume.parse(body.get("resume") or {}),
         )
 
     @property
@@ -654,7 +715,8 @@ class History:
     """What the ledger and the project know that bears on a plan; every fact the guards need.
 
     Money is in USD, settled plus reserved. `rerun_by` names a job outside our chains that already
-    runs the same workload again. `spent_by` and `resubmitted_by` hold the same figures for the
+    runs the same workload again. `resume_bucket` (`gs://bucket/prefix`) and `resume_dataset` are where
+    the rows that are left of a batch may be written; empty: nowhere. `spent_by` and `resubmitted_by` hold the same figures for the
     groups that `limits.per` names, keyed by (`by`, value).
     """
 
@@ -678,6 +740,8 @@ class History:
     max_usd_per_job: float | None = None
     sizes_that_worked: tuple[Json, ...] = ()
     longest_similar_seconds: float | None = None
+    resume_bucket: str = ""
+    resume_dataset: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -691,6 +755,8 @@ class Plan:
     `cost_basis` and `worst_case_basis` what the two sums rest on, for those who show each of these in
     its own place.
     `approval_reasons`: why a person must say yes first, each with what would make that needless.
+    `resume`: of a batch of which only the rows that are left run again; CLAIM_MARK then stands in the
+    names of its input and output.
     """
 
     job: str
@@ -716,6 +782,7 @@ class Plan:
     explanation: tuple[str, ...] = ()
     entry: int = 0
     approval_reasons: tuple[str, ...] = ()
+    resume: Resume = Resume()
 
     def to_json(self) -> dict[str, Any]:
         """As `plan --json` prints it."""

@@ -266,6 +266,8 @@ def _history(
         max_usd_per_job=settings.max_usd_per_job,
         sizes_that_worked=tuple(one.size for one in similar if one.size),
         longest_similar_seconds=max((one.seconds or 0.0 for one in similar), default=None) or None,
+        resume_bucket=settings.resume_bucket,
+        resume_dataset=settings.resume_dataset,
     )
 
 

@@ -664,15 +664,25 @@ def answer_approval(hands: Hands, approval_id: str, *, approved: bool, by: str) 
 
 
 def preview(
-    case: Case, policies: Policies, catalogue: Catalogue, *, has_job: bool = True
+    case: Case,
+    policies: Policies,
+    catalogue: Catalogue,
+    *,
+    has_job: bool = True,
+    resume: tuple[str, str] = ("", ""),
 ) -> Message:
     """The alert that a case would give, as it would be sent; nothing is read or written.
 
     Without a job (`has_job` false: a log came alone) there is a cause to tell, and nothing to do.
+    `resume`: the bucket and the dataset for the rows that are left of a batch.
     """
     found = diagnosed(case, policies)
     history = History(
-        attempts=case.attempts, parent=case.parent, usd_this_job=costs.chain_usd(case, catalogue)
+        attempts=case.attempts,
+        parent=case.parent,
+        usd_this_job=costs.chain_usd(case, catalogue),
+        resume_bucket=resume[0],
+        resume_dataset=resume[1],
     )
     made = plan(case, found, policies, history, catalogue)
     incident = Incident(

@@ -47,6 +47,8 @@ class Settings:
     stop: bool = False
     service_accounts: tuple[str, ...] = ()
     outcomes_topic: str = ""
+    resume_bucket: str = ""
+    resume_dataset: str = ""
     vertex_endpoint: str = ""
     logging_endpoint: str = ""
     monitoring_endpoint: str = ""
@@ -83,6 +85,8 @@ def read(environ: Mapping[str, str], *, here: Path) -> Settings:
         stop=reader.take("REMEDIATOR_STOP", _switch, default=False),
         service_accounts=reader.take("REMEDIATOR_SERVICE_ACCOUNTS", _accounts, ()),
         outcomes_topic=reader.take("REMEDIATOR_OUTCOMES_TOPIC", _topic, ""),
+        resume_bucket=reader.take("REMEDIATOR_RESUME_BUCKET", _bucket, ""),
+        resume_dataset=reader.take("REMEDIATOR_RESUME_DATASET", _dataset, ""),
         vertex_endpoint=reader.take("REMEDIATOR_VERTEX_ENDPOINT", _loopback, ""),
         logging_endpoint=reader.take("REMEDIATOR_LOGGING_ENDPOINT", _loopback, ""),
         monitoring_endpoint=reader.take("REMEDIATOR_MONITORING_ENDPOINT", _loopback, ""),
@@ -207,6 +211,35 @@ def _topic(text: str) -> str:
         msg = "not a topic's name, nor projects/PROJECT/topics/NAME"
         raise ValueError(msg)
     return text
+
+
+def _bucket(text: str) -> str:
+    if not re.fullmatch(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[^*?\[\]#\s]*)?", text):
+        msg = "not gs://BUCKET or gs://BUCKET/PREFIX"
+        raise ValueError(msg)
+    return text.rstrip("/")
+
+
+def _dataset(text: str) -> str:
+    """`PROJECT.DATASET`, with or without `bq://` before it; given back with it."""
+    found = re.fullmatch(r"(?:bq://)?([a-z][a-z0-9.:-]{4,100})\.([A-Za-z0-9_]{1,1024})", text)
+    if found is None:
+        msg = "not PROJECT.DATASET"
+        raise ValueError(msg)
+    return f"bq://{found[1]}.{found[2]}"
+
+
+def resume_targets(environ: Mapping[str, str]) -> tuple[str, str]:
+    """The bucket and the dataset for resumed batches alone, for what needs no other setting.
+
+    Raises Unusable naming what is wrong.
+    """
+    reader = _Reader(environ)
+    bucket = reader.take("REMEDIATOR_RESUME_BUCKET", _bucket, "")
+    dataset = reader.take("REMEDIATOR_RESUME_DATASET", _dataset, "")
+    if reader.mistakes:
+        raise Unusable("; ".join(reader.mistakes))
+    return bucket, dataset
 
 
 def _ledger(text: str) -> str:

@@ -124,7 +124,7 @@ def test_a_training_pipelines_inputs_are_read_in_their_own_spelling() -> None:
             "{machine_type: bigger, max_usd: 0.1}",
             "it would cost about $0.90, more than its max_usd",
         ),
-        ("{rows: remaining}", "the rows that are left cannot be told apart"),
+        ("{rows: remaining}", "running only the rows that are left is not set up"),
     ],
 )
 def test_a_step_with_nothing_to_give_is_passed_over(step: str, why: str) -> None:

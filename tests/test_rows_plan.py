@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from remediator import settings
 from remediator.case import Case
+from remediator.cli import main
 from remediator.diagnosis import diagnose
-from remediator.domain import Action, Cause, Guard, History, Plan
+from remediator.domain import (
+    Action,
+    Attempt,
+    Cause,
+    Guard,
+    History,
+    JobState,
+    Part,
+    Plan,
+    Resume,
+    Unusable,
+)
 from remediator.job.rows import RowAccount
-from remediator.policy import Catalogue, plan
+from remediator.job.summary import output_of
+from remediator.policy import Catalogue, illegal_differences, plan, with_claim
 from tests.jobs import BATCH, case, diagnosis, job, policies
 
 SOUND = RowAccount(1000, 600, {}, 0, 400, 0, 0, "id", True, "it adds up")
@@ -35,7 +50,7 @@ def planned(
         replace(case(document), rows=rows),
         diagnosis(document, Cause.TRANSIENT_BACKEND),
         policies(text),
-        History(),
+        more.pop("history", History()),
         Catalogue.built_in(),
     )
 
@@ -43,7 +58,7 @@ def planned(
 @pytest.mark.parametrize(
     ("rows", "why"),
     [
-        (None, "the rows that are left cannot be told apart yet, so they cannot be run alone"),
+        (None, "running only the rows that are left is not set up (REMEDIATOR_RESUME_BUCKET)"),
         (
             replace(SOUND, sound=False, because="2 lines match no row"),
             "the account of its rows is not sound: 2 lines match no row",
@@ -64,7 +79,10 @@ def planned(
             replace(SOUND, done=990, failed={BAD: 10}, missing=0),
             "no row is left that may come back when it is sent again",
         ),
-        (SOUND, "400 of 1,000 rows are left and could be run alone, which is not set up"),
+        (
+            SOUND,
+            "400 of 1,000 rows are left and could be run alone, which is not set up",
+        ),
         (
             replace(SOUND, done=300, failed={SLOW: 300}, retriable=300),
             "700 of 1,000 rows are left and could be run alone, which is not set up",
@@ -107,3 +125,132 @@ def test_a_case_file_keeps_its_rows() -> None:
     held = batch_case(SOUND)
     assert held.rows == SOUND
     assert Case.parse(held.to_json()).rows == SOUND
+
+
+SET_UP = History(resume_bucket="gs://ours/resume", resume_dataset="bq://p-1.ours")
+
+
+def test_the_rows_that_are_left_become_the_input_of_a_new_job_with_an_output_of_its_own() -> None:
+    made = planned(SOUND, history=SET_UP)
+    assert (made.action, made.refused_by) == (Action.RESUBMIT, ())
+    assert made.request is not None
+    ident = str(BATCH["name"]).rpartition("/")[2]
+    stem = f"{ident}-1-{{claim}}"
+    assert made.request["inputConfig"]["gcsSource"]["uris"] == [
+        f"gs://ours/resume/inputs/{stem}.jsonl"
+    ]
+    output = made.request["outputConfig"]["gcsDestination"]["outputUriPrefix"]
+    assert output == f"gs://ours/resume/outputs/{stem}"
+    assert made.resume == Resume(
+        400, (Part(str(BATCH["name"]), 0, 600, output_of(job(BATCH)) or ""),), is_new=True
+    )
+    assert "only the 400 rows that are left run again" in made.because
+    assert "600 of 1,000 rows need not run again (matched by id)" in made.because
+    assert "less than running all rows again" in made.because
+    sent = with_claim(made.request, "c0ffee")
+    assert illegal_differences(job(BATCH), sent, made.changes) == ()
+    assert illegal_differences(job(BATCH), sent) != ()
+    assert "{claim}" not in json.dumps(sent)
+
+
+def test_other_changes_of_the_step_apply_to_the_rows_that_are_left() -> None:
+    made = planned(SOUND, "do: [{resubmit: {rows: remaining, batch_size: 8}}]", history=SET_UP)
+    fields = {change.field for change in made.changes}
+    assert "manualBatchTuningParameters.batchSize" in fields
+    assert "inputConfig.gcsSource.uris" in fields
+
+
+def test_the_rows_that_are_left_cost_their_share_of_the_failed_run() -> None:
+    whole = planned(SOUND, "do: [{resubmit: {}}]")
+    part = planned(SOUND, history=SET_UP)
+    assert part.estimated_usd and whole.estimated_usd
+    assert part.estimated_usd < whole.estimated_usd
+
+
+def test_a_publishers_batch_is_resumed_under_a_money_limit_and_booked_at_nothing() -> None:
+    """The price of tokens is not known; fewer rows of the same model cannot cost more."""
+    gemini = {**BATCH, "model": "publishers/google/models/gemini-2.5-flash"}
+    for key in ("dedicatedResources", "manualBatchTuningParameters"):
+        gemini.pop(key, None)
+    text = "do: [{resubmit: {rows: remaining}}], limits: {usd_per_job: 5}"
+    made = planned(SOUND, text, history=SET_UP, document=job(gemini))
+    assert (made.action, made.estimated_usd) == (Action.RESUBMIT, 0.0)
+    assert "booked at 0" in made.because
+    again = planned(SOUND, "do: [{resubmit: {}}], limits: {usd_per_job: 5}", document=job(gemini))
+    assert again.refused_by == (Guard.UNKNOWN_PRICE,)
+
+
+def test_a_bucket_in_another_place_takes_no_rows() -> None:
+    held = replace(case(job(BATCH)), buckets={"ours": "EUROPE-WEST4"}, rows=SOUND)
+    text = "policies:\n  - {name: one, do: [{resubmit: {rows: remaining}}]}\n"
+    made = plan(
+        held, diagnosis(job(BATCH), Cause.UNKNOWN), policies(text), SET_UP, Catalogue.built_in()
+    )
+    assert made.refused_by == (Guard.ROWS,)
+    assert "REMEDIATOR_RESUME_BUCKET lies in europe-west4" in made.because
+
+
+def test_a_succeeded_batch_is_resumed_where_rows_may_pass_and_never_run_whole() -> None:
+    done = job({**BATCH, "state": "JOB_STATE_SUCCEEDED", "error": None})
+    rows = replace(SOUND, done=980, failed={SLOW: 20}, retriable=20, missing=0)
+    both = "do: [{resubmit: {}}, {resubmit: {rows: remaining}}]"
+    made = planned(rows, both, history=SET_UP, document=done)
+    assert (made.action, made.step, made.resume.sent) == (Action.RESUBMIT, 2, 20)
+    assert planned(rows, "do: [{resubmit: {}}]", history=SET_UP, document=done).request is None
+    never = replace(rows, failed={BAD: 20}, retriable=0)
+    refused = planned(never, both, history=SET_UP, document=done)
+    assert (refused.action, refused.refused_by) == (Action.ALERT, (Guard.ROWS,))
+
+
+def test_an_attempt_that_was_a_resume_hands_its_parts_on() -> None:
+    parts = (Part("projects/p/locations/us-central1/batchPredictionJobs/1", 0, 600, "gs://out/a"),)
+    earlier = Attempt(
+        str(BATCH["name"]), JobState.FAILED, None, "one", 1, "unknown", (), number=1,
+        resume=Resume(400, parts),
+    )  # fmt: skip
+    assert Attempt.parse(earlier.to_json()).resume == earlier.resume
+    again = planned(
+        SOUND,
+        "do: [{resubmit: {rows: remaining}, times: 3}]",
+        history=replace(SET_UP, attempts=(earlier,)),
+    )
+    assert [part.attempt for part in again.resume.parts] == [0, 1]
+    whole = planned(SOUND, "do: [{resubmit: {}, times: 3}]", history=History(attempts=(earlier,)))
+    assert (whole.resume.parts, whole.resume.sent, whole.resume.is_new) == (parts, 400, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("s3://x", "not gs://BUCKET"), ("gs://B", "not gs://BUCKET"), ("gs://ab*c/x", "not gs://")],
+)
+def test_a_bucket_that_is_none_stops_the_start(text: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match=why):
+        settings.resume_targets({"REMEDIATOR_RESUME_BUCKET": text})
+    found = settings.resume_targets(
+        {"REMEDIATOR_RESUME_BUCKET": "gs://our-b/x/", "REMEDIATOR_RESUME_DATASET": "p-123.ds"}
+    )
+    assert found == ("gs://our-b/x", "bq://p-123.ds")
+
+
+def test_offline_the_setting_decides_whether_a_resume_is_planned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text(
+        "version: 1\nmode: enforce\npolicies:\n  - {name: one, do: [{resubmit: {rows: remaining}}]}\n"
+    )
+    held = tmp_path / "case.json"
+    expired = {**BATCH, "state": "JOB_STATE_EXPIRED", "error": None}
+    held.write_text(json.dumps({"job": expired, "rows": SOUND.to_json()}))
+
+    def answer() -> dict[str, Any]:
+        assert main(["plan", str(held), "--policies", str(file), "--json"]) == 0
+        return dict(json.loads(capsys.readouterr().out))
+
+    monkeypatch.delenv("REMEDIATOR_RESUME_BUCKET", raising=False)
+    assert (answer()["action"], answer()["refused_by"]) == ("alert", ["rows"])
+    monkeypatch.setenv("REMEDIATOR_RESUME_BUCKET", "gs://ours-1/x")
+    found = answer()
+    assert (found["action"], found["verdict"]) == ("resubmit", "unknown")
+    monkeypatch.setenv("REMEDIATOR_RESUME_BUCKET", "ours")
+    assert main(["plan", str(held), "--policies", str(file)]) == 2

@@ -42,6 +42,7 @@ from remediator.commands.subject import (
 )
 from remediator.domain import Cause, Unusable
 from remediator.inputs import Assembly, wishes
+from remediator.settings import resume_targets
 
 if TYPE_CHECKING:
     from remediator.policy import Catalogue, Policies
@@ -164,7 +165,7 @@ def plan(args: argparse.Namespace) -> int:
     found = assembly_of(args)
     policies, book = policies_of(args), catalogue_of(args)
     answer = diagnose_inputs(found, policies)
-    plan = plan_inputs(found, answer, policies, book)
+    plan = plan_inputs(found, answer, policies, book, resume=resume_targets(os.environ))
     seen = _planned_watch(found, policies, book)
     if args.json:
         explained = {"explanation": list(plan.explanation)} if args.explain else {}
@@ -244,7 +245,10 @@ def _judge(path: Path, expected: Any, policies: Policies, book: Catalogue) -> It
     found = assembly_of(argparse.Namespace(inputs=[str(path)]))
     answer = diagnose_inputs(found, policies)
     said = _with_subject(answer.to_json(), found, subject_of(found))
-    answers = {**plan_inputs(found, answer, policies, book).to_json(), **said}
+    answers = {
+        **plan_inputs(found, answer, policies, book, resume=resume_targets(os.environ)).to_json(),
+        **said,
+    }
     seen = _planned_watch(found, policies, book)
     answers["watch"] = seen.to_json() if seen else None
     for key in expected.keys() - answers.keys():

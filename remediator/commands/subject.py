@@ -124,18 +124,29 @@ def diagnose_inputs(found: Assembly, policies: Policies | None = None) -> Diagno
     return answer if found.has_job else of_a_log_alone(answer)
 
 
-def plan_inputs(found: Assembly, answer: Diagnosis, policies: Policies, book: Catalogue) -> Plan:
-    """The plan; nothing is resubmitted of a job that nobody gave, or that has not failed."""
+def plan_inputs(
+    found: Assembly,
+    answer: Diagnosis,
+    policies: Policies,
+    book: Catalogue,
+    *,
+    resume: tuple[str, str] = ("", ""),
+) -> Plan:
+    """The plan; nothing is resubmitted of a job that nobody gave, or that has not failed.
+
+    `resume`: the bucket and the dataset for the rows that are left of a batch.
+    """
     from remediator import policy
 
     case = found.case
-    history = _history_of(case, book)
+    history = replace(_history_of(case, book), resume_bucket=resume[0], resume_dataset=resume[1])
     if found.has_job and (running := plan_watch_inputs(found, policies, book)):
         return running.plan
     made = policy.plan(case, answer, policies, history, book)
     if not found.has_job:
         return _without_a_job(made)
-    if (words := no_failure_words(case.job)) and not case.job.cancelled_by_person:
+    is_failure = case.is_failure or case.job.cancelled_by_person
+    if not is_failure and (words := no_failure_words(case.job)):
         said = words[0].upper() + words[1:] + "."
         return replace(_only_told(made, said), policy="", step=0, alerts=(), refused_by=())
     return made

@@ -12,6 +12,7 @@ from typing import Any
 
 from remediator.domain import Change, JobKind, Json
 from remediator.job import fields, programs
+from remediator.job.batch import is_resumed
 from remediator.job.document import Document
 
 _MACHINE = r"machine_?[sS]pec\.(machine_?[tT]ype|accelerator_?[tT]ype|accelerator_?[cC]ount|tpu_?[tT]opology|gpu_?[pP]artition_?[sS]ize)"
@@ -103,6 +104,7 @@ def illegal_differences(
         for path in differences(original, request)
         if not legal.fullmatch(path)
         and path not in named
+        and not (is_resumed(path) and any(is_resumed(change.field) for change in changes))
         and not any(_is_of_a_run(path, change.field) for change in changes)
         and not (path == "model" and pinned and request.get("model") == pinned)
     )

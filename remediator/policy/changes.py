@@ -26,6 +26,7 @@ from remediator.policy.costs import longest_run
 from remediator.policy.draft import Draft, Exhausted, Impossible, Situation
 from remediator.policy.hardware import change_hardware, target_pools
 from remediator.policy.quantities import MOST_DISK_GB
+from remediator.policy.resume import carried, resume_rows
 from remediator.policy.steps import Resubmit
 
 
@@ -34,7 +35,7 @@ def apply(step: Resubmit, now: Situation) -> Draft:
     if now.job.is_automl:
         msg = "an AutoML training is advised on, never run again by itself"
         raise Impossible(msg)
-    draft = Draft(now.job.clone(), now.job.name.location)
+    draft = Draft(now.job.clone(), now.job.name.location, resume=carried(now))
     if now.job.kind is JobKind.PIPELINE:
         draft = _caching_on(draft, now)
     asked = step.model_dump(exclude_none=True)
@@ -327,15 +328,7 @@ def _explanations(draft: Draft, asked: bool, now: Situation) -> Draft:
 def _rows(draft: Draft, asked: str, now: Situation) -> Draft:
     if asked != "remaining":
         return draft
-    rows = now.case.rows
-    if rows is None:
-        msg = "the rows that are left cannot be told apart yet, so they cannot be run alone"
-    else:
-        msg = rows.why_not_resume or (
-            f"{rows.left:,} of {rows.rows:,} rows are left and could be run alone, which is not set "
-            "up: `rows --remaining FILE` writes them"
-        )
-    raise Exhausted(msg, Guard.ROWS)
+    return resume_rows(draft, now)
 
 
 def _output(draft: Draft, _: str, now: Situation) -> Draft:

@@ -16,7 +16,17 @@ from datetime import UTC, date, datetime, timedelta
 from remediator.case import Case
 from remediator.catalog.catalog import Catalogue, Hardware, Price, Strategy
 from remediator.catalog.machines import Service
-from remediator.domain import Cause, Change, Diagnosis, History, JobKind, JobState, parse_seconds
+from remediator.domain import (
+    ALL_ROWS,
+    Cause,
+    Change,
+    Diagnosis,
+    History,
+    JobKind,
+    JobState,
+    Resume,
+    parse_seconds,
+)
 from remediator.job import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_TIMEOUT_SECONDS,
@@ -52,6 +62,8 @@ class Cost:
     at_most: bool = False
     worst_basis: str = ""
     """What bounds the longest run, in words: its own time-out, `max_run`, Vertex's seven days."""
+    saved_usd: float | None = None
+    """Of a batch of which only the rows that are left run again: what all of them would cost more."""
 
 
 def usd_per_hour(
@@ -243,6 +255,8 @@ def estimate(
     request: Job,
     location: str,
     changes: tuple[Change, ...],
+    *,
+    resume: Resume = ALL_ROWS,
 ) -> Cost:
     """What the request would cost once created, from the failed run and the change.
 
@@ -253,10 +267,18 @@ def estimate(
     own = request.timeout_seconds
     most, ours = (own, False) if own is not None else longest_run(case, history, limits)
     seconds, basis = _expected_seconds(case, diagnosis, history, catalogue, request, changes)
+    saved = 0.0
+    if resume.is_new and (share := _share_left(case, changes)) is not None:
+        whole, of_all = share
+        saved = max(0.0, whole - whole * of_all)
+        seconds, basis = whole * of_all, f"{resume.sent:,} rows at the pace of the failed run"
     seconds = min(max(seconds, _LEAST_SECONDS), most)
     hours = seconds / 3600 + _start_hours(request)
     worst = (most / 3600 + _start_hours(request)) * _trial_rounds(request)
-    if rate is None and cannot_cost_more(case.job, request, changes, catalogue):
+    if rate is None and (
+        cannot_cost_more(case.job, request, changes, catalogue)
+        or _is_part_of_the_same(case.job, request, changes, resume)
+    ):
         return Cost(hours, 0.0, None, None, most, ours, _FREE)
     return Cost(
         hours,
@@ -268,7 +290,39 @@ def estimate(
         basis,
         at_most=price is not None and price.at_most,
         worst_basis=_worst_basis(request, limits, most, own, ours=ours),
+        saved_usd=round(rate * saved / 3600, 2) if rate and saved else None,
     )
+
+
+def _share_left(case: Case, changes: tuple[Change, ...]) -> tuple[float, float] | None:
+    """(seconds that all rows would take, the share of them that is left); None: not known."""
+    rows, ran = case.rows, case.job.run_seconds
+    if rows is None or not rows.rows or not ran:
+        return None
+    came_back = rows.done + sum(rows.failed.values())
+    successes = _successes(case)
+    whole = successes[0] if successes else ran * rows.rows / max(came_back, 1)
+    for change in changes:
+        if change.field.endswith("tartingReplicaCount"):
+            whole *= case.job.replicas / max(int(change.after or 1), 1)
+    return whole, rows.left / rows.rows
+
+
+def resume_saves_usd(case: Case, catalogue: Catalogue) -> float | None:
+    """What running only the rows that are left would cost less than all of them; None: not known."""
+    rate = usd_per_hour(case.job, case.job.name.location, catalogue)
+    share = _share_left(case, ())
+    if rate is None or share is None:
+        return None
+    return round(rate * share[0] * (1 - share[1]) / 3600, 2)
+
+
+def _is_part_of_the_same(
+    failed: Job, request: Job, changes: tuple[Change, ...], resume: Resume
+) -> bool:
+    """Whether it is fewer rows for the same publisher's model, which is billed by what is answered."""
+    same = not failed.pools and not request.pools
+    return resume.is_new and same and all(_costs_no_more(change) for change in changes)
 
 
 def _worst_basis(
@@ -325,7 +379,7 @@ def _is_no_bigger(now: Pool, was: Pool, catalogue: Catalogue) -> bool:
 
 
 _MACHINES = re.compile(
-    r"machine_?type|accelerator_?(type|count)|replica_?count|boot_?disk_?size_?gb|max_?wait_?duration"
+    r"uris|(in|out)puturi|machine_?type|accelerator_?(type|count)|replica_?count|boot_?disk_?size_?gb|max_?wait_?duration"
     r"|output_?uri_?prefix|gcsoutputdirectory|enablecache|generateexplanation|maxtrialcount"
     r"|(args|command)\[\d+\]|value|tpu_?topology|gpu_?partition_?size",
     re.IGNORECASE,

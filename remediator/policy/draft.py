@@ -12,7 +12,7 @@ from typing import Any
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalogue, Service
-from remediator.domain import Change, Diagnosis, Guard, History
+from remediator.domain import ALL_ROWS, Change, Diagnosis, Guard, History, Resume
 from remediator.job import Job
 from remediator.policy.model import Limits
 from remediator.policy.steps import Resubmit
@@ -22,7 +22,8 @@ from remediator.policy.steps import Resubmit
 class Situation:
     """All that a step is applied to. `number` is the attempt's own: 1 for the first.
 
-    `later` are the policy's steps after this one, which its change should leave possible.
+    `root` is the id of the chain's first job, `later` are the policy's steps after this one, which
+    its change should leave possible.
     """
 
     case: Case
@@ -33,6 +34,7 @@ class Situation:
     number: int
     later: tuple[Resubmit, ...] = ()
     served: Service | None = None
+    root: str = ""
 
     @property
     def job(self) -> Job:
@@ -66,7 +68,8 @@ class Draft:
     """A job on its way to becoming a request. Grows by copies only.
 
     `job` is the clone with every change so far; `notes` are mendings and doubts for `because`;
-    `entry` is which way of a `fallback` it takes, from 1.
+    `entry` is which way of a `fallback` it takes, from 1. `resume` says of a batch which rows run
+    again, where it is not all of them.
     """
 
     job: Job
@@ -74,6 +77,7 @@ class Draft:
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
     entry: int = 0
+    resume: Resume = ALL_ROWS
 
     def set(self, path: str, value: Any) -> Draft:
         """With one field changed; a field that is set twice is one change, or none if it is back."""

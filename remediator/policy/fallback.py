@@ -15,6 +15,7 @@ from datetime import timedelta
 
 from remediator.domain import Attempt, Change
 from remediator.job import Job
+from remediator.job.batch import is_resumed
 from remediator.policy.changes import apply
 from remediator.policy.draft import Draft, Exhausted, Situation
 from remediator.policy.steps import Accelerator, Fallback, Resubmit
@@ -86,7 +87,7 @@ def base_of(job: Job, made: Sequence[Attempt]) -> Job:
 
 
 def _may_be_undone(change: Change) -> bool:
-    return not change.field.endswith(".enableCache")
+    return not change.field.endswith(".enableCache") and not is_resumed(change.field)
 
 
 def apply_way(step: Resubmit, way: Fallback, made: Sequence[Attempt], now: Situation) -> Draft:

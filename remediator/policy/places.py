@@ -98,7 +98,7 @@ def _to_data(
     known = {case.buckets[b].lower() for b in buckets if case.buckets.get(b)}
     if not known:
         return Stuck("where the input lives is not known")
-    if all(_covers(place, case.job.name.location) for place in known):
+    if all(covers(place, case.job.name.location) for place in known):
         return Stuck(f"the input is in {_listed(known)}, where the job runs already")
     if len(known) > 1:
         return Stuck(f"the input lives in several places: {_listed(known)}")
@@ -145,14 +145,14 @@ def _data_held(case: Case, region: str) -> Stuck | None:
         if not place:
             return Stuck(f"where bucket {bucket} lives is not known, so nobody can tell "
                          f"whether it may be read from {region}")  # fmt: skip
-        if not _covers(place, region):
+        if not covers(place, region):
             return Stuck(f"the data in bucket {bucket} is in {place}, not in {region}")
     if case.job.tables:
         return Stuck("BigQuery datasets stay where they are")
     return None
 
 
-def _covers(place: str, region: str) -> bool:
+def covers(place: str, region: str) -> bool:
     """Whether a bucket's location holds the region."""
     if place == "eu" and region in _OUTSIDE_EU:
         return False

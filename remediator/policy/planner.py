@@ -31,6 +31,7 @@ from remediator.domain import (
     Plan,
 )
 from remediator.job import DEFAULT_BATCH_SIZE, DEFAULT_BOOT_DISK_GB, SWITCH_LABEL, Job, JobFacts
+from remediator.job.batch import is_resumed
 from remediator.job.validation import require_shape
 from remediator.policy import conditions, routes
 from remediator.policy.changes import apply
@@ -239,7 +240,7 @@ class _Planning:
 
     def plan(self) -> Plan:
         job = self.case.job
-        if not job.is_failure and not job.cancelled_by_person:
+        if not self.case.is_failure and not job.cancelled_by_person:
             return self._nothing("", (), f"the job is {job.state.value}: it has not failed")
         match = _Match(self)
         policy = match.first(self.policies.policies)
@@ -247,8 +248,10 @@ class _Planning:
         if policy is None:
             return self._nothing("", explained, "no policy matches")
         limits = self.policies.limits_for(policy)
-        if job.state is JobState.SUCCEEDED:
-            failed = job.failed_instances
+        resumable = any(step.resubmit.rows == "remaining" for step in policy.do)
+        if job.state is JobState.SUCCEEDED and not resumable:
+            rows = self.case.rows
+            failed = job.failed_instances or (sum(rows.failed.values()) if rows else 0)
             some = f"{failed} instance{'s' * (failed != 1)}"
             because = f"the job succeeded, but {some} failed: it is not run again"
             return self._nothing(policy.name, explained, because, policy, limits)
@@ -256,7 +259,13 @@ class _Planning:
 
     def _decided(self, policy: Policy, limits: Limits, explained: tuple[str, ...]) -> Plan:
         situation = Situation(
-            self.case, self.diagnosis, self.history, self.catalogue, limits, self.number
+            self.case,
+            self.diagnosis,
+            self.history,
+            self.catalogue,
+            limits,
+            self.number,
+            root=self.root,
         )
         ladder = Ladder(
             tuple(one for one in self.attempts if one.policy == policy.name),
@@ -331,7 +340,10 @@ class _Planning:
             same = sum(1 for _ in itertools.takewhile(lambda a: a.step == last, reversed(made)))
             at = max(at, slots.index(last) + min(same, slots.count(last)))
         left = dict.fromkeys(n for n in slots[at:] if n not in self.passed_over)
-        return [(n, policy.do[n - 1]) for n in left]
+        found = [(n, policy.do[n - 1]) for n in left]
+        if self.case.job.state is JobState.SUCCEEDED:  # its good rows are never run again
+            found = [(n, step) for n, step in found if step.resubmit.rows == "remaining"]
+        return found
 
     # --- kinds of answer --------------------------------------------------------------------------
 
@@ -418,6 +430,7 @@ class _Planning:
             Job(draft.job.name, request),  # a tuning job is asked for the trials that are left
             draft.location,
             draft.changes,
+            resume=draft.resume,
         )
         return request, cost
 
@@ -430,11 +443,15 @@ class _Planning:
         skipped: list[str],
     ) -> Plan:
         draft, cost = offer.draft.note(*skipped), offer.cost
+        if cost.saved_usd:
+            draft = draft.note(f"about ${cost.saved_usd:.2f} less than running all rows again")
         asked = self._asked(limits, policy, draft=draft, cost=cost)
         refused = refusals(asked)
         wait = self._wait(offer.resubmit)
         paused = self._paused_until(refused)
-        told = _refusal_words(refused) if refused else self._told(draft, cost, wait)
+        told = self._told(draft, cost, wait)
+        if refused:
+            told = "; ".join([_refusal_words(refused), *skipped])
         return Plan(
             job=str(self.case.job.name),
             verdict=self.diagnosis.verdict,
@@ -459,6 +476,7 @@ class _Planning:
             worst_case_basis=cost.worst_basis,
             explanation=(*explained, *walk(asked, refused), *self._approval_lines(policy)),
             approval_reasons=() if refused else self._approval_reasons(policy),
+            resume=draft.resume,
         )
 
     def _paused_until(self, refused: tuple[Refusal, ...]) -> datetime | None:
@@ -612,7 +630,11 @@ def _change_words(draft: Draft) -> str:
         return "the same job again, unchanged"
     after = {change.field: change.after for change in draft.changes}
     told: list[str] = []
+    if draft.resume.is_new:
+        told.append(f"only the {draft.resume.sent:,} rows that are left run again")
     for change in draft.changes:
+        if draft.resume.is_new and is_resumed(change.field):
+            continue  # told as what they are for
         holder, _, name = change.field.rpartition(".")
         if name.endswith(("eratorCount", "erator_count")) and any(
             f"{holder}.{key}" in after for key in ("acceleratorType", "accelerator_type")

@@ -12,8 +12,9 @@ import re
 from typing import Any
 
 from remediator.catalog.catalog import Catalogue
-from remediator.domain import Json, label_value
+from remediator.domain import CLAIM_MARK, Json, label_value
 from remediator.job import Job
+from remediator.job.batch import marked_request
 
 _LONGEST_NAME = 128  # Vertex's own limit for display names
 _LOOKED_AT = 1000  # characters of a display name, whoever wrote it
@@ -52,8 +53,8 @@ def display_name(job: Job, number: int) -> str:
 
 
 def with_claim(request: Json, claim: str) -> dict[str, Any]:
-    """The request with the claim's label, as it is sent."""
-    body = copy.deepcopy(dict(request))
+    """The request with the claim's label, as it is sent; in names of our own files, its token."""
+    body = copy.deepcopy(dict(marked_request(request, CLAIM_MARK, claim)))
     body["labels"] = {**(body.get("labels") or {}), "remediator-claim": label_value(claim)}
     return body
 
