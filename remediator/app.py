@@ -24,6 +24,7 @@ from remediator import intake, log, patience, settings
 from remediator.domain import (
     Attempt,
     Forbidden,
+    JobKind,
     JobName,
     JobState,
     Refused,
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from remediator.notices import Notices
     from remediator.policy import Policies
     from remediator.policy_file import PolicyFile
+    from remediator.rows import Rows
+    from remediator.rows.objects import BatchRows
 
 CALL_SECONDS = 15.0  # all tries of one call together
 EVIDENCE_SECONDS = 25.0  # all sources of one diagnosis, side by side
@@ -257,6 +260,14 @@ class App:
         case = self._gather(document, now=self.now(), attempts=(), settled=False)
         return replace(case, parent=self._parent_of(document))
 
+    def account_rows(self, name: JobName, *, key: str | None) -> Rows:
+        """What a batch did with its rows, read where they lie; raises Unusable for another kind."""
+        job = self.vertex.get(name, timeout_seconds=CALL_SECONDS)
+        if name.kind is not JobKind.BATCH_PREDICTION:
+            msg = f"{name} is no batch prediction, so it has no rows"
+            raise Unusable(msg)
+        return self.rows.account(job, key=key)
+
     def _parent_of(self, job: Job) -> str:
         from remediator.parents import belonging
 
@@ -425,6 +436,7 @@ class App:
             policies=self.policies,
             catalogue=Catalogue.built_in(),
             jobs=self.vertex,
+            rows=_LateRows(lambda: self.rows),
             gather=self._gather,
             ledger=self.ledger,
             notices=self.notices,
@@ -460,6 +472,14 @@ class App:
         from remediator.cloud.storage import Storage
 
         return Storage(timeout_seconds=CALL_SECONDS)
+
+    @cached_property
+    def rows(self) -> BatchRows:
+        """The rows of batches in Cloud Storage."""
+        from remediator.cloud.objects import Objects
+        from remediator.rows.objects import BatchRows
+
+        return BatchRows(Objects(self.storage, call_seconds=CALL_SECONDS))
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -619,7 +639,13 @@ class App:
         from remediator.readings import reading_of
 
         policies = self.policies()
-        reading = reading_of(job, policies, project=self.project_id, settled=settled)
+        reading = reading_of(
+            job,
+            policies,
+            project=self.project_id,
+            settled=settled,
+            resume_bucket=_bucket_of(self.settings.resume_bucket),
+        )
         children, gaps = ((), ()) if settled else self._children(job, now)
         readers = evidence.Readers(
             models=self.vertex,
@@ -628,6 +654,7 @@ class App:
             storage=self.storage,
             probe=self._probe,
             earlier=None if settled else self._earlier,
+            rows=self.rows.evidence if reading.rows else None,
         )
         case = evidence.gather(
             job,
@@ -762,6 +789,19 @@ class App:
         )
 
 
+class _LateRows:
+    """The rows of batches for the stories, opened when one is resumed."""
+
+    def __init__(self, opened: Callable[[], BatchRows]) -> None:
+        self._opened = opened
+
+    def write_left(self, job: Job, uri: str, *, rows: int, seconds: float) -> None:
+        self._opened().write_left(job, uri, rows=rows, seconds=seconds)
+
+    def write_manifest(self, uri: str, body: Mapping[str, Any]) -> None:
+        self._opened().write_manifest(uri, body)
+
+
 class _Sight:
     """What `follow` sees, through the App's hands."""
 
@@ -794,6 +834,10 @@ class _Sight:
         finally:
             logs.close()
         return [entry.get("jsonPayload") or {} for entry in found]
+
+
+def _bucket_of(uri: str) -> str:
+    return uri.removeprefix("gs://").partition("/")[0]
 
 
 def _read(path: Path) -> bytes:

@@ -235,7 +235,9 @@ def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statemen
         "what a batch did with its rows, and which to send again",
         as_json=True,
     )
-    rows.add_argument("job", metavar="JOB", nargs="?", default="", help="not read yet: name files")
+    rows.add_argument(
+        "job", metavar="JOB", nargs="?", default="", help="a batch's name, id or console URL"
+    )
     for flag, help_ in (
         ("input", "the files that the batch was given: JSONL, or CSV with a header"),
         ("output", "the files that it wrote, in any order; errors and increments are told by name"),

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
-from remediator.domain import Action, Forbidden, Guard, JobState, rfc3339
+from remediator.domain import Action, Forbidden, Guard, JobState, Part, RemediatorError, rfc3339
 from remediator.hands import Hands, Tale
 from remediator.job import Job, summary
+from remediator.job.batch import MANIFEST, data_of
 from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
 from remediator.ledger import Chain, Conclusion, Debt, Incident, Stage, Unreadable
+from remediator.notices import parts_of
 from remediator.policy import costs, routes, sizing
 
 
 def tell(tale: Tale, hands: Hands, now: datetime, kind: AlertKind, conclusion: Conclusion) -> str:
     """Conclude without a change: the alert is owed with the conclusion, in one transaction."""
     done = replace(tale.incident, stage=Stage.DONE, conclusion=conclusion)
+    write_manifest(tale.chain, tale.job, hands)
     facts = replace(tale.facts(kind, now=now), grant=_grant(tale, hands))
     debts = hands.notices.owed_with_outcome(
         tale.plan.alerts,
@@ -178,6 +183,35 @@ def tracks_of(job: Job, policy: str) -> tuple[str, ...]:
     return (breaker_track(policy, job), *memories) if policy else memories
 
 
+def write_manifest(chain: Chain, current: Job, hands: Hands) -> None:
+    """Where the results of a resumed batch lie, part by part, beside the newest of them.
+
+    Written when the job is made and again when it ends. A manifest that cannot be written is told in the
+    log: outcomes and `follow` name the same parts.
+    """
+    parts = parts_of(chain, current)
+    place = data_of(current).output_prefix
+    if len(parts) < _SEVERAL or not place:
+        return
+    uri = f"{place.rstrip('/')}/{MANIFEST}"
+    body = {"root": chain.root, "parts": [part.to_json() for part in parts]}
+    try:
+        hands.rows.write_manifest(uri, body)
+    except RemediatorError as err:
+        log.say("WARNING", f"the manifest was not written: {err}", job=str(current.name), uri=uri)
+
+
+_SEVERAL = 2
+
+
+def _parts_words(parts: Sequence[Part]) -> tuple[str, ...]:
+    """Where to read all of a resumed batch's results; empty where there is one place."""
+    if len(parts) < _SEVERAL:
+        return ()
+    listed = "; ".join(f"{part.output} ({part.rows:,} rows)" for part in parts)
+    return (f"The results are in {len(parts)} parts, all of which are to be read: {listed}.",)
+
+
 def close_chain(
     job: Job,
     incident: Incident,
@@ -189,6 +223,7 @@ def close_chain(
     """An attempt of ours ended well, or a person ended it: the chain is over."""
     chain = hands.ledger.chain(incident.root) or Chain(key=incident.root, root=incident.job)
     chain = settle(job, chain, hands, final=True)
+    write_manifest(chain, job, hands)
     last = chain.attempts[-1] if chain.attempts else None
     lost = chain.first_failed
     facts = AlertFacts(
@@ -208,9 +243,14 @@ def close_chain(
         estimated_usd=sum(a.estimated_usd or 0.0 for a in chain.attempts) or None,
         time_lost_seconds=((job.end_time or now) - lost).total_seconds() if lost else None,
         output=summary.output_of(job) or "" if kind is AlertKind.RECOVERED else "",
-        extra=(f"The remediator cancelled it: {incident.reason}.",)
-        if incident.reason and job.state is JobState.CANCELLED
-        else (),
+        extra=(
+            *(
+                (f"The remediator cancelled it: {incident.reason}.",)
+                if incident.reason and job.state is JobState.CANCELLED
+                else ()
+            ),
+            *_parts_words(parts_of(chain, job)),
+        ),
     )
     channels = routes.channels_of(hands.policies(), last.policy if last else "", job)
     debts = hands.notices.owed_with_outcome(

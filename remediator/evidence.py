@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from remediator.case import Case, Gap, LogLine, Probe, Series
 from remediator.domain import Attempt, JobName, Json, Refused, RemediatorError, Source, Transient
 from remediator.job import Job
+from remediator.job.rows import RowAccount
 from remediator.job.summary import Saved
 
 # --- what is asked of the world ----------------------------------------------------------------
@@ -82,7 +83,7 @@ class Reading:
     job's own id is always read too. `project` is where its log is; "": the one in its name. `model`
     is a Model's resource name or "". `error_files_under` is the gs:// folder of its error files or
     "", `error_files_marked` digits that must stand in their path where others' lie there too. `probes` are URLs that the policy file allows to be measured. `saved_under` is the gs://
-    folder of its checkpoints or "".
+    folder of its checkpoints or "". `rows`: what a batch did with each of its rows is wanted.
     """
 
     job_ids: tuple[str, ...] = ()
@@ -95,6 +96,7 @@ class Reading:
     saved_under: str = ""
     has_metrics: bool = False
     has_logs: bool = True
+    rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ class Readers:
     """The services, each None where it is not to be asked.
 
     `probe` measures one URL and raises (a RemediatorError saying why) where it may not; `earlier`
-    finds successful jobs of the same model or display name, newest first.
+    finds successful jobs of the same model or display name, newest first; `rows` counts a batch's rows
+    within so many seconds, and says why where it cannot.
     """
 
     models: ModelReader | None = None
@@ -111,6 +114,7 @@ class Readers:
     storage: StorageReader | None = None
     probe: Callable[[str], Probe] | None = None
     earlier: Callable[[Job], Sequence[Job]] | None = None
+    rows: Callable[[Job, float], tuple[RowAccount | None, str]] | None = None
 
 
 # --- the plan ----------------------------------------------------------------------------------
@@ -125,6 +129,7 @@ _PATIENCE: Mapping[Source, float] = {
     Source.PROBE: 25.0,
     Source.HISTORY: 15.0,
 }
+_ROWS_END_SECONDS = 3.0  # of a source's time, for matching what was read; chosen
 _GRACE_SECONDS = 0.5  # for a hand that keeps its deadline to say so itself
 _MOST_BUCKETS = 8
 _MOST_PROBES = 5
@@ -177,11 +182,15 @@ def gather(
         value, gap = _outcome(task, future, max(0.0, left), seconds)
         if gap is not None:
             gaps.append(gap)
+            if task.field == "rows":
+                found["rows_unread"] = f"its rows could not be read: {gap.why}"
         if value is None:
             continue
         if task.field == "log_lines":
             found["log_lines"], late = value
             gaps.extend(late)
+        elif task.field == "rows":
+            found["rows"], found["rows_unread"] = value
         elif isinstance(value, Mapping) and task.field in ("error_files", "buckets"):
             found[task.field] = {**found[task.field], **value}
         elif task.field == "probes":
@@ -233,6 +242,11 @@ def _tasks(job: Job, reading: Reading, readers: Readers, now: datetime) -> list[
             _Task("probes", Source.PROBE, _measured(probe, url))
             for url in dict.fromkeys(reading.probes[:_MOST_PROBES])
         )
+    rows = readers.rows
+    if rows is not None and reading.rows:
+        tasks.append(
+            _Task("rows", Source.ERROR_FILE, lambda s: rows(job, max(s - _ROWS_END_SECONDS, 1.0)))
+        )
     if earlier is not None:
         tasks.append(_Task("earlier", Source.HISTORY, lambda _: tuple(earlier(job))))
     return tasks
@@ -282,7 +296,8 @@ def _outcome(
         return future.result(timeout=wait_seconds), None
     except FutureTimeoutError:
         why = f"no answer within {allowed:.0f} s"
-        return None, Gap(task.source, why, may_pass=True)
+        # Of a large batch, that will be so each time: the rows are then done without.
+        return None, Gap(task.source, why, may_pass=task.field != "rows")
     except RemediatorError as err:
         return None, _gap(task.source, err)
     except Exception as err:  # noqa: BLE001  # a fault of ours in one source must not lose the rest

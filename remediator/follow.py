@@ -130,6 +130,8 @@ def _outputs(outcome: Json, output: str | None) -> tuple[str, ...]:
     """The parts that the outcome names; else the job's own place, if it has one."""
     named = outcome.get("outputs")
     parts = tuple(one for one in named if isinstance(one, str)) if isinstance(named, list) else ()
+    if parts and output and output.startswith(f"{parts[-1].rstrip('/')}/"):
+        parts = (*parts[:-1], output)  # the folder is known by now, and not only what was asked for
     return parts or ((output,) if output else ())
 
 

@@ -78,6 +78,14 @@ class Jobs(Protocol):
     def cancel(self, name: JobName, *, timeout_seconds: float | None = None) -> None: ...
 
 
+class RowsOfBatches(Protocol):
+    """Writes what a resumed batch needs, under names of ours; errors are the domain's."""
+
+    def write_left(self, job: Job, uri: str, *, rows: int, seconds: float) -> None: ...
+
+    def write_manifest(self, uri: str, body: Json) -> None: ...
+
+
 class Gather(Protocol):
     """Reads the evidence of a job, side by side, within a budget."""
 
@@ -97,6 +105,7 @@ class Hands:
     policies: Callable[[], Policies]
     catalogue: Catalogue
     jobs: Jobs
+    rows: RowsOfBatches
     gather: Gather
     ledger: Ledger
     notices: Notices

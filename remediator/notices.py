@@ -30,6 +30,7 @@ from remediator.domain import (
     Action,
     Diagnosis,
     Json,
+    Part,
     RemediatorError,
     Transient,
     parse_time,
@@ -185,7 +186,7 @@ class Notices:
             "reason": message.title,
             "advice": message.next_step,
             "url": console_url(current.name),
-            "outputs": [output] if output else [],
+            "outputs": [part.output for part in parts_of(chain, current) if part.output],
             "waits_for": waits_for,
             "previous": previous or None,
             "verdict": verdict,
@@ -422,6 +423,20 @@ class Notices:
         except RemediatorError as err:
             self._postpone(debt, err)
             return None
+
+
+def parts_of(chain: Chain, current: Job) -> tuple[Part, ...]:
+    """All parts of the results as they stand with this job of the chain, the newest last."""
+    made = [one for one in chain.attempts if one.name == str(current.name)]
+    attempt = made[-1] if made else None
+    before = attempt.resume.parts if attempt else ()
+    own = Part(
+        str(current.name),
+        attempt.number if attempt else 0,
+        max(current.instance_counts[0], 0) or (attempt.resume.sent if attempt else 0),
+        summary.output_of(current) or "",
+    )
+    return (*before, own)
 
 
 def _pause(debt: Debt, err: Exception) -> timedelta:

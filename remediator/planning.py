@@ -347,7 +347,7 @@ def is_unrecorded(job: Job, hands: Hands) -> bool:
     chain = hands.ledger.chain(root) if root else None
     if chain is None or chain.claim is None or chain.claim.token != token:
         return False
-    return summary.holds(job, chain.claim.changes)
+    return summary.holds(job, chain.claim.changes_made)
 
 
 def _as_answered(made: Plan, incident: Incident) -> Plan:

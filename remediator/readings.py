@@ -19,17 +19,26 @@ from remediator.policy import Policies
 _URL = re.compile(r"https?://[^\s\"'\\<>{}|^`]{1,500}")
 
 
-def reading_of(job: Job, policies: Policies, *, project: str, settled: bool) -> Reading:
-    """Everything worth reading about a failed job; with `settled`, only what a plan needs."""
+def reading_of(
+    job: Job, policies: Policies, *, project: str, settled: bool, resume_bucket: str = ""
+) -> Reading:
+    """Everything worth reading about a failed job; with `settled`, only what a plan needs.
+
+    `resume_bucket`: the name of the bucket to which the rows that are left of a batch may be written;
+    without it they are not looked at.
+    """
     model = job.pinned_model or job.model_name or ""
     model = model if "/publishers/" not in model and model.startswith("projects/") else ""
     saved = job.base_output if job.kind is not JobKind.PIPELINE else ""
     saved = saved if saved.startswith("gs://") else ""
+    rows = job.kind is JobKind.BATCH_PREDICTION and _may_resume(policies)
+    ours = (resume_bucket,) if resume_bucket and rows else ()
     if settled:
         return Reading(
             project=project,
             model=model,
-            buckets=job.buckets if _may_move(policies) else (),
+            buckets=(*(job.buckets if _may_move(policies) else ()), *ours),
+            rows=bool(ours),
             saved_under=saved,
             has_logs=False,
         )
@@ -40,7 +49,8 @@ def reading_of(job: Job, policies: Policies, *, project: str, settled: bool) -> 
         model=model,
         error_files_under=folder,
         error_files_marked=mark,
-        buckets=job.buckets,
+        buckets=(*job.buckets, *ours),
+        rows=bool(ours),
         probes=probe_urls(job, policies),
         saved_under=saved,
         has_metrics=job.kind is not JobKind.BATCH_PREDICTION,
@@ -51,6 +61,11 @@ def _may_move(policies: Policies) -> bool:
     """Whether some step asks for another region: then where the data lives decides."""
     asked = [step.resubmit for policy in policies.policies for step in policy.do]
     return any(way.location for resubmit in asked for way in (resubmit, *(resubmit.fallback or ())))
+
+
+def _may_resume(policies: Policies) -> bool:
+    """Whether some step asks for the rows that are left."""
+    return any(step.resubmit.rows == "remaining" for one in policies.policies for step in one.do)
 
 
 def _error_files_under(job: Job) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from remediator import log
+from remediator import log, patience
 from remediator.alerts import AlertKind
 from remediator.domain import (
     Action,
@@ -17,15 +17,17 @@ from remediator.domain import (
     Forbidden,
     Guard,
     JobName,
+    Json,
     Plan,
     Refused,
     RemediatorError,
     Transient,
     Unanswered,
 )
-from remediator.endings import tell, wait
+from remediator.endings import tell, wait, write_manifest
 from remediator.hands import APPROVED, Hands, Tale, new_incident
 from remediator.job import Job, summary
+from remediator.job.batch import data_of
 from remediator.ledger import STALE, Chain, Claim, Conclusion, Incident, Stage
 from remediator.planning import job_budget, limits, skip_name
 from remediator.policy import illegal_differences, routes, with_claim
@@ -87,6 +89,7 @@ def _claim_for(tale: Tale, hands: Hands, now: datetime) -> Claim:
         location=tale.plan.location or tale.job.name.location,
         max_run_seconds=tale.plan.max_run_seconds,
         entry=tale.plan.entry,
+        resume=tale.plan.resume,
     )
 
 
@@ -172,16 +175,16 @@ def made_under(claim: Claim, job: JobName, hands: Hands) -> Job | None:
             labels={"remediator-claim": claim.token},
             timeout_seconds=hands.call_seconds,
         )
-        if summary.holds(other, claim.changes)
+        if summary.holds(other, claim.changes_made)
     ]
     return min(found, key=lambda one: one.created_order, default=None)
 
 
 def _create(tale: Tale, claim: Claim, hands: Hands, now: datetime, *, mended: bool) -> str | Again:
     request = with_claim(tale.plan.request or {}, claim.token)
-    untouchable = illegal_differences(tale.job, request, tale.plan.changes)
-    if untouchable:
-        return _withheld(tale, claim, untouchable, hands, now)
+    why_not = _why_not_sent(tale, claim, request, hands)
+    if why_not:
+        return _withheld(tale, claim, why_not, hands, now)
     key = tale.chain.key
     location = claim.location or tale.job.name.location
     if hands.now() >= claim.send_before(hands.settings.consistency_wait):
@@ -211,24 +214,60 @@ def _create(tale: Tale, claim: Claim, hands: Hands, now: datetime, *, mended: bo
     return record_made(tale, claim, made, hands, now)
 
 
-def _withheld(
-    tale: Tale, claim: Claim, untouchable: tuple[str, ...], hands: Hands, now: datetime
-) -> str:
-    """The request differs where no remedy may: it is not sent, the claim goes, people are told."""
+def _why_not_sent(tale: Tale, claim: Claim, request: Json, hands: Hands) -> str:
+    """Why the request must not be sent; else empty, and the input of a resumed batch is there."""
+    untouchable = illegal_differences(tale.job, request, tale.plan.changes)
+    if untouchable:
+        return _differences_words(untouchable)
+    if not tale.plan.resume.is_new:
+        return ""
+    try:
+        _write_rows_left(tale, request, hands)
+    except Refused as err:
+        return f"nothing was resubmitted: the rows that are left were not written: {err}"
+    except BaseException:  # no job was asked for; what was written is found by its name
+        _give_back(tale.chain.key, claim, hands, unanswered=False)
+        raise
+    return ""
+
+
+def _withheld(tale: Tale, claim: Claim, words: str, hands: Hands, now: datetime) -> str:
+    """The request is not sent, for the reason in `words`: the claim goes, people are told."""
     if not hands.ledger.withdraw(tale.chain.key, claim.token, taken=claim.taken):
         msg = "another hand took the claim over"
         raise Transient(msg)
-    listed = ", ".join(untouchable[:_NAMED_AT_MOST])
-    more = len(untouchable) - _NAMED_AT_MOST
-    words = (
-        f"nothing was resubmitted: the new job would differ in {listed}"
-        f"{f' and {more} more' if more > 0 else ''}, which no remedy may change"
-    )
     log.say("ERROR", words, job=str(tale.job.name), policy=claim.policy)
     return _tell_refusal(tale, words, words, hands, now)
 
 
+def _differences_words(untouchable: tuple[str, ...]) -> str:
+    """The request differs where no remedy may."""
+    listed = ", ".join(untouchable[:_NAMED_AT_MOST])
+    more = len(untouchable) - _NAMED_AT_MOST
+    return (
+        f"nothing was resubmitted: the new job would differ in {listed}"
+        f"{f' and {more} more' if more > 0 else ''}, which no remedy may change"
+    )
+
+
 _NAMED_AT_MOST = 5
+
+
+def _write_rows_left(tale: Tale, request: Json, hands: Hands) -> None:
+    """The new job's input, under the name that the claim gives it; one that is there is used.
+
+    Raises Refused where it cannot be written, Transient where it may be tried again.
+    """
+    uris = data_of(Job(tale.job.name, request)).inputs
+    hands.rows.write_left(
+        tale.job,
+        uris[0],
+        rows=tale.plan.resume.sent,
+        seconds=patience.left(_ROWS_SECONDS),
+    )
+
+
+_ROWS_SECONDS = 30.0  # for reading a batch anew where that was not done just now; chosen
 
 
 def _seen_at_once(claim: Claim, job: Job, hands: Hands) -> Job | None:
@@ -327,12 +366,13 @@ def record_made(tale: Tale, claim: Claim, made: Job, hands: Hands, now: datetime
         policy=claim.policy,
         step=claim.step,
         verdict=claim.verdict,
-        changes=claim.changes,
+        changes=claim.changes_made,
         claim=claim.token,
         number=claim.number,
         estimated_usd=claim.estimated_usd,
         max_run_seconds=claim.max_run_seconds,
         entry=claim.entry,
+        resume=claim.resume,
     )
     done = replace(tale.incident, stage=Stage.DONE, conclusion=Conclusion.RESUBMITTED)
     following = replace(
@@ -347,7 +387,8 @@ def record_made(tale: Tale, claim: Claim, made: Job, hands: Hands, now: datetime
         action=Action.RESUBMIT,
         policy=claim.policy,
         step=claim.step,
-        changes=claim.changes,
+        changes=claim.changes_made,
+        resume=claim.resume,
     )
     acted = replace(tale, plan=done_so, incident=done)
     kind = AlertKind.NEXT_ATTEMPT if tale.chain.attempts else AlertKind.ACTED
@@ -364,6 +405,7 @@ def record_made(tale: Tale, claim: Claim, made: Job, hands: Hands, now: datetime
         facts=facts,
         previous=str(tale.job.name),
     )
+    write_manifest(chain, made, hands)
     if hands.ledger.record(
         tale.chain.key, claim.token, attempt, incident=done, following=following, debts=debts
     ):

@@ -12,6 +12,7 @@ from remediator.domain import (
     Change,
     Diagnosis,
     Evidence,
+    Gone,
     JobState,
     Needs,
     RankedCause,
@@ -19,6 +20,7 @@ from remediator.domain import (
 )
 from remediator.job import Job
 from remediator.policy import Policies, load
+from remediator.rows.objects import BatchRows
 
 _PARENT = "projects/123456789012/locations/us-central1"
 _TIMES = {
@@ -245,3 +247,18 @@ def attempt(policy: str, step: int = 1, *, changed: bool = True, number: int = 0
 def policies(text: str) -> Policies:
     """A policy file's text without its first line and channels."""
     return load(f"version: 1\nchannels: {{ml: {{slack: {{webhook: 'env:W'}}}}}}\n{text}").require()
+
+
+class _NoStorage:
+    """A Cloud Storage in which there is nothing, for stories that resume no batch."""
+
+    def _gone(self, *_: object, **__: object) -> Any:
+        msg = "there is no such object"
+        raise Gone(msg)
+
+    find = open = rows_in = create = write_json = _gone
+
+
+def no_rows() -> BatchRows:
+    """The rows of batches where there is no batch."""
+    return BatchRows(_NoStorage())

@@ -250,8 +250,8 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
         Guard.ROWS,
         {"body": BATCH, "step": "{rows: remaining}"},
         (
-            "step 1 is passed over, the rows that are left cannot be told apart yet, so they cannot "
-            "be run alone"
+            "step 1 is passed over, running only the rows that are left is not set up "
+            "(REMEDIATOR_RESUME_BUCKET): by Vertex's count 10 of 100 rows would not have to run again"
         ),
     ),
     "labels-full": (

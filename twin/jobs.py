@@ -15,7 +15,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ from twin.models import ModelStore
 from twin.monitoring import SeriesStore
 from twin.parents import Family
 from twin.physics import Needs, Run, run_custom
+from twin.rows import results, rows_of
 from twin.rpc import Body, Refusal
 from twin.storage import Storage
 from twin.traces import batch_entries, custom_entries, error_file, series, viewer_link
@@ -266,6 +267,9 @@ class JobStore:
         if kind is BATCH:
             uris = ((body.get("inputConfig") or {}).get("gcsSource") or {}).get("uris") or []
             missing = self.storage.missing(uris)
+            rows = rows_of(self.storage.texts(uris))
+            if len(rows) > 1:  # what is really there counts
+                needs = replace(needs, serving=replace(needs.serving, instances=len(rows)))
             return run_batch(needs, body, region=location, tries=tries, missing=missing)
         return run_custom(needs, body.get("jobSpec") or {}, region=location, tries=tries)
 
@@ -438,7 +442,7 @@ class JobStore:
         body["outputInfo"] = {"gcsOutputDirectory": folder}
         self.storage.put_uri(f"{folder}/prediction.errors_stats-00000-of-00001", error_file(run))
         if run.successful:
-            self.storage.put_uri(
-                f"{folder}/prediction.results-00000-of-00001",
-                '{"instance": {"id": 1}, "prediction": [0.5]}\n',
-            )
+            uris = ((body.get("inputConfig") or {}).get("gcsSource") or {}).get("uris") or []
+            rows = rows_of(self.storage.texts(uris))
+            name, text = results(body, rows[: run.successful] or [{"id": 1}])
+            self.storage.put_uri(f"{folder}/{name}", text)

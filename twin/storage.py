@@ -3,7 +3,7 @@
 A small server of our own, for `STORAGE_EMULATOR_HOST`. The emulator on PyPI keeps one location for
 all buckets and comes for one platform only; the place of a bucket is what the product must read.
 Served: get and create a bucket, list objects (prefix, pages), get an object's metadata or content
-(ranges, generation), upload (media and multipart), delete.
+(ranges, generation), upload (media, multipart and resumable), delete.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import struct
 import threading
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import google_crc32c
@@ -37,6 +38,7 @@ class Storage:
         self._buckets: dict[str, dict[str, Any]] = {}
         self._objects: dict[tuple[str, str], dict[str, Any]] = {}
         self._data: dict[tuple[str, str], bytes] = {}
+        self._uploads: dict[str, _Upload] = {}
         self._generation = 1_700_000_000_000_000
         bucket = r"/storage/v1/b/(?P<bucket>[^/]+)"
         item = rf"{bucket}/o/(?P<object>.+)"
@@ -48,6 +50,8 @@ class Storage:
                 Route("GET", bucket, self._get_bucket, "storage.buckets.get"),
                 Route("POST", r"/storage/v1/b", self._create_bucket, "storage.buckets.create"),
                 Route("POST", rf"/upload{bucket}/o", self._upload, "storage.objects.create"),
+                Route("PUT", rf"/upload{bucket}/o", self._continue, "storage.objects.create"),
+                Route("DELETE", rf"/upload{bucket}/o", self._abandon, "storage.objects.create"),
                 Route("DELETE", item, self._delete, "storage.objects.delete"),
             ],
         )
@@ -139,6 +143,19 @@ class Storage:
                 lost.append(str(uri))
         return lost
 
+    def texts(self, uris: Iterable[str]) -> list[bytes]:
+        """The contents of the objects that these inputs match, in order of their names."""
+        found = []
+        for uri in uris:
+            bucket, _, pattern = str(uri).removeprefix("gs://").partition("/")
+            with self._lock:
+                found += [
+                    self._data[bucket, name]
+                    for name in self.names(bucket)
+                    if fnmatch.fnmatchcase(name, pattern)
+                ]
+        return found
+
     def _get_bucket(self, request: Request) -> Answer:
         with self._lock:
             found = self._buckets.get(request.groups["bucket"])
@@ -204,15 +221,60 @@ class Storage:
         if bucket not in self._buckets:
             return _absent("The specified bucket does not exist.")
         name, data = request.query.get("name", ""), request.body
+        if request.query.get("uploadType") == "resumable":
+            return self._begin(request)
+        metadata: dict[str, str] = {}
         if request.query.get("uploadType") == "multipart":
-            name, data = _multipart(request)
+            name, data, metadata = _multipart(request)
+        return self._store(bucket, name, data, metadata, request.query.get("ifGenerationMatch"))
+
+    def _store(
+        self, bucket: str, name: str, data: bytes, metadata: dict[str, str], condition: str | None
+    ) -> Answer:
         with self._lock:
-            condition = request.query.get("ifGenerationMatch")
             held = self._objects.get((bucket, name), {}).get("generation", "0")
             if condition is not None and condition != held:
                 return Answer(412, {"error": {"code": 412, "message": "conditionNotMet"}})
             self.put(bucket, name, data)
+            if metadata:
+                self._objects[bucket, name]["metadata"] = metadata
             return Answer(200, self._objects[bucket, name])
+
+    def _begin(self, request: Request) -> Answer:
+        """A resumable upload begins: its pieces come by PUT, each after the other."""
+        about = json.loads(request.body or b"{}")
+        bucket = request.groups["bucket"]
+        name = request.query.get("name") or str(about.get("name") or "")
+        with self._lock:
+            ident = f"upload-{len(self._uploads) + 1}"
+            self._uploads[ident] = _Upload(
+                name, dict(about.get("metadata") or {}), request.query.get("ifGenerationMatch")
+            )
+        query = f"uploadType=resumable&upload_id={ident}"
+        return Answer(200, b"", {"Location": f"{self.url}/upload/storage/v1/b/{bucket}/o?{query}"})
+
+    def _continue(self, request: Request) -> Answer:
+        upload = self._uploads.get(request.query.get("upload_id", ""))
+        if upload is None:
+            return _absent("No such upload.")
+        sent, _, total = (
+            request.headers.get("content-range", "").removeprefix("bytes ").partition("/")
+        )
+        upload.data += request.body
+        if total == "*" or (sent != "*" and int(total) > len(upload.data)):
+            return Answer(308, b"", {"Range": f"bytes=0-{len(upload.data) - 1}"})
+        with self._lock:
+            del self._uploads[request.query["upload_id"]]
+        bucket = request.groups["bucket"]
+        return self._store(
+            bucket, upload.name, bytes(upload.data), upload.metadata, upload.condition
+        )
+
+    def _abandon(self, request: Request) -> Answer:
+        """A resumable upload is given up: nothing of it is stored."""
+        with self._lock:
+            self._uploads.pop(request.query.get("upload_id", ""), None)
+        return Answer(499)
 
     def _delete(self, request: Request) -> Answer:
         key = (request.groups["bucket"], request.groups["object"])
@@ -223,15 +285,26 @@ class Storage:
         return Answer(204)
 
 
+@dataclass
+class _Upload:
+    """A resumable upload while its pieces arrive."""
+
+    name: str
+    metadata: dict[str, str]
+    condition: str | None
+    data: bytearray = field(default_factory=bytearray)
+
+
 def _absent(message: str) -> Answer:
     error = {"code": 404, "message": message, "errors": [{"reason": "notFound"}]}
     return Answer(404, {"error": error})
 
 
-def _multipart(request: Request) -> tuple[str, bytes]:
-    """(name, content) of a multipart/related upload."""
+def _multipart(request: Request) -> tuple[str, bytes, dict[str, str]]:
+    """(name, content, metadata) of a multipart/related upload."""
     boundary = request.headers["content-type"].partition("boundary=")[2].strip("\"'").encode()
     parts = request.body.split(b"--" + boundary)
     head = parts[1].partition(b"\r\n\r\n")[2]
     content = parts[2].partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
-    return str(json.loads(head)["name"]), content
+    about = json.loads(head)
+    return str(about["name"]), content, dict(about.get("metadata") or {})

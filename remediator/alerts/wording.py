@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from remediator.domain import Cause, Change, Guard, JobState
+from remediator.job.batch import is_resumed
 from remediator.redact import redact
 
 SLACK = 2000
@@ -213,7 +214,8 @@ def _visible(text: str) -> Iterable[str]:
 
 def described(changes: Iterable[Change]) -> str:
     """Changes as a phrase: `on n1-standard-16 with 1 NVIDIA_TESLA_T4`; empty for none."""
-    made = {c.field.rsplit(".", 1)[-1]: c.after for c in itertools.islice(changes, MOST_CHANGES)}
+    taken = tuple(itertools.islice(changes, MOST_CHANGES))
+    made = {c.field.rsplit(".", 1)[-1]: c.after for c in taken if not is_resumed(c.field)}
     count = made.pop("acceleratorCount", None)
     device = made.get("acceleratorType")
     if count and device:
@@ -221,7 +223,7 @@ def described(changes: Iterable[Change]) -> str:
     elif count:
         made["acceleratorType"] = f"{count} accelerators"
     made.pop("maxReplicaCount", None)  # follows the starting count, which is the one that counts
-    said = []
+    said = ["with only the rows that are left"] if any(is_resumed(c.field) for c in taken) else []
     for name, after in made.items():
         if after is None:
             said.append(f"without {_FIELDS.get(name, name)}")
@@ -257,6 +259,11 @@ def spelled(changes: Iterable[Change]) -> str:
         holder, _, name = change.field.rpartition(".")
         if name == "acceleratorCount" and f"{holder}.acceleratorType" in by_field:
             continue  # told with its type
+        if is_resumed(change.field):
+            what = "its input" if change.field.startswith("input") else "its output"
+            after = change.after[0] if isinstance(change.after, list) else change.after
+            told.append(f"{what} is {shown(str(after), 300)}")
+            continue
         before, after = _setting(name, change.before), _setting(name, change.after)
         count = by_field.get(f"{holder}.acceleratorCount") if name == "acceleratorType" else None
         if count is not None:

@@ -50,7 +50,7 @@ class Storage:
         if not _BUCKET.fullmatch(name):
             msg = f"not the name of a bucket: {name[:200]!r}"
             raise Refused(msg)
-        client = self._client()
+        client = self.client()
         bucket = answered(
             f"reading bucket {name}",
             lambda seconds: client.get_bucket(name, timeout=seconds, retry=None),
@@ -68,7 +68,7 @@ class Storage:
         """
         bucket, name = parse_uri(prefix)
         folder = f"{name.rstrip('/')}/" if name else ""
-        client = self._client()
+        client = self.client()
         budget = timeout_seconds or self._timeout_seconds
         blobs = answered(
             f"listing {prefix}",
@@ -100,7 +100,7 @@ class Storage:
         """What lies under `gs://bucket/dir`: how many objects, and the one that changed last."""
         bucket, name = parse_uri(folder)
         under = f"{name.rstrip('/')}/" if name else ""
-        client = self._client()
+        client = self.client()
         blobs = answered(
             f"listing {folder}",
             lambda seconds: list(
@@ -129,7 +129,7 @@ class Storage:
     def read(self, uri: str, *, timeout_seconds: float | None = None) -> tuple[str, str]:
         """The whole text of a small object (UTF-8) and its generation; raises Gone, Refused."""
         bucket, name = parse_uri(uri)
-        client = self._client()
+        client = self.client()
 
         def fetch(seconds: float) -> tuple[str, str]:
             blob = client.bucket(bucket).get_blob(name, timeout=seconds, retry=None)
@@ -160,7 +160,7 @@ class Storage:
     def exists(self, uri: str, *, timeout_seconds: float | None = None) -> bool:
         """Whether the object is there, or, for a URI that ends in `/`, anything under it."""
         bucket, name = parse_uri(uri)
-        client = self._client()
+        client = self.client()
 
         def look(seconds: float) -> bool:
             if name and not name.endswith("/"):
@@ -184,7 +184,7 @@ class Storage:
                 self._opened.close()
             self._opened = None
 
-    def _client(self) -> Any:
+    def client(self) -> Any:
         from google.cloud import storage
 
         with self._lock:

@@ -10,17 +10,20 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from remediator.domain import Json, Unusable
 
 if TYPE_CHECKING:
     from remediator.app import App
     from remediator.case import Case
+    from remediator.domain import JobName
     from remediator.inputs import Assembly, Material
     from remediator.policy import Catalogue, Policies
+
+T = TypeVar("T")
 
 HERE = Path(__file__).resolve().parent.parent.parent
 """The checkout, or where the package is installed: beside `remediator`."""
@@ -185,6 +188,14 @@ def write_case(case: Case, output: str) -> None:
 
 def captured(name: str, args: argparse.Namespace) -> Case:
     """What a project says of the job that `name` names; raises Unusable where it names none."""
+    return asked_of_project(name, args, lambda app, job: app.capture(str(job)))
+
+
+def asked_of_project(name: str, args: argparse.Namespace, ask: Callable[[App, JobName], T]) -> T:
+    """The answer about the job that `name` names; raises Unusable where it names none.
+
+    `ask` raises Gone where there is no job of that name: others are then tried.
+    """
     from remediator.domain import Gone, RemediatorError
     from remediator.inputs import parse_reference
 
@@ -204,7 +215,7 @@ def captured(name: str, args: argparse.Namespace) -> Case:
     for place in dict.fromkeys(places):
         for job in reference.names(project, place.strip()):
             try:
-                return app.capture(str(job))
+                return ask(app, job)
             except Gone as err:
                 last = err
     msg = f"{name}: no such job in {', '.join(places)} of {project} ({last})"

@@ -1,6 +1,7 @@
 """`rows`: what a batch prediction did with its rows, and which of them to send again.
 
-Offline, over files on this machine; what a project's own jobs did is not read yet, and said so.
+Over files on this machine, without an account; or of a project's own job, where its files lie in
+Cloud Storage.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from remediator.commands.inputs import DONE, FAILED, print_json, print_text
+from remediator.commands.inputs import DONE, FAILED, asked_of_project, print_json, print_text
 from remediator.domain import Unusable
 
 if TYPE_CHECKING:
@@ -27,7 +28,47 @@ _BUFFER = 2**20  # bytes that are read or written at once; chosen
 
 def rows(args: argparse.Namespace) -> int:
     """0 where the account is sound, 1 where it is not; nothing is written then."""
-    _require_files(args)
+    found = _of_files(args) if _names_files(args) else _of_job(args)
+    if args.remaining and found.account.sound:
+        _write_remaining(Path(args.remaining), found)
+    if args.json:
+        print_json(found.account.to_json())
+    else:
+        print_text(_told(found.account, args.remaining))
+    if args.remaining and not found.account.sound:
+        print(f"note: nothing is written to {args.remaining}", file=sys.stderr)
+    return DONE if found.account.sound else FAILED
+
+
+def _names_files(args: argparse.Namespace) -> bool:
+    """Whether files are named, and not a job; raises Unusable where it is both or neither."""
+    flags = {"--input": args.rows_input, "--output": args.rows_output}
+    named = [*args.rows_input, *args.rows_output, *args.rows_errors]
+    if args.job and named:
+        msg = f"either the job {args.job} or files: both together have no meaning"
+        raise Unusable(msg)
+    absent = [flag for flag, names in flags.items() if not names]
+    if absent and not args.job:
+        what = "the files that the batch took and gave"
+        job = "" if named else ", or a job: its name, id or console URL"
+        msg = f"say {' and '.join(absent)}: {what}{job}"
+        raise Unusable(msg)
+    target = args.remaining
+    if target == "-":
+        msg = "--remaining needs the name of a file"
+        raise Unusable(msg)
+    if target and Path(target).resolve() in {Path(name).resolve() for name in named}:
+        msg = f"{target}: is read here, and would be written over; name another file"
+        raise Unusable(msg)
+    return not args.job
+
+
+def _of_job(args: argparse.Namespace) -> Rows:
+    """The rows of a job in its project, read where they lie; nothing is changed there."""
+    return asked_of_project(args.job, args, lambda app, name: app.account_rows(name, key=args.key))
+
+
+def _of_files(args: argparse.Namespace) -> Rows:
     from remediator.rows import Files, account
 
     inputs = _sources(args.rows_input)
@@ -40,46 +81,10 @@ def rows(args: argparse.Namespace) -> int:
     files = Files.sorted_by_name(inputs, outputs, errors)
     with tempfile.TemporaryDirectory(prefix="vertex-remediator-rows-") as folder:
         try:
-            found = account(files, Path(folder), key=args.key)
-            if args.remaining and found.account.sound:
-                _write_remaining(Path(args.remaining), found)
+            return account(files, Path(folder), key=args.key)
         except OSError as err:
             msg = f"{err.filename or folder}: {err.strerror}"
             raise Unusable(msg) from err
-    if args.json:
-        print_json(found.account.to_json())
-    else:
-        print_text(_told(found.account, args.remaining))
-    if args.remaining and not found.account.sound:
-        print(f"note: nothing is written to {args.remaining}", file=sys.stderr)
-    return DONE if found.account.sound else FAILED
-
-
-def _require_files(args: argparse.Namespace) -> None:
-    if args.job:
-        msg = (
-            f"{args.job}: a job's rows are not read from its project yet; copy the files here and say "
-            "--input FILE… --output FILE…"
-        )
-        raise Unusable(msg)
-    absent = [
-        flag
-        for flag, names in (("--input", args.rows_input), ("--output", args.rows_output))
-        if not names
-    ]
-    if absent:
-        msg = f"say {' and '.join(absent)}: the files that the batch took and gave"
-        raise Unusable(msg)
-    target = args.remaining
-    if target is None:
-        return
-    if target == "-":
-        msg = "--remaining needs the name of a file"
-        raise Unusable(msg)
-    read = (*args.rows_input, *args.rows_output, *args.rows_errors)
-    if Path(target).resolve() in {Path(name).resolve() for name in read}:
-        msg = f"{target}: is read here, and would be written over; name another file"
-        raise Unusable(msg)
 
 
 def _sources(names: Sequence[str], besides: Sequence[Source] = ()) -> list[Source]:

@@ -21,6 +21,9 @@ INPUT_TABLE = "inputConfig.bigquerySource.inputUri"
 OUTPUT_PREFIX = "outputConfig.gcsDestination.outputUriPrefix"
 OUTPUT_TABLE = "outputConfig.bigqueryDestination.outputUri"
 
+MANIFEST = "remediator-manifest.json"
+"""The list of a resumed batch's parts, beside the newest of them."""
+
 _RESUMED = re.compile(
     r"inputConfig\.(gcsSource\.uris(\[\d+\])?|bigquerySource\.inputUri)"
     r"|outputConfig\.(gcsDestination\.outputUriPrefix|bigqueryDestination\.outputUri)"
@@ -51,6 +54,20 @@ class BatchData:
     def suffix(self) -> str:
         """Of the name of an input like this one: `.csv` or `.jsonl`."""
         return ".csv" if self.instances_format == "csv" else ".jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as it was listed: which bytes, and their CRC32C (base64; empty: not known).
+
+    `encoding` is how they are stored, such as `gzip`; empty: as they are.
+    """
+
+    uri: str
+    size: int
+    generation: int
+    crc32c: str
+    encoding: str = ""
 
 
 def data_of(job: Document) -> BatchData:

@@ -294,6 +294,7 @@ class Ledger:
                 changes=step.changes,
                 location=step.location,
                 estimated_usd=step.estimated_usd,
+                resume=step.resume,
                 reservations=reservations,
                 taken=now,
                 lease_until=lease_until,

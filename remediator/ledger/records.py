@@ -16,14 +16,18 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar, cast, get_type_hints
 
 from remediator.domain import (
+    ALL_ROWS,
+    CLAIM_MARK,
     Attempt,
     Change,
     Json,
     Refused,
     RemediatorError,
+    Resume,
     parse_time,
     rfc3339,
 )
+from remediator.job.batch import marked
 
 T = TypeVar("T")
 
@@ -142,7 +146,8 @@ class Claim:
     `token` rides on the job as the label `remediator-claim`. `lease_until` protects the creation
     alone. `unanswered` is when a create was sent whose outcome nobody knows. `given_back`: the last
     holder ended with a handled error and sends nothing any more. `taken` tells holders apart.
-    `entry` is which way of a `fallback` the step takes, from 1; 0: it has none.
+    `entry` is which way of a `fallback` the step takes, from 1; 0: it has none. `resume` says of a
+    batch which rows run again; in `changes`, CLAIM_MARK then stands for the token.
     """
 
     token: str
@@ -161,6 +166,12 @@ class Claim:
     given_back: bool = False
     max_run_seconds: float | None = None
     entry: int = 0
+    resume: Resume = ALL_ROWS
+
+    @property
+    def changes_made(self) -> tuple[Change, ...]:
+        """What differs in the job made under this claim, its token in the names of our own files."""
+        return marked(self.changes, CLAIM_MARK, self.token)
 
     def send_before(self, wait: timedelta) -> datetime:
         """Until when the holder may send its create, where a list lags by at most `wait`.
@@ -416,6 +427,7 @@ _DECODERS: Mapping[Any, Callable[[Any], Any]] = {
     tuple[Reservation, ...]: reservations_of,
     tuple[str, ...]: _texts,
     tuple[Json, ...]: lambda value: tuple(_object(item) for item in value or ()),
+    Resume: Resume.parse,
     Claim | None: lambda value: from_json(Claim, value) if value else None,
     Approval | None: lambda value: from_json(Approval, value) if value else None,
 }

@@ -631,7 +631,7 @@ def _change_words(draft: Draft) -> str:
     after = {change.field: change.after for change in draft.changes}
     told: list[str] = []
     if draft.resume.is_new:
-        told.append(f"only the {draft.resume.sent:,} rows that are left run again")
+        told.append("only the rows that are left run again")
     for change in draft.changes:
         if draft.resume.is_new and is_resumed(change.field):
             continue  # told as what they are for

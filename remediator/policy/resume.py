@@ -113,8 +113,8 @@ def _note(rows: RowAccount) -> str:
     never = sum(rows.failed.values()) - rows.retriable
     failed = f", {never:,} of them can never pass and are left out" if never else ""
     return (
-        f"{rows.rows - rows.left:,} of {rows.rows:,} rows need not run again{failed} "
-        f"(matched by {rows.key})"
+        f"{rows.left:,} rows are left, and {rows.rows - rows.left:,} of {rows.rows:,} need not run "
+        f"again{failed} (matched by {rows.key})"
     )
 
 

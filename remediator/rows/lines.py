@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from remediator.domain import Unusable
+from remediator.job.batch import MANIFEST
 from remediator.rows.canonical import PlainCodec
 
 _BOM = b"\xef\xbb\xbf"
@@ -23,7 +24,6 @@ _LONGEST_LINE = 64 * 2**20
 
 _INCREMENTAL = re.compile(r"^incremental_predictions")
 _ERRORS = re.compile(r"^(?:prediction\.errors?_stats|errors?[_.\-]|errors_validation_)")
-_MANIFEST = "remediator-manifest.json"  # ours, beside a resumed batch's output
 _SHARD = re.compile(r"^(?P<stem>.*?)-(?P<index>\d{5,})-of-(?P<count>\d{5,})(?:\.\w+)?$")
 
 
@@ -64,7 +64,7 @@ class Files:
     ) -> Files:
         """Files as they were given, sorted out: errors among outputs, increments beside shards."""
         named = [one for one in outputs if _ERRORS.match(one.base)]
-        rest = [one for one in outputs if one not in named and one.base != _MANIFEST]
+        rest = [one for one in outputs if one not in named and one.base != MANIFEST]
         final = [one for one in rest if not _INCREMENTAL.match(one.base)]
         read = final or rest
         return cls(

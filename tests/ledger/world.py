@@ -40,6 +40,7 @@ from remediator.notices import Notices
 from remediator.policy import Catalogue, load
 from remediator.remediate import consider
 from remediator.settings import Settings
+from tests.jobs import no_rows
 from tests.ledger.memory import MemoryStore
 
 START = datetime(2026, 11, 23, 0, 10, tzinfo=UTC)
@@ -324,6 +325,7 @@ class World:
             policies=lambda: policies,
             catalogue=Catalogue.built_in(),
             jobs=self.cloud,
+            rows=no_rows(),
             gather=self._gather,
             ledger=ledger,
             notices=Notices(

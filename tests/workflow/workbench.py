@@ -36,7 +36,7 @@ from remediator.ledger import Chain, Incident, Ledger
 from remediator.notices import OUTCOMES, Notices
 from remediator.policy import load, plan
 from remediator.settings import Settings
-from tests.jobs import diagnosis
+from tests.jobs import diagnosis, no_rows
 from tests.ledger.memory import MemoryStore
 
 NOW = datetime(
@@ -248,6 +248,7 @@ class Bench:
             policies=lambda: self.policies,
             catalogue=Catalogue.built_in(),
             jobs=self.vertex,
+            rows=no_rows(),
             gather=self._gather,
             ledger=self.ledger,
             notices=Notices(
