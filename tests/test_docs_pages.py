@@ -80,7 +80,7 @@ def test_the_page_of_rows_shows_what_is_printed(
 ) -> None:
     write_batches(tmp_path)
     monkeypatch.chdir(tmp_path)
-    (words,) = [line for line in shown("docs/rows.md") if "-o" in line]
+    (words,) = [line for line in shown("docs/rows.md") if "-o" in line and "--input" in line]
     assert main(words) == 0
     assert f"```\n{capsys.readouterr().out}```" in (ROOT / "docs" / "rows.md").read_text()
 
