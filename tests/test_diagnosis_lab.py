@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.diagnosis.lab import score
+from bench.diagnosis.lab import half, scenarios, score
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,23 @@ def test_the_lab_stays_where_it_is(
     assert found.money == []
     assert found.stopped == []
     assert found.futile_unseen == []
+
+
+def test_other_software_stays_where_it_is() -> None:
+    """191 scenarios of a blind author: figures, as above."""
+    found = score("blind")
+    assert found.judged == 191
+    assert found.right >= 140, found.wrong
+    assert found.given_right / found.given >= 0.81, found.wrong
+    assert len(found.money) <= 1, found.money
+    assert len(found.stopped) <= 10, found.stopped
+    assert found.futile_unseen == []
+
+
+def test_the_halves_are_a_whole() -> None:
+    """Both halves are of a size that can carry a figure, and no software stands in both."""
+    halves = {
+        name: {s.software for s in scenarios("blind") if half(s.software) == name} for name in "AB"
+    }
+    assert not halves["A"] & halves["B"]
+    assert min(score("blind", of_half=name).judged for name in "AB") >= 80

@@ -7,6 +7,7 @@ Used by `run.py` for the page and by the tests as a regression.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -49,12 +50,17 @@ class Scenario:
         return _serving(self.line) if self.serves else _training(self.line)
 
 
+def half(software: str) -> str:
+    """`A` may be looked at when something is mended, `B` is held back; by a digest of the name."""
+    return "A" if hashlib.sha256(software.encode()).digest()[0] % 2 == 0 else "B"
+
+
 def scenarios(name: str) -> Iterator[Scenario]:
-    """Scenarios of `training` or `serving` that ended in a failure, in the order of the file."""
+    """Scenarios of `training`, `serving` or `blind` that failed, in the order of the file."""
     with (LAB / f"{name}.jsonl").open(encoding="utf-8") as file:
         for text in file:
             line = json.loads(text)
-            serves = name == "serving"
+            serves = name == "serving" or (name == "blind" and line["kind"] == "batch_prediction")
             if _failed(line, serving=serves):
                 truth, futile = tuple(line["truth"]), bool(line.get("futile"))
                 yield Scenario(line["id"], line["software"], truth, futile, serves, line)
@@ -78,6 +84,8 @@ class Score:
     best: int = 0
     given: int = 0
     given_right: int = 0
+    resubmitted: int = 0
+    resubmitted_right: int = 0
     money: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     futile_unseen: list[str] = field(default_factory=list)
@@ -92,6 +100,9 @@ class Score:
         if verdict != "unknown":
             self.given += 1
             self.given_right += good
+        if found.verdict in RESUBMITTED:
+            self.resubmitted += 1
+            self.resubmitted_right += good
         if not good:
             self.wrong.append((scenario.id, truth[0], verdict))
             acceptable = {Cause(cause) for cause in truth}
@@ -110,11 +121,11 @@ def _bounded(found: Diagnosis) -> bool:
     return wanted or (needs.own_limit is not None and needs.own_limit.fixed)
 
 
-def score(name: str, *, software: frozenset[str] | None = None) -> Score:
-    """The figures of `training` or `serving`, of the named software alone where told."""
+def score(name: str, *, of_half: str | None = None) -> Score:
+    """The figures of one set, of one half of its software alone where told."""
     total = Score()
     for scenario in scenarios(name):
-        if software is None or scenario.software in software:
+        if of_half is None or half(scenario.software) == of_half:
             total.add(scenario, diagnose(Case.parse(scenario.body)))
     return total
 
