@@ -76,7 +76,7 @@ def verdict(*, held: bool) -> str:
     return "met" if held else "**missed**"
 
 
-# --- memory of other processes -------------------------------------------------------------------
+# --- memory and processor time of other processes -----------------------------------------------
 
 
 def family(pid: int) -> Iterator[int]:
@@ -99,6 +99,15 @@ def memory_mib(pid: int, name: str) -> list[float]:
 def peak_mib(pid: int) -> float:
     """The most that any one process of the family ever held (resident), in MiB."""
     return max(_field(Path(f"/proc/{one}/status"), "VmHWM") for one in family(pid))
+
+
+def cpu_seconds(pid: int) -> float:
+    """What the family's processes have used of the CPUs, of users and of the kernel."""
+    ticks = 0
+    for one in family(pid):
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _field(file: Path, name: str) -> float:

@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 Json: TypeAlias = Mapping[str, Any]
@@ -311,6 +312,7 @@ _TERMINAL = frozenset(
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
+@lru_cache(maxsize=4096)
 def path_steps(path: str) -> tuple[str | int, ...]:
     """`a.b[0].c` -> ("a", "b", 0, "c"): how changes name a field of a job."""
     return tuple(int(index) if index else key for key, index in _STEP.findall(path))
@@ -323,16 +325,24 @@ def parse_time(text: object) -> datetime | None:
     """
     if not isinstance(text, str):
         return None
-    trimmed = re.sub(r"(\.\d{6})\d+", r"\1", text.strip().replace("Z", "+00:00"))
+    trimmed = text.strip().replace("Z", "+00:00")
+    if "." in trimmed:
+        trimmed = _NANOSECONDS.sub(r"\1", trimmed)
     try:
         moment = datetime.fromisoformat(trimmed)
     except ValueError:
         return None
-    if moment.tzinfo is None or not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+    if moment.tzinfo is None or not is_usable(moment):
         return None
     return moment.astimezone(UTC)
 
 
+def is_usable(moment: datetime) -> bool:
+    """Whether an hour can be added or taken away: not at either end of the calendar."""
+    return _FIRST_YEAR <= moment.year <= _LAST_YEAR
+
+
+_NANOSECONDS = re.compile(r"(\.\d{6})\d+")
 _FIRST_YEAR, _LAST_YEAR = 1900, 9000
 
 

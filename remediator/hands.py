@@ -15,7 +15,7 @@ from remediator.alerts import AlertFacts, AlertKind
 from remediator.alerts.wording import moment_words
 from remediator.case import Case
 from remediator.domain import Action, Attempt, Diagnosis, JobKind, JobName, JobState, Json, Plan
-from remediator.job import Job, summary
+from remediator.job import Job, JobView, summary
 from remediator.ledger import Chain, Incident, Ledger, Stage
 from remediator.notices import Notices
 from remediator.policy import Catalogue, Policies
@@ -55,6 +55,7 @@ class Jobs(Protocol):
         states: Sequence[JobState] = (),
         created_after: datetime | None = None,
         labels: Mapping[str, str] | None = None,
+        view: JobView = JobView.WHOLE,
         timeout_seconds: float | None = None,
     ) -> Iterator[Job]: ...
 
@@ -67,7 +68,7 @@ class Jobs(Protocol):
         states: Sequence[JobState] = (),
         created_after: datetime | None = None,
         token: str = "",
-        brief: bool = False,
+        view: JobView = JobView.WHOLE,
         timeout_seconds: float | None = None,
     ) -> tuple[tuple[Job, ...], str]: ...
 

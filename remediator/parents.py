@@ -15,7 +15,7 @@ from remediator import patience
 from remediator.case import Gap
 from remediator.domain import Forbidden, Gone, JobKind, Refused, RemediatorError, Source, Unserved
 from remediator.hands import Jobs
-from remediator.job import PARENTS, Job
+from remediator.job import PARENTS, Job, JobView
 
 _BEFORE_ITS_CHILD = timedelta(days=14)  # a tuning job's last trial begins long after the job
 
@@ -47,6 +47,7 @@ def belonging(job: Job, jobs: Jobs, project: str, *, timeout_seconds: float) -> 
                 project,
                 job.name.location,
                 created_after=since,
+                view=JobView.CHILDREN,
                 timeout_seconds=timeout_seconds,
             )
             its = (other for other in found if other.has_child(job.name))

@@ -29,7 +29,7 @@ from remediator.domain import (
     Transient,
 )
 from remediator.hands import APPROVED, RETRY_WINDOW, Hands, Tale
-from remediator.job import Job, summary
+from remediator.job import Job, JobView, summary
 from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
 from remediator.ledger import (
     Approval,
@@ -318,6 +318,7 @@ def somebody_faster(job: Job, hands: Hands) -> str:
         hands.project()[0],
         job.name.location,
         created_after=job.end_time,
+        view=JobView.REQUEST,
         timeout_seconds=hands.call_seconds,
     )
     alike = [

@@ -35,7 +35,7 @@ from remediator.endings import tell_forbidden, tell_unreadable
 from remediator.hands import Hands
 from remediator.identity import key_of, unknown_keys
 from remediator.intake import FAILURES_LOG
-from remediator.job import Job, summary
+from remediator.job import Job, JobView, summary
 from remediator.ledger import Conclusion, Incident, Stage, Unreadable
 from remediator.notices import DELIVERY_SECONDS
 from remediator.policy import routes
@@ -439,7 +439,7 @@ def _page(place: _Place, hands: Hands, location: str, kind: JobKind) -> tuple[tu
         states=(place.state,),
         created_after=place.since,
         token=place.token,
-        brief=not whole,
+        view=JobView.WHOLE if whole else JobView.ENDING,
         timeout_seconds=hands.call_seconds,
     )
 

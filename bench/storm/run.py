@@ -129,12 +129,16 @@ def storm(
 
         statuses: Counter[int] = Counter()
         peaks = []
-        begun, rest, function = time.monotonic(), time.process_time(), _cpu_seconds(served.pid)
+        begun, rest, function = (
+            time.monotonic(),
+            time.process_time(),
+            results.cpu_seconds(served.pid),
+        )
         for half in (jobs[: failures // 2], jobs[failures // 2 :]):
             statuses += deliver(served, cloud, half)
             peaks.append(results.peak_mib(served.pid))
         seconds = time.monotonic() - begun
-        spent = (_cpu_seconds(served.pid) - function, time.process_time() - rest)
+        spent = (results.cpu_seconds(served.pid) - function, time.process_time() - rest)
         reads = cloud.calls("LoggingServiceV2.ListLogEntries")
         more: Counter[int] = Counter()
         if reconciling is not None:
@@ -173,15 +177,6 @@ def deliver(served: Any, cloud: Any, jobs: list[dict[str, Any]]) -> Counter[int]
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return Counter(pool.map(post, jobs))
-
-
-def _cpu_seconds(pid: int) -> float:
-    """What the server's processes have used of the CPUs, of users and of the kernel."""
-    ticks = 0
-    for one in results.family(pid):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / 100
 
 
 def _table(storms: list[Storm]) -> str:

@@ -207,8 +207,6 @@ def answered(
     another try; all of it when `creating`, since a try cut short there leaves an unknown job.
     `permission` is what the call needs, for services that refuse without saying what is missing.
     """
-    import stamina
-
     log.hear_libraries()
     least = min(timeout_seconds, _LEAST_CREATE_SECONDS if creating else _LEAST_TRY_SECONDS)
     timeout_seconds = patience.left(timeout_seconds)
@@ -226,19 +224,19 @@ def answered(
             return left > 0
         return wish if wish < left else False
 
-    for attempt in stamina.retry_context(
+    def once() -> T:
+        with google_errors(what, creating=creating, permission=permission):
+            left = max(ends - time.monotonic(), _LEAST_TRY_SECONDS)
+            return call(left if creating else max(left / 2, min(left, 1.0)))
+
+    return patience.tried(
+        once,
         on=worth_another,
-        attempts=None,
-        timeout=timeout_seconds,
+        seconds=timeout_seconds,
         wait_initial=0.1,
         wait_max=min(5.0, timeout_seconds / 10),  # a last wait may so overshoot by a tenth
         wait_jitter=min(1.0, timeout_seconds / 20),
-    ):
-        with attempt, google_errors(what, creating=creating, permission=permission):
-            left = max(ends - time.monotonic(), _LEAST_TRY_SECONDS)
-            return call(left if creating else max(left / 2, min(left, 1.0)))
-    msg = f"{what}: no try was made"
-    raise Transient(msg)
+    )
 
 
 def smaller_until_it_fits(ask: Callable[[int], T], size: int) -> tuple[T, int]:

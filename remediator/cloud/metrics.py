@@ -11,14 +11,13 @@ import re
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from remediator.case import Series
 from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
-from remediator.cloud.shape import to_json
 from remediator.cloud.wire import Methods, message
-from remediator.domain import Gone, Unusable
+from remediator.domain import Gone, Unusable, is_usable
 from remediator.job import Job
 
 HOST = "monitoring.googleapis.com"
@@ -155,8 +154,8 @@ def _read(
             timeout_seconds=timeout_seconds,
             permission="monitoring.timeSeries.list",
         )
-        for raw in page.time_series:
-            series = Series.parse(to_json(raw))
+        for raw in type(page).pb(page).time_series:
+            series = series_of(raw)
             labels = sorted(series.labels.items()), sorted(series.resource_labels.items())
             key = repr((series.metric, labels))
             known = merged.get(key)
@@ -166,3 +165,42 @@ def _read(
             break
         request.page_token = page.next_page_token
     return list(merged.values())
+
+
+def series_of(message: Any) -> Series:
+    """What `Series.parse` makes of the message's JSON, without the JSON: a run has thousands of points."""
+    points: list[tuple[datetime, float]] = []
+    for point in message.points:
+        interval, value = point.interval, point.value
+        # What is 0 may also not be there at all, which takes longer to find out.
+        number = value.double_value or _number(value)
+        moment = _moment(interval.end_time) if interval.HasField("end_time") else None
+        if moment is not None and number is not None:
+            points.append((moment, number))
+    return Series(
+        metric=message.metric.type,
+        labels=dict(message.metric.labels),
+        resource_labels=dict(message.resource.labels),
+        points=tuple(sorted(points)),
+    )
+
+
+def _number(value: Any) -> float | None:
+    """The number of a TypedValue whose double is 0 or not there; of a distribution its mean."""
+    kind = value.WhichOneof("value")
+    if kind == "double_value":
+        return 0.0
+    if kind == "int64_value":
+        return float(value.int64_value)
+    return value.distribution_value.mean or None if kind == "distribution_value" else None
+
+
+def _moment(end: Any) -> datetime | None:
+    """The Timestamp, to the microsecond below; None in a year that is not usable."""
+    try:
+        moment = datetime.fromtimestamp(end.seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    if end.nanos:
+        moment += timedelta(microseconds=end.nanos // 1000)
+    return moment if is_usable(moment) else None

@@ -34,7 +34,8 @@ def to_json(message: Any) -> dict[str, Any]:
         mended.CopyFrom(raw)
         _mend(mended)
         body = json_format.MessageToDict(mended)
-    return {str(key): _whole_numbers(value) for key, value in body.items()}
+    whole: dict[str, Any] = _whole_numbers(body)
+    return whole
 
 
 def from_json(body: Json, message: Any) -> Any:
@@ -113,11 +114,22 @@ def _inner_messages(message: Any) -> Iterator[Any]:
 
 
 def _whole_numbers(value: Any) -> Any:
-    """5.0 -> 5 throughout, as REST writes numbers of a Struct (protobuf holds them as doubles)."""
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < _EXACT_INTEGERS else value
-    if isinstance(value, dict):
-        return {str(key): _whole_numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_whole_numbers(item) for item in value]
+    """5.0 -> 5 throughout, as REST writes numbers of a Struct (protobuf holds them as doubles).
+
+    What `MessageToDict` has just made is changed in place: nobody else holds it.
+    """
+    kind = type(value)
+    if kind is dict:
+        for key, item in value.items():
+            if type(item) in _HOLDS_NUMBERS:
+                value[key] = _whole_numbers(item)
+    elif kind is list:
+        for index, item in enumerate(value):
+            if type(item) in _HOLDS_NUMBERS:
+                value[index] = _whole_numbers(item)
+    elif kind is float and value.is_integer() and abs(value) < _EXACT_INTEGERS:
+        return int(value)
     return value
+
+
+_HOLDS_NUMBERS = (float, dict, list)

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from remediator import log, patience
+from remediator import patience
 from remediator.cloud.connect import (
     DEFAULT_TIMEOUT_SECONDS,
     answered,
     open_channel,
     smaller_until_it_fits,
 )
+from remediator.cloud.listing import ParsedJobs, field_mask
 from remediator.cloud.shape import from_json, quoted, to_json
 from remediator.cloud.wire import Methods, message
 from remediator.domain import (
@@ -38,7 +39,7 @@ from remediator.domain import (
     Unusable,
     rfc3339,
 )
-from remediator.job import Job
+from remediator.job import Job, JobView
 
 _ENDED_BADLY = frozenset(
     {JobState.FAILED, JobState.EXPIRED, JobState.CANCELLED, JobState.PARTIALLY_SUCCEEDED}
@@ -48,10 +49,6 @@ _WHOLE_RUNS = (
     5  # whole pipeline runs of a page: one has 800 kB, and ten times that as Python's objects
 )
 _MOST_BYTES = 16 << 20  # of one answer: a page that is longer is asked for again in parts
-_IN_BRIEF = (
-    "name", "display_name", "state", "error", "labels", "create_time", "start_time", "end_time", "update_time",
-)  # fmt: skip
-_IN_BRIEF_OF_BATCH = ("completion_stats", "partial_failures")
 _MOST_LOCATIONS_AT_ONCE = 8
 _LOCATION = re.compile(r"[a-z0-9-]{1,40}")
 _PROJECT = re.compile(r"[a-z0-9.:-]{1,100}")
@@ -120,6 +117,7 @@ class Vertex:
         self._channels: dict[str, Any] = {}
         self._opened: dict[tuple[str, str, str], Methods] = {}
         self._serves_beta = True
+        self._parsed = ParsedJobs()
 
     def get(self, name: JobName, *, timeout_seconds: float | None = None) -> Job:
         """The job as Vertex holds it now; raises Gone where there is none."""
@@ -269,6 +267,7 @@ class Vertex:
         created_after: datetime | None = None,
         display_name: str | None = None,
         labels: Mapping[str, str] | None = None,
+        view: JobView = JobView.WHOLE,
         timeout_seconds: float | None = None,
     ) -> Iterator[Job]:
         """The jobs that fit every condition given, in the order of Vertex (newest first), by pages.
@@ -287,6 +286,7 @@ class Vertex:
                 display_name=display_name,
                 labels=wanted,
                 token=token,
+                view=view,
                 timeout_seconds=timeout_seconds,
             )
             yield from jobs
@@ -304,13 +304,12 @@ class Vertex:
         display_name: str | None = None,
         labels: Mapping[str, str] | None = None,
         token: str = "",
-        brief: bool = False,
+        view: JobView = JobView.WHOLE,
         timeout_seconds: float | None = None,
     ) -> tuple[tuple[Job, ...], str]:
         """One page of a list, and the token of the next: empty after the last.
 
-        `brief`: of each job what it is called, when it ended and how, without what it was to do; a
-        hundred pipeline runs are 80 MB otherwise.
+        `view`: how much of each job is asked for; a hundred whole pipeline runs are 80 MB.
         A token is good for the same conditions only; Refused where Vertex no longer takes it.
         """
         if not _PROJECT.fullmatch(project):
@@ -328,10 +327,11 @@ class Vertex:
         methods = self._methods(door.service, location)
         verb = f"List{door.type}s"
         asked: dict[str, Any] = {"parent": parent, "filter": query, "page_token": token}
-        if brief:
-            of_batch = _IN_BRIEF_OF_BATCH if kind is JobKind.BATCH_PREDICTION else ()
-            asked["read_mask"] = {"paths": [*_IN_BRIEF, *of_batch]}
-        size = _WHOLE_RUNS if kind is JobKind.PIPELINE and not brief else _PAGE_SIZE
+        mask = field_mask(kind, view, _job_type(door))
+        if mask:
+            asked["read_mask"] = {"paths": mask}
+        has_runs = kind is JobKind.PIPELINE and view is not JobView.ENDING
+        size = _WHOLE_RUNS if has_runs else _PAGE_SIZE
         answer = message(_PACKAGE, _FILES[door.service], f"{verb}Response")
 
         def ask(size: int) -> Any:
@@ -347,7 +347,7 @@ class Vertex:
         # A value with a * is a pattern to Vertex, so what comes back is held against what was asked.
         jobs = tuple(
             job
-            for job in _readable(getattr(page, door.plural))
+            for job in self._parsed.of_page(getattr(type(page).pb(page), door.plural))
             if (not states or job.state in states)
             and (created_after is None or (job.create_time or created_after) >= created_after)
             and display_name in {None, job.display_name}
@@ -423,15 +423,6 @@ def job_filter(
             raise Unusable(msg)
         parts.append(f"labels.{key}:*" if value == "*" else f"labels.{key}={quoted(value)}")
     return " AND ".join(parts)
-
-
-def _readable(listed: Iterable[Any]) -> Iterator[Job]:
-    """The jobs of a page; one that has no name of a job's hides no other."""
-    for one in listed:
-        try:
-            yield Job.parse(to_json(one))
-        except Unusable as err:
-            log.say("WARNING", f"a listed job is passed over: {err}")
 
 
 def _has_label(job: Job, key: str, value: str) -> bool:

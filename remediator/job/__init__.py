@@ -5,7 +5,8 @@ a job runs and names, `ending` how it ended, `relations` its parents and childre
 answer to diagnosis and policies, `differences` where a request may differ. Of a pipeline run:
 `pipeline` has its tasks, `containers` and `launchers` their machines (`machines`: those of any job),
 `parameters` where a value stands. `validation` knows a job's shape, `summary` tells it in words,
-`likeness` which jobs are one job on different days, `quota` what a refusal says. Pure; called by
+`likeness` which jobs are one job on different days, `quota` what a refusal says, `views` how much of
+each job a list asks for. Pure; called by
 diagnosis, policies, evidence, alerts and the workflow.
 """
 
@@ -24,6 +25,7 @@ from remediator.job.fields import (
 from remediator.job.job import Job
 from remediator.job.programs import container_of
 from remediator.job.relations import PARENTS
+from remediator.job.views import JobView
 
 __all__ = [
     "DEFAULT_BATCH_SIZE",
@@ -36,6 +38,7 @@ __all__ = [
     "Fault",
     "Job",
     "JobFacts",
+    "JobView",
     "Part",
     "Pool",
     "Status",

@@ -7,12 +7,13 @@ Called by the other modules of the room; everybody else asks `Job`.
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from remediator.domain import (
     JobKind,
@@ -23,6 +24,10 @@ from remediator.domain import (
     parse_time,
     path_steps,
 )
+
+P = ParamSpec("P")
+T = TypeVar("T")
+D = TypeVar("D", bound="Document")
 
 _CODES = 1000  # google.rpc codes and HTTP's
 _DETAILS = 20  # of a status that are looked at; chosen
@@ -124,11 +129,16 @@ class Document:
             raise Unusable(msg)
         return cls(JobName.parse(name), _with_spec(body))
 
+    @functools.cached_property
+    def answers(self) -> dict[Any, Any]:
+        """What `once` keeps of this document."""
+        return {}
+
     @property
     def kind(self) -> JobKind:
         return self.name.kind
 
-    @property
+    @functools.cached_property
     def state(self) -> JobState:
         return JobState.parse(self._body.get("state"))
 
@@ -158,7 +168,7 @@ class Document:
     def error_message(self) -> str:
         return str((self._body.get("error") or {}).get("message") or "")
 
-    @property
+    @functools.cached_property
     def create_time(self) -> datetime | None:
         return parse_time(self._body.get("createTime"))
 
@@ -167,7 +177,7 @@ class Document:
         """Sorts jobs by their creation; one whose creation is not known comes last."""
         return self.create_time or datetime.max.replace(tzinfo=UTC)
 
-    @property
+    @functools.cached_property
     def start_time(self) -> datetime | None:
         return parse_time(self._body.get("startTime"))
 
@@ -175,7 +185,7 @@ class Document:
     def update_time(self) -> datetime | None:
         return parse_time(self._body.get("updateTime"))
 
-    @property
+    @functools.cached_property
     def end_time(self) -> datetime | None:
         """`endTime`; a terminal job without one is dated by its last update."""
         ended = parse_time(self._body.get("endTime"))
@@ -193,12 +203,13 @@ class Document:
         """The value at `a.b[0].c`, or None where any part of the path is missing."""
         value: Any = self._body
         for step in path_steps(path):
-            value = _opened(value)
+            if isinstance(value, str):
+                value = _opened(value)
             if isinstance(step, int):
                 if not isinstance(value, Sequence) or isinstance(value, str) or step >= len(value):
                     return None
                 value = value[step]
-            elif isinstance(value, Mapping):
+            elif isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101  # the first is cheap
                 value = value.get(step)
             else:
                 return None
@@ -222,13 +233,39 @@ class Document:
         return copy.deepcopy(dict(self._body))
 
 
+def once(
+    question: Callable[Concatenate[D, P], T],
+) -> Callable[Concatenate[D, P], T]:
+    """The answer is found once for each document, which never changes, and for each argument.
+
+    For answers that never change either: tuples, texts, numbers. One event asks a job for its pools
+    twenty times, and each pool is thirty paths (measured).
+    """
+
+    @functools.wraps(question)
+    def asked(document: D, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        key = (question, args, tuple(kwargs.items()))
+        found = document.answers
+        if key not in found:
+            found[key] = question(document, *args, **kwargs)
+        answer: T = found[key]
+        return answer
+
+    return asked
+
+
 # --- either spelling: training inputs and pipeline specs come in camelCase or snake_case ------------
 
 
+@functools.lru_cache(maxsize=1024)
 def _snake(key: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", key).lower()
+    return _INNER_CAPITAL.sub("_", key).lower()
 
 
+_INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+@once
 def spelled(job: Document, path: str) -> str:
     """The path as this job spells it: `machine_spec` where it has that, else `machineSpec`."""
     done = ""

@@ -15,7 +15,7 @@ from typing import Any
 from remediator.catalog.catalog import Hardware
 from remediator.catalog.machines import Service
 from remediator.domain import JobKind, Json, parse_seconds
-from remediator.job.document import Document, either_key, read, spelled, whole_number
+from remediator.job.document import Document, either_key, once, read, spelled, whole_number
 
 DEFAULT_BATCH_SIZE = 64  # Vertex's own, where manualBatchTuningParameters says nothing
 COUNTS = "completionStats"
@@ -142,6 +142,7 @@ KINDS: Mapping[JobKind, Kind] = {
 _TUNING_TASK = "trainingTaskInputs.trialJobSpec"
 
 
+@once
 def rules(job: Document) -> Kind:
     """The row of the table for this job; a training pipeline of a tuning task has a trial's paths."""
     row = KINDS[job.kind]
@@ -206,6 +207,7 @@ class Pool:
         return math.prod(sides) if sides else 0
 
 
+@once
 def pools(job: Document) -> tuple[Pool, ...]:
     """Every pool that has a machine type, in the job's order; none of a pipeline run (see `machines`)."""
     kind = rules(job)

@@ -11,11 +11,12 @@ from dataclasses import replace
 
 from remediator.domain import JobKind
 from remediator.job import fields, launchers, pipeline
-from remediator.job.document import Document, read
+from remediator.job.document import Document, once, read
 from remediator.job.fields import Pool
 from remediator.job.pipeline import Node
 
 
+@once
 def pools(job: Document) -> tuple[Pool, ...]:
     """Every pool of the job that has a machine type, in the job's order.
 

@@ -166,35 +166,34 @@ class FirestoreStore:
         First it runs over what was seen before: its commit finds out whether that is still so. What
         it would only answer, writing nothing, is answered from what stands in Firestore now.
         """
-        import stamina
-
         log.hear_libraries()
         ends = self._ends()
         recent: Recent | None = self._recent
+
+        def once() -> T:
+            nonlocal recent
+            transaction = _Transaction(self, ends, recent)
+            recent = None
+            result = work(transaction)
+            if transaction.is_unchecked():
+                transaction = _Transaction(self, ends, None)
+                result = work(transaction)
+            if transaction.writes:
+                self._commit(transaction, ends)
+            return result
+
         try:
-            for attempt in stamina.retry_context(
+            return patience.tried(
+                once,
                 on=_Contended,
-                attempts=None,
-                timeout=ends - time.monotonic(),
+                seconds=ends - time.monotonic(),
                 wait_initial=0.02,
                 wait_max=1.0,
                 wait_jitter=0.1,
-            ):
-                with attempt:
-                    transaction = _Transaction(self, ends, recent)
-                    recent = None
-                    result = work(transaction)
-                    if transaction.is_unchecked():
-                        transaction = _Transaction(self, ends, None)
-                        result = work(transaction)
-                    if transaction.writes:
-                        self._commit(transaction, ends)
-                    return result
+            )
         except _Contended as err:
             msg = "the ledger (Firestore) stayed contended"
             raise Transient(msg) from err
-        msg = "the ledger (Firestore): no try was made"
-        raise Transient(msg)
 
     def get(self, collection: str, key: str) -> Json | None:
         return self.get_many(collection, (key,)).get(key)
@@ -402,7 +401,6 @@ class FirestoreStore:
 
         A wait that the service asks for and that does not fit into what is left is not waited for.
         """
-        import stamina
 
         def left() -> float:
             return max(ends - time.monotonic(), _LEAST_TRY_SECONDS)
@@ -412,18 +410,14 @@ class FirestoreStore:
             return wish if wish is True or wish < left() else False
 
         with _errors(f"the ledger (Firestore, {self._database}): {what}"):
-            for attempt in stamina.retry_context(
+            return patience.tried(
+                lambda: call(max(left() / 2, min(left(), 1.0))),
                 on=worth_another,
-                attempts=None,
-                timeout=left(),
+                seconds=left(),
                 wait_initial=0.05,
                 wait_max=2.0,
                 wait_jitter=0.2,
-            ):
-                with attempt:
-                    return call(max(left() / 2, min(left(), 1.0)))
-        msg = f"the ledger (Firestore): {what}: no try was made"
-        raise Transient(msg)
+            )
 
     def _ends(self) -> float:
         least = min(self._timeout_seconds, _LAST_SECONDS)

@@ -333,6 +333,8 @@ def to_json(record: Any) -> dict[str, Any]:
 
 
 def _encode(value: Any) -> Any:
+    if value is None or type(value) in _AS_IN_JSON:  # most of them
+        return value
     if isinstance(value, (Change, Attempt)):
         return value.to_json()
     if is_dataclass(value) and not isinstance(value, type):
@@ -344,6 +346,9 @@ def _encode(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_encode(item) for item in value]
     return value.value if isinstance(value, StrEnum) else value
+
+
+_AS_IN_JSON = frozenset({str, int, float, bool})
 
 
 def _changes(value: Any) -> tuple[Change, ...]:

@@ -9,6 +9,7 @@ whatever lets text out of the house. What is sent to Vertex is never redacted: i
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from remediator.redact.documents import redact_document
@@ -70,6 +71,19 @@ def redact_json(value: Any, *, limit: int = 20_000) -> Any:
 
 
 def _clean(raw: str) -> str:
+    """One alert shows the same names, places and lines many times, and so does the next."""
+    return _clean_short(raw) if len(raw) <= _REMEMBERED else _cleaned(raw)
+
+
+_REMEMBERED = 400  # characters; with as many texts as below a megabyte at most, chosen
+
+
+@lru_cache(maxsize=1024)
+def _clean_short(raw: str) -> str:
+    return _cleaned(raw)
+
+
+def _cleaned(raw: str) -> str:
     shown = raw
     if not raw.isprintable():
         shown = _UNSEEN.sub("", _BREAKS.sub("\n", _ESCAPES.sub("", raw)))

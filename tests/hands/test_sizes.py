@@ -12,6 +12,7 @@ from remediator.cloud.connect import TooLarge, smaller_until_it_fits
 from remediator.cloud.logs import Logs
 from remediator.cloud.vertex import Vertex
 from remediator.domain import JobKind, JobState
+from remediator.job import JobView
 from tests.hands.conftest import NOW
 from tests.hands.test_logs_and_metrics import read, worker_line
 from twin.clock import rfc3339
@@ -60,7 +61,7 @@ def test_in_brief_a_job_says_how_it_ended_and_not_what_it_was_to_do(
 ) -> None:
     cloud.add_job(run_of_a_pipeline(cloud, 1, 800_000))
     (whole,), _ = vertex.page(JobKind.PIPELINE, cloud.project, "us-central1")
-    (brief,), _ = vertex.page(JobKind.PIPELINE, cloud.project, "us-central1", brief=True)
+    (brief,), _ = vertex.page(JobKind.PIPELINE, cloud.project, "us-central1", view=JobView.ENDING)
     assert len(whole.read("pipelineSpec.root.note")) == 800_000
     assert brief.read("pipelineSpec") is None
     for said in (

@@ -34,7 +34,7 @@ from remediator.domain import (
     rfc3339,
 )
 from remediator.hands import Hands
-from remediator.job import Job
+from remediator.job import Job, JobView
 from remediator.ledger import Incident, Ledger, Stage
 from remediator.notices import Notices
 from remediator.policy import Catalogue, load
@@ -200,9 +200,10 @@ class Cloud:
         states: Sequence[JobState] = (),
         created_after: datetime | None = None,
         labels: Mapping[str, str] | None = None,
+        view: JobView = JobView.WHOLE,  # a job here is as brief as it is
         timeout_seconds: float | None = None,
     ) -> Iterator[Job]:
-        del project, location, timeout_seconds
+        del project, location, timeout_seconds, view
         _touch()
         listed = [
             Job.parse(copy.deepcopy(body))
@@ -222,7 +223,6 @@ class Cloud:
         self, kind: JobKind, project: str, location: str, *, token: str = "", **conditions: Any
     ) -> tuple[tuple[Job, ...], str]:
         del token
-        conditions.pop("brief", None)  # a job here is brief as it is
         return tuple(self.list(kind, project, location, **conditions)), ""
 
     def create(
