@@ -138,10 +138,20 @@ resource "google_storage_bucket_iam_member" "evidence" {
   for_each = setunion(
     var.evidence_buckets == null ? toset([]) : var.evidence_buckets,
     local.policy_bucket == "" ? toset([]) : toset([local.policy_bucket]),
+    local.resume_bucket == "" ? toset([]) : toset([local.resume_bucket]),
   )
 
   bucket = each.value
   role   = google_project_iam_custom_role.evidence.name
+  member = google_service_account.worker.member
+}
+
+# The rows that are left of a batch are written there, and a manifest that is written again.
+resource "google_storage_bucket_iam_member" "resume" {
+  count = local.resume_bucket == "" ? 0 : 1
+
+  bucket = local.resume_bucket
+  role   = "roles/storage.objectUser"
   member = google_service_account.worker.member
 }
 

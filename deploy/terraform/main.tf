@@ -15,6 +15,7 @@ locals {
 
   ledger_collection = "remediator"
   policy_bucket     = startswith(var.policies, "gs://") ? split("/", var.policies)[2] : ""
+  resume_bucket     = var.resume_bucket != "" ? split("/", var.resume_bucket)[2] : ""
 
   settings = merge(
     {
@@ -31,6 +32,7 @@ locals {
     },
     var.policies != "" ? { REMEDIATOR_POLICIES = var.policies } : {},
     { for name, secret in var.secret_environment : name => "secret:${secret}" if contains(var.secrets, secret) },
+    var.resume_bucket != "" ? { REMEDIATOR_RESUME_BUCKET = var.resume_bucket } : {},
     var.outcomes_topic ? { REMEDIATOR_OUTCOMES_TOPIC = google_pubsub_topic.outcomes[0].name } : {},
     var.environment,
   )

@@ -125,6 +125,17 @@ variable "evidence_buckets" {
   description = "Buckets whose location and error files may be read; null: all of the project."
 }
 
+variable "resume_bucket" {
+  type        = string
+  default     = ""
+  description = "`gs://BUCKET/PREFIX` of yours, in the location of the jobs, to which the rows that are left of a batch are written and from which they are run again (`rows: remaining`). The functions may read and write its objects; empty: such steps are passed over."
+
+  validation {
+    condition     = var.resume_bucket == "" || can(regex("^gs://[a-z0-9][a-z0-9._-]+(/[^*?#[:space:]]*)?$", var.resume_bucket))
+    error_message = "It must be gs://BUCKET or gs://BUCKET/PREFIX."
+  }
+}
+
 variable "secrets" {
   type        = set(string)
   default     = ["vertex-remediator-slack-webhook"]

@@ -111,6 +111,7 @@ BAD = {
     "channel_hosts": [],
     "policies": "https://example.com/policies.yaml",
     "act_as": ["somebody@example.com"],
+    "resume_bucket": "my-bucket",
     "secrets": ["no spaces"],
     "secret_environment": {"REMEDIATOR_LEDGER": "x"},
     "environment": {"PATH": "/tmp"},

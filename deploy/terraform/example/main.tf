@@ -37,6 +37,7 @@ module "vertex_remediator" {
   policies_file         = var.policies_file
   act_as                = var.act_as
   evidence_buckets      = var.evidence_buckets
+  resume_bucket         = var.resume_bucket
   secrets               = var.secrets
   secret_environment    = var.secret_environment
   environment           = var.environment
