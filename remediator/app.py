@@ -37,7 +37,7 @@ from remediator.job import Job
 from remediator.settings import Settings
 
 if TYPE_CHECKING:
-    from remediator.alerts import Channel, Message
+    from remediator.alerts import Channel, DeliveryRules, Message
     from remediator.alerts.approval import Interaction
     from remediator.case import Case, Gap, Probe
     from remediator.cloud.deployment import Deployment
@@ -515,6 +515,7 @@ class App:
             lease=self.settings.lease,
             project=lambda: self.project_id,
             ledger_url=self.settings.ledger,
+            rules_of=self._rules_of,
         )
 
     @cached_property
@@ -763,6 +764,13 @@ class App:
 
         return secret_manager.resolve(reference, project=self.project_id, environ=self._environ)
 
+    def _rules_of(self, name: str) -> DeliveryRules:
+        from remediator.alerts import DeliveryRules, rules_of
+
+        policies = self.policies()
+        spec = policies.channels.get(policies.carrier_of(name))
+        return rules_of(spec) if spec is not None else DeliveryRules()
+
     def _check_channel(self, name: str) -> None:
         """Raises where the channel cannot be reached; sends nothing."""
         self._open_channel(name).check()
@@ -771,10 +779,9 @@ class App:
         from remediator.alerts import open_channel
 
         policies = self.policies()
-        to: tuple[str, ...] = ()
-        if "@" in name and policies.owners is not None and policies.owners.email:
-            name, to = policies.owners.email, (name,)
-        spec = policies.channels.get(name)
+        carrier = policies.carrier_of(name)
+        to = (name,) if carrier != name else ()
+        name, spec = carrier, policies.channels.get(carrier)
         if spec is None:
             msg = f"the policy file no longer has the channel {name}"
             raise Refused(msg)

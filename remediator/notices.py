@@ -21,7 +21,9 @@ from remediator.alerts import (
     AlertFacts,
     AlertKind,
     Channel,
+    DeliveryRules,
     Message,
+    Turn,
     compose,
     console_url,
     split,
@@ -73,6 +75,7 @@ class Notices:
         lease: timedelta,
         project: Callable[[], str] = str,
         ledger_url: str = "",
+        rules_of: Callable[[str], DeliveryRules] = lambda _: DeliveryRules(),
         delivery_seconds: float = DELIVERY_SECONDS,
     ) -> None:
         self._ledger = ledger
@@ -80,6 +83,7 @@ class Notices:
         self._overdue: dict[str, set[Future[int]]] = defaultdict(set)
         self._lock = threading.Lock()
         self._open_channel = open_channel
+        self._rules_of = rules_of
         self._tell_outcome = tell_outcome
         self._now = now
         self._lease = lease
@@ -270,7 +274,8 @@ class Notices:
         return bool(running)
 
     def _send_while_calm(self, channel: str, debts: list[Debt]) -> int:
-        return sum(self._is_calm(channel) and self._pay(debt) for debt in debts)
+        singly, grouped = self._take_turns(channel, debts)
+        return sum(self._is_calm(channel) and self._pay(debt) for debt in singly + grouped)
 
     def _send_grouped(self, channel: str, debts: list[Debt]) -> int:
         """Singly while the channel is calm; what is left becomes one message."""
@@ -280,12 +285,45 @@ class Notices:
                 self._ledger.postpone_debt(debt, due=until, why="the channel asked for a pause")
             return 0
         delivered = 0
-        waiting = sorted(debts, key=lambda one: one.created)
+        singly, grouped = self._take_turns(channel, debts)
+        if len(grouped) > 1 and self._is_calm(channel):
+            delivered += self._pay_together(channel, grouped)
+            grouped = []
+        waiting = sorted(singly + grouped, key=lambda one: one.created)
         while waiting and (channel == OUTCOMES or self._is_calm(channel, spare=1)):
             delivered += self._pay(waiting.pop(0))
         if len(waiting) > 1 and self._is_calm(channel):
             return delivered + self._pay_together(channel, waiting)
         return delivered
+
+    def _take_turns(self, channel: str, debts: list[Debt]) -> tuple[list[Debt], list[Debt]]:
+        """What the channel's rules let through now: what is sent singly, and what quiet hours held.
+
+        The rest is put off, or counts as delivered where something else tells it.
+        """
+        singly: list[Debt] = []
+        grouped: list[Debt] = []
+        if channel == OUTCOMES:
+            return debts, grouped
+        try:
+            rules = self._rules_of(channel)
+        except RemediatorError:  # the channel then cannot be opened either, which is told
+            return debts, grouped
+        now = self._now()
+        made = self.digests_until(channel) if rules.digest is not None else None
+        for debt in debts:
+            decided = rules.decide(debt.body, debt.created, now, made)
+            if decided.turn is Turn.HOLD:
+                self._ledger.postpone_debt(debt, due=decided.until, why=decided.why)
+            elif decided.turn is Turn.DROP:
+                self._ledger.pay_debt(debt, now=now)
+            else:
+                (grouped if decided.turn is Turn.SEND_GROUPED else singly).append(debt)
+        return singly, grouped
+
+    def digests_until(self, channel: str) -> datetime | None:
+        """The end of the last period whose digest was made for the channel; None: there was none."""
+        return parse_time((self._ledger.note(digest_note(channel)) or {}).get("until"))
 
     def _is_calm(self, channel: str, *, spare: int = 0) -> bool:
         if channel == OUTCOMES:
@@ -449,3 +487,8 @@ def _pause(debt: Debt, err: Exception) -> timedelta:
 def _pause_of(channel: str) -> str:
     """The note that says until when a channel asked to be left alone."""
     return f"pause:{channel}"
+
+
+def digest_note(channel: str) -> str:
+    """The note that says up to which period a channel's digests are made."""
+    return f"digest:{channel}"

@@ -17,6 +17,7 @@ from typing import Protocol
 from remediator import log, patience
 from remediator.adoption import close_deleted
 from remediator.alerts import AlertFacts, AlertKind
+from remediator.digests import owe_digests
 from remediator.domain import (
     Forbidden,
     Gone,
@@ -108,6 +109,7 @@ def run(hands: Hands, write_log: WriteLog, *, budget_seconds: float) -> Round:
             handled, postponed = _take_up_due(hands, places, in_time)
             announced, old, faults = _sweep(hands, write_log, places, in_time)
     finally:
+        owe_digests(hands)
         delivered, owed = hands.notices.deliver_due()
     _forget_once_a_day(hands)
     hands.ledger.write_note("reconciled", {"at": rfc3339(hands.now())})

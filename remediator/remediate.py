@@ -457,6 +457,7 @@ def _decide(
         accelerators=summary.accelerators_of(job),
         run_usd=costs.spent_usd(job, hands.catalogue),
         curves=kept_curves(case),
+        channels=made.alerts,
     )
     done = _carry_out(Tale(job, case, found, made, judged, chain), hands, now)
     if isinstance(done, Again):

@@ -33,6 +33,7 @@ EXAMPLES = {
     "overrun": "Over budget",
     "refused_creation": "Refused at creation",
     "grouped": "A storm: many in one",
+    "digest": "A digest",
     "old_failures": "Old failures",
     "sink_silent": "The sink is silent",
     "no_permission": "A permission of ours is missing",

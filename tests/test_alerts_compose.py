@@ -375,6 +375,20 @@ SITUATIONS = {
     "policy_changed": AlertFacts(
         AlertKind.POLICY_CHANGED, extra=("gs://ops/policies.yaml, generation 12",)
     ),
+    "digest": AlertFacts(
+        AlertKind.DIGEST,
+        display_name="Daily digest to 2026-11-24: 12 failed, 8 recovered, 1 waits for a yes",
+        root="digest/daily/2026-11-24",
+        count=1,
+        extra=(
+            "Failed: 12 jobs (7 CPUs full, 3 error in the code, 2 out of memory).",
+            "Recovered: 8 of 9 that were resubmitted and have ended, half of them within 1 h 12 min.",
+            "Waits for a yes: 1 (align-reads).",
+            "Left to a person: 3 (lint-check, train-a, train-b).",
+            "Cost: resubmissions of these jobs so far $31.20, estimated $40.00.",
+            "Saved: $12.40, against one blind rerun of each job that no rerun mends.",
+        ),
+    ),
     "grouped": AlertFacts(
         AlertKind.GROUPED,
         together=(

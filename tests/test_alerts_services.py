@@ -391,7 +391,6 @@ def test_the_page_shows_the_body_and_a_check_of_its_signature(cloud: Cloud) -> N
     page = (Path(__file__).parents[1] / "docs" / "channels.md").read_text()
     (program,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     (example,) = re.findall(r"^```json\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    (channels,) = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     names: dict[str, Any] = {}
     exec(program, names)  # the page's own
     SignedWebhook(cloud.services.hook, "s3cret").send(LOUD, due=DUE)
@@ -401,10 +400,10 @@ def test_the_page_shows_the_body_and_a_check_of_its_signature(cloud: Cloud) -> N
     shown, sent = json.loads(example), json.loads(raw)
     assert shown.keys() == sent.keys()
     assert shown["message"].keys() == sent["message"].keys()
-    rule = "policies: [{name: a, when: {}, do: [], alert: [NAMES]}]"
-    named = ", ".join(yaml.safe_load(channels)["channels"])
-    loaded = load(f"version: 1\n{channels}{rule.replace('NAMES', named)}\n", "page.yaml")
-    assert loaded.mistakes == ()
+    for channels in re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+        named = ", ".join(yaml.safe_load(channels)["channels"])
+        rule = f"policies: [{{name: a, when: {{}}, do: [], alert: [{named}]}}]"
+        assert load(f"version: 1\n{channels}{rule}\n", "page.yaml").mistakes == ()
 
 
 def test_the_id_is_that_of_one_alert_at_each_try() -> None:

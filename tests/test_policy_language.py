@@ -69,7 +69,10 @@ channels:
     slack: {token: "secret:slack-bot", channel: "#ml"}
   by-mail:
     email: {smtp: "env:SMTP_URL", from: "vertex@example.com", to: ml@example.com}
-  office: {teams: {webhook: "secret:teams"}}
+  office:
+    teams: {webhook: "secret:teams"}
+    quiet_hours: {from: "22:00", to: 07:00, zone: Europe/Berlin}
+    digest: weekly
   pager: {pagerduty: {routing_key: "env:PAGERDUTY_KEY", region: eu}}
   space: {google_chat: {webhook: "secret:projects/p/secrets/chat/versions/latest"}}
   program: {webhook: {url: "env:HOOK_URL", secret: "env:HOOK_SECRET"}}
@@ -651,6 +654,23 @@ def test_a_secret_in_the_wrong_place_is_an_error_and_not_repeated(channel: str) 
         ("{pagerduty: {routing_key: env:A, region: europe}}", "unknown value `europe`"),
         ("{webhook: {url: env:A}}", "`secret` is missing"),
         ("{webhook: env:A}", "expected a mapping"),
+        ("{teams: {webhook: env:A}, digest: monthly}", "unknown value `monthly`"),
+        ("{teams: {webhook: env:A}, digest: day}", "unknown value `day`; did you mean `daily`?"),
+        ("{teams: {webhook: env:A}, quiet_hours: {from: 22:00}}", "`to` is missing"),
+        ("{teams: {webhook: env:A}, quiet_hours: {from: 22, to: 7}}", "expected a time of day"),
+        ('{teams: {webhook: env:A}, quiet_hours: {from: "25:00", to: 7:00}}', "got `25:00`"),
+        (
+            "{teams: {webhook: env:A}, quiet_hours: {from: 22:00, to: 22:00}}",
+            "`from` and `to` are the same",
+        ),
+        (
+            "{teams: {webhook: env:A}, quiet_hours: {from: 22:00, to: 07:00, zone: Berlin}}",
+            "is no time zone; did you mean `Europe/Berlin`?",
+        ),
+        (
+            "{pagerduty: {routing_key: env:A}, digest: daily}",
+            "warning: `digest` has no effect: a PagerDuty channel takes only what needs a person",
+        ),
     ],
 )
 def test_mistakes_in_a_channel_are_named(channel: str, told: str) -> None:

@@ -11,18 +11,22 @@ from remediator.alerts.facts import AlertFacts
 from remediator.alerts.grouping import split
 from remediator.alerts.links import console_url, entry_links
 from remediator.alerts.message import AlertKind, Message, Severity, as_text
+from remediator.alerts.schedule import DeliveryRules, Turn, rules_of
 
 __all__ = [
     "AlertFacts",
     "AlertKind",
     "Channel",
+    "DeliveryRules",
     "Message",
     "Sent",
     "Severity",
+    "Turn",
     "as_text",
     "compose",
     "console_url",
     "entry_links",
     "open_channel",
+    "rules_of",
     "split",
 ]

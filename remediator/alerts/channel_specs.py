@@ -5,6 +5,7 @@ The policy room's models fit these; neither room imports the other.
 
 from __future__ import annotations
 
+from datetime import time
 from typing import Protocol
 
 
@@ -62,6 +63,17 @@ class GoogleChatSpec(Protocol):
     def webhook(self) -> str: ...
 
 
+class QuietHoursSpec(Protocol):
+    """The policy file's `quiet_hours`."""
+
+    @property
+    def begin(self) -> time: ...
+    @property
+    def end(self) -> time: ...
+    @property
+    def zone(self) -> str: ...
+
+
 class ChannelSpec(Protocol):
     """A channel of the policy file: one of these is there."""
 
@@ -77,3 +89,7 @@ class ChannelSpec(Protocol):
     def pagerduty(self) -> PagerDutySpec | None: ...
     @property
     def google_chat(self) -> GoogleChatSpec | None: ...
+    @property
+    def quiet_hours(self) -> QuietHoursSpec | None: ...
+    @property
+    def digest(self) -> str | None: ...

@@ -164,6 +164,7 @@ _COMMANDS: Mapping[AlertKind, tuple[str, ...]] = {
     AlertKind.OLD_FAILURES: ("report -o report.html",),
     AlertKind.SINK_SILENT: ("doctor",),
     AlertKind.NO_PERMISSION: ("doctor",),
+    AlertKind.DIGEST: ("approvals", "report -o report.html"),
 }
 
 
@@ -466,6 +467,12 @@ def _after_a_policy_change(facts: AlertFacts) -> str:
     return "Nothing, if you or your team changed it. Otherwise find out who did."
 
 
+def _after_a_digest(facts: AlertFacts) -> str:
+    if facts.count:
+        return "Answer what waits for a yes; the first command lists it."
+    return "Nothing."
+
+
 def _after_an_overrun(facts: AlertFacts) -> str:
     if facts.cancels:
         return "Nothing now. You will hear when it has ended."
@@ -482,6 +489,7 @@ _ASKED: Mapping[AlertKind, Callable[[AlertFacts], str]] = {
     AlertKind.REFUSED_CREATION: _after_a_refusal,
     AlertKind.POLICY_CHANGED: _after_a_policy_change,
     AlertKind.OVERRUN: _after_an_overrun,
+    AlertKind.DIGEST: _after_a_digest,
 }
 NOBODY_ANSWERED = "nobody answered"
 """What becomes of a question that expired, as the story of it says."""

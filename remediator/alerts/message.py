@@ -39,6 +39,7 @@ class AlertKind(StrEnum):
     POLICY_CHANGED = "policy_changed"
     LEDGER_DAMAGED = "ledger_damaged"
     GROUPED = "grouped"
+    DIGEST = "digest"
 
 
 class Severity(StrEnum):
@@ -56,6 +57,7 @@ SUMMARIES = frozenset(
         AlertKind.POLICY_CHANGED,
         AlertKind.LEDGER_DAMAGED,
         AlertKind.GROUPED,
+        AlertKind.DIGEST,
     }
 )
 """Alerts about the deployment or about many jobs: they belong to no chain."""

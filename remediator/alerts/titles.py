@@ -191,6 +191,10 @@ def _policy_title(facts: AlertFacts) -> str:
     return "The policy file changed"
 
 
+def _digest_title(facts: AlertFacts) -> str:
+    return facts.display_name
+
+
 _TITLES = {
     AlertKind.ACTED: _acted_title,
     AlertKind.WAITING: _waiting_title,
@@ -207,4 +211,5 @@ _TITLES = {
     AlertKind.NO_PERMISSION: _permission_title,
     AlertKind.LEDGER_DAMAGED: _damage_title,
     AlertKind.REFUSED_CREATION: _refused_title,
+    AlertKind.DIGEST: _digest_title,
 }

@@ -87,7 +87,8 @@ class Incident:
     wins. For the report: `evidence` is what the alert showed, redacted; `run_usd` what the failed
     run cost, None where its price is not known; `curves` how full its machine was. `owner` and `team`
     are its labels', `account` what it ran as, `image` its container, `model_title` the model's display
-    name, `accelerators` how many all its machines had together, None where that was not kept.
+    name, `accelerators` how many all its machines had together, None where that was not kept;
+    `channels` are those that are told of it.
     """
 
     key: str
@@ -126,6 +127,7 @@ class Incident:
     image: str = ""
     model_title: str = ""
     accelerators: int | None = None
+    channels: tuple[str, ...] = ()
     version: int = 0
 
 

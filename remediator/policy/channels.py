@@ -13,9 +13,12 @@ from pydantic import ConfigDict, Field, model_validator
 from remediator.policy.leaves import (
     Address,
     Addresses,
+    DigestWord,
     PagerDutyRegion,
     Secret,
     SlackChannel,
+    TimeOfDay,
+    Zone,
 )
 from remediator.policy.steps import Part
 from remediator.policy.suggestions import wrong
@@ -83,11 +86,28 @@ class GoogleChat(Part):
     webhook: Secret = Field(description="Where the webhook's URL is kept.")
 
 
+class QuietHours(Part):
+    """Hours of every day in which only what needs a person is sent; the rest follows as one message."""
+
+    begin: TimeOfDay = Field(alias="from", description="When they begin, in local time.")
+    end: TimeOfDay = Field(
+        alias="to", description="When they end; the next day where that is earlier."
+    )
+    zone: Zone = Field(default="UTC", description="The time zone, such as Europe/Berlin.")
+
+    @model_validator(mode="after")
+    def _some_hours(self) -> Self:
+        if self.begin == self.end:
+            msg = "`from` and `to` are the same: that is no time at all, or all day"
+            raise wrong(msg)
+        return self
+
+
 _CHANNEL_KINDS = ("slack", "email", "webhook", "teams", "pagerduty", "google_chat")
 
 
 class Channel(Part):
-    """Where alerts go: one service."""
+    """Where alerts go: one service, and when."""
 
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": [kind]} for kind in _CHANNEL_KINDS]}
@@ -99,6 +119,13 @@ class Channel(Part):
     teams: Teams | None = Field(default=None, description="A Microsoft Teams channel or chat.")
     pagerduty: PagerDuty | None = Field(default=None, description="A PagerDuty service.")
     google_chat: GoogleChat | None = Field(default=None, description="A Google Chat space.")
+    quiet_hours: QuietHours | None = Field(
+        default=None, description="When only what needs a person is sent."
+    )
+    digest: DigestWord | None = Field(
+        default=None,
+        description="A summary every day, or every Monday, in place of what needs no person.",
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
@@ -287,6 +287,16 @@ def mapping_or_word(value: object) -> str:
     return "word" if isinstance(value, str | int | float | list | tuple | None) else "named"
 
 
+_TIME_OF_DAY = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+
+
+def _time_of_day(value: object) -> time:
+    if not isinstance(value, str) or re.fullmatch(_TIME_OF_DAY, value) is None:
+        msg = f'expected a time of day such as "22:00", got {shown(value)}'
+        raise wrong(msg)
+    return time.fromisoformat(value)
+
+
 def _text_schema(words: str, pattern: str = "") -> dict[str, Any]:
     """JSON Schema of a text; `$comment` holds the words that the reference page uses for it."""
     bounds: dict[str, Any] = {"pattern": f"^({pattern})$"} if pattern else {"minLength": 1}
@@ -437,6 +447,16 @@ PagerDutyRegion: TypeAlias = Annotated[
     Literal["us", "eu"],
     PlainValidator(_word(("us", "eu"))),
     WithJsonSchema(_words_schema(("us", "eu"))),
+]
+TimeOfDay: TypeAlias = Annotated[
+    time,
+    PlainValidator(_time_of_day),
+    WithJsonSchema(_text_schema('a time of day such as `"22:00"`', _TIME_OF_DAY)),
+]
+DigestWord: TypeAlias = Annotated[
+    Literal["daily", "weekly"],
+    PlainValidator(_word(("daily", "weekly"))),
+    WithJsonSchema(_words_schema(("daily", "weekly"))),
 ]
 OnOverrun: TypeAlias = Annotated[
     Literal["alert", "cancel"],

@@ -162,6 +162,18 @@ def _channels(draft: Draft) -> Iterator[Mistake]:
             yield key.warning(f"unused channel {shown(name)}: no policy alerts it")
 
 
+def _pager_words(draft: Draft) -> Iterator[Mistake]:
+    for name in draft.channels:
+        if not draft.has("channels", name, "pagerduty"):
+            continue
+        for word in ("quiet_hours", "digest"):
+            if draft.has("channels", name, word):
+                key, _ = draft.root.follow(("channels", name, word))
+                yield key.warning(
+                    f"`{word}` has no effect: a PagerDuty channel takes only what needs a person"
+                )
+
+
 def _owners(draft: Draft, known: set[str]) -> Generator[Mistake, None, set[str]]:
     """Mistakes of the owner map; returns the channels it uses."""
     owners = draft.general.owners
@@ -688,6 +700,7 @@ def _rerun_safe(draft: Draft) -> Iterator[Mistake]:
 CHECKS: tuple[Callable[[Draft], Iterator[Mistake]], ...] = (
     _duplicate_names,
     _channels,
+    _pager_words,
     _loosened,
     _without_money,
     _conditions,

@@ -276,6 +276,12 @@ class Policies(Part):
         """Hosts that channels may speak to, by the operator's ceiling; None: any."""
         return self._channel_hosts
 
+    def carrier_of(self, name: str) -> str:
+        """The channel that carries what is owed to a name: itself, or the owners' for an address."""
+        if "@" in name and self.owners is not None and self.owners.email:
+            return self.owners.email
+        return name
+
     def place_of(self, policy: Policy | None, key: str) -> str:
         """Where the limit that binds the policy stands: `policies.yaml:27`, or that it is a default.
 

@@ -88,6 +88,7 @@ _SECTIONS: tuple[tuple[str, str], ...] = (  # heading, model; the file itself ha
     ("channels.NAME.teams", "Teams"),
     ("channels.NAME.pagerduty", "PagerDuty"),
     ("channels.NAME.google_chat", "GoogleChat"),
+    ("channels.NAME.quiet_hours", "QuietHours"),
     ("owners", "Owners"),
     ("owners.rules", "OwnerRule"),
     ("approvers", "Approvers"),
