@@ -1,6 +1,6 @@
 """Whose words an exception's are: a client library's speak of the service behind it.
 
-Owns the use of `known.clients`: which exception of a chain is a client's, and what its message says
+Owns the use of `known.speakers` and of the clients' rows: which exception of a chain is a client's, and what its message says
 of the other side. Pure; called by `statements`.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from remediator.diagnosis.known.clients import CLIENT_ROWS, CLIENTS, SOCKETS, SPEAKERS
+from remediator.diagnosis.known import client_signatures
+from remediator.diagnosis.known.speakers import CLIENTS, SOCKETS, SPEAKERS
 from remediator.diagnosis.linear import Late, Linear
 from remediator.diagnosis.signatures import Signature
 from remediator.diagnosis.structure import Raised
@@ -34,7 +35,7 @@ def service_behind(raised: Sequence[Raised]) -> tuple[Raised, Signature] | None:
     for one in reversed(raised):
         if CLIENTS.match(one.name) or SOCKETS.match(one.name):
             text = _LAST_EXCEPTION.sub("", one.text[:_TEXT])
-            row = next((row for row in CLIENT_ROWS if _pattern(row).search(text)), None)
+            row = next((row for row in client_signatures() if _pattern(row).search(text)), None)
             if row is not None:
                 return one, row
     return None
@@ -49,9 +50,9 @@ def spoken_in(text: str) -> Signature | None:
         speaks = _SPEAKS.search(head)
     if not speaks:
         return None
-    return next((row for row in CLIENT_ROWS if _pattern(row).search(text[:_TEXT])), None)
+    return next((row for row in client_signatures() if _pattern(row).search(text[:_TEXT])), None)
 
 
 @functools.cache
 def _pattern(row: Signature) -> Linear:
-    return Linear(row.pattern)
+    return Linear("|".join(row.patterns))

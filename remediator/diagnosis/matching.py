@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import re2
 
-from remediator.diagnosis.known import SIGNATURES
-from remediator.diagnosis.signatures import Place, Signature
+from remediator.diagnosis.known import signatures
+from remediator.diagnosis.signatures import Level, Place, Signature
 
-# In a pattern, `[^.]` means "within the sentence": a full stop inside a name (`storage.objects.get`,
-# `x.csv`, `2.5`) does not end one.
-_WITHIN, _SENTENCE = "[^.]", r"(?:[^.]|\.\S)"
 _QUOTE_BEFORE = 60
 _QUOTE_AFTER = 140
 # The automaton of some 400 patterns is built lazily inside this much memory, then reused.
@@ -25,30 +23,35 @@ _RE2_MEMORY_BYTES = 96 << 20
 
 
 class _Matcher:
-    """All rows as one RE2 set, and each row by itself for the quote (compiled when first hit)."""
+    """All rows as one RE2 set, and each pattern by itself for the quote (compiled when first hit)."""
 
     def __init__(self, rows: Sequence[Signature]) -> None:
-        options = re2.Options()
-        options.case_sensitive = False
-        options.max_mem = _RE2_MEMORY_BYTES
-        options.log_errors = False
         self._rows = tuple(rows)
-        self._set = re2.Set.SearchSet(options)
+        self._set = re2.Set.SearchSet(_options())
         for row in self._rows:
-            self._set.Add(row.pattern.replace(_WITHIN, _SENTENCE))
+            self._set.Add("|".join(row.patterns))
         self._set.Compile()
-        single = re2.Options()
-        single.case_sensitive = False
-        self._single = single
 
     def found_in(self, text: str) -> tuple[Signature, ...]:
         return tuple(self._rows[index] for index in sorted(self._set.Match(text) or ()))
 
     def quote(self, row: Signature, text: str) -> str:
-        pattern = row.pattern.replace(_WITHIN, _SENTENCE)
-        hit = re2.compile(pattern, self._single).search(text)
-        start, end = hit.span() if hit else (0, 0)
+        hits = (_compiled(pattern).search(text) for pattern in row.patterns)
+        start, end = min((hit.span() for hit in hits if hit), default=(0, 0))
         return _cut_around(text, start, end)
+
+
+def _options() -> re2.Options:
+    options = re2.Options()
+    options.case_sensitive = False
+    options.max_mem = _RE2_MEMORY_BYTES
+    options.log_errors = False
+    return options
+
+
+@functools.cache
+def _compiled(pattern: str) -> Any:
+    return re2.compile(pattern, _options())
 
 
 def _cut_around(text: str, start: int, end: int) -> str:
@@ -78,17 +81,19 @@ def make_ready() -> None:
 
 def all_signatures() -> tuple[Signature, ...]:
     """Every row, the service's first. The docs' table is printed from this."""
-    return SIGNATURES
+    return signatures()
 
 
 def signatures_in(text: str, place: Place) -> tuple[Signature, ...]:
     """Rows found in `text` (white space collapsed) that may be looked for at `place`.
 
-    Linear in the text; rows that another found row explains are gone.
+    Linear in the text; rows that another found row silences are gone.
     """
     found = [row for row in _matcher().found_in(text) if place & row.places]
-    explained = {name for row in found for name in (*row.explains, *row.explains_all)}
-    return tuple(row for row in found if row.id not in explained)
+    if len(found) < 2:  # noqa: PLR2004  # it takes two
+        return tuple(found)
+    silent = silenced_by(found)
+    return tuple(row for row in found if row.id not in silent)
 
 
 def quote_of(row: Signature, text: str) -> str:
@@ -96,9 +101,27 @@ def quote_of(row: Signature, text: str) -> str:
     return _matcher().quote(row, text)
 
 
-def explained_by(rows: Sequence[Signature]) -> frozenset[str]:
+def silenced_by(rows: Sequence[Signature]) -> frozenset[str]:
+    """Ids of those of `rows`, all found in one text, that say nothing beside the others.
+
+    A wrapper is silent where a root cause of another kind is named; and what a row names in `silences`.
+    """
+    named = {name for row in rows for name in (*row.silences, *row.silences_everywhere)}
+    causes = {
+        row.cause
+        for row in rows
+        if row.level is Level.ROOT_CAUSE
+        and row.cause
+        and not row.last_resort
+        and row.id not in named
+    }
+    wrapped = {row.id for row in rows if row.level is Level.WRAPPER and causes - {row.cause}}
+    return frozenset(named | wrapped)
+
+
+def silenced_everywhere_by(rows: Sequence[Signature]) -> frozenset[str]:
     """Ids of rows that any of `rows` makes meaningless, wherever in the case they were found."""
-    return frozenset(name for row in rows for name in row.explains_all)
+    return frozenset(name for row in rows for name in row.silences_everywhere)
 
 
 @functools.cache

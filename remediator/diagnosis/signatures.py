@@ -1,8 +1,7 @@
 """What failing software prints, as data: the shape of a row.
 
-Owns `Signature`, where it may be looked for (`Place`) and what it may tell besides a cause
-(`Tag`). The rows stand in `known`, by what they mean; `matching` interprets them. Patterns are RE2,
-ignore case, and are matched against text whose white space has been collapsed to single blanks.
+Owns `Signature`, where it may be looked for (`Place`), how deep it goes (`Level`) and what it may tell
+besides a cause (`Tag`). The rows stand in `known`, a text file a family; `matching` interprets them.
 """
 
 from __future__ import annotations
@@ -26,6 +25,19 @@ class Place(Flag):
 
 
 ANYWHERE = Place.ERROR | Place.ROW | Place.LOG
+
+
+class Level(Enum):
+    """How deep a row goes; within one text the deeper one speaks."""
+
+    ROOT_CAUSE = "root cause"
+    """It says what went wrong."""
+    WRAPPER = "wrapper"
+    """It says that something went wrong (an exception's name, a status), not what: silent in a text
+    where a root cause of another kind is named, elsewhere a symptom."""
+    SYMPTOM = "symptom"
+    """It says how the failure shows (an exit code, "never became ready"): it weighs little beside
+    evidence for another cause that goes deeper, wherever that was found."""
 
 
 class Tag(Enum):
@@ -53,22 +65,29 @@ class Tag(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One row: a pattern, the cause it speaks for (None: only its tags count) and how strongly.
+    """One row: patterns, the cause they speak for (None: only its tags count) and how strongly.
 
-    `symptom`: the text says how the failure shows, not why. `last_resort`: it counts only where
-    nothing else in the case names a cause (a traceback says that Python raised, not what).
-    `explains` names rows that this one makes meaningless where both stand in one text;
-    `explains_all`, wherever in the case. `origin` says where the text is documented or known from.
+    `patterns` are RE2, ignore case, and are matched against text whose white space has been
+    collapsed to single blanks; one of them is enough. `says` is a sentence about the row, `reference`
+    where its texts are documented. `last_resort`: it counts only where nothing else in the case names
+    a cause. `silences` names rows that this one makes meaningless where both stand in one text;
+    `silences_everywhere`, wherever in the case.
     """
 
     id: str
     cause: Cause | None
     weight: float
-    pattern: str
-    origin: str
-    symptom: bool = False
+    patterns: tuple[str, ...]
+    says: str
+    reference: str
+    level: Level = Level.ROOT_CAUSE
     last_resort: bool = False
-    explains: tuple[str, ...] = ()
-    explains_all: tuple[str, ...] = ()
+    silences: tuple[str, ...] = ()
+    silences_everywhere: tuple[str, ...] = ()
     places: Place = ANYWHERE
     tags: frozenset[Tag] = frozenset()
+
+    @property
+    def symptom(self) -> bool:
+        """Whether it weighs little beside evidence for another cause that goes deeper."""
+        return self.level is not Level.ROOT_CAUSE

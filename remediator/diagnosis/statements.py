@@ -17,8 +17,14 @@ from dataclasses import dataclass, replace
 
 from remediator.case import Case, LogLine
 from remediator.diagnosis.clients import service_behind, spoken_in
-from remediator.diagnosis.known.clients import BUGS
-from remediator.diagnosis.matching import explained_by, quote_of, signature, signatures_in
+from remediator.diagnosis.known.speakers import BUGS
+from remediator.diagnosis.matching import (
+    quote_of,
+    signature,
+    signatures_in,
+    silenced_by,
+    silenced_everywhere_by,
+)
 from remediator.diagnosis.servers import is_request
 from remediator.diagnosis.signatures import Place, Signature, Tag
 from remediator.diagnosis.signs import DECISIVE, FAIR, Sign, sign
@@ -123,7 +129,7 @@ class Statement:
     factor: float = 1.0
     speaker: str = ""
     chain: int = 0
-    """Exceptions of one traceback bear one number, from 1: what one of them explains, all do."""
+    """Exceptions of one traceback bear one number, from 1: what one of them silences, all do."""
     traced: bool = False
     spoken: Signature | None = None
     """What a client library or a tool says here of the service behind it: no other row counts."""
@@ -584,10 +590,10 @@ def _sampled(lines: Sequence[LogLine]) -> list[LogLine]:
 
 
 def _read(statements: Iterable[Statement], rows: FailedRows | None) -> Reading:
-    found = _without_explained_in_chains(
+    found = _without_silenced_in_chains(
         [(statement, _rows_in_statement(statement)) for statement in statements]
     )
-    explained = explained_by([row for _, matched in found for row in matched])
+    silent = silenced_everywhere_by([row for _, matched in found for row in matched])
     final = any(
         row.cause and not _is_passing(statement, matched)
         for statement, matched in found
@@ -597,7 +603,7 @@ def _read(statements: Iterable[Statement], rows: FailedRows | None) -> Reading:
     signs: list[Sign] = []
     tags: dict[Tag, tuple[Statement, Signature | None]] = {}
     for statement, matched in found:
-        told = [row for row in matched if row.id not in explained and (row.tags or row.cause)]
+        told = [row for row in matched if row.id not in silent and (row.tags or row.cause)]
         kept = 1.0
         if _is_passing(statement, matched):
             kept = _PASSING_FACTOR if final else _ONLY_PASSING_FACTOR
@@ -631,7 +637,7 @@ def _read(statements: Iterable[Statement], rows: FailedRows | None) -> Reading:
             (statement, row)
             for statement, matched in found
             for row in matched
-            if row.cause in _MEMORIES and row.id not in explained
+            if row.cause in _MEMORIES and row.id not in silent
         ),
     )
 
@@ -677,17 +683,17 @@ def _rows_of_answer(status: int, rows: tuple[Signature, ...]) -> tuple[Signature
 _OF_A_BUSY_SERVICE = frozenset({"quota-code", "quota-rate", "quota-maybe", "capacity-words"})
 
 
-def _without_explained_in_chains(
+def _without_silenced_in_chains(
     found: list[tuple[Statement, tuple[Signature, ...]]],
 ) -> list[tuple[Statement, tuple[Signature, ...]]]:
-    """Exceptions of one traceback are one text: what a row of one explains, it explains in all."""
-    explained: dict[int, set[str]] = {}
+    """Exceptions of one traceback are one text: what a row of one silences, it silences in all."""
+    rows_of_chain: dict[int, list[Signature]] = {}
     for statement, rows in found:
         if statement.chain:
-            names = explained.setdefault(statement.chain, set())
-            names.update(name for row in rows for name in row.explains)
+            rows_of_chain.setdefault(statement.chain, []).extend(rows)
+    silent = {chain: silenced_by(rows) for chain, rows in rows_of_chain.items()}
     return [
-        (statement, tuple(row for row in rows if row.id not in explained[statement.chain]))
+        (statement, tuple(row for row in rows if row.id not in silent[statement.chain]))
         if statement.chain
         else (statement, rows)
         for statement, rows in found

@@ -1,53 +1,57 @@
-"""Every signature, by what it means; both the service's and the software's that runs on it.
+"""Every signature: what the service prints, and the software that runs on it.
 
-Owns the order: what Vertex AI and Google's APIs say first. Both of the product's names occur in
-messages ("Vertex AI", "Agent Platform", and the older "AI Platform" and "ML Engine"), so no row leans
-on the name. Wrappers ("Exceeded retries", "The DAG failed", an exit code) carry at most a symptom:
-what is wrapped is found by the other rows, since they look anywhere in the text. What an exception
-is called and what its message says are different rows: the message goes deeper than the name.
+The rows stand in text files, one a family, beside this one: patterns, each with where it was seen and
+an example. `compiled.json` is made of them (bench/diagnosis/signature_files.py says how a file is read,
+and a test holds the two equal); it alone is read here, when a signature is first asked for. Both of
+the product's names occur in messages ("Vertex AI", "Agent Platform", and the older "AI Platform" and
+"ML Engine"), so no row leans on the name.
 """
 
 from __future__ import annotations
 
-from remediator.diagnosis.known.access import PERMISSION
-from remediator.diagnosis.known.backend import DEADLINE, EXIT, TRANSIENT
-from remediator.diagnosis.known.capacity import CAPACITY, PREEMPTION, QUOTA
-from remediator.diagnosis.known.configuration import CONFIG, PROBE_PATHS
-from remediator.diagnosis.known.data import DATA, INPUT, ROWS, TOOLS
-from remediator.diagnosis.known.devices import DEVICES
-from remediator.diagnosis.known.disk import DISK
-from remediator.diagnosis.known.memory import GPU_MEMORY, MEMORY
-from remediator.diagnosis.known.network import NETWORK
-from remediator.diagnosis.known.serving import BATCH_WRAPPERS, SERVERS, STARTUP, TOO_LARGE
-from remediator.diagnosis.known.user_code import CODE, SHELL, SLOW
-from remediator.diagnosis.signatures import Signature
+import functools
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
-__all__ = ["SIGNATURES"]
+from remediator.diagnosis.signatures import ANYWHERE, Level, Place, Signature, Tag
+from remediator.domain import Cause
 
-SIGNATURES: tuple[Signature, ...] = (
-    *CAPACITY,
-    *QUOTA,
-    *PERMISSION,
-    *CONFIG,
-    *BATCH_WRAPPERS,
-    *TOO_LARGE,
-    *STARTUP,
-    *PROBE_PATHS,
-    *TRANSIENT,
-    *PREEMPTION,
-    *DEADLINE,
-    *EXIT,
-    *INPUT,
-    *MEMORY,
-    *GPU_MEMORY,
-    *DISK,
-    *DEVICES,
-    *SERVERS,
-    *NETWORK,
-    *CODE,
-    *SHELL,
-    *DATA,
-    *TOOLS,
-    *ROWS,
-    *SLOW,
-)
+__all__ = ["COMPILED", "client_signatures", "signatures"]
+
+COMPILED = Path(__file__).with_name("compiled.json")
+
+
+def signatures() -> tuple[Signature, ...]:
+    """Every row that is looked for in a text, the service's first."""
+    return _loaded()[0]
+
+
+def client_signatures() -> tuple[Signature, ...]:
+    """What a client library's exception says of the service behind it, in the order of trying."""
+    return _loaded()[1]
+
+
+@functools.cache
+def _loaded() -> tuple[tuple[Signature, ...], tuple[Signature, ...]]:
+    held = json.loads(COMPILED.read_text(encoding="utf-8"))
+    return tuple(_rows(held["signatures"])), tuple(_rows(held["clients"]))
+
+
+def _rows(held: Iterable[Mapping[str, Any]]) -> Iterable[Signature]:
+    for row in held:
+        yield Signature(
+            id=row["id"],
+            cause=Cause(row["cause"]) if "cause" in row else None,
+            weight=row.get("weight", 0.0),
+            patterns=tuple(row["patterns"]),
+            says=row["says"],
+            reference=row["see"],
+            level=Level(row["level"]) if "level" in row else Level.ROOT_CAUSE,
+            last_resort=row.get("last", False),
+            silences=tuple(row.get("silences", ())),
+            silences_everywhere=tuple(row.get("everywhere", ())),
+            places=Place(row["places"]) if "places" in row else ANYWHERE,
+            tags=frozenset(Tag(name) for name in row.get("tags", ())),
+        )

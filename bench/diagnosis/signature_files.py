@@ -1,0 +1,228 @@
+"""Reads the signatures' text files and compiles them into the one file that the product loads.
+
+    python bench/diagnosis/signature_files.py
+
+A file a family, in `remediator/diagnosis/known`; its rows look like this:
+
+    let limit = (limit|max|allowed)           a name for a part of a pattern, used as {limit}
+    [row-id]
+    A sentence that says what the row means.
+    cause: memory_pressure, fair + 0.4        absent: the row names no cause, its tags count
+    level: wrapper                            root cause (default), wrapper, symptom
+    counts: last                              only where nothing else in the case names a cause
+    places: error, row                        default: error, row, log
+    tags: timed_out
+    silences: other-row, another              in the same text
+    silences everywhere: other-row            wherever in the case
+    see: where its texts are documented
+    ~ RE2 pattern, at most 120 characters; `[^.]` means "within the sentence"
+    = where it was seen: a text that this pattern finds and no other of the row
+    ! where it was seen: a text that the row does not find
+
+Where a text was seen is the id of a message of the corpora, a scenario of the lab, `tests`, `bench` (generated
+cases), or `documented` (its software's manual or source, at the row's `see`). Writes `compiled.json` and
+`docs/causes.md`; a test holds both equal to the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from remediator.diagnosis import signs
+from remediator.diagnosis.known import COMPILED
+from remediator.diagnosis.signatures import ANYWHERE, Level, Place, Tag
+from remediator.domain import Cause
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = COMPILED.parent
+LONGEST_PATTERN = 120
+# The order of the rows: what Vertex AI and Google's APIs say first. The clients' stand apart.
+FAMILIES = (
+    *("capacity", "quota", "permission", "configuration", "batch", "size", "startup", "backend"),
+    *("preemption", "deadline", "exit", "input", "memory", "gpu_memory", "disk", "devices"),
+    *("servers", "network", "code", "shell", "data", "tools", "rows", "slow"),
+)
+CLIENTS = "clients"
+# `[^.]` means "within the sentence": a full stop inside a name (`x.csv`, `2.5`) does not end one.
+_WITHIN, _SENTENCE = "[^.]", r"(?:[^.]|\.\S)"
+_NAMED = re.compile(r"\{([a-z][a-z0-9-]*)\}")
+_WEIGHT = re.compile(r"(certain|decisive|strong|fair|hint)(?: ([+-]) (\d\.\d))?$")
+
+
+@dataclass(slots=True)
+class Example:
+    """One `=` or `!` line."""
+
+    where: str
+    text: str
+
+
+@dataclass(slots=True)
+class Pattern:
+    """One `~` line: as written, as RE2 takes it, and the texts for which it alone speaks."""
+
+    line: str
+    regex: str
+    examples: list[Example] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Row:
+    """One row as written."""
+
+    id: str
+    family: str
+    says: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+    patterns: list[Pattern] = field(default_factory=list)
+    silent: list[Example] = field(default_factory=list)
+
+
+class Unreadable(ValueError):
+    """A line of a family's file that cannot be read; the message names file and line."""
+
+
+def rows_of(family: str, folder: Path = FILES) -> Iterator[Row]:
+    """The rows of one family's file, in its order.
+
+    Raises:
+        Unreadable: a line is of no known kind, or names a part that no `let` line defines.
+    """
+    parts: dict[str, str] = {}
+    row: Row | None = None
+    lines = (folder / f"{family}.txt").read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        mark, _, rest = line.partition(" ")
+        try:
+            if not line or mark == "#":
+                continue
+            if mark == "let":
+                name, _, value = rest.partition(" = ")
+                parts[name] = _NAMED.sub(lambda found: parts[found[1]], value)
+            elif line.startswith("["):
+                if row:
+                    yield row
+                row = Row(line[1:-1], family)
+            else:
+                _read_line(_existing(row), mark, rest, line, parts, family)
+        except (KeyError, ValueError) as error:
+            message = f"{family}.txt:{number}: {error}"
+            raise Unreadable(message) from error
+    if row:
+        yield row
+
+
+def _existing(row: Row | None) -> Row:
+    if row is None:
+        message = "no row before this line"
+        raise ValueError(message)
+    return row
+
+
+_FIELDS = ("cause", "level", "counts", "places", "tags", "silences", "silences everywhere", "see")
+
+
+def _read_line(
+    row: Row, mark: str, rest: str, line: str, parts: dict[str, str], family: str
+) -> None:
+    """One line of a row, into the row."""
+    if mark == "~":
+        regex = _NAMED.sub(lambda found: parts[found[1]], rest)
+        if family != CLIENTS:
+            regex = regex.replace(_WITHIN, _SENTENCE)
+        row.patterns.append(Pattern(rest, regex))
+    elif mark in {"=", "!"}:
+        where, _, text = rest.partition(": ")
+        held = row.patterns[-1].examples if mark == "=" else row.silent
+        held.append(Example(where, text))
+    elif line.startswith("  "):
+        last = next(reversed(row.fields))
+        row.fields[last] += f" {line.strip()}"
+    elif not row.says:
+        row.says = line
+    else:
+        name, _, value = line.partition(": ")
+        if name not in _FIELDS:
+            message = f"no field {name!r}"
+            raise ValueError(message)
+        row.fields[name] = value
+
+
+def _listed(row: Row, name: str) -> list[str]:
+    return [one.strip() for one in row.fields.get(name, "").split(",") if one.strip()]
+
+
+def weight_of(words: str) -> float:
+    """`fair + 0.4` as a number, on the scale of `diagnosis.signs`."""
+    found = _WEIGHT.match(words)
+    if not found:
+        message = f"no weight: {words!r}"
+        raise ValueError(message)
+    base: float = getattr(signs, found[1].upper())
+    offset = float(found[3] or 0)
+    return round(base + (offset if found[2] == "+" else -offset), 2)
+
+
+def compiled_row(row: Row) -> dict[str, Any]:
+    """The row as the product loads it; what has its default is left out."""
+    cause, _, words = row.fields.get("cause", "").partition(", ")
+    places = [Place[name.upper()] for name in _listed(row, "places")]
+    at = ANYWHERE if not places else Place(sum(place.value for place in places))
+    made: dict[str, Any] = {
+        "id": row.id,
+        "says": row.says,
+        "see": row.fields["see"],
+        "patterns": [pattern.regex for pattern in row.patterns],
+    }
+    if cause:
+        made |= {"cause": Cause(cause).value, "weight": weight_of(words)}
+    if (level := Level(row.fields.get("level", Level.ROOT_CAUSE.value))) is not Level.ROOT_CAUSE:
+        made["level"] = level.value
+    if row.fields.get("counts") == "last":
+        made["last"] = True
+    if row.family == CLIENTS:
+        at = Place.LOG
+    if at is not ANYWHERE:
+        made["places"] = at.value
+    for key, name in (("silences", "silences"), ("everywhere", "silences everywhere")):
+        if named := _listed(row, name):
+            made[key] = named
+    if tags := [Tag(name).value for name in _listed(row, "tags")]:
+        made["tags"] = tags
+    return made
+
+
+def digest() -> str:
+    """Of all files, in their order."""
+    whole = hashlib.sha256()
+    for family in (*FAMILIES, CLIENTS):
+        whole.update((FILES / f"{family}.txt").read_bytes())
+    return whole.hexdigest()
+
+
+def compiled() -> str:
+    """The text of `compiled.json`: one row a line, so that a change shows as one."""
+    signatures = [compiled_row(row) for family in FAMILIES for row in rows_of(family)]
+    clients = [compiled_row(row) for row in rows_of(CLIENTS)]
+    parts = [f'"digest": {json.dumps(digest())}']
+    for name, rows in (("signatures", signatures), ("clients", clients)):
+        lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        parts.append(f'"{name}": [\n{lines}\n]')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+if __name__ == "__main__":
+    from bench.diagnosis import causes_doc
+
+    COMPILED.write_text(compiled(), encoding="utf-8")
+    causes_doc.DOC.write_text(causes_doc.causes_markdown(), encoding="utf-8")
+    print(f"{COMPILED.relative_to(ROOT)}, {causes_doc.DOC.relative_to(ROOT)}")
