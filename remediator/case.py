@@ -272,6 +272,18 @@ class Case:
         }
 
 
+_JOB_LABELS = ("job_id", "pipeline_job_id", "batch_prediction_job_id", "custom_job_id")
+
+
+def jobs_of(entry: Json) -> frozenset[str]:
+    """The ids of the jobs that a log entry's resource names; empty where it names none."""
+    resource = entry.get("resource")
+    labels = resource.get("labels") if isinstance(resource, Mapping) else None
+    if not isinstance(labels, Mapping):
+        return frozenset()
+    return frozenset(str(labels[key]) for key in _JOB_LABELS if labels.get(key) is not None)
+
+
 def _objects(body: Json, key: str) -> list[Json]:
     value = body.get(key) or []
     if not isinstance(value, Sequence) or not all(isinstance(item, Mapping) for item in value):

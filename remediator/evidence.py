@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from remediator.case import Case, Gap, LogLine, Probe, Series
+from remediator.case import Case, Gap, LogLine, Probe, Series, jobs_of
 from remediator.domain import Attempt, JobName, Json, Refused, RemediatorError, Source, Transient
 from remediator.job import Job
 from remediator.job.rows import RowAccount
@@ -48,6 +48,21 @@ class LogReader(Protocol):
         most_bytes: int = ...,
         timeout_seconds: float | None = None,
     ) -> tuple[Json, ...]: ...
+
+    def tail(
+        self,
+        project: str,
+        query: str,
+        *,
+        job_ids: frozenset[str],
+        between: tuple[datetime, datetime],
+        limit: int,
+        most_bytes: int,
+        timeout_seconds: float,
+    ) -> tuple[Json, ...]:
+        """The newest entries that a `job_filter` finds, newest first; `job_ids` and `between` are
+        the filter's own, since one read may be made for several jobs."""
+        ...
 
 
 class MetricReader(Protocol):
@@ -332,7 +347,18 @@ def _log_lines(
             timeout_seconds=max(0.1, ends - time.monotonic()),
         )
 
-    entries = list(read("", _TAIL, newest_first=True))
+    ids = frozenset((job.name.id, *reading.job_ids))
+    limit, most_bytes = _TAIL
+    tail = logs.tail(
+        project,
+        query,
+        job_ids=ids,
+        between=(start, end),
+        limit=limit,
+        most_bytes=most_bytes,
+        timeout_seconds=seconds,
+    )
+    entries = list(tail)
     gaps: list[Gap] = []
     if len(entries) == _TAIL[0] or _size(entries) >= _TAIL[1] // 2:
         try:
@@ -342,7 +368,6 @@ def _log_lines(
         except RemediatorError as err:
             why = f"of a long log only a part was read: {err}"
             gaps.append(Gap(Source.LOG, why, may_pass=isinstance(err, Transient)))
-    ids = frozenset((job.name.id, *reading.job_ids))
     known = {
         (entry.get("logName"), entry.get("timestamp"), entry.get("insertId"), _text(entry)): entry
         for entry in entries
@@ -354,14 +379,9 @@ def _log_lines(
     return tuple(lines), tuple(gaps)
 
 
-_JOB_LABELS = ("job_id", "pipeline_job_id", "batch_prediction_job_id", "custom_job_id")
-
-
 def _is_about(entry: Json, ids: frozenset[str]) -> bool:
     """Whether the entry is one of these jobs': whatever came back, another's line is no evidence."""
-    resource = entry.get("resource")
-    labels = resource.get("labels") if isinstance(resource, Mapping) else None
-    named = {labels.get(key) for key in _JOB_LABELS} - {None} if isinstance(labels, Mapping) else ()
+    named = jobs_of(entry)
     return not named or not ids.isdisjoint(named)
 
 

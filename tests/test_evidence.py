@@ -102,6 +102,18 @@ class World:
                 break
         return tuple(found)
 
+    def tail(
+        self, project: str, query: str, *, limit: int, most_bytes: int, **how: Any
+    ) -> tuple[Json, ...]:
+        return self.entries(
+            project,
+            query,
+            limit=limit,
+            newest_first=True,
+            most_bytes=most_bytes,
+            timeout_seconds=how["timeout_seconds"],
+        )
+
     def series(
         self,
         job: Job,

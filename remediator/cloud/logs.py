@@ -23,6 +23,7 @@ from remediator.cloud.connect import (
     smaller_until_it_fits,
 )
 from remediator.cloud.shape import from_json, quoted, to_json
+from remediator.cloud.shared_reads import SharedReads, Tail
 from remediator.cloud.wire import Methods, message
 from remediator.domain import JobKind, JobName, Json, Transient, Unusable, rfc3339
 
@@ -59,6 +60,7 @@ class Logs:
         self._long_lines = threading.Lock()
         self._channel: Any = None
         self._opened: Any = None
+        self._shared = SharedReads(self._newest)
 
     def entries(
         self,
@@ -115,6 +117,37 @@ class Logs:
                 if not token:
                     break
         return tuple(found)
+
+    def tail(
+        self,
+        project: str,
+        query: str,
+        *,
+        job_ids: frozenset[str],
+        between: tuple[datetime, datetime],
+        limit: int,
+        most_bytes: int,
+        timeout_seconds: float,
+    ) -> tuple[Json, ...]:
+        """The newest entries of some jobs, newest first; read together with others' where they wait.
+
+        `query` is their `job_filter`, `job_ids` and `between` what it names. Raises as `entries`.
+        """
+        start, end = between
+        wanted = Tail(project, query, job_ids, start, end, limit, most_bytes)
+        return self._shared.tail(wanted, timeout_seconds)
+
+    def _newest(
+        self, project: str, query: str, limit: int, most_bytes: int, timeout_seconds: float
+    ) -> tuple[Json, ...]:
+        return self.entries(
+            project,
+            query,
+            limit=limit,
+            newest_first=True,
+            most_bytes=most_bytes,
+            timeout_seconds=timeout_seconds,
+        )
 
     def job_filter(
         self, job: JobName, job_ids: Sequence[str], start: datetime, end: datetime

@@ -1,0 +1,207 @@
+"""The ends of several jobs' logs in one read: Cloud Logging allows a project sixty a minute.
+
+Owns who reads for whom, and how many at once. Whoever comes while nobody reads, reads at once; those
+who come meanwhile wait, and the next of them reads for all. After a number of reads within a minute the
+reads are spaced, so that more jobs wait for each. Called by `logs` alone.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from remediator import patience
+from remediator.case import jobs_of
+from remediator.domain import Json, Refused, RemediatorError, Transient, Unusable, parse_time
+
+_QUERY_LIMIT = 20_000  # characters; Logging refuses longer ones (vertex-facts, section 6)
+_MOST_AT_ONCE = 32  # jobs of one read; chosen, a query of them has about 8,000 characters
+_PAGE = 1000  # entries, Logging's own most in one answer
+_PAGE_BYTES = 2_000_000
+_AT_ONCE_A_MINUTE = 10  # reads of this process that wait for nobody else; chosen
+_SPACE_SECONDS = 1.6  # between the others: with the ten under 50 a minute, chosen
+_MINUTE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The last `limit` entries (or about `most_bytes` of them) of some jobs between two times.
+
+    `query` is what finds them; `job_ids` the ids that their entries bear.
+    """
+
+    project: str
+    query: str
+    job_ids: frozenset[str]
+    start: datetime
+    end: datetime
+    limit: int
+    most_bytes: int
+
+
+Read = Callable[[str, str, int, int, float], tuple[Json, ...]]
+"""Entries, newest first: of a project, by a query, at most so many, about so many bytes, in seconds."""
+
+
+class _Ticket:
+    """One who waits for a tail: `found` or `error`, once it is `done`."""
+
+    def __init__(self, wanted: Tail, ends: float) -> None:
+        self.wanted = wanted
+        self.ends = ends
+        self.done = False
+        self.found: tuple[Json, ...] = ()
+        self.error: RemediatorError | None = None
+
+    def give(self, found: tuple[Json, ...] = (), error: RemediatorError | None = None) -> None:
+        self.found, self.error, self.done = found, error, True
+
+
+class SharedReads:
+    """Reads tails, several at once where several are wanted."""
+
+    def __init__(
+        self,
+        read: Read,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._read = read
+        self._clock = clock
+        self._sleep = sleep
+        self._changed = threading.Condition()
+        self._waiting: list[_Ticket] = []
+        self._is_led = False
+        self._most = _MOST_AT_ONCE
+        self._times: deque[float] = deque()
+
+    def tail(self, wanted: Tail, timeout_seconds: float) -> tuple[Json, ...]:
+        """The entries, newest first; raises what the read that was made for it raises."""
+        ticket = _Ticket(wanted, time.monotonic() + patience.left(timeout_seconds))
+        with self._changed:
+            self._waiting.append(ticket)
+        while not ticket.done:
+            if not self._leads(ticket):
+                continue
+            try:
+                self._read_for_all(ticket)
+            finally:
+                with self._changed:
+                    self._is_led = False
+                    self._changed.notify_all()
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.found
+
+    def _leads(self, ticket: _Ticket) -> bool:
+        """Waits until the ticket is done, or nobody reads and its owner is to; raises Transient late."""
+        with self._changed:
+            while self._is_led and not ticket.done:
+                if not self._changed.wait(ticket.ends - time.monotonic()) and not ticket.done:
+                    self._leave(ticket)
+                    msg = "no answer to a read of the log that several jobs share"
+                    raise Transient(msg)
+            if ticket.done:
+                return False
+            self._is_led = True
+            return True
+
+    def _leave(self, ticket: _Ticket) -> None:
+        if ticket in self._waiting:
+            self._waiting.remove(ticket)
+
+    # --- for all ---------------------------------------------------------------------------------
+
+    def _read_for_all(self, own: _Ticket) -> None:
+        """One read for the owner and those who wait beside; each is given its part, or the error."""
+        self._space(own.ends)
+        group = self._group(own)
+        try:
+            if len(group) == 1 or not self._read_together(group):
+                for ticket in group:
+                    self._read_alone(ticket)
+        except BaseException:
+            for ticket in group:  # whoever waits for a reader that fell over asks for itself
+                if not ticket.done and ticket is not own:
+                    with self._changed:
+                        self._waiting.append(ticket)
+            raise
+
+    def _space(self, ends: float) -> None:
+        """Waits where this minute has seen enough reads, so that more jobs can come to this one."""
+        now = self._clock()
+        while self._times and self._times[0] <= now - _MINUTE:
+            self._times.popleft()
+        if len(self._times) >= _AT_ONCE_A_MINUTE:
+            left = min(self._times[-1] + _SPACE_SECONDS - now, ends - time.monotonic())
+            if left > 0:
+                self._sleep(left)
+
+    def _group(self, own: _Ticket) -> list[_Ticket]:
+        with self._changed:
+            self._leave(own)
+            group, length = [own], len(own.wanted.query)
+            for ticket in tuple(self._waiting):
+                length += len(ticket.wanted.query) + len(" OR ()")
+                if len(group) >= self._most or length > _QUERY_LIMIT:
+                    break
+                if ticket.wanted.project == own.wanted.project:
+                    group.append(ticket)
+                    self._waiting.remove(ticket)
+            return group
+
+    def _read_alone(self, ticket: _Ticket) -> None:
+        wanted = ticket.wanted
+        self._times.append(self._clock())
+        try:
+            left = max(0.1, ticket.ends - time.monotonic())
+            ticket.give(
+                self._read(wanted.project, wanted.query, wanted.limit, wanted.most_bytes, left)
+            )
+        except RemediatorError as err:
+            ticket.give(error=err)
+
+    def _read_together(self, group: Sequence[_Ticket]) -> bool:
+        """One read of all their entries; False where it was refused as a whole.
+
+        Whose entries may not all be among them is asked for alone.
+        """
+        query = " OR ".join(f"({ticket.wanted.query})" for ticket in group)
+        self._times.append(self._clock())
+        left = max(0.1, group[0].ends - time.monotonic())
+        try:
+            found = self._read(group[0].wanted.project, query, _PAGE, _PAGE_BYTES, left)
+        except (Refused, Unusable):
+            return False
+        except RemediatorError as err:
+            for ticket in group:
+                ticket.give(error=err)
+            return True
+        reaches = _reaches(found)
+        self._most = max(1, len(group) // 2) if reaches else min(_MOST_AT_ONCE, self._most * 2)
+        for ticket in group:
+            own = [entry for entry in found if _is_of(ticket.wanted, entry)]
+            if reaches is None or ticket.wanted.start > reaches or len(own) >= ticket.wanted.limit:
+                ticket.give(tuple(own[: ticket.wanted.limit]))
+            else:
+                self._read_alone(ticket)
+        return True
+
+
+def _reaches(found: Sequence[Json]) -> datetime | None:
+    """The oldest time that a read has surely reached, where it may have left entries out."""
+    if len(found) < _PAGE and sum(len(str(entry)) for entry in found) < _PAGE_BYTES // 2:
+        return None
+    times = [at for entry in found if (at := parse_time(entry.get("timestamp"))) is not None]
+    return min(times, default=None)
+
+
+def _is_of(wanted: Tail, entry: Json) -> bool:
+    at = parse_time(entry.get("timestamp"))
+    within = at is not None and wanted.start <= at <= wanted.end
+    return within and not wanted.job_ids.isdisjoint(jobs_of(entry))
