@@ -29,7 +29,7 @@ def write(name: str, title: str, text: str, *, quick: bool = False, file: Path =
     now = datetime.now(UTC)
     section = (
         f"<!-- {name} -->\n## {title}\n\n"
-        f"`bench/{name}/run.py`{size}, {now:%Y-%m-%d %H:%M} UTC, on {machine()}.\n\n"
+        f"`bench/{name.partition('-')[0]}/run.py`{size}, {now:%Y-%m-%d %H:%M} UTC, on {machine()}.\n\n"
         f"{text.strip()}\n"
     )
     old = file.read_text(encoding="utf-8") if file.exists() else _TOP
