@@ -259,11 +259,11 @@ def _monitor(stage: Stage) -> Callable[[int], str]:
     draw = stage.random
     return draw.choice(
         [
-            lambda _: (
+            lambda m: (
                 f"[monitor] rss={draw.uniform(10, 14):.1f}GB gpu_mem={draw.randint(12000, 12900)}MB temp={draw.randint(40, 70)}C"
             ),
             lambda m: f"heartbeat {m}: still alive",
-            lambda _: (
+            lambda m: (
                 f"INFO health: uptime {m * 60 + draw.randint(0, 9)} s, threads {draw.randint(40, 44)}"
             ),
         ]
