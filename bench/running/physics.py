@@ -322,7 +322,7 @@ def job_of(run: Run) -> dict[str, Any]:
         "updateTime": moment(0),
         "jobSpec": {
             "workerPoolSpecs": pools,
-            "scheduling": {"timeout": f"{int(run.timeout * 60)}s"},
+            **({"scheduling": {"timeout": f"{int(run.timeout * 60)}s"}} if run.needed else {}),
             "baseOutputDirectory": {"outputUriPrefix": "gs://results/run"},
         },
     }

@@ -259,7 +259,7 @@ def _monitor(stage: Stage) -> Callable[[int], str]:
     draw = stage.random
     return draw.choice(
         [
-            lambda m: (
+            lambda _: (
                 f"[monitor] rss={draw.uniform(10, 14):.1f}GB gpu_mem={draw.randint(12000, 12900)}MB temp={draw.randint(40, 70)}C"
             ),
             lambda m: f"heartbeat {m}: still alive",

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 
 from remediator.case import LogLine
@@ -33,6 +34,7 @@ _OUTER = frozenset({"epoch", "fold", "round", "pass", "stage", "phase", "cycle",
 _NOT_WORK = frozenset({"attempt", "retry", "retries", "try", "worker", "replica", "rank", "shard", "gpu", "gpus", "cpu", "core", "page", "http", "version", "errors"})  # fmt: skip
 """What a fraction may be of that is no measure of the work done."""
 _TEXT = 300
+_LINES_KEPT = 4096  # chosen: two looks at a talkative job; a megabyte or two
 _FEWEST = 4  # points of a series; chosen
 _LEAST_SPAN = 0.1  # of the run that a series must cover; chosen
 _LONGEST_SILENCE = 0.25  # of a series's span between its last point and the end; chosen
@@ -55,15 +57,23 @@ def read_progress(lines: Iterable[LogLine], job: Job) -> Progress | None:
     for line in lines:
         if line.time is None or not started <= line.time <= ended:
             continue
-        for key, value in _told(line.text[:_TEXT]):
+        for key, value in told_by(line.text[:_TEXT]):
             series[line.task, key].append(_Point(line.time, value, line))
     found = [read for points in series.values() if (read := _extrapolated(points, started, ended))]
     # Several workers tell of the same work: the slowest is what the run waits for.
     return max(found, key=lambda one: one.seconds_needed, default=None)
 
 
+@lru_cache(maxsize=_LINES_KEPT)
+def told_by(text: str) -> tuple[tuple[str, float], ...]:
+    """What one line tells: (what is counted, share of it that is done), at most one pair.
+
+    Kept for a while: a job that runs is read every few minutes, and its lines are the same.
+    """
+    return tuple(_told(text))
+
+
 def _told(text: str) -> Iterator[tuple[str, float]]:
-    """What one line tells: (what is counted, share of it that is done)."""
     fractions = [
         (str(match["label"] or "").lower(), _number(match["done"]), _number(match["all"]))
         for match in _FRACTION.finditer(text)

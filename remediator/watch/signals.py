@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from remediator.case import Case, LogLine
 from remediator.domain import Json, parse_time
@@ -104,9 +105,13 @@ def read_signals(
         kind = _METRICS.get(name)
         if kind is None:
             continue
+        of_kind = levels[kind]
         for at, value in series.points:
             if at <= case.now:
-                levels[kind][at.replace(second=0, microsecond=0)].append(value)
+                whole = (
+                    at if not (at.second or at.microsecond) else at.replace(second=0, microsecond=0)
+                )
+                of_kind[whole].append(value)
     cores = vcpus or 1.0
     if is_progress is None:
         newest, text = _last_new(worker_lines(case))
@@ -144,6 +149,7 @@ _HEARTBEAT = re.compile(
     re.IGNORECASE,
 )
 _MOST_TEXT = 300
+_LINES_KEPT = 4096  # chosen: two looks at a talkative job; a megabyte or two
 
 
 def _last_new(lines: Iterable[LogLine]) -> tuple[datetime | None, str]:
@@ -152,12 +158,19 @@ def _last_new(lines: Iterable[LogLine]) -> tuple[datetime | None, str]:
     newest: datetime | None = None
     text = ""
     for line in sorted(lines, key=_time_of):
-        words = " ".join(_TIMES.sub(" ", line.text[:_MOST_TEXT]).split())
-        if not words or words in seen or _HEARTBEAT.search(words):
+        words = _news_in(line.text[:_MOST_TEXT])
+        if not words or words in seen:
             continue
         seen.add(words)
         newest, text = line.time, line.text[:_MOST_TEXT]
     return newest, text
+
+
+@lru_cache(maxsize=_LINES_KEPT)
+def _news_in(text: str) -> str:
+    """The words of a line without times; empty for what only says that the program is alive."""
+    words = " ".join(_TIMES.sub(" ", text).split())
+    return "" if _HEARTBEAT.search(words) else words
 
 
 def last_matching(case: Case, matches: Callable[[str], bool]) -> tuple[datetime | None, str]:
