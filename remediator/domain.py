@@ -631,12 +631,14 @@ class OwnLimit:
 class Progress:
     """How far the work had come by its own log: `done` is a share of all of it.
 
-    `seconds_needed` is what all of it would have taken from the start, at the pace that was kept.
+    `seconds_needed` is what all of it would have taken from the start, at the slower of its paces;
+    `seconds_expected` at the pace that was kept since it had warmed up.
     """
 
     done: float
     seconds_needed: float
     evidence: Evidence
+    seconds_expected: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

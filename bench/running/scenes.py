@@ -123,7 +123,7 @@ def streaming(seed: int) -> Run:
     stage = _training(seed, "streaming")
     draw = stage.random
     stage.train(
-        draw.randint(240, 500), gpu=draw.uniform(0.0, 0.1), cores=draw.uniform(0.15, 0.5),
+        draw.randint(240, 500), gpu=draw.uniform(0.06, 0.15), cores=draw.uniform(0.15, 0.5),
         every=draw.uniform(5, 50), net=draw.uniform(2e8, 3e9),
     )  # fmt: skip
     return stage.run

@@ -38,6 +38,7 @@ _LINES_KEPT = 4096  # chosen: two looks at a talkative job; a megabyte or two
 _FEWEST = 4  # points of a series; chosen
 _LEAST_SPAN = 0.1  # of the run that a series must cover; chosen
 _LONGEST_SILENCE = 0.25  # of a series's span between its last point and the end; chosen
+_WARM_UP = 0.15  # of the series, which may be slower than what follows; chosen
 _SLOWED = 0.4  # of the mean pace that the last third must keep; chosen
 
 
@@ -123,10 +124,11 @@ def _extrapolated(points: Sequence[_Point], started: datetime, ended: datetime) 
         return None
     left = (1 - last.value) / min(pace, recent)
     needed = (last.at - started).total_seconds() + left
+    warm = _pace_since(rising, first.at + (last.at - first.at) * _WARM_UP) or pace
+    expected = (last.at - started).total_seconds() + (1 - last.value) / warm
     says = last.line.text.strip()[:200]
-    return Progress(
-        last.value, needed, Evidence(Source.LOG, last.line.insert_id or last.line.task, says)
-    )
+    proof = Evidence(Source.LOG, last.line.insert_id or last.line.task, says)
+    return Progress(last.value, needed, proof, expected)
 
 
 def _pace_since(points: Sequence[_Point], since: datetime) -> float | None:

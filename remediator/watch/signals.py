@@ -1,22 +1,19 @@
 """What can be seen of a job that still runs: levels over time, new lines, new objects.
 
-Owns the reading of metrics, log lines and outputs into one frozen value, and what counts as a sign
-of work in each. A line brings something new when its words, without times, were not written before;
-a heartbeat brings nothing, since a thread may write it over a loop that is wedged. Pure; called by
-`verdicts`.
+Owns the reading of metrics, log lines and outputs into one frozen value, and what counts as a sign of work in
+each; `lines` knows the log. Pure; called by `entries`, judged by `verdicts`.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 
 from remediator.case import Case, LogLine
 from remediator.domain import Json, parse_time
+from remediator.watch.lines import MOST_TEXT, News, read_news
 
 Points = tuple[tuple[datetime, float], ...]
 
@@ -34,15 +31,18 @@ IDLE_ACCELERATOR = 0.05  # contract: `accelerator_unused` is never above 5%
 PINNED_ACCELERATOR = (
     0.9  # chosen: a collective that waits keeps its kernel on the device, near 100%
 )
-QUIET_BYTES = 1_000_000.0  # chosen: of a minute; health checks and log lines stay far below
+QUIET_BYTES = 1_000_000.0  # chosen: of a worker in a minute; health checks and log lines stay below
+QUIET_SHARE = 0.02  # chosen: of the job's own working traffic
+_WORKING_LEVEL = 0.9  # chosen: the share of its readings that lies below a job's own working level
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
     """One running job as it can be seen at `now`; times are UTC, levels fractions of what there is.
 
-    `cpu` is in cores. `network` is in bytes of a minute. `last_new_line` is when the log last brought
-    something new, `last_output` when an object was last written below the output directory.
+    Of several workers the busiest speaks. `cpu` is in cores, `network` in bytes of a minute. `news` is
+    what the log last said that was new, `last_output` when an object was last written below the output
+    directory.
     """
 
     now: datetime
@@ -50,9 +50,7 @@ class Signals:
     memory: Points
     accelerator: Points
     network: Points
-    lines: int
-    last_new_line: datetime | None
-    last_new_text: str
+    news: News
     outputs: int
     last_output: datetime | None
 
@@ -70,22 +68,48 @@ class Signals:
     @property
     def working_cores(self) -> float:
         """The job's own working level: what its cores reach in a tenth of the whole run."""
-        ordered = sorted(value for _, value in self.cpu)
-        return ordered[(9 * len(ordered)) // 10] if ordered else 0.0
+        return _level(self.cpu)
 
-    @property
-    def idle_below_cores(self) -> float:
-        return min(IDLE_CORES, max(self.working_cores / 2, 0.0)) or IDLE_CORES
 
-    def last_busy(self) -> datetime | None:
-        """When a device or the CPUs last worked, by the metrics."""
-        bound = self.idle_below_cores
-        busy = [at for at, cores in self.cpu if cores >= bound]
-        busy += [at for at, share in self.accelerator if share > IDLE_ACCELERATOR]
-        return max(busy, default=None)
+def _level(points: Points) -> float:
+    ordered = sorted(value for _, value in points)
+    return ordered[int(_WORKING_LEVEL * len(ordered))] if ordered else 0.0
 
-    def last_traffic(self) -> datetime | None:
-        return max((at for at, count in self.network if count >= QUIET_BYTES), default=None)
+
+def last_busy(cpu: Points, accelerator: Points) -> datetime | None:
+    """When a device or the CPUs last worked, by the metrics."""
+    level = _level(cpu)
+    bound = min(IDLE_CORES, level / 2) or IDLE_CORES
+    return _latest(_last_sustained(cpu, bound), _last_above(accelerator, IDLE_ACCELERATOR))
+
+
+def last_traffic(network: Points) -> datetime | None:
+    """When the network last carried more than health checks and log lines."""
+    return _last_above(network, max(QUIET_BYTES, QUIET_SHARE * _level(network)))
+
+
+def _last_above(points: Points, bound: float) -> datetime | None:
+    return next((at for at, value in reversed(points) if value > bound), None)
+
+
+def _last_sustained(points: Points, bound: float) -> datetime | None:
+    """The last reading above the bound that is no blip: twice as high, or beside another one."""
+    for index in range(len(points) - 1, -1, -1):
+        at, value = points[index]
+        if value <= bound:
+            continue
+        beside = points[max(0, index - 1) : index] + points[index + 1 : index + 2]
+        is_alone = all(near <= bound for _, near in beside) and len(beside) > 1
+        if value > _BLIP * bound or not is_alone:
+            return at
+    return None
+
+
+_BLIP = 2.0  # chosen: a log that is rotated, an agent that wakes up
+
+
+def _latest(*moments: datetime | None) -> datetime | None:
+    return max((moment for moment in moments if moment is not None), default=None)
 
 
 def read_signals(
@@ -99,7 +123,7 @@ def read_signals(
 
     `is_progress` says which lines alone are a sign of work; without it, any that says something new.
     """
-    levels: dict[str, dict[datetime, list[float]]] = defaultdict(lambda: defaultdict(list))
+    levels: dict[str, dict[datetime, float]] = defaultdict(dict)
     for series in case.series:
         name = series.metric.partition("googleapis.com/")[2] or series.metric
         kind = _METRICS.get(name)
@@ -107,84 +131,65 @@ def read_signals(
             continue
         of_kind = levels[kind]
         for at, value in series.points:
-            if at <= case.now:
-                whole = (
-                    at if not (at.second or at.microsecond) else at.replace(second=0, microsecond=0)
-                )
-                of_kind[whole].append(value)
+            if at > case.now:
+                break
+            minute = (
+                at if not (at.second or at.microsecond) else at.replace(second=0, microsecond=0)
+            )
+            if value > of_kind.get(minute, -1.0):
+                of_kind[minute] = value
     cores = vcpus or 1.0
-    if is_progress is None:
-        newest, text = _last_new(worker_lines(case))
+    cpu = tuple((at, value * cores) for at, value in sorted(levels["cpu"].items()))
+    accelerator = tuple(sorted(levels["accelerator"].items()))
+    network = tuple(sorted(levels["network"].items()))
+    if is_progress is not None:
+        news = News(*last_matching(case, is_progress))
     else:
-        newest, text = last_matching(case, is_progress)
+        news = _news(case, cpu, accelerator, network)
     times = (parse_time(one.get("updated")) for one in outputs)
     written = [moment for moment in times if moment is not None and moment <= case.now]
     return Signals(
         now=case.now,
-        cpu=tuple((at, value * cores) for at, value in _highest(levels["cpu"])),
-        memory=_highest(levels["memory"]),
-        accelerator=_highest(levels["accelerator"]),
-        network=tuple(sorted((at, sum(values)) for at, values in levels["network"].items())),
-        lines=len(case.log_lines),
-        last_new_line=newest,
-        last_new_text=text,
+        cpu=cpu,
+        memory=tuple(sorted(levels["memory"].items())),
+        accelerator=accelerator,
+        network=network,
+        news=news,
         outputs=len(written),
         last_output=max(written, default=None),
     )
 
 
-def _highest(levels: Mapping[datetime, Sequence[float]]) -> Points:
-    """Of several workers the busiest speaks: one that works is work."""
-    return tuple(sorted((at, max(values)) for at, values in levels.items()))
+def _news(case: Case, cpu: Points, accelerator: Points, network: Points) -> News:
+    """What the log says, held against when the machines last worked for anybody.
+
+    A device that is pinned while the wire is silent may wait for others: then traffic alone is work.
+    """
+    traffic = last_traffic(network)
+    busy = _latest(last_busy(cpu, accelerator), traffic)
+    if traffic is not None and busy is not None and is_pinned_since(accelerator, traffic):
+        busy = traffic
+    lines = sorted(worker_lines(case), key=_time_of)
+    return read_news(lines, busy, case.now)
 
 
-_TIMES = re.compile(
-    r"\d{4}-\d{2}-\d{2}[T ]?|\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d+)?|\b\d{9,13}(?:\.\d+)?\b"
-    r"|\b\d+(?:\.\d+)? ?(?:s|sec|secs|seconds?|min|mins|minutes?|h|hours?) (?:ago|elapsed|so far)\b|\buptime\S* \S+",
-    re.IGNORECASE,
-)
-_HEARTBEAT = re.compile(
-    r"\bheart-?beats?\b|\balive\b|\bstill (?:running|waiting|here|working)\b|\bping(?:ing)?\b|\bkeep-?alive\b"
-    r"|\bliveness\b|\bhealth(?:z| ?check)?\b|\bwaiting for\b|\bidle\b|\bwatchdog\b",
-    re.IGNORECASE,
-)
-_MOST_TEXT = 300
-_LINES_KEPT = 4096  # chosen: two looks at a talkative job; a megabyte or two
+def is_pinned_since(accelerator: Points, since: datetime) -> bool:
+    """Whether the device has been near 100% in every reading after that moment, in several."""
+    after = [share for at, share in accelerator if at > since]
+    return len(after) >= _FEWEST_PINNED and min(after) >= PINNED_ACCELERATOR
 
 
-def _last_new(lines: Iterable[LogLine]) -> tuple[datetime | None, str]:
-    """When, and with which words, the log last said something that it had not said before."""
-    seen: set[str] = set()
-    newest: datetime | None = None
-    text = ""
-    for line in sorted(lines, key=_time_of):
-        words = _news_in(line.text[:_MOST_TEXT])
-        if not words or words in seen:
-            continue
-        seen.add(words)
-        newest, text = line.time, line.text[:_MOST_TEXT]
-    return newest, text
+_FEWEST_PINNED = 8  # chosen: readings
 
 
-@lru_cache(maxsize=_LINES_KEPT)
-def _news_in(text: str) -> str:
-    """The words of a line without times; empty for what only says that the program is alive."""
-    words = " ".join(_TIMES.sub(" ", text).split())
-    return "" if _HEARTBEAT.search(words) else words
+LONGEST_LINE = 10_000  # characters that a pattern is held against; chosen
 
 
 def last_matching(case: Case, matches: Callable[[str], bool]) -> tuple[datetime | None, str]:
     """When a worker last wrote a line that matches, and the line; (None, "") where none did."""
-    fitting = (
-        line
-        for line in worker_lines(case)
-        if line.time is not None and matches(line.text[:LONGEST_LINE])
-    )
+    fitting = (line for line in worker_lines(case) if matches(line.text[:LONGEST_LINE]))
     last = max(fitting, key=_time_of, default=None)
-    return (last.time, last.text[:_MOST_TEXT]) if last else (None, "")
-
-
-LONGEST_LINE = 10_000  # characters that a pattern is held against; chosen
+    return (last.time, last.text[:MOST_TEXT]) if last else (None, "")
 
 
 def worker_lines(case: Case) -> Iterator[LogLine]:

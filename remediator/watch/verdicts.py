@@ -18,8 +18,11 @@ from remediator.domain import Evidence, JobState, Source, WatchVerdict, rfc3339
 from remediator.job import Job
 from remediator.watch.signals import (
     IDLE_ACCELERATOR,
-    PINNED_ACCELERATOR,
+    Points,
     Signals,
+    is_pinned_since,
+    last_busy,
+    last_traffic,
     minutes,
 )
 
@@ -55,9 +58,15 @@ _METRIC_LATENESS = timedelta(minutes=10)
 _START_UP = timedelta(minutes=20)  # chosen: image pull, data set encoding, compilation
 _FEWEST_POINTS = 8  # chosen: a standstill is seen in at least so many readings
 _MOST_MISSING = 0.5  # chosen: share of a standstill's minutes that may lack a reading
-_CLIMB_POINTS = 20  # chosen
+_CLIMB_POINTS = 60  # chosen: an hour of readings
+_SMOOTHED = 5  # chosen: readings that make one point of the climb
+_LEAST_RISE = 0.05  # chosen: of all memory
+_STEADY = 0.9  # chosen: of its earlier pace that a climb keeps
+_HORIZON = timedelta(hours=12)  # chosen: how far ahead is looked where no end is known
 _CLIMB_FROM = 0.6  # chosen: below it a climb may still level off
 _MARGIN = 1.05  # chosen: a finish within 5% of the time-out is not called late
+_EARLY_MARGIN = 0.4  # chosen: more of it before half of the work is done
+_LEAST_DONE = 0.05  # chosen: before that a pace is a guess
 
 _SILENCE = re.compile(r"(\d{1,4})([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -163,12 +172,13 @@ def _standing_still(
     begun = job.start_time or job.create_time
     if newest is None or begun is None or case.now - newest > _METRIC_LATENESS + _START_UP:
         return None
-    spins = workers > 1 and _is_pinned(signals, limit)
-    worked = signals.last_traffic() if spins else signals.last_busy()
-    if worked is None:
+    traffic = last_traffic(signals.network)
+    spins = workers > 1 and traffic is not None and is_pinned_since(signals.accelerator, traffic)
+    busy = last_busy(signals.cpu, signals.accelerator)
+    marks = [mark for mark in ((traffic,) if spins else (busy, traffic)) if mark is not None]
+    if not marks or busy is None:
         return None
-    marks = [worked]
-    marks += [mark for mark in (signals.last_new_line, signals.last_output) if mark is not None]
+    marks += [mark for mark in (signals.news.at, signals.last_output) if mark is not None]
     since = max(marks)
     if since - begun < _START_UP:  # it has hardly begun: pulls, encodes, compiles
         limit += _START_UP
@@ -191,16 +201,6 @@ def _is_covered(signals: Signals, since: datetime, newest: datetime) -> bool:
     inside = sum(since < at <= newest for at, _ in points)
     wanted = max(_FEWEST_POINTS, (newest - since).total_seconds() / 60 * _MOST_MISSING)
     return inside >= wanted
-
-
-def _is_pinned(signals: Signals, limit: timedelta) -> bool:
-    """The device near 100% and nothing on the wire over the whole bound, where there was traffic."""
-    newest = signals.newest
-    last = signals.last_traffic()
-    if newest is None or last is None or newest - last < limit:
-        return False
-    recent = [share for at, share in signals.accelerator if at > newest - limit]
-    return bool(recent) and min(recent) >= PINNED_ACCELERATOR
 
 
 def _idle_evidence(signals: Signals, since: datetime, newest: datetime) -> Evidence:
@@ -229,9 +229,12 @@ def _spin_evidence(signals: Signals, since: datetime) -> Evidence:
 def _quiet_evidence(signals: Signals, now: datetime) -> tuple[Evidence, ...]:
     """What beside the metrics says that nothing comes any more; only what spoke before can be silent."""
     found = []
-    if signals.last_new_line is not None:
-        words = " ".join(signals.last_new_text.split())[:160]
-        said = f'no line that says anything new for {minutes(now - signals.last_new_line)}; the last: "{words}"'
+    news = signals.news
+    if news.at is not None:
+        words = " ".join(news.text.split())[:160]
+        said = f'no line that says anything new for {minutes(now - news.at)}; the last: "{words}"'
+        if news.missing:
+            said += f'; lines like "{news.missing[:80]}" stopped, while others are still written'
         found.append(Evidence(Source.LOG, "log", said))
     if signals.last_output is not None:
         said = f"no new object for {minutes(now - signals.last_output)} ({signals.outputs} before)"
@@ -263,10 +266,13 @@ def _late(case: Case) -> Judged | None:
     if limit is None or begun is None:
         return None
     progress = read_progress(case.log_lines, job.as_of(case.now))
-    if progress is None or progress.seconds_needed <= limit * _MARGIN or progress.done >= 1:
+    if progress is None or not _LEAST_DONE <= progress.done < 1:
+        return None
+    needed = progress.seconds_expected or progress.seconds_needed
+    if needed <= limit * (_MARGIN + _EARLY_MARGIN * max(0.0, 0.5 - progress.done)):
         return None
     says = (
-        f"{progress.done:.0%} is done; at this pace it takes {minutes(timedelta(seconds=progress.seconds_needed))}, "
+        f"{progress.done:.0%} is done; at this pace it takes {minutes(timedelta(seconds=needed))}, "
         f"and its time-out is {minutes(timedelta(seconds=limit))}"
     )
     proof = (progress.evidence, Evidence(Source.JOB, "scheduling.timeout", says))
@@ -279,26 +285,33 @@ def _climbing(case: Case, signals: Signals) -> Judged | None:
     if len(points) < _CLIMB_POINTS or points[-1][1] < _CLIMB_FROM:
         return None
     recent = points[-3 * len(points) // 4 :]
-    first, last = recent[0], recent[-1]
-    span = (last[0] - first[0]).total_seconds()
-    slope = (last[1] - first[1]) / span if span else 0.0
-    middle = recent[len(recent) // 2][1]
-    is_steady = (
-        first[1] < middle < last[1] and abs(middle - (first[1] + last[1]) / 2) < 0.1 * last[1]
-    )  # chosen: a tenth off the straight line
-    if slope <= 0 or not is_steady:
+    half = len(recent) // 2
+    first_at, first = _mean(recent[:_SMOOTHED])
+    middle_at, middle = _mean(recent[half : half + _SMOOTHED])
+    last_at, last = _mean(recent[-_SMOOTHED:])
+    early = (middle - first) / max(1.0, middle_at - first_at)
+    lately = (last - middle) / max(1.0, last_at - middle_at)
+    # What levels off slows down; a leak does not.
+    if last - first < _LEAST_RISE or lately <= 0 or lately < _STEADY * early:
         return None
     begun = case.job.start_time or points[0][0]
     progress = read_progress(case.log_lines, case.job.as_of(case.now))
     whole = progress.seconds_needed if progress else case.job.timeout_seconds
-    if whole is None:
+    seconds_left = (1.0 - last) / lately
+    full = recent[-1][0] + timedelta(seconds=seconds_left)
+    ends_at = begun + timedelta(seconds=whole) if whole else case.now + _HORIZON
+    if full >= ends_at:
         return None
-    full = last[0] + timedelta(seconds=(1.0 - last[1]) / slope)
-    if full >= begun + timedelta(seconds=whole):
-        return None
+    span = minutes(recent[-1][0] - recent[0][0])
     says = (
-        f"memory rose from {first[1]:.0%} to {last[1]:.0%} in {minutes(last[0] - first[0])} and is full "
-        f"at {full:%H:%M} UTC, before the end"
+        f"memory rose from {first:.0%} to {last:.0%} in {span} and is full at {full:%Y-%m-%d %H:%M} "
+        "UTC, before the end"
     )
     proof = Evidence(Source.METRIC, "training/memory/utilization", says)
-    return Judged(WatchVerdict.MEMORY_CLIMBING, first[0], 0.8, (proof,))
+    return Judged(WatchVerdict.MEMORY_CLIMBING, recent[0][0], 0.8, (proof,))
+
+
+def _mean(points: Points) -> tuple[float, float]:
+    """The middle of some points: seconds since the epoch, and their level."""
+    at = sum(moment.timestamp() for moment, _ in points) / len(points)
+    return at, sum(value for _, value in points) / len(points)
