@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from remediator.alerts import running
 from remediator.alerts.facts import AlertFacts, job_id, job_named
 from remediator.alerts.grouping import grouped
 from remediator.alerts.links import console_url, entry_links, logs_url
@@ -26,6 +27,7 @@ from remediator.alerts.message import (
     Severity,
 )
 from remediator.alerts.rows import ROWS, rows_advice, rows_lines
+from remediator.alerts.running import Trouble
 from remediator.alerts.titles import TITLE_LIMIT, title_of
 from remediator.alerts.why import evidence, last_lines, why
 from remediator.alerts.wording import (
@@ -68,16 +70,21 @@ def compose(facts: AlertFacts) -> Message:
         return grouped(facts.together)
     about_a_chain = facts.kind not in SUMMARIES
     explained = facts.kind in _EXPLAINED
+    trouble = facts.trouble
     answers = (
-        (WHY, why(facts) if explained else ""),
-        (LAST_LINES, last_lines(facts) if explained else ""),
-        (ROWS, "\n".join(rows_lines(facts)) if explained else ""),
-        ("What happened" if not about_a_chain else "What was done", _what_was_done(facts)),
-        ("Attempts so far", _attempts(facts) if about_a_chain else ""),
-        (_cost_label(facts.kind), _cost(facts) if about_a_chain else ""),
-        ("The job", _which_job(facts) if about_a_chain else ""),
+        _of_a_running_job(facts, trouble)
+        if trouble is not None
+        else (
+            (WHY, why(facts) if explained else ""),
+            (LAST_LINES, last_lines(facts) if explained else ""),
+            (ROWS, "\n".join(rows_lines(facts)) if explained else ""),
+            ("What happened" if not about_a_chain else "What was done", _what_was_done(facts)),
+            ("Attempts so far", _attempts(facts) if about_a_chain else ""),
+            (_cost_label(facts.kind), _cost(facts) if about_a_chain else ""),
+            ("The job", _which_job(facts) if about_a_chain else ""),
+        )
     )
-    asks = facts.kind is AlertKind.APPROVAL and facts.approval_id != ""
+    asks = facts.kind in {AlertKind.APPROVAL, AlertKind.RUNNING} and facts.approval_id != ""
     approval = shown(facts.approval_id, 100)
     return Message(
         kind=facts.kind,
@@ -89,7 +96,7 @@ def compose(facts: AlertFacts) -> Message:
             for label, value in answers
             if value
         ),
-        evidence=evidence(facts) if explained else (),
+        evidence=running.evidence(trouble) if trouble else evidence(facts) if explained else (),
         links=_links(facts),
         subject=_subject(facts) if about_a_chain else "",
         topic=_topic(facts) if about_a_chain else "",
@@ -103,6 +110,17 @@ def compose(facts: AlertFacts) -> Message:
         buttons=(Button("approve", "Approve", approval), Button("decline", "Decline", approval))
         if asks
         else (),
+    )
+
+
+def _of_a_running_job(facts: AlertFacts, trouble: Trouble) -> tuple[tuple[str, str], ...]:
+    return (
+        (WHY, running.why(trouble)),
+        ("Last lines so far", running.last_lines(trouble)),
+        ("What was done", running.done(trouble)),
+        ("Attempts so far", _attempts(facts)),
+        ("What it costs", running.costs(trouble)),
+        ("The job", _which_job(facts)),
     )
 
 
@@ -123,6 +141,9 @@ def _question(facts: AlertFacts) -> str:
     if plan is None:
         return ""
     kind = facts.job.kind.value if facts.job is not None else ""
+    if facts.trouble is not None:
+        what = "cancel and resubmit" if facts.trouble.resubmits else "cancel"
+        return shown(f"{plan.policy}/{plan.step}/{kind}: {what}?", LINE_LIMIT)
     change = described(plan.changes) or "unchanged"
     return shown(f"{plan.policy}/{plan.step}/{kind}: resubmit {change}?", LINE_LIMIT)
 
@@ -158,6 +179,7 @@ _LOUD = frozenset(
         AlertKind.LEDGER_DAMAGED,
         AlertKind.REFUSED_CREATION,
         AlertKind.OVERRUN,
+        AlertKind.RUNNING,
     }
 )
 _COMMANDS: Mapping[AlertKind, tuple[str, ...]] = {
@@ -170,7 +192,8 @@ _COMMANDS: Mapping[AlertKind, tuple[str, ...]] = {
 
 def _severity(facts: AlertFacts) -> Severity:
     elsewhere = facts.plan is not None and Guard.ALREADY_RERUN in facts.plan.refused_by
-    others = elsewhere or facts.cancels  # somebody else is at it, or the remediator itself
+    over = facts.trouble is not None and facts.trouble.over
+    others = elsewhere or facts.cancels or over  # somebody else is at it, or the remediator itself
     return Severity.LOUD if facts.kind in _LOUD and not others else Severity.QUIET
 
 
@@ -200,6 +223,7 @@ _SUBJECTS: Mapping[AlertKind, str] = {
     AlertKind.GIVEN_UP: "{name} given up",
     AlertKind.OVERRUN: "{name} is over its limit",
     AlertKind.WAITING: "{name} failed, and waits",
+    AlertKind.RUNNING: "{name} is in trouble while it runs",
 }
 
 
@@ -473,6 +497,12 @@ def _after_a_digest(facts: AlertFacts) -> str:
     return "Nothing."
 
 
+def _while_it_runs(facts: AlertFacts) -> str:
+    if facts.trouble is None:
+        return "Look at the job."
+    return running.next_step(facts.trouble, facts.approve_until)
+
+
 def _after_an_overrun(facts: AlertFacts) -> str:
     if facts.cancels:
         return "Nothing now. You will hear when it has ended."
@@ -490,6 +520,7 @@ _ASKED: Mapping[AlertKind, Callable[[AlertFacts], str]] = {
     AlertKind.POLICY_CHANGED: _after_a_policy_change,
     AlertKind.OVERRUN: _after_an_overrun,
     AlertKind.DIGEST: _after_a_digest,
+    AlertKind.RUNNING: _while_it_runs,
 }
 NOBODY_ANSWERED = "nobody answered"
 """What becomes of a question that expired, as the story of it says."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from remediator.alerts.message import AlertKind, Link, Message
+from remediator.alerts.running import Trouble
 from remediator.alerts.wording import shown
 from remediator.case import Gap
 from remediator.domain import (
@@ -45,7 +46,7 @@ class AlertFacts:
     summaries: how many, and a line for each; `together` are the alerts that one message stands for.
     `owner` is whose job it is, by its labels, `account` the account that it runs as; `project` is the
     project's id (names carry its number) and `ledger` where answers are written, for commands.
-    `deleted`: the job is gone. `grant` is the command that would let the remediator act as the job's account, where that was
+    `trouble` is what a job that still runs is in. `deleted`: the job is gone. `grant` is the command that would let the remediator act as the job's account, where that was
     refused.
     """
 
@@ -85,6 +86,7 @@ class AlertFacts:
     together: tuple[Message, ...] = ()
     grant: str = ""
     deleted: bool = False
+    trouble: Trouble | None = None
 
     @property
     def verdict(self) -> Cause:

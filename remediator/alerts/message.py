@@ -36,6 +36,7 @@ class AlertKind(StrEnum):
     NO_PERMISSION = "no_permission"
     REFUSED_CREATION = "refused_creation"
     OVERRUN = "overrun"
+    RUNNING = "running"
     POLICY_CHANGED = "policy_changed"
     LEDGER_DAMAGED = "ledger_damaged"
     GROUPED = "grouped"

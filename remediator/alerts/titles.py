@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from remediator.alerts import running
 from remediator.alerts.facts import NAME_LIMIT, AlertFacts
 from remediator.alerts.message import AlertKind
 from remediator.alerts.wording import (
@@ -195,7 +196,12 @@ def _digest_title(facts: AlertFacts) -> str:
     return facts.display_name
 
 
+def _running_title(facts: AlertFacts) -> str:
+    return running.title(facts.name, facts.trouble) if facts.trouble else facts.name
+
+
 _TITLES = {
+    AlertKind.RUNNING: _running_title,
     AlertKind.ACTED: _acted_title,
     AlertKind.WAITING: _waiting_title,
     AlertKind.APPROVAL: _approval_title,

@@ -102,7 +102,13 @@ class WatchedJobs:
             _put(tx, moved)
             for one in debts:
                 if doc_id(one.id) not in known:
-                    tx.put("debts", doc_id(one.id), to_json(one), due=one.due, expires=one.created + _KEEP_DEBTS)
+                    tx.put(
+                        "debts",
+                        doc_id(one.id),
+                        to_json(one),
+                        due=one.due,
+                        expires=one.created + _KEEP_DEBTS,
+                    )
             return moved
 
         return self._store.run(work)

@@ -31,6 +31,7 @@ _NUMBER = re.compile(
 )
 _FEWEST_OF_A_SHAPE = 3  # chosen: lines of one shape that make it a habit
 _MISSED = 3.0  # chosen: a shape is missing after so many times its longest pause
+_GRAIN = timedelta(minutes=5)  # chosen: a reading stands for its minute, and the next may be lost
 _LEAST_MISSED = timedelta(minutes=10)  # chosen
 
 
@@ -84,7 +85,7 @@ def read_news(lines: Iterable[LogLine], worked_until: datetime | None, now: date
             continue
         seen.add(words)
         newest = (at, line.text[:MOST_TEXT])
-        if worked_until is None or at <= worked_until:
+        if worked_until is None or at <= worked_until + _GRAIN:
             before = newest
             held = shapes.get(shape)
             if held is None:
