@@ -85,9 +85,11 @@ def read_news(lines: Iterable[LogLine], worked_until: datetime | None, now: date
             continue
         seen.add(words)
         newest = (at, line.text[:MOST_TEXT])
-        if worked_until is None or at <= worked_until + _GRAIN:
+        held = shapes.get(shape)
+        is_habit = held is not None and held.count >= _FEWEST_OF_A_SHAPE
+        grain = _GRAIN if is_habit else timedelta(0)
+        if worked_until is None or at <= worked_until + grain:
             before = newest
-            held = shapes.get(shape)
             if held is None:
                 shapes[shape] = _Shape(1, at, timedelta(0))
             else:
