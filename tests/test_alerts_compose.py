@@ -19,6 +19,7 @@ from remediator.alerts.grouping import split
 from remediator.alerts.links import console_url, entry_links, logs_url
 from remediator.alerts.message import AlertKind, Message, Severity, as_text
 from remediator.alerts.render import render_slack
+from remediator.alerts.running import Trouble
 from remediator.case import Gap
 from remediator.domain import (
     Action,
@@ -149,6 +150,40 @@ SLOW_CODE = Diagnosis(
     sections=(Section("preprocess", 0.83, 2988.0), Section("train", 0.1, 360.0)),
 )
 
+HUNG = Trouble(
+    reason="stalled",
+    since=STARTED,
+    now=ENDED,
+    confidence=0.91,
+    usd_per_hour=3.67,
+    usd=3.67,
+    evidence=(
+        Evidence(
+            Source.METRIC,
+            "training/cpu/utilization",
+            "CPU at most 0.04 cores, accelerator at most 0% for 56 min (it worked at 3.2 cores)",
+        ),
+        Evidence(
+            Source.LOG,
+            "log",
+            'no line that says anything new for 1 h 00 min; the last: "step 1200 loss 0.41"',
+        ),
+    ),
+    entry="hung-training",
+    action=Action.ALERT,
+    mode=Mode.OBSERVE,
+    last_lines=("step 1100 loss 0.44", "step 1200 loss 0.41"),
+)
+RUNNING = replace(
+    FACTS,
+    kind=AlertKind.RUNNING,
+    diagnosis=None,
+    plan=None,
+    error="",
+    state=JobState.RUNNING,
+    ended=None,
+    trouble=HUNG,
+)
 SITUATIONS = {
     "acted": FACTS,
     "waiting": replace(
@@ -371,6 +406,31 @@ SITUATIONS = {
         over_time=True,
         cancels=True,
         extra=("It is being cancelled: it ran longer than max_run allows (72 h).",),
+    ),
+    "running": RUNNING,
+    "running-cancelled": replace(
+        RUNNING,
+        trouble=replace(
+            HUNG, action=Action.CANCEL_RESUBMIT, mode=Mode.ENFORCE, resubmits=True, usd=5.6
+        ),
+    ),
+    "running-asked": replace(
+        RUNNING,
+        plan=replace(PLAN, policy="hung-training", changes=()),
+        trouble=replace(HUNG, action=Action.APPROVE, mode=Mode.APPROVE),
+        approval_id="7f3k-9m2q",
+        approve_until=ENDED,
+    ),
+    "running-left": replace(
+        RUNNING,
+        trouble=replace(
+            HUNG,
+            action=Action.ALERT,
+            mode=Mode.ENFORCE,
+            resubmits=True,
+            refused_by=(Guard.USD_PER_JOB,),
+            why_not="$99.00 spent for this job and $5.00 more would pass $100.00",
+        ),
     ),
     "policy_changed": AlertFacts(
         AlertKind.POLICY_CHANGED, extra=("gs://ops/policies.yaml, generation 12",)
@@ -762,6 +822,9 @@ def test_only_what_needs_a_person_is_loud() -> None:
         "sink_silent",
         "grouped",
         "overrun",
+        "running",
+        "running-asked",
+        "running-left",
     }
 
 
@@ -789,7 +852,7 @@ def test_a_damaged_stored_alert_is_unusable(damage: str) -> None:
 
 def test_buttons_stand_only_where_there_is_something_to_approve() -> None:
     with_buttons = {n for n, f in SITUATIONS.items() if compose(f).buttons}
-    assert with_buttons == {"approval"}
+    assert with_buttons == {"approval", "running-asked"}
     assert compose(replace(SITUATIONS["approval"], approval_id="")).buttons == ()
 
 

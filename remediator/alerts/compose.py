@@ -192,8 +192,8 @@ _COMMANDS: Mapping[AlertKind, tuple[str, ...]] = {
 
 def _severity(facts: AlertFacts) -> Severity:
     elsewhere = facts.plan is not None and Guard.ALREADY_RERUN in facts.plan.refused_by
-    over = facts.trouble is not None and facts.trouble.over
-    others = elsewhere or facts.cancels or over  # somebody else is at it, or the remediator itself
+    acts = facts.trouble is not None and running.acts(facts.trouble)
+    others = elsewhere or facts.cancels or acts  # somebody else is at it, or the remediator itself
     return Severity.LOUD if facts.kind in _LOUD and not others else Severity.QUIET
 
 

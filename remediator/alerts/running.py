@@ -17,7 +17,7 @@ from remediator.domain import LOG_RULE, Action, Evidence, Guard, Mode, WatchVerd
 class Trouble:
     """One spell of a running job. `reason` is the verdict, or that a log rule decided; `usd` what it has cost
     since `since`. `action` is what the entry says, `mode` how far it may go, `refused_by` what keeps it from
-    being done and `why_not` says why; `entry` names it in the policy file. `over`: the job works again."""
+    being done and `why_not` says why; `entry` names it in the policy file."""
 
     reason: str
     since: datetime | None
@@ -33,7 +33,6 @@ class Trouble:
     refused_by: tuple[Guard, ...] = ()
     why_not: str = ""
     last_lines: tuple[str, ...] = ()
-    over: bool = False
 
 
 _SAID: Mapping[str, str] = {
@@ -59,9 +58,7 @@ _ADVICE: Mapping[str, str] = {
 
 
 def title(name: str, trouble: Trouble) -> str:
-    """`Standing still: train stands still since 09:29 UTC, $3.67 an hour, being cancelled`."""
-    if trouble.over:
-        return f"Goes on again: {name}{_cost_so_far(trouble)}"
+    """`Running: train stands still since 2026-11-28 09:29 UTC, $3.67 an hour, being cancelled`."""
     since = f" since {moment_words(trouble.since)}" if trouble.since else ""
     costs = f", {amount(trouble.usd_per_hour)} an hour" if trouble.usd_per_hour else ""
     end = ""
@@ -72,10 +69,6 @@ def title(name: str, trouble: Trouble) -> str:
     return f"Running: {name} {_SAID[trouble.reason]}{since}{costs}{end}"
 
 
-def _cost_so_far(trouble: Trouble) -> str:
-    return f", after {amount(trouble.usd)} for nothing" if trouble.usd else ""
-
-
 def acts(trouble: Trouble) -> bool:
     """Whether the job is being ended now."""
     cancels = trouble.action in {Action.CANCEL, Action.CANCEL_RESUBMIT}
@@ -84,8 +77,6 @@ def acts(trouble: Trouble) -> bool:
 
 def why(trouble: Trouble) -> str:
     """What is thought of it, since when."""
-    if trouble.over:
-        return "It works again, by its metrics and its log."
     sure = f" ({certainty(trouble.confidence)} sure)" if trouble.confidence else ""
     lines = [f"The job {_SAID[trouble.reason]}{sure}."]
     if trouble.since is not None:
@@ -107,8 +98,6 @@ def costs(trouble: Trouble) -> str:
 def done(trouble: Trouble) -> str:
     """What is done, and when; or why nothing is."""
     rule = f" Entry {shown(trouble.entry, 63)} of `watch`." if trouble.entry else ""
-    if trouble.over:
-        return f"Nothing more.{rule}"
     what = "cancel it and submit it again, unchanged" if trouble.resubmits else "cancel it"
     if trouble.refused_by or trouble.why_not:
         names = ", ".join(guard.value for guard in trouble.refused_by)
@@ -128,8 +117,6 @@ def done(trouble: Trouble) -> str:
 
 def next_step(trouble: Trouble, until: datetime | None) -> str:
     """What a person does now."""
-    if trouble.over:
-        return "Nothing."
     if acts(trouble):
         return "Nothing now. You will hear what becomes of it."
     if trouble.action is Action.APPROVE:
