@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -161,6 +163,32 @@ def test_a_webhook_that_nobody_serves_is_transient_and_its_url_stays_secret(
     with pytest.raises(Transient) as caught:
         SlackWebhook(f"{url}/services/T0/B0/key").send(ACTED, due=DUE)
     assert "B0/key" not in str(caught.value) + caplog.text + capfd.readouterr().err
+
+
+def test_a_webhook_follows_no_redirect_elsewhere() -> None:
+    with serving(FakeSlack()) as elsewhere:
+        moved: Answer = (302, {"Location": f"{elsewhere.url}/services/T0/B0/key"}, "")
+        with (
+            serving(FakeSlack(usual=lambda _path: moved)) as slack,
+            pytest.raises(Refused, match="302"),
+        ):
+            SlackWebhook(f"{slack.url}/services/T0/B0/key").send(ACTED, due=DUE)
+    assert len(slack.posts) == 1
+    assert elsewhere.posts == []
+
+
+def test_a_webhook_loads_no_library_of_its_own() -> None:
+    """A cold start's first alert: the SDK and `requests` are a tenth of what ours loads."""
+    program = (
+        "import sys; from remediator.alerts.channels import SlackWebhook; "
+        "from remediator.domain import Transient\n"
+        "try: SlackWebhook('http://127.0.0.1:9/services/T0/B0/key').check()\n"
+        "except Transient: print([n for n in ('slack_sdk', 'requests') if n in sys.modules])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert told.stdout.strip() == "[]"
 
 
 def bot_answer(_path: str) -> Answer:
