@@ -71,7 +71,7 @@ check: lint
 
 # Of each room by its own tests, against the floors in the script: stories run everything somehow.
 coverage: $(READY)
-	$(BIN)/python -m pytest -q $(PARALLEL) -m "not emulator" $(PURE) tests/ledger tests/hands \
+	$(BIN)/python -m pytest -q $(PARALLEL) -m "not emulator" $(PURE) tests/ledger tests/cloud \
 	  --cov=remediator --cov-branch --cov-report=json:$(VENV)/coverage.json
 	$(BIN)/python tests/coverage_by_room.py $(VENV)/coverage.json
 

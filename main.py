@@ -13,12 +13,12 @@ import flask
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from remediator.app import Answer, App
-from remediator.domain import Unusable
+from remediator.app import App, HttpAnswer
+from remediator.domain import InvalidInput
 
 try:
     _app = App.from_environment(os.environ, here=Path(__file__).resolve().parent)
-except Unusable as err:
+except InvalidInput as err:
     sys.exit(f"vertex-remediator does not start: {err}")
 
 
@@ -33,7 +33,7 @@ def remediate(event: CloudEvent) -> None:
 
 @functions_framework.http  # type: ignore[untyped-decorator]  # the framework is untyped
 def reconcile(request: flask.Request) -> flask.Response:
-    """Let time pass: sweep for silent failures, go on with what is due, deliver what is owed."""
+    """Let time pass: sweep for silent failures, go on with what is due, deliver what is in the outbox."""
     return _response(_app.on_schedule(trace=_trace(request)))
 
 
@@ -51,5 +51,5 @@ def _trace(request: flask.Request) -> str:
     return headers.get("traceparent") or headers.get("X-Cloud-Trace-Context") or ""
 
 
-def _response(answer: Answer) -> flask.Response:
+def _response(answer: HttpAnswer) -> flask.Response:
     return flask.Response(answer.text, answer.status, mimetype="application/json")

@@ -35,7 +35,7 @@ def main(pip_audit: str) -> int:
         _say(f"NOT AUDITED: the list of vulnerabilities could not be asked: {last[:300]}")
         return _UNKNOWN
     found = [
-        f"{one['name']} {one['version']}: {bad['id']}, mended in {_versions(bad)}"
+        f"{one['name']} {one['version']}: {bad['id']}, fixed in {_versions(bad)}"
         for one in looked_up
         for bad in one.get("vulns") or ()
     ]

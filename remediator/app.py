@@ -1,9 +1,8 @@
-"""The composition root: settings in, an App with lazily opened hands out.
+"""The composition root: settings in, an App with lazily opened services out.
 
 The only place that knows concrete classes and imports them, late: an irrelevant event must not pay
 for Google's clients. The front server may fork after importing `main`, so nothing is opened here
-before the first call. Called by `main` and by the command line. Longer than most files, since every
-hand is put together here and nowhere else.
+before the first call. Called by `main` and by the command line. Longer than most files, since every service is put together here and nowhere else.
 """
 
 from __future__ import annotations
@@ -20,18 +19,20 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from remediator import intake, log, patience, settings
+from remediator import intake, log, settings
+from remediator.catalog import catalog
+from remediator.deadline import deadline, remaining, with_current_deadline
 from remediator.domain import (
     Attempt,
-    Forbidden,
+    InvalidInput,
     JobKind,
     JobName,
     JobState,
-    Refused,
+    PermanentError,
+    PermissionDenied,
     RemediatorError,
     Source,
-    Transient,
-    Unusable,
+    TransientError,
 )
 from remediator.job import Job
 from remediator.settings import Settings
@@ -39,21 +40,21 @@ from remediator.settings import Settings
 if TYPE_CHECKING:
     from remediator.alerts import Channel, DeliveryRules, Message
     from remediator.alerts.approval import Interaction
+    from remediator.alerts.delivery import Outbox
     from remediator.case import Case, Gap, Probe
     from remediator.cloud.deployment import Deployment
     from remediator.cloud.logs import Logs
     from remediator.cloud.metrics import Metrics
     from remediator.cloud.storage import Storage
     from remediator.cloud.vertex import Vertex
-    from remediator.doctor import Ward
-    from remediator.follow import Standing
-    from remediator.hands import Hands
+    from remediator.doctor import DoctorContext
     from remediator.ledger import Ledger
-    from remediator.notices import Notices
     from remediator.policy import Policies
-    from remediator.policy_file import PolicyFile
-    from remediator.rows import Rows
+    from remediator.report.chain_status import ChainStatus
+    from remediator.rows import AccountedRows
     from remediator.rows.objects import BatchRows
+    from remediator.workflow.policy_file import PolicyFile
+    from remediator.workflow.services import Services
 
 CALL_SECONDS = 15.0  # all tries of one call together
 EVIDENCE_SECONDS = 25.0  # all sources of one diagnosis, side by side
@@ -71,7 +72,7 @@ _LOCAL_STATE = ".remediator"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What the caller is told: an HTTP status and a text."""
 
     status: int
@@ -79,7 +80,7 @@ class Answer:
 
 
 class App:
-    """The product, put together. Every hand is opened when first used, once per process."""
+    """The product, put together. Every service is opened when first used, once per process."""
 
     def __init__(
         self,
@@ -118,35 +119,35 @@ class App:
         if found.policies.startswith(("gs://", "secret:")):
             return cls(found, here=here, environ=environ, policies=None, clock=clock)
         try:
-            text = _read(Path(found.policies))
+            text = _read_file(Path(found.policies))
             policies = _load(text, found.policies, found)
-        except Unusable as err:
+        except InvalidInput as err:
             msg = f"REMEDIATOR_POLICIES: {err}"
-            raise Unusable(msg) from err
+            raise InvalidInput(msg) from err
         return cls(found, here=here, environ=environ, policies=policies, text=text, clock=clock)
 
     # --- the doors -----------------------------------------------------------------------------
 
-    def on_event(self, attributes: Mapping[str, Any], data: Any, *, trace: str = "") -> Answer:
+    def on_event(self, attributes: Mapping[str, Any], data: Any, *, trace: str = "") -> HttpAnswer:
         """One CloudEvent. 2xx: done, or never to be done; 5xx: deliver it again."""
         log.set_trace(trace, self.settings.project)
         message = intake.message_id(data)
         try:
             hint = intake.read(attributes, data)
-        except Unusable as err:
+        except InvalidInput as err:
             log.say("ERROR", f"malformed event: {err}", message_id=message)
-            return Answer(200, "malformed")
+            return HttpAnswer(200, "malformed")
         if isinstance(hint, intake.Ignored):
-            return self._note_check(hint.check) if hint.check else Answer(200, hint.why)
+            return self._note_check(hint.check) if hint.check else HttpAnswer(200, hint.why)
 
         def work() -> str:
-            from remediator.remediate import handle
+            from remediator.workflow.incident import handle
 
-            return handle(hint, self.hands)
+            return handle(hint, self.services)
 
         return self._guarded(work, job=str(hint.job or hint.custom_job_id), message_id=message)
 
-    def _note_check(self, token: str) -> Answer:
+    def _note_check(self, token: str) -> HttpAnswer:
         """An event of `doctor`: one note says what is seen from here; a forged one changes no more.
 
         Channels are tried a few times a minute only, whoever sends events: each is a call outside.
@@ -170,20 +171,20 @@ class App:
 
         return self._guarded(work)
 
-    def on_schedule(self, *, trace: str = "") -> Answer:
+    def on_schedule(self, *, trace: str = "") -> HttpAnswer:
         """One round of `reconcile`; the text is JSON."""
         log.set_trace(trace, self.settings.project)
 
         def work() -> str:
-            from remediator import reconcile
+            from remediator.workflow import reconcile
 
-            self._tell_of_policies()
-            done = reconcile.run(self.hands, self._write_log, budget_seconds=ROUND_SECONDS)
+            self._alert_policy_changes()
+            done = reconcile.run(self.services, self._write_log, budget_seconds=ROUND_SECONDS)
             return json.dumps(asdict(done))
 
         return self._guarded(work)
 
-    def on_click(self, body: bytes, headers: Mapping[str, str], *, trace: str = "") -> Answer:
+    def on_click(self, body: bytes, headers: Mapping[str, str], *, trace: str = "") -> HttpAnswer:
         """A click in Slack: verified, recorded; 2xx also where it changes nothing."""
         log.set_trace(trace, self.settings.project)
         from remediator.alerts.approval import check_form
@@ -193,11 +194,11 @@ class App:
             approvers = self.policies().approvers
             if approvers is None:
                 msg = "the policy file names no approvers"
-                raise Forbidden(msg)
+                raise PermissionDenied(msg)
             click = self._verified(body, headers, approvers.signing_secret)
             if click.user not in approvers.slack:
                 msg = f"{click.user} is not among the approvers"
-                raise Forbidden(msg)
+                raise PermissionDenied(msg)
             said = self.answer(
                 click.approval_id,
                 approved=click.approved,
@@ -221,7 +222,7 @@ class App:
             known = self._signing = (reference, self._secret(reference), now)
         try:
             return parse_interaction(body, headers, known[1], now)
-        except Forbidden:
+        except PermissionDenied:
             if now - known[2] < _SIGNING_KEPT:
                 raise
         self._signing = (reference, self._secret(reference), now)
@@ -229,29 +230,31 @@ class App:
 
     def _guarded(
         self, work: Callable[[], str], *, refused: int = 200, forbidden: int = 503, **fields: Any
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Our promise at the door: no traceback leaves, and only what may help is tried again."""
         started = time.perf_counter()
         try:
-            with patience.within(self._event_seconds):
+            with deadline(self._event_seconds):
                 text = work()
-        except Transient as err:
-            log.say("WARNING", f"later: {err}", **fields)
-            return Answer(503, "later")
-        except Forbidden as err:  # to our own account, by the ledger: no alert can be kept either
+        except TransientError as err:
+            log.say("WARNING", f"retryable error, message will be redelivered: {err}", **fields)
+            return HttpAnswer(503, "later")
+        except (
+            PermissionDenied
+        ) as err:  # to our own account, by the ledger: no alert can be kept either
             ours = forbidden == HTTPStatus.SERVICE_UNAVAILABLE  # else the caller may not do this
             what = "a permission is missing" if ours else "refused"
             log.say("ERROR", f"{what}: {err}", **fields)
-            return Answer(forbidden, "refused")
-        except (Refused, Unusable) as err:
+            return HttpAnswer(forbidden, "refused")
+        except (PermanentError, InvalidInput) as err:
             log.say("ERROR", f"refused: {err}", **fields)
-            return Answer(refused, "refused")
+            return HttpAnswer(refused, "refused")
         except Exception as err:  # noqa: BLE001  # the door: a fault of ours is one line, and tried again
-            log.fault("a fault of our own", err, **fields)
-            return Answer(500, "fault")
+            log.fault("unhandled exception", err, **fields)
+            return HttpAnswer(500, "fault")
         seconds = round(time.perf_counter() - started, 3)
         log.say("INFO", text, seconds=seconds, **fields)
-        return Answer(200, text)
+        return HttpAnswer(200, text)
 
     # --- what the command line asks ------------------------------------------------------------
 
@@ -261,18 +264,18 @@ class App:
         case = self._gather(document, now=self.now(), attempts=(), settled=False)
         return replace(case, parent=self._parent_of(document))
 
-    def account_rows(self, name: JobName, *, key: str | None) -> Rows:
+    def account_rows(self, name: JobName, *, key: str | None) -> AccountedRows:
         """What a batch did with its rows, read where they lie; raises Unusable for another kind."""
         job = self.vertex.get(name, timeout_seconds=CALL_SECONDS)
         if name.kind is not JobKind.BATCH_PREDICTION:
             msg = f"{name} is no batch prediction, so it has no rows"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         return self.rows.account(job, key=key)
 
     def _parent_of(self, job: Job) -> str:
-        from remediator.parents import belonging
+        from remediator.workflow.ownership import find_parent
 
-        return belonging(job, self.vertex, self.project_id, timeout_seconds=CALL_SECONDS).parent
+        return find_parent(job, self.vertex, self.project_id, timeout_seconds=CALL_SECONDS).parent
 
     def past_failures(
         self, days: float, *, most: int, progress: Callable[[int, int], None]
@@ -285,13 +288,13 @@ class App:
         """
         from concurrent.futures import ThreadPoolExecutor
 
-        from remediator import reconcile
+        from remediator.workflow import reconcile
 
         since = self.now() - timedelta(days=days)
         found: list[Job] = []
         ours = 0
         for location, kind in itertools.product(self.locations, reconcile.SWEPT_KINDS):
-            for job in reconcile.failed_since(self.hands, location, kind, since):
+            for job in reconcile.failed_since(self.services, location, kind, since):
                 if job.end_time is None or job.end_time < since or not job.is_failure:
                     continue
                 if "remediator-claim" in job.labels:
@@ -304,7 +307,7 @@ class App:
         cases: list[Case] = []
         # Side by side, so that one read of the log serves several of them.
         with ThreadPoolExecutor(_READ_AT_ONCE, thread_name_prefix="past") as pool:
-            for case in pool.map(patience.carried(self._as_it_stood), kept):
+            for case in pool.map(with_current_deadline(self._as_it_stood), kept):
                 progress(len(cases), len(kept))
                 cases.append(case)
         return tuple(cases), left_out
@@ -320,17 +323,17 @@ class App:
         case = self._gather(job, now=moment, attempts=(), settled=is_settled)
         return replace(case, parent=self._parent_of(job))
 
-    def follow(self, job: str, *, wait: bool) -> Standing:
+    def follow(self, job: str, *, wait: bool) -> ChainStatus:
         """Where a job's chain stands; with `wait`, once it has ended."""
-        from remediator.follow import standing
         from remediator.job.summary import output_of
+        from remediator.report.chain_status import chain_status
 
         name = JobName.parse(job)
         while True:
             try:
-                found = standing(name, _Sight(self), output_of=output_of)
+                found = chain_status(name, _ChainClient(self), output_of=output_of)
             except (
-                Transient
+                TransientError
             ) as err:  # whoever waits for hours does not stop for an outage of minutes
                 if not wait:
                     raise
@@ -359,13 +362,15 @@ class App:
             or str(value).startswith("secret:")
         }
 
-    def ward(self, *, name: str, region: str, account: str, event_seconds: float) -> Ward:
+    def context(
+        self, *, name: str, region: str, account: str, event_seconds: float
+    ) -> DoctorContext:
         """What `doctor` looks at: the deployment whose names begin with `name`."""
-        from remediator.doctor import Ward
+        from remediator.doctor import DoctorContext
 
         project, number = self.project
         worker = account or f"{name}-worker@{project}.iam.gserviceaccount.com"
-        return Ward(
+        return DoctorContext(
             name=name,
             project=project,
             number=number,
@@ -390,13 +395,13 @@ class App:
 
     def answer(self, approval: str, *, approved: bool, by: str = "") -> str:
         """Write a person's answer to a pending approval; nothing else happens here."""
-        from remediator.remediate import answer_approval
+        from remediator.workflow.incident import answer_approval
 
         who = by or f"command line, {self._caller}"
-        answered = answer_approval(self.hands, approval, approved=approved, by=who)
+        answered = answer_approval(self.services, approval, approved=approved, by=who)
         if answered.contradicts and not by:  # a person at a terminal is told, Slack's click is not
             msg = f"{approval} is {answered.text}: the first answer counts"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         return answered.text
 
     @cached_property
@@ -408,44 +413,44 @@ class App:
 
     def preview(self, case: Case, channel: str, *, send: bool, has_job: bool = True) -> Message:
         """The alert that a case would give on a channel; sent only if asked."""
-        from remediator.remediate import preview
+        from remediator.workflow.incident import preview
 
         resume = (self.settings.resume_bucket, self.settings.resume_dataset)
         message = preview(
-            case, self.policies(), self.hands.catalogue, has_job=has_job, resume=resume
+            case, self.policies(), self.services.catalog, has_job=has_job, resume=resume
         )
         if channel and channel not in self.policies().channels:
             known = ", ".join(self.policies().channels) or "none"
             msg = f"no channel {channel!r} in the policy file (it has: {known})"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         if send and not channel:
             msg = "say to which --channel it is sent"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         if send:
             now = self.now()
             self._open_channel(channel).send(message.as_preview(now.isoformat()), due=now)
         return message
 
-    # --- the hands -----------------------------------------------------------------------------
+    # --- the services -----------------------------------------------------------------------------
 
     @cached_property
-    def hands(self) -> Hands:
-        """Everything the stories touch the world with."""
-        from remediator.hands import Hands
-        from remediator.policy import Catalogue
+    def services(self) -> Services:
+        """Everything the workflow touch the world with."""
+        from remediator.catalog.catalog import Catalog
+        from remediator.workflow.services import Services
 
-        return Hands(
+        return Services(
             settings=self.settings,
             project=lambda: self.project,
             locations=lambda: self.locations,
             own_account=lambda: self.own_account,
             policies=self.policies,
-            catalogue=Catalogue.built_in(),
+            catalog=Catalog.built_in(),
             jobs=self.vertex,
             rows=_LateRows(lambda: self.rows),
             gather=self._gather,
             ledger=self.ledger,
-            notices=self.notices,
+            outbox=self.outbox,
             now=self.now,
             token=lambda: secrets.token_hex(16),
             call_seconds=CALL_SECONDS,
@@ -493,7 +498,7 @@ class App:
 
         where = self.settings.ledger
         if where.startswith("firestore://"):
-            from remediator.cloud.documents import Documents
+            from remediator.cloud.firestore_methods import Documents
             from remediator.ledger.firestore import FirestoreStore
 
             database, collection = where.removeprefix("firestore://").split("/", 1)
@@ -510,13 +515,13 @@ class App:
         return Path.cwd() / _LOCAL_STATE / "ledger.sqlite3"
 
     @cached_property
-    def notices(self) -> Notices:
-        from remediator.notices import Notices
+    def outbox(self) -> Outbox:
+        from remediator.alerts.delivery import Outbox
 
-        return Notices(
+        return Outbox(
             self.ledger,
             open_channel=self._open_channel,
-            tell_outcome=self._tell_outcome,
+            write_outcome=self._write_outcome,
             now=self.now,
             lease=self.settings.lease,
             project=lambda: self.project_id,
@@ -540,10 +545,10 @@ class App:
             return self.settings.project
         try:
             return metadata.project_id()
-        except (Transient, Refused) as err:
+        except (TransientError, PermanentError) as err:
             # Until it is known, no event can be called somebody else's.
             msg = f"GOOGLE_CLOUD_PROJECT is not set, and {err}"
-            raise Transient(msg) from err
+            raise TransientError(msg) from err
 
     @property
     def _project_number(self) -> str:
@@ -555,12 +560,12 @@ class App:
             if self.settings.is_local:
                 return ""
             if self.settings.on_cloud:
-                raise Transient(str(err)) from err
+                raise TransientError(str(err)) from err
         try:
             return self._deployment.project_number()
         except RemediatorError as err:
             msg = f"GOOGLE_CLOUD_PROJECT_NUMBER is not set, and cannot be looked up: {err}"
-            raise Transient(msg) from err
+            raise TransientError(msg) from err
 
     @cached_property
     def _deployment(self) -> Deployment:
@@ -598,13 +603,13 @@ class App:
 
     def policies_digest(self) -> str:
         """16 hex digits of the SHA-256 of the policy file in force."""
-        from remediator.policy_file import digest_of
+        from remediator.workflow.policy_file import digest_of
 
         return self._policy_file.digest if self._policies is None else digest_of(self._text)
 
     @cached_property
     def _policy_file(self) -> PolicyFile:
-        from remediator.policy_file import PolicyFile
+        from remediator.workflow.policy_file import PolicyFile
 
         name = self.settings.policies
 
@@ -625,16 +630,16 @@ class App:
             clock=self._clock,
         )
 
-    def _tell_of_policies(self) -> None:
-        """What changed in a policy file outside the deployment, owed to every channel in use."""
-        from remediator.policy import routes
+    def _alert_policy_changes(self) -> None:
+        """What changed in a policy file outside the deployment, enqueued for every channel in use."""
+        from remediator.planning import alert_routing
 
         if self._policies is not None:
             return
         try:
-            channels = routes.all_channels(self.policies())
+            channels = alert_routing.all_channels(self.policies())
             for facts in self._policy_file.news():
-                self.ledger.owe(self.notices.owed(facts, channels, self.now()))
+                self.ledger.enqueue(self.outbox.alert_messages(facts, channels, self.now()))
             self._policy_file.settle()
         except RemediatorError as err:  # the round goes on: it meets the same fault, or none
             log.say("WARNING", f"no news of the policy file: {err}")
@@ -642,11 +647,11 @@ class App:
     def _gather(
         self, job: Job, *, now: datetime, attempts: tuple[Attempt, ...], settled: bool
     ) -> Case:
-        from remediator import evidence
-        from remediator.readings import reading_of
+        from remediator.evidence import collect
+        from remediator.evidence.sources import reading_plan_of
 
         policies = self.policies()
-        reading = reading_of(
+        reading = reading_plan_of(
             job,
             policies,
             project=self.project_id,
@@ -654,7 +659,7 @@ class App:
             resume_bucket=_bucket_of(self.settings.resume_bucket),
         )
         children, gaps = ((), ()) if settled else self._children(job, now)
-        readers = evidence.Readers(
+        readers = collect.Readers(
             models=self.vertex,
             logs=self.logs,
             metrics=self.metrics,
@@ -663,12 +668,12 @@ class App:
             earlier=None if settled else self._earlier,
             rows=self.rows.evidence if reading.rows else None,
         )
-        case = evidence.gather(
+        case = collect.gather(
             job,
             reading,
             readers,
             now=now,
-            budget_seconds=patience.left(EVIDENCE_SECONDS),
+            budget_seconds=remaining(EVIDENCE_SECONDS),
             attempts=attempts,
         )
         return replace(case, children=children, gaps=(*case.gaps, *gaps))
@@ -684,16 +689,16 @@ class App:
                 child = self.vertex.get(JobName.parse(name), timeout_seconds=CALL_SECONDS)
             except RemediatorError as err:
                 why = f"the job that a task started could not be read: {err}"
-                gaps.append(Gap(Source.JOB, why, may_pass=isinstance(err, Transient)))
+                gaps.append(Gap(Source.JOB, why, may_pass=isinstance(err, TransientError)))
                 continue
             if child.is_failure:
                 cases.append(self._gather(child, now=now, attempts=(), settled=False))
         return tuple(cases), tuple(gaps)
 
     def _probe(self, url: str) -> Probe:
-        from remediator import network
+        from remediator.evidence import probe
 
-        return network.measure(url, allow_loopback=self.settings.is_local, origin=self.locations[0])
+        return probe.measure(url, allow_loopback=self.settings.is_local, origin=self.locations[0])
 
     def _earlier(self, job: Job) -> tuple[Job, ...]:
         """Successful runs of the same job (name, program, account), for comparison; newest first."""
@@ -716,7 +721,7 @@ class App:
         return tuple(itertools.islice(same, _EARLIER))
 
     def _may_read_logs(self) -> bool:
-        from remediator.hands import LOG_READS
+        from remediator.workflow.services import LOG_READS
 
         return self.ledger.take_token(
             LOG_READS, most=_LOG_READS_A_MINUTE, window_seconds=60.0, now=self.now()
@@ -725,8 +730,8 @@ class App:
     def _logs_are_calm(self) -> bool:
         """Whether one more job's lines may be read without leaving a live failure without its own."""
         from remediator.domain import Guard
-        from remediator.hands import LOG_READS
         from remediator.ledger import Limit
+        from remediator.workflow.services import LOG_READS
 
         reads = Limit(LOG_READS, Guard.RATE.value, _LOG_READS_A_MINUTE, 1.0, 60.0)
         return self.ledger.used(reads, self.now()) < _LOG_READS_A_MINUTE / 2
@@ -734,7 +739,7 @@ class App:
     def _write_log(self, log_id: str, entries: list[Any]) -> None:
         self.logs.write(self.project_id, log_id, entries, timeout_seconds=CALL_SECONDS)
 
-    def _tell_outcome(self, outcome: Any, *, id: str, at: datetime) -> None:  # noqa: A002  # as the protocol has it
+    def _write_outcome(self, outcome: Any, *, id: str, at: datetime) -> None:  # noqa: A002  # as the protocol has it
         import hashlib
 
         from remediator.intake import OUTCOMES_LOG
@@ -790,7 +795,7 @@ class App:
         name, spec = carrier, policies.channels.get(carrier)
         if spec is None:
             msg = f"the policy file no longer has the channel {name}"
-            raise Refused(msg)
+            raise PermanentError(msg)
         return open_channel(
             name,
             spec,
@@ -803,7 +808,7 @@ class App:
 
 
 class _LateRows:
-    """The rows of batches for the stories, opened when one is resumed."""
+    """The rows of batches for the workflow, opened when one is resumed."""
 
     def __init__(self, opened: Callable[[], BatchRows]) -> None:
         self._opened = opened
@@ -815,8 +820,8 @@ class _LateRows:
         self._opened().write_manifest(uri, body)
 
 
-class _Sight:
-    """What `follow` sees, through the App's hands."""
+class _ChainClient:
+    """What `follow` sees, through the App's services."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -853,22 +858,22 @@ def _bucket_of(uri: str) -> str:
     return uri.removeprefix("gs://").partition("/")[0]
 
 
-def _read(path: Path) -> bytes:
+def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as err:
         msg = f"{path}: {err.strerror}"
-        raise Unusable(msg) from err
+        raise InvalidInput(msg) from err
 
 
 def _load(text: str | bytes, name: str, found: Settings) -> Policies:
     """The policies of a text, bound by the ceilings; raises Unusable with every error."""
     from remediator import policy
 
-    loaded = policy.load(text, name, catalogue=policy.Catalogue.built_in())
+    loaded = policy.load(text, name, catalog=catalog.Catalog.built_in())
     if loaded.policies is None:
         errors = (m.render(name) for m in loaded.mistakes if m.severity == "error")
-        raise Unusable("; ".join(errors))
+        raise InvalidInput("; ".join(errors))
     for mistake in loaded.mistakes:
         log.say("WARNING", mistake.render(name))
     return policy.bound(

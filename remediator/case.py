@@ -15,10 +15,10 @@ from typing import Any
 from remediator.domain import (
     Attempt,
     Cause,
+    InvalidInput,
     JobState,
     Json,
     Source,
-    Unusable,
     parse_time,
     rfc3339,
 )
@@ -141,7 +141,7 @@ class Probe:
 class Recovery:
     """A similar job that failed and succeeded as we ran it again, on a size that this one is below.
 
-    `cause` is what that failure was taken for, and `size` in words what mended it.
+    `cause` is what that failure was taken for, and `size` in words what fixed it.
     """
 
     cause: Cause
@@ -168,7 +168,7 @@ class Case:
     `now` is when the case is judged. `error_files` maps gs:// URIs to text; `buckets` maps bucket
     names to their location (`US-EAST1`); `earlier` holds successful jobs of the same model or
     display name, newest first, for comparison. `parent` is what the job is a part of, in words,
-    where only the parent says so: see `parents`. `children` are the cases of the jobs that a pipeline
+    where only the parent says so: see `ownership`. `children` are the cases of the jobs that a pipeline
     run's launchers started and that failed. `outputs` are objects below a running job's output
     directory (`name`, `updated`, `size`). `rows` is what a batch did with its rows, where that was
     counted. `recoveries`, newest first, come from the ledger, and
@@ -216,13 +216,13 @@ class Case:
             msg = "a case file needs a `job` object"
             if "name" in body and "state" in body:
                 msg += '; this looks like the job itself: write {"job": …} around it'
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         job = Job.parse(job_body)
         attempts = tuple(Attempt.parse(a) for a in _objects(body, "attempts"))
         now = parse_time(body.get("now"))
         if now is None and body.get("now"):
             msg = "`now` must be a time such as 2026-11-23T20:00:00Z"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         if now is None:
             last = job.end_time or job.update_time or job.create_time
             now = (last or datetime.fromtimestamp(0, UTC)) + settle
@@ -288,7 +288,7 @@ def _objects(body: Json, key: str) -> list[Json]:
     value = body.get(key) or []
     if not isinstance(value, Sequence) or not all(isinstance(item, Mapping) for item in value):
         msg = f"`{key}` must be a list of objects"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     return list(value)
 
 
@@ -296,5 +296,5 @@ def _object(body: Json, key: str) -> Json:
     value = body.get(key) or {}
     if not isinstance(value, Mapping):
         msg = f"`{key}` must be an object"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     return value

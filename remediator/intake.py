@@ -3,7 +3,7 @@
 PURE and hot: most entries that arrive are none of our business, and they are dropped here, before
 any Google client or YAML is imported. `RULES` is the one table of what counts as a failure entry;
 `sink_filter` prints the log sink's filter from it. A hint is never a fact: the job itself is read
-from the Vertex API by the story. Called by `main.remediate`.
+from the Vertex API by the workflow. Called by `main.remediate`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from remediator.domain import (
-    COLLECTIONS,
-    JobKind,
-    JobName,
-    Json,
-    Unusable,
-    parse_time,
-)
+from remediator.domain import COLLECTIONS, InvalidInput, JobKind, JobName, Json, parse_time
 
 FAILURES_LOG = "vertex-remediator-job-failures"
 """Log id of the entries that the sweep writes for failures that no log announces."""
@@ -40,7 +33,7 @@ USER_AGENT = "vertex-remediator"
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedCreate:
     """A Create that Vertex refused: the job never existed, only the audit log knows of it."""
 
     method: str
@@ -64,7 +57,7 @@ class Hint:
     entry: Json
     job: JobName | None = None
     custom_job_id: str = ""
-    refusal: Refusal | None = None
+    refusal: RefusedCreate | None = None
     announcement: bool = False
     published: datetime | None = None
     entry_time: datetime | None = None
@@ -108,7 +101,7 @@ def read(attributes: Mapping[str, Any], data: Any) -> Hint | Ignored:
     message = data.get("message") if isinstance(data, Mapping) else None
     if not isinstance(message, Mapping):
         msg = "the event's data holds no Pub/Sub message"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     entry = _entry(message.get("data"))
     hint = read_entry(entry)
     if isinstance(hint, Ignored):
@@ -116,8 +109,8 @@ def read(attributes: Mapping[str, Any], data: Any) -> Hint | Ignored:
     published = parse_time(
         message.get("publishTime") or message.get("publish_time") or attributes.get("time")
     )
-    told = message.get("attributes")  # of a replay: only publishers to our topic can set them
-    first = parse_time(told.get(FIRST_PUBLISHED)) if isinstance(told, Mapping) else None
+    replayed = message.get("attributes")  # of a replay: only publishers to our topic can set them
+    first = parse_time(replayed.get(FIRST_PUBLISHED)) if isinstance(replayed, Mapping) else None
     return Hint(
         project=hint.project,
         entry=hint.entry,
@@ -157,7 +150,7 @@ def sink_filter(own_account: str = "") -> str:
     if own_account:
         if not re.fullmatch(r"[\w.+-]+@[\w.-]+", own_account):
             msg = f"not the e-mail of a service account: {own_account[:100]!r}"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         own = f'NOT protoPayload.authenticationInfo.principalEmail="{own_account}"'
         clauses[-1] = f"{clauses[-1]} AND {own}"
     return "\nOR ".join(f"({clause})" for clause in clauses)
@@ -166,20 +159,20 @@ def sink_filter(own_account: str = "") -> str:
 def _entry(encoded: Any) -> Json:
     if not isinstance(encoded, str | bytes):
         msg = "the Pub/Sub message has no data"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     try:
         raw = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as err:
         msg = "the Pub/Sub message's data is not base64"
-        raise Unusable(msg) from err
+        raise InvalidInput(msg) from err
     try:
         entry = json.loads(raw)
     except (ValueError, RecursionError) as err:
         msg = "the Pub/Sub message's data is not JSON"
-        raise Unusable(msg) from err
+        raise InvalidInput(msg) from err
     if not isinstance(entry, Mapping) or not isinstance(entry.get("logName"), str):
         msg = "the Pub/Sub message's data is not a LogEntry (it has no logName)"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     return entry
 
 
@@ -201,7 +194,7 @@ def _log_project(entry: Json) -> str:
     match = _PROJECT_OF_LOG.match(entry["logName"])
     if match is None:
         msg = f"logName names no project: {entry['logName'][:200]!r}"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     return match[1]
 
 
@@ -228,16 +221,16 @@ def _read_service_line(entry: Json) -> Hint | Ignored:
     job_id, project = labels.get("job_id"), _log_project(entry)
     if not isinstance(job_id, str) or not re.fullmatch(r"[0-9]{1,30}", job_id):
         msg = f"job_id is not a number: {str(job_id)[:100]!r}"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     labelled = labels.get("project_id")
     if isinstance(labelled, str) and labelled != project and not _may_be_same(labelled, project):
         msg = f"the entry names two projects: {labelled[:100]!r} and {project!r}"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     return Hint(project=project, entry=entry, custom_job_id=job_id)
 
 
 def _may_be_same(one: str, other: str) -> bool:
-    """An id and a number may be one project; the story compares both with ours."""
+    """An id and a number may be one project; the workflow compares both with ours."""
     return one.isdigit() != other.isdigit()
 
 
@@ -264,7 +257,7 @@ def _read_pipeline(entry: Json) -> Hint | Ignored:
 def _of_kind(job: JobName, kind: JobKind) -> JobName:
     if job.kind is not kind:
         msg = f"a {kind} entry names a {job.kind}: {job}"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     return job
 
 
@@ -336,7 +329,7 @@ def _read_refusal(entry: Json) -> Hint | Ignored:
     if USER_AGENT in agent or _CLAIM_LABEL in _map(job, "labels"):
         return Ignored("the refused call was our own")
     status = _map(payload, "status")
-    refusal = Refusal(
+    refusal = RefusedCreate(
         method=str(payload["methodName"]).rsplit(".", 1)[-1],
         code=int(status["code"]),
         message=str(status.get("message") or ""),
@@ -349,7 +342,7 @@ def _read_refusal(entry: Json) -> Hint | Ignored:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class SinkRule:
     """One shape of failure entry: how the intake knows it, and the same in Logging's language."""
 
     name: str
@@ -360,29 +353,31 @@ class Rule:
 
 _TYPES = " OR ".join(f'"{name}"' for name in _DIRECT_TYPES)
 
-RULES: tuple[Rule, ...] = (
-    Rule(
+RULES: tuple[SinkRule, ...] = (
+    SinkRule(
         "custom job",
         'resource.type=("ml_job" OR "cloudml_job") AND '
         '(resource.labels.task_name="service" OR labels.task_name="service") AND severity>=ERROR',
         _is_service_line,
         _read_service_line,
     ),
-    Rule(
+    SinkRule(
         "pipeline run",
         'logName:"aiplatform.googleapis.com%2Fpipeline_job_events" AND '
         'jsonPayload.state="PIPELINE_STATE_FAILED"',
         _is_failed_pipeline,
         _read_pipeline,
     ),
-    Rule("announcement", f'logName=~"/logs/{FAILURES_LOG}$"', _is_announcement, _read_announcement),
-    Rule(
+    SinkRule(
+        "announcement", f'logName=~"/logs/{FAILURES_LOG}$"', _is_announcement, _read_announcement
+    ),
+    SinkRule(
         "job resource",
         f'resource.type=({_TYPES}) AND severity>=ERROR AND NOT logName=~"(stderr|stdout)$"',
         _is_direct,
         _read_direct,
     ),
-    Rule(  # stays last: `sink_filter` appends the own account to it
+    SinkRule(  # stays last: `sink_filter` appends the own account to it
         "refused creation",
         'logName:"cloudaudit.googleapis.com%2Factivity" AND '
         'protoPayload.serviceName="aiplatform.googleapis.com" AND '

@@ -31,7 +31,7 @@ def set_trace(header: str, project: str) -> None:
 
 def say(severity: str, message: str, /, *, to: TextIO | None = None, **fields: Any) -> None:
     """Write one line. `severity` is Cloud Logging's; a field that is None or empty is left out."""
-    from remediator.redact import redact, redact_json  # noqa: PLC0415  # cold start: it needs RE2
+    from remediator.redaction import redact, redact_json  # noqa: PLC0415  # cold start: it needs RE2
 
     line: dict[str, Any] = {"severity": severity, "message": redact(message, _LONGEST_MESSAGE)}
     trace = _trace.get()

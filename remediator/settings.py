@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from remediator.domain import Mode, Unusable
+from remediator.domain import InvalidInput, Mode
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ def read(environ: Mapping[str, str], *, here: Path) -> Settings:
 
     `here` is the folder of `main.py`, beside which the policy file lies unless told otherwise.
     """
-    reader = _Reader(environ)
+    reader = _SettingsReader(environ)
     on_cloud = bool(environ.get("K_SERVICE"))
     policies = reader.take("REMEDIATOR_POLICIES", _policies, str(here / "policies.yaml"))
     settings = Settings(
@@ -110,11 +110,11 @@ def read(environ: Mapping[str, str], *, here: Path) -> Settings:
                 "from outside the deployment"
             )
     if reader.mistakes:
-        raise Unusable("; ".join(reader.mistakes))
+        raise InvalidInput("; ".join(reader.mistakes))
     return settings
 
 
-class _Reader:
+class _SettingsReader:
     """Takes one variable after the other and keeps what is wrong with each."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -234,11 +234,11 @@ def resume_targets(environ: Mapping[str, str]) -> tuple[str, str]:
 
     Raises Unusable naming what is wrong.
     """
-    reader = _Reader(environ)
+    reader = _SettingsReader(environ)
     bucket = reader.take("REMEDIATOR_RESUME_BUCKET", _bucket, "")
     dataset = reader.take("REMEDIATOR_RESUME_DATASET", _dataset, "")
     if reader.mistakes:
-        raise Unusable("; ".join(reader.mistakes))
+        raise InvalidInput("; ".join(reader.mistakes))
     return bucket, dataset
 
 

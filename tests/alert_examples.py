@@ -22,7 +22,7 @@ EXAMPLES = {
     "nobody-answered": "A question that nobody answered",
     "observed": "Observed",
     "alert-limit": "Not resubmitted, since a limit refused",
-    "alert-slow-code": "Not resubmitted, since no machine mends it",
+    "alert-slow-code": "Not resubmitted, since no machine fixes it",
     "alert-unknown": "An abstention: the evidence does not say",
     "alert-partial": "Results in part",
     "alert-rerun-named": "Somebody was faster",

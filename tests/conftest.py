@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from remediator.cli import main
+from remediator.cli.main import main
 
 _SLOW_MACHINE = [HealthCheck.too_slow]  # says how busy the machine is, nothing of the product
 

@@ -12,9 +12,9 @@ from remediator.domain import (
     Change,
     Diagnosis,
     Evidence,
-    Gone,
     JobState,
     Needs,
+    NotFound,
     RankedCause,
     Source,
 )
@@ -254,7 +254,7 @@ class _NoStorage:
 
     def _gone(self, *_: object, **__: object) -> Any:
         msg = "there is no such object"
-        raise Gone(msg)
+        raise NotFound(msg)
 
     find = open = rows_in = create = write_json = _gone
 

@@ -49,20 +49,20 @@ class Room:
 
 
 ROOMS = {
-    "resubmit": Room(("resubmit.py",), ("tests/workflow/test_resubmit.py",)),
+    "resubmit": Room(("workflow/resubmit.py",), ("tests/workflow/test_resubmit.py",)),
     "claims": Room(
-        ("ledger/book.py", "ledger/records.py"),
+        ("ledger/ledger.py", "ledger/records.py"),
         _LEDGER,
         only=frozenset(
             {
-                "claimed_root", "root_of", "claim", "retake", "give_back", "record", "step_over",
+                "claimed_root", "root_of", "claim", "take_over", "release_lease", "record", "step_over",
                 "withdraw", "settle", "used", "_same_hold", "_joined", "_exchanged",
-                "_none_or_more", "send_before", "forgotten_at",
+                "_at_least_zero", "send_before", "safe_to_recreate_at",
             }
         ),
     ),
     "budgets": Room(
-        ("ledger/counters.py", "ledger/reservations.py", "policy/routes.py"),
+        ("ledger/counters.py", "ledger/reservations.py", "planning/budgets.py"),
         _LEDGER,
         only=frozenset(
             {
@@ -73,32 +73,32 @@ ROOMS = {
         ),
     ),
     "planner": Room(
-        ("policy/planner.py",),
+        ("planning/planner.py",),
         _POLICY,
         frozenset(
             {
-                "_words", "_sentence", "_told", "_will_not_help", "_basis", "_refusal_words",
+                "_values_in_words", "_sentence", "_resubmission_words", "_will_not_help", "_basis", "_refusal_words",
                 "_refusal_lines", "_change_words", "_shown", "_moment",
             }
         ),
     ),
     "steps": Room(
-        ("policy/changes.py", "policy/hardware.py"),
+        ("planning/steps.py", "planning/hardware.py"),
         (*_POLICY, "tests/test_remedies.py", "tests/test_fallback.py", "tests/test_kinds.py"),
         frozenset({"_not_legal"}),
     ),
     "sizing": Room(
-        ("policy/sizing.py",),
+        ("planning/sizing.py",),
         ("tests/policy/test_sizing_bounds.py", "tests/policy/test_plans.py"),
         frozenset({"words_of", "own_limit_words", "too_much_words"}),
     ),
     "guards": Room(
-        ("policy/guards.py",),
+        ("planning/guards.py",),
         ("tests/policy/test_guard_limits.py", "tests/test_guards.py"),
         frozenset({"_used_up", "_group"}),
     ),
     "workflow": Room(
-        ("remediate.py", "planning.py", "endings.py", "running.py"), ("tests/workflow",)
+        ("workflow/incident.py", "workflow/decide.py", "workflow/conclusions.py", "workflow/running_attempts.py"), ("tests/workflow",)
     ),
 }  # fmt: skip
 _KILLED = frozenset({1, 3})  # pytest's exit codes: a test failed, or the run broke

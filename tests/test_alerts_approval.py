@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from remediator.alerts.approval import Interaction, parse_interaction
 from remediator.alerts.message import AlertKind, Button, Message, Severity
 from remediator.alerts.render import render_slack
-from remediator.domain import Forbidden, Unusable
+from remediator.domain import InvalidInput, PermissionDenied
 
 NOW = datetime(2026, 11, 23, 20, 5, tzinfo=UTC)
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
@@ -89,12 +89,12 @@ BODY = form(click())
     ],
 )
 def test_what_our_app_did_not_sign_is_forbidden(body: bytes, headers: dict[str, str]) -> None:
-    with pytest.raises(Forbidden):
+    with pytest.raises(PermissionDenied):
         parse_interaction(body, headers, SECRET, NOW)
 
 
 def test_an_empty_signing_secret_lets_nobody_in() -> None:
-    with pytest.raises(Forbidden):
+    with pytest.raises(PermissionDenied):
         parse_interaction(BODY, signed(BODY, secret=""), "", NOW)
 
 
@@ -121,11 +121,11 @@ OTHER_BUTTON = {"action_id": "remediator_delete_all", "value": "apr-7f3a"}
     ],
 )
 def test_a_signed_request_that_is_no_click_is_unusable(body: bytes) -> None:
-    with pytest.raises(Unusable):
+    with pytest.raises(InvalidInput):
         parse_interaction(body, signed(body), SECRET, NOW)
 
 
 @given(st.binary(max_size=200))
 def test_no_body_whatever_breaks_the_door(body: bytes) -> None:
-    with pytest.raises((Forbidden, Unusable)):
+    with pytest.raises((PermissionDenied, InvalidInput)):
         parse_interaction(body, signed(body), SECRET, NOW)

@@ -36,7 +36,7 @@ from remediator.alerts.channels import (
     render_slack,
 )
 from remediator.alerts.message import AlertKind, Fact, Message, Severity
-from remediator.domain import Refused, Transient
+from remediator.domain import PermanentError, TransientError
 
 DUE = datetime(2026, 11, 23, 20, 2, tzinfo=UTC)
 ACTED = Message(
@@ -123,16 +123,16 @@ def in_a_minute() -> str:
 @pytest.mark.parametrize(
     ("status", "headers", "body", "error", "wish"),
     [
-        (429, {"Retry-After": "30"}, "", Transient, (30, 30)),
-        (429, {"Retry-After": "soon"}, "", Transient, None),
-        (429, {"Retry-After": "9999999"}, "", Transient, (86400, 86400)),
-        (503, {"Retry-After": "<in a minute>"}, "", Transient, (50, 61)),
-        (500, {}, "<html>oops</html>", Transient, None),
-        (502, {}, "", Transient, None),
-        (400, {}, "invalid_blocks", Refused, None),
-        (404, {}, "no_service", Refused, None),
-        (403, {}, "action_prohibited", Refused, None),
-        (200, {}, "<html>Please log in to the network</html>", Transient, None),
+        (429, {"Retry-After": "30"}, "", TransientError, (30, 30)),
+        (429, {"Retry-After": "soon"}, "", TransientError, None),
+        (429, {"Retry-After": "9999999"}, "", TransientError, (86400, 86400)),
+        (503, {"Retry-After": "<in a minute>"}, "", TransientError, (50, 61)),
+        (500, {}, "<html>oops</html>", TransientError, None),
+        (502, {}, "", TransientError, None),
+        (400, {}, "invalid_blocks", PermanentError, None),
+        (404, {}, "no_service", PermanentError, None),
+        (403, {}, "action_prohibited", PermanentError, None),
+        (200, {}, "<html>Please log in to the network</html>", TransientError, None),
     ],
 )
 def test_what_a_webhooks_answer_means(
@@ -150,7 +150,7 @@ def test_what_a_webhooks_answer_means(
     assert type(caught.value) is error
     assert len(slack.posts) == 1
     assert "B0/key" not in str(caught.value)
-    if isinstance(caught.value, Transient):
+    if isinstance(caught.value, TransientError):
         seconds = caught.value.retry_after_seconds
         assert (seconds is None) if wish is None else wish[0] <= (seconds or 0) <= wish[1]
 
@@ -160,7 +160,7 @@ def test_a_webhook_that_nobody_serves_is_transient_and_its_url_stays_secret(
 ) -> None:
     with serving(FakeSlack()) as gone:
         url = gone.url
-    with pytest.raises(Transient) as caught:
+    with pytest.raises(TransientError) as caught:
         SlackWebhook(f"{url}/services/T0/B0/key").send(ACTED, due=DUE)
     assert "B0/key" not in str(caught.value) + caplog.text + capfd.readouterr().err
 
@@ -170,7 +170,7 @@ def test_a_webhook_follows_no_redirect_elsewhere() -> None:
         moved: Answer = (302, {"Location": f"{elsewhere.url}/services/T0/B0/key"}, "")
         with (
             serving(FakeSlack(usual=lambda _path: moved)) as slack,
-            pytest.raises(Refused, match="302"),
+            pytest.raises(PermanentError, match="302"),
         ):
             SlackWebhook(f"{slack.url}/services/T0/B0/key").send(ACTED, due=DUE)
     assert len(slack.posts) == 1
@@ -181,9 +181,9 @@ def test_a_webhook_loads_no_library_of_its_own() -> None:
     """A cold start's first alert: the SDK and `requests` are a tenth of what ours loads."""
     program = (
         "import sys; from remediator.alerts.channels import SlackWebhook; "
-        "from remediator.domain import Transient\n"
+        "from remediator.domain import TransientError\n"
         "try: SlackWebhook('http://127.0.0.1:9/services/T0/B0/key').check()\n"
-        "except Transient: print([n for n in ('slack_sdk', 'requests') if n in sys.modules])"
+        "except TransientError: print([n for n in ('slack_sdk', 'requests') if n in sys.modules])"
     )
     told = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
@@ -244,12 +244,12 @@ def test_a_summary_joins_no_thread() -> None:
 @pytest.mark.parametrize(
     ("status", "headers", "word", "error", "wish"),
     [
-        (200, {}, "channel_not_found", Refused, None),
-        (200, {}, "invalid_auth", Refused, None),
-        (200, {}, "internal_error", Transient, None),
-        (200, {"Retry-After": "7"}, "ratelimited", Transient, 7),
-        (429, {"Retry-After": "5"}, "ratelimited", Transient, 5),
-        (503, {}, "service_unavailable", Transient, None),
+        (200, {}, "channel_not_found", PermanentError, None),
+        (200, {}, "invalid_auth", PermanentError, None),
+        (200, {}, "internal_error", TransientError, None),
+        (200, {"Retry-After": "7"}, "ratelimited", TransientError, 7),
+        (429, {"Retry-After": "5"}, "ratelimited", TransientError, 5),
+        (503, {}, "service_unavailable", TransientError, None),
     ],
 )
 def test_what_a_bots_answer_means(
@@ -264,7 +264,7 @@ def test_what_a_bots_answer_means(
 
 def test_an_api_that_answers_with_a_page_is_transient() -> None:
     page = (500, {}, "<html>oops</html>")
-    with serving(FakeSlack(answers=[page])) as slack, pytest.raises(Transient):
+    with serving(FakeSlack(answers=[page])) as slack, pytest.raises(TransientError):
         SlackBot("xoxb-1", "#ml", api=slack.url).send(ACTED, due=DUE)
 
 
@@ -363,10 +363,10 @@ def test_a_mail_arrives_and_the_next_one_answers_it() -> None:
 @pytest.mark.parametrize(
     ("answers", "error"),
     [
-        ({"ml@x.org": "550 no such user"}, Refused),
-        ({"ml@x.org": "450 try later"}, Transient),
-        ({"DATA": "554 rejected"}, Refused),
-        ({"DATA": "451 try later"}, Transient),
+        ({"ml@x.org": "550 no such user"}, PermanentError),
+        ({"ml@x.org": "450 try later"}, TransientError),
+        ({"DATA": "554 rejected"}, PermanentError),
+        ({"DATA": "451 try later"}, TransientError),
     ],
 )
 def test_what_a_mail_servers_answer_means(answers: dict[str, str], error: type[Exception]) -> None:
@@ -385,7 +385,7 @@ def test_one_refused_recipient_does_not_keep_the_mail_from_the_others() -> None:
 def test_a_mail_server_that_is_not_there_is_transient() -> None:
     with mail_server(Inbox()) as inbox:
         pass
-    with pytest.raises(Transient, match="could not be reached"):
+    with pytest.raises(TransientError, match="could not be reached"):
         smtp(inbox).send(ACTED, due=DUE)
 
 
@@ -394,7 +394,7 @@ def test_user_and_password_are_taken_from_the_url_decoded() -> None:
     inbox = Inbox()
     with mail_server(inbox, authenticator=inbox.login, auth_require_tls=False):
         smtp(inbox, user="bot%40x.org:p%40ss%20word@").send(ACTED, due=DUE)
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(PermanentError) as caught:
             smtp(inbox, user="bot:wrong-one@").send(ACTED, due=DUE)
     assert inbox.users[0] == "bot@x.org/p@ss word"
     assert len(inbox.mails) == 1
@@ -457,14 +457,14 @@ def test_starttls_with_a_certificate_that_nobody_vouches_for_sends_nothing(
 ) -> None:
     with (
         mail_server(Inbox(), tls_context=certified.context) as inbox,
-        pytest.raises(Transient, match="SSLCertVerificationError"),
+        pytest.raises(TransientError, match="SSLCertVerificationError"),
     ):
         smtp(inbox, "?starttls=require").send(ACTED, due=DUE)
     assert inbox.mails == []
 
 
 def test_a_server_without_starttls_is_refused_where_it_is_required() -> None:
-    with mail_server(Inbox()) as inbox, pytest.raises(Refused, match="STARTTLS"):
+    with mail_server(Inbox()) as inbox, pytest.raises(PermanentError, match="STARTTLS"):
         smtp(inbox, "?starttls=require").send(ACTED, due=DUE)
     assert inbox.mails == []
 
@@ -561,7 +561,7 @@ def test_a_channel_opens_as_the_policy_file_says(spec: Spec, secret: str, kind: 
 def test_a_channel_that_could_never_send_is_refused_by_name(
     spec: Spec, secret: str, why: str
 ) -> None:
-    with pytest.raises(Refused, match=why) as caught:
+    with pytest.raises(PermanentError, match=why) as caught:
         open_channel("ml-oncall", spec, lambda _: secret)
     assert str(caught.value).startswith("channel ml-oncall: ")
     assert not secret or secret not in str(caught.value)
@@ -586,7 +586,7 @@ def test_channels_speak_only_to_allowed_hosts(hosts: tuple[str, ...] | None, ope
     if opens:
         attempt()
     else:
-        with pytest.raises(Refused, match=r"hooks\.slack\.com is not among"):
+        with pytest.raises(PermanentError, match=r"hooks\.slack\.com is not among"):
             attempt()
 
 

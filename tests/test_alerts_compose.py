@@ -30,6 +30,7 @@ from remediator.domain import (
     Evidence,
     Frame,
     Guard,
+    InvalidInput,
     JobKind,
     JobName,
     JobState,
@@ -38,9 +39,8 @@ from remediator.domain import (
     RankedCause,
     Section,
     Source,
-    Unusable,
 )
-from remediator.job.summary import Rows
+from remediator.job.summary import RowCounts
 
 JOB = JobName.parse("projects/acme/locations/us-central1/customJobs/1234567890")
 NEW = "projects/acme/locations/us-central1/customJobs/1234567891"
@@ -279,7 +279,7 @@ SITUATIONS = {
         root=BATCH.key,
         state=JobState.PARTIALLY_SUCCEEDED,
         result="900 instances succeeded, 100 failed; see gs://out/run",
-        rows=Rows(900, 100, 24, "gs://out/run"),
+        rows=RowCounts(900, 100, 24, "gs://out/run"),
         ended=ENDED,
         diagnosis=replace(
             UNKNOWN,
@@ -446,7 +446,7 @@ SITUATIONS = {
             "Waits for a yes: 1 (align-reads).",
             "Left to a person: 3 (lint-check, train-a, train-b).",
             "Cost: resubmissions of these jobs so far $31.20, estimated $40.00.",
-            "Saved: $12.40, against one blind rerun of each job that no rerun mends.",
+            "Saved: $12.40, against one blind rerun of each job that no rerun fixes.",
         ),
     ),
     "grouped": AlertFacts(
@@ -846,7 +846,7 @@ def test_a_stored_alert_comes_back_the_same(name: str) -> None:
 @pytest.mark.parametrize("damage", ["kind", "facts", "buttons"])
 def test_a_damaged_stored_alert_is_unusable(damage: str) -> None:
     body = {**compose(FACTS).to_json(), damage: "?"}
-    with pytest.raises(Unusable):
+    with pytest.raises(InvalidInput):
         Message.parse(body)
 
 
@@ -1065,12 +1065,12 @@ def test_a_batch_tells_its_rows_by_message_and_where_the_output_lies() -> None:
     ("rows", "errors", "lines"),
     [
         (
-            Rows(0, 64, 0, "gs://out/run"),
+            RowCounts(0, 64, 0, "gs://out/run"),
             (("Post request fails", 64),),
             ("64 rows: 0 done, 64 failed, 0 never attempted.", 'All 64 failed rows give the same answer: "Post request fails"', "Output: gs://out/run"),
         ),
         (
-            Rows(900, 400, -1, "gs://out", is_asked_for=True),
+            RowCounts(900, 400, -1, "gs://out", is_asked_for=True),
             (("busy", 12), ("busy 2", 8)),
             (
                 "900 done, 400 failed, how many were never attempted is not known.",
@@ -1081,7 +1081,7 @@ def test_a_batch_tells_its_rows_by_message_and_where_the_output_lies() -> None:
             ),
         ),
         (
-            Rows(900, 400, 0),
+            RowCounts(900, 400, 0),
             (("busy", 20),),
             (
                 "1,300 rows: 900 done, 400 failed, 0 never attempted.",
@@ -1089,13 +1089,13 @@ def test_a_batch_tells_its_rows_by_message_and_where_the_output_lies() -> None:
                 "Where the output lies, the job does not say.",
             ),
         ),
-        (Rows(-1, 0, -1, "bq://p.d"), (), ("Vertex counted no rows.", "Output: bq://p.d")),
+        (RowCounts(-1, 0, -1, "bq://p.d"), (), ("Vertex counted no rows.", "Output: bq://p.d")),
         (None, (), ()),
     ],
     ids=["all-alike", "a-sample", "a-sample-alike", "not-counted", "no-batch"],
 )  # fmt: skip
 def test_rows_are_told_as_far_as_anybody_counted_them(
-    rows: Rows | None, errors: tuple[tuple[str, int], ...], lines: tuple[str, ...]
+    rows: RowCounts | None, errors: tuple[tuple[str, int], ...], lines: tuple[str, ...]
 ) -> None:
     partly = SITUATIONS["alert-partial"]
     assert partly.diagnosis is not None

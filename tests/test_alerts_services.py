@@ -31,7 +31,7 @@ from remediator.alerts.message import Fact, Item, Link, Severity
 from remediator.alerts.pagerduty import PagerDutyEvents, dedup_key, render_pagerduty
 from remediator.alerts.teams import TeamsWorkflow, render_teams
 from remediator.alerts.webhook import SignedWebhook, webhook_body
-from remediator.domain import Refused, Transient
+from remediator.domain import PermanentError, TransientError
 from remediator.policy import load
 from tests.test_alerts_compose import FACTS, SITUATIONS
 from twin import faults
@@ -302,14 +302,14 @@ def taken(cloud: Cloud) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("fault", "error", "wish"),
     [
-        (faults.status("429", retry_after=30), Transient, 30),
-        (faults.status("429"), Transient, None),
-        (faults.status("503", retry_after=5), Transient, 5),
-        (faults.status("408"), Transient, None),
-        (faults.status("302"), Refused, None),
-        (faults.status("401"), Refused, None),
-        (faults.status("404"), Refused, None),
-        (faults.Fault(drop=True), Transient, None),
+        (faults.status("429", retry_after=30), TransientError, 30),
+        (faults.status("429"), TransientError, None),
+        (faults.status("503", retry_after=5), TransientError, 5),
+        (faults.status("408"), TransientError, None),
+        (faults.status("302"), PermanentError, None),
+        (faults.status("401"), PermanentError, None),
+        (faults.status("404"), PermanentError, None),
+        (faults.Fault(drop=True), TransientError, None),
     ],
     ids=["429-after", "429", "503", "408", "302", "401", "404", "dropped"],
 )
@@ -336,7 +336,7 @@ def test_an_address_that_is_dead_is_tried_again_and_stays_secret(service: str) -
         "webhook": lambda: SignedWebhook(gone, "s3cret"),
     }[service]()
     for call in (lambda: channel.send(LOUD, due=DUE), channel.check):
-        with pytest.raises(Transient) as caught:
+        with pytest.raises(TransientError) as caught:
             call()
         assert "s3cret" not in str(caught.value)
 
@@ -359,15 +359,15 @@ def test_where_a_channel_may_not_speak_to(url: str, hosts: list[str] | None, tol
         lambda: SignedWebhook(url, "s", hosts=hosts),
         lambda: PagerDutyEvents(KEY, api=url, hosts=hosts),
     ):
-        with pytest.raises(Refused, match=re.escape(told)):
+        with pytest.raises(PermanentError, match=re.escape(told)):
             opened()
 
 
 def test_pagerduty_itself_must_be_among_the_hosts() -> None:
     PagerDutyEvents(KEY, hosts=["events.pagerduty.com"])
-    with pytest.raises(Refused, match=r"the host events\.pagerduty\.com is not among"):
+    with pytest.raises(PermanentError, match=r"the host events\.pagerduty\.com is not among"):
         PagerDutyEvents(KEY, hosts=["hooks.slack.com"])
-    with pytest.raises(Refused, match="routing key"):
+    with pytest.raises(PermanentError, match="routing key"):
         PagerDutyEvents("https://events.pagerduty.com/", hosts=None)
 
 
@@ -435,7 +435,7 @@ def test_a_receiver_with_little_room_gets_the_short_form(cloud: Cloud) -> None:
     assert body["message"]["title"] == LOUD.title
     assert body["message"]["answers"] == []
     cloud.fail("webhook", faults.status("413"), times=2)
-    with pytest.raises(Refused, match="answered 413"):
+    with pytest.raises(PermanentError, match="answered 413"):
         SignedWebhook(cloud.services.hook, "s3cret").send(LOUD, due=DUE)
 
 
@@ -518,7 +518,7 @@ def test_the_alerts_of_a_chain_are_one_thread(cloud: Cloud) -> None:
 
 def test_nothing_of_it_is_loaded_unless_such_a_channel_is_opened() -> None:
     program = (
-        "import sys, remediator.alerts, remediator.notices\n"
+        "import sys, remediator.alerts, remediator.alerts.delivery\n"
         "own = ['teams', 'pagerduty', 'google_chat', 'webhook']\n"
         "print([n for n in own if f'remediator.alerts.{n}' in sys.modules], 'requests' in sys.modules)"
     )

@@ -17,13 +17,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remediator.catalog import growth
-from remediator.catalog.catalog import Catalogue, Hardware, Moved, NoWay, Price, Service, Strategy
+from remediator.catalog.catalog import (
+    Catalog,
+    Hardware,
+    Moved,
+    NoHardware,
+    Price,
+    Service,
+    Strategy,
+)
 from remediator.catalog.growth import Ground
 from remediator.catalog.prices import device_rate, host_rate
-from remediator.domain import Unusable
+from remediator.domain import InvalidInput
 
 DATA = Path(__file__).parent / "data"
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 CALM = settings(deadline=None)  # two cores are shared: time is judged in one test of its own
 T4, L4, V100 = "NVIDIA_TESLA_T4", "NVIDIA_L4", "NVIDIA_TESLA_V100"
 A100, A100_80 = "NVIDIA_TESLA_A100", "NVIDIA_A100_80GB"
@@ -43,7 +51,7 @@ def rows(name: str) -> list[Any]:
     ]
 
 
-def to(move: Moved | NoWay) -> str:
+def to(move: Moved | NoHardware) -> str:
     """Where a move leads, or why it leads nowhere."""
     return str(move.hardware) if isinstance(move, Moved) else f"no: {move.why}"
 
@@ -399,13 +407,13 @@ def test_accelerators_step_up_and_gain_memory(
 def test_what_vertex_would_refuse_is_mended_to_the_nearest(
     wanted: Hardware, service: Service, leads_to: str
 ) -> None:
-    assert to(BOOK.mend(wanted, service, HERE)) == leads_to
+    assert to(BOOK.nearest_valid(wanted, service, HERE)) == leads_to
 
 
 def test_mending_says_what_was_mended_and_what_is_lost() -> None:
-    mended = BOOK.mend(Hardware("n2-standard-8", T4, 1), TRAINING)
-    assert isinstance(mended, Moved)
-    assert mended.notes == (
+    adjusted = BOOK.nearest_valid(Hardware("n2-standard-8", T4, 1), TRAINING)
+    assert isinstance(adjusted, Moved)
+    assert adjusted.notes == (
         f"{T4} does not go with n2-standard-8: n1-standard-8 + 1 {T4} instead",
         "n2-standard-8's 32 GiB of memory become 30",
     )
@@ -452,12 +460,12 @@ def test_what_is_mended_is_taken(
     machine: str, accelerator: str, count: int, service: Service, region: str
 ) -> None:
     wanted = Hardware(machine, accelerator, count if accelerator else 0)
-    mended = BOOK.mend(wanted, service, region)
-    if isinstance(mended, Moved):
-        assert BOOK.why_not(mended.hardware, service) == ""
-        assert mended.hardware == wanted or mended.notes
+    adjusted = BOOK.nearest_valid(wanted, service, region)
+    if isinstance(adjusted, Moved):
+        assert BOOK.why_not(adjusted.hardware, service) == ""
+        assert adjusted.hardware == wanted or adjusted.notes
     else:
-        assert mended.why
+        assert adjusted.why
 
 
 @CALM
@@ -498,7 +506,7 @@ def suppress_refusal() -> Iterator[list[str]]:
     told: list[str] = []
     try:
         yield told
-    except Unusable as refused:
+    except InvalidInput as refused:
         told.append(str(refused))
 
 
@@ -530,7 +538,7 @@ def test_a_local_file_adds_machines_prices_and_regions() -> None:
 
 
 def test_a_local_file_is_refused_with_every_mistake_at_once() -> None:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(InvalidInput) as refused:
         BOOK.with_overrides(
             {
                 "machine": {},
@@ -612,5 +620,7 @@ def test_a_machine_type_is_described_whole() -> None:
 
 
 def test_what_is_unknown_is_not_described_but_named() -> None:
-    with pytest.raises(Unusable, match=r"there is no machine type n1-standart-8 \(did you mean"):
+    with pytest.raises(
+        InvalidInput, match=r"there is no machine type n1-standart-8 \(did you mean"
+    ):
         BOOK.describe("n1-standart-8")

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from remediator.commands.inputs import write_whole
-from remediator.domain import Unusable
-from remediator.policy import Catalogue
+from remediator.catalog.catalog import Catalog
+from remediator.cli.input_output import write_whole
+from remediator.domain import InvalidInput
 from tests.jobs import CUSTOM
 
 POLICIES = """\
@@ -220,7 +220,7 @@ def test_an_expectation_that_is_no_object_is_unusable(run: Any, tmp_path: Path) 
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "policies.yaml").write_text(POLICIES)
-    with pytest.raises(Unusable, match=f"{name}: "):
+    with pytest.raises(InvalidInput, match=f"{name}: "):
         write_whole(tmp_path / name, "text")
     assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["folder", "policies.yaml"]
 
@@ -239,7 +239,7 @@ def test_an_entry_of_the_catalogue_is_what_it_is_costs_and_leads_to(run: Any) ->
         assert line in lines
 
 
-@pytest.mark.parametrize("name", sorted(Catalogue.built_in().machines))
+@pytest.mark.parametrize("name", sorted(Catalog.built_in().machines))
 def test_every_entry_of_the_catalogue_is_told_and_no_price_is_nothing(run: Any, name: str) -> None:
     code, out, err = run("catalog", "show", name)
     assert (code, err) == (0, "")

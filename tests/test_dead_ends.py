@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from remediator.catalog.catalog import Hardware
+from remediator.catalog.catalog import Catalog, Hardware
 from remediator.catalog.machines import Service
 from remediator.domain import Action, Attempt, Cause, Change, History, JobState
 from remediator.job import Job
-from remediator.policy import Catalogue, plan
+from remediator.planning import plan
 from tests.jobs import BATCH, CUSTOM, case, diagnosis, job, policies
 from tests.test_diagnosis import custom, lines, of, series
 from tests.test_pipelines import named, planned
 
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 EXIT_137 = (
     "The replica workerpool0-0 exited with a non-zero status of 137. Termination reason: Error."
 )

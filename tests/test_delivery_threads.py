@@ -12,9 +12,9 @@ import pytest
 
 from remediator.alerts import Message
 from remediator.alerts.channels import Sent
-from remediator.ledger import Debt, Ledger
+from remediator.alerts.delivery import Outbox
+from remediator.ledger import Ledger, OutboxMessage
 from remediator.ledger.sqlite import SqliteStore
-from remediator.notices import Notices
 from tests.test_alerts_render import MESSAGE
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -75,19 +75,21 @@ def test_a_dripping_channel_keeps_one_thread_and_no_other_channel_waits(
     channels = {"drips": dripping, "healthy": Healthy()}
     moment = [NOON]
     ledger = Ledger(SqliteStore(tmp_path / "ledger.sqlite3"))
-    notices = Notices(
+    notices = Outbox(
         ledger,
         open_channel=channels.__getitem__,
-        tell_outcome=lambda *_args, **_how: None,
+        write_outcome=lambda *_args, **_how: None,
         now=lambda: moment[0],
         lease=timedelta(minutes=10),
         delivery_seconds=0.5,
     )
     before = count_channel_threads()
     for number in range(8):
-        ledger.owe(
+        ledger.enqueue(
             [
-                Debt(f"{channel}-{number}", channel, MESSAGE.to_json(), moment[0], moment[0])
+                OutboxMessage(
+                    f"{channel}-{number}", channel, MESSAGE.to_json(), moment[0], moment[0]
+                )
                 for channel in channels
             ]
         )

@@ -14,12 +14,19 @@ from hypothesis import strategies as st
 from bench.diagnosis.physics import CAUSES, cases
 from bench.diagnosis.run import log_of
 from remediator.case import Case, Gap, Recovery
-from remediator.catalog.catalog import Catalogue
+from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import advice_for, diagnose, settled
-from remediator.diagnosis.combine import THRESHOLD, rank
 from remediator.diagnosis.locality import holds
-from remediator.diagnosis.signs import CERTAIN, DECISIVE, FAIR, HINT, STRONG, sign
+from remediator.diagnosis.scoring import THRESHOLD, rank
 from remediator.diagnosis.timeline import human_seconds, template_of
+from remediator.diagnosis.weighted_evidence import (
+    CERTAIN,
+    DECISIVE,
+    FAIR,
+    HINT,
+    STRONG,
+    weighted_evidence,
+)
 from remediator.domain import Cause, Source
 from remediator.job import Job
 
@@ -277,7 +284,7 @@ def test_only_a_cause_in_the_error_itself_settles(body, cause):
 
 
 def s(cause: Cause, weight: float, group: str = "", *, symptom: bool = False):
-    return sign(
+    return weighted_evidence(
         cause, weight, Source.LOG, "w", f"{cause} {weight} {group}", group=group, symptom=symptom
     )
 
@@ -476,7 +483,7 @@ def test_every_cause_has_advice_with_a_link():
         assert url.startswith("https://")
 
 
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 
 # --- numbers ------------------------------------------------------------------------------------------
 
@@ -738,7 +745,7 @@ def test_what_mended_a_similar_job_is_told_with_its_day() -> None:
     found = diagnose(mended(with_gpu(custom(50, EXIT_1)), Cause.GPU_MEMORY, times=3))
     (evidence,) = (one for one in found.causes[0].evidence if one.source is Source.HISTORY)
     assert evidence.says == (
-        "nothing else names a cause, and a similar job that failed by gpu_memory was mended with "
+        "nothing else names a cause, and a similar job that failed by gpu_memory was fixed with "
         "g2-standard-8 + 1 NVIDIA_L4 on 2026-11-22 (and 2 more)"
     )
     assert not found.settled_by_error

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from remediator.case import Case
-from remediator.catalog.catalog import Catalogue
+from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import diagnose
 from remediator.diagnosis.advice_rules import RULES, bytes_words
 from remediator.domain import Cause
 from remediator.policy import load
-from remediator.remediate import preview
+from remediator.workflow.incident import preview
 from tests.test_diagnosis import custom
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,12 +78,12 @@ def test_a_title_takes_no_host_and_no_account_for_a_permission() -> None:
     )
     policies = load((ROOT / "policies.yaml").read_text(), "policies.yaml").policies
     assert policies is not None
-    book = Catalogue.built_in()
-    told = preview(Case.parse(custom(900, said)), policies, book).title
+    catalog = Catalog.built_in()
+    told = preview(Case.parse(custom(900, said)), policies, catalog).title
     assert "permission" in told
     assert not any(word in told for word in ("google", "iam.", "console"))
     named = said + " (storage.objects.get)"
-    assert "storage.objects.get" in preview(Case.parse(custom(900, named)), policies, book).title
+    assert "storage.objects.get" in preview(Case.parse(custom(900, named)), policies, catalog).title
 
 
 def test_nothing_is_left_to_fill_in() -> None:

@@ -15,13 +15,13 @@ from bench.diagnosis.physics import CAUSES, DEATHS, cases, deaths
 from bench.diagnosis.run import reasons
 from bench.diagnosis.strangers import strangers
 from remediator.case import Case
-from remediator.catalog.catalog import Catalogue
-from remediator.cli import main
+from remediator.catalog.catalog import Catalog
+from remediator.cli.main import main
 from remediator.diagnosis import THRESHOLD, diagnose
 from remediator.diagnosis.matching import all_signatures
-from remediator.diagnosis.statements import clean
+from remediator.diagnosis.metrics import read_usage
+from remediator.diagnosis.texts import clean
 from remediator.diagnosis.timeline import read_timeline
-from remediator.diagnosis.utilisation import read_usage
 from remediator.domain import NEVER_RETRIED, Cause, Source
 from tests.test_diagnosis import at, batch, custom, lines
 
@@ -291,8 +291,8 @@ def test_a_line_of_any_length_is_looked_at_up_to_a_bound():
     for filler, host in (("x ", "data.example"), ("x " * 500_000, "")):
         entries = lines((1, f"reading {filler} https://data.example/reads"), (700, "done"))
         case = Case.parse(custom(900) | {"logEntries": entries})
-        timeline = read_timeline(case, read_usage(case, case.job.facts(Catalogue.built_in())))
-        assert timeline.stretches[0].host == host
+        timeline = read_timeline(case, read_usage(case, case.job.facts(Catalog.built_in())))
+        assert timeline.timeline_sections[0].host == host
 
 
 def test_no_pattern_may_match_without_bound():

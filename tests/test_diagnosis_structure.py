@@ -8,7 +8,7 @@ import pytest
 
 from remediator.case import LogLine
 from remediator.diagnosis.structure import (
-    Said,
+    LogItem,
     complains,
     is_progress,
     read_log,
@@ -18,7 +18,7 @@ from remediator.diagnosis.structure import (
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
 
-def said(text: str, *, entry_a_line: bool) -> list[Said]:
+def said(text: str, *, entry_a_line: bool) -> list[LogItem]:
     """The text as one entry, or as one entry a line."""
     parts = text.split("\n") if entry_a_line else [text]
     return list(

@@ -9,9 +9,9 @@ import pytest
 from bench.diagnosis.run import RESUBMITTED
 from remediator.case import Case, LogLine
 from remediator.diagnosis import diagnose
-from remediator.diagnosis.statements import LOG_CEILING, is_service_line, read_case
+from remediator.diagnosis.metrics import telemetry_of
+from remediator.diagnosis.texts import LOG_CEILING, is_service_line, read_case
 from remediator.diagnosis.timeline import readable, says_something, template_of
-from remediator.diagnosis.utilisation import telemetry_of
 from remediator.domain import Cause
 from tests.test_diagnosis import at, batch, cpu, custom, lines, of, telemetry
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from remediator.report.digest import digest_lines, digest_title
-from remediator.report.history import Outcome, Story
+from remediator.report.history import Story, StoryOutcome
 
 AT = datetime(2026, 11, 23, 19, 0, tzinfo=UTC)
 
 
-def story(number: int, outcome: Outcome, verdict: str, **more: object) -> Story:
+def story(number: int, outcome: StoryOutcome, verdict: str, **more: object) -> Story:
     return Story(
         root=f"r{number}",
         job=f"projects/p/locations/us-central1/customJobs/{number}",
@@ -24,10 +24,10 @@ def story(number: int, outcome: Outcome, verdict: str, **more: object) -> Story:
 
 
 DAY = (
-    story(1, Outcome.WAITING, "quota"),
-    story(2, Outcome.ALERTED, "user_code_error", first_run_usd=12.0, failed_seconds=3600.0),
-    story(3, Outcome.OPEN, "cpu_saturation", spent_usd=3.0, estimated_usd=4.0),
-    *(story(n, Outcome.GIVEN_UP, "unknown") for n in range(10, 25)),
+    story(1, StoryOutcome.WAITING, "quota"),
+    story(2, StoryOutcome.ALERTED, "user_code_error", first_run_usd=12.0, failed_seconds=3600.0),
+    story(3, StoryOutcome.OPEN, "cpu_saturation", spent_usd=3.0, estimated_usd=4.0),
+    *(story(n, StoryOutcome.GIVEN_UP, "unknown") for n in range(10, 25)),
 )
 
 
@@ -42,7 +42,7 @@ def test_the_lines_of_a_day() -> None:
         ),
         "In progress: 1 (job-3).",
         "Cost: resubmissions of these jobs so far $3.00, estimated $4.00.",
-        "Saved: $12.00, against one blind rerun of each job that no rerun mends.",
+        "Saved: $12.00, against one blind rerun of each job that no rerun fixes.",
     )
     assert digest_title("daily", "2026-11-24", DAY) == (
         "Daily digest to 2026-11-24: 18 failed, 0 recovered, 1 waits for a yes"
@@ -50,15 +50,15 @@ def test_the_lines_of_a_day() -> None:
 
 
 def test_a_saving_whose_price_is_not_known_is_told_in_time() -> None:
-    told = digest_lines([story(1, Outcome.ALERTED, "bad_input", failed_seconds=7200.0)])
+    told = digest_lines([story(1, StoryOutcome.ALERTED, "bad_input", failed_seconds=7200.0)])
     assert told[-1] == (
-        "Saved: 2 h 00 min of machine time, against one blind rerun of each job that no rerun mends."
+        "Saved: 2 h 00 min of machine time, against one blind rerun of each job that no rerun fixes."
     )
 
 
 def test_names_from_outside_are_cut_and_redacted() -> None:
     told = replace(
-        story(1, Outcome.GIVEN_UP, "unknown"), name="password=hunter2hunter2 " + "x" * 900
+        story(1, StoryOutcome.GIVEN_UP, "unknown"), name="password=hunter2hunter2 " + "x" * 900
     )
     line = digest_lines([told])[1]
     assert "hunter2" not in line

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from remediator.cli import main
+from remediator.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "deploy" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

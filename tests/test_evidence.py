@@ -11,8 +11,16 @@ from typing import Any
 import pytest
 
 from remediator.case import Gap, Probe, Saved, Series
-from remediator.domain import Forbidden, Gone, JobName, Json, Refused, Source, Transient
-from remediator.evidence import Readers, Reading, gather
+from remediator.domain import (
+    JobName,
+    Json,
+    NotFound,
+    PermanentError,
+    PermissionDenied,
+    Source,
+    TransientError,
+)
+from remediator.evidence.collect import Readers, ReadingPlan, gather
 from remediator.job import Job
 
 START = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
@@ -26,7 +34,7 @@ JOB = Job.parse(
         "endTime": "2026-11-23T19:00:00Z",
     }
 )
-EVERYTHING = Reading(
+EVERYTHING = ReadingPlan(
     job_ids=("501",),
     project="genomics-lab",
     model="projects/1/locations/us-central1/models/7@2",
@@ -156,7 +164,7 @@ class World:
         return Readers(self, self, self, self, self.probe, self.earlier)
 
 
-def read(world: World, reading: Reading = EVERYTHING, **how: Any) -> Any:
+def read(world: World, reading: ReadingPlan = EVERYTHING, **how: Any) -> Any:
     return gather(JOB, reading, world.readers, **{"now": NOW, "budget_seconds": 60.0, **how})
 
 
@@ -185,9 +193,9 @@ def test_everything_that_is_named_is_read_and_stands_in_the_case() -> None:
 
 
 def test_a_folder_of_checkpoints_that_may_not_be_listed_says_nothing() -> None:
-    named = Reading(has_logs=False, saved_under="gs://out/run")
+    named = ReadingPlan(has_logs=False, saved_under="gs://out/run")
     assert read(World(), named).saved == Saved("gs://out/run", 2, "ckpt-2", END)
-    refused = read(World(spoil={"saved": fail(Forbidden("storage.objects.list"))}), named)
+    refused = read(World(spoil={"saved": fail(PermissionDenied("storage.objects.list"))}), named)
     assert (refused.saved, refused.gaps) == (None, ())
 
 
@@ -202,23 +210,23 @@ def test_the_log_and_the_metrics_are_asked_for_the_job_and_those_who_worked_for_
 
 def test_without_a_project_the_one_in_the_name_is_asked() -> None:
     world = World()
-    read(world, Reading())
+    read(world, ReadingPlan())
     assert ("entries", "471108150815", 1000, True) in world.asked
 
 
 @pytest.mark.parametrize(
     ("reading", "asked"),
     [
-        (Reading(has_logs=False), {"earlier"}),
-        (Reading(), {"filter", "entries", "earlier"}),
-        (Reading(has_logs=False, model="m"), {"model", "earlier"}),
-        (Reading(has_logs=False, error_files_under="gs://x"), {"error_files", "earlier"}),
-        (Reading(has_logs=False, buckets=("near",)), {"bucket near", "earlier"}),
-        (Reading(has_logs=False, probes=("https://x/",)), {"probe", "earlier"}),
-        (Reading(has_logs=False, has_metrics=True), {"series", "earlier"}),
+        (ReadingPlan(has_logs=False), {"earlier"}),
+        (ReadingPlan(), {"filter", "entries", "earlier"}),
+        (ReadingPlan(has_logs=False, model="m"), {"model", "earlier"}),
+        (ReadingPlan(has_logs=False, error_files_under="gs://x"), {"error_files", "earlier"}),
+        (ReadingPlan(has_logs=False, buckets=("near",)), {"bucket near", "earlier"}),
+        (ReadingPlan(has_logs=False, probes=("https://x/",)), {"probe", "earlier"}),
+        (ReadingPlan(has_logs=False, has_metrics=True), {"series", "earlier"}),
     ],
 )
-def test_what_is_not_named_is_not_asked(reading: Reading, asked: set[str]) -> None:
+def test_what_is_not_named_is_not_asked(reading: ReadingPlan, asked: set[str]) -> None:
     world = World()
     read(world, reading)
     assert {one[0] for one in world.asked} == asked
@@ -253,10 +261,10 @@ def test_every_service_is_told_its_deadline_and_none_gets_more_than_the_budget()
 @pytest.mark.parametrize(
     ("error", "why", "may_pass"),
     [
-        (Transient("UNAVAILABLE"), "UNAVAILABLE", True),
-        (Forbidden("a.b.get denied"), "a.b.get denied", False),
-        (Gone("not there"), "not there", False),
-        (Refused("no"), "no", False),
+        (TransientError("UNAVAILABLE"), "UNAVAILABLE", True),
+        (PermissionDenied("a.b.get denied"), "a.b.get denied", False),
+        (NotFound("not there"), "not there", False),
+        (PermanentError("no"), "no", False),
         (KeyError("ours"), "reading it failed: KeyError: 'ours'", False),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
@@ -275,7 +283,7 @@ def test_a_source_that_fails_is_a_gap_and_the_others_stand(
 
 
 def test_one_bucket_that_is_gone_does_not_hide_the_other() -> None:
-    case = read(World(spoil={"bucket near": fail(Gone("reading bucket near: not found"))}))
+    case = read(World(spoil={"bucket near": fail(NotFound("reading bucket near: not found"))}))
     assert case.buckets == {"far": "EUROPE-WEST4"}
     assert case.gaps == (Gap(Source.STORAGE, "reading bucket near: not found"),)
 
@@ -316,7 +324,7 @@ def test_sources_are_read_side_by_side() -> None:
 
 def test_a_short_log_costs_one_read() -> None:
     world = World(log=[entry(number) for number in range(999)])
-    case = read(world, Reading())
+    case = read(world, ReadingPlan())
     assert [line.text for line in case.log_lines] == [f"line {number}" for number in range(999)]
     assert sum(one[0].startswith("entries") for one in world.asked) == 1
 
@@ -330,7 +338,7 @@ def test_of_a_long_log_the_ends_the_first_errors_and_the_telemetry_are_read() ->
         return entry(number)
 
     world = World(log=[line(number) for number in range(20_000)])
-    case = read(world, Reading())
+    case = read(world, ReadingPlan())
     texts = [line.text for line in case.log_lines]
     assert texts[0] == "line 0"
     assert texts[-1] == "line 19999"
@@ -349,19 +357,19 @@ def test_of_a_long_log_the_ends_the_first_errors_and_the_telemetry_are_read() ->
 
 def test_a_log_of_huge_lines_stays_within_its_bytes() -> None:
     world = World(log=[entry(n, textPayload=f"{n}" + "x" * 100_000) for n in range(500)])
-    case = read(world, Reading())
+    case = read(world, ReadingPlan())
     assert sum(len(line.text) for line in case.log_lines) <= 2_200_000
     assert case.log_lines[0].text.startswith("0x")
     assert case.log_lines[-1].text.startswith("499x")
 
 
 def test_when_the_budget_ends_in_the_middle_the_end_of_the_log_stands() -> None:
-    spent = Transient("the project's log reads for this minute are used up")
+    spent = TransientError("the project's log reads for this minute are used up")
     world = World(
         log=[entry(number) for number in range(3000)],
         spoil={"entries AND severity>=ERROR": fail(spent)},
     )
-    case = read(world, Reading())
+    case = read(world, ReadingPlan())
     assert len(case.log_lines) == 1400
     assert case.gaps == (
         Gap(Source.LOG, f"of a long log only a part was read: {spent}", may_pass=True),
@@ -377,7 +385,7 @@ def test_equal_lines_without_an_id_are_one_and_lines_without_a_time_come_last() 
         entry(5),
         {**entry(3), "insertId": ""},
     ]
-    case = read(World(log=odd), Reading())
+    case = read(World(log=odd), ReadingPlan())
     assert [line.text for line in case.log_lines] == ["line 3", "line 5", "odd", "timeless"]
 
 
@@ -402,6 +410,6 @@ def test_a_line_that_names_another_job_is_no_evidence(
 def test_a_job_without_times_is_read_over_the_last_day() -> None:
     world = World()
     bare = Job.parse({"name": str(JOB.name), "state": "JOB_STATE_RUNNING"})
-    gather(bare, Reading(), world.readers, now=NOW, budget_seconds=5.0)
+    gather(bare, ReadingPlan(), world.readers, now=NOW, budget_seconds=5.0)
     window = (NOW - timedelta(days=1, minutes=1), NOW + timedelta(minutes=10))
     assert ("filter", "77", (), *window) in world.asked

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from remediator.case import Case
+from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import diagnose
 from remediator.domain import (
     Action,
@@ -24,10 +25,11 @@ from remediator.domain import (
 )
 from remediator.job import Job
 from remediator.job.quota import read_quotas
-from remediator.policy import Catalogue, costs, load, plan
+from remediator.planning import costs, plan
+from remediator.policy import load
 from tests.jobs import BATCH, CUSTOM, case, diagnosis, job, policies
 
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 L4, T4, A100 = "NVIDIA_L4", "NVIDIA_TESLA_T4", "NVIDIA_TESLA_A100"
 MACHINE = "jobSpec.workerPoolSpecs[0].machineSpec"
 EVERYWHERE = {"genomes": {"location": "US"}, "results": {"location": "US"}}

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from remediator.catalog.catalog import Catalog
 from remediator.domain import (
     SILENT_GUARDS,
     Action,
@@ -22,11 +23,11 @@ from remediator.domain import (
     Source,
     Wanted,
 )
-from remediator.policy import Catalogue, plan
-from remediator.policy.guards import GUARDS
+from remediator.planning import plan
+from remediator.planning.guards import GUARDS
 from tests.jobs import BATCH, CUSTOM, attempt, case, diagnosis, job, policies
 
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 CALM = settings(deadline=None)  # two cores are shared: time is judged in one test of its own
 POLICY = """
 mode: enforce

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from remediator import policy
+from remediator.catalog import catalog
 from remediator.domain import COLLECTIONS, JobName, JobState, label_value
 from remediator.job import Job
 from remediator.policy.reference import reference, schema
@@ -29,8 +30,27 @@ def test_no_class_is_a_manager_or_helper() -> None:
 
 
 def test_rooms_that_think_read_no_clock() -> None:
-    alerts = ("compose", "facts", "titles", "why", "grouping", "wording", "message", "render")
-    pure = ["domain", "case", "intake", "redact", "diagnosis", "policy", "job", "catalog"]
+    alerts = (
+        "compose",
+        "facts",
+        "titles",
+        "explanation",
+        "grouping",
+        "wording",
+        "message",
+        "render",
+    )
+    pure = [
+        "domain",
+        "case",
+        "intake",
+        "redaction",
+        "diagnosis",
+        "policy",
+        "planning",
+        "job",
+        "catalog",
+    ]
     pure += [f"alerts/{room}" for room in alerts]
     pattern = re.compile(
         r"datetime\.now|\btime\.time\(|\brandom\.(?:random|choice|sample|randint|randrange)\(|os\.environ|uuid4"
@@ -71,14 +91,14 @@ def test_every_policy_file_in_the_docs_is_without_mistakes(document: Path) -> No
     blocks = re.findall(r"```yaml\n(.*?)```", document.read_text(), re.DOTALL)
     for block in blocks:
         if block.startswith("version:"):
-            loaded = policy.load(block, document.name, catalogue=policy.Catalogue.built_in())
+            loaded = policy.load(block, document.name, catalog=catalog.Catalog.built_in())
             assert [mistake.render(document.name) for mistake in loaded.mistakes] == []
 
 
 @pytest.mark.parametrize("name", ["policies.yaml", "twin/demo-policies.yaml"])
 def test_the_shipped_policy_files_are_without_mistakes(name: str) -> None:
     text = (ROOT / name).read_text()
-    loaded = policy.load(text, name, catalogue=policy.Catalogue.built_in())
+    loaded = policy.load(text, name, catalog=catalog.Catalog.built_in())
     assert [mistake.render(name) for mistake in loaded.mistakes] == []
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from remediator.commands.subject import subject_of
-from remediator.domain import JobKind, Unusable
+from remediator.cli.subject import subject_of
+from remediator.domain import InvalidInput, JobKind
 from remediator.inputs import assemble, parse_reference, read_document, wishes
 from remediator.inputs.text_log import has_sign_of_death, last_exit, read_lines
 from tests.jobs import CUSTOM
@@ -608,7 +608,7 @@ def test_jobs_are_named_in_many_ways(text: str, expected: tuple[str, ...]) -> No
 def test_what_names_no_job_is_none_and_another_page_of_the_console_is_told() -> None:
     assert parse_reference("train.log") is None
     assert parse_reference("https://example.com/jobs/123456") is None
-    with pytest.raises(Unusable, match="no job's"):
+    with pytest.raises(InvalidInput, match="no job's"):
         parse_reference("https://console.cloud.google.com/vertex-ai/models?project=p")
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remediator.domain import JobKind, Unusable
+from remediator.domain import InvalidInput, JobKind
 from remediator.intake import FAILURES_LOG, Hint, Ignored, read, read_entry, sink_filter
 from twin.query import logging_filter
 
@@ -171,7 +171,7 @@ def test_a_refusal_of_our_own_call_is_nobodys_failure(sample: dict[str, Any]) ->
     ],
 )
 def test_an_entry_that_cannot_be_true_is_unusable(sample: dict[str, Any], says: str) -> None:
-    with pytest.raises(Unusable, match=says):
+    with pytest.raises(InvalidInput, match=says):
         read_entry(sample)
 
 
@@ -200,7 +200,7 @@ _JSON = st.recursive(
 def test_no_event_data_makes_the_intake_fail_otherwise_than_unusable(data: Any) -> None:
     try:
         read({}, data)
-    except Unusable:
+    except InvalidInput:
         return
     raise AssertionError(data)
 
@@ -225,7 +225,7 @@ def test_no_log_entry_makes_the_intake_fail_otherwise_than_unusable(body: Any) -
     data = base64.b64encode(json.dumps(body).encode()).decode()
     try:
         read({}, {"message": {"data": data}})
-    except Unusable:
+    except InvalidInput:
         return
 
 
@@ -287,7 +287,7 @@ def test_no_changed_entry_makes_the_intake_fail_otherwise_than_unusable(data: An
     message = {"data": encoded, "publishTime": data.draw(_JSON), "attributes": data.draw(_JSON)}
     try:
         read({"time": data.draw(_JSON)}, {"message": message})
-    except Unusable:
+    except InvalidInput:
         return
 
 

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remediator.case import Case
-from remediator.catalog.catalog import Catalogue
+from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import diagnose
 from remediator.domain import Cause, JobKind, path_steps
 from remediator.job import Job
 from tests.jobs import BATCH, CUSTOM, EVERY_KIND, PIPELINE, TRAINING, TUNING, case, job
 from tests.test_planner import ladder, planned
 
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 HOUSE = Path(__file__).resolve().parents[1] / "remediator"
 NO_GPU = "RuntimeError: No CUDA GPUs are available"
 

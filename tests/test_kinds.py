@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remediator.catalog.catalog import Catalogue, Hardware
-from remediator.domain import Cause, Guard, History, JobKind, JobName, Unusable
+from remediator.catalog.catalog import Catalog, Hardware
+from remediator.domain import Cause, Guard, History, InvalidInput, JobKind, JobName
 from remediator.job import Job, fields, pipeline
+from remediator.job.differences import difference_is_legal
 from remediator.job.validation import require_shape
-from remediator.policy import difference_is_legal, plan
+from remediator.planning import plan
 from tests.jobs import (
     BATCH,
     CUSTOM,
@@ -27,7 +28,7 @@ from tests.jobs import (
     policies,
 )
 
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 CALM = settings(deadline=None)  # two cores are shared: time is judged in one test of its own
 by_kind = pytest.mark.parametrize(
     "body", [pytest.param(body, id=Job.parse(body).kind.value) for body in EVERY_KIND]
@@ -543,7 +544,7 @@ def test_a_job_without_its_parts_is_read_as_having_none(body: dict[str, Any]) ->
 def test_a_shape_that_no_job_can_have_is_named(
     body: dict[str, Any], path: str, value: Any, said: str
 ) -> None:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(InvalidInput) as refused:
         require_shape(job(body).changed(path, value))
     assert str(refused.value) == said
 
@@ -570,7 +571,7 @@ def test_any_value_anywhere_is_named_or_read(
     named = False
     try:
         require_shape(odd)
-    except Unusable:
+    except InvalidInput:
         named = True
     if not named:
         odd.facts(BOOK).variables()

@@ -65,9 +65,11 @@ def test_a_fault_names_its_place_and_hides_its_secrets(capfd: pytest.CaptureFixt
     try:
         fall("connect failed: postgres://u:hunter2-hunter2@db/x")
     except RuntimeError as err:
-        log.fault("a fault of our own", err)
+        log.fault("unhandled exception", err)
     line = json.loads(capfd.readouterr().err)
-    assert line["message"].startswith("a fault of our own: RuntimeError: connect failed: postgres:")
+    assert line["message"].startswith(
+        "unhandled exception: RuntimeError: connect failed: postgres:"
+    )
     assert "hunter2" not in line["message"]
     assert line["at"].startswith("test_log.py:")
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from remediator.catalog.catalog import Catalog
 from remediator.domain import NEVER_RETRIED, Action, Cause, History, JobKind
 from remediator.job import KINDS, Job
-from remediator.policy import Catalogue, difference_is_legal, plan
-from remediator.policy.matrix import fitting, matrix
+from remediator.job.differences import difference_is_legal
+from remediator.planning import plan
+from remediator.planning.remedies import fitting, matrix
 from tests.jobs import EVERY_KIND, case, diagnosis, job, policies
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,7 +71,7 @@ def test_a_cell_that_says_resubmits_does(kind: JobKind, cause: Cause, remedy: st
         diagnosis(document, cause),
         policies(text),
         History(),
-        Catalogue.built_in(),
+        Catalog.built_in(),
     )
     assert (made.refused_by, made.action) in {((), Action.RESUBMIT), ((), Action.WAIT)}
     assert made.request is not None

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from remediator.case import Case
-from remediator.catalog.catalog import Catalogue
+from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import diagnose
-from remediator.domain import Action, Cause, Guard, History, Plan, Unusable
+from remediator.domain import Action, Cause, Guard, History, InvalidInput, Plan
 from remediator.inputs.documents import read_document
 from remediator.job import Job, pipeline
 from remediator.job.differences import differences, illegal_differences
-from remediator.policy import plan
+from remediator.planning import plan
 from tests.jobs import policies
 
 HERE = Path(__file__).with_name("data") / "pipelines"
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 COMPILED = {
     (one := json.loads(line))["name"]: one
     for line in (HERE / "compiled.jsonl").read_text().splitlines()
@@ -347,7 +347,7 @@ def test_a_spec_that_stands_as_text_is_read_and_sent_as_the_object() -> None:
     made = planned(job)
     assert changed(made) == COMPILED["container-parameter-0"]["right"]
     assert isinstance((made.request or {})["pipelineSpec"], dict)
-    with pytest.raises(Unusable, match="pipeline spec is text, but no JSON"):
+    with pytest.raises(InvalidInput, match="pipeline spec is text, but no JSON"):
         Job.parse(named("container-parameter-0") | {"pipelineSpec": "{"})
 
 
@@ -374,7 +374,7 @@ def test_an_old_compilers_run_is_read() -> None:
     ids=["yaml-in-two-documents", "v1-json", "v2-json"],
 )
 def test_a_compiled_pipeline_is_no_run_and_told_so_in_one_line(text: str) -> None:
-    with pytest.raises(Unusable, match="a compiled pipeline and no run of it") as told:
+    with pytest.raises(InvalidInput, match="a compiled pipeline and no run of it") as told:
         read_document(text.encode(), "x")
     assert "\n" not in str(told.value)
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remediator.case import Case
+from remediator.catalog.catalog import Catalog
 from remediator.domain import (
     NEVER_RETRIED,
     Action,
@@ -19,18 +20,19 @@ from remediator.domain import (
     Change,
     Guard,
     History,
+    InvalidInput,
     JobKind,
     Mode,
     Needs,
     Plan,
-    Unusable,
     label_value,
 )
 from remediator.job import KINDS, Job
-from remediator.job.differences import differences
-from remediator.policy import Catalogue, difference_is_legal, load, plan, sizing, with_claim
-from remediator.policy.refusal import after_refusal
-from remediator.policy.request import display_name
+from remediator.job.differences import difference_is_legal, differences
+from remediator.planning import plan, sizing
+from remediator.planning.request import display_name, with_claim
+from remediator.planning.vertex_refusals import after_refusal
+from remediator.policy import load
 from tests.effort import calls_made
 from tests.jobs import (
     BATCH,
@@ -46,7 +48,7 @@ from tests.jobs import (
     policies,
 )
 
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 T4, L4 = "NVIDIA_TESLA_T4", "NVIDIA_L4"
 CALM = settings(deadline=None)  # two cores are shared: time is judged in one test of its own
 EVERYWHERE = {"genomes": {"location": "US"}, "results": {"location": "US"}}
@@ -935,7 +937,7 @@ def test_what_no_resubmission_mends_says_what_a_retry_would_have_cost(cause: Cau
 
 
 def test_a_job_that_no_job_can_be_is_unusable() -> None:
-    with pytest.raises(Unusable, match=r"`jobSpec` must be an object"):
+    with pytest.raises(InvalidInput, match=r"`jobSpec` must be an object"):
         planned(job(CUSTOM).changed("jobSpec", "x"), ladder("resubmit: {}"))
 
 
@@ -1147,7 +1149,7 @@ WORKED = [
 def test_a_size_that_worked_is_a_remedy_where_it_has_more_of_what_was_short(
     body: dict[str, Any], cause: Cause, size: dict[str, Any], helps: bool
 ) -> None:
-    assert sizing.is_remedy(size, job(body), cause, Catalogue.built_in()) is helps
+    assert sizing.is_remedy(size, job(body), cause, Catalog.built_in()) is helps
 
 
 def test_a_size_that_worked_for_another_want_is_passed_over() -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from remediator.catalog.catalog import Catalog
 from remediator.domain import Action, Attempt, Cause, Guard, History, Mode, Plan
 from remediator.job import Job
-from remediator.policy import Catalogue, difference_is_legal, plan
+from remediator.job.differences import difference_is_legal
+from remediator.planning import plan
 from tests.jobs import BATCH, CUSTOM, TRAINING, attempt, case, diagnosis, job, policies
 
 SAFE = "rerun_safe: [batch_prediction, custom, training_pipeline]"
@@ -31,7 +33,7 @@ def planned(
         diagnosis(document, cause),
         policies(text),
         History(attempts=attempts),
-        Catalogue.built_in(),
+        Catalog.built_in(),
     )
 
 

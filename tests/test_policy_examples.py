@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from remediator.catalog.catalog import Catalog
 from remediator.domain import Action, Cause, Diagnosis, History, Mode, Needs, Plan
 from remediator.job import Job
-from remediator.policy import Catalogue, difference_is_legal, load, plan
+from remediator.job.differences import difference_is_legal
+from remediator.planning import plan
+from remediator.policy import load
 from tests.jobs import BATCH, CUSTOM, attempt, case, diagnosis, job
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "examples" / "policies"
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 EVERYWHERE = {"genomes": {"location": "US"}, "results": {"location": "US"}}
 A100 = {"machineType": "a2-highgpu-1g", "acceleratorType": "NVIDIA_TESLA_A100", "acceleratorCount": 1}  # fmt: skip
 SPEC = "jobSpec.workerPoolSpecs[0]"
@@ -48,7 +51,7 @@ def planned(file: str, document: Job, cause: Cause, made: int = 0, **more: Any) 
 def test_every_example_is_without_mistakes_and_named_on_the_page(path: Path) -> None:
     text = path.read_text()
     assert text.startswith("# yaml-language-server: $schema=../../policies.schema.json\n")
-    loaded = load(text, path.name, catalogue=BOOK, served=tuple(BOOK.offers))
+    loaded = load(text, path.name, catalog=BOOK, served=tuple(BOOK.offers))
     assert [m for m in loaded.mistakes if "southamerica-west1" not in m.message] == []
     assert f"(examples/policies/{path.name})" in (FOLDER.parents[1] / "policies.md").read_text()
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from remediator import policy
-from remediator.domain import Forbidden, Transient, Unusable
+from remediator.domain import InvalidInput, PermissionDenied, TransientError
 from remediator.ledger import Ledger
 from remediator.ledger.sqlite import SqliteStore
 from remediator.policy import Policies
-from remediator.policy_file import Edition, PolicyFile
+from remediator.workflow.policy_file import Edition, PolicyFile
 
 GOOD = "version: 1\nmode: observe\npolicies: [{name: all, when: {}, do: [], alert: []}]\n"
 OTHER = GOOD.replace("name: all", "name: every")
@@ -24,7 +24,7 @@ def load(text: str) -> Policies:
     loaded = policy.load(text)
     if loaded.policies is None:
         msg = "it does not load"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     return loaded.policies
 
 
@@ -46,7 +46,7 @@ class Shelf:
         self.looks += 1
         if not self.reachable:
             msg = "no permission"
-            raise Forbidden(msg)
+            raise PermissionDenied(msg)
         return self.text, str(self.generation)
 
     def instance(self, read: Callable[[str], Policies] = load) -> PolicyFile:
@@ -120,15 +120,15 @@ def test_what_is_remembered_is_checked_again_by_the_rules_of_today(shelf: Shelf)
 
     def stricter(text: str) -> Policies:
         msg = f"today this is a mistake: {text[:10]}"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
 
-    with pytest.raises(Transient, match="no earlier one is known"):
+    with pytest.raises(TransientError, match="no earlier one is known"):
         shelf.instance(stricter).policies()
 
 
 def test_none_ever_is_to_come_again(shelf: Shelf) -> None:
     shelf.reachable = False
-    with pytest.raises(Transient, match="cannot be read"):
+    with pytest.raises(TransientError, match="cannot be read"):
         shelf.instance().policies()
 
 

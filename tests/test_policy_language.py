@@ -17,9 +17,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remediator.catalog.catalog import Catalogue
+from remediator.catalog.catalog import Catalog
 from remediator.domain import Cause, Diagnosis, JobKind, Mode
-from remediator.policy.conditions import VARIABLES, check, condition, facts
+from remediator.planning.alert_routing import (
+    all_channels,
+    channels_for_refused_create,
+    resolved_channels,
+)
+from remediator.policy.checks import covers
+from remediator.policy.expressions import VARIABLES, check, condition, expression_values
 from remediator.policy.language import (
     Accelerator,
     Breaker,
@@ -34,9 +40,7 @@ from remediator.policy.language import (
     load,
     schema,
 )
-from remediator.policy.lints import covers
 from remediator.policy.model import tightened
-from remediator.policy.routes import all_channels, channels_for_refusal, resolved
 from remediator.policy.steps import MemoryMove, MoreMemory
 from tests.effort import calls_made
 
@@ -133,7 +137,7 @@ policies:
 
 
 def read(text: str | bytes) -> Loaded:
-    return load(text, catalogue=Catalogue.built_in())
+    return load(text, catalog=Catalog.built_in())
 
 
 def only_policy(when: str = "{}", **keys: str) -> str:
@@ -552,7 +556,7 @@ def test_a_word_of_somebody_elses_is_answered_with_ours(text: str, told: str) ->
 
 
 def served(text: str, *regions: str) -> list[str]:
-    return load(text, catalogue=Catalogue.built_in(), served=regions).render().splitlines()
+    return load(text, catalog=Catalog.built_in(), served=regions).render().splitlines()
 
 
 def test_served_regions_without_prices_are_warned_of_where_a_money_limit_is_set() -> None:
@@ -567,7 +571,7 @@ def test_served_regions_without_prices_are_warned_of_where_a_money_limit_is_set(
     (line,) = served(HEAD + "limits: {usd_per_job: 5}\n", "us-west1", "mars-north1")
     assert "no price is known in the served region `mars-north1`" in line
     assert served(HEAD, "mars-north1") == []  # nothing is refused for a price
-    (line,) = served((ROOT / "policies.yaml").read_text(), *Catalogue.built_in().offers)
+    (line,) = served((ROOT / "policies.yaml").read_text(), *Catalog.built_in().offers)
     assert "NVIDIA_TESLA_T4 in the served region `southamerica-west1`" in line
 
 
@@ -595,7 +599,7 @@ policies:
 """
     policies = read(text).require()
     refused = Diagnosis("job", JobKind.CUSTOM, Cause.QUOTA, ())
-    assert channels_for_refusal(policies, refused, "custom") == ("b",)
+    assert channels_for_refused_create(policies, refused, "custom") == ("b",)
     assert all_channels(policies) == ("b",)
 
 
@@ -840,7 +844,7 @@ policies:
   - {{name: one, when: {{cause: quota}}, alert: {alert}}}
   - {{name: two, alert: {others}}}
 """).require()
-    assert resolved(policies, policies.policies[0], labels, "") == told
+    assert resolved_channels(policies, policies.policies[0], labels, "") == told
 
 
 def test_the_owner_is_whoever_the_first_fitting_rule_names() -> None:
@@ -1288,7 +1292,7 @@ def test_a_missing_value_makes_a_condition_not_hold(name: str) -> None:
 def test_values_may_come_nested_and_are_made_ready_once() -> None:
     nested = {"job": {"machine": {"vcpus": 8}}}
     assert condition("job.machine.vcpus == 8")(nested)
-    assert condition("job.machine.vcpus == 8")(facts(nested))
+    assert condition("job.machine.vcpus == 8")(expression_values(nested))
 
 
 def test_a_condition_with_a_mistake_does_not_come_to_be() -> None:

@@ -21,10 +21,10 @@ from remediator import log
 from remediator.alerts.compose import compose
 from remediator.alerts.message import as_text
 from remediator.alerts.render import render_email, render_slack
-from remediator.cli import main
+from remediator.cli.main import main
 from remediator.domain import Cause, Evidence, RankedCause, Source
 from remediator.ledger import Conclusion
-from remediator.redact import MARK, redact, redact_json
+from remediator.redaction import MARK, redact, redact_json
 from remediator.report import render, stories
 from tests.stories import conftest as of_stories
 from tests.stories.conftest import POLICIES

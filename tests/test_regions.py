@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from remediator.catalog.catalog import Catalogue, Hardware, Service
+from remediator.catalog.catalog import Catalog, Hardware, Service
 from remediator.catalog.prices import usual_multiplier
 from remediator.domain import Action, Cause, Guard, History, JobKind, Mode, Plan
 from remediator.job import Job
-from remediator.policy import difference_is_legal, load, plan
+from remediator.job.differences import difference_is_legal
+from remediator.planning import plan
+from remediator.policy import load
 from tests.jobs import EVERY_KIND, case, diagnosis, job
 
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 SHIPPED = (Path(__file__).resolve().parents[1] / "policies.yaml").read_text()
 POLICIES = (
     load(SHIPPED).require().model_copy(update={"mode": Mode.ENFORCE, "rerun_safe": tuple(JobKind)})

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remediator.case import Case
-from remediator.catalog.catalog import Hardware
+from remediator.catalog.catalog import Catalog, Hardware
 from remediator.catalog.growth import devices_of
 from remediator.catalog.machines import Service
 from remediator.diagnosis import diagnose
@@ -31,10 +31,11 @@ from remediator.domain import (
     Wanted,
 )
 from remediator.job import Job
-from remediator.policy import Catalogue, load, plan
+from remediator.planning import plan
+from remediator.policy import load
 from tests.jobs import BATCH, CUSTOM, PIPELINE, TRAINING, case, diagnosis, job, policies
 
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 GIB = 1024.0**3
 SERVED = {"custom": (CUSTOM, Service.TRAINING), "batch": (BATCH, Service.PREDICTION)}
 MAY_CHANGE = {Cause.GPU_MEMORY, Cause.ACCELERATOR_MISSING}

@@ -20,7 +20,7 @@ import pytest
 
 from remediator.domain import Attempt, Change, JobState
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
-from remediator.report import Curve, Outcome, Story, as_csv, as_json, render, stories, sums
+from remediator.report import Curve, Story, StoryOutcome, as_csv, as_json, render, stories, sums
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -101,17 +101,17 @@ CHAINS = (
 def test_every_chain_is_one_story_with_its_outcome() -> None:
     told = {story.name: story.outcome for story in stories(LEDGER, CHAINS)}
     assert told == {
-        "job-1": Outcome.RECOVERED,
-        "job-2": Outcome.GIVEN_UP,
-        "job-3": Outcome.ALERTED,
-        "job-4": Outcome.OPEN,
-        "job-5": Outcome.RECORDED,
+        "job-1": StoryOutcome.RECOVERED,
+        "job-2": StoryOutcome.GIVEN_UP,
+        "job-3": StoryOutcome.ALERTED,
+        "job-4": StoryOutcome.OPEN,
+        "job-5": StoryOutcome.RECORDED,
     }
 
 
 def test_the_figures_add_up() -> None:
     total = sums(stories(LEDGER, CHAINS, first_run_usd=lambda one: (one.run_seconds or 0) / 3600))
-    # two were resubmitted and ended; bad input is nothing that a rerun mends
+    # two were resubmitted and ended; bad input is nothing that a rerun fixes
     assert (total.recovered, total.could_recover, total.recovery_rate) == (1, 2, 0.5)
     assert total.wrong_share == 2 / 3
     # four first runs of 1 h, 1 h, 0.5 h and 1 h, and two attempts of 1 h that failed
@@ -170,13 +170,13 @@ def test_the_end_of_each_attempt_is_told_by_what_became_of_it() -> None:
 @pytest.mark.parametrize(
     ("first", "outcome"),
     [
-        ({"conclusion": Conclusion.GIVEN_UP}, Outcome.GIVEN_UP),
-        ({"stage": Stage.UNSETTLED}, Outcome.OPEN),
+        ({"conclusion": Conclusion.GIVEN_UP}, StoryOutcome.GIVEN_UP),
+        ({"stage": Stage.UNSETTLED}, StoryOutcome.OPEN),
     ],
     ids=["given-up", "asked-again"],
 )
 def test_an_attempt_that_no_machine_came_for_neither_ends_a_chain_nor_was_wrong(
-    first: dict[str, object], outcome: Outcome
+    first: dict[str, object], outcome: StoryOutcome
 ) -> None:
     """Its own incident ends as ignored; what it was made for is asked again and decides."""
     waited = replace(attempt(1, JobState.CANCELLED), abandoned=True)
@@ -214,7 +214,7 @@ ASKED = incident(
 
 def test_what_waits_for_a_yes_stands_first_until_it_expires() -> None:
     first, *_ = stories((*LEDGER, ASKED), CHAINS, now=NOON)
-    assert (first.name, first.outcome) == ("job-6", Outcome.WAITING)
+    assert (first.name, first.outcome) == ("job-6", StoryOutcome.WAITING)
     assert first.question is not None
     assert first.question.question == "resubmit on n1-standard-16?"
     assert sums([first]).waiting == 1
@@ -407,7 +407,7 @@ def test_the_figures_are_read_as_written_here(page: Page) -> None:
     for words in (
         "Remediation in acme",
         "Written 2026-11-23 17:00 UTC ; failures since 2026-11-23 12:00 UTC .",
-        "Recovered 50% 1 of 2 ended failures that a rerun may mend; 1 of 2 resubmitted chains",
+        "Recovered 50% 1 of 2 ended failures that a rerun may fix; 1 of 2 resubmitted chains",
         "Wrong actions 67% 2 of 3 resubmissions did not succeed",
         "Lost 5.5 h, $4.00",
         "Saved 0.5 h, price not known",
@@ -458,7 +458,7 @@ def test_text_from_outside_stays_text_and_loses_its_secrets() -> None:
         root=HOSTILE,
         job=HOSTILE,
         name=HOSTILE,
-        outcome=Outcome.GIVEN_UP,
+        outcome=StoryOutcome.GIVEN_UP,
         failed_at=NOON,
         verdict=HOSTILE,
         reason=HOSTILE,

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from remediator.cli import main
-from remediator.domain import Unusable
+from remediator.cli.main import main
+from remediator.domain import InvalidInput
 from remediator.job.rows import RowAccount, code_of, may_pass
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -434,7 +434,7 @@ def test_without_the_fast_reader_the_account_is_the_same(batch: Batch) -> None:
     took = batch.write("in.jsonl", rows)
     gave = batch.write("prediction.results-00000-of-00001", [predicted(rows[n]) for n in (2, 0)])
     script = (
-        "import sys; sys.modules['orjson'] = None; from remediator.cli import main; "
+        "import sys; sys.modules['orjson'] = None; from remediator.cli.main import main; "
         f"sys.exit(main(['rows', '--input', {took!r}, '--output', {gave!r}, '--json']))"
     )
     done = subprocess.run(
@@ -488,7 +488,7 @@ def test_an_account_is_read_back_as_it_was_printed() -> None:
     account = RowAccount(10, 5, {"m": 2}, 1, 3, 0, 0, "id", True, "so")
     assert RowAccount.parse(json.loads(json.dumps(account.to_json()))) == account
     for wrong in ({"rows": -1}, {"rows": "5"}, {"failed": [1]}, {"key": 1}, {"sound": "yes"}):
-        with pytest.raises(Unusable, match=r"^`rows\."):
+        with pytest.raises(InvalidInput, match=r"^`rows\."):
             RowAccount.parse({**account.to_json(), **wrong})
 
 

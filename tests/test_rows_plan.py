@@ -11,7 +11,8 @@ import pytest
 
 from remediator import settings
 from remediator.case import Case
-from remediator.cli import main
+from remediator.catalog.catalog import Catalog
+from remediator.cli.main import main
 from remediator.diagnosis import diagnose
 from remediator.domain import (
     Action,
@@ -19,15 +20,17 @@ from remediator.domain import (
     Cause,
     Guard,
     History,
+    InvalidInput,
     JobState,
     Part,
     Plan,
     Resume,
-    Unusable,
 )
+from remediator.job.differences import illegal_differences
 from remediator.job.rows import RowAccount
 from remediator.job.summary import output_of
-from remediator.policy import Catalogue, illegal_differences, plan, with_claim
+from remediator.planning import plan
+from remediator.planning.request import with_claim
 from tests.jobs import BATCH, case, diagnosis, job, policies
 
 SOUND = RowAccount(1000, 600, {}, 0, 400, 0, 0, "id", True, "it adds up")
@@ -51,7 +54,7 @@ def planned(
         diagnosis(document, Cause.TRANSIENT_BACKEND),
         policies(text),
         more.pop("history", History()),
-        Catalogue.built_in(),
+        Catalog.built_in(),
     )
 
 
@@ -183,7 +186,7 @@ def test_a_bucket_in_another_place_takes_no_rows() -> None:
     held = replace(case(job(BATCH)), buckets={"ours": "EUROPE-WEST4"}, rows=SOUND)
     text = "policies:\n  - {name: one, do: [{resubmit: {rows: remaining}}]}\n"
     made = plan(
-        held, diagnosis(job(BATCH), Cause.UNKNOWN), policies(text), SET_UP, Catalogue.built_in()
+        held, diagnosis(job(BATCH), Cause.UNKNOWN), policies(text), SET_UP, Catalog.built_in()
     )
     assert made.refused_by == (Guard.ROWS,)
     assert "REMEDIATOR_RESUME_BUCKET lies in europe-west4" in made.because
@@ -223,7 +226,7 @@ def test_an_attempt_that_was_a_resume_hands_its_parts_on() -> None:
     [("s3://x", "not gs://BUCKET"), ("gs://B", "not gs://BUCKET"), ("gs://ab*c/x", "not gs://")],
 )
 def test_a_bucket_that_is_none_stops_the_start(text: str, why: str) -> None:
-    with pytest.raises(Unusable, match=why):
+    with pytest.raises(InvalidInput, match=why):
         settings.resume_targets({"REMEDIATOR_RESUME_BUCKET": text})
     found = settings.resume_targets(
         {"REMEDIATOR_RESUME_BUCKET": "gs://our-b/x/", "REMEDIATOR_RESUME_DATASET": "p-123.ds"}

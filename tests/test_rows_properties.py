@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from remediator.rows import Files, Rows, Source, account
+from remediator.rows import AccountedRows, Files, RowFile, account
 from remediator.rows.canonical import FastCodec, Inexact, PlainCodec, best_codec
 from remediator.rows.join import Spill, join, spills
 
@@ -70,8 +70,8 @@ def text_of(value: Any, chance: random.Random) -> str:
     return json.dumps(respelt(value, chance), ensure_ascii=chance.random() < 0.5)
 
 
-def source(name: str, text: bytes) -> Source:
-    return Source(name, lambda: io.BytesIO(text), len(text))
+def source(name: str, text: bytes) -> RowFile:
+    return RowFile(name, lambda: io.BytesIO(text), len(text))
 
 
 class Batch:
@@ -100,7 +100,7 @@ class Batch:
             record = {"instance": row, "error": json.loads(PASSING if fate == "pass" else NEVER)}
         return text_of(record, self.chance)
 
-    def read(self, codec: PlainCodec, key: str | None = None, tail: str = "") -> Rows:
+    def read(self, codec: PlainCodec, key: str | None = None, tail: str = "") -> AccountedRows:
         """Input in one to three files, output in two."""
         cut, half = self.chance.randint(0, len(self.inputs)), len(self.lines) // 2
         inputs = [
@@ -114,7 +114,7 @@ class Batch:
         with tempfile.TemporaryDirectory() as folder:
             return account(Files(inputs, outputs, []), Path(folder), key=key, codec=codec)
 
-    def require_exact(self, found: Rows) -> None:
+    def require_exact(self, found: AccountedRows) -> None:
         """Counts as they were made up; the lines to send are theirs, up to equal rows."""
         count = Counter(self.fates)
         told = found.account

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remediator.policy.routes import is_scarcity
+from remediator.job.quota import is_scarcity
 
 
 @pytest.mark.parametrize(

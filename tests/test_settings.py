@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from remediator.domain import Mode, Unusable
+from remediator.domain import InvalidInput, Mode
 from remediator.settings import Settings, duration, read
 
 HERE = Path("/srv/app")
@@ -87,7 +87,7 @@ def test_everything_set_is_read() -> None:
     ],
 )
 def test_a_bad_setting_is_named(environment: dict[str, str], says: str) -> None:
-    with pytest.raises(Unusable, match=says):
+    with pytest.raises(InvalidInput, match=says):
         read(environment, here=HERE)
 
 
@@ -111,7 +111,7 @@ def test_a_good_setting_is_taken(name: str, value: str) -> None:
 
 
 def test_every_bad_setting_is_told_at_once() -> None:
-    with pytest.raises(Unusable) as told:
+    with pytest.raises(InvalidInput) as told:
         read({"REMEDIATOR_LEASE": "x", "REMEDIATOR_SETTLE": "y"}, here=HERE)
     assert "REMEDIATOR_LEASE" in str(told.value)
     assert "REMEDIATOR_SETTLE" in str(told.value)

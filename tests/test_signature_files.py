@@ -20,8 +20,8 @@ from bench.diagnosis.signature_files import (
     rows_of,
     weight_of,
 )
-from remediator.diagnosis.known import COMPILED, client_signatures, signatures
-from remediator.diagnosis.signatures import Level
+from remediator.diagnosis.signature import Level
+from remediator.diagnosis.signatures import COMPILED, client_signatures, signatures
 
 ROWS = [row for family in (*FAMILIES, CLIENTS) for row in rows_of(family)]
 LONGEST_EXAMPLE = 300

@@ -15,8 +15,8 @@ from bench.diagnosis.run import RESUBMITTED
 from remediator.case import Case
 from remediator.diagnosis import diagnose
 from remediator.diagnosis.matching import all_signatures, quote_of, signatures_in
-from remediator.diagnosis.signatures import ANYWHERE, Place, Tag
-from remediator.diagnosis.statements import clean
+from remediator.diagnosis.signature import ANYWHERE, Tag, TextPlace
+from remediator.diagnosis.texts import clean
 from remediator.domain import NEVER_RETRIED, Cause, Diagnosis
 
 ROWS = all_signatures()
@@ -265,7 +265,7 @@ def test_cleaning_is_done_once(text):
 
 def test_a_quote_is_short_and_holds_the_words():
     text = "x " * 500 + "CUDA out of memory. Tried to allocate 2.00 GiB " + "y " * 500
-    row = next(row for row in signatures_in(text, Place.LOG) if row.id == "cuda-oom")
+    row = next(row for row in signatures_in(text, TextPlace.LOG) if row.id == "cuda-oom")
     quote = quote_of(row, text)
     assert "CUDA out of memory" in quote
     assert len(quote) < 320

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from remediator.catalog.catalog import Catalog
 from remediator.domain import Action, Cause, Guard, History, Plan
 from remediator.job import Job
-from remediator.policy import Catalogue, difference_is_legal, plan
+from remediator.job.differences import difference_is_legal
+from remediator.planning import plan
 from tests.jobs import BATCH, CUSTOM, case, diagnosis, job, policies
 
 A100 = {"machineType": "a2-highgpu-1g", "acceleratorType": "NVIDIA_TESLA_A100"}
@@ -23,7 +25,7 @@ def planned(document: Job, step: str, cause: Cause) -> Plan:
         f"policies: [{{name: one, do: [{{resubmit: {step}}}]}}]"
     )
     return plan(
-        case(document), diagnosis(document, cause), policies(text), History(), Catalogue.built_in()
+        case(document), diagnosis(document, cause), policies(text), History(), Catalog.built_in()
     )
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.family_cases import FAMILIES, ROOT, SHOWN, Shown, page, verdict
+from tests.rule_cases import FAMILIES, ROOT, SHOWN, Shown, page, verdict
 
 
 @pytest.mark.parametrize("shown", SHOWN, ids=lambda one: f"{one.family}: {one.title}"[:50])
@@ -22,5 +22,5 @@ def test_ten_of_each_family_in_both_kinds_with_and_without_telemetry() -> None:
 
 
 def test_the_page_is_what_the_alerts_are() -> None:
-    """`python -m tests.family_cases > docs/time-outs.md` writes it anew."""
+    """`python -m tests.rule_cases > docs/time-outs.md` writes it anew."""
     assert (ROOT / "docs" / "time-outs.md").read_text() == page()

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from remediator.case import Case
-from remediator.catalog.catalog import Catalogue
-from remediator.cli import main
+from remediator.catalog.catalog import Catalog
+from remediator.cli.main import main
 from remediator.domain import Source
 from remediator.watch import Watch, WatchVerdict, watch
 from tests.running import GPU, START, Level, at, line, running, series, steps
 
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 
 
 def watched(body: dict[str, Any]) -> Watch:

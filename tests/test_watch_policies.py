@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from remediator.cli import main
+from remediator.cli.main import main
 from remediator.policy.language import load, schema
 from tests.running import GPU, at, line, running, series, stalled, steps
 

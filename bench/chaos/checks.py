@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta
 from bench.chaos.world import TEAMS, World
 from remediator.job import Job
 from remediator.ledger import Incident, Stage
-from remediator.policy import costs
+from remediator.planning import costs
 
 ONE_JOB = "at most one job of a failure"
 TOLD = "nobody untold"
@@ -30,7 +30,7 @@ YES = "a yes holds for what was shown, by somebody with a name"
 IN_TIME = "a hanging call holds up no alert"
 INVARIANTS = (ONE_JOB, TOLD, CAPS, OWN, NO_FAULT, CONCLUDED, WATCHED, YES, IN_TIME)
 
-_FAULT_WORDS = ("a fault of our own", "a fault while", "unhandled", "Traceback")
+_FAULT_WORDS = ("unhandled exception", "a fault while", "unhandled", "Traceback")
 
 
 @dataclass
@@ -140,9 +140,9 @@ class Checks:
 
     def _cost(self, job: Job) -> tuple[float, datetime]:
         if job.end_time is not None:
-            return costs.spent_usd(job, self.world.catalogue) or 0.0, job.end_time
+            return costs.spent_usd(job, self.world.catalog) or 0.0, job.end_time
         now = self.world.now
-        return costs.accrued_usd(job, self.world.catalogue, now) or 0.0, now
+        return costs.accrued_usd(job, self.world.catalog, now) or 0.0, now
 
     def _own(self) -> Iterator[str]:
         world = self.world
@@ -229,7 +229,7 @@ class Checks:
     def _held_up(self) -> Iterator[str]:
         for before, after in self.world.hung_rounds:
             if before and after >= before:
-                yield f"{before} alerts were owed before a round with a hanging call, {after} after"
+                yield f"{before} alerts were enqueued before a round with a hanging call, {after} after"
 
     # --- at the end ------------------------------------------------------------------------------
 
@@ -241,8 +241,8 @@ class Checks:
         for chain in ledger.chains():
             if chain.claim is not None:
                 yield f"a claim still stands for {chain.key}"
-        for debt in ledger.debts_due(self.world.now + timedelta(days=10), 10):
-            yield f"{debt.id} is still owed"
+        for outbox_message in ledger.messages_due(self.world.now + timedelta(days=10), 10):
+            yield f"{outbox_message.id} is still undelivered"
 
     def _unrecorded(self) -> Iterator[str]:
         known = {one.name for chain in self.world.ledger.chains() for one in chain.attempts}

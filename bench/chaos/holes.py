@@ -3,7 +3,7 @@
     python -m bench.chaos.holes [--seconds 120] [--seed N] [HOLE ...]
 
 No part of the product and of no test. In a process of its own `put_back` sets what the product did
-before a hole was mended in the place of what mends it (docs/decisions.md 19 to 26), and the faults
+before a hole was fixed in the place of what fixes it (docs/decisions.md 19 to 26), and the faults
 are drawn until an invariant breaks. Printed: which holes were found, after how long, by which
 invariant. Exit 1 where fewer than eight were.
 """
@@ -24,18 +24,18 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from remediator import (  # noqa: E402  # the checkout is found above
-    endings,
-    identity,
-    planning,
-    reconcile,
-    remediate,
-    running,
-)
+from remediator.alerts.delivery import Outbox  # noqa: E402
 from remediator.cloud import caller  # noqa: E402
 from remediator.ledger import Conclusion, Ledger, Stage  # noqa: E402
-from remediator.notices import Notices  # noqa: E402
-from remediator.policy import planner  # noqa: E402
+from remediator.planning import planner  # noqa: E402
+from remediator.workflow import (  # noqa: E402
+    conclusions,
+    decide,
+    incident,
+    incident_key,
+    reconcile,
+    running_attempts,
+)
 
 _WANTED = 8
 
@@ -46,19 +46,19 @@ def _estimates_alone() -> None:
     def overrun(*args: Any) -> None:
         del args
 
-    running._overrun = overrun
+    running_attempts._overrun = overrun
 
 
 def _anybodys_memory() -> None:
     """2: a size is remembered by the display name alone."""
-    bare: Any = planning.alike
+    bare: Any = decide.alike
 
     def by_name(job: Any, *, account: str | None = None) -> str:
         del account
         key = bare(job, account="*")
         return key and f"alike:{key.rpartition(':')[2]}"
 
-    planning.alike = endings.alike = by_name
+    decide.alike = conclusions.alike = by_name
 
 
 def _any_price() -> None:
@@ -67,7 +67,7 @@ def _any_price() -> None:
     def covers(approval: Any, made: Any) -> bool:
         return bool(approval.digest == made.digest)
 
-    planning.covers = remediate.covers = covers
+    decide.covers = incident.covers = covers
 
 
 def _against_itself() -> None:
@@ -101,22 +101,22 @@ def _everybodys_breaker() -> None:
     def concluded(self: Any, refused: Any) -> None:
         del self, refused
 
-    planning.breaker_track = endings.breaker_track = of_the_policy
+    decide.breaker_track = conclusions.breaker_track = of_the_policy
     planner._Planning._paused_until = concluded  # type: ignore[method-assign]
 
 
 def _given_up_after_a_day() -> None:
     """7: a job that still runs a day after an entry told of it is concluded for good."""
-    follow = remediate._follow
+    follow = incident._follow
 
-    def for_a_day(job: Any, key: str, incident: Any, hands: Any, now: Any) -> str:
+    def for_a_day(job: Any, key: str, incident: Any, services: Any, now: Any) -> str:
         if incident and not incident.attempt and now - incident.first_known > timedelta(days=1):
             ignored = Conclusion.IGNORED
-            remediate.finish(incident, hands, ignored, "not terminal after a day")
+            incident.finish(incident, services, ignored, "not terminal after a day")
             return "given up following"
-        return follow(job, key, incident, hands, now)
+        return follow(job, key, incident, services, now)
 
-    remediate._follow = for_a_day
+    incident._follow = for_a_day
 
 
 def _one_time_for_all() -> None:
@@ -126,25 +126,25 @@ def _one_time_for_all() -> None:
 
 def _alerts_by_the_jobs_number() -> None:
     """9: an alert is known by the failed job's number, not by how many attempts there were."""
-    owed = Notices.owed
+    owed = Outbox.alert_messages
 
-    def by_job(self: Notices, facts: Any, channels: Any, now: Any) -> tuple[Any, ...]:
+    def by_job(self: Outbox, facts: Any, channels: Any, now: Any) -> tuple[Any, ...]:
         number = re.compile(rf"\|{max(facts.attempt, len(facts.attempts))}\|(?=[^|]*$)")
         return tuple(
-            replace(debt, id=number.sub(f"|{facts.attempt}|", debt.id))
-            for debt in owed(self, facts, channels, now)
+            replace(outbox_message, id=number.sub(f"|{facts.attempt}|", outbox_message.id))
+            for outbox_message in owed(self, facts, channels, now)
         )
 
-    Notices.owed = by_job  # type: ignore[method-assign]
+    Outbox.alert_messages = by_job  # type: ignore[method-assign]
 
 
 def _forsaken_with_the_failure() -> None:
     """10: what is made for a failure is forgotten once its owner deletes the failed job."""
 
-    def close(incident: Any, hands: Any, now: Any) -> str:
+    def close(incident: Any, services: Any, now: Any) -> str:
         del now
         gone = replace(incident, stage=Stage.DONE, conclusion=Conclusion.IGNORED, due=None)
-        hands.ledger.move(gone)
+        services.ledger.move(gone)
         return "the job was deleted"
 
     def nobodys(*args: Any) -> bool:
@@ -152,7 +152,7 @@ def _forsaken_with_the_failure() -> None:
         return False
 
     reconcile.close_deleted = close
-    remediate.adopt_forsaken = nobodys
+    incident.adopt_forsaken = nobodys
 
 
 def _known_by_name() -> None:
@@ -166,7 +166,7 @@ def _known_by_name() -> None:
         known = ledger.known([job.name.key for job in jobs])
         return {job.name.key: job for job in jobs if job.name.key not in known}
 
-    for module in (identity, remediate, reconcile):
+    for module in (incident_key, incident, reconcile):
         module.key_of = name_of  # type: ignore[attr-defined]
     reconcile.unknown_keys = unknown
 
@@ -174,16 +174,16 @@ def _known_by_name() -> None:
 def _stopped_by_one_document() -> None:
     """12: a document that cannot be read ends each round."""
 
-    def left_there(hands: Any) -> None:
-        del hands
+    def left_there(services: Any) -> None:
+        del services
 
     def due(self: Ledger, now: Any, limit: int) -> tuple[Any, ...]:
-        found, broken = self.look_at_due(now, limit)
+        found, broken = self.due_or_broken(now, limit)
         if broken:
             raise ValueError(broken[0].why)
         return found
 
-    reconcile._set_broken_aside = left_there
+    reconcile._quarantine_unreadable = left_there
     Ledger.due = due  # type: ignore[method-assign]
 
 

@@ -28,10 +28,11 @@ from typing import Any
 
 from bench.chaos.drawn import APIS, BACKEND, OUT_OF_MEMORY, Rules, faults_of
 from remediator import settings
-from remediator.app import Answer, App
+from remediator.app import App, HttpAnswer
+from remediator.catalog.catalog import Catalog
 from remediator.domain import RemediatorError
 from remediator.ledger import Ledger
-from remediator.policy import Catalogue, load
+from remediator.policy import load
 from twin import faults
 from twin.clock import rfc3339
 from twin.cloud import Cloud
@@ -102,7 +103,7 @@ class World:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.actions: Counter[str] = Counter()
         self.seen = Seen()
-        self.answers: list[tuple[str, Answer]] = []
+        self.answers: list[tuple[str, HttpAnswer]] = []
         self.hung_rounds: list[tuple[int, int]] = []
         self.well = True  # the last thing that happened was met by no fault
         self.story: list[str] = []
@@ -115,9 +116,9 @@ class World:
             REMEDIATOR_LOOKBACK=self.draw.choice(("6h", "48h")),
         )
         os.environ.update(environment)  # Google's clients read where the emulators are
-        self.catalogue = Catalogue.built_in()
+        self.catalog = Catalog.built_in()
         text = self.rules.text()
-        policies = load(text, "policies.yaml", catalogue=self.catalogue).policies
+        policies = load(text, "policies.yaml", catalog=self.catalog).policies
         assert policies is not None
         self._folder = folder
 
@@ -187,12 +188,12 @@ class World:
     def several_hands_take_one_event(self) -> None:
         failure = self._add(self.draw.choice(TEAMS))
         with self._faults(self.draw.choice((0, 1))):
-            hands = [
+            services = [
                 threading.Thread(target=self._announce, args=(failure, app)) for app in self.apps
             ]
-            for hand in hands:
+            for hand in services:
                 hand.start()
-            for hand in hands:
+            for hand in services:
                 hand.join()
         self.pending.sort(key=lambda one: (one.published, str(one.entry["insertId"])))
 
@@ -256,7 +257,7 @@ class World:
             self.reconcile()
 
     def a_round_meets_a_hanging_call(self) -> None:
-        """Somebody is owed an alert, which a moment ago Slack would not take."""
+        """An alert waits in the outbox, which a moment ago Slack would not take."""
         if self.actions["a round meets a hanging call"] > 1:  # it takes seconds of the world
             return
         self.reconcile()
@@ -329,7 +330,7 @@ class World:
         app = self.draw.choice(self.apps)
         self.answer("round", app.on_schedule())
 
-    def answer(self, what: str, given: Answer) -> int:
+    def answer(self, what: str, given: HttpAnswer) -> int:
         self.answers.append((what, given))
         self.say(f"{what}: {given.status} {given.text[:150]}")
         return given.status
@@ -544,12 +545,12 @@ class World:
         return str(body["state"]).rpartition("STATE_")[2]
 
     def _debts_due(self) -> list[Any]:
-        """What is owed to people now, but for channels that asked to be left alone."""
+        """What is in the outbox to people now, but for channels that asked to be left alone."""
         found = []
-        for debt in self.ledger.debts_due(self.now, 500):
-            until = (self.ledger.note(f"pause:{debt.channel}") or {}).get("until", "")
+        for outbox_message in self.ledger.messages_due(self.now, 500):
+            until = (self.ledger.note(f"pause:{outbox_message.channel}") or {}).get("until", "")
             if not str(until) > rfc3339(self.now):
-                found.append(debt)
+                found.append(outbox_message)
         return found
 
     def texts(self) -> list[str]:
@@ -589,7 +590,7 @@ class World:
             not self.pending
             and not running
             and not self.ledger.due(later, 1)
-            and not self.ledger.debts_due(later, 1)
+            and not self.ledger.messages_due(later, 1)
         )
 
 

@@ -1,7 +1,7 @@
 """Real failures of real software as cases: what was injected is known, and the logs are theirs.
 
 Owns the reading of `tests/data/lab` (its README says what a line holds), the case around each
-scenario, and the figures: right, verdicts given, resubmissions where nothing can be mended by one.
+scenario, and the figures: right, verdicts given, resubmissions where nothing can be fixed by one.
 Used by `run.py` for the page and by the tests as a regression.
 """
 
@@ -51,7 +51,7 @@ class Scenario:
 
 
 def half(software: str) -> str:
-    """`A` may be looked at when something is mended, `B` is held back; by a digest of the name."""
+    """`A` may be looked at when something is fixed, `B` is held back; by a digest of the name."""
     return "A" if hashlib.sha256(software.encode()).digest()[0] % 2 == 0 else "B"
 
 

@@ -4,7 +4,7 @@
     python bench/diagnosis/run.py --print    prints them only
 
 Reads only the repository. The weights of the signatures are set by hand; one number of the product
-is fitted, the temperature of `combine`: on what sets of strangers' messages gave the first time.
+is fitted, the temperature of `scoring`: on what sets of strangers' messages gave the first time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from bench.diagnosis.strangers import (
 from remediator.case import Case
 from remediator.diagnosis import diagnose
 from remediator.diagnosis.matching import all_signatures, signatures_in
-from remediator.diagnosis.signatures import Place
+from remediator.diagnosis.signature import TextPlace
 from remediator.domain import NEVER_RETRIED, Cause, Diagnosis
 
 README = Path(__file__).with_name("README.md")
@@ -292,9 +292,9 @@ def timed(work: Callable[[], object], times: int = 5) -> float:
 def speed(count: int = 10_000) -> list[str]:
     case = Case.parse(log_of(count))
     texts = [line.text for line in case.log_lines]
-    cold = timed(lambda: signatures_in("warm", Place.LOG), 1)
+    cold = timed(lambda: signatures_in("warm", TextPlace.LOG), 1)
     whole = timed(lambda: diagnose(case))
-    ours = timed(lambda: [signatures_in(text, Place.LOG) for text in texts])
+    ours = timed(lambda: [signatures_in(text, TextPlace.LOG) for text in texts])
     patterns = [re.compile("|".join(row.patterns), re.IGNORECASE) for row in all_signatures()]
     sample = texts[:1_000]
     naive = (
@@ -417,11 +417,11 @@ def report() -> str:
             "| --- | --- | --- | --- | --- | --- | --- |",
             *(one.row for one in _FIRST_TIMES),
             "",
-            "Each set was diagnosed after the signatures had been mended for the one before. The third is what was left over in",
+            "Each set was diagnosed after the signatures had been fixed for the one before. The third is what was left over in",
             "the same threads: words that say little, notes beside the error, prose. The fourth was gathered to be hard: messages that",
             "look like one cause and are another, words that carry none; the sixth to the eighth are ordinary messages in other",
             "wordings; the ninth and the tenth, wordings and projects that none of the sets before had.",
-            "What was wrong is mended by class, not by text; still, the figures of today are those of known ground again:",
+            "What was wrong is fixed by class, not by text; still, the figures of today are those of known ground again:",
             "",
             *accuracy(held),
             "",
@@ -471,7 +471,7 @@ def report() -> str:
             "three further waves in other words, by an author who knew the rules by then, each judged once before any rule was changed for it (`strangers.py`). Full CPUs for",
             "the first tenth only, one busy thread on 4 to 32 vCPUs, a full GPU beside idle CPUs, a far bucket with a few bytes,",
             "waits for a lock, fetches that were quick: the misleading ones are among them, and where the evidence does not say,",
-            "`unknown` is right. The first time is what to expect of a stranger's case; the rules were then mended by class, so",
+            "`unknown` is right. The first time is what to expect of a stranger's case; the rules were then fixed by class, so",
             "today's figures are those of known ground.",
             "",
             *strange(strangers()),
@@ -508,7 +508,7 @@ def report() -> str:
             "simulation tools, R, Fortran, MPI, a dozen languages, clients, workflow runners, servers. Author, labels and recording",
             "were done before their author had opened the diagnosis; the file was committed, then judged once: **140 of 191 right",
             "(73.3%), 140 of 171 verdicts given (81.9%)**. Two halves by a digest of the software's name: A may be looked at when",
-            "something is mended, B is held back (its list of wrong ones was printed once, with that first score).",
+            "something is fixed, B is held back (its list of wrong ones was printed once, with that first score).",
             "",
             "| half | right, the first time | right among its verdicts, the first time | resubmissions right, the first time | right today | right among verdicts, today | resubmissions right, today |",
             "| --- | --- | --- | --- | --- | --- | --- |",

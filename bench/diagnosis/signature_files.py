@@ -2,7 +2,7 @@
 
     python bench/diagnosis/signature_files.py
 
-A file a family, in `remediator/diagnosis/known`; its rows look like this:
+A file a family, in `remediator/diagnosis/signatures`; its rows look like this:
 
     let limit = (limit|max|allowed)           a name for a part of a pattern, used as {limit}
     [row-id]
@@ -37,9 +37,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from remediator.diagnosis import signs
-from remediator.diagnosis.known import COMPILED
-from remediator.diagnosis.signatures import ANYWHERE, Level, Place, Tag
+from remediator.diagnosis import weighted_evidence
+from remediator.diagnosis.signature import ANYWHERE, Level, Tag, TextPlace
+from remediator.diagnosis.signatures import COMPILED
 from remediator.domain import Cause
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -167,7 +167,7 @@ def weight_of(words: str) -> float:
     if not found:
         message = f"no weight: {words!r}"
         raise ValueError(message)
-    base: float = getattr(signs, found[1].upper())
+    base: float = getattr(weighted_evidence, found[1].upper())
     offset = float(found[3] or 0)
     return round(base + (offset if found[2] == "+" else -offset), 2)
 
@@ -175,8 +175,8 @@ def weight_of(words: str) -> float:
 def compiled_row(row: Row) -> dict[str, Any]:
     """The row as the product loads it; what has its default is left out."""
     cause, _, words = row.fields.get("cause", "").partition(", ")
-    places = [Place[name.upper()] for name in _listed(row, "places")]
-    at = ANYWHERE if not places else Place(sum(place.value for place in places))
+    places = [TextPlace[name.upper()] for name in _listed(row, "places")]
+    at = ANYWHERE if not places else TextPlace(sum(place.value for place in places))
     made: dict[str, Any] = {
         "id": row.id,
         "says": row.says,
@@ -190,7 +190,7 @@ def compiled_row(row: Row) -> dict[str, Any]:
     if row.fields.get("counts") == "last":
         made["last"] = True
     if row.family == CLIENTS:
-        at = Place.LOG
+        at = TextPlace.LOG
     if at is not ANYWHERE:
         made["places"] = at.value
     for key, name in (("silences", "silences"), ("everywhere", "silences everywhere")):

@@ -2,7 +2,7 @@
 
 Each scene is a physical state with its truth by construction, and what can be seen of it; `also`
 holds verdicts that are as right. Four waves: the first was written before the rules were read, the
-others by an author who knew them by then, each after they had been mended for the one before. All
+others by an author who knew them by then, each after they had been fixed for the one before. All
 were judged once before any rule was changed for them; those figures stand here. Used by the bench
 and the tests; imports nothing of the product.
 """
@@ -59,7 +59,7 @@ def strangers(*, seed: int = 504, times: int | None = None) -> Iterator[Stranger
 # Right, abstained and wrong, counted once before any rule was changed for the wave; nothing was left
 # out. Four of the first wave's misses could not have been read (the line or series that would have
 # told was lost or belied), six bore a label narrower than the contract's words, and two scenes of the
-# second told durations that their own times belied: today's draws mend that.
+# second told durations that their own times belied: today's draws fix that.
 FIRST_TIME: Mapping[int, tuple[int, int, int]] = {
     1: (412, 6, 100),
     2: (212, 13, 25),

@@ -1,7 +1,7 @@
 """The fourth wave of strangers' cases, judged once before any rule was changed for it.
 
 Sparse samples, durations as people write them, sections as JSON, full CPUs beside far data. Written
-after the rules had been mended for the third wave. Used by `strangers`; `stranger_scenes` says what a
+after the rules had been fixed for the third wave. Used by `strangers`; `stranger_scenes` says what a
 scene is.
 """
 

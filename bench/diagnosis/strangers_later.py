@@ -1,6 +1,6 @@
 """Two further waves of strangers' cases, each judged once before any rule was changed for it.
 
-Other words, other programs, other ways to mislead. Written after the rules had been mended for the
+Other words, other programs, other ways to mislead. Written after the rules had been fixed for the
 wave before. A long file because it is a list. Used by `strangers`; `stranger_scenes` says what a scene is.
 """
 

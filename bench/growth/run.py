@@ -18,23 +18,27 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from remediator import planning
+from remediator.catalog import catalog
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench import results
 from bench.diagnosis.run import log_of
-from remediator import policy, reconcile
+from remediator import policy
 from remediator.app import ROUND_SECONDS, App
 from remediator.case import Case
 from remediator.diagnosis import diagnose
 from remediator.domain import Change, History
 from remediator.ledger import Claim, Conclusion, Incident, Ledger, Stage
 from remediator.ledger.sqlite import SqliteStore
+from remediator.workflow import reconcile
 from tests.reliability.test_sweep import LISTED, failed_batches
 from twin.cloud import Cloud
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 23, 20, tzinfo=UTC)
-CATALOGUE = policy.Catalogue.built_in()
+CATALOGUE = catalog.Catalog.built_in()
 TIMES = 7
 
 
@@ -82,7 +86,7 @@ def ledger_row(size: int, folder: Path) -> list[float]:
             number=1,
             verdict="cpu_saturation",
             changes=(Change("f", 1, 2),),
-            taken=NOW,
+            acquired_at=NOW,
             lease_until=NOW + timedelta(minutes=10),
             estimated_usd=1.0,
         )
@@ -110,7 +114,7 @@ def policies_of(count: int) -> policy.Policies:
         for n in range(count - 1)
     )
     text = f"version: 1\npolicies:\n{listed}  - name: last\n    when: {{}}\n    do: []\n"
-    loaded = policy.load(text, "policies.yaml", catalogue=CATALOGUE)
+    loaded = policy.load(text, "policies.yaml", catalog=CATALOGUE)
     assert loaded.policies is not None, loaded.render()
     return loaded.policies
 
@@ -128,7 +132,7 @@ def sweep_row(size: int, folder: Path) -> tuple[int, float, float, int]:
 
         def one_round() -> reconcile.Round:
             # Batch predictions alone: the events that would come of their announcements are not sent.
-            return reconcile.run(app.hands, app._write_log, budget_seconds=ROUND_SECONDS)  # noqa: SLF001
+            return reconcile.run(app.services, app._write_log, budget_seconds=ROUND_SECONDS)  # noqa: SLF001
 
         announced = rounds = 0
         begun = time.perf_counter()
@@ -185,7 +189,7 @@ def main() -> None:
     counts = (1, 10, 100) if quick else (1, 10, 100, 1_000)
     made = [(n, policies_of(n)) for n in counts]
     times = [
-        (n, milliseconds(lambda p=p: policy.plan(case, found, p, History(), CATALOGUE)))
+        (n, milliseconds(lambda p=p: planning.plan(case, found, p, History(), CATALOGUE)))
         for n, p in made
     ]
     parts.append(

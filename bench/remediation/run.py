@@ -40,7 +40,7 @@ from bench.remediation.strategies import (
 from bench.remediation.world import CATALOGUE
 from remediator import policy
 from remediator.catalog.catalog import Hardware
-from remediator.policy.sizing import is_permitted
+from remediator.planning.sizing import is_permitted
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -95,7 +95,7 @@ def policies(*, sized: bool = False, wide: bool = False) -> policy.Policies:
     if wide:
         text = text.replace('"g2-*"]', '"g2-*", "a2-*"]')
         text = text.replace("NVIDIA_L4]", "NVIDIA_L4, NVIDIA_TESLA_A100, NVIDIA_A100_80GB]")
-    loaded = policy.load(text, "policies.yaml", catalogue=CATALOGUE)
+    loaded = policy.load(text, "policies.yaml", catalog=CATALOGUE)
     assert loaded.policies is not None, loaded.render()
     return loaded.policies
 
@@ -268,7 +268,7 @@ def table(fleets: Sequence[dict[str, list[Told]]]) -> list[str]:
     names = list(fleets[0])
     oracle = [usd(fleet[ORACLE]) for fleet in fleets]
     rows = [
-        "| strategy | recovered of those recoverable | money / oracle's | $ a recovery | $ on what nothing mends | wrong actions | attempts | median hours to recovery | memory slack |",
+        "| strategy | recovered of those recoverable | money / oracle's | $ a recovery | $ on what nothing fixes | wrong actions | attempts | median hours to recovery | memory slack |",
         "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
     for name in names:
@@ -523,7 +523,7 @@ def other_fleet(name: str, seeds: Sequence[int], count: int) -> str:
             "job had, or in another part of the world than its data, which no policy names."
         ),
         "",
-        "| strategy | recovered of those recoverable | of those within the lists | money / the engineer's | $ on what nothing mends | wrong actions | attempts that lose | of attempts |",
+        "| strategy | recovered of those recoverable | of those within the lists | money / the engineer's | $ on what nothing fixes | wrong actions | attempts that lose | of attempts |",
         "| --- | --: | --: | --: | --: | --: | --: | --: |",
     ]
     for one in names:

@@ -1,4 +1,4 @@
-"""A fleet by a second author: jobs of every kind of accelerator and of many regions, and what mends them.
+"""A fleet by a second author: jobs of every kind of accelerator and of many regions, and what fixes them.
 
 Written from the shared facts, catalogue, corpus and lab alone, by an author who had read neither the
 planner nor the policies nor the jobs and physics of the other fleets, and frozen before its first
@@ -107,7 +107,7 @@ def cheapest(job: Job, allowed: Callable[[Hardware], bool] = lambda _: True) -> 
 
 
 def is_right(job: Job, before: Body, after: Body) -> bool:
-    """Whether a change is one of those that mend the true cause."""
+    """Whether a change is one of those that fix the true cause."""
     return bool(changes(job, before, after) & job.mends)
 
 

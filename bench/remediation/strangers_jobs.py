@@ -265,7 +265,7 @@ def own_limit(chance: random.Random) -> Job:
 
 
 def device_memory(chance: random.Random) -> Job:
-    """Device memory runs out in training; more of it on each device is what mends."""
+    """Device memory runs out in training; more of it on each device is what fixes."""
     hardware = _device(chance)
     held = DEVICE_GIB[hardware.accelerator]
     demand = Demand(base_gib=shape(hardware).memory_gib * 0.4, vcpu_hours=1.0, wants_device=True,
@@ -291,7 +291,7 @@ def no_device(chance: random.Random) -> Job:
 
 
 def starved(chance: random.Random) -> Job:
-    """Full CPUs at the job's own time-out; more of them mend it, more time would too."""
+    """Full CPUs at the job's own time-out; more of them fix it, more time would too."""
     hardware = _plain(chance)
     limit = drawn(chance, 1, 12)
     kind = shape(hardware)
@@ -535,7 +535,7 @@ def batch_slow_start(chance: random.Random) -> Job:
     return batch(chance, hardware, "slow_startup", demand, Fate(), HOSTS)
 
 
-# --- what nothing mends ----------------------------------------------------------------------------
+# --- what nothing fixes ----------------------------------------------------------------------------
 
 _BUGS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "user_code_error": (
@@ -569,7 +569,7 @@ _BUGS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 
 
 def hopeless(chance: random.Random) -> Job:
-    """A bug, bad data, a missing right, a wrong setting: nothing that a resubmission changes mends it."""
+    """A bug, bad data, a missing right, a wrong setting: nothing that a resubmission changes fixes it."""
     cause = chance.choice(list(_BUGS))
     fate = Fate(raises=chance.choice(_BUGS[cause]), units=chance.choice((0, 0, 300)))
     if chance.random() < 0.25:

@@ -23,14 +23,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from remediator.catalog.catalog import Catalogue, Hardware, Service
+from remediator.catalog.catalog import Catalog, Hardware, Service
 from twin.machines import Machine
 from twin.machines import machine as twin_machine
 from twin.physics import Phase, Run
 
 Body = dict[str, Any]
 BATCH = "batchPredictionJobs"
-CATALOGUE = Catalogue.built_in()
+CATALOGUE = Catalog.built_in()
 USABLE = 0.92
 REQUEST_SECONDS = 600.0  # documented: one request of a batch prediction
 READY_SECONDS = 2400.0  # documented: about forty minutes until a model server is given up

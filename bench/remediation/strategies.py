@@ -23,9 +23,10 @@ from remediator.diagnosis import diagnose
 from remediator.domain import Action, Attempt, Change, History
 from remediator.job import Job as VertexJob
 from remediator.job.likeness import alike
-from remediator.ledger import End
-from remediator.planning import recoveries, successes
-from remediator.policy import Policies, plan, sizing
+from remediator.ledger import PastOutcome
+from remediator.planning import plan, sizing
+from remediator.policy import Policies
+from remediator.workflow.decide import recoveries, successes
 
 Next = tuple[Body, float]
 RETRIES = 3
@@ -160,7 +161,7 @@ class Product(Strategy):
     policies: Policies
     name: str = "vertex-remediator"
     remembers: bool = True
-    ends: dict[str, list[End]] = field(default_factory=dict)
+    ends: dict[str, list[PastOutcome]] = field(default_factory=dict)
     spent: list[tuple[datetime, float]] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     decided: list[tuple[Change, ...]] = field(default_factory=list)
@@ -211,7 +212,7 @@ class Product(Strategy):
         mended = recoveries(last.document, self._tracks(last.document), CATALOGUE)
         return replace(case, attempts=tuple(self.attempts), recoveries=mended)
 
-    def _tracks(self, job: VertexJob) -> dict[str, list[End]]:
+    def _tracks(self, job: VertexJob) -> dict[str, list[PastOutcome]]:
         kept = self.ends if self.remembers else {}
         return {key: kept.get(key, []) for key in filter(None, (alike(job),))}
 
@@ -242,7 +243,9 @@ class Product(Strategy):
             document = runs[-1].document
             last = self.attempts[-1]
             size = sizing.size_of(document)
-            end = End(runs[-1].ended, last.policy, True, size, document.run_seconds, last.verdict)
+            end = PastOutcome(
+                runs[-1].ended, last.policy, True, size, document.run_seconds, last.verdict
+            )
             for key in filter(None, (alike(document),)):
                 self.ends.setdefault(key, []).append(end)
 

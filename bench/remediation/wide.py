@@ -1,4 +1,4 @@
-"""A second fleet: every region, every accelerator, and failures that a bigger machine does not mend.
+"""A second fleet: every region, every accelerator, and failures that a bigger machine does not fix.
 
 Its own physics, stated here and nowhere else: what a run needs of memory, vCPUs, a device and a
 place, and what it says when it lacks one of them. Every draw comes from the seed; nothing was adjusted

@@ -10,8 +10,9 @@ from typing import Any
 
 from bench.remediation.fleet import NUMBER, PROJECT, REGION, Body, Job
 from remediator.case import Case
+from remediator.catalog.catalog import Catalog
 from remediator.job import Job as VertexJob
-from remediator.policy import Catalogue, costs
+from remediator.planning import costs
 from twin.batch import run_batch
 from twin.clock import rfc3339
 from twin.physics import Run, run_custom
@@ -19,7 +20,7 @@ from twin.traces import batch_entries, custom_entries, error_file, series
 
 BEGINNING = datetime(2026, 10, 1, tzinfo=UTC)
 BATCH = "batchPredictionJobs"
-CATALOGUE = Catalogue.built_in()
+CATALOGUE = Catalog.built_in()
 _LOST_LINES = 0.2
 
 

@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from remediator.rows import Files, Source, account
+from remediator.rows import Files, RowFile, account
 
 SHARES = (0.001, 0.01, 0.1, 0.3, 0.5)
 SHAPES = ("plain", "nested", "floats", "escapes", "duplicates", "torn", "failed", "shards")
@@ -103,8 +103,8 @@ def _place_of(record: dict[str, Any], took: list[str]) -> int:
     raise LookupError(record)
 
 
-def _source(path: Path) -> Source:
-    return Source(str(path), lambda: path.open("rb"), path.stat().st_size)
+def _source(path: Path) -> RowFile:
+    return RowFile(str(path), lambda: path.open("rb"), path.stat().st_size)
 
 
 def exact_table(*, quick: bool) -> tuple[list[str], bool]:

@@ -53,7 +53,7 @@ sys.argv = sys.argv[1:]
 def peak():
     return int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0])
 if sys.argv[0] == "remediator":
-    import remediator.commands.rows, remediator.rows, os
+    import remediator.cli.rows, remediator.rows, os
     if "STORAGE_EMULATOR_HOST" in os.environ:
         import google.cloud.storage, remediator.app, remediator.cloud.vertex, remediator.cloud.objects
         from google.cloud import aiplatform_v1

@@ -24,7 +24,7 @@ from bench.running.physics import NEVER, START, Lateness, Run, observed  # noqa:
 from bench.running.recordings import recordings  # noqa: E402
 from bench.running.scenes import fleet  # noqa: E402
 from remediator.case import Case  # noqa: E402
-from remediator.catalog.catalog import Catalogue  # noqa: E402
+from remediator.catalog.catalog import Catalog  # noqa: E402
 from remediator.domain import NOTHING_WRONG, STANDSTILL, WatchVerdict  # noqa: E402
 from remediator.watch import watch  # noqa: E402
 from remediator.watch.schedule import LOOK_AGAIN, look_every  # noqa: E402
@@ -83,18 +83,18 @@ class Sight:
         return replace(self._case, now=now, series=series, outputs=outputs, log_lines=lines)
 
 
-def watched(run: Run, seed: int, catalogue: Catalogue) -> Watched:
+def watched(run: Run, seed: int, catalog: Catalog) -> Watched:
     """The job looked at all through its life."""
     sight, found = Sight(run, seed), Watched(run)
     half = int(min(run.timeout, run.needed or run.timeout) / 2) if run.needed else None
-    first = watch(sight.at(0), catalogue)
+    first = watch(sight.at(0), catalog)
     price = first.usd_per_hour if first else None
     pause = _minutes(look_every(price, has_accelerator=run.has_accelerator))
     minute, suspected, alarmed = pause, None, None
     while minute < run.minutes:
         case = sight.at(minute)
         began = time.process_time()
-        seen = watch(case, catalogue)
+        seen = watch(case, catalog)
         found.seconds += time.process_time() - began
         found.looks += 1
         verdict = seen.verdict if seen else WatchVerdict.UNKNOWN
@@ -126,8 +126,8 @@ def is_right(alarm: Alarm, run: Run) -> bool:
 
 def judge(seeds: tuple[int, ...], share: float) -> dict[str, object]:
     """The figures of some fleets."""
-    catalogue = Catalogue.built_in()
-    every = [watched(run, seed, catalogue) for seed in seeds for run in fleet(seed, share)]
+    catalog = Catalog.built_in()
+    every = [watched(run, seed, catalog) for seed in seeds for run in fleet(seed, share)]
     healthy = [one for one in every if one.run.truth == "healthy"]
     days = sum(one.run.minutes for one in healthy) / 1440
     wrong = [(one, alarm) for one in every for alarm in one.alarms if not is_right(alarm, one.run)]
@@ -193,8 +193,8 @@ def judge(seeds: tuple[int, ...], share: float) -> dict[str, object]:
 
 def judge_recorded() -> dict[str, object]:
     """The figures of the recorded programs."""
-    catalogue = Catalogue.built_in()
-    every = [watched(run, 0, catalogue) for run in recordings()]
+    catalog = Catalog.built_in()
+    every = [watched(run, 0, catalog) for run in recordings()]
     still = [one for one in every if one.run.truth == "stalled"]
     slow = [one for one in every if one.run.truth == "healthy"]
     found = {

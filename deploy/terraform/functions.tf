@@ -50,7 +50,7 @@ resource "google_cloudfunctions2_function" "remediate" {
   lifecycle {
     precondition {
       condition     = 60 * var.lease_minutes > var.timeout_seconds
-      error_message = "The lease must be longer than the time-out: else a second hand may create while the first still does."
+      error_message = "The lease must be longer than the time-out: else a second execution may create while the first still does."
     }
 
     precondition {
@@ -76,7 +76,7 @@ resource "google_cloudfunctions2_function" "reconcile" {
   project     = var.project
   location    = var.region
   name        = "${var.name}-reconcile"
-  description = "Time passing: silent failures, outcomes, waits, approvals, owed alerts."
+  description = "Time passing: silent failures, outcomes, waits, approvals, undelivered alerts."
   labels      = local.labels
 
   build_config {

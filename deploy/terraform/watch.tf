@@ -41,7 +41,7 @@ resource "google_monitoring_alert_policy" "silent" {
 
   documentation {
     mime_type = "text/markdown"
-    content   = "Failed batch predictions are not found, waits and approvals are not carried out, owed alerts are not sent. Look at the Scheduler job `${var.name}-reconcile`, then at the log of the service of that name; `python -m remediator doctor` says what is missing."
+    content   = "Failed batch predictions are not found, waits and approvals are not carried out, undelivered alerts are not sent. Look at the Scheduler job `${var.name}-reconcile`, then at the log of the service of that name; `python -m remediator doctor` says what is missing."
   }
 
   depends_on = [google_project_service.needed]
@@ -78,7 +78,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
 
   documentation {
     mime_type = "text/markdown"
-    content   = "`python -m remediator dead-letters list` shows them; when the cause is mended, `dead-letters replay` hands them in again."
+    content   = "`python -m remediator dead-letters list` shows them; when the cause is fixed, `dead-letters replay` hands them in again."
   }
 }
 

@@ -1,7 +1,7 @@
 """Alerts: what is said (`compose`, pure), how it looks (`render`, pure), how it is sent
 (`channels`); a click on a button comes back through `approval`.
 
-The stories and the debts' room see `compose`, `Message` and the Channel protocol; opening a channel
+The workflow and the delivery room see `compose`, `Message` and the Channel protocol; opening a channel
 and reading a click are the composition root's and the front door's.
 """
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from remediator.alerts.render import ACTION_PREFIX
-from remediator.domain import Forbidden, Unusable
+from remediator.domain import InvalidInput, PermissionDenied
 
 MOST_BYTES = 1_000_000
 """Slack's interaction payloads carry the whole message, a few ten kilobytes at most."""
@@ -53,7 +53,7 @@ def check_form(body: bytes, headers: Mapping[str, str], now: datetime) -> None:
         or not _SIGNATURE.fullmatch(given.get("x-slack-signature", ""))
     ):
         msg = "the request is not signed by our Slack app"
-        raise Forbidden(msg)
+        raise PermissionDenied(msg)
 
 
 def parse_interaction(
@@ -67,7 +67,7 @@ def parse_interaction(
     check_form(body, headers, now)
     if not _is_signed(body, headers, signing_secret, now):
         msg = "the request is not signed by our Slack app"
-        raise Forbidden(msg)
+        raise PermissionDenied(msg)
     try:
         payload = json.loads(parse_qs(body.decode(), strict_parsing=True)["payload"][0])
         user = payload["user"]
@@ -81,10 +81,10 @@ def parse_interaction(
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, StopIteration) as err:
         msg = "the request is no click on Approve or Decline"
-        raise Unusable(msg) from err
+        raise InvalidInput(msg) from err
     if not _USER.fullmatch(found.user) or not _APPROVAL.fullmatch(found.approval_id):
         msg = "the click names no user or no approval"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     return found
 
 

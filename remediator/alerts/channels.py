@@ -37,7 +37,7 @@ from remediator.alerts.http_post import (
 from remediator.alerts.message import Message, Severity
 from remediator.alerts.render import ENCODED_WORD, render_email, render_slack
 from remediator.alerts.wording import shown
-from remediator.domain import Refused, Transient
+from remediator.domain import PermanentError, TransientError
 
 if TYPE_CHECKING:
     import smtplib
@@ -124,12 +124,12 @@ def open_channel(
     """
     try:
         opened = _opened(spec, resolve_secret, hosts, buttons, to, project, slack_api)
-    except Refused as err:
+    except PermanentError as err:
         msg = f"channel {name}: {err}"
-        raise Refused(msg) from err
+        raise PermanentError(msg) from err
     if opened is None:
         msg = f"channel {name}: of no kind that is known"
-        raise Refused(msg)
+        raise PermanentError(msg)
     return opened
 
 
@@ -203,7 +203,7 @@ class SlackWebhook:
         judge("Slack", reply.status, reply.body, dict(reply.headers.items()))
         if reply.body.startswith("<"):
             msg = "the webhook was answered by a web page, not by Slack"
-            raise Transient(msg)
+            raise TransientError(msg)
         return Sent()
 
     def update(self, message: Message, *, thread: str) -> None:
@@ -302,14 +302,14 @@ class SlackBot:
                 judge("Slack", answer.status_code, word, dict(answer.headers))
                 if word in _SLACK_WILL_PASS:
                     msg = f"Slack answered {word}"
-                    raise Transient(
+                    raise TransientError(
                         msg, retry_after_seconds=retry_after(dict(answer.headers))
                     ) from err
                 raise _SlackSays(word) from err
         return response.data if isinstance(response.data, Mapping) else {}
 
 
-class _SlackSays(Refused):
+class _SlackSays(PermanentError):
     """Slack's API refused, by this word of its own."""
 
     def __init__(self, word: str) -> None:
@@ -339,18 +339,18 @@ class Smtp:
             host, port = parts.hostname or "", parts.port
         except ValueError as err:
             msg = "the SMTP server's URL cannot be read"
-            raise Refused(msg) from err
+            raise PermanentError(msg) from err
         if parts.scheme not in {"smtp", "smtps"} or not host:
             msg = "the SMTP server must be smtp://host:port or smtps://host:port"
-            raise Refused(msg)
+            raise PermanentError(msg)
         for address in (sender, *to):
             spec = parseaddr(address)[1]
             if "@" not in spec or ENCODED_WORD in spec or any(ord(c) < 32 for c in address):  # noqa: PLR2004  # controls
                 msg = f"not an e-mail address: {shown(address, 80)!r}"
-                raise Refused(msg)
+                raise PermanentError(msg)
         if not to:
             msg = "no recipient"
-            raise Refused(msg)
+            raise PermanentError(msg)
         check_host(host, hosts)
         wanted = parse_qs(parts.query).get("starttls", [""])[0]
         self._implicit = parts.scheme == "smtps"
@@ -408,18 +408,18 @@ def _mail_errors() -> Iterator[None]:
     except smtplib.SMTPRecipientsRefused as err:
         codes = [code for code, _ in err.recipients.values()]
         msg = f"the mail server refused every recipient ({', '.join(map(str, sorted(set(codes))))})"
-        raise (Transient if any(_passes(c) for c in codes) else Refused)(msg) from err
+        raise (TransientError if any(_passes(c) for c in codes) else PermanentError)(msg) from err
     except smtplib.SMTPResponseException as err:
         said = err.smtp_error
         words = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
         msg = f"the mail server answered {err.smtp_code}: {shown(words, 120)}"
-        raise (Transient if _passes(err.smtp_code) else Refused)(msg) from err
+        raise (TransientError if _passes(err.smtp_code) else PermanentError)(msg) from err
     except smtplib.SMTPNotSupportedError as err:
         msg = f"the mail server cannot do what is required: {shown(str(err), 120)}"
-        raise Refused(msg) from err
+        raise PermanentError(msg) from err
     except (smtplib.SMTPException, OSError) as err:
         msg = f"the mail server could not be reached: {type(err).__name__}"
-        raise Transient(msg) from err
+        raise TransientError(msg) from err
 
 
 def _passes(code: int) -> bool:

@@ -1,9 +1,9 @@
 """What an alert says: from what is known of a chain to a Message. Pure.
 
 Owns the five answers (what failed, why, what was done, what it may cost, what you must do), links
-and commands; the first line is `titles`' business, the why and its proof are `why`'s. A Message is already redacted, stripped of control characters and cut, so that it can be stored as owed and
+and commands; the first line is `titles`' business, the why and its proof are `explanation`'s. A Message is already redacted, stripped of control characters and cut, so that it can be stored as enqueued and
 sent later as it is. Must not do I/O or read a clock; how a Message looks on a channel is
-`channels`' business. Called by the stories, `alert preview` and the demo.
+`channels`' business. Called by the workflow, `alert preview` and the demo.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from remediator.alerts import running
+from remediator.alerts.explanation import evidence, last_lines, why
 from remediator.alerts.facts import AlertFacts, job_id, job_named
 from remediator.alerts.grouping import grouped
 from remediator.alerts.links import console_url, entry_links, logs_url
@@ -29,7 +30,6 @@ from remediator.alerts.message import (
 from remediator.alerts.rows import ROWS, rows_advice, rows_lines
 from remediator.alerts.running import Trouble
 from remediator.alerts.titles import TITLE_LIMIT, title_of
-from remediator.alerts.why import evidence, last_lines, why
 from remediator.alerts.wording import (
     ADVICE,
     CUT,
@@ -306,8 +306,8 @@ def _recovery(facts: AlertFacts) -> str:
     made = described(facts.attempts[-1].changes) if facts.attempts else ""
     lost = facts.time_lost_seconds
     when = f", {span(lost)} after the first failure" if lost is not None else ""
-    told = f"Resubmitted {made or 'unchanged'}; that succeeded{when}."
-    return f"{told}\nResults: {shown(facts.output, LINE_LIMIT)}" if facts.output else told
+    sentence = f"Resubmitted {made or 'unchanged'}; that succeeded{when}."
+    return f"{sentence}\nResults: {shown(facts.output, LINE_LIMIT)}" if facts.output else sentence
 
 
 def _done(facts: AlertFacts, plan: Plan) -> list[str]:
@@ -361,13 +361,13 @@ _JOB_NAMES = re.compile(r"projects/[\w.:-]{1,100}/locations/[\w-]{1,40}/\w{1,40}
 
 
 def _attempts(facts: AlertFacts) -> str:
-    told = [
+    lines = [
         f"{number}. {described(a.changes) or 'unchanged'}: "
         f"{a.state.value.lower().replace('_', ' ')} (after: {shown(cause_words(a.verdict), 40)})"
         for number, a in enumerate(facts.attempts, start=1)
     ]
     fresh = facts.kind is AlertKind.ACTED  # the only attempt is the one just told
-    return "" if fresh and len(told) == 1 else "\n".join(told[-10:])
+    return "" if fresh and len(lines) == 1 else "\n".join(lines[-10:])
 
 
 def _cost_label(kind: AlertKind) -> str:
@@ -459,8 +459,8 @@ def _after_a_failure(facts: AlertFacts) -> str:
 
 def _advice(facts: AlertFacts) -> str:
     """The diagnosis' own; empty where there is no verdict."""
-    told = facts.top is not None and facts.verdict is not Cause.UNKNOWN
-    return shown(facts.top.advice, 600) if told and facts.top is not None else ""
+    is_known = facts.top is not None and facts.verdict is not Cause.UNKNOWN
+    return shown(facts.top.advice, 600) if is_known and facts.top is not None else ""
 
 
 def _after_observing(facts: AlertFacts) -> str:
@@ -558,10 +558,10 @@ def _links(facts: AlertFacts) -> tuple[Link, ...]:
         if job is not None:
             url = console_url(job)
             found.setdefault(url, Link(label, url))
-    told = evidence(facts) if facts.kind in _EXPLAINED else ()
+    proof = evidence(facts) if facts.kind in _EXPLAINED else ()
     if facts.job is not None:
         found["logs"] = Link("Logs", logs_url(facts.job, facts.started, facts.ended))
-        line = next((e.where for e in told if e.source is Source.LOG), "")
+        line = next((e.where for e in proof if e.source is Source.LOG), "")
         project, started, ended = facts.job.project, facts.started, facts.ended
         found.update((x.url, x) for x in entry_links("Log line", project, line, started, ended))
     found.update((link.url, link) for link in facts.places)

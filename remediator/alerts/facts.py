@@ -1,7 +1,7 @@
 """What is known when an alert falls due: the value that `compose` turns into a Message. Pure.
 
 Owns what can be said of the facts in one word: the job's name, the verdict, how many attempts there
-were, whether a question was left unanswered. Says nothing itself: `titles`, `why` and `compose` do.
+were, whether a question was left unanswered. Says nothing itself: `titles`, `explanation` and `compose` do.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from remediator.domain import (
     Attempt,
     Cause,
     Diagnosis,
+    InvalidInput,
     JobName,
     JobState,
     Plan,
     RankedCause,
     Section,
-    Unusable,
 )
-from remediator.job.summary import Rows
+from remediator.job.summary import RowCounts
 
 NAME_LIMIT = 60
 
@@ -42,7 +42,7 @@ class AlertFacts:
     `estimated_usd` what their plans had said; `time_lost_seconds` runs from the first failure to
     the recovery, `output` is where its results are. `approve_until` is when a question expires.
     `over_time`, `limit` and `cancels` tell of an overrun: that its time is over, not its budget; which
-    limit it passed; that it is being ended. `places` are links that only the story knows. `count` and `extra` serve the
+    limit it passed; that it is being ended. `places` are links that only the workflow knows. `count` and `extra` serve the
     summaries: how many, and a line for each; `together` are the alerts that one message stands for.
     `owner` is whose job it is, by its labels, `account` the account that it runs as; `project` is the
     project's id (names carry its number) and `ledger` where answers are written, for commands.
@@ -58,7 +58,7 @@ class AlertFacts:
     state: JobState = JobState.UNSPECIFIED
     error: str = ""
     result: str = ""
-    rows: Rows | None = None
+    rows: RowCounts | None = None
     machine: str = ""
     owner: str = ""
     account: str = ""
@@ -149,7 +149,7 @@ def job_named(name: JobName | str | None) -> JobName | None:
         return name
     try:
         return JobName.parse(name)
-    except Unusable:
+    except InvalidInput:
         return None
 
 

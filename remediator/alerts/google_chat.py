@@ -18,7 +18,7 @@ from remediator.alerts.fitting import fitted
 from remediator.alerts.grouping import GroupLimits
 from remediator.alerts.http_post import check_url, encode_json, post
 from remediator.alerts.message import EVIDENCE, NEXT_STEP, Item, Link, Message
-from remediator.domain import Refused
+from remediator.domain import PermanentError
 
 MOST_BYTES = 30_000
 """Chosen, below the documented 32,000 bytes of a message with its cards,
@@ -55,7 +55,7 @@ class GoogleChatWebhook:
         """Chat refuses an empty message with 400 where the webhook is good."""
         try:
             post(self._url, b"{}", service=_SERVICE)
-        except Refused as err:
+        except PermanentError as err:
             if f"answered {_EMPTY_IS_REFUSED}" not in str(err):
                 raise
 
@@ -98,8 +98,8 @@ def _card(message: Message) -> dict[str, Any]:
     sections: list[dict[str, Any]] = [{"widgets": first}]
     for label, lines in message.answers:
         mark = "• " if label == EVIDENCE else ""
-        told = "<br>".join(_safe(mark + line) for line in lines)
-        sections.append({"header": label, "widgets": [_text(told)]})
+        content = "<br>".join(_safe(mark + line) for line in lines)
+        sections.append({"header": label, "widgets": [_text(content)]})
     if message.links:
         sections.append({"widgets": [{"buttonList": {"buttons": list(map(_open, message.links))}}]})
     return {
@@ -112,20 +112,20 @@ def _card(message: Message) -> dict[str, Any]:
 
 
 def _item(item: Item) -> str:
-    told = f"• {_safe(item.text)}"
+    content = f"• {_safe(item.text)}"
     if item.command:
-        told += f"<br>{_safe(item.command)}"
+        content += f"<br>{_safe(item.command)}"
     if item.link:
-        told += f'<br><a href="{_safe(item.link.url)}">{_safe(item.link.label)}</a>'
-    return told
+        content += f'<br><a href="{_safe(item.link.url)}">{_safe(item.link.label)}</a>'
+    return content
 
 
 def _open(link: Link) -> Widget:
     return {"text": link.label, "onClick": {"openLink": {"url": link.url}}}
 
 
-def _text(told: str) -> Widget:
-    return {"textParagraph": {"text": told or "-"}}
+def _text(content: str) -> Widget:
+    return {"textParagraph": {"text": content or "-"}}
 
 
 def _safe(text: str) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from remediator.alerts.wording import shown
-from remediator.domain import Refused, Transient
+from remediator.domain import PermanentError, TransientError
 
 TIMEOUT_SECONDS = 10.0
 """Chosen: for connecting and for each answer; a channel that takes longer is tried again later."""
@@ -39,7 +39,7 @@ class Reply:
     headers: Mapping[str, str]
 
 
-class BodyTooLarge(Refused):
+class BodyTooLarge(PermanentError):
     """The service takes no body of this size (HTTP 413)."""
 
 
@@ -137,7 +137,7 @@ def web_errors(service: str) -> Iterator[None]:
     except (OSError, HTTPException, ValueError, LookupError) as err:
         reason = getattr(err, "reason", None)
         msg = f"{service} could not be reached: {type(reason or err).__name__}"
-        raise Transient(msg) from err
+        raise TransientError(msg) from err
 
 
 def judge(service: str, status: int, body: str, headers: Mapping[str, Any]) -> None:
@@ -147,8 +147,8 @@ def judge(service: str, status: int, body: str, headers: Mapping[str, Any]) -> N
     said = f": {shown(body, 120)}" if body and not body.lstrip().startswith("<") else ""
     msg = f"{service} answered {status}{said}"
     if status in {408, 425, 429} or status >= 500:  # noqa: PLR2004  # HTTP's server errors
-        raise Transient(msg, retry_after_seconds=retry_after(headers))
-    raise (BodyTooLarge if status == _TOO_LARGE else Refused)(msg)
+        raise TransientError(msg, retry_after_seconds=retry_after(headers))
+    raise (BodyTooLarge if status == _TOO_LARGE else PermanentError)(msg)
 
 
 def retry_after(headers: Mapping[str, Any]) -> float | None:
@@ -176,10 +176,10 @@ def check_url(url: str, what: str, hosts: Sequence[str] | None) -> None:
         _ = parts.port
     except ValueError as err:
         msg = f"{what} is not a URL"
-        raise Refused(msg) from err
+        raise PermanentError(msg) from err
     if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
         msg = f"{what} must be https, or http on loopback"
-        raise Refused(msg)
+        raise PermanentError(msg)
     check_host(host, hosts)
 
 
@@ -188,7 +188,7 @@ def check_host(host: str, hosts: Sequence[str] | None) -> None:
     if hosts is None or any(fnmatch.fnmatchcase(host.lower(), glob.lower()) for glob in hosts):
         return
     msg = f"the host {host} is not among those that channels may speak to"
-    raise Refused(msg)
+    raise PermanentError(msg)
 
 
 def is_loopback(host: str) -> bool:

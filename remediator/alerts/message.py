@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from remediator.domain import Evidence, Json, Source, Unusable
+from remediator.domain import Evidence, InvalidInput, Json, Source
 
 WHY = "Why"
 EVIDENCE = "Evidence"
@@ -136,12 +136,12 @@ class Message:
     def answers(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """What is read, in order: each label with its lines; the evidence follows the why."""
         proof = tuple(evidence_line(item) for item in self.evidence)
-        told: list[tuple[str, tuple[str, ...]]] = []
+        sections: list[tuple[str, tuple[str, ...]]] = []
         for fact in self.facts:
-            told.append((fact.label, tuple(fact.value.split("\n"))))
+            sections.append((fact.label, tuple(fact.value.split("\n"))))
             if fact.label == WHY and proof:
-                told.append((EVIDENCE, proof))
-        return tuple(told)
+                sections.append((EVIDENCE, proof))
+        return tuple(sections)
 
     @property
     def in_chain(self) -> bool:
@@ -159,7 +159,7 @@ class Message:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """For the ledger's list of owed alerts; `parse` gives the same Message back."""
+        """For the ledger's list of undelivered alerts; `parse` gives the same Message back."""
         return {
             "kind": self.kind.value,
             "title": self.title,
@@ -214,7 +214,7 @@ class Message:
             )
         except (KeyError, TypeError, ValueError) as err:
             msg = f"a stored alert cannot be read: {type(err).__name__}"
-            raise Unusable(msg) from err
+            raise InvalidInput(msg) from err
 
 
 def as_text(message: Message, width: int = 78) -> str:
@@ -248,8 +248,8 @@ def evidence_line(item: Evidence) -> str:
 
     The id of a log entry says nothing to a reader: the link to it stands among the links.
     """
-    told = item.where not in {"", item.source.value} and item.source is not Source.LOG
-    where = f", {item.where}" if told else ""
+    names_place = item.where not in {"", item.source.value} and item.source is not Source.LOG
+    where = f", {item.where}" if names_place else ""
     return f"{item.says} [{item.source.value}{where}]"
 
 

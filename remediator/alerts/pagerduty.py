@@ -17,7 +17,7 @@ from remediator.alerts.fitting import fitted
 from remediator.alerts.grouping import GroupLimits
 from remediator.alerts.http_post import check_url, encode_json, post
 from remediator.alerts.message import EVIDENCE, NEXT_STEP, AlertKind, Message
-from remediator.domain import Refused, parse_time, rfc3339
+from remediator.domain import PermanentError, parse_time, rfc3339
 
 EVENTS_API = "https://events.pagerduty.com/v2/enqueue"
 EVENTS_API_EU = "https://events.eu.pagerduty.com/v2/enqueue"
@@ -51,7 +51,7 @@ class PagerDutyEvents:
             msg = (
                 "PagerDuty's routing key is an integration's key: letters and digits, nothing else"
             )
-            raise Refused(msg)
+            raise PermanentError(msg)
         self._key = routing_key
         self._api = api
         self._project = project
@@ -122,16 +122,16 @@ def _event(routing_key: str, action: str, key: str) -> dict[str, Any]:
 
 def _details(message: Message) -> dict[str, str]:
     """What the incident shows as a table, in this order."""
-    told = {NEXT_STEP: message.next_step} if message.next_step else {}
+    content = {NEXT_STEP: message.next_step} if message.next_step else {}
     if message.commands:
-        told["Commands"] = "\n".join(message.commands)
+        content["Commands"] = "\n".join(message.commands)
     for number, item in enumerate(message.items, start=1):
         page = item.link.url if item.link else ""
-        told[f"{number}"] = "\n".join(part for part in (item.text, item.command, page) if part)
+        content[f"{number}"] = "\n".join(part for part in (item.text, item.command, page) if part)
     for label, lines in message.answers:
         mark = "- " if label == EVIDENCE else ""
-        told[label] = "\n".join(mark + line for line in lines)
-    return told
+        content[label] = "\n".join(mark + line for line in lines)
+    return content
 
 
 def _digest(*parts: str) -> str:

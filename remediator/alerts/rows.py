@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from remediator.alerts.facts import AlertFacts
 from remediator.alerts.wording import LINE_LIMIT, plural, shown
-from remediator.job.summary import Rows
+from remediator.job.summary import RowCounts
 
 ROWS = "Rows of the batch"
 MOST_MESSAGES = 5
@@ -34,7 +34,7 @@ def rows_advice(facts: AlertFacts) -> str:
     return "Read the error files beside the results: they say which instances failed, and why."
 
 
-def _counts(rows: Rows) -> str:
+def _counts(rows: RowCounts) -> str:
     """`1,000 rows: 900 done, 60 failed, 40 never attempted`."""
     if rows.done < 0 and rows.left < 0 and not rows.failed:
         return "Vertex counted no rows."
@@ -82,7 +82,7 @@ def _quoted(message: str) -> str:
     return shown(message, LINE_LIMIT)
 
 
-def _output(rows: Rows) -> list[str]:
+def _output(rows: RowCounts) -> list[str]:
     place = shown(rows.output, LINE_LIMIT)
     if not place:
         return ["Where the output lies, the job does not say."]

@@ -29,11 +29,11 @@ TITLE_LIMIT = 150
 
 def title_of(facts: AlertFacts) -> str:
     """One line, fit to be shown: what happened to which job, and whose it is where there is room."""
-    told = shown(_TITLES[facts.kind](facts), TITLE_LIMIT)
+    title = shown(_TITLES[facts.kind](facts), TITLE_LIMIT)
     for mark in (facts.owner, facts.project, facts.account.partition("@")[0]):
-        longer = f"{told} · {shown(mark, NAME_LIMIT)}" if mark else told
-        told = longer if len(longer) <= TITLE_LIMIT else told
-    return told
+        longer = f"{title} · {shown(mark, NAME_LIMIT)}" if mark else title
+        title = longer if len(longer) <= TITLE_LIMIT else title
+    return title
 
 
 def _failed(facts: AlertFacts, again: str = "") -> str:
@@ -42,8 +42,8 @@ def _failed(facts: AlertFacts, again: str = "") -> str:
     counts = facts.result.partition(";")[0]
     partly = facts.state in {JobState.PARTIALLY_SUCCEEDED, JobState.SUCCEEDED} and counts != ""
     if facts.verdict is Cause.UNKNOWN:
-        told = f" ({shown(counts, NAME_LIMIT)})" if partly else ""
-        return f"{facts.name} {verb}{again}{told}, cause unknown"
+        counts_part = f" ({shown(counts, NAME_LIMIT)})" if partly else ""
+        return f"{facts.name} {verb}{again}{counts_part}, cause unknown"
     cause = _cause(facts)
     if partly:
         cause += f"; {shown(counts, NAME_LIMIT)}"
@@ -66,8 +66,8 @@ def _detail(facts: AlertFacts) -> str:
         return next(places, "").partition(", ")[0]
     pattern = _ABOUT.get(facts.verdict)
     # Redacted first: of half a secret no redactor knows that it is one.
-    told = (shown(facts.error, _READ), *(shown(e.says, _READ) for e in proof))
-    found = [match[1] for text in told if pattern for match in pattern.finditer(text)]
+    texts = (shown(facts.error, _READ), *(shown(e.says, _READ) for e in proof))
+    found = [match[1] for text in texts if pattern for match in pattern.finditer(text)]
     return found[-1 if facts.verdict is Cause.USER_CODE_ERROR else 0] if found else ""
 
 

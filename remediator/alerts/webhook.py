@@ -17,7 +17,7 @@ from remediator.alerts.channels import Sent
 from remediator.alerts.grouping import GroupLimits
 from remediator.alerts.http_post import BodyTooLarge, check_url, encode_json, post, reach
 from remediator.alerts.message import Message, as_text
-from remediator.domain import Refused, rfc3339
+from remediator.domain import PermanentError, rfc3339
 
 SIGNATURE_HEADER = "X-Remediator-Signature"
 _SERVICE = "the webhook"
@@ -52,7 +52,7 @@ class SignedWebhook:
         check_url(url, _SERVICE, hosts)
         if not secret:
             msg = "the webhook's secret is empty"
-            raise Refused(msg)
+            raise PermanentError(msg)
         self._url = url
         self._secret = secret.encode()
 
@@ -84,13 +84,13 @@ def signature(body: bytes, secret: bytes) -> str:
 
 def webhook_body(message: Message, due: datetime, *, brief: bool = False) -> dict[str, Any]:
     """The JSON of one alert. `brief`: without what can be read elsewhere, for a receiver with little room."""
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         "reason": message.title,
         "advice": message.next_step,
         "time": rfc3339(due),
     }
     single = message.outcomes[0] if len(message.outcomes) == 1 and message.in_chain else {}
-    outcome = {key: single.get(key, told.get(key)) for key in _OUTCOME_KEYS}
+    outcome = {key: single.get(key, content.get(key)) for key in _OUTCOME_KEYS}
     return {
         "id": _identity(message, due),
         **outcome,

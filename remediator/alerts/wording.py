@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from remediator.domain import Cause, Change, Guard, JobState
 from remediator.job.batch import is_resumed
-from remediator.redact import redact
+from remediator.redaction import redact
 
 SLACK = 2000
 """Characters looked at beyond four times what will be shown, for marks and secrets to go."""
@@ -99,7 +99,7 @@ GUARDS: Mapping[Guard, str] = {
     Guard.ACCELERATORS: "the limits do not allow that accelerator",
     Guard.LOCATIONS: "the limits do not allow that region",
     Guard.INCOMPATIBLE: "Vertex has no such combination of machine and accelerator",
-    Guard.CAUSE: "no resubmission mends this cause",
+    Guard.CAUSE: "no resubmission fixes this cause",
     Guard.STOP_SWITCH: "the stop switch is on",
     Guard.LABEL_OFF: "the job carries the label remediator=off",
     Guard.BREAKER: "too many of the latest resubmissions failed, so this policy is paused",
@@ -254,7 +254,7 @@ def spelled(changes: Iterable[Change]) -> str:
     """Changes one by one: `machine type n1-standard-8 -> n1-standard-16; accelerator none -> …`."""
     taken = tuple(itertools.islice(changes, MOST_CHANGES))
     by_field = {change.field: change for change in taken}
-    told = []
+    parts = []
     for change in taken:
         holder, _, name = change.field.rpartition(".")
         if name == "acceleratorCount" and f"{holder}.acceleratorType" in by_field:
@@ -262,15 +262,15 @@ def spelled(changes: Iterable[Change]) -> str:
         if is_resumed(change.field):
             what = "its input" if change.field.startswith("input") else "its output"
             after = change.after[0] if isinstance(change.after, list) else change.after
-            told.append(f"{what} is {shown(str(after), 300)}")
+            parts.append(f"{what} is {shown(str(after), 300)}")
             continue
         before, after = _setting(name, change.before), _setting(name, change.after)
         count = by_field.get(f"{holder}.acceleratorCount") if name == "acceleratorType" else None
         if count is not None:
             before = f"{count.before} {before}" if count.before and change.before else before
             after = f"{count.after} {after}" if count.after and change.after else after
-        told.append(f"{field_name(change.field)} {before} -> {after}")
-    return "; ".join(dict.fromkeys(told))
+        parts.append(f"{field_name(change.field)} {before} -> {after}")
+    return "; ".join(dict.fromkeys(parts))
 
 
 def _setting(name: str, value: object) -> str:

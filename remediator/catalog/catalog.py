@@ -1,6 +1,6 @@
-"""What fits what, what it costs, and what each move leads to: the planner's book of hardware.
+"""What fits what, what it costs, and what each move leads to: the planner's catalog of hardware.
 
-Owns compatibility, mending to the nearest combination that Vertex takes, and hourly prices, over the
+Owns compatibility, the adjustment to the nearest combination that Vertex takes, and hourly prices, over the
 facts of `machines` and `prices` and a user's own additions. Pure: a local file's content is handed
 in. An unknown price is None, never zero. Called by the planner, the guards, the language's lints and
 `catalog show`.
@@ -17,13 +17,13 @@ from typing import Any
 
 from remediator.catalog import growth
 from remediator.catalog.growth import bare
-from remediator.catalog.hardware import Hardware, Moved, NoWay
+from remediator.catalog.hardware import Hardware, Moved, NoHardware
 from remediator.catalog.machines import (
     ACCELERATORS,
     GATHERED,
     NOT_ON_VERTEX,
     SMALL_H100,
-    Accelerator,
+    AcceleratorType,
     MachineType,
     Service,
     machine_types,
@@ -41,9 +41,9 @@ from remediator.catalog.prices import (
     host_rate,
     usual_multiplier,
 )
-from remediator.domain import Json, Unusable
+from remediator.domain import InvalidInput, Json
 
-__all__ = ["Catalogue", "Hardware", "Moved", "NoWay", "Price", "Service", "Strategy", "Unpriced"]
+__all__ = ["Catalog", "Hardware", "Moved", "NoHardware", "Price", "Service", "Strategy", "Unpriced"]
 
 
 _ON_DEMAND = Strategy.STANDARD
@@ -61,7 +61,7 @@ class Unpriced:
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalog:
     """Machines, accelerators, regions and prices as one frozen value.
 
     `own_prices` are a user's: (machine type or accelerator, region) -> USD an hour on Vertex, on
@@ -70,18 +70,18 @@ class Catalogue:
     """
 
     machines: Mapping[str, MachineType]
-    accelerators: Mapping[str, Accelerator]
+    accelerators: Mapping[str, AcceleratorType]
     offers: Mapping[str, Mapping[str, frozenset[Service]]]
     own_prices: Mapping[tuple[str, str], Rate] = field(default_factory=dict)
     priced_as: Mapping[str, str] = field(default_factory=dict)
     gathered: str = GATHERED
 
     @classmethod
-    def built_in(cls) -> Catalogue:
+    def built_in(cls) -> Catalog:
         """The catalogue as shipped."""
         return _shipped()
 
-    def with_overrides(self, content: Json) -> Catalogue:
+    def with_overrides(self, content: Json) -> Catalog:
         """With a local file's content laid over it; raises Unusable naming every mistake.
 
         Keys: `machines` {name: {vcpus, memory_gib, services, family, accelerator,
@@ -263,47 +263,47 @@ class Catalogue:
 
     # --- moves ----------------------------------------------------------------------------------
 
-    def mend(
+    def nearest_valid(
         self, wanted: Hardware, service: Service, region: str = REFERENCE_REGION
-    ) -> Moved | NoWay:
+    ) -> Moved | NoHardware:
         """The combination itself where Vertex takes it, else the nearest one that it takes."""
-        found = self._mended(wanted, service, region)
+        found = self._nearest_valid(wanted, service, region)
         if isinstance(found, Moved) and (why := self.why_not(found.hardware, service)):
-            return NoWay(why)  # such as cloud-tpu, whose devices the catalogue does not list
+            return NoHardware(why)  # such as cloud-tpu, whose devices the catalogue does not list
         return found
 
-    def _mended(
+    def _nearest_valid(
         self, wanted: Hardware, service: Service, region: str = REFERENCE_REGION
-    ) -> Moved | NoWay:
+    ) -> Moved | NoHardware:
         why = self.why_not(wanted, service)
         if not why:
             return Moved(wanted)
         kind = self.machines.get(wanted.machine)
         device = self.accelerators.get(wanted.accelerator)
         if kind is None or (wanted.accelerator and device is None):
-            return NoWay(why)
+            return NoHardware(why)
         if device is None:
-            return self._mend_machine(kind, service, why)
+            return self._nearest_machine(kind, service, why)
         candidates = list(self._carriers(kind, device, max(wanted.count, 1), service, region))
         if not candidates:
-            return NoWay(why)
+            return NoHardware(why)
         chosen = candidates[0]
         note = f"{why}: {chosen} instead"
         if chosen.machine != kind.name:
             note = f"{wanted.accelerator} does not go with {kind.name}: {chosen} instead"
         return Moved(chosen, (note, *self._losses(kind, chosen)))
 
-    def _mend_machine(self, kind: MachineType, service: Service, why: str) -> Moved | NoWay:
+    def _nearest_machine(self, kind: MachineType, service: Service, why: str) -> Moved | NoHardware:
         if kind.accelerator and service in kind.services:
             whole = Hardware(kind.name, kind.accelerator, kind.accelerator_count)
             return Moved(whole, (f"{kind.name} comes with its {whole.count} {whole.accelerator}",))
         for other in self._family(kind.family, service):
             if other.vcpus >= kind.vcpus and other.devices >= kind.devices:
                 return Moved(bare(other), (f"{why}: {other.name} is the nearest",))
-        return NoWay(why)
+        return NoHardware(why)
 
     def _carriers(
-        self, kind: MachineType, device: Accelerator, count: int, service: Service, region: str
+        self, kind: MachineType, device: AcceleratorType, count: int, service: Service, region: str
     ) -> Iterator[Hardware]:
         """Machines that carry about `count` of the device, those most like `kind` first."""
         if not device.attaches:
@@ -344,18 +344,20 @@ class Catalogue:
         ]
         return (f"{before.name}'s {' and its '.join(lost)}",) if lost else ()
 
-    def accelerator_bigger(self, now: Hardware, service: Service, region: str) -> Moved | NoWay:
+    def accelerator_bigger(
+        self, now: Hardware, service: Service, region: str
+    ) -> Moved | NoHardware:
         """More devices of the type, or else the next type up; from none, the smallest T4."""
         kind = self.machines.get(now.machine)
         if kind is None:
-            return NoWay(self.why_not_from(now.machine))
+            return NoHardware(self.why_not_from(now.machine))
         if (kind.device or not kind.vcpus) and not now.accelerator:
-            return NoWay(f"{kind.name} has its TPUs built in: there is no step up from them")
+            return NoHardware(f"{kind.name} has its TPUs built in: there is no step up from them")
         if not now.accelerator:
-            return self.mend(Hardware(now.machine, "NVIDIA_TESLA_T4", 1), service, region)
+            return self.nearest_valid(Hardware(now.machine, "NVIDIA_TESLA_T4", 1), service, region)
         device = self.accelerators.get(now.accelerator)
         if device is None:
-            return NoWay(f"there is no accelerator {now.accelerator}")
+            return NoHardware(f"there is no accelerator {now.accelerator}")
         more = [c for c in self._counts(device, service) if c > now.count]
         if more and (moved := self._on(kind, device.name, min(more), service, region)):
             return moved
@@ -365,7 +367,9 @@ class Catalogue:
                 moved = self._on(kind, other.name, now.count, service, region)
                 if moved and self.offered(moved.hardware, region, service) is not False:
                     return moved
-        return NoWay(f"nothing above {now.count} {now.accelerator} may be had without arrangement")
+        return NoHardware(
+            f"nothing above {now.count} {now.accelerator} may be had without arrangement"
+        )
 
     def accelerator_more_memory(
         self,
@@ -373,12 +377,12 @@ class Catalogue:
         service: Service,
         region: str,
         allowed: Callable[[Hardware], bool] = lambda _: True,
-    ) -> Moved | NoWay:
+    ) -> Moved | NoHardware:
         """The cheapest type with more memory on each device, with its machine: an allowed one first,
         then one that has a price in the region (what has none there is likely not sold there)."""
         kind, device = self.machines.get(now.machine), self.accelerators.get(now.accelerator)
         if kind is None or device is None or device.memory_gib is None:
-            return NoWay(f"{now} has no accelerator whose memory is known")
+            return NoHardware(f"{now} has no accelerator whose memory is known")
         possible = [
             moved
             for other in self._proposable()
@@ -387,7 +391,7 @@ class Catalogue:
             if self.offered(moved.hardware, region, service) is not False
         ]
         if not possible:
-            return NoWay(
+            return NoHardware(
                 f"no accelerator that may be had in {region} has more than "
                 f"{device.memory_gib:g} GiB on each device"
             )
@@ -401,11 +405,11 @@ class Catalogue:
             ),
         )
 
-    def without_accelerator(self, now: Hardware, service: Service) -> Moved | NoWay:
+    def without_accelerator(self, now: Hardware, service: Service) -> Moved | NoHardware:
         """The same machine without devices, or the N1 most like it."""
         kind = self.machines.get(now.machine)
         if kind is None:
-            return NoWay(self.why_not_from(now.machine))
+            return NoHardware(self.why_not_from(now.machine))
         if not kind.device:
             return Moved(Hardware(now.machine))
         family = self._family("n1-standard", service)
@@ -413,7 +417,7 @@ class Catalogue:
             if other.vcpus >= kind.vcpus:
                 note = f"{kind.name}'s devices are built in: {other.name} instead"
                 return Moved(Hardware(other.name), (note, *self._losses(kind, bare(other))))
-        return NoWay(f"no n1-standard that {service.value} takes has {kind.vcpus} vCPUs")
+        return NoHardware(f"no n1-standard that {service.value} takes has {kind.vcpus} vCPUs")
 
     def _on(
         self, kind: MachineType, accelerator: str, count: int, service: Service, region: str
@@ -432,7 +436,7 @@ class Catalogue:
                 return Moved(found, (note, *self._losses(kind, found)))
         return None
 
-    def _counts(self, device: Accelerator, service: Service) -> list[int]:
+    def _counts(self, device: AcceleratorType, service: Service) -> list[int]:
         built_in = {
             m.accelerator_count
             for m in self.machines.values()
@@ -440,7 +444,7 @@ class Catalogue:
         }
         return sorted({count for count, _ in device.attaches} | built_in)
 
-    def _proposable(self) -> list[Accelerator]:
+    def _proposable(self) -> list[AcceleratorType]:
         known = [a for a in self.accelerators.values() if a.rank is not None]
         return sorted(known, key=lambda a: a.rank or 0)
 
@@ -456,18 +460,18 @@ class Catalogue:
             return self._describe_machine(self.machines[name], region)
         if name in self.accelerators:
             return self._describe_accelerator(self.accelerators[name], region)
-        raise Unusable(self.why_unknown(name))
+        raise InvalidInput(self.why_unknown(name))
 
     def _describe_machine(self, kind: MachineType, region: str) -> dict[str, Any]:
         held = bare(kind)
         moves: dict[str, Any] = {}
         for service in sorted(kind.services):
             moves[service.value] = {
-                "bigger": _told(self._next_size(held, service, region)),
-                "more_memory": _told(
+                "bigger": _move_as_json(self._next_size(held, service, region)),
+                "more_memory": _move_as_json(
                     growth.more_memory(growth.Ground(self, held, service, region))
                 ),
-                "accelerator": _told(self.accelerator_bigger(held, service, region)),
+                "accelerator": _move_as_json(self.accelerator_bigger(held, service, region)),
                 "attachable": {
                     device: list(counts)
                     for device in self.accelerators
@@ -483,18 +487,18 @@ class Catalogue:
             "accelerator": {"type": kind.device, "count": kind.devices} if kind.device else None,
             "services": sorted(s.value for s in kind.services),
             "region": region,
-            **_told_prices(lambda strategy: self.price(held, region, strategy)),
+            **_prices_as_json(lambda strategy: self.price(held, region, strategy)),
             "offered": {s.value: self.offered(held, region, s) for s in sorted(kind.services)},
             "leads_to": moves,
             "gathered": self.gathered,
         }
 
-    def _next_size(self, held: Hardware, service: Service, region: str) -> Moved | NoWay:
+    def _next_size(self, held: Hardware, service: Service, region: str) -> Moved | NoHardware:
         if growth.has_built_in_gpus(self, held):
-            return NoWay(growth.built_in_words(held))
+            return NoHardware(growth.built_in_words(held))
         return growth.bigger(growth.Ground(self, held, service, region))
 
-    def _describe_accelerator(self, device: Accelerator, region: str) -> dict[str, Any]:
+    def _describe_accelerator(self, device: AcceleratorType, region: str) -> dict[str, Any]:
         carriers = [m.name for m in self.machines.values() if m.accelerator == device.name]
         return {
             "type": device.name,
@@ -503,7 +507,7 @@ class Catalogue:
             "counts": [{"count": c, "at_most_vcpus": cpus} for c, cpus in device.attaches],
             "built_into": carriers,
             "region": region,
-            **_told_prices(lambda how: self._devices_price(device.name, 1, region, how)),
+            **_prices_as_json(lambda how: self._devices_price(device.name, 1, region, how)),
             "regions": sorted(r for r, there in self.offers.items() if device.name in there),
             "never_proposed": device.why_not or None,
             "gathered": self.gathered,
@@ -515,8 +519,8 @@ _RANK_OF_ENDED = {"NVIDIA_TESLA_P100": 2, "NVIDIA_TESLA_K80": 0}
 
 
 @cache
-def _shipped() -> Catalogue:
-    return Catalogue(machine_types(), ACCELERATORS, regions())
+def _shipped() -> Catalog:
+    return Catalog(machine_types(), ACCELERATORS, regions())
 
 
 def _nearest(counts: tuple[int, ...], wanted: int) -> int:
@@ -532,20 +536,20 @@ def _sum(one: Price | None, other: Price | None) -> Price | None:
     return None if one is None or other is None else one.plus(other)
 
 
-def _told_prices(price: Callable[[Strategy], Price | None]) -> dict[str, Any]:
+def _prices_as_json(price: Callable[[Strategy], Price | None]) -> dict[str, Any]:
     """On demand, as spot and by FLEX_START; a bound is no price: it stands beside as `at_most`."""
     whole = price(Strategy.STANDARD)
-    told: dict[str, Any] = {"usd_per_hour": round(whole.usd, 5) if whole else None}
+    rates: dict[str, Any] = {"usd_per_hour": round(whole.usd, 5) if whole else None}
     for strategy, key in ((Strategy.SPOT, "spot"), (Strategy.FLEX_START, "flex_start")):
         found = price(strategy)
         known = found is not None and not found.at_most
-        told[f"{key}_usd_per_hour"] = round(found.usd, 5) if found and known else None
+        rates[f"{key}_usd_per_hour"] = round(found.usd, 5) if found and known else None
         if found is not None and not known:
-            told[f"{key}_at_most_usd_per_hour"] = round(found.usd, 5)
-    return told
+            rates[f"{key}_at_most_usd_per_hour"] = round(found.usd, 5)
+    return rates
 
 
-def _told(move: Moved | NoWay) -> dict[str, Any]:
-    if isinstance(move, NoWay):
+def _move_as_json(move: Moved | NoHardware) -> dict[str, Any]:
+    if isinstance(move, NoHardware):
         return {"to": None, "why": move.why}
     return {"to": str(move.hardware), "why": "; ".join(move.notes)}

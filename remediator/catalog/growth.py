@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from remediator.catalog.hardware import Hardware, Moved, NoWay
+from remediator.catalog.hardware import Hardware, Moved, NoHardware
 from remediator.catalog.machines import SMALL_H100, MachineType, Service
 
 if TYPE_CHECKING:
-    from remediator.catalog.catalog import Catalogue
+    from remediator.catalog.catalog import Catalog
 
 SAVES_ENOUGH = 0.8
 """Chosen: what a machine of another family may cost at most, of the own family's price."""
@@ -30,7 +30,7 @@ _CLEARLY_MORE = 1.25
 class Ground:
     """What grows, and within what: the region's offer, the service's list, the caller's own lists."""
 
-    book: Catalogue
+    catalog: Catalog
     held: Hardware
     service: Service
     region: str
@@ -38,12 +38,12 @@ class Ground:
 
     @property
     def kind(self) -> MachineType:
-        return self.book.machines[self.held.machine]
+        return self.catalog.machines[self.held.machine]
 
     @property
     def devices(self) -> str:
         """` with 2 NVIDIA_L4`, or nothing."""
-        device, count = devices_of(self.book, self.held)
+        device, count = devices_of(self.catalog, self.held)
         return f" with {count} {device}" if count else ""
 
     def candidates(self) -> list[Hardware]:
@@ -51,17 +51,17 @@ class Ground:
 
         Where the held one has a price, what has none in the region is not sold there.
         """
-        placed = self.book.offered(self.held, self.region, self.service) is not False
-        priced = self.book.price(self.held, self.region) is not None
+        placed = self.catalog.offered(self.held, self.region, self.service) is not False
+        priced = self.catalog.price(self.held, self.region) is not None
         found = []
-        for machine in self.book.machines.values():
+        for machine in self.catalog.machines.values():
             wanted = self._carried_by(machine)
             if wanted is None or machine.name == self.held.machine:
                 continue
             # What the failed job itself ran on was there, whatever the list of regions says.
-            if placed and self.book.offered(wanted, self.region, self.service) is False:
+            if placed and self.catalog.offered(wanted, self.region, self.service) is False:
                 continue
-            if priced and self.book.price(wanted, self.region) is None:
+            if priced and self.catalog.price(wanted, self.region) is None:
                 continue
             found.append(wanted)
         return found
@@ -74,14 +74,14 @@ class Ground:
         if not machine.listed and machine.generation != self.kind.generation:
             return None
         wanted = bare(machine) if machine.device else replace(self.held, machine=machine.name)
-        same = devices_of(self.book, wanted) == devices_of(self.book, self.held)
-        return wanted if same and not self.book.why_not(wanted, self.service) else None
+        same = devices_of(self.catalog, wanted) == devices_of(self.catalog, self.held)
+        return wanted if same and not self.catalog.why_not(wanted, self.service) else None
 
     def price(self, hardware: Hardware) -> float:
-        return self.book.rank_price(hardware, self.region)
+        return self.catalog.rank_price(hardware, self.region)
 
     def machine(self, hardware: Hardware) -> MachineType:
-        return self.book.machines[hardware.machine]
+        return self.catalog.machines[hardware.machine]
 
     def cheapest(self, found: Iterable[Hardware]) -> Hardware | None:
         """The cheapest of them, an allowed one where there is one."""
@@ -97,17 +97,17 @@ class Ground:
         )
 
 
-def devices_of(book: Catalogue, hardware: Hardware) -> tuple[str, int]:
+def devices_of(catalog: Catalog, hardware: Hardware) -> tuple[str, int]:
     """The devices of a replica, attached or built in, TPUs too; ("", 0) for none."""
-    kind = book.machine(hardware.machine)
+    kind = catalog.machine(hardware.machine)
     if kind is not None and kind.device:
         return kind.device, kind.devices
     return (hardware.accelerator, hardware.count) if hardware.count else ("", 0)
 
 
-def has_built_in_gpus(book: Catalogue, hardware: Hardware) -> bool:
+def has_built_in_gpus(catalog: Catalog, hardware: Hardware) -> bool:
     """Whether the machine comes with GPUs: another size of it comes with others."""
-    kind = book.machine(hardware.machine)
+    kind = catalog.machine(hardware.machine)
     return kind is not None and bool(kind.accelerator)
 
 
@@ -121,11 +121,11 @@ def bare(kind: MachineType) -> Hardware:
     return Hardware(kind.name, kind.accelerator, kind.accelerator_count)
 
 
-def bigger(ground: Ground) -> Moved | NoWay:
+def bigger(ground: Ground) -> Moved | NoHardware:
     """The next size up in the family; past its end, the cheapest larger machine of another."""
-    kind = ground.book.machine(ground.held.machine)
+    kind = ground.catalog.machine(ground.held.machine)
     if kind is None:
-        return NoWay(ground.book.why_not_from(ground.held.machine))
+        return NoHardware(ground.catalog.why_not_from(ground.held.machine))
     larger = [
         h
         for h in ground.candidates()
@@ -137,7 +137,7 @@ def bigger(ground: Ground) -> Moved | NoWay:
     last = f"{kind.name} is the largest {kind.family} that {ground.service.value} takes"
     chosen = ground.cheapest(larger)
     if chosen is None:
-        return NoWay(
+        return NoHardware(
             f"no machine that {ground.service.value} takes has more than {kind.vcpus} vCPUs"
             f"{ground.devices}{_more_devices(ground)}"
         )
@@ -149,8 +149,8 @@ def _more_devices(ground: Ground) -> str:
     held, kind = ground.held, ground.kind
     if not held.count or kind.device:
         return ""
-    for machine in sorted(ground.book.machines.values(), key=lambda m: m.vcpus):
-        counts = ground.book.allowed_counts(machine.name, held.accelerator, ground.service)
+    for machine in sorted(ground.catalog.machines.values(), key=lambda m: m.vcpus):
+        counts = ground.catalog.allowed_counts(machine.name, held.accelerator, ground.service)
         if machine.family == kind.family and machine.vcpus > kind.vcpus and counts:
             return (
                 f"; {machine.name} takes {min(counts)} of them: the step may name "
@@ -165,17 +165,17 @@ def more_memory(
     factor: float = 2.0,
     at_least_gib: float = 0.0,
     at_most_gib: float | None = None,
-) -> Moved | NoWay:
+) -> Moved | NoHardware:
     """The cheapest with `factor` times the memory: of the generation, else of any other.
 
     `at_least_gib` is what a message wanted, which nothing smaller can give. Where nothing has
     `factor` times as much, the most that can be had is taken, if that is clearly more.
     """
-    kind = ground.book.machine(ground.held.machine)
+    kind = ground.catalog.machine(ground.held.machine)
     if kind is None:
-        return NoWay(ground.book.why_not_from(ground.held.machine))
+        return NoHardware(ground.catalog.why_not_from(ground.held.machine))
     if not kind.memory_gib:
-        return NoWay(f"how much memory {kind.name} has is not known")
+        return NoHardware(f"how much memory {kind.name} has is not known")
     wanted = max(factor * kind.memory_gib, at_least_gib)
     possible = [h for h in ground.candidates() if ground.machine(h).memory_gib >= at_least_gib]
     if at_most_gib is not None:
@@ -215,9 +215,9 @@ def _most_memory(ground: Ground, possible: list[Hardware], wanted: float) -> Mov
     return Moved(chosen, (said, *crossing(ground, chosen), *_fewer_cpus(ground, chosen)))
 
 
-def _no_more_memory(ground: Ground, wanted: float, at_most_gib: float | None) -> NoWay:
+def _no_more_memory(ground: Ground, wanted: float, at_most_gib: float | None) -> NoHardware:
     bound = f", and at most {at_most_gib:.4g} are allowed" if at_most_gib is not None else ""
-    return NoWay(
+    return NoHardware(
         f"no machine that {ground.service.value} takes has {wanted:.4g} GiB of memory"
         f"{ground.devices}; {ground.held.machine} has {ground.kind.memory_gib:.4g}{bound}"
     )

@@ -19,14 +19,14 @@ class Hardware:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Where a move leads: a combination that Vertex takes, and what was mended on the way."""
+    """Where a move leads: a combination that Vertex takes, and what was adjusted on the way."""
 
     hardware: Hardware
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class NoWay:
+class NoHardware:
     """Why a move leads nowhere that Vertex takes. `too_much`: no machine at all has so much."""
 
     why: str

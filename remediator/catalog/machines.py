@@ -195,7 +195,7 @@ def size_by_name(name: str) -> tuple[int, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Accelerator:
+class AcceleratorType:
     """One accelerator type. `memory_gib` is of one device; None where nobody says.
 
     `attaches`: for devices that are attached to N1 machines, each allowed count with the most vCPUs
@@ -215,28 +215,32 @@ _RESERVED = "needs a reservation, Spot or Flex-start"
 _ENDED_P100 = "Google's support for it ended on 2026-09-15"
 _NO_TPU = "code for GPUs or CPUs does not run on TPUs"
 
-ACCELERATORS: Mapping[str, Accelerator] = {
+ACCELERATORS: Mapping[str, AcceleratorType] = {
     a.name: a
     for a in (
         # Vertex's own table of counts; Compute Engine allows more vCPUs per device.
-        Accelerator("NVIDIA_TESLA_P4", 8, 1, ((1, 16), (2, 32), (4, 96))),
-        Accelerator("NVIDIA_TESLA_T4", 16, 2, ((1, 16), (2, 32), (4, 96))),
-        Accelerator("NVIDIA_TESLA_V100", 16, 4, ((1, 8), (2, 16), (4, 32), (8, 96))),
-        Accelerator("NVIDIA_TESLA_P100", 16, None, ((1, 16), (2, 32), (4, 64)), 208, _ENDED_P100),
-        Accelerator(_L4, 24, 3),
-        Accelerator(_A100, 40, 5),
-        Accelerator(_A100_80, 80, 6),
-        Accelerator(_H100, 80, 7),
-        Accelerator(_RTX, 96, None, why_not="its memory is not confirmed in Google's pages"),
-        Accelerator("NVIDIA_H100_MEGA_80GB", 80, None, why_not=_RESERVED),
-        Accelerator("NVIDIA_H200_141GB", 141, None, why_not=_RESERVED),
-        Accelerator("NVIDIA_B200", 180, None, why_not=_RESERVED),
-        Accelerator("NVIDIA_GB200", None, None, why_not="needs a shared reservation, ARM hosts"),
-        Accelerator("NVIDIA_TESLA_K80", 12, None, why_not="Google has withdrawn it"),
-        Accelerator("TPU_V2", None, None, why_not=_NO_TPU),
-        Accelerator("TPU_V3", None, None, why_not=_NO_TPU),
-        Accelerator("TPU_V4_POD", None, None, why_not=_NO_TPU),
-        Accelerator(_TPU5, 16, None, why_not=_NO_TPU),
+        AcceleratorType("NVIDIA_TESLA_P4", 8, 1, ((1, 16), (2, 32), (4, 96))),
+        AcceleratorType("NVIDIA_TESLA_T4", 16, 2, ((1, 16), (2, 32), (4, 96))),
+        AcceleratorType("NVIDIA_TESLA_V100", 16, 4, ((1, 8), (2, 16), (4, 32), (8, 96))),
+        AcceleratorType(
+            "NVIDIA_TESLA_P100", 16, None, ((1, 16), (2, 32), (4, 64)), 208, _ENDED_P100
+        ),
+        AcceleratorType(_L4, 24, 3),
+        AcceleratorType(_A100, 40, 5),
+        AcceleratorType(_A100_80, 80, 6),
+        AcceleratorType(_H100, 80, 7),
+        AcceleratorType(_RTX, 96, None, why_not="its memory is not confirmed in Google's pages"),
+        AcceleratorType("NVIDIA_H100_MEGA_80GB", 80, None, why_not=_RESERVED),
+        AcceleratorType("NVIDIA_H200_141GB", 141, None, why_not=_RESERVED),
+        AcceleratorType("NVIDIA_B200", 180, None, why_not=_RESERVED),
+        AcceleratorType(
+            "NVIDIA_GB200", None, None, why_not="needs a shared reservation, ARM hosts"
+        ),
+        AcceleratorType("NVIDIA_TESLA_K80", 12, None, why_not="Google has withdrawn it"),
+        AcceleratorType("TPU_V2", None, None, why_not=_NO_TPU),
+        AcceleratorType("TPU_V3", None, None, why_not=_NO_TPU),
+        AcceleratorType("TPU_V4_POD", None, None, why_not=_NO_TPU),
+        AcceleratorType(_TPU5, 16, None, why_not=_NO_TPU),
     )
 }
 SMALL_H100 = frozenset({"a3-highgpu-1g", "a3-highgpu-2g", "a3-highgpu-4g", "a3-edgegpu-8g"})

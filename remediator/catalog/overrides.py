@@ -1,7 +1,7 @@
 """A user's own catalogue file: machines, prices and regions laid over the shipped ones.
 
 Owns the reading of its content, already parsed from YAML or JSON, with every mistake at once. Must not
-open files. Called by `catalogue` alone.
+open files. Called by `catalog` alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from remediator.catalog.machines import MachineType, Service
 from remediator.catalog.prices import Rate
-from remediator.domain import Json, Unusable
+from remediator.domain import InvalidInput, Json
 
 _SECTIONS = ("machines", "prices", "priced_as", "accelerators")
 _MACHINE_KEYS = {"vcpus", "memory_gib", "services", "family", "accelerator", "accelerator_count"}
@@ -66,7 +66,7 @@ def read_overrides(
     offers = dict(each("accelerators", lambda _, names: _offers(names, accelerators)))
     if mistakes:
         msg = "the catalogue file cannot be used: " + "; ".join(sorted(mistakes))
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     flat = {(name, region): rate for region, own in prices.items() for name, rate in own.items()}
     return Overrides(found, flat, priced_as, offers)
 

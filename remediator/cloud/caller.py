@@ -14,7 +14,7 @@ import socket
 from typing import Any
 
 from remediator.cloud import metadata
-from remediator.domain import Refused, RemediatorError
+from remediator.domain import PermanentError, RemediatorError
 
 _SCOPES = (
     "https://www.googleapis.com/auth/cloud-platform",
@@ -61,7 +61,7 @@ def _google_account() -> str:
         return named or _of_token(found)
     except (auth.GoogleAuthError, OSError) as err:
         msg = f"no Google account is known: {err}"
-        raise Refused(msg) from err
+        raise PermanentError(msg) from err
 
 
 def _of_token(found: Any) -> str:
@@ -73,12 +73,12 @@ def _of_token(found: Any) -> str:
         with Session() as session:
             found.refresh(Request(session=session))
             answer = session.post(_TOKEN_INFO, data={"access_token": found.token}, timeout=10)
-            told = json.loads(answer.text)
+            body = json.loads(answer.text)
     except (RequestException, ValueError) as err:
         msg = f"Google did not say whose token it is: {type(err).__name__}"
-        raise Refused(msg) from err
-    email = told.get("email") if isinstance(told, dict) else None
+        raise PermanentError(msg) from err
+    email = body.get("email") if isinstance(body, dict) else None
     if not email:
         msg = "the token does not say whose it is"
-        raise Refused(msg)
+        raise PermanentError(msg)
     return str(email)

@@ -15,14 +15,14 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
-from remediator.cloud.connect import (
+from remediator.cloud.connection import (
     DEFAULT_TIMEOUT_SECONDS,
     SCOPES,
     ca_bundle,
     google_credentials,
     google_errors,
 )
-from remediator.domain import Gone, Json, rfc3339
+from remediator.domain import Json, NotFound, rfc3339
 
 _PROJECTS = "https://cloudresourcemanager.googleapis.com/v1/projects"
 _ACCOUNTS = "https://iam.googleapis.com/v1/projects/-/serviceAccounts"
@@ -101,7 +101,7 @@ class Deployment:
             if policy.get("displayName") == display_name:
                 return dict(policy)
         msg = f"no alert policy {display_name!r}"
-        raise Gone(msg)
+        raise NotFound(msg)
 
     def newest(self, metric: str, subscription: str, now: datetime) -> int | None:
         """The newest value of one of Pub/Sub's own metrics of a subscription; None: no sample."""

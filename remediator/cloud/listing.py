@@ -13,8 +13,8 @@ from hashlib import blake2b
 from typing import Any
 
 from remediator import log
-from remediator.cloud.shape import to_json
-from remediator.domain import JobKind, Unusable
+from remediator.cloud.proto_json import to_json
+from remediator.domain import InvalidInput, JobKind
 from remediator.job import KINDS, Job, JobView
 
 _IDENTITY = ("name", "display_name", "state", "labels", "create_time")
@@ -62,7 +62,7 @@ class ParsedJobs:
         for one in listed:
             try:
                 yield self._parsed(one)
-            except Unusable as err:
+            except InvalidInput as err:
                 log.say("WARNING", f"a listed job is passed over: {err}")
 
     def _parsed(self, message: Any) -> Job:

@@ -2,7 +2,7 @@
 
 Owns the channel to Logging, the quoting of every value in a query, and the asking for a read
 token before each read (a project has 60 reads a minute, shared by all instances). Must not judge an
-entry. `evidence` and the stories see it through their own Protocols.
+entry. `evidence` and the workflow see it through their own Protocols.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from remediator.cloud.connect import (
+from remediator.cloud.connection import (
     DEFAULT_TIMEOUT_SECONDS,
     TooLarge,
     answered,
@@ -22,10 +22,10 @@ from remediator.cloud.connect import (
     smaller,
     smaller_until_it_fits,
 )
-from remediator.cloud.shape import from_json, quoted, to_json
+from remediator.cloud.grpc_methods import Methods, message
+from remediator.cloud.proto_json import from_json, quoted, to_json
 from remediator.cloud.shared_reads import SharedReads, Tail
-from remediator.cloud.wire import Methods, message
-from remediator.domain import JobKind, JobName, Json, Transient, Unusable, rfc3339
+from remediator.domain import InvalidInput, JobKind, JobName, Json, TransientError, rfc3339
 
 HOST = "logging.googleapis.com"
 _PAGE_SIZE = 1000  # Logging's own most
@@ -78,7 +78,7 @@ class Logs:
         """
         if not _PROJECT.fullmatch(project) or len(query) > _QUERY_LIMIT:
             msg = f"not a query that Logging takes: {query[:200]!r} on {project[:100]!r}"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         client = self._client()
         found: list[Json] = []
         size, token, page_size = 0, "", _PAGE_SIZE
@@ -95,7 +95,7 @@ class Logs:
                     request = _type("ListLogEntriesRequest")(page_size=page_size, **asked)
                     return answered(
                         f"reading the log of {project}",
-                        lambda seconds: self._read(client, request, seconds),
+                        lambda seconds: self._read_page(client, request, seconds),
                         timeout_seconds=timeout_seconds or self._timeout_seconds,
                         permission="logging.logEntries.list",
                     )
@@ -170,7 +170,7 @@ class Logs:
         """
         if not _PROJECT.fullmatch(project) or not _LOG_ID.fullmatch(log_id):
             msg = f"not a log: {log_id[:100]!r} of {project[:100]!r}"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         entry_type = message(_PACKAGE, "log_entry", "LogEntry")
         request = _type("WriteLogEntriesRequest")(
             log_name=f"projects/{project}/logs/{log_id}",
@@ -194,10 +194,10 @@ class Logs:
                 self._channel.close()
             self._channel = self._opened = None
 
-    def _read(self, client: Any, request: Any, seconds: float) -> Any:
+    def _read_page(self, client: Any, request: Any, seconds: float) -> Any:
         if self._may_read is not None and not self._may_read():
             msg = "the project's log reads for this minute are used up"
-            raise Transient(msg, retry_after_seconds=_SECONDS_TO_NEXT_MINUTE)
+            raise TransientError(msg, retry_after_seconds=_SECONDS_TO_NEXT_MINUTE)
         answer = _type("ListLogEntriesResponse")
         return client.call("ListLogEntries", request, answer, seconds=seconds)
 

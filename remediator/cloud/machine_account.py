@@ -3,7 +3,7 @@
 Google's own way (`google.auth.compute_engine`) loads an HTTP library and a cryptography library, a
 tenth of a cold start, to ask one question over plain HTTP. It remains the way where the short one
 gets no answer. Only google-auth's public base class and gRPC's public plugin are built on. Imported
-by `connect` alone, when the first channel is opened.
+by `connection` alone, when the first channel is opened.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from remediator.domain import Gone, Transient
+from remediator.domain import NotFound, TransientError
 
 _DEFAULT_HOST = "metadata.google.internal"
 _TIMEOUT_SECONDS = 3.0
@@ -34,7 +34,7 @@ def region() -> str:
     """The region this runs in (`us-central1`); a machine that names only its zone has that one's."""
     try:
         return _ask("instance/region").rpartition("/")[2]
-    except Gone:
+    except NotFound:
         return re.sub(r"-[a-z0-9]$", "", _ask("instance/zone").rpartition("/")[2])
 
 
@@ -53,11 +53,11 @@ def access_token(scopes: Iterable[str]) -> tuple[str, float]:
         f"instance/service-accounts/default/token?scopes={quote(','.join(scopes), safe='')}"
     )
     try:
-        told = json.loads(text)
-        return str(told["access_token"]), float(told["expires_in"])
+        body = json.loads(text)
+        return str(body["access_token"]), float(body["expires_in"])
     except (ValueError, TypeError, KeyError) as err:
         msg = "the metadata server gave something else for a token"  # which is not repeated here
-        raise Transient(msg) from err
+        raise TransientError(msg) from err
 
 
 def _ask(path: str) -> str:
@@ -69,14 +69,14 @@ def _ask(path: str) -> str:
             status, flavour, text = _get(host, path)
     except (OSError, http.client.HTTPException) as err:
         msg = f"no metadata server answers at {host}: {err}"
-        raise Transient(msg) from err
+        raise TransientError(msg) from err
     if status == http.HTTPStatus.NOT_FOUND:
         msg = f"the metadata server at {host} does not know {path}"
-        raise Gone(msg)
+        raise NotFound(msg)
     # Whoever answers without the flavour is no metadata server, whatever its DNS name says.
     if status != http.HTTPStatus.OK or flavour != "Google":
         msg = f"the metadata server at {host} answered {status} to {path}"
-        raise Transient(msg)
+        raise TransientError(msg)
     return text
 
 

@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from remediator.case import Series
-from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
-from remediator.cloud.wire import Methods, message
-from remediator.domain import Gone, Unusable, is_usable
+from remediator.cloud.connection import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
+from remediator.cloud.grpc_methods import Methods, message
+from remediator.domain import InvalidInput, NotFound, is_usable
 from remediator.job import Job
 
 HOST = "monitoring.googleapis.com"
@@ -73,7 +73,7 @@ class Metrics:
         ids = tuple(dict.fromkeys(job_ids))[:_MOST_IDS] or (job.name.id,)
         if not all(_JOB_ID.fullmatch(one) for one in ids):
             msg = f"not the ids of jobs: {ids!r}"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         started, ended = job.start_time or job.create_time, job.end_time or now
         if started is None or ended is None:
             return ()
@@ -89,8 +89,10 @@ class Metrics:
             # A list names one metric type each: Monitoring takes no more in one.
             query = f'metric.type="{metric}" AND resource.type="cloudml_job" AND {which}'
             try:
-                found = _read(client, job.name.project, query, start, end, budget)
-            except Gone:  # the project has never had a sample of this type, such as without GPUs
+                found = _read_series(client, job.name.project, query, start, end, budget)
+            except (
+                NotFound
+            ):  # the project has never had a sample of this type, such as without GPUs
                 return []
             # Whatever came back: another job's machines are no evidence, nor is a type read twice.
             return [
@@ -118,7 +120,7 @@ class Metrics:
             return self._opened
 
 
-def _read(
+def _read_series(
     client: Any, project: str, query: str, start: datetime, end: datetime, timeout_seconds: float
 ) -> list[Series]:
     package = "google.cloud.monitoring_v3"

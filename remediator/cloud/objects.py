@@ -15,10 +15,10 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
-from remediator import patience
-from remediator.cloud.connect import answered, google_errors
+from remediator.cloud.connection import answered, google_errors
 from remediator.cloud.storage import Storage, parse_uri
-from remediator.domain import Json, Refused, Transient
+from remediator.deadline import remaining
+from remediator.domain import Json, PermanentError, TransientError
 from remediator.job.batch import Stored
 
 PIECE_BYTES = 4 * 2**20  # read or written by one call; chosen: two of them are held at most
@@ -58,7 +58,7 @@ class Objects:
         )
         if len(blobs) >= _MOST_LISTED:
             msg = f"{uri} holds {_MOST_LISTED} objects or more, which are too many to be read"
-            raise Refused(msg)
+            raise PermanentError(msg)
         fits: Callable[[str], bool]
         if "*" in name:
             fits = lambda found: fnmatch.fnmatchcase(found, _literal(name))  # noqa: E731
@@ -82,7 +82,7 @@ class Objects:
         """The object's bytes as a stream; raises Refused at its end where they are not what was stored."""
         if stored.encoding:
             msg = f"{stored.uri} is stored as {stored.encoding}, which is not read"
-            raise Refused(msg)
+            raise PermanentError(msg)
         bucket, name = parse_uri(stored.uri)
         blob = self._storage.client().bucket(bucket).blob(name, generation=stored.generation)
         return io.BufferedReader(_Pieces(blob, stored, self._call_seconds), _BUFFER_BYTES)
@@ -113,7 +113,7 @@ class Objects:
         bucket, name = parse_uri(uri)
         blob = self._storage.client().bucket(bucket).blob(name, chunk_size=PIECE_BYTES)
         blob.metadata = {_ROWS: str(rows)}
-        seconds = patience.left(_LONGEST_UPLOAD_SECONDS)
+        seconds = remaining(_LONGEST_UPLOAD_SECONDS)
         summed = _Summed(chunks)
         with google_errors(f"writing {uri}", permission="storage.objects.create"):
             try:
@@ -125,12 +125,12 @@ class Objects:
                     timeout=self._call_seconds,
                     retry=DEFAULT_RETRY.with_timeout(max(seconds, 0.1)),
                 )
-            except PreconditionFailed:  # another hand under the same claim wrote it just now
+            except PreconditionFailed:  # another execution under the same claim wrote it just now
                 return
         if blob.crc32c != summed.crc32c:
             blob.delete(timeout=self._call_seconds, if_generation_match=blob.generation)
             msg = f"writing {uri}: what is stored differs from what was sent; it was removed"
-            raise Transient(msg)
+            raise TransientError(msg)
 
     def write_json(self, uri: str, body: Json) -> None:
         """A small document of ours, over an earlier one of the same name."""
@@ -205,7 +205,7 @@ class _Pieces(io.RawIOBase):
         )
         if len(data) != end + 1 - self._at:
             msg = f"reading {self._stored.uri}: {len(data)} bytes came of {end + 1 - self._at}"
-            raise Transient(msg)
+            raise TransientError(msg)
         self._sum = google_crc32c.extend(self._sum, data)
         self._at += len(data)
         self._piece = memoryview(data)
@@ -213,7 +213,7 @@ class _Pieces(io.RawIOBase):
             told = _crc32c_text(self._sum)
             if told != self._stored.crc32c:
                 msg = f"reading {self._stored.uri}: its CRC32C is {told}, not {self._stored.crc32c}"
-                raise Transient(msg)
+                raise TransientError(msg)
 
 
 class _Summed(io.RawIOBase):

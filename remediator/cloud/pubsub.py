@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
-from remediator.domain import Transient, Unusable
+from remediator.cloud.connection import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
+from remediator.domain import InvalidInput, TransientError
 
 HOST = "pubsub.googleapis.com"
 _NAME = re.compile(r"projects/[a-z0-9.:-]{1,100}/(topics|subscriptions)/[A-Za-z][\w.~+%-]{2,254}")
@@ -92,7 +92,7 @@ class PubSub:
                 timeout_seconds=timeout_seconds or self._timeout_seconds,
                 permission="pubsub.subscriptions.consume",
             )
-        except Transient as err:
+        except TransientError as err:
             # An empty subscription may keep the call open until our deadline: that means none.
             if type(err.__cause__).__name__ == "DeadlineExceeded":
                 return ()
@@ -176,5 +176,5 @@ def _letter(received: Any) -> Letter:
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         msg = f"not a topic or subscription: {name[:200]!r}"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     return name

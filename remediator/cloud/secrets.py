@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from remediator.cloud.connect import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
-from remediator.domain import Refused
+from remediator.cloud.connection import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
+from remediator.domain import PermanentError
 
 HOST = "secretmanager.googleapis.com"
 _VERSION = re.compile(
@@ -41,18 +41,18 @@ def resolve(
         value = environ.get(name)
         if not value:
             msg = f"the environment variable {name} is not set"
-            raise Refused(msg)
+            raise PermanentError(msg)
         if not value.startswith("secret:"):
             return value.rstrip("\r\n")
         reference = value.strip()
-    return _read(_version(reference, project), timeout_seconds)[0].rstrip("\r\n")
+    return _read_version(_version(reference, project), timeout_seconds)[0].rstrip("\r\n")
 
 
 def read_version(
     reference: str, *, project: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
 ) -> tuple[str, str]:
     """The text of a secret as it is kept, and the number of its version; raises as `resolve`."""
-    text, version = _read(_version(reference, project), timeout_seconds)
+    text, version = _read_version(_version(reference, project), timeout_seconds)
     return text, version.rpartition("/")[2]
 
 
@@ -64,11 +64,11 @@ def _version(reference: str, project: str) -> str:
     if not _VERSION.fullmatch(version):
         # What stands here may be the secret itself, so it is not repeated.
         msg = "a secret is named as env:NAME, secret:NAME or projects/P/secrets/S/versions/V"
-        raise Refused(msg)
+        raise PermanentError(msg)
     return version
 
 
-def _read(version: str, timeout_seconds: float) -> tuple[str, str]:
+def _read_version(version: str, timeout_seconds: float) -> tuple[str, str]:
     """Text and full name of a version; `latest` is answered by the number that it stands for."""
     from google.cloud.secretmanager_v1.services.secret_manager_service import (
         SecretManagerServiceClient,
@@ -94,4 +94,4 @@ def _read(version: str, timeout_seconds: float) -> tuple[str, str]:
         return bytes(found.payload.data).decode("utf-8"), str(found.name)
     except UnicodeDecodeError:
         msg = f"{version} is not UTF-8 text"
-        raise Refused(msg) from None  # the error's own text would show the bytes
+        raise PermanentError(msg) from None  # the error's own text would show the bytes

@@ -14,9 +14,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from remediator import patience
 from remediator.case import jobs_of
-from remediator.domain import Json, Refused, RemediatorError, Transient, Unusable, parse_time
+from remediator.deadline import remaining
+from remediator.domain import (
+    InvalidInput,
+    Json,
+    PermanentError,
+    RemediatorError,
+    TransientError,
+    parse_time,
+)
 
 _QUERY_LIMIT = 20_000  # characters; Logging refuses longer ones (vertex-facts, section 6)
 _MOST_AT_ONCE = 32  # jobs of one read; chosen, a query of them has about 8,000 characters
@@ -82,7 +89,7 @@ class SharedReads:
 
     def tail(self, wanted: Tail, timeout_seconds: float) -> tuple[Json, ...]:
         """The entries, newest first; raises what the read that was made for it raises."""
-        ticket = _Ticket(wanted, time.monotonic() + patience.left(timeout_seconds))
+        ticket = _Ticket(wanted, time.monotonic() + remaining(timeout_seconds))
         with self._changed:
             self._waiting.append(ticket)
         while not ticket.done:
@@ -105,7 +112,7 @@ class SharedReads:
                 if not self._changed.wait(ticket.ends - time.monotonic()) and not ticket.done:
                     self._leave(ticket)
                     msg = "no answer to a read of the log that several jobs share"
-                    raise Transient(msg)
+                    raise TransientError(msg)
             if ticket.done:
                 return False
             self._is_led = True
@@ -176,7 +183,7 @@ class SharedReads:
         left = max(0.1, group[0].ends - time.monotonic())
         try:
             found = self._read(group[0].wanted.project, query, _PAGE, _PAGE_BYTES, left)
-        except (Refused, Unusable):
+        except (PermanentError, InvalidInput):
             return False
         except RemediatorError as err:
             for ticket in group:

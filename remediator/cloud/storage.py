@@ -1,7 +1,7 @@
 """Cloud Storage: where a bucket lives, a job's error files, and small texts.
 
 Owns the Storage client. Reads only, never more of an object than it is asked for. `evidence` and
-the stories see it through their own Protocols.
+the workflow see it through their own Protocols.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
-from remediator.cloud.connect import (
+from remediator.cloud.connection import (
     DEFAULT_TIMEOUT_SECONDS,
     answered,
     ca_bundle,
@@ -20,7 +20,7 @@ from remediator.cloud.connect import (
     google_errors,
     is_loopback,
 )
-from remediator.domain import Refused, Unusable
+from remediator.domain import InvalidInput, PermanentError
 from remediator.job.summary import Saved
 
 HEAD_BYTES = TAIL_BYTES = 64 * 1024
@@ -49,7 +49,7 @@ class Storage:
         """Where the bucket lives, as Storage writes it (`US-EAST1`, `US`); raises Gone, Forbidden."""
         if not _BUCKET.fullmatch(name):
             msg = f"not the name of a bucket: {name[:200]!r}"
-            raise Refused(msg)
+            raise PermanentError(msg)
         client = self.client()
         bucket = answered(
             f"reading bucket {name}",
@@ -140,7 +140,7 @@ class Storage:
                 raise NotFound(msg)
             if (blob.size or 0) > _TEXT_LIMIT:
                 msg = f"{uri} has {blob.size} bytes; at most {_TEXT_LIMIT} are read"
-                raise Refused(msg)
+                raise PermanentError(msg)
             data = blob.download_as_bytes(
                 timeout=seconds, retry=None, if_generation_match=blob.generation
             )
@@ -148,7 +148,7 @@ class Storage:
                 return data.decode("utf-8"), str(blob.generation)
             except UnicodeDecodeError as err:
                 msg = f"{uri} is not UTF-8 text"
-                raise Refused(msg) from err
+                raise PermanentError(msg) from err
 
         return answered(
             f"reading {uri}",
@@ -205,7 +205,7 @@ def parse_uri(uri: str) -> tuple[str, str]:
     bucket, _, name = uri.removeprefix("gs://").partition("/")
     if not uri.startswith("gs://") or not _BUCKET.fullmatch(bucket):
         msg = f"not a Cloud Storage URI: {uri[:200]!r}"
-        raise Refused(msg)
+        raise PermanentError(msg)
     return bucket, name
 
 
@@ -228,7 +228,7 @@ def _emulated_client(storage: Any, emulator: str) -> Any:
     here = is_loopback(parts.hostname or "")
     if parts.scheme != "https" and not here:
         msg = f"STORAGE_EMULATOR_HOST must be on loopback, and {emulator!r} is not"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     session = Session()
     session.trust_env = not here  # loopback is never behind a proxy
     return storage.Client(project=_NO_PROJECT, credentials=AnonymousCredentials(), _http=session)

@@ -2,7 +2,7 @@
 
 Owns the channels to Vertex (one per region, opened when first used) and the turning of jobs
 into REST-shaped JSON and back. Must not judge a job or change a request: what is sent is what the
-planner wrote. The stories see it through their own Protocols.
+planner wrote. The workflow see it through their own Protocols.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from remediator import patience
-from remediator.cloud.connect import (
+from remediator.cloud.connection import (
     DEFAULT_TIMEOUT_SECONDS,
     answered,
     open_channel,
     smaller_until_it_fits,
 )
+from remediator.cloud.grpc_methods import Methods, message
 from remediator.cloud.listing import ParsedJobs, field_mask
-from remediator.cloud.shape import from_json, quoted, to_json
-from remediator.cloud.wire import Methods, message
+from remediator.cloud.proto_json import from_json, quoted, to_json
+from remediator.deadline import with_current_deadline
 from remediator.domain import (
     COLLECTIONS,
-    Gone,
+    InvalidInput,
     JobKind,
     JobName,
     JobState,
     Json,
-    Refused,
+    NotFound,
+    NotServed,
+    PermanentError,
     RemediatorError,
-    Transient,
-    Unserved,
-    Unusable,
+    TransientError,
     rfc3339,
 )
 from remediator.job import Job, JobView
@@ -63,7 +63,7 @@ _LABEL_KEY = re.compile(r"[\w-]{1,63}")
 class _NotOfThisVersion(Exception):  # never leaves this module
     """The request has a field that this version of the API does not know."""
 
-    def __init__(self, why: Refused) -> None:
+    def __init__(self, why: PermanentError) -> None:
         super().__init__(str(why))
         self.why = why
 
@@ -121,9 +121,11 @@ class Vertex:
 
     def get(self, name: JobName, *, timeout_seconds: float | None = None) -> Job:
         """The job as Vertex holds it now; raises Gone where there is none."""
-        return Job.parse(to_json(self._read(name, timeout_seconds or self._timeout_seconds)))
+        return Job.parse(
+            to_json(self._read_message(name, timeout_seconds or self._timeout_seconds))
+        )
 
-    def _read(self, name: JobName, timeout_seconds: float) -> Any:
+    def _read_message(self, name: JobName, timeout_seconds: float) -> Any:
         """The message, of a batch prediction in the version that tells all of it.
 
         Spot, flex start, nodes of a replica and the driver that it wants are fields of v1beta1 alone: a
@@ -132,7 +134,7 @@ class Vertex:
         if name.kind is JobKind.BATCH_PREDICTION and self._serves_beta:
             try:
                 return self._read_by(_BETA, name, timeout_seconds)
-            except Unserved:
+            except NotServed:
                 self._serves_beta = False
         return self._read_by(_V1, name, timeout_seconds)
 
@@ -170,7 +172,7 @@ class Vertex:
         """
         if not _JOB_ID.fullmatch(job_id) or not _PROJECT.fullmatch(project):
             msg = f"not the id of a job: {job_id[:200]!r}"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         names = [JobName(project, _location(place), kind, job_id) for place in locations]
         if not names:
             return None
@@ -182,15 +184,15 @@ class Vertex:
                 return err
 
         with ThreadPoolExecutor(min(_MOST_LOCATIONS_AT_ONCE, len(names))) as pool:
-            answers = list(pool.map(patience.carried(look), names))
+            answers = list(pool.map(with_current_deadline(look), names))
         found = [answer for answer in answers if isinstance(answer, Job)]
         badly = [job for job in found if job.state in _ENDED_BADLY]
         if badly:
             return max(badly, key=lambda job: str(job.end_time))
         for answer in answers:
-            if isinstance(answer, Job | Gone):
+            if isinstance(answer, Job | NotFound):
                 continue
-            if isinstance(answer, Transient) or not found:
+            if isinstance(answer, TransientError) or not found:
                 raise answer
         return found[0] if found else None
 
@@ -199,7 +201,7 @@ class Vertex:
         match = _MODEL.fullmatch(name)
         if match is None:
             msg = f"not the name of a model in a project: {name[:200]!r}"
-            raise Refused(msg)
+            raise PermanentError(msg)
         methods = self._methods("model", match["location"])
         request = _request("model", "GetModel", name=name)
         model = message(_PACKAGE, "model", "Model")
@@ -222,7 +224,7 @@ class Vertex:
         match = _PARENT.fullmatch(parent)
         if match is None:
             msg = f"not a project's location: {parent[:200]!r}"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         try:
             return self._create_by(_V1, kind, parent, request, timeout_seconds)
         except _NotOfThisVersion as refused:
@@ -230,7 +232,7 @@ class Vertex:
                 raise refused.why from None
             try:
                 return self._create_by(_BETA, kind, parent, request, timeout_seconds)
-            except (_NotOfThisVersion, Unserved):
+            except (_NotOfThisVersion, NotServed):
                 raise refused.why from None
 
     def _create_by(
@@ -240,7 +242,7 @@ class Vertex:
         door, location = _DOORS[kind], parent.rpartition("/")[2]
         try:
             job = from_json(request, _job_type(door, version)())
-        except Refused as err:
+        except PermanentError as err:
             raise _NotOfThisVersion(err) from None
         methods = self._methods(door.service, location, version)
         wish = _request(
@@ -314,7 +316,7 @@ class Vertex:
         """
         if not _PROJECT.fullmatch(project):
             msg = f"not a project: {project[:100]!r}"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         door = _DOORS[kind]
         parent = f"projects/{project}/locations/{_location(location)}"
         query = job_filter(
@@ -420,7 +422,7 @@ def job_filter(
     for key, value in (labels or {}).items():
         if not _LABEL_KEY.fullmatch(key):
             msg = f"not the key of a label: {key[:100]!r}"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         parts.append(f"labels.{key}:*" if value == "*" else f"labels.{key}={quoted(value)}")
     return " AND ".join(parts)
 
@@ -432,7 +434,7 @@ def _has_label(job: Job, key: str, value: str) -> bool:
 def _location(text: str) -> str:
     if not _LOCATION.fullmatch(text):
         msg = f"not a location: {text[:100]!r}"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     return text
 
 

@@ -1,9 +1,9 @@
 """From one failure and its evidence to ranked causes, or an honest "unknown".
 
-Owns `diagnose`. Reads the case's texts (`statements`), numbers (`utilisation`), times
-(`timeline`) and places (`locality`), lets `families` weigh what needs several of them, and adds
-everything up (`combine`). Does no I/O and reads no clock: every fact comes with the case. Called by
-the story of an incident, the command line and the tests.
+Owns `diagnose`. Reads the case's texts (`texts`), numbers (`metrics`), times
+(`timeline`) and places (`locality`), lets `rules` weigh what needs several of them, and adds
+everything up (`scoring`). Does no I/O and reads no clock: every fact comes with the case. Called by
+the workflow, the command line and the tests.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from remediator.case import Case
-from remediator.catalog.catalog import Catalogue
+from remediator.catalog.catalog import Catalog
 from remediator.diagnosis.advice import advice_for, advised, is_managed
-from remediator.diagnosis.combine import THRESHOLD, rank
-from remediator.diagnosis.families import Facts, family_signs
 from remediator.diagnosis.limits import own_limit_met, wanted_by
 from remediator.diagnosis.locality import read_distance
-from remediator.diagnosis.matching import make_ready
+from remediator.diagnosis.matching import warm_up
+from remediator.diagnosis.metrics import Usage, peak_memory_gib, read_usage
 from remediator.diagnosis.progress import read_progress
+from remediator.diagnosis.rules import CaseFeatures, rule_evidence
+from remediator.diagnosis.scoring import THRESHOLD, rank
 from remediator.diagnosis.servers import read_server
-from remediator.diagnosis.signatures import Tag
-from remediator.diagnosis.signs import Sign
-from remediator.diagnosis.statements import (
+from remediator.diagnosis.signature import Tag
+from remediator.diagnosis.texts import (
     SERVICE_TASK,
     FailedRows,
-    Reading,
+    TextEvidence,
     last_lines,
     read_case,
     read_job,
     read_task,
 )
 from remediator.diagnosis.timeline import read_timeline
-from remediator.diagnosis.utilisation import Usage, peak_memory_gib, read_usage
+from remediator.diagnosis.weighted_evidence import WeightedEvidence
 from remediator.domain import (
     NEVER_RETRIED,
     Cause,
@@ -51,7 +51,7 @@ from remediator.domain import (
 )
 from remediator.job import Job, container_of, pipeline
 
-__all__ = ["THRESHOLD", "advice_for", "diagnose", "make_ready", "settled"]
+__all__ = ["THRESHOLD", "advice_for", "diagnose", "settled", "warm_up"]
 
 # An error settles a cause when it alone carries it this far and nothing late could turn it.
 _SETTLED = 0.67
@@ -59,18 +59,18 @@ _GIB = 1 << 30
 
 
 def diagnose(
-    case: Case, *, probe_threshold_seconds: float = 0.5, catalogue: Catalogue | None = None
+    case: Case, *, probe_threshold_seconds: float = 0.5, catalog: Catalog | None = None
 ) -> Diagnosis:
     """The causes of one failure, most probable first, each with what spoke for and against it.
 
     `verdict` is UNKNOWN where no cause reaches `THRESHOLD`. Never raises for odd evidence: what
     cannot be read says nothing. `probe_threshold_seconds` is the policy file's `probes.threshold`;
-    `catalogue` knows the sizes of machines, the shipped one unless told.
+    `catalog` knows the sizes of machines, the shipped one unless told.
     """
-    known = catalogue or Catalogue.built_in()
+    known = catalog or Catalog.built_in()
     if case.children:
         return _of_the_children(case, known, probe_threshold_seconds)
-    facts, signs = _read(case, known, probe_threshold_seconds)
+    facts, signs = _read_features(case, known, probe_threshold_seconds)
     alone = settled(case.job)
     if alone is not None and alone.verdict in NEVER_RETRIED:
         signs = _without_other_wishes(signs)
@@ -94,11 +94,11 @@ def diagnose(
     )
 
 
-def _of_the_children(case: Case, catalogue: Catalogue, probe_threshold_seconds: float) -> Diagnosis:
+def _of_the_children(case: Case, catalog: Catalog, probe_threshold_seconds: float) -> Diagnosis:
     """Of a run whose launched jobs failed: each is diagnosed as if it had failed alone."""
 
     def judge(one: Case) -> Diagnosis:
-        return diagnose(one, probe_threshold_seconds=probe_threshold_seconds, catalogue=catalogue)
+        return diagnose(one, probe_threshold_seconds=probe_threshold_seconds, catalog=catalog)
 
     whole = judge(replace(case, children=()))
     found = {str(child.job.name.key): judge(child) for child in case.children}
@@ -116,17 +116,19 @@ def _part_of(part: TaskCause, job: Job, found: Mapping[str, Diagnosis]) -> TaskC
             if detail.index != part.index:
                 continue
             for name in detail.children:
-                told = found.get(JobName.parse(name).key)
-                if told is not None and told.verdict is not Cause.UNKNOWN:
-                    return replace(part, cause=told.verdict)
+                reported = found.get(JobName.parse(name).key)
+                if reported is not None and reported.verdict is not Cause.UNKNOWN:
+                    return replace(part, cause=reported.verdict)
     return part
 
 
-def _frame(signs: Sequence[Sign], reading: Reading, verdict: Cause) -> Frame | None:
+def _frame(
+    signs: Sequence[WeightedEvidence], reading: TextEvidence, verdict: Cause
+) -> Frame | None:
     """Where in the user's code the verdict's heaviest traceback stands, or else the last one's."""
-    told = [s for s in signs if s.frame is not None and s.cause is verdict and s.weight > 0]
-    if told:
-        return max(told, key=lambda s: s.weight).frame
+    framed = [s for s in signs if s.frame is not None and s.cause is verdict and s.weight > 0]
+    if framed:
+        return max(framed, key=lambda s: s.weight).frame
     return next((held.frame for held in reversed(reading.raised) if held.frame), None)
 
 
@@ -156,13 +158,13 @@ def settled(job: Job) -> Diagnosis | None:
     )
 
 
-def _read(
-    case: Case, catalogue: Catalogue, probe_threshold_seconds: float
-) -> tuple[Facts, Sequence[Sign]]:
-    workload = case.job.facts(catalogue, case.model)
+def _read_features(
+    case: Case, catalog: Catalog, probe_threshold_seconds: float
+) -> tuple[CaseFeatures, Sequence[WeightedEvidence]]:
+    workload = case.job.facts(catalog, case.model)
     usage = read_usage(case, workload)
     reading = read_case(case)
-    facts = Facts(
+    facts = CaseFeatures(
         job=case.job,
         earlier=case.earlier,
         workload=workload,
@@ -182,10 +184,10 @@ def _read(
     if case.job.state is JobState.SUCCEEDED and reading.rows is None:
         # Nothing failed: what the log complains of did not matter.
         return facts, ()
-    return facts, (*reading.signs, *family_signs(facts))
+    return facts, (*reading.signs, *rule_evidence(facts))
 
 
-def _without_other_wishes(signs: Sequence[Sign]) -> Sequence[Sign]:
+def _without_other_wishes(signs: Sequence[WeightedEvidence]) -> Sequence[WeightedEvidence]:
     """Without what a log says for a cause that is retried: the job's own error forbids it already.
 
     The service would not have been asked for its log at all; whoever writes there lifts nothing.
@@ -197,7 +199,7 @@ def _without_other_wishes(signs: Sequence[Sign]) -> Sequence[Sign]:
     ]
 
 
-def _ran_out_of_time(job: Job, reading: Reading) -> bool:
+def _ran_out_of_time(job: Job, reading: TextEvidence) -> bool:
     return job.ran_into_timeout or reading.has(Tag.TIMED_OUT)
 
 
@@ -216,7 +218,7 @@ def _parts(job: Job) -> tuple[TaskCause, ...]:
 _MOST_ROUNDS = 50  # of one loop that are looked at; chosen
 
 
-def _goes_deep(signs: Sequence[Sign], verdict: Cause) -> bool:
+def _goes_deep(signs: Sequence[WeightedEvidence], verdict: Cause) -> bool:
     return any(s.cause is verdict and s.weight > 0 and not s.symptom for s in signs)
 
 
@@ -243,7 +245,7 @@ def _memory_share(usage: Usage) -> float | None:
     return memory.peak if memory is not None and not memory.is_thin else None
 
 
-def _needs(case: Case, facts: Facts, verdict: Cause) -> Needs:
+def _needs(case: Case, facts: CaseFeatures, verdict: Cause) -> Needs:
     usage: Usage = facts.usage
     rows = facts.reading.rows
     done = facts.timeline.work_done
@@ -268,7 +270,7 @@ def _needs(case: Case, facts: Facts, verdict: Cause) -> Needs:
     )
 
 
-def _progress(case: Case, facts: Facts) -> Progress | None:
+def _progress(case: Case, facts: CaseFeatures) -> Progress | None:
     """Asked only where the run came near its time-out: it is of no use to a job that died early."""
     limit, ran = facts.workload.timeout_seconds, case.job.run_seconds
     if not limit or not ran or ran < limit / 2:
@@ -276,7 +278,7 @@ def _progress(case: Case, facts: Facts) -> Progress | None:
     return read_progress(case.log_lines, case.job)
 
 
-def _missing(case: Case, facts: Facts, verdict: Cause) -> tuple[str, ...]:
+def _missing(case: Case, facts: CaseFeatures, verdict: Cause) -> tuple[str, ...]:
     """What evidence would settle an unknown; and always, which sources could not be read."""
     gaps = [f"{gap.source.value} could not be read: {gap.why}" for gap in case.gaps]
     if verdict is not Cause.UNKNOWN:
@@ -295,7 +297,7 @@ def _missing(case: Case, facts: Facts, verdict: Cause) -> tuple[str, ...]:
             if case.job.kind is JobKind.BATCH_PREDICTION
             else "CPU, memory and accelerator utilisation while it ran"
         )
-    if facts.timed_out and not facts.timeline.stretches and not is_managed(case.job):
+    if facts.timed_out and not facts.timeline.timeline_sections and not is_managed(case.job):
         wanted.append("log lines with times, or telemetry, to see which section took the time")
     if facts.reading.rows is not None and not facts.reading.rows.messages:
         wanted.append(f"the error rows: {facts.reading.rows.says}")

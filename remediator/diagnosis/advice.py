@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from remediator.diagnosis.advice_rules import advice_of, advice_with_needs
-from remediator.diagnosis.signs import Sign
+from remediator.diagnosis.weighted_evidence import WeightedEvidence
 from remediator.domain import Cause, Frame, JobKind, Needs, RankedCause
 from remediator.job import Job
 
@@ -117,14 +117,14 @@ _ADVICE: dict[Cause, tuple[str, str]] = {
     ),
     Cause.BAD_INPUT: (
         (
-            "Mend the input: see that the path exists and is readable, and that each row has the form "
+            "Fix the input: see that the path exists and is readable, and that each row has the form "
             "the model expects. Running it again changes nothing."
         ),
         f"{_VERTEX}/predictions/get-batch-predictions#input_data_requirements",
     ),
     Cause.USER_CODE_ERROR: (
         (
-            "Mend the code (or the image's packages) where the message points, and try it locally with "
+            "Fix the code (or the image's packages) where the message points, and try it locally with "
             "a small input. Running it again changes nothing."
         ),
         f"{_VERTEX}/training/monitor-debug-interactive-shell",
@@ -157,7 +157,7 @@ def advice_for(cause: Cause) -> tuple[str, str]:
 
 def advised(
     ranked: Sequence[RankedCause],
-    signs: Sequence[Sign],
+    signs: Sequence[WeightedEvidence],
     job: Job,
     needs: Needs,
     frame: Frame | None,
@@ -167,7 +167,7 @@ def advised(
 
 
 def _with_advice(
-    one: RankedCause, signs: Sequence[Sign], job: Job, needs: Needs, frame: Frame | None
+    one: RankedCause, signs: Sequence[WeightedEvidence], job: Job, needs: Needs, frame: Frame | None
 ) -> RankedCause:
     spoke = sorted(
         (s for s in signs if s.cause is one.cause and s.weight > 0), key=lambda s: -s.weight
@@ -192,7 +192,7 @@ _GOOGLES_IMAGES = ("docker.pkg.dev/vertex-ai", "gcr.io/cloud-aiplatform", "gcr.i
 
 
 def _followable(text: str, job: Job) -> str:
-    """Without what nobody can do: Google's own image cannot be mended, nor run elsewhere."""
+    """Without what nobody can do: Google's own image cannot be fixed, nor run elsewhere."""
     if is_managed(job) or any(own in image for image in job.images() for own in _GOOGLES_IMAGES):
         for words in _LOCALLY:
             text = text.replace(words, "")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from remediator.diagnosis.linear import Late, Linear
+from remediator.diagnosis.lazy_patterns import Late, Linear
 from remediator.domain import PERMISSION_NAME, Cause, Frame, Needs
 from remediator.job import Job
 
@@ -50,7 +50,7 @@ _PERMISSION = PERMISSION_NAME
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AdviceRule:
     """One piece of advice: for which causes, what shows that it fits, and the sentence.
 
     `{name}` stands for what the group of that name found; a rule of which a named group found nothing
@@ -63,12 +63,12 @@ class Rule:
     link: str = ""
 
 
-def _rule(causes: Iterable[Cause] | Cause, pattern: str, says: str, link: str = "") -> Rule:
+def _rule(causes: Iterable[Cause] | Cause, pattern: str, says: str, link: str = "") -> AdviceRule:
     for_these = frozenset({causes} if isinstance(causes, Cause) else causes)
-    return Rule(for_these, Linear(pattern), says, link)
+    return AdviceRule(for_these, Linear(pattern), says, link)
 
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[AdviceRule, ...] = (
     # --- permissions --------------------------------------------------------------------------------
     _rule(
         Cause.PERMISSION,
@@ -234,7 +234,7 @@ RULES: tuple[Rule, ...] = (
     _rule(
         Cause.BAD_INPUT,
         r"(?:in|at|on|line|row|record)s? (?:line|row|record)? ?(?P<number>\d{1,12})\b[^|]{0,80}",
-        "Look at row {number} of the input, mend it or leave it out, and see whether others are like it.",
+        "Look at row {number} of the input, fix it or leave it out, and see whether others are like it.",
     ),
     _rule(
         Cause.BAD_INPUT,
@@ -372,7 +372,7 @@ def advice_with_needs(cause: Cause, needs: Needs, frame: Frame | None) -> str | 
     if cause is Cause.USER_CODE_ERROR and frame is not None:
         inside = f", in {frame.function}" if frame.function else ""
         return (
-            f"Mend the code at {frame.file}, line {frame.line}{inside}; running it again changes "
+            f"Fix the code at {frame.file}, line {frame.line}{inside}; running it again changes "
             "nothing."
         )
     return None

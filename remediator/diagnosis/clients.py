@@ -1,7 +1,7 @@
 """Whose words an exception's are: a client library's speak of the service behind it.
 
-Owns the use of `known.speakers` and of the clients' rows: which exception of a chain is a client's, and what its message says
-of the other side. Pure; called by `statements`.
+Owns the use of `signatures.speakers` and of the clients' rows: which exception of a chain is a client's, and what its message says
+of the other side. Pure; called by `texts`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from remediator.diagnosis.known import client_signatures
-from remediator.diagnosis.known.speakers import CLIENTS, SOCKETS, SPEAKERS
-from remediator.diagnosis.linear import Late, Linear
-from remediator.diagnosis.signatures import Signature
+from remediator.diagnosis.lazy_patterns import Late, Linear
+from remediator.diagnosis.signature import Signature
+from remediator.diagnosis.signatures import client_signatures
+from remediator.diagnosis.signatures.speakers import CLIENTS, SOCKETS, SPEAKERS
 from remediator.diagnosis.structure import Raised
 
 _HEAD_OF_LINE = 300

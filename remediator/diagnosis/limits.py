@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from remediator.diagnosis.linear import Late
-from remediator.diagnosis.signatures import Place
-from remediator.diagnosis.statements import Reading, Statement
+from remediator.diagnosis.lazy_patterns import Late
+from remediator.diagnosis.signature import TextPlace
+from remediator.diagnosis.texts import CaseText, TextEvidence
 from remediator.domain import Cause, Evidence, OwnLimit, Source, Wanted
 from remediator.job import Job
 
@@ -100,17 +100,17 @@ _MOST_ARGUMENTS = 400_000
 _QUOTE = 60
 
 
-def wanted_by(reading: Reading) -> Wanted | None:
+def wanted_by(reading: TextEvidence) -> Wanted | None:
     """The largest size that a message about memory says was asked for; None where none says one."""
     found = [
-        Wanted(size, row.cause is Cause.GPU_MEMORY, _evidence(statement, match))
-        for statement, row in reading.about_memory
-        for size, match in _sizes(statement.text)
+        Wanted(size, row.cause is Cause.GPU_MEMORY, _evidence(case_text, match))
+        for case_text, row in reading.about_memory
+        for size, match in _sizes(case_text.text)
     ]
     return max(found, key=lambda wanted: wanted.bytes, default=None)
 
 
-def own_limit_met(reading: Reading, job: Job, peak: float | None = None) -> OwnLimit | None:
+def own_limit_met(reading: TextEvidence, job: Job, peak: float | None = None) -> OwnLimit | None:
     """The program's own limit that a message about host memory tells of; None where none does.
 
     Its value may stand in the job's arguments, where a message names the limit alone. `peak`: the
@@ -124,27 +124,27 @@ def own_limit_met(reading: Reading, job: Job, peak: float | None = None) -> OwnL
     if not texts:
         return None
     found = [limit for text in texts if (limit := _limit_in(_IN_MESSAGES, text, peak))]
-    told = next((limit for limit in found if limit.fixed), found[0] if found else None)
-    if told is not None and told.bytes is not None:
-        return told
+    reported = next((limit for limit in found if limit.fixed), found[0] if found else None)
+    if reported is not None and reported.bytes is not None:
+        return reported
     configured = configured_limit(job)
-    if configured is not None and (told is None or _is_heap(told) == _is_heap(configured)):
+    if configured is not None and (reported is None or _is_heap(reported) == _is_heap(configured)):
         return configured
-    return told
+    return reported
 
 
-def _with_its_chain(statement: Statement, reading: Reading) -> Statement:
+def _with_its_chain(case_text: CaseText, reading: TextEvidence) -> CaseText:
     """The statement, with the exception that ended its traceback: whose heap it was says that one."""
-    ended = [one.text for one in reading.raised if statement.chain and one.chain == statement.chain]
-    if not ended or ended[0] == statement.text:
-        return statement
-    return replace(statement, text=f"{ended[0]} {statement.text}")
+    ended = [one.text for one in reading.raised if case_text.chain and one.chain == case_text.chain]
+    if not ended or ended[0] == case_text.text:
+        return case_text
+    return replace(case_text, text=f"{ended[0]} {case_text.text}")
 
 
 def configured_limit(job: Job) -> OwnLimit | None:
     """The limit of memory that the job's own arguments or environment set; None where none does."""
-    arguments = Statement(
-        Source.JOB, "configuration", Place.ERROR, _arguments(job), speaker="its configuration"
+    arguments = CaseText(
+        Source.JOB, "configuration", TextPlace.ERROR, _arguments(job), author="its configuration"
     )
     return _limit_in(_IN_CONFIGURATION, arguments)
 
@@ -171,10 +171,10 @@ _SURELY_BELOW = 0.8
 
 
 def _limit_in(
-    table: Iterable[_Limit], statement: Statement, peak: float | None = None
+    table: Iterable[_Limit], case_text: CaseText, peak: float | None = None
 ) -> OwnLimit | None:
     for row in table:
-        match = row.pattern.search(statement.text)
+        match = row.pattern.search(case_text.text)
         if match is None:
             continue
         groups = match.groupdict()
@@ -183,11 +183,11 @@ def _limit_in(
             size = bytes_of(groups["size"], groups.get("size_unit"))
             size *= row.counts_in if not groups.get("size_unit") else 1
         was_set = peak is not None and peak < row.share * _SURELY_BELOW
-        return OwnLimit(row.name, size, row.fixed or was_set, _evidence(statement, match))
+        return OwnLimit(row.name, size, row.fixed or was_set, _evidence(case_text, match))
     return None
 
 
-def _evidence(statement: Statement, match: re.Match[str]) -> Evidence:
+def _evidence(case_text: CaseText, match: re.Match[str]) -> Evidence:
     start = max(0, match.start() - _QUOTE)
-    says = statement.text[start : min(match.end() + _QUOTE, match.start() + 4 * _QUOTE)].strip()
-    return Evidence(statement.source, statement.where, f'{statement.speaker}: "{says}"')
+    says = case_text.text[start : min(match.end() + _QUOTE, match.start() + 4 * _QUOTE)].strip()
+    return Evidence(case_text.source, case_text.where, f'{case_text.author}: "{says}"')

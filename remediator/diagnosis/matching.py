@@ -2,7 +2,7 @@
 
 Owns the compiled form of the rows: one RE2 set of all patterns, built once, when first needed (a
 cold start that meets no text pays nothing). A line costs one pass, linear in its length, however
-many rows there are and whatever it says. Pure; called by `statements` and the docs' generator.
+many rows there are and whatever it says. Pure; called by `texts` and the docs' generator.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import re2
 
-from remediator.diagnosis.known import signatures
-from remediator.diagnosis.signatures import Level, Place, Signature
+from remediator.diagnosis.signature import Level, Signature, TextPlace
+from remediator.diagnosis.signatures import signatures
 
 _QUOTE_BEFORE = 60
 _QUOTE_AFTER = 140
@@ -74,7 +74,7 @@ def _matcher() -> _Matcher:
     return _Matcher(all_signatures())
 
 
-def make_ready() -> None:
+def warm_up() -> None:
     """Build the automaton now, a tenth of a second's work, rather than when the first text comes."""
     _matcher()
 
@@ -84,7 +84,7 @@ def all_signatures() -> tuple[Signature, ...]:
     return signatures()
 
 
-def signatures_in(text: str, place: Place) -> tuple[Signature, ...]:
+def signatures_in(text: str, place: TextPlace) -> tuple[Signature, ...]:
     """Rows found in `text` (white space collapsed) that may be looked for at `place`.
 
     Linear in the text; rows that another found row silences are gone.

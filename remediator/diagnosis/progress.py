@@ -71,10 +71,10 @@ def told_by(text: str) -> tuple[tuple[str, float], ...]:
 
     Kept for a while: a job that runs is read every few minutes, and its lines are the same.
     """
-    return tuple(_told(text))
+    return tuple(_progress_in(text))
 
 
-def _told(text: str) -> Iterator[tuple[str, float]]:
+def _progress_in(text: str) -> Iterator[tuple[str, float]]:
     fractions = [
         (str(match["label"] or "").lower(), _number(match["done"]), _number(match["all"]))
         for match in _FRACTION.finditer(text)

@@ -3,7 +3,7 @@
 Owns the reading of what servers of every make print (gunicorn, uvicorn, hypercorn, waitress, nginx,
 TorchServe, Triton, TensorFlow Serving, MLServer, BentoML, Flask, Node, Java): starts, the address,
 access lines of the health route, requests, and starts anew right after a request. Judges nothing:
-`families` does. Pure; called by `diagnose`.
+`rules` does. Pure; called by `diagnose`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from remediator.case import LogLine
-from remediator.diagnosis.linear import Late, Linear
+from remediator.diagnosis.lazy_patterns import Late, Linear
 from remediator.domain import Json
 
 _DEFAULT_PORT = 8080  # of containerSpec.ports, cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
@@ -51,7 +51,7 @@ _TROUBLE = Linear(
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class QuotedLine:
     """A line and where it stands, for evidence."""
 
     where: str
@@ -69,14 +69,14 @@ class Server:
 
     expected_port: int
     health_route: str
-    loopback: Said | None
-    other_port: tuple[Said, int] | None
-    refusals: tuple[tuple[int, int, Said], ...]
+    loopback: QuotedLine | None
+    other_port: tuple[QuotedLine, int] | None
+    refusals: tuple[tuple[int, int, QuotedLine], ...]
     healthy: int
     unavailable: int
     starts: int
     requests: int
-    ended_in_request: Said | None
+    ended_in_request: QuotedLine | None
     deaths: int
     first_request: str
 
@@ -91,17 +91,17 @@ class _Tally:
     """What has been read so far."""
 
     route: str
-    addresses: list[tuple[str, int, Said]] = field(default_factory=list)
-    statuses: dict[int, tuple[int, Said]] = field(default_factory=dict)
+    addresses: list[tuple[str, int, QuotedLine]] = field(default_factory=list)
+    statuses: dict[int, tuple[int, QuotedLine]] = field(default_factory=dict)
     starts: int = 0
     requests: int = 0
     deaths: int = 0
     asked: bool = False
     troubled: bool = False
-    ended: Said | None = None
+    ended: QuotedLine | None = None
     first_request: str = ""
 
-    def read(self, said: Said) -> None:
+    def read(self, said: QuotedLine) -> None:
         text = said.text
         if (found := _ADDRESS.search(text)) and not _NOT_THE_SERVICE.search(text):
             self.addresses.append((found["host"] or "", int(found["port"] or found["port2"]), said))
@@ -120,13 +120,13 @@ class _Tally:
         if self.asked:
             self._after_request(said, died=died, start=start)
 
-    def _probe(self, path: str, status: int, said: Said) -> None:
+    def _probe(self, path: str, status: int, said: QuotedLine) -> None:
         its_own = not self.route or path.rstrip("/") == self.route.rstrip("/")
         if its_own or status >= _CLIENT_ERROR:
             count = self.statuses[status][0] if status in self.statuses else 0
             self.statuses[status] = (count + 1, said)
 
-    def _after_request(self, said: Said, *, died: bool, start: bool) -> None:
+    def _after_request(self, said: QuotedLine, *, died: bool, start: bool) -> None:
         if _TIMED_OUT.search(said.text) or (not died and _TROUBLE.search(said.text)):
             self.troubled = True
         if (died or start) and not self.troubled and self.ended is None:
@@ -143,7 +143,7 @@ def read_server(lines: Iterable[LogLine], container: Json) -> Server:
     port, route = _port_of(container), str(container.get("healthRoute") or "")
     tally = _Tally(route)
     for line in itertools.islice(lines, _MOST_LINES):
-        tally.read(Said(line.insert_id or "logEntries", line.text[:_TEXT]))
+        tally.read(QuotedLine(line.insert_id or "logEntries", line.text[:_TEXT]))
     addresses, statuses = tally.addresses, tally.statuses
     inside = bool(addresses) and all(_LOOPBACK.match(host) for host, _, _ in addresses)
     elsewhere = bool(addresses) and all(found != port for _, found, _ in addresses)

@@ -6,7 +6,7 @@ are frames and source code, and how a chain of exceptions hangs together. Source
 never evidence ("raise RuntimeError(", "timeout=30"); the exceptions are, and the last frame in the
 user's own code says where. Tracebacks arrive in one entry or in one entry a line, from several ranks
 at once. One grammar, and so one file: a line belongs to what is open before it, whichever runtime
-wrote that. One pass, linear in the text. Pure; called by `statements`.
+wrote that. One pass, linear in the text. Pure; called by `texts`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from remediator.case import LogLine
-from remediator.diagnosis.linear import Late, Linear
+from remediator.diagnosis.lazy_patterns import Late, Linear
 from remediator.domain import Frame
 
 # A traceback that is still open takes so many lines of other writers between its own.
@@ -48,7 +48,7 @@ class Raised:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class LogItem:
     """One thing that the log says: a plain line, or a traceback with its chain of exceptions.
 
     `line` is the entry in which it begins (a traceback: where its last exception stands). `raised`
@@ -159,7 +159,7 @@ def is_own(file: str) -> bool:
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenTrace:
     """A traceback that is being read."""
 
     raised: list[Raised] = field(default_factory=list)
@@ -227,7 +227,7 @@ class _Open:
         self.raised.insert(0, Raised(name, message))
         self.newest, self.message_lines = 0, 0
 
-    def said(self, line: LogLine) -> Said | None:
+    def said(self, line: LogLine) -> LogItem | None:
         if not self.raised and self.frames:
             # Cut off before its exception: that something was raised is all it says.
             self.ends_with("Traceback", "")
@@ -241,21 +241,21 @@ class _Open:
         traced = frame is not None or self.padded
         stood = self.stood_in if _STOPPED.search(newest[0].name) else ""
         last = self.last or line
-        return Said(last, newest[0].text, tuple(newest), frame, traced, self.lead, stood)
+        return LogItem(last, newest[0].text, tuple(newest), frame, traced, self.lead, stood)
 
 
-class _Reader:
+class _LogReader:
     """Reads one writer's lines (a task's rank); open tracebacks live between entries."""
 
     def __init__(self) -> None:
-        self.open: _Open | None = None
+        self.open: _OpenTrace | None = None
         self.drop_until_caret = 0
-        self.java: _Open | None = None
+        self.java: _OpenTrace | None = None
         self.prefix: Late | None = None
-        self.previous: Said | None = None
+        self.previous: LogItem | None = None
 
     # A line is either taken into a traceback, or given back as plain text, or dropped.
-    def read(self, line: LogLine, text: str) -> Iterator[Said]:
+    def read(self, line: LogLine, text: str) -> Iterator[LogItem]:
         held = self.open
         if held is not None and self.prefix is not None:
             head = self.prefix.match(text)
@@ -281,7 +281,7 @@ class _Reader:
         held = self.previous
         return held.text if held is not None and held.line is line and not held.raised else ""
 
-    def finish(self, line: LogLine) -> Iterator[Said]:
+    def finish(self, line: LogLine) -> Iterator[LogItem]:
         for held in (self.open, self.java):
             if held is not None:
                 found = held.said(line)
@@ -290,9 +290,9 @@ class _Reader:
         self.open = self.java = None
 
     def _begin(self, line: LogLine, *, rich: bool = False, ipython: bool = False) -> None:
-        self.open = _Open(last=line, rich=rich, ipython=ipython, lead=self._lead(line))
+        self.open = _OpenTrace(last=line, rich=rich, ipython=ipython, lead=self._lead(line))
 
-    def _continue(self, held: _Open, line: LogLine, text: str) -> tuple[bool, Said | None]:  # noqa: C901, PLR0912  # one grammar
+    def _continue(self, held: _OpenTrace, line: LogLine, text: str) -> tuple[bool, LogItem | None]:  # noqa: C901, PLR0912  # one grammar
         """(whether the line belongs to the traceback, the traceback where it is over)."""
         stripped = text.strip()
         if held.message_lines >= 0:
@@ -344,7 +344,7 @@ class _Reader:
             return False, held.said(line)
         return False, None
 
-    def _message(self, held: _Open, line: LogLine, text: str) -> tuple[bool, Said | None]:
+    def _message(self, held: _OpenTrace, line: LogLine, text: str) -> tuple[bool, LogItem | None]:
         """As `_continue`, once the exception has been read: its message may go on, or a chain."""
         stripped = text.strip()
         link = _LINK.match(text)
@@ -377,12 +377,12 @@ class _Reader:
             return True, None
         return False, held.said(line)
 
-    def _plain(self, line: LogLine, text: str) -> Iterator[Said]:  # noqa: C901, PLR0912  # one grammar
+    def _plain(self, line: LogLine, text: str) -> Iterator[LogItem]:  # noqa: C901, PLR0912  # one grammar
         head = text[:300]
         marked = "Traceback" in head and _TRACEBACK.search(head)
         if marked and text[marked.end() :].strip(" :\u2500\u256e-"):
             # Pasted into one line: what is source and what is not is no more told.
-            yield Said(line, text)
+            yield LogItem(line, text)
             return
         if marked:
             self.prefix = _prefix_of(head[: marked.start()])
@@ -391,7 +391,7 @@ class _Reader:
             # IPython heads its traceback with the exception's name.
             ipython = bool(re.fullmatch(r"[A-Za-z_][\w.]{2,80}", before)) and not rich
             if before and not ipython:
-                yield Said(line, before)
+                yield LogItem(line, before)
             self._begin(line, rich=rich, ipython=ipython)
             return
         if head.startswith("Fatal Python error:"):
@@ -436,14 +436,14 @@ class _Reader:
             and (java := _JAVA_HEAD.match(text[:_LINE].strip()))
             and not text.lstrip().startswith("at ")
         ):
-            self.java = _Open(last=line, lead=self._lead(line))
+            self.java = _OpenTrace(last=line, lead=self._lead(line))
             self.java.ends_with(
                 java["name"], _joined(java["link"], (java["message"] or "").strip())
             )
             return
         if _is_native(text):
             return
-        yield Said(line, text)
+        yield LogItem(line, text)
 
     def _java(self, text: str) -> bool:
         """Whether the line belongs to the Java exception being read."""
@@ -541,12 +541,12 @@ def _is_native(text: str) -> bool:
 # --- the log -----------------------------------------------------------------------------------
 
 
-def read_log(lines: Iterable[LogLine]) -> Iterator[Said]:
+def read_log(lines: Iterable[LogLine]) -> Iterator[LogItem]:
     """What the lines say, in their order; tracebacks where their last exception stands.
 
     Each task's lines must come in order of time; tasks and ranks may be mixed.
     """
-    readers: dict[tuple[str, str], _Reader] = {}
+    readers: dict[tuple[str, str], _LogReader] = {}
     last: LogLine | None = None
     for line in lines:
         last = line
@@ -562,11 +562,11 @@ def read_log(lines: Iterable[LogLine]) -> Iterator[Said]:
             yield from reader.finish(last)
 
 
-def _one(readers: dict[tuple[str, str], _Reader], line: LogLine, text: str) -> Iterator[Said]:
+def _one(readers: dict[tuple[str, str], _LogReader], line: LogLine, text: str) -> Iterator[LogItem]:
     writer, rest = _writer_of(text)
     reader = readers.get((line.task, writer))
     if reader is None:
-        reader = readers[line.task, writer] = _Reader()
+        reader = readers[line.task, writer] = _LogReader()
     yield from reader.read(line, rest)
 
 
@@ -578,21 +578,23 @@ def _writer_of(text: str) -> tuple[str, str]:
     return "", text
 
 
-def _many(readers: dict[tuple[str, str], _Reader], line: LogLine, text: str) -> Iterator[Said]:
+def _many(
+    readers: dict[tuple[str, str], _LogReader], line: LogLine, text: str
+) -> Iterator[LogItem]:
     """An entry of several lines: its plain lines stay together, its tracebacks are taken out."""
     plain: list[str] = []
     for row in text.split("\n"):
         for said in _one(readers, line, row.rstrip("\r")):
             if said.raised or said.line is not line:
                 if plain:
-                    yield Said(line, "\n".join(plain))
+                    yield LogItem(line, "\n".join(plain))
                     plain = []
                 yield said
             else:
                 plain.append(said.text)
     # What is still open at the end of an entry of several lines is whole.
     if plain:
-        yield Said(line, "\n".join(plain))
+        yield LogItem(line, "\n".join(plain))
     for (task, _), reader in list(readers.items()):
         if task == line.task and reader.is_whole:
             yield from reader.finish(line)

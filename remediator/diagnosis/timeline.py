@@ -20,10 +20,10 @@ from itertools import pairwise
 from statistics import median
 
 from remediator.case import Case, LogLine
-from remediator.diagnosis.linear import Late, Linear
-from remediator.diagnosis.statements import SERVICE_TASK
+from remediator.diagnosis.lazy_patterns import Late, Linear
+from remediator.diagnosis.metrics import Usage
 from remediator.diagnosis.structure import is_progress, read_log
-from remediator.diagnosis.utilisation import Usage
+from remediator.diagnosis.texts import SERVICE_TASK
 from remediator.domain import Section, Source
 
 _LINES = 5_000
@@ -145,7 +145,7 @@ _PROGRESS = Late(
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class TimelineSection:
     """One section of the run: its share of the time that the log covers, and what it was doing.
 
     `told`: the log itself marks it as a section (by a name, a duration, several passes) rather than
@@ -162,7 +162,7 @@ class Stretch:
     waits: bool
     by_name: bool
     inference: bool
-    told: bool
+    reported: bool
     marked: bool
     stands: bool
     growth: float | None
@@ -208,7 +208,7 @@ class Timeline:
     progress that a line told, as a fraction.
     """
 
-    stretches: tuple[Stretch, ...]
+    timeline_sections: tuple[TimelineSection, ...]
     span_seconds: float
     work_done: float | None
     slow_fetches: Fetches | None = None
@@ -218,15 +218,17 @@ class Timeline:
 
     @property
     def sections(self) -> tuple[Section, ...]:
-        return tuple(Section(readable(s.name), s.share, s.seconds) for s in self.stretches[:_SHOWN])
+        return tuple(
+            Section(readable(s.name), s.share, s.seconds) for s in self.timeline_sections[:_SHOWN]
+        )
 
     @property
     def waiting_share(self) -> float:
-        return sum(s.share for s in self.stretches if s.waits and not s.stands)
+        return sum(s.share for s in self.timeline_sections if s.waits and not s.stands)
 
-    def longest(self, *, waits: bool) -> Stretch | None:
+    def longest(self, *, waits: bool) -> TimelineSection | None:
         """The longest section that waits, or that works."""
-        return next((s for s in self.stretches if s.waits is waits and not s.stands), None)
+        return next((s for s in self.timeline_sections if s.waits is waits and not s.stands), None)
 
 
 def human_seconds(seconds: float) -> str:
@@ -245,9 +247,9 @@ def read_timeline(case: Case, usage: Usage) -> Timeline:
     """The sections of one case: by telemetry where it names them, else by the log."""
     lines = _worker_lines(case.log_lines)
     done = _progress(lines)
-    told = _by_telemetry(usage, case.job.start_time)
-    if told is not None:
-        return Timeline(told[0], told[1], done, _slow_fetches(lines))
+    reported = _by_telemetry(usage, case.job.start_time)
+    if reported is not None:
+        return Timeline(reported[0], reported[1], done, _slow_fetches(lines))
     return replace(
         _by_log(case, lines, done), cpu_share=_cpu_share(lines), slow_fetches=_slow_fetches(lines)
     )
@@ -259,7 +261,7 @@ _SLOW_SECONDS = 0.5  # the threshold of a probe, which the mission states
 
 def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
     """The host of which the log tells the most slow answers, each with its own duration."""
-    told: dict[str, list[float]] = defaultdict(list)
+    reported: dict[str, list[float]] = defaultdict(list)
     where: dict[str, str] = {}
     for line in lines:
         text = line.text[:_TEXT]
@@ -272,9 +274,9 @@ def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
         if not waits and _LOOKED_UP.search(bare) is None:
             continue
         name = host[1].lower() if host else "its feature store"
-        told[name].append(seconds)
+        reported[name].append(seconds)
         where.setdefault(name, line.insert_id or "logEntries")
-    for name, spent in sorted(told.items(), key=lambda item: -len(item[1])):
+    for name, spent in sorted(reported.items(), key=lambda item: -len(item[1])):
         if len(spent) >= _FEWEST_FETCHES and median(spent) >= _SLOW_SECONDS:
             return Fetches(name, len(spent), median(spent), where[name])
     return None
@@ -333,7 +335,7 @@ class _Bin:
     seen: int = 0
     waiting_seconds: float = 0.0
     lines: int = 0
-    told: bool = False
+    reported: bool = False
     retries: bool = False
     stands: bool = False
     host: str = ""
@@ -357,7 +359,9 @@ def _steps(moments: Sequence[datetime | None], start: datetime | None) -> list[f
     return [first, *(usual if step is None else step for step in between)]
 
 
-def _by_telemetry(usage: Usage, start: datetime | None) -> tuple[tuple[Stretch, ...], float] | None:
+def _by_telemetry(
+    usage: Usage, start: datetime | None
+) -> tuple[tuple[TimelineSection, ...], float] | None:
     samples = usage.sections
     if len(samples) < _LEAST_TELEMETRY:
         return None
@@ -373,15 +377,15 @@ def _by_telemetry(usage: Usage, start: datetime | None) -> tuple[tuple[Stretch, 
         held.name = name
         held.seconds += step
         held.lines += 1
-        named = _words(sample.section)
+        named = _split_name(sample.section)
         seen = bool(_WAITING_STACK.search(sample.stack))
         held.seen += seen or not sample.stack
         held.waits += bool(
             seen or _WAITING.search(named) or _WAITING_NAME.search(named) or _AWAITING.search(named)
         )
         span += step
-    stretches = [
-        Stretch(
+    timeline_sections = [
+        TimelineSection(
             name=held.name[:_NAME],
             seconds=held.seconds,
             share=held.seconds / span if span else 0.0,
@@ -389,9 +393,9 @@ def _by_telemetry(usage: Usage, start: datetime | None) -> tuple[tuple[Stretch, 
             waits=held.waits * 2 > held.lines,
             by_name=held.seen * 2 <= held.lines,
             inference=bool(_INFERENCE.search(held.name.replace("_", " "))),
-            told=True,
+            reported=True,
             marked=True,
-            stands=bool(_STANDING.search(_words(held.name))),
+            stands=bool(_STANDING.search(_split_name(held.name))),
             growth=None,
             host="",
             source=Source.TELEMETRY,
@@ -399,8 +403,8 @@ def _by_telemetry(usage: Usage, start: datetime | None) -> tuple[tuple[Stretch, 
         )
         for held in bins.values()
     ]
-    stretches.sort(key=lambda s: (-s.seconds, s.name))
-    return tuple(s for s in stretches if s.share >= _LEAST_SHARE), span
+    timeline_sections.sort(key=lambda s: (-s.seconds, s.name))
+    return tuple(s for s in timeline_sections if s.share >= _LEAST_SHARE), span
 
 
 # --- by the log --------------------------------------------------------------------------------
@@ -454,7 +458,7 @@ def readable(name: str) -> str:
 _MASK = Late(r"<(?:uri|path|id|n)>")
 
 
-def _words(name: str) -> str:
+def _split_name(name: str) -> str:
     """`fetch_features` and `fetchFeatures` as the words that they are made of."""
     return _CAMEL.sub(" ", name).replace("_", " ").replace("-", " ")
 
@@ -515,8 +519,8 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
     span = last_end - moments[0]
     if span <= 0:
         return Timeline((), 0.0, done)
-    stretches = [
-        Stretch(
+    timeline_sections = [
+        TimelineSection(
             name=held.name or "(unnamed)",
             seconds=held.seconds,
             share=held.seconds / span,
@@ -524,8 +528,8 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
             waits=held.waiting_seconds * 2 > held.seconds,
             by_name=False,
             inference=bool(_INFERENCE.search(held.name.replace("_", " "))),
-            told=held.told or sum(1 for gap in held.gaps if gap > 0) >= _CONTRAST_PASSES,
-            marked=held.told,
+            reported=held.reported or sum(1 for gap in held.gaps if gap > 0) >= _CONTRAST_PASSES,
+            marked=held.reported,
             stands=held.stands and held.waiting_seconds * 2 <= held.seconds,
             growth=_growth(sorted(held.moments)),
             host=held.host,
@@ -534,8 +538,8 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
         )
         for held in _merged(bins).values()
     ]
-    stretches.sort(key=lambda s: (-s.seconds, s.name))
-    return Timeline(tuple(s for s in stretches if s.share >= _LEAST_SHARE), span, done)
+    timeline_sections.sort(key=lambda s: (-s.seconds, s.name))
+    return Timeline(tuple(s for s in timeline_sections if s.share >= _LEAST_SHARE), span, done)
 
 
 _FEWEST_LINES = 2
@@ -565,11 +569,11 @@ def _shared_out(lines: Sequence[LogLine], moments: Sequence[float]) -> dict[str,
         held.moments.append(moments[index])
         if after is not None:
             # A line that tells its own duration ends the section that it names.
-            told = _duration_in(after.text)
-            if told is not None and 0 < told <= gap * _BELIEVED + 1.0:
-                give(bin_of(after), min(told, gap))
-                bin_of(after).told = True
-                gap -= min(told, gap)
+            reported = _duration_in(after.text)
+            if reported is not None and 0 < reported <= gap * _BELIEVED + 1.0:
+                give(bin_of(after), min(reported, gap))
+                bin_of(after).reported = True
+                gap -= min(reported, gap)
             if held.waits and _answered_at_once(line, gap):
                 # What came after is the next line's, unless that is such a line too.
                 if not bin_of(after).waits:
@@ -589,20 +593,23 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
     text = line.text[:_TEXT]
     name, named = _name_of(text, template)
     head = text[:_HEAD]
-    words = _words(head)
+    words = _split_name(head)
     host = _HOST_IN_URI.search(text)
-    told = _duration_in(text) is not None
-    waits_told = told and _LOOKED_UP.search(_unprefixed(text)) is not None
+    reported = _duration_in(text) is not None
+    waits_reported = reported and _LOOKED_UP.search(_unprefixed(text)) is not None
     stands = bool(_STANDING.search(words) or _ALIVE.search(head))
     waits = bool(
-        waits_told or host or _WAITING.search(head) or (words != head and _WAITING.search(words))
+        waits_reported
+        or host
+        or _WAITING.search(head)
+        or (words != head and _WAITING.search(words))
     )
     if not waits and _AWAITING.search(words):
         waits = bool(_SENDER.search(head))
         stands = stands or not waits
     return _Bin(
         name,
-        told=named,
+        reported=named,
         # Whoever waits for a lock or a peer waits for no data.
         waits=int(waits and (host is not None or not stands)),
         retries=bool(_RETRYING.search(head)),
@@ -618,7 +625,7 @@ def _telling(lines: Sequence[LogLine]) -> list[LogLine]:
     A bare counter belongs to whatever section was running: its time goes to the line before. So
     does a sign of life, where that line names a section or counts.
     """
-    told: list[LogLine] = []
+    reported: list[LogLine] = []
     known: dict[str, tuple[bool, bool, bool]] = {}
     counting = False
     for line in lines:
@@ -632,8 +639,8 @@ def _telling(lines: Sequence[LogLine]) -> list[LogLine]:
         if not says or (counting and alive):
             continue
         counting = counts
-        told.append(line)
-    return told
+        reported.append(line)
+    return reported
 
 
 def _only_counts(text: str, template: str) -> bool:
@@ -666,7 +673,7 @@ def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
         into.waiting_seconds += held.seconds if held.waits or storm else 0.0
         into.stands = into.stands or held.stands or held.retries
         into.lines += held.lines
-        into.told = into.told or held.told
+        into.reported = into.reported or held.reported
         into.host = into.host or held.host
         into.where = into.where or held.where
     return merged

@@ -1,4 +1,4 @@
-"""Checks a live deployment from its sink to its last alert, and says how to mend what is missing.
+"""Checks a live deployment from its sink to its last alert, and says how to fix what is missing.
 
 Each check stands alone: one that cannot be made says why and stops no other. Nothing is changed but
 one note in the ledger, by which the event that it sends through sink, topic and function is known to
@@ -11,57 +11,59 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from remediator.doctor import inside, quotas, rights, route
-from remediator.doctor.findings import Finding, Status, Ward, unknown
-from remediator.doctor.inside import NOTE, event, own_view
-from remediator.doctor.rights import PERMISSIONS
-from remediator.domain import Forbidden, RemediatorError
+from remediator.doctor import delivery_path, from_inside, permissions, quotas
+from remediator.doctor.findings import CheckStatus, DoctorContext, Finding, unknown
+from remediator.doctor.from_inside import NOTE, event, own_view
+from remediator.doctor.permissions import PERMISSIONS
+from remediator.domain import PermissionDenied, RemediatorError
 
 __all__ = [
     "NOTE",
     "PERMISSIONS",
+    "CheckStatus",
+    "DoctorContext",
     "Finding",
-    "Status",
-    "Ward",
     "as_text",
     "event",
     "examine",
     "own_view",
 ]
 
-_CHECKS: Mapping[str, Callable[[Ward], Iterable[Finding]]] = {
-    "policies": inside.policies,
-    "prices": inside.prices,
-    "sink": route.sink,
-    "delivery": route.delivery,
-    "dead letters": route.dead_letters,
-    "function": route.functions,
-    "callers": route.callers,
-    "approvals": route.approvals,
-    "event": inside.event_and_channels,
-    "permissions": rights.permissions,
-    "act as": rights.act_as,
-    "ledger": inside.ledger,
-    "schedule": route.schedule,
-    "watch": route.watch,
+_CHECKS: Mapping[str, Callable[[DoctorContext], Iterable[Finding]]] = {
+    "policies": from_inside.policies,
+    "prices": from_inside.prices,
+    "sink": delivery_path.sink,
+    "delivery": delivery_path.delivery,
+    "dead letters": delivery_path.dead_letters,
+    "function": delivery_path.functions,
+    "callers": delivery_path.callers,
+    "approvals": delivery_path.approvals,
+    "event": from_inside.event_and_channels,
+    "permissions": permissions.permissions,
+    "act as": permissions.act_as,
+    "ledger": from_inside.ledger,
+    "schedule": delivery_path.schedule,
+    "watch": delivery_path.watch,
     "quotas": quotas.quotas,
-    "clock": inside.clock,
+    "clock": from_inside.clock,
 }
 
 
-def examine(ward: Ward) -> tuple[Finding, ...]:
+def examine(context: DoctorContext) -> tuple[Finding, ...]:
     """Every finding, in the order of the way that a failure takes through the deployment."""
     with ThreadPoolExecutor(max_workers=len(_CHECKS), thread_name_prefix="doctor") as pool:
-        running = [pool.submit(_made, name, check, ward) for name, check in _CHECKS.items()]
+        running = [pool.submit(_made, name, check, context) for name, check in _CHECKS.items()]
         return tuple(finding for one in running for finding in one.result())
 
 
-def _made(name: str, check: Callable[[Ward], Iterable[Finding]], ward: Ward) -> tuple[Finding, ...]:
+def _made(
+    name: str, check: Callable[[DoctorContext], Iterable[Finding]], context: DoctorContext
+) -> tuple[Finding, ...]:
     found: list[Finding] = []
     try:
-        for finding in check(ward):
+        for finding in check(context):
             found.append(finding)  # noqa: PERF402  # what was found before an error stays found
-    except Forbidden as err:
+    except PermissionDenied as err:
         found.append(
             unknown(name, err, "ask for the permission, or run this as somebody who has it")
         )
@@ -72,20 +74,20 @@ def _made(name: str, check: Callable[[Ward], Iterable[Finding]], ward: Ward) -> 
     return tuple(found)
 
 
-def as_text(ward: Ward, findings: Sequence[Finding]) -> str:
-    """A page for a terminal: problems with their mend, everything else on a line."""
-    marks = {Status.OK: "ok", Status.PROBLEM: "PROBLEM", Status.UNKNOWN: "?"}
+def as_text(context: DoctorContext, findings: Sequence[Finding]) -> str:
+    """A page for a terminal: problems with their fix, everything else on a line."""
+    marks = {CheckStatus.OK: "ok", CheckStatus.PROBLEM: "PROBLEM", CheckStatus.UNKNOWN: "?"}
     width = max(len(one.check) for one in findings)
-    lines = [f"{ward.name} in {ward.project}, {ward.region}", ""]
+    lines = [f"{context.name} in {context.project}, {context.region}", ""]
     for one in findings:
         lines.append(f"{marks[one.status]:8}{one.check:{width}}  {one.says}")
-        if one.status is Status.OK:
+        if one.status is CheckStatus.OK:
             continue
         indent = " " * (8 + width + 2)
         lines += [f"{indent}why:  {one.why}"] * bool(one.why)
-        lines += [f"{indent}mend: {one.mend}"] * bool(one.mend)
-    problems = sum(one.status is Status.PROBLEM for one in findings)
-    open_ones = sum(one.status is Status.UNKNOWN for one in findings)
-    told = "no problem found" if not problems else f"{problems} problem(s)"
-    lines += ["", told + (f", {open_ones} not checked" if open_ones else "")]
+        lines += [f"{indent}fix: {one.fix}"] * bool(one.fix)
+    problems = sum(one.status is CheckStatus.PROBLEM for one in findings)
+    open_ones = sum(one.status is CheckStatus.UNKNOWN for one in findings)
+    verdict = "no problem found" if not problems else f"{problems} problem(s)"
+    lines += ["", verdict + (f", {open_ones} not checked" if open_ones else "")]
     return "\n".join(lines)

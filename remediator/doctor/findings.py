@@ -1,4 +1,4 @@
-"""What a check says, and what it looks at: findings, the ward, and the project's own APIs as seen here.
+"""What a check says, and what it looks at: findings, the context, and the project's own APIs as seen here.
 
 Values and one Protocol; the checks stand in the files beside this one.
 """
@@ -16,7 +16,7 @@ from remediator.ledger import Ledger
 from remediator.policy import Policies
 
 
-class Status(StrEnum):
+class CheckStatus(StrEnum):
     """What a check found."""
 
     OK = "ok"
@@ -29,10 +29,10 @@ class Finding:
     """`says`: what was seen; `why`: what it leads to; `mend`: a command or a deed."""
 
     check: str
-    status: Status
+    status: CheckStatus
     says: str
     why: str = ""
-    mend: str = ""
+    fix: str = ""
 
     def to_json(self) -> dict[str, str]:
         return {
@@ -40,11 +40,11 @@ class Finding:
             "status": self.status.value,
             "says": self.says,
             "why": self.why,
-            "mend": self.mend,
+            "mend": self.fix,
         }
 
 
-class Deployment(Protocol):
+class DeploymentReader(Protocol):
     """The project's own APIs; errors are the domain's."""
 
     google_time: datetime | None
@@ -62,7 +62,7 @@ class Deployment(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ward:
+class DoctorContext:
     """What the checks look at. `account` is the functions' own; `is_self`: this runs as it.
 
     `digest` is that of the policy file as read here. `check_channel` raises where a channel cannot
@@ -79,7 +79,7 @@ class Ward:
     account: str
     is_self: bool
     acts_as: tuple[str, ...]
-    deployment: Deployment
+    deployment: DeploymentReader
     policies: Callable[[], Policies]
     digest: Callable[[], str]
     ledger: Callable[[], Ledger]
@@ -98,6 +98,6 @@ class Ward:
         return f"deploy/deploy.sh {self.project} {self.region}"
 
 
-def unknown(check: str, err: Exception, mend: str) -> Finding:
+def unknown(check: str, err: Exception, fix: str) -> Finding:
     """A check that could not be made."""
-    return Finding(check, Status.UNKNOWN, f"not checked: {err}", mend=mend)
+    return Finding(check, CheckStatus.UNKNOWN, f"not checked: {err}", fix=fix)

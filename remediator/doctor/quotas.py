@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from remediator.doctor.findings import Finding, Status, Ward
+from remediator.doctor.findings import CheckStatus, DoctorContext, Finding
 
 _DEVICES: Mapping[str, str] = {
     # Serving: gcloud 528, command_lib/ai/model_garden_utils.py. Training: the same words in Google's
@@ -42,43 +42,45 @@ _USES = ("training", "serving")
 def metrics_of(device: str) -> tuple[str, ...]:
     """The quotas that a device counts against; empty where their names are not known."""
     short = _DEVICES.get(device)
-    return tuple(_named(use, short) for use in _USES) if short else ()
+    return tuple(_metric_name(use, short) for use in _USES) if short else ()
 
 
-def _named(use: str, short: str) -> str:
+def _metric_name(use: str, short: str) -> str:
     return f"aiplatform.googleapis.com/custom_model_{use}_{short}"
 
 
-def quotas(ward: Ward) -> Iterator[Finding]:
+def quotas(context: DoctorContext) -> Iterator[Finding]:
     """What the limits allow by name, and of which the project may have none."""
-    limits = ward.policies().limits
+    limits = context.policies().limits
     devices = [one for one in limits.accelerators or () if not set(one) & set("*?[")]
     wanted = {metric: device for device in devices for metric in metrics_of(device)}
     wanted |= _cpus(limits.machine_types or ("n1-*",))
     held = {
         (metric, place): limit
-        for metric, place, limit in ward.deployment.quota_limits(ward.locations)
+        for metric, place, limit in context.deployment.quota_limits(context.locations)
         if metric in wanted
     }
     empty = sorted({f"{m} in {place}" for (m, place), limit in held.items() if limit == 0})
     if empty:
         yield Finding(
             "quotas",
-            Status.PROBLEM,
+            CheckStatus.PROBLEM,
             f"zero: {', '.join(empty)}",
             "a step that needs it is refused, and the next is taken",
             "https://console.cloud.google.com/iam-admin/quotas?service=aiplatform.googleapis.com"
-            f"&project={ward.project}",
+            f"&project={context.project}",
         )
     else:
-        where = ", ".join(ward.locations)
-        yield Finding("quotas", Status.OK, f"nothing that is allowed by name is at zero in {where}")
+        where = ", ".join(context.locations)
+        yield Finding(
+            "quotas", CheckStatus.OK, f"nothing that is allowed by name is at zero in {where}"
+        )
     unheard = [one for one in devices if not metrics_of(one)]
     unheard += sorted(metric for metric in wanted if metric not in {m for m, _ in held})
     if unheard:
         yield Finding(
             "quotas",
-            Status.UNKNOWN,
+            CheckStatus.UNKNOWN,
             f"not checked: no limit is listed for {', '.join(dict.fromkeys(unheard))}",
         )
 
@@ -86,4 +88,4 @@ def quotas(ward: Ward) -> Iterator[Finding]:
 def _cpus(machine_types: Iterable[str]) -> dict[str, str]:
     families = {pattern.partition("-")[0] for pattern in machine_types}
     known = {family: _FAMILIES[family] for family in families if family in _FAMILIES}
-    return {_named("training", short): family for family, short in known.items()}
+    return {_metric_name("training", short): family for family, short in known.items()}

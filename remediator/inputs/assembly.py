@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from remediator.case import Case
-from remediator.domain import JobKind, JobName, JobState, Json, Unusable, parse_time
+from remediator.domain import InvalidInput, JobKind, JobName, JobState, Json, parse_time
 from remediator.inputs.documents import Material
 from remediator.inputs.text_log import Exit, ended_well, has_sign_of_death, iter_texts, last_exit
 from remediator.job import Job
@@ -85,16 +85,16 @@ def _one_job(materials: Sequence[Material]) -> tuple[Json | None, list[str]]:
         name = str(job.get("name"))
         try:
             key = JobName.parse(name).key
-        except Unusable as err:
+        except InvalidInput as err:
             if len(materials) == 1 and not material.jobs[1:]:
                 raise
             msg = f"{material.name}: {err}"
-            raise Unusable(msg) from err
+            raise InvalidInput(msg) from err
         known = chosen.get(key)
         chosen[key] = job if known is None or len(job) > len(known) else known
     if len(chosen) > 1:
         msg = f"the inputs are about different jobs: {', '.join(sorted(chosen))}"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     return (next(iter(chosen.values())) if chosen else None), notes
 
 

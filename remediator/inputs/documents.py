@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from remediator.case import CASE_KEYS, Gap
-from remediator.domain import COLLECTIONS, Json, Unusable
+from remediator.domain import COLLECTIONS, InvalidInput, Json
 from remediator.inputs.sdk_json import rest_shaped
 from remediator.inputs.text_log import LINE_ATTRIBUTES, LINE_MESSAGE_KEYS, read_lines
 from remediator.job.validation import JOB_KEYS, is_compiled_pipeline
@@ -58,21 +58,21 @@ def read_document(data: bytes, name: str) -> Material:
     """What `data` holds; raises Unusable, one line, for what nothing can be made of."""
     if b"\0" in data:
         msg = f"{name}: holds NUL bytes: neither JSON, YAML nor a text log"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     text = data.decode("utf-8-sig", errors="replace")
     if text.count("\ufffd") > len(text) * _MOST_UNREADABLE:
         msg = f"{name}: is no text in UTF-8"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     if not text.strip():
         msg = f"{name}: is empty"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     body = _GCLOUD_CHATTER.sub("", text, count=1).lstrip() if _GCLOUD_CHATTER.match(text) else text
     start = body.lstrip()[:1]
     if start in {"{", "["}:
         return _from_json(body, name)
     if _is_bare_number(body):
         msg = f"{name}: a number alone: {body.strip()[:_MOST_SHOWN]}"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     return _from_yaml(body, name) or Material(name, entries=tuple(read_lines(text)), plain=True)
 
 
@@ -96,13 +96,13 @@ def _from_json(text: str, name: str) -> Material:
         if stripped.startswith("[") and _BRACKETED_LINE.match(stripped):
             return Material(name, entries=tuple(read_lines(text)), plain=True)
         msg = f"{name}: not JSON: {err}"
-        raise Unusable(msg) from err
+        raise InvalidInput(msg) from err
     if isinstance(value, list):
         return _from_list(value, name)
     if isinstance(value, dict):
         return _from_object(value, name)
     msg = f"{name}: JSON, but no object and no list"
-    raise Unusable(msg)
+    raise InvalidInput(msg)
 
 
 def _json_lines(text: str) -> list[Any] | None:
@@ -120,7 +120,7 @@ def _from_lines(text: str, first: Sequence[Any], name: str) -> Material:
     if not (first[0].keys() & (_ENTRY_KEYS | JOB_KEYS) or _is_program_line(first[0])):
         known = ", ".join(sorted(_ENTRY_KEYS | {"message"}))
         msg = f"{name}: lines of JSON without a key that is known (one of {known})"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     if not first[0].keys() & (_ENTRY_KEYS | JOB_KEYS):
         return Material(name, entries=tuple(read_lines(text)), plain=True)
     values: list[Any] = []
@@ -131,18 +131,18 @@ def _from_lines(text: str, first: Sequence[Any], name: str) -> Material:
             values.append(parse_json(line))
         except ValueError as err:
             msg = f"{name}: line {number}: not JSON: {err}"
-            raise Unusable(msg) from err
+            raise InvalidInput(msg) from err
     return _from_list(values, name)
 
 
 def _from_list(values: Sequence[Any], name: str) -> Material:
     if not values:
         msg = f"{name}: an empty list"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     for index, value in enumerate(values):
         if not isinstance(value, dict):
             msg = f"{name}: item {index + 1} of the list is no object"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
     if all(_is_entry(value) for value in values):
         return Material(name, entries=tuple(values))
     if all(_is_job(value) for value in values):
@@ -150,7 +150,7 @@ def _from_list(values: Sequence[Any], name: str) -> Material:
     if all(_is_series(value) for value in values):
         return Material(name, parts={"timeSeries": list(values)})
     msg = f"{name}: a list of neither log entries nor jobs"
-    raise Unusable(msg)
+    raise InvalidInput(msg)
 
 
 def _from_object(value: Json, name: str) -> Material:
@@ -160,7 +160,7 @@ def _from_object(value: Json, name: str) -> Material:
         job = value.get("job")
         if job is not None and not isinstance(job, Mapping):
             msg = f"{name}: `job` must be an object"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         _require_lists(value, name)
         jobs = (rest_shaped(job),) if job else ()
         return Material(name, jobs=jobs, parts=parts, ignored=ignored)
@@ -178,7 +178,7 @@ def _from_object(value: Json, name: str) -> Material:
     keys = ", ".join(f"`{key}`" for key in list(value)[:5]) or "none"
     near = next((f"; did you mean `{_probable(key)}`?" for key in value if _probable(key)), "")
     msg = f"{name}: no key that is known (it has {keys[:200]}){near}"
-    raise Unusable(msg)
+    raise InvalidInput(msg)
 
 
 def _is_program_line(value: Json) -> bool:
@@ -194,7 +194,7 @@ def _require_no_compiled_pipeline(value: Json, name: str) -> None:
             f"{name}: a compiled pipeline and no run of it: give the run, as the pipeline job's JSON "
             "from REST, or its name"
         )
-        raise Unusable(msg)
+        raise InvalidInput(msg)
 
 
 def _require_lists(value: Json, name: str) -> None:
@@ -211,7 +211,7 @@ def _require_lists(value: Json, name: str) -> None:
         listed = value.get(key) or []
         if not isinstance(listed, list) or not all(isinstance(item, Mapping) for item in listed):
             msg = f"{name}: `{key}` must be a list of objects"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
 
 
 def _is_case(value: Json) -> bool:

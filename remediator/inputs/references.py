@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from remediator.domain import COLLECTIONS, JobKind, JobName, Unusable
+from remediator.domain import COLLECTIONS, InvalidInput, JobKind, JobName
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def _of_url(text: str) -> Reference | None:
     if match is not None:
         return Reference(match["id"], project, "", (JobKind.CUSTOM,))
     msg = f"this page of the Cloud console is no job's: {text[:200]}"
-    raise Unusable(msg)
+    raise InvalidInput(msg)
 
 
 def flags_missing(reference: Reference, project: str, location: str) -> Mapping[str, str]:

@@ -10,8 +10,8 @@ each job a list asks for. Pure; called by
 diagnosis, policies, evidence, alerts and the workflow.
 """
 
-from remediator.job.document import Status
-from remediator.job.ending import Fault, Part
+from remediator.job.document import RpcStatus
+from remediator.job.ending import Fault, FaultPart
 from remediator.job.facts import JobFacts
 from remediator.job.fields import (
     DEFAULT_BATCH_SIZE,
@@ -36,11 +36,11 @@ __all__ = [
     "PARENTS",
     "SWITCH_LABEL",
     "Fault",
+    "FaultPart",
     "Job",
     "JobFacts",
     "JobView",
-    "Part",
     "Pool",
-    "Status",
+    "RpcStatus",
     "container_of",
 ]

@@ -2,7 +2,7 @@
 
 Owns KFP's two spellings of each amount (numbers in GB and texts with a unit; whichever Vertex reads,
 both must agree) and where an amount stands that a parameter gives. Must not decide. Called by
-`changes` and `costs`.
+`steps` and `costs`.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from remediator.catalog.catalog import Catalogue, Hardware
+from remediator.catalog.catalog import Catalog, Hardware
 from remediator.catalog.machines import Service
 from remediator.job import launchers, pipeline
 from remediator.job.document import Document, read, spelled, whole_number
-from remediator.job.parameters import Place, follow
-from remediator.job.pipeline import Node
+from remediator.job.parameters import ParameterPlace, follow
+from remediator.job.pipeline import PipelineNode
 
 DEFAULT_CPUS, DEFAULT_GIB = 4.0, 16.0  # a component without limits runs on e2-standard-4
 _GB = 1000.0**3 / 1024.0**3
 
 
-class Unreadable(Exception):
+class UnreadableContainer(Exception):
     """An amount that cannot be read, or not be changed where it stands; says where and what it is."""
 
 
-def is_plain(job: Document, node: Node) -> bool:
+def is_plain(job: Document, node: PipelineNode) -> bool:
     """Whether the task runs a container of the pipeline's own, and launches no other job."""
     container = job.read(f"{node.holder}.container")
     return isinstance(container, Mapping) and not launchers.is_launcher(container)
@@ -38,7 +38,7 @@ class _Spelling:
     """One spelling of an amount: its path in the executor, and where its value really stands."""
 
     path: str
-    place: Place
+    place: ParameterPlace
     as_text: bool
 
     @property
@@ -46,7 +46,7 @@ class _Spelling:
         return self.place.value
 
 
-def _spellings(job: Document, node: Node, what: str, role: str) -> tuple[_Spelling, ...]:
+def _spellings(job: Document, node: PipelineNode, what: str, role: str) -> tuple[_Spelling, ...]:
     """Those spellings of `cpu` or `memory`, `Limit` or `Request`, that the container has."""
     found = []
     for name, as_text in ((f"{what}{role}", False), (f"resource{what.title()}{role}", True)):
@@ -94,7 +94,7 @@ _READ = {"cpu": _cpus, "memory": _gib}
 _DEFAULTS = {"cpu": DEFAULT_CPUS, "memory": DEFAULT_GIB}
 
 
-def shape(job: Document, node: Node) -> tuple[float | None, float | None]:
+def shape(job: Document, node: PipelineNode) -> tuple[float | None, float | None]:
     """vCPUs and GiB that the container may use, Vertex's default where nothing is stated.
 
     None: stated, but not to be read.
@@ -109,7 +109,7 @@ def shape(job: Document, node: Node) -> tuple[float | None, float | None]:
 
 
 def doubled(
-    job: Document, node: Node, dead: frozenset[str], *, memory_only: bool
+    job: Document, node: PipelineNode, dead: frozenset[str], *, memory_only: bool
 ) -> Iterator[tuple[str, Any]]:
     """(path, value) of everything that doubles the container's limits; raises Unreadable.
 
@@ -124,7 +124,7 @@ def doubled(
 
 
 def _twice(
-    job: Document, held: tuple[_Spelling, ...], what: str, node: Node, dead: frozenset[str]
+    job: Document, held: tuple[_Spelling, ...], what: str, node: PipelineNode, dead: frozenset[str]
 ) -> Iterator[tuple[str, Any]]:
     for one in held:
         if one.place.why or _READ[what](one.value) is None:
@@ -132,7 +132,7 @@ def _twice(
             msg = (
                 f"the {what} limit of task {node.title} is {one.value!r} at {one.place.path}: {why}"
             )
-            raise Unreadable(msg)
+            raise UnreadableContainer(msg)
     sizes = [_READ[what](one.value) or 0.0 for one in held]
     most = max(sizes, default=0.0)
     for one, size in zip(held, sizes, strict=True):
@@ -157,7 +157,7 @@ def _both(path: str, what: str, size: float, value: Any) -> Iterator[tuple[str, 
     yield f"{holder}.resource{what.title()}{role}", str(value)
 
 
-def _beside_nothing(job: Document, node: Node, what: str) -> Iterator[tuple[str, Any]]:
+def _beside_nothing(job: Document, node: PipelineNode, what: str) -> Iterator[tuple[str, Any]]:
     """Twice the default, in the spellings that the container has for its other limit."""
     resources = spelled(job, f"{node.holder}.container.resources")
     held = _spellings(job, node, "cpu" if what == "memory" else "memory", "Limit")
@@ -199,7 +199,7 @@ class Devices:
     why: str = ""
 
 
-def devices(job: Document, node: Node, dead: frozenset[str] = frozenset()) -> Devices:
+def devices(job: Document, node: PipelineNode, dead: frozenset[str] = frozenset()) -> Devices:
     """The accelerators of a plain container, in whichever spellings it has them."""
     holder = f"{node.holder}.container.resources.accelerator"
     types = _device_places(job, node, holder, ("resourceType", "type"))
@@ -219,15 +219,17 @@ def devices(job: Document, node: Node, dead: frozenset[str] = frozenset()) -> De
 
 
 def _device_places(
-    job: Document, node: Node, holder: str, names: tuple[str, str]
-) -> list[tuple[str, Place]]:
+    job: Document, node: PipelineNode, holder: str, names: tuple[str, str]
+) -> list[tuple[str, ParameterPlace]]:
     paths = [spelled(job, f"{holder}.{name}") for name in names]
     return [
         (path, follow(job, node.scopes, path, job.read(path))) for path in paths if job.read(path)
     ]
 
 
-def _paths(job: Document, found: list[tuple[str, Place]], dead: frozenset[str]) -> tuple[str, ...]:
+def _paths(
+    job: Document, found: list[tuple[str, ParameterPlace]], dead: frozenset[str]
+) -> tuple[str, ...]:
     """Where to write: at the value's end, or into the executor where others take the value too."""
     paths = []
     for path, place in found:
@@ -236,7 +238,7 @@ def _paths(job: Document, found: list[tuple[str, Place]], dead: frozenset[str]) 
     return tuple(dict.fromkeys(paths))
 
 
-def _spelled_as(job: Document, node: Node) -> frozenset[bool]:
+def _spelled_as(job: Document, node: PipelineNode) -> frozenset[bool]:
     """Which spellings the container's limits have, texts (True) or numbers; both where it has none."""
     held = [*_spellings(job, node, "cpu", "Limit"), *_spellings(job, node, "memory", "Limit")]
     return frozenset(one.as_text for one in held) or frozenset({True, False})
@@ -253,7 +255,7 @@ def accelerators(job: Document) -> frozenset[str]:
     return frozenset(one.type for one in found if one.type)
 
 
-def hardware(job: Document, node: Node, catalogue: Catalogue) -> Hardware | None:
+def hardware(job: Document, node: PipelineNode, catalog: Catalog) -> Hardware | None:
     """The smallest n1 that holds a container's limits, with its accelerators; None: there is none."""
     held = devices(job, node)
     cpus, gib = shape(job, node)
@@ -261,7 +263,7 @@ def hardware(job: Document, node: Node, catalogue: Catalogue) -> Hardware | None
         return None
     fitting = [
         machine
-        for machine in catalogue.machines.values()
+        for machine in catalog.machines.values()
         if machine.generation == "n1" and Service.TRAINING in machine.services
         if machine.vcpus >= cpus and machine.memory_gib >= gib
     ]
@@ -269,6 +271,6 @@ def hardware(job: Document, node: Node, catalogue: Catalogue) -> Hardware | None
     return Hardware(smallest.name, held.type, held.count) if smallest else None
 
 
-def image(job: Document, node: Node) -> str:
+def image(job: Document, node: PipelineNode) -> str:
     """The image of a plain container; empty for other executors."""
     return str(read(job, f"{node.holder}.container.image") or "")

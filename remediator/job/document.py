@@ -15,15 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from remediator.domain import (
-    JobKind,
-    JobName,
-    JobState,
-    Json,
-    Unusable,
-    parse_time,
-    path_steps,
-)
+from remediator.domain import InvalidInput, JobKind, JobName, JobState, Json, parse_time, path_steps
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,7 +26,7 @@ _DETAILS = 20  # of a status that are looked at; chosen
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class RpcStatus:
     """A google.rpc.Status: its code (0: none, or none that can be), message and details as text."""
 
     code: int
@@ -42,7 +34,7 @@ class Status:
     details: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, found: object) -> Status | None:
+    def parse(cls, found: object) -> RpcStatus | None:
         """From its JSON, whatever that holds; None for what is no object."""
         if not isinstance(found, Mapping):
             return None
@@ -98,14 +90,14 @@ def _put(node: Any, steps: tuple[str | int, ...], value: Any) -> None:
 
 def _with_spec(body: Json) -> Json:
     """A run whose spec stands as text, under `pipelineSpecJson` or in its own place, with the object."""
-    told = body.get("pipelineSpecJson", body.get("pipelineSpec"))
-    if not isinstance(told, str):
+    spec_text = body.get("pipelineSpecJson", body.get("pipelineSpec"))
+    if not isinstance(spec_text, str):
         return body
     try:
-        spec = json.loads(told)
+        spec = json.loads(spec_text)
     except ValueError as err:
         msg = f"the job's pipeline spec is text, but no JSON: {err}"
-        raise Unusable(msg) from err
+        raise InvalidInput(msg) from err
     kept = {key: value for key, value in body.items() if key != "pipelineSpecJson"}
     return {**kept, "pipelineSpec": spec}
 
@@ -126,7 +118,7 @@ class Document:
         name = body.get("name")
         if not isinstance(name, str):
             msg = "the job has no name"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         return cls(JobName.parse(name), _with_spec(body))
 
     @functools.cached_property

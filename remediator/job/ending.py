@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from remediator.domain import JobKind, JobState
 from remediator.job import fields
-from remediator.job.document import Document, Status, either_key, read, whole_number
+from remediator.job.document import Document, RpcStatus, either_key, read, whole_number
 
 
 def exit_code(job: Document, *texts: str) -> int | None:
@@ -113,7 +113,7 @@ def succeeded_trials(job: Document) -> int:
     return sum(trial.get("state") == "SUCCEEDED" for trial in job.read("trials") or ())
 
 
-class Part(StrEnum):
+class FaultPart(StrEnum):
     """Which part of a job a fault is of."""
 
     JOB = "job"
@@ -126,31 +126,31 @@ class Part(StrEnum):
 class Fault:
     """An error that stands in the job's document; `where` is its path, `name` that of its part."""
 
-    part: Part
+    part: FaultPart
     where: str
     name: str
-    status: Status
+    status: RpcStatus
 
 
 def faults(job: Document) -> tuple[Fault, ...]:
     """The job's error, those of its tasks and trials, and its partial failures, in this order."""
-    found = [Fault(Part.JOB, "error", "", status)] if (status := _status(job, "error")) else []
+    found = [Fault(FaultPart.JOB, "error", "", status)] if (status := _status(job, "error")) else []
     for index, task in fields.listed(job, "jobDetail.taskDetails"):
         where = f"jobDetail.taskDetails[{index}].error"
-        if status := Status.parse(either_key(task, "error")):
+        if status := RpcStatus.parse(either_key(task, "error")):
             found.append(
-                Fault(Part.TASK, where, str(either_key(task, "taskName") or index), status)
+                Fault(FaultPart.TASK, where, str(either_key(task, "taskName") or index), status)
             )
     for index, trial in fields.listed(job, "trials"):
         reason = either_key(trial, "infeasibleReason")
         if isinstance(reason, str) and reason:
             where = f"trials[{index}].infeasibleReason"
-            found.append(Fault(Part.TRIAL, where, str(index), Status(0, reason)))
+            found.append(Fault(FaultPart.TRIAL, where, str(index), RpcStatus(0, reason)))
     for index, failure in fields.listed(job, "partialFailures"):
-        if status := Status.parse(failure):
-            found.append(Fault(Part.ROW, f"partialFailures[{index}]", str(index), status))
+        if status := RpcStatus.parse(failure):
+            found.append(Fault(FaultPart.ROW, f"partialFailures[{index}]", str(index), status))
     return tuple(found)
 
 
-def _status(job: Document, path: str) -> Status | None:
-    return Status.parse(read(job, path))
+def _status(job: Document, path: str) -> RpcStatus | None:
+    return RpcStatus.parse(read(job, path))

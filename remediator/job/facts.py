@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from remediator.catalog.catalog import Catalogue, Hardware
+from remediator.catalog.catalog import Catalog, Hardware
 from remediator.domain import JobKind, Json
 from remediator.job import containers, ending, fields, machines, pipeline, programs
 from remediator.job.document import Document
@@ -98,13 +98,13 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def facts(job: Document, catalogue: Catalogue, model: Json | None = None) -> JobFacts:
+def facts(job: Document, catalog: Catalog, model: Json | None = None) -> JobFacts:
     """What can be said of the job and of its Model, where it has one."""
     found = machines.pools(job)
-    first = _first(job, catalogue)
+    first = _first(job, catalog)
     named = first.machine if first else ""
-    machine = catalogue.machine(named)
-    vcpus, memory_gib = catalogue.size(named)
+    machine = catalog.machine(named)
+    vcpus, memory_gib = catalog.size(named)
     settings = programs.settings(job, model)
     return JobFacts(
         kind=job.kind,
@@ -140,7 +140,7 @@ def facts(job: Document, catalogue: Catalogue, model: Json | None = None) -> Job
 _BUILT_IN = re.compile(r"(a2|a3|a4|g2|g4|ct\d)[a-z]*-")
 
 
-def _first(job: Document, catalogue: Catalogue) -> Hardware | None:
+def _first(job: Document, catalog: Catalog) -> Hardware | None:
     """The hardware that speaks for the job, with the accelerators that its machine type has built in."""
     found = machines.pools(job)
     if job.kind is JobKind.PIPELINE:
@@ -153,7 +153,7 @@ def _first(job: Document, catalogue: Catalogue) -> Hardware | None:
     held = found[0].hardware
     if held.count:
         return held
-    machine = catalogue.machine(held.machine)
+    machine = catalog.machine(held.machine)
     if machine is not None:
         return Hardware(held.machine, machine.device, machine.devices) if machine.devices else held
     return Hardware(held.machine, held.accelerator, 1 if _BUILT_IN.match(held.machine) else 0)

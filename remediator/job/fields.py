@@ -245,7 +245,7 @@ def _pool(
         spelled(job, f"{path}.{replicas}"),
         Hardware(
             str(read(job, f"{machine}.machineType") or ""),
-            _named(read(job, f"{machine}.acceleratorType")),
+            _accelerator_name(read(job, f"{machine}.acceleratorType")),
             whole_number(read(job, f"{machine}.acceleratorCount")) or 0,
         ),
         whole_number(read(job, f"{path}.{replicas}")) or 1,
@@ -266,7 +266,7 @@ def _disk_gb(job: Document, path: str) -> int:
     return whole_number(read(job, f"{path}.diskSpec.bootDiskSizeGb")) or DEFAULT_BOOT_DISK_GB
 
 
-def _named(accelerator: object) -> str:
+def _accelerator_name(accelerator: object) -> str:
     text = str(accelerator or "")
     return "" if text == "ACCELERATOR_TYPE_UNSPECIFIED" else text
 

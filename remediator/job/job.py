@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Self
 
-from remediator.catalog.catalog import Catalogue
+from remediator.catalog.catalog import Catalog
 from remediator.catalog.machines import Service
 from remediator.domain import JobKind, JobName, Json, parse_seconds, rfc3339
 from remediator.job import ending, fields, machines, pipeline, programs, relations
@@ -57,9 +57,9 @@ class Job(Document):
         """Whether two worker pools run the same program on the same machines."""
         return one.hardware == other.hardware and fields.run_same_program(self, one, other)
 
-    def facts(self, catalogue: Catalogue, model: Json | None = None) -> JobFacts:
+    def facts(self, catalog: Catalog, model: Json | None = None) -> JobFacts:
         """What diagnosis and policies say of the job and of its Model, where it has one."""
-        return facts(self, catalogue, model)
+        return facts(self, catalog, model)
 
     @cached_property
     def replicas(self) -> int:

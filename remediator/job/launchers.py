@@ -17,8 +17,8 @@ from remediator.catalog.catalog import Hardware
 from remediator.catalog.machines import Service
 from remediator.job.document import Document, either_key, spelled, whole_number
 from remediator.job.fields import DEFAULT_BOOT_DISK_GB, Pool
-from remediator.job.parameters import Place, follow, input_of, names_in
-from remediator.job.pipeline import Node
+from remediator.job.parameters import ParameterPlace, follow, input_of, names_in
+from remediator.job.pipeline import PipelineNode
 
 _MODULE = re.compile(
     r"google_cloud_pipeline_components\.(?:container|remote|google_cloud_pipeline_components)"
@@ -29,11 +29,11 @@ _GOOGLES_OWN = re.compile(r"automl", re.IGNORECASE)
 
 def is_launcher(container: Mapping[str, Any]) -> bool:
     """Whether a container is one of Google's components, which only starts work elsewhere."""
-    words = [*_words(container, "command"), *_words(container, "args")]
+    words = [*_texts_under(container, "command"), *_texts_under(container, "args")]
     return any(_MODULE.search(word) for word in words) or "--payload" in words
 
 
-def _words(container: Mapping[str, Any], key: str) -> list[str]:
+def _texts_under(container: Mapping[str, Any], key: str) -> list[str]:
     held = container.get(key)
     return [str(word) for word in held] if isinstance(held, Sequence) else []
 
@@ -55,12 +55,12 @@ class Launcher:
         return found[1].strip() if found else ""
 
 
-def launcher(job: Document, node: Node) -> Launcher | None:
+def launcher(job: Document, node: PipelineNode) -> Launcher | None:
     """What the task launches; None for a container of the pipeline's own."""
     container = job.read(f"{node.holder}.container")
     if not isinstance(container, Mapping) or not is_launcher(container):
         return None
-    words = _words(container, "args")
+    words = _texts_under(container, "args")
     at = words.index("--payload") + 1 if "--payload" in words[:-1] else 0
     kind = words[words.index("--type") + 1] if "--type" in words[:-1] else ""
     kind = kind or next((w for w in words if _GOOGLES_OWN.search(w)), "")
@@ -94,7 +94,7 @@ def _joined(piece: Any) -> str:
 # --- the machines ---------------------------------------------------------------------------------
 
 
-def pools(job: Document, node: Node, dead: frozenset[str]) -> tuple[Pool, ...]:
+def pools(job: Document, node: PipelineNode, dead: frozenset[str]) -> tuple[Pool, ...]:
     """The machines of the job that the task launches; none where it launches nothing with machines.
 
     A machine that cannot be read has an empty name; one that cannot be changed says why in `fixed`.
@@ -111,7 +111,7 @@ def pools(job: Document, node: Node, dead: frozenset[str]) -> tuple[Pool, ...]:
     return ()
 
 
-def _unreadable(node: Node, why: str, name: str = "launched job") -> Pool:
+def _unreadable(node: PipelineNode, why: str, name: str = "launched job") -> Pool:
     return Pool(
         name, "", "", "", "", Hardware(""), 1, task=node.path,
         fixed=f"the machine of task {node.title} cannot be changed: {why}",
@@ -119,13 +119,13 @@ def _unreadable(node: Node, why: str, name: str = "launched job") -> Pool:
 
 
 def _worker_pools(
-    job: Document, node: Node, found: Launcher, dead: frozenset[str]
+    job: Document, node: PipelineNode, found: Launcher, dead: frozenset[str]
 ) -> Iterator[Pool]:
     where = found.value_of("worker_pool_specs")
     if not names_in(where):
         machine = found.value_of("machine_type")
-        told = f"{machine!r} stands in the component's own text at {found.path}"
-        yield _unreadable(node, told)
+        reason = f"{machine!r} stands in the component's own text at {found.path}"
+        yield _unreadable(node, reason)
         return
     place = follow(job, node.scopes, found.path, where)
     root = place.path_for(job, dead)
@@ -157,8 +157,8 @@ def _list(value: Any) -> list[Any]:
 
 def _spec_pool(
     job: Document,
-    node: Node,
-    place: Place,
+    node: PipelineNode,
+    place: ParameterPlace,
     root: str,
     index: int,
     spec: Mapping[str, Any],
@@ -195,7 +195,7 @@ def _spec_pool(
         replicas.path,
         Hardware(
             str(places["machineType"].value or "") if not places["machineType"].why else "",
-            _named(places["acceleratorType"].value),
+            _accelerator_name(places["acceleratorType"].value),
             whole_number(places["acceleratorCount"].value) or 0,
         ),
         (number or 1) * trials,
@@ -219,23 +219,23 @@ def _as(key: str, *, snake: bool) -> str:
     return re.sub(r"(?=[A-Z])", "_", key).lower() if snake else key
 
 
-def _named(accelerator: object) -> str:
+def _accelerator_name(accelerator: object) -> str:
     text = str(accelerator or "")
     return "" if text.upper() == "ACCELERATOR_TYPE_UNSPECIFIED" else text
 
 
-def _trials(job: Document, node: Node, found: Launcher) -> int:
+def _trials(job: Document, node: PipelineNode, found: Launcher) -> int:
     where = found.value_of("parallel_trial_count")
     place = follow(job, node.scopes, found.path, where)
     return max(1, whole_number(place.value) or 1) if where else 1
 
 
-def _text_of(job: Document, node: Node, found: Launcher, key: str) -> str:
+def _text_of(job: Document, node: PipelineNode, found: Launcher, key: str) -> str:
     where = found.value_of(key)
     return str(follow(job, node.scopes, found.path, where).value or "") if where else ""
 
 
-def _served(job: Document, node: Node, found: Launcher, dead: frozenset[str]) -> Pool:
+def _served(job: Document, node: PipelineNode, found: Launcher, dead: frozenset[str]) -> Pool:
     """The machine of a batch prediction that a component launches."""
     keys = ("machine_type", "accelerator_type", "accelerator_count", "starting_replica_count")
     places = [_in_payload(job, node, found, key) for key in keys]
@@ -252,7 +252,7 @@ def _served(job: Document, node: Node, found: Launcher, dead: frozenset[str]) ->
         replicas.path_for(job, dead),
         Hardware(
             "" if machine.why else str(machine.value or ""),
-            _named(device.value),
+            _accelerator_name(device.value),
             whole_number(count.value) or 0,
         ),
         whole_number(replicas.value) or 1,
@@ -262,15 +262,15 @@ def _served(job: Document, node: Node, found: Launcher, dead: frozenset[str]) ->
     )
 
 
-def _in_payload(job: Document, node: Node, found: Launcher, key: str) -> Place:
+def _in_payload(job: Document, node: PipelineNode, found: Launcher, key: str) -> ParameterPlace:
     where = found.value_of(key)
     names = names_in(where)
     if len(names) == 1:
         return input_of(job, node.scopes, next(iter(names)))
     why = "it stands in the component's own text" if where else ""
-    return Place(found.path, where or None, why)
+    return ParameterPlace(found.path, where or None, why)
 
 
-def payload_path(job: Document, node: Node) -> str:
+def payload_path(job: Document, node: PipelineNode) -> str:
     """Where a launcher's request stands, in the executor."""
     return spelled(job, f"{node.holder}.container.args")

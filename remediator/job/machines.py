@@ -13,7 +13,7 @@ from remediator.domain import JobKind
 from remediator.job import fields, launchers, pipeline
 from remediator.job.document import Document, once, read
 from remediator.job.fields import Pool
-from remediator.job.pipeline import Node
+from remediator.job.pipeline import PipelineNode
 
 
 @once
@@ -29,7 +29,7 @@ def pools(job: Document) -> tuple[Pool, ...]:
     return tuple(pool for node in listed for pool in of_task(job, node, dead))
 
 
-def of_task(job: Document, node: Node, dead: frozenset[str]) -> Iterator[Pool]:
+def of_task(job: Document, node: PipelineNode, dead: frozenset[str]) -> Iterator[Pool]:
     """The machines of what one task starts: an old custom job in its executor, or a launched job."""
     for spec in fields.custom_jobs(node.holder):
         held = fields.worker_pools(job, spec, node.path)

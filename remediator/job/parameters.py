@@ -33,7 +33,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ParameterPlace:
     """Where a value stands. `why`: why nobody can change it there; empty: it can be.
 
     `task` is the path of the task that takes it. `shared_by` says what others may take too: the run's
@@ -77,16 +77,16 @@ def names_in(value: Any) -> frozenset[str]:
     return frozenset(_PLACEHOLDER.findall(text))
 
 
-def follow(job: Document, scopes: tuple[Scope, ...], path: str, value: Any) -> Place:
+def follow(job: Document, scopes: tuple[Scope, ...], path: str, value: Any) -> ParameterPlace:
     """Where the value really stands that a component's executor has at the path."""
     name = placeholder_of(value)
     if name:
         return input_of(job, scopes, name)
     why = "it is put together as the run goes" if names_in(value) else ""
-    return Place(path, value, why)
+    return ParameterPlace(path, value, why)
 
 
-def input_of(job: Document, scopes: tuple[Scope, ...], name: str) -> Place:
+def input_of(job: Document, scopes: tuple[Scope, ...], name: str) -> ParameterPlace:
     """Where the value of a task's input stands; the last scope is the task's own."""
     found = _input(job, scopes, name)
     task = scopes[-1].task
@@ -94,7 +94,7 @@ def input_of(job: Document, scopes: tuple[Scope, ...], name: str) -> Place:
     return replace(found, task=task, literal="" if found.path == literal else literal)
 
 
-def _input(job: Document, scopes: tuple[Scope, ...], name: str) -> Place:
+def _input(job: Document, scopes: tuple[Scope, ...], name: str) -> ParameterPlace:
     here = scopes[-1]
     path = f"{here.task}.inputs.parameters.{name}"
     given = job.read(path)
@@ -103,9 +103,9 @@ def _input(job: Document, scopes: tuple[Scope, ...], name: str) -> Place:
     if "taskOutputParameter" in given:
         producer = given["taskOutputParameter"]
         named = producer.get("producerTask") if isinstance(producer, Mapping) else ""
-        return Place(path, None, f"it is an output of task {named}")
+        return ParameterPlace(path, None, f"it is an output of task {named}")
     if given.get("parameterExpressionSelector"):
-        return Place(path, None, "it is picked out of another value as the run goes")
+        return ParameterPlace(path, None, "it is picked out of another value as the run goes")
     upper = given.get("componentInputParameter")
     if isinstance(upper, str):
         return _from_above(job, scopes[:-1], upper)
@@ -118,7 +118,7 @@ def _input(job: Document, scopes: tuple[Scope, ...], name: str) -> Place:
     if inner and inner != name:
         return _input(job, scopes, inner)
     why = "it is put together as the run goes" if isinstance(value, str) and names_in(value) else ""
-    return Place(f"{path}.runtimeValue.{key}", value, why)
+    return ParameterPlace(f"{path}.runtimeValue.{key}", value, why)
 
 
 def _constant(runtime: Mapping[str, Any]) -> tuple[str, Any]:
@@ -130,7 +130,7 @@ def _constant(runtime: Mapping[str, Any]) -> tuple[str, Any]:
     return "constant", runtime.get("constant")
 
 
-def _from_above(job: Document, scopes: tuple[Scope, ...], name: str) -> Place:
+def _from_above(job: Document, scopes: tuple[Scope, ...], name: str) -> ParameterPlace:
     """A value that the pipeline around the task was given: a sub-pipeline's input, or the run's."""
     if not scopes:
         return _of_run(job, name)
@@ -138,26 +138,28 @@ def _from_above(job: Document, scopes: tuple[Scope, ...], name: str) -> Place:
         item = job.read(f"{scopes[-1].task}.{iterator}.itemInput")
         if item == name or (isinstance(item, Mapping) and item.get("value") == name):
             path = f"{scopes[-1].task}.{iterator}.items"
-            return Place(path, job.read(path), "each round of the loop has a value of its own")
+            return ParameterPlace(
+                path, job.read(path), "each round of the loop has a value of its own"
+            )
     return _input(job, scopes, name)
 
 
-def _of_run(job: Document, name: str) -> Place:
+def _of_run(job: Document, name: str) -> ParameterPlace:
     shared = (_ROOT, name)
     given = job.read(_RUN)
     if isinstance(given, Mapping) and name in given:
-        return Place(f"{_RUN}.{name}", given[name], shared_by=shared)
+        return ParameterPlace(f"{_RUN}.{name}", given[name], shared_by=shared)
     for kind in _OLD_TYPES:
         path = f"{_OLD_RUN}.{name}.{kind}"
         if (value := job.read(path)) is not None:
-            return Place(path, value, shared_by=shared)
+            return ParameterPlace(path, value, shared_by=shared)
     path = f"{_ROOT}.inputDefinitions.parameters.{name}.defaultValue"
     value = job.read(path)
     why = "" if value is not None else "the run gives it no value"
-    return Place(path, value, why, shared_by=shared)
+    return ParameterPlace(path, value, why, shared_by=shared)
 
 
-def _default(job: Document, scopes: tuple[Scope, ...], name: str, literal: str) -> Place:
+def _default(job: Document, scopes: tuple[Scope, ...], name: str, literal: str) -> ParameterPlace:
     """What a component takes where its task gives it nothing."""
     component = f"pipelineSpec.components.{scopes[-1].component}"
     path = f"{component}.inputDefinitions.parameters.{name}.defaultValue"
@@ -166,10 +168,10 @@ def _default(job: Document, scopes: tuple[Scope, ...], name: str, literal: str) 
         # kfp 2.17.3 hands no parameter to a loop or a condition that only a limit in it takes.
         return _from_above(job, scopes[:-1], name.removeprefix(_CHANNEL))
     if value is None:
-        return Place(literal, None)
+        return ParameterPlace(literal, None)
     if names_in(value) or (isinstance(value, str) and value.startswith("{{$.")):
-        return Place(path, None, f"it is {value} as the run goes")
-    return Place(path, value, shared_by=(_COMPONENT, scopes[-1].component))
+        return ParameterPlace(path, None, f"it is {value} as the run goes")
+    return ParameterPlace(path, value, shared_by=(_COMPONENT, scopes[-1].component))
 
 
 def _tasks_of(job: Document, component: str) -> Iterator[str]:

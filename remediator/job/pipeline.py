@@ -2,7 +2,7 @@
 
 Owns the matching of a run's `jobDetail` with its spec: a task is found by its parents, not by its
 name alone, and the rounds of a loop are one task run several times. Must not decide. Called by
-`changes` (what to raise), `costs` (what will run again) and the facts of a job.
+`steps` (what to raise), `costs` (what will run again) and the facts of a job.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from remediator.domain import parse_time
 from remediator.job import fields, relations
-from remediator.job.document import Document, Status, either_key, read
+from remediator.job.document import Document, RpcStatus, either_key, read
 from remediator.job.parameters import Scope, tasks_in
 
 _DONE = frozenset({"SUCCEEDED", "SKIPPED", "NOT_TRIGGERED"})
@@ -36,7 +36,7 @@ class Detail:
     name: str
     state: str
     seconds: float | None
-    status: Status | None
+    status: RpcStatus | None
     children: tuple[str, ...]
     own: tuple[str, ...] = ()
 
@@ -47,7 +47,7 @@ class Detail:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class PipelineNode:
     """One task of the spec that runs something, with all of its runs.
 
     `scopes` lead from the run to it, `title` is their names (`big-path/train`); `holder` is the path
@@ -91,7 +91,7 @@ class Node:
         return max(len(again), self.rounds - (len(left) - len(again)))
 
 
-def nodes(job: Document, ran: Document | None = None) -> tuple[Node, ...]:
+def nodes(job: Document, ran: Document | None = None) -> tuple[PipelineNode, ...]:
     """Every task that runs something, in the spec's order.
 
     `ran`: the run whose details count, where the job is a request made from it.
@@ -101,7 +101,7 @@ def nodes(job: Document, ran: Document | None = None) -> tuple[Node, ...]:
     return tuple(_walk(job, _ROOT, (), "", known, listed))
 
 
-def failed(job: Document) -> tuple[Node, ...]:
+def failed(job: Document) -> tuple[PipelineNode, ...]:
     """The tasks that died themselves: cancelled and skipped ones did not, nor do wrappers."""
     return tuple(node for node in nodes(job) if node.failed)
 
@@ -135,7 +135,7 @@ def uncached(job: Document) -> tuple[str, ...]:
     )
 
 
-def switched_off(job: Document) -> tuple[Node, ...]:
+def switched_off(job: Document) -> tuple[PipelineNode, ...]:
     """Finished tasks that run again, since their author has switched caching off."""
     return tuple(node for node in nodes(job) if node.done and node.caching is False and node.times)
 
@@ -195,12 +195,12 @@ class _Known:
 def _details(job: Document) -> _Known:
     listed = read(job, "jobDetail.taskDetails")
     found = []
-    for index, told in enumerate(listed if isinstance(listed, list) else ()):
-        if not isinstance(told, Mapping):
+    for index, detail in enumerate(listed if isinstance(listed, list) else ()):
+        if not isinstance(detail, Mapping):
             continue
-        started, ended = (parse_time(either_key(told, key)) for key in ("startTime", "endTime"))
-        own, parent = (str(either_key(told, key) or "") for key in ("taskId", "parentTaskId"))
-        name = str(either_key(told, "taskName") or "")
+        started, ended = (parse_time(either_key(detail, key)) for key in ("startTime", "endTime"))
+        own, parent = (str(either_key(detail, key) or "") for key in ("taskId", "parentTaskId"))
+        name = str(either_key(detail, "taskName") or "")
         found.append(
             (
                 own,
@@ -208,11 +208,11 @@ def _details(job: Document) -> _Known:
                 Detail(
                     index,
                     name,
-                    str(told.get("state") or ""),
+                    str(detail.get("state") or ""),
                     (ended - started).total_seconds() if started and ended else None,
-                    Status.parse(told.get("error")),
-                    relations.children_in(told),
-                    relations.own_jobs_in(told),
+                    RpcStatus.parse(detail.get("error")),
+                    relations.children_in(detail),
+                    relations.own_jobs_in(detail),
                 ),
             )
         )
@@ -233,7 +233,7 @@ def _walk(
     *,
     reached: bool = True,
     rounds: int = 1,
-) -> Iterator[Node]:
+) -> Iterator[PipelineNode]:
     if len(above) > _MOST_DEEP:
         return
     tasks = tasks_in(job, dag)
@@ -268,7 +268,7 @@ def _walk(
             caching = _caching(task)
             may_cache = _may_cache(task)
             holder = listed[label]
-            yield Node(
+            yield PipelineNode(
                 scopes, named, label, holder, details, caching, may_cache, reached, own_rounds
             )
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from remediator.catalog.catalog import Catalogue, Hardware, Service
+from remediator.catalog.catalog import Catalog, Hardware, Service
 from remediator.catalog.growth import devices_of
 
 _METRIC = re.compile(
@@ -80,13 +80,13 @@ class Quota:
     def is_of_machines(self) -> bool:
         return bool(self.families or self.device)
 
-    def counts(self, hardware: Hardware, book: Catalogue, *, spot: bool) -> float:
+    def counts(self, hardware: Hardware, catalog: Catalog, *, spot: bool) -> float:
         """What one replica needs of it: vCPUs, or devices; 0: it counts elsewhere."""
         if self.spot != spot or self.passes:
             return 0.0
-        kind = book.machine(hardware.machine)
+        kind = catalog.machine(hardware.machine)
         if self.device:
-            name, count = devices_of(book, hardware)
+            name, count = devices_of(catalog, hardware)
             return float(count) if count and self.device in {name, _ANY} else 0.0
         if kind is not None and kind.generation in self.families:
             return float(kind.vcpus)
@@ -192,7 +192,7 @@ def shortage(
     quotas: Iterable[Quota],
     pools: Iterable[tuple[Hardware, int]],
     region: str,
-    book: Catalogue,
+    catalog: Catalog,
     service: Service,
     *,
     spot: bool,
@@ -207,12 +207,12 @@ def shortage(
     for quota in quotas:
         if quota.region not in {"", GLOBAL, region}:
             continue
-        needed = sum(quota.counts(held, book, spot=spot) * count for held, count in replicas)
+        needed = sum(quota.counts(held, catalog, spot=spot) * count for held, count in replicas)
         if not needed:
             continue
         if quota.limit is not None and needed > quota.limit:
             return Shortage(quota, needed, region, least=False)
-        if quota.limit is None and _is_least(quota, needed, replicas, book, service):
+        if quota.limit is None and _is_least(quota, needed, replicas, catalog, service):
             return Shortage(quota, needed, region, least=True)
         if waited and quota.limit is None and quota.families - _SHARED_CPUS:
             return Shortage(quota, needed, region, least=False, waited=True)
@@ -223,7 +223,7 @@ def _is_least(
     quota: Quota,
     needed: float,
     replicas: list[tuple[Hardware, int]],
-    book: Catalogue,
+    catalog: Catalog,
     service: Service,
 ) -> bool:
     """Whether nothing smaller of the family could be asked for, by a family with a meter of its own."""
@@ -231,7 +231,40 @@ def _is_least(
         return False
     sizes = [
         machine.vcpus
-        for machine in book.machines.values()
+        for machine in catalog.machines.values()
         if machine.generation in quota.families and service in machine.services and machine.vcpus
     ]
     return bool(sizes) and needed <= min(sizes)
+
+
+_SCARCE = (
+    "quota",
+    "stockout",
+    "insufficient",
+    "not have enough resources",
+    "not enough resources",
+    "not enough capacity",
+    "out of capacity",
+    "resource pool exhausted",
+)
+
+
+def is_scarcity(text: str) -> bool:
+    """Whether Vertex's refusal means that quota or machines are wanting, not that it never works.
+
+    Asked of its own words: somebody may call a model `quota-forecast`, and that it is missing is no
+    want of quota.
+    """
+    own = _THEIR_NAMES.sub(" ", text).lower()
+    return any(word in own for word in _SCARCE)
+
+
+_THEIR_NAMES = re.compile(
+    r"(?:projects|locations|publishers)/[^\s'\"`]+"
+    r"|(?:gs|bq|https?)://[^\s'\"`]+|[\w.+-]+@[\w.-]+|[\w.-]*(?:pkg\.dev|gcr\.io)/[^\s'\"`]+"
+    r"|\b[a-z0-9]+(?:[-_][a-z0-9]+)+\b"  # a name of several words, such as quota-forecast
+    r"|(?<!uota )(?<!uotas )(['\"`])(?=[^'\"`]*[a-z])[\w./:-]{1,200}\1"
+)
+
+
+"""What users name: resources, data, images, accounts, and what stands in quotation marks in one word."""

@@ -64,8 +64,8 @@ def children_in(detail: Json) -> tuple[str, ...]:
     container/v1/gcp_launcher/utils/gcp_resources): JSON with the REST address of the job, which
     Vertex shows in the task's execution and its outputs.
     """
-    told = {key: value for key, value in detail.items() if key not in {"executorDetail", "error"}}
-    found = _RESOURCE.findall(json.dumps(told, default=str))
+    kept = {key: value for key, value in detail.items() if key not in {"executorDetail", "error"}}
+    found = _RESOURCE.findall(json.dumps(kept, default=str))
     return tuple(dict.fromkeys((*found, *own_jobs_in(detail))))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from remediator.domain import Json, Unusable
+from remediator.domain import InvalidInput, Json
 
 CONTENT = "content"
 """The key of an account whose rows were matched by their canonical JSON."""
@@ -124,17 +124,17 @@ class RowAccount:
         failed = body.get("failed") or {}
         if not isinstance(failed, Mapping) or not all(map(_is_count, failed.values())):
             msg = "`rows.failed` must be an object of counts by message"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         counts = {}
         for name in ("rows", "done", "retriable", "missing", "unmatched", "duplicates"):
             counts[name] = value = body.get(name) or 0
             if not _is_count(value):
                 msg = f"`rows.{name}` must be a whole number, 0 or more"
-                raise Unusable(msg)
+                raise InvalidInput(msg)
         key, sound = body.get("key"), body.get("sound", False)
         if not isinstance(key, str | None) or not isinstance(sound, bool):
             msg = "`rows.key` must be a name or null, and `rows.sound` true or false"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
         return cls(
             **counts,
             failed={str(message): count for message, count in failed.items()},

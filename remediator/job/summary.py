@@ -1,4 +1,4 @@
-"""A job at a glance: its machine in words, where its results are, whether it holds what was asked.
+"""A job in brief: its machine in words, where its results are, whether it holds what was asked.
 
 Pure; for alerts, outcomes and the adoption of created jobs.
 """
@@ -33,14 +33,14 @@ class Saved:
 
 def machine_words(job: Document) -> str:
     """`n1-standard-8`, `2 x n1-standard-8 + 1 NVIDIA_TESLA_T4`; empty where the job names none."""
-    told: list[str] = []
+    parts: list[str] = []
     for pool in machines.pools(job):
         words = str(pool.hardware)
         if pool.replicas > 1:
             words = f"{pool.replicas} x {words}"
-        if words not in told:
-            told.append(words)
-    return ", ".join(told)
+        if words not in parts:
+            parts.append(words)
+    return ", ".join(parts)
 
 
 _TEAM_LABELS = ("team", "owner", "group", "department", "cost-center", "cost_center")
@@ -65,7 +65,7 @@ def owner_of(job: Document) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RowCounts:
     """What a batch prediction did with its instances; -1: nobody counted them.
 
     `output` is where the results lie, empty where the job names no place; `is_asked_for`: that is
@@ -79,7 +79,7 @@ class Rows:
     is_asked_for: bool = False
 
 
-def rows_of(job: Document) -> Rows | None:
+def rows_of(job: Document) -> RowCounts | None:
     """The rows of a batch prediction of which a count or the output is known; else None."""
     if job.kind is not JobKind.BATCH_PREDICTION:
         return None
@@ -89,7 +89,7 @@ def rows_of(job: Document) -> Rows | None:
     named = any(job.read(path) for path in _NAMED_OUTPUT)
     if done <= 0 and failed <= 0 and left <= 0 and not named:
         return None
-    return Rows(
+    return RowCounts(
         done if counted else -1,
         failed,
         left if counted else -1,

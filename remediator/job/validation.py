@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from remediator.domain import Unusable
+from remediator.domain import InvalidInput
 from remediator.job import fields
 from remediator.job.document import Document, read, whole_number
 
@@ -96,7 +96,7 @@ def require_shape(job: Document) -> None:
     for where, value, fits, what in _expectations(job):
         if value is not None and not fits(value):
             msg = f"the job's `{where}` must be {what}"
-            raise Unusable(msg)
+            raise InvalidInput(msg)
 
 
 _Expected = tuple[str, Any, _Check, str]

@@ -1,42 +1,42 @@
-"""The ledger: what was seen, promised, spent and owed; effectively once rests on it.
+"""The ledger: what was seen, promised and spent, and the outbox; effectively once rests on it.
 
 `Ledger` holds the verbs (one transaction each) over a `Store`; `sqlite` and `firestore` are the two
-stores. The stories and the composition root call it.
+stores. The workflow and the composition root call it.
 """
 
-from remediator.ledger.book import STALE, Ledger
+from remediator.ledger.ledger import STALE, Ledger
+from remediator.ledger.outcomes import BreakerPause, PastOutcome, pause_of
 from remediator.ledger.records import (
-    Answer,
     Approval,
-    Broken,
+    BrokenDocument,
     Chain,
     Claim,
+    ClaimAnswer,
     Conclusion,
-    Debt,
     Incident,
     Limit,
+    OutboxMessage,
     Stage,
     Store,
-    Unreadable,
+    UnreadableDocument,
 )
-from remediator.ledger.tracks import End, Pause, pause_of
 
 __all__ = [
     "STALE",
-    "Answer",
     "Approval",
-    "Broken",
+    "BreakerPause",
+    "BrokenDocument",
     "Chain",
     "Claim",
+    "ClaimAnswer",
     "Conclusion",
-    "Debt",
-    "End",
     "Incident",
     "Ledger",
     "Limit",
-    "Pause",
+    "OutboxMessage",
+    "PastOutcome",
     "Stage",
     "Store",
-    "Unreadable",
+    "UnreadableDocument",
     "pause_of",
 ]

@@ -1,7 +1,7 @@
 """What a counter's document holds and how it is added up: totals, and sliding windows.
 
 Owns the arithmetic of budgets and rates, with documents that stay small whatever is counted: a total
-is one number, a window at most `_MARKS` marks. Pure; `book` alone calls it, inside its transactions.
+is one number, a window at most `_MARKS` marks. Pure; `ledger` alone calls it, inside its transactions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from remediator.domain import Json, parse_time, rfc3339
-from remediator.ledger.records import Limit, Reservation, Unreadable
+from remediator.ledger.records import Limit, Reservation, UnreadableDocument
 
 _MARKS = 500  # 25 bytes each; beyond, marks share a slot of the window's five-hundredth
 _KEEP = timedelta(days=3)  # a day's budget is asked for that day; attempts settle within days
@@ -31,7 +31,7 @@ def used(body: Json | None, limit: Limit, now: datetime) -> float:
         counted = _live(body if body is not None else {}, limit.window_seconds, now)
         return float(sum(amount for _, amount in counted))
     except (TypeError, ValueError) as err:
-        raise Unreadable(_COUNTERS, limit.key, "it is no count") from err
+        raise UnreadableDocument(_COUNTERS, limit.key, "it is no count") from err
 
 
 def has_room(body: Json | None, limit: Limit, now: datetime) -> bool:

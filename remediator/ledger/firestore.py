@@ -7,11 +7,11 @@ is queried by a field of its own for each collection (`due_incidents`), which ne
 
 Nothing is locked. A unit of work reads, and its writes are committed together, each on condition that
 its document is as it was read (or absent); where one is not, the work is run again. A killed process
-leaves no lock behind, and of any number of contending hands one always wins. Each commit carries a
+leaves no lock behind, and of any number of contending executions one always wins. Each commit carries a
 random mark: one whose answer was lost is looked for by it before anything is repeated.
 
 The generated client is imported and opened when first used, once in each process: a channel must not
-cross a fork. Called by `book` through the `Store` protocol.
+cross a fork. Called by `ledger` through the `Store` protocol.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from remediator import log, patience
-from remediator.domain import Forbidden, Json, RemediatorError, Transient
-from remediator.ledger.recent import Recent, Seen
+from remediator import log
+from remediator.deadline import call_with_retries, remaining
+from remediator.domain import Json, PermissionDenied, RemediatorError, TransientError
+from remediator.ledger.read_cache import ReadCache, Seen
 from remediator.ledger.records import Work, read_body
 
 T = TypeVar("T")
@@ -65,13 +66,13 @@ class _Written:
     expires: datetime | None = None
 
 
-class _Transaction:
+class _FirestoreTransaction:
     """Reads as they come, remembering each document's version; keeps the writes for the end.
 
     With `recent` it starts from what was seen before, and `believed` says what that was.
     """
 
-    def __init__(self, store: FirestoreStore, ends: float, recent: Recent | None) -> None:
+    def __init__(self, store: FirestoreStore, ends: float, recent: ReadCache | None) -> None:
         self._store = store
         self._ends = ends
         self._recent = recent
@@ -155,35 +156,35 @@ class FirestoreStore:
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._opened: tuple[int, Any, tuple[tuple[str, str], ...]] | None = None
-        self._recent = Recent()
+        self._recent = ReadCache()
         self._inherited: list[Any] = []  # a parent's channels: closing one in a child can hang
 
     # --- the store's verbs ---------------------------------------------------------------------
 
     def run(self, work: Work[T]) -> T:
-        """Run the work, again where another hand came between; Transient while it stays contended.
+        """Run the work, again where another execution came between; Transient while it stays contended.
 
         First it runs over what was seen before: its commit finds out whether that is still so. What
         it would only answer, writing nothing, is answered from what stands in Firestore now.
         """
         log.hear_libraries()
         ends = self._ends()
-        recent: Recent | None = self._recent
+        recent: ReadCache | None = self._recent
 
         def once() -> T:
             nonlocal recent
-            transaction = _Transaction(self, ends, recent)
+            transaction = _FirestoreTransaction(self, ends, recent)
             recent = None
             result = work(transaction)
             if transaction.is_unchecked():
-                transaction = _Transaction(self, ends, None)
+                transaction = _FirestoreTransaction(self, ends, None)
                 result = work(transaction)
             if transaction.writes:
                 self._commit(transaction, ends)
             return result
 
         try:
-            return patience.tried(
+            return call_with_retries(
                 once,
                 on=_Contended,
                 seconds=ends - time.monotonic(),
@@ -193,7 +194,7 @@ class FirestoreStore:
             )
         except _Contended as err:
             msg = "the ledger (Firestore) stayed contended"
-            raise Transient(msg) from err
+            raise TransientError(msg) from err
 
     def get(self, collection: str, key: str) -> Json | None:
         return self.get_many(collection, (key,)).get(key)
@@ -209,9 +210,9 @@ class FirestoreStore:
         found = self.fetch(collection, unseen, self._ends())
         return {**bodies, **{key: body for key, (body, _) in found.items()}}
 
-    def ahead(self, every: Iterable[tuple[str, str]]) -> None:
+    def prefetch(self, every: Iterable[tuple[str, str]]) -> None:
         """Read these at once, for the next read of each."""
-        self._fetched(tuple(dict.fromkeys(every)), self._ends(), ahead=True)
+        self._fetched(tuple(dict.fromkeys(every)), self._ends(), prefetch=True)
 
     def expect_new(self, every: Iterable[tuple[str, str]]) -> None:
         """These surely do not exist yet: a unit of work that writes them need not read them first.
@@ -276,7 +277,7 @@ class FirestoreStore:
         return {key: (_body(one), one.update_time) for (_, key), one in found.items()}
 
     def _fetched(
-        self, every: tuple[tuple[str, str], ...], ends: float, *, ahead: bool = False
+        self, every: tuple[tuple[str, str], ...], ends: float, *, prefetch: bool = False
     ) -> dict[tuple[str, str], Any]:
         names = {self._name(*at): at for at in every}
         found: dict[tuple[str, str], Any] = {}
@@ -290,7 +291,7 @@ class FirestoreStore:
             text, version = (
                 (one.fields["body"].string_value, one.update_time) if one else (None,) * 2
             )
-            self._recent.keep(at, text, version, ahead=ahead)
+            self._recent.keep(at, text, version, prefetch=prefetch)
         return found
 
     def _query(self, query: Mapping[str, Any]) -> list[Any]:
@@ -311,7 +312,7 @@ class FirestoreStore:
 
     # --- writing -------------------------------------------------------------------------------
 
-    def _commit(self, transaction: _Transaction, ends: float) -> None:
+    def _commit(self, transaction: _FirestoreTransaction, ends: float) -> None:
         """Write everything, if nothing of it was changed since it was read; _Contended if it was."""
         from google.api_core import exceptions as api
 
@@ -342,15 +343,15 @@ class FirestoreStore:
             if self._again_while_it_helps("writing", ends, once):
                 return
         except RemediatorError:
-            self._recent.forget(transaction.writes)
+            self._recent.delete_expired(transaction.writes)
             raise
-        self._recent.forget({*transaction.read, *transaction.writes})
+        self._recent.delete_expired({*transaction.read, *transaction.writes})
         if unheard and self._bears(mark, transaction, ends):
             return  # an earlier try of this very commit was applied, and its answer lost
         raise _Contended
 
     def _write(
-        self, at: tuple[str, str], written: _Written, mark: str, transaction: _Transaction
+        self, at: tuple[str, str], written: _Written, mark: str, transaction: _FirestoreTransaction
     ) -> dict[str, Any]:
         name = self._name(*at)
         condition: dict[str, Any] = {}
@@ -371,7 +372,7 @@ class FirestoreStore:
             fields["expires"] = _time(written.expires)["value"]
         return {"update": {"name": name, "fields": fields}, **condition}
 
-    def _bears(self, mark: str, transaction: _Transaction, ends: float) -> bool:
+    def _bears(self, mark: str, transaction: _FirestoreTransaction, ends: float) -> bool:
         names = [self._name(*at) for at, written in transaction.writes.items() if written.body]
         if not names:
             return False
@@ -410,7 +411,7 @@ class FirestoreStore:
             return wish if wish is True or wish < left() else False
 
         with _errors(f"the ledger (Firestore, {self._database}): {what}"):
-            return patience.tried(
+            return call_with_retries(
                 lambda: call(max(left() / 2, min(left(), 1.0))),
                 on=worth_another,
                 seconds=left(),
@@ -421,7 +422,7 @@ class FirestoreStore:
 
     def _ends(self) -> float:
         least = min(self._timeout_seconds, _LAST_SECONDS)
-        return time.monotonic() + max(least, patience.left(self._timeout_seconds))
+        return time.monotonic() + max(least, remaining(self._timeout_seconds))
 
     def _client(self) -> tuple[Any, tuple[tuple[str, str], ...]]:
         with self._lock:
@@ -478,7 +479,7 @@ def _on_loopback(endpoint: str) -> None:
         is_here = False
     if not is_here:
         msg = f"FIRESTORE_EMULATOR_HOST must be host:port on loopback, and {endpoint!r} is not"
-        raise Transient(msg)  # no event is acknowledged that cannot be remembered
+        raise TransientError(msg)  # no event is acknowledged that cannot be remembered
 
 
 def _time(moment: datetime) -> dict[str, Any]:
@@ -527,16 +528,16 @@ def _errors(what: str) -> Iterator[None]:
             f"{what}: {_said(err)} (the service account needs datastore.entities.* on the "
             "database: roles/datastore.user)"
         )
-        raise Forbidden(msg) from err
+        raise PermissionDenied(msg) from err
     except auth.DefaultCredentialsError as err:
         msg = f"{what}: no Google credentials were found: {err}"
-        raise Forbidden(msg) from err
+        raise PermissionDenied(msg) from err
     except api.GoogleAPICallError as err:
         msg = f"{what} failed: {_code(err)}: {_said(err)}"
-        raise Transient(msg) from err
+        raise TransientError(msg) from err
     except (api.RetryError, auth.GoogleAuthError) as err:
         msg = f"{what} failed: {err}"
-        raise Transient(msg) from err
+        raise TransientError(msg) from err
 
 
 def _said(err: Any) -> str:

@@ -1,6 +1,6 @@
-"""What the ledger remembers: incidents, chains with their claim, debts. Frozen values and their JSON.
+"""What the ledger remembers: incidents, chains with their claim, outbox messages. Frozen values and their JSON.
 
-Owns the shapes alone; the verbs are in `book`, the storage in `sqlite` and `firestore`. Nothing here
+Owns the shapes alone; the verbs are in `ledger`, the storage in `sqlite` and `firestore`. Nothing here
 holds environment variables, arguments or instances of a job: changes and digests only.
 """
 
@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import Field, dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar, cast, get_type_hints
@@ -21,7 +21,7 @@ from remediator.domain import (
     Attempt,
     Change,
     Json,
-    Refused,
+    PermanentError,
     RemediatorError,
     Resume,
     parse_time,
@@ -83,7 +83,7 @@ class Incident:
     """One failed (or followed) job as we came to know of it. `key` is `JobName.key`, with the time of
     its creation behind an `@` where an earlier job had the same name; `created` is that time.
 
-    `version` counts changes; a change names the version it was made from, so that of two hands one
+    `version` counts changes; a change names the version it was made from, so that of two executions one
     wins. For the report: `evidence` is what the alert showed, redacted; `run_usd` what the failed
     run cost, None where its price is not known; `curves` how full its machine was. `owner` and `team`
     are its labels', `account` what it ran as, `image` its container, `model_title` the model's display
@@ -146,8 +146,8 @@ class Claim:
     """The promise that one execution, and no other, takes this step.
 
     `token` rides on the job as the label `remediator-claim`. `lease_until` protects the creation
-    alone. `unanswered` is when a create was sent whose outcome nobody knows. `given_back`: the last
-    holder ended with a handled error and sends nothing any more. `taken` tells holders apart.
+    alone. `unanswered` is when a create was sent whose outcome nobody knows. `lease_released`: the last
+    holder ended with a handled error and sends nothing any more. `acquired_at` tells holders apart.
     `entry` is which way of a `fallback` the step takes, from 1; 0: it has none. `resume` says of a
     batch which rows run again; in `changes`, CLAIM_MARK then stands for the token.
     """
@@ -159,13 +159,13 @@ class Claim:
     number: int
     verdict: str
     changes: tuple[Change, ...]
-    taken: datetime
+    acquired_at: datetime = field(metadata={"stored": "taken"})
     lease_until: datetime
     unanswered: datetime | None = None
     estimated_usd: float | None = None
     reservations: tuple[Reservation, ...] = ()
     location: str = ""
-    given_back: bool = False
+    lease_released: bool = field(default=False, metadata={"stored": "given_back"})
     max_run_seconds: float | None = None
     entry: int = 0
     resume: Resume = ALL_ROWS
@@ -179,20 +179,20 @@ class Claim:
         """Until when the holder may send its create, where a list lags by at most `wait`.
 
         A job sent by then is listed when a lease of a killed holder ends. A lease too short for that
-        may be used for its first half, or for the second that sending takes, and `forgotten_at` then
+        may be used for its first half, or for the second that sending takes, and `safe_to_recreate_at` then
         lies after its end.
         """
-        half = (self.lease_until - self.taken) / 2
-        return max(self.lease_until - wait, self.taken + max(half, _SENDING))
+        half = (self.lease_until - self.acquired_at) / 2
+        return max(self.lease_until - wait, self.acquired_at + max(half, _SENDING))
 
-    def forgotten_at(self, wait: timedelta) -> datetime:
+    def safe_to_recreate_at(self, wait: timedelta) -> datetime:
         """From when a job made under this claim would be listed, so that none means none.
 
         Before that nobody but the holder creates under the claim, and nobody withdraws it.
         """
         if self.unanswered is not None:
             return max(self.lease_until, self.unanswered + wait)
-        if self.given_back:
+        if self.lease_released:
             return self.lease_until
         return max(self.lease_until, self.send_before(wait) + wait)
 
@@ -227,8 +227,8 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
-class Debt:
-    """One message owed to one channel (or to the outcomes log). `id` makes it owed only once."""
+class OutboxMessage:
+    """One message enqueued for one channel (or to the outcomes log). `id` makes it enqueued only once."""
 
     id: str
     channel: str
@@ -256,7 +256,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ClaimAnswer:
     """What became of asking for a claim: ours, somebody else's, or refused by these guards."""
 
     claim: Claim | None = None
@@ -305,7 +305,7 @@ class Store(Protocol):
 
     def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Json]: ...
 
-    def ahead(self, every: Iterable[tuple[str, str]]) -> None: ...
+    def prefetch(self, every: Iterable[tuple[str, str]]) -> None: ...
 
     def expect_new(self, every: Iterable[tuple[str, str]]) -> None: ...
 
@@ -331,7 +331,12 @@ _ID_BYTES = 1000  # Firestore takes 1,500
 
 def to_json(record: Any) -> dict[str, Any]:
     """A record as JSON: times as RFC 3339, nested records likewise."""
-    return {f.name: _encode(getattr(record, f.name)) for f in fields(record)}
+    return {_stored_name(f): _encode(getattr(record, f.name)) for f in fields(record)}
+
+
+def _stored_name(f: Field[Any]) -> str:
+    """A field's name in documents, which stays where the field is renamed."""
+    return str(f.metadata.get("stored", f.name))
 
 
 def _encode(value: Any) -> Any:
@@ -457,20 +462,23 @@ def from_json(kind: type[T], body: Json) -> T:
     try:
         for f in fields(kind):  # type: ignore[arg-type]  # called with the dataclasses above only
             name = f.name
-            if name in body:
-                values[name] = _DECODERS[types[name]](body[name])
+            stored = _stored_name(f)
+            if stored in body:
+                values[name] = _DECODERS[types[name]](body[stored])
         return kind(**values)
     except (TypeError, ValueError, AttributeError, RemediatorError) as err:
-        if isinstance(err, Unreadable):
+        if isinstance(err, UnreadableDocument):
             raise
         named = str(body.get("key") or body.get("id") or "")
-        raise Unreadable(kind.__name__.lower(), named, f"its field {name} makes no sense") from err
+        raise UnreadableDocument(
+            kind.__name__.lower(), named, f"its field {name} makes no sense"
+        ) from err
 
 
 # --- documents that cannot be read -----------------------------------------------------------------
 
 
-class Unreadable(Refused):
+class UnreadableDocument(PermanentError):
     """A document that no version of ours can have written; `collection` and `key` name it."""
 
     def __init__(self, collection: str, key: str, why: str) -> None:
@@ -479,7 +487,7 @@ class Unreadable(Refused):
         self.key = key
 
 
-class Broken(Mapping[str, Any]):
+class BrokenDocument(Mapping[str, Any]):
     """A document that cannot be read, in place of its body: to ask it for anything raises Unreadable.
 
     So that it is there (whoever only asks whether a job is known learns that), is taken for nothing
@@ -489,8 +497,8 @@ class Broken(Mapping[str, Any]):
     def __init__(self, collection: str, key: str, text: str, why: str = "it is no JSON") -> None:
         self.collection, self.key, self.text, self.why = collection, key, text, why
 
-    def _unreadable(self) -> Unreadable:
-        return Unreadable(self.collection, self.key, self.why)
+    def _unreadable(self) -> UnreadableDocument:
+        return UnreadableDocument(self.collection, self.key, self.why)
 
     def __getitem__(self, key: str) -> Any:
         raise self._unreadable()
@@ -507,5 +515,5 @@ def read_body(collection: str, key: str, text: str) -> Json:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        return Broken(collection, key, text)
-    return found if isinstance(found, dict) else Broken(collection, key, text)
+        return BrokenDocument(collection, key, text)
+    return found if isinstance(found, dict) else BrokenDocument(collection, key, text)

@@ -2,7 +2,7 @@
 
 Owns which counters a step is counted in, and what becomes of its money when the step changes, when
 its job runs on, and when it ends. Knows
-no chain and no incident; `book` alone calls it, inside its transactions. The arithmetic is in
+no chain and no incident; `ledger` alone calls it, inside its transactions. The arithmetic is in
 `counters`.
 """
 

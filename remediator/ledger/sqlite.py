@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from remediator.domain import Json, Transient, rfc3339
+from remediator.domain import Json, TransientError, rfc3339
 from remediator.ledger.records import Work, read_body
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ _KEYS_AT_ONCE = 500  # older SQLite takes 999 values in one statement
 _BUSY_SECONDS = 20.0  # how long a writer waits for another; a transaction takes milliseconds
 
 
-class _Transaction:
+class _SqliteTransaction:
     """Reads go to the database, writes are kept until the work is done."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -74,7 +74,7 @@ class SqliteStore:
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                transaction = _Transaction(connection)
+                transaction = _SqliteTransaction(connection)
                 result = work(transaction)
                 for (collection, key), row in transaction.writes.items():
                     if row is None:
@@ -93,7 +93,7 @@ class SqliteStore:
                 raise
         except sqlite3.Error as err:
             msg = f"the ledger ({self._path}) did not answer: {err}"
-            raise Transient(msg) from err
+            raise TransientError(msg) from err
         return result
 
     def get(self, collection: str, key: str) -> Json | None:
@@ -104,7 +104,7 @@ class SqliteStore:
         with self._reading() as connection:
             return _get_many(connection, collection, keys)
 
-    def ahead(self, every: Iterable[tuple[str, str]]) -> None:
+    def prefetch(self, every: Iterable[tuple[str, str]]) -> None:
         """Nothing: a read here costs no way to a server."""
 
     def expect_new(self, every: Iterable[tuple[str, str]]) -> None:
@@ -140,8 +140,8 @@ class SqliteStore:
             connection.close()
             self._local.connection = None
 
-    def _reading(self) -> _Reading:
-        return _Reading(self._connection(), self._path)
+    def _reading(self) -> _ReadTransaction:
+        return _ReadTransaction(self._connection(), self._path)
 
     def _connection(self) -> sqlite3.Connection:
         if getattr(self._local, "pid", None) != os.getpid():
@@ -155,7 +155,7 @@ class SqliteStore:
                 self._local.connection = self._open()
             except (sqlite3.Error, OSError) as err:
                 msg = f"the ledger ({self._path}) cannot be opened: {err}"
-                raise Transient(msg) from err
+                raise TransientError(msg) from err
         connection: sqlite3.Connection = self._local.connection
         return connection
 
@@ -170,14 +170,14 @@ class SqliteStore:
         if version > _SCHEMA_VERSION:
             connection.close()
             msg = f"{self._path} was written by a later version (schema {version})"
-            raise Transient(msg)
+            raise TransientError(msg)
         if version < _SCHEMA_VERSION:
             connection.executescript(_SCHEMA)
             connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
         return connection
 
 
-class _Reading:
+class _ReadTransaction:
     """Maps SQLite's errors while something is read."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -190,7 +190,7 @@ class _Reading:
     def __exit__(self, kind: object, err: BaseException | None, trace: object) -> None:
         if isinstance(err, sqlite3.Error):
             msg = f"the ledger ({self._path}) did not answer: {err}"
-            raise Transient(msg) from err
+            raise TransientError(msg) from err
 
 
 def _get(connection: sqlite3.Connection, collection: str, key: str) -> Json | None:

@@ -11,7 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remediator.domain import Json
-from remediator.ledger.records import Approval, Debt, Store, Transaction, doc_id, from_json, to_json
+from remediator.ledger.records import (
+    Approval,
+    OutboxMessage,
+    Store,
+    Transaction,
+    doc_id,
+    from_json,
+    to_json,
+)
 
 KEEP_WATCHED = timedelta(days=60)
 """How long what stood still stays for the report. Chosen: two months' bills can be looked back on."""
@@ -86,10 +94,12 @@ class WatchedJobs:
         found = self._store.due("watched", now, limit)
         return tuple(from_json(WatchedJob, body) for _, body in found)
 
-    def move(self, job: WatchedJob, *, debts: Sequence[Debt] = ()) -> WatchedJob | None:
-        """Replace what was read earlier by this, with what is owed for it.
+    def move(
+        self, job: WatchedJob, *, outbox_messages: Sequence[OutboxMessage] = ()
+    ) -> WatchedJob | None:
+        """Replace what was read earlier by this, with what is in the outbox for it.
 
-        None, and nothing is written, if another hand changed it since (its version differs).
+        None, and nothing is written, if another execution changed it since (its version differs).
         """
 
         def work(tx: Transaction) -> WatchedJob | None:
@@ -97,10 +107,14 @@ class WatchedJobs:
             stored = from_json(WatchedJob, body) if body else None
             if stored is not None and stored.version != job.version:
                 return None
-            known = tx.get_many("debts", tuple(doc_id(one.id) for one in debts)) if debts else {}
+            known = (
+                tx.get_many("debts", tuple(doc_id(one.id) for one in outbox_messages))
+                if outbox_messages
+                else {}
+            )
             moved = replace(job, version=job.version + 1)
             _put(tx, moved)
-            for one in debts:
+            for one in outbox_messages:
                 if doc_id(one.id) not in known:
                     tx.put(
                         "debts",

@@ -10,7 +10,9 @@ from typing import Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from remediator.policy.leaves import (
+from remediator.policy.steps import PolicyPart
+from remediator.policy.suggestions import wrong
+from remediator.policy.values import (
     Address,
     Addresses,
     DigestWord,
@@ -20,11 +22,9 @@ from remediator.policy.leaves import (
     TimeOfDay,
     Zone,
 )
-from remediator.policy.steps import Part
-from remediator.policy.suggestions import wrong
 
 
-class Slack(Part):
+class Slack(PolicyPart):
     """A Slack channel: by incoming webhook, or by a bot (whose messages can be kept current)."""
 
     model_config = ConfigDict(
@@ -48,7 +48,7 @@ class Slack(Part):
         return self
 
 
-class Email(Part):
+class Email(PolicyPart):
     """Mail by SMTP."""
 
     smtp: Secret = Field(description="Where the server's URL (smtp:// or smtps://) is kept.")
@@ -56,20 +56,20 @@ class Email(Part):
     to: Addresses = Field(description="One address or several.")
 
 
-class Webhook(Part):
+class Webhook(PolicyPart):
     """A program of yours, by a POST of JSON that is signed with a secret you share."""
 
     url: Secret = Field(description="Where the receiver's URL is kept.")
     secret: Secret = Field(description="Where the secret that signs each body is kept.")
 
 
-class Teams(Part):
+class Teams(PolicyPart):
     """A Microsoft Teams channel or chat, by a workflow's webhook."""
 
     webhook: Secret = Field(description="Where the workflow's URL is kept.")
 
 
-class PagerDuty(Part):
+class PagerDuty(PolicyPart):
     """A PagerDuty service: an incident for what needs a person, resolved when its chain recovers."""
 
     routing_key: Secret = Field(
@@ -80,13 +80,13 @@ class PagerDuty(Part):
     )
 
 
-class GoogleChat(Part):
+class GoogleChat(PolicyPart):
     """A Google Chat space, by its incoming webhook."""
 
     webhook: Secret = Field(description="Where the webhook's URL is kept.")
 
 
-class QuietHours(Part):
+class QuietHours(PolicyPart):
     """Hours of every day in which only what needs a person is sent; the rest follows as one message."""
 
     begin: TimeOfDay = Field(alias="from", description="When they begin, in local time.")
@@ -106,7 +106,7 @@ class QuietHours(Part):
 _CHANNEL_KINDS = ("slack", "email", "webhook", "teams", "pagerduty", "google_chat")
 
 
-class Channel(Part):
+class Channel(PolicyPart):
     """Where alerts go: one service, and when."""
 
     model_config = ConfigDict(

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from remediator.domain import RemediatorError
 from remediator.policy.channels import Channel, Email, Slack
-from remediator.policy.conditions import Condition, Facts, condition, facts
-from remediator.policy.lints import Draft, Machines, lint
+from remediator.policy.checks import Machines, PolicyDraft, check_policies
+from remediator.policy.expressions import Condition, ExpressionValues, condition, expression_values
 from remediator.policy.model import (
     OWNER,
     Approvers,
@@ -31,13 +31,13 @@ from remediator.policy.model import (
     Tighter,
     bound,
 )
-from remediator.policy.positions import Lines, Mistake, Node, Path, read
 from remediator.policy.reference import reference, schema
 from remediator.policy.selection import WatchWhen, When, matches_any, matches_labels
-from remediator.policy.steps import Accelerator, Part, Resubmit, Step
+from remediator.policy.steps import Accelerator, PolicyPart, Resubmit, Step
 from remediator.policy.suggestions import did_you_mean, shown
 from remediator.policy.watch_checks import watch_mistakes
 from remediator.policy.watch_entries import WatchEntry
+from remediator.policy.yaml_tree import Lines, Mistake, Path, YamlNode, read
 
 __all__ = [
     "OWNER",
@@ -47,7 +47,7 @@ __all__ = [
     "Channel",
     "Condition",
     "Email",
-    "Facts",
+    "ExpressionValues",
     "Limits",
     "Loaded",
     "Machines",
@@ -67,7 +67,7 @@ __all__ = [
     "When",
     "bound",
     "condition",
-    "facts",
+    "expression_values",
     "load",
     "matches_any",
     "matches_labels",
@@ -111,7 +111,7 @@ def load(
     text: str | bytes,
     filename: str = "policies.yaml",
     *,
-    catalogue: Machines | None = None,
+    catalog: Machines | None = None,
     served: Sequence[str] = (),
 ) -> Loaded:
     """The policies in a file's text, or every mistake in it with its place; never raises.
@@ -133,19 +133,19 @@ def load(
         whole = Policies.model_validate(data)
     except ValidationError as invalid:
         mistakes.update(
-            _told(root, error)
+            _mistake_of(root, error)
             for error in invalid.errors(include_url=False, include_input=True)
             if not any(_path(root, error["loc"], whole=True)[: len(path)] == path for path in empty)
         )
         draft = _draft(root, data, set(empty))
     else:
-        draft = Draft(
+        draft = PolicyDraft(
             root, whole, tuple(enumerate(whole.policies)), watch=tuple(enumerate(whole.watch))
         )
         if empty:  # an empty item left a list shorter than it stands in the file
             draft = _draft(root, data, set(empty))
     if draft is not None:
-        mistakes.update(lint(draft, catalogue, tuple(served)))
+        mistakes.update(check_policies(draft, catalog, tuple(served)))
         mistakes.update(watch_mistakes(draft))
     ordered = tuple(sorted(mistakes))
     failed = any(mistake.severity == "error" for mistake in ordered)
@@ -160,7 +160,7 @@ def _label(path: Sequence[str | int]) -> str:
     return f"{words[-1]}: " if words else ""
 
 
-def _path(root: Node, location: Sequence[str | int], *, whole: bool = False) -> Path:
+def _path(root: YamlNode, location: Sequence[str | int], *, whole: bool = False) -> Path:
     """The part of an error's location that is in the file: union tags are not.
 
     With `whole`, a last part that is missing from the file is kept.
@@ -178,7 +178,7 @@ def _path(root: Node, location: Sequence[str | int], *, whole: bool = False) -> 
     return tuple(found)
 
 
-def _told(root: Node, error: Any) -> Mistake:
+def _mistake_of(root: YamlNode, error: Any) -> Mistake:
     location: tuple[str | int, ...] = error["loc"]
     kind: str = error["type"]
     path = _path(root, location)
@@ -220,22 +220,22 @@ def _unknown_key(name: str, location: Sequence[str | int]) -> str:
     return f"unknown key {shown(name)}{listed}"
 
 
-def _keys(model: type[Part]) -> dict[str, Any]:
+def _keys(model: type[PolicyPart]) -> dict[str, Any]:
     fields = model.model_fields.items()
     return {field.alias or name: field.annotation for name, field in fields}
 
 
-def _parts(annotation: Any) -> Iterator[type[Part]]:
+def _parts(annotation: Any) -> Iterator[type[PolicyPart]]:
     """The models that a value of this type may hold directly."""
-    if isinstance(annotation, type) and issubclass(annotation, Part):
+    if isinstance(annotation, type) and issubclass(annotation, PolicyPart):
         yield annotation
         return
     for inner in get_args(annotation):
         yield from _parts(inner)
 
 
-def _models_at(location: Sequence[str | int]) -> list[type[Part]]:
-    here: list[type[Part]] = [Policies]
+def _models_at(location: Sequence[str | int]) -> list[type[PolicyPart]]:
+    here: list[type[PolicyPart]] = [Policies]
     for part in location:
         inside = [
             model for one in here for model in _parts(_keys(one).get(str(part))) if part != "[key]"
@@ -246,8 +246,8 @@ def _models_at(location: Sequence[str | int]) -> list[type[Part]]:
 
 def _homes() -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Where each key belongs: the name of the mapping, and its keys."""
-    seen: set[type[Part]] = set()
-    waiting: list[tuple[str, type[Part]]] = [("the top level", Policies)]
+    seen: set[type[PolicyPart]] = set()
+    waiting: list[tuple[str, type[PolicyPart]]] = [("the top level", Policies)]
     while waiting:
         name, model = waiting.pop()
         if model in seen:
@@ -261,7 +261,7 @@ def _homes() -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 # --- what can still be read of a file with mistakes -----------------------------------------------
 
-_Model = TypeVar("_Model", bound=Part)
+_Model = TypeVar("_Model", bound=PolicyPart)
 _ROUNDS = 8  # each removes what the last one found wrong; the language is seven deep
 
 
@@ -316,18 +316,18 @@ def _in_data(data: Any, location: Sequence[str | int]) -> Path:
     return tuple(found)
 
 
-def _draft(root: Node, data: Any, empty: set[Path]) -> Draft | None:
+def _draft(root: YamlNode, data: Any, empty: set[Path]) -> PolicyDraft | None:
     rest = {key: value for key, value in data.items() if key not in {"policies", "watch"}}
     general = _salvaged(Policies, rest, {"version": 1, "policies": ()})
     if general is None:
         return None
     policies, unclear = _listed(Policy, When, data, "policies", empty)
     watch, unclear_watch = _listed(WatchEntry, WatchWhen, data, "watch", empty)
-    return Draft(root, general, policies, unclear, watch=watch, unclear_watch=unclear_watch)
+    return PolicyDraft(root, general, policies, unclear, watch=watch, unclear_watch=unclear_watch)
 
 
 def _listed(
-    model: type[_Model], when: type[Part], data: Any, key: str, empty: set[Path]
+    model: type[_Model], when: type[PolicyPart], data: Any, key: str, empty: set[Path]
 ) -> tuple[tuple[tuple[int, _Model], ...], frozenset[int]]:
     """What is sound of each item, with its index; and the indices of those whose `when` is not."""
     listed = data.get(key)

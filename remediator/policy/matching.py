@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from remediator.job import JobFacts
-from remediator.policy import conditions
+from remediator.policy import expressions
 from remediator.policy.selection import WatchWhen, When, matches_any, matches_labels
 
 
 def why_not(
     when: When | WatchWhen,
     facts: JobFacts,
-    variables: Callable[[str | None], conditions.Facts],
+    variables: Callable[[str | None], expressions.ExpressionValues],
 ) -> str:
     """Why the job is not one that is asked for, in words; empty: it is.
 
@@ -38,7 +38,7 @@ def why_not(
         if globs is not None and not matches_any(globs, text or ""):
             return f"the job's {name} {text or '(none)'} does not fit {', '.join(globs)}"
     if when.condition is not None:
-        holds, absent = conditions.condition(when.condition).answer(variables(when.zone))
+        holds, absent = expressions.condition(when.condition).answer(variables(when.zone))
         if not holds:
             return f"`{when.condition}` does not hold" + (f": {absent}" if absent else "")
     return ""

@@ -1,7 +1,7 @@
 """The policy file as frozen values: every key, its type, its bounds and its one-line meaning.
 
 Owns the shape of the file and what can be said of one value alone (`steps` has what stands in a
-policy's `do`); `lints` knows what values mean to each other, `positions` where they stand in the text.
+policy's `do`); `checks` knows what values mean to each other, `yaml_tree` where they stand in the text.
 Must not read files or the environment.
 The JSON Schema and the reference page are made from the descriptions here. Called by `language`;
 the planner and the guards read the values.
@@ -17,7 +17,9 @@ from pydantic import Field, PrivateAttr
 
 from remediator.domain import JobKind, Mode
 from remediator.policy.channels import Channel
-from remediator.policy.leaves import (
+from remediator.policy.selection import When, matches_any, matches_labels
+from remediator.policy.steps import PolicyPart, Step
+from remediator.policy.values import (
     AlertNames,
     Allowed,
     ChannelName,
@@ -42,10 +44,8 @@ from remediator.policy.leaves import (
     Version,
     Whole,
 )
-from remediator.policy.positions import Lines
-from remediator.policy.selection import When, matches_any, matches_labels
-from remediator.policy.steps import Part, Step
 from remediator.policy.watch_entries import WatchEntry
+from remediator.policy.yaml_tree import Lines
 
 OWNER = "owner"
 """In an `alert` list: whoever the owner map finds for the job."""
@@ -54,7 +54,7 @@ OWNER = "owner"
 # --- limits ------------------------------------------------------------------------------------
 
 
-class Breaker(Part):
+class Breaker(PolicyPart):
     """Pauses a policy's resubmissions, of one model for one account, when they keep failing."""
 
     failed_share: Share = Field(description="Share of the last attempts that failed, 0 to 1.")
@@ -65,7 +65,7 @@ class Breaker(Part):
     )
 
 
-class Per(Part):
+class Per(PolicyPart):
     """Budgets of one group of jobs, so that one team cannot spend another's."""
 
     by: Group = Field(
@@ -80,7 +80,7 @@ class Per(Part):
     )
 
 
-class _Bounds(Part):
+class _Bounds(PolicyPart):
     usd_per_job: Usd | None = Field(
         default=None,
         description="US dollars, all resubmissions of one root job together: what ended ones cost, "
@@ -156,7 +156,7 @@ class Tighter(_Bounds):
 # --- policies ----------------------------------------------------------------------------------
 
 
-class Policy(Part):
+class Policy(PolicyPart):
     """What is done about one sort of failure. The first policy of the file that matches decides."""
 
     name: PolicyName = Field(description="a-z, 0-9 and `-`, at most 63; each name once.")
@@ -189,7 +189,7 @@ class Policy(Part):
 # --- owners, approvers, probes -----------------------------------------------------------------
 
 
-class OwnerRule(Part):
+class OwnerRule(PolicyPart):
     """Whose job it is: every key that is given must hold."""
 
     labels: dict[str, Globs] = Field(
@@ -201,7 +201,7 @@ class OwnerRule(Part):
     to: Text = Field(description="A channel's name, or an e-mail address in an allowed domain.")
 
 
-class Owners(Part):
+class Owners(PolicyPart):
     """Finds the owner of a job for `alert: [owner]`; the first rule that fits decides."""
 
     domains: Domains = Field(default=(), description="Domains whose addresses may be written to.")
@@ -212,14 +212,14 @@ class Owners(Part):
     rules: tuple[OwnerRule, ...] = Field(description="Tried in order.")
 
 
-class Approvers(Part):
+class Approvers(PolicyPart):
     """Who may answer a plan by its buttons in Slack."""
 
     slack: Texts = Field(description="Slack member ids, such as U024BE7LH.")
     signing_secret: Secret = Field(description="Where the Slack app's signing secret is kept.")
 
 
-class Probes(Part):
+class Probes(PolicyPart):
     """External data sources whose latency may be measured."""
 
     hosts: Hosts = Field(
@@ -233,7 +233,7 @@ class Probes(Part):
 # --- the file ----------------------------------------------------------------------------------
 
 
-class Policies(Part):
+class Policies(PolicyPart):
     """A policy file."""
 
     version: Version = Field(description="The language's version: 1.")
@@ -277,7 +277,7 @@ class Policies(Part):
         return self._channel_hosts
 
     def carrier_of(self, name: str) -> str:
-        """The channel that carries what is owed to a name: itself, or the owners' for an address."""
+        """The channel that carries what is in the outbox to a name: itself, or the owners' for an address."""
         if "@" in name and self.owners is not None and self.owners.email:
             return self.owners.email
         return name

@@ -1,7 +1,7 @@
 """Numbers of the policy file: whole and decimal ones, durations, factors, sizes of memory and disks.
 
 Each reads one YAML value or says in a sentence what was expected and what was probably meant. Knows
-no keys. Called by `leaves`, which gives each its rule as JSON Schema.
+no keys. Called by `values`, which gives each its rule as JSON Schema.
 """
 
 from __future__ import annotations

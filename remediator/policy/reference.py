@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from remediator.policy.conditions import VARIABLES
+from remediator.policy.expressions import VARIABLES
 from remediator.policy.model import Policies
-from remediator.policy.steps import Part
+from remediator.policy.steps import PolicyPart
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _KEPT_KEYS = {"properties", "$defs"}  # below these, keys are names and not words of the schema
@@ -26,7 +26,7 @@ class _Generator(GenerateJsonSchema):
     def encode_default(self, dft: Any) -> Any:
         if isinstance(dft, timedelta):
             return f"{dft.total_seconds():g}s"
-        return {} if isinstance(dft, Part) else super().encode_default(dft)
+        return {} if isinstance(dft, PolicyPart) else super().encode_default(dft)
 
 
 def schema() -> dict[str, Any]:
@@ -225,8 +225,8 @@ def _table(model: Mapping[str, Any]) -> Iterator[str]:
     required = model.get("required", [])
     for key, field in model["properties"].items():
         default = "required" if key in required else _default(field)
-        told = str(field.get("description", "")).replace("|", "\\|")
-        yield f"| `{key}` | {_words(field)} | {default} | {told} |"
+        description = str(field.get("description", "")).replace("|", "\\|")
+        yield f"| `{key}` | {_value_words(field)} | {default} | {description} |"
 
 
 def _default(field: Mapping[str, Any]) -> str:
@@ -236,14 +236,14 @@ def _default(field: Mapping[str, Any]) -> str:
     return ", ".join(f"`{item}`" for item in (value if isinstance(value, list) else [value]))
 
 
-def _words(field: Mapping[str, Any]) -> str:
+def _value_words(field: Mapping[str, Any]) -> str:
     """What a value may be, in words."""
     choices = field.get("anyOf") or field.get("oneOf")
     if choices:
         first, *others = choices
         if len(others) == 1 and others[0].get("type") == "array":
-            return f"{_words(first)}; one or several"
-        return " or ".join(_words(one) for one in choices if one != {"type": "null"})
+            return f"{_value_words(first)}; one or several"
+        return " or ".join(_value_words(one) for one in choices if one != {"type": "null"})
     if "$comment" in field:
         return str(field["$comment"])
     if "enum" in field:
@@ -253,11 +253,11 @@ def _words(field: Mapping[str, Any]) -> str:
     if "$ref" in field:
         return "a mapping, below"
     if field.get("type") == "array":
-        return f"a list: {_words(field['items'])}"
+        return f"a list: {_value_words(field['items'])}"
     if field.get("type") == "object":
         named = field.get("additionalProperties") or {}
         values = [named] if named else list(field["patternProperties"].values())
-        return f"by name: {_words(values[0])}"
+        return f"by name: {_value_words(values[0])}"
     bounds = [f"({field['minimum']} or more)"] if field.get("minimum") is not None else []
     if "maximum" in field:
         bounds = [f"({field['minimum']} to {field['maximum']})"]

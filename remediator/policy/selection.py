@@ -13,7 +13,8 @@ from fnmatch import fnmatchcase
 from pydantic import Field
 
 from remediator.domain import Cause
-from remediator.policy.leaves import (
+from remediator.policy.steps import PolicyPart
+from remediator.policy.values import (
     Causes,
     Duration,
     Globs,
@@ -23,14 +24,13 @@ from remediator.policy.leaves import (
     Text,
     Zone,
 )
-from remediator.policy.steps import Part
 
 
-class _Diagnosis(Part):
+class _Diagnosis(PolicyPart):
     cause: Causes | None = Field(default=None, description="The verdict is one of these causes.")
 
 
-class _Watched(Part):
+class _Watched(PolicyPart):
     running: RunningVerdicts | None = Field(
         default=None,
         description="What is thought of the job: one or several verdicts. Without it any that says "
@@ -45,11 +45,11 @@ class _Watched(Part):
     )
 
 
-class _Kind(Part):
+class _Kind(PolicyPart):
     job: Kinds | None = Field(default=None, description="The job is of one of these kinds.")
 
 
-class Selection(Part):
+class Selection(PolicyPart):
     """What both forms of `when` ask of the job itself."""
 
     min_confidence: Share = Field(

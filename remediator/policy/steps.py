@@ -1,7 +1,7 @@
 """The rungs of a policy's ladder as frozen values: what the next attempt may change.
 
 Owns `resubmit` and its ordered `fallback`, key by key, and what can be said of one step alone. Must
-not know jobs (see `changes`) or what steps mean to limits (see `lints`). Called by `model`; the
+not know jobs (see `steps`) or what steps mean to limits (see `checks`). Called by `model`; the
 planner reads the values.
 """
 
@@ -20,7 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from remediator.policy.leaves import (
+from remediator.policy.suggestions import wrong
+from remediator.policy.values import (
     AcceleratorMove,
     AcceleratorName,
     BatchSize,
@@ -45,23 +46,22 @@ from remediator.policy.leaves import (
     Wait,
     not_empty,
 )
-from remediator.policy.suggestions import wrong
 
 
-class Part(BaseModel):
+class PolicyPart(BaseModel):
     """A mapping of the policy file: frozen, and every key it does not know is a mistake."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Accelerator(Part):
+class Accelerator(PolicyPart):
     """An accelerator by name, with the number of devices for each replica."""
 
     type: AcceleratorName = Field(description="Vertex's name, such as NVIDIA_TESLA_T4.")
     count: Positive = Field(default=1, description="Devices for each replica.")
 
 
-class MoreMemory(Part):
+class MoreMemory(PolicyPart):
     """How much more memory the next machine has."""
 
     factor: Factor = Field(
@@ -73,7 +73,7 @@ class MoreMemory(Part):
     )
 
 
-class MemoryMove(Part):
+class MemoryMove(PolicyPart):
     """`more_memory` with its own measure: `{more_memory: {factor: 2, at_most: 256GiB}}`."""
 
     more_memory: Annotated[
@@ -82,10 +82,10 @@ class MemoryMove(Part):
 
 
 def _form(value: object) -> str:
-    return "named" if isinstance(value, Mapping | Part) else "word"
+    return "named" if isinstance(value, Mapping | PolicyPart) else "word"
 
 
-class Placement(Part):
+class Placement(PolicyPart):
     """Where and on what a job runs, and how its machines are got."""
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["strategy", "spot"]}})
@@ -224,7 +224,7 @@ class Resubmit(Placement):
         )
 
 
-class Step(Part):
+class Step(PolicyPart):
     """A rung of a policy's ladder."""
 
     resubmit: Annotated[Resubmit, BeforeValidator(lambda value: {} if value is None else value)] = (

@@ -32,7 +32,7 @@ def shown(value: object) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
-    from remediator.redact import redact  # noqa: PLC0415  # cold start: it needs RE2
+    from remediator.redaction import redact  # noqa: PLC0415  # cold start: it needs RE2
 
     text = " ".join(redact(str(value)[:2000]).splitlines())
     return f"`{text[:60]}…`" if len(text) > 60 else f"`{text}`"  # noqa: PLR2004  # one line of a terminal

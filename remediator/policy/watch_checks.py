@@ -1,7 +1,7 @@
 """What the entries of `watch` mean to each other and to the rest of the file: warnings.
 
 Owns the checks that need more than one key of an entry; names, channels and conditions are checked
-with those of the policies (`lints`). Called by `language.load`.
+with those of the policies (`checks`). Called by `language.load`.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from remediator.domain import NOTHING_WRONG, STANDSTILL, WAITING, JobKind, WatchVerdict
-from remediator.policy.lints import Draft, is_narrower, takes_all
-from remediator.policy.positions import Mistake
+from remediator.policy.checks import PolicyDraft, is_narrower, takes_all
 from remediator.policy.suggestions import shown
 from remediator.policy.watch_entries import WatchEntry
+from remediator.policy.yaml_tree import Mistake
 
 SHORTEST_STANDSTILL = timedelta(minutes=10)
 """Chosen: metrics come a sample a minute and up to six minutes late (documented by Cloud Monitoring),
 and one missing sample is no standstill."""
 
 
-def watch_mistakes(draft: Draft) -> Iterator[Mistake]:
+def watch_mistakes(draft: PolicyDraft) -> Iterator[Mistake]:
     """Every warning about the entries of `watch`."""
     yield from _unreachable(draft)
     for index, entry in draft.watch:
@@ -36,7 +36,7 @@ def verdicts_of(entry: WatchEntry) -> frozenset[WatchVerdict]:
     return frozenset() if entry.log else frozenset(WatchVerdict) - NOTHING_WRONG
 
 
-def _unreachable(draft: Draft) -> Iterator[Mistake]:
+def _unreachable(draft: PolicyDraft) -> Iterator[Mistake]:
     """An entry whose every job and verdict one earlier entry takes."""
     before: list[WatchEntry] = []
     for index, entry in draft.watch:
@@ -86,7 +86,7 @@ def _is_same_rule(earlier: WatchEntry, later: WatchEntry) -> bool:
     return alone and earlier.log == later.log and _takes(earlier, later)
 
 
-def _never(draft: Draft, index: int, entry: WatchEntry) -> Iterator[Mistake]:
+def _never(draft: PolicyDraft, index: int, entry: WatchEntry) -> Iterator[Mistake]:
     """What can never hold, or not so soon."""
     found = verdicts_of(entry)
     if entry.log is not None and found and found <= WAITING:
@@ -114,7 +114,7 @@ def _never(draft: Draft, index: int, entry: WatchEntry) -> Iterator[Mistake]:
         )
 
 
-def _forbidden(draft: Draft, index: int, entry: WatchEntry) -> Iterator[Mistake]:
+def _forbidden(draft: PolicyDraft, index: int, entry: WatchEntry) -> Iterator[Mistake]:
     """Limits that leave no room for the resubmission."""
     limits = draft.general.limits
     if entry.resubmission is None:

@@ -10,7 +10,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from remediator.policy.leaves import (
+from remediator.policy.selection import WatchWhen
+from remediator.policy.steps import PolicyPart
+from remediator.policy.values import (
     AlertNames,
     Checkpoint,
     Duration,
@@ -22,11 +24,9 @@ from remediator.policy.leaves import (
     WatchWord,
     mapping_or_word,
 )
-from remediator.policy.selection import WatchWhen
-from remediator.policy.steps import Part
 
 
-class LogRule(Part):
+class LogRule(PolicyPart):
     """A line that is missing: none that matches for so long, of a job that runs."""
 
     pattern: Pattern = Field(
@@ -41,7 +41,7 @@ class LogRule(Part):
     )
 
 
-class CancelResubmit(Part):
+class CancelResubmit(PolicyPart):
     """Cancel the job and submit it again, unchanged."""
 
     checkpoint: Checkpoint = Field(
@@ -51,7 +51,7 @@ class CancelResubmit(Part):
     )
 
 
-class CancelMove(Part):
+class CancelMove(PolicyPart):
     """`cancel_resubmit` with its conditions: `{cancel_resubmit: {checkpoint: required}}`."""
 
     cancel_resubmit: Annotated[
@@ -62,7 +62,7 @@ class CancelMove(Part):
     )
 
 
-class WatchEntry(Part):
+class WatchEntry(PolicyPart):
     """What is done about some running jobs. The first entry that matches decides."""
 
     name: PolicyName = Field(

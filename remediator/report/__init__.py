@@ -6,14 +6,14 @@ figures at its top. Must not do I/O or read a clock. Called by the command line.
 """
 
 from remediator.report.export import as_csv, as_json
-from remediator.report.history import Curve, Event, Outcome, Story, Sums, stories, sums
+from remediator.report.history import Curve, Event, Story, StoryOutcome, Sums, stories, sums
 from remediator.report.page import render
 
 __all__ = [
     "Curve",
     "Event",
-    "Outcome",
     "Story",
+    "StoryOutcome",
     "Sums",
     "as_csv",
     "as_json",

@@ -1,7 +1,7 @@
 """How full the machine was over a failed run, as the ledger keeps it and the page draws it. Pure.
 
 Owns the short form: a label and at most MOST_POINTS shares, evenly spread over the run. Called by
-the story of an incident, when its evidence is at hand, and by whoever makes a report.
+the workflow, when its evidence is at hand, and by whoever makes a report.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from remediator.case import Case
-from remediator.catalog.catalog import Catalogue
-from remediator.diagnosis.utilisation import read_usage
+from remediator.catalog.catalog import Catalog
+from remediator.diagnosis.metrics import read_usage
 from remediator.domain import Json
 from remediator.report.history import Curve
 
@@ -21,7 +21,7 @@ MOST_POINTS = 60
 
 def kept_curves(case: Case) -> tuple[Json, ...]:
     """What was measured of CPU, memory and accelerators; nothing for what was not."""
-    usage = read_usage(case, case.job.facts(Catalogue.built_in(), case.model))
+    usage = read_usage(case, case.job.facts(Catalog.built_in(), case.model))
     measured = (
         ("CPU", usage.cpu),
         ("Memory", usage.memory),

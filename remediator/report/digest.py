@@ -9,27 +9,27 @@ from collections import Counter
 from collections.abc import Sequence
 
 from remediator.alerts.wording import amount, cause_words, listed, plural, shown, span
-from remediator.report.history import Outcome, Story, sums
+from remediator.report.history import Story, StoryOutcome, sums
 
 _NAME_LIMIT = 60
 _MOST_NAMES = 10
 _MOST_CAUSES = 5
 
 
-def digest_title(word: str, period: str, told: Sequence[Story]) -> str:
+def digest_title(word: str, period: str, all_stories: Sequence[Story]) -> str:
     """`Daily digest to 2026-11-29: 12 failed, 8 recovered, 2 wait for a yes`."""
-    counts = Counter(story.outcome for story in told)
-    parts = [f"{len(told):,} failed", f"{counts[Outcome.RECOVERED]:,} recovered"]
-    waiting = counts[Outcome.WAITING]
+    counts = Counter(story.outcome for story in all_stories)
+    parts = [f"{len(all_stories):,} failed", f"{counts[StoryOutcome.RECOVERED]:,} recovered"]
+    waiting = counts[StoryOutcome.WAITING]
     if waiting:
         parts.append(f"{waiting:,} {'waits' if waiting == 1 else 'wait'} for a yes")
     return f"{word.capitalize()} digest to {period}: {', '.join(parts)}"
 
 
-def digest_lines(told: Sequence[Story]) -> tuple[str, ...]:
+def digest_lines(all_stories: Sequence[Story]) -> tuple[str, ...]:
     """The digest's lines: failed, recovered, waiting, needing a person, cost, saved."""
-    figures = sums(told)
-    lines = [f"Failed: {plural(len(told), 'job')}{_causes(told)}."]
+    figures = sums(all_stories)
+    lines = [f"Failed: {plural(len(all_stories), 'job')}{_causes(all_stories)}."]
     if figures.acted:
         median = figures.median_recovery_seconds
         after = f", half of them within {span(median)}" if median is not None else ""
@@ -38,7 +38,7 @@ def digest_lines(told: Sequence[Story]) -> tuple[str, ...]:
             f"ended{after if figures.recovered else ''}."
         )
     for outcome, label in _NAMED:
-        found = [story for story in told if story.outcome is outcome]
+        found = [story for story in all_stories if story.outcome is outcome]
         if found:
             lines.append(f"{label}: {len(found):,} ({_names(found)}).")
     spent, estimated = figures.spent_usd, figures.estimated_usd
@@ -52,17 +52,17 @@ def digest_lines(told: Sequence[Story]) -> tuple[str, ...]:
 
 
 _NAMED = (
-    (Outcome.WAITING, "Waits for a yes"),
-    (Outcome.ALERTED, "Left to a person"),
-    (Outcome.GIVEN_UP, "Given up"),
-    (Outcome.OPEN, "In progress"),
-    (Outcome.OBSERVED, "Observed only"),
+    (StoryOutcome.WAITING, "Waits for a yes"),
+    (StoryOutcome.ALERTED, "Left to a person"),
+    (StoryOutcome.GIVEN_UP, "Given up"),
+    (StoryOutcome.OPEN, "In progress"),
+    (StoryOutcome.OBSERVED, "Observed only"),
 )
-_AGAINST = "against one blind rerun of each job that no rerun mends"
+_AGAINST = "against one blind rerun of each job that no rerun fixes"
 
 
-def _causes(told: Sequence[Story]) -> str:
-    counts = Counter(cause_words(story.verdict) for story in told)
+def _causes(all_stories: Sequence[Story]) -> str:
+    counts = Counter(cause_words(story.verdict) for story in all_stories)
     if not counts:
         return ""
     most = [f"{count:,} {words}" for words, count in counts.most_common(_MOST_CAUSES)]
@@ -70,7 +70,7 @@ def _causes(told: Sequence[Story]) -> str:
     return f" ({', '.join(most)}{f', {rest:,} other' if rest else ''})"
 
 
-def _names(told: Sequence[Story]) -> str:
-    names = [shown(story.name, _NAME_LIMIT) for story in told[:_MOST_NAMES]]
-    more = len(told) - len(names)
+def _names(all_stories: Sequence[Story]) -> str:
+    names = [shown(story.name, _NAME_LIMIT) for story in all_stories[:_MOST_NAMES]]
+    more = len(all_stories) - len(names)
     return ", ".join(names) + (f" and {more:,} more" if more else "")

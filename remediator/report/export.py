@@ -15,7 +15,7 @@ from typing import Any
 
 from remediator.alerts.wording import described, shown
 from remediator.domain import Json, rfc3339
-from remediator.redact import redact_json
+from remediator.redaction import redact_json
 from remediator.report.history import Story, Sums, has_failed, ran_seconds, sums
 
 _TEXT = 2000  # characters of one value, chosen
@@ -27,27 +27,29 @@ COLUMNS = (
 )
 
 
-def as_json(told: Sequence[Story], *, title: str, made: datetime, days: float | None) -> Json:
+def as_json(
+    all_stories: Sequence[Story], *, title: str, made: datetime, days: float | None
+) -> Json:
     """What waits for a yes, the figures, and every incident, as the page has them."""
     body = {
         "title": title,
         "made": rfc3339(made),
         "days": days,
-        "waiting": [one.question.to_json() for one in told if one.question is not None],
-        "figures": _figures(sums(told)),
+        "waiting": [one.question.to_json() for one in all_stories if one.question is not None],
+        "figures": _figures(sums(all_stories)),
         "incidents": [
             {**_row(one), "evidence": list(one.evidence), "attempts": _attempts(one)}
-            for one in told
+            for one in all_stories
         ],
     }
     whole: Json = redact_json(body)
     return whole
 
 
-def as_csv(told: Sequence[Story]) -> str:
+def as_csv(all_stories: Sequence[Story]) -> str:
     """One line for each incident, with a head; no cell is a formula to a spreadsheet."""
     text = io.StringIO()
-    rows = [_row(one) for one in told]
+    rows = [_row(one) for one in all_stories]
     writer = csv.DictWriter(text, fieldnames=COLUMNS)
     writer.writeheader()
     writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)

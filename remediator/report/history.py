@@ -14,12 +14,12 @@ from enum import StrEnum
 from operator import attrgetter
 
 from remediator.alerts.wording import asked, described
-from remediator.domain import NEVER_RETRIED, Attempt, Cause, JobName, JobState, Json, Unusable
+from remediator.domain import NEVER_RETRIED, Attempt, Cause, InvalidInput, JobName, JobState, Json
 from remediator.ledger import Chain, Conclusion, Incident, Stage
-from remediator.ledger.pending import PendingApproval, pending_approvals
+from remediator.ledger.approvals import PendingApproval, pending_approvals
 
 
-class Outcome(StrEnum):
+class StoryOutcome(StrEnum):
     """How a chain stands, as the page's filter names it."""
 
     WAITING = "waits for a yes"
@@ -31,15 +31,15 @@ class Outcome(StrEnum):
     RECORDED = "recorded only"
 
 
-_OUTCOMES: Mapping[Conclusion, Outcome] = {
-    Conclusion.RECOVERED: Outcome.RECOVERED,
-    Conclusion.GIVEN_UP: Outcome.GIVEN_UP,
-    Conclusion.ALERTED: Outcome.ALERTED,
-    Conclusion.OBSERVED: Outcome.OBSERVED,
-    Conclusion.TOO_OLD: Outcome.RECORDED,
-    Conclusion.IGNORED: Outcome.RECORDED,
-    Conclusion.RESUBMITTED: Outcome.OPEN,
-    Conclusion.NONE: Outcome.OPEN,
+_OUTCOMES: Mapping[Conclusion, StoryOutcome] = {
+    Conclusion.RECOVERED: StoryOutcome.RECOVERED,
+    Conclusion.GIVEN_UP: StoryOutcome.GIVEN_UP,
+    Conclusion.ALERTED: StoryOutcome.ALERTED,
+    Conclusion.OBSERVED: StoryOutcome.OBSERVED,
+    Conclusion.TOO_OLD: StoryOutcome.RECORDED,
+    Conclusion.IGNORED: StoryOutcome.RECORDED,
+    Conclusion.RESUBMITTED: StoryOutcome.OPEN,
+    Conclusion.NONE: StoryOutcome.OPEN,
 }
 
 
@@ -72,7 +72,7 @@ class Story:
     root: str
     job: str
     name: str
-    outcome: Outcome
+    outcome: StoryOutcome
     failed_at: datetime
     verdict: str = Cause.UNKNOWN.value
     confidence: float = 0.0
@@ -135,7 +135,7 @@ def stories(
     for incident in incidents:
         by_root[incident.root or incident.key].append(incident)
     known = {chain.key: chain for chain in chains}
-    told = [
+    all_stories = [
         _story(
             root,
             sorted(found, key=lambda one: (one.attempt, one.first_known)),
@@ -146,8 +146,8 @@ def stories(
         )
         for root, found in by_root.items()
     ]
-    newest = sorted(told, key=lambda one: (one.failed_at, one.root), reverse=True)
-    return tuple(sorted(newest, key=lambda one: one.outcome is not Outcome.WAITING))
+    newest = sorted(all_stories, key=lambda one: (one.failed_at, one.root), reverse=True)
+    return tuple(sorted(newest, key=lambda one: one.outcome is not StoryOutcome.WAITING))
 
 
 def _story(
@@ -164,10 +164,10 @@ def _story(
     spent = chain.spent_usd if chain else 0.0
     first_usd = price(first)
     questions = pending_approvals(found, now, lambda one: asked(one.changes))
-    outcome = _OUTCOMES[last.conclusion] if last.stage is Stage.DONE else Outcome.OPEN
-    outcome = Outcome.WAITING if questions else outcome
+    outcome = _OUTCOMES[last.conclusion] if last.stage is Stage.DONE else StoryOutcome.OPEN
+    outcome = StoryOutcome.WAITING if questions else outcome
     end = attempts[-1].end_time if attempts else None
-    recovered = outcome is Outcome.RECOVERED
+    recovered = outcome is StoryOutcome.RECOVERED
     return Story(
         root=root,
         job=first.job,
@@ -206,7 +206,7 @@ def _story(
 def _kind(job: str) -> str:
     try:
         return JobName.parse(job).kind.value
-    except Unusable:
+    except InvalidInput:
         return ""
 
 
@@ -255,24 +255,24 @@ def _failed_share(attempts: Sequence[Attempt]) -> float:
 
 
 def _events(found: Sequence[Incident], attempts: Sequence[Attempt]) -> tuple[Event, ...]:
-    told: list[Event] = []
+    events: list[Event] = []
     for incident in found:
         ended = incident.ended
         if incident.attempt == 0:
-            told += [Event(ended, "the job failed")] if ended else []
+            events += [Event(ended, "the job failed")] if ended else []
             if ended is None or incident.first_known >= ended:
-                told.append(Event(incident.first_known, "the end of the job became known"))
+                events.append(Event(incident.first_known, "the end of the job became known"))
         asked = incident.approval
         if asked is not None and asked.at is not None and asked.answer:
-            told.append(Event(asked.at, f"{asked.answer} by {asked.by}"))
+            events.append(Event(asked.at, f"{asked.answer} by {asked.by}"))
     for number, made in enumerate(attempts, start=1):
         run = f"attempt {made.number or number}"
         if made.create_time is not None:
             what = f"{run} was created {described(made.changes)}".strip()
-            told.append(Event(made.create_time, what))
+            events.append(Event(made.create_time, what))
         if made.end_time is not None:
-            told.append(Event(made.end_time, f"{run} {_end_of(made)}"))
-    return tuple(sorted(told, key=lambda event: event.at))
+            events.append(Event(made.end_time, f"{run} {_end_of(made)}"))
+    return tuple(sorted(events, key=lambda event: event.at))
 
 
 def _end_of(attempt: Attempt) -> str:
@@ -317,7 +317,7 @@ class Sums:
 
     @property
     def recovery_rate(self) -> float | None:
-        """Of the failures that have ended and that a rerun may mend, the share that recovered."""
+        """Of the failures that have ended and that a rerun may fix, the share that recovered."""
         return self.recovered / self.could_recover if self.could_recover else None
 
     @property
@@ -326,28 +326,28 @@ class Sums:
         return self.wrong / self.finished_attempts if self.finished_attempts else None
 
 
-_NO_RERUN_MENDS = NEVER_RETRIED | {Cause.SLOW_CODE}
+_NO_RERUN_FIXES = NEVER_RETRIED | {Cause.SLOW_CODE}
 
 
-def sums(told: Sequence[Story]) -> Sums:
+def sums(all_stories: Sequence[Story]) -> Sums:
     """The figures over these stories; what was only recorded counts nowhere but in `chains`."""
-    lived = [story for story in told if story.outcome is not Outcome.RECORDED]
-    over = [s for s in lived if s.outcome not in {Outcome.OPEN, Outcome.WAITING}]
+    lived = [story for story in all_stories if story.outcome is not StoryOutcome.RECORDED]
+    over = [s for s in lived if s.outcome not in {StoryOutcome.OPEN, StoryOutcome.WAITING}]
     ended = [s for s in over if s.attempts]
-    mendable = [s for s in over if s.attempts or s.verdict not in _NO_RERUN_MENDS]
+    fixable = [s for s in over if s.attempts or s.verdict not in _NO_RERUN_FIXES]
     on_devices = [s.failed_gpu_seconds for s in lived if s.failed_gpu_seconds is not None]
     tried = (a for s in lived for a in s.attempts if not a.abandoned)
     finished = [a for a in tried if a.state.is_terminal]
     spared = [s for s in lived if not s.attempts and s.verdict in NEVER_RETRIED]
     priced = [s.first_run_usd for s in spared if s.first_run_usd is not None]
     recoveries = sorted(s.recovery_seconds for s in lived if s.recovery_seconds is not None)
-    people = {Outcome.ALERTED, Outcome.GIVEN_UP}
+    people = {StoryOutcome.ALERTED, StoryOutcome.GIVEN_UP}
     return Sums(
-        chains=len(told),
-        could_recover=len(mendable),
-        observed=sum(s.outcome is Outcome.OBSERVED for s in mendable),
+        chains=len(all_stories),
+        could_recover=len(fixable),
+        observed=sum(s.outcome is StoryOutcome.OBSERVED for s in fixable),
         acted=len(ended),
-        recovered=sum(s.outcome is Outcome.RECOVERED for s in ended),
+        recovered=sum(s.outcome is StoryOutcome.RECOVERED for s in ended),
         wrong=sum(map(has_failed, finished)),
         finished_attempts=len(finished),
         lost_seconds=sum(s.failed_seconds for s in lived),
@@ -357,9 +357,9 @@ def sums(told: Sequence[Story]) -> Sums:
         saved_usd=sum(priced) if priced else None,
         spent_usd=sum(s.spent_usd for s in lived),
         estimated_usd=sum(s.estimated_usd or 0.0 for s in lived),
-        waiting=sum(s.outcome is Outcome.WAITING for s in lived),
+        waiting=sum(s.outcome is StoryOutcome.WAITING for s in lived),
         needing_people=sum(s.outcome in people for s in lived),
-        in_progress=sum(s.outcome is Outcome.OPEN for s in lived),
-        only_recorded=len(told) - len(lived),
+        in_progress=sum(s.outcome is StoryOutcome.OPEN for s in lived),
+        only_recorded=len(all_stories) - len(lived),
         median_recovery_seconds=recoveries[len(recoveries) // 2] if recoveries else None,
     )

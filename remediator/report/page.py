@@ -24,10 +24,10 @@ from remediator.alerts.wording import (
     read_at,
     shown,
 )
-from remediator.domain import Attempt, Cause, JobName, Json, Unusable, rfc3339
-from remediator.ledger.pending import PendingApproval
-from remediator.report import paper
-from remediator.report.history import Curve, Outcome, Story, Sums, ran_seconds, sums
+from remediator.domain import Attempt, Cause, InvalidInput, JobName, Json, rfc3339
+from remediator.ledger.approvals import PendingApproval
+from remediator.report import html
+from remediator.report.history import Curve, Story, StoryOutcome, Sums, ran_seconds, sums
 
 MOST_SHOWN = 2000
 """Incidents drawn one by one; a page with more of them is slow on a phone. All are counted."""
@@ -36,7 +36,7 @@ MOST_BARS = 60
 
 
 def render(
-    told: Sequence[Story],
+    all_stories: Sequence[Story],
     *,
     title: str,
     made: datetime,
@@ -49,24 +49,26 @@ def render(
     command that answers a question, from its words and the job's region.
     """
     heading = _safe(title, 200)
-    counted = [story for story in told if story.outcome is not Outcome.RECORDED]
-    since = f"; failures since {_time(min(s.failed_at for s in told))}" if told else ""
+    counted = [story for story in all_stories if story.outcome is not StoryOutcome.RECORDED]
+    since = (
+        f"; failures since {_time(min(s.failed_at for s in all_stories))}" if all_stories else ""
+    )
     only = f", of the last {plural(round(days), 'day')} and what is open" if days else ""
-    total = sums(told)
+    total = sums(all_stories)
     body = "".join(
         (
             f"<header><h1>{heading}</h1>{_badge(total.waiting)}",
             f"<p>Written {_time(made)}{since}{only}.</p></header>",
             '<main id="main">',
-            _waiting([s for s in told if s.question is not None], command),
+            _waiting([s for s in all_stories if s.question is not None], command),
             _figures(total),
             _over_time(counted),
             _groups(counted),
-            _incidents(told),
+            _incidents(all_stories),
             "</main>",
         )
     )
-    return paper.document(heading, body)
+    return html.document(heading, body)
 
 
 def _safe(text: str, limit: int, *, lines: bool = False) -> str:
@@ -100,11 +102,11 @@ def _badge(waiting: int) -> str:
     return f'<p><a class="badge" href="#waiting-heading">{said}</a></p>'
 
 
-def _waiting(told: Sequence[Story], command: Callable[[str, str], str] | None) -> str:
+def _waiting(all_stories: Sequence[Story], command: Callable[[str, str], str] | None) -> str:
     """The questions that nobody has answered, those that expire first in front."""
-    if not told:
+    if not all_stories:
         return ""
-    asked = [(s.question, s) for s in told if s.question is not None]
+    asked = [(s.question, s) for s in all_stories if s.question is not None]
     asked.sort(key=lambda one: (one[0].until, one[0].id))
     items = "".join(_question(story, question, command) for question, story in asked)
     return _section("waiting", "Waits for your yes", f'<ul class="asked">{items}</ul>')
@@ -116,11 +118,11 @@ def _question(
     verdict = cause_words(story.verdict)
     why = f"<p>Asked because {_safe(question.reason, 400)}.</p>" if question.reason else ""
     words = f"approve {question.id}"
-    told = command(words, _place(story.job)) if command else f"python -m remediator {words}"
+    shell_line = command(words, _place(story.job)) if command else f"python -m remediator {words}"
     return (
         f"<li><p><b>{_safe(story.name, 120)}</b> failed ({_safe(verdict, 60)}): "
         f"{_safe(question.question, 200)} For about {amount(question.usd)}, until "
-        f"{_time(question.until)}.</p>{why}<pre>{_safe(told, 600)}</pre></li>"
+        f"{_time(question.until)}.</p>{why}<pre>{_safe(shell_line, 600)}</pre></li>"
     )
 
 
@@ -130,13 +132,13 @@ def _place(job: str) -> str:
 
 def _figures(total: Sums) -> str:
     recovery = total.median_recovery_seconds
-    told = (
+    figures = (
         (
             "Recovered",
             _share(total.recovery_rate),
             _recovered(total)
             if total.could_recover
-            else "no failure that a rerun may mend has ended",
+            else "no failure that a rerun may fix has ended",
         ),
         (
             "Wrong actions",
@@ -184,21 +186,21 @@ def _figures(total: Sums) -> str:
     tiles = "".join(
         f'<div class="tile"><dt>{label}</dt><dd><strong>{escape(value)}</strong>'
         f"<span>{escape(basis)}</span></dd></div>"
-        for label, value, basis in told
+        for label, value, basis in figures
     )
     return _section("figures", "In figures", f'<dl class="tiles">{tiles}</dl>')
 
 
 def _recovered(total: Sums) -> str:
     parts = [
-        f"{total.recovered:,} of {plural(total.could_recover, 'ended failure')} that a rerun may mend",
+        f"{total.recovered:,} of {plural(total.could_recover, 'ended failure')} that a rerun may fix",
         f"{total.recovered:,} of {plural(total.acted, 'resubmitted chain')} that ended",
         f"{total.observed:,} only observed" if total.observed else "",
     ]
     return "; ".join(filter(None, parts))
 
 
-_SPARED = "of each job that no rerun mends (code, input, rights, configuration)"
+_SPARED = "of each job that no rerun fixes (code, input, rights, configuration)"
 
 
 def _gpu_hours(seconds: float | None) -> str:
@@ -241,13 +243,13 @@ _FAMILY_OF: Mapping[str, str] = {
 }
 
 
-def _over_time(told: Sequence[Story]) -> str:
-    if not told:
+def _over_time(all_stories: Sequence[Story]) -> str:
+    if not all_stories:
         return _section("causes", "Causes over time", "<p>Nothing yet.</p>")
-    days = [story.failed_at.astimezone(UTC).date() for story in told]
+    days = [story.failed_at.astimezone(UTC).date() for story in all_stories]
     step = _step_days(min(days), max(days))
     heaps: dict[date, Counter[str]] = defaultdict(Counter)
-    for story, day in zip(told, days, strict=True):
+    for story, day in zip(all_stories, days, strict=True):
         start = min(days) + timedelta(days=(day - min(days)).days // step * step)
         heaps[start][_FAMILY_OF.get(story.verdict, "unknown")] += 1
     starts = [
@@ -256,28 +258,28 @@ def _over_time(told: Sequence[Story]) -> str:
     ]
     rows = [(start.isoformat(), [heaps[start][family] for family in _FAMILIES]) for start in starts]
     unit = "day" if step == 1 else f"{step} days"
-    chart = paper.stacked_bars(rows, tuple(_FAMILIES), f"Failures by cause, for each {unit}")
-    table = paper.table(
+    chart = html.stacked_bars(rows, tuple(_FAMILIES), f"Failures by cause, for each {unit}")
+    table = html.table(
         f"Failures by cause, for each {unit}",
         ("From", *_FAMILIES),
         [(name, *(str(count) for count in counts)) for name, counts in rows],
     )
     inner = f"{chart}<details><summary>The same as a table</summary>{table}</details>"
-    return _section("causes", "Causes over time", inner + _by_cause(told))
+    return _section("causes", "Causes over time", inner + _by_cause(all_stories))
 
 
-def _by_cause(told: Sequence[Story]) -> str:
+def _by_cause(all_stories: Sequence[Story]) -> str:
     heaps: dict[str, list[Story]] = defaultdict(list)
-    for story in told:
+    for story in all_stories:
         heaps[story.verdict].append(story)
     rows = [
-        (_named(cause), *_counts(found))
+        (_cause_cell(cause), *_counts(found))
         for cause, found in sorted(heaps.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
-    return paper.table("Failures by cause", ("Cause", *_COUNTED), rows)
+    return html.table("Failures by cause", ("Cause", *_COUNTED), rows)
 
 
-def _named(cause: str) -> str:
+def _cause_cell(cause: str) -> str:
     meaning = _meaning(cause)
     name = _safe(_in_words(cause), 60)
     return name + (f"<small>{meaning}</small>" if meaning else "")
@@ -291,7 +293,7 @@ def _in_words(cause: str) -> str:
 def _counts(found: Sequence[Story]) -> tuple[str, ...]:
     return (
         f"{len(found):,}",
-        f"{sum(s.outcome is Outcome.RECOVERED for s in found):,}",
+        f"{sum(s.outcome is StoryOutcome.RECOVERED for s in found):,}",
         _hours(sum(s.failed_seconds for s in found)),
         _gpu_hours(_sum_known(s.failed_gpu_seconds for s in found)),
         amount(sum(s.wasted_usd for s in found)),
@@ -327,15 +329,15 @@ _GROUPS: tuple[tuple[str, Callable[[Story], str]], ...] = (
 """By what failures are gathered: the label `team` (or `owner`), the account that jobs run as, …"""
 
 
-def _groups(told: Sequence[Story]) -> str:
+def _groups(all_stories: Sequence[Story]) -> str:
     """Where failures gather, each way in a table of its own; the most failures in front."""
-    tables = "".join(_group(name, by, told) for name, by in _GROUPS)
+    tables = "".join(_group(name, by, all_stories) for name, by in _GROUPS)
     return _section("groups", "Where they gather", tables or "<p>Nothing yet.</p>")
 
 
-def _group(name: str, by: Callable[[Story], str], told: Sequence[Story]) -> str:
+def _group(name: str, by: Callable[[Story], str], all_stories: Sequence[Story]) -> str:
     heaps: dict[str, list[Story]] = defaultdict(list)
-    for story in told:
+    for story in all_stories:
         if by(story):
             heaps[by(story)].append(story)
     ranked = sorted(heaps.items(), key=lambda item: (-len(item[1]), item[0]))
@@ -343,7 +345,7 @@ def _group(name: str, by: Callable[[Story], str], told: Sequence[Story]) -> str:
     if not rows:
         return ""
     more = f", {MOST_GROUPS} of {len(ranked):,}" if len(ranked) > MOST_GROUPS else ""
-    return paper.table(f"By {name[:1].lower()}{name[1:]}{more}", (name, *_COUNTED), rows)
+    return html.table(f"By {name[:1].lower()}{name[1:]}{more}", (name, *_COUNTED), rows)
 
 
 def _gathered(text: str, found: Sequence[Story]) -> str:
@@ -351,18 +353,18 @@ def _gathered(text: str, found: Sequence[Story]) -> str:
     return f"{_safe(text, 160)}<small>mostly {_safe(cause, 60)}</small>"
 
 
-def _incidents(told: Sequence[Story]) -> str:
-    drawn = told[:MOST_SHOWN]
-    more = len(told) - len(drawn)
+def _incidents(all_stories: Sequence[Story]) -> str:
+    drawn = all_stories[:MOST_SHOWN]
+    more = len(all_stories) - len(drawn)
     rest = f"<p>{plural(more, 'older incident')} counted above, not drawn here.</p>" if more else ""
     if not drawn:
         return _section("incidents", "Incidents", "<p>Nothing yet.</p>")
     causes = sorted(
         {(_safe(story.verdict, 60), _safe(_in_words(story.verdict), 60)) for story in drawn}
     )
-    outcomes = [(o.value,) * 2 for o in Outcome if any(story.outcome is o for story in drawn)]
+    outcomes = [(o.value,) * 2 for o in StoryOutcome if any(story.outcome is o for story in drawn)]
     inner = (
-        paper.filters(causes, outcomes, len(drawn))
+        html.filters(causes, outcomes, len(drawn))
         + f'<div id="list">{"".join(_incident(story) for story in drawn)}</div>{rest}'
     )
     return _section("incidents", "Incidents", inner)
@@ -411,7 +413,7 @@ def _incident(story: Story) -> str:
 
 
 def _cause(story: Story) -> str:
-    if story.outcome is Outcome.RECORDED and not story.confidence:
+    if story.outcome is StoryOutcome.RECORDED and not story.confidence:
         return "not looked into: it was known too late, or was nobody's to be told about"
     if story.verdict == Cause.UNKNOWN.value:
         return f"{story.verdict}: {_meaning(story.verdict)}"
@@ -422,7 +424,7 @@ def _cause(story: Story) -> str:
 def _job_link(name: str, *, whole: bool = True) -> str:
     try:
         job = JobName.parse(name)
-    except Unusable:
+    except InvalidInput:
         return _safe(name, 200)
     said = _safe(name if whole else job.id, 200)
     return f'<a rel="noreferrer" href="{escape(console_url(job), quote=True)}">{said}</a>'
@@ -464,7 +466,7 @@ def _attempts(attempts: Sequence[Attempt]) -> str:
         for number, made in enumerate(attempts, start=1)
     ]
     columns = ("Attempt", "Job", "Change", "Policy", "State", "Ran", "Estimate")
-    return paper.table("Attempts", columns, rows, counts=False)
+    return html.table("Attempts", columns, rows, counts=False)
 
 
 def _curves(curves: Sequence[Curve]) -> str:
@@ -478,4 +480,4 @@ def _curve(curve: Curve) -> str:
     values = [min(max(share, 0.0), 1.0) for _, share in curve.points]
     mean, peak = sum(values) / len(values), max(values)
     label = f"{_safe(curve.label, 60)}: {mean:.0%} on average, {peak:.0%} at most"
-    return f'<figure class="curve">{paper.sparkline(values, label)}<figcaption>{label}</figcaption></figure>'
+    return f'<figure class="curve">{html.sparkline(values, label)}<figcaption>{label}</figcaption></figure>'

@@ -6,7 +6,7 @@ Owns the reading of input, output and error files, the ladder of keys and the jo
 the files. Called by the command `rows`.
 """
 
-from remediator.rows.account import Rows, account
-from remediator.rows.lines import Files, Source
+from remediator.rows.account import AccountedRows, account
+from remediator.rows.lines import Files, RowFile
 
-__all__ = ["Files", "Rows", "Source", "account"]
+__all__ = ["AccountedRows", "Files", "RowFile", "account"]

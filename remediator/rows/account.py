@@ -11,20 +11,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from remediator.domain import Unusable
+from remediator.domain import InvalidInput
 from remediator.job.rows import CONTENT, RowAccount
 from remediator.rows.canonical import Inexact, PlainCodec, best_codec, digest
 from remediator.rows.identity import ByContent, Identity, csv_ladder, ladder
 from remediator.rows.join import Joined, join, partitions_for, spills
-from remediator.rows.lines import Files, Source, body_of, csv_rows, is_torn, lines_of
-from remediator.rows.shapes import DONE, Outcome, outcome_of, unnamed_of
+from remediator.rows.lines import Files, RowFile, body_of, csv_rows, is_torn, lines_of
+from remediator.rows.shapes import DONE, RowOutcome, outcome_of, unnamed_of
 
 _MOST_MESSAGES = 1000  # different ones that are counted apart; chosen, so that memory stays flat
 _OTHERS = "(other messages)"
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class AccountedRows:
     """A batch's account, and a bit for each input row that is to be sent again."""
 
     account: RowAccount
@@ -54,7 +54,7 @@ class Rows:
 
 def account(
     files: Files, folder: Path, *, key: str | None = None, codec: PlainCodec | None = None
-) -> Rows:
+) -> AccountedRows:
     """The account of a batch by the first sound key; `key` is the only one tried where it is given.
 
     `folder` is empty, and takes some 50 bytes a row. Raises Unusable where the input cannot be read.
@@ -79,7 +79,7 @@ def _rungs(files: Files, key: str | None, codec: PlainCodec) -> Sequence[Identit
     first = next(_raw_rows(files.inputs), None)
     if first is None:
         msg = f"{files.inputs[0].name}: there is no row in it"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     if header is not None:
         return csv_ladder(header, key)
     return ladder(_value(first, codec), _first_record(files, codec), key)
@@ -100,11 +100,11 @@ def _first_record(files: Files, codec: PlainCodec) -> dict[str, Any] | None:
 # --- input -----------------------------------------------------------------------------------------
 
 
-_Row = tuple[bytes, Source, int, list[str] | None]
+_Row = tuple[bytes, RowFile, int, list[str] | None]
 """An input row: its bytes, its file, the number of its line (0: a header), a CSV file's cells."""
 
 
-def _raw_rows(inputs: Sequence[Source], *, with_header: bool = False) -> Iterator[_Row]:
+def _raw_rows(inputs: Sequence[RowFile], *, with_header: bool = False) -> Iterator[_Row]:
     """The rows of all inputs; of CSV files, one header before them all where it is asked for."""
     headed = False
     for source in inputs:
@@ -120,7 +120,7 @@ def _raw_rows(inputs: Sequence[Source], *, with_header: bool = False) -> Iterato
                 yield raw, source, 0, None
 
 
-def _header(inputs: Sequence[Source]) -> tuple[str, ...] | None:
+def _header(inputs: Sequence[RowFile]) -> tuple[str, ...] | None:
     """The header that all CSV inputs share; None for JSONL. Raises Unusable where they differ."""
     headers = set()
     for source in inputs:
@@ -128,7 +128,7 @@ def _header(inputs: Sequence[Source]) -> tuple[str, ...] | None:
         headers.add(tuple(first[2]) if first else () if source.is_csv else None)
     if len(headers) > 1:
         msg = "the input files are not of one kind: CSV files need one header, and JSONL no CSV beside"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
     return headers.pop()
 
 
@@ -140,7 +140,7 @@ def _value(row: _Row, codec: PlainCodec) -> Any:
         return codec.parse(body_of(raw, number))
     except ValueError:
         msg = f"{source.name}:{number}: this line of the input is no JSON: torn or damaged"
-        raise Unusable(msg) from None
+        raise InvalidInput(msg) from None
 
 
 # --- one rung --------------------------------------------------------------------------------------
@@ -204,20 +204,20 @@ class _Attempt:
                 text = identity.of_row(_value(row, plain), plain)
             except ValueError as err:
                 msg = f"{row[1].name}:{row[2]}: {err}"
-                raise Unusable(msg) from err
+                raise InvalidInput(msg) from err
             if text is None:
                 self._refuse_key(f"null or missing in the input, {row[1].base}:{row[2]}")
             self.rows += 1
             yield text
 
-    def _texts_of_lines(self) -> Iterator[tuple[bytes | None, Outcome]]:
+    def _texts_of_lines(self) -> Iterator[tuple[bytes | None, RowOutcome]]:
         for among_errors, sources in ((False, self.files.outputs), (True, self.files.errors)):
             for source in sources:
                 yield from self._texts_of_source(source, among_errors=among_errors)
 
     def _texts_of_source(
-        self, source: Source, *, among_errors: bool
-    ) -> Iterator[tuple[bytes | None, Outcome]]:
+        self, source: RowFile, *, among_errors: bool
+    ) -> Iterator[tuple[bytes | None, RowOutcome]]:
         codec, unread = self.codec, None  # a line that cannot be read, until one follows
         for line, number in lines_of(source):
             if unread is not None:
@@ -351,7 +351,7 @@ def _rows(count: int) -> str:
     return f"{count:,} row{'s' if count != 1 else ''}"
 
 
-def _concluded(attempts: Sequence[_Attempt], files: Files) -> Rows:
+def _concluded(attempts: Sequence[_Attempt], files: Files) -> AccountedRows:
     last = attempts[-1]
     found = last.account()
     said = [found.because, *(one.no_key for one in attempts[:-1] if one.no_key)]
@@ -364,4 +364,4 @@ def _concluded(attempts: Sequence[_Attempt], files: Files) -> Rows:
     if last.no_key and last.identity.key == CONTENT:
         said.append("the output has keys in place of rows: say the job's key_field with --key")
     to_send = bytes(last.to_send) if found.sound else b""
-    return Rows(replace(found, because="; ".join(dict.fromkeys(said))), files, to_send)
+    return AccountedRows(replace(found, because="; ".join(dict.fromkeys(said))), files, to_send)

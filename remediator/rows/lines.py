@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from remediator.domain import Unusable
+from remediator.domain import InvalidInput
 from remediator.job.batch import MANIFEST
 from remediator.rows.canonical import PlainCodec
 
@@ -28,7 +28,7 @@ _SHARD = re.compile(r"^(?P<stem>.*?)-(?P<index>\d{5,})-of-(?P<count>\d{5,})(?:\.
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RowFile:
     """A file of rows: `open` begins it anew each time, `size` is its bytes (0: not known)."""
 
     name: str
@@ -52,15 +52,15 @@ class Files:
     another shard's name promises and that are not there.
     """
 
-    inputs: Sequence[Source]
-    outputs: Sequence[Source]
-    errors: Sequence[Source]
+    inputs: Sequence[RowFile]
+    outputs: Sequence[RowFile]
+    errors: Sequence[RowFile]
     passed_over: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
 
     @classmethod
     def sorted_by_name(
-        cls, inputs: Sequence[Source], outputs: Sequence[Source], errors: Sequence[Source]
+        cls, inputs: Sequence[RowFile], outputs: Sequence[RowFile], errors: Sequence[RowFile]
     ) -> Files:
         """Files as they were given, sorted out: errors among outputs, increments beside shards."""
         named = [one for one in outputs if _ERRORS.match(one.base)]
@@ -76,7 +76,7 @@ class Files:
         )
 
 
-def _absent(sources: Sequence[Source]) -> tuple[str, ...]:
+def _absent(sources: Sequence[RowFile]) -> tuple[str, ...]:
     seen: dict[tuple[str, int], set[int]] = {}
     for one in sources:
         if found := _SHARD.match(one.base):
@@ -88,7 +88,7 @@ def _absent(sources: Sequence[Source]) -> tuple[str, ...]:
     )
 
 
-def lines_of(source: Source, *, blank: bool = False) -> Iterator[tuple[bytes, int]]:
+def lines_of(source: RowFile, *, blank: bool = False) -> Iterator[tuple[bytes, int]]:
     """(bytes with the line's end, number from 1) of each line; blank ones only where asked for.
 
     Raises Unusable for a line that is longer than any row can be.
@@ -101,7 +101,7 @@ def lines_of(source: Source, *, blank: bool = False) -> Iterator[tuple[bytes, in
                 msg = (
                     f"{source.name}:{number}: a line of more than {_LONGEST_LINE:,} bytes is no row"
                 )
-                raise Unusable(msg)
+                raise InvalidInput(msg)
             if blank or (not line.isspace() and line != _BOM):
                 yield line, number
 
@@ -113,7 +113,7 @@ def body_of(line: bytes, number: int) -> bytes:
     return line.strip()
 
 
-def csv_rows(source: Source) -> Iterator[tuple[bytes, int, list[str]]]:
+def csv_rows(source: RowFile) -> Iterator[tuple[bytes, int, list[str]]]:
     """(bytes, number, cells) of each row of a CSV file, its header first.
 
     A cell in quotes may run over lines. Raises Unusable where the text is no CSV in UTF-8.
@@ -130,15 +130,15 @@ def csv_rows(source: Source) -> Iterator[tuple[bytes, int, list[str]]]:
         held, begun = b"", 0
     if held:
         msg = f"{source.name}:{begun}: a quote is not closed, so the last row is torn"
-        raise Unusable(msg)
+        raise InvalidInput(msg)
 
 
-def _cells(source: Source, text: bytes, number: int) -> list[str]:
+def _cells(source: RowFile, text: bytes, number: int) -> list[str]:
     try:
         return next(csv.reader(io.StringIO(text.decode(), newline=""), strict=True))
     except (csv.Error, UnicodeDecodeError, StopIteration) as err:
         msg = f"{source.name}:{number}: no CSV: {err}"
-        raise Unusable(msg) from err
+        raise InvalidInput(msg) from err
 
 
 def is_torn(line: bytes) -> bool:

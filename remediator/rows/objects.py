@@ -16,12 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self
 
-from remediator.domain import Json, Refused, Transient, Unusable
+from remediator.domain import InvalidInput, Json, PermanentError, TransientError
 from remediator.job import Job
 from remediator.job.batch import BatchData, Stored, data_of
 from remediator.job.rows import RowAccount
-from remediator.rows.account import Rows, account
-from remediator.rows.lines import Files, Source
+from remediator.rows.account import AccountedRows, account
+from remediator.rows.lines import Files, RowFile
 
 _CUT_INTO_ROWS = frozenset({"jsonl", "csv"})
 _WRITTEN = re.compile(
@@ -52,12 +52,12 @@ def files_of(job: Job, store: ObjectStore) -> Files:
     inputs = [stored for uri in data.inputs for stored in store.find(uri)]
     if not inputs:
         msg = f"the input is not there (any more): {', '.join(data.inputs)}"
-        raise Refused(msg)
+        raise PermanentError(msg)
     outputs = [stored for stored in _written(data, store) if stored.size]
     tables = [stored.uri for stored in outputs if stored.uri.lower().endswith(".csv")]
     if tables:
         msg = f"output as CSV is not read: {tables[0]}"
-        raise Refused(msg)
+        raise PermanentError(msg)
     return Files.sorted_by_name(
         [_source(one, store, data.suffix) for one in _each_once(inputs)],
         [_source(one, store) for one in _each_once(outputs)],
@@ -68,16 +68,16 @@ def files_of(job: Job, store: ObjectStore) -> Files:
 def _require_readable(data: BatchData) -> None:
     if data.input_table:
         msg = "the input is a BigQuery table"
-        raise Refused(msg)
+        raise PermanentError(msg)
     if not data.inputs:
         msg = "the job names no input files"
-        raise Refused(msg)
+        raise PermanentError(msg)
     if data.instances_format not in _CUT_INTO_ROWS:
         msg = f"input of the format {data.instances_format or '(none named)'} is not cut into rows"
-        raise Refused(msg)
+        raise PermanentError(msg)
     if not (data.output_folder or data.output_prefix):
         msg = "the output is not in Cloud Storage"
-        raise Refused(msg)
+        raise PermanentError(msg)
 
 
 def _written(data: BatchData, store: ObjectStore) -> Iterator[Stored]:
@@ -97,14 +97,14 @@ def _each_once(found: Iterable[Stored]) -> list[Stored]:
     return list({one.uri: one for one in found}.values())
 
 
-def _source(stored: Stored, store: ObjectStore, suffix: str = "") -> Source:
+def _source(stored: Stored, store: ObjectStore, suffix: str = "") -> RowFile:
     name = stored.uri
     if suffix == ".csv" and not name.lower().endswith(".csv"):
         name += ".csv"  # the job says what it is
-    return Source(name, functools.partial(store.open, stored), stored.size)
+    return RowFile(name, functools.partial(store.open, stored), stored.size)
 
 
-class TimeUp(Refused):
+class TimeUp(PermanentError):
     """The rows could not be read in the time that there was."""
 
 
@@ -125,9 +125,11 @@ class BatchRows:
         self._store = store
         self._clock = clock
         self._folder = folder
-        self._accounts: dict[str, Rows] = {}
+        self._accounts: dict[str, AccountedRows] = {}
 
-    def account(self, job: Job, *, seconds: float | None = None, key: str | None = None) -> Rows:
+    def account(
+        self, job: Job, *, seconds: float | None = None, key: str | None = None
+    ) -> AccountedRows:
         """What the batch did with its rows, read within `seconds` (None: as long as it takes).
 
         Raises Refused (TimeUp among them) where that cannot be told, Transient where it may be asked
@@ -151,7 +153,7 @@ class BatchRows:
             return self.account(job, seconds=seconds).account, ""
         except TimeUp as err:
             return None, f"{err}; {offline_words(job)}"
-        except (Refused, Unusable) as err:
+        except (PermanentError, InvalidInput) as err:
             return None, f"its rows cannot be told apart: {err}"
 
     def write_left(self, job: Job, uri: str, *, rows: int, seconds: float) -> None:
@@ -169,11 +171,11 @@ class BatchRows:
                     f"the batch has {left:,} rows left, and the plan was about {rows:,}: "
                     f"{found.account.because}"
                 )
-                raise Refused(msg)
+                raise PermanentError(msg)
             self._store.create(uri, _counted(found.remaining(), rows), rows=rows)
         elif held != rows:
             msg = f"{uri} holds {held:,} rows, and the plan is about {rows:,}"
-            raise Refused(msg)
+            raise PermanentError(msg)
 
     def write_manifest(self, uri: str, body: Json) -> None:
         """The list of a batch's parts, beside the newest of them."""
@@ -202,14 +204,14 @@ def _counted(chunks: Iterable[bytes], rows: int) -> Iterator[bytes]:
         yield chunk
     if rows and not some:
         msg = "no row came of the input"
-        raise Transient(msg)
+        raise TransientError(msg)
 
 
 def _checked(files: Files, check: Callable[[], None]) -> Files:
     """The same files, whose streams look at the clock while they are read."""
 
-    def slow(source: Source) -> Source:
-        return Source(source.name, lambda: _Watched(source.open(), check), source.size)  # type: ignore[arg-type,return-value]  # what is asked of it is there
+    def slow(source: RowFile) -> RowFile:
+        return RowFile(source.name, lambda: _Watched(source.open(), check), source.size)  # type: ignore[arg-type,return-value]  # what is asked of it is there
 
     return Files(
         [slow(one) for one in files.inputs],

@@ -37,7 +37,7 @@ _TUPLE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RowOutcome:
     """What one line says of its row: `state`, and the message where it failed."""
 
     state: int
@@ -56,10 +56,10 @@ class Unnamed:
         return may_pass(self.message)
 
 
-_RESULT = Outcome(DONE)
+_RESULT = RowOutcome(DONE)
 
 
-def outcome_of(record: Mapping[str, Any], *, among_errors: bool) -> Outcome | None:
+def outcome_of(record: Mapping[str, Any], *, among_errors: bool) -> RowOutcome | None:
     """What the line says; None where it says neither a result nor an error.
 
     `among_errors`: the file holds failures only.
@@ -75,14 +75,14 @@ def outcome_of(record: Mapping[str, Any], *, among_errors: bool) -> Outcome | No
         if not has_answer or record.get("status"):
             message = (said or f"code {code}")[:_LONGEST_MESSAGE]
             passing = may_pass(message, code, gemini=gemini)
-            return Outcome(PASSING if passing else NEVER, message)
+            return RowOutcome(PASSING if passing else NEVER, message)
     if has_result:
         return _RESULT
     if among_errors:
-        return Outcome(NEVER, _NO_WORDS)
+        return RowOutcome(NEVER, _NO_WORDS)
     if any(name.startswith("predict") for name in record):  # columns of a BigQuery table
         return _RESULT
-    return Outcome(NEVER, _NO_WORDS) if "status" in record else None
+    return RowOutcome(NEVER, _NO_WORDS) if "status" in record else None
 
 
 def _error(record: Mapping[str, Any]) -> tuple[str, int | None]:

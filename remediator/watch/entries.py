@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from remediator.case import Case
-from remediator.catalog.catalog import Catalogue
+from remediator.catalog.catalog import Catalog
 from remediator.domain import NOTHING_WRONG, JobState
 from remediator.job import SWITCH_LABEL, JobFacts
-from remediator.policy import conditions
-from remediator.policy.costs import usd_per_hour
+from remediator.planning.costs import usd_per_hour
+from remediator.policy import expressions
 from remediator.policy.matching import why_not
 from remediator.policy.watch_entries import WatchEntry
 from remediator.watch.log_rule import MissingLine, matcher, missing_line
@@ -25,14 +25,14 @@ from remediator.watch.verdicts import Watch, judge, silence_of
 WATCHED = frozenset({JobState.QUEUED, JobState.PENDING, JobState.RUNNING})
 
 
-def watch(case: Case, catalogue: Catalogue) -> Watch | None:
+def watch(case: Case, catalog: Catalog) -> Watch | None:
     """What is thought of a running job, judged at the case's `now`.
 
     None for a job that does not run, and under the label `remediator=off`.
     """
     if case.job.state not in WATCHED or case.job.labels.get(SWITCH_LABEL) == "off":
         return None
-    return Judge(case, catalogue).judged()
+    return Judge(case, catalog).judged()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,12 @@ class Judge:
     """One running job, judged by whatever numbers are asked for."""
 
     case: Case
-    catalogue: Catalogue
+    catalog: Catalog
 
     @property
     def facts(self) -> JobFacts:
         """What policies may ask of the job, as if it had ended now."""
-        return self.case.job.as_of(self.case.now).facts(self.catalogue, self.case.model)
+        return self.case.job.as_of(self.case.now).facts(self.catalog, self.case.model)
 
     def judged(
         self,
@@ -63,7 +63,7 @@ class Judge:
     ) -> Watch:
         """The verdict; `longer_than` and `is_progress` are an entry's own, None the defaults."""
         case, job = self.case, self.case.job
-        facts = job.facts(self.catalogue, case.model)
+        facts = job.facts(self.catalog, case.model)
         found = judge(
             case,
             read_signals(case, facts.vcpus, case.outputs, is_progress=is_progress),
@@ -72,13 +72,13 @@ class Judge:
             longer_than=longer_than,
         )
         is_allocated = job.state is JobState.RUNNING
-        price = usd_per_hour(job, job.name.location, self.catalogue) if is_allocated else 0.0
+        price = usd_per_hour(job, job.name.location, self.catalog) if is_allocated else 0.0
         return Watch(found.verdict, found.since, found.confidence, price, found.evidence)
 
     def first_match(
         self,
         entries: tuple[WatchEntry, ...],
-        variables: Callable[[str | None], conditions.Facts],
+        variables: Callable[[str | None], expressions.ExpressionValues],
     ) -> tuple[Match | None, tuple[str, ...]]:
         """The entry that decides, and why each one that was looked at did or did not match."""
         explained: list[str] = []

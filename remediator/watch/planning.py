@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from remediator.case import Case
-from remediator.catalog.catalog import Catalogue
+from remediator.catalog.catalog import Catalog
 from remediator.domain import (
     LOG_RULE,
     NOTHING_WRONG,
@@ -24,8 +24,8 @@ from remediator.domain import (
     parse_time,
 )
 from remediator.job import SWITCH_LABEL
+from remediator.planning.planner import plan_running, variables_of
 from remediator.policy.model import Policies, Policy
-from remediator.policy.planner import plan_running, variables_of
 from remediator.policy.watch_entries import WatchEntry
 from remediator.watch.entries import WATCHED, Judge, Match
 from remediator.watch.signals import minutes
@@ -48,7 +48,7 @@ class WatchPlan:
 
 
 def plan_watch(
-    case: Case, policies: Policies, history: History, catalogue: Catalogue
+    case: Case, policies: Policies, history: History, catalog: Catalog
 ) -> WatchPlan | None:
     """The plan for a job that still runs; None for any other.
 
@@ -57,16 +57,16 @@ def plan_watch(
     job = case.job
     if job.state not in WATCHED:
         return None
-    judge = Judge(case, catalogue)
+    judge = Judge(case, catalog)
     ended = replace(case, job=job.as_of(case.now))
     unknown = Diagnosis(str(job.name), job.kind, Cause.UNKNOWN, ())
-    variables = variables_of(ended, unknown, policies, history, catalogue)
+    variables = variables_of(ended, unknown, policies, history, catalog)
     match, explained = judge.first_match(policies.watch, variables)
     is_off = job.labels.get(SWITCH_LABEL) == "off"
     if match is None:
         return WatchPlan(_nothing(case, policies, is_off, explained, judge), _seen(judge, is_off))
     found, entry = match.watch, match.entry
-    made = _planned(match, ended, policies, history, catalogue)
+    made = _planned(match, ended, policies, history, catalog)
     reason = found.verdict.value if found.verdict not in NOTHING_WRONG else LOG_RULE
     since = match.missing.since if reason == LOG_RULE and match.missing else found.since
     said = _sentence(match, made, case, since)
@@ -104,21 +104,21 @@ def _nothing(
 
 
 def _planned(
-    match: Match, ended: Case, policies: Policies, history: History, catalogue: Catalogue
+    match: Match, ended: Case, policies: Policies, history: History, catalog: Catalog
 ) -> Plan:
     entry = match.entry
     stand_in = Policy(name=entry.name, alert=entry.alert, mode=entry.mode)
     unknown = Diagnosis(str(ended.job.name), ended.job.kind, Cause.UNKNOWN, ())
     since = match.watch.since
     worked = replace(ended, job=ended.job.as_of(since)) if since and ended.job.start_time else ended
-    cancels = plan_running(ended, unknown, policies, stand_in, history, catalogue, resubmits=False)
+    cancels = plan_running(ended, unknown, policies, stand_in, history, catalog, resubmits=False)
     if not entry.cancels or cancels.refused_by:
-        only_told = not entry.cancels
+        alert_only = not entry.cancels
         return replace(
             cancels,
             action=Action.ALERT,
             step=0,
-            refused_by=_silent(cancels.refused_by) if only_told else cancels.refused_by,
+            refused_by=_silent(cancels.refused_by) if alert_only else cancels.refused_by,
             approval_reasons=(),
         )
     asked = entry.resubmission
@@ -128,7 +128,7 @@ def _planned(
         return replace(
             cancels, action=Action.ALERT, step=0, notes=(_NO_CHECKPOINT,), approval_reasons=()
         )
-    return plan_running(worked, unknown, policies, stand_in, history, catalogue, resubmits=True)
+    return plan_running(worked, unknown, policies, stand_in, history, catalog, resubmits=True)
 
 
 def _silent(refused: tuple[Guard, ...]) -> tuple[Guard, ...]:
@@ -156,12 +156,12 @@ def checkpoint_of(case: Case) -> datetime | None:
 def _sentence(match: Match, made: Plan, case: Case, since: datetime | None) -> str:
     found = match.watch
     if found.verdict in NOTHING_WRONG and match.missing:
-        told = match.missing.evidence.says
+        sentence = match.missing.evidence.says
     else:
-        told = f"{found.verdict.value.replace('_', ' ')} ({found.confidence:.0%} sure)"
+        sentence = f"{found.verdict.value.replace('_', ' ')} ({found.confidence:.0%} sure)"
         if since is not None:
-            told += f", since {since:%Y-%m-%d %H:%M} UTC ({minutes(case.now - since)})"
-    head = told[0].upper() + told[1:]
+            sentence += f", since {since:%Y-%m-%d %H:%M} UTC ({minutes(case.now - since)})"
+    head = sentence[0].upper() + sentence[1:]
     if found.usd_per_hour:
         head += f", at ${found.usd_per_hour:,.2f} an hour"
     return f"{head}: {_done(match.entry, made, case)}."

@@ -94,7 +94,7 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class WatchJudgement:
     """A verdict with what it rests on, before the price is known."""
 
     verdict: WatchVerdict
@@ -110,7 +110,7 @@ def judge(
     has_accelerator: bool,
     workers: int,
     longer_than: timedelta | None = None,
-) -> Judged:
+) -> WatchJudgement:
     """The first of the rules that holds, costliest first; healthy where none does.
 
     `longer_than`: how long a standstill or a wait must last, in place of the defaults.
@@ -120,7 +120,7 @@ def judge(
     if job.state in {JobState.QUEUED, JobState.PENDING}:
         return _waiting(case, allowed)
     if not signals.is_measured:
-        return Judged(WatchVerdict.UNKNOWN, None, 0.0, _unseen())
+        return WatchJudgement(WatchVerdict.UNKNOWN, None, 0.0, _unseen())
     for rule in (
         _standing_still(case, signals, has_accelerator, workers, allowed),
         _unused(case, signals, has_accelerator, allowed),
@@ -131,15 +131,15 @@ def judge(
             return rule
     newest = signals.newest
     if newest is None or case.now - newest > allowed.limit(_standstill(has_accelerator)):
-        return Judged(WatchVerdict.UNKNOWN, None, 0.0, _unseen())
-    return Judged(WatchVerdict.HEALTHY, None, 0.8)
+        return WatchJudgement(WatchVerdict.UNKNOWN, None, 0.0, _unseen())
+    return WatchJudgement(WatchVerdict.HEALTHY, None, 0.8)
 
 
 def _unseen() -> tuple[Evidence, ...]:
     return (Evidence(Source.METRIC, "training/cpu/utilization", "no utilisation can be seen"),)
 
 
-def _waiting(case: Case, allowed: Allowance) -> Judged:
+def _waiting(case: Case, allowed: Allowance) -> WatchJudgement:
     job = case.job
     queued = job.state is JobState.QUEUED
     began = job.create_time
@@ -150,12 +150,12 @@ def _waiting(case: Case, allowed: Allowance) -> Judged:
         limit = timedelta(seconds=job.max_wait_seconds or _WAITING_GEMINI.total_seconds())
     limit = allowed.limit(limit)
     if began is None or case.now - began < limit:
-        return Judged(WatchVerdict.HEALTHY, None, 0.8)
+        return WatchJudgement(WatchVerdict.HEALTHY, None, 0.8)
     waited = minutes(case.now - began)
     what = "a quota" if queued else "machines"
     said = Evidence(Source.JOB, "state", f"{job.state.value} for {waited}: it waits for {what}")
     verdict = WatchVerdict.WAITING_FOR_QUOTA if queued else WatchVerdict.WAITING_FOR_CAPACITY
-    return Judged(verdict, began, 0.95, (said,))
+    return WatchJudgement(verdict, began, 0.95, (said,))
 
 
 def _standstill(has_accelerator: bool) -> timedelta:
@@ -164,7 +164,7 @@ def _standstill(has_accelerator: bool) -> timedelta:
 
 def _standing_still(
     case: Case, signals: Signals, has_accelerator: bool, workers: int, allowed: Allowance
-) -> Judged | None:
+) -> WatchJudgement | None:
     """Two signals of different sources that say the same, since the last of either's work."""
     job = case.job
     limit = allowed.limit(_standstill(has_accelerator))
@@ -192,7 +192,7 @@ def _standing_still(
     measured = _spin_evidence(signals, since) if spins else _idle_evidence(signals, since, newest)
     verdict = WatchVerdict.SPINNING if spins else WatchVerdict.STALLED
     confidence = min(0.97, 0.85 + 0.06 * len(quiet))
-    return Judged(verdict, since, confidence, (measured, *quiet))
+    return WatchJudgement(verdict, since, confidence, (measured, *quiet))
 
 
 def _is_covered(signals: Signals, since: datetime, newest: datetime) -> bool:
@@ -244,7 +244,7 @@ def _quiet_evidence(signals: Signals, now: datetime) -> tuple[Evidence, ...]:
 
 def _unused(
     case: Case, signals: Signals, has_accelerator: bool, allowed: Allowance
-) -> Judged | None:
+) -> WatchJudgement | None:
     begun = case.job.start_time
     if not has_accelerator or not signals.accelerator or begun is None:
         return None
@@ -256,10 +256,10 @@ def _unused(
         return None
     says = f"the accelerator was never above {most:.0%} in {minutes(seen)}"
     proof = Evidence(Source.METRIC, "training/accelerator/utilization", says)
-    return Judged(WatchVerdict.ACCELERATOR_UNUSED, begun, 0.9, (proof,))
+    return WatchJudgement(WatchVerdict.ACCELERATOR_UNUSED, begun, 0.9, (proof,))
 
 
-def _late(case: Case) -> Judged | None:
+def _late(case: Case) -> WatchJudgement | None:
     """The progress in the log, extrapolated, ends after the job's own time-out."""
     job = case.job
     limit, begun = job.timeout_seconds, job.start_time or job.create_time
@@ -276,10 +276,10 @@ def _late(case: Case) -> Judged | None:
         f"and its time-out is {minutes(timedelta(seconds=limit))}"
     )
     proof = (progress.evidence, Evidence(Source.JOB, "scheduling.timeout", says))
-    return Judged(WatchVerdict.WILL_TIME_OUT, begun, 0.85, proof)
+    return WatchJudgement(WatchVerdict.WILL_TIME_OUT, begun, 0.85, proof)
 
 
-def _climbing(case: Case, signals: Signals) -> Judged | None:
+def _climbing(case: Case, signals: Signals) -> WatchJudgement | None:
     """Memory grows steadily and meets its limit before the end, as far as an end is known."""
     points = signals.memory
     if len(points) < _CLIMB_POINTS or points[-1][1] < _CLIMB_FROM:
@@ -308,7 +308,7 @@ def _climbing(case: Case, signals: Signals) -> Judged | None:
         "UTC, before the end"
     )
     proof = Evidence(Source.METRIC, "training/memory/utilization", says)
-    return Judged(WatchVerdict.MEMORY_CLIMBING, recent[0][0], 0.8, (proof,))
+    return WatchJudgement(WatchVerdict.MEMORY_CLIMBING, recent[0][0], 0.8, (proof,))
 
 
 def _mean(points: Points) -> tuple[float, float]:

@@ -27,10 +27,10 @@ SKIPPED = {"name": "cel", "skip_reason": "Dependency not found on PyPI and could
     [
         pytest.param([GOOD, GOOD], 0, "2 locked versions, no known vulnerability\n", id="clear"),
         pytest.param(
-            [GOOD, BAD], 1, "grpcio 1.0.0: PYSEC-2026-1, mended in 1.0.1 or 1.1\n", id="found"
+            [GOOD, BAD], 1, "grpcio 1.0.0: PYSEC-2026-1, fixed in 1.0.1 or 1.1\n", id="found"
         ),
         pytest.param(
-            [UNMENDED], 1, "grpcio 1.0.0: PYSEC-2026-2, mended in no version yet\n", id="unmended"
+            [UNMENDED], 1, "grpcio 1.0.0: PYSEC-2026-2, fixed in no version yet\n", id="unmended"
         ),
         pytest.param(
             [GOOD, SKIPPED], 2, "NOT AUDITED: 1 of 2 could not be looked up: cel\n", id="in-part"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from remediator.cli import _parser
+from remediator.cli.main import _parser
 from tests.deploy.terraform import ROOT
 
 SCRIPT = ROOT / "deploy" / "deploy.sh"

@@ -87,7 +87,7 @@ def test_bytecode_that_the_builder_makes_is_still_good_when_times_are_reset(
     )
     for path in tmp_path.rglob("*.py"):
         os.utime(path, (315532801, 315532801))
-    code = "import remediator.remediate, remediator.reconcile"
+    code = "import remediator.workflow.incident, remediator.workflow.reconcile"
     told = subprocess.run(
         [sys.executable, "-v", "-B", "-c", code],
         cwd=tmp_path,

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from remediator.cli import _parser
+from remediator.cli.main import _parser
 from tests.deploy.terraform import ROOT, variable_defaults
 
 LOCK = (ROOT / "deploy" / "requirements.lock").read_text()

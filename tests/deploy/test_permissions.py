@@ -12,7 +12,7 @@ import pytest
 from google.api_core import exceptions as api
 
 from remediator import doctor
-from remediator.domain import Forbidden
+from remediator.domain import PermissionDenied
 from remediator.ledger import Approval, Incident, Ledger, Stage
 from remediator.ledger.firestore import FirestoreStore
 from tests.deploy.terraform import ROOT, resource
@@ -120,7 +120,7 @@ def live(granted: set[str]) -> int:
     opened = ledger.open(replace(known, due=now))
     assert ledger.move(replace(opened, reason="x"))
     assert len(ledger.due(now, 10)) == 1
-    return ledger.forget(now + timedelta(days=3650))
+    return ledger.delete_expired(now + timedelta(days=3650))
 
 
 def test_the_ledger_lives_with_the_deployed_role() -> None:
@@ -141,11 +141,11 @@ def test_a_click_is_written_with_the_approvers_role_which_deletes_and_lists_noth
     found = ledger.incident(key)
     assert found is not None
     assert ledger.move(replace(found, approval=replace(asked, answer="approved", by="ana")))
-    with pytest.raises(Forbidden, match=r"datastore\.entities"):
-        ledger.forget(now + timedelta(days=3650))
+    with pytest.raises(PermissionDenied, match=r"datastore\.entities"):
+        ledger.delete_expired(now + timedelta(days=3650))
 
 
 @pytest.mark.parametrize("permission", sorted(deployed("ledger")))
 def test_the_ledger_misses_each_permission_that_is_taken_away(permission: str) -> None:
-    with pytest.raises(Forbidden, match=r"datastore\.entities"):
+    with pytest.raises(PermissionDenied, match=r"datastore\.entities"):
         live(deployed("ledger") - {permission})

@@ -69,7 +69,7 @@ def test_the_wheel_names_its_version_its_needs_and_its_command(built: Path) -> N
     assert f"Version: {remediator.__version__}\n" in metadata
     assert re.search(r"^Requires-Dist: google-cloud-aiplatform", metadata, re.MULTILINE)
     assert re.search(r"^Requires-Dist: shtab", metadata, re.MULTILINE)
-    assert "vertex-remediator = remediator.cli:main" in entry
+    assert "vertex-remediator = remediator.cli.main:main" in entry
     shipped = {name for name in names if name.startswith("remediator/shipped/")}
     assert {
         "remediator/shipped/policies.yaml",

@@ -68,7 +68,7 @@ class MemoryStore:
         found = {key: self.get(collection, key) for key in keys}
         return {key: body for key, body in found.items() if body is not None}
 
-    def ahead(self, every: Iterable[tuple[str, str]]) -> None:
+    def prefetch(self, every: Iterable[tuple[str, str]]) -> None:
         """Nothing: a read here costs no way to a server."""
 
     def expect_new(self, every: Iterable[tuple[str, str]]) -> None:

@@ -9,8 +9,18 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from remediator.domain import Attempt, Change, JobState, Transient
-from remediator.ledger import STALE, Chain, Claim, Conclusion, Debt, Incident, Ledger, Limit, Stage
+from remediator.domain import Attempt, Change, JobState, TransientError
+from remediator.ledger import (
+    STALE,
+    Chain,
+    Claim,
+    Conclusion,
+    Incident,
+    Ledger,
+    Limit,
+    OutboxMessage,
+    Stage,
+)
 from remediator.ledger.sqlite import SqliteStore
 
 NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
@@ -37,7 +47,7 @@ def wanted(token: str = "a", number: int = 1, incident_key: str = KEY) -> Claim:
         number=number,
         verdict="cpu_saturation",
         changes=(CHANGE,),
-        taken=NOW,
+        acquired_at=NOW,
         lease_until=NOW + timedelta(minutes=10),
         estimated_usd=2.5,
     )
@@ -58,8 +68,8 @@ def attempt(claim: Claim) -> Attempt:
     )
 
 
-def debt(name: str = "d", channel: str = "c") -> Debt:
-    return Debt(id=name, channel=channel, body={"title": "t"}, created=NOW, due=NOW)
+def outbox_message(name: str = "d", channel: str = "c") -> OutboxMessage:
+    return OutboxMessage(id=name, channel=channel, body={"title": "t"}, created=NOW, due=NOW)
 
 
 def resubmit(ledger: Ledger, token: str = "a", *limits: Limit) -> None:
@@ -69,7 +79,12 @@ def resubmit(ledger: Ledger, token: str = "a", *limits: Limit) -> None:
     done = incident(stage=Stage.DONE, conclusion=Conclusion.RESUBMITTED)
     following = incident(MADE_KEY, stage=Stage.FOLLOWED, due=NOW, attempt=1)
     assert ledger.record(
-        KEY, token, attempt(wanted(token)), incident=done, following=following, debts=(debt(),)
+        KEY,
+        token,
+        attempt(wanted(token)),
+        incident=done,
+        following=following,
+        outbox_messages=(outbox_message(),),
     )
 
 
@@ -94,9 +109,11 @@ def test_of_two_moves_from_one_state_one_wins_and_the_others_debts_are_not_owed(
     ledger: Ledger,
 ) -> None:
     opened = ledger.open(incident())
-    assert ledger.move(replace(opened, stage=Stage.DONE), debts=(debt("mine"),))
-    assert not ledger.move(replace(opened, stage=Stage.WAITING), debts=(debt("theirs"),))
-    assert [one.id for one in ledger.debts_due(NOW, 10)] == ["mine"]
+    assert ledger.move(replace(opened, stage=Stage.DONE), outbox_messages=(outbox_message("mine"),))
+    assert not ledger.move(
+        replace(opened, stage=Stage.WAITING), outbox_messages=(outbox_message("theirs"),)
+    )
+    assert [one.id for one in ledger.messages_due(NOW, 10)] == ["mine"]
 
 
 def test_what_is_due_comes_oldest_first_and_what_is_done_never(ledger: Ledger) -> None:
@@ -115,17 +132,17 @@ def test_of_fifty_hands_at_once_exactly_one_gets_the_claim(
     ledgers = [open_ledger() for _ in range(5)]
 
     def race(number: int) -> bool:
-        hand = ledgers[number % 5]
+        execution = ledgers[number % 5]
         while True:
             try:
-                return hand.claim(opened, ROOT, wanted(f"t{number}"), now=NOW).mine
-            except Transient:  # contended: an event would come again
+                return execution.claim(opened, ROOT, wanted(f"t{number}"), now=NOW).mine
+            except TransientError:  # contended: an event would come again
                 continue
 
     # The Firestore emulator locks pessimistically: fifty would take it a minute.
-    hands = 50 if isinstance(ledgers[0]._store, SqliteStore) else 10
+    services = 50 if isinstance(ledgers[0]._store, SqliteStore) else 10
     with ThreadPoolExecutor(10) as pool:
-        assert sum(pool.map(race, range(hands))) == 1
+        assert sum(pool.map(race, range(services))) == 1
 
 
 def test_the_loser_of_a_claim_is_shown_the_winners(ledger: Ledger) -> None:
@@ -168,13 +185,13 @@ def test_budgets_are_never_overspent_by_a_race(open_ledger: Callable[[], Ledger]
         ledgers[0].open(incident(key, root=key))
 
     def race(number: int) -> bool:
-        hand, key = ledgers[number % 4], keys[number]
+        execution, key = ledgers[number % 4], keys[number]
         claim = wanted(f"t{number}", incident_key=key)
         mine = incident(key, root=key)
         while True:
             try:
-                return hand.claim(mine, key, claim, now=NOW, limits=(limit,)).mine
-            except Transient:
+                return execution.claim(mine, key, claim, now=NOW, limits=(limit,)).mine
+            except TransientError:
                 continue
 
     with ThreadPoolExecutor(4) as pool:
@@ -200,7 +217,12 @@ def test_a_job_is_recorded_once_with_everything_it_brings(ledger: Ledger) -> Non
     resubmit(ledger)
     done = incident(stage=Stage.DONE)
     assert not ledger.record(
-        KEY, "a", attempt(wanted()), incident=done, following=incident(MADE_KEY), debts=(debt("x"),)
+        KEY,
+        "a",
+        attempt(wanted()),
+        incident=done,
+        following=incident(MADE_KEY),
+        outbox_messages=(outbox_message("x"),),
     )
     chain = ledger.chain(KEY)
     assert chain is not None
@@ -209,7 +231,7 @@ def test_a_job_is_recorded_once_with_everything_it_brings(ledger: Ledger) -> Non
     assert chain.current == MADE
     assert ledger.root_of(MADE_KEY) == KEY
     assert ledger.root_of(KEY) is None
-    assert [one.id for one in ledger.debts_due(NOW, 9)] == ["d"]
+    assert [one.id for one in ledger.messages_due(NOW, 9)] == ["d"]
     found = ledger.incident(KEY)
     assert found is not None
     assert (found.stage, found.conclusion) == (Stage.DONE, Conclusion.RESUBMITTED)
@@ -221,18 +243,18 @@ def test_a_claim_given_back_can_be_retaken_by_one_hand(ledger: Ledger) -> None:
     assert claim is not None
     later = NOW + timedelta(seconds=5)
     lease = later + timedelta(minutes=10)
-    assert ledger.retake(KEY, claim, lease_until=lease, now=later) is None
-    ledger.give_back(KEY, "a", now=NOW, unanswered=True, due=later)
+    assert ledger.take_over(KEY, claim, lease_until=lease, now=later) is None
+    ledger.release_lease(KEY, "a", now=NOW, unanswered=True, due=later)
     chain = ledger.chain(KEY)
     assert chain is not None
     held = chain.claim
     assert held is not None
     assert held.unanswered == NOW
-    assert held.forgotten_at(timedelta(minutes=2)) == NOW + timedelta(minutes=2)
-    taken = ledger.retake(KEY, held, lease_until=lease, now=later)
+    assert held.safe_to_recreate_at(timedelta(minutes=2)) == NOW + timedelta(minutes=2)
+    taken = ledger.take_over(KEY, held, lease_until=lease, now=later)
     assert taken is not None
     assert taken.token == "a"
-    assert ledger.retake(KEY, held, lease_until=lease, now=later) is None
+    assert ledger.take_over(KEY, held, lease_until=lease, now=later) is None
 
 
 def test_a_withdrawn_claim_frees_its_money(ledger: Ledger) -> None:
@@ -370,7 +392,7 @@ def test_a_claim_taken_over_after_midnight_asks_that_days_budget(
     assert claim is not None
     later = NOW + timedelta(hours=5)
     again_at = replace(wanted(), estimated_usd=usd)
-    again = ledger.retake(
+    again = ledger.take_over(
         KEY,
         claim,
         lease_until=later + timedelta(minutes=10),
@@ -386,27 +408,27 @@ def test_a_claim_taken_over_after_midnight_asks_that_days_budget(
 
 
 def test_a_debt_is_owed_once_leased_once_and_paid_once(ledger: Ledger) -> None:
-    ledger.owe((debt(), debt()))
-    ledger.owe((debt(),))
-    (owed,) = ledger.debts_due(NOW, 9)
+    ledger.enqueue((outbox_message(), outbox_message()))
+    ledger.enqueue((outbox_message(),))
+    (owed,) = ledger.messages_due(NOW, 9)
     lease = NOW + timedelta(minutes=10)
-    taken = ledger.take_debt(owed, now=NOW, lease_until=lease)
+    taken = ledger.lease_message(owed, now=NOW, lease_until=lease)
     assert taken is not None
     assert taken.tries == 1
-    assert ledger.take_debt(owed, now=NOW, lease_until=lease) is None
-    ledger.pay_debt(taken, now=NOW, thread={"thread": "C1:17"})
-    ledger.owe((debt(),))
-    assert ledger.debts_due(NOW + timedelta(days=1), 9) == ()
+    assert ledger.lease_message(owed, now=NOW, lease_until=lease) is None
+    ledger.mark_delivered(taken, now=NOW, thread={"thread": "C1:17"})
+    ledger.enqueue((outbox_message(),))
+    assert ledger.messages_due(NOW + timedelta(days=1), 9) == ()
     assert ledger.thread("c", "d") == {"thread": "C1:17"}
 
 
 def test_a_postponed_debt_comes_due_again_and_a_lost_one_never(ledger: Ledger) -> None:
-    ledger.owe((debt("one"), debt("two")))
-    one, two = ledger.debts_due(NOW, 9)
-    ledger.postpone_debt(one, due=NOW + timedelta(minutes=1), why="500")
-    ledger.postpone_debt(two, due=None, why="gone")
-    assert ledger.debts_due(NOW, 9) == ()
-    assert [d.id for d in ledger.debts_due(NOW + timedelta(hours=9), 9)] == [one.id]
+    ledger.enqueue((outbox_message("one"), outbox_message("two")))
+    one, two = ledger.messages_due(NOW, 9)
+    ledger.postpone_message(one, due=NOW + timedelta(minutes=1), why="500")
+    ledger.postpone_message(two, due=None, why="gone")
+    assert ledger.messages_due(NOW, 9) == ()
+    assert [d.id for d in ledger.messages_due(NOW + timedelta(hours=9), 9)] == [one.id]
 
 
 def test_what_was_written_is_there_for_another_instance(open_ledger: Callable[[], Ledger]) -> None:
@@ -421,10 +443,10 @@ def test_what_has_outlived_its_keeping_is_forgotten_and_nothing_else(ledger: Led
     resubmit(ledger)
     ledger.take_token("r", most=2, window_seconds=60, now=NOW)
     ledger.switch_stop(on=True, by="me", now=NOW)
-    assert ledger.forget(NOW + timedelta(days=4)) >= 1  # the counter of a minute
+    assert ledger.delete_expired(NOW + timedelta(days=4)) >= 1  # the counter of a minute
     assert ledger.incident(KEY) is not None
     assert ledger.root_of(MADE_KEY) == KEY
-    assert ledger.forget(NOW + timedelta(days=401)) >= 4
+    assert ledger.delete_expired(NOW + timedelta(days=401)) >= 4
     assert (ledger.incident(KEY), ledger.chain(KEY), ledger.root_of(MADE_KEY)) == (None,) * 3
-    assert ledger.debts_due(NOW + timedelta(days=999), 9) == ()
+    assert ledger.messages_due(NOW + timedelta(days=999), 9) == ()
     assert ledger.stopped()

@@ -11,7 +11,7 @@ from remediator.domain import Guard, rfc3339
 from remediator.ledger import counters
 from remediator.ledger.records import Limit, Reservation
 from remediator.ledger.reservations import once_each
-from remediator.policy.routes import Budget, budgets
+from remediator.planning.budgets import Budget, budgets
 from tests.jobs import BATCH, CUSTOM, job, policies
 
 NOW = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The digest is owed once for each period, whatever restarts and whoever is second, in both stores."""
+"""The digest is enqueued once for each period, whatever restarts and whoever is second, in both stores."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from remediator.digests import owe_digests
+from remediator.alerts.delivery import Outbox
 from remediator.ledger import Conclusion, Incident, Ledger, Stage
-from remediator.notices import Notices
+from remediator.workflow.digests import enqueue_digests
 from tests.workflow.workbench import NOW, POLICIES, Bench, Channel
 
 DIGESTED = POLICIES.replace(
@@ -21,14 +21,14 @@ LATER = NOW + timedelta(days=40)
 def open_bench(ledger: Ledger) -> Bench:
     bench = Bench()
     bench.use(DIGESTED)
-    notices = Notices(
+    notices = Outbox(
         ledger,
         open_channel=lambda _: Channel(bench),
-        tell_outcome=lambda outcome, *, id, at: None,  # noqa: ARG005, A006  # the Protocol's names
+        write_outcome=lambda outcome, *, id, at: None,  # noqa: ARG005, A006  # the Protocol's names
         now=lambda: bench.time,
         lease=timedelta(minutes=10),
     )
-    bench.hands = replace(bench.hands, ledger=ledger, notices=notices)
+    bench.services = replace(bench.services, ledger=ledger, outbox=notices)
     return bench
 
 
@@ -49,23 +49,23 @@ def failure(number: int, **more: Any) -> Incident:
 
 
 def owed(ledger: Ledger) -> list[str]:
-    return [debt.body["title"] for debt in ledger.debts_due(LATER, 100)]
+    return [outbox_message.body["title"] for outbox_message in ledger.messages_due(LATER, 100)]
 
 
 def test_one_digest_a_period_for_any_number_of_hands(open_ledger: Callable[[], Ledger]) -> None:
     first = open_ledger()
     first.open_many([failure(1), failure(2), replace(failure(3), channels=("other",))])
     bench = open_bench(first)
-    owe_digests(bench.hands)
+    enqueue_digests(bench.services)
     assert owed(first) == []  # the day is not over
     bench.time = NOW + timedelta(days=1)
-    owe_digests(bench.hands)
+    enqueue_digests(bench.services)
     again = open_bench(open_ledger())  # another instance, after a restart
     again.time = NOW + timedelta(days=1, minutes=1)
-    owe_digests(again.hands)
+    enqueue_digests(again.services)
     assert owed(first) == ["Daily digest to 2026-11-24: 2 failed, 0 recovered"]
     again.time = NOW + timedelta(days=2)
-    owe_digests(again.hands)
+    enqueue_digests(again.services)
     assert len(owed(first)) == 1  # a day without failures has none
 
 
@@ -76,7 +76,7 @@ def test_a_note_that_was_not_written_makes_no_second_digest(
     ledger.open_many([failure(1)])
     bench = open_bench(ledger)
     bench.time = NOW + timedelta(days=1)
-    owe_digests(bench.hands)
+    enqueue_digests(bench.services)
     ledger.write_note("digest:ml", {})  # as if the process had ended before it
-    owe_digests(bench.hands)
+    enqueue_digests(bench.services)
     assert len(owed(ledger)) == 1

@@ -20,9 +20,9 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from remediator import patience
-from remediator.domain import Forbidden, RemediatorError, Transient
-from remediator.ledger import Answer, Claim, Incident, Ledger, Stage
+from remediator.deadline import deadline
+from remediator.domain import PermissionDenied, RemediatorError, TransientError
+from remediator.ledger import Claim, ClaimAnswer, Incident, Ledger, Stage
 from remediator.ledger.firestore import FirestoreStore
 from remediator.ledger.sqlite import SqliteStore
 from tests.ledger.world import World
@@ -153,7 +153,7 @@ def claim() -> Claim:
         number=1,
         verdict="memory_pressure",
         changes=(),
-        taken=NOW,
+        acquired_at=NOW,
         lease_until=NOW + timedelta(minutes=10),
     )
 
@@ -199,9 +199,9 @@ class Row:
 def _row(name: str, way: str) -> Row:
     service = f"Firestore {name}"
     if "an hour" in way:
-        return Row(service, way, LATER, Transient)
+        return Row(service, way, LATER, TransientError)
     if way == "PERMISSION_DENIED":
-        return Row(service, way, NAMED, Forbidden)
+        return Row(service, way, NAMED, PermissionDenied)
     if name == "commit" and way == "answer lost once":
         return Row(service, way, FOUND)
     return Row(service, way, RETRIED)
@@ -222,13 +222,13 @@ def test_firestore_failing_in_each_way(
     spoilt.retry_after, spoilt.times = way.retry_after, way.times
     spoilt.method = METHODS[row.service.removeprefix("Firestore ")]
 
-    def use() -> tuple[int, Answer]:
+    def use() -> tuple[int, ClaimAnswer]:
         due = len(ledger.due(NOW, 10))
         return due, ledger.claim(opened, "root", wanted, now=NOW)
 
     wanted = claim()
     if row.error is not None:
-        with pytest.raises(row.error), patience.within(60.0):
+        with pytest.raises(row.error), deadline(60.0):
             use()
         spoilt.times = 0
     due, answer = use()
@@ -256,7 +256,7 @@ def test_a_firestore_that_never_answers_is_given_up_in_time(spoilt: Spoilt) -> N
             open_channel=lambda _host, _endpoint: grpc.insecure_channel(where),
             timeout_seconds=1.5,
         )
-        with pytest.raises(Transient):
+        with pytest.raises(TransientError):
             Ledger(store).open(incident())
         store.close()
 
@@ -275,12 +275,12 @@ def test_firestore_failing_at_each_call_of_the_story_leaves_one_job(
         name = world.cloud.add()
         spoilt.code, spoilt.after = CODES.PERMISSION_DENIED, after
         spoilt.method, spoilt.times, spoilt.skip = "Commit", 1, failed_at
-        hand = world.deliver(name)
-        while not hand.done:
-            hand.step()
-        assert hand.fault is None
+        execution = world.deliver(name)
+        while not execution.done:
+            execution.step()
+        assert execution.fault is None
         unspent, spoilt.times, spoilt.skip = spoilt.times, 0, 0
-        world.hands.clear()
+        world.executions.clear()
         world.settle_down()
         assert [len(names) for names in world.made().values()] == [1], f"commit {failed_at}"
         assert len({one for one, _ in world.outcomes}) == 2  # resubmitted, recovered
@@ -296,7 +296,7 @@ def test_firestore_failing_at_each_call_of_the_story_leaves_one_job(
 def test_sqlite_that_cannot_be_opened_is_asked_again_later(tmp_path: Path) -> None:
     (tmp_path / "ledger").write_text("a file where the folder should be")
     ledger = Ledger(SqliteStore(tmp_path / "ledger" / "ledger.sqlite3"))
-    with pytest.raises(Transient, match="cannot be opened"):
+    with pytest.raises(TransientError, match="cannot be opened"):
         ledger.open(incident())
     (tmp_path / "ledger").unlink()
     assert ledger.open(incident()).key == KEY
@@ -308,7 +308,7 @@ def test_sqlite_that_is_no_database_is_said_and_left_as_it_is(tmp_path: Path) ->
     path.write_text("notes of somebody's, long enough to be taken for pages\n" * 200)
     before = path.read_bytes()
     ledger = Ledger(SqliteStore(path))
-    with pytest.raises(Transient, match="not a database"):
+    with pytest.raises(TransientError, match="not a database"):
         ledger.open(incident())
     assert path.read_bytes() == before
 
@@ -318,7 +318,7 @@ def test_sqlite_of_a_later_version_is_not_touched(tmp_path: Path) -> None:
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(Transient, match="later version"):
+    with pytest.raises(TransientError, match="later version"):
         Ledger(SqliteStore(path)).open(incident())
 
 
@@ -338,7 +338,7 @@ def test_a_full_disk_is_asked_again_later_and_nothing_is_half_written(tmp_path: 
         )
         for number in range(2, 120)
     ]
-    with pytest.raises(Transient, match="full"):
+    with pytest.raises(TransientError, match="full"):
         ledger.open_many(big)
     assert [one.key for one in ledger.incidents()] == [opened.key]
     store._connection().execute("PRAGMA max_page_count = 100000")

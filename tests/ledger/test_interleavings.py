@@ -1,4 +1,4 @@
-"""Any interleaving of hands, killed anywhere: at most one job under a claim, and nothing lost.
+"""Any interleaving of executions, killed anywhere: at most one job under a claim, and nothing lost.
 
 Hypothesis drives the real story in `world`: deliveries of the same failures run side by side, one step
 at a time, in any order; each may be killed at each step or lose the ledger's answer; creates are
@@ -19,12 +19,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from remediator import reconcile
 from remediator.domain import JobName, JobState
 from remediator.ledger import Chain, Conclusion, Stage
 from remediator.ledger.firestore import FirestoreStore
+from remediator.workflow import reconcile
 from tests.ledger.fake_firestore import FakeFirestore
-from tests.ledger.world import ATTEMPTS, TEAMS, Hand, World
+from tests.ledger.world import ATTEMPTS, TEAMS, Execution, World
 
 _HANDS_AT_ONCE = 4
 _WAIT = timedelta(minutes=2)
@@ -72,49 +72,50 @@ class Interleavings(RuleBasedStateMachine):
 
     # --- what may happen ---------------------------------------------------------------------------
 
-    @precondition(lambda self: len(self.world.hands) < _HANDS_AT_ONCE)
+    @precondition(lambda self: len(self.world.executions) < _HANDS_AT_ONCE)
     @rule(data=st.data())
     def an_event_is_delivered(self, data: st.DataObject) -> None:
         """Of any job: entries come while one still runs, or after it is gone, and can be forged."""
         known = sorted(self.world.cloud.ever())
-        hand = self.world.deliver(data.draw(st.sampled_from(known), label="job"))
+        execution = self.world.deliver(data.draw(st.sampled_from(known), label="job"))
         for _ in range(data.draw(st.integers(0, 20), label="steps")):
-            if not hand.done:
-                hand.step()
+            if not execution.done:
+                execution.step()
 
     @precondition(
         lambda self: (
-            len(self.world.hands) < _HANDS_AT_ONCE and self.world.ledger.due(self.world.time, 1)
+            len(self.world.executions) < _HANDS_AT_ONCE
+            and self.world.ledger.due(self.world.time, 1)
         )
     )
     @rule()
     def reconcile_takes_one_up(self) -> None:
         self.world.take_up()
 
-    @precondition(lambda self: self.world.hands)
+    @precondition(lambda self: self.world.executions)
     @rule(which=st.integers(0, _HANDS_AT_ONCE - 1), steps=st.sampled_from((1, 1, 1, 2, 3, 8, 50)))
     def a_hand_goes_on(self, which: int, steps: int) -> None:
-        hand = self.world.hands[which % len(self.world.hands)]
+        execution = self.world.executions[which % len(self.world.executions)]
         for _ in range(steps):
-            if not hand.done:
-                hand.step()
-        if hand.done:
-            self.world.hands.remove(hand)
-            if hand.fault is not None:
-                raise hand.fault
+            if not execution.done:
+                execution.step()
+        if execution.done:
+            self.world.executions.remove(execution)
+            if execution.fault is not None:
+                raise execution.fault
 
-    @precondition(lambda self: self.world.hands)
+    @precondition(lambda self: self.world.executions)
     @rule(which=st.integers(0, _HANDS_AT_ONCE - 1))
     def a_hand_is_killed(self, which: int) -> None:
-        hand = self.world.hands.pop(which % len(self.world.hands))
+        execution = self.world.executions.pop(which % len(self.world.executions))
         self.disturbed += 1
-        hand.kill()
+        execution.kill()
 
-    @precondition(lambda self: self.world.hands)
+    @precondition(lambda self: self.world.executions)
     @rule(which=st.integers(0, _HANDS_AT_ONCE - 1))
     def a_hand_loses_the_ledgers_next_answer(self, which: int) -> None:
         self.disturbed += 1
-        self.world.hands[which % len(self.world.hands)].loses_next_answer = True
+        self.world.executions[which % len(self.world.executions)].loses_next_answer = True
 
     @rule(minutes=st.sampled_from((0.1, 1, 1.9, 2, 3, 5, 9, 10, 13)))
     def time_passes(self, minutes: float) -> None:
@@ -244,7 +245,7 @@ class Interleavings(RuleBasedStateMachine):
         self.each_state_was_told_once_and_again_only_after_a_crash()
 
     def _ended_well(self, name: str, chain: Chain | None) -> None:
-        """A job of somebody's that failed was mended, or tried as often as it may be."""
+        """A job of somebody's that failed was fixed, or tried as often as it may be."""
         body = self.world.cloud.jobs[name]
         incident = self.world.ledger.incident(JobName.parse(name).key)
         if body.get("labels") or body["state"] == "JOB_STATE_SUCCEEDED":
@@ -260,9 +261,9 @@ class Interleavings(RuleBasedStateMachine):
 
     def each_state_was_told_once_and_again_only_after_a_crash(self) -> None:
         later = self.world.time + timedelta(days=30)
-        assert not self.world.ledger.debts_due(later, 10)
-        debts = [at for at in self.documents() if at[0] == "debts"]
-        alerts = [key for _, key in debts if key.endswith("|people")]
+        assert not self.world.ledger.messages_due(later, 10)
+        outbox_messages = [at for at in self.documents() if at[0] == "debts"]
+        alerts = [key for _, key in outbox_messages if key.endswith("|people")]
         told = self.world.told.messages
         grouped = [one for one in told if "grouped" in one.thread_key]
         if not grouped:
@@ -335,11 +336,11 @@ def _ends_well(world: World) -> None:
 def test_a_hand_killed_at_each_step_leaves_one_job(outcome: str) -> None:
     for step in range(_STEPS):
         world, name = _world(outcome)
-        hand = world.deliver(name)
+        execution = world.deliver(name)
         for _ in range(step):
-            if not hand.done:
-                hand.step()
-        was_done = hand.done
+            if not execution.done:
+                execution.step()
+        was_done = execution.done
         _ends_well(world)
         if was_done:
             break
@@ -358,10 +359,10 @@ def test_two_hands_each_killed_at_each_step_leave_one_job(
         for second_step in range(0, _STEPS, 5):
             world, name = _world(outcome, stores())
             first, second = world.deliver(name), world.deliver(name)
-            for hand, steps in ((first, first_step), (second, second_step), (first, _STEPS)):
+            for execution, steps in ((first, first_step), (second, second_step), (first, _STEPS)):
                 for _ in range(steps):
-                    if not hand.done:
-                        hand.step()
+                    if not execution.done:
+                        execution.step()
             both_done = first.done and second.done
             _ends_well(world)
             if both_done:
@@ -373,21 +374,21 @@ def test_two_hands_each_killed_at_each_step_leave_one_job(
 @pytest.mark.parametrize("outcome", ["answered", "lost", "never", "throttled"])
 @pytest.mark.parametrize("lag", [0, 120], ids=["listed-at-once", "listed-late"])
 def test_a_failed_job_deleted_at_each_step_leaves_nothing_unwatched(outcome: str, lag: int) -> None:
-    """The owner deletes it, the hand goes on; then everybody is killed and reconcile runs."""
+    """The owner deletes it, the execution goes on; then everybody is killed and reconcile runs."""
     for step in range(_STEPS):
         world, name = _world(outcome)
         world.cloud.lag = timedelta(seconds=lag)
-        hand = world.deliver(name)
+        execution = world.deliver(name)
         for _ in range(step):
-            if not hand.done:
-                hand.step()
-        was_done = hand.done
+            if not execution.done:
+                execution.step()
+        was_done = execution.done
         world.cloud.delete(name)
         for _ in range(_STEPS):
-            if not hand.done:
-                hand.step()
+            if not execution.done:
+                execution.step()
         world.settle_down()
-        assert hand.fault is None
+        assert execution.fault is None
         made = [name for names in world.made().values() for name in names]
         recorded = [one for chain in world.ledger.chains() for one in chain.attempts]
         assert [one.name for one in recorded] == made
@@ -406,9 +407,9 @@ def test_a_job_that_runs_for_days_is_handled_when_it_fails(days: float) -> None:
     world = World(lease=timedelta(minutes=10), wait=_WAIT)
     name = world.cloud.add("JOB_STATE_RUNNING")
     for _ in range(3):
-        hand = world.deliver(name)
-        while not hand.done:
-            hand.step()
+        execution = world.deliver(name)
+        while not execution.done:
+            execution.step()
         world.time += timedelta(days=days / 3)
         incident = world.ledger.incident(JobName.parse(name).key)
         assert incident is not None
@@ -419,17 +420,19 @@ def test_a_job_that_runs_for_days_is_handled_when_it_fails(days: float) -> None:
 
 def test_an_attempt_counts_more_each_time_it_is_looked_at_and_in_the_days_it_ran() -> None:
     world, name = _world("answered")
-    hand = world.deliver(name)
-    while not hand.done:
-        hand.step()
+    execution = world.deliver(name)
+    while not execution.done:
+        execution.step()
     (chain,) = world.ledger.chains()
     before = chain.reserved_usd
     for _ in range(3):
         world.time += timedelta(hours=20)
         for incident in world.ledger.due(world.time, 9):
-            world.hands.append(Hand(lambda one=incident: reconcile._take_up(one, world.story)))
-            while not world.hands[-1].done:
-                world.hands[-1].step()
+            world.executions.append(
+                Execution(lambda one=incident: reconcile._take_up(one, world.story))
+            )
+            while not world.executions[-1].done:
+                world.executions[-1].step()
         (chain,) = world.ledger.chains()
         assert chain.reserved_usd > before
         before = chain.reserved_usd

@@ -133,12 +133,12 @@ def test_a_claim_is_met_taken_over_and_recorded(found: Callable[[Documents], Led
     assert incident is not None
     held = chain.claim
     assert held is not None
-    assert (held.token, held.given_back, held.reservations) == ("a", False, ())
-    assert held.forgotten_at(timedelta(minutes=2)) <= NOW
+    assert (held.token, held.lease_released, held.reservations) == ("a", False, ())
+    assert held.safe_to_recreate_at(timedelta(minutes=2)) <= NOW
     assert ledger.claimed_root("a") == KEY
     again = ledger.claim(incident, ROOT, held, now=NOW)
     assert again.claim == held  # not a second one
-    taken = ledger.retake(KEY, held, lease_until=NOW + timedelta(minutes=10), now=NOW)
+    taken = ledger.take_over(KEY, held, lease_until=NOW + timedelta(minutes=10), now=NOW)
     assert taken is not None
     made = Attempt.parse(ATTEMPT)
     assert ledger.record(KEY, "a", made, incident=incident, following=incident)
@@ -163,17 +163,17 @@ def test_an_attempt_is_settled_and_its_debt_is_paid(found: Callable[[Documents],
         ended=NOW,
         usd=3.0,
         final=True,
-        tracks=("policy:p",),
+        outcome_keys=("policy:p",),
         seconds=60.0,
     )
     assert (settled.final, settled.spent_usd, settled.reserved_usd) == (True, 3.0, 0.0)
-    assert [one.succeeded for one in ledger.tracks(("policy:p",))["policy:p"]] == [True]
-    (owed,) = ledger.debts_due(NOW, 10)
-    taken = ledger.take_debt(owed, now=NOW, lease_until=NOW + timedelta(minutes=10))
+    assert [one.succeeded for one in ledger.outcome_history(("policy:p",))["policy:p"]] == [True]
+    (owed,) = ledger.messages_due(NOW, 10)
+    taken = ledger.lease_message(owed, now=NOW, lease_until=NOW + timedelta(minutes=10))
     assert taken is not None
     assert taken.tries == 1
-    ledger.pay_debt(taken, now=NOW)
-    assert ledger.debts_due(NOW, 10) == ()
+    ledger.mark_delivered(taken, now=NOW)
+    assert ledger.messages_due(NOW, 10) == ()
 
 
 def test_a_counter_of_another_form_counts_from_now_on(found: Callable[[Documents], Ledger]) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from remediator import reconcile
 from remediator.alerts import AlertFacts, AlertKind, compose
-from remediator.domain import JobName, Transient
+from remediator.domain import JobName, TransientError
 from remediator.job import Job
-from remediator.ledger import Debt, Ledger, Stage
+from remediator.ledger import Ledger, OutboxMessage, Stage
 from remediator.ledger.records import doc_id
+from remediator.workflow import reconcile
 from tests.ledger.world import START, Cloud, World
 
 FAR = "projects/1/locations/us-east1/customJobs/{}"
@@ -31,7 +31,7 @@ class FarAway(Cloud):
         self.asked[name.location] += 1
         if name.location == "us-east1":
             msg = "504 deadline exceeded"
-            raise Transient(msg)
+            raise TransientError(msg)
         return super().get(name, timeout_seconds=timeout_seconds)
 
 
@@ -62,7 +62,7 @@ def test_a_place_that_does_not_answer_is_left_for_the_round_and_the_others_go_on
 
 
 def test_a_job_that_cannot_be_read_is_no_place_that_hangs() -> None:
-    places = reconcile._Places()
+    places = reconcile._LocationFailures()
     for answers in (False, True, False, True, False):
         (places.answered if answers else places.failed)("us-central1")
         assert not places.is_left("us-central1")
@@ -113,10 +113,10 @@ def test_a_failure_whose_documents_cannot_be_read_is_told_and_nothing_is_made(
     world.store.rows[collection, doc_id(at)] = (TORN, None, None)
     before = len(world.cloud.jobs)
     for _ in range(2):
-        hand = world.deliver(name)
-        while not hand.done:
-            hand.step()
-        assert hand.fault is None
+        execution = world.deliver(name)
+        while not execution.done:
+            execution.step()
+        assert execution.fault is None
     assert len(world.cloud.jobs) == before
     titles = [one.title for one in world.told.messages]
     assert titles[0] == f"A document of the ledger cannot be read: {collection}:{doc_id(at)}"
@@ -150,9 +150,9 @@ def test_reports_leave_out_what_cannot_be_read() -> None:
 def test_an_attempt_whose_documents_cannot_be_read_is_asked_again_in_an_hour() -> None:
     world = world_of()
     name = world.cloud.add()
-    hand = world.deliver(name)
-    while not hand.done:
-        hand.step()
+    execution = world.deliver(name)
+    while not execution.done:
+        execution.step()
     (made,) = (one for names in world.made().values() for one in names)
     world.store.rows["created", doc_id(JobName.parse(made).key)] = (TORN, None, None)
     world.cloud.end(made, "JOB_STATE_FAILED")
@@ -177,7 +177,7 @@ class Unlisted(Cloud):
 
 def test_what_is_owed_is_delivered_though_the_round_fails() -> None:
     world = world_of(Unlisted)
-    world.ledger.owe((Debt("d", "people", MESSAGE, START, START),))
+    world.ledger.enqueue((OutboxMessage("d", "people", MESSAGE, START, START),))
     with pytest.raises(LookupError):
         round_of(world)
     assert [one.title for one in world.told.messages] == ["Resubmitted: training"]

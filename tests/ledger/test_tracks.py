@@ -7,16 +7,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from remediator.domain import JobState
-from remediator.ledger import End, Ledger, pause_of
-from remediator.ledger.tracks import added, ends
+from remediator.ledger import Ledger, PastOutcome, pause_of
+from remediator.ledger.outcomes import added, outcomes_in
 from tests.ledger.test_contract import KEY, MADE_KEY, resubmit
 
 NOW = datetime(2026, 11, 23, 20, tzinfo=UTC)
 
 
-def track(outcomes: str, *, hours_ago: float = 1) -> tuple[End, ...]:
+def track(outcomes: str, *, hours_ago: float = 1) -> tuple[PastOutcome, ...]:
     """`+` succeeded, `-` failed; the oldest first, all ended at one time."""
-    return tuple(End(NOW - timedelta(hours=hours_ago), "p", one == "+", {}) for one in outcomes)
+    return tuple(
+        PastOutcome(NOW - timedelta(hours=hours_ago), "p", one == "+", {}) for one in outcomes
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,8 +71,8 @@ def test_a_share_of_nothing_needs_a_failure() -> None:
 def test_only_the_latest_ends_are_kept() -> None:
     body = None
     for number in range(60):
-        body = added(body, End(NOW + timedelta(minutes=number), "p", True, {"n": number}))
-    kept = ends(body)
+        body = added(body, PastOutcome(NOW + timedelta(minutes=number), "p", True, {"n": number}))
+    kept = outcomes_in(body)
     assert len(kept) == 50
     assert kept[-1].size == {"n": 59}
 
@@ -85,12 +87,12 @@ def test_an_end_is_kept_once_however_often_it_is_settled(ledger: Ledger) -> None
             ended=NOW,
             usd=1.0,
             final=True,
-            tracks=("policy:p", "model:m"),
+            outcome_keys=("policy:p", "model:m"),
             size={"machineType": "n1-standard-16"},
             seconds=60.0,
         )
-    one = End(NOW, "p", True, {"machineType": "n1-standard-16"}, 60.0, "cpu_saturation")
-    assert ledger.tracks(("policy:p", "model:m", "model:other")) == {
+    one = PastOutcome(NOW, "p", True, {"machineType": "n1-standard-16"}, 60.0, "cpu_saturation")
+    assert ledger.outcome_history(("policy:p", "model:m", "model:other")) == {
         "policy:p": (one,),
         "model:m": (one,),
         "model:other": (),

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from remediator.domain import JobState, rfc3339
-from remediator.ledger import Approval, Chain, Claim, Debt, Incident, Ledger, Stage
+from remediator.ledger import Approval, Chain, Claim, Incident, Ledger, OutboxMessage, Stage
 from remediator.ledger.firestore import FirestoreStore
 from remediator.ledger.records import Reservation, doc_id
 from remediator.ledger.sqlite import SqliteStore
@@ -30,10 +30,10 @@ DEMANDED: dict[Any, set[str]] = {
     Reservation: {"key", "amount", "at"},
     Claim: {
         *("token", "incident", "policy", "step", "number"),
-        *("verdict", "changes", "taken", "lease_until"),
+        *("verdict", "changes", "acquired_at", "lease_until"),
     },
     Chain: {"key", "root"},
-    Debt: {"id", "channel", "body", "created", "due"},
+    OutboxMessage: {"id", "channel", "body", "created", "due"},
 }
 """What the first version wrote in every record of a kind."""
 
@@ -77,20 +77,26 @@ def test_the_oldest_documents_are_read_and_carried_on(store: Any) -> None:
     }
     put(store, "incidents", KEY, oldest(), due=NOW)
     put(store, "chains", KEY, {"key": KEY, "root": JOB, "claim": claim})
-    debt = {"id": "d", "channel": "c", "body": {}, "created": rfc3339(NOW), "due": rfc3339(NOW)}
-    put(store, "debts", "d", debt, due=NOW)
+    outbox_message = {
+        "id": "d",
+        "channel": "c",
+        "body": {},
+        "created": rfc3339(NOW),
+        "due": rfc3339(NOW),
+    }
+    put(store, "debts", "d", outbox_message, due=NOW)
     ledger = Ledger(store)
     (incident,) = ledger.due(NOW, 10)
     assert ledger.move(incident)
     chain = ledger.chain(KEY)
     assert chain is not None
     assert chain.claim is not None
-    assert ledger.withdraw(KEY, "t", taken=chain.claim.taken)
-    (owed,) = ledger.debts_due(NOW, 10)
-    taken = ledger.take_debt(owed, now=NOW, lease_until=NOW + timedelta(minutes=10))
+    assert ledger.withdraw(KEY, "t", acquired_at=chain.claim.acquired_at)
+    (owed,) = ledger.messages_due(NOW, 10)
+    taken = ledger.lease_message(owed, now=NOW, lease_until=NOW + timedelta(minutes=10))
     assert taken is not None
-    ledger.pay_debt(taken, now=NOW)
-    assert ledger.debts_due(NOW + timedelta(days=1), 10) == ()
+    ledger.mark_delivered(taken, now=NOW)
+    assert ledger.messages_due(NOW + timedelta(days=1), 10) == ()
 
 
 @pytest.mark.parametrize(

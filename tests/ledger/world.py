@@ -2,7 +2,7 @@
 
 `Cloud` is Vertex as far as the story sees it: creates may be answered, lost, never made, refused or
 throttled, its list shows a job only after a while, and owners may delete a job that has ended. Jobs
-are of two teams, whose money is counted apart too. `Hand` runs one delivery of the real story in
+are of two teams, whose money is counted apart too. `Execution` runs one delivery of the real workflow in
 a thread of its own, which stops before every touch of ledger, cloud and clock until it is told to go
 on, or is killed there. Between the clock's last look and the sending of a create nothing stops: that a
 process is not frozen just there is what docs/reliability.md assumes.
@@ -18,28 +18,29 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from remediator import reconcile
 from remediator.alerts import Message
 from remediator.alerts.channels import Sent
+from remediator.alerts.delivery import Outbox
 from remediator.case import Case
+from remediator.catalog.catalog import Catalog
 from remediator.domain import (
-    Gone,
     JobKind,
     JobName,
     JobState,
-    Refused,
+    NotFound,
+    OutcomeUnknown,
+    PermanentError,
     RemediatorError,
-    Transient,
-    Unanswered,
+    TransientError,
     rfc3339,
 )
-from remediator.hands import Hands
 from remediator.job import Job, JobView
 from remediator.ledger import Incident, Ledger, Stage
-from remediator.notices import Notices
-from remediator.policy import Catalogue, load
-from remediator.remediate import consider
+from remediator.policy import load
 from remediator.settings import Settings
+from remediator.workflow import reconcile
+from remediator.workflow.incident import consider
+from remediator.workflow.services import Services
 from tests.jobs import no_rows
 from tests.ledger.memory import MemoryStore
 
@@ -69,7 +70,7 @@ class Killed(BaseException):
     """The process is gone: no handler of it does anything any more."""
 
 
-class Hand:
+class Execution:
     """One delivery in a thread of its own; it runs only between `step` and its next touch."""
 
     _current = threading.local()
@@ -86,11 +87,11 @@ class Hand:
         self._thread.start()
 
     @classmethod
-    def current(cls) -> Hand | None:
-        return getattr(cls._current, "hand", None)
+    def current(cls) -> Execution | None:
+        return getattr(cls._current, "execution", None)
 
     def _run(self) -> None:
-        Hand._current.hand = self
+        Execution._current.execution = self
         try:
             self.touch()
             self._body()
@@ -124,9 +125,9 @@ class Hand:
 
 
 def _touch() -> None:
-    hand = Hand.current()
-    if hand is not None:
-        hand.touch()
+    execution = Execution.current()
+    if execution is not None:
+        execution.touch()
 
 
 @dataclass
@@ -188,7 +189,7 @@ class Cloud:
         _touch()
         if str(name) not in self.jobs:
             msg = f"{name} does not exist"
-            raise Gone(msg)
+            raise NotFound(msg)
         return Job.parse(copy.deepcopy(self.jobs[str(name)]))
 
     def list(
@@ -207,7 +208,7 @@ class Cloud:
         _touch()
         listed = [
             Job.parse(copy.deepcopy(body))
-            for name, body in tuple(self.jobs.items())  # hands add to it
+            for name, body in tuple(self.jobs.items())  # executions add to it
             if self.listed_from[name] <= self.now()
         ]
         return iter(
@@ -242,12 +243,12 @@ class Cloud:
             return Job.parse(copy.deepcopy(self.jobs[name]))
         if outcome == "throttled":
             msg = "429 too many requests a minute"
-            raise Transient(msg)
+            raise TransientError(msg)
         if outcome == "refused":
             msg = "400 this image is not welcome here"
-            raise Refused(msg)
+            raise PermanentError(msg)
         msg = "504 deadline exceeded"
-        raise Unanswered(msg)
+        raise OutcomeUnknown(msg)
 
 
 class Told:
@@ -269,10 +270,20 @@ class Told:
 
 
 class _Touched:
-    """The ledger, with a stop before each verb; a hand may lose the answer of its next change."""
+    """The ledger, with a stop before each verb; an execution may lose the answer of its next change."""
 
     _CHANGES = frozenset(
-        {"open", "move", "claim", "retake", "give_back", "record", "withdraw", "settle", "owe"}
+        {
+            "open",
+            "move",
+            "claim",
+            "take_over",
+            "release_lease",
+            "record",
+            "withdraw",
+            "settle",
+            "enqueue",
+        }
     )
 
     def __init__(self, ledgers: Sequence[Ledger]) -> None:
@@ -281,20 +292,20 @@ class _Touched:
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         def call(*args: Any, **named: Any) -> Any:
             _touch()
-            hand = Hand.current()
-            ledger = self._ledgers[(hand.number if hand else 0) % len(self._ledgers)]
+            execution = Execution.current()
+            ledger = self._ledgers[(execution.number if execution else 0) % len(self._ledgers)]
             answer = getattr(ledger, verb)(*args, **named)
-            if hand is not None and hand.loses_next_answer and verb in self._CHANGES:
-                hand.loses_next_answer = False
+            if execution is not None and execution.loses_next_answer and verb in self._CHANGES:
+                execution.loses_next_answer = False
                 msg = "the ledger's answer was lost"
-                raise Transient(msg)
+                raise TransientError(msg)
             return answer
 
         return call
 
 
 class World:
-    """One project, one ledger, one clock, and the hands at work in it."""
+    """One project, one ledger, one clock, and the executions at work in it."""
 
     def __init__(
         self,
@@ -311,27 +322,27 @@ class World:
         self.cloud = cloud(lambda: self.time)
         self.told = Told()
         self.outcomes: list[Any] = []
-        self.hands: list[Hand] = []
+        self.executions: list[Execution] = []
         policies = load(_POLICIES).policies
         assert policies is not None
         tokens = itertools.count(1)
         others = [Ledger(store) for store in stores[1:]]  # of other instances of the function
         ledger: Any = _Touched([self.ledger, *others])
-        self.story = Hands(
+        self.story = Services(
             settings=replace(Settings(project="p"), lease=lease, consistency_wait=wait),
             project=lambda: ("p", "1"),
             locations=lambda: ("us-central1",),
             own_account=lambda: "",
             policies=lambda: policies,
-            catalogue=Catalogue.built_in(),
+            catalog=Catalog.built_in(),
             jobs=self.cloud,
             rows=no_rows(),
             gather=self._gather,
             ledger=ledger,
-            notices=Notices(
+            outbox=Outbox(
                 ledger,
                 open_channel=lambda _: self.told,
-                tell_outcome=self._tell_outcome,
+                write_outcome=self._write_outcome,
                 now=self._now,
                 lease=lease,
             ),
@@ -347,7 +358,7 @@ class World:
         del settled
         return Case(job=job, now=now, attempts=attempts)
 
-    def _tell_outcome(self, outcome: Any, *, id: str, at: datetime) -> None:  # noqa: A002  # the Protocol's name
+    def _write_outcome(self, outcome: Any, *, id: str, at: datetime) -> None:  # noqa: A002  # the Protocol's name
         del at
         self.outcomes.append((id, outcome))
 
@@ -356,36 +367,38 @@ class World:
         key = JobName.parse(name).key
         return Incident(key, name, Stage.UNSETTLED, self.time, root=key, due=due)
 
-    def deliver(self, name: str) -> Hand:
+    def deliver(self, name: str) -> Execution:
         """An event that tells of this job."""
 
         def body() -> None:
             job = self.cloud.get(JobName.parse(name))
             consider(job, self.story, known_since=self.story.now())
 
-        self.hands.append(Hand(body, len(self.hands)))
-        return self.hands[-1]
+        self.executions.append(Execution(body, len(self.executions)))
+        return self.executions[-1]
 
-    def take_up(self) -> Hand | None:
+    def take_up(self) -> Execution | None:
         """What `reconcile` does with the incident that has waited longest, if one is due."""
         due = self.ledger.due(self.time, 1)
         if not due:
             return None
-        self.hands.append(Hand(lambda: reconcile._take_up(due[0], self.story)))
-        return self.hands[-1]
+        self.executions.append(Execution(lambda: reconcile._take_up(due[0], self.story)))
+        return self.executions[-1]
 
     def settle_down(self) -> None:
         """Every process is killed, the cloud is well again, and `reconcile` runs for hours."""
-        for hand in self.hands:
-            hand.kill()
-        self.hands.clear()
+        for execution in self.executions:
+            execution.kill()
+        self.executions.clear()
         self.cloud.next_outcome, self.cloud.lag = "answered", timedelta(0)
         for _ in range(40):
             self.time += timedelta(minutes=7)
             for incident in self.ledger.due(self.time, 100):  # one by one, to be repeatable
                 reconcile._take_up(incident, self.story)
-            reconcile._sweep(self.story, lambda *_: None, reconcile._Places(), lambda: True)
-            self.story.notices.deliver_due()
+            reconcile._sweep(
+                self.story, lambda *_: None, reconcile._LocationFailures(), lambda: True
+            )
+            self.story.outbox.deliver_due()
             for name, body in tuple(self.cloud.jobs.items()):
                 if body["state"] == "JOB_STATE_RUNNING":
                     self.cloud.end(name, "JOB_STATE_SUCCEEDED")
@@ -394,7 +407,7 @@ class World:
 
     def _is_quiet(self) -> bool:
         later = self.time + timedelta(days=3)
-        return not self.ledger.due(later, 1) and not self.ledger.debts_due(later, 1)
+        return not self.ledger.due(later, 1) and not self.ledger.messages_due(later, 1)
 
     # --- what was made -------------------------------------------------------------------------
 

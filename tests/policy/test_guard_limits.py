@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from remediator.catalog.catalog import Catalog
 from remediator.domain import (
     Action,
     Attempt,
@@ -19,12 +20,12 @@ from remediator.domain import (
     Source,
     Wanted,
 )
-from remediator.policy import Catalogue, plan
-from remediator.policy.guards import Asked, refusals, silent_refusals
+from remediator.planning import plan
+from remediator.planning.guards import Asked, refusals, silent_refusals
 from remediator.policy.model import Limits
 from tests.jobs import BATCH, CUSTOM, attempt, case, diagnosis, job, policies
 
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 PLACES = {"genomes": {"location": "US"}, "results": {"location": "US"}}
 ACCOUNT = ("service_account", "trainer@genomics.iam.gserviceaccount.com")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from remediator.catalog.catalog import Catalog
 from remediator.domain import (
     Action,
     Attempt,
@@ -18,10 +19,10 @@ from remediator.domain import (
     Mode,
     Plan,
 )
-from remediator.policy import Catalogue, plan
+from remediator.planning import plan
 from tests.jobs import BATCH, CUSTOM, PIPELINE, attempt, case, diagnosis, job, policies
 
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 NOW = datetime(2026, 11, 23, 19, 7, tzinfo=UTC)
 MACHINE = "jobSpec.workerPoolSpecs[0].machineSpec.machineType"
 GROWS = "do: [{resubmit: {machine_type: bigger}, times: 2}, {resubmit: {timeout: double}}]"

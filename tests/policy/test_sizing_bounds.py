@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from remediator.catalog.catalog import Hardware, NoWay
+from remediator.catalog.catalog import Catalog, Hardware, NoHardware
 from remediator.domain import Cause, Change, Evidence, History, Needs, OwnLimit, Source, Wanted
-from remediator.policy import Catalogue, sizing
+from remediator.planning import sizing
 from remediator.policy.model import Limits
 from tests.jobs import BATCH, CUSTOM, PIPELINE, attempt, case, diagnosis, job
 
-BOOK = Catalogue.built_in()
+BOOK = Catalog.built_in()
 N1 = Limits(machine_types=("n1-*",))
 SAID = Evidence(Source.LOG, "line", "Unable to allocate it")
 GIB = 1024.0**3
@@ -33,7 +33,7 @@ def _choice(
     limits: Limits = N1,
     earlier: tuple[dict[str, Any], ...] = (),
     **changes: Any,
-) -> sizing.Choice | NoWay:
+) -> sizing.Choice | NoHardware:
     document = job(body, **changes)
     found = case(document, earlierJobs=list(earlier)) if earlier else case(document)
     pools = found.job.pools
@@ -103,7 +103,7 @@ def test_headroom_over_one_piece_that_was_wanted(wanted: float, machine: str) ->
 
 def test_a_piece_that_no_machine_has_is_not_chased() -> None:
     choice = _choice(Cause.MEMORY_PRESSURE, Needs(wanted=_wants(100_000.0)))
-    assert isinstance(choice, NoWay)
+    assert isinstance(choice, NoHardware)
     assert choice.too_much
     assert "100000 GiB were wanted" in choice.why.replace("1e+05", "100000")
     device = _machine(Cause.MEMORY_PRESSURE, Needs(wanted=_wants(100_000.0, device=True)))
@@ -136,7 +136,7 @@ def test_as_many_of_a_batch_as_fit(wanted: float, batch: int) -> None:
 
 def test_where_not_even_one_of_a_batch_fits_nothing_does() -> None:
     choice = _choice(Cause.MEMORY_PRESSURE, Needs(wanted=_wants(1345.0)), body=BATCH)
-    assert isinstance(choice, NoWay)
+    assert isinstance(choice, NoHardware)
     assert choice.too_much
 
 
@@ -170,7 +170,7 @@ def test_a_limit_of_the_programs_own(
     needs = Needs(own_limit=OwnLimit(name, 2 * GIB, fixed, SAID))
     choice = _choice(Cause.MEMORY_PRESSURE, needs, body=body)
     if way == "none":
-        assert isinstance(choice, NoWay)
+        assert isinstance(choice, NoHardware)
         assert choice.too_much
         assert f"{name} of 2 GiB is the program's own limit" in choice.why
         return
@@ -229,16 +229,16 @@ def test_devices() -> None:
     assert _machine(Cause.ACCELERATOR_MISSING) == "n1-standard-8 + 1 NVIDIA_TESLA_T4"
     built_in = {"jobSpec__workerPoolSpecs[0]__machineSpec__machineType": "a2-highgpu-1g"}
     choice = _choice(Cause.SLOW_STARTUP, **built_in)
-    assert isinstance(choice, NoWay)
+    assert isinstance(choice, NoHardware)
     bare = _choice(Cause.GPU_MEMORY)
-    assert isinstance(bare, NoWay)
+    assert isinstance(bare, NoHardware)
 
 
 def test_what_says_nothing_about_a_size_gives_none() -> None:
     for cause in (Cause.QUOTA, Cause.USER_CODE_ERROR, Cause.NETWORK_LATENCY, Cause.UNKNOWN):
-        assert isinstance(_choice(cause), NoWay)
+        assert isinstance(_choice(cause), NoHardware)
     unknown = {"jobSpec__workerPoolSpecs[0]__machineSpec__machineType": "n9-future-8"}
-    assert isinstance(_choice(Cause.MEMORY_PRESSURE, **unknown), NoWay)
+    assert isinstance(_choice(Cause.MEMORY_PRESSURE, **unknown), NoHardware)
 
 
 # --- what worked before ------------------------------------------------------------------------------

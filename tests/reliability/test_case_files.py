@@ -18,14 +18,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from remediator import policy
-from remediator.cli import main
-from remediator.commands.inputs import case_of
-from remediator.domain import Unusable
+from remediator.catalog.catalog import Catalog
+from remediator.cli.input_output import case_of
+from remediator.cli.main import main
+from remediator.domain import InvalidInput
+from remediator.evidence.sources import reading_plan_of
 from remediator.job import summary
-from remediator.policy import Catalogue, costs
-from remediator.readings import reading_of
-from remediator.remediate import preview
+from remediator.planning import costs
 from remediator.report.curves import kept_curves
+from remediator.workflow.incident import preview
 from tests.stories.conftest import POLICIES, ROOT
 
 CASES = [json.loads(path.read_text()) for path in sorted((ROOT / "tests/cases").glob("*.json"))]
@@ -69,17 +70,17 @@ def test_whatever_stands_in_a_case_file_is_judged_or_refused_in_a_sentence(
     path = tmp_path / "case.json"
     path.write_text(json.dumps(body))
     assert LOADED is not None
-    catalogue = Catalogue.built_in()
+    catalog = Catalog.built_in()
     try:
         case = case_of(str(path))
-        message = preview(case, LOADED, catalogue)
-    except Unusable:
+        message = preview(case, LOADED, catalog)
+    except InvalidInput:
         return
     assert json.dumps(message.to_json(), ensure_ascii=False).encode()
-    reading_of(case.job, LOADED, project="p", settled=False)
+    reading_plan_of(case.job, LOADED, project="p", settled=False)
     kept_curves(case)
     summary.machine_words(case.job)
-    costs.spent_usd(case.job, catalogue)
+    costs.spent_usd(case.job, catalog)
     assert case.job.workload_digest
 
 
@@ -106,7 +107,7 @@ def test_a_preview_is_the_alert_that_this_point_of_the_chain_would_give(
     path = tmp_path / "case.json"
     path.write_text(json.dumps({**body, "attempts": [made] * attempts}))
     assert LOADED is not None
-    told = preview(case_of(str(path)), LOADED, Catalogue.built_in())
+    told = preview(case_of(str(path)), LOADED, Catalog.built_in())
     assert told.title == first_line
 
 

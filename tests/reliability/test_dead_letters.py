@@ -20,7 +20,7 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.subscriber import SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from remediator.cli import main
+from remediator.cli.main import main
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
 from tests.waiting import wait_until

@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 import pytest
 
-from remediator import patience
+from remediator.deadline import deadline
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
 from twin import faults
 
@@ -107,7 +107,7 @@ LATER = "503: delivered again"
 NAMED = "an alert names the permission; 503 until it is granted"
 REFUSED = "an alert names the permission; nothing is made"
 WITHOUT = "decided without it; the alert names the gap"
-OUTBOX = "the job is made; the alert is owed and sent later"
+OUTBOX = "the job is made; the alert is enqueued and sent later"
 TWICE = "the job is made; the alert may come twice"
 MISCONFIGURED = "the job is made; the alert is tried for three days"
 ADOPTED = "found by its claim, not repeated"
@@ -187,7 +187,7 @@ def test_each_service_failing_in_each_way(
     entry = failure_line(cloud, job)
 
     # A hang takes half of the time that there is; so less of it is given.
-    with patience.within(7.0 if row.statuses[0] == 503 else 60.0):
+    with deadline(7.0 if row.statuses[0] == 503 else 60.0):
         first = house.hear(entry)
     after_first = len(made_jobs(cloud, job))
     assert times == FOREVER or not cloud.desk.faults._planned, "the fault was never met"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from remediator.app import App
-from remediator.commands.inputs import HERE
+from remediator.cli.input_output import HERE
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
 from twin.clock import rfc3339
@@ -177,7 +177,7 @@ def test_a_file_spoilt_later_leaves_the_last_good_one_in_force(
     good = app.policies()
     cloud.storage.put_uri("gs://lab-policies/policies.yaml", spoilt)
     assert app.policies() is good
-    cloud.storage.put_uri("gs://lab-policies/policies.yaml", POLICIES + "# mended\n")
+    cloud.storage.put_uri("gs://lab-policies/policies.yaml", POLICIES + "# fixed\n")
     assert app.policies() is not good
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from remediator.app import App
-from remediator.cli import main
-from remediator.commands.inputs import HERE
+from remediator.cli.input_output import HERE
+from remediator.cli.main import main
 from tests.reliability.test_storm import (
     _OUT_OF_MEMORY,
     POLICIES,

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from remediator import policy
-from remediator.cli import main
-from remediator.domain import Transient
+from remediator.cli.main import main
+from remediator.domain import TransientError
+from remediator.evidence.sources import probe_urls
 from remediator.job import Job
 from remediator.ledger.firestore import FirestoreStore
-from remediator.readings import probe_urls
 from tests.reliability.test_hostile import _marked_up
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
@@ -292,5 +292,5 @@ def test_a_plaintext_ledger_elsewhere_is_never_asked(
 ) -> None:
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", host)
     store = FirestoreStore("lab", "(default)", "remediator", timeout_seconds=1.0)
-    with pytest.raises(Transient, match="on loopback"):
+    with pytest.raises(TransientError, match="on loopback"):
         store.get("incidents", "x")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from remediator.app import App
-from remediator.commands.inputs import HERE
+from remediator.cli.input_output import HERE
 from tests.reliability.conftest import event
 from tests.stories.test_loop import custom_job, failure_line
 from twin.clock import rfc3339

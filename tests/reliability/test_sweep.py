@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from remediator import reconcile
 from remediator.app import App
-from remediator.commands.inputs import HERE
+from remediator.cli.input_output import HERE
+from remediator.workflow import reconcile
 from tests.stories.test_loop import (
     HEAVY,
     TOO_MUCH,
@@ -57,7 +57,7 @@ def announced(cloud: Any) -> list[str]:
 def one_round(seconds: float) -> reconcile.Round:
     """A round of the deployment with this much time."""
     app = App.from_environment(os.environ, here=HERE)
-    done = reconcile.run(app.hands, app._write_log, budget_seconds=seconds)
+    done = reconcile.run(app.services, app._write_log, budget_seconds=seconds)
     app.ledger.close()
     return done
 
@@ -175,7 +175,7 @@ def test_a_crash_between_writing_and_remembering_repeats_the_same_entry(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        reconcile.run(app.hands, write_and_die, budget_seconds=5.0)
+        reconcile.run(app.services, write_and_die, budget_seconds=5.0)
     assert one_round(5.0).announced == 3
     told = announced(cloud)
     assert len(told) == len(set(told)) == 3

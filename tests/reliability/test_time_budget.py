@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from remediator import patience, policy, settings
+from remediator import policy, settings
 from remediator.app import EVENT_SECONDS, App
-from remediator.cloud.connect import answered
-from remediator.domain import Transient
+from remediator.cloud.connection import answered
+from remediator.deadline import deadline, remaining, with_current_deadline
+from remediator.domain import TransientError
 from tests.reliability.conftest import event
 from tests.stories.conftest import POLICIES, ROOT
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
@@ -29,23 +30,23 @@ def test_the_budget_ends_before_the_platform_would_kill_the_function() -> None:
 
 
 def test_time_left_is_shared_by_nested_work_and_carried_into_threads() -> None:
-    assert patience.left(7.0) == pytest.approx(7.0)
-    with patience.within(1.0), patience.within(50.0):
-        assert patience.left(30.0) <= 1.0
+    assert remaining(7.0) == pytest.approx(7.0)
+    with deadline(1.0), deadline(50.0):
+        assert remaining(30.0) <= 1.0
         with ThreadPoolExecutor(1) as pool:
-            assert pool.submit(patience.left, 30.0).result() == 30.0
-            assert pool.submit(patience.carried(patience.left), 30.0).result() <= 1.0
-    assert patience.left(7.0) == pytest.approx(7.0)
+            assert pool.submit(remaining, 30.0).result() == 30.0
+            assert pool.submit(with_current_deadline(remaining), 30.0).result() <= 1.0
+    assert remaining(7.0) == pytest.approx(7.0)
 
 
 def test_without_time_nothing_is_asked_and_nothing_created() -> None:
     asked: list[float] = []
-    with patience.within(0.0), pytest.raises(Transient, match="used up"):
+    with deadline(0.0), pytest.raises(TransientError, match="used up"):
         answered("reading", asked.append)
-    with patience.within(3.0), pytest.raises(Transient, match="used up"):
+    with deadline(3.0), pytest.raises(TransientError, match="used up"):
         answered("creating", asked.append, timeout_seconds=20.0, creating=True)
     assert asked == []
-    with patience.within(3.0):
+    with deadline(3.0):
         answered("reading", asked.append)
     assert 0 < asked[0] <= 3.0
 
@@ -101,7 +102,7 @@ def test_what_is_owed_is_delivered_in_a_time_of_its_own_whatever_hangs(
     later: Callable[..., None],
     tmp_path: Path,
 ) -> None:
-    """A job that runs is due to be looked at, Vertex hangs, and an alert is owed to a healthy Slack."""
+    """A job that runs is due to be looked at, Vertex hangs, and an alert is enqueued for a healthy Slack."""
     house = open_house()
     cloud.fail("slack.webhook", faults.status("500"))
     job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)

@@ -133,7 +133,7 @@ class TestCloud(Cloud):
 def no_backoff() -> Iterator[None]:
     """A call that is tried again is tried at once, twenty times at most.
 
-    How long is waited between two tries is the matter of `tests/hands` and `tests/ledger`.
+    How long is waited between two tries is the matter of `tests/cloud` and `tests/ledger`.
     """
     with stamina.set_testing(True, attempts=20, cap=True):
         yield

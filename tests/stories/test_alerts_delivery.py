@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from remediator.cli import main
+from remediator.cli.main import main
 from remediator.ledger import Ledger
 from remediator.ledger.sqlite import SqliteStore
 from tests.stories.conftest import POLICIES
@@ -97,7 +97,7 @@ def test_a_mail_is_not_sent_twice_when_slack_is_tried_again(
 
 
 def _damage(tmp_path: Path, about: str = "") -> int:
-    """Spoil every alert that is still owed to Slack, or those about one job; how many."""
+    """Spoil every alert that is still undelivered to Slack, or those about one job; how many."""
     database = sqlite3.connect(tmp_path / "ledger.sqlite3")
     with database:
         rows = database.execute(
@@ -186,15 +186,15 @@ def test_slacks_wish_to_wait_is_honoured(house: Any, cloud: Any, later: Any) -> 
 def test_a_long_pause_of_one_channel_does_not_keep_from_another_what_it_is_owed(
     house: Any, cloud: Any, later: Any, tmp_path: Path
 ) -> None:
-    """More is owed to the pausing channel than a round looks at."""
+    """More is enqueued for the pausing channel than a round looks at."""
     cloud.fail("slack.webhook", faults.status("429", retry_after=7200))
     cloud.fail("smtp", faults.status("421"))
     assert house.hear(odd_failure(cloud, 1)) == 200
     ledger = Ledger(SqliteStore(tmp_path / "ledger.sqlite3"))
-    (slack,) = (one for one in ledger.debts_due(NEVER, 9) if one.channel == "oncall")
+    (slack,) = (one for one in ledger.messages_due(NEVER, 9) if one.channel == "oncall")
     since = slack.created - timedelta(hours=1)
     for number in range(600):
-        ledger.owe((replace(slack, id=f"old-{number}", tries=0, created=since, due=since),))
+        ledger.enqueue((replace(slack, id=f"old-{number}", tries=0, created=since, due=since),))
     ledger.close()
     later(minutes=5)
     for _ in range(2):

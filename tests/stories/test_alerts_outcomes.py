@@ -20,8 +20,8 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.subscriber import SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from remediator.cli import main
-from remediator.follow import Standing
+from remediator.cli.main import main
+from remediator.report.chain_status import ChainStatus
 from tests.reliability import test_dead_letters
 from tests.stories.conftest import ROOT
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
@@ -202,7 +202,7 @@ def test_an_example_compiles_and_asks_for_commands_that_exist(file: Path) -> Non
         with pytest.raises(SystemExit) as asked:
             main([verb, "--help"])
         assert asked.value.code == 0
-    answers = Standing("r", "c", 0, "s", None, final=None).to_json()
+    answers = ChainStatus("r", "c", 0, "s", None, final=None).to_json()
     read = {
         node.slice.value
         for node in ast.walk(tree)

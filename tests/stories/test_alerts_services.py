@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from remediator.cli import main
+from remediator.cli.main import main
 from tests.stories.conftest import POLICIES
 from tests.stories.test_alerts_delivery import odd_failure
 from tests.stories.test_loop import HEAVY, custom_job, failure_line

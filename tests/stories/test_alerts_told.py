@@ -130,13 +130,13 @@ def slow_code(open_house: Callable[..., Any], cloud: Any, later: Any) -> None:
     lived("loop is slow", open_house(), cloud, later)
 
 
-def somebody_faster(open_house: Callable[..., Any], cloud: Any, later: Any) -> None:
+def find_external_rerun(open_house: Callable[..., Any], cloud: Any, later: Any) -> None:
     lived("already run again", open_house(), cloud, later)
 
 
 SITUATIONS = (
     *(recovery, give_up, approval, abstention, partial_failure, storm),
-    *(permission, refused_creation, mended_batch, far_data, slow_code, somebody_faster),
+    *(permission, refused_creation, mended_batch, far_data, slow_code, find_external_rerun),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from remediator.cli import main
+from remediator.cli.main import main
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import HEAVY, TOO_MUCH, batch_job, custom_job, failure_line
 

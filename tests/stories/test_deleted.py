@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from remediator.cli import main
+from remediator.cli.main import main
 from remediator.ledger import Conclusion, Incident, Ledger, Stage
 from remediator.ledger.sqlite import SqliteStore
 from tests.stories.conftest import POLICIES

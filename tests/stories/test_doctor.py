@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from remediator.cli import main
+from remediator.catalog.catalog import Catalog
+from remediator.cli.main import main
 from remediator.doctor import NOTE, PERMISSIONS, event
 from remediator.doctor.quotas import metrics_of
 from remediator.intake import FAILURES_LOG, sink_filter
 from remediator.ledger import Ledger
 from remediator.ledger.sqlite import SqliteStore
-from remediator.policy import Catalogue
 from tests.deploy.test_commands import refused
 from tests.stories.conftest import POLICIES
 
@@ -670,7 +670,7 @@ def test_a_quota_that_is_not_listed_is_no_all_clear(cloud: Any, examine: Any) ->
 
 def test_the_quotas_of_every_device_that_may_be_added_are_known() -> None:
     """What the planner may add of itself; what needs a reservation is nobody's to add."""
-    devices = Catalogue.built_in().accelerators.values()
+    devices = Catalog.built_in().accelerators.values()
     addable = {one.name for one in devices if not one.why_not}
     assert {name for name in addable if not metrics_of(name)} <= {"NVIDIA_RTX_PRO_6000"}
     assert metrics_of("NVIDIA_H100_80GB")[0].endswith("/custom_model_training_nvidia_h100_gpus")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from remediator.cli import main
+from remediator.cli.main import main
 from tests.deploy.terraform import ROOT, variable_defaults
 
 from .test_loop import HEAVY, custom_job, failure_line

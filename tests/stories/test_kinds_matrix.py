@@ -18,7 +18,7 @@ import functions_framework
 import pytest
 
 from remediator.domain import Cause, JobKind
-from remediator.policy.matrix import fitting
+from remediator.planning.remedies import fitting
 from tests.stories.conftest import ROOT, House, TestCloud, let_pass
 from tests.stories.jobs_of_kinds import (
     CPU,

@@ -217,4 +217,4 @@ def test_a_failure_without_a_word_is_told_by_what_mended_the_same_job_before(
         if job["name"] not in before and job["name"] != silent["name"]
     )
     assert machine(again) == "g2-standard-8"
-    assert "failed by gpu_memory was mended with g2-standard-8" in cloud.slack.messages[-1].text
+    assert "failed by gpu_memory was fixed with g2-standard-8" in cloud.slack.messages[-1].text

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from remediator import patience
+from remediator.deadline import deadline
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import HEAVY, custom_job, failure_line
 from twin import faults
@@ -162,7 +162,7 @@ def test_a_file_out_of_reach_leaves_the_last_good_one(
     )
     cloud.fail(method, fault, times=float("inf"))
     house = restart()
-    with patience.within(20.0):
+    with deadline(20.0):
         assert house.hear(failure_line(cloud, starved)) == 200
     assert "the last good policy file is in force" in capfd.readouterr().err
     # By this very edition: its first policy, bound by the ceiling, and told to Slack alone.

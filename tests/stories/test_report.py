@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from remediator.cli import main
+from remediator.cli.main import main
 from remediator.domain import rfc3339
 from remediator.ledger import Ledger
 from remediator.ledger.sqlite import SqliteStore
@@ -53,7 +53,7 @@ def test_a_report_tells_what_the_loop_has_lived(
     page = file.read_text()
     for words in (
         "Failed jobs of genomics-lab",
-        "1 of 1 ended failure that a rerun may mend; 1 of 1 resubmitted chain that ended",
+        "1 of 1 ended failure that a rerun may fix; 1 of 1 resubmitted chain that ended",
         "By kind of job",
         "By image",
         "0 of 1 resubmission did not succeed",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from remediator.cli import main
+from remediator.cli.main import main
 from tests.stories.conftest import House
 from tests.stories.test_loop import made_jobs
 from twin import faults

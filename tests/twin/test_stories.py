@@ -1,4 +1,4 @@
-"""The demo's stories rest on needs: under any name they fail as told, and only the right change mends."""
+"""The demo's stories rest on needs: under any name they fail as told, and only the right change fixes."""
 
 from __future__ import annotations
 

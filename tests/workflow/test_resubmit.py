@@ -14,26 +14,26 @@ from remediator.domain import (
     Attempt,
     Cause,
     Change,
-    Forbidden,
     Guard,
     JobState,
-    Refused,
-    Transient,
-    Unanswered,
+    OutcomeUnknown,
+    PermanentError,
+    PermissionDenied,
+    TransientError,
 )
-from remediator.hands import Tale
 from remediator.job import Job
 from remediator.ledger import Approval, Chain, Claim, Conclusion, Ledger, Stage
 from remediator.ledger.records import Reservation, doc_id, to_json
-from remediator.resubmit import (
-    Again,
-    made_under,
-    record_made,
-    resubmit,
-    wait_until_forgotten,
-    withdraw_forgotten,
-)
 from remediator.settings import Settings
+from remediator.workflow.resubmit import (
+    TryNextStep,
+    find_job_by_claim,
+    record_attempt,
+    resubmit,
+    wait_until_safe_to_recreate,
+    withdraw_expired_claim,
+)
+from remediator.workflow.services import IncidentContext
 from tests.jobs import BATCH, CUSTOM, EVERY_KIND, diagnosis
 from tests.workflow.workbench import (
     CALL_SECONDS,
@@ -76,11 +76,11 @@ def _earlier(job: Job, number: int = 1, **more: Any) -> Attempt:
     return Attempt(**{**known, **more})
 
 
-def _in_a_chain(bench: Bench, job: Job, *attempts: Attempt) -> Tale:
-    """The tale of a job whose chain has made these attempts before, all written down."""
+def _in_a_chain(bench: Bench, job: Job, *attempts: Attempt) -> IncidentContext:
+    """The context of a job whose chain has made these attempts before, all written down."""
     for attempt in attempts:
-        tale = bench.tale(job)
-        first = replace(tale.incident, version=tale.incident.version)
+        context = bench.context(job)
+        first = replace(context.incident, version=context.incident.version)
         claim = Claim(
             token=f"earlier-{attempt.number}",
             incident=first.key,
@@ -89,7 +89,7 @@ def _in_a_chain(bench: Bench, job: Job, *attempts: Attempt) -> Tale:
             number=attempt.number,
             verdict=attempt.verdict,
             changes=attempt.changes,
-            taken=bench.time,
+            acquired_at=bench.time,
             lease_until=bench.time + timedelta(minutes=10),
             estimated_usd=attempt.estimated_usd,
         )
@@ -108,7 +108,7 @@ def _in_a_chain(bench: Bench, job: Job, *attempts: Attempt) -> Tale:
             following=replace(held, key=made.name.key, job=attempt.name, stage=Stage.DONE),
         )
     stored = bench.ledger.incident(job.name.key)
-    return bench.tale(job, incident=stored)
+    return bench.context(job, incident=stored)
 
 
 def _chain(bench: Bench, job: Job) -> Chain:
@@ -126,9 +126,9 @@ def test_what_is_sent_is_the_plans_request_with_the_claim_and_nothing_else(
 ) -> None:
     bench = Bench(POLICIES.replace("machine_type: bigger", ""))
     job = bench.vertex.add(body)
-    tale = bench.tale(job)
-    wanted = copy.deepcopy(dict(planned(tale).request or {}))
-    said = resubmit(tale, bench.hands)
+    context = bench.context(job)
+    wanted = copy.deepcopy(dict(planned(context).request or {}))
+    said = resubmit(context, bench.services)
     (sent,) = bench.vertex.creates
     wanted["labels"] = {**wanted["labels"], "remediator-claim": "token-1"}
     assert (sent.kind, sent.request) == (job.kind, wanted)
@@ -138,11 +138,11 @@ def test_what_is_sent_is_the_plans_request_with_the_claim_and_nothing_else(
 
 
 def test_the_claim_with_its_money_stands_before_anything_is_sent(bench: Bench, job: Job) -> None:
-    tale = bench.tale(job)
-    made = planned(tale)
+    context = bench.context(job)
+    made = planned(context)
     usd = made.estimated_usd
     assert usd
-    resubmit(tale, bench.hands)
+    resubmit(context, bench.services)
     (sent,) = bench.vertex.creates
     assert sent.chain is not None
     assert sent.chain.attempts == ()
@@ -156,7 +156,7 @@ def test_the_claim_with_its_money_stands_before_anything_is_sent(bench: Bench, j
         number=1,
         verdict="cpu_saturation",
         changes=made.changes,
-        taken=NOW,
+        acquired_at=NOW,
         lease_until=NOW + timedelta(minutes=10),
         estimated_usd=usd,
         location="us-central1",
@@ -170,12 +170,12 @@ def test_the_claim_with_its_money_stands_before_anything_is_sent(bench: Bench, j
 
 
 def test_the_job_is_written_down_before_anybody_is_told(bench: Bench, job: Job) -> None:
-    tale = bench.tale(job)
-    resubmit(tale, bench.hands)
+    context = bench.context(job)
+    resubmit(context, bench.services)
     chain = _chain(bench, job)
     made = chain.attempts[0].name
     assert chain.claim is None
-    assert chain.reserved_usd == tale.plan.estimated_usd
+    assert chain.reserved_usd == context.plan.estimated_usd
     assert chain.attempts == (
         Attempt(
             name=made,
@@ -184,18 +184,18 @@ def test_the_job_is_written_down_before_anybody_is_told(bench: Bench, job: Job) 
             policy="grow",
             step=1,
             verdict="cpu_saturation",
-            changes=tale.plan.changes,
+            changes=context.plan.changes,
             claim="token-1",
             number=1,
-            estimated_usd=tale.plan.estimated_usd,
-            max_run_seconds=tale.plan.max_run_seconds,
+            estimated_usd=context.plan.estimated_usd,
+            max_run_seconds=context.plan.max_run_seconds,
         ),
     )
     (message,) = bench.channel.messages
     assert message.kind == "acted"
     assert message.title.startswith("Resubmitted")
     assert bench.channel.chains == [(chain,)]
-    assert bench.owed() == {f"{job.name.key}|acted|0|ml": "2026-11-23T19:07:00Z"}
+    assert bench.enqueued() == {f"{job.name.key}|acted|0|ml": "2026-11-23T19:07:00Z"}
     (outcome,) = bench.outcomes
     assert {**outcome, "output": None} == {
         "id": f"{job.name.key}|outcome|1|resubmit",
@@ -218,7 +218,7 @@ def test_the_job_is_written_down_before_anybody_is_told(bench: Bench, job: Job) 
 
 
 def test_the_failure_is_concluded_and_the_new_job_is_followed(bench: Bench, job: Job) -> None:
-    resubmit(bench.tale(job), bench.hands)
+    resubmit(bench.context(job), bench.services)
     failed = bench.ledger.incident(job.name.key)
     assert failed is not None
     assert (failed.stage, failed.conclusion) == (Stage.DONE, Conclusion.RESUBMITTED)
@@ -232,8 +232,8 @@ def test_the_failure_is_concluded_and_the_new_job_is_followed(bench: Bench, job:
 
 
 def test_the_second_attempt_is_told_as_the_next_one(bench: Bench, job: Job) -> None:
-    tale = _in_a_chain(bench, job, _earlier(job))
-    resubmit(tale, bench.hands)
+    context = _in_a_chain(bench, job, _earlier(job))
+    resubmit(context, bench.services)
     (sent,) = bench.vertex.creates
     assert sent.request["labels"]["remediator-attempt"] == "2"
     assert [one.number for one in _chain(bench, job).attempts] == [1, 2]
@@ -243,27 +243,27 @@ def test_the_second_attempt_is_told_as_the_next_one(bench: Bench, job: Job) -> N
 
 
 def test_the_first_failure_of_the_chain_is_kept(bench: Bench, job: Job) -> None:
-    tale = bench.tale(job)
+    context = bench.context(job)
     first = NOW - timedelta(days=1)
-    resubmit(replace(tale, chain=replace(tale.chain, first_failed=first)), bench.hands)
+    resubmit(replace(context, chain=replace(context.chain, first_failed=first)), bench.services)
     assert _chain(bench, job).first_failed == first
 
 
 def test_a_job_goes_to_the_place_that_the_plan_names(bench: Bench) -> None:
     bench.use(POLICIES.replace("machine_type: bigger", "location: europe-west4"))
     job = bench.vertex.add(CUSTOM)
-    tale = bench.tale(job)
+    context = bench.context(job)
     moved = replace(
-        tale,
+        context,
         plan=replace(
-            tale.plan,
+            context.plan,
             action=Action.RESUBMIT,
-            request=planned(Bench().tale(job)).request,
+            request=planned(Bench().context(job)).request,
             location="europe-west4",
             changes=(Change("location", "us-central1", "europe-west4"),),
         ),
     )
-    resubmit(moved, bench.hands)
+    resubmit(moved, bench.services)
     (sent,) = bench.vertex.creates
     assert sent.parent == f"projects/{PROJECT}/locations/europe-west4"
     assert sent.chain is not None
@@ -272,8 +272,8 @@ def test_a_job_goes_to_the_place_that_the_plan_names(bench: Bench) -> None:
 
 
 def test_without_a_place_of_its_own_the_job_stays_where_it_ran(bench: Bench, job: Job) -> None:
-    tale = bench.tale(job)
-    resubmit(replace(tale, plan=replace(tale.plan, location="")), bench.hands)
+    context = bench.context(job)
+    resubmit(replace(context, plan=replace(context.plan, location="")), bench.services)
     (sent,) = bench.vertex.creates
     assert sent.parent == f"projects/{PROJECT}/locations/us-central1"
 
@@ -282,19 +282,19 @@ def test_without_a_place_of_its_own_the_job_stays_where_it_ran(bench: Bench, job
 
 
 def test_an_incident_that_another_hand_moved_on_is_tried_again(bench: Bench, job: Job) -> None:
-    tale = bench.tale(job)
-    assert bench.ledger.move(tale.incident)
-    with pytest.raises(Transient, match="another hand moved this incident on"):
-        resubmit(tale, bench.hands)
+    context = bench.context(job)
+    assert bench.ledger.move(context.incident)
+    with pytest.raises(TransientError, match="another execution moved this incident on"):
+        resubmit(context, bench.services)
     assert not bench.vertex.creates
-    assert not bench.owed()
+    assert not bench.enqueued()
 
 
 @pytest.mark.parametrize("again", [False, True])
 def test_the_stop_switch_refuses_and_people_are_told(bench: Bench, job: Job, again: bool) -> None:
-    tale = _in_a_chain(bench, job, _earlier(job)) if again else bench.tale(job)
+    context = _in_a_chain(bench, job, _earlier(job)) if again else bench.context(job)
     bench.ledger.switch_stop(on=True, by="me", now=NOW)
-    resubmit(tale, bench.hands)
+    resubmit(context, bench.services)
     assert not bench.vertex.creates
     stored = bench.ledger.incident(job.name.key)
     assert stored is not None
@@ -313,14 +313,14 @@ def test_a_budget_that_is_used_up_meanwhile_refuses_at_the_claim(limit: str, gua
     """The plan was made while there was room; another job took it."""
     bench = Bench()
     job, other = bench.vertex.add(CUSTOM), bench.vertex.add(CUSTOM, name=_other(CUSTOM))
-    tales = bench.tale(job), bench.tale(other)
+    tales = bench.context(job), bench.context(other)
     most = limit.partition(": ")[0] + ": " + ("2" if guard == "usd_per_day" else "1")
     bench.use(POLICIES.replace(limit, most))
     cost = (planned(tales[0]).estimated_usd or 0.0) + 0.1
     if guard == "usd_per_day":
         bench.use(POLICIES.replace(limit, f"usd_per_day: {cost}"))
-    resubmit(tales[0], bench.hands)
-    resubmit(tales[1], bench.hands)
+    resubmit(tales[0], bench.services)
+    resubmit(tales[1], bench.services)
     assert len(bench.vertex.creates) == 1
     stored = bench.ledger.incident(other.name.key)
     assert stored is not None
@@ -338,18 +338,18 @@ def _other(body: dict[str, Any]) -> str:
 
 
 def test_a_lease_that_ran_out_meanwhile_sends_nothing(bench: Bench, job: Job) -> None:
-    tale = bench.tale(job)
+    context = bench.context(job)
     bench.tick = timedelta(minutes=8)  # of ten, less the wait of two
-    with pytest.raises(Transient, match="the lease ran out"):
-        resubmit(tale, bench.hands)
+    with pytest.raises(TransientError, match="the lease ran out"):
+        resubmit(context, bench.services)
     assert not bench.vertex.creates
     assert _chain(bench, job).claim is not None
 
 
 def test_a_lease_that_nearly_ran_out_still_sends(bench: Bench, job: Job) -> None:
-    tale = bench.tale(job)
+    context = bench.context(job)
     bench.tick = timedelta(minutes=8) - timedelta(seconds=1)
-    resubmit(tale, bench.hands)
+    resubmit(context, bench.services)
     assert len(bench.vertex.creates) == 1
 
 
@@ -371,10 +371,10 @@ def test_a_request_that_differs_where_no_remedy_may_is_never_sent(
     bench: Bench, job: Job, path: str, value: Any, again: bool
 ) -> None:
     """The claim goes with its money, and a person hears of it: no job is lost in silence."""
-    tale = _in_a_chain(bench, job, _earlier(job)) if again else bench.tale(job)
+    context = _in_a_chain(bench, job, _earlier(job)) if again else bench.context(job)
     before = bench.totals(), bench.chain(job).reserved_usd
-    request = Job(job.name, planned(tale).request or {}).changed(path, value).request()
-    said = resubmit(replace(tale, plan=replace(tale.plan, request=request)), bench.hands)
+    request = Job(job.name, planned(context).request or {}).changed(path, value).request()
+    said = resubmit(replace(context, plan=replace(context.plan, request=request)), bench.services)
     assert not bench.vertex.creates
     chain = _chain(bench, job)
     assert (chain.claim, chain.reserved_usd, len(chain.attempts)) == (None, before[1], int(again))
@@ -393,11 +393,13 @@ def test_a_request_that_differs_where_no_remedy_may_is_never_sent(
 
 
 def test_of_many_illegal_differences_some_are_named(bench: Bench, job: Job) -> None:
-    tale = bench.tale(job)
-    request = Job(job.name, planned(tale).request or {})
+    context = bench.context(job)
+    request = Job(job.name, planned(context).request or {})
     for number in range(7):
         request = request.changed(f"labels.x{number}", "y")
-    resubmit(replace(tale, plan=replace(tale.plan, request=request.request())), bench.hands)
+    resubmit(
+        replace(context, plan=replace(context.plan, request=request.request())), bench.services
+    )
     stored = bench.ledger.incident(job.name.key)
     assert stored is not None
     listed = ", ".join(f"labels.x{number}" for number in range(5))
@@ -405,10 +407,10 @@ def test_of_many_illegal_differences_some_are_named(bench: Bench, job: Job) -> N
 
 
 def test_a_request_is_checked_again_when_a_claim_is_taken_over(bench: Bench, job: Job) -> None:
-    tale = _unanswered(bench, job)
+    context = _unanswered(bench, job)
     bench.time += timedelta(minutes=2)
-    request = {**(planned(tale).request or {}), "displayName": "x", "other": 1}
-    resubmit(replace(tale, plan=replace(tale.plan, request=request)), bench.hands)
+    request = {**(planned(context).request or {}), "displayName": "x", "other": 1}
+    resubmit(replace(context, plan=replace(context.plan, request=request)), bench.services)
     assert len(bench.vertex.creates) == 1  # the first, which never arrived
     assert _chain(bench, job).claim is None
     assert bench.ledger.incident(job.name.key).conclusion is Conclusion.ALERTED  # type: ignore[union-attr]
@@ -417,18 +419,18 @@ def test_a_request_is_checked_again_when_a_claim_is_taken_over(bench: Bench, job
 # --- what Vertex's answer means -------------------------------------------------------------------
 
 
-def _unanswered(bench: Bench, job: Job) -> Tale:
-    """A create went unanswered and never arrived; the tale as the next hand reads it."""
-    bench.vertex.answers.append(Answer(Unanswered("504"), arrives=False))
-    with pytest.raises(Unanswered):
-        resubmit(bench.tale(job), bench.hands)
-    return bench.tale(job, incident=bench.ledger.incident(job.name.key))
+def _unanswered(bench: Bench, job: Job) -> IncidentContext:
+    """A create went unanswered and never arrived; the context as the next execution reads it."""
+    bench.vertex.answers.append(Answer(OutcomeUnknown("504"), arrives=False))
+    with pytest.raises(OutcomeUnknown):
+        resubmit(bench.context(job), bench.services)
+    return bench.context(job, incident=bench.ledger.incident(job.name.key))
 
 
 def test_a_lost_answer_whose_job_is_listed_is_written_down_at_once() -> None:
-    bench = _of_one_error(Unanswered("504 deadline exceeded"), arrives=True)
+    bench = _of_one_error(OutcomeUnknown("504 deadline exceeded"), arrives=True)
     job = bench.vertex.add(CUSTOM)
-    resubmit(bench.tale(job), bench.hands)
+    resubmit(bench.context(job), bench.services)
     assert len(bench.vertex.creates) == 1
     (attempt,) = _chain(bench, job).attempts
     assert attempt.claim == "token-1"
@@ -446,32 +448,32 @@ def test_a_lost_answer_whose_job_is_listed_is_written_down_at_once() -> None:
 @pytest.mark.parametrize("blind", [False, True])
 def test_a_lost_answer_is_watched_for(bench: Bench, job: Job, blind: bool) -> None:
     """Also where the list does not answer either."""
-    bench.vertex.answers.append(Answer(Unanswered("504"), arrives=False))
-    bench.vertex.list_error = Transient("503") if blind else None
-    with pytest.raises(Unanswered):
-        resubmit(bench.tale(job), bench.hands)
+    bench.vertex.answers.append(Answer(OutcomeUnknown("504"), arrives=False))
+    bench.vertex.list_error = TransientError("503") if blind else None
+    with pytest.raises(OutcomeUnknown):
+        resubmit(bench.context(job), bench.services)
     chain = _chain(bench, job)
     assert chain.claim is not None
-    assert (chain.claim.unanswered, chain.claim.given_back) == (NOW, True)
+    assert (chain.claim.unanswered, chain.claim.lease_released) == (NOW, True)
     assert chain.claim.lease_until == NOW
     stored = bench.ledger.incident(job.name.key)
     assert stored is not None
     assert (stored.stage, stored.due) == (Stage.ACTING, NOW + timedelta(minutes=2))
-    assert not bench.owed()
+    assert not bench.enqueued()
 
 
 def test_a_create_that_is_put_off_gives_the_lease_back() -> None:
-    bench = _of_one_error(Transient("429 too many requests a minute"))
+    bench = _of_one_error(TransientError("429 too many requests a minute"))
     job = bench.vertex.add(CUSTOM)
-    with pytest.raises(Transient, match="429"):
-        resubmit(bench.tale(job), bench.hands)
+    with pytest.raises(TransientError, match="429"):
+        resubmit(bench.context(job), bench.services)
     chain = _chain(bench, job)
     assert chain.claim is not None
-    assert (chain.claim.unanswered, chain.claim.given_back) == (None, True)
+    assert (chain.claim.unanswered, chain.claim.lease_released) == (None, True)
     stored = bench.ledger.incident(job.name.key)
     assert stored is not None
     assert stored.due == NOW + timedelta(minutes=1)
-    resubmit(bench.tale(job, incident=stored), bench.hands)
+    resubmit(bench.context(job, incident=stored), bench.services)
     assert len(_chain(bench, job).attempts) == 1
 
 
@@ -481,27 +483,33 @@ def test_a_fault_of_ours_after_sending_is_watched_for(error: BaseException) -> N
     bench.vertex.hides_what_is_made = True
     job = bench.vertex.add(CUSTOM)
     with pytest.raises(type(error)):
-        resubmit(bench.tale(job), bench.hands)
+        resubmit(bench.context(job), bench.services)
     chain = _chain(bench, job)
     assert chain.claim is not None
-    assert (chain.claim.unanswered, chain.claim.given_back) == (NOW, True)
+    assert (chain.claim.unanswered, chain.claim.lease_released) == (NOW, True)
 
 
 @pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (Refused("400 this\n image is  not welcome"), "Vertex refused the job: 400 this image"),
-        (Forbidden("403 no quota for you"), "Vertex refused the job: a permission is missing: 403"),
+        (
+            PermanentError("400 this\n image is  not welcome"),
+            "Vertex refused the job: 400 this image",
+        ),
+        (
+            PermissionDenied("403 no quota for you"),
+            "Vertex refused the job: a permission is missing: 403",
+        ),
     ],
 )
 def test_a_definite_no_frees_the_claim_and_is_told(
-    bench: Bench, job: Job, again: bool, error: Refused, told: str
+    bench: Bench, job: Job, again: bool, error: PermanentError, told: str
 ) -> None:
-    tale = _in_a_chain(bench, job, _earlier(job)) if again else bench.tale(job)
+    context = _in_a_chain(bench, job, _earlier(job)) if again else bench.context(job)
     before = bench.chain(job).reserved_usd
     bench.vertex.answers.append(Answer(error, arrives=False))
-    said = resubmit(tale, bench.hands)
+    said = resubmit(context, bench.services)
     chain = _chain(bench, job)
     assert (chain.claim, chain.reserved_usd, chain.skipped) == (None, before, ())
     assert bench.totals() == {"usd:2026-11-23": 0.0, "rate:all": 0}
@@ -517,37 +525,37 @@ def test_a_definite_no_frees_the_claim_and_is_told(
 
 
 def test_a_long_refusal_is_kept_in_part() -> None:
-    bench = _of_one_error(Refused("no " * 400))
+    bench = _of_one_error(PermanentError("no " * 400))
     job = bench.vertex.add(CUSTOM)
-    resubmit(bench.tale(job), bench.hands)
+    resubmit(bench.context(job), bench.services)
     stored = bench.ledger.incident(job.name.key)
     assert stored is not None
     assert len(stored.reason) == 500
 
 
 def test_want_of_machines_skips_the_step_and_asks_for_another() -> None:
-    bench = _of_one_error(Refused("400 not enough resources available"))
+    bench = _of_one_error(PermanentError("400 not enough resources available"))
     job = bench.vertex.add(CUSTOM)
-    done = resubmit(bench.tale(job), bench.hands)
-    assert isinstance(done, Again)
+    done = resubmit(bench.context(job), bench.services)
+    assert isinstance(done, TryNextStep)
     assert done.chain == _chain(bench, job)
     assert done.incident == bench.ledger.incident(job.name.key)
     assert (done.chain.claim, done.chain.skipped) == (None, ("grow:1",))
     assert done.chain.reserved_usd == 0.0
-    assert not bench.owed()
+    assert not bench.enqueued()
 
 
 def test_a_ladder_that_never_ends_is_told() -> None:
     bench = Bench()
     job = bench.vertex.add(CUSTOM)
     for number in range(10):
-        bench.vertex.answers.append(Answer(Refused("stockout"), arrives=False))
-        tale = bench.tale(job, incident=bench.ledger.incident(job.name.key))
-        again = resubmit(replace(tale, plan=replace(tale.plan, step=number)), bench.hands)
-        assert isinstance(again, Again)
-    bench.vertex.answers.append(Answer(Refused("stockout"), arrives=False))
-    tale = bench.tale(job, incident=bench.ledger.incident(job.name.key))
-    said = resubmit(replace(tale, plan=replace(tale.plan, step=10)), bench.hands)
+        bench.vertex.answers.append(Answer(PermanentError("stockout"), arrives=False))
+        context = bench.context(job, incident=bench.ledger.incident(job.name.key))
+        again = resubmit(replace(context, plan=replace(context.plan, step=number)), bench.services)
+        assert isinstance(again, TryNextStep)
+    bench.vertex.answers.append(Answer(PermanentError("stockout"), arrives=False))
+    context = bench.context(job, incident=bench.ledger.incident(job.name.key))
+    said = resubmit(replace(context, plan=replace(context.plan, step=10)), bench.services)
     assert said == "alerted: cpu_saturation"
     assert [one.kind for one in bench.channel.messages] == ["alert"]
 
@@ -557,26 +565,30 @@ def test_a_no_after_another_hand_took_over_leaves_the_claim_to_it(bench: Bench, 
         chain = _chain(bench, job)
         assert chain.claim is not None
         later = chain.claim.lease_until
-        assert bench.ledger.retake(
+        assert bench.ledger.take_over(
             chain.key, chain.claim, lease_until=later + timedelta(minutes=10), now=later
         )
 
-    tale = bench.tale(job)
-    bench.vertex.answers.append(Answer(Refused("400 no"), arrives=False, meanwhile=taken_over))
-    with pytest.raises(Transient, match="another hand took the claim over, and Vertex said: 400"):
-        resubmit(tale, bench.hands)
+    context = bench.context(job)
+    bench.vertex.answers.append(
+        Answer(PermanentError("400 no"), arrives=False, meanwhile=taken_over)
+    )
+    with pytest.raises(
+        TransientError, match="another execution took the claim over, and Vertex said: 400"
+    ):
+        resubmit(context, bench.services)
     assert _chain(bench, job).claim is not None
-    assert not bench.owed()
+    assert not bench.enqueued()
 
 
 # --- Vertex's own numbers -------------------------------------------------------------------------
 
 
-def _wants_a_gpu(limits: str = "usd_per_job: 100") -> tuple[Bench, Tale]:
+def _wants_a_gpu(limits: str = "usd_per_job: 100") -> tuple[Bench, IncidentContext]:
     bench = Bench(_T4.replace("usd_per_job: 100", limits))
     job = bench.vertex.add(BATCH)
-    bench.vertex.answers.append(Answer(Refused(SAID_COUNTS), arrives=False))
-    return bench, bench.tale(job, Cause.ACCELERATOR_MISSING)
+    bench.vertex.answers.append(Answer(PermanentError(SAID_COUNTS), arrives=False))
+    return bench, bench.context(job, Cause.ACCELERATOR_MISSING)
 
 
 def _count(request: Any) -> Any:
@@ -584,8 +596,8 @@ def _count(request: Any) -> Any:
 
 
 def test_the_numbers_that_a_refusal_names_are_used_once() -> None:
-    bench, tale = _wants_a_gpu()
-    resubmit(tale, bench.hands)
+    bench, context = _wants_a_gpu()
+    resubmit(context, bench.services)
     assert [_count(one.request) for one in bench.vertex.creates] == [1, 2]
     first, second = bench.vertex.creates
     assert first.chain is not None
@@ -593,13 +605,13 @@ def test_the_numbers_that_a_refusal_names_are_used_once() -> None:
     assert first.chain.claim is not None
     assert second.chain.claim is not None
     assert (first.chain.claim.token, second.chain.claim.token) == ("token-1", "token-2")
-    chain = _chain(bench, tale.job)
+    chain = _chain(bench, context.job)
     (attempt,) = chain.attempts
     cost = attempt.estimated_usd
     assert cost is not None
-    assert cost > (tale.plan.estimated_usd or 0.0)
+    assert cost > (context.plan.estimated_usd or 0.0)
     assert (chain.reserved_usd, bench.totals()) == (cost, {"usd:2026-11-23": cost, "rate:all": 1.0})
-    stored = bench.ledger.incident(tale.job.name.key)
+    stored = bench.ledger.incident(context.job.name.key)
     assert stored is not None
     assert (stored.estimated_usd, stored.changes) == (cost, attempt.changes)
     assert stored.conclusion is Conclusion.RESUBMITTED
@@ -607,11 +619,14 @@ def test_the_numbers_that_a_refusal_names_are_used_once() -> None:
 
 
 def test_numbers_that_are_refused_too_are_told() -> None:
-    bench, tale = _wants_a_gpu()
+    bench, context = _wants_a_gpu()
     bench.vertex.answers.append(
-        Answer(Refused(SAID_COUNTS.replace('"1"', '"2"').replace("[2, 4]", "[4]")), arrives=False)
+        Answer(
+            PermanentError(SAID_COUNTS.replace('"1"', '"2"').replace("[2, 4]", "[4]")),
+            arrives=False,
+        )
     )
-    resubmit(tale, bench.hands)
+    resubmit(context, bench.services)
     assert [_count(one.request) for one in bench.vertex.creates] == [1, 2]
     assert [one.kind for one in bench.channel.messages] == ["alert"]
     assert bench.totals() == {"usd:2026-11-23": 0.0, "rate:all": 0}
@@ -619,28 +634,28 @@ def test_numbers_that_are_refused_too_are_told() -> None:
 
 @pytest.mark.parametrize("room", [-0.01, 0.0, 0.01])
 def test_numbers_that_cost_more_than_the_job_may_are_not_used(room: float) -> None:
-    bench, tale = _wants_a_gpu()
-    resubmit(tale, bench.hands)
-    cost = _chain(bench, tale.job).attempts[0].estimated_usd or 0.0
-    bench, tale = _wants_a_gpu(f"usd_per_job: {cost + 3.0 + room}")
-    spent = replace(tale.chain, spent_usd=2.0, reserved_usd=1.0)
+    bench, context = _wants_a_gpu()
+    resubmit(context, bench.services)
+    cost = _chain(bench, context.job).attempts[0].estimated_usd or 0.0
+    bench, context = _wants_a_gpu(f"usd_per_job: {cost + 3.0 + room}")
+    spent = replace(context.chain, spent_usd=2.0, reserved_usd=1.0)
     body = to_json(spent)  # the chain as earlier attempts left it
     bench.store.run(lambda tx: tx.put("chains", doc_id(spent.key), body))
-    resubmit(replace(tale, chain=spent), bench.hands)
+    resubmit(replace(context, chain=spent), bench.services)
     assert len(bench.vertex.creates) == (2 if room >= 0 else 1)
 
 
 def test_numbers_of_unknown_cost_are_used_only_where_nothing_limits_a_jobs_money() -> None:
     for limits, creates in (("usd_per_job: 100", 1), ("attempts: 3", 2)):
-        bench, tale = _wants_a_gpu(limits if limits != "attempts: 3" else "retries: 5")
-        resubmit(replace(tale, plan=replace(tale.plan, estimated_usd=None)), bench.hands)
+        bench, context = _wants_a_gpu(limits if limits != "attempts: 3" else "retries: 5")
+        resubmit(replace(context, plan=replace(context.plan, estimated_usd=None)), bench.services)
         assert len(bench.vertex.creates) == creates
 
 
 def test_the_ceiling_of_the_environment_holds_for_vertexs_numbers_too() -> None:
-    bench, tale = _wants_a_gpu("retries: 5")
-    settings = replace(bench.hands.settings, max_usd_per_job=0.01)
-    resubmit(tale, replace(bench.hands, settings=settings))
+    bench, context = _wants_a_gpu("retries: 5")
+    settings = replace(bench.services.settings, max_usd_per_job=0.01)
+    resubmit(context, replace(bench.services, settings=settings))
     assert len(bench.vertex.creates) == 1
 
 
@@ -651,11 +666,11 @@ def test_a_claim_whose_job_stands_is_written_down_and_nothing_is_sent(
     bench: Bench, job: Job
 ) -> None:
     bench.vertex.hides_what_is_made = True
-    bench.vertex.answers.append(Answer(Unanswered("504"), arrives=True))
-    with pytest.raises(Unanswered):
-        resubmit(bench.tale(job), bench.hands)
+    bench.vertex.answers.append(Answer(OutcomeUnknown("504"), arrives=True))
+    with pytest.raises(OutcomeUnknown):
+        resubmit(bench.context(job), bench.services)
     bench.vertex.hidden.clear()
-    resubmit(bench.tale(job, incident=bench.ledger.incident(job.name.key)), bench.hands)
+    resubmit(bench.context(job, incident=bench.ledger.incident(job.name.key)), bench.services)
     assert len(bench.vertex.creates) == 1
     (attempt,) = _chain(bench, job).attempts
     assert attempt.claim == "token-1"
@@ -667,30 +682,38 @@ def test_a_claim_whose_job_stands_is_written_down_and_nothing_is_sent(
 def test_a_claim_is_not_taken_over_before_it_is_forgotten(
     bench: Bench, job: Job, seconds: float, why: str
 ) -> None:
-    tale = _unanswered(bench, job)
+    context = _unanswered(bench, job)
     bench.time += timedelta(seconds=seconds)
-    with pytest.raises(Transient, match=why):
-        resubmit(tale, bench.hands)
+    with pytest.raises(TransientError, match=why):
+        resubmit(context, bench.services)
     assert len(bench.vertex.creates) == 1
 
 
 def test_a_claim_that_is_forgotten_is_taken_over_under_its_own_token(
     bench: Bench, job: Job
 ) -> None:
-    tale = _unanswered(bench, job)
+    context = _unanswered(bench, job)
     bench.time += timedelta(seconds=120)
     renewed = replace(
-        tale.plan, estimated_usd=(tale.plan.estimated_usd or 0.0) + 5.0, policy="other", step=3
+        context.plan,
+        estimated_usd=(context.plan.estimated_usd or 0.0) + 5.0,
+        policy="other",
+        step=3,
     )
-    resubmit(replace(tale, plan=renewed), bench.hands)
+    resubmit(replace(context, plan=renewed), bench.services)
     first, second = bench.vertex.creates
     assert second.request["labels"]["remediator-claim"] == "token-1"
     assert second.chain is not None
     held = second.chain.claim
     assert held is not None
-    assert (held.token, held.taken) == ("token-1", NOW + timedelta(seconds=120))
-    assert held.lease_until == held.taken + timedelta(minutes=10)
-    assert (held.policy, held.step, held.unanswered, held.given_back) == ("other", 3, None, False)
+    assert (held.token, held.acquired_at) == ("token-1", NOW + timedelta(seconds=120))
+    assert held.lease_until == held.acquired_at + timedelta(minutes=10)
+    assert (held.policy, held.step, held.unanswered, held.lease_released) == (
+        "other",
+        3,
+        None,
+        False,
+    )
     assert bench.totals() == {"usd:2026-11-23": renewed.estimated_usd, "rate:all": 1.0}
     assert second.chain.reserved_usd == renewed.estimated_usd
     (attempt,) = _chain(bench, job).attempts
@@ -699,20 +722,20 @@ def test_a_claim_that_is_forgotten_is_taken_over_under_its_own_token(
 
 
 def test_a_claim_is_not_taken_over_at_a_price_that_no_longer_fits(bench: Bench, job: Job) -> None:
-    tale = _unanswered(bench, job)
+    context = _unanswered(bench, job)
     bench.time += timedelta(seconds=120)
-    with pytest.raises(Transient, match="another hand took the claim over"):
-        resubmit(replace(tale, plan=replace(tale.plan, estimated_usd=5000.0)), bench.hands)
+    with pytest.raises(TransientError, match="another execution took the claim over"):
+        resubmit(replace(context, plan=replace(context.plan, estimated_usd=5000.0)), bench.services)
     assert len(bench.vertex.creates) == 1
-    assert bench.totals()["usd:2026-11-23"] == tale.plan.estimated_usd
+    assert bench.totals()["usd:2026-11-23"] == context.plan.estimated_usd
 
 
 def test_a_claim_is_not_taken_over_while_the_stop_switch_is_on(bench: Bench, job: Job) -> None:
-    tale = _unanswered(bench, job)
+    context = _unanswered(bench, job)
     bench.time += timedelta(seconds=120)
     bench.ledger.switch_stop(on=True, by="me", now=NOW)
-    with pytest.raises(Transient):
-        resubmit(tale, bench.hands)
+    with pytest.raises(TransientError):
+        resubmit(context, bench.services)
     assert len(bench.vertex.creates) == 1
 
 
@@ -725,12 +748,12 @@ def test_a_holder_that_was_killed_is_waited_for_in_other_words(bench: Bench, job
         number=1,
         verdict="",
         changes=(),
-        taken=NOW,
+        acquired_at=NOW,
         lease_until=NOW + timedelta(minutes=10),
     )
-    with pytest.raises(Transient, match="another execution holds the claim; the job list is"):
-        wait_until_forgotten(claim, bench.hands, NOW + timedelta(minutes=9, seconds=59))
-    wait_until_forgotten(claim, bench.hands, NOW + timedelta(minutes=10))
+    with pytest.raises(TransientError, match="another execution holds the claim; the job list is"):
+        wait_until_safe_to_recreate(claim, bench.services, NOW + timedelta(minutes=9, seconds=59))
+    wait_until_safe_to_recreate(claim, bench.services, NOW + timedelta(minutes=10))
 
 
 def test_of_jobs_under_one_claim_the_earliest_that_does_what_it_says_is_ours(
@@ -745,7 +768,7 @@ def test_of_jobs_under_one_claim_the_earliest_that_does_what_it_says_is_ours(
         number=1,
         verdict="",
         changes=(Change(machine, "n1-standard-8", "n1-standard-16"),),
-        taken=NOW,
+        acquired_at=NOW,
         lease_until=NOW,
         location="europe-west4",
     )
@@ -756,15 +779,15 @@ def test_of_jobs_under_one_claim_the_earliest_that_does_what_it_says_is_ours(
         body = made.changed(machine, size).changed("labels.remediator-claim", token).request()
         return bench.vertex.add({**body, "createTime": created})
 
-    assert made_under(claim, job.name, bench.hands) is None
+    assert find_job_by_claim(claim, job.name, bench.services) is None
     add(1, "2026-11-23T19:01:00Z", "n1-standard-8", "t", "europe-west4")
     add(2, "2026-11-23T19:02:00Z", "n1-standard-16", "other", "europe-west4")
     add(3, "2026-11-23T19:03:00Z", "n1-standard-16", "t", "us-central1")
-    assert made_under(claim, job.name, bench.hands) is None
+    assert find_job_by_claim(claim, job.name, bench.services) is None
     add(4, "2026-11-23T19:05:00Z", "n1-standard-16", "t", "europe-west4")
     ours = add(5, "2026-11-23T19:04:00Z", "n1-standard-16", "t", "europe-west4")
-    assert made_under(claim, job.name, bench.hands) == ours
-    at_home = made_under(replace(claim, location=""), job.name, bench.hands)
+    assert find_job_by_claim(claim, job.name, bench.services) == ours
+    at_home = find_job_by_claim(replace(claim, location=""), job.name, bench.services)
     assert at_home is not None
     assert at_home.name.id == "3"
 
@@ -772,49 +795,51 @@ def test_of_jobs_under_one_claim_the_earliest_that_does_what_it_says_is_ours(
 def test_a_claim_that_is_no_longer_wanted_is_dropped_when_nothing_can_come_of_it(
     bench: Bench, job: Job
 ) -> None:
-    tale = _unanswered(bench, job)
+    context = _unanswered(bench, job)
     held = _chain(bench, job).claim
     assert held is not None
-    with pytest.raises(Transient, match="unanswered"):
-        withdraw_forgotten(tale.chain.key, held, bench.hands, NOW + timedelta(seconds=119))
+    with pytest.raises(TransientError, match="unanswered"):
+        withdraw_expired_claim(
+            context.chain.key, held, bench.services, NOW + timedelta(seconds=119)
+        )
     assert _chain(bench, job).claim == held
-    with pytest.raises(Transient, match="another hand took the claim over"):
-        withdraw_forgotten(
-            tale.chain.key,
-            replace(held, taken=NOW - timedelta(1)),
-            bench.hands,
+    with pytest.raises(TransientError, match="another execution took the claim over"):
+        withdraw_expired_claim(
+            context.chain.key,
+            replace(held, acquired_at=NOW - timedelta(1)),
+            bench.services,
             NOW + timedelta(seconds=120),
         )
     assert _chain(bench, job).claim == held
-    withdraw_forgotten(tale.chain.key, held, bench.hands, NOW + timedelta(seconds=120))
+    withdraw_expired_claim(context.chain.key, held, bench.services, NOW + timedelta(seconds=120))
     chain = _chain(bench, job)
     assert (chain.claim, chain.reserved_usd) == (None, 0.0)
 
 
 def test_a_job_that_another_hand_wrote_down_is_told_by_it_alone(bench: Bench, job: Job) -> None:
-    tale = bench.tale(job)
-    resubmit(tale, bench.hands)
+    context = bench.context(job)
+    resubmit(context, bench.services)
     (attempt,) = _chain(bench, job).attempts
     (create,) = bench.vertex.creates
     assert create.chain is not None
     assert create.chain.claim is not None
     made = bench.vertex.get(Job.parse({"name": attempt.name}).name, timeout_seconds=CALL_SECONDS)
     before = _chain(bench, job)
-    record_made(tale, create.chain.claim, made, bench.hands, NOW)
+    record_attempt(context, create.chain.claim, made, bench.services, NOW)
     assert _chain(bench, job) == before
     assert len(bench.channel.messages) == 1
 
 
 def test_an_attempt_without_a_time_of_creation_is_dated_now(bench: Bench, job: Job) -> None:
-    tale = bench.tale(job)
+    context = bench.context(job)
     wanted = Claim(
         token="t", incident=job.name.key, policy="p", step=2, number=1, verdict="v", changes=(),
-        taken=NOW, lease_until=NOW + timedelta(minutes=1), max_run_seconds=7.0,
+        acquired_at=NOW, lease_until=NOW + timedelta(minutes=1), max_run_seconds=7.0,
     )  # fmt: skip
-    assert bench.ledger.claim(tale.incident, str(job.name), wanted, now=NOW).mine
+    assert bench.ledger.claim(context.incident, str(job.name), wanted, now=NOW).mine
     made = Job.parse({**CUSTOM, "name": _other(CUSTOM), "createTime": None})
     later = NOW + timedelta(minutes=3)
-    record_made(tale, wanted, made, bench.hands, later)
+    record_attempt(context, wanted, made, bench.services, later)
     (attempt,) = _chain(bench, job).attempts
     assert (attempt.create_time, attempt.policy, attempt.step) == (later, "p", 2)
     assert attempt.max_run_seconds == 7.0
@@ -824,7 +849,7 @@ def test_the_settings_lease_is_what_a_claim_gets() -> None:
     settings = replace(Settings(project=PROJECT), lease=timedelta(minutes=33))
     bench = Bench(settings=settings)
     job = bench.vertex.add(CUSTOM)
-    resubmit(bench.tale(job, found=diagnosis(job, Cause.UNKNOWN)), bench.hands)
+    resubmit(bench.context(job, found=diagnosis(job, Cause.UNKNOWN)), bench.services)
     held = bench.vertex.creates[0].chain
     assert held is not None
     assert held.claim is not None
@@ -836,7 +861,7 @@ def test_the_settings_lease_is_what_a_claim_gets() -> None:
 
 
 def test_the_alert_names_the_new_job_the_policy_and_the_changes(bench: Bench, job: Job) -> None:
-    resubmit(bench.tale(job), bench.hands)
+    resubmit(bench.context(job), bench.services)
     made = Job.parse({"name": _chain(bench, job).attempts[0].name})
     told = str(bench.channel.messages[0].to_json())
     assert f"Resubmitted as {made.name.id}, attempt 1: " in told
@@ -846,17 +871,18 @@ def test_the_alert_names_the_new_job_the_policy_and_the_changes(bench: Bench, jo
 def test_a_job_found_under_a_claim_is_told_as_the_claim_has_it(bench: Bench, job: Job) -> None:
     """The file changed since: what was made is what the claim says, not what would be planned now."""
     bench.vertex.hides_what_is_made = True
-    bench.vertex.answers.append(Answer(Unanswered("504"), arrives=True))
-    with pytest.raises(Unanswered):
-        resubmit(bench.tale(job), bench.hands)
+    bench.vertex.answers.append(Answer(OutcomeUnknown("504"), arrives=True))
+    with pytest.raises(OutcomeUnknown):
+        resubmit(bench.context(job), bench.services)
     bench.vertex.hidden.clear()
-    tale = bench.tale(job, incident=bench.ledger.incident(job.name.key))
-    other = replace(tale.plan, policy="other", step=7, changes=(), action=Action.WAIT)
+    context = bench.context(job, incident=bench.ledger.incident(job.name.key))
+    other = replace(context.plan, policy="other", step=7, changes=(), action=Action.WAIT)
     approval = Approval(
         "id", "digest", NOW + timedelta(hours=1), answer="approved", by="ann@example.com"
     )
     resubmit(
-        replace(tale, plan=other, incident=replace(tale.incident, approval=approval)), bench.hands
+        replace(context, plan=other, incident=replace(context.incident, approval=approval)),
+        bench.services,
     )
     told = str(bench.channel.messages[0].to_json())
     assert "now on n1-standard-16" in told
@@ -869,19 +895,19 @@ def test_a_job_found_under_a_claim_is_told_as_the_claim_has_it(bench: Bench, job
 def test_a_refusal_at_the_claim_says_which_guard_and_nothing_of_what_would_have_been(
     bench: Bench, job: Job
 ) -> None:
-    tale = bench.tale(job)
+    context = bench.context(job)
     bench.ledger.switch_stop(on=True, by="me", now=NOW)
-    noted = replace(tale.plan, notes=("a mended note",))
-    resubmit(replace(tale, plan=noted), bench.hands)
+    noted = replace(context.plan, notes=("a fixed note",))
+    resubmit(replace(context, plan=noted), bench.services)
     told = str(bench.channel.messages[0].to_json())
     assert "stop_switch" in told
-    assert "a mended note" not in told
-    assert tale.incident.refused_by == ()
+    assert "a fixed note" not in told
+    assert context.incident.refused_by == ()
 
 
 def test_how_long_an_attempt_may_run_is_kept_with_the_claim(bench: Bench, job: Job) -> None:
-    tale = bench.tale(job)
-    resubmit(replace(tale, plan=replace(tale.plan, max_run_seconds=7.0)), bench.hands)
+    context = bench.context(job)
+    resubmit(replace(context, plan=replace(context.plan, max_run_seconds=7.0)), bench.services)
     held = bench.vertex.creates[0].chain
     assert held is not None
     assert held.claim is not None
@@ -889,20 +915,20 @@ def test_how_long_an_attempt_may_run_is_kept_with_the_claim(bench: Bench, job: J
     assert _chain(bench, job).attempts[0].max_run_seconds == 7.0
 
 
-# --- another hand took over while this one was at work -----------------------------------------
+# --- another execution took over while this one was at work -----------------------------------------
 
 
 def _taken_over(bench: Bench, job: Job) -> None:
-    """Another hand takes the claim over, by the time its lease is over."""
+    """Another execution takes the claim over, by the time its lease is over."""
     chain = _chain(bench, job)
     assert chain.claim is not None
     later = chain.claim.lease_until
-    assert bench.ledger.retake(
+    assert bench.ledger.take_over(
         chain.key, chain.claim, lease_until=later + timedelta(minutes=10), now=later
     )
 
 
-@pytest.mark.parametrize("error", [Transient("429"), Unanswered("504"), KeyError("fault")])
+@pytest.mark.parametrize("error", [TransientError("429"), OutcomeUnknown("504"), KeyError("fault")])
 def test_a_late_hand_gives_back_nothing_of_the_next_ones(
     bench: Bench, job: Job, error: BaseException
 ) -> None:
@@ -911,18 +937,18 @@ def test_a_late_hand_gives_back_nothing_of_the_next_ones(
 
     bench.vertex.answers.append(Answer(error, arrives=False, meanwhile=meanwhile))
     with pytest.raises(type(error)):
-        resubmit(bench.tale(job), bench.hands)
+        resubmit(bench.context(job), bench.services)
     held = _chain(bench, job).claim
     assert held is not None
-    assert (held.given_back, held.unanswered) == (False, None)
+    assert (held.lease_released, held.unanswered) == (False, None)
     assert held.lease_until == NOW + timedelta(minutes=20)
 
 
 def test_an_illegal_request_of_a_late_hand_leaves_the_claim_to_the_next(
     bench: Bench, job: Job
 ) -> None:
-    tale = bench.tale(job)
-    request = {**(planned(tale).request or {}), "other": 1}
+    context = bench.context(job)
+    request = {**(planned(context).request or {}), "other": 1}
     store = bench.store
 
     class Late(Ledger):
@@ -930,18 +956,18 @@ def test_an_illegal_request_of_a_late_hand_leaves_the_claim_to_the_next(
             _taken_over(bench, job)
             return super().withdraw(*args, **named)
 
-    hands = replace(bench.hands, ledger=Late(store))
-    with pytest.raises(Transient, match=r"^another hand took the claim over$"):
-        resubmit(replace(tale, plan=replace(tale.plan, request=request)), hands)
+    services = replace(bench.services, ledger=Late(store))
+    with pytest.raises(TransientError, match=r"^another execution took the claim over$"):
+        resubmit(replace(context, plan=replace(context.plan, request=request)), services)
     assert _chain(bench, job).claim is not None
-    assert not bench.owed()
+    assert not bench.enqueued()
 
 
 def test_the_budget_of_the_policy_itself_holds_for_vertexs_numbers() -> None:
     bench = Bench(_T4.replace("    when: {}", "    when: {}\n    limits: {usd_per_job: 0.01}"))
     job = bench.vertex.add(BATCH)
-    bench.vertex.answers.append(Answer(Refused(SAID_COUNTS), arrives=False))
-    tale = bench.tale(job, Cause.ACCELERATOR_MISSING)
-    wanted = Bench(_T4).tale(job, Cause.ACCELERATOR_MISSING)
-    resubmit(replace(tale, plan=wanted.plan), bench.hands)
+    bench.vertex.answers.append(Answer(PermanentError(SAID_COUNTS), arrives=False))
+    context = bench.context(job, Cause.ACCELERATOR_MISSING)
+    wanted = Bench(_T4).context(job, Cause.ACCELERATOR_MISSING)
+    resubmit(replace(context, plan=wanted.plan), bench.services)
     assert len(bench.vertex.creates) == 1

@@ -2,7 +2,7 @@
 
 `Vertex` keeps jobs of every kind and remembers each create with what the ledger held at that moment;
 `Channel` remembers each message likewise. So a test can say what was sent, what was stored, what was
-told, and in which order. Nothing of the product is replaced: the Protocols of `hands` are filled.
+told, and in which order. Nothing of the product is replaced: the Protocols of `services` are filled.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from typing import Any
 
 from remediator.alerts import Message
 from remediator.alerts.channels import Sent
+from remediator.alerts.delivery import OUTCOMES, Outbox
 from remediator.case import Case
-from remediator.catalog.catalog import Catalogue
+from remediator.catalog.catalog import Catalog
 from remediator.domain import (
     Cause,
     Diagnosis,
-    Gone,
     History,
     JobKind,
     JobName,
     JobState,
+    NotFound,
     Plan,
     rfc3339,
 )
-from remediator.hands import Hands, Tale, new_incident
 from remediator.job import Job, JobView
 from remediator.ledger import Chain, Incident, Ledger
-from remediator.notices import OUTCOMES, Notices
-from remediator.policy import load, plan
+from remediator.planning import plan
+from remediator.policy import load
 from remediator.settings import Settings
+from remediator.workflow.services import IncidentContext, Services, new_incident
 from tests.jobs import diagnosis, no_rows
 from tests.ledger.memory import MemoryStore
 
@@ -137,7 +138,7 @@ class Vertex:
         assert timeout_seconds == CALL_SECONDS
         if str(name) not in self.bodies:
             msg = f"{name} does not exist"
-            raise Gone(msg)
+            raise NotFound(msg)
         return Job.parse(copy.deepcopy(self.bodies[str(name)]))
 
     def find(
@@ -242,21 +243,21 @@ class Bench:
         self.case_of: dict[str, Case] = {}
         self.use(policies)
         tokens = (f"token-{number}" for number in itertools.count(1))
-        self.hands = Hands(
+        self.services = Services(
             settings=settings or replace(Settings(project=PROJECT), locations=("us-central1",)),
             project=lambda: (PROJECT, NUMBER),
             locations=lambda: ("us-central1", "europe-west4"),
             own_account=lambda: OWN_ACCOUNT,
             policies=lambda: self.policies,
-            catalogue=Catalogue.built_in(),
+            catalog=Catalog.built_in(),
             jobs=self.vertex,
             rows=no_rows(),
             gather=self._gather,
             ledger=self.ledger,
-            notices=Notices(
+            outbox=Outbox(
                 self.ledger,
                 open_channel=lambda _: self.channel,
-                tell_outcome=self._tell_outcome,
+                write_outcome=self._write_outcome,
                 now=lambda: self.time,
                 lease=timedelta(minutes=10),
             ),
@@ -279,7 +280,7 @@ class Bench:
         known = self.case_of.get(str(job.name))
         return replace(known, now=now) if known else Case(job=job, now=now, attempts=attempts)
 
-    def _tell_outcome(self, outcome: Any, *, id: str, at: datetime) -> None:  # noqa: A002  # the Protocol's name
+    def _write_outcome(self, outcome: Any, *, id: str, at: datetime) -> None:  # noqa: A002  # the Protocol's name
         del at
         self.outcomes.append({"id": id, **outcome})
 
@@ -294,7 +295,7 @@ class Bench:
         found = self.ledger.chain(job.name.key)
         return found or Chain(key=job.name.key, root=str(job.name))
 
-    def tale(
+    def context(
         self,
         job: Job,
         cause: Cause = Cause.CPU_SATURATION,
@@ -302,14 +303,14 @@ class Bench:
         incident: Incident | None = None,
         chain: Chain | None = None,
         found: Diagnosis | None = None,
-    ) -> Tale:
-        """What `remediate` hands on: judged and planned by the policies."""
+    ) -> IncidentContext:
+        """What `incident` hands on: judged and planned by the policies."""
         incident = incident or self.incident(job)
         chain = chain or self.chain(job)
         found = found or diagnosis(job, cause)
         case = Case(job=job, now=self.time, attempts=chain.attempts)
         history = History(attempts=chain.attempts, root=chain.root)
-        made = plan(case, found, self.policies, history, self.hands.catalogue)
+        made = plan(case, found, self.policies, history, self.services.catalog)
         judged = replace(
             incident,
             verdict=found.verdict.value,
@@ -317,7 +318,7 @@ class Bench:
             action=made.action.value,
             changes=made.changes,
         )
-        return Tale(job, case, found, made, judged, chain)
+        return IncidentContext(job, case, found, made, judged, chain)
 
     def documents(self, collection: str) -> dict[str, dict[str, Any]]:
         """Every document of one collection of the ledger, by its id."""
@@ -332,8 +333,8 @@ class Bench:
             if not key.startswith("sent:")
         }
 
-    def owed(self) -> dict[str, str | None]:
-        """Every debt but outcomes by its id: when it was delivered."""
+    def enqueued(self) -> dict[str, str | None]:
+        """Every outbox message but outcomes by its id: when it was delivered."""
         return {
             str(body["id"]): body["delivered"]
             for body in self.documents("debts").values()
@@ -341,7 +342,7 @@ class Bench:
         }
 
 
-def planned(tale: Tale) -> Plan:
-    """The tale's plan, which says resubmit."""
-    assert tale.plan.request is not None, tale.plan.because
-    return tale.plan
+def planned(context: IncidentContext) -> Plan:
+    """the context's plan, which says resubmit."""
+    assert context.plan.request is not None, context.plan.because
+    return context.plan

@@ -1,0 +1,164 @@
+"""Commands that speak to a project, through the App.
+
+Called by `main`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from remediator.cli.input_output import (
+    DONE,
+    FAILED,
+    assembly_of,
+    captured,
+    open_app,
+    open_app_with_policies,
+    print_json,
+    print_text,
+    write_case,
+)
+from remediator.cli.subject import no_failure_words
+from remediator.domain import InvalidInput, JobName, JobState
+
+if TYPE_CHECKING:
+    from remediator.alerts import Message
+
+
+def capture(args: argparse.Namespace) -> int:
+    from remediator.inputs import parse_reference
+
+    if parse_reference(args.job) is None:
+        JobName.parse(args.job)  # says what a job's name looks like
+    case = captured(args.job, args)
+    write_case(case, args.output)
+    if args.output == "-":
+        return DONE
+    print(f"{args.output}: {len(case.log_lines)} log entries, {len(case.series)} time series")
+    if case.parent:
+        print(
+            f"  note: it belongs to {case.parent}. That is what is diagnosed and resubmitted, never "
+            "this job by itself: capture the parent."
+        )
+    for gap in case.gaps:
+        print_text(f"  not read: {gap.source}: {gap.why}")
+    return DONE
+
+
+def follow(args: argparse.Namespace) -> int:
+    from remediator.report.chain_status import as_text
+
+    standing = open_app(args).follow(args.job, wait=args.wait)
+    if args.json:
+        print_json(standing.to_json())
+    else:
+        print_text(as_text(standing))
+    return DONE if standing.succeeded else FAILED
+
+
+def switch(args: argparse.Namespace) -> int:
+    """Throw the stop switch, read it back, and name the ledger that it is in."""
+    app = open_app(args)
+    if not app.settings.ledger and not args.local:
+        msg = (
+            "REMEDIATOR_LEDGER is not set, so no deployment would hear of it: set it to the "
+            "deployment's (firestore://vertex-remediator/remediator unless it was named otherwise), "
+            "or say --local for the ledger of this folder"
+        )
+        raise InvalidInput(msg)
+    app.switch_stop(on=args.command == "stop")
+    place = app.settings.ledger or "the ledger of this folder"
+    if app.ledger.stopped():
+        print(f"stopped, in {place}: nothing is resubmitted until `start`")
+    else:
+        print(f"started, in {place}: resubmissions go on")
+    return DONE
+
+
+def probe(args: argparse.Namespace) -> int:
+    from remediator.evidence import probe
+
+    here = probe.is_at_loopback(os.environ.get("REMEDIATOR_VERTEX_ENDPOINT", ""))
+    measured = [
+        probe.probe(url, tries=args.tries, timeout=args.timeout, allow_loopback=here)
+        for url in args.urls
+    ]
+    slow = [one for one in measured if one.seconds is not None and one.seconds > args.threshold]
+    silent = [one for one in measured if one.seconds is None and not one.was_skipped]
+    if args.json:
+        print_json([{**one.to_json(), "over": one in slow} for one in measured])
+    else:
+        print_text(probe.table(measured, args.threshold))
+    return FAILED if slow or silent else DONE
+
+
+def alert_preview(args: argparse.Namespace) -> int:
+    """The alert of a case: as text, as JSON, as the mail's page, or as what a service gets."""
+    from remediator.alerts import as_text
+    from remediator.alerts.render import page_of
+
+    service = next((one for one in _SERVICES if getattr(args, one)), "")
+    if not args.channel and not (args.html or service):
+        msg = (
+            "say --channel NAME, or --html, --slack, --teams, --google-chat, --pagerduty or "
+            "--webhook for what would be sent to any"
+        )
+        raise InvalidInput(msg)
+    found = assembly_of(args)
+    state = no_failure_words(found.case.job) if found.has_job else ""
+    if state and found.case.job.state is not JobState.UNSPECIFIED:
+        print(f"no alert is sent: {state}", file=sys.stderr if args.json else sys.stdout)
+        if args.json:
+            print("null")
+        return DONE
+    if found.silent:
+        print(
+            "no alert is sent: the log complains of nothing",
+            file=sys.stderr if args.json else sys.stdout,
+        )
+        if args.json:
+            print("null")
+        return DONE
+    message = open_app_with_policies(args).preview(
+        found.case, args.channel, send=args.send, has_job=found.has_job
+    )
+    if args.html:
+        print(page_of(message), end="")
+    elif service:
+        print_json(_payload(message, service))
+    elif args.json:
+        print_json(message.to_json())
+    else:
+        print(as_text(message))
+    return DONE
+
+
+_SERVICES = ("slack", "teams", "google_chat", "pagerduty", "webhook")
+
+
+def _payload(message: Message, service: str) -> Any:
+    """The body of the request to a service; null where it gets none."""
+    if service == "slack":
+        from remediator.alerts.render import render_slack
+
+        return render_slack(message, buttons=True)
+    if service == "teams":
+        from remediator.alerts.teams import render_teams
+
+        return render_teams(message)
+    if service == "google_chat":
+        from remediator.alerts.google_chat import render_google_chat
+
+        return render_google_chat(message)
+    due = datetime.now(UTC)
+    if service == "pagerduty":
+        from remediator.alerts.pagerduty import render_pagerduty
+
+        return render_pagerduty(message, "ROUTING_KEY", due=due)
+    from remediator.alerts.webhook import webhook_body
+
+    return webhook_body(message, due)

@@ -1,0 +1,420 @@
+"""What the numbers say: CPUs, memory, accelerators and network over the job's life.
+
+Owns the reading of Cloud Monitoring series and of in-job telemetry lines into one `Usage`, and
+the words for it. Absent is not zero: a job without samples has `None`, never 0, and a batch
+prediction normally has none at all. Judges nothing: which cause a full CPU speaks for depends on
+how the job ended, and that is decided in `rules`. Pure; called by `diagnose`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import fmean, median
+
+from remediator.case import Case, LogLine, Series
+from remediator.domain import Json, Source, parse_time
+from remediator.job import JobFacts
+
+# A resource counts as full in a sample from here up; samples are means over a minute.
+FULL = 0.85
+# "Full" for a run: in at least this share of its samples.
+_FULL_SHARE = 0.55
+_FULL_MEAN = 0.75
+_IDLE_MEAN = 0.30
+_NEAR_LIMIT = 0.93
+_FEW_SAMPLES = 3
+# Samples from less than this share of the run are a glimpse of it: pulled images, lost lines and
+# late series never hide this much.
+_GLIMPSE = 0.1
+# Bytes a second over a whole run.
+_RECEIVES = 5_000_000.0
+_USUAL_STEP = 60.0
+# Telemetry and metric of one thing may differ this much in the mean: other windows, other limits.
+_AGREES = 0.2
+_GIB = 1 << 30
+_TELEMETRY_MARK = "remediatorTelemetry"
+# A line may carry a logger's prefix, with braces of its own, before the JSON.
+_TELEMETRY_START = re.compile(r'\{\s{0,8}"remediatorTelemetry"')
+_TELEMETRY_DECODER = json.JSONDecoder()
+_TELEMETRY_LIMIT = 20_000
+_MOST = 1e18
+_MOST_SHARE = 1.5
+_TELEMETRY_CHARS = 64_000
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One resource as a fraction of its limit: the samples of its fullest replica, in order.
+
+    `covered` is the share of the run from the first sample to the last.
+    """
+
+    samples: tuple[float, ...]
+    source: Source
+    where: str
+    covered: float = 1.0
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.samples)
+
+    @property
+    def usual(self) -> float:
+        """The median: what it was for most of the run, whatever a short burst did to the mean."""
+        return median(self.samples)
+
+    @property
+    def peak(self) -> float:
+        return max(self.samples)
+
+    @property
+    def full_share(self) -> float:
+        """The share of samples at `FULL` or more."""
+        return sum(value >= FULL for value in self.samples) / len(self.samples)
+
+    @property
+    def is_full(self) -> bool:
+        return self.full_share >= _FULL_SHARE and self.mean >= _FULL_MEAN
+
+    @property
+    def is_idle(self) -> bool:
+        return self.mean < _IDLE_MEAN and self.full_share <= 1 - _FULL_SHARE
+
+    @property
+    def is_thin(self) -> bool:
+        """Too few samples to lean on, or from too short a part of the run."""
+        return len(self.samples) < _FEW_SAMPLES or self.is_glimpse
+
+    @property
+    def is_glimpse(self) -> bool:
+        """Most of the run was not seen: what these samples say need not hold for it."""
+        return self.covered < _GLIMPSE
+
+    def share_between(self, low: float, high: float) -> float:
+        """The share of the samples that lie there."""
+        return sum(low <= value <= high for value in self.samples) / len(self.samples)
+
+    @property
+    def first_at_limit(self) -> float | None:
+        """The share of the samples after which the resource first stood near its limit."""
+        return next(
+            (i / len(self.samples) for i, v in enumerate(self.samples) if v >= _NEAR_LIMIT), None
+        )
+
+    def around(self, share: float) -> tuple[float, float]:
+        """The means before and after that share of the samples; there are some on both sides."""
+        cut = min(len(self.samples) - 1, max(1, round(share * len(self.samples))))
+        return fmean(self.samples[:cut]), fmean(self.samples[cut:])
+
+    @property
+    def reached_limit(self) -> bool:
+        """The last samples stand at the limit, or one did after a climb."""
+        return self.peak >= _NEAR_LIMIT and max(self.samples[-3:]) >= _NEAR_LIMIT - 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class SectionSample:
+    """What the job was doing at one moment, by its own telemetry."""
+
+    time: datetime | None
+    section: str
+    stack: str
+    cpu: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Everything measured; None where nothing was.
+
+    `received_bytes_per_second` is the mean over the run. Peaks in bytes come from telemetry.
+    """
+
+    cpu: Load | None
+    memory: Load | None
+    gpu: Load | None
+    gpu_memory: Load | None
+    received_bytes_per_second: float | None
+    peak_memory_bytes: float | None
+    gpu_peak_memory_bytes: float | None
+    sections: tuple[SectionSample, ...]
+
+    @property
+    def receives(self) -> bool:
+        """Data came in all through the run, more than signs of life."""
+        return (self.received_bytes_per_second or 0.0) >= _RECEIVES
+
+    @property
+    def is_empty(self) -> bool:
+        return self.cpu is None and self.memory is None and self.gpu is None
+
+
+def read_usage(case: Case, workload: JobFacts) -> Usage:
+    """Metrics and telemetry of one case.
+
+    Telemetry is closer, but a worker wrote it: where Google measured the same thing and the two
+    disagree, Google's numbers count.
+    """
+    samples = telemetry_of(case.log_lines)
+    by_metric = _by_metric(case.series)
+    ran = case.job.run_seconds if case.job.start_time else None
+    cpu = _believed(_telemetry_load(samples, _cpu, ran), _metric_load(by_metric, _CPU_METRICS, ran))
+    measured = _metric_load(by_metric, _MEMORY_METRICS, ran)
+    if measured is None and workload.memory_gib:
+        measured = _bytes_load(
+            by_metric, "prediction/online/memory/bytes_used", workload.memory_gib
+        )
+    memory = _believed(_telemetry_load(samples, _memory, ran), measured)
+    gpu = _believed(_telemetry_load(samples, _gpu, ran), _metric_load(by_metric, _GPU_METRICS, ran))
+    gpu_memory = _believed(
+        _telemetry_load(samples, _gpu_memory, ran), _metric_load(by_metric, _GPU_MEMORY, ran)
+    )
+    return Usage(
+        cpu=cpu,
+        memory=memory,
+        gpu=gpu,
+        gpu_memory=gpu_memory,
+        received_bytes_per_second=_received(samples, by_metric),
+        peak_memory_bytes=_peak(samples, lambda body: _number(body.get("memoryBytes"))),
+        gpu_peak_memory_bytes=_peak(samples, _gpu_bytes),
+        sections=tuple(
+            SectionSample(
+                time, str(body.get("section") or ""), str(body.get("stack") or ""), _cpu(body)
+            )
+            for _, time, body in samples
+            if body.get("section") or body.get("stack")
+        ),
+    )
+
+
+def _believed(reported: Load | None, measured: Load | None) -> Load | None:
+    """Telemetry where nothing was measured, or where the measurement bears it out."""
+    if reported is None or measured is None:
+        return reported or measured
+    if measured.is_thin or abs(reported.mean - measured.mean) <= _AGREES:
+        return reported
+    return measured
+
+
+def peak_memory_gib(usage: Usage, workload: JobFacts) -> float | None:
+    """The most host memory ever seen in use: telemetry's bytes, else the metric's share of the
+    machine; None where neither is known."""
+    if usage.peak_memory_bytes:
+        return usage.peak_memory_bytes / _GIB
+    if usage.memory and workload.memory_gib and usage.memory.source is Source.METRIC:
+        return min(1.0, usage.memory.peak) * workload.memory_gib
+    return None
+
+
+def describe(name: str, load: Load, machine: str | None) -> str:
+    """ "CPU at 97% or more for 92% of the run (n1-standard-8)": short, with numbers."""
+    on = f" ({machine})" if machine else ""
+    thin = f", {len(load.samples)} samples only" if load.is_thin else ""
+    if load.full_share >= _FULL_SHARE:
+        full = sorted(value for value in load.samples if value >= FULL)
+        usual = full[len(full) // 10]
+        return (
+            f"{name} at {_percent(usual)} or more for {_percent(load.full_share)} of the run"
+            f"{on}{thin}"
+        )
+    return f"{name} at {_percent(load.mean)} on average, {_percent(load.peak)} at most{on}{thin}"
+
+
+def _percent(fraction: float) -> str:
+    return f"{min(fraction, 1.0) * 100:.0f}%"
+
+
+# --- Cloud Monitoring --------------------------------------------------------------------------
+
+_CPU_METRICS = ("training/cpu/utilization", "prediction/online/cpu/utilization")
+_MEMORY_METRICS = ("training/memory/utilization",)
+_GPU_METRICS = (
+    "training/accelerator/utilization",
+    "prediction/online/accelerator/duty_cycle",
+)
+_GPU_MEMORY = ("training/accelerator/memory/utilization",)
+_RECEIVED = "network/received_bytes_count"
+# The documented unit of these is a percentage; all others are fractions.
+_IN_PERCENT = frozenset({"prediction/online/cpu/utilization"})
+_SURELY_PERCENT = 2.0
+
+
+def _by_metric(series: Sequence[Series]) -> dict[str, list[Series]]:
+    """Series by the end of their metric type, without the service's host name."""
+    found: dict[str, list[Series]] = {}
+    for item in series:
+        if item.points:
+            found.setdefault(item.metric.partition(".googleapis.com/")[2], []).append(item)
+    return found
+
+
+def _covered(moments: Sequence[datetime | None], ran: float | None) -> float:
+    """The share of the run that samples at these times, in order, stand for; 1 if not known."""
+    known = [moment for moment in moments if moment is not None]
+    if not ran or ran <= 0 or len(known) < len(moments) or not known:
+        return 1.0
+    span = (known[-1] - known[0]).total_seconds()
+    step = span / (len(known) - 1) if len(known) > 1 else _USUAL_STEP
+    return min(1.0, (span + step) / ran)
+
+
+def _metric_load(
+    by_metric: Mapping[str, list[Series]], names: Iterable[str], ran: float | None
+) -> Load | None:
+    for name in names:
+        held = by_metric.get(name)
+        if held:
+            values = [
+                _fractions(
+                    [v for _, v in item.points], scale=100.0 if name in _IN_PERCENT else None
+                )
+                for item in held
+            ]
+            fullest = max(values, key=fmean)
+            moments = [moment for moment, _ in held[values.index(fullest)].points]
+            covered = _covered(moments, ran)
+            return Load(tuple(fullest), Source.METRIC, held[0].metric, covered)
+    return None
+
+
+def _fractions(values: list[float], *, scale: float | None) -> list[float]:
+    """Values over `scale`, or over 100 where they can only be percentages; nonsense left out."""
+    sane = [value for value in values if 0 <= value <= _MOST] or [0.0]
+    divisor = scale or (100.0 if max(sane) > _SURELY_PERCENT else 1.0)
+    return [min(value / divisor, _MOST_SHARE) for value in sane]
+
+
+def _bytes_load(by_metric: Mapping[str, list[Series]], name: str, gib: float) -> Load | None:
+    held = by_metric.get(name)
+    if not held:
+        return None
+    values = max(
+        (_fractions([v / (gib * _GIB) for _, v in item.points], scale=1.0) for item in held),
+        key=fmean,
+    )
+    return Load(tuple(values), Source.METRIC, held[0].metric)
+
+
+def _received(
+    samples: Sequence[tuple[str, datetime | None, Json]], by_metric: Mapping[str, list[Series]]
+) -> float | None:
+    reported = [_number(body.get("receivedBytesPerSecond")) for _, _, body in samples]
+    rates = [rate for rate in reported if rate is not None]
+    if rates:
+        return fmean(rates)
+    for name, held in by_metric.items():
+        if name.endswith(_RECEIVED):
+            points = max((item.points for item in held), key=len)
+            seconds = (points[-1][0] - points[0][0]).total_seconds()
+            if seconds > 0:
+                return sum(value for _, value in points[1:]) / seconds
+    return None
+
+
+# --- telemetry lines ---------------------------------------------------------------------------
+
+
+def telemetry_of(lines: Sequence[LogLine]) -> list[tuple[str, datetime | None, Json]]:
+    """(insertId, time, body) of every telemetry line, in order of its own time.
+
+    The body may be the jsonPayload, or JSON in `message` or in the text.
+    """
+    found: list[tuple[str, datetime | None, Json]] = []
+    for line in lines:
+        body: Json | None = None
+        if "remediatorTelemetry" in line.payload:
+            body = line.payload
+        elif len(line.text) <= _TELEMETRY_CHARS and _TELEMETRY_MARK in line.text:
+            body = _telemetry_in(line.text)
+        if body is not None and body.get("remediatorTelemetry") == 1:
+            found.append((line.insert_id, parse_time(body.get("time")) or line.time, body))
+        if len(found) >= _TELEMETRY_LIMIT:
+            break
+    found.sort(key=lambda item: item[1].timestamp() if item[1] else 0.0)
+    return found
+
+
+def _telemetry_in(text: str) -> Json | None:
+    """The telemetry object in one line, whatever a logger put before or after it."""
+    start = _TELEMETRY_START.search(text)
+    at = start.start() if start else text.find("{")
+    if at < 0:
+        return None
+    try:
+        parsed, _ = _TELEMETRY_DECODER.raw_decode(text, at)
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _telemetry_load(
+    samples: Sequence[tuple[str, datetime | None, Json]],
+    read: Callable[[Json], float | None],
+    ran: float | None,
+) -> Load | None:
+    values = [
+        (where, time, value) for where, time, body in samples if (value := read(body)) is not None
+    ]
+    if not values:
+        return None
+    return Load(
+        tuple(value for _, _, value in values),
+        Source.TELEMETRY,
+        values[-1][0] or "telemetry",
+        _covered([time for _, time, _ in values], ran),
+    )
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    # Nothing that is measured here comes near the bound; what does is no measurement.
+    return float(value) if 0 <= value <= _MOST else None
+
+
+def _share(used: object, limit: object) -> float | None:
+    top, bottom = _number(used), _number(limit)
+    return min(top / bottom, _MOST_SHARE) if top is not None and bottom else None
+
+
+def _cpu(body: Json) -> float | None:
+    number = _number(body.get("cpu"))
+    return None if number is None else min(number, _MOST_SHARE)
+
+
+def _memory(body: Json) -> float | None:
+    return _share(body.get("memoryBytes"), body.get("memoryLimitBytes"))
+
+
+def _gpus(body: Json) -> list[Json]:
+    held = body.get("gpus")
+    return [gpu for gpu in held if isinstance(gpu, Mapping)] if isinstance(held, list) else []
+
+
+def _gpu(body: Json) -> float | None:
+    values = [v for gpu in _gpus(body) if (v := _number(gpu.get("utilization"))) is not None]
+    return min(max(values), _MOST_SHARE) if values else None
+
+
+def _gpu_memory(body: Json) -> float | None:
+    shares = [
+        s
+        for gpu in _gpus(body)
+        if (s := _share(gpu.get("memoryBytes"), gpu.get("memoryLimitBytes"))) is not None
+    ]
+    return max(shares, default=None)
+
+
+def _gpu_bytes(body: Json) -> float | None:
+    values = [v for gpu in _gpus(body) if (v := _number(gpu.get("memoryBytes"))) is not None]
+    return max(values, default=None)
+
+
+def _peak(
+    samples: Sequence[tuple[str, datetime | None, Json]], read: Callable[[Json], float | None]
+) -> float | None:
+    values = [value for _, _, body in samples if (value := read(body)) is not None]
+    return max(values, default=None)

@@ -1,0 +1,140 @@
+"""How the process ended, where the log has no better word: signals, statuses, last words.
+
+Owns the rules on the exit status that the service tells (137, 139, 143, 1) together with who the first
+process was and what the last line said. Facts on endings are measured with real kernel kills: a Python
+as first process ignores SIGTERM and is killed later, with 137 and no memory short; a status 139 with an
+empty log says nothing; a kubelet that killed for memory says OOMKilled. Pure; called by `rules`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from remediator.diagnosis.lazy_patterns import Late
+from remediator.diagnosis.texts import SERVICE_AUTHOR, CaseText, TextEvidence
+from remediator.diagnosis.weighted_evidence import (
+    DECISIVE,
+    FAIR,
+    STRONG,
+    WeightedEvidence,
+    weighted_evidence,
+)
+from remediator.domain import Cause, OwnLimit, Source
+from remediator.job import Job
+
+_STATUS = Late(r"non-zero status of (\d{1,3})\b")
+_REASON = Late(r"Termination reason: (\w{1,40})")
+_INIT = Late(
+    r"\b(?:dumb-init|tini|catatonit|s6-svscan|supervisord|docker-init|torchrun|accelerate|mpirun|horovodrun|deepspeed|ray|dask|spark-submit|gunicorn|celery|nextflow|snakemake|honcho|foreman)\b|torch\.distributed|&\s*$|& wait\b"
+)
+_PIPES = Late(r"\"-\"|'-'|\bstdin\b|\bstandard input\b|\bpipe\b")
+_WORDS_OF_USE = Late(
+    r"usage|unrecogni[sz]ed|unknown (?:option|argument|command|flag)|not set|must be|required|unbound",
+    re.IGNORECASE,
+)
+_WORDS_OF_DATA = Late(
+    r"\b(?:missing|no such|not found|find|locate|open|empty|corrupt|truncated|malformed|mismatch|different|duplicate|unsorted|unexpected (?:end|eof|value|token)|parse|invalid (?:row|record|line|file|data|format|value)|line \d+)\b",
+    re.IGNORECASE,
+)
+_TOO_FEW_WORDS = 3
+
+
+def exit_evidence(
+    job: Job, reading: TextEvidence, limit: OwnLimit | None, *, memory_full: bool = False
+) -> Iterator[WeightedEvidence]:
+    """What the way in which the first process ended says beyond its number.
+
+    `memory_full`: the machine's memory was measured at its limit when the process ended.
+    """
+    reported = _STATUS.search(job.error_message)
+    if reported is None:
+        return
+    status = int(reported[1])
+    if status == 137:  # noqa: PLR2004  # 128 + SIGKILL
+        yield from _killed(job, reading, memory_full=memory_full)
+    elif status in {134, 139, 127}:
+        yield from _crashed(reading, limit)
+    elif status < 124:  # noqa: PLR2004  # from here up statuses are the shell's own
+        yield from _gave_up(reading)
+
+
+def _killed(job: Job, reading: TextEvidence, *, memory_full: bool) -> Iterator[WeightedEvidence]:
+    """SIGKILL to the first process. A kubelet whose kernel killed it for memory says OOMKilled; where it
+    says otherwise, the memory had room, and no process above a child's, somebody outside did it.
+    """
+    reason = _REASON.search(job.error_message)
+    if reason is None:
+        return
+    if reason[1] == "OOMKilled":
+        says = 'the kubelet says that the kernel killed it for memory ("OOMKilled")'
+        yield weighted_evidence(
+            Cause.MEMORY_PRESSURE, STRONG, Source.JOB, "error", says, group="kubelet"
+        )
+        return
+    words = [str(part) for part in job.programs if isinstance(part, list | tuple)]
+    # Without words of its own the image decides what the first process is.
+    if not words or _INIT.search(" ".join(words)) or memory_full or _tells_of_memory(reading):
+        return
+    says = (
+        "it was killed by signal 9, and the kubelet does not say OOMKilled: whoever ended it was "
+        "outside (it does so some time after a SIGTERM that the program did not heed)"
+    )
+    yield weighted_evidence(Cause.PREEMPTION, FAIR + 0.4, Source.JOB, "error", says, symptom=True)
+    yield weighted_evidence(Cause.MEMORY_PRESSURE, -FAIR, Source.JOB, "error", says)
+
+
+def _tells_of_memory(reading: TextEvidence) -> bool:
+    return any(s.cause is Cause.MEMORY_PRESSURE for s in _of_workers(reading))
+
+
+def _of_workers(reading: TextEvidence) -> list[WeightedEvidence]:
+    """What the workers' own lines speak for; the service's repeat the job's error."""
+    return [
+        s
+        for s in reading.signs
+        if s.weight > 0
+        and s.evidence.source is Source.LOG
+        and not s.evidence.says.startswith(SERVICE_AUTHOR)
+    ]
+
+
+def _crashed(reading: TextEvidence, limit: OwnLimit | None) -> Iterator[WeightedEvidence]:
+    """A crash without a word is no evidence of anybody's code; under a limit of memory it has one."""
+    if reading.raised or _of_workers(reading):
+        return
+    if limit is not None:
+        says = f"it crashed without a word under {limit.name}, which its own arguments set"
+        yield weighted_evidence(
+            Cause.MEMORY_PRESSURE, STRONG, limit.evidence.source, limit.evidence.where, says
+        )
+        return
+    says = "it crashed without a word: neither code nor memory nor the machine is told"
+    yield weighted_evidence(Cause.USER_CODE_ERROR, -DECISIVE / 2, Source.JOB, "error", says)
+
+
+def _gave_up(reading: TextEvidence) -> Iterator[WeightedEvidence]:
+    """A program that ends with a status of its own choice said why in its last line, or said nothing."""
+    words = reading.last_words
+    if words is None or any(s.weight > FAIR / 2 and not _is_status(s) for s in reading.signs):
+        return
+    if _PIPES.search(words.text) or len(words.text.split()) < _TOO_FEW_WORDS:
+        # It heard of a failure from another process.
+        return
+    cause = _meaning(words)
+    says = f'{words.author} ends with: "{words.text[:200]}"'
+    yield weighted_evidence(
+        cause, FAIR + 0.1, Source.LOG, words.where, says, symptom=True, group="last-words"
+    )
+
+
+def _meaning(words: CaseText) -> Cause:
+    if _WORDS_OF_USE.search(words.text):
+        return Cause.INVALID_CONFIG
+    return Cause.BAD_INPUT if _WORDS_OF_DATA.search(words.text) else Cause.USER_CODE_ERROR
+
+
+def _is_status(found: WeightedEvidence) -> bool:
+    """A sign of the bare status, by the job's error or the service's line that repeats it."""
+    by_service = found.evidence.says.startswith(SERVICE_AUTHOR)
+    return found.symptom and (found.evidence.source is Source.JOB or by_service)

@@ -1,0 +1,142 @@
+"""The sum: signs in, causes ranked by probability out.
+
+Owns the one formula by which evidence becomes a confidence. An additive model in log-odds: every
+cause starts at the same low prior, each sign adds or takes its weight, and a softmax over all
+causes *and "none of these"* turns the sums into probabilities. So two causes with equal evidence
+share the probability and neither passes the threshold (conflict lowers confidence), and weak
+evidence leaves most of it with "unknown". What the sum says above one half is drawn back towards it
+by a temperature that was fitted on strangers' messages (bench/diagnosis), which are right less
+often than known ones. Pure; called by `diagnose` alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from remediator.diagnosis.advice import advice_for
+from remediator.diagnosis.weighted_evidence import STRONG, WeightedEvidence
+from remediator.domain import NEVER_RETRIED, Cause, Evidence, RankedCause
+
+THRESHOLD = 0.5
+"""A verdict needs at least this confidence; below it the answer is `unknown`."""
+
+# A cause with no evidence against "none of these": sixteen of them together weigh as much as it.
+_PRIOR = -2.8
+# A second and third observation of one cause add less than the first: they are seldom independent.
+_CORROBORATION = (1.0, 0.35, 0.2)
+# What is left of a symptom where a sign of another cause goes fully deeper.
+_SYMPTOM_REST = 0.2
+_LOWEST_AGAINST = -6.0
+# Fitted on messages diagnosed once before any row was changed for them: bench/diagnosis/README.md.
+_TEMPERATURE = 1.5
+_SHOWN = 6
+_SHOWN_EVIDENCE = 6
+_LEAST_SHOWN = 0.01
+
+_REAL_CAUSES = tuple(cause for cause in Cause if cause is not Cause.UNKNOWN)
+
+
+def rank(signs: Sequence[WeightedEvidence]) -> tuple[RankedCause, ...]:
+    """Causes that any sign speaks for, most probable first; empty where nothing was seen."""
+    scores = {cause: _PRIOR + total for cause, total in _totals(signs).items()}
+    mass = {cause: math.exp(scores.get(cause, _PRIOR)) for cause in _REAL_CAUSES}
+    everything = 1.0 + sum(mass.values())
+    ranked = []
+    for cause in _REAL_CAUSES:
+        spoke_for = _evidence_order(s for s in signs if s.cause is cause and s.weight > 0)
+        if not spoke_for:
+            continue
+        probability = mass[cause] / everything
+        if probability < _LEAST_SHOWN:
+            continue
+        spoke_against = _evidence_order(s for s in signs if s.cause is cause and s.weight < 0)
+        text, url = advice_for(cause)
+        ranked.append(
+            RankedCause(
+                cause=cause,
+                confidence=probability,
+                evidence=_shown(spoke_for),
+                against=_shown(spoke_against),
+                advice=text,
+                advice_url=url,
+            )
+        )
+    ranked.sort(key=lambda found: (-found.confidence, found.cause.value))
+    return _calibrate(_without_a_tie(ranked[:_SHOWN]))
+
+
+# A job's own fault, in one of two shapes that no resubmission fixes: the first is said.
+_SURELY_NEVER = 0.75
+_SAID_OF_A_TIE = 0.51
+
+
+def _without_a_tie(ranked: list[RankedCause]) -> list[RankedCause]:
+    """Two causes that are never retried and share the probability: the first gets a verdict.
+
+    Between them nothing follows but words in an alert; silence would say less than either.
+    """
+    if len(ranked) < 2 or ranked[0].confidence >= THRESHOLD:  # noqa: PLR2004  # a tie takes two
+        return ranked
+    first, second = ranked[0], ranked[1]
+    both = first.confidence + second.confidence
+    if not {first.cause, second.cause} <= NEVER_RETRIED or both < _SURELY_NEVER:
+        return ranked
+    said = replace(first, confidence=_SAID_OF_A_TIE)
+    return [said, replace(second, confidence=both - _SAID_OF_A_TIE), *ranked[2:]]
+
+
+def _calibrate(ranked: Sequence[RankedCause]) -> tuple[RankedCause, ...]:
+    """The first above one half drawn towards it; the rest share what that leaves, in their order."""
+    if not ranked or ranked[0].confidence <= THRESHOLD:
+        return tuple(ranked)
+    stated = ranked[0].confidence
+    odds = stated / (1.0 - stated) if stated < 1.0 else math.inf
+    kept = 1.0 / (1.0 + odds ** (-1.0 / _TEMPERATURE))
+    rest = (1.0 - kept) / (1.0 - stated) if stated < 1.0 else 0.0
+    first = replace(ranked[0], confidence=kept)
+    return (first, *(replace(one, confidence=one.confidence * rest) for one in ranked[1:]))
+
+
+def _shown(signs: Sequence[WeightedEvidence]) -> tuple[Evidence, ...]:
+    """What was seen, each once: several rows of the table may know one text."""
+    return tuple(dict.fromkeys(item.evidence for item in signs))[:_SHOWN_EVIDENCE]
+
+
+def _evidence_order(signs: Iterable[WeightedEvidence]) -> list[WeightedEvidence]:
+    """Heaviest first, one line for each observation."""
+    seen: dict[str, WeightedEvidence] = {}
+    for item in sorted(signs, key=lambda s: -abs(s.weight)):
+        seen.setdefault(item.group or item.evidence.says, item)
+    return list(seen.values())
+
+
+def _totals(signs: Sequence[WeightedEvidence]) -> dict[Cause, float]:
+    """The sum of weights for each cause that has a sign."""
+    deepest: dict[Cause, float] = defaultdict(float)
+    for item in signs:
+        if not item.symptom:
+            deepest[item.cause] = max(deepest[item.cause], item.weight)
+
+    by_cause: dict[Cause, dict[str, float]] = defaultdict(dict)
+    against: dict[Cause, float] = defaultdict(float)
+    for number, item in enumerate(signs):
+        if item.weight < 0:
+            against[item.cause] += item.weight
+            continue
+        weight = item.weight
+        if item.symptom:
+            deeper = max((w for c, w in deepest.items() if c is not item.cause), default=0.0)
+            weight *= 1.0 - (1.0 - _SYMPTOM_REST) * min(1.0, deeper / STRONG)
+        group = item.group or str(number)
+        held = by_cause[item.cause]
+        held[group] = max(held.get(group, 0.0), weight)
+
+    totals: dict[Cause, float] = {}
+    for cause in {item.cause for item in signs}:
+        heaviest = sorted(by_cause[cause].values(), reverse=True)
+        supported = sum(w * k for w, k in zip(heaviest, _CORROBORATION, strict=False))
+        totals[cause] = supported + max(_LOWEST_AGAINST, against[cause])
+    return totals

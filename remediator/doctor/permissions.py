@@ -1,0 +1,114 @@
+"""What the functions' account may do: in the project, and as the accounts of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from remediator.doctor.findings import CheckStatus, DoctorContext, Finding, unknown
+from remediator.domain import NO_ACCOUNT, NotFound, RemediatorError
+
+PERMISSIONS = (
+    *(
+        f"aiplatform.{collection}.{verb}"
+        for collection in (
+            "batchPredictionJobs",
+            "customJobs",
+            "hyperparameterTuningJobs",
+            "pipelineJobs",
+            "trainingPipelines",
+        )
+        for verb in ("cancel", "create", "get", "list")
+    ),
+    "aiplatform.models.get",
+    "logging.logEntries.create",
+    "logging.logEntries.list",
+    "monitoring.timeSeries.list",
+)
+"""What the worker needs in the whole project; docs/permissions.md names the call that needs each."""
+
+USER = "roles/iam.serviceAccountUser"
+
+
+def permissions(context: DoctorContext) -> Iterator[Finding]:
+    try:
+        granted = context.deployment.granted(
+            PERMISSIONS, account="" if context.is_self else context.account
+        )
+    except RemediatorError as err:
+        yield unknown("permissions", err, _impersonate(context))
+        return
+    lacking = [one for one in PERMISSIONS if one not in granted]
+    if not lacking:
+        yield Finding(
+            "permissions",
+            CheckStatus.OK,
+            f"{context.account} has all {len(PERMISSIONS)} in the project",
+        )
+        return
+    yield Finding(
+        "permissions",
+        CheckStatus.PROBLEM,
+        f"{context.account} lacks {', '.join(lacking)}",
+        "what needs them is told once a day and waits",
+        context.apply,
+    )
+
+
+def _impersonate(context: DoctorContext) -> str:
+    member = "--member=user:YOU --role=roles/iam.serviceAccountTokenCreator"
+    return f"gcloud iam service-accounts add-iam-policy-binding {context.account} {member}"
+
+
+def act_as(context: DoctorContext) -> Iterator[Finding]:
+    """Creating a job that runs as an account needs the right to act as it, on that account alone."""
+    accounts = [one for one in context.acts_as if one != NO_ACCOUNT]
+    named = [one for one in accounts if not set(one) & set("*?[")]
+    globs = [one for one in accounts if one not in named]
+    for target in named:
+        yield _one_account(context, target)
+    if globs:
+        yield Finding(
+            "act as", CheckStatus.UNKNOWN, f"not checked: {', '.join(globs)} names no one account"
+        )
+    if not accounts:
+        yield Finding(
+            "act as",
+            CheckStatus.OK,
+            "no account is named: the jobs that name none can be resubmitted",
+        )
+
+
+def _one_account(context: DoctorContext, target: str) -> Finding:
+    try:
+        may = _may_act_as(context, target)
+    except NotFound:
+        return Finding(
+            "act as",
+            CheckStatus.PROBLEM,
+            f"there is no account {target}",
+            "it stands among those whose jobs may be resubmitted, and none can run as it",
+            f"{context.apply} --var act_as=[...] without it",
+        )
+    if may:
+        return Finding("act as", CheckStatus.OK, f"{context.account} may act as {target}")
+    return Finding(
+        "act as",
+        CheckStatus.PROBLEM,
+        f"{context.account} may not act as {target}",
+        "jobs of that account are diagnosed and told, and none is resubmitted",
+        f"gcloud iam service-accounts add-iam-policy-binding {target} "
+        f"--member=serviceAccount:{context.account} --role={USER}",
+    )
+
+
+def _may_act_as(context: DoctorContext, target: str) -> bool:
+    """Asked as the functions' account; where that may not be, the account's own policy is read."""
+    try:
+        return context.deployment.may_act_as(
+            target, account="" if context.is_self else context.account
+        )
+    except NotFound:
+        raise
+    except RemediatorError:
+        member = f"serviceAccount:{context.account}"
+        return member in context.deployment.holders("serviceAccounts", target, USER)

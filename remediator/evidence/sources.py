@@ -1,0 +1,102 @@
+"""What there is to read about a job of each kind: the bridge between `job.fields` and `evidence`.
+
+Pure: it says which log ids, buckets, error files, model and addresses belong to a job; `evidence`
+reads them. Called by `app`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+from remediator.domain import JobKind
+from remediator.evidence.collect import ReadingPlan
+from remediator.job import Job
+from remediator.policy import Policies
+
+_URL = re.compile(r"https?://[^\s\"'\\<>{}|^`]{1,500}")
+
+
+def reading_plan_of(
+    job: Job, policies: Policies, *, project: str, settled: bool, resume_bucket: str = ""
+) -> ReadingPlan:
+    """Everything worth reading about a failed job; with `settled`, only what a plan needs.
+
+    `resume_bucket`: the name of the bucket to which the rows that are left of a batch may be written;
+    without it they are not looked at.
+    """
+    model = job.pinned_model or job.model_name or ""
+    model = model if "/publishers/" not in model and model.startswith("projects/") else ""
+    saved = job.base_output if job.kind is not JobKind.PIPELINE else ""
+    saved = saved if saved.startswith("gs://") else ""
+    rows = job.kind is JobKind.BATCH_PREDICTION and _may_resume(policies)
+    ours = (resume_bucket,) if resume_bucket and rows else ()
+    if settled:
+        return ReadingPlan(
+            project=project,
+            model=model,
+            buckets=(*(job.buckets if _may_move(policies) else ()), *ours),
+            rows=bool(ours),
+            saved_under=saved,
+            has_logs=False,
+        )
+    folder, mark = _error_files_under(job)
+    return ReadingPlan(
+        job_ids=job.log_ids,
+        project=project,
+        model=model,
+        error_files_under=folder,
+        error_files_marked=mark,
+        buckets=(*job.buckets, *ours),
+        rows=bool(ours),
+        probes=probe_urls(job, policies),
+        saved_under=saved,
+        has_metrics=job.kind is not JobKind.BATCH_PREDICTION,
+    )
+
+
+def _may_move(policies: Policies) -> bool:
+    """Whether some step asks for another region: then where the data lives decides."""
+    asked = [step.resubmit for policy in policies.policies for step in policy.do]
+    return any(way.location for resubmit in asked for way in (resubmit, *(resubmit.fallback or ())))
+
+
+def _may_resume(policies: Policies) -> bool:
+    """Whether some step asks for the rows that are left."""
+    return any(step.resubmit.rows == "remaining" for one in policies.policies for step in one.do)
+
+
+def _error_files_under(job: Job) -> tuple[str, str]:
+    """The folder of the job's error files, and digits that tell its own from other jobs' there.
+
+    Jobs share the prefix that they ask for; below it each has a folder that bears its creation's time.
+    """
+    if job.kind is not JobKind.BATCH_PREDICTION:
+        return "", ""
+    own = job.output_folder
+    if own:
+        return own, ""
+    shared = job.output_prefix
+    if not shared or job.create_time is None:
+        return "", ""
+    return shared, f"{job.create_time.astimezone(UTC):%Y%m%d%H%M%S}"
+
+
+def probe_urls(job: Job, policies: Policies) -> tuple[str, ...]:
+    """Addresses in the job's configuration whose host the policy file allows to be measured."""
+    allowed = policies.probes.hosts
+    if not allowed:
+        return ()
+    return tuple(
+        url for url in job.urls if any(fnmatchcase(_host_of(url), glob) for glob in allowed)
+    )
+
+
+def _host_of(url: str) -> str:
+    """The host that would be spoken to; empty for what only looks like an address."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # such as `http://[x`
+        return ""

@@ -1,0 +1,71 @@
+"""Which budgets a claim must fit into: money of a day, resubmissions of an hour. Pure.
+
+The planner decides what is done; this says what it is counted against.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from remediator.domain import Guard, money_counter
+from remediator.job import Job
+from remediator.policy.model import Limits
+
+HOUR_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A counter that a resubmission is held against; `limit` None: counted, not limited.
+
+    `amount` is "usd" for money by UTC day, "count" for a number in a sliding hour.
+    """
+
+    key: str
+    guard: Guard
+    limit: float | None
+    unit: str
+    group: tuple[str, str] | None = None
+
+    @property
+    def window_seconds(self) -> float | None:
+        """The sliding window of a rate; None for money, which is kept by day."""
+        return HOUR_SECONDS if self.unit == "count" else None
+
+
+def budgets(limits: Limits, job: Job, now: datetime) -> tuple[Budget, ...]:
+    """Every counter that a resubmission of the job belongs to, with what these limits say of it."""
+    day = now.astimezone(UTC).date()
+    found = [
+        Budget(money_counter(day), Guard.USD_PER_DAY, limits.usd_per_day, "usd"),
+        Budget("rate:all", Guard.RATE, limits.resubmissions_per_hour, "count"),
+    ]
+    for per in limits.per:
+        value = group_value(job, per.by)
+        group = (per.by, value)
+        found.append(
+            Budget(
+                money_counter(day, f"{per.by}:{value}"),
+                Guard.USD_PER_DAY,
+                per.usd_per_day,
+                "usd",
+                group,
+            )
+        )
+        found.append(
+            Budget(f"rate:{per.by}:{value}", Guard.RATE, per.resubmissions_per_hour, "count", group)
+        )
+    return tuple(found)
+
+
+def group_value(job: Job, by: str) -> str:
+    """The job's group under `limits.per`: `service_account`, `location`, `model` or `labels.NAME`."""
+    if by.startswith("labels."):
+        return job.labels.get(by.removeprefix("labels."), "")
+    table = {
+        "service_account": lambda: job.service_account or "",
+        "location": lambda: job.name.location,
+        "model": lambda: job.model_name or "",
+    }
+    return table[by]()

@@ -1,0 +1,104 @@
+"""A job on its way to becoming a request, and what a step on it may look at.
+
+Owns the values that the rows of `resubmit` pass on, and the two ways in which a step ends without a
+request. Must not know what a key of `resubmit` means (see `steps`, `hardware`). Used by the
+planner's modules alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from remediator.case import Case
+from remediator.catalog.catalog import Catalog, Service
+from remediator.domain import ALL_ROWS, Change, Diagnosis, Guard, History, Resume
+from remediator.job import Job
+from remediator.policy.model import Limits
+from remediator.policy.steps import Resubmit
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """All that a step is applied to. `number` is the attempt's own: 1 for the first.
+
+    `root` is the id of the chain's first job, `later` are the policy's steps after this one, which
+    its change should leave possible.
+    """
+
+    case: Case
+    diagnosis: Diagnosis
+    history: History
+    catalog: Catalog
+    limits: Limits
+    number: int
+    later: tuple[Resubmit, ...] = ()
+    served: Service | None = None
+    root: str = ""
+
+    @property
+    def job(self) -> Job:
+        """The job that is cloned: the root, or the latest attempt, whose raised sizes are kept."""
+        return self.case.job
+
+    @property
+    def service(self) -> Service:
+        """Which of Vertex's services gives the machine: of a pipeline's task, its own."""
+        return self.served or self.job.service
+
+
+class StepImpossible(Exception):  # never leaves the policy room
+    """The step cannot be taken on this job; `guard` is the one that says so."""
+
+    def __init__(self, why: str, guard: Guard = Guard.INCOMPATIBLE) -> None:
+        super().__init__(why)
+        self.guard: Guard | None = guard
+
+
+class StepHasNoEffect(Exception):  # never leaves the policy room
+    """The step has nothing to give: the next one is taken. `guard` refuses where none is left."""
+
+    def __init__(self, why: str, guard: Guard | None = None) -> None:
+        super().__init__(why)
+        self.guard = guard
+
+
+@dataclass(frozen=True, slots=True)
+class JobDraft:
+    """A job on its way to becoming a request. Grows by copies only.
+
+    `job` is the clone with every change so far; `notes` are adjustments and doubts for `because`;
+    `entry` is which way of a `fallback` it takes, from 1. `resume` says of a batch which rows run
+    again, where it is not all of them.
+    """
+
+    job: Job
+    location: str
+    changes: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+    entry: int = 0
+    resume: Resume = ALL_ROWS
+
+    def set(self, path: str, value: Any) -> JobDraft:
+        """With one field changed; a field that is set twice is one change, or none if it is back."""
+        held = self.job.read(path)
+        if held == value:
+            return self
+        earlier = [change for change in self.changes if change.field == path]
+        before = earlier[0].before if earlier else held
+        others = tuple(change for change in self.changes if change.field != path)
+        changed = (Change(path, before, value),) if before != value else ()
+        return replace(self, job=self.job.changed(path, value), changes=(*others, *changed))
+
+    def note(self, *notes: str) -> JobDraft:
+        fresh = [note for note in dict.fromkeys(notes) if note and note not in self.notes]
+        return replace(self, notes=(*self.notes, *fresh))
+
+    @property
+    def is_retry(self) -> bool:
+        return not self.changes
+
+    @property
+    def asked(self) -> bool:
+        """Whether the step itself changes something: a pipeline's caching is turned on in any case."""
+        return any(not change.field.endswith(".enableCache") for change in self.changes)

@@ -1,0 +1,155 @@
+"""`plan --explain`: every guard and limit with its numbers, whether it refuses or not.
+
+Owns the words for what a guard looked at and let pass; why one refuses is its own (`guards`). Must not
+decide. Called by the planner for the plan it has made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from remediator.domain import NO_ACCOUNT, Guard
+from remediator.job import OUR_LABELS, SWITCH_LABEL
+from remediator.planning import budgets
+from remediator.planning.guards import MOST_LABELS, Asked, GuardRefusal, smallest
+
+
+def guard_report(asked: Asked, refused: tuple[GuardRefusal, ...]) -> tuple[str, ...]:
+    """A line for each guard, in the contract's order: what refuses, else what it found."""
+    why = {refusal.guard: refusal.why for refusal in refused}
+    lines = []
+    for guard in Guard:
+        if guard in why:
+            lines.append(f"{guard.value} refuses: {why[guard]}")
+        elif guard in _PASSES and (passes := _PASSES[guard](asked)):
+            lines.append(f"{guard.value} passes: {passes}")
+    return tuple(lines)
+
+
+def _attempts(asked: Asked) -> str:
+    made = sum(not (one.is_retry or one.abandoned) for one in asked.attempts)
+    kept = " (this one changes nothing)" if asked.draft and asked.draft.is_retry else ""
+    return f"{made} of {asked.limits.attempts} are used{asked.named('attempts')}{kept}"
+
+
+def _retries(asked: Asked) -> str:
+    made = sum(one.is_retry or one.abandoned for one in asked.attempts)
+    return f"{made} of {asked.limits.retries} are used{asked.named('retries')}"
+
+
+def _usd_per_job(asked: Asked) -> str:
+    limit = smallest(asked.limits.usd_per_job, asked.history.max_usd_per_job)
+    return _money(asked, limit, asked.history.usd_this_job, "for this job", "usd_per_job")
+
+
+def _usd_per_day(asked: Asked) -> str:
+    limit = smallest(asked.limits.usd_per_day, asked.history.max_usd_per_day)
+    lines = [_money(asked, limit, asked.history.usd_today, "today", "usd_per_day")]
+    for group in asked.limits.per:
+        if group.usd_per_day is not None:
+            value = budgets.group_value(asked.job, group.by)
+            spent = asked.history.spent_by.get((group.by, value), 0.0)
+            where = f"today by {group.by.replace('_', ' ')} {value or '(none)'}"
+            lines.append(_money(asked, group.usd_per_day, spent, where, "per"))
+    return "; ".join(lines)
+
+
+def _money(asked: Asked, limit: float | None, spent: float, where: str, key: str) -> str:
+    estimated = asked.cost.usd if asked.cost else None
+    more = "an unknown amount" if estimated is None else f"${estimated:.2f}"
+    if limit is None:
+        return f"no limit is set; ${spent:.2f} spent {where}, {more} more"
+    return f"${spent:.2f} spent {where} and {more} more, of ${limit:.2f}{asked.named(key)}"
+
+
+def _rate(asked: Asked) -> str:
+    limit, made = asked.limits.resubmissions_per_hour, asked.history.resubmissions_last_hour
+    if limit is None:
+        return f"no limit is set; {made} in the last hour"
+    return f"{made} of {limit} in the last hour{asked.named('resubmissions_per_hour')}"
+
+
+def _unknown_price(asked: Asked) -> str:
+    if asked.cost is None:
+        return ""
+    if asked.cost.usd is None:
+        return "the price is not known, and no limit in dollars is set"
+    if asked.cost.usd_per_hour is None:
+        return asked.cost.basis
+    return f"${asked.cost.usd_per_hour:.4g} an hour{' at most' if asked.cost.at_most else ''}"
+
+
+def _list(key: str, names: Callable[[Asked], set[str]]) -> Callable[[Asked], str]:
+    def passes(asked: Asked) -> str:
+        if asked.draft is None:
+            return ""
+        allowed = getattr(asked.limits, key)
+        chosen = ", ".join(sorted(names(asked))) or "none"
+        if allowed is None:
+            return f"{chosen}; no list is set"
+        return f"{chosen}, of {', '.join(allowed)}{asked.named(key)}"
+
+    return passes
+
+
+def _machines(asked: Asked) -> set[str]:
+    return {p.hardware.machine for p in asked.draft.job.pools} if asked.draft else set()
+
+
+def _devices(asked: Asked) -> set[str]:
+    pools = asked.draft.job.pools if asked.draft else ()
+    return {p.hardware.accelerator for p in pools} - {""}
+
+
+def _breaker(asked: Asked) -> str:
+    breaker = asked.limits.breaker
+    if breaker is None:
+        return "none is set"
+    share = f"{breaker.failed_share:.0%} of the last {breaker.of_last}"
+    return f"fewer than {share} attempts have failed{asked.named('breaker')}"
+
+
+def _service_account(asked: Asked) -> str:
+    allowed = asked.history.service_accounts
+    account = asked.job.service_account or NO_ACCOUNT
+    return f"{account}, of {', '.join(allowed)}" if allowed else f"{account}; no list is set"
+
+
+def _labels(asked: Asked) -> str:
+    kept = [key for key in asked.job.labels if key not in OUR_LABELS]
+    return f"{len(kept)} labels and {len(OUR_LABELS)} of ours, of {MOST_LABELS}"
+
+
+def _rerun_label(asked: Asked) -> str:
+    return f"the job's label {SWITCH_LABEL} is {asked.job.labels.get(SWITCH_LABEL) or 'not set'}"
+
+
+def _cause(asked: Asked) -> str:
+    if asked.retried_exit is not None:
+        return f"the policy says that exit code {asked.retried_exit} may be run again"
+    return f"{asked.diagnosis.verdict.value} may be fixed by running again"
+
+
+_PASSES: Mapping[Guard, Callable[[Asked], str]] = {
+    Guard.ATTEMPTS: _attempts,
+    Guard.RETRIES: _retries,
+    Guard.USD_PER_JOB: _usd_per_job,
+    Guard.USD_PER_DAY: _usd_per_day,
+    Guard.RATE: _rate,
+    Guard.UNKNOWN_PRICE: _unknown_price,
+    Guard.MACHINE_TYPES: _list("machine_types", _machines),
+    Guard.ACCELERATORS: _list("accelerators", _devices),
+    Guard.LOCATIONS: _list("locations", lambda a: {a.draft.location} if a.draft else set()),
+    Guard.INCOMPATIBLE: lambda a: "Vertex takes the combination" if a.draft else "",
+    Guard.CAUSE: _cause,
+    Guard.STOP_SWITCH: lambda _: "off",
+    Guard.LABEL_OFF: _rerun_label,
+    Guard.BREAKER: _breaker,
+    Guard.CANCELLED_BY_PERSON: lambda _: "nobody cancelled it",
+    Guard.LOOKBACK: lambda _: "it became known in time",
+    Guard.ALREADY_RERUN: lambda _: "no other job that runs the same work is known",
+    Guard.HAS_PARENT: lambda _: "it is no part of another job",
+    Guard.SERVICE_ACCOUNT: _service_account,
+    Guard.PINNED: lambda _: "nothing holds it to its machines",
+    Guard.LABELS_FULL: _labels,
+}

@@ -1,0 +1,508 @@
+"""The rows `machine_type` and `accelerator` of `resubmit`, which are one decision: what a job runs on.
+
+Owns which pools (or which limits of a pipeline's component) change and to what, in which the
+accelerator stays unless the step or the cause says otherwise. Where a machine can grow is known to
+`catalog.growth`, what the evidence asks for to `sizing`. Called by `steps`, `ladder` for another
+family. Must not weigh limits but to prefer what the lists allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from remediator.catalog import growth
+from remediator.catalog.catalog import Catalog, Hardware, Moved, NoHardware
+from remediator.catalog.growth import Ground
+from remediator.domain import Cause, Guard, JobKind
+from remediator.job import Job, Pool, containers, machines, pipeline
+from remediator.job.pipeline import PipelineNode
+from remediator.planning import sizing, slices
+from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
+from remediator.policy.steps import Accelerator, MemoryMove, MoreMemory, Resubmit
+
+
+def target_pools(now: StepContext, draft: JobDraft) -> tuple[Pool, ...]:
+    """The pools to change: the one that evidence names, else all on the first one's machine."""
+    found = draft.job.pools
+    said = [item.says for cause in now.diagnosis.causes[:1] for item in cause.evidence]
+    where = [item.where for cause in now.diagnosis.causes[:1] for item in cause.evidence]
+    named = now.job.failed_pools(*said, *where)
+    chosen = tuple(pool for pool in found if pool.name in named)
+    if not found:
+        return ()
+    return _with_those_alike(chosen, found, draft.job) or tuple(
+        pool for pool in found if pool.hardware == found[0].hardware
+    )
+
+
+def _with_those_alike(
+    chosen: tuple[Pool, ...], found: tuple[Pool, ...], job: Job
+) -> tuple[Pool, ...]:
+    """The pools that evidence names, and those that run the same program on the same machines: what
+    one of them lacked, the others lack too."""
+    alike = (
+        pool
+        for pool in found
+        if pool not in chosen and any(job.run_alike(pool, one) for one in chosen)
+    )
+    return (*chosen, *alike)
+
+
+def change_hardware(draft: JobDraft, step: Resubmit, now: StepContext) -> JobDraft:
+    if now.job.kind is JobKind.PIPELINE:
+        return _tasks(draft, step, now)
+    pools = target_pools(now, draft)
+    if not pools:
+        msg = "the job names no machine of its own, so there is none to change"
+        raise StepImpossible(msg)
+    if _wants_a_bigger_slice(step, now) and (sliced := _bigger_slices(draft, pools)):
+        return sliced
+    if step.machine_type == "sized":
+        draft = _sized(draft, now, pools)
+        pools = target_pools(now, draft)
+        if step.accelerator is None:
+            return draft
+    return _move_pools(draft, pools, step, now)
+
+
+def _move_pools(
+    draft: JobDraft, pools: tuple[Pool, ...], step: Resubmit, now: StepContext
+) -> JobDraft:
+    """Each pool on what the step asks for; Impossible where one of them has nowhere to go."""
+    for pool in pools:
+        moved = _moved(pool.hardware, step, now, draft.location)
+        if isinstance(moved, NoHardware):
+            raise _impossible(moved)
+        draft = set_hardware(draft, pool, moved.hardware, now.catalog).note(*moved.notes)
+    return draft
+
+
+def _wants_a_bigger_slice(step: Resubmit, now: StepContext) -> bool:
+    """Whether more memory on each device is asked for, which a bigger part of the card gives."""
+    if step.accelerator in {"more_memory", "bigger"}:
+        return True
+    sized = step.machine_type == "sized" and step.accelerator is None
+    batch = now.job.batch_size or 1
+    return sized and now.diagnosis.verdict is Cause.GPU_MEMORY and batch <= 1
+
+
+def _bigger_slices(draft: JobDraft, pools: tuple[Pool, ...]) -> JobDraft | None:
+    """The next slice of the same card for each pool that runs on slices; None: there is none."""
+    found = [(pool, bigger) for pool in pools if (bigger := slices.bigger_partition(pool))]
+    for pool, bigger in found:
+        draft = draft.set(pool.partition_path, bigger)
+    return draft if found else None
+
+
+def _impossible(no_way: NoHardware) -> StepImpossible:
+    return StepImpossible(no_way.why, Guard.NO_MACHINE if no_way.too_much else Guard.INCOMPATIBLE)
+
+
+def set_hardware(draft: JobDraft, pool: Pool, wanted: Hardware, catalog: Catalog) -> JobDraft:
+    """The pool on other hardware, its slices with it; what no longer applies is taken out.
+
+    Raises Impossible where the pool's topology or partition cannot follow.
+    """
+    follows = slices.moved(pool, wanted, catalog)
+    if isinstance(follows, NoHardware):
+        raise _impossible(follows)
+    if pool.whole is not None:
+        return _whole(draft, pool, wanted, catalog)
+    draft = draft.set(pool.machine_path, wanted.machine)
+    for path, value in follows.items():
+        draft = draft.set(path, value)
+    if wanted.count or pool.hardware.count:
+        none, zero = ("ACCELERATOR_TYPE_UNSPECIFIED", 0) if pool.service else (None, None)
+        draft = draft.set(pool.accelerator_path, wanted.accelerator or none)
+        draft = draft.set(pool.count_path, wanted.count or zero)
+    return draft
+
+
+def _whole(draft: JobDraft, pool: Pool, wanted: Hardware, catalog: Catalog) -> JobDraft:
+    """A list of the task's own in place of one that others use too: one change, the whole list."""
+    path, value = pool.whole or ("", None)
+    given = draft.job if draft.job.read(path) is not None else draft.job.changed(path, value)
+    edited = set_hardware(replace(draft, job=given), replace(pool, whole=None), wanted, catalog)
+    return draft.set(path, edited.job.read(path))
+
+
+def _moved(held: Hardware, step: Resubmit, now: StepContext, region: str) -> Moved | NoHardware:
+    """Where the step leads from `held`: the machine first, then the accelerator, fixed.
+
+    Devices stay as they are, in type and number, unless the step names an accelerator or the cause
+    is one that another accelerator fixes.
+    """
+    catalog, service = now.catalog, now.service
+    notes: tuple[str, ...] = ()
+    current = held
+    if step.machine_type and step.machine_type != "sized":
+        to = _machine_move(step, held, now, region)
+        if isinstance(to, NoHardware):
+            return to
+        current, notes = to.hardware, to.notes
+    if step.accelerator is not None:
+        if fewer := _would_take_away(step.accelerator, held, now):
+            raise StepHasNoEffect(fewer)
+        to = _accelerator(step.accelerator, current, now, region)
+        if isinstance(to, NoHardware):
+            return to
+        current, notes = to.hardware, (*notes, *to.notes)
+    # What the failed job itself ran on is never called impossible.
+    adjusted = Moved(held) if current == held else catalog.nearest_valid(current, service, region)
+    if isinstance(adjusted, NoHardware):
+        return adjusted
+    if adjusted.hardware.accelerator and not held.accelerator and (idle := _would_idle(now)):
+        return NoHardware(idle)
+    notes = (*notes, *adjusted.notes)
+    if adjusted.hardware == held and notes:
+        # Adjusted back to what just failed: that is no step, and the same run again costs as much.
+        return NoHardware(f"{'; '.join(notes)}: the job runs on {held} already")
+    if changed := _other_devices(held, adjusted.hardware, step, now):
+        return NoHardware(changed)
+    same = (f"the job runs on {held} already",) if adjusted.hardware == held else ()
+    return Moved(adjusted.hardware, (*notes, *same, *_doubts(adjusted.hardware, now)))
+
+
+def _would_take_away(asked: Accelerator | str, held: Hardware, now: StepContext) -> str:
+    """Why an accelerator that is added to a job that has one already would take devices away.
+
+    What is missing to such a job is not the device: its container does not see it, or another kind
+    is meant.
+    """
+    had, count = growth.devices_of(now.catalog, held)
+    if now.diagnosis.verdict is not Cause.ACCELERATOR_MISSING or not isinstance(asked, Accelerator):
+        return ""
+    smaller = _device_gib(now, asked.type) < _device_gib(now, had)
+    if not count or (asked.count >= count and not smaller):
+        return ""
+    return f"the job has {count} {had} already, and {asked.count} {asked.type} would be less"
+
+
+def _other_devices(held: Hardware, wanted: Hardware, step: Resubmit, now: StepContext) -> str:
+    """Why the step would change an accelerator that nobody said may change; empty: it does not.
+
+    A cause that another accelerator fixes lets it change too, but to no fewer or smaller devices.
+    """
+    if step.accelerator is not None:
+        return ""
+    had, count = growth.devices_of(now.catalog, held)
+    has, counted = growth.devices_of(now.catalog, wanted)
+    if not count or (had, count) == (has, counted):
+        return ""
+    fixes = now.diagnosis.verdict in sizing.ACCELERATOR_CAUSES
+    if fixes and counted >= count and _device_gib(now, has) >= _device_gib(now, had):
+        return ""
+    becomes = f"{counted} {has}" if counted else "none"
+    return (
+        f"{wanted.machine} would turn {count} {had} into {becomes}: a step that may change the "
+        f"accelerator names it, such as `accelerator: {{type: {has or had}, "
+        f"count: {counted or count}}}`"
+    )
+
+
+def _device_gib(now: StepContext, device: str) -> float:
+    found = now.catalog.accelerators.get(device)
+    return (found.memory_gib if found else None) or 0.0
+
+
+def ground(held: Hardware, now: StepContext, region: str) -> Ground:
+    """Where the hardware may grow, within the policy's lists."""
+    limits = now.limits
+    return Ground(
+        now.catalog,
+        held,
+        now.service,
+        region,
+        lambda hardware: sizing.is_permitted(hardware, limits),
+    )
+
+
+def _machine_move(
+    step: Resubmit, held: Hardware, now: StepContext, region: str
+) -> Moved | NoHardware:
+    within = ground(held, now, region)
+    if step.machine_type == "bigger":
+        if growth.has_built_in_gpus(now.catalog, held):
+            if step.accelerator is None:
+                raise StepHasNoEffect(growth.built_in_words(held))
+            return Moved(held)  # the step's accelerator brings its machine
+        return growth.bigger(within)
+    if step.machine_type == "more_memory" or isinstance(step.machine_type, MemoryMove):
+        return _more_memory(within, step.machine_type, now)
+    return _named_machine(step, held, now)
+
+
+def _more_memory(within: Ground, move: MemoryMove | str, now: StepContext) -> Moved | NoHardware:
+    """More memory, at least what a message wanted in one piece."""
+    asked = move.more_memory if isinstance(move, MemoryMove) else MoreMemory()
+    kind = now.catalog.machine(within.held.machine)
+    if kind is None:
+        return NoHardware(now.catalog.why_unknown(within.held.machine))
+    if asked.at_most is not None and kind.memory_gib >= asked.at_most:
+        msg = (
+            f"{kind.name} has {kind.memory_gib:g} GiB, and at most {asked.at_most:g} are asked for"
+        )
+        raise StepHasNoEffect(msg)
+    wanted = sizing.wanted_gib(now.diagnosis)
+    least = 0.0
+    if wanted is not None and now.diagnosis.verdict is Cause.MEMORY_PRESSURE:
+        least = wanted * sizing.HEADROOM_OVER_WANTED
+        if least > growth.most_memory_gib(within):
+            return NoHardware(sizing.too_much_words(now.diagnosis, within), too_much=True)
+    return growth.more_memory(
+        within, factor=asked.factor, at_least_gib=least, at_most_gib=asked.at_most
+    )
+
+
+def _named_machine(step: Resubmit, held: Hardware, now: StepContext) -> Moved | NoHardware:
+    name = str(step.machine_type)
+    kind = now.catalog.machine(name)
+    if kind is not None and kind.device:
+        return Moved(Hardware(name, kind.accelerator, kind.accelerator_count))
+    if step.accelerator is not None:  # the accelerator of the step decides, not the old one
+        return (
+            Moved(Hardware(name))
+            if kind
+            else now.catalog.nearest_valid(Hardware(name), now.service)
+        )
+    return Moved(replace(held, machine=name))
+
+
+def _accelerator(
+    asked: Accelerator | str, held: Hardware, now: StepContext, region: str
+) -> Moved | NoHardware:
+    catalog, service = now.catalog, now.service
+    if asked == "none":
+        return catalog.without_accelerator(held, service)
+    if idle := _would_idle(now):
+        return NoHardware(idle)
+    if asked == "bigger":
+        return catalog.accelerator_bigger(held, service, region)
+    if asked == "more_memory":
+        return _device_with_more_memory(held, now, region)
+    if not isinstance(asked, Accelerator):
+        return NoHardware(f"there is no accelerator move {asked}")
+    return catalog.nearest_valid(Hardware(held.machine, asked.type, asked.count), service, region)
+
+
+def _device_with_more_memory(held: Hardware, now: StepContext, region: str) -> Moved | NoHardware:
+    """The cheapest device with more memory, and then the next until it holds what a message wanted."""
+    permitted = lambda hardware: sizing.is_permitted(hardware, now.limits)  # noqa: E731  # one expression
+    moved = now.catalog.accelerator_more_memory(held, now.service, region, permitted)
+    wanted = now.diagnosis.needs.wanted
+    if wanted is None or not wanted.device or now.diagnosis.verdict is not Cause.GPU_MEMORY:
+        return moved
+    while isinstance(moved, Moved):
+        device = now.catalog.accelerators.get(moved.hardware.accelerator)
+        if device is None or (device.memory_gib or 0.0) * _GIB >= wanted.bytes:
+            break
+        further = now.catalog.accelerator_more_memory(
+            moved.hardware, now.service, region, permitted
+        )
+        if isinstance(further, NoHardware):
+            break  # the guard says that nothing holds it
+        moved = further
+    return moved
+
+
+_GIB = 1 << 30
+
+
+def _would_idle(now: StepContext) -> str:
+    """Why an accelerator would do nothing for the job; empty: nothing is known against one."""
+    image = now.job.cpu_only_image(now.case.model)
+    return f"the image {image} is built for CPUs: an accelerator would stand idle" if image else ""
+
+
+def _doubts(hardware: Hardware, now: StepContext) -> tuple[str, ...]:
+    device = now.catalog.accelerators.get(hardware.accelerator)
+    return (f"{device.name}: {device.why_not}",) if device and device.why_not else ()
+
+
+def died_of_it(now: StepContext) -> tuple[PipelineNode, ...]:
+    """The tasks that died of the verdict: not those that were cancelled, nor those of another cause."""
+    failed = pipeline.failed(now.job)
+    causes = {part.index: part.cause for part in now.diagnosis.parts}
+    for wanted in (now.diagnosis.verdict, Cause.UNKNOWN):
+        found = tuple(
+            node
+            for node in failed
+            if any(causes.get(detail.index, Cause.UNKNOWN) is wanted for detail in node.failed)
+        )
+        if found:
+            return found
+    return failed
+
+
+def _tasks(draft: JobDraft, step: Resubmit, now: StepContext) -> JobDraft:
+    """The machines of the tasks that died: where the launched job's stand, or a container's limits."""
+    targets = died_of_it(now)
+    if not targets:
+        msg = "the failed task's component was not found in the pipeline's spec"
+        raise StepImpossible(msg)
+    dead = frozenset(node.path for node in targets)
+    for node in targets:
+        pools = tuple(machines.of_task(now.job, node, dead))
+        if pools:
+            draft = _task_pools(draft, node, dead, step, now)
+        elif containers.is_plain(now.job, node):
+            draft = _component(draft, node, dead, step, now)
+        else:
+            msg = f"task {node.title} runs no machine of its own, so there is none to change"
+            raise StepImpossible(msg)
+    return draft
+
+
+def _task_pools(
+    draft: JobDraft, node: PipelineNode, dead: frozenset[str], step: Resubmit, now: StepContext
+) -> JobDraft:
+    pools = tuple(machines.of_task(now.job, node, dead))
+    said = [item.says for cause in now.diagnosis.causes[:1] for item in cause.evidence]
+    named = now.job.failed_pools(*said)
+    chosen = _with_those_alike(tuple(p for p in pools if p.name in named), pools, now.job)
+    chosen = chosen or tuple(p for p in pools if p.hardware == pools[0].hardware)
+    if broken := next((pool.fixed for pool in chosen if pool.fixed), ""):
+        raise StepImpossible(broken)
+    now = replace(now, served=chosen[0].service)
+    if step.machine_type == "sized":
+        draft = _sized(draft, now, chosen)
+        if step.accelerator is None:
+            return draft
+        names = {pool.name for pool in chosen}
+        sized = machines.of_task(draft.job, node, dead)
+        chosen = tuple(pool for pool in sized if pool.name in names)
+    return _move_pools(draft, chosen, step, now)
+
+
+def _component(
+    draft: JobDraft, node: PipelineNode, dead: frozenset[str], step: Resubmit, now: StepContext
+) -> JobDraft:
+    """A pipeline's containers state limits in place of machines: those are raised."""
+    if step.machine_type == "sized":
+        step = _sized_component(step, now)
+    if isinstance(step.machine_type, MemoryMove):
+        draft = draft.note("a component's limit is doubled, whatever the factor")
+        step = step.model_copy(update={"machine_type": "more_memory"})
+    if step.machine_type not in {None, "bigger", "more_memory"}:
+        msg = (
+            "the failed component states CPU and memory limits, which `bigger` and `more_memory` "
+            "can raise; it names no machine"
+        )
+        raise StepImpossible(msg)
+    if step.machine_type is not None:
+        draft = _raised_limits(
+            draft, node, dead, now, memory_only=step.machine_type == "more_memory"
+        )
+    if step.accelerator is not None:
+        draft = _component_devices(draft, node, dead, step, now)
+    return draft
+
+
+def _sized_component(step: Resubmit, now: StepContext) -> Resubmit:
+    """The move that the verdict asks for: of limits, no finer measure is known than twice as much."""
+    verdict = now.diagnosis.verdict
+    move = _SIZED_COMPONENT.get(verdict)
+    if move is None:
+        msg = f"{verdict.value} says nothing about the size that is needed"
+        raise StepImpossible(msg)
+    named = {"accelerator": step.accelerator} if step.accelerator is not None else {}
+    return step.model_copy(update={"machine_type": None, **move, **named})
+
+
+_SIZED_COMPONENT: Mapping[Cause, Mapping[str, str]] = {
+    Cause.CPU_SATURATION: {"machine_type": "bigger"},
+    Cause.MEMORY_PRESSURE: {"machine_type": "more_memory"},
+    Cause.GPU_MEMORY: {"accelerator": "more_memory"},
+    Cause.ACCELERATOR_MISSING: {"accelerator": "bigger"},
+}
+
+
+def _raised_limits(
+    draft: JobDraft,
+    node: PipelineNode,
+    dead: frozenset[str],
+    now: StepContext,
+    *,
+    memory_only: bool,
+) -> JobDraft:
+    try:
+        raised = tuple(containers.doubled(now.job, node, dead, memory_only=memory_only))
+    except containers.UnreadableContainer as err:
+        raise StepImpossible(str(err)) from err
+    for path, value in raised:
+        draft = draft.set(path, value)
+    if containers.hardware(draft.job, node, now.catalog) is None:
+        msg = "no machine is known that holds the failed component's limits once they are raised"
+        raise StepImpossible(msg)
+    return draft
+
+
+def _component_devices(
+    draft: JobDraft, node: PipelineNode, dead: frozenset[str], step: Resubmit, now: StepContext
+) -> JobDraft:
+    """Other accelerators for a container; which machine takes them with its limits, Vertex finds."""
+    held = containers.devices(now.job, node, dead)
+    on = containers.hardware(draft.job, node, now.catalog)
+    if held.why:
+        msg = f"task {node.title}: {held.why}"
+        raise StepImpossible(msg)
+    if on is None or step.accelerator is None:
+        msg = "no machine is known that holds the failed component's limits"
+        raise StepImpossible(msg)
+    to = _accelerator(step.accelerator, on, now, draft.location)
+    if isinstance(to, NoHardware):
+        raise StepImpossible(to.why)
+    wanted = to.hardware
+    for path in held.type_paths:
+        draft = draft.set(path, wanted.accelerator or None)
+    for path in held.count_paths:
+        is_number = isinstance(now.job.read(path), int | float)  # a run's parameter of that type
+        count = wanted.count if is_number else str(wanted.count)
+        draft = draft.set(path, count if wanted.count else None)
+    return draft.note(*_doubts(wanted, now))
+
+
+def _sized(draft: JobDraft, now: StepContext, pools: tuple[Pool, ...]) -> JobDraft:
+    choice = sizing.choose(
+        now.case,
+        now.diagnosis,
+        now.history,
+        now.catalog,
+        now.limits,
+        pools,
+        now.service,
+        lambda hardware: _goes_on(hardware, pools[0].hardware, now, draft.location),
+    )
+    if isinstance(choice, NoHardware):
+        raise _impossible(choice)
+    if choice.batch_size is not None:
+        draft = draft.set(draft.job.batch_size_path, choice.batch_size)
+    for pool in pools:
+        if choice.hardware is not None:
+            draft = set_hardware(draft, pool, choice.hardware, now.catalog)
+    return draft.note(*choice.notes)
+
+
+def _goes_on(hardware: Hardware, held: Hardware, now: StepContext, region: str) -> bool:
+    """Whether the policy's later steps can be taken from the hardware, as far as from what is held."""
+    return all(
+        _can_be_taken(step, hardware, now, region) or not _can_be_taken(step, held, now, region)
+        for step in now.later
+    )
+
+
+def _can_be_taken(step: Resubmit, held: Hardware, now: StepContext, region: str) -> bool:
+    """Whether the step finds an allowed machine from there, and one that is no other generation's
+    where the step names an accelerator: a T4 attaches to N1 alone."""
+    if step.machine_type in {None, "sized"} and step.accelerator is None:
+        return True
+    try:
+        moved = _moved(held, step, now, region)
+    except StepHasNoEffect:
+        return True
+    if isinstance(moved, NoHardware) or not sizing.is_permitted(moved.hardware, now.limits):
+        return False
+    before, after = (now.catalog.machine(h.machine) for h in (held, moved.hardware))
+    crossed = before is not None and after is not None and before.generation != after.generation
+    return step.accelerator is None or not crossed

@@ -1,0 +1,259 @@
+"""Climbing a policy's ladder: of the steps that are left, the first that can be taken.
+
+Owns when a step is passed over (nothing left to give, nothing changed, too dear for its `max_usd`, a
+quota that can never hold it), how the ways of a `fallback` are tried in turn, and the other family
+that is taken where waiting for a quota is for nothing. Must not look at the ledger's limits itself:
+it is handed what asks the guards and what prices. Called by the planner alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from remediator.catalog import growth
+from remediator.catalog.catalog import Hardware
+from remediator.domain import Attempt, Cause, Diagnosis, Guard
+from remediator.job.quota import Quota, Shortage, read_quotas, shortage
+from remediator.planning.costs import Cost
+from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
+from remediator.planning.fallback import apply_way, way_words, ways_left
+from remediator.planning.guards import GuardRefusal
+from remediator.planning.hardware import ground, set_hardware
+from remediator.planning.steps import apply
+from remediator.policy.steps import Resubmit, Step
+
+_CENT = 0.01
+_OF_A_WAY = frozenset(
+    {
+        Guard.USD_PER_JOB,
+        Guard.USD_PER_DAY,
+        Guard.UNKNOWN_PRICE,
+        Guard.MACHINE_TYPES,
+        Guard.ACCELERATORS,
+        Guard.LOCATIONS,
+        Guard.INCOMPATIBLE,
+        Guard.PINNED,
+        Guard.NO_MACHINE,
+    }
+)
+"""Guards whose answer another way of the same fallback may change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A step that can be taken: what it does, the request that comes of it, and its price."""
+
+    number: int
+    resubmit: Resubmit
+    draft: JobDraft
+    request: dict[str, Any]
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedStep:
+    """A step that ends the ladder: it cannot be taken, and nobody said to go on without it."""
+
+    number: int
+    impossible: StepImpossible
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """What climbing needs. `made` are this policy's attempts, oldest first; `ways_passed_over` are
+    (step, way) that Vertex refused for want of quota or machines."""
+
+    made: tuple[Attempt, ...]
+    ways_passed_over: frozenset[tuple[int, int]]
+    priced: Callable[[JobDraft], tuple[dict[str, Any], Cost]]
+    refusals: Callable[[JobDraft, Cost], tuple[GuardRefusal, ...]]
+
+    def climb(
+        self, steps: Sequence[tuple[int, Step]], now: StepContext
+    ) -> tuple[Offer | RefusedStep | None, list[str]]:
+        """The step to take, the one that ends the ladder, or None; and what was passed over."""
+        passed: list[str] = []
+        refusing: RefusedStep | None = None
+        hopeless: tuple[int, Resubmit, Shortage] | None = None
+        for number, step in steps:
+            later = tuple(one.resubmit for n, one in steps if n > number)
+            here = replace(now, later=later)
+            try:
+                return self._taken(number, step.resubmit, here), passed
+            except _QuotaTooSmall as without:
+                hopeless = hopeless or (number, step.resubmit, without.shortage)
+                passed.append(f"step {number} is passed over, {without}")
+            except StepHasNoEffect as exhausted:
+                passed.append(f"step {number} is passed over, {exhausted}")
+                if exhausted.guard is not None:
+                    none_left = StepImpossible("; ".join(passed), exhausted.guard)
+                    refusing = RefusedStep(number, none_left)
+            except StepImpossible as impossible:
+                return RefusedStep(number, impossible), passed
+        if hopeless is not None:
+            number, resubmit, short = hopeless
+            offer = self._other_family(number, resubmit, short, now)
+            if offer is not None:
+                return offer, []
+        return refusing, passed
+
+    # --- one step -------------------------------------------------------------------------------
+
+    def _taken(self, number: int, resubmit: Resubmit, now: StepContext) -> Offer:
+        if resubmit.fallback:
+            return self._next_way(number, resubmit, now)
+        draft = apply(resubmit, now)
+        if resubmit.asks_for_change and not draft.asked:
+            raise StepHasNoEffect("; ".join([*draft.notes, "it would change nothing"]))
+        if short := _shortage(draft, now):
+            raise _QuotaTooSmall(short)
+        return self._offer(number, resubmit, draft)
+
+    def _offer(self, number: int, resubmit: Resubmit, draft: JobDraft) -> Offer:
+        request, cost = self.priced(draft)
+        if too_dear := _too_dear(resubmit.max_usd, cost):
+            raise StepHasNoEffect(too_dear)
+        return Offer(number, resubmit, draft, request, cost)
+
+    def _next_way(self, number: int, resubmit: Resubmit, now: StepContext) -> Offer:
+        """The next way that fits; raises Exhausted with why none of those left does."""
+        ways = resubmit.fallback or ()
+        of_step = [one for one in self.made if one.step == number]
+        skipped = frozenset(way for step, way in self.ways_passed_over if step == number)
+        left = ways_left(ways, of_step, skipped)
+        tail = _last_of(of_step, now)
+        reasons: list[str] = []
+        guard: Guard | None = None
+        for index, way in left:
+            try:
+                draft = apply_way(resubmit, way, tail, now)
+                if short := _shortage(draft, now):
+                    raise _QuotaTooSmall(short)
+                offer = self._offer(number, resubmit, replace(draft, entry=index))
+            except (StepHasNoEffect, StepImpossible) as why:
+                guard = guard or why.guard
+                reasons.append(f"way {index} ({way_words(way)}): {why}")
+                continue
+            against = [r for r in self.refusals(offer.draft, offer.cost) if r.guard in _OF_A_WAY]
+            if not against:
+                named = f"way {index} of {len(ways)}: {way_words(way)}"
+                return replace(offer, draft=offer.draft.note(named, *reasons))
+            guard = guard or against[0].guard
+            reasons.append(f"way {index} ({way_words(way)}): {against[0].why}")
+        if not left:
+            msg = "every way of its fallback is tried"
+            raise StepHasNoEffect(msg)
+        raise StepHasNoEffect("; ".join(["no way of its fallback fits", *reasons]), guard)
+
+    # --- a quota that can never hold it -----------------------------------------------------------
+
+    def _other_family(
+        self, number: int, resubmit: Resubmit, short: Shortage, now: StepContext
+    ) -> Offer | None:
+        """The same job on the cheapest machine whose quota is another; None: there is none."""
+        if resubmit.asks_for_change or not short.quota.families:
+            return None
+        try:
+            draft = apply(resubmit, now)
+        except (StepHasNoEffect, StepImpossible):
+            return None
+        for pool in draft.job.pools:
+            kind = now.catalog.machine(pool.hardware.machine)
+            if kind is None or kind.generation not in short.quota.families:
+                continue
+            chosen = _elsewhere(pool.hardware, short, now, draft.location)
+            if chosen is None:
+                return None
+            within = ground(pool.hardware, now, draft.location)
+            try:
+                moved = set_hardware(draft, pool, chosen, now.catalog)
+            except StepImpossible:
+                return None
+            draft = moved.note(*growth.crossing(within, chosen))
+        if not draft.asked:
+            return None
+        unwaited = resubmit.model_copy(update={"wait": None})
+        try:
+            offer = self._offer(number, unwaited, draft.note(f"waiting is for nothing: {short}"))
+        except StepHasNoEffect:
+            return None
+        against = self.refusals(offer.draft, offer.cost)
+        return offer if not any(r.guard in _OF_A_WAY for r in against) else None
+
+
+class _QuotaTooSmall(StepHasNoEffect):  # never leaves this module
+    """A quota can never hold what the step asks for: it is not waited for."""
+
+    def __init__(self, short: Shortage) -> None:
+        super().__init__(f"what can never fit is not waited for: {short}")
+        self.shortage = short
+
+
+def quotas_of(diagnosis: Diagnosis, message: str) -> tuple[Quota, ...]:
+    """The quotas that a refusal for want of quota names; empty for any other verdict."""
+    if diagnosis.verdict is not Cause.QUOTA:
+        return ()
+    said = [item.says for cause in diagnosis.causes[:1] for item in cause.evidence]
+    return read_quotas([message, *said])
+
+
+def _shortage(draft: JobDraft, now: StepContext) -> Shortage | None:
+    """A quota named by the failure that could not hold the draft either."""
+    quotas = quotas_of(now.diagnosis, now.job.error_message)
+    if not quotas:
+        return None
+    failed_in = now.case.job.name.location
+    placed = [replace(q, region=q.region or failed_in) for q in quotas]
+    pools = [(pool.hardware, pool.replicas) for pool in draft.job.pools]
+    service, spot = now.service, draft.job.is_spot
+    return shortage(
+        placed,
+        pools,
+        draft.location,
+        now.catalog,
+        service,
+        spot=spot,
+        waited=_waited_for_quota(now),
+    )
+
+
+def _waited_for_quota(now: StepContext) -> bool:
+    """Whether the same job was asked for again after a refusal for want of quota, and was refused."""
+    made = now.history.attempts or now.case.attempts
+    return any(one.verdict == Cause.QUOTA.value and not one.changes for one in made)
+
+
+def _elsewhere(held: Hardware, short: Shortage, now: StepContext, region: str) -> Hardware | None:
+    within = ground(held, now, region)
+    kind = within.kind
+    enough = [
+        one
+        for one in within.candidates()
+        if within.machine(one).generation not in short.quota.families
+        and within.machine(one).vcpus >= kind.vcpus
+        and within.machine(one).memory_gib >= kind.memory_gib
+        and within.allowed(one)
+    ]
+    return within.cheapest(enough)
+
+
+def _last_of(of_step: Sequence[Attempt], now: StepContext) -> list[Attempt]:
+    """The step's attempts that are the chain's last: the job that failed carries their changes."""
+    known = {(one.number, one.name) for one in of_step if not one.abandoned}
+    every = [one for one in now.history.attempts or now.case.attempts if not one.abandoned]
+    last = list(itertools.takewhile(lambda one: (one.number, one.name) in known, reversed(every)))
+    return last[::-1]
+
+
+def _too_dear(max_usd: float | None, cost: Cost) -> str:
+    """Why a step with `max_usd` is passed over; empty: it is not."""
+    if max_usd is None:
+        return ""
+    if cost.usd is None:
+        return f"what it costs is not known, and at most ${max_usd:.2f} is allowed for it"
+    if cost.usd > max_usd + _CENT / 2:
+        return f"it would cost about ${cost.usd:.2f}, more than its max_usd of ${max_usd:.2f}"
+    return ""

@@ -1,0 +1,432 @@
+"""`sized`: the cheapest change that the evidence says will do.
+
+Owns the arithmetic from what was observed (peak memory, what a message wanted, CPU fullness and work
+done, the time of one request, sizes on which similar jobs succeeded) to a size, with its stated
+headroom. A smaller batch is free, a bigger machine is not. Must not weigh money limits. Called by
+`steps` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from remediator.case import Case
+from remediator.catalog import growth
+from remediator.catalog.catalog import Catalog, Hardware, Moved, NoHardware, Service
+from remediator.catalog.growth import Ground
+from remediator.domain import Cause, Diagnosis, History, JobState
+from remediator.job import DEFAULT_BATCH_SIZE, Job, Pool
+from remediator.policy.model import Limits
+from remediator.policy.selection import matches_any
+
+ACCELERATOR_CAUSES = frozenset({Cause.GPU_MEMORY, Cause.ACCELERATOR_MISSING})
+"""Causes that a change of the accelerator fixes; for any other it stays unless the step names one."""
+REQUEST_LIMIT_SECONDS = 600.0  # one request of a batch prediction, Vertex's own
+HEADROOM = 1.25  # over an observed peak
+HEADROOM_OVER_BOUND = 1.5  # over a peak at which the job died: what it wanted is not known
+HEADROOM_OVER_WANTED = 1.1  # over one piece that a message says was wanted: there were others
+BATCH_SHARE = (
+    0.7  # of the memory that one piece of a batch may be: the rest is what it is made from
+)
+DEADLINE_SHARE = 0.8  # of a time-out that the work should fill at most
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A new size; None: that part stays."""
+
+    hardware: Hardware | None = None
+    batch_size: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def size_of(job: Job) -> dict[str, Any]:
+    """A job's size in the form in which sizes that worked are kept and handed back."""
+    found = job.pools
+    size: dict[str, Any] = {}
+    if found:
+        held = found[0].hardware
+        size = {"machineType": held.machine, "replicas": found[0].replicas}
+        if held.count:
+            size |= {"acceleratorType": held.accelerator, "acceleratorCount": held.count}
+    batch = job.batch_size
+    return size | ({"batchSize": batch} if batch else {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizing:
+    case: Case
+    diagnosis: Diagnosis
+    history: History
+    catalog: Catalog
+    limits: Limits
+    held: Hardware
+    service: Service
+    goes_on: Callable[[Hardware], bool]
+
+    @property
+    def region(self) -> str:
+        return self.case.job.name.location
+
+    @property
+    def batch(self) -> int | None:
+        return self.case.job.batch_size
+
+    @property
+    def smaller_batch_failed(self) -> bool:
+        """The attempt before had a smaller batch for this very cause, and ended by it all the same."""
+        last = self.history.attempts[-1] if self.history.attempts else None
+        return (
+            last is not None
+            and last.verdict == self.diagnosis.verdict
+            and any(change.field.endswith(".batchSize") for change in last.changes)
+        )
+
+    def allowed(self, hardware: Hardware) -> bool:
+        return (
+            is_permitted(hardware, self.limits)
+            and self.catalog.offered(hardware, self.region, self.service) is not False
+        )
+
+    @property
+    def ground(self) -> Ground:
+        permitted = lambda hardware: is_permitted(hardware, self.limits)  # noqa: E731  # one expression
+        return Ground(self.catalog, self.held, self.service, self.region, permitted)
+
+
+def is_permitted(hardware: Hardware, limits: Limits) -> bool:
+    """Whether the lists of the policy file let the hardware be chosen."""
+    machines, devices = limits.machine_types, limits.accelerators
+    return (machines is None or matches_any(machines, hardware.machine)) and (
+        devices is None or not hardware.accelerator or matches_any(devices, hardware.accelerator)
+    )
+
+
+def wanted_gib(diagnosis: Diagnosis) -> float | None:
+    """What a message says was wanted of host memory in one piece, GiB; None where none says so."""
+    wanted = diagnosis.needs.wanted
+    return wanted.bytes / _GIB if wanted is not None and not wanted.device else None
+
+
+_GIB = 1024.0**3
+
+
+def own_limit_words(diagnosis: Diagnosis) -> str:
+    """Why no machine fixes it: the program's own limit; empty where there is none such."""
+    limit = diagnosis.needs.own_limit
+    if limit is None or not limit.fixed:
+        return ""
+    size = f" of {limit.bytes / _GIB:.3g} GiB" if limit.bytes else ""
+    return (
+        f"{limit.name}{size} is the program's own limit, which no machine changes "
+        f"({limit.evidence.says})"
+    )
+
+
+def choose(
+    case: Case,
+    diagnosis: Diagnosis,
+    history: History,
+    catalog: Catalog,
+    limits: Limits,
+    pools: tuple[Pool, ...],
+    service: Service,
+    goes_on: Callable[[Hardware], bool] = lambda _: True,
+) -> Choice | NoHardware:
+    """The cheapest change that will do, or why the evidence does not name one.
+
+    `goes_on`: whether the policy's next steps can still be taken from a machine.
+    """
+    held = pools[0].hardware
+    if catalog.machine(held.machine) is None:
+        return NoHardware(
+            f"{held.machine} is not in the catalogue, so nothing can be sized from it"
+        )
+    sizing = _Sizing(case, diagnosis, history, catalog, limits, held, service, goes_on)
+    way = _BY_CAUSE.get(diagnosis.verdict)
+    if way is None:
+        return NoHardware(f"{diagnosis.verdict.value} says nothing about the size that is needed")
+    return _known_to_work(sizing) or way(sizing)
+
+
+# --- what worked before ---------------------------------------------------------------------------
+
+
+def is_remedy(
+    worked: Mapping[str, Any],
+    job: Job,
+    cause: Cause,
+    catalog: Catalog,
+) -> bool:
+    """Whether a size on which a similar job succeeded has more of what the cause asks than this."""
+    found = job.pools
+    if not found or catalog.machine(found[0].hardware.machine) is None:
+        return False
+    held, service = found[0].hardware, job.service
+    hardware, batch = _more(worked, held, job.batch_size, cause, catalog, service)
+    return hardware is not None or batch is not None
+
+
+def words_of(size: Mapping[str, Any]) -> str:
+    """ "g2-standard-8 + 1 NVIDIA_L4, a batch of 16"."""
+    batch = size.get("batchSize")
+    named = [str(_hardware_of(size))] * bool(size.get("machineType"))
+    return ", ".join(named + [f"a batch of {batch}"] * bool(batch))
+
+
+def _hardware_of(size: Mapping[str, Any]) -> Hardware:
+    return Hardware(
+        str(size.get("machineType") or ""),
+        str(size.get("acceleratorType") or ""),
+        int(size.get("acceleratorCount") or 0),
+    )
+
+
+def _known_to_work(sizing: _Sizing) -> Choice | None:
+    """A size on which a similar job succeeded, where it has more of what the verdict asks for."""
+    earlier = [size_of(job) for job in sizing.case.earlier if job.state is JobState.SUCCEEDED]
+    for size in (*sizing.history.sizes_that_worked, *earlier):
+        hardware, batch = _more(
+            size,
+            sizing.held,
+            sizing.batch,
+            sizing.diagnosis.verdict,
+            sizing.catalog,
+            sizing.service,
+        )
+        bigger = hardware if hardware and sizing.allowed(hardware) else None
+        if bigger or batch:
+            named = " and ".join(
+                [str(bigger)] * bool(bigger) + [f"a batch of {batch}"] * bool(batch)
+            )
+            return Choice(bigger, batch, (f"a similar job succeeded with {named}",))
+    return None
+
+
+def _more(
+    worked: Mapping[str, Any],
+    held: Hardware,
+    batch: int | None,
+    cause: Cause,
+    catalog: Catalog,
+    service: Service,
+) -> tuple[Hardware | None, int | None]:
+    """The hardware and the batch of a size that worked, each where it is a remedy for the cause."""
+    wanted, size = _hardware_of(worked), int(worked.get("batchSize") or 0)
+    smaller = cause in _FIXED_BY_BATCH and 0 < size < (batch or 0)
+    bigger = _is_step_up(wanted, held, cause, catalog) and not catalog.why_not(wanted, service)
+    return wanted if bigger else None, size if smaller else None
+
+
+def _is_step_up(wanted: Hardware, held: Hardware, cause: Cause, catalog: Catalog) -> bool:
+    """More of one thing that the cause asks for, and less of nothing."""
+    before, after = catalog.machine(held.machine), catalog.machine(wanted.machine)
+    if before is None or after is None:
+        return False
+    same_devices = growth.devices_of(catalog, wanted) == growth.devices_of(catalog, held)
+    if not same_devices and cause not in ACCELERATOR_CAUSES:
+        return False
+    no_less = (
+        after.vcpus >= before.vcpus
+        and after.memory_gib >= before.memory_gib
+        and wanted.count >= held.count
+    )
+    return no_less and any(
+        measure(catalog, wanted) > measure(catalog, held) for measure in _ASKS.get(cause, ())
+    )
+
+
+def _vcpus(catalog: Catalog, hardware: Hardware) -> float:
+    return catalog.machines[hardware.machine].vcpus
+
+
+def _memory_gib(catalog: Catalog, hardware: Hardware) -> float:
+    return catalog.machines[hardware.machine].memory_gib
+
+
+def _devices(_: Catalog, hardware: Hardware) -> float:
+    return hardware.count
+
+
+def _device_gib(catalog: Catalog, hardware: Hardware) -> float:
+    device = catalog.accelerators.get(hardware.accelerator)
+    return (device.memory_gib or 0.0) if device else 0.0
+
+
+_ASKS: Mapping[Cause, tuple[Callable[[Catalog, Hardware], float], ...]] = {
+    Cause.CPU_SATURATION: (_vcpus, _devices),
+    Cause.MEMORY_PRESSURE: (_memory_gib,),
+    Cause.GPU_MEMORY: (_device_gib,),
+    Cause.ACCELERATOR_MISSING: (_devices,),
+    Cause.REQUEST_TOO_LARGE: (_vcpus, _devices),
+    Cause.SLOW_STARTUP: (_vcpus,),
+}
+"""Of what a failure by this cause had too little."""
+
+_FIXED_BY_BATCH = frozenset(
+    {Cause.CPU_SATURATION, Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY, Cause.REQUEST_TOO_LARGE}
+)
+
+
+# --- by cause -------------------------------------------------------------------------------------
+
+
+def _memory(sizing: _Sizing) -> Choice | NoHardware:
+    limited, wanted = own_limit_words(sizing.diagnosis), wanted_gib(sizing.diagnosis)
+    batch = (sizing.batch or 0) > 1
+    if limited and not (batch and not _is_shared_memory(sizing)):
+        return NoHardware(limited, too_much=True)
+    kind = sizing.catalog.machines[sizing.held.machine]
+    # A batch that was halved for nothing is not what fills the memory: the model is.
+    if batch and not sizing.smaller_batch_failed:
+        return _batch_that_fits(sizing, kind.memory_gib, wanted)
+    needs = sizing.diagnosis.needs
+    bound = needs.memory_is_lower_bound or needs.peak_memory_gib is None
+    peak = needs.peak_memory_gib or kind.memory_gib
+    factor = HEADROOM_OVER_BOUND if bound else HEADROOM
+    needed = max(peak * factor, kind.memory_gib * 1.01)
+    # A lower bound that equals the machine's size was not measured: it is that size.
+    measured = needs.peak_memory_gib is not None and peak != kind.memory_gib
+    said = f"it peaked at {peak:.3g} GiB, times {factor:g}"
+    if bound:
+        said = f"it died at {peak:.3g} GiB, times {factor:g}"
+    if not measured:
+        said = f"the {kind.memory_gib:.3g} GiB of {kind.name} were too little, times {factor:g}"
+    if wanted is not None:
+        one_piece = wanted * HEADROOM_OVER_WANTED
+        if one_piece > growth.most_memory_gib(sizing.ground):
+            return NoHardware(too_much_words(sizing.diagnosis, sizing.ground), too_much=True)
+        if one_piece > needed or not measured:
+            # What was wanted is known, and what the rest needs is at most what there was.
+            needed = max(one_piece, min(needed, kind.memory_gib + one_piece))
+            said = f"{wanted:.3g} GiB were wanted in one piece beside what was held"
+    return _machine(sizing, 0 if not bound else kind.vcpus, needed, said)
+
+
+def _is_shared_memory(sizing: _Sizing) -> bool:
+    limit = sizing.diagnosis.needs.own_limit
+    return limit is not None and "shared memory" in limit.name
+
+
+def too_much_words(diagnosis: Diagnosis, ground: Ground) -> str:
+    """That no machine has what a message wanted, with the message."""
+    wanted = diagnosis.needs.wanted
+    said = wanted.evidence.says if wanted else ""
+    return (
+        f"no machine has it: {wanted_gib(diagnosis) or 0:.4g} GiB were wanted, and the most that "
+        f"{ground.service.value} offers{ground.devices} is "
+        f"{growth.most_memory_gib(ground):.4g} GiB ({said})"
+    )
+
+
+def _batch_that_fits(
+    sizing: _Sizing, memory_gib: float, wanted: float | None
+) -> Choice | NoHardware:
+    """Half the batch; where a message says how much a whole one wants, as many as fit."""
+    if wanted is None or not memory_gib:
+        return _smaller_batch(sizing, 2)
+    batch = sizing.batch or DEFAULT_BATCH_SIZE
+    fits = int(batch * BATCH_SHARE * memory_gib / wanted)
+    if fits < 1:
+        return NoHardware(too_much_words(sizing.diagnosis, sizing.ground), too_much=True)
+    return _smaller_batch(sizing, max(2.0, batch / fits))
+
+
+def _cpu(sizing: _Sizing) -> Choice | NoHardware:
+    kind = sizing.catalog.machines[sizing.held.machine]
+    done, ran = sizing.diagnosis.needs.work_done, sizing.case.job.run_seconds
+    deadline = sizing.case.job.timeout_seconds
+    if done and ran and deadline:
+        factor = ran / min(done, 1.0) / (deadline * DEADLINE_SHARE)
+        said = (
+            f"{done:.0%} was done in {ran / 3600:.3g} h, to fill {DEADLINE_SHARE:.0%} of the time"
+        )
+    else:
+        factor, said = 2.0, "how much was left is not known, so twice the vCPUs"
+    cpus = kind.vcpus * max(factor, 1.01)
+    return _machine(sizing, cpus, kind.memory_gib, said)
+
+
+def _machine(sizing: _Sizing, vcpus: float, memory_gib: float, said: str) -> Choice | NoHardware:
+    ground = sizing.ground
+    moved = growth.cheapest_with(
+        ground,
+        vcpus=max(vcpus, ground.kind.vcpus / 2),
+        memory_gib=memory_gib,
+        goes_on=sizing.goes_on,
+    )
+    if moved is None:
+        return NoHardware(
+            f"no machine has {vcpus:.3g} vCPUs and {memory_gib:.3g} GiB{ground.devices} ({said})"
+        )
+    return Choice(moved.hardware, None, (f"sized: {said}", *moved.notes))
+
+
+def _request(sizing: _Sizing) -> Choice | NoHardware:
+    if (sizing.batch or 0) <= 1:
+        return _more_speed(sizing)
+    took = sizing.diagnosis.needs.request_seconds
+    known = took is not None and took < REQUEST_LIMIT_SECONDS * 0.99
+    # A request that hit the limit would have taken longer: twice as long is assumed.
+    seconds = took if known and took else 2 * REQUEST_LIMIT_SECONDS
+    return _smaller_batch(sizing, seconds / (REQUEST_LIMIT_SECONDS / 2))
+
+
+def _smaller_batch(sizing: _Sizing, factor: float) -> Choice:
+    held = sizing.batch or DEFAULT_BATCH_SIZE
+    size = max(1, min(held // 2, int(held / factor)))
+    return Choice(
+        None, size, (f"sized: a batch of {size} where {held} was too much costs nothing",)
+    )
+
+
+def _more_speed(sizing: _Sizing) -> Choice | NoHardware:
+    return _larger(sizing, "sized: the batch is 1 already")
+
+
+def _larger(sizing: _Sizing, said: str) -> Choice | NoHardware:
+    if growth.has_built_in_gpus(sizing.catalog, sizing.held):
+        return NoHardware(growth.built_in_words(sizing.held))
+    return _taken(growth.bigger(sizing.ground), said)
+
+
+def _gpu_memory(sizing: _Sizing) -> Choice | NoHardware:
+    if (sizing.batch or 0) > 1:
+        # How much of the device the batch takes is not known, and a batch too small costs little: a
+        # second failure costs a run.
+        return _smaller_batch(sizing, 8 if sizing.smaller_batch_failed else 2)
+    moved = sizing.catalog.accelerator_more_memory(
+        sizing.held, sizing.service, sizing.region, sizing.allowed
+    )
+    return _taken(moved, "sized: the cheapest with more memory on each device")
+
+
+def _accelerator(sizing: _Sizing) -> Choice | NoHardware:
+    image = sizing.case.job.cpu_only_image(sizing.case.model)
+    if image:
+        return NoHardware(f"the image {image} is built for CPUs: an accelerator would stand idle")
+    moved = sizing.catalog.accelerator_bigger(sizing.held, sizing.service, sizing.region)
+    return _taken(moved, "sized: the cheapest accelerator that goes with the machine")
+
+
+def _startup(sizing: _Sizing) -> Choice | NoHardware:
+    return _larger(sizing, "sized: the next size up")
+
+
+def _taken(moved: Moved | NoHardware, said: str) -> Choice | NoHardware:
+    """The move as a choice. What a list of the file forbids is refused by that list's guard."""
+    if isinstance(moved, NoHardware):
+        return moved
+    return Choice(moved.hardware, None, (said, *moved.notes))
+
+
+_BY_CAUSE: Mapping[Cause, Callable[[_Sizing], Choice | NoHardware]] = {
+    Cause.CPU_SATURATION: _cpu,
+    Cause.MEMORY_PRESSURE: _memory,
+    Cause.GPU_MEMORY: _gpu_memory,
+    Cause.ACCELERATOR_MISSING: _accelerator,
+    Cause.REQUEST_TOO_LARGE: _request,
+    Cause.SLOW_STARTUP: _startup,
+}

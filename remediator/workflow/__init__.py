@@ -1,0 +1,1 @@
+"""What is done about one failed job, from a hint to a conclusion, and what time passing brings."""

@@ -1,0 +1,291 @@
+"""How an incident ends without a change, and how a chain does; what is in the outbox goes with it.
+
+Owns the conclusions and their outbox messages, each in one transaction of the ledger. Called by `incident`
+and `resubmit`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from remediator import log
+from remediator.alerts import AlertFacts, AlertKind
+from remediator.alerts.delivery import parts_of
+from remediator.domain import (
+    Action,
+    Guard,
+    JobState,
+    Part,
+    PermissionDenied,
+    RemediatorError,
+    rfc3339,
+)
+from remediator.job import Job, summary
+from remediator.job.batch import MANIFEST, data_of
+from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
+from remediator.ledger import Chain, Conclusion, Incident, OutboxMessage, Stage, UnreadableDocument
+from remediator.planning import alert_routing, costs, sizing
+from remediator.workflow.services import IncidentContext, Services
+
+
+def conclude_with_alert(
+    context: IncidentContext,
+    services: Services,
+    now: datetime,
+    kind: AlertKind,
+    conclusion: Conclusion,
+) -> str:
+    """Conclude without a change: the alert is enqueued with the conclusion, in one transaction."""
+    done = replace(context.incident, stage=Stage.DONE, conclusion=conclusion)
+    write_manifest(context.chain, context.job, services)
+    facts = replace(context.facts(kind, now=now), grant=_grant_command(context, services))
+    outbox_messages = services.outbox.alert_and_outcome_messages(
+        context.plan.alerts,
+        context.chain,
+        context.job,
+        now,
+        verdict=context.incident.verdict,
+        action=context.plan.action,
+        final=True,
+        facts=facts,
+    )
+    if not services.ledger.move(done, outbox_messages=outbox_messages):
+        return "already handled by another execution"
+    services.outbox.deliver(outbox_messages)
+    return f"{conclusion}: {context.diagnosis.verdict}"
+
+
+def wait_until_due(context: IncidentContext, services: Services, now: datetime) -> str:
+    """No end yet: the incident comes up again when the plan says, and people are told so."""
+    waiting = replace(
+        context.incident,
+        stage=Stage.WAITING,
+        due=context.plan.not_before,
+        not_before=context.plan.not_before,
+    )
+    facts = context.facts(AlertKind.WAITING, now=now)
+    until = context.plan.not_before
+    outbox_messages = services.outbox.alert_and_outcome_messages(
+        context.plan.alerts,
+        context.chain,
+        context.job,
+        now,
+        verdict=context.incident.verdict,
+        action=Action.WAIT,
+        final=False,
+        facts=facts,
+        waits_for=rfc3339(until) if until else None,
+    )
+    if services.ledger.move(waiting, outbox_messages=outbox_messages):
+        services.outbox.deliver(outbox_messages)
+    return f"waiting until {context.plan.not_before}"
+
+
+_ACT_AS = "iam.serviceAccounts.actAs"
+_EMAIL = re.compile(r"[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com")
+
+
+def _grant_command(context: IncidentContext, services: Services) -> str:
+    """The command that lets us act as the job's account; empty unless it is that which was refused.
+
+    Only for what looks like an account, since the command is there to be pasted into a shell.
+    """
+    refused = _ACT_AS in context.plan.because
+    if not refused and Guard.SERVICE_ACCOUNT not in context.plan.refused_by:
+        return ""
+    account = context.job.service_account or ""
+    if not account and refused:  # such as the default one of a pipeline run, which Google names
+        named = _EMAIL.search(context.plan.because)
+        account = named[0] if named else ""
+    own = services.own_account()
+    if not _EMAIL.fullmatch(account) or not _EMAIL.fullmatch(own):
+        return ""
+    return (
+        f"gcloud iam service-accounts add-iam-policy-binding {account} "
+        f"--member=serviceAccount:{own} --role=roles/iam.serviceAccountUser"
+    )
+
+
+def alert_missing_permission(err: PermissionDenied, services: Services) -> None:
+    """We may not do what we must: every channel hears of it once a day for each permission.
+
+    No job of the alert's is named: whichever was met first, all of them wait for the same grant.
+    """
+    now = services.now()
+    words = " ".join(str(err).split())
+    named = _PERMISSION.search(words)
+    what = named[1] if named else hashlib.sha256(_DIGITS.sub("", words).encode()).hexdigest()[:12]
+    facts = AlertFacts(
+        kind=AlertKind.NO_PERMISSION,
+        display_name=named[1] if named else "",
+        root=f"permission/{what}/{now:%Y-%m-%d}",
+        error=words,
+        extra=(_UNTIL_GRANTED,),
+    )
+    outbox_messages = services.outbox.alert_messages(
+        facts, alert_routing.all_channels(services.policies()), now
+    )
+    services.ledger.enqueue(outbox_messages)
+    services.outbox.deliver(outbox_messages)
+
+
+def unreadable_document_messages(
+    err: UnreadableDocument, services: Services, *, set_aside: bool = False
+) -> tuple[OutboxMessage, ...]:
+    """What is in the outbox for a document that cannot be read: every channel hears of each once."""
+    facts = AlertFacts(
+        kind=AlertKind.LEDGER_DAMAGED,
+        display_name=f"{err.collection}:{err.key}",
+        root=f"ledger/{err.collection}/{err.key}",
+        extra=(f"{str(err)[:1].upper()}{str(err)[1:]}.", *((_SET_ASIDE,) * set_aside)),
+    )
+    return services.outbox.alert_messages(
+        facts, alert_routing.all_channels(services.policies()), services.now()
+    )
+
+
+_SET_ASIDE = "It was set aside; what stood in it is kept under `damaged:`."
+_UNTIL_GRANTED = (
+    "Until it is granted, failures wait: they are tried again for a day, then told or kept as "
+    "dead letters."
+)
+_PERMISSION = re.compile(r"[Pp]ermission '?([a-z]+\.[A-Za-z]+\.[A-Za-z]+)")
+_DIGITS = re.compile(r"\S*\d\S*")  # names and numbers of jobs, which differ each time
+
+# --- ends ----------------------------------------------------------------------------------------
+
+
+def close_incident(
+    incident: Incident, services: Services, conclusion: Conclusion, reason: str
+) -> None:
+    services.ledger.move(replace(incident, stage=Stage.DONE, conclusion=conclusion, reason=reason))
+
+
+def settle_attempt(job: Job, chain: Chain, services: Services, *, final: bool) -> Chain:
+    usd = costs.spent_usd(job, services.catalog)
+    return services.ledger.settle(
+        chain.key,
+        job.name.key,
+        state=job.state,
+        ended=job.end_time,
+        usd=usd,
+        usd_by_day=costs.usd_by_day(usd, job.start_time, job.end_time)
+        if usd is not None and job.end_time is not None
+        else None,
+        final=final,
+        outcome_keys=() if _says_nothing(job) else outcome_keys_of(job, policy_of(chain, job)),
+        size=sizing.size_of(job),
+        seconds=job.run_seconds,
+    )
+
+
+def _says_nothing(job: Job) -> bool:
+    """Whether its end says nothing of its policy or its size: somebody ended it, or it never began."""
+    return job.state is JobState.CANCELLED or costs.got_no_machine(job)
+
+
+def policy_of(chain: Chain, job: Job) -> str:
+    """The policy that made this attempt of a chain."""
+    made = (one.policy for one in chain.attempts if one.name == str(job.name))
+    return next(made, "")
+
+
+def outcome_keys_of(job: Job, policy: str) -> tuple[str, ...]:
+    """Where the ends of such attempts are kept: for the policy's breaker, and for similar jobs.
+
+    Those twice, by the job's own account and for all, since a policy file may let accounts learn from
+    one another.
+    """
+    found = (alike(job), alike(job, account=EVERY_ACCOUNT))
+    memories = tuple(key for key in found if key)
+    return (breaker_track(policy, job), *memories) if policy else memories
+
+
+def write_manifest(chain: Chain, current: Job, services: Services) -> None:
+    """Where the results of a resumed batch lie, part by part, beside the newest of them.
+
+    Written when the job is made and again when it ends. A manifest that cannot be written is told in the
+    log: outcomes and `follow` name the same parts.
+    """
+    parts = parts_of(chain, current)
+    place = data_of(current).output_prefix
+    if len(parts) < _SEVERAL or not place:
+        return
+    uri = f"{place.rstrip('/')}/{MANIFEST}"
+    body = {"root": chain.root, "parts": [part.to_json() for part in parts]}
+    try:
+        services.rows.write_manifest(uri, body)
+    except RemediatorError as err:
+        log.say("WARNING", f"the manifest was not written: {err}", job=str(current.name), uri=uri)
+
+
+_SEVERAL = 2
+
+
+def _parts_words(parts: Sequence[Part]) -> tuple[str, ...]:
+    """Where to read all of a resumed batch's results; empty where there is one place."""
+    if len(parts) < _SEVERAL:
+        return ()
+    listed = "; ".join(f"{part.output} ({part.rows:,} rows)" for part in parts)
+    return (f"The results are in {len(parts)} parts, all of which are to be read: {listed}.",)
+
+
+def close_chain(
+    job: Job,
+    incident: Incident,
+    services: Services,
+    now: datetime,
+    kind: AlertKind,
+    conclusion: Conclusion,
+) -> str:
+    """An attempt of ours ended well, or a person ended it: the chain is over."""
+    chain = services.ledger.chain(incident.root) or Chain(key=incident.root, root=incident.job)
+    chain = settle_attempt(job, chain, services, final=True)
+    write_manifest(chain, job, services)
+    last = chain.attempts[-1] if chain.attempts else None
+    lost = chain.first_failed
+    facts = AlertFacts(
+        kind=kind,
+        job=job.name,
+        display_name=job.display_name,
+        root=incident.root,
+        attempt=incident.attempt,
+        state=job.state,
+        machine=summary.machine_words(job),
+        owner=summary.owner_of(job),
+        account=job.service_account or "",
+        started=job.start_time,
+        ended=job.end_time,
+        attempts=chain.attempts,
+        spent_usd=chain.spent_usd,
+        estimated_usd=sum(a.estimated_usd or 0.0 for a in chain.attempts) or None,
+        time_lost_seconds=((job.end_time or now) - lost).total_seconds() if lost else None,
+        output=summary.output_of(job) or "" if kind is AlertKind.RECOVERED else "",
+        extra=(
+            *(
+                (f"The remediator cancelled it: {incident.reason}.",)
+                if incident.reason and job.state is JobState.CANCELLED
+                else ()
+            ),
+            *_parts_words(parts_of(chain, job)),
+        ),
+    )
+    channels = alert_routing.channels_of(services.policies(), last.policy if last else "", job)
+    outbox_messages = services.outbox.alert_and_outcome_messages(
+        channels,
+        chain,
+        job,
+        now,
+        verdict=last.verdict if last else "",
+        action=Action.ALERT,
+        final=True,
+        facts=facts,
+    )
+    done = replace(incident, stage=Stage.DONE, conclusion=conclusion, ended=job.end_time)
+    if services.ledger.move(done, outbox_messages=outbox_messages):
+        services.outbox.deliver(outbox_messages)
+    return f"{conclusion}: attempt {incident.attempt} is {job.state}"

@@ -1,0 +1,235 @@
+"""Attempts of ours that have not ended: one that waits for a machine in vain, one that costs too much.
+
+Owns when an attempt is cancelled, and the words for it. What is cancelled ends in `incident` like
+any other job. Called by `incident` each time a running attempt is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+
+from remediator import log
+from remediator.alerts import AlertFacts, AlertKind
+from remediator.domain import Attempt, JobState, Mode
+from remediator.job import Job, summary
+from remediator.ledger import Chain, Incident
+from remediator.planning import alert_routing, budgets, costs
+from remediator.workflow.conclusions import settle_attempt
+from remediator.workflow.decide import budget_limit, job_budget, limits_of, skip_key
+from remediator.workflow.services import Services
+
+STUCK_AFTER = timedelta(hours=1)
+NO_MACHINE = "it waited an hour for a machine in vain"
+_WAITS_FOR_A_MACHINE = (JobState.QUEUED, JobState.PENDING)
+
+
+def check_attempt(job: Job, incident: Incident, services: Services, now: datetime) -> Incident:
+    """Look at a job that has not ended; the incident to go on with, which knows why it was cancelled.
+
+    Only an attempt of ours is ever cancelled, and none while the stop switch is on or the mode is
+    observe.
+    """
+    chain = services.ledger.chain(incident.root) if incident.attempt else None
+    attempt = _attempt_of(job, chain)
+    if chain is None or attempt is None:
+        return incident
+    if _is_stuck(job, now):
+        return _cancel(job, incident, services, NO_MACHINE)
+    over = _overrun(job, attempt, chain, services, now)
+    if over is None:
+        return incident
+    cancels = limits_of(attempt.policy, services).on_overrun == "cancel"
+    _alert_overrun(job, incident, chain, attempt, over, services, now, cancelled=cancels)
+    return _cancel(job, incident, services, over.why) if cancels else incident
+
+
+def alert_if_over_budget(job: Job, incident: Incident, services: Services, now: datetime) -> None:
+    """An attempt that has just ended: where its cost passed a limit unseen, that is told all the same.
+
+    Between two looks it may have run for hours: while nobody could ask Vertex, say.
+    """
+    chain = services.ledger.chain(incident.root) if incident.attempt else None
+    attempt = _attempt_of(job, chain)
+    if chain is None or attempt is None or attempt.state.is_terminal or job.start_time is None:
+        return
+    over = _overrun(job, attempt, chain, services, job.end_time or now)
+    if over is not None and over.limit != _MAX_RUN:
+        _alert_overrun(job, incident, chain, attempt, over, services, now, cancelled=False)
+
+
+def _attempt_of(job: Job, chain: Chain | None) -> Attempt | None:
+    made = (one for one in (chain.attempts if chain else ()) if one.name == str(job.name))
+    return next(made, None)
+
+
+def step_over(job: Job, incident: Incident, services: Services, now: datetime) -> bool:
+    """The cancelled attempt never ran: what it was made for takes the next step instead."""
+    chain = services.ledger.chain(incident.root)
+    attempt = _attempt_of(job, chain)
+    if chain is None or attempt is None or job.start_time is not None:
+        return False
+    settle_attempt(job, chain, services, final=False)
+    return services.ledger.step_over(
+        incident, skip=skip_key(attempt.policy, attempt.step, attempt.entry), now=now
+    )
+
+
+def _is_stuck(job: Job, now: datetime) -> bool:
+    """A job that asked to be started when there is room (FLEX_START) says itself how long it waits."""
+    if job.state not in _WAITS_FOR_A_MACHINE or job.create_time is None or job.is_flex_start:
+        return False
+    return now - job.create_time >= STUCK_AFTER
+
+
+@dataclass(frozen=True, slots=True)
+class _Overrun:
+    """A limit that a running attempt has passed, by its name in the policy file, and in words."""
+
+    limit: str
+    why: str
+
+
+def _overrun(
+    job: Job, attempt: Attempt, chain: Chain, services: Services, now: datetime
+) -> _Overrun | None:
+    """The first limit that it has passed. What it costs is counted in its days and its job first."""
+    accrued = costs.accrued_usd(job, services.catalog, now)
+    if accrued is not None:
+        days = costs.usd_by_day(accrued, job.start_time, now)
+        _count(job, attempt, chain, days, services, now)
+        most = job_budget(attempt.policy, services)
+        if most is not None and chain.spent_usd + accrued > most:
+            return _Overrun("usd_per_job", f"it passed usd_per_job ({most:g} USD)")
+        over = _over_a_day(job, attempt, days, services, now)
+        if over is not None:
+            return over
+    ran = (now - job.start_time).total_seconds() if job.start_time else 0.0
+    if attempt.max_run_seconds is not None and ran > attempt.max_run_seconds:
+        hours = attempt.max_run_seconds / 3600
+        return _Overrun(_MAX_RUN, f"it ran longer than max_run allows ({hours:.3g} h)")
+    return None
+
+
+_MAX_RUN = "max_run"
+
+
+def _count(
+    job: Job,
+    attempt: Attempt,
+    chain: Chain,
+    usd_by_day: Mapping[date, float],
+    services: Services,
+    now: datetime,
+) -> None:
+    """Write down what it has cost, unless what was set aside on the day it was made still holds it."""
+    made = attempt.create_time.astimezone(UTC).date() if attempt.create_time else None
+    within = sum(usd_by_day.values()) <= (attempt.estimated_usd or 0.0)
+    if within and made == now.astimezone(UTC).date() and set(usd_by_day) <= {made}:
+        return
+    services.ledger.accrue(chain.key, job.name.key, usd_by_day=usd_by_day, now=now)
+
+
+def _over_a_day(
+    job: Job,
+    attempt: Attempt,
+    usd_by_day: Mapping[date, float],
+    services: Services,
+    now: datetime,
+) -> _Overrun | None:
+    """A day's money, everybody's or a group's share, that it passed by costing more than estimated.
+
+    An attempt within its estimate is not blamed for a day that another one has passed.
+    """
+    accrued = sum(usd_by_day.values())
+    if accrued <= (attempt.estimated_usd or 0.0):
+        return None
+    limits = limits_of(attempt.policy, services)
+    for day in sorted(usd_by_day, reverse=True):
+        at = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        for budget in budgets.budgets(limits, job, at):
+            if budget.unit != "usd" or budget.limit is None:
+                continue
+            counted = services.ledger.used(budget_limit(budget, 0.0), now)
+            if max(counted, accrued) > budget.limit + _CENT:
+                return _Overrun(_name_of(budget), _day_words(budget, day))
+    return None
+
+
+def _name_of(budget: budgets.Budget) -> str:
+    return "usd_per_day" + (f":{budget.group[0]}:{budget.group[1]}" if budget.group else "")
+
+
+def _day_words(budget: budgets.Budget, day: date) -> str:
+    limit = f"usd_per_day ({budget.limit:g} USD, {day:%Y-%m-%d})"
+    if budget.group is None:
+        return f"it passed {limit}"
+    by, value = budget.group
+    return f"it passed {limit} of {by.replace('_', ' ')} {value or '(none)'}"
+
+
+_CENT = 0.005  # sums of money are compared to the cent, as the guards do
+
+
+def _cancel(job: Job, incident: Incident, services: Services, why: str) -> Incident:
+    """Ask Vertex to end it, the reason written down first: a crash between leaves no riddle."""
+    policies = services.policies()
+    observes = Mode.OBSERVE in {policies.mode, services.settings.max_mode}
+    if (
+        job.state is JobState.CANCELLING
+        or observes
+        or services.settings.stop
+        or services.ledger.stopped()
+    ):
+        return incident
+    noted = incident
+    if incident.reason != why:
+        noted = replace(incident, reason=why)
+        if not services.ledger.move(noted):
+            return incident
+        noted = replace(noted, version=noted.version + 1)
+    log.say("NOTICE", f"cancelling an attempt of ours: {why}", job=str(job.name))
+    services.jobs.cancel(job.name, timeout_seconds=services.call_seconds)
+    return noted
+
+
+def _alert_overrun(
+    job: Job,
+    incident: Incident,
+    chain: Chain,
+    attempt: Attempt,
+    over: _Overrun,
+    services: Services,
+    now: datetime,
+    *,
+    cancelled: bool,
+) -> None:
+    done = "It is being cancelled" if cancelled else "Nothing was done, it still runs"
+    if job.state.is_terminal:
+        done = "It has ended"
+    accrued = costs.accrued_usd(job, services.catalog, job.end_time or now)
+    facts = AlertFacts(
+        kind=AlertKind.OVERRUN,
+        job=job.name,
+        display_name=job.display_name,
+        root=incident.root,
+        attempt=incident.attempt,
+        state=job.state,
+        machine=summary.machine_words(job),
+        owner=summary.owner_of(job),
+        account=job.service_account or "",
+        started=job.start_time,
+        ended=job.end_time,
+        attempts=chain.attempts,
+        spent_usd=None if accrued is None else chain.spent_usd + accrued,
+        estimated_usd=attempt.estimated_usd,
+        over_time=over.limit == _MAX_RUN,
+        limit=over.limit,
+        cancels=cancelled,
+        extra=(f"{done}: {over.why}.",),
+    )
+    channels = alert_routing.channels_of(services.policies(), attempt.policy, job)
+    outbox_messages = services.outbox.alert_messages(facts, channels, now)
+    services.ledger.enqueue(outbox_messages)
+    services.outbox.deliver(outbox_messages)

@@ -1,0 +1,181 @@
+"""Several jobs' logs in one read: each gets what it would have got alone, in fewer reads."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from remediator.cloud.logs import Logs, job_log_filter
+from remediator.cloud.shared_reads import SharedReads, Tail
+from remediator.domain import JobKind, JobName, Json, PermanentError, TransientError
+from tests.cloud.conftest import NOW
+from twin.clock import rfc3339
+from twin.cloud import Cloud
+
+START, END = NOW - timedelta(hours=2), NOW
+
+
+def line(number: int, job: str) -> dict[str, Any]:
+    return {
+        "resource": {
+            "type": "ml_job",
+            "labels": {"job_id": job, "task_name": "workerpool0-0", "project_id": "genomics-lab"},
+        },
+        "timestamp": rfc3339(START + timedelta(seconds=number)),
+        "insertId": f"{job}-{number:05d}",
+        "textPayload": f"line {number} of {job}",
+    }
+
+
+def tail(job: str, *, limit: int = 1000, start_after: float = 0.0) -> Tail:
+    start = START + timedelta(seconds=start_after)
+    name = JobName("genomics-lab", "us-central1", JobKind.CUSTOM, job)
+    query = job_log_filter(name, (), start, END)
+    return Tail("genomics-lab", query, frozenset({job}), start, END, limit, 1_000_000)
+
+
+class Service:
+    """Answers reads from `entries`; the first waits until `gate` is opened."""
+
+    def __init__(self, entries: list[Json]) -> None:
+        self.entries = entries
+        self.queries: list[str] = []
+        self.gate = threading.Event()
+        self.asked = threading.Event()
+        self.error: Exception | None = None
+
+    def read(
+        self, project: str, query: str, limit: int, most_bytes: int, seconds: float
+    ) -> tuple[Json, ...]:
+        del project, most_bytes, seconds
+        self.queries.append(query)
+        if len(self.queries) == 1:
+            self.asked.set()
+            assert self.gate.wait(20)
+        if self.error is not None and len(self.queries) > 1:
+            raise self.error
+        named = [
+            entry for entry in self.entries if f'"{entry["resource"]["labels"]["job_id"]}"' in query
+        ]
+        newest_first = sorted(named, key=lambda entry: str(entry["timestamp"]), reverse=True)
+        return tuple(newest_first[:limit])
+
+
+def asked_together(service: Service, shared: SharedReads, tails: list[Tail]) -> list[Any]:
+    """The first is being read while all others come; what each is answered, or its error."""
+
+    def ask(wanted: Tail) -> Any:
+        try:
+            return [entry["textPayload"] for entry in shared.tail(wanted, 20.0)]
+        except (TransientError, PermanentError) as err:
+            return err
+
+    with ThreadPoolExecutor(len(tails)) as pool:
+        first = pool.submit(ask, tails[0])
+        assert service.asked.wait(20)
+        others = [pool.submit(ask, wanted) for wanted in tails[1:]]
+        while len(shared._waiting) < len(others):
+            threading.Event().wait(0.001)
+        service.gate.set()
+        return [done.result(20) for done in (first, *others)]
+
+
+def test_those_who_come_meanwhile_are_read_for_at_once() -> None:
+    jobs = [str(700 + number) for number in range(9)]
+    service = Service([line(number, job) for job in jobs for number in range(3)])
+    found = asked_together(service, SharedReads(service.read), [tail(job) for job in jobs])
+    assert found == [[f"line {n} of {job}" for n in (2, 1, 0)] for job in jobs]
+    assert len(service.queries) == 2
+
+
+def test_a_log_that_may_be_cut_is_read_alone_and_a_later_one_is_not() -> None:
+    long = [line(number, "801") for number in range(1500)]
+    short = [line(number, "802") for number in (2000, 10)]  # its old line is beyond the page
+    late = [line(number, "803") for number in (2001, 2002)]
+    service = Service([*long, *short, *late])
+    shared = SharedReads(service.read)
+    tails = [tail("800"), tail("801"), tail("802"), tail("803", start_after=1900.0)]
+    found = asked_together(service, shared, tails)
+    assert [len(lines) for lines in found] == [0, 1000, 2, 2]
+    assert found[1][-1] == "line 500 of 801"
+    assert len(service.queries) == 4  # the first, all others, then 801 and 802 alone
+
+
+def test_a_limit_of_ones_own_is_kept() -> None:
+    service = Service([line(number, "901") for number in range(9)])
+    found = asked_together(
+        service, SharedReads(service.read), [tail("900"), tail("901", limit=4), tail("902")]
+    )
+    assert [len(lines) for lines in found] == [0, 4, 0]
+
+
+@pytest.mark.parametrize(
+    ("error", "reads"),
+    [
+        pytest.param(TransientError("busy"), 2, id="for-all"),  # not asked again one by one
+        pytest.param(PermanentError("that query"), 4, id="each-alone"),
+    ],
+)
+def test_an_error_reaches_all_who_asked(error: Exception, reads: int) -> None:
+    service = Service([])
+    service.error = error
+    found = asked_together(service, SharedReads(service.read), [tail("1"), tail("2"), tail("3")])
+    assert found[0] == []
+    assert [str(one) for one in found[1:]] == [str(error)] * 2
+    assert len(service.queries) == reads
+
+
+def test_a_query_stays_within_what_logging_takes() -> None:
+    jobs = [f"{number}" * 30 for number in range(100, 160)]
+    service = Service([])
+    asked_together(service, SharedReads(service.read), [tail(job) for job in jobs])
+    assert max(len(query) for query in service.queries) <= 20_000
+    assert len(service.queries) < 6
+
+
+def test_after_some_reads_of_a_minute_the_others_are_spaced() -> None:
+    service = Service([])
+    service.gate.set()
+    moment, slept = 1000.0, []
+
+    def sleep(seconds: float) -> None:
+        nonlocal moment
+        slept.append(round(seconds, 3))
+        moment += seconds
+
+    shared = SharedReads(service.read, clock=lambda: moment, sleep=sleep)
+    for number in range(14):
+        shared.tail(tail(str(number)), 20.0)
+    assert slept == [1.6] * 4  # the first ten wait for nobody
+    moment += 61.0
+    shared.tail(tail("99"), 20.0)
+    assert len(slept) == 4
+
+
+def test_through_the_service_each_job_gets_its_own_lines(cloud: Cloud, logs: Logs) -> None:
+    jobs = [str(70 + number) for number in range(12)]
+    for job in jobs:
+        for number in range(3):
+            cloud.log(line(number, job), route=False)
+    wanted = [tail(job) for job in jobs]
+
+    def ask(one: Tail) -> list[str]:
+        found = logs.tail(
+            one.project,
+            one.query,
+            job_ids=one.job_ids,
+            between=(one.start, one.end),
+            limit=one.limit,
+            most_bytes=one.most_bytes,
+            timeout_seconds=10.0,
+        )
+        return [str(entry["textPayload"]) for entry in found]
+
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        found = list(pool.map(ask, wanted))
+    assert found == [[f"line {n} of {job}" for n in (2, 1, 0)] for job in jobs]
+    assert len(cloud.calls("LoggingServiceV2.ListLogEntries")) <= len(jobs)
