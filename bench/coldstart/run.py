@@ -52,6 +52,7 @@ class First:
     """What one cold start cost."""
 
     seconds: float
+    cpu: float
     rss: float
     pss: float
     idle_pss: float
@@ -116,12 +117,13 @@ def first_event(cloud: Cloud, folder: Path, environment: Mapping[str, str]) -> F
     idle = sum(results.memory_mib(served.pid, "Pss"))
     status, text = served.post(body, headers=headers)
     seconds = time.perf_counter() - started
+    cpu = results.cpu_seconds(served.pid)
     if status != 200 or len(cloud.slack.messages) == told:
         raise SystemExit(f"not handled: {status} {text}\n{served.output()[-4000:]}")
     rss = max(results.memory_mib(served.pid, "Rss"))
     pss = sum(results.memory_mib(served.pid, "Pss"))
     served.stop()
-    return First(seconds, rss, pss, idle)
+    return First(seconds, cpu, rss, pss, idle)
 
 
 def main() -> int:
@@ -174,12 +176,15 @@ def report(found: Mapping[str, list[First]], *, quick: bool) -> int:
     for way, firsts in found.items():
         seconds = [one.seconds for one in firsts]
         times = [one.seconds / other.seconds for one, other in zip(firsts, plain, strict=True)]
+        cpus = [one.cpu / other.cpu for one, other in zip(firsts, plain, strict=True)]
         memory = [one.pss / other.pss for one, other in zip(firsts, plain, strict=True)]
         rows.append(
             (
                 way,
                 results.spread(seconds, unit=" s"),
                 results.spread(times),
+                results.spread([one.cpu for one in firsts], unit=" s"),
+                results.spread(cpus),
                 results.spread([one.pss for one in firsts], 0, " MiB"),
                 results.spread([one.rss for one in firsts], 0, " MiB"),
                 results.spread(memory),
@@ -190,6 +195,7 @@ def report(found: Mapping[str, list[First]], *, quick: bool) -> int:
             continue
         measured = (
             ("time", statistics.median(times), MOST_TIME),
+            ("processor time", statistics.median(cpus), MOST_TIME),
             ("memory", statistics.median(memory), MOST_MEMORY),
             ("MiB", statistics.median(one.pss for one in firsts), MOST_MIB),
         )
@@ -198,6 +204,7 @@ def report(found: Mapping[str, list[First]], *, quick: bool) -> int:
             kept = kept and value <= most * NOISE
     head = (
         *("way", "to the first handled event", "of plain's, pair by pair"),
+        *("processor time", "of plain's, pair by pair"),
         *("PSS, all processes", "RSS, the worker", "PSS of plain's", "PSS before any event"),
     )
     text = (

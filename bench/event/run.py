@@ -37,7 +37,7 @@ from bench.latency import Slow, Span, in_sequence  # noqa: E402
 from remediator.app import App  # noqa: E402
 from twin.cloud import Cloud  # noqa: E402
 
-MOST_TRIPS = 6
+MOST_TRIPS = 5
 MOST_IRRELEVANT_MS = 1.0
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from remediator.catalog import catalog
 from remediator.domain import InvalidInput, Json
 
 if TYPE_CHECKING:
@@ -253,8 +252,9 @@ def policies_of(args: argparse.Namespace) -> Policies:
 
 
 def catalogue_of(args: argparse.Namespace) -> Catalog:
+    from remediator.catalog.catalog import Catalog
 
-    built_in = catalog.Catalog.built_in()
+    built_in = Catalog.built_in()
     own = getattr(args, "catalog", None)
     return built_in.with_overrides(read_json(Path(own))) if own else built_in
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from remediator import planning
 from remediator.domain import (
     Action,
     Cause,
@@ -118,12 +117,19 @@ def duration_words(seconds: float) -> str:
 def diagnose_inputs(found: Assembly, policies: Policies | None = None) -> Diagnosis:
     """The diagnosis; unknown for a job that runs, and for a plain log that complains of nothing."""
     from remediator.diagnosis import diagnose
-    from remediator.workflow.decide import diagnose_case, diagnosis_of_a_log
 
-    answer = diagnose_case(found.case, policies) if policies is not None else diagnose(found.case)
+    if policies is None:
+        answer = diagnose(found.case)
+    else:
+        slow = policies.probes.threshold.total_seconds()
+        answer = diagnose(found.case, probe_threshold_seconds=slow)
     if found.silent or (found.has_job and found.case.job.state in RUNS):
         return replace(answer, verdict=Cause.UNKNOWN, causes=())
-    return answer if found.has_job else diagnosis_of_a_log(answer)
+    if found.has_job:
+        return answer
+    from remediator.workflow.decide import diagnosis_of_a_log
+
+    return diagnosis_of_a_log(answer)
 
 
 def plan_inputs(
@@ -138,6 +144,7 @@ def plan_inputs(
 
     `resume`: the bucket and the dataset for the rows that are left of a batch.
     """
+    from remediator import planning
 
     case = found.case
     history = replace(_history_of(case, catalog), resume_bucket=resume[0], resume_dataset=resume[1])
@@ -163,10 +170,10 @@ def _history_of(case: Case, catalog: Catalog) -> History:
 
 def plan_watch_inputs(found: Assembly, policies: Policies, catalog: Catalog) -> WatchPlan | None:
     """What the entries of `watch` say about a job that still runs; None for any other, or no job."""
+    if not found.has_job or found.case.job.state not in RUNS:
+        return None
     from remediator.watch import plan_watch
 
-    if not found.has_job:
-        return None
     return plan_watch(found.case, policies, _history_of(found.case, catalog), catalog)
 
 
@@ -183,9 +190,11 @@ def no_failure_words(job: Job) -> str:
 
 def watch_inputs(found: Assembly, catalog: Catalog) -> Watch | None:
     """What is thought of a job that still runs; None for any other, and without a job."""
+    if not found.has_job or found.case.job.state not in RUNS:
+        return None
     from remediator.watch import watch
 
-    return watch(found.case, catalog) if found.has_job else None
+    return watch(found.case, catalog)
 
 
 def watch_lines(seen: Watch | None) -> Iterator[str]:

@@ -8,7 +8,7 @@ verb that needs the time is told it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
@@ -599,10 +599,16 @@ class Ledger:
 
     def take_token(self, key: str, *, most: int, window_seconds: float, now: datetime) -> bool:
         """Take one of `most` tokens in a sliding window, shared by all instances; False if none."""
+        acquired_at, take = self.token(key, most=most, window_seconds=window_seconds, now=now)
+        # Asked without a transaction first: a crowd at a full counter costs little.
+        return acquired_at + 1 <= most and take()
+
+    def token(
+        self, key: str, *, most: int, window_seconds: float, now: datetime
+    ) -> tuple[float, Callable[[], bool]]:
+        """How many of the tokens are taken, as was last seen, and what takes one: False if none."""
         limit = Limit(key, Guard.RATE.value, float(most), 1.0, window_seconds)
         seen = self._store.get("counters", doc_id(key))
-        if not counters.has_room(seen, limit, now):
-            return False  # asked without a transaction: a crowd at a full counter costs little
 
         def work(tx: Transaction) -> bool:
             body = tx.get("counters", doc_id(key))
@@ -611,7 +617,7 @@ class Ledger:
             put_counters(tx, {doc_id(key): counters.added(body, limit, now)})
             return True
 
-        return self._store.run(work)
+        return counters.used(seen, limit, now), lambda: self._store.run(work)
 
     def stopped(self) -> bool:
         """Whether the stop switch is on."""

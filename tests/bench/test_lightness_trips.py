@@ -1,4 +1,4 @@
-"""A warm failure is recorded after six calls in sequence at most, whatever each of them takes."""
+"""A warm failure is recorded after five calls in sequence at most, whatever each of them takes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_with_sqlite_a_job_its_log_and_the_create_are_asked_in_sequence() -> Non
 
 
 @pytest.mark.emulator
-def test_with_firestore_six_calls_in_sequence_are_enough() -> None:
+def test_with_firestore_five_calls_in_sequence_are_enough() -> None:
     with emulators.firestore() as firestore:
         if not firestore:
             pytest.skip("gcloud's Firestore emulator or Java is not installed")

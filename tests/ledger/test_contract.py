@@ -373,6 +373,21 @@ def test_what_a_claim_set_aside_can_be_left_out_of_what_is_counted(ledger: Ledge
         assert ledger.used(limit, NOW, apart_from=reservation) == pytest.approx(0.0)
 
 
+def test_a_token_says_how_many_are_taken_and_is_taken_by_its_own_call(ledger: Ledger) -> None:
+    def token() -> tuple[float, Callable[[], bool]]:
+        return ledger.token("half", most=2, window_seconds=60, now=NOW)
+
+    taken, take = token()
+    assert taken == 0
+    assert token()[0] == 0  # looking takes none
+    assert take()
+    assert token()[0] == 1
+    assert token()[1]()
+    taken, take = token()
+    assert taken == 2
+    assert not take()
+
+
 def test_a_rate_does_not_begin_anew_at_midnight(ledger: Ledger) -> None:
     midnight = datetime(2026, 11, 24, tzinfo=UTC)
     moments = [midnight + timedelta(seconds=by) for by in (-2, -1, 0, 1)]

@@ -1,0 +1,84 @@
+"""What a command loads: each waits for no room of the house that it does not enter."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CASE = "docs/examples/case.json"
+_HEAVY = (
+    "pydantic",
+    "yaml",
+    "grpc",
+    "google.protobuf",
+    "requests",
+    "slack_sdk",
+    "flask",
+    "stamina",
+)
+
+
+def loaded_by(*arguments: str) -> frozenset[str]:
+    """The heavy packages and the rooms that are loaded once the command is through."""
+    program = (
+        "import sys; from remediator.cli.main import main; code = main(sys.argv[1:]); "
+        f"heavy = [n for n in {_HEAVY!r} if n in sys.modules]; "
+        "rooms = {n.split('.')[1] for n in sys.modules if n.startswith('remediator.')}; "
+        "print('LOADED', *heavy, *rooms, file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    (told,) = [line for line in done.stderr.splitlines() if line.startswith("LOADED")]
+    return frozenset(told.split()[1:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "not_needed"),
+    [
+        pytest.param(
+            ("diagnose", CASE),
+            {"pydantic", "policy", "ledger", "alerts", "app", "report", "watch"},
+            id="diagnose",
+        ),
+        pytest.param(
+            ("plan", CASE, "--policies", "policies.yaml"),
+            {"ledger", "alerts", "app", "report", "watch"},
+            id="plan",
+        ),
+        pytest.param(
+            ("validate", "policies.yaml"),
+            {"ledger", "alerts", "app", "report", "diagnosis"},
+            id="validate",
+        ),
+        pytest.param(
+            ("catalog", "show", "n1-standard-8"), {"pydantic", "ledger", "alerts"}, id="catalog"
+        ),
+    ],
+)
+def test_a_command_loads_what_it_needs(arguments: tuple[str, ...], not_needed: set[str]) -> None:
+    loaded = loaded_by(*arguments)
+    assert not loaded & not_needed
+    assert not loaded & (set(_HEAVY) - {"pydantic", "yaml"})
+
+
+def test_help_loads_no_room() -> None:
+    program = (
+        "import sys\nfrom remediator.cli.main import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print(sorted(n for n in sys.modules if n.startswith('remediator.')), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "remediator.diagnosis" not in done.stderr
+    assert "remediator.job" not in done.stderr
