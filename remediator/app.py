@@ -114,7 +114,7 @@ class App:
         here: Path,
         clock: Callable[[], float] = time.monotonic,
     ) -> App:
-        """Settings read and, where it is a local file, the policy file; raises Unusable."""
+        """Settings read and, where it is a local file, the policy file; raises InvalidInput."""
         found = settings.read(environ, here=here)
         if found.policies.startswith(("gs://", "secret:")):
             return cls(found, here=here, environ=environ, policies=None, clock=clock)
@@ -265,7 +265,7 @@ class App:
         return replace(case, parent=self._parent_of(document))
 
     def account_rows(self, name: JobName, *, key: str | None) -> AccountedRows:
-        """What a batch did with its rows, read where they lie; raises Unusable for another kind."""
+        """What a batch did with its rows, read where they lie; raises InvalidInput for another kind."""
         job = self.vertex.get(name, timeout_seconds=CALL_SECONDS)
         if name.kind is not JobKind.BATCH_PREDICTION:
             msg = f"{name} is no batch prediction, so it has no rows"
@@ -362,7 +362,7 @@ class App:
             or str(value).startswith("secret:")
         }
 
-    def context(
+    def doctor_context(
         self, *, name: str, region: str, account: str, event_seconds: float
     ) -> DoctorContext:
         """What `doctor` looks at: the deployment whose names begin with `name`."""
@@ -881,7 +881,7 @@ def _read_file(path: Path) -> bytes:
 
 
 def _load(text: str | bytes, name: str, found: Settings) -> Policies:
-    """The policies of a text, bound by the ceilings; raises Unusable with every error."""
+    """The policies of a text, bound by the ceilings; raises InvalidInput with every error."""
     from remediator import policy
 
     loaded = policy.load(text, name, catalog=catalog.Catalog.built_in())

@@ -206,7 +206,7 @@ class Case:
 
     @classmethod
     def parse(cls, body: Json, *, settle: timedelta = timedelta(minutes=7)) -> Case:
-        """A case file; raises Unusable naming what is wrong with it.
+        """A case file; raises InvalidInput naming what is wrong with it.
 
         Without `now`, the case is judged at the job's end plus `settle`; with no end either, at its
         last known time.

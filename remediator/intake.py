@@ -93,7 +93,7 @@ _CLAIM_LABEL = "remediator-claim"
 
 
 def read(attributes: Mapping[str, Any], data: Any) -> Hint | Ignored:
-    """The hint in a Pub/Sub CloudEvent; raises Unusable for what is no event of ours at all.
+    """The hint in a Pub/Sub CloudEvent; raises InvalidInput for what is no event of ours at all.
 
     `attributes` are the CloudEvent's; `data` its data as functions-framework hands it over, which
     may be bytes where the body was no JSON.

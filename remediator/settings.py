@@ -61,7 +61,7 @@ class Settings:
 
 
 def read(environ: Mapping[str, str], *, here: Path) -> Settings:
-    """Settings from environment variables; raises Unusable naming every bad one, on one line.
+    """Settings from environment variables; raises InvalidInput naming every bad one, on one line.
 
     `here` is the folder of `main.py`, beside which the policy file lies unless told otherwise.
     """
@@ -232,7 +232,7 @@ def _dataset(text: str) -> str:
 def resume_targets(environ: Mapping[str, str]) -> tuple[str, str]:
     """The bucket and the dataset for resumed batches alone, for what needs no other setting.
 
-    Raises Unusable naming what is wrong.
+    Raises InvalidInput naming what is wrong.
     """
     reader = _SettingsReader(environ)
     bucket = reader.take("REMEDIATOR_RESUME_BUCKET", _bucket, "")

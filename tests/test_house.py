@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
+import tokenize
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,8 @@ from remediator.policy.reference import reference, schema
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "remediator").rglob("*.py"))
+DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
+_MOST_AT_THE_ROOT = 14
 _VAGUE = {"utils", "helpers", "common", "base", "manager", "core", "misc", "types"}
 
 
@@ -178,3 +184,82 @@ def test_a_changed_document_leaves_the_original_alone() -> None:
     assert changed.read("jobSpec.workerPoolSpecs[1].x") is None
     assert body["jobSpec"] == {"workerPoolSpecs": [{"a": 1}]}
     assert JobState.parse("JOB_STATE_EXPIRED").is_terminal
+
+
+# --- words and sizes -------------------------------------------------------------------------------
+
+_OLD_NAMES = re.compile(
+    r"(?:^|_)(?:hands?|tale|told|owed?|owes|debts?|mend(?:s|ed|ing|able)?|belongings?|glance|patience|ward"
+    r"|lints?|notices|somebody|retake|speakers?|begun_by)(?:_|$)",
+    re.IGNORECASE,
+)
+"""Words of a private vocabulary: what each stood for has its name in the field (docs/architecture.md)."""
+_OLD_PROSE = re.compile(
+    r"\b(?:[Oo]we[ds]?|[Dd]ebts?|[Mm]end(?:s|ed|ing|ings)?|[Tt]ales?|[Bb]elongings?|[Gg]lance|[Pp]atience"
+    r"|(?:an?other|second|later|contending) hands?|a fault of our own|[Nn]o way on)\b"
+)
+_KEPT_NAMES = {"still_owed"}  # a key of what `reconcile` answers
+_KEPT_TEXTS = {"owed", "mend", "debts"}  # keys of JSON answers, a collection of the ledger
+
+
+def _identifiers(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.Name(id=name):
+                yield name
+            case ast.Attribute(attr=name) | ast.arg(arg=name) | ast.alias(asname=str(name)):
+                yield name
+            case ast.keyword(arg=str(name)):
+                yield name
+
+
+def _prose(path: Path) -> Iterator[str]:
+    with tokenize.open(path) as text:
+        for token in tokenize.generate_tokens(text.readline):
+            if token.type == tokenize.COMMENT:
+                yield token.string
+            elif token.type == tokenize.STRING and token.string.strip("frbu'\"") not in _KEPT_TEXTS:
+                yield re.sub(r"`(?:mend|damaged:)`|\{[^{}]*\}|\['?owed'?\]", "", token.string)
+
+
+def test_no_name_in_the_package_is_of_the_old_vocabulary() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in SOURCES
+        for name in _identifiers(ast.parse(path.read_text()))
+        if _OLD_NAMES.search(name) and name not in _KEPT_NAMES
+    }
+    assert sorted(found) == []
+
+
+def test_no_sentence_in_the_package_is_of_the_old_vocabulary() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in [*SOURCES, ROOT / "main.py"]
+        for text in _prose(path)
+        for match in _OLD_PROSE.finditer(text)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "document", [pytest.param(path, id=path.name) for path in [ROOT / "README.md", *DOCUMENTS]]
+)
+def test_no_sentence_in_the_docs_is_of_the_old_vocabulary(document: Path) -> None:
+    text = re.sub(r"`[^`\n]*`|::\w+", "", document.read_text())  # names are their files' business
+    assert [match[0] for match in _OLD_PROSE.finditer(text)] == []
+
+
+def test_no_class_has_the_name_of_another() -> None:
+    names = Counter(
+        node.name
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_few_modules_stand_at_the_root() -> None:
+    found = sorted(path.name for path in (ROOT / "remediator").glob("*.py"))
+    assert len(found) <= _MOST_AT_THE_ROOT, found

@@ -39,7 +39,7 @@ class Interaction:
 
 
 def check_form(body: bytes, headers: Mapping[str, str], now: datetime) -> None:
-    """What needs no secret: size, age and the form of the signature; raises Forbidden.
+    """What needs no secret: size, age and the form of the signature; raises PermissionDenied.
 
     The door is open to all. Whoever knocks without a signature of a moment ago must cost nothing, no
     secret read, no policy file fetched.
@@ -61,8 +61,8 @@ def parse_interaction(
 ) -> Interaction:
     """The click in a request to the interactivity URL; the first of our buttons counts.
 
-    Raises Forbidden where the signature is missing, wrong or older than five minutes (Slack's own
-    rule against replays), and Unusable where a signed request is no click on one of our buttons.
+    Raises PermissionDenied where the signature is missing, wrong or older than five minutes (Slack's own
+    rule against replays), and InvalidInput where a signed request is no click on one of our buttons.
     """
     check_form(body, headers, now)
     if not _is_signed(body, headers, signing_secret, now):

@@ -3,7 +3,7 @@
 Owns the wire: deadlines, TLS, what an answer means. `open_channel` turns a channel of the policy
 file into something that sends; secrets come in resolved and never leave in an error's words. The
 other services stand in a module each, which is imported when such a channel is opened.
-Errors: Transient (try again, with the service's own Retry-After where it told one) and Refused
+Errors: TransientError (try again, with the service's own Retry-After where it told one) and PermanentError
 (will never work as it is configured). Must not decide what is said or when to try again: `compose`
 and `outbox` do. slack_sdk and smtplib are imported when first used.
 """
@@ -93,7 +93,7 @@ class Channel(Protocol):
     group_limits: GroupLimits
 
     def send(self, message: Message, *, thread: str = "", due: datetime) -> Sent:
-        """Delivers once or raises Transient or Refused; `thread` as the chain's last Sent said."""
+        """Delivers once or raises TransientError or PermanentError; `thread` as the chain's last Sent said."""
         ...
 
     def update(self, message: Message, *, thread: str) -> None:
@@ -101,7 +101,7 @@ class Channel(Protocol):
         ...
 
     def check(self) -> None:
-        """Raises Transient or Refused where nothing could be delivered; sends nothing."""
+        """Raises TransientError or PermanentError where nothing could be delivered; sends nothing."""
         ...
 
 
@@ -116,7 +116,7 @@ def open_channel(
     project: str = "",
     slack_api: str = SLACK_API,
 ) -> Channel:
-    """The channel, ready to send; opens no connection. Raises Refused, naming the channel.
+    """The channel, ready to send; opens no connection. Raises PermanentError, naming the channel.
 
     `hosts`: names a channel may speak to, globs, None for any. `buttons`: a Slack app is there that
     receives clicks. `to`: addresses instead of the channel's own (an owner found by the map).

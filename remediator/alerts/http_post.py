@@ -1,8 +1,8 @@
 """One POST to a service that takes alerts, and what its answer means.
 
 Owns what all HTTP channels have in common: which URLs they may speak to, the deadline, and the
-difference between "try again" (Transient, with the service's own Retry-After) and "will never work"
-(Refused). A URL may hold the secret, so that no error names one. Must not know what a message looks
+difference between "try again" (TransientError, with the service's own Retry-After) and "will never work"
+(PermanentError). A URL may hold the secret, so that no error names one. Must not know what a message looks
 like. Called by the channels; `requests` is imported when first used.
 """
 
@@ -57,7 +57,7 @@ def post(
     headers: Mapping[str, str] | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Reply:
-    """The answer of `url` to a JSON body; raises Transient, Refused or BodyTooLarge.
+    """The answer of `url` to a JSON body; raises TransientError, PermanentError or BodyTooLarge.
 
     Redirects are not followed: they could lead where channels may not speak to. Proxies and
     certificates are those of the environment; a `.netrc` is not read.
@@ -68,7 +68,7 @@ def post(
 
 
 def reach(url: str, *, service: str) -> None:
-    """Raises Transient where nobody answers at `url`; any answer will do, and nothing is delivered."""
+    """Raises TransientError where nobody answers at `url`; any answer will do, and nothing is delivered."""
     reply = _ask("HEAD", url, b"", service, None, TIMEOUT_SECONDS)
     if reply.status >= 500:  # noqa: PLR2004  # HTTP's server errors
         judge(service, reply.status, "", reply.headers)
@@ -102,7 +102,7 @@ def _ask(
 def post_lightly(
     url: str, body: bytes, *, service: str, timeout_seconds: float = TIMEOUT_SECONDS
 ) -> Reply:
-    """What the URL answers to a JSON body, whatever that means; raises Transient where nothing does.
+    """What the URL answers to a JSON body, whatever that means; raises TransientError where nothing does.
 
     By the standard library, whose rules for proxies and certificates are those of the environment:
     for the channel of a first alert, since `requests` is 50 ms of a cold start (measured).
@@ -169,7 +169,7 @@ def retry_after(headers: Mapping[str, Any]) -> float | None:
 
 
 def check_url(url: str, what: str, hosts: Sequence[str] | None) -> None:
-    """Raises Refused unless `url` is https, or http on loopback, to one of the `hosts`."""
+    """Raises PermanentError unless `url` is https, or http on loopback, to one of the `hosts`."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -184,7 +184,7 @@ def check_url(url: str, what: str, hosts: Sequence[str] | None) -> None:
 
 
 def check_host(host: str, hosts: Sequence[str] | None) -> None:
-    """Raises Refused unless one of the globs in `hosts` fits; None fits all."""
+    """Raises PermanentError unless one of the globs in `hosts` fits; None fits all."""
     if hosts is None or any(fnmatch.fnmatchcase(host.lower(), glob.lower()) for glob in hosts):
         return
     msg = f"the host {host} is not among those that channels may speak to"

@@ -184,7 +184,7 @@ class Message:
 
     @classmethod
     def parse(cls, body: Json) -> Message:
-        """From `to_json`; raises Unusable where the stored form is damaged."""
+        """From `to_json`; raises InvalidInput where the stored form is damaged."""
         try:
             facts = [(str(label), str(value)) for label, value in body["facts"]]
             before = next((value for label, value in facts if label == _NEXT_STEP_BEFORE), "")

@@ -82,7 +82,7 @@ class Catalog:
         return _shipped()
 
     def with_overrides(self, content: Json) -> Catalog:
-        """With a local file's content laid over it; raises Unusable naming every mistake.
+        """With a local file's content laid over it; raises InvalidInput naming every mistake.
 
         Keys: `machines` {name: {vcpus, memory_gib, services, family, accelerator,
         accelerator_count}}, `prices` {region: {name: USD, or {on_demand, spot}}},
@@ -455,7 +455,7 @@ class Catalog:
     # --- for people -----------------------------------------------------------------------------
 
     def describe(self, name: str, region: str = REFERENCE_REGION) -> dict[str, Any]:
-        """What a machine type or an accelerator is, costs and leads to; raises Unusable if unknown."""
+        """What a machine type or an accelerator is, costs and leads to; raises InvalidInput if unknown."""
         if name in self.machines:
             return self._describe_machine(self.machines[name], region)
         if name in self.accelerators:

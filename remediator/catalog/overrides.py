@@ -37,7 +37,7 @@ class _Wrong(Exception):  # never leaves this module
 def read_overrides(
     content: Json, machines: Mapping[str, MachineType], accelerators: Mapping[str, Any]
 ) -> Overrides:
-    """The file's content; raises Unusable naming every mistake."""
+    """The file's content; raises InvalidInput naming every mistake."""
     mistakes = [f"unknown key `{key}`" for key in content if key not in _SECTIONS]
 
     def each(section: str, read: Callable[[str, Any], _Read]) -> Iterator[tuple[str, _Read]]:

@@ -28,7 +28,7 @@ def doctor(args: argparse.Namespace) -> int:
         raise InvalidInput(msg)
     shell = open_app(args)
     region = args.region or shell.locations[0]
-    context = _as_deployed(shell, args.name, region).context(
+    context = _as_deployed(shell, args.name, region).doctor_context(
         name=args.name,
         region=region,
         account=args.account,

@@ -188,14 +188,14 @@ def write_case(case: Case, output: str) -> None:
 
 
 def captured(name: str, args: argparse.Namespace) -> Case:
-    """What a project says of the job that `name` names; raises Unusable where it names none."""
+    """What a project says of the job that `name` names; raises InvalidInput where it names none."""
     return asked_of_project(name, args, lambda app, job: app.capture(str(job)))
 
 
 def asked_of_project(name: str, args: argparse.Namespace, ask: Callable[[App, JobName], T]) -> T:
-    """The answer about the job that `name` names; raises Unusable where it names none.
+    """The answer about the job that `name` names; raises InvalidInput where it names none.
 
-    `ask` raises Gone where there is no job of that name: others are then tried.
+    `ask` raises NotFound where there is no job of that name: others are then tried.
     """
     from remediator.domain import NotFound, RemediatorError
     from remediator.inputs import parse_reference

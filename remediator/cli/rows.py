@@ -41,7 +41,7 @@ def rows(args: argparse.Namespace) -> int:
 
 
 def _names_files(args: argparse.Namespace) -> bool:
-    """Whether files are named, and not a job; raises Unusable where it is both or neither."""
+    """Whether files are named, and not a job; raises InvalidInput where it is both or neither."""
     flags = {"--input": args.rows_input, "--output": args.rows_output}
     named = [*args.rows_input, *args.rows_output, *args.rows_errors]
     if args.job and named:
@@ -88,7 +88,7 @@ def _of_files(args: argparse.Namespace) -> AccountedRows:
 
 
 def _sources(names: Sequence[str], besides: Sequence[RowFile] = ()) -> list[RowFile]:
-    """The files, each once, however it was named; raises Unusable for what cannot be read."""
+    """The files, each once, however it was named; raises InvalidInput for what cannot be read."""
     from remediator.rows import RowFile
 
     seen = {Path(source.name).resolve() for source in besides}

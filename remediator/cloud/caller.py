@@ -46,7 +46,7 @@ def _login() -> str:
 
 
 def _google_account() -> str:
-    """Raises Refused where there are no credentials, or they do not say whose they are."""
+    """Raises PermanentError where there are no credentials, or they do not say whose they are."""
     import google.auth
     from google.auth import exceptions as auth
 

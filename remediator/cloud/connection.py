@@ -64,7 +64,7 @@ _NAMES_A_PERMISSION = re.compile(r"(?<![\w.@/-])[a-z]+\.(?!googleapis\b)[A-Za-z]
 
 
 def loopback_target(endpoint: str) -> str:
-    """`host:port` of a plaintext gRPC server on this machine; raises Unusable for any other.
+    """`host:port` of a plaintext gRPC server on this machine; raises InvalidInput for any other.
 
     Plaintext carries no credentials, and a job read in plaintext from elsewhere could be anybody's.
     """
@@ -201,7 +201,7 @@ def answered(
 ) -> T:
     """The result of `call(seconds)`, tried again while that may help and the time allows.
 
-    The one retry rule: anything Transient but Unanswered, with jittered backoff, after the wait that
+    The one retry rule: anything TransientError but OutcomeUnknown, with jittered backoff, after the wait that
     the service asked for (RetryInfo) where it did, never past `timeout_seconds` altogether, nor past what
     is left for the event in hand. `seconds`
     is the deadline that this try must hand on: half of what is left, so that a hang leaves room for
@@ -266,7 +266,7 @@ def smaller(size: int, err: TooLarge) -> int:
 def google_errors(what: str, *, creating: bool = False, permission: str = "") -> Iterator[None]:
     """Google's errors inside the block leave it as ours, with `what` was attempted in front.
 
-    `creating`: whatever is no definite answer becomes Unanswered, since the thing may exist.
+    `creating`: whatever is no definite answer becomes OutcomeUnknown, since the thing may exist.
     `permission`: what is named as missing where the service names nothing.
     """
     from google.api_core import exceptions as api

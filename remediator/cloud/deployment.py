@@ -41,24 +41,24 @@ class Deployment:
         self.google_time: datetime | None = None
 
     def project_number(self) -> str:
-        """The project's number, in digits; raises Gone or Forbidden where it may not be seen."""
+        """The project's number, in digits; raises NotFound or PermissionDenied where it may not be seen."""
         return str(self._get(f"{_PROJECTS}/{self._project}").get("projectNumber") or "")
 
     def sink(self, name: str) -> Json:
-        """A LogSink of the project; raises Gone where there is none."""
+        """A LogSink of the project; raises NotFound where there is none."""
         return self._get(f"https://logging.googleapis.com/v2/projects/{self._project}/sinks/{name}")
 
     def subscription(self, name: str) -> Json:
-        """A Pub/Sub subscription; raises Gone where there is none."""
+        """A Pub/Sub subscription; raises NotFound where there is none."""
         return self._get(f"{self._pubsub}/subscriptions/{name}")
 
     def schedule(self, region: str, name: str) -> Json:
-        """A Cloud Scheduler job; raises Gone where there is none."""
+        """A Cloud Scheduler job; raises NotFound where there is none."""
         where = f"projects/{self._project}/locations/{region}/jobs/{name}"
         return self._get(f"https://cloudscheduler.googleapis.com/v1/{where}")
 
     def function(self, region: str, name: str) -> Json:
-        """A Cloud Run function (2nd generation); raises Gone where there is none."""
+        """A Cloud Run function (2nd generation); raises NotFound where there is none."""
         where = f"projects/{self._project}/locations/{region}/functions/{name}"
         return self._get(f"https://cloudfunctions.googleapis.com/v2/{where}")
 
@@ -94,7 +94,7 @@ class Deployment:
         )
 
     def alert_policy(self, display_name: str) -> Json:
-        """An alert policy of Cloud Monitoring by its name; raises Gone where there is none."""
+        """An alert policy of Cloud Monitoring by its name; raises NotFound where there is none."""
         quoted = quote(f'display_name="{display_name}"')
         found = self._get(f"{self._monitoring}/alertPolicies?filter={quoted}")
         for policy in found.get("alertPolicies", ()):

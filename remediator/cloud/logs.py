@@ -74,7 +74,7 @@ class Logs:
     ) -> tuple[Json, ...]:
         """At most `limit` entries (or about `most_bytes` of them) as REST JSON, in time's order.
 
-        Raises Transient when the read budget is used up, before anything is asked of Logging.
+        Raises TransientError when the read budget is used up, before anything is asked of Logging.
         """
         if not _PROJECT.fullmatch(project) or len(query) > _QUERY_LIMIT:
             msg = f"not a query that Logging takes: {query[:200]!r} on {project[:100]!r}"

@@ -21,12 +21,12 @@ _MOST_BYTES = 10_000
 
 
 def project_id() -> str:
-    """The project's id; raises Transient where there is no metadata server."""
+    """The project's id; raises TransientError where there is no metadata server."""
     return _ask("project/project-id")
 
 
 def project_number() -> str:
-    """The project's number, in digits; raises Transient where there is no metadata server."""
+    """The project's number, in digits; raises TransientError where there is no metadata server."""
     return _ask("project/numeric-project-id")
 
 
@@ -39,14 +39,14 @@ def region() -> str:
 
 
 def service_account() -> str:
-    """The e-mail of the account this runs as; raises Gone where it runs as none."""
+    """The e-mail of the account this runs as; raises NotFound where it runs as none."""
     return _ask("instance/service-accounts/default/email")
 
 
 def access_token(scopes: Iterable[str]) -> tuple[str, float]:
     """A token of the account this runs as, and for how many seconds it is good.
 
-    Raises Transient where there is no metadata server or its answer is none, Gone where it runs as
+    Raises TransientError where there is no metadata server or its answer is none, NotFound where it runs as
     no account.
     """
     text = _ask(

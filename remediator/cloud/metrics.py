@@ -68,7 +68,7 @@ class Metrics:
 
         `job_ids` are CustomJob ids (of trials, tasks, a training pipeline); none: the job's own.
         Empty where there are no samples, which is not the same as idle. A job that has not ended is
-        read up to `now`. Raises Transient if any type could not be read.
+        read up to `now`. Raises TransientError if any type could not be read.
         """
         ids = tuple(dict.fromkeys(job_ids))[:_MOST_IDS] or (job.name.id,)
         if not all(_JOB_ID.fullmatch(one) for one in ids):

@@ -36,7 +36,7 @@ class Objects:
     def find(self, uri: str) -> Sequence[Stored]:
         """The objects that a URI names: one, those below `…/`, or those that a `*` in it fits.
 
-        Sorted by name; nothing found is an empty answer. Raises Forbidden, Refused, Transient.
+        Sorted by name; nothing found is an empty answer. Raises PermissionDenied, PermanentError, TransientError.
         """
         bucket, name = parse_uri(uri)
         begins = name.partition("*")[0]
@@ -79,7 +79,7 @@ class Objects:
         ]
 
     def open(self, stored: Stored) -> BinaryIO:
-        """The object's bytes as a stream; raises Refused at its end where they are not what was stored."""
+        """The object's bytes as a stream; raises PermanentError at its end where they are not what was stored."""
         if stored.encoding:
             msg = f"{stored.uri} is stored as {stored.encoding}, which is not read"
             raise PermanentError(msg)
@@ -105,7 +105,7 @@ class Objects:
     def create(self, uri: str, chunks: Iterable[bytes], *, rows: int) -> None:
         """A new object, whole or not at all; one that is there already is left as it is.
 
-        Raises Forbidden, Refused, or Transient where it may be tried again.
+        Raises PermissionDenied, PermanentError, or TransientError where it may be tried again.
         """
         from google.api_core.exceptions import PreconditionFailed
         from google.cloud.storage.retry import DEFAULT_RETRY
@@ -210,9 +210,11 @@ class _Pieces(io.RawIOBase):
         self._at += len(data)
         self._piece = memoryview(data)
         if self._at == self._stored.size and self._stored.crc32c:
-            told = _crc32c_text(self._sum)
-            if told != self._stored.crc32c:
-                msg = f"reading {self._stored.uri}: its CRC32C is {told}, not {self._stored.crc32c}"
+            found = _crc32c_text(self._sum)
+            if found != self._stored.crc32c:
+                msg = (
+                    f"reading {self._stored.uri}: its CRC32C is {found}, not {self._stored.crc32c}"
+                )
                 raise TransientError(msg)
 
 

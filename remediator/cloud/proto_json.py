@@ -39,7 +39,7 @@ def to_json(message: Any) -> dict[str, Any]:
 
 
 def from_json(body: Json, message: Any) -> Any:
-    """The message filled from REST-shaped JSON; raises Refused naming the field that does not fit.
+    """The message filled from REST-shaped JSON; raises PermanentError naming the field that does not fit.
 
     An unknown field is refused, as Vertex's own REST door refuses it: dropping it in silence would
     create another job than the one that was planned.
@@ -56,7 +56,7 @@ def from_json(body: Json, message: Any) -> Any:
 
 
 def quoted(value: str) -> str:
-    """The value as a string of Google's filter languages; raises Unusable for control characters."""
+    """The value as a string of Google's filter languages; raises InvalidInput for control characters."""
     if _CONTROL.search(value):
         msg = f"a value with control characters cannot be searched for: {value[:100]!r}"
         raise InvalidInput(msg)

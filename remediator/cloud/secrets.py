@@ -32,8 +32,8 @@ def resolve(
 
     A variable may hold `secret:NAME` in place of the value: so one policy file serves a laptop, where
     the value stands in the environment, and a deployment, where no value should.
-    Raises Refused where the environment lacks it or the reference is none of these; Gone or
-    Forbidden, naming the secret, where Secret Manager does not give it. A trailing line end, as
+    Raises PermanentError where the environment lacks it or the reference is none of these; NotFound or
+    PermissionDenied, naming the secret, where Secret Manager does not give it. A trailing line end, as
     files and `echo` leave one, is no part of a value.
     """
     scheme, _, name = reference.partition(":")

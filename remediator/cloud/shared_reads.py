@@ -106,7 +106,7 @@ class SharedReads:
         return ticket.found
 
     def _leads(self, ticket: _Ticket) -> bool:
-        """Waits until the ticket is done, or nobody reads and its owner is to; raises Transient late."""
+        """Waits until the ticket is done, or nobody reads and its owner is to; raises TransientError late."""
         with self._changed:
             while self._is_led and not ticket.done:
                 if not self._changed.wait(ticket.ends - time.monotonic()) and not ticket.done:

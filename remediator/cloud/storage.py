@@ -46,7 +46,7 @@ class Storage:
         self._opened: Any = None
 
     def bucket_location(self, name: str, *, timeout_seconds: float | None = None) -> str:
-        """Where the bucket lives, as Storage writes it (`US-EAST1`, `US`); raises Gone, Forbidden."""
+        """Where the bucket lives, as Storage writes it (`US-EAST1`, `US`); raises NotFound, PermissionDenied."""
         if not _BUCKET.fullmatch(name):
             msg = f"not the name of a bucket: {name[:200]!r}"
             raise PermanentError(msg)
@@ -127,7 +127,7 @@ class Storage:
         )
 
     def read(self, uri: str, *, timeout_seconds: float | None = None) -> tuple[str, str]:
-        """The whole text of a small object (UTF-8) and its generation; raises Gone, Refused."""
+        """The whole text of a small object (UTF-8) and its generation; raises NotFound, PermanentError."""
         bucket, name = parse_uri(uri)
         client = self.client()
 
@@ -201,7 +201,7 @@ _NO_PROJECT = "-"  # the client wants one for creating buckets, which is never d
 
 
 def parse_uri(uri: str) -> tuple[str, str]:
-    """`gs://bucket/path` -> (bucket, path); raises Refused for anything else."""
+    """`gs://bucket/path` -> (bucket, path); raises PermanentError for anything else."""
     bucket, _, name = uri.removeprefix("gs://").partition("/")
     if not uri.startswith("gs://") or not _BUCKET.fullmatch(bucket):
         msg = f"not a Cloud Storage URI: {uri[:200]!r}"

@@ -104,8 +104,8 @@ class Vertex:
     """The Vertex AI API, by region.
 
     `endpoint` is `host:port` of a plaintext gRPC server on loopback, or None for Google's own.
-    Every verb takes `timeout_seconds`, the time for all its tries together. Reads raise Transient,
-    Gone, Forbidden or Refused; `create` raises Unanswered where the job may exist all the same.
+    Every verb takes `timeout_seconds`, the time for all its tries together. Reads raise TransientError,
+    NotFound, PermissionDenied or PermanentError; `create` raises OutcomeUnknown where the job may exist all the same.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Vertex:
         self._parsed = ParsedJobs()
 
     def get(self, name: JobName, *, timeout_seconds: float | None = None) -> Job:
-        """The job as Vertex holds it now; raises Gone where there is none."""
+        """The job as Vertex holds it now; raises NotFound where there is none."""
         return Job.parse(
             to_json(self._read_message(name, timeout_seconds or self._timeout_seconds))
         )
@@ -218,8 +218,8 @@ class Vertex:
     ) -> Job:
         """Creates the job under `projects/P/locations/L` and returns it as Vertex answers it.
 
-        Raises Unanswered where the outcome is unknown (the job may exist: look before creating
-        again), Transient where it was throttled and surely not made, Refused with Vertex's words.
+        Raises OutcomeUnknown where the outcome is unknown (the job may exist: look before creating
+        again), TransientError where it was throttled and surely not made, PermanentError with Vertex's words.
         """
         match = _PARENT.fullmatch(parent)
         if match is None:
@@ -312,7 +312,7 @@ class Vertex:
         """One page of a list, and the token of the next: empty after the last.
 
         `view`: how much of each job is asked for; a hundred whole pipeline runs are 80 MB.
-        A token is good for the same conditions only; Refused where Vertex no longer takes it.
+        A token is good for the same conditions only; PermanentError where Vertex no longer takes it.
         """
         if not _PROJECT.fullmatch(project):
             msg = f"not a project: {project[:100]!r}"

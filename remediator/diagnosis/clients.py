@@ -1,6 +1,6 @@
 """Whose words an exception's are: a client library's speak of the service behind it.
 
-Owns the use of `signatures.speakers` and of the clients' rows: which exception of a chain is a client's, and what its message says
+Owns the use of `signatures.authors` and of the clients' rows: which exception of a chain is a client's, and what its message says
 of the other side. Pure; called by `texts`.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from remediator.diagnosis.lazy_patterns import Late, Linear
 from remediator.diagnosis.signature import Signature
 from remediator.diagnosis.signatures import client_signatures
-from remediator.diagnosis.signatures.speakers import CLIENTS, SOCKETS, SPEAKERS
+from remediator.diagnosis.signatures.authors import AUTHORS, CLIENTS, SOCKETS
 from remediator.diagnosis.structure import Raised
 
 _HEAD_OF_LINE = 300
@@ -20,10 +20,10 @@ _TEXT = 6_000
 # google-api-core's own time-out tells what it last met: that decides.
 _LAST_EXCEPTION = Late(r"Timeout of [\d.]+s exceeded, last exception: ")
 _CLIENT_IN_LINE = Linear(
-    rf"(?:^|[\s('\"])(?:{CLIENTS.pattern})(?:\w{{1,60}}\.){{0,8}}(?:[A-Z]\w{{2,60}})?[:(]|(?i:{SPEAKERS})",
+    rf"(?:^|[\s('\"])(?:{CLIENTS.pattern})(?:\w{{1,60}}\.){{0,8}}(?:[A-Z]\w{{2,60}})?[:(]|(?i:{AUTHORS})",
     ignore_case=False,
 )
-_SPEAKS = Linear(SPEAKERS)
+_SPEAKS = Linear(AUTHORS)
 
 
 def service_behind(raised: Sequence[Raised]) -> tuple[Raised, Signature] | None:

@@ -58,7 +58,7 @@ def read_progress(lines: Iterable[LogLine], job: Job) -> Progress | None:
     for line in lines:
         if line.time is None or not started <= line.time <= ended:
             continue
-        for key, value in told_by(line.text[:_TEXT]):
+        for key, value in progress_in(line.text[:_TEXT]):
             series[line.task, key].append(_Point(line.time, value, line))
     found = [read for points in series.values() if (read := _extrapolated(points, started, ended))]
     # Several workers tell of the same work: the slowest is what the run waits for.
@@ -66,7 +66,7 @@ def read_progress(lines: Iterable[LogLine], job: Job) -> Progress | None:
 
 
 @lru_cache(maxsize=_LINES_KEPT)
-def told_by(text: str) -> tuple[tuple[str, float], ...]:
+def progress_in(text: str) -> tuple[tuple[str, float], ...]:
     """What one line tells: (what is counted, share of it that is done), at most one pair.
 
     Kept for a while: a job that runs is read every few minutes, and its lines are the same.

@@ -26,7 +26,7 @@ from remediator.diagnosis.matching import (
 )
 from remediator.diagnosis.servers import is_request
 from remediator.diagnosis.signature import Signature, Tag, TextPlace
-from remediator.diagnosis.signatures.speakers import BUGS
+from remediator.diagnosis.signatures.authors import BUGS
 from remediator.diagnosis.structure import (
     LogItem,
     complains,

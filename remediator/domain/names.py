@@ -223,7 +223,7 @@ class JobName:
 
     @classmethod
     def parse(cls, text: str) -> JobName:
-        """The parts of `projects/P/locations/L/COLLECTION/ID`; raises Unusable for anything else."""
+        """The parts of `projects/P/locations/L/COLLECTION/ID`; raises InvalidInput for anything else."""
         match = _JOB_NAME.fullmatch(text)
         if match is None or match["collection"] not in COLLECTIONS:
             msg = (

@@ -86,7 +86,7 @@ def measure(
 ) -> Probe:
     """The latency as evidence, measured from `origin` (a region).
 
-    Raises Refused where it may not be measured, Transient where nothing answered.
+    Raises PermanentError where it may not be measured, TransientError where nothing answered.
     """
     found = probe(url, tries=tries, timeout=timeout_seconds, allow_loopback=allow_loopback)
     if found.seconds is None:
@@ -107,7 +107,7 @@ def probe(
 ) -> Measured:
     """Several tries, one after the other, each within `timeout` seconds from DNS to first byte.
 
-    Raises Unusable for what is no http(s) URL, Refused for a place that may not be spoken to. Behind
+    Raises InvalidInput for what is no http(s) URL, PermanentError for a place that may not be spoken to. Behind
     a proxy it is skipped, and `why` says so. A first try that nobody answers is the only one.
     """
     parts = _parts(url)
@@ -144,7 +144,7 @@ def probe(
 
 
 def judged(addresses: Sequence[str], *, allow_loopback: bool) -> tuple[str, ...]:
-    """The addresses, if every one of them may be spoken to; raises Refused otherwise.
+    """The addresses, if every one of them may be spoken to; raises PermanentError otherwise.
 
     One forbidden address among good ones refuses all: no honest name resolves so.
     """

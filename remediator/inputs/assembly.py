@@ -42,7 +42,7 @@ class Assembly:
 
 
 def assemble(materials: Sequence[Material]) -> Assembly:
-    """The case of all inputs; raises Unusable where they are about different jobs or say nothing."""
+    """The case of all inputs; raises InvalidInput where they are about different jobs or say nothing."""
     job, notes = _one_job(materials)
     parts = _merged_parts(materials)
     entries = [*parts.get("logEntries", ()), *(e for m in materials for e in m.entries)]

@@ -2,7 +2,7 @@
 
 Owns the recognition of each: JSON as Google's REST answers and `gcloud … --format=json` have it
 (bare, in a list, in the answer of a list call), YAML as `gcloud` prints it by default, JSONL of log
-entries or of a program's own structured lines, and plain text. Raises Unusable with one line for
+entries or of a program's own structured lines, and plain text. Raises InvalidInput with one line for
 what is none of these. Pure: a text comes in. Called by `assembly` and the command line.
 """
 
@@ -55,7 +55,7 @@ _MOST_UNREADABLE = 0.1  # chosen: a log may hold odd bytes; more of them are ano
 
 
 def read_document(data: bytes, name: str) -> Material:
-    """What `data` holds; raises Unusable, one line, for what nothing can be made of."""
+    """What `data` holds; raises InvalidInput, one line, for what nothing can be made of."""
     if b"\0" in data:
         msg = f"{name}: holds NUL bytes: neither JSON, YAML nor a text log"
         raise InvalidInput(msg)

@@ -66,7 +66,7 @@ _LOG_LINK = re.compile(r"job_id(?:/|\"?=\"?|%2F)(?P<id>\d{1,25})")
 def parse_reference(text: str) -> Reference | None:
     """The job that `text` names; None where it looks like no job's name, id or console URL.
 
-    Raises Unusable for a URL of the console that leads to no job.
+    Raises InvalidInput for a URL of the console that leads to no job.
     """
     text = text.strip()
     name = text.removeprefix("//aiplatform.googleapis.com/").strip("/")

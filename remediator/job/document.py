@@ -114,7 +114,7 @@ class Document:
 
     @classmethod
     def parse(cls, body: Json) -> Self:
-        """A job from its JSON; raises Unusable if `name` is not a job's name."""
+        """A job from its JSON; raises InvalidInput if `name` is not a job's name."""
         name = body.get("name")
         if not isinstance(name, str):
             msg = "the job has no name"

@@ -120,7 +120,7 @@ class RowAccount:
 
     @classmethod
     def parse(cls, body: Json) -> RowAccount:
-        """From what `rows --json` printed; raises Unusable naming the field that is no such thing."""
+        """From what `rows --json` printed; raises InvalidInput naming the field that is no such thing."""
         failed = body.get("failed") or {}
         if not isinstance(failed, Mapping) or not all(map(_is_count, failed.values())):
             msg = "`rows.failed` must be an object of counts by message"

@@ -92,7 +92,7 @@ def is_compiled_pipeline(found: Mapping[str, Any]) -> bool:
 
 
 def require_shape(job: Document) -> None:
-    """Raises Unusable, naming the field, where the job has what no job can have."""
+    """Raises InvalidInput, naming the field, where the job has what no job can have."""
     for where, value, fits, what in _expectations(job):
         if value is not None and not fits(value):
             msg = f"the job's `{where}` must be {what}"

@@ -87,7 +87,7 @@ def pending_approvals(
 def chosen_approval(pending: Sequence[PendingApproval], text: str) -> PendingApproval | None:
     """The one that `text` names: an id, the beginning of one, or its job (name, id or display name).
 
-    None where nothing pending is named so; raises Unusable where several are.
+    None where nothing pending is named so; raises InvalidInput where several are.
     """
     for names in (_by_id, _by_prefix, _by_job):
         found = [one for one in pending if names(one, text)]

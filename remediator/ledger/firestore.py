@@ -162,7 +162,7 @@ class FirestoreStore:
     # --- the store's verbs ---------------------------------------------------------------------
 
     def run(self, work: Work[T]) -> T:
-        """Run the work, again where another execution came between; Transient while it stays contended.
+        """Run the work, again where another execution came between; TransientError while it stays contended.
 
         First it runs over what was seen before: its commit finds out whether that is still so. What
         it would only answer, writing nothing, is answered from what stands in Firestore now.
@@ -517,7 +517,7 @@ def _is_passing(err: Exception) -> bool | float:
 
 @contextmanager
 def _errors(what: str) -> Iterator[None]:
-    """Google's errors leave as ours: a missing permission Forbidden and named, the rest Transient."""
+    """Google's errors leave as ours: a missing permission PermissionDenied and named, the rest TransientError."""
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
 

@@ -69,7 +69,7 @@ class SqliteStore:
         self._inherited: list[sqlite3.Connection] = []
 
     def run(self, work: Work[T]) -> T:
-        """Run the work in one transaction; Transient if the database stays locked."""
+        """Run the work in one transaction; TransientError if the database stays locked."""
         connection = self._connection()
         try:
             connection.execute("BEGIN IMMEDIATE")

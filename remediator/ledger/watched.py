@@ -1,4 +1,4 @@
-"""Running jobs that are watched: a few numbers a job between two looks, and the spells that were told.
+"""Running jobs that are watched: a few numbers a job between two looks, and the spells that were alerted.
 
 Owns what is kept of a job from one look to the next, and its verbs, each one transaction. Knows no database
 and reads no clock. The workflow calls it through `Ledger.watched`.
@@ -29,7 +29,7 @@ KEEP_WATCHED = timedelta(days=60)
 class WatchedJob:
     """One running job between two looks. `key` is `JobName.key`; `due` None: it has ended.
 
-    `verdict` is that of the last look and `looks` how many in a row had it; `told` the verdict whose
+    `verdict` is that of the last look and `looks` how many in a row had it; `alerted` the verdict whose
     alert was sent in this spell, `since` its last sign of work. `usd` is what it has cost while it stood
     still in earlier spells, `spell_usd` in this one. `entry` and `reason` are those of the policy file's
     entry by which we ended it, empty where we did not; `approval` the question that people were asked.
@@ -47,7 +47,7 @@ class WatchedJob:
     usd_per_hour: float | None = None
     verdict: str = ""
     looks: int = 0
-    told: str = ""
+    alerted: str = ""
     since: datetime | None = None
     spell_usd: float = 0.0
     usd: float = 0.0
@@ -121,7 +121,7 @@ class WatchedJobs:
                         doc_id(one.id),
                         to_json(one),
                         due=one.due,
-                        expires=one.created + _KEEP_DEBTS,
+                        expires=one.created + _KEEP_MESSAGES,
                     )
             return moved
 
@@ -132,7 +132,7 @@ class WatchedJobs:
         return tuple(from_json(WatchedJob, body) for body in self._store.all("watched", limit))
 
 
-_KEEP_DEBTS = timedelta(days=400)
+_KEEP_MESSAGES = timedelta(days=400)
 
 
 def _put(tx: Transaction, job: WatchedJob) -> None:

@@ -202,7 +202,7 @@ def spent_usd(job: Job, catalog: Catalog) -> float | None:
 def chain_usd(case: Case, catalog: Catalog) -> float:
     """What a case's resubmissions have cost so far: by estimate, the last by what it really ran.
 
-    The last of them is the failed job itself. What is not known counts nothing. Raises Unusable
+    The last of them is the failed job itself. What is not known counts nothing. Raises InvalidInput
     where the job has a shape that no job can have.
     """
     require_shape(case.job)

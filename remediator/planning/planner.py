@@ -82,7 +82,7 @@ def plan(
     `waited`: the plan's wait is over, so that a step with a wait is taken at once. `passed_over`:
     numbers of steps that Vertex refused for want of quota or capacity; they count as taken, as do
     `ways_passed_over`, (step, way) of a `fallback`.
-    Raises Unusable where the job has a shape that no job can have.
+    Raises InvalidInput where the job has a shape that no job can have.
     """
     require_shape(case.job)
     planning = _Planning(
@@ -104,7 +104,7 @@ def plan_running(
     """What may be done about a job that still runs, in the name of the entry: to end it, or that and
     to submit it again unchanged. The caller says why in `because`.
 
-    `entry` stands for an entry of `watch`: its name, channels and mode. Raises Unusable where the job
+    `entry` stands for an entry of `watch`: its name, channels and mode. Raises InvalidInput where the job
     has a shape that no job can have.
     """
     require_shape(case.job)

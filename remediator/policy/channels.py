@@ -86,7 +86,7 @@ class GoogleChat(PolicyPart):
     webhook: Secret = Field(description="Where the webhook's URL is kept.")
 
 
-class QuietHours(PolicyPart):
+class QuietHoursConfig(PolicyPart):
     """Hours of every day in which only what needs a person is sent; the rest follows as one message."""
 
     begin: TimeOfDay = Field(alias="from", description="When they begin, in local time.")
@@ -106,7 +106,7 @@ class QuietHours(PolicyPart):
 _CHANNEL_KINDS = ("slack", "email", "webhook", "teams", "pagerduty", "google_chat")
 
 
-class Channel(PolicyPart):
+class ChannelConfig(PolicyPart):
     """Where alerts go: one service, and when."""
 
     model_config = ConfigDict(
@@ -119,7 +119,7 @@ class Channel(PolicyPart):
     teams: Teams | None = Field(default=None, description="A Microsoft Teams channel or chat.")
     pagerduty: PagerDuty | None = Field(default=None, description="A PagerDuty service.")
     google_chat: GoogleChat | None = Field(default=None, description="A Google Chat space.")
-    quiet_hours: QuietHours | None = Field(
+    quiet_hours: QuietHoursConfig | None = Field(
         default=None, description="When only what needs a person is sent."
     )
     digest: DigestWord | None = Field(

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 
 from remediator.domain import RemediatorError
-from remediator.policy.channels import Channel, Email, Slack
+from remediator.policy.channels import ChannelConfig, Email, Slack
 from remediator.policy.checks import Machines, PolicyDraft, check_policies
 from remediator.policy.expressions import Condition, ExpressionValues, condition, expression_values
 from remediator.policy.model import (
@@ -44,7 +44,7 @@ __all__ = [
     "Accelerator",
     "Approvers",
     "Breaker",
-    "Channel",
+    "ChannelConfig",
     "Condition",
     "Email",
     "ExpressionValues",

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import Field, PrivateAttr
 
 from remediator.domain import JobKind, Mode
-from remediator.policy.channels import Channel
+from remediator.policy.channels import ChannelConfig
 from remediator.policy.selection import When, matches_any, matches_labels
 from remediator.policy.steps import PolicyPart, Step
 from remediator.policy.values import (
@@ -255,7 +255,7 @@ class Policies(PolicyPart):
         "(without tag and digest) or model.",
     )
     probes: Probes = Field(default=Probes(), description="What may be measured.")
-    channels: dict[ChannelName, Channel] = Field(
+    channels: dict[ChannelName, ChannelConfig] = Field(
         default_factory=dict, description="Where alerts can go, by name."
     )
     owners: Owners | None = Field(default=None, description="Whose job it is.")

@@ -81,14 +81,14 @@ _SECTIONS: tuple[tuple[str, str], ...] = (  # heading, model; the file itself ha
     ("limits.per", "Per"),
     ("limits.breaker", "Breaker"),
     ("probes", "Probes"),
-    ("channels", "Channel"),
+    ("channels", "ChannelConfig"),
     ("channels.NAME.slack", "Slack"),
     ("channels.NAME.email", "Email"),
     ("channels.NAME.webhook", "Webhook"),
     ("channels.NAME.teams", "Teams"),
     ("channels.NAME.pagerduty", "PagerDuty"),
     ("channels.NAME.google_chat", "GoogleChat"),
-    ("channels.NAME.quiet_hours", "QuietHours"),
+    ("channels.NAME.quiet_hours", "QuietHoursConfig"),
     ("owners", "Owners"),
     ("owners.rules", "OwnerRule"),
     ("approvers", "Approvers"),
@@ -110,7 +110,7 @@ _NOTES: Mapping[str, str] = {
     "Limits": """\
 The same keys stand under a policy's own `limits`, where each may only tighten: a smaller number, a
 narrower list, `cancel` instead of `alert`.""",
-    "Channel": """\
+    "ChannelConfig": """\
 Secrets never stand in the file: `env:NAME` names an environment variable, `secret:NAME` a secret of
 Secret Manager.""",
     "Owners": """\

@@ -84,7 +84,7 @@ def chain_status(
 ) -> ChainStatus:
     """Where the chain of a job (the root or any attempt of it) stands now.
 
-    Raises Gone where there is no such job. An unreadable log leaves the labels, and `final` None.
+    Raises NotFound where there is no such job. An unreadable log leaves the labels, and `final` None.
     """
     asked = client.get(name)
     outcomes: Sequence[Json] | None

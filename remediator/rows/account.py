@@ -57,7 +57,7 @@ def account(
 ) -> AccountedRows:
     """The account of a batch by the first sound key; `key` is the only one tried where it is given.
 
-    `folder` is empty, and takes some 50 bytes a row. Raises Unusable where the input cannot be read.
+    `folder` is empty, and takes some 50 bytes a row. Raises InvalidInput where the input cannot be read.
     """
     codec = codec or best_codec()
     attempts = []
@@ -121,7 +121,7 @@ def _raw_rows(inputs: Sequence[RowFile], *, with_header: bool = False) -> Iterat
 
 
 def _header(inputs: Sequence[RowFile]) -> tuple[str, ...] | None:
-    """The header that all CSV inputs share; None for JSONL. Raises Unusable where they differ."""
+    """The header that all CSV inputs share; None for JSONL. Raises InvalidInput where they differ."""
     headers = set()
     for source in inputs:
         first = next(csv_rows(source), None) if source.is_csv else None

@@ -91,7 +91,7 @@ def _absent(sources: Sequence[RowFile]) -> tuple[str, ...]:
 def lines_of(source: RowFile, *, blank: bool = False) -> Iterator[tuple[bytes, int]]:
     """(bytes with the line's end, number from 1) of each line; blank ones only where asked for.
 
-    Raises Unusable for a line that is longer than any row can be.
+    Raises InvalidInput for a line that is longer than any row can be.
     """
     with source.open() as stream:
         number = 0
@@ -116,7 +116,7 @@ def body_of(line: bytes, number: int) -> bytes:
 def csv_rows(source: RowFile) -> Iterator[tuple[bytes, int, list[str]]]:
     """(bytes, number, cells) of each row of a CSV file, its header first.
 
-    A cell in quotes may run over lines. Raises Unusable where the text is no CSV in UTF-8.
+    A cell in quotes may run over lines. Raises InvalidInput where the text is no CSV in UTF-8.
     """
     held, begun = b"", 0
     for line, number in lines_of(source, blank=True):

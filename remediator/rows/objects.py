@@ -46,7 +46,7 @@ class ObjectStore(Protocol):
 
 
 def files_of(job: Job, store: ObjectStore) -> Files:
-    """The files of a batch in Cloud Storage, not yet read; raises Refused where they are not there."""
+    """The files of a batch in Cloud Storage, not yet read; raises PermanentError where they are not there."""
     data = data_of(job)
     _require_readable(data)
     inputs = [stored for uri in data.inputs for stored in store.find(uri)]
@@ -132,8 +132,8 @@ class BatchRows:
     ) -> AccountedRows:
         """What the batch did with its rows, read within `seconds` (None: as long as it takes).
 
-        Raises Refused (TimeUp among them) where that cannot be told, Transient where it may be asked
-        again, Unusable for an input that cannot be read.
+        Raises PermanentError (TimeUp among them) where that cannot be told, TransientError where it may be asked
+        again, InvalidInput for an input that cannot be read.
         """
         ends = None if seconds is None else self._clock() + seconds
         check = functools.partial(self._check, ends, seconds)
@@ -148,7 +148,7 @@ class BatchRows:
         return found
 
     def evidence(self, job: Job, seconds: float) -> tuple[RowAccount | None, str]:
-        """The account, or None and why there is none; raises Transient, Forbidden."""
+        """The account, or None and why there is none; raises TransientError, PermissionDenied."""
         try:
             return self.account(job, seconds=seconds).account, ""
         except TimeUp as err:
@@ -159,7 +159,7 @@ class BatchRows:
     def write_left(self, job: Job, uri: str, *, rows: int, seconds: float) -> None:
         """Write the rows that are left of a batch to `uri`, unless that was done under this name.
 
-        `rows` is how many the plan is about. Raises Refused where they are others now, Transient where it
+        `rows` is how many the plan is about. Raises PermanentError where they are others now, TransientError where it
         may be tried again; nothing is written then.
         """
         held = self._store.rows_in(uri)
@@ -197,7 +197,7 @@ def offline_words(job: Job) -> str:
 
 
 def _counted(chunks: Iterable[bytes], rows: int) -> Iterator[bytes]:
-    """The chunks, as they are; raises Transient at the end where they hold no row at all."""
+    """The chunks, as they are; raises TransientError at the end where they hold no row at all."""
     some = False
     for chunk in chunks:
         some = True
@@ -211,7 +211,7 @@ def _checked(files: Files, check: Callable[[], None]) -> Files:
     """The same files, whose streams look at the clock while they are read."""
 
     def slow(source: RowFile) -> RowFile:
-        return RowFile(source.name, lambda: _Watched(source.open(), check), source.size)  # type: ignore[arg-type,return-value]  # what is asked of it is there
+        return RowFile(source.name, lambda: _CheckedStream(source.open(), check), source.size)  # type: ignore[arg-type,return-value]  # what is asked of it is there
 
     return Files(
         [slow(one) for one in files.inputs],
@@ -225,7 +225,7 @@ def _checked(files: Files, check: Callable[[], None]) -> Files:
 _LINES_A_LOOK = 2000  # between two looks at the clock; chosen, some milliseconds
 
 
-class _Watched:
+class _CheckedStream:
     """A stream of lines that asks `check` every so often."""
 
     def __init__(self, stream: BinaryIO, check: Callable[[], None]) -> None:

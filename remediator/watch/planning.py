@@ -52,7 +52,7 @@ def plan_watch(
 ) -> WatchPlan | None:
     """The plan for a job that still runs; None for any other.
 
-    Raises Unusable where the job has a shape that no job can have.
+    Raises InvalidInput where the job has a shape that no job can have.
     """
     job = case.job
     if job.state not in WATCHED:

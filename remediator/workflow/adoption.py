@@ -38,7 +38,7 @@ _PROMISED = frozenset({Stage.WAITING, Stage.APPROVAL})
 def resolve_claim(incident: Incident, chain: Chain, services: Services, now: datetime) -> str:
     """What was made under the claim that stands for the incident, recorded; in words, empty if nothing.
 
-    Where nothing was made the claim is withdrawn. Raises Transient while a job may yet be listed.
+    Where nothing was made the claim is withdrawn. Raises TransientError while a job may yet be listed.
     """
     claim = chain.claim
     if claim is None or claim.incident != incident.key:

@@ -25,7 +25,7 @@ _MOST_HELD = 5000
 
 
 def enqueue_digests(services: Services) -> None:
-    """Owe the digest of each channel whose last period is over and has none yet.
+    """Enqueue the digest of each channel whose last period is over and has none yet.
 
     A period without failures has no digest. A ledger that does not answer puts it off.
     """

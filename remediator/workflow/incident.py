@@ -93,7 +93,7 @@ CLAIM_ASKED_AGAIN = timedelta(hours=1)
 def handle(hint: Hint, services: Services) -> str:
     """Handle one event's hint; answers what was done, in a few words for the log.
 
-    Raises Transient where the event should come again.
+    Raises TransientError where the event should come again.
     """
     if not _is_ours(hint.project, services):
         return f"ignored: {hint.project} is another project"
@@ -676,7 +676,7 @@ def answer_approval(
 ) -> ApprovalAnswer:
     """Write a person's yes or no to the ledger; `reconcile` acts on it, if the plan still stands.
 
-    The first answer counts. Raises Unusable where nothing of that id is pending.
+    The first answer counts. Raises InvalidInput where nothing of that id is pending.
     """
     note = services.ledger.note(f"approval:{approval_id}")
     incident = services.ledger.incident(str(note["incident"])) if note else None

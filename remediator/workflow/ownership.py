@@ -42,7 +42,7 @@ class Parent:
 
 
 def find_parent(job: Job, jobs: Jobs, project: str, *, timeout_seconds: float) -> Parent:
-    """Whose part the job is. Raises Transient and Forbidden, whose answer may come later."""
+    """Whose part the job is. Raises TransientError and PermissionDenied, whose answer may come later."""
     own_parent = job.parent
     if own_parent:
         return Parent(own_parent)

@@ -78,7 +78,7 @@ class _Rejected:
 class PolicyFile:
     """The policies of one file. `fetch` gives its text and generation, `load` checks a text.
 
-    `load` raises Unusable for a bad text and binds a good one by the deployment's ceilings.
+    `load` raises InvalidInput for a bad text and binds a good one by the deployment's ceilings.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class PolicyFile:
         self._looked = 0.0
 
     def policies(self) -> Policies:
-        """The policies in force, looked at once a minute; Transient where there never were any."""
+        """The policies in force, looked at once a minute; TransientError where there never were any."""
         with self._lock:
             if self._held is None or self._clock() - self._looked >= _LOOKS_SECONDS:
                 self._refresh()

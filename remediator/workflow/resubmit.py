@@ -55,7 +55,7 @@ def resubmit(
 
     `adjusted`: the plan already has the numbers that Vertex's refusal named, which are used once.
 
-    Raises Transient where the event should come again; answers Again where another step is wanted.
+    Raises TransientError where the event should come again; answers TryNextStep where another step is wanted.
     """
     now = services.now()  # evidence took its time, and the lease begins here
     wanted = _claim_for(context, services, now)
@@ -163,7 +163,7 @@ def _take_over(
 
 
 def wait_until_safe_to_recreate(held: Claim, services: Services, now: datetime) -> None:
-    """Raise Transient while a job made under this claim may still be on its way into the list."""
+    """Raise TransientError while a job made under this claim may still be on its way into the list."""
     if now < held.safe_to_recreate_at(services.settings.consistency_wait):
         why = "a create went unanswered" if held.unanswered else "another execution holds the claim"
         msg = f"{why}; the job list is watched"
@@ -171,7 +171,7 @@ def wait_until_safe_to_recreate(held: Claim, services: Services, now: datetime) 
 
 
 def withdraw_expired_claim(chain: str, held: Claim, services: Services, now: datetime) -> None:
-    """Drop a claim that is no longer wanted; raises Transient while a job of it may exist."""
+    """Drop a claim that is no longer wanted; raises TransientError while a job of it may exist."""
     wait_until_safe_to_recreate(held, services, now)
     if not services.ledger.withdraw(chain, held.token, acquired_at=held.acquired_at):
         msg = "another execution took the claim over"
@@ -274,7 +274,7 @@ _NAMED_AT_MOST = 5
 def _write_rows_left(context: IncidentContext, request: Json, services: Services) -> None:
     """The new job's input, under the name that the claim gives it; one that is there is used.
 
-    Raises Refused where it cannot be written, Transient where it may be tried again.
+    Raises PermanentError where it cannot be written, TransientError where it may be tried again.
     """
     uris = data_of(Job(context.job.name, request)).inputs
     services.rows.write_left(

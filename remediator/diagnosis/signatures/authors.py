@@ -30,7 +30,7 @@ SOCKETS = Late(
 )
 """The same without a package: what sockets raise, and short names of the clients'."""
 
-SPEAKERS = r"\bcurl: \(\d{1,3}\)|\bwget: |^--\d{4}-|\bgsutil\b|\bpsql: |\bmysql: |\brclone: |\bsftp: |\bscp: |\bfatal error: an error occurred \(|\brsync: |\bredis-cli\b|\bmongosh?: |\bapt-get\b"
+AUTHORS = r"\bcurl: \(\d{1,3}\)|\bwget: |^--\d{4}-|\bgsutil\b|\bpsql: |\bmysql: |\brclone: |\bsftp: |\bscp: |\bfatal error: an error occurred \(|\brsync: |\bredis-cli\b|\bmongosh?: |\bapt-get\b"
 """How the field's tools name themselves before they say what a server said."""
 
 BUGS = Late(
