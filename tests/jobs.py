@@ -203,6 +203,7 @@ def case(document: Job, **more: Any) -> Case:
         now=parsed.now,
         model=parsed.model,
         log_lines=parsed.log_lines,
+        series=parsed.series,
         buckets=parsed.buckets,
         attempts=parsed.attempts,
         earlier=parsed.earlier,

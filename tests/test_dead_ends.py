@@ -243,3 +243,65 @@ def test_a_task_that_is_sized_and_gets_an_accelerator_keeps_its_size() -> None:
         "accelerator_type": "NVIDIA_TESLA_T4",
         "accelerator_count": 1,
     }
+
+
+# --- a quota that Monitoring knows ------------------------------------------------------------------
+
+
+def reading(kind: str, metric: str, region: str, value: float) -> dict[str, Any]:
+    return {
+        "metric": {
+            "type": f"serviceruntime.googleapis.com/quota/{kind}",
+            "labels": {"quota_metric": f"aiplatform.googleapis.com/custom_model_training_{metric}"},
+        },
+        "resource": {"type": "consumer_quota", "labels": {"location": region}},
+        "points": [
+            {"interval": {"endTime": "2026-11-23T18:30:00Z"}, "value": {"doubleValue": value}}
+        ],
+    }
+
+
+def refused_as_read(*read: dict[str, Any], steps: str = WAITS, machine: str = "c2-standard-8",
+                    metric: str = "c2_cpus") -> Any:  # fmt: skip
+    error = {"code": 8, "message": REFUSED.format(metric)}
+    document = job(CUSTOM, error=error).changed(
+        "jobSpec.workerPoolSpecs[0].machineSpec.machineType", machine
+    )
+    everywhere = {"genomes": {"location": "US"}, "results": {"location": "US"}}
+    known = case(document, timeSeries=list(read), buckets=everywhere)
+    return plan(
+        known, diagnosis(document, Cause.QUOTA), policies(steps), History(), BOOK, waited=True
+    )
+
+
+def test_a_limit_of_0_is_not_waited_for_though_the_message_does_not_say_it() -> None:
+    made = refused_as_read(reading("limit", "c2_cpus", "us-central1", 0))
+    (change,) = made.changes
+    assert not str(change.after).startswith("c2-")
+    assert "the limit of custom_model_training_c2_cpus in us-central1 is 0" in made.because
+
+
+def test_a_limit_with_room_for_the_job_is_waited_for() -> None:
+    made = refused_as_read(
+        reading("limit", "c2_cpus", "us-central1", 64),
+        reading("allocation/usage", "c2_cpus", "us-central1", 60),
+    )
+    assert (made.action, made.changes) == (Action.RESUBMIT, ())
+
+
+def test_another_region_is_passed_over_where_it_has_no_quota_either() -> None:
+    ways = ladder("{fallback: [{location: us-east1}, {location: us-west1}]}")
+    made = refused_as_read(
+        reading("limit", "cpus", "us-east1", 0),
+        reading("limit", "cpus", "us-west1", 16),
+        steps=ways,
+        machine="n1-standard-8",
+        metric="cpus",
+    )
+    assert [change.after for change in made.changes] == ["us-west1"]
+    assert "the limit of custom_model_training_cpus in us-east1 is 0" in made.because
+
+
+def test_a_limit_elsewhere_says_nothing_of_here() -> None:
+    made = refused_as_read(reading("limit", "c2_cpus", "us-east1", 0))
+    assert made.changes == ()

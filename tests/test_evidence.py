@@ -44,6 +44,7 @@ EVERYTHING = ReadingPlan(
     has_metrics=True,
 )
 SERIES = Series("ml.googleapis.com/training/cpu/utilization", {}, {}, ((END, 1.0),))
+QUOTA = Series("serviceruntime.googleapis.com/quota/limit", {}, {}, ((END, 0.0),))
 HANG_SECONDS = 60.0  # until a barrier that is never complete fails its test
 PROBE = Probe("https://data.example/", 0.7, "us-central1")
 
@@ -133,6 +134,17 @@ class World:
         self.given.append(timeout_seconds)
         self._note("series", job.name.id, tuple(job_ids), now)
         return (SERIES,)
+
+    def quotas(
+        self,
+        project: str,
+        metrics: Sequence[str],
+        *,
+        now: datetime,
+        timeout_seconds: float | None = None,
+    ) -> tuple[Series, ...]:
+        self._note("quotas", project, tuple(metrics), now, timeout_seconds)
+        return (QUOTA,)
 
     def error_files(
         self, prefix: str, *, marked: str = "", timeout_seconds: float | None = None
@@ -413,3 +425,24 @@ def test_a_job_without_times_is_read_over_the_last_day() -> None:
     gather(bare, ReadingPlan(), world.readers, now=NOW, budget_seconds=5.0)
     window = (NOW - timedelta(days=1, minutes=1), NOW + timedelta(minutes=10))
     assert ("filter", "77", (), *window) in world.asked
+
+
+def test_quotas_that_the_error_names_are_read_beside_the_metrics() -> None:
+    world = World()
+    named = ("aiplatform.googleapis.com/custom_model_training_nvidia_l4_gpus",)
+    plan = ReadingPlan(project="genomics-lab", has_logs=False, has_metrics=True, quotas=named)
+    case = gather(JOB, plan, Readers(metrics=world), now=NOW, budget_seconds=30)
+    assert case.series == (SERIES, QUOTA)
+    assert ("quotas", "genomics-lab", named, NOW, 5.0) in world.asked
+
+
+@pytest.mark.parametrize("why", [PermissionDenied("no"), TransientError("later")])
+def test_quotas_that_may_not_be_read_are_no_gap(why: Exception) -> None:
+    world = World(spoil={"quotas": lambda: _raise(why)})
+    plan = ReadingPlan(project="p", has_logs=False, quotas=("aiplatform.googleapis.com/x_gpus",))
+    case = gather(JOB, plan, Readers(metrics=world), now=NOW, budget_seconds=30)
+    assert (case.series, case.gaps) == ((), ())
+
+
+def _raise(why: Exception) -> None:
+    raise why

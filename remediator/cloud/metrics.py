@@ -19,6 +19,7 @@ from remediator.cloud.connection import DEFAULT_TIMEOUT_SECONDS, answered, open_
 from remediator.cloud.grpc_methods import Methods, message
 from remediator.domain import InvalidInput, NotFound, is_usable
 from remediator.job import Job
+from remediator.job.quota import QUOTA_LIMIT, QUOTA_USAGE
 
 HOST = "monitoring.googleapis.com"
 TRAINING_METRICS = tuple(
@@ -41,6 +42,9 @@ _MOST_POINTS = 720  # a series of a longer run is averaged down to about this ma
 _MOST_IDS = 20  # trials or tasks; the caller puts the ones that failed first
 _MOST_PAGES = 5
 _PAGE_POINTS = 20_000
+_QUOTA_METRIC = re.compile(r"aiplatform\.googleapis\.com/[a-z][a-z0-9_]{2,120}")
+_MOST_QUOTAS = 10  # of one message; chosen
+_QUOTA_WINDOW = timedelta(hours=49)  # two of the daily samples of a limit
 _JOB_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -104,6 +108,46 @@ class Metrics:
         with ThreadPoolExecutor(len(TRAINING_METRICS)) as pool:
             found = list(pool.map(read, TRAINING_METRICS))
         return tuple(series for several in found for series in several)
+
+    def quotas(
+        self,
+        project: str,
+        metrics: Sequence[str],
+        *,
+        now: datetime,
+        timeout_seconds: float | None = None,
+    ) -> tuple[Series, ...]:
+        """The limits and use, in every region, of quota metrics such as
+        `aiplatform.googleapis.com/custom_model_training_nvidia_l4_gpus`.
+
+        Empty where the project has no such series. Limits are written once a day (documented).
+        """
+        wanted = tuple(one for one in dict.fromkeys(metrics) if _QUOTA_METRIC.fullmatch(one))
+        if not wanted:
+            return ()
+        listed = ", ".join(f'"{one}"' for one in wanted[:_MOST_QUOTAS])
+        budget = timeout_seconds or self._timeout_seconds
+        client = self._client()
+
+        def read(metric: str) -> list[Series]:
+            query = (
+                f'metric.type="{metric}" AND resource.type="consumer_quota" '
+                'AND resource.labels.service="aiplatform.googleapis.com" '
+                f"AND metric.labels.quota_metric=one_of({listed})"
+            )
+            try:
+                found = _read_series(client, project, query, now - _QUOTA_WINDOW, now, budget)
+            except NotFound:
+                return []
+            return [
+                one
+                for one in found
+                if one.metric == metric and one.labels.get("quota_metric") in wanted
+            ]
+
+        with ThreadPoolExecutor(2) as pool:
+            both = list(pool.map(read, (QUOTA_LIMIT, QUOTA_USAGE)))
+        return tuple(series for several in both for series in several)
 
     def close(self) -> None:
         """Closes the channel; the next call opens a new one."""

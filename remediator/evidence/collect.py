@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, replace
@@ -85,6 +85,15 @@ class MetricReader(Protocol):
         timeout_seconds: float | None = None,
     ) -> tuple[Series, ...]: ...
 
+    def quotas(
+        self,
+        project: str,
+        metrics: Sequence[str],
+        *,
+        now: datetime,
+        timeout_seconds: float | None = None,
+    ) -> tuple[Series, ...]: ...
+
 
 class StorageReader(Protocol):
     """Reads error files, and where a bucket lives."""
@@ -106,7 +115,7 @@ class ReadingPlan:
     job's own id is always read too. `project` is where its log is; "": the one in its name. `model`
     is a Model's resource name or "". `error_files_under` is the gs:// folder of its error files or
     "", `error_files_marked` digits that must stand in their path where others' lie there too. `probes` are URLs that the policy file allows to be measured. `saved_under` is the gs://
-    folder of its checkpoints or "". `rows`: what a batch did with each of its rows is wanted.
+    folder of its checkpoints or "". `rows`: what a batch did with each of its rows is wanted. `quotas`: metrics that its error names.
     """
 
     job_ids: tuple[str, ...] = ()
@@ -120,6 +129,7 @@ class ReadingPlan:
     has_metrics: bool = False
     has_logs: bool = True
     rows: bool = False
+    quotas: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +209,7 @@ def gather(
         for seconds in (min(_SECONDS_BY_SOURCE[task.source], budget_seconds),)
     ]
     gaps: list[Gap] = []
-    found: dict[str, Any] = {"error_files": {}, "buckets": {}, "probes": ()}
+    found: dict[str, Any] = {"error_files": {}, "buckets": {}, "probes": (), "series": ()}
     for task, seconds, future in running:
         left = ends - budget_seconds + seconds + _GRACE_SECONDS - time.monotonic()
         value, gap = _outcome(task, future, max(0.0, left), seconds)
@@ -216,8 +226,9 @@ def gather(
             found["rows"], found["rows_unread"] = value
         elif isinstance(value, Mapping) and task.field in ("error_files", "buckets"):
             found[task.field] = {**found[task.field], **value}
-        elif task.field == "probes":
-            found["probes"] = (*found["probes"], value)
+        elif task.field in {"probes", "series"}:
+            more = value if task.field == "series" else (value,)
+            found[task.field] = (*found[task.field], *more)
         else:
             found[task.field] = value
     return replace(case, **found, gaps=tuple(gaps))
@@ -235,15 +246,8 @@ def _tasks(job: Job, reading: ReadingPlan, readers: Readers, now: datetime) -> l
         tasks.append(
             _Task("log_lines", Source.LOG, lambda s: _log_lines(job, reading, logs, now, s))
         )
-    if metrics is not None and reading.has_metrics:
-        ids = reading.job_ids
-        tasks.append(
-            _Task(
-                "series",
-                Source.METRIC,
-                lambda s: metrics.series(job, ids, now=now, timeout_seconds=s),
-            )
-        )
+    if metrics is not None:
+        tasks += _metric_tasks(job, reading, metrics, now)
     if storage is not None and reading.error_files_under:
         under, mark = reading.error_files_under, reading.error_files_marked
         tasks.append(
@@ -275,8 +279,41 @@ def _tasks(job: Job, reading: ReadingPlan, readers: Readers, now: datetime) -> l
     return tasks
 
 
+def _metric_tasks(
+    job: Job, reading: ReadingPlan, metrics: MetricReader, now: datetime
+) -> Iterator[_Task]:
+    if reading.has_metrics:
+        ids = reading.job_ids
+        yield _Task(
+            "series",
+            Source.METRIC,
+            lambda s: metrics.series(job, ids, now=now, timeout_seconds=s),
+        )
+    if reading.quotas:
+        yield _Task("series", Source.METRIC, _quotas(metrics, job, reading, now))
+
+
 def _place_of(storage: StorageReader, bucket: str) -> Callable[[float], dict[str, str]]:
     return lambda seconds: {bucket: storage.bucket_location(bucket, timeout_seconds=seconds)}
+
+
+def _quotas(
+    metrics: MetricReader, job: Job, reading: ReadingPlan, now: datetime
+) -> Callable[[float], tuple[Series, ...]]:
+    """What Monitoring says of the quotas that the job's error names; where it says nothing, is not
+    permitted or does not answer, the message's own numbers are all there are."""
+
+    def look(_: float) -> tuple[Series, ...]:
+        project = reading.project or job.name.project
+        try:
+            return metrics.quotas(project, reading.quotas, now=now, timeout_seconds=_QUOTA_SECONDS)
+        except RemediatorError:
+            return ()
+
+    return look
+
+
+_QUOTA_SECONDS = 5.0  # for what a plan can do without; chosen
 
 
 def _saved_under(storage: StorageReader, folder: str) -> Callable[[float], Saved | None]:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from remediator.domain import JobKind
 from remediator.evidence.collect import ReadingPlan
 from remediator.job import Job
+from remediator.job.quota import vertex_metrics
 from remediator.policy import Policies
 
 _URL = re.compile(r"https?://[^\s\"'\\<>{}|^`]{1,500}")
@@ -41,6 +42,7 @@ def reading_plan_of(
             rows=bool(ours),
             saved_under=saved,
             has_logs=False,
+            quotas=vertex_metrics(job.error_message),
         )
     folder, mark = _error_files_under(job)
     return ReadingPlan(
@@ -53,6 +55,7 @@ def reading_plan_of(
         rows=bool(ours),
         probes=probe_urls(job, policies),
         saved_under=saved,
+        quotas=vertex_metrics(job.error_message),
         has_metrics=job.kind is not JobKind.BATCH_PREDICTION,
     )
 

@@ -21,6 +21,11 @@ _METRIC = re.compile(
     r"|\b(?P<bare>custom_model_(?:training|serving)_[a-z0-9_]{2,100})\b"
     r"|\b(?P<camel>Custom(?:Model)?(?:Training|Serving|Prediction)?[A-Z][A-Za-z0-9]{2,100}PerProjectPerRegion)\b"
 )
+QUOTA_LIMIT = "serviceruntime.googleapis.com/quota/limit"
+QUOTA_USAGE = "serviceruntime.googleapis.com/quota/allocation/usage"
+"""Series of Cloud Monitoring, on the resource `consumer_quota`, by region and metric (documented:
+cloud.google.com/monitoring/api/metrics_gcp, serviceruntime)."""
+_OF_VERTEX = re.compile(r"\baiplatform\.googleapis\.com/[a-z][a-z0-9_]{2,120}")
 _NUMBER = r"(?P<n>\d{1,9}(?:\.\d{1,3})?)"
 _LIMIT = re.compile(
     rf"(?:quota_limit_value\W{{1,6}}|\blimit(?: is| of|:|=)?\s{{0,3}}){_NUMBER}\b(?! ?(?:per|/))",
@@ -94,6 +99,11 @@ class Quota:
 
 
 _ANY = "any"
+
+
+def vertex_metrics(text: str) -> tuple[str, ...]:
+    """The quota metrics of Vertex AI that a text names in full, each once."""
+    return tuple(dict.fromkeys(_OF_VERTEX.findall(text)))
 
 
 def read_quotas(texts: Iterable[str]) -> tuple[Quota, ...]:

@@ -22,6 +22,7 @@ from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, St
 from remediator.planning.fallback import apply_way, way_words, ways_left
 from remediator.planning.guards import GuardRefusal
 from remediator.planning.hardware import ground, set_hardware
+from remediator.planning.quota_readings import filled_in
 from remediator.planning.steps import apply
 from remediator.policy.steps import Resubmit, Step
 
@@ -207,6 +208,7 @@ def _shortage(draft: JobDraft, now: StepContext) -> Shortage | None:
         return None
     failed_in = now.case.job.name.location
     placed = [replace(q, region=q.region or failed_in) for q in quotas]
+    placed = list(filled_in(placed, now.case, draft.location))
     pools = [(pool.hardware, pool.replicas) for pool in draft.job.pools]
     service, spot = now.service, draft.job.is_spot
     return shortage(

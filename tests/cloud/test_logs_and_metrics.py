@@ -336,3 +336,56 @@ def test_a_missing_permission_is_named(cloud: Cloud, logs: Logs, metrics: Metric
         read(logs)
     with pytest.raises(PermissionDenied, match=r"monitoring\.timeSeries\.list"):
         metrics.series(job(cloud))
+
+
+# --- quotas --------------------------------------------------------------------------------------
+
+L4 = "aiplatform.googleapis.com/custom_model_training_nvidia_l4_gpus"
+
+
+def quota(kind: str, metric: str, region: str, value: int, hours_ago: float = 1) -> dict[str, Any]:
+    return {
+        "metric": {
+            "type": f"serviceruntime.googleapis.com/quota/{kind}",
+            "labels": {"quota_metric": metric, "limit_name": "PerProjectPerRegion"},
+        },
+        "resource": {
+            "type": "consumer_quota",
+            "labels": {"service": "aiplatform.googleapis.com", "location": region},
+        },
+        "metricKind": "GAUGE",
+        "valueType": "INT64",
+        "points": [
+            {
+                "interval": {"endTime": stamp(NOW - timedelta(hours=hours_ago))},
+                "value": {"int64Value": str(value)},
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("obeyed", [True, False], ids=["filter-obeyed", "filter-not-obeyed"])
+def test_limit_and_use_of_a_quota_are_read_in_every_region(
+    cloud: Cloud, metrics: Metrics, obeyed: bool
+) -> None:
+    cloud.metrics.lists_everything = not obeyed
+    cloud.metrics.add(quota("limit", L4, "us-central1", 0, hours_ago=20))
+    cloud.metrics.add(quota("limit", L4, "us-east1", 8))
+    cloud.metrics.add(quota("allocation/usage", L4, "us-east1", 3))
+    cloud.metrics.add(quota("limit", L4.replace("l4", "t4"), "us-east1", 1))
+    found = metrics.quotas("genomics-lab", (L4, L4, "gibberish"), now=NOW)
+    told = {
+        (one.metric.rpartition("/")[2], one.resource_labels["location"], one.points[-1][1])
+        for one in found
+    }
+    assert told == {
+        ("limit", "us-central1", 0.0),
+        ("limit", "us-east1", 8.0),
+        ("usage", "us-east1", 3.0),
+    }
+    assert len(cloud.calls("MetricService.ListTimeSeries")) == 2
+
+
+def test_without_a_metric_of_vertex_no_quota_is_asked_for(cloud: Cloud, metrics: Metrics) -> None:
+    assert metrics.quotas("genomics-lab", ("compute.googleapis.com/cpus",), now=NOW) == ()
+    assert cloud.calls("MetricService.ListTimeSeries") == []

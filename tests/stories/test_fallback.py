@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import custom_job, failure_line, made_jobs
 from twin import faults
@@ -77,3 +79,55 @@ def test_a_job_cut_by_its_time_out_is_given_what_its_progress_says(
     (made,) = made_jobs(cloud, job)
     seconds = float(made["jobSpec"]["scheduling"]["timeout"].rstrip("s"))
     assert 1.1 * 12_100 < seconds < 1.35 * 12_100  # what it needs on eight vCPUs, and a fifth more
+
+
+# --- a quota whose limit the message does not say -----------------------------------------------------
+
+C2 = "aiplatform.googleapis.com/custom_model_training_c2_cpus"
+NO_QUOTA = (8, f"The following quota metrics exceed quota limits: {C2}")
+ONE_TRY = Needs(by_try=(Needs(fails_with=NO_QUOTA), Needs(sections=(WORK,))))
+
+
+def limit(cloud: Any, value: int) -> dict[str, Any]:
+    return {
+        "metric": {
+            "type": "serviceruntime.googleapis.com/quota/limit",
+            "labels": {"quota_metric": C2, "limit_name": "PerProjectPerRegion"},
+        },
+        "resource": {
+            "type": "consumer_quota",
+            "labels": {"service": "aiplatform.googleapis.com", "location": "us-central1"},
+        },
+        "metricKind": "GAUGE",
+        "valueType": "INT64",
+        "points": [
+            {"interval": {"endTime": cloud.now_text()}, "value": {"int64Value": str(value)}}
+        ],
+    }
+
+
+def test_a_quota_of_0_that_only_monitoring_knows_is_left_at_once(house: Any, cloud: Any) -> None:
+    cloud.metrics.add(limit(cloud, 0))
+    job = cloud.past_job("customJobs", custom_job(machine="c2-standard-8"), ONE_TRY, route=False)
+    assert house.hear(failure_line(cloud, job)) == 200
+    (made,) = made_jobs(cloud, job)
+    machine = made["jobSpec"]["workerPoolSpecs"][0]["machineSpec"]["machineType"]
+    assert not machine.startswith("c2-")
+    text = cloud.slack.messages[-1].text.replace("\n", " ")
+    assert "is 0" in text
+    assert "ask for at least 8" in text
+
+
+@pytest.mark.parametrize("status", ["PERMISSION_DENIED", "UNIMPLEMENTED"])
+def test_quotas_that_may_not_be_read_leave_the_message_alone(
+    house: Any, cloud: Any, later: Any, status: str
+) -> None:
+    cloud.metrics.add(limit(cloud, 0))
+    cloud.fail("MetricService.ListTimeSeries", faults.status(status, "No."), times=10)
+    job = cloud.past_job("customJobs", custom_job(machine="c2-standard-8"), ONE_TRY, route=False)
+    assert house.hear(failure_line(cloud, job)) == 200
+    assert made_jobs(cloud, job) == []  # it waits, as the policy says
+    later(minutes=11)
+    house.reconcile()
+    (made,) = made_jobs(cloud, job)
+    assert made["jobSpec"]["workerPoolSpecs"][0]["machineSpec"]["machineType"] == "c2-standard-8"

@@ -1,0 +1,51 @@
+"""What Cloud Monitoring says of the quotas that a refusal names: their limits and use, by region.
+
+Owns which series tell of them (Google's own `serviceruntime.googleapis.com/quota/…` of the consumer)
+and how they fill in what the message leaves out. What the message says itself stands. Pure; the
+series come with the case. Called by `ladder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from remediator.case import Case, Series
+from remediator.job.quota import GLOBAL, QUOTA_LIMIT, QUOTA_USAGE, Quota
+
+
+def filled_in(quotas: Iterable[Quota], case: Case, region: str) -> Iterator[Quota]:
+    """Each quota with the region's limit and use where the message says neither; where the message
+    speaks of another region, what is known of this one besides."""
+    for quota in quotas:
+        if quota.limit is not None or quota.region == GLOBAL:
+            yield quota
+            continue
+        for place in dict.fromkeys((quota.region or region, region)):
+            limit = _newest(case, QUOTA_LIMIT, quota.metric, place)
+            usage = _newest(case, QUOTA_USAGE, quota.metric, place)
+            if place == (quota.region or region) or limit is not None:
+                yield replace(
+                    quota,
+                    region=place,
+                    limit=limit,
+                    usage=quota.usage if quota.usage is not None else usage,
+                )
+
+
+def _newest(case: Case, metric: str, quota: str, region: str) -> float | None:
+    """The newest value of the quota's series in the region, else of the one that holds everywhere."""
+    of_quota = [
+        one for one in case.series if one.metric == metric and one.points and _is_of(one, quota)
+    ]
+    for place in (region, GLOBAL):
+        there = [one for one in of_quota if one.resource_labels.get("location") == place]
+        if there:
+            # Of several limits on one metric, the smallest binds.
+            return min(one.points[-1][1] for one in there)
+    return None
+
+
+def _is_of(series: Series, quota: str) -> bool:
+    named = series.labels.get("quota_metric", "")
+    return named.rpartition("/")[2] == quota
