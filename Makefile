@@ -9,7 +9,7 @@ PROGRESS := awk '/^(Collecting|Installing|ERROR)/ {print "  " substr($$0, 1, 76)
 # Processes of `make test`.
 WORKERS ?= 2
 
-.PHONY: help setup demo test check coverage findings lint bench fuzz chaos mutants audit scan clean
+.PHONY: help setup site demo test check coverage findings lint bench fuzz chaos mutants audit scan clean
 
 help:
 	@echo "make demo    the whole loop on this machine, no account needed (two minutes, most of it set-up)"
@@ -17,6 +17,7 @@ help:
 	@echo "make check   style, types, layers and the tests of the rooms that think: under a minute"
 	@echo "make coverage  what of each room its own tests run, against its floor"
 	@echo "make findings  what public packages do otherwise than one would guess: does it still hold?"
+	@echo "make site    the documentation as a site in .site/, built strictly and offline; index.html opens it"
 	@echo "make setup   .venv with everything for development"
 	@echo "make bench   the measurements; results in bench/"
 	@echo "make fuzz    malformed events, 100,000 of them, and every property with fresh examples"
@@ -44,6 +45,10 @@ setup: $(READY)
 
 demo: $(DEMO)
 	@$(BIN)/python -m remediator demo
+
+site: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet -f site/mkdocs.yml
+	@echo "open .site/index.html"
 
 lint: $(READY)
 	$(BIN)/ruff check .
