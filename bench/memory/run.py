@@ -43,7 +43,7 @@ def main() -> int:
     args = parser.parse_args()
     if args.child:
         return serve(json.loads(Path(args.child).read_text()))
-    runs, lines = (20, 60) if args.quick else (100, 300)
+    runs, lines = (20, 60) if args.quick else (100, 1000)
     with group() as tasks:
         if tasks is None:
             print("SKIPPED: no memory cgroup (version 1) can be made here")
