@@ -365,7 +365,8 @@ def test_a_read_that_never_succeeds_is_transient_within_its_time(
     cloud: Cloud, vertex: Vertex, status: str
 ) -> None:
     cloud.fail("JobService.GetCustomJob", faults.status(status, "words"), times=float("inf"))
-    with pytest.raises(TransientError, match="words") as caught:
+    # On a busy machine the last try ends by its deadline, before its answer is there.
+    with pytest.raises(TransientError, match=r"words|Deadline Exceeded") as caught:
         vertex.get(name_of(cloud, JobKind.CUSTOM), timeout_seconds=0.6)
     assert not isinstance(caught.value, OutcomeUnknown)
 
