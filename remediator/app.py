@@ -449,6 +449,7 @@ class App:
             jobs=self.vertex,
             rows=_LateRows(lambda: self.rows),
             gather=self._gather,
+            look=self._look,
             ledger=self.ledger,
             outbox=self.outbox,
             now=self.now,
@@ -677,6 +678,31 @@ class App:
             attempts=attempts,
         )
         return replace(case, children=children, gaps=(*case.gaps, *gaps))
+
+    def _look(self, job: Job, *, now: datetime, with_log: bool) -> Case:
+        """What can be seen of a job that runs, each source within its deadline."""
+        from remediator.domain import rfc3339
+        from remediator.evidence import collect
+        from remediator.evidence.sources import running_plan_of
+
+        readers = collect.Readers(
+            logs=self.logs if with_log else None, metrics=self.metrics, storage=self.storage
+        )
+        case = collect.gather(
+            job,
+            running_plan_of(job, project=self.project_id),
+            readers,
+            now=now,
+            budget_seconds=remaining(EVIDENCE_SECONDS),
+        )
+        saved = case.saved
+        if saved is None or saved.at is None:
+            return case
+        newest = {
+            "name": f"{saved.folder}/{saved.newest}",
+            "updated": rfc3339(saved.at),
+        }
+        return replace(case, outputs=(newest,))
 
     def _children(self, job: Job, now: datetime) -> tuple[tuple[Case, ...], tuple[Gap, ...]]:
         """The jobs that a run's launchers started and that failed, each with its own evidence."""

@@ -9,10 +9,13 @@ or later and nothing else.
     python -m vertex_telemetry -- python train.py      # watches the command and all its processes
     import vertex_telemetry; vertex_telemetry.start()  # watches this process, and its stack
     with vertex_telemetry.section("preprocess"): ...   # names a part of the work
+    vertex_telemetry.progress(1200, 9000)              # how far the work is
 
 It must never disturb the job it watches: a fault of its own silences it, it raises nothing into
 user code, and it changes no handler, no stream and no random state of the process it is imported
-in. Environment: `VERTEX_TELEMETRY_SECONDS` (between lines, default 30), `VERTEX_TELEMETRY=off`,
+in. Environment: `VERTEX_TELEMETRY_SECONDS` (between lines, default 30), `VERTEX_TELEMETRY_STALL_SECONDS`
+(how long the main thread stands at one line before the stacks of all threads are written, default 600),
+`VERTEX_TELEMETRY=off`,
 `VERTEX_TELEMETRY_ROOT` (where /proc and /sys are looked for; for tests).
 """
 
@@ -42,9 +45,12 @@ except ImportError:  # not a POSIX system: importing this must still break nothi
     fcntl = None  # type: ignore[assignment]
     resource = None  # type: ignore[assignment]
 
-__all__ = ["section", "start", "stop"]
+__all__ = ["progress", "section", "start", "stop"]
 
 _DEFAULT_SECONDS = 30.0
+_STALL_SECONDS = 600.0
+_MOST_THREADS, _MOST_FRAMES = 16, 8  # of the stacks in one line
+_STACKS_BYTES = 2600  # of a line that may be 4,096
 _SHORTEST_PERIOD, _LONGEST_PERIOD = 0.05, 86400.0  # seconds
 _SAMPLES_PER_LINE = 60  # looks at the stack and at memory between two lines
 _SHORTEST_SAMPLE = 0.02  # seconds
@@ -235,10 +241,21 @@ class _Gpus:
     def read(self, now: float) -> list[dict[str, Any]] | None:
         if self._path is None or now < self._not_before:
             return None
-        query = "--query-gpu=utilization.gpu,memory.used,memory.total"
+        lines = self._ask("--query-gpu=utilization.gpu,memory.used,memory.total")
+        self._not_before = now + (time.monotonic() - now) / _GPU_SHARE
+        return [_gpu(line) for line in lines if line.count(",") == 2] or None
+
+    def processes(self) -> list[dict[str, Any]] | None:
+        """What holds memory on the devices; asked once for a stall, whatever it costs."""
+        if self._path is None:
+            return None
+        lines = self._ask("--query-compute-apps=pid,process_name,used_memory")
+        return [_gpu_process(line) for line in lines if line.count(",") >= 2][:16] or None
+
+    def _ask(self, query: str) -> list[str]:
         try:
             answer = subprocess.run(  # noqa: S603  # the path is what the container's PATH names
-                [self._path, query, "--format=csv,noheader,nounits"],
+                [self._path or "", query, "--format=csv,noheader,nounits"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -248,9 +265,8 @@ class _Gpus:
             ).stdout.decode("ascii", "replace")
         except (OSError, subprocess.SubprocessError):
             self._path = None
-            return None
-        self._not_before = now + (time.monotonic() - now) / _GPU_SHARE
-        return [_gpu(line) for line in answer.splitlines() if line.count(",") == 2] or None
+            return []
+        return answer.splitlines()
 
 
 def _gpu(line: str) -> dict[str, Any]:
@@ -262,6 +278,18 @@ def _gpu(line: str) -> dict[str, Any]:
             value = int(text) * scale
             device[name] = round(value, 2) if name == "utilization" else value
     return device
+
+
+def _gpu_process(line: str) -> dict[str, Any]:
+    """One process from nvidia-smi's `pid, name, MiB used`; `[N/A]` is left out."""
+    pid, _, rest = line.partition(",")
+    name, _, used = rest.rpartition(",")
+    process: dict[str, Any] = {"name": os.path.basename(name.strip())[:40]}
+    if pid.strip().isdigit():
+        process["pid"] = int(pid)
+    if used.strip().isdigit():
+        process["memoryBytes"] = int(used) * _MEBIBYTE
+    return process
 
 
 # --- what the code is doing --------------------------------------------------------------------
@@ -308,11 +336,32 @@ class _Sections:
         self._lock = threading.RLock()
 
 
+class _Progress:
+    """How far the work says it is: the last `progress(n, of)` of the process."""
+
+    def __init__(self) -> None:
+        self.done: float | None = None
+        self.of: float | None = None
+        self.at = 0.0
+
+    def note(self, done: float, of: float | None) -> None:
+        if done != self.done or of != self.of:
+            self.at = time.monotonic()
+        self.done, self.of = done, of
+
+    def as_json(self) -> dict[str, float] | None:
+        if self.done is None:
+            return None
+        return {"done": self.done} if self.of is None else {"done": self.done, "of": self.of}
+
+
 class _Stack:
     """Samples which function of the user's own code the main thread is in."""
 
     def __init__(self) -> None:
         self._main = threading.main_thread().ident
+        self._place: tuple[int, int] | None = None
+        self._since = time.monotonic()
         self._seen: dict[tuple[str, str], dict[int, int]] = {}
         paths = sysconfig.get_paths()
         names = ("stdlib", "platstdlib", "purelib", "platlib")
@@ -334,6 +383,9 @@ class _Stack:
     def sample(self) -> None:
         # The frame is let go at once: holding it would keep the user's local variables alive.
         innermost = frame = sys._current_frames().get(self._main or 0)  # noqa: SLF001  # documented
+        place = (id(frame.f_code), frame.f_lasti) if frame is not None else None
+        if place != self._place:
+            self._place, self._since = place, time.monotonic()
         while frame is not None and not self._is_users(frame.f_code.co_filename):
             frame = frame.f_back
         frame = frame or innermost
@@ -342,6 +394,10 @@ class _Stack:
             line = frame.f_lineno or 0
             lines[line] = lines.get(line, 0) + 1
         del frame, innermost
+
+    def stands_for(self) -> float:
+        """Seconds that the main thread has been seen at one place of one function alone."""
+        return time.monotonic() - self._since
 
     def take(self) -> str | None:
         """`preprocess.py:41 normalise`: the function seen most since the last call."""
@@ -352,6 +408,31 @@ class _Stack:
         lines = seen[path, function]
         line = max(lines, key=lambda number: lines[number])
         return "{}:{} {}".format(os.path.basename(path), line, function)
+
+
+def _all_stacks() -> list[str]:
+    """Each thread as `MainThread: innermost.py:41 f < caller.py:7 g`, the main one first, ours left out."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    main = threading.main_thread().ident
+    own = threading.get_ident()
+    told: list[str] = []
+    size = 0
+    frames = sys._current_frames()  # noqa: SLF001  # documented
+    for ident in sorted(frames, key=lambda one: one != main):
+        if ident == own or len(told) >= _MOST_THREADS:
+            continue
+        frame, places = frames[ident], []
+        while frame is not None and len(places) < _MOST_FRAMES:
+            name = os.path.basename(frame.f_code.co_filename)
+            places.append("{}:{} {}".format(name, frame.f_lineno, frame.f_code.co_name))
+            frame = frame.f_back
+        text = "{}: {}".format(names.get(ident, "thread"), " < ".join(places))[:600]
+        size += len(text) + 4
+        if size > _STACKS_BYTES:
+            break
+        told.append(text)
+    del frames, frame
+    return told
 
 
 # --- writing -----------------------------------------------------------------------------------
@@ -375,7 +456,7 @@ class _Stdout:
         # A job may close its stdout and open a file that gets number 1: that file is not ours.
         if self._identity is None or self._now() != self._identity:
             return
-        for sacrifice in ("", "stack", "gpus", "section"):
+        for sacrifice in ("", "gpuProcesses", "stack", "gpus", "stacks", "section"):
             line.pop(sacrifice, None)
             data = (json.dumps(line) + "\n").encode("ascii")
             if len(data) <= _LONGEST_LINE:
@@ -443,6 +524,8 @@ class _Watcher:
         self._wake = threading.Event()
         self._ending = self._by_force = False
         self._alarmed = False
+        self._stalled = False
+        self._stall_seconds = _stall_seconds()
         self._peak: int | None = None
         self._limit: int | None = None
         self._then = time.monotonic()
@@ -494,12 +577,21 @@ class _Watcher:
         if self._stack is not None:
             self._stack.sample()
         alarm = self._weigh()
+        stalls = self._is_stalled()
+        is_new = stalls and not self._stalled
+        self._stalled = stalls
         now = time.monotonic()
         is_due = now >= self._next_line
         if is_due:
             self._next_line = max(self._next_line + self._period, now)
-        if is_due or alarm:
-            self._tell(last=False)
+        if is_due or alarm or is_new:
+            self._tell(last=False, stalls=is_new)
+
+    def _is_stalled(self) -> bool:
+        """Whether the main thread has stood at one place, and no progress was told, for so long."""
+        if self._stack is None or self._stack.stands_for() < self._stall_seconds:
+            return False
+        return time.monotonic() - _progress.at >= self._stall_seconds
 
     def _weigh(self) -> bool:
         """Notes the memory in use; whether it has come close to the limit since it was calm."""
@@ -512,7 +604,7 @@ class _Watcher:
         self._alarmed = share > (_CALM_SHARE if self._alarmed else _ALARM_SHARE)
         return alarm
 
-    def _tell(self, last: bool) -> None:
+    def _tell(self, last: bool, *, stalls: bool = False) -> None:
         before = time.monotonic()
         cpu = self._machine.tree()[0]
         now = (before + time.monotonic()) / 2  # beside a busy main thread, looking takes a while
@@ -533,18 +625,32 @@ class _Watcher:
         if net and self._net and elapsed >= _SHORTEST_RATE:
             line["receivedBytesPerSecond"] = max(0, round((net[0] - self._net[0]) / elapsed))
             line["sentBytesPerSecond"] = max(0, round((net[1] - self._net[1]) / elapsed))
-        section_name = _sections.take()
-        if section_name:
-            line["section"] = section_name
-        stack = self._stack.take() if self._stack else None
-        if stack:
-            line["stack"] = stack[:200]
+        line.update(self._of_the_code(stalls))
         self._then, self._cpu, self._net, self._peak = now, cpu, net, None
         self._machine.find_limit()
         was_told = self._turn.seconds_since_other_wrote() < min(1.0, self._period)
         if self._turn.is_ours() and not (last and was_told and not self._by_force):
             self._stdout.write(line)
             self._turn.written()
+
+    def _of_the_code(self, stalls: bool) -> dict[str, Any]:
+        """What only the inside knows; at a standstill the stacks of all threads too."""
+        found: dict[str, Any] = {}
+        section_name = _sections.take()
+        if section_name:
+            found["section"] = section_name
+        stack = self._stack.take() if self._stack else None
+        if stack:
+            found["stack"] = stack[:200]
+        done = _progress.as_json()
+        if done:
+            found["progress"] = done
+        if stalls:
+            found["stacks"] = _all_stacks()
+            processes = self._gpus.processes()
+            if processes:
+                found["gpuProcesses"] = processes
+        return found
 
 
 def _utc_now() -> str:
@@ -561,6 +667,15 @@ def _period() -> float:
     return seconds if is_sane else _DEFAULT_SECONDS
 
 
+def _stall_seconds() -> float:
+    try:
+        seconds = float(os.environ.get("VERTEX_TELEMETRY_STALL_SECONDS", ""))
+    except ValueError:
+        return _STALL_SECONDS
+    is_sane = _SHORTEST_PERIOD <= seconds < _LONGEST_PERIOD  # false for "nan"
+    return seconds if is_sane else _STALL_SECONDS
+
+
 def _is_off() -> bool:
     return os.environ.get("VERTEX_TELEMETRY", "").lower() in ("off", "0", "false", "no")
 
@@ -568,6 +683,7 @@ def _is_off() -> bool:
 # --- by import ---------------------------------------------------------------------------------
 
 _sections = _Sections()
+_progress = _Progress()
 _lock = threading.RLock()
 _watcher: _Watcher | None = None
 _is_settled = False  # watching, refused, or a forked worker of a watched process
@@ -615,6 +731,19 @@ def stop() -> None:
         watcher, _watcher = _watcher, None
         if watcher is not None:
             watcher.end()
+
+
+def progress(done: float, of: float | None = None) -> None:
+    """Says how far the work is: `done` (steps, rows) of `of`, where that is known. Raises nothing.
+
+    Watching begins with the first call. What does not count up (NaN, text) is not said.
+    """
+    with contextlib.suppress(Exception):  # protects the job: our fault is silence
+        start()
+        count = float(done)
+        whole = None if of is None else float(of)
+        if count >= 0 and count < float("inf") and (whole is None or 0 < whole < float("inf")):
+            _progress.note(count, whole)
 
 
 class section:  # noqa: N801  # read as a statement: `with section("preprocess"):`

@@ -47,6 +47,9 @@ FIELDS = {
     "sentBytesPerSecond",
     "section",
     "stack",
+    "progress",
+    "stacks",
+    "gpuProcesses",
 }
 HANG_SECONDS = 120.0  # until a process that does not end fails its test
 WRAP = [sys.executable, str(MODULE), "--"]
@@ -958,3 +961,61 @@ def test_the_diagnosis_of_a_real_watched_process_is_right(
     found = diagnose(case_of(watched[name], error))
     assert found.verdict is verdict, found.to_json()
     assert Source.TELEMETRY in {item.source for item in found.causes[0].evidence}
+
+
+# --- a standstill, and how far the work is ---------------------------------------------------------
+
+STANDS = """
+    import sys, threading, vertex_telemetry
+    gate = threading.Event()
+    def wait_for_a_batch(): sys.stdin.readline()
+    def feed(): gate.wait()
+    threading.Thread(target=feed, name="feeder", daemon=True).start()
+    vertex_telemetry.progress(float("nan"))
+    vertex_telemetry.progress("many", object())
+    vertex_telemetry.progress(3, 40)
+    wait_for_a_batch()
+"""
+
+
+def test_a_main_thread_that_stands_still_has_the_stacks_of_all_threads_written_once(
+    tmp_path: Path,
+) -> None:
+    has_stacks = at_least(1, lambda line: "stacks" in line)
+    done = converse(
+        script(tmp_path, STANDS),
+        lambda lines: has_stacks(lines) and "stacks" not in lines[-1],
+        VERTEX_TELEMETRY_STALL_SECONDS="0.3",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = split(done.stdout)[0]
+    (told,) = [line for line in lines if "stacks" in line]
+    main, *others = told["stacks"]
+    assert re.match(r"MainThread: job\.py:\d+ wait_for_a_batch < job\.py:\d+ <module>", main)
+    assert any(one.startswith("feeder: ") and " feed" in one for one in others)
+    assert not any("vertex-telemetry" in one for one in told["stacks"])
+    assert told["progress"] == {"done": 3.0, "of": 40.0}
+    assert set(told) <= FIELDS
+
+
+def test_what_goes_on_is_no_standstill(tmp_path: Path) -> None:
+    program = """
+        import sys, threading, vertex_telemetry
+        vertex_telemetry.start()
+        ended = threading.Event()
+        threading.Thread(target=lambda: (sys.stdin.readline(), ended.set()), daemon=True).start()
+        number = 0
+        while not ended.wait(0.001):
+            number += 1
+            vertex_telemetry.progress(number)
+    """
+    done = converse(
+        script(tmp_path, program),
+        at_least(5, lambda line: line.get("progress", {}).get("done", 0) > 0),
+        VERTEX_TELEMETRY_STALL_SECONDS="60",
+    )
+    lines = split(done.stdout)[0]
+    told = [line["progress"]["done"] for line in lines if "progress" in line]
+    assert told == sorted(told)
+    assert "of" not in lines[-1]["progress"]
+    assert not any("stacks" in line for line in lines)

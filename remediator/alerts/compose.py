@@ -442,6 +442,8 @@ def _after_a_failure(facts: AlertFacts) -> str:
     refused_by = facts.plan.refused_by if facts.plan is not None else ()
     if Guard.ALREADY_RERUN in refused_by:
         return "Nothing."
+    if facts.watch_reason and not refused_by:
+        return "Look why it hung, and start it again from its checkpoint if it is still wanted."
     if facts.unanswered == NOBODY_ANSWERED or (facts.was_cancelled and facts.extra):
         return "Resubmit it yourself if it is still wanted."
     if facts.unanswered or facts.was_cancelled:

@@ -119,6 +119,10 @@ class Outbox:
             state += f":{facts.approval_id}"
         if facts.kind is AlertKind.OVERRUN and facts.limit:  # each limit is passed once
             state += f":{facts.limit}"
+        if (
+            facts.trouble is not None
+        ):  # once for each spell, and a question for each time it is asked
+            state += f":{facts.trouble.reason}:{facts.trouble.spell}:{facts.approval_id}"
         # A chain goes on from an earlier job where an attempt never got a machine: the attempts count.
         number = max(facts.attempt, len(facts.attempts))
         return tuple(

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from remediator.alerts.facts import AlertFacts
+from remediator.alerts.running import STOOD
 from remediator.alerts.wording import (
     CAUSES,
     LINE_LIMIT,
@@ -27,6 +28,8 @@ EVIDENCE_LINES = 6
 
 def why(facts: AlertFacts) -> str:
     diagnosis = facts.diagnosis
+    if facts.watch_reason:
+        return f"It {STOOD[facts.watch_reason]}, and an entry of `watch` had it cancelled."
     if diagnosis is None:
         return _why_made(facts) or (
             f"{_capital(CAUSES[facts.verdict])}: {MEANINGS[facts.verdict]}." if facts.plan else ""

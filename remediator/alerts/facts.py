@@ -46,7 +46,8 @@ class AlertFacts:
     summaries: how many, and a line for each; `together` are the alerts that one message stands for.
     `owner` is whose job it is, by its labels, `account` the account that it runs as; `project` is the
     project's id (names carry its number) and `ledger` where answers are written, for commands.
-    `trouble` is what a job that still runs is in. `deleted`: the job is gone. `grant` is the command that would let the remediator act as the job's account, where that was
+    `trouble` is what a job that still runs is in,
+    `watch_reason` why it was cancelled while it ran. `deleted`: the job is gone. `grant` is the command that would let the remediator act as the job's account, where that was
     refused.
     """
 
@@ -87,6 +88,7 @@ class AlertFacts:
     grant: str = ""
     deleted: bool = False
     trouble: Trouble | None = None
+    watch_reason: str = ""
 
     @property
     def verdict(self) -> Cause:

@@ -17,7 +17,8 @@ from remediator.domain import LOG_RULE, Action, Evidence, Guard, Mode, WatchVerd
 class Trouble:
     """One spell of a running job. `reason` is the verdict, or that a log rule decided; `usd` what it has cost
     since `since`. `action` is what the entry says, `mode` how far it may go, `refused_by` what keeps it from
-    being done and `why_not` says why; `entry` names it in the policy file."""
+    being done and `why_not` says why; `entry` names it in the policy file. `spell`
+    counts the earlier ones of the job."""
 
     reason: str
     since: datetime | None
@@ -33,6 +34,7 @@ class Trouble:
     refused_by: tuple[Guard, ...] = ()
     why_not: str = ""
     last_lines: tuple[str, ...] = ()
+    spell: int = 0
 
 
 _SAID: Mapping[str, str] = {
@@ -45,6 +47,17 @@ _SAID: Mapping[str, str] = {
     WatchVerdict.MEMORY_CLIMBING: "will run out of memory",
     LOG_RULE: "writes no line of progress",
 }
+STOOD: Mapping[str, str] = {
+    WatchVerdict.STALLED: "stood still",
+    WatchVerdict.SPINNING: "stood still, its workers waiting for each other",
+    WatchVerdict.ACCELERATOR_UNUSED: "did not use its accelerator",
+    WatchVerdict.WAITING_FOR_CAPACITY: "waited for machines",
+    WatchVerdict.WAITING_FOR_QUOTA: "waited for quota",
+    WatchVerdict.WILL_TIME_OUT: "would have run into its time-out",
+    WatchVerdict.MEMORY_CLIMBING: "would have run out of memory",
+    LOG_RULE: "wrote no line of progress",
+}
+"""Why a job was cancelled while it ran, of a job that has ended since."""
 _ADVICE: Mapping[str, str] = {
     WatchVerdict.STALLED: "Look where it hangs (the stacks, if telemetry gave them); cancel it if it does not go on.",
     WatchVerdict.SPINNING: "Look which worker left the others; cancel it, and start it again from its checkpoint.",
@@ -113,6 +126,11 @@ def done(trouble: Trouble) -> str:
     if trouble.mode is Mode.OBSERVE and trouble.action is not Action.ALERT:
         return f"Nothing: the mode is observe. Planned: {what}.{rule}"
     return f"Nothing: it still runs.{rule}"
+
+
+def asked(*, resubmits: bool) -> str:
+    """The question about it in a list of questions."""
+    return "cancel it and submit it again, unchanged?" if resubmits else "cancel it?"
 
 
 def next_step(trouble: Trouble, until: datetime | None) -> str:

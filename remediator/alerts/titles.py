@@ -38,6 +38,8 @@ def title_of(facts: AlertFacts) -> str:
 
 def _failed(facts: AlertFacts, again: str = "") -> str:
     """`genomic-prep failed (CPUs full)`."""
+    if facts.watch_reason:
+        return f"{facts.name} {running.STOOD[facts.watch_reason]}{again}"
     verb = STATES.get(facts.state, "failed")
     counts = facts.result.partition(";")[0]
     partly = facts.state in {JobState.PARTIALLY_SUCCEEDED, JobState.SUCCEEDED} and counts != ""
@@ -156,6 +158,9 @@ def _given_up_title(facts: AlertFacts) -> str:
         by = "the remediator cancelled " if facts.extra else ""
         end = "" if facts.extra else " was cancelled"
         return f"Given up: {by}attempt {facts.attempt} of {facts.name}{end}"
+    if facts.watch_reason and facts.plan is not None and not facts.plan.refused_by:
+        stood = running.STOOD[facts.watch_reason]
+        return f"Given up: the remediator cancelled {facts.name}, which {stood}"
     after = f" after {plural(facts.made, 'resubmission')}" if facts.made else ""
     asked = f", {facts.unanswered}" if facts.unanswered else ""
     return f"Given up: {_failed(facts)}{after}{asked}"

@@ -127,6 +127,10 @@ def _pending(app: App) -> tuple[PendingApproval, ...]:
 
 
 def _question(incident: Incident) -> str:
+    from remediator.alerts.running import asked as asked_of_a_running_job
     from remediator.alerts.wording import asked
+    from remediator.domain import Action
 
+    if incident.action in {Action.CANCEL, Action.CANCEL_RESUBMIT}:
+        return asked_of_a_running_job(resubmits=incident.action == Action.CANCEL_RESUBMIT)
     return asked(incident.changes)

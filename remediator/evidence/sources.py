@@ -60,6 +60,17 @@ def reading_plan_of(
     )
 
 
+def running_plan_of(job: Job, *, project: str) -> ReadingPlan:
+    """What is worth reading of a job that still runs; its log is read where the caller asks for it."""
+    saved = job.base_output if job.kind is not JobKind.PIPELINE else ""
+    return ReadingPlan(
+        job_ids=job.log_ids,
+        project=project,
+        saved_under=saved if saved.startswith("gs://") else "",
+        has_metrics=job.kind is not JobKind.BATCH_PREDICTION,
+    )
+
+
 def _may_move(policies: Policies) -> bool:
     """Whether some step asks for another region: then where the data lives decides."""
     asked = [step.resubmit for policy in policies.policies for step in policy.do]

@@ -20,6 +20,7 @@ from remediator.ledger.records import (
     Store,
     UnreadableDocument,
 )
+from remediator.ledger.watched import WatchedJob, WatchedJobs
 
 __all__ = [
     "STALE",
@@ -38,5 +39,7 @@ __all__ = [
     "Stage",
     "Store",
     "UnreadableDocument",
+    "WatchedJob",
+    "WatchedJobs",
     "pause_of",
 ]

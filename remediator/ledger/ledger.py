@@ -36,6 +36,7 @@ from remediator.ledger.records import (
     to_json,
 )
 from remediator.ledger.reservations import bodies_of, moved, once_each, put_counters, rebooked
+from remediator.ledger.watched import WatchedJobs
 
 T = TypeVar("T")
 
@@ -47,6 +48,7 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.watched = WatchedJobs(store)
 
     def prefetch(self, **every: Iterable[str]) -> None:
         """Read at once what will be asked of each collection: a hint, no promise."""

@@ -340,6 +340,8 @@ def _breaker(asked: Asked) -> str:
 
 
 def _cancelled_by_person(asked: Asked) -> str:
+    if asked.replaces_running:  # whoever ended it, it was not a person
+        return ""
     cancelled = asked.history.cancelled_by_person or asked.job.cancelled_by_person
     return "a person cancelled it" if cancelled else ""
 

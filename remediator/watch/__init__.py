@@ -6,8 +6,17 @@ the log, `entries` finds the entry that decides, `planning` says what it does. P
 """
 
 from remediator.domain import WatchVerdict
-from remediator.watch.entries import WATCHED, watch
+from remediator.watch.entries import WATCHED, is_selected, needs_log, watch
 from remediator.watch.planning import WatchPlan, plan_watch
 from remediator.watch.verdicts import Watch
 
-__all__ = ["WATCHED", "Watch", "WatchPlan", "WatchVerdict", "plan_watch", "watch"]
+__all__ = [
+    "WATCHED",
+    "Watch",
+    "WatchPlan",
+    "WatchVerdict",
+    "is_selected",
+    "needs_log",
+    "plan_watch",
+    "watch",
+]

@@ -12,15 +12,32 @@ from datetime import timedelta
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
-from remediator.domain import NOTHING_WRONG, JobState
+from remediator.domain import (
+    NOTHING_WRONG,
+    STANDSTILL,
+    Cause,
+    Diagnosis,
+    History,
+    JobKind,
+    JobState,
+    WatchVerdict,
+)
 from remediator.job import SWITCH_LABEL, JobFacts
 from remediator.planning.costs import usd_per_hour
-from remediator.policy import expressions
+from remediator.planning.planner import variables_of
+from remediator.policy import Policies, expressions
 from remediator.policy.matching import why_not
+from remediator.policy.watch_checks import verdicts_of
 from remediator.policy.watch_entries import WatchEntry
 from remediator.watch.log_rule import MissingLine, matcher, missing_line
 from remediator.watch.signals import minutes, read_signals
-from remediator.watch.verdicts import Watch, judge, silence_of
+from remediator.watch.verdicts import (
+    Watch,
+    default_standstill,
+    judge,
+    silence_of,
+    worked_until,
+)
 
 WATCHED = frozenset({JobState.QUEUED, JobState.PENDING, JobState.RUNNING})
 
@@ -33,6 +50,50 @@ def watch(case: Case, catalog: Catalog) -> Watch | None:
     if case.job.state not in WATCHED or case.job.labels.get(SWITCH_LABEL) == "off":
         return None
     return Judge(case, catalog).judged()
+
+
+def is_selected(case: Case, policies: Policies, catalog: Catalog) -> bool:
+    """Whether some entry is for such a job, whatever is thought of it: then it is worth a look.
+
+    A part of another job is that one's affair.
+    """
+    job = case.job
+    if job.state not in WATCHED or job.labels.get(SWITCH_LABEL) == "off" or job.parent:
+        return False
+    return bool(_selecting(case, policies, catalog))
+
+
+def _selecting(case: Case, policies: Policies, catalog: Catalog) -> tuple[WatchEntry, ...]:
+    ended = replace(case, job=case.job.as_of(case.now))
+    unknown = Diagnosis(str(case.job.name), case.job.kind, Cause.UNKNOWN, ())
+    variables = variables_of(ended, unknown, policies, History(), catalog)
+    facts = Judge(case, catalog).facts
+    entries = policies.enabled_watch()
+    return tuple(entry for entry in entries if not why_not(entry.when, facts, variables))
+
+
+def needs_log(case: Case, policies: Policies, catalog: Catalog, *, asks_progress: bool) -> bool:
+    """Whether the job's log is worth reading: some rule rests on it, or its machines stand still.
+
+    `case` is without its log. `asks_progress`: it is time to see how far the work is.
+    """
+    job = case.job
+    entries = _selecting(case, policies, catalog) if job.state is JobState.RUNNING else ()
+    if any(entry.log for entry in entries):
+        return True
+    wanted = frozenset(verdict for entry in entries for verdict in verdicts_of(entry))
+    if asks_progress and job.timeout_seconds and WatchVerdict.WILL_TIME_OUT in wanted:
+        return True
+    if not wanted & STANDSTILL:
+        return False
+    facts = job.facts(catalog, case.model)
+    signals = read_signals(case, facts.vcpus, case.outputs)
+    if not signals.is_measured:  # telemetry in the log may say what no metric does
+        return job.kind is JobKind.BATCH_PREDICTION
+    default = default_standstill(has_accelerator=bool(facts.accelerator_count))
+    shortest = min(e.when.longer_than or default for e in entries if verdicts_of(e) & STANDSTILL)
+    _, worked = worked_until(signals, facts.replicas or 1)
+    return worked is not None and signals.newest is not None and signals.newest - worked >= shortest
 
 
 @dataclass(frozen=True, slots=True)

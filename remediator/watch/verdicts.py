@@ -172,12 +172,10 @@ def _standing_still(
     begun = job.start_time or job.create_time
     if newest is None or begun is None or case.now - newest > _METRIC_LATENESS + _START_UP:
         return None
-    traffic = last_traffic(signals.network)
-    spins = workers > 1 and traffic is not None and is_pinned_since(signals.accelerator, traffic)
-    busy = last_busy(signals.cpu, signals.accelerator)
-    marks = [mark for mark in ((traffic,) if spins else (busy, traffic)) if mark is not None]
-    if not marks or busy is None:
+    spins, worked = worked_until(signals, workers)
+    if worked is None:
         return None
+    marks = [worked]
     marks += [mark for mark in (signals.news.at, signals.last_output) if mark is not None]
     since = max(marks)
     if since - begun < _START_UP:  # it has hardly begun: pulls, encodes, compiles
@@ -193,6 +191,24 @@ def _standing_still(
     verdict = WatchVerdict.SPINNING if spins else WatchVerdict.STALLED
     confidence = min(0.97, 0.85 + 0.06 * len(quiet))
     return WatchJudgement(verdict, since, confidence, (measured, *quiet))
+
+
+def worked_until(signals: Signals, workers: int) -> tuple[bool, datetime | None]:
+    """Whether several workers wait for each other, and when they last worked by the metrics; None: they
+    never did."""
+    traffic = last_traffic(signals.network)
+    spins = workers > 1 and traffic is not None and is_pinned_since(signals.accelerator, traffic)
+    busy = last_busy(signals.cpu, signals.accelerator)
+    if busy is None:
+        return spins, None
+    if spins or traffic is None:
+        return spins, traffic if spins else busy
+    return spins, max(busy, traffic)
+
+
+def default_standstill(*, has_accelerator: bool) -> timedelta:
+    """How long a standstill lasts before it is told, where no entry says."""
+    return _standstill(has_accelerator)
 
 
 def _is_covered(signals: Signals, since: datetime, newest: datetime) -> bool:

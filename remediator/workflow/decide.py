@@ -125,7 +125,7 @@ def plan_incident(
     was asked beside the evidence.
     """
     policies = services.policies()
-    history = _history(case.job, incident, chain, services, case.now, successes(similar))
+    history = history_of(case.job, incident, chain, services, case.now, successes(similar))
     waited = incident.not_before is not None and incident.not_before <= case.now
 
     def asked(history: History, skipped: frozenset[tuple[int, int]]) -> Plan:
@@ -230,7 +230,7 @@ def skip_key(policy: str, step: int, entry: int) -> str:
     return f"{policy}:{step}/{entry}" if entry else f"{policy}:{step}"
 
 
-def _history(
+def history_of(
     job: Job,
     incident: Incident,
     chain: Chain,

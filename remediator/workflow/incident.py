@@ -84,6 +84,7 @@ from remediator.workflow.services import (
     Services,
     new_incident,
 )
+from remediator.workflow.watch_actions import conclude_cancelled, follow_cancel, is_watch_cancel
 
 FOLLOWED_EVERY = timedelta(minutes=5)
 APPROVAL_LASTS = timedelta(hours=12)
@@ -365,6 +366,8 @@ def _follow(
             due=now,
         )
     )
+    if incident is not None and is_watch_cancel(incident):
+        return follow_cancel(job, incident, services, now)
     if incident is not None:
         stored = running_attempts.check_attempt(job, stored, services, now)
         # The longer it has run, the rarer it is looked at: a tenth of its age, five minutes at most.
@@ -382,6 +385,9 @@ def _conclude_unfailed(
         )
         if stored.attempt:
             running_attempts.alert_if_over_budget(job, stored, services, now)
+        if is_watch_cancel(stored) and stored.stage is not Stage.APPROVAL:
+            return conclude_cancelled(job, stored, services, now)
+        if stored.attempt:
             if stored.reason == running_attempts.NO_MACHINE and running_attempts.step_over(
                 job, stored, services, now
             ):

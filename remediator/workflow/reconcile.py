@@ -42,6 +42,7 @@ from remediator.workflow.digests import enqueue_digests
 from remediator.workflow.incident import consider
 from remediator.workflow.incident_key import key_of, unknown_keys
 from remediator.workflow.services import Services
+from remediator.workflow.watch_jobs import watch_jobs
 
 SINK_SILENT_AFTER = timedelta(minutes=15)
 SWEPT_KINDS = tuple(JobKind)
@@ -88,6 +89,7 @@ class Round:
     recorded_old: int = 0
     delivered: int = 0
     still_owed: int = 0
+    looked_at: int = 0
     faults: tuple[str, ...] = ()
 
 
@@ -109,12 +111,15 @@ def run(services: Services, write_log: WriteLog, *, budget_seconds: float) -> Ro
             _quarantine_unreadable(services)
             handled, postponed = _take_up_due(services, places, in_time)
             announced, old, faults = _sweep(services, write_log, places, in_time)
+            looked_at = watch_jobs(services, in_time).looks
     finally:
         enqueue_digests(services)
         delivered, still_owed = services.outbox.deliver_due()
     _delete_expired_once_a_day(services)
     services.ledger.write_note("reconciled", {"at": rfc3339(services.now())})
-    return Round(handled, postponed, announced, old, delivered, still_owed, tuple(faults))
+    return Round(
+        handled, postponed, announced, old, delivered, still_owed, looked_at, tuple(faults)
+    )
 
 
 class _LocationFailures:

@@ -87,7 +87,7 @@ def _claim_for(context: IncidentContext, services: Services, now: datetime) -> C
         policy=context.plan.policy,
         step=context.plan.step,
         number=len(context.chain.attempts) + 1,
-        verdict=context.diagnosis.verdict.value,
+        verdict=context.watch_reason or context.diagnosis.verdict.value,
         changes=context.plan.changes,
         acquired_at=now,
         lease_until=now + services.settings.lease,

@@ -96,6 +96,12 @@ class Gather(Protocol):
     ) -> Case: ...
 
 
+class Look(Protocol):
+    """Reads what can be seen of a job that runs: metrics and saved objects, its log where asked."""
+
+    def __call__(self, job: Job, *, now: datetime, with_log: bool) -> Case: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything the workflow touch the world with; made by `app`, opened when first used."""
@@ -109,6 +115,7 @@ class Services:
     jobs: Jobs
     rows: RowsOfBatches
     gather: Gather
+    look: Look
     ledger: Ledger
     outbox: Outbox
     now: Callable[[], datetime]
@@ -148,6 +155,8 @@ class IncidentContext:
     plan: Plan
     incident: Incident
     chain: Chain
+    watch_reason: str = ""
+    """Why an entry of `watch` ended the job while it ran; empty for a failure."""
 
     def facts(self, kind: AlertKind, *, created: str = "", now: datetime) -> AlertFacts:
         lost = self.chain.first_failed or self.job.end_time
@@ -168,6 +177,7 @@ class IncidentContext:
             ended=self.job.end_time,
             diagnosis=self.diagnosis,
             plan=self.plan,
+            watch_reason=self.watch_reason,
             created=created,
             attempts=self.chain.attempts,
             gaps=self.case.gaps,

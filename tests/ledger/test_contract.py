@@ -20,6 +20,7 @@ from remediator.ledger import (
     Limit,
     OutboxMessage,
     Stage,
+    WatchedJob,
 )
 from remediator.ledger.sqlite import SqliteStore
 
@@ -465,3 +466,55 @@ def test_what_has_outlived_its_keeping_is_forgotten_and_nothing_else(ledger: Led
     assert (ledger.incident(KEY), ledger.chain(KEY), ledger.root_of(MADE_KEY)) == (None,) * 3
     assert ledger.messages_due(NOW + timedelta(days=999), 9) == ()
     assert ledger.stopped()
+
+
+# --- running jobs ---------------------------------------------------------------------------------
+
+
+def watched(key: str = KEY, **more: object) -> WatchedJob:
+    base = WatchedJob(key=key, job=ROOT, first_seen=NOW, due=NOW)
+    return replace(base, **more)  # type: ignore[arg-type]
+
+
+def test_a_running_job_is_watched_once_and_keeps_its_few_numbers(ledger: Ledger) -> None:
+    full = watched(
+        display_name="train",
+        usd_per_hour=3.67,
+        verdict="stalled",
+        looks=2,
+        alerted="stalled",
+        since=NOW,
+        spell_usd=1.5,
+        curves=({"label": "CPU", "shares": [0.5]},),
+        last_lines=("step 9",),
+    )
+    assert ledger.watched.begin([full, watched(MADE_KEY)]) == 2
+    assert ledger.watched.begin([watched()]) == 0
+    assert ledger.watched.get(KEY) == full
+    assert ledger.watched.known([KEY, "us-central1/customJobs/9"]) == {KEY}
+    assert {one.key for one in ledger.watched.all()} == {KEY, MADE_KEY}
+
+
+def test_looks_come_due_in_order_and_an_ended_job_never_again(ledger: Ledger) -> None:
+    later = NOW + timedelta(minutes=5)
+    ledger.watched.begin([watched(due=later), watched(MADE_KEY)])
+    assert [one.key for one in ledger.watched.due(NOW, 10)] == [MADE_KEY]
+    assert [one.key for one in ledger.watched.due(later, 10)] == [MADE_KEY, KEY]
+    assert ledger.watched.move(watched(MADE_KEY, due=None))
+    assert [one.key for one in ledger.watched.due(later, 10)] == [KEY]
+
+
+def test_of_two_executions_that_tell_a_spell_one_wins(ledger: Ledger) -> None:
+    ledger.watched.begin([watched()])
+    mine = ledger.watched.move(
+        watched(alerted="stalled"), outbox_messages=(outbox_message("spell"),)
+    )
+    assert mine is not None
+    assert mine.version == 1
+    assert (
+        ledger.watched.move(watched(alerted="spinning"), outbox_messages=(outbox_message("x"),))
+        is None
+    )
+    assert [one.id for one in ledger.messages_due(NOW, 10)] == ["spell"]
+    assert ledger.watched.move(mine, outbox_messages=(outbox_message("spell"),)) is not None
+    assert len(ledger.messages_due(NOW, 10)) == 1

@@ -1,0 +1,430 @@
+"""What follows from a running job's trouble: an alert, a question, a cancel, a cancel and a resubmission.
+
+Owns the order in which each is written down and done: first the ledger, then Vertex, so that a crash between
+leaves no cancel that looks like a person's. What is cancelled is taken up again as its incident, which says
+who cancelled it and why. Called by `watch_jobs` for a new spell, and by `incident` for what was begun.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from remediator import log
+from remediator.alerts import AlertFacts, AlertKind
+from remediator.alerts.running import Trouble, acts, stood_still_usd
+from remediator.case import Case
+from remediator.domain import (
+    Action,
+    Cause,
+    Diagnosis,
+    Guard,
+    Mode,
+    PermanentError,
+    Plan,
+    TransientError,
+)
+from remediator.job import Job, summary
+from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage, WatchedJob
+from remediator.ledger.approvals import approval_id
+from remediator.planning import alert_routing
+from remediator.planning.planner import plan_running
+from remediator.policy import Policy
+from remediator.policy.watch_entries import WatchEntry
+from remediator.redaction import redact
+from remediator.report.curves import kept_curves
+from remediator.watch import WATCHED, WatchPlan, plan_watch
+from remediator.workflow.conclusions import close_chain, conclude_with_alert, settle_attempt
+from remediator.workflow.decide import covers, find_external_rerun, history_of
+from remediator.workflow.incident_key import key_of
+from remediator.workflow.ownership import find_parent
+from remediator.workflow.resubmit import TryNextStep, resubmit
+from remediator.workflow.services import (
+    APPROVED,
+    IncidentContext,
+    Services,
+    new_incident,
+)
+
+APPROVAL_LASTS = timedelta(hours=12)  # as a failure's
+CANCELS = frozenset({Action.CANCEL.value, Action.CANCEL_RESUBMIT.value})
+_ASKED_AGAIN = timedelta(minutes=5)
+_CANCEL_TAKES = timedelta(minutes=1)
+_MOST_LINES = 10
+_NO_MACHINE_AGAIN = timedelta(minutes=10)
+_TRIES_FOR = timedelta(hours=24)  # how long a cancelled job's place is tried to be filled
+
+
+def is_watch_cancel(incident: Incident | None) -> bool:
+    """Whether an entry of `watch` ended this job, or asks to."""
+    return incident is not None and incident.action in CANCELS and incident.policy != ""
+
+
+def plan_of(case: Case, services: Services) -> WatchPlan | None:
+    """What the entries say about the case now, by everything that the guards are asked."""
+    policies = services.policies()
+    incident, chain = _incident_and_chain(case.job, services, case.now)
+    history = history_of(case.job, incident, chain, services, case.now, ())
+    case = replace(case, attempts=chain.attempts)
+    made = plan_watch(case, policies, history, services.catalog)
+    if made is None or made.entry is None or not made.entry.cancels:
+        return made
+    parent = find_parent(
+        case.job, services.jobs, services.project()[0], timeout_seconds=services.call_seconds
+    )
+    if parent.parent:
+        return plan_watch(case, policies, replace(history, parent=parent.parent), services.catalog)
+    return made
+
+
+def _incident_and_chain(job: Job, services: Services, now: datetime) -> tuple[Incident, Chain]:
+    key = key_of(job, services.ledger)
+    root = services.ledger.root_of(key) or key
+    incident = services.ledger.incident(key) or new_incident(job, now, root, key=key)
+    chain = services.ledger.chain(root) or Chain(key=root, root=str(job.name))
+    return incident, chain
+
+
+# --- a spell begins -------------------------------------------------------------------------------
+
+
+def act(
+    job: Job, case: Case, made: WatchPlan, watched: WatchedJob, services: Services, now: datetime
+) -> bool:
+    """Tell the spell once and do what its entry says; whether this execution told it."""
+    entry, plan = made.entry, made.plan
+    if entry is None:
+        return False
+    trouble = _trouble(case, made, entry, watched, now)
+    marked = replace(
+        watched,
+        alerted=made.reason,
+        last_lines=trouble.last_lines,
+        curves=kept_curves(case),
+        entry=entry.name if acts(trouble) else watched.entry,
+        reason=made.reason if acts(trouble) else watched.reason,
+    )
+    if acts(trouble):
+        return _cancel(job, case, made, trouble, marked, services, now)
+    if plan.action is Action.APPROVE and plan.mode is Mode.APPROVE:
+        return _ask(job, case, made, trouble, marked, services, now)
+    messages = services.outbox.alert_messages(_facts(job, trouble, services, now), plan.alerts, now)
+    if services.ledger.watched.move(marked, outbox_messages=messages) is None:
+        return False
+    log.say("NOTICE", f"a running job: {plan.because}", job=str(job.name), policy=entry.name)
+    services.outbox.deliver(messages)
+    return True
+
+
+def _trouble(
+    case: Case, made: WatchPlan, entry: WatchEntry, watched: WatchedJob, now: datetime
+) -> Trouble:
+    plan, seen = made.plan, made.watch
+    price = seen.usd_per_hour if seen else None
+    lines = [line.text for line in case.log_lines if line.task != "service"][-_MOST_LINES:]
+    held_back = plan.action is Action.ALERT and entry.cancels
+    return Trouble(
+        reason=made.reason,
+        since=made.since,
+        now=now,
+        confidence=seen.confidence if seen else 0.0,
+        usd_per_hour=price,
+        usd=stood_still_usd(price, made.since, now),
+        evidence=seen.evidence if seen else (),
+        entry=entry.name,
+        action=plan.action,
+        mode=plan.mode,
+        resubmits=entry.resubmission is not None,
+        refused_by=plan.refused_by if held_back else (),
+        why_not="; ".join(plan.notes) if held_back else "",
+        last_lines=tuple(redact(line, 300) for line in lines),
+        spell=watched.spells,
+    )
+
+
+def _facts(
+    job: Job,
+    trouble: Trouble,
+    services: Services,
+    now: datetime,
+    *,
+    incident: Incident | None = None,
+    plan: Plan | None = None,
+) -> AlertFacts:
+    held, chain = _incident_and_chain(job, services, now)
+    known = incident or held
+    approval = known.approval if incident is not None else None
+    return AlertFacts(
+        kind=AlertKind.RUNNING,
+        job=job.name,
+        display_name=job.display_name,
+        root=known.root,
+        attempt=known.attempt,
+        state=job.state,
+        machine=summary.machine_words(job),
+        owner=summary.owner_of(job),
+        account=job.service_account or "",
+        started=job.start_time,
+        attempts=chain.attempts,
+        plan=plan,
+        approval_id=approval.id if approval else "",
+        approve_until=approval.expires if approval else None,
+        trouble=trouble,
+    )
+
+
+def _begun(job: Job, case: Case, made: WatchPlan, services: Services, now: datetime) -> Incident:
+    """The job's incident as the entry leaves it: what is done, why, and what was seen."""
+    held, _ = _incident_and_chain(job, services, now)
+    stored = services.ledger.open(replace(held, stage=Stage.FOLLOWED, due=now))
+    entry, seen = made.entry, made.watch
+    does = Action.CANCEL_RESUBMIT if entry and entry.resubmission else Action.CANCEL
+    evidence = seen.evidence if seen else ()
+    return replace(
+        stored,
+        policy=made.plan.policy,
+        step=made.plan.step,
+        action=does.value,
+        verdict=made.reason,
+        confidence=round(seen.confidence, 4) if seen else 0.0,
+        reason=redact(made.plan.because, 500),
+        estimated_usd=made.plan.estimated_usd,
+        refused_by=(),
+        changes=(),
+        curves=kept_curves(case),
+        evidence=tuple(
+            {"source": e.source.value, "where": redact(e.where, 200), "says": redact(e.says, 400)}
+            for e in evidence[:_MOST_LINES]
+        ),
+    )
+
+
+def _ask(
+    job: Job,
+    case: Case,
+    made: WatchPlan,
+    trouble: Trouble,
+    watched: WatchedJob,
+    services: Services,
+    now: datetime,
+) -> bool:
+    offered = Approval(
+        id=approval_id(services.token()),
+        digest=made.plan.digest,
+        expires=now + APPROVAL_LASTS,
+        estimated_usd=made.plan.estimated_usd,
+        worst_case_usd=made.plan.worst_case_usd,
+        longest_seconds=made.plan.longest_seconds,
+        reason="; ".join(made.plan.approval_reasons),
+    )
+    pending = replace(
+        _begun(job, case, made, services, now),
+        stage=Stage.APPROVAL,
+        approval=offered,
+        due=now + _ASKED_AGAIN,
+    )
+    facts = _facts(job, trouble, services, now, incident=pending, plan=made.plan)
+    messages = services.outbox.alert_messages(facts, made.plan.alerts, now)
+    if not services.ledger.move(pending, outbox_messages=messages):
+        return False
+    services.ledger.write_note(f"approval:{offered.id}", {"incident": pending.key})
+    services.ledger.watched.move(watched)
+    services.outbox.deliver(messages)
+    return True
+
+
+def _cancel(
+    job: Job,
+    case: Case,
+    made: WatchPlan,
+    trouble: Trouble,
+    watched: WatchedJob,
+    services: Services,
+    now: datetime,
+) -> bool:
+    """Write down who ends the job and why, then ask Vertex to."""
+    ending = replace(
+        _begun(job, case, made, services, now), stage=Stage.FOLLOWED, due=now + _CANCEL_TAKES
+    )
+    facts = _facts(job, trouble, services, now, incident=ending, plan=made.plan)
+    messages = services.outbox.alert_messages(facts, made.plan.alerts, now)
+    if not services.ledger.move(ending, outbox_messages=messages):
+        return False
+    services.ledger.watched.move(watched)
+    _send_cancel(job, ending, services)
+    services.outbox.deliver(messages)
+    return True
+
+
+def _send_cancel(job: Job, incident: Incident, services: Services) -> None:
+    log.say(
+        "NOTICE",
+        f"cancelling a running job: {incident.verdict}",
+        job=str(job.name),
+        policy=incident.policy,
+    )
+    services.jobs.cancel(job.name, timeout_seconds=services.call_seconds)
+
+
+# --- what was begun -------------------------------------------------------------------------------
+
+
+def follow_cancel(job: Job, incident: Incident, services: Services, now: datetime) -> str:
+    """A job that an entry ends, or asks to end, and that has not ended yet."""
+    if incident.stage is Stage.APPROVAL:
+        return _follow_question(job, incident, services, now)
+    stopped = services.settings.stop or services.ledger.stopped()
+    if job.state in WATCHED and not stopped:  # the order may have been lost
+        _send_cancel(job, incident, services)
+    services.ledger.move(replace(incident, due=now + _CANCEL_TAKES))
+    return f"followed: the job is {job.state}, being cancelled"
+
+
+def _follow_question(job: Job, incident: Incident, services: Services, now: datetime) -> str:
+    approval = incident.approval
+    if approval is None or (not approval.answer and now >= approval.expires):
+        return _withdraw(incident, services, now, "nobody answered")
+    if not approval.answer:
+        services.ledger.move(replace(incident, due=min(approval.expires, now + _ASKED_AGAIN)))
+        return f"awaiting approval {approval.id}"
+    if approval.answer != APPROVED:
+        return _withdraw(incident, services, now, f"{approval.answer} by {approval.by}")
+    case = services.look(job, now=now, with_log=True)
+    made = plan_of(case, services)
+    still = made is not None and made.entry is not None and made.plan.policy == incident.policy
+    if made is None or not still or made.plan.action is Action.ALERT:
+        return _withdraw(incident, services, now, "it is in trouble no more, or a guard refuses")
+    if not covers(approval, made.plan):
+        return _withdraw(incident, services, now, "the plan is another now")
+    ending = replace(
+        _begun(job, case, made, services, now), stage=Stage.FOLLOWED, due=now + _CANCEL_TAKES
+    )
+    if not services.ledger.move(ending):
+        msg = "another execution moved this incident on"
+        raise TransientError(msg)
+    _send_cancel(job, ending, services)
+    return f"cancelling, approved by {approval.by}"
+
+
+def _withdraw(incident: Incident, services: Services, now: datetime, why: str) -> str:
+    """The question is over, and the job runs on; its spell was told."""
+    services.ledger.move(
+        replace(
+            incident,
+            stage=Stage.FOLLOWED,
+            action="",
+            policy="",
+            approval=None,
+            reason="",
+            verdict="",
+            due=now + _ASKED_AGAIN,
+        )
+    )
+    return f"left running: {why}"
+
+
+def withdraw_question(job: Job, services: Services) -> None:
+    """The job works again: nobody need answer whether it is to be cancelled."""
+    incident = services.ledger.incident(key_of(job, services.ledger))
+    if incident is None or incident.stage is not Stage.APPROVAL or not is_watch_cancel(incident):
+        return
+    if incident.approval is None or not incident.approval.answer:
+        _withdraw(incident, services, services.now(), "it works again")
+
+
+# --- the job has ended ----------------------------------------------------------------------------
+
+
+def conclude_cancelled(job: Job, incident: Incident, services: Services, now: datetime) -> str:
+    """A job that an entry of `watch` cancelled has ended: that is told, and its place filled if asked."""
+    if incident.action == Action.CANCEL.value:
+        if incident.attempt:
+            return close_chain(
+                job, incident, services, now, AlertKind.GIVEN_UP, Conclusion.GIVEN_UP
+            )
+        return _close_root(job, incident, services, now)
+    return _fill_place(job, incident, services, now)
+
+
+def _close_root(job: Job, incident: Incident, services: Services, now: datetime) -> str:
+    plan = _closing_plan(job, incident, services, incident.reason)
+    chain = Chain(key=incident.root, root=str(job.name))
+    context = _context(job, incident, chain, plan, now)
+    return conclude_with_alert(context, services, now, AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)
+
+
+def _closing_plan(job: Job, incident: Incident, services: Services, why: str) -> Plan:
+    return Plan(
+        job=str(job.name),
+        verdict=Cause.UNKNOWN,
+        policy=incident.policy,
+        step=0,
+        mode=Mode.ENFORCE,
+        action=Action.ALERT,
+        alerts=alert_routing.channels_of(services.policies(), incident.policy, job),
+        because=why,
+        notes=(),
+    )
+
+
+def _context(
+    job: Job, incident: Incident, chain: Chain, plan: Plan, now: datetime
+) -> IncidentContext:
+    unknown = Diagnosis(str(job.name), job.kind, Cause.UNKNOWN, ())
+    case = Case(job=job, now=now, attempts=chain.attempts)
+    return IncidentContext(job, case, unknown, plan, incident, chain, watch_reason=incident.verdict)
+
+
+def _fill_place(job: Job, incident: Incident, services: Services, now: datetime) -> str:
+    """Submit the cancelled job again, once, if every guard still lets it."""
+    chain = services.ledger.chain(incident.root) or Chain(key=incident.root, root=str(job.name))
+    if incident.attempt:
+        chain = settle_attempt(job, chain, services, final=False)
+    plan = _replacement(job, incident, chain, services, now)
+    context = _context(job, replace(incident, ended=job.end_time), chain, plan, now)
+    if plan.action is not Action.RESUBMIT:
+        return conclude_with_alert(context, services, now, AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)
+    done = resubmit(context, services)
+    if not isinstance(done, TryNextStep):
+        return done
+    if job.end_time is not None and now - job.end_time > _TRIES_FOR:
+        late = _closing_plan(job, incident, services, "Vertex had no machine for it in a day")
+        held = replace(context, plan=late, incident=done.incident, chain=done.chain)
+        return conclude_with_alert(held, services, now, AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)
+    services.ledger.move(replace(done.incident, due=now + _NO_MACHINE_AGAIN))
+    return "Vertex has no machine for it now: it is tried again in ten minutes"
+
+
+def _replacement(
+    job: Job, incident: Incident, chain: Chain, services: Services, now: datetime
+) -> Plan:
+    policies = services.policies()
+    entry = next((one for one in policies.watch if one.name == incident.policy), None)
+    if entry is None or entry.resubmission is None:
+        why = f"the policy file's entry {incident.policy} submits nothing again any more"
+        return _closing_plan(job, incident, services, why)
+    history = history_of(job, incident, chain, services, now, ())
+    unknown = Diagnosis(str(job.name), job.kind, Cause.UNKNOWN, ())
+    case = Case(job=job, now=now, attempts=chain.attempts)
+    stand_in = Policy(name=entry.name, alert=entry.alert, mode=entry.mode)
+    made = plan_running(
+        case, unknown, policies, stand_in, history, services.catalog, resubmits=True
+    )
+    approval = incident.approval
+    is_approved = approval is not None and approval.answer == APPROVED
+    if made.action is Action.APPROVE and not is_approved:
+        return replace(made, action=Action.ALERT, notes=("nobody said yes to it",))
+    if made.action is Action.ALERT:
+        return made
+    try:
+        rerun = find_external_rerun(job, services)
+    except PermanentError as err:
+        return replace(made, action=Action.ALERT, notes=(f"whether it runs again: {err}",))
+    if rerun:
+        return replace(
+            made,
+            action=Action.ALERT,
+            refused_by=(Guard.ALREADY_RERUN,),
+            notes=(f"{rerun} runs the same work again already",),
+        )
+    return replace(made, action=Action.RESUBMIT)

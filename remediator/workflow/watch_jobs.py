@@ -1,0 +1,276 @@
+"""Jobs that still run: which are looked at, one look, and when the next one is.
+
+Owns finding the running jobs that the entries of `watch` select, what is read of each and what is kept of it
+between two looks. What follows from a verdict is `watch_actions`' business. Called by `reconcile`, after the
+failures of a round.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from remediator import log
+from remediator.alerts.running import stood_still_usd
+from remediator.case import Case
+from remediator.deadline import with_current_deadline
+from remediator.domain import (
+    JobKind,
+    JobName,
+    NotFound,
+    NotServed,
+    RemediatorError,
+    TransientError,
+    WatchVerdict,
+    parse_time,
+    rfc3339,
+)
+from remediator.job import Job, summary
+from remediator.ledger import WatchedJob
+from remediator.planning.costs import usd_per_hour
+from remediator.policy import Policies
+from remediator.watch import WATCHED, WatchPlan, is_selected, needs_log
+from remediator.watch.schedule import LOOK_AGAIN, look_every
+from remediator.workflow.services import Services
+from remediator.workflow.watch_actions import act, plan_of, withdraw_question
+
+FIND_EVERY = timedelta(minutes=2)
+_MOST_FOUND = 2000  # of one kind in one place; chosen: a project's quotas hold fewer
+_LOOKS_AT_ONCE = 200
+_SIDE_BY_SIDE = 8
+_LOOKS = "watch-looks"
+_LOOKS_A_MINUTE = 240  # each asks Monitoring six times, of 6,000 a minute (documented quota)
+_LOG_LOOKS = "watch-log-looks"
+_LOG_LOOKS_A_MINUTE = 10  # of the 50 reads that are shared with failures; each takes up to four
+_CONFIRMED = 2  # looks in a row that say the same; chosen
+_PROGRESS_EVERY = timedelta(minutes=30)  # chosen: how often the log is read for its progress alone
+_PAUSE_AFTER_FAULT = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRound:
+    """What a round did: jobs newly watched, looks, and spells that were told."""
+
+    found: int = 0
+    looks: int = 0
+    spells: int = 0
+
+
+def watch_jobs(services: Services, in_time: Callable[[], bool]) -> WatchRound:
+    """Find what is to be watched and look at what is due, the dearest first, while there is time."""
+    policies = services.policies()
+    if not policies.enabled_watch():
+        return WatchRound()
+    found = _find(services, policies, in_time)
+    due = services.ledger.watched.due(services.now(), _LOOKS_AT_ONCE)
+    ordered = sorted(due, key=lambda one: one.usd_per_hour or 0.0, reverse=True)
+    with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="watch") as pool:
+        look = with_current_deadline(
+            lambda one: _look_apart(one, services, policies) if in_time() else None
+        )
+        alerted = [one for one in pool.map(look, ordered) if one is not None]
+    return WatchRound(found, len(alerted), sum(alerted))
+
+
+# --- finding --------------------------------------------------------------------------------------
+
+
+def _find(services: Services, policies: Policies, in_time: Callable[[], bool]) -> int:
+    """Begin to watch what runs and is selected; every few minutes is often enough."""
+    now = services.now()
+    last = parse_time((services.ledger.note(_FOUND) or {}).get("at"))
+    if last is not None and timedelta(0) <= now - last < FIND_EVERY:
+        return 0
+    entries = policies.enabled_watch()
+    named = [set(entry.when.job) if entry.when.job else set(JobKind) for entry in entries]
+    kinds = sorted(set().union(*named))
+    found = 0
+    for location, kind in itertools.product(services.locations(), kinds):
+        if not in_time():
+            return found
+        found += _find_in(location, kind, services, policies, now)
+    services.ledger.write_note(_FOUND, {"at": rfc3339(now)})
+    return found
+
+
+_FOUND = "watch:found"
+
+
+def _find_in(
+    location: str, kind: JobKind, services: Services, policies: Policies, now: datetime
+) -> int:
+    try:
+        listed = services.jobs.list(
+            kind,
+            services.project()[0],
+            location,
+            states=tuple(sorted(WATCHED)),
+            timeout_seconds=services.call_seconds,
+        )
+        running = list(itertools.islice(listed, _MOST_FOUND))
+    except NotServed:
+        return 0
+    except RemediatorError as err:
+        log.say("WARNING", f"running jobs of {kind} in {location} could not be listed: {err}")
+        return 0
+    known = services.ledger.watched.known([job.name.key for job in running])
+    fresh = [job for job in running if job.name.key not in known]
+    selected = [
+        job for job in fresh if is_selected(Case(job=job, now=now), policies, services.catalog)
+    ]
+    return services.ledger.watched.begin([_watched(job, services, now) for job in selected])
+
+
+def _watched(job: Job, services: Services, now: datetime) -> WatchedJob:
+    return WatchedJob(
+        key=job.name.key,
+        job=str(job.name),
+        first_seen=now,
+        due=now,
+        display_name=job.display_name,
+        owner=summary.owner_of(job),
+        team=summary.team_of(job),
+        account=job.service_account or "",
+        machine=summary.machine_words(job),
+        usd_per_hour=usd_per_hour(job, job.name.location, services.catalog),
+    )
+
+
+# --- one look -------------------------------------------------------------------------------------
+
+
+def _look_apart(watched: WatchedJob, services: Services, policies: Policies) -> bool:
+    """One look; whether a spell was told. A fault with one job stops no other."""
+    try:
+        return _look(watched, services, policies)
+    except RemediatorError as err:
+        log.say("WARNING", f"a running job could not be looked at: {err}", job=watched.job)
+    except Exception as err:  # noqa: BLE001  # protects the other jobs of this round
+        log.fault("unhandled exception while looking at a running job", err, job=watched.job)
+    _postpone(watched, services)
+    return False
+
+
+def _postpone(watched: WatchedJob, services: Services) -> None:
+    try:
+        stored = services.ledger.watched.get(watched.key)
+        if stored is not None and stored.due is not None:
+            later = services.now() + _PAUSE_AFTER_FAULT
+            services.ledger.watched.move(replace(stored, due=later))
+    except RemediatorError as err:  # it stays due, and the round goes on
+        log.say("WARNING", f"a look could not be postponed: {err}", job=watched.job)
+
+
+def _look(watched: WatchedJob, services: Services, policies: Policies) -> bool:
+    now = services.now()
+    if not services.ledger.take_token(_LOOKS, most=_LOOKS_A_MINUTE, window_seconds=60.0, now=now):
+        return False
+    job = _running(watched, services)
+    if job is None:
+        _end(watched, services, now)
+        return False
+    asks_progress = _asks_progress(watched, now)
+    case = _case_of(job, services, policies, now, asks_progress=asks_progress)
+    made = plan_of(case, services)
+    asked = now if asks_progress and case.log_lines else watched.progress_asked
+    seen = replace(
+        watched,
+        progress_asked=asked,
+        usd_per_hour=made.watch.usd_per_hour if made and made.watch else watched.usd_per_hour,
+    )
+    has_accelerator = bool(job.facts(services.catalog, None).accelerator_count)
+    pause = look_every(seen.usd_per_hour, has_accelerator=has_accelerator)
+    if made is None or made.entry is None:
+        return _goes_well(seen, job, made, services, now + pause)
+    looks = watched.looks + 1 if watched.verdict == made.reason else 1
+    due = now + (pause if looks >= _CONFIRMED else LOOK_AGAIN)
+    seen = replace(seen, verdict=made.reason, looks=looks, due=due, since=made.since)
+    if looks < _CONFIRMED:
+        services.ledger.watched.move(seen)
+        return False
+    usd = stood_still_usd(made.watch.usd_per_hour if made.watch else None, made.since, now)
+    seen = replace(seen, spell_usd=usd or 0.0)
+    if watched.alerted == made.reason:
+        services.ledger.watched.move(seen)
+        return False
+    return act(job, case, made, seen, services, now)
+
+
+def _running(watched: WatchedJob, services: Services) -> Job | None:
+    """The job, while it runs or waits; None once it has ended or is gone."""
+    try:
+        job = services.jobs.get(JobName.parse(watched.job), timeout_seconds=services.call_seconds)
+    except NotFound:
+        return None
+    if job.state.is_terminal:
+        return None
+    if job.state not in WATCHED:  # CANCELLING, say: it will have ended soon
+        msg = f"the job is {job.state}"
+        raise TransientError(msg)
+    return job
+
+
+def _asks_progress(watched: WatchedJob, now: datetime) -> bool:
+    asked = watched.progress_asked
+    return asked is None or now - asked >= _PROGRESS_EVERY
+
+
+def _case_of(
+    job: Job, services: Services, policies: Policies, now: datetime, *, asks_progress: bool
+) -> Case:
+    """What is read of the job: its log only where something rests on it, and few in a minute."""
+    case = services.look(job, now=now, with_log=False)
+    if not needs_log(case, policies, services.catalog, asks_progress=asks_progress):
+        return case
+    may_read = services.ledger.take_token(
+        _LOG_LOOKS, most=_LOG_LOOKS_A_MINUTE, window_seconds=60.0, now=now
+    )
+    return services.look(job, now=now, with_log=True) if may_read else case
+
+
+def _goes_well(
+    watched: WatchedJob, job: Job, made: WatchPlan | None, services: Services, due: datetime
+) -> bool:
+    """Nothing is wrong, as far as can be seen: a spell that was told is over."""
+    cannot_be_seen = (
+        made is not None and made.watch is not None and made.watch.verdict is WatchVerdict.UNKNOWN
+    )
+    if watched.alerted and cannot_be_seen:  # it may stand still yet
+        services.ledger.watched.move(replace(watched, due=due))
+        return False
+    if watched.alerted:
+        log.say("INFO", f"a running job goes on again after {watched.alerted}", job=watched.job)
+        withdraw_question(job, services)
+    services.ledger.watched.move(_without_spell(watched, due))
+    return False
+
+
+def _without_spell(watched: WatchedJob, due: datetime | None) -> WatchedJob:
+    ended = bool(watched.alerted)
+    return replace(
+        watched,
+        due=due,
+        verdict="",
+        looks=0,
+        alerted="",
+        since=None,
+        usd=watched.usd + (watched.spell_usd if ended else 0.0),
+        spell_usd=0.0,
+        spells=watched.spells + ended,
+    )
+
+
+def _end(watched: WatchedJob, services: Services, now: datetime) -> None:
+    """The job has ended: what it stood still for is summed up, and it is looked at no more."""
+    if watched.alerted:
+        usd = stood_still_usd(watched.usd_per_hour, watched.since, now)
+        watched = replace(watched, spell_usd=max(watched.spell_usd, usd or 0.0))
+    services.ledger.watched.move(_without_spell(watched, None))
+
+
+def spells_of(jobs: Sequence[WatchedJob]) -> float:
+    """US dollars that stood still, of jobs that ended and of those that still stand."""
+    return sum(one.usd + (one.spell_usd if one.alerted else 0.0) for one in jobs)

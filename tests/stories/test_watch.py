@@ -1,0 +1,269 @@
+"""Jobs that never fail, by Google's real clients: a hung one is ended and takes up its checkpoint, a slow one
+is left alone.
+
+The twin's clock begins hours behind the world's, so that a job has run for hours when it is first looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.stories.conftest import POLICIES
+from twin.clock import rfc3339
+
+WATCH = """\
+watch:
+  - name: hung-training
+    when: {running: [stalled, spinning], job: custom, if: "job.usd_per_hour > 1"}
+    do: {cancel_resubmit: {checkpoint: required}}
+    alert: [oncall]
+"""
+TELL = WATCH.replace("do: {cancel_resubmit: {checkpoint: required}}", "do: alert")
+ASK = WATCH.replace("    alert: [oncall]", "    mode: approve\n    alert: [oncall]")
+CANCEL = WATCH.replace("{cancel_resubmit: {checkpoint: required}}", "cancel")
+HOURS = 5
+A100 = {
+    "machineType": "a2-highgpu-1g",
+    "acceleratorType": "NVIDIA_TESLA_A100",
+    "acceleratorCount": 1,
+}
+old = pytest.mark.parametrize("cloud", [HOURS], indirect=True, ids=["five-hours-old"])
+Level = Callable[[int], float]
+
+
+def running_job(cloud: Any, *, hangs_at: int | None, ident: str = "4711") -> dict[str, Any]:
+    """Four workers that have run for hours; with `hangs_at`, a collective that never ends since then."""
+    start = cloud.clock.now()
+    pool = {
+        "machineSpec": A100,
+        "replicaCount": "1",
+        "containerSpec": {"imageUri": "us-docker.pkg.dev/lab/train:1", "args": ["--epochs=9"]},
+    }
+    job = cloud.add_job(
+        {
+            "name": cloud.name("customJobs", ident),
+            "displayName": "pretrain",
+            "state": "JOB_STATE_RUNNING",
+            "createTime": rfc3339(start - timedelta(minutes=2)),
+            "startTime": rfc3339(start),
+            "labels": {"team": "nlp"},
+            "jobSpec": {
+                "workerPoolSpecs": [pool, {**pool, "replicaCount": "3"}],
+                "serviceAccount": "pipeline@genomics-lab.iam.gserviceaccount.com",
+                "baseOutputDirectory": {"outputUriPrefix": "gs://lab-out/pretrain"},
+            },
+        }
+    )
+    cloud.storage.bucket("lab-out")
+    cloud.clock.advance(2 * 3600)
+    cloud.storage.put_uri("gs://lab-out/pretrain/ckpt-100/state.pt", "0" * 10)
+    cloud.clock.advance((HOURS - 2) * 3600)
+    minutes = HOURS * 60
+    hangs = minutes + 1 if hangs_at is None else hangs_at
+    _series(cloud, ident, start, "accelerator/utilization", minutes, lambda _: 0.99)
+    _series(cloud, ident, start, "cpu/utilization", minutes, lambda _: 0.2)
+    _series(
+        cloud, ident, start, "network/received_bytes_count", minutes,
+        lambda m: 9e9 if m < hangs else 2e3,
+    )  # fmt: skip
+    for minute in range(5, min(hangs, minutes), 7):
+        _line(
+            cloud,
+            ident,
+            start + timedelta(minutes=minute),
+            f"step {minute * 10} loss {9 / minute:.4f}",
+        )
+    return dict(job)
+
+
+def _series(cloud: Any, ident: str, start: datetime, name: str, minutes: int, level: Level) -> None:
+    counts = name.endswith("_count")
+    for task in ("workerpool0-0", "workerpool1-0", "workerpool1-1", "workerpool1-2"):
+        cloud.metrics.add(
+            {
+                "metric": {
+                    "type": f"ml.googleapis.com/training/{name}",
+                    "labels": {"task_name": task},
+                },
+                "resource": {
+                    "type": "cloudml_job",
+                    "labels": {
+                        "project_id": cloud.project,
+                        "job_id": ident,
+                        "region": cloud.region,
+                    },
+                },
+                "metricKind": "DELTA" if counts else "GAUGE",
+                "valueType": "INT64" if counts else "DOUBLE",
+                "points": [
+                    {
+                        "interval": {"endTime": rfc3339(start + timedelta(minutes=m))},
+                        "value": {"int64Value": str(int(level(m)))}
+                        if counts
+                        else {"doubleValue": level(m)},
+                    }
+                    for m in range(3, minutes - 3)
+                ],
+            }
+        )
+
+
+def _line(cloud: Any, ident: str, moment: datetime, text: str) -> None:
+    cloud.log(
+        {
+            "logName": f"projects/{cloud.project}/logs/workerpool0-0",
+            "timestamp": rfc3339(moment),
+            "insertId": f"{ident}-{moment.timestamp()}",
+            "severity": "INFO",
+            "textPayload": text,
+            "resource": {
+                "type": "ml_job",
+                "labels": {
+                    "job_id": ident,
+                    "task_name": "workerpool0-0",
+                    "project_id": cloud.project,
+                },
+            },
+        },
+        route=False,
+    )
+
+
+def resubmissions(cloud: Any) -> list[Mapping[str, Any]]:
+    return [
+        job for job in cloud.jobs.all("customJobs") if "remediator-claim" in job.get("labels", {})
+    ]
+
+
+def titles(cloud: Any) -> list[str]:
+    return [message.text.splitlines()[0] for message in cloud.slack.messages]
+
+
+def look_twice(house: Any, later: Any) -> None:
+    """Two looks: the first suspects, the second says the same."""
+    house.reconcile()
+    later(minutes=3)
+    house.reconcile()
+
+
+@old
+def test_a_hung_job_of_four_workers_is_ended_and_submitted_again_once(
+    open_house: Any, cloud: Any, later: Any
+) -> None:
+    house = open_house(POLICIES + WATCH)
+    job = running_job(cloud, hangs_at=150)
+    house.reconcile()
+    assert cloud.calls("*.Cancel*Job") == []
+    later(minutes=3)
+    house.reconcile()
+    assert len(cloud.calls("*.CancelCustomJob")) == 1
+    (told,) = titles(cloud)
+    assert told.startswith("Running: pretrain stands still: its workers wait for each other since ")
+    assert "being cancelled and submitted again" in told
+    text = cloud.slack.messages[0].text
+    assert "accelerator at least 9" in text
+    assert "no line that says anything new for 2 h" in text
+    assert "step 1450" in text
+
+    cloud.clock.advance(60)
+    later(minutes=2)
+    house.reconcile()
+    (made,) = resubmissions(cloud)
+    labels = made["labels"]
+    assert (labels["remediator-policy"], labels["remediator-attempt"]) == ("hung-training", "1")
+    assert labels["remediator-root"] == "4711"
+    assert made["jobSpec"]["baseOutputDirectory"] == {"outputUriPrefix": "gs://lab-out/pretrain"}
+    assert made["jobSpec"]["workerPoolSpecs"][1]["replicaCount"] == "3"
+    assert titles(cloud)[1].startswith("Resubmitted unchanged: pretrain stood still")
+
+    for _ in range(4):
+        later(minutes=7)
+        house.reconcile()
+    assert len(resubmissions(cloud)) == 1
+    assert len(cloud.calls("*.CancelCustomJob")) == 1
+    assert cloud.jobs.all("customJobs")[0]["name"] == job["name"]
+    assert not any("person" in message.text for message in cloud.slack.messages)
+
+
+@old
+def test_a_slow_but_healthy_job_is_left_alone(open_house: Any, cloud: Any, later: Any) -> None:
+    house = open_house(POLICIES + WATCH)
+    running_job(cloud, hangs_at=None)
+    look_twice(house, later)
+    later(minutes=5)
+    house.reconcile()
+    assert cloud.calls("*.Cancel*Job") == []
+    assert titles(cloud) == []
+
+
+@old
+def test_an_entry_that_only_tells_tells_a_spell_once(
+    open_house: Any, cloud: Any, later: Any
+) -> None:
+    house = open_house(POLICIES + TELL)
+    running_job(cloud, hangs_at=150)
+    look_twice(house, later)
+    for _ in range(3):
+        later(minutes=5)
+        house.reconcile()
+    assert cloud.calls("*.Cancel*Job") == []
+    (told,) = titles(cloud)
+    assert "an hour" in told
+    assert "Nothing: it still runs." in cloud.slack.messages[0].text
+
+
+@old
+def test_in_observe_nothing_is_cancelled_and_it_is_said_what_would_be(
+    open_house: Any, cloud: Any, later: Any
+) -> None:
+    house = open_house(POLICIES.replace("mode: enforce", "mode: observe") + WATCH)
+    running_job(cloud, hangs_at=150)
+    look_twice(house, later)
+    assert cloud.calls("*.Cancel*Job") == []
+    assert "the mode is observe" in cloud.slack.messages[0].text
+
+
+@old
+def test_the_stop_switch_keeps_a_job_running(open_house: Any, cloud: Any, later: Any) -> None:
+    stopped = open_house(POLICIES + WATCH, REMEDIATOR_STOP="1")
+    running_job(cloud, hangs_at=150)
+    look_twice(stopped, later)
+    assert cloud.calls("*.Cancel*Job") == []
+    assert "Refused by stop_switch" in cloud.slack.messages[0].text
+
+
+@old
+def test_a_question_is_asked_and_a_yes_ends_the_job(
+    open_house: Any, cloud: Any, later: Any, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    house = open_house(POLICIES + ASK)
+    running_job(cloud, hangs_at=150)
+    look_twice(house, later)
+    assert cloud.calls("*.Cancel*Job") == []
+    assert "cancel and submit it again?" in titles(cloud)[0]
+    (pending,) = json.loads(run("approvals", "--json")[1])
+    assert pending["question"] == "cancel it and submit it again, unchanged?"
+    assert run("approve", pending["id"])[0] == 0
+    house.reconcile()
+    assert len(cloud.calls("*.CancelCustomJob")) == 1
+    cloud.clock.advance(60)
+    later(minutes=3)
+    house.reconcile()
+    assert len(resubmissions(cloud)) == 1
+
+
+@old
+def test_a_cancel_of_ours_is_told_as_ours(open_house: Any, cloud: Any, later: Any) -> None:
+    house = open_house(POLICIES + CANCEL)
+    running_job(cloud, hangs_at=150)
+    look_twice(house, later)
+    cloud.clock.advance(60)
+    later(minutes=3)
+    house.reconcile()
+    assert resubmissions(cloud) == []
+    assert titles(cloud)[1].startswith("Given up: the remediator cancelled pretrain")
