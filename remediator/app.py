@@ -391,6 +391,7 @@ class App:
             works_seconds=self._event_seconds,
             event_seconds=event_seconds,
             lease=self.settings.lease,
+            resume_bucket=self.settings.resume_bucket,
         )
 
     def answer(self, approval: str, *, approved: bool, by: str = "") -> str:

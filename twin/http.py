@@ -31,6 +31,8 @@ class Request:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    repeated: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Every value of each query parameter; `query` has the first."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ class HttpServer:
             {key: values[0] for key, values in parse_qs(where.query).items()},
             {key.lower(): value for key, value in door.headers.items()},
             body,
+            parse_qs(where.query),
         )
         principal = self._desk.iam.principal(request.headers.get("authorization", ""))
         shown = {"path": request.path, **request.groups, **request.query}

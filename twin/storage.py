@@ -40,6 +40,8 @@ class Storage:
         self._data: dict[tuple[str, str], bytes] = {}
         self._uploads: dict[str, _Upload] = {}
         self._generation = 1_700_000_000_000_000
+        self.withheld: dict[str, set[str]] = {}
+        """Permissions that nobody has on a bucket, by its name."""
         bucket = r"/storage/v1/b/(?P<bucket>[^/]+)"
         item = rf"{bucket}/o/(?P<object>.+)"
         self._server = HttpServer(
@@ -47,6 +49,12 @@ class Storage:
             [
                 Route("GET", rf"(/download)?{item}", self._get, "storage.objects.get"),
                 Route("GET", rf"{bucket}/o", self._list, "storage.objects.list"),
+                Route(
+                    "GET",
+                    rf"{bucket}/iam/testPermissions",
+                    self._test,
+                    "storage.buckets.testIamPermissions",
+                ),
                 Route("GET", bucket, self._get_bucket, "storage.buckets.get"),
                 Route("POST", r"/storage/v1/b", self._create_bucket, "storage.buckets.create"),
                 Route("POST", rf"/upload{bucket}/o", self._upload, "storage.objects.create"),
@@ -160,6 +168,13 @@ class Storage:
         with self._lock:
             found = self._buckets.get(request.groups["bucket"])
         return Answer(200, found) if found else _absent("The specified bucket does not exist.")
+
+    def _test(self, request: Request) -> Answer:
+        if request.groups["bucket"] not in self._buckets:
+            return _absent("The specified bucket does not exist.")
+        withheld = self.withheld.get(request.groups["bucket"], set())
+        asked = request.repeated.get("permissions", ())
+        return Answer(200, {"permissions": [one for one in asked if one not in withheld]})
 
     def _create_bucket(self, request: Request) -> Answer:
         body = json.loads(request.body or b"{}")

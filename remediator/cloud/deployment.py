@@ -26,6 +26,7 @@ from remediator.domain import Json, NotFound, rfc3339
 
 _PROJECTS = "https://cloudresourcemanager.googleapis.com/v1/projects"
 _ACCOUNTS = "https://iam.googleapis.com/v1/projects/-/serviceAccounts"
+_BUCKETS = "https://storage.googleapis.com/storage/v1/b"
 _RUN = "https://run.googleapis.com/v2"
 _ACT_AS = "iam.serviceAccounts.actAs"
 _QUOTAS_A_PAGE = 500
@@ -70,6 +71,19 @@ class Deployment:
     def may_act_as(self, target: str, *, account: str = "") -> bool:
         """Whether the caller (or `account`, impersonated) may act as the account `target`."""
         return bool(self._tested(f"{_ACCOUNTS}/{target}", [_ACT_AS], account))
+
+    def bucket(self, name: str) -> Json:
+        """A bucket's metadata; raises Gone where there is none."""
+        return self._get(f"{_BUCKETS}/{name}")
+
+    def granted_on_bucket(
+        self, name: str, permissions: Iterable[str], *, account: str = ""
+    ) -> frozenset[str]:
+        """Those of the permissions that the caller (or `account`, impersonated) has on a bucket."""
+        session = self._impersonated(account) if account else self._session
+        asked = "&".join(f"permissions={one}" for one in sorted(permissions))
+        url = f"{_BUCKETS}/{name}/iam/testPermissions?{asked}"
+        return frozenset(map(str, self._call("GET", url, session, None).get("permissions", ())))
 
     def holders(self, of: str, name: str, role: str, *, region: str = "") -> frozenset[str]:
         """Members that have a role on one thing by its own policy, not by the project's.

@@ -41,6 +41,7 @@ _CHECKS: Mapping[str, Callable[[DoctorContext], Iterable[Finding]]] = {
     "event": from_inside.event_and_channels,
     "permissions": permissions.permissions,
     "act as": permissions.act_as,
+    "resume bucket": permissions.resume_bucket,
     "ledger": from_inside.ledger,
     "schedule": delivery_path.schedule,
     "watch": delivery_path.watch,

@@ -57,6 +57,10 @@ class DeploymentReader(Protocol):
     def holders(self, of: str, name: str, role: str, *, region: str = "") -> frozenset[str]: ...
     def granted(self, permissions: Iterable[str], *, account: str = "") -> frozenset[str]: ...
     def may_act_as(self, target: str, *, account: str = "") -> bool: ...
+    def bucket(self, name: str) -> Json: ...
+    def granted_on_bucket(
+        self, name: str, permissions: Iterable[str], *, account: str = ""
+    ) -> frozenset[str]: ...
     def newest(self, metric: str, subscription: str, now: datetime) -> int | None: ...
     def quota_limits(self, regions: Sequence[str]) -> Iterator[tuple[str, str, int]]: ...
 
@@ -68,7 +72,8 @@ class DoctorContext:
     `digest` is that of the policy file as read here. `check_channel` raises where a channel cannot
     be reached; `write_log` writes entries to a log. `acts_as` are the accounts whose jobs may be
     resubmitted. `works_seconds`: how long the function works on an event at most. `event_seconds`:
-    how long the event may take to arrive; 0 sends none.
+    how long the event may take to arrive; 0 sends none. `resume_bucket` (`gs://bucket/prefix`) is where
+    the rows that are left of a batch go; empty: nowhere.
     """
 
     name: str
@@ -91,6 +96,7 @@ class DoctorContext:
     works_seconds: float
     event_seconds: float
     lease: timedelta
+    resume_bucket: str = ""
 
     @property
     def apply(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from remediator.diagnosis.locality import holds
 from remediator.doctor.findings import CheckStatus, DoctorContext, Finding, unknown
 from remediator.domain import NO_ACCOUNT, NotFound, RemediatorError
 
@@ -112,3 +113,53 @@ def _may_act_as(context: DoctorContext, target: str) -> bool:
     except RemediatorError:
         member = f"serviceAccount:{context.account}"
         return member in context.deployment.holders("serviceAccounts", target, USER)
+
+
+_ON_THE_BUCKET = tuple(f"storage.objects.{verb}" for verb in ("create", "delete", "get", "list"))
+
+
+def resume_bucket(context: DoctorContext) -> Iterator[Finding]:
+    """The bucket for resumed batches: it is there, in the place of the jobs, and may be written to."""
+    check, uri = "resume bucket", context.resume_bucket
+    if not uri:
+        return
+    name = uri.removeprefix("gs://").partition("/")[0]
+    why = "steps with `rows: remaining` are passed over, or fail when they are taken"
+    try:
+        place = str(context.deployment.bucket(name).get("location") or "").lower()
+        granted = context.deployment.granted_on_bucket(
+            name, _ON_THE_BUCKET, account="" if context.is_self else context.account
+        )
+    except NotFound:
+        yield Finding(
+            check,
+            CheckStatus.PROBLEM,
+            f"there is no bucket {name}",
+            why,
+            f"gcloud storage buckets create gs://{name} --location={context.region}",
+        )
+        return
+    except RemediatorError as err:
+        yield unknown(check, err, _impersonate(context))
+        return
+    elsewhere = [one for one in context.locations if holds(place, one) is False]
+    if elsewhere:
+        yield Finding(
+            check,
+            CheckStatus.PROBLEM,
+            f"{name} lies in {place}, and jobs run in {', '.join(elsewhere)}",
+            "their rows are not taken elsewhere: they are not resumed",
+            "name a bucket in the region of the jobs in REMEDIATOR_RESUME_BUCKET",
+        )
+    lacking = [one for one in _ON_THE_BUCKET if one not in granted]
+    if lacking:
+        yield Finding(
+            check,
+            CheckStatus.PROBLEM,
+            f"{context.account} lacks {', '.join(lacking)} on {name}",
+            why,
+            f"gcloud storage buckets add-iam-policy-binding gs://{name} "
+            f"--member=serviceAccount:{context.account} --role=roles/storage.objectUser",
+        )
+    if not elsewhere and not lacking:
+        yield Finding(check, CheckStatus.OK, f"{uri} lies in {place}, and may be written to")
