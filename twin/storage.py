@@ -96,6 +96,13 @@ class Storage:
                 "etag": "CAE=",
             }
 
+    def remove(self, name: str) -> None:
+        """The bucket is gone, with what was in it."""
+        with self._lock:
+            self._buckets.pop(name, None)
+            for key in [key for key in self._objects if key[0] == name]:
+                del self._objects[key], self._data[key]
+
     def put(self, bucket: str, name: str, data: str | bytes) -> None:
         """An object; its bucket is made in US-CENTRAL1 if there is none."""
         content = data.encode() if isinstance(data, str) else data

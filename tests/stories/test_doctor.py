@@ -38,7 +38,9 @@ def rest_by_proxy(cloud: Any) -> dict[str, str]:
 @pytest.fixture
 def deployed(open_house: Callable[..., Any], cloud: Any) -> Any:
     """A healthy deployment whose sink leads to the served function."""
-    house = open_house(LIMITED, **rest_by_proxy(cloud))
+    resume = {"REMEDIATOR_RESUME_BUCKET": "gs://lab-resume/parts"}
+    house = open_house(LIMITED, **rest_by_proxy(cloud), **resume)
+    cloud.storage.bucket("lab-resume")
     cloud.deployment.stand_up(NAME, sink_filter=sink_filter(cloud.account), region="us-central1")
     held = cloud.deployment.functions[f"{NAME}-remediate"]["serviceConfig"]
     held["environmentVariables"]["REMEDIATOR_SERVICE_ACCOUNTS"] = f"default,{TRAINER}"
@@ -112,6 +114,7 @@ ok      channel oncall  the function reads its secret, and it answers
 ok      channel owners  the function reads its secret, and it answers
 ok      permissions     ACCOUNT has all 24 in the project
 ok      act as          ACCOUNT may act as TRAINER
+ok      resume bucket   gs://lab-resume/parts lies in us-central1, and may be written to
 ok      ledger          it answers, and the stop switch is off
 ok      schedule        vertex-remediator-reconcile runs at * * * * *
 ok      watch           Cloud Monitoring tells when reconcile is silent
@@ -269,6 +272,18 @@ def no_act_as(cloud: Any) -> None:
     cloud.desk.iam.acts_as = set()
 
 
+def no_bucket(cloud: Any) -> None:
+    cloud.storage.remove("lab-resume")
+
+
+def bucket_elsewhere(cloud: Any) -> None:
+    cloud.storage.bucket("lab-resume", "EUROPE-WEST4")
+
+
+def bucket_unwritable(cloud: Any) -> None:
+    cloud.storage.withheld["lab-resume"] = {"storage.objects.create"}
+
+
 def gone_account(cloud: Any) -> None:
     cloud.deployment.accounts = {"somebody@genomics-lab.iam.gserviceaccount.com"}
 
@@ -370,6 +385,24 @@ FAULTS = [
         f"gcloud iam service-accounts add-iam-policy-binding {TRAINER} --member=serviceAccount:",
     ),
     (gone_account, "act as", f"there is no account {TRAINER}", "--var act_as="),
+    (
+        no_bucket,
+        "resume bucket",
+        "there is no bucket lab-resume",
+        "gcloud storage buckets create gs://lab-resume --location=us-central1",
+    ),
+    (
+        bucket_elsewhere,
+        "resume bucket",
+        "lies in europe-west4, and jobs run in us-central1",
+        "REMEDIATOR_RESUME_BUCKET",
+    ),
+    (
+        bucket_unwritable,
+        "resume bucket",
+        "lacks storage.objects.create on lab-resume",
+        "gcloud storage buckets add-iam-policy-binding gs://lab-resume --member=serviceAccount:",
+    ),
     (no_ledger, "ledger", "it cannot be read", DEPLOY),
     (no_schedule, "schedule", "there is no vertex-remediator-reconcile", DEPLOY),
     (paused_schedule, "schedule", "is PAUSED", "gcloud scheduler jobs resume"),
