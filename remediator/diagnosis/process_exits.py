@@ -34,7 +34,7 @@ _WORDS_OF_USE = Late(
     re.IGNORECASE,
 )
 _WORDS_OF_DATA = Late(
-    r"\b(?:missing|no such|not found|find|locate|open|empty|corrupt|truncated|malformed|mismatch|different|duplicate|unsorted|unexpected (?:end|eof|value|token)|parse|invalid (?:row|record|line|file|data|format|value)|line \d+)\b",
+    r"\b(?:missing|no such|not found|find|locate|open(?:ing)?|load(?:ing)? (?:data|file|language|index)|empty|corrupt|truncated|malformed|mismatch|different|duplicate|unsorted|unexpected (?:end|eof|value|token)|parse|invalid (?:row|record|line|file|data|format|value)|line \d+)\b",
     re.IGNORECASE,
 )
 _TOO_FEW_WORDS = 3
@@ -55,8 +55,22 @@ def exit_evidence(
         yield from _killed(job, reading, memory_full=memory_full)
     elif status in {134, 139, 127}:
         yield from _crashed(reading, limit)
-    elif status < 124:  # noqa: PLR2004  # from here up statuses are the shell's own
+    elif status < 124 or status > 192:  # noqa: PLR2004  # between them stand the shell's own and signals
         yield from _gave_up(reading)
+
+
+def stopped_signs(reading: TextEvidence) -> Iterator[WeightedEvidence]:
+    """A program that was asked to end, or whose time was up, and was killed for not heeding it: its 137
+    is no memory's, unless something else speaks of memory.
+    """
+    words = reading.stop_request
+    memory = [s for s in reading.signs if s.cause is Cause.MEMORY_PRESSURE and s.weight > 0]
+    if words is None or not memory:
+        return
+    if any(not s.symptom or "137" not in s.evidence.says for s in memory):
+        return  # memory speaks for itself, or a child was killed while others were asked to end
+    says = f'{words.author} tells of an end from outside: "{words.text[:200]}"'
+    yield weighted_evidence(Cause.MEMORY_PRESSURE, -DECISIVE, Source.LOG, words.where, says)
 
 
 def _killed(job: Job, reading: TextEvidence, *, memory_full: bool) -> Iterator[WeightedEvidence]:
@@ -126,6 +140,9 @@ def _gave_up(reading: TextEvidence) -> Iterator[WeightedEvidence]:
     yield weighted_evidence(
         cause, FAIR + 0.1, Source.LOG, words.where, says, symptom=True, group="last-words"
     )
+    if cause is not Cause.USER_CODE_ERROR:
+        # A status is a guess at what the words then tell.
+        yield weighted_evidence(Cause.USER_CODE_ERROR, -FAIR / 2, Source.LOG, words.where, says)
 
 
 def _meaning(words: CaseText) -> Cause:

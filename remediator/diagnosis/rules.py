@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from remediator.case import Recovery
+from remediator.diagnosis.lazy_patterns import Late
 from remediator.diagnosis.limits import configured_limit
 from remediator.diagnosis.locality import Distance, host_of
 from remediator.diagnosis.metrics import Load, Usage, describe
-from remediator.diagnosis.process_exits import exit_evidence
+from remediator.diagnosis.process_exits import exit_evidence, stopped_signs
 from remediator.diagnosis.servers import Server
 from remediator.diagnosis.signature import Tag, TextPlace
 from remediator.diagnosis.texts import LOG_CEILING, TextEvidence
@@ -639,12 +640,36 @@ def _tenant_project(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
 
 
 def _endings(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
-    if facts.crashed and facts.job.kind is not JobKind.BATCH_PREDICTION:
+    if facts.job.kind is JobKind.BATCH_PREDICTION:
+        return
+    if facts.died:
+        yield from stopped_signs(facts.reading)
+    if facts.crashed:
         memory = facts.usage.memory
         full = memory is not None and memory.reached_limit
         yield from exit_evidence(
             facts.job, facts.reading, configured_limit(facts.job), memory_full=full
         )
+
+
+_OWN_ADDRESS = Late(r"\b127\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\blocalhost\b|\[::1\]")
+_CHILD_KILLED = frozenset({"bare-oom", "worker-killed"})
+
+
+def _neighbour_died(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """A process of the same container was killed: what its neighbours then say of its address, that it
+    refuses or resets, is no word of the network or of another service.
+    """
+    if not any(s.group in _CHILD_KILLED and s.weight > 0 for s in facts.reading.signs):
+        return
+    for found in facts.reading.signs:
+        of_others = found.cause in {Cause.NETWORK_LATENCY, Cause.TRANSIENT_BACKEND}
+        if of_others and found.weight > 0 and _OWN_ADDRESS.search(found.text):
+            evidence = found.evidence
+            says = f"a process of this container was killed: {evidence.says}"
+            yield weighted_evidence(
+                found.cause, -found.weight, evidence.source, evidence.where, says
+            )
 
 
 # --- requests ----------------------------------------------------------------------------------
@@ -943,6 +968,7 @@ _RULES: tuple[Callable[[CaseFeatures], Iterator[WeightedEvidence]], ...] = (
     _spot,
     _never_ran,
     _endings,
+    _neighbour_died,
     _tenant_project,
     _never_became_ready,
     _ended_in_request,

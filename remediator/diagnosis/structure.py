@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from remediator.case import LogLine
 from remediator.diagnosis.lazy_patterns import Late, Linear
+from remediator.diagnosis.runtimes import Headed, headed, is_ruby_frame
 from remediator.domain import Frame
 
 # A traceback that is still open takes so many lines of other writers between its own.
@@ -253,6 +254,7 @@ class _LogReader:
         self.java: _OpenTrace | None = None
         self.prefix: Late | None = None
         self.previous: LogItem | None = None
+        self.headed: Headed | None = None
 
     # A line is either taken into a traceback, or given back as plain text, or dropped.
     def read(self, line: LogLine, text: str) -> Iterator[LogItem]:
@@ -267,6 +269,12 @@ class _LogReader:
                 yield finished
             if taken:
                 return
+        if self.headed is not None and not self.headed.takes(text):
+            yield _said_of(self.headed)
+            self.headed = None
+        self.headed = self.headed or headed(line, text, self._lead(line))
+        if self.headed is not None:
+            return
         for said in self._plain(line, text):
             self.previous = said
             yield said
@@ -274,7 +282,11 @@ class _LogReader:
     @property
     def is_whole(self) -> bool:
         """What is open has its exception: where its entry ends, it ends too."""
-        return self.java is not None or (self.open is not None and self.open.message_lines >= 0)
+        return (
+            self.java is not None
+            or self.headed is not None
+            or (self.open is not None and self.open.message_lines >= 0)
+        )
 
     def _lead(self, line: LogLine) -> str:
         """The line before in the same entry."""
@@ -288,6 +300,9 @@ class _LogReader:
                 if found is not None:
                     yield found
         self.open = self.java = None
+        if self.headed is not None:
+            yield _said_of(self.headed)
+            self.headed = None
 
     def _begin(self, line: LogLine, *, rich: bool = False, ipython: bool = False) -> None:
         self.open = _OpenTrace(last=line, rich=rich, ipython=ipython, lead=self._lead(line))
@@ -409,7 +424,7 @@ class _LogReader:
             self.java = None
             if found is not None:
                 yield found
-        if lead in " \t" and _is_frame(text):
+        if lead in " \t" and (_is_frame(text) or is_ruby_frame(text)):
             return
         if self.drop_until_caret:
             self.drop_until_caret -= 1
@@ -497,6 +512,18 @@ def _prefix_of(text: str) -> Late | None:
 
 def _frame_of(found: re.Match[str]) -> Frame:
     return Frame(found["file"], int(found["line"]), (found["function"] or "").strip() or None)
+
+
+def _said_of(held: Headed) -> LogItem:
+    """An error with a head line as a traceback; what explains it stands deeper in its chain."""
+    if held.is_mere_line:
+        return LogItem(held.line, held.text)
+    causes = held.causes[::-1]
+    raised = (
+        Raised(held.name, held.message),
+        *(Raised(name, message, depth) for depth, (name, message) in enumerate(causes, start=1)),
+    )
+    return LogItem(held.line, raised[0].text, raised, held.frame, held.traced, held.lead)
 
 
 _STACK_OF = Late(r"^(?:Current thread|Thread|Extension modules:) ")

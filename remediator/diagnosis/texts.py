@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from remediator.case import Case, LogLine
 from remediator.diagnosis.clients import service_behind, spoken_in
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.matching import (
     quote_of,
     signature,
@@ -73,6 +74,8 @@ _HANDLED_FACTOR = 0.9
 _START_FACTOR = 0.3
 # Lines of a program that an exception then ended, below an error by their own word; chosen.
 _ON_ITS_WAY_FACTOR = 0.5
+# Structured lines below an error, of a logger that has told of errors; chosen.
+_BELOW_ERROR_FACTOR = 0.3
 _END_SHARE = 0.25
 _END_LINES = 40
 # A row that weighs this much names a cause well enough to silence the rows of last resort.
@@ -182,6 +185,8 @@ class TextEvidence:
     """Where the program stood when it was stopped from outside: `network` or `code`."""
     last_words: CaseText | None = None
     """The last line before the end that complains; a program that gives up says so, then exits."""
+    stop_request: CaseText | None = None
+    """A line near the end that says that the program was asked to end, or that its time was up."""
     about_memory: tuple[tuple[CaseText, Signature], ...] = ()
     """Texts that say that memory was short, each with the row that says so."""
 
@@ -244,7 +249,11 @@ def read_case(case: Case) -> TextEvidence:
     ]
     failed_rows = _rows_of_account(case.rows) or _rows_of(case.job, case.error_files)
     reading = _read_texts(case_texts, failed_rows)
-    return replace(reading, last_words=_last_words(case.log_lines))
+    return replace(
+        reading,
+        last_words=_last_words(case.log_lines, case.job),
+        stop_request=_stop_request(case.log_lines),
+    )
 
 
 # --- which texts there are ---------------------------------------------------------------------
@@ -427,6 +436,7 @@ def _log_statements(lines: Sequence[LogLine], *, serves: bool) -> Iterator[CaseT
     ended_nothing_before = last_progress[0] if len(last_progress) == _PROGRESS_AFTER else -1
     ended = None if serves else _terminal(all_said, ended_nothing_before)
     asked = next((i for i, one in enumerate(all_said) if serves and is_request(one.text)), 0)
+    has_error_lines = any(_level_field(one.text) in _ERRORS for one in all_said)
     distinct: dict[tuple[str, str, tuple[str, ...]], tuple[LogItem, int, int]] = {}
     for position, said in enumerate(all_said):
         if progress[position]:
@@ -443,6 +453,9 @@ def _log_statements(lines: Sequence[LogLine], *, serves: bool) -> Iterator[CaseT
         if ended is not None and not said.raised and is_quiet(said):
             # What ended the program speaks; what it printed on its way is not asked.
             factor *= _ON_ITS_WAY_FACTOR
+        elif has_error_lines and not said.raised and _level_field(said.text) in _BELOW_ERROR:
+            # A logger that gives every line its level, and has told of errors, told of none here.
+            factor *= _BELOW_ERROR_FACTOR
         if said.raised:
             yield from _raised_statements(said, count, factor, number)
         else:
@@ -450,21 +463,67 @@ def _log_statements(lines: Sequence[LogLine], *, serves: bool) -> Iterator[CaseT
             yield replace(made, spoken=spoken_in(said.text))
 
 
-def _last_words(lines: Sequence[LogLine]) -> CaseText | None:
-    """The last complaint among the last lines of the workers, if there is one."""
+def _last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
+    """The last complaints of the workers, if they end with some: the first of them names the reason
+    more often than the last, which tells of giving up. Lines that say where help is are passed over.
+    A line on stderr that begins with the program's own name is such a complaint, whatever it says.
+    """
     workers = [line for line in lines[-_LAST_READ:] if line.text and not is_service_line(line)]
     said = list(read_log([line for line in workers if _TELEMETRY not in line.text]))
-    for one in reversed(said[-_LAST_WORDS:]):
-        if one.raised or is_progress(one.text):
-            return None
-        if one.text.strip() and complains(one.text) and not is_quiet(one):
-            words = _line_statement(one.line, 1, 1.0, one.text)
-            passing = any(Tag.PASSING in row.tags for row in _rows_in_statement(words))
-            return None if passing else words
+    block: list[LogItem] = []
+    others = 0
+    for one in reversed(said):
+        text = one.text.strip()
+        if one.raised or is_progress(text):
+            break
+        if not text or _OF_HELP.search(text):
+            continue
+        if (complains(text) and not is_quiet(one)) or (not block and _by_name(one, job)):
+            block.append(one)
+        elif block or others == _OTHERS_AFTER:
+            break
+        else:
+            others += 1
+    if not block:
+        return None
+    reported = [
+        _line_statement(one.line, 1, 1.0, one.text) for one in reversed(block[:_LAST_WORDS])
+    ]
+    if any(Tag.PASSING in row.tags for one in reported for row in _rows_in_statement(one)):
+        return None
+    return replace(reported[0], text=" ".join(one.text for one in reported))
+
+
+def _stop_request(lines: Sequence[LogLine]) -> CaseText | None:
+    """The last line of the workers that tells of SIGTERM or of a time limit that was reached."""
+    for line in reversed(lines[-_LAST_READ:]):
+        if line.text and not is_service_line(line) and _STOP.search(line.text[:_TEXT_HEAD]):
+            return _line_statement(line, 1, 1.0)
     return None
 
 
-_LAST_READ, _LAST_WORDS = 60, 4
+def _by_name(said: LogItem, job: Job) -> bool:
+    """`program: message` on stderr, by the name under which the job runs the program."""
+    named = _PROGRAM.match(said.text) if said.line.severity not in _QUIET else None
+    return named is not None and any(
+        re.search(rf"(?:^|[\s/]){re.escape(named['name'])}(?:\s|$)", str(word))
+        for command in job.programs
+        for word in (command if isinstance(command, list | tuple) else [command])
+    )
+
+
+_PROGRAM = re.compile(r"(?P<name>[A-Za-z][\w.+-]{1,40}): \S")
+_STOP = Linear(
+    r"\b(?:received|got|caught|handling|sending|sent|on)\b.{0,30}\b(?:SIGTERM|signal:? (?:15|TERM))\b"
+    r"|\bSIGTERM\b.{0,20}\b(?:received|caught|arrived)\b|\btimeout: sending signal"
+    r"|\b(?:wall[- ]?clock|wall[- ]?time|walltime|run[- ]?time|time)[- ]?limit\b.{0,40}\b(?:reached|exceeded|hit|expired|is up|of \d)"
+    r"|\b(?:hit|reached|exceeded|past|over)\b.{0,20}\b(?:wall[- ]?clock|wall[- ]?time|run[- ]?time|time)[- ]?limit\b|\bdue to time limit\b"
+)
+_LAST_READ, _LAST_WORDS, _OTHERS_AFTER = 60, 5, 3  # lines; chosen
+# What programs print below their error: rules, and where to read on.
+_OF_HELP = Linear(
+    r"^[-=_*#~ ]{8,}$|^\W*exiting\b|for (?:more|further|additional) (?:information|details|help)|\bplease (?:read|check|see|refer|report|contact|visit|consult|provide)\b|\bre-?run\b.{0,40}\b(?:with|using)\b|^\S{0,20}\s{0,4}https?://\S+$|\bwebsite at https?:|^\W*\[Help \d+\]|\bthank you\b|full stack trace|\b(?:log|report) (?:file )?can be found\b|^try .{1,60}--help|^\W*(?:error|fatal)\W*$",
+)
 
 
 def last_lines(lines: Sequence[LogLine]) -> tuple[str, ...]:
@@ -502,12 +561,31 @@ _OWN_LEVEL = re.compile(
 )
 
 
+_LEVEL_FIELD = re.compile(
+    r"(?:[\"'](?:level|lvl|severity|levelname|log\.level)[\"']\s{0,2}:\s{0,2}[\"']|\b(?:level|lvl)=\"?)(?P<level>[A-Za-z]{4,8})\b"
+)
+_ERRORS = frozenset({"ERROR", "CRITICAL", "FATAL", "PANIC", "SEVERE", "EMERGENCY", "ALERT"})
+_BELOW_ERROR = frozenset({"TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING"})
+
+
 def is_quiet(said: LogItem) -> bool:
     """Below an error, by the line's own word; stderr is logged as ERROR whatever it says."""
     own = _OWN_LEVEL.match(said.text[:120])
     if own:
-        return own["level"] in {"TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING"}
-    return said.line.severity in _QUIET
+        return own["level"] in _BELOW_ERROR
+    return _level_field(said.text) in _BELOW_ERROR or said.line.severity in _QUIET
+
+
+def _level_field(text: str) -> str:
+    """The level that a structured line (JSON, `level=warn`) gives itself, in capitals; else empty."""
+    head = text[:_LEVEL_READ]
+    if "level" not in head and "severity" not in head and "lvl" not in head:
+        return ""
+    found = _LEVEL_FIELD.search(head)
+    return found["level"].upper() if found else ""
+
+
+_LEVEL_READ = 300  # characters; chosen
 
 
 def _raised_statements(said: LogItem, count: int, factor: float, number: int) -> Iterator[CaseText]:

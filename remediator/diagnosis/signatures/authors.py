@@ -26,11 +26,11 @@ CLIENTS = Late(
 """Qualified names of exceptions that speak of another service."""
 
 SOCKETS = Late(
-    r"(?:builtins\.)?(?:Connection(?:Refused|Reset|Aborted)?Error|BrokenPipeError|gaierror|URLError|RemoteDisconnected|IncompleteRead|HTTPError|SSLError|ServerDisconnectedError|ClientError|ClientConnector\w{0,40}Error|ConnectTimeout\w{0,20}|ReadTimeout\w{0,20})$"
+    r"(?:[\w.]{1,120}\.)?(?:Connection(?:Refused|Reset|Aborted|Lost|Closed|Failed|Timeout)?(?:Error|Exception)|NoServers\w{0,20}|NoHostAvailable\w{0,20}|Service(?:Unavailable|Busy)\w{0,20}|BrokenPipeError|gaierror|URLError|RemoteDisconnected|IncompleteRead|HTTPError|SSLError|ServerDisconnectedError|ClientError|ClientConnector\w{0,40}Error|ConnectTimeout\w{0,20}|ReadTimeout\w{0,20})$"
 )
-"""The same without a package: what sockets raise, and short names of the clients'."""
+"""The same by the class alone, of whatever package: what sockets raise, and names that say as much."""
 
-AUTHORS = r"\bcurl: \(\d{1,3}\)|\bwget: |^--\d{4}-|\bgsutil\b|\bpsql: |\bmysql: |\brclone: |\bsftp: |\bscp: |\bfatal error: an error occurred \(|\brsync: |\bredis-cli\b|\bmongosh?: |\bapt-get\b"
+AUTHORS = r"\bcurl: \(\d{1,3}\)|\bwget: |^--\d{4}-|\bgsutil\b|\bpsql: |\bmysql: |\brclone: |\bsftp: |\bscp: |\bfatal error: an error occurred \(|\brsync: |\bredis-cli\b|\bmongosh?: |\bapt-get\b|^error \d{1,2}: http|^error \d{4} \([0-9a-z]{5}\)"
 """How the field's tools name themselves before they say what a server said."""
 
 BUGS = Late(
