@@ -1,13 +1,13 @@
 """A storm of 1,000 failures against the served function: events a second, what limits them, memory.
 
-    python bench/storm/run.py [--quick]
+    python bench/storm/run.py [--against COMMIT] [--quick]
 
 Half of the failures are judged by their own error, half need Cloud Logging, which allows 60 reads a
 minute; 429s of the twin's are counted. Every event is delivered once, then again as Pub/Sub would
 what was answered with 5xx. Once with SQLite, once with Firestore where the emulator is installed,
 each with a smaller storm more that is profiled (`profiled/sitecustomize.py`). Exit 1 where a job was
 made twice, a cap was passed, or memory grew by more than `MOST_GROWTH_MIB` over the second half.
-`--quick`: 100 failures.
+An earlier commit meets the first storm beside it. `--quick`: 100 failures.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from bench import emulators, results  # noqa: E402  # the checkout is found above
+from bench import earlier, emulators, results  # noqa: E402  # the checkout is found above
 from tests.reliability.conftest import event  # noqa: E402
 from tests.reliability.test_storm import (  # noqa: E402
     _OUT_OF_MEMORY,
@@ -40,6 +40,7 @@ from tests.stories.conftest import TestCloud  # noqa: E402
 from tests.stories.test_loop import failure_line  # noqa: E402
 
 QUICK = "--quick" in sys.argv
+AGAINST = sys.argv[sys.argv.index("--against") + 1] if "--against" in sys.argv else earlier.BASELINE
 FAILURES = 100 if QUICK else 1000
 PROFILED = 100 if QUICK else 300
 AT_ONCE = 24
@@ -66,6 +67,11 @@ class Storm:
     reconcile_peak: float
 
     @property
+    def handled_a_second(self) -> float:
+        """Events answered 200: a 503 is delivered again, and costs no reading."""
+        return self.statuses[200] / self.seconds
+
+    @property
     def is_bounded(self) -> bool:
         """Whether every cap held and nothing was made twice."""
         return (
@@ -84,11 +90,23 @@ def main() -> int:
         if firestore:
             ledgers["Firestore"] = {"FIRESTORE_EMULATOR_HOST": firestore}
         storms, profiles = [], {}
+        with earlier.checkout(AGAINST) as root:
+            before = storm("SQLite, earlier", {}, FAILURES, root=root, again=True)[0]
         for name, settings in ledgers.items():
             storms.append(storm(name, settings, FAILURES, again=True)[0])
             profiles[name] = storm(name, settings, PROFILED, profiled=True)[1]
     kept = all(one.is_bounded for one in storms)
-    parts = [_table(storms), *(_profile(name, told) for name, told in profiles.items())]
+    now = storms[0]
+    ratio = (
+        f"Of the earlier commit, with SQLite: {now.handled_a_second / before.handled_a_second:.1f} "
+        f"times as many events handled a second, {before.seconds / now.seconds:.1f} times as many "
+        f"answered; {now.function_cpu / before.function_cpu:.2f} of the function's processor time."
+    )
+    parts = [
+        _table([before, *storms]),
+        ratio,
+        *(_profile(name, told) for name, told in profiles.items()),
+    ]
     if not firestore:
         parts.append("The Firestore emulator is not installed here: only SQLite was measured.")
     parts.append("Every bound kept." if kept else "**A bound is broken.**")
@@ -101,6 +119,7 @@ def storm(
     settings: Mapping[str, str],
     failures: int,
     *,
+    root: Path = ROOT,
     again: bool = False,
     profiled: bool = False,
 ) -> tuple[Storm, dict[str, Any]]:
@@ -121,8 +140,8 @@ def storm(
                 "STORM_PROFILE": str(profile),
                 "PYTHONPATH": str(Path(__file__).parent / "profiled"),
             }
-        served = cloud.serve(ROOT, "remediate", environment)
-        reconciling = cloud.serve(ROOT, "reconcile", environment) if again else None
+        served = cloud.serve(root, "remediate", environment)
+        reconciling = cloud.serve(root, "reconcile", environment) if again else None
         clear = failed_jobs(cloud, failures // 2, _OUT_OF_MEMORY, 0)
         unclear = failed_jobs(cloud, failures // 2, _UNCLEAR, len(clear))
         jobs = [job for pair in zip(clear, unclear, strict=True) for job in pair]
@@ -182,6 +201,7 @@ def deliver(served: Any, cloud: Any, jobs: list[dict[str, Any]]) -> Counter[int]
 def _table(storms: list[Storm]) -> str:
     rows = [
         ("events a second", [f"{FAILURES / one.seconds:.0f}" for one in storms]),
+        ("handled (200) a second", [f"{one.handled_a_second:.1f}" for one in storms]),
         ("answered", [_counted(one.statuses) for one in storms]),
         ("delivered again, answered", [_counted(one.again) for one in storms]),
         ("jobs made, of those allowed", [f"{sum(one.made.values())} of {one.allowed}" for one in storms]),
