@@ -15,8 +15,9 @@ import flask
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from remediator.app import App, HttpAnswer
+from remediator.app import App
 from remediator.domain import InvalidInput
+from remediator.handlers import Handlers, HttpAnswer
 
 _USUAL_LOOKS = gc.get_threshold()
 # Modules stay, so Python's collector need not look through them again and again while they are loaded:
@@ -24,7 +25,7 @@ _USUAL_LOOKS = gc.get_threshold()
 gc.set_threshold(50_000, *_USUAL_LOOKS[1:])
 
 try:
-    _app = App.from_environment(os.environ, here=Path(__file__).resolve().parent)
+    _handlers = Handlers(App.from_environment(os.environ, here=Path(__file__).resolve().parent))
 except InvalidInput as err:
     sys.exit(f"vertex-remediator does not start: {err}")
 
@@ -33,7 +34,9 @@ except InvalidInput as err:
 def remediate(event: CloudEvent) -> None:
     """Diagnose the failed job that one log entry announces, apply the policies, alert."""
     attributes = event.get_attributes()
-    answer = _app.on_event(attributes, event.data, trace=str(attributes.get("traceparent") or ""))
+    answer = _handlers.on_event(
+        attributes, event.data, trace=str(attributes.get("traceparent") or "")
+    )
     _collect_as_usual()
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         flask.abort(answer.status, answer.text)
@@ -42,7 +45,7 @@ def remediate(event: CloudEvent) -> None:
 @functions_framework.http  # type: ignore[untyped-decorator]  # the framework is untyped
 def reconcile(request: flask.Request) -> flask.Response:
     """Let time pass: sweep for silent failures, go on with what is due, deliver what is in the outbox."""
-    answer = _app.on_schedule(trace=_trace(request))
+    answer = _handlers.on_schedule(trace=_trace(request))
     _collect_as_usual()
     return _response(answer)
 
@@ -53,7 +56,7 @@ def approve(request: flask.Request) -> flask.Response:
     from remediator.alerts.approval import MOST_BYTES  # noqa: PLC0415  # cold start: for clicks only
 
     body = request.stream.read(MOST_BYTES + 1)  # anybody may post here: no more is read than may be
-    answer = _app.on_click(body, dict(request.headers), trace=_trace(request))
+    answer = _handlers.on_click(body, dict(request.headers), trace=_trace(request))
     _collect_as_usual()
     return _response(answer)
 

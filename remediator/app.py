@@ -2,81 +2,50 @@
 
 The only place that knows concrete classes and imports them, late: an irrelevant event must not pay
 for Google's clients. The front server may fork after importing `main`, so nothing is opened here
-before the first call. Called by `main` and by the command line. Longer than most files, since every service is put together here and nowhere else.
+before the first call. Called by `handlers` and by the command line.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from remediator import intake, log, settings
+from remediator import log, settings
 from remediator.catalog import catalog
-from remediator.deadline import deadline, remaining, run_in_thread, with_current_deadline
 from remediator.domain import (
-    Attempt,
     InvalidInput,
-    JobKind,
-    JobName,
-    JobState,
     PermanentError,
-    PermissionDenied,
-    RemediatorError,
-    Source,
-    TransientError,
 )
 from remediator.job import Job
 from remediator.settings import Settings
 
 if TYPE_CHECKING:
-    from remediator.alerts import Channel, DeliveryRules, Message
-    from remediator.alerts.approval import Interaction
+    from remediator.alerts import Channel, DeliveryRules
     from remediator.alerts.delivery import Outbox
-    from remediator.case import Case, Gap, Probe
     from remediator.cloud.deployment import Deployment
     from remediator.cloud.logs import Logs
     from remediator.cloud.metrics import Metrics
+    from remediator.cloud.outcome_log import OutcomeLog
+    from remediator.cloud.runtime import Runtime
     from remediator.cloud.storage import Storage
     from remediator.cloud.vertex import Vertex
-    from remediator.doctor import DoctorContext
+    from remediator.evidence.gathering import CaseGatherer
+    from remediator.evidence.log_budget import LogBudget
     from remediator.ledger import Ledger
     from remediator.policy import Policies
-    from remediator.report.chain_status import ChainStatus
-    from remediator.rows import AccountedRows
     from remediator.rows.objects import BatchRows
     from remediator.workflow.policy_file import PolicyFile
     from remediator.workflow.services import Services
 
 CALL_SECONDS = 15.0  # all tries of one call together
-EVIDENCE_SECONDS = 25.0  # all sources of one diagnosis, side by side
 ROUND_SECONDS = 50.0  # one `reconcile`; Scheduler calls again in a minute
 EVENT_SECONDS = 90.0  # everything done for one call; deploy/ lets the platform wait 120
-_DEFAULT_LOCATION = "us-central1"
-_LOG_READS_A_MINUTE = 50  # of the 60 that a project has; people read logs too
-_CHECKS_A_MINUTE = 6
-_SIGNING_KEPT = timedelta(seconds=10)  # chosen: a changed secret is known that soon
-_READ_AT_ONCE = 24  # past failures; chosen, as many as share a read of the log without a long query
-_EARLIER = 3
-_LOOKED_AT = 200
-_MOST_CHILDREN = 3  # launched jobs of one run that are read; chosen, each costs its own evidence
 _LOCAL_STATE = ".remediator"
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """What the caller is told: an HTTP status and a text."""
-
-    status: int
-    text: str
 
 
 class App:
@@ -98,12 +67,9 @@ class App:
         self.now = now
         self._here = here
         self._environ = environ
-        self._event_seconds = event_seconds
+        self.event_seconds = event_seconds
         self._clock = clock
         self._policies = policies
-        self._signing: tuple[str, str, datetime] | None = (
-            None  # reference, secret, when it was read
-        )
         self._text = text  # of a policy file within the deployment
 
     @classmethod
@@ -126,312 +92,6 @@ class App:
             raise InvalidInput(msg) from err
         return cls(found, here=here, environ=environ, policies=policies, text=text, clock=clock)
 
-    # --- the doors -----------------------------------------------------------------------------
-
-    def on_event(self, attributes: Mapping[str, Any], data: Any, *, trace: str = "") -> HttpAnswer:
-        """One CloudEvent. 2xx: done, or never to be done; 5xx: deliver it again."""
-        log.set_trace(trace, self.settings.project)
-        message = intake.message_id(data)
-        try:
-            hint = intake.read(attributes, data)
-        except InvalidInput as err:
-            log.say("ERROR", f"malformed event: {err}", message_id=message)
-            return HttpAnswer(200, "malformed")
-        if isinstance(hint, intake.Ignored):
-            return self._note_check(hint.check) if hint.check else HttpAnswer(200, hint.why)
-
-        def work() -> str:
-            from remediator.workflow.incident import handle
-
-            return handle(hint, self.services)
-
-        return self._guarded(work, job=str(hint.job or hint.custom_job_id), message_id=message)
-
-    def _note_check(self, token: str) -> HttpAnswer:
-        """An event of `doctor`: one note says what is seen from here; a forged one changes no more.
-
-        Channels are tried a few times a minute only, whoever sends events: each is a call outside.
-        """
-
-        def work() -> str:
-            from remediator.doctor import NOTE, own_view
-
-            calm = self.ledger.take_token(
-                NOTE, most=_CHECKS_A_MINUTE, window_seconds=60.0, now=self.now()
-            )
-            view = own_view(
-                token,
-                self.now(),
-                policies=self.policies,
-                digest=self.policies_digest,
-                check_channel=self._check_channel if calm else None,
-            )
-            self.ledger.write_note(NOTE, view)
-            return "a check by doctor"
-
-        return self._guarded(work)
-
-    def on_schedule(self, *, trace: str = "") -> HttpAnswer:
-        """One round of `reconcile`; the text is JSON."""
-        log.set_trace(trace, self.settings.project)
-
-        def work() -> str:
-            from remediator.workflow import reconcile
-
-            self._alert_policy_changes()
-            done = reconcile.run(self.services, self._write_log, budget_seconds=ROUND_SECONDS)
-            return json.dumps(asdict(done))
-
-        return self._guarded(work)
-
-    def on_click(self, body: bytes, headers: Mapping[str, str], *, trace: str = "") -> HttpAnswer:
-        """A click in Slack: verified, recorded; 2xx also where it changes nothing."""
-        log.set_trace(trace, self.settings.project)
-        from remediator.alerts.approval import check_form
-
-        def work() -> str:
-            check_form(body, headers, self.now())
-            approvers = self.policies().approvers
-            if approvers is None:
-                msg = "the policy file names no approvers"
-                raise PermissionDenied(msg)
-            click = self._verified(body, headers, approvers.signing_secret)
-            if click.user not in approvers.slack:
-                msg = f"{click.user} is not among the approvers"
-                raise PermissionDenied(msg)
-            said = self.answer(
-                click.approval_id,
-                approved=click.approved,
-                by=f"Slack {click.user} {click.user_name}".strip(),
-            )
-            return json.dumps({"text": said})
-
-        return self._guarded(work, refused=403, forbidden=403)
-
-    def _verified(self, body: bytes, headers: Mapping[str, str], reference: str) -> Interaction:
-        """The click, if Slack signed it with the secret as it was read or, after a change, as it is.
-
-        The secret is read once, and again for a signature that it does not fit at most every ten seconds:
-        the door is open to all, and each reading costs a call.
-        """
-        from remediator.alerts.approval import parse_interaction
-
-        now = self.now()
-        known = self._signing
-        if known is None or known[0] != reference:
-            known = self._signing = (reference, self._secret(reference), now)
-        try:
-            return parse_interaction(body, headers, known[1], now)
-        except PermissionDenied:
-            if now - known[2] < _SIGNING_KEPT:
-                raise
-        self._signing = (reference, self._secret(reference), now)
-        return parse_interaction(body, headers, self._signing[1], now)
-
-    def _guarded(
-        self, work: Callable[[], str], *, refused: int = 200, forbidden: int = 503, **fields: Any
-    ) -> HttpAnswer:
-        """Our promise at the door: no traceback leaves, and only what may help is tried again."""
-        started = time.perf_counter()
-        try:
-            with deadline(self._event_seconds):
-                text = work()
-        except TransientError as err:
-            log.say("WARNING", f"retryable error, message will be redelivered: {err}", **fields)
-            return HttpAnswer(503, "later")
-        except (
-            PermissionDenied
-        ) as err:  # to our own account, by the ledger: no alert can be kept either
-            ours = forbidden == HTTPStatus.SERVICE_UNAVAILABLE  # else the caller may not do this
-            what = "a permission is missing" if ours else "refused"
-            log.say("ERROR", f"{what}: {err}", **fields)
-            return HttpAnswer(forbidden, "refused")
-        except (PermanentError, InvalidInput) as err:
-            log.say("ERROR", f"refused: {err}", **fields)
-            return HttpAnswer(refused, "refused")
-        except Exception as err:  # noqa: BLE001  # the door: a fault of ours is one line, and tried again
-            log.fault("unhandled exception", err, **fields)
-            return HttpAnswer(500, "fault")
-        seconds = round(time.perf_counter() - started, 3)
-        log.say("INFO", text, seconds=seconds, **fields)
-        return HttpAnswer(200, text)
-
-    # --- what the command line asks ------------------------------------------------------------
-
-    def capture(self, job: str) -> Case:
-        """A real job's case, read and not judged."""
-        document = self.vertex.get(JobName.parse(job), timeout_seconds=CALL_SECONDS)
-        case = self._gather(document, now=self.now(), attempts=(), settled=False)
-        return replace(case, parent=self._parent_of(document))
-
-    def account_rows(self, name: JobName, *, key: str | None) -> AccountedRows:
-        """What a batch did with its rows, read where they lie; raises InvalidInput for another kind."""
-        job = self.vertex.get(name, timeout_seconds=CALL_SECONDS)
-        if name.kind is not JobKind.BATCH_PREDICTION:
-            msg = f"{name} is no batch prediction, so it has no rows"
-            raise InvalidInput(msg)
-        return self.rows.account(job, key=key)
-
-    def _parent_of(self, job: Job) -> str:
-        from remediator.workflow.ownership import find_parent
-
-        return find_parent(job, self.vertex, self.project_id, timeout_seconds=CALL_SECONDS).parent
-
-    def past_failures(
-        self, days: float, *, most: int, progress: Callable[[int, int], None]
-    ) -> tuple[tuple[Case, ...], dict[str, int]]:
-        """The project's failures of the last `days`, each read as it stood when it had settled.
-
-        Newest first, `most` at most; beside them, how many were left out and why. Resubmissions of
-        ours are left out: a backtest asks about what failed by itself. `progress` is told how many
-        of how many have been read.
-        """
-        from concurrent.futures import ThreadPoolExecutor
-
-        from remediator.workflow import reconcile
-
-        since = self.now() - timedelta(days=days)
-        found: list[Job] = []
-        ours = 0
-        for location, kind in itertools.product(self.locations, reconcile.SWEPT_KINDS):
-            for job in reconcile.failed_since(self.services, location, kind, since):
-                if job.end_time is None or job.end_time < since or not job.is_failure:
-                    continue
-                if "remediator-claim" in job.labels:
-                    ours += 1
-                else:
-                    found.append(job)
-        found.sort(key=lambda job: job.end_time or since, reverse=True)
-        left_out = {"resubmission of ours": ours, "older failure": max(0, len(found) - most)}
-        kept = found[:most]
-        cases: list[Case] = []
-        # Side by side, so that one read of the log serves several of them.
-        with ThreadPoolExecutor(_READ_AT_ONCE, thread_name_prefix="past") as pool:
-            for case in pool.map(with_current_deadline(self._as_it_stood), kept):
-                progress(len(cases), len(kept))
-                cases.append(case)
-        return tuple(cases), left_out
-
-    def _as_it_stood(self, job: Job) -> Case:
-        """The job's case; where its own error settles the cause, nothing else is read for it."""
-        from remediator.diagnosis import settled
-
-        is_settled = settled(job) is not None
-        while not is_settled and not self._logs_are_calm():
-            time.sleep(1.0)
-        moment = (job.end_time or self.now()) + self.settings.settle
-        case = self._gather(job, now=moment, attempts=(), settled=is_settled)
-        return replace(case, parent=self._parent_of(job))
-
-    def follow(self, job: str, *, wait: bool) -> ChainStatus:
-        """Where a job's chain stands; with `wait`, once it has ended."""
-        from remediator.job.summary import output_of
-        from remediator.report.chain_status import chain_status
-
-        name = JobName.parse(job)
-        while True:
-            try:
-                found = chain_status(name, _ChainClient(self), output_of=output_of)
-            except (
-                TransientError
-            ) as err:  # whoever waits for hours does not stop for an outage of minutes
-                if not wait:
-                    raise
-                log.say("WARNING", f"waiting on: {err}", job=job)
-            else:
-                if not wait or found.final:
-                    return found
-            time.sleep(self._wait_seconds)
-
-    @property
-    def _wait_seconds(self) -> float:
-        return 0.5 if self.settings.is_local else 30.0
-
-    def switch_stop(self, *, on: bool) -> None:
-        """The stop switch in the ledger."""
-        self.ledger.switch_stop(on=on, by=self._caller, now=self.now())
-
-    def deployed_environment(self, name: str, region: str) -> dict[str, str]:
-        """The settings of the deployed function, as it has them; of secrets their names alone."""
-        found = self._deployment.function(region, f"{name}-remediate")
-        held = (found.get("serviceConfig") or {}).get("environmentVariables") or {}
-        return {
-            str(key): str(value)
-            for key, value in held.items()
-            if str(key).startswith(("REMEDIATOR_", "GOOGLE_CLOUD_PROJECT"))
-            or str(value).startswith("secret:")
-        }
-
-    def doctor_context(
-        self, *, name: str, region: str, account: str, event_seconds: float
-    ) -> DoctorContext:
-        """What `doctor` looks at: the deployment whose names begin with `name`."""
-        from remediator.doctor import DoctorContext
-
-        project, number = self.project
-        worker = account or f"{name}-worker@{project}.iam.gserviceaccount.com"
-        return DoctorContext(
-            name=name,
-            project=project,
-            number=number,
-            region=region,
-            locations=self.locations,
-            account=worker,
-            is_self=self.own_account == worker,
-            acts_as=self.settings.service_accounts,
-            deployment=self._deployment,
-            policies=self.policies,
-            digest=self.policies_digest,
-            ledger=lambda: self.ledger,
-            check_channel=self._check_channel,
-            write_log=self._write_log,
-            now=self.now,
-            sleep=time.sleep,
-            token=secrets.token_hex(16),
-            works_seconds=self._event_seconds,
-            event_seconds=event_seconds,
-            lease=self.settings.lease,
-            resume_bucket=self.settings.resume_bucket,
-        )
-
-    def answer(self, approval: str, *, approved: bool, by: str = "") -> str:
-        """Write a person's answer to a pending approval; nothing else happens here."""
-        from remediator.workflow.incident import answer_approval
-
-        who = by or f"command line, {self._caller}"
-        answered = answer_approval(self.services, approval, approved=approved, by=who)
-        if answered.contradicts and not by:  # a person at a terminal is told, Slack's click is not
-            msg = f"{approval} is {answered.text}: the first answer counts"
-            raise InvalidInput(msg)
-        return answered.text
-
-    @cached_property
-    def _caller(self) -> str:
-        from remediator.cloud.caller import caller
-
-        shared = self.settings.ledger.startswith("firestore://")
-        return caller(is_local=self.settings.is_local or not shared)
-
-    def preview(self, case: Case, channel: str, *, send: bool, has_job: bool = True) -> Message:
-        """The alert that a case would give on a channel; sent only if asked."""
-        from remediator.workflow.incident import preview
-
-        resume = (self.settings.resume_bucket, self.settings.resume_dataset)
-        message = preview(
-            case, self.policies(), self.services.catalog, has_job=has_job, resume=resume
-        )
-        if channel and channel not in self.policies().channels:
-            known = ", ".join(self.policies().channels) or "none"
-            msg = f"no channel {channel!r} in the policy file (it has: {known})"
-            raise InvalidInput(msg)
-        if send and not channel:
-            msg = "say to which --channel it is sent"
-            raise InvalidInput(msg)
-        if send:
-            now = self.now()
-            self._open_channel(channel).send(message.as_preview(now.isoformat()), due=now)
-        return message
-
     # --- the services -----------------------------------------------------------------------------
 
     @cached_property
@@ -449,8 +109,8 @@ class App:
             catalog=Catalog.built_in(),
             jobs=self.vertex,
             rows=_LateRows(lambda: self.rows),
-            gather=self._gather,
-            look=self._look,
+            gather=self.gather,
+            look=self.gather.look,
             ledger=self.ledger,
             outbox=self.outbox,
             now=self.now,
@@ -470,7 +130,7 @@ class App:
 
         return Logs(
             self.settings.logging_endpoint or None,
-            may_read=self._may_read_logs,
+            may_read=self.log_budget.may_read,
             timeout_seconds=CALL_SECONDS,
         )
 
@@ -522,80 +182,14 @@ class App:
 
         return Outbox(
             self.ledger,
-            open_channel=self._open_channel,
-            write_outcome=self._write_outcome,
+            open_channel=self.open_channel,
+            write_outcome=self.outcome_log,
             now=self.now,
             lease=self.settings.lease,
             project=lambda: self.project_id,
             ledger_url=self.settings.ledger,
             rules_of=self._rules_of,
         )
-
-    @cached_property
-    def project(self) -> tuple[str, str]:
-        """The project's id and number; what the settings do not say, the metadata server does.
-
-        Outside Google's cloud, where there is none, Resource Manager knows the number.
-        """
-        return self.project_id, self.settings.project_number or self._project_number
-
-    @cached_property
-    def project_id(self) -> str:
-        from remediator.cloud import metadata
-
-        if self.settings.project:
-            return self.settings.project
-        try:
-            return metadata.project_id()
-        except (TransientError, PermanentError) as err:
-            # Until it is known, no event can be called somebody else's.
-            msg = f"GOOGLE_CLOUD_PROJECT is not set, and {err}"
-            raise TransientError(msg) from err
-
-    @property
-    def _project_number(self) -> str:
-        from remediator.cloud import metadata
-
-        try:
-            return metadata.project_number()
-        except RemediatorError as err:
-            if self.settings.is_local:
-                return ""
-            if self.settings.on_cloud:
-                raise TransientError(str(err)) from err
-        try:
-            return self._deployment.project_number()
-        except RemediatorError as err:
-            msg = f"GOOGLE_CLOUD_PROJECT_NUMBER is not set, and cannot be looked up: {err}"
-            raise TransientError(msg) from err
-
-    @cached_property
-    def _deployment(self) -> Deployment:
-        from remediator.cloud.deployment import Deployment
-
-        return Deployment(self.project_id, timeout_seconds=CALL_SECONDS)
-
-    @cached_property
-    def locations(self) -> tuple[str, ...]:
-        """The regions served and swept."""
-        if self.settings.locations:
-            return self.settings.locations
-        from remediator.cloud import metadata
-
-        try:
-            return (metadata.region() or _DEFAULT_LOCATION,)
-        except RemediatorError:
-            return (_DEFAULT_LOCATION,)
-
-    @cached_property
-    def own_account(self) -> str:
-        """The e-mail of the account this runs as; empty where there is none."""
-        from remediator.cloud import metadata
-
-        try:
-            return metadata.service_account()
-        except RemediatorError:
-            return ""
 
     def policies(self) -> Policies:
         """The policies in force; a file outside the deployment is looked at every minute."""
@@ -632,186 +226,84 @@ class App:
             clock=self._clock,
         )
 
-    def _alert_policy_changes(self) -> None:
-        """What changed in a policy file outside the deployment, enqueued for every channel in use."""
-        from remediator.planning import alert_routing
+    @cached_property
+    def gather(self) -> CaseGatherer:
+        """Reads the evidence of a job."""
+        from remediator.evidence.gathering import CaseGatherer
 
-        if self._policies is not None:
-            return
-        try:
-            channels = alert_routing.all_channels(self.policies())
-            for facts in self._policy_file.news():
-                self.ledger.enqueue(self.outbox.alert_messages(facts, channels, self.now()))
-            self._policy_file.settle()
-        except RemediatorError as err:  # the round goes on: it meets the same fault, or none
-            log.say("WARNING", f"no news of the policy file: {err}")
-
-    def _gather(
-        self, job: Job, *, now: datetime, attempts: tuple[Attempt, ...], settled: bool
-    ) -> Case:
-        from remediator.evidence import collect
-        from remediator.evidence.sources import reading_plan_of
-
-        policies = self.policies()
-        reading = reading_plan_of(
-            job,
-            policies,
-            project=self.project_id,
-            settled=settled,
-            resume_bucket=_bucket_of(self.settings.resume_bucket),
-        )
-        children, gaps = ((), ()) if settled else self._children(job, now)
-        readers = collect.Readers(
-            models=self.vertex,
+        return CaseGatherer(
+            jobs=self.vertex,
             logs=self.logs,
             metrics=self.metrics,
             storage=self.storage,
-            probe=self._probe,
-            earlier=None if settled else self._earlier,
-            rows=self.rows.evidence if reading.rows else None,
+            rows=lambda job, seconds: self.rows.evidence(job, seconds),  # noqa: PLW0108  # opened when first read
+            policies=self.policies,
+            project_id=lambda: self.project_id,
+            locations=lambda: self.locations,
+            resume_bucket=self.settings.resume_bucket,
+            is_local=self.settings.is_local,
+            call_seconds=CALL_SECONDS,
         )
-        case = collect.gather(
-            job,
-            reading,
-            readers,
-            now=now,
-            budget_seconds=remaining(EVIDENCE_SECONDS),
-            attempts=attempts,
-        )
-        return replace(case, children=children, gaps=(*case.gaps, *gaps))
-
-    def _look(self, job: Job, *, now: datetime, with_log: bool) -> Case:
-        """What can be seen of a job that runs, each source within its deadline."""
-        from remediator.domain import rfc3339
-        from remediator.evidence import collect
-        from remediator.evidence.sources import running_plan_of
-
-        readers = collect.Readers(
-            logs=self.logs if with_log else None, metrics=self.metrics, storage=self.storage
-        )
-        case = collect.gather(
-            job,
-            running_plan_of(job, project=self.project_id),
-            readers,
-            now=now,
-            budget_seconds=remaining(EVIDENCE_SECONDS),
-        )
-        saved = case.saved
-        if saved is None or saved.at is None:
-            return case
-        newest = {
-            "name": f"{saved.folder}/{saved.newest}",
-            "updated": rfc3339(saved.at),
-        }
-        return replace(case, outputs=(newest,))
-
-    def _children(self, job: Job, now: datetime) -> tuple[tuple[Case, ...], tuple[Gap, ...]]:
-        """The jobs that a run's launchers started and that failed, each with its own evidence."""
-        from remediator.case import Gap
-
-        cases: list[Case] = []
-        gaps: list[Gap] = []
-        for name in job.launched[:_MOST_CHILDREN]:
-            try:
-                child = self.vertex.get(JobName.parse(name), timeout_seconds=CALL_SECONDS)
-            except RemediatorError as err:
-                why = f"the job that a task started could not be read: {err}"
-                gaps.append(Gap(Source.JOB, why, may_pass=isinstance(err, TransientError)))
-                continue
-            if child.is_failure:
-                cases.append(self._gather(child, now=now, attempts=(), settled=False))
-        return tuple(cases), tuple(gaps)
-
-    def _probe(self, url: str) -> Probe:
-        from remediator.evidence import probe
-
-        return probe.measure(url, allow_loopback=self.settings.is_local, origin=self.locations[0])
-
-    def _earlier(self, job: Job) -> tuple[Job, ...]:
-        """Successful runs of the same job (name, program, account), for comparison; newest first."""
-        from remediator.job.likeness import EVERY_ACCOUNT, alike
-
-        if not job.display_name:
-            return ()
-        found = self.vertex.list(
-            job.kind,
-            self.project_id,
-            job.name.location,
-            states=(JobState.SUCCEEDED,),
-            display_name=job.display_name,
-            timeout_seconds=CALL_SECONDS,
-        )
-        account = EVERY_ACCOUNT if self.policies().learn_across_accounts else None
-        key = alike(job, account=account)
-        known = itertools.islice(found, _LOOKED_AT)  # others may give their jobs this name
-        same = (one for one in known if key and alike(one, account=account) == key)
-        return tuple(itertools.islice(same, _EARLIER))
-
-    def _may_read_logs(self) -> bool:
-        """Whether the minute has a read left; while half are, it is taken beside the read itself.
-
-        Then no event waits a round trip for its token. Two instances may so pass the half, never the
-        whole.
-        """
-        from remediator.workflow.services import LOG_READS
-
-        taken, take = self.ledger.token(
-            LOG_READS, most=_LOG_READS_A_MINUTE, window_seconds=60.0, now=self.now()
-        )
-        if self._is_shared and taken < _LOG_READS_A_MINUTE / 2:
-            run_in_thread(take)
-            return True
-        return taken < _LOG_READS_A_MINUTE and take()
-
-    @property
-    def _is_shared(self) -> bool:
-        """Whether the ledger is elsewhere, and each of its answers a round trip."""
-        return self.settings.ledger.startswith("firestore://")
-
-    def _logs_are_calm(self) -> bool:
-        """Whether one more job's lines may be read without leaving a live failure without its own."""
-        from remediator.domain import Guard
-        from remediator.ledger import Limit
-        from remediator.workflow.services import LOG_READS
-
-        reads = Limit(LOG_READS, Guard.RATE.value, _LOG_READS_A_MINUTE, 1.0, 60.0)
-        return self.ledger.used(reads, self.now()) < _LOG_READS_A_MINUTE / 2
-
-    def _write_log(self, log_id: str, entries: list[Any]) -> None:
-        self.logs.write(self.project_id, log_id, entries, timeout_seconds=CALL_SECONDS)
-
-    def _write_outcome(self, outcome: Any, *, id: str, at: datetime) -> None:  # noqa: A002  # as the protocol has it
-        import hashlib
-
-        from remediator.intake import OUTCOMES_LOG
-
-        insert_id = hashlib.sha256(id.encode()).hexdigest()[:32]
-        entry = {
-            "insertId": insert_id,
-            "timestamp": at.isoformat(),
-            "severity": "NOTICE",
-            "jsonPayload": dict(outcome),
-        }
-        self._write_log(OUTCOMES_LOG, [entry])
-        if self.settings.outcomes_topic:
-            self._publisher.publish(
-                self._outcomes_topic,
-                json.dumps(dict(outcome)).encode(),
-                ordering_key=str(outcome["root"]),
-            )
-
-    @property
-    def _outcomes_topic(self) -> str:
-        topic = self.settings.outcomes_topic
-        return topic if "/" in topic else f"projects/{self.project_id}/topics/{topic}"
 
     @cached_property
-    def _publisher(self) -> Any:
-        from remediator.cloud import pubsub
+    def log_budget(self) -> LogBudget:
+        """Which reads of Cloud Logging are ours this minute."""
+        from remediator.evidence.log_budget import LogBudget
 
-        return pubsub.PubSub()
+        shared = self.settings.ledger.startswith("firestore://")
+        return LogBudget(lambda: self.ledger, self.now, is_shared=shared)
 
-    def _secret(self, reference: str) -> str:
+    @cached_property
+    def outcome_log(self) -> OutcomeLog:
+        """Where outcomes are written."""
+        from remediator.cloud.outcome_log import OutcomeLog
+
+        return OutcomeLog(self.write_log, self.settings.outcomes_topic, lambda: self.project_id)
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """The project's own APIs, as `doctor` and a missing project number need them."""
+        from remediator.cloud.deployment import Deployment
+
+        return Deployment(self.project_id, timeout_seconds=CALL_SECONDS)
+
+    @cached_property
+    def _runtime(self) -> Runtime:
+        from remediator.cloud.runtime import Runtime
+
+        return Runtime(self.settings, lambda: self.deployment)
+
+    @property
+    def project(self) -> tuple[str, str]:
+        """The project's id and number."""
+        return self._runtime.project
+
+    @property
+    def project_id(self) -> str:
+        """The project's id."""
+        return self.settings.project or self._runtime.project_id
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """The regions served and swept."""
+        return self.settings.locations or self._runtime.locations
+
+    @property
+    def own_account(self) -> str:
+        """The e-mail of the account this runs as; empty where there is none."""
+        return self._runtime.own_account
+
+    def alert_policy_changes(self) -> None:
+        """Enqueue what changed in a policy file outside the deployment."""
+        from remediator.workflow.policy_file import alert_changes
+
+        if self._policies is None:
+            alert_changes(self._policy_file, self.services)
+
+    def write_log(self, log_id: str, entries: list[Any]) -> None:
+        self.logs.write(self.project_id, log_id, entries, timeout_seconds=CALL_SECONDS)
+
+    def secret(self, reference: str) -> str:
         from remediator.cloud import secrets as secret_manager
 
         return secret_manager.resolve(reference, project=self.project_id, environ=self._environ)
@@ -823,11 +315,11 @@ class App:
         spec = policies.channels.get(policies.carrier_of(name))
         return rules_of(spec) if spec is not None else DeliveryRules()
 
-    def _check_channel(self, name: str) -> None:
+    def check_channel(self, name: str) -> None:
         """Raises where the channel cannot be reached; sends nothing."""
-        self._open_channel(name).check()
+        self.open_channel(name).check()
 
-    def _open_channel(self, name: str) -> Channel:
+    def open_channel(self, name: str) -> Channel:
         from remediator.alerts import open_channel
 
         policies = self.policies()
@@ -840,7 +332,7 @@ class App:
         return open_channel(
             name,
             spec,
-            self._secret,
+            self.secret,
             hosts=policies.channel_hosts,
             buttons=policies.approvers is not None,
             to=to,
@@ -859,44 +351,6 @@ class _LateRows:
 
     def write_manifest(self, uri: str, body: Mapping[str, Any]) -> None:
         self._opened().write_manifest(uri, body)
-
-
-class _ChainClient:
-    """What `follow` sees, through the App's services."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-
-    def get(self, name: JobName) -> Any:
-        return self._app.vertex.get(name, timeout_seconds=CALL_SECONDS)
-
-    def labelled(self, kind: Any, location: str, key: str, value: str) -> Any:
-        return self._app.vertex.list(
-            kind, self._app.project_id, location, labels={key: value}, timeout_seconds=CALL_SECONDS
-        )
-
-    def outcomes(self, job: JobName) -> Any:
-        from remediator.cloud.logs import Logs
-        from remediator.intake import OUTCOMES_LOG
-
-        logs = Logs(self._app.settings.logging_endpoint or None, timeout_seconds=CALL_SECONDS)
-        name = f'"/locations/{job.location}/{job.collection}/{job.id}"'  # JobName allows no quote
-        project = self._app.project_id
-        since = (self._app.now() - timedelta(days=30)).isoformat()
-        query = (
-            f'logName="projects/{project}/logs/{OUTCOMES_LOG}" AND '
-            f"(jsonPayload.root:{name} OR jsonPayload.current:{name}) AND "
-            f'timestamp>="{since}"'
-        )
-        try:
-            found = logs.entries(project, query, limit=200, timeout_seconds=CALL_SECONDS)
-        finally:
-            logs.close()
-        return [entry.get("jsonPayload") or {} for entry in found]
-
-
-def _bucket_of(uri: str) -> str:
-    return uri.removeprefix("gs://").partition("/")[0]
 
 
 def _read_file(path: Path) -> bytes:

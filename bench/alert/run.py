@@ -31,6 +31,7 @@ from bench import results  # noqa: E402  # the checkout is found above
 from remediator import settings  # noqa: E402
 from remediator.app import App  # noqa: E402
 from remediator.domain import parse_time  # noqa: E402
+from remediator.handlers import Handlers  # noqa: E402
 from remediator.intake import sink_filter  # noqa: E402
 from remediator.policy import load  # noqa: E402
 from twin.cloud import Cloud  # noqa: E402
@@ -132,7 +133,7 @@ SORTS = (
 class Listening:
     """The sink: entries that its filter lets through reach the product, again after a 5xx."""
 
-    app: App
+    handlers: Handlers
     cloud: Cloud
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
     ended: threading.Event = field(default_factory=threading.Event)
@@ -153,7 +154,7 @@ class Listening:
             }
         }
         while not self.ended.is_set():
-            if self.app.on_event({}, data).status < 500:
+            if self.handlers.on_event({}, data).status < 500:
                 return
             self.ended.wait(10 / SCALE)
 
@@ -176,20 +177,22 @@ def main() -> int:
     with Cloud(lag=timedelta(days=2), scale=SCALE) as cloud, tempfile.TemporaryDirectory() as kept:
         environ = cloud.env(REMEDIATOR_LEDGER=f"sqlite:///{kept}/ledger.sqlite3")
         found = settings.read(environ, here=ROOT)
-        app = App(
-            found,
-            here=ROOT,
-            environ=environ,
-            policies=load(POLICIES, "policies.yaml").policies,
-            now=cloud.clock.now,
+        handlers = Handlers(
+            App(
+                found,
+                here=ROOT,
+                environ=environ,
+                policies=load(POLICIES, "policies.yaml").policies,
+                now=cloud.clock.now,
+            )
         )
         cloud.clock.hurry()  # the clock runs at its scale also while no job does
-        sink = Listening(app, cloud)
+        sink = Listening(handlers, cloud)
         sink.start()
 
         def schedule() -> None:
             while not sink.ended.wait(SWEEP_SECONDS / SCALE):
-                app.on_schedule()
+                handlers.on_schedule()
 
         scheduler = threading.Thread(target=schedule)
         scheduler.start()

@@ -28,9 +28,11 @@ from typing import Any
 
 from bench.chaos.drawn import APIS, BACKEND, OUT_OF_MEMORY, Rules, faults_of
 from remediator import settings
-from remediator.app import App, HttpAnswer
+from remediator.app import App
 from remediator.catalog.catalog import Catalog
+from remediator.cli import project_asks
 from remediator.domain import RemediatorError
+from remediator.handlers import Handlers, HttpAnswer
 from remediator.ledger import Ledger
 from remediator.policy import load
 from twin import faults
@@ -273,7 +275,7 @@ class World:
             self.cloud.fail(method, faults.hang(), times=FOREVER)
         self.well = False
         self.counts["Vertex get and list", "hang"] += 1
-        self.answer("round", self.hurried.on_schedule())
+        self.answer("round", Handlers(self.hurried).on_schedule())
         self.cloud.desk.faults.clear()
         self.hung_rounds.append((before, len(self._debts_due())))
 
@@ -312,7 +314,7 @@ class World:
                 yes = self.draw.random() < 0.8
                 self.say(f"{'yes' if yes else 'no'} to {one.display_name}")
                 with contextlib.suppress(RemediatorError):
-                    self.apps[0].answer(one.approval.id, approved=yes)
+                    project_asks.answer(self.apps[0], one.approval.id, approved=yes)
 
     def _claimed(self, root: str) -> bool:
         chain = self.ledger.chain(root)
@@ -328,7 +330,7 @@ class World:
 
     def reconcile(self) -> None:
         app = self.draw.choice(self.apps)
-        self.answer("round", app.on_schedule())
+        self.answer("round", Handlers(app).on_schedule())
 
     def answer(self, what: str, given: HttpAnswer) -> int:
         self.answers.append((what, given))
@@ -349,7 +351,7 @@ class World:
             },
             "subscription": "projects/genomics-lab/subscriptions/failures",
         }
-        given = (app or self.apps[self._events % 2]).on_event(attributes, data)
+        given = Handlers(app or self.apps[self._events % 2]).on_event(attributes, data)
         self._events += 1
         if self.answer(f"event {event.entry.get('insertId')}", given) >= 500:
             self.pending.append(event)

@@ -35,6 +35,7 @@ from bench import emulators, results  # noqa: E402
 from bench.coldstart.run import POLICIES, event, starved_job  # noqa: E402
 from bench.latency import Slow, Span, in_sequence  # noqa: E402
 from remediator.app import App  # noqa: E402
+from remediator.handlers import Handlers  # noqa: E402
 from twin.cloud import Cloud  # noqa: E402
 
 MOST_TRIPS = 5
@@ -113,7 +114,7 @@ def irrelevant_event() -> Callable[[], object]:
         file = Path(name) / "policies.yaml"
         file.write_text(POLICIES)
         environment = {"GOOGLE_CLOUD_PROJECT": "lab", "REMEDIATOR_POLICIES": str(file)}
-        app = App.from_environment(environment, here=ROOT)
+        handlers = Handlers(App.from_environment(environment, here=ROOT))
     with Cloud(frozen=True) as cloud:
         body, headers = event(cloud, starved_job(cloud))
     entry = {
@@ -124,10 +125,10 @@ def irrelevant_event() -> Callable[[], object]:
     }
     body["message"]["data"] = base64.b64encode(json.dumps(entry).encode()).decode()
     attributes = {key.removeprefix("ce-"): value for key, value in headers.items()}
-    answer = app.on_event(attributes, body)
+    answer = handlers.on_event(attributes, body)
     if answer.status != HTTPStatus.OK or answer.text == "malformed":
         raise SystemExit(f"that is no irrelevant event: {answer}")
-    return functools.partial(app.on_event, attributes, body)
+    return functools.partial(handlers.on_event, attributes, body)
 
 
 def irrelevant_milliseconds(times: int) -> list[float]:

@@ -132,7 +132,7 @@ def sweep_row(size: int, folder: Path) -> tuple[int, float, float, int]:
 
         def one_round() -> reconcile.Round:
             # Batch predictions alone: the events that would come of their announcements are not sent.
-            return reconcile.run(app.services, app._write_log, budget_seconds=ROUND_SECONDS)  # noqa: SLF001
+            return reconcile.run(app.services, app.write_log, budget_seconds=ROUND_SECONDS)
 
         announced = rounds = 0
         begun = time.perf_counter()

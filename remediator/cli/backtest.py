@@ -90,7 +90,9 @@ def _from_files(args: argparse.Namespace) -> tuple[str, tuple[Case, ...], Mappin
 
 
 def _from_project(args: argparse.Namespace) -> tuple[str, tuple[Case, ...], Mapping[str, int]]:
+    from remediator.cli import project_asks
+
     app = open_app_with_policies(args)
-    cases, left_out = app.past_failures(args.days, most=args.most, progress=_progress)
+    cases, left_out = project_asks.past_failures(app, args.days, most=args.most, progress=_progress)
     days = f"{args.days:g} day" + ("" if args.days == 1 else "s")
     return f"the last {days} in {app.project_id}", cases, left_out

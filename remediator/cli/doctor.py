@@ -21,6 +21,7 @@ MOST_SECONDS = 600.0
 
 
 def doctor(args: argparse.Namespace) -> int:
+    from remediator.cli import project_asks
     from remediator.doctor import CheckStatus, as_text, examine
 
     if not 0 <= args.event_seconds <= MOST_SECONDS:
@@ -28,7 +29,8 @@ def doctor(args: argparse.Namespace) -> int:
         raise InvalidInput(msg)
     shell = open_app(args)
     region = args.region or shell.locations[0]
-    context = _as_deployed(shell, args.name, region).doctor_context(
+    context = project_asks.doctor_context(
+        _as_deployed(shell, args.name, region),
         name=args.name,
         region=region,
         account=args.account,
@@ -49,9 +51,10 @@ def doctor(args: argparse.Namespace) -> int:
 def _as_deployed(shell: App, name: str, region: str) -> App:
     """The App with the function's settings; with this shell's own where those cannot be read."""
     from remediator.app import App
+    from remediator.cli import project_asks
 
     try:
-        deployed = shell.deployed_environment(name, region)
+        deployed = project_asks.deployed_environment(shell, name, region)
     except RemediatorError as err:
         print(
             f"doctor: looking with this shell's own settings: {redact(str(err), 400)}",

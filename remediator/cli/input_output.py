@@ -189,7 +189,9 @@ def write_case(case: Case, output: str) -> None:
 
 def captured(name: str, args: argparse.Namespace) -> Case:
     """What a project says of the job that `name` names; raises InvalidInput where it names none."""
-    return asked_of_project(name, args, lambda app, job: app.capture(str(job)))
+    from remediator.cli import project_asks
+
+    return asked_of_project(name, args, lambda app, job: project_asks.capture(app, str(job)))
 
 
 def asked_of_project(name: str, args: argparse.Namespace, ask: Callable[[App, JobName], T]) -> T:

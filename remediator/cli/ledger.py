@@ -61,6 +61,7 @@ def _largest_group(found: tuple[PendingApproval, ...]) -> list[PendingApproval]:
 
 def answer(args: argparse.Namespace) -> int:
     """Say yes or no to one question, or to all that ask the same."""
+    from remediator.cli import project_asks
     from remediator.ledger.approvals import chosen_approval
 
     if bool(args.id) == bool(args.like):
@@ -71,11 +72,11 @@ def answer(args: argparse.Namespace) -> int:
     pending = _pending(app)
     one = chosen_approval(pending, text)
     if one is None:  # the ledger knows best why not: answered, expired, or never asked
-        print(app.answer(text, approved=args.command == "approve"))
+        print(project_asks.answer(app, text, approved=args.command == "approve"))
         return DONE
     alike = [other for other in pending if one.asks_the_same_as(other)] if args.like else [one]
     for other in alike:
-        said = app.answer(other.id, approved=args.command == "approve")
+        said = project_asks.answer(app, other.id, approved=args.command == "approve")
         print(f"{other.display_name or other.job}: {said}" if args.like else said)
     return DONE
 

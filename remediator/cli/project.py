@@ -50,9 +50,10 @@ def capture(args: argparse.Namespace) -> int:
 
 
 def follow(args: argparse.Namespace) -> int:
+    from remediator.cli import project_asks
     from remediator.report.chain_status import as_text
 
-    standing = open_app(args).follow(args.job, wait=args.wait)
+    standing = project_asks.follow(open_app(args), args.job, wait=args.wait)
     if args.json:
         print_json(standing.to_json())
     else:
@@ -62,6 +63,8 @@ def follow(args: argparse.Namespace) -> int:
 
 def switch(args: argparse.Namespace) -> int:
     """Throw the stop switch, read it back, and name the ledger that it is in."""
+    from remediator.cli import project_asks
+
     app = open_app(args)
     if not app.settings.ledger and not args.local:
         msg = (
@@ -70,7 +73,7 @@ def switch(args: argparse.Namespace) -> int:
             "or say --local for the ledger of this folder"
         )
         raise InvalidInput(msg)
-    app.switch_stop(on=args.command == "stop")
+    project_asks.switch_stop(app, on=args.command == "stop")
     place = app.settings.ledger or "the ledger of this folder"
     if app.ledger.stopped():
         print(f"stopped, in {place}: nothing is resubmitted until `start`")
@@ -100,6 +103,7 @@ def alert_preview(args: argparse.Namespace) -> int:
     """The alert of a case: as text, as JSON, as the mail's page, or as what a service gets."""
     from remediator.alerts import as_text
     from remediator.alerts.render import page_of
+    from remediator.cli import project_asks
 
     service = next((one for one in _SERVICES if getattr(args, one)), "")
     if not args.channel and not (args.html or service):
@@ -123,8 +127,12 @@ def alert_preview(args: argparse.Namespace) -> int:
         if args.json:
             print("null")
         return DONE
-    message = open_app_with_policies(args).preview(
-        found.case, args.channel, send=args.send, has_job=found.has_job
+    message = project_asks.preview(
+        open_app_with_policies(args),
+        found.case,
+        args.channel,
+        send=args.send,
+        has_job=found.has_job,
     )
     if args.html:
         print(page_of(message), end="")

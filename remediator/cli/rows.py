@@ -65,7 +65,11 @@ def _names_files(args: argparse.Namespace) -> bool:
 
 def _of_job(args: argparse.Namespace) -> AccountedRows:
     """The rows of a job in its project, read where they lie; nothing is changed there."""
-    return asked_of_project(args.job, args, lambda app, name: app.account_rows(name, key=args.key))
+    from remediator.cli import project_asks
+
+    return asked_of_project(
+        args.job, args, lambda app, name: project_asks.account_rows(app, name, key=args.key)
+    )
 
 
 def _of_files(args: argparse.Namespace) -> AccountedRows:

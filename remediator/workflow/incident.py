@@ -36,6 +36,7 @@ from remediator.domain import (
     PermissionDenied,
     TransientError,
 )
+from remediator.evidence.log_budget import LOG_READS
 from remediator.intake import Hint, RefusedCreate
 from remediator.job import Job, summary
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage, UnreadableDocument
@@ -78,7 +79,6 @@ from remediator.workflow.resubmit import (
 from remediator.workflow.services import (
     APPROVED,
     DECLINED,
-    LOG_READS,
     RETRY_WINDOW,
     IncidentContext,
     Services,

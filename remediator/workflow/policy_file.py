@@ -1,4 +1,4 @@
-"""A policy file outside the deployment: read when it changes, the last good one kept, changes told.
+"""A policy file outside the deployment: read when it changes, the last good one kept, changes alerted.
 
 Owns what is in force while the file is bad or out of reach: what this process last took, or what the
 ledger remembers of the last file that any instance took. Must not know where the file lies nor how a
@@ -19,7 +19,9 @@ from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.domain import InvalidInput, Json, RemediatorError, TransientError
 from remediator.ledger import Ledger
+from remediator.planning import alert_routing
 from remediator.policy import Policies
+from remediator.workflow.services import Services
 
 NOTE = "policies"
 _LOOKS_SECONDS = 60.0  # how often the file is looked at
@@ -223,3 +225,14 @@ def _differences(before: str, after: str) -> Iterator[str]:
 def _cut(lines: list[str], most: int) -> list[str]:
     left = len(lines) - most
     return lines[:most] + ([f"and {left} more"] if left > 0 else [])
+
+
+def alert_changes(file: PolicyFile, services: Services) -> None:
+    """Enqueue what people should hear of the file for every channel in use; a fault waits a round."""
+    try:
+        channels = alert_routing.all_channels(services.policies())
+        for facts in file.news():
+            services.ledger.enqueue(services.outbox.alert_messages(facts, channels, services.now()))
+        file.settle()
+    except RemediatorError as err:  # the round goes on: it meets the same fault, or none
+        log.say("WARNING", f"no news of the policy file: {err}")

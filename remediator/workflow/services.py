@@ -28,9 +28,6 @@ APPROVED, DECLINED = "approved", "declined"
 RETRY_WINDOW = timedelta(hours=24)
 """How long the platform delivers a failed event again; what is not known by then is done without."""
 
-LOG_READS = "logging-reads"
-"""The counter of Cloud Logging's reads, which all instances share."""
-
 
 class Jobs(Protocol):
     """What the workflow ask of Vertex AI; errors are the domain's."""

@@ -57,7 +57,7 @@ def announced(cloud: Any) -> list[str]:
 def one_round(seconds: float) -> reconcile.Round:
     """A round of the deployment with this much time."""
     app = App.from_environment(os.environ, here=HERE)
-    done = reconcile.run(app.services, app._write_log, budget_seconds=seconds)
+    done = reconcile.run(app.services, app.write_log, budget_seconds=seconds)
     app.ledger.close()
     return done
 
@@ -171,7 +171,7 @@ def test_a_crash_between_writing_and_remembering_repeats_the_same_entry(
     app = App.from_environment(os.environ, here=HERE)
 
     def write_and_die(log_id: str, entries: list[Any]) -> None:
-        app._write_log(log_id, entries)
+        app.write_log(log_id, entries)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

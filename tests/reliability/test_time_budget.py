@@ -15,6 +15,7 @@ from remediator.app import EVENT_SECONDS, App
 from remediator.cloud.connection import answered
 from remediator.deadline import deadline, remaining, with_current_deadline
 from remediator.domain import TransientError
+from remediator.handlers import Handlers
 from tests.reliability.conftest import event
 from tests.stories.conftest import POLICIES, ROOT
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
@@ -84,7 +85,7 @@ def test_an_event_is_answered_within_its_time_whatever_hangs(
     job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
     body, headers = event(cloud, failure_line(cloud, job))
     attributes = {name.removeprefix("ce-"): value for name, value in headers.items()}
-    answer = app.on_event(attributes, body)
+    answer = Handlers(app).on_event(attributes, body)
     # No call that is waited for may take longer than the whole event.
     calls = cloud.calls("JobService.GetCustomJob") + cloud.calls("JobService.CreateCustomJob")
     assert [call for call in calls if (call.deadline or 0.0) > 6.0] == []
@@ -122,7 +123,7 @@ def test_what_is_owed_is_delivered_in_a_time_of_its_own_whatever_hangs(
         policies=policy.load(POLICIES, "policies.yaml").policies,
         event_seconds=13.0,
     )
-    answer = app.on_schedule()
+    answer = Handlers(app).on_schedule()
     cloud.desk.faults.clear()
     assert answer.status == 200
     assert [m.text.partition(":")[0] for m in cloud.slack.messages] == ["Resubmitted"]

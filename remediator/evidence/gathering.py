@@ -1,0 +1,173 @@
+"""One failed job's case: its evidence, its children's, and what the same job did before.
+
+Owns which services are read for a case and within what time. `sources` says what there is to read,
+`collect` reads it side by side. Called by the workflow through its `Gather` Protocol, and by the
+command line.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from remediator.case import Case, Gap, Probe
+from remediator.deadline import remaining
+from remediator.domain import (
+    Attempt,
+    JobKind,
+    JobName,
+    JobState,
+    Json,
+    RemediatorError,
+    Source,
+    TransientError,
+    rfc3339,
+)
+from remediator.evidence import collect, probe
+from remediator.evidence.sources import reading_plan_of, running_plan_of
+from remediator.job import Job
+from remediator.job.likeness import EVERY_ACCOUNT, alike
+from remediator.policy import Policies
+
+EVIDENCE_SECONDS = 25.0  # chosen: all sources of one diagnosis, side by side
+_EARLIER = 3  # chosen: successful runs to compare with
+_LOOKED_AT = 200  # chosen: jobs of that name that are looked through for them
+_MOST_CHILDREN = 3  # chosen: launched jobs of one run that are read, each costs its own evidence
+
+
+class JobReader(Protocol):
+    """Reads jobs and Models; errors are the domain's."""
+
+    def get(self, name: JobName, *, timeout_seconds: float | None = None) -> Job: ...
+
+    def model(self, name: str, *, timeout_seconds: float | None = None) -> Json: ...
+
+    def list(
+        self,
+        kind: JobKind,
+        project: str,
+        location: str,
+        *,
+        states: Sequence[JobState] = (),
+        display_name: str = "",
+        timeout_seconds: float | None = None,
+    ) -> Iterator[Job]: ...
+
+
+class CaseGatherer:
+    """Reads the evidence of a job, side by side, within a budget; services are opened when asked."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobReader,
+        logs: collect.LogReader,
+        metrics: collect.MetricReader,
+        storage: collect.StorageReader,
+        rows: Any,
+        policies: Callable[[], Policies],
+        project_id: Callable[[], str],
+        locations: Callable[[], tuple[str, ...]],
+        resume_bucket: str,
+        is_local: bool,
+        call_seconds: float,
+    ) -> None:
+        self._jobs = jobs
+        self._logs = logs
+        self._metrics = metrics
+        self._storage = storage
+        self._rows = rows
+        self._policies = policies
+        self._project_id = project_id
+        self._locations = locations
+        self._resume_bucket = resume_bucket.removeprefix("gs://").partition("/")[0]
+        self._is_local = is_local
+        self._call_seconds = call_seconds
+
+    def __call__(
+        self, job: Job, *, now: datetime, attempts: tuple[Attempt, ...], settled: bool
+    ) -> Case:
+        """The job's case. `settled`: its own error says why it failed, so little else is read."""
+        reading = reading_plan_of(
+            job,
+            self._policies(),
+            project=self._project_id(),
+            settled=settled,
+            resume_bucket=self._resume_bucket,
+        )
+        children, gaps = ((), ()) if settled else self._children(job, now)
+        readers = collect.Readers(
+            models=self._jobs,
+            logs=self._logs,
+            metrics=self._metrics,
+            storage=self._storage,
+            probe=self._probe,
+            earlier=None if settled else self._earlier,
+            rows=self._rows if reading.rows else None,
+        )
+        case = collect.gather(
+            job,
+            reading,
+            readers,
+            now=now,
+            budget_seconds=remaining(EVIDENCE_SECONDS),
+            attempts=attempts,
+        )
+        return replace(case, children=children, gaps=(*case.gaps, *gaps))
+
+    def look(self, job: Job, *, now: datetime, with_log: bool) -> Case:
+        """What can be seen of a job that runs, each source within its deadline."""
+        readers = collect.Readers(
+            logs=self._logs if with_log else None, metrics=self._metrics, storage=self._storage
+        )
+        case = collect.gather(
+            job,
+            running_plan_of(job, project=self._project_id()),
+            readers,
+            now=now,
+            budget_seconds=remaining(EVIDENCE_SECONDS),
+        )
+        saved = case.saved
+        if saved is None or saved.at is None:
+            return case
+        newest = {"name": f"{saved.folder}/{saved.newest}", "updated": rfc3339(saved.at)}
+        return replace(case, outputs=(newest,))
+
+    def _children(self, job: Job, now: datetime) -> tuple[tuple[Case, ...], tuple[Gap, ...]]:
+        """The jobs that a run's launchers started and that failed, each with its own evidence."""
+        cases: list[Case] = []
+        gaps: list[Gap] = []
+        for name in job.launched[:_MOST_CHILDREN]:
+            try:
+                child = self._jobs.get(JobName.parse(name), timeout_seconds=self._call_seconds)
+            except RemediatorError as err:
+                why = f"the job that a task started could not be read: {err}"
+                gaps.append(Gap(Source.JOB, why, may_pass=isinstance(err, TransientError)))
+                continue
+            if child.is_failure:
+                cases.append(self(child, now=now, attempts=(), settled=False))
+        return tuple(cases), tuple(gaps)
+
+    def _probe(self, url: str) -> Probe:
+        return probe.measure(url, allow_loopback=self._is_local, origin=self._locations()[0])
+
+    def _earlier(self, job: Job) -> tuple[Job, ...]:
+        """Successful runs of the same job (name, program, account), for comparison; newest first."""
+        if not job.display_name:
+            return ()
+        found = self._jobs.list(
+            job.kind,
+            self._project_id(),
+            job.name.location,
+            states=(JobState.SUCCEEDED,),
+            display_name=job.display_name,
+            timeout_seconds=self._call_seconds,
+        )
+        account = EVERY_ACCOUNT if self._policies().learn_across_accounts else None
+        key = alike(job, account=account)
+        known = itertools.islice(found, _LOOKED_AT)  # others may give their jobs this name
+        same = (one for one in known if key and alike(one, account=account) == key)
+        return tuple(itertools.islice(same, _EARLIER))
