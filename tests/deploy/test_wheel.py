@@ -14,6 +14,7 @@ import pytest
 
 import remediator
 from tests.deploy.terraform import ROOT
+from tests.deploy.test_fresh_start import python  # noqa: F401  # a fixture: what the lock names
 
 LOG = """\
 2026-11-28 10:00:00,123 INFO trainer: epoch 0
@@ -140,3 +141,44 @@ def test_completion_names_every_command(installed: Path, tmp_path: Path, shell: 
     done = call(installed, tmp_path, "completion", shell)
     assert done.returncode == 0
     assert all(name in done.stdout for name in ("diagnose", "dead-letters", "approve"))
+
+
+@pytest.fixture(scope="module")
+def lent(python: Path) -> str:  # noqa: F811  # the fixture
+    """The packages that the lock names, and none of this environment's."""
+    (packages,) = (python.parents[1] / "lib").glob("python3*/site-packages")
+    return str(packages)
+
+
+@pytest.mark.parametrize("archive", ["*.whl", "*.tar.gz"], ids=["wheel", "sdist"])
+def test_in_a_fresh_environment_pip_installs_it_and_the_command_answers(
+    archive: str, built: Path, lent: str, tmp_path: Path
+) -> None:
+    """What the lock names is lent; whatever else it needs, pip fetches by itself."""
+    (package,) = built.glob(archive)
+    fresh, home = tmp_path / "fresh", tmp_path / "home"
+    home.mkdir()
+    environ = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": lent}
+    environ |= {key: value for key, value in os.environ.items() if key.startswith("PIP_")}
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            words, cwd=home, env=environ, capture_output=True, text=True, check=False
+        )
+
+    assert call(sys.executable, "-m", "venv", str(fresh)).returncode == 0
+    installed = call(str(fresh / "bin" / "python"), "-m", "pip", "install", str(package))
+    if "No matching distribution" in installed.stderr:
+        pytest.skip("no package index can be reached")
+    assert installed.returncode == 0, installed.stderr
+    command = str(fresh / "bin" / "vertex-remediator")
+    assert call(command, "--version").stdout.strip().endswith(remediator.__version__)
+    (home / "train.log").write_text(LOG)
+    found = call(command, "diagnose", "train.log")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "verdict: user_code_error" in found.stdout
+    assert "next: vertex-remediator plan train.log" in found.stdout
+    assert call(command, "init", "mine").returncode == 0
+    assert call(command, "validate", "mine/policies.yaml").returncode == 0
+    (site,) = (fresh / "lib").glob("python3*/site-packages")
+    assert (site / "remediator" / "shipped" / "policies.yaml").is_file()
