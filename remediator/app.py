@@ -19,6 +19,7 @@ from remediator import log, settings
 from remediator.catalog import catalog
 from remediator.domain import (
     InvalidInput,
+    Json,
     PermanentError,
 )
 from remediator.job import Job
@@ -116,7 +117,14 @@ class App:
             now=self.now,
             token=lambda: secrets.token_hex(16),
             call_seconds=CALL_SECONDS,
+            audit_entry=self._audit_entry,
         )
+
+    def _audit_entry(self, project: str, insert_id: str, at: datetime) -> Json | None:
+        from remediator.cloud.logs import audit_filter
+
+        query = audit_filter(project, insert_id, at)
+        return next(iter(self.logs.entries(project, query, limit=1)), None)
 
     @cached_property
     def vertex(self) -> Vertex:

@@ -45,6 +45,7 @@ class Settings:
     lease: timedelta = timedelta(minutes=10)
     consistency_wait: timedelta = timedelta(minutes=2)
     stop: bool = False
+    resend_refused: bool = False
     service_accounts: tuple[str, ...] = ()
     outcomes_topic: str = ""
     resume_bucket: str = ""
@@ -83,6 +84,7 @@ def read(environ: Mapping[str, str], *, here: Path) -> Settings:
         lease=reader.take("REMEDIATOR_LEASE", duration, timedelta(minutes=10)),
         consistency_wait=reader.take("REMEDIATOR_CONSISTENCY_WAIT", duration, timedelta(minutes=2)),
         stop=reader.take("REMEDIATOR_STOP", _switch, default=False),
+        resend_refused=reader.take("REMEDIATOR_RESEND_REFUSED", _switch, default=False),
         service_accounts=reader.take("REMEDIATOR_SERVICE_ACCOUNTS", _accounts, ()),
         outcomes_topic=reader.take("REMEDIATOR_OUTCOMES_TOPIC", _topic, ""),
         resume_bucket=reader.take("REMEDIATOR_RESUME_BUCKET", _bucket, ""),

@@ -19,6 +19,7 @@ from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import diagnose
 from remediator.domain import Cause, JobKind, path_steps
 from remediator.job import Job
+from remediator.job.validation import why_incomplete
 from tests.jobs import BATCH, CUSTOM, EVERY_KIND, PIPELINE, TRAINING, TUNING, case, job
 from tests.test_planner import ladder, planned
 
@@ -358,3 +359,30 @@ def test_the_value_exposes_no_dictionary_but_the_one_to_be_sent() -> None:
         sent = held.request()
         sent["state"] = "changed"
         assert held.request()["state"] == body["state"]
+
+
+@pytest.mark.parametrize(
+    ("body", "left_out", "lacks"),
+    [
+        (CUSTOM, (), ""),
+        (CUSTOM, ("jobSpec", "workerPoolSpecs"), "machines"),
+        (CUSTOM, ("jobSpec", "workerPoolSpecs", 0, "machineSpec"), "machine for a worker pool"),
+        (CUSTOM, ("jobSpec", "workerPoolSpecs", 0, "containerSpec"), "program"),
+        (BATCH, (), ""),
+        (BATCH, ("model",), "model"),
+        (BATCH, ("inputConfig", "gcsSource"), "input"),
+        (BATCH, ("outputConfig",), "output"),
+    ],
+)
+def test_a_request_read_from_a_log_may_lack_parts(
+    body: dict[str, Any], left_out: tuple[Any, ...], lacks: str
+) -> None:
+    cut = copy.deepcopy(body)
+    holder: Any = cut
+    for key in left_out[:-1]:
+        holder = holder[key]
+    if left_out:
+        del holder[left_out[-1]]
+    why = why_incomplete(Job.parse(cut))
+    assert bool(why) is bool(lacks)
+    assert lacks in why

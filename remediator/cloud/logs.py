@@ -11,7 +11,7 @@ import contextlib
 import re
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from remediator.cloud.connection import (
@@ -244,3 +244,11 @@ def job_log_filter(job: JobName, job_ids: Sequence[str], start: datetime, end: d
     else:
         who = workers
     return f'{who} AND timestamp>="{rfc3339(start)}" AND timestamp<="{rfc3339(end)}"'
+
+
+def audit_filter(project: str, insert_id: str, at: datetime) -> str:
+    """Finds one entry of the project's audit log of changes, which nobody but Google can write to."""
+    log = quoted(f"projects/{project}/logs/cloudaudit.googleapis.com%2Factivity")
+    second = timedelta(seconds=1)
+    span = f'timestamp>="{rfc3339(at - second)}" AND timestamp<="{rfc3339(at + second)}"'
+    return f"logName={log} AND insertId={quoted(insert_id)} AND {span}"

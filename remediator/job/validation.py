@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from remediator.domain import InvalidInput
+from remediator.domain import InvalidInput, JobKind
 from remediator.job import fields
 from remediator.job.document import Document, read, whole_number
 
@@ -165,3 +165,38 @@ def _is_number(value: Any) -> bool:
 def _is_list(value: Any) -> bool:
     plain = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     return plain and all(isinstance(item, Mapping) for item in value)
+
+
+def why_incomplete(job: Document) -> str:
+    """What a request to create a custom job or a batch prediction lacks; empty: nothing that is known.
+
+    For what was read from a log, where parts of a request may be left out.
+    """
+    if job.kind is JobKind.BATCH_PREDICTION:
+        for part, paths in _OF_A_BATCH.items():
+            if not any(read(job, path) for path in paths):
+                return f"it names no {part}"
+        return ""
+    pools = read(job, "jobSpec.workerPoolSpecs")
+    if not isinstance(pools, Sequence) or isinstance(pools, str) or not pools:
+        return "it names no machines"
+    for index, pool in enumerate(pools):
+        if not pool:  # a pool that is left out has its place in the list
+            continue
+        here = f"jobSpec.workerPoolSpecs[{index}]"
+        if not read(job, f"{here}.machineSpec.machineType"):
+            return "it names no machine for a worker pool"
+        if not any(read(job, f"{here}.{program}") for program in _PROGRAMS):
+            return "it names no program for a worker pool"
+    return ""
+
+
+_OF_A_BATCH: Mapping[str, tuple[str, ...]] = {
+    "model": ("model", "unmanagedContainerModel.containerSpec.imageUri"),
+    "input": ("inputConfig.gcsSource.uris", "inputConfig.bigquerySource.inputUri"),
+    "output": (
+        "outputConfig.gcsDestination.outputUriPrefix",
+        "outputConfig.bigqueryDestination.outputUri",
+    ),
+}
+_PROGRAMS = ("containerSpec.imageUri", "pythonPackageSpec.packageUris")

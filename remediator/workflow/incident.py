@@ -7,23 +7,20 @@ through `Services`. Called by `app` for an event, and by `reconcile` when time h
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remediator import log
-from remediator.alerts import AlertFacts, AlertKind, Message, compose, entry_links
+from remediator.alerts import AlertFacts, AlertKind, Message, compose
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.deadline import run_in_thread
 from remediator.diagnosis import settled, warm_up
 from remediator.domain import (
-    NEVER_RETRIED,
     SILENT_GUARDS,
     Action,
     Cause,
-    Diagnosis,
     Guard,
     History,
     InvalidInput,
@@ -37,7 +34,7 @@ from remediator.domain import (
     TransientError,
 )
 from remediator.evidence.log_budget import LOG_READS
-from remediator.intake import Hint, RefusedCreate
+from remediator.intake import Hint
 from remediator.job import Job, summary
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage, UnreadableDocument
 from remediator.ledger.approvals import approval_id
@@ -69,6 +66,7 @@ from remediator.workflow.decide import (
 )
 from remediator.workflow.incident_key import key_of
 from remediator.workflow.ownership import Parent, find_parent, unknown_parent
+from remediator.workflow.refused_create import handle_refused_create
 from remediator.workflow.resubmit import (
     TryNextStep,
     find_job_by_claim,
@@ -99,7 +97,7 @@ def handle(hint: Hint, services: Services) -> str:
     if not _is_ours(hint.project, services):
         return f"ignored: {hint.project} is another project"
     if hint.refusal is not None:
-        return _alert_refused_create(hint, hint.refusal, services)
+        return handle_refused_create(hint, hint.refusal, services)
     try:
         ahead = run_in_thread(lambda: _prefetch(hint, services))
         job = _read_job(hint, services)
@@ -601,69 +599,6 @@ def _ask_for_approval(context: IncidentContext, services: Services, now: datetim
         services.ledger.write_note(f"approval:{offered.id}", {"incident": pending.key})
         services.outbox.deliver(outbox_messages)
     return f"awaiting approval {offered.id}"
-
-
-def _alert_refused_create(hint: Hint, refusal: RefusedCreate, services: Services) -> str:
-    """A Create that Vertex refused: no job exists, so the alert is all there is."""
-    if refusal.principal and refusal.principal == services.own_account():
-        return "ignored: the refused call was our own"
-    now = services.now()
-    if hint.entry_time and (hint.published or now) - hint.entry_time > services.settings.lookback:
-        return "ignored: the refusal is older than the look-back"
-    kind = _CREATED_KIND.get(refusal.method, JobKind.CUSTOM)
-    name = JobName(
-        services.project()[0], _location_of(refusal.parent), kind, refusal.insert_id or "none"
-    )
-    body = {
-        "name": str(name),
-        "displayName": refusal.display_name,
-        "state": "JOB_STATE_FAILED",
-        "error": {"code": refusal.code, "message": refusal.message},
-    }
-    found = diagnose_case(Case(job=Job(name, body), now=now), services.policies())
-    at = hint.entry_time or now
-    facts = AlertFacts(
-        kind=AlertKind.REFUSED_CREATION,
-        display_name=refusal.display_name or refusal.method,
-        root=f"refusal/{refusal.insert_id}",
-        error=refusal.message,
-        diagnosis=found,
-        places=entry_links("Refusal", name.project, refusal.insert_id, at, at),
-        extra=(
-            f"{refusal.method}, asked for by {refusal.principal or 'somebody'}, was refused:",
-            *((_NOT_SENT_AGAIN,) if _may_pass(refusal, found) else ()),
-        ),
-    )
-    channels = alert_routing.channels_for_refused_create(services.policies(), found, kind)
-    outbox_messages = services.outbox.alert_messages(facts, channels, now)
-    services.ledger.enqueue(outbox_messages)
-    services.outbox.deliver(outbox_messages)
-    return f"alerted: {refusal.method} was refused"
-
-
-def _may_pass(refusal: RefusedCreate, found: Diagnosis) -> bool:
-    """Whether the same request, sent later, may be taken."""
-    return refusal.code in _PASSING_CODES and found.verdict not in {*NEVER_RETRIED, Cause.QUOTA}
-
-
-_PASSING_CODES = frozenset({4, 8, 10, 13, 14})
-"""google.rpc: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, INTERNAL, UNAVAILABLE."""
-_NOT_SENT_AGAIN = (
-    "It may pass by itself. The request was not sent again: a log entry is no proof of what was "
-    "asked for, or of who may ask. Whoever asked can send it again."
-)
-_CREATED_KIND: Mapping[str, JobKind] = {
-    "CreateBatchPredictionJob": JobKind.BATCH_PREDICTION,
-    "CreateCustomJob": JobKind.CUSTOM,
-    "CreateHyperparameterTuningJob": JobKind.HYPERPARAMETER_TUNING,
-    "CreateTrainingPipeline": JobKind.TRAINING_PIPELINE,
-    "CreatePipelineJob": JobKind.PIPELINE,
-}
-
-
-def _location_of(parent: str) -> str:
-    location = parent.partition("/locations/")[2].partition("/")[0]
-    return location if re.fullmatch(r"[a-z0-9-]{1,63}", location) else "unknown"
 
 
 # --- what people ask ------------------------------------------------------------------------------

@@ -1,0 +1,275 @@
+"""A Create that Vertex AI refused: no job exists, so people are told; by choice it is sent once again.
+
+Owns the alert, and the rules under which the same request is sent again (`REMEDIATOR_RESEND_REFUSED`):
+the refusal may pass, the audit entry was read from Cloud Logging itself and says the same as the event
+(which anyone who publishes to the topic can forge; nobody can write to the audit log), it holds the
+whole request, its author was allowed to ask it, and the policies would run such a job again as it is.
+One job comes of it: it is claimed in the ledger like any attempt. Called by `incident`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from remediator import log
+from remediator.alerts import AlertFacts, AlertKind, entry_links
+from remediator.case import Case
+from remediator.domain import (
+    NEVER_RETRIED,
+    Action,
+    Cause,
+    Diagnosis,
+    JobKind,
+    JobName,
+    Json,
+    Mode,
+    PermissionDenied,
+    rfc3339,
+)
+from remediator.intake import Hint, RefusedCreate, read_entry
+from remediator.job import Job
+from remediator.job.validation import why_incomplete
+from remediator.ledger import Chain, Conclusion, Incident, Stage
+from remediator.planning import alert_routing
+from remediator.workflow.conclusions import close_incident
+from remediator.workflow.decide import diagnose_case, plan_incident
+from remediator.workflow.resubmit import resubmit
+from remediator.workflow.services import IncidentContext, Services, new_incident
+
+_PASSING_CODES = frozenset({4, 8, 10, 13, 14})
+"""google.rpc: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, INTERNAL, UNAVAILABLE."""
+_NOT_SENT_AGAIN = (
+    "It may pass by itself. The request was not sent again: a log entry is no proof of what was "
+    "asked for, or of who may ask. Whoever asked can send it again."
+)
+_CREATED_KIND: Mapping[str, JobKind] = {
+    "CreateBatchPredictionJob": JobKind.BATCH_PREDICTION,
+    "CreateCustomJob": JobKind.CUSTOM,
+    "CreateHyperparameterTuningJob": JobKind.HYPERPARAMETER_TUNING,
+    "CreateTrainingPipeline": JobKind.TRAINING_PIPELINE,
+    "CreatePipelineJob": JobKind.PIPELINE,
+}
+_REQUEST_KEY: Mapping[JobKind, str] = {
+    JobKind.CUSTOM: "customJob",
+    JobKind.BATCH_PREDICTION: "batchPredictionJob",
+}
+"""Kinds whose request is sent again, with the field of the Create request that holds the job."""
+_WHOLE_BELOW_BYTES = (
+    500_000  # an audit entry has 512 KiB at most (documented); near it, it may be cut
+)
+_ACT_AS = "iam.serviceAccounts.actAs"
+
+
+@dataclass(frozen=True, slots=True)
+class _Withheld:
+    """Why the request was not sent again."""
+
+    why: str
+
+
+def handle_refused_create(hint: Hint, refusal: RefusedCreate, services: Services) -> str:
+    """Tell people of the refusal, or send the same request once again.
+
+    Raises TransientError where the event should come again.
+    """
+    if refusal.principal and refusal.principal == services.own_account():
+        return "ignored: the refused call was our own"
+    now = services.now()
+    if hint.entry_time and (hint.published or now) - hint.entry_time > services.settings.lookback:
+        return "ignored: the refusal is older than the look-back"
+    kind = _CREATED_KIND.get(refusal.method, JobKind.CUSTOM)
+    name = JobName(
+        services.project()[0], _location_of(refusal.parent), kind, refusal.insert_id or "none"
+    )
+    body = {
+        "name": str(name),
+        "displayName": refusal.display_name,
+        "state": "JOB_STATE_FAILED",
+        "error": {"code": refusal.code, "message": refusal.message},
+    }
+    found = diagnose_case(Case(job=Job(name, body), now=now), services.policies())
+    extra: tuple[str, ...] = ()
+    if _may_pass(refusal, found):
+        extra = (_NOT_SENT_AGAIN,)
+        if services.settings.resend_refused:
+            resent = _resend(hint, refusal, kind, services, now)
+            if isinstance(resent, str):
+                return resent
+            log.say("INFO", f"a refused request was not sent again: {resent.why}")
+            extra = (f"It may pass by itself. It was not sent again: {resent.why}.",)
+    return _alert(hint, refusal, found, name, extra, services, now)
+
+
+def _alert(
+    hint: Hint,
+    refusal: RefusedCreate,
+    found: Diagnosis,
+    name: JobName,
+    extra: tuple[str, ...],
+    services: Services,
+    now: datetime,
+) -> str:
+    at = hint.entry_time or now
+    facts = AlertFacts(
+        kind=AlertKind.REFUSED_CREATION,
+        display_name=refusal.display_name or refusal.method,
+        root=f"refusal/{refusal.insert_id}",
+        error=refusal.message,
+        diagnosis=found,
+        places=entry_links("Refusal", name.project, refusal.insert_id, at, at),
+        extra=(
+            f"{refusal.method}, asked for by {refusal.principal or 'somebody'}, was refused:",
+            *extra,
+        ),
+    )
+    channels = alert_routing.channels_for_refused_create(services.policies(), found, name.kind)
+    outbox_messages = services.outbox.alert_messages(facts, channels, now)
+    services.ledger.enqueue(outbox_messages)
+    services.outbox.deliver(outbox_messages)
+    return f"alerted: {refusal.method} was refused"
+
+
+def _may_pass(refusal: RefusedCreate, found: Diagnosis) -> bool:
+    """Whether the same request, sent later, may be taken."""
+    return refusal.code in _PASSING_CODES and found.verdict not in {*NEVER_RETRIED, Cause.QUOTA}
+
+
+def _location_of(parent: str) -> str:
+    location = parent.partition("/locations/")[2].partition("/")[0]
+    return location if re.fullmatch(r"[a-z0-9-]{1,63}", location) else "unknown"
+
+
+# --- sent once again -----------------------------------------------------------------------------
+
+
+def _resend(
+    hint: Hint, refusal: RefusedCreate, kind: JobKind, services: Services, now: datetime
+) -> str | _Withheld:
+    entry = _audit_entry(hint, refusal, services)
+    if isinstance(entry, _Withheld):
+        return entry
+    job = _requested_job(entry, refusal, kind, hint, services)
+    if isinstance(job, _Withheld):
+        return job
+    opened = services.ledger.open(
+        replace(
+            new_incident(job, hint.published or now, job.name.key),
+            due=now + services.settings.lease,
+            not_before=now,
+        )
+    )
+    if opened.stage is Stage.DONE:
+        return f"already handled: {opened.conclusion or opened.reason}"
+    return _as_planned(job, opened, refusal, services, now)
+
+
+def _audit_entry(hint: Hint, refusal: RefusedCreate, services: Services) -> Json | _Withheld:
+    """The entry as Cloud Logging keeps it, where it says what the event says."""
+    if hint.entry_time is None or not refusal.insert_id:
+        return _Withheld("the event does not say which audit entry it is of")
+    try:
+        entry = services.audit_entry(hint.project, refusal.insert_id, hint.entry_time)
+    except PermissionDenied as err:
+        return _Withheld(f"the audit log may not be read ({err})")
+    if entry is None:
+        return _Withheld("the audit log holds no such entry")
+    read = read_entry(entry)
+    if not isinstance(read, Hint) or read.refusal != refusal:
+        return _Withheld("the audit log says something else than the event")
+    return entry
+
+
+def _requested_job(
+    entry: Json, refusal: RefusedCreate, kind: JobKind, hint: Hint, services: Services
+) -> Job | _Withheld:
+    """The job that was asked for, as one that failed when it was refused."""
+    key = _REQUEST_KEY.get(kind)
+    if key is None:
+        return _Withheld(f"a {kind.value.replace('_', ' ')} is never sent again")
+    payload = _mapping(entry, "protoPayload")
+    body = _mapping(_mapping(payload, "request"), key)
+    if not body or len(json.dumps(entry)) >= _WHOLE_BELOW_BYTES:
+        return _Withheld("the audit entry does not hold the whole request")
+    project, location = refusal.parent.split("/")[1:2], _location_of(refusal.parent)
+    if not project or project[0] not in services.project():
+        return _Withheld("it was asked of another project")
+    if location not in services.locations():
+        return _Withheld(f"{location} is not served")
+    at = rfc3339(hint.entry_time) if hint.entry_time else ""
+    named = JobName(services.project()[0], location, kind, "0")
+    asked = Job(named, {**body, "name": str(named)})
+    if missing := why_incomplete(asked):
+        return _Withheld(f"the audit entry does not hold the whole request: {missing}")
+    if denied := _why_not_allowed(payload, asked, refusal):
+        return _Withheld(denied)
+    # One hour's refusals of the same work are one: clients try again by themselves.
+    name = replace(named, id=f"{asked.workload_digest}-{at[:13]}")
+    ended = {
+        "name": str(name),
+        "state": "JOB_STATE_FAILED",
+        "createTime": at,
+        "endTime": at,
+        "error": {"code": refusal.code, "message": refusal.message},
+    }
+    return Job(name, {**body, **ended})
+
+
+def _why_not_allowed(payload: Json, job: Job, refusal: RefusedCreate) -> str:
+    """Why its author may not have been allowed what we would do for them; empty: they were.
+
+    Creating a job is running code as its account: whoever may not act as that account must not get
+    there by a request that is refused for another reason first.
+    """
+    listed = payload.get("authorizationInfo")
+    grants = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    granted = {str(one.get("permission") or "") for one in grants if one.get("granted") is True}
+    if any(one.get("granted") is not True for one in grants):
+        return "its author was not allowed all that it takes"
+    if not any(one.endswith(".create") for one in granted):
+        return "the audit entry does not say that its author may create such a job"
+    account = job.service_account or ""
+    if account and account != refusal.principal and _ACT_AS not in granted:
+        return f"the audit entry does not say that its author may act as {account}"
+    return ""
+
+
+def _mapping(holder: Json, key: str) -> Mapping[str, Any]:
+    value = holder.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _as_planned(
+    job: Job, incident: Incident, refusal: RefusedCreate, services: Services, now: datetime
+) -> str | _Withheld:
+    """What the policies would do about a job that failed so, if that is to run it again as it is."""
+    chain = services.ledger.chain(incident.root) or Chain(key=incident.root, root=str(job.name))
+    case = Case(job=job, now=now)
+    found = diagnose_case(case, services.policies())
+    made = plan_incident(case, found, incident, chain, services, similar={})
+    if made.action is not Action.RESUBMIT or made.mode is not Mode.ENFORCE or made.changes:
+        why = f"the policies do not run it again by themselves: {made.because.rstrip('.')}"
+        close_incident(incident, services, Conclusion.ALERTED, why[:500])
+        return _Withheld(why)
+    said = (
+        f"Vertex refused to create it ({refusal.message.rstrip('.')}); it is asked for once again"
+    )
+    judged = replace(
+        incident,
+        verdict=found.verdict.value,
+        confidence=round(found.confidence, 4),
+        policy=made.policy,
+        step=made.step,
+        action=made.action.value,
+        estimated_usd=made.estimated_usd,
+    )
+    plan = replace(made, notes=(said, *made.notes))
+    done = resubmit(IncidentContext(job, case, found, plan, judged, chain), services)
+    if isinstance(done, str):
+        return done
+    close_incident(done.incident, services, Conclusion.ALERTED, "refused once more")
+    return _Withheld("it was refused once more")
