@@ -178,3 +178,21 @@ def test_samples_of_a_short_part_of_the_run_are_a_glimpse():
     ended = batch(endTime=at(4 * HOUR))
     assert of(ended | {"logEntries": late}).verdict is not Cause.CPU_SATURATION
     assert of(batch() | {"logEntries": late}).verdict is Cause.CPU_SATURATION
+
+
+@pytest.mark.parametrize(
+    ("text", "waits"),
+    [
+        ("profile of customer {i} from crm.example.net in 1.52 s", True),
+        ("lookup user={i} host=crm.example.net elapsed=1.52s", True),
+        ("prices for sku {i} read from pricing-db in 1.52 s", True),
+        ("layer {i} of weights from model.pt in 1.52 s", False),
+        ("scored {i} of torch.nn in 1.52 s", False),
+        ("request {i} from 10.0.0.7 handled in 1.52 s", False),
+        ("part {i} done on host trainer.c.proj.internal in 1.52 s", False),
+    ],
+)
+def test_who_names_another_machine_and_a_duration_waited_for_it(text: str, *, waits: bool) -> None:
+    """One request of ten minutes, told line by line, on a machine of which nothing else is known."""
+    case = batch() | {"logEntries": every(1.6, text, until=600)}
+    assert (diagnose(Case.parse(case)).verdict is Cause.NETWORK_LATENCY) is waits

@@ -60,6 +60,18 @@ _MASKS = (
     (Late(r"\|[\u2580-\u259f#=> .-]*\||[#=>]{3,}\.*"), "|"),
 )
 _HOST_IN_URI = Late(r"(?:https?|ftp)://([A-Za-z0-9.-]+)")
+# Another machine by its name, where the words say that something came from it or went to it. Addresses
+# and names of the own network are left out: they are clients', or the machine's own.
+_HOST_NAMED = Late(
+    r"\b(?:from|to|of|at|by|via|host|upstream|endpoint|server)[ =:]{1,2}['\"]?"
+    r"(?P<host>(?:[a-z0-9-]{1,63}\.){1,8}(?:com|net|org|io|dev|cloud|corp|example|app|ai|co|eu|gov|edu|info|biz|[a-z]{2})"
+    r"|[a-z0-9-]{2,40}-(?:db|api|svc|redis|cache|gateway))(?::\d{2,5})?\b(?![/(.\w-])"
+)
+# The same of any domain, where other words say that the line tells of waiting.
+_HOST_AWAITED = Late(
+    r"(?:from|to|of|at|by|host)[ =:]{1,2}((?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24})\b(?![/(])"
+)
+_NOT_A_HOST = Late(r"\.(?:py|gz|so|md|sh|rs|js|ts|h5|pt|pb|nn|fn|jl|db|rb|go|cc|hs|ml|bz|xz)$")
 
 _DURATION = Linear(
     r"(?:took|in|after|for|elapsed|duration|time|spent)\W{1,3}(?:(?P<hours>\d{1,4}) ?h(?:ours?)?,? ?)?(?P<minutes>\d{1,4}) ?m(?:in(?:utes?)?)?,? ?(?P<rest>\d{1,2}) ?s\b"
@@ -259,6 +271,14 @@ _FEWEST_FETCHES = 8  # that the log must tell of; chosen
 _SLOW_SECONDS = 0.5  # the threshold of a probe, which the mission states
 
 
+def host_named(text: str) -> str:
+    """The host that a line names by word, not by a URI; empty where there is none."""
+    for found in _HOST_NAMED.finditer(text[:_TEXT]):
+        if not _NOT_A_HOST.search(found["host"]):
+            return found["host"]
+    return ""
+
+
 def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
     """The host of which the log tells the most slow answers, each with its own duration."""
     reported: dict[str, list[float]] = defaultdict(list)
@@ -269,22 +289,20 @@ def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
         if seconds is None:
             continue
         bare = _unprefixed(text)
-        host = _HOST_IN_URI.search(text) or _HOST_NAMED.search(bare)
-        waits = host is not None and (_WAITING.search(bare) or _LOOKED_UP.search(bare))
-        if not waits and _LOOKED_UP.search(bare) is None:
+        # Whoever tells how long it took and names another machine tells of waiting for it.
+        host = host_named(bare)
+        awaited = _HOST_IN_URI.search(text) or _HOST_AWAITED.search(bare)
+        if awaited and (_WAITING.search(bare) or _LOOKED_UP.search(bare)):
+            host = awaited[1]
+        if not host and _LOOKED_UP.search(bare) is None:
             continue
-        name = host[1].lower() if host else "its feature store"
+        name = host.lower() or "its feature store"
         reported[name].append(seconds)
         where.setdefault(name, line.insert_id or "logEntries")
     for name, spent in sorted(reported.items(), key=lambda item: -len(item[1])):
         if len(spent) >= _FEWEST_FETCHES and median(spent) >= _SLOW_SECONDS:
             return Fetches(name, len(spent), median(spent), where[name])
     return None
-
-
-_HOST_NAMED = Late(
-    r"(?:from|to|of|at|by|host)[ =:]{1,2}((?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24})\b(?![/(])"
-)
 
 
 _CPU_TIME = Linear(r"\bcpu(?:[ _-]time)?\W{1,3}(?P<seconds>\d{1,7}(?:\.\d{1,6})?) ?s")
@@ -594,8 +612,9 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
     name, named = _name_of(text, template)
     head = text[:_HEAD]
     words = _split_name(head)
-    host = _HOST_IN_URI.search(text)
+    uri = _HOST_IN_URI.search(text)
     reported = _duration_in(text) is not None
+    host = uri[1] if uri else (host_named(_unprefixed(text)) if reported else "")
     waits_reported = reported and _LOOKED_UP.search(_unprefixed(text)) is not None
     stands = bool(_STANDING.search(words) or _ALIVE.search(head))
     waits = bool(
@@ -611,10 +630,10 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
         name,
         reported=named,
         # Whoever waits for a lock or a peer waits for no data.
-        waits=int(waits and (host is not None or not stands)),
+        waits=int(waits and (bool(host) or not stands)),
         retries=bool(_RETRYING.search(head)),
         stands=stands,
-        host=host[1].lower() if host else "",
+        host=host.lower(),
         where=line.insert_id or "logEntries",
     )
 
