@@ -23,6 +23,7 @@ from remediator.domain import (
     PermanentError,
 )
 from remediator.job import Job
+from remediator.log import LogEvent
 from remediator.settings import Settings
 
 if TYPE_CHECKING:
@@ -378,7 +379,7 @@ def _load(text: str | bytes, name: str, found: Settings) -> Policies:
         errors = (m.render(name) for m in loaded.mistakes if m.severity == "error")
         raise InvalidInput("; ".join(errors))
     for mistake in loaded.mistakes:
-        log.say("WARNING", mistake.render(name))
+        log.say("WARNING", LogEvent.POLICY_FILE_WARNING, mistake.render(name))
     return policy.bound(
         loaded.policies,
         max_mode=found.max_mode,

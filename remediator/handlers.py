@@ -19,6 +19,7 @@ from remediator import intake, log
 from remediator.app import ROUND_SECONDS, App
 from remediator.deadline import deadline
 from remediator.domain import InvalidInput, PermanentError, PermissionDenied, TransientError
+from remediator.log import LogEvent
 
 if TYPE_CHECKING:
     from remediator.alerts.approval import Interaction
@@ -49,7 +50,9 @@ class Handlers:
         try:
             hint = intake.read(attributes, data)
         except InvalidInput as err:
-            log.say("ERROR", f"malformed event: {err}", message_id=message)
+            log.say(
+                "ERROR", LogEvent.EVENT_MALFORMED, f"malformed event: {err}", message_id=message
+            )
             return HttpAnswer(200, "malformed")
         if isinstance(hint, intake.Ignored):
             return self._note_check(hint.check) if hint.check else HttpAnswer(200, hint.why)
@@ -155,20 +158,25 @@ class Handlers:
             with deadline(self._app.event_seconds):
                 text = work()
         except TransientError as err:
-            log.say("WARNING", f"retryable error, message will be redelivered: {err}", **fields)
+            log.say(
+                "WARNING",
+                LogEvent.EVENT_RETRIED,
+                f"retryable error, message will be redelivered: {err}",
+                **fields,
+            )
             return HttpAnswer(503, "later")
         except PermissionDenied as err:
             # To our own account, by the ledger: no alert can be kept either.
             ours = forbidden == HTTPStatus.SERVICE_UNAVAILABLE  # else the caller may not do this
             what = "a permission is missing" if ours else "refused"
-            log.say("ERROR", f"{what}: {err}", **fields)
+            log.say("ERROR", LogEvent.PERMISSION_MISSING, f"{what}: {err}", **fields)
             return HttpAnswer(forbidden, "refused")
         except (PermanentError, InvalidInput) as err:
-            log.say("ERROR", f"refused: {err}", **fields)
+            log.say("ERROR", LogEvent.EVENT_REFUSED, f"refused: {err}", **fields)
             return HttpAnswer(refused, "refused")
         except Exception as err:  # noqa: BLE001  # the door: a fault of ours is one line, and tried again
             log.fault("unhandled exception", err, **fields)
             return HttpAnswer(500, "fault")
         seconds = round(time.perf_counter() - started, 3)
-        log.say("INFO", text, seconds=seconds, **fields)
+        log.say("INFO", LogEvent.EVENT_HANDLED, text, seconds=seconds, **fields)
         return HttpAnswer(200, text)

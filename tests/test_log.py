@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ SECRET = "AIzaSyA1234567890abcdefghijklmnopqrstuv"
 
 def said(message: str, **fields: Any) -> tuple[str, dict[str, Any]]:
     stream = io.StringIO()
-    log.say("ERROR", message, to=stream, **fields)
+    log.say("ERROR", log.LogEvent.EVENT_REFUSED, message, to=stream, **fields)
     text = stream.getvalue()
     return text, json.loads(text)
 
@@ -91,3 +93,15 @@ def test_what_a_library_warns_of_is_one_redacted_line_without_its_traceback(
     assert "hunter2" not in text
     assert "Traceback" not in text
     assert json.loads(text)["logger"] == library
+
+
+def test_every_line_names_its_event() -> None:
+    stream = io.StringIO()
+    log.say("NOTICE", log.LogEvent.JOB_RESUBMITTED, "resubmitted as 7", to=stream)
+    assert json.loads(stream.getvalue())["event"] == "job_resubmitted"
+
+
+def test_the_page_lists_every_event() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "logs.md").read_text()
+    listed = re.findall(r"^\| `(\w+)` \| (?!when)", page, re.MULTILINE)
+    assert listed == sorted(event.value for event in log.LogEvent)

@@ -80,7 +80,7 @@ def test_a_secret_goes_from_alert_mail_report_and_log(form: dict[str, Any]) -> N
     mail = render_email(message, sender="a@example.com", to=["b@example.com"], due=NOON)
     body = mail.get_body()
     stream = io.StringIO()
-    log.say("ERROR", text, to=stream, text=form["text"])
+    log.say("ERROR", log.LogEvent.EVENT_REFUSED, text, to=stream, text=form["text"])
     paper = render(
         stories(
             [

@@ -41,6 +41,7 @@ from remediator.domain import (
 )
 from remediator.job import Job, summary
 from remediator.ledger import Chain, Ledger, OutboxMessage
+from remediator.log import LogEvent
 from remediator.redaction import redact, redact_json
 
 OUTCOMES = "(outcomes)"
@@ -108,6 +109,7 @@ class Outbox:
         if not channels:
             log.say(
                 "WARNING",
+                LogEvent.ALERT_NOT_SENT,
                 "no alert sent: matching policy has no alert channel",
                 job=str(facts.job or facts.display_name),
             )
@@ -285,7 +287,12 @@ class Outbox:
             running = {one for one in self._overdue[channel] if not one.done()}
             self._overdue[channel] = running
         if running:
-            log.say("WARNING", "an earlier delivery has not ended: left alone", channel=channel)
+            log.say(
+                "WARNING",
+                LogEvent.DELIVERY_HANGS,
+                "an earlier delivery has not ended: left alone",
+                channel=channel,
+            )
         return bool(running)
 
     def _send_while_calm(self, channel: str, outbox_messages: list[OutboxMessage]) -> int:
@@ -404,7 +411,12 @@ class Outbox:
             message, thread=str(known.get("thread") or ""), due=outbox_message.created
         )
         for address in sent.not_reached:
-            log.say("WARNING", f"the mail server refused {address}", channel=outbox_message.channel)
+            log.say(
+                "WARNING",
+                LogEvent.MAIL_ADDRESS_REFUSED,
+                f"the mail server refused {address}",
+                channel=outbox_message.channel,
+            )
         return {"thread": sent.thread} if sent.thread else None
 
     def _postpone(self, outbox_message: OutboxMessage, err: Exception) -> None:
@@ -415,6 +427,7 @@ class Outbox:
         why = redact(f"{type(err).__name__}: {err}", 300)
         log.say(
             "ERROR" if lost else "WARNING",
+            LogEvent.ALERT_POSTPONED,
             f"an alert {'is lost' if lost else 'has to wait'}: {why}",
             channel=outbox_message.channel,
         )
@@ -425,6 +438,7 @@ class Outbox:
         except TransientError as ledger_err:  # its lease runs out by itself
             log.say(
                 "WARNING",
+                LogEvent.LEDGER_UNAVAILABLE,
                 f"the ledger did not answer: {ledger_err}",
                 channel=outbox_message.channel,
             )
@@ -487,7 +501,12 @@ class Outbox:
                 if known.get("thread"):
                     opened.update(message, thread=str(known["thread"]))
             except RemediatorError as err:  # the step was told; the chain's next one says it again
-                log.say("WARNING", f"a message is not kept current: {err}", channel=channel)
+                log.say(
+                    "WARNING",
+                    LogEvent.ALERT_NOT_UPDATED,
+                    f"a message is not kept current: {err}",
+                    channel=channel,
+                )
                 return
 
     def _message_of(self, outbox_message: OutboxMessage) -> Message | None:

@@ -21,6 +21,7 @@ from remediator.app import CALL_SECONDS, App
 from remediator.deadline import with_current_deadline
 from remediator.domain import InvalidInput, JobKind, JobName, TransientError
 from remediator.job import Job
+from remediator.log import LogEvent
 
 if TYPE_CHECKING:
     from remediator.alerts import Message
@@ -114,7 +115,7 @@ def follow(app: App, job: str, *, wait: bool) -> ChainStatus:
             # Whoever waits for hours does not stop for an outage of minutes.
             if not wait:
                 raise
-            log.say("WARNING", f"waiting on: {err}", job=job)
+            log.say("WARNING", LogEvent.CHAIN_WAITED_FOR, f"waiting on: {err}", job=job)
         else:
             if not wait or found.final:
                 return found

@@ -16,6 +16,7 @@ from remediator import log
 from remediator.cloud.proto_json import to_json
 from remediator.domain import InvalidInput, JobKind
 from remediator.job import KINDS, Job, JobView
+from remediator.log import LogEvent
 
 _IDENTITY = ("name", "display_name", "state", "labels", "create_time")
 _ENDING = (*_IDENTITY, "error", "start_time", "end_time", "update_time")
@@ -63,7 +64,9 @@ class ParsedJobs:
             try:
                 yield self._parsed(one)
             except InvalidInput as err:
-                log.say("WARNING", f"a listed job is passed over: {err}")
+                log.say(
+                    "WARNING", LogEvent.LISTED_JOB_SKIPPED, f"a listed job is passed over: {err}"
+                )
 
     def _parsed(self, message: Any) -> Job:
         sent = message.SerializeToString(deterministic=True)

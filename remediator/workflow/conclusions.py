@@ -28,6 +28,7 @@ from remediator.job import Job, summary
 from remediator.job.batch import MANIFEST, data_of
 from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
 from remediator.ledger import Chain, Conclusion, Incident, OutboxMessage, Stage, UnreadableDocument
+from remediator.log import LogEvent
 from remediator.planning import alert_routing, costs, sizing
 from remediator.workflow.services import IncidentContext, Services
 
@@ -220,7 +221,13 @@ def write_manifest(chain: Chain, current: Job, services: Services) -> None:
     try:
         services.rows.write_manifest(uri, body)
     except RemediatorError as err:
-        log.say("WARNING", f"the manifest was not written: {err}", job=str(current.name), uri=uri)
+        log.say(
+            "WARNING",
+            LogEvent.MANIFEST_NOT_WRITTEN,
+            f"the manifest was not written: {err}",
+            job=str(current.name),
+            uri=uri,
+        )
 
 
 _SEVERAL = 2

@@ -16,6 +16,7 @@ from remediator.alerts import AlertFacts, AlertKind, DeliveryRules, rules_of
 from remediator.alerts.delivery import digest_note
 from remediator.domain import RemediatorError, rfc3339
 from remediator.ledger import Incident
+from remediator.log import LogEvent
 from remediator.report.digest import digest_lines, digest_title
 from remediator.report.history import Story, StoryOutcome, stories
 from remediator.workflow.services import Services
@@ -35,7 +36,9 @@ def enqueue_digests(services: Services) -> None:
             if rules.digest is not None and not rules.only_needs_person:
                 _enqueue_digest(name, rules, services)
     except RemediatorError as err:
-        log.say("WARNING", f"the digest is made in the next round: {err}")
+        log.say(
+            "WARNING", LogEvent.DIGEST_POSTPONED, f"the digest is made in the next round: {err}"
+        )
 
 
 def _enqueue_digest(channel: str, rules: DeliveryRules, services: Services) -> None:

@@ -38,6 +38,7 @@ from remediator.intake import Hint
 from remediator.job import Job, summary
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage, UnreadableDocument
 from remediator.ledger.approvals import approval_id
+from remediator.log import LogEvent
 from remediator.planning import alert_routing, costs, plan
 from remediator.policy import Policies
 from remediator.report.curves import kept_curves
@@ -149,10 +150,18 @@ def _read_job(hint: Hint, services: Services) -> Job | None:
             timeout_seconds=services.call_seconds,
         )
     if not _is_ours(hint.job.project, services):
-        log.say("ERROR", f"the entry names a job of another project: {hint.job}")
+        log.say(
+            "ERROR",
+            LogEvent.FOREIGN_JOB_NAMED,
+            f"the entry names a job of another project: {hint.job}",
+        )
         return None
     if not _is_served(hint.job, services):
-        log.say("WARNING", f"the entry names a job in a region that is not served: {hint.job}")
+        log.say(
+            "WARNING",
+            LogEvent.REGION_NOT_SERVED,
+            f"the entry names a job in a region that is not served: {hint.job}",
+        )
         return None
     try:
         return services.jobs.get(hint.job, timeout_seconds=services.call_seconds)
@@ -431,7 +440,12 @@ def _decide(
         services.ledger.move(replace(incident, due=now))
         return f"waiting for a permission: {err}"
     if parent.parent:
-        log.say("INFO", f"it belongs to {parent.parent}, which is the incident", job=str(job.name))
+        log.say(
+            "INFO",
+            LogEvent.CHILD_JOB_LEFT_TO_PARENT,
+            f"it belongs to {parent.parent}, which is the incident",
+            job=str(job.name),
+        )
         return _ignore_incident(incident, chain, services, now, Guard.HAS_PARENT)
     if prefetch is None:
         prefetch = _Prefetch.reading(job, services, now)

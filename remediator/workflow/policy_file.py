@@ -19,6 +19,7 @@ from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.domain import InvalidInput, Json, RemediatorError, TransientError
 from remediator.ledger import Ledger
+from remediator.log import LogEvent
 from remediator.planning import alert_routing
 from remediator.policy import Policies
 from remediator.workflow.services import Services
@@ -123,7 +124,11 @@ class PolicyFile:
         try:
             text, generation = self._fetch()
         except RemediatorError as err:
-            log.say("ERROR", f"the policy file {self._name} cannot be read: {err}")
+            log.say(
+                "ERROR",
+                LogEvent.POLICY_FILE_UNREADABLE,
+                f"the policy file {self._name} cannot be read: {err}",
+            )
             self._recall()
             return
         edition = Edition.of(self._name, generation, text)
@@ -135,11 +140,15 @@ class PolicyFile:
         try:
             self._held = (edition, self._load(text))
         except InvalidInput as err:
-            log.say("ERROR", f"the policy file is not taken ({edition}): {err}")
+            log.say(
+                "ERROR",
+                LogEvent.POLICY_FILE_REJECTED,
+                f"the policy file is not taken ({edition}): {err}",
+            )
             self._rejected = _Rejected(edition, str(err))
             self._recall()
         else:
-            log.say("INFO", f"policy file: {edition}")
+            log.say("INFO", LogEvent.POLICY_FILE_LOADED, f"policy file: {edition}")
             self._rejected = None
 
     def _recall(self) -> None:
@@ -153,9 +162,17 @@ class PolicyFile:
             known = self._remembered()
             if known is not None and known.text:
                 self._held = (known, self._load(known.text))
-                log.say("WARNING", f"the last good policy file is in force: {known}")
+                log.say(
+                    "WARNING",
+                    LogEvent.POLICY_FILE_FALLBACK,
+                    f"the last good policy file is in force: {known}",
+                )
         except RemediatorError as err:
-            log.say("ERROR", f"no earlier policy file can be used: {err}")
+            log.say(
+                "ERROR",
+                LogEvent.POLICY_FILE_NO_FALLBACK,
+                f"no earlier policy file can be used: {err}",
+            )
 
     def _remembered(self) -> Edition | None:
         note = self._ledger().note(NOTE)
@@ -235,4 +252,6 @@ def alert_changes(file: PolicyFile, services: Services) -> None:
             services.ledger.enqueue(services.outbox.alert_messages(facts, channels, services.now()))
         file.settle()
     except RemediatorError as err:  # the round goes on: it meets the same fault, or none
-        log.say("WARNING", f"no news of the policy file: {err}")
+        log.say(
+            "WARNING", LogEvent.POLICY_FILE_NEWS_POSTPONED, f"no news of the policy file: {err}"
+        )

@@ -35,6 +35,7 @@ from remediator.domain import (
 from remediator.intake import FAILURES_LOG
 from remediator.job import Job, JobView, summary
 from remediator.ledger import Conclusion, Incident, Stage, UnreadableDocument
+from remediator.log import LogEvent
 from remediator.planning import alert_routing
 from remediator.workflow.adoption import close_deleted
 from remediator.workflow.conclusions import alert_missing_permission, unreadable_document_messages
@@ -152,7 +153,7 @@ def _quarantine_unreadable(services: Services) -> None:
     _, messages = services.ledger.messages_due_or_broken(now, _DUE_AT_ONCE)
     for broken in (*incidents, *messages):
         err = UnreadableDocument(broken.collection, broken.key, broken.why)
-        log.say("ERROR", f"set aside: {err}")
+        log.say("ERROR", LogEvent.DOCUMENT_SET_ASIDE, f"set aside: {err}")
         alerts = unreadable_document_messages(err, services, set_aside=True)
         services.ledger.set_aside(broken, now=now, outbox_messages=alerts)
 
@@ -166,7 +167,9 @@ def _delete_expired_once_a_day(services: Services) -> None:
     try:
         services.ledger.delete_expired(now)
     except RemediatorError as err:  # nothing rests on it: tomorrow is soon enough
-        log.say("WARNING", f"the ledger could not forget what is old: {err}")
+        log.say(
+            "WARNING", LogEvent.EXPIRY_FAILED, f"the ledger could not forget what is old: {err}"
+        )
 
 
 # --- what is due ---------------------------------------------------------------------------------
@@ -217,21 +220,38 @@ def _take_up(
         job = _still_there(incident, services, places)
         if job is None:
             said = close_deleted(incident, services, services.now())
-            log.say("INFO", said, job=incident.job, root=incident.root, attempt=incident.attempt)
+            log.say(
+                "INFO",
+                LogEvent.INCIDENT_ADVANCED,
+                said,
+                job=incident.job,
+                root=incident.root,
+                attempt=incident.attempt,
+            )
             return True
         late = incident.stage is Stage.ANNOUNCED
         if late:
             _alert_silent_sink(services)
         said = consider(job, services, known_since=incident.first_known, late_sink=late)
-        log.say("INFO", said, job=incident.job, root=incident.root, attempt=incident.attempt)
+        log.say(
+            "INFO",
+            LogEvent.INCIDENT_ADVANCED,
+            said,
+            job=incident.job,
+            root=incident.root,
+            attempt=incident.attempt,
+        )
     except TransientError as err:
         log.say(
-            "WARNING", f"retryable error, taken up again in a later round: {err}", job=incident.job
+            "WARNING",
+            LogEvent.INCIDENT_RETRIED,
+            f"retryable error, taken up again in a later round: {err}",
+            job=incident.job,
         )
         _postpone(incident, services)
         return False
     except RemediatorError as err:
-        log.say("ERROR", f"cannot go on: {err}", job=incident.job)
+        log.say("ERROR", LogEvent.INCIDENT_BLOCKED, f"cannot go on: {err}", job=incident.job)
         _alert_if_permission_denied(err, services)
         _postpone(incident, services)
         return False
@@ -266,7 +286,7 @@ def _alert_if_permission_denied(err: RemediatorError, services: Services) -> Non
     try:
         alert_missing_permission(err, services)
     except RemediatorError as untold:
-        log.say("WARNING", f"nobody could be told: {untold}")
+        log.say("WARNING", LogEvent.SILENT_SINK_NOT_ALERTED, f"nobody could be told: {untold}")
 
 
 def _postpone(incident: Incident, services: Services) -> None:
@@ -275,7 +295,12 @@ def _postpone(incident: Incident, services: Services) -> None:
         if stored is not None and stored.stage is not Stage.DONE and stored.due == incident.due:
             services.ledger.move(replace(stored, due=services.now() + _PAUSE_AFTER_FAULT))
     except RemediatorError as err:  # it stays due, and the round goes on
-        log.say("WARNING", f"it could not be postponed: {err}", job=incident.job)
+        log.say(
+            "WARNING",
+            LogEvent.INCIDENT_NOT_POSTPONED,
+            f"it could not be postponed: {err}",
+            job=incident.job,
+        )
 
 
 def _alert_silent_sink(services: Services) -> None:
@@ -382,7 +407,9 @@ def _unknown(
     except NotServed:  # a Vertex without such jobs has no failures of theirs
         return {}, old, None
     except RemediatorError as err:
-        log.say("WARNING", f"the sweep of {kind} in {location} stopped: {err}")
+        log.say(
+            "WARNING", LogEvent.SWEEP_STOPPED, f"the sweep of {kind} in {location} stopped: {err}"
+        )
         if isinstance(err, TransientError):
             places.failed(location)
         return found, old, err
@@ -482,10 +509,18 @@ def _announce(
     try:
         write_log(FAILURES_LOG, [announcement(job, now) for job in jobs.values()])
     except TransientError as err:
-        log.say("WARNING", f"failures are announced in the next round: {err}")
+        log.say(
+            "WARNING",
+            LogEvent.ANNOUNCEMENT_POSTPONED,
+            f"failures are announced in the next round: {err}",
+        )
         return 0, err
     except RemediatorError as err:
-        log.say("ERROR", f"failures are handled without an announcement: {err}")
+        log.say(
+            "ERROR",
+            LogEvent.ANNOUNCEMENT_REFUSED,
+            f"failures are handled without an announcement: {err}",
+        )
         stage, due, refused = Stage.UNSETTLED, now, err
     known = services.ledger.open_many(
         replace(_recorded(key, job, now, Conclusion.NONE), stage=stage, due=due)

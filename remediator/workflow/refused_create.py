@@ -35,6 +35,7 @@ from remediator.intake import Hint, RefusedCreate, read_entry
 from remediator.job import Job
 from remediator.job.validation import why_incomplete
 from remediator.ledger import Chain, Conclusion, Incident, Stage
+from remediator.log import LogEvent
 from remediator.planning import alert_routing
 from remediator.workflow.conclusions import close_incident
 from remediator.workflow.decide import diagnose_case, plan_incident
@@ -100,7 +101,11 @@ def handle_refused_create(hint: Hint, refusal: RefusedCreate, services: Services
             resent = _resend(hint, refusal, kind, services, now)
             if isinstance(resent, str):
                 return resent
-            log.say("INFO", f"a refused request was not sent again: {resent.why}")
+            log.say(
+                "INFO",
+                LogEvent.REQUEST_NOT_RESENT,
+                f"a refused request was not sent again: {resent.why}",
+            )
             extra = (f"It may pass by itself. It was not sent again: {resent.why}.",)
     return _alert(hint, refusal, found, name, extra, services, now)
 

@@ -29,6 +29,7 @@ from remediator.job import Job, quota, summary
 from remediator.job.batch import data_of
 from remediator.job.differences import illegal_differences
 from remediator.ledger import STALE, Chain, Claim, Conclusion, Incident, Stage
+from remediator.log import LogEvent
 from remediator.planning.request import with_claim
 from remediator.planning.vertex_refusals import after_refusal
 from remediator.workflow.conclusions import conclude_with_alert, wait_until_due, write_manifest
@@ -254,7 +255,9 @@ def _refuse_illegal_difference(
     if not services.ledger.withdraw(context.chain.key, claim.token, acquired_at=claim.acquired_at):
         msg = "another execution took the claim over"
         raise TransientError(msg)
-    log.say("ERROR", words, job=str(context.job.name), policy=claim.policy)
+    log.say(
+        "ERROR", LogEvent.REQUEST_WITHHELD, words, job=str(context.job.name), policy=claim.policy
+    )
     return _alert_refusal(context, words, words, services, now)
 
 
@@ -333,7 +336,12 @@ def _refused_by_vertex(
         raise TransientError(msg)
     stored = services.ledger.incident(context.incident.key) or context.incident
     chain = services.ledger.chain(context.chain.key) or context.chain
-    log.say("WARNING", f"Vertex refused the resubmission: {words}", job=str(context.job.name))
+    log.say(
+        "WARNING",
+        LogEvent.RESUBMISSION_REFUSED,
+        f"Vertex refused the resubmission: {words}",
+        job=str(context.job.name),
+    )
     # A person's yes was to the plan as it was shown, without the numbers that Vertex names now.
     shown = context.incident.approval is not None and context.incident.approval.answer == APPROVED
     adjusted_plan = (
@@ -455,6 +463,7 @@ def record_attempt(
     ):
         log.say(
             "NOTICE",
+            LogEvent.JOB_RESUBMITTED,
             f"resubmitted as {made.name}",
             job=str(context.job.name),
             root=context.chain.root,

@@ -15,6 +15,7 @@ from remediator.alerts import AlertFacts, AlertKind
 from remediator.domain import Attempt, JobState, Mode
 from remediator.job import Job, summary
 from remediator.ledger import Chain, Incident
+from remediator.log import LogEvent
 from remediator.planning import alert_routing, budgets, costs
 from remediator.workflow.conclusions import settle_attempt
 from remediator.workflow.decide import budget_limit, job_budget, limits_of, skip_key
@@ -189,7 +190,12 @@ def _cancel(job: Job, incident: Incident, services: Services, why: str) -> Incid
         if not services.ledger.move(noted):
             return incident
         noted = replace(noted, version=noted.version + 1)
-    log.say("NOTICE", f"cancelling an attempt of ours: {why}", job=str(job.name))
+    log.say(
+        "NOTICE",
+        LogEvent.ATTEMPT_CANCELLED,
+        f"cancelling an attempt of ours: {why}",
+        job=str(job.name),
+    )
     services.jobs.cancel(job.name, timeout_seconds=services.call_seconds)
     return noted
 

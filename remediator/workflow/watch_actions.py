@@ -27,6 +27,7 @@ from remediator.domain import (
 from remediator.job import Job, summary
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage, WatchedJob
 from remediator.ledger.approvals import approval_id
+from remediator.log import LogEvent
 from remediator.planning import alert_routing
 from remediator.planning.planner import plan_running
 from remediator.policy import Policy
@@ -111,7 +112,13 @@ def act(
     messages = services.outbox.alert_messages(_facts(job, trouble, services, now), plan.alerts, now)
     if services.ledger.watched.move(marked, outbox_messages=messages) is None:
         return False
-    log.say("NOTICE", f"a running job: {plan.because}", job=str(job.name), policy=entry.name)
+    log.say(
+        "NOTICE",
+        LogEvent.RUNNING_JOB_ALERTED,
+        f"a running job: {plan.because}",
+        job=str(job.name),
+        policy=entry.name,
+    )
     services.outbox.deliver(messages)
     return True
 
@@ -259,6 +266,7 @@ def _cancel(
 def _send_cancel(job: Job, incident: Incident, services: Services) -> None:
     log.say(
         "NOTICE",
+        LogEvent.RUNNING_JOB_CANCELLED,
         f"cancelling a running job: {incident.verdict}",
         job=str(job.name),
         policy=incident.policy,

@@ -30,6 +30,7 @@ from remediator.domain import (
 )
 from remediator.job import Job, summary
 from remediator.ledger import WatchedJob
+from remediator.log import LogEvent
 from remediator.planning.costs import usd_per_hour
 from remediator.policy import Policies
 from remediator.watch import WATCHED, WatchPlan, is_selected, needs_log
@@ -114,7 +115,11 @@ def _find_in(
     except NotServed:
         return 0
     except RemediatorError as err:
-        log.say("WARNING", f"running jobs of {kind} in {location} could not be listed: {err}")
+        log.say(
+            "WARNING",
+            LogEvent.RUNNING_JOBS_NOT_LISTED,
+            f"running jobs of {kind} in {location} could not be listed: {err}",
+        )
         return 0
     known = services.ledger.watched.known([job.name.key for job in running])
     fresh = [job for job in running if job.name.key not in known]
@@ -147,7 +152,12 @@ def _look_apart(watched: WatchedJob, services: Services, policies: Policies) -> 
     try:
         return _look(watched, services, policies)
     except RemediatorError as err:
-        log.say("WARNING", f"a running job could not be looked at: {err}", job=watched.job)
+        log.say(
+            "WARNING",
+            LogEvent.RUNNING_JOB_NOT_READ,
+            f"a running job could not be looked at: {err}",
+            job=watched.job,
+        )
     except Exception as err:  # noqa: BLE001  # protects the other jobs of this round
         log.fault("unhandled exception while looking at a running job", err, job=watched.job)
     _postpone(watched, services)
@@ -161,7 +171,12 @@ def _postpone(watched: WatchedJob, services: Services) -> None:
             later = services.now() + _PAUSE_AFTER_FAULT
             services.ledger.watched.move(replace(stored, due=later))
     except RemediatorError as err:  # it stays due, and the round goes on
-        log.say("WARNING", f"a look could not be postponed: {err}", job=watched.job)
+        log.say(
+            "WARNING",
+            LogEvent.RUNNING_JOB_NOT_POSTPONED,
+            f"a look could not be postponed: {err}",
+            job=watched.job,
+        )
 
 
 def _look(watched: WatchedJob, services: Services, policies: Policies) -> bool:
@@ -242,7 +257,12 @@ def _goes_well(
         services.ledger.watched.move(replace(watched, due=due))
         return False
     if watched.alerted:
-        log.say("INFO", f"a running job goes on again after {watched.alerted}", job=watched.job)
+        log.say(
+            "INFO",
+            LogEvent.RUNNING_JOB_RECOVERED,
+            f"a running job goes on again after {watched.alerted}",
+            job=watched.job,
+        )
         withdraw_question(job, services)
     services.ledger.watched.move(_without_spell(watched, due))
     return False
