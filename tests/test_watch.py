@@ -238,7 +238,8 @@ def test_diagnose_and_plan_carry_the_watch(
     assert answer["watch"]["since"] == at(89).replace("+00:00", "Z")
     assert main(["plan", "case.json", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert (plan["action"], plan["alerts"], plan["request"]) == ("alert", [], None)
+    shipped = ("in-trouble-while-running", "alert", ["ml-oncall"], None)
+    assert (plan["policy"], plan["action"], plan["alerts"], plan["request"]) == shipped
     assert plan["watch"] == answer["watch"]
     assert main(["diagnose", "case.json"]) == 0
     assert "watch: stalled since 2026-11-28 09:29 UTC" in capsys.readouterr().out
@@ -246,3 +247,95 @@ def test_diagnose_and_plan_carry_the_watch(
         Source.METRIC.value,
         Source.LOG.value,
     }
+
+
+# --- what the job's own telemetry says -------------------------------------------------------------
+
+
+def telemetry(minute: float, **fields: Any) -> dict[str, Any]:
+    body = {"remediatorTelemetry": 1, "time": at(minute), **fields}
+    return {**line(minute, ""), "jsonPayload": body, "textPayload": None}
+
+
+def test_stacks_at_a_standstill_are_evidence_and_bring_no_news() -> None:
+    stacks = ["MainThread: threading.py:331 wait < loader.py:88 next_batch", "feeder: q.py:12 put"]
+    own = tuple(telemetry(m, cpu=0.0, stack="loader.py:88 next_batch") for m in range(90, 180))
+    body = running(
+        180,
+        metrics=(series("cpu/utilization", lambda m: 0.4 if m < 90 else 0.001, 180),),
+        lines=(*steps(90), *own, telemetry(101, stacks=stacks)),
+    )
+    found = watched(body)
+    assert (found.verdict, found.since) == (WatchVerdict.STALLED, START + timedelta(minutes=89))
+    (told,) = [item for item in found.evidence if item.source is Source.TELEMETRY]
+    assert "MainThread: threading.py:331 wait < loader.py:88 next_batch; feeder" in told.says
+
+
+def test_where_no_metric_is_telemetry_tells_the_levels() -> None:
+    own = tuple(telemetry(m, cpu=0.6 if m < 90 else 0.0) for m in range(1, 180))
+    body = running(180, lines=(*steps(90), *own))
+    assert watched(body).verdict is WatchVerdict.STALLED
+    works = running(180, lines=(*steps(90), *(telemetry(m, cpu=0.6) for m in range(1, 180))))
+    assert watched(works).verdict is WatchVerdict.HEALTHY
+
+
+@pytest.mark.parametrize(("per_minute", "late"), [(5, True), (20, False)])
+def test_progress_that_telemetry_tells_is_extrapolated(per_minute: int, late: bool) -> None:
+    own = tuple(
+        telemetry(m, cpu=0.9, progress={"done": float(m * per_minute), "of": 3000.0})
+        for m in range(1, 119)
+    )
+    body = running(120, lines=own)
+    body["job"]["jobSpec"]["scheduling"]["timeout"] = "14400s"
+    assert (watched(body).verdict is WatchVerdict.WILL_TIME_OUT) is late
+
+
+# --- what is written beside the work -----------------------------------------------------------------
+
+
+def test_a_monitor_whose_numbers_change_beside_a_wedged_loop_is_no_work() -> None:
+    beside = tuple(
+        line(m + 0.5, f"[monitor] rss={10 + m % 7}.{m % 9}GB temp={40 + m % 30}C")
+        for m in range(180)
+    )
+    metrics = (
+        series("cpu/utilization", lambda m: 0.4 if m < 90 else 0.001, 180),
+        series("accelerator/utilization", lambda m: 0.9 if m < 90 else 0.0, 180),
+    )
+    found = watched(running(180, machine=GPU, metrics=metrics, lines=(*steps(90), *beside)))
+    assert (found.verdict, found.since) == (
+        WatchVerdict.STALLED,
+        START + timedelta(minutes=89),
+    )
+    assert any('lines like "step # loss #" stopped' in item.says for item in found.evidence)
+    works = running(180, machine=GPU, metrics=metrics, lines=(*steps(179), *beside))
+    assert watched(works).verdict is WatchVerdict.HEALTHY
+
+
+@pytest.mark.parametrize(
+    ("traffic", "verdict"), [(5e7, WatchVerdict.HEALTHY), (3e5, WatchVerdict.STALLED)]
+)
+def test_a_checkpoint_that_the_network_carries_away_is_work(
+    traffic: float, verdict: WatchVerdict
+) -> None:
+    metrics = (
+        series("cpu/utilization", lambda m: 0.4 if m < 90 else 0.01, 150),
+        series("accelerator/utilization", lambda m: 0.9 if m < 90 else 0.0, 150),
+        series("network/sent_bytes_count", lambda m: 1e7 if m < 90 else traffic, 150),
+    )
+    assert watched(running(150, machine=GPU, metrics=metrics, lines=steps(90))).verdict is verdict
+
+
+def test_a_blip_of_the_cpus_is_no_work() -> None:
+    metrics = (
+        series("cpu/utilization", lambda m: 0.4 if m < 90 else 0.08 if m == 120 else 0.001, 180),
+    )
+    assert watched(running(180, metrics=metrics, lines=steps(90))).verdict is WatchVerdict.STALLED
+
+
+def test_memory_that_levels_off_does_not_climb() -> None:
+    metrics = (
+        series("cpu/utilization", lambda _: 0.9, 150),
+        series("memory/utilization", lambda m: 0.5 + 0.4 * (1 - 2 ** (-m / 60)), 150),
+    )
+    assert watched(running(150, metrics=metrics, lines=steps(149))).verdict is WatchVerdict.HEALTHY

@@ -30,10 +30,15 @@ _PERCENT = re.compile(
     r"|(?P<before>\d{1,3}(?:\.\d{1,4})?) ?% ?(?:\||done|complete|finished|processed|of (?:the )?(?:rows|records|work|data)))",
     re.IGNORECASE,
 )
+_OWN = re.compile(
+    r'"progress": ?\{"done": ?(?P<done>\d{1,15}(?:\.\d{1,6})?), ?"of": ?(?P<all>\d{1,15}(?:\.\d{1,6})?)\}'
+)
+"""What the job's own telemetry says (`progress(n, of)`)."""
 _OUTER = frozenset({"epoch", "fold", "round", "pass", "stage", "phase", "cycle", "generation"})
 _NOT_WORK = frozenset({"attempt", "retry", "retries", "try", "worker", "replica", "rank", "shard", "gpu", "gpus", "cpu", "core", "page", "http", "version", "errors"})  # fmt: skip
 """What a fraction may be of that is no measure of the work done."""
 _TEXT = 300
+_LONGEST_OWN = 4096  # bytes of a telemetry line
 _LINES_KEPT = 4096  # chosen: two looks at a talkative job; a megabyte or two
 _FEWEST = 4  # points of a series; chosen
 _LEAST_SPAN = 0.1  # of the run that a series must cover; chosen
@@ -58,7 +63,10 @@ def read_progress(lines: Iterable[LogLine], job: Job) -> Progress | None:
     for line in lines:
         if line.time is None or not started <= line.time <= ended:
             continue
-        for key, value in progress_in(line.text[:_TEXT]):
+        # A telemetry line has its progress near its end.
+        is_own = "remediatorTelemetry" in line.text[:_TEXT]
+        text = line.text[:_LONGEST_OWN] if is_own else line.text[:_TEXT]
+        for key, value in progress_in(text):
             series[line.task, key].append(_Point(line.time, value, line))
     found = [read for points in series.values() if (read := _extrapolated(points, started, ended))]
     # Several workers tell of the same work: the slowest is what the run waits for.
@@ -75,6 +83,12 @@ def progress_in(text: str) -> tuple[tuple[str, float], ...]:
 
 
 def _progress_in(text: str) -> Iterator[tuple[str, float]]:
+    own = _OWN.search(text)
+    if own is not None:
+        done, whole = float(own["done"]), float(own["all"])
+        if 0 <= done <= whole and whole > 0:
+            yield "telemetry", done / whole
+        return
     fractions = [
         (str(match["label"] or "").lower(), _number(match["done"]), _number(match["all"]))
         for match in _FRACTION.finditer(text)

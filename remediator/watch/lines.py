@@ -50,6 +50,7 @@ class _Shape:
     count: int
     last: datetime
     longest_pause: timedelta
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,6 @@ def read_news(lines: Iterable[LogLine], worked_until: datetime | None, now: date
     seen: set[str] = set()
     shapes: dict[str, _Shape] = {}
     newest: tuple[datetime, str] | None = None
-    before: tuple[datetime, str] | None = None
     known_news: list[tuple[datetime, str, str]] = []
     for line in lines:
         at = line.time
@@ -89,13 +89,12 @@ def read_news(lines: Iterable[LogLine], worked_until: datetime | None, now: date
         is_habit = held is not None and held.count >= _FEWEST_OF_A_SHAPE
         grain = _GRAIN if is_habit else timedelta(0)
         if worked_until is None or at <= worked_until + grain:
-            before = newest
             if held is None:
-                shapes[shape] = _Shape(1, at, timedelta(0))
+                shapes[shape] = _Shape(1, at, timedelta(0), line.text[:MOST_TEXT])
             else:
                 held.count += 1
                 held.longest_pause = max(held.longest_pause, at - held.last)
-                held.last = at
+                held.last, held.text = at, line.text[:MOST_TEXT]
         else:
             known_news.append((at, line.text[:MOST_TEXT], shape))
     if newest is None:
@@ -103,7 +102,10 @@ def read_news(lines: Iterable[LogLine], worked_until: datetime | None, now: date
     missing = _missing(shapes, known_news, now)
     if not missing or any(_is_fresh(shape, shapes) for _, _, shape in known_news):
         return News(*newest)
-    return News(before[0] if before else None, before[1] if before else "", missing)
+    still = {shape for _, _, shape in known_news}
+    work = [held for shape, held in shapes.items() if shape not in still]
+    last = max(work, key=lambda held: held.last)
+    return News(last.last, last.text, missing)
 
 
 def _is_fresh(shape: str, shapes: dict[str, _Shape]) -> bool:

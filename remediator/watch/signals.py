@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from remediator.case import Case, LogLine
 from remediator.domain import Json, parse_time
 from remediator.watch.lines import MOST_TEXT, News, read_news
+from remediator.watch.telemetry import Sample, is_telemetry, samples_in
 
 Points = tuple[tuple[datetime, float], ...]
 
@@ -53,6 +54,8 @@ class Signals:
     news: News
     outputs: int
     last_output: datetime | None
+    stacks: Sample | None = None
+    """The last telemetry line with the stacks of all threads; None: there is none."""
 
     @property
     def is_measured(self) -> bool:
@@ -138,6 +141,8 @@ def read_signals(
             )
             if value > of_kind.get(minute, -1.0):
                 of_kind[minute] = value
+    samples = tuple(samples_in(case.log_lines, case.now))
+    _fill_from(samples, levels)
     cores = vcpus or 1.0
     cpu = tuple((at, value * cores) for at, value in sorted(levels["cpu"].items()))
     accelerator = tuple(sorted(levels["accelerator"].items()))
@@ -157,7 +162,23 @@ def read_signals(
         news=news,
         outputs=len(written),
         last_output=max(written, default=None),
+        stacks=next((one for one in reversed(samples) if one.stacks), None),
     )
+
+
+def _fill_from(samples: Sequence[Sample], levels: Mapping[str, dict[datetime, float]]) -> None:
+    """Levels that the job's own telemetry tells, where no metric tells any (batch predictions, say)."""
+    measured = {kind for kind in ("cpu", "accelerator", "memory", "network") if levels[kind]}
+    for one in samples:
+        minute = one.at.replace(second=0, microsecond=0)
+        for kind, value in (
+            ("cpu", one.cpu),
+            ("accelerator", one.accelerator),
+            ("memory", one.memory),
+            ("network", one.bytes_per_minute),
+        ):
+            if kind not in measured and value is not None:
+                levels[kind][minute] = max(value, levels[kind].get(minute, 0.0))
 
 
 def _news(case: Case, cpu: Points, accelerator: Points, network: Points) -> News:
@@ -195,7 +216,7 @@ def last_matching(case: Case, matches: Callable[[str], bool]) -> tuple[datetime 
 def worker_lines(case: Case) -> Iterator[LogLine]:
     """What the job's own programs wrote by `now`: not the service, not our telemetry."""
     for line in case.log_lines:
-        is_ours = line.task == "service" or "remediatorTelemetry" in line.text
+        is_ours = line.task == "service" or is_telemetry(line)
         if line.time is not None and line.time <= case.now and not is_ours:
             yield line
 

@@ -255,6 +255,10 @@ def _quiet_evidence(signals: Signals, now: datetime) -> tuple[Evidence, ...]:
     if signals.last_output is not None:
         said = f"no new object for {minutes(now - signals.last_output)} ({signals.outputs} before)"
         found.append(Evidence(Source.STORAGE, "outputs", said))
+    if signals.stacks is not None and (news.at is None or signals.stacks.at > news.at):
+        where = "; ".join(signals.stacks.stacks)[:600]
+        said = f"at {signals.stacks.at:%H:%M} UTC its threads stood at {where}"
+        found.append(Evidence(Source.TELEMETRY, "stacks", said))
     return tuple(found)
 
 
