@@ -2,16 +2,19 @@
 # Deploys vertex-remediator to one project, or takes it away.
 #
 #   deploy/deploy.sh PROJECT REGION [--dry-run] [--yes] [--destroy] [--var NAME=VALUE ...]
+#   deploy/deploy.sh PROJECT REGION --cost JOBS
 #
 # Idempotent: a second run changes what has changed. It asks before it spends or destroys.
 # --dry-run prints every command, one a line, and runs none. --var sets a variable of
 # deploy/terraform/variables.tf (locations, max_mode, act_as, secrets, alert_email), as in
 # --var 'secrets=["slack-webhook"]'; it is remembered for later runs, whoever makes them.
+# --cost says what a month costs in which JOBS jobs fail, and does nothing. --new-region takes a
+# region that deploy/regions.txt does not list yet.
 set -euo pipefail
 export CLOUDSDK_CORE_DISABLE_PROMPTS=1 # it is this script that asks
 
 usage() {
-  sed -n '2,9p' "$0" | sed 's/^# \{0,1\}//'
+  sed -n '2,12p' "$0" | sed 's/^# \{0,1\}//'
   exit "${1:-2}"
 }
 
@@ -25,7 +28,7 @@ say() {
 }
 
 # `${a[@]+"${a[@]}"}`: an empty array is an unset one to the bash that macOS has.
-dry_run='' yes='' destroy='' positional=() given=()
+dry_run='' yes='' destroy='' cost='' new_region='' positional=() given=()
 while (($#)); do
   case "$1" in
     --dry-run) dry_run=1 ;;
@@ -41,6 +44,12 @@ while (($#)); do
         given[${#given[@]} - 1]=policies_file=$PWD/${2#policies_file=}
       shift
       ;;
+    --cost)
+      [[ ${2-} =~ ^[0-9]{1,7}$ ]] || fail '--cost takes the number of jobs that fail in a month'
+      cost=$2
+      shift
+      ;;
+    --new-region) new_region=1 ;;
     -h | --help) usage 0 ;;
     -*) fail "unknown option $1" ;;
     *) positional+=("$1") ;;
@@ -59,6 +68,85 @@ done
 [[ $name =~ ^[a-z][a-z0-9-]{2,16}[a-z0-9]$ ]] || fail "not a name of 4 to 18 characters of a-z, 0-9 and -: $name"
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+# What is misspelt is told before anything is enabled or made.
+
+# The known word that differs from $1 in the fewest letters, if it is at most three.
+nearest() {
+  local word=$1 best='' least=4 known i j above left row
+  shift
+  for known in "$@"; do
+    row=()
+    for ((j = 0; j <= ${#known}; j++)); do row[j]=$j; done
+    for ((i = 1; i <= ${#word}; i++)); do
+      above=${row[0]} row[0]=$i
+      for ((j = 1; j <= ${#known}; j++)); do
+        left=${row[j]}
+        [[ ${word:i-1:1} == "${known:j-1:1}" ]] || ((above++)) || true
+        ((row[j] + 1 < above)) && above=$((row[j] + 1))
+        ((row[j - 1] + 1 < above)) && above=$((row[j - 1] + 1))
+        row[j]=$above above=$left
+      done
+    done
+    ((row[${#known}] >= least)) || { least=${row[${#known}]} best=$known; }
+  done
+  [[ ! $best ]] || printf '; did you mean %s?' "$best"
+}
+
+regions=()
+while IFS= read -r line; do
+  [[ $line == '#'* || ! $line ]] || regions+=("$line")
+done <"$here/regions.txt"
+
+check_region() {
+  local known
+  [[ ! $new_region ]] || return 0
+  for known in "${regions[@]}"; do
+    [[ $known != "$1" ]] || return 0
+  done
+  fail "unknown region $1$(nearest "$1" "${regions[@]}") (--new-region takes it all the same)"
+}
+
+# The module's variables and their types, and whether a value can be of that type.
+names=() types=()
+while IFS= read -r line; do
+  if [[ $line =~ ^variable\ \"([a-z_]+)\" ]]; then
+    names+=("${BASH_REMATCH[1]}")
+  elif [[ $line =~ ^\ \ type\ *=\ *([a-z]+) ]]; then
+    types+=("${BASH_REMATCH[1]}")
+  fi
+done <"$here/terraform/variables.tf"
+
+check_variable() {
+  local word=${1%%=*} value=${1#*=} i type='' element
+  for ((i = 0; i < ${#names[@]}; i++)); do
+    [[ ${names[i]} != "$word" ]] || type=${types[i]}
+  done
+  [[ $type ]] || fail "unknown variable $word$(nearest "$word" "${names[@]}") (deploy/terraform/variables.tf has them all)"
+  case $type in
+    list | set) [[ $value == '['*']' || $value == null ]] || fail "$word is a list: --var '$word=[\"$value\"]'" ;;
+    map | object) [[ $value == '{'*'}' || $value == null ]] || fail "$word is a map: --var '$word={NAME = \"VALUE\"}'" ;;
+    bool) [[ $value == true || $value == false ]] || fail "$word is true or false, not $value" ;;
+    number) [[ $value =~ ^-?[0-9]+(\.[0-9]+)?$ ]] || fail "$word is a number, not $value" ;;
+  esac
+  if [[ $word == locations ]]; then
+    while [[ $value =~ \"([^\"]*)\"(.*)$ ]]; do
+      element=${BASH_REMATCH[1]} value=${BASH_REMATCH[2]}
+      check_region "$element"
+    done
+  fi
+}
+
+check_region "$region"
+for one in ${given[@]+"${given[@]}"}; do
+  check_variable "$one"
+done
+
+if [[ $cost ]]; then
+  command -v python3 >/dev/null || fail 'python3 is not installed, and --cost counts with it'
+  exec python3 "$here/cost.py" "$cost"
+fi
+
 root_module=${here#"$PWD"/}/terraform/example
 state_bucket=$project-$name-state
 settings=gs://$state_bucket/deployed-with

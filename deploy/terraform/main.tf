@@ -74,7 +74,7 @@ locals {
 # Exactly what runs, file by file: no test, no twin, no virtual environment can slip in.
 locals {
   root     = abspath("${path.module}/../..")
-  packaged = [for file in fileset(local.root, "remediator/**") : file if endswith(file, ".py") || endswith(file, ".csv") || endswith(file, ".json")]
+  packaged = [for file in fileset(local.root, "remediator/**") : file if endswith(file, ".py") || endswith(file, ".csv") || endswith(file, ".txt") || endswith(file, ".json")]
   files = merge(
     { for file in local.packaged : file => "${local.root}/${file}" },
     {

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from remediator.catalog.machines import regions
 from remediator.cli.main import _parser
 from tests.deploy.terraform import ROOT
 
@@ -176,12 +177,71 @@ def test_a_dry_run_shows_every_command_and_runs_none(tmp_path: Path) -> None:
         ),
         pytest.param(["my-project", "us-central1", "--var", "a=b\nc=d"], "one line", id="lines"),
         pytest.param(["my-project", "us-central1", "--var", "name=X"], "not a name", id="name"),
+        pytest.param(
+            ["my-project", "us-centrl1"],
+            "unknown region us-centrl1; did you mean us-central1?",
+            id="misspelt-region",
+        ),
+        pytest.param(
+            ["my-project", "us-central1", "--var", 'locations=["us-central1","europe-wset4"]'],
+            "unknown region europe-wset4; did you mean europe-west4?",
+            id="misspelt-location",
+        ),
+        pytest.param(
+            ["my-project", "us-central1", "--var", "max_mod=enforce"],
+            "unknown variable max_mod; did you mean max_mode?",
+            id="misspelt-variable",
+        ),
+        pytest.param(
+            ["my-project", "us-central1", "--var", "act_as=a@b.iam.gserviceaccount.com"],
+            "act_as is a list: --var 'act_as=[\"a@b.iam.gserviceaccount.com\"]'",
+            id="list",
+        ),
+        pytest.param(
+            ["my-project", "us-central1", "--var", "labels=team"], "labels is a map", id="map"
+        ),
+        pytest.param(
+            ["my-project", "us-central1", "--var", "approvals=yes"],
+            "approvals is true or false, not yes",
+            id="bool",
+        ),
+        pytest.param(
+            ["my-project", "us-central1", "--var", "max_usd_per_day=a lot"],
+            "max_usd_per_day is a number, not a lot",
+            id="number",
+        ),
+        pytest.param(["my-project", "us-central1", "--cost", "many"], "--cost takes", id="cost"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_a_line(arguments: list[str], says: str) -> None:
     result = script(*arguments)
     assert result.returncode in {1, 2}
     assert says in result.stdout + result.stderr
+
+
+def test_the_script_knows_every_variable_of_the_module_and_every_region_of_the_catalog() -> None:
+    """Nothing is run: a dry run of each takes the variable, or names its type."""
+    listed = (ROOT / "deploy" / "regions.txt").read_text().splitlines()
+    assert [line for line in listed if not line.startswith("#")] == sorted(regions())
+    for name, kind in variable_types().items():
+        if name in {"project", "region", "name"}:
+            continue
+        value = {"list": "[]", "set": "[]", "map": "{}", "object": "{}", "bool": "true"}.get(kind)
+        result = script("my-project", "us-central1", "--dry-run", "--var", f"{name}={value or '1'}")
+        assert (result.returncode, result.stderr) == (0, ""), name
+
+
+def variable_types() -> dict[str, str]:
+    text = (ROOT / "deploy" / "terraform" / "variables.tf").read_text()
+    return dict(re.findall(r'^variable "(\w+)" \{\n  type +=+ (\w+)', text, re.MULTILINE))
+
+
+def test_a_region_of_tomorrow_is_taken_when_asked_to() -> None:
+    refused = script("my-project", "mars-north1", "--dry-run")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "unknown region mars-north1 (--new-region" in refused.stderr
+    taken = script("my-project", "mars-north1", "--dry-run", "--new-region")
+    assert (taken.returncode, taken.stderr) == (0, "")
 
 
 FAKE = """#!/bin/sh
@@ -392,7 +452,8 @@ def test_no_array_that_may_be_empty_is_expanded_bare() -> None:
     """bash 3.2, which macOS has, takes an empty array for an unset variable and stops."""
     text = SCRIPT.read_text()
     bare = set(re.findall(r'(?<!\+)"\$\{(\w+)\[@\]\}"', text))
-    assert bare == {"options"}  # never empty: project and region stand in it
+    # Never empty: project and region stand in the first, what the files list in the others.
+    assert bare == {"options", "regions", "names"}
 
 
 def own_commands() -> list[str]:

@@ -257,7 +257,7 @@ def deployments() -> list[str]:
     words = {"PROJECT": "my-project", "REGION": "us-central1", "YOU@EXAMPLE.COM": "me@example.com"}
     for word, value in words.items():
         found = [line.replace(word, value) for line in found]
-    return sorted({line.strip() for line in found})
+    return sorted({line.strip() for line in found if "--cost" not in line})  # that makes nothing
 
 
 @pytest.mark.parametrize("line", deployments())
