@@ -349,7 +349,7 @@ def _in_a_dry_place(chance: random.Random, hardware: Hardware, hours: float) -> 
     return custom(chance, hardware, "capacity_stockout", demand, fate, mends, region=region)
 
 
-_METRICS = {
+METRICS = {
     "NVIDIA_TESLA_T4": "nvidia_t4_gpus", "NVIDIA_TESLA_V100": "nvidia_v100_gpus", "NVIDIA_L4": "nvidia_l4_gpus",
     "NVIDIA_TESLA_A100": "nvidia_a100_gpus", "NVIDIA_A100_80GB": "nvidia_a100_80gb_gpus",
     "NVIDIA_H100_80GB": "nvidia_h100_gpus", "NVIDIA_TESLA_P4": "nvidia_p4_gpus",
@@ -358,7 +358,7 @@ _METRICS = {
 
 
 def _quota_words(hardware: Hardware) -> str:
-    metric = _METRICS[thing_of(hardware)]
+    metric = METRICS[thing_of(hardware)]
     return (
         "The following quota metrics exceed quota limits: "
         f"aiplatform.googleapis.com/custom_model_training_{metric}"
@@ -371,7 +371,7 @@ def _under_quota(chance: random.Random, hardware: Hardware, hours: float, limit:
                     device_hours=hardware.count * 4.0, vcpu_hours=4.0)  # fmt: skip
     says = _quota_words(hardware)
     if not hours and chance.random() < 0.5:
-        says = f"Quota '{_METRICS[thing_of(hardware)].upper()}' exceeded.  Limit: {limit}.0"
+        says = f"Quota '{METRICS[thing_of(hardware)].upper()}' exceeded.  Limit: {limit}.0"
     fate = Fate(quota={thing_of(hardware): limit}, quota_hours=hours, quota_says=says)
     mends = frozenset({"same"}) if hours else frozenset({"machine", "accelerator"})
     return custom(chance, hardware, "quota", demand, fate, mends)

@@ -20,10 +20,13 @@ from remediator.domain import (
     Source,
     Wanted,
 )
+from remediator.job import Job
 from remediator.planning import plan
+from remediator.planning.draft import JobDraft
 from remediator.planning.guards import Asked, refusals, silent_refusals
 from remediator.policy.model import Limits
 from tests.jobs import BATCH, CUSTOM, attempt, case, diagnosis, job, policies
+from tests.test_pipelines import named
 
 BOOK = Catalog.built_in()
 PLACES = {"genomes": {"location": "US"}, "results": {"location": "US"}}
@@ -350,3 +353,73 @@ def test_what_the_job_ran_on_already_is_not_called_incompatible() -> None:
 def test_a_group_that_has_spent_nothing_has_all_its_money() -> None:
     per = f"per: [{{by: service_account, usd_per_day: {_cost() + 0.1}}}]"
     assert _plan(per).refused_by == ()
+
+
+# --- asked directly ----------------------------------------------------------------------------------
+
+
+def _asked(document: Job, draft: JobDraft, **more: Any) -> Asked:
+    limits = more.pop("limits", Limits())
+    found = diagnosis(document, Cause.MEMORY_PRESSURE)
+    attempts = more.pop("attempts", ())
+    return Asked(case(document), found, History(), attempts, limits, BOOK, draft=draft, **more)
+
+
+def _guards(asked: Asked) -> set[Guard]:
+    return {refusal.guard for refusal in refusals(asked)}
+
+
+@pytest.mark.parametrize(("replaced", "refused"), [(2, False), (3, True)])
+def test_a_chain_replaces_a_running_job_three_times(replaced: int, refused: bool) -> None:
+    document = job(CUSTOM)
+    attempts = tuple(
+        replace(attempt("other", number=n), verdict="stalled") for n in range(1, replaced + 1)
+    )
+    draft = JobDraft(document.clone(), "us-central1")
+    limits = Limits.model_validate({"attempts": 9})
+    asked = _asked(document, draft, attempts=attempts, limits=limits, replaces_running=True)
+    assert (Guard.ATTEMPTS in _guards(asked)) is refused
+
+
+@pytest.mark.parametrize(("state", "refused"), [("FAILED", True), ("SUCCEEDED", False)])
+def test_only_the_machines_of_tasks_that_run_again_are_held_to_the_list(
+    state: str, refused: bool
+) -> None:
+    body = named("custom-constant-0")
+    for detail in body["jobDetail"]["taskDetails"]:
+        detail["state"] = state
+    document = Job.parse(body)
+    limits = Limits.model_validate({"machine_types": ["e2-*"]})
+    asked = _asked(document, JobDraft(document.clone(), "us-central1"), limits=limits)
+    assert (Guard.MACHINE_TYPES in _guards(asked)) is refused
+
+
+@pytest.mark.parametrize(
+    ("machine", "refused"), [("n1-megamem-96", False), ("c4-standard-8", True)]
+)
+def test_what_the_job_ran_on_may_move_and_what_vertex_has_not_may_not_be_taken(
+    machine: str, refused: bool
+) -> None:
+    path = "jobSpec.workerPoolSpecs[0].machineSpec.machineType"
+    document = job(CUSTOM).changed(path, "n1-megamem-96")  # Vertex lists neither
+    asked = _asked(document, JobDraft(document.clone().changed(path, machine), "us-east1"))
+    assert (Guard.INCOMPATIBLE in _guards(asked)) is refused
+
+
+@pytest.mark.parametrize(("spent", "refused"), [(100.005, False), (100.006, True)])
+def test_half_a_cent_over_is_no_cent(spent: float, refused: bool) -> None:
+    document = job(CUSTOM)
+    limits = Limits.model_validate({"usd_per_job": 100})
+    asked = _asked(document, JobDraft(document.clone(), "us-central1"), limits=limits)
+    asked = replace(asked, history=History(usd_this_job=spent))
+    assert (Guard.USD_PER_JOB in _guards(asked)) is refused
+
+
+def test_a_cause_that_is_never_retried_says_no_price_where_none_is_known() -> None:
+    document = job(CUSTOM)
+    asked = replace(
+        _asked(document, JobDraft(document.clone(), "us-central1")),
+        diagnosis=diagnosis(document, Cause.BAD_INPUT),
+    )
+    (why,) = (one.why for one in refusals(asked) if one.guard is Guard.CAUSE)
+    assert "$" not in why
