@@ -84,7 +84,10 @@ ROOMS = {
     ),
     "steps": Room(
         ("planning/steps.py", "planning/hardware.py"),
-        (*_POLICY, "tests/test_remedies.py", "tests/test_fallback.py", "tests/test_kinds.py"),
+        (
+            *_POLICY, "tests/test_remedies.py", "tests/test_fallback.py", "tests/test_kinds.py",
+            "tests/test_dead_ends.py", "tests/test_pipelines.py", "tests/test_slices.py",
+        ),
         frozenset({"_not_legal"}),
     ),
     "sizing": Room(
