@@ -100,3 +100,44 @@ def test_a_failover_goes_through_places_and_mends_nothing_else() -> None:
     place, memory = jobs["capacity_stockout"], jobs["memory_pressure"]
     assert treat(Failover(), place, recoverable=True, fleet=WIDE).recovered
     assert treat(Failover(), memory, recoverable=True, fleet=WIDE).attempts == 0
+
+
+# --- the second author's fleet ------------------------------------------------------------------------
+
+STRANGERS = of_module("bench.remediation.strangers")
+READ = of_module("bench.remediation.strangers_read")
+
+
+def test_the_second_authors_fleet_is_drawn_from_its_seed_and_says_nothing_of_its_needs() -> None:
+    jobs = STRANGERS.build(3, 120, "even")
+    assert jobs == STRANGERS.build(3, 120, "even")
+    assert len({job.cause for job in jobs}) > 12
+    ran = STRANGERS.run(jobs[0], jobs[0].body, 1, STRANGERS.first_at(jobs[0]))
+    said = str(STRANGERS.case_of(ran, ran.ended).to_json())
+    assert not any(word in said for word in ("device_hours", "peak_at", "taken_back"))
+
+
+def test_no_attempt_over_the_second_authors_fleet_loses_a_device_or_its_place() -> None:
+    drawn = STRANGERS.build(21, 60, "even")
+    jobs = [
+        job
+        for job in drawn
+        if not STRANGERS.run(job, job.body, 1, STRANGERS.first_at(job)).succeeded
+    ][:40]
+    product = Product(policies(wide=True))
+    told = [treat(product, job, bool(job.mends), STRANGERS) for job in jobs]
+    assert sum(one.losses for one in told) == 0
+    assert (recovered(told) or 0) > 0.6
+
+
+def test_where_quotas_may_be_read_a_limit_of_0_is_never_waited_for() -> None:
+    jobs = [
+        job
+        for job in READ.build(22, 700, "even")
+        if job.cause == "quota" and not job.fate.quota_hours
+    ]
+    product = Product(policies(wide=True))
+    told = [treat(product, job, recoverable=True, fleet=READ) for job in jobs[:8]]
+    assert jobs
+    assert sum(one.attempts for one in told) > 0
+    assert (wrong_share(told) or 0) == 0.0
