@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from remediator.case import LogLine
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.structure import (
     LogItem,
     complains,
@@ -214,3 +215,9 @@ def test_what_did_not_happen_is_not_said():
     assert "error" not in without_zero_counts("done: 0 parse errors, 12 rows")
     assert not complains("read 100 rows, 0 invalid rows")
     assert complains("read 100 rows, 3 invalid rows")
+
+
+@pytest.mark.parametrize("text", ["", "Step 3 of 9", "step 3/9 \ud800", "épreuve 4/5", "nothing"])
+def test_whether_a_pattern_is_in_a_text_is_what_search_says(text: str) -> None:
+    pattern = Linear(r"step \d|\d/\d")
+    assert pattern.is_in(text) is (pattern.search(text) is not None)

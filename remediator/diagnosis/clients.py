@@ -45,9 +45,9 @@ def spoken_in(text: str) -> Signature | None:
     """What a plain line says of another service, where a client or a tool of the field wrote it."""
     head = text[:_HEAD_OF_LINE]
     if "Error" in head or "Exception" in head or "imeout" in head:
-        speaks = _CLIENT_IN_LINE.search(head)
+        speaks = _CLIENT_IN_LINE.is_in(head)
     else:
-        speaks = _SPEAKS.search(head)
+        speaks = _SPEAKS.is_in(head)
     if not speaks:
         return None
     return next((row for row in client_signatures() if _pattern(row).search(text[:_TEXT])), None)

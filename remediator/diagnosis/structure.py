@@ -640,6 +640,7 @@ _ZERO = Linear(
 )
 
 
+_LONE_ZERO = Late(r"(?<!\d)0(?![\d.,]*\d)")
 _LOUD = Late(
     r"^\W{0,3}(?:[\w:.,+/-]+\s+){0,3}?\W?(?:WARN|WARNING|ERROR|CRITICAL|FATAL|[EWF]\d{4}|[EW])\b"
 )
@@ -653,15 +654,15 @@ def is_progress(text: str) -> bool:
     bare = head[stamp.end() :] if stamp else head
     return (
         "\n" not in text
-        and _COUNTER.search(bare) is not None
         and not _LOUD.match(head)
-        and _TROUBLE.search(_without_zeros(bare)) is None
+        and _COUNTER.is_in(bare)
+        and not _TROUBLE.is_in(_without_zeros(bare))
     )
 
 
 def complains(text: str) -> bool:
     """Whether a line names a trouble of any kind."""
-    return _TROUBLE.search(_without_zeros(text[:400])) is not None
+    return _TROUBLE.is_in(_without_zeros(text[:400]))
 
 
 def without_zero_counts(text: str) -> str:
@@ -670,6 +671,7 @@ def without_zero_counts(text: str) -> str:
 
 
 def _without_zeros(text: str) -> str:
-    if _ZERO.search(text) is None:
+    # Without a 0 that stands alone nothing is said not to have happened: cheaper to ask first.
+    if _LONE_ZERO.search(text) is None or not _ZERO.is_in(text):
         return text
     return _ZERO.sub(lambda match: " " if "0" in match[0] else match[0], text)

@@ -460,7 +460,8 @@ def _log_statements(lines: Sequence[LogLine], *, serves: bool) -> Iterator[CaseT
             yield from _raised_statements(said, count, factor, number)
         else:
             made = _line_statement(said.line, count, factor, said.text)
-            yield replace(made, spoken=spoken_in(said.text))
+            spoken = spoken_in(said.text)
+            yield replace(made, spoken=spoken) if spoken is not None else made
 
 
 def _last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:

@@ -79,6 +79,8 @@ _DURATION = Linear(
     r"(?P<number>\d{1,7}(?:\.\d{1,6})?) ?(?P<unit>ms|milliseconds?|s|secs?|seconds?|m|min|minutes?|h|hours?)\b"
     r"|\((?P<bare>\d{1,7}(?:\.\d{1,6})?) ?(?P<bare_unit>ms|s|sec|seconds?|min|minutes?)\)"
 )
+# A number with a unit of time: without one there is no duration. Cheaper to ask than the pattern above.
+_UNIT = Late(r"\d ?(?:ms|milliseconds?|s|secs?|seconds?|m|min|minutes?|h|hours?)\b", re.IGNORECASE)
 _AHEAD = Linear(
     r"\b(?:retry(?:ing)?|back(?:ing)?[ -]?off|sleep(?:ing)?|next (?:try|attempt)|try(?:ing)? again|will)\b"
 )
@@ -322,6 +324,8 @@ def _cpu_share(lines: Sequence[LogLine]) -> float | None:
     cpu = wall = 0.0
     last: tuple[float, float] | None = None
     for line in lines:
+        if "cpu" not in line.text[:_TEXT].lower():
+            continue
         both = _CPU_OF_WALL.search(line.text[:_TEXT])
         if both is not None:
             cpu += float(both["cpu"])
@@ -506,7 +510,7 @@ def _name_of(text: str, template: str) -> tuple[str, bool]:
 def _duration_in(text: str) -> float | None:
     """The last duration that a line tells, in seconds; one that lies ahead is none."""
     found = None
-    if _AHEAD.search(text[:_TEXT]):
+    if _UNIT.search(text[:_TEXT]) is None or _AHEAD.is_in(text[:_TEXT]):
         return None
     for match in _DURATION.finditer(text[:_TEXT]):
         if match["rest"]:
