@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from remediator.domain import Attempt, Change, JobState
-from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage
+from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage, WatchedJob
 from remediator.report import Curve, Story, StoryOutcome, as_csv, as_json, render, stories, sums
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -530,3 +530,37 @@ def test_chromium_runs_the_script_under_the_pages_own_policy(tmp_path: Path) -> 
     ).stdout
     assert "5 of 5 shown" in dump
     assert '<form id="filters" role="search" aria-label="Incidents">' in dump
+
+
+# --- running jobs ---------------------------------------------------------------------------------
+
+
+def test_what_running_jobs_cost_while_they_stood_still_is_on_the_page_and_in_the_data() -> None:
+    now = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
+    hung = WatchedJob(
+        key="us-central1/customJobs/7",
+        job="projects/1/locations/us-central1/customJobs/7",
+        first_seen=now,
+        due=now,
+        display_name="<b>pretrain</b>",
+        alerted="stalled",
+        since=now - timedelta(hours=2),
+        spell_usd=7.34,
+        usd=2.0,
+        spells=1,
+    )
+    ended = replace(hung, key="k", display_name="old", alerted="", since=None, usd=1.0)
+    healthy = replace(hung, key="h", alerted="", usd=0.0, spells=0, display_name="fine")
+    watched = (ended, healthy, hung)
+    page = render((), title="t", made=now, watched=watched)
+    assert "<b>pretrain" not in page
+    read = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    assert "Stood still $10.34 2 running jobs in trouble, 1 at present" in read
+    assert "stood still since 2026-11-28 10:00 UTC $9.34" in read
+    assert "old it went on, or has ended $1.00" in read
+    assert "fine" not in read
+    data = as_json((), title="t", made=now, days=None, watched=watched)["stood_still"]
+    assert data["usd"] == 10.34
+    assert [one["spells"] for one in data["jobs"]] == [2, 1]
+    assert data["jobs"][0]["since"] == "2026-11-28T10:00:00Z"
+    assert "no running job was found in trouble" in render((), title="t", made=now)

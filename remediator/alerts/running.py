@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from remediator.alerts.wording import LINE_LIMIT, amount, certainty, moment_words, shown, span
-from remediator.domain import LOG_RULE, Action, Evidence, Guard, Mode, WatchVerdict
+from remediator.domain import LOG_RULE, WAITING, Action, Evidence, Guard, Mode, WatchVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,17 @@ STOOD: Mapping[str, str] = {
     LOG_RULE: "wrote no line of progress",
 }
 """Why a job was cancelled while it ran, of a job that has ended since."""
+PAID_FOR_NOTHING = frozenset(
+    {
+        WatchVerdict.STALLED.value,
+        WatchVerdict.SPINNING.value,
+        WatchVerdict.ACCELERATOR_UNUSED.value,
+        LOG_RULE,
+    }
+)
+"""Reasons for which what it has cost since then was for nothing; the others say what is to come, or cost
+nothing."""
+_LASTS = PAID_FOR_NOTHING | {one.value for one in WAITING}
 _ADVICE: Mapping[str, str] = {
     WatchVerdict.STALLED: "Look where it hangs (the stacks, if telemetry gave them); cancel it if it does not go on.",
     WatchVerdict.SPINNING: "Look which worker left the others; cancel it, and start it again from its checkpoint.",
@@ -72,7 +83,8 @@ _ADVICE: Mapping[str, str] = {
 
 def title(name: str, trouble: Trouble) -> str:
     """`Running: train stands still since 2026-11-28 09:29 UTC, $3.67 an hour, being cancelled`."""
-    since = f" since {moment_words(trouble.since)}" if trouble.since else ""
+    lasts = trouble.since is not None and trouble.reason in _LASTS
+    since = f" since {moment_words(trouble.since)}" if lasts and trouble.since else ""
     costs = f", {amount(trouble.usd_per_hour)} an hour" if trouble.usd_per_hour else ""
     end = ""
     if acts(trouble):
@@ -92,7 +104,7 @@ def why(trouble: Trouble) -> str:
     """What is thought of it, since when."""
     sure = f" ({certainty(trouble.confidence)} sure)" if trouble.confidence else ""
     lines = [f"The job {_SAID[trouble.reason]}{sure}."]
-    if trouble.since is not None:
+    if trouble.since is not None and trouble.reason in PAID_FOR_NOTHING:
         lasted = span((trouble.now - trouble.since).total_seconds())
         lines.append(f"Its last sign of work: {moment_words(trouble.since)}, {lasted} ago.")
     return "\n".join(lines)
@@ -104,7 +116,8 @@ def costs(trouble: Trouble) -> str:
         return "What it costs is not known."
     if not trouble.usd_per_hour:
         return "Nothing while it waits: no machine is allocated."
-    since = f" {amount(trouble.usd)} since then." if trouble.usd is not None else ""
+    is_lost = trouble.usd is not None and trouble.reason in PAID_FOR_NOTHING
+    since = f" {amount(trouble.usd)} since then." if is_lost and trouble.usd is not None else ""
     return f"{amount(trouble.usd_per_hour)} an hour.{since}"
 
 

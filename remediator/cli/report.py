@@ -63,8 +63,9 @@ def _written(
     from remediator.alerts.wording import shell_command
     from remediator.report import as_csv, as_json, render
 
+    watched = app.ledger.watched.all(MOST_READ)
     if args.json:
-        body = as_json(all_stories, title=title, made=app.now(), days=days)
+        body = as_json(all_stories, title=title, made=app.now(), days=days, watched=watched)
         return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
     if args.csv:
         return as_csv(all_stories)
@@ -73,7 +74,9 @@ def _written(
         project, ledger = app.settings.project, app.settings.ledger
         return shell_command(words, project=project, region=region, ledger=ledger)
 
-    return render(all_stories, title=title, made=app.now(), days=days, command=command)
+    return render(
+        all_stories, title=title, made=app.now(), days=days, command=command, watched=watched
+    )
 
 
 def _stories(app: App, incidents: tuple[Incident, ...], days: float | None) -> tuple[Story, ...]:

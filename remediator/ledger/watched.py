@@ -60,6 +60,11 @@ class WatchedJob:
     curves: tuple[Json, ...] = ()
     version: int = 0
 
+    @property
+    def stood_still_usd(self) -> float:
+        """US dollars that stood still in all its spells, the present one among them."""
+        return self.usd + (self.spell_usd if self.alerted else 0.0)
+
 
 class WatchedJobs:
     """The verbs; all are safe to call twice."""

@@ -15,8 +15,10 @@ from typing import Any
 
 from remediator.alerts.wording import described, shown
 from remediator.domain import Json, rfc3339
+from remediator.ledger import WatchedJob
 from remediator.redaction import redact_json
 from remediator.report.history import Story, Sums, has_failed, ran_seconds, sums
+from remediator.report.standstill import with_spells
 
 _TEXT = 2000  # characters of one value, chosen
 COLUMNS = (
@@ -28,7 +30,12 @@ COLUMNS = (
 
 
 def as_json(
-    all_stories: Sequence[Story], *, title: str, made: datetime, days: float | None
+    all_stories: Sequence[Story],
+    *,
+    title: str,
+    made: datetime,
+    days: float | None,
+    watched: Sequence[WatchedJob] = (),
 ) -> Json:
     """What waits for a yes, the figures, and every incident, as the page has them."""
     body = {
@@ -37,6 +44,20 @@ def as_json(
         "days": days,
         "waiting": [one.question.to_json() for one in all_stories if one.question is not None],
         "figures": _figures(sums(all_stories)),
+        "stood_still": {
+            "usd": round(sum(one.stood_still_usd for one in watched), 2),
+            "jobs": [
+                {
+                    "job": one.job,
+                    "display_name": one.display_name,
+                    "usd": round(one.stood_still_usd, 2),
+                    "spells": one.spells + bool(one.alerted),
+                    "still": one.alerted or None,
+                    "since": rfc3339(one.since) if one.alerted and one.since else None,
+                }
+                for one in with_spells(watched)
+            ],
+        },
         "incidents": [
             {**_row(one), "evidence": list(one.evidence), "attempts": _attempts(one)}
             for one in all_stories

@@ -25,8 +25,9 @@ from remediator.alerts.wording import (
     shown,
 )
 from remediator.domain import Attempt, Cause, InvalidInput, JobName, Json, rfc3339
+from remediator.ledger import WatchedJob
 from remediator.ledger.approvals import PendingApproval
-from remediator.report import html
+from remediator.report import html, standstill
 from remediator.report.history import Curve, Story, StoryOutcome, Sums, ran_seconds, sums
 
 MOST_SHOWN = 2000
@@ -42,6 +43,7 @@ def render(
     made: datetime,
     days: float | None = None,
     command: Callable[[str, str], str] | None = None,
+    watched: Sequence[WatchedJob] = (),
 ) -> str:
     """The paper. `title` says whose it is (the project), `made` when it was written.
 
@@ -61,7 +63,8 @@ def render(
             f"<p>Written {_time(made)}{since}{only}.</p></header>",
             '<main id="main">',
             _waiting([s for s in all_stories if s.question is not None], command),
-            _figures(total),
+            _figures(total, watched),
+            _stood_still(watched),
             _over_time(counted),
             _groups(counted),
             _incidents(all_stories),
@@ -130,7 +133,19 @@ def _place(job: str) -> str:
     return job.partition("/locations/")[2].partition("/")[0]
 
 
-def _figures(total: Sums) -> str:
+def _stood_still(watched: Sequence[WatchedJob]) -> str:
+    """The running jobs that were in trouble; nothing where there were none."""
+    rows = "".join(
+        f"<tr><td>{_safe(name, 100)}</td><td>{_safe(what, 200)}</td><td>{escape(usd)}</td></tr>"
+        for name, what, usd in standstill.lines(watched)
+    )
+    if not rows:
+        return ""
+    head = "<thead><tr><th>Job</th><th>While it ran</th><th>Stood still</th></tr></thead>"
+    return _section("running", "Running jobs", f"<table>{head}<tbody>{rows}</tbody></table>")
+
+
+def _figures(total: Sums, watched: Sequence[WatchedJob]) -> str:
     recovery = total.median_recovery_seconds
     figures = (
         (
@@ -172,6 +187,7 @@ def _figures(total: Sums) -> str:
             _gpu_hours(total.lost_gpu_seconds),
             "accelerators times hours of failed runs",
         ),
+        ("Stood still", *standstill.figure(watched)),
         (
             "Spent on resubmissions",
             amount(total.spent_usd),

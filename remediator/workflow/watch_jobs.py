@@ -8,13 +8,13 @@ failures of a round.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remediator import log
-from remediator.alerts.running import stood_still_usd
+from remediator.alerts.running import PAID_FOR_NOTHING, stood_still_usd
 from remediator.case import Case
 from remediator.deadline import with_current_deadline
 from remediator.domain import (
@@ -206,7 +206,8 @@ def _look(watched: WatchedJob, services: Services, policies: Policies) -> bool:
     if looks < _CONFIRMED:
         services.ledger.watched.move(seen)
         return False
-    usd = stood_still_usd(made.watch.usd_per_hour if made.watch else None, made.since, now)
+    price = made.watch.usd_per_hour if made.watch else None
+    usd = stood_still_usd(price, made.since, now) if made.reason in PAID_FOR_NOTHING else None
     seen = replace(seen, spell_usd=usd or 0.0)
     if watched.alerted == made.reason:
         services.ledger.watched.move(seen)
@@ -285,12 +286,7 @@ def _without_spell(watched: WatchedJob, due: datetime | None) -> WatchedJob:
 
 def _end(watched: WatchedJob, services: Services, now: datetime) -> None:
     """The job has ended: what it stood still for is summed up, and it is looked at no more."""
-    if watched.alerted:
+    if watched.alerted in PAID_FOR_NOTHING:
         usd = stood_still_usd(watched.usd_per_hour, watched.since, now)
         watched = replace(watched, spell_usd=max(watched.spell_usd, usd or 0.0))
     services.ledger.watched.move(_without_spell(watched, None))
-
-
-def spells_of(jobs: Sequence[WatchedJob]) -> float:
-    """US dollars that stood still, of jobs that ended and of those that still stand."""
-    return sum(one.usd + (one.spell_usd if one.alerted else 0.0) for one in jobs)
