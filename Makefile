@@ -9,7 +9,7 @@ PROGRESS := awk '/^(Collecting|Installing|ERROR)/ {print "  " substr($$0, 1, 76)
 # Processes of `make test`.
 WORKERS ?= 2
 
-.PHONY: help setup site demo test check coverage findings lint bench fuzz chaos mutants audit scan clean
+.PHONY: help setup site demo test check coverage findings lint bench fuzz chaos mutants audit scan bigquery clean
 
 help:
 	@echo "make demo    the whole loop on this machine, no account needed (two minutes, most of it set-up)"
@@ -24,6 +24,7 @@ help:
 	@echo "make chaos   faults drawn at random over the whole product, and what must hold (SECONDS=3600 SEED=1)"
 	@echo "make mutants one change to a room that moves money at a time: do its tests notice? (ROOM=resubmit SAMPLE=100)"
 	@echo "make scan    checkov over the Terraform module"
+	@echo "make bigquery  a BigQuery emulator, for the tests that say SKIPPED without it"
 	@echo "make audit   the locked versions against the public lists of vulnerabilities"
 
 # What the demo runs with: the function's requirements and the twin's packages, about 400 MB.
@@ -112,6 +113,13 @@ $(VENV)/audit/bin/pip-audit: $(READY)
 
 audit: $(VENV)/audit/bin/pip-audit
 	@$(BIN)/python deploy/audit.py $(VENV)/audit/bin/pip-audit
+
+# An environment of its own: it wants other versions of gRPC's libraries than we do.
+$(VENV)/bqemulator/bin/bqemulator: $(READY)
+	$(BIN)/python -m venv $(VENV)/bqemulator
+	$(VENV)/bqemulator/bin/python -m pip install --quiet "bqemulator>=1.4,<2" "numpy>=2"
+
+bigquery: $(VENV)/bqemulator/bin/bqemulator
 
 $(VENV)/checkov/bin/checkov: $(READY)
 	$(BIN)/python -m venv $(VENV)/checkov

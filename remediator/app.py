@@ -157,11 +157,22 @@ class App:
 
     @cached_property
     def rows(self) -> BatchRows:
-        """The rows of batches in Cloud Storage."""
+        """The rows of batches, in Cloud Storage and in BigQuery."""
+        from remediator.cloud.bigquery import BigQuery
         from remediator.cloud.objects import Objects
         from remediator.rows.objects import BatchRows
+        from remediator.rows.tables import BatchTables
 
-        return BatchRows(Objects(self.storage, call_seconds=CALL_SECONDS))
+        return BatchRows(
+            Objects(self.storage, call_seconds=CALL_SECONDS),
+            tables=BatchTables(BigQuery(self.project_id, call_seconds=CALL_SECONDS)),
+            most_usd=self._most_usd_for_queries,
+        )
+
+    def _most_usd_for_queries(self) -> float | None:
+        """What counting one batch's rows in BigQuery may cost: as much as resubmitting the job may."""
+        bounds = (self.policies().limits.usd_per_job, self.settings.max_usd_per_job)
+        return min((bound for bound in bounds if bound is not None), default=None)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -250,6 +261,7 @@ class App:
             project_id=lambda: self.project_id,
             locations=lambda: self.locations,
             resume_bucket=self.settings.resume_bucket,
+            resume_dataset=self.settings.resume_dataset,
             is_local=self.settings.is_local,
             call_seconds=CALL_SECONDS,
         )

@@ -29,6 +29,11 @@ _BUFFER = 2**20  # bytes that are read or written at once; chosen
 def rows(args: argparse.Namespace) -> int:
     """0 where the account is sound, 1 where it is not; nothing is written then."""
     found = _of_files(args) if _names_files(args) else _of_job(args)
+    if args.remaining and not found.files.inputs:
+        msg = (
+            "its rows are in BigQuery: --remaining writes lines of files, and a deployment a table"
+        )
+        raise InvalidInput(msg)
     if args.remaining and found.account.sound:
         _write_remaining(Path(args.remaining), found)
     if args.json:

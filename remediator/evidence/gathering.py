@@ -72,6 +72,7 @@ class CaseGatherer:
         project_id: Callable[[], str],
         locations: Callable[[], tuple[str, ...]],
         resume_bucket: str,
+        resume_dataset: str,
         is_local: bool,
         call_seconds: float,
     ) -> None:
@@ -83,6 +84,7 @@ class CaseGatherer:
         self._policies = policies
         self._project_id = project_id
         self._locations = locations
+        self._resume_dataset = resume_dataset
         self._resume_bucket = resume_bucket.removeprefix("gs://").partition("/")[0]
         self._is_local = is_local
         self._call_seconds = call_seconds
@@ -97,6 +99,7 @@ class CaseGatherer:
             project=self._project_id(),
             settled=settled,
             resume_bucket=self._resume_bucket,
+            resume_dataset=self._resume_dataset,
         )
         children, gaps = ((), ()) if settled else self._children(job, now)
         readers = collect.Readers(

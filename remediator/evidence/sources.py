@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from remediator.domain import JobKind
 from remediator.evidence.collect import ReadingPlan
 from remediator.job import Job
+from remediator.job.batch import data_of
 from remediator.job.quota import vertex_metrics
 from remediator.policy import Policies
 
@@ -21,25 +22,33 @@ _URL = re.compile(r"https?://[^\s\"'\\<>{}|^`]{1,500}")
 
 
 def reading_plan_of(
-    job: Job, policies: Policies, *, project: str, settled: bool, resume_bucket: str = ""
+    job: Job,
+    policies: Policies,
+    *,
+    project: str,
+    settled: bool,
+    resume_bucket: str = "",
+    resume_dataset: str = "",
 ) -> ReadingPlan:
     """Everything worth reading about a failed job; with `settled`, only what a plan needs.
 
     `resume_bucket`: the name of the bucket to which the rows that are left of a batch may be written;
-    without it they are not looked at.
+    without it they are not looked at. `resume_dataset` is the same for rows in BigQuery.
     """
     model = job.pinned_model or job.model_name or ""
     model = model if "/publishers/" not in model and model.startswith("projects/") else ""
     saved = job.base_output if job.kind is not JobKind.PIPELINE else ""
     saved = saved if saved.startswith("gs://") else ""
     rows = job.kind is JobKind.BATCH_PREDICTION and _may_resume(policies)
-    ours = (resume_bucket,) if resume_bucket and rows else ()
+    tables = bool(rows and data_of(job).input_table)
+    ours = (resume_bucket,) if resume_bucket and rows and not tables else ()
+    rows = bool(resume_dataset) if tables else bool(ours)
     if settled:
         return ReadingPlan(
             project=project,
             model=model,
             buckets=(*(job.buckets if _may_move(policies) else ()), *ours),
-            rows=bool(ours),
+            rows=rows,
             saved_under=saved,
             has_logs=False,
             quotas=vertex_metrics(job.error_message),
@@ -52,7 +61,7 @@ def reading_plan_of(
         error_files_under=folder,
         error_files_marked=mark,
         buckets=(*job.buckets, *ours),
-        rows=bool(ours),
+        rows=rows,
         probes=probe_urls(job, policies),
         saved_under=saved,
         quotas=vertex_metrics(job.error_message),

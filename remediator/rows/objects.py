@@ -22,12 +22,14 @@ from remediator.job.batch import BatchData, Stored, data_of
 from remediator.job.rows import RowAccount
 from remediator.rows.account import AccountedRows, account
 from remediator.rows.lines import Files, RowFile
+from remediator.rows.tables import BatchTables, TableRows
 
 _CUT_INTO_ROWS = frozenset({"jsonl", "csv"})
 _WRITTEN = re.compile(
     r"predictions?[._-].*|predictions?|incremental_predictions.*|errors?[._-].*|errors_validation_.*"
 )
 """Names of a batch's results and errors; whatever else lies in its folder is not its."""
+_QUERY_SECONDS = 300.0  # that a query may take where nobody waits for an event; chosen
 _KEPT = 2  # accounts that are held until the job is created; a bit for each row
 
 
@@ -66,9 +68,6 @@ def files_of(job: Job, store: ObjectStore) -> Files:
 
 
 def _require_readable(data: BatchData) -> None:
-    if data.input_table:
-        msg = "the input is a BigQuery table"
-        raise PermanentError(msg)
     if not data.inputs:
         msg = "the job names no input files"
         raise PermanentError(msg)
@@ -119,10 +118,15 @@ class BatchRows:
         self,
         store: ObjectStore,
         *,
+        tables: BatchTables | None = None,
+        most_usd: Callable[[], float | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         folder: Path | None = None,
     ) -> None:
         self._store = store
+        self._tables = tables
+        self._most_usd = most_usd
+        self._counted: dict[str, TableRows] = {}
         self._clock = clock
         self._folder = folder
         self._accounts: dict[str, AccountedRows] = {}
@@ -135,6 +139,9 @@ class BatchRows:
         Raises PermanentError (TimeUp among them) where that cannot be told, TransientError where it may be asked
         again, InvalidInput for an input that cannot be read.
         """
+        if data_of(job).input_table:
+            counted = self._count(job, seconds or _QUERY_SECONDS, key)
+            return AccountedRows(counted.account, Files((), (), ()))
         ends = None if seconds is None else self._clock() + seconds
         check = functools.partial(self._check, ends, seconds)
         files = files_of(job, self._store)
@@ -145,6 +152,15 @@ class BatchRows:
         self._accounts[_name_of(job)] = found
         while len(self._accounts) > _KEPT:
             self._accounts.pop(next(iter(self._accounts)))
+        return found
+
+    def _count(self, job: Job, seconds: float, key: str | None = None) -> TableRows:
+        """The account of a batch whose rows are in BigQuery, by queries within the limits in dollars."""
+        if self._tables is None:
+            msg = "its rows are in BigQuery, which is not asked here"
+            raise PermanentError(msg)
+        found = self._tables.account(job, seconds=seconds, most_usd=self._most_usd(), key=key)
+        self._counted = {_name_of(job): found}
         return found
 
     def evidence(self, job: Job, seconds: float) -> tuple[RowAccount | None, str]:
@@ -162,6 +178,9 @@ class BatchRows:
         `rows` is how many the plan is about. Raises PermanentError where they are others now, TransientError where it
         may be tried again; nothing is written then.
         """
+        if uri.startswith("bq://"):
+            self._write_table(job, uri, rows, seconds)
+            return
         held = self._store.rows_in(uri)
         if held is None:
             found = self._accounts.get(_name_of(job)) or self.account(job, seconds=seconds)
@@ -176,6 +195,13 @@ class BatchRows:
         elif held != rows:
             msg = f"{uri} holds {held:,} rows, and the plan is about {rows:,}"
             raise PermanentError(msg)
+
+    def _write_table(self, job: Job, uri: str, rows: int, seconds: float) -> None:
+        found = self._counted.get(_name_of(job)) or self._count(job, seconds)
+        if self._tables is None or not found.account.sound or found.account.left != rows:
+            msg = f"the batch has {found.account.left:,} rows left, and the plan was about {rows:,}"
+            raise PermanentError(msg)
+        self._tables.write_left(found, uri, seconds=seconds)
 
     def write_manifest(self, uri: str, body: Json) -> None:
         """The list of a batch's parts, beside the newest of them."""

@@ -279,10 +279,10 @@ def _write_rows_left(context: IncidentContext, request: Json, services: Services
 
     Raises PermanentError where it cannot be written, TransientError where it may be tried again.
     """
-    uris = data_of(Job(context.job.name, request)).inputs
+    data = data_of(Job(context.job.name, request))
     services.rows.write_left(
         context.job,
-        uris[0],
+        data.input_table or data.inputs[0],
         rows=context.plan.resume.sent,
         seconds=remaining(_ROWS_SECONDS),
     )
