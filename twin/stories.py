@@ -168,11 +168,12 @@ def _model(cloud: Cloud, name: str, image: str) -> str:
     )
 
 
-def _buckets(cloud: Cloud, name: str) -> str:
+def _buckets(cloud: Cloud, name: str, rows: int = 3) -> str:
+    """Where a batch reads and writes; its input has as many rows as the story says that it has."""
     cloud.storage.bucket(f"{name}-in", "US-CENTRAL1")
     cloud.storage.bucket(f"{name}-out", "US-CENTRAL1")
     source = f"gs://{name}-in/instances.jsonl"
-    cloud.storage.put(f"{name}-in", "instances.jsonl", '{"text": "…"}\n' * 3)
+    cloud.storage.put(f"{name}-in", "instances.jsonl", '{"text": "…"}\n' * rows)
     return source
 
 
@@ -184,14 +185,14 @@ def _wants_gpu(cloud: Cloud, name: str) -> Mapping[str, Any]:
         gpu_memory_gib=5,
         serving=Serving(instances=4000, cpu_seconds=95, gpu_seconds=0.35),
     )
-    body = _batch(cloud, name, model, _buckets(cloud, name))
+    body = _batch(cloud, name, model, _buckets(cloud, name, rows=4000))
     return cloud.past_job("batchPredictionJobs", body, needs)
 
 
 def _too_much(cloud: Cloud, name: str) -> Mapping[str, Any]:
     model = _model(cloud, name, "us-docker.pkg.dev/lab/serving/trees:1.9")
     needs = Needs(memory_gib=3, serving=Serving(instances=2000, cpu_seconds=70))
-    body = _batch(cloud, name, model, _buckets(cloud, name))
+    body = _batch(cloud, name, model, _buckets(cloud, name, rows=2000))
     return cloud.past_job("batchPredictionJobs", body, needs)
 
 
