@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from remediator.case import Case, LogLine
 from remediator.diagnosis.clients import service_behind, spoken_in
-from remediator.diagnosis.lazy_patterns import Linear
+from remediator.diagnosis.lazy_patterns import Late, Linear
 from remediator.diagnosis.matching import (
     quote_of,
     signature,
@@ -477,7 +477,7 @@ def _last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
         text = one.text.strip()
         if one.raised or is_progress(text):
             break
-        if not text or _OF_HELP.search(text):
+        if not text or _OF_HELP.is_in(text):
             continue
         if (complains(text) and not is_quiet(one)) or (not block and _by_name(one, job)):
             block.append(one)
@@ -498,7 +498,7 @@ def _last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
 def _stop_request(lines: Sequence[LogLine]) -> CaseText | None:
     """The last line of the workers that tells of SIGTERM or of a time limit that was reached."""
     for line in reversed(lines[-_LAST_READ:]):
-        if line.text and not is_service_line(line) and _STOP.search(line.text[:_TEXT_HEAD]):
+        if line.text and not is_service_line(line) and _STOP.is_in(line.text[:_TEXT_HEAD]):
             return _line_statement(line, 1, 1.0)
     return None
 
@@ -513,11 +513,11 @@ def _by_name(said: LogItem, job: Job) -> bool:
     )
 
 
-_PROGRAM = re.compile(r"(?P<name>[A-Za-z][\w.+-]{1,40}): \S")
+_PROGRAM = Late(r"(?P<name>[A-Za-z][\w.+-]{1,40}): \S")
 _STOP = Linear(
-    r"\b(?:received|got|caught|handling|sending|sent|on)\b.{0,30}\b(?:SIGTERM|signal:? (?:15|TERM))\b"
+    r"\b(?:received|got|caught|sending|sent)\b.{0,30}\b(?:SIGTERM|signal:? (?:15|TERM))\b"
     r"|\bSIGTERM\b.{0,20}\b(?:received|caught|arrived)\b|\btimeout: sending signal"
-    r"|\b(?:wall[- ]?clock|wall[- ]?time|walltime|run[- ]?time|time)[- ]?limit\b.{0,40}\b(?:reached|exceeded|hit|expired|is up|of \d)"
+    r"|\b(?:wall[- ]?clock|wall[- ]?time|walltime|run[- ]?time|time)[- ]?limit\b.{0,40}\b(?:reached|exceeded|hit|expired|is up)"
     r"|\b(?:hit|reached|exceeded|past|over)\b.{0,20}\b(?:wall[- ]?clock|wall[- ]?time|run[- ]?time|time)[- ]?limit\b|\bdue to time limit\b"
 )
 _LAST_READ, _LAST_WORDS, _OTHERS_AFTER = 60, 5, 3  # lines; chosen
@@ -562,7 +562,7 @@ _OWN_LEVEL = re.compile(
 )
 
 
-_LEVEL_FIELD = re.compile(
+_LEVEL_FIELD = Late(
     r"(?:[\"'](?:level|lvl|severity|levelname|log\.level)[\"']\s{0,2}:\s{0,2}[\"']|\b(?:level|lvl)=\"?)(?P<level>[A-Za-z]{4,8})\b"
 )
 _ERRORS = frozenset({"ERROR", "CRITICAL", "FATAL", "PANIC", "SEVERE", "EMERGENCY", "ALERT"})
