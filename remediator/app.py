@@ -57,7 +57,6 @@ class App:
         self,
         settings_: Settings,
         *,
-        here: Path,
         environ: Mapping[str, str],
         policies: Policies | None,
         text: bytes = b"",
@@ -67,7 +66,6 @@ class App:
     ) -> None:
         self.settings = settings_
         self.now = now
-        self._here = here
         self._environ = environ
         self.event_seconds = event_seconds
         self._clock = clock
@@ -85,14 +83,14 @@ class App:
         """Settings read and, where it is a local file, the policy file; raises InvalidInput."""
         found = settings.read(environ, here=here)
         if found.policies.startswith(("gs://", "secret:")):
-            return cls(found, here=here, environ=environ, policies=None, clock=clock)
+            return cls(found, environ=environ, policies=None, clock=clock)
         try:
             text = _read_file(Path(found.policies))
             policies = _load(text, found.policies, found)
         except InvalidInput as err:
             msg = f"REMEDIATOR_POLICIES: {err}"
             raise InvalidInput(msg) from err
-        return cls(found, here=here, environ=environ, policies=policies, text=text, clock=clock)
+        return cls(found, environ=environ, policies=policies, text=text, clock=clock)
 
     # --- the services -----------------------------------------------------------------------------
 

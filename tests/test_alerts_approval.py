@@ -59,7 +59,6 @@ def test_a_click_says_who_answered_what(button: int, approved: bool) -> None:
     assert parse_interaction(body, signed(body), SECRET, NOW) == Interaction(
         user="U024BE7LH",
         user_name="ana",
-        team="T0001",
         approved=approved,
         approval_id="apr-7f3a",
     )

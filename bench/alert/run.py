@@ -180,7 +180,6 @@ def main() -> int:
         handlers = Handlers(
             App(
                 found,
-                here=ROOT,
                 environ=environ,
                 policies=load(POLICIES, "policies.yaml").policies,
                 now=cloud.clock.now,

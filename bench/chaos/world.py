@@ -127,7 +127,6 @@ class World:
         def product(seconds: float) -> App:
             return App(
                 settings.read(environment, here=ROOT),
-                here=ROOT,
                 environ=environment,
                 policies=policies,
                 text=text.encode(),

@@ -33,7 +33,6 @@ class Interaction:
 
     user: str
     user_name: str
-    team: str
     approved: bool
     approval_id: str
 
@@ -75,7 +74,6 @@ def parse_interaction(
         found = Interaction(
             user=str(user["id"]),
             user_name=str(user.get("username") or user.get("name") or "")[:80],
-            team=str((payload.get("team") or {}).get("id") or ""),
             approved=_choice(action) == "approve",
             approval_id=str(action["value"]),
         )

@@ -258,7 +258,6 @@ def _needs(case: Case, facts: CaseFeatures, verdict: Cause) -> Needs:
     return Needs(
         peak_memory_gib=peak,
         memory_is_lower_bound=verdict is Cause.MEMORY_PRESSURE and peak is not None,
-        cpu_fullness=usage.cpu.mean if usage.cpu else None,
         work_done=done,
         request_seconds=facts.reading.elapsed_seconds,
         gpu_peak_memory_gib=(

@@ -218,12 +218,10 @@ class Fetches:
 class Timeline:
     """Sections by the time they took, longest first; empty where the log tells no times.
 
-    `span_seconds` is the time between the first and the last line. `work_done` is the last
-    progress that a line told, as a fraction.
+    `work_done` is the last progress that a line told, as a fraction.
     """
 
     timeline_sections: tuple[TimelineSection, ...]
-    span_seconds: float
     work_done: float | None
     slow_fetches: Fetches | None = None
     """Slow answers of one host, where the log tells enough of them; None: it does not."""
@@ -263,7 +261,7 @@ def read_timeline(case: Case, usage: Usage) -> Timeline:
     done = _progress(lines)
     reported = _by_telemetry(usage, case.job.start_time)
     if reported is not None:
-        return Timeline(reported[0], reported[1], done, _slow_fetches(lines))
+        return Timeline(reported[0], done, _slow_fetches(lines))
     return replace(
         _by_log(case, lines, done), cpu_share=_cpu_share(lines), slow_fetches=_slow_fetches(lines)
     )
@@ -529,10 +527,10 @@ def _duration_in(text: str) -> float | None:
 def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timeline:
     if len(lines) < _FEWEST_LINES and not any(_WAITING.search(one.text[:_HEAD]) for one in lines):
         # A lone line is no section, unless it says what is waited for.
-        return Timeline((), 0.0, done)
+        return Timeline((), done)
     lines = _telling(lines)
     if not lines:
-        return Timeline((), 0.0, done)
+        return Timeline((), done)
     moments = [line.time.timestamp() if line.time else 0.0 for line in lines]
     last_end = moments[-1]
     if case.job.end_time is not None:
@@ -540,7 +538,7 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
     bins = _shared_out(lines, [*moments, last_end])
     span = last_end - moments[0]
     if span <= 0:
-        return Timeline((), 0.0, done)
+        return Timeline((), done)
     timeline_sections = [
         TimelineSection(
             name=held.name or "(unnamed)",
@@ -561,7 +559,7 @@ def _by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timelin
         for held in _merged(bins).values()
     ]
     timeline_sections.sort(key=lambda s: (-s.seconds, s.name))
-    return Timeline(tuple(s for s in timeline_sections if s.share >= _LEAST_SHARE), span, done)
+    return Timeline(tuple(s for s in timeline_sections if s.share >= _LEAST_SHARE), done)
 
 
 _FEWEST_LINES = 2

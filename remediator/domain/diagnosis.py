@@ -111,8 +111,8 @@ class Progress:
 class Needs:
     """What the evidence says the job really needs; None where it does not say.
 
-    `peak_memory_gib` is a lower bound where the job died of memory. `cpu_fullness` is the mean
-    fraction of all vCPUs while working; `work_done` the fraction finished when time ran out.
+    `peak_memory_gib` is a lower bound where the job died of memory. `work_done` is the fraction that
+    was finished when time ran out.
     `request_seconds` is what one request of the failed batch size took, at least. `wanted` and
     `own_limit` are what messages about memory say of it, and `progress` what the log says of the
     work, whatever the verdict is.
@@ -120,7 +120,6 @@ class Needs:
 
     peak_memory_gib: float | None = None
     memory_is_lower_bound: bool = False
-    cpu_fullness: float | None = None
     work_done: float | None = None
     request_seconds: float | None = None
     gpu_peak_memory_gib: float | None = None

@@ -9,6 +9,7 @@ from remediator.ledger.outcomes import BreakerPause, PastOutcome, pause_of
 from remediator.ledger.records import (
     Approval,
     BrokenDocument,
+    CancelReason,
     Chain,
     Claim,
     ClaimAnswer,
@@ -27,6 +28,7 @@ __all__ = [
     "Approval",
     "BreakerPause",
     "BrokenDocument",
+    "CancelReason",
     "Chain",
     "Claim",
     "ClaimAnswer",

@@ -59,9 +59,9 @@ class _Contended(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """What a document is to become; None as body: it is to be gone."""
+    """What a document is to become."""
 
-    body: str | None
+    body: str
     due: datetime | None = None
     expires: datetime | None = None
 
@@ -125,9 +125,6 @@ class _FirestoreTransaction:
         expires: datetime | None = None,
     ) -> None:
         self.writes[collection, key] = _Written(json.dumps(body), due, expires)
-
-    def delete(self, collection: str, key: str) -> None:
-        self.writes[collection, key] = _Written(None)
 
 
 class FirestoreStore:
@@ -334,8 +331,6 @@ class FirestoreStore:
                 unheard = unheard or code not in _NEVER_APPLIED
                 raise
             for (at, written), version in zip(transaction.writes.items(), times, strict=True):
-                if written.body is None:
-                    version = None  # noqa: PLW2901  # it is gone
                 self._recent.keep(at, written.body, version)
             return True
 
@@ -343,9 +338,9 @@ class FirestoreStore:
             if self._again_while_it_helps("writing", ends, once):
                 return
         except RemediatorError:
-            self._recent.delete_expired(transaction.writes)
+            self._recent.drop(transaction.writes)
             raise
-        self._recent.delete_expired({*transaction.read, *transaction.writes})
+        self._recent.drop({*transaction.read, *transaction.writes})
         if unheard and self._bears(mark, transaction, ends):
             return  # an earlier try of this very commit was applied, and its answer lost
         raise _Contended
@@ -359,8 +354,6 @@ class FirestoreStore:
             version = transaction.read[at]
             known = {"update_time": version} if version is not None else {"exists": False}
             condition = {"current_document": known}
-        if written.body is None:
-            return {"delete": name, **condition}
         fields: dict[str, Any] = {
             "kind": {"string_value": at[0]},
             "body": {"string_value": written.body},
@@ -373,7 +366,7 @@ class FirestoreStore:
         return {"update": {"name": name, "fields": fields}, **condition}
 
     def _bears(self, mark: str, transaction: _FirestoreTransaction, ends: float) -> bool:
-        names = [self._name(*at) for at, written in transaction.writes.items() if written.body]
+        names = [self._name(*at) for at in transaction.writes]
         if not names:
             return False
         found = self._again_while_it_helps("reading", ends, _reader(self, names))

@@ -30,6 +30,7 @@ from remediator.ledger.records import (
     Store,
     Transaction,
     UnreadableDocument,
+    as_now,
     doc_id,
     from_json,
     reservations_of,
@@ -61,7 +62,7 @@ class Ledger:
     def incident(self, key: str) -> Incident | None:
         """The incident of a job, by `JobName.key`."""
         body = self._store.get("incidents", doc_id(key))
-        return from_json(Incident, body) if body else None
+        return as_now(from_json(Incident, body)) if body else None
 
     def known(self, keys: Sequence[str]) -> frozenset[str]:
         """Which of these jobs already have an incident."""

@@ -47,7 +47,7 @@ class ReadCache:
             while len(self._seen) > _MOST:
                 del self._seen[next(iter(self._seen))]
 
-    def delete_expired(self, every: Iterable[At]) -> None:
+    def drop(self, every: Iterable[At]) -> None:
         """Nothing is known of these any more."""
         with self._lock:
             for at in every:

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields, is_dataclass
+from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar, cast, get_type_hints
@@ -55,6 +55,16 @@ class Conclusion(StrEnum):
     RECOVERED = "recovered"
     TOO_OLD = "too_old"
     IGNORED = "ignored"
+
+
+class CancelReason(StrEnum):
+    """Why we cancelled an attempt that ran: what becomes of its chain rests on it."""
+
+    NONE = ""
+    NO_MACHINE = "no_machine"
+    """It waited for a machine in vain: the step is stepped over, and counts as a retry."""
+    OVERRUN = "overrun"
+    """It passed a limit of money or time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,7 @@ class Incident:
     evidence: tuple[Json, ...] = ()
     approval: Approval | None = None
     silent_sink: bool = False
+    cancel_reason: CancelReason = CancelReason.NONE
     model: str = ""
     run_seconds: float | None = None
     machine: str = ""
@@ -287,8 +298,6 @@ class Transaction(Protocol):
         expires: datetime | None = None,
     ) -> None: ...
 
-    def delete(self, collection: str, key: str) -> None: ...
-
 
 class Work(Protocol[T]):  # type: ignore[misc]  # the variance is the caller's business
     """A unit of work; a store may run it more than once, so it touches nothing but its argument."""
@@ -375,6 +384,10 @@ def _conclusion(value: Any) -> Conclusion:
     return Conclusion(value) if value in frozenset(Conclusion) else Conclusion.NONE
 
 
+def _cancel_reason(value: Any) -> CancelReason:
+    return CancelReason(value) if value in frozenset(CancelReason) else CancelReason.NONE
+
+
 def reservations_of(value: Any) -> tuple[Reservation, ...]:
     """What was set aside; the first ledgers named counters alone, whose amounts nobody knows."""
     kept = (item for item in value or () if isinstance(item, Mapping))
@@ -434,6 +447,7 @@ _DECODERS: Mapping[Any, Callable[[Any], Any]] = {
     datetime | None: _or_none(_moment),
     Stage: _stage,
     Conclusion: _conclusion,
+    CancelReason: _cancel_reason,
     tuple[Change, ...]: _changes,
     tuple[Attempt, ...]: lambda value: tuple(Attempt.parse(item) for item in value or ()),
     tuple[Reservation, ...]: reservations_of,
@@ -473,6 +487,25 @@ def from_json(kind: type[T], body: Json) -> T:
         raise UnreadableDocument(
             kind.__name__.lower(), named, f"its field {name} makes no sense"
         ) from err
+
+
+# --- documents of earlier versions -----------------------------------------------------------------
+
+_OLD_NO_MACHINE = "it waited an hour for a machine in vain"
+_OLD_NO_END = "not terminal after 24 hours"
+
+
+def as_now(incident: Incident) -> Incident:
+    """What an earlier version said in a sentence alone, as this one keeps it.
+
+    A job that still ran was once concluded after a day, which was no end; why an attempt was cancelled
+    stood in `reason`.
+    """
+    if incident.reason == _OLD_NO_END:
+        return replace(incident, stage=Stage.FOLLOWED, conclusion=Conclusion.NONE, reason="")
+    if incident.reason == _OLD_NO_MACHINE and incident.cancel_reason is CancelReason.NONE:
+        return replace(incident, cancel_reason=CancelReason.NO_MACHINE)
+    return incident
 
 
 # --- documents that cannot be read -----------------------------------------------------------------

@@ -37,7 +37,7 @@ class _SqliteTransaction:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.writes: dict[tuple[str, str], tuple[str, str | None, str | None] | None] = {}
+        self.writes: dict[tuple[str, str], tuple[str, str | None, str | None]] = {}
 
     def get(self, collection: str, key: str) -> Json | None:
         return _get(self._connection, collection, key)
@@ -55,9 +55,6 @@ class _SqliteTransaction:
         expires: datetime | None = None,
     ) -> None:
         self.writes[collection, key] = (json.dumps(body), _sortable(due), _sortable(expires))
-
-    def delete(self, collection: str, key: str) -> None:
-        self.writes[collection, key] = None
 
 
 class SqliteStore:
@@ -77,16 +74,10 @@ class SqliteStore:
                 transaction = _SqliteTransaction(connection)
                 result = work(transaction)
                 for (collection, key), row in transaction.writes.items():
-                    if row is None:
-                        connection.execute(
-                            "DELETE FROM documents WHERE collection = ? AND key = ?",
-                            (collection, key),
-                        )
-                    else:
-                        connection.execute(
-                            "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)",
-                            (collection, key, *row),
-                        )
+                    connection.execute(
+                        "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)",
+                        (collection, key, *row),
+                    )
                 connection.commit()
             except BaseException:
                 connection.rollback()

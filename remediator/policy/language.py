@@ -92,10 +92,6 @@ class Loaded:
     def errors(self) -> tuple[Mistake, ...]:
         return tuple(m for m in self.mistakes if m.severity == "error")
 
-    @property
-    def warnings(self) -> tuple[Mistake, ...]:
-        return tuple(m for m in self.mistakes if m.severity == "warning")
-
     def render(self) -> str:
         """A line for each mistake, as `validate` prints them; empty where there is none."""
         return "\n".join(mistake.render(self.filename) for mistake in self.mistakes)

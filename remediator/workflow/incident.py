@@ -36,7 +36,15 @@ from remediator.domain import (
 from remediator.evidence.log_budget import LOG_READS
 from remediator.intake import Hint
 from remediator.job import Job, summary
-from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage, UnreadableDocument
+from remediator.ledger import (
+    Approval,
+    CancelReason,
+    Chain,
+    Conclusion,
+    Incident,
+    Stage,
+    UnreadableDocument,
+)
 from remediator.ledger.approvals import approval_id
 from remediator.log import LogEvent
 from remediator.planning import alert_routing, costs, plan
@@ -194,7 +202,7 @@ def _consider(job: Job, services: Services, *, known_since: datetime, late_sink:
         msg = "an attempt of ours that is not written down yet"
         raise TransientError(msg)
     root = services.ledger.root_of(key)
-    incident = _reopened(services.ledger.incident(key))
+    incident = services.ledger.incident(key)
     if incident is not None and incident.stage is Stage.DONE:
         return f"already handled: {incident.conclusion or incident.reason}"
     if not job.state.is_terminal:
@@ -248,16 +256,6 @@ def _ended_now(incident: Incident, job: Job, services: Services, now: datetime) 
         msg = "another execution moved this incident on"
         raise TransientError(msg)
     return replace(ended, version=ended.version + 1)
-
-
-def _reopened(incident: Incident | None) -> Incident | None:
-    """What an earlier version concluded of a job that still ran, after a day, was no end."""
-    if incident is None or incident.reason != _NO_END:
-        return incident
-    return replace(incident, stage=Stage.FOLLOWED, conclusion=Conclusion.NONE, reason="")
-
-
-_NO_END = "not terminal after 24 hours"
 
 
 def _alert_unreadable_document(job: Job, err: UnreadableDocument, services: Services) -> str:
@@ -395,9 +393,8 @@ def _conclude_unfailed(
         if is_watch_cancel(stored) and stored.stage is not Stage.APPROVAL:
             return conclude_cancelled(job, stored, services, now)
         if stored.attempt:
-            if stored.reason == running_attempts.NO_MACHINE and running_attempts.step_over(
-                job, stored, services, now
-            ):
+            never_ran = stored.cancel_reason is CancelReason.NO_MACHINE
+            if never_ran and running_attempts.step_over(job, stored, services, now):
                 return "stepped over: the attempt never got a machine"
             return close_chain(job, stored, services, now, AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)
         close_incident(stored, services, Conclusion.IGNORED, Guard.CANCELLED_BY_PERSON.value)

@@ -14,7 +14,7 @@ from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.domain import Attempt, JobState, Mode
 from remediator.job import Job, summary
-from remediator.ledger import Chain, Incident
+from remediator.ledger import CancelReason, Chain, Incident
 from remediator.log import LogEvent
 from remediator.planning import alert_routing, budgets, costs
 from remediator.workflow.conclusions import settle_attempt
@@ -22,7 +22,7 @@ from remediator.workflow.decide import budget_limit, job_budget, limits_of, skip
 from remediator.workflow.services import Services
 
 STUCK_AFTER = timedelta(hours=1)
-NO_MACHINE = "it waited an hour for a machine in vain"
+_NO_MACHINE_WORDS = "it waited an hour for a machine in vain"
 _WAITS_FOR_A_MACHINE = (JobState.QUEUED, JobState.PENDING)
 
 
@@ -37,13 +37,15 @@ def check_attempt(job: Job, incident: Incident, services: Services, now: datetim
     if chain is None or attempt is None:
         return incident
     if _is_stuck(job, now):
-        return _cancel(job, incident, services, NO_MACHINE)
+        return _cancel(job, incident, services, CancelReason.NO_MACHINE, _NO_MACHINE_WORDS)
     over = _overrun(job, attempt, chain, services, now)
     if over is None:
         return incident
     cancels = limits_of(attempt.policy, services).on_overrun == "cancel"
     _alert_overrun(job, incident, chain, attempt, over, services, now, cancelled=cancels)
-    return _cancel(job, incident, services, over.why) if cancels else incident
+    if not cancels:
+        return incident
+    return _cancel(job, incident, services, CancelReason.OVERRUN, over.why)
 
 
 def alert_if_over_budget(job: Job, incident: Incident, services: Services, now: datetime) -> None:
@@ -173,7 +175,9 @@ def _day_words(budget: budgets.Budget, day: date) -> str:
 _CENT = 0.005  # sums of money are compared to the cent, as the guards do
 
 
-def _cancel(job: Job, incident: Incident, services: Services, why: str) -> Incident:
+def _cancel(
+    job: Job, incident: Incident, services: Services, reason: CancelReason, why: str
+) -> Incident:
     """Ask Vertex to end it, the reason written down first: a crash between leaves no riddle."""
     policies = services.policies()
     observes = Mode.OBSERVE in {policies.mode, services.settings.max_mode}
@@ -185,8 +189,8 @@ def _cancel(job: Job, incident: Incident, services: Services, why: str) -> Incid
     ):
         return incident
     noted = incident
-    if incident.reason != why:
-        noted = replace(incident, reason=why)
+    if (incident.cancel_reason, incident.reason) != (reason, why):
+        noted = replace(incident, cancel_reason=reason, reason=why)
         if not services.ledger.move(noted):
             return incident
         noted = replace(noted, version=noted.version + 1)

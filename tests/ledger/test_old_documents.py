@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from remediator.domain import Attempt, JobState
-from remediator.ledger import Conclusion, Ledger, Limit, Stage
+from remediator.ledger import CancelReason, Conclusion, Ledger, Limit, Stage
 from remediator.ledger.firestore import FirestoreStore
 from remediator.ledger.records import Store, doc_id
 from remediator.ledger.sqlite import SqliteStore
@@ -228,3 +228,28 @@ def test_a_file_of_an_earlier_schema_is_brought_up_to_date_and_keeps_everything(
     database.close()
     if version == 0:
         assert {"documents_due", "documents_expires"} <= indexes
+
+
+@pytest.mark.parametrize(
+    ("reason", "stage", "cancel_reason"),
+    [
+        ("it waited an hour for a machine in vain", Stage.DONE, CancelReason.NO_MACHINE),
+        ("not terminal after 24 hours", Stage.FOLLOWED, CancelReason.NONE),
+        ("it passed usd_per_job", Stage.DONE, CancelReason.NONE),
+    ],
+)
+def test_what_an_earlier_version_said_in_a_sentence_is_read(
+    reason: str, stage: Stage, cancel_reason: CancelReason, tmp_path: Path
+) -> None:
+    store = SqliteStore(tmp_path / "ledger.sqlite3")
+    body = {
+        "key": KEY,
+        "job": f"projects/p/locations/{KEY}",
+        "stage": "done",
+        "first_known": "2026-11-23T19:00:00Z",
+        "reason": reason,
+    }
+    store.run(lambda tx: tx.put("incidents", doc_id(KEY), body))
+    read = Ledger(store).incident(KEY)
+    assert read is not None
+    assert (read.stage, read.cancel_reason) == (stage, cancel_reason)

@@ -77,7 +77,6 @@ def test_an_event_is_answered_within_its_time_whatever_hangs(
     loaded = policy.load(POLICIES, "policies.yaml")
     app = App(
         settings.read(environ, here=ROOT),
-        here=ROOT,
         environ=environ,
         policies=loaded.policies,
         event_seconds=6.0,
@@ -118,7 +117,6 @@ def test_what_is_owed_is_delivered_in_a_time_of_its_own_whatever_hangs(
     )
     app = App(
         settings.read(environ, here=ROOT),
-        here=ROOT,
         environ=environ,
         policies=policy.load(POLICIES, "policies.yaml").policies,
         event_seconds=13.0,

@@ -10,9 +10,9 @@ import pytest
 
 from remediator.domain import JobName, Mode
 from remediator.job import Job
-from remediator.ledger import Conclusion, Incident, Stage
+from remediator.ledger import CancelReason, Conclusion, Incident, Stage
 from remediator.workflow.resubmit import resubmit
-from remediator.workflow.running_attempts import NO_MACHINE, STUCK_AFTER, check_attempt, step_over
+from remediator.workflow.running_attempts import STUCK_AFTER, check_attempt, step_over
 from remediator.workflow.services import Services
 from tests.jobs import CUSTOM
 from tests.workflow.workbench import CALL_SECONDS, NOW, POLICIES, Bench
@@ -59,7 +59,9 @@ def test_an_attempt_without_a_machine_is_cancelled_after_an_hour(state: str) -> 
     ((name, written),) = bench.vertex.cancelled
     assert name == attempt.name
     assert written is not None
-    assert written.reason == NO_MACHINE  # before the cancel: a crash between leaves no riddle
+    assert (
+        written.cancel_reason is CancelReason.NO_MACHINE
+    )  # before the cancel: a crash between leaves no riddle
     assert noted == written
     assert not bench.channel.messages
     assert timedelta(hours=1) == STUCK_AFTER
