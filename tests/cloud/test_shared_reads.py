@@ -148,9 +148,9 @@ def test_after_some_reads_of_a_minute_the_others_are_spaced() -> None:
         moment += seconds
 
     shared = SharedReads(service.read, clock=lambda: moment, sleep=sleep)
-    for number in range(14):
+    for number in range(24):
         shared.tail(tail(str(number)), 20.0)
-    assert slept == [1.6] * 4  # the first ten wait for nobody
+    assert slept == [2.0] * 4  # the first twenty wait for nobody
     moment += 61.0
     shared.tail(tail("99"), 20.0)
     assert len(slept) == 4
