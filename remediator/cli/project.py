@@ -27,6 +27,7 @@ from remediator.domain import InvalidInput, JobName, JobState
 
 if TYPE_CHECKING:
     from remediator.alerts import Message
+    from remediator.inputs import Assembly
 
 
 def capture(args: argparse.Namespace) -> int:
@@ -114,7 +115,8 @@ def alert_preview(args: argparse.Namespace) -> int:
         raise InvalidInput(msg)
     found = assembly_of(args)
     state = no_failure_words(found.case.job) if found.has_job else ""
-    if state and found.case.job.state is not JobState.UNSPECIFIED:
+    is_watched = bool(state) and _is_in_trouble(args, found)
+    if state and found.case.job.state is not JobState.UNSPECIFIED and not is_watched:
         print(f"no alert is sent: {state}", file=sys.stderr if args.json else sys.stdout)
         if args.json:
             print("null")
@@ -143,6 +145,16 @@ def alert_preview(args: argparse.Namespace) -> int:
     else:
         print(as_text(message))
     return DONE
+
+
+def _is_in_trouble(args: argparse.Namespace, found: Assembly) -> bool:
+    """Whether the job still runs and an entry of `watch` would tell of it."""
+    from remediator.catalog.catalog import Catalog
+    from remediator.cli.subject import plan_watch_inputs
+
+    policies = open_app_with_policies(args).policies()
+    made = plan_watch_inputs(found, policies, Catalog.built_in())
+    return made is not None and made.entry is not None and bool(made.plan.alerts)
 
 
 _SERVICES = ("slack", "teams", "google_chat", "pagerduty", "webhook")

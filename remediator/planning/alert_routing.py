@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from remediator.domain import Diagnosis
 from remediator.job import Job
 from remediator.policy.model import OWNER, Policies, Policy
+from remediator.policy.watch_entries import WatchEntry
 
 
 def channels_of(policies: Policies, name: str, job: Job) -> tuple[str, ...]:
-    """Where a policy's alerts go, the owner found for the job; the last policy's if it is gone."""
-    chosen = next((policy for policy in policies.policies if policy.name == name), None)
+    """Where the alerts of a policy, or of an entry of `watch`, go, the owner found for the job; the last
+    policy's if it is gone."""
+    named: tuple[Policy | WatchEntry, ...] = (*policies.policies, *policies.watch)
+    chosen = next((one for one in named if one.name == name), None)
     if chosen is None and policies.policies:
         chosen = policies.policies[-1]
     return (
@@ -35,7 +38,10 @@ def channels_for_refused_create(policies: Policies, found: Diagnosis, kind: str)
 
 
 def resolved_channels(
-    policies: Policies, policy: Policy, labels: Mapping[str, str], service_account: str
+    policies: Policies,
+    policy: Policy | WatchEntry,
+    labels: Mapping[str, str],
+    service_account: str,
 ) -> tuple[str, ...]:
     """The policy's channels with `owner` replaced by whoever the owner map finds.
 
@@ -56,12 +62,7 @@ def resolved_channels(
 
 
 def all_channels(policies: Policies) -> tuple[str, ...]:
-    """Every channel that some policy uses: for news of the remediator itself."""
-    used = (
-        name
-        for policy in policies.policies
-        if policy.enabled
-        for name in policy.alert
-        if name != OWNER
-    )
+    """Every channel that some policy or entry of `watch` uses: for news of the remediator itself."""
+    every: tuple[Policy | WatchEntry, ...] = (*policies.policies, *policies.watch)
+    used = (name for one in every if one.enabled for name in one.alert if name != OWNER)
     return tuple(dict.fromkeys(used))

@@ -50,6 +50,7 @@ from remediator.log import LogEvent
 from remediator.planning import alert_routing, costs, plan
 from remediator.policy import Policies
 from remediator.report.curves import kept_curves
+from remediator.watch import plan_watch
 from remediator.workflow import running_attempts
 from remediator.workflow.adoption import adopt_forsaken, resolve_claim
 from remediator.workflow.conclusions import (
@@ -91,7 +92,12 @@ from remediator.workflow.services import (
     Services,
     new_incident,
 )
-from remediator.workflow.watch_actions import conclude_cancelled, follow_cancel, is_watch_cancel
+from remediator.workflow.watch_actions import (
+    conclude_cancelled,
+    follow_cancel,
+    is_watch_cancel,
+    running_facts,
+)
 
 FOLLOWED_EVERY = timedelta(minutes=5)
 APPROVAL_LASTS = timedelta(hours=12)
@@ -664,7 +670,6 @@ def preview(
     Without a job (`has_job` false: a log came alone) there is a cause to tell, and nothing to do.
     `resume`: the bucket and the dataset for the rows that are left of a batch.
     """
-    found = diagnose_case(case, policies)
     history = History(
         attempts=case.attempts,
         parent=case.parent,
@@ -672,6 +677,10 @@ def preview(
         resume_bucket=resume[0],
         resume_dataset=resume[1],
     )
+    watched = plan_watch(case, policies, history, catalog) if has_job else None
+    if watched is not None and watched.entry is not None:
+        return compose(running_facts(case, watched, watched.entry))
+    found = diagnose_case(case, policies)
     made = plan(case, found, policies, history, catalog)
     incident = Incident(
         key=case.job.name.key,

@@ -96,7 +96,7 @@ def act(
     entry, plan = made.entry, made.plan
     if entry is None:
         return False
-    trouble = _trouble(case, made, entry, watched, now)
+    trouble = _trouble(case, made, entry, now, spell=watched.spells)
     marked = replace(
         watched,
         alerted=made.reason,
@@ -109,7 +109,8 @@ def act(
         return _cancel(job, case, made, trouble, marked, services, now)
     if plan.action is Action.APPROVE and plan.mode is Mode.APPROVE:
         return _ask(job, case, made, trouble, marked, services, now)
-    messages = services.outbox.alert_messages(_facts(job, trouble, services, now), plan.alerts, now)
+    facts = _facts(job, trouble, *_incident_and_chain(job, services, now))
+    messages = services.outbox.alert_messages(facts, plan.alerts, now)
     if services.ledger.watched.move(marked, outbox_messages=messages) is None:
         return False
     log.say(
@@ -124,7 +125,7 @@ def act(
 
 
 def _trouble(
-    case: Case, made: WatchPlan, entry: WatchEntry, watched: WatchedJob, now: datetime
+    case: Case, made: WatchPlan, entry: WatchEntry, now: datetime, *, spell: int = 0
 ) -> Trouble:
     plan, seen = made.plan, made.watch
     price = seen.usd_per_hour if seen else None
@@ -145,28 +146,34 @@ def _trouble(
         refused_by=plan.refused_by if held_back else (),
         why_not="; ".join(plan.notes) if held_back else "",
         last_lines=tuple(redact(line, 300) for line in lines),
-        spell=watched.spells,
+        spell=spell,
     )
+
+
+def running_facts(case: Case, made: WatchPlan, entry: WatchEntry) -> AlertFacts:
+    """The facts of the alert that a running job's case would give."""
+    job, root = case.job, case.job.name.key
+    incident = new_incident(job, case.now, root)
+    chain = Chain(key=root, root=str(job.name), attempts=case.attempts)
+    return _facts(job, _trouble(case, made, entry, case.now), incident, chain)
 
 
 def _facts(
     job: Job,
     trouble: Trouble,
-    services: Services,
-    now: datetime,
+    incident: Incident,
+    chain: Chain,
     *,
-    incident: Incident | None = None,
     plan: Plan | None = None,
 ) -> AlertFacts:
-    held, chain = _incident_and_chain(job, services, now)
-    known = incident or held
-    approval = known.approval if incident is not None else None
+    """`plan`: where it is asked about, with the incident's question."""
+    approval = incident.approval if plan is not None else None
     return AlertFacts(
         kind=AlertKind.RUNNING,
         job=job.name,
         display_name=job.display_name,
-        root=known.root,
-        attempt=known.attempt,
+        root=incident.root,
+        attempt=incident.attempt,
         state=job.state,
         machine=summary.machine_words(job),
         owner=summary.owner_of(job),
@@ -230,7 +237,8 @@ def _ask(
         approval=offered,
         due=now + _ASKED_AGAIN,
     )
-    facts = _facts(job, trouble, services, now, incident=pending, plan=made.plan)
+    _, chain = _incident_and_chain(job, services, now)
+    facts = _facts(job, trouble, pending, chain, plan=made.plan)
     messages = services.outbox.alert_messages(facts, made.plan.alerts, now)
     if not services.ledger.move(pending, outbox_messages=messages):
         return False
@@ -253,7 +261,8 @@ def _cancel(
     ending = replace(
         _begun(job, case, made, services, now), stage=Stage.FOLLOWED, due=now + _CANCEL_TAKES
     )
-    facts = _facts(job, trouble, services, now, incident=ending, plan=made.plan)
+    _, chain = _incident_and_chain(job, services, now)
+    facts = _facts(job, trouble, ending, chain)
     messages = services.outbox.alert_messages(facts, made.plan.alerts, now)
     if not services.ledger.move(ending, outbox_messages=messages):
         return False

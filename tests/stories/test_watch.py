@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from tests.stories.conftest import POLICIES
+from twin import faults
 from twin.clock import rfc3339
+from twin.physics import Needs, Section
 
 WATCH = """\
 watch:
@@ -63,6 +65,12 @@ def running_job(cloud: Any, *, hangs_at: int | None, ident: str = "4711") -> dic
     cloud.clock.advance(2 * 3600)
     cloud.storage.put_uri("gs://lab-out/pretrain/ckpt-100/state.pt", "0" * 10)
     cloud.clock.advance((HOURS - 2) * 3600)
+    curves_and_lines(cloud, ident, start, hangs_at=hangs_at)
+    return dict(job)
+
+
+def curves_and_lines(cloud: Any, ident: str, start: datetime, *, hangs_at: int | None) -> None:
+    """What a job of four workers shows of itself until now."""
     minutes = HOURS * 60
     hangs = minutes + 1 if hangs_at is None else hangs_at
     _series(cloud, ident, start, "accelerator/utilization", minutes, lambda _: 0.99)
@@ -78,7 +86,6 @@ def running_job(cloud: Any, *, hangs_at: int | None, ident: str = "4711") -> dic
             start + timedelta(minutes=minute),
             f"step {minute * 10} loss {9 / minute:.4f}",
         )
-    return dict(job)
 
 
 def _series(cloud: Any, ident: str, start: datetime, name: str, minutes: int, level: Level) -> None:
@@ -149,6 +156,12 @@ def look_twice(house: Any, later: Any) -> None:
     house.reconcile()
     later(minutes=3)
     house.reconcile()
+
+
+def go_on(house: Any, later: Any, *, rounds: int) -> None:
+    for _ in range(rounds):
+        house.reconcile()
+        later(minutes=3)
 
 
 @old
@@ -267,3 +280,103 @@ def test_a_cancel_of_ours_is_told_as_ours(open_house: Any, cloud: Any, later: An
     house.reconcile()
     assert resubmissions(cloud) == []
     assert titles(cloud)[1].startswith("Given up: the remediator cancelled pretrain")
+    assert cloud.mail.messages == []  # the entry names one channel
+
+
+@old
+def test_a_no_leaves_the_job_running_and_is_not_asked_again(
+    open_house: Any, cloud: Any, later: Any, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    house = open_house(POLICIES + ASK)
+    running_job(cloud, hangs_at=150)
+    look_twice(house, later)
+    (pending,) = json.loads(run("approvals", "--json")[1])
+    assert run("decline", pending["id"])[0] == 0
+    for _ in range(3):
+        later(minutes=6)
+        house.reconcile()
+    assert cloud.calls("*.Cancel*Job") == []
+    assert len(titles(cloud)) == 1
+    assert json.loads(run("approvals", "--json")[1]) == []
+
+
+@old
+def test_a_cancel_that_was_not_answered_is_sent_again(
+    open_house: Any, cloud: Any, later: Any
+) -> None:
+    house = open_house(POLICIES + WATCH)
+    running_job(cloud, hangs_at=150)
+    house.reconcile()
+    later(minutes=3)
+    cloud.fail("*.CancelCustomJob", faults.status("PERMISSION_DENIED"), times=1)
+    house.reconcile()
+    assert cloud.jobs.all("customJobs")[0]["state"] == "JOB_STATE_RUNNING"
+    later(minutes=6)
+    house.reconcile()
+    assert cloud.jobs.all("customJobs")[0]["state"] == "JOB_STATE_CANCELLING"
+    cloud.clock.advance(60)
+    later(minutes=3)
+    house.reconcile()
+    assert len(resubmissions(cloud)) == 1
+    assert len([one for one in titles(cloud) if one.startswith("Running")]) == 1
+
+
+@old
+def test_a_budget_that_has_no_room_leaves_the_job_running(
+    open_house: Any, cloud: Any, later: Any
+) -> None:
+    house = open_house(POLICIES.replace("usd_per_job: 1000", "usd_per_job: 1") + WATCH)
+    running_job(cloud, hangs_at=150)
+    look_twice(house, later)
+    assert cloud.calls("*.Cancel*Job") == []
+    assert "Refused by usd_per_job" in cloud.slack.messages[0].text
+
+
+@old
+def test_a_part_of_a_pipeline_run_is_that_ones_affair(
+    open_house: Any, cloud: Any, later: Any
+) -> None:
+    house = open_house(POLICIES + WATCH)
+    job = running_job(cloud, hangs_at=150)
+    labels = {**job["labels"], "vertex-ai-pipelines-run-billing-id": "991"}
+    cloud.jobs.change(job["name"], labels=labels)
+    look_twice(house, later)
+    assert (cloud.calls("*.Cancel*Job"), titles(cloud)) == ([], [])
+
+
+@old
+def test_what_stood_still_is_in_the_report_once_the_job_has_ended(
+    open_house: Any, cloud: Any, later: Any, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    house = open_house(POLICIES + TELL)
+    job = running_job(cloud, hangs_at=150)
+    look_twice(house, later)
+    cloud.jobs.change(job["name"], state="JOB_STATE_SUCCEEDED", endTime=cloud.now_text())
+    later(minutes=5)
+    house.reconcile()
+    found = json.loads(run("report", "--json")[1])["stood_still"]
+    assert 20 < found["usd"] < 60  # four A100 machines, two hours and a half
+    assert (found["jobs"][0]["spells"], found["jobs"][0]["still"]) == (1, None)
+
+
+@old
+def test_an_attempt_that_hangs_too_is_ended_and_counted_in_its_chain(
+    open_house: Any, cloud: Any, later: Any
+) -> None:
+    house = open_house(POLICIES.replace("attempts: 3", "attempts: 2") + WATCH)
+    began = cloud.clock.now()
+    job = running_job(cloud, hangs_at=150)
+    cloud.jobs.needs("customJobs", job, Needs(sections=(Section("train", cpu_seconds=1e9),)))
+    for number in (1, 2):
+        go_on(house, later, rounds=4)
+        cloud.clock.advance(60)
+        go_on(house, later, rounds=1)
+        made = resubmissions(cloud)[-1]
+        assert made["labels"]["remediator-attempt"] == str(number)
+        ident = str(made["name"]).rpartition("/")[2]
+        cloud.jobs.change(made["name"], state="JOB_STATE_RUNNING", startTime=rfc3339(began))
+        curves_and_lines(cloud, ident, began, hangs_at=150)
+    go_on(house, later, rounds=4)
+    assert len(resubmissions(cloud)) == 2
+    assert len(cloud.calls("*.CancelCustomJob")) == 2
+    assert "Refused by attempts: 2 of 2" in " ".join(cloud.slack.messages[-1].text.split())
