@@ -521,7 +521,7 @@ def report() -> str:
             "",
             "What was stated, and how often it was right, the first time: 0.5 to 0.6 in 18 of 28, 0.6 to 0.7 in 28 of 39, 0.7 to 0.8",
             "in 39 of 48, 0.8 to 0.9 in 32 of 33, 0.9 and above in 23 of 23. Half A was mended for by structure and by rows; what that",
-            "brought half B, of which nothing was looked at, is the difference of its two columns.",
+            "brought half B, of which nothing but that first list was looked at, is the difference of its columns (rows that others added since count in it too).",
             "",
             "## Speed",
             "",
