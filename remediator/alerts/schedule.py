@@ -1,6 +1,6 @@
 """When a channel takes what: quiet hours, the digest's times, and what a pager is for. Pure.
 
-Owns the decision for one alert that is enqueued, from what the policy file says of its channel and the
+Owns the decision for one alert of the outbox, from what the policy file says of its channel and the
 moment. Must not send or keep anything: the delivery does, and the digest itself is made by `digests`.
 """
 
@@ -60,7 +60,7 @@ class Turn(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`until` is set where it is held: it is asked about again then. `explanation` says for what."""
+    """`until` is set where it is held: it is asked about again then. `why` says for what."""
 
     turn: Turn
     until: datetime | None = None

@@ -1,8 +1,9 @@
 """The digest of each channel that asked for one, enqueued once for each period.
 
-Owns which failures a digest tells of: those whose alerts the channel was enqueued. A digest's outbox message bears
-the channel and the period, and a note says up to which period they are made, so that a restart or a
-second execution makes none twice. Called by `reconcile`; delivered like any alert.
+Owns which failures a digest tells of: those whose alerts were put into the outbox for the channel. A
+digest's own message there bears the channel and the period, and a note says up to which period they
+are made, so that a restart or a second execution makes none twice. Called by `reconcile`; delivered
+like any alert.
 """
 
 from __future__ import annotations
