@@ -103,7 +103,12 @@ class Storage:
             for key in [key for key in self._objects if key[0] == name]:
                 del self._objects[key], self._data[key]
 
-    def put(self, bucket: str, name: str, data: str | bytes) -> None:
+    def damage(self, bucket: str, name: str, data: bytes) -> None:
+        """Other bytes under the object's name, generation and checksum."""
+        with self._lock:
+            self._data[bucket, name] = data
+
+    def put(self, bucket: str, name: str, data: str | bytes, *, encoding: str = "") -> None:
         """An object; its bucket is made in US-CENTRAL1 if there is none."""
         content = data.encode() if isinstance(data, str) else data
         with self._lock:
@@ -129,6 +134,7 @@ class Storage:
                 "etag": generation,
                 "timeCreated": now,
                 "updated": now,
+                **({"contentEncoding": encoding} if encoding else {}),
             }
 
     def put_uri(self, uri: str, data: str | bytes) -> None:
