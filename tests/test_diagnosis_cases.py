@@ -297,7 +297,7 @@ def test_a_line_of_any_length_is_looked_at_up_to_a_bound():
 
 def test_no_pattern_may_match_without_bound():
     """A row is looked for in the whole text at once: `.*` would quote all of it."""
-    patterns = [(row.id, one) for row in all_signatures() for one in row.patterns]
+    patterns = [(row.id, one.regex) for row in all_signatures() for one in row.patterns]
     assert [one for one in patterns if ".*" in one[1].replace(r"\.*", "")] == []
 
 

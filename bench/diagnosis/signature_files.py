@@ -26,18 +26,21 @@ cases), or `documented` (its software's manual or source, at the row's `see`). W
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from bench.diagnosis.prefilter import clauses_of, longest_part
 from remediator.diagnosis import weighted_evidence
+from remediator.diagnosis.matching import GROUP
 from remediator.diagnosis.signature import ANYWHERE, Level, Tag, TextPlace
 from remediator.diagnosis.signatures import COMPILED
 from remediator.domain import Cause
@@ -172,7 +175,47 @@ def weight_of(words: str) -> float:
     return round(base + (offset if found[2] == "+" else -offset), 2)
 
 
-def compiled_row(row: Row) -> dict[str, Any]:
+def filed_patterns(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """Of each pattern's regex what the product loads: `[regex, clauses, groups]`, the rarest clause first.
+
+    How rare a word is, is counted in all examples together: texts of failures, and of what is none.
+    """
+    texts = (
+        example.text
+        for row in rows
+        for example in (*row.silent, *(e for one in row.patterns for e in one.examples))
+    )
+    seen = "\n".join(texts).lower()
+
+    @functools.cache
+    def count(word: str) -> int:
+        return seen.count(word)
+
+    def times(clause: Iterable[str]) -> int:
+        return sum(count(word) for word in clause)
+
+    def may_be_filed(clause: Iterable[str]) -> bool:
+        return all(longest_part(word) >= GROUP for word in clause)
+
+    def group(word: str) -> str:
+        parts = (word[i : i + GROUP] for i in range(len(word) - GROUP + 1))
+        return min((one for one in parts if " " not in one), key=lambda one: (count(one), one))
+
+    made = {}
+    for row in rows:
+        for pattern in row.patterns:
+            clauses = sorted(
+                clauses_of(pattern.regex),
+                key=lambda one: (not may_be_filed(one), times(one), sorted(one)),
+            )
+            listed = [sorted(clause) for clause in clauses]
+            filed = listed and may_be_filed(listed[0])
+            groups = [group(word) for word in listed[0]] if filed else []
+            made[pattern.regex] = [pattern.regex, listed, groups]
+    return made
+
+
+def compiled_row(row: Row, filed: Mapping[str, list[Any]]) -> dict[str, Any]:
     """The row as the product loads it; what has its default is left out."""
     cause, _, words = row.fields.get("cause", "").partition(", ")
     places = [TextPlace[name.upper()] for name in _listed(row, "places")]
@@ -181,7 +224,7 @@ def compiled_row(row: Row) -> dict[str, Any]:
         "id": row.id,
         "says": row.says,
         "see": row.fields["see"],
-        "patterns": [pattern.regex for pattern in row.patterns],
+        "patterns": [filed[pattern.regex] for pattern in row.patterns],
     }
     if cause:
         made |= {"cause": Cause(cause).value, "weight": weight_of(words)}
@@ -211,8 +254,11 @@ def digest() -> str:
 
 def compiled() -> str:
     """The text of `compiled.json`: one row a line, so that a change shows as one."""
-    signatures = [compiled_row(row) for family in FAMILIES for row in rows_of(family)]
-    clients = [compiled_row(row) for row in rows_of(CLIENTS)]
+    known = [row for family in FAMILIES for row in rows_of(family)]
+    of_clients = [*rows_of(CLIENTS)]
+    filed = filed_patterns([*known, *of_clients])
+    signatures = [compiled_row(row, filed) for row in known]
+    clients = [compiled_row(row, filed) for row in of_clients]
     parts = [f'"digest": {json.dumps(digest())}']
     for name, rows in (("signatures", signatures), ("clients", clients)):
         lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)

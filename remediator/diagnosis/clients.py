@@ -1,18 +1,17 @@
 """Whose words an exception's are: a client library's speak of the service behind it.
 
-Owns the use of `signatures.authors` and of the clients' rows: which exception of a chain is a client's, and what its message says
-of the other side. Pure; called by `texts`.
+Owns the use of `signatures.authors` and of the clients' rows: which exception of a chain is a
+client's, and what its message says of the other side. Pure; called by `texts`.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 from remediator.diagnosis.lazy_patterns import Late, Linear
+from remediator.diagnosis.matching import client_signature_in
 from remediator.diagnosis.signature import Signature
-from remediator.diagnosis.signatures import client_signatures
-from remediator.diagnosis.signatures.authors import AUTHORS, CLIENTS, SOCKETS
+from remediator.diagnosis.signatures.authors import AUTHORS, AUTHORS_NEED, CLIENTS, SOCKETS
 from remediator.diagnosis.structure import Raised
 
 _HEAD_OF_LINE = 300
@@ -23,7 +22,7 @@ _CLIENT_IN_LINE = Linear(
     rf"(?:^|[\s('\"])(?:{CLIENTS.pattern})(?:\w{{1,60}}\.){{0,8}}(?:[A-Z]\w{{2,60}})?[:(]|(?i:{AUTHORS})",
     ignore_case=False,
 )
-_SPEAKS = Linear(AUTHORS)
+_SPEAKS = Linear(AUTHORS, needs=AUTHORS_NEED)
 
 
 def service_behind(raised: Sequence[Raised]) -> tuple[Raised, Signature] | None:
@@ -35,7 +34,7 @@ def service_behind(raised: Sequence[Raised]) -> tuple[Raised, Signature] | None:
     for one in reversed(raised):
         if CLIENTS.match(one.name) or SOCKETS.match(one.name):
             text = _LAST_EXCEPTION.sub("", one.text[:_TEXT])
-            row = next((row for row in client_signatures() if _pattern(row).search(text)), None)
+            row = client_signature_in(text)
             if row is not None:
                 return one, row
     return None
@@ -50,9 +49,4 @@ def spoken_in(text: str) -> Signature | None:
         speaks = _SPEAKS.is_in(head)
     if not speaks:
         return None
-    return next((row for row in client_signatures() if _pattern(row).search(text[:_TEXT])), None)
-
-
-@functools.cache
-def _pattern(row: Signature) -> Linear:
-    return Linear("|".join(row.patterns))
+    return client_signature_in(text[:_TEXT])

@@ -14,39 +14,53 @@ import re2
 
 
 class Linear:
-    """A pattern in RE2's syntax (no look-around), case ignored unless told otherwise."""
+    """A pattern in RE2's syntax (no look-around), case ignored unless told otherwise.
 
-    __slots__ = ("_compiled", "_ignore_case", "_set", "pattern")
+    `needs`: words, in lower case and divided by blanks, of which every text that matches holds one at
+    least; they are asked before RE2, whose wrapper costs more than a dozen of them.
+    """
 
-    def __init__(self, pattern: str, *, ignore_case: bool = True) -> None:
+    __slots__ = ("_compiled", "_ignore_case", "_needs", "_set", "pattern")
+
+    def __init__(self, pattern: str, *, ignore_case: bool = True, needs: str = "") -> None:
         self.pattern = pattern
+        self._needs = needs.split()
         self._ignore_case = ignore_case
         self._compiled: Any = None
         self._set: Any = None
 
     def is_in(self, text: str) -> bool:
         """Whether the text holds a match: a third of what `search` costs (measured: 2 of 6 to 13 us)."""
+        if self._needs and not self.may_match(text):
+            return False
         if self._set is None:
             self._set = re2.Set.SearchSet(self._options())
             self._set.Add(self.pattern)
             self._set.Compile()
-        return bool(self._set.Match(_encodable(text)))
+        return bool(self._set.Match(encodable(text)))
+
+    def may_match(self, text: str) -> bool:
+        """Whether the text holds a word of `needs`; false rules a match out."""
+        low = text.lower()
+        return not low.isascii() or any(word in low for word in self._needs)
 
     def search(self, text: str) -> Any:
         """The first match, as `re` gives it, or None."""
-        return self._ready().search(_encodable(text))
+        if self._needs and not self.may_match(text):
+            return None
+        return self._ready().search(encodable(text))
 
     def match(self, text: str) -> Any:
         """The match at the start of the text, or None."""
-        return self._ready().match(_encodable(text))
+        return self._ready().match(encodable(text))
 
     def finditer(self, text: str) -> Any:
         """All matches, in order."""
-        return self._ready().finditer(_encodable(text))
+        return self._ready().finditer(encodable(text))
 
     def sub(self, replacement: Any, text: str) -> str:
         """The text with every match replaced."""
-        changed: str = self._ready().sub(replacement, _encodable(text))
+        changed: str = self._ready().sub(replacement, encodable(text))
         return changed
 
     def _ready(self) -> Any:
@@ -61,7 +75,7 @@ class Linear:
         return options
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """The text without halves of surrogate pairs, which no UTF-8 holds."""
     if text.isascii():
         return text

@@ -64,11 +64,25 @@ class Tag(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """One RE2 pattern that ignores case, and what a text must hold for it to match.
+
+    Of each of `clauses`, computed ahead, at least one word stands in every text that the pattern matches
+    (lower case). The words of the first are filed under `groups`, three letters of each; without groups
+    none is.
+    """
+
+    regex: str
+    clauses: tuple[tuple[str, ...], ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Signature:
     """One row: patterns, the cause they speak for (None: only its tags count) and how strongly.
 
-    `patterns` are RE2, ignore case, and are matched against text whose white space has been
-    collapsed to single blanks; one of them is enough. `says` is a sentence about the row, `reference`
+    `patterns` are matched against text whose white space has been collapsed to single blanks; one of
+    them is enough. `says` is a sentence about the row, `reference`
     where its texts are documented. `last_resort`: it counts only where nothing else in the case names
     a cause. `silences` names rows that this one makes meaningless where both stand in one text;
     `silences_everywhere`, wherever in the case.
@@ -77,7 +91,7 @@ class Signature:
     id: str
     cause: Cause | None
     weight: float
-    patterns: tuple[str, ...]
+    patterns: tuple[Pattern, ...]
     says: str
     reference: str
     level: Level = Level.ROOT_CAUSE

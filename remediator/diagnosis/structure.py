@@ -636,7 +636,8 @@ _TROUBLE = Linear(
     r"error|fail|premature|incomplete|stopped|broken|exception|invalid|cannot|can't|could ?n.t|unable|kill|denied|refus|time[sd]?[ -]?out|out of (?:memory|range|space|bounds)|unexpected|missing|not found|no such|abort|fatal|corrupt|truncat|exceed|retry|reset|unavailable|malformed|nan\b|\binf\b|panic|crash|signal|lost|oom\b|no space|warn|expected|too (?:large|many|long|few)|must|mismatch|bad |unsupported|not (?:valid|support|ready|allowed|match)|rejected|parse|unbound|variable|usage|undefined|not set|stuck|blocked|slow|throttl|quota|preempt|terminat|exit(?:ed)?\b|status|\d{3} (?:get|post|client|server)"
 )
 _ZERO = Linear(
-    r"\b(?:0|no|zero|without)(?: \w+){0,2} (?:errors?|failures?|failed|invalid|warnings?|retries|timeouts?|time-outs?|exceptions?|corrupt(?:ed)?|dropped|rejected|skipped|missing|duplicates?|conflicts?|problems?|issues?|ooms?)\b(?: (?:rows?|records?|lines?|files?|values?|entries|found|detected|seen|so far)\b)?|\b(?:errors?|failures?|failed|invalid|warnings?|retries|timeouts?|exceptions?|corrupt(?:ed)?|dropped|rejected|skipped|missing)(?: \w+)?\s?[=:]\s?0(?:[^\d.,]|$)|\b0 (?:invalid|failed|corrupt|missing|rejected|bad|malformed)\b(?: \w+)?"
+    r"\b(?:0|no|zero|without)(?: \w+){0,2} (?:errors?|failures?|failed|invalid|warnings?|retries|timeouts?|time-outs?|exceptions?|corrupt(?:ed)?|dropped|rejected|skipped|missing|duplicates?|conflicts?|problems?|issues?|ooms?)\b(?: (?:rows?|records?|lines?|files?|values?|entries|found|detected|seen|so far)\b)?|\b(?:errors?|failures?|failed|invalid|warnings?|retries|timeouts?|exceptions?|corrupt(?:ed)?|dropped|rejected|skipped|missing)(?: \w+)?\s?[=:]\s?0(?:[^\d.,]|$)|\b0 (?:invalid|failed|corrupt|missing|rejected|bad|malformed)\b(?: \w+)?",
+    needs="error fail invalid warning retries timeout time-out exception corrupt dropped rejected skipped missing duplicate conflict problem issue oom bad malformed",
 )
 
 

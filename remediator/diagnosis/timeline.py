@@ -82,7 +82,8 @@ _DURATION = Linear(
 # A number with a unit of time: without one there is no duration. Cheaper to ask than the pattern above.
 _UNIT = Late(r"\d ?(?:ms|milliseconds?|s|secs?|seconds?|m|min|minutes?|h|hours?)\b", re.IGNORECASE)
 _AHEAD = Linear(
-    r"\b(?:retry(?:ing)?|back(?:ing)?[ -]?off|sleep(?:ing)?|next (?:try|attempt)|try(?:ing)? again|will)\b"
+    r"\b(?:retry(?:ing)?|back(?:ing)?[ -]?off|sleep(?:ing)?|next (?:try|attempt)|try(?:ing)? again|will)\b",
+    needs="retry back sleep next try will",
 )
 _UNITS = {"ms": 0.001, "mi": 60.0, "m": 60.0, "s": 1.0, "h": 3600.0}
 
@@ -305,12 +306,13 @@ def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
     return None
 
 
-_CPU_TIME = Linear(r"\bcpu(?:[ _-]time)?\W{1,3}(?P<seconds>\d{1,7}(?:\.\d{1,6})?) ?s")
+_CPU_TIME = Linear(r"\bcpu(?:[ _-]time)?\W{1,3}(?P<seconds>\d{1,7}(?:\.\d{1,6})?) ?s", needs="cpu")
 _LEAST_WALL_SECONDS = 5.0
 
 
 _CPU_OF_WALL = Linear(
-    r"\bcpu(?:[ _-]time)?\W{1,3}(?P<cpu>\d{1,7}(?:\.\d{1,6})?) ?s?(?: of|/|,| out of) ?(?:wall(?:[ _-]time)?\W{0,3})?(?P<wall>\d{1,7}(?:\.\d{1,6})?) ?s"
+    r"\bcpu(?:[ _-]time)?\W{1,3}(?P<cpu>\d{1,7}(?:\.\d{1,6})?) ?s?(?: of|/|,| out of) ?(?:wall(?:[ _-]time)?\W{0,3})?(?P<wall>\d{1,7}(?:\.\d{1,6})?) ?s",
+    needs="cpu",
 )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from remediator.diagnosis.signature import ANYWHERE, Level, Signature, Tag, TextPlace
+from remediator.diagnosis.signature import ANYWHERE, Level, Pattern, Signature, Tag, TextPlace
 from remediator.domain import Cause
 
 __all__ = ["COMPILED", "client_signatures", "signatures"]
@@ -45,7 +45,7 @@ def _rows(held: Iterable[Mapping[str, Any]]) -> Iterable[Signature]:
             id=row["id"],
             cause=Cause(row["cause"]) if "cause" in row else None,
             weight=row.get("weight", 0.0),
-            patterns=tuple(row["patterns"]),
+            patterns=tuple(_pattern(*one) for one in row["patterns"]),
             says=row["says"],
             reference=row["see"],
             level=Level(row["level"]) if "level" in row else Level.ROOT_CAUSE,
@@ -55,3 +55,9 @@ def _rows(held: Iterable[Mapping[str, Any]]) -> Iterable[Signature]:
             places=TextPlace(row["places"]) if "places" in row else ANYWHERE,
             tags=frozenset(Tag(name) for name in row.get("tags", ())),
         )
+
+
+def _pattern(
+    regex: str, clauses: Iterable[Iterable[str]] = (), groups: Iterable[str] = ()
+) -> Pattern:
+    return Pattern(regex, tuple(map(tuple, clauses)), tuple(groups))

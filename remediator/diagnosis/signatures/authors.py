@@ -33,6 +33,9 @@ SOCKETS = Late(
 AUTHORS = r"\bcurl: \(\d{1,3}\)|\bwget: |^--\d{4}-|\bgsutil\b|\bpsql: |\bmysql: |\brclone: |\bsftp: |\bscp: |\bfatal error: an error occurred \(|\brsync: |\bredis-cli\b|\bmongosh?: |\bapt-get\b|^error \d{1,2}: http|^error \d{4} \([0-9a-z]{5}\)"
 """How the field's tools name themselves before they say what a server said."""
 
+AUTHORS_NEED = "curl: wget: -- gsutil psql: mysql: rclone: sftp: scp: fatal rsync: redis-cli mongo apt-get error"
+"""Words of which a line holds one at least, where `AUTHORS` matches."""
+
 BUGS = Late(
     r"(?:Name|Attribute|Type|UnboundLocal|Import|ModuleNotFound|Syntax|Indentation|Assertion|ZeroDivision)Error$"
 )

@@ -1,0 +1,151 @@
+"""What the first diagnosis of a log costs whose lines are all different, and the second of the same.
+
+    python bench/first/run.py OTHER [--times 5]
+
+`OTHER` is the root of another checkout. Lines are those of the recorded failures, each once; where they do not
+suffice, again with other digits and a number. Both checkouts diagnose them in alternating, fresh processes:
+processor time of the first and the second diagnosis, and the memory of the process at its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from bench import results
+from bench.diagnosis.lab import LAB
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZES = (1_000, 10_000)
+_START = datetime(2026, 11, 27, 10, tzinfo=UTC)
+_SEED = 7
+
+_MEASURE = """
+import json, resource, sys, time
+from remediator.case import Case
+from remediator.diagnosis import diagnose
+case = Case.parse(json.load(open(sys.argv[1], encoding="utf-8")))
+spent = []
+for _ in range(2):
+    begun = time.process_time()
+    diagnose(case)
+    spent.append(1000 * (time.process_time() - begun))
+print(json.dumps([*spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+"""
+
+
+def different_lines(count: int) -> list[tuple[str, str]]:
+    """(stream, text) of `count` lines, no text twice, in an order that is the same each time."""
+    seen: dict[str, str] = {}
+    for name in ("training", "serving"):
+        for row in (LAB / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
+            for _, stream, text in json.loads(row)["log"]:
+                if text.strip():
+                    seen.setdefault(text, stream)
+    lines = [(stream, text) for text, stream in seen.items()]
+    random.Random(_SEED).shuffle(lines)  # an order, no secret
+    again = 1
+    while len(lines) < count:
+        lines += [(stream, _varied(text, again)) for text, stream in seen.items()]
+        again += 1
+    return lines[:count]
+
+
+def _varied(text: str, shift: int) -> str:
+    moved = re.sub(r"\d", lambda found: str((int(found[0]) + shift) % 10), text)
+    return f"{moved} #{shift}"
+
+
+def case_of_lines(lines: list[tuple[str, str]]) -> dict[str, Any]:
+    """A custom job that exited with 1 and logged these lines, a second apart."""
+    entries = [
+        {
+            "insertId": f"l{number}",
+            "timestamp": (_START + timedelta(seconds=number)).isoformat(),
+            "severity": "ERROR" if stream == "stderr" else "INFO",
+            "textPayload": text,
+            "resource": {
+                "type": "ml_job",
+                "labels": {"job_id": "1", "task_name": "workerpool0-0"},
+            },
+        }
+        for number, (stream, text) in enumerate(lines)
+    ]
+    said = "The replica workerpool0-0 exited with a non-zero status of 1."
+    return {
+        "job": {
+            "name": "projects/1/locations/us-central1/customJobs/1",
+            "state": "JOB_STATE_FAILED",
+            "createTime": (_START - timedelta(minutes=2)).isoformat(),
+            "startTime": _START.isoformat(),
+            "endTime": (_START + timedelta(seconds=len(lines) + 5)).isoformat(),
+            "error": {"code": 3, "message": said},
+        },
+        "logEntries": entries,
+    }
+
+
+def spent_by(checkout: Path, case: Path) -> list[float]:
+    """Milliseconds of the first and the second diagnosis, MiB at the end."""
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURE, str(case)],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: list[float] = json.loads(done.stdout)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("other", type=Path)
+    parser.add_argument("--times", type=int, default=5, help="pairs of runs")
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for size in SIZES:
+            case = Path(folder) / f"{size}.json"
+            case.write_text(json.dumps(case_of_lines(different_lines(size))), encoding="utf-8")
+            pairs = [
+                (spent_by(options.other.resolve(), case), spent_by(ROOT, case))
+                for _ in range(options.times)
+            ]
+            before, now = (
+                [statistics.median(column) for column in zip(*side, strict=True)]
+                for side in zip(*pairs, strict=True)
+            )
+            rows.append(
+                (
+                    f"{size:,}",
+                    *(
+                        f"{then:.0f} to {today:.0f} ({today / then:.2f})"
+                        for then, today in zip(before, now, strict=True)
+                    ),
+                )
+            )
+    headings = ["different lines", "first diagnosis, ms of CPU", "second", "memory, MiB"]
+    parts = [
+        results.table(headings, rows),
+        (
+            f"Medians of {options.times} pairs of fresh processes that alternate, {options.other.name} to this "
+            "checkout, with the ratio. The first diagnosis includes all that a process makes ready for it."
+        ),
+    ]
+    results.write("first", "First logs", "\n\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""The search for signatures: what it leaves untried could not have matched."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+import pytest
+import re2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.diagnosis.corpus import messages
+from bench.diagnosis.prefilter import clauses_of
+from bench.first.run import different_lines
+from remediator.diagnosis import structure, timeline
+from remediator.diagnosis.lazy_patterns import Linear
+from remediator.diagnosis.matching import client_signature_in, signatures_in, silenced_by
+from remediator.diagnosis.signature import ANYWHERE
+from remediator.diagnosis.signatures import authors, client_signatures, signatures
+from remediator.diagnosis.texts import clean
+
+PATTERNS = [(row, one) for row in signatures() for one in row.patterns]
+CLIENT_PATTERNS = [(row, one) for row in client_signatures() for one in row.patterns]
+
+
+def options() -> re2.Options:
+    chosen = re2.Options()
+    chosen.case_sensitive = False
+    chosen.max_mem = 96 << 20
+    return chosen
+
+
+@functools.cache
+def one_set():
+    """Every row as one RE2 set: slow to make, and nothing is left untried."""
+    whole = re2.Set.SearchSet(options())
+    for row in signatures():
+        whole.Add("|".join(one.regex for one in row.patterns))
+    whole.Compile()
+    return whole
+
+
+def spoken(text: str) -> list[str]:
+    return [row.id for row in signatures_in(text, ANYWHERE)]
+
+
+def spoken_by_the_set(text: str) -> list[str]:
+    rows = [signatures()[index] for index in sorted(one_set().Match(text) or ())]
+    silent = silenced_by(rows)
+    return [row.id for row in rows if row.id not in silent]
+
+
+def texts_of_the_repository() -> list[str]:
+    rows = [row["text"] for name in ("messages", "held_out", "recalled") for row in messages(name)]
+    return [clean(text) for text in (*rows, *(text for _, text in different_lines(1_500)))]
+
+
+def test_every_text_of_the_repository_gives_what_one_set_of_all_patterns_gives():
+    texts = texts_of_the_repository()
+    assert [text for text in texts if spoken(text) != spoken_by_the_set(text)] == []
+    assert sum(bool(spoken(text)) for text in texts) > len(texts) / 3
+
+
+@given(st.data())
+def test_a_text_made_from_a_pattern_is_found(data):
+    row, pattern = data.draw(st.sampled_from(PATTERNS))
+    made = data.draw(st.from_regex(re.compile(pattern.regex, re.IGNORECASE | re.ASCII)))
+    text = clean(made)
+    if re2.compile(pattern.regex, options()).search(text):
+        assert row.id in {signatures()[index].id for index in one_set().Match(text)}
+        assert spoken(text) == spoken_by_the_set(text)
+
+
+@given(st.data())
+def test_a_text_made_from_a_clients_pattern_is_found(data):
+    _, pattern = data.draw(st.sampled_from(CLIENT_PATTERNS))
+    text = data.draw(st.from_regex(re.compile(pattern.regex, re.IGNORECASE | re.ASCII)))
+    if re2.compile(pattern.regex, options()).search(text):
+        assert client_signature_in(text) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Out of memory: \u212ailled process 17",  # Unicode's sign of the kelvin folds to k
+        "di\u017fk quota exceeded",  # and its long s to s
+        "\u0130out of memory\u0130 ünïcode CUDA out of memory",
+        "java.lang.OutOfMemoryError: 堆 Java heap space",
+    ],
+)
+def test_letters_outside_ascii_change_nothing(text):
+    assert spoken(text)
+    assert spoken(text) == spoken_by_the_set(text)
+
+
+def test_halves_of_surrogate_pairs_are_no_obstacle():
+    assert client_signature_in("\ud800 Connection refused") is not None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "clauses"),
+    [
+        ("out of memory", [{"out of memory"}]),
+        (
+            "(disk|volume) (is )?full",
+            [{"disk full", "disk is full", "volume full", "volume is full"}],
+        ),
+        (r"request[^.]{0,40}timed out", [{"timed out"}, {"request"}]),
+        (r"a+b*\w", []),
+        ("(killed|.*)", []),
+    ],
+)
+def test_clauses_say_what_every_match_must_hold(pattern, clauses):
+    assert [set(one) for one in clauses_of(pattern)] == clauses
+
+
+NEEDING = [
+    structure._ZERO,  # the patterns themselves are what is judged
+    timeline._AHEAD,
+    timeline._CPU_TIME,
+    timeline._CPU_OF_WALL,
+    Linear(authors.AUTHORS, needs=authors.AUTHORS_NEED),
+]
+
+
+@pytest.mark.parametrize("needing", NEEDING, ids=lambda one: one.pattern[:30])
+@given(st.data())
+def test_a_pattern_that_needs_words_matches_no_text_without_them(needing, data):
+    text = data.draw(st.from_regex(re.compile(needing.pattern, re.IGNORECASE | re.ASCII)))
+    if re2.compile(needing.pattern, options()).search(text):
+        assert needing.may_match(text)
+        assert needing.is_in(text)
