@@ -107,7 +107,7 @@ class Handlers:
         """A click in Slack: verified, recorded; 2xx also where it changes nothing."""
         log.set_trace(trace, self._app.settings.project)
         from remediator.alerts.approval import check_form
-        from remediator.workflow.incident import answer_approval
+        from remediator.workflow.approval import answer_approval
 
         def work() -> str:
             check_form(body, headers, self._app.now())

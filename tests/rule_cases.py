@@ -17,7 +17,7 @@ from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import diagnose
 from remediator.domain import Cause
 from remediator.policy import load
-from remediator.workflow.incident import preview
+from remediator.workflow.preview import preview
 from tests.test_diagnosis import batch, cpu, custom, lines, series, telemetry
 
 ROOT = Path(__file__).resolve().parents[1]

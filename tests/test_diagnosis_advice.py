@@ -13,7 +13,7 @@ from remediator.diagnosis import diagnose
 from remediator.diagnosis.advice_rules import RULES, bytes_words
 from remediator.domain import Cause
 from remediator.policy import load
-from remediator.workflow.incident import preview
+from remediator.workflow.preview import preview
 from tests.test_diagnosis import custom
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -263,3 +263,22 @@ def test_no_class_has_the_name_of_another() -> None:
 def test_few_modules_stand_at_the_root() -> None:
     found = sorted(path.name for path in (ROOT / "remediator").glob("*.py"))
     assert len(found) <= _MOST_AT_THE_ROOT, found
+
+
+_LONG = {
+    "alerts/compose.py", "alerts/delivery.py", "catalog/catalog.py", "diagnosis/rules.py",
+    "diagnosis/structure.py", "diagnosis/texts.py", "diagnosis/timeline.py", "ledger/firestore.py",
+    "ledger/ledger.py", "planning/hardware.py", "planning/planner.py", "policy/checks.py",
+    "policy/expressions.py", "policy/values.py",
+}  # fmt: skip
+"""Files over 500 lines, to be split: the list may only become shorter."""
+
+
+def test_no_other_file_grows_beyond_500_lines() -> None:
+    package = ROOT / "remediator"
+    found = {
+        str(path.relative_to(package))
+        for path in SOURCES
+        if len(path.read_text().splitlines()) > 500
+    }
+    assert found == _LONG

@@ -9,16 +9,15 @@ the command runs, so that `--help` stays quick. Called by `__main__` and by the 
 from __future__ import annotations
 
 import argparse
-import difflib
 import functools
 import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 from remediator import __version__
 from remediator.cli.input_output import DONE, UNUSABLE, default_policies, program
+from remediator.cli.parser import Parser
 from remediator.domain import RemediatorError
 
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -72,30 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser that says which command or option was probably meant."""
-
-    def error(self, message: str) -> NoReturn:
-        quoted = message.split("'")[1::2][:1]
-        typed = quoted or message.partition(": ")[2].split()[:1]
-        for word in typed:
-            near = difflib.get_close_matches(word.partition("=")[0], _known(self), n=1, cutoff=0.6)
-            if near and near[0] != word:
-                message = f"{message.partition(' (choose from')[0]}; did you mean {near[0]!r}?"
-        super().error(message)
-
-
-def _known(parser: argparse.ArgumentParser) -> list[str]:
-    """Every command and option below this parser: argparse has no public way to list them."""
-    found: list[str] = []
-    for action in parser._actions:  # noqa: SLF001
-        found += action.option_strings
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            for name, sub in action.choices.items():
-                found += [name, *_known(sub)]
-    return list(dict.fromkeys(found))
-
-
 _SERVICES = {
     "--teams": "Teams",
     "--google-chat": "Google Chat",
@@ -118,7 +93,7 @@ def _lazy(module: str, function: str) -> Callable[[argparse.Namespace], int]:
 @functools.cache  # building it takes longer than most commands take
 def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statement an option, in the order of --help
     prog = program()
-    parser = _Parser(
+    parser = Parser(
         prog=prog,
         description="Failed Vertex AI jobs that fix themselves.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -137,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statemen
             json_flag(sub)
         return sub
 
-    def family(name: str, summary: str) -> argparse._SubParsersAction[_Parser]:
+    def family(name: str, summary: str) -> argparse._SubParsersAction[Parser]:
         summaries[name] = summary
         sub = commands.add_parser(name, description=f"{summary}.")
         return sub.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")

@@ -22,6 +22,7 @@ from remediator.deadline import with_current_deadline
 from remediator.domain import InvalidInput, JobKind, JobName, TransientError
 from remediator.job import Job
 from remediator.log import LogEvent
+from remediator.workflow import sweep
 
 if TYPE_CHECKING:
     from remediator.alerts import Message
@@ -65,13 +66,11 @@ def past_failures(
     of how many have been read.
     """
 
-    from remediator.workflow import reconcile
-
     since = app.now() - timedelta(days=days)
     found: list[Job] = []
     ours = 0
-    for location, kind in itertools.product(app.locations, reconcile.SWEPT_KINDS):
-        for job in reconcile.failed_since(app.services, location, kind, since):
+    for location, kind in itertools.product(app.locations, sweep.SWEPT_KINDS):
+        for job in sweep.failed_since(app.services, location, kind, since):
             if job.end_time is None or job.end_time < since or not job.is_failure:
                 continue
             if "remediator-claim" in job.labels:
@@ -178,7 +177,7 @@ def doctor_context(
 
 def answer(app: App, approval: str, *, approved: bool, by: str = "") -> str:
     """Write a person's answer to a pending approval; nothing else happens here."""
-    from remediator.workflow.incident import answer_approval
+    from remediator.workflow.approval import answer_approval
 
     who = by or f"command line, {_caller(app)}"
     answered = answer_approval(app.services, approval, approved=approved, by=who)
@@ -197,7 +196,7 @@ def _caller(app: App) -> str:
 
 def preview(app: App, case: Case, channel: str, *, send: bool, has_job: bool = True) -> Message:
     """The alert that a case would give on a channel; sent only if asked."""
-    from remediator.workflow.incident import preview
+    from remediator.workflow.preview import preview
 
     resume = (app.settings.resume_bucket, app.settings.resume_dataset)
     message = preview(case, app.policies(), app.services.catalog, has_job=has_job, resume=resume)

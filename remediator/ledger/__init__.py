@@ -4,11 +4,11 @@
 stores. The workflow and the composition root call it.
 """
 
+from remediator.ledger.encoding import BrokenDocument, UnreadableDocument
 from remediator.ledger.ledger import STALE, Ledger
 from remediator.ledger.outcomes import BreakerPause, PastOutcome, pause_of
 from remediator.ledger.records import (
     Approval,
-    BrokenDocument,
     CancelReason,
     Chain,
     Claim,
@@ -19,7 +19,6 @@ from remediator.ledger.records import (
     OutboxMessage,
     Stage,
     Store,
-    UnreadableDocument,
 )
 from remediator.ledger.watched import WatchedJob, WatchedJobs
 

@@ -11,7 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from remediator.domain import Json, parse_time, rfc3339
-from remediator.ledger.records import Limit, Reservation, UnreadableDocument
+from remediator.ledger.encoding import UnreadableDocument
+from remediator.ledger.records import Limit, Reservation
 
 _MARKS = 500  # 25 bytes each; beyond, marks share a slot of the window's five-hundredth
 _KEEP = timedelta(days=3)  # a day's budget is asked for that day; attempts settle within days

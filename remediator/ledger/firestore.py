@@ -31,8 +31,9 @@ from typing import Any, TypeVar
 from remediator import log
 from remediator.deadline import call_with_retries, remaining
 from remediator.domain import Json, PermissionDenied, RemediatorError, TransientError
+from remediator.ledger.encoding import read_body
 from remediator.ledger.read_cache import ReadCache, Seen
-from remediator.ledger.records import Work, read_body
+from remediator.ledger.records import Work
 
 T = TypeVar("T")
 

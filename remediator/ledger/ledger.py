@@ -15,9 +15,16 @@ from typing import Any, TypeVar
 
 from remediator.domain import Attempt, Guard, InvalidInput, JobName, JobState, Json, rfc3339
 from remediator.ledger import counters
+from remediator.ledger.encoding import (
+    BrokenDocument,
+    UnreadableDocument,
+    as_now,
+    from_json,
+    reservations_of,
+    to_json,
+)
 from remediator.ledger.outcomes import PastOutcome, added, outcomes_in
 from remediator.ledger.records import (
-    BrokenDocument,
     Chain,
     Claim,
     ClaimAnswer,
@@ -29,12 +36,7 @@ from remediator.ledger.records import (
     Stage,
     Store,
     Transaction,
-    UnreadableDocument,
-    as_now,
     doc_id,
-    from_json,
-    reservations_of,
-    to_json,
 )
 from remediator.ledger.reservations import bodies_of, moved, once_each, put_counters, rebooked
 from remediator.ledger.watched import WatchedJobs

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from remediator.domain import Json, parse_time, rfc3339
-from remediator.ledger.records import BrokenDocument
+from remediator.ledger.encoding import BrokenDocument
 
 _KEPT = 50
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from remediator.domain import Json, TransientError, rfc3339
-from remediator.ledger.records import Work, read_body
+from remediator.ledger.encoding import read_body
+from remediator.ledger.records import Work
 
 T = TypeVar("T")
 

@@ -11,15 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remediator.domain import Json
-from remediator.ledger.records import (
-    Approval,
-    OutboxMessage,
-    Store,
-    Transaction,
-    doc_id,
-    from_json,
-    to_json,
-)
+from remediator.ledger.encoding import from_json, to_json
+from remediator.ledger.records import Approval, OutboxMessage, Store, Transaction, doc_id
 
 KEEP_WATCHED = timedelta(days=60)
 """How long what stood still stays for the report. Chosen: two months' bills can be looked back on."""

@@ -7,14 +7,13 @@ through `Services`. Called by `app` for an event, and by `reconcile` when time h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remediator import log
-from remediator.alerts import AlertFacts, AlertKind, Message, compose
+from remediator.alerts import AlertKind
 from remediator.case import Case
-from remediator.catalog.catalog import Catalog
 from remediator.deadline import run_in_thread
 from remediator.diagnosis import settled, warm_up
 from remediator.domain import (
@@ -22,8 +21,6 @@ from remediator.domain import (
     Action,
     Cause,
     Guard,
-    History,
-    InvalidInput,
     JobKind,
     JobName,
     JobState,
@@ -37,7 +34,6 @@ from remediator.evidence.log_budget import LOG_READS
 from remediator.intake import Hint
 from remediator.job import Job, summary
 from remediator.ledger import (
-    Approval,
     CancelReason,
     Chain,
     Conclusion,
@@ -45,27 +41,22 @@ from remediator.ledger import (
     Stage,
     UnreadableDocument,
 )
-from remediator.ledger.approvals import approval_id
 from remediator.log import LogEvent
-from remediator.planning import alert_routing, costs, plan
-from remediator.policy import Policies
+from remediator.planning import costs
 from remediator.report.curves import kept_curves
-from remediator.watch import plan_watch
 from remediator.workflow import running_attempts
 from remediator.workflow.adoption import adopt_forsaken, resolve_claim
+from remediator.workflow.approval import ask_for_approval
 from remediator.workflow.conclusions import (
     alert_missing_permission,
     close_chain,
     close_incident,
     conclude_with_alert,
     settle_attempt,
-    unreadable_document_messages,
     wait_until_due,
 )
 from remediator.workflow.decide import (
-    covers,
     diagnose_case,
-    diagnosis_of_a_log,
     find_external_rerun,
     is_own_unrecorded_attempt,
     left_to_a_person,
@@ -76,6 +67,7 @@ from remediator.workflow.decide import (
 )
 from remediator.workflow.incident_key import key_of
 from remediator.workflow.ownership import Parent, find_parent, unknown_parent
+from remediator.workflow.permanent_errors import alert_permanent_error, alert_unreadable_document
 from remediator.workflow.refused_create import handle_refused_create
 from remediator.workflow.resubmit import (
     TryNextStep,
@@ -85,8 +77,6 @@ from remediator.workflow.resubmit import (
     withdraw_expired_claim,
 )
 from remediator.workflow.services import (
-    APPROVED,
-    DECLINED,
     RETRY_WINDOW,
     IncidentContext,
     Services,
@@ -96,12 +86,9 @@ from remediator.workflow.watch_actions import (
     conclude_cancelled,
     follow_cancel,
     is_watch_cancel,
-    running_facts,
 )
 
 FOLLOWED_EVERY = timedelta(minutes=5)
-APPROVAL_LASTS = timedelta(hours=12)
-CLAIM_ASKED_AGAIN = timedelta(hours=1)
 
 
 def handle(hint: Hint, services: Services) -> str:
@@ -195,9 +182,9 @@ def consider(
     except PermissionDenied:  # it may be granted
         raise
     except UnreadableDocument as err:
-        return _alert_unreadable_document(job, err, services)
+        return alert_unreadable_document(job, err, services)
     except PermanentError as err:
-        return _alert_permanent_error(job, err, services)
+        return alert_permanent_error(job, err, services)
 
 
 def _consider(job: Job, services: Services, *, known_since: datetime, late_sink: bool) -> str:
@@ -262,80 +249,6 @@ def _ended_now(incident: Incident, job: Job, services: Services, now: datetime) 
         msg = "another execution moved this incident on"
         raise TransientError(msg)
     return replace(ended, version=ended.version + 1)
-
-
-def _alert_unreadable_document(job: Job, err: UnreadableDocument, services: Services) -> str:
-    """Of the document people hear once, and of the failure that needs it too, if it has an incident."""
-    outbox_messages = unreadable_document_messages(err, services)
-    services.ledger.enqueue(outbox_messages)
-    services.outbox.deliver(outbox_messages)
-    try:
-        return _alert_permanent_error(job, err, services)
-    except PermanentError:  # its own incident cannot be read, or it is followed or concluded
-        _ask_again_later(job, services)
-        return f"alerted, permanent error: {err}"
-
-
-def _ask_again_later(job: Job, services: Services) -> None:
-    try:
-        incident = services.ledger.incident(key_of(job, services.ledger))
-    except UnreadableDocument:
-        return
-    if incident is not None and incident.stage is not Stage.DONE:
-        services.ledger.move(replace(incident, due=services.now() + CLAIM_ASKED_AGAIN))
-
-
-def _alert_permanent_error(job: Job, err: PermanentError, services: Services) -> str:
-    """A service said no to what cannot be done without: people are told, since it will say so again.
-
-    Where a claim stands, its job may exist: that is asked again, hour by hour.
-    """
-    incident = services.ledger.incident(key_of(job, services.ledger))
-    if incident is None or incident.stage in {Stage.DONE, Stage.FOLLOWED}:
-        raise err
-    now = services.now()
-    claimed = incident.stage is Stage.ACTING
-    facts = AlertFacts(
-        kind=AlertKind.ALERT,
-        job=job.name,
-        display_name=job.display_name,
-        root=incident.root,
-        attempt=incident.attempt,
-        state=job.state,
-        error=job.error_message,
-        extra=(_CLAIMED if claimed else _LEFT, str(err)),
-    )
-    channels = alert_routing.all_channels(services.policies())
-    if claimed:
-        outbox_messages = services.outbox.alert_messages(facts, channels, now)
-    else:
-        outbox_messages = services.outbox.alert_and_outcome_messages(
-            channels,
-            _chain_of(incident, job, services),
-            job,
-            now,
-            verdict=incident.verdict,
-            action=Action.ALERT,
-            final=True,
-            facts=facts,
-        )
-    left = replace(incident, stage=Stage.DONE, conclusion=Conclusion.ALERTED, reason=str(err)[:500])
-    asked_again = replace(incident, due=now + CLAIM_ASKED_AGAIN)
-    if services.ledger.move(asked_again if claimed else left, outbox_messages=outbox_messages):
-        services.outbox.deliver(outbox_messages)
-    return f"alerted, permanent error: {err}"
-
-
-def _chain_of(incident: Incident, job: Job, services: Services) -> Chain:
-    unknown = Chain(key=incident.root, root=str(job.name))
-    try:
-        return services.ledger.chain(incident.root) or unknown
-    except UnreadableDocument:
-        return unknown
-
-
-_LEFT = "It could not be handled, and nothing was resubmitted:"
-_CLAIMED = "A resubmission was begun, and it cannot be found out whether its job exists:"
 
 
 def _done_when_opened(incident: Incident) -> str:
@@ -563,153 +476,5 @@ def _carry_out(context: IncidentContext, services: Services, now: datetime) -> s
     if wanted.action is Action.WAIT:
         return wait_until_due(context, services, now)
     if wanted.action is Action.APPROVE:
-        return _ask_for_approval(context, services, now)
+        return ask_for_approval(context, services, now)
     return resubmit(context, services)
-
-
-def _ask_for_approval(context: IncidentContext, services: Services, now: datetime) -> str:
-    approval = context.incident.approval
-    if approval is not None and approval.digest == context.plan.digest:
-        if approval.answer == DECLINED or (not approval.answer and now >= approval.expires):
-            said = f"{approval.answer} by {approval.by}" if approval.answer else "nobody answered"
-            declined = replace(
-                context.plan,
-                because=f"{context.plan.because} ({said})",
-                notes=(said, *context.plan.notes),
-            )
-            return conclude_with_alert(
-                replace(context, plan=declined),
-                services,
-                now,
-                AlertKind.GIVEN_UP,
-                Conclusion.GIVEN_UP,
-            )
-        if not approval.answer and covers(approval, context.plan):
-            services.ledger.move(
-                replace(context.incident, stage=Stage.APPROVAL, due=approval.expires)
-            )
-            return f"awaiting approval {approval.id}"
-    offered = Approval(
-        id=approval_id(services.token()),
-        digest=context.plan.digest,
-        expires=now + APPROVAL_LASTS,
-        estimated_usd=context.plan.estimated_usd,
-        worst_case_usd=context.plan.worst_case_usd,
-        longest_seconds=context.plan.longest_seconds,
-        reason="; ".join(context.plan.approval_reasons),
-    )
-    pending = replace(context.incident, stage=Stage.APPROVAL, approval=offered, due=offered.expires)
-    asked = replace(context, incident=pending)
-    facts = asked.facts(AlertKind.APPROVAL, now=now)
-    outbox_messages = services.outbox.alert_and_outcome_messages(
-        context.plan.alerts,
-        context.chain,
-        context.job,
-        now,
-        verdict=context.incident.verdict,
-        action=Action.APPROVE,
-        final=False,
-        facts=facts,
-        waits_for=offered.id,
-    )
-    if services.ledger.move(pending, outbox_messages=outbox_messages):
-        services.ledger.write_note(f"approval:{offered.id}", {"incident": pending.key})
-        services.outbox.deliver(outbox_messages)
-    return f"awaiting approval {offered.id}"
-
-
-# --- what people ask ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ApprovalAnswer:
-    """What became of an answer; `contradicts`: another answer was given before, and that one counts."""
-
-    text: str
-    contradicts: bool = False
-
-
-def answer_approval(
-    services: Services, approval_id: str, *, approved: bool, by: str
-) -> ApprovalAnswer:
-    """Write a person's yes or no to the ledger; `reconcile` acts on it, if the plan still stands.
-
-    The first answer counts. Raises InvalidInput where nothing of that id is pending.
-    """
-    note = services.ledger.note(f"approval:{approval_id}")
-    incident = services.ledger.incident(str(note["incident"])) if note else None
-    approval = incident.approval if incident else None
-    if incident is None or approval is None or approval.id != approval_id:
-        msg = f"there is no pending approval {approval_id[:100]!r}"
-        raise InvalidInput(msg)
-    now = services.now()
-    answer = APPROVED if approved else DECLINED
-    if approval.answer:
-        said = f"already {approval.answer} by {approval.by}"
-        return ApprovalAnswer(said, contradicts=approval.answer != answer)
-    if now >= approval.expires or incident.stage is not Stage.APPROVAL:
-        msg = f"approval {approval_id} has expired"
-        raise InvalidInput(msg)
-    answered = replace(approval, answer=answer, by=by, at=now)
-    if not services.ledger.move(replace(incident, approval=answered, due=now)):
-        msg = "the incident changed meanwhile; ask again"
-        raise TransientError(msg)
-    return ApprovalAnswer(f"{answer} by {by}")
-
-
-def preview(
-    case: Case,
-    policies: Policies,
-    catalog: Catalog,
-    *,
-    has_job: bool = True,
-    resume: tuple[str, str] = ("", ""),
-) -> Message:
-    """The alert that a case would give, as it would be sent; nothing is read or written.
-
-    Without a job (`has_job` false: a log came alone) there is a cause to tell, and nothing to do.
-    `resume`: the bucket and the dataset for the rows that are left of a batch.
-    """
-    history = History(
-        attempts=case.attempts,
-        parent=case.parent,
-        usd_this_job=costs.chain_usd(case, catalog),
-        resume_bucket=resume[0],
-        resume_dataset=resume[1],
-    )
-    watched = plan_watch(case, policies, history, catalog) if has_job else None
-    if watched is not None and watched.entry is not None:
-        return compose(running_facts(case, watched, watched.entry))
-    found = diagnose_case(case, policies)
-    made = plan(case, found, policies, history, catalog)
-    incident = Incident(
-        key=case.job.name.key,
-        job=str(case.job.name),
-        stage=Stage.UNSETTLED,
-        first_known=case.now,
-        root=case.job.name.key,
-        attempt=len(case.attempts),
-    )
-    chain = Chain(key=incident.root, root=incident.job, attempts=case.attempts)
-    first = AlertKind.GIVEN_UP if case.attempts else AlertKind.ALERT
-    kind = _PREVIEWED.get(made.action, first)
-    if kind is AlertKind.ACTED and case.attempts:
-        kind = AlertKind.NEXT_ATTEMPT
-    if made.mode is Mode.OBSERVE and made.action is not Action.ALERT:
-        kind = AlertKind.OBSERVED
-    if not has_job:
-        found = diagnosis_of_a_log(found)
-    facts = IncidentContext(case.job, case, found, made, incident, chain).facts(kind, now=case.now)
-    if not has_job:
-        facts = replace(
-            facts, kind=AlertKind.ALERT, job=None, root="", plan=None, error="", extra=(_NO_JOB,)
-        )
-    return compose(facts)
-
-
-_NO_JOB = "Nothing: there is no job beside the log, so there is nothing to resubmit."
-_PREVIEWED: Mapping[Action, AlertKind] = {
-    Action.RESUBMIT: AlertKind.ACTED,
-    Action.WAIT: AlertKind.WAITING,
-    Action.APPROVE: AlertKind.APPROVAL,
-}

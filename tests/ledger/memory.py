@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from remediator.ledger.records import read_body
+from remediator.ledger.encoding import read_body
 
 Row = tuple[str, datetime | None, datetime | None]
 

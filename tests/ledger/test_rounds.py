@@ -14,7 +14,7 @@ from remediator.domain import JobName, TransientError
 from remediator.job import Job
 from remediator.ledger import Ledger, OutboxMessage, Stage
 from remediator.ledger.records import doc_id
-from remediator.workflow import reconcile
+from remediator.workflow import reconcile, sweep
 from tests.ledger.world import START, Cloud, World
 
 FAR = "projects/1/locations/us-east1/customJobs/{}"
@@ -62,7 +62,7 @@ def test_a_place_that_does_not_answer_is_left_for_the_round_and_the_others_go_on
 
 
 def test_a_job_that_cannot_be_read_is_no_place_that_hangs() -> None:
-    places = reconcile._LocationFailures()
+    places = sweep.LocationFailures()
     for answers in (False, True, False, True, False):
         (places.answered if answers else places.failed)("us-central1")
         assert not places.is_left("us-central1")

@@ -38,7 +38,7 @@ from remediator.job import Job, JobView
 from remediator.ledger import Incident, Ledger, Stage
 from remediator.policy import load
 from remediator.settings import Settings
-from remediator.workflow import reconcile
+from remediator.workflow import reconcile, sweep
 from remediator.workflow.incident import consider
 from remediator.workflow.services import Services
 from tests.jobs import no_rows
@@ -396,9 +396,7 @@ class World:
             self.time += timedelta(minutes=7)
             for incident in self.ledger.due(self.time, 100):  # one by one, to be repeatable
                 reconcile._take_up(incident, self.story)
-            reconcile._sweep(
-                self.story, lambda *_: None, reconcile._LocationFailures(), lambda: True
-            )
+            sweep.sweep(self.story, lambda *_: None, sweep.LocationFailures(), lambda: True)
             self.story.outbox.deliver_due()
             for name, body in tuple(self.cloud.jobs.items()):
                 if body["state"] == "JOB_STATE_RUNNING":

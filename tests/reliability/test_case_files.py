@@ -26,7 +26,7 @@ from remediator.evidence.sources import reading_plan_of
 from remediator.job import summary
 from remediator.planning import costs
 from remediator.report.curves import kept_curves
-from remediator.workflow.incident import preview
+from remediator.workflow.preview import preview
 from tests.stories.conftest import POLICIES, ROOT
 
 CASES = [json.loads(path.read_text()) for path in sorted((ROOT / "tests/cases").glob("*.json"))]

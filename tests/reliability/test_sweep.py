@@ -11,7 +11,7 @@ import pytest
 
 from remediator.app import App
 from remediator.cli.input_output import HERE
-from remediator.workflow import reconcile
+from remediator.workflow import reconcile, sweep
 from tests.stories.test_loop import (
     HEAVY,
     TOO_MUCH,
@@ -111,7 +111,7 @@ def test_a_round_that_finds_nothing_new_looks_at_some_pages_and_the_next_goes_on
         house.reconcile()
         listed.append(pages_behind(cloud) - before)
     assert late["name"] in announced(cloud)
-    assert max(listed) <= reconcile._QUIET_PAGES - 5  # one page of each state is looked at first
+    assert max(listed) <= sweep._QUIET_PAGES - 5  # one page of each state is looked at first
 
 
 def test_what_fails_now_is_found_though_thousands_of_older_ones_are_still_gone_through(

@@ -22,7 +22,8 @@ from remediator.intake import Hint, RefusedCreate
 from remediator.job import Job
 from remediator.ledger import Approval, Conclusion, Incident, Stage
 from remediator.ledger.approvals import approval_id
-from remediator.workflow.incident import answer_approval, consider, handle
+from remediator.workflow.approval import answer_approval
+from remediator.workflow.incident import consider, handle
 from remediator.workflow.resubmit import resubmit
 from remediator.workflow.services import RETRY_WINDOW
 from tests.jobs import CUSTOM

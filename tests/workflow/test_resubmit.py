@@ -23,7 +23,8 @@ from remediator.domain import (
 )
 from remediator.job import Job
 from remediator.ledger import Approval, Chain, Claim, Conclusion, Ledger, Stage
-from remediator.ledger.records import Reservation, doc_id, to_json
+from remediator.ledger.encoding import to_json
+from remediator.ledger.records import Reservation, doc_id
 from remediator.settings import Settings
 from remediator.workflow.resubmit import (
     TryNextStep,

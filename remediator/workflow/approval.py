@@ -1,0 +1,127 @@
+"""A plan that a person must allow: the question, and the answer as it is written down.
+
+Owns how long a question stands, and that a yes counts for the plan that was shown alone. `incident`
+asks; a click in Slack and the command line answer; `reconcile` then acts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from remediator.alerts import AlertKind
+from remediator.domain import (
+    Action,
+    InvalidInput,
+    TransientError,
+)
+from remediator.ledger import (
+    Approval,
+    Conclusion,
+    Stage,
+)
+from remediator.ledger.approvals import approval_id
+from remediator.workflow.conclusions import (
+    conclude_with_alert,
+)
+from remediator.workflow.decide import (
+    covers,
+)
+from remediator.workflow.services import (
+    APPROVED,
+    DECLINED,
+    IncidentContext,
+    Services,
+)
+
+APPROVAL_LASTS = timedelta(hours=12)
+
+
+def ask_for_approval(context: IncidentContext, services: Services, now: datetime) -> str:
+    approval = context.incident.approval
+    if approval is not None and approval.digest == context.plan.digest:
+        if approval.answer == DECLINED or (not approval.answer and now >= approval.expires):
+            said = f"{approval.answer} by {approval.by}" if approval.answer else "nobody answered"
+            declined = replace(
+                context.plan,
+                because=f"{context.plan.because} ({said})",
+                notes=(said, *context.plan.notes),
+            )
+            return conclude_with_alert(
+                replace(context, plan=declined),
+                services,
+                now,
+                AlertKind.GIVEN_UP,
+                Conclusion.GIVEN_UP,
+            )
+        if not approval.answer and covers(approval, context.plan):
+            services.ledger.move(
+                replace(context.incident, stage=Stage.APPROVAL, due=approval.expires)
+            )
+            return f"awaiting approval {approval.id}"
+    offered = Approval(
+        id=approval_id(services.token()),
+        digest=context.plan.digest,
+        expires=now + APPROVAL_LASTS,
+        estimated_usd=context.plan.estimated_usd,
+        worst_case_usd=context.plan.worst_case_usd,
+        longest_seconds=context.plan.longest_seconds,
+        reason="; ".join(context.plan.approval_reasons),
+    )
+    pending = replace(context.incident, stage=Stage.APPROVAL, approval=offered, due=offered.expires)
+    asked = replace(context, incident=pending)
+    facts = asked.facts(AlertKind.APPROVAL, now=now)
+    outbox_messages = services.outbox.alert_and_outcome_messages(
+        context.plan.alerts,
+        context.chain,
+        context.job,
+        now,
+        verdict=context.incident.verdict,
+        action=Action.APPROVE,
+        final=False,
+        facts=facts,
+        waits_for=offered.id,
+    )
+    if services.ledger.move(pending, outbox_messages=outbox_messages):
+        services.ledger.write_note(f"approval:{offered.id}", {"incident": pending.key})
+        services.outbox.deliver(outbox_messages)
+    return f"awaiting approval {offered.id}"
+
+
+# --- what people ask ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAnswer:
+    """What became of an answer; `contradicts`: another answer was given before, and that one counts."""
+
+    text: str
+    contradicts: bool = False
+
+
+def answer_approval(
+    services: Services, approval_id: str, *, approved: bool, by: str
+) -> ApprovalAnswer:
+    """Write a person's yes or no to the ledger; `reconcile` acts on it, if the plan still stands.
+
+    The first answer counts. Raises InvalidInput where nothing of that id is pending.
+    """
+    note = services.ledger.note(f"approval:{approval_id}")
+    incident = services.ledger.incident(str(note["incident"])) if note else None
+    approval = incident.approval if incident else None
+    if incident is None or approval is None or approval.id != approval_id:
+        msg = f"there is no pending approval {approval_id[:100]!r}"
+        raise InvalidInput(msg)
+    now = services.now()
+    answer = APPROVED if approved else DECLINED
+    if approval.answer:
+        said = f"already {approval.answer} by {approval.by}"
+        return ApprovalAnswer(said, contradicts=approval.answer != answer)
+    if now >= approval.expires or incident.stage is not Stage.APPROVAL:
+        msg = f"approval {approval_id} has expired"
+        raise InvalidInput(msg)
+    answered = replace(approval, answer=answer, by=by, at=now)
+    if not services.ledger.move(replace(incident, approval=answered, due=now)):
+        msg = "the incident changed meanwhile; ask again"
+        raise TransientError(msg)
+    return ApprovalAnswer(f"{answer} by {by}")
