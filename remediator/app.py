@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -331,8 +332,13 @@ class App:
         from remediator.alerts import DeliveryRules, rules_of
 
         policies = self.policies()
-        spec = policies.channels.get(policies.carrier_of(name))
-        return rules_of(spec) if spec is not None else DeliveryRules()
+        carrier = policies.carrier_of(name)
+        spec = policies.channels.get(carrier)
+        if spec is None:
+            return DeliveryRules()
+        rules = rules_of(spec)
+        # A digest is a channel's; to an owner's address, which it only carries, alerts go singly.
+        return rules if carrier == name else replace(rules, digest=None)
 
     def check_channel(self, name: str) -> None:
         """Raises where the channel cannot be reached; sends nothing."""

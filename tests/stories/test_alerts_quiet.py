@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.stories.conftest import POLICIES
-from tests.stories.test_alerts_delivery import odd_failure, texts
+from tests.stories.test_alerts_delivery import OWNED, odd_failure, texts
 from tests.stories.test_loop import HEAVY, custom_job, failure_line
 from twin import faults
 
@@ -119,3 +119,11 @@ def test_without_the_word_what_waited_for_a_digest_is_sent_all_the_same(
     later(days=1)
     house.reconcile()
     assert [text.startswith("Resubmitted: align-1") for text in texts(cloud)] == [True]
+
+
+def test_an_owners_address_has_no_digest(open_house: Callable[..., Any], cloud: Any) -> None:
+    post = OWNED.replace('to: ["ml@example.com"]}}', 'to: ["ml@example.com"]}, digest: daily}')
+    house = open_house(post.replace("do: []", "do: [{resubmit: {machine_type: bigger}}]"))
+    resubmitted(cloud, house, 1)
+    (mail,) = cloud.mail.messages
+    assert mail["To"] == "pipelines@example.com"
