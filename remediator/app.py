@@ -97,7 +97,7 @@ class App:
 
     @cached_property
     def services(self) -> Services:
-        """Everything the workflow touch the world with."""
+        """Everything that the workflow touches the world with."""
         from remediator.catalog.catalog import Catalog
         from remediator.workflow.services import Services
 

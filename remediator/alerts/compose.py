@@ -525,7 +525,7 @@ _ASKED: Mapping[AlertKind, Callable[[AlertFacts], str]] = {
     AlertKind.RUNNING: _while_it_runs,
 }
 NOBODY_ANSWERED = "nobody answered"
-"""What becomes of a question that expired, as the story of it says."""
+"""What becomes of a question that expired, as the report says."""
 _GRANT_ADVICE = (
     "Resubmit it yourself. To have such jobs resubmitted, add the account to `act_as` where the "
     "remediator is deployed; the command below is the grant that this makes."

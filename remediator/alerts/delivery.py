@@ -281,7 +281,7 @@ class Outbox:
         """Whether a delivery there that outlived its time still runs.
 
         A server that drips its answer ends no time-out and cannot be interrupted: each try would leave
-        another thread behind. What is in the outbox there waits until that one has ended.
+        another thread behind. What is to go there waits until that one has ended.
         """
         with self._lock:
             running = {one for one in self._overdue[channel] if not one.done()}
@@ -305,7 +305,7 @@ class Outbox:
     def _send_grouped(self, channel: str, outbox_messages: list[OutboxMessage]) -> int:
         """Singly while the channel is calm; what is left becomes one message."""
         until = self._pause_until(channel)
-        if until is not None:  # out of the way of what is in the outbox to others
+        if until is not None:  # out of the way of messages to others
             for outbox_message in outbox_messages:
                 self._ledger.postpone_message(
                     outbox_message, due=until, why="the channel asked for a pause"
@@ -370,7 +370,7 @@ class Outbox:
             return False
 
     def _pause_until(self, channel: str) -> datetime | None:
-        """Until when the service wishes to be left alone, by all that is enqueued for it."""
+        """Until when the service wishes to be left alone, by every message to it."""
         asked = self._ledger.note(_pause_of(channel)) or {}
         until = parse_time(asked.get("until"))
         return until if until is not None and self._now() < until else None

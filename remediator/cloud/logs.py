@@ -2,7 +2,7 @@
 
 Owns the channel to Logging, the quoting of every value in a query, and the asking for a read
 token before each read (a project has 60 reads a minute, shared by all instances). Must not judge an
-entry. `evidence` and the workflow see it through their own Protocols.
+entry. `evidence` and the workflow see it through Protocols of their own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Cloud Storage: where a bucket lives, a job's error files, and small texts.
 
 Owns the Storage client. Reads only, never more of an object than it is asked for. `evidence` and
-the workflow see it through their own Protocols.
+the workflow see it through Protocols of their own.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Owns the channels to Vertex (one per region, opened when first used) and the turning of jobs
 into REST-shaped JSON and back. Must not judge a job or change a request: what is sent is what the
-planner wrote. The workflow see it through their own Protocols.
+planner wrote. The workflow sees it through Protocols of its own.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class Ledger:
         return self._store.run(work)
 
     def move(self, incident: Incident, *, outbox_messages: Sequence[OutboxMessage] = ()) -> bool:
-        """Replace the incident read earlier by this, with what is in the outbox for it.
+        """Replace the incident read earlier by this, with the messages about it.
 
         False, and nothing is written, if another execution changed it since (its version differs).
         """
@@ -371,7 +371,7 @@ class Ledger:
         following: Incident,
         outbox_messages: Sequence[OutboxMessage] = (),
     ) -> bool:
-        """Write down that the claim's job exists: attempt, outcome and everything in the outbox, at once.
+        """Write down that the claim's job exists: attempt, outcome and every message about it, at once.
 
         False, and nothing is written, if the claim no longer stands (another execution recorded it).
         Where the job was met before (its failure came faster than this), what is known of it stands

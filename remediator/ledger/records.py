@@ -233,7 +233,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
-    """One message enqueued for one channel (or to the outcomes log). `id` makes it enqueued only once."""
+    """One message to one channel (or to the outcomes log). `id` makes it enqueued only once."""
 
     id: str
     channel: str

@@ -95,7 +95,7 @@ class WatchedJobs:
     def move(
         self, job: WatchedJob, *, outbox_messages: Sequence[OutboxMessage] = ()
     ) -> WatchedJob | None:
-        """Replace what was read earlier by this, with what is in the outbox for it.
+        """Replace what was read earlier by this, with the messages about it.
 
         None, and nothing is written, if another execution changed it since (its version differs).
         """

@@ -3,7 +3,7 @@
 Owns the limits that can refuse, in the contract's names. Every guard is asked for every plan that
 would resubmit, and those that keep silent are asked for every plan; all that refuse are named. Must
 not do I/O: what the ledger and the project know comes in as `History`. Called by the planner, which
-the workflow ask again before they act.
+the workflow asks again before it acts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How an incident ends without a change, and how a chain does; what is in the outbox goes with it.
+"""How an incident ends without a change, and how a chain does; its messages go with it.
 
 Owns the conclusions and their outbox messages, each in one transaction of the ledger. Called by `incident`
 and `resubmit`.
@@ -137,7 +137,7 @@ def alert_missing_permission(err: PermissionDenied, services: Services) -> None:
 def unreadable_document_messages(
     err: UnreadableDocument, services: Services, *, set_aside: bool = False
 ) -> tuple[OutboxMessage, ...]:
-    """What is in the outbox for a document that cannot be read: every channel hears of each once."""
+    """The messages about a document that cannot be read: every channel hears of each once."""
     facts = AlertFacts(
         kind=AlertKind.LEDGER_DAMAGED,
         display_name=f"{err.collection}:{err.key}",

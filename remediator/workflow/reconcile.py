@@ -1,7 +1,7 @@
 """What time passing brings: what is due, what nobody announced, what is still undelivered.
 
-Owns the sweep and the order of a round. Every incident goes through `remediate.consider`; nothing of
-that story is repeated here. Called by `app`, every minute or few, and safe to run twice at once.
+Owns the order of a round (`sweep` finds what nobody announced). Every incident goes through `incident.consider`; nothing of
+that workflow is repeated here. Called by `handlers`, every minute or few, and safe to run twice at once.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Round:
 def run(services: Services, write_log: WriteLog, *, budget_seconds: float) -> Round:
     """One round; stops taking up new work when the budget is used, and goes on at the next call.
 
-    What is in the outbox to people is delivered after that, in a time of its own: whatever hangs or fails, they
+    Messages are delivered after that, in a time of its own: whatever hangs or fails, they
     hear. What failed is raised then.
     """
     ends_at = time.monotonic() + budget_seconds

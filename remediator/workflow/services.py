@@ -30,7 +30,7 @@ RETRY_WINDOW = timedelta(hours=24)
 
 
 class Jobs(Protocol):
-    """What the workflow ask of Vertex AI; errors are the domain's."""
+    """What the workflow asks of Vertex AI; errors are the domain's."""
 
     def get(self, name: JobName, *, timeout_seconds: float | None = None) -> Job: ...
 
@@ -101,7 +101,7 @@ class Look(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything the workflow touch the world with; made by `app`, opened when first used."""
+    """Everything that the workflow touches the world with; made by `app`, opened when first used."""
 
     settings: Settings
     project: Callable[[], tuple[str, str]]
