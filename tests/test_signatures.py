@@ -187,7 +187,6 @@ def test_messages_held_out_stay_right():
         "fe-arbtranslate7-gemini",
         "ff-kohya133",
         "fg-bq-load-add",
-        "fg-dp-datanodes",
         "fh-iceaxe-10m",
         "serve2452-init",
     ]

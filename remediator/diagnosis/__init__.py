@@ -27,13 +27,19 @@ from remediator.diagnosis.texts import (
     SERVICE_TASK,
     FailedRows,
     TextEvidence,
+    clean,
     last_lines,
     read_case,
     read_job,
     read_task,
 )
 from remediator.diagnosis.timeline import read_timeline
-from remediator.diagnosis.weighted_evidence import WeightedEvidence
+from remediator.diagnosis.weighted_evidence import (
+    WORDS_ALONE,
+    WeightedEvidence,
+    weighted_evidence,
+)
+from remediator.diagnosis.words import guess
 from remediator.domain import (
     NEVER_RETRIED,
     Cause,
@@ -75,6 +81,9 @@ def diagnose(
     if alone is not None and alone.verdict in NEVER_RETRIED:
         signs = _without_other_wishes(signs)
     ranked = _with_rows(rank(signs), facts.reading.rows, case.job)
+    if _verdict(ranked) is Cause.UNKNOWN and not case.log_lines:
+        signs = [*signs, *_by_words_alone(case.job)]
+        ranked = _with_rows(rank(signs), facts.reading.rows, case.job)
     verdict = _verdict(ranked)
     needs = _needs(case, facts, verdict)
     frame = _frame(signs, facts.reading, verdict)
@@ -197,6 +206,25 @@ def _without_other_wishes(signs: Sequence[WeightedEvidence]) -> Sequence[Weighte
         for item in signs
         if item.evidence.source is not Source.LOG or item.cause in NEVER_RETRIED or item.weight < 0
     ]
+
+
+def _by_words_alone(job: Job) -> list[WeightedEvidence]:
+    """What the words of the job's own errors speak for, where no signature knew them: the surest.
+
+    Asked where nothing else speaks and there is no log. Measured: of 20 recorded failures without a
+    verdict (the blind author's) it would have named none from their logs.
+    """
+    heard = [
+        (held, fault.where)
+        for fault in job.faults
+        if (held := guess(clean(fault.status.text))) is not None
+    ]
+    if not heard:
+        return []
+    held, where = max(heard, key=lambda one: one[0].probability)
+    spoke = ", ".join(f'"{word}"' for word in held.words)
+    says = f"by its words alone ({spoke}): no known message stands in the job's error"
+    return [weighted_evidence(held.cause, WORDS_ALONE, Source.JOB, where, says)]
 
 
 def _ran_out_of_time(job: Job, reading: TextEvidence) -> bool:

@@ -17,6 +17,8 @@ FAIR = 3.7
 STRONG = 5.0
 DECISIVE = 6.5
 CERTAIN = 7.5
+WORDS_ALONE = FAIR + 0.5
+"""What the word model's guess weighs: a verdict of about 0.6, which settles nothing; chosen."""
 
 
 @dataclass(frozen=True, slots=True)
