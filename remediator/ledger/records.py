@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 from remediator.domain import (
     ALL_ROWS,
     CLAIM_MARK,
+    Action,
     Attempt,
     Change,
     Json,
@@ -134,6 +135,11 @@ class Incident:
     accelerators: int | None = None
     channels: tuple[str, ...] = ()
     version: int = 0
+
+    @property
+    def is_watch_cancel(self) -> bool:
+        """Whether an entry of `watch` ended this job while it ran, or asks to."""
+        return self.policy != "" and self.action in {Action.CANCEL, Action.CANCEL_RESUBMIT}
 
 
 @dataclass(frozen=True, slots=True)

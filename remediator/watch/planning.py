@@ -180,7 +180,7 @@ def _done(entry: WatchEntry, made: Plan, case: Case) -> str:
     what = "it is cancelled"
     if entry.resubmission is not None:
         newest = checkpoint_of(case)
-        where = f" from its checkpoint of {newest:%Y-%m-%d %H:%M} UTC" if newest else ""
+        where = f", from its checkpoint of {newest:%Y-%m-%d %H:%M} UTC" if newest else ""
         costs = "" if made.estimated_usd is None else f", about ${made.estimated_usd:,.2f}"
         what = f"it is cancelled and submitted again, unchanged{where}{costs}"
     if made.action is Action.APPROVE:

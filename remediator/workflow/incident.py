@@ -82,11 +82,6 @@ from remediator.workflow.services import (
     Services,
     new_incident,
 )
-from remediator.workflow.watch_actions import (
-    conclude_cancelled,
-    follow_cancel,
-    is_watch_cancel,
-)
 
 FOLLOWED_EVERY = timedelta(minutes=5)
 
@@ -290,7 +285,9 @@ def _follow(
             due=now,
         )
     )
-    if incident is not None and is_watch_cancel(incident):
+    if incident is not None and incident.is_watch_cancel:
+        from remediator.workflow.watch_actions import follow_cancel  # noqa: PLC0415  # cold start
+
         return follow_cancel(job, incident, services, now)
     if incident is not None:
         stored = running_attempts.check_attempt(job, stored, services, now)
@@ -309,7 +306,11 @@ def _conclude_unfailed(
         )
         if stored.attempt:
             running_attempts.alert_if_over_budget(job, stored, services, now)
-        if is_watch_cancel(stored) and stored.stage is not Stage.APPROVAL:
+        if stored.is_watch_cancel and stored.stage is not Stage.APPROVAL:
+            from remediator.workflow.watch_actions import (  # noqa: PLC0415  # cold start
+                conclude_cancelled,
+            )
+
             return conclude_cancelled(job, stored, services, now)
         if stored.attempt:
             never_ran = stored.cancel_reason is CancelReason.NO_MACHINE

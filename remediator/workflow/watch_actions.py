@@ -48,17 +48,11 @@ from remediator.workflow.services import (
 )
 
 APPROVAL_LASTS = timedelta(hours=12)  # as a failure's
-CANCELS = frozenset({Action.CANCEL.value, Action.CANCEL_RESUBMIT.value})
 _ASKED_AGAIN = timedelta(minutes=5)
 _CANCEL_TAKES = timedelta(minutes=1)
 _MOST_LINES = 10
 _NO_MACHINE_AGAIN = timedelta(minutes=10)
 _TRIES_FOR = timedelta(hours=24)  # how long a cancelled job's place is tried to be filled
-
-
-def is_watch_cancel(incident: Incident | None) -> bool:
-    """Whether an entry of `watch` ended this job, or asks to."""
-    return incident is not None and incident.action in CANCELS and incident.policy != ""
 
 
 def plan_of(case: Case, services: Services) -> WatchPlan | None:
@@ -343,7 +337,7 @@ def _withdraw(incident: Incident, services: Services, now: datetime, why: str) -
 def withdraw_question(job: Job, services: Services) -> None:
     """The job works again: nobody need answer whether it is to be cancelled."""
     incident = services.ledger.incident(key_of(job, services.ledger))
-    if incident is None or incident.stage is not Stage.APPROVAL or not is_watch_cancel(incident):
+    if incident is None or incident.stage is not Stage.APPROVAL or not incident.is_watch_cancel:
         return
     if incident.approval is None or not incident.approval.answer:
         _withdraw(incident, services, services.now(), "it works again")
