@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 _TOO_FEW = 5  # lines and branches of a file that is no room of its own
-FLOORS: Mapping[str, int] = {  # percent, measured 2026-11-29
+FLOORS: Mapping[str, int] = {
+    # Percent, measured 2026-11-29 by the files as they stood then: of files that became one room, the
+    # lowest. 0: not measured yet.
     "alerts": 57,
     "app": 48,
     "case": 90,
@@ -30,6 +32,7 @@ FLOORS: Mapping[str, int] = {  # percent, measured 2026-11-29
     "doctor": 0,
     "domain": 97,
     "evidence": 56,
+    "handlers": 0,
     "inputs": 89,
     "intake": 87,
     "job": 94,
@@ -39,7 +42,9 @@ FLOORS: Mapping[str, int] = {  # percent, measured 2026-11-29
     "policy": 94,
     "redaction": 95,
     "report": 71,
+    "rows": 0,
     "settings": 88,
+    "watch": 0,
     "workflow": 33,
 }
 
