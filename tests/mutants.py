@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-_COPIED = ("remediator", "tests", "twin", "docs", "deploy", "telemetry")
+_COPIED = ("remediator", "tests", "twin", "docs", "deploy", "telemetry", "bench")
 _FILES = ("main.py", "policies.yaml", "requirements.txt", "pyproject.toml")
 _LEDGER = ("tests/ledger/test_claims.py", "tests/ledger/test_counters.py")
 _POLICY = ("tests/policy", "tests/test_planner.py", "tests/test_guards.py")
