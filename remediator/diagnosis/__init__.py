@@ -37,7 +37,6 @@ from remediator.diagnosis.timeline import read_timeline
 from remediator.diagnosis.weighted_evidence import (
     WORDS_ALONE,
     WeightedEvidence,
-    weighted_evidence,
 )
 from remediator.diagnosis.words import guess
 from remediator.domain import (
@@ -224,7 +223,7 @@ def _by_words_alone(job: Job) -> list[WeightedEvidence]:
     held, where = max(heard, key=lambda one: one[0].probability)
     spoke = ", ".join(f'"{word}"' for word in held.words)
     says = f"by its words alone ({spoke}): no known message stands in the job's error"
-    return [weighted_evidence(held.cause, WORDS_ALONE, Source.JOB, where, says)]
+    return [WeightedEvidence(held.cause, WORDS_ALONE, Evidence(Source.JOB, where, says))]
 
 
 def _ran_out_of_time(job: Job, reading: TextEvidence) -> bool:
