@@ -18,6 +18,7 @@ from remediator.cli.input_output import (
     captured,
     open_app,
     open_app_with_policies,
+    policies_of,
     print_json,
     print_text,
     write_case,
@@ -150,9 +151,12 @@ def alert_preview(args: argparse.Namespace) -> int:
 def _is_in_trouble(args: argparse.Namespace, found: Assembly) -> bool:
     """Whether the job still runs and an entry of `watch` would tell of it."""
     from remediator.catalog.catalog import Catalog
-    from remediator.cli.subject import plan_watch_inputs
+    from remediator.cli.subject import RUNS, plan_watch_inputs
 
-    policies = open_app_with_policies(args).policies()
+    if not found.has_job or found.case.job.state not in RUNS:
+        return False
+    is_here = not args.policies.startswith(("gs://", "secret:"))
+    policies = policies_of(args) if is_here else open_app_with_policies(args).policies()
     made = plan_watch_inputs(found, policies, Catalog.built_in())
     return made is not None and made.entry is not None and bool(made.plan.alerts)
 

@@ -10,7 +10,7 @@ each job a list asks for. Pure; called by
 diagnosis, policies, evidence, alerts and the workflow.
 """
 
-from remediator.job.document import RpcStatus
+from remediator.job.document import CREATE_REQUEST_FIELDS, RpcStatus
 from remediator.job.ending import Fault, FaultPart
 from remediator.job.facts import JobFacts
 from remediator.job.fields import (
@@ -28,6 +28,7 @@ from remediator.job.relations import PARENTS
 from remediator.job.views import JobView
 
 __all__ = [
+    "CREATE_REQUEST_FIELDS",
     "DEFAULT_BATCH_SIZE",
     "DEFAULT_BOOT_DISK_GB",
     "DEFAULT_TIMEOUT_SECONDS",

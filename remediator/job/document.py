@@ -21,6 +21,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 D = TypeVar("D", bound="Document")
 
+CREATE_REQUEST_FIELDS: Mapping[JobKind, str] = {
+    JobKind.CUSTOM: "customJob",
+    JobKind.BATCH_PREDICTION: "batchPredictionJob",
+}
+"""Where the request of a Create call holds the job (the API's own names), of the kinds whose refused
+request may be sent again."""
 _CODES = 1000  # google.rpc codes and HTTP's
 _DETAILS = 20  # of a status that are looked at; chosen
 
@@ -122,7 +128,7 @@ class Document:
         return cls(JobName.parse(name), _with_spec(body))
 
     @functools.cached_property
-    def answers(self) -> dict[Any, Any]:
+    def _answers(self) -> dict[Any, Any]:
         """What `once` keeps of this document."""
         return {}
 
@@ -237,7 +243,7 @@ def once(
     @functools.wraps(question)
     def asked(document: D, /, *args: P.args, **kwargs: P.kwargs) -> T:
         key = (question, args, tuple(kwargs.items()))
-        found = document.answers
+        found = document._answers  # of this module
         if key not in found:
             found[key] = question(document, *args, **kwargs)
         answer: T = found[key]

@@ -32,7 +32,7 @@ from remediator.domain import (
     rfc3339,
 )
 from remediator.intake import Hint, RefusedCreate, read_entry
-from remediator.job import Job
+from remediator.job import CREATE_REQUEST_FIELDS, Job
 from remediator.job.validation import why_incomplete
 from remediator.ledger import Chain, Conclusion, Incident, Stage
 from remediator.log import LogEvent
@@ -55,11 +55,6 @@ _CREATED_KIND: Mapping[str, JobKind] = {
     "CreateTrainingPipeline": JobKind.TRAINING_PIPELINE,
     "CreatePipelineJob": JobKind.PIPELINE,
 }
-_REQUEST_KEY: Mapping[JobKind, str] = {
-    JobKind.CUSTOM: "customJob",
-    JobKind.BATCH_PREDICTION: "batchPredictionJob",
-}
-"""Kinds whose request is sent again, with the field of the Create request that holds the job."""
 _WHOLE_BELOW_BYTES = (
     500_000  # an audit entry has 512 KiB at most (documented); near it, it may be cut
 )
@@ -193,7 +188,7 @@ def _requested_job(
     entry: Json, refusal: RefusedCreate, kind: JobKind, hint: Hint, services: Services
 ) -> Job | _Withheld:
     """The job that was asked for, as one that failed when it was refused."""
-    key = _REQUEST_KEY.get(kind)
+    key = CREATE_REQUEST_FIELDS.get(kind)
     if key is None:
         return _Withheld(f"a {kind.value.replace('_', ' ')} is never sent again")
     payload = _mapping(entry, "protoPayload")
