@@ -484,7 +484,7 @@ def test_notes_and_the_basis_of_the_estimate_stand_in_their_own_places() -> None
     """The plan's whole sentence says verdict, change and cost again; an alert does not."""
     plan = replace(
         PLAN,
-        because="Cpu saturation (74% sure): machine type becomes n1-standard-16; about $3.04.",
+        because="CPU saturation (74% sure): machine type becomes n1-standard-16; about $3.04.",
         notes=("a T4 does not go with n1-standard-32: two of them",),
         cost_basis="65% was done in 2 h, at $0.874 an hour",
     )

@@ -176,6 +176,11 @@ def test_log_entries_are_read_in_every_form_and_merged_with_the_job(
         assert answer["verdict"] in {"bad_input", "user_code_error"}
 
 
+def test_of_one_log_entry_alone_no_length_is_told(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "it").write_text(json.dumps([ENTRY]))
+    assert set(diagnosed(run, "it")["subject"].values()) == {None}
+
+
 def test_of_a_list_the_newest_that_failed_is_taken_and_told(run: Any, tmp_path: Path) -> None:
     older = FAILED_JOB | {"name": CUSTOM["name"] + "1", "endTime": "2026-11-20T00:00:00Z"}
     fine = FAILED_JOB | {"name": CUSTOM["name"] + "2", "state": "JOB_STATE_SUCCEEDED"}

@@ -152,7 +152,7 @@ def test_a_custom_job_is_asked_for_again_with_exactly_the_change() -> None:
         "worst_case_usd": 0.90,
         "refused_by": [],
         "alerts": ["ml"],
-        "because": "Cpu saturation (90% sure): machine type n1-standard-8 becomes n1-standard-16; "
+        "because": "CPU saturation (90% sure): machine type n1-standard-8 becomes n1-standard-16; "
         "about $0.90 (as long as the failed run, 1 h, at $0.9008 an hour), at most $0.90.",
     }
 

@@ -115,6 +115,25 @@ def test_a_training_pipelines_inputs_are_read_in_their_own_spelling() -> None:
 
 
 @pytest.mark.parametrize(
+    ("step", "cause", "said"),
+    [
+        (
+            "{disk: double}",
+            Cause.DISK_FULL,
+            "Disk full (90% sure): boot disk 100 GB becomes 200 GB;",
+        ),
+        ("{env: {ROWS: halve}}", Cause.GPU_MEMORY, "GPU memory (90% sure): ROWS 64 becomes 32;"),
+        ("{env: {ROWS: halve}}", Cause.CPU_SATURATION, "CPU saturation (90% sure): ROWS 64"),
+    ],
+)
+def test_a_plans_sentence_names_units_and_writes_names_as_people_do(
+    step: str, cause: Cause, said: str
+) -> None:
+    document = container(env=[{"name": "ROWS", "value": "64"}])
+    assert planned(document, f"do: [{{resubmit: {step}}}]", cause).because.startswith(said)
+
+
+@pytest.mark.parametrize(
     ("step", "why"),
     [
         ("{env: {BATCH_SIZE: halve}}", "the job sets no BATCH_SIZE to a whole number"),

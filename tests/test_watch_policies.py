@@ -264,7 +264,8 @@ def test_cancel_and_resubmit_is_the_same_job_again_at_a_price(planned: Run) -> N
 def test_without_a_checkpoint_the_job_is_left_running_unless_none_is_needed(planned: Run) -> None:
     act = f"{HUNG}, do: {{cancel_resubmit: {{checkpoint: %s}}}}"
     old = [{"name": "gs://results/run/ckpt-1", "updated": at(-30), "size": "9"}]
-    for outputs in ([], old):
+    beside = [{**SAVED[0], "name": "gs://results/run-2/ckpt-1"}]
+    for outputs in ([], old, beside):
         left = planned(stalled(machine=GPU, outputs=outputs), entry(act % "required"))
         assert (left["action"], left["request"], left["alerts"]) == ("alert", None, ["ml"])
         assert "checkpoint" in left["because"]

@@ -63,12 +63,12 @@ class Subject:
 
 
 def subject_of(found: Assembly) -> Subject:
-    """What was looked at. Of a log without a job nothing is known but its length."""
+    """What was looked at. Of a log without a job nothing is known but its length, if it has any."""
     from remediator.job.summary import machine_words
 
     job = found.case.job
     if not found.has_job:
-        return Subject(None, None, None, job.run_seconds, None)
+        return Subject(None, None, None, job.run_seconds or None, None)
     return Subject(
         kind=job.kind.value,
         state=None if job.state is JobState.UNSPECIFIED else job.state.value,

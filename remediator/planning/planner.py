@@ -568,7 +568,7 @@ class _Planning:
         if verdict is Cause.UNKNOWN:
             return f"The evidence does not say why the job failed; {text}."
         sure = f"{self.diagnosis.confidence:.0%} sure"
-        return f"{verdict.value.replace('_', ' ').capitalize()} ({sure}): {text}."
+        return f"{_sentence_head(verdict)} ({sure}): {text}."
 
     def _resubmission_words(self, draft: JobDraft, cost: Cost, wait: timedelta | None) -> str:
         parts = [_change_words(draft)]
@@ -657,6 +657,9 @@ def _change_words(draft: JobDraft) -> str:
             before = f"{_DEFAULTS[name]} (Vertex's default)"
         if name == "value":  # of an environment variable
             name = draft.job.variable_at(holder) or "variable"
+        if name in _GB_FIELDS:
+            now = f"{now} GB"
+            before = f"{before} GB" if change.before is not None else before
         texts.append(f"{_word_of(name)} {_shown(before)} becomes {now}")
     return ", ".join(dict.fromkeys(texts))
 
@@ -666,6 +669,15 @@ _DEFAULTS = {
     "bootDiskSizeGb": f"{DEFAULT_BOOT_DISK_GB} GB",
     "boot_disk_size_gb": f"{DEFAULT_BOOT_DISK_GB} GB",
 }
+
+
+_GB_FIELDS = {"bootDiskSizeGb", "boot_disk_size_gb"}
+
+
+def _sentence_head(verdict: Cause) -> str:
+    """The cause as a sentence begins with it: `GPU memory`, `Slow code`."""
+    first, *others = verdict.value.split("_")
+    return " ".join([first.upper() if first in {"cpu", "gpu"} else first.capitalize(), *others])
 
 
 def _word_of(name: str) -> str:

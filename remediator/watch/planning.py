@@ -28,7 +28,7 @@ from remediator.planning.planner import plan_running, variables_of
 from remediator.policy.model import Policies, Policy
 from remediator.policy.watch_entries import WatchEntry
 from remediator.watch.entries import WATCHED, Judge, Match
-from remediator.watch.signals import minutes
+from remediator.watch.signals import is_below_base_output, minutes
 from remediator.watch.verdicts import Watch
 
 
@@ -145,7 +145,8 @@ _NO_CHECKPOINT = (
 def checkpoint_of(case: Case) -> datetime | None:
     """When the newest object below the output directory was written, if after the job's start."""
     begun = case.job.start_time
-    times = (parse_time(one.get("updated")) for one in case.outputs)
+    below = (one for one in case.outputs if is_below_base_output(one, case))
+    times = (parse_time(one.get("updated")) for one in below)
     newer = [at for at in times if at is not None and begun is not None and begun < at <= case.now]
     return max(newer, default=None)
 
