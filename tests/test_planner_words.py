@@ -124,12 +124,18 @@ def test_a_training_pipelines_inputs_are_read_in_their_own_spelling() -> None:
         ),
         ("{env: {ROWS: halve}}", Cause.GPU_MEMORY, "GPU memory (90% sure): ROWS 64 becomes 32;"),
         ("{env: {ROWS: halve}}", Cause.CPU_SATURATION, "CPU saturation (90% sure): ROWS 64"),
+        ('{args: {"--rows": halve}}', Cause.GPU_MEMORY, "GPU memory (90% sure): --rows 16 becomes"),
+        (
+            '{args: {"--n": halve}}',
+            Cause.GPU_MEMORY,
+            "GPU memory (90% sure): argument --n=8 becomes",
+        ),
     ],
 )
 def test_a_plans_sentence_names_units_and_writes_names_as_people_do(
     step: str, cause: Cause, said: str
 ) -> None:
-    document = container(env=[{"name": "ROWS", "value": "64"}])
+    document = container(env=[{"name": "ROWS", "value": "64"}], args=["--n=8", "--rows", "16"])
     assert planned(document, f"do: [{{resubmit: {step}}}]", cause).because.startswith(said)
 
 

@@ -23,6 +23,7 @@ from remediator.domain import (
     Action,
     Attempt,
     Cause,
+    Change,
     Diagnosis,
     Guard,
     History,
@@ -657,10 +658,11 @@ def _change_words(draft: JobDraft) -> str:
             before = f"{_DEFAULTS[name]} (Vertex's default)"
         if name == "value":  # of an environment variable
             name = draft.job.variable_at(holder) or "variable"
-        if name in _GB_FIELDS:
-            now = f"{now} GB"
-            before = f"{before} GB" if change.before is not None else before
-        texts.append(f"{_word_of(name)} {_shown(before)} becomes {now}")
+        elif name.startswith("args["):
+            name = _flag_before(draft.job, change) or name
+        unit = " GB" if name in _GB_FIELDS else ""
+        was = _shown(before) + (unit if change.before is not None else "")
+        texts.append(f"{_word_of(name)} {was} becomes {now}{unit}")
     return ", ".join(dict.fromkeys(texts))
 
 
@@ -669,6 +671,15 @@ _DEFAULTS = {
     "bootDiskSizeGb": f"{DEFAULT_BOOT_DISK_GB} GB",
     "boot_disk_size_gb": f"{DEFAULT_BOOT_DISK_GB} GB",
 }
+
+
+def _flag_before(job: Job, change: Change) -> str | None:
+    """The flag whose value is changed, as in `--batch 32`; None where the item is a flag itself."""
+    items, _, index = change.field.rstrip("]").rpartition("[")
+    if str(change.before).startswith("-") or index == "0":
+        return None
+    flag = job.read(f"{items}[{int(index) - 1}]")
+    return flag if isinstance(flag, str) and flag.startswith("-") else None
 
 
 _GB_FIELDS = {"bootDiskSizeGb", "boot_disk_size_gb"}

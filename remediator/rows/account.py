@@ -358,7 +358,7 @@ def _concluded(attempts: Sequence[_Attempt], files: Files) -> AccountedRows:
     if last.torn:
         said.append(f"passed over, torn at the end of the output: {_lines(last.torn)}")
     if files.passed_over:
-        said.append(f"not read, the final files say the same: {', '.join(files.passed_over)}")
+        said.append(f"not read beside the final files: {', '.join(files.passed_over)}")
     if files.absent:
         said.append(f"not all shards are given ({', '.join(files.absent)})")
     if last.no_key and last.identity.key == CONTENT:
