@@ -14,6 +14,7 @@ from bench.diagnosis.signature_files import (
     CLIENTS,
     FAMILIES,
     LONGEST_PATTERN,
+    RECALLED,
     Row,
     Unreadable,
     compiled,
@@ -81,7 +82,7 @@ def test_every_row_says_in_a_sentence_what_it_means(row):
 def test_every_text_was_seen_somewhere_that_exists():
     known = {row["id"] for name in ("messages", "held_out", "recalled") for row in messages(name)}
     known |= {f"{name}/{one.id}" for name in RECORDED for one in scenarios(name)}
-    known |= {"tests", "bench", "documented"}
+    known |= {"tests", "bench", RECALLED}
     seen = {
         example.where
         for row in ROWS

@@ -1,7 +1,8 @@
 """Vertex AI in the twin: the gRPC methods of JobService, PipelineService and ModelService.
 
 Thin: each method checks what the service itself would (parents, filters, pages, who may act as whom)
-and hands over to the stores. A refused creation leaves the audit entry that the real one leaves.
+and hands over to the stores. A refused creation leaves an audit entry as the real one is
+expected to (not checked against a real project).
 """
 
 from __future__ import annotations

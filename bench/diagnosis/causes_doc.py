@@ -71,6 +71,8 @@ def causes_markdown() -> str:
         "(`timed_out`, `gpu_fallback`, ...) tell something that decides together with the machine's load, the log's timeline or the places of the",
         "data. `cpu_saturation` therefore has no row: no text can prove it.",
         "",
+        _origins(),
+        "",
         "## Causes",
         "",
         "| cause | resubmitted? | what a person can do | see |",
@@ -92,6 +94,19 @@ def causes_markdown() -> str:
         )
     lines += _section("What client libraries say of the service behind them", [*rows_of(CLIENTS)])
     return "\n".join([*lines, ""])
+
+
+def _origins() -> str:
+    """How many patterns rest on texts that nobody but their authors' memory vouches for."""
+    patterns = [
+        one for family in (*FAMILIES, CLIENTS) for row in rows_of(family) for one in row.patterns
+    ]
+    recalled = [one for one in patterns if all(text.is_from_memory for text in one.examples)]
+    return (
+        f"Of the {len(patterns):,} patterns, {len(recalled):,} rest on texts alone that their authors wrote from memory of the\n"
+        "software's messages and looked up nowhere; the others were met in a public thread, in a manual, in a recorded failure or in our tests.\n"
+        "The files mark each text. Where a row links to a page, that page is one to start from, and no proof of its texts."
+    )
 
 
 def _section(title: str, rows: list[Row]) -> list[str]:

@@ -14,14 +14,15 @@ A file a family, in `remediator/diagnosis/signatures`; its rows look like this:
     tags: timed_out
     silences: other-row, another              in the same text
     silences everywhere: other-row            wherever in the case
-    see: where its texts are documented
+    see: a page of that software to start from; whether it quotes these texts is told by the marks alone
     ~ RE2 pattern, at most 120 characters; `[^.]` means "within the sentence"
-    = where it was seen: a text that this pattern finds and no other of the row
-    ! where it was seen: a text that the row does not find
+    = mark: a text that this pattern finds and no other of the row
+    ! mark: a text that the row does not find
 
-Where a text was seen is the id of a message of the corpora, a scenario of the lab, `tests`, `bench` (generated
-cases), or `documented` (its software's manual or source, at the row's `see`). Writes `compiled.json` and
-`docs/causes.md`; a test holds both equal to the files.
+A mark says where the text comes from: the id of a message of the corpora, a scenario of the lab, a file of
+`tests/data`, `tests`, `bench` (generated cases), or `recalled` (written from memory of the software's messages, looked
+up nowhere); what each is worth is in the folder's README. Writes `compiled.json` and `docs/causes.md`; a test holds both
+equal to the files.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from bench.diagnosis.corpus import messages
 from bench.diagnosis.prefilter import clauses_of, longest_part
 from remediator.diagnosis import weighted_evidence
 from remediator.diagnosis.matching import GROUP
@@ -55,10 +57,17 @@ FAMILIES = (
     *("servers", "network", "code", "shell", "data", "tools", "rows", "slow"),
 )
 CLIENTS = "clients"
+RECALLED = "recalled"
+"""The mark of a text that was written from memory and looked up nowhere."""
 # `[^.]` means "within the sentence": a full stop inside a name (`x.csv`, `2.5`) does not end one.
 _WITHIN, _SENTENCE = "[^.]", r"(?:[^.]|\.\S)"
 _NAMED = re.compile(r"\{([a-z][a-z0-9-]*)\}")
 _WEIGHT = re.compile(r"(certain|decisive|strong|fair|hint)(?: ([+-]) (\d\.\d))?$")
+
+
+@functools.cache
+def _recalled_ids() -> frozenset[str]:
+    return frozenset(str(row["id"]) for row in messages("recalled"))
 
 
 @dataclass(slots=True)
@@ -66,7 +75,13 @@ class Example:
     """One `=` or `!` line."""
 
     where: str
+    """Its mark: where the text comes from."""
     text: str
+
+    @property
+    def is_from_memory(self) -> bool:
+        """Written by the signatures' authors as the software words it, as far as they remember."""
+        return self.where == RECALLED or self.where in _recalled_ids()
 
 
 @dataclass(slots=True)

@@ -247,7 +247,10 @@ def job_log_filter(job: JobName, job_ids: Sequence[str], start: datetime, end: d
 
 
 def audit_filter(project: str, insert_id: str, at: datetime) -> str:
-    """Finds one entry of the project's audit log of changes, which nobody but Google can write to."""
+    """Finds one entry of the project's audit log of changes.
+
+    That nobody but Google can write to it is recalled, not checked against a real project.
+    """
     log = quoted(f"projects/{project}/logs/cloudaudit.googleapis.com%2Factivity")
     second = timedelta(seconds=1)
     span = f'timestamp>="{rfc3339(at - second)}" AND timestamp<="{rfc3339(at + second)}"'

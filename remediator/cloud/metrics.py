@@ -44,7 +44,7 @@ _MOST_PAGES = 5
 _PAGE_POINTS = 20_000
 _QUOTA_METRIC = re.compile(r"aiplatform\.googleapis\.com/[a-z][a-z0-9_]{2,120}")
 _MOST_QUOTAS = 10  # of one message; chosen
-_QUOTA_WINDOW = timedelta(hours=49)  # two of the daily samples of a limit
+_QUOTA_WINDOW = timedelta(hours=49)  # two daily samples of a limit; recalled, not looked up
 _JOB_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -120,7 +120,8 @@ class Metrics:
         """The limits and use, in every region, of quota metrics such as
         `aiplatform.googleapis.com/custom_model_training_nvidia_l4_gpus`.
 
-        Empty where the project has no such series. Limits are written once a day (documented).
+        Empty where the project has no such series. That limits are written once a day, and
+        the labels' names, are recalled, not looked up; no real project was asked.
         """
         wanted = tuple(one for one in dict.fromkeys(metrics) if _QUOTA_METRIC.fullmatch(one))
         if not wanted:

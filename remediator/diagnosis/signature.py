@@ -83,7 +83,7 @@ class Signature:
 
     `patterns` are matched against text whose white space has been collapsed to single blanks; one of
     them is enough. `says` is a sentence about the row, `reference`
-    where its texts are documented. `last_resort`: it counts only where nothing else in the case names
+    a page of that software, which need not quote them. `last_resort`: it counts only where nothing else in the case names
     a cause. `silences` names rows that this one makes meaningless where both stand in one text;
     `silences_everywhere`, wherever in the case.
     """

@@ -300,7 +300,8 @@ def _entry_statements(case: Case) -> Iterator[CaseText]:
         return
     payload = entry.get("protoPayload")
     if isinstance(payload, Mapping):
-        # Nobody but Google writes to the audit log; a payload elsewhere is a line like any other.
+        # Nobody but Google writes to the audit log (recalled, not checked against a real project); a
+        # payload elsewhere is a line like any other.
         place = TextPlace.ERROR if _AUDIT_LOG in str(entry.get("logName") or "") else TextPlace.LOG
         yield from _status(
             RpcStatus.parse(payload.get("status")),

@@ -23,7 +23,8 @@ _METRIC = re.compile(
 )
 QUOTA_LIMIT = "serviceruntime.googleapis.com/quota/limit"
 QUOTA_USAGE = "serviceruntime.googleapis.com/quota/allocation/usage"
-"""Series of Cloud Monitoring, on the resource `consumer_quota`, by region and metric (documented:
+"""Series of Cloud Monitoring, on the resource `consumer_quota`, by region and metric (recalled, not
+looked up, and not checked against a real project; Google lists them at
 cloud.google.com/monitoring/api/metrics_gcp, serviceruntime)."""
 _OF_VERTEX = re.compile(r"\baiplatform\.googleapis\.com/[a-z][a-z0-9_]{2,120}")
 _NUMBER = r"(?P<n>\d{1,9}(?:\.\d{1,3})?)"

@@ -2,7 +2,8 @@
 
 Owns the alert, and the rules under which the same request is sent again (`REMEDIATOR_RESEND_REFUSED`):
 the refusal may pass, the audit entry was read from Cloud Logging itself and says the same as the event
-(which anyone who publishes to the topic can forge; nobody can write to the audit log), it holds the
+(which anyone who publishes to the topic can forge; that nobody but Google can write to the audit log
+is recalled, not checked against a real project, as is what a refused Create's entry holds), it has the
 whole request, its author was allowed to ask it, and the policies would run such a job again as it is.
 One job comes of it: it is claimed in the ledger like any attempt. Called by `incident`.
 """
