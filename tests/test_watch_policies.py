@@ -232,6 +232,19 @@ def test_the_jobs_own_label_widens_an_entrys_number_too(planned: Run) -> None:
     )
 
 
+@pytest.mark.parametrize(("label", "is_told"), [("4hours", True), ("1h", False), ("", False)])
+def test_a_label_of_silence_that_is_no_duration_is_told(
+    planned: Run, label: str, is_told: bool
+) -> None:
+    body = stalled(180, job={"labels": {"remediator-silence": label}})
+    found = planned(body, entry("when: {running: stalled}"))
+    told = [
+        one for one in found["watch"]["evidence"] if one["where"] == "labels.remediator-silence"
+    ]
+    assert (found["watch"]["verdict"], bool(told)) == ("stalled", is_told)
+    assert all(label in one["says"] for one in told)
+
+
 @pytest.mark.parametrize(
     ("mode", "own", "action", "shown"),
     [

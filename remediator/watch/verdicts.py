@@ -8,13 +8,13 @@ an allowance for start-up comes first. Pure; called by `watch`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from remediator.case import Case
 from remediator.diagnosis.progress import read_progress
-from remediator.domain import Evidence, JobState, Source, WatchVerdict, rfc3339
+from remediator.domain import NOTHING_WRONG, Evidence, JobState, Source, WatchVerdict, rfc3339
 from remediator.job import Job
 from remediator.watch.signals import (
     IDLE_ACCELERATOR,
@@ -68,14 +68,25 @@ _MARGIN = 1.05  # chosen: a finish within 5% of the time-out is not called late
 _EARLY_MARGIN = 0.4  # chosen: more of it before half of the work is done
 _LEAST_DONE = 0.05  # chosen: before that a pace is a guess
 
+_SILENCE_LABEL = "remediator-silence"
 _SILENCE = re.compile(r"(\d{1,4})([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def silence_of(job: Job) -> timedelta:
     """How long the job's own label lets it be silent (`remediator-silence: 4h`); zero without it."""
-    match = _SILENCE.fullmatch(job.labels.get("remediator-silence", ""))
+    match = _SILENCE.fullmatch(job.labels.get(_SILENCE_LABEL, ""))
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]]) if match else timedelta(0)
+
+
+def _with_label(found: WatchJudgement, job: Job) -> WatchJudgement:
+    """The judgement, and that the job's own label was not understood, where it was not."""
+    said = job.labels.get(_SILENCE_LABEL, "")
+    if found.verdict in NOTHING_WRONG or not said or _SILENCE.fullmatch(said):
+        return found
+    why = f"`{said}` is no duration such as 4h or 90m, so the label allows no silence"
+    unread = Evidence(Source.JOB, f"labels.{_SILENCE_LABEL}", why)
+    return replace(found, evidence=(*found.evidence, unread))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +129,7 @@ def judge(
     job = case.job
     allowed = Allowance(longer_than, silence_of(job))
     if job.state in {JobState.QUEUED, JobState.PENDING}:
-        return _waiting(case, allowed)
+        return _with_label(_waiting(case, allowed), job)
     if not signals.is_measured:
         return WatchJudgement(WatchVerdict.UNKNOWN, None, 0.0, _unseen())
     for rule in (
@@ -128,7 +139,7 @@ def judge(
         _climbing(case, signals),
     ):
         if rule is not None:
-            return rule
+            return _with_label(rule, job)
     newest = signals.newest
     if newest is None or case.now - newest > allowed.limit(_standstill(has_accelerator)):
         return WatchJudgement(WatchVerdict.UNKNOWN, None, 0.0, _unseen())
