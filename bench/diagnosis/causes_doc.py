@@ -105,7 +105,7 @@ def _origins() -> str:
     return (
         f"Of the {len(patterns):,} patterns, {len(recalled):,} rest on texts alone that their authors wrote from memory of the\n"
         "software's messages and looked up nowhere; the others were met in a public thread, in a manual, in a recorded failure or in our tests.\n"
-        "The files mark each text. Where a row links to a page, that page is one to start from, and no proof of its texts."
+        "The files mark each text ([the marks](../bench/diagnosis/SIGNATURES.md)). Where a row links to a page, that page is one to start from, and no proof of its texts."
     )
 
 

@@ -21,7 +21,7 @@ A file a family, in `remediator/diagnosis/signatures`; its rows look like this:
 
 A mark says where the text comes from: the id of a message of the corpora, a scenario of the lab, a file of
 `tests/data`, `tests`, `bench` (generated cases), or `recalled` (written from memory of the software's messages, looked
-up nowhere); what each is worth is in the folder's README. Writes `compiled.json` and `docs/causes.md`; a test holds both
+up nowhere); what each is worth is told in `SIGNATURES.md`. Writes `compiled.json` and `docs/causes.md`; a test holds both
 equal to the files.
 """
 

@@ -74,7 +74,7 @@ def test_gcloud_sends_what_runs_and_nothing_else() -> None:
     ignored = [rule for rule in rules[1:] if not rule.startswith("!")]
     sources = [path for path in (ROOT / "remediator").rglob("*") if path.is_file()]
     sent = [p for p in sources if not any(fnmatch.fnmatch(p.name, rule) for rule in ignored)]
-    assert {path.suffix for path in sent} <= {".py", ".csv", ".json", ".txt"}
+    assert {path.suffix for path in sent} <= {".py", ".csv", ".json", ".tsv", ".txt"}
 
 
 def test_the_real_gcloud_would_send_exactly_that(tmp_path: Path) -> None:
