@@ -19,6 +19,7 @@ from remediator.domain import (
     Diagnosis,
     Guard,
     History,
+    Json,
     Mode,
     Plan,
     parse_time,
@@ -28,7 +29,7 @@ from remediator.planning.planner import plan_running, variables_of
 from remediator.policy.model import Policies, Policy
 from remediator.policy.watch_entries import WatchEntry
 from remediator.watch.entries import WATCHED, Judge, Match
-from remediator.watch.signals import is_below_base_output, minutes
+from remediator.watch.signals import minutes
 from remediator.watch.verdicts import Watch
 
 
@@ -145,10 +146,19 @@ _NO_CHECKPOINT = (
 def checkpoint_of(case: Case) -> datetime | None:
     """When the newest object below the output directory was written, if after the job's start."""
     begun = case.job.start_time
-    below = (one for one in case.outputs if is_below_base_output(one, case))
+    below = (one for one in case.outputs if _is_below_base_output(one, case))
     times = (parse_time(one.get("updated")) for one in below)
     newer = [at for at in times if at is not None and begun is not None and begun < at <= case.now]
     return max(newer, default=None)
+
+
+def _is_below_base_output(output: Json, case: Case) -> bool:
+    """False for an object of Cloud Storage that the name puts beside the job's output directory.
+
+    A name without `gs://`, and any name where the job has no such directory, is taken as given.
+    """
+    name, base = str(output.get("name") or ""), case.job.base_output
+    return not (base and name.startswith("gs://")) or name.startswith(base.rstrip("/") + "/")
 
 
 # --- words ------------------------------------------------------------------------------------------

@@ -115,15 +115,6 @@ def _latest(*moments: datetime | None) -> datetime | None:
     return max((moment for moment in moments if moment is not None), default=None)
 
 
-def is_below_base_output(output: Json, case: Case) -> bool:
-    """False for an object of Cloud Storage that the name puts beside the job's output directory.
-
-    A name without `gs://`, and any name where the job has no such directory, is taken as given.
-    """
-    name, base = str(output.get("name") or ""), case.job.base_output
-    return not (base and name.startswith("gs://")) or name.startswith(base.rstrip("/") + "/")
-
-
 def read_signals(
     case: Case,
     vcpus: float | None,
@@ -160,7 +151,7 @@ def read_signals(
         news = News(*last_matching(case, is_progress))
     else:
         news = _news(case, cpu, accelerator, network)
-    times = (parse_time(one.get("updated")) for one in outputs if is_below_base_output(one, case))
+    times = (parse_time(one.get("updated")) for one in outputs)
     written = [moment for moment in times if moment is not None and moment <= case.now]
     return Signals(
         now=case.now,
