@@ -38,8 +38,10 @@ locals {
   )
 }
 
-resource "google_project_service" "needed" {
-  for_each = toset([
+# BigQuery's alone is asked for where rows in tables are to be run again; with "" they are not.
+locals {
+  resume_dataset = lookup(var.environment, "REMEDIATOR_RESUME_DATASET", "")
+  apis = concat([
     "aiplatform.googleapis.com",
     "artifactregistry.googleapis.com",
     "cloudbuild.googleapis.com",
@@ -56,7 +58,11 @@ resource "google_project_service" "needed" {
     "secretmanager.googleapis.com",
     "serviceusage.googleapis.com",
     "storage.googleapis.com",
-  ])
+  ], local.resume_dataset == "" ? [] : ["bigquery.googleapis.com"])
+}
+
+resource "google_project_service" "needed" {
+  for_each = toset(local.apis)
 
   project            = var.project
   service            = each.value
@@ -71,10 +77,11 @@ locals {
   named_variables = toset(flatten(regexall("\"env:([A-Za-z_][A-Za-z0-9_]*)\"", local.references)))
 }
 
-# Exactly what runs, file by file: no test, no twin, no virtual environment can slip in.
+# Exactly what runs, file by file: no test, no twin, no virtual environment can slip in, nor the text
+# files of the signatures, of which compiled.json is made.
 locals {
   root     = abspath("${path.module}/../..")
-  packaged = [for file in fileset(local.root, "remediator/**") : file if endswith(file, ".py") || endswith(file, ".csv") || endswith(file, ".txt") || endswith(file, ".json")]
+  packaged = [for file in fileset(local.root, "remediator/**") : file if endswith(file, ".py") || endswith(file, ".json") || endswith(file, ".tsv")]
   files = merge(
     { for file in local.packaged : file => "${local.root}/${file}" },
     {

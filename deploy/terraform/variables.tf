@@ -164,7 +164,7 @@ variable "secret_environment" {
 variable "environment" {
   type        = map(string)
   default     = {}
-  description = "More REMEDIATOR_… settings (LOOKBACK, SETTLE, CONSISTENCY_WAIT, STOP)."
+  description = "More REMEDIATOR_… settings (LOOKBACK, SETTLE, CONSISTENCY_WAIT, STOP, RESUME_DATASET: with the last BigQuery's API is enabled too)."
 
   validation {
     condition     = alltrue([for key in keys(var.environment) : startswith(key, "REMEDIATOR_")])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import fnmatch
 import json
 import os
 import re
@@ -22,6 +21,7 @@ import pytest
 
 from tests.deploy.terraform import ROOT
 from tests.deploy.test_fresh_start import python  # noqa: F401  # a fixture: what the lock names
+from tests.deploy.what_runs import assert_it_diagnoses, own_files
 from twin.serving import free_port
 
 RECIPE = (ROOT / "deploy" / "Dockerfile").read_text()
@@ -38,14 +38,17 @@ def context(folder: Path) -> Path:
     """What the builder is sent: the repository less what the ignore file leaves out."""
     rules = (ROOT / "deploy" / "Dockerfile.dockerignore").read_text().splitlines()
     kept = [rule[1:] for rule in rules if rule.startswith("!")]
-    left_out = [rule.removeprefix("**/") for rule in rules if rule.startswith("**/")]
+    everywhere = [rule.removeprefix("**/") for rule in rules if rule.startswith("**/")]
+    texts = [rule for rule in rules if rule.startswith("remediator/")]
     for name in kept:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns(*left_out))
+            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns(*everywhere))
         else:
             shutil.copy(ROOT / name, target)
+    for path in [path for rule in texts for path in folder.glob(rule)]:
+        path.unlink()
     return folder
 
 
@@ -91,7 +94,7 @@ def test_every_instruction_is_one_that_is_tried_here() -> None:
     ]
 
 
-def test_the_image_holds_what_runs_compiled_and_nothing_else(image: Path) -> None:
+def test_the_image_holds_what_runs_compiled_and_nothing_else(image: Path, tmp_path: Path) -> None:
     app = image / "app"
     assert {path.name for path in app.iterdir()} == {
         "main.py",
@@ -102,9 +105,10 @@ def test_the_image_holds_what_runs_compiled_and_nothing_else(image: Path) -> Non
     sources = set(app.rglob("*.py"))
     compiled = set(app.rglob("*.pyc"))
     assert len(compiled) == len(sources)
-    strange = {path.suffix for path in app.rglob("*") if path.is_file()}
-    assert strange <= {".py", ".pyc", ".csv", ".json", ".txt", ".yaml"}
-    assert not [p for p in sources if fnmatch.fnmatch(p.name, "test_*")]
+    held = {str(p.relative_to(app)) for p in app.rglob("*") if p.is_file()}
+    own = {name for name in held if not name.endswith(".pyc")}
+    assert own == own_files() | {"main.py", "policies.yaml"}
+    assert_it_diagnoses(app, tmp_path)
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.terraform import MODULE, ROOT
+from tests.deploy.what_runs import BESIDE_THE_PACKAGE, own_files
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
 from twin.cloud import Cloud
 from twin.serving import Served
 
 BYTECODE = shutil.ignore_patterns("__pycache__")
-DEPLOYED = ("main.py", "policies.yaml", "requirements.txt", "remediator")
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +55,10 @@ def pip(python: Path, *arguments: str) -> str:
 @pytest.fixture
 def deployed(tmp_path: Path) -> Path:
     """A folder with what is deployed."""
-    for name in DEPLOYED:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, tmp_path / name, ignore=BYTECODE)
-        else:
-            shutil.copy(ROOT / name, tmp_path / name)
+    for name in (*BESIDE_THE_PACKAGE, *own_files()):
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, target)
     return tmp_path
 
 

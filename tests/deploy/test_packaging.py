@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 from remediator.cli.main import _parser
 from tests.deploy.terraform import ROOT, variable_defaults
+from tests.deploy.what_runs import BESIDE_THE_PACKAGE, own_files
 
 LOCK = (ROOT / "deploy" / "requirements.lock").read_text()
 CONTAINER = (ROOT / "deploy" / "Dockerfile").read_text()
@@ -57,6 +58,9 @@ def test_the_builder_is_sent_what_the_container_is_made_of_and_nothing_else() ->
     rules = (ROOT / "deploy" / "Dockerfile.dockerignore").read_text().splitlines()
     assert "*" in rules
     kept = {rule[1:] for rule in rules if rule.startswith("!")}
+    assert (
+        rules[-1] == "remediator/diagnosis/signatures/*.txt"
+    )  # behind `!remediator`: the last counts
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", CONTAINER, re.MULTILINE)
     assert kept == {name for line in copied for name in line.split()}
 
@@ -71,10 +75,15 @@ def test_gcloud_sends_what_runs_and_nothing_else() -> None:
     kept = {rule.removeprefix("!/") for rule in rules if rule.startswith("!/")}
     assert kept == {"main.py", "requirements.txt", "policies.yaml", "remediator"}
     assert all((ROOT / name).exists() for name in kept)
-    ignored = [rule for rule in rules[1:] if not rule.startswith("!")]
+    ignored = [rule.lstrip("/") for rule in rules[1:] if not rule.startswith("!")]
     sources = [path for path in (ROOT / "remediator").rglob("*") if path.is_file()]
-    sent = [p for p in sources if not any(fnmatch.fnmatch(p.name, rule) for rule in ignored)]
-    assert {path.suffix for path in sent} <= {".py", ".csv", ".json", ".tsv", ".txt"}
+    sent = {
+        str(path.relative_to(ROOT))
+        for path in sources
+        if "__pycache__" not in path.parts
+        and not any(fnmatch.fnmatch(str(path.relative_to(ROOT)), rule) for rule in ignored)
+    }
+    assert sent == own_files()
 
 
 def test_the_real_gcloud_would_send_exactly_that(tmp_path: Path) -> None:
@@ -88,11 +97,7 @@ def test_the_real_gcloud_would_send_exactly_that(tmp_path: Path) -> None:
         text=True,
         check=True,
     ).stdout.splitlines()
-    own = {
-        str(path.relative_to(ROOT)) for path in (ROOT / "remediator").rglob("*") if path.is_file()
-    }
-    own = {name for name in own if "__pycache__" not in name}
-    assert set(listed) == own | {"main.py", "policies.yaml", "requirements.txt"}
+    assert set(listed) == own_files() | set(BESIDE_THE_PACKAGE)
 
 
 def test_the_container_is_built_from_files_that_exist_and_runs_as_nobody_in_particular() -> None:

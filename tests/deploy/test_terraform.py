@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from remediator.intake import sink_filter
 from remediator.ledger import Ledger
 from remediator.ledger.firestore import FirestoreStore
 from tests.deploy.terraform import MODULE, ROOT, Block, blocks, resource, variable_defaults
+from tests.deploy.what_runs import own_files
 from tests.ledger.fake_firestore import FakeFirestore
 
 BLOCKS = blocks()
@@ -197,9 +199,8 @@ class _Overheard(FakeFirestore):
 def test_what_is_packaged_is_what_runs() -> None:
     text = (MODULE / "main.tf").read_text()
     assert 'fileset(local.root, "remediator/**")' in text
-    kinds = {p.suffix for p in (ROOT / "remediator").rglob("*") if p.is_file()} - {".pyc"}
     packaged = set(re.findall(r'endswith\(file, "(\.\w+)"\)', text))
-    assert kinds <= packaged
+    assert {Path(name).suffix for name in own_files()} == packaged
 
 
 # --- least privilege ---------------------------------------------------------------------------
@@ -283,11 +284,11 @@ def test_the_first_build_and_the_first_push_wait_until_the_new_grants_are_known(
 
 
 def test_every_api_that_is_called_is_asked_for() -> None:
-    asked = set(
-        re.findall(
-            r"[a-z]+\.googleapis\.com", resource("google_project_service.needed")["for_each"]
-        )
+    assert "local.apis" in resource("google_project_service.needed")["for_each"]
+    (apis,) = re.findall(
+        r"^  apis = concat\((.+?)^}", (MODULE / "main.tf").read_text(), re.MULTILINE | re.DOTALL
     )
+    asked = set(re.findall(r"[a-z]+\.googleapis\.com", apis))
     called = {
         host
         for path in (ROOT / "remediator").rglob("*.py")

@@ -19,6 +19,7 @@ import pytest
 
 from remediator import settings
 from tests.deploy.terraform import MODULE, ROOT, blocks
+from tests.deploy.what_runs import BESIDE_THE_PACKAGE, assert_it_diagnoses, own_files
 
 GOOGLES_OWN = {
     "data.google_project.this.number": '"471108150815"',
@@ -72,6 +73,7 @@ def evaluate(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
             'output "settings" { value = local.settings }',
             'output "secrets" { value = local.named_secrets }',
             'output "files" { value = local.files }',
+            'output "apis" { value = local.apis }',
         ]
     )
     for theirs, ours in GOOGLES_OWN.items():
@@ -188,15 +190,31 @@ def test_what_is_given_arrives_in_the_settings(evaluate: Any) -> None:
     assert "REMEDIATOR_OUTCOMES_TOPIC" not in held
 
 
-def test_what_is_deployed_is_what_runs_and_nothing_else(evaluate: Any) -> None:
+def test_what_is_deployed_is_what_runs_and_nothing_else(evaluate: Any, tmp_path: Path) -> None:
     files = evaluate()["files"]
-    own = {
-        str(path.relative_to(ROOT)) for path in (ROOT / "remediator").rglob("*") if path.is_file()
-    }
-    own = {name for name in own if "__pycache__" not in name}
-    assert set(files) == own | {"main.py", "policies.yaml", "requirements.txt"}
+    assert set(files) == own_files() | set(BESIDE_THE_PACKAGE)
     assert files["requirements.txt"].endswith("/deploy/requirements.lock")
-    assert {Path(one).is_file() for one in files.values()} == {True}
+    for name, source in files.items():
+        target = tmp_path / "zip" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+    assert_it_diagnoses(tmp_path / "zip", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environment", "asked"),
+    [
+        pytest.param({}, False, id="unset"),
+        pytest.param({"REMEDIATOR_RESUME_DATASET": ""}, False, id="empty"),
+        pytest.param({"REMEDIATOR_RESUME_DATASET": "my-project.resumed"}, True, id="set"),
+    ],
+)
+def test_bigquerys_api_is_asked_for_where_rows_in_tables_are_run_again(
+    evaluate: Any, environment: dict[str, str], asked: bool
+) -> None:
+    apis = evaluate(environment=environment)["apis"]
+    assert ("bigquery.googleapis.com" in apis) is asked
+    assert "aiplatform.googleapis.com" in apis
 
 
 FILE = (ROOT / "policies.yaml").read_text()
@@ -273,7 +291,7 @@ def test_terraform_takes_what_a_documented_command_hands_it(evaluate: Any, line:
     verb = "destroy" if "--destroy" in line else "plan"
     (handed,) = [one for one in shown.stdout.splitlines() if f" {verb} " in one]
     options = [word for word in shlex.split(handed) if word.startswith("-var=")]
-    assert set(evaluate(*options)) == {"settings", "secrets", "files"}
+    assert set(evaluate(*options)) == {"settings", "secrets", "files", "apis"}
 
 
 def test_every_variable_that_a_document_sets_is_one_of_the_module() -> None:

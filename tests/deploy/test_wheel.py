@@ -15,6 +15,7 @@ import pytest
 import remediator
 from tests.deploy.terraform import ROOT
 from tests.deploy.test_fresh_start import python  # noqa: F401  # a fixture: what the lock names
+from tests.deploy.what_runs import assert_it_diagnoses, own_files
 
 LOG = """\
 2026-11-28 10:00:00,123 INFO trainer: epoch 0
@@ -80,6 +81,13 @@ def test_the_wheel_names_its_version_its_needs_and_its_command(built: Path) -> N
         "remediator/shipped/terraform/main.tf",
     } <= shipped
     assert not [name for name in names if name.startswith(("tests/", "twin/", "bench/"))]
+
+
+def test_the_wheel_brings_what_runs_and_diagnoses(installed: Path, tmp_path: Path) -> None:
+    held = {str(p.relative_to(installed)) for p in installed.rglob("*") if p.is_file()}
+    added = ("remediator/shipped/", "vertex_remediator-")
+    assert {name for name in held if not name.startswith(added)} == own_files()
+    assert_it_diagnoses(installed, tmp_path)
 
 
 def test_the_source_archive_holds_what_the_wheel_is_made_of(built: Path) -> None:
