@@ -178,7 +178,7 @@ def test_what_fails_for_hours_is_a_dead_letter_and_a_replay_brings_it_back(
     wait_until(letters)
     (letter,) = letters()
     assert letter["about"].endswith(job["name"].rpartition("/")[2])
-    assert served.output().count('"later:') == TRIES
+    assert served.output().count('"retryable error, message will be redelivered:') == TRIES
     assert made_jobs(cloud, job) == []
 
     cloud.storage.put_uri("gs://lab-policies/policies.yaml", POLICIES)
