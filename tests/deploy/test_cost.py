@@ -134,10 +134,14 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Counter[str]]:
         looked.subtract(idle)
         store.counts = Counter(begun)
         cloud.clock.advance(3 * 3600)
-        assert app.on_schedule().status == 200
+        rounds = 0
+        while not any("recovered" in str(mail["Subject"]) for mail in cloud.mail.messages):
+            assert rounds < 5  # on a busy machine a round may leave the mail to the next
+            assert app.on_schedule().status == 200
+            rounds += 1
         failure = Counter(store.counts)
-        failure.subtract(idle)
-        assert any("recovered" in str(mail["Subject"]) for mail in cloud.mail.messages)
+        for _ in range(rounds):
+            failure.subtract(idle)
     store.close()
     return {"round": idle, "look": looked, "failure": failure}
 
