@@ -647,3 +647,12 @@ def test_a_log_that_complains_of_nothing_has_no_alert(run: Any, tmp_path: Path) 
     preview = ("alert", "preview", "fine.log", "--policies", "policies.yaml", "--channel", "ml")
     code, out, _ = run(*preview)
     assert (code, out) == (0, "no alert is sent: the log complains of nothing\n")
+
+
+def test_why_a_running_job_is_not_watched_is_said(run: Any, tmp_path: Path) -> None:
+    job = {key: value for key, value in FAILED_JOB.items() if key not in {"error", "endTime"}}
+    off = {"state": "JOB_STATE_RUNNING", "labels": {"remediator": "off"}}
+    (tmp_path / "job").write_text(json.dumps(job | off))
+    _, told, _ = run("diagnose", "job")
+    assert "watch: not asked, the label remediator=off says never to touch the job\n" in told
+    assert json.loads(run("diagnose", "job", "--json")[1])["watch"] is None

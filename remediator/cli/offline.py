@@ -42,6 +42,7 @@ from remediator.cli.subject import (
 )
 from remediator.domain import Cause, InvalidInput
 from remediator.inputs import Assembly, wishes
+from remediator.job import SWITCH_LABEL
 from remediator.settings import resume_targets
 
 if TYPE_CHECKING:
@@ -109,7 +110,12 @@ def diagnose(args: argparse.Namespace) -> int:
     state = found.case.job.state
     if found.has_job and state in NOTHING_FAILED and answer.verdict is Cause.UNKNOWN:
         print_text(f"\n{_NOT_FAILED[state in RUNS]}")
-        print_text("\n".join(watch_lines(watch_inputs(found, Catalog.built_in()))))
+        seen = watch_inputs(found, Catalog.built_in())
+        if seen is None and state in RUNS:
+            print_text(
+                f"watch: not asked, the label {SWITCH_LABEL}=off says never to touch the job"
+            )
+        print_text("\n".join(watch_lines(seen)))
         return DONE
     print_text(f"\nverdict: {answer.verdict} ({answer.confidence:.0%})")
     for cause in answer.causes:
