@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_READ = 100_000
 """Incidents, chains and messages that are looked at; a ledger forgets after 400 days."""
-_ALL = timedelta(days=36_500)  # whatever falls due within a hundred years is enqueued
+_ALL = timedelta(days=36_500)  # a hundred years: whatever waits in the outbox
 
 
 def approvals(args: argparse.Namespace) -> int:

@@ -182,7 +182,7 @@ class PolicyFile:
     def news(self) -> tuple[AlertFacts, ...]:
         """What people should hear of the file; enqueued once, however many instances say it.
 
-        The first file ever is no change. Call `settle` when what is told here is enqueued.
+        The first file ever is no change. Call `settle` when what is told here stands in the outbox.
         """
         with self._lock:
             held, rejected = self._held, self._rejected
