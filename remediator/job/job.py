@@ -359,6 +359,17 @@ class Job(Document):
         """The name of the variable whose place in an environment is given; empty: there is none."""
         return str(self.read(f"{path}.name") or "")
 
+    def flag_before(self, path: str) -> str:
+        """The flag whose value stands at an argument's place, as `--batch` of `--batch 32`.
+
+        Empty where the argument before it is no flag, or there is none.
+        """
+        items, _, index = path.rstrip("]").rpartition("[")
+        if not int(index):
+            return ""
+        flag = self.read(f"{items}[{int(index) - 1}]")
+        return flag if isinstance(flag, str) and flag.startswith("-") else ""
+
     def without_our_variables(self) -> Job:
         """A copy without the variables that we set in the containers."""
         job = self

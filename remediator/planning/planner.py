@@ -675,11 +675,9 @@ _DEFAULTS = {
 
 def _flag_before(job: Job, change: Change) -> str | None:
     """The flag whose value is changed, as in `--batch 32`; None where the item is a flag itself."""
-    items, _, index = change.field.rstrip("]").rpartition("[")
-    if str(change.before).startswith("-") or index == "0":
+    if str(change.before).startswith("-"):
         return None
-    flag = job.read(f"{items}[{int(index) - 1}]")
-    return flag if isinstance(flag, str) and flag.startswith("-") else None
+    return job.flag_before(change.field) or None
 
 
 _GB_FIELDS = {"bootDiskSizeGb", "boot_disk_size_gb"}
