@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from remediator.domain import InvalidInput, rfc3339
-from remediator.ledger.records import Incident, Stage
+from remediator.domain import InvalidInput, Plan, rfc3339
+from remediator.ledger.records import Approval, Incident, Stage
 
 _MOST_NAMED = 5
 # Crockford's base 32: digits and letters without those that are taken for another.
@@ -26,6 +26,19 @@ def approval_id(token: str) -> str:
     number = int.from_bytes(hashlib.sha256(token.encode()).digest()[:_ID_LETTERS])
     letters = "".join(_LETTERS[(number >> 5 * place) & 31] for place in range(_ID_LETTERS))
     return f"{letters[:4]}-{letters[4:]}"
+
+
+def offer(plan: Plan, *, token: str, expires: datetime) -> Approval:
+    """The question about a plan: its digest and its bounds are part of what a yes covers."""
+    return Approval(
+        id=approval_id(token),
+        digest=plan.digest,
+        expires=expires,
+        estimated_usd=plan.estimated_usd,
+        worst_case_usd=plan.worst_case_usd,
+        longest_seconds=plan.longest_seconds,
+        reason="; ".join(plan.approval_reasons),
+    )
 
 
 @dataclass(frozen=True, slots=True)

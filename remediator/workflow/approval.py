@@ -16,11 +16,10 @@ from remediator.domain import (
     TransientError,
 )
 from remediator.ledger import (
-    Approval,
     Conclusion,
     Stage,
 )
-from remediator.ledger.approvals import approval_id
+from remediator.ledger.approvals import offer
 from remediator.workflow.conclusions import (
     conclude_with_alert,
 )
@@ -59,15 +58,7 @@ def ask_for_approval(context: IncidentContext, services: Services, now: datetime
                 replace(context.incident, stage=Stage.APPROVAL, due=approval.expires)
             )
             return f"awaiting approval {approval.id}"
-    offered = Approval(
-        id=approval_id(services.token()),
-        digest=context.plan.digest,
-        expires=now + APPROVAL_LASTS,
-        estimated_usd=context.plan.estimated_usd,
-        worst_case_usd=context.plan.worst_case_usd,
-        longest_seconds=context.plan.longest_seconds,
-        reason="; ".join(context.plan.approval_reasons),
-    )
+    offered = offer(context.plan, token=services.token(), expires=now + APPROVAL_LASTS)
     pending = replace(context.incident, stage=Stage.APPROVAL, approval=offered, due=offered.expires)
     asked = replace(context, incident=pending)
     facts = asked.facts(AlertKind.APPROVAL, now=now)

@@ -30,7 +30,7 @@ from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
 from remediator.ledger import Chain, Conclusion, Incident, OutboxMessage, Stage, UnreadableDocument
 from remediator.log import LogEvent
 from remediator.planning import alert_routing, costs, sizing
-from remediator.workflow.services import IncidentContext, Services
+from remediator.workflow.services import IncidentContext, Services, job_facts
 
 
 def conclude_with_alert(
@@ -255,19 +255,8 @@ def close_chain(
     write_manifest(chain, job, services)
     last = chain.attempts[-1] if chain.attempts else None
     lost = chain.first_failed
-    facts = AlertFacts(
-        kind=kind,
-        job=job.name,
-        display_name=job.display_name,
-        root=incident.root,
-        attempt=incident.attempt,
-        state=job.state,
-        machine=summary.machine_words(job),
-        owner=summary.owner_of(job),
-        account=job.service_account or "",
-        started=job.start_time,
-        ended=job.end_time,
-        attempts=chain.attempts,
+    facts = replace(
+        job_facts(kind, job, incident, chain),
         spent_usd=chain.spent_usd,
         estimated_usd=sum(a.estimated_usd or 0.0 for a in chain.attempts) or None,
         time_lost_seconds=((job.end_time or now) - lost).total_seconds() if lost else None,

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from remediator import log
-from remediator.alerts import AlertFacts, AlertKind
+from remediator.alerts import AlertKind
 from remediator.domain import Attempt, JobState, Mode
-from remediator.job import Job, summary
+from remediator.job import Job
 from remediator.ledger import CancelReason, Chain, Incident
 from remediator.log import LogEvent
 from remediator.planning import alert_routing, budgets, costs
 from remediator.workflow.conclusions import settle_attempt
 from remediator.workflow.decide import budget_limit, job_budget, limits_of, skip_key
-from remediator.workflow.services import Services
+from remediator.workflow.services import Services, job_facts
 
 STUCK_AFTER = timedelta(hours=1)
 _NO_MACHINE_WORDS = "it waited an hour for a machine in vain"
@@ -219,19 +219,8 @@ def _alert_overrun(
     if job.state.is_terminal:
         done = "It has ended"
     accrued = costs.accrued_usd(job, services.catalog, job.end_time or now)
-    facts = AlertFacts(
-        kind=AlertKind.OVERRUN,
-        job=job.name,
-        display_name=job.display_name,
-        root=incident.root,
-        attempt=incident.attempt,
-        state=job.state,
-        machine=summary.machine_words(job),
-        owner=summary.owner_of(job),
-        account=job.service_account or "",
-        started=job.start_time,
-        ended=job.end_time,
-        attempts=chain.attempts,
+    facts = replace(
+        job_facts(AlertKind.OVERRUN, job, incident, chain),
         spent_usd=None if accrued is None else chain.spent_usd + accrued,
         estimated_usd=attempt.estimated_usd,
         over_time=over.limit == _MAX_RUN,

@@ -7,7 +7,7 @@ pass to each other. Does nothing itself. Called by every module of the workflow.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -159,26 +159,15 @@ class IncidentContext:
 
     def facts(self, kind: AlertKind, *, created: str = "", now: datetime) -> AlertFacts:
         lost = self.chain.first_failed or self.job.end_time
-        return AlertFacts(
-            kind=kind,
-            job=self.job.name,
-            display_name=self.job.display_name,
-            root=self.incident.root,
-            attempt=self.incident.attempt,
-            state=self.job.state,
+        return replace(
+            job_facts(kind, self.job, self.incident, self.chain),
             error=self.job.error_message,
             result=summary.result_words(self.job),
             rows=summary.rows_of(self.job),
-            machine=summary.machine_words(self.job),
-            owner=summary.owner_of(self.job),
-            account=self.job.service_account or "",
-            started=self.job.start_time,
-            ended=self.job.end_time,
             diagnosis=self.diagnosis,
             plan=self.plan,
             watch_reason=self.watch_reason,
             created=created,
-            attempts=self.chain.attempts,
             gaps=self.case.gaps,
             spent_usd=self.chain.spent_usd or None,
             estimated_usd=self.plan.estimated_usd,
@@ -205,3 +194,21 @@ class IncidentContext:
                 "it cost nothing and counts as a retry."
             )
         return tuple(lines)
+
+
+def job_facts(kind: AlertKind, job: Job, incident: Incident, chain: Chain) -> AlertFacts:
+    """What every alert about a job knows of it, of its incident and of its chain's attempts."""
+    return AlertFacts(
+        kind=kind,
+        job=job.name,
+        display_name=job.display_name,
+        root=incident.root,
+        attempt=incident.attempt,
+        state=job.state,
+        machine=summary.machine_words(job),
+        owner=summary.owner_of(job),
+        account=job.service_account or "",
+        started=job.start_time,
+        ended=job.end_time,
+        attempts=chain.attempts,
+    )

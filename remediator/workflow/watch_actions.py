@@ -24,9 +24,9 @@ from remediator.domain import (
     Plan,
     TransientError,
 )
-from remediator.job import Job, summary
-from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage, WatchedJob
-from remediator.ledger.approvals import approval_id
+from remediator.job import Job
+from remediator.ledger import Chain, Conclusion, Incident, Stage, WatchedJob
+from remediator.ledger.approvals import offer
 from remediator.log import LogEvent
 from remediator.planning import alert_routing
 from remediator.planning.planner import plan_running
@@ -44,6 +44,7 @@ from remediator.workflow.services import (
     APPROVED,
     IncidentContext,
     Services,
+    job_facts,
     new_incident,
 )
 
@@ -162,18 +163,8 @@ def _facts(
 ) -> AlertFacts:
     """`plan`: where it is asked about, with the incident's question."""
     approval = incident.approval if plan is not None else None
-    return AlertFacts(
-        kind=AlertKind.RUNNING,
-        job=job.name,
-        display_name=job.display_name,
-        root=incident.root,
-        attempt=incident.attempt,
-        state=job.state,
-        machine=summary.machine_words(job),
-        owner=summary.owner_of(job),
-        account=job.service_account or "",
-        started=job.start_time,
-        attempts=chain.attempts,
+    return replace(
+        job_facts(AlertKind.RUNNING, job, incident, chain),
         plan=plan,
         approval_id=approval.id if approval else "",
         approve_until=approval.expires if approval else None,
@@ -216,15 +207,7 @@ def _ask(
     services: Services,
     now: datetime,
 ) -> bool:
-    offered = Approval(
-        id=approval_id(services.token()),
-        digest=made.plan.digest,
-        expires=now + APPROVAL_LASTS,
-        estimated_usd=made.plan.estimated_usd,
-        worst_case_usd=made.plan.worst_case_usd,
-        longest_seconds=made.plan.longest_seconds,
-        reason="; ".join(made.plan.approval_reasons),
-    )
+    offered = offer(made.plan, token=services.token(), expires=now + APPROVAL_LASTS)
     pending = replace(
         _begun(job, case, made, services, now),
         stage=Stage.APPROVAL,
