@@ -172,8 +172,10 @@ def _facts(
     )
 
 
-def _begun(job: Job, case: Case, made: WatchPlan, services: Services, now: datetime) -> Incident:
-    """The job's incident as the entry leaves it: what is done, why, and what was seen."""
+def _open_incident(
+    job: Job, case: Case, made: WatchPlan, services: Services, now: datetime, *, due: datetime
+) -> Incident:
+    """The job's incident as the entry leaves it: what is done, why, what was seen, when it is due."""
     held, _ = _incident_and_chain(job, services, now)
     stored = services.ledger.open(replace(held, stage=Stage.FOLLOWED, due=now))
     entry, seen = made.entry, made.watch
@@ -181,6 +183,8 @@ def _begun(job: Job, case: Case, made: WatchPlan, services: Services, now: datet
     evidence = seen.evidence if seen else ()
     return replace(
         stored,
+        stage=Stage.FOLLOWED,
+        due=due,
         policy=made.plan.policy,
         step=made.plan.step,
         action=does.value,
@@ -209,10 +213,9 @@ def _ask(
 ) -> bool:
     offered = offer(made.plan, token=services.token(), expires=now + APPROVAL_LASTS)
     pending = replace(
-        _begun(job, case, made, services, now),
+        _open_incident(job, case, made, services, now, due=now + _ASKED_AGAIN),
         stage=Stage.APPROVAL,
         approval=offered,
-        due=now + _ASKED_AGAIN,
     )
     _, chain = _incident_and_chain(job, services, now)
     facts = _facts(job, trouble, pending, chain, plan=made.plan)
@@ -235,9 +238,7 @@ def _cancel(
     now: datetime,
 ) -> bool:
     """Write down who ends the job and why, then ask Vertex to."""
-    ending = replace(
-        _begun(job, case, made, services, now), stage=Stage.FOLLOWED, due=now + _CANCEL_TAKES
-    )
+    ending = _open_incident(job, case, made, services, now, due=now + _CANCEL_TAKES)
     _, chain = _incident_and_chain(job, services, now)
     facts = _facts(job, trouble, ending, chain)
     messages = services.outbox.alert_messages(facts, made.plan.alerts, now)
@@ -290,9 +291,7 @@ def _follow_question(job: Job, incident: Incident, services: Services, now: date
         return _withdraw(incident, services, now, "it is in trouble no more, or a guard refuses")
     if not covers(approval, made.plan):
         return _withdraw(incident, services, now, "the plan is another now")
-    ending = replace(
-        _begun(job, case, made, services, now), stage=Stage.FOLLOWED, due=now + _CANCEL_TAKES
-    )
+    ending = _open_incident(job, case, made, services, now, due=now + _CANCEL_TAKES)
     if not services.ledger.move(ending):
         msg = "another execution moved this incident on"
         raise TransientError(msg)
