@@ -73,14 +73,12 @@ ROOMS = {
         ),
     ),
     "planner": Room(
-        ("planning/planner.py",),
-        _POLICY,
-        frozenset(
-            {
-                "_values_in_words", "_sentence", "_resubmission_words", "_will_not_help", "_basis", "_refusal_words",
-                "_refusal_lines", "_change_words", "_shown", "_moment",
-            }
+        (
+            "planning/planner.py", "planning/plan_inputs.py", "planning/policy_match.py",
+            "planning/approval_mode.py",
         ),
+        _POLICY,
+        frozenset({"_values_in_words"}),
     ),
     "steps": Room(
         ("planning/steps.py", "planning/hardware.py"),

@@ -268,7 +268,7 @@ def test_few_modules_stand_at_the_root() -> None:
 _LONG = {
     "alerts/compose.py", "alerts/delivery.py", "catalog/catalog.py", "diagnosis/rules.py",
     "diagnosis/structure.py", "diagnosis/texts.py", "diagnosis/timeline.py", "ledger/firestore.py",
-    "ledger/ledger.py", "planning/hardware.py", "planning/planner.py", "policy/checks.py",
+    "ledger/ledger.py", "planning/hardware.py", "policy/checks.py",
     "policy/expressions.py", "policy/values.py",
 }  # fmt: skip
 """Files over 500 lines, to be split: the list may only become shorter."""

@@ -1,0 +1,184 @@
+"""A plan in words: why it is so, what it changes, what it costs, which guards refuse it.
+
+Owns the sentences of `because` and the lines of `plan --explain` about a step. Must not decide. Pure;
+called by `planner`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from remediator.domain import Cause, Change, Diagnosis
+from remediator.job import DEFAULT_BATCH_SIZE, DEFAULT_BOOT_DISK_GB, Job
+from remediator.job.batch import is_resumed
+from remediator.planning.costs import Cost, usd_per_hour
+from remediator.planning.draft import JobDraft
+from remediator.planning.guards import GuardRefusal
+from remediator.planning.plan_inputs import PlanInputs
+
+
+def sentence(diagnosis: Diagnosis, text: str) -> str:
+    """`because` as a whole: the verdict, how sure it is, and what follows."""
+    verdict = diagnosis.verdict
+    if verdict is Cause.UNKNOWN:
+        return f"The evidence does not say why the job failed; {text}."
+    sure = f"{diagnosis.confidence:.0%} sure"
+    return f"{_sentence_head(verdict)} ({sure}): {text}."
+
+
+def resubmission_words(draft: JobDraft, cost: Cost, not_before: datetime | None) -> str:
+    """What is resubmitted, when and for how much; None for money that nobody knows."""
+    parts = [change_words(draft)]
+    if not_before is not None:
+        parts[0] += f", not before {_moment(not_before)}"
+    if cost.usd is None:
+        parts.append(f"what it costs in {draft.location} is not known")
+    elif cost.usd_per_hour is None:
+        parts.append(cost.basis)
+    else:
+        worst = "" if cost.worst_usd is None else f", at most ${cost.worst_usd:.2f}"
+        sum_ = f"{'at most' if cost.at_most else 'about'} ${cost.usd:.2f}"
+        parts.append(f"{sum_} ({cost_words(cost)}){worst}")
+    return "; ".join([*parts, *draft.notes])
+
+
+def will_not_help(inputs: PlanInputs) -> str:
+    """For a policy without steps: why nothing is run again, and what that would have cost."""
+    text = _NO_RESUBMISSION.get(inputs.diagnosis.verdict, "the policy only alerts")
+    rate = usd_per_hour(inputs.case.job, inputs.case.job.name.location, inputs.catalog)
+    ran = inputs.case.job.run_seconds
+    usd = (rate or 0.0) * (ran or 0.0) / 3600
+    if inputs.diagnosis.verdict in _NO_RESUBMISSION and usd >= _A_CENT:
+        text += f"; a retry would have cost about ${usd:.2f} for nothing"
+    return text
+
+
+_NO_RESUBMISSION = {
+    Cause.USER_CODE_ERROR: "the job's own code raised an error, which running it again repeats",
+    Cause.BAD_INPUT: "the input cannot be read or is not there, which running it again repeats",
+    Cause.PERMISSION: "a permission is missing, which running it again repeats",
+    Cause.INVALID_CONFIG: "the job cannot run as configured, which running it again repeats",
+    Cause.SLOW_CODE: "one section of the code takes the time, which a bigger machine does not fix",
+    Cause.NETWORK_LATENCY: (
+        "the time goes to fetching data, which a bigger machine does not shorten"
+    ),
+}
+
+
+_A_CENT = 0.01
+
+
+def cost_words(cost: Cost) -> str:
+    """What an estimate rests on: hours, their source, and the rate."""
+    rate = cost.usd_per_hour
+    if rate is None:
+        return cost.basis
+    bound = (
+        ", bounded by the on-demand price: not all of its rates are known" if cost.at_most else ""
+    )
+    return f"{cost.basis}, at ${rate:.4g} an hour{bound}"
+
+
+def refusal_words(refused: tuple[GuardRefusal, ...]) -> str:
+    """That nothing is resubmitted, with every guard that refuses."""
+    listed = "; ".join(f"{refusal.guard.value}: {refusal.why}" for refusal in refused)
+    return f"nothing is resubmitted ({listed})"
+
+
+def refusal_lines(refused: tuple[GuardRefusal, ...]) -> tuple[str, ...]:
+    """For `--explain`: a line for each guard that refuses."""
+    return tuple(f"{refusal.guard.value} refuses: {refusal.why}" for refusal in refused)
+
+
+def change_words(draft: JobDraft) -> str:
+    """Each change in words, once for all the worker pools it is made in."""
+    if not draft.changes:
+        return "the same job again, unchanged"
+    after = {change.field: change.after for change in draft.changes}
+    texts: list[str] = []
+    if draft.resume.is_new:
+        texts.append("only the rows that are left run again")
+    for change in draft.changes:
+        if draft.resume.is_new and is_resumed(change.field):
+            continue  # told as what they are for
+        holder, _, name = change.field.rpartition(".")
+        if name.endswith(("eratorCount", "erator_count")) and any(
+            f"{holder}.{key}" in after for key in ("acceleratorType", "accelerator_type")
+        ):
+            continue  # told with its type
+        now = _shown(change.after)
+        if name in {"acceleratorType", "accelerator_type"} and change.after:
+            now = f"{draft.job.devices_beside(change.field)} {now}"
+        before = change.before
+        if before is None and name in _DEFAULTS:
+            before = f"{_DEFAULTS[name]} (Vertex's default)"
+        if name == "value":  # of an environment variable
+            name = draft.job.variable_at(holder) or "variable"
+        elif name.startswith("args["):
+            name = _flag_before(draft.job, change) or name
+        unit = " GB" if name in _GB_FIELDS else ""
+        was = _shown(before) + (unit if change.before is not None else "")
+        texts.append(f"{_word_of(name)} {was} becomes {now}{unit}")
+    return ", ".join(dict.fromkeys(texts))
+
+
+_DEFAULTS = {
+    "batchSize": DEFAULT_BATCH_SIZE,
+    "bootDiskSizeGb": f"{DEFAULT_BOOT_DISK_GB} GB",
+    "boot_disk_size_gb": f"{DEFAULT_BOOT_DISK_GB} GB",
+}
+
+
+def _flag_before(job: Job, change: Change) -> str | None:
+    """The flag whose value is changed, as in `--batch 32`; None where the item is a flag itinputs."""
+    if str(change.before).startswith("-"):
+        return None
+    return job.flag_before(change.field) or None
+
+
+_GB_FIELDS = {"bootDiskSizeGb", "boot_disk_size_gb"}
+
+
+def _sentence_head(verdict: Cause) -> str:
+    """The cause as a sentence begins with it: `GPU memory`, `Slow code`."""
+    first, *others = verdict.value.split("_")
+    return " ".join([first.upper() if first in {"cpu", "gpu"} else first.capitalize(), *others])
+
+
+def _word_of(name: str) -> str:
+    return _WORDS_OF.get(name.partition("[")[0], name)
+
+
+_WORDS_OF = {
+    "bootDiskSizeGb": "boot disk",
+    "boot_disk_size_gb": "boot disk",
+    "maxWaitDuration": "longest wait for machines",
+    "max_wait_duration": "longest wait for machines",
+    "args": "argument",
+    "command": "command",
+    "machineType": "machine type",
+    "machine_type": "machine type",
+    "acceleratorType": "accelerator",
+    "accelerator_type": "accelerator",
+    "acceleratorCount": "accelerator count",
+    "accelerator_count": "accelerator count",
+    "batchSize": "batch size",
+    "startingReplicaCount": "starting replica count",
+    "maxReplicaCount": "maximal replica count",
+    "replicaCount": "replica count",
+    "replica_count": "replica count",
+    "timeout": "time-out",
+    "strategy": "strategy",
+    "generateExplanation": "explanations",
+    "outputUriPrefix": "output",
+    "enableCache": "caching",
+}
+
+
+def _shown(value: object) -> str:
+    words = {None: "none", True: "on", False: "off"}
+    return words.get(value, str(value)) if isinstance(value, bool | None) else str(value)
+
+
+def _moment(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M} UTC"
