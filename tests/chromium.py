@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.waiting import HANG_SECONDS
+
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 _FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe")
 
@@ -53,7 +55,7 @@ class Chromium:
         trace: TracebackType | None,
     ) -> None:
         self._process.terminate()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=HANG_SECONDS)
         os.close(self._read)
         os.close(self._write)
 

@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from remediator.domain import InvalidInput, PermanentError, TransientError
 from remediator.evidence.probe import Measured, judged, measure, probe, table
+from tests.waiting import HANG_SECONDS
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 FOREVER = 3600.0  # seconds
@@ -55,7 +56,7 @@ class Server:
                 return
             self.accepted += 1
             with peer:
-                peer.settimeout(5)
+                peer.settimeout(HANG_SECONDS)
                 try:
                     self._serve(peer)
                 except OSError:
@@ -220,7 +221,7 @@ def test_a_second_address_is_tried_where_the_first_is_dead(server: Server) -> No
     found = probe(
         f"http://data.example:{server.port}/",
         tries=1,
-        timeout=2,
+        timeout=HANG_SECONDS,
         allow_loopback=True,
         resolve=name_for(["127.77.77.77", "127.0.0.1"]),
     )

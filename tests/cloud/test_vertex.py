@@ -21,7 +21,7 @@ from remediator.domain import (
     PermissionDenied,
     TransientError,
 )
-from tests.cloud.conftest import custom_job
+from tests.cloud.conftest import PATIENCE_SECONDS, custom_job
 from tests.waiting import wait_until
 from twin import faults
 from twin.cloud import Cloud
@@ -383,10 +383,10 @@ def test_the_wait_that_the_service_asks_for_is_kept(cloud: Cloud, vertex: Vertex
 def test_a_wait_longer_than_the_time_left_is_handed_on_at_once(
     cloud: Cloud, vertex: Vertex
 ) -> None:
-    cloud.fail("JobService.GetCustomJob", faults.status("RESOURCE_EXHAUSTED", retry_after=60))
+    cloud.fail("JobService.GetCustomJob", faults.status("RESOURCE_EXHAUSTED", retry_after=600))
     with pytest.raises(TransientError) as caught:
         vertex.get(name_of(cloud, JobKind.CUSTOM))
-    assert caught.value.retry_after_seconds == 60
+    assert caught.value.retry_after_seconds == 600
     assert len(cloud.calls("JobService.GetCustomJob")) == 1  # it was not waited for and tried again
 
 
@@ -428,7 +428,7 @@ def test_a_missing_permission_is_named(cloud: Cloud, vertex: Vertex) -> None:
         create(cloud, vertex)
 
 
-def create(cloud: Cloud, vertex: Vertex, *, timeout_seconds: float = 5.0) -> JobName:
+def create(cloud: Cloud, vertex: Vertex, *, timeout_seconds: float = PATIENCE_SECONDS) -> JobName:
     body = custom_job("")
     request = {key: body[key] for key in ("displayName", "labels", "jobSpec")}
     parent = f"projects/{cloud.project}/locations/{cloud.region}"
@@ -451,9 +451,12 @@ def create(cloud: Cloud, vertex: Vertex, *, timeout_seconds: float = 5.0) -> Job
 def test_an_unanswered_create_is_never_sent_twice(
     cloud: Cloud, vertex: Vertex, fault: faults.Fault
 ) -> None:
+    name = name_of(cloud, JobKind.CUSTOM)
+    cloud.add_job(custom_job(str(name)))
+    vertex.get(name)  # connected: the time below is the call's own
     cloud.fail("JobService.CreateCustomJob", fault)
     with pytest.raises(OutcomeUnknown):
-        create(cloud, vertex, timeout_seconds=1.0)
+        create(cloud, vertex, timeout_seconds=1.0 if fault.hang else PATIENCE_SECONDS)
     # The twin writes a hung call down when it sees that we hung up.
     wait_until(lambda: cloud.calls("JobService.CreateCustomJob"))
     assert len(cloud.calls("JobService.CreateCustomJob")) == 1

@@ -22,6 +22,7 @@ import pytest
 from tests.deploy.terraform import ROOT
 from tests.deploy.test_fresh_start import python  # noqa: F401  # a fixture: what the lock names
 from tests.deploy.what_runs import assert_it_diagnoses, own_files
+from tests.waiting import HANG_SECONDS
 from twin.serving import free_port
 
 RECIPE = (ROOT / "deploy" / "Dockerfile").read_text()
@@ -138,7 +139,7 @@ def served(image: Path, tmp_path: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/"
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=HANG_SECONDS)
 
 
 def test_the_containers_command_serves_events(served: str, image: Path) -> None:

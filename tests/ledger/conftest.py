@@ -17,6 +17,7 @@ import pytest
 from remediator.ledger import Ledger
 from remediator.ledger.firestore import FirestoreStore
 from remediator.ledger.sqlite import SqliteStore
+from tests.waiting import HANG_SECONDS
 
 _JAR = "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
 _MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
@@ -65,7 +66,7 @@ def firestore_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         yield f"127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=20)
+        process.wait(timeout=HANG_SECONDS)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("firestore", marks=pytest.mark.emulator)])

@@ -43,6 +43,7 @@ from remediator.workflow.incident import consider
 from remediator.workflow.services import Services
 from tests.jobs import no_rows
 from tests.ledger.memory import MemoryStore
+from tests.waiting import HANG_SECONDS
 
 START = datetime(2026, 11, 23, 0, 10, tzinfo=UTC)
 ATTEMPTS = 3
@@ -121,7 +122,7 @@ class Execution:
         """As SIGKILL would, where it stands; whatever it would still do does not happen."""
         self._killed = True
         self._go.release()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=HANG_SECONDS)
 
 
 def _touch() -> None:

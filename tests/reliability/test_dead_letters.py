@@ -23,7 +23,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from remediator.cli.main import main
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 _BINARY = "platform/pubsub-emulator/bin/cloud-pubsub-emulator"
 TOPIC = "projects/genomics-lab/topics/vertex-remediator-failures"
@@ -69,7 +69,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=20)
+        process.wait(timeout=HANG_SECONDS)
 
 
 class Broker:

@@ -30,7 +30,7 @@ from tests.stories.test_rows import (
     outcomes,
     to_the_end,
 )
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 EMULATOR = Path(os.environ.get("REMEDIATOR_BQEMULATOR") or ROOT / ".venv/bqemulator/bin/python")
@@ -84,7 +84,7 @@ def emulator() -> Iterator[str]:
         yield f"127.0.0.1:{rest}"
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=HANG_SECONDS)
 
 
 def _answers(port: int) -> bool:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 
+from tests.waiting import HANG_SECONDS
 from twin.cloud import Cloud
 from twin.physics import Needs, Section
 
@@ -96,6 +97,6 @@ def test_googles_clients_reach_the_twin_by_their_default_addresses(cloud: Cloud)
 def test_nothing_leaves_the_machine_through_the_proxy(cloud: Cloud) -> None:
     port = int(cloud.proxied_env()["https_proxy"].rpartition(":")[2])
     for host in ("example.com", "aiplatform.googleapis.com.evil.example"):
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=HANG_SECONDS) as client:
             client.sendall(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             assert client.recv(100).startswith(b"HTTP/1.1 403")

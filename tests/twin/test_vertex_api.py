@@ -314,6 +314,7 @@ def test_a_fault_does_nothing_and_says_when_to_come_back(
 def test_an_answer_can_be_lost_after_the_work_is_done(
     cloud: Cloud, clients: Any, parent: str, custom_job: Make, fault: faults.Fault
 ) -> None:
+    assert list(clients.jobs.list_custom_jobs(parent=parent)) == []  # connected
     cloud.fail("JobService.CreateCustomJob", fault)
     with pytest.raises(exceptions.DeadlineExceeded):
         clients.jobs.create_custom_job(
