@@ -14,13 +14,14 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import functions_framework
 import pytest
 import stamina
+import time_machine
 
 from twin.cloud import Cloud
 
@@ -145,6 +146,21 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[TestCloud]:
     lag = timedelta(hours=getattr(request, "param", 0))
     with TestCloud(frozen=True, lag=lag) as started:
         yield started
+
+
+@pytest.fixture
+def noon(cloud: TestCloud) -> Iterator[None]:
+    """It is the next noon (UTC), for the product and for the twin; time goes on from there.
+
+    For stories about what a day costs: half a day of it has passed, whatever the hour of the run.
+    It lies ahead, never behind, so that no deadline of a call is over before the call begins; and
+    the twin's servers stand already, since gRPC's do not start under another clock.
+    """
+    now = datetime.now(UTC)
+    ahead = (timedelta(hours=36) - (now - now.replace(hour=0, minute=0))) % timedelta(days=1)
+    cloud.clock.advance(ahead.total_seconds())
+    with time_machine.travel(now + ahead):
+        yield
 
 
 @pytest.fixture

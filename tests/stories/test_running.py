@@ -289,6 +289,7 @@ def within(limits: str, action: str = "alert") -> str:
         ),
     ],
 )
+@pytest.mark.usefixtures("noon")
 @old(hours=30)
 def test_what_a_running_attempt_costs_counts_in_its_day_and_passing_that_is_told(
     open_house: Callable[..., Any], cloud: Any, later: Any, limits: str, said: str, action: str
@@ -304,6 +305,7 @@ def test_what_a_running_attempt_costs_counts_in_its_day_and_passing_that_is_told
 
 
 @pytest.mark.parametrize("limits", [DAY, SHARE], ids=["day", "share"])
+@pytest.mark.usefixtures("noon")
 @old(hours=30)
 def test_a_day_that_running_attempts_have_used_up_takes_no_further_claim(
     open_house: Callable[..., Any], cloud: Any, later: Any, limits: str
@@ -321,6 +323,7 @@ def test_a_day_that_running_attempts_have_used_up_takes_no_further_claim(
     assert "usd_per_day" in last
 
 
+@pytest.mark.usefixtures("noon")
 @old(hours=100)
 def test_an_attempt_that_passed_a_cap_before_anybody_looked_is_told_when_it_has_ended(
     open_house: Callable[..., Any], cloud: Any, later: Any
