@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from remediator.alerts import compose
 from remediator.alerts.message import (
     AlertKind,
     Button,
@@ -27,6 +28,8 @@ from remediator.alerts.message import (
 )
 from remediator.alerts.render import render_email, render_slack
 from remediator.domain import Evidence, Source
+from tests.hostile import CLOSES_TAGS_AND_QUOTES
+from tests.test_alerts_compose import SITUATIONS
 
 DUE = datetime(2026, 11, 23, 20, 2, 5, tzinfo=UTC)
 HOSTILE = (
@@ -263,7 +266,8 @@ class Outline(HTMLParser):
         assert not [k for k, _ in attrs if k.startswith("on")]
 
     def handle_data(self, data: str) -> None:
-        self.words.append(data)
+        if data.strip():
+            self.words.append(data)
 
 
 def mail(message: Message = MESSAGE, thread: str = "") -> EmailMessage:
@@ -384,6 +388,18 @@ def test_nothing_from_outside_becomes_markup_or_a_header_in_a_mail() -> None:
     page = part(arrived, "html")
     assert html.escape(HOSTILE) in page
     assert Outline(page).links == ['https://c.example/>|<!channel>"']
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_a_display_name_that_closes_tags_and_quotes_is_text_in_every_mail(name: str) -> None:
+    """The mail with it has the tags and links of the mail with plain words in its place."""
+    hostile, plain_name = (
+        Outline(part(mail(compose(replace(SITUATIONS[name], display_name=text))), "html"))
+        for text in (CLOSES_TAGS_AND_QUOTES, "plain words")
+    )
+    assert hostile.tags == plain_name.tags
+    assert hostile.links == plain_name.links
+    assert ("<script>" in "".join(hostile.words)) == ("plain words" in "".join(plain_name.words))
 
 
 WORDS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import html
 import json
 import re
 import subprocess
@@ -172,13 +173,7 @@ def test_every_service_says_what_to_do_and_every_command(name: str) -> None:
 def texts_of(node: Any) -> Iterator[str]:
     """Every text of a body, as a reader sees it."""
     if isinstance(node, str):
-        yield (
-            node.replace("&lt;", "<")
-            .replace("&gt;", ">")
-            .replace("&#x27;", "'")
-            .replace("&quot;", '"')
-            .replace("&amp;", "&")
-        )
+        yield html.unescape(node)
     elif isinstance(node, dict):
         for value in node.values():
             yield from texts_of(value)

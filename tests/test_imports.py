@@ -18,6 +18,7 @@ _HEAVY = (
     "requests",
     "slack_sdk",
     "flask",
+    "jinja2",
     "stamina",
 )
 
@@ -69,6 +70,21 @@ def test_a_command_loads_what_it_needs(arguments: tuple[str, ...], not_needed: s
     loaded = loaded_by(*arguments)
     assert not loaded & not_needed
     assert not loaded & (set(_HEAVY) - {"pydantic", "yaml"})
+
+
+def test_no_page_is_drawn_and_so_no_template_engine_loaded_by_what_only_could() -> None:
+    """Neither the function's rooms nor a command wait for jinja2 before a mail or a page is drawn."""
+    program = (
+        "import sys; import remediator.handlers, remediator.app; "
+        "from remediator.alerts import channels, render; from remediator import report; "
+        "print('jinja2' in sys.modules); "
+        "report.render((), title='t', made=__import__('datetime').datetime(2026, 11, 23)); "
+        "print('jinja2' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_help_loads_no_room() -> None:

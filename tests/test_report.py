@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,6 +21,7 @@ import pytest
 from remediator.domain import Attempt, Change, JobState
 from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage, WatchedJob
 from remediator.report import Curve, Story, StoryOutcome, as_csv, as_json, render, stories, sums
+from tests.hostile import CLOSES_TAGS_AND_QUOTES
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -484,6 +485,42 @@ def test_text_from_outside_stays_text_and_loses_its_secrets() -> None:
     assert "hunter2" not in made.text
 
 
+_TEXTS = [one.name for one in fields(Story) if one.type == "str" and one.name != "root"]
+
+
+@pytest.mark.parametrize("field", [*_TEXTS, "command", "title"])
+def test_a_name_that_closes_tags_and_quotes_is_text_wherever_it_stands(field: str) -> None:
+    """The page with it has the tags and attributes of the page with plain words in its place."""
+
+    def shape(text: str) -> list[tuple[str, list[str]]]:
+        told = stories((*LEDGER, ASKED), CHAINS, now=NOON)
+        if field in _TEXTS:
+            told = tuple(replace(story, **{field: text}) for story in told)
+        made = render(
+            told,
+            title=text if field == "title" else "acme",
+            made=NOON,
+            command=(lambda _, __: text) if field == "command" else None,
+        )
+        page = Page(made)
+        seen = "".join(page.words) + " ".join(v for _, attrs in page.tags for v in attrs.values())
+        assert text in seen
+        return [(tag, sorted(attrs)) for tag, attrs in page.tags]
+
+    assert shape(CLOSES_TAGS_AND_QUOTES) == shape("plain words")
+
+
+def test_the_templates_put_in_two_of_our_own_files_unescaped_and_nothing_else() -> None:
+    """Style sheet and script; a text of a job that went in so would be markup."""
+    package = Path(__file__).resolve().parents[1] / "remediator"
+    raw = {
+        (path.name, found)
+        for path in package.rglob("*.jinja")
+        for found in re.findall(r"\w+ ?\| ?safe|autoescape|Markup", path.read_text())
+    }
+    assert raw == {("report.html.jinja", "style|safe"), ("report.html.jinja", "script|safe")}
+
+
 def test_a_long_history_is_counted_whole_and_drawn_in_part() -> None:
     many = [replace(MENDED, failed_at=NOON - HOUR * 24 * n, root=str(n)) for n in range(2500)]
     made = render(many, title="acme", made=NOON)
@@ -499,7 +536,7 @@ def test_however_long_the_history_few_bars_are_drawn(days: int) -> None:
         replace(MENDED, failed_at=NOON - timedelta(days=days)),
     ]
     made = render(told, title="acme", made=NOON)
-    bars = re.search(r"<tbody>(.*?)</tbody>", made)
+    bars = re.search(r"<tbody>(.*?)</tbody>", made, re.DOTALL)
     assert bars is not None
     assert 1 <= bars[1].count("<tr>") <= 61
 

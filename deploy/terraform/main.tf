@@ -81,7 +81,8 @@ locals {
 # files of the signatures, of which compiled.json is made.
 locals {
   root     = abspath("${path.module}/../..")
-  packaged = [for file in fileset(local.root, "remediator/**") : file if endswith(file, ".py") || endswith(file, ".json") || endswith(file, ".tsv")]
+  kinds    = [".css", ".jinja", ".js", ".json", ".py", ".tsv"]
+  packaged = [for file in fileset(local.root, "remediator/**") : file if anytrue([for kind in local.kinds : endswith(file, kind)])]
   files = merge(
     { for file in local.packaged : file => "${local.root}/${file}" },
     {

@@ -1,17 +1,18 @@
 """Google Chat: a card to a space's incoming webhook, one thread for each chain.
 
 Owns the card and Chat's limits. Chat reads HTML in a card's text, so that text from outside is
-escaped. Sends through `http_post`; opened by `channels`.
+escaped by markupsafe. Sends through `http_post`; opened by `channels`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import html
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from markupsafe import Markup
 
 from remediator.alerts.channels import Sent
 from remediator.alerts.fitting import fitted
@@ -89,16 +90,16 @@ def thread_key(message: Message) -> str:
 
 
 def _card(message: Message) -> dict[str, Any]:
-    first: list[Widget] = [_text(f"<b>{_safe(message.title)}</b>")]
+    first: list[Widget] = [_text(_BOLD.format(message.title))]
     if message.next_step:
-        first.append(_text(f"<b>{NEXT_STEP}:</b> {_safe(message.next_step)}"))
+        first.append(_text(_BOLD_AND_MORE.format(f"{NEXT_STEP}:", message.next_step)))
     if message.commands:
-        first.append(_text("<br>".join(map(_safe, message.commands))))
+        first.append(_text(_BREAK.join(message.commands)))
     first += [_text(_item(one)) for one in message.items]
     sections: list[dict[str, Any]] = [{"widgets": first}]
     for label, lines in message.answers:
         mark = "• " if label == EVIDENCE else ""
-        content = "<br>".join(_safe(mark + line) for line in lines)
+        content = _BREAK.join(mark + line for line in lines)
         sections.append({"header": label, "widgets": [_text(content)]})
     if message.links:
         sections.append({"widgets": [{"buttonList": {"buttons": list(map(_open, message.links))}}]})
@@ -111,22 +112,25 @@ def _card(message: Message) -> dict[str, Any]:
     }
 
 
-def _item(item: Item) -> str:
-    content = f"• {_safe(item.text)}"
+_BREAK = Markup("<br>")
+_BOLD = Markup("<b>{}</b>")
+_BOLD_AND_MORE = Markup("<b>{}</b> {}")
+_LINK = Markup('<a href="{}">{}</a>')
+
+
+def _item(item: Item) -> Markup:
+    parts: list[str] = [f"• {item.text}"]
     if item.command:
-        content += f"<br>{_safe(item.command)}"
+        parts.append(item.command)
     if item.link:
-        content += f'<br><a href="{_safe(item.link.url)}">{_safe(item.link.label)}</a>'
-    return content
+        parts.append(_LINK.format(item.link.url, item.link.label))
+    return _BREAK.join(parts)
 
 
 def _open(link: Link) -> Widget:
     return {"text": link.label, "onClick": {"openLink": {"url": link.url}}}
 
 
-def _text(content: str) -> Widget:
-    return {"textParagraph": {"text": content or "-"}}
-
-
-def _safe(text: str) -> str:
-    return html.escape(text, quote=True)
+def _text(content: Markup) -> Widget:
+    """A paragraph; Markup escapes each text that is put into it."""
+    return {"textParagraph": {"text": str(content) or "-"}}

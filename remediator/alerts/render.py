@@ -1,20 +1,20 @@
 """How a Message looks: Slack's Block Kit and an e-mail. Pure.
 
 Owns the limits that Slack publishes and the rule that text from outside stays text: it goes into
-plain_text objects, which Slack does not parse, and into escaped HTML. Must not do I/O or read a
-clock; `channels` sends what is rendered here.
+plain_text objects, which Slack does not parse, and into a template that escapes it. Must read no
+clock and send nothing; `channels` sends what is rendered here.
 """
 
 from __future__ import annotations
 
 import hashlib
-import html
 from collections.abc import Sequence
 from datetime import datetime
 from email.header import Header
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
+from pathlib import Path
 from typing import Any
 
 from remediator.alerts.message import (
@@ -27,6 +27,7 @@ from remediator.alerts.message import (
     Severity,
     as_text,
 )
+from remediator.alerts.pages import Templates
 from remediator.alerts.wording import CUT
 
 # https://docs.slack.dev/reference/block-kit/blocks (blocks, header, section) and
@@ -235,67 +236,16 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
-_STYLE = {
-    "body": "margin:0;padding:16px;font:15px/1.45 system-ui,-apple-system,'Segoe UI',Roboto,"
-    "Helvetica,Arial,sans-serif",
-    "main": "max-width:44em;margin:0 auto",
-    "title": "font-size:19px;line-height:1.3;margin:0 0 16px;padding-left:10px;"
-    "border-left:4px solid {accent}",
-    "step": "margin:0 0 12px;overflow-wrap:anywhere",
-    "label": "font-weight:600;margin:14px 0 2px",
-    "value": "margin:0;overflow-wrap:anywhere",
-    "list": "margin:0;padding-left:20px;overflow-wrap:anywhere",
-    "code": "font:13px/1.5 ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere",
-}
+_TEMPLATES = Templates(Path(__file__).with_name("templates"))
 _ACCENTS = {Severity.LOUD: "#c5221f", Severity.QUIET: "#5f6368"}
 
 
 def page_of(message: Message) -> str:
     """The mail's HTML part: one page without anything from outside, for light and dark."""
-    accent = _ACCENTS[message.severity]
-    parts = [f'<h1 style="{_STYLE["title"].format(accent=accent)}">{_safe(message.title)}</h1>']
-    if message.next_step:
-        step = f"<b>{_safe(NEXT_STEP)}:</b> {_safe(message.next_step)}"
-        parts.append(f'<p style="{_STYLE["step"]}">{step}</p>')
-    parts += [_command(c) for c in message.commands]
-    if message.items:
-        rows = "".join(f"<li>{_item_row(item)}</li>" for item in message.items)
-        parts.append(f'<ul style="{_STYLE["list"]}">{rows}</ul>')
-    for label, lines in message.answers:
-        parts.append(_label(label))
-        if label == EVIDENCE:
-            rows = "".join(f"<li>{_safe(line)}</li>" for line in lines)
-            parts.append(f'<ul style="{_STYLE["list"]}">{rows}</ul>')
-        else:
-            rows = "<br>".join(_safe(line) for line in lines)
-            parts.append(f'<p style="{_STYLE["value"]}">{rows}</p>')
-    if message.links:
-        rows = " &middot; ".join(
-            f'<a href="{_safe(link.url)}">{_safe(link.label)}</a>' for link in message.links
-        )
-        parts.append(f'{_label("Links")}<p style="{_STYLE["value"]}">{rows}</p>')
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{_safe(message.title)}</title></head>"
-        f'<body style="{_STYLE["body"]}"><div style="{_STYLE["main"]}">{"".join(parts)}</div>'
-        "</body></html>\n"
+    return _TEMPLATES.draw(
+        "mail.html.jinja",
+        message=message,
+        accent=_ACCENTS[message.severity],
+        next_step=NEXT_STEP,
+        evidence=EVIDENCE,
     )
-
-
-def _command(text: str) -> str:
-    return f'<div><code style="{_STYLE["code"]}">{_safe(text)}</code></div>'
-
-
-def _item_row(item: Item) -> str:
-    page = f' <a href="{_safe(item.link.url)}">{_safe(item.link.label)}</a>' if item.link else ""
-    return _safe(item.text) + page + (_command(item.command) if item.command else "")
-
-
-def _label(text: str) -> str:
-    return f'<div style="{_STYLE["label"]}">{_safe(text)}</div>'
-
-
-def _safe(text: str) -> str:
-    return html.escape(text, quote=True)

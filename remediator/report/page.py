@@ -1,18 +1,23 @@
 """The report's page: what waits, figures, causes over time, where they gather, each incident. Pure.
 
-Owns what a reader sees and in which order. Every text from outside passes `_safe`, which redacts,
-cuts and escapes. Called through the report's front.
+Owns what a reader sees and in which order; the templates beside it say how. jinja2 escapes each text,
+and each text from outside passes `shown`, which redacts and cuts, here or as a filter in a template.
+Called through the report's front.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from html import escape
 from operator import attrgetter
+from pathlib import Path
 
 from remediator.alerts.links import console_url
+from remediator.alerts.pages import Templates
 from remediator.alerts.wording import (
     MEANINGS,
     amount,
@@ -26,8 +31,8 @@ from remediator.alerts.wording import (
 )
 from remediator.domain import Attempt, Cause, InvalidInput, JobName, Json, rfc3339
 from remediator.ledger import WatchedJob
-from remediator.ledger.approvals import PendingApproval
-from remediator.report import html, standstill
+from remediator.report import standstill
+from remediator.report.drawings import BarChart, Line, line, stacked_bars
 from remediator.report.history import Curve, Story, StoryOutcome, Sums, ran_seconds, sums
 
 MOST_SHOWN = 2000
@@ -45,41 +50,36 @@ def render(
     command: Callable[[str, str], str] | None = None,
     watched: Sequence[WatchedJob] = (),
 ) -> str:
-    """The paper. `title` says whose it is (the project), `made` when it was written.
+    """The page as HTML. `title` says whose it is (the project), `made` when it was written.
 
     `days`: only failures of so many days are told, and what is still open. `command` gives the shell
     command that answers a question, from its words and the job's region.
     """
-    heading = _safe(title, 200)
     counted = [story for story in all_stories if story.outcome is not StoryOutcome.RECORDED]
-    since = (
-        f"; failures since {_time(min(s.failed_at for s in all_stories))}" if all_stories else ""
-    )
-    only = f", of the last {plural(round(days), 'day')} and what is open" if days else ""
+    drawn = all_stories[:MOST_SHOWN]
     total = sums(all_stories)
-    body = "".join(
-        (
-            f"<header><h1>{heading}</h1>{_badge(total.waiting)}",
-            f"<p>Written {_time(made)}{since}{only}.</p></header>",
-            '<main id="main">',
-            _waiting([s for s in all_stories if s.question is not None], command),
-            _figures(total, watched),
-            _stood_still(watched),
-            _over_time(counted),
-            _groups(counted),
-            _incidents(all_stories),
-            "</main>",
-        )
+    script = _TEMPLATES.text("report.js")
+    return _TEMPLATES.draw(
+        "report.html.jinja",
+        title=title,
+        made=made,
+        since=min((story.failed_at for story in all_stories), default=None),
+        days=round(days) if days else None,
+        total=total,
+        questions=_questions(all_stories, command),
+        figures=_figures(total, watched),
+        running=standstill.lines(watched),
+        over_time=_over_time(counted) if counted else None,
+        by_cause=_by_cause(counted),
+        groups=_groups(counted),
+        drawn=drawn,
+        left_out=len(all_stories) - len(drawn),
+        causes=sorted({(shown(s.verdict, 60), shown(_in_words(s.verdict), 60)) for s in drawn}),
+        outcomes=[(o.value, o.value) for o in StoryOutcome if any(s.outcome is o for s in drawn)],
+        style=_TEMPLATES.text("report.css"),
+        script=script,
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    return html.document(heading, body)
-
-
-def _safe(text: str, limit: int, *, lines: bool = False) -> str:
-    return escape(shown(text, limit, lines=lines), quote=True)
-
-
-def _time(moment: datetime) -> str:
-    return f'<time datetime="{rfc3339(moment)}">{moment_words(moment)}</time>'
 
 
 def _share(value: float | None) -> str:
@@ -97,114 +97,111 @@ def _hours(seconds: float) -> str:
 _TENTH, _HUNDREDTH = 0.1, 0.01  # hours
 
 
-def _badge(waiting: int) -> str:
-    if not waiting:
-        return ""
-    verb = "waits" if waiting == 1 else "wait"
-    said = f"{waiting:,} {verb} for your yes"
-    return f'<p><a class="badge" href="#waiting-heading">{said}</a></p>'
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What waits for a person's yes: the proposal, why it is asked, and the command that answers."""
+
+    name: str
+    cause: str
+    question: str
+    usd: float | None
+    until: datetime
+    reason: str
+    command: str
 
 
-def _waiting(all_stories: Sequence[Story], command: Callable[[str, str], str] | None) -> str:
+def _questions(
+    all_stories: Sequence[Story], command: Callable[[str, str], str] | None
+) -> list[Question]:
     """The questions that nobody has answered, those that expire first in front."""
-    if not all_stories:
-        return ""
     asked = [(s.question, s) for s in all_stories if s.question is not None]
     asked.sort(key=lambda one: (one[0].until, one[0].id))
-    items = "".join(_question(story, question, command) for question, story in asked)
-    return _section("waiting", "Waits for your yes", f'<ul class="asked">{items}</ul>')
-
-
-def _question(
-    story: Story, question: PendingApproval, command: Callable[[str, str], str] | None
-) -> str:
-    verdict = cause_words(story.verdict)
-    why = f"<p>Asked because {_safe(question.reason, 400)}.</p>" if question.reason else ""
-    words = f"approve {question.id}"
-    shell_line = command(words, _place(story.job)) if command else f"python -m remediator {words}"
-    return (
-        f"<li><p><b>{_safe(story.name, 120)}</b> failed ({_safe(verdict, 60)}): "
-        f"{_safe(question.question, 200)} For about {amount(question.usd)}, until "
-        f"{_time(question.until)}.</p>{why}<pre>{_safe(shell_line, 600)}</pre></li>"
-    )
+    found = []
+    for question, story in asked:
+        words = f"approve {question.id}"
+        found.append(
+            Question(
+                name=story.name,
+                cause=cause_words(story.verdict),
+                question=question.question,
+                usd=question.usd,
+                until=question.until,
+                reason=question.reason,
+                command=command(words, _place(story.job))
+                if command
+                else f"python -m remediator {words}",
+            )
+        )
+    return found
 
 
 def _place(job: str) -> str:
     return job.partition("/locations/")[2].partition("/")[0]
 
 
-def _stood_still(watched: Sequence[WatchedJob]) -> str:
-    """The running jobs that were in trouble; nothing where there were none."""
-    rows = "".join(
-        f"<tr><td>{_safe(name, 100)}</td><td>{_safe(what, 200)}</td><td>{escape(usd)}</td></tr>"
-        for name, what, usd in standstill.lines(watched)
-    )
-    if not rows:
-        return ""
-    head = "<thead><tr><th>Job</th><th>While it ran</th><th>Stood still</th></tr></thead>"
-    return _section("running", "Running jobs", f"<table>{head}<tbody>{rows}</tbody></table>")
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One of the figures at the top, and what it rests on."""
+
+    label: str
+    value: str
+    basis: str
 
 
-def _figures(total: Sums, watched: Sequence[WatchedJob]) -> str:
+def _figures(total: Sums, watched: Sequence[WatchedJob]) -> tuple[Figure, ...]:
     recovery = total.median_recovery_seconds
-    figures = (
-        (
+    return (
+        Figure(
             "Recovered",
             _share(total.recovery_rate),
             _recovered(total)
             if total.could_recover
             else "no failure that a rerun may fix has ended",
         ),
-        (
+        Figure(
             "Wrong actions",
             _share(total.wrong_share),
             f"{total.wrong:,} of {plural(total.finished_attempts, 'resubmission')} did not succeed"
             if total.finished_attempts
             else "no resubmission has ended",
         ),
-        (
+        Figure(
             "Time to recovery",
             _hours(recovery) if recovery is not None else "none yet",
             "median, from the failure to the success",
         ),
-        (
+        Figure(
             "Left to people",
             f"{total.needing_people:,}",
             f"of {plural(total.chains, 'chain')}, given up or told",
         ),
-        (
+        Figure(
             "Lost",
             _both(total.lost_seconds, total.wasted_usd),
             "against no failure at all: machine time of failed runs, and their cost where it is known",
         ),
-        (
+        Figure(
             "Saved",
             _both(total.saved_seconds, total.saved_usd),
             f"against one blind rerun, as long as the failed run, {_SPARED}",
         ),
-        (
+        Figure(
             "GPU-hours lost",
             _gpu_hours(total.lost_gpu_seconds),
             "accelerators times hours of failed runs",
         ),
-        ("Stood still", *standstill.figure(watched)),
-        (
+        Figure("Stood still", *standstill.figure(watched)),
+        Figure(
             "Spent on resubmissions",
             amount(total.spent_usd),
             f"estimated beforehand: {amount(total.estimated_usd)}",
         ),
-        (
+        Figure(
             "Failures",
             f"{total.chains:,}",
             f"{total.in_progress:,} in progress, {total.only_recorded:,} recorded only",
         ),
     )
-    tiles = "".join(
-        f'<div class="tile"><dt>{label}</dt><dd><strong>{escape(value)}</strong>'
-        f"<span>{escape(basis)}</span></dd></div>"
-        for label, value, basis in figures
-    )
-    return _section("figures", "In figures", f'<dl class="tiles">{tiles}</dl>')
 
 
 def _recovered(total: Sums) -> str:
@@ -230,13 +227,6 @@ def _both(seconds: float, usd: float | None) -> str:
     return f"{_hours(seconds)}, {amount(usd) if usd is not None else 'price not known'}"
 
 
-def _section(name: str, heading: str, inner: str) -> str:
-    return (
-        f'<section aria-labelledby="{name}-heading"><h2 id="{name}-heading" tabindex="-1">{heading}</h2>'
-        f"{inner}</section>"
-    )
-
-
 _FAMILIES: Mapping[str, tuple[Cause, ...]] = {
     "resources": (
         Cause.CPU_SATURATION,
@@ -259,9 +249,33 @@ _FAMILY_OF: Mapping[str, str] = {
 }
 
 
-def _over_time(all_stories: Sequence[Story]) -> str:
-    if not all_stories:
-        return _section("causes", "Causes over time", "<p>Nothing yet.</p>")
+@dataclass(frozen=True, slots=True)
+class CountedRow:
+    """A row of numbers: its first cell, what is said of it beneath, and the other cells."""
+
+    head: str
+    cells: tuple[str, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CountedTable:
+    """Rows of numbers; the first column is what they are counted by."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[CountedRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OverTime:
+    """Failures by cause for each period, drawn and as a table."""
+
+    chart: BarChart
+    table: CountedTable
+
+
+def _over_time(all_stories: Sequence[Story]) -> OverTime:
     days = [story.failed_at.astimezone(UTC).date() for story in all_stories]
     step = _step_days(min(days), max(days))
     heaps: dict[date, Counter[str]] = defaultdict(Counter)
@@ -274,31 +288,23 @@ def _over_time(all_stories: Sequence[Story]) -> str:
     ]
     rows = [(start.isoformat(), [heaps[start][family] for family in _FAMILIES]) for start in starts]
     unit = "day" if step == 1 else f"{step} days"
-    chart = html.stacked_bars(rows, tuple(_FAMILIES), f"Failures by cause, for each {unit}")
-    table = html.table(
+    table = CountedTable(
         f"Failures by cause, for each {unit}",
         ("From", *_FAMILIES),
-        [(name, *(str(count) for count in counts)) for name, counts in rows],
+        tuple(CountedRow(name, tuple(map(str, counts))) for name, counts in rows),
     )
-    inner = f"{chart}<details><summary>The same as a table</summary>{table}</details>"
-    return _section("causes", "Causes over time", inner + _by_cause(all_stories))
+    return OverTime(stacked_bars(rows), table)
 
 
-def _by_cause(all_stories: Sequence[Story]) -> str:
+def _by_cause(all_stories: Sequence[Story]) -> CountedTable:
     heaps: dict[str, list[Story]] = defaultdict(list)
     for story in all_stories:
         heaps[story.verdict].append(story)
-    rows = [
-        (_cause_cell(cause), *_counts(found))
+    rows = tuple(
+        CountedRow(shown(_in_words(cause), 60), _counts(found), _meaning(cause))
         for cause, found in sorted(heaps.items(), key=lambda item: (-len(item[1]), item[0]))
-    ]
-    return html.table("Failures by cause", ("Cause", *_COUNTED), rows)
-
-
-def _cause_cell(cause: str) -> str:
-    meaning = _meaning(cause)
-    name = _safe(_in_words(cause), 60)
-    return name + (f"<small>{meaning}</small>" if meaning else "")
+    )
+    return CountedTable("Failures by cause", ("Cause", *_COUNTED), rows)
 
 
 def _in_words(cause: str) -> str:
@@ -345,105 +351,56 @@ _GROUPS: tuple[tuple[str, Callable[[Story], str]], ...] = (
 """By what failures are gathered: the label `team` (or `owner`), the account that jobs run as, …"""
 
 
-def _groups(all_stories: Sequence[Story]) -> str:
+def _groups(all_stories: Sequence[Story]) -> list[CountedTable]:
     """Where failures gather, each way in a table of its own; the most failures in front."""
-    tables = "".join(_group(name, by, all_stories) for name, by in _GROUPS)
-    return _section("groups", "Where they gather", tables or "<p>Nothing yet.</p>")
+    tables = (_group(name, by, all_stories) for name, by in _GROUPS)
+    return [table for table in tables if table.rows]
 
 
-def _group(name: str, by: Callable[[Story], str], all_stories: Sequence[Story]) -> str:
+def _group(name: str, by: Callable[[Story], str], all_stories: Sequence[Story]) -> CountedTable:
     heaps: dict[str, list[Story]] = defaultdict(list)
     for story in all_stories:
         if by(story):
             heaps[by(story)].append(story)
     ranked = sorted(heaps.items(), key=lambda item: (-len(item[1]), item[0]))
-    rows = [(_gathered(text, found), *_counts(found)) for text, found in ranked[:MOST_GROUPS]]
-    if not rows:
-        return ""
+    rows = tuple(
+        CountedRow(shown(text, 160), _counts(found), f"mostly {shown(_most_frequent(found), 60)}")
+        for text, found in ranked[:MOST_GROUPS]
+    )
     more = f", {MOST_GROUPS} of {len(ranked):,}" if len(ranked) > MOST_GROUPS else ""
-    return html.table(f"By {name[:1].lower()}{name[1:]}{more}", (name, *_COUNTED), rows)
+    return CountedTable(f"By {name[:1].lower()}{name[1:]}{more}", (name, *_COUNTED), rows)
 
 
-def _gathered(text: str, found: Sequence[Story]) -> str:
-    cause = cause_words(Counter(s.verdict for s in found).most_common(1)[0][0])
-    return f"{_safe(text, 160)}<small>mostly {_safe(cause, 60)}</small>"
+def _most_frequent(found: Sequence[Story]) -> str:
+    return cause_words(Counter(s.verdict for s in found).most_common(1)[0][0])
 
 
-def _incidents(all_stories: Sequence[Story]) -> str:
-    drawn = all_stories[:MOST_SHOWN]
-    more = len(all_stories) - len(drawn)
-    rest = f"<p>{plural(more, 'older incident')} counted above, not drawn here.</p>" if more else ""
-    if not drawn:
-        return _section("incidents", "Incidents", "<p>Nothing yet.</p>")
-    causes = sorted(
-        {(_safe(story.verdict, 60), _safe(_in_words(story.verdict), 60)) for story in drawn}
-    )
-    outcomes = [(o.value,) * 2 for o in StoryOutcome if any(story.outcome is o for story in drawn)]
-    inner = (
-        html.filters(causes, outcomes, len(drawn))
-        + f'<div id="list">{"".join(_incident(story) for story in drawn)}</div>{rest}'
-    )
-    return _section("incidents", "Incidents", inner)
+# --- filters of the templates --------------------------------------------------------------------
 
 
-def _incident(story: Story) -> str:
-    verdict = _safe(story.verdict, 60)
-    facts = (
-        ("Job", _job_link(story.job)),
-        ("Team", _safe(story.team, 100)),
-        ("Owner", _safe(story.owner, 100)),
-        ("Account", _safe(story.account, 160)),
-        ("Model", " ".join(filter(None, (_safe(story.model_title, 100), _safe(story.model, 200))))),
-        ("Image", _safe(story.image, 200)),
-        ("Machine", _safe(story.machine, 120)),
-        ("Cause", _cause(story)),
-        ("Policy", _safe(story.policy, 63)),
-        ("Reason", _safe(story.reason, 400)),
-        ("Refused by", ", ".join(_safe(guard, 40) for guard in story.refused_by)),
-        ("Lost", _hours(story.failed_seconds) if story.failed_seconds else ""),
-        ("Recovered after", _hours(story.recovery_seconds) if story.recovery_seconds else ""),
-        ("Spent", _spent(story)),
-    )
-    inner = "".join(
-        (
-            '<dl class="facts">',
-            "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in facts if v),
-            "</dl>",
-            _listed("Evidence", [_proof(item) for item in story.evidence]),
-            _curves(story.curves),
-            _listed(
-                "Timeline",
-                [f"{_time(e.at)} <span>{_safe(e.what, 200)}</span>" for e in story.events],
-                "ol",
-            ),
-            _attempts(story.attempts),
-        )
-    )
-    kind = story.outcome.value.replace(" ", "-")
-    return (
-        f'<details class="incident" data-cause="{verdict}" data-outcome="{story.outcome.value}">'
-        f'<summary><span class="mark {kind}">{story.outcome.value}</span> '
-        f"<b>{_safe(story.name, 120)}</b> <i>{_safe(_in_words(story.verdict), 60)}</i> {_time(story.failed_at)}"
-        f"</summary>{inner}</details>"
-    )
-
-
-def _cause(story: Story) -> str:
+def _finding(story: Story) -> str:
     if story.outcome is StoryOutcome.RECORDED and not story.confidence:
         return "not looked into: it was known too late, or was nobody's to be told about"
     if story.verdict == Cause.UNKNOWN.value:
         return f"{story.verdict}: {_meaning(story.verdict)}"
     sure = certainty(story.confidence)
-    return f"{_safe(story.verdict, 60)}, {sure} sure: {_meaning(story.verdict)}"
+    return f"{shown(story.verdict, 60)}, {sure} sure: {_meaning(story.verdict)}"
 
 
-def _job_link(name: str, *, whole: bool = True) -> str:
+@dataclass(frozen=True, slots=True)
+class ConsolePage:
+    """A job's page in Google's console, and the job's id."""
+
+    url: str
+    id: str
+
+
+def _console_page(name: str) -> ConsolePage | None:
     try:
         job = JobName.parse(name)
     except InvalidInput:
-        return _safe(name, 200)
-    said = _safe(name if whole else job.id, 200)
-    return f'<a rel="noreferrer" href="{escape(console_url(job), quote=True)}">{said}</a>'
+        return None
+    return ConsolePage(console_url(job), job.id)
 
 
 def _spent(story: Story) -> str:
@@ -453,47 +410,51 @@ def _spent(story: Story) -> str:
     return f"{amount(story.spent_usd)}{said}"
 
 
-def _proof(item: Json) -> str:
-    where = _safe(read_at(str(item.get("where") or "")), 200)
-    source = _safe(str(item.get("source") or ""), 40)
-    says = _safe(str(item.get("says") or ""), 400)
-    return f"{says} <small>[{source}{', ' + where if where not in {'', source} else ''}]</small>"
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A piece of evidence, and where it was read."""
+
+    says: str
+    place: str
 
 
-def _listed(heading: str, items: Sequence[str], tag: str = "ul") -> str:
-    if not items:
-        return ""
-    return f"<h3>{heading}</h3><{tag}>{''.join(f'<li>{item}</li>' for item in items)}</{tag}>"
+def _proof(item: Json) -> Proof:
+    where = shown(read_at(str(item.get("where") or "")), 200)
+    source = shown(str(item.get("source") or ""), 40)
+    place = source if where in {"", source} else f"{source}, {where}"
+    return Proof(shown(str(item.get("says") or ""), 400), place)
 
 
-def _attempts(attempts: Sequence[Attempt]) -> str:
-    if not attempts:
-        return ""
-    rows = [
-        (
-            str(made.number or number),
-            _job_link(made.name, whole=False),
-            escape(described(made.changes)) or "unchanged",
-            _safe(made.policy, 63),
-            "no machine came" if made.abandoned else made.state.value.lower().replace("_", " "),
-            _hours(ran_seconds(made)) if made.end_time else "",
-            amount(made.estimated_usd) if made.estimated_usd is not None else "not known",
-        )
-        for number, made in enumerate(attempts, start=1)
-    ]
-    columns = ("Attempt", "Job", "Change", "Policy", "State", "Ran", "Estimate")
-    return html.table("Attempts", columns, rows, counts=False)
+def _lines(curves: Sequence[Curve]) -> list[Line]:
+    return [_line(curve) for curve in curves if curve.points]
 
 
-def _curves(curves: Sequence[Curve]) -> str:
-    drawn = "".join(map(_curve, curves))
-    return f"<h3>Utilisation of the failed run</h3>{drawn}" if drawn else ""
-
-
-def _curve(curve: Curve) -> str:
-    if not curve.points:
-        return ""
+def _line(curve: Curve) -> Line:
     values = [min(max(share, 0.0), 1.0) for _, share in curve.points]
     mean, peak = sum(values) / len(values), max(values)
-    label = f"{_safe(curve.label, 60)}: {mean:.0%} on average, {peak:.0%} at most"
-    return f'<figure class="curve">{html.sparkline(values, label)}<figcaption>{label}</figcaption></figure>'
+    return line(values, f"{shown(curve.label, 60)}: {mean:.0%} on average, {peak:.0%} at most")
+
+
+def _ran(attempt: Attempt) -> str:
+    return _hours(ran_seconds(attempt)) if attempt.end_time else ""
+
+
+_TEMPLATES = Templates(
+    Path(__file__).with_name("templates"),
+    {
+        "cause": _in_words,
+        "console_page": _console_page,
+        "described": described,
+        "finding": _finding,
+        "hours": _hours,
+        "lines": _lines,
+        "moment": moment_words,
+        "plural": plural,
+        "proof": _proof,
+        "ran": _ran,
+        "rfc3339": rfc3339,
+        "shown": shown,
+        "spent": _spent,
+        "usd": amount,
+    },
+)

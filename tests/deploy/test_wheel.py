@@ -90,6 +90,13 @@ def test_the_wheel_brings_what_runs_and_diagnoses(installed: Path, tmp_path: Pat
     assert_it_diagnoses(installed, tmp_path)
 
 
+def test_installed_it_draws_a_page(installed: Path, tmp_path: Path) -> None:
+    """Its templates come along: a mail's are drawn by the preview, the report's by the report."""
+    assert call(installed, tmp_path, "init").returncode == 0
+    mail = call(installed, tmp_path, "alert", "preview", "case.json", "--html")
+    assert (mail.returncode, mail.stdout[:15]) == (0, "<!doctype html>")
+
+
 def test_the_source_archive_holds_what_the_wheel_is_made_of(built: Path) -> None:
     (archive,) = built.glob("*.tar.gz")
     with tarfile.open(archive) as source:

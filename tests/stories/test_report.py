@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def test_a_report_tells_what_the_loop_has_lived(
     ):
         assert words in page
     assert "price not known" not in page
-    assert page.count("the job&#x27;s error: &quot;Failed to import data.") == 1
+    assert html.unescape(page).count("the job's error: \"Failed to import data.") == 1
     assert "hunter2" not in page
     assert list(tmp_path.glob(".*.half")) == []
 
