@@ -33,6 +33,11 @@ CASE_KEYS = frozenset(
     }
 )  # fmt: skip
 """The keys of a case file; whatever else stands at its top level is not read, and told."""
+RAW_ONLY_UP_TO = timedelta(hours=7)
+"""How long a running job has run until whose samples are all read as they are. Chosen."""
+RAW_WINDOW = timedelta(hours=3)
+"""Of one that has run longer, how far back they are; what is older is read by its means. Chosen: a standstill
+is told within it, and a longer one is judged by its last hours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,7 @@ class World:
         *,
         now: datetime | None = None,
         timeout_seconds: float | None = None,
+        **_how: object,
     ) -> tuple[Series, ...]:
         self.given.append(timeout_seconds)
         self._note("series", job.name.id, tuple(job_ids), now)

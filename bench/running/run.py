@@ -11,9 +11,8 @@ import argparse
 import json
 import sys
 import time
-from bisect import bisect_right
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from remediator.case import Case  # noqa: E402
 from remediator.catalog.catalog import Catalog  # noqa: E402
 from remediator.domain import NOTHING_WRONG, STANDSTILL, WatchVerdict  # noqa: E402
 from remediator.watch import watch  # noqa: E402
+from remediator.watch.past_view import PastView  # noqa: E402
 from remediator.watch.schedule import LOOK_AGAIN, look_every  # noqa: E402
 
 WITHIN = {
@@ -55,44 +55,23 @@ class Watched:
     seconds: float = 0.0
 
 
-class Sight:
-    """One job as it can be seen at any minute, parsed once: equal to `physics.observed` then."""
-
-    def __init__(self, run: Run, seed: int) -> None:
-        self.late = Lateness.drawn(run, seed)
-        end = run.minutes + 20
-        self._case = Case.parse(observed(run, end, self.late))
-        self._line_times = [line.time for line in self._case.log_lines]
-        order = sorted(range(len(self._line_times)), key=lambda i: self._line_times[i] or START)
-        self._lines = tuple(self._case.log_lines[i] for i in order)
-        self._times = [line.time or START for line in self._lines]
-
-    def at(self, minute: int) -> Case:
-        now = START + timedelta(minutes=minute)
-        newest = START + timedelta(minutes=int(minute - self.late.minutes))
-        series = tuple(
-            replace(one, points=one.points[: bisect_right(one.points, (newest, float("inf")))])
-            for one in self._case.series
-        )
-        outputs = tuple(
-            one
-            for one in self._case.outputs
-            if one["updated"] <= now.isoformat().replace("+00:00", "Z")
-        )
-        lines = self._lines[: bisect_right(self._times, now)]
-        return replace(self._case, now=now, series=series, outputs=outputs, log_lines=lines)
+def view_of(run: Run, seed: int) -> PastView:
+    """One job as it can be seen at any minute, parsed once."""
+    late = Lateness.drawn(run, seed)
+    case = Case.parse(observed(run, run.minutes + 20, late))
+    return PastView(case, late=timedelta(minutes=late.minutes))
 
 
 def watched(run: Run, seed: int, catalog: Catalog) -> Watched:
     """The job looked at all through its life."""
-    sight, found = Sight(run, seed), Watched(run)
+    view, found = view_of(run, seed), Watched(run)
     half = int(min(run.timeout, run.needed or run.timeout) / 2) if run.needed else None
-    first = watch(sight.at(0), catalog)
+    first = watch(view.at(START), catalog)
     price = first.usd_per_hour if first else None
     pause = _minutes(look_every(price, has_accelerator=run.has_accelerator))
     minute, suspected, alarmed = pause, None, None
     while minute < run.minutes:
-        case = sight.at(minute)
+        case = view.at(START + timedelta(minutes=minute))
         began = time.process_time()
         seen = watch(case, catalog)
         found.seconds += time.process_time() - began

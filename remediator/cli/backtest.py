@@ -1,15 +1,17 @@
-"""`backtest`: what policies would have done about past failures, and where two files differ.
+"""`backtest`: what policies would have done about past failures and running jobs, and where two files differ.
 
-The failures come from case files, or from the project through the App. Called by `main`.
+Failures and jobs come from case files, or from the project through the App. Called by `main`.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from remediator.cli.input_output import (
     DONE,
@@ -25,10 +27,14 @@ from remediator.redaction import redact, redact_json
 
 if TYPE_CHECKING:
     from remediator.case import Case
+    from remediator.catalog.catalog import Catalog
+    from remediator.policy import Policies
+    from remediator.watch.backtest import WatchedPast
 
 
 def backtest(args: argparse.Namespace) -> int:
     from remediator.report import backtest as judging
+    from remediator.watch import backtest as watching
 
     after = policies_of(args)
     other = argparse.Namespace(policies=args.against) if args.against else None
@@ -37,31 +43,60 @@ def backtest(args: argparse.Namespace) -> int:
         msg = "--days and --most are numbers above zero"
         raise InvalidInput(msg)
     catalog = catalogue_of(args)
-    source, cases, left_out = _from_files(args) if args.cases else _from_project(args)
-    now = judging.judge(_shown(args.policies), after, cases, catalog)
-    then = judging.judge(_shown(args.against), before, cases, catalog) if before else None
-    wasted = judging.wasted_usd(cases, catalog)
+    files = [(_shown(args.policies), after)]
+    files += [(_shown(args.against), before)] if before else []
+    past = _from_files(args) if args.cases else _from_project(args, [file for _, file in files])
+    found = [judging.judge(name, file, past.failures, catalog) for name, file in files]
+    now, then = found[0], found[1] if before else None
+    figures: dict[str, Any] = {
+        "failed_usd": judging.wasted_usd(past.failures, catalog),
+        "left_out": past.left_out,
+    }
+    watched = _watched(files, past, catalog)
     if args.json:
-        print_json(
-            redact_json(judging.as_json(source, now, then, failed_usd=wasted, left_out=left_out))
-        )
+        answer = judging.as_json(past.source, now, then, **figures)
+        answer["watch"] = watching.as_json(*watched) if watched else None
+        print_json(redact_json(answer))
     else:
-        text = judging.as_text(source, now, then, failed_usd=wasted, left_out=left_out)
+        text = judging.as_text(past.source, now, then, **figures)
+        text += f"\n\n{watching.as_text(*watched)}" if watched else ""
         print("\n".join(redact(line, 2000) for line in text.splitlines()))
     return DONE
 
 
-def _progress(done: int, of: int) -> None:
+@dataclass(frozen=True)
+class _Past:
+    """What is judged: failures, and jobs whose lives are known; `source` and `left_out` in words."""
+
+    source: str
+    failures: tuple[Case, ...]
+    lives: tuple[Case, ...]
+    left_out: Mapping[str, int]
+
+
+def _watched(
+    files: Sequence[tuple[str, Policies]], past: _Past, catalog: Catalog
+) -> tuple[WatchedPast, ...]:
+    """What each file's entries of `watch` would have told; nothing where no file has any."""
+    from remediator.watch.backtest import WatchedPast
+    from remediator.watch.replay import replay
+
+    if not any(file.enabled_watch() for _, file in files):
+        return ()
+    return tuple(WatchedPast(name, replay(file, past.lives, catalog)) for name, file in files)
+
+
+def _progress(what: str, done: int, of: int) -> None:
     """How far the reading has come: in place on a terminal, else now and then a line."""
     if sys.stderr.isatty():
-        print(f"\rreading failures: {done + 1} of {of} ", end="", file=sys.stderr, flush=True)
+        print(f"\rreading {what}: {done + 1} of {of} ", end="", file=sys.stderr, flush=True)
         if done + 1 == of:
             print(file=sys.stderr)
     elif done and done % _EVERY == 0:
-        print(f"reading failures: {done} of {of}", file=sys.stderr)
+        print(f"reading {what}: {done} of {of}", file=sys.stderr)
 
 
-_EVERY = 25  # chosen: a line for each 25 failures where nobody looks on
+_EVERY = 25  # chosen: a line for each 25 jobs where nobody looks on
 
 
 def _shown(name: str) -> str:
@@ -70,7 +105,7 @@ def _shown(name: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else name
 
 
-def _from_files(args: argparse.Namespace) -> tuple[str, tuple[Case, ...], Mapping[str, int]]:
+def _from_files(args: argparse.Namespace) -> _Past:
     folder = Path(args.cases)
     if not folder.is_dir():
         msg = f"no such folder: {folder}"
@@ -86,13 +121,30 @@ def _from_files(args: argparse.Namespace) -> tuple[str, tuple[Case, ...], Mappin
     if not found:
         msg = f"no case file in {folder}"
         raise InvalidInput(msg)
-    return f"the cases in {folder}", tuple(found), {"file that is no case": others}
+    failures = tuple(case for case in found if _has_ended_badly(case))
+    left_out = {"file that is no case": others, "job that did not fail": len(found) - len(failures)}
+    return _Past(f"the cases in {folder}", failures, tuple(found), left_out)
 
 
-def _from_project(args: argparse.Namespace) -> tuple[str, tuple[Case, ...], Mapping[str, int]]:
+def _has_ended_badly(case: Case) -> bool:
+    """False for a job that runs, and for one that succeeded whole."""
+    from remediator.domain import JobState
+
+    return case.job.state.is_terminal and (
+        case.is_failure or case.job.state is not JobState.SUCCEEDED
+    )
+
+
+def _from_project(args: argparse.Namespace, files: Sequence[Policies]) -> _Past:
     from remediator.cli import project_asks
 
     app = open_app_with_policies(args)
-    cases, left_out = project_asks.past_failures(app, args.days, most=args.most, progress=_progress)
+    cases, left_out = project_asks.past_failures(
+        app, args.days, most=args.most, progress=partial(_progress, "failures")
+    )
+    lives, unwatched = project_asks.past_lives(
+        app, args.days, files, most=args.most, progress=partial(_progress, "jobs that ran")
+    )
     days = f"{args.days:g} day" + ("" if args.days == 1 else "s")
-    return f"the last {days} in {app.project_id}", cases, left_out
+    source = f"the last {days} in {app.project_id}"
+    return _Past(source, cases, lives, {**left_out, **unwatched})

@@ -277,7 +277,7 @@ def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statemen
     back = command(
         "backtest",
         _lazy("backtest", "backtest"),
-        "what the policies would have done about past failures; changes nothing",
+        "what the policies would have done about past failures and running jobs; changes nothing",
         as_json=True,
     )
     back.add_argument(
@@ -286,7 +286,11 @@ def _parser() -> argparse.ArgumentParser:  # noqa: C901, PLR0915  # one statemen
     back.add_argument("--cases", metavar="DIR", help="judge the case files in DIR instead")
     back.add_argument("--against", metavar="OTHER", help="a second policy file: where they differ")
     back.add_argument(
-        "--most", metavar="N", type=int, default=500, help="of the newest failures (default 500)"
+        "--most",
+        metavar="N",
+        type=int,
+        default=500,
+        help="of the newest failures, and of the newest jobs watched (default 500)",
     )
     policies(back)
     project(back)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from remediator import log
 from remediator.app import CALL_SECONDS, App
 from remediator.deadline import with_current_deadline
-from remediator.domain import InvalidInput, JobKind, JobName, TransientError
+from remediator.domain import InvalidInput, JobKind, JobName, NotServed, TransientError
 from remediator.job import Job
 from remediator.log import LogEvent
 from remediator.workflow import sweep
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from remediator.alerts import Message
     from remediator.case import Case
     from remediator.doctor import DoctorContext
+    from remediator.policy import Policies
     from remediator.report.chain_status import ChainStatus
     from remediator.rows import AccountedRows
 
@@ -87,6 +89,82 @@ def past_failures(
             progress(len(cases), len(kept))
             cases.append(case)
     return tuple(cases), left_out
+
+
+def past_lives(
+    app: App,
+    days: float,
+    files: Sequence[Policies],
+    *,
+    most: int,
+    progress: Callable[[int, int], None],
+) -> tuple[tuple[Case, ...], dict[str, int]]:
+    """The jobs of the last `days` that some file's entries of `watch` are for, with all that was measured.
+
+    Newest first, `most` at most; beside them, how many were left out and why. A job's log is read only
+    where some look at it would have read it.
+    """
+    if not any(file.enabled_watch() for file in files):
+        return (), {}
+    since = app.now() - timedelta(days=days)
+    found: list[Job] = []
+    short = 0
+    for location, kind in itertools.product(app.locations, sweep.SWEPT_KINDS):
+        listed = app.vertex.list(
+            kind,
+            app.project_id,
+            location,
+            created_after=since - _LONGEST_LIFE,
+            timeout_seconds=CALL_SECONDS,
+        )
+        with suppress(NotServed):
+            for job in listed:
+                begun, ended = job.create_time, job.end_time or app.now()
+                if begun is None or ended < since or not _is_watched(app, job, files):
+                    continue
+                if ended - begun < _SHORTEST_LIFE:
+                    short += 1
+                else:
+                    found.append(job)
+    found.sort(key=lambda job: job.create_time or since, reverse=True)
+    left_out = {"job too short to be watched": short, "older job": max(0, len(found) - most)}
+    kept = found[:most]
+    cases: list[Case] = []
+    with ThreadPoolExecutor(_LIVES_AT_ONCE, thread_name_prefix="past") as pool:
+        for case in pool.map(with_current_deadline(partial(_life_of, app, files)), kept):
+            progress(len(cases), len(kept))
+            cases.append(case)
+    return tuple(cases), left_out
+
+
+_LIVES_AT_ONCE = 8  # chosen: each reads five series side by side
+_SHORTEST_LIFE = timedelta(minutes=15)  # chosen: no rule tells anything sooner
+_LONGEST_LIFE = timedelta(days=7)  # documented: the default time-out of Vertex's training jobs
+
+
+def _is_watched(app: App, job: Job, files: Sequence[Policies]) -> bool:
+    from remediator.case import Case
+    from remediator.watch import is_selected
+
+    case = Case(job=job.before_its_end(started=True), now=job.end_time or app.now())
+    return any(is_selected(case, file, app.services.catalog) for file in files)
+
+
+def _life_of(app: App, files: Sequence[Policies], job: Job) -> Case:
+    """All that was measured while it ran, and its log where some look would have read it."""
+    from remediator.watch.replay import replay
+
+    now = min(app.now(), (job.end_time or app.now()) + _ARRIVED_AFTER)
+    case = app.gather.look(job, now=now, with_log=False, whole=True)
+    catalog = app.services.catalog
+    if not any(one.log_reads for file in files for one in replay(file, (case,), catalog)):
+        return case
+    while not app.log_budget.has_spare():
+        time.sleep(1.0)
+    return app.gather.look(job, now=now, with_log=True, seen=case)
+
+
+_ARRIVED_AFTER = timedelta(minutes=10)  # what a job wrote and what was measured has arrived; chosen
 
 
 def _as_it_stood(app: App, job: Job) -> Case:

@@ -7,10 +7,12 @@ through its own Protocol.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,6 +41,7 @@ TRAINING_METRICS = tuple(
 _BEFORE, _AFTER = timedelta(minutes=5), timedelta(minutes=10)
 _RAW_UP_TO = timedelta(hours=12)
 _MOST_POINTS = 720  # a series of a longer run is averaged down to about this many by Monitoring
+_COARSE_POINTS = 240  # chosen: of a series that is only read to know a job's own levels
 _MOST_IDS = 20  # trials or tasks; the caller puts the ones that failed first
 _MOST_PAGES = 5
 _PAGE_POINTS = 20_000
@@ -66,13 +69,17 @@ class Metrics:
         job_ids: Sequence[str] = (),
         *,
         now: datetime | None = None,
+        unread: Collection[str] = (),
+        raw_for: timedelta | None = None,
         timeout_seconds: float | None = None,
     ) -> tuple[Series, ...]:
         """Every series of the machines that worked for the job, all types asked side by side.
 
         `job_ids` are CustomJob ids (of trials, tasks, a training pipeline); none: the job's own.
         Empty where there are no samples, which is not the same as idle. A job that has not ended is
-        read up to `now`. Raises TransientError if any type could not be read.
+        read up to `now`. `unread` are types that nobody needs; of a longer run than `raw_for` the samples
+        before so long ago are averaged, in a read of their own. Raises TransientError if any type could not
+        be read.
         """
         ids = tuple(dict.fromkeys(job_ids))[:_MOST_IDS] or (job.name.id,)
         if not all(_JOB_ID.fullmatch(one) for one in ids):
@@ -81,7 +88,7 @@ class Metrics:
         started, ended = job.start_time or job.create_time, job.end_time or now
         if started is None or ended is None:
             return ()
-        start, end = started - _BEFORE, ended + _AFTER
+        spans = _spans(started - _BEFORE, ended + _AFTER, raw_for)
         which = f'resource.labels.job_id="{ids[0]}"'
         if len(ids) > 1:
             listed = ", ".join(f'"{one}"' for one in ids)
@@ -93,7 +100,7 @@ class Metrics:
             # A list names one metric type each: Monitoring takes no more in one.
             query = f'metric.type="{metric}" AND resource.type="cloudml_job" AND {which}'
             try:
-                found = _read_series(client, job.name.project, query, start, end, budget)
+                found = _read_series(client, job.name.project, query, spans, budget)
             except (
                 NotFound
             ):  # the project has never had a sample of this type, such as without GPUs
@@ -105,8 +112,9 @@ class Metrics:
                 if one.metric == metric and one.resource_labels.get("job_id", ids[0]) in ids
             ]
 
-        with ThreadPoolExecutor(len(TRAINING_METRICS)) as pool:
-            found = list(pool.map(read, TRAINING_METRICS))
+        wanted = tuple(one for one in TRAINING_METRICS if one not in unread)
+        with ThreadPoolExecutor(len(wanted) or 1) as pool:
+            found = list(pool.map(read, wanted))
         return tuple(series for several in found for series in several)
 
     def quotas(
@@ -137,7 +145,8 @@ class Metrics:
                 f"AND metric.labels.quota_metric=one_of({listed})"
             )
             try:
-                found = _read_series(client, project, query, now - _QUOTA_WINDOW, now, budget)
+                spans = _spans(now - _QUOTA_WINDOW, now, None)
+                found = _read_series(client, project, query, spans, budget)
             except NotFound:
                 return []
             return [
@@ -165,33 +174,69 @@ class Metrics:
             return self._opened
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A time that is read at once; `minutes`: averaged to a sample in so many, None: as it is."""
+
+    start: datetime
+    end: datetime
+    minutes: int | None
+
+
+def _spans(start: datetime, end: datetime, raw_for: timedelta | None) -> tuple[_Span, ...]:
+    """What is read of a run: averages of all of it where it is long, or of all but its last `raw_for`.
+
+    Averages are at least a minute's, in whole minutes, which is the metrics' own grain.
+    """
+    if raw_for is None:
+        minutes = max(1, round((end - start).total_seconds() / 60 / _MOST_POINTS))
+        return (_Span(start, end, minutes if end - start > _RAW_UP_TO else None),)
+    if end - start <= raw_for:
+        return (_Span(start, end, None),)
+    cut = end - raw_for
+    minutes = max(1, math.ceil((cut - start).total_seconds() / 60 / _COARSE_POINTS))
+    return (_Span(start, cut, minutes), _Span(cut, end, None))
+
+
 def _read_series(
-    client: Any, project: str, query: str, start: datetime, end: datetime, timeout_seconds: float
+    client: Any, project: str, query: str, spans: Sequence[_Span], timeout_seconds: float
 ) -> list[Series]:
+    merged: dict[str, Series] = {}
+    for one in spans:
+        for series in _pages(client, project, query, one, timeout_seconds):
+            labels = sorted(series.labels.items()), sorted(series.resource_labels.items())
+            key = repr((series.metric, labels))
+            known = merged.get(key)
+            points = tuple(sorted((*known.points, *series.points))) if known else series.points
+            merged[key] = Series(series.metric, series.labels, series.resource_labels, points)
+    return list(merged.values())
+
+
+def _pages(
+    client: Any, project: str, query: str, span: _Span, timeout_seconds: float
+) -> Iterator[Series]:
     package = "google.cloud.monitoring_v3"
     request_type = message(package, "metric_service", "ListTimeSeriesRequest")
     answer = message(package, "metric_service", "ListTimeSeriesResponse")
     name = f"projects/{project}"
+    interval = message(package, "common", "TimeInterval")
     request = request_type(
         name=name,
         filter=query,
-        interval=message(package, "common", "TimeInterval")(start_time=start, end_time=end),
+        interval=interval(start_time=span.start, end_time=span.end),
         view=request_type.TimeSeriesView.FULL,
         page_size=_PAGE_POINTS,
     )
-    if end - start > _RAW_UP_TO:
-        # At least a minute, in whole minutes, which is the metrics' own grain.
-        minutes = max(1, round((end - start).total_seconds() / 60 / _MOST_POINTS))
+    if span.minutes is not None:
         aggregation = message(package, "common", "Aggregation")
         request.aggregation = aggregation(
-            alignment_period=timedelta(minutes=minutes),
+            alignment_period=timedelta(minutes=span.minutes),
             per_series_aligner=(
                 aggregation.Aligner.ALIGN_MAX  # a mean would hide the peak that killed it
                 if "memory/" in query
                 else aggregation.Aligner.ALIGN_MEAN
             ),
         )
-    merged: dict[str, Series] = {}
     for _ in range(_MOST_PAGES):
         page = answered(
             "reading metrics",
@@ -201,17 +246,10 @@ def _read_series(
             timeout_seconds=timeout_seconds,
             permission="monitoring.timeSeries.list",
         )
-        for raw in type(page).pb(page).time_series:
-            series = series_of(raw)
-            labels = sorted(series.labels.items()), sorted(series.resource_labels.items())
-            key = repr((series.metric, labels))
-            known = merged.get(key)
-            points = tuple(sorted((*known.points, *series.points))) if known else series.points
-            merged[key] = Series(series.metric, series.labels, series.resource_labels, points)
+        yield from map(series_of, type(page).pb(page).time_series)
         if not page.next_page_token:
             break
         request.page_token = page.next_page_token
-    return list(merged.values())
 
 
 def series_of(message: Any) -> Series:

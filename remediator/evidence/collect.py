@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, replace
@@ -82,6 +82,8 @@ class MetricReader(Protocol):
         job_ids: Sequence[str] = (),
         *,
         now: datetime | None = None,
+        unread: Collection[str] = (),
+        raw_for: timedelta | None = None,
         timeout_seconds: float | None = None,
     ) -> tuple[Series, ...]: ...
 
@@ -116,6 +118,8 @@ class ReadingPlan:
     is a Model's resource name or "". `error_files_under` is the gs:// folder of its error files or
     "", `error_files_marked` digits that must stand in their path where others' lie there too. `probes` are URLs that the policy file allows to be measured. `saved_under` is the gs://
     folder of its checkpoints or "". `rows`: what a batch did with each of its rows is wanted. `quotas`: metrics that its error names.
+    `metrics_unread` are types of metrics that nobody needs of it, `raw_for` how far back its samples are
+    read as they are (None: averaged where the run is long).
     """
 
     job_ids: tuple[str, ...] = ()
@@ -130,6 +134,8 @@ class ReadingPlan:
     has_logs: bool = True
     rows: bool = False
     quotas: tuple[str, ...] = ()
+    metrics_unread: frozenset[str] = frozenset()
+    raw_for: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +293,14 @@ def _metric_tasks(
         yield _Task(
             "series",
             Source.METRIC,
-            lambda s: metrics.series(job, ids, now=now, timeout_seconds=s),
+            lambda s: metrics.series(
+                job,
+                ids,
+                now=now,
+                unread=reading.metrics_unread,
+                raw_for=reading.raw_for,
+                timeout_seconds=s,
+            ),
         )
     if reading.quotas:
         yield _Task("series", Source.METRIC, _quotas(metrics, job, reading, now))

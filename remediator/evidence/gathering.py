@@ -121,18 +121,31 @@ class CaseGatherer:
         )
         return replace(case, children=children, gaps=(*case.gaps, *gaps))
 
-    def look(self, job: Job, *, now: datetime, with_log: bool) -> Case:
-        """What can be seen of a job that runs, each source within its deadline."""
+    def look(
+        self,
+        job: Job,
+        *,
+        now: datetime,
+        with_log: bool,
+        seen: Case | None = None,
+        whole: bool = False,
+    ) -> Case:
+        """What can be seen of a job that runs, each source within its deadline.
+
+        `seen` is what was read of it without its log: then only that is read. `whole`: of a job of the
+        past, every sample.
+        """
         readers = collect.Readers(
             logs=self._logs if with_log else None, metrics=self._metrics, storage=self._storage
         )
-        case = collect.gather(
-            job,
-            running_plan_of(job, project=self._project_id()),
-            readers,
-            now=now,
-            budget_seconds=remaining(EVIDENCE_SECONDS),
+        reading = running_plan_of(
+            job, project=self._project_id(), now=now, whole=whole, log_alone=seen is not None
         )
+        case = collect.gather(
+            job, reading, readers, now=now, budget_seconds=remaining(EVIDENCE_SECONDS)
+        )
+        if seen is not None:
+            return replace(seen, log_lines=case.log_lines, gaps=(*seen.gaps, *case.gaps))
         saved = case.saved
         if saved is None or saved.at is None:
             return case

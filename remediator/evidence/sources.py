@@ -7,10 +7,11 @@ reads them. Called by `app`.
 from __future__ import annotations
 
 import re
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
+from remediator.case import RAW_ONLY_UP_TO, RAW_WINDOW
 from remediator.domain import JobKind
 from remediator.evidence.collect import ReadingPlan
 from remediator.job import Job
@@ -66,18 +67,34 @@ def reading_plan_of(
         saved_under=saved,
         quotas=vertex_metrics(job.error_message),
         has_metrics=job.kind is not JobKind.BATCH_PREDICTION,
+        raw_for=None if job.state.is_terminal else RAW_ONLY_UP_TO,
     )
 
 
-def running_plan_of(job: Job, *, project: str) -> ReadingPlan:
-    """What is worth reading of a job that still runs; its log is read where the caller asks for it."""
+def running_plan_of(
+    job: Job, *, project: str, now: datetime, whole: bool = False, log_alone: bool = False
+) -> ReadingPlan:
+    """What is worth reading of a job that still runs; its log is read where the caller asks for it.
+
+    `whole`: every sample of its life, however long ago; `log_alone`: the rest has been read.
+    """
     saved = job.base_output if job.kind is not JobKind.PIPELINE else ""
+    begun = job.start_time or job.create_time or now
+    is_long = now - begun > RAW_ONLY_UP_TO and not whole
+    has_accelerator = any(pool.hardware.count for pool in job.pools)
+    unread = {_DEVICE_MEMORY} if has_accelerator or not job.pools else {_DEVICE_MEMORY, _DEVICE}
     return ReadingPlan(
         job_ids=job.log_ids,
         project=project,
-        saved_under=saved if saved.startswith("gs://") else "",
-        has_metrics=job.kind is not JobKind.BATCH_PREDICTION,
+        saved_under=saved if saved.startswith("gs://") and not log_alone else "",
+        has_metrics=job.kind is not JobKind.BATCH_PREDICTION and not log_alone,
+        metrics_unread=frozenset(unread),
+        raw_for=RAW_WINDOW if is_long else timedelta.max,
     )
+
+
+_DEVICE = "ml.googleapis.com/training/accelerator/utilization"
+_DEVICE_MEMORY = "ml.googleapis.com/training/accelerator/memory/utilization"
 
 
 def _may_move(policies: Policies) -> bool:

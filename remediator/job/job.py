@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from remediator.catalog.catalog import Catalog
 from remediator.catalog.machines import Service
-from remediator.domain import JobKind, JobName, Json, parse_seconds, rfc3339
+from remediator.domain import JobKind, JobName, JobState, Json, parse_seconds, rfc3339
 from remediator.job import ending, fields, machines, pipeline, programs, relations
 from remediator.job.document import Document, read, spelled, whole_number
 from remediator.job.facts import JobFacts, facts
@@ -123,6 +123,18 @@ class Job(Document):
     def as_of(self, now: datetime) -> Self:
         """The job as if it had ended at `now`: for what is judged of a run so far."""
         return self.changed("endTime", rfc3339(now))
+
+    def before_its_end(self, *, started: bool) -> Self:
+        """The job as Vertex showed it before it ended: RUNNING, or PENDING before it had machines.
+
+        Whether it was QUEUED for a while is no longer known of a job that has started.
+        """
+        waiting = JobState.QUEUED if self.state is JobState.QUEUED else JobState.PENDING
+        body = self.request()
+        gone = {"endTime", "error", "updateTime"} | (set() if started else {"startTime"})
+        kept = {key: value for key, value in body.items() if key not in gone}
+        state = JobState.RUNNING if started else waiting
+        return type(self)(self.name, {**kept, "state": state.value})
 
     @cached_property
     def pinned_model(self) -> str:

@@ -8,6 +8,7 @@ verb that needs the time is told it.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -607,6 +608,23 @@ class Ledger:
         acquired_at, take = self.token(key, most=most, window_seconds=window_seconds, now=now)
         # Asked without a transaction first: a crowd at a full counter costs little.
         return acquired_at + 1 <= most and take()
+
+    def take_tokens(
+        self, key: str, count: int, *, most: int, window_seconds: float, now: datetime
+    ) -> int:
+        """Take up to `count` of `most` tokens in a sliding window at once; how many there were."""
+        limit = Limit(key, Guard.RATE.value, float(most), 1.0, window_seconds)
+
+        def work(tx: Transaction) -> int:
+            body = tx.get("counters", doc_id(key))
+            left = most - math.ceil(counters.used(body, limit, now))
+            taken = max(0, min(count, left))
+            if taken:
+                amount = replace(limit, amount=float(taken))
+                put_counters(tx, {doc_id(key): counters.added(body, amount, now)})
+            return taken
+
+        return self._store.run(work) if count > 0 else 0
 
     def token(
         self, key: str, *, most: int, window_seconds: float, now: datetime

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from typing import Any
 
-from remediator.alerts.wording import amount, described, plural
+from remediator.alerts.wording import amount, described, plural, table
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import diagnose
-from remediator.domain import Action, Diagnosis, History, JobState, Plan
-from remediator.planning import budgets, costs, plan
+from remediator.domain import Action, Diagnosis, JobState, Plan
+from remediator.planning import costs, plan
+from remediator.planning.past_budgets import PastBudgets
 from remediator.policy import Policies
 
 ACTIONS = (Action.RESUBMIT, Action.WAIT, Action.APPROVE, Action.ALERT)
@@ -95,58 +95,19 @@ def _spends(one: JudgedFailure) -> bool:
     return one.plan.action in _COSTS
 
 
-@dataclass(slots=True)
-class _Counters:
-    """What the plans so far would have used of each budget."""
-
-    marks: dict[str, list[tuple[datetime, float]]] = field(default_factory=dict)
-
-    def used(self, budget: budgets.Budget, now: datetime) -> float:
-        window = budget.window_seconds
-        since = now - timedelta(seconds=window) if window else None
-        marks = self.marks.get(budget.key, ())
-        return sum(amount for at, amount in marks if since is None or at > since)
-
-    def add(self, budget: budgets.Budget, now: datetime, usd: float) -> None:
-        amount = usd if budget.unit == "usd" else 1.0
-        self.marks.setdefault(budget.key, []).append((now, amount))
-
-
 def judge(name: str, policies: Policies, cases: Sequence[Case], catalog: Catalog) -> Verdicts:
     """What these policies would have done about each case, the oldest first."""
-    counters = _Counters()
+    used = PastBudgets()
     judged = []
     threshold = policies.probes.threshold.total_seconds()
     for case in sorted(cases, key=lambda one: one.now):
         found = diagnose(case, probe_threshold_seconds=threshold)
-        history = _history(case, policies, counters, catalog)
+        history = used.history(case, policies, catalog)
         made = plan(case, found, policies, history, catalog)
         if made.action in _COSTS:
-            for budget in budgets.budgets(policies.limits, case.job, case.now):
-                counters.add(budget, case.now, made.estimated_usd or 0.0)
+            used.add(case, policies, made.estimated_usd or 0.0)
         judged.append(JudgedFailure(case, found, made))
     return Verdicts(name, tuple(judged))
-
-
-def _history(case: Case, policies: Policies, counters: _Counters, catalog: Catalog) -> History:
-    used = {
-        budget: counters.used(budget, case.now)
-        for budget in budgets.budgets(policies.limits, case.job, case.now)
-    }
-    return History(
-        attempts=case.attempts,
-        parent=case.parent or case.job.parent,
-        cancelled_by_person=case.job.cancelled_by_person,
-        usd_this_job=costs.chain_usd(case, catalog),
-        usd_today=sum(v for b, v in used.items() if b.unit == "usd" and b.group is None),
-        resubmissions_last_hour=round(
-            sum(v for b, v in used.items() if b.unit == "count" and b.group is None)
-        ),
-        spent_by={b.group: v for b, v in used.items() if b.unit == "usd" and b.group},
-        resubmitted_by={
-            b.group: round(v) for b, v in used.items() if b.unit == "count" and b.group
-        },
-    )
 
 
 def differences(before: Verdicts, after: Verdicts) -> list[tuple[JudgedFailure, JudgedFailure]]:
@@ -211,7 +172,7 @@ def as_text(
 ) -> str:
     """Markdown that also reads well in a terminal."""
     lines = [f"## {plural(len(now.judged), 'failure')} of {source}", ""]
-    lines += [f"Left out: {plural(number, what)}." for what, number in left_out.items() if number]
+    lines += [f"Left out: {number:,} ({what})." for what, number in left_out.items() if number]
     if not now.judged:
         return "\n".join([*lines, "Nothing to judge."])
     lines += [f"The failed runs themselves cost about {amount(failed_usd)}.", ""]
@@ -251,22 +212,8 @@ def _summary(verdicts: Verdicts) -> list[str]:
     return [
         f"### {verdicts.name} (mode {', '.join(modes)}): {counts}; {money}",
         "",
-        *_table(head, rows),
+        *table(head, rows),
     ]
-
-
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-
-    def line(row: list[str]) -> str:
-        cells = [
-            row[0].ljust(widths[0]),
-            *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)),
-        ]
-        return f"| {' | '.join(cells)} |"
-
-    rule = [f"{'-' * widths[0]}", *(f"{'-' * (w - 1)}:" for w in widths[1:])]
-    return [line(head), f"| {' | '.join(rule)} |", *map(line, rows)]
 
 
 def _plan_words(made: Plan) -> str:

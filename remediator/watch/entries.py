@@ -7,7 +7,7 @@ Pure; called by `planning`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from remediator.case import Case
@@ -30,7 +30,7 @@ from remediator.policy.matching import why_not
 from remediator.policy.watch_checks import verdicts_of
 from remediator.policy.watch_entries import WatchEntry
 from remediator.watch.log_rule import MissingLine, matcher, missing_line
-from remediator.watch.signals import minutes, read_signals
+from remediator.watch.signals import Signals, minutes, read_signals
 from remediator.watch.verdicts import (
     Watch,
     default_standstill,
@@ -107,27 +107,38 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """One running job, judged by whatever numbers are asked for."""
+    """One running job, judged by whatever numbers are asked for; each judgement is made once."""
 
     case: Case
     catalog: Catalog
+    _signals: dict[str | None, Signals] = field(default_factory=dict, compare=False)
+    _judged: dict[tuple[timedelta | None, str | None], Watch] = field(
+        default_factory=dict, compare=False
+    )
 
     @property
     def facts(self) -> JobFacts:
         """What policies may ask of the job, as if it had ended now."""
         return self.case.job.as_of(self.case.now).facts(self.catalog, self.case.model)
 
-    def judged(
-        self,
-        longer_than: timedelta | None = None,
-        is_progress: Callable[[str], bool] | None = None,
-    ) -> Watch:
-        """The verdict; `longer_than` and `is_progress` are an entry's own, None the defaults."""
+    def judged(self, longer_than: timedelta | None = None, pattern: str | None = None) -> Watch:
+        """The verdict; `longer_than` and `pattern` are an entry's own, None the defaults."""
+        asked = (longer_than, pattern)
+        if asked not in self._judged:
+            self._judged[asked] = self._judge(longer_than, pattern)
+        return self._judged[asked]
+
+    def _judge(self, longer_than: timedelta | None, pattern: str | None) -> Watch:
         case, job = self.case, self.case.job
         facts = job.facts(self.catalog, case.model)
+        if pattern not in self._signals:
+            is_progress = matcher(pattern) if pattern is not None else None
+            self._signals[pattern] = read_signals(
+                case, facts.vcpus, case.outputs, is_progress=is_progress
+            )
         found = judge(
             case,
-            read_signals(case, facts.vcpus, case.outputs, is_progress=is_progress),
+            self._signals[pattern],
             has_accelerator=bool(facts.accelerator_count),
             workers=facts.replicas or 1,
             longer_than=longer_than,
@@ -159,8 +170,8 @@ class Judge:
         missing = missing_line(self.case, entry.log, silence) if entry.log else None
         if entry.log is not None and missing is None:
             return "its log rule asks for nothing now"
-        rule = matcher(entry.log.pattern) if entry.log and entry.when.running else None
-        found = self.judged(entry.when.longer_than, rule)
+        pattern = entry.log.pattern if entry.log and entry.when.running else None
+        found = self.judged(entry.when.longer_than, pattern)
         if missing is not None:
             others = tuple(item for item in found.evidence if item != missing.evidence)
             found = replace(found, evidence=(*others, missing.evidence))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from remediator.case import Case
+from remediator.case import RAW_WINDOW, Case
 from remediator.diagnosis.progress import read_progress
 from remediator.domain import NOTHING_WRONG, Evidence, JobState, Source, WatchVerdict, rfc3339
 from remediator.job import Job
@@ -58,6 +58,7 @@ _METRIC_LATENESS = timedelta(minutes=10)
 _START_UP = timedelta(minutes=20)  # chosen: image pull, data set encoding, compilation
 _FEWEST_POINTS = 8  # chosen: a standstill is seen in at least so many readings
 _MOST_MISSING = 0.5  # chosen: share of a standstill's minutes that may lack a reading
+_SEEN_OVER = RAW_WINDOW - timedelta(minutes=30)  # what is older may have been read by its means
 _CLIMB_POINTS = 60  # chosen: an hour of readings
 _SMOOTHED = 5  # chosen: readings that make one point of the climb
 _LEAST_RISE = 0.05  # chosen: of all memory
@@ -193,7 +194,7 @@ def _standing_still(
         limit += _START_UP
     if newest - since < limit or since < begun:
         return None
-    if not _is_covered(signals, since, newest):
+    if not _is_covered(signals.cpu or signals.accelerator, since, newest):
         return None
     quiet = _quiet_evidence(signals, case.now)
     if not quiet:
@@ -222,11 +223,11 @@ def default_standstill(*, has_accelerator: bool) -> timedelta:
     return _standstill(has_accelerator)
 
 
-def _is_covered(signals: Signals, since: datetime, newest: datetime) -> bool:
-    """Whether the standstill was seen: missing metrics are no verdict."""
-    points = signals.cpu or signals.accelerator
-    inside = sum(since < at <= newest for at, _ in points)
-    wanted = max(_FEWEST_POINTS, (newest - since).total_seconds() / 60 * _MOST_MISSING)
+def _is_covered(points: Points, since: datetime, newest: datetime) -> bool:
+    """Whether the standstill was seen, of a long one its last hours: missing metrics are no verdict."""
+    begin = max(since, newest - _SEEN_OVER)
+    inside = sum(begin < at <= newest for at, _ in points)
+    wanted = max(_FEWEST_POINTS, (newest - begin).total_seconds() / 60 * _MOST_MISSING)
     return inside >= wanted
 
 
@@ -282,7 +283,7 @@ def _unused(
     limit = allowed.limit(_UNUSED_AFTER)
     seen = signals.accelerator[-1][0] - begun
     most = max(share for _, share in signals.accelerator)
-    enough = len(signals.accelerator) >= seen.total_seconds() / 60 * _MOST_MISSING
+    enough = _is_covered(signals.accelerator, begun, signals.accelerator[-1][0])
     if seen < limit or most > IDLE_ACCELERATOR or not enough:
         return None
     says = f"the accelerator was never above {most:.0%} in {minutes(seen)}"

@@ -94,9 +94,14 @@ class Gather(Protocol):
 
 
 class Look(Protocol):
-    """Reads what can be seen of a job that runs: metrics and saved objects, its log where asked."""
+    """Reads what can be seen of a job that runs: metrics and saved objects, its log where asked.
 
-    def __call__(self, job: Job, *, now: datetime, with_log: bool) -> Case: ...
+    `seen` is what was read without the log, which alone is read then.
+    """
+
+    def __call__(
+        self, job: Job, *, now: datetime, with_log: bool, seen: Case | None = None
+    ) -> Case: ...
 
 
 @dataclass(frozen=True, slots=True)

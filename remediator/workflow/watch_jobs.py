@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from remediator import log
@@ -34,20 +34,27 @@ from remediator.log import LogEvent
 from remediator.planning.costs import usd_per_hour
 from remediator.policy import Policies
 from remediator.watch import WATCHED, WatchPlan, is_selected, needs_log
-from remediator.watch.schedule import LOOK_AGAIN, look_every
+from remediator.watch.schedule import (
+    LOOK_AGAIN,
+    asks_progress,
+    is_confirmed,
+    look_every,
+    wait_after,
+)
 from remediator.workflow.services import Services
 from remediator.workflow.watch_actions import act, plan_of, withdraw_question
 
 FIND_EVERY = timedelta(minutes=2)
 _MOST_FOUND = 2000  # of one kind in one place; chosen: a project's quotas hold fewer
-_LOOKS_AT_ONCE = 200
+_LOOKS_AT_ONCE = 240
+_LIST_ABOVE = 20  # chosen: so many jobs that are due are listed, fewer are read one by one
 _SIDE_BY_SIDE = 8
 _LOOKS = "watch-looks"
-_LOOKS_A_MINUTE = 240  # each asks Monitoring six times; of 6,000 a minute (recalled, not looked up)
+_LOOKS_A_MINUTE = (
+    240  # each asks Monitoring ten times at most; of 6,000 a minute (recalled, not looked up)
+)
 _LOG_LOOKS = "watch-log-looks"
 _LOG_LOOKS_A_MINUTE = 10  # of the 50 reads that are shared with failures; each takes up to four
-_CONFIRMED = 2  # looks in a row that say the same; chosen
-_PROGRESS_EVERY = timedelta(minutes=30)  # chosen: how often the log is read for its progress alone
 _PAUSE_AFTER_FAULT = timedelta(minutes=5)
 
 
@@ -65,34 +72,52 @@ def watch_jobs(services: Services, in_time: Callable[[], bool]) -> WatchRound:
     policies = services.policies()
     if not policies.enabled_watch():
         return WatchRound()
-    found = _find(services, policies, in_time)
     due = services.ledger.watched.due(services.now(), _LOOKS_AT_ONCE)
+    found = _find(services, policies, in_time, at_once=len(due) > _LIST_ABOVE)
+    if found.new:
+        due = services.ledger.watched.due(services.now(), _LOOKS_AT_ONCE)
     ordered = sorted(due, key=lambda one: one.usd_per_hour or 0.0, reverse=True)
+    allowed = services.ledger.take_tokens(
+        _LOOKS, len(ordered), most=_LOOKS_A_MINUTE, window_seconds=60.0, now=services.now()
+    )
     with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="watch") as pool:
         look = with_current_deadline(
-            lambda one: _look_apart(one, services, policies) if in_time() else None
+            lambda one: _look_apart(one, found, services, policies) if in_time() else None
         )
-        alerted = [one for one in pool.map(look, ordered) if one is not None]
-    return WatchRound(found, len(alerted), sum(alerted))
+        alerted = [one for one in pool.map(look, ordered[:allowed]) if one is not None]
+    return WatchRound(found.new, len(alerted), sum(alerted))
 
 
 # --- finding --------------------------------------------------------------------------------------
 
 
-def _find(services: Services, policies: Policies, in_time: Callable[[], bool]) -> int:
-    """Begin to watch what runs and is selected; every few minutes is often enough."""
+@dataclass(slots=True)
+class _Found:
+    """How many jobs are newly watched, and those that a list of this round showed running, by key."""
+
+    new: int = 0
+    running: dict[str, Job] = field(default_factory=dict)
+
+
+def _find(
+    services: Services, policies: Policies, in_time: Callable[[], bool], *, at_once: bool
+) -> _Found:
+    """Begin to watch what runs and is selected; every few minutes is often enough.
+
+    `at_once`: so many are due that a list is cheaper than a read of each.
+    """
     now = services.now()
+    found = _Found()
     last = parse_time((services.ledger.note(_FOUND) or {}).get("at"))
-    if last is not None and timedelta(0) <= now - last < FIND_EVERY:
-        return 0
+    if last is not None and timedelta(0) <= now - last < FIND_EVERY and not at_once:
+        return found
     entries = policies.enabled_watch()
     named = [set(entry.when.job) if entry.when.job else set(JobKind) for entry in entries]
     kinds = sorted(set().union(*named))
-    found = 0
     for location, kind in itertools.product(services.locations(), kinds):
         if not in_time():
             return found
-        found += _find_in(location, kind, services, policies, now)
+        _find_in(location, kind, services, policies, now, found)
     services.ledger.write_note(_FOUND, {"at": rfc3339(now)})
     return found
 
@@ -101,8 +126,13 @@ _FOUND = "watch:found"
 
 
 def _find_in(
-    location: str, kind: JobKind, services: Services, policies: Policies, now: datetime
-) -> int:
+    location: str,
+    kind: JobKind,
+    services: Services,
+    policies: Policies,
+    now: datetime,
+    found: _Found,
+) -> None:
     try:
         listed = services.jobs.list(
             kind,
@@ -113,20 +143,21 @@ def _find_in(
         )
         running = list(itertools.islice(listed, _MOST_FOUND))
     except NotServed:
-        return 0
+        return
     except RemediatorError as err:
         log.say(
             "WARNING",
             LogEvent.RUNNING_JOBS_NOT_LISTED,
             f"running jobs of {kind} in {location} could not be listed: {err}",
         )
-        return 0
+        return
+    found.running.update((job.name.key, job) for job in running)
     known = services.ledger.watched.known([job.name.key for job in running])
     fresh = [job for job in running if job.name.key not in known]
     selected = [
         job for job in fresh if is_selected(Case(job=job, now=now), policies, services.catalog)
     ]
-    return services.ledger.watched.begin([_watched(job, services, now) for job in selected])
+    found.new += services.ledger.watched.begin([_watched(job, services, now) for job in selected])
 
 
 def _watched(job: Job, services: Services, now: datetime) -> WatchedJob:
@@ -147,10 +178,10 @@ def _watched(job: Job, services: Services, now: datetime) -> WatchedJob:
 # --- one look -------------------------------------------------------------------------------------
 
 
-def _look_apart(watched: WatchedJob, services: Services, policies: Policies) -> bool:
+def _look_apart(watched: WatchedJob, found: _Found, services: Services, policies: Policies) -> bool:
     """One look; whether a spell was told. A fault with one job stops no other."""
     try:
-        return _look(watched, services, policies)
+        return _look(watched, found.running.get(watched.key), services, policies)
     except RemediatorError as err:
         log.say(
             "WARNING",
@@ -179,18 +210,20 @@ def _postpone(watched: WatchedJob, services: Services) -> None:
         )
 
 
-def _look(watched: WatchedJob, services: Services, policies: Policies) -> bool:
+def _look(watched: WatchedJob, listed: Job | None, services: Services, policies: Policies) -> bool:
+    """`listed`: the job as a list of this round showed it."""
     now = services.now()
-    if not services.ledger.take_token(_LOOKS, most=_LOOKS_A_MINUTE, window_seconds=60.0, now=now):
-        return False
-    job = _running(watched, services)
+    job = listed or _running(watched, services)
     if job is None:
         _end(watched, services, now)
         return False
-    asks_progress = _asks_progress(watched, now)
-    case = _case_of(job, services, policies, now, asks_progress=asks_progress)
+    asks = asks_progress(watched.progress_asked, watched.verdict, now)
+    case = _case_of(job, watched, services, policies, now, asks=asks)
+    if case is None:  # what is thought of it may rest on its log: it stays as it is
+        services.ledger.watched.move(replace(watched, due=now + LOOK_AGAIN))
+        return False
     made = plan_of(case, services)
-    asked = now if asks_progress and case.log_lines else watched.progress_asked
+    asked = now if asks and case.log_lines else watched.progress_asked
     seen = replace(
         watched,
         progress_asked=asked,
@@ -201,9 +234,9 @@ def _look(watched: WatchedJob, services: Services, policies: Policies) -> bool:
     if made is None or made.entry is None:
         return _goes_well(seen, job, made, services, now + pause)
     looks = watched.looks + 1 if watched.verdict == made.reason else 1
-    due = now + (pause if looks >= _CONFIRMED else LOOK_AGAIN)
+    due = now + wait_after(looks, pause)
     seen = replace(seen, verdict=made.reason, looks=looks, due=due, since=made.since)
-    if looks < _CONFIRMED:
+    if not is_confirmed(looks):
         services.ledger.watched.move(seen)
         return False
     price = made.watch.usd_per_hour if made.watch else None
@@ -229,22 +262,31 @@ def _running(watched: WatchedJob, services: Services) -> Job | None:
     return job
 
 
-def _asks_progress(watched: WatchedJob, now: datetime) -> bool:
-    asked = watched.progress_asked
-    return asked is None or now - asked >= _PROGRESS_EVERY
-
-
 def _case_of(
-    job: Job, services: Services, policies: Policies, now: datetime, *, asks_progress: bool
-) -> Case:
-    """What is read of the job: its log only where something rests on it, and few in a minute."""
+    job: Job,
+    watched: WatchedJob,
+    services: Services,
+    policies: Policies,
+    now: datetime,
+    *,
+    asks: bool,
+) -> Case | None:
+    """What is read of the job: its log only where something rests on it, and few in a minute.
+
+    None where what is thought of it rests on its log and this minute has no read left. `asks`: it is
+    time to see how far the work is, which can also wait.
+    """
     case = services.look(job, now=now, with_log=False)
-    if not needs_log(case, policies, services.catalog, asks_progress=asks_progress):
+    if not needs_log(case, policies, services.catalog, asks_progress=asks):
         return case
     may_read = services.ledger.take_token(
         _LOG_LOOKS, most=_LOG_LOOKS_A_MINUTE, window_seconds=60.0, now=now
     )
-    return services.look(job, now=now, with_log=True) if may_read else case
+    if may_read:
+        return services.look(job, now=now, with_log=True, seen=case)
+    foretold = watched.verdict == WatchVerdict.WILL_TIME_OUT
+    rests_on_log = foretold or needs_log(case, policies, services.catalog, asks_progress=False)
+    return None if rests_on_log else case
 
 
 def _goes_well(

@@ -339,7 +339,7 @@ class World:
             jobs=self.cloud,
             rows=no_rows(),
             gather=self._gather,
-            look=lambda job, *, now, with_log: Case(job=job, now=now),  # noqa: ARG005  # nothing is seen
+            look=lambda job, *, now, with_log, seen=None: Case(job=job, now=now),  # noqa: ARG005  # nothing is seen
             ledger=ledger,
             outbox=Outbox(
                 ledger,

@@ -253,7 +253,7 @@ class Bench:
             jobs=self.vertex,
             rows=no_rows(),
             gather=self._gather,
-            look=lambda job, *, now, with_log: Case(job=job, now=now),  # noqa: ARG005  # nothing is seen
+            look=lambda job, *, now, with_log, seen=None: Case(job=job, now=now),  # noqa: ARG005  # nothing is seen
             ledger=self.ledger,
             outbox=Outbox(
                 self.ledger,
