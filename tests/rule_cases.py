@@ -18,7 +18,7 @@ from remediator.diagnosis import diagnose
 from remediator.domain import Cause
 from remediator.policy import load
 from remediator.workflow.preview import preview
-from tests.test_diagnosis import batch, cpu, custom, lines, series, telemetry
+from tests.case_parts import batch, cpu, custom, lines, series, telemetry
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST = "https://data.partner.example"

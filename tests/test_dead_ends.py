@@ -12,8 +12,8 @@ from remediator.catalog.machines import Service
 from remediator.domain import Action, Attempt, Cause, Change, History, JobState
 from remediator.job import Job
 from remediator.planning import plan
+from tests.case_parts import custom, lines, of, series
 from tests.jobs import BATCH, CUSTOM, case, diagnosis, job, policies
-from tests.test_diagnosis import custom, lines, of, series
 from tests.test_pipelines import named, planned
 
 BOOK = Catalog.built_in()

@@ -4,126 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.diagnosis.physics import CAUSES, cases
 from bench.diagnosis.run import log_of
-from remediator.case import Case, Gap, Recovery
+from remediator.case import Case, Gap
 from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import advice_for, diagnose, settled
 from remediator.diagnosis.locality import holds
-from remediator.diagnosis.scoring import THRESHOLD, rank
-from remediator.diagnosis.timeline import human_seconds, template_of
-from remediator.diagnosis.weighted_evidence import (
-    CERTAIN,
-    DECISIVE,
-    FAIR,
-    HINT,
-    STRONG,
-    weighted_evidence,
-)
+from remediator.diagnosis.timeline.line_words import template_of
+from remediator.diagnosis.timeline.section import human_seconds
 from remediator.domain import Cause, Source
 from remediator.job import Job
+from tests.case_parts import START, batch, cpu, custom, lines, of, series, telemetry
 
-START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 CASES = Path(__file__).parent / "cases"
-TIMEOUT_504 = (
-    "Post request fails. Cannot get predictions. Error: Exceeded retries: Non-OK result 504 "
-    "(upstream request timeout) from server, retry=3, elapsed=600.04s."
-)
-
-
-def at(seconds: float) -> str:
-    return (START + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
-
-
-def batch(**more) -> dict:
-    job = {
-        "name": "projects/1/locations/us-central1/batchPredictionJobs/7",
-        "state": "JOB_STATE_FAILED",
-        "startTime": at(0),
-        "endTime": at(660),
-        "inputConfig": {"gcsSource": {"uris": ["gs://in/x.jsonl"]}},
-        "dedicatedResources": {
-            "machineSpec": {"machineType": "n1-standard-8"},
-            "startingReplicaCount": 1,
-        },
-        "error": {"code": 4, "message": TIMEOUT_504},
-    }
-    return {"job": {**job, **more}}
-
-
-def custom(seconds: float = 3600, message: str = "", **more) -> dict:
-    job = {
-        "name": "projects/1/locations/us-central1/customJobs/7",
-        "state": "JOB_STATE_FAILED",
-        "startTime": at(0),
-        "endTime": at(seconds),
-        "jobSpec": {
-            "workerPoolSpecs": [
-                {"machineSpec": {"machineType": "n1-standard-8"}, "replicaCount": "1"}
-            ],
-            "scheduling": {"timeout": "3600s"},
-        },
-    }
-    if message:
-        job["error"] = {"code": 3, "message": message}
-    return {"job": {**job, **more}}
-
-
-def cpu(level: float, seconds: float = 3600) -> list[dict]:
-    return [series("cpu/utilization", [level] * int(seconds // 60))]
-
-
-def series(name: str, values: list[float]) -> dict:
-    return {
-        "metric": {"type": f"ml.googleapis.com/training/{name}"},
-        "points": [
-            {"interval": {"endTime": at(60 * (i + 1))}, "value": {"doubleValue": v}}
-            for i, v in enumerate(values)
-        ],
-    }
-
-
-def lines(*told: tuple[float, str], task: str = "workerpool0-0") -> list[dict]:
-    return [
-        {
-            "textPayload": text,
-            "timestamp": at(seconds),
-            "severity": "INFO",
-            "insertId": f"{task}-{i}",
-            "resource": {"labels": {"task_name": task}},
-        }
-        for i, (seconds, text) in enumerate(told)
-    ]
-
-
-def telemetry(level: float, section: str, stack: str, span: int = 600) -> list[dict]:
-    return [
-        {
-            "timestamp": at(second),
-            "insertId": f"t{second}",
-            "jsonPayload": {
-                "remediatorTelemetry": 1,
-                "time": at(second),
-                "cpu": level,
-                "memoryBytes": 4 << 30,
-                "memoryLimitBytes": 30 << 30,
-                "section": section,
-                "stack": stack,
-            },
-        }
-        for second in range(30, span, 30)
-    ]
-
-
-def of(body: dict, **options):
-    return diagnose(Case.parse(body), **options)
 
 
 SLOW_LOOP = lines(
@@ -277,71 +174,6 @@ def test_only_a_cause_in_the_error_itself_settles(body, cause):
     assert (found.verdict if found else None) is cause
     whole = diagnose(Case(job=Job.parse(body["job"]), now=START))
     assert whole.settled_by_error is (cause is not None)
-
-
-# --- combining ------------------------------------------------------------------------------------
-
-
-def s(cause: Cause, weight: float, group: str = "", *, symptom: bool = False):
-    return weighted_evidence(
-        cause, weight, Source.LOG, "w", f"{cause} {weight} {group}", group=group, symptom=symptom
-    )
-
-
-@pytest.mark.parametrize(
-    ("weight", "confidence"),
-    [(HINT, 0.11), (FAIR, 0.54), (STRONG, 0.74), (DECISIVE, 0.88), (CERTAIN, 0.94)],
-)
-def test_one_sign_carries_what_its_strength_says(weight, confidence):
-    assert rank([s(Cause.QUOTA, weight)])[0].confidence == pytest.approx(confidence, abs=0.01)
-
-
-def test_conflict_lowers_confidence_below_the_threshold():
-    ranked = rank([s(Cause.QUOTA, STRONG), s(Cause.PERMISSION, STRONG)])
-    assert ranked[0].confidence < THRESHOLD
-    assert {ranked[0].cause, ranked[1].cause} == {Cause.QUOTA, Cause.PERMISSION}
-
-
-def test_one_observation_told_twice_counts_once():
-    once = rank([s(Cause.QUOTA, FAIR, "a")])[0].confidence
-    assert rank([s(Cause.QUOTA, FAIR, "a"), s(Cause.QUOTA, FAIR, "a")])[0].confidence == once
-    assert rank([s(Cause.QUOTA, FAIR, "a"), s(Cause.QUOTA, FAIR, "b")])[0].confidence > once
-
-
-def test_a_symptom_yields_to_what_goes_deeper():
-    ranked = rank([s(Cause.REQUEST_TOO_LARGE, DECISIVE, symptom=True), s(Cause.SLOW_CODE, STRONG)])
-    assert ranked[0].cause is Cause.SLOW_CODE
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from([c for c in Cause if c is not Cause.UNKNOWN]),
-            st.floats(-8, 8),
-            st.booleans(),
-        ),
-        max_size=25,
-    )
-)
-def test_confidences_are_probabilities_whatever_the_signs(raw):
-    ranked = rank(
-        [
-            s(cause, weight, str(i), symptom=symptom)
-            for i, (cause, weight, symptom) in enumerate(raw)
-        ]
-    )
-    assert sum(found.confidence for found in ranked) <= 1 + 1e-9
-    assert [f.confidence for f in ranked] == sorted((f.confidence for f in ranked), reverse=True)
-
-
-@given(st.floats(FAIR, CERTAIN), st.floats(0.1, 3))
-def test_more_evidence_never_lowers_its_own_cause(first, more):
-    before = rank([s(Cause.QUOTA, first, "a"), s(Cause.PERMISSION, STRONG)])
-    after = rank(
-        [s(Cause.QUOTA, first, "a"), s(Cause.QUOTA, more, "b"), s(Cause.PERMISSION, STRONG)]
-    )
-    held = {f.cause: f.confidence for f in before}
-    assert {f.cause: f.confidence for f in after}[Cause.QUOTA] >= held.get(Cause.QUOTA, 0)
 
 
 # --- what workers write -----------------------------------------------------------------------------
@@ -691,83 +523,6 @@ def test_a_machine_busy_to_the_end_after_one_that_was_starved_wants_more_yet(
         "attempts": [{"name": name, "state": "JOB_STATE_FAILED", "verdict": verdict, "step": 1}],
     }
     assert diagnose(Case.parse(body)).verdict is expected
-
-
-# --- what happened before ------------------------------------------------------------------------
-
-EXIT_1 = "The replica workerpool0-0 exited with a non-zero status of 1. Termination reason: Error."
-TIMED_OUT = "Job has exceeded its maximum running time of 3600s: DEADLINE_EXCEEDED."
-TRACEBACK = lines((400, "Traceback (most recent call last):"), (401, "KeyError: 'price'"))
-
-
-def with_gpu(body: dict) -> dict:
-    job = json.loads(json.dumps(body))
-    spec = job["job"]["jobSpec"]["workerPoolSpecs"][0]["machineSpec"]
-    spec |= {"acceleratorType": "NVIDIA_TESLA_T4", "acceleratorCount": 1}
-    return job
-
-
-def mended(body: dict, cause: Cause, times: int = 1) -> Case:
-    before = Recovery(cause, START - timedelta(days=1), "g2-standard-8 + 1 NVIDIA_L4")
-    return replace(Case.parse(body), recoveries=(before,) * times)
-
-
-def stopped(**more) -> dict:
-    return custom(3610, error={"code": 4, "message": TIMED_OUT}, **more)
-
-
-BEFORE = {
-    "a crash with a GPU": (with_gpu(custom(50, EXIT_1)), Cause.GPU_MEMORY, Cause.GPU_MEMORY),
-    "a crash without one": (custom(50, EXIT_1), Cause.GPU_MEMORY, Cause.UNKNOWN),
-    "a crash that says why": (with_gpu(custom(500, EXIT_1)) | {"logEntries": TRACEBACK}, Cause.GPU_MEMORY, Cause.USER_CODE_ERROR),
-    "a time-out where memory was short": (with_gpu(stopped()), Cause.GPU_MEMORY, Cause.UNKNOWN),
-    "a crash where a GPU was wanted": (custom(50, EXIT_1), Cause.ACCELERATOR_MISSING, Cause.ACCELERATOR_MISSING),
-    "full CPUs where a GPU was wanted": (stopped() | {"timeSeries": cpu(0.98)}, Cause.ACCELERATOR_MISSING, Cause.ACCELERATOR_MISSING),
-    "idle CPUs where a GPU was wanted": (stopped() | {"timeSeries": cpu(0.02)}, Cause.ACCELERATOR_MISSING, Cause.UNKNOWN),
-    "a 504 where a GPU was wanted": (batch(), Cause.ACCELERATOR_MISSING, Cause.ACCELERATOR_MISSING),
-    "a time-out that nobody measured": (stopped(), Cause.CPU_SATURATION, Cause.CPU_SATURATION),
-    "a time-out with idle CPUs": (stopped() | {"timeSeries": cpu(0.02)}, Cause.CPU_SATURATION, Cause.UNKNOWN),
-    "a crash where CPUs were short": (custom(50, EXIT_1), Cause.CPU_SATURATION, Cause.UNKNOWN),
-    "a crash where memory was short": (custom(50, EXIT_1), Cause.MEMORY_PRESSURE, Cause.MEMORY_PRESSURE),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("body", "before", "cause"), BEFORE.values(), ids=list(BEFORE))
-def test_a_similar_job_that_was_mended_speaks_where_nothing_else_does(
-    body: dict, before: Cause, cause: Cause
-) -> None:
-    assert diagnose(Case.parse(body)).verdict is not before
-    assert diagnose(mended(body, before)).verdict is cause
-
-
-def test_what_mended_a_similar_job_is_told_with_its_day() -> None:
-    found = diagnose(mended(with_gpu(custom(50, EXIT_1)), Cause.GPU_MEMORY, times=3))
-    (evidence,) = (one for one in found.causes[0].evidence if one.source is Source.HISTORY)
-    assert evidence.says == (
-        "nothing else names a cause, and a similar job that failed by gpu_memory was fixed with "
-        "g2-standard-8 + 1 NVIDIA_L4 on 2026-11-22 (and 2 more)"
-    )
-    assert not found.settled_by_error
-
-
-AGAIN = {
-    "the service, without a word": (custom(50, EXIT_1), "transient_backend", Cause.TRANSIENT_BACKEND),
-    "the service, then out of time": (stopped(), "transient_backend", Cause.UNKNOWN),
-    "the service, then a bug": (custom(500, EXIT_1) | {"logEntries": TRACEBACK}, "transient_backend", Cause.USER_CODE_ERROR),
-    "device memory, without a word": (with_gpu(custom(50, EXIT_1)), "gpu_memory", Cause.GPU_MEMORY),
-    "CPUs, unmeasured": (stopped(), "cpu_saturation", Cause.CPU_SATURATION),
-    "a bug, without a word": (custom(50, EXIT_1), "user_code_error", Cause.UNKNOWN),
-    "unknown, without a word": (custom(50, EXIT_1), "unknown", Cause.UNKNOWN),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("body", "treated_for", "cause"), AGAIN.values(), ids=list(AGAIN))
-def test_an_attempt_that_ends_as_the_one_before_it_ended_for_the_same(
-    body: dict, treated_for: str, cause: Cause
-) -> None:
-    before = {"name": "projects/1/locations/us-central1/customJobs/6", "verdict": treated_for}
-    assert of(body).verdict is not cause or cause in {Cause.UNKNOWN, Cause.USER_CODE_ERROR}
-    assert of(body | {"attempts": [before]}).verdict is cause
 
 
 def test_the_failed_rows_of_a_gemini_batch_are_read_from_its_output_though_it_succeeded() -> None:

@@ -14,7 +14,7 @@ from remediator.diagnosis.advice_rules import RULES, bytes_words
 from remediator.domain import Cause
 from remediator.policy import load
 from remediator.workflow.preview import preview
-from tests.test_diagnosis import custom
+from tests.case_parts import custom
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(__file__).parent / "data" / "advice"

@@ -9,7 +9,7 @@ import pytest
 from remediator.case import Case
 from remediator.diagnosis import diagnose
 from remediator.domain import Cause, Diagnosis
-from tests.test_diagnosis import at, custom, series
+from tests.case_parts import at, custom, series
 
 EXITED = "The replica workerpool0-0 exited with a non-zero status of {}. Termination reason: {}."
 

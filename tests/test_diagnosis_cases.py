@@ -20,10 +20,10 @@ from remediator.cli.main import main
 from remediator.diagnosis import THRESHOLD, diagnose
 from remediator.diagnosis.matching import all_signatures
 from remediator.diagnosis.metrics import read_usage
-from remediator.diagnosis.texts import clean
+from remediator.diagnosis.texts.case_text import clean
 from remediator.diagnosis.timeline import read_timeline
 from remediator.domain import NEVER_RETRIED, Cause, Source
-from tests.test_diagnosis import at, batch, custom, lines
+from tests.case_parts import at, batch, custom, lines
 
 SETS = ("messages", "held_out", "recalled", "time-outs", "strangers", "deaths")
 CAUSE_WORDS = {cause.value for cause in Cause}

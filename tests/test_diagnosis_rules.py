@@ -16,7 +16,7 @@ from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import diagnose
 from remediator.domain import Cause
 from remediator.job import Job
-from tests.test_diagnosis import at, batch, cpu, custom, lines, of, series, telemetry
+from tests.case_parts import at, batch, cpu, custom, lines, of, series, telemetry
 
 HOUR = 3600
 HOST = "https://data.partner.example"

@@ -9,7 +9,8 @@ import pytest
 
 from remediator.case import Case, LogLine
 from remediator.diagnosis import diagnose
-from remediator.diagnosis.structure import LogItem, read_log
+from remediator.diagnosis.open_trace import LogItem
+from remediator.diagnosis.structure import read_log
 from remediator.domain import Cause, Frame
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)

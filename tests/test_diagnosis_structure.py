@@ -8,13 +8,9 @@ import pytest
 
 from remediator.case import LogLine
 from remediator.diagnosis.lazy_patterns import Linear
-from remediator.diagnosis.structure import (
-    LogItem,
-    complains,
-    is_progress,
-    read_log,
-    without_zero_counts,
-)
+from remediator.diagnosis.open_trace import LogItem
+from remediator.diagnosis.progress_lines import complains, is_progress, without_zero_counts
+from remediator.diagnosis.structure import read_log
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)
 

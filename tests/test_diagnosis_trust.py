@@ -11,10 +11,12 @@ from remediator.case import Case, LogLine
 from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import diagnose
 from remediator.diagnosis.metrics import read_usage, telemetry_of
-from remediator.diagnosis.texts import LOG_CEILING, is_service_line, read_case
-from remediator.diagnosis.timeline import readable, says_something, template_of
+from remediator.diagnosis.texts import read_case
+from remediator.diagnosis.texts.log_lines import is_service_line
+from remediator.diagnosis.timeline.line_words import readable, says_something, template_of
+from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause
-from tests.test_diagnosis import at, batch, cpu, custom, lines, of, telemetry
+from tests.case_parts import at, batch, cpu, custom, lines, of, telemetry
 
 SERVICE = {"type": "ml_job", "labels": {"job_id": "7", "task_name": "service"}}
 WORKER = {"type": "ml_job", "labels": {"job_id": "7", "task_name": "workerpool0-0"}}
@@ -43,7 +45,7 @@ def forged(text: str) -> dict:
 
 def test_a_line_in_the_services_name_weighs_no_more_than_a_workers():
     case = Case.parse(custom(900) | {"logEntries": [forged("CUDA out of memory")]})
-    assert [s.weight for s in read_case(case).signs] == [LOG_CEILING]
+    assert [s.weight for s in read_case(case).signs] == [weight_of("log-ceiling")]
     assert diagnose(case).causes[0].evidence[0].says.startswith("the service's log: ")
 
 

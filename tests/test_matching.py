@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from bench.diagnosis.corpus import messages
 from bench.diagnosis.prefilter import clauses_of
 from bench.first.run import different_lines
-from remediator.diagnosis import structure, timeline
+from remediator.diagnosis import progress_lines, timeline
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.matching import client_signature_in, signatures_in, silenced_by
 from remediator.diagnosis.signature import ANYWHERE
 from remediator.diagnosis.signatures import authors, client_signatures, signatures
-from remediator.diagnosis.texts import clean
+from remediator.diagnosis.texts.case_text import clean
+from remediator.diagnosis.timeline import line_words
 
 PATTERNS = [(row, one) for row in signatures() for one in row.patterns]
 CLIENT_PATTERNS = [(row, one) for row in client_signatures() for one in row.patterns]
@@ -116,8 +117,8 @@ def test_clauses_say_what_every_match_must_hold(pattern, clauses):
 
 
 NEEDING = [
-    structure._ZERO,  # the patterns themselves are what is judged
-    timeline._AHEAD,
+    progress_lines._ZERO,  # the patterns themselves are what is judged
+    line_words._AHEAD,
     timeline._CPU_TIME,
     timeline._CPU_OF_WALL,
     Linear(authors.AUTHORS, needs=authors.AUTHORS_NEED),

@@ -18,8 +18,8 @@ from bench.diagnosis.signature_files import (
     Row,
     Unreadable,
     compiled,
+    row_weight,
     rows_of,
-    weight_of,
 )
 from remediator.diagnosis.signature import Level
 from remediator.diagnosis.signatures import COMPILED, client_signatures, signatures
@@ -105,7 +105,7 @@ def test_a_wrapper_weighs_like_a_symptom_where_it_is_alone():
     ("words", "number"), [("certain", 7.5), ("fair + 0.4", 4.1), ("hint - 0.4", 1.0)]
 )
 def test_a_weight_is_written_in_words(words, number):
-    assert weight_of(words) == pytest.approx(number)
+    assert row_weight(words) == pytest.approx(number)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from remediator.case import Case
 from remediator.diagnosis import diagnose
 from remediator.diagnosis.matching import all_signatures, quote_of, signatures_in
 from remediator.diagnosis.signature import ANYWHERE, Tag, TextPlace
-from remediator.diagnosis.texts import clean
+from remediator.diagnosis.texts.case_text import clean
 from remediator.domain import NEVER_RETRIED, Cause, Diagnosis
 
 ROWS = all_signatures()

@@ -41,10 +41,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.diagnosis.corpus import messages
 from bench.diagnosis.prefilter import clauses_of, longest_part
-from remediator.diagnosis import weighted_evidence
 from remediator.diagnosis.matching import GROUP
 from remediator.diagnosis.signature import ANYWHERE, Level, Tag, TextPlace
 from remediator.diagnosis.signatures import COMPILED
+from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -179,13 +179,13 @@ def _listed(row: Row, name: str) -> list[str]:
     return [one.strip() for one in row.fields.get(name, "").split(",") if one.strip()]
 
 
-def weight_of(words: str) -> float:
-    """`fair + 0.4` as a number, on the scale of `diagnosis.signs`."""
+def row_weight(words: str) -> float:
+    """`fair + 0.4` as a number, on the scale of the product's table of weights."""
     found = _WEIGHT.match(words)
     if not found:
         message = f"no weight: {words!r}"
         raise ValueError(message)
-    base: float = getattr(weighted_evidence, found[1].upper())
+    base = weight_of(found[1])
     offset = float(found[3] or 0)
     return round(base + (offset if found[2] == "+" else -offset), 2)
 
@@ -242,7 +242,7 @@ def compiled_row(row: Row, filed: Mapping[str, list[Any]]) -> dict[str, Any]:
         "patterns": [filed[pattern.regex] for pattern in row.patterns],
     }
     if cause:
-        made |= {"cause": Cause(cause).value, "weight": weight_of(words)}
+        made |= {"cause": Cause(cause).value, "weight": row_weight(words)}
     if (level := Level(row.fields.get("level", Level.ROOT_CAUSE.value))) is not Level.ROOT_CAUSE:
         made["level"] = level.value
     if row.fields.get("counts") == "last":

@@ -15,7 +15,7 @@ from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.diagnosis.advice import advice_for, advised, is_managed
 from remediator.diagnosis.limits import own_limit_met, wanted_by
-from remediator.diagnosis.locality import read_distance
+from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS, read_distance
 from remediator.diagnosis.matching import warm_up
 from remediator.diagnosis.metrics import Usage, peak_memory_gib, read_usage
 from remediator.diagnosis.progress import read_progress
@@ -23,21 +23,14 @@ from remediator.diagnosis.rules import CaseFeatures, rule_evidence
 from remediator.diagnosis.scoring import THRESHOLD, rank
 from remediator.diagnosis.servers import read_server
 from remediator.diagnosis.signature import Tag
-from remediator.diagnosis.texts import (
-    SERVICE_TASK,
-    FailedRows,
-    TextEvidence,
-    clean,
-    last_lines,
-    read_case,
-    read_job,
-    read_task,
-)
+from remediator.diagnosis.texts import read_case, read_job, read_task
+from remediator.diagnosis.texts.case_text import SERVICE_TASK, clean
+from remediator.diagnosis.texts.evidence import TextEvidence
+from remediator.diagnosis.texts.failed_rows import FailedRows
+from remediator.diagnosis.texts.log_lines import last_lines
 from remediator.diagnosis.timeline import read_timeline
-from remediator.diagnosis.weighted_evidence import (
-    WORDS_ALONE,
-    WeightedEvidence,
-)
+from remediator.diagnosis.weighted_evidence import WeightedEvidence
+from remediator.diagnosis.weights import weight_of
 from remediator.diagnosis.words import guess
 from remediator.domain import (
     NEVER_RETRIED,
@@ -58,13 +51,14 @@ from remediator.job import Job, container_of, pipeline
 
 __all__ = ["THRESHOLD", "advice_for", "diagnose", "settled", "warm_up"]
 
-# An error settles a cause when it alone carries it this far and nothing late could turn it.
-_SETTLED = 0.67
-_GIB = 1 << 30
+_GIB = 1 << 30  # bytes; documented: IEC 80000-13
 
 
 def diagnose(
-    case: Case, *, probe_threshold_seconds: float = 0.5, catalog: Catalog | None = None
+    case: Case,
+    *,
+    probe_threshold_seconds: float = SLOW_ANSWER_SECONDS,
+    catalog: Catalog | None = None,
 ) -> Diagnosis:
     """The causes of one failure, most probable first, each with what spoke for and against it.
 
@@ -152,7 +146,7 @@ def settled(job: Job) -> Diagnosis | None:
         return None
     ranked = rank(reading.signs)
     verdict = _verdict(ranked)
-    if verdict is Cause.UNKNOWN or ranked[0].confidence < _SETTLED:
+    if verdict is Cause.UNKNOWN or ranked[0].confidence < weight_of("settled-by-error"):
         return None
     if not _goes_deep(reading.signs, verdict):
         return None
@@ -223,7 +217,9 @@ def _by_words_alone(job: Job) -> list[WeightedEvidence]:
     held, where = max(heard, key=lambda one: one[0].probability)
     spoke = ", ".join(f'"{word}"' for word in held.words)
     says = f"by its words alone ({spoke}): no known message stands in the job's error"
-    return [WeightedEvidence(held.cause, WORDS_ALONE, Evidence(Source.JOB, where, says))]
+    return [
+        WeightedEvidence(held.cause, weight_of("words-alone"), Evidence(Source.JOB, where, says))
+    ]
 
 
 def _ran_out_of_time(job: Job, reading: TextEvidence) -> bool:

@@ -16,8 +16,8 @@ from remediator.domain import PERMISSION_NAME, Cause, Frame, Needs
 from remediator.job import Job
 
 _VERTEX = "https://cloud.google.com/vertex-ai/docs"
-_LONGEST = 600
-_TEXT = 6_000
+_LONGEST = 600  # characters of a value that is put into advice; chosen
+_TEXT = 6_000  # characters of a text that are read; chosen
 
 ROLES: Mapping[str, str] = {
     "storage.objects.get": "roles/storage.objectViewer",
@@ -384,9 +384,17 @@ _LARGE_BYTES = float(
 )  # less is no piece that an allocation of its own would be about; chosen
 
 
+_BINARY = (
+    (4, "TiB"),
+    (3, "GiB"),
+    (2, "MiB"),
+    (1, "KiB"),
+)  # powers of 1024; documented: IEC 80000-13
+
+
 def bytes_words(count: float) -> str:
     """`7.3 TiB`, `512 MiB`."""
-    for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
+    for power, unit in _BINARY:
         if count >= 1024**power:
             value = count / 1024**power
             return f"{value:.1f} {unit}" if value < 10 and value % 1 else f"{value:,.0f} {unit}"  # noqa: PLR2004  # one digit

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 from remediator.diagnosis.lazy_patterns import Late, Linear
 from remediator.diagnosis.matching import client_signature_in
+from remediator.diagnosis.open_trace import Raised
 from remediator.diagnosis.signature import Signature
 from remediator.diagnosis.signatures.authors import AUTHORS, AUTHORS_NEED, CLIENTS, SOCKETS
-from remediator.diagnosis.structure import Raised
 
-_HEAD_OF_LINE = 300
-_TEXT = 6_000
+_HEAD_OF_LINE = 300  # characters in which a client names itself; chosen
+_TEXT = 6_000  # characters of an exception that are read; chosen
 # google-api-core's own time-out tells what it last met: that decides.
 _LAST_EXCEPTION = Late(r"Timeout of [\d.]+s exceeded, last exception: ")
 _CLIENT_IN_LINE = Linear(

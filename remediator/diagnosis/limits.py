@@ -15,11 +15,21 @@ from dataclasses import dataclass, replace
 
 from remediator.diagnosis.lazy_patterns import Late
 from remediator.diagnosis.signature import TextPlace
-from remediator.diagnosis.texts import CaseText, TextEvidence
+from remediator.diagnosis.texts.case_text import CaseText
+from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.domain import Cause, Evidence, OwnLimit, Source, Wanted
 from remediator.job import Job
 
-_UNITS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
+_UNITS = {
+    "": 0,
+    "b": 0,
+    "k": 1,
+    "m": 2,
+    "g": 3,
+    "t": 4,
+    "p": 5,
+    "e": 6,
+}  # powers of the base; documented: IEC 80000-13
 _SIZE = (
     r"(?P<{0}>\d{{1,20}}(?:[.,]\d{{1,6}})?) ?(?P<{0}_unit>[kmgtpe]?i?b(?:ytes?)?|[kmgtpe]|bytes?)?"
 )
@@ -71,6 +81,7 @@ def _limit(
     return _Limit(name, Late(full, re.IGNORECASE), fixed, counts_in, share)
 
 
+# Documented: a JVM takes a quarter of the memory as its heap unless told (-XX:MaxRAMPercentage).
 _IN_MESSAGES = (
     _limit("shared memory (/dev/shm)", r"shared memory ?\(shm\)|/dev/shm|shared memory object|insufficient shared memory|bus error[^|]{0,80}shared memory"),
     _limit("the Node.js heap (--max-old-space-size)", r"javascript heap out of memory|(?:mark-compact|ineffective mark-compacts) near heap limit"),
@@ -87,6 +98,7 @@ _IN_MESSAGES = (
     _limit("the R vector limit (R_MAX_VSIZE)", r"vector memory (?:exhausted \(limit reached|limit of {size} reached)"),
 )  # fmt: skip
 
+# Documented: V8 counts in MiB, the shell's ulimit in KiB.
 _IN_CONFIGURATION = (
     _limit("the heap of the Java machine (-Xmx)", r"-Xmx{size}\b"),
     _limit("the Node.js heap (--max-old-space-size)", r"max[-_]old[-_]space[-_]size[= ](?P<size>\d{1,9})(?P<size_unit>)", counts_in=1 << 20),
@@ -95,9 +107,10 @@ _IN_CONFIGURATION = (
     _limit("ulimit", r"\bprlimit\b[^|;&]{0,80}--(?:as|data|rss)=(?P<size>\d{1,15})(?P<size_unit>)"),
     _limit("the memory limit in its arguments", r"--memory[-_]limit[= ]{size}\b"),
 )  # fmt: skip
-_MOST_TEXT = 12_000
-_MOST_ARGUMENTS = 400_000
-_QUOTE = 60
+_MOST_QUOTED = 240  # characters from where a match begins; chosen
+_MOST_TEXT = 12_000  # characters; chosen
+_MOST_ARGUMENTS = 400_000  # characters; chosen
+_QUOTE = 60  # characters before and after what is quoted; chosen
 
 
 def wanted_by(reading: TextEvidence) -> Wanted | None:
@@ -189,5 +202,5 @@ def _limit_in(
 
 def _evidence(case_text: CaseText, match: re.Match[str]) -> Evidence:
     start = max(0, match.start() - _QUOTE)
-    says = case_text.text[start : min(match.end() + _QUOTE, match.start() + 4 * _QUOTE)].strip()
+    says = case_text.text[start : min(match.end() + _QUOTE, match.start() + _MOST_QUOTED)].strip()
     return Evidence(case_text.source, case_text.where, f'{case_text.author}: "{says}"')

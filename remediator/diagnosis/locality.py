@@ -18,6 +18,7 @@ from remediator.job import JobFacts
 # https://cloud.google.com/storage/docs/locations. The EU multi-region leaves out London and Zurich.
 _MULTI: Mapping[str, tuple[str, ...]] = {"US": ("us-",), "EU": ("europe-",), "ASIA": ("asia-",)}
 _NOT_EU = frozenset({"europe-west2", "europe-west6"})
+SLOW_ANSWER_SECONDS = 0.5  # documented: docs/policies.md, `probes.threshold`
 _DUAL: Mapping[str, frozenset[str]] = {
     "NAM4": frozenset({"us-central1", "us-east1"}),
     "EUR4": frozenset({"europe-north1", "europe-west4"}),

@@ -19,13 +19,13 @@ from remediator.diagnosis.lazy_patterns import encodable
 from remediator.diagnosis.signature import Level, Signature, TextPlace
 from remediator.diagnosis.signatures import client_signatures, signatures
 
-_QUOTE_BEFORE = 60
-_QUOTE_AFTER = 140
+_QUOTE_BEFORE = 60  # characters; chosen
+_QUOTE_AFTER = 140  # characters; chosen
 # Of one pattern's automaton, which is built lazily; measured: the widest takes 3 MiB on 12,000 characters.
 _RE2_MEMORY_BYTES = 16 << 20
 # Some 3 MiB; chosen: a log of 10,000 lines says about so many different words.
 _MOST_TOKENS, _LONGEST_KEPT = 20_000, 40
-GROUP = 3
+GROUP = 3  # chosen
 """Letters under which a word is filed."""
 
 

@@ -20,30 +20,34 @@ from remediator.domain import Json, Source, parse_time
 from remediator.job import JobFacts
 
 # A resource counts as full in a sample from here up; samples are means over a minute.
-FULL = 0.85
+FULL = 0.85  # chosen
 # "Full" for a run: in at least this share of its samples.
-_FULL_SHARE = 0.55
-_FULL_MEAN = 0.75
-_IDLE_MEAN = 0.30
-_NEAR_LIMIT = 0.93
-_FEW_SAMPLES = 3
+_FULL_SHARE = 0.55  # chosen
+_FULL_MEAN = 0.75  # and at least this in the mean; chosen
+_IDLE_MEAN = 0.30  # chosen
+_NEAR_LIMIT = 0.93  # of memory: the rest is the system's; chosen
+_FEW_SAMPLES = 3  # chosen
 # Samples from less than this share of the run are a glimpse of it: pulled images, lost lines and
 # late series never hide this much.
-_GLIMPSE = 0.1
+_LAST_SAMPLES, _SAGS = (
+    3,
+    0.05,
+)  # samples of the end, and how far they may lie below the limit; chosen
+_GLIMPSE = 0.1  # chosen
 # Bytes a second over a whole run.
-_RECEIVES = 5_000_000.0
-_USUAL_STEP = 60.0
+_RECEIVES = 5_000_000.0  # chosen
+_USUAL_STEP = 60.0  # seconds; documented: cloud.google.com/monitoring/api/metrics_gcp
 # Telemetry and metric of one thing may differ this much in the mean: other windows, other limits.
-_AGREES = 0.2
-_GIB = 1 << 30
+_AGREES = 0.2  # chosen
+_GIB = 1 << 30  # bytes; documented: IEC 80000-13
 _TELEMETRY_MARK = "remediatorTelemetry"
 # A line may carry a logger's prefix, with braces of its own, before the JSON.
 _TELEMETRY_START = re.compile(r'\{\s{0,8}"remediatorTelemetry"')
 _TELEMETRY_DECODER = json.JSONDecoder()
-_TELEMETRY_LIMIT = 20_000
-_MOST = 1e18
-_MOST_SHARE = 1.5
-_TELEMETRY_CHARS = 64_000
+_TELEMETRY_LIMIT = 20_000  # lines; chosen
+_MOST = 1e18  # nothing that is measured comes near it; chosen
+_MOST_SHARE = 1.5  # of a limit, where clocks and limits differ; chosen
+_TELEMETRY_CHARS = 64_000  # of a line; chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,9 @@ class Load:
     @property
     def reached_limit(self) -> bool:
         """The last samples stand at the limit, or one did after a climb."""
-        return self.peak >= _NEAR_LIMIT and max(self.samples[-3:]) >= _NEAR_LIMIT - 0.05
+        return (
+            self.peak >= _NEAR_LIMIT and max(self.samples[-_LAST_SAMPLES:]) >= _NEAR_LIMIT - _SAGS
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +221,7 @@ def describe(name: str, load: Load, machine: str | None) -> str:
     thin = f", {len(load.samples)} samples only" if load.is_thin else ""
     if load.full_share >= _FULL_SHARE:
         full = sorted(value for value in load.samples if value >= FULL)
-        usual = full[len(full) // 10]
+        usual = full[len(full) // 10]  # chosen: nine tenths of them are above
         return (
             f"{name} at {_percent(usual)} or more for {_percent(load.full_share)} of the run"
             f"{on}{thin}"
@@ -239,7 +245,7 @@ _GPU_MEMORY = ("training/accelerator/memory/utilization",)
 _RECEIVED = "network/received_bytes_count"
 # The documented unit of these is a percentage; all others are fractions.
 _IN_PERCENT = frozenset({"prediction/online/cpu/utilization"})
-_SURELY_PERCENT = 2.0
+_SURELY_PERCENT = 2.0  # no fraction of a limit comes so high; chosen
 
 
 def _by_metric(series: Sequence[Series]) -> dict[str, list[Series]]:

@@ -12,14 +12,10 @@ import re
 from collections.abc import Iterator
 
 from remediator.diagnosis.lazy_patterns import Late
-from remediator.diagnosis.texts import SERVICE_AUTHOR, CaseText, TextEvidence
-from remediator.diagnosis.weighted_evidence import (
-    DECISIVE,
-    FAIR,
-    STRONG,
-    WeightedEvidence,
-    weighted_evidence,
-)
+from remediator.diagnosis.texts.case_text import SERVICE_AUTHOR, CaseText
+from remediator.diagnosis.texts.evidence import TextEvidence
+from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
+from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, OwnLimit, Source
 from remediator.job import Job
 
@@ -37,7 +33,14 @@ _WORDS_OF_DATA = Late(
     r"\b(?:missing|no such|not found|find|locate|open(?:ing)?|load(?:ing)? (?:data|file|language|index)|empty|corrupt|truncated|malformed|mismatch|different|duplicate|unsorted|unexpected (?:end|eof|value|token)|parse|invalid (?:row|record|line|file|data|format|value)|line \d+)\b",
     re.IGNORECASE,
 )
-_TOO_FEW_WORDS = 3
+_QUOTED = 200  # characters; chosen
+_TOO_FEW_WORDS = 3  # in a last line, to say anything; chosen
+
+
+_KILLED, _CRASHED = 137, frozenset({134, 139, 127})
+"""Documented: POSIX, 128 and the signal's number; 127 is the shell's for what it did not find."""
+_LEAST_OF_SHELL, _MOST_OF_SIGNALS = 124, 192
+"""Documented: between them stand `timeout`'s statuses, the shell's own, and signals."""
 
 
 def exit_evidence(
@@ -51,11 +54,11 @@ def exit_evidence(
     if reported is None:
         return
     status = int(reported[1])
-    if status == 137:  # noqa: PLR2004  # 128 + SIGKILL
+    if status == _KILLED:
         yield from _killed(job, reading, memory_full=memory_full)
-    elif status in {134, 139, 127}:
+    elif status in _CRASHED:
         yield from _crashed(reading, limit)
-    elif status < 124 or status > 192:  # noqa: PLR2004  # between them stand the shell's own and signals
+    elif not _LEAST_OF_SHELL <= status <= _MOST_OF_SIGNALS:
         yield from _gave_up(reading)
 
 
@@ -69,8 +72,10 @@ def stopped_signs(reading: TextEvidence) -> Iterator[WeightedEvidence]:
         return
     if any(not s.symptom or "137" not in s.evidence.says for s in memory):
         return  # memory speaks for itself, or a child was killed while others were asked to end
-    says = f'{words.author} tells of an end from outside: "{words.text[:200]}"'
-    yield weighted_evidence(Cause.MEMORY_PRESSURE, -DECISIVE, Source.LOG, words.where, says)
+    says = f'{words.author} tells of an end from outside: "{words.text[:_QUOTED]}"'
+    yield weighted_evidence(
+        Cause.MEMORY_PRESSURE, weight_of("asked-to-end"), Source.LOG, words.where, says
+    )
 
 
 def _killed(job: Job, reading: TextEvidence, *, memory_full: bool) -> Iterator[WeightedEvidence]:
@@ -83,7 +88,12 @@ def _killed(job: Job, reading: TextEvidence, *, memory_full: bool) -> Iterator[W
     if reason[1] == "OOMKilled":
         says = 'the kubelet says that the kernel killed it for memory ("OOMKilled")'
         yield weighted_evidence(
-            Cause.MEMORY_PRESSURE, STRONG, Source.JOB, "error", says, group="kubelet"
+            Cause.MEMORY_PRESSURE,
+            weight_of("oom-killed"),
+            Source.JOB,
+            "error",
+            says,
+            group="kubelet",
         )
         return
     words = [str(part) for part in job.programs if isinstance(part, list | tuple)]
@@ -94,8 +104,16 @@ def _killed(job: Job, reading: TextEvidence, *, memory_full: bool) -> Iterator[W
         "it was killed by signal 9, and the kubelet does not say OOMKilled: whoever ended it was "
         "outside (it does so some time after a SIGTERM that the program did not heed)"
     )
-    yield weighted_evidence(Cause.PREEMPTION, FAIR + 0.4, Source.JOB, "error", says, symptom=True)
-    yield weighted_evidence(Cause.MEMORY_PRESSURE, -FAIR, Source.JOB, "error", says)
+    yield weighted_evidence(
+        Cause.PREEMPTION, weight_of("killed-from-outside"), Source.JOB, "error", says, symptom=True
+    )
+    yield weighted_evidence(
+        Cause.MEMORY_PRESSURE,
+        weight_of("killed-from-outside-against-memory"),
+        Source.JOB,
+        "error",
+        says,
+    )
 
 
 def _tells_of_memory(reading: TextEvidence) -> bool:
@@ -120,29 +138,49 @@ def _crashed(reading: TextEvidence, limit: OwnLimit | None) -> Iterator[Weighted
     if limit is not None:
         says = f"it crashed without a word under {limit.name}, which its own arguments set"
         yield weighted_evidence(
-            Cause.MEMORY_PRESSURE, STRONG, limit.evidence.source, limit.evidence.where, says
+            Cause.MEMORY_PRESSURE,
+            weight_of("crash-under-own-limit"),
+            limit.evidence.source,
+            limit.evidence.where,
+            says,
         )
         return
     says = "it crashed without a word: neither code nor memory nor the machine is told"
-    yield weighted_evidence(Cause.USER_CODE_ERROR, -DECISIVE / 2, Source.JOB, "error", says)
+    yield weighted_evidence(
+        Cause.USER_CODE_ERROR, weight_of("crash-without-a-word"), Source.JOB, "error", says
+    )
 
 
 def _gave_up(reading: TextEvidence) -> Iterator[WeightedEvidence]:
     """A program that ends with a status of its own choice said why in its last line, or said nothing."""
     words = reading.last_words
-    if words is None or any(s.weight > FAIR / 2 and not _is_status(s) for s in reading.signs):
+    if words is None or any(
+        s.weight > weight_of("status-explained") and not _is_status(s) for s in reading.signs
+    ):
         return
     if _PIPES.search(words.text) or len(words.text.split()) < _TOO_FEW_WORDS:
         # It heard of a failure from another process.
         return
     cause = _meaning(words)
-    says = f'{words.author} ends with: "{words.text[:200]}"'
+    says = f'{words.author} ends with: "{words.text[:_QUOTED]}"'
     yield weighted_evidence(
-        cause, FAIR + 0.1, Source.LOG, words.where, says, symptom=True, group="last-words"
+        cause,
+        weight_of("last-words"),
+        Source.LOG,
+        words.where,
+        says,
+        symptom=True,
+        group="last-words",
     )
     if cause is not Cause.USER_CODE_ERROR:
         # A status is a guess at what the words then tell.
-        yield weighted_evidence(Cause.USER_CODE_ERROR, -FAIR / 2, Source.LOG, words.where, says)
+        yield weighted_evidence(
+            Cause.USER_CODE_ERROR,
+            weight_of("last-words-against-code"),
+            Source.LOG,
+            words.where,
+            says,
+        )
 
 
 def _meaning(words: CaseText) -> Cause:

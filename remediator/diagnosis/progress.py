@@ -37,13 +37,16 @@ _OWN = re.compile(
 _OUTER = frozenset({"epoch", "fold", "round", "pass", "stage", "phase", "cycle", "generation"})
 _NOT_WORK = frozenset({"attempt", "retry", "retries", "try", "worker", "replica", "rank", "shard", "gpu", "gpus", "cpu", "core", "page", "http", "version", "errors"})  # fmt: skip
 """What a fraction may be of that is no measure of the work done."""
-_TEXT = 300
-_LONGEST_OWN = 4096  # bytes of a telemetry line
+_TEXT = 300  # characters of a line that are read; chosen
+_QUOTED = 200  # characters; chosen
+_LONGEST_OWN = 4096  # bytes of a line; documented: telemetry/, what a pipe takes whole
 _LINES_KEPT = 4096  # chosen: two looks at a talkative job; a megabyte or two
 _FEWEST = 4  # points of a series; chosen
 _LEAST_SPAN = 0.1  # of the run that a series must cover; chosen
 _LONGEST_SILENCE = 0.25  # of a series's span between its last point and the end; chosen
 _WARM_UP = 0.15  # of the series, which may be slower than what follows; chosen
+_ROUNDING = 1e-9  # chosen
+_FALLS = 10  # of so many points one may go back; chosen
 _SLOWED = 0.4  # of the mean pace that the last third must keep; chosen
 
 
@@ -123,8 +126,8 @@ def _extrapolated(points: Sequence[_Point], started: datetime, ended: datetime) 
     for point in points[1:]:
         if point.value > rising[-1].value:
             rising.append(point)
-    falls = sum(after.value < before.value - 1e-9 for before, after in pairwise(points))
-    if len(rising) < _FEWEST or falls > len(points) // 10:
+    falls = sum(after.value < before.value - _ROUNDING for before, after in pairwise(points))
+    if len(rising) < _FEWEST or falls > len(points) // _FALLS:
         return None
     first, last = rising[0], rising[-1]
     span, ran = (last.at - first.at).total_seconds(), (ended - started).total_seconds()
@@ -133,14 +136,14 @@ def _extrapolated(points: Sequence[_Point], started: datetime, ended: datetime) 
     if (ended - last.at).total_seconds() > _LONGEST_SILENCE * span:
         return None
     pace = (last.value - first.value) / span
-    recent = _pace_since(rising, last.at - (last.at - first.at) / 3)
+    recent = _pace_since(rising, last.at - (last.at - first.at) / 3)  # chosen: its last third
     if recent is None or recent < _SLOWED * pace:
         return None
     left = (1 - last.value) / min(pace, recent)
     needed = (last.at - started).total_seconds() + left
     warm = _pace_since(rising, first.at + (last.at - first.at) * _WARM_UP) or pace
     expected = (last.at - started).total_seconds() + (1 - last.value) / warm
-    says = last.line.text.strip()[:200]
+    says = last.line.text.strip()[:_QUOTED]
     proof = Evidence(Source.LOG, last.line.insert_id or last.line.task, says)
     return Progress(last.value, needed, proof, expected)
 

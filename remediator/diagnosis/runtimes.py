@@ -46,6 +46,10 @@ _GO_SERVING = Late(r"\bpanic serving \S{1,80}: (?P<message>.{1,2000})$")
 _MESSAGE_CHARS, _HEAD_CHARS, _MOST_CAUSES = 4_000, 2_400, 20  # kept, read, and in a chain; chosen
 
 
+# Characters of a line in which a head shows itself; chosen.
+_START, _ERROR_HEAD, _FILE_HEAD, _NAMED_HEAD, _FRAME_CHARS = 20, 80, 320, 400, 600
+
+
 @dataclass(slots=True)
 class Headed:
     """An error whose head has been read, while its further lines come in."""
@@ -143,17 +147,17 @@ class Headed:
 
 def headed(line: LogLine, text: str, lead: str) -> Headed | None:
     """The error whose head this line is, if it is one."""
-    start = text[:20]
+    start = text[:_START]
     if start.startswith(("Error in ", "<simpleError in ")):
         return _of_r(line, text, lead)
-    if ".r" in text[:320] or start.startswith("-e:"):
+    if ".r" in text[:_FILE_HEAD] or start.startswith("-e:"):
         found = _RUBY_HEAD.match(text[:_HEAD_CHARS])
         if found:
             frame = Frame(found["file"], int(found["line"]), found["function"])
             return Headed(line, found["name"], found["message"], lead, text, "ruby", frame)
-    if "panic serving" in text[:400] and (found := _GO_SERVING.search(text[:_HEAD_CHARS])):
+    if "panic serving" in text[:_NAMED_HEAD] and (found := _GO_SERVING.search(text[:_HEAD_CHARS])):
         return Headed(line, "panic", found["message"], lead, text, "go", traced=True)
-    if text[:1].isupper() and "Error" in text[:80]:
+    if text[:1].isupper() and "Error" in text[:_ERROR_HEAD]:
         found = _NODE_HEAD.match(text[:_HEAD_CHARS])
         if found:
             name = _of_socket(found["name"], found["message"])
@@ -165,7 +169,7 @@ def _of_socket(name: str, message: str) -> str:
     """The error's name; where the message is a socket's or fetch's own, a name that says so."""
     if message in {"fetch failed", "terminated"}:
         return "FetchError"  # undici raises a TypeError where the other side failed
-    return f"socket.{name}" if _NODE_SOCKET.search(message[:400]) else name
+    return f"socket.{name}" if _NODE_SOCKET.search(message[:_NAMED_HEAD]) else name
 
 
 def _of_r(line: LogLine, text: str, lead: str) -> Headed | None:
@@ -187,4 +191,4 @@ def _function(call: str) -> str:
 
 def is_ruby_frame(text: str) -> bool:
     """A frame of a Ruby back-trace, indented."""
-    return text[:1] in " \t" and ".r" in text and _RUBY_FRAME.match(text[:600]) is not None
+    return text[:1] in " \t" and ".r" in text and _RUBY_FRAME.match(text[:_FRAME_CHARS]) is not None

@@ -17,32 +17,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from remediator.diagnosis.advice import advice_for
-from remediator.diagnosis.weighted_evidence import STRONG, WeightedEvidence
+from remediator.diagnosis.weighted_evidence import WeightedEvidence
+from remediator.diagnosis.weights import weight_of
 from remediator.domain import NEVER_RETRIED, Cause, Evidence, RankedCause
 
 THRESHOLD = 0.5
-"""A verdict needs at least this confidence; below it the answer is `unknown`."""
+"""A verdict needs at least this confidence; below it the answer is `unknown`. Documented: docs/policies.md, where
+it is `min_confidence` unless a policy says otherwise."""
 
-# A cause with no evidence against "none of these": sixteen of them together weigh as much as it.
-_PRIOR = -2.8
-# A second and third observation of one cause add less than the first: they are seldom independent.
-_CORROBORATION = (1.0, 0.35, 0.2)
-# What is left of a symptom where a sign of another cause goes fully deeper.
-_SYMPTOM_REST = 0.2
-_LOWEST_AGAINST = -6.0
-# Fitted on messages diagnosed once before any row was changed for them: bench/diagnosis/README.md.
-_TEMPERATURE = 1.5
-_SHOWN = 6
-_SHOWN_EVIDENCE = 6
-_LEAST_SHOWN = 0.01
+_SHOWN = 6  # causes; chosen
+_SHOWN_EVIDENCE = 6  # lines for and against each; chosen
 
 _REAL_CAUSES = tuple(cause for cause in Cause if cause is not Cause.UNKNOWN)
 
 
 def rank(signs: Sequence[WeightedEvidence]) -> tuple[RankedCause, ...]:
     """Causes that any sign speaks for, most probable first; empty where nothing was seen."""
-    scores = {cause: _PRIOR + total for cause, total in _totals(signs).items()}
-    mass = {cause: math.exp(scores.get(cause, _PRIOR)) for cause in _REAL_CAUSES}
+    prior = weight_of("prior")
+    scores = {cause: prior + total for cause, total in _totals(signs).items()}
+    mass = {cause: math.exp(scores.get(cause, prior)) for cause in _REAL_CAUSES}
     everything = 1.0 + sum(mass.values())
     ranked = []
     for cause in _REAL_CAUSES:
@@ -50,7 +43,7 @@ def rank(signs: Sequence[WeightedEvidence]) -> tuple[RankedCause, ...]:
         if not spoke_for:
             continue
         probability = mass[cause] / everything
-        if probability < _LEAST_SHOWN:
+        if probability < weight_of("least-shown"):
             continue
         spoke_against = _evidence_order(s for s in signs if s.cause is cause and s.weight < 0)
         text, url = advice_for(cause)
@@ -68,11 +61,6 @@ def rank(signs: Sequence[WeightedEvidence]) -> tuple[RankedCause, ...]:
     return _calibrate(_without_a_tie(ranked[:_SHOWN]))
 
 
-# A job's own fault, in one of two shapes that no resubmission fixes: the first is said.
-_SURELY_NEVER = 0.75
-_SAID_OF_A_TIE = 0.51
-
-
 def _without_a_tie(ranked: list[RankedCause]) -> list[RankedCause]:
     """Two causes that are never retried and share the probability: the first gets a verdict.
 
@@ -82,10 +70,11 @@ def _without_a_tie(ranked: list[RankedCause]) -> list[RankedCause]:
         return ranked
     first, second = ranked[0], ranked[1]
     both = first.confidence + second.confidence
-    if not {first.cause, second.cause} <= NEVER_RETRIED or both < _SURELY_NEVER:
+    if not {first.cause, second.cause} <= NEVER_RETRIED or both < weight_of("never-retried-tie"):
         return ranked
-    said = replace(first, confidence=_SAID_OF_A_TIE)
-    return [said, replace(second, confidence=both - _SAID_OF_A_TIE), *ranked[2:]]
+    stated = weight_of("first-of-a-tie")
+    said = replace(first, confidence=stated)
+    return [said, replace(second, confidence=both - stated), *ranked[2:]]
 
 
 def _calibrate(ranked: Sequence[RankedCause]) -> tuple[RankedCause, ...]:
@@ -94,7 +83,7 @@ def _calibrate(ranked: Sequence[RankedCause]) -> tuple[RankedCause, ...]:
         return tuple(ranked)
     stated = ranked[0].confidence
     odds = stated / (1.0 - stated) if stated < 1.0 else math.inf
-    kept = 1.0 / (1.0 + odds ** (-1.0 / _TEMPERATURE))
+    kept = 1.0 / (1.0 + odds ** (-1.0 / weight_of("temperature")))
     rest = (1.0 - kept) / (1.0 - stated) if stated < 1.0 else 0.0
     first = replace(ranked[0], confidence=kept)
     return (first, *(replace(one, confidence=one.confidence * rest) for one in ranked[1:]))
@@ -122,6 +111,7 @@ def _totals(signs: Sequence[WeightedEvidence]) -> dict[Cause, float]:
 
     by_cause: dict[Cause, dict[str, float]] = defaultdict(dict)
     against: dict[Cause, float] = defaultdict(float)
+    left, deep = weight_of("symptom-left"), weight_of("fully-deeper")
     for number, item in enumerate(signs):
         if item.weight < 0:
             against[item.cause] += item.weight
@@ -129,14 +119,17 @@ def _totals(signs: Sequence[WeightedEvidence]) -> dict[Cause, float]:
         weight = item.weight
         if item.symptom:
             deeper = max((w for c, w in deepest.items() if c is not item.cause), default=0.0)
-            weight *= 1.0 - (1.0 - _SYMPTOM_REST) * min(1.0, deeper / STRONG)
+            weight *= 1.0 - (1.0 - left) * min(1.0, deeper / deep)
         group = item.group or str(number)
         held = by_cause[item.cause]
         held[group] = max(held.get(group, 0.0), weight)
 
+    # Observations of one cause are seldom independent; the fourth and further ones add nothing.
+    shares = (1.0, weight_of("second-observation"), weight_of("third-observation"))
+    lowest = weight_of("lowest-against")
     totals: dict[Cause, float] = {}
     for cause in {item.cause for item in signs}:
         heaviest = sorted(by_cause[cause].values(), reverse=True)
-        supported = sum(w * k for w, k in zip(heaviest, _CORROBORATION, strict=False))
-        totals[cause] = supported + max(_LOWEST_AGAINST, against[cause])
+        supported = sum(w * k for w, k in zip(heaviest, shares, strict=False))
+        totals[cause] = supported + max(lowest, against[cause])
     return totals

@@ -16,9 +16,9 @@ from remediator.case import LogLine
 from remediator.diagnosis.lazy_patterns import Late, Linear
 from remediator.domain import Json
 
-_DEFAULT_PORT = 8080  # of containerSpec.ports, cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
-_TEXT = 400
-_MOST_LINES = 20_000
+_DEFAULT_PORT = 8080  # documented: of containerSpec.ports, cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
+_TEXT = 400  # characters of a line that are read; chosen
+_MOST_LINES = 20_000  # chosen
 
 _START = Linear(
     r"\bbooting worker\b|\bstarted (?:server|parent|child) process\b|\bstarting (?:gunicorn|server|worker|uvicorn|granian|waitress|hypercorn|app|application|model server)\b|\b(?:worker|server) started\b|\bstarted worker\b|\bspawn(?:ed|ing) (?:uwsgi )?worker\b|\brunning on https?://|\bserving on\b|\blistening (?:at|on)\b|\bserving flask app\b"
@@ -135,7 +135,7 @@ class _Tally:
             self.asked = False
 
 
-_REDIRECT, _CLIENT_ERROR, _UNAVAILABLE = 300, 400, 503  # HTTP's own
+_REDIRECT, _CLIENT_ERROR, _UNAVAILABLE = 300, 400, 503  # documented: RFC 9110
 
 
 def read_server(lines: Iterable[LogLine], container: Json) -> Server:

@@ -1,7 +1,7 @@
 """What one observation says: the currency between the readers of this room and its sum.
 
-Owns `WeightedEvidence` and the scale of weights. Weights are natural log-odds against "nothing known" (see
-`scoring`): they add, so every confidence can be explained by a list. Readers (`signatures`,
+Owns `WeightedEvidence`. Weights are natural log-odds against "nothing known" (see `scoring`): they add, so
+every confidence can be explained by a list; each comes from `weights` or from a signature's row. Readers (`signatures`,
 `metrics`, `timeline`, `locality`) make signs, `scoring` adds them; neither knows the other.
 """
 
@@ -10,15 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from remediator.domain import Cause, Evidence, Frame, Source
-
-# Alone, with no other evidence, these carry a cause to about 0.1, 0.54, 0.74, 0.88 and 0.94.
-HINT = 1.4
-FAIR = 3.7
-STRONG = 5.0
-DECISIVE = 6.5
-CERTAIN = 7.5
-WORDS_ALONE = FAIR + 0.5
-"""What the word model's guess weighs: a verdict of about 0.6, which settles nothing; chosen."""
 
 
 @dataclass(frozen=True, slots=True)

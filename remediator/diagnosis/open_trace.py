@@ -1,0 +1,148 @@
+"""What a log says, one thing at a time: a plain line, or a traceback with its chain of exceptions.
+
+Owns `LogItem` and `Raised`, and the traceback that is still being read: which exception caused which, and
+whose frames they stand in. `structure` feeds it the lines. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from remediator.case import LogLine
+from remediator.diagnosis.lazy_patterns import Late
+from remediator.diagnosis.stack_frames import WAITING_FRAME, is_own
+from remediator.domain import Frame
+
+MESSAGE_CHARS = 4_000  # chosen
+_FRAMES = 400  # of one traceback that are kept; chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """One exception: the name as printed, its message, and the frame that a person would look at.
+
+    `depth` is 0 for the exception that ended the traceback, 1 for what caused it, and so on;
+    `handled` where it was only being handled when the next was raised.
+    """
+
+    name: str
+    message: str
+    depth: int = 0
+    handled: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"{self.name}: {self.message}" if self.message else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class LogItem:
+    """One thing that the log says: a plain line, or a traceback with its chain of exceptions.
+
+    `line` is the entry in which it begins (a traceback: where its last exception stands). `raised`
+    is empty for a plain line; the exception that ended a traceback comes first.
+    """
+
+    line: LogLine
+    text: str
+    raised: tuple[Raised, ...] = ()
+    frame: Frame | None = None
+    traced: bool = False
+    """It came with frames: not a mere mention of an exception."""
+    lead: str = ""
+    """The line before it in the same entry: what the logger was told to say of it."""
+    stood_in: str = ""
+    """Of a program that was stopped from outside: `network` or `code`, by the frames it stood in."""
+
+
+# What is raised in a program that is stopped from outside, wherever it stands.
+_STOPPED = Late(
+    r"(?:^|\.)(?:SystemExit|KeyboardInterrupt|SoftTimeLimitExceeded|TimeLimitExceeded|WorkerTimeout|GreenletExit)$"
+)
+_INNERMOST = 15  # frames in which a program that is stopped shows whether it waits; chosen
+
+
+@dataclass(slots=True)
+class OpenTrace:
+    """A traceback that is being read."""
+
+    raised: list[Raised] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    own: Frame | None = None
+    deepest: Frame | None = None
+    stood_in: str = ""
+    lead: str = ""
+    last: LogLine | None = None
+    after_frame: bool = False
+    padded: bool = False
+    newest: int = -1
+    message_lines: int = -1  # -1: its exception has not come yet
+    foreign: int = 0
+    rich: bool = False
+    ipython: bool = False
+    nested: bool = False
+    fatal: bool = False
+
+    def frame(self, found: Frame) -> None:
+        if len(self.frames) < _FRAMES:
+            self.frames.append(found)
+
+    def ends_with(self, name: str, message: str) -> None:
+        """An exception line: what was raised before it becomes its cause, or was being handled."""
+        if self.nested:
+            self.caused_by(name, message)
+            self.nested = False
+        else:
+            self.raised.append(Raised(name, message))
+            self.newest = len(self.raised) - 1
+        self.places()
+        self.frames = []
+        self.message_lines = 0
+
+    def places(self) -> None:
+        """Where the frames read so far stand: the user's own, and the innermost."""
+        own = [one for one in self.frames if is_own(one.file)]
+        # The exception that ended it speaks of its own frames; a chain's older ones are the fallback.
+        if own:
+            self.own = own[0] if self.fatal else own[-1]
+        if self.frames:
+            self.deepest = self.frames[0 if self.fatal else -1]
+            innermost = self.frames[:_INNERMOST] if self.fatal else self.frames[-_INNERMOST:]
+            waits = any(WAITING_FRAME.search(f"{one.file} {one.function}") for one in innermost)
+            self.stood_in = "network" if waits else "code"
+
+    def links(self, *, cause: bool) -> None:
+        if self.raised:
+            self.raised[-1] = Raised(
+                self.raised[-1].name, self.raised[-1].message, handled=not cause
+            )
+        self.message_lines = -1
+
+    def goes_on(self, text: str) -> None:
+        """A line more of the message of the exception that came last."""
+        last = self.raised[self.newest]
+        if len(last.message) + len(text) < MESSAGE_CHARS:
+            joined = f"{last.message} {text}" if last.message else text
+            self.raised[self.newest] = Raised(last.name, joined, handled=last.handled)
+        self.message_lines += 1
+
+    def caused_by(self, name: str, message: str) -> None:
+        """An exception deeper than all that were read of this chain."""
+        self.raised.insert(0, Raised(name, message))
+        self.newest, self.message_lines = 0, 0
+
+    def said(self, line: LogLine) -> LogItem | None:
+        if not self.raised and self.frames:
+            # Cut off before its exception: that something was raised is all it says.
+            self.ends_with("Traceback", "")
+        if not self.raised:
+            return None
+        newest = [
+            Raised(one.name, one.message, depth, one.handled)
+            for depth, one in enumerate(reversed(self.raised))
+        ]
+        frame = self.own or self.deepest
+        traced = frame is not None or self.padded
+        stood = self.stood_in if _STOPPED.search(newest[0].name) else ""
+        last = self.last or line
+        return LogItem(last, newest[0].text, tuple(newest), frame, traced, self.lead, stood)

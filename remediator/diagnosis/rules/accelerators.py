@@ -1,0 +1,100 @@
+"""A GPU that was wanted and is not there.
+
+Owns the rules that put words about a GPU (a worker's line, a driver's message, the job's own configuration)
+beside what the job has. Pure; called in the order of `rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from remediator.diagnosis.metrics import describe
+from remediator.diagnosis.rules.features import BUSY_MEAN, CaseFeatures, timeout_words
+from remediator.diagnosis.signature import Tag, TextPlace
+from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
+from remediator.diagnosis.weights import weight_of
+from remediator.domain import Cause, Source
+
+
+def weigh_wanted_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    for tag, slow, alone in (
+        (Tag.GPU_RAISED, weight_of("gpu-raised-timeout"), weight_of("gpu-raised")),
+        (Tag.GPU_FALLBACK, weight_of("gpu-fallback-timeout"), weight_of("gpu-fallback")),
+        (Tag.GPU_UNSEEN, weight_of("gpu-unseen-timeout"), weight_of("gpu-unseen")),
+        (Tag.ON_CPU, weight_of("on-cpu-timeout"), weight_of("on-cpu")),
+    ):
+        held = facts.reading.tags.get(tag)
+        if held is None:
+            continue
+        case_text, quote = held
+        says = f'{case_text.author}: "{quote}"'
+        if facts.workload.cpu_image or facts.workload.hides_gpus:
+            continue
+        if facts.workload.has_accelerator:
+            has = facts.workload.accelerator_type or facts.workload.machine_type
+            by_chance = tag in {Tag.GPU_UNSEEN, Tag.ON_CPU}
+            yield weighted_evidence(
+                Cause.INVALID_CONFIG,
+                weight_of("gpu-not-seen-by-chance")
+                if by_chance
+                else weight_of("gpu-not-seen-by-image"),
+                case_text.source,
+                case_text.where,
+                f"{says}, although the job has {has}: the image does not see it",
+                group="gpu-wanted",
+            )
+            continue
+        cpu = facts.usage.cpu
+        weight = slow if facts.timed_out else alone
+        by_worker = case_text.place is TextPlace.LOG and tag is not Tag.GPU_RAISED
+        if not facts.timed_out and by_worker and facts.job.error_message:
+            # Whoever falls back to the CPU goes on: what ended the job is something else.
+            weight = weight_of("gpu-fallback-went-on")
+        if facts.timed_out and cpu is not None and cpu.mean < BUSY_MEAN:
+            # Without its GPU the work would fill the CPUs; here it does not.
+            weight -= weight_of("gpu-wanted-cpus-idle")
+        if case_text.place is TextPlace.LOG:
+            weight = min(weight, weight_of("log-ceiling"))
+        yield weighted_evidence(
+            Cause.ACCELERATOR_MISSING,
+            weight,
+            case_text.source,
+            case_text.where,
+            f"{says}; the job has no accelerator"
+            + (f", and {timeout_words(facts)}" if facts.timed_out else ""),
+            symptom=not facts.timed_out and tag is not Tag.GPU_RAISED,
+            group="gpu-wanted",
+        )
+
+
+def weigh_configured_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """A job that was told to compute on a GPU, has none, and filled the CPUs instead."""
+    cpu = facts.usage.cpu
+    if not facts.asks_for_gpu or not facts.timed_out:
+        return
+    says = f"its configuration asks for a GPU ({facts.workload.device_setting}) and it has none"
+    weight = weight_of("gpu-configured")
+    if cpu is not None and cpu.is_full and not cpu.is_glimpse:
+        weight = weight_of("gpu-configured-full-cpus")
+        says += f": {describe('CPU', cpu, facts.workload.machine_type)}"
+    yield weighted_evidence(
+        Cause.ACCELERATOR_MISSING, weight, Source.JOB, "configuration", says, group="gpu-wanted"
+    )
+
+
+def weigh_gpu_driver(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """A driver that is too old for the code's CUDA; where the machine has no GPU, there is none."""
+    held = facts.reading.tags.get(Tag.GPU_DRIVER)
+    if held is None:
+        return
+    case_text, quote = held
+    says = f'{case_text.author}: "{quote}"'
+    workload = facts.workload
+    if workload.machine_type and not workload.has_accelerator and not workload.cpu_image:
+        cause, weight = Cause.ACCELERATOR_MISSING, weight_of("gpu-driver-without-gpu")
+        says += f"; {workload.machine_type} has no GPU, so no driver either"
+    else:
+        cause, weight = Cause.INVALID_CONFIG, weight_of("gpu-driver-old")
+    yield weighted_evidence(
+        cause, weight, case_text.source, case_text.where, says, group="gpu-wanted"
+    )

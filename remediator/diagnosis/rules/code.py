@@ -1,0 +1,134 @@
+"""Where the time went by the job's own account: sections that work, sections that wait, its CPU time.
+
+Owns the rules that read the timeline. A section that waits speaks for the network, one that works for the
+user's code, unless the machine was full. Pure; called in the order of `rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from remediator.diagnosis.rules.features import (
+    BUSY_MEAN,
+    SECTION_SHARE,
+    WAITING_SHARE,
+    CaseFeatures,
+)
+from remediator.diagnosis.timeline.section import TimelineSection
+from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
+from remediator.diagnosis.weights import weight_of
+from remediator.domain import Cause, JobKind, Source
+
+# A section whose passes take this many times longer at the end does more than linear work.
+_GROWN = 1.8  # chosen
+_WAITING_SPAN = 0.3  # of the run, above the least share that counts; chosen
+
+
+def weigh_sections(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    if not facts.timed_out:
+        return
+    cpu = facts.usage.cpu
+    full = cpu is not None and cpu.is_full
+    waiting = facts.timeline.longest(waits=True)
+    share = facts.timeline.waiting_share
+    if waiting is not None and share >= WAITING_SHARE:
+        least, most = weight_of("waiting-section-least"), weight_of("waiting-section-most")
+        weight = least + (most - least) * min(1.0, (share - WAITING_SHARE) / _WAITING_SPAN)
+        busy = waiting.by_name and facts.one_thread and not facts.cannot_tell_one_thread
+        if full or facts.gpu_full or (cpu is None and not waiting.reported):
+            weight = weight_of("waiting-section-belied")
+        if busy:
+            # Its name says that it waits; its stacks and the CPU say that it works.
+            yield _of_section(waiting, Cause.SLOW_CODE, weight_of("waiting-by-name"), waiting.says)
+            weight = weight_of("waiting-by-name-network")
+        yield _of_section(waiting, Cause.NETWORK_LATENCY, weight, waiting.says)
+    working = facts.timeline.longest(waits=False)
+    if working is None or working.share < SECTION_SHARE:
+        return
+    if facts.never_ready:
+        yield _of_section(
+            working, Cause.SLOW_STARTUP, weight_of("section-never-ready"), working.says
+        )
+        return
+    if full:
+        yield _of_section(
+            working, Cause.CPU_SATURATION, weight_of("section-full-cpus"), working.says
+        )
+        return
+    if facts.gpu_busy:
+        return
+    weight = _section_weight(facts, working)
+    yield _of_section(working, Cause.SLOW_CODE, weight, working.says)
+
+
+def _section_weight(facts: CaseFeatures, working: TimelineSection) -> float:
+    """How far one working section speaks for slow code, given what is known of the machine."""
+    cpu = facts.usage.cpu
+    grown = weight_of("section-grown") if (working.growth or 0.0) >= _GROWN else 0.0
+    if cpu is None:
+        # Nobody measured the machine. A batch prediction has no metrics, so the section is all
+        # there will ever be; a custom job normally has them, and without them it may have been full.
+        if working.inference or facts.wanted_gpu or not working.reported:
+            return weight_of("section-unmeasured")
+        if facts.job.kind is JobKind.BATCH_PREDICTION and not working.marked:
+            # A server's log: what comes with every request says nothing of where its time goes.
+            return weight_of("section-unmeasured")
+        if facts.job.kind is JobKind.BATCH_PREDICTION:
+            return weight_of("section-of-batch") + grown
+        return weight_of("section-of-custom") + grown
+    fetching = facts.cannot_tell_one_thread and facts.distance.far and facts.usage.receives
+    if fetching:
+        return weight_of("section-while-fetching")
+    if facts.nearly_nothing and (working.source is Source.LOG or not facts.one_thread):
+        # It stood in its own code without computing there.
+        return weight_of("section-without-work")
+    if cpu.mean >= BUSY_MEAN:
+        if working.inference:
+            return weight_of("inference-busy")
+        return weight_of("section-busy") + grown
+    return weight_of("inference") if working.inference else weight_of("section")
+
+
+def _of_section(
+    timeline_section: TimelineSection, cause: Cause, weight: float, says: str
+) -> WeightedEvidence:
+    return weighted_evidence(
+        cause, weight, timeline_section.source, timeline_section.where, says, group="section"
+    )
+
+
+_WAITED_SHARE, _COMPUTED_SHARE = 0.3, 0.8  # of its wall time; chosen
+
+
+def weigh_own_cpu_time(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """A program that tells its own CPU time: most of it waiting, or most of it computing."""
+    share = facts.timeline.cpu_share
+    if (
+        share is None
+        or not facts.timed_out
+        or any(kind == "code" for _, kind in facts.reading.stood_in)
+    ):
+        return
+    says = f"by its own account it computed for {share * 100:.0f}% of the time"
+    if share < _WAITED_SHARE:
+        yield weighted_evidence(
+            Cause.NETWORK_LATENCY, weight_of("little-cpu-time"), Source.LOG, "logEntries", says
+        )
+        yield weighted_evidence(
+            Cause.SLOW_CODE,
+            weight_of("little-cpu-time-against-code"),
+            Source.LOG,
+            "logEntries",
+            says,
+        )
+    elif share >= _COMPUTED_SHARE:
+        yield weighted_evidence(
+            Cause.SLOW_CODE, weight_of("much-cpu-time"), Source.LOG, "logEntries", says
+        )
+        yield weighted_evidence(
+            Cause.NETWORK_LATENCY,
+            weight_of("much-cpu-time-against-network"),
+            Source.LOG,
+            "logEntries",
+            says,
+        )

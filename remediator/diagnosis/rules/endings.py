@@ -1,0 +1,124 @@
+"""How the job ended: machines taken back, errors before it began, exit statuses, a neighbour's death.
+
+Owns the rules on endings; `process_exits` reads the status itself. Pure; called in the order of `rules`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from remediator.diagnosis.lazy_patterns import Late
+from remediator.diagnosis.limits import configured_limit
+from remediator.diagnosis.process_exits import exit_evidence, stopped_signs
+from remediator.diagnosis.rules.features import CaseFeatures
+from remediator.diagnosis.signature import Tag
+from remediator.diagnosis.timeline.section import human_seconds
+from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
+from remediator.diagnosis.weights import weight_of
+from remediator.domain import Cause, JobKind, Source
+from remediator.job import FaultPart
+
+
+def weigh_lost_spot_machine(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    held = facts.reading.tags.get(Tag.STOCKOUT)
+    if held is None or not facts.workload.spot or facts.job.start_time is None:
+        return
+    case_text, quote = held
+    says = f'{case_text.author}: "{quote}", on a spot machine that had started'
+    yield weighted_evidence(
+        Cause.PREEMPTION, weight_of("lost-spot-machine"), case_text.source, case_text.where, says
+    )
+    yield weighted_evidence(
+        Cause.CAPACITY_STOCKOUT,
+        weight_of("lost-spot-against-stockout"),
+        case_text.source,
+        case_text.where,
+        says,
+    )
+
+
+def weigh_error_before_start(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """An internal error of a job that had not begun: none of its own code or settings were at work.
+
+    The same words have been seen for a faulty configuration too, of jobs that ran.
+    """
+    job = facts.job
+    began = job.start_time is not None or job.create_time is None or job.end_time is None
+    blamed = any(s.cause is Cause.TRANSIENT_BACKEND and s.weight > 0 for s in facts.reading.signs)
+    others = any(s.cause is not Cause.TRANSIENT_BACKEND for s in facts.reading.signs)
+    if began or not blamed or others:
+        return
+    says = "it ended before it had begun to run: none of its own code was at work"
+    yield weighted_evidence(
+        Cause.TRANSIENT_BACKEND, weight_of("error-before-start"), Source.JOB, "startTime", says
+    )
+
+
+def weigh_exit(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    if facts.job.kind is JobKind.BATCH_PREDICTION:
+        return
+    if facts.died:
+        yield from stopped_signs(facts.reading)
+    if facts.crashed:
+        memory = facts.usage.memory
+        full = memory is not None and memory.reached_limit
+        yield from exit_evidence(
+            facts.job, facts.reading, configured_limit(facts.job), memory_full=full
+        )
+
+
+_OWN_ADDRESS = Late(r"\b127\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\blocalhost\b|\[::1\]")
+_CHILD_KILLED = frozenset({"bare-oom", "worker-killed"})
+
+
+def weigh_killed_neighbour(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """A process of the same container was killed: what its neighbours then say of its address, that it
+    refuses or resets, is no word of the network or of another service.
+    """
+    if not any(s.group in _CHILD_KILLED and s.weight > 0 for s in facts.reading.signs):
+        return
+    for found in facts.reading.signs:
+        of_others = found.cause in {Cause.NETWORK_LATENCY, Cause.TRANSIENT_BACKEND}
+        if of_others and found.weight > 0 and _OWN_ADDRESS.search(found.text):
+            evidence = found.evidence
+            says = f"a process of this container was killed: {evidence.says}"
+            yield weighted_evidence(
+                found.cause, -found.weight, evidence.source, evidence.where, says
+            )
+
+
+def weigh_internal_error_at_once(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """Vertex's own internal error before the program wrote a word: one try more is worth it.
+
+    These words are also seen for images and configurations that can never start; where the attempt
+    before was treated for this and ended so too, that is what they mean.
+    """
+    if not is_internal_error_at_once(facts) or facts.treated_for == Cause.TRANSIENT_BACKEND:
+        return
+    took = human_seconds(facts.job.run_seconds or 0)
+    says = f"it died within {took}, before any worker wrote a line"
+    yield weighted_evidence(
+        Cause.TRANSIENT_BACKEND,
+        weight_of("internal-error-at-once"),
+        Source.JOB,
+        "endTime",
+        says,
+        symptom=True,
+    )
+
+
+def is_internal_error_at_once(facts: CaseFeatures) -> bool:
+    job = facts.job
+    if job.kind not in {JobKind.CUSTOM, JobKind.HYPERPARAMETER_TUNING} or not facts.wordless:
+        return False
+    own = [fault.status for fault in job.faults if fault.part is FaultPart.JOB]
+    internal = any(
+        status.code == _INTERNAL or _FOR_THE_ATTEMPT.search(status.message) for status in own
+    )
+    return internal and job.run_seconds is not None and job.run_seconds <= _AT_ONCE_SECONDS
+
+
+_INTERNAL = 13  # documented: google.rpc.Code
+_FOR_THE_ATTEMPT = re.compile(r"internal error occurred for the current attempt", re.IGNORECASE)
+_AT_ONCE_SECONDS = 600.0  # a program that ran longer had begun its work; chosen

@@ -1,0 +1,199 @@
+"""Everything read from one case, and what several rules ask of it.
+
+Owns `CaseFeatures`: what the readers found, and the questions that need two of them at once (one busy thread,
+next to no work, a machine that thrashed). Pure; made by `diagnose`, asked by the rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from remediator.case import Recovery
+from remediator.diagnosis.locality import Distance
+from remediator.diagnosis.metrics import Load, Usage
+from remediator.diagnosis.servers import Server
+from remediator.diagnosis.signature import Tag, TextPlace
+from remediator.diagnosis.texts.evidence import TextEvidence
+from remediator.diagnosis.timeline.section import Timeline, human_seconds
+from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
+from remediator.diagnosis.weights import weight_of
+from remediator.domain import Cause, JobKind, JobState, Source
+from remediator.job import Job, JobFacts
+
+WAITING_SHARE = 0.3  # of the run, from which waiting explains a time-out; chosen
+SECTION_SHARE = 0.5  # of the run, from which one section is where the time went; chosen
+# One busy thread, in vCPUs: less is waiting, more is several threads.
+_ONE_THREAD = (0.6, 1.8)  # chosen
+_NEARLY_NOTHING = 0.10  # of all vCPUs; chosen
+# For this share of the run at least; half a run of more and half of less is not one thread's.
+_STEADY_SHARE = 0.6  # chosen
+# From here up one busy thread is no more of the machine than what an idle one does by itself.
+_TOO_MANY_TO_TELL = 16  # vCPUs; chosen
+# From here up the machine was busy, if not full.
+BUSY_MEAN = 0.5  # chosen
+# From here up an accelerator is what the work waits for, not the section that feeds it (chosen).
+_GPU_BUSY = 0.6
+# Bytes a second all through a run that only move data, whatever else it does.
+_NETWORK_FLOODED = 300_000_000.0  # chosen
+# A run stood at its memory's limit for this share of it, and computed this much less from then on.
+_STOOD_SHARE = 0.2  # chosen
+_THRASHED = 0.6  # chosen
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFeatures:
+    """Everything read from one case, for rules that need several readers at once."""
+
+    job: Job
+    earlier: tuple[Job, ...]
+    workload: JobFacts
+    reading: TextEvidence
+    usage: Usage
+    timeline: Timeline
+    distance: Distance
+    server: Server | None = None
+    """What the log of a batch prediction's container tells of its server."""
+    treated_for: str = ""
+    """The verdict for which this job was resubmitted; empty for one that was not."""
+    recoveries: tuple[Recovery, ...] = ()
+    """Similar jobs that were fixed by a size which this one is below."""
+    wordless: bool = False
+    """No worker wrote a line."""
+
+    @property
+    def timed_out(self) -> bool:
+        """Something ran out of time, by the job's error, its rows, its duration or its log."""
+        return self.workload.ran_into_timeout or self.reading.has(Tag.TIMED_OUT)
+
+    @property
+    def surely_timed_out(self) -> bool:
+        """As `timed_out`, told by the service and not by a worker's line alone."""
+        held = self.reading.tags.get(Tag.TIMED_OUT)
+        return self.workload.ran_into_timeout or (
+            held is not None and held[0].place is not TextPlace.LOG
+        )
+
+    @property
+    def died(self) -> bool:
+        return self.job.state in {JobState.FAILED, JobState.PARTIALLY_SUCCEEDED}
+
+    @property
+    def gpu_full(self) -> bool:
+        return self.usage.gpu is not None and self.usage.gpu.is_full
+
+    @property
+    def gpu_busy(self) -> bool:
+        """The accelerators worked for most of the run: what takes the time runs on them."""
+        return self.usage.gpu is not None and self.usage.gpu.usual >= _GPU_BUSY
+
+    @property
+    def one_thread(self) -> bool:
+        """The CPUs show the work of one busy thread on a machine of several vCPUs."""
+        cpu, vcpus = self.usage.cpu, self.workload.vcpus
+        if cpu is None or vcpus is None or vcpus == 1:
+            return False
+        low, high = (threads / vcpus for threads in _ONE_THREAD)
+        # Of many vCPUs, one thread is less than the noise.
+        steady = self.cannot_tell_one_thread or cpu.share_between(low, high) >= _STEADY_SHARE
+        return low <= cpu.usual <= high and steady
+
+    @property
+    def cannot_tell_one_thread(self) -> bool:
+        """So many vCPUs that one busy thread and none look alike."""
+        return (self.workload.vcpus or 0) >= _TOO_MANY_TO_TELL
+
+    @property
+    def nearly_nothing(self) -> bool:
+        """Less than one thread's work: whatever the job did, it did not compute."""
+        cpu, vcpus = self.usage.cpu, self.workload.vcpus
+        if cpu is None:
+            return False
+        if vcpus is None:
+            return cpu.usual < _NEARLY_NOTHING
+        return cpu.usual * vcpus < _ONE_THREAD[0] or cpu.usual < _NEARLY_NOTHING / 2
+
+    @property
+    def requests_wait(self) -> bool:
+        """Anything that the job waits for, or may: a request of the service, data far away."""
+        return (
+            self.reading.elapsed_seconds is not None
+            or self.timeline.waiting_share >= WAITING_SHARE
+            or bool(self.distance.far or self.distance.hosts or self.distance.slow_here)
+            or self.usage.receives
+        )
+
+    @property
+    def flooded(self) -> bool:
+        """So much was received all the while that moving it was most of the job."""
+        return (self.usage.received_bytes_per_second or 0.0) >= _NETWORK_FLOODED
+
+    @property
+    def thrashed(self) -> bool:
+        """Memory stood at its limit for a good part of the run, and the CPUs did less from then on."""
+        memory, cpu = self.usage.memory, self.usage.cpu
+        if memory is None or cpu is None or memory.is_thin or cpu.is_thin:
+            return False
+        reached = memory.first_at_limit
+        if reached is None or 1.0 - reached < _STOOD_SHARE or reached <= 0:
+            return False
+        before, after = cpu.around(reached)
+        return memory.reached_limit and after <= before * _THRASHED
+
+    @property
+    def never_ready(self) -> bool:
+        """The service says that the model server was never ready."""
+        if self.job.kind is not JobKind.BATCH_PREDICTION and self.workload.ran_into_timeout:
+            return False
+        return any(
+            s.cause is Cause.SLOW_STARTUP and s.weight > 0 and s.evidence.source is Source.JOB
+            for s in self.reading.signs
+        )
+
+    @property
+    def wanted_gpu(self) -> bool:
+        """A worker's line says that a GPU was looked for and none was there to be added, or a
+        similar job was fixed by one."""
+        tags = (Tag.GPU_RAISED, Tag.GPU_FALLBACK, Tag.GPU_UNSEEN, Tag.ON_CPU)
+        reported = any(self.reading.has(tag) for tag in tags)
+        recovered = any(one.cause is Cause.ACCELERATOR_MISSING for one in self.recoveries)
+        on_purpose = self.workload.cpu_image or self.workload.hides_gpus
+        return (reported or recovered) and not on_purpose
+
+    @property
+    def asks_for_gpu(self) -> bool:
+        """The job's own configuration names a GPU to compute on, and it has none."""
+        workload = self.workload
+        return bool(workload.device_setting) and not (
+            workload.has_accelerator or workload.cpu_image or workload.hides_gpus
+        )
+
+    @property
+    def crashed(self) -> bool:
+        """It ended by itself, in failure, before its time was up."""
+        return self.died and not self.timed_out
+
+    @property
+    def texts_are_silent(self) -> bool:
+        """No text names a cause: what there is are exit codes, time-outs and the like."""
+        return not any(
+            s.weight >= weight_of("names-a-cause") and not s.symptom for s in self.reading.signs
+        )
+
+
+def timeout_words(facts: CaseFeatures) -> str:
+    """How the job ran out of time, for evidence and advice."""
+    workload = facts.workload
+    if workload.ran_into_timeout and workload.timeout_seconds:
+        return f"the job was stopped at its time-out of {human_seconds(workload.timeout_seconds)}"
+    if facts.reading.elapsed_seconds:
+        return f"one request did not finish within {facts.reading.elapsed_seconds:.0f} s"
+    return "it ran out of time"
+
+
+def few_samples_penalty(load: Load) -> float:
+    """What a handful of samples takes off a weight."""
+    return weight_of("few-samples") if load.is_thin else 0.0
+
+
+def load_evidence(load: Load, cause: Cause, weight: float, says: str) -> WeightedEvidence:
+    return weighted_evidence(cause, weight, load.source, load.where, says)

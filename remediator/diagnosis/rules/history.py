@@ -1,0 +1,99 @@
+"""What happened before: runs that succeeded, jobs that were fixed, the attempt before this one.
+
+Owns the rules that read other jobs. They speak where no text of this failure names a cause. Pure; called in
+the order of `rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from remediator.diagnosis.rules.endings import is_internal_error_at_once
+from remediator.diagnosis.rules.features import BUSY_MEAN, CaseFeatures
+from remediator.diagnosis.timeline.section import human_seconds
+from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
+from remediator.diagnosis.weights import weight_of
+from remediator.domain import Cause, Source
+
+_SLOWER_THAN_BEFORE = 1.5  # times as long as the last run that succeeded; chosen
+
+
+def weigh_earlier_runs(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    ran = facts.job.run_seconds
+    before = next((run for job in facts.earlier if (run := job.run_seconds)), None)
+    if ran is None or not before or not facts.timed_out or ran < before * _SLOWER_THAN_BEFORE:
+        return
+    says = (
+        f"it ran for {human_seconds(ran)}, {ran / before:.1f} times as long as the last run that "
+        f"succeeded ({human_seconds(before)})"
+    )
+    where = str(facts.earlier[0].name)
+    for cause in (Cause.NETWORK_LATENCY, Cause.SLOW_CODE, Cause.CPU_SATURATION):
+        yield weighted_evidence(cause, weight_of("advice"), Source.HISTORY, where, says)
+
+
+def weigh_recoveries(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """A similar job failed for want of a size, and succeeded with it; this one is below it again.
+
+    A job of every night is sent with the same size every night. Heard only where no text of this
+    failure names a cause, and it ended in a way in which the cause ends jobs.
+    """
+    if not facts.texts_are_silent:
+        return
+    for cause, ends_so in _ENDS_LIKE.items():
+        alike = [one for one in facts.recoveries if one.cause is cause]
+        if not alike or not ends_so(facts):
+            continue
+        weight = weight_of("recovered-before")
+        if cause is Cause.ACCELERATOR_MISSING and facts.timed_out:
+            weight = weight_of(
+                "recovered-with-gpu"
+            )  # the full CPUs of a job that should have a GPU: seen again
+        often = f" (and {len(alike) - 1} more)" if len(alike) > 1 else ""
+        says = (
+            f"nothing else names a cause, and a similar job that failed by {cause.value} was fixed "
+            f"with {alike[0].size} on {alike[0].at:%Y-%m-%d}{often}"
+        )
+        yield weighted_evidence(
+            cause, weight, Source.HISTORY, "ledger", says, group="recovered-before"
+        )
+
+
+def weigh_attempt_before(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """The attempt before failed, was treated, and this one ends in the same way without a word."""
+    cause = next((one for one in _ENDS_LIKE if one.value == facts.treated_for), None)
+    if cause is None or not facts.texts_are_silent or not _ENDS_LIKE[cause](facts):
+        return
+    says = (
+        f"nothing else names a cause, and it ended as the job before it in this chain did, which was "
+        f"taken for {cause.value}"
+    )
+    yield weighted_evidence(
+        cause, weight_of("as-attempt-before"), Source.HISTORY, "attempts", says, group="as-before"
+    )
+
+
+def _starved_unseen(facts: CaseFeatures) -> bool:
+    """Out of time, with nobody to say how full the CPUs were."""
+    return facts.timed_out and facts.usage.cpu is None and facts.reading.elapsed_seconds is None
+
+
+def _without_gpu(facts: CaseFeatures) -> bool:
+    if facts.workload.has_accelerator or facts.workload.cpu_image:
+        return False
+    cpu = facts.usage.cpu
+    return facts.crashed or (facts.timed_out and (cpu is None or cpu.mean >= BUSY_MEAN))
+
+
+def _crashed_with_gpu(facts: CaseFeatures) -> bool:
+    return facts.crashed and facts.workload.has_accelerator
+
+
+_ENDS_LIKE: Mapping[Cause, Callable[[CaseFeatures], bool]] = {
+    Cause.CPU_SATURATION: _starved_unseen,
+    Cause.MEMORY_PRESSURE: lambda facts: facts.crashed,
+    Cause.GPU_MEMORY: _crashed_with_gpu,
+    Cause.ACCELERATOR_MISSING: _without_gpu,
+    Cause.TRANSIENT_BACKEND: lambda facts: facts.crashed and not is_internal_error_at_once(facts),
+}
+"""How a failure by each cause ends, as far as can be told without a text."""

@@ -1,0 +1,110 @@
+"""Time that went to fetching: slow answers, data far away, probes, bytes received.
+
+Owns the rules that speak for the network beside a machine with little to do. Pure; called in the order of
+`rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from remediator.diagnosis.locality import host_of
+from remediator.diagnosis.rules.features import SECTION_SHARE, CaseFeatures, load_evidence
+from remediator.diagnosis.timeline.section import human_seconds
+from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
+from remediator.diagnosis.weights import weight_of
+from remediator.domain import Cause, Source
+
+
+def weigh_slow_fetches(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """Many slow answers of one host beside a machine with little to do.
+
+    A log samples: the fetches that it tells of are a part of all, so their sum need be no large
+    share of the run.
+    """
+    found, cpu = facts.timeline.slow_fetches, facts.usage.cpu
+    if found is None or not facts.timed_out or (cpu is not None and not cpu.is_idle):
+        return
+    if facts.gpu_full or facts.timeline.waiting_share >= SECTION_SHARE:
+        return
+    says = (
+        f"{found.count:,} fetches from {found.host} took {human_seconds(found.median_seconds)} "
+        "each, half of them longer"
+    )
+    says += ", beside an idle machine" if cpu is not None else ""
+    weight = weight_of("slow-fetches-idle") if cpu is not None else weight_of("slow-fetches")
+    yield weighted_evidence(
+        Cause.NETWORK_LATENCY, weight, Source.LOG, found.where, says, group="section"
+    )
+
+
+# Less than this is signs of life, not data.
+_SHOWN = 3  # places and probes of a kind; chosen
+_NETWORK_QUIET = 100_000.0  # bytes a second; chosen
+
+
+def weigh_far_data(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    distance = facts.distance
+    for far in distance.far[:_SHOWN]:
+        says = f"{far.name} lies in {far.location}, the job ran in {distance.region}"
+        weight = _network_weight(facts, weight_of("far-data"))
+        rate, working = facts.usage.received_bytes_per_second, facts.timeline.longest(waits=False)
+        if rate is not None and rate < _NETWORK_QUIET and weight > weight_of("least-far-data"):
+            # Hardly anything came in while the time went by.
+            weight -= weight_of("little-received")
+            says += f"; it received {rate / 1e3:.0f} kB a second"
+        elsewhere = working is not None and working.share >= SECTION_SHARE
+        if elsewhere and not facts.usage.receives and weight > weight_of("least-far-data"):
+            weight -= weight_of("worked-elsewhere")
+        yield weighted_evidence(
+            Cause.NETWORK_LATENCY, weight, Source.STORAGE, far.name, says, group="far-data"
+        )
+
+
+def weigh_probes(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    distance = facts.distance
+    named = set(distance.hosts) | {s.host for s in facts.timeline.timeline_sections if s.host}
+    for probe in distance.slow_here[:_SHOWN]:
+        host = host_of(probe.url)
+        says = f"{host} took {probe.seconds:.2f} s to its first byte, measured from {probe.origin}"
+        by_name = weight_of("slow-probe-named") if host in named else weight_of("slow-probe")
+        weight = _network_weight(facts, by_name)
+        yield weighted_evidence(
+            Cause.NETWORK_LATENCY, weight, Source.PROBE, probe.url, says, group="probe"
+        )
+    for probe in distance.slow_elsewhere[:_SHOWN]:
+        says = (
+            f"{host_of(probe.url)} took {probe.seconds:.2f} s to its first byte, measured from "
+            f"{probe.origin or 'an unknown place'} (the job ran in {distance.region}: advice only)"
+        )
+        yield weighted_evidence(
+            Cause.NETWORK_LATENCY, weight_of("advice"), Source.PROBE, probe.url, says
+        )
+    for probe in distance.quick_here[:_SHOWN]:
+        if facts.timed_out and host_of(probe.url) in named:
+            says = f"{host_of(probe.url)} answered in {probe.seconds:.2f} s"
+            yield weighted_evidence(
+                Cause.NETWORK_LATENCY, weight_of("quick-probe"), Source.PROBE, probe.url, says
+            )
+
+
+def _network_weight(facts: CaseFeatures, weight: float) -> float:
+    """Distance explains a time-out, not a crash; and not where the CPUs were full."""
+    if not facts.timed_out:
+        return weight_of("distance-no-timeout")
+    cpu = facts.usage.cpu
+    if cpu is not None and cpu.is_full:
+        return weight_of("distance-full-cpus")
+    if cpu is not None and not cpu.is_idle:
+        return weight - weight_of("distance-cpus-not-idle")
+    return weight
+
+
+def weigh_received_bytes(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    rate, cpu = facts.usage.received_bytes_per_second, facts.usage.cpu
+    if rate is None or cpu is None or not facts.timed_out or not cpu.is_idle:
+        return
+    if facts.usage.receives:
+        says = f"it received {rate / 1e6:.0f} MB a second all the while, with idle CPUs"
+        weight = weight_of("flooded") if facts.flooded else weight_of("receives")
+        yield load_evidence(cpu, Cause.NETWORK_LATENCY, weight, says)

@@ -1,0 +1,184 @@
+"""The machine was full, or was not: CPUs, memory and accelerators under load.
+
+Owns the rules that read a load: a time-out with full CPUs, one thread's work, next to none, memory at its
+limit, an accelerator that was full or waited. Pure; called in the order of `rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from remediator.diagnosis.metrics import Load, describe
+from remediator.diagnosis.rules.features import (
+    BUSY_MEAN,
+    WAITING_SHARE,
+    CaseFeatures,
+    few_samples_penalty,
+    load_evidence,
+    timeout_words,
+)
+from remediator.diagnosis.weighted_evidence import WeightedEvidence
+from remediator.diagnosis.weights import weight_of
+from remediator.domain import Cause
+
+
+def weigh_cpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    cpu = facts.usage.cpu
+    if cpu is None:
+        return
+    words = describe("CPU", cpu, facts.workload.machine_type)
+    if not facts.timed_out:
+        if cpu.is_full:
+            yield load_evidence(cpu, Cause.CPU_SATURATION, weight_of("full-cpus-no-timeout"), words)
+        return
+    if cpu.is_full:
+        weight = weight_of("full-cpus") - few_samples_penalty(cpu)
+        if not facts.surely_timed_out:
+            weight -= weight_of("timeout-by-a-line")
+        if cpu.is_glimpse:
+            weight = weight_of("full-cpus-glimpse")
+        if (facts.wanted_gpu or facts.asks_for_gpu) and not facts.workload.has_accelerator:
+            # A model that wants a GPU and has none fills the CPUs: that is the effect.
+            weight = weight_of("full-cpus-without-gpu")
+        yield load_evidence(
+            cpu, Cause.CPU_SATURATION, weight, f"{words}, and {timeout_words(facts)}"
+        )
+        against = weight_of("full-cpus-against-others")
+        yield load_evidence(cpu, Cause.NETWORK_LATENCY, against, words)
+        yield load_evidence(cpu, Cause.SLOW_CODE, against, words)
+        return
+    if facts.treated_for == Cause.CPU_SATURATION and cpu.mean >= BUSY_MEAN:
+        # More vCPUs than the work can always fill: still most of them were busy to the end.
+        says = f"{words}: busy, and the attempt before was starved of CPUs"
+        weight = weight_of("busy-cpus-again") - few_samples_penalty(cpu)
+        yield load_evidence(cpu, Cause.CPU_SATURATION, weight, says)
+        return
+    yield load_evidence(cpu, Cause.CPU_SATURATION, weight_of("cpus-not-full"), words)
+    if not facts.gpu_busy:
+        yield from _cpu_not_full(facts, cpu, words)
+
+
+def _cpu_not_full(facts: CaseFeatures, cpu: Load, words: str) -> Iterator[WeightedEvidence]:
+    """One thread's work, next to nothing, or some: what a machine with room to spare says."""
+    if facts.one_thread:
+        says = f"{words}: the work of one thread on {facts.workload.vcpus} vCPUs"
+        if facts.cannot_tell_one_thread or facts.flooded:
+            yield load_evidence(
+                cpu, Cause.SLOW_CODE, weight_of("one-thread-or-none"), f"{says}, or of none"
+            )
+            return
+        # A loop that counted its work to the end bears out what few samples show.
+        thin = 0.0 if facts.timeline.work_done is not None else few_samples_penalty(cpu)
+        yield load_evidence(cpu, Cause.SLOW_CODE, weight_of("one-thread") - thin, says)
+        yield load_evidence(
+            cpu, Cause.NETWORK_LATENCY, weight_of("one-thread-against-network"), says
+        )
+    elif (hung := _busy_then_idle(facts)) is not None:
+        # Work, then none, with no word of anything that it waited for: it hangs, on whatever.
+        yield load_evidence(
+            cpu, Cause.NETWORK_LATENCY, weight_of("hangs-against-network"), f"{words}: {hung}"
+        )
+        yield load_evidence(
+            cpu, Cause.SLOW_CODE, weight_of("hangs-against-code"), f"{words}: {hung}"
+        )
+    elif facts.nearly_nothing:
+        says = f"{words}: the machine was idle while the job waited"
+        # What for is not known where nothing that it could fetch is: a lock, a peer, a sleep.
+        weight = weight_of("idle-and-awaits") if facts.requests_wait else weight_of("idle")
+        yield load_evidence(cpu, Cause.NETWORK_LATENCY, weight - few_samples_penalty(cpu), says)
+        yield load_evidence(cpu, Cause.SLOW_CODE, weight_of("idle-against-code"), says)
+    elif cpu.mean < BUSY_MEAN:
+        yield load_evidence(
+            cpu, Cause.SLOW_CODE, weight_of("cpus-half-idle"), f"{words}: the machine was not full"
+        )
+
+
+_LEAST_STEP_SAMPLES = 6  # that show a step; chosen
+_STOOD_STILL_SHARE = 0.3  # of the run, that it must have been idle at its end; chosen
+_STEP_DOWN = 5.0  # times as busy before the step as after it; chosen
+_BEFORE_THE_STEP = 0.08  # more than an idle machine does by itself; chosen
+
+
+def _busy_then_idle(facts: CaseFeatures) -> str | None:
+    """In words, that the CPUs worked until some moment and did next to nothing from then on.
+
+    None where they did not, or where the log names something that was waited for.
+    """
+    cpu = facts.usage.cpu
+    if cpu is None or len(cpu.samples) < _LEAST_STEP_SAMPLES or facts.usage.receives:
+        return None
+    if facts.timeline.waiting_share >= WAITING_SHARE or facts.timeline.slow_fetches is not None:
+        return None
+    last_busy = max(
+        (i for i, value in enumerate(cpu.samples) if value >= _BEFORE_THE_STEP), default=-1
+    )
+    idle = 1.0 - (last_busy + 1) / len(cpu.samples)
+    if last_busy < 1 or idle < _STOOD_STILL_SHARE:
+        return None
+    before, after = cpu.around((last_busy + 1) / len(cpu.samples))
+    if before < max(_BEFORE_THE_STEP, after * _STEP_DOWN):
+        return None
+    return f"it worked for {1 - idle:.0%} of the run, then stood still for the rest: it hangs"
+
+
+_MEMORY_LOW = 0.6  # of its limit, at its highest; chosen
+
+
+def weigh_memory(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    memory = facts.usage.memory
+    if memory is None:
+        return
+    words = describe("memory", memory, facts.workload.machine_type)
+    if memory.reached_limit:
+        weight = weight_of("memory-at-limit")
+        if facts.timed_out and facts.usage.cpu is not None and facts.usage.cpu.is_full:
+            weight = weight_of("memory-at-limit-full-cpus")
+        if not (facts.died or facts.timed_out):
+            weight = weight_of("memory-at-limit-alive")
+        says = f"memory rose to {memory.peak * 100:.0f}% and stood there at the end"
+        if facts.thrashed and facts.timed_out:
+            weight = weight_of("memory-thrashed")
+            says += ", and the CPUs did less from then on"
+            yield load_evidence(
+                memory, Cause.SLOW_CODE, weight_of("memory-thrashed-against-code"), says
+            )
+        machine = f" ({facts.workload.machine_type})" if facts.workload.machine_type else ""
+        yield load_evidence(
+            memory, Cause.MEMORY_PRESSURE, weight - few_samples_penalty(memory), says + machine
+        )
+    elif memory.peak < _MEMORY_LOW and not memory.is_thin:
+        # One sample a minute: a sudden allocation between two of them is not seen.
+        yield load_evidence(memory, Cause.MEMORY_PRESSURE, weight_of("memory-low"), words)
+
+
+def weigh_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    gpu, memory = facts.usage.gpu, facts.usage.gpu_memory
+    kind = facts.workload.accelerator_type
+    if memory is not None and memory.reached_limit and facts.died and not facts.timed_out:
+        # Frameworks reserve most of the device at start, so a full one says little.
+        yield load_evidence(
+            memory,
+            Cause.GPU_MEMORY,
+            weight_of("gpu-memory-at-limit"),
+            describe("GPU memory", memory, kind),
+        )
+    if gpu is None or not facts.timed_out:
+        return
+    words = describe("GPU", gpu, kind)
+    if gpu.is_full:
+        against = weight_of("full-gpu-against-others")
+        yield load_evidence(gpu, Cause.NETWORK_LATENCY, against, words)
+        yield load_evidence(gpu, Cause.SLOW_CODE, against, words)
+    elif gpu.is_idle:
+        cpu = facts.usage.cpu
+        starved = cpu is not None and cpu.is_full
+        cause = Cause.CPU_SATURATION if starved else _idle_cause(facts)
+        yield load_evidence(
+            gpu, cause, weight_of("idle-gpu"), f"{words}: it waited for the rest of the job"
+        )
+
+
+def _idle_cause(facts: CaseFeatures) -> Cause:
+    waits = facts.timeline.waiting_share >= WAITING_SHARE
+    waits = waits or (facts.nearly_nothing and not facts.one_thread)
+    return Cause.NETWORK_LATENCY if waits else Cause.SLOW_CODE

@@ -1,0 +1,273 @@
+"""What texts say together: the rows that match, what silences what, and evidence for causes.
+
+Owns `TextEvidence`. Hands each text to `matching` and weighs the rows found by the text's place, its time and
+its author; a google.rpc code beside a text says something by itself. Pure; called by `read_case`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from remediator.diagnosis.matching import (
+    quote_of,
+    signature,
+    signatures_in,
+    silenced_by,
+    silenced_everywhere_by,
+)
+from remediator.diagnosis.signature import Signature, Tag, TextPlace
+from remediator.diagnosis.texts.case_text import CODE_NAMES, CaseText
+from remediator.diagnosis.texts.failed_rows import FailedRows
+from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
+from remediator.diagnosis.weights import weight_of
+from remediator.domain import Cause, Source
+
+_DEADLINE_CODE = 4  # documented: google.rpc.Code
+_OF_THE_INSTANCE = frozenset({3, 5})  # INVALID_ARGUMENT, NOT_FOUND; documented: google.rpc.Code
+_MEMORIES = frozenset({Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY})
+_ELAPSED = re.compile(r"elapsed=(\d{1,6}(?:\.\d{1,6})?)s?")
+
+
+@dataclass(frozen=True, slots=True)
+class TextEvidence:
+    """What all texts together say: signs for causes, and tags with where they were found."""
+
+    signs: tuple[WeightedEvidence, ...]
+    tags: Mapping[Tag, tuple[CaseText, str]]
+    elapsed_seconds: float | None
+    rows: FailedRows | None
+    raised: tuple[CaseText, ...] = ()
+    """The exceptions that ended a traceback each."""
+    stood_in: tuple[tuple[CaseText, str], ...] = ()
+    """Where the program stood when it was stopped from outside: `network` or `code`."""
+    last_words: CaseText | None = None
+    """The last line before the end that complains; a program that gives up says so, then exits."""
+    stop_request: CaseText | None = None
+    """A line near the end that says that the program was asked to end, or that its time was up."""
+    about_memory: tuple[tuple[CaseText, Signature], ...] = ()
+    """Texts that say that memory was short, each with the row that says so."""
+
+    def has(self, tag: Tag) -> bool:
+        return tag in self.tags
+
+
+def read_texts(case_texts: Iterable[CaseText], rows: FailedRows | None) -> TextEvidence:
+    found = _without_silenced_in_chains(
+        [(case_text, signatures_of(case_text)) for case_text in case_texts]
+    )
+    silent = silenced_everywhere_by([row for _, matched in found for row in matched])
+    final = any(
+        row.cause and not _is_passing(case_text, matched)
+        for case_text, matched in found
+        for row in matched
+    )
+    heaviest: dict[tuple[str, TextPlace], _Hit] = {}
+    signs: list[WeightedEvidence] = []
+    tags: dict[Tag, tuple[CaseText, Signature | None]] = {}
+    for case_text, matched in found:
+        relevant = [row for row in matched if row.id not in silent and (row.tags or row.cause)]
+        kept = 1.0
+        if _is_passing(case_text, matched):
+            kept = weight_of("passing-line") if final else weight_of("only-passing-lines")
+        for row in relevant:
+            for tag in row.tags:
+                if _came_before(case_text, tags.get(tag)):
+                    tags[tag] = (case_text, row)
+            if row.cause is not None:
+                hit = _Hit(row, case_text, _weight_of(row, case_text, kept))
+                held = heaviest.get((row.id, case_text.place))
+                heaviest[row.id, case_text.place] = hit.joined(held)
+        signs += _evidence_of_code(case_text, relevant)
+        starting = any(row.cause is Cause.SLOW_STARTUP for row in relevant)
+        if case_text.code == _DEADLINE_CODE and not starting:
+            tags.setdefault(Tag.TIMED_OUT, (case_text, None))
+    signs = [hit.sign for hit in _without_last_resorts(list(heaviest.values()))] + signs
+    quoted = {
+        tag: (case_text, quote_of(row, case_text.text) if row else "DEADLINE_EXCEEDED")
+        for tag, (case_text, row) in tags.items()
+    }
+    return TextEvidence(
+        signs=tuple(signs),
+        tags=quoted,
+        elapsed_seconds=_longest_elapsed([held for held, _ in found]),
+        rows=rows,
+        raised=tuple(
+            held for held, _ in found if held.traced or (held.spoken is not None and held.chain)
+        ),
+        stood_in=tuple((held, held.stood_in) for held, _ in found if held.stood_in),
+        about_memory=tuple(
+            (case_text, row)
+            for case_text, matched in found
+            for row in matched
+            if row.cause in _MEMORIES and row.id not in silent
+        ),
+    )
+
+
+def signatures_of(case_text: CaseText) -> tuple[Signature, ...]:
+    rows = signatures_in(case_text.text, case_text.place) if case_text.text else ()
+    if answered := answer_of(case_text):
+        return _rows_of_answer(answered, rows)
+    if case_text.spoken is not None:
+        return (case_text.spoken, *(row for row in rows if Tag.PASSING in row.tags))
+    if case_text.traced and not any(row.id == _TRACED for row in rows):
+        rows = (*rows, signature(_TRACED))
+    return rows
+
+
+_TRACED = "code-traceback"
+_ANSWER = re.compile(r"Non-OK result (\d{3})\b")
+_NO_ROUTE, _BAD_REQUESTS = (
+    frozenset({404, 405, 501}),
+    frozenset({400, 409, 415, 417, 422}),
+)  # documented: RFC 9110
+
+
+def answer_of(case_text: CaseText) -> int:
+    """The HTTP status that the job's own container gave, by the service's wrapper; 0: none."""
+    if case_text.place is TextPlace.LOG:
+        return 0
+    found = _ANSWER.search(case_text.text)
+    return int(found[1]) if found else 0
+
+
+def _rows_of_answer(status: int, rows: tuple[Signature, ...]) -> tuple[Signature, ...]:
+    """What is left of the rows where the container speaks: it is not Vertex that is busy or broken,
+    and what it finds wrong with a request is the input, not the job's configuration.
+    """
+    silent = {Cause.INVALID_CONFIG} if status in _BAD_REQUESTS else set()
+    return tuple(
+        row
+        for row in rows
+        if row.cause not in silent
+        and row.cause is not Cause.TRANSIENT_BACKEND
+        and row.id not in _OF_A_BUSY_SERVICE
+    )
+
+
+_OF_A_BUSY_SERVICE = frozenset({"quota-code", "quota-rate", "quota-maybe", "capacity-words"})
+
+
+def _without_silenced_in_chains(
+    found: list[tuple[CaseText, tuple[Signature, ...]]],
+) -> list[tuple[CaseText, tuple[Signature, ...]]]:
+    """Exceptions of one traceback are one text: what a row of one silences, it silences in all."""
+    rows_of_chain: dict[int, list[Signature]] = {}
+    for case_text, rows in found:
+        if case_text.chain:
+            rows_of_chain.setdefault(case_text.chain, []).extend(rows)
+    silent = {chain: silenced_by(rows) for chain, rows in rows_of_chain.items()}
+    return [
+        (case_text, tuple(row for row in rows if row.id not in silent[case_text.chain]))
+        if case_text.chain
+        else (case_text, rows)
+        for case_text, rows in found
+    ]
+
+
+def _without_last_resorts(hits: Sequence[_Hit]) -> Sequence[_Hit]:
+    """Rows of last resort go where any other names a cause with some weight."""
+    named = any(
+        not hit.row.last_resort and hit.weight >= weight_of("names-a-cause") for hit in hits
+    )
+    return [hit for hit in hits if not (named and hit.row.last_resort)]
+
+
+def _longest_elapsed(case_texts: Sequence[CaseText]) -> float | None:
+    """The longest `elapsed=…s` that the service tells, in seconds."""
+    lengths = [
+        float(match[1])
+        for case_text in case_texts
+        if case_text.place is not TextPlace.LOG
+        for match in _ELAPSED.finditer(case_text.text)
+    ]
+    return max(lengths, default=None)
+
+
+def _came_before(case_text: CaseText, held: tuple[CaseText, Signature | None] | None) -> bool:
+    """The job's own error speaks before the workers' lines; of equals, the first."""
+    if held is None:
+        return True
+    return held[0].place is TextPlace.LOG and case_text.place is not TextPlace.LOG
+
+
+def _is_passing(case_text: CaseText, matched: Sequence[Signature]) -> bool:
+    return case_text.place is TextPlace.LOG and any(Tag.PASSING in row.tags for row in matched)
+
+
+def _weight_of(row: Signature, case_text: CaseText, kept: float) -> float:
+    if case_text.place is not TextPlace.LOG:
+        return row.weight
+    return min(row.weight, weight_of("log-ceiling")) * case_text.factor * kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """A row found at one place: its heaviest statement, and how many lines or rows say it."""
+
+    row: Signature
+    case_text: CaseText
+    weight: float
+    count: int = 0
+
+    def joined(self, held: _Hit | None) -> _Hit:
+        """This and what was found before: the heavier speaks, both are counted."""
+        count = self.case_text.count + (held.count if held else 0)
+        best = held if held is not None and held.weight >= self.weight else self
+        return replace(best, count=count)
+
+    @property
+    def sign(self) -> WeightedEvidence:
+        times = f", {self.count:,} times" if self.count > 1 else ""
+        quote = quote_of(self.row, self.case_text.text)
+        made = weighted_evidence(
+            self.row.cause or Cause.UNKNOWN,
+            self.weight,
+            self.case_text.source,
+            self.case_text.where,
+            f'{self.case_text.author}{times}: "{quote}"',
+            symptom=self.row.symptom,
+            group=self.row.id,
+        )
+        return replace(made, text=self.case_text.text, frame=self.case_text.frame)
+
+
+@functools.cache
+def _weights_of_codes() -> Mapping[int, tuple[tuple[Cause, float], ...]]:
+    """google.rpc codes that say something by themselves; the message says more."""
+    return {
+        3: ((Cause.INVALID_CONFIG, weight_of("code-3-config")),),
+        5: (  # documented: google.rpc.Code
+            (Cause.BAD_INPUT, weight_of("code-5-input")),
+            (Cause.INVALID_CONFIG, weight_of("code-5-config")),
+        ),
+        7: ((Cause.PERMISSION, weight_of("code-7")),),
+        8: ((Cause.QUOTA, weight_of("code-8")),),
+        14: ((Cause.TRANSIENT_BACKEND, weight_of("code-14")),),
+        16: ((Cause.PERMISSION, weight_of("code-16")),),
+    }
+
+
+def _evidence_of_code(
+    case_text: CaseText, matched: Sequence[Signature]
+) -> Iterator[WeightedEvidence]:
+    known = _weights_of_codes().get(case_text.code, ())
+    if any(Tag.EXITED in row.tags for row in matched) or answer_of(case_text):
+        # The code beside an exit status is the service's way to say "not my fault".
+        return
+    if case_text.place is TextPlace.ROW and case_text.code in _OF_THE_INSTANCE:
+        known = ((Cause.BAD_INPUT, weight_of("code-of-row")),)
+    name = CODE_NAMES.get(case_text.code, "")
+    for cause, weight in known:
+        yield weighted_evidence(
+            cause,
+            weight,
+            case_text.source,
+            f"{case_text.where}.code" if case_text.source is Source.JOB else case_text.where,
+            f"{case_text.author} carries code {case_text.code} ({name})",
+            symptom=True,
+            group=f"code-{case_text.code}",
+        )

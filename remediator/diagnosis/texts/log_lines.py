@@ -1,0 +1,290 @@
+"""The workers' and the service's log lines as texts, each weighed by who wrote it and when.
+
+Owns which lines of a log are read, what of a traceback speaks, and how much less a line counts that stands
+early, announces another try, or is below an error; also the last words before the end, and what people are
+shown of them. Pure; called by `read_case`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from remediator.case import LogLine
+from remediator.diagnosis.clients import service_behind, spoken_in
+from remediator.diagnosis.lazy_patterns import Late, Linear
+from remediator.diagnosis.open_trace import LogItem
+from remediator.diagnosis.progress_lines import complains, is_progress, without_zero_counts
+from remediator.diagnosis.servers import is_request
+from remediator.diagnosis.signature import Tag, TextPlace
+from remediator.diagnosis.signatures.authors import BUGS
+from remediator.diagnosis.structure import read_log
+from remediator.diagnosis.texts.case_text import (
+    SERVICE_AUTHOR,
+    SERVICE_TASK,
+    TELEMETRY,
+    TEXT_HEAD,
+    CaseText,
+    clean,
+)
+from remediator.diagnosis.texts.evidence import signatures_of
+from remediator.diagnosis.weights import weight_of
+from remediator.domain import Source
+from remediator.job import Job
+
+_JOB_RESOURCES = frozenset({"ml_job", "cloudml_job"})
+_LINES_HEAD = 2_000  # chosen
+_LINES_TAIL = 12_000  # chosen
+_LINES_BETWEEN = 6_000  # an even sample; chosen
+_END_SHARE = 0.25  # of what the log says: its end; chosen
+_END_LINES = 40  # of a short log: its end; chosen
+_QUIET = frozenset({"DEBUG", "INFO", "NOTICE", "WARNING"})
+
+
+def log_texts(lines: Sequence[LogLine], *, serves: bool) -> Iterator[CaseText]:
+    """Log lines without telemetry, each distinct text once; a bounded number of a long log.
+
+    `serves`: the log is a model server's. What it says before its first request, and not again, stands
+    in every start: of what failed later it says little.
+    """
+    kept = [line for line in _sampled(lines) if line.text and TELEMETRY not in line.text]
+    all_said = list(read_log(kept))
+    first_end = len(all_said) - max(_END_LINES, int(len(all_said) * _END_SHARE))
+    progress = [not one.raised and is_progress(one.text) for one in all_said]
+    last_progress = [i for i, counts in enumerate(progress) if counts][-_PROGRESS_AFTER:]
+    # After this many a traceback cannot have ended the program: it went on.
+    ended_nothing_before = last_progress[0] if len(last_progress) == _PROGRESS_AFTER else -1
+    ended = None if serves else _terminal(all_said, ended_nothing_before)
+    asked = next((i for i, one in enumerate(all_said) if serves and is_request(one.text)), 0)
+    has_error_lines = any(_level_field(one.text) in _ERRORS for one in all_said)
+    distinct: dict[tuple[str, str, tuple[str, ...]], tuple[LogItem, int, int]] = {}
+    for position, said in enumerate(all_said):
+        if progress[position]:
+            continue
+        key = (said.line.task, said.text, tuple(one.text for one in said.raised[1:]))
+        held = distinct.get(key)
+        distinct[key] = (said, (held[1] if held else 0) + 1, position)
+    for number, (said, count, last) in enumerate(distinct.values(), start=1):
+        factor = 1.0 if last >= first_end else weight_of("early-line")
+        if last < asked and not said.traced:
+            factor *= weight_of("start-line")
+        if said.traced and not serves and last < ended_nothing_before:
+            factor *= weight_of("passing-line")
+        if ended is not None and not said.raised and is_quiet(said):
+            # What ended the program speaks; what it printed on its way is not asked.
+            factor *= weight_of("line-before-exception")
+        elif has_error_lines and not said.raised and _level_field(said.text) in _BELOW_ERROR:
+            # A logger that gives every line its level, and has told of errors, told of none here.
+            factor *= weight_of("line-below-error")
+        if said.raised:
+            yield from exception_texts(said, count, factor, number)
+        else:
+            made = line_text(said.line, count, factor, said.text)
+            spoken = spoken_in(said.text)
+            yield replace(made, spoken=spoken) if spoken is not None else made
+
+
+def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
+    """The last complaints of the workers, if they end with some: the first of them names the reason
+    more often than the last, which tells of giving up. Lines that say where help is are passed over.
+    A line on stderr that begins with the program's own name is such a complaint, whatever it says.
+    """
+    workers = [line for line in lines[-_LAST_READ:] if line.text and not is_service_line(line)]
+    said = list(read_log([line for line in workers if TELEMETRY not in line.text]))
+    block: list[LogItem] = []
+    others = 0
+    for one in reversed(said):
+        text = one.text.strip()
+        if one.raised or is_progress(text):
+            break
+        if not text or _OF_HELP.is_in(text):
+            continue
+        if (complains(text) and not is_quiet(one)) or (not block and _by_name(one, job)):
+            block.append(one)
+        elif block or others == _OTHERS_AFTER:
+            break
+        else:
+            others += 1
+    if not block:
+        return None
+    reported = [line_text(one.line, 1, 1.0, one.text) for one in reversed(block[:_LAST_WORDS])]
+    if any(Tag.PASSING in row.tags for one in reported for row in signatures_of(one)):
+        return None
+    return replace(reported[0], text=" ".join(one.text for one in reported))
+
+
+def stop_request(lines: Sequence[LogLine]) -> CaseText | None:
+    """The last line of the workers that tells of SIGTERM or of a time limit that was reached."""
+    for line in reversed(lines[-_LAST_READ:]):
+        if line.text and not is_service_line(line) and _STOP.is_in(line.text[:TEXT_HEAD]):
+            return line_text(line, 1, 1.0)
+    return None
+
+
+def _by_name(said: LogItem, job: Job) -> bool:
+    """`program: message` on stderr, by the name under which the job runs the program."""
+    named = _PROGRAM.match(said.text) if said.line.severity not in _QUIET else None
+    return named is not None and any(
+        re.search(rf"(?:^|[\s/]){re.escape(named['name'])}(?:\s|$)", str(word))
+        for command in job.programs
+        for word in (command if isinstance(command, list | tuple) else [command])
+    )
+
+
+_PROGRAM = Late(r"(?P<name>[A-Za-z][\w.+-]{1,40}): \S")
+_STOP = Linear(
+    r"\b(?:received|got|caught|sending|sent)\b.{0,30}\b(?:SIGTERM|signal:? (?:15|TERM))\b"
+    r"|\bSIGTERM\b.{0,20}\b(?:received|caught|arrived)\b|\btimeout: sending signal"
+    r"|\b(?:wall[- ]?clock|wall[- ]?time|walltime|run[- ]?time|time)[- ]?limit\b.{0,40}\b(?:reached|exceeded|hit|expired|is up)"
+    r"|\b(?:hit|reached|exceeded|past|over)\b.{0,20}\b(?:wall[- ]?clock|wall[- ]?time|run[- ]?time|time)[- ]?limit\b|\bdue to time limit\b"
+)
+_LAST_READ, _LAST_WORDS, _OTHERS_AFTER = 60, 5, 3  # lines; chosen
+# What programs print below their error: rules, and where to read on.
+_OF_HELP = Linear(
+    r"^[-=_*#~ ]{8,}$|^\W*exiting\b|for (?:more|further|additional) (?:information|details|help)|\bplease (?:read|check|see|refer|report|contact|visit|consult|provide)\b|\bre-?run\b.{0,40}\b(?:with|using)\b|^\S{0,20}\s{0,4}https?://\S+$|\bwebsite at https?:|^\W*\[Help \d+\]|\bthank you\b|full stack trace|\b(?:log|report) (?:file )?can be found\b|^try .{1,60}--help|^\W*(?:error|fatal)\W*$",
+)
+
+
+def last_lines(lines: Sequence[LogLine]) -> tuple[str, ...]:
+    """What the workers wrote last, telemetry aside: oldest first, each cut to what a person reads."""
+    shown: list[str] = []
+    in_order = lines
+    if all(line.time is not None for line in lines):
+        in_order = sorted(lines, key=lambda line: line.time)  # type: ignore[arg-type,return-value]  # all are set
+    for line in reversed(in_order):
+        if not line.text.strip() or TELEMETRY in line.text or is_service_line(line):
+            continue
+        rows = [row.rstrip()[:_LAST_LINE_CHARS] for row in line.text.splitlines() if row.strip()]
+        shown = [*rows[-_LAST_LINES_SHOWN:], *shown]
+        if len(shown) >= _LAST_LINES_SHOWN:
+            break
+    return tuple(shown[-_LAST_LINES_SHOWN:])
+
+
+_LAST_LINES_SHOWN, _LAST_LINE_CHARS = 20, 500  # what a person reads; chosen
+_PROGRESS_AFTER = 2  # lines of progress, after which the program went on; chosen
+_LAST_LINES = 8  # after which a traceback did not end the program; chosen
+
+
+def _terminal(all_said: Sequence[LogItem], ended_nothing_before: int) -> LogItem | None:
+    """The traceback with which the program ended, if it did: next to nothing comes after it."""
+    for position in range(len(all_said) - 1, max(-1, len(all_said) - 1 - _LAST_LINES), -1):
+        if all_said[position].traced:
+            return all_said[position] if position > ended_nothing_before else None
+    return None
+
+
+_OWN_LEVEL = re.compile(
+    r"^\W{0,3}(?:[\w:.,+/-]+\s+){0,4}?\W?(?P<level>TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE)\b"
+)
+_LEVEL_FIELD = Late(
+    r"(?:[\"'](?:level|lvl|severity|levelname|log\.level)[\"']\s{0,2}:\s{0,2}[\"']|\b(?:level|lvl)=\"?)(?P<level>[A-Za-z]{4,8})\b"
+)
+_ERRORS = frozenset({"ERROR", "CRITICAL", "FATAL", "PANIC", "SEVERE", "EMERGENCY", "ALERT"})
+_BELOW_ERROR = frozenset({"TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING"})
+
+
+def is_quiet(said: LogItem) -> bool:
+    """Below an error, by the line's own word; stderr is logged as ERROR whatever it says."""
+    own = _OWN_LEVEL.match(said.text[:_LEVEL_HEAD])
+    if own:
+        return own["level"] in _BELOW_ERROR
+    return _level_field(said.text) in _BELOW_ERROR or said.line.severity in _QUIET
+
+
+def _level_field(text: str) -> str:
+    """The level that a structured line (JSON, `level=warn`) gives itself, in capitals; else empty."""
+    head = text[:_LEVEL_READ]
+    if "level" not in head and "severity" not in head and "lvl" not in head:
+        return ""
+    found = _LEVEL_FIELD.search(head)
+    return found["level"].upper() if found else ""
+
+
+_LEVEL_HEAD, _LEVEL_READ = 120, 300  # characters, of a plain and of a structured line; chosen
+
+
+def exception_texts(said: LogItem, count: int, factor: float, number: int) -> Iterator[CaseText]:
+    """A traceback as its exceptions, each a statement; nothing of its frames and source lines.
+
+    Where a client library's is among them and says what the service behind it did, that one speaks
+    for all of them; beside it only a bug in the code that was handling it.
+    """
+    behind = service_behind(said.raised)
+    if behind is not None:
+        one, row = behind
+        yield replace(
+            line_text(said.line, count, factor, one.text, traced=said.traced),
+            chain=number,
+            spoken=row,
+            frame=said.frame,
+        )
+    for one in said.raised:
+        if behind is not None and not (one.depth == 0 and BUGS.search(one.name)):
+            continue
+        text = f"{said.lead} {one.text}" if said.lead and one.depth == 0 else one.text
+        made = line_text(said.line, count, factor, text, traced=said.traced)
+        yield replace(
+            made,
+            factor=made.factor * (weight_of("handled-exception") if one.handled else 1.0),
+            chain=number,
+            traced=said.traced and one.depth == 0,
+            stood_in=said.stood_in,
+            frame=said.frame,
+        )
+
+
+def is_service_line(line: LogLine) -> bool:
+    """Whether the entry's own fields say that the service wrote the line.
+
+    The container's output can set an entry's payload and, through structured logging, its labels;
+    it cannot set the resource. So the resource alone counts, unless the name of the log or a label
+    speaks against it. An account that may write logs can forge all of it: such a line is preferred
+    to a worker's, but never weighs more.
+    """
+    resource = line.entry.get("resource")
+    if not isinstance(resource, Mapping) or str(resource.get("type")) not in _JOB_RESOURCES:
+        return False
+    labels = resource.get("labels")
+    named = labels.get("task_name") if isinstance(labels, Mapping) else None
+    log = str(line.entry.get("logName") or "").rpartition("/")[2]
+    return (
+        named == SERVICE_TASK
+        and line.task == SERVICE_TASK
+        and not log.startswith(("workerpool", "master-replica", "worker-replica", "ps-replica"))
+    )
+
+
+def line_text(
+    line: LogLine, count: int, factor: float, text: str | None = None, *, traced: bool = False
+) -> CaseText:
+    service = is_service_line(line)
+    if line.severity in _QUIET and not service and not traced:
+        factor *= weight_of("quiet-line")
+    task = "a worker" if line.task in {"", SERVICE_TASK} else line.task
+    # A plain log's lines are given a task to be read by (`inputs.text_log`), which nobody named.
+    plain = line.insert_id.startswith("line ") and "logName" not in line.entry
+    written_by = "the log" if plain else f"the log of {task}"
+    return CaseText(
+        Source.LOG,
+        line.insert_id or "logEntries",
+        TextPlace.LOG,
+        clean(line.text if text is None else without_zero_counts(text)),
+        count=count,
+        factor=1.0 if service else factor,
+        author=SERVICE_AUTHOR if service else written_by,
+    )
+
+
+def _sampled(lines: Sequence[LogLine]) -> list[LogLine]:
+    """All lines in order of time, or the first, the last and an even sample of those between."""
+    if len(lines) <= _LINES_HEAD + _LINES_TAIL + _LINES_BETWEEN:
+        chosen = list(lines)
+    else:
+        middle = lines[_LINES_HEAD:-_LINES_TAIL]
+        step = len(middle) // _LINES_BETWEEN + 1
+        chosen = [*lines[:_LINES_HEAD], *middle[::step], *lines[-_LINES_TAIL:]]
+    if all(line.time is not None for line in chosen):
+        chosen.sort(key=lambda line: line.time)  # type: ignore[arg-type,return-value]  # all are set
+    return chosen

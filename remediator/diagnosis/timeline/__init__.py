@@ -1,0 +1,150 @@
+"""The log as a timeline: which section of the job took the time.
+
+Owns `read_timeline`: lines become templates (`line_words`), the time between them is given to the section that
+was running, which is told apart as *waiting* (for a fetch, a host, a lock) or *working* (`sections`); besides,
+slow answers of one host, the program's own CPU time and its progress. Pure; called by `diagnose`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from statistics import median
+
+from remediator.case import Case, LogLine
+from remediator.diagnosis.lazy_patterns import Late, Linear
+from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS
+from remediator.diagnosis.metrics import Usage
+from remediator.diagnosis.structure import read_log
+from remediator.diagnosis.texts.case_text import SERVICE_TASK
+from remediator.diagnosis.timeline.line_words import (
+    HOST_AWAITED,
+    HOST_IN_URI,
+    LOOKED_UP,
+    TEXT,
+    WAITING,
+    duration_in,
+    host_named,
+    unprefixed,
+)
+from remediator.diagnosis.timeline.section import Fetches, Timeline
+from remediator.diagnosis.timeline.sections import sections_by_telemetry, timeline_by_log
+
+_LINES = 5_000  # of a long log, evenly sampled; chosen
+_PROGRESS = Late(
+    r"(?P<done>\d[\d,]{0,15}) ?(?:/|of|out of) ?(?P<all>\d[\d,]{0,15})|(?P<percent>\d{1,3}(?:\.\d{1,3})?) ?%"
+)
+
+
+def read_timeline(case: Case, usage: Usage) -> Timeline:
+    """The sections of one case: by telemetry where it names them, else by the log."""
+    lines = _worker_lines(case.log_lines)
+    done = _progress(lines)
+    reported = sections_by_telemetry(usage, case.job.start_time)
+    if reported is not None:
+        return Timeline(reported[0], done, _slow_fetches(lines))
+    return replace(
+        timeline_by_log(case, lines, done),
+        cpu_share=_cpu_share(lines),
+        slow_fetches=_slow_fetches(lines),
+    )
+
+
+def _worker_lines(lines: Sequence[LogLine]) -> list[LogLine]:
+    """The workers' own lines that have a time, in order; of a long log, an even sample."""
+    own = [
+        line
+        for line in lines
+        if line.time is not None
+        and line.task != SERVICE_TASK
+        and line.text
+        and "remediatorTelemetry" not in line.text
+    ]
+    if len(own) > _LINES:
+        own = own[:: len(own) // _LINES + 1]
+    own.sort(key=lambda line: line.time or datetime.min)  # noqa: DTZ901  # all are set
+    # Of tracebacks neither frames nor source lines are something that the program was doing.
+    return list({id(said.line): said.line for said in read_log(own) if not said.raised}.values())
+
+
+_FEWEST_FETCHES = 8  # that the log must tell of; chosen
+
+
+def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
+    """The host of which the log tells the most slow answers, each with its own duration."""
+    reported: dict[str, list[float]] = defaultdict(list)
+    where: dict[str, str] = {}
+    for line in lines:
+        text = line.text[:TEXT]
+        seconds = duration_in(text)
+        if seconds is None:
+            continue
+        bare = unprefixed(text)
+        # Whoever tells how long it took and names another machine tells of waiting for it.
+        host = host_named(bare)
+        awaited = HOST_IN_URI.search(text) or HOST_AWAITED.search(bare)
+        if awaited and (WAITING.search(bare) or LOOKED_UP.search(bare)):
+            host = awaited[1]
+        if not host and LOOKED_UP.search(bare) is None:
+            continue
+        name = host.lower() or "its feature store"
+        reported[name].append(seconds)
+        where.setdefault(name, line.insert_id or "logEntries")
+    for name, spent in sorted(reported.items(), key=lambda item: -len(item[1])):
+        if len(spent) >= _FEWEST_FETCHES and median(spent) >= SLOW_ANSWER_SECONDS:
+            return Fetches(name, len(spent), median(spent), where[name])
+    return None
+
+
+_CPU_TIME = Linear(r"\bcpu(?:[ _-]time)?\W{1,3}(?P<seconds>\d{1,7}(?:\.\d{1,6})?) ?s", needs="cpu")
+_LEAST_WALL_SECONDS = 5.0  # below it a share says little; chosen
+_CPU_OF_WALL = Linear(
+    r"\bcpu(?:[ _-]time)?\W{1,3}(?P<cpu>\d{1,7}(?:\.\d{1,6})?) ?s?(?: of|/|,| out of) ?(?:wall(?:[ _-]time)?\W{0,3})?(?P<wall>\d{1,7}(?:\.\d{1,6})?) ?s",
+    needs="cpu",
+)
+
+
+def _cpu_share(lines: Sequence[LogLine]) -> float | None:
+    """CPU over wall time between lines that tell a process' CPU time; a fall is another process.
+
+    A line may tell both ("cpu time 2.4 s of 27 s wall").
+    """
+    cpu = wall = 0.0
+    last: tuple[float, float] | None = None
+    for line in lines:
+        if "cpu" not in line.text[:TEXT].lower():
+            continue
+        both = _CPU_OF_WALL.search(line.text[:TEXT])
+        if both is not None:
+            cpu += float(both["cpu"])
+            wall += float(both["wall"])
+            continue
+        found = _CPU_TIME.search(line.text[:TEXT])
+        if found is None or line.time is None:
+            continue
+        now = (line.time.timestamp(), float(found["seconds"]))
+        if last is not None and now[1] >= last[1]:
+            wall += now[0] - last[0]
+            cpu += now[1] - last[1]
+        last = now
+    return cpu / wall if wall >= _LEAST_WALL_SECONDS else None
+
+
+_LAST_READ = 200  # lines, near the end; chosen
+
+
+def _progress(lines: Sequence[LogLine]) -> float | None:
+    """The furthest progress told near the end: `4,200 of 10,000`, `epoch 3/10`, `45 %`."""
+    best: float | None = None
+    for line in lines[-_LAST_READ:]:
+        for match in _PROGRESS.finditer(line.text[:TEXT]):
+            if match["percent"]:
+                value = float(match["percent"]) / 100
+            else:
+                whole = float(match["all"].replace(",", ""))
+                value = float(match["done"].replace(",", "")) / whole if whole else 2.0
+            if 0 < value <= 1:
+                best = value
+    return best

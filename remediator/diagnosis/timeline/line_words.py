@@ -1,0 +1,214 @@
+"""What one log line says of the time: its template, a section's name, a duration, a host, who is waited for.
+
+Owns the patterns. Numbers, ids, paths and quoted words are masked, so that lines of one kind share a template.
+Drain3 was weighed and left: its parse tree mines better templates from many programs mixed, but one job's log
+is one program's; masking alone groups it, in one pass and without 90 ms of imports at cold start (measured
+when it was weighed) or state that lives between cases. Pure; called by `sections` and `read_timeline`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from remediator.diagnosis.lazy_patterns import Late, Linear
+
+TEXT = 400  # characters of a line that are read; chosen
+NAME_LENGTH = 80  # characters of a section's name; chosen
+# What a line does stands near its start; and one program prints so many templates at most: the
+# rest of a log that never says the same twice tells no sections.
+HEAD = 200  # characters; chosen
+# What a logger puts before its message: level, its own name, process and thread.
+_LOGGER = Late(
+    r"^\W{0,3}(?:\[?\d{1,9}\]?\W{1,3}){0,3}(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b\W{0,4}(?:\[?[\w.-]{1,60}(?:\[\d+\])?\]?:\s+|\[[\w./:-]{1,60}\]\W{0,3})?"
+)
+_STAMP = Late(r"^\W*(?:\d{4}[-/]\d\d[-/]\d\d[T ])?\d\d:\d\d:\d\d[.,\d]*(?:Z|\s?[+-]\d{4})?\W*")
+_MASKS = (
+    (_STAMP, ""),
+    (Late(r"(?:gs|s3|https?|bq)://[^\s'\"]+"), "<uri>"),
+    (Late(r"/[\w.-]+(?:/[\w.=-]+)+"), "<path>"),
+    (Late(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{13,27}\b|\b(?=[a-f]*\d)[0-9a-f]{12,64}\b"), "<id>"),
+    (Late(r"\d+(?:[.,:]\d+)*"), "<n>"),
+    # A bar that grows is one template, not ten.
+    (Late(r"\|[\u2580-\u259f#=> .-]*\||[#=>]{3,}\.*"), "|"),
+)
+HOST_IN_URI = Late(r"(?:https?|ftp)://([A-Za-z0-9.-]+)")
+# Another machine by its name, where the words say that something came from it or went to it. Addresses
+# and names of the own network are left out: they are clients', or the machine's own.
+_HOST_NAMED = Late(
+    r"\b(?:from|to|of|at|by|via|host|upstream|endpoint|server)[ =:]{1,2}['\"]?"
+    r"(?P<host>(?:[a-z0-9-]{1,63}\.){1,8}(?:com|net|org|io|dev|cloud|corp|example|app|ai|co|eu|gov|edu|info|biz|[a-z]{2})"
+    r"|[a-z0-9-]{2,40}-(?:db|api|svc|redis|cache|gateway))(?::\d{2,5})?\b(?![/(.\w-])"
+)
+# The same of any domain, where other words say that the line tells of waiting.
+HOST_AWAITED = Late(
+    r"(?:from|to|of|at|by|host)[ =:]{1,2}((?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24})\b(?![/(])"
+)
+_NOT_A_HOST = Late(r"\.(?:py|gz|so|md|sh|rs|js|ts|h5|pt|pb|nn|fn|jl|db|rb|go|cc|hs|ml|bz|xz)$")
+_DURATION = Linear(
+    r"(?:took|in|after|for|elapsed|duration|time|spent)\W{1,3}(?:(?P<hours>\d{1,4}) ?h(?:ours?)?,? ?)?(?P<minutes>\d{1,4}) ?m(?:in(?:utes?)?)?,? ?(?P<rest>\d{1,2}) ?s\b"
+    r"|(?:(?:took|in|after|for|elapsed|duration|time|waited|spent|seconds|secs?)\W{0,3}(?:of |was )?)"
+    r"(?P<number>\d{1,7}(?:\.\d{1,6})?) ?(?P<unit>ms|milliseconds?|s|secs?|seconds?|m|min|minutes?|h|hours?)\b"
+    r"|\((?P<bare>\d{1,7}(?:\.\d{1,6})?) ?(?P<bare_unit>ms|s|sec|seconds?|min|minutes?)\)"
+)
+# A number with a unit of time: without one there is no duration. Cheaper to ask than the pattern above.
+_UNIT = Late(r"\d ?(?:ms|milliseconds?|s|secs?|seconds?|m|min|minutes?|h|hours?)\b", re.IGNORECASE)
+_AHEAD = Linear(
+    r"\b(?:retry(?:ing)?|back(?:ing)?[ -]?off|sleep(?:ing)?|next (?:try|attempt)|try(?:ing)? again|will)\b",
+    needs="retry back sleep next try will",
+)
+_UNITS = {
+    "ms": 0.001,
+    "mi": 60.0,
+    "m": 60.0,
+    "s": 1.0,
+    "h": 3600.0,
+}  # seconds, by definition; documented: the SI brochure
+WAITING = Linear(
+    r"\bfetch(?:ing|ed|es)?\b|\bdownload(?:ing|ed|s)?\b|\bhttps?://|\bconnect(?:ing|ed)? to\b"
+    r"|\brequest(?:ing|ed)? (?:to|from|of|data)\b|\bresponse from\b|\blatency\b"
+    r"|\bstream(?:ing|ed)? from\b|\b(?:copy|open|list)(?:ing)? (?:from )?(?:gs|s3)://|\breceived? from\b|\bquery(?:ing)? (?:bigquery|database|api)"
+    r"|\bread(?:ing)? from (?:gs|s3|http|remote|the network|bigquery|bucket)|\bpull(?:ing|ed)?\b|\bround[- ]trip\b|\brpc\b"
+    r"|\bapi call\b|\b(?:postgres(?:ql)?|mysql|jdbc:\w{1,20}|mongodb(?:\+srv)?|snowflake|s?ftp)://|\b(?:wget|curl|rsync|gsutil|rclone)\b"
+    r"|\bbigquery\b.{0,60}\b(?:page|rows?|result|read|query)|\b(?:page|rows?|results?)\b.{0,40}\bfrom bigquery\b"
+    r"|\bcompleted [\d.]+ [kmg]?i?b(?:ytes)?/~?[\d.]+ [kmg]?i?b|% done\W{1,4}[\d.]+ [kmg]i?b/s|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\btransfer(?:ring|red)?\b"
+)
+# To wait is to wait for data only where something that sends data is named.
+AWAITING = Linear(r"\bwait(?:ing|ed|s)?\b|\bpoll(?:ing|ed|s)?\b|\bblocked (?:on|in)\b")
+SENDER = Linear(
+    r"://|\b(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}\b|\b(?:answer|api|backend|bucket|connection|data|database|db|download|endpoint|feed|file|files|host"
+    r"|http|input|io|message|messages|network|page|queue|remote|reply|request|requests|response|server|service|socket|source|stream|upload|upstream)s?\b"
+)
+# Names of sections are short and an author's own: there one such word is enough.
+WAITING_NAME = Late(
+    r"\b(?:http|https|api|rest|grpc|remote|network|bq|bigquery|gcs|s3|ftp|sftp|sql|database|redis|elasticsearch|feature ?store"
+    r"|vector ?search|lookup (?:remote|online)|online (?:store|features)|web ?service|crawl|scrape)\b",
+    re.IGNORECASE,
+)
+# A client that tries again and again waits for an answer; a few such lines are chatter.
+RETRYING = Linear(
+    r"\bretry(?:ing)?\b|\bread timed? ?out\b|\bread ?timeout\b|\bconnect ?timeout\b|\brequest (?:[^ ]{1,80} )?timed out\b|\bback(?:ing)?[ -]?off\b"
+)
+# Peers, locks, memory and children that were killed: time passes after such a line, but neither in
+# code nor on the way to data.
+STANDING = Linear(
+    r"\bbarrier\b|\brendezvous\b|\bmutex\b|\b(?:dead|file)?lock(?:ed|ing)?\b|\ball (?:ranks|workers|peers|replicas)\b|\bsigkill\b"
+    r"|\bout[ -]of[ -]memory\b|\bmemory (?:usage|pressure|limit)\b|\bpausing worker\b|\bspill(?:ing|ed)?\b|\bgc (?:pause|overhead)\b|\bswap(?:ping)?\b|\bsleep(?:ing|s)?\b|\bdebugger\b"
+)
+# Signs of life, and a server's own comings and goings: the section before goes on.
+ALIVE = Linear(
+    r"\bheart ?beat\b|\b(?:still|keep) ?-?alive\b|^\W*ping\W*$|\b(?:get|head) /(?:health|healthz|ready|readyz|ping|live|livez|v1/health)\b"
+    r"|\bbooting worker\b|\bwaiting for application startup\b|\bapplication startup complete\b|\bstarted server process\b"
+)
+# What is looked up for somebody, in a time that the line tells: it was asked of a store.
+LOOKED_UP = Late(
+    r"^(?:got |read |loaded |online )?features?\b(?: (?:for|of|from) \S{1,60})?(?: (?:in|took|after)\b|: )",
+    re.IGNORECASE,
+)
+_CAMEL = Late(r"(?<=[a-z])(?=[A-Z])")
+WAITING_STACK = Linear(
+    r"urllib|requests|httpx|aiohttp|http[./ ]client|socket|ssl\.py|recv|getaddrinfo|connect\b|botocore|boto3|fsspec|gcsfs"
+    r"|google[./]cloud[./](?:storage|bigquery)|google[./]resumable|grpc|select(?:ors)?\.py|selectors|epoll|\bpoll\b|urlopen"
+    r"|read_response|paramiko|ftplib|psycopg|pymysql|fetch|download"
+)
+INFERENCE = Linear(
+    r"\b(?:predict(?:ion|ions|ing)?|infer(?:ence|ring)?|forward(?: pass)?|generat(?:e|ing|ion)|model\(|__call__|embed(?:ding|dings)?)\b"
+)
+_SECTION_NAME = Late(
+    r"^\W*(?:section|stage|phase|step|begin(?:ning)?|start(?:ing|ed)?|entering)\b\W*(?P<name>[A-Za-z_][\w .-]{1,60})",
+    re.IGNORECASE,
+)
+# What starts here is the program, not a section of it.
+_STARTED = Late(
+    r"(?:up|the )?\W*(?:application|app|container|gunicorn|job|main|process|program|run|script|server|service|training job|uvicorn|worker|workers)?\W*$",
+    re.IGNORECASE,
+)
+# What is left of a template that says something: a word, not a unit ("<n>/<n> [<n>it/s]").
+WORD = Late(r"[^\W\d_]{3,}|[^\W\d_\x00-\x7f]")
+UNIT_WORDS = frozenset({"eta", "its", "min", "mins", "sec", "secs", "kib", "mib", "gib"})
+_BRACKETS = Late(r"^\[(?P<name>[A-Za-z_][\w .:/-]{0,60})\]")
+_LEVELS = frozenset(
+    {"debug", "info", "warn", "warning", "error", "critical", "fatal", "stdout", "stderr"}
+)
+_MASK = Late(r"<(?:uri|path|id|n)>")
+
+
+def template_of(text: str) -> str:
+    """The line with what varies masked: `processed <n> of <n> rows`."""
+    masked = text[:TEXT]
+    for pattern, mask in _MASKS:
+        masked = pattern.sub(mask, masked)
+        if pattern is _STAMP:
+            masked = _LOGGER.sub("", masked, count=1) or masked
+    return " ".join(masked.split())
+
+
+def unprefixed(text: str) -> str:
+    """The line without its time and what else a logger put before the message."""
+    bare = _STAMP.sub("", text)
+    return _LOGGER.sub("", bare, count=1) or bare
+
+
+def readable(name: str) -> str:
+    """A section's name as people read it: no mask in it, and no more than the line's own heading.
+
+    `predict` for `predict: <n>/<n> instances`, `processed … of … rows` where there is no heading.
+    """
+    head, _, rest = name.partition(":")
+    heads = says_something(head) and head.strip().lower() not in _LEVELS
+    if heads and _MASK.search(rest) and not _MASK.search(head):
+        return head.strip()
+    return _MASK.sub("…", name)
+
+
+def split_name(name: str) -> str:
+    """`fetch_features` and `fetchFeatures` as the words that they are made of."""
+    return _CAMEL.sub(" ", name).replace("_", " ").replace("-", " ")
+
+
+def says_something(template: str) -> bool:
+    """Whether any word is left of the template; bare progress ("<n>/<n>") names no section."""
+    bare = template.replace("<path>", " ")
+    return any(word.lower() not in UNIT_WORDS for word in WORD.findall(bare))
+
+
+def name_of(text: str, template: str) -> tuple[str, bool]:
+    """What a person would call the section, and whether the line itself names one.
+
+    The name that the line gives it, else its template.
+    """
+    bracketed = _BRACKETS.match(template)
+    if bracketed and bracketed["name"].strip().lower() not in _LEVELS:
+        return bracketed["name"].strip()[:NAME_LENGTH], True
+    match = _SECTION_NAME.match(template)
+    if match and "<n>" not in match["name"] and not _STARTED.match(match["name"]):
+        return match["name"].strip(" .-")[:NAME_LENGTH], True
+    host = HOST_IN_URI.search(text)
+    name = template.replace("<uri>", host[1]) if host else template
+    return name[:NAME_LENGTH].strip(), False
+
+
+def duration_in(text: str) -> float | None:
+    """The last duration that a line tells, in seconds; one that lies ahead is none."""
+    found = None
+    if _UNIT.search(text[:TEXT]) is None or _AHEAD.is_in(text[:TEXT]):
+        return None
+    for match in _DURATION.finditer(text[:TEXT]):
+        if match["rest"]:
+            found = float(match["hours"] or 0) * 3600 + float(match["minutes"]) * 60
+            found += float(match["rest"])
+            continue
+        number, unit = match["number"] or match["bare"], match["unit"] or match["bare_unit"]
+        unit = unit.lower()
+        scale = _UNITS.get(unit[:2]) or _UNITS.get(unit[:1]) or 1.0
+        if unit.startswith("mil"):
+            scale = _UNITS["ms"]
+        found = float(number) * scale
+    return found
+
+
+def host_named(text: str) -> str:
+    """The host that a line names by word, not by a URI; empty where there is none."""
+    for found in _HOST_NAMED.finditer(text[:TEXT]):
+        if not _NOT_A_HOST.search(found["host"]):
+            return found["host"]
+    return ""

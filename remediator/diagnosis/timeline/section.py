@@ -1,0 +1,107 @@
+"""What a timeline is: sections of the run with their share of the time, slow fetches, progress.
+
+Owns the types, and durations in words. Pure; made by `read_timeline`, read by the rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from remediator.diagnosis.timeline.line_words import readable
+from remediator.domain import Section, Source
+
+_SHOWN = 5  # sections; chosen
+_NOTABLE_GROWTH = 1.5  # times, from which it is told; chosen
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineSection:
+    """One section of the run: its share of the time that the log covers, and what it was doing.
+
+    `told`: the log itself marks it as a section (by a name, a duration, several passes) rather than
+    happening to be silent after it. `marked`: by a name or a duration, more than by coming often.
+    `by_name`: stacks were seen, and what waits by its name did something else in most of them.
+    `stands`: neither work nor waiting for data (a barrier, a lock, memory). `growth` is how many times longer each of its last passes took than each of its first (None:
+    too few passes). `host` is the outside host that its lines name.
+    """
+
+    name: str
+    seconds: float
+    share: float
+    passes: int
+    waits: bool
+    by_name: bool
+    inference: bool
+    reported: bool
+    marked: bool
+    stands: bool
+    growth: float | None
+    host: str
+    source: Source
+    where: str
+
+    @property
+    def says(self) -> str:
+        """ "section normalise took 74% of the run (3 h 10 min, 412 passes), …" with numbers."""
+        passes = f", {self.passes:,} passes" if self.passes > 1 else ""
+        grown = (
+            f"; each pass took {self.growth:.1f} times as long at the end as at the start"
+            if self.growth and self.growth >= _NOTABLE_GROWTH
+            else ""
+        )
+        verb = "waited for" if self.waits else "took"
+        return (
+            f'section "{readable(self.name)}" {verb} {self.share * 100:.0f}% of the timeline '
+            f"({human_seconds(self.seconds)}{passes}){grown}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fetches:
+    """Answers of one host (or store) that took longer than a source near by needs."""
+
+    host: str
+    count: int
+    median_seconds: float
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Sections by the time they took, longest first; empty where the log tells no times.
+
+    `work_done` is the last progress that a line told, as a fraction.
+    """
+
+    timeline_sections: tuple[TimelineSection, ...]
+    work_done: float | None
+    slow_fetches: Fetches | None = None
+    """Slow answers of one host, where the log tells enough of them; None: it does not."""
+    cpu_share: float | None = None
+    """CPU time over wall time while the log told both ("process cpu time 2.5 s"); None: it did not."""
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        return tuple(
+            Section(readable(s.name), s.share, s.seconds) for s in self.timeline_sections[:_SHOWN]
+        )
+
+    @property
+    def waiting_share(self) -> float:
+        return sum(s.share for s in self.timeline_sections if s.waits and not s.stands)
+
+    def longest(self, *, waits: bool) -> TimelineSection | None:
+        """The longest section that waits, or that works."""
+        return next((s for s in self.timeline_sections if s.waits is waits and not s.stands), None)
+
+
+def human_seconds(seconds: float) -> str:
+    """`42 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:  # noqa: PLR2004  # a minute
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"  # noqa: PLR2004  # one digit
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:  # noqa: PLR2004  # an hour
+        return f"{minutes} min {rest:02d} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"

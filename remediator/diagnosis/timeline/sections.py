@@ -1,0 +1,327 @@
+"""Sections of a run: the time between its lines, or its telemetry's samples, given to what was running.
+
+Owns the sharing-out. A line begins what its template says; one that tells its own duration ends it; a bare
+counter or a sign of life belongs to what was running. Where the job's own telemetry names sections, that
+counts before the log. Pure; called by `read_timeline`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from statistics import median
+
+from remediator.case import Case, LogLine
+from remediator.diagnosis.metrics import Usage
+from remediator.diagnosis.progress_lines import is_progress
+from remediator.diagnosis.timeline.line_words import (
+    ALIVE,
+    AWAITING,
+    HEAD,
+    HOST_IN_URI,
+    INFERENCE,
+    LOOKED_UP,
+    NAME_LENGTH,
+    RETRYING,
+    SENDER,
+    STANDING,
+    TEXT,
+    UNIT_WORDS,
+    WAITING,
+    WAITING_NAME,
+    WAITING_STACK,
+    WORD,
+    duration_in,
+    host_named,
+    name_of,
+    says_something,
+    split_name,
+    template_of,
+    unprefixed,
+)
+from remediator.diagnosis.timeline.section import Timeline, TimelineSection
+from remediator.domain import Source
+
+_TEMPLATES = 1_500  # chosen
+_LEAST_SHARE = 0.05  # of the run, below which a section is not listed; chosen
+_GROWTH_POINTS = 6  # passes that show a growth; chosen
+# A duration that a line tells is believed up to this much more than the time before the line.
+_BELIEVED = 1.25  # chosen
+# An answer that took less than this part of the time that then went by was a quick one.
+_QUICK = 3.0  # chosen
+# Telemetry comes every 30 s; a longer silence is not all given to the last section.
+_TELEMETRY_STEP = 120.0  # four usual steps; chosen
+_LEAST_TELEMETRY = 3  # samples that tell sections; chosen
+_USUAL_STEP = 30.0  # documented: telemetry/, its period unless set
+_STORM = 20  # lines of trying again; chosen
+_CONTRAST_PASSES = 3  # by which a section shows itself; chosen
+_FEWEST_LINES = 2  # chosen
+
+
+@dataclass(slots=True)
+class _Bin:
+    """Time given to one section while counting."""
+
+    name: str
+    seconds: float = 0.0
+    gaps: list[float] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
+    waits: int = 0
+    seen: int = 0
+    waiting_seconds: float = 0.0
+    lines: int = 0
+    reported: bool = False
+    retries: bool = False
+    stands: bool = False
+    host: str = ""
+    where: str = ""
+
+
+def sections_by_telemetry(
+    usage: Usage, start: datetime | None
+) -> tuple[tuple[TimelineSection, ...], float] | None:
+    samples = usage.sections
+    if len(samples) < _LEAST_TELEMETRY:
+        return None
+    bins: dict[str, _Bin] = {}
+    span = 0.0
+    steps = _steps([sample.time for sample in samples], start)
+    for sample, step in zip(samples, steps, strict=True):
+        name = sample.section or sample.stack
+        if sample.section and sample.stack:
+            name = f"{sample.section} ({sample.stack})"
+        key = sample.section or sample.stack
+        held = bins.setdefault(key, _Bin(name))
+        held.name = name
+        held.seconds += step
+        held.lines += 1
+        named = split_name(sample.section)
+        seen = bool(WAITING_STACK.search(sample.stack))
+        held.seen += seen or not sample.stack
+        held.waits += bool(
+            seen or WAITING.search(named) or WAITING_NAME.search(named) or AWAITING.search(named)
+        )
+        span += step
+    timeline_sections = [
+        TimelineSection(
+            name=held.name[:NAME_LENGTH],
+            seconds=held.seconds,
+            share=held.seconds / span if span else 0.0,
+            passes=1,
+            waits=held.waits * 2 > held.lines,
+            by_name=held.seen * 2 <= held.lines,
+            inference=bool(INFERENCE.search(held.name.replace("_", " "))),
+            reported=True,
+            marked=True,
+            stands=bool(STANDING.search(split_name(held.name))),
+            growth=None,
+            host="",
+            source=Source.TELEMETRY,
+            where="telemetry",
+        )
+        for held in bins.values()
+    ]
+    timeline_sections.sort(key=lambda s: (-s.seconds, s.name))
+    return tuple(s for s in timeline_sections if s.share >= _LEAST_SHARE), span
+
+
+def _steps(moments: Sequence[datetime | None], start: datetime | None) -> list[float]:
+    """How long each sample stands for: the time since the one before, at most four usual steps.
+
+    The first stands for the usual step of this run, or for less where the job had just started.
+    """
+    between = [
+        min(_TELEMETRY_STEP, max(0.0, (this - last).total_seconds())) if this and last else None
+        for last, this in pairwise(moments)
+    ]
+    known = [step for step in between if step is not None]
+    usual = median(known) if known else _USUAL_STEP
+    first = usual
+    if moments[0] and start:
+        first = min(usual, max(0.0, (moments[0] - start).total_seconds()))
+    return [first, *(usual if step is None else step for step in between)]
+
+
+def timeline_by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timeline:
+    if len(lines) < _FEWEST_LINES and not any(WAITING.search(one.text[:HEAD]) for one in lines):
+        # A lone line is no section, unless it says what is waited for.
+        return Timeline((), done)
+    lines = _telling(lines)
+    if not lines:
+        return Timeline((), done)
+    moments = [line.time.timestamp() if line.time else 0.0 for line in lines]
+    last_end = moments[-1]
+    if case.job.end_time is not None:
+        last_end = max(last_end, case.job.end_time.timestamp())
+    bins = _shared_out(lines, [*moments, last_end])
+    span = last_end - moments[0]
+    if span <= 0:
+        return Timeline((), done)
+    timeline_sections = [
+        TimelineSection(
+            name=held.name or "(unnamed)",
+            seconds=held.seconds,
+            share=held.seconds / span,
+            passes=sum(1 for gap in held.gaps if gap > 0),
+            waits=held.waiting_seconds * 2 > held.seconds,
+            by_name=False,
+            inference=bool(INFERENCE.search(held.name.replace("_", " "))),
+            reported=held.reported or sum(1 for gap in held.gaps if gap > 0) >= _CONTRAST_PASSES,
+            marked=held.reported,
+            stands=held.stands and held.waiting_seconds * 2 <= held.seconds,
+            growth=_growth(sorted(held.moments)),
+            host=held.host,
+            source=Source.LOG,
+            where=held.where,
+        )
+        for held in _merged(bins).values()
+    ]
+    timeline_sections.sort(key=lambda s: (-s.seconds, s.name))
+    return Timeline(tuple(s for s in timeline_sections if s.share >= _LEAST_SHARE), done)
+
+
+def _shared_out(lines: Sequence[LogLine], moments: Sequence[float]) -> dict[str, _Bin]:
+    """The time between the lines, given to their templates; `moments` ends with the run's end."""
+    bins: dict[str, _Bin] = {}
+
+    def bin_of(line: LogLine) -> _Bin:
+        template = template_of(line.text)
+        held = bins.get(template)
+        if held is None:
+            if len(bins) >= _TEMPLATES:
+                return bins.setdefault("", _Bin("", stands=True))
+            held = bins[template] = _new_bin(line, template)
+        return held
+
+    def give(held: _Bin, seconds: float) -> None:
+        held.seconds += seconds
+        held.gaps.append(seconds)
+        held.lines += 1
+
+    for index, line in enumerate(lines):
+        gap = max(0.0, moments[index + 1] - moments[index])
+        held, after = bin_of(line), lines[index + 1] if index + 1 < len(lines) else None
+        held.moments.append(moments[index])
+        if after is not None:
+            # A line that tells its own duration ends the section that it names.
+            reported = duration_in(after.text)
+            if reported is not None and 0 < reported <= gap * _BELIEVED + 1.0:
+                give(bin_of(after), min(reported, gap))
+                bin_of(after).reported = True
+                gap -= min(reported, gap)
+            if held.waits and _answered_at_once(line, gap):
+                # What came after is the next line's, unless that is such a line too.
+                if not bin_of(after).waits:
+                    give(bin_of(after), gap)
+                continue
+        give(held, gap)
+    return bins
+
+
+def _answered_at_once(line: LogLine, gap: float) -> bool:
+    own = duration_in(line.text)
+    return own is not None and own * _QUICK < gap
+
+
+def _new_bin(line: LogLine, template: str) -> _Bin:
+    """An empty bin for lines like this one, with what its words say of them."""
+    text = line.text[:TEXT]
+    name, named = name_of(text, template)
+    head = text[:HEAD]
+    words = split_name(head)
+    uri = HOST_IN_URI.search(text)
+    reported = duration_in(text) is not None
+    host = uri[1] if uri else (host_named(unprefixed(text)) if reported else "")
+    waits_reported = reported and LOOKED_UP.search(unprefixed(text)) is not None
+    stands = bool(STANDING.search(words) or ALIVE.search(head))
+    waits = bool(
+        waits_reported or host or WAITING.search(head) or (words != head and WAITING.search(words))
+    )
+    if not waits and AWAITING.search(words):
+        waits = bool(SENDER.search(head))
+        stands = stands or not waits
+    return _Bin(
+        name,
+        reported=named,
+        # Whoever waits for a lock or a peer waits for no data.
+        waits=int(waits and (bool(host) or not stands)),
+        retries=bool(RETRYING.search(head)),
+        stands=stands,
+        host=host.lower(),
+        where=line.insert_id or "logEntries",
+    )
+
+
+def _telling(lines: Sequence[LogLine]) -> list[LogLine]:
+    """The lines that tell what is done.
+
+    A bare counter belongs to whatever section was running: its time goes to the line before. So
+    does a sign of life, where that line names a section or counts.
+    """
+    reported: list[LogLine] = []
+    known: dict[str, tuple[bool, bool, bool]] = {}
+    counting = False
+    for line in lines:
+        template = template_of(line.text)
+        held = known.get(template)
+        if held is None:
+            says = says_something(template) and not _only_counts(line.text, template)
+            counts = "<n>" in template or name_of(line.text[:TEXT], template)[1]
+            held = known[template] = (says, bool(ALIVE.search(template[:HEAD])), counts)
+        says, alive, counts = held
+        if not says or (counting and alive):
+            continue
+        counting = counts
+        reported.append(line)
+    return reported
+
+
+def _only_counts(text: str, template: str) -> bool:
+    """Progress of a loop that has no name ("step 40 loss 0.3"): no section of its own."""
+    words = {word.lower() for word in WORD.findall(template)} - UNIT_WORDS
+    return words <= _COUNTED and is_progress(text[:TEXT]) and duration_in(text[:TEXT]) is None
+
+
+_COUNTED = frozenset(
+    {
+        "acc", "accuracy", "auc", "batch", "batches", "done", "epoch", "epochs", "examples", "grad",
+        "iter", "iteration", "iterations", "learning", "loss", "mse", "norm", "perplexity", "progress",
+        "rate", "record", "records", "row", "rows", "sample", "samples", "step", "steps", "tokens",
+        "train", "training", "val", "valid",
+    }
+)  # fmt: skip
+"""What a loop without a name counts."""
+
+
+def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
+    """Templates that bear one section's name become one section."""
+    merged: dict[str, _Bin] = defaultdict(lambda: _Bin(""))
+    for held in bins.values():
+        into = merged[held.name]
+        into.name = held.name
+        into.seconds += held.seconds
+        into.gaps += held.gaps
+        into.moments += held.moments
+        storm = held.retries and held.lines >= _STORM
+        into.waiting_seconds += held.seconds if held.waits or storm else 0.0
+        into.stands = into.stands or held.stands or held.retries
+        into.lines += held.lines
+        into.reported = into.reported or held.reported
+        into.host = into.host or held.host
+        into.where = into.where or held.where
+    return merged
+
+
+def _growth(moments: Sequence[float]) -> float | None:
+    """How many times longer the last passes took than the first, from one to the next: what a loop
+    prints besides takes no part of it away."""
+    passes = [after - before for before, after in pairwise(moments) if after > before]
+    if len(passes) < _GROWTH_POINTS:
+        return None
+    third = len(passes) // 3  # chosen: the first and the last third
+    # Medians: a line that was lost makes one pass of two.
+    first, last = median(passes[:third]), median(passes[-third:])
+    return last / first if first > 0 else None

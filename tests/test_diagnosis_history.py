@@ -1,0 +1,88 @@
+"""What earlier jobs and attempts say of this failure, where no text of its own names a cause."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from remediator.case import Case, Recovery
+from remediator.diagnosis import diagnose
+from remediator.domain import Cause, Source
+from tests.case_parts import START, batch, cpu, custom, lines, of
+
+EXIT_1 = "The replica workerpool0-0 exited with a non-zero status of 1. Termination reason: Error."
+TIMED_OUT = "Job has exceeded its maximum running time of 3600s: DEADLINE_EXCEEDED."
+TRACEBACK = lines((400, "Traceback (most recent call last):"), (401, "KeyError: 'price'"))
+
+
+def with_gpu(body: dict) -> dict:
+    job = json.loads(json.dumps(body))
+    spec = job["job"]["jobSpec"]["workerPoolSpecs"][0]["machineSpec"]
+    spec |= {"acceleratorType": "NVIDIA_TESLA_T4", "acceleratorCount": 1}
+    return job
+
+
+def mended(body: dict, cause: Cause, times: int = 1) -> Case:
+    before = Recovery(cause, START - timedelta(days=1), "g2-standard-8 + 1 NVIDIA_L4")
+    return replace(Case.parse(body), recoveries=(before,) * times)
+
+
+def stopped(**more) -> dict:
+    return custom(3610, error={"code": 4, "message": TIMED_OUT}, **more)
+
+
+BEFORE = {
+    "a crash with a GPU": (with_gpu(custom(50, EXIT_1)), Cause.GPU_MEMORY, Cause.GPU_MEMORY),
+    "a crash without one": (custom(50, EXIT_1), Cause.GPU_MEMORY, Cause.UNKNOWN),
+    "a crash that says why": (with_gpu(custom(500, EXIT_1)) | {"logEntries": TRACEBACK}, Cause.GPU_MEMORY, Cause.USER_CODE_ERROR),
+    "a time-out where memory was short": (with_gpu(stopped()), Cause.GPU_MEMORY, Cause.UNKNOWN),
+    "a crash where a GPU was wanted": (custom(50, EXIT_1), Cause.ACCELERATOR_MISSING, Cause.ACCELERATOR_MISSING),
+    "full CPUs where a GPU was wanted": (stopped() | {"timeSeries": cpu(0.98)}, Cause.ACCELERATOR_MISSING, Cause.ACCELERATOR_MISSING),
+    "idle CPUs where a GPU was wanted": (stopped() | {"timeSeries": cpu(0.02)}, Cause.ACCELERATOR_MISSING, Cause.UNKNOWN),
+    "a 504 where a GPU was wanted": (batch(), Cause.ACCELERATOR_MISSING, Cause.ACCELERATOR_MISSING),
+    "a time-out that nobody measured": (stopped(), Cause.CPU_SATURATION, Cause.CPU_SATURATION),
+    "a time-out with idle CPUs": (stopped() | {"timeSeries": cpu(0.02)}, Cause.CPU_SATURATION, Cause.UNKNOWN),
+    "a crash where CPUs were short": (custom(50, EXIT_1), Cause.CPU_SATURATION, Cause.UNKNOWN),
+    "a crash where memory was short": (custom(50, EXIT_1), Cause.MEMORY_PRESSURE, Cause.MEMORY_PRESSURE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "before", "cause"), BEFORE.values(), ids=list(BEFORE))
+def test_a_similar_job_that_was_mended_speaks_where_nothing_else_does(
+    body: dict, before: Cause, cause: Cause
+) -> None:
+    assert diagnose(Case.parse(body)).verdict is not before
+    assert diagnose(mended(body, before)).verdict is cause
+
+
+def test_what_mended_a_similar_job_is_told_with_its_day() -> None:
+    found = diagnose(mended(with_gpu(custom(50, EXIT_1)), Cause.GPU_MEMORY, times=3))
+    (evidence,) = (one for one in found.causes[0].evidence if one.source is Source.HISTORY)
+    assert evidence.says == (
+        "nothing else names a cause, and a similar job that failed by gpu_memory was fixed with "
+        "g2-standard-8 + 1 NVIDIA_L4 on 2026-11-22 (and 2 more)"
+    )
+    assert not found.settled_by_error
+
+
+AGAIN = {
+    "the service, without a word": (custom(50, EXIT_1), "transient_backend", Cause.TRANSIENT_BACKEND),
+    "the service, then out of time": (stopped(), "transient_backend", Cause.UNKNOWN),
+    "the service, then a bug": (custom(500, EXIT_1) | {"logEntries": TRACEBACK}, "transient_backend", Cause.USER_CODE_ERROR),
+    "device memory, without a word": (with_gpu(custom(50, EXIT_1)), "gpu_memory", Cause.GPU_MEMORY),
+    "CPUs, unmeasured": (stopped(), "cpu_saturation", Cause.CPU_SATURATION),
+    "a bug, without a word": (custom(50, EXIT_1), "user_code_error", Cause.UNKNOWN),
+    "unknown, without a word": (custom(50, EXIT_1), "unknown", Cause.UNKNOWN),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "treated_for", "cause"), AGAIN.values(), ids=list(AGAIN))
+def test_an_attempt_that_ends_as_the_one_before_it_ended_for_the_same(
+    body: dict, treated_for: str, cause: Cause
+) -> None:
+    before = {"name": "projects/1/locations/us-central1/customJobs/6", "verdict": treated_for}
+    assert of(body).verdict is not cause or cause in {Cause.UNKNOWN, Cause.USER_CODE_ERROR}
+    assert of(body | {"attempts": [before]}).verdict is cause
