@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 from remediator.alerts import as_text, compose
-from tests.test_alerts_compose import SITUATIONS, TEXTS
+from tests.alert_situations import SITUATIONS, TEXTS
 
 _HEAD = """\
 # Each alert, as it reads

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.alert_examples import EXAMPLES, page
-from tests.test_alerts_compose import SITUATIONS
+from tests.alert_situations import SITUATIONS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 

@@ -9,8 +9,8 @@ import pytest
 
 from remediator.alerts import compose
 from remediator.alerts.render import render_email
+from tests.alert_situations import SITUATIONS
 from tests.chromium import CHROMIUM, Chromium
-from tests.test_alerts_compose import SITUATIONS
 from tests.test_report_in_chromium import CONTRASTS
 
 pytestmark = [

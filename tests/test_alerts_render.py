@@ -28,8 +28,8 @@ from remediator.alerts.message import (
 )
 from remediator.alerts.render import render_email, render_slack
 from remediator.domain import Evidence, Source
+from tests.alert_situations import SITUATIONS
 from tests.hostile import CLOSES_TAGS_AND_QUOTES
-from tests.test_alerts_compose import SITUATIONS
 
 DUE = datetime(2026, 11, 23, 20, 2, 5, tzinfo=UTC)
 HOSTILE = (

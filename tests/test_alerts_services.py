@@ -34,7 +34,7 @@ from remediator.alerts.teams import TeamsWorkflow, render_teams
 from remediator.alerts.webhook import SignedWebhook, webhook_body
 from remediator.domain import PermanentError, TransientError
 from remediator.policy import load
-from tests.test_alerts_compose import FACTS, SITUATIONS
+from tests.alert_situations import FACTS, SITUATIONS
 from twin import faults
 from twin.cloud import Cloud
 from twin.services import CHAT_BYTES, PAGERDUTY_BYTES, TEAMS_BYTES

@@ -26,10 +26,10 @@ from remediator.domain import Cause, Evidence, RankedCause, Source
 from remediator.ledger import Conclusion
 from remediator.redaction import MARK, redact, redact_json
 from remediator.report import render, stories
+from tests.alert_situations import DIAGNOSIS, FACTS
 from tests.stories import conftest as of_stories
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
-from tests.test_alerts_compose import DIAGNOSIS, FACTS
 from tests.test_report import NOON, incident
 
 cloud, open_house = of_stories.cloud, of_stories.open_house

@@ -1,7 +1,7 @@
 """What is known when an alert falls due: the value that `compose` turns into a Message. Pure.
 
 Owns what can be said of the facts in one word: the job's name, the verdict, how many attempts there
-were, whether a question was left unanswered. Says nothing itself: `titles`, `explanation` and `compose` do.
+were, how a question ended. Says nothing itself: `compose` and the modules of its answers do.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from remediator.alerts.message import AlertKind, Link, Message
 from remediator.alerts.running import Trouble
 from remediator.alerts.wording import shown
 from remediator.case import Gap
 from remediator.domain import (
-    Action,
     Attempt,
     Cause,
     Diagnosis,
@@ -31,6 +31,27 @@ from remediator.job.summary import RowCounts
 NAME_LIMIT = 60
 
 
+class QuestionEnd(StrEnum):
+    """How a question ended that was not answered with yes."""
+
+    DECLINED = "declined"
+    EXPIRED = "nobody answered"
+
+
+_EXPLAINED = frozenset(
+    {
+        AlertKind.ACTED,
+        AlertKind.WAITING,
+        AlertKind.APPROVAL,
+        AlertKind.OBSERVED,
+        AlertKind.ALERT,
+        AlertKind.NEXT_ATTEMPT,
+        AlertKind.GIVEN_UP,
+        AlertKind.REFUSED_CREATION,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class AlertFacts:
     """What is known when an alert falls due. Everything may be raw: composing redacts and cuts.
@@ -40,7 +61,8 @@ class AlertFacts:
     `rows` what a batch did with its instances. `plan` is the plan just decided or carried out, `created` the
     name of the job it made. `spent_usd` is what the chain's resubmissions have cost so far,
     `estimated_usd` what their plans had said; `time_lost_seconds` runs from the first failure to
-    the recovery, `output` is where its results are. `approve_until` is when a question expires.
+    the recovery, `output` is where its results are. `approve_until` is when a question expires,
+    `question_end` how one ended that got no yes, `declined_by` who said no.
     `over_time`, `limit` and `cancels` tell of an overrun: that its time is over, not its budget; which
     limit it passed; that it is being ended. `places` are links that only the workflow knows. `count` and `extra` serve the
     summaries: how many, and a line for each; `together` are the alerts that one message stands for.
@@ -85,6 +107,8 @@ class AlertFacts:
     count: int = 0
     extra: tuple[str, ...] = ()
     together: tuple[Message, ...] = ()
+    question_end: QuestionEnd | None = None
+    declined_by: str = ""
     grant: str = ""
     deleted: bool = False
     trouble: Trouble | None = None
@@ -110,11 +134,17 @@ class AlertFacts:
         return ended and self.diagnosis is None
 
     @property
-    def unanswered(self) -> str:
-        """`nobody answered` or `declined by …`, where a question was not answered with yes."""
-        plan = self.plan if self.kind is AlertKind.GIVEN_UP else None
-        asked = plan is not None and plan.action is Action.APPROVE and plan.notes
-        return shown(plan.notes[0], NAME_LIMIT) if plan is not None and asked else ""
+    def is_explained(self) -> bool:
+        """It tells of a failure, and so of its cause and the evidence."""
+        return self.kind in _EXPLAINED
+
+    @property
+    def question_end_words(self) -> str:
+        """`nobody answered` or `declined by …`; empty where no question ended so."""
+        if self.question_end is None:
+            return ""
+        by = f" by {self.declined_by}" if self.declined_by else ""
+        return shown(f"{self.question_end}{by}", NAME_LIMIT)
 
     @property
     def made(self) -> int:

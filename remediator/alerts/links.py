@@ -1,6 +1,6 @@
 """Where to look: a job's page in the Cloud console and its lines in the Logs Explorer. Pure.
 
-Owns the shapes of Google's console URLs. Every part of a name is quoted, so that a link leads to the
+Owns the shapes of Google's console URLs, and which of them an alert gives. Every part of a name is quoted, so that a link leads to the
 console whatever the name holds. Called by `compose` and the report.
 """
 
@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
+from remediator.alerts.explanation import evidence
+from remediator.alerts.facts import AlertFacts, job_named
 from remediator.alerts.message import Link
-from remediator.domain import JobKind, JobName, rfc3339
+from remediator.alerts.wording import JOB_NAMES
+from remediator.domain import JobKind, JobName, Source, rfc3339
 
 
 def console_url(job: JobName) -> str:
@@ -82,3 +85,43 @@ _LOG_QUERIES: Mapping[JobKind, str] = {
     JobKind.CUSTOM: 'resource.labels.job_id="{id}"',
     JobKind.PIPELINE: 'resource.labels.pipeline_job_id="{id}"',
 }
+
+
+# --- the links of an alert ------------------------------------------------------------------------
+
+
+def links_of(facts: AlertFacts) -> tuple[Link, ...]:
+    found: dict[str, Link] = {}
+    others = JOB_NAMES.findall(" ".join(facts.plan.notes)) if facts.plan is not None else ()
+    names = (
+        ("Job", facts.job),
+        ("New job", facts.created),
+        ("First job", _root_name(facts)),
+        *(("Other run", name) for name in others[:1]),
+    )
+    for label, name in names:
+        job = job_named(name)
+        if job is not None:
+            url = console_url(job)
+            found.setdefault(url, Link(label, url))
+    proof = evidence(facts) if facts.is_explained else ()
+    if facts.job is not None:
+        found["logs"] = Link("Logs", logs_url(facts.job, facts.started, facts.ended))
+        line = next((e.where for e in proof if e.source is Source.LOG), "")
+        project, started, ended = facts.job.project, facts.started, facts.ended
+        found.update((x.url, x) for x in entry_links("Log line", project, line, started, ended))
+    found.update((link.url, link) for link in facts.places)
+    top = facts.top
+    if top is not None and facts.is_explained and _SAFE_URL.fullmatch(top.advice_url):
+        found["advice"] = Link("Advice", top.advice_url)
+    return tuple(found.values())
+
+
+def _root_name(facts: AlertFacts) -> str:
+    """The first job by its whole name; the ledger's key lacks the project."""
+    if facts.job is None or job_named(facts.root) is not None:
+        return facts.root
+    return f"projects/{facts.job.project}/locations/{facts.root.partition('@')[0]}"
+
+
+_SAFE_URL = re.compile(r"https://[A-Za-z0-9._/~%#?&=+:@,;-]{1,500}")

@@ -162,7 +162,7 @@ def _given_up_title(facts: AlertFacts) -> str:
         stood = running.STOOD[facts.watch_reason]
         return f"Given up: the remediator cancelled {facts.name}, which {stood}"
     after = f" after {plural(facts.made, 'resubmission')}" if facts.made else ""
-    asked = f", {facts.unanswered}" if facts.unanswered else ""
+    asked = f", {facts.question_end_words}" if facts.question_end is not None else ""
     return f"Given up: {_failed(facts)}{after}{asked}"
 
 

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from remediator.domain import Cause, Change, Guard, JobState
+from remediator.domain import Cause, Change, Guard, JobKind, JobState
 from remediator.job.batch import is_resumed
 from remediator.redaction import redact
 
@@ -380,3 +380,14 @@ def table(head: list[str], rows: list[list[str]]) -> list[str]:
 
     rule = [f"{'-' * widths[0]}", *(f"{'-' * (w - 1)}:" for w in widths[1:])]
     return [line(head), f"| {' | '.join(rule)} |", *map(line, rows)]
+
+
+KIND_WORDS: Mapping[JobKind, str] = {
+    JobKind.BATCH_PREDICTION: "Batch prediction",
+    JobKind.CUSTOM: "Custom job",
+    JobKind.HYPERPARAMETER_TUNING: "Tuning job",
+    JobKind.TRAINING_PIPELINE: "Training pipeline",
+    JobKind.PIPELINE: "Pipeline run",
+}
+JOB_NAMES = re.compile(r"projects/[\w.:-]{1,100}/locations/[\w-]{1,40}/\w{1,40}/[\w-]{1,128}")
+"""A job's whole resource name, where one stands in a text."""

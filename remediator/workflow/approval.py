@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remediator.alerts import AlertKind
+from remediator.alerts.facts import QuestionEnd
 from remediator.domain import (
     Action,
     InvalidInput,
@@ -40,7 +41,11 @@ def ask_for_approval(context: IncidentContext, services: Services, now: datetime
     approval = context.incident.approval
     if approval is not None and approval.digest == context.plan.digest:
         if approval.answer == DECLINED or (not approval.answer and now >= approval.expires):
-            said = f"{approval.answer} by {approval.by}" if approval.answer else "nobody answered"
+            said = (
+                f"{approval.answer} by {approval.by}"
+                if approval.answer
+                else QuestionEnd.EXPIRED.value
+            )
             declined = replace(
                 context.plan,
                 because=f"{context.plan.because} ({said})",

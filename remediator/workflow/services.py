@@ -13,6 +13,7 @@ from typing import Protocol
 
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.alerts.delivery import Outbox
+from remediator.alerts.facts import QuestionEnd
 from remediator.alerts.wording import moment_words
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
@@ -164,6 +165,8 @@ class IncidentContext:
 
     def facts(self, kind: AlertKind, *, created: str = "", now: datetime) -> AlertFacts:
         lost = self.chain.first_failed or self.job.end_time
+        approval = self.incident.approval
+        end = self._question_end(now) if kind is AlertKind.GIVEN_UP else None
         return replace(
             job_facts(kind, self.job, self.incident, self.chain),
             error=self.job.error_message,
@@ -177,10 +180,22 @@ class IncidentContext:
             spent_usd=self.chain.spent_usd or None,
             estimated_usd=self.plan.estimated_usd,
             time_lost_seconds=(now - lost).total_seconds() if lost else None,
-            approval_id=self.incident.approval.id if self.incident.approval else "",
-            approve_until=self.incident.approval.expires if self.incident.approval else None,
+            approval_id=approval.id if approval else "",
+            approve_until=approval.expires if approval else None,
+            question_end=end,
+            declined_by=approval.by if approval and end is QuestionEnd.DECLINED else "",
             extra=self._extra(),
         )
+
+    def _question_end(self, now: datetime) -> QuestionEnd | None:
+        """How the question about this plan ended, where it got no yes."""
+        approval = self.incident.approval
+        asked = self.plan.action is Action.APPROVE
+        if approval is None or not asked or approval.digest != self.plan.digest:
+            return None
+        if approval.answer == DECLINED:
+            return QuestionEnd.DECLINED
+        return QuestionEnd.EXPIRED if not approval.answer and now >= approval.expires else None
 
     def _extra(self) -> tuple[str, ...]:
         lines = []

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
+from remediator.alerts.facts import QuestionEnd
 from remediator.alerts.running import Trouble, acts, stood_still_usd
 from remediator.case import Case
 from remediator.domain import (
@@ -278,7 +279,7 @@ def follow_cancel(job: Job, incident: Incident, services: Services, now: datetim
 def _follow_question(job: Job, incident: Incident, services: Services, now: datetime) -> str:
     approval = incident.approval
     if approval is None or (not approval.answer and now >= approval.expires):
-        return _withdraw(incident, services, now, "nobody answered")
+        return _withdraw(incident, services, now, QuestionEnd.EXPIRED)
     if not approval.answer:
         services.ledger.move(replace(incident, due=min(approval.expires, now + _ASKED_AGAIN)))
         return f"awaiting approval {approval.id}"

@@ -1,0 +1,130 @@
+"""The words of alerts: changes, spans, certainty, money, and text from outside on one line."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remediator.alerts import wording
+from remediator.domain import (
+    Cause,
+    Change,
+    Guard,
+)
+
+
+def test_every_cause_and_every_guard_has_words() -> None:
+    assert set(wording.MEANINGS) == set(wording.ADVICE) == set(Cause)
+    assert set(wording.GUARDS) == set(Guard)
+
+
+@given(st.text(), st.integers(min_value=2, max_value=50))
+def test_shown_text_fits_and_is_one_clean_line(text: str, limit: int) -> None:
+    told = wording.shown(text, limit)
+    assert len(told) <= limit
+    assert told == " ".join(told.split())
+    assert told.isprintable()
+
+
+def test_a_secret_split_by_an_invisible_mark_is_still_redacted() -> None:
+    assert "hunter2" not in wording.shown("pass\u200bword=hunter2hunter2", 200)
+
+
+@pytest.mark.parametrize(
+    ("changes", "phrase"),
+    [
+        ((), ""),
+        ((Change("a.machineType", "x", "n1-standard-16"),), "on n1-standard-16"),
+        (
+            (
+                Change("m.machineType", "x", "n1-standard-8"),
+                Change("m.acceleratorType", None, "NVIDIA_TESLA_T4"),
+                Change("m.acceleratorCount", None, 2),
+            ),
+            "on n1-standard-8 with 2 NVIDIA_TESLA_T4",
+        ),
+        ((Change("m.batchSize", 64, 32),), "with batch size 32"),
+        ((Change("m.acceleratorType", "NVIDIA_L4", None),), "without accelerator"),
+        (
+            (Change("d.startingReplicaCount", 1, 2), Change("d.maxReplicaCount", 1, 2)),
+            "with 2 replicas",
+        ),
+        ((Change("generateExplanation", True, False),), "with explanations off"),
+        ((Change("spec.other", 1, "{0}"),), "with other (0)"),
+    ],
+)
+def test_changes_are_said_in_a_phrase(changes: tuple[Change, ...], phrase: str) -> None:
+    assert wording.described(changes) == phrase
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ((Change("batchSize", None, 32),), "batch size 64 (the default) -> 32"),
+        (
+            (
+                Change("m.acceleratorType", None, "NVIDIA_TESLA_T4"),
+                Change("m.acceleratorCount", None, 1),
+            ),
+            "accelerator none -> 1 NVIDIA_TESLA_T4",
+        ),
+        (
+            (
+                Change("m.acceleratorType", "NVIDIA_TESLA_T4", "NVIDIA_L4"),
+                Change("m.acceleratorCount", 2, 1),
+            ),
+            "accelerator 2 NVIDIA_TESLA_T4 -> 1 NVIDIA_L4",
+        ),
+        ((Change("m.acceleratorCount", 1, 2),), "accelerators 1 -> 2"),
+        (
+            (Change("m.acceleratorType", "NVIDIA_L4", None), Change("m.acceleratorCount", 1, None)),
+            "accelerator 1 NVIDIA_L4 -> none",
+        ),
+        (
+            (Change("pools[0].machineType", "a", "b"), Change("pools[1].machineType", "a", "b")),
+            "machine type a -> b",
+        ),
+        ((Change("generateExplanation", True, False),), "explanations on -> off"),
+        ((Change("timeout", None, "7200s"),), "time-out not set -> 7200s"),
+    ],
+)
+def test_changes_are_spelled_out_as_people_say_them(
+    changes: tuple[Change, ...], words: str
+) -> None:
+    assert wording.spelled(changes) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (45.4, "45 s"),
+        (61, "1 min 01 s"),
+        (3900, "1 h 05 min"),
+        (90000, "1 d 1 h"),
+        (-5, "0 s"),
+    ],
+)
+def test_a_span_is_said_in_its_two_largest_units(seconds: float, words: str) -> None:
+    assert wording.span(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("confidence", "words"), [(0.5, "50%"), (0.994, "99%"), (0.996, "over 99%"), (1, "over 99%")]
+)
+def test_nothing_is_wholly_sure(confidence: float, words: str) -> None:
+    assert wording.certainty(confidence) == words
+
+
+@pytest.mark.parametrize(
+    ("usd", "words"),
+    [
+        (None, "an unknown amount"),
+        (0.0, "$0.00"),
+        (0.004, "less than $0.01"),
+        (1234.5, "$1,234.50"),
+    ],
+)
+def test_money_is_said_in_dollars(usd: float | None, words: str) -> None:
+    assert wording.amount(usd) == words
