@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bench import emulators
 from remediator.cli.main import main
 
 _SLOW_MACHINE = [HealthCheck.too_slow]  # says how busy the machine is, nothing of the product
@@ -33,6 +34,15 @@ settings.register_profile(
     "fuzz", max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck)
 )
 settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def firestore_emulator() -> Iterator[str]:
+    """`host:port` of a Firestore emulator that ends with the session."""
+    with emulators.firestore() as address:
+        if not address:
+            pytest.skip("gcloud's Firestore emulator or Java is not installed")
+        yield address
 
 
 @pytest.fixture(scope="session")

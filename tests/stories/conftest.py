@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import functions_framework
+import grpc
 import pytest
 import stamina
 import time_machine
+from google.cloud.firestore_v1.services.firestore import FirestoreClient
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
 
 from twin.cloud import Cloud
 
@@ -163,9 +166,41 @@ def noon(cloud: TestCloud) -> Iterator[None]:
         yield
 
 
+on_both_ledgers = pytest.mark.parametrize(
+    "kept_in",
+    ["sqlite", pytest.param("firestore", marks=pytest.mark.emulator)],
+    indirect=True,
+)
+"""A story that is told with the ledger in SQLite, and in Firestore on Google's emulator."""
+
+
+@dataclass(frozen=True)
+class KeptIn:
+    """Where a story's ledger is: its setting, what the product needs beside it, how time passes for it."""
+
+    url: str
+    environment: Mapping[str, str]
+    let_pass: Callable[[timedelta], None]
+
+
+@pytest.fixture
+def kept_in(request: pytest.FixtureRequest, tmp_path: Path) -> KeptIn:
+    """SQLite, unless the story is `on_both_ledgers`."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        file = tmp_path / "ledger.sqlite3"
+        return KeptIn(f"sqlite:///{file}", {}, lambda step: let_pass(file, step))
+    address = request.getfixturevalue("firestore_emulator")
+    collection = f"story-{uuid.uuid4().hex[:8]}"
+    return KeptIn(
+        f"firestore://(default)/{collection}",
+        {"FIRESTORE_EMULATOR_HOST": address},
+        lambda step: _let_pass_in_firestore(address, collection, step),
+    )
+
+
 @pytest.fixture
 def open_house(
-    cloud: TestCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cloud: TestCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_in: KeptIn
 ) -> Callable[..., House]:
     """Start the product with a policy file and settings; as often as a story restarts it."""
 
@@ -180,7 +215,8 @@ def open_house(
         file.write_text(policies)
         environment = {
             "REMEDIATOR_POLICIES": str(file),
-            "REMEDIATOR_LEDGER": f"sqlite:///{tmp_path}/ledger.sqlite3",
+            "REMEDIATOR_LEDGER": kept_in.url,
+            **kept_in.environment,
             **settings,
         }
         if web_proxied:
@@ -218,10 +254,31 @@ def let_pass(ledger: Path, step: timedelta) -> None:
     database.close()
 
 
+def _let_pass_in_firestore(address: str, collection: str, step: timedelta) -> None:
+    """The same for the documents of a collection on Google's emulator, by Google's own client."""
+    channel = grpc.insecure_channel(address)
+    client = FirestoreClient(transport=FirestoreGrpcTransport(channel=channel))
+    parent = f"projects/{_PROJECT}/databases/(default)/documents"
+    for document in client.list_documents({"parent": parent, "collection_id": collection}):
+        fields = document.fields
+        is_counter = document.name.rpartition("/")[2].startswith("counters:")
+        body = fields["body"].string_value
+        fields["body"] = {
+            "string_value": _earlier(_marks_moved(body, step) if is_counter else body, step)
+        }
+        for name in [one for one in fields if one.startswith("due_")]:
+            fields[name] = {"timestamp_value": fields[name].timestamp_value - step}
+        client.update_document({"document": document})
+    channel.close()
+
+
+_PROJECT = "genomics-lab"  # the twin's
+
+
 @pytest.fixture
-def later(tmp_path: Path) -> Callable[..., None]:
+def later(kept_in: KeptIn) -> Callable[..., None]:
     """Let time pass for the story's ledger."""
-    return lambda **by: let_pass(tmp_path / "ledger.sqlite3", timedelta(**by))
+    return lambda **by: kept_in.let_pass(timedelta(**by))
 
 
 _MARK = re.compile(r"\b1\d{15}\b")  # a sliding window's marks are microseconds since 1970

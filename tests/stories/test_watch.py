@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.stories.conftest import POLICIES
+from tests.stories.conftest import POLICIES, on_both_ledgers
 from twin import faults
 from twin.clock import rfc3339
 from twin.physics import Needs, Section
@@ -151,6 +152,11 @@ def titles(cloud: Any) -> list[str]:
     return [message.text.splitlines()[0] for message in cloud.slack.messages]
 
 
+def alerts(cloud: Any) -> list[str]:
+    """What kind each message is of, by the first words of its title."""
+    return [title.partition(":")[0] for title in titles(cloud)]
+
+
 def look_twice(house: Any, later: Any) -> None:
     """Two looks: the first suspects, the second says the same."""
     house.reconcile()
@@ -165,6 +171,7 @@ def go_on(house: Any, later: Any, *, rounds: int) -> None:
 
 
 @old
+@on_both_ledgers
 def test_a_hung_job_of_four_workers_is_ended_and_submitted_again_once(
     open_house: Any, cloud: Any, later: Any
 ) -> None:
@@ -215,6 +222,7 @@ def test_a_slow_but_healthy_job_is_left_alone(open_house: Any, cloud: Any, later
 
 
 @old
+@on_both_ledgers
 def test_an_entry_that_only_tells_tells_a_spell_once(
     open_house: Any, cloud: Any, later: Any
 ) -> None:
@@ -251,6 +259,7 @@ def test_the_stop_switch_keeps_a_job_running(open_house: Any, cloud: Any, later:
 
 
 @old
+@on_both_ledgers
 def test_a_question_is_asked_and_a_yes_ends_the_job(
     open_house: Any, cloud: Any, later: Any, run: Callable[..., tuple[int, str, str]]
 ) -> None:
@@ -301,6 +310,7 @@ def test_a_no_leaves_the_job_running_and_is_not_asked_again(
 
 
 @old
+@on_both_ledgers
 def test_a_cancel_that_was_not_answered_is_sent_again(
     open_house: Any, cloud: Any, later: Any
 ) -> None:
@@ -360,6 +370,7 @@ def test_what_stood_still_is_in_the_report_once_the_job_has_ended(
 
 
 @old
+@on_both_ledgers
 def test_an_attempt_that_hangs_too_is_ended_and_counted_in_its_chain(
     open_house: Any, cloud: Any, later: Any
 ) -> None:
@@ -380,3 +391,54 @@ def test_an_attempt_that_hangs_too_is_ended_and_counted_in_its_chain(
     assert len(resubmissions(cloud)) == 2
     assert len(cloud.calls("*.CancelCustomJob")) == 2
     assert "Refused by attempts: 2 of 2" in " ".join(cloud.slack.messages[-1].text.split())
+
+
+@old
+@on_both_ledgers
+@pytest.mark.parametrize("call", ["*.CancelCustomJob", "*.CreateCustomJob"])
+def test_a_call_whose_answer_is_lost_is_not_repeated_in_its_effect(
+    open_house: Any, cloud: Any, later: Any, call: str
+) -> None:
+    """As after a crash between the call and what is written down of it."""
+    house = open_house(POLICIES + WATCH)
+    running_job(cloud, hangs_at=150)
+    cloud.fail(call, faults.lost_answer(), times=1)
+    for _ in range(6):
+        go_on(house, later, rounds=1)
+        cloud.clock.advance(60)
+    assert cloud.jobs.all("customJobs")[0]["state"] == "JOB_STATE_CANCELLED"
+    assert len(resubmissions(cloud)) == 1
+    assert alerts(cloud) == ["Running", "Resubmitted unchanged", "Recovered"]
+
+
+@old
+@on_both_ledgers
+def test_two_rounds_at_once_tell_and_end_a_job_once(
+    open_house: Any, cloud: Any, later: Any
+) -> None:
+    rounds = [open_house(POLICIES + WATCH) for _ in range(2)]
+    running_job(cloud, hangs_at=150)
+    for _ in range(4):
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda one: one.reconcile(), rounds))
+        cloud.clock.advance(60)
+        later(minutes=3)
+    assert len(resubmissions(cloud)) == 1
+    assert alerts(cloud) == ["Running", "Resubmitted unchanged"]
+
+
+@old
+def test_a_time_out_to_come_is_told_once_and_stays_told(
+    open_house: Any, cloud: Any, later: Any
+) -> None:
+    """The log alone says it, so it is read again at each look for as long as that is thought."""
+    house = open_house(POLICIES + TELL.replace("[stalled, spinning]", "will_time_out"))
+    job = running_job(cloud, hangs_at=None)
+    spec = {**job["jobSpec"], "scheduling": {"timeout": f"{(HOURS + 2) * 3600}s"}}
+    cloud.jobs.change(job["name"], jobSpec=spec)
+    for minute in range(5, HOURS * 60, 5):
+        moment = cloud.clock.now() - timedelta(minutes=HOURS * 60 - minute)
+        _line(cloud, "4711", moment, f"epoch {minute}/900")
+    go_on(house, later, rounds=8)
+    (alert,) = titles(cloud)
+    assert alert.startswith("Running: pretrain will run into its time-out")
