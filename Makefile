@@ -22,7 +22,7 @@ help:
 	@echo "make bench   the measurements; results in bench/"
 	@echo "make fuzz    malformed events, 100,000 of them, and every property with fresh examples"
 	@echo "make chaos   faults drawn at random over the whole product, and what must hold (SECONDS=3600 SEED=1)"
-	@echo "make mutants one change to a room that moves money at a time: do its tests notice? (ROOM=resubmit SAMPLE=100)"
+	@echo "make mutants one change to a room that moves money at a time: do its tests notice? (ROOM=resubmit SAMPLE=100 SEED=17)"
 	@echo "make scan    checkov over the Terraform module"
 	@echo "make bigquery  a BigQuery emulator, for the tests that say SKIPPED without it"
 	@echo "make audit   the locked versions against the public lists of vulnerabilities"
@@ -105,7 +105,7 @@ $(VENV)/.mutants: $(READY)
 
 mutants: $(VENV)/.mutants
 	@for room in $(or $(ROOM),resubmit claims budgets planner steps sizing guards workflow); do \
-	$(BIN)/python tests/mutants.py $$room --sample $(or $(SAMPLE),0) || exit 1; done
+	$(BIN)/python tests/mutants.py $$room --sample $(or $(SAMPLE),0) --seed $(or $(SEED),17) || exit 1; done
 
 $(VENV)/audit/bin/pip-audit: $(READY)
 	$(BIN)/python -m venv $(VENV)/audit

@@ -6,7 +6,7 @@ tests killed and which survived. Not part of `make test`: a room takes minutes t
 
 A mutant that changes only words (a log line, an error's text, a sentence of an alert) is counted
 apart: the figures that docs/reliability.md gives are of the others, which change what is sent, spent
-or stored. `--sample N` runs N of a room's mutants, the same ones each time.
+or stored. `--sample N` runs N of a room's mutants, the same ones each time for one `--seed`.
 """
 
 from __future__ import annotations
@@ -109,12 +109,13 @@ def main() -> int:
     asked = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     asked.add_argument("room", choices=ROOMS)
     asked.add_argument("--sample", type=int, default=0, help="only so many mutants")
+    asked.add_argument("--seed", type=int, default=17, help="of the sample")
     asked.add_argument("--only-report", action="store_true", help="what the last run found")
     told = asked.parse_args()
     folder = ROOT / ".mutants" / told.room
     if not told.only_report:
         _copied(folder, ROOMS[told.room])
-        names = _chosen(folder, ROOMS[told.room], told.sample)
+        names = _chosen(folder, ROOMS[told.room], told.sample, told.seed)
         _mutmut(folder, "run", "--max-children", "1", *names)
     return 0 if _report(folder, ROOMS[told.room]) else 1
 
@@ -150,7 +151,7 @@ def _mutmut(folder: Path, *words: str) -> None:
         )
 
 
-def _chosen(folder: Path, room: Room, many: int) -> list[str]:
+def _chosen(folder: Path, room: Room, many: int, seed: int) -> list[str]:
     """Names of the mutants to run; none: all."""
     if not many and not room.only:
         return []
@@ -158,8 +159,8 @@ def _chosen(folder: Path, room: Room, many: int) -> list[str]:
     names = sorted(name for meta in _metas(folder) for name in _codes(meta))
     if room.only:
         names = [one for one in names if _own_name(one.rpartition(".")[2]) in room.only]
-    if many:  # the same ones each time
-        return random.Random(17).sample(names, min(many, len(names)))
+    if many:
+        return random.Random(seed).sample(names, min(many, len(names)))
     return names
 
 
