@@ -85,6 +85,7 @@ ROOMS = {
         (
             *_POLICY, "tests/test_remedies.py", "tests/test_fallback.py", "tests/test_kinds.py",
             "tests/test_dead_ends.py", "tests/test_pipelines.py", "tests/test_slices.py",
+            "tests/test_planner_words.py", "tests/test_matrix.py", "tests/planning",
         ),
         frozenset({"_not_legal"}),
     ),
