@@ -29,7 +29,7 @@ from remediator.settings import Settings
 
 if TYPE_CHECKING:
     from remediator.alerts import Channel, DeliveryRules
-    from remediator.alerts.delivery import Outbox
+    from remediator.alerts.outbox import Outbox
     from remediator.cloud.deployment import Deployment
     from remediator.cloud.logs import Logs
     from remediator.cloud.metrics import Metrics
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from remediator.policy import Policies
     from remediator.rows.objects import BatchRows
     from remediator.workflow.policy_file import PolicyFile
-    from remediator.workflow.services import Services
+    from remediator.workflow.services import Services, VertexProject
 
 CALL_SECONDS = 15.0  # all tries of one call together
 ROUND_SECONDS = 50.0  # one `reconcile`; Scheduler calls again in a minute
@@ -98,26 +98,37 @@ class App:
     @cached_property
     def services(self) -> Services:
         """Everything that the workflow touches the world with."""
-        from remediator.catalog.catalog import Catalog
-        from remediator.workflow.services import Services
+        from remediator.workflow.services import Configuration, Records, Services
 
         return Services(
-            settings=self.settings,
-            project=lambda: self.project,
-            locations=lambda: self.locations,
-            own_account=lambda: self.own_account,
-            policies=self.policies,
-            catalog=Catalog.built_in(),
-            jobs=self.vertex,
-            rows=_LateRows(lambda: self.rows),
-            gather=self.gather,
-            look=self.gather.look,
-            ledger=self.ledger,
-            outbox=self.outbox,
-            now=self.now,
-            token=lambda: secrets.token_hex(16),
-            call_seconds=CALL_SECONDS,
+            config=Configuration(
+                self.settings,
+                self.policies,
+                catalog.Catalog.built_in(),
+                own_account=lambda: self.own_account,
+            ),
+            vertex=self.vertex_project,
+            evidence=self.evidence,
+            records=Records(
+                self.ledger,
+                self.outbox,
+                _LateRows(lambda: self.rows),
+                new_token=lambda: secrets.token_hex(16),
+            ),
+            clock=self.now,
             audit_entry=self._audit_entry,
+        )
+
+    @cached_property
+    def vertex_project(self) -> VertexProject:
+        """Vertex AI in this project."""
+        from remediator.workflow.services import VertexProject
+
+        return VertexProject(
+            self.vertex,
+            ids=lambda: self.project,
+            locations=lambda: self.locations,
+            call_seconds=CALL_SECONDS,
         )
 
     def _audit_entry(self, project: str, insert_id: str, at: datetime) -> Json | None:
@@ -197,7 +208,7 @@ class App:
 
     @cached_property
     def outbox(self) -> Outbox:
-        from remediator.alerts.delivery import Outbox
+        from remediator.alerts.outbox import Outbox
 
         return Outbox(
             self.ledger,
@@ -246,7 +257,7 @@ class App:
         )
 
     @cached_property
-    def gather(self) -> CaseGatherer:
+    def evidence(self) -> CaseGatherer:
         """Reads the evidence of a job."""
         from remediator.evidence.gathering import CaseGatherer
 
@@ -318,7 +329,12 @@ class App:
         from remediator.workflow.policy_file import alert_changes
 
         if self._policies is None:
-            alert_changes(self._policy_file, self.services)
+            alert_changes(
+                self._policy_file,
+                self.services.config,
+                self.services.records.outbox,
+                self.services.clock,
+            )
 
     def write_log(self, log_id: str, entries: list[Any]) -> None:
         self.logs.write(self.project_id, log_id, entries, timeout_seconds=CALL_SECONDS)

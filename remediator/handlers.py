@@ -120,7 +120,8 @@ class Handlers:
                 msg = f"{click.user} is not among the approvers"
                 raise PermissionDenied(msg)
             answered = answer_approval(
-                self._app.services,
+                self._app.services.records.ledger,
+                self._app.services.clock,
                 click.approval_id,
                 approved=click.approved,
                 by=f"Slack {click.user} {click.user_name}".strip(),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from remediator.case import Case
@@ -258,6 +260,17 @@ class _NoStorage:
         raise NotFound(msg)
 
     find = open = rows_in = create = write_json = _gone
+
+
+class KnownEvidence:
+    """Evidence by a function of a test's; of a job that runs nothing is seen."""
+
+    def __init__(self, case_of: Callable[..., Case]) -> None:
+        self.gather = case_of
+
+    def look(self, job: Job, *, now: datetime, with_log: bool, seen: Case | None = None) -> Case:
+        del with_log, seen
+        return Case(job=job, now=now)
 
 
 def no_rows() -> BatchRows:

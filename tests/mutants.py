@@ -49,7 +49,7 @@ class Room:
 
 
 ROOMS = {
-    "resubmit": Room(("workflow/resubmit.py",), ("tests/workflow/test_resubmit.py",)),
+    "resubmit": Room(("workflow/resubmit.py", "workflow/claims.py"), ("tests/workflow/test_resubmit.py",)),
     "claims": Room(
         ("ledger/ledger.py", "ledger/records.py"),
         _LEDGER,
@@ -100,7 +100,7 @@ ROOMS = {
         frozenset({"_used_up", "_group"}),
     ),
     "workflow": Room(
-        ("workflow/incident.py", "workflow/decide.py", "workflow/conclusions.py", "workflow/running_attempts.py"), ("tests/workflow",)
+        ("workflow/incident.py", "workflow/failure.py", "workflow/decide.py", "workflow/conclusions.py", "workflow/running_attempts.py"), ("tests/workflow",)
     ),
 }  # fmt: skip
 _KILLED = frozenset({1, 3})  # pytest's exit codes: a test failed, or the run broke

@@ -12,7 +12,7 @@ import pytest
 
 from remediator.alerts import Message
 from remediator.alerts.channels import Sent
-from remediator.alerts.delivery import Outbox
+from remediator.alerts.outbox import Outbox
 from remediator.ledger import Ledger, OutboxMessage
 from remediator.ledger.sqlite import SqliteStore
 from tests.test_alerts_render import MESSAGE

@@ -24,17 +24,19 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from remediator.alerts.delivery import Outbox  # noqa: E402
+from remediator.alerts.outbox import Outbox  # noqa: E402
 from remediator.cloud import caller  # noqa: E402
 from remediator.ledger import Conclusion, Ledger, Stage  # noqa: E402
 from remediator.planning import planner  # noqa: E402
 from remediator.workflow import (  # noqa: E402
+    approval,
     conclusions,
     decide,
     incident,
     incident_key,
     reconcile,
     running_attempts,
+    sweep,
 )
 
 _WANTED = 8
@@ -67,7 +69,7 @@ def _any_price() -> None:
     def covers(approval: Any, made: Any) -> bool:
         return bool(approval.digest == made.digest)
 
-    decide.covers = incident.covers = covers
+    decide.covers = approval.covers = covers
 
 
 def _against_itself() -> None:
@@ -112,7 +114,8 @@ def _given_up_after_a_day() -> None:
     def for_a_day(job: Any, key: str, incident: Any, services: Any, now: Any) -> str:
         if incident and not incident.attempt and now - incident.first_known > timedelta(days=1):
             ignored = Conclusion.IGNORED
-            incident.finish(incident, services, ignored, "not terminal after a day")
+            ledger = services.records.ledger
+            conclusions.close_incident(incident, ledger, ignored, "not terminal after a day")
             return "given up following"
         return follow(job, key, incident, services, now)
 
@@ -126,25 +129,27 @@ def _one_time_for_all() -> None:
 
 def _alerts_by_the_jobs_number() -> None:
     """9: an alert is known by the failed job's number, not by how many attempts there were."""
-    owed = Outbox.alert_messages
+    owed = Outbox.messages
 
-    def by_job(self: Outbox, facts: Any, channels: Any, now: Any) -> tuple[Any, ...]:
+    def by_job(
+        self: Outbox, facts: Any, channels: Any, now: Any, *, change: Any = None
+    ) -> tuple[Any, ...]:
         number = re.compile(rf"\|{max(facts.attempt, len(facts.attempts))}\|(?=[^|]*$)")
         return tuple(
             replace(outbox_message, id=number.sub(f"|{facts.attempt}|", outbox_message.id))
-            for outbox_message in owed(self, facts, channels, now)
+            for outbox_message in owed(self, facts, channels, now, change=change)
         )
 
-    Outbox.alert_messages = by_job  # type: ignore[method-assign]
+    Outbox.messages = by_job  # type: ignore[method-assign]
 
 
 def _forsaken_with_the_failure() -> None:
     """10: what is made for a failure is forgotten once its owner deletes the failed job."""
 
-    def close(incident: Any, services: Any, now: Any) -> str:
-        del now
+    def close(incident: Any, config: Any, vertex: Any, records: Any, now: Any) -> str:
+        del config, vertex, now
         gone = replace(incident, stage=Stage.DONE, conclusion=Conclusion.IGNORED, due=None)
-        services.ledger.move(gone)
+        records.ledger.move(gone)
         return "the job was deleted"
 
     def nobodys(*args: Any) -> bool:
@@ -168,13 +173,13 @@ def _known_by_name() -> None:
 
     for module in (incident_key, incident, reconcile):
         module.key_of = name_of  # type: ignore[attr-defined]
-    reconcile.unknown_keys = unknown
+    sweep.unknown_keys = unknown
 
 
 def _stopped_by_one_document() -> None:
     """12: a document that cannot be read ends each round."""
 
-    def left_there(services: Any) -> None:
+    def left_there(*services: Any) -> None:
         del services
 
     def due(self: Ledger, now: Any, limit: int) -> tuple[Any, ...]:

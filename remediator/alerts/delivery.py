@@ -1,9 +1,8 @@
-"""Messages to people and to waiting programs, and their delivery.
+"""Delivery of what stands in the outbox: at once while a channel is calm, else in a round.
 
-Owns the outbox: messages become outbox messages in the ledger together with what they tell of, are sent at
-once while a channel is calm, and are finished by `reconcile`, grouped where there are too many. One
-dead channel never delays another, and none undoes or repeats a resubmission. Composes nothing itself
-(`alerts.compose` does) and knows no service: channels and the outcome log are handed in.
+Owns leases of messages, pauses and groups where there are too many. One dead channel never delays
+another, and none undoes or repeats a resubmission. Knows no service: channels and the outcome log are
+handed in. Called by `outbox`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from remediator import log
 from remediator.alerts import (
@@ -25,24 +24,19 @@ from remediator.alerts import (
     Message,
     Turn,
     compose,
-    console_url,
     split,
 )
 from remediator.deadline import remaining, with_current_deadline
 from remediator.domain import (
-    Action,
-    Diagnosis,
     Json,
-    Part,
     RemediatorError,
     TransientError,
     parse_time,
     rfc3339,
 )
-from remediator.job import Job, summary
-from remediator.ledger import Chain, Ledger, OutboxMessage
+from remediator.ledger import Ledger, OutboxMessage
 from remediator.log import LogEvent
-from remediator.redaction import redact, redact_json
+from remediator.redaction import redact
 
 OUTCOMES = "(outcomes)"
 """The channel for the outcome log and topic; no channel of a policy file has such a name."""
@@ -51,7 +45,6 @@ _SENT_AT_ONCE = 10  # messages a minute a channel takes before the rest is group
 _WINDOW_SECONDS = 60.0
 _LONGEST_PAUSE = timedelta(hours=1)
 _GIVEN_UP_AFTER = timedelta(days=3)  # by then the report tells it
-_EVIDENCE_KEPT = 6
 _DUE_AT_ONCE = 500
 _KEPT_CURRENT = 40  # Slack takes about fifty updates a minute
 DELIVERY_SECONDS = 30.0  # what takes longer goes on alone; its lease keeps others from doing it too
@@ -64,8 +57,8 @@ class WriteOutcome(Protocol):
     def __call__(self, outcome: Json, *, id: str, at: datetime) -> None: ...  # noqa: A002  # Logging's own word is insertId
 
 
-class Outbox:
-    """The outbox: messages enqueued and delivered. `open_channel` gives the channel of a policy file's name, opened late."""
+class Delivery:
+    """Sends what stands in the outbox. `open_channel` gives the channel of a policy file's name, opened late."""
 
     def __init__(
         self,
@@ -75,8 +68,6 @@ class Outbox:
         write_outcome: WriteOutcome,
         now: Callable[[], datetime],
         lease: timedelta,
-        project: Callable[[], str] = str,
-        ledger_url: str = "",
         rules_of: Callable[[str], DeliveryRules] = lambda _: DeliveryRules(),
         delivery_seconds: float = DELIVERY_SECONDS,
     ) -> None:
@@ -89,144 +80,6 @@ class Outbox:
         self._write_outcome = write_outcome
         self._now = now
         self._lease = lease
-        self._project = project
-        self._ledger_url = ledger_url
-
-    # --- what is in the outbox --------------------------------------------------------------------------
-
-    def alert_messages(
-        self,
-        facts: AlertFacts,
-        channels: Sequence[str],
-        now: datetime,
-        *,
-        outcomes: Sequence[Json] = (),
-    ) -> tuple[OutboxMessage, ...]:
-        """One message for each channel; the same state of the same chain is enqueued only once.
-
-        `outcomes`: the chain's outcome that the alert tells of, for programs.
-        """
-        if not channels:
-            log.say(
-                "WARNING",
-                LogEvent.ALERT_NOT_SENT,
-                "no alert sent: matching policy has no alert channel",
-                job=str(facts.job or facts.display_name),
-            )
-            return ()
-        composed = compose(replace(facts, project=self._project(), ledger=self._ledger_url))
-        message = replace(composed, outcomes=tuple(outcomes))
-        state = facts.kind.value
-        if facts.kind is AlertKind.APPROVAL:  # another plan is another question
-            state += f":{facts.approval_id}"
-        if facts.kind is AlertKind.OVERRUN and facts.limit:  # each limit is passed once
-            state += f":{facts.limit}"
-        if (
-            facts.trouble is not None
-        ):  # once for each spell, and a question for each time it is asked
-            state += f":{facts.trouble.reason}:{facts.trouble.spell}:{facts.approval_id}"
-        # A chain goes on from an earlier job where an attempt never got a machine: the attempts count.
-        number = max(facts.attempt, len(facts.attempts))
-        return tuple(
-            OutboxMessage(
-                id=f"{facts.root}|{state}|{number}|{channel}",
-                channel=channel,
-                body=message.to_json(),
-                created=now,
-                due=now,
-            )
-            for channel in dict.fromkeys(channels)
-        )
-
-    def alert_and_outcome_messages(
-        self,
-        channels: Sequence[str],
-        chain: Chain,
-        current: Job,
-        now: datetime,
-        *,
-        verdict: str,
-        action: Action,
-        final: bool,
-        facts: AlertFacts,
-        previous: str = "",
-        waits_for: str | None = None,
-    ) -> tuple[OutboxMessage, ...]:
-        """The alert for each channel and the outcome, which tell of the same change of a chain."""
-        outcome = self.outcome_messages(
-            chain,
-            current,
-            now,
-            verdict=verdict,
-            action=action,
-            final=final,
-            facts=facts,
-            previous=previous,
-            waits_for=waits_for,
-        )
-        return (
-            self.alert_messages(facts, channels, now, outcomes=[one.body for one in outcome])
-            + outcome
-        )
-
-    def outcome_messages(
-        self,
-        chain: Chain,
-        current: Job,
-        now: datetime,
-        *,
-        verdict: str,
-        action: Action,
-        final: bool,
-        facts: AlertFacts,
-        previous: str = "",
-        waits_for: str | None = None,
-    ) -> tuple[OutboxMessage, ...]:
-        """A change of a chain, for whoever waits for the original job.
-
-        `facts` are those of the alert that tells the same: its first line is the reason, its second
-        the advice. `waits_for` is an approval's id, or the time of a resubmission that is to come.
-        """
-        attempt = len(chain.attempts)
-        message = compose(replace(facts, project=self._project()))
-        output = summary.output_of(current)
-        body: dict[str, Any] = {
-            "root": chain.root,
-            "current": str(current.name),
-            "attempt": attempt,
-            "state": current.state_text,
-            "output": output,
-            "final": final,
-            "reason": message.title,
-            "advice": message.next_step,
-            "url": console_url(current.name),
-            "outputs": [part.output for part in parts_of(chain, current) if part.output],
-            "waits_for": waits_for,
-            "previous": previous or None,
-            "verdict": verdict,
-            "action": action.value,
-            "time": rfc3339(now),
-        }
-        return (
-            OutboxMessage(
-                id=f"{chain.key}|outcome|{attempt}|{'final' if final else action.value}"
-                + (f":{waits_for}" if waits_for else ""),
-                channel=OUTCOMES,
-                body=redact_json(body),
-                created=now,
-                due=now,
-            ),
-        )
-
-    def kept_evidence(self, found: Diagnosis) -> tuple[Json, ...]:
-        """The evidence that the ledger keeps for the report: redacted, and not much of it."""
-        once = {e.says: e for e in (found.causes[0].evidence if found.causes else ())}
-        return tuple(
-            {"source": e.source.value, "where": redact(e.where, 200), "says": redact(e.says, 400)}
-            for e in tuple(once.values())[:_EVIDENCE_KEPT]
-        )
-
-    # --- delivery ------------------------------------------------------------------------------
 
     def deliver(self, outbox_messages: Sequence[OutboxMessage]) -> int:
         """Send these at once, as far as each channel's calm allows; how many were delivered."""
@@ -339,7 +192,7 @@ class Outbox:
         except RemediatorError:  # the channel then cannot be opened either, which is told
             return outbox_messages, grouped
         now = self._now()
-        made = self.digests_until(channel) if rules.digest is not None else None
+        made = digests_until(self._ledger, channel) if rules.digest is not None else None
         for outbox_message in outbox_messages:
             decided = rules.decide(outbox_message.body, outbox_message.created, now, made)
             if decided.turn is Turn.HOLD:
@@ -349,10 +202,6 @@ class Outbox:
             else:
                 (grouped if decided.turn is Turn.SEND_GROUPED else singly).append(outbox_message)
         return singly, grouped
-
-    def digests_until(self, channel: str) -> datetime | None:
-        """The end of the last period whose digest was made for the channel; None: there was none."""
-        return parse_time((self._ledger.note(digest_note(channel)) or {}).get("until"))
 
     def _is_calm(self, channel: str, *, spare: int = 0) -> bool:
         if channel == OUTCOMES:
@@ -518,20 +367,6 @@ class Outbox:
             return None
 
 
-def parts_of(chain: Chain, current: Job) -> tuple[Part, ...]:
-    """All parts of the results as they stand with this job of the chain, the newest last."""
-    made = [one for one in chain.attempts if one.name == str(current.name)]
-    attempt = made[-1] if made else None
-    before = attempt.resume.parts if attempt else ()
-    own = Part(
-        str(current.name),
-        attempt.number if attempt else 0,
-        max(current.instance_counts[0], 0) or (attempt.resume.sent if attempt else 0),
-        summary.output_of(current) or "",
-    )
-    return (*before, own)
-
-
 def _pause(outbox_message: OutboxMessage, err: Exception) -> timedelta:
     """How long a outbox message waits: an outage until the next round, a refusal longer each time."""
     if isinstance(err, TransientError):
@@ -547,3 +382,8 @@ def _pause_of(channel: str) -> str:
 def digest_note(channel: str) -> str:
     """The note that says up to which period a channel's digests are made."""
     return f"digest:{channel}"
+
+
+def digests_until(ledger: Ledger, channel: str) -> datetime | None:
+    """The end of the last period whose digest was made for the channel; None: there was none."""
+    return parse_time((ledger.note(digest_note(channel)) or {}).get("until"))

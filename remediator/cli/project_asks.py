@@ -39,7 +39,7 @@ _READ_AT_ONCE = 24  # past failures; chosen, as many as share a read of the log 
 def capture(app: App, job: str) -> Case:
     """A real job's case, read and not judged."""
     document = app.vertex.get(JobName.parse(job), timeout_seconds=CALL_SECONDS)
-    case = app.gather(document, now=app.now(), attempts=(), settled=False)
+    case = app.evidence.gather(document, now=app.now(), attempts=(), settled=False)
     return replace(case, parent=_parent_of(app, document))
 
 
@@ -55,7 +55,7 @@ def account_rows(app: App, name: JobName, *, key: str | None) -> AccountedRows:
 def _parent_of(app: App, job: Job) -> str:
     from remediator.workflow.ownership import find_parent
 
-    return find_parent(job, app.vertex, app.project_id, timeout_seconds=CALL_SECONDS).parent
+    return find_parent(job, app.vertex_project).parent
 
 
 def past_failures(
@@ -72,7 +72,7 @@ def past_failures(
     found: list[Job] = []
     ours = 0
     for location, kind in itertools.product(app.locations, sweep.SWEPT_KINDS):
-        for job in sweep.failed_since(app.services, location, kind, since):
+        for job in sweep.failed_since(app.services.vertex, location, kind, since):
             if job.end_time is None or job.end_time < since or not job.is_failure:
                 continue
             if "remediator-claim" in job.labels:
@@ -147,7 +147,7 @@ def _is_watched(app: App, job: Job, files: Sequence[Policies]) -> bool:
     from remediator.watch import is_selected
 
     case = Case(job=job.before_its_end(started=True), now=job.end_time or app.now())
-    return any(is_selected(case, file, app.services.catalog) for file in files)
+    return any(is_selected(case, file, app.services.config.catalog) for file in files)
 
 
 def _life_of(app: App, files: Sequence[Policies], job: Job) -> Case:
@@ -155,13 +155,13 @@ def _life_of(app: App, files: Sequence[Policies], job: Job) -> Case:
     from remediator.watch.replay import replay
 
     now = min(app.now(), (job.end_time or app.now()) + _ARRIVED_AFTER)
-    case = app.gather.look(job, now=now, with_log=False, whole=True)
-    catalog = app.services.catalog
+    case = app.evidence.look(job, now=now, with_log=False, whole=True)
+    catalog = app.services.config.catalog
     if not any(one.log_reads for file in files for one in replay(file, (case,), catalog)):
         return case
     while not app.log_budget.has_spare():
         time.sleep(1.0)
-    return app.gather.look(job, now=now, with_log=True, seen=case)
+    return app.evidence.look(job, now=now, with_log=True, seen=case)
 
 
 _ARRIVED_AFTER = timedelta(minutes=10)  # what a job wrote and what was measured has arrived; chosen
@@ -175,7 +175,7 @@ def _as_it_stood(app: App, job: Job) -> Case:
     while not is_settled and not app.log_budget.has_spare():
         time.sleep(1.0)
     moment = (job.end_time or app.now()) + app.settings.settle
-    case = app.gather(job, now=moment, attempts=(), settled=is_settled)
+    case = app.evidence.gather(job, now=moment, attempts=(), settled=is_settled)
     return replace(case, parent=_parent_of(app, job))
 
 
@@ -258,7 +258,9 @@ def answer(app: App, approval: str, *, approved: bool, by: str = "") -> str:
     from remediator.workflow.approval import answer_approval
 
     who = by or f"command line, {_caller(app)}"
-    answered = answer_approval(app.services, approval, approved=approved, by=who)
+    answered = answer_approval(
+        app.services.records.ledger, app.services.clock, approval, approved=approved, by=who
+    )
     if answered.contradicts and not by:  # a person at a terminal is told, Slack's click is not
         msg = f"{approval} is {answered.text}: the first answer counts"
         raise InvalidInput(msg)
@@ -277,7 +279,9 @@ def preview(app: App, case: Case, channel: str, *, send: bool, has_job: bool = T
     from remediator.workflow.preview import preview
 
     resume = (app.settings.resume_bucket, app.settings.resume_dataset)
-    message = preview(case, app.policies(), app.services.catalog, has_job=has_job, resume=resume)
+    message = preview(
+        case, app.policies(), app.services.config.catalog, has_job=has_job, resume=resume
+    )
     if channel and channel not in app.policies().channels:
         known = ", ".join(app.policies().channels) or "none"
         msg = f"no channel {channel!r} in the policy file (it has: {known})"

@@ -89,7 +89,7 @@ class CaseGatherer:
         self._is_local = is_local
         self._call_seconds = call_seconds
 
-    def __call__(
+    def gather(
         self, job: Job, *, now: datetime, attempts: tuple[Attempt, ...], settled: bool
     ) -> Case:
         """The job's case. `settled`: its own error says why it failed, so little else is read."""
@@ -164,7 +164,7 @@ class CaseGatherer:
                 gaps.append(Gap(Source.JOB, why, may_pass=isinstance(err, TransientError)))
                 continue
             if child.is_failure:
-                cases.append(self(child, now=now, attempts=(), settled=False))
+                cases.append(self.gather(child, now=now, attempts=(), settled=False))
         return tuple(cases), tuple(gaps)
 
     def _probe(self, url: str) -> Probe:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from remediator.alerts import AlertFacts, AlertKind
+from remediator.alerts.outbox import ChainChange
 from remediator.case import Case
 from remediator.domain import (
     Action,
@@ -28,14 +29,22 @@ from remediator.domain import (
 from remediator.job import Job
 from remediator.ledger import Chain, Claim, Conclusion, Incident, Stage
 from remediator.planning import alert_routing
-from remediator.workflow.resubmit import find_job_by_claim, record_attempt, withdraw_expired_claim
-from remediator.workflow.services import IncidentContext, Services
+from remediator.workflow.claims import find_job_by_claim, record_attempt, withdraw_expired_claim
+from remediator.workflow.incident_context import IncidentContext
+from remediator.workflow.services import Configuration, Records, VertexProject
 
 DELETED = "the job was deleted"
 _PROMISED = frozenset({Stage.WAITING, Stage.APPROVAL})
 
 
-def resolve_claim(incident: Incident, chain: Chain, services: Services, now: datetime) -> str:
+def resolve_claim(
+    incident: Incident,
+    chain: Chain,
+    config: Configuration,
+    vertex: VertexProject,
+    records: Records,
+    now: datetime,
+) -> str:
     """What was made under the claim that stands for the incident, recorded; in words, empty if nothing.
 
     Where nothing was made the claim is withdrawn. Raises TransientError while a job may yet be listed.
@@ -43,20 +52,20 @@ def resolve_claim(incident: Incident, chain: Chain, services: Services, now: dat
     claim = chain.claim
     if claim is None or claim.incident != incident.key:
         return ""
-    made = find_job_by_claim(claim, JobName.parse(incident.job), services)
+    made = find_job_by_claim(claim, JobName.parse(incident.job), vertex)
     if made is None:
-        withdraw_expired_claim(chain.key, claim, services, now)
+        withdraw_expired_claim(chain.key, claim, config.settings, records.ledger, now)
         return ""
-    return _record(incident, chain, claim, made, services, now)
+    return _record(incident, chain, claim, made, config, records, now)
 
 
-def adopt_forsaken(job: Job, services: Services, now: datetime) -> bool:
+def adopt_forsaken(job: Job, config: Configuration, records: Records, now: datetime) -> bool:
     """Record a job of ours whose claim nobody will look at any more; False where somebody will."""
-    root = services.ledger.claimed_root(job.labels.get("remediator-claim", ""))
-    chain = services.ledger.chain(root) if root else None
+    root = records.ledger.claimed_root(job.labels.get("remediator-claim", ""))
+    chain = records.ledger.chain(root) if root else None
     if chain is None or chain.claim is None:
         return False
-    holder = services.ledger.incident(chain.claim.incident)
+    holder = records.ledger.incident(chain.claim.incident)
     if holder is not None and holder.stage is not Stage.DONE:
         return False
     if holder is None:
@@ -67,24 +76,30 @@ def adopt_forsaken(job: Job, services: Services, now: datetime) -> bool:
             first_known=now,
             root=chain.key,
         )
-    _record(holder, chain, chain.claim, job, services, now)
+    _record(holder, chain, chain.claim, job, config, records, now)
     return True
 
 
-def close_deleted(incident: Incident, services: Services, now: datetime) -> str:
+def close_deleted(
+    incident: Incident,
+    config: Configuration,
+    vertex: VertexProject,
+    records: Records,
+    now: datetime,
+) -> str:
     """The incident's job is gone. Whoever was promised more, or waits for the chain, hears of it."""
-    chain = services.ledger.chain(incident.root) or Chain(key=incident.root, root=incident.job)
-    made = resolve_claim(incident, chain, services, now)
+    chain = records.ledger.chain(incident.root) or Chain(key=incident.root, root=incident.job)
+    made = resolve_claim(incident, chain, config, vertex, records, now)
     if made:
         return made
     done = replace(
         incident, stage=Stage.DONE, conclusion=Conclusion.IGNORED, reason=DELETED, due=None
     )
     if not incident.attempt and incident.stage not in _PROMISED:
-        services.ledger.move(done)
+        records.ledger.move(done)
         return DELETED
     if incident.attempt:
-        chain = services.ledger.settle(
+        chain = records.ledger.settle(
             chain.key, incident.key, state=JobState.CANCELLED, ended=now, usd=None, final=True
         )
     job = _as_known(incident)
@@ -103,20 +118,13 @@ def close_deleted(incident: Incident, services: Services, now: datetime) -> str:
         deleted=True,
         extra=("Nothing more: the job was deleted.",),
     )
-    outbox_messages = services.outbox.alert_and_outcome_messages(
-        alert_routing.channels_of(services.policies(), policy, job),
-        chain,
-        job,
+    records.publish_move(
+        replace(done, conclusion=Conclusion.GIVEN_UP),
+        facts,
+        alert_routing.channels_of(config.policies(), policy, job),
         now,
-        verdict=incident.verdict,
-        action=Action.ALERT,
-        final=True,
-        facts=facts,
+        change=ChainChange(chain, job, incident.verdict, Action.ALERT, is_final=True),
     )
-    if services.ledger.move(
-        replace(done, conclusion=Conclusion.GIVEN_UP), outbox_messages=outbox_messages
-    ):
-        services.outbox.deliver(outbox_messages)
     return DELETED
 
 
@@ -125,7 +133,8 @@ def _record(
     chain: Chain,
     claim: Claim,
     made: Job,
-    services: Services,
+    config: Configuration,
+    records: Records,
     now: datetime,
 ) -> str:
     """As if it had been recorded when it was made, from what the ledger knows of the failure."""
@@ -149,12 +158,12 @@ def _record(
         resume=claim.resume,
         location=claim.location,
         estimated_usd=claim.estimated_usd,
-        alerts=alert_routing.channels_of(services.policies(), claim.policy, made),
+        alerts=alert_routing.channels_of(config.policies(), claim.policy, made),
         because="found running under its claim",
         notes=("found running; the job that it was made for is gone, or no longer ours",),
     )
     context = IncidentContext(job, Case(job=job, now=now), found, plan, incident, chain)
-    return record_attempt(context, claim, made, services, now)
+    return record_attempt(context, claim, made, records, now)
 
 
 def _as_known(incident: Incident) -> Job:

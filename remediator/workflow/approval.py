@@ -6,6 +6,7 @@ asks; a click in Slack and the command line answer; `reconcile` then acts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -16,28 +17,24 @@ from remediator.domain import (
     InvalidInput,
     TransientError,
 )
-from remediator.ledger import (
-    Conclusion,
-    Stage,
-)
+from remediator.ledger import Approval, Incident, Ledger, OutboxMessage, Stage
 from remediator.ledger.approvals import offer
 from remediator.workflow.conclusions import (
+    GIVEN_UP,
     conclude_with_alert,
 )
 from remediator.workflow.decide import (
     covers,
 )
-from remediator.workflow.services import (
-    APPROVED,
-    DECLINED,
-    IncidentContext,
-    Services,
-)
+from remediator.workflow.incident_context import APPROVED, DECLINED, IncidentContext
+from remediator.workflow.services import Clock, Configuration, Records
 
 APPROVAL_LASTS = timedelta(hours=12)
 
 
-def ask_for_approval(context: IncidentContext, services: Services, now: datetime) -> str:
+def ask_for_approval(
+    context: IncidentContext, config: Configuration, records: Records, now: datetime
+) -> str:
     approval = context.incident.approval
     if approval is not None and approval.digest == context.plan.digest:
         if approval.answer == DECLINED or (not approval.answer and now >= approval.expires):
@@ -53,35 +50,39 @@ def ask_for_approval(context: IncidentContext, services: Services, now: datetime
             )
             return conclude_with_alert(
                 replace(context, plan=declined),
-                services,
+                config,
+                records,
                 now,
-                AlertKind.GIVEN_UP,
-                Conclusion.GIVEN_UP,
+                GIVEN_UP,
             )
         if not approval.answer and covers(approval, context.plan):
-            services.ledger.move(
+            records.ledger.move(
                 replace(context.incident, stage=Stage.APPROVAL, due=approval.expires)
             )
             return f"awaiting approval {approval.id}"
-    offered = offer(context.plan, token=services.token(), expires=now + APPROVAL_LASTS)
+    offered = offer(context.plan, token=records.new_token(), expires=now + APPROVAL_LASTS)
     pending = replace(context.incident, stage=Stage.APPROVAL, approval=offered, due=offered.expires)
     asked = replace(context, incident=pending)
     facts = asked.facts(AlertKind.APPROVAL, now=now)
-    outbox_messages = services.outbox.alert_and_outcome_messages(
+    change = replace(context.change(is_final=False), action=Action.APPROVE, waits_for=offered.id)
+    records.outbox.publish(
+        facts,
         context.plan.alerts,
-        context.chain,
-        context.job,
         now,
-        verdict=context.incident.verdict,
-        action=Action.APPROVE,
-        final=False,
-        facts=facts,
-        waits_for=offered.id,
+        change=change,
+        store=lambda messages: store_question(pending, offered, messages, records.ledger),
     )
-    if services.ledger.move(pending, outbox_messages=outbox_messages):
-        services.ledger.write_note(f"approval:{offered.id}", {"incident": pending.key})
-        services.outbox.deliver(outbox_messages)
     return f"awaiting approval {offered.id}"
+
+
+def store_question(
+    pending: Incident, offered: Approval, messages: Sequence[OutboxMessage], ledger: Ledger
+) -> bool:
+    """Write a question down: the incident that waits for the answer, and where the answer finds it."""
+    if not ledger.move(pending, outbox_messages=messages):
+        return False
+    ledger.write_note(f"approval:{offered.id}", {"incident": pending.key})
+    return True
 
 
 # --- what people ask ------------------------------------------------------------------------------
@@ -96,19 +97,19 @@ class ApprovalAnswer:
 
 
 def answer_approval(
-    services: Services, approval_id: str, *, approved: bool, by: str
+    ledger: Ledger, clock: Clock, approval_id: str, *, approved: bool, by: str
 ) -> ApprovalAnswer:
     """Write a person's yes or no to the ledger; `reconcile` acts on it, if the plan still stands.
 
     The first answer counts. Raises InvalidInput where nothing of that id is pending.
     """
-    note = services.ledger.note(f"approval:{approval_id}")
-    incident = services.ledger.incident(str(note["incident"])) if note else None
+    note = ledger.note(f"approval:{approval_id}")
+    incident = ledger.incident(str(note["incident"])) if note else None
     approval = incident.approval if incident else None
     if incident is None or approval is None or approval.id != approval_id:
         msg = f"there is no pending approval {approval_id[:100]!r}"
         raise InvalidInput(msg)
-    now = services.now()
+    now = clock()
     answer = APPROVED if approved else DECLINED
     if approval.answer:
         said = f"already {approval.answer} by {approval.by}"
@@ -117,7 +118,7 @@ def answer_approval(
         msg = f"approval {approval_id} has expired"
         raise InvalidInput(msg)
     answered = replace(approval, answer=answer, by=by, at=now)
-    if not services.ledger.move(replace(incident, approval=answered, due=now)):
+    if not ledger.move(replace(incident, approval=answered, due=now)):
         msg = "the incident changed meanwhile; ask again"
         raise TransientError(msg)
     return ApprovalAnswer(f"{answer} by {by}")

@@ -14,7 +14,8 @@ from datetime import datetime
 
 from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
-from remediator.alerts.delivery import parts_of
+from remediator.alerts.outbox import ChainChange, Outbox, parts_of
+from remediator.catalog.catalog import Catalog
 from remediator.domain import (
     Action,
     Guard,
@@ -27,40 +28,52 @@ from remediator.domain import (
 from remediator.job import Job, summary
 from remediator.job.batch import MANIFEST, data_of
 from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
-from remediator.ledger import Chain, Conclusion, Incident, OutboxMessage, Stage, UnreadableDocument
+from remediator.ledger import (
+    Chain,
+    Conclusion,
+    Incident,
+    Ledger,
+    Stage,
+    UnreadableDocument,
+)
 from remediator.log import LogEvent
 from remediator.planning import alert_routing, costs, sizing
-from remediator.workflow.services import IncidentContext, Services, job_facts
+from remediator.workflow.incident_context import IncidentContext, job_facts
+from remediator.workflow.services import Clock, Configuration, Records, RowsOfBatches
+
+Ending = tuple[AlertKind, Conclusion]
+"""What an alert is about, and how the incident is concluded with it."""
+OBSERVED: Ending = (AlertKind.OBSERVED, Conclusion.OBSERVED)
+GIVEN_UP: Ending = (AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)
+ALERTED: Ending = (AlertKind.ALERT, Conclusion.ALERTED)
+RECOVERED: Ending = (AlertKind.RECOVERED, Conclusion.RECOVERED)
+
+
+def ending_without_change(chain: Chain) -> Ending:
+    """Nothing more is resubmitted: given up where something was, else only told."""
+    return GIVEN_UP if chain.attempts else ALERTED
 
 
 def conclude_with_alert(
     context: IncidentContext,
-    services: Services,
+    config: Configuration,
+    records: Records,
     now: datetime,
-    kind: AlertKind,
-    conclusion: Conclusion,
+    ending: Ending,
 ) -> str:
     """Conclude without a change: the alert is enqueued with the conclusion, in one transaction."""
+    kind, conclusion = ending
     done = replace(context.incident, stage=Stage.DONE, conclusion=conclusion)
-    write_manifest(context.chain, context.job, services)
-    facts = replace(context.facts(kind, now=now), grant=_grant_command(context, services))
-    outbox_messages = services.outbox.alert_and_outcome_messages(
-        context.plan.alerts,
-        context.chain,
-        context.job,
-        now,
-        verdict=context.incident.verdict,
-        action=context.plan.action,
-        final=True,
-        facts=facts,
-    )
-    if not services.ledger.move(done, outbox_messages=outbox_messages):
+    write_manifest(context.chain, context.job, records.rows)
+    facts = replace(context.facts(kind, now=now), grant=_grant_command(context, config))
+    if not records.publish_move(
+        done, facts, context.plan.alerts, now, change=context.change(is_final=True)
+    ):
         return "already handled by another execution"
-    services.outbox.deliver(outbox_messages)
     return f"{conclusion}: {context.diagnosis.verdict}"
 
 
-def wait_until_due(context: IncidentContext, services: Services, now: datetime) -> str:
+def wait_until_due(context: IncidentContext, records: Records, now: datetime) -> str:
     """No end yet: the incident comes up again when the plan says, and people are told so."""
     waiting = replace(
         context.incident,
@@ -70,19 +83,12 @@ def wait_until_due(context: IncidentContext, services: Services, now: datetime) 
     )
     facts = context.facts(AlertKind.WAITING, now=now)
     until = context.plan.not_before
-    outbox_messages = services.outbox.alert_and_outcome_messages(
-        context.plan.alerts,
-        context.chain,
-        context.job,
-        now,
-        verdict=context.incident.verdict,
+    change = replace(
+        context.change(is_final=False),
         action=Action.WAIT,
-        final=False,
-        facts=facts,
         waits_for=rfc3339(until) if until else None,
     )
-    if services.ledger.move(waiting, outbox_messages=outbox_messages):
-        services.outbox.deliver(outbox_messages)
+    records.publish_move(waiting, facts, context.plan.alerts, now, change=change)
     return f"waiting until {context.plan.not_before}"
 
 
@@ -90,7 +96,7 @@ _ACT_AS = "iam.serviceAccounts.actAs"
 _EMAIL = re.compile(r"[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com")
 
 
-def _grant_command(context: IncidentContext, services: Services) -> str:
+def _grant_command(context: IncidentContext, config: Configuration) -> str:
     """The command that lets us act as the job's account; empty unless it is that which was refused.
 
     Only for what looks like an account, since the command is there to be pasted into a shell.
@@ -102,7 +108,7 @@ def _grant_command(context: IncidentContext, services: Services) -> str:
     if not account and refused:  # such as the default one of a pipeline run, which Google names
         named = _EMAIL.search(context.plan.because)
         account = named[0] if named else ""
-    own = services.own_account()
+    own = config.own_account()
     if not _EMAIL.fullmatch(account) or not _EMAIL.fullmatch(own):
         return ""
     return (
@@ -111,12 +117,14 @@ def _grant_command(context: IncidentContext, services: Services) -> str:
     )
 
 
-def alert_missing_permission(err: PermissionDenied, services: Services) -> None:
+def alert_missing_permission(
+    err: PermissionDenied, config: Configuration, outbox: Outbox, clock: Clock
+) -> None:
     """We may not do what we must: every channel hears of it once a day for each permission.
 
     No job of the alert's is named: whichever was met first, all of them wait for the same grant.
     """
-    now = services.now()
+    now = clock()
     words = " ".join(str(err).split())
     named = _PERMISSION.search(words)
     what = named[1] if named else hashlib.sha256(_DIGITS.sub("", words).encode()).hexdigest()[:12]
@@ -127,25 +135,17 @@ def alert_missing_permission(err: PermissionDenied, services: Services) -> None:
         error=words,
         extra=(_UNTIL_GRANTED,),
     )
-    outbox_messages = services.outbox.alert_messages(
-        facts, alert_routing.all_channels(services.policies()), now
-    )
-    services.ledger.enqueue(outbox_messages)
-    services.outbox.deliver(outbox_messages)
+    channels = alert_routing.all_channels(config.policies())
+    outbox.publish(facts, channels, now)
 
 
-def unreadable_document_messages(
-    err: UnreadableDocument, services: Services, *, set_aside: bool = False
-) -> tuple[OutboxMessage, ...]:
-    """The messages about a document that cannot be read: every channel hears of each once."""
-    facts = AlertFacts(
+def unreadable_document_facts(err: UnreadableDocument, *, set_aside: bool = False) -> AlertFacts:
+    """Of a document that cannot be read: every channel hears of each once."""
+    return AlertFacts(
         kind=AlertKind.LEDGER_DAMAGED,
         display_name=f"{err.collection}:{err.key}",
         root=f"ledger/{err.collection}/{err.key}",
         extra=(f"{str(err)[:1].upper()}{str(err)[1:]}.", *((_SET_ASIDE,) * set_aside)),
-    )
-    return services.outbox.alert_messages(
-        facts, alert_routing.all_channels(services.policies()), services.now()
     )
 
 
@@ -160,15 +160,15 @@ _DIGITS = re.compile(r"\S*\d\S*")  # names and numbers of jobs, which differ eac
 # --- ends ----------------------------------------------------------------------------------------
 
 
-def close_incident(
-    incident: Incident, services: Services, conclusion: Conclusion, reason: str
-) -> None:
-    services.ledger.move(replace(incident, stage=Stage.DONE, conclusion=conclusion, reason=reason))
+def close_incident(incident: Incident, ledger: Ledger, conclusion: Conclusion, reason: str) -> None:
+    ledger.move(replace(incident, stage=Stage.DONE, conclusion=conclusion, reason=reason))
 
 
-def settle_attempt(job: Job, chain: Chain, services: Services, *, final: bool) -> Chain:
-    usd = costs.spent_usd(job, services.catalog)
-    return services.ledger.settle(
+def settle_attempt(
+    job: Job, chain: Chain, ledger: Ledger, catalog: Catalog, *, final: bool
+) -> Chain:
+    usd = costs.spent_usd(job, catalog)
+    return ledger.settle(
         chain.key,
         job.name.key,
         state=job.state,
@@ -206,7 +206,7 @@ def outcome_keys_of(job: Job, policy: str) -> tuple[str, ...]:
     return (breaker_track(policy, job), *memories) if policy else memories
 
 
-def write_manifest(chain: Chain, current: Job, services: Services) -> None:
+def write_manifest(chain: Chain, current: Job, rows: RowsOfBatches) -> None:
     """Where the results of a resumed batch lie, part by part, beside the newest of them.
 
     Written when the job is made and again when it ends. A manifest that cannot be written is told in the
@@ -219,7 +219,7 @@ def write_manifest(chain: Chain, current: Job, services: Services) -> None:
     uri = f"{place.rstrip('/')}/{MANIFEST}"
     body = {"root": chain.root, "parts": [part.to_json() for part in parts]}
     try:
-        services.rows.write_manifest(uri, body)
+        rows.write_manifest(uri, body)
     except RemediatorError as err:
         log.say(
             "WARNING",
@@ -244,15 +244,16 @@ def _parts_words(parts: Sequence[Part]) -> tuple[str, ...]:
 def close_chain(
     job: Job,
     incident: Incident,
-    services: Services,
+    config: Configuration,
+    records: Records,
     now: datetime,
-    kind: AlertKind,
-    conclusion: Conclusion,
+    ending: Ending,
 ) -> str:
     """An attempt of ours ended well, or a person ended it: the chain is over."""
-    chain = services.ledger.chain(incident.root) or Chain(key=incident.root, root=incident.job)
-    chain = settle_attempt(job, chain, services, final=True)
-    write_manifest(chain, job, services)
+    kind, conclusion = ending
+    chain = records.ledger.chain(incident.root) or Chain(key=incident.root, root=incident.job)
+    chain = settle_attempt(job, chain, records.ledger, config.catalog, final=True)
+    write_manifest(chain, job, records.rows)
     last = chain.attempts[-1] if chain.attempts else None
     lost = chain.first_failed
     facts = replace(
@@ -270,18 +271,9 @@ def close_chain(
             *_parts_words(parts_of(chain, job)),
         ),
     )
-    channels = alert_routing.channels_of(services.policies(), last.policy if last else "", job)
-    outbox_messages = services.outbox.alert_and_outcome_messages(
-        channels,
-        chain,
-        job,
-        now,
-        verdict=last.verdict if last else "",
-        action=Action.ALERT,
-        final=True,
-        facts=facts,
-    )
+    channels = alert_routing.channels_of(config.policies(), last.policy if last else "", job)
+    verdict = last.verdict if last else ""
+    change = ChainChange(chain, job, verdict, Action.ALERT, is_final=True)
     done = replace(incident, stage=Stage.DONE, conclusion=conclusion, ended=job.end_time)
-    if services.ledger.move(done, outbox_messages=outbox_messages):
-        services.outbox.deliver(outbox_messages)
+    records.publish_move(done, facts, channels, now, change=change)
     return f"{conclusion}: attempt {incident.attempt} is {job.state}"

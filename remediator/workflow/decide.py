@@ -45,7 +45,8 @@ from remediator.ledger import (
 from remediator.planning import budgets, plan, sizing
 from remediator.policy import Policies
 from remediator.policy.model import Limits
-from remediator.workflow.services import APPROVED, RETRY_WINDOW, IncidentContext, Services
+from remediator.workflow.incident_context import APPROVED, RETRY_WINDOW, IncidentContext
+from remediator.workflow.services import Configuration, VertexProject
 
 OutcomesByKey = Mapping[str, Sequence[PastOutcome]]
 
@@ -95,11 +96,11 @@ def _is_of_error(item: Evidence) -> bool:
 _STATUS = re.compile(r"non-zero status of (\d+)")
 
 
-def prefetch(job: Job, services: Services, now: datetime) -> None:
+def prefetch(job: Job, config: Configuration, ledger: Ledger, now: datetime) -> None:
     """Have at hand what `plan_incident` will ask of the ledger; that it fails is found out there."""
-    policies = services.policies()
+    policies = config.policies()
     names = [one.name for one in policies.policies if one.do][:_MOST_PREFETCHED]
-    services.ledger.prefetch(
+    ledger.prefetch(
         switches=("stop",),
         counters=[one.key for one in budgets.budgets(policies.limits, job, now)],
         tracks=[*_similar_job_keys(job, policies), *(breaker_track(name, job) for name in names)],
@@ -114,18 +115,20 @@ def plan_incident(
     found: Diagnosis,
     incident: Incident,
     chain: Chain,
-    services: Services,
+    config: Configuration,
+    vertex: VertexProject,
+    ledger: Ledger,
     *,
     similar: OutcomesByKey,
-    faster: Callable[[], str] | None = None,
+    external_rerun: Callable[[], str] | None = None,
 ) -> Plan:
     """The plan; where it would resubmit, somebody else's rerun is looked for and asked again.
 
-    `similar` are the tracks of similar jobs. `faster` gives what `find_external_rerun` found, where that
-    was asked beside the evidence.
+    `similar` are the tracks of similar jobs. `external_rerun` gives what `find_external_rerun`
+    found, where that was asked beside the evidence.
     """
-    policies = services.policies()
-    history = history_of(case.job, incident, chain, services, case.now, successes(similar))
+    policies = config.policies()
+    history = history_of(case.job, incident, chain, config, ledger, case.now, successes(similar))
     waited = incident.not_before is not None and incident.not_before <= case.now
 
     def asked(history: History, skipped: frozenset[tuple[int, int]]) -> Plan:
@@ -134,7 +137,7 @@ def plan_incident(
             found,
             policies,
             history,
-            services.catalog,
+            config.catalog,
             waited=waited,
             passed_over=frozenset(step for step, way in skipped if not way),
             ways_passed_over=frozenset(one for one in skipped if one[1]),
@@ -145,7 +148,7 @@ def plan_incident(
     if skipped:
         made = asked(history, skipped)
     if made.action is not Action.ALERT:
-        paused = _pause(made.policy, case.job, services, case.now)
+        paused = _pause(made.policy, case.job, config, ledger, case.now)
         if paused is not None and case.now < paused.until:
             whose = _breaker_words(made.policy, case.job)
             history = replace(
@@ -154,7 +157,11 @@ def plan_incident(
             made = asked(history, skipped)
     if made.action is not Action.ALERT:
         try:
-            rerun = faster() if faster else find_external_rerun(case.job, services)
+            rerun = (
+                external_rerun()
+                if external_rerun
+                else find_external_rerun(case.job, vertex, ledger)
+            )
         except (TransientError, PermissionDenied) as err:  # it may pass, or be granted
             if case.now - incident.first_known < RETRY_WINDOW:
                 raise
@@ -176,14 +183,16 @@ def left_to_a_person(made: Plan, not_known: str) -> Plan:
     )
 
 
-def _pause(policy: str, job: Job, services: Services, now: datetime) -> BreakerPause | None:
+def _pause(
+    policy: str, job: Job, config: Configuration, ledger: Ledger, now: datetime
+) -> BreakerPause | None:
     """The pause that the policy's breaker asks for such jobs, over or not; None: it asks for none."""
-    breaker = limits_of(policy, services).breaker
+    breaker = limits_of(policy, config).breaker
     if breaker is None:
         return None
     key = breaker_track(policy, job)
     return pause_of(
-        services.ledger.outcome_history((key,))[key],
+        ledger.outcome_history((key,))[key],
         now,
         failed_share=breaker.failed_share,
         of_last=breaker.of_last,
@@ -234,18 +243,19 @@ def history_of(
     job: Job,
     incident: Incident,
     chain: Chain,
-    services: Services,
+    config: Configuration,
+    ledger: Ledger,
     now: datetime,
     similar: Sequence[PastOutcome],
 ) -> History:
-    settings, ledger = services.settings, services.ledger
+    settings = config.settings
     # A claim that stands for this very step has set its money aside: it does not count against itself.
     standing = chain.claim if chain.claim and chain.claim.incident == incident.key else None
     own = {one.key: one for one in standing.reservations} if standing else {}
     held = (standing.estimated_usd or 0.0) if standing else 0.0
     used = {
         budget: ledger.used(budget_limit(budget, 0.0), now, apart_from=own.get(budget.key))
-        for budget in budgets.budgets(services.policies().limits, job, now)
+        for budget in budgets.budgets(config.policies().limits, job, now)
     }
     return History(
         attempts=chain.attempts,
@@ -283,12 +293,14 @@ def budget_limit(budget: budgets.Budget, usd: float) -> Limit:
     )
 
 
-def claim_limits(context: IncidentContext, services: Services, now: datetime) -> tuple[Limit, ...]:
+def claim_limits(
+    context: IncidentContext, config: Configuration, ledger: Ledger, now: datetime
+) -> tuple[Limit, ...]:
     """The budgets that the claim must fit into, the policy's own where they are tighter."""
-    limits = limits_of(context.plan.policy, services)
+    limits = limits_of(context.plan.policy, config)
     usd = context.plan.estimated_usd or 0.0
     money = tuple(budget_limit(budget, usd) for budget in budgets.budgets(limits, context.job, now))
-    paused = _pause(context.plan.policy, context.job, services, now)
+    paused = _pause(context.plan.policy, context.job, config, ledger, now)
     if paused is None or limits.breaker is None:
         return money
     # The pause is over: one resubmission tries, and the others wait for how it ends.
@@ -297,31 +309,26 @@ def claim_limits(context: IncidentContext, services: Services, now: datetime) ->
     return (*money, Limit(key, Guard.BREAKER.value, 1.0, 1.0, window))
 
 
-def limits_of(policy: str, services: Services) -> Limits:
+def limits_of(policy: str, config: Configuration) -> Limits:
     """The limits that hold for a policy's resubmissions; the general ones where it is gone."""
-    policies = services.policies()
+    policies = config.policies()
     own = next((one for one in policies.policies if one.name == policy), None)
     return policies.limits_for(own) if own else policies.limits
 
 
-def job_budget(policy: str, services: Services) -> float | None:
+def job_budget(policy: str, config: Configuration) -> float | None:
     """What all resubmissions of one root job may cost, US dollars; None: no limit."""
-    bounds = (limits_of(policy, services).usd_per_job, services.settings.max_usd_per_job)
+    bounds = (limits_of(policy, config).usd_per_job, config.settings.max_usd_per_job)
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
-def find_external_rerun(job: Job, services: Services) -> str:
+def find_external_rerun(job: Job, vertex: VertexProject, ledger: Ledger) -> str:
     """A job outside our chains that runs the same workload, made after this failure, and lives."""
     if job.end_time is None:
         return ""
     programs, digest = job.programs, job.workload_digest
-    later = services.jobs.list(
-        job.kind,
-        services.project()[0],
-        job.name.location,
-        created_after=job.end_time,
-        view=JobView.REQUEST,
-        timeout_seconds=services.call_seconds,
+    later = vertex.list(
+        job.kind, job.name.location, created_after=job.end_time, view=JobView.REQUEST
     )
     alike = [
         other
@@ -332,22 +339,21 @@ def find_external_rerun(job: Job, services: Services) -> str:
         and other.programs == programs  # cheap, where a storm has made hundreds of others
         and other.workload_digest == digest
     ]
-    ledger = services.ledger
     # Asked in this order, for what is unrecorded becomes recorded; all of each at once.
     ledger.prefetch(
         claims=[one.labels["remediator-claim"] for one in alike if "remediator-claim" in one.labels]
     )
-    strangers = [one for one in alike if not is_own_unrecorded_attempt(one, services)]
+    strangers = [one for one in alike if not is_own_unrecorded_attempt(one, ledger)]
     ledger.prefetch(created=[one.name.key for one in strangers])
     theirs = (one for one in strangers if ledger.root_of(one.name.key) is None)
     return next((str(one.name) for one in theirs), "")
 
 
-def is_own_unrecorded_attempt(job: Job, services: Services) -> bool:
+def is_own_unrecorded_attempt(job: Job, ledger: Ledger) -> bool:
     """Made under a claim of ours that still stands: its creator has yet to write it down."""
     token = job.labels.get("remediator-claim", "")
-    root = services.ledger.claimed_root(token)
-    chain = services.ledger.chain(root) if root else None
+    root = ledger.claimed_root(token)
+    chain = ledger.chain(root) if root else None
     if chain is None or chain.claim is None or chain.claim.token != token:
         return False
     return summary.holds(job, chain.claim.changes_made)

@@ -23,7 +23,7 @@ from remediator.domain import (
     Source,
 )
 from remediator.job import PARENTS, Job, JobView
-from remediator.workflow.services import Jobs
+from remediator.workflow.services import VertexProject
 
 _BEFORE_ITS_CHILD = timedelta(days=14)  # a tuning job's last trial begins long after the job
 
@@ -41,7 +41,7 @@ class Parent:
     unknown: bool = False
 
 
-def find_parent(job: Job, jobs: Jobs, project: str, *, timeout_seconds: float) -> Parent:
+def find_parent(job: Job, vertex: VertexProject) -> Parent:
     """Whose part the job is. Raises TransientError and PermissionDenied, whose answer may come later."""
     own_parent = job.parent
     if own_parent:
@@ -50,14 +50,7 @@ def find_parent(job: Job, jobs: Jobs, project: str, *, timeout_seconds: float) -
 
     def look(kind: JobKind) -> str | RemediatorError:
         try:
-            found = jobs.list(
-                kind,
-                project,
-                job.name.location,
-                created_after=since,
-                view=JobView.CHILDREN,
-                timeout_seconds=timeout_seconds,
-            )
+            found = vertex.list(kind, job.name.location, created_after=since, view=JobView.CHILDREN)
             its = (other for other in found if other.has_child(job.name))
             return next((f"{_kind_words(kind)} {one.name}" for one in its), "")
         except RemediatorError as err:

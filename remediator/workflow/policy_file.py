@@ -17,12 +17,13 @@ from dataclasses import dataclass
 
 from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
+from remediator.alerts.outbox import Outbox
 from remediator.domain import InvalidInput, Json, RemediatorError, TransientError
 from remediator.ledger import Ledger
 from remediator.log import LogEvent
 from remediator.planning import alert_routing
 from remediator.policy import Policies
-from remediator.workflow.services import Services
+from remediator.workflow.services import Clock, Configuration
 
 NOTE = "policies"
 _LOOKS_SECONDS = 60.0  # how often the file is looked at
@@ -244,12 +245,12 @@ def _cut(lines: list[str], most: int) -> list[str]:
     return lines[:most] + ([f"and {left} more"] if left > 0 else [])
 
 
-def alert_changes(file: PolicyFile, services: Services) -> None:
+def alert_changes(file: PolicyFile, config: Configuration, outbox: Outbox, clock: Clock) -> None:
     """Enqueue what people should hear of the file for every channel in use; a fault waits a round."""
     try:
-        channels = alert_routing.all_channels(services.policies())
+        channels = alert_routing.all_channels(config.policies())
         for facts in file.news():
-            services.ledger.enqueue(services.outbox.alert_messages(facts, channels, services.now()))
+            outbox.enqueue(facts, channels, clock())
         file.settle()
     except RemediatorError as err:  # the round goes on: it meets the same fault, or none
         log.say(

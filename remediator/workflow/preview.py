@@ -28,9 +28,7 @@ from remediator.workflow.decide import (
     diagnose_case,
     diagnosis_of_a_log,
 )
-from remediator.workflow.services import (
-    IncidentContext,
-)
+from remediator.workflow.incident_context import IncidentContext
 from remediator.workflow.watch_actions import running_facts
 
 

@@ -15,6 +15,7 @@ from datetime import timedelta
 from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.alerts.delivery import DELIVERY_SECONDS
+from remediator.alerts.outbox import Outbox
 from remediator.deadline import deadline, remaining, with_current_deadline
 from remediator.domain import (
     JobName,
@@ -25,15 +26,15 @@ from remediator.domain import (
     rfc3339,
 )
 from remediator.job import Job
-from remediator.ledger import Incident, Stage, UnreadableDocument
+from remediator.ledger import Incident, Ledger, Stage, UnreadableDocument
 from remediator.log import LogEvent
 from remediator.planning import alert_routing
 from remediator.workflow.adoption import close_deleted
-from remediator.workflow.conclusions import unreadable_document_messages
+from remediator.workflow.conclusions import unreadable_document_facts
 from remediator.workflow.digests import enqueue_digests
 from remediator.workflow.incident import consider
 from remediator.workflow.incident_key import key_of
-from remediator.workflow.services import Services
+from remediator.workflow.services import Clock, Configuration, Records, Services, VertexProject
 from remediator.workflow.sweep import (
     LocationFailures,
     WriteLog,
@@ -78,40 +79,44 @@ def run(services: Services, write_log: WriteLog, *, budget_seconds: float) -> Ro
     whole = remaining(_ROUND_AT_MOST)
     try:
         with deadline(max(whole - DELIVERY_SECONDS, whole * _WORK_SHARE)):
-            _quarantine_unreadable(services)
+            _quarantine_unreadable(services.config, services.records, services.clock)
             handled, postponed = _take_up_due(services, places, in_time)
             announced, old, faults = sweep(services, write_log, places, in_time)
             looked_at = watch_jobs(services, in_time).looks
     finally:
-        enqueue_digests(services)
-        delivered, still_owed = services.outbox.deliver_due()
-    _delete_expired_once_a_day(services)
-    services.ledger.write_note("reconciled", {"at": rfc3339(services.now())})
+        enqueue_digests(services.config, services.records, services.clock)
+        delivered, still_owed = services.records.outbox.deliver_due()
+    _delete_expired_once_a_day(services.records.ledger, services.clock)
+    services.records.ledger.write_note("reconciled", {"at": rfc3339(services.clock())})
     return Round(
         handled, postponed, announced, old, delivered, still_owed, looked_at, tuple(faults)
     )
 
 
-def _quarantine_unreadable(services: Services) -> None:
+def _quarantine_unreadable(config: Configuration, records: Records, clock: Clock) -> None:
     """Documents that are due and cannot be read: each is told once, and in nobody's way again."""
-    now = services.now()
-    _, incidents = services.ledger.due_or_broken(now, _DUE_AT_ONCE)
-    _, messages = services.ledger.messages_due_or_broken(now, _DUE_AT_ONCE)
+    now = clock()
+    _, incidents = records.ledger.due_or_broken(now, _DUE_AT_ONCE)
+    _, messages = records.ledger.messages_due_or_broken(now, _DUE_AT_ONCE)
     for broken in (*incidents, *messages):
         err = UnreadableDocument(broken.collection, broken.key, broken.why)
         log.say("ERROR", LogEvent.DOCUMENT_SET_ASIDE, f"set aside: {err}")
-        alerts = unreadable_document_messages(err, services, set_aside=True)
-        services.ledger.set_aside(broken, now=now, outbox_messages=alerts)
+        alerts = records.outbox.messages(
+            unreadable_document_facts(err, set_aside=True),
+            alert_routing.all_channels(config.policies()),
+            clock(),
+        )
+        records.ledger.set_aside(broken, now=now, outbox_messages=alerts)
 
 
-def _delete_expired_once_a_day(services: Services) -> None:
+def _delete_expired_once_a_day(ledger: Ledger, clock: Clock) -> None:
     """Let the ledger drop what has outlived its keeping; Firestore does so by itself too."""
-    last = parse_time((services.ledger.note("reconciled") or {}).get("at"))
-    now = services.now()
+    last = parse_time((ledger.note("reconciled") or {}).get("at"))
+    now = clock()
     if last is not None and last.date() == now.date():
         return
     try:
-        services.ledger.delete_expired(now)
+        ledger.delete_expired(now)
     except RemediatorError as err:  # nothing rests on it: tomorrow is soon enough
         log.say(
             "WARNING", LogEvent.EXPIRY_FAILED, f"the ledger could not forget what is old: {err}"
@@ -124,12 +129,12 @@ def _delete_expired_once_a_day(services: Services) -> None:
 def _take_up_due(
     services: Services, places: LocationFailures, in_time: Callable[[], bool]
 ) -> tuple[int, int]:
-    due = services.ledger.due(services.now(), _DUE_AT_ONCE)
+    due = services.records.ledger.due(services.clock(), _DUE_AT_ONCE)
     handled, left = _side_by_side(due, services, places, in_time)
     if len(due) == _DUE_AT_ONCE and left and in_time():
         # Behind what a place that hangs keeps waiting there may be others.
         seen = {one.key for one in due}
-        more = services.ledger.due(services.now(), _DUE_BEHIND)
+        more = services.records.ledger.due(services.clock(), _DUE_BEHIND)
         others = tuple(one for one in more if one.key not in seen)
         went_on, left_too = _side_by_side(others, services, places, in_time)
         return handled + went_on, left + left_too
@@ -163,9 +168,11 @@ def _take_up(
     if places.is_left(_location_of(incident)):
         return False
     try:
-        job = _still_there(incident, services, places)
+        job = _still_there(incident, services.vertex, services.records.ledger, places)
         if job is None:
-            said = close_deleted(incident, services, services.now())
+            said = close_deleted(
+                incident, services.config, services.vertex, services.records, services.clock()
+            )
             log.say(
                 "INFO",
                 LogEvent.INCIDENT_ADVANCED,
@@ -177,7 +184,7 @@ def _take_up(
             return True
         late = incident.stage is Stage.ANNOUNCED
         if late:
-            _alert_silent_sink(services)
+            _alert_silent_sink(services.config, services.records.outbox, services.clock)
         said = consider(job, services, known_since=incident.first_known, late_sink=late)
         log.say(
             "INFO",
@@ -194,16 +201,16 @@ def _take_up(
             f"retryable error, taken up again in a later round: {err}",
             job=incident.job,
         )
-        _postpone(incident, services)
+        _postpone(incident, services.records.ledger, services.clock)
         return False
     except RemediatorError as err:
         log.say("ERROR", LogEvent.INCIDENT_BLOCKED, f"cannot go on: {err}", job=incident.job)
-        alert_if_permission_denied(err, services)
-        _postpone(incident, services)
+        alert_if_permission_denied(err, services.config, services.records.outbox, services.clock)
+        _postpone(incident, services.records.ledger, services.clock)
         return False
     except Exception as err:  # noqa: BLE001  # protects the other incidents of this round
         log.fault("a fault while going on with an incident", err, job=incident.job)
-        _postpone(incident, services)
+        _postpone(incident, services.records.ledger, services.clock)
         return False
     return True
 
@@ -212,25 +219,27 @@ def _location_of(incident: Incident) -> str:
     return incident.key.partition("/")[0]
 
 
-def _still_there(incident: Incident, services: Services, places: LocationFailures) -> Job | None:
+def _still_there(
+    incident: Incident, vertex: VertexProject, ledger: Ledger, places: LocationFailures
+) -> Job | None:
     """The incident's job; None where it was deleted, also where another now bears its name."""
     job: Job | None = None
     try:
-        job = services.jobs.get(JobName.parse(incident.job), timeout_seconds=services.call_seconds)
+        job = vertex.get(JobName.parse(incident.job))
     except NotFound:
         pass
     except TransientError:
         places.failed(_location_of(incident))
         raise
     places.answered(_location_of(incident))
-    return job if job is not None and key_of(job, services.ledger) == incident.key else None
+    return job if job is not None and key_of(job, ledger) == incident.key else None
 
 
-def _postpone(incident: Incident, services: Services) -> None:
+def _postpone(incident: Incident, ledger: Ledger, clock: Clock) -> None:
     try:
-        stored = services.ledger.incident(incident.key)
+        stored = ledger.incident(incident.key)
         if stored is not None and stored.stage is not Stage.DONE and stored.due == incident.due:
-            services.ledger.move(replace(stored, due=services.now() + _PAUSE_AFTER_FAULT))
+            ledger.move(replace(stored, due=clock() + _PAUSE_AFTER_FAULT))
     except RemediatorError as err:  # it stays due, and the round goes on
         log.say(
             "WARNING",
@@ -240,15 +249,12 @@ def _postpone(incident: Incident, services: Services) -> None:
         )
 
 
-def _alert_silent_sink(services: Services) -> None:
+def _alert_silent_sink(config: Configuration, outbox: Outbox, clock: Clock) -> None:
     """Once a day, to every channel: without the sink each failure waits for a quarter of an hour."""
-    now = services.now()
+    now = clock()
     facts = AlertFacts(kind=AlertKind.SINK_SILENT, root=f"sink/{now:%Y-%m-%d}")
-    policies = services.policies()
-    outbox_messages = services.outbox.alert_messages(
-        facts, alert_routing.all_channels(policies), now
-    )
-    services.ledger.enqueue(outbox_messages)
+    channels = alert_routing.all_channels(config.policies())
+    outbox.enqueue(facts, channels, now)
 
 
 # --- the sweep -----------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from typing import Any
 
 from remediator import log
 from remediator.alerts import AlertFacts, AlertKind, entry_links
+from remediator.alerts.outbox import Outbox
 from remediator.case import Case
 from remediator.domain import (
     NEVER_RETRIED,
@@ -40,8 +41,9 @@ from remediator.log import LogEvent
 from remediator.planning import alert_routing
 from remediator.workflow.conclusions import close_incident
 from remediator.workflow.decide import diagnose_case, plan_incident
+from remediator.workflow.incident_context import IncidentContext, new_incident
 from remediator.workflow.resubmit import resubmit
-from remediator.workflow.services import IncidentContext, Services, new_incident
+from remediator.workflow.services import Configuration, ReadAuditEntry, Services, VertexProject
 
 _PASSING_CODES = frozenset({4, 8, 10, 13, 14})
 """google.rpc: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, INTERNAL, UNAVAILABLE."""
@@ -74,26 +76,26 @@ def handle_refused_create(hint: Hint, refusal: RefusedCreate, services: Services
 
     Raises TransientError where the event should come again.
     """
-    if refusal.principal and refusal.principal == services.own_account():
+    if refusal.principal and refusal.principal == services.config.own_account():
         return "ignored: the refused call was our own"
-    now = services.now()
-    if hint.entry_time and (hint.published or now) - hint.entry_time > services.settings.lookback:
+    now = services.clock()
+    lookback = services.config.settings.lookback
+    if hint.entry_time and (hint.published or now) - hint.entry_time > lookback:
         return "ignored: the refusal is older than the look-back"
     kind = _CREATED_KIND.get(refusal.method, JobKind.CUSTOM)
-    name = JobName(
-        services.project()[0], _location_of(refusal.parent), kind, refusal.insert_id or "none"
-    )
+    location, number = _location_of(refusal.parent), refusal.insert_id or "none"
+    name = JobName(services.vertex.project, location, kind, number)
     body = {
         "name": str(name),
         "displayName": refusal.display_name,
         "state": "JOB_STATE_FAILED",
         "error": {"code": refusal.code, "message": refusal.message},
     }
-    found = diagnose_case(Case(job=Job(name, body), now=now), services.policies())
+    found = diagnose_case(Case(job=Job(name, body), now=now), services.config.policies())
     extra: tuple[str, ...] = ()
     if _may_pass(refusal, found):
         extra = (_NOT_SENT_AGAIN,)
-        if services.settings.resend_refused:
+        if services.config.settings.resend_refused:
             resent = _resend(hint, refusal, kind, services, now)
             if isinstance(resent, str):
                 return resent
@@ -103,7 +105,7 @@ def handle_refused_create(hint: Hint, refusal: RefusedCreate, services: Services
                 f"a refused request was not sent again: {resent.why}",
             )
             extra = (f"It may pass by itself. It was not sent again: {resent.why}.",)
-    return _alert(hint, refusal, found, name, extra, services, now)
+    return _alert(hint, refusal, found, name, extra, services.config, services.records.outbox, now)
 
 
 def _alert(
@@ -112,7 +114,8 @@ def _alert(
     found: Diagnosis,
     name: JobName,
     extra: tuple[str, ...],
-    services: Services,
+    config: Configuration,
+    outbox: Outbox,
     now: datetime,
 ) -> str:
     at = hint.entry_time or now
@@ -128,10 +131,8 @@ def _alert(
             *extra,
         ),
     )
-    channels = alert_routing.channels_for_refused_create(services.policies(), found, name.kind)
-    outbox_messages = services.outbox.alert_messages(facts, channels, now)
-    services.ledger.enqueue(outbox_messages)
-    services.outbox.deliver(outbox_messages)
+    channels = alert_routing.channels_for_refused_create(config.policies(), found, name.kind)
+    outbox.publish(facts, channels, now)
     return f"alerted: {refusal.method} was refused"
 
 
@@ -151,16 +152,16 @@ def _location_of(parent: str) -> str:
 def _resend(
     hint: Hint, refusal: RefusedCreate, kind: JobKind, services: Services, now: datetime
 ) -> str | _Withheld:
-    entry = _audit_entry(hint, refusal, services)
+    entry = _audit_entry(hint, refusal, services.audit_entry)
     if isinstance(entry, _Withheld):
         return entry
-    job = _requested_job(entry, refusal, kind, hint, services)
+    job = _requested_job(entry, refusal, kind, hint, services.vertex)
     if isinstance(job, _Withheld):
         return job
-    opened = services.ledger.open(
+    opened = services.records.ledger.open(
         replace(
             new_incident(job, hint.published or now, job.name.key),
-            due=now + services.settings.lease,
+            due=now + services.config.settings.lease,
             not_before=now,
         )
     )
@@ -169,12 +170,14 @@ def _resend(
     return _as_planned(job, opened, refusal, services, now)
 
 
-def _audit_entry(hint: Hint, refusal: RefusedCreate, services: Services) -> Json | _Withheld:
+def _audit_entry(
+    hint: Hint, refusal: RefusedCreate, audit_entry: ReadAuditEntry
+) -> Json | _Withheld:
     """The entry as Cloud Logging keeps it, where it says what the event says."""
     if hint.entry_time is None or not refusal.insert_id:
         return _Withheld("the event does not say which audit entry it is of")
     try:
-        entry = services.audit_entry(hint.project, refusal.insert_id, hint.entry_time)
+        entry = audit_entry(hint.project, refusal.insert_id, hint.entry_time)
     except PermissionDenied as err:
         return _Withheld(f"the audit log may not be read ({err})")
     if entry is None:
@@ -186,7 +189,7 @@ def _audit_entry(hint: Hint, refusal: RefusedCreate, services: Services) -> Json
 
 
 def _requested_job(
-    entry: Json, refusal: RefusedCreate, kind: JobKind, hint: Hint, services: Services
+    entry: Json, refusal: RefusedCreate, kind: JobKind, hint: Hint, vertex: VertexProject
 ) -> Job | _Withheld:
     """The job that was asked for, as one that failed when it was refused."""
     key = CREATE_REQUEST_FIELDS.get(kind)
@@ -197,12 +200,12 @@ def _requested_job(
     if not body or len(json.dumps(entry)) >= _WHOLE_BELOW_BYTES:
         return _Withheld("the audit entry does not hold the whole request")
     project, location = refusal.parent.split("/")[1:2], _location_of(refusal.parent)
-    if not project or project[0] not in services.project():
+    if not project or project[0] not in vertex.ids():
         return _Withheld("it was asked of another project")
-    if location not in services.locations():
+    if location not in vertex.locations():
         return _Withheld(f"{location} is not served")
     at = rfc3339(hint.entry_time) if hint.entry_time else ""
-    named = JobName(services.project()[0], location, kind, "0")
+    named = JobName(vertex.project, location, kind, "0")
     asked = Job(named, {**body, "name": str(named)})
     if missing := why_incomplete(asked):
         return _Withheld(f"the audit entry does not hold the whole request: {missing}")
@@ -248,13 +251,24 @@ def _as_planned(
     job: Job, incident: Incident, refusal: RefusedCreate, services: Services, now: datetime
 ) -> str | _Withheld:
     """What the policies would do about a job that failed so, if that is to run it again as it is."""
-    chain = services.ledger.chain(incident.root) or Chain(key=incident.root, root=str(job.name))
+    chain = services.records.ledger.chain(incident.root) or Chain(
+        key=incident.root, root=str(job.name)
+    )
     case = Case(job=job, now=now)
-    found = diagnose_case(case, services.policies())
-    made = plan_incident(case, found, incident, chain, services, similar={})
+    found = diagnose_case(case, services.config.policies())
+    made = plan_incident(
+        case,
+        found,
+        incident,
+        chain,
+        services.config,
+        services.vertex,
+        services.records.ledger,
+        similar={},
+    )
     if made.action is not Action.RESUBMIT or made.mode is not Mode.ENFORCE or made.changes:
         why = f"the policies do not run it again by themselves: {made.because.rstrip('.')}"
-        close_incident(incident, services, Conclusion.ALERTED, why[:500])
+        close_incident(incident, services.records.ledger, Conclusion.ALERTED, why[:500])
         return _Withheld(why)
     said = (
         f"Vertex refused to create it ({refusal.message.rstrip('.')}); it is asked for once again"
@@ -272,5 +286,5 @@ def _as_planned(
     done = resubmit(IncidentContext(job, case, found, plan, judged, chain), services)
     if isinstance(done, str):
         return done
-    close_incident(done.incident, services, Conclusion.ALERTED, "refused once more")
+    close_incident(done.incident, services.records.ledger, Conclusion.ALERTED, "refused once more")
     return _Withheld("it was refused once more")

@@ -8,35 +8,57 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from remediator import log
-from remediator.alerts import AlertKind
 from remediator.deadline import remaining
 from remediator.domain import (
     Action,
-    Attempt,
     Guard,
-    JobName,
     Json,
     OutcomeUnknown,
     PermanentError,
     PermissionDenied,
     Plan,
-    RemediatorError,
     TransientError,
 )
-from remediator.job import Job, quota, summary
+from remediator.job import Job, quota
 from remediator.job.batch import data_of
 from remediator.job.differences import illegal_differences
-from remediator.ledger import STALE, Chain, Claim, Conclusion, Incident, Stage
+from remediator.ledger import (
+    STALE,
+    Chain,
+    Claim,
+    Incident,
+    Ledger,
+)
 from remediator.log import LogEvent
 from remediator.planning.request import with_claim
 from remediator.planning.vertex_refusals import after_refusal
-from remediator.workflow.conclusions import conclude_with_alert, wait_until_due, write_manifest
+from remediator.settings import Settings
+from remediator.workflow.claims import (
+    find_created_job,
+    find_job_by_claim,
+    record_attempt,
+    release_lease,
+    wait_until_safe_to_recreate,
+)
+from remediator.workflow.conclusions import (
+    conclude_with_alert,
+    ending_without_change,
+    wait_until_due,
+)
 from remediator.workflow.decide import claim_limits, job_budget, skip_key
-from remediator.workflow.services import APPROVED, IncidentContext, Services, new_incident
+from remediator.workflow.incident_context import APPROVED, IncidentContext
+from remediator.workflow.services import (
+    Clock,
+    Configuration,
+    Records,
+    RowsOfBatches,
+    Services,
+    VertexProject,
+)
 
-LOOK_AGAIN = timedelta(minutes=1)
 TRIAL_LOOK = timedelta(minutes=30)  # how often those look that wait for a breaker's trial
 _SKIPS_AT_MOST = 10  # a ladder is shorter; this ends a loop that should not exist
 
@@ -58,32 +80,44 @@ def resubmit(
 
     Raises TransientError where the event should come again; answers TryNextStep where another step is wanted.
     """
-    now = services.now()  # evidence took its time, and the lease begins here
-    wanted = _claim_for(context, services, now)
-    answer = services.ledger.claim(
+    now = services.clock()  # evidence took its time, and the lease begins here
+    wanted = _claim_for(context, services.config.settings, services.records, now)
+    answer = services.records.ledger.claim(
         context.incident,
         context.chain.root,
         wanted,
         now=now,
-        limits=claim_limits(context, services, now),
+        limits=claim_limits(context, services.config, services.records.ledger, now),
         first_failed=context.chain.first_failed or context.job.end_time,
     )
     if answer.claim is None:
         if STALE in answer.refused_by:
             msg = "another execution moved this incident on"
             raise TransientError(msg)
-        return _refused_at_claim(context, answer.refused_by, services, now)
+        return _refused_at_claim(context, answer.refused_by, services.config, services.records, now)
     claim = (
-        answer.claim if answer.mine else _take_over(context, answer.claim, wanted, services, now)
+        answer.claim
+        if answer.mine
+        else _take_over(
+            context,
+            answer.claim,
+            wanted,
+            services.config,
+            services.vertex,
+            services.records.ledger,
+            now,
+        )
     )
     if isinstance(claim, Job):
-        return record_attempt(context, answer.claim, claim, services, now)
+        return record_attempt(context, answer.claim, claim, services.records, now)
     return _create(context, claim, services, now, adjusted=adjusted)
 
 
-def _claim_for(context: IncidentContext, services: Services, now: datetime) -> Claim:
+def _claim_for(
+    context: IncidentContext, settings: Settings, records: Records, now: datetime
+) -> Claim:
     return Claim(
-        token=services.token(),
+        token=records.new_token(),
         incident=context.incident.key,
         policy=context.plan.policy,
         step=context.plan.step,
@@ -91,7 +125,7 @@ def _claim_for(context: IncidentContext, services: Services, now: datetime) -> C
         verdict=context.watch_reason or context.diagnosis.verdict.value,
         changes=context.plan.changes,
         acquired_at=now,
-        lease_until=now + services.settings.lease,
+        lease_until=now + settings.lease,
         estimated_usd=context.plan.estimated_usd,
         location=context.plan.location or context.job.name.location,
         max_run_seconds=context.plan.max_run_seconds,
@@ -101,11 +135,15 @@ def _claim_for(context: IncidentContext, services: Services, now: datetime) -> C
 
 
 def _refused_at_claim(
-    context: IncidentContext, guards: tuple[str, ...], services: Services, now: datetime
+    context: IncidentContext,
+    guards: tuple[str, ...],
+    config: Configuration,
+    records: Records,
+    now: datetime,
 ) -> str:
     refused = tuple(Guard(name) for name in guards)
     if refused == (Guard.BREAKER,):
-        return _wait_for_the_trial(context, services, now)
+        return _wait_for_the_trial(context, records, now)
     refusal = replace(
         context.plan,
         action=Action.ALERT,
@@ -114,17 +152,13 @@ def _refused_at_claim(
         notes=(),  # they tell of what would have been made
     )
     incident = replace(context.incident, refused_by=guards, action=Action.ALERT.value)
-    kind, conclusion = (
-        (AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)
-        if context.chain.attempts
-        else (AlertKind.ALERT, Conclusion.ALERTED)
-    )
+    ending = ending_without_change(context.chain)
     return conclude_with_alert(
-        replace(context, plan=refusal, incident=incident), services, now, kind, conclusion
+        replace(context, plan=refusal, incident=incident), config, records, now, ending
     )
 
 
-def _wait_for_the_trial(context: IncidentContext, services: Services, now: datetime) -> str:
+def _wait_for_the_trial(context: IncidentContext, records: Records, now: datetime) -> str:
     """The breaker's pause is over and another resubmission tries: this one waits for how it ends."""
     why = "the pause is over and another resubmission tries first"
     waits = replace(
@@ -138,24 +172,30 @@ def _wait_for_the_trial(context: IncidentContext, services: Services, now: datet
     incident = replace(
         context.incident, refused_by=(Guard.BREAKER.value,), action=Action.WAIT.value
     )
-    return wait_until_due(replace(context, plan=waits, incident=incident), services, now)
+    return wait_until_due(replace(context, plan=waits, incident=incident), records, now)
 
 
 def _take_over(
-    context: IncidentContext, held: Claim, wanted: Claim, services: Services, now: datetime
+    context: IncidentContext,
+    held: Claim,
+    wanted: Claim,
+    config: Configuration,
+    vertex: VertexProject,
+    ledger: Ledger,
+    now: datetime,
 ) -> Claim | Job:
     """Somebody else's claim stands: its job if it exists, else the claim itself once that is safe."""
-    made = find_job_by_claim(held, context.job.name, services)
+    made = find_job_by_claim(held, context.job.name, vertex)
     if made is not None:
         return made
-    wait_until_safe_to_recreate(held, services, now)
-    acquired_at = services.ledger.take_over(
+    wait_until_safe_to_recreate(held, config.settings, now)
+    acquired_at = ledger.take_over(
         context.chain.key,
         held,
-        lease_until=now + services.settings.lease,
+        lease_until=now + config.settings.lease,
         now=now,
         renewed=wanted,
-        limits=claim_limits(context, services, now),
+        limits=claim_limits(context, config, ledger, now),
     )
     if acquired_at is None:
         msg = "another execution took the claim over"
@@ -163,75 +203,52 @@ def _take_over(
     return acquired_at
 
 
-def wait_until_safe_to_recreate(held: Claim, services: Services, now: datetime) -> None:
-    """Raise TransientError while a job made under this claim may still be on its way into the list."""
-    if now < held.safe_to_recreate_at(services.settings.consistency_wait):
-        why = "a create went unanswered" if held.unanswered else "another execution holds the claim"
-        msg = f"{why}; the job list is watched"
-        raise TransientError(msg)
-
-
-def withdraw_expired_claim(chain: str, held: Claim, services: Services, now: datetime) -> None:
-    """Drop a claim that is no longer wanted; raises TransientError while a job of it may exist."""
-    wait_until_safe_to_recreate(held, services, now)
-    if not services.ledger.withdraw(chain, held.token, acquired_at=held.acquired_at):
-        msg = "another execution took the claim over"
-        raise TransientError(msg)
-
-
-def find_job_by_claim(claim: Claim, job: JobName, services: Services) -> Job | None:
-    """The job that was created under this claim: the earliest that bears it and does what it says."""
-    found = [
-        other
-        for other in services.jobs.list(
-            job.kind,
-            services.project()[0],
-            claim.location or job.location,
-            labels={"remediator-claim": claim.token},
-            timeout_seconds=services.call_seconds,
-        )
-        if summary.holds(other, claim.changes_made)
-    ]
-    return min(found, key=lambda one: one.created_order, default=None)
-
-
 def _create(
     context: IncidentContext, claim: Claim, services: Services, now: datetime, *, adjusted: bool
 ) -> str | TryNextStep:
     request = with_claim(context.plan.request or {}, claim.token)
-    why_not = _why_not_sent(context, claim, request, services)
+    why_not = _why_not_sent(
+        context, claim, request, services.config.settings, services.records, services.clock
+    )
     if why_not:
-        return _refuse_illegal_difference(context, claim, why_not, services, now)
-    key = context.chain.key
+        return _refuse_illegal_difference(
+            context, claim, why_not, services.config, services.records, now
+        )
+    config, ledger = services.config, services.records.ledger
+    release = partial(
+        release_lease, context.chain.key, claim, config.settings, ledger, services.clock
+    )
     location = claim.location or context.job.name.location
-    if services.now() >= claim.send_before(services.settings.consistency_wait):
+    if services.clock() >= claim.send_before(config.settings.consistency_wait):
         msg = "the lease ran out before the job was created"
         raise TransientError(msg)
     try:
-        made = services.jobs.create(
-            context.job.kind,
-            f"projects/{services.project()[0]}/locations/{location}",
-            request,
-            timeout_seconds=services.call_seconds,
-        )
+        made = services.vertex.create(context.job.kind, location, request)
     except OutcomeUnknown:
-        found = _find_created_job(claim, context.job, services)
+        found = find_created_job(claim, context.job, services.vertex)
         if found is None:
-            _release_lease(key, claim, services, unanswered=True)
+            release(unanswered=True)
             raise
         made = found
     except TransientError:  # answered, and the answer was "not now"
-        _release_lease(key, claim, services, unanswered=False)
+        release(unanswered=False)
         raise
     except PermanentError as err:
         return _refused_by_vertex(context, claim, err, services, now, adjusted=adjusted)
     except BaseException:  # nobody knows what was sent: keep the claim, watch for its job
-        _release_lease(key, claim, services, unanswered=True)
+        release(unanswered=True)
         raise
-    return record_attempt(context, claim, made, services, now)
+    return record_attempt(context, claim, made, services.records, now)
 
 
-def _why_not_sent(context: IncidentContext, claim: Claim, request: Json, services: Services) -> str:
+def _why_not_sent(
+    context: IncidentContext,
+    claim: Claim,
+    request: Json,
+    settings: Settings,
+    records: Records,
+    clock: Clock,
+) -> str:
     """Why the request must not be sent; else empty, and the input of a resumed batch is there."""
     untouchable = illegal_differences(context.job, request, context.plan.changes)
     if untouchable:
@@ -239,26 +256,31 @@ def _why_not_sent(context: IncidentContext, claim: Claim, request: Json, service
     if not context.plan.resume.is_new:
         return ""
     try:
-        _write_rows_left(context, request, services)
+        _write_rows_left(context, request, records.rows)
     except PermanentError as err:
         return f"nothing was resubmitted: the rows that are left were not written: {err}"
     except BaseException:  # no job was asked for; what was written is found by its name
-        _release_lease(context.chain.key, claim, services, unanswered=False)
+        release_lease(context.chain.key, claim, settings, records.ledger, clock, unanswered=False)
         raise
     return ""
 
 
 def _refuse_illegal_difference(
-    context: IncidentContext, claim: Claim, words: str, services: Services, now: datetime
+    context: IncidentContext,
+    claim: Claim,
+    words: str,
+    config: Configuration,
+    records: Records,
+    now: datetime,
 ) -> str:
     """The request is not sent, for the reason in `words`: the claim goes, people are told."""
-    if not services.ledger.withdraw(context.chain.key, claim.token, acquired_at=claim.acquired_at):
+    if not records.ledger.withdraw(context.chain.key, claim.token, acquired_at=claim.acquired_at):
         msg = "another execution took the claim over"
         raise TransientError(msg)
     log.say(
         "ERROR", LogEvent.REQUEST_WITHHELD, words, job=str(context.job.name), policy=claim.policy
     )
-    return _alert_refusal(context, words, words, services, now)
+    return _alert_refusal(context, words, words, config, records, now)
 
 
 def _differences_words(untouchable: tuple[str, ...]) -> str:
@@ -274,13 +296,13 @@ def _differences_words(untouchable: tuple[str, ...]) -> str:
 _NAMED_AT_MOST = 5
 
 
-def _write_rows_left(context: IncidentContext, request: Json, services: Services) -> None:
+def _write_rows_left(context: IncidentContext, request: Json, rows: RowsOfBatches) -> None:
     """The new job's input, under the name that the claim gives it; one that is there is used.
 
     Raises PermanentError where it cannot be written, TransientError where it may be tried again.
     """
     data = data_of(Job(context.job.name, request))
-    services.rows.write_left(
+    rows.write_left(
         context.job,
         data.input_table or data.inputs[0],
         rows=context.plan.resume.sent,
@@ -289,27 +311,6 @@ def _write_rows_left(context: IncidentContext, request: Json, services: Services
 
 
 _ROWS_SECONDS = 30.0  # for reading a batch anew where that was not done just now; chosen
-
-
-def _find_created_job(claim: Claim, job: Job, services: Services) -> Job | None:
-    """The job, if the list shows it already; a list that does not answer either shows nothing."""
-    try:
-        return find_job_by_claim(claim, job.name, services)
-    except RemediatorError:
-        return None
-
-
-def _release_lease(key: str, claim: Claim, services: Services, *, unanswered: bool) -> None:
-    now = services.now()
-    wait = services.settings.consistency_wait if unanswered else LOOK_AGAIN
-    services.ledger.release_lease(
-        key,
-        claim.token,
-        now=now,
-        unanswered=unanswered,
-        due=now + wait,
-        acquired_at=claim.acquired_at,
-    )
 
 
 def _refused_by_vertex(
@@ -329,13 +330,13 @@ def _refused_by_vertex(
     words = " ".join(str(err).split())
     scarce = quota.is_scarcity(words) and not isinstance(err, PermissionDenied)
     skip = skip_key(claim.policy, claim.step, claim.entry) if scarce else ""
-    if not services.ledger.withdraw(
+    if not services.records.ledger.withdraw(
         context.chain.key, claim.token, skip=skip, acquired_at=claim.acquired_at
     ):
         msg = f"another execution took the claim over, and Vertex said: {words}"
         raise TransientError(msg)
-    stored = services.ledger.incident(context.incident.key) or context.incident
-    chain = services.ledger.chain(context.chain.key) or context.chain
+    stored = services.records.ledger.incident(context.incident.key) or context.incident
+    chain = services.records.ledger.chain(context.chain.key) or context.chain
     log.say(
         "WARNING",
         LogEvent.RESUBMISSION_REFUSED,
@@ -345,7 +346,7 @@ def _refused_by_vertex(
     # A person's yes was to the plan as it was shown, without the numbers that Vertex names now.
     shown = context.incident.approval is not None and context.incident.approval.answer == APPROVED
     adjusted_plan = (
-        None if adjusted or shown else _with_vertex_numbers(context, chain, words, services)
+        None if adjusted or shown else _with_vertex_numbers(context, chain, words, services.config)
     )
     if adjusted_plan is not None:
         again = replace(
@@ -363,112 +364,47 @@ def _refused_by_vertex(
     if scarce and len(chain.skipped) <= _SKIPS_AT_MOST:
         return TryNextStep(stored, chain)
     reason = "a permission is missing: " if isinstance(err, PermissionDenied) else ""
-    return _alert_refusal(context, f"Vertex refused the job: {reason}{words}", words, services, now)
+    return _alert_refusal(
+        context,
+        f"Vertex refused the job: {reason}{words}",
+        words,
+        services.config,
+        services.records,
+        now,
+    )
 
 
 def _alert_refusal(
-    context: IncidentContext, because: str, reason: str, services: Services, now: datetime
+    context: IncidentContext,
+    because: str,
+    reason: str,
+    config: Configuration,
+    records: Records,
+    now: datetime,
 ) -> str:
     """Conclude a failure whose claim was withdrawn: nothing of it was made."""
-    stored = services.ledger.incident(context.incident.key) or context.incident
-    chain = services.ledger.chain(context.chain.key) or context.chain
+    stored = records.ledger.incident(context.incident.key) or context.incident
+    chain = records.ledger.chain(context.chain.key) or context.chain
     refused = replace(
         context,
         plan=replace(context.plan, action=Action.ALERT, because=because, notes=(because,)),
         chain=chain,
         incident=replace(context.incident, version=stored.version, reason=reason[:500]),
     )
-    kind, conclusion = (
-        (AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)
-        if chain.attempts
-        else (AlertKind.ALERT, Conclusion.ALERTED)
-    )
-    return conclude_with_alert(refused, services, now, kind, conclusion)
+    return conclude_with_alert(refused, config, records, now, ending_without_change(chain))
 
 
 def _with_vertex_numbers(
-    context: IncidentContext, chain: Chain, words: str, services: Services
+    context: IncidentContext, chain: Chain, words: str, config: Configuration
 ) -> Plan | None:
     """The plan with the numbers that the refusal names, where the job's budget has room for it."""
-    plan = after_refusal(context.plan, words, services.catalog)
+    plan = after_refusal(context.plan, words, config.catalog)
     if plan is None:
         return None
-    most = job_budget(plan.policy, services)
+    most = job_budget(plan.policy, config)
     if most is not None:
         if plan.estimated_usd is None:
             return None
         if chain.spent_usd + chain.reserved_usd + plan.estimated_usd > most:
             return None
     return plan
-
-
-def record_attempt(
-    context: IncidentContext, claim: Claim, made: Job, services: Services, now: datetime
-) -> str:
-    """The job exists: write it down with every message about it, in one transaction."""
-    attempt = Attempt(
-        name=str(made.name),
-        state=made.state,
-        create_time=made.create_time or now,
-        policy=claim.policy,
-        step=claim.step,
-        verdict=claim.verdict,
-        changes=claim.changes_made,
-        claim=claim.token,
-        number=claim.number,
-        estimated_usd=claim.estimated_usd,
-        max_run_seconds=claim.max_run_seconds,
-        entry=claim.entry,
-        resume=claim.resume,
-    )
-    done = replace(context.incident, stage=Stage.DONE, conclusion=Conclusion.RESUBMITTED)
-    following = replace(
-        new_incident(made, now, context.chain.key),
-        stage=Stage.FOLLOWED,
-        due=now,
-        attempt=claim.number,
-        policy="",
-    )
-    done_so = replace(
-        context.plan,
-        action=Action.RESUBMIT,
-        policy=claim.policy,
-        step=claim.step,
-        changes=claim.changes_made,
-        resume=claim.resume,
-    )
-    acted = replace(context, plan=done_so, incident=done)
-    kind = AlertKind.NEXT_ATTEMPT if context.chain.attempts else AlertKind.ACTED
-    chain = replace(context.chain, attempts=(*context.chain.attempts, attempt))
-    facts = acted.facts(kind, created=str(made.name), now=now)
-    outbox_messages = services.outbox.alert_and_outcome_messages(
-        context.plan.alerts,
-        chain,
-        made,
-        now,
-        verdict=claim.verdict,
-        action=Action.RESUBMIT,
-        final=False,
-        facts=facts,
-        previous=str(context.job.name),
-    )
-    write_manifest(chain, made, services)
-    if services.ledger.record(
-        context.chain.key,
-        claim.token,
-        attempt,
-        incident=done,
-        following=following,
-        outbox_messages=outbox_messages,
-    ):
-        log.say(
-            "NOTICE",
-            LogEvent.JOB_RESUBMITTED,
-            f"resubmitted as {made.name}",
-            job=str(context.job.name),
-            root=context.chain.root,
-            attempt=claim.number,
-            policy=claim.policy,
-        )
-        services.outbox.deliver(outbox_messages)
-    return f"resubmitted as {made.name}"

@@ -12,54 +12,102 @@ from datetime import UTC, date, datetime, timedelta
 
 from remediator import log
 from remediator.alerts import AlertKind
+from remediator.alerts.outbox import Outbox
+from remediator.catalog.catalog import Catalog
 from remediator.domain import Attempt, JobState, Mode
 from remediator.job import Job
-from remediator.ledger import CancelReason, Chain, Incident
+from remediator.ledger import CancelReason, Chain, Incident, Ledger
 from remediator.log import LogEvent
 from remediator.planning import alert_routing, budgets, costs
 from remediator.workflow.conclusions import settle_attempt
 from remediator.workflow.decide import budget_limit, job_budget, limits_of, skip_key
-from remediator.workflow.services import Services, job_facts
+from remediator.workflow.incident_context import job_facts
+from remediator.workflow.services import Configuration, Records, VertexProject
 
 STUCK_AFTER = timedelta(hours=1)
 _NO_MACHINE_WORDS = "it waited an hour for a machine in vain"
 _WAITS_FOR_A_MACHINE = (JobState.QUEUED, JobState.PENDING)
 
 
-def check_attempt(job: Job, incident: Incident, services: Services, now: datetime) -> Incident:
+def check_attempt(
+    job: Job,
+    incident: Incident,
+    config: Configuration,
+    vertex: VertexProject,
+    records: Records,
+    now: datetime,
+) -> Incident:
     """Look at a job that has not ended; the incident to go on with, which knows why it was cancelled.
 
     Only an attempt of ours is ever cancelled, and none while the stop switch is on or the mode is
     observe.
     """
-    chain = services.ledger.chain(incident.root) if incident.attempt else None
+    chain = records.ledger.chain(incident.root) if incident.attempt else None
     attempt = _attempt_of(job, chain)
     if chain is None or attempt is None:
         return incident
     if _is_stuck(job, now):
-        return _cancel(job, incident, services, CancelReason.NO_MACHINE, _NO_MACHINE_WORDS)
-    over = _overrun(job, attempt, chain, services, now)
+        return _cancel(
+            job,
+            incident,
+            config,
+            vertex,
+            records.ledger,
+            CancelReason.NO_MACHINE,
+            _NO_MACHINE_WORDS,
+        )
+    over = _overrun(job, attempt, chain, config, records.ledger, now)
     if over is None:
         return incident
-    cancels = limits_of(attempt.policy, services).on_overrun == "cancel"
-    _alert_overrun(job, incident, chain, attempt, over, services, now, cancelled=cancels)
+    cancels = limits_of(attempt.policy, config).on_overrun == "cancel"
+    _alert_overrun(
+        job,
+        incident,
+        chain,
+        attempt,
+        over,
+        config,
+        records.outbox,
+        now,
+        cancelled=cancels,
+    )
     if not cancels:
         return incident
-    return _cancel(job, incident, services, CancelReason.OVERRUN, over.why)
+    return _cancel(
+        job,
+        incident,
+        config,
+        vertex,
+        records.ledger,
+        CancelReason.OVERRUN,
+        over.why,
+    )
 
 
-def alert_if_over_budget(job: Job, incident: Incident, services: Services, now: datetime) -> None:
+def alert_if_over_budget(
+    job: Job, incident: Incident, config: Configuration, records: Records, now: datetime
+) -> None:
     """An attempt that has just ended: where its cost passed a limit unseen, that is told all the same.
 
     Between two looks it may have run for hours: while nobody could ask Vertex, say.
     """
-    chain = services.ledger.chain(incident.root) if incident.attempt else None
+    chain = records.ledger.chain(incident.root) if incident.attempt else None
     attempt = _attempt_of(job, chain)
     if chain is None or attempt is None or attempt.state.is_terminal or job.start_time is None:
         return
-    over = _overrun(job, attempt, chain, services, job.end_time or now)
+    over = _overrun(job, attempt, chain, config, records.ledger, job.end_time or now)
     if over is not None and over.limit != _MAX_RUN:
-        _alert_overrun(job, incident, chain, attempt, over, services, now, cancelled=False)
+        _alert_overrun(
+            job,
+            incident,
+            chain,
+            attempt,
+            over,
+            config,
+            records.outbox,
+            now,
+            cancelled=False,
+        )
 
 
 def _attempt_of(job: Job, chain: Chain | None) -> Attempt | None:
@@ -67,14 +115,16 @@ def _attempt_of(job: Job, chain: Chain | None) -> Attempt | None:
     return next(made, None)
 
 
-def step_over(job: Job, incident: Incident, services: Services, now: datetime) -> bool:
+def step_over(
+    job: Job, incident: Incident, ledger: Ledger, catalog: Catalog, now: datetime
+) -> bool:
     """The cancelled attempt never ran: what it was made for takes the next step instead."""
-    chain = services.ledger.chain(incident.root)
+    chain = ledger.chain(incident.root)
     attempt = _attempt_of(job, chain)
     if chain is None or attempt is None or job.start_time is not None:
         return False
-    settle_attempt(job, chain, services, final=False)
-    return services.ledger.step_over(
+    settle_attempt(job, chain, ledger, catalog, final=False)
+    return ledger.step_over(
         incident, skip=skip_key(attempt.policy, attempt.step, attempt.entry), now=now
     )
 
@@ -95,17 +145,17 @@ class _Overrun:
 
 
 def _overrun(
-    job: Job, attempt: Attempt, chain: Chain, services: Services, now: datetime
+    job: Job, attempt: Attempt, chain: Chain, config: Configuration, ledger: Ledger, now: datetime
 ) -> _Overrun | None:
     """The first limit that it has passed. What it costs is counted in its days and its job first."""
-    accrued = costs.accrued_usd(job, services.catalog, now)
+    accrued = costs.accrued_usd(job, config.catalog, now)
     if accrued is not None:
         days = costs.usd_by_day(accrued, job.start_time, now)
-        _count(job, attempt, chain, days, services, now)
-        most = job_budget(attempt.policy, services)
+        _count(job, attempt, chain, days, ledger, now)
+        most = job_budget(attempt.policy, config)
         if most is not None and chain.spent_usd + accrued > most:
             return _Overrun("usd_per_job", f"it passed usd_per_job ({most:g} USD)")
-        over = _over_a_day(job, attempt, days, services, now)
+        over = _over_a_day(job, attempt, days, config, ledger, now)
         if over is not None:
             return over
     ran = (now - job.start_time).total_seconds() if job.start_time else 0.0
@@ -123,7 +173,7 @@ def _count(
     attempt: Attempt,
     chain: Chain,
     usd_by_day: Mapping[date, float],
-    services: Services,
+    ledger: Ledger,
     now: datetime,
 ) -> None:
     """Write down what it has cost, unless what was set aside on the day it was made still holds it."""
@@ -131,14 +181,15 @@ def _count(
     within = sum(usd_by_day.values()) <= (attempt.estimated_usd or 0.0)
     if within and made == now.astimezone(UTC).date() and set(usd_by_day) <= {made}:
         return
-    services.ledger.accrue(chain.key, job.name.key, usd_by_day=usd_by_day, now=now)
+    ledger.accrue(chain.key, job.name.key, usd_by_day=usd_by_day, now=now)
 
 
 def _over_a_day(
     job: Job,
     attempt: Attempt,
     usd_by_day: Mapping[date, float],
-    services: Services,
+    config: Configuration,
+    ledger: Ledger,
     now: datetime,
 ) -> _Overrun | None:
     """A day's money, everybody's or a group's share, that it passed by costing more than estimated.
@@ -148,13 +199,13 @@ def _over_a_day(
     accrued = sum(usd_by_day.values())
     if accrued <= (attempt.estimated_usd or 0.0):
         return None
-    limits = limits_of(attempt.policy, services)
+    limits = limits_of(attempt.policy, config)
     for day in sorted(usd_by_day, reverse=True):
         at = datetime(day.year, day.month, day.day, tzinfo=UTC)
         for budget in budgets.budgets(limits, job, at):
             if budget.unit != "usd" or budget.limit is None:
                 continue
-            counted = services.ledger.used(budget_limit(budget, 0.0), now)
+            counted = ledger.used(budget_limit(budget, 0.0), now)
             if max(counted, accrued) > budget.limit + _CENT:
                 return _Overrun(_name_of(budget), _day_words(budget, day))
     return None
@@ -176,22 +227,23 @@ _CENT = 0.005  # sums of money are compared to the cent, as the guards do
 
 
 def _cancel(
-    job: Job, incident: Incident, services: Services, reason: CancelReason, why: str
+    job: Job,
+    incident: Incident,
+    config: Configuration,
+    vertex: VertexProject,
+    ledger: Ledger,
+    reason: CancelReason,
+    why: str,
 ) -> Incident:
     """Ask Vertex to end it, the reason written down first: a crash between leaves no riddle."""
-    policies = services.policies()
-    observes = Mode.OBSERVE in {policies.mode, services.settings.max_mode}
-    if (
-        job.state is JobState.CANCELLING
-        or observes
-        or services.settings.stop
-        or services.ledger.stopped()
-    ):
+    policies = config.policies()
+    observes = Mode.OBSERVE in {policies.mode, config.settings.max_mode}
+    if job.state is JobState.CANCELLING or observes or config.settings.stop or ledger.stopped():
         return incident
     noted = incident
     if (incident.cancel_reason, incident.reason) != (reason, why):
         noted = replace(incident, cancel_reason=reason, reason=why)
-        if not services.ledger.move(noted):
+        if not ledger.move(noted):
             return incident
         noted = replace(noted, version=noted.version + 1)
     log.say(
@@ -200,7 +252,7 @@ def _cancel(
         f"cancelling an attempt of ours: {why}",
         job=str(job.name),
     )
-    services.jobs.cancel(job.name, timeout_seconds=services.call_seconds)
+    vertex.cancel(job.name)
     return noted
 
 
@@ -210,7 +262,8 @@ def _alert_overrun(
     chain: Chain,
     attempt: Attempt,
     over: _Overrun,
-    services: Services,
+    config: Configuration,
+    outbox: Outbox,
     now: datetime,
     *,
     cancelled: bool,
@@ -218,7 +271,7 @@ def _alert_overrun(
     done = "It is being cancelled" if cancelled else "Nothing was done, it still runs"
     if job.state.is_terminal:
         done = "It has ended"
-    accrued = costs.accrued_usd(job, services.catalog, job.end_time or now)
+    accrued = costs.accrued_usd(job, config.catalog, job.end_time or now)
     facts = replace(
         job_facts(AlertKind.OVERRUN, job, incident, chain),
         spent_usd=None if accrued is None else chain.spent_usd + accrued,
@@ -228,7 +281,5 @@ def _alert_overrun(
         cancels=cancelled,
         extra=(f"{done}: {over.why}.",),
     )
-    channels = alert_routing.channels_of(services.policies(), attempt.policy, job)
-    outbox_messages = services.outbox.alert_messages(facts, channels, now)
-    services.ledger.enqueue(outbox_messages)
-    services.outbox.deliver(outbox_messages)
+    channels = alert_routing.channels_of(config.policies(), attempt.policy, job)
+    outbox.publish(facts, channels, now)

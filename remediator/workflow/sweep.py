@@ -16,6 +16,7 @@ from typing import Protocol
 
 from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
+from remediator.alerts.outbox import Outbox
 from remediator.deadline import with_current_deadline
 from remediator.domain import (
     JobKind,
@@ -31,12 +32,13 @@ from remediator.domain import (
 )
 from remediator.intake import FAILURES_LOG
 from remediator.job import Job, JobView, summary
-from remediator.ledger import Conclusion, Incident, Stage
+from remediator.ledger import Conclusion, Incident, Ledger, Stage
 from remediator.log import LogEvent
 from remediator.planning import alert_routing
+from remediator.settings import Settings
 from remediator.workflow.conclusions import alert_missing_permission
 from remediator.workflow.incident_key import unknown_keys
-from remediator.workflow.services import Services
+from remediator.workflow.services import Clock, Configuration, Services, VertexProject
 
 SINK_SILENT_AFTER = timedelta(minutes=15)
 SWEPT_KINDS = tuple(JobKind)
@@ -95,37 +97,44 @@ def sweep(
     services: Services, write_log: WriteLog, places: LocationFailures, in_time: Callable[[], bool]
 ) -> tuple[int, int, list[str]]:
     """Announce failed jobs that nobody knows of; old ones are recorded and told in one message."""
-    now = services.now()
+    now = services.clock()
     announced = old = 0
     faults: list[str] = []
-    lists = [(location, kind) for location in services.locations() for kind in SWEPT_KINDS]
+    lists = [(location, kind) for location in services.vertex.locations() for kind in SWEPT_KINDS]
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="sweep") as pool:
         sweep = with_current_deadline(
-            lambda one: _unknown(services, *one, places=places, now=now, in_time=in_time)
+            lambda one: _unknown(
+                services.config.settings,
+                services.vertex,
+                services.records.ledger,
+                *one,
+                places=places,
+                now=now,
+                in_time=in_time,
+            )
         )
         found = pool.map(sweep, lists)
         for fresh, recorded, unlisted in found:
             old += recorded
-            written, unwritten = _announce(fresh, services, write_log, now)
+            written, unwritten = _announce(fresh, services.records.ledger, write_log, now)
             announced += written
             for fault in (unlisted, unwritten):
                 if fault is not None:
                     faults.append(str(fault))
-                    alert_if_permission_denied(fault, services)
+                    alert_if_permission_denied(
+                        fault, services.config, services.records.outbox, services.clock
+                    )
     if old:
         facts = AlertFacts(
             kind=AlertKind.OLD_FAILURES, root=f"old/{now:%Y-%m-%dT%H:%M:%S}", count=old
         )
-        policies = services.policies()
-        outbox_messages = services.outbox.alert_messages(
-            facts, alert_routing.all_channels(policies), now
-        )
-        services.ledger.enqueue(outbox_messages)
+        channels = alert_routing.all_channels(services.config.policies())
+        services.records.outbox.enqueue(facts, channels, now)
     return announced, old, faults
 
 
 def failed_since(
-    services: Services, location: str, kind: JobKind, since: datetime
+    vertex: VertexProject, location: str, kind: JobKind, since: datetime
 ) -> Iterator[Job]:
     """Jobs of one kind and place that may have failed after `since`, whether known or not.
 
@@ -133,18 +142,13 @@ def failed_since(
     """
     for state in _MAY_HAVE_FAILED[kind]:
         longest = _SUCCEEDED_WITHIN if state is JobState.SUCCEEDED else _LONGEST_RUN
-        yield from services.jobs.list(
-            kind,
-            services.project()[0],
-            location,
-            states=(state,),
-            created_after=since - longest,
-            timeout_seconds=services.call_seconds,
-        )
+        yield from vertex.list(kind, location, states=(state,), created_after=since - longest)
 
 
 def _unknown(
-    services: Services,
+    settings: Settings,
+    vertex: VertexProject,
+    ledger: Ledger,
     location: str,
     kind: JobKind,
     *,
@@ -162,19 +166,19 @@ def _unknown(
     if places.is_left(location):
         return {}, 0, TransientError(f"{location} did not answer: left for the next round")
     try:
-        for page in _failed(services, location, kind, now, may_go_on):
+        for page in _failed(settings, vertex, ledger, location, kind, now, may_go_on):
             places.answered(location)
             failed = [job for job in page if job.is_failure]
-            unknown = unknown_keys(failed, services.ledger)
+            unknown = unknown_keys(failed, ledger)
             stale: dict[str, Job] = {}
             for key, job in unknown.items():
                 ended = job.end_time
-                within = ended is None or now - ended <= services.settings.lookback
+                within = ended is None or now - ended <= settings.lookback
                 if within:
                     found.setdefault(key, job)
                 else:
                     stale[key] = job
-            old += services.ledger.open_many(
+            old += ledger.open_many(
                 _recorded(key, job, now, Conclusion.TOO_OLD) for key, job in stale.items()
             )
             quiet = 0 if unknown else quiet + 1
@@ -191,7 +195,13 @@ def _unknown(
 
 
 def _failed(
-    services: Services, location: str, kind: JobKind, now: datetime, may_go_on: Callable[[], bool]
+    settings: Settings,
+    vertex: VertexProject,
+    ledger: Ledger,
+    location: str,
+    kind: JobKind,
+    now: datetime,
+    may_go_on: Callable[[], bool],
 ) -> Iterator[tuple[Job, ...]]:
     """Pages of jobs that may have failed: the newest of each state always, then the older ones.
 
@@ -202,15 +212,15 @@ def _failed(
     behind: list[_SweepPosition] = []
     for state in _MAY_HAVE_FAILED[kind]:
         longest = _SUCCEEDED_WITHIN if state is JobState.SUCCEEDED else _LONGEST_RUN
-        first = _SweepPosition(state, now - services.settings.lookback - longest)
-        jobs, token = _page(first, services, location, kind)
+        first = _SweepPosition(state, now - settings.lookback - longest)
+        jobs, token = _page(first, vertex, location, kind)
         yield jobs
         if token:
             behind.append(replace(first, token=token))
     if not behind:
         return
     note = f"sweep:{location}:{kind.value}"
-    stopped = _SweepPosition.parse(services.ledger.note(note) or {})
+    stopped = _SweepPosition.parse(ledger.note(note) or {})
     if stopped is not None and stopped.state in _MAY_HAVE_FAILED[kind]:
         order = _MAY_HAVE_FAILED[kind].index
         after = (one for one in behind if order(one.state) > order(stopped.state))
@@ -220,18 +230,18 @@ def _failed(
         place = found
         while place.token:
             if moved and not may_go_on():
-                services.ledger.write_note(note, place.to_json())
+                ledger.write_note(note, place.to_json())
                 return
             try:
-                jobs, token = _page(place, services, location, kind)
+                jobs, token = _page(place, vertex, location, kind)
             except RemediatorError as err:  # a token that is no longer taken is forgotten
                 lasting = isinstance(err, PermanentError)
-                services.ledger.write_note(note, {} if lasting else place.to_json())
+                ledger.write_note(note, {} if lasting else place.to_json())
                 raise
             yield jobs
             place, moved = replace(place, token=token), True
     if stopped is not None:
-        services.ledger.write_note(note, {})
+        ledger.write_note(note, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,24 +264,22 @@ class _SweepPosition:
 
 
 def _page(
-    place: _SweepPosition, services: Services, location: str, kind: JobKind
+    place: _SweepPosition, vertex: VertexProject, location: str, kind: JobKind
 ) -> tuple[tuple[Job, ...], str]:
     # Whether a cancelled job ran into its own time-out stands in what it was to do.
     whole = place.state is JobState.CANCELLED and kind is not JobKind.PIPELINE
-    return services.jobs.page(
+    return vertex.page(
         kind,
-        services.project()[0],
         location,
         states=(place.state,),
         created_after=place.since,
         token=place.token,
         view=JobView.WHOLE if whole else JobView.ENDING,
-        timeout_seconds=services.call_seconds,
     )
 
 
 def _announce(
-    jobs: Mapping[str, Job], services: Services, write_log: WriteLog, now: datetime
+    jobs: Mapping[str, Job], ledger: Ledger, write_log: WriteLog, now: datetime
 ) -> tuple[int, RemediatorError | None]:
     """Write one failure entry for each job, known from now on; a crash between repeats the entry.
 
@@ -296,7 +304,7 @@ def _announce(
             f"failures are handled without an announcement: {err}",
         )
         stage, due, refused = Stage.UNSETTLED, now, err
-    known = services.ledger.open_many(
+    known = ledger.open_many(
         replace(_recorded(key, job, now, Conclusion.NONE), stage=stage, due=due)
         for key, job in jobs.items()
     )
@@ -338,10 +346,12 @@ def _recorded(key: str, job: Job, now: datetime, conclusion: Conclusion) -> Inci
     )
 
 
-def alert_if_permission_denied(err: RemediatorError, services: Services) -> None:
+def alert_if_permission_denied(
+    err: RemediatorError, config: Configuration, outbox: Outbox, clock: Clock
+) -> None:
     if not isinstance(err, PermissionDenied):
         return
     try:
-        alert_missing_permission(err, services)
+        alert_missing_permission(err, config, outbox, clock)
     except RemediatorError as untold:
         log.say("WARNING", LogEvent.SILENT_SINK_NOT_ALERTED, f"nobody could be told: {untold}")

@@ -26,7 +26,7 @@ from remediator.domain import (
     TransientError,
 )
 from remediator.job import Job
-from remediator.ledger import Chain, Conclusion, Incident, Stage, WatchedJob
+from remediator.ledger import Chain, Incident, Ledger, OutboxMessage, Stage, WatchedJob
 from remediator.ledger.approvals import offer
 from remediator.log import LogEvent
 from remediator.planning import alert_routing
@@ -36,20 +36,26 @@ from remediator.policy.watch_entries import WatchEntry
 from remediator.redaction import redact
 from remediator.report.curves import kept_curves
 from remediator.watch import WATCHED, WatchPlan, plan_watch
-from remediator.workflow.conclusions import close_chain, conclude_with_alert, settle_attempt
+from remediator.workflow.approval import APPROVAL_LASTS, store_question
+from remediator.workflow.conclusions import (
+    GIVEN_UP,
+    close_chain,
+    conclude_with_alert,
+    settle_attempt,
+)
 from remediator.workflow.decide import covers, find_external_rerun, history_of
+from remediator.workflow.incident_context import (
+    APPROVED,
+    IncidentContext,
+    job_facts,
+    kept_evidence,
+    new_incident,
+)
 from remediator.workflow.incident_key import key_of
 from remediator.workflow.ownership import find_parent
 from remediator.workflow.resubmit import TryNextStep, resubmit
-from remediator.workflow.services import (
-    APPROVED,
-    IncidentContext,
-    Services,
-    job_facts,
-    new_incident,
-)
+from remediator.workflow.services import Clock, Configuration, Records, Services, VertexProject
 
-APPROVAL_LASTS = timedelta(hours=12)  # as a failure's
 _ASKED_AGAIN = timedelta(minutes=5)
 _CANCEL_TAKES = timedelta(minutes=1)
 _MOST_LINES = 10
@@ -57,28 +63,28 @@ _NO_MACHINE_AGAIN = timedelta(minutes=10)
 _TRIES_FOR = timedelta(hours=24)  # how long a cancelled job's place is tried to be filled
 
 
-def plan_of(case: Case, services: Services) -> WatchPlan | None:
+def plan_of(
+    case: Case, config: Configuration, vertex: VertexProject, ledger: Ledger
+) -> WatchPlan | None:
     """What the entries say about the case now, by everything that the guards are asked."""
-    policies = services.policies()
-    incident, chain = _incident_and_chain(case.job, services, case.now)
-    history = history_of(case.job, incident, chain, services, case.now, ())
+    policies = config.policies()
+    incident, chain = _incident_and_chain(case.job, ledger, case.now)
+    history = history_of(case.job, incident, chain, config, ledger, case.now, ())
     case = replace(case, attempts=chain.attempts)
-    made = plan_watch(case, policies, history, services.catalog)
+    made = plan_watch(case, policies, history, config.catalog)
     if made is None or made.entry is None or not made.entry.cancels:
         return made
-    parent = find_parent(
-        case.job, services.jobs, services.project()[0], timeout_seconds=services.call_seconds
-    )
+    parent = find_parent(case.job, vertex)
     if parent.parent:
-        return plan_watch(case, policies, replace(history, parent=parent.parent), services.catalog)
+        return plan_watch(case, policies, replace(history, parent=parent.parent), config.catalog)
     return made
 
 
-def _incident_and_chain(job: Job, services: Services, now: datetime) -> tuple[Incident, Chain]:
-    key = key_of(job, services.ledger)
-    root = services.ledger.root_of(key) or key
-    incident = services.ledger.incident(key) or new_incident(job, now, root, key=key)
-    chain = services.ledger.chain(root) or Chain(key=root, root=str(job.name))
+def _incident_and_chain(job: Job, ledger: Ledger, now: datetime) -> tuple[Incident, Chain]:
+    key = key_of(job, ledger)
+    root = ledger.root_of(key) or key
+    incident = ledger.incident(key) or new_incident(job, now, root, key=key)
+    chain = ledger.chain(root) or Chain(key=root, root=str(job.name))
     return incident, chain
 
 
@@ -86,7 +92,13 @@ def _incident_and_chain(job: Job, services: Services, now: datetime) -> tuple[In
 
 
 def act(
-    job: Job, case: Case, made: WatchPlan, watched: WatchedJob, services: Services, now: datetime
+    job: Job,
+    case: Case,
+    made: WatchPlan,
+    watched: WatchedJob,
+    vertex: VertexProject,
+    records: Records,
+    now: datetime,
 ) -> bool:
     """Tell the spell once and do what its entry says; whether this execution told it."""
     entry, plan = made.entry, made.plan
@@ -102,22 +114,24 @@ def act(
         reason=made.reason if acts(trouble) else watched.reason,
     )
     if acts(trouble):
-        return _cancel(job, case, made, trouble, marked, services, now)
+        return _cancel(job, case, made, trouble, marked, vertex, records, now)
     if plan.action is Action.APPROVE and plan.mode is Mode.APPROVE:
-        return _ask(job, case, made, trouble, marked, services, now)
-    facts = _facts(job, trouble, *_incident_and_chain(job, services, now))
-    messages = services.outbox.alert_messages(facts, plan.alerts, now)
-    if services.ledger.watched.move(marked, outbox_messages=messages) is None:
-        return False
-    log.say(
-        "NOTICE",
-        LogEvent.RUNNING_JOB_ALERTED,
-        f"a running job: {plan.because}",
-        job=str(job.name),
-        policy=entry.name,
-    )
-    services.outbox.deliver(messages)
-    return True
+        return _ask(job, case, made, trouble, marked, records, now)
+    facts = _facts(job, trouble, *_incident_and_chain(job, records.ledger, now))
+
+    def store(messages: tuple[OutboxMessage, ...]) -> bool:
+        if records.ledger.watched.move(marked, outbox_messages=messages) is None:
+            return False
+        log.say(
+            "NOTICE",
+            LogEvent.RUNNING_JOB_ALERTED,
+            f"a running job: {plan.because}",
+            job=str(job.name),
+            policy=entry.name,
+        )
+        return True
+
+    return records.outbox.publish(facts, plan.alerts, now, store=store)
 
 
 def _trouble(
@@ -174,11 +188,11 @@ def _facts(
 
 
 def _open_incident(
-    job: Job, case: Case, made: WatchPlan, services: Services, now: datetime, *, due: datetime
+    job: Job, case: Case, made: WatchPlan, ledger: Ledger, now: datetime, *, due: datetime
 ) -> Incident:
     """The job's incident as the entry leaves it: what is done, why, what was seen, when it is due."""
-    held, _ = _incident_and_chain(job, services, now)
-    stored = services.ledger.open(replace(held, stage=Stage.FOLLOWED, due=now))
+    held, _ = _incident_and_chain(job, ledger, now)
+    stored = ledger.open(replace(held, stage=Stage.FOLLOWED, due=now))
     entry, seen = made.entry, made.watch
     does = Action.CANCEL_RESUBMIT if entry and entry.resubmission else Action.CANCEL
     evidence = seen.evidence if seen else ()
@@ -196,10 +210,7 @@ def _open_incident(
         refused_by=(),
         changes=(),
         curves=kept_curves(case),
-        evidence=tuple(
-            {"source": e.source.value, "where": redact(e.where, 200), "says": redact(e.says, 400)}
-            for e in evidence[:_MOST_LINES]
-        ),
+        evidence=kept_evidence(evidence, _MOST_LINES),
     )
 
 
@@ -209,24 +220,25 @@ def _ask(
     made: WatchPlan,
     trouble: Trouble,
     watched: WatchedJob,
-    services: Services,
+    records: Records,
     now: datetime,
 ) -> bool:
-    offered = offer(made.plan, token=services.token(), expires=now + APPROVAL_LASTS)
+    offered = offer(made.plan, token=records.new_token(), expires=now + APPROVAL_LASTS)
     pending = replace(
-        _open_incident(job, case, made, services, now, due=now + _ASKED_AGAIN),
+        _open_incident(job, case, made, records.ledger, now, due=now + _ASKED_AGAIN),
         stage=Stage.APPROVAL,
         approval=offered,
     )
-    _, chain = _incident_and_chain(job, services, now)
+    _, chain = _incident_and_chain(job, records.ledger, now)
     facts = _facts(job, trouble, pending, chain, plan=made.plan)
-    messages = services.outbox.alert_messages(facts, made.plan.alerts, now)
-    if not services.ledger.move(pending, outbox_messages=messages):
-        return False
-    services.ledger.write_note(f"approval:{offered.id}", {"incident": pending.key})
-    services.ledger.watched.move(watched)
-    services.outbox.deliver(messages)
-    return True
+
+    def store(messages: tuple[OutboxMessage, ...]) -> bool:
+        if not store_question(pending, offered, messages, records.ledger):
+            return False
+        records.ledger.watched.move(watched)
+        return True
+
+    return records.outbox.publish(facts, made.plan.alerts, now, store=store)
 
 
 def _cancel(
@@ -235,23 +247,26 @@ def _cancel(
     made: WatchPlan,
     trouble: Trouble,
     watched: WatchedJob,
-    services: Services,
+    vertex: VertexProject,
+    records: Records,
     now: datetime,
 ) -> bool:
     """Write down who ends the job and why, then ask Vertex to."""
-    ending = _open_incident(job, case, made, services, now, due=now + _CANCEL_TAKES)
-    _, chain = _incident_and_chain(job, services, now)
+    ending = _open_incident(job, case, made, records.ledger, now, due=now + _CANCEL_TAKES)
+    _, chain = _incident_and_chain(job, records.ledger, now)
     facts = _facts(job, trouble, ending, chain)
-    messages = services.outbox.alert_messages(facts, made.plan.alerts, now)
-    if not services.ledger.move(ending, outbox_messages=messages):
-        return False
-    services.ledger.watched.move(watched)
-    _send_cancel(job, ending, services)
-    services.outbox.deliver(messages)
-    return True
+
+    def store(messages: tuple[OutboxMessage, ...]) -> bool:
+        if not records.ledger.move(ending, outbox_messages=messages):
+            return False
+        records.ledger.watched.move(watched)
+        _send_cancel(job, ending, vertex)
+        return True
+
+    return records.outbox.publish(facts, made.plan.alerts, now, store=store)
 
 
-def _send_cancel(job: Job, incident: Incident, services: Services) -> None:
+def _send_cancel(job: Job, incident: Incident, vertex: VertexProject) -> None:
     log.say(
         "NOTICE",
         LogEvent.RUNNING_JOB_CANCELLED,
@@ -259,7 +274,7 @@ def _send_cancel(job: Job, incident: Incident, services: Services) -> None:
         job=str(job.name),
         policy=incident.policy,
     )
-    services.jobs.cancel(job.name, timeout_seconds=services.call_seconds)
+    vertex.cancel(job.name)
 
 
 # --- what was begun -------------------------------------------------------------------------------
@@ -269,40 +284,46 @@ def follow_cancel(job: Job, incident: Incident, services: Services, now: datetim
     """A job that an entry ends, or asks to end, and that has not ended yet."""
     if incident.stage is Stage.APPROVAL:
         return _follow_question(job, incident, services, now)
-    stopped = services.settings.stop or services.ledger.stopped()
+    stopped = services.config.settings.stop or services.records.ledger.stopped()
     if job.state in WATCHED and not stopped:  # the order may have been lost
-        _send_cancel(job, incident, services)
-    services.ledger.move(replace(incident, due=now + _CANCEL_TAKES))
+        _send_cancel(job, incident, services.vertex)
+    services.records.ledger.move(replace(incident, due=now + _CANCEL_TAKES))
     return f"followed: the job is {job.state}, being cancelled"
 
 
 def _follow_question(job: Job, incident: Incident, services: Services, now: datetime) -> str:
     approval = incident.approval
     if approval is None or (not approval.answer and now >= approval.expires):
-        return _withdraw(incident, services, now, QuestionEnd.EXPIRED)
+        return _withdraw(incident, services.records.ledger, now, QuestionEnd.EXPIRED)
     if not approval.answer:
-        services.ledger.move(replace(incident, due=min(approval.expires, now + _ASKED_AGAIN)))
+        services.records.ledger.move(
+            replace(incident, due=min(approval.expires, now + _ASKED_AGAIN))
+        )
         return f"awaiting approval {approval.id}"
     if approval.answer != APPROVED:
-        return _withdraw(incident, services, now, f"{approval.answer} by {approval.by}")
-    case = services.look(job, now=now, with_log=True)
-    made = plan_of(case, services)
+        return _withdraw(
+            incident, services.records.ledger, now, f"{approval.answer} by {approval.by}"
+        )
+    case = services.evidence.look(job, now=now, with_log=True)
+    made = plan_of(case, services.config, services.vertex, services.records.ledger)
     still = made is not None and made.entry is not None and made.plan.policy == incident.policy
     if made is None or not still or made.plan.action is Action.ALERT:
-        return _withdraw(incident, services, now, "it is in trouble no more, or a guard refuses")
+        return _withdraw(
+            incident, services.records.ledger, now, "it is in trouble no more, or a guard refuses"
+        )
     if not covers(approval, made.plan):
-        return _withdraw(incident, services, now, "the plan is another now")
-    ending = _open_incident(job, case, made, services, now, due=now + _CANCEL_TAKES)
-    if not services.ledger.move(ending):
+        return _withdraw(incident, services.records.ledger, now, "the plan is another now")
+    ending = _open_incident(job, case, made, services.records.ledger, now, due=now + _CANCEL_TAKES)
+    if not services.records.ledger.move(ending):
         msg = "another execution moved this incident on"
         raise TransientError(msg)
-    _send_cancel(job, ending, services)
+    _send_cancel(job, ending, services.vertex)
     return f"cancelling, approved by {approval.by}"
 
 
-def _withdraw(incident: Incident, services: Services, now: datetime, why: str) -> str:
+def _withdraw(incident: Incident, ledger: Ledger, now: datetime, why: str) -> str:
     """The question is over, and the job runs on; its spell was told."""
-    services.ledger.move(
+    ledger.move(
         replace(
             incident,
             stage=Stage.FOLLOWED,
@@ -317,13 +338,13 @@ def _withdraw(incident: Incident, services: Services, now: datetime, why: str) -
     return f"left running: {why}"
 
 
-def withdraw_question(job: Job, services: Services) -> None:
+def withdraw_question(job: Job, ledger: Ledger, clock: Clock) -> None:
     """The job works again: nobody need answer whether it is to be cancelled."""
-    incident = services.ledger.incident(key_of(job, services.ledger))
+    incident = ledger.incident(key_of(job, ledger))
     if incident is None or incident.stage is not Stage.APPROVAL or not incident.is_watch_cancel:
         return
     if incident.approval is None or not incident.approval.answer:
-        _withdraw(incident, services, services.now(), "it works again")
+        _withdraw(incident, ledger, clock(), "it works again")
 
 
 # --- the job has ended ----------------------------------------------------------------------------
@@ -334,20 +355,27 @@ def conclude_cancelled(job: Job, incident: Incident, services: Services, now: da
     if incident.action == Action.CANCEL.value:
         if incident.attempt:
             return close_chain(
-                job, incident, services, now, AlertKind.GIVEN_UP, Conclusion.GIVEN_UP
+                job,
+                incident,
+                services.config,
+                services.records,
+                now,
+                GIVEN_UP,
             )
-        return _close_root(job, incident, services, now)
+        return _close_root(job, incident, services.config, services.records, now)
     return _fill_place(job, incident, services, now)
 
 
-def _close_root(job: Job, incident: Incident, services: Services, now: datetime) -> str:
-    plan = _closing_plan(job, incident, services, incident.reason)
+def _close_root(
+    job: Job, incident: Incident, config: Configuration, records: Records, now: datetime
+) -> str:
+    plan = _closing_plan(job, incident, config, incident.reason)
     chain = Chain(key=incident.root, root=str(job.name))
     context = _context(job, incident, chain, plan, now)
-    return conclude_with_alert(context, services, now, AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)
+    return conclude_with_alert(context, config, records, now, GIVEN_UP)
 
 
-def _closing_plan(job: Job, incident: Incident, services: Services, why: str) -> Plan:
+def _closing_plan(job: Job, incident: Incident, config: Configuration, why: str) -> Plan:
     return Plan(
         job=str(job.name),
         verdict=Cause.UNKNOWN,
@@ -355,7 +383,7 @@ def _closing_plan(job: Job, incident: Incident, services: Services, why: str) ->
         step=0,
         mode=Mode.ENFORCE,
         action=Action.ALERT,
-        alerts=alert_routing.channels_of(services.policies(), incident.policy, job),
+        alerts=alert_routing.channels_of(config.policies(), incident.policy, job),
         because=why,
         notes=(),
     )
@@ -371,39 +399,51 @@ def _context(
 
 def _fill_place(job: Job, incident: Incident, services: Services, now: datetime) -> str:
     """Submit the cancelled job again, once, if every guard still lets it."""
-    chain = services.ledger.chain(incident.root) or Chain(key=incident.root, root=str(job.name))
+    chain = services.records.ledger.chain(incident.root) or Chain(
+        key=incident.root, root=str(job.name)
+    )
     if incident.attempt:
-        chain = settle_attempt(job, chain, services, final=False)
-    plan = _replacement(job, incident, chain, services, now)
+        chain = settle_attempt(
+            job, chain, services.records.ledger, services.config.catalog, final=False
+        )
+    plan = _replacement(
+        job, incident, chain, services.config, services.vertex, services.records.ledger, now
+    )
     context = _context(job, replace(incident, ended=job.end_time), chain, plan, now)
     if plan.action is not Action.RESUBMIT:
-        return conclude_with_alert(context, services, now, AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)
+        return conclude_with_alert(context, services.config, services.records, now, GIVEN_UP)
     done = resubmit(context, services)
     if not isinstance(done, TryNextStep):
         return done
     if job.end_time is not None and now - job.end_time > _TRIES_FOR:
-        late = _closing_plan(job, incident, services, "Vertex had no machine for it in a day")
+        late = _closing_plan(
+            job, incident, services.config, "Vertex had no machine for it in a day"
+        )
         held = replace(context, plan=late, incident=done.incident, chain=done.chain)
-        return conclude_with_alert(held, services, now, AlertKind.GIVEN_UP, Conclusion.GIVEN_UP)
-    services.ledger.move(replace(done.incident, due=now + _NO_MACHINE_AGAIN))
+        return conclude_with_alert(held, services.config, services.records, now, GIVEN_UP)
+    services.records.ledger.move(replace(done.incident, due=now + _NO_MACHINE_AGAIN))
     return "Vertex has no machine for it now: it is tried again in ten minutes"
 
 
 def _replacement(
-    job: Job, incident: Incident, chain: Chain, services: Services, now: datetime
+    job: Job,
+    incident: Incident,
+    chain: Chain,
+    config: Configuration,
+    vertex: VertexProject,
+    ledger: Ledger,
+    now: datetime,
 ) -> Plan:
-    policies = services.policies()
+    policies = config.policies()
     entry = next((one for one in policies.watch if one.name == incident.policy), None)
     if entry is None or entry.resubmission is None:
         why = f"the policy file's entry {incident.policy} submits nothing again any more"
-        return _closing_plan(job, incident, services, why)
-    history = history_of(job, incident, chain, services, now, ())
+        return _closing_plan(job, incident, config, why)
+    history = history_of(job, incident, chain, config, ledger, now, ())
     unknown = Diagnosis(str(job.name), job.kind, Cause.UNKNOWN, ())
     case = Case(job=job, now=now, attempts=chain.attempts)
     stand_in = Policy(name=entry.name, alert=entry.alert, mode=entry.mode)
-    made = plan_running(
-        case, unknown, policies, stand_in, history, services.catalog, resubmits=True
-    )
+    made = plan_running(case, unknown, policies, stand_in, history, config.catalog, resubmits=True)
     approval = incident.approval
     is_approved = approval is not None and approval.answer == APPROVED
     if made.action is Action.APPROVE and not is_approved:
@@ -411,7 +451,7 @@ def _replacement(
     if made.action is Action.ALERT:
         return made
     try:
-        rerun = find_external_rerun(job, services)
+        rerun = find_external_rerun(job, vertex, ledger)
     except PermanentError as err:
         return replace(made, action=Action.ALERT, notes=(f"whether it runs again: {err}",))
     if rerun:

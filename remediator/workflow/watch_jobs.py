@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from remediator import log
 from remediator.alerts.running import PAID_FOR_NOTHING, stood_still_usd
 from remediator.case import Case
+from remediator.catalog.catalog import Catalog
 from remediator.deadline import with_current_deadline
 from remediator.domain import (
     JobKind,
@@ -29,7 +30,7 @@ from remediator.domain import (
     rfc3339,
 )
 from remediator.job import Job, summary
-from remediator.ledger import WatchedJob
+from remediator.ledger import Ledger, WatchedJob
 from remediator.log import LogEvent
 from remediator.planning.costs import usd_per_hour
 from remediator.policy import Policies
@@ -41,7 +42,13 @@ from remediator.watch.schedule import (
     look_every,
     wait_after,
 )
-from remediator.workflow.services import Services
+from remediator.workflow.services import (
+    Clock,
+    Configuration,
+    EvidenceReader,
+    Services,
+    VertexProject,
+)
 from remediator.workflow.watch_actions import act, plan_of, withdraw_question
 
 FIND_EVERY = timedelta(minutes=2)
@@ -69,16 +76,24 @@ class WatchRound:
 
 def watch_jobs(services: Services, in_time: Callable[[], bool]) -> WatchRound:
     """Find what is to be watched and look at what is due, the dearest first, while there is time."""
-    policies = services.policies()
+    policies = services.config.policies()
     if not policies.enabled_watch():
         return WatchRound()
-    due = services.ledger.watched.due(services.now(), _LOOKS_AT_ONCE)
-    found = _find(services, policies, in_time, at_once=len(due) > _LIST_ABOVE)
+    due = services.records.ledger.watched.due(services.clock(), _LOOKS_AT_ONCE)
+    found = _find(
+        services.config.catalog,
+        services.vertex,
+        services.records.ledger,
+        services.clock,
+        policies,
+        in_time,
+        at_once=len(due) > _LIST_ABOVE,
+    )
     if found.new:
-        due = services.ledger.watched.due(services.now(), _LOOKS_AT_ONCE)
+        due = services.records.ledger.watched.due(services.clock(), _LOOKS_AT_ONCE)
     ordered = sorted(due, key=lambda one: one.usd_per_hour or 0.0, reverse=True)
-    allowed = services.ledger.take_tokens(
-        _LOOKS, len(ordered), most=_LOOKS_A_MINUTE, window_seconds=60.0, now=services.now()
+    allowed = services.records.ledger.take_tokens(
+        _LOOKS, len(ordered), most=_LOOKS_A_MINUTE, window_seconds=60.0, now=services.clock()
     )
     with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="watch") as pool:
         look = with_current_deadline(
@@ -100,25 +115,32 @@ class _Found:
 
 
 def _find(
-    services: Services, policies: Policies, in_time: Callable[[], bool], *, at_once: bool
+    catalog: Catalog,
+    vertex: VertexProject,
+    ledger: Ledger,
+    clock: Clock,
+    policies: Policies,
+    in_time: Callable[[], bool],
+    *,
+    at_once: bool,
 ) -> _Found:
     """Begin to watch what runs and is selected; every few minutes is often enough.
 
     `at_once`: so many are due that a list is cheaper than a read of each.
     """
-    now = services.now()
+    now = clock()
     found = _Found()
-    last = parse_time((services.ledger.note(_FOUND) or {}).get("at"))
+    last = parse_time((ledger.note(_FOUND) or {}).get("at"))
     if last is not None and timedelta(0) <= now - last < FIND_EVERY and not at_once:
         return found
     entries = policies.enabled_watch()
     named = [set(entry.when.job) if entry.when.job else set(JobKind) for entry in entries]
     kinds = sorted(set().union(*named))
-    for location, kind in itertools.product(services.locations(), kinds):
+    for location, kind in itertools.product(vertex.locations(), kinds):
         if not in_time():
             return found
-        _find_in(location, kind, services, policies, now, found)
-    services.ledger.write_note(_FOUND, {"at": rfc3339(now)})
+        _find_in(location, kind, catalog, vertex, ledger, policies, now, found)
+    ledger.write_note(_FOUND, {"at": rfc3339(now)})
     return found
 
 
@@ -128,19 +150,15 @@ _FOUND = "watch:found"
 def _find_in(
     location: str,
     kind: JobKind,
-    services: Services,
+    catalog: Catalog,
+    vertex: VertexProject,
+    ledger: Ledger,
     policies: Policies,
     now: datetime,
     found: _Found,
 ) -> None:
     try:
-        listed = services.jobs.list(
-            kind,
-            services.project()[0],
-            location,
-            states=tuple(sorted(WATCHED)),
-            timeout_seconds=services.call_seconds,
-        )
+        listed = vertex.list(kind, location, states=tuple(sorted(WATCHED)))
         running = list(itertools.islice(listed, _MOST_FOUND))
     except NotServed:
         return
@@ -152,15 +170,13 @@ def _find_in(
         )
         return
     found.running.update((job.name.key, job) for job in running)
-    known = services.ledger.watched.known([job.name.key for job in running])
+    known = ledger.watched.known([job.name.key for job in running])
     fresh = [job for job in running if job.name.key not in known]
-    selected = [
-        job for job in fresh if is_selected(Case(job=job, now=now), policies, services.catalog)
-    ]
-    found.new += services.ledger.watched.begin([_watched(job, services, now) for job in selected])
+    selected = [job for job in fresh if is_selected(Case(job=job, now=now), policies, catalog)]
+    found.new += ledger.watched.begin([_watched(job, catalog, now) for job in selected])
 
 
-def _watched(job: Job, services: Services, now: datetime) -> WatchedJob:
+def _watched(job: Job, catalog: Catalog, now: datetime) -> WatchedJob:
     return WatchedJob(
         key=job.name.key,
         job=str(job.name),
@@ -171,7 +187,7 @@ def _watched(job: Job, services: Services, now: datetime) -> WatchedJob:
         team=summary.team_of(job),
         account=job.service_account or "",
         machine=summary.machine_words(job),
-        usd_per_hour=usd_per_hour(job, job.name.location, services.catalog),
+        usd_per_hour=usd_per_hour(job, job.name.location, catalog),
     )
 
 
@@ -191,16 +207,16 @@ def _look_apart(watched: WatchedJob, found: _Found, services: Services, policies
         )
     except Exception as err:  # noqa: BLE001  # protects the other jobs of this round
         log.fault("unhandled exception while looking at a running job", err, job=watched.job)
-    _postpone(watched, services)
+    _postpone(watched, services.records.ledger, services.clock)
     return False
 
 
-def _postpone(watched: WatchedJob, services: Services) -> None:
+def _postpone(watched: WatchedJob, ledger: Ledger, clock: Clock) -> None:
     try:
-        stored = services.ledger.watched.get(watched.key)
+        stored = ledger.watched.get(watched.key)
         if stored is not None and stored.due is not None:
-            later = services.now() + _PAUSE_AFTER_FAULT
-            services.ledger.watched.move(replace(stored, due=later))
+            later = clock() + _PAUSE_AFTER_FAULT
+            ledger.watched.move(replace(stored, due=later))
     except RemediatorError as err:  # it stays due, and the round goes on
         log.say(
             "WARNING",
@@ -212,46 +228,55 @@ def _postpone(watched: WatchedJob, services: Services) -> None:
 
 def _look(watched: WatchedJob, listed: Job | None, services: Services, policies: Policies) -> bool:
     """`listed`: the job as a list of this round showed it."""
-    now = services.now()
-    job = listed or _running(watched, services)
+    now = services.clock()
+    job = listed or _running(watched, services.vertex)
     if job is None:
-        _end(watched, services, now)
+        _end(watched, services.records.ledger, now)
         return False
     asks = asks_progress(watched.progress_asked, watched.verdict, now)
-    case = _case_of(job, watched, services, policies, now, asks=asks)
+    case = _case_of(
+        job,
+        watched,
+        services.config,
+        services.evidence,
+        services.records.ledger,
+        policies,
+        now,
+        asks=asks,
+    )
     if case is None:  # what is thought of it may rest on its log: it stays as it is
-        services.ledger.watched.move(replace(watched, due=now + LOOK_AGAIN))
+        services.records.ledger.watched.move(replace(watched, due=now + LOOK_AGAIN))
         return False
-    made = plan_of(case, services)
+    made = plan_of(case, services.config, services.vertex, services.records.ledger)
     asked = now if asks and case.log_lines else watched.progress_asked
     seen = replace(
         watched,
         progress_asked=asked,
         usd_per_hour=made.watch.usd_per_hour if made and made.watch else watched.usd_per_hour,
     )
-    has_accelerator = bool(job.facts(services.catalog, None).accelerator_count)
+    has_accelerator = bool(job.facts(services.config.catalog, None).accelerator_count)
     pause = look_every(seen.usd_per_hour, has_accelerator=has_accelerator)
     if made is None or made.entry is None:
-        return _goes_well(seen, job, made, services, now + pause)
+        return _goes_well(seen, job, made, services.records.ledger, services.clock, now + pause)
     looks = watched.looks + 1 if watched.verdict == made.reason else 1
     due = now + wait_after(looks, pause)
     seen = replace(seen, verdict=made.reason, looks=looks, due=due, since=made.since)
     if not is_confirmed(looks):
-        services.ledger.watched.move(seen)
+        services.records.ledger.watched.move(seen)
         return False
     price = made.watch.usd_per_hour if made.watch else None
     usd = stood_still_usd(price, made.since, now) if made.reason in PAID_FOR_NOTHING else None
     seen = replace(seen, spell_usd=usd or 0.0)
     if watched.alerted == made.reason:
-        services.ledger.watched.move(seen)
+        services.records.ledger.watched.move(seen)
         return False
-    return act(job, case, made, seen, services, now)
+    return act(job, case, made, seen, services.vertex, services.records, now)
 
 
-def _running(watched: WatchedJob, services: Services) -> Job | None:
+def _running(watched: WatchedJob, vertex: VertexProject) -> Job | None:
     """The job, while it runs or waits; None once it has ended or is gone."""
     try:
-        job = services.jobs.get(JobName.parse(watched.job), timeout_seconds=services.call_seconds)
+        job = vertex.get(JobName.parse(watched.job))
     except NotFound:
         return None
     if job.state.is_terminal:
@@ -265,7 +290,9 @@ def _running(watched: WatchedJob, services: Services) -> Job | None:
 def _case_of(
     job: Job,
     watched: WatchedJob,
-    services: Services,
+    config: Configuration,
+    evidence: EvidenceReader,
+    ledger: Ledger,
     policies: Policies,
     now: datetime,
     *,
@@ -276,28 +303,31 @@ def _case_of(
     None where what is thought of it rests on its log and this minute has no read left. `asks`: it is
     time to see how far the work is, which can also wait.
     """
-    case = services.look(job, now=now, with_log=False)
-    if not needs_log(case, policies, services.catalog, asks_progress=asks):
+    case = evidence.look(job, now=now, with_log=False)
+    if not needs_log(case, policies, config.catalog, asks_progress=asks):
         return case
-    may_read = services.ledger.take_token(
-        _LOG_LOOKS, most=_LOG_LOOKS_A_MINUTE, window_seconds=60.0, now=now
-    )
+    may_read = ledger.take_token(_LOG_LOOKS, most=_LOG_LOOKS_A_MINUTE, window_seconds=60.0, now=now)
     if may_read:
-        return services.look(job, now=now, with_log=True, seen=case)
+        return evidence.look(job, now=now, with_log=True, seen=case)
     foretold = watched.verdict == WatchVerdict.WILL_TIME_OUT
-    rests_on_log = foretold or needs_log(case, policies, services.catalog, asks_progress=False)
+    rests_on_log = foretold or needs_log(case, policies, config.catalog, asks_progress=False)
     return None if rests_on_log else case
 
 
 def _goes_well(
-    watched: WatchedJob, job: Job, made: WatchPlan | None, services: Services, due: datetime
+    watched: WatchedJob,
+    job: Job,
+    made: WatchPlan | None,
+    ledger: Ledger,
+    clock: Clock,
+    due: datetime,
 ) -> bool:
     """Nothing is wrong, as far as can be seen: a spell that was told is over."""
     cannot_be_seen = (
         made is not None and made.watch is not None and made.watch.verdict is WatchVerdict.UNKNOWN
     )
     if watched.alerted and cannot_be_seen:  # it may stand still yet
-        services.ledger.watched.move(replace(watched, due=due))
+        ledger.watched.move(replace(watched, due=due))
         return False
     if watched.alerted:
         log.say(
@@ -306,8 +336,8 @@ def _goes_well(
             f"a running job goes on again after {watched.alerted}",
             job=watched.job,
         )
-        withdraw_question(job, services)
-    services.ledger.watched.move(_without_spell(watched, due))
+        withdraw_question(job, ledger, clock)
+    ledger.watched.move(_without_spell(watched, due))
     return False
 
 
@@ -326,9 +356,9 @@ def _without_spell(watched: WatchedJob, due: datetime | None) -> WatchedJob:
     )
 
 
-def _end(watched: WatchedJob, services: Services, now: datetime) -> None:
+def _end(watched: WatchedJob, ledger: Ledger, now: datetime) -> None:
     """The job has ended: what it stood still for is summed up, and it is looked at no more."""
     if watched.alerted in PAID_FOR_NOTHING:
         usd = stood_still_usd(watched.usd_per_hour, watched.since, now)
         watched = replace(watched, spell_usd=max(watched.spell_usd, usd or 0.0))
-    services.ledger.watched.move(_without_spell(watched, None))
+    ledger.watched.move(_without_spell(watched, None))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from remediator.alerts.delivery import Outbox
+from remediator.alerts.outbox import Outbox
 from remediator.ledger import Conclusion, Incident, Ledger, Stage
 from remediator.workflow.digests import enqueue_digests
 from tests.workflow.workbench import NOW, POLICIES, Bench, Channel
@@ -28,7 +28,8 @@ def open_bench(ledger: Ledger) -> Bench:
         now=lambda: bench.time,
         lease=timedelta(minutes=10),
     )
-    bench.services = replace(bench.services, ledger=ledger, outbox=notices)
+    records = replace(bench.services.records, ledger=ledger, outbox=notices)
+    bench.services = replace(bench.services, records=records)
     return bench
 
 
@@ -56,16 +57,16 @@ def test_one_digest_a_period_for_any_number_of_hands(open_ledger: Callable[[], L
     first = open_ledger()
     first.open_many([failure(1), failure(2), replace(failure(3), channels=("other",))])
     bench = open_bench(first)
-    enqueue_digests(bench.services)
+    enqueue_digests(bench.services.config, bench.services.records, bench.services.clock)
     assert owed(first) == []  # the day is not over
     bench.time = NOW + timedelta(days=1)
-    enqueue_digests(bench.services)
+    enqueue_digests(bench.services.config, bench.services.records, bench.services.clock)
     again = open_bench(open_ledger())  # another instance, after a restart
     again.time = NOW + timedelta(days=1, minutes=1)
-    enqueue_digests(again.services)
+    enqueue_digests(again.services.config, again.services.records, again.services.clock)
     assert owed(first) == ["Daily digest to 2026-11-24: 2 failed, 0 recovered"]
     again.time = NOW + timedelta(days=2)
-    enqueue_digests(again.services)
+    enqueue_digests(again.services.config, again.services.records, again.services.clock)
     assert len(owed(first)) == 1  # a day without failures has none
 
 
@@ -76,7 +77,7 @@ def test_a_note_that_was_not_written_makes_no_second_digest(
     ledger.open_many([failure(1)])
     bench = open_bench(ledger)
     bench.time = NOW + timedelta(days=1)
-    enqueue_digests(bench.services)
+    enqueue_digests(bench.services.config, bench.services.records, bench.services.clock)
     ledger.write_note("digest:ml", {})  # as if the process had ended before it
-    enqueue_digests(bench.services)
+    enqueue_digests(bench.services.config, bench.services.records, bench.services.clock)
     assert len(owed(ledger)) == 1

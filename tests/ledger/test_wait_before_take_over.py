@@ -234,7 +234,8 @@ def test_a_claim_that_is_no_longer_wanted_stands_while_its_job_may_be_unlisted(
     world.time += timedelta(seconds=seconds)
     policies = load(_OBSERVES).policies
     assert policies is not None
-    observing = replace(world.story, policies=lambda: policies)
+    config = replace(world.story.config, policies=lambda: policies)
+    observing = replace(world.story, config=config)
     job = world.cloud.get(JobName.parse(name))
     _run(Execution(lambda: consider(job, observing, known_since=world.time)))
     chain = _chain(world)
@@ -250,7 +251,8 @@ def test_a_claim_that_is_no_longer_wanted_and_made_nothing_is_dropped_with_its_m
     world.time += _WAIT
     policies = load(_OBSERVES).policies
     assert policies is not None
-    observing = replace(world.story, policies=lambda: policies)
+    config = replace(world.story.config, policies=lambda: policies)
+    observing = replace(world.story, config=config)
     job = world.cloud.get(JobName.parse(name))
     _run(Execution(lambda: consider(job, observing, known_since=world.time)))
     chain = _chain(world)

@@ -20,7 +20,7 @@ from typing import Any
 
 from remediator.alerts import Message
 from remediator.alerts.channels import Sent
-from remediator.alerts.delivery import Outbox
+from remediator.alerts.outbox import Outbox
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.domain import (
@@ -40,8 +40,8 @@ from remediator.policy import load
 from remediator.settings import Settings
 from remediator.workflow import reconcile, sweep
 from remediator.workflow.incident import consider
-from remediator.workflow.services import Services
-from tests.jobs import no_rows
+from remediator.workflow.services import Configuration, Records, Services, VertexProject
+from tests.jobs import KnownEvidence, no_rows
 from tests.ledger.memory import MemoryStore
 from tests.waiting import HANG_SECONDS
 
@@ -329,27 +329,26 @@ class World:
         tokens = itertools.count(1)
         others = [Ledger(store) for store in stores[1:]]  # of other instances of the function
         ledger: Any = _Touched([self.ledger, *others])
-        self.story = Services(
-            settings=replace(Settings(project="p"), lease=lease, consistency_wait=wait),
-            project=lambda: ("p", "1"),
-            locations=lambda: ("us-central1",),
-            own_account=lambda: "",
-            policies=lambda: policies,
-            catalog=Catalog.built_in(),
-            jobs=self.cloud,
-            rows=no_rows(),
-            gather=self._gather,
-            look=lambda job, *, now, with_log, seen=None: Case(job=job, now=now),  # noqa: ARG005  # nothing is seen
-            ledger=ledger,
-            outbox=Outbox(
-                ledger,
-                open_channel=lambda _: self.told,
-                write_outcome=self._write_outcome,
-                now=self._now,
-                lease=lease,
-            ),
+        outbox = Outbox(
+            ledger,
+            open_channel=lambda _: self.told,
+            write_outcome=self._write_outcome,
             now=self._now,
-            token=lambda: f"token-{next(tokens)}",
+            lease=lease,
+        )
+        self.story = Services(
+            config=Configuration(
+                replace(Settings(project="p"), lease=lease, consistency_wait=wait),
+                lambda: policies,
+                Catalog.built_in(),
+                own_account=lambda: "",
+            ),
+            vertex=VertexProject(
+                self.cloud, ids=lambda: ("p", "1"), locations=lambda: ("us-central1",)
+            ),
+            evidence=KnownEvidence(self._gather),
+            records=Records(ledger, outbox, no_rows(), new_token=lambda: f"token-{next(tokens)}"),
+            clock=self._now,
         )
 
     def _now(self) -> datetime:
@@ -374,7 +373,7 @@ class World:
 
         def body() -> None:
             job = self.cloud.get(JobName.parse(name))
-            consider(job, self.story, known_since=self.story.now())
+            consider(job, self.story, known_since=self.story.clock())
 
         self.executions.append(Execution(body, len(self.executions)))
         return self.executions[-1]
@@ -398,7 +397,7 @@ class World:
             for incident in self.ledger.due(self.time, 100):  # one by one, to be repeatable
                 reconcile._take_up(incident, self.story)
             sweep.sweep(self.story, lambda *_: None, sweep.LocationFailures(), lambda: True)
-            self.story.outbox.deliver_due()
+            self.story.records.outbox.deliver_due()
             for name, body in tuple(self.cloud.jobs.items()):
                 if body["state"] == "JOB_STATE_RUNNING":
                     self.cloud.end(name, "JOB_STATE_SUCCEEDED")

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from remediator.alerts import AlertKind
 from remediator.domain import Attempt, Cause, Guard, JobState, PermissionDenied
 from remediator.job import Job
 from remediator.ledger import Chain, Conclusion, Incident, Stage
 from remediator.workflow.conclusions import (
+    ALERTED,
+    GIVEN_UP,
+    RECOVERED,
     alert_missing_permission,
     close_chain,
     close_incident,
@@ -44,7 +46,7 @@ def _stored(bench: Bench, job: Job) -> Incident:
 
 def test_a_conclusion_and_its_alert_are_stored_together_and_sent(bench: Bench, job: Job) -> None:
     context = bench.context(job, Cause.USER_CODE_ERROR)
-    said = conclude_with_alert(context, bench.services, NOW, AlertKind.ALERT, Conclusion.ALERTED)
+    said = conclude_with_alert(context, bench.services.config, bench.services.records, NOW, ALERTED)
     assert said == "alerted: user_code_error"
     stored = _stored(bench, job)
     assert (stored.stage, stored.conclusion) == (Stage.DONE, Conclusion.ALERTED)
@@ -60,7 +62,7 @@ def test_a_conclusion_and_its_alert_are_stored_together_and_sent(bench: Bench, j
 def test_what_another_hand_concluded_is_not_told_again(bench: Bench, job: Job) -> None:
     context = bench.context(job, Cause.USER_CODE_ERROR)
     assert bench.ledger.move(context.incident)
-    said = conclude_with_alert(context, bench.services, NOW, AlertKind.ALERT, Conclusion.ALERTED)
+    said = conclude_with_alert(context, bench.services.config, bench.services.records, NOW, ALERTED)
     assert said == "already handled by another execution"
     assert not bench.enqueued()
     assert not bench.outcomes
@@ -103,7 +105,7 @@ def test_the_grant_is_told_where_it_is_what_was_refused_and_safe_to_paste(
     context = bench.context(job)
     plan = replace(context.plan, because=because, notes=(because,), refused_by=refused_by)
     conclude_with_alert(
-        replace(context, plan=plan), bench.services, NOW, AlertKind.ALERT, Conclusion.ALERTED
+        replace(context, plan=plan), bench.services.config, bench.services.records, NOW, ALERTED
     )
     told = str(bench.channel.messages[0].to_json())
     assert ("add-iam-policy-binding" in told) is bool(named)
@@ -119,8 +121,8 @@ def test_the_grant_is_told_where_it_is_what_was_refused_and_safe_to_paste(
 def test_no_grant_is_told_for_an_account_that_is_not_one(bench: Bench, job: Job, own: str) -> None:
     context = bench.context(job)
     refused = replace(context, plan=replace(context.plan, because=_ACT_AS, notes=()))
-    services = replace(bench.services, own_account=lambda: own)
-    conclude_with_alert(refused, services, NOW, AlertKind.ALERT, Conclusion.ALERTED)
+    config = replace(bench.services.config, own_account=lambda: own)
+    conclude_with_alert(refused, config, bench.services.records, NOW, ALERTED)
     assert "add-iam-policy-binding" not in str(bench.channel.messages[0].to_json())
 
 
@@ -128,32 +130,62 @@ def test_a_missing_permission_is_told_everywhere_once_a_day(job: Job) -> None:
     del job
     bench = Bench(_TWO_CHANNELS)
     said = "403 Permission 'aiplatform.customJobs.get' denied on projects/1/jobs/77"
-    alert_missing_permission(PermissionDenied(said), bench.services)
+    alert_missing_permission(
+        PermissionDenied(said),
+        bench.services.config,
+        bench.services.records.outbox,
+        bench.services.clock,
+    )
     root = "permission/aiplatform.customJobs.get/2026-11-23"
     assert set(bench.enqueued()) == {f"{root}|no_permission|0|{name}" for name in ("ml", "night")}
     assert len(bench.channel.messages) == 2
     told = str(bench.channel.messages[0].to_json())
     assert "aiplatform.customJobs.get" in told
     assert "failures wait" in told
-    alert_missing_permission(PermissionDenied(said.replace("77", "78")), bench.services)
+    alert_missing_permission(
+        PermissionDenied(said.replace("77", "78")),
+        bench.services.config,
+        bench.services.records.outbox,
+        bench.services.clock,
+    )
     assert len(bench.channel.messages) == 2
     bench.time += timedelta(days=1)
-    alert_missing_permission(PermissionDenied(said), bench.services)
+    alert_missing_permission(
+        PermissionDenied(said),
+        bench.services.config,
+        bench.services.records.outbox,
+        bench.services.clock,
+    )
     assert len(bench.channel.messages) == 4
 
 
 def test_refusals_without_a_permissions_name_are_one_where_only_numbers_differ() -> None:
     bench = Bench()
-    alert_missing_permission(PermissionDenied("403 access denied to  job 77"), bench.services)
-    alert_missing_permission(PermissionDenied("403 access denied to job\n 78"), bench.services)
+    alert_missing_permission(
+        PermissionDenied("403 access denied to  job 77"),
+        bench.services.config,
+        bench.services.records.outbox,
+        bench.services.clock,
+    )
+    alert_missing_permission(
+        PermissionDenied("403 access denied to job\n 78"),
+        bench.services.config,
+        bench.services.records.outbox,
+        bench.services.clock,
+    )
     assert len(bench.enqueued()) == 1
-    alert_missing_permission(PermissionDenied("403 something else is denied"), bench.services)
+    alert_missing_permission(
+        PermissionDenied("403 something else is denied"),
+        bench.services.config,
+        bench.services.records.outbox,
+        bench.services.clock,
+    )
     assert len(bench.enqueued()) == 2
 
 
 def test_what_is_finished_says_why(bench: Bench, job: Job) -> None:
     incident = bench.incident(job)
-    close_incident(incident, bench.services, Conclusion.IGNORED, "label_off")
+    close_incident(incident, bench.services.records.ledger, Conclusion.IGNORED, "label_off")
     stored = _stored(bench, job)
     assert (stored.stage, stored.conclusion, stored.reason) == (
         Stage.DONE,
@@ -194,7 +226,9 @@ def test_what_was_set_aside_becomes_what_was_spent(bench: Bench, job: Job) -> No
     attempt, _ = _attempt(bench, job)
     before = bench.chain(job)
     assert before.reserved_usd > 0
-    chain = settle_attempt(attempt, before, bench.services, final=False)
+    chain = settle_attempt(
+        attempt, before, bench.services.records.ledger, bench.services.config.catalog, final=False
+    )
     assert chain == bench.chain(job)
     assert chain.reserved_usd == 0.0
     assert chain.spent_usd == pytest.approx(_HOUR_USD, abs=0.01)
@@ -202,13 +236,21 @@ def test_what_was_set_aside_becomes_what_was_spent(bench: Bench, job: Job) -> No
     (noted,) = chain.attempts
     assert (noted.state, noted.end_time) == (JobState.SUCCEEDED, attempt.end_time)
     assert chain.final is False
-    again = settle_attempt(attempt, chain, bench.services, final=True)
+    again = settle_attempt(
+        attempt, chain, bench.services.records.ledger, bench.services.config.catalog, final=True
+    )
     assert (again.spent_usd, again.final) == (chain.spent_usd, True)
 
 
 def test_an_attempt_that_was_cancelled_before_it_ran_costs_nothing(bench: Bench, job: Job) -> None:
     attempt, _ = _attempt(bench, job, state="JOB_STATE_CANCELLED", startTime=None)
-    chain = settle_attempt(attempt, bench.chain(job), bench.services, final=False)
+    chain = settle_attempt(
+        attempt,
+        bench.chain(job),
+        bench.services.records.ledger,
+        bench.services.config.catalog,
+        final=False,
+    )
     assert (chain.spent_usd, chain.reserved_usd) == (0.0, 0.0)
     assert bench.totals()["usd:2026-11-23"] == 0.0
 
@@ -217,7 +259,13 @@ def test_an_attempt_that_was_cancelled_while_it_ran_costs_what_it_ran(
     bench: Bench, job: Job
 ) -> None:
     attempt, _ = _attempt(bench, job, state="JOB_STATE_CANCELLED")
-    chain = settle_attempt(attempt, bench.chain(job), bench.services, final=False)
+    chain = settle_attempt(
+        attempt,
+        bench.chain(job),
+        bench.services.records.ledger,
+        bench.services.config.catalog,
+        final=False,
+    )
     assert chain.spent_usd == pytest.approx(_HOUR_USD, abs=0.01)
 
 
@@ -229,7 +277,13 @@ def test_how_attempts_end_is_remembered_unless_a_person_ended_them(
     bench: Bench, job: Job, state: str, kept: bool
 ) -> None:
     attempt, _ = _attempt(bench, job, state=state)
-    settle_attempt(attempt, bench.chain(job), bench.services, final=False)
+    settle_attempt(
+        attempt,
+        bench.chain(job),
+        bench.services.records.ledger,
+        bench.services.config.catalog,
+        final=False,
+    )
     assert bool(bench.documents("tracks")) is kept
 
 
@@ -251,7 +305,7 @@ def test_the_policy_of_an_attempt_is_found_by_its_name(job: Job) -> None:
 def test_a_recovery_closes_the_chain_and_is_told_with_what_it_cost(bench: Bench, job: Job) -> None:
     attempt, incident = _attempt(bench, job)
     said = close_chain(
-        attempt, incident, bench.services, bench.time, AlertKind.RECOVERED, Conclusion.RECOVERED
+        attempt, incident, bench.services.config, bench.services.records, bench.time, RECOVERED
     )
     assert said == "recovered: attempt 1 is SUCCEEDED"
     stored = _stored(bench, attempt)
@@ -275,7 +329,7 @@ def test_the_channels_of_the_policy_that_made_the_attempt_are_told() -> None:
     job = bench.vertex.add(CUSTOM)
     attempt, incident = _attempt(bench, job)
     close_chain(
-        attempt, incident, bench.services, bench.time, AlertKind.RECOVERED, Conclusion.RECOVERED
+        attempt, incident, bench.services.config, bench.services.records, bench.time, RECOVERED
     )
     assert [one for one in bench.enqueued() if "recovered" in one] == [
         f"{job.name.key}|recovered|1|ml"
@@ -286,7 +340,7 @@ def test_a_chain_that_another_hand_closed_is_not_told_again(bench: Bench, job: J
     attempt, incident = _attempt(bench, job)
     assert bench.ledger.move(incident)
     close_chain(
-        attempt, incident, bench.services, bench.time, AlertKind.RECOVERED, Conclusion.RECOVERED
+        attempt, incident, bench.services.config, bench.services.records, bench.time, RECOVERED
     )
     assert not bench.channel.messages
     assert not bench.outcomes
@@ -307,10 +361,10 @@ def test_who_cancelled_an_attempt_is_told_where_it_was_us(
     close_chain(
         attempt,
         replace(incident, reason=reason),
-        bench.services,
+        bench.services.config,
+        bench.services.records,
         bench.time,
-        AlertKind.GIVEN_UP,
-        Conclusion.GIVEN_UP,
+        GIVEN_UP,
     )
     (message,) = bench.channel.messages
     words = f"The remediator cancelled it: {reason}."

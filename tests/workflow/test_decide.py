@@ -33,7 +33,8 @@ from remediator.workflow.decide import (
     limits_of,
     plan_incident,
 )
-from remediator.workflow.services import RETRY_WINDOW, Services
+from remediator.workflow.incident_context import RETRY_WINDOW
+from remediator.workflow.services import Services
 from tests.jobs import CUSTOM, TUNING, diagnosis
 from tests.workflow.workbench import CALL_SECONDS, NOW, NUMBER, POLICIES, PROJECT, Bench
 
@@ -77,8 +78,10 @@ def _plan(
     chain = chain or bench.chain(job)
     case = Case(job=job, now=bench.time, attempts=chain.attempts)
     found = diagnosis(job, cause)
+    used = services or bench.services
+    ledger = used.records.ledger
     return plan_incident(
-        case, found, incident, chain, services or bench.services, similar={}, **more
+        case, found, incident, chain, used.config, used.vertex, ledger, similar={}, **more
     )
 
 
@@ -89,7 +92,9 @@ def test_a_job_of_the_same_workload_made_since_is_somebody_elses_rerun(
     bench: Bench, job: Job
 ) -> None:
     other = _twin(bench)
-    assert find_external_rerun(job, bench.services) == str(other.name)
+    assert find_external_rerun(job, bench.services.vertex, bench.services.records.ledger) == str(
+        other.name
+    )
     (asked,) = bench.vertex.listed
     assert asked == (job.kind, PROJECT, "us-central1", job.end_time, {}, CALL_SECONDS)
     made = _plan(bench, job)
@@ -115,32 +120,36 @@ def test_what_is_no_rerun_is_not_taken_for_one(
     bench: Bench, job: Job, changes: dict[str, Any]
 ) -> None:
     _twin(bench, **changes)
-    assert find_external_rerun(job, bench.services) == ""
+    assert find_external_rerun(job, bench.services.vertex, bench.services.records.ledger) == ""
     assert _plan(bench, job).action is Action.RESUBMIT
 
 
 @pytest.mark.parametrize("state", ["JOB_STATE_SUCCEEDED", "JOB_STATE_PENDING", "JOB_STATE_QUEUED"])
 def test_a_rerun_counts_while_it_may_succeed_or_has(bench: Bench, job: Job, state: str) -> None:
     other = _twin(bench, state=state)
-    assert find_external_rerun(job, bench.services) == str(other.name)
+    assert find_external_rerun(job, bench.services.vertex, bench.services.records.ledger) == str(
+        other.name
+    )
 
 
 def test_a_rerun_made_in_the_second_of_the_failure_counts(bench: Bench, job: Job) -> None:
     other = _twin(bench, createTime="2026-11-23T19:00:00Z")
-    assert find_external_rerun(job, bench.services) == str(other.name)
+    assert find_external_rerun(job, bench.services.vertex, bench.services.records.ledger) == str(
+        other.name
+    )
 
 
 def test_nobody_was_faster_than_a_job_that_has_not_ended(bench: Bench, job: Job) -> None:
     running = Job(job.name, {**job.to_json(), "endTime": None, "state": "JOB_STATE_RUNNING"})
     _twin(bench)
-    assert find_external_rerun(running, bench.services) == ""
+    assert find_external_rerun(running, bench.services.vertex, bench.services.records.ledger) == ""
     assert not bench.vertex.listed
 
 
 def test_a_job_of_our_own_is_nobody_elses(bench: Bench, job: Job) -> None:
     other = _twin(bench)
     bench.store.run(lambda tx: tx.put("created", other.name.key.replace("/", "|"), {"root": "r"}))
-    assert find_external_rerun(job, bench.services) == ""
+    assert find_external_rerun(job, bench.services.vertex, bench.services.records.ledger) == ""
 
 
 def _claimed(bench: Bench, job: Job, token: str = "t") -> Claim:
@@ -165,8 +174,11 @@ def test_a_job_under_a_standing_claim_is_ours_though_nobody_wrote_it_down(
     machine = "jobSpec__workerPoolSpecs[0]__machineSpec__machineType"
     other = _twin(bench, **{machine: size})
     other = bench.vertex.add(other.changed("labels.remediator-claim", token).to_json())
-    assert is_own_unrecorded_attempt(other, bench.services) is ours
-    assert bool(find_external_rerun(job, bench.services)) is not ours
+    assert is_own_unrecorded_attempt(other, bench.services.records.ledger) is ours
+    assert (
+        bool(find_external_rerun(job, bench.services.vertex, bench.services.records.ledger))
+        is not ours
+    )
 
 
 def test_once_the_claim_is_gone_its_label_says_nothing(bench: Bench, job: Job) -> None:
@@ -174,9 +186,9 @@ def test_once_the_claim_is_gone_its_label_says_nothing(bench: Bench, job: Job) -
     machine = "jobSpec__workerPoolSpecs[0]__machineSpec__machineType"
     other = _twin(bench, **{machine: "n1-standard-16"})
     other = bench.vertex.add(other.changed("labels.remediator-claim", "t").to_json())
-    assert is_own_unrecorded_attempt(other, bench.services)
+    assert is_own_unrecorded_attempt(other, bench.services.records.ledger)
     assert bench.ledger.withdraw(job.name.key, claim.token)
-    assert not is_own_unrecorded_attempt(other, bench.services)
+    assert not is_own_unrecorded_attempt(other, bench.services.records.ledger)
 
 
 @pytest.mark.parametrize("error", [TransientError("503"), PermissionDenied("403 list")], ids=repr)
@@ -204,7 +216,7 @@ def test_a_definite_no_to_that_question_is_left_to_a_person_at_once(bench: Bench
 
 
 def test_what_was_asked_beside_the_evidence_is_not_asked_twice(bench: Bench, job: Job) -> None:
-    made = _plan(bench, job, faster=lambda: "projects/1/locations/l/customJobs/7")
+    made = _plan(bench, job, external_rerun=lambda: "projects/1/locations/l/customJobs/7")
     assert made.refused_by == (Guard.ALREADY_RERUN,)
     assert not bench.vertex.listed
 
@@ -374,20 +386,19 @@ def test_the_stop_switch_stops_the_plan_wherever_it_is_turned(
     if where == "ledger":
         bench.ledger.switch_stop(on=True, by="me", now=NOW)
     else:
-        services = replace(services, settings=replace(services.settings, stop=True))
+        services = bench.with_settings(stop=True)
     assert _plan(bench, job, services=services).refused_by == (Guard.STOP_SWITCH,)
 
 
 def test_the_ceilings_of_the_environment_bind(bench: Bench, job: Job) -> None:
-    settings = bench.services.settings
     for ceiling, guard in (
         ({"max_usd_per_day": 0.01}, Guard.USD_PER_DAY),
         ({"max_usd_per_job": 0.01}, Guard.USD_PER_JOB),
         ({"service_accounts": ("other@*",)}, Guard.SERVICE_ACCOUNT),
     ):
-        services = replace(bench.services, settings=replace(settings, **ceiling))
+        services = bench.with_settings(**ceiling)
         assert _plan(bench, job, services=services).refused_by == (guard,)
-    observing = replace(bench.services, settings=replace(settings, max_mode=Mode.OBSERVE))
+    observing = bench.with_settings(max_mode=Mode.OBSERVE)
     assert _plan(bench, job, services=observing).mode is Mode.OBSERVE
 
 
@@ -407,26 +418,34 @@ def test_a_claim_fits_into_the_policys_own_limits_where_they_are_tighter(
     bench.use(TWO)
     context = bench.context(job)
     usd = context.plan.estimated_usd or 0.0
-    assert claim_limits(context, bench.services, NOW) == (
+    assert claim_limits(context, bench.services.config, bench.services.records.ledger, NOW) == (
         Limit("usd:2026-11-23", "usd_per_day", 1000.0, usd, None),
         Limit("rate:all", "rate", 50.0, 1.0, 3600.0),
     )
     tight = replace(context, plan=replace(context.plan, policy="tight"))
-    assert claim_limits(tight, bench.services, NOW + timedelta(days=1)) == (
+    assert claim_limits(
+        tight, bench.services.config, bench.services.records.ledger, NOW + timedelta(days=1)
+    ) == (
         Limit("usd:2026-11-24", "usd_per_day", 5.0, usd, None),
         Limit("rate:all", "rate", 2.0, 1.0, 3600.0),
     )
     free = replace(context, plan=replace(context.plan, policy="gone", estimated_usd=None))
-    assert claim_limits(free, bench.services, NOW)[0].amount == 0.0
+    assert (
+        claim_limits(free, bench.services.config, bench.services.records.ledger, NOW)[0].amount
+        == 0.0
+    )
     bench.use(POLICIES.replace("usd_per_day: 1000, ", ""))
-    assert claim_limits(context, bench.services, NOW)[0].limit == math.inf
+    assert (
+        claim_limits(context, bench.services.config, bench.services.records.ledger, NOW)[0].limit
+        == math.inf
+    )
 
 
 def test_the_limits_of_a_policy_that_is_gone_are_the_general_ones(bench: Bench) -> None:
     bench.use(TWO)
-    assert limits_of("tight", bench.services).usd_per_job == 3
-    assert limits_of("grow", bench.services).usd_per_job == 100
-    assert limits_of("gone", bench.services) == bench.policies.limits
+    assert limits_of("tight", bench.services.config).usd_per_job == 3
+    assert limits_of("grow", bench.services.config).usd_per_job == 100
+    assert limits_of("gone", bench.services.config) == bench.policies.limits
 
 
 @pytest.mark.parametrize(
@@ -443,13 +462,13 @@ def test_a_jobs_budget_is_the_tightest_that_is_set(
     bench: Bench, policy: str, ceiling: float | None, most: float
 ) -> None:
     bench.use(TWO)
-    settings = replace(bench.services.settings, max_usd_per_job=ceiling)
-    assert job_budget(policy, replace(bench.services, settings=settings)) == most
+    config = bench.with_settings(max_usd_per_job=ceiling).config
+    assert job_budget(policy, config) == most
 
 
 def test_without_any_limit_there_is_no_budget(bench: Bench) -> None:
     bench.use(POLICIES.replace(", usd_per_job: 100", ""))
-    assert job_budget("grow", bench.services) is None
+    assert job_budget("grow", bench.services.config) is None
 
 
 def test_a_tuning_job_is_planned_under_its_root(bench: Bench) -> None:

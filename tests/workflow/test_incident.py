@@ -24,9 +24,9 @@ from remediator.ledger import Approval, Conclusion, Incident, Stage
 from remediator.ledger.approvals import approval_id
 from remediator.workflow.approval import answer_approval
 from remediator.workflow.incident import consider, handle
+from remediator.workflow.incident_context import RETRY_WINDOW
 from remediator.workflow.resubmit import resubmit
-from remediator.workflow.services import RETRY_WINDOW
-from tests.jobs import CUSTOM
+from tests.jobs import CUSTOM, KnownEvidence
 from tests.workflow.workbench import (
     CALL_SECONDS,
     NOW,
@@ -134,8 +134,11 @@ def test_a_job_that_is_gone_is_ignored(bench: Bench, job: Job, named: bool) -> N
 def test_a_permission_that_is_missing_is_told_and_waited_for(bench: Bench, job: Job) -> None:
     bench.vertex.list_error = PermissionDenied("403 Permission 'aiplatform.customJobs.list' denied")
     bench.use(_MORE)
+    services = replace(
+        bench.services, vertex=replace(bench.services.vertex, jobs=_NoReading(bench))
+    )
     with pytest.raises(TransientError, match=r"aiplatform\.customJobs\.list"):
-        handle(_hint(job), replace(bench.services, jobs=_NoReading(bench)))
+        handle(_hint(job), services)
     assert [one.kind for one in bench.channel.messages] == ["no_permission"]
     assert not bench.vertex.creates
 
@@ -394,14 +397,26 @@ def test_a_person_is_asked_once(job: Job) -> None:
 def test_a_yes_is_written_down_and_then_carried_out(job: Job) -> None:
     bench, job, _ = _asked(job)
     bench.time += timedelta(hours=1)
-    said = answer_approval(bench.services, FIRST, approved=True, by="ann@example.com")
+    said = answer_approval(
+        bench.services.records.ledger,
+        bench.services.clock,
+        FIRST,
+        approved=True,
+        by="ann@example.com",
+    )
     assert (said.text, said.contradicts) == ("approved by ann@example.com", False)
     stored = _stored(bench, job)
     assert stored.approval is not None
     assert (stored.approval.answer, stored.approval.by) == ("approved", "ann@example.com")
     assert (stored.approval.at, stored.due) == (bench.time, bench.time)
     assert not bench.vertex.creates
-    again = answer_approval(bench.services, FIRST, approved=False, by="bob@example.com")
+    again = answer_approval(
+        bench.services.records.ledger,
+        bench.services.clock,
+        FIRST,
+        approved=False,
+        by="bob@example.com",
+    )
     assert again.contradicts
     assert "approved by ann@example.com" in again.text
     _consider(bench, job)
@@ -411,7 +426,13 @@ def test_a_yes_is_written_down_and_then_carried_out(job: Job) -> None:
 
 def test_a_no_ends_it(job: Job) -> None:
     bench, job, _ = _asked(job)
-    answer_approval(bench.services, FIRST, approved=False, by="ann@example.com")
+    answer_approval(
+        bench.services.records.ledger,
+        bench.services.clock,
+        FIRST,
+        approved=False,
+        by="ann@example.com",
+    )
     assert _consider(bench, job) == "given_up: memory_pressure"
     assert ", declined by ann@example.com" in bench.channel.messages[-1].title
     assert not bench.vertex.creates
@@ -426,24 +447,32 @@ def test_a_question_that_nobody_answers_ends_it(job: Job, late: int, over: bool)
     if over:
         assert ", nobody answered" in bench.channel.messages[-1].title
         with pytest.raises(InvalidInput, match="has expired"):
-            answer_approval(bench.services, FIRST, approved=True, by="me")
+            answer_approval(
+                bench.services.records.ledger, bench.services.clock, FIRST, approved=True, by="me"
+            )
     assert not bench.vertex.creates
 
 
 def test_another_plan_is_another_question(job: Job) -> None:
     bench, job, _ = _asked(job)
-    answer_approval(bench.services, FIRST, approved=True, by="me")
+    answer_approval(
+        bench.services.records.ledger, bench.services.clock, FIRST, approved=True, by="me"
+    )
     other = POLICIES.replace("machine_type: bigger", "timeout: double")
     bench.use(other.replace("mode: enforce", "mode: approve"))
     assert _consider(bench, job) == f"awaiting approval {SECOND}"
     assert not bench.vertex.creates
     with pytest.raises(InvalidInput, match="no pending approval"):
-        answer_approval(bench.services, FIRST, approved=True, by="me")
+        answer_approval(
+            bench.services.records.ledger, bench.services.clock, FIRST, approved=True, by="me"
+        )
 
 
 def test_an_approval_that_nobody_offered_is_no_question(bench: Bench) -> None:
     with pytest.raises(InvalidInput, match="there is no pending approval 'x'"):
-        answer_approval(bench.services, "x", approved=True, by="me")
+        answer_approval(
+            bench.services.records.ledger, bench.services.clock, "x", approved=True, by="me"
+        )
 
 
 # --- a claim of this incident ----------------------------------------------------------------------------
@@ -561,7 +590,7 @@ def test_what_a_service_refuses_for_good_is_told_and_concluded(bench: Bench, job
         msg = "400 the log may not be read like this"
         raise PermanentError(msg)
 
-    said = consider(job, replace(bench.services, gather=refuse), known_since=NOW)
+    said = consider(job, replace(bench.services, evidence=KnownEvidence(refuse)), known_since=NOW)
     assert said == "alerted, permanent error: 400 the log may not be read like this"
     stored = _stored(bench, job)
     assert (stored.stage, stored.conclusion) == (Stage.DONE, Conclusion.ALERTED)

@@ -26,15 +26,14 @@ from remediator.ledger import Approval, Chain, Claim, Conclusion, Ledger, Stage
 from remediator.ledger.encoding import to_json
 from remediator.ledger.records import Reservation, doc_id
 from remediator.settings import Settings
-from remediator.workflow.resubmit import (
-    TryNextStep,
+from remediator.workflow.claims import (
     find_job_by_claim,
     record_attempt,
-    resubmit,
     wait_until_safe_to_recreate,
     withdraw_expired_claim,
 )
-from remediator.workflow.services import IncidentContext
+from remediator.workflow.incident_context import IncidentContext
+from remediator.workflow.resubmit import TryNextStep, resubmit
 from tests.jobs import BATCH, CUSTOM, EVERY_KIND, diagnosis
 from tests.workflow.workbench import (
     CALL_SECONDS,
@@ -655,8 +654,7 @@ def test_numbers_of_unknown_cost_are_used_only_where_nothing_limits_a_jobs_money
 
 def test_the_ceiling_of_the_environment_holds_for_vertexs_numbers_too() -> None:
     bench, context = _wants_a_gpu("retries: 5")
-    settings = replace(bench.services.settings, max_usd_per_job=0.01)
-    resubmit(context, replace(bench.services, settings=settings))
+    resubmit(context, bench.with_settings(max_usd_per_job=0.01))
     assert len(bench.vertex.creates) == 1
 
 
@@ -753,8 +751,10 @@ def test_a_holder_that_was_killed_is_waited_for_in_other_words(bench: Bench, job
         lease_until=NOW + timedelta(minutes=10),
     )
     with pytest.raises(TransientError, match="another execution holds the claim; the job list is"):
-        wait_until_safe_to_recreate(claim, bench.services, NOW + timedelta(minutes=9, seconds=59))
-    wait_until_safe_to_recreate(claim, bench.services, NOW + timedelta(minutes=10))
+        wait_until_safe_to_recreate(
+            claim, bench.services.config.settings, NOW + timedelta(minutes=9, seconds=59)
+        )
+    wait_until_safe_to_recreate(claim, bench.services.config.settings, NOW + timedelta(minutes=10))
 
 
 def test_of_jobs_under_one_claim_the_earliest_that_does_what_it_says_is_ours(
@@ -780,15 +780,15 @@ def test_of_jobs_under_one_claim_the_earliest_that_does_what_it_says_is_ours(
         body = made.changed(machine, size).changed("labels.remediator-claim", token).request()
         return bench.vertex.add({**body, "createTime": created})
 
-    assert find_job_by_claim(claim, job.name, bench.services) is None
+    assert find_job_by_claim(claim, job.name, bench.services.vertex) is None
     add(1, "2026-11-23T19:01:00Z", "n1-standard-8", "t", "europe-west4")
     add(2, "2026-11-23T19:02:00Z", "n1-standard-16", "other", "europe-west4")
     add(3, "2026-11-23T19:03:00Z", "n1-standard-16", "t", "us-central1")
-    assert find_job_by_claim(claim, job.name, bench.services) is None
+    assert find_job_by_claim(claim, job.name, bench.services.vertex) is None
     add(4, "2026-11-23T19:05:00Z", "n1-standard-16", "t", "europe-west4")
     ours = add(5, "2026-11-23T19:04:00Z", "n1-standard-16", "t", "europe-west4")
-    assert find_job_by_claim(claim, job.name, bench.services) == ours
-    at_home = find_job_by_claim(replace(claim, location=""), job.name, bench.services)
+    assert find_job_by_claim(claim, job.name, bench.services.vertex) == ours
+    at_home = find_job_by_claim(replace(claim, location=""), job.name, bench.services.vertex)
     assert at_home is not None
     assert at_home.name.id == "3"
 
@@ -801,18 +801,29 @@ def test_a_claim_that_is_no_longer_wanted_is_dropped_when_nothing_can_come_of_it
     assert held is not None
     with pytest.raises(TransientError, match="unanswered"):
         withdraw_expired_claim(
-            context.chain.key, held, bench.services, NOW + timedelta(seconds=119)
+            context.chain.key,
+            held,
+            bench.services.config.settings,
+            bench.services.records.ledger,
+            NOW + timedelta(seconds=119),
         )
     assert _chain(bench, job).claim == held
     with pytest.raises(TransientError, match="another execution took the claim over"):
         withdraw_expired_claim(
             context.chain.key,
             replace(held, acquired_at=NOW - timedelta(1)),
-            bench.services,
+            bench.services.config.settings,
+            bench.services.records.ledger,
             NOW + timedelta(seconds=120),
         )
     assert _chain(bench, job).claim == held
-    withdraw_expired_claim(context.chain.key, held, bench.services, NOW + timedelta(seconds=120))
+    withdraw_expired_claim(
+        context.chain.key,
+        held,
+        bench.services.config.settings,
+        bench.services.records.ledger,
+        NOW + timedelta(seconds=120),
+    )
     chain = _chain(bench, job)
     assert (chain.claim, chain.reserved_usd) == (None, 0.0)
 
@@ -826,7 +837,7 @@ def test_a_job_that_another_hand_wrote_down_is_told_by_it_alone(bench: Bench, jo
     assert create.chain.claim is not None
     made = bench.vertex.get(Job.parse({"name": attempt.name}).name, timeout_seconds=CALL_SECONDS)
     before = _chain(bench, job)
-    record_attempt(context, create.chain.claim, made, bench.services, NOW)
+    record_attempt(context, create.chain.claim, made, bench.services.records, NOW)
     assert _chain(bench, job) == before
     assert len(bench.channel.messages) == 1
 
@@ -840,7 +851,7 @@ def test_an_attempt_without_a_time_of_creation_is_dated_now(bench: Bench, job: J
     assert bench.ledger.claim(context.incident, str(job.name), wanted, now=NOW).mine
     made = Job.parse({**CUSTOM, "name": _other(CUSTOM), "createTime": None})
     later = NOW + timedelta(minutes=3)
-    record_attempt(context, wanted, made, bench.services, later)
+    record_attempt(context, wanted, made, bench.services.records, later)
     (attempt,) = _chain(bench, job).attempts
     assert (attempt.create_time, attempt.policy, attempt.step) == (later, "p", 2)
     assert attempt.max_run_seconds == 7.0
@@ -957,7 +968,8 @@ def test_an_illegal_request_of_a_late_hand_leaves_the_claim_to_the_next(
             _taken_over(bench, job)
             return super().withdraw(*args, **named)
 
-    services = replace(bench.services, ledger=Late(store))
+    records = replace(bench.services.records, ledger=Late(store))
+    services = replace(bench.services, records=records)
     with pytest.raises(TransientError, match=r"^another execution took the claim over$"):
         resubmit(replace(context, plan=replace(context.plan, request=request)), services)
     assert _chain(bench, job).claim is not None

@@ -42,7 +42,8 @@ def _watch(
     bench: Bench, job: Job, incident: Incident, after: timedelta, services: Services | None = None
 ) -> Incident:
     bench.time = NOW + after
-    return check_attempt(job, incident, services or bench.services, bench.time)
+    used = services or bench.services
+    return check_attempt(job, incident, used.config, used.vertex, used.records, bench.time)
 
 
 # --- waiting for a machine in vain ----------------------------------------------------------------------
@@ -83,12 +84,32 @@ def test_a_job_that_is_not_ours_is_never_cancelled() -> None:
     bench = Bench()
     job = bench.vertex.add(CUSTOM, **{**_PENDING, "createTime": "2026-11-20T00:00:00Z"})
     incident = bench.incident(job)
-    assert check_attempt(job, incident, bench.services, NOW) == incident
+    assert (
+        check_attempt(
+            job, incident, bench.services.config, bench.services.vertex, bench.services.records, NOW
+        )
+        == incident
+    )
     borrowed = replace(incident, attempt=1)  # a chain that knows nothing of it
-    assert check_attempt(job, borrowed, bench.services, NOW) == borrowed
+    assert (
+        check_attempt(
+            job, borrowed, bench.services.config, bench.services.vertex, bench.services.records, NOW
+        )
+        == borrowed
+    )
     attempt, made = _attempt(Bench(), **_PENDING)
     stray = replace(made, root="us-central1/customJobs/none")
-    assert check_attempt(attempt, stray, bench.services, NOW + timedelta(days=1)) == stray
+    assert (
+        check_attempt(
+            attempt,
+            stray,
+            bench.services.config,
+            bench.services.vertex,
+            bench.services.records,
+            NOW + timedelta(days=1),
+        )
+        == stray
+    )
     assert not bench.vertex.cancelled
 
 
@@ -100,9 +121,9 @@ def test_nothing_is_cancelled_where_nothing_may_be_changed(held_by: str) -> None
     if held_by == "observe":
         bench.use(POLICIES.replace("mode: enforce", "mode: observe"))
     if held_by == "max_mode":
-        services = replace(services, settings=replace(services.settings, max_mode=Mode.OBSERVE))
+        services = bench.with_settings(max_mode=Mode.OBSERVE)
     if held_by == "setting":
-        services = replace(services, settings=replace(services.settings, stop=True))
+        services = bench.with_settings(stop=True)
     if held_by == "switch":
         bench.ledger.switch_stop(on=True, by="me", now=NOW)
     if held_by == "cancelling":
@@ -138,7 +159,9 @@ def test_an_attempt_that_never_ran_costs_nothing_and_its_step_is_skipped() -> No
     attempt, incident = _attempt(bench, state="JOB_STATE_CANCELLED", endTime="2026-11-23T20:10:00Z")
     (chain,) = bench.ledger.chains()
     later = NOW + timedelta(hours=1)
-    assert step_over(attempt, incident, bench.services, later)
+    assert step_over(
+        attempt, incident, bench.services.records.ledger, bench.services.config.catalog, later
+    )
     (chain,) = bench.ledger.chains()
     assert (chain.spent_usd, chain.reserved_usd, chain.skipped) == (0.0, 0.0, ("grow:1",))
     assert [one.abandoned for one in chain.attempts] == [True]
@@ -155,13 +178,19 @@ def test_an_attempt_that_ran_is_not_stepped_over() -> None:
     ran = {"state": "JOB_STATE_CANCELLED", "startTime": "2026-11-23T19:08:00Z"}
     attempt, incident = _attempt(bench, **ran)
     (before,) = bench.ledger.chains()
-    assert not step_over(attempt, incident, bench.services, NOW)
+    assert not step_over(
+        attempt, incident, bench.services.records.ledger, bench.services.config.catalog, NOW
+    )
     assert bench.ledger.chains() == (before,)
     never = bench.vertex.add({**attempt.to_json(), "startTime": None})
     stray = replace(incident, root="us-central1/customJobs/none")
-    assert not step_over(never, stray, bench.services, NOW)
+    assert not step_over(
+        never, stray, bench.services.records.ledger, bench.services.config.catalog, NOW
+    )
     other = bench.vertex.add({**CUSTOM, "name": f"{attempt.name}9", "startTime": None})
-    assert not step_over(other, incident, bench.services, NOW)
+    assert not step_over(
+        other, incident, bench.services.records.ledger, bench.services.config.catalog, NOW
+    )
     assert bench.ledger.chains() == (before,)
 
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from remediator.alerts import Message
 from remediator.alerts.channels import Sent
-from remediator.alerts.delivery import OUTCOMES, Outbox
+from remediator.alerts.delivery import OUTCOMES
+from remediator.alerts.outbox import Outbox
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.domain import (
@@ -36,8 +37,9 @@ from remediator.ledger import Chain, Incident, Ledger
 from remediator.planning import plan
 from remediator.policy import load
 from remediator.settings import Settings
-from remediator.workflow.services import IncidentContext, Services, new_incident
-from tests.jobs import diagnosis, no_rows
+from remediator.workflow.incident_context import IncidentContext, new_incident
+from remediator.workflow.services import Configuration, Records, Services, VertexProject
+from tests.jobs import KnownEvidence, diagnosis, no_rows
 from tests.ledger.memory import MemoryStore
 
 NOW = datetime(
@@ -243,29 +245,36 @@ class Bench:
         self.case_of: dict[str, Case] = {}
         self.use(policies)
         tokens = (f"token-{number}" for number in itertools.count(1))
-        self.services = Services(
-            settings=settings or replace(Settings(project=PROJECT), locations=("us-central1",)),
-            project=lambda: (PROJECT, NUMBER),
-            locations=lambda: ("us-central1", "europe-west4"),
-            own_account=lambda: OWN_ACCOUNT,
-            policies=lambda: self.policies,
-            catalog=Catalog.built_in(),
-            jobs=self.vertex,
-            rows=no_rows(),
-            gather=self._gather,
-            look=lambda job, *, now, with_log, seen=None: Case(job=job, now=now),  # noqa: ARG005  # nothing is seen
-            ledger=self.ledger,
-            outbox=Outbox(
-                self.ledger,
-                open_channel=lambda _: self.channel,
-                write_outcome=self._write_outcome,
-                now=lambda: self.time,
-                lease=timedelta(minutes=10),
-            ),
-            now=self._now,
-            token=lambda: next(tokens),
-            call_seconds=CALL_SECONDS,
+        outbox = Outbox(
+            self.ledger,
+            open_channel=lambda _: self.channel,
+            write_outcome=self._write_outcome,
+            now=lambda: self.time,
+            lease=timedelta(minutes=10),
         )
+        self.services = Services(
+            config=Configuration(
+                settings or replace(Settings(project=PROJECT), locations=("us-central1",)),
+                lambda: self.policies,
+                Catalog.built_in(),
+                own_account=lambda: OWN_ACCOUNT,
+            ),
+            vertex=VertexProject(
+                self.vertex,
+                ids=lambda: (PROJECT, NUMBER),
+                locations=lambda: ("us-central1", "europe-west4"),
+                call_seconds=CALL_SECONDS,
+            ),
+            evidence=KnownEvidence(self._gather),
+            records=Records(self.ledger, outbox, no_rows(), new_token=lambda: next(tokens)),
+            clock=self._now,
+        )
+
+    def with_settings(self, **changed: Any) -> Services:
+        """The services of a deployment whose settings differ so."""
+        config = self.services.config
+        settings = replace(config.settings, **changed)
+        return replace(self.services, config=replace(config, settings=settings))
 
     def use(self, policies: str) -> None:
         """Another policy file from now on."""
@@ -311,7 +320,7 @@ class Bench:
         found = found or diagnosis(job, cause)
         case = Case(job=job, now=self.time, attempts=chain.attempts)
         history = History(attempts=chain.attempts, root=chain.root)
-        made = plan(case, found, self.policies, history, self.services.catalog)
+        made = plan(case, found, self.policies, history, self.services.config.catalog)
         judged = replace(
             incident,
             verdict=found.verdict.value,
