@@ -34,16 +34,39 @@ def ladder(*steps: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("levels", "verdict"),
-    [([0.3, 0.6, 0.9, 0.98, 0.98], Cause.MEMORY_PRESSURE), ([0.3] * 5, Cause.PREEMPTION)],
+    ("container", "levels", "verdict"),
+    [
+        ({"args": ["--data=gs://reads/train"]}, [0.3, 0.6, 0.9, 0.98, 0.98], Cause.MEMORY_PRESSURE),
+        ({"args": ["--data=gs://reads/train"]}, [0.3] * 5, Cause.PREEMPTION),
+        # Arguments are for the image's ENTRYPOINT, which may be a shell: a kernel's kill is told so too.
+        ({"args": ["--data=gs://reads/train"]}, [0.3, 0.6, 0.85], Cause.MEMORY_PRESSURE),
+        ({"args": ["--data=gs://reads/train"]}, [], Cause.MEMORY_PRESSURE),
+        ({"command": ["python", "train.py"]}, [], Cause.PREEMPTION),
+    ],
 )
-def test_a_process_killed_while_the_memory_was_full_died_of_memory(
-    levels: list[float], verdict: Cause
+def test_a_process_killed_while_the_memory_had_no_room_died_of_memory(
+    container: dict[str, Any], levels: list[float], verdict: Cause
 ) -> None:
-    body = custom(330, EXIT_137) | {"timeSeries": [series("memory/utilization", levels)]}
+    read = [series("memory/utilization", levels)] if levels else []
+    body = custom(330, EXIT_137) | {"timeSeries": read}
     pool = body["job"]["jobSpec"]["workerPoolSpecs"][0]
-    pool["containerSpec"] = {"args": ["--data=gs://reads/train"]}
+    pool["containerSpec"] = container
     assert of(body).verdict is verdict
+
+
+def test_a_server_that_ends_under_a_request_is_short_of_memory_until_more_is_known() -> None:
+    gone = (
+        "Post request fails. Cannot get predictions. Error: Exceeded retries: Non-OK result 503 "
+        "(upstream connect error or disconnect/reset before headers. reset reason: connection "
+        "termination) from server, retry=3, elapsed=24.76s."
+    )
+    body = {**BATCH, "error": {"code": 13, "message": gone}}
+    bare = of({"job": body})
+    assert (bare.verdict, bare.confidence < 0.6) == (Cause.MEMORY_PRESSURE, True)
+    raised = lines(
+        (3, "panic: runtime error: index out of range [5] with length 3"), (3, "goroutine 1:")
+    )
+    assert of({"job": body, "logEntries": raised}).verdict is not Cause.MEMORY_PRESSURE
 
 
 @pytest.mark.parametrize(("busy", "verdict"), [(0.85, Cause.UNKNOWN), (0.1, Cause.SLOW_CODE)])

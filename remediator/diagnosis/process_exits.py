@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 
 from remediator.diagnosis.lazy_patterns import Late
+from remediator.diagnosis.metrics import Load
 from remediator.diagnosis.texts.case_text import SERVICE_AUTHOR, CaseText
 from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
@@ -35,6 +36,7 @@ _WORDS_OF_DATA = Late(
 )
 _QUOTED = 200  # characters; chosen
 _TOO_FEW_WORDS = 3  # in a last line, to say anything; chosen
+_ROOM = 0.75  # of the machine's memory, chosen: what is read once a minute may grow by a quarter between
 
 
 _KILLED, _CRASHED = 137, frozenset({134, 139, 127})
@@ -44,18 +46,18 @@ _LEAST_OF_SHELL, _MOST_OF_SIGNALS = 124, 192
 
 
 def exit_evidence(
-    job: Job, reading: TextEvidence, limit: OwnLimit | None, *, memory_full: bool = False
+    job: Job, reading: TextEvidence, limit: OwnLimit | None, memory: Load | None = None
 ) -> Iterator[WeightedEvidence]:
     """What the way in which the first process ended says beyond its number.
 
-    `memory_full`: the machine's memory was measured at its limit when the process ended.
+    `memory`: how full the machine's memory was measured; None: nobody measured it.
     """
     reported = _STATUS.search(job.error_message)
     if reported is None:
         return
     status = int(reported[1])
     if status == _KILLED:
-        yield from _killed(job, reading, memory_full=memory_full)
+        yield from _killed(job, reading, memory)
     elif status in _CRASHED:
         yield from _crashed(reading, limit)
     elif not _LEAST_OF_SHELL <= status <= _MOST_OF_SIGNALS:
@@ -78,7 +80,7 @@ def stopped_signs(reading: TextEvidence) -> Iterator[WeightedEvidence]:
     )
 
 
-def _killed(job: Job, reading: TextEvidence, *, memory_full: bool) -> Iterator[WeightedEvidence]:
+def _killed(job: Job, reading: TextEvidence, memory: Load | None) -> Iterator[WeightedEvidence]:
     """SIGKILL to the first process. A kubelet whose kernel killed it for memory says OOMKilled; where it
     says otherwise, the memory had room, and no process above a child's, somebody outside did it.
     """
@@ -96,9 +98,14 @@ def _killed(job: Job, reading: TextEvidence, *, memory_full: bool) -> Iterator[W
             group="kubelet",
         )
         return
-    words = [str(part) for part in job.programs if isinstance(part, list | tuple)]
-    # Without words of its own the image decides what the first process is.
-    if not words or _INIT.search(" ".join(words)) or memory_full or _tells_of_memory(reading):
+    first = [" ".join(one) for one in job.first_processes]
+    if any(map(_INIT.search, first)) or _tells_of_memory(reading):
+        return
+    if memory is not None and memory.reached_limit:
+        return
+    # Without a command of the job's own the image's ENTRYPOINT decides what the first process is, and
+    # below a shell the kubelet does not say OOMKilled: only a memory that had room speaks then.
+    if not first and (memory is None or memory.peak > _ROOM):
         return
     says = (
         "it was killed by signal 9, and the kubelet does not say OOMKilled: whoever ended it was "

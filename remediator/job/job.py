@@ -258,6 +258,11 @@ class Job(Document):
         """Image, command and arguments of each worker pool: jobs of one workload have the same."""
         return programs.programs(self)
 
+    @cached_property
+    def first_processes(self) -> tuple[tuple[str, ...], ...]:
+        """Command and arguments of each worker pool whose first process the job itself names."""
+        return programs.first_processes(self)
+
     def images(self, model: Json | None = None) -> tuple[str, ...]:
         """Container images that the job and its Model run."""
         return programs.images(self, model)

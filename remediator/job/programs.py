@@ -350,6 +350,22 @@ def is_our_variable(item: Any) -> bool:
     )
 
 
+def first_processes(job: Document) -> tuple[tuple[str, ...], ...]:
+    """Command and arguments of each worker pool that has a command of its own.
+
+    A pool without one begins with its image's ENTRYPOINT, of which the job says nothing: what stands
+    in its `args` is handed to that.
+    """
+    kind = fields.rules(job)
+    pools_ = (read(job, f"{kind.spec}.workerPoolSpecs") if kind.has_pools else ()) or ()
+    held = [either_key(pool, "containerSpec") or {} for pool in pools_]
+    return tuple(
+        (*map(str, command), *map(str, either_key(spec, "args") or ()))
+        for spec in held
+        if isinstance(spec, Mapping) and (command := either_key(spec, "command"))
+    )
+
+
 def programs(job: Document) -> tuple[Any, ...]:
     """Image, command and arguments of each worker pool: jobs of one workload have the same.
 

@@ -61,11 +61,8 @@ def weigh_exit(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     if facts.died:
         yield from stopped_signs(facts.reading)
     if facts.crashed:
-        memory = facts.usage.memory
-        full = memory is not None and memory.reached_limit
-        yield from exit_evidence(
-            facts.job, facts.reading, configured_limit(facts.job), memory_full=full
-        )
+        limit = configured_limit(facts.job)
+        yield from exit_evidence(facts.job, facts.reading, limit, facts.usage.memory)
 
 
 _OWN_ADDRESS = Late(r"\b127\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\blocalhost\b|\[::1\]")
