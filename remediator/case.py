@@ -273,7 +273,7 @@ class Case:
             **({"parent": self.parent} if self.parent else {}),
             **({"children": [one.to_json() for one in self.children]} if self.children else {}),
             **({"outputs": list(self.outputs)} if self.outputs else {}),
-            **({"rows": self.rows.to_json()} if self.rows else {}),
+            **({"rows": self.rows.to_case()} if self.rows else {}),
         }
 
 

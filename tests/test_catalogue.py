@@ -570,7 +570,7 @@ def test_a_local_file_is_refused_with_every_mistake_at_once() -> None:
                                       lambda i: st.lists(i, max_size=2)
                                       | st.dictionaries(st.sampled_from(["vcpus", "memory_gib", T4, "services"]), i),
                                       max_leaves=4))
-    for key in ("machines", "prices", "priced_as", "accelerators")
+    for key in ("machines", "prices", "priced_as", "accelerators", "models")
 }))  # fmt: skip
 def test_any_local_file_is_taken_or_refused_in_words(content: dict[str, Any]) -> None:
     own = None

@@ -12,6 +12,7 @@ import pytest
 from remediator import settings
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
+from remediator.catalog.tokens import TokenPrice
 from remediator.cli.main import main
 from remediator.diagnosis import diagnose
 from remediator.domain import (
@@ -27,7 +28,7 @@ from remediator.domain import (
     Resume,
 )
 from remediator.job.differences import illegal_differences
-from remediator.job.rows import RowAccount
+from remediator.job.rows import RowAccount, Tokens
 from remediator.job.summary import output_of
 from remediator.planning import plan
 from remediator.planning.request import with_claim
@@ -169,16 +170,68 @@ def test_the_rows_that_are_left_cost_their_share_of_the_failed_run() -> None:
     assert 0 < (part.estimated_usd or 0) < (whole.estimated_usd or 0)
 
 
+GEMINI = {
+    name: value
+    for name, value in {**BATCH, "model": "publishers/google/models/gemini-2.5-flash-001"}.items()
+    if name not in {"dedicatedResources", "manualBatchTuningParameters"}
+}
+
+
+def test_what_bigquery_is_paid_for_the_rows_is_part_of_the_sum_and_bound_by_the_limits() -> None:
+    plain = planned(SOUND, history=SET_UP)
+    made = planned(replace(SOUND, query_usd=2.5), history=SET_UP)
+    assert made.estimated_usd == pytest.approx((plain.estimated_usd or 0) + 2.5)
+    assert made.worst_case_usd == pytest.approx((plain.worst_case_usd or 0) + 2.5)
+    assert made.resume.query_usd == 2.5
+    said = "queries of BigQuery for its rows, by a dry run: about $2.5"
+    assert said in made.because
+    assert said in made.cost_basis
+    limited = "do: [{resubmit: {rows: remaining}}], limits: {usd_per_job: 2}"
+    dear = planned(replace(SOUND, query_usd=2.5), limited, history=SET_UP, document=job(GEMINI))
+    assert dear.refused_by == (Guard.USD_PER_JOB,)
+    assert planned(SOUND, limited, history=SET_UP, document=job(GEMINI)).refused_by == ()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "model", "usd", "words"),
+    [
+        (Tokens(600_000_000, 60_000_000), "gemini-2.5-flash-001", 110.0, "about $165.00 less"),
+        (Tokens(600_000_000, 60_000_000, 1), "gemini-2.5-flash", 0.0, "in dollars is not known"),
+        (Tokens(600_000_000, 60_000_000), "gemini-9-ultra", 0.0, "in dollars is not known"),
+        (None, "gemini-2.5-flash", 0.0, "in dollars is not known"),
+    ],
+    ids=["priced", "some-without", "no-price", "no-tokens"],
+)
+def test_a_publishers_batch_is_priced_by_the_tokens_of_its_done_rows_where_that_is_known(
+    tokens: Tokens | None, model: str, usd: float, words: str
+) -> None:
+    """$0.15 and $1.25 a million: 600 done rows were billed $165, and the 400 left will be $110."""
+    document = job({**GEMINI, "model": f"publishers/google/models/{model}"})
+    made = planned(replace(SOUND, tokens=tokens), history=SET_UP, document=document)
+    assert (made.action, made.estimated_usd) == (Action.RESUBMIT, usd)
+    assert "600 of 1,000 need not run again" in made.because
+    assert words in made.because
+    refused = planned(replace(SOUND, tokens=tokens), document=document)
+    assert "600 rows would not have to run again" in refused.because
+    assert ("about $165.00 less" in refused.because) == (usd > 0)
+
+
+def test_a_users_own_prices_stand_for_a_model_that_is_not_listed() -> None:
+    own = Catalog.built_in().with_overrides(
+        {"models": {"gemini-9-ultra": {"input": 1, "output": 2}}}
+    )
+    assert own.token_price("publishers/google/models/gemini-9-ultra@001") == TokenPrice(1.0, 2.0)
+    with pytest.raises(InvalidInput, match=r"models\.x: expected US dollars for a million tokens"):
+        own.with_overrides({"models": {"x": {"input": 1}}})
+
+
 def test_a_publishers_batch_is_resumed_under_a_money_limit_and_booked_at_nothing() -> None:
     """The price of tokens is not known; fewer rows of the same model cannot cost more."""
-    gemini = {**BATCH, "model": "publishers/google/models/gemini-2.5-flash"}
-    for key in ("dedicatedResources", "manualBatchTuningParameters"):
-        gemini.pop(key, None)
     text = "do: [{resubmit: {rows: remaining}}], limits: {usd_per_job: 5}"
-    made = planned(SOUND, text, history=SET_UP, document=job(gemini))
+    made = planned(SOUND, text, history=SET_UP, document=job(GEMINI))
     assert (made.action, made.estimated_usd) == (Action.RESUBMIT, 0.0)
     assert "booked at 0" in made.because
-    again = planned(SOUND, "do: [{resubmit: {}}], limits: {usd_per_job: 5}", document=job(gemini))
+    again = planned(SOUND, "do: [{resubmit: {}}], limits: {usd_per_job: 5}", document=job(GEMINI))
     assert again.refused_by == (Guard.UNKNOWN_PRICE,)
 
 
@@ -211,6 +264,8 @@ def test_an_attempt_that_was_a_resume_hands_its_parts_on() -> None:
         resume=Resume(400, parts),
     )  # fmt: skip
     assert Attempt.parse(earlier.to_json()).resume == earlier.resume
+    paid = replace(earlier, resume=replace(earlier.resume, query_usd=1.5))
+    assert Attempt.parse(paid.to_json()).resume.query_usd == 1.5
     again = planned(
         SOUND,
         "do: [{resubmit: {rows: remaining}, times: 3}]",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -15,9 +15,9 @@ REQUESTS = {"sample": "STRING", "score": "FLOAT64", "request": "STRING"}
 ANSWERS = {**REQUESTS, "status": "STRING", "response": "STRING"}
 COUNTS = {
     "row_count": 10, "duplicates": 0, "unnamed_rows": 0, "done": 6, "never": 1, "passing": 1,
-    "repeated": 0, "unmatched": 0, "unnamed_lines": 0,
+    "repeated": 0, "unmatched": 0, "unnamed_lines": 0, "failed_lines": 2,
 }  # fmt: skip
-MESSAGES = [{"message": '{"code": 4}', "n": 1}, {"message": '{"code": 3}', "n": 1}]
+MESSAGES = [{"said": ' {"code": 4}', "n": 1}, {"said": ' {"code": 3}', "n": 1}]
 
 
 class Tables:
@@ -39,6 +39,9 @@ class Tables:
     def columns(self, table: str) -> Mapping[str, str]:
         return self._columns[table]
 
+    def names(self, dataset: str) -> Sequence[str]:
+        return [one.removeprefix(f"{dataset}.") for one in self._columns]
+
     def bytes_read(self, sql: str, parameters: Parameters) -> int:
         del sql, parameters
         return self._read
@@ -52,9 +55,16 @@ class Tables:
         return self.sizes.get(table)
 
     def create(
-        self, table: str, sql: str, parameters: Parameters, *, seconds: float, most_bytes: int
+        self,
+        table: str,
+        sql: str,
+        parameters: Parameters,
+        *,
+        seconds: float,
+        most_bytes: int,
+        replace: bool = False,
     ) -> None:
-        del seconds
+        del seconds, replace
         self.asked.append((sql, parameters, most_bytes))
         self.sizes[table] = 3
 
@@ -80,7 +90,7 @@ def test_the_first_column_that_names_each_row_decides() -> None:
     assert (found.account.key, found.account.sound) == ("sample", True)
     assert (found.account.done, found.account.retriable, found.account.missing) == (6, 1, 2)
     (_, messages), (_, asked) = ((sql, given) for sql, given, _ in tables.asked)
-    assert (messages, asked) == ({}, {"passing": ('{"code": 4}',)})
+    assert (messages, asked) == ({}, {"passing": (' {"code": 4}',)})
 
 
 def test_a_column_that_is_repeated_gives_way_to_the_request() -> None:
@@ -112,7 +122,7 @@ def test_what_a_query_reads_is_priced_before_it_is_asked_and_bounded_when_it_is(
         BatchTables(tables).account(job(), seconds=5, most_usd=6)
     assert tables.asked == []
     found = BatchTables(tables).account(job(), seconds=5, most_usd=13)
-    assert found.usd == usd_of(2 * 2**40) == 12.5
+    assert found.account.query_usd == usd_of(3 * 2**40) == 18.75  # the one that writes them too
     assert all(0 < most <= 2 * 2**40 for _, _, most in tables.asked)
 
 
@@ -145,17 +155,53 @@ def test_a_name_that_is_no_table_is_never_part_of_a_query(uri: str, why: str) ->
         BatchTables(odd).account(job(), seconds=5)
 
 
-def test_failures_in_a_table_of_their_own_are_not_guessed_at() -> None:
-    """Of a custom model: which rows they are stands there in another form."""
-    instances = {"id": "INT64", "x": "FLOAT64"}
-    tables = Tables(took=instances, gave={**instances, "prediction": "STRING"})
-    tables._columns["p-123.lab.predictions_7"] = tables._columns["p-123.lab.answers"]
-    tables.sizes["p-123.lab.errors_7"] = 4
-    made = job(
-        outputInfo={
-            "bigqueryOutputDataset": "bq://p-123.lab",
-            "bigqueryOutputTable": "predictions_7",
-        }
+INSTANCES = {"id": "INT64", "x": "FLOAT64"}
+RESULTS = {**INSTANCES, "prediction": "STRING"}
+ERRORS = {**INSTANCES, "errors": "RECORD"}
+TIMED = "2026_11_23T20_00_00_5Z"
+
+
+def custom(**more: Any) -> Job:
+    """A custom model's batch, whose output is a dataset."""
+    where = {"outputConfig": {"bigqueryDestination": {"outputUri": "bq://p-123.lab"}}}
+    return job(createTime="2026-11-23T20:00:00.5Z", **where, **more)
+
+
+def of_custom(*answers: Records, failures: Records = (), **held: Mapping[str, str]) -> Tables:
+    tables = Tables(*answers, took=INSTANCES)
+    tables._answers[0] = failures
+    tables._columns |= {f"p-123.lab.{name}": columns for name, columns in held.items()}
+    tables.sizes |= {f"p-123.lab.{name}": 2 for name in held}
+    return tables
+
+
+def test_failures_in_a_table_of_their_own_are_matched_by_its_columns() -> None:
+    failures = [{"said": "14 try again", "n": 1}, {"said": "3 no such gene", "n": 1}]
+    tables = of_custom(
+        counts(), failures=failures, **{f"predictions_{TIMED}": RESULTS, f"errors_{TIMED}": ERRORS}
     )
-    with pytest.raises(PermanentError, match=r"are in the table p-123\.lab\.errors_7"):
-        BatchTables(tables).account(made, seconds=5)
+    found = BatchTables(tables).account(custom(), seconds=5)
+    assert (found.account.key, found.account.sound) == ("id", True)
+    assert found.account.failed == {"try again": 1, "no such gene": 1}
+    assert found.passing == ("14 try again",)
+    assert all(f"errors_{TIMED}`" in sql for sql, _, _ in tables.asked)
+
+
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [
+        ({}, "those of its time are: none"),
+        ({"predictions_2026_11_22T20_00_00_5Z": RESULTS}, "those of its time are: none"),
+        ({f"predictions_{TIMED}": RESULTS, f"predictions_{TIMED}_2": RESULTS}, "are: predictions_"),
+        ({f"predictions_{TIMED}": {"prediction": "STRING"}}, "no column of its tables names a row"),
+    ],
+    ids=["none", "another-job's", "two", "no-columns"],
+)
+def test_results_that_cannot_be_told_are_refused(held: Any, why: str) -> None:
+    with pytest.raises(PermanentError, match=why):
+        BatchTables(of_custom(**held)).account(custom(), seconds=5)
+
+
+def test_failures_beyond_those_that_are_told_apart_are_counted_all_the_same() -> None:
+    found = BatchTables(Tables(counts(failed_lines=4, done=5))).account(job(), seconds=5).account
+    assert (found.failed["(other messages)"], found.missing, found.sound) == (2, 1, True)

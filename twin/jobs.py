@@ -426,9 +426,11 @@ class JobStore:
         hours = run.replicas * run.run_seconds / 3600
         body["resourcesConsumed"] = {"replicaHours": round(hours, 4)}
         wanted = body.get("outputConfig") or {}
-        dataset = (wanted.get("bigqueryDestination") or {}).get("outputUri")
-        if dataset:
-            table = f"predictions_{str(body['createTime'])[:19].translate(_TABLE)}"
+        asked = (wanted.get("bigqueryDestination") or {}).get("outputUri")
+        if asked:  # a table, or a dataset in which Vertex makes one
+            project, dataset, *named = str(asked).split(".")
+            made = f"predictions_{str(body['createTime'])[:19].translate(_TABLE)}"
+            table, dataset = named[0] if named else made, f"{project}.{dataset}"
             body["outputInfo"] = {
                 "bigqueryOutputDataset": dataset,
                 "bigqueryOutputTable": table,

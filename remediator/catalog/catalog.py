@@ -41,6 +41,7 @@ from remediator.catalog.prices import (
     host_rate,
     usual_multiplier,
 )
+from remediator.catalog.tokens import TOKEN_PRICES, TokenPrice, bare_model
 from remediator.domain import InvalidInput, Json
 
 __all__ = ["Catalog", "Hardware", "Moved", "NoHardware", "Price", "Service", "Strategy", "Unpriced"]
@@ -66,7 +67,7 @@ class Catalog:
 
     `own_prices` are a user's: (machine type or accelerator, region) -> USD an hour on Vertex, on
     demand and as spot; a machine's with all that is built into it. `priced_as` lends a region the
-    prices of another.
+    prices of another. `token_prices` are those of publishers' models in a batch, by name.
     """
 
     machines: Mapping[str, MachineType]
@@ -74,6 +75,7 @@ class Catalog:
     offers: Mapping[str, Mapping[str, frozenset[Service]]]
     own_prices: Mapping[tuple[str, str], Rate] = field(default_factory=dict)
     priced_as: Mapping[str, str] = field(default_factory=dict)
+    token_prices: Mapping[str, TokenPrice] = field(default_factory=lambda: TOKEN_PRICES)
     gathered: str = GATHERED
 
     @classmethod
@@ -86,7 +88,8 @@ class Catalog:
 
         Keys: `machines` {name: {vcpus, memory_gib, services, family, accelerator,
         accelerator_count}}, `prices` {region: {name: USD, or {on_demand, spot}}},
-        `priced_as` {region: region}, `accelerators` {region: [names]}.
+        `priced_as` {region: region}, `accelerators` {region: [names]}, `models` {name: {input,
+        output}}, USD for a million tokens in a batch.
         """
         own = read_overrides(content, self.machines, self.accelerators)
         return replace(
@@ -95,6 +98,7 @@ class Catalog:
             offers={**self.offers, **own.offers},
             own_prices={**self.own_prices, **own.prices},
             priced_as={**self.priced_as, **own.priced_as},
+            token_prices={**self.token_prices, **own.models},
         )
 
     # --- what there is --------------------------------------------------------------------------
@@ -189,6 +193,10 @@ class Catalog:
         return f"there is no machine type {name}" + (f" (did you mean {near}?)" if near else "")
 
     # --- what it costs --------------------------------------------------------------------------
+
+    def token_price(self, model: str) -> TokenPrice | None:
+        """What a publisher's model costs in a batch, by its path; None: not known."""
+        return self.token_prices.get(bare_model(model))
 
     def price(
         self, hardware: Hardware, region: str, strategy: Strategy = Strategy.STANDARD

@@ -13,21 +13,24 @@ from typing import Any, TypeVar
 
 from remediator.catalog.machines import MachineType, Service
 from remediator.catalog.prices import Rate
+from remediator.catalog.tokens import TokenPrice
 from remediator.domain import InvalidInput, Json
 
-_SECTIONS = ("machines", "prices", "priced_as", "accelerators")
+_SECTIONS = ("machines", "prices", "priced_as", "accelerators", "models")
 _MACHINE_KEYS = {"vcpus", "memory_gib", "services", "family", "accelerator", "accelerator_count"}
 _Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What the file says. Prices are Vertex's, USD an hour, by (name, region)."""
+    """What the file says. Prices are Vertex's, USD an hour, by (name, region); `models` are those of
+    publishers' models, by name."""
 
     machines: Mapping[str, MachineType]
     prices: Mapping[tuple[str, str], Rate]
     priced_as: Mapping[str, str]
     offers: Mapping[str, Mapping[str, frozenset[Service]]]
+    models: Mapping[str, TokenPrice]
 
 
 class _Wrong(Exception):  # never leaves this module
@@ -63,12 +66,13 @@ def read_overrides(
     found = dict(each("machines", lambda name, facts: _machine(name, facts, machines.get(name))))
     prices = dict(each("prices", price_list))
     priced_as = dict(each("priced_as", lambda _, region: _text(region)))
+    models = dict(each("models", lambda _, price: _token_price(price)))
     offers = dict(each("accelerators", lambda _, names: _offers(names, accelerators)))
     if mistakes:
         msg = "the catalogue file cannot be used: " + "; ".join(sorted(mistakes))
         raise InvalidInput(msg)
     flat = {(name, region): rate for region, own in prices.items() for name, rate in own.items()}
-    return Overrides(found, flat, priced_as, offers)
+    return Overrides(found, flat, priced_as, offers, models)
 
 
 def _machine(name: str, facts: Any, before: MachineType | None) -> MachineType:
@@ -132,9 +136,15 @@ def _price(price: Any) -> Rate:
     return Rate(_usd(price.get("on_demand")), spot, flex)
 
 
-def _usd(value: Any) -> float:
+def _token_price(price: Any) -> TokenPrice:
+    """`{input, output}`: USD for a million tokens in a batch."""
+    own = _mapping(price)
+    return TokenPrice(*(_usd(own.get(key), "for a million tokens") for key in ("input", "output")))
+
+
+def _usd(value: Any, unit: str = "an hour") -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        msg = "expected US dollars an hour"
+        msg = f"expected US dollars {unit}"
         raise _Wrong(msg)
     if not math.isfinite(value) or value <= 0:
         msg = "a price must be above zero (unknown is not free: leave it out)"

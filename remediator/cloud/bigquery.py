@@ -41,6 +41,18 @@ class BigQuery:
         """Types by column of `project.dataset.table`; raises NotFound."""
         return {field.name: str(field.field_type) for field in self._table(table).schema}
 
+    def names(self, dataset: str) -> Sequence[str]:
+        """The tables of `project.dataset`, by their own names; raises NotFound."""
+        client = self._client()
+        return answered(
+            f"listing the tables of {dataset}",
+            lambda seconds: [
+                one.table_id for one in client.list_tables(dataset, timeout=seconds, retry=None)
+            ],
+            timeout_seconds=self._call_seconds,
+            permission="bigquery.tables.list",
+        )
+
     def count(self, table: str) -> int | None:
         """How many rows the table has; None: there is no such table."""
         try:
@@ -71,10 +83,19 @@ class BigQuery:
         return [dict(row) for row in self._run(sql, config, seconds)]
 
     def create(
-        self, table: str, sql: str, parameters: _Parameters, *, seconds: float, most_bytes: int
+        self,
+        table: str,
+        sql: str,
+        parameters: _Parameters,
+        *,
+        seconds: float,
+        most_bytes: int,
+        replace: bool = False,
     ) -> None:
-        """The query's answer as a new table, whole or not at all; one that is there is left as it is."""
-        sql = f"CREATE TABLE IF NOT EXISTS `{table}` AS\n{sql}"
+        """The query's answer as a table, whole or not at all; one that is there is left as it is, or
+        replaced where that is asked for."""
+        how = "OR REPLACE TABLE" if replace else "TABLE IF NOT EXISTS"
+        sql = f"CREATE {how} `{table}` AS\n{sql}"
         self._run(sql, self._config(parameters, maximum_bytes_billed=most_bytes), seconds)
 
     def close(self) -> None:

@@ -79,20 +79,23 @@ class Part:
 class Resume:
     """An attempt that runs the rows that are left: how many are `sent`, and the `parts` before it.
 
-    Empty `parts`: the attempt runs all rows. `is_new`: its input is still to be written.
+    Empty `parts`: the attempt runs all rows. `is_new`: its input is still to be written. `query_usd`:
+    what BigQuery is paid for counting its rows and for writing those that are left, US dollars.
     """
 
     sent: int = 0
     parts: tuple[Part, ...] = ()
     is_new: bool = False
+    query_usd: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        return {"sent": self.sent, "parts": [part.to_json() for part in self.parts]}
+        queries = {"query_usd": self.query_usd} if self.query_usd else {}
+        return {"sent": self.sent, "parts": [part.to_json() for part in self.parts], **queries}
 
     @classmethod
     def parse(cls, body: Json) -> Resume:
         parts = tuple(Part.parse(part) for part in body.get("parts") or ())
-        return cls(int(body.get("sent") or 0), parts)
+        return cls(int(body.get("sent") or 0), parts, query_usd=float(body.get("query_usd") or 0))
 
 
 ALL_ROWS = Resume()

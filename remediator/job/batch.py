@@ -37,7 +37,7 @@ class BatchData:
     `inputs` are `gs://` URIs, which may hold `*`. `output_folder` is what Vertex made; where it named
     none, the output is searched below `output_prefix`, in folders that bear the digits `output_mark`
     of the job's creation: jobs share the prefix that they ask for. `input_table` and `output_table`
-    are `bq://` URIs, the latter with the table that Vertex made where it said so.
+    are `bq://` URIs, the latter the table that Vertex made where it said so, else the dataset.
     """
 
     inputs: tuple[str, ...] = ()
@@ -73,9 +73,6 @@ class Stored:
 def data_of(job: Document) -> BatchData:
     """The input and output of a batch prediction."""
     uris = job.read(INPUT_URIS)
-    dataset = text(job, "outputInfo.bigqueryOutputDataset")
-    table = text(job, "outputInfo.bigqueryOutputTable")
-    made = f"{dataset}.{table}" if dataset and table else ""
     created = job.create_time
     return BatchData(
         inputs=tuple(str(uri) for uri in uris) if isinstance(uris, list | tuple) else (),
@@ -85,9 +82,39 @@ def data_of(job: Document) -> BatchData:
         output_folder=text(job, "outputInfo.gcsOutputDirectory"),
         output_prefix=text(job, OUTPUT_PREFIX),
         output_mark=f"{created.astimezone(UTC):%Y%m%d%H%M%S}" if created else "",
-        output_table=made or text(job, OUTPUT_TABLE),
+        output_table=output_table(job),
         predictions_format=text(job, "outputConfig.predictionsFormat").lower(),
     )
+
+
+def output_table(job: Document) -> str:
+    """Where the results lie in BigQuery: the table where it is named, else the dataset; empty: not there."""
+    dataset = text(job, "outputInfo.bigqueryOutputDataset")
+    table = text(job, "outputInfo.bigqueryOutputTable")
+    if table.startswith("bq://"):
+        return table
+    asked = text(job, OUTPUT_TABLE)
+    if dataset and table:
+        return f"{dataset}.{table}"
+    return asked if asked.startswith(f"{dataset}.") else dataset or asked
+
+
+def manifest_of(job: Document) -> str:
+    """Where the list of a resumed batch's parts lies: an object beside its output, or a table.
+
+    Empty where the output has no place of ours.
+    """
+    if prefix := text(job, OUTPUT_PREFIX):
+        return f"{prefix.rstrip('/')}/{MANIFEST}"
+    dataset, _, table = text(job, OUTPUT_TABLE).rpartition(".")
+    if not table.startswith(PREDICTIONS):
+        return ""
+    return f"{dataset}.{_MANIFEST_TABLE}{table.removeprefix(PREDICTIONS)}"
+
+
+PREDICTIONS = "predictions_"
+"""Tables of results begin so, Vertex's own and those that a resumed batch writes."""
+_MANIFEST_TABLE = "manifest_"
 
 
 def is_resumed(path: str) -> bool:

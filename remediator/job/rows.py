@@ -98,13 +98,31 @@ def code_named(value: object) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the rows with a result were billed by: tokens of requests, and of answers with thoughts.
+
+    `unpriced`: rows that say none, or that other rates hold for (sound, pictures, a cache, very long
+    requests): where there is one, the tokens say nothing of dollars.
+    """
+
+    prompt: int = 0
+    answer: int = 0
+    unpriced: int = 0
+
+    def to_json(self) -> dict[str, int]:
+        return {"prompt": self.prompt, "answer": self.answer, "unpriced": self.unpriced}
+
+
+@dataclass(frozen=True, slots=True)
 class RowAccount:
     """What became of the rows of one batch. All numbers count rows.
 
     `failed` has a count for each message, `retriable` how many of those may pass when sent again;
     `unmatched` are lines of the output that belong to no row, `duplicates` input rows beyond the
     first of each. `key` is the input's field by which rows were matched, `content`, or None where no
-    key is sound. Where it is not `sound`, only `because` counts.
+    key is sound. Where it is not `sound`, only `because` counts. `query_usd` is what counting rows in
+    BigQuery cost and writing those that are left would, US dollars, and `tokens` what a Gemini batch's
+    results say of theirs: both stand in a case, not in what `rows --json` prints.
     """
 
     rows: int
@@ -117,6 +135,8 @@ class RowAccount:
     key: str | None = None
     sound: bool = False
     because: str = ""
+    query_usd: float = 0.0
+    tokens: Tokens | None = None
 
     @classmethod
     def parse(cls, body: Json) -> RowAccount:
@@ -131,6 +151,17 @@ class RowAccount:
             if not _is_count(value):
                 msg = f"`rows.{name}` must be a whole number, 0 or more"
                 raise InvalidInput(msg)
+        query_usd = body.get("query_usd") or 0
+        if not isinstance(query_usd, int | float) or isinstance(query_usd, bool) or query_usd < 0:
+            msg = "`rows.query_usd` must be US dollars, 0 or more"
+            raise InvalidInput(msg)
+        tokens = body.get("tokens")
+        if tokens is not None and not (
+            isinstance(tokens, Mapping)
+            and all(_is_count(tokens.get(name, 0)) for name in _TOKEN_COUNTS)
+        ):
+            msg = "`rows.tokens` must be an object of whole numbers: prompt, answer, unpriced"
+            raise InvalidInput(msg)
         key, sound = body.get("key"), body.get("sound", False)
         if not isinstance(key, str | None) or not isinstance(sound, bool):
             msg = "`rows.key` must be a name or null, and `rows.sound` true or false"
@@ -141,6 +172,10 @@ class RowAccount:
             key=key,
             sound=sound,
             because=str(body.get("because") or ""),
+            query_usd=float(query_usd),
+            tokens=None
+            if tokens is None
+            else Tokens(*(int(tokens.get(name, 0)) for name in _TOKEN_COUNTS)),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -156,6 +191,14 @@ class RowAccount:
             "key": self.key,
             "sound": self.sound,
             "because": self.because,
+        }
+
+    def to_case(self) -> dict[str, Any]:
+        """As it stands in a case: with what the plan needs besides."""
+        return {
+            **self.to_json(),
+            **({"query_usd": self.query_usd} if self.query_usd else {}),
+            **({"tokens": self.tokens.to_json()} if self.tokens else {}),
         }
 
     @property
@@ -198,6 +241,9 @@ class RowAccount:
             return None
         count, message = max(passing, key=lambda one: (one[0], one[1]))
         return message, count
+
+
+_TOKEN_COUNTS = ("prompt", "answer", "unpriced")
 
 
 def _is_count(value: object) -> bool:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from remediator.domain import Change, JobKind, parse_seconds
-from remediator.job import ending, fields, machines
+from remediator.job import batch, ending, fields, machines
 from remediator.job.document import Document
 
 
@@ -131,16 +131,12 @@ _BASE_OUTPUT = re.compile(r"base_?output_?directory", re.IGNORECASE)
 
 def output_of(job: Document) -> str | None:
     """Where the job's results are: a folder, a table, or None where the job names no such place."""
-    paths = (
-        "outputInfo.gcsOutputDirectory",
-        "outputInfo.bigqueryOutputDataset",
-        "outputConfig.gcsDestination.outputUriPrefix",
-        "outputConfig.bigqueryDestination.outputUri",
-        "runtimeConfig.gcsOutputDirectory",
-    )
-    for path in paths:
-        value = job.read(path)
-        if isinstance(value, str) and value:
+    if folder := fields.text(job, "outputInfo.gcsOutputDirectory"):
+        return folder
+    if fields.text(job, "outputInfo.bigqueryOutputDataset"):
+        return batch.output_table(job)
+    for path in (batch.OUTPUT_PREFIX, batch.OUTPUT_TABLE, "runtimeConfig.gcsOutputDirectory"):
+        if value := fields.text(job, path):
             return value
     if job.kind is JobKind.BATCH_PREDICTION:
         return None

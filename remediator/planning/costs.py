@@ -38,6 +38,7 @@ from remediator.job import (
 )
 from remediator.job.pipeline import PipelineNode
 from remediator.job.validation import require_shape
+from remediator.planning.savings import share_left, token_savings
 from remediator.policy.model import Limits
 
 REPLICA_START_HOURS = 5 / 60  # a batch replica also pays about five minutes of start
@@ -64,6 +65,17 @@ class Cost:
     """What bounds the longest run, in words: its own time-out, `max_run`, Vertex's seven days."""
     saved_usd: float | None = None
     """Of a batch of which only the rows that are left run again: what all of them would cost more."""
+    query_usd: float = 0.0
+    """Of a batch whose rows are in BigQuery: what counting and writing them costs, part of the sums."""
+
+    def with_queries(self, usd: float) -> Cost:
+        """With what BigQuery is paid, in both sums where they are known."""
+        return replace(
+            self,
+            usd=None if self.usd is None else round(self.usd + usd, 2),
+            worst_usd=None if self.worst_usd is None else round(self.worst_usd + usd, 2),
+            query_usd=usd,
+        )
 
 
 def usd_per_hour(
@@ -258,7 +270,8 @@ def estimate(
 ) -> Cost:
     """What the request would cost once created, from the failed run and the change.
 
-    Where that is not known, and it cannot be more than the failed run cost, it is booked at 0.
+    Where that is not known, and it cannot be more than the failed run cost, it is booked at 0. What
+    BigQuery is paid for the rows that are left is not in it (see `Cost.with_queries`).
     """
     price = price_per_hour(request, location, catalog, ran=case.job)
     rate = price.usd if price else None
@@ -266,17 +279,20 @@ def estimate(
     most, ours = (own, False) if own is not None else longest_run(case, history, limits)
     seconds, basis = _expected_seconds(case, diagnosis, history, catalog, request, changes)
     saved = 0.0
-    if resume.is_new and (share := _share_left(case, changes)) is not None:
+    if resume.is_new and (share := share_left(case, changes, typical_seconds(case))) is not None:
         whole, of_all = share
         saved = max(0.0, whole - whole * of_all)
         seconds, basis = whole * of_all, f"{resume.sent:,} rows at the pace of the failed run"
     seconds = min(max(seconds, _LEAST_SECONDS), most)
     hours = seconds / 3600 + _start_hours(request)
     worst = (most / 3600 + _start_hours(request)) * _trial_rounds(request)
-    if rate is None and (
-        cannot_cost_more(case.job, request, changes, catalog)
-        or _is_part_of_the_same(case.job, request, changes, resume)
-    ):
+    if rate is None and _is_part_of_the_same(case.job, request, changes, resume):
+        by_tokens = token_savings(case, catalog)
+        if by_tokens is None:
+            return Cost(hours, 0.0, None, None, most, ours, _FREE)
+        usd, less = round(by_tokens.left_usd, 2), round(by_tokens.saved_usd, 2)
+        return Cost(hours, usd, None, None, most, ours, by_tokens.basis, saved_usd=less)
+    if rate is None and cannot_cost_more(case.job, request, changes, catalog):
         return Cost(hours, 0.0, None, None, most, ours, _FREE)
     return Cost(
         hours,
@@ -292,27 +308,9 @@ def estimate(
     )
 
 
-def _share_left(case: Case, changes: tuple[Change, ...]) -> tuple[float, float] | None:
-    """(seconds that all rows would take, the share of them that is left); None: not known."""
-    rows, ran = case.rows, case.job.run_seconds
-    if rows is None or not rows.rows or not ran:
-        return None
-    came_back = rows.done + sum(rows.failed.values())
-    successes = _successes(case)
-    whole = successes[0] if successes else ran * rows.rows / max(came_back, 1)
-    for change in changes:
-        if change.field.endswith("tartingReplicaCount"):
-            whole *= case.job.replicas / max(int(change.after or 1), 1)
-    return whole, rows.left / rows.rows
-
-
-def resume_saves_usd(case: Case, catalog: Catalog) -> float | None:
-    """What running only the rows that are left would cost less than all of them; None: not known."""
-    rate = usd_per_hour(case.job, case.job.name.location, catalog)
-    share = _share_left(case, ())
-    if rate is None or share is None:
-        return None
-    return round(rate * share[0] * (1 - share[1]) / 3600, 2)
+def typical_seconds(case: Case) -> float | None:
+    """Seconds that the same took where it succeeded; None: no such run is known."""
+    return next(iter(_successes(case)), None)
 
 
 def _is_part_of_the_same(

@@ -34,7 +34,7 @@ def resubmission_words(draft: JobDraft, cost: Cost, not_before: datetime | None)
     if cost.usd is None:
         parts.append(f"what it costs in {draft.location} is not known")
     elif cost.usd_per_hour is None:
-        parts.append(cost.basis)
+        parts.append(cost_words(cost))
     else:
         worst = "" if cost.worst_usd is None else f", at most ${cost.worst_usd:.2f}"
         sum_ = f"{'at most' if cost.at_most else 'about'} ${cost.usd:.2f}"
@@ -71,12 +71,17 @@ _A_CENT = 0.01
 def cost_words(cost: Cost) -> str:
     """What an estimate rests on: hours, their source, and the rate."""
     rate = cost.usd_per_hour
+    queries = (
+        f"; queries of BigQuery for its rows, by a dry run: about ${cost.query_usd:.2g}"
+        if cost.query_usd
+        else ""
+    )
     if rate is None:
-        return cost.basis
+        return cost.basis + queries
     bound = (
         ", bounded by the on-demand price: not all of its rates are known" if cost.at_most else ""
     )
-    return f"{cost.basis}, at ${rate:.4g} an hour{bound}"
+    return f"{cost.basis}, at ${rate:.4g} an hour{bound}{queries}"
 
 
 def refusal_words(refused: tuple[GuardRefusal, ...]) -> str:

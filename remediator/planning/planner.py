@@ -333,7 +333,7 @@ class _Planning:
             draft.changes,
             resume=draft.resume,
         )
-        return request, cost
+        return request, cost.with_queries(draft.resume.query_usd)
 
     def _resubmission(
         self,
@@ -344,8 +344,10 @@ class _Planning:
         skipped: list[str],
     ) -> Plan:
         draft, cost = offer.draft.note(*skipped), offer.cost
-        if cost.saved_usd:
+        if cost.saved_usd is not None:
             draft = draft.note(f"about ${cost.saved_usd:.2f} less than running all rows again")
+        elif draft.resume.is_new and self.inputs.case.job.is_gemini_batch:
+            draft = draft.note("what that saves in dollars is not known: the price is not")
         asked = self._asked(limits, policy, draft=draft, cost=cost)
         refused = refusals(asked)
         wait = self._wait(offer.resubmit)

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from remediator.case import Case
+from remediator.catalog.catalog import Catalog
 from remediator.domain import ALL_ROWS, CLAIM_MARK, Guard, Part, Resume, label_value
 from remediator.job.batch import (
     INPUT_TABLE,
     INPUT_URIS,
     OUTPUT_PREFIX,
     OUTPUT_TABLE,
+    PREDICTIONS,
     BatchData,
     data_of,
 )
 from remediator.job.rows import RowAccount
 from remediator.job.summary import output_of
 from remediator.planning import regions
-from remediator.planning.costs import resume_saves_usd
+from remediator.planning.costs import typical_seconds, usd_per_hour
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect
+from remediator.planning.savings import share_left, token_savings
 
 _CUT_INTO_ROWS = frozenset({"jsonl", "csv"})
 
@@ -50,7 +54,7 @@ def resume_rows(draft: JobDraft, now: StepContext) -> JobDraft:
     stem = f"{label_value(now.root)}-{now.number}-{CLAIM_MARK}"
     for path, value in _places(target, stem, data).items():
         draft = draft.set(path, value)
-    resume = Resume(rows.left, (*before.parts, own), is_new=True)
+    resume = Resume(rows.left, (*before.parts, own), is_new=True, query_usd=rows.query_usd)
     return replace(draft, resume=resume).note(_note(rows))
 
 
@@ -60,9 +64,9 @@ def _places(target: str, stem: str, data: BatchData) -> dict[str, object]:
         return {
             INPUT_TABLE: f"{target}.rows_{name}",
             **(
-                {OUTPUT_TABLE: f"{target}.predictions_{name}"}
+                {OUTPUT_TABLE: f"{target}.{PREDICTIONS}{name}"}
                 if data.output_table
-                else {OUTPUT_PREFIX: data.output_prefix}
+                else {OUTPUT_PREFIX: f"{data.output_prefix.rstrip('/')}/{stem}"}
             ),
         }
     base = target.rstrip("/")
@@ -76,13 +80,25 @@ _SETTING = {False: "REMEDIATOR_RESUME_BUCKET", True: "REMEDIATOR_RESUME_DATASET"
 
 
 def _not_set_up(rows: RowAccount, setting: str, now: StepContext) -> str:
-    usd = resume_saves_usd(now.case, now.catalog)
-    money = f", about ${usd:.2f} less" if usd else ""
+    usd = _saved_usd(now.case, now.catalog)
+    unknown = ", for dollars that are not known" if now.job.is_gemini_batch else ""
+    money = f", about ${usd:.2f} less" if usd else unknown
     return (
         f"{rows.left:,} of {rows.rows:,} rows are left and could be run alone, which is not set up "
         f"({setting}): {rows.rows - rows.left:,} rows would not have to run again{money}; "
         "`rows --remaining FILE` writes those that are left"
     )
+
+
+def _saved_usd(case: Case, catalog: Catalog) -> float | None:
+    """What running only the rows that are left would cost less than all of them; None: not known."""
+    if by_tokens := token_savings(case, catalog):
+        return round(by_tokens.saved_usd, 2)
+    rate = usd_per_hour(case.job, case.job.name.location, catalog)
+    share = share_left(case, (), typical_seconds(case))
+    if rate is None or share is None:
+        return None
+    return round(rate * share[0] * (1 - share[1]) / 3600, 2)
 
 
 def _no_account(now: StepContext, data: BatchData) -> str:
@@ -120,7 +136,7 @@ def _note(rows: RowAccount) -> str:
 
 def carried(now: StepContext) -> Resume:
     """What the next attempt inherits where it runs all rows of a job that was itself a resume."""
-    return replace(_last_resume(now), is_new=False)
+    return replace(_last_resume(now), is_new=False, query_usd=0.0)
 
 
 def _last_resume(now: StepContext) -> Resume:

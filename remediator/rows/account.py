@@ -18,6 +18,7 @@ from remediator.rows.identity import ByContent, Identity, csv_ladder, ladder
 from remediator.rows.join import Joined, join, partitions_for, spills
 from remediator.rows.lines import Files, RowFile, body_of, csv_rows, is_torn, lines_of
 from remediator.rows.shapes import DONE, RowOutcome, outcome_of, unnamed_of
+from remediator.rows.token_count import TokenCount
 
 _MOST_MESSAGES = 1000  # different ones that are counted apart; chosen, so that memory stays flat
 _OTHERS = "(other messages)"
@@ -156,6 +157,7 @@ class _Attempt:
     rows: int = 0
     done_lines: int = 0
     failed: dict[str, int] = field(default_factory=dict)
+    tokens: TokenCount = field(default_factory=TokenCount)
     unnamed_passing: int = 0
     unnamed_never: int = 0
     torn: int = 0
@@ -240,6 +242,7 @@ class _Attempt:
                 self._refuse_key(f"null or missing in the output, {source.base}:{number}")
             if outcome.state == DONE:
                 self.done_lines += 1
+                self.tokens.add(record)
             else:
                 self._count(outcome.message, 1)
             yield text, outcome
@@ -298,6 +301,7 @@ class _Attempt:
             unmatched=named.unmatched,
             duplicates=named.duplicates,
             key=self.identity.key,
+            tokens=self.tokens.total(),
         )
         if self.damage or self.no_key:
             done = min(self.done_lines, self.rows)

@@ -29,6 +29,7 @@ _WRITTEN = re.compile(
     r"predictions?[._-].*|predictions?|incremental_predictions.*|errors?[._-].*|errors_validation_.*"
 )
 """Names of a batch's results and errors; whatever else lies in its folder is not its."""
+_PARTS_SECONDS = 20.0  # for a query over a handful of values; chosen
 _QUERY_SECONDS = 300.0  # that a query may take where nobody waits for an event; chosen
 _KEPT = 2  # accounts that are held until the job is created; a bit for each row
 
@@ -204,8 +205,11 @@ class BatchRows:
         self._tables.write_left(found, uri, seconds=seconds)
 
     def write_manifest(self, uri: str, body: Json) -> None:
-        """The list of a batch's parts, beside the newest of them."""
-        self._store.write_json(uri, body)
+        """The list of a batch's parts, beside the newest of them: an object, or a table."""
+        if not uri.startswith("bq://"):
+            self._store.write_json(uri, body)
+        elif self._tables is not None:
+            self._tables.write_parts(uri, body, seconds=_PARTS_SECONDS)
 
     def _check(self, ends: float | None, seconds: float | None) -> None:
         if ends is not None and self._clock() >= ends:

@@ -65,7 +65,7 @@ def outcome_of(record: Mapping[str, Any], *, among_errors: bool) -> RowOutcome |
     `among_errors`: the file holds failures only.
     """
     names = record.keys()
-    has_result = "response" in record or not names.isdisjoint(_ANSWERS)
+    has_result = record.get("response") is not None or not names.isdisjoint(_ANSWERS)
     if has_result and not among_errors and names.isdisjoint(_FAULTS) and not record.get("status"):
         return _RESULT  # by far the most lines; what follows would say the same
     gemini = "request" in record or "status" in record or "response" in record

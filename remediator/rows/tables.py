@@ -1,39 +1,32 @@
 """A batch whose rows are in BigQuery: what became of them, and those that are left, by queries there.
 
-Owns the SQL (one question for each key of the ladder, one anti-join) and what its answers mean. The
-data stay in BigQuery, whatever their size; what a query reads is known by a dry run before it is asked.
-Sees BigQuery through `TableStore`. Called by `app`, beside `objects`.
+Owns which tables a batch has, what is asked of them (see `table_sql`) within which sum, and what the
+answers mean. The data stay in BigQuery, whatever their size; what a query reads is known by a dry run
+before it is asked. Sees BigQuery through `TableStore`. Called by `app`, beside `objects`.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from remediator.domain import PermanentError
+from remediator.domain import Json, PermanentError
 from remediator.job import Job
 from remediator.job.batch import BatchData, data_of
-from remediator.job.rows import CONTENT, RowAccount, may_pass
-from remediator.rows.identity import KNOWN_KEYS
+from remediator.job.rows import CONTENT, RowAccount, code_named, may_pass
+from remediator.rows.table_sql import BatchSql, Table
 
 USD_PER_TIB = 6.25
 """On-demand queries in the US, documented: cloud.google.com/bigquery/pricing (2026-11). Other regions
 cost up to half as much again, and who has bought slots pays nothing by the byte."""
 _LEAST_BYTES = 10 * 2**20  # billed of each table that a query reads, documented on the same page
-
-_MOST_MESSAGES = 1000  # different ones that are told apart; chosen
 _TABLE = re.compile(
     r"bq://(?P<project>[a-z0-9.:-]{4,100})\.(?P<dataset>\w{1,1024})\.(?P<table>[\w$-]{1,1024})"
 )
-_COLUMN = re.compile(r"[A-Za-z_]\w{0,299}")
-_SCALAR = frozenset({"STRING", "INTEGER", "INT64", "NUMERIC", "BIGNUMERIC", "BYTES"})
-"""Types whose values are equal where their text is; a FLOAT is no name of a row."""
-_SERVICE_COLUMNS = frozenset(
-    {"request", "response", "status", "processed_time", "prediction", "predictions", "explanation",
-     "explanations", "errors", "error", "errors_code", "errors_message", "_vertex_row_id"}
-)  # fmt: skip
+_DATASET = re.compile(r"bq://(?P<project>[a-z0-9:-]{4,100})\.(?P<dataset>\w{1,1024})")
 
 
 Records = Sequence[Mapping[str, Any]]
@@ -46,6 +39,10 @@ class TableStore(Protocol):
 
     def columns(self, table: str) -> Mapping[str, str]:
         """Types by column of `project.dataset.table`; raises NotFound."""
+        ...
+
+    def names(self, dataset: str) -> Sequence[str]:
+        """The tables of `project.dataset`; raises NotFound."""
         ...
 
     def bytes_read(self, sql: str, parameters: Parameters) -> int:
@@ -68,8 +65,10 @@ class TableStore(Protocol):
         *,
         seconds: float,
         most_bytes: int,
+        replace: bool = False,
     ) -> None:
-        """The query's answer as a new table, whole or not at all; one that is there is left as it is."""
+        """The query's answer as a table, whole or not at all; one that is there is left as it is, or
+        replaced where that is asked for."""
         ...
 
 
@@ -81,14 +80,13 @@ class TooDear(PermanentError):
 class TableRows:
     """A batch's account, and the query that gives the rows that are left.
 
-    `usd` is what the account cost, and what writing the rows costs about again.
+    What the queries cost, that one included, stands in the account (`query_usd`).
     """
 
     account: RowAccount
     sql: str = ""
     passing: tuple[str, ...] = ()
     most_bytes: int = 0
-    usd: float = 0.0
 
 
 class BatchTables:
@@ -105,52 +103,66 @@ class BatchTables:
         Raises PermanentError (TooDear among them) where that cannot be told, TransientError where it may
         be asked again.
         """
-        data = data_of(job)
-        took, gave = _tables(data)
-        sides = _Sides(took, gave, self._store.columns(took), self._store.columns(gave))
-        spent = 0
-        odd = next((name for name in sides.took_columns if not _COLUMN.fullmatch(name)), None)
-        if odd is not None:
-            msg = f"a column's name is not one that is asked for: {odd!r}"
+        sql = self._tables_of(data_of(job))
+        if sql.odd_column is not None:
+            msg = f"a column's name is not one that is asked for: {sql.odd_column!r}"
             raise PermanentError(msg)
-        self._require_no_errors_apart(sides)
+        rungs = sql.ladder(key)
+        if not rungs:
+            msg = "no column of its tables names a row, and the output does not repeat the whole input"
+            raise PermanentError(msg)
+        asking = _Asking(self._store, seconds, most_usd)
+        failures = [
+            _Failure.parse(str(row["said"] or ""), int(row["n"]), gemini=sql.is_gemini)
+            for row in asking.ask(sql.messages(), {})
+        ]
+        passing = tuple(one.said for one in failures if one.may_pass)
+        parameters = {"passing": passing}
         why: list[str] = []
-        messages = self._asked(sides.messages_sql(), {}, seconds, most_usd, spent)
-        spent += messages.bytes
-        failed = {str(row["message"] or ""): int(row["n"]) for row in messages.rows}
-        gemini = "request" in sides.took_columns
-        passing = tuple(m for m in failed if may_pass(m, gemini=gemini))
-        for name in sides.ladder(key):
-            sql = sides.account_sql(name)
-            found = self._asked(sql, {"passing": passing}, seconds, most_usd, spent)
-            spent += found.bytes
-            (counts,) = found.rows
-            account, no_key = _account_of(name, counts, failed, why)
-            if no_key:
-                why.append(no_key)
-                continue
-            return TableRows(
-                account,
-                sides.left_sql(name),
-                passing,
-                most_bytes=2 * found.bytes + _LEAST_BYTES,
-                usd=usd_of(spent),
-            )
-        rows = int(counts["row_count"] or 0)
-        return TableRows(
-            RowAccount(rows, 0, failed, key=None, sound=False, because="; ".join(why)),
-            usd=usd_of(spent),
+        for name in rungs:
+            (counts,) = asking.ask(sql.account(name), parameters)
+            account, no_key = _account_of(name, counts, failures, why)
+            if not no_key:
+                left = sql.left(name)
+                reads = asking.would_read(left, parameters)
+                usd = usd_of(asking.spent + reads)
+                return TableRows(replace(account, query_usd=usd), left, passing, 2 * reads)
+            why.append(no_key)
+        unsound = replace(
+            account, done=0, missing=0, retriable=0, key=None, sound=False, because="; ".join(why)
         )
+        return TableRows(replace(unsound, query_usd=usd_of(asking.spent)))
 
-    def _require_no_errors_apart(self, sides: _Sides) -> None:
-        """A custom model's failed rows stand in a table of their own, which is not matched."""
-        if "status" in sides.gave_columns:
-            return
-        project, _, table = sides.gave.rpartition(".")
-        beside = f"{project}.{table.replace('predictions', 'errors', 1)}"
-        if beside != sides.gave and self._store.count(beside):
-            msg = f"its failed rows are in the table {beside}, which is not matched"
-            raise PermanentError(msg)
+    def _tables_of(self, data: BatchData) -> BatchSql:
+        """The batch's tables; raises PermanentError where they cannot be told, NotFound among them.
+
+        Where only a dataset is named for the output, its tables are those that bear the time at which
+        the job was made (`predictions_2026_11_23T20_00_00_123Z`), and so are those of failed rows,
+        beside whichever results.
+        """
+        took = _full_name(data.input_table, "input")
+        dataset, table = _place_of(data.output_table)
+        names: Sequence[str] = ()
+        if not table:
+            names = self._store.names(dataset)
+            found = [one for one in names if _bears(one, "predictions", data.output_mark)]
+            if len(found) != 1:
+                several = ", ".join(found[:5]) or "none"
+                msg = f"its results are in one table of {dataset}, and those of its time are: {several}"
+                raise PermanentError(msg)
+            (table,) = found
+        gave = Table(f"{dataset}.{table}", self._store.columns(f"{dataset}.{table}"))
+        errors: list[Table] = []
+        if (
+            "status" not in gave.columns
+        ):  # a custom model's failed rows stand in tables of their own
+            beside = table.replace("predictions", "errors", 1)
+            for one in names or self._store.names(dataset):
+                its = one == beside or _bears(one, "errors", data.output_mark)
+                name = _full_name(f"bq://{dataset}.{one}", "table of failed rows") if its else ""
+                if its and one != table and self._store.count(name):
+                    errors.append(Table(name, self._store.columns(name)))
+        return BatchSql(Table(took, self._store.columns(took)), gave, tuple(errors))
 
     def write_left(self, found: TableRows, table: str, *, seconds: float) -> None:
         """The rows that are left as a new table; one of that name with as many rows is used.
@@ -173,30 +185,72 @@ class BatchTables:
             msg = f"{table} has {held} rows, and {wanted:,} are left"
             raise PermanentError(msg)
 
-    def _asked(
-        self,
-        sql: str,
-        parameters: Parameters,
-        seconds: float,
-        most_usd: float | None,
-        spent: int,
-    ) -> _Asked:
-        would = max(self._store.bytes_read(sql, parameters), 2 * _LEAST_BYTES)
-        usd = usd_of(spent + would)
-        if most_usd is not None and usd > most_usd:
+    def write_parts(self, uri: str, body: Json, *, seconds: float) -> None:
+        """The list of a batch's parts as a table, a row for each; one that is there is replaced."""
+        parts = [json.dumps({"root": body["root"], **part}) for part in body["parts"]]
+        self._store.create(
+            uri.removeprefix("bq://"),
+            _PARTS,
+            {"parts": parts},
+            seconds=seconds,
+            most_bytes=2 * _LEAST_BYTES,
+            replace=True,
+        )
+
+
+_PARTS = """SELECT JSON_VALUE(part, '$.root') AS root, JSON_VALUE(part, '$.job') AS job,
+  CAST(JSON_VALUE(part, '$.attempt') AS INT64) AS attempt,
+  CAST(JSON_VALUE(part, '$.rows') AS INT64) AS `rows`, JSON_VALUE(part, '$.output') AS output
+FROM UNNEST(@parts) AS part"""
+
+
+@dataclass(slots=True)
+class _Asking:
+    """Queries within one sum; `spent` is what they read so far, in bytes as they are billed."""
+
+    store: TableStore
+    seconds: float
+    most_usd: float | None
+    spent: int = 0
+
+    def ask(self, sql: str, parameters: Parameters) -> Records:
+        """Raises TooDear where the query, with those before it, may cost more than may be spent."""
+        would = self.would_read(sql, parameters)
+        usd = usd_of(self.spent + would)
+        if self.most_usd is not None and usd > self.most_usd:
             msg = (
-                f"counting its rows in BigQuery would cost about ${usd:.2f}, and ${most_usd:.2f} may be "
-                "spent"
+                f"counting its rows in BigQuery would cost about ${usd:.2f}, and ${self.most_usd:.2f} "
+                "may be spent"
             )
             raise TooDear(msg)
-        answer = self._store.ask(sql, parameters, seconds=seconds, most_bytes=2 * would)
-        return _Asked(answer, would)
+        answer = self.store.ask(sql, parameters, seconds=self.seconds, most_bytes=2 * would)
+        self.spent += would
+        return answer
+
+    def would_read(self, sql: str, parameters: Parameters) -> int:
+        """Bytes, by a dry run; at least what is billed of the two tables in any case."""
+        return max(self.store.bytes_read(sql, parameters), 2 * _LEAST_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    rows: Records
-    bytes: int
+class _Failure:
+    """A message of failed rows as the queries tell it (`said`), and how many rows have it."""
+
+    said: str
+    message: str
+    count: int
+    may_pass: bool
+
+    @classmethod
+    def parse(cls, said: str, count: int, *, gemini: bool) -> _Failure:
+        code, _, message = said.partition(" ")
+        number = code_named(code)
+        words = message or (f"code {code}" if code else _NO_WORDS)
+        return cls(said, words, count, may_pass(words, number, gemini=gemini))
+
+
+_NO_WORDS = "neither a result nor an error"
+_OTHERS = "(other messages)"
 
 
 def usd_of(read: int) -> float:
@@ -204,136 +258,43 @@ def usd_of(read: int) -> float:
     return read / 2**40 * USD_PER_TIB
 
 
-def _tables(data: BatchData) -> tuple[str, str]:
-    """(input, output) as `project.dataset.table`; raises PermanentError where one is none."""
-    names = []
-    for what, uri in (("input", data.input_table), ("output", data.output_table)):
-        found = _TABLE.fullmatch(uri)
-        if found is None:
-            msg = f"the {what} is no BigQuery table: {uri or '(none named)'}"
-            raise PermanentError(msg)
-        names.append(f"{found['project']}.{found['dataset']}.{found['table']}")
-    return names[0], names[1]
+def _full_name(uri: str, what: str) -> str:
+    """`project.dataset.table`; raises PermanentError where the URI names none."""
+    found = _TABLE.fullmatch(uri)
+    if found is None:
+        msg = f"the {what} is no BigQuery table: {uri or '(none named)'}"
+        raise PermanentError(msg)
+    return f"{found['project']}.{found['dataset']}.{found['table']}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """Both tables with their columns, and the SQL over them."""
+def _place_of(uri: str) -> tuple[str, str]:
+    """(`project.dataset`, the table or "") of an output; raises PermanentError where it names neither."""
+    if found := _DATASET.fullmatch(uri):
+        return f"{found['project']}.{found['dataset']}", ""
+    dataset, _, table = _full_name(uri, "output").rpartition(".")
+    return dataset, table
 
-    took: str
-    gave: str
-    took_columns: Mapping[str, str]
-    gave_columns: Mapping[str, str]
 
-    def ladder(self, key: str | None) -> list[str]:
-        """Keys to try, in order; CONTENT last. Raises PermanentError for one that is not there."""
-        shared = [name for name in self.took_columns if name in self.gave_columns]
-        named = [
-            name
-            for name in shared
-            if self.took_columns[name] in _SCALAR
-            and name not in _SERVICE_COLUMNS
-            and _COLUMN.fullmatch(name)
-        ]
-        if key is not None:
-            if key not in named:
-                msg = f"`{key}` is no column of both tables that could name a row"
-                raise PermanentError(msg)
-            return [key]
-        known = [name for name in KNOWN_KEYS if name in named]
-        content = [CONTENT] if self._content() else []
-        return [*known, *(name for name in named if name not in known), *content]
-
-    def messages_sql(self) -> str:
-        """Each message of a failed row, with how often it stands there."""
-        return f"""SELECT {self._message} AS message, COUNT(*) AS n
-FROM `{self.gave}` WHERE NOT ({self._good})
-GROUP BY message ORDER BY n DESC LIMIT {_MOST_MESSAGES}"""  # noqa: S608  # of checked names
-
-    def account_sql(self, key: str) -> str:
-        """One row of counts for this key."""
-        return f"""{self._both(key)}
-SELECT
-  IFNULL(SUM(took.n), 0) AS row_count,
-  IFNULL(SUM(took.n - 1), 0) AS duplicates,
-  IFNULL(SUM(IF(took.k IS NULL, took.n, 0)), 0) AS unnamed_rows,
-  IFNULL(SUM(LEAST(took.n, IFNULL(gave.done, 0))), 0) AS done,
-  IFNULL(SUM(LEAST(GREATEST(took.n - IFNULL(gave.done, 0), 0), IFNULL(gave.never, 0))), 0) AS never,
-  IFNULL(SUM(LEAST(GREATEST(took.n - IFNULL(gave.done, 0) - IFNULL(gave.never, 0), 0), IFNULL(gave.passing, 0))), 0) AS passing,
-  IFNULL(SUM(IF(gave.k IS NULL, 0, IF(gave.m - 1 > 0, gave.m - 1, 0))), 0) AS repeated,
-  IFNULL(SUM(GREATEST(IFNULL(gave.m, 0) - IFNULL(took.n, 0), 0)), 0) AS unmatched,
-  (SELECT COUNT(*) FROM outputs WHERE k IS NULL) AS unnamed_lines
-FROM took FULL OUTER JOIN gave ON took.k = gave.k"""  # noqa: S608  # of checked names
-
-    def left_sql(self, key: str) -> str:
-        """The rows that did not come back, and those whose failure may pass, as they stand in the input."""
-        columns = ", ".join(f"numbered.`{name}`" for name in self.took_columns)
-        return f"""{self._both(key)},
-numbered AS (
-  SELECT *, {self._identity(key, self.took_columns)} AS remediator_k,
-    ROW_NUMBER() OVER (PARTITION BY {self._identity(key, self.took_columns)}) AS remediator_n
-  FROM `{self.took}`
-)
-SELECT {columns}
-FROM numbered LEFT JOIN gave ON numbered.remediator_k = gave.k
-WHERE numbered.remediator_n > IFNULL(gave.done, 0) + IFNULL(gave.never, 0)"""  # noqa: S608  # of checked names
-
-    def _both(self, key: str) -> str:
-        return f"""WITH inputs AS (SELECT {self._identity(key, self.took_columns)} AS k FROM `{self.took}`),
-outputs AS (
-  SELECT {self._identity(key, self.gave_columns)} AS k, {self._good} AS good,
-    {self._message} IN UNNEST(@passing) AS may_pass
-  FROM `{self.gave}`
-),
-took AS (SELECT k, COUNT(*) AS n FROM inputs GROUP BY k),
-gave AS (
-  SELECT k, COUNT(*) AS m, COUNTIF(good) AS done, COUNTIF(NOT good AND may_pass) AS passing,
-    COUNTIF(NOT good AND NOT may_pass) AS never
-  FROM outputs GROUP BY k
-)"""  # noqa: S608  # of checked names
-
-    def _identity(self, key: str, columns: Mapping[str, str]) -> str:
-        if key != CONTENT:
-            return f"CAST(`{key}` AS STRING)"
-        parts = ", ".join(self._as_text(name, columns[name]) for name in self._content())
-        return f"TO_JSON_STRING([{parts}])"
-
-    def _content(self) -> list[str]:
-        """Columns by which a row is what it is: the request, or all that the output repeats."""
-        if "request" in self.took_columns:
-            return ["request"] if "request" in self.gave_columns else []
-        shared = [name for name in self.took_columns if name in self.gave_columns]
-        whole = len(shared) == len(self.took_columns)
-        return [name for name in shared if _COLUMN.fullmatch(name)] if whole else []
-
-    @staticmethod
-    def _as_text(name: str, kind: str) -> str:
-        """A value as text: a request that stands as text is read, so that its layout does not matter."""
-        if name == "request" and kind == "STRING":
-            return f"IFNULL(TO_JSON_STRING(SAFE.PARSE_JSON(`{name}`)), `{name}`)"
-        return f"TO_JSON_STRING(`{name}`)"
-
-    @property
-    def _good(self) -> str:
-        if "status" in self.gave_columns:
-            return "IFNULL(status, '') = ''"
-        return "TRUE"  # a custom model's failures are in a table of their own
-
-    @property
-    def _message(self) -> str:
-        return "IFNULL(status, '')" if "status" in self.gave_columns else "''"
+def _bears(name: str, begin: str, mark: str) -> bool:
+    """Whether a table's name begins so and bears a job's time."""
+    return name.startswith(begin) and bool(mark) and mark in re.sub(r"\D", "", name)
 
 
 def _account_of(
-    key: str, counts: Mapping[str, Any], failed: Mapping[str, int], before: Sequence[str]
+    key: str, counts: Mapping[str, Any], failures: Sequence[_Failure], before: Sequence[str]
 ) -> tuple[RowAccount, str]:
     """The account by this key, and why the key is none; empty where it is one."""
     said = {name: int(value or 0) for name, value in counts.items()}
-    number = sum(failed.values())
+    failed: dict[str, int] = {}
+    for one in failures:
+        failed[one.message] = failed.get(one.message, 0) + one.count
+    number = said["failed_lines"]
+    if others := number - sum(failed.values()):
+        failed[_OTHERS] = others
     account = RowAccount(
         rows=said["row_count"],
         done=said["done"],
-        failed=dict(failed),
+        failed=failed,
         retriable=said["passing"],
         missing=max(0, said["row_count"] - said["done"] - number),
         unmatched=said["unmatched"],

@@ -26,7 +26,7 @@ from remediator.domain import (
     rfc3339,
 )
 from remediator.job import Job, summary
-from remediator.job.batch import MANIFEST, data_of
+from remediator.job.batch import manifest_of
 from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
 from remediator.ledger import (
     Chain,
@@ -168,6 +168,9 @@ def settle_attempt(
     job: Job, chain: Chain, ledger: Ledger, catalog: Catalog, *, final: bool
 ) -> Chain:
     usd = costs.spent_usd(job, catalog)
+    if usd is not None:
+        made = (one for one in chain.attempts if one.name == str(job.name))
+        usd += sum(one.resume.query_usd for one in made)
     return ledger.settle(
         chain.key,
         job.name.key,
@@ -213,10 +216,9 @@ def write_manifest(chain: Chain, current: Job, rows: RowsOfBatches) -> None:
     log: outcomes and `follow` name the same parts.
     """
     parts = parts_of(chain, current)
-    place = data_of(current).output_prefix
-    if len(parts) < _SEVERAL or not place:
+    uri = manifest_of(current)
+    if len(parts) < _SEVERAL or not uri:
         return
-    uri = f"{place.rstrip('/')}/{MANIFEST}"
     body = {"root": chain.root, "parts": [part.to_json() for part in parts]}
     try:
         rows.write_manifest(uri, body)

@@ -51,9 +51,9 @@ class Tables:
         )
 
     def put(
-        self, table: str, columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]
+        self, table: str, columns: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
     ) -> None:
-        schema = [bigquery.SchemaField(name, kind) for name, kind in columns.items()]
+        schema = [_field(name, kind) for name, kind in columns.items()]
         table = f"genomics-lab.{table}"
         self.client.delete_table(table, not_found_ok=True)
         self.client.create_table(bigquery.Table(table, schema=schema))
@@ -65,6 +65,13 @@ class Tables:
 
     def names(self, dataset: str) -> list[str]:
         return [one.table_id for one in self.client.list_tables(dataset)]
+
+
+def _field(name: str, kind: Any) -> bigquery.SchemaField:
+    """A column; a list of columns makes a STRUCT."""
+    if isinstance(kind, str):
+        return bigquery.SchemaField(name, kind)
+    return bigquery.SchemaField(name, "RECORD", fields=[_field(*one) for one in kind])
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +106,10 @@ def tables(emulator: str) -> Tables:
         found.client.delete_dataset(dataset, delete_contents=True, not_found_ok=True)
         found.client.create_dataset(dataset)
     return found
+
+
+STATUS = {"errors": [("code", "INTEGER"), ("message", "STRING")]}
+"""google.rpc.Status as the column of a custom model's failed rows."""
 
 
 REQUESTS = {"sample": "STRING", "request": "STRING"}
@@ -171,6 +182,15 @@ def test_rows_that_are_left_go_to_a_table_of_ours_and_come_back_as_another(
     assert outcomes(cloud)[-1]["outputs"][0] == "bq://genomics-lab.lab.answers"
     assert len(outcomes(cloud)[-1]["outputs"]) == 2
     assert sorted(tables.names("lab")) == ["answers", "requests"]
+    manifest = output.removeprefix("bq://").replace("predictions_", "manifest_")
+    root = {"root": job["name"]}
+    found = sorted(tables.rows(manifest), key=lambda part: int(part["attempt"]))
+    assert found[0].pop("rows") == 12
+    assert found[1].pop("rows") == 1000  # what the twin counts for any batch
+    assert found == [
+        {**root, "job": job["name"], "attempt": 0, "output": "bq://genomics-lab.lab.answers"},
+        {**root, "job": made["name"], "attempt": 1, "output": output},
+    ]  # fmt: skip
 
 
 def test_a_key_that_is_repeated_gives_way_to_the_request_itself(
@@ -213,3 +233,94 @@ def test_queries_that_cost_more_than_may_be_spent_are_not_asked(
     announced_and_heard(house, cloud)
     assert made_jobs(cloud, job) == []
     assert "in BigQuery would cost about" in cloud.slack.messages[0].text
+
+
+# --- custom models: failed rows in tables of their own ---------------------------------------------
+
+GENES = {"gene": "STRING", "x": "FLOAT"}
+TIMED = "2026_11_23T20_00_00_123Z_7"
+
+
+def custom(cloud: Any, **more: object) -> dict[str, Any]:
+    """A custom model's batch, dead on its way; its output is a dataset, in which Vertex made tables."""
+    model = cloud.add_model("777", displayName="scorer")
+    return expired(
+        cloud,
+        model=model,
+        modelVersionId="1",
+        state="JOB_STATE_FAILED",
+        error={"code": 13, "message": "INTERNAL"},
+        createTime="2026-11-23T20:00:00.5Z",
+        outputConfig={
+            "predictionsFormat": "bigquery",
+            "bigqueryDestination": {"outputUri": "bq://genomics-lab.lab"},
+        },
+        dedicatedResources={
+            "machineSpec": {"machineType": "n1-standard-4"},
+            "startingReplicaCount": 1,
+            "maxReplicaCount": 1,
+        },
+        **more,
+    )
+
+
+def genes(count: int) -> list[dict[str, Any]]:
+    return [{"gene": f"g{n}", "x": n / 4} for n in range(count)]
+
+
+def with_error(row: Mapping[str, Any], code: int, message: str) -> dict[str, Any]:
+    return {**row, "errors": {"code": code, "message": message}}
+
+
+@pytest.mark.parametrize(
+    ("errors", "made_by_vertex"),
+    [("errors", {}), ("errors_validation", {"bigqueryOutputTable": f"predictions_{TIMED}"})],
+    ids=["dataset", "table"],
+)
+def test_failed_rows_of_a_custom_model_are_read_from_their_own_table(
+    resuming: House, cloud: Any, tables: Tables, errors: str, made_by_vertex: dict[str, str]
+) -> None:
+    rows = genes(20)
+    tables.put("lab.requests", GENES, rows)
+    tables.put(f"lab.predictions_{TIMED}", {**GENES, "prediction": "STRING"},
+               [{**row, "prediction": "1"} for row in rows[:12]])  # fmt: skip
+    failed = [with_error(rows[12], 14, "try again"), with_error(rows[13], 3, "no such gene")]
+    tables.put(f"lab.{errors}_{TIMED}", {**GENES, **STATUS}, failed)
+    other = "2026_11_22T20_00_00_123Z_7"  # another job's, in the same dataset
+    tables.put(f"lab.predictions_{other}", {**GENES, "prediction": "STRING"}, [])
+    tables.put(f"lab.errors_{other}", {**GENES, **STATUS}, [with_error(rows[0], 3, "other")])
+    info = {"bigqueryOutputDataset": "bq://genomics-lab.lab", **made_by_vertex}
+    job = custom(cloud, outputInfo=info)
+    announced_and_heard(resuming, cloud)
+    (made,) = made_jobs(cloud, job)
+    assert {row["gene"] for row in tables.rows(made_table(made))} == {
+        "g12",
+        *(f"g{n}" for n in range(14, 20)),
+    }
+    assert made["model"].endswith("/models/777@1")
+    assert "7 rows are left" in cloud.slack.messages[0].text
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "why"),
+    [
+        (STATUS, [{"errors": {"code": 14, "message": "try again"}}], "no column of its tables names a row"),
+        ({**GENES, **STATUS}, [with_error(genes(1)[0], 14, "try again")] * 2, "repeat a `gene`"),
+        ({**GENES, **STATUS}, [with_error({"gene": "g99", "x": 1.0}, 14, "try again")], "match no row of the input"),
+        ({**GENES, **STATUS}, [with_error({"gene": None, "x": 1.0}, 14, "try again")], "`gene` is null in the output"),
+    ],
+    ids=["no-columns", "done-and-failed", "stranger", "null"],
+)  # fmt: skip
+def test_failed_rows_that_cannot_be_told_apart_are_refused(
+    resuming: House, cloud: Any, tables: Tables, columns: Any, rows: Any, why: str
+) -> None:
+    took = genes(10)
+    tables.put("lab.requests", GENES, took)
+    tables.put(f"lab.predictions_{TIMED}", {**GENES, "prediction": "STRING"},
+               [{**row, "prediction": "1"} for row in took[:6]])  # fmt: skip
+    tables.put(f"lab.errors_{TIMED}", columns, rows)
+    job = custom(cloud)
+    announced_and_heard(resuming, cloud)
+    assert made_jobs(cloud, job) == []
+    assert why in cloud.slack.messages[0].text
+    assert tables.names("resumed") == []
