@@ -51,13 +51,13 @@ class Room:
 ROOMS = {
     "resubmit": Room(("workflow/resubmit.py", "workflow/claims.py"), ("tests/workflow/test_resubmit.py",)),
     "claims": Room(
-        ("ledger/ledger.py", "ledger/records.py"),
+        ("ledger/claims.py", "ledger/spending.py", "ledger/documents.py", "ledger/records.py"),
         _LEDGER,
         only=frozenset(
             {
                 "claimed_root", "root_of", "claim", "take_over", "release_lease", "record", "step_over",
-                "withdraw", "settle", "used", "_same_hold", "_joined", "_exchanged",
-                "_at_least_zero", "send_before", "safe_to_recreate_at",
+                "withdraw", "settle", "used", "_same_hold", "_joined", "exchanged",
+                "at_least_zero", "send_before", "safe_to_recreate_at",
             }
         ),
     ),

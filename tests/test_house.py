@@ -269,7 +269,7 @@ def test_few_modules_stand_at_the_root() -> None:
 
 
 _LONG = {
-    "catalog/catalog.py", "ledger/firestore.py", "ledger/ledger.py", "planning/hardware.py",
+    "catalog/catalog.py", "planning/hardware.py",
     "policy/checks.py", "policy/expressions.py", "policy/values.py",
 }  # fmt: skip
 """Files over 500 lines, to be split: the list may only become shorter."""

@@ -4,8 +4,9 @@
 stores. The workflow and the composition root call it.
 """
 
+from remediator.ledger.claims import STALE
 from remediator.ledger.encoding import BrokenDocument, UnreadableDocument
-from remediator.ledger.ledger import STALE, Ledger
+from remediator.ledger.ledger import Ledger
 from remediator.ledger.outcomes import BreakerPause, PastOutcome, pause_of
 from remediator.ledger.records import (
     Approval,

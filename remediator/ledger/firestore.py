@@ -10,45 +10,33 @@ its document is as it was read (or absent); where one is not, the work is run ag
 leaves no lock behind, and of any number of contending executions one always wins. Each commit carries a
 random mark: one whose answer was lost is looked for by it before anything is repeated.
 
-The generated client is imported and opened when first used, once in each process: a channel must not
-cross a fork. Called by `ledger` through the `Store` protocol.
+How Firestore is reached is `firestore_calls`' business. Called by `ledger` through the `Store` protocol.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import os
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from remediator import log
-from remediator.deadline import call_with_retries, remaining
-from remediator.domain import Json, PermissionDenied, RemediatorError, TransientError
+from remediator.deadline import call_with_retries
+from remediator.domain import Json, RemediatorError, TransientError
 from remediator.ledger.encoding import read_body
+from remediator.ledger.firestore_calls import FirestoreCalls, code_of
 from remediator.ledger.read_cache import ReadCache, Seen
 from remediator.ledger.records import Work
 
 T = TypeVar("T")
 
-_HOST = "firestore.googleapis.com"
 _TOTAL_SECONDS = 20.0  # for one verb, its retries included
-_LEAST_TRY_SECONDS = 0.05
-_LAST_SECONDS = 5.0  # what is done must be written down, also when an event's time is used up
 _READ_AT_ONCE = 300  # documents in one BatchGetDocuments
 _EXPIRED_ROUNDS = 10
 _EXPIRED_AT_ONCE = 400  # a commit took 500 writes at most for years, and still should
-_PASSING = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "RESOURCE_EXHAUSTED"}) | {
-    "ABORTED",
-    "CANCELLED",
-    "UNKNOWN",
-}
 _NEVER_APPLIED = frozenset({"ABORTED", "RESOURCE_EXHAUSTED"})
 _UNORDERED = frozenset({"switches"})
 _CHANGED = frozenset({"FAILED_PRECONDITION", "ALREADY_EXISTS", "NOT_FOUND"})
@@ -149,13 +137,13 @@ class FirestoreStore:
     ) -> None:
         self._database = f"projects/{project}/databases/{database}"
         self._collection = collection
-        self._open_channel = open_channel
-        self._open_client = open_client
-        self._timeout_seconds = timeout_seconds
-        self._lock = threading.Lock()
-        self._opened: tuple[int, Any, tuple[tuple[str, str], ...]] | None = None
+        self._calls = FirestoreCalls(
+            self._database,
+            open_channel=open_channel,
+            open_client=open_client,
+            timeout_seconds=timeout_seconds,
+        )
         self._recent = ReadCache()
-        self._inherited: list[Any] = []  # a parent's channels: closing one in a child can hang
 
     # --- the store's verbs ---------------------------------------------------------------------
 
@@ -166,7 +154,7 @@ class FirestoreStore:
         it would only answer, writing nothing, is answered from what stands in Firestore now.
         """
         log.hear_libraries()
-        ends = self._ends()
+        ends = self._calls.ends()
         recent: ReadCache | None = self._recent
 
         def once() -> T:
@@ -205,12 +193,12 @@ class FirestoreStore:
             for key, one in seen.items()
             if one and one.text is not None
         }
-        found = self.fetch(collection, unseen, self._ends())
+        found = self.fetch(collection, unseen, self._calls.ends())
         return {**bodies, **{key: body for key, (body, _) in found.items()}}
 
     def prefetch(self, every: Iterable[tuple[str, str]]) -> None:
         """Read these at once, for the next read of each."""
-        self._fetched(tuple(dict.fromkeys(every)), self._ends(), prefetch=True)
+        self._fetched(tuple(dict.fromkeys(every)), self._calls.ends(), prefetch=True)
 
     def expect_new(self, every: Iterable[tuple[str, str]]) -> None:
         """These surely do not exist yet: a unit of work that writes them need not read them first.
@@ -254,16 +242,15 @@ class FirestoreStore:
             if not names:
                 break
             writes = [{"delete": name} for name in names]
-            self._again_while_it_helps("forgetting", self._ends(), _sender(self, writes))
+            self._calls.again_while_it_helps(
+                "forgetting", self._calls.ends(), _sender(self._calls, writes)
+            )
             gone += len(names)
         return gone
 
     def close(self) -> None:
         """Let go of the channel; the next call opens a new one."""
-        with self._lock:
-            if self._opened is not None and self._opened[0] == os.getpid():
-                self._opened[1].transport.close()
-            self._opened = None
+        self._calls.close()
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -282,7 +269,9 @@ class FirestoreStore:
         wanted = list(names)
         for start in range(0, len(wanted), _READ_AT_ONCE):
             part = wanted[start : start + _READ_AT_ONCE]
-            for document in self._again_while_it_helps("reading", ends, _reader(self, part)):
+            for document in self._calls.again_while_it_helps(
+                "reading", ends, _reader(self._calls, part)
+            ):
                 found[names[document.name]] = document
         for at in every:
             one = found.get(at)
@@ -298,12 +287,11 @@ class FirestoreStore:
             "structured_query": {"from_": [{"collection_id": self._collection}], **query},
         }
 
-        def ask(seconds: float) -> list[Any]:
-            client, metadata = self._client()
-            answers = client.run_query(request, retry=None, timeout=seconds, metadata=metadata)
-            return [answer.document for answer in answers if answer.document.name]
-
-        return self._again_while_it_helps("querying", self._ends(), ask)
+        return self._calls.again_while_it_helps(
+            "querying",
+            self._calls.ends(),
+            lambda seconds: self._calls.run_query(request, seconds),
+        )
 
     def _name(self, collection: str, key: str) -> str:
         return f"{self._database}/documents/{self._collection}/{collection}:{key}"
@@ -324,9 +312,9 @@ class FirestoreStore:
         def once(seconds: float) -> bool:
             nonlocal unheard
             try:
-                times = self.send_writes(writes, seconds)
+                times = self._calls.send_writes(writes, seconds)
             except api.GoogleAPICallError as err:
-                code = _code(err)
+                code = code_of(err)
                 if code == "ABORTED" or (code in _CHANGED and transaction.read):
                     return False
                 unheard = unheard or code not in _NEVER_APPLIED
@@ -336,7 +324,7 @@ class FirestoreStore:
             return True
 
         try:
-            if self._again_while_it_helps("writing", ends, once):
+            if self._calls.again_while_it_helps("writing", ends, once):
                 return
         except RemediatorError:
             self._recent.drop(transaction.writes)
@@ -370,110 +358,16 @@ class FirestoreStore:
         names = [self._name(*at) for at in transaction.writes]
         if not names:
             return False
-        found = self._again_while_it_helps("reading", ends, _reader(self, names))
+        found = self._calls.again_while_it_helps("reading", ends, _reader(self._calls, names))
         return any(document.fields["mark"].string_value == mark for document in found)
 
-    # --- reaching Firestore --------------------------------------------------------------------
 
-    def read_documents(self, names: list[str], seconds: float) -> list[Any]:
-        """One BatchGetDocuments; what does not exist is left out."""
-        client, metadata = self._client()
-        request = {"database": self._database, "documents": names}
-        answers = client.batch_get_documents(
-            request, retry=None, timeout=seconds, metadata=metadata
-        )
-        return [answer.found for answer in answers if answer.found.name]
-
-    def send_writes(self, writes: list[dict[str, Any]], seconds: float) -> list[Any]:
-        """One Commit; the time at which each write was applied, its document's new version."""
-        client, metadata = self._client()
-        request = {"database": self._database, "writes": writes}
-        done = client.commit(request, retry=None, timeout=seconds, metadata=metadata)
-        return [result.update_time for result in done.write_results]
-
-    def _again_while_it_helps(self, what: str, ends: float, call: Callable[[float], T]) -> T:
-        """The call's result; tried again, with jittered backoff, while an error may pass.
-
-        A wait that the service asks for and that does not fit into what is left is not waited for.
-        """
-
-        def left() -> float:
-            return max(ends - time.monotonic(), _LEAST_TRY_SECONDS)
-
-        def worth_another(err: Exception) -> bool | float:
-            wish = _is_passing(err)
-            return wish if wish is True or wish < left() else False
-
-        with _errors(f"the ledger (Firestore, {self._database}): {what}"):
-            return call_with_retries(
-                lambda: call(max(left() / 2, min(left(), 1.0))),
-                on=worth_another,
-                seconds=left(),
-                wait_initial=0.05,
-                wait_max=2.0,
-                wait_jitter=0.2,
-            )
-
-    def _ends(self) -> float:
-        least = min(self._timeout_seconds, _LAST_SECONDS)
-        return time.monotonic() + max(least, remaining(self._timeout_seconds))
-
-    def _client(self) -> tuple[Any, tuple[tuple[str, str], ...]]:
-        with self._lock:
-            if self._opened is not None and self._opened[0] != os.getpid():
-                self._inherited.append(self._opened)
-                self._opened = None
-            if self._opened is None:
-                self._opened = (os.getpid(), *self._open())
-            return self._opened[1:]
-
-    def _open(self) -> tuple[Any, tuple[tuple[str, str], ...]]:
-        metadata = [("google-cloud-resource-prefix", self._database)]
-        emulator = os.environ.get("FIRESTORE_EMULATOR_HOST", "").removeprefix("http://")
-        if emulator:
-            metadata.append(("authorization", "Bearer owner"))  # the emulator's word for an admin
-        if self._open_client is not None:
-            if emulator:
-                _on_loopback(emulator)
-            with _errors("opening the ledger (Firestore)"):
-                return self._open_client(emulator or None), tuple(metadata)
-        from google.cloud.firestore_v1.services.firestore import FirestoreClient
-        from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
-
-        if emulator:
-            channel = _plaintext_channel(emulator)
-        elif self._open_channel is not None:
-            channel = self._open_channel(_HOST, None)
-        else:
-            with _errors("opening the ledger (Firestore)"):
-                return FirestoreClient(), tuple(metadata)
-        return FirestoreClient(transport=FirestoreGrpcTransport(channel=channel)), tuple(metadata)
+def _reader(calls: FirestoreCalls, names: list[str]) -> Callable[[float], list[Any]]:
+    return lambda seconds: calls.read_documents(names, seconds)
 
 
-def _reader(store: FirestoreStore, names: list[str]) -> Callable[[float], list[Any]]:
-    return lambda seconds: store.read_documents(names, seconds)
-
-
-def _sender(store: FirestoreStore, writes: list[dict[str, Any]]) -> Callable[[float], Any]:
-    return lambda seconds: store.send_writes(writes, seconds)
-
-
-def _plaintext_channel(endpoint: str) -> Any:
-    import grpc
-
-    _on_loopback(endpoint)
-    return grpc.insecure_channel(endpoint, options=[("grpc.enable_http_proxy", 0)])
-
-
-def _on_loopback(endpoint: str) -> None:
-    host = endpoint.rpartition(":")[0].strip("[]")
-    try:
-        is_here = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_here = False
-    if not is_here:
-        msg = f"FIRESTORE_EMULATOR_HOST must be host:port on loopback, and {endpoint!r} is not"
-        raise TransientError(msg)  # no event is acknowledged that cannot be remembered
+def _sender(calls: FirestoreCalls, writes: list[dict[str, Any]]) -> Callable[[float], Any]:
+    return lambda seconds: calls.send_writes(writes, seconds)
 
 
 def _time(moment: datetime) -> dict[str, Any]:
@@ -487,52 +381,3 @@ def _key(document: Any) -> str:
 def _body(document: Any) -> Json:
     collection = str(document.name).rpartition("/")[2].partition(":")[0]
     return read_body(collection, _key(document), str(document.fields["body"].string_value))
-
-
-# --- errors --------------------------------------------------------------------------------------
-
-
-def _code(err: Any) -> str:
-    return str(getattr(err.grpc_status_code, "name", ""))
-
-
-def _is_passing(err: Exception) -> bool | float:
-    """Whether another try may help; the wait that the service asked for, where it told one."""
-    from google.api_core import exceptions as api
-
-    if not isinstance(err, api.GoogleAPICallError) or _code(err) not in _PASSING:
-        return False
-    for detail in err.details or ():
-        delay = getattr(detail, "retry_delay", None)
-        if delay is not None:
-            return float(delay.seconds) + float(delay.nanos) / 1e9
-    return True
-
-
-@contextmanager
-def _errors(what: str) -> Iterator[None]:
-    """Google's errors leave as ours: a missing permission PermissionDenied and named, the rest TransientError."""
-    from google.api_core import exceptions as api
-    from google.auth import exceptions as auth
-
-    try:
-        yield
-    except api.PermissionDenied as err:
-        msg = (
-            f"{what}: {_said(err)} (the service account needs datastore.entities.* on the "
-            "database: roles/datastore.user)"
-        )
-        raise PermissionDenied(msg) from err
-    except auth.DefaultCredentialsError as err:
-        msg = f"{what}: no Google credentials were found: {err}"
-        raise PermissionDenied(msg) from err
-    except api.GoogleAPICallError as err:
-        msg = f"{what} failed: {_code(err)}: {_said(err)}"
-        raise TransientError(msg) from err
-    except (api.RetryError, auth.GoogleAuthError) as err:
-        msg = f"{what} failed: {err}"
-        raise TransientError(msg) from err
-
-
-def _said(err: Any) -> str:
-    return " ".join(str(err.message or err).split())[:500]
