@@ -70,7 +70,7 @@ test: lint $(VENV)/provider
 	REMEDIATOR_PROVIDER_WHEEL="$$(ls $(CURDIR)/$(VENV)/provider/*.whl 2>/dev/null | head -1)" $(BIN)/python -m pytest $(PARALLEL)
 
 # The tests of the rooms that think: no cloud, no browser, no other process that works for a while.
-PURE = $(filter-out tests/test_telemetry.py %_in_chromium.py tests/test_bench_remediation.py,$(wildcard tests/test_*.py)) tests/policy tests/workflow
+PURE = $(filter-out tests/test_telemetry.py %_in_chromium.py tests/test_bench_remediation.py,$(wildcard tests/test_*.py)) tests/planning tests/policy tests/workflow
 
 check: lint
 	$(BIN)/python -m pytest -q $(PARALLEL) $(filter-out tests/test_diagnosis_cases.py,$(PURE))  # without whole corpora
