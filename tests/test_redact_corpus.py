@@ -32,7 +32,7 @@ from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
 from tests.test_report import NOON, incident
 
-cloud, open_house = of_stories.cloud, of_stories.open_house
+cloud, kept_in, open_house = of_stories.cloud, of_stories.kept_in, of_stories.open_house
 
 DATA = Path(__file__).resolve().parent / "data"
 FORMS: list[dict[str, Any]] = json.loads((DATA / "secrets.json").read_text())

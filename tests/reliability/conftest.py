@@ -17,7 +17,7 @@ from tests.stories.conftest import POLICIES, ROOT
 from twin.serving import Served
 
 cloud, house, later, open_house = stories.cloud, stories.house, stories.later, stories.open_house
-no_backoff = stories.no_backoff
+kept_in, no_backoff, noon = stories.kept_in, stories.no_backoff, stories.noon
 
 
 def event(cloud: Any, entry: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -201,6 +201,7 @@ def test_the_ledger_keeps_no_environment_no_arguments_and_no_image(
         assert secret not in kept
 
 
+@pytest.mark.usefixtures("noon")  # both rounds fall into one day
 def test_the_ledger_forgets_once_a_day_what_has_outlived_its_keeping(
     house: Any, cloud: Any, later: Callable[..., None], tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ def roots(cloud: Any) -> Counter[str]:
     )
 
 
+@pytest.mark.usefixtures("noon")  # a day's money: the storm falls into one day
 @pytest.mark.parametrize(
     ("usd", "rate", "guard"),
     [

@@ -7,10 +7,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.stories.conftest import POLICIES
 from tests.stories.test_alerts_delivery import OWNED, odd_failure, texts
 from tests.stories.test_loop import HEAVY, custom_job, failure_line
 from twin import faults
+
+pytestmark = pytest.mark.usefixtures("noon")  # no digest's hour and no midnight passes meanwhile
 
 
 def with_rules(rules: str) -> str:

@@ -101,6 +101,7 @@ def test_what_names_several_or_nothing_is_one_line(asked: tuple[Any, list[Any]],
     assert code == 0
 
 
+@pytest.mark.usefixtures("noon")  # what is spent and when it is asked for fall into one day
 def test_the_state_of_the_ledger_in_numbers(asked: tuple[Any, list[Any]], run: Any) -> None:
     house, _ = asked
     code, out, _ = run("status", "--json")
