@@ -358,9 +358,7 @@ SITUATIONS = {
         declined_by="ana@example.com",
     ),
     "cancelled": CANCELLED,
-    "cancelled-by-us": replace(
-        CANCELLED, extra=("The remediator cancelled it: it ran longer than max_run allows (72 h).",)
-    ),
+    "cancelled-by-us": replace(CANCELLED, cancelled_why="it ran longer than max_run allows (72 h)"),
     "no_permission": AlertFacts(
         AlertKind.NO_PERMISSION,
         display_name="aiplatform.customJobs.create",
@@ -376,7 +374,7 @@ SITUATIONS = {
             "It was set aside; what stood in it is kept under `damaged:`.",
         ),
     ),
-    "deleted": replace(CANCELLED, deleted=True, extra=("Nothing more: the job was deleted.",)),
+    "deleted": replace(CANCELLED, deleted=True),
     "refused_creation": AlertFacts(
         AlertKind.REFUSED_CREATION,
         display_name="train",

@@ -177,6 +177,18 @@ def test_a_recovery_says_where_the_results_are() -> None:
     assert told["What was done"][-1] == "Results: gs://out/prediction-7"
 
 
+def test_parts_of_the_results_do_not_make_it_the_remediator_who_cancelled() -> None:
+    """A batch that goes on with what is left has lines on its parts, whoever ends it."""
+    parts = ("The results lie in two parts.",)
+    told = compose(replace(SITUATIONS["cancelled"], extra=parts))
+    assert told.title == "Given up: attempt 1 of genomic-prep was cancelled"
+    assert told.next_step == "Nothing, if that was meant; otherwise resubmit it yourself."
+    assert dict(told.answers)["What was done"] == (
+        "Nothing more: what a person cancels is not resubmitted.",
+        *parts,
+    )
+
+
 def test_a_question_says_until_when() -> None:
     reason = "`custom` is not in `rerun_safe`: with it there nobody need be asked"
     plan = replace(PLAN, action=Action.APPROVE, approval_reasons=(reason,))

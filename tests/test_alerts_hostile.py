@@ -48,6 +48,7 @@ def hostile(kind: AlertKind, text: str = HOSTILE) -> AlertFacts:
         approval_id=text,
         question_end=QuestionEnd.DECLINED,
         declined_by=text,
+        cancelled_why=text,
         extra=(text,) * 30,
         count=30,
         together=together(text) if kind is AlertKind.GROUPED else (),

@@ -72,8 +72,8 @@ def what_was_done(facts: AlertFacts) -> str:
     lines = [] if plan is None or not facts.is_explained else _done(facts, plan)
     if facts.kind is AlertKind.RECOVERED:
         lines.append(_recovery(facts))
-    if facts.was_cancelled and not extra:
-        lines.append("Nothing more: what a person cancels is not resubmitted.")
+    if facts.was_cancelled:
+        lines.append(_cancelled(facts))
     if facts.kind is AlertKind.NO_PERMISSION:
         lines.append(shown(facts.error, 600))
     if facts.kind is AlertKind.OVERRUN and not extra:
@@ -85,6 +85,14 @@ def what_was_done(facts: AlertFacts) -> str:
             "A failure entry was written to Cloud Logging and did not come back within 15 minutes."
         )
     return "\n".join(lines + extra)
+
+
+def _cancelled(facts: AlertFacts) -> str:
+    if facts.deleted:
+        return "Nothing more: the job was deleted."
+    if facts.cancelled_why:
+        return f"The remediator cancelled it: {shown(facts.cancelled_why, LINE_LIMIT)}."
+    return "Nothing more: what a person cancels is not resubmitted."
 
 
 def _done(facts: AlertFacts, plan: Plan) -> list[str]:

@@ -69,7 +69,8 @@ class AlertFacts:
     `owner` is whose job it is, by its labels, `account` the account that it runs as; `project` is the
     project's id (names carry its number) and `ledger` where answers are written, for commands.
     `trouble` is what a job that still runs is in,
-    `watch_reason` why it was cancelled while it ran. `deleted`: the job is gone. `grant` is the command that would let the remediator act as the job's account, where that was
+    `watch_reason` why it was cancelled while it ran. `deleted`: the job is gone. `cancelled_why` is why the remediator
+    ended the attempt itself; empty where a person did. `grant` is the command that would let the remediator act as the job's account, where that was
     refused.
     """
 
@@ -111,6 +112,7 @@ class AlertFacts:
     declined_by: str = ""
     grant: str = ""
     deleted: bool = False
+    cancelled_why: str = ""
     trouble: Trouble | None = None
     watch_reason: str = ""
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from remediator.alerts.message import AlertKind, Fact, Item, Link, Message, Severity
+from remediator.alerts.message import JOB_PAGE, AlertKind, Fact, Item, Link, Message, Severity
 from remediator.alerts.wording import listed, plural, shown
 
 MOST_ITEMS = 20
@@ -134,7 +134,7 @@ def _for_all(first: Message) -> str:
 
 
 def _page(one: Message) -> Link | None:
-    return next((link for link in one.links if link.label == "Job"), None)
+    return next((link for link in one.links if link.label == JOB_PAGE), None)
 
 
 def _to_do(loud: int, quiet: int) -> str:

@@ -27,7 +27,6 @@ TIMEOUT_SECONDS = 10.0
 """Chosen: for connecting and for each answer; a channel that takes longer is tried again later."""
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 _MOST_ANSWER_BYTES = 65_536  # chosen: what is read of an answer; error messages are shorter
-_TOO_LARGE = 413
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,10 @@ class Reply:
 
 class BodyTooLarge(PermanentError):
     """The service takes no body of this size (HTTP 413)."""
+
+
+class BodyRefused(PermanentError):
+    """The service knows the caller and takes no such body (HTTP 400)."""
 
 
 def encode_json(body: Mapping[str, Any]) -> bytes:
@@ -57,7 +60,7 @@ def post(
     headers: Mapping[str, str] | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Reply:
-    """The answer of `url` to a JSON body; raises TransientError, PermanentError or BodyTooLarge.
+    """The answer of `url` to a JSON body; raises TransientError or a PermanentError (`BodyTooLarge`, `BodyRefused`).
 
     Redirects are not followed: they could lead where channels may not speak to. Proxies and
     certificates are those of the environment; a `.netrc` is not read.
@@ -148,7 +151,10 @@ def judge(service: str, status: int, body: str, headers: Mapping[str, Any]) -> N
     msg = f"{service} answered {status}{said}"
     if status in {408, 425, 429} or status >= 500:  # noqa: PLR2004  # HTTP's server errors
         raise TransientError(msg, retry_after_seconds=retry_after(headers))
-    raise (BodyTooLarge if status == _TOO_LARGE else PermanentError)(msg)
+    raise _REFUSALS.get(status, PermanentError)(msg)
+
+
+_REFUSALS: Mapping[int, type[PermanentError]] = {400: BodyRefused, 413: BodyTooLarge}
 
 
 def retry_after(headers: Mapping[str, Any]) -> float | None:

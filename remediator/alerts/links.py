@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from remediator.alerts.explanation import evidence
 from remediator.alerts.facts import AlertFacts, job_named
-from remediator.alerts.message import Link
+from remediator.alerts.message import JOB_PAGE, Link
 from remediator.alerts.wording import JOB_NAMES
 from remediator.domain import JobKind, JobName, Source, rfc3339
 
@@ -94,7 +94,7 @@ def links_of(facts: AlertFacts) -> tuple[Link, ...]:
     found: dict[str, Link] = {}
     others = JOB_NAMES.findall(" ".join(facts.plan.notes)) if facts.plan is not None else ()
     names = (
-        ("Job", facts.job),
+        (JOB_PAGE, facts.job),
         ("New job", facts.created),
         ("First job", _root_name(facts)),
         *(("Other run", name) for name in others[:1]),

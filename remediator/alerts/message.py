@@ -17,6 +17,8 @@ WHY = "Why"
 EVIDENCE = "Evidence"
 LAST_LINES = "Last lines before the end"
 NEXT_STEP = "Next step"
+JOB_PAGE = "Job"
+"""The label of the link to the job's own page."""
 _NEXT_STEP_BEFORE = "What you must do"  # how versions before 0.2 labelled it in what they stored
 
 

@@ -26,7 +26,7 @@ def _after_a_failure(facts: AlertFacts) -> str:
         return "Nothing."
     if facts.watch_reason and not refused_by:
         return "Look why it hung, and start it again from its checkpoint if it is still wanted."
-    if facts.question_end is QuestionEnd.EXPIRED or (facts.was_cancelled and facts.extra):
+    if facts.question_end is QuestionEnd.EXPIRED or facts.cancelled_why or facts.deleted:
         return "Resubmit it yourself if it is still wanted."
     if facts.question_end is not None or facts.was_cancelled:
         return "Nothing, if that was meant; otherwise resubmit it yourself."

@@ -155,9 +155,10 @@ def _given_up_title(facts: AlertFacts) -> str:
         what = f"attempt {facts.attempt} of {facts.name}" if facts.attempt else facts.name
         return f"Given up: {what} was deleted"
     if facts.was_cancelled:
-        by = "the remediator cancelled " if facts.extra else ""
-        end = "" if facts.extra else " was cancelled"
-        return f"Given up: {by}attempt {facts.attempt} of {facts.name}{end}"
+        attempt = f"attempt {facts.attempt} of {facts.name}"
+        if facts.cancelled_why:
+            return f"Given up: the remediator cancelled {attempt}"
+        return f"Given up: {attempt} was cancelled"
     if facts.watch_reason and facts.plan is not None and not facts.plan.refused_by:
         stood = running.STOOD[facts.watch_reason]
         return f"Given up: the remediator cancelled {facts.name}, which {stood}"

@@ -116,7 +116,6 @@ def close_deleted(
         attempts=chain.attempts,
         spent_usd=chain.spent_usd or None,
         deleted=True,
-        extra=("Nothing more: the job was deleted.",),
     )
     records.publish_move(
         replace(done, conclusion=Conclusion.GIVEN_UP),

@@ -264,14 +264,8 @@ def close_chain(
         estimated_usd=sum(a.estimated_usd or 0.0 for a in chain.attempts) or None,
         time_lost_seconds=((job.end_time or now) - lost).total_seconds() if lost else None,
         output=summary.output_of(job) or "" if kind is AlertKind.RECOVERED else "",
-        extra=(
-            *(
-                (f"The remediator cancelled it: {incident.reason}.",)
-                if incident.reason and job.state is JobState.CANCELLED
-                else ()
-            ),
-            *_parts_words(parts_of(chain, job)),
-        ),
+        cancelled_why=incident.reason if job.state is JobState.CANCELLED else "",
+        extra=_parts_words(parts_of(chain, job)),
     )
     channels = alert_routing.channels_of(config.policies(), last.policy if last else "", job)
     verdict = last.verdict if last else ""
