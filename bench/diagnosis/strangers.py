@@ -16,9 +16,7 @@ from random import Random
 from typing import Any
 
 from bench.diagnosis.stranger_jobs import document
-from bench.diagnosis.strangers_first import KINDS as _FIRST
-from bench.diagnosis.strangers_last import KINDS as _LAST
-from bench.diagnosis.strangers_later import KINDS as _LATER
+from bench.diagnosis.stranger_scenes import kinds
 
 
 @dataclass(frozen=True)
@@ -42,17 +40,17 @@ class Stranger:
 def scenes_by_wave() -> dict[int, int]:
     """How many cases each wave has."""
     found: Counter[int] = Counter()
-    for kind in (*_FIRST, *_LATER, *_LAST):
+    for kind in kinds():
         found[kind.wave] += kind.times
     return dict(found)
 
 
 def strangers(*, seed: int = 504, times: int | None = None) -> Iterator[Stranger]:
     """All cases of all waves; `times` of each scene instead of its own number."""
-    for kind in (*_FIRST, *_LATER, *_LAST):
-        name = kind.make.__name__
+    for kind in kinds():
+        name = kind.name
         for number in range(times or kind.times):
-            body = document(kind.make(Random(f"{seed}/{kind.wave}/{name}/{number}")))
+            body = document(kind.draw(Random(f"{seed}/{kind.wave}/{name}/{number}")))
             yield Stranger(f"{name}-{number}", kind.wave, kind.truth, kind.also, kind.tier, body)
 
 
