@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.remediation import wide
+from bench.remediation import partial, wide
 from bench.remediation.fleet import MIXES, build
 from bench.remediation.fleets import of_module
 from bench.remediation.run import (
@@ -158,3 +158,17 @@ def test_where_quotas_may_be_read_a_limit_of_0_is_never_waited_for() -> None:
     assert jobs
     assert sum(one.attempts for one in told) > 0
     assert (wrong_share(told) or 0) == 0.0
+
+
+# --- partial batches --------------------------------------------------------------------------------
+
+
+def test_partial_batches_cost_less_when_only_the_rows_that_are_left_run() -> None:
+    """That no done row is sent again is asserted in the benchmark itself, row by row."""
+    pairs = partial.treated(31, 6)
+    assert partial.build(31, 6) == partial.build(31, 6)
+    assert 0 < (partial.ratio(pairs) or 0) < 0.7
+    ours = [one for one, _ in pairs]
+    assert sum(one.resumes for one in ours) >= 4
+    assert all(one.done <= one.can_be_done for pair in pairs for one in pair)
+    assert sum(one.done for one in ours) > 0.95 * sum(one.can_be_done for one in ours)

@@ -19,12 +19,13 @@ except ImportError:  # the function does without
     _HAS_ORJSON = False
 else:
     _HAS_ORJSON = True
+    _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS  # `NoNumber` is no text
 
 DIGEST_BYTES = 16  # two of 10^9 rows collide with a probability of 10^-21
 
 _WHOLE = re.compile(rb"\.0(?:[,\]}]|$)|(?:^|[:\[,])-?\d+(?:\.\d+)?e\+?\d+(?:[,\]}]|$)")
 _EXACT_BELOW = 2.0**63  # orjson reads whole numbers beyond 64 bits as floats
-_MARK = "\ud800"  # no text of a row can encode to it: marks what JSON has no number for
+_MARK = "\ud800"  # half a character: marks what JSON has no number for, and texts that begin so
 
 
 class Inexact(Exception):
@@ -37,7 +38,7 @@ class PlainCodec:
     def parse(self, line: bytes) -> Any:
         """The line's value; raises ValueError where it is no JSON in UTF-8."""
         try:
-            return json.loads(line.decode(), parse_constant=_constant, parse_float=_number)
+            return json.loads(line.decode(), parse_constant=_constant, parse_float=finite)
         except RecursionError:
             msg = "nested too deeply"
             raise ValueError(msg) from None
@@ -69,10 +70,10 @@ class FastCodec(PlainCodec):
     def canonical(self, value: Any) -> bytes:
         """As `PlainCodec`; raises Inexact where the line must be read again by that one."""
         try:
-            text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+            text = orjson.dumps(value, option=_OPTIONS)
             has_whole = b".0" in text or b"e1" in text or b"e2" in text or b"e3" in text
             if (has_whole or b"e+" in text) and _WHOLE.search(text):
-                text = orjson.dumps(_normal(value, exact=False), option=orjson.OPT_SORT_KEYS)
+                text = orjson.dumps(_normal(value, exact=False), option=_OPTIONS)
         except (TypeError, RecursionError):  # half a character, beyond 64 bits, beyond 254 levels
             return super().canonical(value)
         return text
@@ -88,17 +89,27 @@ def digest(text: bytes) -> bytes:
     return hashlib.blake2b(text, digest_size=DIGEST_BYTES).digest()
 
 
-def _constant(name: str) -> str:
-    return _MARK + name
+class NoNumber(str):
+    """A number beyond all doubles (`1e400`) or none (`NaN`), as it was written: equal to itself alone."""
+
+    __slots__ = ()
 
 
-def _number(text: str) -> float | str:
+def _constant(name: str) -> NoNumber:
+    return NoNumber(name)
+
+
+def finite(text: str) -> float | NoNumber:
+    """The number that the text is."""
     number = float(text)
-    return number if math.isfinite(number) else _MARK + text
+    return number if math.isfinite(number) else NoNumber(text)
 
 
 def _normal(value: Any, *, exact: bool) -> Any:
-    """With every whole float as an int."""
+    """With every whole float as an int, and what is no number apart from each text."""
+    if isinstance(value, str) and exact:
+        marked = isinstance(value, NoNumber) or value.startswith(_MARK)
+        return f"{_MARK}{'' if isinstance(value, NoNumber) else _MARK}{value}" if marked else value
     if isinstance(value, float):
         if not value.is_integer():
             return value

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from remediator.job.rows import CONTENT
-from remediator.rows.canonical import PlainCodec
+from remediator.rows.canonical import PlainCodec, finite
 from remediator.rows.shapes import as_message, extras_of, sent_row, unpacked, whole_row
 
 KNOWN_KEYS = ("key", "custom_id", "recordId")
@@ -207,7 +207,7 @@ _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
 def _loose(cell: Any) -> Any:
     """A cell by its value: the service makes numbers of what looks like one, and blanks of nulls."""
     if isinstance(cell, str) and _NUMBER.fullmatch(cell):
-        return json.loads(cell)
+        return json.loads(cell, parse_float=finite)
     return "" if cell is None else cell
 
 

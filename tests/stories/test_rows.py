@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -362,6 +363,47 @@ def test_between_the_input_and_the_job_a_failure_makes_neither_twice(
     assert writes(cloud) == 1
     assert input_of(cloud, made) == rows[10:]
     assert len(manifest_of(cloud, made)["parts"]) == 2
+
+
+def test_of_eight_hands_at_once_one_writes_the_input_and_creates_the_job(
+    open_house: Callable[..., House], cloud: Any, batches: Batches, later: Any
+) -> None:
+    """Two processes, the same entry delivered four times to each; the slower ones come back to it."""
+    settings = {"REMEDIATOR_RESUME_BUCKET": OURS, "REMEDIATOR_SETTLE": "0s"}
+    houses = [open_house(POLICIES, **settings) for _ in range(2)]
+    job, rows = half_done(batches)
+    houses[0].reconcile()
+    (entry,) = cloud.logs.find('logName:"vertex-remediator-job-failures"')
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda house: house.hear(entry), houses * 4))
+    assert set(answers) <= {200, 503}
+    later(minutes=20)
+    for house in houses:
+        house.hear(entry)
+        house.reconcile()
+    (made,) = made_jobs(cloud, job)
+    assert writes(cloud) == 1
+    assert input_of(cloud, made) == rows[10:]
+    assert len(manifest_of(cloud, made)["parts"]) == 2
+
+
+def test_an_input_that_was_written_before_the_hand_died_is_used_by_the_next(
+    open_house: Callable[..., House], cloud: Any, batches: Batches, later: Any
+) -> None:
+    """The next one may write nothing at all, and creates the job over what is there."""
+    settings = {"REMEDIATOR_RESUME_BUCKET": OURS, "REMEDIATOR_CONSISTENCY_WAIT": "1s"}
+    house = open_house(POLICIES, **settings)
+    job, rows = half_done(batches)
+    cloud.fail("JobService.CreateBatchPredictionJob", faults.status("UNAVAILABLE"), times=1)
+    announced_and_heard(house, cloud)
+    assert (writes(cloud), made_jobs(cloud, job)) == (1, [])
+    cloud.fail("storage.objects.create", faults.status("403", "denied"), times=99)
+    house = open_house(POLICIES, **settings)  # another process
+    later(minutes=20)
+    announced_and_heard(house, cloud)
+    house.reconcile()
+    (made,) = made_jobs(cloud, job)
+    assert input_of(cloud, made) == rows[10:]
 
 
 def test_an_upload_that_is_refused_is_told_and_leaves_nothing_half(
