@@ -23,13 +23,24 @@ things run side by side: seconds differ from machine to machine.
 """
 
 
-def write(name: str, title: str, text: str, *, quick: bool = False, file: Path = FILE) -> None:
-    """Replace the section `name` by this text, or add it; the others stay as they are."""
+def write(
+    name: str,
+    title: str,
+    text: str,
+    *,
+    quick: bool = False,
+    file: Path = FILE,
+    script: str = "run.py",
+) -> None:
+    """Replace the section `name` by this text, or add it; the others stay as they are.
+
+    `script` is the file in the bench's folder that measured it.
+    """
     size = " (`--quick`)" if quick else ""
     now = datetime.now(UTC)
     section = (
         f"<!-- {name} -->\n## {title}\n\n"
-        f"`bench/{name.partition('-')[0]}/run.py`{size}, {now:%Y-%m-%d %H:%M} UTC, on {machine()}.\n\n"
+        f"`bench/{name.partition('-')[0]}/{script}`{size}, {now:%Y-%m-%d %H:%M} UTC, on {machine()}.\n\n"
         f"{text.strip()}\n"
     )
     old = file.read_text(encoding="utf-8") if file.exists() else _TOP

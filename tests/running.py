@@ -91,3 +91,12 @@ def stalled(minutes: int = 180, until: int = 90, **more: Any) -> dict[str, Any]:
     metrics = levels if more.get("machine") else levels[:1]
     more.setdefault("lines", steps(until))
     return running(minutes, metrics=metrics, **more)
+
+
+def one_core(minutes: int, until: int) -> dict[str, Any]:
+    """An A100 that trained, and since then keeps one of its 12 cores at work and nothing else."""
+    metrics = (
+        series("cpu/utilization", lambda m: 0.4 if m < until else 1 / 12, minutes),
+        series("accelerator/utilization", lambda m: 0.9 if m < until else 0.0, minutes),
+    )
+    return running(minutes, machine=GPU, metrics=metrics, lines=steps(until))

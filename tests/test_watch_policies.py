@@ -11,7 +11,7 @@ import pytest
 
 from remediator.cli.main import main
 from remediator.policy.language import load, schema
-from tests.running import GPU, at, line, running, series, stalled, steps
+from tests.running import GPU, at, line, one_core, running, series, stalled, steps
 
 HEAD = """\
 version: 1
@@ -130,11 +130,19 @@ def test_names_and_channels_are_checked_with_those_of_the_policies() -> None:
             "when: {running: stalled, job: batch_prediction}, do: cancel_resubmit",
             "a batch prediction has no checkpoint",
         ),
+        ("when: {if: 'job.exit_code == 137 || job.spot'}", "`job.exit_code` is only known once"),
+        ("when: {if: 'diagnosis.cause == \"quota\"'}", "`diagnosis.cause` is only known once"),
+        ("when: {if: 'now.hour > 6 && diagnosis . confidence > 0.5'}", "`diagnosis.confidence` is"),
     ],
 )
 def test_what_can_never_be_is_warned_of(text: str, words: str) -> None:
     (told,) = load(entry(text)).mistakes
     assert (told.severity, words in told.message) == ("warning", True)
+
+
+def test_a_condition_that_a_running_job_can_answer_is_not_warned_of() -> None:
+    text = "when: {if: 'job.labels.cause == \"diagnosis.cause\" && job.usd_per_hour > 5'}"
+    assert load(entry(text)).mistakes == ()
 
 
 def test_an_entry_that_an_earlier_one_takes_is_unreachable() -> None:
@@ -379,6 +387,14 @@ def test_a_log_rule_decides_alone(planned: Run, lines: Any, rule: str, fires: bo
     assert (found["policy"], found["action"]) == (("w", "cancel") if fires else ("", "alert"))
     if fires:
         assert found["because"].startswith("No line that matches `loss [0-9]` for ")
+
+
+def test_a_log_rule_finds_a_deadlock_that_keeps_one_core_at_work(planned: Run) -> None:
+    """Its curves look like a program that compiles; its steps have stopped."""
+    found = planned(one_core(200, 90), entry("log: {pattern: 'step [0-9]+', for: 60m}, do: cancel"))
+    assert (found["policy"], found["action"]) == ("w", "cancel")
+    assert found["watch"]["verdict"] == "healthy"
+    assert "No line that matches `step [0-9]+` for 1 h" in found["because"]
 
 
 def test_before_the_first_line_that_matches_more_time_is_allowed(planned: Run) -> None:

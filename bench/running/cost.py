@@ -234,7 +234,7 @@ def main() -> int:
         + results.table(("", f"earlier ({chosen.against})", "now"), rows)
         + f"\n\nProcessor time of a look against the earlier commit's: {ratio:.2f}."
     )
-    results.write("running-cost", "Running jobs: what watching costs", text)
+    results.write("running-cost", "Running jobs: what watching costs", text, script="cost.py")
     return 0
 
 

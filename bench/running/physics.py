@@ -60,6 +60,11 @@ class Run:
     def has_accelerator(self) -> bool:
         return bool(self.machine.get("acceleratorCount"))
 
+    @property
+    def shows_accelerator(self) -> bool:
+        """Whether Monitoring has a series of it: of a TPU there is none."""
+        return self.has_accelerator and "TPU" not in str(self.machine.get("acceleratorType"))
+
 
 MACHINES: tuple[tuple[dict[str, Any], int], ...] = (
     (
@@ -260,7 +265,7 @@ def observed(run: Run, minute: int, late: Lateness) -> dict[str, Any]:
     series = []
     for index, worker in enumerate(run.workers):
         for name, metric in _SERIES.items():
-            if name == "gpu" and not run.has_accelerator:
+            if name == "gpu" and not run.shows_accelerator:
                 continue
             scale = run.vcpus if name == "cpu" else 1.0
             values = getattr(worker, name)
@@ -308,6 +313,8 @@ def observed(run: Run, minute: int, late: Lateness) -> dict[str, Any]:
 def job_of(run: Run) -> dict[str, Any]:
     """The job's document as Vertex shows it."""
     running = run.state == "JOB_STATE_RUNNING"
+    if run.job_kind == "hyperparameter_tuning":
+        return _tuning_job_of(run)
     pools = [{"machineSpec": run.machine, "replicaCount": "1"}]
     if len(run.workers) > 1:
         pools.append({"machineSpec": run.machine, "replicaCount": str(len(run.workers) - 1)})
@@ -323,6 +330,30 @@ def job_of(run: Run) -> dict[str, Any]:
         "jobSpec": {
             "workerPoolSpecs": pools,
             **({"scheduling": {"timeout": f"{int(run.timeout * 60)}s"}} if run.needed else {}),
+            "baseOutputDirectory": {"outputUriPrefix": "gs://results/run"},
+        },
+    }
+
+
+def _tuning_job_of(run: Run) -> dict[str, Any]:
+    """A tuning job whose trials run side by side on as many machines; a time-out is one trial's."""
+    pool = {
+        "machineSpec": run.machine,
+        "replicaCount": "1",
+        "containerSpec": {"imageUri": "us-docker.pkg.dev/p/r/train:1"},
+    }
+    return {
+        "name": "projects/123456789012/locations/us-central1/hyperparameterTuningJobs/7",
+        "displayName": run.kind,
+        "state": run.state,
+        "createTime": moment(-2),
+        "startTime": moment(0),
+        "updateTime": moment(0),
+        "maxTrialCount": 20,
+        "parallelTrialCount": len(run.workers),
+        "trialJobSpec": {
+            "workerPoolSpecs": [pool],
+            "scheduling": {"timeout": f"{int(run.timeout * 60)}s"},
             "baseOutputDirectory": {"outputUriPrefix": "gs://results/run"},
         },
     }

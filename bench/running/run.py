@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from bench.running.other_kinds import others  # noqa: E402
 from bench.running.physics import NEVER, START, Lateness, Run, observed  # noqa: E402
 from bench.running.recordings import recordings  # noqa: E402
 from bench.running.scenes import fleet  # noqa: E402
@@ -103,10 +105,12 @@ def is_right(alarm: Alarm, run: Run) -> bool:
     return (same or both) and alarm.minute >= run.onset
 
 
-def judge(seeds: tuple[int, ...], share: float) -> dict[str, object]:
+def judge(
+    seeds: tuple[int, ...], share: float, drawn: Callable[[int, float], Iterator[Run]] = fleet
+) -> dict[str, object]:
     """The figures of some fleets."""
     catalog = Catalog.built_in()
-    every = [watched(run, seed, catalog) for seed in seeds for run in fleet(seed, share)]
+    every = [watched(run, seed, catalog) for seed in seeds for run in drawn(seed, share)]
     healthy = [one for one in every if one.run.truth == "healthy"]
     days = sum(one.run.minutes for one in healthy) / 1440
     wrong = [(one, alarm) for one in every for alarm in one.alarms if not is_right(alarm, one.run)]
@@ -118,11 +122,11 @@ def judge(seeds: tuple[int, ...], share: float) -> dict[str, object]:
     for one in stands:
         first = next((a.minute for a in one.alarms if is_right(a, one.run)), NEVER)
         delay = first - one.run.onset
-        if delay <= WITHIN[one.run.has_accelerator]:
-            delays[one.run.has_accelerator].append(delay)
+        if delay <= WITHIN[one.run.shows_accelerator]:
+            delays[one.run.shows_accelerator].append(delay)
         else:
             missed[one.run.kind] += 1
-    by_kind = Counter(one.run.has_accelerator for one in stands)
+    by_kind = Counter(one.run.shows_accelerator for one in stands)
     halves = [one for one in every if one.at_half is not None]
     right_half = sum(
         (one.at_half is WatchVerdict.WILL_TIME_OUT) == (one.run.truth == "will_time_out")
@@ -214,10 +218,17 @@ def main() -> int:
         "--tuned", action="store_true", help="the fleets that the rules were tuned on"
     )
     parser.add_argument("--share", type=float, default=1.0, help="of each scene's jobs")
+    parser.add_argument(
+        "--others", action="store_true", help="jobs on TPUs and tuning jobs (seed 401 unless told)"
+    )
     parser.add_argument("--recorded", action="store_true", help="the recorded programs alone")
     args = parser.parse_args()
     if args.recorded:
         print(json.dumps(judge_recorded(), indent=2))
+        return 0
+    if args.others:
+        seeds = tuple(args.seed or (401,))
+        print(json.dumps({"seeds": seeds, **judge(seeds, args.share, others)}, indent=2))
         return 0
     seeds = tuple(args.seed or (TUNED if args.tuned else HELD_BACK))
     found = judge(seeds, args.share)

@@ -540,6 +540,23 @@ class _ExpressionParser:
 # --- checking and running ----------------------------------------------------------------------
 
 
+def variables_in(expression: str) -> frozenset[str]:
+    """The variables that a condition names; nothing of one that cannot be read."""
+    found: set[str] = set()
+    path = ""
+    try:
+        tokens = _tokens(expression)
+    except _Broken:
+        return frozenset()
+    for kind, text in tokens:
+        if kind == "name":
+            path = f"{path}{text}" if path.endswith(".") else text
+            found.add(path)
+        else:
+            path = f"{path}." if text == "." and path else ""
+    return frozenset(VARIABLES) & found
+
+
 def check(expression: str) -> tuple[str, ...]:
     """Everything that is wrong with a condition, in words; nothing is run.
 

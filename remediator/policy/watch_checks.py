@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from remediator.domain import NOTHING_WRONG, STANDSTILL, WAITING, JobKind, WatchVerdict
 from remediator.policy.checks import PolicyDraft, is_narrower, takes_all
+from remediator.policy.expressions import variables_in
 from remediator.policy.suggestions import shown
 from remediator.policy.watch_entries import WatchEntry
 from remediator.policy.yaml_tree import Mistake
@@ -18,6 +19,9 @@ from remediator.policy.yaml_tree import Mistake
 SHORTEST_STANDSTILL = timedelta(minutes=10)
 """Chosen: metrics come a sample a minute and up to six minutes late (documented by Cloud Monitoring),
 and one missing sample is no standstill."""
+
+
+_AFTER_THE_END = frozenset({"diagnosis.cause", "diagnosis.confidence", "job.exit_code"})
 
 
 def watch_mistakes(draft: PolicyDraft) -> Iterator[Mistake]:
@@ -105,6 +109,10 @@ def _never(draft: PolicyDraft, index: int, entry: WatchEntry) -> Iterator[Mistak
         yield draft.value("watch", index, "do").warning(
             "a batch prediction has no checkpoint: with `checkpoint: required` it is never submitted "
             "again"
+        )
+    for name in sorted(variables_in(entry.when.condition or "") & _AFTER_THE_END):
+        yield draft.value("watch", index, "when", "if").warning(
+            f"`{name}` is only known once a job has ended: of one that still runs it says nothing"
         )
     longer_than = entry.when.longer_than
     if longer_than is not None and longer_than < SHORTEST_STANDSTILL and found & STANDSTILL:

@@ -34,6 +34,7 @@ from remediator.watch.signals import Signals, minutes, read_signals
 from remediator.watch.verdicts import (
     Watch,
     default_standstill,
+    has_time_out,
     judge,
     silence_of,
     worked_until,
@@ -82,7 +83,7 @@ def needs_log(case: Case, policies: Policies, catalog: Catalog, *, asks_progress
     if any(entry.log for entry in entries):
         return True
     wanted = frozenset(verdict for entry in entries for verdict in verdicts_of(entry))
-    if asks_progress and job.timeout_seconds and WatchVerdict.WILL_TIME_OUT in wanted:
+    if asks_progress and has_time_out(job) and WatchVerdict.WILL_TIME_OUT in wanted:
         return True
     if not wanted & STANDSTILL:
         return False
@@ -90,10 +91,15 @@ def needs_log(case: Case, policies: Policies, catalog: Catalog, *, asks_progress
     signals = read_signals(case, facts.vcpus, case.outputs)
     if not signals.is_measured:  # telemetry in the log may say what no metric does
         return job.kind is JobKind.BATCH_PREDICTION
-    default = default_standstill(has_accelerator=bool(facts.accelerator_count))
+    default = default_standstill(has_accelerator=_shows_accelerator(facts))
     shortest = min(e.when.longer_than or default for e in entries if verdicts_of(e) & STANDSTILL)
     _, worked = worked_until(signals, facts.replicas or 1)
     return worked is not None and signals.newest is not None and signals.newest - worked >= shortest
+
+
+def _shows_accelerator(facts: JobFacts) -> bool:
+    """Whether Monitoring says what the job's accelerator does: of a TPU it has no such series."""
+    return bool(facts.accelerator_count) and "TPU" not in (facts.accelerator_type or "").upper()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +145,7 @@ class Judge:
         found = judge(
             case,
             self._signals[pattern],
-            has_accelerator=bool(facts.accelerator_count),
+            has_accelerator=_shows_accelerator(facts),
             workers=facts.replicas or 1,
             longer_than=longer_than,
         )

@@ -291,10 +291,20 @@ def _unused(
     return WatchJudgement(WatchVerdict.ACCELERATOR_UNUSED, begun, 0.9, (proof,))
 
 
+def has_time_out(job: Job) -> bool:
+    """Whether the job sets itself a time-out that its progress can be held against."""
+    return bool(_own_time_out(job))
+
+
+def _own_time_out(job: Job) -> float | None:
+    """Seconds that the whole job may run, where it says so; that of a tuning job is one trial's."""
+    return None if job.trials is not None else job.timeout_seconds
+
+
 def _late(case: Case) -> WatchJudgement | None:
     """The progress in the log, extrapolated, ends after the job's own time-out."""
     job = case.job
-    limit, begun = job.timeout_seconds, job.start_time or job.create_time
+    limit, begun = _own_time_out(job), job.start_time or job.create_time
     if limit is None or begun is None:
         return None
     progress = read_progress(case.log_lines, job.as_of(case.now))
@@ -328,7 +338,7 @@ def _climbing(case: Case, signals: Signals) -> WatchJudgement | None:
         return None
     begun = case.job.start_time or points[0][0]
     progress = read_progress(case.log_lines, case.job.as_of(case.now))
-    whole = progress.seconds_needed if progress else case.job.timeout_seconds
+    whole = progress.seconds_needed if progress else _own_time_out(case.job)
     seconds_left = (1.0 - last) / lately
     full = recent[-1][0] + timedelta(seconds=seconds_left)
     ends_at = begun + timedelta(seconds=whole) if whole else case.now + _HORIZON

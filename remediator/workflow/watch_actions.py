@@ -72,7 +72,7 @@ def plan_of(
     history = history_of(case.job, incident, chain, config, ledger, case.now, ())
     case = replace(case, attempts=chain.attempts)
     made = plan_watch(case, policies, history, config.catalog)
-    if made is None or made.entry is None or not made.entry.cancels:
+    if made is None or made.entry is None:
         return made
     parent = find_parent(case.job, vertex)
     if parent.parent:

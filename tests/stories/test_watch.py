@@ -442,3 +442,31 @@ def test_a_time_out_to_come_is_told_once_and_stays_told(
     go_on(house, later, rounds=8)
     (alert,) = titles(cloud)
     assert alert.startswith("Running: pretrain will run into its time-out")
+
+
+@old
+def test_a_tuning_job_is_told_of_once_and_its_trials_are_its_own_affair(
+    open_house: Any, cloud: Any, later: Any
+) -> None:
+    """The trial's job is listed beside it, and stands still as it does."""
+    entry = TELL.replace("job: custom, ", "").replace('if: "job.usd_per_hour > 1"', "labels: {}")
+    house = open_house(POLICIES + entry)
+    began = cloud.clock.now()
+    trial = running_job(cloud, hangs_at=150)
+    cloud.add_job(
+        {
+            "name": cloud.name("hyperparameterTuningJobs", "88"),
+            "displayName": "search",
+            "state": "JOB_STATE_RUNNING",
+            "createTime": rfc3339(began),
+            "startTime": rfc3339(began),
+            "studySpec": {"metrics": [{"metricId": "loss", "goal": "MINIMIZE"}]},
+            "maxTrialCount": 4,
+            "parallelTrialCount": 1,
+            "trialJobSpec": trial["jobSpec"],
+            "trials": [{"id": "1", "state": "ACTIVE", "customJob": trial["name"]}],
+        }
+    )
+    go_on(house, later, rounds=5)
+    (alert,) = titles(cloud)
+    assert alert.startswith("Running: search stands still")
