@@ -81,7 +81,7 @@ ROOMS = {
         frozenset({"_values_in_words"}),
     ),
     "steps": Room(
-        ("planning/steps.py", "planning/hardware.py"),
+        ("planning/steps.py", "planning/hardware.py", "planning/components.py"),
         (
             *_POLICY, "tests/test_remedies.py", "tests/test_fallback.py", "tests/test_kinds.py",
             "tests/test_dead_ends.py", "tests/test_pipelines.py", "tests/test_slices.py",

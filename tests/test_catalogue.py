@@ -26,6 +26,7 @@ from remediator.catalog.catalog import (
     Service,
     Strategy,
 )
+from remediator.catalog.description import describe
 from remediator.catalog.growth import Ground
 from remediator.catalog.prices import device_rate, host_rate
 from remediator.domain import InvalidInput
@@ -586,7 +587,7 @@ def test_any_local_file_is_taken_or_refused_in_words(content: dict[str, Any]) ->
 
 
 def test_a_machine_type_is_described_whole() -> None:
-    told = BOOK.describe("n1-standard-8", HERE)
+    told = describe(BOOK, "n1-standard-8", HERE)
     prediction = told["leads_to"].pop("prediction")
     assert told == {
         "type": "n1-standard-8",
@@ -623,4 +624,4 @@ def test_what_is_unknown_is_not_described_but_named() -> None:
     with pytest.raises(
         InvalidInput, match=r"there is no machine type n1-standart-8 \(did you mean"
     ):
-        BOOK.describe("n1-standart-8")
+        describe(BOOK, "n1-standart-8")

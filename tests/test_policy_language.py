@@ -25,7 +25,8 @@ from remediator.planning.alert_routing import (
     resolved_channels,
 )
 from remediator.policy.checks import covers
-from remediator.policy.expressions import VARIABLES, check, condition, expression_values
+from remediator.policy.expression_values import VARIABLES
+from remediator.policy.expressions import check, condition, expression_values
 from remediator.policy.language import (
     Accelerator,
     Breaker,

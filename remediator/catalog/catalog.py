@@ -13,9 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
 
-from remediator.catalog import growth
 from remediator.catalog.growth import bare
 from remediator.catalog.hardware import Hardware, Moved, NoHardware
 from remediator.catalog.machines import (
@@ -42,7 +40,7 @@ from remediator.catalog.prices import (
     usual_multiplier,
 )
 from remediator.catalog.tokens import TOKEN_PRICES, TokenPrice, bare_model
-from remediator.domain import InvalidInput, Json
+from remediator.domain import Json
 
 __all__ = ["Catalog", "Hardware", "Moved", "NoHardware", "Price", "Service", "Strategy", "Unpriced"]
 
@@ -210,11 +208,9 @@ class Catalog:
         else:
             found = self._host_price(kind, region, strategy)
             if kind is not None and built_in:
-                found = _sum(
-                    found, self._devices_price(kind.device, kind.devices, region, strategy)
-                )
+                found = _sum(found, self.devices_price(kind.device, kind.devices, region, strategy))
         if hardware.count and not built_in:
-            attached = self._devices_price(hardware.accelerator, hardware.count, region, strategy)
+            attached = self.devices_price(hardware.accelerator, hardware.count, region, strategy)
             found = _sum(found, attached)
         return found if found and found.usd else None  # a TPU's host is nothing by itself
 
@@ -234,7 +230,7 @@ class Catalog:
         host = host_rate(kind.name, kind.family, kind.vcpus, kind.memory_gib, place)
         return host.on_vertex(strategy) if host else None
 
-    def _devices_price(
+    def devices_price(
         self, device: str, count: int, region: str, strategy: Strategy
     ) -> Price | None:
         own = self.own_prices.get((device, region))
@@ -257,7 +253,7 @@ class Catalog:
             region,
             everything=not priced,
             devices=tuple(
-                d for d in devices if self._devices_price(d, 1, region, _ON_DEMAND) is None
+                d for d in devices if self.devices_price(d, 1, region, _ON_DEMAND) is None
             ),
         )
 
@@ -460,67 +456,6 @@ class Catalog:
         found = [m for m in self.machines.values() if m.family == family and service in m.services]
         return sorted(found, key=lambda m: (m.vcpus, m.devices))
 
-    # --- for people -----------------------------------------------------------------------------
-
-    def describe(self, name: str, region: str = REFERENCE_REGION) -> dict[str, Any]:
-        """What a machine type or an accelerator is, costs and leads to; raises InvalidInput if unknown."""
-        if name in self.machines:
-            return self._describe_machine(self.machines[name], region)
-        if name in self.accelerators:
-            return self._describe_accelerator(self.accelerators[name], region)
-        raise InvalidInput(self.why_unknown(name))
-
-    def _describe_machine(self, kind: MachineType, region: str) -> dict[str, Any]:
-        held = bare(kind)
-        moves: dict[str, Any] = {}
-        for service in sorted(kind.services):
-            moves[service.value] = {
-                "bigger": _move_as_json(self._next_size(held, service, region)),
-                "more_memory": _move_as_json(
-                    growth.more_memory(growth.Ground(self, held, service, region))
-                ),
-                "accelerator": _move_as_json(self.accelerator_bigger(held, service, region)),
-                "attachable": {
-                    device: list(counts)
-                    for device in self.accelerators
-                    if not kind.device
-                    and (counts := self.allowed_counts(kind.name, device, service))
-                },
-            }
-        return {
-            "type": kind.name,
-            "family": kind.family,
-            "vcpus": kind.vcpus or None,
-            "memory_gib": kind.memory_gib or None,
-            "accelerator": {"type": kind.device, "count": kind.devices} if kind.device else None,
-            "services": sorted(s.value for s in kind.services),
-            "region": region,
-            **_prices_as_json(lambda strategy: self.price(held, region, strategy)),
-            "offered": {s.value: self.offered(held, region, s) for s in sorted(kind.services)},
-            "leads_to": moves,
-            "gathered": self.gathered,
-        }
-
-    def _next_size(self, held: Hardware, service: Service, region: str) -> Moved | NoHardware:
-        if growth.has_built_in_gpus(self, held):
-            return NoHardware(growth.built_in_words(held))
-        return growth.bigger(growth.Ground(self, held, service, region))
-
-    def _describe_accelerator(self, device: AcceleratorType, region: str) -> dict[str, Any]:
-        carriers = [m.name for m in self.machines.values() if m.accelerator == device.name]
-        return {
-            "type": device.name,
-            "memory_gib": device.memory_gib,
-            "attaches_to": "n1" if device.attaches else None,
-            "counts": [{"count": c, "at_most_vcpus": cpus} for c, cpus in device.attaches],
-            "built_into": carriers,
-            "region": region,
-            **_prices_as_json(lambda how: self._devices_price(device.name, 1, region, how)),
-            "regions": sorted(r for r, there in self.offers.items() if device.name in there),
-            "never_proposed": device.why_not or None,
-            "gathered": self.gathered,
-        }
-
 
 _RANK_OF_ENDED = {"NVIDIA_TESLA_P100": 2, "NVIDIA_TESLA_K80": 0}
 """Where the withdrawn types stood: what comes after them is a step up."""
@@ -542,22 +477,3 @@ def _either(counts: tuple[int, ...]) -> str:
 
 def _sum(one: Price | None, other: Price | None) -> Price | None:
     return None if one is None or other is None else one.plus(other)
-
-
-def _prices_as_json(price: Callable[[Strategy], Price | None]) -> dict[str, Any]:
-    """On demand, as spot and by FLEX_START; a bound is no price: it stands beside as `at_most`."""
-    whole = price(Strategy.STANDARD)
-    rates: dict[str, Any] = {"usd_per_hour": round(whole.usd, 5) if whole else None}
-    for strategy, key in ((Strategy.SPOT, "spot"), (Strategy.FLEX_START, "flex_start")):
-        found = price(strategy)
-        known = found is not None and not found.at_most
-        rates[f"{key}_usd_per_hour"] = round(found.usd, 5) if found and known else None
-        if found is not None and not known:
-            rates[f"{key}_at_most_usd_per_hour"] = round(found.usd, 5)
-    return rates
-
-
-def _move_as_json(move: Moved | NoHardware) -> dict[str, Any]:
-    if isinstance(move, NoHardware):
-        return {"to": None, "why": move.why}
-    return {"to": str(move.hardware), "why": "; ".join(move.notes)}

@@ -283,7 +283,9 @@ def _differences(expected: Any, got: Any, path: str) -> Sequence[str]:
 
 
 def catalog(args: argparse.Namespace) -> int:
-    found = catalogue_of(args).describe(args.type, args.region)
+    from remediator.catalog.description import describe
+
+    found = describe(catalogue_of(args), args.type, args.region)
     if args.json:
         print_json(found)
         return DONE

@@ -1,22 +1,20 @@
 """The rows `machine_type` and `accelerator` of `resubmit`, which are one decision: what a job runs on.
 
-Owns which pools (or which limits of a pipeline's component) change and to what, in which the
-accelerator stays unless the step or the cause says otherwise. Where a machine can grow is known to
+Owns which pools change and to what, in which the accelerator stays unless the step or the cause says
+otherwise; a pipeline's tasks are chosen by `components`. Where a machine can grow is known to
 `catalog.growth`, what the evidence asks for to `sizing`. Called by `steps`, `ladder` for another
 family. Must not weigh limits but to prefer what the lists allow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from remediator.catalog import growth
 from remediator.catalog.catalog import Catalog, Hardware, Moved, NoHardware
 from remediator.catalog.growth import Ground
-from remediator.domain import Cause, Guard, JobKind
-from remediator.job import Job, Pool, containers, machines, pipeline
-from remediator.job.pipeline import PipelineNode
+from remediator.domain import Cause, Guard
+from remediator.job import Job, Pool
 from remediator.planning import sizing, slices
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
 from remediator.policy.steps import Accelerator, MemoryMove, MoreMemory, Resubmit
@@ -31,12 +29,12 @@ def target_pools(now: StepContext, draft: JobDraft) -> tuple[Pool, ...]:
     chosen = tuple(pool for pool in found if pool.name in named)
     if not found:
         return ()
-    return _with_those_alike(chosen, found, draft.job) or tuple(
+    return with_those_alike(chosen, found, draft.job) or tuple(
         pool for pool in found if pool.hardware == found[0].hardware
     )
 
 
-def _with_those_alike(
+def with_those_alike(
     chosen: tuple[Pool, ...], found: tuple[Pool, ...], job: Job
 ) -> tuple[Pool, ...]:
     """The pools that evidence names, and those that run the same program on the same machines: what
@@ -50,8 +48,7 @@ def _with_those_alike(
 
 
 def change_hardware(draft: JobDraft, step: Resubmit, now: StepContext) -> JobDraft:
-    if now.job.kind is JobKind.PIPELINE:
-        return _tasks(draft, step, now)
+    """The step's machines for a job that has worker pools of its own (`components` for a pipeline's)."""
     pools = target_pools(now, draft)
     if not pools:
         msg = "the job names no machine of its own, so there is none to change"
@@ -59,14 +56,14 @@ def change_hardware(draft: JobDraft, step: Resubmit, now: StepContext) -> JobDra
     if _wants_a_bigger_slice(step, now) and (sliced := _bigger_slices(draft, pools)):
         return sliced
     if step.machine_type == "sized":
-        draft = _sized(draft, now, pools)
+        draft = sized_pools(draft, now, pools)
         pools = target_pools(now, draft)
         if step.accelerator is None:
             return draft
-    return _move_pools(draft, pools, step, now)
+    return move_pools(draft, pools, step, now)
 
 
-def _move_pools(
+def move_pools(
     draft: JobDraft, pools: tuple[Pool, ...], step: Resubmit, now: StepContext
 ) -> JobDraft:
     """Each pool on what the step asks for; Impossible where one of them has nowhere to go."""
@@ -144,7 +141,7 @@ def _moved(held: Hardware, step: Resubmit, now: StepContext, region: str) -> Mov
     if step.accelerator is not None:
         if fewer := _would_take_away(step.accelerator, held, now):
             raise StepHasNoEffect(fewer)
-        to = _accelerator(step.accelerator, current, now, region)
+        to = device_move(step.accelerator, current, now, region)
         if isinstance(to, NoHardware):
             return to
         current, notes = to.hardware, (*notes, *to.notes)
@@ -161,7 +158,7 @@ def _moved(held: Hardware, step: Resubmit, now: StepContext, region: str) -> Mov
     if changed := _other_devices(held, adjusted.hardware, step, now):
         return NoHardware(changed)
     same = (f"the job runs on {held} already",) if adjusted.hardware == held else ()
-    return Moved(adjusted.hardware, (*notes, *same, *_doubts(adjusted.hardware, now)))
+    return Moved(adjusted.hardware, (*notes, *same, *doubts_about(adjusted.hardware, now)))
 
 
 def _would_take_away(asked: Accelerator | str, held: Hardware, now: StepContext) -> str:
@@ -269,7 +266,7 @@ def _named_machine(step: Resubmit, held: Hardware, now: StepContext) -> Moved | 
     return Moved(replace(held, machine=name))
 
 
-def _accelerator(
+def device_move(
     asked: Accelerator | str, held: Hardware, now: StepContext, region: str
 ) -> Moved | NoHardware:
     catalog, service = now.catalog, now.service
@@ -315,155 +312,12 @@ def _would_idle(now: StepContext) -> str:
     return f"the image {image} is built for CPUs: an accelerator would stand idle" if image else ""
 
 
-def _doubts(hardware: Hardware, now: StepContext) -> tuple[str, ...]:
+def doubts_about(hardware: Hardware, now: StepContext) -> tuple[str, ...]:
     device = now.catalog.accelerators.get(hardware.accelerator)
     return (f"{device.name}: {device.why_not}",) if device and device.why_not else ()
 
 
-def died_of_it(now: StepContext) -> tuple[PipelineNode, ...]:
-    """The tasks that died of the verdict: not those that were cancelled, nor those of another cause."""
-    failed = pipeline.failed(now.job)
-    causes = {part.index: part.cause for part in now.diagnosis.parts}
-    for wanted in (now.diagnosis.verdict, Cause.UNKNOWN):
-        found = tuple(
-            node
-            for node in failed
-            if any(causes.get(detail.index, Cause.UNKNOWN) is wanted for detail in node.failed)
-        )
-        if found:
-            return found
-    return failed
-
-
-def _tasks(draft: JobDraft, step: Resubmit, now: StepContext) -> JobDraft:
-    """The machines of the tasks that died: where the launched job's stand, or a container's limits."""
-    targets = died_of_it(now)
-    if not targets:
-        msg = "the failed task's component was not found in the pipeline's spec"
-        raise StepImpossible(msg)
-    dead = frozenset(node.path for node in targets)
-    for node in targets:
-        pools = tuple(machines.of_task(now.job, node, dead))
-        if pools:
-            draft = _task_pools(draft, node, dead, step, now)
-        elif containers.is_plain(now.job, node):
-            draft = _component(draft, node, dead, step, now)
-        else:
-            msg = f"task {node.title} runs no machine of its own, so there is none to change"
-            raise StepImpossible(msg)
-    return draft
-
-
-def _task_pools(
-    draft: JobDraft, node: PipelineNode, dead: frozenset[str], step: Resubmit, now: StepContext
-) -> JobDraft:
-    pools = tuple(machines.of_task(now.job, node, dead))
-    said = [item.says for cause in now.diagnosis.causes[:1] for item in cause.evidence]
-    named = now.job.failed_pools(*said)
-    chosen = _with_those_alike(tuple(p for p in pools if p.name in named), pools, now.job)
-    chosen = chosen or tuple(p for p in pools if p.hardware == pools[0].hardware)
-    if broken := next((pool.fixed for pool in chosen if pool.fixed), ""):
-        raise StepImpossible(broken)
-    now = replace(now, served=chosen[0].service)
-    if step.machine_type == "sized":
-        draft = _sized(draft, now, chosen)
-        if step.accelerator is None:
-            return draft
-        names = {pool.name for pool in chosen}
-        sized = machines.of_task(draft.job, node, dead)
-        chosen = tuple(pool for pool in sized if pool.name in names)
-    return _move_pools(draft, chosen, step, now)
-
-
-def _component(
-    draft: JobDraft, node: PipelineNode, dead: frozenset[str], step: Resubmit, now: StepContext
-) -> JobDraft:
-    """A pipeline's containers state limits in place of machines: those are raised."""
-    if step.machine_type == "sized":
-        step = _sized_component(step, now)
-    if isinstance(step.machine_type, MemoryMove):
-        draft = draft.note("a component's limit is doubled, whatever the factor")
-        step = step.model_copy(update={"machine_type": "more_memory"})
-    if step.machine_type not in {None, "bigger", "more_memory"}:
-        msg = (
-            "the failed component states CPU and memory limits, which `bigger` and `more_memory` "
-            "can raise; it names no machine"
-        )
-        raise StepImpossible(msg)
-    if step.machine_type is not None:
-        draft = _raised_limits(
-            draft, node, dead, now, memory_only=step.machine_type == "more_memory"
-        )
-    if step.accelerator is not None:
-        draft = _component_devices(draft, node, dead, step, now)
-    return draft
-
-
-def _sized_component(step: Resubmit, now: StepContext) -> Resubmit:
-    """The move that the verdict asks for: of limits, no finer measure is known than twice as much."""
-    verdict = now.diagnosis.verdict
-    move = _SIZED_COMPONENT.get(verdict)
-    if move is None:
-        msg = f"{verdict.value} says nothing about the size that is needed"
-        raise StepImpossible(msg)
-    named = {"accelerator": step.accelerator} if step.accelerator is not None else {}
-    return step.model_copy(update={"machine_type": None, **move, **named})
-
-
-_SIZED_COMPONENT: Mapping[Cause, Mapping[str, str]] = {
-    Cause.CPU_SATURATION: {"machine_type": "bigger"},
-    Cause.MEMORY_PRESSURE: {"machine_type": "more_memory"},
-    Cause.GPU_MEMORY: {"accelerator": "more_memory"},
-    Cause.ACCELERATOR_MISSING: {"accelerator": "bigger"},
-}
-
-
-def _raised_limits(
-    draft: JobDraft,
-    node: PipelineNode,
-    dead: frozenset[str],
-    now: StepContext,
-    *,
-    memory_only: bool,
-) -> JobDraft:
-    try:
-        raised = tuple(containers.doubled(now.job, node, dead, memory_only=memory_only))
-    except containers.UnreadableContainer as err:
-        raise StepImpossible(str(err)) from err
-    for path, value in raised:
-        draft = draft.set(path, value)
-    if containers.hardware(draft.job, node, now.catalog) is None:
-        msg = "no machine is known that holds the failed component's limits once they are raised"
-        raise StepImpossible(msg)
-    return draft
-
-
-def _component_devices(
-    draft: JobDraft, node: PipelineNode, dead: frozenset[str], step: Resubmit, now: StepContext
-) -> JobDraft:
-    """Other accelerators for a container; which machine takes them with its limits, Vertex finds."""
-    held = containers.devices(now.job, node, dead)
-    on = containers.hardware(draft.job, node, now.catalog)
-    if held.why:
-        msg = f"task {node.title}: {held.why}"
-        raise StepImpossible(msg)
-    if on is None or step.accelerator is None:
-        msg = "no machine is known that holds the failed component's limits"
-        raise StepImpossible(msg)
-    to = _accelerator(step.accelerator, on, now, draft.location)
-    if isinstance(to, NoHardware):
-        raise StepImpossible(to.why)
-    wanted = to.hardware
-    for path in held.type_paths:
-        draft = draft.set(path, wanted.accelerator or None)
-    for path in held.count_paths:
-        is_number = isinstance(now.job.read(path), int | float)  # a run's parameter of that type
-        count = wanted.count if is_number else str(wanted.count)
-        draft = draft.set(path, count if wanted.count else None)
-    return draft.note(*_doubts(wanted, now))
-
-
-def _sized(draft: JobDraft, now: StepContext, pools: tuple[Pool, ...]) -> JobDraft:
+def sized_pools(draft: JobDraft, now: StepContext, pools: tuple[Pool, ...]) -> JobDraft:
     choice = sizing.choose(
         now.case,
         now.diagnosis,

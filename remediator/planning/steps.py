@@ -22,6 +22,7 @@ from remediator.job import (
     pipeline,
 )
 from remediator.planning import halving, regions
+from remediator.planning.components import change_tasks
 from remediator.planning.costs import longest_run
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
 from remediator.planning.hardware import change_hardware, target_pools
@@ -53,7 +54,8 @@ def apply(step: Resubmit, now: StepContext) -> JobDraft:
     if hardware:
         if not set(hardware) <= now.job.changeable:
             raise StepImpossible(_not_legal(now, hardware[0]))
-        draft = change_hardware(draft, step, now)
+        in_tasks = now.job.kind is JobKind.PIPELINE
+        draft = (change_tasks if in_tasks else change_hardware)(draft, step, now)
     if step.strategy == _FLEX_START and (why := _not_for_flex_start(draft.job)):
         raise StepImpossible(why)
     return draft

@@ -8,114 +8,25 @@ be read, so that one mistake hides no other. Called by `language.load`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator
 from fnmatch import fnmatchcase
-from functools import cache, lru_cache
-from typing import Any, Protocol
+from functools import lru_cache
 
-from remediator.domain import NEVER_RETRIED, Cause, JobKind, Mode
-from remediator.job import KINDS
+from remediator.domain import Cause, JobKind, Mode
+from remediator.policy.draft import Machines, PolicyDraft
 from remediator.policy.expressions import check
-from remediator.policy.model import OWNER, Limits, Policies, Policy, tightened
-from remediator.policy.selection import Selection, When, matches_any
-from remediator.policy.steps import Accelerator, Placement, Resubmit
+from remediator.policy.hardware_checks import (
+    forbidden_steps,
+    unfit_hardware,
+    unknown_locations,
+    unpriced_regions,
+    useless_strategies,
+    wrong_kinds,
+)
+from remediator.policy.model import OWNER, Limits, Policy
+from remediator.policy.selection import Selection, When
 from remediator.policy.suggestions import did_you_mean, shown
-from remediator.policy.values import LOCATION_MOVES, MACHINE_MOVES
-from remediator.policy.watch_entries import WatchEntry
-from remediator.policy.yaml_tree import Mistake, YamlNode
-
-
-class HasServices(Protocol):
-    """A machine type: the services that take it (`training`, `prediction`)."""
-
-    @property
-    def services(self) -> frozenset[Any]: ...
-
-
-class HasNoPrice(Protocol):
-    """What has no price in a region: everything, or some devices that are offered there."""
-
-    @property
-    def everything(self) -> bool: ...
-
-    @property
-    def devices(self) -> tuple[str, ...]: ...
-
-
-class Machines(Protocol):
-    """What the lints ask of the catalogue."""
-
-    @property
-    def machines(self) -> Mapping[str, HasServices]: ...
-
-    @property
-    def accelerators(self) -> Mapping[str, Any]: ...
-
-    def fits(self, machine: str, accelerator: str | None, count: int, service: str) -> bool:
-        """Whether Vertex takes the combination for `training` or `prediction`."""
-
-    def unpriced(self, region: str) -> HasNoPrice:
-        """What of the region's offer has no price."""
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyDraft:
-    """Whatever of a file could be read. `policies` keep the index that they have in the file.
-
-    `unclear` are the indices of those whose `when` has mistakes: what they match is not known. The
-    entries of `watch` likewise.
-    """
-
-    root: YamlNode
-    general: Policies
-    policies: tuple[tuple[int, Policy], ...]
-    unclear: frozenset[int] = frozenset()
-    watch: tuple[tuple[int, WatchEntry], ...] = ()
-    unclear_watch: frozenset[int] = frozenset()
-
-    def value(self, *path: str | int) -> YamlNode:
-        """The node of the value at a path, or of the nearest that is there."""
-        return self.root.follow(path)[1]
-
-    def has(self, *path: str | int) -> bool:
-        """Whether the file has something at this path."""
-        node = self.root
-        for part in path:
-            if node.entries is not None and part in node.entries:
-                node = node.entries[str(part)][1]
-            elif node.items is not None and isinstance(part, int) and part < len(node.items):
-                node = node.items[part]
-            else:
-                return False
-        return True
-
-    def word(self, text: str, *path: str | int) -> YamlNode:
-        """The node of one word in a list (or standing alone) at a path."""
-        node = self.value(*path)
-        return next((item for item in node.items or () if item.scalar == text), node)
-
-    def words(self, *path: str | int) -> list[YamlNode]:
-        """The words of a list (or one alone) at a path, read or not."""
-        if not self.has(*path):
-            return []
-        node = self.value(*path)
-        return [n for n in node.items or [node] if isinstance(n.scalar, str)]
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Names of the channels, those with mistakes in them too."""
-        return tuple(self.value("channels").entries or ()) if self.has("channels") else ()
-
-    @property
-    def items(self) -> list[tuple[str, int]]:
-        """Every policy and every entry of `watch`, read or not: the list it is in and its index."""
-        counts = {
-            key: len(self.value(key).items or ()) if self.has(key) else 0
-            for key in ("policies", "watch")
-        }
-        return [(key, index) for key, count in counts.items() for index in range(count)]
-
+from remediator.policy.yaml_tree import Mistake
 
 # --- names and channels ------------------------------------------------------------------------
 
@@ -430,214 +341,6 @@ def _taker(earlier: Iterable[tuple[float, Policy]], when: When, confidence: floa
     )
 
 
-# --- steps and hardware ------------------------------------------------------------------------
-
-
-def _forbidden_steps(draft: PolicyDraft) -> Iterator[Mistake]:
-    for index, policy in draft.policies:
-        causes = policy.when.cause
-        retriable = bool(policy.retry_exit_codes)
-        if policy.do and causes and set(causes) <= NEVER_RETRIED and not retriable:
-            yield draft.value("policies", index, "do", 0).warning(
-                f"nothing is ever resubmitted after {', '.join(causes)}: this step is never taken"
-            )
-            continue
-        yield from _steps_beyond(draft, index, policy)
-
-
-def _steps_beyond(draft: PolicyDraft, index: int, policy: Policy) -> Iterator[Mistake]:
-    limits = tightened(draft.general.limits, policy.limits)
-    taken = {"attempts": 0, "retries": 0}
-    for number, step in enumerate(policy.do):
-        path = ("policies", index, "do", number)
-        asked = step.resubmit
-        # A way of a fallback that gets no machine is a retry; which of them will, nobody can tell.
-        changed = asked.asks_for_change and not asked.fallback
-        budget = "attempts" if changed else "retries"
-        most = limits.attempts if changed else limits.retries
-        nothing = [
-            name
-            for name in ("usd_per_job", "usd_per_day", "resubmissions_per_hour")
-            if getattr(limits, name) == 0
-        ]
-        if taken[budget] >= most:
-            yield draft.value(*path).warning(
-                f"`{budget}: {most}` forbids this step: {taken[budget]} come before it"
-            )
-        elif nothing:
-            yield draft.value(*path).warning(f"`{nothing[0]}: 0` forbids this step")
-        elif taken[budget] + step.times > most:
-            yield draft.value(*path, "times").warning(
-                f"`{budget}: {most}` forbids some of these: {most - taken[budget]} of "
-                f"{step.times} are left for this step"
-            )
-        taken[budget] += step.times
-        for where, placement in _placements(asked, (*path, "resubmit")):
-            for key, name, allowed in _named_hardware(placement, limits):
-                if not matches_any(allowed, name):
-                    what = "step" if placement is asked else "entry"
-                    yield draft.value(*where, key).warning(
-                        f"`{_LIMIT_OF[key]}` forbids this {what}: {shown(name)} is not among "
-                        f"{', '.join(allowed) or 'nothing'}"
-                    )
-
-
-_LIMIT_OF = {
-    "machine_type": "machine_types",
-    "accelerator": "accelerators",
-    "location": "locations",
-}
-_Path = tuple[str | int, ...]
-
-
-def _placements(asked: Resubmit, path: _Path) -> Iterator[tuple[_Path, Placement]]:
-    """The step itself and each way of its fallback, with where it stands."""
-    yield path, asked
-    for index, way in enumerate(asked.fallback or ()):
-        yield (*path, "fallback", index), way
-
-
-def _all_placements(draft: PolicyDraft) -> Iterator[tuple[Policy, _Path, Placement]]:
-    for index, policy in draft.policies:
-        for number, step in enumerate(policy.do):
-            path = ("policies", index, "do", number, "resubmit")
-            yield from ((policy, *one) for one in _placements(step.resubmit, path))
-
-
-def _machine_name(asked: Placement) -> str:
-    """The machine type that is named outright; empty: none is."""
-    name = asked.machine_type
-    return name if isinstance(name, str) and name not in MACHINE_MOVES else ""
-
-
-def _named_hardware(asked: Placement, limits: Limits) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """What a step names outright, with the limit that it must be in."""
-    accelerator, location = asked.accelerator, asked.location
-    if (machine := _machine_name(asked)) and limits.machine_types is not None:
-        yield "machine_type", machine, limits.machine_types
-    if isinstance(accelerator, Accelerator) and limits.accelerators is not None:
-        yield "accelerator", accelerator.type, limits.accelerators
-    if location and location not in LOCATION_MOVES and limits.locations is not None:
-        yield "location", location, limits.locations
-
-
-def _services(when: When) -> tuple[str, ...]:
-    kinds = when.job or tuple(JobKind)
-    services = {"prediction" if kind is JobKind.BATCH_PREDICTION else "training" for kind in kinds}
-    return tuple(sorted(services))
-
-
-def _hardware(draft: PolicyDraft, catalog: Machines) -> Iterator[Mistake]:
-    takers = cache(lambda type_, count, services: _takes(catalog, type_, count, services))
-    for owner in ((), *(("policies", index) for index, _ in draft.policies)):
-        for name, known in (
-            ("machine_types", catalog.machines),
-            ("accelerators", catalog.accelerators),
-        ):
-            for node in draft.words(*owner, "limits", name):
-                if not any(fnmatchcase(one, str(node.scalar)) for one in known):
-                    what = "machine type" if name == "machine_types" else "accelerator"
-                    yield node.warning(_unknown(what, str(node.scalar), known))
-    for policy, path, asked in _all_placements(draft):
-        services = _services(policy.when)
-        yield from _step_hardware(draft, catalog, services, asked, path, takers)
-
-
-def _unknown(what: str, name: str, known: Mapping[str, Any]) -> str:
-    return f"unknown {what} {shown(name)}{did_you_mean(name, known)}"
-
-
-def _step_hardware(
-    draft: PolicyDraft,
-    catalog: Machines,
-    services: tuple[str, ...],
-    asked: Placement,
-    path: _Path,
-    takers: Callable[[str, int, tuple[str, ...]], bool],
-) -> Iterator[Mistake]:
-    machine = _machine_name(asked)
-    wanted = asked.accelerator if isinstance(asked.accelerator, Accelerator) else None
-    sound = True
-    if machine and machine not in catalog.machines:
-        sound = False
-        known = dict.fromkeys((*MACHINE_MOVES, *catalog.machines))
-        yield draft.value(*path, "machine_type").warning(_unknown("machine type", machine, known))
-    elif machine and not catalog.machines[machine].services & set(services):
-        sound = False
-        yield draft.value(*path, "machine_type").warning(
-            f"unfitting machine type: {shown(machine)} is not offered for {' or '.join(services)}"
-        )
-    if wanted and wanted.type not in catalog.accelerators:
-        sound = False
-        yield draft.value(*path, "accelerator", "type").warning(
-            _unknown("accelerator", wanted.type, catalog.accelerators)
-        )
-    if not (sound and wanted):
-        return
-    if machine:
-        if not any(catalog.fits(machine, wanted.type, wanted.count, s) for s in services):
-            yield draft.value(*path, "accelerator").warning(
-                f"unfitting accelerator: {shown(machine)} does not take {wanted.count} "
-                f"{wanted.type}"
-            )
-    elif not takers(wanted.type, wanted.count, services):
-        yield draft.value(*path, "accelerator").warning(
-            f"unfitting accelerator: no machine type for {' or '.join(services)} takes "
-            f"{wanted.count} {wanted.type}"
-        )
-
-
-def _takes(catalog: Machines, type_: str, count: int, services: tuple[str, ...]) -> bool:
-    """Whether any machine type takes so many of the accelerator."""
-    pairs = ((machine, service) for machine in catalog.machines for service in services)
-    return any(catalog.fits(machine, type_, count, service) for machine, service in pairs)
-
-
-_REGIONS = (
-    "africa-south", "asia-east", "asia-northeast", "asia-south", "asia-southeast",
-    "australia-southeast", "europe-central", "europe-north", "europe-southwest", "europe-west",
-    "me-central", "me-west", "northamerica-northeast", "northamerica-south", "southamerica-east",
-    "southamerica-west", "us-central", "us-east", "us-south", "us-west",
-)  # fmt: skip
-_PLACES = frozenset({"global", "us", "eu", *(f"{r}{n}" for r in _REGIONS for n in range(1, 20))})
-
-
-def _locations(draft: PolicyDraft) -> Iterator[Mistake]:
-    """Places on no map. Regions are numbered, so a new one of a known name is none of them."""
-    for _, path, asked in _all_placements(draft):
-        name = asked.location
-        if name and name not in LOCATION_MOVES and name not in _PLACES:
-            known = dict.fromkeys((*LOCATION_MOVES, *sorted(_PLACES)))
-            yield draft.value(*path, "location").warning(_unknown("location", name, known))
-
-
-def _strategies(draft: PolicyDraft) -> Iterator[Mistake]:
-    for _, path, asked in _all_placements(draft):
-        if asked.max_wait is not None and asked.strategy in {"STANDARD", "SPOT"}:
-            yield draft.value(*path, "max_wait").warning(
-                f"`max_wait` does nothing here: {asked.strategy} does not wait for machines, "
-                "FLEX_START does"
-            )
-
-
-def _wrong_kinds(draft: PolicyDraft) -> Iterator[Mistake]:
-    """Keys that a kind of job which the policy names has no field for."""
-    for policy, path, asked in _all_placements(draft):
-        kinds = policy.when.job or ()
-        stays = {"spot"} if asked.spot is False else set()  # where there is none, it holds already
-        for key in sorted(asked.model_fields_set - _ANY_KIND - stays):
-            without = [kind for kind in kinds if key not in KINDS[kind].legal]
-            if without:
-                named = " or ".join(kind.value for kind in without)
-                yield draft.root.follow((*path, key))[0].warning(
-                    f"`{key}` does nothing for {named}: there is no such field to change"
-                )
-
-
-_ANY_KIND = frozenset({"wait", "output", "max_usd", "fallback"})
-"""Keys that ask for no field of their own, or that hold already where there is none."""
-
-
 def _modes(draft: PolicyDraft) -> Iterator[Mistake]:
     listed: list[tuple[str, int, Mode | None]] = [
         *(("policies", index, one.mode) for index, one in draft.policies),
@@ -654,33 +357,7 @@ def _modes(draft: PolicyDraft) -> Iterator[Mistake]:
 _LOOSENESS = {Mode.OBSERVE: 0, Mode.APPROVE: 1, Mode.ENFORCE: 2}
 
 
-# --- prices and kinds ----------------------------------------------------------------------------
-
-
-def _unpriced_regions(
-    draft: PolicyDraft, catalog: Machines, served: tuple[str, ...]
-) -> Iterator[Mistake]:
-    """Served regions in which a limit in dollars refuses what cannot be priced."""
-    limits = draft.general.limits
-    if not limits.has_money_limit:
-        return
-    key = next((k for k in ("usd_per_job", "usd_per_day", "per") if draft.has("limits", k)), "")
-    place = draft.root.follow(("limits", key))[0] if key else draft.value("limits")
-    for region in served:
-        missing = catalog.unpriced(region)
-        if missing.everything:
-            yield place.warning(
-                f"no price is known in the served region {shown(region)}: there a limit in dollars "
-                "refuses every change that may cost more (unknown_price); give its prices in a "
-                "catalogue file (`prices`, or `priced_as`)"
-            )
-            continue
-        wanted = [d for d in missing.devices if d in (limits.accelerators or ())]
-        if wanted:
-            yield place.warning(
-                f"no price is known for {', '.join(wanted)} in the served region {shown(region)}: "
-                "there a limit in dollars refuses them (unknown_price)"
-            )
+# --- kinds ----------------------------------------------------------------------------
 
 
 def _rerun_safe(draft: PolicyDraft) -> Iterator[Mistake]:
@@ -705,10 +382,10 @@ CHECKS: tuple[Callable[[PolicyDraft], Iterator[Mistake]], ...] = (
     _without_money,
     _conditions,
     _unreachable,
-    _forbidden_steps,
-    _locations,
-    _strategies,
-    _wrong_kinds,
+    forbidden_steps,
+    unknown_locations,
+    useless_strategies,
+    wrong_kinds,
     _modes,
     _rerun_safe,
 )
@@ -721,6 +398,6 @@ def check_policies(
     only of the served regions."""
     found = [mistake for one in CHECKS for mistake in one(draft)]
     if catalog is not None:
-        found.extend(_hardware(draft, catalog))
-        found.extend(_unpriced_regions(draft, catalog, served))
+        found.extend(unfit_hardware(draft, catalog))
+        found.extend(unpriced_regions(draft, catalog, served))
     return found

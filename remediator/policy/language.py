@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from remediator.domain import RemediatorError
 from remediator.policy.channels import ChannelConfig, Email, Slack
-from remediator.policy.checks import Machines, PolicyDraft, check_policies
+from remediator.policy.checks import check_policies
+from remediator.policy.draft import Machines, PolicyDraft
 from remediator.policy.expressions import Condition, ExpressionValues, condition, expression_values
 from remediator.policy.model import (
     OWNER,

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from remediator.policy.expressions import VARIABLES
+from remediator.policy.expression_values import VARIABLES
 from remediator.policy.model import Policies
 from remediator.policy.steps import PolicyPart
 

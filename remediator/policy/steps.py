@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from remediator.policy.suggestions import wrong
+from remediator.policy.value_readers import not_empty
 from remediator.policy.values import (
     AcceleratorMove,
     AcceleratorName,
@@ -44,7 +45,6 @@ from remediator.policy.values import (
     Usd,
     Variable,
     Wait,
-    not_empty,
 )
 
 

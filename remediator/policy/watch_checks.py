@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from remediator.domain import NOTHING_WRONG, STANDSTILL, WAITING, JobKind, WatchVerdict
-from remediator.policy.checks import PolicyDraft, is_narrower, takes_all
+from remediator.policy.checks import is_narrower, takes_all
+from remediator.policy.draft import PolicyDraft
 from remediator.policy.expressions import variables_in
 from remediator.policy.suggestions import shown
 from remediator.policy.watch_entries import WatchEntry

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from remediator.policy.selection import WatchWhen
 from remediator.policy.steps import PolicyPart
+from remediator.policy.value_readers import mapping_or_word
 from remediator.policy.values import (
     AlertNames,
     Checkpoint,
@@ -22,7 +23,6 @@ from remediator.policy.values import (
     Switch,
     Text,
     WatchWord,
-    mapping_or_word,
 )
 
 
