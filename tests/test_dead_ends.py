@@ -145,6 +145,55 @@ def test_pools_that_run_the_same_program_lack_the_same(
     assert changed == pools
 
 
+def with_one(device: str) -> Job:
+    pool = CUSTOM["jobSpec"]["workerPoolSpecs"][0]
+    spec = {"machineType": "n1-standard-8", "acceleratorType": device, "acceleratorCount": 1}
+    return job(CUSTOM, jobSpec__workerPoolSpecs=[pool | {"machineSpec": spec}])
+
+
+@pytest.mark.parametrize(
+    ("steps", "answer"),
+    [
+        (("{wait: 10m}",), (Action.ALERT, 1, ["accelerators"])),
+        (("{wait: 10m}", "{spot: false}"), (Action.ALERT, 1, ["accelerators"])),
+        (
+            ("{wait: 10m}", "{fallback: [{accelerator: more_memory}]}"),
+            (Action.RESUBMIT, 2, []),
+        ),
+        # A step that asks for a change is done as it is written, or refused.
+        (
+            ("{timeout: double}", "{fallback: [{accelerator: more_memory}]}"),
+            (Action.ALERT, 1, ["accelerators"]),
+        ),
+    ],
+)
+def test_the_same_again_on_what_a_list_forbids_gives_way_to_a_step_that_leaves_it(
+    steps: tuple[str, ...], answer: tuple[Action, int, list[str]]
+) -> None:
+    text = ladder(*steps).replace("policies:", "limits: {accelerators: [NVIDIA_L4]}\npolicies:")
+    document = with_one("NVIDIA_TESLA_V100")
+    found = diagnosis(document, Cause.CAPACITY_STOCKOUT)
+    made = plan(case(document), found, policies(text), History(), BOOK)
+    assert (made.action, made.step, [guard.value for guard in made.refused_by]) == answer
+    if made.action is Action.RESUBMIT:
+        assert "NVIDIA_L4" in {change.after for change in made.changes}
+        assert "NVIDIA_TESLA_V100 is not among NVIDIA_L4" in made.because
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict"), [(100, Cause.UNKNOWN), (3000, Cause.CPU_SATURATION)]
+)
+def test_a_calls_deadline_is_not_the_jobs_where_the_cpus_were_hardly_seen(
+    seconds: int, verdict: Cause
+) -> None:
+    said = "Error: 4 DEADLINE_EXCEEDED: Deadline exceeded after 30.000s,LB pick: 0.269s"
+    body = custom(seconds, "The replica workerpool0-0 exited with a non-zero status of 1.") | {
+        "logEntries": lines((seconds - 1, said)),
+        "timeSeries": [series("cpu/utilization", [0.99] * (seconds // 60))],
+    }
+    assert of(body).verdict is verdict
+
+
 def test_more_device_memory_is_looked_for_where_it_has_a_price() -> None:
     held = Hardware("g2-standard-8", "NVIDIA_L4", 1)
     forty = Hardware("a2-highgpu-1g", "NVIDIA_TESLA_A100", 1)
@@ -155,19 +204,7 @@ def test_more_device_memory_is_looked_for_where_it_has_a_price() -> None:
 
 
 def test_an_accelerator_step_prefers_what_the_lists_allow() -> None:
-    document = job(
-        CUSTOM,
-        jobSpec__workerPoolSpecs=[
-            CUSTOM["jobSpec"]["workerPoolSpecs"][0]
-            | {
-                "machineSpec": {
-                    "machineType": "n1-standard-8",
-                    "acceleratorType": "NVIDIA_TESLA_T4",
-                    "acceleratorCount": 1,
-                }
-            }
-        ],
-    )
+    document = with_one("NVIDIA_TESLA_T4")
     text = ladder("{accelerator: more_memory}").replace(
         "policies:", "limits: {accelerators: [NVIDIA_TESLA_T4, NVIDIA_TESLA_A100]}\npolicies:"
     )

@@ -41,6 +41,7 @@ _OF_A_WAY = frozenset(
     }
 )
 """Guards whose answer another way of the same fallback may change."""
+_LISTS = frozenset({Guard.MACHINE_TYPES, Guard.ACCELERATORS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +79,19 @@ class Ladder:
         """The step to take, the one that ends the ladder, or None; and what was passed over."""
         passed: list[str] = []
         refusing: RefusedStep | None = None
+        unlisted: Offer | None = None
         hopeless: tuple[int, Resubmit, Shortage] | None = None
         for number, step in steps:
             later = tuple(one.resubmit for n, one in steps if n > number)
             here = replace(now, later=later)
             try:
                 return self._taken(number, step.resubmit, here), passed
-            except _QuotaTooSmall as without:
-                hopeless = hopeless or (number, step.resubmit, without.shortage)
+            except _Unlisted as without:
+                unlisted = unlisted or without.offer
                 passed.append(f"step {number} is passed over, {without}")
+            except _QuotaTooSmall as small:
+                hopeless = hopeless or (number, step.resubmit, small.shortage)
+                passed.append(f"step {number} is passed over, {small}")
             except StepHasNoEffect as exhausted:
                 passed.append(f"step {number} is passed over, {exhausted}")
                 if exhausted.guard is not None:
@@ -94,6 +99,8 @@ class Ladder:
                     refusing = RefusedStep(number, none_left)
             except StepImpossible as impossible:
                 return RefusedStep(number, impossible), passed
+        if unlisted is not None:
+            return unlisted, []
         if hopeless is not None:
             number, resubmit, short = hopeless
             offer = self._other_family(number, resubmit, short, now)
@@ -111,7 +118,12 @@ class Ladder:
             raise StepHasNoEffect("; ".join([*draft.notes, "it would change nothing"]))
         if short := _shortage(draft, now):
             raise _QuotaTooSmall(short)
-        return self._offer(number, resubmit, draft)
+        offer = self._offer(number, resubmit, draft)
+        if now.later and not resubmit.asks_for_change:
+            against = self.refusals(offer.draft, offer.cost)
+            if why := next((one.why for one in against if one.guard in _LISTS), ""):
+                raise _Unlisted(offer, why)
+        return offer
 
     def _offer(self, number: int, resubmit: Resubmit, draft: JobDraft) -> Offer:
         request, cost = self.priced(draft)
@@ -183,6 +195,14 @@ class Ladder:
             return None
         against = self.refusals(offer.draft, offer.cost)
         return offer if not any(r.guard in _OF_A_WAY for r in against) else None
+
+
+class _Unlisted(StepHasNoEffect):  # never leaves this module
+    """The same job again is on what a list forbids: only a step that changes that can help."""
+
+    def __init__(self, offer: Offer, why: str) -> None:
+        super().__init__(why)
+        self.offer = offer
 
 
 class _QuotaTooSmall(StepHasNoEffect):  # never leaves this module

@@ -122,7 +122,9 @@ A list means any of its values; a key that is left out asks for nothing. Globs k
     "Resubmit": """\
 An accelerator stays as it is (type, number, memory of each device) unless the step names
 `accelerator`, or the cause is `gpu_memory` or `accelerator_missing`; on a machine with built-in GPUs
-`machine_type: bigger` has no effect. A step that asks for a change and changes nothing is passed over.
+`machine_type: bigger` has no effect. A step that asks for a change and changes nothing is passed over; so is one
+that asks for none (a wait, the same again) where a list forbids what the job runs on and a later step leads
+to what the lists allow.
 `bigger`, `more_memory` and `sized` go on in another family where the job's own ends, by price, and
 the plan says so; `sized` leaves the family for a fifth less where the later steps stay possible. What
 a message wanted in one piece bounds what is tried; what no machine has (`no_machine`), a program's own
