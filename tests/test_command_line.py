@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import io
 import json
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from remediator.catalog.catalog import Catalog
+from remediator.cli.commands import build
 from remediator.cli.input_output import write_whole
 from remediator.domain import InvalidInput
 from tests.jobs import CUSTOM
@@ -340,3 +342,17 @@ def test_the_schema_that_is_printed_is_the_one_that_is_shipped(run: Any) -> None
     code, out, err = run("schema")
     assert (code, err) == (0, "")
     assert json.loads(out) == json.loads(shipped.read_text())
+
+
+def test_every_command_and_every_option_is_explained() -> None:
+    def bare(parser: argparse.ArgumentParser) -> list[str]:
+        found = [] if parser.description else [parser.prog]
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for one in action.choices.values():
+                    found += bare(one)
+            elif not action.help:
+                found.append(f"{parser.prog} {action.dest}")
+        return found
+
+    assert bare(build()) == []

@@ -1,10 +1,19 @@
-"""An argument parser that says which command or option was probably meant. Used by `main`."""
+"""The argument parser: it says what was probably meant, and lists its commands under headings.
+
+Used by `commands`, which says what there is to parse.
+"""
 
 from __future__ import annotations
 
 import argparse
 import difflib
+from collections.abc import Callable
 from typing import NoReturn
+
+from remediator.cli.options import add_json
+
+Run = Callable[[argparse.Namespace], int]
+"""Carries a command out, and answers the exit code."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,3 +38,51 @@ def _known(parser: argparse.ArgumentParser) -> list[str]:
             for name, sub in action.choices.items():
                 found += [name, *_known(sub)]
     return list(dict.fromkeys(found))
+
+
+class Commands:
+    """The commands of a parser as they are added, and what `--help` says of each under its heading."""
+
+    def __init__(self, parser: Parser) -> None:
+        self._commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+        self._lines: list[str] = []
+
+    def begin(self, heading: str) -> None:
+        """The commands that follow stand under this heading."""
+        self._lines += ["", f"{heading}:"]
+
+    def command(
+        self, name: str, run: Run, summary: str, *, as_json: bool = False
+    ) -> argparse.ArgumentParser:
+        """A command that `run` carries out; `as_json`: it can print its result as JSON."""
+        sub = self._add(name, summary)
+        sub.set_defaults(run=run)
+        if as_json:
+            add_json(sub)
+        return sub
+
+    def family(self, name: str, summary: str) -> argparse._SubParsersAction[Parser]:
+        """A command that has commands of its own."""
+        sub = self._add(name, summary)
+        return sub.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
+
+    def listed(self) -> str:
+        """Headings and commands, for the end of the page of help."""
+        return "\n".join(self._lines[1:])
+
+    def _add(self, name: str, summary: str) -> Parser:
+        self._lines.append(f"  {name:<14}{summary}")
+        return self._commands.add_parser(name, description=_sentence(summary))
+
+
+def add_member(
+    family: argparse._SubParsersAction[Parser], name: str, run: Run, summary: str
+) -> Parser:
+    """A command of a family of commands."""
+    sub = family.add_parser(name, help=summary, description=_sentence(summary))
+    sub.set_defaults(run=run)
+    return sub
+
+
+def _sentence(summary: str) -> str:
+    return f"{summary[:1].upper()}{summary[1:]}."

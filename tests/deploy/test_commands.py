@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from remediator.catalog.machines import regions
-from remediator.cli.main import _parser
+from remediator.cli.commands import build
 from tests.deploy.terraform import ROOT
 
 SCRIPT = ROOT / "deploy" / "deploy.sh"
@@ -471,7 +471,7 @@ def own_commands() -> list[str]:
 def test_the_command_line_knows_every_command_that_a_document_shows(line: str) -> None:
     words = shlex.split(line)
     try:
-        parsed = _parser().parse_args(words)
+        parsed = build().parse_args(words)
     except SystemExit as refused:
         pytest.fail(f"`python -m remediator {line}` exits with {refused.code}")
     assert callable(parsed.run)

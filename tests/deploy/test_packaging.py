@@ -14,7 +14,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from remediator.cli.main import _parser
+from remediator.cli.commands import build
 from tests.deploy.terraform import ROOT, variable_defaults
 from tests.deploy.what_runs import BESIDE_THE_PACKAGE, own_files
 
@@ -125,7 +125,7 @@ def test_the_workflow_for_users_runs_commands_that_exist() -> None:
     assert {command[0] for command in commands} >= {"validate", "test", "backtest"}
     for command in commands:
         words = list(itertools.takewhile(lambda word: word not in {">", ">>", "|"}, command))
-        assert callable(_parser().parse_args(words).run)
+        assert callable(build().parse_args(words).run)
     assert any("--against" in command for command in commands)
     used = {step["uses"].partition("@")[0] for step in steps if "uses" in step}
     assert used == {"actions/checkout", "actions/setup-python", "google-github-actions/auth"}
