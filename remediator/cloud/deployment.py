@@ -22,13 +22,12 @@ from remediator.cloud.connection import (
     google_credentials,
     google_errors,
 )
-from remediator.domain import Json, NotFound, rfc3339
+from remediator.domain import ACT_AS, Json, NotFound, rfc3339
 
 _PROJECTS = "https://cloudresourcemanager.googleapis.com/v1/projects"
 _ACCOUNTS = "https://iam.googleapis.com/v1/projects/-/serviceAccounts"
 _BUCKETS = "https://storage.googleapis.com/storage/v1/b"
 _RUN = "https://run.googleapis.com/v2"
-_ACT_AS = "iam.serviceAccounts.actAs"
 _QUOTAS_A_PAGE = 500
 _SAMPLES = timedelta(minutes=30)  # Pub/Sub's own metrics come a few minutes late
 
@@ -70,7 +69,7 @@ class Deployment:
 
     def may_act_as(self, target: str, *, account: str = "") -> bool:
         """Whether the caller (or `account`, impersonated) may act as the account `target`."""
-        return bool(self._tested(f"{_ACCOUNTS}/{target}", [_ACT_AS], account))
+        return bool(self._tested(f"{_ACCOUNTS}/{target}", [ACT_AS], account))
 
     def bucket(self, name: str) -> Json:
         """A bucket's metadata; raises Gone where there is none."""

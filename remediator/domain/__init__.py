@@ -23,6 +23,7 @@ from remediator.domain.errors import (
     TransientError,
 )
 from remediator.domain.names import (
+    ACT_AS,
     COLLECTIONS,
     LOG_RULE,
     NEVER_RETRIED,
@@ -65,6 +66,7 @@ from remediator.domain.plan import (
 )
 
 __all__ = [
+    "ACT_AS",
     "ALL_ROWS",
     "CLAIM_MARK",
     "COLLECTIONS",

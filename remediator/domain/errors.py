@@ -34,6 +34,10 @@ class NotServed(PermanentError):
 class PermissionDenied(PermanentError):
     """A permission is missing. The message names it and the resource where the service did."""
 
+    def names(self, permission: str) -> bool:
+        """Whether the service said that it is this permission (`iam.serviceAccounts.actAs`)."""
+        return permission in str(self)
+
 
 class InvalidInput(RemediatorError):
     """Bad input: it is acknowledged and logged, and changes nothing."""

@@ -179,9 +179,11 @@ SILENT_GUARDS = frozenset(
 """Refusals that alert nobody: they stand in the log and the report only."""
 
 
+ACT_AS = "iam.serviceAccounts.actAs"
+"""The permission to run something as a service account: whoever creates a job needs it on the job's."""
+
+
 NO_ACCOUNT = "default"
-
-
 """How jobs that name no account are named among those that may be resubmitted."""
 
 

@@ -17,6 +17,7 @@ from remediator.alerts import AlertFacts, AlertKind
 from remediator.alerts.outbox import ChainChange, Outbox, parts_of
 from remediator.catalog.catalog import Catalog
 from remediator.domain import (
+    ACT_AS,
     Action,
     Guard,
     JobState,
@@ -92,7 +93,6 @@ def wait_until_due(context: IncidentContext, records: Records, now: datetime) ->
     return f"waiting until {context.plan.not_before}"
 
 
-_ACT_AS = "iam.serviceAccounts.actAs"
 _EMAIL = re.compile(r"[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com")
 
 
@@ -101,12 +101,13 @@ def _grant_command(context: IncidentContext, config: Configuration) -> str:
 
     Only for what looks like an account, since the command is there to be pasted into a shell.
     """
-    refused = _ACT_AS in context.plan.because
+    denied = context.denied
+    refused = denied is not None and denied.names(ACT_AS)
     if not refused and Guard.SERVICE_ACCOUNT not in context.plan.refused_by:
         return ""
     account = context.job.service_account or ""
     if not account and refused:  # such as the default one of a pipeline run, which Google names
-        named = _EMAIL.search(context.plan.because)
+        named = _EMAIL.search(str(denied))
         account = named[0] if named else ""
     own = config.own_account()
     if not _EMAIL.fullmatch(account) or not _EMAIL.fullmatch(own):

@@ -15,7 +15,7 @@ from remediator.alerts.facts import QuestionEnd
 from remediator.alerts.outbox import ChainChange
 from remediator.alerts.wording import moment_words
 from remediator.case import Case
-from remediator.domain import Action, Diagnosis, Evidence, Json, Plan
+from remediator.domain import Action, Diagnosis, Evidence, Json, PermissionDenied, Plan
 from remediator.job import Job, summary
 from remediator.ledger import Chain, Incident, Stage
 from remediator.redaction import redact
@@ -61,6 +61,8 @@ class IncidentContext:
     chain: Chain
     watch_reason: str = ""
     """Why an entry of `watch` ended the job while it ran; empty for a failure."""
+    denied: PermissionDenied | None = None
+    """What Vertex answered where it denied us the plan's job."""
 
     def facts(self, kind: AlertKind, *, created: str = "", now: datetime) -> AlertFacts:
         lost = self.chain.first_failed or self.job.end_time

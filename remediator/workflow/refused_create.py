@@ -22,6 +22,7 @@ from remediator.alerts import AlertFacts, AlertKind, entry_links
 from remediator.alerts.outbox import Outbox
 from remediator.case import Case
 from remediator.domain import (
+    ACT_AS,
     NEVER_RETRIED,
     Action,
     Cause,
@@ -61,7 +62,6 @@ _CREATED_KIND: Mapping[str, JobKind] = {
 _WHOLE_BELOW_BYTES = (
     500_000  # an audit entry has 512 KiB at most (documented); near it, it may be cut
 )
-_ACT_AS = "iam.serviceAccounts.actAs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ def _why_not_allowed(payload: Json, job: Job, refusal: RefusedCreate) -> str:
     if not any(one.endswith(".create") for one in granted):
         return "the audit entry does not say that its author may create such a job"
     account = job.service_account or ""
-    if account and account != refusal.principal and _ACT_AS not in granted:
+    if account and account != refusal.principal and ACT_AS not in granted:
         return f"the audit entry does not say that its author may act as {account}"
     return ""
 

@@ -363,9 +363,10 @@ def _refused_by_vertex(
         return resubmit(again, services, adjusted=True)
     if scarce and len(chain.skipped) <= _SKIPS_AT_MOST:
         return TryNextStep(stored, chain)
-    reason = "a permission is missing: " if isinstance(err, PermissionDenied) else ""
+    denied = err if isinstance(err, PermissionDenied) else None
+    reason = "a permission is missing: " if denied else ""
     return _alert_refusal(
-        context,
+        replace(context, denied=denied),
         f"Vertex refused the job: {reason}{words}",
         words,
         services.config,

@@ -104,8 +104,13 @@ def test_the_grant_is_told_where_it_is_what_was_refused_and_safe_to_paste(
         )
     context = bench.context(job)
     plan = replace(context.plan, because=because, notes=(because,), refused_by=refused_by)
+    denied = PermissionDenied(because)
     conclude_with_alert(
-        replace(context, plan=plan), bench.services.config, bench.services.records, NOW, ALERTED
+        replace(context, plan=plan, denied=denied),
+        bench.services.config,
+        bench.services.records,
+        NOW,
+        ALERTED,
     )
     told = str(bench.channel.messages[0].to_json())
     assert ("add-iam-policy-binding" in told) is bool(named)
@@ -117,10 +122,18 @@ def test_the_grant_is_told_where_it_is_what_was_refused_and_safe_to_paste(
         assert command in told
 
 
+def test_no_grant_is_told_for_what_the_plan_says_in_words_alone(bench: Bench, job: Job) -> None:
+    context = bench.context(job)
+    said = replace(context.plan, because=_ACT_AS, notes=(_ACT_AS,))
+    config, records = bench.services.config, bench.services.records
+    conclude_with_alert(replace(context, plan=said), config, records, NOW, ALERTED)
+    assert "add-iam-policy-binding" not in str(bench.channel.messages[0].to_json())
+
+
 @pytest.mark.parametrize("own", ["", "somebody@gmail.com"])
 def test_no_grant_is_told_for_an_account_that_is_not_one(bench: Bench, job: Job, own: str) -> None:
     context = bench.context(job)
-    refused = replace(context, plan=replace(context.plan, because=_ACT_AS, notes=()))
+    refused = replace(context, denied=PermissionDenied(_ACT_AS))
     config = replace(bench.services.config, own_account=lambda: own)
     conclude_with_alert(refused, config, bench.services.records, NOW, ALERTED)
     assert "add-iam-policy-binding" not in str(bench.channel.messages[0].to_json())
