@@ -390,8 +390,11 @@ def _add_repair_commands(commands: Commands) -> None:
     listing.add_argument(
         "--limit", metavar="N", type=int, default=1000, help="list no more than N (default: 1000)"
     )
-    replay = letters.add_parser(
-        "replay", help="publish them again, to be handled from the beginning"
+    replay = add_member(
+        letters,
+        "replay",
+        _lazy("dead_letters", "replay"),
+        "publish them again, to be handled from the beginning",
     )
     replay.add_argument(
         "--topic",
