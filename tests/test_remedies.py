@@ -245,6 +245,22 @@ def test_a_device_is_taken_that_holds_what_was_wanted_at_once(gib: float, device
     assert device in {change.after for change in plan.changes}
 
 
+@pytest.mark.parametrize(
+    ("cause", "device"),
+    [
+        pytest.param(Cause.GPU_MEMORY, False, id="the-host-wanted-it"),
+        pytest.param(Cause.MEMORY_PRESSURE, True, id="the-job-died-of-something-else"),
+    ],
+)
+def test_the_next_device_is_taken_where_its_memory_was_not_what_failed(
+    cause: Cause, device: bool
+) -> None:
+    held = on(CUSTOM, Hardware("n1-standard-8", "NVIDIA_TESLA_T4", 1))
+    needs = wants(60.0, device=device)
+    done = made(held, ladder("{accelerator: more_memory}"), cause, needs=needs)
+    assert [one.after for one in done.changes] == ["g2-standard-8", "NVIDIA_L4"]
+
+
 def test_a_batch_is_cut_until_one_piece_fits() -> None:
     text = ladder("{machine_type: sized}")
     done = made(job(BATCH), text, Cause.MEMORY_PRESSURE, needs=wants(120.0))
