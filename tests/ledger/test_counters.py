@@ -148,6 +148,8 @@ def test_of_several_limits_on_one_counter_the_widest_is_counted_once() -> None:
         replace(short, window_seconds=3600.0, amount=2.0),
         other,
     )
+    (widest,) = once_each((short, RATE))  # in whatever order they stand
+    assert (widest.window_seconds, widest.amount) == (3600.0, 2.0)
     same_key = replace(RATE, key="usd")
     assert len(once_each((MONEY, same_key))) == 2  # a total and a window are counted apart
 

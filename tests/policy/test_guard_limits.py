@@ -18,6 +18,7 @@ from remediator.domain import (
     Needs,
     Plan,
     Source,
+    TaskCause,
     Wanted,
 )
 from remediator.job import Job
@@ -25,7 +26,7 @@ from remediator.planning import plan
 from remediator.planning.draft import JobDraft
 from remediator.planning.guards import Asked, refusals, silent_refusals
 from remediator.policy.model import Limits
-from tests.jobs import BATCH, CUSTOM, attempt, case, diagnosis, job, policies
+from tests.jobs import BATCH, CUSTOM, PIPELINE, attempt, case, diagnosis, job, policies
 from tests.test_pipelines import named
 
 BOOK = Catalog.built_in()
@@ -267,6 +268,26 @@ def test_a_persistent_resource_is_not_left(step: str, refuses: bool) -> None:
 )
 def test_what_would_fail_again_is_never_run_again(cause: Cause, refuses: bool) -> None:
     assert _plan(cause=cause).refused_by == ((Guard.CAUSE,) if refuses else ())
+
+
+@pytest.mark.parametrize(
+    ("part", "refuses"),
+    [(Cause.BAD_INPUT, True), (Cause.MEMORY_PRESSURE, False), (Cause.UNKNOWN, False)],
+)
+def test_a_task_that_would_fail_again_forbids_the_run_whatever_the_verdict_is(
+    part: Cause, refuses: bool
+) -> None:
+    run = job(PIPELINE)
+    parts = (TaskCause(0, "load", Cause.MEMORY_PRESSURE), TaskCause(1, "train", part))
+    found = replace(diagnosis(run, Cause.MEMORY_PRESSURE), parts=parts)
+    text = (
+        "mode: enforce\nrerun_safe: [pipeline]\n"
+        "policies: [{name: p, do: [{resubmit: {machine_type: more_memory}}]}]"
+    )
+    made = plan(case(run), found, policies(text), History(), BOOK)
+    assert made.refused_by == ((Guard.CAUSE,) if refuses else ())
+    assert (made.request is None) == refuses
+    assert ("task train: the input cannot be read" in made.because) == refuses
 
 
 @pytest.mark.parametrize(
