@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
+from bench.chaos.drawn import RESUBMITS
+from bench.chaos.running import STEM
 from bench.chaos.world import TEAMS, World
 from remediator.job import Job
 from remediator.ledger import Incident, Stage
@@ -28,7 +30,8 @@ CONCLUDED = "every incident concluded"
 WATCHED = "every job of ours recorded"
 YES = "a yes holds for what was shown, by somebody with a name"
 IN_TIME = "a hanging call holds up no alert"
-INVARIANTS = (ONE_JOB, TOLD, CAPS, OWN, NO_FAULT, CONCLUDED, WATCHED, YES, IN_TIME)
+STILL = "only a job that stands still is ended, where that is asked, and it is told"
+INVARIANTS = (ONE_JOB, TOLD, CAPS, OWN, NO_FAULT, CONCLUDED, WATCHED, YES, IN_TIME, STILL)
 
 _FAULT_WORDS = ("unhandled exception", "a fault while", "unhandled", "Traceback")
 
@@ -54,6 +57,7 @@ class Checks:
         self._hold(OWN, self._own())
         self._hold(YES, self._approved())
         self._hold(IN_TIME, self._held_up())
+        self._hold(STILL, self._ended_without_reason())
 
     def at_the_end(self) -> None:
         self.throughout()
@@ -61,6 +65,7 @@ class Checks:
         self._hold(WATCHED, self._unrecorded())
         self._hold(TOLD, self._untold())
         self._hold(CAPS, self._overruns())
+        self._hold(STILL, self._standing_untold())
 
     def _hold(self, name: str, broken: Iterator[str]) -> None:
         self.asked[name] += 1
@@ -252,7 +257,19 @@ class Checks:
 
     def _untold(self) -> Iterator[str]:
         world = self.world
-        places = {"Slack": world.texts(), "mail": world.mails()}
+        places = {"Slack": world.texts(), "mail": world.mails(), **world.services()}
+        yield from self._untold_failures(places)
+        titled = {place: said for place, said in places.items() if place not in _UNTITLED}
+        for chain in world.ledger.chains():
+            for attempt in chain.attempts:
+                body = world.made.get(attempt.name)
+                label = str(body["displayName"]).partition(" ")[0] if body else ""
+                for place, said in titled.items():
+                    if not any(_tells(one, label, attempt.number) for one in said):
+                        yield f"attempt {attempt.number} of {label} is not told by {place}"
+
+    def _untold_failures(self, places: Mapping[str, list[str]]) -> Iterator[str]:
+        world = self.world
         incidents = {(one.job, one.display_name): one for one in world.ledger.incidents()}
         for failure in world.failures:
             incident = incidents.get((failure.name, failure.label))
@@ -261,16 +278,41 @@ class Checks:
             if incident is not None and incident.conclusion.value == "too_old":
                 continue  # counted in a message of its own
             for place, said in places.items():
+                if place == "pager" and not _needs_a_person(incident):
+                    continue
                 if not any(failure.label in one for one in said):
                     why = f"{incident.conclusion} {incident.reason}" if incident else "not known"
                     yield f"{failure.label} is not told by {place} ({why})"
-        for chain in world.ledger.chains():
-            for attempt in chain.attempts:
-                body = world.made.get(attempt.name)
-                label = str(body["displayName"]).partition(" ")[0] if body else ""
-                for place, said in places.items():
-                    if not any(_tells(one, label, attempt.number) for one in said):
-                        yield f"attempt {attempt.number} of {label} is not told by {place}"
+
+    def _ended_without_reason(self) -> Iterator[str]:
+        world = self.world
+        for job in world.running:
+            if world.state_of(job) not in {"CANCELLING", "CANCELLED"}:
+                continue
+            if not job.hangs:
+                yield f"{job.label} was cancelled, which works"
+            if world.rules.watch == "alert":
+                yield f"{job.label} was cancelled by an entry that only tells"
+
+    def _standing_untold(self) -> Iterator[str]:
+        """Of each job that an entry ended: that it stood still, and what became of it; once each."""
+        world = self.world
+        said = {"Slack": world.texts(), "mail": world.mails()}
+        made = {str(body["labels"]["remediator-root"]) for body in world.made.values()}
+        for job in world.running:
+            for place, messages in said.items():
+                of_it = [one for one in messages if job.label in one]
+                if not job.hangs and of_it:
+                    yield f"{job.label} works and is told of by {place}"
+                if world.state_of(job) == "CANCELLED" and not of_it:
+                    yield f"{job.label} was cancelled and is not told by {place}"
+            was_filled = job.name.rpartition("/")[2] in made
+            if was_filled and world.state_of(job) != "CANCELLED":
+                yield f"{job.label} is {world.state_of(job)} and was submitted again"
+            gave_up = any(job.label in one and "Given up" in one for one in said["Slack"])
+            cancelled = world.state_of(job) == "CANCELLED"
+            if cancelled and world.rules.watch == RESUBMITS and not (was_filled or gave_up):
+                yield f"{job.label} was cancelled, and nothing came of it"
 
     def _overruns(self) -> Iterator[str]:
         world, most = self.world, self.world.rules.usd_per_job
@@ -287,6 +329,7 @@ class Checks:
                     yield f"{body['displayName']} cost {usd:.2f} USD, {most:g} allowed: not told"
 
 
+_UNTITLED = frozenset({"hook", "pager"})  # an outcome, or an incident, in a form of its own
 _COLD = frozenset({"e2-highmem-8"})
 
 
@@ -298,7 +341,11 @@ def _tells(message: str, label: str, number: int) -> bool:
     return words in message or len(set(_LABEL.findall(message))) > 1
 
 
-_LABEL = re.compile(r"\b(?:reads|scores|nightly)-\d{4}\b")
+def _needs_a_person(incident: Incident | None) -> bool:
+    return incident is None or incident.conclusion.value in {"alerted", "given_up"}
+
+
+_LABEL = re.compile(rf"\b(?:reads|scores|nightly|{STEM})-\d{{4}}\b")
 
 
 def _team(body: dict[str, object]) -> str:

@@ -27,7 +27,19 @@ APIS: Mapping[str, str] = {
     "Monitoring read": "MetricService.ListTimeSeries",
     "Slack": "slack.webhook",
     "SMTP": "smtp",
+    "Teams": "teams.workflow",
+    "Google Chat": "chat.messages",
+    "webhook": "webhook",
+    "PagerDuty": "pagerduty.enqueue",
 }
+SERVICES: Mapping[str, str] = {
+    "teams": '{teams: {webhook: "env:TEAMS_WEBHOOK_URL"}}',
+    "chat": '{google_chat: {webhook: "env:GOOGLE_CHAT_WEBHOOK_URL"}}',
+    "hook": '{webhook: {url: "env:WEBHOOK_URL", secret: "env:WEBHOOK_SECRET"}}',
+    "pager": '{pagerduty: {routing_key: "env:PAGERDUTY_ROUTING_KEY"}}',
+}
+"""Channels that an episode may have beside Slack and mail."""
+_BY_HTTP = frozenset({"Slack", "Teams", "Google Chat", "webhook", "PagerDuty"})
 FAULTS: Mapping[str, faults.Fault] = {
     "UNAVAILABLE": faults.status("UNAVAILABLE"),
     "DEADLINE_EXCEEDED": faults.status("DEADLINE_EXCEEDED"),
@@ -57,7 +69,11 @@ BY_MAIL: Mapping[str, faults.Fault] = {
 
 def faults_of(api: str) -> Mapping[str, faults.Fault]:
     """The ways in which this service may fail, by name."""
-    return {"Slack": BY_HTTP, "SMTP": BY_MAIL}.get(api, FAULTS)
+    return BY_HTTP if api in _BY_HTTP else {"SMTP": BY_MAIL}.get(api, FAULTS)
+
+
+RESUBMITS = "{cancel_resubmit: {checkpoint: not_needed}}"
+"""What an entry of `watch` does that ends a job and submits it again."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,8 @@ class Rules:
     asks: bool
     sized: bool
     ladder: bool
+    watch: str
+    services: tuple[str, ...]
 
     @classmethod
     def drawn(cls, draw: random.Random) -> Rules:
@@ -84,6 +102,8 @@ class Rules:
             asks=draw.random() < 0.3,
             sized=draw.random() < 0.4,
             ladder=draw.random() < 0.6,
+            watch=draw.choice(("alert", "cancel", RESUBMITS, RESUBMITS)),
+            services=tuple(one for one in SERVICES if draw.random() < 0.4),
         )
 
     def text(self) -> str:
@@ -93,6 +113,8 @@ class Rules:
         # A step whose attempt never got a machine is not taken again: only of a ladder another follows.
         sizes += ["n1-highmem-32", "n1-highmem-64", "n1-highmem-96"] if self.ladder else []
         times = "" if self.ladder else ", times: 3"
+        services = "".join(f"\n  {one}: {SERVICES[one]}" for one in self.services)
+        told = ", ".join(("oncall", "owners", *self.services))
         steps = ", ".join(f"{{resubmit: {{machine_type: {size}}}{times}}}" for size in sizes)
         return f"""\
 version: 1
@@ -104,19 +126,25 @@ limits:
    per: [{{by: service_account, resubmissions_per_hour: {self.an_hour}}}]}}
 channels:
   oncall: {{slack: {{webhook: "env:SLACK_WEBHOOK_URL"}}}}
-  owners: {{email: {{smtp: "env:SMTP_URL", from: "vertex@example.com", to: ["ml@example.com"]}}}}
+  owners: {{email: {{smtp: "env:SMTP_URL", from: "vertex@example.com", to: ["ml@example.com"]}}}}{services}
+watch:
+  - name: hung
+    mode: {mode}
+    when: {{running: stalled, job: custom}}
+    do: {self.watch}
+    alert: [{told}]
 policies:
   - name: out-of-memory
     mode: {mode}
     when: {{cause: memory_pressure}}
     do: [{steps}]
-    alert: [oncall, owners]
+    alert: [{told}]
   - name: passing
     when: {{cause: [transient_backend, preemption]}}
     do: [{{resubmit: {{}}, times: 5}}]
-    alert: [oncall, owners]
+    alert: [{told}]
   - name: everything-else
     when: {{}}
     do: []
-    alert: [oncall, owners]
+    alert: [{told}]
 """

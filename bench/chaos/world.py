@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.chaos.drawn import APIS, BACKEND, OUT_OF_MEMORY, Rules, faults_of
+from bench.chaos.running import RunningJob, add_running
 from remediator import settings
 from remediator.app import App
 from remediator.catalog.catalog import Catalog
@@ -97,6 +98,7 @@ class World:
         self.cloud.logs.listeners.append(self._hear_announcement)
         self.log = io.StringIO()
         self.failures: list[Failure] = []
+        self.running: list[RunningJob] = []
         self.pending: list[Pending] = []
         self.events: list[Pending] = []
         self.made: dict[str, dict[str, Any]] = {}
@@ -117,6 +119,9 @@ class World:
             REMEDIATOR_LEDGER=where,
             REMEDIATOR_LOOKBACK=self.draw.choice(("6h", "48h")),
         )
+        if "pager" in self.rules.services:  # its address is its own: it goes through the proxy
+            environment |= self.cloud.web_proxy_env()
+        self._environment_before = dict(os.environ)
         os.environ.update(environment)  # Google's clients read where the emulators are
         self.catalog = Catalog.built_in()
         text = self.rules.text()
@@ -143,6 +148,8 @@ class World:
 
     def close(self) -> None:
         self.cloud.close()
+        os.environ.clear()
+        os.environ.update(self._environment_before)
 
     @property
     def now(self) -> datetime:
@@ -185,6 +192,40 @@ class World:
         hours = self.draw.choice((0.2, 3, 30, 80))
         self._ends.append(self.now + timedelta(hours=hours))
         self.cloud.clock.at(self._ends[-1], lambda: self._fail_now(failure))
+
+    def a_job_is_watched(self) -> None:
+        """It has stood still for long, or it works on; it ends by itself where nobody ends it."""
+        job = add_running(
+            self.cloud,
+            self.draw,
+            number=len(self.running),
+            team=self.draw.choice(TEAMS),
+            hangs=self.draw.random() < 0.7,
+        )
+        self.running.append(job)
+        self.say(f"{job.team}'s {job.label} {'stands still' if job.hangs else 'works'}")
+        self._ends.append(job.until)
+        self.cloud.clock.at(job.until, lambda: self._succeed(job))
+
+    def a_standstill_is_looked_at(self) -> None:
+        """Rounds as often as they come live, some under faults."""
+        for _ in range(4):
+            self.advance(130)
+            with self._faults(self.draw.choice((0, 0, 1, 2))):
+                self.reconcile()
+
+    def two_rounds_at_once(self) -> None:
+        with self._faults(self.draw.choice((0, 1))):
+            rounds = [
+                threading.Thread(
+                    target=lambda app=app: self.answer("round", Handlers(app).on_schedule())
+                )
+                for app in self.apps
+            ]
+            for one in rounds:
+                one.start()
+            for one in rounds:
+                one.join()
 
     def several_hands_take_one_event(self) -> None:
         failure = self._add(self.draw.choice(TEAMS))
@@ -459,6 +500,16 @@ class World:
         failure.over = True
         self.say(f"{failure.label} failed at last")
 
+    def _succeed(self, job: RunningJob) -> None:
+        if self._state(self.cloud.jobs.get(KINDS["customJobs"], job.name).body) == "RUNNING":
+            ended = {"state": "JOB_STATE_SUCCEEDED", "endTime": rfc3339(self.now)}
+            self.cloud.jobs.change(job.name, **ended)
+            self.say(f"{job.label} succeeded")
+
+    def state_of(self, job: RunningJob) -> str:
+        """The state that Vertex shows of a watched job."""
+        return self._state(self.cloud.jobs.get(KINDS["customJobs"], job.name).body)
+
     def _delete(self, failure: Failure) -> None:
         if failure.over and not failure.deleted:
             self.say(f"the owner deletes {failure.label}")
@@ -558,6 +609,24 @@ class World:
         """What people were told in Slack, message by message."""
         return [json.dumps(one.body, ensure_ascii=False) for one in self.cloud.slack.messages]
 
+    def services(self) -> dict[str, list[str]]:
+        """What the other channels of the episode were told, message by message."""
+        given = self.cloud.services
+        posts = {
+            "teams": given.teams.cards,
+            "chat": given.chat.messages,
+            "hook": [body.decode() for _, body in given.webhook.posts],
+            "pager": given.pagerduty.events,
+        }
+        return {
+            name: [
+                one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)
+                for one in found
+            ]
+            for name, found in posts.items()
+            if name in self.rules.services
+        }
+
     def mails(self) -> list[str]:
         """What people were told by mail."""
         return ["\n".join(_parts(message)) for message in list(self.cloud.mail.messages)]
@@ -600,6 +669,9 @@ _WEIGHTS: Mapping[str, float] = {
     "a_job_fails": 6,
     "a_run_fails_under_an_id_used_before": 1.5,
     "a_job_runs_on_and_is_told_of": 1.5,
+    "a_job_is_watched": 2.5,
+    "a_standstill_is_looked_at": 2,
+    "two_rounds_at_once": 1,
     "several_hands_take_one_event": 1,
     "an_event_comes_again": 5,
     "a_create_goes_wrong": 3,

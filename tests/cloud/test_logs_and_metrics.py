@@ -287,6 +287,31 @@ def test_a_long_run_is_averaged_by_the_service(cloud: Cloud, metrics: Metrics) -
     assert asked["memory/utilization"]["perSeriesAligner"] == "ALIGN_MAX"
 
 
+def test_of_a_long_run_only_the_last_hours_are_read_as_they_are(
+    cloud: Cloud, metrics: Metrics
+) -> None:
+    cloud.metrics.add(series("cpu/utilization", [0.2, 0.9, 1.0]))
+    week = job(cloud, startTime="2026-11-16T19:05:00Z", createTime="2026-11-16T19:00:00Z")
+    (found,) = metrics.series(week, unread=TRAINING_METRICS[1:], raw_for=timedelta(hours=3))
+    assert len(found.points) == 3
+    older, recent = (call.request for call in cloud.calls("MetricService.ListTimeSeries"))
+    assert older["interval"]["endTime"] == recent["interval"]["startTime"]
+    assert recent["interval"]["endTime"] == "2026-11-23T19:15:00Z"
+    assert recent["interval"]["startTime"] == "2026-11-23T16:15:00Z"
+    assert older["aggregation"]["alignmentPeriod"] == f"{42 * 60}s"
+    assert "aggregation" not in recent
+
+
+@pytest.mark.parametrize("raw_for", [timedelta(hours=400), timedelta.max])
+def test_a_run_within_its_raw_time_is_read_at_once(
+    cloud: Cloud, metrics: Metrics, raw_for: timedelta
+) -> None:
+    week = job(cloud, startTime="2026-11-16T19:05:00Z", createTime="2026-11-16T19:00:00Z")
+    metrics.series(week, unread=TRAINING_METRICS[1:], raw_for=raw_for)
+    (call,) = cloud.calls("MetricService.ListTimeSeries")
+    assert "aggregation" not in call.request
+
+
 @pytest.mark.parametrize("hostile", ['7" OR metric.type="x', "7 8", ""])
 def test_no_id_reaches_a_metric_filter_unchecked(
     cloud: Cloud, metrics: Metrics, hostile: str

@@ -389,6 +389,15 @@ def test_a_token_says_how_many_are_taken_and_is_taken_by_its_own_call(ledger: Le
     assert not take()
 
 
+def test_several_tokens_are_taken_at_once_as_far_as_there_are_any(ledger: Ledger) -> None:
+    def take(count: int, minutes: float) -> int:
+        moment = NOW + timedelta(minutes=minutes)
+        return ledger.take_tokens("r", count, most=5, window_seconds=60, now=moment)
+
+    assert [take(3, 0), take(0, 0), take(4, 0.5), take(1, 0.9), take(9, 1.2)] == [3, 0, 2, 0, 3]
+    assert not ledger.take_token("r", most=5, window_seconds=60, now=NOW + timedelta(minutes=1.3))
+
+
 def test_a_rate_does_not_begin_anew_at_midnight(ledger: Ledger) -> None:
     midnight = datetime(2026, 11, 24, tzinfo=UTC)
     moments = [midnight + timedelta(seconds=by) for by in (-2, -1, 0, 1)]

@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from remediator.ledger import Ledger
+from remediator.ledger.sqlite import SqliteStore
 from tests.stories.conftest import POLICIES, on_both_ledgers
 from twin import faults
 from twin.clock import rfc3339
@@ -442,6 +445,47 @@ def test_a_time_out_to_come_is_told_once_and_stays_told(
     go_on(house, later, rounds=8)
     (alert,) = titles(cloud)
     assert alert.startswith("Running: pretrain will run into its time-out")
+
+
+@old
+def test_a_job_whose_log_must_wait_a_minute_stays_what_it_was(
+    open_house: Any, cloud: Any, later: Any, tmp_path: Path
+) -> None:
+    """Ten looks a minute may read a log: what rests on one is looked at again, not called healthy."""
+    house = open_house(POLICIES + TELL)
+    running_job(cloud, hangs_at=150)
+    house.reconcile()
+    later(minutes=3)
+    ledger = Ledger(SqliteStore(tmp_path / "ledger.sqlite3"))
+    taken = ledger.take_tokens(
+        "watch-log-looks", 10, most=10, window_seconds=60, now=datetime.now(UTC)
+    )
+    assert taken == 10
+    house.reconcile()
+    assert titles(cloud) == []
+    (kept,) = ledger.watched.all()
+    assert (kept.verdict, kept.looks) == ("spinning", 1)
+    ledger.close()
+    later(minutes=3)
+    house.reconcile()
+    assert len(titles(cloud)) == 1
+
+
+@old
+def test_many_jobs_that_are_due_are_listed_and_not_read_one_by_one(
+    open_house: Any, cloud: Any, later: Any
+) -> None:
+    house = open_house(POLICIES + TELL)
+    for ident in range(25):
+        running_job(cloud, hangs_at=None, ident=str(5000 + ident))
+        cloud.clock.advance(-HOURS * 3600)
+    cloud.clock.advance(HOURS * 3600)
+    looks = 0
+    for _ in range(3):
+        looks += house.reconcile()["looked_at"]
+        later(minutes=2)
+    assert looks == 75
+    assert cloud.calls("*.GetCustomJob") == []
 
 
 @old
