@@ -8,6 +8,7 @@ exception and where it was raised, and so is a library's. Called by everyone who
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import sys
@@ -194,14 +195,18 @@ class _Libraries(logging.Handler):
 _libraries = _Libraries(logging.WARNING)
 
 
+@functools.cache
+def _library_loggers() -> tuple[logging.Logger, ...]:
+    return tuple(logging.getLogger(name) for name in _LIBRARIES)
+
+
 def hear_libraries() -> None:
     """From now on what Google's and other libraries warn of is told in our form, and redacted.
 
     Some write tracebacks, or an error's whole words, through `logging`. Safe to call any number of
     times; nothing but their own loggers is touched.
     """
-    for name in _LIBRARIES:
-        logger = logging.getLogger(name)
+    for logger in _library_loggers():
         if _libraries not in logger.handlers:
             logger.addHandler(_libraries)
             logger.propagate = False

@@ -176,7 +176,11 @@ def shown(text: str, limit: int, *, lines: bool = False) -> str:
     """
     window = 4 * limit + SLACK
     looked_at = text[:window]
-    kept = looked_at if looked_at.isprintable() else "".join(_visible(looked_at))
+    kept = looked_at.replace("\r\n", "\n")
+    if not kept.replace(
+        "\n", ""
+    ).isprintable():  # most are: letter by letter takes a hundred times as long
+        kept = "".join(_visible(kept))
     safe = redact(kept, window)  # before the lines are joined: a line's place tells some secrets
     if lines:
         rows = (" ".join(line.split()) for line in safe.split("\n"))
@@ -202,7 +206,7 @@ def listed(lines: Sequence[str], limit: int = LIST_LIMIT) -> list[str]:
 
 def _visible(text: str) -> Iterable[str]:
     """Cf holds direction marks and zero-width characters, Cs lone surrogates, Zl/Zp odd breaks."""
-    for char in text.replace("\r\n", "\n"):
+    for char in text:
         category = unicodedata.category(char)
         if char == "\n":
             yield char

@@ -75,6 +75,8 @@ class Catalog:
     priced_as: Mapping[str, str] = field(default_factory=dict)
     token_prices: Mapping[str, TokenPrice] = field(default_factory=lambda: TOKEN_PRICES)
     gathered: str = GATHERED
+    found: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was worked out of it, which never changes: `growth` keeps its candidates here."""
 
     @classmethod
     def built_in(cls) -> Catalog:

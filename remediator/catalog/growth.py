@@ -9,7 +9,7 @@ so that whoever forbids it can be told. Called by the planner and `catalog show`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SAVES_ENOUGH = 0.8
 """Chosen: what a machine of another family may cost at most, of the own family's price."""
+_MOST_KEPT = 256  # lists of candidates, some ten kilobytes each; chosen
 _ANY_MORE = 1.01
 _CLEARLY_MORE = 1.25
 """Chosen: less memory than this many times what failed is no remedy worth a run."""
@@ -46,11 +47,22 @@ class Ground:
         device, count = devices_of(self.catalog, self.held)
         return f" with {count} {device}" if count else ""
 
-    def candidates(self) -> list[Hardware]:
+    def candidates(self) -> Sequence[Hardware]:
         """Every machine that the service takes with exactly the devices held, but this one.
 
-        Where the held one has a price, what has none in the region is not sold there.
+        Where the held one has a price, what has none in the region is not sold there. Found once for
+        each machine, service and region: all machines are looked at for it.
         """
+        kept = self.catalog.found
+        key = (self.held, self.service, self.region)
+        if key not in kept:
+            if len(kept) >= _MOST_KEPT:
+                kept.clear()
+            kept[key] = self._candidates()
+        found: Sequence[Hardware] = kept[key]
+        return found
+
+    def _candidates(self) -> Sequence[Hardware]:
         placed = self.catalog.offered(self.held, self.region, self.service) is not False
         priced = self.catalog.price(self.held, self.region) is not None
         found = []
@@ -64,7 +76,7 @@ class Ground:
             if priced and self.catalog.price(wanted, self.region) is None:
                 continue
             found.append(wanted)
-        return found
+        return tuple(found)
 
     def _carried_by(self, machine: MachineType) -> Hardware | None:
         if self.service not in machine.services or not machine.vcpus:

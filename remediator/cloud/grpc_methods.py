@@ -19,7 +19,7 @@ import threading
 import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -34,6 +34,15 @@ def message(package: str, leaf: str, name: str) -> Any:
         if found is None:
             found = getattr(importlib.import_module(f"{package}.types"), name)
         return found
+
+
+@cache
+def protobuf(package: str, leaf: str, name: str) -> Any:
+    """The protobuf class behind the message type `name`, without proto-plus's class around it.
+
+    What is only sent or read needs none, and it costs a warm event as much as the call (measured).
+    """
+    return message(package, leaf, name).pb()
 
 
 def _from_leaf(package: str, leaf: str, name: str) -> Any | None:
@@ -95,7 +104,7 @@ class Methods:
         that is `streamed` gives an iterator of answers.
         """
         if routed:
-            metadata = (*metadata, ("x-goog-request-params", urlencode(routed, safe="/")))
+            metadata = (*metadata, ("x-goog-request-params", _routing(tuple(routed.items()))))
         return self._method(method, type(request), answer, streamed=streamed)(
             request, timeout=seconds, metadata=metadata
         )
@@ -114,6 +123,11 @@ class Methods:
                 _each_with_google_errors(bare) if streamed else _with_google_errors(bare)
             )
         return self._opened[method]
+
+
+@lru_cache(maxsize=256)
+def _routing(fields: tuple[tuple[str, str], ...]) -> str:
+    return urlencode(fields, safe="/")
 
 
 # `google.api_core.grpc_helpers` wraps methods just so, and loads credentials of every kind for it.

@@ -41,7 +41,7 @@ def field_mask(kind: JobKind, view: JobView, job_type: Any) -> tuple[str, ...]:
     if view is JobView.CHILDREN:
         return (*_IDENTITY, *_CHILDREN.get(kind, ()))
     output_only = KINDS[kind].output_only
-    asked = (f.name for f in job_type.pb().DESCRIPTOR.fields if f.json_name not in output_only)
+    asked = (f.name for f in job_type.DESCRIPTOR.fields if f.json_name not in output_only)
     return tuple(dict.fromkeys((*_IDENTITY, *_PINNED_BY.get(kind, ()), *asked)))
 
 

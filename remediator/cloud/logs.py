@@ -22,7 +22,7 @@ from remediator.cloud.connection import (
     smaller,
     smaller_until_it_fits,
 )
-from remediator.cloud.grpc_methods import Methods, message
+from remediator.cloud.grpc_methods import Methods, protobuf
 from remediator.cloud.proto_json import from_json, quoted, to_json
 from remediator.cloud.shared_reads import SharedReads, Tail
 from remediator.domain import InvalidInput, JobKind, JobName, Json, TransientError, rfc3339
@@ -110,7 +110,7 @@ class Logs:
                 for entry in page.entries:
                     if len(found) == limit or size >= most_bytes:
                         break
-                    size += type(entry).pb(entry).ByteSize()
+                    size += entry.ByteSize()
                     found.append(to_json(entry))
                 token = page.next_page_token
                 del page
@@ -171,7 +171,7 @@ class Logs:
         if not _PROJECT.fullmatch(project) or not _LOG_ID.fullmatch(log_id):
             msg = f"not a log: {log_id[:100]!r} of {project[:100]!r}"
             raise InvalidInput(msg)
-        entry_type = message(_PACKAGE, "log_entry", "LogEntry")
+        entry_type = protobuf(_PACKAGE, "log_entry", "LogEntry")
         request = _type("WriteLogEntriesRequest")(
             log_name=f"projects/{project}/logs/{log_id}",
             resource={"type": "global", "labels": {"project_id": project}},
@@ -216,7 +216,7 @@ _PACKAGE = "google.cloud.logging_v2"
 
 
 def _type(name: str) -> Any:
-    return message(_PACKAGE, "logging", name)
+    return protobuf(_PACKAGE, "logging", name)
 
 
 def job_log_filter(job: JobName, job_ids: Sequence[str], start: datetime, end: datetime) -> str:

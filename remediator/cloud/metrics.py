@@ -18,7 +18,7 @@ from typing import Any
 
 from remediator.case import Series
 from remediator.cloud.connection import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
-from remediator.cloud.grpc_methods import Methods, message
+from remediator.cloud.grpc_methods import Methods, message, protobuf
 from remediator.domain import InvalidInput, NotFound, is_usable
 from remediator.job import Job
 from remediator.job.quota import QUOTA_LIMIT, QUOTA_USAGE
@@ -217,25 +217,23 @@ def _pages(
 ) -> Iterator[Series]:
     package = "google.cloud.monitoring_v3"
     request_type = message(package, "metric_service", "ListTimeSeriesRequest")
-    answer = message(package, "metric_service", "ListTimeSeriesResponse")
+    answer = protobuf(package, "metric_service", "ListTimeSeriesResponse")
     name = f"projects/{project}"
-    interval = message(package, "common", "TimeInterval")
-    request = request_type(
+    request = request_type.pb()(
         name=name,
         filter=query,
-        interval=interval(start_time=span.start, end_time=span.end),
         view=request_type.TimeSeriesView.FULL,
         page_size=_PAGE_POINTS,
     )
+    request.interval.start_time.FromDatetime(span.start)
+    request.interval.end_time.FromDatetime(span.end)
     if span.minutes is not None:
-        aggregation = message(package, "common", "Aggregation")
-        request.aggregation = aggregation(
-            alignment_period=timedelta(minutes=span.minutes),
-            per_series_aligner=(
-                aggregation.Aligner.ALIGN_MAX  # a mean would hide the peak that killed it
-                if "memory/" in query
-                else aggregation.Aligner.ALIGN_MEAN
-            ),
+        aligner = message(package, "common", "Aggregation").Aligner
+        request.aggregation.alignment_period.FromTimedelta(timedelta(minutes=span.minutes))
+        request.aggregation.per_series_aligner = (
+            aligner.ALIGN_MAX  # a mean would hide the peak that killed it
+            if "memory/" in query
+            else aligner.ALIGN_MEAN
         )
     for _ in range(_MOST_PAGES):
         page = answered(
@@ -246,7 +244,7 @@ def _pages(
             timeout_seconds=timeout_seconds,
             permission="monitoring.timeSeries.list",
         )
-        yield from map(series_of, type(page).pb(page).time_series)
+        yield from map(series_of, page.time_series)
         if not page.next_page_token:
             break
         request.page_token = page.next_page_token

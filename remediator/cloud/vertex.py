@@ -21,7 +21,7 @@ from remediator.cloud.connection import (
     open_channel,
     smaller_until_it_fits,
 )
-from remediator.cloud.grpc_methods import Methods, message
+from remediator.cloud.grpc_methods import Methods, protobuf
 from remediator.cloud.listing import ParsedJobs, field_mask
 from remediator.cloud.proto_json import from_json, quoted, to_json
 from remediator.deadline import with_current_deadline
@@ -204,7 +204,7 @@ class Vertex:
             raise PermanentError(msg)
         methods = self._methods("model", match["location"])
         request = _request("model", "GetModel", name=name)
-        model = message(_PACKAGE, "model", "Model")
+        model = protobuf(_PACKAGE, "model", "Model")
         found = answered(
             f"reading {name}",
             lambda seconds: methods.call("GetModel", request, model, seconds=seconds, name=name),
@@ -334,7 +334,7 @@ class Vertex:
             asked["read_mask"] = {"paths": mask}
         has_runs = kind is JobKind.PIPELINE and view is not JobView.ENDING
         size = _WHOLE_RUNS if has_runs else _PAGE_SIZE
-        answer = message(_PACKAGE, _FILES[door.service], f"{verb}Response")
+        answer = protobuf(_PACKAGE, _FILES[door.service], f"{verb}Response")
 
         def ask(size: int) -> Any:
             request = _request(door.service, verb, page_size=size, **asked)
@@ -349,7 +349,7 @@ class Vertex:
         # A value with a * is a pattern to Vertex, so what comes back is held against what was asked.
         jobs = tuple(
             job
-            for job in self._parsed.of_page(getattr(type(page).pb(page), door.plural))
+            for job in self._parsed.of_page(getattr(page, door.plural))
             if (not states or job.state in states)
             and (created_after is None or (job.create_time or created_after) >= created_after)
             and display_name in {None, job.display_name}
@@ -453,8 +453,8 @@ def _package(version: str) -> str:
 
 
 def _job_type(door: _Door, version: str = _V1) -> Any:
-    return message(_package(version), door.leaf, door.type)
+    return protobuf(_package(version), door.leaf, door.type)
 
 
 def _request(service: str, verb: str, version: str = _V1, /, **fields: Any) -> Any:
-    return message(_package(version), _FILES[service], f"{verb}Request")(**fields)
+    return protobuf(_package(version), _FILES[service], f"{verb}Request")(**fields)

@@ -6,7 +6,6 @@ Called by the other modules of the room; everybody else asks `Job`.
 
 from __future__ import annotations
 
-import copy
 import functools
 import json
 import re
@@ -72,6 +71,31 @@ def _opened(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def _below(value: Any, step: str | int) -> Any:
+    """The value under a key or an index of an object or list, or of one that stands as JSON text."""
+    kind = type(value)
+    if kind is str:
+        value = _opened(value)
+        kind = type(value)
+    if isinstance(step, int):
+        if kind is not list and (not isinstance(value, Sequence) or isinstance(value, str)):
+            return None
+        return value[step] if step < len(value) else None
+    # The exact type is asked first: most are, and an abstract class is ten times as slow to ask.
+    return value.get(step) if kind is dict or isinstance(value, Mapping) else None
+
+
+def _copied(body: Json) -> dict[str, Any]:
+    """A document of its own: objects and lists are copied, everything else never changes."""
+    return {key: _copied_value(value) for key, value in body.items()}
+
+
+def _copied_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied_value(item) for key, item in value.items()}
+    return [_copied_value(item) for item in value] if isinstance(value, list) else value
 
 
 def _put(node: Any, steps: tuple[str | int, ...], value: Any) -> None:
@@ -201,21 +225,14 @@ class Document:
         """The value at `a.b[0].c`, or None where any part of the path is missing."""
         value: Any = self._body
         for step in path_steps(path):
-            if isinstance(value, str):
-                value = _opened(value)
-            if isinstance(step, int):
-                if not isinstance(value, Sequence) or isinstance(value, str) or step >= len(value):
-                    return None
-                value = value[step]
-            elif isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101  # the first is cheap
-                value = value.get(step)
-            else:
+            value = _below(value, step)
+            if value is None:
                 return None
         return value
 
     def changed(self, path: str, value: Any) -> Self:
         """A copy with the value at `path` set (missing objects are made), or removed if None."""
-        body = copy.deepcopy(dict(self._body))
+        body = _copied(self._body)
         _put(body, path_steps(path), value)
         handed_down = _INPUT.match(path)
         if handed_down:  # a constant takes the place of what was handed down
@@ -224,11 +241,11 @@ class Document:
 
     def request(self) -> dict[str, Any]:
         """The body to be sent: a copy, which nothing here sees again."""
-        return copy.deepcopy(dict(self._body))
+        return _copied(self._body)
 
     def to_json(self) -> dict[str, Any]:
         """The whole document for a case file, output-only fields and all; not redacted."""
-        return copy.deepcopy(dict(self._body))
+        return _copied(self._body)
 
 
 def once(
@@ -242,7 +259,7 @@ def once(
 
     @functools.wraps(question)
     def asked(document: D, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        key = (question, args, tuple(kwargs.items()))
+        key = (question, args, tuple(kwargs.items())) if kwargs else (question, args)
         found = document._answers  # of this module
         if key not in found:
             found[key] = question(document, *args, **kwargs)
@@ -263,23 +280,29 @@ def _snake(key: str) -> str:
 _INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
-@once
 def spelled(job: Document, path: str) -> str:
     """The path as this job spells it: `machine_spec` where it has that, else `machineSpec`."""
-    done = ""
-    for part in path.split("."):
-        name, bracket, index = part.partition("[")
-        here = job.read(done) if done else job._body
-        snake = _snake(name)
-        if isinstance(here, Mapping) and name not in here and snake in here:
-            name = snake
-        done = ".".join(filter(None, (done, f"{name}{bracket}{index}")))
-    return done
+    return _spelled(job, path)[0]
 
 
 def read(job: Document, path: str) -> Any:
     """The value at the path in either spelling; None where it is missing."""
-    return job.read(spelled(job, path))
+    return _spelled(job, path)[1]
+
+
+@once
+def _spelled(job: Document, path: str) -> tuple[str, Any]:
+    """The path as this job spells it, and what stands there; the paths above it are found once for all."""
+    above, _, part = path.rpartition(".")
+    done, value = _spelled(job, above) if above else ("", job._body)
+    name, bracket, index = part.partition("[")
+    snake = _snake(name)
+    if isinstance(value, Mapping) and name not in value and snake in value:
+        name = snake
+    part = f"{name}{bracket}{index}"
+    for step in path_steps(part):
+        value = _below(value, step)
+    return (f"{done}.{part}" if done else part), value
 
 
 _PAST_INT64 = 10**18

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import Field, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, cast, get_type_hints
@@ -38,17 +38,24 @@ from remediator.ledger.records import (
 
 def to_json(record: Any) -> dict[str, Any]:
     """A record as JSON: times as RFC 3339, nested records likewise."""
-    return {_stored_name(f): _encode(getattr(record, f.name)) for f in fields(record)}
+    return {
+        stored: _encode(getattr(record, name))
+        for name, stored in _stored_names(cast("Any", type(record)))
+    }
 
 
-def _stored_name(f: Field[Any]) -> str:
-    """A field's name in documents, which stays where the field is renamed."""
-    return str(f.metadata.get("stored", f.name))
+@functools.cache
+def _stored_names(kind: Any) -> tuple[tuple[str, str], ...]:
+    """A record's fields, each with its name in documents, which stays where the field is renamed."""
+    return tuple((f.name, str(f.metadata.get("stored", f.name))) for f in fields(kind))
 
 
 def _encode(value: Any) -> Any:
-    if value is None or type(value) in _AS_IN_JSON:  # most of them
+    kind = type(value)
+    if value is None or kind in _AS_IN_JSON:  # most of them
         return value
+    if kind is datetime:
+        return rfc3339(value)
     if isinstance(value, (Change, Attempt)):
         return value.to_json()
     if is_dataclass(value) and not isinstance(value, type):
@@ -159,8 +166,10 @@ _DECODERS: Mapping[Any, Callable[[Any], Any]] = {
 
 
 @functools.cache
-def _types_of(kind: Any) -> Mapping[str, Any]:
-    return get_type_hints(kind)
+def _decoders_of(kind: Any) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
+    """A record's fields: name, name in documents, and how its value is read."""
+    types = get_type_hints(kind)
+    return tuple((name, stored, _DECODERS[types[name]]) for name, stored in _stored_names(kind))
 
 
 def from_json(kind: type[T], body: Json) -> T:
@@ -168,15 +177,12 @@ def from_json(kind: type[T], body: Json) -> T:
 
     Raises Unreadable for what no version can have written.
     """
-    types = _types_of(cast("Any", kind))
     values: dict[str, Any] = {}
     name = ""
     try:
-        for f in fields(kind):  # type: ignore[arg-type]  # called with the dataclasses above only
-            name = f.name
-            stored = _stored_name(f)
+        for name, stored, decoded in _decoders_of(cast("Any", kind)):
             if stored in body:
-                values[name] = _DECODERS[types[name]](body[stored])
+                values[name] = decoded(body[stored])
         return kind(**values)
     except (TypeError, ValueError, AttributeError, RemediatorError) as err:
         if isinstance(err, UnreadableDocument):

@@ -1,7 +1,8 @@
 """The ledger's documents in SQLite: one machine, many threads and processes (WAL).
 
-One connection per thread and process (a connection must not cross a fork), opened when first used;
-every transaction is IMMEDIATE, so two writers never read the same state and both go on.
+A connection is lent for each transaction or read, and opened where none is free: threads come and go,
+and to open one costs more than most questions. None crosses a fork. Every transaction is IMMEDIATE, so
+two writers never read the same state and both go on.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -63,13 +64,12 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._local = threading.local()
-        self._inherited: list[sqlite3.Connection] = []
+        self._free: dict[int, list[sqlite3.Connection]] = {}
+        """By process: a parent's stay open here, since to close one could drop the parent's locks."""
 
     def run(self, work: Work[T]) -> T:
         """Run the work in one transaction; TransientError if the database stays locked."""
-        connection = self._connection()
-        try:
+        with self._lent() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 transaction = _SqliteTransaction(connection)
@@ -83,17 +83,14 @@ class SqliteStore:
             except BaseException:
                 connection.rollback()
                 raise
-        except sqlite3.Error as err:
-            msg = f"the ledger ({self._path}) did not answer: {err}"
-            raise TransientError(msg) from err
         return result
 
     def get(self, collection: str, key: str) -> Json | None:
-        with self._reading() as connection:
+        with self._lent() as connection:
             return _get(connection, collection, key)
 
     def get_many(self, collection: str, keys: tuple[str, ...]) -> Mapping[str, Json]:
-        with self._reading() as connection:
+        with self._lent() as connection:
             return _get_many(connection, collection, keys)
 
     def prefetch(self, every: Iterable[tuple[str, str]]) -> None:
@@ -103,7 +100,7 @@ class SqliteStore:
         """Nothing, as above."""
 
     def due(self, collection: str, now: datetime, limit: int) -> tuple[tuple[str, Json], ...]:
-        with self._reading() as connection:
+        with self._lent() as connection:
             rows = connection.execute(
                 "SELECT key, body FROM documents WHERE collection = ? AND due <= ? ORDER BY due LIMIT ?",
                 (collection, _sortable(now), limit),
@@ -111,7 +108,7 @@ class SqliteStore:
             return tuple((key, read_body(collection, key, body)) for key, body in rows)
 
     def all(self, collection: str, limit: int) -> tuple[Json, ...]:
-        with self._reading() as connection:
+        with self._lent() as connection:
             rows = connection.execute(
                 "SELECT key, body FROM documents WHERE collection = ? ORDER BY key LIMIT ?",
                 (collection, limit),
@@ -120,36 +117,42 @@ class SqliteStore:
 
     def expire(self, now: datetime) -> int:
         """Remove what has outlived its time to live, as Firestore's TTL policy does by itself."""
-        with self._reading() as connection:
+        with self._lent() as connection:
             return connection.execute(
                 "DELETE FROM documents WHERE expires <= ?", (_sortable(now),)
             ).rowcount
 
     def close(self) -> None:
-        """Close this thread's connection."""
-        connection = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            self._local.connection = None
+        """Close the connections that are not lent; the next transaction opens another."""
+        free = self._free.get(os.getpid(), [])
+        while free:
+            free.pop().close()
 
-    def _reading(self) -> _ReadTransaction:
-        return _ReadTransaction(self._connection(), self._path)
+    @contextmanager
+    def _lent(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one piece of work; TransientError for SQLite's own errors in it."""
+        free = self._free.setdefault(os.getpid(), [])  # each step of these is whole, so no lock
+        try:
+            connection = free.pop()
+        except IndexError:
+            connection = self._new_connection()
+        try:
+            yield connection
+        except sqlite3.Error as err:
+            msg = f"the ledger ({self._path}) did not answer: {err}"
+            raise TransientError(msg) from err
+        finally:
+            if connection.in_transaction:  # not even the rollback went through
+                connection.close()
+            else:
+                free.append(connection)
 
-    def _connection(self) -> sqlite3.Connection:
-        if getattr(self._local, "pid", None) != os.getpid():
-            # A parent's connection is kept, not closed: closing it here could drop the parent's locks.
-            inherited = getattr(self._local, "connection", None)
-            if inherited is not None:
-                self._inherited.append(inherited)
-            self._local.connection, self._local.pid = None, os.getpid()
-        if self._local.connection is None:
-            try:
-                self._local.connection = self._open()
-            except (sqlite3.Error, OSError) as err:
-                msg = f"the ledger ({self._path}) cannot be opened: {err}"
-                raise TransientError(msg) from err
-        connection: sqlite3.Connection = self._local.connection
-        return connection
+    def _new_connection(self) -> sqlite3.Connection:
+        try:
+            return self._open()
+        except (sqlite3.Error, OSError) as err:
+            msg = f"the ledger ({self._path}) cannot be opened: {err}"
+            raise TransientError(msg) from err
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -167,22 +170,6 @@ class SqliteStore:
             connection.executescript(_SCHEMA)
             connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
         return connection
-
-
-class _ReadTransaction:
-    """Maps SQLite's errors while something is read."""
-
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection = connection
-        self._path = path
-
-    def __enter__(self) -> sqlite3.Connection:
-        return self._connection
-
-    def __exit__(self, kind: object, err: BaseException | None, trace: object) -> None:
-        if isinstance(err, sqlite3.Error):
-            msg = f"the ledger ({self._path}) did not answer: {err}"
-            raise TransientError(msg) from err
 
 
 def _get(connection: sqlite3.Connection, collection: str, key: str) -> Json | None:

@@ -327,8 +327,9 @@ def test_a_full_disk_is_asked_again_later_and_nothing_is_half_written(tmp_path: 
     store = SqliteStore(path)
     ledger = Ledger(store)
     opened = ledger.open(incident())
-    pages = store._connection().execute("PRAGMA page_count").fetchone()[0]
-    store._connection().execute(f"PRAGMA max_page_count = {pages}")
+    with store._lent() as connection:  # the only one: what is free is lent again
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
     big = [
         Incident(
             key=f"us-central1/customJobs/{number}",
@@ -341,6 +342,7 @@ def test_a_full_disk_is_asked_again_later_and_nothing_is_half_written(tmp_path: 
     with pytest.raises(TransientError, match="full"):
         ledger.open_many(big)
     assert [one.key for one in ledger.incidents()] == [opened.key]
-    store._connection().execute("PRAGMA max_page_count = 100000")
+    with store._lent() as connection:
+        connection.execute("PRAGMA max_page_count = 100000")
     assert ledger.open_many(big) == len(big)
     ledger.close()
