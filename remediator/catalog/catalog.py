@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
-from remediator.catalog.growth import bare
+from remediator.catalog.growth import Candidates, bare
 from remediator.catalog.hardware import Hardware, Moved, NoHardware
 from remediator.catalog.machines import (
     ACCELERATORS,
@@ -75,8 +75,8 @@ class Catalog:
     priced_as: Mapping[str, str] = field(default_factory=dict)
     token_prices: Mapping[str, TokenPrice] = field(default_factory=lambda: TOKEN_PRICES)
     gathered: str = GATHERED
-    found: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What was worked out of it, which never changes: `growth` keeps its candidates here."""
+    candidates: Candidates = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What `growth` has found in it so far, which never changes."""
 
     @classmethod
     def built_in(cls) -> Catalog:

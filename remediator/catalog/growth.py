@@ -9,7 +9,7 @@ so that whoever forbids it can be told. Called by the planner and `catalog show`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SAVES_ENOUGH = 0.8
 """Chosen: what a machine of another family may cost at most, of the own family's price."""
+Candidates = dict[tuple[Hardware, Service, str], tuple[Hardware, ...]]
 _MOST_KEPT = 256  # lists of candidates, some ten kilobytes each; chosen
 _ANY_MORE = 1.01
 _CLEARLY_MORE = 1.25
@@ -47,22 +48,21 @@ class Ground:
         device, count = devices_of(self.catalog, self.held)
         return f" with {count} {device}" if count else ""
 
-    def candidates(self) -> Sequence[Hardware]:
+    def candidates(self) -> tuple[Hardware, ...]:
         """Every machine that the service takes with exactly the devices held, but this one.
 
         Where the held one has a price, what has none in the region is not sold there. Found once for
         each machine, service and region: all machines are looked at for it.
         """
-        kept = self.catalog.found
+        kept = self.catalog.candidates
         key = (self.held, self.service, self.region)
         if key not in kept:
             if len(kept) >= _MOST_KEPT:
                 kept.clear()
             kept[key] = self._candidates()
-        found: Sequence[Hardware] = kept[key]
-        return found
+        return kept[key]
 
-    def _candidates(self) -> Sequence[Hardware]:
+    def _candidates(self) -> tuple[Hardware, ...]:
         placed = self.catalog.offered(self.held, self.region, self.service) is not False
         priced = self.catalog.price(self.held, self.region) is not None
         found = []
