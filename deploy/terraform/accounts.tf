@@ -155,6 +155,24 @@ resource "google_storage_bucket_iam_member" "resume" {
   member = google_service_account.worker.member
 }
 
+# Of rows in BigQuery: queries run in this project, tables are written to one dataset and read from those named.
+resource "google_project_iam_member" "queries" {
+  count = var.resume_dataset == "" ? 0 : 1
+
+  project = var.project
+  role    = "roles/bigquery.jobUser"
+  member  = google_service_account.worker.member
+}
+
+resource "google_bigquery_dataset_iam_member" "resume" {
+  for_each = local.dataset_roles
+
+  project    = split(".", each.key)[0]
+  dataset_id = split(".", each.key)[1]
+  role       = each.value
+  member     = google_service_account.worker.member
+}
+
 resource "google_project_iam_member" "ledger" {
   for_each = merge(
     {

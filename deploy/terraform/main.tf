@@ -33,6 +33,7 @@ locals {
     var.policies != "" ? { REMEDIATOR_POLICIES = var.policies } : {},
     { for name, secret in var.secret_environment : name => "secret:${secret}" if contains(var.secrets, secret) },
     var.resume_bucket != "" ? { REMEDIATOR_RESUME_BUCKET = var.resume_bucket } : {},
+    var.resume_dataset != "" ? { REMEDIATOR_RESUME_DATASET = var.resume_dataset } : {},
     var.outcomes_topic ? { REMEDIATOR_OUTCOMES_TOPIC = google_pubsub_topic.outcomes[0].name } : {},
     var.environment,
   )
@@ -40,7 +41,11 @@ locals {
 
 # BigQuery's alone is asked for where rows in tables are to be run again; with "" they are not.
 locals {
-  resume_dataset = lookup(var.environment, "REMEDIATOR_RESUME_DATASET", "")
+  resume_dataset = var.resume_dataset != "" ? var.resume_dataset : lookup(var.environment, "REMEDIATOR_RESUME_DATASET", "")
+  dataset_roles = var.resume_dataset == "" ? {} : merge(
+    { for one in var.evidence_datasets : one => "roles/bigquery.dataViewer" },
+    { (var.resume_dataset) = "roles/bigquery.dataEditor" },
+  )
   apis = concat([
     "aiplatform.googleapis.com",
     "artifactregistry.googleapis.com",

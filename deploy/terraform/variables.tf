@@ -136,6 +136,28 @@ variable "resume_bucket" {
   }
 }
 
+variable "resume_dataset" {
+  type        = string
+  default     = ""
+  description = "`PROJECT.DATASET` of yours in BigQuery, in the location of the tables, to which the rows that are left of a batch are written where its input is a table (`rows: remaining`). The functions may run queries in this project and write tables there; empty: such steps are passed over."
+
+  validation {
+    condition     = var.resume_dataset == "" || can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]\\.[A-Za-z0-9_]+$", var.resume_dataset))
+    error_message = "It must be PROJECT.DATASET."
+  }
+}
+
+variable "evidence_datasets" {
+  type        = set(string)
+  default     = []
+  description = "`PROJECT.DATASET` of the tables that batches take their rows from and write their results to, each of which may be read; for `resume_dataset`."
+
+  validation {
+    condition     = alltrue([for one in var.evidence_datasets : can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]\\.[A-Za-z0-9_]+$", one))])
+    error_message = "Each must be PROJECT.DATASET."
+  }
+}
+
 variable "secrets" {
   type        = set(string)
   default     = ["vertex-remediator-slack-webhook"]

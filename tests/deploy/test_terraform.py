@@ -210,8 +210,11 @@ def test_what_is_packaged_is_what_runs() -> None:
 def test_nothing_is_granted_project_wide_but_our_own_roles_and_the_builders() -> None:
     grants = {b.address: texts(b.body) for b in BLOCKS if b.type == "google_project_iam_member"}
     assert set(grants) == {
-        f"google_project_iam_member.{n}" for n in ("worker", "evidence", "ledger", "builder")
+        f"google_project_iam_member.{n}"
+        for n in ("worker", "evidence", "ledger", "builder", "queries")
     }
+    # Queries can be granted nowhere else; the role reads no table.
+    assert resource("google_project_iam_member.queries")["role"] == "roles/bigquery.jobUser"
     roles = " ".join(text for found in grants.values() for text in found)
     for broad in ("roles/owner", "roles/editor", "roles/aiplatform", "serviceAccountUser", "admin"):
         assert broad not in roles

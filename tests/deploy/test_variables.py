@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from remediator import settings
-from tests.deploy.terraform import MODULE, ROOT, blocks
+from tests.deploy.terraform import MODULE, ROOT, blocks, resource
 from tests.deploy.what_runs import BESIDE_THE_PACKAGE, assert_it_diagnoses, own_files
 
 GOOGLES_OWN = {
@@ -74,6 +74,7 @@ def evaluate(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
             'output "secrets" { value = local.named_secrets }',
             'output "files" { value = local.files }',
             'output "apis" { value = local.apis }',
+            'output "dataset_roles" { value = local.dataset_roles }',
         ]
     )
     for theirs, ours in GOOGLES_OWN.items():
@@ -114,6 +115,8 @@ BAD = {
     "policies": "https://example.com/policies.yaml",
     "act_as": ["somebody@example.com"],
     "resume_bucket": "my-bucket",
+    "resume_dataset": "resumed",
+    "evidence_datasets": ["my-project.lab.requests"],
     "secrets": ["no spaces"],
     "secret_environment": {"REMEDIATOR_LEDGER": "x"},
     "environment": {"PATH": "/tmp"},
@@ -201,20 +204,44 @@ def test_what_is_deployed_is_what_runs_and_nothing_else(evaluate: Any, tmp_path:
     assert_it_diagnoses(tmp_path / "zip", tmp_path)
 
 
+RESUMED = "my-project.resumed"
+
+
 @pytest.mark.parametrize(
-    ("environment", "asked"),
+    ("given", "asked"),
     [
         pytest.param({}, False, id="unset"),
-        pytest.param({"REMEDIATOR_RESUME_DATASET": ""}, False, id="empty"),
-        pytest.param({"REMEDIATOR_RESUME_DATASET": "my-project.resumed"}, True, id="set"),
+        pytest.param({"environment": {"REMEDIATOR_RESUME_DATASET": ""}}, False, id="empty"),
+        pytest.param({"environment": {"REMEDIATOR_RESUME_DATASET": RESUMED}}, True, id="by-hand"),
+        pytest.param({"resume_dataset": RESUMED}, True, id="set"),
     ],
 )
 def test_bigquerys_api_is_asked_for_where_rows_in_tables_are_run_again(
-    evaluate: Any, environment: dict[str, str], asked: bool
+    evaluate: Any, given: dict[str, Any], asked: bool
 ) -> None:
-    apis = evaluate(environment=environment)["apis"]
-    assert ("bigquery.googleapis.com" in apis) is asked
-    assert "aiplatform.googleapis.com" in apis
+    planned = evaluate(**given)
+    assert ("bigquery.googleapis.com" in planned["apis"]) is asked
+    assert "aiplatform.googleapis.com" in planned["apis"]
+    held = settings.read({**planned["settings"], "K_SERVICE": "x"}, here=ROOT)
+    assert held.resume_dataset == (f"bq://{RESUMED}" if asked else "")
+
+
+def test_rights_for_rows_in_bigquery_are_made_where_the_dataset_is_named(evaluate: Any) -> None:
+    """Queries in this project, tables written to one dataset and read from those named: no more."""
+    read = {"evidence_datasets": ["my-project.lab", "other-project.scores"]}
+    viewer = "roles/bigquery.dataViewer"
+    assert evaluate(**read)["dataset_roles"] == {}
+    assert evaluate(**read, resume_dataset=RESUMED)["dataset_roles"] == {
+        RESUMED: "roles/bigquery.dataEditor",
+        "my-project.lab": viewer,
+        "other-project.scores": viewer,
+    }
+    tables = resource("google_bigquery_dataset_iam_member.resume")
+    assert tables["for_each"] == "${local.dataset_roles}"
+    assert tables["member"] == "${google_service_account.worker.member}"
+    queries = resource("google_project_iam_member.queries")
+    assert (queries["role"], queries["member"]) == ("roles/bigquery.jobUser", tables["member"])
+    assert queries["count"] == '${var.resume_dataset == "" ? 0 : 1}'
 
 
 FILE = (ROOT / "policies.yaml").read_text()
@@ -291,7 +318,7 @@ def test_terraform_takes_what_a_documented_command_hands_it(evaluate: Any, line:
     verb = "destroy" if "--destroy" in line else "plan"
     (handed,) = [one for one in shown.stdout.splitlines() if f" {verb} " in one]
     options = [word for word in shlex.split(handed) if word.startswith("-var=")]
-    assert set(evaluate(*options)) == {"settings", "secrets", "files", "apis"}
+    assert set(evaluate(*options)) == {"settings", "secrets", "files", "apis", "dataset_roles"}
 
 
 def test_every_variable_that_a_document_sets_is_one_of_the_module() -> None:

@@ -38,6 +38,8 @@ module "vertex_remediator" {
   act_as                = var.act_as
   evidence_buckets      = var.evidence_buckets
   resume_bucket         = var.resume_bucket
+  resume_dataset        = var.resume_dataset
+  evidence_datasets     = var.evidence_datasets
   secrets               = var.secrets
   secret_environment    = var.secret_environment
   environment           = var.environment
