@@ -218,7 +218,7 @@ class App:
             lease=self.settings.lease,
             project=lambda: self.project_id,
             ledger_url=self.settings.ledger,
-            rules_of=self._rules_of,
+            rules_of=self.delivery_rules,
         )
 
     def policies(self) -> Policies:
@@ -344,7 +344,8 @@ class App:
 
         return secret_manager.resolve(reference, project=self.project_id, environ=self._environ)
 
-    def _rules_of(self, name: str) -> DeliveryRules:
+    def delivery_rules(self, name: str) -> DeliveryRules:
+        """When the channel of this name takes alerts, by the policy file in force."""
         from remediator.alerts import DeliveryRules, rules_of
 
         policies = self.policies()

@@ -150,8 +150,9 @@ def page() -> str:
             kind = (
                 "batch prediction" if "batchPrediction" in one.body["job"]["name"] else "custom job"
             )
-            message = preview(Case.parse(one.body), policies, Catalog.built_in())
-            text = as_text(replace(message, links=()))
+            made = preview(Case.parse(one.body), policies, Catalog.built_in())
+            assert made is not None
+            text = as_text(replace(made.message, links=()))
             parts.append(
                 f"### {family} {number}: {one.title}\n\nA {kind}; seen by: {one.seen_by}.\n\n```text\n{text}```\n"
             )

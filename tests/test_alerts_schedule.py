@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remediator.alerts import compose
 from remediator.alerts.schedule import Decision, DeliveryRules, Digest, QuietHours, Turn
+from tests.alert_situations import SITUATIONS
 
 NIGHT = QuietHours(time(22), time(7), "Europe/Berlin")
 LUNCH = QuietHours(time(12), time(13, 30), "America/New_York")
@@ -123,3 +125,44 @@ def test_what_happens_to_an_alert_now(
     decided = rules.decide(body, created, now, made)
     assert (decided.turn, decided.until) == (turn, until)
     assert isinstance(decided, Decision)
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        (DeliveryRules(), {}),
+        (
+            DeliveryRules(quiet_hours=NIGHT),
+            dict.fromkeys(
+                ("acted", "recovered", "policy_changed"),
+                "team has quiet hours from 22:00 to 07:00 (Europe/Berlin): in them this alert is "
+                "held until they end, since it needs nobody",
+            ),
+        ),
+        (
+            DeliveryRules(digest=Digest.WEEKLY),
+            dict.fromkeys(
+                ("acted", "recovered"),
+                "team gets a weekly digest: this alert is told in it, since it needs nobody",
+            ),
+        ),
+        (
+            DeliveryRules(quiet_hours=NIGHT, only_needs_person=True),
+            dict.fromkeys(
+                ("acted", "policy_changed"),
+                "team is a pager: this alert is not sent there, since it needs nobody",
+            ),
+        ),
+    ],
+    ids=["none", "quiet-hours", "digest", "pager"],
+)
+def test_what_may_hold_an_alert_is_said_beforehand_and_is_what_holds_it(
+    rules: DeliveryRules, words: dict[str, str]
+) -> None:
+    """At some hour of the night it is not simply sent where words say so, and always sent where none do."""
+    for name in ("acted", "recovered", "policy_changed", "approval", "given_up"):
+        message = compose(SITUATIONS[name])
+        assert rules.held_words("team", message) == words.get(name, "")
+        night = at("2026-11-24T03:00", "Europe/Berlin")
+        turn = rules.decide(message.to_json(), night, night, None).turn
+        assert (turn is Turn.SEND) is (name not in words)

@@ -78,6 +78,8 @@ def test_several_policy_files_and_standard_input_are_checked_at_once(
     code, out, _ = run("validate", "a.yaml", "b.yaml", "--json")
     assert (code, [one["file"] for one in json.loads(out)]) == (1, ["b.yaml"])
     assert run("validate", "a.yaml", "--json") == (0, "[]\n", "")
+    code, out, _ = run("validate", "b.yaml", "--json")  # one file's mistakes name it too
+    assert (code, [one["file"] for one in json.loads(out)]) == (1, ["b.yaml"])
 
 
 def test_validate_knows_which_regions_are_served(

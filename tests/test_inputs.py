@@ -286,7 +286,10 @@ def test_no_alert_is_shown_of_a_job_that_has_not_failed(
 ) -> None:
     job = {key: value for key, value in FAILED_JOB.items() if key != "error"}
     (tmp_path / "job").write_text(json.dumps(job | {"state": f"JOB_STATE_{state}"}))
-    given = ("job", "--policies", "policies.yaml")
+    (tmp_path / "quiet.yaml").write_text(
+        POLICIES.replace("mode: enforce\nrerun_safe: [custom]\n", "")
+    )
+    given = ("job", "--policies", "quiet.yaml")
     said = f"no alert is sent: the job is {state}: it has not failed\n"
     assert run("alert", "preview", *given, "--channel", "ml") == (0, said, "")
     assert run("alert", "preview", *given, "--html") == (0, said, "")
@@ -640,6 +643,21 @@ def test_an_alert_is_shown_as_the_mails_page_and_as_slacks_blocks(run: Any, tmp_
     code, out, err = run(*preview)
     assert (code, out) == (2, "")
     assert "--channel NAME" in err
+
+
+def test_what_would_hold_the_alert_on_a_channel_is_noted(run: Any, tmp_path: Path) -> None:
+    """As text beneath it; where a program reads the output, on standard error."""
+    error = {"error": {"code": 8, "message": "The replica workerpool0-0 ran out of memory."}}
+    (tmp_path / "job.json").write_text(json.dumps(FAILED_JOB | error))
+    held = "ml: {slack: {webhook: env:W}, quiet_hours: {from: '22:00', to: '07:00'}}"
+    (tmp_path / "held.yaml").write_text(POLICIES.replace('ml: {slack: {webhook: "env:W"}}', held))
+    preview = ("alert", "preview", "job.json", "--policies", "held.yaml")
+    note = "note: ml has quiet hours from 22:00 to 07:00 (UTC): in them this alert is held"
+    assert note in run(*preview, "--channel", "ml")[1]
+    _, out, err = run(*preview, "--slack")  # of the channels that the policy names
+    assert json.loads(out)["blocks"]
+    assert note in err
+    assert "note:" not in run(*preview[:-1], "policies.yaml", "--channel", "ml")[1]
 
 
 def test_a_log_that_complains_of_nothing_has_no_alert(run: Any, tmp_path: Path) -> None:

@@ -216,6 +216,24 @@ def test_a_healthy_job_is_told_to_nobody(planned: Run) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "out"),
+    [
+        ("custom", "stands still"),
+        ("pipeline", "no alert is sent: the job is RUNNING: it has not failed"),
+    ],
+)
+def test_the_alert_of_a_running_job_is_shown_where_an_entry_tells_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, out: str
+) -> None:
+    (tmp_path / "case.json").write_text(json.dumps(stalled()))
+    text = entry(f"when: {{running: stalled, job: {kind}}}")
+    (tmp_path / "p.yaml").write_text(text)
+    files = [str(tmp_path / "case.json"), "--policies", str(tmp_path / "p.yaml")]
+    assert main(["alert", "preview", *files, "--channel", "ml"]) == 0
+    assert out in capsys.readouterr().out.partition("\n")[0]
+
+
+@pytest.mark.parametrize(
     ("asked", "minutes", "verdict"),
     [("for: 20m", 125, "stalled"), ("for: 2h", 180, "healthy"), ("for: 2h", 230, "stalled")],
 )

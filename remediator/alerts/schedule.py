@@ -12,7 +12,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from remediator.alerts.channel_specs import ChannelSpec
-from remediator.alerts.message import SUMMARIES, AlertKind, Severity
+from remediator.alerts.message import SUMMARIES, AlertKind, Message, Severity
 from remediator.domain import Json
 
 _MORNING = time(7, 0)
@@ -105,6 +105,25 @@ class DeliveryRules:
             return Decision(Turn.HOLD, hours.end_after(now), "quiet hours")
         held = hours is not None and hours.contains(created)
         return Decision(Turn.SEND_GROUPED if held else Turn.SEND)
+
+    def held_words(self, channel: str, message: Message) -> str:
+        """What keeps this alert from going to the channel singly and at once; empty where nothing can."""
+        if message.severity is not Severity.QUIET:
+            return ""
+        since = "since it needs nobody"
+        if self.only_needs_person:
+            if message.kind is AlertKind.RECOVERED:
+                return ""
+            return f"{channel} is a pager: this alert is not sent there, {since}"
+        if self.digest is not None and message.kind not in SUMMARIES:
+            return f"{channel} gets a {self.digest} digest: this alert is told in it, {since}"
+        hours = self.quiet_hours
+        if hours is None:
+            return ""
+        return (
+            f"{channel} has quiet hours from {hours.begin:%H:%M} to {hours.end:%H:%M} ({hours.zone}): "
+            f"in them this alert is held until they end, {since}"
+        )
 
     def digest_after(self, moment: datetime) -> datetime:
         """When the first digest after the moment is made, in UTC."""

@@ -62,10 +62,9 @@ def validate(args: argparse.Namespace) -> int:
         shown = "stdin" if name == "-" else str(Path(name))
         text = sys.stdin.buffer.read() if name == "-" else read_bytes(Path(name))
         loaded = policy.load(text, shown, catalog=catalog, served=served)
-        several = {"file": shown} if len(args.files) > 1 else {}
         listed += [
             {
-                **several,
+                "file": shown,
                 "line": mistake.line,
                 "column": mistake.column,
                 "severity": mistake.severity,

@@ -18,17 +18,15 @@ from remediator.cli.input_output import (
     captured,
     open_app,
     open_app_with_policies,
-    policies_of,
     print_json,
     print_text,
     write_case,
 )
-from remediator.cli.subject import no_failure_words
+from remediator.cli.subject import RUNS, no_failure_words
 from remediator.domain import InvalidInput, JobName, JobState
 
 if TYPE_CHECKING:
     from remediator.alerts import Message
-    from remediator.inputs import Assembly
 
 
 def capture(args: argparse.Namespace) -> int:
@@ -116,27 +114,20 @@ def alert_preview(args: argparse.Namespace) -> int:
         raise InvalidInput(msg)
     found = assembly_of(args)
     state = no_failure_words(found.case.job) if found.has_job else ""
-    is_watched = bool(state) and _is_in_trouble(args, found)
-    if state and found.case.job.state is not JobState.UNSPECIFIED and not is_watched:
-        print(f"no alert is sent: {state}", file=sys.stderr if args.json else sys.stdout)
-        if args.json:
-            print("null")
-        return DONE
+    if state and found.case.job.state not in {JobState.UNSPECIFIED, *RUNS}:
+        return _no_alert(args, state)
     if found.silent:
-        print(
-            "no alert is sent: the log complains of nothing",
-            file=sys.stderr if args.json else sys.stdout,
-        )
-        if args.json:
-            print("null")
-        return DONE
-    message = project_asks.preview(
+        return _no_alert(args, "the log complains of nothing")
+    made = project_asks.preview(
         open_app_with_policies(args),
         found.case,
         args.channel,
         send=args.send,
         has_job=found.has_job,
     )
+    if made is None:
+        return _no_alert(args, state)
+    message = made.message
     if args.html:
         print(page_of(message), end="")
     elif service:
@@ -145,20 +136,17 @@ def alert_preview(args: argparse.Namespace) -> int:
         print_json(message.to_json())
     else:
         print(as_text(message))
+    is_text = not (args.html or service or args.json)
+    for words in made.held:
+        print(f"note: {words}", file=sys.stdout if is_text else sys.stderr)
     return DONE
 
 
-def _is_in_trouble(args: argparse.Namespace, found: Assembly) -> bool:
-    """Whether the job still runs and an entry of `watch` would tell of it."""
-    from remediator.catalog.catalog import Catalog
-    from remediator.cli.subject import RUNS, plan_watch_inputs
-
-    if not found.has_job or found.case.job.state not in RUNS:
-        return False
-    is_here = not args.policies.startswith(("gs://", "secret:"))
-    policies = policies_of(args) if is_here else open_app_with_policies(args).policies()
-    made = plan_watch_inputs(found, policies, Catalog.built_in())
-    return made is not None and made.entry is not None and bool(made.plan.alerts)
+def _no_alert(args: argparse.Namespace, why: str) -> int:
+    print(f"no alert is sent: {why}", file=sys.stderr if args.json else sys.stdout)
+    if args.json:
+        print("null")
+    return DONE
 
 
 _SERVICES = ("slack", "teams", "google_chat", "pagerduty", "webhook")

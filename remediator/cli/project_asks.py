@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -274,25 +274,41 @@ def _caller(app: App) -> str:
     return caller(is_local=app.settings.is_local or not shared)
 
 
-def preview(app: App, case: Case, channel: str, *, send: bool, has_job: bool = True) -> Message:
-    """The alert that a case would give on a channel; sent only if asked."""
+@dataclass(frozen=True, slots=True)
+class ChannelPreview:
+    """An alert, and what keeps it from being sent singly or at once, a sentence for each channel."""
+
+    message: Message
+    held: tuple[str, ...]
+
+
+def preview(
+    app: App, case: Case, channel: str, *, send: bool, has_job: bool = True
+) -> ChannelPreview | None:
+    """The alert that a case would give on a channel; sent only if asked.
+
+    None of a job that still runs and of which no entry of `watch` tells.
+    """
     from remediator.workflow.preview import preview
 
     resume = (app.settings.resume_bucket, app.settings.resume_dataset)
-    message = preview(
-        case, app.policies(), app.services.config.catalog, has_job=has_job, resume=resume
-    )
-    if channel and channel not in app.policies().channels:
-        known = ", ".join(app.policies().channels) or "none"
+    policies = app.policies()
+    made = preview(case, policies, app.services.config.catalog, has_job=has_job, resume=resume)
+    if channel and channel not in policies.channels:
+        known = ", ".join(policies.channels) or "none"
         msg = f"no channel {channel!r} in the policy file (it has: {known})"
         raise InvalidInput(msg)
     if send and not channel:
         msg = "say to which --channel it is sent"
         raise InvalidInput(msg)
+    if made is None:
+        return None
     if send:
         now = app.now()
-        app.open_channel(channel).send(message.as_preview(now.isoformat()), due=now)
-    return message
+        app.open_channel(channel).send(made.message.as_preview(now.isoformat()), due=now)
+    reached = (channel,) if channel else made.channels
+    held = (app.delivery_rules(name).held_words(name, made.message) for name in reached)
+    return ChannelPreview(made.message, tuple(one for one in held if one))
 
 
 class _ChainClient:

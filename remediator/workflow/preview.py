@@ -6,7 +6,7 @@ Called by `alert preview`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from remediator.alerts import AlertKind, Message, compose
 from remediator.case import Case
@@ -24,12 +24,21 @@ from remediator.ledger import (
 from remediator.planning import costs, plan
 from remediator.policy import Policies
 from remediator.watch import plan_watch
+from remediator.watch.entries import WATCHED
 from remediator.workflow.decide import (
     diagnose_case,
     diagnosis_of_a_log,
 )
 from remediator.workflow.incident_context import IncidentContext
 from remediator.workflow.watch_actions import running_facts
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPreview:
+    """An alert, and the channels of the policy file that it would go to."""
+
+    message: Message
+    channels: tuple[str, ...]
 
 
 def preview(
@@ -39,8 +48,10 @@ def preview(
     *,
     has_job: bool = True,
     resume: tuple[str, str] = ("", ""),
-) -> Message:
+) -> AlertPreview | None:
     """The alert that a case would give, as it would be sent; nothing is read or written.
+
+    None of a job that still runs and of which no entry of `watch` tells.
 
     Without a job (`has_job` false: a log came alone) there is a cause to tell, and nothing to do.
     `resume`: the bucket and the dataset for the rows that are left of a batch.
@@ -53,8 +64,11 @@ def preview(
         resume_dataset=resume[1],
     )
     watched = plan_watch(case, policies, history, catalog) if has_job else None
-    if watched is not None and watched.entry is not None:
-        return compose(running_facts(case, watched, watched.entry))
+    if watched is not None and watched.entry is not None and watched.plan.alerts:
+        message = compose(running_facts(case, watched, watched.entry))
+        return AlertPreview(message, watched.plan.alerts)
+    if has_job and case.job.state in WATCHED:
+        return None
     found = diagnose_case(case, policies)
     made = plan(case, found, policies, history, catalog)
     incident = Incident(
@@ -79,7 +93,7 @@ def preview(
         facts = replace(
             facts, kind=AlertKind.ALERT, job=None, root="", plan=None, error="", extra=(_NO_JOB,)
         )
-    return compose(facts)
+    return AlertPreview(compose(facts), made.alerts)
 
 
 _NO_JOB = "Nothing: there is no job beside the log, so there is nothing to resubmit."
