@@ -225,9 +225,9 @@ SENT: dict[str, tuple[Job, str, Cause, Changes]] = {
         ],
     ),
     "output in a folder that is named alike": (
-        job(CUSTOM, jobSpec__baseOutputDirectory__outputUriPrefix="gs://results/attempt-x/"), "output: attempt", LOADED,
+        job(CUSTOM, jobSpec__baseOutputDirectory__outputUriPrefix="gs://results/attempt-X/"), "output: attempt", LOADED,
         [
-            ("jobSpec.baseOutputDirectory.outputUriPrefix", "gs://results/attempt-x/", "gs://results/attempt-x/attempt-1"),
+            ("jobSpec.baseOutputDirectory.outputUriPrefix", "gs://results/attempt-X/", "gs://results/attempt-X/attempt-1"),
         ],
     ),
     "the same output beside another change": (
@@ -261,6 +261,11 @@ SENT: dict[str, tuple[Job, str, Cause, Changes]] = {
     "a device in place of none": (
         pools(pool("n1-standard-8")), "accelerator: {type: NVIDIA_TESLA_T4, count: 1}", Cause.ACCELERATOR_MISSING,
         [(f"{SPEC}[0].{TYPE}", None, "NVIDIA_TESLA_T4"), (f"{SPEC}[0].{COUNT}", None, 1)],
+    ),
+    "more of the device that was not seen": (
+        pools(pool("n1-standard-8", devices=T4)), "accelerator: {type: NVIDIA_TESLA_T4, count: 2}",
+        Cause.ACCELERATOR_MISSING,
+        [(f"{SPEC}[0].{COUNT}", 1, 2)],
     ),
     "no device": (
         pools(pool("n1-standard-8", devices=T4)), "accelerator: none", Cause.CAPACITY_STOCKOUT,
@@ -396,6 +401,10 @@ IMPOSSIBLE: dict[str, tuple[Job, str, Cause, str]] = {
     ),
     "an unknown machine": (
         job(CUSTOM), "machine_type: x9-standard-8", LOADED, "there is no machine type x9-standard-8",
+    ),
+    "an unknown machine with a device": (
+        job(CUSTOM), "machine_type: x9-standard-8, accelerator: {type: NVIDIA_TESLA_T4, count: 1}",
+        Cause.GPU_MEMORY, "there is no machine type x9-standard-8",
     ),
     "more memory than an unknown machine has": (
         pools(pool("x9-standard-8")), "machine_type: more_memory", Cause.MEMORY_PRESSURE,
@@ -542,6 +551,10 @@ def test_a_step_that_changes_nothing_is_passed_over_and_says_why(
         pytest.param(
             job(BATCH), "replicas: 3", Cause.REQUEST_TOO_LARGE,
             "more replicas do nothing for the time or size of one request", id="one-request",
+        ),
+        pytest.param(
+            job(CUSTOM), "accelerator: {type: NVIDIA_TESLA_P100, count: 1}", Cause.ACCELERATOR_MISSING,
+            "NVIDIA_TESLA_P100: Google's support for it ended", id="old-device",
         ),
         pytest.param(
             disk(300), "disk: 200GB", Cause.MEMORY_PRESSURE,
