@@ -7,13 +7,14 @@ Owns the job's document, its samples and lines, and how it ends where nobody end
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from twin.clock import rfc3339
 from twin.cloud import Cloud
+from twin.running import points, training_series, write_line
 
 STEM = "hangs"
 RAN_FOR = timedelta(hours=3)
@@ -55,9 +56,12 @@ def add_running(
         }
     )
     works_until = now - STOOD_FOR if hangs else now + _SEEN_FOR
-    cloud.metrics.add(_cpu(ident, began, works_until, now + _SEEN_FOR))
+    shown = points(_cpu(began, works_until, now + _SEEN_FOR))
+    cloud.metrics.add(training_series(ident, "cpu/utilization", shown))
     for step in range(1, 80, 8):
-        _line(cloud, ident, began + timedelta(minutes=step), f"step {step} loss {9 / step:.3f}")
+        write_line(
+            cloud, ident, began + timedelta(minutes=step), f"step {step} loss {9 / step:.3f}"
+        )
     until = now + timedelta(hours=draw.choice((1, 5, 11)))
     return RunningJob(str(made["name"]), label, team, hangs, until)
 
@@ -73,35 +77,9 @@ def _pool(team: str, number: int) -> dict[str, Any]:
     }
 
 
-def _cpu(ident: str, began: datetime, works_until: datetime, until: datetime) -> dict[str, Any]:
-    minutes = int((until - began).total_seconds() / 60)
-    moments = [began + timedelta(minutes=minute) for minute in range(3, minutes)]
-    return {
-        "metric": {
-            "type": "ml.googleapis.com/training/cpu/utilization",
-            "labels": {"task_name": "workerpool0-0"},
-        },
-        "resource": {"type": "cloudml_job", "labels": {"job_id": ident}},
-        "metricKind": "GAUGE",
-        "valueType": "DOUBLE",
-        "points": [
-            {
-                "interval": {"endTime": rfc3339(at)},
-                "value": {"doubleValue": _BUSY if at < works_until else _IDLE},
-            }
-            for at in moments
-        ],
-    }
-
-
-def _line(cloud: Cloud, ident: str, moment: datetime, text: str) -> None:
-    labels = {"job_id": ident, "task_name": "workerpool0-0", "project_id": cloud.project}
-    entry: Mapping[str, Any] = {
-        "logName": f"projects/{cloud.project}/logs/workerpool0-0",
-        "timestamp": rfc3339(moment),
-        "insertId": f"{ident}-{moment.timestamp()}",
-        "severity": "INFO",
-        "textPayload": text,
-        "resource": {"type": "ml_job", "labels": labels},
-    }
-    cloud.log(dict(entry), route=False)
+def _cpu(
+    began: datetime, works_until: datetime, until: datetime
+) -> Iterator[tuple[datetime, float]]:
+    for minute in range(3, int((until - began).total_seconds() / 60)):
+        at = began + timedelta(minutes=minute)
+        yield at, _BUSY if at < works_until else _IDLE

@@ -28,6 +28,7 @@ from bench import earlier, results  # noqa: E402  # the checkout is found above
 from tests.stories.conftest import POLICIES, let_pass  # noqa: E402
 from twin.clock import rfc3339  # noqa: E402
 from twin.cloud import Cloud  # noqa: E402
+from twin.running import points, training_series, write_line  # noqa: E402
 
 BEFORE = "f57d815"  # the last commit before this bench was written
 MINUTES = 5 * 60
@@ -69,7 +70,7 @@ def fill(cloud: Cloud, jobs: int) -> None:
     start = cloud.clock.now()
     cloud.clock.advance(MINUTES * 60)
     cloud.storage.bucket("lab-out")
-    points = {
+    curves = {
         (name, hung): _points(start, level, _HUNG_AT if hung else MINUTES)
         for name, level in _LEVELS.items()
         for hung in (False, True)
@@ -80,9 +81,9 @@ def fill(cloud: Cloud, jobs: int) -> None:
         cloud.add_job(_job(cloud.name("customJobs", ident), ident, machine, start))
         for name in _LEVELS:
             if not name.startswith("accelerator") or "acceleratorType" in machine:
-                cloud.metrics.add(_series(ident, name, points[name, hung]))
+                cloud.metrics.add(training_series(ident, name, curves[name, hung]))
         for minute in range(5, _HUNG_AT if hung else MINUTES, 30):
-            _line(
+            write_line(
                 cloud,
                 ident,
                 start + timedelta(minutes=minute),
@@ -91,13 +92,9 @@ def fill(cloud: Cloud, jobs: int) -> None:
 
 
 def _points(start: datetime, level: float, until: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "interval": {"endTime": rfc3339(start + timedelta(minutes=m))},
-            "value": {"doubleValue": level if m < until else 0.0},
-        }
-        for m in range(3, MINUTES - 3)
-    ]
+    return points(
+        (start + timedelta(minutes=m), level if m < until else 0.0) for m in range(3, MINUTES - 3)
+    )
 
 
 def _job(name: str, ident: str, machine: dict[str, Any], start: datetime) -> dict[str, Any]:
@@ -118,34 +115,6 @@ def _job(name: str, ident: str, machine: dict[str, Any], start: datetime) -> dic
             "baseOutputDirectory": {"outputUriPrefix": f"gs://lab-out/{ident}"},
         },
     }
-
-
-def _series(ident: str, name: str, points: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "metric": {
-            "type": f"ml.googleapis.com/training/{name}",
-            "labels": {"task_name": "workerpool0-0"},
-        },
-        "resource": {"type": "cloudml_job", "labels": {"job_id": ident}},
-        "metricKind": "GAUGE",
-        "valueType": "DOUBLE",
-        "points": points,
-    }
-
-
-def _line(cloud: Cloud, ident: str, moment: datetime, text: str) -> None:
-    labels = {"job_id": ident, "task_name": "workerpool0-0", "project_id": cloud.project}
-    cloud.log(
-        {
-            "logName": f"projects/{cloud.project}/logs/workerpool0-0",
-            "timestamp": rfc3339(moment),
-            "insertId": f"{ident}-{moment.timestamp()}",
-            "severity": "INFO",
-            "textPayload": text,
-            "resource": {"type": "ml_job", "labels": labels},
-        },
-        route=False,
-    )
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from tests.stories.conftest import POLICIES, on_both_ledgers
 from twin import faults
 from twin.clock import rfc3339
 from twin.physics import Needs, Section
+from twin.running import points, training_series, write_line
 
 WATCH = """\
 watch:
@@ -84,7 +85,7 @@ def curves_and_lines(cloud: Any, ident: str, start: datetime, *, hangs_at: int |
         lambda m: 9e9 if m < hangs else 2e3,
     )  # fmt: skip
     for minute in range(5, min(hangs, minutes), 7):
-        _line(
+        write_line(
             cloud,
             ident,
             start + timedelta(minutes=minute),
@@ -93,56 +94,9 @@ def curves_and_lines(cloud: Any, ident: str, start: datetime, *, hangs_at: int |
 
 
 def _series(cloud: Any, ident: str, start: datetime, name: str, minutes: int, level: Level) -> None:
-    counts = name.endswith("_count")
+    shown = points((start + timedelta(minutes=m), level(m)) for m in range(3, minutes - 3))
     for task in ("workerpool0-0", "workerpool1-0", "workerpool1-1", "workerpool1-2"):
-        cloud.metrics.add(
-            {
-                "metric": {
-                    "type": f"ml.googleapis.com/training/{name}",
-                    "labels": {"task_name": task},
-                },
-                "resource": {
-                    "type": "cloudml_job",
-                    "labels": {
-                        "project_id": cloud.project,
-                        "job_id": ident,
-                        "region": cloud.region,
-                    },
-                },
-                "metricKind": "DELTA" if counts else "GAUGE",
-                "valueType": "INT64" if counts else "DOUBLE",
-                "points": [
-                    {
-                        "interval": {"endTime": rfc3339(start + timedelta(minutes=m))},
-                        "value": {"int64Value": str(int(level(m)))}
-                        if counts
-                        else {"doubleValue": level(m)},
-                    }
-                    for m in range(3, minutes - 3)
-                ],
-            }
-        )
-
-
-def _line(cloud: Any, ident: str, moment: datetime, text: str) -> None:
-    cloud.log(
-        {
-            "logName": f"projects/{cloud.project}/logs/workerpool0-0",
-            "timestamp": rfc3339(moment),
-            "insertId": f"{ident}-{moment.timestamp()}",
-            "severity": "INFO",
-            "textPayload": text,
-            "resource": {
-                "type": "ml_job",
-                "labels": {
-                    "job_id": ident,
-                    "task_name": "workerpool0-0",
-                    "project_id": cloud.project,
-                },
-            },
-        },
-        route=False,
-    )
+        cloud.metrics.add(training_series(ident, name, shown, task))
 
 
 def resubmissions(cloud: Any) -> list[Mapping[str, Any]]:
@@ -441,7 +395,7 @@ def test_a_time_out_to_come_is_told_once_and_stays_told(
     cloud.jobs.change(job["name"], jobSpec=spec)
     for minute in range(5, HOURS * 60, 5):
         moment = cloud.clock.now() - timedelta(minutes=HOURS * 60 - minute)
-        _line(cloud, "4711", moment, f"epoch {minute}/900")
+        write_line(cloud, "4711", moment, f"epoch {minute}/900")
     go_on(house, later, rounds=8)
     (alert,) = titles(cloud)
     assert alert.startswith("Running: pretrain will run into its time-out")
