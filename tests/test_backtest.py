@@ -155,3 +155,27 @@ def test_unusable_input_is_one_line(
     (files / "empty").mkdir()
     code, out, err = run("--policies", "policies.yaml", *arguments)
     assert (code, out, err) == (2, "", said + "\n")
+
+
+def test_rows_of_past_batches_say_what_a_resume_would_have_saved(
+    files: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the file says; with the setting, a file that asks for it is seen to resume them."""
+    path = files / "cases" / "batch-504-alone.json"
+    case = json.loads(path.read_text())
+    rows = {"rows": 1000, "done": 700, "failed": {}, "missing": 300, "key": "id", "sound": True}
+    path.write_text(json.dumps({**case, "rows": rows}))
+    resuming = AFTER.replace("{batch_size: halve}", "{batch_size: halve, rows: remaining}")
+    (files / "policies.yaml").write_text(resuming)
+    arguments = ("--cases", "cases", "--policies", "policies.yaml", "--against", "before.yaml")
+    code, out, _ = run(*arguments, "--json")
+    found = json.loads(out)["rows"]
+    assert (code, found["batches"], found["rows"], found["unpriced"]) == (0, 1, 700, 0)
+    assert found["saved_usd"] > 0
+    assert found["resumed"] == {"policies.yaml": 0, "before.yaml": 0}
+    monkeypatch.setenv("REMEDIATOR_RESUME_BUCKET", "gs://ours/parts")
+    _, out, _ = run(*arguments)
+    assert (
+        f"Rows: 1 batch came back in part: 700 rows need not have run again, which saves about "
+        f"${found['saved_usd']:.2f}. policies.yaml resumes 1; before.yaml resumes 0."
+    ) in out

@@ -6,6 +6,7 @@ Failures and jobs come from case files, or from the project through the App. Cal
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from remediator.cli.input_output import (
 )
 from remediator.domain import InvalidInput
 from remediator.redaction import redact, redact_json
+from remediator.settings import resume_targets
 
 if TYPE_CHECKING:
     from remediator.case import Case
@@ -46,11 +48,15 @@ def backtest(args: argparse.Namespace) -> int:
     files = [(_shown(args.policies), after)]
     files += [(_shown(args.against), before)] if before else []
     past = _from_files(args) if args.cases else _from_project(args, [file for _, file in files])
-    found = [judging.judge(name, file, past.failures, catalog) for name, file in files]
+    resume = resume_targets(os.environ)
+    found = [
+        judging.judge(name, file, past.failures, catalog, resume=resume) for name, file in files
+    ]
     now, then = found[0], found[1] if before else None
     figures: dict[str, Any] = {
         "failed_usd": judging.wasted_usd(past.failures, catalog),
         "left_out": past.left_out,
+        "rows": judging.rows_of(past.failures, found, catalog),
     }
     watched = _watched(files, past, catalog)
     if args.json:

@@ -80,7 +80,7 @@ _SETTING = {False: "REMEDIATOR_RESUME_BUCKET", True: "REMEDIATOR_RESUME_DATASET"
 
 
 def _not_set_up(rows: RowAccount, setting: str, now: StepContext) -> str:
-    usd = _saved_usd(now.case, now.catalog)
+    usd = saved_usd(now.case, now.catalog)
     unknown = ", for dollars that are not known" if now.job.is_gemini_batch else ""
     money = f", about ${usd:.2f} less" if usd else unknown
     return (
@@ -90,7 +90,7 @@ def _not_set_up(rows: RowAccount, setting: str, now: StepContext) -> str:
     )
 
 
-def _saved_usd(case: Case, catalog: Catalog) -> float | None:
+def saved_usd(case: Case, catalog: Catalog) -> float | None:
     """What running only the rows that are left would cost less than all of them; None: not known."""
     if by_tokens := token_savings(case, catalog):
         return round(by_tokens.saved_usd, 2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from remediator.alerts.wording import amount, described, plural, table
@@ -20,6 +20,7 @@ from remediator.domain import Action, Diagnosis, JobState, Plan
 from remediator.planning import costs, plan
 from remediator.planning.past_budgets import PastBudgets
 from remediator.policy import Policies
+from remediator.report.past_rows import PastRows, past_rows
 
 ACTIONS = (Action.RESUBMIT, Action.WAIT, Action.APPROVE, Action.ALERT)
 _COSTS = (Action.RESUBMIT, Action.WAIT, Action.APPROVE)
@@ -95,14 +96,28 @@ def _spends(one: JudgedFailure) -> bool:
     return one.plan.action in _COSTS
 
 
-def judge(name: str, policies: Policies, cases: Sequence[Case], catalog: Catalog) -> Verdicts:
-    """What these policies would have done about each case, the oldest first."""
+def judge(
+    name: str,
+    policies: Policies,
+    cases: Sequence[Case],
+    catalog: Catalog,
+    *,
+    resume: tuple[str, str] = ("", ""),
+) -> Verdicts:
+    """What these policies would have done about each case, the oldest first.
+
+    `resume`: the bucket and the dataset for the rows that are left of a batch.
+    """
     used = PastBudgets()
     judged = []
     threshold = policies.probes.threshold.total_seconds()
     for case in sorted(cases, key=lambda one: one.now):
         found = diagnose(case, probe_threshold_seconds=threshold)
-        history = used.history(case, policies, catalog)
+        history = replace(
+            used.history(case, policies, catalog),
+            resume_bucket=resume[0],
+            resume_dataset=resume[1],
+        )
         made = plan(case, found, policies, history, catalog)
         if made.action in _COSTS:
             used.add(case, policies, made.estimated_usd or 0.0)
@@ -124,6 +139,14 @@ def _essence(made: Plan) -> tuple[Any, ...]:
     return (made.policy, made.action, changes, made.refused_by, made.alerts)
 
 
+def rows_of(
+    cases: Sequence[Case], verdicts: Sequence[Verdicts], catalog: Catalog
+) -> PastRows | None:
+    """What running only the rows that were left would have saved; None where no case holds rows."""
+    plans = [(one.name, [judged.plan for judged in one.judged]) for one in verdicts]
+    return past_rows(cases, plans, catalog)
+
+
 def wasted_usd(cases: Sequence[Case], catalog: Catalog) -> float:
     """What the failed runs themselves cost, as far as their price is known."""
     failed = (case.job for case in cases if case.job.state is not JobState.SUCCEEDED)
@@ -140,6 +163,7 @@ def as_json(
     *,
     failed_usd: float,
     left_out: Mapping[str, int],
+    rows: PastRows | None = None,
 ) -> dict[str, Any]:
     """Everything, for programs."""
     return {
@@ -147,6 +171,7 @@ def as_json(
         "judged": len(now.judged),
         "left_out": dict(left_out),
         "failed_runs_usd": round(failed_usd, 2),
+        **({"rows": rows.to_json()} if rows else {}),
         "policies": now.to_json(),
         "against": before.to_json() if before else None,
         "differences": [
@@ -169,13 +194,15 @@ def as_text(
     *,
     failed_usd: float,
     left_out: Mapping[str, int],
+    rows: PastRows | None = None,
 ) -> str:
     """Markdown that also reads well in a terminal."""
     lines = [f"## {plural(len(now.judged), 'failure')} of {source}", ""]
     lines += [f"Left out: {number:,} ({what})." for what, number in left_out.items() if number]
     if not now.judged:
         return "\n".join([*lines, "Nothing to judge."])
-    lines += [f"The failed runs themselves cost about {amount(failed_usd)}.", ""]
+    lines.append(f"The failed runs themselves cost about {amount(failed_usd)}.")
+    lines += [*([rows.as_text()] if rows else []), ""]
     lines += _summary(now)
     if before is None:
         return "\n".join(lines)
