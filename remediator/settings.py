@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from remediator.domain import InvalidInput, Mode
+from remediator.domain.time_words import seconds_of
 
 T = TypeVar("T")
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST = timedelta(days=3650)  # what is further away cannot be reckoned with
 _HOST = re.compile(r"[^\s/,@]{1,253}")
 _ACCOUNT = re.compile(r"[^\s/,]{1,320}")
@@ -135,12 +134,11 @@ class _SettingsReader:
 
 
 def duration(text: str) -> timedelta:
-    """`90s`, `10m`, `6h`, `1.5d`; raises ValueError for anything else."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
+    """`90s`, `10m`, `2h30m`, `1.5d`; raises ValueError for anything else."""
+    seconds = seconds_of(text.strip())
+    if seconds is None:
         msg = "not a duration such as 90s, 10m or 6h"
         raise ValueError(msg)
-    seconds = float(match[1]) * _UNIT_SECONDS[match[2]]
     if seconds > _LONGEST.total_seconds():
         msg = f"longer than {_LONGEST.days} days"
         raise ValueError(msg)

@@ -96,21 +96,6 @@ def test_changes_are_spelled_out_as_people_say_them(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0 s"),
-        (45.4, "45 s"),
-        (61, "1 min 01 s"),
-        (3900, "1 h 05 min"),
-        (90000, "1 d 1 h"),
-        (-5, "0 s"),
-    ],
-)
-def test_a_span_is_said_in_its_two_largest_units(seconds: float, words: str) -> None:
-    assert wording.span(seconds) == words
-
-
-@pytest.mark.parametrize(
     ("confidence", "words"), [(0.5, "50%"), (0.994, "99%"), (0.996, "over 99%"), (1, "over 99%")]
 )
 def test_nothing_is_wholly_sure(confidence: float, words: str) -> None:

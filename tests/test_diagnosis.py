@@ -15,7 +15,6 @@ from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import advice_for, diagnose, settled
 from remediator.diagnosis.locality import holds
 from remediator.diagnosis.timeline.line_words import template_of
-from remediator.diagnosis.timeline.section import human_seconds
 from remediator.domain import Cause, Source
 from remediator.job import Job
 from tests.case_parts import START, batch, cpu, custom, lines, of, series, telemetry
@@ -339,13 +338,6 @@ def test_peak_memory_is_a_lower_bound_where_memory_killed():
     )
     assert found.needs.peak_memory_gib == pytest.approx(29.4)
     assert found.needs.memory_is_lower_bound
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(4.25, "4.2 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")]
-)
-def test_durations_read_well(seconds, text):
-    assert human_seconds(seconds) == text
 
 
 def test_templates_mask_what_varies():

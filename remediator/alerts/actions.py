@@ -19,13 +19,12 @@ from remediator.alerts.wording import (
     cause_words,
     described,
     listed,
-    moment_words,
     plain_error,
     shown,
-    span,
     spelled,
 )
 from remediator.domain import Action, JobState, Plan
+from remediator.domain.time_words import moment_words, span_words
 
 
 def which_job(facts: AlertFacts) -> str:
@@ -48,7 +47,7 @@ def which_job(facts: AlertFacts) -> str:
         line = ", ".join(one for one in whose if one)
         lines.append(line[:1].upper() + line[1:])
     if facts.started and facts.ended:
-        ran = span((facts.ended - facts.started).total_seconds())
+        ran = span_words((facts.ended - facts.started).total_seconds())
         lines.append(f"{_state(facts)} after {ran}, ended {moment_words(facts.ended)}")
     elif facts.state is not JobState.UNSPECIFIED:
         since = f" since {moment_words(facts.started)}" if facts.started else ""
@@ -124,7 +123,7 @@ def _done(facts: AlertFacts, plan: Plan) -> list[str]:
 def _recovery(facts: AlertFacts) -> str:
     made = described(facts.attempts[-1].changes) if facts.attempts else ""
     lost = facts.time_lost_seconds
-    when = f", {span(lost)} after the first failure" if lost is not None else ""
+    when = f", {span_words(lost)} after the first failure" if lost is not None else ""
     sentence = f"Resubmitted {made or 'unchanged'}; that succeeded{when}."
     return f"{sentence}\nResults: {shown(facts.output, LINE_LIMIT)}" if facts.output else sentence
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from remediator.alerts.facts import AlertFacts
 from remediator.alerts.message import AlertKind
-from remediator.alerts.wording import amount, shown, span
+from remediator.alerts.wording import amount, shown
 from remediator.domain import Action, Plan
+from remediator.domain.time_words import span_words
 
 
 def cost_label(kind: AlertKind) -> str:
@@ -29,7 +30,7 @@ def cost(facts: AlertFacts) -> str:
     if plan is not None and spends:
         lines.append(_estimate(plan, "this attempt"))
         if facts.kind is AlertKind.APPROVAL and plan.longest_seconds is not None:
-            lines.append(f"It may run for {span(plan.longest_seconds)}.")
+            lines.append(f"It may run for {span_words(plan.longest_seconds)}.")
     if facts.spent_usd is not None:
         estimated = _estimated_so_far(facts)
         against = f", estimated {amount(estimated)}" if estimated is not None else ""

@@ -18,9 +18,9 @@ from remediator.alerts.wording import (
     plain_error,
     read_at,
     shown,
-    span,
 )
 from remediator.domain import Cause, Evidence
+from remediator.domain.time_words import span_words
 from remediator.job.summary import COUNTS_PATH
 
 EVIDENCE_LINES = 6
@@ -49,7 +49,7 @@ def why(facts: AlertFacts) -> str:
         lines.append(f"In your code: {shown(frame.file, 160)}, line {frame.line}{inside}.")
     longest = facts.longest if diagnosis.verdict in _ABOUT_TIME else None
     if longest is not None and not any(f'"{longest.name}"' in e.says for e in evidence(facts)):
-        took = f"{longest.share:.0%} of the run ({span(longest.seconds)})"
+        took = f"{longest.share:.0%} of the run ({span_words(longest.seconds)})"
         lines.append(f"Longest section: {shown(longest.name, 100)}, {took}.")
     likely = diagnosis.verdict is Cause.UNKNOWN or (
         suspects != () and suspects[0].confidence >= LEAST_SHOWN

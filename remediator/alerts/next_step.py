@@ -12,8 +12,9 @@ from remediator.alerts import running
 from remediator.alerts.facts import AlertFacts, QuestionEnd
 from remediator.alerts.message import AlertKind
 from remediator.alerts.rows import rows_advice
-from remediator.alerts.wording import ADVICE, GUARD_ADVICE, moment_words, shown
+from remediator.alerts.wording import ADVICE, GUARD_ADVICE, shown
 from remediator.domain import Action, Cause, Guard
+from remediator.domain.time_words import moment_words
 
 
 def next_step(facts: AlertFacts) -> str:

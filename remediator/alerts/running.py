@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from remediator.alerts.wording import LINE_LIMIT, amount, certainty, moment_words, shown, span
+from remediator.alerts.wording import LINE_LIMIT, amount, certainty, shown
 from remediator.domain import LOG_RULE, WAITING, Action, Evidence, Guard, Mode, WatchVerdict
+from remediator.domain.time_words import moment_words, span_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def why(trouble: Trouble) -> str:
     sure = f" ({certainty(trouble.confidence)} sure)" if trouble.confidence else ""
     lines = [f"The job {_SAID[trouble.reason]}{sure}."]
     if trouble.since is not None and trouble.reason in PAID_FOR_NOTHING:
-        lasted = span((trouble.now - trouble.since).total_seconds())
+        lasted = span_words((trouble.now - trouble.since).total_seconds())
         lines.append(f"Its last sign of work: {moment_words(trouble.since)}, {lasted} ago.")
     return "\n".join(lines)
 

@@ -11,17 +11,9 @@ from collections.abc import Mapping
 from remediator.alerts import running
 from remediator.alerts.facts import NAME_LIMIT, AlertFacts
 from remediator.alerts.message import AlertKind
-from remediator.alerts.wording import (
-    CAUSES,
-    LINE_LIMIT,
-    STATES,
-    amount,
-    described,
-    moment_words,
-    plural,
-    shown,
-)
+from remediator.alerts.wording import CAUSES, LINE_LIMIT, STATES, amount, described, plural, shown
 from remediator.domain import PERMISSION_NAME, Action, Cause, Guard, JobState, Source
+from remediator.domain.time_words import moment_words
 
 TITLE_LIMIT = 150
 """Characters; Slack's header block takes no more, https://docs.slack.dev/reference/block-kit/blocks/header-block"""

@@ -11,7 +11,6 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 
 from remediator.domain import Cause, Change, Guard, JobKind, JobState
 from remediator.job.batch import is_resumed
@@ -351,24 +350,6 @@ _BEGINNINGS = re.compile(
 def certainty(confidence: float) -> str:
     """`91%`; nothing that rests on evidence is 100% sure."""
     return f"{confidence:.0%}" if confidence < 0.995 else "over 99%"  # noqa: PLR2004  # rounds to 100
-
-
-def span(seconds: float) -> str:
-    """A length of time in its two largest units: `1 h 05 min`, `45 s`."""
-    whole = max(0, round(seconds))
-    minutes, rest = divmod(whole, 60)
-    hours, minutes_left = divmod(minutes, 60)
-    days, hours_left = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours_left} h"
-    if hours:
-        return f"{hours} h {minutes_left:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def moment_words(moment: datetime) -> str:
-    """`2026-11-23 20:00 UTC`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:

@@ -15,6 +15,7 @@ from remediator.catalog.machines import MachineType, Service
 from remediator.catalog.prices import Rate
 from remediator.catalog.tokens import TokenPrice
 from remediator.domain import InvalidInput, Json
+from remediator.domain.numbers import is_number
 
 _SECTIONS = ("machines", "prices", "priced_as", "accelerators", "models")
 _MACHINE_KEYS = {"vcpus", "memory_gib", "services", "family", "accelerator", "accelerator_count"}
@@ -143,7 +144,7 @@ def _token_price(price: Any) -> TokenPrice:
 
 
 def _usd(value: Any, unit: str = "an hour") -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         msg = f"expected US dollars {unit}"
         raise _Wrong(msg)
     if not math.isfinite(value) or value <= 0:
@@ -156,8 +157,7 @@ def _positive(value: Any, what: str) -> float:
     if value is None:
         msg = f"{what} is missing"
         raise _Wrong(msg)
-    number = not isinstance(value, bool) and isinstance(value, int | float)
-    if not number or not math.isfinite(value) or round(value, 3) <= 0:
+    if not is_number(value) or not math.isfinite(value) or round(value, 3) <= 0:
         msg = f"{what} must be a number above zero"
         raise _Wrong(msg)
     return float(value)

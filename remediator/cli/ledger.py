@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from remediator.cli.input_output import DONE, open_app_with_ledger, print_json, program
 from remediator.domain import InvalidInput
+from remediator.domain.time_words import moment_words
 
 if TYPE_CHECKING:
     from remediator.app import App
@@ -42,7 +43,7 @@ def approvals(args: argparse.Namespace) -> int:
 
 
 def _lines(one: PendingApproval) -> list[str]:
-    from remediator.alerts.wording import amount, moment_words, shown
+    from remediator.alerts.wording import amount, shown
 
     name = shown(one.display_name, 100) or one.job
     lines = [

@@ -19,6 +19,7 @@ from remediator.domain import (
     JobState,
     Plan,
 )
+from remediator.domain.time_words import moment_words, span_words
 from remediator.redaction import redact_json
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def subject_lines(found: Assembly, subject: Subject, answer: Diagnosis) -> Itera
         )
     else:
         yield str(case.job.name)
-        ran = f", ran {duration_words(subject.run_seconds)}" if subject.run_seconds else ""
+        ran = f", ran {span_words(subject.run_seconds)}" if subject.run_seconds else ""
         machine = f" on {subject.machine}" if subject.machine else ""
         yield f"{subject.kind}, {subject.state or 'state unknown'}{machine}{ran}"
     if subject.error:
@@ -103,15 +104,6 @@ def subject_lines(found: Assembly, subject: Subject, answer: Diagnosis) -> Itera
         yield "last lines:"
         lines = redact_json({"lines": list(answer.last_lines[-_SHOWN_LINES:])})["lines"]
         yield from (f"  {line}" for line in lines)
-
-
-def duration_words(seconds: float) -> str:
-    """`3 h 20 min`, `42 s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{minutes} min" if minutes else f"{rest} s"
 
 
 def diagnose_inputs(found: Assembly, policies: Policies | None = None) -> Diagnosis:
@@ -201,7 +193,7 @@ def watch_lines(seen: Watch | None) -> Iterator[str]:
     """The same for people; nothing for a job that is not watched."""
     if seen is None:
         return
-    since = f" since {seen.since:%Y-%m-%d %H:%M} UTC" if seen.since else ""
+    since = f" since {moment_words(seen.since)}" if seen.since else ""
     sure = f" ({seen.confidence:.0%})" if seen.confidence else ""
     yield f"watch: {seen.verdict.value.replace('_', ' ')}{since}{sure}"
     if seen.usd_per_hour:

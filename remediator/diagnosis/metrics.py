@@ -17,6 +17,7 @@ from statistics import fmean, median
 
 from remediator.case import Case, LogLine, Series
 from remediator.domain import Json, Source, parse_time
+from remediator.domain.numbers import is_number
 from remediator.job import JobFacts
 
 # A resource counts as full in a sample from here up; samples are means over a minute.
@@ -375,7 +376,7 @@ def _telemetry_load(
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         return None
     # Nothing that is measured here comes near the bound; what does is no measurement.
     return float(value) if 0 <= value <= _MOST else None

@@ -21,6 +21,7 @@ from remediator.domain.names import (
     parse_time,
     rfc3339,
 )
+from remediator.domain.numbers import is_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +196,7 @@ class Attempt:
 
 
 def _usd(value: object) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and value >= 0 else None  # type: ignore[arg-type,operator]  # a number
+    return float(value) if is_number(value) and value >= 0 else None
 
 
 def money_counter(day: date, group: str = "") -> str:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from remediator.domain import InvalidInput, JobKind, JobName, JobState, Json, parse_time, path_steps
+from remediator.domain.numbers import as_whole, is_number
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class RpcStatus:
             return None
         code, message, details = (found.get(key) for key in ("code", "message", "details"))
         number = 0
-        if isinstance(code, int | float) and not isinstance(code, bool) and abs(code) < _CODES:
+        if is_number(code) and abs(code) < _CODES:
             number = int(code)
         listed = details[:_DETAILS] if isinstance(details, list) else ()
         return cls(
@@ -310,10 +311,9 @@ _PAST_INT64 = 10**18
 
 def whole_number(value: object) -> int | None:
     """An int32 (JSON number) or int64 (JSON text) of Google's; None for anything else."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return int(value) if abs(value) < _PAST_INT64 and value == int(value) else None
+    whole = as_whole(value)
+    if whole is not None:
+        return whole if abs(whole) < _PAST_INT64 else None
     return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value) else None
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from remediator.domain import InvalidInput, Json
+from remediator.domain.numbers import as_whole, is_whole
 
 CONTENT = "content"
 """The key of an account whose rows were matched by their canonical JSON."""
@@ -85,12 +86,9 @@ def may_pass(message: str, code: int | None = None, *, gemini: bool = False) -> 
 
 def code_named(value: object) -> int | None:
     """A code as it stands beside a message: a number, digits, or one of google.rpc's names."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
+    whole = as_whole(value)
+    if whole is not None:
+        return whole
     if isinstance(value, str):
         text = value.strip()
         return int(text) if re.fullmatch(r"\d{1,3}", text) else _NAMES.get(text.upper())
@@ -247,4 +245,4 @@ _TOKEN_COUNTS = ("prompt", "answer", "unpriced")
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return is_whole(value) and value >= 0

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from remediator.domain import Change, JobKind, parse_seconds
+from remediator.domain.time_words import moment_words
 from remediator.job import batch, ending, fields, machines
 from remediator.job.document import Document
 
@@ -119,7 +120,7 @@ def saved_words(saved: Saved, changes: Sequence[Change]) -> str:
         return f"{saved.folder} holds nothing yet: the work begins anew."
     number = f"{saved.count:,} object{'s' * (saved.count != 1)}"
     number = f"at least {number}" if saved.more else number
-    when = f" ({saved.at:%Y-%m-%d %H:%M} UTC)" if saved.at else ""
+    when = f" ({moment_words(saved.at)})" if saved.at else ""
     held = f"{saved.folder} holds {number}, the newest {saved.newest}{when}"
     if any(_BASE_OUTPUT.search(change.field) for change in changes):
         return f"{held}; they stay, the new attempt writes to a folder of its own."

@@ -24,6 +24,7 @@ from remediator.domain import (
     parse_time,
     rfc3339,
 )
+from remediator.domain.numbers import is_number, is_whole
 from remediator.ledger.records import (
     Approval,
     CancelReason,
@@ -106,13 +107,13 @@ def _text(value: Any) -> str:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         raise TypeError(value)
     return float(value)
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if not is_whole(value):
         raise TypeError(value)
     return value
 

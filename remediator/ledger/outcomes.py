@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from remediator.domain import Json, parse_time, rfc3339
+from remediator.domain.time_words import moment_words
 from remediator.ledger.encoding import BrokenDocument
 
 _KEPT = 50
@@ -85,7 +86,7 @@ class BreakerPause:
 
     def __str__(self) -> str:
         last = f"{self.failed} of the last {self.of_last} failed"
-        return f"{last}; paused until {self.until:%Y-%m-%d %H:%M} UTC"
+        return f"{last}; paused until {moment_words(self.until)}"
 
 
 def pause_of(

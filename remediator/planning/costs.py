@@ -27,6 +27,7 @@ from remediator.domain import (
     Resume,
     parse_seconds,
 )
+from remediator.domain.time_words import hours_words
 from remediator.job import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_TIMEOUT_SECONDS,
@@ -326,12 +327,12 @@ def _worst_basis(
 ) -> str:
     """`it has no time-out of its own, and Vertex ends it after 168 h, on 4 machines`."""
     if own is not None:
-        why = f"its own time-out is {_hours(most)}"
+        why = f"its own time-out is {hours_words(most)}"
     elif ours and (request.kind is JobKind.BATCH_PREDICTION or most < DEFAULT_TIMEOUT_SECONDS):
         times = f"{limits.max_run:g} times the longest such run, or a day where that is longer"
-        why = f"it has no time-out of its own, and max_run ({times}) ends it after {_hours(most)}"
+        why = f"it has no time-out of its own, and max_run ({times}) ends it after {hours_words(most)}"
     else:
-        why = f"it has no time-out of its own, and Vertex ends it after {_hours(most)}"
+        why = f"it has no time-out of its own, and Vertex ends it after {hours_words(most)}"
     shared = f", on {request.replicas} machines" if request.replicas > 1 else ""
     rounds = _trial_rounds(request)
     return why + shared + (f", in {rounds} rounds of trials" if rounds > 1 else "")
@@ -437,16 +438,18 @@ def _expected_seconds(
     speed = _speed(case.job, request, catalog)
     done, progress = diagnosis.needs.work_done, diagnosis.needs.progress
     if progress is not None and any(change.field.endswith(".timeout") for change in changes):
-        return progress.seconds_needed / speed, (f"{progress.done:.0%} was done in {_hours(ran)}")
+        return progress.seconds_needed / speed, (
+            f"{progress.done:.0%} was done in {hours_words(ran)}"
+        )
     if done and ran and diagnosis.verdict is Cause.CPU_SATURATION:
         whole = ran / min(done, 1.0) / speed
-        return whole, f"{done:.0%} was done in {_hours(ran)}, now {speed:.3g} times as fast"
+        return whole, f"{done:.0%} was done in {hours_words(ran)}, now {speed:.3g} times as fast"
     successes = _successes(case)
     if successes:
-        return successes[0], f"as long as a similar job's last success, {_hours(successes[0])}"
+        return successes[0], f"as long as a similar job's last success, {hours_words(successes[0])}"
     if history.longest_similar_seconds:
         known = history.longest_similar_seconds
-        return known, f"as long as similar jobs took at most, {_hours(known)}"
+        return known, f"as long as similar jobs took at most, {hours_words(known)}"
     same_device = not any("accelerator" in change.field for change in changes)
     if ran and same_device and (paced := _all_requests(case.job, diagnosis, request)):
         all_seconds, instances = paced
@@ -458,14 +461,17 @@ def _expected_seconds(
         off = pipeline.switched_off(case.job)
         again = max((one.seconds or 0.0 for node in off for one in node.details), default=0.0)
         if again > longest:
-            return again, f"as long as the longest task that runs again ran, {_hours(again)}"
-        return longest, f"as long as the failed task ran, {_hours(longest)}"
+            return again, f"as long as the longest task that runs again ran, {hours_words(again)}"
+        return longest, f"as long as the failed task ran, {hours_words(longest)}"
     if not ran:
         return 0.0, "how long it ran is not known, so a minute at the least"
     if any(change.field.endswith("eplicaCount") for change in changes):
         before, after = case.job.replicas, request.replicas
-        return ran * before / after, f"the failed run's {_hours(ran)}, shared by {after} replicas"
-    return ran, f"as long as the failed run, {_hours(ran)}"
+        return (
+            ran * before / after,
+            f"the failed run's {hours_words(ran)}, shared by {after} replicas",
+        )
+    return ran, f"as long as the failed run, {hours_words(ran)}"
 
 
 def _all_requests(job: Job, diagnosis: Diagnosis, request: Job) -> tuple[float, int] | None:
@@ -490,7 +496,3 @@ def _speed(before: Job, after: Job, catalog: Catalog) -> float:
         machines = [(catalog.machine(p.hardware.machine), p.replicas) for p in job.pools]
         counts.append(sum(m.vcpus * replicas for m, replicas in machines if m))
     return counts[1] / counts[0] if all(counts) else 1.0
-
-
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.3g} h" if seconds >= 3600 else f"{seconds / 60:.3g} min"  # noqa: PLR2004  # an hour

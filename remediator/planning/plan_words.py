@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from remediator.domain import Cause, Change, Diagnosis
+from remediator.domain.time_words import moment_words
 from remediator.job import DEFAULT_BATCH_SIZE, DEFAULT_BOOT_DISK_GB, Job
 from remediator.job.batch import is_resumed
 from remediator.planning.costs import Cost, usd_per_hour
@@ -30,7 +31,7 @@ def resubmission_words(draft: JobDraft, cost: Cost, not_before: datetime | None)
     """What is resubmitted, when and for how much; None for money that nobody knows."""
     parts = [change_words(draft)]
     if not_before is not None:
-        parts[0] += f", not before {_moment(not_before)}"
+        parts[0] += f", not before {moment_words(not_before)}"
     if cost.usd is None:
         parts.append(f"what it costs in {draft.location} is not known")
     elif cost.usd_per_hour is None:
@@ -183,7 +184,3 @@ _WORDS_OF = {
 def _shown(value: object) -> str:
     words = {None: "none", True: "on", False: "off"}
     return words.get(value, str(value)) if isinstance(value, bool | None) else str(value)
-
-
-def _moment(when: datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M} UTC"

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from remediator.domain import Cause, Change, Guard, JobKind
+from remediator.domain.time_words import hours_words
 from remediator.job import (
     DEFAULT_BOOT_DISK_GB,
     DEFAULT_TIMEOUT_SECONDS,
@@ -193,26 +194,22 @@ def _time_needed(held: float, now: StepContext) -> tuple[float, str]:
         msg = "the log tells no steady progress from which a time could be taken"
         raise StepHasNoEffect(msg)
     said = (
-        f"{progress.done:.0%} was done, so all of it takes {_hours(progress.seconds_needed)} "
+        f"{progress.done:.0%} was done, so all of it takes {hours_words(progress.seconds_needed)} "
         f"({progress.evidence.says})"
     )
     wanted = progress.seconds_needed * TIME_HEADROOM
     if wanted <= held:
-        msg = f"{said}, and the time-out of {_hours(held)} is long enough"
+        msg = f"{said}, and the time-out of {hours_words(held)} is long enough"
         raise StepHasNoEffect(msg)
     most, _ = longest_run(now.case, now.history, now.limits)
     if progress.seconds_needed > most:
-        msg = f"{said}, more than the {_hours(most)} that max_run and Vertex allow"
+        msg = f"{said}, more than the {hours_words(most)} that max_run and Vertex allow"
         raise StepHasNoEffect(msg)
     # Whole minutes, as a person would write it.
     return min(math.ceil(wanted / 60) * 60.0, most), said
 
 
 TIME_HEADROOM = 1.2  # a fifth more than the progress says, the contract's own
-
-
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.3g} h"
 
 
 def _spot(draft: JobDraft, asked: bool, now: StepContext) -> JobDraft:

@@ -12,12 +12,9 @@ from datetime import timedelta
 
 from pydantic_core import PydanticCustomError
 
+from remediator.domain.numbers import is_number, is_whole
+from remediator.domain.time_words import UNIT_SECONDS, seconds_of
 from remediator.policy.suggestions import did_you_mean, shown, wrong
-
-_AMOUNT = r"[0-9]{1,9}(\.[0-9]{1,6})?"
-_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-DURATION = "(?=[0-9])" + "".join(f"({_AMOUNT}{unit})?" for unit in _UNITS)
-"""`10m`, `2h30m`: each unit once, the largest first."""
 
 _LONGEST = timedelta(days=366)
 SIZE = r"[0-9]{1,6}(\.[0-9]{1,3})?(GB|GiB|TB|TiB)"
@@ -37,7 +34,7 @@ def _as_number(value: object, *, share: bool = False) -> str:
     """`; did you mean `5`?` for a number in quotes, one with its unit, or a share in per cent."""
     match = _WRITTEN.fullmatch(value) if isinstance(value, str) else None
     number = float(match[2]) if match else value
-    if isinstance(number, bool) or not isinstance(number, int | float):
+    if not is_number(number):
         return ""
     if share and 2 <= number <= 100:  # noqa: PLR2004  # per cent
         number /= 100
@@ -51,7 +48,7 @@ def integer(least: int, most: int = 1_000_000) -> Callable[[object], int]:
     """A whole number between the two."""
 
     def check(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
+        if not is_whole(value):
             msg = f"expected a whole number, got {shown(value)}{_as_number(value)}"
             raise wrong(msg)
         if not least <= value <= most:
@@ -67,7 +64,7 @@ def number(least: float, most: float, what: str) -> Callable[[object], float]:
 
     def check(value: object) -> float:
         meant = _as_number(value, share=most == 1)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not is_number(value):
             msg = f"expected {what}, got {shown(value)}{meant}"
             raise wrong(msg)
         if not least <= value <= most:  # also refuses .nan
@@ -112,12 +109,11 @@ def parse_duration(value: object) -> timedelta:
     """`10m`, `0.5s`, `6h`, `1d`, `2h30m` (also `250ms`) as a timedelta, above zero and at most 366 days."""
     if isinstance(value, timedelta):
         return value
-    if not isinstance(value, str) or re.fullmatch(DURATION, value) is None:
+    seconds = seconds_of(value) if isinstance(value, str) else None
+    if seconds is None:
         said = f"got {shown(value)}{_as_duration(value)}"
         msg = f"expected a duration such as 30s, 10m, 6h or 1d, {said}"
         raise wrong(msg)
-    parts = re.findall(r"([0-9.]+)([a-z]+)", value)
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if not 0 < seconds <= _LONGEST.total_seconds():
         msg = f"{shown(value)} is out of range: more than nothing, at most 366d"
         raise wrong(msg)
@@ -128,7 +124,7 @@ _SPOKEN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([a-z]{0,12})", re.IGNORE
 _JOINED = re.compile(r"(?:\s|,|\band\b)*", re.IGNORECASE)
 _SPOKEN_UNITS = {
     "": "s", "sec": "s", "second": "s", "min": "m", "minute": "m", "hr": "h", "hour": "h",
-    "day": "d", "millisecond": "ms", **{unit: unit for unit in _UNITS},
+    "day": "d", "millisecond": "ms", **{unit: unit for unit in UNIT_SECONDS},
 }  # fmt: skip
 
 
@@ -149,7 +145,7 @@ def _as_duration(value: object) -> str:
             return ""
         joined = _JOINED.match(text, match.end())
         at = joined.end() if joined else match.end()
-    return f"; did you mean `{parts}`?" if re.fullmatch(DURATION, parts) else ""
+    return f"; did you mean `{parts}`?" if seconds_of(parts) is not None else ""
 
 
 def duration_or(*words: str) -> Callable[[object], timedelta | str]:

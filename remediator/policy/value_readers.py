@@ -14,6 +14,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from remediator.domain import NOTHING_WRONG, WatchVerdict
+from remediator.domain.numbers import is_whole
 from remediator.policy.suggestions import did_you_mean, shown, wrong
 
 NAME = r"[a-z0-9-]{1,63}"
@@ -138,7 +139,7 @@ def boolean(value: object) -> bool:
 
 
 def version(value: object) -> int:
-    if value != 1 or isinstance(value, bool) or not isinstance(value, int):
+    if value != 1 or not is_whole(value):
         said = "this product reads version 1"
         if str(value) in {"1", "1.0"}:
             said += ", the number: write 1, without quotes or a point"

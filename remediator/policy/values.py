@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
 
 from remediator.domain import NOTHING_WRONG, Cause, JobKind, Mode, WatchVerdict
+from remediator.domain.time_words import DURATION
 from remediator.policy import quantities
 from remediator.policy import value_readers as read
-from remediator.policy.quantities import DURATION, SIZE, integer, integer_or, number, parse_duration
+from remediator.policy.quantities import SIZE, integer, integer_or, number, parse_duration
 
 
 def _text_schema(words: str, pattern: str = "") -> dict[str, Any]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from remediator.alerts.wording import amount, cause_words, listed, plural, shown, span
+from remediator.alerts.wording import amount, cause_words, listed, plural, shown
+from remediator.domain.time_words import span_words
 from remediator.report.history import Story, StoryOutcome, sums
 
 _NAME_LIMIT = 60
@@ -32,7 +33,7 @@ def digest_lines(all_stories: Sequence[Story]) -> tuple[str, ...]:
     lines = [f"Failed: {plural(len(all_stories), 'job')}{_causes(all_stories)}."]
     if figures.acted:
         median = figures.median_recovery_seconds
-        after = f", half of them within {span(median)}" if median is not None else ""
+        after = f", half of them within {span_words(median)}" if median is not None else ""
         lines.append(
             f"Recovered: {figures.recovered:,} of {figures.acted:,} that were resubmitted and have "
             f"ended{after if figures.recovered else ''}."
@@ -47,7 +48,7 @@ def digest_lines(all_stories: Sequence[Story]) -> tuple[str, ...]:
     if figures.saved_usd is not None:
         lines.append(f"Saved: {amount(figures.saved_usd)}, {_AGAINST}.")
     elif figures.saved_seconds:
-        lines.append(f"Saved: {span(figures.saved_seconds)} of machine time, {_AGAINST}.")
+        lines.append(f"Saved: {span_words(figures.saved_seconds)} of machine time, {_AGAINST}.")
     return tuple(listed(lines))
 
 

@@ -24,12 +24,12 @@ from remediator.alerts.wording import (
     cause_words,
     certainty,
     described,
-    moment_words,
     plural,
     read_at,
     shown,
 )
 from remediator.domain import Attempt, Cause, InvalidInput, JobName, Json, rfc3339
+from remediator.domain.time_words import moment_words
 from remediator.ledger import WatchedJob
 from remediator.report import standstill
 from remediator.report.drawings import BarChart, Line, line, stacked_bars

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remediator.alerts.running import STOOD
-from remediator.alerts.wording import amount, moment_words, plural, shown
+from remediator.alerts.wording import amount, plural, shown
+from remediator.domain.time_words import moment_words
 from remediator.ledger import WatchedJob
 
 _MOST_LINES = 20

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from remediator.domain.numbers import is_whole
 from remediator.job.rows import code_named, may_pass
 
 DONE, NEVER, PASSING = range(3)
@@ -93,7 +94,7 @@ def _error(record: Mapping[str, Any]) -> tuple[str, int | None]:
             value = value[0]
         if isinstance(value, str) and value.strip().lower() not in _FINE:
             return value, _code_within(value)
-        if isinstance(value, int) and not isinstance(value, bool) and value not in {0, 200}:
+        if is_whole(value) and value not in {0, 200}:
             return f"code {value}", value
         if isinstance(value, Mapping) and value:
             message = value.get("message")

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from remediator.alerts.running import STOOD
-from remediator.alerts.wording import amount, moment_words, plural, table
+from remediator.alerts.wording import amount, plural, table
 from remediator.domain import Action, JobState, rfc3339
+from remediator.domain.time_words import moment_words
 from remediator.watch.replay import PastSpell, ReplayedJob
 from remediator.watch.signals import minutes
 

@@ -24,6 +24,7 @@ from remediator.domain import (
     Plan,
     parse_time,
 )
+from remediator.domain.time_words import moment_words
 from remediator.job import SWITCH_LABEL
 from remediator.planning.planner import plan_running, variables_of
 from remediator.policy.model import Policies, Policy
@@ -171,7 +172,7 @@ def _sentence(match: Match, made: Plan, case: Case, since: datetime | None) -> s
     else:
         sentence = f"{found.verdict.value.replace('_', ' ')} ({found.confidence:.0%} sure)"
         if since is not None:
-            sentence += f", since {since:%Y-%m-%d %H:%M} UTC ({minutes(case.now - since)})"
+            sentence += f", since {moment_words(since)} ({minutes(case.now - since)})"
     head = sentence[0].upper() + sentence[1:]
     if found.usd_per_hour:
         head += f", at ${found.usd_per_hour:,.2f} an hour"
@@ -191,7 +192,7 @@ def _done(entry: WatchEntry, made: Plan, case: Case) -> str:
     what = "it is cancelled"
     if entry.resubmission is not None:
         newest = checkpoint_of(case)
-        where = f", from its checkpoint of {newest:%Y-%m-%d %H:%M} UTC" if newest else ""
+        where = f", from its checkpoint of {moment_words(newest)}" if newest else ""
         costs = "" if made.estimated_usd is None else f", about ${made.estimated_usd:,.2f}"
         what = f"it is cancelled and submitted again, unchanged{where}{costs}"
     if made.action is Action.APPROVE:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from remediator.case import Case, LogLine
 from remediator.domain import Json, parse_time
+from remediator.domain.time_words import minutes_words
 from remediator.watch.lines import MOST_TEXT, News, read_news
 from remediator.watch.telemetry import Sample, is_telemetry, samples_in
 
@@ -227,6 +228,4 @@ def _time_of(line: LogLine) -> datetime:
 
 def minutes(span: timedelta) -> str:
     """`1 h 05 min`, `42 min`."""
-    whole = max(0, round(span.total_seconds() / 60))
-    hours, rest = divmod(whole, 60)
-    return f"{hours} h {rest:02d} min" if hours else f"{rest} min"
+    return minutes_words(span.total_seconds())

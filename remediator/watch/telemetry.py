@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from remediator.case import LogLine
+from remediator.domain.numbers import is_number
 
 _MARK = "remediatorTelemetry"
 _MOST_STACKS = 4  # threads that are shown; the main one comes first
@@ -77,5 +78,4 @@ def _sample(at: datetime, body: Mapping[str, Any]) -> Sample:
 
 
 def _number(value: object) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and value >= 0 else None  # type: ignore[arg-type,operator]  # a number
+    return float(value) if is_number(value) and value >= 0 else None

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.alerts.facts import QuestionEnd
 from remediator.alerts.outbox import ChainChange
-from remediator.alerts.wording import moment_words
 from remediator.case import Case
 from remediator.domain import Action, Diagnosis, Evidence, Json, PermissionDenied, Plan
+from remediator.domain.time_words import moment_words
 from remediator.job import Job, summary
 from remediator.ledger import Chain, Incident, Stage
 from remediator.redaction import redact

@@ -15,6 +15,7 @@ from remediator.alerts import AlertKind
 from remediator.alerts.outbox import Outbox
 from remediator.catalog.catalog import Catalog
 from remediator.domain import Attempt, JobState, Mode
+from remediator.domain.time_words import hours_words
 from remediator.job import Job
 from remediator.ledger import CancelReason, Chain, Incident, Ledger
 from remediator.log import LogEvent
@@ -160,8 +161,8 @@ def _overrun(
             return over
     ran = (now - job.start_time).total_seconds() if job.start_time else 0.0
     if attempt.max_run_seconds is not None and ran > attempt.max_run_seconds:
-        hours = attempt.max_run_seconds / 3600
-        return _Overrun(_MAX_RUN, f"it ran longer than max_run allows ({hours:.3g} h)")
+        allowed = hours_words(attempt.max_run_seconds)
+        return _Overrun(_MAX_RUN, f"it ran longer than max_run allows ({allowed})")
     return None
 
 

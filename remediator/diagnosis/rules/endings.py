@@ -13,10 +13,10 @@ from remediator.diagnosis.limits import configured_limit
 from remediator.diagnosis.process_exits import exit_evidence, stopped_signs
 from remediator.diagnosis.rules.features import CaseFeatures
 from remediator.diagnosis.signature import Tag
-from remediator.diagnosis.timeline.section import human_seconds
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, JobKind, Source
+from remediator.domain.time_words import exact_span_words
 from remediator.job import FaultPart
 
 
@@ -93,7 +93,7 @@ def weigh_internal_error_at_once(facts: CaseFeatures) -> Iterator[WeightedEviden
     """
     if not is_internal_error_at_once(facts) or facts.treated_for == Cause.TRANSIENT_BACKEND:
         return
-    took = human_seconds(facts.job.run_seconds or 0)
+    took = exact_span_words(facts.job.run_seconds or 0)
     says = f"it died within {took}, before any worker wrote a line"
     yield weighted_evidence(
         Cause.TRANSIENT_BACKEND,

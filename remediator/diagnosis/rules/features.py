@@ -14,10 +14,11 @@ from remediator.diagnosis.metrics import Load, Usage
 from remediator.diagnosis.servers import Server
 from remediator.diagnosis.signature import Tag, TextPlace
 from remediator.diagnosis.texts.evidence import TextEvidence
-from remediator.diagnosis.timeline.section import Timeline, human_seconds
+from remediator.diagnosis.timeline.section import Timeline
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, JobKind, JobState, Source
+from remediator.domain.time_words import exact_span_words
 from remediator.job import Job, JobFacts
 
 WAITING_SHARE = 0.3  # of the run, from which waiting explains a time-out; chosen
@@ -184,7 +185,9 @@ def timeout_words(facts: CaseFeatures) -> str:
     """How the job ran out of time, for evidence and advice."""
     workload = facts.workload
     if workload.ran_into_timeout and workload.timeout_seconds:
-        return f"the job was stopped at its time-out of {human_seconds(workload.timeout_seconds)}"
+        return (
+            f"the job was stopped at its time-out of {exact_span_words(workload.timeout_seconds)}"
+        )
     if facts.reading.elapsed_seconds:
         return f"one request did not finish within {facts.reading.elapsed_seconds:.0f} s"
     return "it ran out of time"

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 
 from remediator.diagnosis.rules.endings import is_internal_error_at_once
 from remediator.diagnosis.rules.features import BUSY_MEAN, CaseFeatures
-from remediator.diagnosis.timeline.section import human_seconds
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, Source
+from remediator.domain.time_words import exact_span_words
 
 _SLOWER_THAN_BEFORE = 1.5  # times as long as the last run that succeeded; chosen
 
@@ -24,8 +24,8 @@ def weigh_earlier_runs(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     if ran is None or not before or not facts.timed_out or ran < before * _SLOWER_THAN_BEFORE:
         return
     says = (
-        f"it ran for {human_seconds(ran)}, {ran / before:.1f} times as long as the last run that "
-        f"succeeded ({human_seconds(before)})"
+        f"it ran for {exact_span_words(ran)}, {ran / before:.1f} times as long as the last run that "
+        f"succeeded ({exact_span_words(before)})"
     )
     where = str(facts.earlier[0].name)
     for cause in (Cause.NETWORK_LATENCY, Cause.SLOW_CODE, Cause.CPU_SATURATION):

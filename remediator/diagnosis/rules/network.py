@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from remediator.diagnosis.locality import host_of
 from remediator.diagnosis.rules.features import SECTION_SHARE, CaseFeatures, load_evidence
-from remediator.diagnosis.timeline.section import human_seconds
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, Source
+from remediator.domain.time_words import exact_span_words
 
 
 def weigh_slow_fetches(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
@@ -28,7 +28,7 @@ def weigh_slow_fetches(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     if facts.gpu_full or facts.timeline.waiting_share >= SECTION_SHARE:
         return
     says = (
-        f"{found.count:,} fetches from {found.host} took {human_seconds(found.median_seconds)} "
+        f"{found.count:,} fetches from {found.host} took {exact_span_words(found.median_seconds)} "
         "each, half of them longer"
     )
     says += ", beside an idle machine" if cpu is not None else ""

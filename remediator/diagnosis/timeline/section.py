@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from remediator.diagnosis.timeline.line_words import readable
 from remediator.domain import Section, Source
+from remediator.domain.time_words import exact_span_words
 
 _SHOWN = 5  # sections; chosen
 _NOTABLE_GROWTH = 1.5  # times, from which it is told; chosen
@@ -52,7 +53,7 @@ class TimelineSection:
         verb = "waited for" if self.waits else "took"
         return (
             f'section "{readable(self.name)}" {verb} {self.share * 100:.0f}% of the timeline '
-            f"({human_seconds(self.seconds)}{passes}){grown}"
+            f"({exact_span_words(self.seconds)}{passes}){grown}"
         )
 
 
@@ -93,15 +94,3 @@ class Timeline:
     def longest(self, *, waits: bool) -> TimelineSection | None:
         """The longest section that waits, or that works."""
         return next((s for s in self.timeline_sections if s.waits is waits and not s.stands), None)
-
-
-def human_seconds(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `2 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:  # noqa: PLR2004  # a minute
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"  # noqa: PLR2004  # one digit
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:  # noqa: PLR2004  # an hour
-        return f"{minutes} min {rest:02d} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"
