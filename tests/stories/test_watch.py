@@ -196,23 +196,23 @@ def test_an_entry_that_only_tells_tells_a_spell_once(
 
 
 @old
-def test_in_observe_nothing_is_cancelled_and_it_is_said_what_would_be(
-    open_house: Any, cloud: Any, later: Any
+@pytest.mark.parametrize(
+    ("policies", "switch", "why"),
+    [
+        (POLICIES.replace("mode: enforce", "mode: observe"), "", "the mode is observe"),
+        (POLICIES, "1", "Refused by stop_switch"),
+        (POLICIES.replace("usd_per_job: 1000", "usd_per_job: 1"), "", "Refused by usd_per_job"),
+    ],
+    ids=["observe", "stop-switch", "budget"],
+)
+def test_what_keeps_a_hung_job_running_is_told(
+    open_house: Any, cloud: Any, later: Any, policies: str, switch: str, why: str
 ) -> None:
-    house = open_house(POLICIES.replace("mode: enforce", "mode: observe") + WATCH)
+    house = open_house(policies + WATCH, REMEDIATOR_STOP=switch)
     running_job(cloud, hangs_at=150)
     look_twice(house, later)
     assert cloud.calls("*.Cancel*Job") == []
-    assert "the mode is observe" in cloud.slack.messages[0].text
-
-
-@old
-def test_the_stop_switch_keeps_a_job_running(open_house: Any, cloud: Any, later: Any) -> None:
-    stopped = open_house(POLICIES + WATCH, REMEDIATOR_STOP="1")
-    running_job(cloud, hangs_at=150)
-    look_twice(stopped, later)
-    assert cloud.calls("*.Cancel*Job") == []
-    assert "Refused by stop_switch" in cloud.slack.messages[0].text
+    assert why in cloud.slack.messages[0].text
 
 
 @old
@@ -286,17 +286,6 @@ def test_a_cancel_that_was_not_answered_is_sent_again(
     house.reconcile()
     assert len(resubmissions(cloud)) == 1
     assert len([one for one in titles(cloud) if one.startswith("Running")]) == 1
-
-
-@old
-def test_a_budget_that_has_no_room_leaves_the_job_running(
-    open_house: Any, cloud: Any, later: Any
-) -> None:
-    house = open_house(POLICIES.replace("usd_per_job: 1000", "usd_per_job: 1") + WATCH)
-    running_job(cloud, hangs_at=150)
-    look_twice(house, later)
-    assert cloud.calls("*.Cancel*Job") == []
-    assert "Refused by usd_per_job" in cloud.slack.messages[0].text
 
 
 @old
