@@ -39,7 +39,7 @@ settings.load_profile("suite")
 @pytest.fixture(scope="session")
 def firestore_emulator() -> Iterator[str]:
     """`host:port` of a Firestore emulator that ends with the session."""
-    with emulators.firestore() as address:
+    with emulators.firestore(emulators.FOR_TESTS) as address:
         if not address:
             pytest.skip("gcloud's Firestore emulator or Java is not installed")
         yield address

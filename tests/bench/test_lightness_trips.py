@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from bench import emulators
 from bench.event.run import MOST_TRIPS, house, irrelevant_event
 from bench.latency import Span, in_sequence
 from tests.effort import calls_made
@@ -35,12 +34,9 @@ def test_with_sqlite_a_job_its_log_and_the_create_are_asked_in_sequence() -> Non
 
 
 @pytest.mark.emulator
-def test_with_firestore_five_calls_in_sequence_are_enough() -> None:
-    with emulators.firestore() as firestore:
-        if not firestore:
-            pytest.skip("gcloud's Firestore emulator or Java is not installed")
-        with house(_SLOWER_SECONDS, "firestore", firestore) as one:
-            places = _fewest(one, MOST_TRIPS)
+def test_with_firestore_five_calls_in_sequence_are_enough(firestore_emulator: str) -> None:
+    with house(_SLOWER_SECONDS, "firestore", firestore_emulator) as one:
+        places = _fewest(one, MOST_TRIPS)
     assert len(places) <= MOST_TRIPS
     assert places[-3:] == [
         ["Firestore/Commit"],  # the claim stands before anything is created,

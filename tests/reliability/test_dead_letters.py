@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,56 +13,24 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.subscriber import SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
+from bench import emulators
 from remediator.cli.main import main
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
-from tests.waiting import HANG_SECONDS, wait_until
+from tests.waiting import wait_until
 
-_BINARY = "platform/pubsub-emulator/bin/cloud-pubsub-emulator"
 TOPIC = "projects/genomics-lab/topics/vertex-remediator-failures"
 DEAD = "projects/genomics-lab/{}/vertex-remediator-dead-letters"
 TRIES = 5  # the fewest that Pub/Sub takes
 
 
 @pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def emulator() -> Iterator[str]:
     """`host:port` of a Pub/Sub emulator."""
-    gcloud = shutil.which("gcloud")
-    if gcloud is None or shutil.which("java") is None:
-        pytest.skip("gcloud's Pub/Sub emulator or Java is not installed")
-    root = subprocess.run(
-        [gcloud, "info", "--format=value(installation.sdk_root)"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    ).stdout.strip()
-    binary = Path(root) / _BINARY
-    if not binary.is_file():
-        pytest.skip("gcloud's Pub/Sub emulator is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("pubsub") / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [str(binary), "--host=127.0.0.1", f"--port={port}"],
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        for _ in range(1200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        else:
-            pytest.skip(f"the Pub/Sub emulator did not start: {log.read_text()[-300:]}")
-        yield f"127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=HANG_SECONDS)
+    with emulators.pubsub(emulators.FOR_TESTS) as address:
+        if not address:
+            pytest.skip("gcloud's Pub/Sub emulator or Java is not installed")
+        yield address
 
 
 class Broker:
