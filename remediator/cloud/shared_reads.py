@@ -2,7 +2,7 @@
 
 Owns who reads for whom, and how many at once. Whoever comes while nobody reads, reads at once; those
 who come meanwhile wait, and the next of them reads for all. After a number of reads within a minute the
-reads are spaced, so that more jobs wait for each. Called by `logs` alone.
+reads are spaced, so that more jobs wait for each, until a crowd waits. Called by `logs` alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ _MOST_AT_ONCE = 32  # jobs of one read; chosen, a query of them has about 8,000 
 _PAGE = 1000  # entries, Logging's own most in one answer
 _PAGE_BYTES = 2_000_000
 _AT_ONCE_A_MINUTE = 20  # reads of this process that wait for nobody else; chosen
-_SPACE_SECONDS = 2.0  # between the others: with the twenty 50 a minute, chosen
+_SPACE_SECONDS = 2.0  # at least between the others, chosen
+_MOST_A_MINUTE = 50  # that the spaces leave room for: what the budget in the ledger gives; chosen
+_CROWD = 16  # who wait for one read: it is not put off for more of them; chosen
+_NO_CROWD = 1 << 30
+_SPARE = 6  # reads of the minute that no crowd takes, so that some are left for its end; chosen
 _MINUTE = 60.0
 
 
@@ -76,11 +80,13 @@ class SharedReads:
         read: Read,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
         self._read = read
         self._clock = clock
-        self._sleep = sleep
+        self._enough = _NO_CROWD
+        self._crowd = threading.Event()
+        self._wait = wait
         self._changed = threading.Condition()
         self._waiting: list[_Ticket] = []
         self._is_led = False
@@ -92,6 +98,8 @@ class SharedReads:
         ticket = _Ticket(wanted, time.monotonic() + remaining(timeout_seconds))
         with self._changed:
             self._waiting.append(ticket)
+            if len(self._waiting) >= self._enough:
+                self._crowd.set()
         while not ticket.done:
             if not self._leads(ticket):
                 continue
@@ -140,14 +148,27 @@ class SharedReads:
             raise
 
     def _space(self, ends: float) -> None:
-        """Waits where this minute has seen enough reads, so that more jobs can come to this one."""
+        """Waits where this minute has seen enough reads, so that more jobs can come to this one.
+
+        What the minute has left is spread over the rest of it. A crowd that waits is read for at once,
+        while more are left than the spare ones.
+        """
         now = self._clock()
         while self._times and self._times[0] <= now - _MINUTE:
             self._times.popleft()
-        if len(self._times) >= _AT_ONCE_A_MINUTE:
-            left = min(self._times[-1] + _SPACE_SECONDS - now, ends - time.monotonic())
-            if left > 0:
-                self._sleep(left)
+        if len(self._times) < _AT_ONCE_A_MINUTE:
+            return
+        left = max(1, _MOST_A_MINUTE - len(self._times))
+        space = max(_SPACE_SECONDS, (self._times[0] + _MINUTE - now) / left)
+        seconds = min(self._times[-1] + space - now, ends - time.monotonic())
+        if seconds <= 0:
+            return
+        with self._changed:
+            self._enough = _CROWD if left > _SPARE else _NO_CROWD
+            self._crowd.clear()
+            if len(self._waiting) >= self._enough:
+                return
+        self._wait(self._crowd, seconds)
 
     def _group(self, own: _Ticket) -> list[_Ticket]:
         with self._changed:

@@ -142,18 +142,52 @@ def test_after_some_reads_of_a_minute_the_others_are_spaced() -> None:
     service.gate.set()
     moment, slept = 1000.0, []
 
-    def sleep(seconds: float) -> None:
+    def wait(_: threading.Event, seconds: float) -> None:
         nonlocal moment
         slept.append(round(seconds, 3))
         moment += seconds
 
-    shared = SharedReads(service.read, clock=lambda: moment, sleep=sleep)
+    shared = SharedReads(service.read, clock=lambda: moment, wait=wait)
     for number in range(24):
         shared.tail(tail(str(number)), 20.0)
     assert slept == [2.0] * 4  # the first twenty wait for nobody
     moment += 61.0
     shared.tail(tail("99"), 20.0)
     assert len(slept) == 4
+
+
+def test_the_last_reads_of_a_minute_are_spread_over_the_rest_of_it() -> None:
+    service = Service([])
+    service.gate.set()
+    moment, times = 1000.0, []
+
+    def wait(crowd: threading.Event, seconds: float) -> None:
+        nonlocal moment
+        assert not crowd.is_set()
+        moment += seconds
+
+    shared = SharedReads(service.read, clock=lambda: moment, wait=wait)
+    for number in range(120):
+        shared.tail(tail(str(number)), 60.0)
+        times.append(moment)
+    assert all(times[n + 50] - times[n] >= 59.9 for n in range(len(times) - 50))
+
+
+def test_a_crowd_is_not_put_off_for_more_to_come() -> None:
+    service = Service([])
+    service.gate.set()
+    came = []
+
+    def wait(crowd: threading.Event, _: float) -> None:
+        came.append(crowd.wait(20))
+
+    shared = SharedReads(service.read, clock=lambda: 1000.0, wait=wait)
+    for number in range(20):
+        shared.tail(tail(str(number)), 20.0)
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda number: shared.tail(tail(str(number)), 20.0), range(100, 116)))
+    assert came == [True] or not came  # all sixteen may be there before the first of them looks
+    assert len(service.queries) == 21
 
 
 def test_through_the_service_each_job_gets_its_own_lines(cloud: Cloud, logs: Logs) -> None:
