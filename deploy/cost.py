@@ -107,7 +107,7 @@ ASSUMPTIONS = (
     f"Assumed: a round every minute of {ROUND.seconds} s, {FAILURE.seconds:.0f} s a failed job, an attempt of",
     f"{ATTEMPT_HOURS:g} hours that each round looks at for {LOOK.seconds} s (chosen), one vCPU, 512 MiB; {ROUND.reads:g} reads",
     f"and {ROUND.writes:g} write of the ledger a round, {LOOK.reads:g} and {LOOK.writes:g} a look, {FAILURE.reads:g} and {FAILURE.writes:g} a failed job",
-    "(measured on the twin). Left out, since they are cents or others' affair: Pub/Sub, the images in",
+    "(measured on the twin). Left out, since they are cents or billed elsewhere: Pub/Sub, the images in",
     "Artifact Registry, egress, a VPC connector, Cloud Monitoring's alerting policies, and the resubmitted",
     "jobs themselves.",
 )

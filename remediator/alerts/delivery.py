@@ -143,7 +143,7 @@ class Delivery:
             log.say(
                 "WARNING",
                 LogEvent.DELIVERY_HANGS,
-                "an earlier delivery has not ended: left alone",
+                "an earlier delivery has not ended: nothing is sent there until it has",
                 channel=channel,
             )
         return bool(running)
@@ -277,7 +277,7 @@ class Delivery:
         log.say(
             "ERROR" if lost else "WARNING",
             LogEvent.ALERT_POSTPONED,
-            f"an alert {'is lost' if lost else 'has to wait'}: {why}",
+            f"an alert is {'given up' if lost else 'postponed'}: {why}",
             channel=outbox_message.channel,
         )
         try:
@@ -353,7 +353,7 @@ class Delivery:
                 log.say(
                     "WARNING",
                     LogEvent.ALERT_NOT_UPDATED,
-                    f"a message is not kept current: {err}",
+                    f"a message could not be updated: {err}",
                     channel=channel,
                 )
                 return

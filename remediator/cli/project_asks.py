@@ -192,7 +192,7 @@ def follow(app: App, job: str, *, wait: bool) -> ChainStatus:
             # Whoever waits for hours does not stop for an outage of minutes.
             if not wait:
                 raise
-            log.say("WARNING", LogEvent.CHAIN_WAITED_FOR, f"waiting on: {err}", job=job)
+            log.say("WARNING", LogEvent.CHAIN_WAITED_FOR, f"still waiting: {err}", job=job)
         else:
             if not wait or found.final:
                 return found

@@ -64,9 +64,7 @@ class ParsedJobs:
             try:
                 yield self._parsed(one)
             except InvalidInput as err:
-                log.say(
-                    "WARNING", LogEvent.LISTED_JOB_SKIPPED, f"a listed job is passed over: {err}"
-                )
+                log.say("WARNING", LogEvent.LISTED_JOB_SKIPPED, f"a listed job is skipped: {err}")
 
     def _parsed(self, message: Any) -> Job:
         sent = message.SerializeToString(deterministic=True)

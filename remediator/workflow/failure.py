@@ -188,7 +188,7 @@ def _planned(
         log.say(
             "INFO",
             LogEvent.CHILD_JOB_LEFT_TO_PARENT,
-            f"it belongs to {parent.parent}, which is the incident",
+            f"it is part of {parent.parent}, which is handled in its place",
             job=str(job.name),
         )
         return _ignore_incident(incident, chain, services, now, Guard.HAS_PARENT)

@@ -144,7 +144,7 @@ class PolicyFile:
             log.say(
                 "ERROR",
                 LogEvent.POLICY_FILE_REJECTED,
-                f"the policy file is not taken ({edition}): {err}",
+                f"the policy file is rejected ({edition}): {err}",
             )
             self._rejected = _Rejected(edition, str(err))
             self._recall()
@@ -254,5 +254,7 @@ def alert_changes(file: PolicyFile, config: Configuration, outbox: Outbox, clock
         file.settle()
     except RemediatorError as err:  # the round goes on: it meets the same fault, or none
         log.say(
-            "WARNING", LogEvent.POLICY_FILE_NEWS_POSTPONED, f"no news of the policy file: {err}"
+            "WARNING",
+            LogEvent.POLICY_FILE_NEWS_POSTPONED,
+            f"a change of the policy file is alerted in a later round: {err}",
         )

@@ -118,9 +118,7 @@ def _delete_expired_once_a_day(ledger: Ledger, clock: Clock) -> None:
     try:
         ledger.delete_expired(now)
     except RemediatorError as err:  # nothing rests on it: tomorrow is soon enough
-        log.say(
-            "WARNING", LogEvent.EXPIRY_FAILED, f"the ledger could not forget what is old: {err}"
-        )
+        log.say("WARNING", LogEvent.EXPIRY_FAILED, f"expired documents could not be deleted: {err}")
 
 
 # --- what is due ---------------------------------------------------------------------------------
@@ -204,12 +202,14 @@ def _take_up(
         _postpone(incident, services.records.ledger, services.clock)
         return False
     except RemediatorError as err:
-        log.say("ERROR", LogEvent.INCIDENT_BLOCKED, f"cannot go on: {err}", job=incident.job)
+        log.say(
+            "ERROR", LogEvent.INCIDENT_BLOCKED, f"the incident is blocked: {err}", job=incident.job
+        )
         alert_if_permission_denied(err, services.config, services.records.outbox, services.clock)
         _postpone(incident, services.records.ledger, services.clock)
         return False
     except Exception as err:  # noqa: BLE001  # protects the other incidents of this round
-        log.fault("a fault while going on with an incident", err, job=incident.job)
+        log.fault("unhandled exception while taking up an incident", err, job=incident.job)
         _postpone(incident, services.records.ledger, services.clock)
         return False
     return True
@@ -244,7 +244,7 @@ def _postpone(incident: Incident, ledger: Ledger, clock: Clock) -> None:
         log.say(
             "WARNING",
             LogEvent.INCIDENT_NOT_POSTPONED,
-            f"it could not be postponed: {err}",
+            f"the incident could not be postponed: {err}",
             job=incident.job,
         )
 

@@ -354,4 +354,8 @@ def alert_if_permission_denied(
     try:
         alert_missing_permission(err, config, outbox, clock)
     except RemediatorError as untold:
-        log.say("WARNING", LogEvent.SILENT_SINK_NOT_ALERTED, f"nobody could be told: {untold}")
+        log.say(
+            "WARNING",
+            LogEvent.SILENT_SINK_NOT_ALERTED,
+            f"the silent sink could not be alerted: {untold}",
+        )

@@ -221,7 +221,7 @@ def _postpone(watched: WatchedJob, ledger: Ledger, clock: Clock) -> None:
         log.say(
             "WARNING",
             LogEvent.RUNNING_JOB_NOT_POSTPONED,
-            f"a look could not be postponed: {err}",
+            f"the next look at a running job could not be postponed: {err}",
             job=watched.job,
         )
 

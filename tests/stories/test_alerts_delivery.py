@@ -135,7 +135,7 @@ def test_a_poison_alert_neither_spins_nor_stops_the_others(
         later(hours=1)
         house.reconcile()
     said = capfd.readouterr().err
-    assert said.count("an alert is lost") == 1
+    assert said.count("an alert is given up") == 1
     assert 40 < said.count("a stored alert cannot be read") <= 80
     house.reconcile()
     assert "a stored alert" not in capfd.readouterr().err
