@@ -67,6 +67,7 @@ def _draw(args: argparse.Namespace, first: int) -> int:
     asked: Counter[str] = Counter()
     broken: Counter[str] = Counter()
     failures = jobs = rounds = events = episodes = 0
+    running: Counter[str] = Counter()
     while time.monotonic() - began < args.seconds:
         if args.episodes is not None and episodes >= args.episodes:
             break
@@ -79,6 +80,7 @@ def _draw(args: argparse.Namespace, first: int) -> int:
         broken += Counter(name for name, _ in checks.broken)
         failures += len(world.failures)
         jobs += len(world.made)
+        running += world.running_counts()
         rounds += sum(what == "round" for what, _ in world.answers)
         events += sum(what != "round" for what, _ in world.answers)
         if args.story:
@@ -97,6 +99,10 @@ def _draw(args: argparse.Namespace, first: int) -> int:
     print(
         f"{seconds:.0f} s, seeds {first} to {first + episodes - 1}: {episodes} episodes, "
         f"{failures} failures, {events} events, {rounds} rounds, {jobs} jobs made"
+    )
+    print(
+        f"running jobs: {running['works']} that work, {running['hangs']} that stand still, of which "
+        f"{running['told']} told, {running['ended']} ended by us, {running['again']} submitted again"
     )
     print("actions: " + ", ".join(f"{name} {many}" for name, many in sorted(actions.items())))
     print("faults met, by API:")

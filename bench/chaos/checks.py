@@ -295,7 +295,7 @@ class Checks:
                 yield f"{job.label} was cancelled by an entry that only tells"
 
     def _standing_untold(self) -> Iterator[str]:
-        """Of each job that an entry ended: that it stood still, and what became of it; once each."""
+        """Of each job that an entry ended: that it stood still, and what became of it."""
         world = self.world
         said = {"Slack": world.texts(), "mail": world.mails()}
         made = {str(body["labels"]["remediator-root"]) for body in world.made.values()}

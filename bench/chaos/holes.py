@@ -5,7 +5,8 @@
 No part of the product and of no test. In a process of its own `put_back` sets what the product did
 before a hole was fixed in the place of what fixes it (docs/decisions.md 19 to 26), and the faults
 are drawn until an invariant breaks. Printed: which holes were found, after how long, by which
-invariant. Exit 1 where fewer than eight were.
+invariant. Holes 13 and 14 the product never had: they show that the invariant of running jobs can
+break. Exit 1 where fewer than eight were.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ sys.path.insert(0, str(ROOT))
 
 from remediator.alerts.outbox import Outbox  # noqa: E402
 from remediator.cloud import caller  # noqa: E402
-from remediator.ledger import Conclusion, Ledger, Stage  # noqa: E402
+from remediator.domain import WatchVerdict  # noqa: E402
+from remediator.ledger import Conclusion, Incident, Ledger, Stage  # noqa: E402
 from remediator.planning import planner  # noqa: E402
+from remediator.watch import entries  # noqa: E402
 from remediator.workflow import (  # noqa: E402
     approval,
     conclusions,
@@ -192,6 +195,23 @@ def _stopped_by_one_document() -> None:
     Ledger.due = due  # type: ignore[method-assign]
 
 
+def _a_persons_cancel() -> None:
+    """13: a cancel by an entry of watch is taken for a person's."""
+    Incident.is_watch_cancel = property(lambda _: False)  # type: ignore[assignment,method-assign]
+
+
+def _all_stand_still() -> None:
+    """14: whatever is measured stands still."""
+    real = entries.judge
+
+    def judge(case: Any, signals: Any, **asked: Any) -> Any:
+        found = real(case, signals, **asked)
+        since = case.job.start_time
+        return replace(found, verdict=WatchVerdict.STALLED, since=since, confidence=0.9)
+
+    entries.judge = judge
+
+
 HOLES: Mapping[int, Callable[[], None]] = {
     1: _estimates_alone,
     2: _anybodys_memory,
@@ -205,6 +225,8 @@ HOLES: Mapping[int, Callable[[], None]] = {
     10: _forsaken_with_the_failure,
     11: _known_by_name,
     12: _stopped_by_one_document,
+    13: _a_persons_cancel,
+    14: _all_stand_still,
 }
 
 

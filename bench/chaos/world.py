@@ -506,6 +506,18 @@ class World:
             self.cloud.jobs.change(job.name, **ended)
             self.say(f"{job.label} succeeded")
 
+    def running_counts(self) -> Counter[str]:
+        """How many watched jobs work or stand still, and of those how many were told, ended, and made again."""
+        counts: Counter[str] = Counter()
+        roots = {str(body["labels"]["remediator-root"]) for body in self.made.values()}
+        said = "\n".join(self.texts())
+        for job in self.running:
+            counts["hangs" if job.hangs else "works"] += 1
+            counts["told"] += job.label in said
+            counts["ended"] += self.state_of(job) == "CANCELLED"
+            counts["again"] += job.name.rpartition("/")[2] in roots
+        return counts
+
     def state_of(self, job: RunningJob) -> str:
         """The state that Vertex shows of a watched job."""
         return self._state(self.cloud.jobs.get(KINDS["customJobs"], job.name).body)

@@ -270,6 +270,8 @@ def _look(watched: WatchedJob, listed: Job | None, services: Services, policies:
     if watched.alerted == made.reason:
         services.records.ledger.watched.move(seen)
         return False
+    if listed is not None and made.entry.cancels:  # before it is ended, it is read by itself
+        return _look(watched, None, services, policies)
     return act(job, case, made, seen, services.vertex, services.records, now)
 
 
