@@ -7,7 +7,7 @@ Every draw comes from the seed.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,6 +88,12 @@ def build(seed: int, count: int, mix: str) -> list[Job]:
             )
         )
     return jobs
+
+
+def one_of(texts: Sequence[str], chance: random.Random) -> str:
+    """One of the texts, for a single draw whatever their number: a corpus that grows changes what a job
+    says and leaves what every job needs."""
+    return random.Random(chance.random()).choice(texts)
 
 
 def _said(cause: str, where: str) -> list[str]:
@@ -292,7 +298,7 @@ def _lucky(cause: str, **luck: int) -> Callable[[random.Random, int], Made]:
 
 def _backend_in_code(chance: random.Random, number: int) -> Made:
     """Another service fails for a while, and the program gives up on it."""
-    words = chance.choice(_said("transient_backend", "log.textPayload"))
+    words = one_of(_said("transient_backend", "log.textPayload"), chance)
     needs = Needs(
         sections=(Section("work", cpu_seconds=chance.uniform(4_000, 15_000)),),
         raises=words,
@@ -332,7 +338,7 @@ def _raising(cause: str) -> Callable[[random.Random, int], Made]:
         ]
         section = Section("work", cpu_seconds=chance.uniform(4_000, 15_000))
         needs = Needs(
-            sections=(section,), raises=chance.choice(real)[:1500], raises_after=chance.random()
+            sections=(section,), raises=one_of(real, chance)[:1500], raises_after=chance.random()
         )
         return cause, "customJobs", _custom(chance, number), None, needs
 
