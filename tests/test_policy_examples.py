@@ -52,7 +52,8 @@ def test_every_example_is_without_mistakes_and_named_on_the_page(path: Path) -> 
     text = path.read_text()
     assert text.startswith("# yaml-language-server: $schema=../../policies.schema.json\n")
     loaded = load(text, path.name, catalog=BOOK, served=tuple(BOOK.offers))
-    assert [m for m in loaded.mistakes if "southamerica-west1" not in m.message] == []
+    # Every region is served here: what one of them has no price for is told, rightly.
+    assert [m for m in loaded.mistakes if "no price is known for" not in m.message] == []
     assert f"(examples/policies/{path.name})" in (FOLDER.parents[1] / "policies.md").read_text()
 
 

@@ -569,6 +569,11 @@ def test_served_regions_without_prices_are_warned_of_where_a_money_limit_is_set(
         )
         for region in ("europe-west4", "us-east1")
     ]
+    listed = (
+        HEAD + 'limits: {usd_per_day: 5, machine_types: ["m4-*", "tpu7x-*"], accelerators: ["*"]}\n'
+    )
+    (line,) = served(listed, "us-central1")
+    assert "no price is known for NVIDIA_B200, NVIDIA_GB200, TPU7X, m4 in" in line
     (line,) = served(HEAD + "limits: {usd_per_job: 5}\n", "us-west1", "mars-north1")
     assert "no price is known in the served region `mars-north1`" in line
     assert served(HEAD, "mars-north1") == []  # nothing is refused for a price

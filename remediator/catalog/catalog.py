@@ -52,11 +52,15 @@ _ANY_TPU = "cloud-tpu"
 
 @dataclass(frozen=True, slots=True)
 class Unpriced:
-    """What has no price in a region: everything, or some of the devices that are offered there."""
+    """What has no price in a region: everything, or some of the devices that are offered there.
+
+    `families`: machines without devices that have a price nowhere, such as `m4`.
+    """
 
     region: str
     everything: bool
     devices: tuple[str, ...]
+    families: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,11 +253,18 @@ class Catalog:
     def unpriced(self, region: str) -> Unpriced:
         """What of the region's offer has no price, so that limits in dollars refuse it there."""
         devices = sorted(self.offers.get(region, {}))
-        machines = [m for m in self.machines.values() if m.vcpus and not m.device]
-        priced = [m.generation for m in machines if self.price(Hardware(m.name), region)]
+        machines = [m for m in self.machines.values() if m.vcpus and not m.device and m.services]
+        priced = {
+            (m.generation, place)
+            for m in machines
+            for place in (region, REFERENCE_REGION)
+            if self.price(Hardware(m.name), place)
+        }
+        somewhere = {generation for generation, _ in priced}
         return Unpriced(
             region,
-            everything=not priced,
+            everything=not any(place == region for _, place in priced),
+            families=tuple(sorted({m.generation for m in machines} - somewhere)),
             devices=tuple(
                 d for d in devices if self.devices_price(d, 1, region, _ON_DEMAND) is None
             ),

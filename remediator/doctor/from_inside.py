@@ -65,8 +65,10 @@ def prices(context: DoctorContext) -> Iterator[Finding]:
             "take the region out of REMEDIATOR_LOCATIONS, or the limits in dollars out of the file",
         )
         return
-    devices = [f"{', '.join(one.devices)} in {one.region}" for one in missing if one.devices]
-    unpriced = f"; not those of {'; '.join(devices)}" if devices else ""
+    nowhere = sorted({family for one in missing for family in one.families})
+    parts = [f"{', '.join(one.devices)} in {one.region}" for one in missing if one.devices]
+    parts += [f"{', '.join(nowhere)} machines anywhere"] * bool(nowhere)
+    unpriced = f"; not those of {'; '.join(parts)}" if parts else ""
     yield Finding(
         "prices",
         CheckStatus.OK,

@@ -15,20 +15,27 @@ from remediator.policy.yaml_tree import YamlNode
 
 
 class HasServices(Protocol):
-    """A machine type: the services that take it (`training`, `prediction`)."""
+    """A machine type: the services that take it (`training`, `prediction`), and what is built into it."""
 
     @property
     def services(self) -> frozenset[Any]: ...
 
+    @property
+    def device(self) -> str: ...
+
 
 class HasNoPrice(Protocol):
-    """What has no price in a region: everything, or some devices that are offered there."""
+    """What has no price in a region: everything, some devices that are offered there, or families of
+    machines that have a price nowhere."""
 
     @property
     def everything(self) -> bool: ...
 
     @property
     def devices(self) -> tuple[str, ...]: ...
+
+    @property
+    def families(self) -> tuple[str, ...]: ...
 
 
 class Machines(Protocol):

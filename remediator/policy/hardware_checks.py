@@ -236,6 +236,7 @@ def unpriced_regions(
         return
     key = next((k for k in ("usd_per_job", "usd_per_day", "per") if draft.has("limits", k)), "")
     place = draft.root.follow(("limits", key))[0] if key else draft.value("limits")
+    named = _named_in_steps(draft, catalog)
     for region in served:
         missing = catalog.unpriced(region)
         if missing.everything:
@@ -245,9 +246,34 @@ def unpriced_regions(
                 "catalogue file (`prices`, or `priced_as`)"
             )
             continue
-        wanted = [d for d in missing.devices if d in (limits.accelerators or ())]
+        wanted = [
+            one
+            for one in (*missing.devices, *missing.families)
+            if one in named or _is_listed(one, limits, catalog)
+        ]
         if wanted:
             yield place.warning(
                 f"no price is known for {', '.join(wanted)} in the served region {shown(region)}: "
                 "there a limit in dollars refuses them (unknown_price)"
             )
+
+
+def _named_in_steps(draft: PolicyDraft, catalog: Machines) -> set[str]:
+    """Accelerators that steps name outright, and families and devices of the machines that they name."""
+    found = set()
+    for _, _, asked in _all_placements(draft):
+        if isinstance(asked.accelerator, Accelerator):
+            found.add(asked.accelerator.type)
+        if kind := catalog.machines.get(name := _machine_name(asked)):
+            found |= {name.partition("-")[0], kind.device}
+    return found
+
+
+def _is_listed(name: str, limits: Limits, catalog: Machines) -> bool:
+    """Whether a list of the file lets the accelerator, or a machine of the family, be chosen."""
+    if name in catalog.accelerators:
+        return matches_any(limits.accelerators or (), name)
+    of_it = (
+        m for m, kind in catalog.machines.items() if name in {kind.device, m.partition("-")[0]}
+    )
+    return any(matches_any(limits.machine_types or (), machine) for machine in of_it)

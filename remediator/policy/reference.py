@@ -201,7 +201,7 @@ some of its `times`, a key that the named kinds of jobs have no field for, a mod
 makes void, a channel that nobody uses, `enforce` without a money limit, a `rerun_safe` that drops
 batch predictions, an entry of `watch` that can never match, that asks for a standstill sooner than it
 can be seen or whose `cancel_resubmit` can never be done, and a served region (`REMEDIATOR_LOCATIONS`, where set) without prices while a limit
-in dollars is set.
+in dollars is set, or without one for an accelerator or a family of machines that a list or a step names.
 """
 
 

@@ -99,7 +99,7 @@ HEALTHY = """\
 vertex-remediator in genomics-lab, us-central1
 
 ok      policies        7 policies, mode enforce
-ok      prices          known in us-central1, as of 2026-05-20; not those of NVIDIA_B200, NVIDIA_GB200, TPU7X in us-central1
+ok      prices          known in us-central1, as of 2026-05-20; not those of NVIDIA_B200, NVIDIA_GB200, TPU7X in us-central1; h4d, m4 machines anywhere
 ok      sink            vertex-remediator-failures routes what this version reads to its topic
 ok      sink            its writer may publish
 ok      delivery        vertex-remediator-remediate pushes, and keeps what fails 30 times
