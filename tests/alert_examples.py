@@ -31,7 +31,7 @@ EXAMPLES = {
     "given_up": "Given up",
     "cancelled": "An attempt was cancelled",
     "overrun": "Over budget",
-    "running": "A job that still runs stands still",
+    "running": "A running job stands still",
     "running-cancelled": "The same, being cancelled and submitted again",
     "running-asked": "The same, a question",
     "refused_creation": "Refused at creation",

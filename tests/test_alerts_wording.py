@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remediator.alerts import wording
-from remediator.domain import (
-    Cause,
-    Change,
-    Guard,
-)
+from remediator.alerts import compose, wording
+from remediator.domain import LOG_RULE, Cause, Change, Guard, WatchVerdict
+from tests.alert_situations import SITUATIONS
 
 
 def test_every_cause_and_every_guard_has_words() -> None:
@@ -113,3 +112,23 @@ def test_nothing_is_wholly_sure(confidence: float, words: str) -> None:
 )
 def test_money_is_said_in_dollars(usd: float | None, words: str) -> None:
     assert wording.amount(usd) == words
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        (WatchVerdict.STALLED, "has stood still since 2026-"),
+        (WatchVerdict.SPINNING, "has stood still (its workers wait for each other) since 2026-"),
+        (WatchVerdict.ACCELERATOR_UNUSED, "has not used its accelerator since 2026-"),
+        (WatchVerdict.WAITING_FOR_CAPACITY, "has waited for machines since 2026-"),
+        (WatchVerdict.WAITING_FOR_QUOTA, "has waited for quota since 2026-"),
+        (WatchVerdict.WILL_TIME_OUT, "will run into its time-out, $"),
+        (WatchVerdict.MEMORY_CLIMBING, "will run out of memory, $"),
+        (LOG_RULE, "has written no line of progress since 2026-"),
+    ],
+)
+def test_what_a_running_job_does_is_said_since_when_where_it_lasts(reason: str, said: str) -> None:
+    facts = SITUATIONS["running"]
+    assert facts.trouble is not None
+    told = compose(replace(facts, trouble=replace(facts.trouble, reason=reason))).title
+    assert told.startswith(f"Running: genomic-prep {said}")

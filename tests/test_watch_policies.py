@@ -218,7 +218,7 @@ def test_a_healthy_job_is_told_to_nobody(planned: Run) -> None:
 @pytest.mark.parametrize(
     ("kind", "out"),
     [
-        ("custom", "stands still"),
+        ("custom", "has stood still since"),
         ("pipeline", "no alert is sent: the job is RUNNING: it has not failed"),
     ],
 )

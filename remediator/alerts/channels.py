@@ -3,8 +3,8 @@
 Owns the wire: deadlines, TLS, what an answer means. `open_channel` turns a channel of the policy
 file into something that sends; secrets come in resolved and never leave in an error's words. The
 other services stand in a module each, which is imported when such a channel is opened.
-Errors: TransientError (try again, with the service's own Retry-After where it told one) and PermanentError
-(will never work as it is configured). Must not decide what is said or when to try again: `compose`
+Errors: TransientError (try again, with the service's own Retry-After where it sent one) and
+PermanentError (will never work as it is configured). Must not decide what is said or when to try again: `compose`
 and `outbox` do. slack_sdk and smtplib are imported when first used.
 """
 

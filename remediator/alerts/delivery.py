@@ -368,7 +368,7 @@ class Delivery:
 
 
 def _pause(outbox_message: OutboxMessage, err: Exception) -> timedelta:
-    """How long a outbox message waits: an outage until the next round, a refusal longer each time."""
+    """How long a message of the outbox waits: an outage until the next round, a refusal longer each time."""
     if isinstance(err, TransientError):
         return timedelta(0)
     return min(_LONGEST_PAUSE, timedelta(minutes=float(2 ** min(outbox_message.tries, 10))))

@@ -56,22 +56,30 @@ _EXPLAINED = frozenset(
 class AlertFacts:
     """What is known when an alert falls due. Everything may be raw: composing redacts and cuts.
 
-    `root` names the chain (the first job); `attempt` is the number of the attempt the alert is
-    about, 0 for the root job itself. `result` is what it left behind all the same,
-    `rows` what a batch did with its instances. `plan` is the plan just decided or carried out, `created` the
-    name of the job it made. `spent_usd` is what the chain's resubmissions have cost so far,
-    `estimated_usd` what their plans had said; `time_lost_seconds` runs from the first failure to
-    the recovery, `output` is where its results are. `approve_until` is when a question expires,
-    `question_end` how one ended that got no yes, `declined_by` who said no.
-    `over_time`, `limit` and `cancels` tell of an overrun: that its time is over, not its budget; which
-    limit it passed; that it is being ended. `places` are links that only the workflow knows. `count` and `extra` serve the
-    summaries: how many, and a line for each; `together` are the alerts that one message stands for.
-    `owner` is whose job it is, by its labels, `account` the account that it runs as; `project` is the
-    project's id (names carry its number) and `ledger` where answers are written, for commands.
-    `trouble` is what a job that still runs is in,
-    `watch_reason` why it was cancelled while it ran. `deleted`: the job is gone. `cancelled_why` is why the remediator
-    ended the attempt itself; empty where a person did. `grant` is the command that would let the remediator act as the job's account, where that was
-    refused.
+    `root` names the chain (the first job); `attempt` is the number of the attempt the alert is about,
+    0 for the root job itself. `result` is what it left behind all the same, `rows` what a batch did
+    with its instances. `plan` is the plan just decided or carried out, `created` the name of the job
+    it made.
+
+    Money and time: `spent_usd` is what the chain's resubmissions have cost so far, `estimated_usd`
+    what their plans had said; `time_lost_seconds` runs from the first failure to the recovery,
+    `output` is where its results are.
+
+    A question: `approve_until` is when it expires, `question_end` how one ended that was not approved,
+    `declined_by` who said no. `grant` is the command that would let the remediator act as the job's
+    account, where that was refused.
+
+    An end without a success: `deleted`, the job is gone; `cancelled_why` is why the remediator ended
+    the attempt itself, empty where a person did; `watch_reason` why it was cancelled while it ran. Of
+    an overrun, `over_time` says that its time is over and not its budget, `limit` which limit it
+    passed, `cancels` that it is being ended. `trouble` is what a job that still runs is in.
+
+    Whose it is: `owner` by the job's labels, `account` that it runs as; `project` is the project's id
+    (names carry its number) and `ledger` where answers are written, for commands. `places` are links
+    that only the workflow knows.
+
+    Summaries: `count` is how many, `extra` a line for each; `together` are the alerts that one message
+    stands for.
     """
 
     kind: AlertKind

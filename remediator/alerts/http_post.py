@@ -1,9 +1,9 @@
 """One POST to a service that takes alerts, and what its answer means.
 
 Owns what all HTTP channels have in common: which URLs they may speak to, the deadline, and the
-difference between "try again" (TransientError, with the service's own Retry-After) and "will never work"
-(PermanentError). A URL may hold the secret, so that no error names one. Must not know what a message looks
-like. Called by the channels; `requests` is imported when first used.
+difference between "try again" (TransientError, with the service's own Retry-After) and "will never
+work" (PermanentError). A URL may hold the secret, so that no error names one. Must not know what a
+message looks like. Called by the channels; `requests` is imported when first used.
 """
 
 from __future__ import annotations

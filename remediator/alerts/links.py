@@ -1,7 +1,7 @@
 """Where to look: a job's page in the Cloud console and its lines in the Logs Explorer. Pure.
 
-Owns the shapes of Google's console URLs, and which of them an alert gives. Every part of a name is quoted, so that a link leads to the
-console whatever the name holds. Called by `compose` and the report.
+Owns the shapes of Google's console URLs, and which of them an alert gives. Every part of a name is
+quoted, so that a link leads to the console whatever the name holds. Called by `compose` and the report.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from remediator.alerts.wording import LINE_LIMIT, amount, certainty, shown
-from remediator.domain import LOG_RULE, WAITING, Action, Evidence, Guard, Mode, WatchVerdict
+from remediator.domain import LOG_RULE, Action, Evidence, Guard, Mode, WatchVerdict
 from remediator.domain.time_words import moment_words, span_words
 
 
@@ -40,7 +40,7 @@ class Trouble:
 
 _SAID: Mapping[str, str] = {
     WatchVerdict.STALLED: "stands still",
-    WatchVerdict.SPINNING: "stands still: its workers wait for each other",
+    WatchVerdict.SPINNING: "stands still (its workers wait for each other)",
     WatchVerdict.ACCELERATOR_UNUSED: "does not use its accelerator",
     WatchVerdict.WAITING_FOR_CAPACITY: "waits for machines",
     WatchVerdict.WAITING_FOR_QUOTA: "waits for quota",
@@ -48,6 +48,15 @@ _SAID: Mapping[str, str] = {
     WatchVerdict.MEMORY_CLIMBING: "will run out of memory",
     LOG_RULE: "writes no line of progress",
 }
+_HAS_SAID: Mapping[str, str] = {
+    WatchVerdict.STALLED: "has stood still",
+    WatchVerdict.SPINNING: "has stood still (its workers wait for each other)",
+    WatchVerdict.ACCELERATOR_UNUSED: "has not used its accelerator",
+    WatchVerdict.WAITING_FOR_CAPACITY: "has waited for machines",
+    WatchVerdict.WAITING_FOR_QUOTA: "has waited for quota",
+    LOG_RULE: "has written no line of progress",
+}
+"""The same where it is said since when; the verdicts that foretell something have no such moment."""
 STOOD: Mapping[str, str] = {
     WatchVerdict.STALLED: "stood still",
     WatchVerdict.SPINNING: "stood still, its workers waiting for each other",
@@ -69,7 +78,6 @@ PAID_FOR_NOTHING = frozenset(
 )
 """Reasons for which what it has cost since then was for nothing; the others say what is to come, or cost
 nothing."""
-_LASTS = PAID_FOR_NOTHING | {one.value for one in WAITING}
 _ADVICE: Mapping[str, str] = {
     WatchVerdict.STALLED: "Look where it hangs (the stacks, if telemetry gave them); cancel it if it does not go on.",
     WatchVerdict.SPINNING: "Look which worker left the others; cancel it, and start it again from its checkpoint.",
@@ -83,16 +91,17 @@ _ADVICE: Mapping[str, str] = {
 
 
 def title(name: str, trouble: Trouble) -> str:
-    """`Running: train stands still since 2026-11-28 09:29 UTC, $3.67 an hour, being cancelled`."""
-    lasts = trouble.since is not None and trouble.reason in _LASTS
-    since = f" since {moment_words(trouble.since)}" if lasts and trouble.since else ""
+    """`Running: train has stood still since 2026-11-28 09:29 UTC, $3.67 an hour, being cancelled`."""
+    said = _SAID[trouble.reason]
+    if trouble.since is not None and trouble.reason in _HAS_SAID:
+        said = f"{_HAS_SAID[trouble.reason]} since {moment_words(trouble.since)}"
     costs = f", {amount(trouble.usd_per_hour)} an hour" if trouble.usd_per_hour else ""
     end = ""
     if acts(trouble):
         end = ", being cancelled and submitted again" if trouble.resubmits else ", being cancelled"
     elif trouble.action is Action.APPROVE:
         end = ", cancel and submit it again?" if trouble.resubmits else ", cancel it?"
-    return f"Running: {name} {_SAID[trouble.reason]}{since}{costs}{end}"
+    return f"Running: {name} {said}{costs}{end}"
 
 
 def acts(trouble: Trouble) -> bool:

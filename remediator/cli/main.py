@@ -1,8 +1,8 @@
 """The command line: parse and call.
 
 Exit codes: 0 done; 1 a check failed; 2 unusable input (one line on standard error, no traceback).
-Offline commands need no settings and import no Google client. Called by `__main__` and by the installed command
-`vertex-remediator`.
+Offline commands need no settings and import no Google client. Called by `__main__` and by the
+installed command `vertex-remediator`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Whether this is worth its keep: the ledger's history as one page of HTML. Pure.
+"""The ledger's history as one page of HTML, as JSON or as CSV. Pure.
 
-Or as JSON or CSV. The page asks nothing of the network (its own policy forbids it), reads in dark and light, and works
-by keyboard and without its script. `stories` tells each chain, `render` draws them, `sums` are the
-figures at its top. Must not do I/O or read a clock. Called by the command line.
+The page asks nothing of the network (its own policy forbids it), is readable in dark and light, and
+works by keyboard and without its script. `stories` makes a Story of each chain, `render` draws them,
+`sums` are the figures at the top. Must not do I/O or read a clock. Called by the command line.
 """
 
 from remediator.report.export import as_csv, as_json

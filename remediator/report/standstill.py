@@ -1,6 +1,6 @@
 """What running jobs cost while they stood still, as the report's page shows it. Pure.
 
-Owns which watched jobs are worth a line, and that part of the page. Called by `page` and `export`.
+Owns which watched jobs are worth a line, and their figure. Called by `page` and `export`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def figure(watched: Sequence[WatchedJob]) -> tuple[str, str]:
 
 
 def lines(watched: Sequence[WatchedJob]) -> tuple[tuple[str, str, str], ...]:
-    """(job, what it did and since when, what that cost) of the dearest, raw: the page escapes."""
+    """(job, what it did and since when, what that cost) of the dearest, each cut and redacted."""
     shown_lines = []
     for one in with_spells(watched)[:_MOST_LINES]:
         since = f" since {moment_words(one.since)}" if one.alerted and one.since else ""

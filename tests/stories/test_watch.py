@@ -140,7 +140,9 @@ def test_a_hung_job_of_four_workers_is_ended_and_submitted_again_once(
     house.reconcile()
     assert len(cloud.calls("*.CancelCustomJob")) == 1
     (told,) = titles(cloud)
-    assert told.startswith("Running: pretrain stands still: its workers wait for each other since ")
+    assert told.startswith(
+        "Running: pretrain has stood still (its workers wait for each other) since "
+    )
     assert "being cancelled and submitted again" in told
     text = cloud.slack.messages[0].text
     assert "accelerator at least 9" in text
@@ -456,4 +458,4 @@ def test_a_tuning_job_is_told_of_once_and_its_trials_are_its_own_affair(
     )
     go_on(house, later, rounds=5)
     (alert,) = titles(cloud)
-    assert alert.startswith("Running: search stands still")
+    assert alert.startswith("Running: search has stood still")
