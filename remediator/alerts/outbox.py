@@ -202,6 +202,6 @@ def parts_of(chain: Chain, current: Job) -> tuple[Part, ...]:
         str(current.name),
         attempt.number if attempt else 0,
         max(current.instance_counts[0], 0) or (attempt.resume.sent if attempt else 0),
-        summary.output_of(current) or "",
+        summary.results_of(current),
     )
     return (*before, own)

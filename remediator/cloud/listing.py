@@ -20,7 +20,7 @@ from remediator.log import LogEvent
 
 _IDENTITY = ("name", "display_name", "state", "labels", "create_time")
 _ENDING = (*_IDENTITY, "error", "start_time", "end_time", "update_time")
-_ENDING_OF_BATCH = ("completion_stats", "partial_failures")
+_ENDING_OF_BATCH = ("completion_stats", "partial_failures", "model")
 _CHILDREN: Mapping[JobKind, tuple[str, ...]] = {
     JobKind.TRAINING_PIPELINE: ("training_task_metadata",),
     JobKind.HYPERPARAMETER_TUNING: ("trials",),

@@ -132,16 +132,25 @@ _BASE_OUTPUT = re.compile(r"base_?output_?directory", re.IGNORECASE)
 
 def output_of(job: Document) -> str | None:
     """Where the job's results are: a folder, a table, or None where the job names no such place."""
-    if folder := fields.text(job, "outputInfo.gcsOutputDirectory"):
-        return folder
-    if fields.text(job, "outputInfo.bigqueryOutputDataset"):
-        return batch.output_table(job)
-    for path in (batch.OUTPUT_PREFIX, batch.OUTPUT_TABLE, "runtimeConfig.gcsOutputDirectory"):
+    paths = (
+        "outputInfo.gcsOutputDirectory",
+        "outputInfo.bigqueryOutputDataset",
+        batch.OUTPUT_PREFIX,
+        batch.OUTPUT_TABLE,
+        "runtimeConfig.gcsOutputDirectory",
+    )
+    for path in paths:
         if value := fields.text(job, path):
             return value
     if job.kind is JobKind.BATCH_PREDICTION:
         return None
     return fields.base_output(job) or None
+
+
+def results_of(job: Document) -> str:
+    """As `output_of`, but the table where the results are in BigQuery and it is named; empty: nowhere."""
+    in_files = fields.text(job, "outputInfo.gcsOutputDirectory")
+    return (batch.output_table(job) if not in_files else "") or output_of(job) or ""
 
 
 def holds(job: Document, changes: Sequence[Change]) -> bool:

@@ -22,7 +22,7 @@ from remediator.job.batch import (
     data_of,
 )
 from remediator.job.rows import RowAccount
-from remediator.job.summary import output_of
+from remediator.job.summary import results_of
 from remediator.planning import regions
 from remediator.planning.costs import typical_seconds, usd_per_hour
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect
@@ -50,7 +50,7 @@ def resume_rows(draft: JobDraft, now: StepContext) -> JobDraft:
         raise StepHasNoEffect(why, Guard.ROWS)
     number = now.number - 1
     before = _last_resume(now)
-    own = Part(str(now.job.name), number, rows.done, output_of(now.job) or "")
+    own = Part(str(now.job.name), number, rows.done, results_of(now.job))
     stem = f"{label_value(now.root)}-{now.number}-{CLAIM_MARK}"
     for path, value in _places(target, stem, data).items():
         draft = draft.set(path, value)

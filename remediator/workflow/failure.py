@@ -21,6 +21,7 @@ from remediator.domain import (
     Cause,
     Diagnosis,
     Guard,
+    JobState,
     Mode,
     PermissionDenied,
     Plan,
@@ -208,6 +209,10 @@ def _planned(
     if passing and found.verdict is Cause.UNKNOWN and now - incident.first_known < RETRY_WINDOW:
         msg = "; ".join(f"{gap.source}: {gap.why}" for gap in passing)
         raise TransientError(msg)
+    if not case.is_failure and job.state is JobState.SUCCEEDED:  # its rows alone could have said so
+        reason = case.rows_unread or _no_failed_row(case)
+        close_incident(incident, ledger, Conclusion.IGNORED, reason)
+        return f"ignored: the job is {job.state}, {reason}"
     made = plan_incident(
         case,
         found,
@@ -224,6 +229,13 @@ def _planned(
     case = replace(case, gaps=(*case.gaps, *parent.gaps))
     judged = _with_judgement(incident, case, found, made, config.catalog)
     return IncidentContext(job, case, found, made, judged, chain)
+
+
+def _no_failed_row(case: Case) -> str:
+    """Why a job that succeeded has not failed, as far as its rows can say."""
+    if case.rows is not None and not case.rows.sound:
+        return f"what became of its rows is not known: {case.rows.because}"
+    return "no row of it failed"
 
 
 def _with_judgement(

@@ -56,6 +56,7 @@ from remediator.workflow.incident_key import key_of
 from remediator.workflow.permanent_errors import alert_permanent_error, alert_unreadable_document
 from remediator.workflow.refused_create import handle_refused_create
 from remediator.workflow.services import Services, VertexProject
+from remediator.workflow.silent_rows import may_hide_failed_rows
 
 FOLLOWED_EVERY = timedelta(minutes=5)
 
@@ -160,7 +161,7 @@ def _consider(job: Job, services: Services, *, known_since: datetime, late_sink:
         return f"already handled: {incident.conclusion or incident.reason}"
     if not job.state.is_terminal:
         return _follow(job, key, incident, services, now)
-    if not job.is_failure:
+    if not job.is_failure and not may_hide_failed_rows(job, services.config):
         return _conclude_unfailed(job, incident, root or key, services, now)
     prefetch = None
     if incident is None:

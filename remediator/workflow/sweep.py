@@ -39,6 +39,7 @@ from remediator.settings import Settings
 from remediator.workflow.conclusions import alert_missing_permission
 from remediator.workflow.incident_key import unknown_keys
 from remediator.workflow.services import Clock, Configuration, Services, VertexProject
+from remediator.workflow.silent_rows import may_hide_failed_rows
 
 SINK_SILENT_AFTER = timedelta(minutes=15)
 SWEPT_KINDS = tuple(JobKind)
@@ -104,7 +105,7 @@ def sweep(
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="sweep") as pool:
         sweep = with_current_deadline(
             lambda one: _unknown(
-                services.config.settings,
+                services.config,
                 services.vertex,
                 services.records.ledger,
                 *one,
@@ -146,7 +147,7 @@ def failed_since(
 
 
 def _unknown(
-    settings: Settings,
+    config: Configuration,
     vertex: VertexProject,
     ledger: Ledger,
     location: str,
@@ -166,14 +167,15 @@ def _unknown(
     if places.is_left(location):
         return {}, 0, TransientError(f"{location} did not answer: left for the next round")
     try:
-        for page in _failed(settings, vertex, ledger, location, kind, now, may_go_on):
+        for page in _failed(config.settings, vertex, ledger, location, kind, now, may_go_on):
             places.answered(location)
             failed = [job for job in page if job.is_failure]
             unknown = unknown_keys(failed, ledger)
+            _open_silent(page, config, ledger, now)
             stale: dict[str, Job] = {}
             for key, job in unknown.items():
                 ended = job.end_time
-                within = ended is None or now - ended <= settings.lookback
+                within = ended is None or now - ended <= config.settings.lookback
                 if within:
                     found.setdefault(key, job)
                 else:
@@ -192,6 +194,25 @@ def _unknown(
             places.failed(location)
         return found, old, err
     return found, old, None
+
+
+def _open_silent(
+    page: tuple[Job, ...], config: Configuration, ledger: Ledger, now: datetime
+) -> None:
+    """Incidents of jobs of which only their rows can say that they failed, due at once.
+
+    They are not announced: most of them have not failed.
+    """
+    since = now - config.settings.lookback
+    silent = [
+        job
+        for job in page
+        if may_hide_failed_rows(job, config) and (job.end_time is None or job.end_time >= since)
+    ]
+    ledger.open_many(
+        replace(_recorded(key, job, now, Conclusion.NONE), stage=Stage.UNSETTLED, due=now)
+        for key, job in unknown_keys(silent, ledger).items()
+    )
 
 
 def _failed(

@@ -222,6 +222,73 @@ def test_a_batch_that_succeeded_with_passing_failures_sends_those_and_no_others(
     assert len(outcomes(cloud)[-1]["outputs"]) == 2
 
 
+def succeeded(batches: Batches, texts: Sequence[Mapping[str, Any]], **more: Any) -> dict[str, Any]:
+    """A Gemini batch that Vertex calls SUCCEEDED and of which it counted no row."""
+    return batches.ended(
+        requests_of(len(texts)), {"predictions.jsonl": texts}, state="SUCCEEDED", **more
+    )
+
+
+def found_and_looked_at(house: House) -> None:
+    """One round finds the batch in the list, the next reads its rows."""
+    house.reconcile()
+    house.reconcile()
+
+
+def test_a_success_that_counts_no_failure_is_read_and_its_failed_rows_run_again(
+    resuming: House, cloud: Any, batches: Batches
+) -> None:
+    rows = requests_of(50)
+    texts = [failed(row, DEADLINE) if n % 10 == 3 else answered(row) for n, row in enumerate(rows)]
+    job = succeeded(batches, texts)
+    found_and_looked_at(resuming)
+    (made,) = made_jobs(cloud, job)
+    assert input_of(cloud, made) == rows[3::10]
+    assert "5 rows are left" in cloud.slack.messages[0].text
+    to_the_end(resuming, cloud)
+    assert len(made_jobs(cloud, job)) == 1
+
+
+def test_a_success_whose_rows_are_all_done_is_read_once_and_nobody_is_told(
+    resuming: House, cloud: Any, batches: Batches
+) -> None:
+    job = succeeded(batches, [answered(row) for row in requests_of(20)])
+    found_and_looked_at(resuming)
+    reads = len(cloud.calls("storage.objects.get"))
+    assert reads > 0
+    resuming.reconcile()
+    resuming.reconcile()
+    assert len(cloud.calls("storage.objects.get")) == reads
+    assert made_jobs(cloud, job) == []
+    assert cloud.slack.messages == []
+    assert cloud.logs.find('logName:"vertex-remediator-job-failures"') == []
+
+
+def test_a_success_all_of_whose_rows_failed_is_told(
+    resuming: House, cloud: Any, batches: Batches
+) -> None:
+    job = succeeded(batches, [failed(row, BAD) for row in requests_of(20)])
+    found_and_looked_at(resuming)
+    assert made_jobs(cloud, job) == []
+    (told,) = cloud.slack.messages
+    assert "no row is left that may come back" in told.text
+
+
+@pytest.mark.parametrize(
+    ("policies", "settings"),
+    [(POLICIES, {}), (POLICIES.replace("rows: remaining", ""), {"REMEDIATOR_RESUME_BUCKET": OURS})],
+    ids=["no-bucket", "no-step"],
+)
+def test_without_anything_to_do_about_it_a_success_is_not_read(
+    open_house: Callable[..., House], cloud: Any, batches: Batches, policies: str, settings: Any
+) -> None:
+    house = open_house(policies, **settings)
+    succeeded(batches, [failed(row, DEADLINE) for row in requests_of(20)])
+    found_and_looked_at(house)
+    assert cloud.calls("storage.objects.get") == []
+    assert cloud.slack.messages == []
+
+
 def test_a_custom_batch_with_a_key_field_dead_at_70_percent(
     resuming: House, cloud: Any, batches: Batches, capsys: pytest.CaptureFixture[str]
 ) -> None:
