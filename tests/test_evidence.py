@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from remediator.case import Gap, Probe, Saved, Series
+from remediator.cloud.metrics import TRAINING_METRICS
 from remediator.domain import (
     JobName,
     Json,
@@ -21,7 +22,9 @@ from remediator.domain import (
     TransientError,
 )
 from remediator.evidence.collect import Readers, ReadingPlan, gather
+from remediator.evidence.sources import reading_plan_of
 from remediator.job import Job
+from remediator.policy import load
 from tests.waiting import HANG_SECONDS
 
 START = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
@@ -447,3 +450,36 @@ def test_quotas_that_may_not_be_read_are_no_gap(why: Exception) -> None:
 
 def _raise(why: Exception) -> None:
     raise why
+
+
+@pytest.mark.parametrize(
+    ("machine_spec", "reads_devices"),
+    [
+        ({"machineType": "n1-standard-8"}, False),
+        ({"machineType": "c9-made-up-8"}, True),
+        ({"machineType": "ct5lp-hightpu-4t", "tpuTopology": "2x2"}, True),
+        (
+            {
+                "machineType": "n1-standard-8",
+                "acceleratorType": "NVIDIA_TESLA_T4",
+                "acceleratorCount": 1,
+            },
+            True,
+        ),
+        (None, True),
+    ],
+)
+def test_series_of_accelerators_are_read_where_the_job_may_have_any(
+    machine_spec: Json | None, reads_devices: bool
+) -> None:
+    body = JOB.to_json()
+    if machine_spec:
+        body["jobSpec"] = {"workerPoolSpecs": [{"machineSpec": machine_spec, "replicaCount": "1"}]}
+    policies = load(
+        "version: 1\nmode: observe\npolicies: [{name: rest, when: {}, do: []}]\n"
+    ).policies
+    assert policies is not None
+    reading = reading_plan_of(Job.parse(body), policies, project="p", settled=False)
+    read = [one for one in TRAINING_METRICS if one not in reading.metrics_unread]
+    assert any("accelerator" in one for one in read) is reads_devices
+    assert len(read) == (6 if reads_devices else 4)

@@ -257,7 +257,8 @@ def series_of(message: Any) -> Series:
         interval, value = point.interval, point.value
         # What is 0 may also not be there at all, which takes longer to find out.
         number = value.double_value or _number(value)
-        moment = _moment(interval.end_time) if interval.HasField("end_time") else None
+        end = interval.end_time
+        moment = _moment(end) if end.seconds or interval.HasField("end_time") else None
         if moment is not None and number is not None:
             points.append((moment, number))
     return Series(
@@ -278,10 +279,16 @@ def _number(value: Any) -> float | None:
     return value.distribution_value.mean or None if kind == "distribution_value" else None
 
 
+_YEAR_3000 = 32_503_680_000  # in seconds since 1970
+
+
 def _moment(end: Any) -> datetime | None:
     """The Timestamp, to the microsecond below; None in a year that is not usable."""
+    seconds = end.seconds
+    if 0 <= seconds < _YEAR_3000 and not end.nanos:  # a run has hundreds, and all are
+        return datetime.fromtimestamp(seconds, UTC)
     try:
-        moment = datetime.fromtimestamp(end.seconds, UTC)
+        moment = datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         return None
     if end.nanos:

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from remediator.case import RAW_ONLY_UP_TO, RAW_WINDOW
+from remediator.catalog.catalog import Catalog
 from remediator.domain import JobKind
 from remediator.evidence.collect import ReadingPlan
 from remediator.job import Job
@@ -67,6 +68,7 @@ def reading_plan_of(
         saved_under=saved,
         quotas=vertex_metrics(job.error_message),
         has_metrics=job.kind is not JobKind.BATCH_PREDICTION,
+        metrics_unread=frozenset() if _may_have_devices(job) else _OF_DEVICES,
         raw_for=None if job.state.is_terminal else RAW_ONLY_UP_TO,
     )
 
@@ -93,8 +95,16 @@ def running_plan_of(
     )
 
 
+def _may_have_devices(job: Job) -> bool:
+    """False where each pool runs on a machine that has no accelerator: then no series tells of one."""
+    machines = [Catalog.built_in().machine(pool.hardware.machine) for pool in job.pools]
+    has_none = all(machine is not None and not machine.device for machine in machines)
+    return not has_none or not machines or any(pool.hardware.count for pool in job.pools)
+
+
 _DEVICE = "ml.googleapis.com/training/accelerator/utilization"
 _DEVICE_MEMORY = "ml.googleapis.com/training/accelerator/memory/utilization"
+_OF_DEVICES = frozenset({_DEVICE, _DEVICE_MEMORY})
 
 
 def _may_move(policies: Policies) -> bool:

@@ -9,14 +9,13 @@ what is none of these. Pure: a text comes in. Called by `assembly` and the comma
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import yaml
 
 from remediator.case import CASE_KEYS, Gap
 from remediator.domain import COLLECTIONS, InvalidInput, Json
@@ -246,23 +245,30 @@ def _probable(key: str) -> str:
 # --- YAML ----------------------------------------------------------------------------------------
 
 
-class _Loader(yaml.SafeLoader):
+@functools.cache
+def _loader() -> Any:
     """YAML as gcloud writes it: times stay text, as they are in JSON."""
+    import yaml  # noqa: PLC0415  # most inputs are JSON, and it costs 12 ms (measured)
 
+    class Loader(yaml.SafeLoader):
+        pass
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return Loader
 
 
 def _from_yaml(text: str, name: str) -> Material | None:
     """Jobs or log entries in YAML, one document or several; None where it is none of these."""
     if not _YAML_START.match(text.lstrip()):
         return None
+    import yaml  # noqa: PLC0415  # as above
+
     try:
         values = [
-            value for value in yaml.load_all(text, Loader=_Loader) if value is not None
+            value for value in yaml.load_all(text, Loader=_loader()) if value is not None
         ]  # a SafeLoader
     except (yaml.YAMLError, RecursionError, ValueError):
         return None
