@@ -6,6 +6,7 @@ client's, and what its message says of the other side. Pure; called by `texts`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from remediator.diagnosis.lazy_patterns import Late, Linear
@@ -22,6 +23,13 @@ _CLIENT_IN_LINE = Linear(
     rf"(?:^|[\s('\"])(?:{CLIENTS.pattern})(?:\w{{1,60}}\.){{0,8}}(?:[A-Z]\w{{2,60}})?[:(]|(?i:{AUTHORS})",
     ignore_case=False,
 )
+# What the C library says of a socket (errno(3)), or a transfer library in its words, of a file named by a URL.
+_URL = Late(r"\b(?:https?|ftps?|sftp)://[^\s/]")
+_SOCKET_ERROR = Linear(
+    r": ?(?:connection (?:refused|reset by peer|timed out)|device or resource busy|network is unreachable|no route to host|host is down|broken pipe|operation timed out|name or service not known|temporary failure in name resolution)\W{0,3}$",
+    needs="connection device network route host broken operation name temporary",
+)
+_OF_ITS_OWN = Late(r"\bprobe\b|://(?:localhost|127\.|0\.0\.0\.0|\[::1\])", re.IGNORECASE)
 _SPEAKS = Linear(AUTHORS, needs=AUTHORS_NEED)
 
 
@@ -47,6 +55,13 @@ def spoken_in(text: str) -> Signature | None:
         speaks = _CLIENT_IN_LINE.is_in(head)
     else:
         speaks = _SPEAKS.is_in(head)
-    if not speaks:
+    if not speaks and not _is_socket_error_of_a_url(head):
         return None
     return client_signature_in(text[:_TEXT])
+
+
+def _is_socket_error_of_a_url(head: str) -> bool:
+    """Whatever wrote it: a URL of another host, and what the C library says of a socket at the line's end."""
+    return bool(
+        _URL.search(head) and _SOCKET_ERROR.is_in(head.rstrip()) and not _OF_ITS_OWN.search(head)
+    )

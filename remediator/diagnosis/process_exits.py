@@ -31,7 +31,7 @@ _WORDS_OF_USE = Late(
     re.IGNORECASE,
 )
 _WORDS_OF_DATA = Late(
-    r"\b(?:missing|no such|not found|find|locate|open(?:ing)?|load(?:ing)? (?:data|file|language|index)|empty|corrupt|truncated|malformed|mismatch|different|duplicate|unsorted|unexpected (?:end|eof|value|token)|parse|invalid (?:row|record|line|file|data|format|value)|line \d+)\b",
+    r"\b(?:missing|no such|not found|n[o']t exist|no [^.:]{1,60} found|find|could not open|locate|open(?:ing)?|load(?:ing)? (?:data|file|language|index)|empty|corrupt|truncated|malformed|mismatch|different|duplicate|unsorted|unexpected (?:end|eof|value|token)|parse|invalid (?:row|record|line|file|data|format|value)|line \d+)\b",
     re.IGNORECASE,
 )
 _QUOTED = 200  # characters; chosen
@@ -41,6 +41,9 @@ _ROOM = 0.75  # of the machine's memory, chosen: what is read once a minute may 
 
 _KILLED, _CRASHED = 137, frozenset({134, 139, 127})
 """Documented: POSIX, 128 and the signal's number; 127 is the shell's for what it did not find."""
+_CHILD_KILLED = 256 - 9
+"""Documented: POSIX, an exit status is the low eight bits of what is returned; Python's return code of a child
+that a signal ended is the signal's number, negative."""
 _LEAST_OF_SHELL, _MOST_OF_SIGNALS = 124, 192
 """Documented: between them stand `timeout`'s statuses, the shell's own, and signals."""
 
@@ -60,8 +63,29 @@ def exit_evidence(
         yield from _killed(job, reading, memory)
     elif status in _CRASHED:
         yield from _crashed(reading, limit)
+    elif status == _CHILD_KILLED:
+        yield from _child_killed(reading)
     elif not _LEAST_OF_SHELL <= status <= _MOST_OF_SIGNALS:
         yield from _gave_up(reading)
+
+
+def _child_killed(reading: TextEvidence) -> Iterator[WeightedEvidence]:
+    """A parent that exits with its child's return code, -9: signal 9 came to a child, and whoever names no
+    other cause was killed for memory.
+    """
+    if any(s.weight > weight_of("status-explained") and not _is_status(s) for s in reading.signs):
+        return
+    says = f"it exited with {_CHILD_KILLED}, which is -9: a child of it was killed by signal 9"
+    weight = weight_of("child-killed-by-status")
+    yield weighted_evidence(
+        Cause.MEMORY_PRESSURE,
+        weight,
+        Source.JOB,
+        "error",
+        says,
+        symptom=True,
+        group="worker-killed",
+    )
 
 
 def stopped_signs(reading: TextEvidence) -> Iterator[WeightedEvidence]:

@@ -78,6 +78,10 @@ class Headed:
         return reader is not None and reader(text)
 
     def _node(self, text: str) -> bool:
+        if not self.traced and text.strip() == _R_END:
+            # What R calls an error of no function's ("Error: message") looked like Node's.
+            self.runtime, self.name, self.traced = "r", "R", True
+            return True
         found = _NODE_FRAME.match(text)
         if found is not None:
             self.traced = True

@@ -328,8 +328,10 @@ class _LogReader:
 
 def _prefix_of(text: str) -> Late | None:
     """What a logger put before "Traceback", as it will stand before each of its lines."""
-    if not text.strip() or "╭" in text:
+    if not text or "╭" in text:
         return None
+    if not text.strip():
+        return Late(re.escape(text))  # a logger that indents what it was handed
     return Late(r"\d+".join(re.escape(part) for part in re.split(r"\d+", text)))
 
 

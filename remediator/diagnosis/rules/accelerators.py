@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.metrics import describe
 from remediator.diagnosis.rules.features import BUSY_MEAN, CaseFeatures, timeout_words
 from remediator.diagnosis.signature import Tag, TextPlace
@@ -65,6 +66,53 @@ def weigh_wanted_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
             symptom=not facts.timed_out and tag is not Tag.GPU_RAISED,
             group="gpu-wanted",
         )
+
+
+# A device that computes, and that the build, or the machine, has none: of whatever program.
+_DEVICE = r"\b(?:gpus?|cuda|rocm|nvidia|cudnn|opencl)\b"
+_OF_BUILD = Linear(
+    rf"{_DEVICE}[^.]{{0,80}}\bnot (?:enabled|built|compiled|included|supported) (?:in|by|with)\b[^.]{{0,30}}\b(?:build|binary|version|package|installation)\b"
+    rf"|\b(?:built|compiled|build|binary|wheel)\b[^.]{{0,40}}\bwithout\b[^.]{{0,20}}{_DEVICE}"
+    rf"|\bwithout\b[^.]{{0,20}}{_DEVICE}[^.]{{0,20}}\b(?:package|support)\b",
+    needs="gpu cuda rocm nvidia cudnn opencl",
+)
+_OF_MACHINE = Linear(
+    rf"{_DEVICE}[^.]{{0,60}}\b(?:can ?not be found|could not be found|not found|not available|unavailable|is missing)\b"
+    rf"|\bno\b[^.]{{0,30}}{_DEVICE}[^.]{{0,40}}\b(?:found|available|detected|present|visible)\b",
+    needs="gpu cuda rocm nvidia cudnn opencl",
+)
+
+
+def weigh_missing_device(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """What ended the program speaks of a device that its build cannot use, or that is not there.
+
+    Of a build no machine helps; a machine without an accelerator explains the other. The exception that
+    ended it is asked, or else its last words.
+    """
+    workload = facts.workload
+    ended = facts.reading.raised[-1] if facts.reading.raised else facts.reading.last_words
+    if not facts.crashed or ended is None or workload.cpu_image or workload.hides_gpus:
+        return
+    says = f'{ended.author} ends with: "{ended.text[:_QUOTED]}"'
+    if _OF_BUILD.is_in(ended.text[:_ENDING]):
+        cause, weight = Cause.INVALID_CONFIG, weight_of("build-without-device")
+        says += ": its build cannot use one"
+    elif (
+        workload.machine_type
+        and not workload.has_accelerator
+        and _OF_MACHINE.is_in(ended.text[:_ENDING])
+    ):
+        cause, weight = Cause.ACCELERATOR_MISSING, weight_of("device-not-there")
+        says += f"; {workload.machine_type} has none"
+    else:
+        return
+    yield weighted_evidence(cause, weight, ended.source, ended.where, says, group="gpu-wanted")
+    # That something was raised is how it shows.
+    against = weight_of("device-against-code")
+    yield weighted_evidence(Cause.USER_CODE_ERROR, against, ended.source, ended.where, says)
+
+
+_QUOTED, _ENDING = 200, 2_000  # characters; chosen
 
 
 def weigh_configured_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:

@@ -30,10 +30,10 @@ SOCKETS = Late(
 )
 """The same by the class alone, of whatever package: what sockets raise, and names that say as much."""
 
-AUTHORS = r"\bcurl: \(\d{1,3}\)|\bwget: |^--\d{4}-|\bgsutil\b|\bpsql: |\bmysql: |\brclone: |\bsftp: |\bscp: |\bfatal error: an error occurred \(|\brsync: |\bredis-cli\b|\bmongosh?: |\bapt-get\b|^error \d{1,2}: http|^error \d{4} \([0-9a-z]{5}\)"
-"""How the field's tools name themselves before they say what a server said."""
+AUTHORS = r"\bcurl: \(\d{1,3}\)|\bwget: |^--\d{4}-|\bgsutil\b|\bpsql: |\bmysql: |\brclone: |\bsftp: |\bscp: |\bfatal error: an error occurred \(|\brsync: |\bredis-cli\b|\bmongosh?: |\bapt-get\b|^error \d{1,2}: http|^error \d{4} \([0-9a-z]{5}\)|\berrno::e(?:conn\w{4,9}|timedout|hostunreach|netunreach)\b"
+"""How the field's tools, and Ruby's sockets, name themselves before they say what a server said."""
 
-AUTHORS_NEED = "curl: wget: -- gsutil psql: mysql: rclone: sftp: scp: fatal rsync: redis-cli mongo apt-get error"
+AUTHORS_NEED = "curl: wget: -- gsutil psql: mysql: rclone: sftp: scp: fatal rsync: redis-cli mongo apt-get error errno::e"
 """Words of which a line holds one at least, where `AUTHORS` matches."""
 
 BUGS = Late(

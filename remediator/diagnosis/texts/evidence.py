@@ -19,6 +19,7 @@ from remediator.diagnosis.matching import (
     silenced_everywhere_by,
 )
 from remediator.diagnosis.signature import Signature, Tag, TextPlace
+from remediator.diagnosis.signatures.authors import CLIENTS
 from remediator.diagnosis.texts.case_text import CODE_NAMES, CaseText
 from remediator.diagnosis.texts.failed_rows import FailedRows
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
@@ -113,12 +114,16 @@ def signatures_of(case_text: CaseText) -> tuple[Signature, ...]:
         return _rows_of_answer(answered, rows)
     if case_text.spoken is not None:
         return (case_text.spoken, *(row for row in rows if Tag.PASSING in row.tags))
+    if case_text.chain and _STATUS.search(case_text.text) and not CLIENTS.match(case_text.text):
+        # What a library calls an invalid argument is one of its functions', not the job's.
+        rows = tuple(row for row in rows if row.id != _ARGUMENT)
     if case_text.traced and not any(row.id == _TRACED for row in rows):
         rows = (*rows, signature(_TRACED))
     return rows
 
 
-_TRACED = "code-traceback"
+_STATUS = re.compile(r"\binvalid_?argument\b", re.IGNORECASE)
+_TRACED, _ARGUMENT = "code-traceback", "config-argument"
 _ANSWER = re.compile(r"Non-OK result (\d{3})\b")
 _NO_ROUTE, _BAD_REQUESTS = (
     frozenset({404, 405, 501}),

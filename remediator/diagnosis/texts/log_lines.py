@@ -100,7 +100,8 @@ def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
             break
         if not text or _OF_HELP.is_in(text):
             continue
-        if (complains(text) and not is_quiet(one)) or (not block and _by_name(one, job)):
+        loud = not is_quiet(one) or _SAYS_ERROR.is_in(text[:_LEVEL_READ])
+        if (complains(text) and loud) or (not block and _by_name(one, job)):
             block.append(one)
         elif block or others == _OTHERS_AFTER:
             break
@@ -132,6 +133,11 @@ def _by_name(said: LogItem, job: Job) -> bool:
     )
 
 
+# A program that prints its errors where it prints all else, and calls them so.
+_SAYS_ERROR = Linear(
+    r"^\W{0,6}(?:\w{1,20}\W{1,3}){0,3}(?:error|fatal)\b|[:\d]\W{0,3}(?:\w{1,12} )?error\b",
+    needs="error fatal",
+)
 _PROGRAM = Late(r"(?P<name>[A-Za-z][\w.+-]{1,40}): \S")
 _STOP = Linear(
     r"\b(?:received|got|caught|sending|sent)\b.{0,30}\b(?:SIGTERM|signal:? (?:15|TERM))\b"
@@ -142,7 +148,7 @@ _STOP = Linear(
 _LAST_READ, _LAST_WORDS, _OTHERS_AFTER = 60, 5, 3  # lines; chosen
 # What programs print below their error: rules, and where to read on.
 _OF_HELP = Linear(
-    r"^[-=_*#~ ]{8,}$|^\W*exiting\b|for (?:more|further|additional) (?:information|details|help)|\bplease (?:read|check|see|refer|report|contact|visit|consult|provide)\b|\bre-?run\b.{0,40}\b(?:with|using)\b|^\S{0,20}\s{0,4}https?://\S+$|\bwebsite at https?:|^\W*\[Help \d+\]|\bthank you\b|full stack trace|\b(?:log|report) (?:file )?can be found\b|^try .{1,60}--help|^\W*(?:error|fatal)\W*$",
+    r"^[-=_*#~ ]{8,}$|\bexiting\W*$|^\W*exiting\b[^:]{0,20}$|for (?:more|further|additional) (?:information|details|help)|\bplease (?:read|check|see|refer|report|contact|visit|consult|provide)\b|\bre-?run\b.{0,40}\b(?:with|using)\b|^\S{0,20}\s{0,4}https?://\S+$|\bwebsite at https?:|^\W*\[Help \d+\]|\bthank you\b|full stack trace|\b(?:log|report) (?:file )?can be found\b|^try .{1,60}--help|^\W*(?:error|fatal)\W*$",
 )
 
 

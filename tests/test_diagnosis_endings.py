@@ -1,0 +1,128 @@
+"""What ended a program, in whoever's words: sockets, devices, paths, a child's status."""
+
+from __future__ import annotations
+
+import pytest
+
+from remediator.case import LogLine
+from remediator.diagnosis.open_trace import LogItem
+from remediator.diagnosis.structure import read_log
+from remediator.domain import Cause
+from tests.case_parts import custom, lines, of
+
+EXITED = "The replica workerpool0-0 exited with a non-zero status of {}. Termination reason: Error."
+
+
+def ended(*texts: str, status: int = 1, severity: str = "ERROR", **job: object) -> dict:
+    """A custom job that wrote these lines and exited with this status."""
+    told = lines(*((400 + i, text) for i, text in enumerate(texts)))
+    for entry in told:
+        entry["severity"] = severity
+    return {**custom(600, EXITED.format(status), **job), "logEntries": told}
+
+
+WITH_GPU = {
+    "jobSpec": {
+        "workerPoolSpecs": [
+            {
+                "machineSpec": {
+                    "machineType": "n1-standard-8",
+                    "acceleratorType": "NVIDIA_TESLA_T4",
+                    "acceleratorCount": 1,
+                },
+                "replicaCount": "1",
+            }
+        ]
+    }
+}
+TRACE = (
+    "Traceback (most recent call last):",
+    '  File "/app/run.py", line 3, in <module>',
+    "    go()",
+)
+
+ENDINGS = [
+    pytest.param(
+        ended('tabix: failed to open "https://ftp.partner.example/a.vcf.gz" : Connection refused'),
+        Cause.TRANSIENT_BACKEND,
+        id="socket-error-of-a-url",
+    ),
+    pytest.param(
+        ended("cannot read ftp://data.partner.example/b.bam: No route to host"),
+        Cause.NETWORK_LATENCY,
+        id="no-route-to-the-host-of-a-url",
+    ),
+    pytest.param(
+        ended(
+            'Startup probe failed: Get "http://10.4.0.7:8000/ready": dial tcp 10.4.0.7:8000: connection refused'
+        ),
+        Cause.SLOW_STARTUP,
+        id="a-probe-is-no-other-host",
+    ),
+    pytest.param(
+        ended('(EE): index "/data/ref/genome" does not exist', "Exiting now ...", status=3),
+        Cause.BAD_INPUT,
+        id="path-that-does-not-exist",
+    ),
+    pytest.param(
+        ended("aligner: fatal error: no index found for [/data/ref]", status=2),
+        Cause.BAD_INPUT,
+        id="nothing-found",
+    ),
+    pytest.param(
+        ended("== Fatal ==  file is empty: /data/reads.fq", status=4, severity="INFO"),
+        Cause.BAD_INPUT,
+        id="an-error-on-stdout",
+    ),
+    pytest.param(
+        ended(*TRACE, "treelib.TreeError: ROCm support is not included in this wheel's build."),
+        Cause.INVALID_CONFIG,
+        id="build-without-the-device",
+    ),
+    pytest.param(
+        ended(*TRACE, "simlib.DriverError: the NVIDIA driver could not be found"),
+        Cause.ACCELERATOR_MISSING,
+        id="device-not-there",
+    ),
+    pytest.param(
+        ended("worker failed, see its log", status=247), Cause.MEMORY_PRESSURE, id="child-killed"
+    ),
+    pytest.param(
+        ended(*TRACE, "mathlib.errors.InvalidArgument: INVALID_ARGUMENT : rank 3, expected 2"),
+        Cause.USER_CODE_ERROR,
+        id="invalid-argument-of-a-library",
+    ),
+    pytest.param(
+        ended(*TRACE, "google.api_core.exceptions.InvalidArgument: 400 INVALID_ARGUMENT"),
+        Cause.INVALID_CONFIG,
+        id="invalid-argument-of-the-service",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "cause"), ENDINGS)
+def test_what_ended_a_program_names_the_cause(body: dict, cause: Cause) -> None:
+    assert of(body).verdict is cause
+
+
+def test_a_device_that_the_machine_has_is_not_missing() -> None:
+    body = ended(*TRACE, "simlib.DriverError: the NVIDIA driver could not be found", **WITH_GPU)
+    assert of(body).verdict is not Cause.ACCELERATOR_MISSING
+
+
+def raised_in(*texts: str) -> list[LogItem]:
+    entries = [entry for text in texts for entry in lines((1, text))]
+    return [one for one in read_log([LogLine.parse(entry) for entry in entries]) if one.raised]
+
+
+def test_an_error_of_r_without_a_function_is_one_thing() -> None:
+    (found,) = raised_in("Error: `n` must be a positive number", "Execution halted")
+    assert (found.raised[0].name, found.traced) == ("R", True)
+
+
+def test_a_traceback_that_a_logger_indents_is_one_thing() -> None:
+    last = "\tfeeds.ConnectionResetError: closed by the other side"
+    (found,) = raised_in(*(f"\t{one}" for one in TRACE), last)
+    assert found.raised[0].name == "feeds.ConnectionResetError"
+    assert found.frame is not None
+    assert (found.frame.file, found.frame.line) == ("/app/run.py", 3)
