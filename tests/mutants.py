@@ -26,8 +26,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 _COPIED = ("remediator", "tests", "twin", "docs", "deploy", "telemetry", "bench")
 _FILES = ("main.py", "policies.yaml", "requirements.txt", "pyproject.toml")
-_LEDGER = ("tests/ledger/test_claims.py", "tests/ledger/test_counters.py")
-_POLICY = ("tests/policy", "tests/test_planner.py", "tests/test_guards.py")
+_LEDGER = (
+    "tests/ledger/test_claims.py",
+    "tests/ledger/test_attempts.py",
+    "tests/ledger/test_counters.py",
+)
+_POLICY = ("tests/policy", "tests/planning", "tests/test_guards.py")
 
 
 _QUIET = ("-p", "no:cacheprovider", "-p", "no:xdist")
@@ -49,7 +53,7 @@ class Room:
 
 
 ROOMS = {
-    "resubmit": Room(("workflow/resubmit.py", "workflow/claims.py"), ("tests/workflow/test_resubmit.py",)),
+    "resubmit": Room(("workflow/resubmit.py", "workflow/claims.py"), ("tests/workflow/test_resubmit.py", "tests/workflow/test_resubmit_answers.py", "tests/workflow/test_resubmit_take_over.py")),
     "claims": Room(
         ("ledger/claims.py", "ledger/spending.py", "ledger/documents.py", "ledger/records.py"),
         _LEDGER,

@@ -21,7 +21,7 @@ from remediator.domain import Cause, JobKind, path_steps
 from remediator.job import Job
 from remediator.job.validation import why_incomplete
 from tests.jobs import BATCH, CUSTOM, EVERY_KIND, PIPELINE, TRAINING, TUNING, case, job
-from tests.test_planner import ladder, planned
+from tests.planning.planner_cases import ladder, planned
 
 BOOK = Catalog.built_in()
 HOUSE = Path(__file__).resolve().parents[1] / "remediator"
