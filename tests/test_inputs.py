@@ -295,7 +295,7 @@ def test_no_alert_is_shown_of_a_job_that_has_not_failed(
     assert run("alert", "preview", *given, "--html") == (0, said, "")
     assert run("alert", "preview", *given, "--channel", "ml", "--json") == (0, "null\n", said)
     plan = json.loads(run("plan", *given, "--json")[1])
-    seen = ", what is seen of it is unknown" if state == "RUNNING" else ""  # no metrics
+    seen = "; its watch verdict is unknown" if state == "RUNNING" else ""  # no metrics
     assert plan["because"] == f"The job is {state}: it has not failed{seen}."
     assert (plan["action"], plan["alerts"], plan["request"]) == ("alert", [], None)
 
@@ -664,7 +664,7 @@ def test_a_log_that_complains_of_nothing_has_no_alert(run: Any, tmp_path: Path) 
     (tmp_path / "fine.log").write_text("epoch 1\ntraining complete\n")
     preview = ("alert", "preview", "fine.log", "--policies", "policies.yaml", "--channel", "ml")
     code, out, _ = run(*preview)
-    assert (code, out) == (0, "no alert is sent: the log complains of nothing\n")
+    assert (code, out) == (0, "no alert is sent: the log shows no error\n")
 
 
 def test_why_a_running_job_is_not_watched_is_said(run: Any, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def alert_preview(args: argparse.Namespace) -> int:
     if state and found.case.job.state not in {JobState.UNSPECIFIED, *RUNS}:
         return _no_alert(args, state)
     if found.silent:
-        return _no_alert(args, "the log complains of nothing")
+        return _no_alert(args, "the log shows no error")
     made = project_asks.preview(
         open_app_with_policies(args),
         found.case,

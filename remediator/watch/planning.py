@@ -90,7 +90,7 @@ def _nothing(
         why = f"the job is {state}, and its label {SWITCH_LABEL}=off says never to touch it"
     else:
         verdict = judge.judged().verdict.value.replace("_", " ")
-        why = f"the job is {state}: it has not failed, what is seen of it is {verdict}"
+        why = f"the job is {state}: it has not failed; its watch verdict is {verdict}"
         why += ", and no entry of `watch` matches" if policies.watch else ""
     return Plan(
         job=str(job.name),
