@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+
 import pytest
 
-from bench.remediation import partial, wide
-from bench.remediation.fleet import MIXES, build
+from bench.remediation import partial, sweep, wide
+from bench.remediation.fleet import MIXES, build, one_of
 from bench.remediation.fleets import of_module
 from bench.remediation.run import (
+    ENGINEER,
     Told,
     fleet_of,
+    over_engineer,
     policies,
     recovered,
     treat,
@@ -19,6 +24,7 @@ from bench.remediation.run import (
 )
 from bench.remediation.strategies import Blind, Failover, Product, cheapest
 from bench.remediation.world import case_of, first_at, run
+from remediator.job import Job
 
 Played = dict[str, list[Told]]
 
@@ -35,6 +41,21 @@ def test_a_fleet_is_drawn_from_its_seed_alone() -> None:
     assert {job.cause for job in build(5, 600, "even")} == {
         job.cause for mix in MIXES for job in build(5, 600, mix)
     }
+
+
+def test_more_texts_to_draw_from_leave_what_is_drawn_after_them_as_it_was() -> None:
+    few, many = random.Random(7), random.Random(7)
+    assert one_of(["a", "b", "c"], few) in "abc"
+    assert one_of([str(n) for n in range(1000)], many).isdigit()
+    assert few.random() == many.random()
+
+
+def test_money_over_the_engineers_is_told_of_jobs_that_fare_alike_too(fleet: Played) -> None:
+    assert over_engineer(fleet, ENGINEER) == (1.0, 1.0)
+    # Nobody spends on a job that both leave: there is nothing to compare.
+    assert over_engineer(fleet, "no action") == (0.0, None)
+    whole, alike = over_engineer(fleet, "vertex-remediator")
+    assert 0 < (whole or 0) <= (alike or 0) < 1  # what the engineer alone recovers costs him alone
 
 
 def test_every_strategy_gets_the_same_jobs(fleet: Played) -> None:
@@ -172,3 +193,21 @@ def test_partial_batches_cost_less_when_only_the_rows_that_are_left_run() -> Non
     assert sum(one.resumes for one in ours) >= 4
     assert all(one.done <= one.can_be_done for pair in pairs for one in pair)
     assert sum(one.done for one in ours) > 0.95 * sum(one.can_be_done for one in ours)
+
+
+def test_a_sweep_of_planned_attempts_loses_nothing_and_would_see_a_loss() -> None:
+    failures = itertools.islice(sweep.of_catalogue(5), 0, None, 60)
+    told = [one for failure in failures for one in sweep.walked(failure, {"": policies(wide=True)})]
+    assert len(told) > 20
+    assert {losses for _, losses in told} == {()}
+    first = Job.parse(sweep_job("a2-highgpu-2g", "NVIDIA_TESLA_A100", 2, "us-central1"))
+    worse = Job.parse(sweep_job("g2-standard-8", "NVIDIA_L4", 1, "europe-west4"))
+    lost = sweep.losses(first, worse, {"reads": "US"})
+    assert lost == ("devices", "device memory", "locality")
+
+
+def sweep_job(machine: str, device: str, count: int, region: str) -> dict[str, object]:
+    spec = {"machineType": machine, "acceleratorType": device, "acceleratorCount": count}
+    pools = [{"machineSpec": spec, "replicaCount": "1"}]
+    name = f"projects/7/locations/{region}/customJobs/1"
+    return {"name": name, "jobSpec": {"workerPoolSpecs": pools}}

@@ -369,6 +369,11 @@ def test_more_memory_is_the_cheapest_of_the_generation_with_twice_as_much(
             "no: no accelerator that may be had in us-central1 has more than 80 GiB on each device",
         ),
         (
+            Hardware("g2-standard-96", L4, 8),  # the V100s of the next rank have 16 GiB each
+            f"a2-highgpu-8g + 8 {A100}",
+            f"a2-highgpu-8g + 8 {A100}",
+        ),
+        (
             Hardware("n1-standard-16", V100, 2),
             f"n1-standard-16 + 4 {V100}",
             f"g2-standard-24 + 2 {L4}",

@@ -268,14 +268,17 @@ def table(fleets: Sequence[dict[str, list[Told]]]) -> list[str]:
     names = list(fleets[0])
     oracle = [usd(fleet[ORACLE]) for fleet in fleets]
     rows = [
-        "| strategy | recovered of those recoverable | money / oracle's | $ a recovery | $ on what nothing fixes | wrong actions | attempts | median hours to recovery | memory slack |",
-        "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
+        "| strategy | recovered of those recoverable | money / oracle's | money / the engineer's | of jobs with which both fare alike | $ a recovery | $ on what nothing fixes | wrong actions | attempts | median hours to recovery | memory slack |",
+        "| --- |" + " --: |" * 10,
     ]
     for name in names:
         told = [fleet[name] for fleet in fleets]
+        against = [over_engineer(fleet, name) for fleet in fleets]
         cells = [
             interval([recovered(one) for one in told], "{:.1%}"),
             interval([usd(one) / base for one, base in zip(told, oracle, strict=True)], "{:.2f}"),
+            interval([plain for plain, _ in against], "{:.2f}"),
+            interval([alike for _, alike in against], "{:.2f}"),
             interval([usd_a_recovery(one) for one in told], "{:.2f}"),
             interval([wasted(one) for one in told], "{:.2f}"),
             interval([wrong_share(one) for one in told], "{:.1%}"),
@@ -285,6 +288,21 @@ def table(fleets: Sequence[dict[str, list[Told]]]) -> list[str]:
         ]
         rows.append(f"| {name} | {' | '.join(cells)} |")
     return rows
+
+
+def over_engineer(fleet: dict[str, list[Told]], name: str) -> tuple[float | None, float | None]:
+    """A strategy's money over the engineer's: of all jobs, and of those that both recover or neither.
+
+    Who recovers less spends less: the first figure rises with what is recovered, the second does not.
+    """
+    pairs = list(zip(fleet[name], fleet[ENGINEER], strict=True))
+    alike = [(one, other) for one, other in pairs if one.recovered == other.recovered]
+    sums = [
+        (sum(one.usd for one, _ in some), sum(other.usd for _, other in some))
+        for some in (pairs, alike)
+    ]
+    whole, part = (ours / theirs if theirs else None for ours, theirs in sums)
+    return whole, part
 
 
 def by_cause(fleets: Sequence[dict[str, list[Told]]], names: Sequence[str]) -> list[str]:
@@ -420,9 +438,9 @@ def aims(
         (usd_a_recovery(ours) or 0.0) / (usd_a_recovery(without) or 1.0) for ours, without in pairs
     )
     return [
-        Aim("recovered of those recoverable", mean(OURS, recovered), 0.95, at_least=True),
-        Aim("money, of the engineer's who is told the cause", money(OURS) / money(ENGINEER), 1.10),
-        Aim("wrong actions, of all resubmissions", mean(OURS, wrong_share), 0.01),
+        Aim("recovered of those recoverable", mean(OURS, recovered), 0.97, at_least=True),
+        Aim("money, of the engineer's who is told the cause", money(OURS) / money(ENGINEER), 0.71),
+        Aim("wrong actions, of all resubmissions", mean(OURS, wrong_share), 0.005),
         Aim("strategies that are better on both recovery and money", len(better), 0),
         Aim(
             "dollars a recovery in the second half, with the ledger's memory over without", kept, 1

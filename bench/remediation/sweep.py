@@ -62,6 +62,7 @@ PARTITIONS = {
     "NVIDIA_H100_80GB": "1g.10gb",
 }
 AREAS = {"us": "US", "europe": "EU", "asia": "ASIA"}
+_OF_A_SEED = 40  # jobs; chosen
 STARTED = datetime(2026, 10, 1, 8, tzinfo=UTC)
 
 
@@ -206,11 +207,11 @@ def walked(
 
 
 def _drawn(seed: int) -> Iterator[tuple[int, Failure]]:
-    """Failures without end, each with its seed; those of one seed in an order of chance."""
+    """Failures without end, each with its seed, so many of a seed, chosen by chance."""
     for number in itertools.count(seed):
         failures = [*of_fleets(number), *of_catalogue(number)]
         random.Random(number).shuffle(failures)
-        yield from ((number, failure) for failure in failures)
+        yield from ((number, failure) for failure in failures[:_OF_A_SEED])
 
 
 def _diagnosis(job: Job, verdict: Cause) -> Diagnosis:

@@ -364,7 +364,8 @@ class Catalog:
     def accelerator_bigger(
         self, now: Hardware, service: Service, region: str
     ) -> Moved | NoHardware:
-        """More devices of the type, or else the next type up; from none, the smallest T4."""
+        """More devices of the type, or else the next type up that has no less memory on each; from none,
+        the smallest T4."""
         kind = self.machines.get(now.machine)
         if kind is None:
             return NoHardware(self.why_not_from(now.machine))
@@ -380,7 +381,8 @@ class Catalog:
             return moved
         here = device.rank if device.rank is not None else _RANK_OF_ENDED.get(device.name, math.inf)
         for other in self._proposable():
-            if other.rank is not None and other.rank > here:
+            no_less = (other.memory_gib or 0.0) >= (device.memory_gib or 0.0)
+            if other.rank is not None and other.rank > here and no_less:
                 moved = self._on(kind, other.name, now.count, service, region)
                 if moved and self.offered(moved.hardware, region, service) is not False:
                     return moved
