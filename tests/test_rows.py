@@ -392,7 +392,8 @@ def test_unusable_input_is_one_line(batch: Batch) -> None:
     assert "torn.jsonl:2: this line" in batch.unusable("--input", torn, "--output", gave)
     assert "no row in it" in batch.unusable("--input", empty, "--output", gave)
     assert "No such file" in batch.unusable("--input", "absent", "--output", gave)
-    assert "is no file" in batch.unusable("--input", str(batch.folder), "--output", gave)
+    folder = batch.unusable("--input", str(batch.folder), "--output", gave)
+    assert "is a folder; name the files in it, such as" in folder
     assert "say --output" in batch.unusable("--input", good)
     assert "say --input and --output" in batch.unusable()
     assert "say --project and --region" in batch.unusable("1234567890")
@@ -425,8 +426,29 @@ def test_the_words_for_people(batch: Batch, capsys: pytest.CaptureFixture[str]) 
         "sound: `key` is there once in each row, and at most once in the output; 1 done, 2 failed "
         "and 2 missing make 5\n"
         f"3 rows to send again are in {target}\n"
-        "1 failed rows would fail again and are not among those to send\n"
+        "1 failed row would fail again and is not among those to send\n"
     )
+
+
+def test_a_newcomer_is_told_what_to_do_next(
+    batch: Batch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [gemini_row(n, key=f"k{n}") for n in range(30)]
+    took = batch.write("in.jsonl", rows)
+    first = batch.write("predictions.jsonl-00000-of-00002", [answered(row) for row in rows[:29]])
+    assert main(["rows", "--input", took, "--output", first]) == 0
+    out = capsys.readouterr().out
+    assert "           0 failed\n" in out
+    assert out.endswith(
+        "1 row to send again: -o FILE writes it\n"
+        "careful: rows in shards that were not given count as missing, and would be sent again\n"
+    )
+    several = batch.write(
+        "predictions.jsonl", [refused(row, f"bad {n}") for n, row in enumerate(rows)]
+    )
+    assert main(["rows", "--input", took, "--output", several]) == 0
+    out = capsys.readouterr().out
+    assert "and 10 other messages (--json shows them)\n           0 missing" in out
 
 
 def test_without_the_fast_reader_the_account_is_the_same(batch: Batch) -> None:

@@ -39,7 +39,7 @@ def rows(args: argparse.Namespace) -> int:
     if args.json:
         print_json(found.account.to_json())
     else:
-        print_text(_account_as_text(found.account, args.remaining))
+        print_text(_account_as_text(found, args.remaining))
     if args.remaining and not found.account.sound:
         print(f"note: nothing is written to {args.remaining}", file=sys.stderr)
     return DONE if found.account.sound else FAILED
@@ -105,6 +105,9 @@ def _sources(names: Sequence[str], besides: Sequence[RowFile] = ()) -> list[RowF
     for name in names:
         path = Path(name)
         try:
+            if path.is_dir():
+                msg = f"{name}: is a folder; name the files in it, such as {path / 'prediction*'}"
+                raise InvalidInput(msg)
             if not path.is_file():
                 msg = f"{name}: {'is no file' if path.exists() else 'No such file or directory'}"
                 raise InvalidInput(msg)
@@ -137,23 +140,58 @@ def _write_remaining(path: Path, found: AccountedRows) -> None:
         raise InvalidInput(msg) from err
 
 
-def _account_as_text(account: RowAccount, remaining: str | None) -> str:
+_MOST_SHOWN = 20  # messages of failed rows in the text, the most frequent; chosen
+
+
+def _account_as_text(found: AccountedRows, remaining: str | None) -> str:
+    account = found.account
     failed = sum(account.failed.values())
+    passing = f", {account.retriable:,} of them may pass when sent again" if failed else ""
+    messages = list(account.failed.items())
     lines = [
         f"{account.rows:>12,} rows",
         f"{account.done:>12,} done",
-        f"{failed:>12,} failed, {account.retriable:,} of them may pass when sent again",
-        *(f"{count:>16,} {' '.join(message.split())}" for message, count in account.failed.items()),
+        f"{failed:>12,} failed{passing}",
+        *(f"{n:>16,} {' '.join(message.split())}" for message, n in messages[:_MOST_SHOWN]),
         f"{account.missing:>12,} missing",
     ]
+    if len(messages) > _MOST_SHOWN:
+        more = len(messages) - _MOST_SHOWN
+        lines.insert(-1, f"{'':>17}and {more:,} other messages (--json shows them)")
     if account.unmatched:
         lines.append(f"{account.unmatched:>12,} lines of the output match no row")
     if account.duplicates:
         lines.append(f"{account.duplicates:>12,} rows repeat an earlier one")
     lines.append("")
     lines.append(f"{'sound' if account.sound else 'NOT SOUND'}: {account.because}")
-    if account.sound and remaining:
-        lines.append(f"{account.left:,} rows to send again are in {remaining}")
-    if account.sound and (never := failed - account.retriable):
-        lines.append(f"{never:,} failed rows would fail again and are not among those to send")
+    if account.sound:
+        lines += _next_lines(account, remaining, bool(found.files.absent), failed)
     return "\n".join(lines)
+
+
+def _next_lines(
+    account: RowAccount, remaining: str | None, is_partial: bool, failed: int
+) -> list[str]:
+    """What a sound account leads to."""
+    lines = []
+    left = f"{account.left:,} row{'s' * (account.left != 1)}"
+    if remaining:
+        lines.append(f"{left} to send again {_are(account.left)} in {remaining}")
+    elif account.left:
+        lines.append(f"{left} to send again: -o FILE writes {_them(account.left)}")
+    if never := failed - account.retriable:
+        those = f"{never:,} failed row{'s' * (never != 1)}"
+        lines.append(f"{those} would fail again and {_are(never)} not among those to send")
+    if is_partial:
+        lines.append(
+            "careful: rows in shards that were not given count as missing, and would be sent again"
+        )
+    return lines
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _them(count: int) -> str:
+    return "it" if count == 1 else "them"
