@@ -181,8 +181,9 @@ def test_in_a_fresh_environment_pip_installs_it_and_the_command_answers(
             words, cwd=home, env=environ, capture_output=True, text=True, check=False
         )
 
-    assert call(sys.executable, "-m", "venv", str(fresh)).returncode == 0
-    installed = call(str(fresh / "bin" / "python"), "-m", "pip", "install", str(package))
+    assert call(sys.executable, "-m", "venv", "--without-pip", str(fresh)).returncode == 0
+    pip = (sys.executable, "-m", "pip", "--python", str(fresh / "bin" / "python"))
+    installed = call(*pip, "install", str(package))
     if "No matching distribution" in installed.stderr:
         pytest.skip("no package index can be reached")
     assert installed.returncode == 0, installed.stderr
