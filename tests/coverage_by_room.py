@@ -20,32 +20,33 @@ from typing import Any
 _TOO_FEW = 5  # lines and branches of a file that is no room of its own
 FLOORS: Mapping[str, int] = {
     # Percent, measured 2026-11-29 by the files as they stood then: of files that became one room, the
-    # lowest. 0: not measured yet.
+    # lowest; `app`, `doctor`, `handlers`, `inputs`, `intake`, `log`, `rows`, `watch` and `workflow`
+    # on 2026-11-30, by the tests of these rooms alone.
     "alerts": 57,
-    "app": 48,
+    "app": 61,
     "case": 90,
     "catalog": 94,
     "cli": 58,
     "cloud": 64,
     "deadline": 98,
     "diagnosis": 95,
-    "doctor": 0,
+    "doctor": 19,
     "domain": 97,
     "evidence": 56,
-    "handlers": 0,
-    "inputs": 89,
-    "intake": 87,
+    "handlers": 97,
+    "inputs": 91,
+    "intake": 88,
     "job": 94,
     "ledger": 85,
-    "log": 91,
+    "log": 93,
     "planning": 94,
     "policy": 94,
     "redaction": 95,
     "report": 71,
-    "rows": 0,
+    "rows": 90,
     "settings": 88,
-    "watch": 0,
-    "workflow": 33,
+    "watch": 93,
+    "workflow": 61,
 }
 
 

@@ -194,7 +194,7 @@ def test_a_place_that_never_answers_costs_one_try(server: Server) -> None:
     server.seconds = FOREVER
     found = probe(f"http://127.0.0.1:{server.port}/", tries=5, timeout=0.1, allow_loopback=True)
     assert (found.seconds, found.tries) == (None, 0)
-    assert "timed out" in found.why
+    assert "TimeoutError" in found.why  # the socket's, or where the machine is busy the probe's own
     assert server.accepted <= 1
 
 
