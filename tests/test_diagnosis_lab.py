@@ -30,10 +30,10 @@ def test_other_software_stays_where_it_is() -> None:
     """191 scenarios of a blind author: figures, as above."""
     found = score("blind")
     assert found.judged == 191
-    assert found.right >= 162, found.wrong
-    assert found.given_right / found.given >= 0.90, found.wrong
+    assert found.right >= 175, found.wrong
+    assert found.given_right / found.given >= 0.95, found.wrong
     assert found.money == []
-    assert len(found.stopped) <= 6, found.stopped
+    assert len(found.stopped) <= 3, found.stopped
     assert found.futile_unseen == []
 
 

@@ -502,7 +502,7 @@ def report() -> str:
             "",
             "The set above was written by the rules' own authors. These cases were written from the contract, the facts about",
             "Vertex and issue threads alone, before the rules were read, and judged **before any rule was changed for it**; then",
-            "three further waves in other words, by an author who knew the rules by then, each judged once before any rule was changed for it (`strangers.py`). Full CPUs for",
+            "three further waves in other words, by an author who knew the rules by then, each judged once before any rule was changed for it (`strangers.py`, `scenes/*.yaml`). Full CPUs for",
             "the first tenth only, one busy thread on 4 to 32 vCPUs, a full GPU beside idle CPUs, a far bucket with a few bytes,",
             "waits for a lock, fetches that were quick: the misleading ones are among them, and where the evidence does not say,",
             "`unknown` is right. The first time is what to expect of a stranger's case; the rules were then fixed by class, so",

@@ -60,6 +60,7 @@ def is_own(file: str) -> bool:
 
 
 def frame_of(found: re.Match[str]) -> Frame:
+    """The frame that a match of `FRAME` tells."""
     return Frame(found["file"], int(found["line"]), (found["function"] or "").strip() or None)
 
 

@@ -18,6 +18,7 @@ from remediator.domain import Cause, Source
 
 
 def weigh_wanted_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """Words about a GPU that was looked for: it is missing, or the image does not see the job's own."""
     for tag, slow, alone in (
         (Tag.GPU_RAISED, weight_of("gpu-raised-timeout"), weight_of("gpu-raised")),
         (Tag.GPU_FALLBACK, weight_of("gpu-fallback-timeout"), weight_of("gpu-fallback")),

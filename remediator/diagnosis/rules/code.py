@@ -25,6 +25,7 @@ _WAITING_SPAN = 0.3  # of the run, above the least share that counts; chosen
 
 
 def weigh_sections(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """The longest section that waits, and the longest that works, against what the machine did."""
     if not facts.timed_out:
         return
     cpu = facts.usage.cpu

@@ -21,6 +21,7 @@ from remediator.job import FaultPart
 
 
 def weigh_lost_spot_machine(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """The service's word for lost capacity: of a spot machine that had started, it was taken back."""
     held = facts.reading.tags.get(Tag.STOCKOUT)
     if held is None or not facts.workload.spot or facts.job.start_time is None:
         return
@@ -56,6 +57,7 @@ def weigh_error_before_start(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
 
 
 def weigh_exit(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """What the way in which the first process ended says; of batch predictions nobody is told it."""
     if facts.job.kind is JobKind.BATCH_PREDICTION:
         return
     if facts.died:
@@ -106,6 +108,7 @@ def weigh_internal_error_at_once(facts: CaseFeatures) -> Iterator[WeightedEviden
 
 
 def is_internal_error_at_once(facts: CaseFeatures) -> bool:
+    """Vertex's internal error of a custom or tuning job in which no worker wrote a line, within ten minutes."""
     job = facts.job
     if job.kind not in {JobKind.CUSTOM, JobKind.HYPERPARAMETER_TUNING} or not facts.wordless:
         return False

@@ -199,4 +199,5 @@ def few_samples_penalty(load: Load) -> float:
 
 
 def load_evidence(load: Load, cause: Cause, weight: float, says: str) -> WeightedEvidence:
+    """Evidence that a load gives, with where it was measured; `weight` in nats."""
     return weighted_evidence(cause, weight, load.source, load.where, says)

@@ -19,6 +19,7 @@ _SLOWER_THAN_BEFORE = 1.5  # times as long as the last run that succeeded; chose
 
 
 def weigh_earlier_runs(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """A run much longer than the last that succeeded: shown with each family, moving none."""
     ran = facts.job.run_seconds
     before = next((run for job in facts.earlier if (run := job.run_seconds)), None)
     if ran is None or not before or not facts.timed_out or ran < before * _SLOWER_THAN_BEFORE:

@@ -44,6 +44,7 @@ _NETWORK_QUIET = 100_000.0  # bytes a second; chosen
 
 
 def weigh_far_data(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """Data in another region than the job's, weighed by what came in and what the machine did."""
     distance = facts.distance
     for far in distance.far[:_SHOWN]:
         says = f"{far.name} lies in {far.location}, the job ran in {distance.region}"
@@ -62,6 +63,7 @@ def weigh_far_data(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
 
 
 def weigh_probes(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """What was measured of outside hosts: from the job's region it counts, from elsewhere it is advice."""
     distance = facts.distance
     named = set(distance.hosts) | {s.host for s in facts.timeline.timeline_sections if s.host}
     for probe in distance.slow_here[:_SHOWN]:
@@ -101,6 +103,7 @@ def _network_weight(facts: CaseFeatures, weight: float) -> float:
 
 
 def weigh_received_bytes(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """Data that came in all the while, beside idle CPUs."""
     rate, cpu = facts.usage.received_bytes_per_second, facts.usage.cpu
     if rate is None or cpu is None or not facts.timed_out or not cpu.is_idle:
         return

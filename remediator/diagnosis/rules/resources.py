@@ -23,6 +23,7 @@ from remediator.domain import Cause
 
 
 def weigh_cpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """Full CPUs explain a time-out; CPUs with room to spare speak against it, and for another family."""
     cpu = facts.usage.cpu
     if cpu is None:
         return
@@ -126,6 +127,7 @@ _MEMORY_LOW = 0.6  # of its limit, at its highest; chosen
 
 
 def weigh_memory(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """Memory that stood at its limit at the end, or never came near it."""
     memory = facts.usage.memory
     if memory is None:
         return
@@ -153,6 +155,7 @@ def weigh_memory(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
 
 
 def weigh_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """A full accelerator is what the work waited for; an idle one waited for the rest of the job."""
     gpu, memory = facts.usage.gpu, facts.usage.gpu_memory
     kind = facts.workload.accelerator_type
     if memory is not None and memory.reached_limit and facts.died and not facts.timed_out:

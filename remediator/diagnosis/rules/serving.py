@@ -144,6 +144,7 @@ _NEARLY = 0.95  # of the limit; chosen
 
 
 def weigh_request_size(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """One request that did not finish within the service's limit, unless its server was killed meanwhile."""
     if facts.job.kind is not JobKind.BATCH_PREDICTION or facts.workload.batch_size is None:
         return
     elapsed = facts.reading.elapsed_seconds

@@ -56,6 +56,7 @@ class TextEvidence:
 
 
 def read_texts(case_texts: Iterable[CaseText], rows: FailedRows | None) -> TextEvidence:
+    """Evidence and tags of all texts; `rows` are the failed instances, summed up, if there are any."""
     found = _without_silenced_in_chains(
         [(case_text, signatures_of(case_text)) for case_text in case_texts]
     )
@@ -109,6 +110,7 @@ def read_texts(case_texts: Iterable[CaseText], rows: FailedRows | None) -> TextE
 
 
 def signatures_of(case_text: CaseText) -> tuple[Signature, ...]:
+    """The rows that speak in one text, by who wrote it."""
     rows = signatures_in(case_text.text, case_text.place) if case_text.text else ()
     if answered := answer_of(case_text):
         return _rows_of_answer(answered, rows)

@@ -53,6 +53,7 @@ class FailedRows:
 
 
 def partial_failure_texts(job: Job) -> Iterator[CaseText]:
+    """The job's partial failures, a text each."""
     for fault in job.faults:
         if fault.part is FaultPart.ROW:
             yield from status_text(
@@ -61,6 +62,7 @@ def partial_failure_texts(job: Job) -> Iterator[CaseText]:
 
 
 def error_file_texts(files: Mapping[str, str]) -> Iterator[CaseText]:
+    """The distinct messages of the error files' rows, by file name and text of each file."""
     budget = _ROWS_READ
     for name in sorted(files):
         rows = _answers_in if _ANSWERS.match(name.rpartition("/")[2]) else _rows_in

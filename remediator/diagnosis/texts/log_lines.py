@@ -265,6 +265,7 @@ def is_service_line(line: LogLine) -> bool:
 def line_text(
     line: LogLine, count: int, factor: float, text: str | None = None, *, traced: bool = False
 ) -> CaseText:
+    """A log line as a text; `count` how often it stands there, `factor` what it weighs less (0 to 1)."""
     service = is_service_line(line)
     if line.severity in _QUIET and not service and not traced:
         factor *= weight_of("quiet-line")

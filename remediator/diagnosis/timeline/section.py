@@ -19,7 +19,7 @@ _NOTABLE_GROWTH = 1.5  # times, from which it is told; chosen
 class TimelineSection:
     """One section of the run: its share of the time that the log covers, and what it was doing.
 
-    `told`: the log itself marks it as a section (by a name, a duration, several passes) rather than
+    `reported`: the log itself marks it as a section (by a name, a duration, several passes) rather than
     happening to be silent after it. `marked`: by a name or a duration, more than by coming often.
     `by_name`: stacks were seen, and what waits by its name did something else in most of them.
     `stands`: neither work nor waiting for data (a barrier, a lock, memory). `growth` is how many times longer each of its last passes took than each of its first (None:

@@ -83,6 +83,7 @@ class _Bin:
 def sections_by_telemetry(
     usage: Usage, start: datetime | None
 ) -> tuple[tuple[TimelineSection, ...], float] | None:
+    """Sections by the job's own telemetry and the seconds that it covers; None: too few samples."""
     samples = usage.sections
     if len(samples) < _LEAST_TELEMETRY:
         return None
@@ -146,6 +147,7 @@ def _steps(moments: Sequence[datetime | None], start: datetime | None) -> list[f
 
 
 def timeline_by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timeline:
+    """The timeline by the workers' lines, which come in order of time; `done` is their progress, 0 to 1."""
     if len(lines) < _FEWEST_LINES and not any(WAITING.search(one.text[:HEAD]) for one in lines):
         # A lone line is no section, unless it says what is waited for.
         return Timeline((), done)
