@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from remediator.alerts import compose, wording
 from remediator.domain import LOG_RULE, Cause, Change, Guard, WatchVerdict
+from remediator.domain.cause_words import MEANINGS
 from tests.alert_situations import SITUATIONS
 
 
 def test_every_cause_and_every_guard_has_words() -> None:
-    assert set(wording.MEANINGS) == set(wording.ADVICE) == set(Cause)
+    assert set(MEANINGS) == set(wording.ADVICE) == set(Cause)
     assert set(wording.GUARDS) == set(Guard)
 
 

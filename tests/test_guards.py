@@ -295,9 +295,9 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
         for cause, words in {
             Cause.USER_CODE_ERROR: "the job's own code raised an error: running it again would "
             "fail the same way",
-            Cause.BAD_INPUT: "the input cannot be read, or is not there: running it again would "
+            Cause.BAD_INPUT: "the input cannot be read, cannot be parsed or is not there: running it again would "
             "fail the same way",
-            Cause.PERMISSION: "an account may not do what it must: running it again would fail "
+            Cause.PERMISSION: "an account lacks a permission: running it again would fail "
             "the same way",
             Cause.INVALID_CONFIG: "the job could never run as it is configured: running it again "
             "would fail the same way",

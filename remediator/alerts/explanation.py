@@ -13,13 +13,13 @@ from remediator.alerts.running import STOOD
 from remediator.alerts.wording import (
     CAUSES,
     LINE_LIMIT,
-    MEANINGS,
     certainty,
     plain_error,
     read_at,
     shown,
 )
 from remediator.domain import Cause, Evidence
+from remediator.domain.cause_words import MEANINGS
 from remediator.domain.time_words import span_words
 from remediator.job.summary import COUNTS_PATH
 

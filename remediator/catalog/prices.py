@@ -449,10 +449,3 @@ def device_rate(device: str, region: str) -> Rate | None:
 
 def _is_in(region: str, listed: str) -> bool:
     return listed == "*" or region in listed.split()
-
-
-def priced_families(region: str) -> frozenset[str]:
-    """Families and generations of machines that have a rate in the region, TPUs aside."""
-    return frozenset(
-        family for family, (cpu, _, listed) in _HOSTS.items() if cpu and region in _places(listed)
-    )

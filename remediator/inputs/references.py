@@ -7,7 +7,6 @@ Pure; called by the command line, which then captures the job.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -98,9 +97,3 @@ def _of_url(text: str) -> Reference | None:
         return Reference(match["id"], project, "", (JobKind.CUSTOM,))
     msg = f"this page of the Cloud console is no job's: {text[:200]}"
     raise InvalidInput(msg)
-
-
-def flags_missing(reference: Reference, project: str, location: str) -> Mapping[str, str]:
-    """What a bare id leaves open, by the flag that gives it."""
-    wanted = {"--project": reference.project or project, "--region": reference.location or location}
-    return {flag: "" for flag, value in wanted.items() if not value}

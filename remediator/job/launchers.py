@@ -15,7 +15,7 @@ from typing import Any
 
 from remediator.catalog.catalog import Hardware
 from remediator.catalog.machines import Service
-from remediator.job.document import Document, either_key, spelled, whole_number
+from remediator.job.document import Document, either_key, whole_number
 from remediator.job.fields import DEFAULT_BOOT_DISK_GB, Pool
 from remediator.job.parameters import ParameterPlace, follow, input_of, names_in
 from remediator.job.pipeline import PipelineNode
@@ -269,8 +269,3 @@ def _in_payload(job: Document, node: PipelineNode, found: Launcher, key: str) ->
         return input_of(job, node.scopes, next(iter(names)))
     why = "it stands in the component's own text" if where else ""
     return ParameterPlace(found.path, where or None, why)
-
-
-def payload_path(job: Document, node: PipelineNode) -> str:
-    """Where a launcher's request stands, in the executor."""
-    return spelled(job, f"{node.holder}.container.args")

@@ -26,6 +26,7 @@ from remediator.domain import (
     History,
     JobKind,
 )
+from remediator.domain.cause_words import MEANINGS
 from remediator.job import OUR_LABELS, SWITCH_LABEL, Job, Pool, containers
 from remediator.planning import budgets, regions, sizing
 from remediator.planning.costs import Cost, tasks_to_run
@@ -312,18 +313,10 @@ def _cause(asked: Asked) -> str:
     if verdict not in NEVER_RETRIED and part is None:
         return ""
     if part is not None:  # a task of the run that would fail the same way, whatever the others need
-        return f"task {part.name}: {_NEVER[part.cause]}, and running it again would repeat that"
+        return f"task {part.name}: {MEANINGS[part.cause]}, and running it again would repeat that"
     usd = asked.cost.usd if asked.cost else None
     costs = f", for about ${usd:.2f}" if usd else ""
-    return f"{_NEVER[verdict]}: running it again would fail the same way{costs}"
-
-
-_NEVER: Mapping[Cause, str] = {
-    Cause.USER_CODE_ERROR: "the job's own code raised an error",
-    Cause.BAD_INPUT: "the input cannot be read, or is not there",
-    Cause.PERMISSION: "an account may not do what it must",
-    Cause.INVALID_CONFIG: "the job could never run as it is configured",
-}
+    return f"{MEANINGS[verdict]}: running it again would fail the same way{costs}"
 
 
 def _stop_switch(asked: Asked) -> str:

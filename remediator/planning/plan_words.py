@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from remediator.domain import Cause, Change, Diagnosis
+from remediator.domain import NEVER_RETRIED, Cause, Change, Diagnosis
+from remediator.domain.cause_words import MEANINGS
 from remediator.domain.time_words import moment_words
 from remediator.job import DEFAULT_BATCH_SIZE, DEFAULT_BOOT_DISK_GB, Job
 from remediator.job.batch import is_resumed
@@ -45,27 +46,24 @@ def resubmission_words(draft: JobDraft, cost: Cost, not_before: datetime | None)
 
 def will_not_help(inputs: PlanInputs) -> str:
     """For a policy without steps: why nothing is run again, and what that would have cost."""
-    text = _NO_RESUBMISSION.get(inputs.diagnosis.verdict, "the policy only alerts")
+    verdict = inputs.diagnosis.verdict
+    text = _BIGGER_IS_NO_HELP.get(verdict, "")
+    if verdict in NEVER_RETRIED:
+        text = f"{MEANINGS[verdict]}, which running it again repeats"
     rate = usd_per_hour(inputs.case.job, inputs.case.job.name.location, inputs.catalog)
     ran = inputs.case.job.run_seconds
     usd = (rate or 0.0) * (ran or 0.0) / 3600
-    if inputs.diagnosis.verdict in _NO_RESUBMISSION and usd >= _A_CENT:
+    if text and usd >= _A_CENT:
         text += f"; a retry would have cost about ${usd:.2f} for nothing"
-    return text
+    return text or "the policy only alerts"
 
 
-_NO_RESUBMISSION = {
-    Cause.USER_CODE_ERROR: "the job's own code raised an error, which running it again repeats",
-    Cause.BAD_INPUT: "the input cannot be read or is not there, which running it again repeats",
-    Cause.PERMISSION: "a permission is missing, which running it again repeats",
-    Cause.INVALID_CONFIG: "the job cannot run as configured, which running it again repeats",
+_BIGGER_IS_NO_HELP = {
     Cause.SLOW_CODE: "one section of the code takes the time, which a bigger machine does not fix",
     Cause.NETWORK_LATENCY: (
         "the time goes to fetching data, which a bigger machine does not shorten"
     ),
 }
-
-
 _A_CENT = 0.01
 
 

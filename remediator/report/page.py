@@ -19,7 +19,6 @@ from pathlib import Path
 from remediator.alerts.links import console_url
 from remediator.alerts.pages import Templates
 from remediator.alerts.wording import (
-    MEANINGS,
     amount,
     cause_words,
     certainty,
@@ -29,6 +28,7 @@ from remediator.alerts.wording import (
     shown,
 )
 from remediator.domain import Attempt, Cause, InvalidInput, JobName, Json, rfc3339
+from remediator.domain.cause_words import MEANINGS
 from remediator.domain.time_words import moment_words
 from remediator.ledger import WatchedJob
 from remediator.report import standstill
