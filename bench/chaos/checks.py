@@ -309,6 +309,8 @@ class Checks:
             was_filled = job.name.rpartition("/")[2] in made
             if was_filled and world.state_of(job) != "CANCELLED":
                 yield f"{job.label} is {world.state_of(job)} and was submitted again"
+            if job.name in world.damaged:  # what was to come of it is gone for good
+                continue
             gave_up = any(job.label in one and "Given up" in one for one in said["Slack"])
             cancelled = world.state_of(job) == "CANCELLED"
             if cancelled and world.rules.watch == RESUBMITS and not (was_filled or gave_up):

@@ -111,6 +111,7 @@ def of_standing_still(seconds: int, rounds: int) -> tuple[float, int]:
     the same job watched without, the median of pairs; and how many such lines one run wrote."""
     found = []
     job = STANDS.format(tens=max(1, seconds // 10))
+    command = [sys.executable, "-c", IMPORT + job]
     with tempfile.TemporaryDirectory() as folder:
         smi = Path(folder) / "nvidia-smi"
         smi.write_text(SMI.format(python=sys.executable))
@@ -120,13 +121,11 @@ def of_standing_still(seconds: int, rounds: int) -> tuple[float, int]:
             "VERTEX_TELEMETRY_STALL_SECONDS": STANDS_STILL_AFTER,
         }
         for _ in range(rounds):
-            bare, _ = cpu_and_wall(
-                [sys.executable, "-c", IMPORT + job], "30", VERTEX_TELEMETRY="off"
-            )
-            used, wall = cpu_and_wall([sys.executable, "-c", IMPORT + job], "30", **more)
-            found.append((used - bare) / wall)
+            bare, _ = cpu_and_wall(command, "30", PATH=more["PATH"])
+            used, _ = cpu_and_wall(command, "30", **more)
+            found.append(used - bare)
         said = subprocess.run(
-            [sys.executable, "-c", IMPORT + job],
+            command,
             env={**os.environ, "PYTHONPATH": str(MODULE.parent), **more},
             capture_output=True,
             text=True,
