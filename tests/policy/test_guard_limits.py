@@ -24,7 +24,7 @@ from remediator.domain import (
 from remediator.job import Job
 from remediator.planning import plan
 from remediator.planning.draft import JobDraft
-from remediator.planning.guards import Asked, refusals, silent_refusals
+from remediator.planning.guards import Asked, cancel_refusals, refusals, silent_refusals
 from remediator.policy.model import Limits
 from tests.jobs import BATCH, CUSTOM, PIPELINE, attempt, case, diagnosis, job, policies
 from tests.test_pipelines import named
@@ -434,6 +434,39 @@ def test_half_a_cent_over_is_no_cent(spent: float, refused: bool) -> None:
     asked = _asked(document, JobDraft(document.clone(), "us-central1"), limits=limits)
     asked = replace(asked, history=History(usd_this_job=spent))
     assert (Guard.USD_PER_JOB in _guards(asked)) is refused
+
+
+@pytest.mark.parametrize(("second", "refused"), [("n1-standard-4", True), ("x9-standard-8", False)])
+def test_memory_that_is_not_known_of_each_machine_refuses_nothing(
+    second: str, refused: bool
+) -> None:
+    specs = CUSTOM["jobSpec"]["workerPoolSpecs"]
+    other = {**specs[0], "machineSpec": {"machineType": second}}
+    document = job(CUSTOM, jobSpec__workerPoolSpecs=[*specs, other])
+    verdict = diagnosis(document, Cause.MEMORY_PRESSURE, needs=_WANTS)
+    asked = _asked(document, JobDraft(document.clone(), "us-central1"))
+    assert (Guard.NO_MACHINE in _guards(replace(asked, diagnosis=verdict))) is refused
+
+
+@pytest.mark.parametrize(
+    ("labels", "stopped", "refused"),
+    [
+        ({}, True, {Guard.STOP_SWITCH}),
+        ({"remediator": "off"}, False, {Guard.LABEL_OFF}),
+        ({"vertex-ai-pipelines-run-billing-id": "42"}, False, {Guard.HAS_PARENT}),
+        ({"remediator": "on"}, False, set()),
+    ],
+    ids=["stopped", "switched-off", "of-a-run", "none"],
+)
+def test_a_running_job_is_cancelled_whatever_it_costs_but_not_against_a_switch(
+    labels: dict[str, str], stopped: bool, refused: set[Guard]
+) -> None:
+    document = job(CUSTOM, labels=labels)
+    limits = Limits.model_validate({"usd_per_job": 0.01})
+    asked = _asked(document, JobDraft(document.clone(), "us-central1"), limits=limits)
+    asked = replace(asked, history=History(stopped=stopped, usd_this_job=9.0))
+    assert {one.guard for one in cancel_refusals(asked)} == refused
+    assert Guard.USD_PER_JOB in _guards(asked)
 
 
 def test_a_cause_that_is_never_retried_says_no_price_where_none_is_known() -> None:
