@@ -97,16 +97,12 @@ class Ground:
 
     def cheapest(self, found: Iterable[Hardware]) -> Hardware | None:
         """The cheapest of them, an allowed one where there is one."""
-        return min(
-            found,
-            key=lambda h: (
-                not self.allowed(h),
-                self.price(h),
-                self.machine(h).memory_gib,
-                h.machine,
-            ),
-            default=None,
-        )
+        return min(found, key=self.rank, default=None)
+
+    def rank(self, hardware: Hardware) -> tuple[bool, float, float, str]:
+        """Sorts what is allowed first, and the cheapest of it."""
+        memory_gib = self.machine(hardware).memory_gib
+        return not self.allowed(hardware), self.price(hardware), memory_gib, hardware.machine
 
 
 def devices_of(catalog: Catalog, hardware: Hardware) -> tuple[str, int]:
@@ -263,11 +259,14 @@ def cheapest_with(
         lambda _: True,
     )
     for ring in rings:
-        inside = [h for h in enough if ring(ground.machine(h))]
-        going_on = [h for h in inside if goes_on(h)]
-        best = ground.cheapest(going_on if chosen or going_on else inside)
-        if best and (chosen is None or ground.price(best) <= SAVES_ENOUGH * ground.price(chosen)):
-            chosen = best
+        # The cheapest first, for `goes_on` tries the policy's next steps and costs the most by far.
+        inside = sorted((h for h in enough if ring(ground.machine(h))), key=ground.rank)
+        if chosen is None:
+            chosen = next(filter(goes_on, inside), inside[0] if inside else None)
+        else:
+            most = SAVES_ENOUGH * ground.price(chosen)
+            saving = (h for h in inside if ground.price(h) <= most)
+            chosen = next(filter(goes_on, saving), chosen)
     return Moved(chosen, crossing(ground, chosen)) if chosen else None
 
 
