@@ -30,6 +30,25 @@ _NO_MACHINE_WORDS = "it waited an hour for a machine in vain"
 _WAITS_FOR_A_MACHINE = (JobState.QUEUED, JobState.PENDING)
 
 
+@dataclass(frozen=True, slots=True)
+class _RunningAttempt:
+    """An attempt of ours as it is looked at: its job, its incident and its chain."""
+
+    job: Job
+    incident: Incident
+    chain: Chain
+    attempt: Attempt
+
+
+def _attempt_seen(job: Job, incident: Incident, ledger: Ledger) -> _RunningAttempt | None:
+    """None: it is no attempt of ours, or none that is recorded."""
+    chain = ledger.chain(incident.root) if incident.attempt else None
+    attempt = _attempt_of(job, chain)
+    if chain is None or attempt is None:
+        return None
+    return _RunningAttempt(job, incident, chain, attempt)
+
+
 def check_attempt(
     job: Job,
     incident: Incident,
@@ -43,46 +62,20 @@ def check_attempt(
     Only an attempt of ours is ever cancelled, and none while the stop switch is on or the mode is
     observe.
     """
-    chain = records.ledger.chain(incident.root) if incident.attempt else None
-    attempt = _attempt_of(job, chain)
-    if chain is None or attempt is None:
+    seen = _attempt_seen(job, incident, records.ledger)
+    if seen is None:
         return incident
     if _is_stuck(job, now):
-        return _cancel(
-            job,
-            incident,
-            config,
-            vertex,
-            records.ledger,
-            CancelReason.NO_MACHINE,
-            _NO_MACHINE_WORDS,
-        )
-    over = _overrun(job, attempt, chain, config, records.ledger, now)
+        reason = CancelReason.NO_MACHINE
+        return _cancel(seen, reason, _NO_MACHINE_WORDS, config, vertex, records.ledger)
+    over = _overrun(seen, config, records.ledger, now)
     if over is None:
         return incident
-    cancels = limits_of(attempt.policy, config).on_overrun == "cancel"
-    _alert_overrun(
-        job,
-        incident,
-        chain,
-        attempt,
-        over,
-        config,
-        records.outbox,
-        now,
-        cancelled=cancels,
-    )
+    cancels = limits_of(seen.attempt.policy, config).on_overrun == "cancel"
+    _alert_overrun(seen, over, config, records.outbox, now, cancelled=cancels)
     if not cancels:
         return incident
-    return _cancel(
-        job,
-        incident,
-        config,
-        vertex,
-        records.ledger,
-        CancelReason.OVERRUN,
-        over.why,
-    )
+    return _cancel(seen, CancelReason.OVERRUN, over.why, config, vertex, records.ledger)
 
 
 def alert_if_over_budget(
@@ -92,23 +85,12 @@ def alert_if_over_budget(
 
     Between two looks it may have run for hours: while nobody could ask Vertex, say.
     """
-    chain = records.ledger.chain(incident.root) if incident.attempt else None
-    attempt = _attempt_of(job, chain)
-    if chain is None or attempt is None or attempt.state.is_terminal or job.start_time is None:
+    seen = _attempt_seen(job, incident, records.ledger)
+    if seen is None or seen.attempt.state.is_terminal or job.start_time is None:
         return
-    over = _overrun(job, attempt, chain, config, records.ledger, job.end_time or now)
+    over = _overrun(seen, config, records.ledger, job.end_time or now)
     if over is not None and over.limit != _MAX_RUN:
-        _alert_overrun(
-            job,
-            incident,
-            chain,
-            attempt,
-            over,
-            config,
-            records.outbox,
-            now,
-            cancelled=False,
-        )
+        _alert_overrun(seen, over, config, records.outbox, now, cancelled=False)
 
 
 def _attempt_of(job: Job, chain: Chain | None) -> Attempt | None:
@@ -146,17 +128,18 @@ class _Overrun:
 
 
 def _overrun(
-    job: Job, attempt: Attempt, chain: Chain, config: Configuration, ledger: Ledger, now: datetime
+    seen: _RunningAttempt, config: Configuration, ledger: Ledger, now: datetime
 ) -> _Overrun | None:
     """The first limit that it has passed. What it costs is counted in its days and its job first."""
+    job, attempt, chain = seen.job, seen.attempt, seen.chain
     accrued = costs.accrued_usd(job, config.catalog, now)
     if accrued is not None:
         days = costs.usd_by_day(accrued, job.start_time, now)
-        _count(job, attempt, chain, days, ledger, now)
+        _count(seen, days, ledger, now)
         most = job_budget(attempt.policy, config)
         if most is not None and chain.spent_usd + accrued > most:
             return _Overrun("usd_per_job", f"it passed usd_per_job ({most:g} USD)")
-        over = _over_a_day(job, attempt, days, config, ledger, now)
+        over = _over_a_day(seen, days, config, ledger, now)
         if over is not None:
             return over
     ran = (now - job.start_time).total_seconds() if job.start_time else 0.0
@@ -170,14 +153,10 @@ _MAX_RUN = "max_run"
 
 
 def _count(
-    job: Job,
-    attempt: Attempt,
-    chain: Chain,
-    usd_by_day: Mapping[date, float],
-    ledger: Ledger,
-    now: datetime,
+    seen: _RunningAttempt, usd_by_day: Mapping[date, float], ledger: Ledger, now: datetime
 ) -> None:
     """Write down what it has cost, unless what was set aside on the day it was made still holds it."""
+    job, attempt, chain = seen.job, seen.attempt, seen.chain
     made = attempt.create_time.astimezone(UTC).date() if attempt.create_time else None
     within = sum(usd_by_day.values()) <= (attempt.estimated_usd or 0.0)
     if within and made == now.astimezone(UTC).date() and set(usd_by_day) <= {made}:
@@ -186,8 +165,7 @@ def _count(
 
 
 def _over_a_day(
-    job: Job,
-    attempt: Attempt,
+    seen: _RunningAttempt,
     usd_by_day: Mapping[date, float],
     config: Configuration,
     ledger: Ledger,
@@ -197,6 +175,7 @@ def _over_a_day(
 
     An attempt within its estimate is not blamed for a day that another one has passed.
     """
+    job, attempt = seen.job, seen.attempt
     accrued = sum(usd_by_day.values())
     if accrued <= (attempt.estimated_usd or 0.0):
         return None
@@ -228,15 +207,15 @@ _CENT = 0.005  # sums of money are compared to the cent, as the guards do
 
 
 def _cancel(
-    job: Job,
-    incident: Incident,
+    seen: _RunningAttempt,
+    reason: CancelReason,
+    why: str,
     config: Configuration,
     vertex: VertexProject,
     ledger: Ledger,
-    reason: CancelReason,
-    why: str,
 ) -> Incident:
     """Ask Vertex to end it, the reason written down first: a crash between leaves no riddle."""
+    job, incident = seen.job, seen.incident
     policies = config.policies()
     observes = Mode.OBSERVE in {policies.mode, config.settings.max_mode}
     if job.state is JobState.CANCELLING or observes or config.settings.stop or ledger.stopped():
@@ -258,10 +237,7 @@ def _cancel(
 
 
 def _alert_overrun(
-    job: Job,
-    incident: Incident,
-    chain: Chain,
-    attempt: Attempt,
+    seen: _RunningAttempt,
     over: _Overrun,
     config: Configuration,
     outbox: Outbox,
@@ -269,12 +245,13 @@ def _alert_overrun(
     *,
     cancelled: bool,
 ) -> None:
+    job, chain, attempt = seen.job, seen.chain, seen.attempt
     done = "It is being cancelled" if cancelled else "Nothing was done, it still runs"
     if job.state.is_terminal:
         done = "It has ended"
     accrued = costs.accrued_usd(job, config.catalog, job.end_time or now)
     facts = replace(
-        job_facts(AlertKind.OVERRUN, job, incident, chain),
+        job_facts(AlertKind.OVERRUN, job, seen.incident, chain),
         spent_usd=None if accrued is None else chain.spent_usd + accrued,
         estimated_usd=attempt.estimated_usd,
         over_time=over.limit == _MAX_RUN,
