@@ -59,6 +59,8 @@ def test_a_lone_line_is_no_section_of_all_the_run() -> None:
         ("ValueError: step 90 loss: nan", "learning rate"),
         ("java.lang.OutOfMemoryError: Java heap space", "-Xmx"),
         ("numpy.exceptions._ArrayMemoryError: Unable to allocate 7.28 TiB for an array with shape (1000000, 1000000)", "7.3 TiB"),
+        ('tabix: failed to open "https://ftp.partner.example/a.vcf.gz" : Connection refused', "ftp.partner.example"),
+        ("ERROR: solver asked for a GPU, but the binary is built without GPU support", "built without support for GPU"),
         ("requests.exceptions.ConnectTimeout: HTTPConnectionPool(host='warehouse.internal', port=80): Max retries exceeded", "warehouse.internal"),
     ],
 )  # fmt: skip

@@ -134,7 +134,19 @@ RULES: tuple[AdviceRule, ...] = (
         "The job has no identity of its own: name a service account on the job (serviceAccount) that exists and is enabled, and let the code use the default credentials.",
         f"{_VERTEX}/general/custom-service-account",
     ),
+    # --- another service ---------------------------------------------------------------------------
+    _rule(
+        Cause.TRANSIENT_BACKEND,
+        r"\b(?:https?|ftps?|sftp)://(?P<host>[\w.-]{3,100})[^|]{0,200}: ?(?:connection (?:refused|reset)|device or resource busy)",
+        "{host} refused or broke off the connection: see that it is up and lets the job's network in, and run the job again when it answers.",
+    ),
     # --- configuration ------------------------------------------------------------------------------
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"\b(?P<device>gpu|cuda|rocm|opencl)\b[^.|]{0,80}\bnot (?:enabled|built|compiled|included|supported) (?:in|by|with)\b|\b(?:built|compiled|build|binary|wheel)\b[^.|]{0,40}\bwithout\b[^.|]{0,20}\b(?P<other>gpu|cuda|rocm|opencl)\b|\bwithout (?P<package>gpu|cuda|rocm|opencl) (?:package|support)\b",
+        "The program in the image is built without support for {device|other|package}, and no machine changes that: use an image (or a package) that is built with it, or tell the program to compute on the CPU.",
+        f"{_VERTEX}/training/pre-built-containers",
+    ),
     _rule(
         Cause.INVALID_CONFIG,
         r"required location: (?P<location>[\w-]{2,40})(?:[^|]{0,40}location type: (?P<type>[\w-]{2,20}))?(?:[^|]{0,40}storage class: (?P<class>[\w-]{2,20}))?",
