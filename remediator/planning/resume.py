@@ -81,7 +81,7 @@ _SETTING = {False: "REMEDIATOR_RESUME_BUCKET", True: "REMEDIATOR_RESUME_DATASET"
 
 def _not_set_up(rows: RowAccount, setting: str, now: StepContext) -> str:
     usd = saved_usd(now.case, now.catalog)
-    unknown = ", for dollars that are not known" if now.job.is_gemini_batch else ""
+    unknown = " (in dollars: not known)" if now.job.is_gemini_batch else ""
     money = f", about ${usd:.2f} less" if usd else unknown
     return (
         f"{rows.left:,} of {rows.rows:,} rows are left and could be run alone, which is not set up "

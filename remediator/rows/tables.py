@@ -151,18 +151,29 @@ class BatchTables:
                 msg = f"its results are in one table of {dataset}, and those of its time are: {several}"
                 raise PermanentError(msg)
             (table,) = found
-        gave = Table(f"{dataset}.{table}", self._store.columns(f"{dataset}.{table}"))
-        errors: list[Table] = []
+        took_table, gave = self._table(took), self._table(f"{dataset}.{table}")
+        errors: tuple[Table, ...] = ()
         if (
             "status" not in gave.columns
         ):  # a custom model's failed rows stand in tables of their own
-            beside = table.replace("predictions", "errors", 1)
-            for one in names or self._store.names(dataset):
-                its = one == beside or _bears(one, "errors", data.output_mark)
-                name = _full_name(f"bq://{dataset}.{one}", "table of failed rows") if its else ""
-                if its and one != table and self._store.count(name):
-                    errors.append(Table(name, self._store.columns(name)))
-        return BatchSql(Table(took, self._store.columns(took)), gave, tuple(errors))
+            names = names or self._store.names(dataset)
+            errors = self._error_tables(dataset, table, names, data.output_mark)
+        return BatchSql(took_table, gave, errors)
+
+    def _table(self, name: str) -> Table:
+        return Table(name, self._store.columns(name))
+
+    def _error_tables(
+        self, dataset: str, table: str, names: Sequence[str], mark: str
+    ) -> tuple[Table, ...]:
+        """Of a dataset's tables, those that hold the failed rows of the results in `table`."""
+        beside = table.replace("predictions", "errors", 1)
+        found = (
+            _full_name(f"bq://{dataset}.{one}", "table of failed rows")
+            for one in names
+            if one != table and (one == beside or _bears(one, "errors", mark))
+        )
+        return tuple(self._table(name) for name in found if self._store.count(name))
 
     def write_left(self, found: TableRows, table: str, *, seconds: float) -> None:
         """The rows that are left as a new table; one of that name with as many rows is used.

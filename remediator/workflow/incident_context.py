@@ -17,6 +17,7 @@ from remediator.case import Case
 from remediator.domain import Action, Diagnosis, Evidence, Json, PermissionDenied, Plan
 from remediator.domain.time_words import moment_words
 from remediator.job import Job, summary
+from remediator.job.rows import RowAccount
 from remediator.ledger import Chain, Incident, Stage
 from remediator.redaction import redact
 
@@ -72,7 +73,7 @@ class IncidentContext:
             job_facts(kind, self.job, self.incident, self.chain),
             error=self.job.error_message,
             result=summary.result_words(self.job),
-            rows=summary.rows_of(self.job),
+            rows=_row_counts(self.job, self.case.rows),
             diagnosis=self.diagnosis,
             plan=self.plan,
             watch_reason=self.watch_reason,
@@ -130,6 +131,15 @@ def kept_evidence(evidence: Iterable[Evidence], most: int = 6) -> tuple[Json, ..
         {"source": e.source.value, "where": redact(e.where, 200), "says": redact(e.says, 400)}
         for e in tuple(once.values())[:most]
     )
+
+
+def _row_counts(job: Job, account: RowAccount | None) -> summary.RowCounts | None:
+    """What became of a batch's rows: as they were read where that adds up, else by Vertex's counts."""
+    counted = summary.rows_of(job)
+    if counted is None or account is None or not account.sound:
+        return counted
+    failed = sum(account.failed.values())
+    return replace(counted, done=account.done, failed=failed, left=account.missing)
 
 
 def job_facts(kind: AlertKind, job: Job, incident: Incident, chain: Chain) -> AlertFacts:
