@@ -261,6 +261,15 @@ def test_the_next_device_is_taken_where_its_memory_was_not_what_failed(
     assert [one.after for one in done.changes] == ["g2-standard-8", "NVIDIA_L4"]
 
 
+def test_a_device_that_holds_it_is_one_that_the_policy_allows() -> None:
+    held = on(CUSTOM, Hardware("n1-standard-8", "NVIDIA_TESLA_T4", 1))
+    limits = "{accelerators: [NVIDIA_TESLA_T4, NVIDIA_L4, NVIDIA_A100_80GB]}"
+    text = ladder("{accelerator: more_memory}", limits=limits)
+    done = made(held, text, Cause.GPU_MEMORY, needs=wants(32.0, device=True))
+    assert done.refused_by == ()
+    assert "NVIDIA_A100_80GB" in {change.after for change in done.changes}
+
+
 def test_a_batch_is_cut_until_one_piece_fits() -> None:
     text = ladder("{machine_type: sized}")
     done = made(job(BATCH), text, Cause.MEMORY_PRESSURE, needs=wants(120.0))
