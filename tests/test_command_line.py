@@ -358,3 +358,10 @@ def test_every_command_and_every_option_is_explained() -> None:
         return found
 
     assert bare(build()) == []
+
+
+def test_what_a_preview_needs_is_told_whole(run: Any, tmp_path: Path) -> None:
+    code, _, err = run("alert", "preview", case(tmp_path / "case.json"))
+    assert code == 2
+    assert err.strip().endswith("--google-chat, --pagerduty and --webhook")
+    assert "redacted" not in err

@@ -108,8 +108,8 @@ def alert_preview(args: argparse.Namespace) -> int:
     service = next((one for one in _SERVICES if getattr(args, one)), "")
     if not args.channel and not (args.html or service):
         msg = (
-            "say --channel NAME, or --html, --slack, --teams, --google-chat, --pagerduty or "
-            "--webhook for what would be sent to any"
+            "say --channel NAME; what would be sent to any is printed by --html, --slack, --teams, "
+            "--google-chat, --pagerduty and --webhook"
         )
         raise InvalidInput(msg)
     found = assembly_of(args)
