@@ -225,12 +225,8 @@ class Claims:
 
         def work(tx: Transaction) -> None:
             chain = chain_in(tx, root, "")
-            claim = chain.claim
-            if (
-                claim is None
-                or claim.token != token
-                or acquired_at not in {None, claim.acquired_at}
-            ):
+            claim = _standing(chain, token, acquired_at)
+            if claim is None:
                 return
             body = tx.get("incidents", doc_id(claim.incident))
             returned = replace(
@@ -342,12 +338,8 @@ class Claims:
 
         def work(tx: Transaction) -> bool:
             chain = chain_in(tx, root, "")
-            claim = chain.claim
-            if (
-                claim is None
-                or claim.token != token
-                or acquired_at not in {None, claim.acquired_at}
-            ):
+            claim = _standing(chain, token, acquired_at)
+            if claim is None:
                 return False
             bodies = bodies_of(tx, claim.reservations)
             for one in claim.reservations:
@@ -368,6 +360,14 @@ def _root_in(body: Json, collection: str, key: str) -> str:
     if not isinstance(root, str) or not root:
         raise UnreadableDocument(collection, key, "it names no chain")
     return root
+
+
+def _standing(chain: Chain, token: str, acquired_at: datetime | None) -> Claim | None:
+    """The chain's claim, if it is this one and nobody took it over since it was acquired then."""
+    claim = chain.claim
+    if claim is None or claim.token != token or acquired_at not in {None, claim.acquired_at}:
+        return None
+    return claim
 
 
 def _same_hold(stored: Claim, held: Claim) -> bool:
