@@ -41,7 +41,7 @@ def reading_plan_of(
     model = model if "/publishers/" not in model and model.startswith("projects/") else ""
     saved = job.base_output if job.kind is not JobKind.PIPELINE else ""
     saved = saved if saved.startswith("gs://") else ""
-    rows = job.kind is JobKind.BATCH_PREDICTION and _may_resume(policies)
+    rows = job.kind is JobKind.BATCH_PREDICTION and policies.may_resume_rows()
     tables = bool(rows and data_of(job).input_table)
     ours = (resume_bucket,) if resume_bucket and rows and not tables else ()
     rows = bool(resume_dataset) if tables else bool(ours)
@@ -111,11 +111,6 @@ def _may_move(policies: Policies) -> bool:
     """Whether some step asks for another region: then where the data lives decides."""
     asked = [step.resubmit for policy in policies.policies for step in policy.do]
     return any(way.location for resubmit in asked for way in (resubmit, *(resubmit.fallback or ())))
-
-
-def _may_resume(policies: Policies) -> bool:
-    """Whether some step asks for the rows that are left."""
-    return any(step.resubmit.rows == "remaining" for one in policies.policies for step in one.do)
 
 
 def _error_files_under(job: Job) -> tuple[str, str]:

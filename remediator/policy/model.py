@@ -309,6 +309,10 @@ class Policies(PolicyPart):
         """The entries of `watch` that are switched on, in order."""
         return tuple(entry for entry in self.watch if entry.enabled)
 
+    def may_resume_rows(self) -> bool:
+        """Whether some step asks for the rows of a batch that are left."""
+        return any(step.resubmit.rows == "remaining" for one in self.policies for step in one.do)
+
     def owner_of(self, labels: Mapping[str, str], service_account: str) -> str | None:
         """A channel's name or an e-mail address for the job; None where no rule fits."""
         for rule in self.owners.rules if self.owners else ():

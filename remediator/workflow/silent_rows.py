@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from remediator.domain import JobState
 from remediator.job import Job
-from remediator.policy import Policies
-from remediator.settings import Settings
 from remediator.workflow.services import Configuration
 
 _CLAIM = "remediator-claim"
@@ -25,14 +23,6 @@ def may_hide_failed_rows(job: Job, config: Configuration) -> bool:
         and job.is_gemini_batch
         and not job.is_failure
         and _CLAIM not in job.labels
-        and _can_resume(config.settings)
-        and _wants_rows(config.policies())
+        and bool(config.settings.resume_bucket or config.settings.resume_dataset)
+        and config.policies().may_resume_rows()
     )
-
-
-def _can_resume(settings: Settings) -> bool:
-    return bool(settings.resume_bucket or settings.resume_dataset)
-
-
-def _wants_rows(policies: Policies) -> bool:
-    return any(step.resubmit.rows == "remaining" for one in policies.policies for step in one.do)
