@@ -18,17 +18,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from remediator import planning
-from remediator.catalog import catalog
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench import results
 from bench.diagnosis.run import log_of
 from bench.first.run import case_of_lines, different_lines
-from remediator import policy
+from remediator import planning, policy
 from remediator.app import ROUND_SECONDS, App
 from remediator.case import Case
+from remediator.catalog import catalog
 from remediator.diagnosis import diagnose
 from remediator.domain import Change, History
 from remediator.ledger import Claim, Conclusion, Incident, Ledger, Stage
