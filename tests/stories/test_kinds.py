@@ -33,6 +33,7 @@ from tests.stories.jobs_of_kinds import (
     tuning,
 )
 from tests.stories.test_loop import TOO_MUCH
+from tests.waiting import wait_until
 from twin.clock import rfc3339
 from twin.physics import Needs
 
@@ -66,7 +67,8 @@ def announced(house: Any, cloud: Any) -> None:
 def ended(house: Any, cloud: Any, hours: float = 3) -> list[str]:
     """Time for the new job to end; the first words of every message by then."""
     cloud.clock.advance(hours * 3600)
-    house.reconcile()
+    # A running job is looked at again when it is a tenth older, so soon as the machine is quick.
+    wait_until(lambda: house.reconcile()["handled"])
     house.reconcile()
     return [message.text.splitlines()[0].partition(":")[0] for message in cloud.slack.messages]
 
