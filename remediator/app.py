@@ -10,26 +10,20 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from remediator import log, settings
+from remediator import settings
 from remediator.catalog import catalog
-from remediator.domain import (
-    InvalidInput,
-    Json,
-    PermanentError,
-)
-from remediator.job import Job
-from remediator.log import LogEvent
+from remediator.domain import Json
 from remediator.settings import Settings
+from remediator.workflow import policy_source
 
 if TYPE_CHECKING:
-    from remediator.alerts import Channel, DeliveryRules
     from remediator.alerts.outbox import Outbox
+    from remediator.alerts.policy_channels import PolicyChannels
     from remediator.cloud.deployment import Deployment
     from remediator.cloud.logs import Logs
     from remediator.cloud.metrics import Metrics
@@ -83,14 +77,7 @@ class App:
     ) -> App:
         """Settings read and, where it is a local file, the policy file; raises InvalidInput."""
         found = settings.read(environ, here=here)
-        if found.policies.startswith(("gs://", "secret:")):
-            return cls(found, environ=environ, policies=None, clock=clock)
-        try:
-            text = _read_file(Path(found.policies))
-            policies = _load(text, found.policies, found)
-        except InvalidInput as err:
-            msg = f"REMEDIATOR_POLICIES: {err}"
-            raise InvalidInput(msg) from err
+        policies, text = policy_source.read_deployed(found)
         return cls(found, environ=environ, policies=policies, text=text, clock=clock)
 
     # --- the services -----------------------------------------------------------------------------
@@ -98,7 +85,7 @@ class App:
     @cached_property
     def services(self) -> Services:
         """Everything that the workflow touches the world with."""
-        from remediator.workflow.services import Configuration, Records, Services
+        from remediator.workflow.services import Configuration, LateRows, Records, Services
 
         return Services(
             config=Configuration(
@@ -112,7 +99,7 @@ class App:
             records=Records(
                 self.ledger,
                 self.outbox,
-                _LateRows(lambda: self.rows),
+                LateRows(lambda: self.rows),
                 new_token=lambda: secrets.token_hex(16),
             ),
             clock=self.now,
@@ -132,10 +119,7 @@ class App:
         )
 
     def _audit_entry(self, project: str, insert_id: str, at: datetime) -> Json | None:
-        from remediator.cloud.logs import audit_filter
-
-        query = audit_filter(project, insert_id, at)
-        return next(iter(self.logs.entries(project, query, limit=1)), None)
+        return self.logs.audit_entry(project, insert_id, at)
 
     @cached_property
     def vertex(self) -> Vertex:
@@ -176,13 +160,9 @@ class App:
         return BatchRows(
             Objects(self.storage, call_seconds=CALL_SECONDS),
             tables=BatchTables(BigQuery(self.project_id, call_seconds=CALL_SECONDS)),
-            most_usd=self._most_usd_for_queries,
+            # Counting rows in BigQuery may cost as much as resubmitting the job may.
+            most_usd=lambda: self.policies().limits.usd_per_job,
         )
-
-    def _most_usd_for_queries(self) -> float | None:
-        """What counting one batch's rows in BigQuery may cost: as much as resubmitting the job may."""
-        bounds = (self.policies().limits.usd_per_job, self.settings.max_usd_per_job)
-        return min((bound for bound in bounds if bound is not None), default=None)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -199,12 +179,8 @@ class App:
             )
         from remediator.ledger.sqlite import SqliteStore
 
-        path = Path(where.removeprefix("sqlite:///")) if where else self._local_ledger
-        return Ledger(SqliteStore(path))
-
-    @property
-    def _local_ledger(self) -> Path:
-        return Path.cwd() / _LOCAL_STATE / "ledger.sqlite3"
+        kept_here = Path.cwd() / _LOCAL_STATE / "ledger.sqlite3"
+        return Ledger(SqliteStore(Path(where.removeprefix("sqlite:///")) if where else kept_here))
 
     @cached_property
     def outbox(self) -> Outbox:
@@ -212,20 +188,18 @@ class App:
 
         return Outbox(
             self.ledger,
-            open_channel=self.open_channel,
+            open_channel=self.channels.open,
             write_outcome=self.outcome_log,
             now=self.now,
             lease=self.settings.lease,
             project=lambda: self.project_id,
             ledger_url=self.settings.ledger,
-            rules_of=self.delivery_rules,
+            rules_of=self.channels.rules_of,
         )
 
     def policies(self) -> Policies:
         """The policies in force; a file outside the deployment is looked at every minute."""
-        if self._policies is not None:
-            return self._policies
-        return self._policy_file.policies()
+        return self._policy_file.policies() if self._policies is None else self._policies
 
     def policies_digest(self) -> str:
         """16 hex digits of the SHA-256 of the policy file in force."""
@@ -251,7 +225,7 @@ class App:
         return PolicyFile(
             name,
             fetch,
-            lambda text: _load(text, name, self.settings),
+            lambda text: policy_source.load(text, self.settings),
             lambda: self.ledger,
             clock=self._clock,
         )
@@ -344,79 +318,9 @@ class App:
 
         return secret_manager.resolve(reference, project=self.project_id, environ=self._environ)
 
-    def delivery_rules(self, name: str) -> DeliveryRules:
-        """When the channel of this name takes alerts, by the policy file in force."""
-        from remediator.alerts import DeliveryRules, rules_of
+    @cached_property
+    def channels(self) -> PolicyChannels:
+        """The channels of the policy file in force."""
+        from remediator.alerts.policy_channels import PolicyChannels
 
-        policies = self.policies()
-        carrier = policies.carrier_of(name)
-        spec = policies.channels.get(carrier)
-        if spec is None:
-            return DeliveryRules()
-        rules = rules_of(spec)
-        # A digest is a channel's; to an owner's address, which it only carries, alerts go singly.
-        return rules if carrier == name else replace(rules, digest=None)
-
-    def check_channel(self, name: str) -> None:
-        """Raises where the channel cannot be reached; sends nothing."""
-        self.open_channel(name).check()
-
-    def open_channel(self, name: str) -> Channel:
-        from remediator.alerts import open_channel
-
-        policies = self.policies()
-        carrier = policies.carrier_of(name)
-        to = (name,) if carrier != name else ()
-        name, spec = carrier, policies.channels.get(carrier)
-        if spec is None:
-            msg = f"the policy file no longer has the channel {name}"
-            raise PermanentError(msg)
-        return open_channel(
-            name,
-            spec,
-            self.secret,
-            hosts=policies.channel_hosts,
-            buttons=policies.approvers is not None,
-            to=to,
-            project=self.project_id if spec.pagerduty is not None else "",
-        )
-
-
-class _LateRows:
-    """The rows of batches for the workflow, opened when one is resumed."""
-
-    def __init__(self, opened: Callable[[], BatchRows]) -> None:
-        self._opened = opened
-
-    def write_left(self, job: Job, uri: str, *, rows: int, seconds: float) -> None:
-        self._opened().write_left(job, uri, rows=rows, seconds=seconds)
-
-    def write_manifest(self, uri: str, body: Mapping[str, Any]) -> None:
-        self._opened().write_manifest(uri, body)
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as err:
-        msg = f"{path}: {err.strerror}"
-        raise InvalidInput(msg) from err
-
-
-def _load(text: str | bytes, name: str, found: Settings) -> Policies:
-    """The policies of a text, bound by the ceilings; raises InvalidInput with every error."""
-    from remediator import policy
-
-    loaded = policy.load(text, name, catalog=catalog.Catalog.built_in())
-    if loaded.policies is None:
-        errors = (m.render(name) for m in loaded.mistakes if m.severity == "error")
-        raise InvalidInput("; ".join(errors))
-    for mistake in loaded.mistakes:
-        log.say("WARNING", LogEvent.POLICY_FILE_WARNING, mistake.render(name))
-    return policy.bound(
-        loaded.policies,
-        max_mode=found.max_mode,
-        max_usd_per_day=found.max_usd_per_day,
-        max_usd_per_job=found.max_usd_per_job,
-        channel_hosts=found.channel_hosts or None,
-    )
+        return PolicyChannels(self.policies, self.secret, lambda: self.project_id)

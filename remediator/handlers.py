@@ -81,7 +81,7 @@ class Handlers:
                 self._app.now(),
                 policies=self._app.policies,
                 digest=self._app.policies_digest,
-                check_channel=self._app.check_channel if calm else None,
+                check_channel=self._app.channels.check if calm else None,
             )
             self._app.ledger.write_note(NOTE, view)
             return "a check by doctor"

@@ -241,7 +241,7 @@ def doctor_context(
         policies=app.policies,
         digest=app.policies_digest,
         ledger=lambda: app.ledger,
-        check_channel=app.check_channel,
+        check_channel=app.channels.check,
         write_log=app.write_log,
         now=app.now,
         sleep=time.sleep,
@@ -305,9 +305,9 @@ def preview(
         return None
     if send:
         now = app.now()
-        app.open_channel(channel).send(made.message.as_preview(now.isoformat()), due=now)
+        app.channels.open(channel).send(made.message.as_preview(now.isoformat()), due=now)
     reached = (channel,) if channel else made.channels
-    held = (app.delivery_rules(name).held_words(name, made.message) for name in reached)
+    held = (app.channels.rules_of(name).held_words(name, made.message) for name in reached)
     return ChannelPreview(made.message, tuple(one for one in held if one))
 
 

@@ -62,6 +62,11 @@ class Logs:
         self._opened: Any = None
         self._shared = SharedReads(self._newest)
 
+    def audit_entry(self, project: str, insert_id: str, at: datetime) -> Json | None:
+        """One entry of the project's audit log of changes; None where there is none."""
+        query = audit_filter(project, insert_id, at)
+        return next(iter(self.entries(project, query, limit=1)), None)
+
     def entries(
         self,
         project: str,

@@ -78,6 +78,19 @@ class RowsOfBatches(Protocol):
     def write_manifest(self, uri: str, body: Json) -> None: ...
 
 
+class LateRows:
+    """The rows of batches, opened when one is resumed."""
+
+    def __init__(self, opened: Callable[[], RowsOfBatches]) -> None:
+        self._opened = opened
+
+    def write_left(self, job: Job, uri: str, *, rows: int, seconds: float) -> None:
+        self._opened().write_left(job, uri, rows=rows, seconds=seconds)
+
+    def write_manifest(self, uri: str, body: Json) -> None:
+        self._opened().write_manifest(uri, body)
+
+
 class EvidenceReader(Protocol):
     """Reads what there is to know of a job, side by side, within a budget."""
 
