@@ -127,6 +127,13 @@ TRAINING: dict[str, Any] = {
     "trainingTaskMetadata": {"backingCustomJob": f"{_PARENT}/customJobs/601"},
 }
 
+TUNING_TASK: dict[str, Any] = {  # a training pipeline whose task is a tuning job
+    **TRAINING,
+    "name": f"{_PARENT}/trainingPipelines/112",
+    "trainingTaskDefinition": "gs://google-cloud-aiplatform/schema/trainingjob/definition/hyperparameter_tuning_task_1.0.0.yaml",
+    "trainingTaskInputs": {"trialJobSpec": TRAINING["trainingTaskInputs"], "maxTrialCount": "4"},
+}
+
 PIPELINE: dict[str, Any] = {
     "name": f"{_PARENT}/pipelineJobs/nightly-1",
     "displayName": "nightly",

@@ -22,6 +22,7 @@ from tests.jobs import (
     PIPELINE,
     TRAINING,
     TUNING,
+    TUNING_TASK,
     case,
     diagnosis,
     job,
@@ -533,13 +534,19 @@ def test_a_job_without_its_parts_is_read_as_having_none(body: dict[str, Any]) ->
         ),
         (TUNING, "trials", [1], "the job's `trials` must be a list of objects"),
         (
+            TUNING_TASK,
+            "trainingTaskInputs.trialJobSpec.workerPoolSpecs",
+            "-5s",
+            "the job's `trainingTaskInputs.trialJobSpec.workerPoolSpecs` must be a list of objects",
+        ),
+        (
             PIPELINE,
             "pipelineSpec.root.dag.tasks",
             {"train": {"componentRef": "x"}},
             "the job's `pipelineSpec.root.dag.tasks.train.componentRef` must be an object",
         ),
     ],
-    ids=["labels", "spec", "pools", "machine", "trials", "component"],
+    ids=["labels", "spec", "pools", "machine", "trials", "tuning-task", "component"],
 )
 def test_a_shape_that_no_job_can_have_is_named(
     body: dict[str, Any], path: str, value: Any, said: str
@@ -561,7 +568,7 @@ def leaves(value: Any, path: str = "") -> list[str]:
 
 
 @CALM
-@given(st.data(), st.sampled_from(EVERY_KIND), values)
+@given(st.data(), st.sampled_from((*EVERY_KIND, TUNING_TASK)), values)
 def test_any_value_anywhere_is_named_or_read(
     data: st.DataObject, body: dict[str, Any], value: Any
 ) -> None:

@@ -139,30 +139,28 @@ KINDS: Mapping[JobKind, Kind] = {
 }
 
 
-_TUNING_TASK = "trainingTaskInputs.trialJobSpec"
+TUNING_TASK = "trainingTaskInputs.trialJobSpec"  # of a training pipeline whose task tunes
 
 
 @once
 def rules(job: Document) -> Kind:
     """The row of the table for this job; a training pipeline of a tuning task has a trial's paths."""
     row = KINDS[job.kind]
-    if job.kind is not JobKind.TRAINING_PIPELINE or not isinstance(
-        read(job, _TUNING_TASK), Mapping
-    ):
+    if job.kind is not JobKind.TRAINING_PIPELINE or not isinstance(read(job, TUNING_TASK), Mapping):
         return row
     own = f"{row.spec}."
     return replace(
         row,
-        spec=_TUNING_TASK,
-        service_account=row.service_account.replace(own, f"{_TUNING_TASK}."),
-        network=row.network.replace(own, f"{_TUNING_TASK}."),
-        base_output=row.base_output.replace(own, f"{_TUNING_TASK}."),
+        spec=TUNING_TASK,
+        service_account=row.service_account.replace(own, f"{TUNING_TASK}."),
+        network=row.network.replace(own, f"{TUNING_TASK}."),
+        base_output=row.base_output.replace(own, f"{TUNING_TASK}."),
     )
 
 
 def runs_trials(job: Document) -> bool:
     """Whether the job's time-out and machines are of one trial among several."""
-    return job.kind is JobKind.HYPERPARAMETER_TUNING or rules(job).spec == _TUNING_TASK
+    return job.kind is JobKind.HYPERPARAMETER_TUNING or rules(job).spec == TUNING_TASK
 
 
 # --- pools: each place in a job where machines are configured ---------------------------------------
@@ -220,14 +218,29 @@ def pools(job: Document) -> tuple[Pool, ...]:
 
 
 def worker_pools(job: Document, spec: str, task: str = "") -> tuple[Pool, ...]:
-    found = read(job, f"{spec}.workerPoolSpecs")
-    if not isinstance(found, Sequence) or isinstance(found, str):
-        return ()
     listed = (
-        _pool(job, f"{spec}.workerPoolSpecs[{index}]", "replicaCount", f"workerpool{index}", task)
-        for index in range(len(found))
+        _pool(job, path, "replicaCount", f"workerpool{index}", task)
+        for index, path, _ in worker_pool_specs(job, spec)
     )
     return tuple(pool for pool in listed if pool.hardware.machine)
+
+
+def worker_pool_specs(job: Document, spec: str = "") -> tuple[tuple[int, str, Json], ...]:
+    """Number, path and object of each worker pool of a spec, without one the job's own.
+
+    The inputs of a training pipeline are opaque to the API (a Struct): what is no object there is no pool.
+    """
+    kind = rules(job)
+    spec = spec or (kind.spec if kind.has_pools else "")
+    path = f"{spec}.workerPoolSpecs"
+    found = read(job, path) if spec else None
+    if not isinstance(found, Sequence) or isinstance(found, str):
+        return ()
+    return tuple(
+        (index, f"{path}[{index}]", pool)
+        for index, pool in enumerate(found)
+        if isinstance(pool, Mapping)
+    )
 
 
 def _pool(

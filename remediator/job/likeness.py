@@ -1,7 +1,7 @@
 """Which jobs are one job on different days: what is remembered of one holds for the other.
 
 Owns the key under which outcomes are kept and found again. Pure. Called by whoever reads or writes
-what the ledger remembers of sizes and run times, and by `app` for earlier runs.
+what the ledger remembers of sizes and run times, and by whoever looks for earlier runs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from remediator.domain import NO_ACCOUNT, JobKind
 from remediator.job import fields, programs
-from remediator.job.document import Document, either_key, read
+from remediator.job.document import Document, either_key
 
 EVERY_ACCOUNT = "*"
 
@@ -54,9 +54,7 @@ def _images(job: Document) -> tuple[str, ...]:
 
 def _python_modules(job: Document) -> tuple[str, ...]:
     """Of packages run in a prebuilt image, which alone says nothing of what is run."""
-    kind = fields.rules(job)
-    held = (read(job, f"{kind.spec}.workerPoolSpecs") if kind.has_pools else ()) or ()
-    specs = (either_key(pool, "pythonPackageSpec") for pool in held if isinstance(pool, Mapping))
+    specs = (either_key(pool, "pythonPackageSpec") for _, _, pool in fields.worker_pool_specs(job))
     named = (either_key(spec, "pythonModule") for spec in specs if isinstance(spec, Mapping))
     return tuple(str(one) for one in named if one)
 

@@ -28,8 +28,7 @@ _GPU_IMAGE = re.compile(r"(?:^|[/._:-])(?:gpu|cuda|cu1\d\d|tpu)(?:[/._:@0-9-]|$)
 def images(job: Document, model: Json | None = None) -> tuple[str, ...]:
     """Container images that the job runs; of a pipeline run, those of the tasks that failed."""
     holders: list[Any] = [container_of(model), job.read("unmanagedContainerModel.containerSpec")]
-    kind = fields.rules(job)
-    for pool in (read(job, f"{kind.spec}.workerPoolSpecs") if kind.has_pools else ()) or ():
+    for _, _, pool in fields.worker_pool_specs(job):
         holders += [either_key(pool, "containerSpec"), either_key(pool, "pythonPackageSpec")]
     if job.kind is JobKind.PIPELINE:
         holders += list(_pipeline_containers(job))
@@ -48,12 +47,11 @@ def _pipeline_containers(job: Document) -> Iterator[Any]:
         holder = held.get(label, "")
         yield read(job, f"{holder}.container")
         for spec in fields.custom_jobs(holder):
-            for pool in read(job, f"{spec}.workerPoolSpecs") or ():
-                if isinstance(pool, Mapping):
-                    yield from (
-                        either_key(pool, "containerSpec"),
-                        either_key(pool, "pythonPackageSpec"),
-                    )
+            for _, _, pool in fields.worker_pool_specs(job, spec):
+                yield from (
+                    either_key(pool, "containerSpec"),
+                    either_key(pool, "pythonPackageSpec"),
+                )
 
 
 def container_of(model: Json | None) -> Json:
@@ -280,15 +278,11 @@ def pinned_model(job: Document) -> str:
 
 def environments(job: Document) -> tuple[str, ...]:
     """Paths of the containers' lists of environment variables (present or not)."""
-    kind = fields.rules(job)
-    if not kind.has_pools:
-        return ()
-    found = read(job, f"{kind.spec}.workerPoolSpecs") or ()
     return tuple(
-        spelled(job, f"{kind.spec}.workerPoolSpecs[{index}].{holder}.env")
-        for index, pool in enumerate(found)
+        spelled(job, f"{path}.{holder}.env")
+        for _, path, pool in fields.worker_pool_specs(job)
         for holder in ("containerSpec", "pythonPackageSpec")
-        if isinstance(pool, Mapping) and either_key(pool, holder)
+        if either_key(pool, holder)
     )
 
 
@@ -356,9 +350,7 @@ def first_processes(job: Document) -> tuple[tuple[str, ...], ...]:
     A pool without one begins with its image's ENTRYPOINT, of which the job says nothing: what stands
     in its `args` is handed to that.
     """
-    kind = fields.rules(job)
-    pools_ = (read(job, f"{kind.spec}.workerPoolSpecs") if kind.has_pools else ()) or ()
-    held = [either_key(pool, "containerSpec") or {} for pool in pools_]
+    held = [either_key(pool, "containerSpec") or {} for _, _, pool in fields.worker_pool_specs(job)]
     return tuple(
         (*map(str, command), *map(str, either_key(spec, "args") or ()))
         for spec in held
@@ -371,11 +363,9 @@ def programs(job: Document) -> tuple[Any, ...]:
 
     Far cheaper to compare than `workload_digest`, which alone says that two are the same.
     """
-    kind = fields.rules(job)
-    pools_ = (read(job, f"{kind.spec}.workerPoolSpecs") if kind.has_pools else ()) or ()
     held = [
         either_key(pool, key) or {}
-        for pool in pools_
+        for _, _, pool in fields.worker_pool_specs(job)
         for key in ("containerSpec", "pythonPackageSpec")
     ]
     return tuple(

@@ -13,6 +13,7 @@ from remediator.domain import InvalidInput, JobKind
 from remediator.job import fields
 from remediator.job.document import Document, read, whole_number
 
+_SPECS = ("jobSpec", "trialJobSpec", "trainingTaskInputs", fields.TUNING_TASK)
 _OBJECTS = (
     "labels", "error", "encryptionSpec", "inputConfig", "outputConfig", "outputInfo",
     "dedicatedResources", "dedicatedResources.machineSpec",
@@ -24,7 +25,7 @@ _OBJECTS = (
     "pipelineSpec.deploymentSpec.executors", "jobDetail",
     *(
         f"{spec}{part}"
-        for spec in ("jobSpec", "trialJobSpec", "trainingTaskInputs")
+        for spec in _SPECS
         for part in ("", ".scheduling", ".baseOutputDirectory", ".encryptionSpec")
     ),
 )  # fmt: skip
@@ -144,7 +145,7 @@ def _tree(value: Any, where: str) -> Iterator[_Expected]:
 
 
 def _pool_holders(job: Document) -> tuple[str, ...]:
-    found = ["jobSpec", "trialJobSpec", "trainingTaskInputs"]
+    found = [*_SPECS]
     for path in fields.executors(job).values():
         found += [f"{path}.customJob.jobSpec", f"{path}.customJob.customJob.jobSpec"]
     return tuple(found)
