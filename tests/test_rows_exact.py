@@ -15,6 +15,8 @@ from remediator.rows.canonical import FastCodec, PlainCodec
 
 BIG = 10**45
 """Beyond 64 bits: a double cannot tell it from its successor."""
+IMAGE = "iVBORw0KGgo" * 20_000
+"""Longer than Python's csv module takes unless it is told."""
 
 
 def accounted(
@@ -111,7 +113,15 @@ def test_a_value_that_the_service_changed_is_refused(
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("1e400", "2e400"), (f"{BIG}", f"{BIG + 1}"), ("007", "7"), ("null", ""), ("1e400", "x")],
+    [
+        ("1e400", "2e400"),
+        (f"{BIG}", f"{BIG + 1}"),
+        ("007", "7"),
+        ("null", ""),
+        ("1e400", "x"),
+        (IMAGE, f"{IMAGE}A"),
+    ],
+    ids=["beyond-doubles", "whole", "zeros", "null", "text", "image"],
 )
 def test_cells_that_differ_are_never_taken_for_each_other(
     tmp_path: Path, codec: PlainCodec, one: str, other: str

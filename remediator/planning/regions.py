@@ -62,7 +62,7 @@ def target(
     if asked != "next":
         held = _held(case, asked) if asked != here else None
         return held or TargetRegion(asked, _doubts(asked, hardware, catalog, service))
-    tried = {here, *(change.after for a in history.attempts for change in a.changes
+    tried = {here, *(str(change.after) for a in history.attempts for change in a.changes
                      if change.field == "location")}  # fmt: skip
     known = sorted(catalog.offers)
     after = [r for r in known if r > here] + [r for r in known if r <= here]

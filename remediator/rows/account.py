@@ -183,7 +183,7 @@ class _Attempt:
         self.joined = join(rows, lines, partitions, self.to_send)
         if self.identity.is_unique and self.joined.duplicates:
             self.no_key = (
-                f"`{self.identity.key}` is repeated in {self.joined.duplicates:,} rows of the input"
+                f"`{self.identity.key}` is repeated in {_rows(self.joined.duplicates)} of the input"
             )
         return self
 

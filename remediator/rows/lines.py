@@ -22,6 +22,10 @@ _BOM = b"\xef\xbb\xbf"
 _LONGEST_LINE = 64 * 2**20
 """Bytes, chosen: far above what one prediction request may hold (1.5 MB, vertex-facts.md)."""
 
+csv.field_size_limit(
+    _LONGEST_LINE
+)  # of the whole process; unless told, an image of 131,072 letters is no cell
+
 _INCREMENTAL = re.compile(r"^incremental_predictions")
 _ERRORS = re.compile(r"^(?:prediction\.errors?_stats|errors?[_.\-]|errors_validation_)")
 _SHARD = re.compile(r"^(?P<stem>.*?)-(?P<index>\d{5,})-of-(?P<count>\d{5,})(?:\.\w+)?$")

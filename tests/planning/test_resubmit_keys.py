@@ -342,18 +342,22 @@ def test_a_custom_job_moves_where_its_data_allows(
     assert (made.location, told(made)) == (region, [("location", "us-central1", region)])
 
 
-def test_next_goes_on_from_where_the_chain_has_been() -> None:
+@pytest.mark.parametrize(
+    ("been", "region"),
+    [("us-east1", "us-east4"), ({"a": 1}, "us-east1"), (["us-east1"], "us-east1")],
+    ids=["region", "object", "list"],
+)
+def test_next_goes_on_from_where_the_chain_has_been(been: object, region: str) -> None:
+    """Whatever a case file says that an attempt changed."""
     moved = attempt("ladder", number=1)
-    moved = Attempt(
-        **{**_fields(moved), "changes": (Change("location", "us-central1", "us-east1"),)}
-    )
+    moved = Attempt(**{**_fields(moved), "changes": (Change("location", "us-central1", been),)})
     made = planned(
         job(CUSTOM),
         ladder("{resubmit: {location: next}, times: 9}", limits='{locations: ["us-*"]}'),
         Cause.CAPACITY_STOCKOUT,
         history=History(attempts=(moved,)),
     )
-    assert made.location == "us-east4"
+    assert made.location == region
 
 
 def _fields(value: Any) -> dict[str, Any]:
