@@ -52,6 +52,8 @@ def test_a_secret_split_by_an_invisible_mark_is_still_redacted() -> None:
         ),
         ((Change("generateExplanation", True, False),), "with explanations off"),
         ((Change("spec.other", 1, "{0}"),), "with other (0)"),
+        ((Change("pool.machine_type", "x", "n1-standard-16"),), "on n1-standard-16"),
+        ((Change("parameterValues.train_batch", 64, 32),), "with train_batch 32"),
     ],
 )
 def test_changes_are_said_in_a_phrase(changes: tuple[Change, ...], phrase: str) -> None:

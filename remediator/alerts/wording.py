@@ -7,13 +7,12 @@ said; `compose` and the report do.
 
 from __future__ import annotations
 
-import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from remediator.domain import Cause, Change, Guard, JobKind, JobState
-from remediator.job.batch import is_resumed
+from remediator.job import change_words
 from remediator.redaction import redact
 
 SLACK = 2000
@@ -23,8 +22,6 @@ LINE_LIMIT = 300
 MOST_LINES = 41
 LIST_LIMIT = 2500
 """Characters of a list; Slack's section takes 3,000, https://docs.slack.dev/reference/block-kit/blocks/section-block"""
-MOST_CHANGES = 20
-"""A plan has a handful; more are not read out."""
 
 CAUSES: Mapping[Cause, str] = {
     Cause.CPU_SATURATION: "CPUs full",
@@ -117,35 +114,6 @@ STATES: Mapping[JobState, str] = {
     JobState.PARTIALLY_SUCCEEDED: "succeeded only in part",
     JobState.SUCCEEDED: "succeeded with failed instances",
 }
-_FIELDS: Mapping[str, str] = {
-    "machineType": "machine type",
-    "acceleratorType": "accelerator",
-    "acceleratorCount": "accelerators",
-    "batchSize": "batch size",
-    "startingReplicaCount": "starting replicas",
-    "maxReplicaCount": "most replicas",
-    "replicaCount": "replicas",
-    "timeout": "time-out",
-    "bootDiskSizeGb": "boot disk (GB)",
-    "maxWaitDuration": "longest wait for machines",
-    "generateExplanation": "explanations",
-    "outputUriPrefix": "output",
-    "memoryLimit": "memory limit",
-    "cpuLimit": "CPU limit",
-}
-_PHRASES: Mapping[str, str] = {
-    "machineType": "on {0}",
-    "acceleratorType": "with {0}",
-    "batchSize": "with batch size {0}",
-    "startingReplicaCount": "with {0} replicas",
-    "replicaCount": "with {0} replicas",
-    "timeout": "with time-out {0}",
-    "location": "in {0}",
-    "strategy": "as {0}",
-    "bootDiskSizeGb": "with a boot disk of {0} GB",
-    "maxWaitDuration": "waiting for machines at most {0}",
-    "generateExplanation": "with explanations {0}",
-}
 
 
 def shown(text: str, limit: int, *, lines: bool = False) -> str:
@@ -197,24 +165,7 @@ def _visible(text: str) -> Iterable[str]:
 
 def described(changes: Iterable[Change]) -> str:
     """Changes as a phrase: `on n1-standard-16 with 1 NVIDIA_TESLA_T4`; empty for none."""
-    taken = tuple(itertools.islice(changes, MOST_CHANGES))
-    made = {c.field.rsplit(".", 1)[-1]: c.after for c in taken if not is_resumed(c.field)}
-    count = made.pop("acceleratorCount", None)
-    device = made.get("acceleratorType")
-    if count and device:
-        made["acceleratorType"] = f"{count} {device}"
-    elif count:
-        made["acceleratorType"] = f"{count} accelerators"
-    made.pop("maxReplicaCount", None)  # follows the starting count, which is the one that counts
-    said = ["with only the rows that are left"] if any(is_resumed(c.field) for c in taken) else []
-    for name, after in made.items():
-        if after is None:
-            said.append(f"without {_FIELDS.get(name, name)}")
-        else:
-            said.append(_PHRASES.get(name, f"with {field_name(name)} {{0}}").format(_short(after)))
-    if len(said) > 3:  # noqa: PLR2004  # a title has room for three
-        said = [*said[:3], "and more"]
-    return " ".join(said)
+    return change_words.change_phrase(changes, field_name, shown)
 
 
 def asked(changes: Iterable[Change]) -> str:
@@ -235,53 +186,12 @@ def shell_command(words: str, *, project: str = "", region: str = "", ledger: st
 
 def spelled(changes: Iterable[Change]) -> str:
     """Changes one by one: `machine type n1-standard-8 -> n1-standard-16; accelerator none -> …`."""
-    taken = tuple(itertools.islice(changes, MOST_CHANGES))
-    by_field = {change.field: change for change in taken}
-    parts = []
-    for change in taken:
-        holder, _, name = change.field.rpartition(".")
-        if name == "acceleratorCount" and f"{holder}.acceleratorType" in by_field:
-            continue  # told with its type
-        if is_resumed(change.field):
-            what = "its input" if change.field.startswith("input") else "its output"
-            after = change.after[0] if isinstance(change.after, list) else change.after
-            parts.append(f"{what} is {shown(str(after), 300)}")
-            continue
-        before, after = _setting(name, change.before), _setting(name, change.after)
-        count = by_field.get(f"{holder}.acceleratorCount") if name == "acceleratorType" else None
-        if count is not None:
-            before = f"{count.before} {before}" if count.before and change.before else before
-            after = f"{count.after} {after}" if count.after and change.after else after
-        parts.append(f"{field_name(change.field)} {before} -> {after}")
-    return "; ".join(dict.fromkeys(parts))
-
-
-def _setting(name: str, value: object) -> str:
-    """A value in a job's own words; what is not set is told by what Vertex then takes."""
-    if value is None:
-        return _UNSET.get(name, "not set")
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return shown(str(value), 80)
-
-
-_UNSET: Mapping[str, str] = {
-    "acceleratorType": "none",
-    "batchSize": "64 (the default)",
-    "bootDiskSizeGb": "100 (the default)",
-}
-
-
-def _short(value: object) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return shown(str(value), 40).replace("{", "(").replace("}", ")")
+    return change_words.change_list(changes, field_name, shown)
 
 
 def field_name(path: str) -> str:
     """A field of a job in words: `machine type` for a path that ends in `machineType`."""
-    last = path.rsplit(".", 1)[-1]
-    return _FIELDS.get(last) or shown(path, 120)
+    return change_words.field_label(path) or shown(path, 120)
 
 
 def plural(count: int, noun: str) -> str:

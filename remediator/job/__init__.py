@@ -5,7 +5,7 @@ a job runs and names, `ending` how it ended, `relations` its parents and childre
 answer to diagnosis and policies, `differences` where a request may differ. Of a pipeline run:
 `pipeline` has its tasks, `containers` and `launchers` their machines (`machines`: those of any job),
 `parameters` where a value stands. `validation` knows a job's shape, `summary` tells it in words,
-`likeness` which jobs are one job on different days, `quota` what a refusal says, `views` how much of
+`likeness` which jobs are one job on different days, `change_words` tells changes, `quota` what a refusal says, `views` how much of
 each job a list asks for. Pure; called by
 diagnosis, policies, evidence, alerts and the workflow.
 """

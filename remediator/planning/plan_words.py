@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from remediator.domain import NEVER_RETRIED, Cause, Change, Diagnosis
+from remediator.domain import NEVER_RETRIED, Cause, Diagnosis
 from remediator.domain.cause_words import MEANINGS
 from remediator.domain.time_words import moment_words
-from remediator.job import DEFAULT_BATCH_SIZE, DEFAULT_BOOT_DISK_GB, Job
-from remediator.job.batch import is_resumed
+from remediator.job.change_words import plan_words
 from remediator.planning.costs import Cost, usd_per_hour
 from remediator.planning.draft import JobDraft
 from remediator.planning.guards import GuardRefusal
@@ -98,87 +97,10 @@ def change_words(draft: JobDraft) -> str:
     """Each change in words, once for all the worker pools it is made in."""
     if not draft.changes:
         return "the same job again, unchanged"
-    after = {change.field: change.after for change in draft.changes}
-    texts: list[str] = []
-    if draft.resume.is_new:
-        texts.append("only the rows that are left run again")
-    for change in draft.changes:
-        if draft.resume.is_new and is_resumed(change.field):
-            continue  # told as what they are for
-        holder, _, name = change.field.rpartition(".")
-        if name.endswith(("eratorCount", "erator_count")) and any(
-            f"{holder}.{key}" in after for key in ("acceleratorType", "accelerator_type")
-        ):
-            continue  # told with its type
-        now = _shown(change.after)
-        if name in {"acceleratorType", "accelerator_type"} and change.after:
-            now = f"{draft.job.devices_beside(change.field)} {now}"
-        before = change.before
-        if before is None and name in _DEFAULTS:
-            before = f"{_DEFAULTS[name]} (Vertex's default)"
-        if name == "value":  # of an environment variable
-            name = draft.job.variable_at(holder) or "variable"
-        elif name.startswith("args["):
-            name = _flag_before(draft.job, change) or name
-        unit = " GB" if name in _GB_FIELDS else ""
-        was = _shown(before) + (unit if change.before is not None else "")
-        texts.append(f"{_word_of(name)} {was} becomes {now}{unit}")
-    return ", ".join(dict.fromkeys(texts))
-
-
-_DEFAULTS = {
-    "batchSize": DEFAULT_BATCH_SIZE,
-    "bootDiskSizeGb": f"{DEFAULT_BOOT_DISK_GB} GB",
-    "boot_disk_size_gb": f"{DEFAULT_BOOT_DISK_GB} GB",
-}
-
-
-def _flag_before(job: Job, change: Change) -> str | None:
-    """The flag whose value is changed, as in `--batch 32`; None where the item is a flag itinputs."""
-    if str(change.before).startswith("-"):
-        return None
-    return job.flag_before(change.field) or None
-
-
-_GB_FIELDS = {"bootDiskSizeGb", "boot_disk_size_gb"}
+    return plan_words(draft.changes, draft.job, only_rows_left=draft.resume.is_new)
 
 
 def _sentence_head(verdict: Cause) -> str:
     """The cause as a sentence begins with it: `GPU memory`, `Slow code`."""
     first, *others = verdict.value.split("_")
     return " ".join([first.upper() if first in {"cpu", "gpu"} else first.capitalize(), *others])
-
-
-def _word_of(name: str) -> str:
-    return _WORDS_OF.get(name.partition("[")[0], name)
-
-
-_WORDS_OF = {
-    "bootDiskSizeGb": "boot disk",
-    "boot_disk_size_gb": "boot disk",
-    "maxWaitDuration": "longest wait for machines",
-    "max_wait_duration": "longest wait for machines",
-    "args": "argument",
-    "command": "command",
-    "machineType": "machine type",
-    "machine_type": "machine type",
-    "acceleratorType": "accelerator",
-    "accelerator_type": "accelerator",
-    "acceleratorCount": "accelerator count",
-    "accelerator_count": "accelerator count",
-    "batchSize": "batch size",
-    "startingReplicaCount": "starting replica count",
-    "maxReplicaCount": "maximal replica count",
-    "replicaCount": "replica count",
-    "replica_count": "replica count",
-    "timeout": "time-out",
-    "strategy": "strategy",
-    "generateExplanation": "explanations",
-    "outputUriPrefix": "output",
-    "enableCache": "caching",
-}
-
-
-def _shown(value: object) -> str:
-    words = {None: "none", True: "on", False: "off"}
-    return words.get(value, str(value)) if isinstance(value, bool | None) else str(value)

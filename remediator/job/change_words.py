@@ -1,0 +1,209 @@
+"""A plan's changes in words: in a plan's sentence, one by one in an alert, and as a phrase. Pure.
+
+Owns the name that people have for each field, in either spelling of it, what a field that is not set
+stands for, and that an accelerator's count is told with its type and input and output of a resumed batch
+as what they are for. Called by planning and by alerts, who have the texts from outside cleaned by `show`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from remediator.domain import Change
+from remediator.job.batch import is_resumed
+from remediator.job.fields import DEFAULT_BATCH_SIZE, DEFAULT_BOOT_DISK_GB
+from remediator.job.job import Job
+
+Show = Callable[[str, int], str]
+"""Text from outside as it may be shown, at most so many characters."""
+
+MOST_CHANGES = 20
+"""A plan has a handful; more are not read out."""
+_MOST_PHRASES = 3  # chosen: a title has room for three
+
+_LABELS: Mapping[str, str] = {
+    "machineType": "machine type",
+    "acceleratorType": "accelerator",
+    "batchSize": "batch size",
+    "timeout": "time-out",
+    "maxWaitDuration": "longest wait for machines",
+    "generateExplanation": "explanations",
+    "outputUriPrefix": "output",
+}
+_PLAN_LABELS: Mapping[str, str] = {
+    **_LABELS,
+    "acceleratorCount": "accelerator count",
+    "bootDiskSizeGb": "boot disk",
+    "startingReplicaCount": "starting replica count",
+    "maxReplicaCount": "maximal replica count",
+    "replicaCount": "replica count",
+    "enableCache": "caching",
+    "args": "argument",
+}
+"""In a plan's sentence, where a value bears its unit itself."""
+_ALERT_LABELS: Mapping[str, str] = {
+    **_LABELS,
+    "acceleratorCount": "accelerators",
+    "bootDiskSizeGb": "boot disk (GB)",
+    "startingReplicaCount": "starting replicas",
+    "maxReplicaCount": "most replicas",
+    "replicaCount": "replicas",
+    "memoryLimit": "memory limit",
+    "cpuLimit": "CPU limit",
+}
+_PHRASES: Mapping[str, str] = {
+    "machineType": "on {0}",
+    "acceleratorType": "with {0}",
+    "batchSize": "with batch size {0}",
+    "startingReplicaCount": "with {0} replicas",
+    "replicaCount": "with {0} replicas",
+    "timeout": "with time-out {0}",
+    "location": "in {0}",
+    "strategy": "as {0}",
+    "bootDiskSizeGb": "with a boot disk of {0} GB",
+    "maxWaitDuration": "waiting for machines at most {0}",
+    "generateExplanation": "with explanations {0}",
+}
+_FIELDS = frozenset({*_PLAN_LABELS, *_ALERT_LABELS, *_PHRASES})
+_DEFAULTS: Mapping[str, int] = {
+    "batchSize": DEFAULT_BATCH_SIZE,
+    "bootDiskSizeGb": DEFAULT_BOOT_DISK_GB,
+}
+_UNITS: Mapping[str, str] = {"bootDiskSizeGb": " GB"}
+
+
+def field_label(path: str) -> str:
+    """A field of a job as an alert calls it: `machine type` for `pools[0].machineType`; else empty."""
+    return _ALERT_LABELS.get(_name(path), "")
+
+
+def plan_words(changes: Iterable[Change], job: Job, *, only_rows_left: bool) -> str:
+    """Each change of the job, once for all the worker pools it is made in.
+
+    `machine type n1-standard-8 becomes n1-standard-16`; `job` is the job as changed.
+    """
+    texts = ["only the rows that are left run again"] if only_rows_left else []
+    for one in _separate(changes):
+        change, name = one.change, one.name
+        if only_rows_left and is_resumed(change.field):
+            continue  # told as what they are for
+        unit = _UNITS.get(name, "")
+        before, after = _plain(change.before) + unit, _plain(change.after) + unit
+        if change.before is None:
+            default = _DEFAULTS.get(name)
+            before = "none" if default is None else f"{default}{unit} (Vertex's default)"
+        if name == "acceleratorType" and change.after:
+            after = f"{job.devices_beside(change.field)} {after}"
+        texts.append(f"{_plan_label(one, job)} {before} becomes {after}")
+    return ", ".join(dict.fromkeys(texts))
+
+
+def change_list(changes: Iterable[Change], field_name: Callable[[str], str], show: Show) -> str:
+    """Changes one by one: `machine type n1-standard-8 -> n1-standard-16; accelerator none -> …`."""
+    parts = []
+    for one in _separate(itertools.islice(changes, MOST_CHANGES)):
+        change, count = one.change, one.count
+        if is_resumed(change.field):
+            what = "its input" if change.field.startswith("input") else "its output"
+            after = change.after[0] if isinstance(change.after, list) else change.after
+            parts.append(f"{what} is {show(str(after), 300)}")
+            continue
+        before, after = (
+            _setting(one.name, change.before, show),
+            _setting(one.name, change.after, show),
+        )
+        if count is not None:
+            before = f"{count.before} {before}" if count.before and change.before else before
+            after = f"{count.after} {after}" if count.after and change.after else after
+        parts.append(f"{field_name(change.field)} {before} -> {after}")
+    return "; ".join(dict.fromkeys(parts))
+
+
+def change_phrase(changes: Iterable[Change], field_name: Callable[[str], str], show: Show) -> str:
+    """Changes as a phrase: `on n1-standard-16 with 1 NVIDIA_TESLA_T4`; empty for none."""
+    taken = tuple(itertools.islice(changes, MOST_CHANGES))
+    made = {_name(c.field): c.after for c in taken if not is_resumed(c.field)}
+    count = made.pop("acceleratorCount", None)
+    device = made.get("acceleratorType")
+    if count and device:
+        made["acceleratorType"] = f"{count} {device}"
+    elif count:
+        made["acceleratorType"] = f"{count} accelerators"
+    made.pop("maxReplicaCount", None)  # follows the starting count, which is the one that counts
+    said = ["with only the rows that are left"] if any(is_resumed(c.field) for c in taken) else []
+    for name, after in made.items():
+        if after is None:
+            said.append(f"without {_ALERT_LABELS.get(name, name)}")
+        else:
+            phrase = _PHRASES.get(name, f"with {field_name(name)} {{0}}")
+            value = _on_or_off(after) or show(str(after), 40).replace("{", "(").replace("}", ")")
+            said.append(phrase.format(value))
+    if len(said) > _MOST_PHRASES:
+        said = [*said[:_MOST_PHRASES], "and more"]
+    return " ".join(said)
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedChange:
+    """A change, its field's name in camelCase, and of an accelerator's type the change of its count."""
+
+    change: Change
+    name: str
+    count: Change | None
+
+
+def _separate(changes: Iterable[Change]) -> Iterator[_NamedChange]:
+    """The changes that are told on their own."""
+    taken = tuple(changes)
+    counts, types = (
+        {_holder(one.field): one for one in taken if _name(one.field) == name}
+        for name in ("acceleratorCount", "acceleratorType")
+    )
+    for change in taken:
+        name, holder = _name(change.field), _holder(change.field)
+        if name == "acceleratorCount" and holder in types:
+            continue  # told with its type
+        count = counts.get(holder) if name == "acceleratorType" else None
+        yield _NamedChange(change, name, count)
+
+
+def _holder(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
+def _name(path: str) -> str:
+    """The last key of a path, a field's in camelCase: `machineType` for `pools[0].machine_type`."""
+    name = path.rpartition(".")[2]
+    camel = re.sub(r"_([a-z])", lambda match: match[1].upper(), name)
+    return camel if camel in _FIELDS else name  # a person's own parameter keeps its name
+
+
+def _plan_label(one: _NamedChange, job: Job) -> str:
+    path, name = one.change.field, one.name
+    if name == "value":  # of an environment variable
+        return job.variable_at(_holder(path)) or "variable"
+    if name.startswith("args[") and not str(one.change.before).startswith("-"):
+        # The flag whose value is changed, as in `--batch 32`; an item that begins with `-` is one itself.
+        name = job.flag_before(path) or name
+    return _PLAN_LABELS.get(name.partition("[")[0], name)
+
+
+def _plain(value: object) -> str:
+    return "none" if value is None else _on_or_off(value) or str(value)
+
+
+def _setting(name: str, value: object, show: Show) -> str:
+    """A value in a job's own words; what is not set is told by what Vertex then takes."""
+    if value is not None:
+        return _on_or_off(value) or show(str(value), 80)
+    if name in _DEFAULTS:
+        return f"{_DEFAULTS[name]} (the default)"
+    return "none" if name == "acceleratorType" else "not set"
+
+
+def _on_or_off(value: object) -> str:
+    """Empty for what is no truth value."""
+    return ("on" if value else "off") if isinstance(value, bool) else ""
