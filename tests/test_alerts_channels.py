@@ -35,6 +35,7 @@ from remediator.alerts.channels import (
     open_channel,
     render_slack,
 )
+from remediator.alerts.http_post import BodyRefused
 from remediator.alerts.message import AlertKind, Fact, Message, Severity
 from remediator.domain import PermanentError, TransientError
 
@@ -129,7 +130,7 @@ def in_a_minute() -> str:
         (503, {"Retry-After": "<in a minute>"}, "", TransientError, (50, 61)),
         (500, {}, "<html>oops</html>", TransientError, None),
         (502, {}, "", TransientError, None),
-        (400, {}, "invalid_blocks", PermanentError, None),
+        (400, {}, "invalid_blocks", BodyRefused, None),
         (404, {}, "no_service", PermanentError, None),
         (403, {}, "action_prohibited", PermanentError, None),
         (200, {}, "<html>Please log in to the network</html>", TransientError, None),

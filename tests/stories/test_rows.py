@@ -395,6 +395,7 @@ def test_a_resume_that_dies_itself_is_resumed_and_all_three_parts_are_named(
     second = made_jobs(cloud, job)[-1]
     assert second["labels"]["remediator-attempt"] == "2"
     assert input_of(cloud, second) == rows[32:]
+    later(minutes=6)  # in which an attempt that still runs is looked at again, however old it is
     to_the_end(resuming, cloud)
     later(minutes=20)
     resuming.reconcile()
