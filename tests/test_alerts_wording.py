@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from remediator.alerts import compose, wording
 from remediator.domain import LOG_RULE, Cause, Change, Guard, WatchVerdict
+from remediator.domain.cause_advice import ADVICE
 from remediator.domain.cause_words import MEANINGS
 from tests.alert_situations import SITUATIONS
 
 
 def test_every_cause_and_every_guard_has_words() -> None:
-    assert set(MEANINGS) == set(wording.ADVICE) == set(Cause)
+    assert set(MEANINGS) == set(ADVICE) == set(Cause)
     assert set(wording.GUARDS) == set(Guard)
 
 

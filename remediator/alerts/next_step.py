@@ -12,8 +12,9 @@ from remediator.alerts import running
 from remediator.alerts.facts import AlertFacts, QuestionEnd
 from remediator.alerts.message import AlertKind
 from remediator.alerts.rows import rows_advice
-from remediator.alerts.wording import ADVICE, GUARD_ADVICE, shown
+from remediator.alerts.wording import GUARD_ADVICE, shown
 from remediator.domain import Action, Cause, Guard
+from remediator.domain.cause_advice import ADVICE
 from remediator.domain.time_words import moment_words
 
 
@@ -39,7 +40,7 @@ def _after_a_failure(facts: AlertFacts) -> str:
     known = _advice(facts)
     if facts.result and not known:
         return rows_advice(facts)
-    return known or ADVICE[facts.verdict]
+    return known or ADVICE[facts.verdict].next_step
 
 
 def _advice(facts: AlertFacts) -> str:
@@ -50,7 +51,7 @@ def _advice(facts: AlertFacts) -> str:
 
 def _after_observing(facts: AlertFacts) -> str:
     if facts.plan is None or facts.plan.action is Action.ALERT:
-        return ADVICE[facts.verdict]
+        return ADVICE[facts.verdict].next_step
     asked = facts.plan.action is Action.APPROVE
     would = "you would have been asked" if asked else "this would have been done"
     return f"Resubmit it yourself if you agree; with mode: enforce {would}."

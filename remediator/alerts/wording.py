@@ -44,26 +44,6 @@ CAUSES: Mapping[Cause, str] = {
     Cause.UNKNOWN: "cause unknown",
 }
 """A cause in a line of words; the contract's own names stand in `--json`, policies and the ledger."""
-ADVICE: Mapping[Cause, str] = {
-    Cause.CPU_SATURATION: "Give it a bigger machine, more replicas, an accelerator or more time.",
-    Cause.MEMORY_PRESSURE: "Give it a machine with more memory, or a smaller batch.",
-    Cause.GPU_MEMORY: "Use a smaller batch, or an accelerator with more memory.",
-    Cause.DISK_FULL: "Give it a larger boot disk, or write less to the local disk.",
-    Cause.ACCELERATOR_MISSING: "Add an accelerator, or use an image that does not need one.",
-    Cause.SLOW_STARTUP: "Use a bigger machine, or give the start-up probe of the model more time.",
-    Cause.NETWORK_LATENCY: "Move the data into the job's region, or cache what it fetches.",
-    Cause.SLOW_CODE: "Profile the section named above and vectorise it; a bigger machine will not help.",
-    Cause.REQUEST_TOO_LARGE: "Use a smaller batch size.",
-    Cause.CAPACITY_STOCKOUT: "Try again later, or use another machine or region.",
-    Cause.QUOTA: "Ask for more of the quota named above, or try again when others are done.",
-    Cause.PREEMPTION: "Run it again; on standard machines if it happens often.",
-    Cause.TRANSIENT_BACKEND: "Run it again later.",
-    Cause.BAD_INPUT: "Put the input right, then run the job again.",
-    Cause.USER_CODE_ERROR: "Fix the code, then run the job again.",
-    Cause.PERMISSION: "Grant the permission named above, then run the job again.",
-    Cause.INVALID_CONFIG: "Put the configuration right, then run the job again.",
-    Cause.UNKNOWN: "Read the logs; nothing was done because the cause is not known.",
-}
 GUARDS: Mapping[Guard, str] = {
     Guard.ATTEMPTS: "the changed attempts of this job are used up",
     Guard.RETRIES: "the unchanged retries of this job are used up",
