@@ -78,7 +78,8 @@ GUARD_ADVICE: Mapping[Guard, str] = {
     Guard.MACHINE_TYPES: f"Allow the machine type {_OR_YOURSELF}",
     Guard.ACCELERATORS: f"Allow the accelerator {_OR_YOURSELF}",
     Guard.LOCATIONS: f"Allow the region {_OR_YOURSELF}",
-    Guard.INCOMPATIBLE: "Choose a machine and an accelerator that Vertex offers together.",
+    Guard.INCOMPATIBLE: "Change the step in the policy file to what this kind of job has and Vertex offers, "
+    "or resubmit the job yourself.",
     Guard.STOP_SWITCH: "Turn the stop switch off when you are ready, or resubmit the job yourself.",
     Guard.BREAKER: "Find out why the latest resubmissions failed before there are more.",
     Guard.SERVICE_ACCOUNT: "Resubmit it yourself, or allow its service account in the settings.",

@@ -21,13 +21,16 @@ from remediator.domain import (
     Cause,
     Diagnosis,
     Guard,
+    InvalidInput,
     JobState,
     Mode,
+    PermanentError,
     PermissionDenied,
     Plan,
     TransientError,
 )
 from remediator.job import Job, summary
+from remediator.job.validation import require_shape
 from remediator.ledger import (
     Chain,
     Conclusion,
@@ -193,6 +196,7 @@ def _planned(
             job=str(job.name),
         )
         return _ignore_incident(incident, chain, services, now, Guard.HAS_PARENT)
+    _require_shape(job)
     if prefetch is None:
         prefetch = Prefetch.begin(job, services, now)
     case = replace(prefetch.case(), attempts=chain.attempts)
@@ -229,6 +233,14 @@ def _planned(
     case = replace(case, gaps=(*case.gaps, *parent.gaps))
     judged = _with_judgement(incident, case, found, made, config.catalog)
     return IncidentContext(job, case, found, made, judged, chain)
+
+
+def _require_shape(job: Job) -> None:
+    """Vertex keeps some parts of a job as they were sent (a Struct): what cannot be read will never be."""
+    try:
+        require_shape(job)
+    except InvalidInput as err:
+        raise PermanentError(str(err)) from err
 
 
 def _no_failed_row(case: Case) -> str:

@@ -26,7 +26,7 @@ from remediator.workflow.approval import answer_approval
 from remediator.workflow.incident import consider, handle
 from remediator.workflow.incident_context import RETRY_WINDOW
 from remediator.workflow.resubmit import resubmit
-from tests.jobs import CUSTOM, KnownEvidence
+from tests.jobs import CUSTOM, TRAINING, KnownEvidence
 from tests.workflow.workbench import (
     CALL_SECONDS,
     NOW,
@@ -598,6 +598,35 @@ def test_what_a_service_refuses_for_good_is_told_and_concluded(bench: Bench, job
     (message,) = bench.channel.messages
     assert "nothing was resubmitted" in str(message.to_json())
     assert [one["final"] for one in bench.outcomes] == [True]
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ({"workerPoolSpecs": "x"}, "workerPoolSpecs` must be a list of objects"),
+        ({"workerPoolSpecs": [{"machineSpec": 8}]}, "machineSpec` must be an object"),
+        (
+            {"trialJobSpec": {"workerPoolSpecs": [None]}},
+            "workerPoolSpecs` must be a list of objects",
+        ),
+    ],
+    ids=["pools", "machine", "trial"],
+)
+def test_a_job_of_a_shape_that_no_job_has_is_told_and_concluded(
+    bench: Bench, held: dict[str, Any], said: str
+) -> None:
+    """A training pipeline's inputs are opaque to the API, so that they may be anything."""
+    odd = bench.vertex.add(
+        {**TRAINING, "trainingTaskInputs": held}, error={"code": 3, "message": "no"}
+    )
+    answer = handle(_hint(odd), bench.services)
+    assert answer.startswith("alerted, permanent error: the job's `trainingTaskInputs.")
+    assert answer.endswith(said)
+    assert _stored(bench, odd).conclusion is Conclusion.ALERTED
+    (message,) = bench.channel.messages
+    assert said in str(message.to_json())
+    assert not bench.vertex.creates
+    assert handle(_hint(odd), bench.services) == "already handled: alerted"
 
 
 def test_where_a_claim_stands_its_job_is_asked_for_again(bench: Bench, job: Job) -> None:
