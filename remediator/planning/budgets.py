@@ -5,10 +5,11 @@ The planner decides what is done; this says what it is counted against.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from remediator.domain import Guard, money_counter
+from remediator.domain import Guard, History, money_counter
 from remediator.job import Job
 from remediator.policy.model import Limits
 
@@ -32,6 +33,19 @@ class Budget:
     def window_seconds(self) -> float | None:
         """The sliding window of a rate; None for money, which is kept by day."""
         return HOUR_SECONDS if self.unit == "count" else None
+
+
+def with_use(history: History, used: Mapping[Budget, float]) -> History:
+    """The history with what each budget has in it: US dollars of the day, resubmissions of the hour."""
+    usd = {budget.group: amount for budget, amount in used.items() if budget.unit == "usd"}
+    count = {budget.group: round(n) for budget, n in used.items() if budget.unit == "count"}
+    return replace(
+        history,
+        usd_today=usd.get(None, 0.0),
+        resubmissions_last_hour=count.get(None, 0),
+        spent_by={group: amount for group, amount in usd.items() if group},
+        resubmitted_by={group: n for group, n in count.items() if group},
+    )
 
 
 def budgets(limits: Limits, job: Job, now: datetime) -> tuple[Budget, ...]:

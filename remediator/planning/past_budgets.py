@@ -41,17 +41,10 @@ class PastBudgets:
             budget: self.used(budget, case.now)
             for budget in budgets.budgets(policies.limits, case.job, case.now)
         }
-        return History(
+        history = History(
             attempts=case.attempts,
             parent=case.parent or case.job.parent,
             cancelled_by_person=case.job.cancelled_by_person,
             usd_this_job=costs.chain_usd(case, catalog),
-            usd_today=sum(v for b, v in used.items() if b.unit == "usd" and b.group is None),
-            resubmissions_last_hour=round(
-                sum(v for b, v in used.items() if b.unit == "count" and b.group is None)
-            ),
-            spent_by={b.group: v for b, v in used.items() if b.unit == "usd" and b.group},
-            resubmitted_by={
-                b.group: round(v) for b, v in used.items() if b.unit == "count" and b.group
-            },
         )
+        return budgets.with_use(history, used)

@@ -152,15 +152,7 @@ class _Planning:
         return self._decided(policy, limits, explained)
 
     def _decided(self, policy: Policy, limits: Limits, explained: tuple[str, ...]) -> Plan:
-        situation = StepContext(
-            self.inputs.case,
-            self.inputs.diagnosis,
-            self.inputs.history,
-            self.inputs.catalog,
-            limits,
-            self.inputs.number,
-            root=self.inputs.root,
-        )
+        situation = self._step_context(limits, root=self.inputs.root)
         ladder = Ladder(
             tuple(one for one in self.inputs.attempts if one.policy == policy.name),
             self.ways_passed_over,
@@ -184,19 +176,24 @@ class _Planning:
         text = "; ".join([*skipped, because])
         return self._nothing(policy.name, explained, text, policy, limits)
 
-    # --- a job that still runs --------------------------------------------------------------------
-
-    def replacement(self, entry: Policy) -> Plan:
-        """To cancel the job and submit it again, unchanged; an alert where a guard refuses that."""
-        limits = self.inputs.policies.limits
-        situation = StepContext(
+    def _step_context(self, limits: Limits, root: str = "") -> StepContext:
+        """What a step is applied to."""
+        return StepContext(
             self.inputs.case,
             self.inputs.diagnosis,
             self.inputs.history,
             self.inputs.catalog,
             limits,
             self.inputs.number,
+            root=root,
         )
+
+    # --- a job that still runs --------------------------------------------------------------------
+
+    def replacement(self, entry: Policy) -> Plan:
+        """To cancel the job and submit it again, unchanged; an alert where a guard refuses that."""
+        limits = self.inputs.policies.limits
+        situation = self._step_context(limits)
         try:
             draft = apply(Resubmit(), situation)
         except StepImpossible as impossible:

@@ -257,18 +257,10 @@ def history_of(
         budget: ledger.used(budget_limit(budget, 0.0), now, apart_from=own.get(budget.key))
         for budget in budgets.budgets(config.policies().limits, job, now)
     }
-    return History(
+    history = History(
         attempts=chain.attempts,
         root=chain.root,
         usd_this_job=max(0.0, chain.spent_usd + chain.reserved_usd - held),
-        usd_today=sum(v for b, v in used.items() if b.unit == "usd" and b.group is None),
-        resubmissions_last_hour=round(
-            sum(v for b, v in used.items() if b.unit == "count" and b.group is None)
-        ),
-        spent_by={b.group: v for b, v in used.items() if b.unit == "usd" and b.group},
-        resubmitted_by={
-            b.group: round(v) for b, v in used.items() if b.unit == "count" and b.group
-        },
         stopped=settings.stop or ledger.stopped(),
         too_old=incident.conclusion is Conclusion.TOO_OLD,
         parent=job.parent,
@@ -281,6 +273,7 @@ def history_of(
         resume_bucket=settings.resume_bucket,
         resume_dataset=settings.resume_dataset,
     )
+    return budgets.with_use(history, used)
 
 
 def budget_limit(budget: budgets.Budget, usd: float) -> Limit:
