@@ -19,7 +19,15 @@ from pathlib import Path
 import pytest
 
 from remediator.domain import Attempt, Change, JobState
-from remediator.ledger import Approval, Chain, Conclusion, Incident, Stage, WatchedJob
+from remediator.ledger import (
+    Approval,
+    ApprovalChoice,
+    Chain,
+    Conclusion,
+    Incident,
+    Stage,
+    WatchedJob,
+)
 from remediator.report import Curve, Story, StoryOutcome, as_csv, as_json, render, stories, sums
 from tests.hostile import CLOSES_TAGS_AND_QUOTES
 
@@ -141,7 +149,9 @@ def test_nothing_to_divide_is_none_yet() -> None:
 
 
 def test_a_story_tells_what_happened_in_order() -> None:
-    approved = Approval("a", "d", NOON + HOUR, "approved", "ana@example.com", NOON + HOUR / 2)
+    approved = Approval(
+        "a", "d", NOON + HOUR, ApprovalChoice.APPROVED, "ana@example.com", NOON + HOUR / 2
+    )
     first, last = RECOVERED
     [story] = stories([last, replace(first, approval=approved)], CHAINS[:1])
     assert [(event.at - NOON, event.what) for event in story.events] == [

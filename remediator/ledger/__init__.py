@@ -10,6 +10,7 @@ from remediator.ledger.ledger import Ledger
 from remediator.ledger.outcomes import BreakerPause, PastOutcome, pause_of
 from remediator.ledger.records import (
     Approval,
+    ApprovalChoice,
     CancelReason,
     Chain,
     Claim,
@@ -26,6 +27,7 @@ from remediator.ledger.watched import WatchedJob, WatchedJobs
 __all__ = [
     "STALE",
     "Approval",
+    "ApprovalChoice",
     "BreakerPause",
     "BrokenDocument",
     "CancelReason",

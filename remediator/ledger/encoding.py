@@ -27,6 +27,7 @@ from remediator.domain import (
 from remediator.domain.numbers import is_number, is_whole
 from remediator.ledger.records import (
     Approval,
+    ApprovalChoice,
     CancelReason,
     Claim,
     Conclusion,
@@ -88,6 +89,10 @@ def _stage(value: Any) -> Stage:
 
 def _conclusion(value: Any) -> Conclusion:
     return Conclusion(value) if value in frozenset(Conclusion) else Conclusion.NONE
+
+
+def _approval_choice(value: Any) -> ApprovalChoice:
+    return ApprovalChoice(value) if value in frozenset(ApprovalChoice) else ApprovalChoice.NONE
 
 
 def _cancel_reason(value: Any) -> CancelReason:
@@ -154,6 +159,7 @@ _DECODERS: Mapping[Any, Callable[[Any], Any]] = {
     Stage: _stage,
     Conclusion: _conclusion,
     CancelReason: _cancel_reason,
+    ApprovalChoice: _approval_choice,
     tuple[Change, ...]: _changes,
     tuple[Attempt, ...]: lambda value: tuple(Attempt.parse(item) for item in value or ()),
     tuple[Reservation, ...]: reservations_of,

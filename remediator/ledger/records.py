@@ -62,9 +62,17 @@ class CancelReason(StrEnum):
     """It passed a limit of money or time."""
 
 
+class ApprovalChoice(StrEnum):
+    """What a person answered to a plan."""
+
+    NONE = ""
+    APPROVED = "approved"
+    DECLINED = "declined"
+
+
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A plan shown to people: `digest` is the plan they saw; `answer` is empty while they think.
+    """A plan shown to people: `digest` is the plan they saw; `answer` is NONE while they think.
 
     `estimated_usd`, `worst_case_usd` and `longest_seconds` are what they saw of its price and its
     time limit; None where the price was not known, or an earlier version did not keep it.
@@ -74,7 +82,7 @@ class Approval:
     id: str
     digest: str
     expires: datetime
-    answer: str = ""
+    answer: ApprovalChoice = ApprovalChoice.NONE
     by: str = ""
     at: datetime | None = None
     estimated_usd: float | None = None

@@ -17,7 +17,7 @@ from remediator.domain import (
     InvalidInput,
     TransientError,
 )
-from remediator.ledger import Approval, Incident, Ledger, OutboxMessage, Stage
+from remediator.ledger import Approval, ApprovalChoice, Incident, Ledger, OutboxMessage, Stage
 from remediator.ledger.approvals import offer
 from remediator.workflow.conclusions import (
     GIVEN_UP,
@@ -26,7 +26,7 @@ from remediator.workflow.conclusions import (
 from remediator.workflow.decide import (
     covers,
 )
-from remediator.workflow.incident_context import APPROVED, DECLINED, IncidentContext
+from remediator.workflow.incident_context import IncidentContext
 from remediator.workflow.services import Clock, Configuration, Records
 
 APPROVAL_LASTS = timedelta(hours=12)
@@ -37,7 +37,9 @@ def ask_for_approval(
 ) -> str:
     approval = context.incident.approval
     if approval is not None and approval.digest == context.plan.digest:
-        if approval.answer == DECLINED or (not approval.answer and now >= approval.expires):
+        if approval.answer is ApprovalChoice.DECLINED or (
+            not approval.answer and now >= approval.expires
+        ):
             said = (
                 f"{approval.answer} by {approval.by}"
                 if approval.answer
@@ -110,10 +112,10 @@ def answer_approval(
         msg = f"there is no pending approval {approval_id[:100]!r}"
         raise InvalidInput(msg)
     now = clock()
-    answer = APPROVED if approved else DECLINED
+    answer = ApprovalChoice.APPROVED if approved else ApprovalChoice.DECLINED
     if approval.answer:
         said = f"already {approval.answer} by {approval.by}"
-        return ApprovalAnswer(said, contradicts=approval.answer != answer)
+        return ApprovalAnswer(said, contradicts=approval.answer is not answer)
     if now >= approval.expires or incident.stage is not Stage.APPROVAL:
         msg = f"approval {approval_id} has expired"
         raise InvalidInput(msg)

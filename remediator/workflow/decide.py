@@ -33,6 +33,7 @@ from remediator.job import Job, JobView, summary
 from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
 from remediator.ledger import (
     Approval,
+    ApprovalChoice,
     BreakerPause,
     Chain,
     Conclusion,
@@ -45,7 +46,7 @@ from remediator.ledger import (
 from remediator.planning import budgets, plan, sizing
 from remediator.policy import Policies
 from remediator.policy.model import Limits
-from remediator.workflow.incident_context import APPROVED, RETRY_WINDOW, IncidentContext
+from remediator.workflow.incident_context import RETRY_WINDOW, IncidentContext
 from remediator.workflow.services import Configuration, VertexProject
 
 OutcomesByKey = Mapping[str, Sequence[PastOutcome]]
@@ -355,7 +356,11 @@ def is_own_unrecorded_attempt(job: Job, ledger: Ledger) -> bool:
 def _with_approval(made: Plan, incident: Incident) -> Plan:
     """A yes that was given to this very plan turns it into a resubmission."""
     approval = incident.approval
-    if made.action is not Action.APPROVE or approval is None or approval.answer != APPROVED:
+    if (
+        made.action is not Action.APPROVE
+        or approval is None
+        or approval.answer is not ApprovalChoice.APPROVED
+    ):
         return made
     if covers(approval, made):
         return replace(made, action=Action.RESUBMIT)

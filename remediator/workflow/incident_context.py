@@ -18,11 +18,8 @@ from remediator.domain import Action, Diagnosis, Evidence, Json, PermissionDenie
 from remediator.domain.time_words import moment_words
 from remediator.job import Job, summary
 from remediator.job.rows import RowAccount
-from remediator.ledger import Chain, Incident, Stage
+from remediator.ledger import ApprovalChoice, Chain, Incident, Stage
 from remediator.redaction import redact
-
-APPROVED, DECLINED = "approved", "declined"
-"""A person's answers to a plan."""
 
 RETRY_WINDOW = timedelta(hours=24)
 """How long the platform delivers a failed event again; what is not known by then is done without."""
@@ -101,7 +98,7 @@ class IncidentContext:
         asked = self.plan.action is Action.APPROVE
         if approval is None or not asked or approval.digest != self.plan.digest:
             return None
-        if approval.answer == DECLINED:
+        if approval.answer is ApprovalChoice.DECLINED:
             return QuestionEnd.DECLINED
         return QuestionEnd.EXPIRED if not approval.answer and now >= approval.expires else None
 
@@ -112,7 +109,7 @@ class IncidentContext:
         if self.case.saved is not None and self.plan.action is not Action.ALERT:
             lines.append(summary.saved_words(self.case.saved, self.plan.changes))
         approval = self.incident.approval
-        if approval is not None and approval.answer == APPROVED:
+        if approval is not None and approval.answer is ApprovalChoice.APPROVED:
             when = f", {moment_words(approval.at)}" if approval.at else ""
             lines.append(f"Approved by {approval.by}{when}.")
         last = self.chain.attempts[-1] if self.chain.attempts else None

@@ -27,6 +27,7 @@ from remediator.job.batch import data_of
 from remediator.job.differences import illegal_differences
 from remediator.ledger import (
     STALE,
+    ApprovalChoice,
     Chain,
     Claim,
     Incident,
@@ -49,7 +50,7 @@ from remediator.workflow.conclusions import (
     wait_until_due,
 )
 from remediator.workflow.decide import claim_limits, job_budget, skip_key
-from remediator.workflow.incident_context import APPROVED, IncidentContext
+from remediator.workflow.incident_context import IncidentContext
 from remediator.workflow.services import (
     Clock,
     Configuration,
@@ -344,7 +345,10 @@ def _refused_by_vertex(
         job=str(context.job.name),
     )
     # A person's yes was to the plan as it was shown, without the numbers that Vertex names now.
-    shown = context.incident.approval is not None and context.incident.approval.answer == APPROVED
+    shown = (
+        context.incident.approval is not None
+        and context.incident.approval.answer is ApprovalChoice.APPROVED
+    )
     adjusted_plan = (
         None if adjusted or shown else _with_vertex_numbers(context, chain, words, services.config)
     )

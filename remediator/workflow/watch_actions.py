@@ -26,7 +26,15 @@ from remediator.domain import (
     TransientError,
 )
 from remediator.job import Job
-from remediator.ledger import Chain, Incident, Ledger, OutboxMessage, Stage, WatchedJob
+from remediator.ledger import (
+    ApprovalChoice,
+    Chain,
+    Incident,
+    Ledger,
+    OutboxMessage,
+    Stage,
+    WatchedJob,
+)
 from remediator.ledger.approvals import offer
 from remediator.log import LogEvent
 from remediator.planning import alert_routing
@@ -45,7 +53,6 @@ from remediator.workflow.conclusions import (
 )
 from remediator.workflow.decide import covers, find_external_rerun, history_of
 from remediator.workflow.incident_context import (
-    APPROVED,
     IncidentContext,
     job_facts,
     kept_evidence,
@@ -300,7 +307,7 @@ def _follow_question(job: Job, incident: Incident, services: Services, now: date
             replace(incident, due=min(approval.expires, now + _ASKED_AGAIN))
         )
         return f"awaiting approval {approval.id}"
-    if approval.answer != APPROVED:
+    if approval.answer is not ApprovalChoice.APPROVED:
         return _withdraw(
             incident, services.records.ledger, now, f"{approval.answer} by {approval.by}"
         )
@@ -445,7 +452,7 @@ def _replacement(
     stand_in = Policy(name=entry.name, alert=entry.alert, mode=entry.mode)
     made = plan_running(case, unknown, policies, stand_in, history, config.catalog, resubmits=True)
     approval = incident.approval
-    is_approved = approval is not None and approval.answer == APPROVED
+    is_approved = approval is not None and approval.answer is ApprovalChoice.APPROVED
     if made.action is Action.APPROVE and not is_approved:
         return replace(made, action=Action.ALERT, notes=("nobody said yes to it",))
     if made.action is Action.ALERT:

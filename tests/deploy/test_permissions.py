@@ -13,7 +13,7 @@ from google.api_core import exceptions as api
 
 from remediator import doctor
 from remediator.domain import PermissionDenied
-from remediator.ledger import Approval, Incident, Ledger, Stage
+from remediator.ledger import Approval, ApprovalChoice, Incident, Ledger, Stage
 from remediator.ledger.firestore import FirestoreStore
 from tests.deploy.terraform import ROOT, resource
 from tests.ledger.fake_firestore import FakeFirestore
@@ -140,7 +140,9 @@ def test_a_click_is_written_with_the_approvers_role_which_deletes_and_lists_noth
     ledger = Ledger(FirestoreStore("p", "d", "c", open_client=lambda _: database))
     found = ledger.incident(key)
     assert found is not None
-    assert ledger.move(replace(found, approval=replace(asked, answer="approved", by="ana")))
+    assert ledger.move(
+        replace(found, approval=replace(asked, answer=ApprovalChoice.APPROVED, by="ana"))
+    )
     with pytest.raises(PermissionDenied, match=r"datastore\.entities"):
         ledger.delete_expired(now + timedelta(days=3650))
 

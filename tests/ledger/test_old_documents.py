@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 
 from remediator.domain import Attempt, JobState
-from remediator.ledger import CancelReason, Conclusion, Ledger, Limit, Stage
+from remediator.ledger import (
+    Approval,
+    ApprovalChoice,
+    CancelReason,
+    Conclusion,
+    Ledger,
+    Limit,
+    Stage,
+)
+from remediator.ledger.encoding import from_json, to_json
 from remediator.ledger.firestore import FirestoreStore
 from remediator.ledger.records import Store, doc_id
 from remediator.ledger.sqlite import SqliteStore
@@ -253,3 +262,19 @@ def test_what_an_earlier_version_said_in_a_sentence_is_read(
     read = Ledger(store).incident(KEY)
     assert read is not None
     assert (read.stage, read.cancel_reason) == (stage, cancel_reason)
+
+
+@pytest.mark.parametrize(
+    ("stored", "choice"),
+    [
+        ("approved", ApprovalChoice.APPROVED),
+        ("declined", ApprovalChoice.DECLINED),
+        ("", ApprovalChoice.NONE),
+        ("perhaps", ApprovalChoice.NONE),
+    ],
+)
+def test_an_answer_stored_as_a_text_is_read(stored: str, choice: ApprovalChoice) -> None:
+    document = {"id": "a", "digest": "d", "expires": "2026-11-23T19:10:00Z", "answer": stored}
+    found = from_json(Approval, document)
+    assert found.answer is choice
+    assert to_json(found)["answer"] == choice.value

@@ -23,7 +23,7 @@ from remediator.domain import (
     TransientError,
 )
 from remediator.job import Job
-from remediator.ledger import Approval, Chain, Claim, Incident, Limit
+from remediator.ledger import Approval, ApprovalChoice, Chain, Claim, Incident, Limit
 from remediator.workflow.decide import (
     claim_limits,
     find_external_rerun,
@@ -267,7 +267,7 @@ def test_a_yes_holds_for_the_plan_that_was_shown_alone(
     assert shown.action is Action.APPROVE
     digest = shown.digest if same else "another"
     approval = Approval(
-        "id", digest, NOW + timedelta(hours=1), answer=answer, by="me", at=NOW,
+        "id", digest, NOW + timedelta(hours=1), answer=ApprovalChoice(answer), by="me", at=NOW,
         estimated_usd=shown.estimated_usd, worst_case_usd=shown.worst_case_usd,
         longest_seconds=shown.longest_seconds,
     )  # fmt: skip
@@ -290,7 +290,7 @@ def test_a_yes_does_not_hold_for_a_much_higher_price(
     assert usd is not None
     assert worst is not None
     approval = Approval(
-        "id", shown.digest, NOW + timedelta(hours=1), answer="approved", by="me", at=NOW,
+        "id", shown.digest, NOW + timedelta(hours=1), answer=ApprovalChoice.APPROVED, by="me", at=NOW,
         estimated_usd=usd / (1 + dearer), worst_case_usd=worst / (1 + dearer),
         longest_seconds=shown.longest_seconds,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from remediator.domain import (
     TransientError,
 )
 from remediator.job import Job
-from remediator.ledger import Approval, Claim, Conclusion, Stage
+from remediator.ledger import Approval, ApprovalChoice, Claim, Conclusion, Stage
 from remediator.ledger.records import Reservation
 from remediator.workflow.resubmit import resubmit
 from tests.jobs import CUSTOM, EVERY_KIND
@@ -350,7 +350,11 @@ def test_a_job_found_under_a_claim_is_told_as_the_claim_has_it(bench: Bench, job
     context = bench.context(job, incident=bench.ledger.incident(job.name.key))
     other = replace(context.plan, policy="other", step=7, changes=(), action=Action.WAIT)
     approval = Approval(
-        "id", "digest", NOW + timedelta(hours=1), answer="approved", by="ann@example.com"
+        "id",
+        "digest",
+        NOW + timedelta(hours=1),
+        answer=ApprovalChoice.APPROVED,
+        by="ann@example.com",
     )
     resubmit(
         replace(context, plan=other, incident=replace(context.incident, approval=approval)),
