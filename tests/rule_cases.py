@@ -88,8 +88,8 @@ R, N, C = FAMILIES
 CPU, GPU, MEM = Cause.CPU_SATURATION, Cause.ACCELERATOR_MISSING, Cause.MEMORY_PRESSURE
 NET, SLOW, BIG = Cause.NETWORK_LATENCY, Cause.SLOW_CODE, Cause.REQUEST_TOO_LARGE
 NO_GPU = lines((3, "No GPU found, using the CPU instead"))
-WHERE = {"buckets": {"in": {"location": "EUROPE-WEST1"}}}
-INPUT = [{"name": "DATA", "value": "gs://in/train.csv"}]
+WHERE = {"buckets": {"training-data": {"location": "EUROPE-WEST1"}}}
+INPUT = [{"name": "DATA", "value": "gs://training-data/train.csv"}]
 POOL = {
     "machineSpec": {"machineType": "n1-standard-8"},
     "replicaCount": "1",

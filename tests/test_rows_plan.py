@@ -242,7 +242,7 @@ def test_a_bucket_in_another_place_takes_no_rows() -> None:
         held, diagnosis(job(BATCH), Cause.UNKNOWN), policies(text), SET_UP, Catalog.built_in()
     )
     assert made.refused_by == (Guard.ROWS,)
-    assert "REMEDIATOR_RESUME_BUCKET lies in europe-west4" in made.because
+    assert "REMEDIATOR_RESUME_BUCKET is in europe-west4" in made.because
 
 
 def test_a_succeeded_batch_is_resumed_where_rows_may_pass_and_never_run_whole() -> None:

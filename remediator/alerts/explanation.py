@@ -117,12 +117,13 @@ def _against(facts: AlertFacts) -> tuple[Evidence, ...]:
 def evidence(facts: AlertFacts) -> tuple[Evidence, ...]:
     """The proof, each line once; a quotation that was read already is not read again."""
     quoted: dict[str, Evidence] = {}
-    above = [" ".join(shown(plain_error(facts.error), 600).split())]
+    error = " ".join(shown(plain_error(facts.error), 600).split())  # stands under `The job`
+    above: list[str] = []
     for item in facts.top.evidence if facts.top else ():
         if facts.rows is not None and item.where == COUNTS_PATH:
             continue  # told row by row
         whole = shown(plain_error(item.says), LINE_LIMIT)
-        says = _said_once(whole, above)
+        says = _said_once(_said_once(whole, [error], _BELOW), above, _ABOVE)
         if _tells(says):
             quoted.setdefault(says, Evidence(item.source, shown(read_at(item.where), 160), says))
         above.append(whole)
@@ -130,17 +131,17 @@ def evidence(facts: AlertFacts) -> tuple[Evidence, ...]:
     return tuple(kept[:EVIDENCE_LINES])
 
 
-def _said_once(says: str, above: Sequence[str]) -> str:
-    """Without a quotation that stands there already: `the job's error, as above`."""
+def _said_once(says: str, elsewhere: Sequence[str], where: str) -> str:
+    """Without a quotation that the alert holds elsewhere: `the job's error, quoted below`."""
     quoted = _QUOTED.search(says)
     words = quoted["words"].strip(" .…") if quoted else ""
     if quoted is None or len(words) < LEAST_QUOTED:
         return says
     # Quotations are cut at either end; the middle of a long one is enough to know it by.
     middle = words[len(words) // 4 : -(len(words) // 4)] if len(words) > LONG_QUOTED else words
-    if not any(middle in text for text in above):
+    if not any(middle in text for text in elsewhere):
         return says
-    return f"{says[: quoted.start()]}{_ABOVE}{says[quoted.end() :]}"
+    return f"{says[: quoted.start()]}{where}{says[quoted.end() :]}"
 
 
 def _is_echo(says: str, quoted: Mapping[str, Evidence]) -> bool:
@@ -150,6 +151,7 @@ def _is_echo(says: str, quoted: Mapping[str, Evidence]) -> bool:
 
 
 _ABOVE = ", as above"
+_BELOW = ", quoted below"
 LEAST_QUOTED = 20
 """Characters; a shorter quotation costs nobody time."""
 LONG_QUOTED = 60

@@ -147,7 +147,7 @@ def resume_bucket(context: DoctorContext) -> Iterator[Finding]:
         yield Finding(
             check,
             CheckStatus.PROBLEM,
-            f"{name} lies in {place}, and jobs run in {', '.join(elsewhere)}",
+            f"{name} is in {place}, and jobs run in {', '.join(elsewhere)}",
             "their rows are not taken elsewhere: they are not resumed",
             "name a bucket in the region of the jobs in REMEDIATOR_RESUME_BUCKET",
         )
@@ -162,4 +162,4 @@ def resume_bucket(context: DoctorContext) -> Iterator[Finding]:
             f"--member=serviceAccount:{context.account} --role=roles/storage.objectUser",
         )
     if not elsewhere and not lacking:
-        yield Finding(check, CheckStatus.OK, f"{uri} lies in {place}, and may be written to")
+        yield Finding(check, CheckStatus.OK, f"{uri} is in {place}, and may be written to")

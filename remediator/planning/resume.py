@@ -120,7 +120,7 @@ def _bucket_elsewhere(target: str, now: StepContext) -> str:
     if not place or regions.covers(place, now.job.name.location):
         return ""
     return (
-        f"REMEDIATOR_RESUME_BUCKET lies in {place}, and the job runs in {now.job.name.location}: "
+        f"REMEDIATOR_RESUME_BUCKET is in {place}, and the job runs in {now.job.name.location}: "
         "its rows are not taken elsewhere"
     )
 

@@ -73,7 +73,7 @@ ok      channel oncall  the function reads its secret, and it answers
 ok      channel owners  the function reads its secret, and it answers
 ok      permissions     ACCOUNT has all 24 in the project
 ok      act as          ACCOUNT may act as TRAINER
-ok      resume bucket   gs://lab-resume/parts lies in us-central1, and may be written to
+ok      resume bucket   gs://lab-resume/parts is in us-central1, and may be written to
 ok      ledger          it answers, and the stop switch is off
 ok      schedule        vertex-remediator-reconcile runs at * * * * *
 ok      watch           Cloud Monitoring tells when reconcile is silent
@@ -350,7 +350,7 @@ FAULTS = [
     (
         bucket_elsewhere,
         "resume bucket",
-        "lies in europe-west4, and jobs run in us-central1",
+        "is in europe-west4, and jobs run in us-central1",
         "REMEDIATOR_RESUME_BUCKET",
     ),
     (

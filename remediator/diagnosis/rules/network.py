@@ -47,7 +47,7 @@ def weigh_far_data(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """Data in another region than the job's, weighed by what came in and what the machine did."""
     distance = facts.distance
     for far in distance.far[:_SHOWN]:
-        says = f"{far.name} lies in {far.location}, the job ran in {distance.region}"
+        says = f"{far.name} is stored in {far.location}, the job ran in {distance.region}"
         weight = _network_weight(facts, weight_of("far-data"))
         rate, working = facts.usage.received_bytes_per_second, facts.timeline.longest(waits=False)
         if rate is not None and rate < _NETWORK_QUIET and weight > weight_of("least-far-data"):
