@@ -55,7 +55,7 @@ class Selection(PolicyPart):
     min_confidence: Share = Field(
         default=0.5,
         description="The verdict's confidence is at least this. A policy that names neither a cause "
-        "nor this key asks for none.",
+        "nor this key asks for none; an entry of `watch` always asks.",
     )
     labels: dict[str, Globs] = Field(
         default_factory=dict, description="The job has these labels; values may be globs."
