@@ -370,7 +370,7 @@ SITUATIONS = {
         display_name="incidents:us-central1|customJobs|5",
         root="ledger/incidents/us-central1|customJobs|5",
         extra=(
-            "The ledger's document incidents:us-central1|customJobs|5 cannot be read: it is no JSON.",
+            "The ledger's document incidents:us-central1|customJobs|5 cannot be read: it is not valid JSON.",
             "It was set aside; what stood in it is kept under `damaged:`.",
         ),
     ),

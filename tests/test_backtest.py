@@ -65,7 +65,7 @@ def test_two_files_are_compared_failure_by_failure(run: Any) -> None:
 
 
 EXPECTED = """\
-## 3 failures of the cases in cases
+## 3 failures of the case files in cases
 
 The failed runs themselves cost about $0.54.
 
@@ -106,7 +106,7 @@ def test_json_holds_both_files_and_every_failure(run: Any) -> None:
     code, out, _ = run(*asked)
     told = json.loads(out)
     assert code == 0
-    assert (told["judged"], told["source"]) == (3, "the cases in cases")
+    assert (told["judged"], told["source"]) == (3, "the case files in cases")
     assert told["policies"]["resubmit"] == 2
     assert told["against"]["resubmit"] == 1
     (difference,) = told["differences"]

@@ -308,7 +308,7 @@ def test_policies_kept_elsewhere_are_no_file_for_commands_that_need_nothing_but_
     code, out, err = run("plan", case(tmp_path / "c.json"), "--policies", "gs://bucket/policies")
     assert (code, out) == (2, "")
     assert err == (
-        "plan: gs://bucket/policies is no file on this machine: name one with --policies\n"
+        "plan: gs://bucket/policies is not a file on this machine: name one with --policies\n"
     )
 
 

@@ -142,8 +142,8 @@ def test_the_rows_that_are_left_become_a_table_once() -> None:
 @pytest.mark.parametrize(
     ("uri", "why"),
     [
-        ("bq://p-123.lab", "the input is no BigQuery table"),
-        ("bq://p-123.lab.x` UNION ALL SELECT", "the input is no BigQuery table"),
+        ("bq://p-123.lab", "the input is not a BigQuery table"),
+        ("bq://p-123.lab.x` UNION ALL SELECT", "the input is not a BigQuery table"),
     ],
 )
 def test_a_name_that_is_no_table_is_never_part_of_a_query(uri: str, why: str) -> None:

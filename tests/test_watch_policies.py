@@ -83,7 +83,7 @@ def _plain(text: str) -> Any:
     ("text", "place", "words"),
     [
         ("when: {running: stuck}", "8:31", "unknown value `stuck`"),
-        ("when: {running: healthy}", "8:31", "no verdict on which anything is done"),
+        ("when: {running: healthy}", "8:31", "not a verdict on which anything is done"),
         (
             "when: {running: stalled, cause: quota}",
             "8:40",

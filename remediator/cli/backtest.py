@@ -129,7 +129,7 @@ def _from_files(args: argparse.Namespace) -> _Past:
         raise InvalidInput(msg)
     failures = tuple(case for case in found if _has_ended_badly(case))
     left_out = {"file that is no case": others, "job that did not fail": len(found) - len(failures)}
-    return _Past(f"the cases in {folder}", failures, tuple(found), left_out)
+    return _Past(f"the case files in {folder}", failures, tuple(found), left_out)
 
 
 def _has_ended_badly(case: Case) -> bool:

@@ -241,7 +241,7 @@ def policies_of(args: argparse.Namespace) -> Policies:
     from remediator import policy
 
     if args.policies.startswith(("gs://", "secret:")):
-        msg = f"{args.policies} is no file on this machine: name one with --policies"
+        msg = f"{args.policies} is not a file on this machine: name one with --policies"
         raise InvalidInput(msg)
     path = Path(args.policies)
     loaded = policy.load(read_bytes(path), str(path))

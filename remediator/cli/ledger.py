@@ -66,7 +66,7 @@ def answer(args: argparse.Namespace) -> int:
     from remediator.ledger.approvals import chosen_approval
 
     if bool(args.id) == bool(args.like):
-        msg = "say one ID (or the beginning of one, or a job's name), or --like ID"
+        msg = "give one ID (or the beginning of one, or a job's name), or --like ID"
         raise InvalidInput(msg)
     app = open_app_with_ledger(args)
     text = args.id or args.like

@@ -62,7 +62,7 @@ def follow(args: argparse.Namespace) -> int:
 
 
 def switch(args: argparse.Namespace) -> int:
-    """Throw the stop switch, read it back, and name the ledger that it is in."""
+    """Turn the stop switch on, read it back, and name the ledger that it is in."""
     from remediator.cli import project_asks
 
     app = open_app(args)
@@ -70,7 +70,7 @@ def switch(args: argparse.Namespace) -> int:
         msg = (
             "REMEDIATOR_LEDGER is not set, so no deployment would hear of it: set it to the "
             "deployment's (firestore://vertex-remediator/remediator unless it was named otherwise), "
-            "or say --local for the ledger of this folder"
+            "or give --local for the ledger of this folder"
         )
         raise InvalidInput(msg)
     project_asks.switch_stop(app, on=args.command == "stop")
@@ -108,7 +108,7 @@ def alert_preview(args: argparse.Namespace) -> int:
     service = next((one for one in _SERVICES if getattr(args, one)), "")
     if not args.channel and not (args.html or service):
         msg = (
-            "say --channel NAME; what would be sent to any is printed by --html, --slack, --teams, "
+            "give --channel NAME; to print the body that any channel would get: --html, --slack, --teams, "
             "--google-chat, --pagerduty and --webhook"
         )
         raise InvalidInput(msg)

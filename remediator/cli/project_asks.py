@@ -47,7 +47,7 @@ def account_rows(app: App, name: JobName, *, key: str | None) -> AccountedRows:
     """What a batch did with its rows, read where they lie; raises InvalidInput for another kind."""
     job = app.vertex.get(name, timeout_seconds=CALL_SECONDS)
     if name.kind is not JobKind.BATCH_PREDICTION:
-        msg = f"{name} is no batch prediction, so it has no rows"
+        msg = f"{name} is not a batch prediction, so it has no rows"
         raise InvalidInput(msg)
     return app.rows.account(job, key=key)
 
@@ -299,7 +299,7 @@ def preview(
         msg = f"no channel {channel!r} in the policy file (it has: {known})"
         raise InvalidInput(msg)
     if send and not channel:
-        msg = "say to which --channel it is sent"
+        msg = "--send needs --channel NAME"
         raise InvalidInput(msg)
     if made is None:
         return None

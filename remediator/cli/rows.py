@@ -54,9 +54,9 @@ def _names_files(args: argparse.Namespace) -> bool:
         raise InvalidInput(msg)
     absent = [flag for flag, names in flags.items() if not names]
     if absent and not args.job:
-        what = "the files that the batch took and gave"
+        what = "the batch's input and output files"
         job = "" if named else ", or a job: its name, id or console URL"
-        msg = f"say {' and '.join(absent)}: {what}{job}"
+        msg = f"give {' and '.join(absent)}: {what}{job}"
         raise InvalidInput(msg)
     target = args.remaining
     if target == "-":
@@ -109,7 +109,7 @@ def _sources(names: Sequence[str], besides: Sequence[RowFile] = ()) -> list[RowF
                 msg = f"{name}: is a folder; name the files in it, such as {path / 'prediction*'}"
                 raise InvalidInput(msg)
             if not path.is_file():
-                msg = f"{name}: {'is no file' if path.exists() else 'No such file or directory'}"
+                msg = f"{name}: {'is not a file' if path.exists() else 'No such file or directory'}"
                 raise InvalidInput(msg)
             with path.open("rb"):
                 size = path.stat().st_size

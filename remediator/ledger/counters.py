@@ -32,7 +32,7 @@ def used(body: Json | None, limit: Limit, now: datetime) -> float:
         counted = _live(body if body is not None else {}, limit.window_seconds, now)
         return float(sum(amount for _, amount in counted))
     except (TypeError, ValueError) as err:
-        raise UnreadableDocument(_COUNTERS, limit.key, "it is no count") from err
+        raise UnreadableDocument(_COUNTERS, limit.key, "it is not a count") from err
 
 
 def has_room(body: Json | None, limit: Limit, now: datetime) -> bool:

@@ -238,7 +238,9 @@ class BrokenDocument(Mapping[str, Any]):
     else, and hides no other document. `text` is what stands in it.
     """
 
-    def __init__(self, collection: str, key: str, text: str, why: str = "it is no JSON") -> None:
+    def __init__(
+        self, collection: str, key: str, text: str, why: str = "it is not valid JSON"
+    ) -> None:
         self.collection, self.key, self.text, self.why = collection, key, text, why
 
     def _unreadable(self) -> UnreadableDocument:

@@ -117,7 +117,7 @@ def _service_account(asked: Asked) -> str:
 
 def _labels(asked: Asked) -> str:
     kept = [key for key in asked.job.labels if key not in OUR_LABELS]
-    return f"{len(kept)} labels and {len(OUR_LABELS)} of ours, of {MOST_LABELS}"
+    return f"{len(kept)} of its own and {len(OUR_LABELS)} of ours, of {MOST_LABELS} labels"
 
 
 def _rerun_label(asked: Asked) -> str:
@@ -148,7 +148,7 @@ _PASSES: Mapping[Guard, Callable[[Asked], str]] = {
     Guard.CANCELLED_BY_PERSON: lambda _: "nobody cancelled it",
     Guard.LOOKBACK: lambda _: "it became known in time",
     Guard.ALREADY_RERUN: lambda _: "no other job that runs the same work is known",
-    Guard.HAS_PARENT: lambda _: "it is no part of another job",
+    Guard.HAS_PARENT: lambda _: "it is not part of another job",
     Guard.SERVICE_ACCOUNT: _service_account,
     Guard.PINNED: lambda _: "nothing holds it to its machines",
     Guard.LABELS_FULL: _labels,

@@ -104,7 +104,7 @@ def _to_data(
         return Stuck(f"the input lives in several places: {_listed(known)}")
     (place,) = known
     if place in _MULTI_REGIONS:
-        return Stuck(f"the input lives in {place.upper()}, which is no single region")
+        return Stuck(f"the input lives in {place.upper()}, which is not a single region")
     held = _held(case, place)
     return held or TargetRegion(place, _doubts(place, hardware, catalog, service))
 

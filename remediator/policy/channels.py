@@ -98,7 +98,7 @@ class QuietHoursConfig(PolicyPart):
     @model_validator(mode="after")
     def _some_hours(self) -> Self:
         if self.begin == self.end:
-            msg = "`from` and `to` are the same: that is no time at all, or all day"
+            msg = "`from` and `to` are the same, which could mean no time or the whole day"
             raise wrong(msg)
         return self
 

@@ -99,7 +99,7 @@ def _owners(draft: PolicyDraft, known: set[str]) -> Generator[Mistake, None, set
         )
     elif channel is not None and channel.email is None:
         yield draft.value("owners", "email").error(
-            f"{shown(owners.email)} is no e-mail channel: addresses need one"
+            f"{shown(owners.email)} is not an e-mail channel: addresses need one"
         )
     for index, rule in enumerate(owners.rules):
         place = draft.value("owners", "rules", index, "to")

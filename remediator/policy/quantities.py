@@ -180,7 +180,7 @@ def disk_gb(value: object) -> int:
     size = number * _DISK_GB[unit]
     if not _SMALLEST_DISK_GB <= size <= MOST_DISK_GB or size != int(size):
         msg = (
-            f"{shown(value)} is no boot disk's size: whole GB from {_SMALLEST_DISK_GB} to "
+            f"{shown(value)} is not a boot disk's size: whole GB from {_SMALLEST_DISK_GB} to "
             f"{MOST_DISK_GB}"
         )
         raise wrong(msg)

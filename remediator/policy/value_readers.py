@@ -203,7 +203,7 @@ def machine_type(value: object) -> str:
     if text in MACHINE_MOVES or _A_MACHINE.fullmatch(text):
         return text
     named = f" ({', '.join(MACHINE_MOVES)}, or a name such as n1-standard-16)"
-    msg = f"{shown(text)} is no machine type{did_you_mean(text, MACHINE_MOVES) or named}"
+    msg = f"{shown(text)} is not a machine type{did_you_mean(text, MACHINE_MOVES) or named}"
     raise wrong(msg)
 
 
@@ -212,7 +212,7 @@ def accelerator_type(value: object) -> str:
     text = plain_text(value)
     if _AN_ACCELERATOR.fullmatch(text):
         return text
-    msg = f"{shown(text)} is no accelerator: write Vertex's name, such as NVIDIA_TESLA_T4"
+    msg = f"{shown(text)} is not an accelerator: write Vertex's name, such as NVIDIA_TESLA_T4"
     raise wrong(msg)
 
 
@@ -231,7 +231,7 @@ def zone(value: object) -> str:
         ZoneInfo(text)
     except (KeyError, ValueError, OSError):  # no such name, or no name at all
         near = did_you_mean(text, available_timezones())
-        msg = f"{shown(text)} is no time zone{near or ': write a name such as Europe/Berlin'}"
+        msg = f"{shown(text)} is not a time zone{near or ': write a name such as Europe/Berlin'}"
         raise wrong(msg) from None
     return text
 
@@ -263,7 +263,7 @@ def pattern(value: object) -> str:
 def running(value: object) -> WatchVerdict:
     """A verdict on which something can be done."""
     if value in {one.value for one in NOTHING_WRONG}:
-        msg = f"{shown(value)} is no verdict on which anything is done: leave it out"
+        msg = f"{shown(value)} is not a verdict on which anything is done: leave it out"
         raise wrong(msg)
     return WatchVerdict(word(one for one in WatchVerdict if one not in NOTHING_WRONG)(value))
 

@@ -79,7 +79,7 @@ def _rungs(files: Files, key: str | None, codec: PlainCodec) -> Sequence[Identit
     header = _header(files.inputs)
     first = next(_raw_rows(files.inputs), None)
     if first is None:
-        msg = f"{files.inputs[0].name}: there is no row in it"
+        msg = f"{files.inputs[0].name}: the file holds no rows"
         raise InvalidInput(msg)
     if header is not None:
         return csv_ladder(header, key)
@@ -140,7 +140,9 @@ def _value(row: _Row, codec: PlainCodec) -> Any:
     try:
         return codec.parse(body_of(raw, number))
     except ValueError:
-        msg = f"{source.name}:{number}: this line of the input is no JSON: torn or damaged"
+        msg = (
+            f"{source.name}:{number}: this line of the input is not valid JSON (cut off or damaged)"
+        )
         raise InvalidInput(msg) from None
 
 

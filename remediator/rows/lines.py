@@ -102,9 +102,7 @@ def lines_of(source: RowFile, *, blank: bool = False) -> Iterator[tuple[bytes, i
         while line := stream.readline(_LONGEST_LINE):
             number += 1
             if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
-                msg = (
-                    f"{source.name}:{number}: a line of more than {_LONGEST_LINE:,} bytes is no row"
-                )
+                msg = f"{source.name}:{number}: a line of more than {_LONGEST_LINE:,} bytes cannot be a row"
                 raise InvalidInput(msg)
             if blank or (not line.isspace() and line != _BOM):
                 yield line, number

@@ -55,7 +55,7 @@ class BatchSql:
         ]
         if key is not None:
             if key not in named:
-                msg = f"`{key}` is no column of all its tables that could name a row"
+                msg = f"`{key}` is not a column of all its tables that could identify a row"
                 raise PermanentError(msg)
             return [key]
         known = [name for name in KNOWN_KEYS if name in named]

@@ -273,7 +273,7 @@ def _full_name(uri: str, what: str) -> str:
     """`project.dataset.table`; raises PermanentError where the URI names none."""
     found = _TABLE.fullmatch(uri)
     if found is None:
-        msg = f"the {what} is no BigQuery table: {uri or '(none named)'}"
+        msg = f"the {what} is not a BigQuery table: {uri or '(none named)'}"
         raise PermanentError(msg)
     return f"{found['project']}.{found['dataset']}.{found['table']}"
 

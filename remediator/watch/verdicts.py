@@ -85,7 +85,7 @@ def _with_label(found: WatchJudgement, job: Job) -> WatchJudgement:
     said = job.labels.get(_SILENCE_LABEL, "")
     if found.verdict in NOTHING_WRONG or not said or _SILENCE.fullmatch(said):
         return found
-    why = f"`{said}` is no duration such as 4h or 90m, so the label allows no silence"
+    why = f"`{said}` is not a duration such as 4h or 90m, so the label allows no silence"
     unread = Evidence(Source.JOB, f"labels.{_SILENCE_LABEL}", why)
     return replace(found, evidence=(*found.evidence, unread))
 

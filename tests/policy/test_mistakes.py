@@ -208,7 +208,7 @@ def test_what_a_step_can_never_do_is_a_warning(step: str, told: str) -> None:
         (HEAD + "rerun_safe: batch\n", "unknown value `batch`; did you mean `batch_prediction`?"),
         (
             only_policy(do="[{resubmit: {machine_type: biger}}]"),
-            "error: machine_type: `biger` is no machine type; did you mean `bigger`?",
+            "error: machine_type: `biger` is not a machine type; did you mean `bigger`?",
         ),
         (only_policy(do="[{resubmit: {wait: backof}}]"), "`backof`; did you mean `backoff`?"),
         (only_policy(do="[{resubmit: {timeout: dubble}}]"), "`dubble`; did you mean `double`?"),
@@ -306,7 +306,7 @@ def test_a_mistake_is_told_once_with_what_was_meant(text: str, told: str) -> Non
         (only_policy(do="[{resubmit: {disk: 200}}]"), "got `200`; did you mean `200GB`?"),
         (only_policy(do="[{resubmit: {disk: 200 gb}}]"), "got `200 gb`; did you mean `200GB`?"),
         (only_policy(do="[{resubmit: {disk: twice}}]"), "expected a size such as 200GB"),
-        (only_policy(do="[{resubmit: {disk: 5GB}}]"), "`5GB` is no boot disk's size"),
+        (only_policy(do="[{resubmit: {disk: 5GB}}]"), "`5GB` is not a boot disk's size"),
         (only_policy(do="[{resubmit: {timeout: 2h 30min}}]"), "did you mean `2h30m`?"),
         (only_policy(do="[{resubmit: {timeout: 90m1h}}]"), "expected a duration"),
         (only_policy(do="[{resubmit: {strategy: flex-start}}]"), "did you mean `FLEX_START`?"),
@@ -484,7 +484,7 @@ def test_a_secret_in_the_wrong_place_is_an_error_and_not_repeated(channel: str) 
         ),
         (
             "{teams: {webhook: env:A}, quiet_hours: {from: 22:00, to: 07:00, zone: Berlin}}",
-            "is no time zone; did you mean `Europe/Berlin`?",
+            "is not a time zone; did you mean `Europe/Berlin`?",
         ),
         (
             "{pagerduty: {routing_key: env:A}, digest: daily}",
@@ -615,7 +615,7 @@ def test_a_policy_whose_condition_cannot_be_read_makes_no_other_unreachable() ->
     [
         ("{rules: [{to: a@example.com}]}", "`example.com` is not among the allowed `domains`"),
         ("{domains: example.com, rules: [{to: a@example.com}]}", "an address needs `email`"),
-        ("{email: hook, rules: []}", "`hook` is no e-mail channel"),
+        ("{email: hook, rules: []}", "`hook` is not an e-mail channel"),
         ("{email: hok, rules: []}", "undefined channel `hok`; did you mean `hook`?"),
         ("{rules: [{to: hok}]}", "undefined channel `hok`; did you mean `hook`?"),
         ("{rules: [{to: hook}]}", ""),

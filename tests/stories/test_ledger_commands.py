@@ -93,7 +93,7 @@ def test_what_names_several_or_nothing_is_one_line(asked: tuple[Any, list[Any]],
     _, jobs = asked
     code, out, err = run("approve", "")
     assert (code, out) == (2, "")
-    assert "say one ID" in err
+    assert "give one ID" in err
     code, out, err = run("approve", "nothing-of-that-name")
     assert (code, out) == (2, "")
     assert "no pending approval" in err
