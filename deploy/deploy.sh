@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Deploys vertex-remediator to one project, or takes it away.
+# Deploys vertex-remediator to one project, or removes it.
 #
 #   deploy/deploy.sh PROJECT REGION [--dry-run] [--yes] [--destroy] [--var NAME=VALUE ...]
 #   deploy/deploy.sh PROJECT REGION --cost JOBS
@@ -210,7 +210,7 @@ remember() {
     done
     if [[ $line == region=* ]]; then
       [[ $line == "region=$region" ]] ||
-        fail "it stands in ${line#region=}; another region would make all of it anew, the ledger too. Take it away first: $0 $project ${line#region=} --destroy"
+        fail "it stands in ${line#region=}; another region would make all of it anew, the ledger too. Remove it first: $0 $project ${line#region=} --destroy"
     elif [[ ! $again ]]; then
       say "as before: --var $line"
       variables+=("$line")
