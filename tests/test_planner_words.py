@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from remediator.catalog.catalog import Catalog
-from remediator.domain import Action, Attempt, Cause, Guard, History, Mode, Plan
+from remediator.domain import Action, Attempt, Cause, Change, Guard, History, Mode, Plan
 from remediator.job import Job
+from remediator.job.change_words import change_list, change_phrase, plan_words
 from remediator.job.differences import difference_is_legal
 from remediator.planning import plan
 from tests.jobs import BATCH, CUSTOM, TRAINING, attempt, case, diagnosis, job, policies
@@ -296,3 +297,19 @@ def test_now_is_told_in_the_zone_that_the_policy_names(zone: str, hour: int, wee
         now="2026-11-23T23:30:00Z",
     )
     assert made.policy == "one"
+
+
+def test_devices_of_a_pipelines_spec_are_told_in_whole_numbers() -> None:
+    """Its numbers are doubles: protobuf's Struct knows no other."""
+    machine = "jobSpec.workerPoolSpecs[0].machineSpec"
+    made = job(CUSTOM).changed(f"{machine}.acceleratorCount", 2.0)
+    changes = (
+        Change(f"{machine}.acceleratorType", "NVIDIA_TESLA_T4", "NVIDIA_L4"),
+        Change(f"{machine}.acceleratorCount", 1.0, 2.0),
+    )
+    words = "accelerator NVIDIA_TESLA_T4 becomes 2 NVIDIA_L4"
+    assert plan_words(changes, made, only_rows_left=False) == words
+    listed = change_list(changes, lambda _: "accelerator", lambda text, _: text)
+    assert listed == "accelerator 1 NVIDIA_TESLA_T4 -> 2 NVIDIA_L4"
+    phrase = change_phrase(changes, lambda _: "accelerator", lambda text, _: text)
+    assert phrase == "with 2 NVIDIA_L4"

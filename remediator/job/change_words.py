@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from remediator.domain import Change
+from remediator.domain.numbers import as_whole
 from remediator.job.batch import is_resumed
 from remediator.job.fields import DEFAULT_BATCH_SIZE, DEFAULT_BOOT_DISK_GB
 from remediator.job.job import Job
@@ -124,7 +125,7 @@ def change_list(changes: Iterable[Change], field_name: Callable[[str], str], sho
 
 def change_phrase(changes: Iterable[Change], field_name: Callable[[str], str], show: Show) -> str:
     """Changes as a phrase: `on n1-standard-16 with 1 NVIDIA_TESLA_T4`; empty for none."""
-    taken = tuple(itertools.islice(changes, MOST_CHANGES))
+    taken = tuple(map(_in_whole_numbers, itertools.islice(changes, MOST_CHANGES)))
     made = {_name(c.field): c.after for c in taken if not is_resumed(c.field)}
     count = made.pop("acceleratorCount", None)
     device = made.get("acceleratorType")
@@ -157,7 +158,7 @@ class _NamedChange:
 
 def _separate(changes: Iterable[Change]) -> Iterator[_NamedChange]:
     """The changes that are told on their own."""
-    taken = tuple(changes)
+    taken = tuple(map(_in_whole_numbers, changes))
     counts, types = (
         {_holder(one.field): one for one in taken if _name(one.field) == name}
         for name in ("acceleratorCount", "acceleratorType")
@@ -168,6 +169,16 @@ def _separate(changes: Iterable[Change]) -> Iterator[_NamedChange]:
             continue  # told with its type
         count = counts.get(holder) if name == "acceleratorType" else None
         yield _NamedChange(change, name, count)
+
+
+def _in_whole_numbers(change: Change) -> Change:
+    """Numbers of a pipeline's spec are doubles (protobuf's Struct): two devices, not 2.0."""
+    before, after = as_whole(change.before), as_whole(change.after)
+    return Change(
+        change.field,
+        change.before if before is None else before,
+        change.after if after is None else after,
+    )
 
 
 def _holder(path: str) -> str:

@@ -348,9 +348,9 @@ class Job(Document):
         """Paths of the containers' lists of environment variables (present or not)."""
         return programs.environments(self)
 
-    def devices_beside(self, type_path: str) -> Any:
-        """The count that stands beside an accelerator's type, whose path is given."""
-        return self.read(re.sub(r"([tT])ype$", _as_count, type_path))
+    def devices_beside(self, type_path: str) -> int | None:
+        """The count that stands beside an accelerator's type, whose path is given; None where none does."""
+        return whole_number(self.read(re.sub(r"([tT])ype$", _as_count, type_path)))
 
     @property
     def counts_path(self) -> str:
