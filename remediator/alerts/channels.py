@@ -37,7 +37,7 @@ from remediator.alerts.http_post import (
 from remediator.alerts.message import Message, Severity
 from remediator.alerts.render import ENCODED_WORD, render_email, render_slack
 from remediator.alerts.wording import shown
-from remediator.domain import PermanentError, TransientError
+from remediator.domain import PermanentError, TransientError, VariableNotSet
 
 if TYPE_CHECKING:
     import smtplib
@@ -116,7 +116,8 @@ def open_channel(
     project: str = "",
     slack_api: str = SLACK_API,
 ) -> Channel:
-    """The channel, ready to send; opens no connection. Raises PermanentError, naming the channel.
+    """The channel, ready to send; opens no connection. Raises PermanentError, naming the channel;
+    VariableNotSet where its secret stands in an environment variable that is not set.
 
     `hosts`: names a channel may speak to, globs, None for any. `buttons`: a Slack app is there that
     receives clicks. `to`: addresses instead of the channel's own (an owner found by the map).
@@ -126,7 +127,8 @@ def open_channel(
         opened = _opened(spec, resolve_secret, hosts, buttons, to, project, slack_api)
     except PermanentError as err:
         msg = f"channel {name}: {err}"
-        raise PermanentError(msg) from err
+        kind = VariableNotSet if isinstance(err, VariableNotSet) else PermanentError
+        raise kind(msg) from err
     if opened is None:
         msg = f"channel {name}: of no kind that is known"
         raise PermanentError(msg)

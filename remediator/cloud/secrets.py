@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from remediator.cloud.connection import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
-from remediator.domain import PermanentError
+from remediator.domain import PermanentError, VariableNotSet
 
 HOST = "secretmanager.googleapis.com"
 _VERSION = re.compile(
@@ -32,8 +32,8 @@ def resolve(
 
     A variable may hold `secret:NAME` in place of the value: so one policy file serves a laptop, where
     the value stands in the environment, and a deployment, where no value should.
-    Raises PermanentError where the environment lacks it or the reference is none of these; NotFound or
-    PermissionDenied, naming the secret, where Secret Manager does not give it. A trailing line end, as
+    Raises VariableNotSet where the environment lacks it; PermanentError where the reference is none of
+    these; NotFound or PermissionDenied, naming the secret, where Secret Manager does not give it. A trailing line end, as
     files and `echo` leave one, is no part of a value.
     """
     scheme, _, name = reference.partition(":")
@@ -41,7 +41,7 @@ def resolve(
         value = environ.get(name)
         if not value:
             msg = f"the environment variable {name} is not set"
-            raise PermanentError(msg)
+            raise VariableNotSet(msg)
         if not value.startswith("secret:"):
             return value.rstrip("\r\n")
         reference = value.strip()

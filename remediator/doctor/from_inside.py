@@ -15,7 +15,15 @@ from typing import Any
 from remediator.catalog.catalog import Catalog
 from remediator.catalog.prices import GATHERED
 from remediator.doctor.findings import CheckStatus, DoctorContext, Finding
-from remediator.domain import Json, Mode, PermissionDenied, RemediatorError, parse_time, rfc3339
+from remediator.domain import (
+    Json,
+    Mode,
+    PermissionDenied,
+    RemediatorError,
+    VariableNotSet,
+    parse_time,
+    rfc3339,
+)
 from remediator.intake import FAILURES_LOG
 from remediator.policy import Policies
 from remediator.redaction import redact
@@ -194,16 +202,18 @@ def _channels_from_here(context: DoctorContext) -> Iterator[Finding]:
         why = ""
         try:
             context.check_channel(name)
+        except VariableNotSet as err:
+            if not context.is_self:
+                yield Finding(
+                    f"channel {name}",
+                    CheckStatus.UNKNOWN,
+                    f"not checked: {err} here",
+                    fix="set it, or use secret:",
+                )
+                continue
+            why = str(err)
         except RemediatorError as err:
             why = str(err)
-        if why.startswith("the environment variable") and not context.is_self:
-            yield Finding(
-                f"channel {name}",
-                CheckStatus.UNKNOWN,
-                f"not checked: {why} here",
-                fix="set it, or use secret:",
-            )
-            continue
         seen = "its secret is read and it answers"
         if not context.is_self:
             seen += " (from here; the function was not asked)"

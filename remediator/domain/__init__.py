@@ -21,6 +21,7 @@ from remediator.domain.errors import (
     PermissionDenied,
     RemediatorError,
     TransientError,
+    VariableNotSet,
 )
 from remediator.domain.names import (
     ACT_AS,
@@ -112,6 +113,7 @@ __all__ = [
     "Source",
     "TaskCause",
     "TransientError",
+    "VariableNotSet",
     "Wanted",
     "WatchVerdict",
     "counter_on",

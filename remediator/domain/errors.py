@@ -27,6 +27,10 @@ class NotFound(PermanentError):
     """The job, model, object or bucket does not exist (any more)."""
 
 
+class VariableNotSet(PermanentError):
+    """An environment variable that a secret is read from is not set; elsewhere it may be."""
+
+
 class NotServed(PermanentError):
     """The service does not know the call (UNIMPLEMENTED): it has nothing of that kind."""
 

@@ -258,3 +258,15 @@ def test_the_quotas_of_every_device_that_may_be_added_are_known() -> None:
     addable = {one.name for one in devices if not one.why_not}
     assert {name for name in addable if not metrics_of(name)} <= {"NVIDIA_RTX_PRO_6000"}
     assert metrics_of("NVIDIA_H100_80GB")[0].endswith("/custom_model_training_nvidia_h100_gpus")
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_channel_whose_variable_is_not_set_here_is_not_called_broken(
+    examine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLACK_WEBHOOK_URL")
+    _, told = examine("--json", "--no-event", "--account", OTHER)
+    (found,) = [one for one in told["checks"] if one["check"] == "channel oncall"]
+    assert found["status"] == "unknown"
+    assert found["says"].startswith("not checked: channel oncall: the environment variable")
+    assert "channel oncall" in problems_of(examine("--json", "--no-event")[1])
