@@ -24,8 +24,6 @@ from remediator.alerts.message import EVIDENCE, NEXT_STEP, Item, Link, Message
 MOST_BYTES = 30_000
 """Chosen, below the documented 32,000 bytes of a message with its cards,
 https://developers.google.com/workspace/chat/api/reference/rest/v1/spaces.messages"""
-MOST_WIDGETS = 100
-"""Of a card, https://developers.google.com/workspace/chat/api/reference/rest/v1/cards"""
 _SERVICE = "Google Chat"
 _REPLY = "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD"
 
