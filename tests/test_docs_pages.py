@@ -14,6 +14,8 @@ from remediator.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "deploy" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CODE = ("remediator", "twin", "bench", "tests")
+FILE_ENDINGS = {"tsv", "toml", "json", "txt"}
 OFFLINE = ("init", "validate", "plan", "test", "diagnose", "rows")
 
 
@@ -105,3 +107,14 @@ def test_what_a_page_shows_runs_without_an_account(
     assert {" ".join(words): main(words) for words in commands} == {
         " ".join(words): 0 for words in commands
     }
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "reliability.md", "security.md"])
+def test_every_name_that_a_page_explains_is_in_the_code(page: str) -> None:
+    """A renamed function or file leaves its old name in the prose, where nothing else notices it."""
+    files = [ROOT / "main.py", *(f for top in CODE for f in (ROOT / top).rglob("*.py"))]
+    known = set(re.findall(r"\w+", "\n".join(file.read_text() for file in files)))
+    known |= {file.stem for file in files}
+    quoted = re.findall(r"`([A-Za-z_][\w.]*)(?:\([^`]*\))?`", (ROOT / "docs" / page).read_text())
+    parts = {part for name in quoted for part in name.split(".")} - FILE_ENDINGS
+    assert sorted(parts - known) == []
