@@ -20,6 +20,7 @@ from remediator.domain import (
     Diagnosis,
     Evidence,
     Guard,
+    GuardRefusal,
     JobKind,
     JobName,
     JobState,
@@ -329,7 +330,11 @@ SITUATIONS = {
             ),
             sections=(Section("load", 0.9, 900.0),),
         ),
-        plan=replace(NOTHING, refused_by=(Guard.ACCELERATORS,), notes=("only an L4 is allowed",)),
+        plan=replace(
+            NOTHING,
+            refused_by=(Guard.ACCELERATORS,),
+            refusals=(GuardRefusal(Guard.ACCELERATORS, "only an L4 is allowed"),),
+        ),
     ),
     "alert-rerun-named": replace(
         FACTS,
@@ -339,7 +344,9 @@ SITUATIONS = {
         plan=replace(
             NOTHING,
             refused_by=(Guard.ALREADY_RERUN,),
-            notes=(f"{NEW} runs the same work again already",),
+            refusals=(
+                GuardRefusal(Guard.ALREADY_RERUN, f"{NEW} runs the same work again already"),
+            ),
         ),
     ),
     "nobody-answered": replace(

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from remediator.alerts.actions import what_was_done
 from remediator.alerts.compose import compose
 from remediator.alerts.message import AlertKind, Message, Severity, as_text
 from remediator.case import Gap
@@ -15,6 +16,8 @@ from remediator.domain import (
     Cause,
     Evidence,
     Frame,
+    Guard,
+    GuardRefusal,
     InvalidInput,
     RankedCause,
     Source,
@@ -350,3 +353,21 @@ def test_a_worst_case_far_above_the_estimate_says_why() -> None:
     )
     near = replace(FACTS, plan=replace(PLAN, worst_case_usd=5.0))
     assert dict(compose(near).answers)["What it may cost"][0].endswith("$5.00 at most.")
+
+
+def test_each_guard_says_its_own_reason_whatever_else_the_plan_notes() -> None:
+    why = GuardRefusal(Guard.LOCATIONS, "only us-central1 is allowed")
+    plan = replace(
+        PLAN,
+        action=Action.ALERT,
+        refused_by=(Guard.STOP_SWITCH, Guard.LOCATIONS),
+        refusals=(why,),
+        notes=("whose it is is not known",),
+    )
+    lines = what_was_done(replace(FACTS, kind=AlertKind.ALERT, created="", plan=plan)).splitlines()
+    assert lines == [
+        "Nothing.",
+        "Refused by stop_switch: the stop switch is on.",
+        "Refused by locations: Only us-central1 is allowed.",
+        "Whose it is is not known.",
+    ]

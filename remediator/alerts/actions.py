@@ -23,7 +23,7 @@ from remediator.alerts.wording import (
     shown,
     spelled,
 )
-from remediator.domain import Action, JobState, Plan
+from remediator.domain import Action, Guard, JobState, Plan
 from remediator.domain.time_words import moment_words, span_words
 
 
@@ -95,7 +95,7 @@ def _cancelled(facts: AlertFacts) -> str:
 
 
 def _done(facts: AlertFacts, plan: Plan) -> list[str]:
-    because = _notes(plan)
+    because = _notes(plan, plan.reasons)
     changes = _changes(plan)
     if facts.kind in {AlertKind.ACTED, AlertKind.NEXT_ATTEMPT}:
         number = facts.number
@@ -110,14 +110,13 @@ def _done(facts: AlertFacts, plan: Plan) -> list[str]:
         would = "nothing" if plan.action is Action.ALERT else changes
         return [f"Nothing: the mode is observe. Planned: {would}.{_rule(plan)}", *because]
     nothing = "Nothing more." if facts.made else "Nothing."
-    if plan.refused_by and len(plan.notes) == len(plan.refused_by):  # each guard says why itself
-        whys = [_sentence(_brief(shown(note, 500))) for note in plan.notes]
-        because = []
-    else:
-        whys = [f"{GUARDS[guard]}." for guard in plan.refused_by]
-    pairs = zip(plan.refused_by, whys, strict=True)
-    refused = [f"Refused by {guard.value}: {why}" for guard, why in pairs]
-    return [nothing, *refused, *because]
+    refused = [f"Refused by {guard.value}: {_why(plan, guard)}" for guard in plan.refused_by]
+    return [nothing, *refused, *_notes(plan, plan.notes)]
+
+
+def _why(plan: Plan, guard: Guard) -> str:
+    why = plan.why_refused(guard)
+    return _sentence(_brief(shown(why, 500))) if why else f"{GUARDS[guard]}."
 
 
 def _recovery(facts: AlertFacts) -> str:
@@ -136,10 +135,10 @@ def _rule(plan: Plan) -> str:
     return f" Policy {shown(plan.policy, 63)}, step {plan.step}." if plan.policy else ""
 
 
-def _notes(plan: Plan) -> list[str]:
+def _notes(plan: Plan, notes: tuple[str, ...]) -> list[str]:
     """What the plan says beyond verdict, changes and cost, which have their own places."""
-    if plan.notes or plan.cost_basis:
-        return [_sentence(_brief(shown(note, 500))) for note in plan.notes[:MOST_NOTES]]
+    if plan.reasons or plan.cost_basis:
+        return [_sentence(_brief(shown(note, 500))) for note in notes[:MOST_NOTES]]
     return [_brief(shown(plan.because, 500))] if plan.because else []
 
 

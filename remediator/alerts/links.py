@@ -92,7 +92,7 @@ _LOG_QUERIES: Mapping[JobKind, str] = {
 
 def links_of(facts: AlertFacts) -> tuple[Link, ...]:
     found: dict[str, Link] = {}
-    others = JOB_NAMES.findall(" ".join(facts.plan.notes)) if facts.plan is not None else ()
+    others = JOB_NAMES.findall(" ".join(facts.plan.reasons)) if facts.plan is not None else ()
     names = (
         (JOB_PAGE, facts.job),
         ("New job", facts.created),

@@ -248,14 +248,22 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardRefusal:
+    """A guard that refuses, and why, in words fit for an alert."""
+
+    guard: Guard
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What would be done, exactly. In mode observe `action` says what would have been done.
 
     `request` is the job that would be created (REST shape, output-only fields gone, without the
     claim label, which is chosen later). `changes` are the fields in which it differs by intent.
     `longest_seconds` is the longest it may run, by whatever bounds it; `max_run_seconds` a bound of
-    ours alone. `because` is the whole sentence; `notes` are what it says beyond verdict, changes and cost, and
-    `cost_basis` and `worst_case_basis` what the two sums rest on, for those who show each of these in
+    ours alone. `because` is the whole sentence; `refusals` say why guards of `refused_by` refuse, where
+    that is known; `notes` are what it says beyond those, verdict, changes and cost, and `cost_basis` and `worst_case_basis` what the two sums rest on, for those who show each of these in
     its own place.
     `approval_reasons`: why a person must say yes first, each with what would make that needless.
     `resume`: of a batch of which only the rows that are left run again; CLAIM_MARK then stands in the
@@ -277,6 +285,7 @@ class Plan:
     max_run_seconds: float | None = None
     longest_seconds: float | None = None
     refused_by: tuple[Guard, ...] = ()
+    refusals: tuple[GuardRefusal, ...] = ()
     alerts: tuple[str, ...] = ()
     because: str = ""
     notes: tuple[str, ...] = ()
@@ -305,6 +314,16 @@ class Plan:
             "alerts": list(self.alerts),
             "because": self.because,
         }
+
+    def why_refused(self, guard: Guard) -> str:
+        """Why this guard refuses; empty where the plan does not say."""
+        return next((one.why for one in self.refusals if one.guard is guard), "")
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why each guard refuses, then the notes."""
+        whys = (self.why_refused(guard) for guard in self.refused_by)
+        return (*(why for why in whys if why), *self.notes)
 
     @property
     def digest(self) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from remediator.domain import NO_ACCOUNT, Guard
+from remediator.domain import NO_ACCOUNT, Guard, GuardRefusal
 from remediator.job import OUR_LABELS, SWITCH_LABEL
 from remediator.planning import budgets
-from remediator.planning.guards import MOST_LABELS, Asked, GuardRefusal, smallest
+from remediator.planning.guards import MOST_LABELS, Asked, smallest
 
 
 def guard_report(asked: Asked, refused: tuple[GuardRefusal, ...]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from remediator.domain import (
     Cause,
     Diagnosis,
     Guard,
+    GuardRefusal,
     History,
     JobKind,
 )
@@ -37,14 +38,6 @@ from remediator.policy.selection import matches_any
 MOST_LABELS = 64  # on one resource, Google Cloud's own limit
 _CENT = 0.005  # sums of money are compared to the cent
 MOST_REPLACEMENTS = 3  # of running jobs in one chain (contract)
-
-
-@dataclass(frozen=True, slots=True)
-class GuardRefusal:
-    """A guard that refuses, and why, in words fit for an alert."""
-
-    guard: Guard
-    why: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,11 @@ from typing import Any
 
 from remediator.catalog import growth
 from remediator.catalog.catalog import Hardware
-from remediator.domain import Attempt, Cause, Diagnosis, Guard
+from remediator.domain import Attempt, Cause, Diagnosis, Guard, GuardRefusal
 from remediator.job.quota import Quota, Shortage, read_quotas, shortage
 from remediator.planning.costs import Cost
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
 from remediator.planning.fallback import apply_way, way_words, ways_left
-from remediator.planning.guards import GuardRefusal
 from remediator.planning.hardware import ground, set_hardware
 from remediator.planning.quota_readings import filled_in
 from remediator.planning.steps import apply

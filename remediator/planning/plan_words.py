@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from remediator.domain import NEVER_RETRIED, Cause, Diagnosis
+from remediator.domain import NEVER_RETRIED, Cause, Diagnosis, GuardRefusal
 from remediator.domain.cause_words import MEANINGS
 from remediator.domain.time_words import moment_words
 from remediator.job.change_words import plan_words
 from remediator.planning.costs import Cost, usd_per_hour
 from remediator.planning.draft import JobDraft
-from remediator.planning.guards import GuardRefusal
 from remediator.planning.plan_inputs import PlanInputs
 
 

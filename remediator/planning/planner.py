@@ -20,6 +20,7 @@ from remediator.domain import (
     Action,
     Diagnosis,
     Guard,
+    GuardRefusal,
     History,
     JobState,
     Mode,
@@ -41,7 +42,6 @@ from remediator.planning.draft import JobDraft, StepContext, StepImpossible
 from remediator.planning.guard_report import guard_report
 from remediator.planning.guards import (
     Asked,
-    GuardRefusal,
     cancel_refusals,
     refusals,
     silent_refusals,
@@ -219,8 +219,8 @@ class _Planning:
             mode=mode,
             action=Action.ALERT if refused else acts,
             refused_by=tuple(refusal.guard for refusal in refused),
+            refusals=refused,
             alerts=self._alerts(entry, refused),
-            notes=tuple(refusal.why for refusal in refused),
             explanation=refusal_lines(refused),
             approval_reasons=() if refused else approval_reasons(self.inputs, entry, reruns=False),
         )
@@ -278,9 +278,10 @@ class _Planning:
             mode=mode_for(self.inputs, policy),
             action=Action.ALERT,
             refused_by=tuple(refusal.guard for refusal in refused),
+            refusals=refused,
             alerts=self._alerts(policy, refused),
             because=sentence(self.inputs.diagnosis, why),
-            notes=(why,),
+            notes=(because,),
             explanation=explained,
         )
 
@@ -301,9 +302,9 @@ class _Planning:
             mode=mode_for(self.inputs, policy),
             action=Action.ALERT,
             refused_by=tuple(refusal.guard for refusal in refused),
+            refusals=refused,
             alerts=self._alerts(policy, refused),
             because=sentence(self.inputs.diagnosis, refusal_words(refused)),
-            notes=tuple(refusal.why for refusal in refused),
             explanation=(*explained, *refusal_lines(refused)),
         )
 
@@ -370,9 +371,10 @@ class _Planning:
             max_run_seconds=cost.most_seconds if cost.is_bounded_by_us else None,
             longest_seconds=cost.most_seconds,
             refused_by=tuple(refusal.guard for refusal in refused),
+            refusals=refused,
             alerts=self._alerts(policy, refused),
             because=sentence(self.inputs.diagnosis, text),
-            notes=tuple(refusal.why for refusal in refused) or draft.notes,
+            notes=() if refused else draft.notes,
             cost_basis=cost_words(cost),
             worst_case_basis=cost.worst_basis,
             explanation=(

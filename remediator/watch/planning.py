@@ -182,13 +182,11 @@ def _sentence(match: Match, made: Plan, case: Case, since: datetime | None) -> s
 def _done(entry: WatchEntry, made: Plan, case: Case) -> str:
     """What is done, or why it is not."""
     if made.refused_by:
-        names = "; ".join(
-            f"{guard.value}: {why}" for guard, why in zip(made.refused_by, made.notes, strict=False)
-        )
+        names = "; ".join(f"{one.value}: {made.why_refused(one)}" for one in made.refused_by)
         what = "nobody is told" if not entry.cancels else "the job is left running"
         return f"{what} ({names})"
     if made.action is Action.ALERT:
-        return made.notes[0] if made.notes else "the entry only tells it"
+        return "; ".join(made.notes) or "the entry only tells it"
     what = "it is cancelled"
     if entry.resubmission is not None:
         newest = checkpoint_of(case)

@@ -15,6 +15,7 @@ from remediator.deadline import remaining
 from remediator.domain import (
     Action,
     Guard,
+    GuardRefusal,
     Json,
     OutcomeUnknown,
     PermanentError,
@@ -150,6 +151,7 @@ def _refused_at_claim(
         action=Action.ALERT,
         refused_by=refused,
         because=f"{context.plan.because}; refused when claimed: {', '.join(guards)}",
+        refusals=(),
         notes=(),  # they tell of what would have been made
     )
     incident = replace(context.incident, refused_by=guards, action=Action.ALERT.value)
@@ -166,9 +168,10 @@ def _wait_for_the_trial(context: IncidentContext, records: Records, now: datetim
         context.plan,
         action=Action.WAIT,
         refused_by=(Guard.BREAKER,),
+        refusals=(GuardRefusal(Guard.BREAKER, why),),
         not_before=now + TRIAL_LOOK,
         because=f"{context.plan.because}; {why}",
-        notes=(why,),
+        notes=(),
     )
     incident = replace(
         context.incident, refused_by=(Guard.BREAKER.value,), action=Action.WAIT.value

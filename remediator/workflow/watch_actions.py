@@ -20,6 +20,7 @@ from remediator.domain import (
     Cause,
     Diagnosis,
     Guard,
+    GuardRefusal,
     Mode,
     PermanentError,
     Plan,
@@ -161,7 +162,7 @@ def _trouble(
         mode=plan.mode,
         resubmits=entry.resubmission is not None,
         refused_by=plan.refused_by if held_back else (),
-        why_not="; ".join(plan.notes) if held_back else "",
+        why_not="; ".join(plan.reasons) if held_back else "",
         last_lines=tuple(redact(line, 300) for line in lines),
         spell=spell,
     )
@@ -466,6 +467,9 @@ def _replacement(
             made,
             action=Action.ALERT,
             refused_by=(Guard.ALREADY_RERUN,),
-            notes=(f"{rerun} runs the same work again already",),
+            refusals=(
+                GuardRefusal(Guard.ALREADY_RERUN, f"{rerun} runs the same work again already"),
+            ),
+            notes=(),
         )
     return replace(made, action=Action.RESUBMIT)

@@ -140,7 +140,8 @@ def test_every_guard_that_refuses_is_named_and_nothing_is_left_to_send() -> None
     assert made.refused_by == (Guard.STOP_SWITCH, Guard.ALREADY_RERUN, Guard.HAS_PARENT)
     assert (made.action, made.request, made.not_before) == (Action.ALERT, None, None)
     assert made.alerts == ()  # the parent's incident speaks
-    assert len(made.notes) == 3
+    assert tuple(one.guard for one in made.refusals) == made.refused_by
+    assert len(made.reasons) == 3
 
 
 def test_a_step_that_cannot_be_taken_names_the_other_guards_too() -> None:
