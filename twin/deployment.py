@@ -33,6 +33,8 @@ class Deployment:
         self.samples: dict[tuple[str, str], int] = {}
         """(metric of Pub/Sub's, subscription) -> its newest value."""
         self.quotas: dict[str, int] = {}
+        self.datasets: dict[str, dict[str, Any]] = {}
+        """BigQuery's, by `PROJECT.DATASET`."""
         self.tokens: dict[str, str] = {}
         self.date = ""
         own = rf"projects/{project}"
@@ -69,6 +71,12 @@ class Deployment:
                     r"/v1/projects/-/serviceAccounts/(?P<name>[^/:]+):testIamPermissions",
                     self._test_account,
                     "serviceAccounts.testIamPermissions",
+                ),
+                Route(
+                    "GET",
+                    r"/bigquery/v2/projects/(?P<project>[^/]+)/datasets/(?P<name>[^/]+)",
+                    self._dataset,
+                    "datasets.get",
                 ),
                 Route("GET", rf"/v1/{own}", self._describe, "projects.get"),
                 Route("GET", rf"/v3/{own}/alertPolicies", self._watches, "alertPolicies.list"),
@@ -209,6 +217,10 @@ class Deployment:
 
     def _schedule(self, request: Request) -> Answer:
         return self._found(self.schedules, request)
+
+    def _dataset(self, request: Request) -> Answer:
+        found = self.datasets.get(f"{request.groups['project']}.{request.groups['name']}")
+        return self._answer(found) if found is not None else _error(404, "notFound", "Not found")
 
     def _policy(self, request: Request) -> Answer:
         of, name = request.groups["of"], request.groups["name"]

@@ -51,6 +51,7 @@ class Front:
             "slack.com": slack,
             "events.pagerduty.com": pagerduty,
             "events.eu.pagerduty.com": pagerduty,
+            "bigquery.googleapis.com": deployment,
             "cloudresourcemanager.googleapis.com": deployment,
             "cloudfunctions.googleapis.com": deployment,
             "cloudscheduler.googleapis.com": deployment,

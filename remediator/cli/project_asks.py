@@ -250,6 +250,7 @@ def doctor_context(
         event_seconds=event_seconds,
         lease=app.settings.lease,
         resume_bucket=app.settings.resume_bucket,
+        resume_dataset=app.settings.resume_dataset,
     )
 
 

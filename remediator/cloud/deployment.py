@@ -27,6 +27,7 @@ from remediator.domain import ACT_AS, Json, NotFound, rfc3339
 _PROJECTS = "https://cloudresourcemanager.googleapis.com/v1/projects"
 _ACCOUNTS = "https://iam.googleapis.com/v1/projects/-/serviceAccounts"
 _BUCKETS = "https://storage.googleapis.com/storage/v1/b"
+_BIGQUERY = "https://bigquery.googleapis.com/bigquery/v2"
 _RUN = "https://run.googleapis.com/v2"
 _QUOTAS_A_PAGE = 500
 _SAMPLES = timedelta(minutes=30)  # Pub/Sub's own metrics come a few minutes late
@@ -74,6 +75,13 @@ class Deployment:
     def bucket(self, name: str) -> Json:
         """A bucket's metadata; raises Gone where there is none."""
         return self._get(f"{_BUCKETS}/{name}")
+
+    def dataset(self, project: str, name: str) -> Json:
+        """A BigQuery dataset with its `location` and, where it may be seen, its `access` list.
+
+        Raises NotFound where there is none.
+        """
+        return self._get(f"{_BIGQUERY}/projects/{quote(project, safe=':')}/datasets/{name}")
 
     def granted_on_bucket(
         self, name: str, permissions: Iterable[str], *, account: str = ""

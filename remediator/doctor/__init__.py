@@ -42,6 +42,7 @@ _CHECKS: Mapping[str, Callable[[DoctorContext], Iterable[Finding]]] = {
     "permissions": permissions.permissions,
     "act as": permissions.act_as,
     "resume bucket": permissions.resume_bucket,
+    "resume dataset": permissions.resume_dataset,
     "ledger": from_inside.ledger,
     "schedule": delivery_path.schedule,
     "watch": delivery_path.watch,

@@ -58,6 +58,7 @@ class DeploymentReader(Protocol):
     def granted(self, permissions: Iterable[str], *, account: str = "") -> frozenset[str]: ...
     def may_act_as(self, target: str, *, account: str = "") -> bool: ...
     def bucket(self, name: str) -> Json: ...
+    def dataset(self, project: str, name: str) -> Json: ...
     def granted_on_bucket(
         self, name: str, permissions: Iterable[str], *, account: str = ""
     ) -> frozenset[str]: ...
@@ -73,7 +74,8 @@ class DoctorContext:
     be reached; `write_log` writes entries to a log. `acts_as` are the accounts whose jobs may be
     resubmitted. `works_seconds`: how long the function works on an event at most. `event_seconds`:
     how long the event may take to arrive; 0 sends none. `resume_bucket` (`gs://bucket/prefix`) is where
-    the rows that are left of a batch go; empty: nowhere.
+    the rows that are left of a batch go, `resume_dataset` (`bq://project.dataset`) the same for those of
+    BigQuery; empty: nowhere.
     """
 
     name: str
@@ -97,6 +99,7 @@ class DoctorContext:
     event_seconds: float
     lease: timedelta
     resume_bucket: str = ""
+    resume_dataset: str = ""
 
     @property
     def apply(self) -> str:

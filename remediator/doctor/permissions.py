@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from remediator.diagnosis.locality import holds
 from remediator.doctor.findings import CheckStatus, DoctorContext, Finding, unknown
-from remediator.domain import NO_ACCOUNT, NotFound, RemediatorError
+from remediator.domain import NO_ACCOUNT, Json, NotFound, RemediatorError
 
 PERMISSIONS = (
     *(
@@ -124,42 +124,122 @@ def resume_bucket(context: DoctorContext) -> Iterator[Finding]:
     if not uri:
         return
     name = uri.removeprefix("gs://").partition("/")[0]
-    why = "steps with `rows: remaining` are passed over, or fail when they are taken"
     try:
         place = str(context.deployment.bucket(name).get("location") or "").lower()
         granted = context.deployment.granted_on_bucket(
             name, _ON_THE_BUCKET, account="" if context.is_self else context.account
         )
     except NotFound:
-        yield Finding(
-            check,
-            CheckStatus.PROBLEM,
-            f"there is no bucket {name}",
-            why,
-            f"gcloud storage buckets create gs://{name} --location={context.region}",
-        )
+        fix = f"gcloud storage buckets create gs://{name} --location={context.region}"
+        yield _problem(check, f"there is no bucket {name}", fix)
         return
     except RemediatorError as err:
         yield unknown(check, err, _impersonate(context))
         return
-    elsewhere = [one for one in context.locations if holds(place, one) is False]
-    if elsewhere:
-        yield Finding(
-            check,
-            CheckStatus.PROBLEM,
-            f"{name} is in {place}, and jobs run in {', '.join(elsewhere)}",
-            "their rows are not taken elsewhere: they are not resumed",
-            "name a bucket in the region of the jobs in REMEDIATOR_RESUME_BUCKET",
-        )
+    elsewhere = _elsewhere(context, check, name, place, "REMEDIATOR_RESUME_BUCKET")
+    yield from elsewhere
     lacking = [one for one in _ON_THE_BUCKET if one not in granted]
     if lacking:
-        yield Finding(
+        yield _problem(
             check,
-            CheckStatus.PROBLEM,
             f"{context.account} lacks {', '.join(lacking)} on {name}",
-            why,
             f"gcloud storage buckets add-iam-policy-binding gs://{name} "
             f"--member=serviceAccount:{context.account} --role=roles/storage.objectUser",
         )
     if not elsewhere and not lacking:
         yield Finding(check, CheckStatus.OK, f"{uri} is in {place}, and may be written to")
+
+
+def _problem(check: str, says: str, fix: str) -> Finding:
+    """What keeps batches from being resumed."""
+    why = "steps with `rows: remaining` are passed over, or fail when they are taken"
+    return Finding(check, CheckStatus.PROBLEM, says, why, fix)
+
+
+def _elsewhere(
+    context: DoctorContext, check: str, name: str, place: str, setting: str
+) -> list[Finding]:
+    """That what is in `place` is not where jobs run: at most one finding."""
+    far = [one for one in context.locations if holds(place, one) is False]
+    if not far:
+        return []
+    return [
+        Finding(
+            check,
+            CheckStatus.PROBLEM,
+            f"{name} is in {place}, and jobs run in {', '.join(far)}",
+            "their rows are not taken elsewhere: they are not resumed",
+            f"name one in the region of the jobs in {setting}",
+        )
+    ]
+
+
+_QUERIES = "bigquery.jobs.create"
+_TABLES = ("bigquery.tables.create", "bigquery.tables.getData", "bigquery.tables.updateData")
+# Documented (BigQuery, basic roles and permissions): WRITER is how a dataset's own list writes dataEditor.
+_WRITING = frozenset(
+    {"WRITER", "OWNER", *(f"roles/bigquery.{one}" for one in ("dataEditor", "dataOwner", "admin"))}
+)
+_READING = frozenset(
+    {"READER", *(f"roles/bigquery.{one}" for one in ("dataViewer", "metadataViewer"))}
+)
+
+
+def resume_dataset(context: DoctorContext) -> Iterator[Finding]:
+    """The dataset for resumed batches: it is there, where jobs run, and queries may write to it."""
+    check, uri = "resume dataset", context.resume_dataset
+    if not uri:
+        return
+    name = uri.removeprefix("bq://")
+    project, _, dataset = name.rpartition(".")
+    try:
+        held = context.deployment.dataset(project, dataset)
+        granted = context.deployment.granted(
+            (_QUERIES, *_TABLES), account="" if context.is_self else context.account
+        )
+    except NotFound:
+        fix = f"bq --location={context.region} mk --dataset {project}:{dataset}"
+        yield _problem(check, f"there is no dataset {name}", fix)
+        return
+    except RemediatorError as err:
+        yield unknown(check, err, _impersonate(context))
+        return
+    place = str(held.get("location") or "").lower()
+    found = _elsewhere(context, check, name, place, "REMEDIATOR_RESUME_DATASET")
+    fix = f"{context.apply} --var resume_dataset={name}"
+    if _QUERIES not in granted:
+        says = f"{context.account} lacks {_QUERIES} in {context.project}"
+        found.append(_problem(check, says, fix))
+    by_project = project == context.project and granted.issuperset(_TABLES)
+    writes = by_project or _may_write(held, context.account)
+    if writes is False:
+        says = f"{context.account} may not write to {name}"
+        found.append(_problem(check, says, fix))
+    elif writes is None:
+        says = f"not checked: {name} does not show whether {context.account} may write to it"
+        found.append(Finding(check, CheckStatus.UNKNOWN, says))
+    yield from found or [
+        Finding(check, CheckStatus.OK, f"{name} is in {place}, and may be written to")
+    ]
+
+
+def _may_write(dataset: Json, account: str) -> bool | None:
+    """Whether the dataset's own list lets the account write; BigQuery has no test of a dataset's
+    permissions. None: the list is not shown, or groups, conditions or custom roles decide.
+
+    The basic roles' own entries (`specialGroup`) are passed over: the account is given none of them.
+    """
+    entries = dataset.get("access")
+    if not isinstance(entries, list):
+        return None
+    ours = {account, f"serviceAccount:{account}"}
+    answers: list[bool | None] = [False]
+    for entry in entries:
+        role, member = str(entry.get("role") or ""), str(entry.get("iamMember") or "")
+        is_ours = bool(ours & {entry.get("userByEmail"), member})
+        is_group = "groupByEmail" in entry or "domain" in entry
+        is_others = is_group or (member and not member.startswith(("user:", "serviceAccount:")))
+        if role not in _READING and (is_ours or is_others):
+            is_plain = is_ours and role in _WRITING and not entry.get("condition")
+            answers.append(True if is_plain else None)
+    return True if True in answers else None if None in answers else False

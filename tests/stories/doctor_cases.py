@@ -45,6 +45,9 @@ def problems_of(told: dict[str, Any]) -> dict[str, str]:
 OTHER = "vertex-remediator-worker@genomics-lab.iam.gserviceaccount.com"
 
 
+RESUMED = "genomics-lab.resumed"
+
+
 LIMITED = POLICIES.replace(
     "attempts: 3,", "attempts: 3, accelerators: [NVIDIA_TESLA_T4, NVIDIA_L4],"
 )
@@ -58,9 +61,14 @@ def rest_by_proxy(cloud: Any) -> dict[str, str]:
 
 def deploy(open_house: Callable[..., Any], cloud: Any) -> Any:
     """A healthy deployment whose sink leads to the served function."""
-    resume = {"REMEDIATOR_RESUME_BUCKET": "gs://lab-resume/parts"}
+    resume = {
+        "REMEDIATOR_RESUME_BUCKET": "gs://lab-resume/parts",
+        "REMEDIATOR_RESUME_DATASET": RESUMED,
+    }
     house = open_house(LIMITED, **rest_by_proxy(cloud), **resume)
     cloud.storage.bucket("lab-resume")
+    writes = {"role": "WRITER", "userByEmail": cloud.account}
+    cloud.deployment.datasets[RESUMED] = {"location": "us-central1", "access": [writes]}
     cloud.deployment.stand_up(NAME, sink_filter=sink_filter(cloud.account), region="us-central1")
     held = cloud.deployment.functions[f"{NAME}-remediate"]["serviceConfig"]
     held["environmentVariables"]["REMEDIATOR_SERVICE_ACCOUNTS"] = f"default,{TRAINER}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from tests.deploy.test_commands import refused
 from tests.stories.doctor_cases import (
     NAME,
     OTHER,
+    RESUMED,
     TRAINER,
     Examine,
     deploy,
@@ -74,6 +76,7 @@ ok      channel owners  the function reads its secret, and it answers
 ok      permissions     ACCOUNT has all 24 in the project
 ok      act as          ACCOUNT may act as TRAINER
 ok      resume bucket   gs://lab-resume/parts is in us-central1, and may be written to
+ok      resume dataset  genomics-lab.resumed is in us-central1, and may be written to
 ok      ledger          it answers, and the stop switch is off
 ok      schedule        vertex-remediator-reconcile runs at * * * * *
 ok      watch           Cloud Monitoring tells when reconcile is silent
@@ -219,7 +222,7 @@ def called_by_everybody(cloud: Any) -> None:
 
 def lost_permission(cloud: Any) -> None:
     kept = set(PERMISSIONS) - {"aiplatform.customJobs.create"}
-    cloud.desk.iam.granted = {*kept, "iam.serviceAccounts.actAs"}
+    cloud.desk.iam.granted = {*kept, "iam.serviceAccounts.actAs", "bigquery.jobs.create"}
 
 
 def no_act_as(cloud: Any) -> None:
@@ -236,6 +239,23 @@ def bucket_elsewhere(cloud: Any) -> None:
 
 def bucket_unwritable(cloud: Any) -> None:
     cloud.storage.withheld["lab-resume"] = {"storage.objects.create"}
+
+
+def no_dataset(cloud: Any) -> None:
+    cloud.deployment.datasets.clear()
+
+
+def dataset_elsewhere(cloud: Any) -> None:
+    cloud.deployment.datasets[RESUMED]["location"] = "EU"
+
+
+def no_queries(cloud: Any) -> None:
+    cloud.desk.iam.granted = {*PERMISSIONS, "iam.serviceAccounts.actAs"}
+
+
+def dataset_unwritable(cloud: Any) -> None:
+    cloud.desk.iam.granted = {*PERMISSIONS, "iam.serviceAccounts.actAs", "bigquery.jobs.create"}
+    cloud.deployment.datasets[RESUMED]["access"][0]["role"] = "READER"
 
 
 def gone_account(cloud: Any) -> None:
@@ -359,6 +379,25 @@ FAULTS = [
         "lacks storage.objects.create on lab-resume",
         "gcloud storage buckets add-iam-policy-binding gs://lab-resume --member=serviceAccount:",
     ),
+    (
+        no_dataset,
+        "resume dataset",
+        f"there is no dataset {RESUMED}",
+        "bq --location=us-central1 mk --dataset genomics-lab:resumed",
+    ),
+    (
+        dataset_elsewhere,
+        "resume dataset",
+        "is in eu, and jobs run in us-central1",
+        "REMEDIATOR_RESUME_DATASET",
+    ),
+    (no_queries, "resume dataset", "lacks bigquery.jobs.create", "--var resume_dataset="),
+    (
+        dataset_unwritable,
+        "resume dataset",
+        f"may not write to {RESUMED}",
+        f"{DEPLOY} --var resume_dataset={RESUMED}",
+    ),
     (no_ledger, "ledger", "it cannot be read", DEPLOY),
     (no_schedule, "schedule", "there is no vertex-remediator-reconcile", DEPLOY),
     (paused_schedule, "schedule", "is PAUSED", "gcloud scheduler jobs resume"),
@@ -436,3 +475,35 @@ def test_the_door_for_slack_is_looked_at_where_there_is_one(
     assert set(problems_of(told)) == ({"approvals"} if says else set())
     (found,) = [one for one in told["checks"] if one["check"] == "approvals"]
     assert says in found["says"]
+
+
+WRITES = "roles/bigquery.dataEditor"
+
+
+@pytest.mark.usefixtures("deployed")
+@pytest.mark.parametrize(
+    ("access", "status"),
+    [
+        ([{"role": WRITES, "iamMember": "serviceAccount:ACCOUNT"}], "ok"),
+        ([{"role": "OWNER", "userByEmail": "ACCOUNT"}], "ok"),
+        ([{"role": WRITES, "userByEmail": "ACCOUNT", "condition": {"expression": "x"}}], "unknown"),
+        ([{"role": "projects/genomics-lab/roles/own", "userByEmail": "ACCOUNT"}], "unknown"),
+        ([{"role": "WRITER", "groupByEmail": "lab@example.com"}], "unknown"),
+        ([{"role": WRITES, "iamMember": "group:lab@example.com"}], "unknown"),
+        (None, "unknown"),
+        ([{"role": "READER", "groupByEmail": "lab@example.com"}], "problem"),
+        ([{"role": "OWNER", "userByEmail": "somebody@example.com"}], "problem"),
+        ([{"role": WRITES, "iamMember": "user:somebody@example.com"}], "problem"),
+        ([{"role": "WRITER", "specialGroup": "projectWriters"}], "problem"),
+        ([{"view": {"tableId": "seen"}}], "problem"),
+    ],
+)
+def test_who_may_write_to_the_dataset_is_read_from_its_own_list(
+    cloud: Any, examine: Any, access: list[dict[str, Any]] | None, status: str
+) -> None:
+    dataset_unwritable(cloud)
+    listed = json.dumps(access).replace("ACCOUNT", cloud.account)
+    cloud.deployment.datasets[RESUMED] = {"location": "US", "access": json.loads(listed)}
+    _, told = examine("--json", "--no-event")
+    (found,) = [one for one in told["checks"] if one["check"] == "resume dataset"]
+    assert found["status"] == status
