@@ -201,12 +201,25 @@ def test_a_gemini_batch_may_wait_a_day_and_flex_start_as_long_as_it_says() -> No
     assert watched(flex | {"now": at(250)}).verdict is WatchVerdict.WAITING_FOR_CAPACITY
 
 
-@pytest.mark.parametrize(("per_minute", "late"), [(5, True), (20, False)])
-def test_progress_that_ends_after_the_time_out_is_seen_at_half_of_the_run(
-    per_minute: int, late: bool
+@pytest.mark.parametrize(
+    ("now", "per_minute", "late"),
+    [
+        (120, 5, True),
+        (120, 20, False),
+        # 4% late, told at half; 1.7% late, within the doubt of what is left until little is left.
+        (120, 12.0, True),
+        (120, 12.3, False),
+        (220, 12.3, True),
+        (220, 12.7, False),
+        # As fast as that which is told at half, after a fifth of it.
+        (50, 12.0, False),
+    ],
+)
+def test_progress_that_ends_after_the_time_out_is_told_where_what_is_left_cannot_mend_it(
+    now: int, per_minute: float, late: bool
 ) -> None:
-    lines = tuple(line(m, f"row {m * per_minute} of 3000") for m in range(1, 119))
-    body = running(120, metrics=(series("cpu/utilization", lambda _: 0.9, 120),), lines=lines)
+    lines = tuple(line(m, f"row {m * per_minute:.0f} of 3000") for m in range(1, now - 1))
+    body = running(now, metrics=(series("cpu/utilization", lambda _: 0.9, now),), lines=lines)
     body["job"]["jobSpec"]["scheduling"]["timeout"] = "14400s"
     assert (watched(body).verdict is WatchVerdict.WILL_TIME_OUT) is late
 

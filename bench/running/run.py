@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 from bench.running.other_kinds import others  # noqa: E402
 from bench.running.physics import NEVER, START, Lateness, Run, observed  # noqa: E402
 from bench.running.recordings import recordings  # noqa: E402
-from bench.running.scenes import fleet  # noqa: E402
+from bench.running.scenes import fleet, paced  # noqa: E402
 from remediator.case import Case  # noqa: E402
 from remediator.catalog.catalog import Catalog  # noqa: E402
 from remediator.domain import NOTHING_WRONG, STANDSTILL, WatchVerdict  # noqa: E402
@@ -221,6 +221,9 @@ def main() -> int:
     parser.add_argument(
         "--others", action="store_true", help="jobs on TPUs and tuning jobs (seed 401 unless told)"
     )
+    parser.add_argument(
+        "--paced", action="store_true", help="only a fleet's jobs that tell how far they are"
+    )
     parser.add_argument("--recorded", action="store_true", help="the recorded programs alone")
     args = parser.parse_args()
     if args.recorded:
@@ -229,6 +232,10 @@ def main() -> int:
     if args.others:
         seeds = tuple(args.seed or (401,))
         print(json.dumps({"seeds": seeds, **judge(seeds, args.share, others)}, indent=2))
+        return 0
+    if args.paced:
+        seeds = tuple(args.seed or HELD_BACK)
+        print(json.dumps({"seeds": seeds, **judge(seeds, args.share, paced)}, indent=2))
         return 0
     seeds = tuple(args.seed or (TUNED if args.tuned else HELD_BACK))
     found = judge(seeds, args.share)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from bench.running.physics import Run, Stage
@@ -476,7 +476,16 @@ TROUBLED: tuple[tuple[Scene, int], ...] = (
 
 def fleet(seed: int, share: float = 1.0) -> Iterator[Run]:
     """A fleet of jobs; another seed is another fleet of the same scenes."""
-    for scenes in (HEALTHY, TROUBLED):
-        for scene, count in scenes:
-            for index in range(max(1, round(count * share))):
-                yield scene(seed * 1000 + index)
+    return _drawn((*HEALTHY, *TROUBLED), seed, share)
+
+
+def paced(seed: int, share: float = 1.0) -> Iterator[Run]:
+    """Those jobs of the same fleet that tell how far they are, in time and late."""
+    scenes = [one for one in (*HEALTHY, *TROUBLED) if one[0] in {in_time, late}]
+    return _drawn(scenes, seed, share)
+
+
+def _drawn(scenes: Iterable[tuple[Scene, int]], seed: int, share: float) -> Iterator[Run]:
+    for scene, count in scenes:
+        for index in range(max(1, round(count * share))):
+            yield scene(seed * 1000 + index)

@@ -7,6 +7,7 @@ an allowance for start-up comes first. Pure; called by `watch`.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -65,8 +66,7 @@ _LEAST_RISE = 0.05  # chosen: of all memory
 _STEADY = 0.9  # chosen: of its earlier pace that a climb keeps
 _HORIZON = timedelta(hours=12)  # chosen: how far ahead is looked where no end is known
 _CLIMB_FROM = 0.6  # chosen: below it a climb may still level off
-_MARGIN = 1.05  # chosen: a finish within 5% of the time-out is not called late
-_EARLY_MARGIN = 0.4  # chosen: more of it before half of the work is done
+_PACE_DOUBT = 0.05  # chosen: what is left may come so much sooner than at the pace seen so far
 _LEAST_DONE = 0.05  # chosen: before that a pace is a guess
 
 _SILENCE_LABEL = "remediator-silence"
@@ -311,7 +311,7 @@ def _late(case: Case) -> WatchJudgement | None:
     if progress is None or not _LEAST_DONE <= progress.done < 1:
         return None
     needed = progress.seconds_expected or progress.seconds_needed
-    if needed <= limit * (_MARGIN + _EARLY_MARGIN * max(0.0, 0.5 - progress.done)):
+    if _soonest(needed, (case.now - begun).total_seconds()) <= limit:
         return None
     says = (
         f"{progress.done:.0%} is done; at this pace it takes {minutes(timedelta(seconds=needed))}, "
@@ -319,6 +319,16 @@ def _late(case: Case) -> WatchJudgement | None:
     )
     proof = (progress.evidence, Evidence(Source.JOB, "scheduling.timeout", says))
     return WatchJudgement(WatchVerdict.WILL_TIME_OUT, begun, 0.85, proof)
+
+
+def _soonest(needed: float, elapsed: float) -> float:
+    """Seconds that the whole takes if what is left goes faster than the pace seen so far.
+
+    The time gone by is known, so only what is left is in doubt: the more, by the square root, the
+    longer it is against the time (`elapsed`, above 0) over which the pace was seen.
+    """
+    left = max(0.0, needed - elapsed)
+    return needed - left * _PACE_DOUBT * max(1.0, math.sqrt(left / elapsed))
 
 
 def _climbing(case: Case, signals: Signals) -> WatchJudgement | None:
