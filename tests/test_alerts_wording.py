@@ -90,6 +90,14 @@ def test_changes_are_said_in_a_phrase(changes: tuple[Change, ...], phrase: str) 
         ),
         ((Change("generateExplanation", True, False),), "explanations on -> off"),
         ((Change("timeout", None, "7200s"),), "time-out not set -> 7200s"),
+        (
+            (
+                Change("d.flexStart", {"maxRuntimeDuration": "3600s"}, None),
+                Change("d.spot", None, True),
+            ),
+            "flex-start on -> off; spot off -> on",
+        ),
+        ((Change("base.output_uri_prefix", "gs://a", "gs://b"),), "output gs://a -> gs://b"),
     ],
 )
 def test_changes_are_spelled_out_as_people_say_them(

@@ -313,3 +313,19 @@ def test_devices_of_a_pipelines_spec_are_told_in_whole_numbers() -> None:
     assert listed == "accelerator 1 NVIDIA_TESLA_T4 -> 2 NVIDIA_L4"
     phrase = change_phrase(changes, lambda _: "accelerator", lambda text, _: text)
     assert phrase == "with 2 NVIDIA_L4"
+
+
+def test_a_batch_that_leaves_flex_start_for_spot_is_told_in_words() -> None:
+    changes = (
+        Change("dedicatedResources.flexStart", {"maxRuntimeDuration": "3600s"}, None),
+        Change("dedicatedResources.spot", None, True),
+    )
+    words = "flex-start on becomes off, spot off becomes on"
+    assert plan_words(changes, job(BATCH), only_rows_left=False) == words
+
+
+def test_an_output_in_snake_case_is_told_in_words() -> None:
+    change = Change("jobSpec.base_output_directory.output_uri_prefix", "gs://a", "gs://b")
+    assert plan_words((change,), job(CUSTOM), only_rows_left=False) == (
+        "output gs://a becomes gs://b"
+    )

@@ -33,6 +33,14 @@ _LABELS: Mapping[str, str] = {
     "maxWaitDuration": "longest wait for machines",
     "generateExplanation": "explanations",
     "outputUriPrefix": "output",
+    "flexStart": "flex-start",
+    "spot": "spot",
+    "strategy": "strategy",
+    "enableCache": "caching",
+    "memoryLimit": "memory limit",
+    "cpuLimit": "CPU limit",
+    "tpuTopology": "TPU topology",
+    "gpuPartitionSize": "GPU partition size",
 }
 _PLAN_LABELS: Mapping[str, str] = {
     **_LABELS,
@@ -41,7 +49,6 @@ _PLAN_LABELS: Mapping[str, str] = {
     "startingReplicaCount": "starting replica count",
     "maxReplicaCount": "maximal replica count",
     "replicaCount": "replica count",
-    "enableCache": "caching",
     "args": "argument",
 }
 """In a plan's sentence, where a value bears its unit itself."""
@@ -52,8 +59,6 @@ _ALERT_LABELS: Mapping[str, str] = {
     "startingReplicaCount": "starting replicas",
     "maxReplicaCount": "most replicas",
     "replicaCount": "replicas",
-    "memoryLimit": "memory limit",
-    "cpuLimit": "CPU limit",
 }
 _PHRASES: Mapping[str, str] = {
     "machineType": "on {0}",
@@ -73,6 +78,7 @@ _DEFAULTS: Mapping[str, int] = {
     "batchSize": DEFAULT_BATCH_SIZE,
     "bootDiskSizeGb": DEFAULT_BOOT_DISK_GB,
 }
+_SWITCHES = frozenset({"flexStart", "spot"})
 _UNITS: Mapping[str, str] = {"bootDiskSizeGb": " GB"}
 
 
@@ -92,10 +98,11 @@ def plan_words(changes: Iterable[Change], job: Job, *, only_rows_left: bool) -> 
         if only_rows_left and is_resumed(change.field):
             continue  # told as what they are for
         unit = _UNITS.get(name, "")
-        before, after = _plain(change.before) + unit, _plain(change.after) + unit
-        if change.before is None:
-            default = _DEFAULTS.get(name)
-            before = "none" if default is None else f"{default}{unit} (Vertex's default)"
+        before, after = _plain(name, change.before), _plain(name, change.after) + unit
+        if change.before is not None:
+            before += unit
+        elif name in _DEFAULTS:
+            before = f"{_DEFAULTS[name]}{unit} (Vertex's default)"
         if name == "acceleratorType" and change.after:
             after = f"{job.devices_beside(change.field)} {after}"
         texts.append(f"{_plan_label(one, job)} {before} becomes {after}")
@@ -140,7 +147,9 @@ def change_phrase(changes: Iterable[Change], field_name: Callable[[str], str], s
             said.append(f"without {_ALERT_LABELS.get(name, name)}")
         else:
             phrase = _PHRASES.get(name, f"with {field_name(name)} {{0}}")
-            value = _on_or_off(after) or show(str(after), 40).replace("{", "(").replace("}", ")")
+            value = _switched(name, after) or show(str(after), 40).replace("{", "(").replace(
+                "}", ")"
+            )
             said.append(phrase.format(value))
     if len(said) > _MOST_PHRASES:
         said = [*said[:_MOST_PHRASES], "and more"]
@@ -202,19 +211,24 @@ def _plan_label(one: _NamedChange, job: Job) -> str:
     return _PLAN_LABELS.get(name.partition("[")[0], name)
 
 
-def _plain(value: object) -> str:
-    return "none" if value is None else _on_or_off(value) or str(value)
+def _plain(name: str, value: object) -> str:
+    switched = _switched(name, value)
+    return switched or ("none" if value is None else str(value))
 
 
 def _setting(name: str, value: object, show: Show) -> str:
     """A value in a job's own words; what is not set is told by what Vertex then takes."""
+    if switched := _switched(name, value):
+        return switched
     if value is not None:
-        return _on_or_off(value) or show(str(value), 80)
+        return show(str(value), 80)
     if name in _DEFAULTS:
         return f"{_DEFAULTS[name]} (the default)"
     return "none" if name == "acceleratorType" else "not set"
 
 
-def _on_or_off(value: object) -> str:
-    """Empty for what is no truth value."""
-    return ("on" if value else "off") if isinstance(value, bool) else ""
+def _switched(name: str, value: object) -> str:
+    """`on` or `off`; empty for what cannot be switched. A batch's flex-start is on where it is set."""
+    if isinstance(value, bool) or name in _SWITCHES:
+        return "on" if value or isinstance(value, Mapping) else "off"
+    return ""
