@@ -89,7 +89,11 @@ def test_changes_are_said_in_a_phrase(changes: tuple[Change, ...], phrase: str) 
             "machine type a -> b",
         ),
         ((Change("generateExplanation", True, False),), "explanations on -> off"),
-        ((Change("timeout", None, "7200s"),), "time-out not set -> 7200s"),
+        ((Change("timeout", None, "7200s"),), "time-out not set -> 2 h 00 min"),
+        (
+            (Change("s.maxWaitDuration", "90s", "14400s"),),
+            "longest wait for machines 1 min 30 s -> 4 h 00 min",
+        ),
         (
             (
                 Change("d.flexStart", {"maxRuntimeDuration": "3600s"}, None),

@@ -128,7 +128,10 @@ def _from_files(args: argparse.Namespace) -> _Past:
         msg = f"no case file in {folder}"
         raise InvalidInput(msg)
     failures = tuple(case for case in found if _has_ended_badly(case))
-    left_out = {"file that is no case": others, "job that did not fail": len(found) - len(failures)}
+    left_out = {
+        "file that is not a case": others,
+        "job that did not fail": len(found) - len(failures),
+    }
     return _Past(f"the case files in {folder}", failures, tuple(found), left_out)
 
 

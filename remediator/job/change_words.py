@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from remediator.domain import Change
 from remediator.domain.numbers import as_whole
+from remediator.domain.time_words import span_words
 from remediator.job.batch import is_resumed
 from remediator.job.fields import DEFAULT_BATCH_SIZE, DEFAULT_BOOT_DISK_GB
 from remediator.job.job import Job
@@ -79,6 +80,9 @@ _DEFAULTS: Mapping[str, int] = {
     "bootDiskSizeGb": DEFAULT_BOOT_DISK_GB,
 }
 _SWITCHES = frozenset({"flexStart", "spot"})
+_DURATIONS = frozenset({"timeout", "maxWaitDuration"})
+_SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
+"""A Duration as Google's JSON writes it, such as `14400s` (protobuf's documentation)."""
 _UNITS: Mapping[str, str] = {"bootDiskSizeGb": " GB"}
 
 
@@ -147,9 +151,7 @@ def change_phrase(changes: Iterable[Change], field_name: Callable[[str], str], s
             said.append(f"without {_ALERT_LABELS.get(name, name)}")
         else:
             phrase = _PHRASES.get(name, f"with {field_name(name)} {{0}}")
-            value = _switched(name, after) or show(str(after), 40).replace("{", "(").replace(
-                "}", ")"
-            )
+            value = _worded(name, after) or show(str(after), 40).replace("{", "(").replace("}", ")")
             said.append(phrase.format(value))
     if len(said) > _MOST_PHRASES:
         said = [*said[:_MOST_PHRASES], "and more"]
@@ -212,14 +214,14 @@ def _plan_label(one: _NamedChange, job: Job) -> str:
 
 
 def _plain(name: str, value: object) -> str:
-    switched = _switched(name, value)
-    return switched or ("none" if value is None else str(value))
+    worded = _worded(name, value)
+    return worded or ("none" if value is None else str(value))
 
 
 def _setting(name: str, value: object, show: Show) -> str:
     """A value in a job's own words; what is not set is told by what Vertex then takes."""
-    if switched := _switched(name, value):
-        return switched
+    if worded := _worded(name, value):
+        return worded
     if value is not None:
         return show(str(value), 80)
     if name in _DEFAULTS:
@@ -227,8 +229,9 @@ def _setting(name: str, value: object, show: Show) -> str:
     return "none" if name == "acceleratorType" else "not set"
 
 
-def _switched(name: str, value: object) -> str:
-    """`on` or `off`; empty for what cannot be switched. A batch's flex-start is on where it is set."""
+def _worded(name: str, value: object) -> str:
+    """`on` or `off`, or `4 h 00 min` for `14400s`; else empty. A batch's flex-start is on where it is set."""
     if isinstance(value, bool) or name in _SWITCHES:
         return "on" if value or isinstance(value, Mapping) else "off"
-    return ""
+    seconds = _SECONDS.fullmatch(value) if name in _DURATIONS and isinstance(value, str) else None
+    return span_words(float(seconds[1])) if seconds else ""

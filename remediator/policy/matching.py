@@ -24,7 +24,7 @@ def why_not(
     """
     if when.job is not None and facts.kind not in when.job:
         kinds = ", ".join(kind.value for kind in when.job)
-        return f"the job is a {facts.kind.value}, not {kinds}"
+        return f"the job's kind is {facts.kind.value}, not {kinds}"
     if not matches_labels(when.labels, facts.labels):
         return "the job's labels differ"
     asked = [

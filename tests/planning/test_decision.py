@@ -173,7 +173,7 @@ MATCHING = [
     ("{cause: cpu_saturation, min_confidence: 0.95}", "confidence 0.90 is under 0.95"),
     ("{job: custom}", ""),
     ("{job: [pipeline, batch_prediction]}",
-     "the job is a custom, not pipeline, batch_prediction"),
+     "the job's kind is custom, not pipeline, batch_prediction"),
     ('{labels: {env: "pr*"}}', ""),
     ("{labels: {env: PROD}}", "the job's labels differ"),
     ("{labels: {team: x}}", "the job's labels differ"),
