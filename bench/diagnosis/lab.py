@@ -56,11 +56,13 @@ def half(software: str) -> str:
 
 
 def scenarios(name: str) -> Iterator[Scenario]:
-    """Scenarios of `training`, `serving` or `blind` that failed, in the order of the file."""
+    """Scenarios of `training`, `serving`, `blind` or `second_blind` that failed, in the order of the file."""
     with (LAB / f"{name}.jsonl").open(encoding="utf-8") as file:
         for text in file:
             line = json.loads(text)
-            serves = name == "serving" or (name == "blind" and line["kind"] == "batch_prediction")
+            serves = name == "serving" or (
+                name.endswith("blind") and line["kind"] == "batch_prediction"
+            )
             if _failed(line, serving=serves):
                 truth, futile = tuple(line["truth"]), bool(line.get("futile"))
                 yield Scenario(line["id"], line["software"], truth, futile, serves, line)
