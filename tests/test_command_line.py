@@ -365,3 +365,17 @@ def test_what_a_preview_needs_is_told_whole(run: Any, tmp_path: Path) -> None:
     assert code == 2
     assert err.strip().endswith("--google-chat, --pagerduty and --webhook")
     assert "redacted" not in err
+
+
+def test_the_policy_file_is_looked_for_anew_in_each_call(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that calls the command line twice, as a notebook does, may change its environment."""
+    file = case(tmp_path / "case.json")
+    named = []
+    for name in ("one", "two"):
+        policies = tmp_path / f"{name}.yaml"
+        policies.write_text(f"version: 1\npolicies: [{{name: {name}, when: {{}}, do: []}}]\n")
+        monkeypatch.setenv("REMEDIATOR_POLICIES", str(policies))
+        named.append(json.loads(run("plan", file, "--json")[1])["policy"])
+    assert named == ["one", "two"]

@@ -12,7 +12,7 @@ import importlib
 from collections.abc import Callable
 
 from remediator import __version__
-from remediator.cli.input_output import DONE, default_policies, program
+from remediator.cli.input_output import DONE, program
 from remediator.cli.options import add_catalog, add_inputs, add_json, add_policies, add_project
 from remediator.cli.parser import Commands, Parser, Run, add_member
 
@@ -190,8 +190,7 @@ def _add_policy_commands(commands: Commands) -> None:
         "files",
         metavar="FILE",
         nargs="*",
-        default=[default_policies()],
-        help="policy files, or - for standard input (default: the one that `plan` would use)",
+        help="policy files, or - for standard input (default: ./policies.yaml, else the shipped one)",
     )
     add_catalog(validate)
 

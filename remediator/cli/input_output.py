@@ -43,6 +43,11 @@ def shipped(name: str) -> Path:
     return installed if installed.exists() else HERE / name
 
 
+def named_policies() -> str:
+    """The policy file of a command that was given none, as the environment and the folder are now."""
+    return os.environ.get("REMEDIATOR_POLICIES") or default_policies()
+
+
 def default_policies() -> str:
     """`./policies.yaml` where the command is installed and there is one, else the shipped file."""
     here = Path("policies.yaml")

@@ -12,13 +12,15 @@ import sys
 from collections.abc import Callable, Sequence
 
 from remediator.cli.commands import build
-from remediator.cli.input_output import DONE, UNUSABLE
+from remediator.cli.input_output import DONE, UNUSABLE, named_policies
 from remediator.domain import RemediatorError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answers the exit code."""
     parsed = build().parse_args(arguments)
+    if getattr(parsed, "policies", "") is None:
+        parsed.policies = named_policies()
     try:
         run: Callable[[argparse.Namespace], int] = parsed.run
         return run(parsed)

@@ -19,6 +19,7 @@ from remediator.cli.input_output import (
     FAILED,
     assembly_of,
     catalogue_of,
+    default_policies,
     policies_of,
     print_json,
     print_text,
@@ -58,7 +59,7 @@ def validate(args: argparse.Namespace) -> int:
     served = [one.strip() for one in os.environ.get("REMEDIATOR_LOCATIONS", "").split(",")]
     served = [one for one in served if one]
     listed: list[dict[str, Any]] = []
-    for name in dict.fromkeys(args.files):
+    for name in dict.fromkeys(args.files or [default_policies()]):
         shown = "stdin" if name == "-" else str(Path(name))
         text = sys.stdin.buffer.read() if name == "-" else read_bytes(Path(name))
         loaded = policy.load(text, shown, catalog=catalog, served=served)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-
-from remediator.cli.input_output import default_policies
 
 
 def add_json(sub: argparse.ArgumentParser) -> None:
@@ -22,7 +19,6 @@ def add_policies(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--policies",
         metavar="FILE",
-        default=os.environ.get("REMEDIATOR_POLICIES") or default_policies(),
         help="the policy file (default: REMEDIATOR_POLICIES, else ./policies.yaml, else the "
         "shipped one)",
     )
