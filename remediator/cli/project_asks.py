@@ -81,14 +81,9 @@ def past_failures(
                 found.append(job)
     found.sort(key=lambda job: job.end_time or since, reverse=True)
     left_out = {"resubmission of ours": ours, "older failure": max(0, len(found) - most)}
-    kept = found[:most]
-    cases: list[Case] = []
     # Side by side, so that one read of the log serves several of them.
-    with ThreadPoolExecutor(_READ_AT_ONCE, thread_name_prefix="past") as pool:
-        for case in pool.map(with_current_deadline(partial(_as_it_stood, app)), kept):
-            progress(len(cases), len(kept))
-            cases.append(case)
-    return tuple(cases), left_out
+    read = partial(_as_it_stood, app)
+    return _cases_of(found[:most], read, at_once=_READ_AT_ONCE, progress=progress), left_out
 
 
 def past_lives(
@@ -128,13 +123,24 @@ def past_lives(
                     found.append(job)
     found.sort(key=lambda job: job.create_time or since, reverse=True)
     left_out = {"job too short to be watched": short, "older job": max(0, len(found) - most)}
-    kept = found[:most]
+    read = partial(_life_of, app, files)
+    return _cases_of(found[:most], read, at_once=_LIVES_AT_ONCE, progress=progress), left_out
+
+
+def _cases_of(
+    jobs: Sequence[Job],
+    read: Callable[[Job], Case],
+    *,
+    at_once: int,
+    progress: Callable[[int, int], None],
+) -> tuple[Case, ...]:
+    """The jobs' cases in their order, `at_once` of them read side by side."""
     cases: list[Case] = []
-    with ThreadPoolExecutor(_LIVES_AT_ONCE, thread_name_prefix="past") as pool:
-        for case in pool.map(with_current_deadline(partial(_life_of, app, files)), kept):
-            progress(len(cases), len(kept))
+    with ThreadPoolExecutor(at_once, thread_name_prefix="past") as pool:
+        for case in pool.map(with_current_deadline(read), jobs):
+            progress(len(cases), len(jobs))
             cases.append(case)
-    return tuple(cases), left_out
+    return tuple(cases)
 
 
 _LIVES_AT_ONCE = 8  # chosen: each reads five series side by side
