@@ -235,13 +235,18 @@ def _attempt(bench: Bench, job: Job, **changes: Any) -> tuple[Job, Incident]:
 _HOUR_USD = 0.9008  # an hour of n1-standard-16 on Vertex in us-central1 with its boot disk
 
 
+def _settled(bench: Bench, attempt: Job, chain: Chain, *, final: bool = False) -> Chain:
+    services = bench.services
+    return settle_attempt(
+        attempt, chain, services.records.ledger, services.config.catalog, final=final
+    )
+
+
 def test_what_was_set_aside_becomes_what_was_spent(bench: Bench, job: Job) -> None:
     attempt, _ = _attempt(bench, job)
     before = bench.chain(job)
     assert before.reserved_usd > 0
-    chain = settle_attempt(
-        attempt, before, bench.services.records.ledger, bench.services.config.catalog, final=False
-    )
+    chain = _settled(bench, attempt, before)
     assert chain == bench.chain(job)
     assert chain.reserved_usd == 0.0
     assert chain.spent_usd == pytest.approx(_HOUR_USD, abs=0.01)
@@ -249,21 +254,13 @@ def test_what_was_set_aside_becomes_what_was_spent(bench: Bench, job: Job) -> No
     (noted,) = chain.attempts
     assert (noted.state, noted.end_time) == (JobState.SUCCEEDED, attempt.end_time)
     assert chain.final is False
-    again = settle_attempt(
-        attempt, chain, bench.services.records.ledger, bench.services.config.catalog, final=True
-    )
+    again = _settled(bench, attempt, chain, final=True)
     assert (again.spent_usd, again.final) == (chain.spent_usd, True)
 
 
 def test_an_attempt_that_was_cancelled_before_it_ran_costs_nothing(bench: Bench, job: Job) -> None:
     attempt, _ = _attempt(bench, job, state="JOB_STATE_CANCELLED", startTime=None)
-    chain = settle_attempt(
-        attempt,
-        bench.chain(job),
-        bench.services.records.ledger,
-        bench.services.config.catalog,
-        final=False,
-    )
+    chain = _settled(bench, attempt, bench.chain(job))
     assert (chain.spent_usd, chain.reserved_usd) == (0.0, 0.0)
     assert bench.totals()["usd:2026-11-23"] == 0.0
 
@@ -272,13 +269,7 @@ def test_an_attempt_that_was_cancelled_while_it_ran_costs_what_it_ran(
     bench: Bench, job: Job
 ) -> None:
     attempt, _ = _attempt(bench, job, state="JOB_STATE_CANCELLED")
-    chain = settle_attempt(
-        attempt,
-        bench.chain(job),
-        bench.services.records.ledger,
-        bench.services.config.catalog,
-        final=False,
-    )
+    chain = _settled(bench, attempt, bench.chain(job))
     assert chain.spent_usd == pytest.approx(_HOUR_USD, abs=0.01)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -118,8 +118,8 @@ def test_a_claim_is_not_taken_over_while_the_stop_switch_is_on(bench: Bench, job
     assert len(bench.vertex.creates) == 1
 
 
-def test_a_holder_that_was_killed_is_waited_for_in_other_words(bench: Bench, job: Job) -> None:
-    claim = Claim(
+def _held_claim(job: Job, lease_until: datetime) -> Claim:
+    return Claim(
         token="t",
         incident=job.name.key,
         policy="grow",
@@ -128,8 +128,12 @@ def test_a_holder_that_was_killed_is_waited_for_in_other_words(bench: Bench, job
         verdict="",
         changes=(),
         acquired_at=NOW,
-        lease_until=NOW + timedelta(minutes=10),
+        lease_until=lease_until,
     )
+
+
+def test_a_holder_that_was_killed_is_waited_for_in_other_words(bench: Bench, job: Job) -> None:
+    claim = _held_claim(job, NOW + timedelta(minutes=10))
     with pytest.raises(TransientError, match="another execution holds the claim; the job list is"):
         wait_until_safe_to_recreate(
             claim, bench.services.config.settings, NOW + timedelta(minutes=9, seconds=59)
@@ -141,16 +145,9 @@ def test_of_jobs_under_one_claim_the_earliest_that_does_what_it_says_is_ours(
     bench: Bench, job: Job
 ) -> None:
     machine = "jobSpec.workerPoolSpecs[0].machineSpec.machineType"
-    claim = Claim(
-        token="t",
-        incident=job.name.key,
-        policy="grow",
-        step=1,
-        number=1,
-        verdict="",
+    claim = replace(
+        _held_claim(job, NOW),
         changes=(Change(machine, "n1-standard-8", "n1-standard-16"),),
-        acquired_at=NOW,
-        lease_until=NOW,
         location="europe-west4",
     )
 
