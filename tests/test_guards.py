@@ -144,6 +144,28 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
         },
         "what the job would cost in europe-west9 is not known, and a limit in dollars is set",
     ),
+    "unknown-price-of-a-batch": (
+        Guard.UNKNOWN_PRICE,
+        {
+            "body": BATCH,
+            "limits": "{usd_per_day: 1000}",
+            "name": BATCH["name"].replace("us-central1", "europe-west9"),
+        },
+        "what the job would cost in europe-west9 is not known, and a limit in dollars is set",
+    ),
+    "unknown-price-of-a-batch-without-machines": (
+        Guard.UNKNOWN_PRICE,
+        {
+            "body": BATCH,
+            "limits": "{usd_per_day: 1000}",
+            "step": "{wait: 10m}",
+            "dedicatedResources": None,
+        },
+        (
+            "the job has no machines of its own, so what it would cost is not known, and a limit "
+            "in dollars is set"
+        ),
+    ),
     "machine-types": (
         Guard.MACHINE_TYPES,
         {"limits": "{machine_types: [n1-standard-8, e2-*]}"},

@@ -427,6 +427,26 @@ def test_what_the_job_ran_on_may_move_and_what_vertex_has_not_may_not_be_taken(
     assert (Guard.INCOMPATIBLE in _guards(asked)) is refused
 
 
+def test_a_pool_that_stays_hides_no_other_that_vertex_has_not() -> None:
+    second = {"machineSpec": {"machineType": "n1-standard-4"}, "replicaCount": "2"}
+    document = job(CUSTOM)
+    pools = document.to_json()["jobSpec"]["workerPoolSpecs"]
+    document = job(CUSTOM, jobSpec__workerPoolSpecs=[*pools, {**pools[0], **second}])
+    draft = document.clone().changed(
+        "jobSpec.workerPoolSpecs[1].machineSpec.machineType", "c4-standard-8"
+    )
+    asked = _asked(document, JobDraft(draft, "us-central1"))
+    assert Guard.INCOMPATIBLE in _guards(asked)
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_whoever_ended_a_job_that_is_replaced_was_no_person(running: bool) -> None:
+    document = job(CUSTOM)
+    asked = _asked(document, JobDraft(document.clone(), "us-central1"), replaces_running=running)
+    asked = replace(asked, history=History(cancelled_by_person=True))
+    assert (Guard.CANCELLED_BY_PERSON in _guards(asked)) is not running
+
+
 @pytest.mark.parametrize(("spent", "refused"), [(100.005, False), (100.006, True)])
 def test_half_a_cent_over_is_no_cent(spent: float, refused: bool) -> None:
     document = job(CUSTOM)
