@@ -8,7 +8,7 @@ from remediator.case import LogLine
 from remediator.diagnosis.open_trace import LogItem
 from remediator.diagnosis.structure import read_log
 from remediator.domain import Cause
-from tests.case_parts import custom, lines, of
+from tests.case_parts import custom, lines, of, series
 
 EXITED = "The replica workerpool0-0 exited with a non-zero status of {}. Termination reason: Error."
 
@@ -108,6 +108,38 @@ def test_what_ended_a_program_names_the_cause(body: dict, cause: Cause) -> None:
 def test_a_device_that_the_machine_has_is_not_missing() -> None:
     body = ended(*TRACE, "simlib.DriverError: the NVIDIA driver could not be found", **WITH_GPU)
     assert of(body).verdict is not Cause.ACCELERATOR_MISSING
+
+
+STARTS = ("torch._C._cuda_init()", "pynvml.nvmlInit()", "cuda.runtime.getDeviceCount()")
+
+
+@pytest.mark.parametrize("call", STARTS)
+def test_a_traceback_cut_off_in_the_first_call_on_a_device_misses_one(call: str) -> None:
+    found = of(ended(*TRACE[:2], f"    {call}"))
+    assert found.verdict is Cause.ACCELERATOR_MISSING
+    assert f'cut off in "/app/run.py <module>: {call}"; n1-standard-8 has none' in str(found.causes)
+    assert of(ended(TRACE[0], f"    {call}")).verdict is Cause.ACCELERATOR_MISSING
+    assert of(ended(*TRACE[:2], f"    {call}", **WITH_GPU)).verdict is not Cause.ACCELERATOR_MISSING
+    whole = ended(*TRACE[:2], f"    {call}", "KeyError: 'price'")
+    assert of(whole).verdict is Cause.USER_CODE_ERROR
+
+
+@pytest.mark.parametrize(
+    ("call", "level", "cause"),
+    [
+        ("loss.backward()", 0.99, Cause.GPU_MEMORY),
+        ("return F.linear(x, w)", 0.99, Cause.GPU_MEMORY),
+        ("loss.backward()", 0.4, Cause.USER_CODE_ERROR),
+        ("rows = table[key]", 0.99, Cause.USER_CODE_ERROR),
+    ],
+)
+def test_a_traceback_cut_off_on_a_full_device_is_its_memory(
+    call: str, level: float, cause: Cause
+) -> None:
+    body = ended(*TRACE[:2], f"    {call}", **WITH_GPU)
+    full = series("accelerator/memory/utilization", [level] * 10)
+    verdict = of(body | {"timeSeries": [full]}).verdict
+    assert verdict is cause or (cause is Cause.USER_CODE_ERROR and verdict is Cause.UNKNOWN)
 
 
 def raised_in(*texts: str) -> list[LogItem]:

@@ -17,6 +17,10 @@ EXIT_1 = "The replica workerpool0-0 exited with a non-zero status of 1. Terminat
 TIMED_OUT = "Job has exceeded its maximum running time of 3600s: DEADLINE_EXCEEDED."
 TRACEBACK = lines((400, "Traceback (most recent call last):"), (401, "KeyError: 'price'"))
 
+CUT = lines(
+    (400, "Traceback (most recent call last):"), (401, '  File "/app/train.py", line 40, in save')
+)
+
 
 def with_gpu(body: dict) -> dict:
     job = json.loads(json.dumps(body))
@@ -74,6 +78,10 @@ AGAIN = {
     "the service, then a bug": (custom(500, EXIT_1) | {"logEntries": TRACEBACK}, "transient_backend", Cause.USER_CODE_ERROR),
     "device memory, without a word": (with_gpu(custom(50, EXIT_1)), "gpu_memory", Cause.GPU_MEMORY),
     "CPUs, unmeasured": (stopped(), "cpu_saturation", Cause.CPU_SATURATION),
+    "the disk, cut off": (custom(500, EXIT_1) | {"logEntries": CUT}, "disk_full", Cause.DISK_FULL),
+    "device memory, cut off": (with_gpu(custom(500, EXIT_1)) | {"logEntries": CUT}, "gpu_memory", Cause.GPU_MEMORY),
+    "CPUs, then cut off": (custom(500, EXIT_1) | {"logEntries": CUT}, "cpu_saturation", Cause.USER_CODE_ERROR),
+    "the disk, then a bug": (custom(500, EXIT_1) | {"logEntries": TRACEBACK}, "disk_full", Cause.USER_CODE_ERROR),
     "a bug, without a word": (custom(50, EXIT_1), "user_code_error", Cause.UNKNOWN),
     "unknown, without a word": (custom(50, EXIT_1), "unknown", Cause.UNKNOWN),
 }  # fmt: skip

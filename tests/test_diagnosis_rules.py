@@ -101,6 +101,8 @@ ROWS = [
     ("batch, a server that starts", batch() | {"logEntries": lines((20, "Starting up"), (21, "Booting worker with pid: 7"), (40, "model loaded"))}, Cause.REQUEST_TOO_LARGE),
     ("batch, workers killed while requests waited", batch() | {"logEntries": every(60, "[ERROR] Worker (pid:{i}) was sent SIGKILL! Perhaps out of memory?", until=600)}, Cause.MEMORY_PRESSURE),
     ("batch, never ready while shards were loaded", batch(error={"code": 4, "message": "DEADLINE_EXCEEDED: model server never became ready. Please validate that your model file or container configuration are valid."}) | {"logEntries": every(20, "Loading checkpoint shards: {i}/40", until=600)}, Cause.SLOW_STARTUP),
+    ("batch, the whole request is its prediction", batch() | {"logEntries": telemetry(0.45, "predict", "")}, Cause.REQUEST_TOO_LARGE),
+    ("batch, the whole request is its prediction, one thread of eight", batch() | {"logEntries": telemetry(0.125, "predict", "")}, Cause.SLOW_CODE),
     ("batch, a far bucket that the Model's container reads", batch() | {"model": {"containerSpec": {"env": [{"name": "INDEX", "value": "gs://far/ann"}]}}, "buckets": {"far": {"location": "ASIA-EAST1"}}, "logEntries": telemetry(0.02, "handler", "app.py:3 handle")}, Cause.NETWORK_LATENCY),
 ]  # fmt: skip
 

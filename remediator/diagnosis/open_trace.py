@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from remediator.case import LogLine
 from remediator.diagnosis.lazy_patterns import Late
-from remediator.diagnosis.stack_frames import WAITING_FRAME, is_own
+from remediator.diagnosis.stack_frames import STARTS_A_DEVICE, WAITING_FRAME, is_own
 from remediator.domain import Frame
 
 MESSAGE_CHARS = 4_000  # chosen
@@ -53,6 +53,8 @@ class LogItem:
     """The line before it in the same entry: what the logger was told to say of it."""
     stood_in: str = ""
     """Of a program that was stopped from outside: `network` or `code`, by the frames it stood in."""
+    cut_in: str | None = None
+    """Of a traceback that was cut off before its exception: its innermost frame and call; None: it is whole."""
 
 
 # What is raised in a program that is stopped from outside, wherever it stands.
@@ -70,6 +72,8 @@ class OpenTrace:
     frames: list[Frame] = field(default_factory=list)
     own: Frame | None = None
     deepest: Frame | None = None
+    called: str = ""
+    """The line of source under the innermost frame."""
     stood_in: str = ""
     lead: str = ""
     last: LogLine | None = None
@@ -86,6 +90,7 @@ class OpenTrace:
     def frame(self, found: Frame) -> None:
         if len(self.frames) < _FRAMES:
             self.frames.append(found)
+        self.called = ""
 
     def ends_with(self, name: str, message: str) -> None:
         """An exception line: what was raised before it becomes its cause, or was being handled."""
@@ -132,8 +137,10 @@ class OpenTrace:
         self.newest, self.message_lines = 0, 0
 
     def said(self, line: LogLine) -> LogItem | None:
-        if not self.raised and self.frames:
-            # Cut off before its exception: that something was raised is all it says.
+        cut_in = None
+        if not self.raised and (self.frames or STARTS_A_DEVICE.is_in(self.called)):
+            # Cut off before its exception: that something was raised is all it says, and where.
+            cut_in = self._innermost()
             self.ends_with("Traceback", "")
         if not self.raised:
             return None
@@ -142,7 +149,13 @@ class OpenTrace:
             for depth, one in enumerate(reversed(self.raised))
         ]
         frame = self.own or self.deepest
-        traced = frame is not None or self.padded
+        traced = frame is not None or self.padded or cut_in is not None
         stood = self.stood_in if _STOPPED.search(newest[0].name) else ""
         last = self.last or line
-        return LogItem(last, newest[0].text, tuple(newest), frame, traced, self.lead, stood)
+        return LogItem(last, newest[0].text, tuple(newest), frame, traced, self.lead, stood, cut_in)
+
+    def _innermost(self) -> str:
+        """The innermost frame in words, with the line of source that stands under it."""
+        last = self.frames[-1] if self.frames else None
+        frame = f"{last.file} {last.function or ''}".strip() if last else ""
+        return ": ".join(filter(None, (frame, self.called)))

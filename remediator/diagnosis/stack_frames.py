@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from remediator.diagnosis.lazy_patterns import Late
+from remediator.diagnosis.lazy_patterns import Late, Linear
 from remediator.domain import Frame
 
 _FRAME_CHARS, _CALL_CHARS = 500, 300  # of a line that are read; chosen
@@ -51,6 +51,15 @@ WAITING_FRAME = Late(
     r"urllib|requests/|httpx|httpcore|aiohttp|http[./ ]client|socket|ssl\.py|\brecv|getaddrinfo|botocore|boto3|fsspec|gcsfs"
     r"|google[./]cloud[./](?:storage|bigquery)|google[./]resumable|grpc|urlopen|paramiko|ftplib|psycopg|pymysql|redis/|pymongo|kafka",
     re.IGNORECASE,
+)
+# The first call on a device: what raises there found none, or none that it could use.
+STARTS_A_DEVICE = Linear(
+    r"\b_?(?:cuda|nvml|hip|cu)_?init\w{0,12}\(|\bget_?device_?count\(|torch/cuda/__init__\.py _lazy_init\b",
+    needs="init device",
+)
+# Calls that compute on a device, or take memory of it, in the frameworks that are used most.
+COMPUTES_ON_A_DEVICE = Linear(
+    r"\bbackward\(|\bforward\(|\.(?:to|cuda)\(|\b_call_impl\b|torch/nn/|\bF\.\w{1,40}\(|\btorch\.\w{1,40}\(|\bmodel\(|\bgenerate\(|\btrain_step\b|\bfit\(|\boptimizer\.step\(",
 )
 
 

@@ -27,6 +27,7 @@ from remediator.diagnosis.stack_frames import (
     NOT_OWN_JAVA,
     NUMBERED,
     RICH_FRAME,
+    STARTS_A_DEVICE,
     frame_of,
     is_frame,
     is_native,
@@ -40,6 +41,7 @@ _MESSAGE_LINES = 400  # chosen
 _MESSAGE_SECONDS = 0.5  # between lines that were written at one go; chosen
 _HEAD, _WRITER_HEAD = 300, 60  # characters; chosen
 _LINE = 8_000  # characters of a line that are read; chosen
+_CALL = 200  # characters of a line of source that are kept; chosen
 _ANSI = Late(r"\x1b\[[0-9;?]{0,12}[A-Za-z]")
 # What launchers put before each line of a rank or an actor: part of no traceback.
 _WRITER = Late(
@@ -163,8 +165,12 @@ class _LogReader:
         indented = text[:1] in " \t|"
         if held.after_frame and (indented if held.padded else True):
             held.after_frame = held.padded  # without indentation one line of source follows
+            held.called = held.called or stripped[:_CALL]
             return True, None
         held.after_frame = False
+        if indented and not held.frames and STARTS_A_DEVICE.is_in(stripped[:_CALL]):
+            held.called = stripped[:_CALL]  # the line of its frame was lost
+            return True, None
         if indented and held.padded and not text.lstrip().startswith("+"):
             return True, None
         found = _EXCEPTION.match(stripped.lstrip("|+ "))

@@ -12,6 +12,7 @@ from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.metrics import describe
 from remediator.diagnosis.rules.features import BUSY_MEAN, CaseFeatures, timeout_words
 from remediator.diagnosis.signature import Tag, TextPlace
+from remediator.diagnosis.stack_frames import STARTS_A_DEVICE
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, Source
@@ -88,21 +89,22 @@ def weigh_missing_device(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """What ended the program speaks of a device that its build cannot use, or that is not there.
 
     Of a build no machine helps; a machine without an accelerator explains the other. The exception that
-    ended it is asked, or else its last words.
+    ended it is asked, or else its last words; where it was cut off, the call in which it was raised.
     """
     workload = facts.workload
     ended = facts.reading.raised[-1] if facts.reading.raised else facts.reading.last_words
     if not facts.crashed or ended is None or workload.cpu_image or workload.hides_gpus:
         return
     says = f'{ended.author} ends with: "{ended.text[:_QUOTED]}"'
-    if _OF_BUILD.is_in(ended.text[:_ENDING]):
+    bare_machine = bool(workload.machine_type) and not workload.has_accelerator
+    if ended.cut_in is not None and bare_machine and STARTS_A_DEVICE.is_in(ended.cut_in):
+        # Its last line is lost, but not where it stood: in the first call on a device.
+        says = f'{ended.author} is cut off in "{ended.cut_in[-_QUOTED:]}"; {workload.machine_type} has none'
+        cause, weight = Cause.ACCELERATOR_MISSING, weight_of("device-not-there")
+    elif _OF_BUILD.is_in(ended.text[:_ENDING]):
         cause, weight = Cause.INVALID_CONFIG, weight_of("build-without-device")
         says += ": its build cannot use one"
-    elif (
-        workload.machine_type
-        and not workload.has_accelerator
-        and _OF_MACHINE.is_in(ended.text[:_ENDING])
-    ):
+    elif bare_machine and _OF_MACHINE.is_in(ended.text[:_ENDING]):
         cause, weight = Cause.ACCELERATOR_MISSING, weight_of("device-not-there")
         says += f"; {workload.machine_type} has none"
     else:

@@ -21,6 +21,7 @@ from remediator.domain import Cause, JobKind, Source
 
 # A section whose passes take this many times longer at the end does more than linear work.
 _GROWN = 1.8  # chosen
+_WHOLE = 0.9  # of the timeline: next to no other section is told; chosen
 _WAITING_SPAN = 0.3  # of the run, above the least share that counts; chosen
 
 
@@ -80,6 +81,9 @@ def _section_weight(facts: CaseFeatures, working: TimelineSection) -> float:
     fetching = facts.cannot_tell_one_thread and facts.distance.far and facts.usage.receives
     if fetching:
         return weight_of("section-while-fetching")
+    if working.inference and facts.is_cut_request and working.share >= _WHOLE:
+        # The one request that was cut off, by another name: which code in it is slow it does not say.
+        return weight_of("inference-busy")
     if facts.nearly_nothing and (working.source is Source.LOG or not facts.one_thread):
         # It stood in its own code without computing there.
         return weight_of("section-without-work")

@@ -75,6 +75,11 @@ class CaseFeatures:
         )
 
     @property
+    def is_cut_request(self) -> bool:
+        """A request of a batch prediction ran into the service's limit, with several instances in it."""
+        return self.reading.elapsed_seconds is not None and (self.workload.batch_size or 0) > 1
+
+    @property
     def died(self) -> bool:
         return self.job.state in {JobState.FAILED, JobState.PARTIALLY_SUCCEEDED}
 
@@ -175,9 +180,13 @@ class CaseFeatures:
 
     @property
     def texts_are_silent(self) -> bool:
-        """No text names a cause: what there is are exit codes, time-outs and the like."""
+        """No text names a cause: what there is are exit codes, time-outs, cut tracebacks and the like."""
+        cut = {held.where for held in self.reading.raised if held.cut_in is not None}
         return not any(
-            s.weight >= weight_of("names-a-cause") and not s.symptom for s in self.reading.signs
+            s.weight >= weight_of("names-a-cause")
+            and not s.symptom
+            and not (s.cause is Cause.USER_CODE_ERROR and s.evidence.where in cut)
+            for s in self.reading.signs
         )
 
 

@@ -72,6 +72,10 @@ def weigh_attempt_before(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     yield weighted_evidence(
         cause, weight_of("as-attempt-before"), Source.HISTORY, "attempts", says, group="as-before"
     )
+    if any(one.cut_in is not None for one in facts.reading.raised):
+        # What was raised is lost with the line that said so: before, it was said.
+        against = weight_of("as-before-against-code")
+        yield weighted_evidence(Cause.USER_CODE_ERROR, against, Source.HISTORY, "attempts", says)
 
 
 def _starved_unseen(facts: CaseFeatures) -> bool:
@@ -95,6 +99,7 @@ _ENDS_LIKE: Mapping[Cause, Callable[[CaseFeatures], bool]] = {
     Cause.MEMORY_PRESSURE: lambda facts: facts.crashed,
     Cause.GPU_MEMORY: _crashed_with_gpu,
     Cause.ACCELERATOR_MISSING: _without_gpu,
+    Cause.DISK_FULL: lambda facts: facts.crashed,
     Cause.TRANSIENT_BACKEND: lambda facts: facts.crashed and not is_internal_error_at_once(facts),
 }
 """How a failure by each cause ends, as far as can be told without a text."""

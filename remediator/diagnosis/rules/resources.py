@@ -17,9 +17,10 @@ from remediator.diagnosis.rules.features import (
     load_evidence,
     timeout_words,
 )
-from remediator.diagnosis.weighted_evidence import WeightedEvidence
+from remediator.diagnosis.stack_frames import COMPUTES_ON_A_DEVICE
+from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
-from remediator.domain import Cause
+from remediator.domain import Cause, Source
 
 
 def weigh_cpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
@@ -45,6 +46,7 @@ def weigh_cpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         yield load_evidence(
             cpu, Cause.CPU_SATURATION, weight, f"{words}, and {timeout_words(facts)}"
         )
+        yield from _far_all_the_same(facts)
         against = weight_of("full-cpus-against-others")
         yield load_evidence(cpu, Cause.NETWORK_LATENCY, against, words)
         yield load_evidence(cpu, Cause.SLOW_CODE, against, words)
@@ -58,6 +60,17 @@ def weigh_cpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     yield load_evidence(cpu, Cause.CPU_SATURATION, weight_of("cpus-not-full"), words)
     if not facts.gpu_busy:
         yield from _cpu_not_full(facts, cpu, words)
+
+
+def _far_all_the_same(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """Data in another region, told beside full CPUs: it moves nothing, and a person may know better."""
+    for far in facts.distance.far[:1]:
+        says = (
+            f"{far.name} is stored in {far.location}, the job ran in {facts.distance.region}: if it is "
+            "read all the while, moving the job there may help more than a bigger machine"
+        )
+        weight = weight_of("advice")
+        yield weighted_evidence(Cause.CPU_SATURATION, weight, Source.STORAGE, far.name, says)
 
 
 def _cpu_not_full(facts: CaseFeatures, cpu: Load, words: str) -> Iterator[WeightedEvidence]:
@@ -160,12 +173,9 @@ def weigh_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     kind = facts.workload.accelerator_type
     if memory is not None and memory.reached_limit and facts.died and not facts.timed_out:
         # Frameworks reserve most of the device at start, so a full one says little.
-        yield load_evidence(
-            memory,
-            Cause.GPU_MEMORY,
-            weight_of("gpu-memory-at-limit"),
-            describe("GPU memory", memory, kind),
-        )
+        words = describe("GPU memory", memory, kind)
+        yield load_evidence(memory, Cause.GPU_MEMORY, weight_of("gpu-memory-at-limit"), words)
+        yield from _cut_on_a_full_device(facts, memory, words)
     if gpu is None or not facts.timed_out:
         return
     words = describe("GPU", gpu, kind)
@@ -180,6 +190,20 @@ def weigh_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         yield load_evidence(
             gpu, cause, weight_of("idle-gpu"), f"{words}: it waited for the rest of the job"
         )
+
+
+def _cut_on_a_full_device(
+    facts: CaseFeatures, memory: Load, words: str
+) -> Iterator[WeightedEvidence]:
+    """A traceback whose last line is lost, in a call that computes on the device, which was full."""
+    ended = facts.reading.raised[-1] if facts.reading.raised else None
+    if ended is None or ended.cut_in is None or not COMPUTES_ON_A_DEVICE.is_in(ended.cut_in):
+        return
+    says = f'{ended.author} is cut off in "{ended.cut_in}"; {words}'
+    weight = weight_of("cut-on-full-device")
+    yield load_evidence(memory, Cause.GPU_MEMORY, weight, says)
+    against = weight_of("cut-on-full-device-against-code")
+    yield load_evidence(memory, Cause.USER_CODE_ERROR, against, says)
 
 
 def _idle_cause(facts: CaseFeatures) -> Cause:

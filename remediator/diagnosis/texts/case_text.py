@@ -64,6 +64,8 @@ class CaseText:
     """What a client library or a tool says here of the service behind it: no other row counts."""
     frame: Frame | None = None
     stood_in: str = ""
+    cut_in: str | None = None
+    """Of a traceback that was cut off before its exception: where it stands; None: it is whole."""
 
 
 def clean(text: str) -> str:

@@ -238,6 +238,7 @@ def exception_texts(said: LogItem, count: int, factor: float, number: int) -> It
             traced=said.traced and one.depth == 0,
             stood_in=said.stood_in,
             frame=said.frame,
+            cut_in=said.cut_in,
         )
 
 
