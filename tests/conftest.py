@@ -8,6 +8,7 @@ where a property sets no number of its own.
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +35,22 @@ settings.register_profile(
     "fuzz", max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck)
 )
 settings.load_profile("suite")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is collected stays to the end: no collector of garbage need look at it again.
+
+    A process has 10,000 tests and Google's clients in memory: 8 of the 16 s that collecting took were
+    spent on looking for garbage among them (measured, 2026-11-30), and a third of a second each time
+    later.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")
