@@ -20,6 +20,7 @@ from remediator.diagnosis.texts.case_text import clean
 from remediator.domain import NEVER_RETRIED, Cause, Diagnosis
 
 ROWS = all_signatures()
+CORPORA = ("messages", "recalled", "held_out", "fresh")
 
 
 def told(text: str, **changes: str) -> Diagnosis:
@@ -192,8 +193,8 @@ def test_messages_held_out_stay_right():
     ]
 
 
-def test_each_real_message_says_whether_its_text_alone_can_tell():
-    for row in [*messages("messages"), *messages("held_out")]:
+def test_each_message_says_whether_its_text_alone_can_tell():
+    for row in (row for name in CORPORA for row in messages(name)):
         assert row["from_text"] in {"yes", "no"}, row["id"]
         assert Cause(row["reader"]) is not Cause.UNKNOWN or row["from_text"] == "no", row["id"]
 
@@ -235,13 +236,21 @@ def test_what_leads_to_a_resubmission_is_right_on_every_set():
 def test_what_must_never_be_retried_is_not_called_what_is():
     sent = [
         row["id"]
-        for name in ("messages", "recalled", "held_out")
+        for name in CORPORA
         for row, d in judged(name)
         if Cause(row["cause"]) in NEVER_RETRIED and d.verdict in RESUBMITTED
     ]
     # "Perhaps out of memory?" (fork safety, by the thread), shared memory that a setting would have
     # raised, "no GPU available" on a machine that has one: none says by its words what the thread found.
     assert sent == ["fb-agentuniverse-57-sigkill", "fb-hopsworks-1557-shm", "fb-vllm-29265-nogpu"]
+
+
+def test_the_fresh_messages_are_others_than_the_held_out_ones():
+    fresh = messages("fresh")
+    assert len({row["id"] for row in fresh}) == len(fresh)
+    known = {row["source"] for name in ("messages", "held_out") for row in messages(name)}
+    assert not {row["source"] for row in fresh} & known
+    assert all(row["source"] and row["why"] for row in fresh)
 
 
 NASTY = [

@@ -70,7 +70,7 @@ _WHAT = ("diagnose", "plan", "alert")
 
 def cases() -> Iterator[tuple[str, dict[str, Any]]]:
     """Every case of this repository, by a name of its own."""
-    for name in ("messages", "held_out", "recalled"):
+    for name in ("messages", "held_out", "fresh", "recalled"):
         for row in messages(name):
             yield f"{name}-{row['id']}", case_of(row)
     for name in ("training", "serving", "blind"):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 CORPUS = Path(__file__).resolve().parents[2] / "tests" / "corpus"
-HELD_OUT = Path(__file__).with_name("held_out.jsonl")
+_STRANGERS = frozenset({"held_out", "fresh"})  # stand beside this file
 _COLLECTIONS = {
     "batch_prediction": "batchPredictionJobs",
     "custom": "customJobs",
@@ -19,8 +19,9 @@ _COLLECTIONS = {
 
 
 def messages(name: str) -> list[dict[str, Any]]:
-    """The rows of `messages` (real), `held_out` (real, gathered later) or `recalled` (our own)."""
-    path = HELD_OUT if name == "held_out" else CORPUS / f"{name}.jsonl"
+    """The rows of `messages` (real), `held_out` and `fresh` (real, gathered later) or `recalled` (our own)."""
+    folder = Path(__file__).parent if name in _STRANGERS else CORPUS
+    path = folder / f"{name}.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines if line.strip()]
 
