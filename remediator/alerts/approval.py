@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 from remediator.alerts.render import ACTION_PREFIX
 from remediator.domain import InvalidInput, PermissionDenied
+from remediator.domain.light_dataclass import dataclass
 
 MOST_BYTES = 1_000_000
 """Slack's interaction payloads carry the whole message, a few ten kilobytes at most."""

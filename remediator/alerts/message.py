@@ -7,11 +7,12 @@ made by `compose` alone, which sees to it that every text in it is redacted and 
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
 from remediator.domain import Evidence, InvalidInput, Json, Source
+from remediator.domain.light_dataclass import dataclass
 
 WHY = "Why"
 EVIDENCE = "Evidence"

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from remediator.domain.light_dataclass import dataclass
 
 GATHERED = "2026-11-23"
 """The day these facts were read."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from remediator.domain.light_dataclass import dataclass
 
 MOST_PROMPT_TOKENS = 200_000
 """In one request, beyond which some models cost more, documented on the page of `TOKEN_PRICES`."""

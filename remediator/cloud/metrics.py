@@ -12,7 +12,6 @@ import re
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +19,7 @@ from remediator.case import Series
 from remediator.cloud.connection import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
 from remediator.cloud.grpc_methods import Methods, message, protobuf
 from remediator.domain import InvalidInput, NotFound, is_usable
+from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.job.quota import QUOTA_LIMIT, QUOTA_USAGE
 

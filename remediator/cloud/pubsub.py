@@ -10,12 +10,13 @@ import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
 from remediator.cloud.connection import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
 from remediator.domain import InvalidInput, TransientError
+from remediator.domain.light_dataclass import dataclass
 
 HOST = "pubsub.googleapis.com"
 _NAME = re.compile(r"projects/[a-z0-9.:-]{1,100}/(topics|subscriptions)/[A-Za-z][\w.~+%-]{2,254}")

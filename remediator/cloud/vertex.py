@@ -11,7 +11,6 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +38,7 @@ from remediator.domain import (
     TransientError,
     rfc3339,
 )
+from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job, JobView
 
 _ENDED_BADLY = frozenset(

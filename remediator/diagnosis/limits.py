@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from remediator.diagnosis.lazy_patterns import Late
 from remediator.diagnosis.signature import TextPlace
 from remediator.diagnosis.texts.case_text import CaseText
 from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.domain import Cause, Evidence, OwnLimit, Source, Wanted
+from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 
 _UNITS = {

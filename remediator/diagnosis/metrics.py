@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean, median
 
 from remediator.case import Case, LogLine, Series
 from remediator.domain import Json, Source, parse_time
+from remediator.domain.light_dataclass import dataclass
 from remediator.domain.numbers import is_number
 from remediator.job import JobFacts
 

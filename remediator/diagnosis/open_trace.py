@@ -6,12 +6,13 @@ whose frames they stand in. `structure` feeds it the lines. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from remediator.case import LogLine
 from remediator.diagnosis.lazy_patterns import Late
 from remediator.diagnosis.stack_frames import STARTS_A_DEVICE, WAITING_FRAME, is_own
 from remediator.domain import Frame
+from remediator.domain.light_dataclass import dataclass
 
 MESSAGE_CHARS = 4_000  # chosen
 _FRAMES = 400  # of one traceback that are kept; chosen

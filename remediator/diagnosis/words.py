@@ -13,10 +13,10 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from remediator.domain import NEVER_RETRIED, Cause
+from remediator.domain.light_dataclass import dataclass
 
 MODEL = Path(__file__).with_name("words.tsv")
 # Characters and words of a text that are read; chosen.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -13,6 +12,7 @@ from typing import Any, TypeAlias
 from remediator.domain.errors import (
     InvalidInput,
 )
+from remediator.domain.light_dataclass import dataclass
 
 Json: TypeAlias = Mapping[str, Any]
 

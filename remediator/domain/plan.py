@@ -6,10 +6,11 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from typing import Any
 
+from remediator.domain.light_dataclass import dataclass
 from remediator.domain.names import (
     WATCH_REASONS,
     Action,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
 from remediator.domain import Change, Json
+from remediator.domain.light_dataclass import dataclass
 from remediator.job.document import Document
 from remediator.job.fields import text
 

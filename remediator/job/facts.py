@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from remediator.catalog.catalog import Catalog, Hardware
 from remediator.domain import JobKind, Json
+from remediator.domain.light_dataclass import dataclass
 from remediator.job import containers, ending, fields, machines, pipeline, programs
 from remediator.job.document import Document
 

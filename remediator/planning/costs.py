@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from remediator.case import Case
@@ -27,6 +27,7 @@ from remediator.domain import (
     Resume,
     parse_seconds,
 )
+from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import hours_words
 from remediator.job import (
     DEFAULT_BATCH_SIZE,

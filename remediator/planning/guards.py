@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from remediator.case import Case
 from remediator.catalog import growth
@@ -28,6 +27,7 @@ from remediator.domain import (
     JobKind,
 )
 from remediator.domain.cause_words import MEANINGS
+from remediator.domain.light_dataclass import dataclass
 from remediator.job import OUR_LABELS, SWITCH_LABEL, Job, Pool, containers
 from remediator.planning import budgets, regions, sizing
 from remediator.planning.costs import Cost, tasks_to_run

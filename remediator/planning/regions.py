@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog, Hardware, Service
 from remediator.domain import History, JobKind
+from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.policy.selection import matches_any
 

@@ -6,13 +6,13 @@ Knows no keys and no structure: `model` and `steps` put the values in place.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import time, timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
 
 from remediator.domain import NOTHING_WRONG, Cause, JobKind, Mode, WatchVerdict
+from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import DURATION
 from remediator.policy import quantities
 from remediator.policy import value_readers as read

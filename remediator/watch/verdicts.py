@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from remediator.case import RAW_WINDOW, Case
 from remediator.diagnosis.progress import read_progress
 from remediator.domain import NOTHING_WRONG, Evidence, JobState, Source, WatchVerdict, rfc3339
+from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.watch.signals import (
     IDLE_ACCELERATOR,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from remediator.diagnosis.matching import (
     quote_of,
@@ -25,6 +25,7 @@ from remediator.diagnosis.texts.failed_rows import FailedRows
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, Source
+from remediator.domain.light_dataclass import dataclass
 
 _DEADLINE_CODE = 4  # documented: google.rpc.Code
 _OF_THE_INSTANCE = frozenset({3, 5})  # INVALID_ARGUMENT, NOT_FOUND; documented: google.rpc.Code
