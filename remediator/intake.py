@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from remediator.domain import COLLECTIONS, InvalidInput, JobKind, JobName, Json, parse_time
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 
 FAILURES_LOG = "vertex-remediator-job-failures"
@@ -85,10 +86,10 @@ _DIRECT_TYPES: Mapping[str, JobKind] = {
 }
 _DIRECT_NAME_KEYS = ("jobName", "job_name", "name", "resourceName", "job", "batchPredictionJob")
 _DIRECT_ID_KEYS = ("batch_prediction_job_id", "custom_job_id", "job_id", "id")
-_CREATE_METHOD = re.compile(
+_CREATE_METHOD = late_pattern(
     r"google\.cloud\.aiplatform\.v1(?:beta1)?\.(?:JobService|PipelineService)\.Create\w+"
 )
-_PROJECT_OF_LOG = re.compile(r"projects/([a-z0-9.:-]+)/logs/")
+_PROJECT_OF_LOG = late_pattern(r"projects/([a-z0-9.:-]+)/logs/")
 _CLAIM_LABEL = "remediator-claim"
 
 

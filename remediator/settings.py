@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from remediator.domain import InvalidInput, Mode
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import seconds_of
 
 T = TypeVar("T")
 
 _LONGEST = timedelta(days=3650)  # what is further away cannot be reckoned with
-_HOST = re.compile(r"[^\s/,@]{1,253}")
-_ACCOUNT = re.compile(r"[^\s/,]{1,320}")
-_TOPIC = re.compile(r"(projects/[a-z0-9.:-]{1,100}/topics/)?[A-Za-z][\w.~+%-]{2,254}")
+_HOST = late_pattern(r"[^\s/,@]{1,253}")
+_ACCOUNT = late_pattern(r"[^\s/,]{1,320}")
+_TOPIC = late_pattern(r"(projects/[a-z0-9.:-]{1,100}/topics/)?[A-Za-z][\w.~+%-]{2,254}")
 
 
 @dataclass(frozen=True, slots=True)

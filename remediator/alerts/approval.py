@@ -7,7 +7,6 @@ decide who may approve and must not write anything: the `approve` entry point do
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -15,16 +14,17 @@ from urllib.parse import parse_qs
 
 from remediator.alerts.render import ACTION_PREFIX
 from remediator.domain import InvalidInput, PermissionDenied
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 
 MOST_BYTES = 1_000_000
 """Slack's interaction payloads carry the whole message, a few ten kilobytes at most."""
 _OLDEST_SECONDS = 300
 """https://docs.slack.dev/authentication/verifying-requests-from-slack"""
-_STAMP = re.compile(r"[0-9]{1,12}")
-_SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
-_USER = re.compile(r"[A-Z0-9]{2,32}")
-_APPROVAL = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+_STAMP = late_pattern(r"[0-9]{1,12}")
+_SIGNATURE = late_pattern(r"v0=[0-9a-f]{64}")
+_USER = late_pattern(r"[A-Z0-9]{2,32}")
+_APPROVAL = late_pattern(r"[A-Za-z0-9._:-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)

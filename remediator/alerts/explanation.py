@@ -20,6 +20,7 @@ from remediator.alerts.wording import (
 )
 from remediator.domain import Cause, Evidence
 from remediator.domain.cause_words import MEANINGS
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.time_words import span_words
 from remediator.job.summary import COUNTS_PATH
 
@@ -105,7 +106,7 @@ _ABOUT_TIME = frozenset(
     }
 )
 """Where the time of a section says something; a job that ran out of memory was somewhere too."""
-_CALLED = re.compile(r"\b(?:GET|POST|PUT|DELETE) https?://\S{1,2000}: ")
+_CALLED = late_pattern(r"\b(?:GET|POST|PUT|DELETE) https?://\S{1,2000}: ")
 """Google's clients begin an error's words with the call; the words alone are for people."""
 
 
@@ -155,7 +156,7 @@ _BELOW = ", quoted below"
 LEAST_QUOTED = 20
 """Characters; a shorter quotation costs nobody time."""
 LONG_QUOTED = 60
-_QUOTED = re.compile(r"(?:, for example)?: \"(?P<words>[^\n]{1,2000})\"(?=[^\"]{0,200}$)")
+_QUOTED = late_pattern(r"(?:, for example)?: \"(?P<words>[^\n]{1,2000})\"(?=[^\"]{0,200}$)")
 
 
 def _tells(says: str) -> bool:

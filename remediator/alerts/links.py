@@ -6,7 +6,6 @@ quoted, so that a link leads to the console whatever the name holds. Called by `
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from remediator.alerts.facts import AlertFacts, job_named
 from remediator.alerts.message import JOB_PAGE, Link
 from remediator.alerts.wording import JOB_NAMES
 from remediator.domain import JobKind, JobName, Source, rfc3339
+from remediator.domain.late_pattern import late_pattern
 
 
 def console_url(job: JobName) -> str:
@@ -46,7 +46,7 @@ def entry_links(
     return (Link(label, _explorer(f'insertId="{insert_id}"', project, started, ended)),)
 
 
-_INSERT_ID = re.compile(r"[A-Za-z0-9_~.-]{6,64}")
+_INSERT_ID = late_pattern(r"[A-Za-z0-9_~.-]{6,64}")
 """What names a field or a file instead has a slash, a space or a bracket."""
 
 
@@ -124,4 +124,4 @@ def _root_name(facts: AlertFacts) -> str:
     return f"projects/{facts.job.project}/locations/{facts.root.partition('@')[0]}"
 
 
-_SAFE_URL = re.compile(r"https://[A-Za-z0-9._/~%#?&=+:@,;-]{1,500}")
+_SAFE_URL = late_pattern(r"https://[A-Za-z0-9._/~%#?&=+:@,;-]{1,500}")

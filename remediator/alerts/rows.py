@@ -6,11 +6,11 @@ the output lies. Called by `compose`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from remediator.alerts.facts import AlertFacts
 from remediator.alerts.wording import LINE_LIMIT, plural, shown
+from remediator.domain.late_pattern import late_pattern
 from remediator.job.summary import RowCounts
 
 ROWS = "Rows of the batch"
@@ -74,7 +74,7 @@ def _sampled(read: int, failed: int) -> str:
     return f"All failed rows that were read ({read:,} of {failed:,})"
 
 
-_NUMBERS = re.compile(r"\d+")
+_NUMBERS = late_pattern(r"\d+")
 """Of a row or a request: two messages that differ in these alone are one."""
 
 

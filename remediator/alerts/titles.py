@@ -13,6 +13,7 @@ from remediator.alerts.facts import NAME_LIMIT, AlertFacts
 from remediator.alerts.message import AlertKind
 from remediator.alerts.wording import CAUSES, LINE_LIMIT, STATES, amount, described, plural, shown
 from remediator.domain import PERMISSION_NAME, Action, Cause, Guard, JobState, Source
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.time_words import moment_words
 
 TITLE_LIMIT = 150
@@ -69,12 +70,12 @@ _READ = 1500
 """Characters of an error that are looked at for a title."""
 _RAISED = r"[A-Z]\w{0,40}(?:Error|Exception)"
 _ABOUT: Mapping[Cause, re.Pattern[str]] = {
-    Cause.USER_CODE_ERROR: re.compile(
+    Cause.USER_CODE_ERROR: late_pattern(
         rf"\b({_RAISED}(?:: (?:(?!{_RAISED}\b)[^\"\n]){{1,60}})?)"  # the next one is its own
     ),
-    Cause.BAD_INPUT: re.compile(r"((?:gs|bq)://[^\s\"',]{0,200}[^\s\"',.:;)])"),
-    Cause.PERMISSION: re.compile(rf"(?<![\w./@-])({PERMISSION_NAME})\b(?![.-])"),
-    Cause.QUOTA: re.compile(
+    Cause.BAD_INPUT: late_pattern(r"((?:gs|bq)://[^\s\"',]{0,200}[^\s\"',.:;)])"),
+    Cause.PERMISSION: late_pattern(rf"(?<![\w./@-])({PERMISSION_NAME})\b(?![.-])"),
+    Cause.QUOTA: late_pattern(
         r"\b((?<=googleapis\.com/)[a-z0-9_]{5,80}|[A-Z]\w{0,60}PerProject\w{0,40})"
     ),
 }

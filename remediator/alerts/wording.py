@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from remediator.domain import Cause, Change, Guard, JobKind, JobState
+from remediator.domain.late_pattern import late_pattern
 from remediator.job import change_words
 from remediator.redaction import redact
 
@@ -194,7 +195,7 @@ def plain_error(text: str) -> str:
 
 _ERROR_READ = 12_000  # chosen: what is shown of an error is cut far below
 # Seen under real errors of custom jobs (tests/corpus): where the log is, in words and as a link.
-_BOILERPLATE = re.compile(
+_BOILERPLATE = late_pattern(
     r"(?:To find out more about why your job exited,? please check the logs:?"
     r"|(?:Please )?(?:check|see) the logs? (?:for (?:more )?(?:details|information))?:?(?= https://console)"
     r"|For (?:more|further) (?:details|information),? (?:please )?(?:check|see) the logs?:?)"
@@ -213,7 +214,7 @@ def read_at(where: str) -> str:
     return _BEGINNINGS.sub("", where)
 
 
-_BEGINNINGS = re.compile(
+_BEGINNINGS = late_pattern(
     r"^(?:(?:ml|aiplatform)\.googleapis\.com/|projects/[^/]{1,100}/locations/[^/]{1,40}/)"
 )
 
@@ -245,5 +246,5 @@ KIND_WORDS: Mapping[JobKind, str] = {
     JobKind.TRAINING_PIPELINE: "Training pipeline",
     JobKind.PIPELINE: "Pipeline run",
 }
-JOB_NAMES = re.compile(r"projects/[\w.:-]{1,100}/locations/[\w-]{1,40}/\w{1,40}/[\w-]{1,128}")
+JOB_NAMES = late_pattern(r"projects/[\w.:-]{1,100}/locations/[\w-]{1,40}/\w{1,40}/[\w-]{1,128}")
 """A job's whole resource name, where one stands in a text."""

@@ -7,10 +7,10 @@ users may override any of it by a file of their own. Called by `catalog` alone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 
 GATHERED = "2026-11-23"
@@ -179,7 +179,7 @@ _GIB_PER_VCPU: Mapping[tuple[str, str], float] = {
     ("*", "highmem"): 8.0,
     ("*", "highcpu"): 1.0,
 }
-_NAME = re.compile(r"(?P<family>[a-z]\d[a-z]?)-(?P<shape>[a-z]+)-(?P<vcpus>\d{1,3})")
+_NAME = late_pattern(r"(?P<family>[a-z]\d[a-z]?)-(?P<shape>[a-z]+)-(?P<vcpus>\d{1,3})")
 
 
 def size_by_name(name: str) -> tuple[int, float]:

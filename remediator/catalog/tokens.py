@@ -7,9 +7,9 @@ is not listed has no price, never zero. Called by `catalog` alone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 
 MOST_PROMPT_TOKENS = 200_000
@@ -38,7 +38,7 @@ TOKEN_PRICES: Mapping[str, TokenPrice] = {
 (cloud.google.com/vertex-ai/generative-ai/pricing), here by tables that others copied from it between
 2025-10 and 2026-03 and that agree with one another; not read on the page itself."""
 
-_VERSION = re.compile(r"(@.*|-\d{3})$")
+_VERSION = late_pattern(r"(@.*|-\d{3})$")
 
 
 def bare_model(name: str) -> str:

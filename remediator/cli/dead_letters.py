@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import base64
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from remediator.cli.input_output import DONE, open_app, print_json
 from remediator.domain import InvalidInput, parse_time, rfc3339
+from remediator.domain.late_pattern import late_pattern
 from remediator.redaction import redact
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SUBSCRIPTION = "vertex-remediator-dead-letters"  # as deploy/terraform names them
 TOPIC = "vertex-remediator-failures"
-_COUNT = re.compile(r"[0-9]{1,9}")
+_COUNT = late_pattern(r"[0-9]{1,9}")
 _AT_ONCE = 100
 _MOST = 10_000
 

@@ -29,6 +29,7 @@ from remediator.domain import (
     RemediatorError,
     TransientError,
 )
+from remediator.domain.late_pattern import late_pattern
 
 T = TypeVar("T")
 
@@ -43,21 +44,21 @@ _ROOTS_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 
 # A create that is refused because something is used up, in the service's own words; anything else
 # that says RESOURCE_EXHAUSTED is throttling and passes by itself.
-_TOO_LONG = re.compile(
+_TOO_LONG = late_pattern(
     r"[Rr]eceived message larger than max \((\d{1,18}) vs\. (\d{1,18})\)"
 )  # gRPC's own words
-_USED_UP = re.compile(
+_USED_UP = late_pattern(
     r"quota (metrics?|limits?) .{0,40}exceed|exceed\w* quota limit|insufficient|stockout"
     r"|not enough (resources|capacity)|out of (resources|capacity|stock)|resource pool exhausted"
     r"|custom_model_(training|serving)",
     re.IGNORECASE,
 )
-_THROTTLED = re.compile(r"per[ _]?(minute|second|100 seconds|user)|rate limit", re.IGNORECASE)
+_THROTTLED = late_pattern(r"per[ _]?(minute|second|100 seconds|user)|rate limit", re.IGNORECASE)
 _NEVER_SENT = "Getting metadata from plugin failed"  # grpc: the credentials gave no token
 
 
 # Such as storage.objects.list, which is no host of Google's and no part of a path or name.
-_NAMES_A_PERMISSION = re.compile(r"(?<![\w.@/-])[a-z]+\.(?!googleapis\b)[A-Za-z]+\.[A-Za-z]+")
+_NAMES_A_PERMISSION = late_pattern(r"(?<![\w.@/-])[a-z]+\.(?!googleapis\b)[A-Za-z]+\.[A-Za-z]+")
 
 
 # --- reaching a service ------------------------------------------------------------------------

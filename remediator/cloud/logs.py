@@ -8,7 +8,6 @@ entry. `evidence` and the workflow see it through Protocols of their own.
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -26,14 +25,15 @@ from remediator.cloud.grpc_methods import Methods, protobuf
 from remediator.cloud.proto_json import from_json, quoted, to_json
 from remediator.cloud.shared_reads import SharedReads, Tail
 from remediator.domain import InvalidInput, JobKind, JobName, Json, TransientError, rfc3339
+from remediator.domain.late_pattern import late_pattern
 
 HOST = "logging.googleapis.com"
 _PAGE_SIZE = 1000  # Logging's own most
 _MOST_BYTES = 2 << 20
 """Of one page; a longer one is asked for again in parts. A thousand lines may have 256 MB."""
 _QUERY_LIMIT = 20_000  # characters; Logging refuses longer ones (vertex-facts, section 6)
-_PROJECT = re.compile(r"[a-z0-9.:-]{1,100}")
-_LOG_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_PROJECT = late_pattern(r"[a-z0-9.:-]{1,100}")
+_LOG_ID = late_pattern(r"[A-Za-z0-9._-]{1,128}")
 _SECONDS_TO_NEXT_MINUTE = 30.0
 
 _WORKER = 'resource.type=("ml_job" OR "cloudml_job")'

@@ -8,7 +8,6 @@ through its own Protocol.
 from __future__ import annotations
 
 import math
-import re
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from remediator.case import Series
 from remediator.cloud.connection import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
 from remediator.cloud.grpc_methods import Methods, message, protobuf
 from remediator.domain import InvalidInput, NotFound, is_usable
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.job.quota import QUOTA_LIMIT, QUOTA_USAGE
@@ -45,10 +45,10 @@ _COARSE_POINTS = 240  # chosen: of a series that is only read to know a job's ow
 _MOST_IDS = 20  # trials or tasks; the caller puts the ones that failed first
 _MOST_PAGES = 5
 _PAGE_POINTS = 20_000
-_QUOTA_METRIC = re.compile(r"aiplatform\.googleapis\.com/[a-z][a-z0-9_]{2,120}")
+_QUOTA_METRIC = late_pattern(r"aiplatform\.googleapis\.com/[a-z][a-z0-9_]{2,120}")
 _MOST_QUOTAS = 10  # of one message; chosen
 _QUOTA_WINDOW = timedelta(hours=49)  # two daily samples of a limit; recalled, not looked up
-_JOB_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_JOB_ID = late_pattern(r"[A-Za-z0-9._-]{1,128}")
 
 
 class Metrics:

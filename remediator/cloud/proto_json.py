@@ -8,14 +8,14 @@ folder call it. It must not know what any message means.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from remediator.domain import InvalidInput, Json, PermanentError
+from remediator.domain.late_pattern import late_pattern
 
 _EXACT_INTEGERS = 2.0**53  # beyond it a float is no exact whole number
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = late_pattern(r"[\x00-\x1f\x7f]")
 
 
 def to_json(message: Any) -> dict[str, Any]:

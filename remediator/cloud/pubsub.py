@@ -7,7 +7,6 @@ Owns the generated publisher and subscriber clients, at `PUBSUB_EMULATOR_HOST` w
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import field
@@ -16,10 +15,11 @@ from typing import Any
 
 from remediator.cloud.connection import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
 from remediator.domain import InvalidInput, TransientError
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 
 HOST = "pubsub.googleapis.com"
-_NAME = re.compile(r"projects/[a-z0-9.:-]{1,100}/(topics|subscriptions)/[A-Za-z][\w.~+%-]{2,254}")
+_NAME = late_pattern(r"projects/[a-z0-9.:-]{1,100}/(topics|subscriptions)/[A-Za-z][\w.~+%-]{2,254}")
 _LONGEST_KEY = 1024  # bytes; ours are ASCII
 _MOST_AT_ONCE = 1000  # messages of one pull, and acknowledgements of one call
 

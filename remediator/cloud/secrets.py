@@ -6,19 +6,19 @@ to whoever asked and to nobody else: no log line, no error and no cache file hol
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from remediator.cloud.connection import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
 from remediator.domain import PermanentError, VariableNotSet
+from remediator.domain.late_pattern import late_pattern
 
 HOST = "secretmanager.googleapis.com"
-_VERSION = re.compile(
+_VERSION = late_pattern(
     r"projects/[a-z0-9.:-]{1,100}/secrets/[\w-]{1,255}/versions/(latest|[\w-]{1,63})"
 )
-_NAME = re.compile(r"[\w-]{1,255}")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = late_pattern(r"[\w-]{1,255}")
+_VARIABLE = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def resolve(

@@ -21,6 +21,7 @@ from remediator.cloud.connection import (
     is_loopback,
 )
 from remediator.domain import InvalidInput, PermanentError
+from remediator.domain.late_pattern import late_pattern
 from remediator.job.summary import Saved
 
 HEAD_BYTES = TAIL_BYTES = 64 * 1024
@@ -29,11 +30,11 @@ _MOST_ERROR_FILES = 8
 _MOST_LISTED = 2000
 # Publishers' models have no error files: their failed rows stand in the output (facts: by `status`).
 # `incremental_predictions.jsonl` repeats what the final shards hold, and is left.
-_ERROR_FILE = re.compile(
+_ERROR_FILE = late_pattern(
     r"prediction\.errors_stats-\d+-of-\d+|errors?(_validation)?_\d+\.jsonl"
     r"|predictions\.jsonl(-\d+-of-\d+)?"
 )
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_BUCKET = late_pattern(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _CUT = "\n[… {left} bytes left out …]\n"
 
 

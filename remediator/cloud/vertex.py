@@ -7,7 +7,6 @@ planner wrote. The workflow sees it through Protocols of its own.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +37,7 @@ from remediator.domain import (
     TransientError,
     rfc3339,
 )
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job, JobView
 
@@ -50,14 +50,14 @@ _WHOLE_RUNS = (
 )
 _MOST_BYTES = 16 << 20  # of one answer: a page that is longer is asked for again in parts
 _MOST_LOCATIONS_AT_ONCE = 8
-_LOCATION = re.compile(r"[a-z0-9-]{1,40}")
-_PROJECT = re.compile(r"[a-z0-9.:-]{1,100}")
-_JOB_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_MODEL = re.compile(
+_LOCATION = late_pattern(r"[a-z0-9-]{1,40}")
+_PROJECT = late_pattern(r"[a-z0-9.:-]{1,100}")
+_JOB_ID = late_pattern(r"[A-Za-z0-9._-]{1,128}")
+_MODEL = late_pattern(
     r"projects/[a-z0-9.:-]{1,100}/locations/(?P<location>[a-z0-9-]{1,40})/models/[\w.@-]{1,200}"
 )
-_PARENT = re.compile(r"projects/[a-z0-9.:-]{1,100}/locations/(?P<location>[a-z0-9-]{1,40})")
-_LABEL_KEY = re.compile(r"[\w-]{1,63}")
+_PARENT = late_pattern(r"projects/[a-z0-9.:-]{1,100}/locations/(?P<location>[a-z0-9-]{1,40})")
+_LABEL_KEY = late_pattern(r"[\w-]{1,63}")
 
 
 class _NotOfThisVersion(Exception):  # never leaves this module

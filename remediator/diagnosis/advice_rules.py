@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from remediator.diagnosis.lazy_patterns import Late, Linear
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.domain import PERMISSION_NAME, Cause, Frame, Needs
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 
@@ -307,7 +308,7 @@ RULES: tuple[AdviceRule, ...] = (
     ),
 )  # fmt: skip
 
-_FILL = Late(r"\{([^{}]+)\}")
+_FILL = late_pattern(r"\{([^{}]+)\}")
 
 
 def advice_of(cause: Cause, texts: Iterable[str], job: Job) -> tuple[str, str] | None:

@@ -9,27 +9,28 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from remediator.diagnosis.lazy_patterns import Late, Linear
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.matching import client_signature_in
 from remediator.diagnosis.open_trace import Raised
 from remediator.diagnosis.signature import Signature
 from remediator.diagnosis.signatures.authors import AUTHORS, AUTHORS_NEED, CLIENTS, SOCKETS
+from remediator.domain.late_pattern import late_pattern
 
 _HEAD_OF_LINE = 300  # characters in which a client names itself; chosen
 _TEXT = 6_000  # characters of an exception that are read; chosen
 # google-api-core's own time-out tells what it last met: that decides.
-_LAST_EXCEPTION = Late(r"Timeout of [\d.]+s exceeded, last exception: ")
+_LAST_EXCEPTION = late_pattern(r"Timeout of [\d.]+s exceeded, last exception: ")
 _CLIENT_IN_LINE = Linear(
     rf"(?:^|[\s('\"])(?:{CLIENTS.pattern})(?:\w{{1,60}}\.){{0,8}}(?:[A-Z]\w{{2,60}})?[:(]|(?i:{AUTHORS})",
     ignore_case=False,
 )
 # What the C library says of a socket (errno(3)), or a transfer library in its words, of a file named by a URL.
-_URL = Late(r"\b(?:https?|ftps?|sftp)://[^\s/]")
+_URL = late_pattern(r"\b(?:https?|ftps?|sftp)://[^\s/]")
 _SOCKET_ERROR = Linear(
     r": ?(?:connection (?:refused|reset by peer|timed out)|device or resource busy|network is unreachable|no route to host|host is down|broken pipe|operation timed out|name or service not known|temporary failure in name resolution)\W{0,3}$",
     needs="connection device network route host broken operation name temporary",
 )
-_OF_ITS_OWN = Late(r"\bprobe\b|://(?:localhost|127\.|0\.0\.0\.0|\[::1\])", re.IGNORECASE)
+_OF_ITS_OWN = late_pattern(r"\bprobe\b|://(?:localhost|127\.|0\.0\.0\.0|\[::1\])", re.IGNORECASE)
 _SPEAKS = Linear(AUTHORS, needs=AUTHORS_NEED)
 
 

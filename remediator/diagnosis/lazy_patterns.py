@@ -1,13 +1,11 @@
-"""Patterns that are compiled when first used; of those, RE2's take one linear pass over any text.
+"""Patterns of RE2's, compiled when first used: they take one linear pass over any text.
 
-Owns the two wrappers. Python's own engine tries the alternatives of a long list one after the other at each
+Owns the wrapper. Python's own engine tries the alternatives of a long list one after the other at each
 character, a hundred times slower on ordinary lines. Nothing is compiled at import. Pure.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import re2
@@ -84,35 +82,3 @@ def encodable(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-8", "replace").decode()
     return text
-
-
-class Late:
-    """A pattern of Python's own, compiled when first used: a cold start pays for none of them."""
-
-    __slots__ = ("_compiled", "_flags", "pattern")
-
-    def __init__(self, pattern: str, flags: re.RegexFlag = re.RegexFlag(0)) -> None:  # noqa: B008  # a constant
-        self.pattern = pattern
-        self._flags = flags
-        self._compiled: re.Pattern[str] | None = None
-
-    def search(self, text: str) -> re.Match[str] | None:
-        return (self._compiled or self._ready()).search(text)
-
-    def match(self, text: str) -> re.Match[str] | None:
-        return (self._compiled or self._ready()).match(text)
-
-    def finditer(self, text: str) -> Iterator[re.Match[str]]:
-        return (self._compiled or self._ready()).finditer(text)
-
-    def findall(self, text: str) -> list[Any]:
-        return (self._compiled or self._ready()).findall(text)
-
-    def sub(
-        self, replacement: str | Callable[[re.Match[str]], str], text: str, count: int = 0
-    ) -> str:
-        return (self._compiled or self._ready()).sub(replacement, text, count=count)
-
-    def _ready(self) -> re.Pattern[str]:
-        self._compiled = re.compile(self.pattern, self._flags)
-        return self._compiled

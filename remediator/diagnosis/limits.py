@@ -13,11 +13,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from remediator.diagnosis.lazy_patterns import Late
 from remediator.diagnosis.signature import TextPlace
 from remediator.diagnosis.texts.case_text import CaseText
 from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.domain import Cause, Evidence, OwnLimit, Source, Wanted
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 
@@ -46,7 +46,7 @@ def bytes_of(number: str, unit: str | None) -> float:
 
 # What was wanted at once, in the words of allocators; the source of each is its own program.
 _WANTED = tuple(
-    Late(pattern.replace("{size}", _SIZE.format("size")), re.IGNORECASE)
+    late_pattern(pattern.replace("{size}", _SIZE.format("size")), re.IGNORECASE)
     for pattern in (
         r"\b(?:un)?able to (?:allocate|reserve) {size}",  # numpy
         r"\b(?:tried|trying|attempt(?:ed|ing)?) to (?:allocate|reserve) {size}",  # torch
@@ -69,7 +69,7 @@ class _Limit:
     """
 
     name: str
-    pattern: Late
+    pattern: re.Pattern[str]
     fixed: bool = True
     counts_in: int = 1
     share: float = 0.0
@@ -79,7 +79,7 @@ def _limit(
     name: str, pattern: str, *, fixed: bool = True, counts_in: int = 1, share: float = 0.0
 ) -> _Limit:
     full = pattern.replace("{size}", _SIZE.format("size"))
-    return _Limit(name, Late(full, re.IGNORECASE), fixed, counts_in, share)
+    return _Limit(name, late_pattern(full, re.IGNORECASE), fixed, counts_in, share)
 
 
 # Documented: a JVM takes a quarter of the memory as its heap unless told (-XX:MaxRAMPercentage).

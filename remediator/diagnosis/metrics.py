@@ -9,13 +9,13 @@ how the job ended, and that is decided in `rules`. Pure; called by `diagnose`.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from statistics import fmean, median
 
 from remediator.case import Case, LogLine, Series
 from remediator.domain import Json, Source, parse_time
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.domain.numbers import is_number
 from remediator.job import JobFacts
@@ -43,7 +43,7 @@ _AGREES = 0.2  # chosen
 _GIB = 1 << 30  # bytes; documented: IEC 80000-13
 _TELEMETRY_MARK = "remediatorTelemetry"
 # A line may carry a logger's prefix, with braces of its own, before the JSON.
-_TELEMETRY_START = re.compile(r'\{\s{0,8}"remediatorTelemetry"')
+_TELEMETRY_START = late_pattern(r'\{\s{0,8}"remediatorTelemetry"')
 _TELEMETRY_DECODER = json.JSONDecoder()
 _TELEMETRY_LIMIT = 20_000  # lines; chosen
 _MOST = 1e18  # nothing that is measured comes near it; chosen

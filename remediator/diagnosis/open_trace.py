@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import field
 
 from remediator.case import LogLine
-from remediator.diagnosis.lazy_patterns import Late
 from remediator.diagnosis.stack_frames import STARTS_A_DEVICE, WAITING_FRAME, is_own
 from remediator.domain import Frame
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 
 MESSAGE_CHARS = 4_000  # chosen
@@ -59,7 +59,7 @@ class LogItem:
 
 
 # What is raised in a program that is stopped from outside, wherever it stands.
-_STOPPED = Late(
+_STOPPED = late_pattern(
     r"(?:^|\.)(?:SystemExit|KeyboardInterrupt|SoftTimeLimitExceeded|TimeLimitExceeded|WorkerTimeout|GreenletExit)$"
 )
 _INNERMOST = 15  # frames in which a program that is stopped shows whether it waits; chosen

@@ -11,26 +11,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from remediator.diagnosis.lazy_patterns import Late
 from remediator.diagnosis.metrics import Load
 from remediator.diagnosis.texts.case_text import SERVICE_AUTHOR, CaseText
 from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, OwnLimit, Source
+from remediator.domain.late_pattern import late_pattern
 from remediator.job import Job
 
-_STATUS = Late(r"non-zero status of (\d{1,3})\b")
-_REASON = Late(r"Termination reason: (\w{1,40})")
-_INIT = Late(
+_STATUS = late_pattern(r"non-zero status of (\d{1,3})\b")
+_REASON = late_pattern(r"Termination reason: (\w{1,40})")
+_INIT = late_pattern(
     r"\b(?:dumb-init|tini|catatonit|s6-svscan|supervisord|docker-init|torchrun|accelerate|mpirun|horovodrun|deepspeed|ray|dask|spark-submit|gunicorn|celery|nextflow|snakemake|honcho|foreman)\b|torch\.distributed|&\s*$|& wait\b"
 )
-_PIPES = Late(r"\"-\"|'-'|\bstdin\b|\bstandard input\b|\bpipe\b")
-_WORDS_OF_USE = Late(
+_PIPES = late_pattern(r"\"-\"|'-'|\bstdin\b|\bstandard input\b|\bpipe\b")
+_WORDS_OF_USE = late_pattern(
     r"usage|unrecogni[sz]ed|unknown (?:option|argument|command|flag)|not set|must be|required|unbound",
     re.IGNORECASE,
 )
-_WORDS_OF_DATA = Late(
+_WORDS_OF_DATA = late_pattern(
     r"\b(?:missing|no such|not found|n[o']t exist|no [^.:]{1,60} found|find|could not open|locate|open(?:ing)?|load(?:ing)? (?:data|file|language|index)|empty|corrupt|truncated|malformed|mismatch|different|duplicate|unsorted|unexpected (?:end|eof|value|token)|parse|invalid (?:row|record|line|file|data|format|value)|line \d+)\b",
     re.IGNORECASE,
 )

@@ -17,20 +17,21 @@ from itertools import pairwise
 
 from remediator.case import LogLine
 from remediator.domain import Evidence, Progress, Source
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 
 _COUNT = r"\d[\d,_]{0,15}(?:\.\d{1,2})?"
-_FRACTION = re.compile(
+_FRACTION = late_pattern(
     rf"(?:(?P<label>[A-Za-z]{{2,20}})s?\W{{0,4}})?(?<![\d./:-])(?P<done>{_COUNT}) ?(?:/|\bof\b|\bout of\b) ?"
     rf"(?P<all>{_COUNT})(?![\d/:-])"
 )
-_PERCENT = re.compile(
+_PERCENT = late_pattern(
     r"(?:(?:progress|done|complete[d]?|finished|processed)\W{0,4}(?P<after>\d{1,3}(?:\.\d{1,4})?) ?%"
     r"|(?P<before>\d{1,3}(?:\.\d{1,4})?) ?% ?(?:\||done|complete|finished|processed|of (?:the )?(?:rows|records|work|data)))",
     re.IGNORECASE,
 )
-_OWN = re.compile(
+_OWN = late_pattern(
     r'"progress": ?\{"done": ?(?P<done>\d{1,15}(?:\.\d{1,6})?), ?"of": ?(?P<all>\d{1,15}(?:\.\d{1,6})?)\}'
 )
 """What the job's own telemetry says (`progress(n, of)`)."""

@@ -5,7 +5,8 @@ Owns the words of progress and of trouble. Pure; used by `texts` and `timeline`.
 
 from __future__ import annotations
 
-from remediator.diagnosis.lazy_patterns import Late, Linear
+from remediator.diagnosis.lazy_patterns import Linear
+from remediator.domain.late_pattern import late_pattern
 
 _READ = 400  # characters of a line; chosen
 
@@ -19,11 +20,11 @@ _ZERO = Linear(
     r"\b(?:0|no|zero|without)(?: \w+){0,2} (?:errors?|failures?|failed|invalid|warnings?|retries|timeouts?|time-outs?|exceptions?|corrupt(?:ed)?|dropped|rejected|skipped|missing|duplicates?|conflicts?|problems?|issues?|ooms?)\b(?: (?:rows?|records?|lines?|files?|values?|entries|found|detected|seen|so far)\b)?|\b(?:errors?|failures?|failed|invalid|warnings?|retries|timeouts?|exceptions?|corrupt(?:ed)?|dropped|rejected|skipped|missing)(?: \w+)?\s?[=:]\s?0(?:[^\d.,]|$)|\b0 (?:invalid|failed|corrupt|missing|rejected|bad|malformed)\b(?: \w+)?",
     needs="error fail invalid warning retries timeout time-out exception corrupt dropped rejected skipped missing duplicate conflict problem issue oom bad malformed",
 )
-_LONE_ZERO = Late(r"(?<!\d)0(?![\d.,]*\d)")
-_LOUD = Late(
+_LONE_ZERO = late_pattern(r"(?<!\d)0(?![\d.,]*\d)")
+_LOUD = late_pattern(
     r"^\W{0,3}(?:[\w:.,+/-]+\s+){0,3}?\W?(?:WARN|WARNING|ERROR|CRITICAL|FATAL|[EWF]\d{4}|[EW])\b"
 )
-_STAMP = Late(r"^\W{0,3}(?:\d{2,4}[-/]\d\d[-/]\d\d[T ]*)?(?:\d{1,2}:\d\d:\d\d[.,\d]*)?")
+_STAMP = late_pattern(r"^\W{0,3}(?:\d{2,4}[-/]\d\d[-/]\d\d[T ]*)?(?:\d{1,2}:\d\d:\d\d[.,\d]*)?")
 
 
 def is_progress(text: str) -> bool:

@@ -10,38 +10,44 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from remediator.case import LogLine
-from remediator.diagnosis.lazy_patterns import Late
 from remediator.domain import Frame
+from remediator.domain.late_pattern import late_pattern
 
 # R puts a blank before the colon behind the call; nothing else that says "Error in" does.
-_R_ERROR = Late(r"^(?:<simpleError in |Error in )(?P<call>.{1,400}?)(?: ?: |: )(?P<message>.*)$")
-_R_OPEN = Late(r"^Error in (?P<call>.{1,400}?) : *$")
-_R_WARNING = Late(r"^(?:\d{1,3}: )?In (?P<call>.{1,400}?) : ?(?P<message>.*)$")
-_R_FUNCTION = Late(r"^[\w.]{1,80}(?:::{1,2}[\w.]{1,80})?")
+_R_ERROR = late_pattern(
+    r"^(?:<simpleError in |Error in )(?P<call>.{1,400}?)(?: ?: |: )(?P<message>.*)$"
+)
+_R_OPEN = late_pattern(r"^Error in (?P<call>.{1,400}?) : *$")
+_R_WARNING = late_pattern(r"^(?:\d{1,3}: )?In (?P<call>.{1,400}?) : ?(?P<message>.*)$")
+_R_FUNCTION = late_pattern(r"^[\w.]{1,80}(?:::{1,2}[\w.]{1,80})?")
 _R_END, _R_CALLS = "Execution halted", "Calls: "
 
-_RUBY_HEAD = Late(
+_RUBY_HEAD = late_pattern(
     r"^(?P<file>[^\s:]{1,300}\.(?:rb|ru)|-e|\(irb\)):(?P<line>\d{1,9}):in [`'](?P<function>[^']{1,200})': "
     r"(?P<message>.*?) ?\((?P<name>[A-Z]\w{0,80}(?:::[A-Z]\w{0,80}){0,6})\)$"
 )
-_RUBY_FRAME = Late(
+_RUBY_FRAME = late_pattern(
     r"^\s+(?:\d{1,4}: )?(?:from )?(?P<file>[^\s:]{1,300}\.(?:rb|ru)):(?P<line>\d{1,9}):in [`'](?P<function>[^']{1,200})'$"
 )
-_NODE_HEAD = Late(
+_NODE_HEAD = late_pattern(
     r"^(?:Uncaught )?(?P<name>[A-Z]\w{0,60}(?:Error|Exception)|Error)(?: \[\w{1,60}\])?: (?P<message>.+)$"
 )
-_NODE_FRAME = Late(
+_NODE_FRAME = late_pattern(
     r"^\s+at (?:(?:async )?(?P<function>[^()]{1,200}) )?\(?(?:file://)?(?P<file>(?:node:)?[^():]{1,300}):(?P<line>\d{1,9}):\d{1,9}\)?|^\s+at (?:async )?\S"
 )
-_NODE_CAUSE = Late(r"^\s+\[?cause\]?: (?P<name>[A-Z]\w{0,60})(?: \[\w{1,60}\])?: (?P<message>.*)$")
-_NODE_CODE = Late(r"^\s+(?:\[?code\]?): '(E[A-Z_]{2,30})'")
-_NODE_SOCKET_CODE = Late(r"E(?:CONN\w+|TIMEDOUT|NOTFOUND|AI_AGAIN|PIPE|HOSTUNREACH|NETUNREACH)$")
-_NODE_OTHERS = Late(r"^node:|node_modules|internal/")
+_NODE_CAUSE = late_pattern(
+    r"^\s+\[?cause\]?: (?P<name>[A-Z]\w{0,60})(?: \[\w{1,60}\])?: (?P<message>.*)$"
+)
+_NODE_CODE = late_pattern(r"^\s+(?:\[?code\]?): '(E[A-Z_]{2,30})'")
+_NODE_SOCKET_CODE = late_pattern(
+    r"E(?:CONN\w+|TIMEDOUT|NOTFOUND|AI_AGAIN|PIPE|HOSTUNREACH|NETUNREACH)$"
+)
+_NODE_OTHERS = late_pattern(r"^node:|node_modules|internal/")
 # What Node's sockets and name look-ups say of the other side.
-_NODE_SOCKET = Late(
+_NODE_SOCKET = late_pattern(
     r"(?:connect|read|write|getaddrinfo|queryA\w*) E[A-Z_]{3,20}\b|socket hang up|other side closed"
 )
-_GO_SERVING = Late(r"\bpanic serving \S{1,80}: (?P<message>.{1,2000})$")
+_GO_SERVING = late_pattern(r"\bpanic serving \S{1,80}: (?P<message>.{1,2000})$")
 
 _MESSAGE_CHARS, _HEAD_CHARS, _MOST_CAUSES = 4_000, 2_400, 20  # kept, read, and in a chain; chosen
 

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 
 from remediator.case import LogLine
-from remediator.diagnosis.lazy_patterns import Late, Linear
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.domain import Json
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 
 _DEFAULT_PORT = 8080  # documented: of containerSpec.ports, cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
@@ -36,7 +37,7 @@ _ADDRESS = Linear(
     r"(?:listen|running on|serving|bound? to|bind|started|address|http server|available at|server (?:at|on)|uvicorn|hypercorn|waitress)[^|]{0,60}?(?:https?://)?(?P<host>\[[0-9a-f:]{2,40}\]|\d{1,3}(?:\.\d{1,3}){3}|localhost|\*):(?P<port>\d{2,5})\b"
     r"|(?:listening|listen|serving|running|started|bound|server)[^|]{0,40}\bport[ :=]{1,3}(?P<port2>\d{2,5})\b"
 )
-_LOOPBACK = Late(r"^(?:127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|\[::1\])$")
+_LOOPBACK = late_pattern(r"^(?:127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|\[::1\])$")
 _NOT_THE_SERVICE = Linear(
     r"management|metrics|admin|grpc|debug|control|upstream|inspect|redis|database|postgres"
 )

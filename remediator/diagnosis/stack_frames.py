@@ -8,46 +8,55 @@ from __future__ import annotations
 
 import re
 
-from remediator.diagnosis.lazy_patterns import Late, Linear
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.domain import Frame
+from remediator.domain.late_pattern import late_pattern
 
 _FRAME_CHARS, _CALL_CHARS = 500, 300  # of a line that are read; chosen
-FRAME = Late(
+FRAME = late_pattern(
     r'^(?P<pad>[\s|+]*)File "(?P<file>[^"]{1,400})", line (?P<line>\d{1,9})(?:,? in (?P<function>\S{1,200}))?\s*$'
 )
-IPYTHON_FRAME = Late(
+IPYTHON_FRAME = late_pattern(
     r"^(?:File |Cell |Input |<ipython)\s?(?P<file>[^,\s]{1,400}?)(?::(?P<line>\d{1,9}))?(?:,? (?:line (?P<cell>\d{1,9})|in (?P<function>\S{1,200})))"
 )
-NUMBERED = Late(r"^(?:-+> ?|\s*)\d{1,6}(?:\s|$)|^\s*\(\.\.\.\)$|^-{20,}$")
-MARKERS = Late(r"^[\s|+]*[~^]{1,400}[\s~^]*$|^\s*\[Previous line repeated \d+ more times?\]")
-JAVA_FRAME = Late(
+NUMBERED = late_pattern(r"^(?:-+> ?|\s*)\d{1,6}(?:\s|$)|^\s*\(\.\.\.\)$|^-{20,}$")
+MARKERS = late_pattern(
+    r"^[\s|+]*[~^]{1,400}[\s~^]*$|^\s*\[Previous line repeated \d+ more times?\]"
+)
+JAVA_FRAME = late_pattern(
     r"^\s*at (?:[\w.-]{1,60}(?:@[\w.-]{1,30})?/{1,2})?(?P<function>[\w.$<>]{1,300})\((?P<file>[\w$.-]{0,120}\.(?:java|scala|kt|groovy|clj))?:?(?P<line>\d{0,9})[^)]{0,100}\)"
     r"|^\s*at [\w.$<>/-]{3,300}\((?:Native Method|Unknown Source|<generated>)\)|^\s*\.\.\. \d{1,6} (?:more|common frames)"
 )
-NODE_FRAME = Late(
+NODE_FRAME = late_pattern(
     r"^\s+at (?:(?P<function>[^()]{1,200}) )?\(?(?:file://)?(?P<file>[^():]{1,300}):(?P<line>\d{1,9}):\d{1,9}\)?,?( \{)?$|^\s+at (?:async )?[\w.<>$ \[\]]{1,200}(?: \((?:native|<anonymous>|index \d+)\))?$"
 )
-NODE_SOURCE = Late(r"^(?:file://)?(?P<file>/[^:\s]{1,300}\.[cm]?[jt]sx?):(?P<line>\d{1,9})$")
-_GO_FRAME = Late(
+NODE_SOURCE = late_pattern(
+    r"^(?:file://)?(?P<file>/[^:\s]{1,300}\.[cm]?[jt]sx?):(?P<line>\d{1,9})$"
+)
+_GO_FRAME = late_pattern(
     r"^goroutine \d{1,9} .{0,80}\]:$|^\s+(?P<file>/[^\s:]{1,300}\.(?:go|s)):(?P<line>\d{1,9})(?: \+0x[0-9a-f]+)?$|^(?:created by )?[\w./()*\[\]{}-]{1,200}\((?:\{?0x[0-9a-f]{1,16}[^)]{0,300}|\.\.\.|)\)(?: in goroutine \d+)?$"
 )
-_NATIVE_FRAME = Late(
+_NATIVE_FRAME = late_pattern(
     r"^\s*#\d{1,4}\s+(?:0x[0-9a-f]{4,16} )?(?:in )?\S.{0,300}|^\s*(?:@|\*\*\*|\d{1,3}:)\s+0x[0-9a-f]{4,16}\b.{0,300}|^\s*frame #\d{1,4}: |^\s*\d{1,3}: (?:0x[0-9a-f]{4,16} - )?[\w<>:{}$ ]{3,200}$|^\s*\[0x[0-9a-f]{6,16}\]|^\S{1,200}\(\+?[\w+]{0,200}0x[0-9a-f]{1,16}\)\s?\[0x[0-9a-f]{4,16}\]"
 )
-_R_FRAME = Late(
+_R_FRAME = late_pattern(
     r"^(?:Calls: |\s*\d{1,3}: \S{1,80}\()|^Backtrace:$|^\s{1,6}(?:\d{1,3}\. )?[├└│█─▆ ]{1,20}\S"
 )
-_JULIA_FRAME = Late(r"^\s{1,4}\[\d{1,4}\] \S|^\s{3,6}@ \S+ \S+:\d{1,9}$|^Stacktrace:$")
-DOTNET_FRAME = Late(r"^\s+at [\w.<>`+\[\]]{3,300}\(.{0,300}\)(?: in .{1,300}:line \d{1,9})?$")
-RICH_FRAME = Late(r"^\s*│\s(?P<file>\S{1,300}):(?P<line>\d{1,9}) in (?P<function>\S{1,120})")
+_JULIA_FRAME = late_pattern(r"^\s{1,4}\[\d{1,4}\] \S|^\s{3,6}@ \S+ \S+:\d{1,9}$|^Stacktrace:$")
+DOTNET_FRAME = late_pattern(
+    r"^\s+at [\w.<>`+\[\]]{3,300}\(.{0,300}\)(?: in .{1,300}:line \d{1,9})?$"
+)
+RICH_FRAME = late_pattern(
+    r"^\s*│\s(?P<file>\S{1,300}):(?P<line>\d{1,9}) in (?P<function>\S{1,120})"
+)
 # Code of others: the language's own, installed packages, launchers.
-_NOT_OWN = Late(
+_NOT_OWN = late_pattern(
     r"site-packages|dist-packages|/lib/python\d|/python\d\.\d{1,2}/(?!app)|<frozen|<string>|<unknown>|<__array_function__|importlib|node_modules|node:internal|internal/|/usr/local/go/|/pkg/mod/|/rustc/|/cargo/registry|^bazel-|/opt/conda/lib|/usr/lib/|torch_(?:xla|geometric)?/distributed/run|^\.?/?venv/|/\.venv/|/bin/[\w.-]{1,60}$|\.px[id]$|\.pyx$"
 )
-NOT_OWN_JAVA = Late(
+NOT_OWN_JAVA = late_pattern(
     r"^(?:java|javax|jdk|sun|com\.sun|scala|kotlin|akka|org\.(?:apache|springframework|slf4j|eclipse|scalatest|junit|jboss|hibernate|pytorch)|io\.(?:netty|grpc|vertx|quarkus|micronaut)|com\.(?:google|fasterxml|zaxxer|amazonaws)|py4j|clojure|reactor|okhttp3|ai\.djl)\."
 )
-WAITING_FRAME = Late(
+WAITING_FRAME = late_pattern(
     r"urllib|requests/|httpx|httpcore|aiohttp|http[./ ]client|socket|ssl\.py|\brecv|getaddrinfo|botocore|boto3|fsspec|gcsfs"
     r"|google[./]cloud[./](?:storage|bigquery)|google[./]resumable|grpc|urlopen|paramiko|ftplib|psycopg|pymysql|redis/|pymongo|kafka",
     re.IGNORECASE,

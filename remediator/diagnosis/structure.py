@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterable, Iterator
 
 from remediator.case import LogLine
-from remediator.diagnosis.lazy_patterns import Late
 from remediator.diagnosis.open_trace import MESSAGE_CHARS, LogItem, OpenTrace, Raised
 from remediator.diagnosis.runtimes import Headed, headed, is_ruby_frame
 from remediator.diagnosis.stack_frames import (
@@ -33,6 +32,7 @@ from remediator.diagnosis.stack_frames import (
     is_native,
 )
 from remediator.domain import Frame
+from remediator.domain.late_pattern import late_pattern
 
 # A traceback that is still open takes so many lines of other writers between its own.
 _FOREIGN = 40  # chosen
@@ -42,32 +42,32 @@ _MESSAGE_SECONDS = 0.5  # between lines that were written at one go; chosen
 _HEAD, _WRITER_HEAD = 300, 60  # characters; chosen
 _LINE = 8_000  # characters of a line that are read; chosen
 _CALL = 200  # characters of a line of source that are kept; chosen
-_ANSI = Late(r"\x1b\[[0-9;?]{0,12}[A-Za-z]")
+_ANSI = late_pattern(r"\x1b\[[0-9;?]{0,12}[A-Za-z]")
 # What launchers put before each line of a rank or an actor: part of no traceback.
-_WRITER = Late(
+_WRITER = late_pattern(
     r"^(?:\[(?:default|rank|worker|node)?_?\d{1,6}\]:? ?|\[\d{1,5},\d{1,5}\]<\w{1,10}>:? ?|\([\w.:<> -]{1,80}pid=\d{1,9}[^)]{0,60}\) ?|[\w.-]{1,40} {0,20}\| (?! ))+"
 )
-_TRACEBACK = Late(r"Traceback \(most recent call last\)")
-_EXCEPTION = Late(
+_TRACEBACK = late_pattern(r"Traceback \(most recent call last\)")
+_EXCEPTION = late_pattern(
     r"^(?P<name>(?:[A-Za-z_][\w]{0,80}\.){0,12}[A-Za-z_][\w]{0,80})(?:(?: \[[\w ]{1,40}\])?:(?:\s(?P<message>.*))?)?$",
     re.DOTALL,
 )
 _LEVELS = frozenset(
     {"DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "ERROR", "CRITICAL", "FATAL", "NOTE"}
 )
-_LINK = Late(
+_LINK = late_pattern(
     r"^[\s|]*(?:During handling of the above exception|(?P<cause>The above exception was the direct cause))"
 )
-_NEW_RECORD = Late(
+_NEW_RECORD = late_pattern(
     r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d|\[?\d\d:\d\d:\d\d|\[?(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b|[IWEF]\d{4} \d\d:|\d{2}/\d{2}/\d{2} |\{\")"
 )
-_JAVA_HEAD = Late(
+_JAVA_HEAD = late_pattern(
     r"^(?P<link>\s*Caused by: |\s*Suppressed: |Exception in thread \"[^\"]{0,200}\" |.{0,200}?(?=\b(?:[a-z]\w{0,60}\.){1,10}[A-Z]\w{0,80}(?:Exception|Error|Throwable)\b))"
     r"(?P<name>(?:[a-zA-Z_$][\w$]{0,60}\.){1,12}[A-Z][\w$]{0,100})(?::\s(?P<message>.*))?$",
     re.DOTALL,
 )
-_RICH = Late(r"^\s*[╭│╰├][\s─│❱╭╰├╮╯]?")
-_XTRACE = Late(r"^\+{1,6} (?:[\w./$-]|\[|\()")
+_RICH = late_pattern(r"^\s*[╭│╰├][\s─│❱╭╰├╮╯]?")
+_XTRACE = late_pattern(r"^\+{1,6} (?:[\w./$-]|\[|\()")
 
 
 class _LogReader:
@@ -77,7 +77,7 @@ class _LogReader:
         self.open: OpenTrace | None = None
         self.drop_until_caret = 0
         self.java: OpenTrace | None = None
-        self.prefix: Late | None = None
+        self.prefix: re.Pattern[str] | None = None
         self.previous: LogItem | None = None
         self.headed: Headed | None = None
 
@@ -332,13 +332,13 @@ class _LogReader:
         return False
 
 
-def _prefix_of(text: str) -> Late | None:
+def _prefix_of(text: str) -> re.Pattern[str] | None:
     """What a logger put before "Traceback", as it will stand before each of its lines."""
     if not text or "╭" in text:
         return None
     if not text.strip():
-        return Late(re.escape(text))  # a logger that indents what it was handed
-    return Late(r"\d+".join(re.escape(part) for part in re.split(r"\d+", text)))
+        return late_pattern(re.escape(text))  # a logger that indents what it was handed
+    return late_pattern(r"\d+".join(re.escape(part) for part in re.split(r"\d+", text)))
 
 
 def _said_of(held: Headed) -> LogItem:
@@ -353,7 +353,7 @@ def _said_of(held: Headed) -> LogItem:
     return LogItem(held.line, raised[0].text, raised, held.frame, held.traced, held.lead)
 
 
-_STACK_OF = Late(r"^(?:Current thread|Thread|Extension modules:) ")
+_STACK_OF = late_pattern(r"^(?:Current thread|Thread|Extension modules:) ")
 
 
 def _near(first: LogLine | None, second: LogLine) -> bool:

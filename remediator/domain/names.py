@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from remediator.domain.errors import (
     InvalidInput,
 )
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 
 Json: TypeAlias = Mapping[str, Any]
@@ -202,7 +203,7 @@ COLLECTIONS: Mapping[str, JobKind] = {
 _COLLECTION_OF = {kind: name for name, kind in COLLECTIONS.items()}
 
 
-_JOB_NAME = re.compile(
+_JOB_NAME = late_pattern(
     r"projects/(?P<project>[a-z0-9.:-]{1,100})/locations/(?P<location>[a-z0-9-]{1,63})"
     r"/(?P<collection>[A-Za-z]{1,63})/(?P<id>[A-Za-z0-9._-]{1,128})"
 )
@@ -292,7 +293,7 @@ _TERMINAL = frozenset(
 )
 
 
-_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+_STEP = late_pattern(r"([^.\[\]]+)|\[(\d+)\]")
 
 
 @lru_cache(maxsize=4096)
@@ -325,7 +326,7 @@ def is_usable(moment: datetime) -> bool:
     return _FIRST_YEAR <= moment.year <= _LAST_YEAR
 
 
-_NANOSECONDS = re.compile(r"(\.\d{6})\d+")
+_NANOSECONDS = late_pattern(r"(\.\d{6})\d+")
 
 
 _FIRST_YEAR, _LAST_YEAR = 1900, 9000

@@ -6,7 +6,6 @@ reads them. Called by `app`.
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
@@ -14,13 +13,14 @@ from urllib.parse import urlsplit
 from remediator.case import RAW_ONLY_UP_TO, RAW_WINDOW
 from remediator.catalog.catalog import Catalog
 from remediator.domain import JobKind
+from remediator.domain.late_pattern import late_pattern
 from remediator.evidence.collect import ReadingPlan
 from remediator.job import Job
 from remediator.job.batch import data_of
 from remediator.job.quota import vertex_metrics
 from remediator.policy import Policies
 
-_URL = re.compile(r"https?://[^\s\"'\\<>{}|^`]{1,500}")
+_URL = late_pattern(r"https?://[^\s\"'\\<>{}|^`]{1,500}")
 
 
 def reading_plan_of(

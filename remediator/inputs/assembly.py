@@ -6,7 +6,6 @@ is missing with the command that would fetch it. Pure; called by the command lin
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Any
 
 from remediator.case import Case
 from remediator.domain import InvalidInput, JobKind, JobName, JobState, Json, parse_time
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.inputs.documents import Material
 from remediator.inputs.text_log import Exit, ended_well, has_sign_of_death, iter_texts, last_exit
@@ -173,7 +173,7 @@ _LOG_OF: Mapping[JobKind, str] = {
     JobKind.CUSTOM: 'resource.type="ml_job" AND resource.labels.job_id="{id}"',
     JobKind.PIPELINE: 'resource.type="aiplatform.googleapis.com/PipelineJob" AND resource.labels.pipeline_job_id="{id}"',
 }
-_JOB_ID = re.compile(r"\d{5,25}")
+_JOB_ID = late_pattern(r"\d{5,25}")
 
 
 def wishes(found: Assembly) -> tuple[str, ...]:

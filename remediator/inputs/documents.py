@@ -18,6 +18,7 @@ from typing import Any
 
 from remediator.case import CASE_KEYS, Gap
 from remediator.domain import COLLECTIONS, InvalidInput, Json
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.inputs.sdk_json import rest_shaped
 from remediator.inputs.text_log import LINE_ATTRIBUTES, LINE_MESSAGE_KEYS, read_lines
@@ -45,10 +46,12 @@ _ENTRY_KEYS = frozenset({"textPayload", "jsonPayload", "protoPayload", "insertId
 _LINE_KEYS = frozenset({"message", "msg", "remediatorTelemetry"})
 # The answers of list calls: jobs under their collection, entries of entries.list.
 _JOB_LISTS = frozenset(COLLECTIONS)
-_YAML_START = re.compile(r"(?:---\s*\n)?(?:#[^\n]*\n)*(?:- )?[A-Za-z][A-Za-z0-9]{1,60}:(?:[ \n]|$)")
-_GCLOUD_CHATTER = re.compile(r"(?:(?:Using endpoint|WARNING:|Listed \d+ items)[^\n]*\n)+")
+_YAML_START = late_pattern(
+    r"(?:---\s*\n)?(?:#[^\n]*\n)*(?:- )?[A-Za-z][A-Za-z0-9]{1,60}:(?:[ \n]|$)"
+)
+_GCLOUD_CHATTER = late_pattern(r"(?:(?:Using endpoint|WARNING:|Listed \d+ items)[^\n]*\n)+")
 # `[2026-11-29 09:46:38 +0000] [7] [INFO] …`, `[E::main] …`: a log's line, and no list.
-_BRACKETED_LINE = re.compile(r"\[(?![\s\d,.+-]*\])[^\[\]{}\"]{1,80}\](?:\[|:|[ \t]{0,4}\S)")
+_BRACKETED_LINE = late_pattern(r"\[(?![\s\d,.+-]*\])[^\[\]{}\"]{1,80}\](?:\[|:|[ \t]{0,4}\S)")
 _MOST_SHOWN = 60
 _MOST_UNREADABLE = 0.1  # chosen: a log may hold odd bytes; more of them are another encoding
 

@@ -10,6 +10,7 @@ import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from remediator.domain import COLLECTIONS, InvalidInput, JobKind, JobName
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 
 
@@ -37,29 +38,29 @@ _NUMERIC_KINDS = (
     JobKind.HYPERPARAMETER_TUNING,
     JobKind.TRAINING_PIPELINE,
 )
-_ID = re.compile(r"\d{1,25}")
-_RUN_ID = re.compile(r"[a-z][a-z0-9-]{2,127}-\d{14}")  # pipeline runs: NAME-YYYYMMDDhhmmss
+_ID = late_pattern(r"\d{1,25}")
+_RUN_ID = late_pattern(r"[a-z][a-z0-9-]{2,127}-\d{14}")  # pipeline runs: NAME-YYYYMMDDhhmmss
 _CONSOLE = "console.cloud.google.com"
-_PLACE = re.compile(r"/locations/(?P<location>[a-z0-9-]{1,63})(?:/|$)")
+_PLACE = late_pattern(r"/locations/(?P<location>[a-z0-9-]{1,63})(?:/|$)")
 # The last parts of the console's pages, old and new (vertex-ai, agent-platform, ai).
 _PAGES: tuple[tuple[re.Pattern[str], tuple[JobKind, ...]], ...] = (
-    (re.compile(r"/batch-predictions/(?:locations/[a-z0-9-]+/)?(?P<id>\d{1,25})"), (JobKind.BATCH_PREDICTION,)),
-    (re.compile(r"/runs/(?P<id>[A-Za-z0-9._-]{1,128})"), (JobKind.PIPELINE,)),
-    (re.compile(r"/custom-jobs/(?:locations/[a-z0-9-]+/)?(?P<id>\d{1,25})"), (JobKind.CUSTOM,)),
+    (late_pattern(r"/batch-predictions/(?:locations/[a-z0-9-]+/)?(?P<id>\d{1,25})"), (JobKind.BATCH_PREDICTION,)),
+    (late_pattern(r"/runs/(?P<id>[A-Za-z0-9._-]{1,128})"), (JobKind.PIPELINE,)),
+    (late_pattern(r"/custom-jobs/(?:locations/[a-z0-9-]+/)?(?P<id>\d{1,25})"), (JobKind.CUSTOM,)),
     (
-        re.compile(r"/(?:hp-tuning-jobs|hyperparameter-tuning-jobs)/(?:locations/[a-z0-9-]+/)?(?P<id>\d{1,25})"),
+        late_pattern(r"/(?:hp-tuning-jobs|hyperparameter-tuning-jobs)/(?:locations/[a-z0-9-]+/)?(?P<id>\d{1,25})"),
         (JobKind.HYPERPARAMETER_TUNING,),
     ),
     (
-        re.compile(r"/training-pipelines/(?:locations/[a-z0-9-]+/)?(?P<id>\d{1,25})"),
+        late_pattern(r"/training-pipelines/(?:locations/[a-z0-9-]+/)?(?P<id>\d{1,25})"),
         (JobKind.TRAINING_PIPELINE,),
     ),
     (
-        re.compile(r"/training/(?P<id>\d{1,25})"),
+        late_pattern(r"/training/(?P<id>\d{1,25})"),
         (JobKind.CUSTOM, JobKind.HYPERPARAMETER_TUNING, JobKind.TRAINING_PIPELINE),
     ),
 )  # fmt: skip
-_LOG_LINK = re.compile(r"job_id(?:/|\"?=\"?|%2F)(?P<id>\d{1,25})")
+_LOG_LINK = late_pattern(r"job_id(?:/|\"?=\"?|%2F)(?P<id>\d{1,25})")
 
 
 def parse_reference(text: str) -> Reference | None:

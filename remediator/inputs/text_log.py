@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from remediator.domain import Json, rfc3339
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 
 WORKER_TASK = "workerpool0-0"
@@ -35,13 +36,13 @@ class Exit:
 # --- prefixes that tools put before a program's own line -----------------------------------------
 
 _ISO = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:[.,]\d{1,9})?\s?(?:Z|UTC|[+-]\d{2}:?\d{2})?"
-_ANSI = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
-_COMPOSE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,80}\s{0,40}\| ?")
-_STERN = re.compile(r"^\[?(?:pod/)?[a-z0-9][a-z0-9.-]{0,100}/[a-z0-9-]{1,63}\]? ")
-_KUBERNETES_TIME = re.compile(
+_ANSI = late_pattern(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
+_COMPOSE = late_pattern(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,80}\s{0,40}\| ?")
+_STERN = late_pattern(r"^\[?(?:pod/)?[a-z0-9][a-z0-9.-]{0,100}/[a-z0-9-]{1,63}\]? ")
+_KUBERNETES_TIME = late_pattern(
     r"^(?P<time>\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{9}(?:Z|[+-]\d{2}:\d{2})) ?"
 )
-_CRI = re.compile(r"^(?:stdout|stderr) [FP] ")  # containerd's own log files
+_CRI = late_pattern(r"^(?:stdout|stderr) [FP] ")  # containerd's own log files
 
 # --- times ---------------------------------------------------------------------------------------
 
@@ -58,32 +59,32 @@ _LEAD = (
     r"^[\[(<]?(?:(?:DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL|TRACE)[\]:]?\s{1,4}\[?)?"
 )
 _FORMS: tuple[re.Pattern[str], ...] = (
-    re.compile(
+    late_pattern(
         _LEAD
         + r"(?P<y>\d{4})[-/](?P<mo>\d{2})[-/](?P<d>\d{2})[T _](?P<h>\d{2}):(?P<mi>\d{2}):(?P<s>\d{2})"
         r"(?:[.,](?P<f>\d{1,9}))?\s?(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})?"
     ),
-    re.compile(
+    late_pattern(
         r"^[IWEFCD](?P<mo>\d{2})(?P<d>\d{2}) (?P<h>\d{2}):(?P<mi>\d{2}):(?P<s>\d{2})\.(?P<f>\d{1,9})"
     ),
-    re.compile(
+    late_pattern(
         r"^(?P<y2>\d{2})/(?P<mo>\d{2})/(?P<d>\d{2}) (?P<h>\d{2}):(?P<mi>\d{2}):(?P<s>\d{2})(?:[.,](?P<f>\d{1,9}))?"
     ),
-    re.compile(
+    late_pattern(
         r"^(?:\S{1,60} - \S{1,60} )?\[(?P<d>\d{2})/(?P<mon>[A-Z][a-z]{2})/(?P<y>\d{4}):(?P<h>\d{2}):(?P<mi>\d{2})"
         r":(?P<s>\d{2}) (?P<zone>[+-]\d{4})\]"
     ),
-    re.compile(
+    late_pattern(
         _LEAD
         + r"(?:[A-Z][a-z]{2},? )?(?P<mon>[A-Z][a-z]{2})[ -]{1,2}(?P<d>\d{1,2}) (?P<h>\d{2}):(?P<mi>\d{2})"
         r":(?P<s>\d{2})(?:[.,](?P<f>\d{1,9}))?(?: (?:[A-Z]{2,5} )?(?P<y>\d{4}))?"
     ),
 )
 
-_LEVEL = re.compile(
+_LEVEL = late_pattern(
     r"(?:^|[\s\[|(:,-])(?P<level>DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE|PANIC)(?=$|[\s\]|):,-])"
 )
-_GLOG_LEVEL = re.compile(r"^(?P<level>[IWEF])\d{4} \d{2}:\d{2}:\d{2}")
+_GLOG_LEVEL = late_pattern(r"^(?P<level>[IWEF])\d{4} \d{2}:\d{2}:\d{2}")
 _SEVERITIES: Mapping[str, str] = {
     "DEBUG": "DEBUG",
     "INFO": "INFO",
@@ -143,7 +144,7 @@ def ended_well(texts: Sequence[str]) -> bool:
     return bool(_WELL.fullmatch(last.strip())) and last_exit(texts) is None
 
 
-_WELL = re.compile(
+_WELL = late_pattern(
     r"(?:the )?(?:process |program |container |job |training |command )?(?:has )?(?:finished |ended )?"
     r"(?:with )?(?:exit(?:ed)?|return(?:ed)?) ?(?:with )?(?:exit )?(?:code|status)?[:=]? ?(?:of )?0\.?",
     re.IGNORECASE,
@@ -155,7 +156,7 @@ _SIGNALS = (
 
 # How shells, container runtimes, schedulers and Vertex tell an exit; None: the status is captured.
 _EXITS: tuple[tuple[re.Pattern[str], int | None], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), status)
+    (late_pattern(pattern, re.IGNORECASE), status)
     for pattern, status in (
         (r"exited with a non-zero status of (?P<status>\d{1,3})", None),
         (
@@ -175,9 +176,9 @@ _EXITS: tuple[tuple[re.Pattern[str], int | None], ...] = tuple(
         (r"\bTerminated$", 143),
     )
 )
-_SIGNAL_LINE = re.compile(r"terminated by signal", re.IGNORECASE)
+_SIGNAL_LINE = late_pattern(r"terminated by signal", re.IGNORECASE)
 
-_DEATH = re.compile(
+_DEATH = late_pattern(
     r"\b(?:[a-z]+\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Fault)\b|\b(?:error|exception|fail(?:ed|s|ure)?|fatal|killed"
     r"|exceeded|denied|abort(?:ed|ing)?|panic(?:ked)?|segfault|segmentation fault|signal \d+|core dumped"
     r"|traceback|out of memory|oom|timed? ?out|deadline|unavailable|not found|no such file"
@@ -186,7 +187,7 @@ _DEATH = re.compile(
     r"|non-?zero|never became ready|stockout|no space left)\b|non-ok result|\b50[0-9]\b",
     re.IGNORECASE,
 )
-_NOTHING_WRONG = re.compile(
+_NOTHING_WRONG = late_pattern(
     r"\b(?:0|no|zero|without) (?:\w+ )?(?:errors?|failures?|failed|exceptions?|warnings?)\b|\berrors?[=:] ?0\b",
     re.IGNORECASE,
 )

@@ -6,12 +6,12 @@ rows room (what to read) and by the policy room (what the resumed job says inste
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
 from remediator.domain import Change, Json
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job.document import Document
 from remediator.job.fields import text
@@ -24,7 +24,7 @@ OUTPUT_TABLE = "outputConfig.bigqueryDestination.outputUri"
 MANIFEST = "remediator-manifest.json"
 """The list of a resumed batch's parts, beside the newest of them."""
 
-_RESUMED = re.compile(
+_RESUMED = late_pattern(
     r"inputConfig\.(gcsSource\.uris(\[\d+\])?|bigquerySource\.inputUri)"
     r"|outputConfig\.(gcsDestination\.outputUriPrefix|bigqueryDestination\.outputUri)"
 )

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from remediator.domain import Change
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.domain.numbers import as_whole
 from remediator.domain.time_words import span_words
@@ -81,7 +82,7 @@ _DEFAULTS: Mapping[str, int] = {
 }
 _SWITCHES = frozenset({"flexStart", "spot"})
 _DURATIONS = frozenset({"timeout", "maxWaitDuration"})
-_SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
+_SECONDS = late_pattern(r"(\d{1,9}(?:\.\d{1,9})?)s")
 """A Duration as Google's JSON writes it, such as `14400s` (protobuf's documentation)."""
 _UNITS: Mapping[str, str] = {"bootDiskSizeGb": " GB"}
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from remediator.catalog.catalog import Catalog, Hardware
 from remediator.catalog.machines import Service
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job import launchers, pipeline
 from remediator.job.document import Document, read, spelled, whole_number
@@ -59,7 +60,7 @@ def _spellings(job: Document, node: PipelineNode, what: str, role: str) -> tuple
 
 # --- amounts --------------------------------------------------------------------------------------
 
-_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(i?)[Bb]?")
+_UNIT = late_pattern(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(i?)[Bb]?")
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from remediator.domain import Change, JobKind, Json
+from remediator.domain.late_pattern import late_pattern
 from remediator.job import fields, programs
 from remediator.job.batch import is_resumed
 from remediator.job.document import Document
@@ -30,7 +31,7 @@ _POOLED = (
 )
 _TRIALS = r"(\.trial_?[jJ]ob_?[sS]pec)?"  # of a training pipeline whose task is a tuning job
 _LEGAL: Mapping[JobKind, re.Pattern[str]] = {
-    JobKind.BATCH_PREDICTION: re.compile(
+    JobKind.BATCH_PREDICTION: late_pattern(
         "|".join(
             (
                 *_ANY_JOB,
@@ -43,7 +44,7 @@ _LEGAL: Mapping[JobKind, re.Pattern[str]] = {
         )
     ),
     **{
-        kind: re.compile(
+        kind: late_pattern(
             "|".join(
                 (
                     *_ANY_JOB,
@@ -57,7 +58,7 @@ _LEGAL: Mapping[JobKind, re.Pattern[str]] = {
         )
         for kind in (JobKind.CUSTOM, JobKind.HYPERPARAMETER_TUNING, JobKind.TRAINING_PIPELINE)
     },
-    JobKind.PIPELINE: re.compile(
+    JobKind.PIPELINE: late_pattern(
         "|".join(
             (
                 *_ANY_JOB,
@@ -110,7 +111,7 @@ def illegal_differences(
     )
 
 
-_OF_A_RUN = re.compile(
+_OF_A_RUN = late_pattern(
     r"runtimeConfig\.parameter(Value)?s\..+"
     r"|(?P<input>pipelineSpec\..+\.inputs\.parameters\.[^.]+)\.runtimeValue\..+"
     r"|pipelineSpec\..+\.inputDefinitions\.parameters\.[^.]+\.defaultValue.*"
@@ -135,7 +136,7 @@ def _is_of_a_run(path: str, field: str) -> bool:
     )
 
 
-_OF_A_PROGRAM = re.compile(r"\.env\[\d+\]\.value$|\.(args|command)\[\d+\]$")
+_OF_A_PROGRAM = late_pattern(r"\.env\[\d+\]\.value$|\.(args|command)\[\d+\]$")
 
 
 def _leaf(original: Document, field: str) -> str:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from remediator.domain import InvalidInput, JobKind, JobName, JobState, Json, parse_time, path_steps
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.domain.numbers import as_whole, is_number
 
@@ -61,7 +62,7 @@ class RpcStatus:
         return "\n".join(part for part in (self.message, *self.details) if part)
 
 
-_INPUT = re.compile(r"(.+\.inputs\.parameters\.[^.]+)\.runtimeValue\.constant")
+_INPUT = late_pattern(r"(.+\.inputs\.parameters\.[^.]+)\.runtimeValue\.constant")
 
 
 def _opened(value: Any) -> Any:
@@ -278,7 +279,7 @@ def _snake(key: str) -> str:
     return _INNER_CAPITAL.sub("_", key).lower()
 
 
-_INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+_INNER_CAPITAL = late_pattern(r"(?<!^)(?=[A-Z])")
 
 
 def spelled(job: Document, path: str) -> str:

@@ -10,6 +10,7 @@ import re
 from enum import StrEnum
 
 from remediator.domain import JobKind, JobState
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job import fields
 from remediator.job.document import Document, RpcStatus, either_key, read, whole_number
@@ -24,7 +25,7 @@ def exit_code(job: Document, *texts: str) -> int | None:
     return None
 
 
-_EXIT_CODE = re.compile(
+_EXIT_CODE = late_pattern(
     r"(?:non-?zero (?:exit )?(?:status|code)(?: of|:)?|exit(?:ed)?(?: with)?(?: a)? (?:status|code)(?: of|:)?"
     r"|exit[_ ]?code(?: was)?[:=]?)\s*(?P<code>[0-9]{1,3})\b",
     re.IGNORECASE,
@@ -42,12 +43,12 @@ def own_timeout_seconds(job: Document) -> float | None:
 
 
 # Vertex's words for a job's own limit, and words that any time-out may have.
-_OWN_LIMIT = re.compile(
+_OWN_LIMIT = late_pattern(
     r"exceeded the (maximum|specified|allowed)|maximum (run|job) ?time|ran (for )?longer than",
     re.IGNORECASE,
 )
 
-_SOME_LIMIT = re.compile(r"time[d -]?\s?out|deadline", re.IGNORECASE)
+_SOME_LIMIT = late_pattern(r"time[d -]?\s?out|deadline", re.IGNORECASE)
 
 # Chosen: a job ends a little past its limit; clocks differ, and a cancellation takes a moment.
 _NEARLY = 0.98

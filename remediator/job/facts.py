@@ -6,12 +6,12 @@ decide. Called by `Job.facts`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from remediator.catalog.catalog import Catalog, Hardware
 from remediator.domain import JobKind, Json
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job import containers, ending, fields, machines, pipeline, programs
 from remediator.job.document import Document
@@ -137,7 +137,7 @@ def facts(job: Document, catalog: Catalog, model: Json | None = None) -> JobFact
 
 
 # Families that carry accelerators in the machine type itself, for types that no catalogue knows yet.
-_BUILT_IN = re.compile(r"(a2|a3|a4|g2|g4|ct\d)[a-z]*-")
+_BUILT_IN = late_pattern(r"(a2|a3|a4|g2|g4|ct\d)[a-z]*-")
 
 
 def _first(job: Document, catalog: Catalog) -> Hardware | None:

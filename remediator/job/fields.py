@@ -7,7 +7,6 @@ not decide anything. Called by the other modules of the room; everybody else ask
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from remediator.catalog.catalog import Hardware
 from remediator.catalog.machines import Service
 from remediator.domain import JobKind, Json, parse_seconds
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job.document import Document, either_key, once, read, spelled, whole_number
 
@@ -299,7 +299,7 @@ def executors(job: Document) -> Mapping[str, str]:
     return {label: f"{root}.{label}" for label in listed} if isinstance(listed, Mapping) else {}
 
 
-_REPLICA = re.compile(r"workerpool(\d+)-\d+")
+_REPLICA = late_pattern(r"workerpool(\d+)-\d+")
 
 
 def failed_pools(job: Document, *texts: str) -> frozenset[str]:

@@ -15,17 +15,18 @@ from typing import Any
 
 from remediator.catalog.catalog import Hardware
 from remediator.catalog.machines import Service
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job.document import Document, either_key, whole_number
 from remediator.job.fields import DEFAULT_BOOT_DISK_GB, Pool
 from remediator.job.parameters import ParameterPlace, follow, input_of, names_in
 from remediator.job.pipeline import PipelineNode
 
-_MODULE = re.compile(
+_MODULE = late_pattern(
     r"google_cloud_pipeline_components\.(?:container|remote|google_cloud_pipeline_components)"
     r"|google_cloud_pipeline_components\.[a-z_.]*(?:launcher|remote_runner)"
 )
-_GOOGLES_OWN = re.compile(r"automl", re.IGNORECASE)
+_GOOGLES_OWN = late_pattern(r"automl", re.IGNORECASE)
 
 
 def is_launcher(container: Mapping[str, Any]) -> bool:

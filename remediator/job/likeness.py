@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 from remediator.domain import NO_ACCOUNT, JobKind
+from remediator.domain.late_pattern import late_pattern
 from remediator.job import fields, programs
 from remediator.job.document import Document, either_key
 
@@ -66,12 +67,14 @@ def name_stem(display_name: str) -> str:
     return "-".join(word for word in words if word)
 
 
-_TAG = re.compile(r":[\w.-]+$")  # a registry's port is followed by a slash
-_DATE = re.compile(
+_TAG = late_pattern(r":[\w.-]+$")  # a registry's port is followed by a slash
+_DATE = late_pattern(
     r"\d{4}[-_./]?\d{2}[-_./]?\d{2}(?:[t_ -]?\d{2}[:_-]?\d{2}(?:[:_-]?\d{2}(?:\.\d+)?)?z?)?"
 )
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_BETWEEN = re.compile(r"[^\w]+|_+")
-_HASH = re.compile(r"(?=[a-z]*\d)[0-9a-f]{6,}|(?=(?:[a-z]*\d+[a-z]+){3})[a-z0-9]{8,}|[0-9a-f]{32,}")
-_DIGITS = re.compile(r"\d+")
-_ATTEMPT = re.compile(r"\s*\(attempt \d+\)\s*$")
+_UUID = late_pattern(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_BETWEEN = late_pattern(r"[^\w]+|_+")
+_HASH = late_pattern(
+    r"(?=[a-z]*\d)[0-9a-f]{6,}|(?=(?:[a-z]*\d+[a-z]+){3})[a-z0-9]{8,}|[0-9a-f]{32,}"
+)
+_DIGITS = late_pattern(r"\d+")
+_ATTEMPT = late_pattern(r"\s*\(attempt \d+\)\s*$")

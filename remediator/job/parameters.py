@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job.document import Document
 
-_PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
+_PLACEHOLDER = late_pattern(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 _ROOT = "pipelineSpec.root"
 _RUN = "runtimeConfig.parameterValues"
 _OLD_RUN = "runtimeConfig.parameters"  # schema 2.0.0: each value under the name of its type

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from remediator.domain import JobKind, Json
+from remediator.domain.late_pattern import late_pattern
 from remediator.job import fields, pipeline
 from remediator.job.document import Document, either_key, read, spelled
 
@@ -21,8 +22,8 @@ AnyDocument = TypeVar("AnyDocument", bound=Document)
 
 # --- images -----------------------------------------------------------------------------------------
 
-_CPU_IMAGE = re.compile(r"(?:^|[/._:-])cpu(?:[._:/@-]|$)|[a-z0-9]-cpu\b", re.IGNORECASE)
-_GPU_IMAGE = re.compile(r"(?:^|[/._:-])(?:gpu|cuda|cu1\d\d|tpu)(?:[/._:@0-9-]|$)", re.IGNORECASE)
+_CPU_IMAGE = late_pattern(r"(?:^|[/._:-])cpu(?:[._:/@-]|$)|[a-z0-9]-cpu\b", re.IGNORECASE)
+_GPU_IMAGE = late_pattern(r"(?:^|[/._:-])(?:gpu|cuda|cu1\d\d|tpu)(?:[/._:@0-9-]|$)", re.IGNORECASE)
 
 
 def images(job: Document, model: Json | None = None) -> tuple[str, ...]:
@@ -72,9 +73,9 @@ def cpu_only_image(job: Document, model: Json | None = None) -> str:
 
 _WALK_LIMIT = 20_000  # values of a document looked at; chosen, far more than any job has
 # A setting that names the device to compute on, in an argument or an environment variable.
-_DEVICE_NAME = re.compile(r"(?:^|[_-])(?:device(?:_type)?|accelerator|backend)$", re.IGNORECASE)
-_DEVICE_GPU = re.compile(r"(?:cuda|gpu)(?::\d{1,2})?", re.IGNORECASE)
-_USE_GPU = re.compile(r"(?:^|[_-])use[_-]?(?:gpu|cuda)s?$", re.IGNORECASE)
+_DEVICE_NAME = late_pattern(r"(?:^|[_-])(?:device(?:_type)?|accelerator|backend)$", re.IGNORECASE)
+_DEVICE_GPU = late_pattern(r"(?:cuda|gpu)(?::\d{1,2})?", re.IGNORECASE)
+_USE_GPU = late_pattern(r"(?:^|[_-])use[_-]?(?:gpu|cuda)s?$", re.IGNORECASE)
 _YES = frozenset({"", "1", "true", "yes", "on"})
 # What hides every GPU from CUDA: no device, or one that is not there.
 _HIDES_GPUS = frozenset({"", "-1", "none", "nodevfiles", "void"})
@@ -133,9 +134,9 @@ def _settings(body: Json) -> Iterator[tuple[str, str]]:
 
 # --- places of data ---------------------------------------------------------------------------------
 
-_BUCKET = re.compile(r"gs://([a-z0-9](?:[a-z0-9._-]{0,220}[a-z0-9])?)")
-_FUSE = re.compile(r"/gcs/([a-z0-9](?:[a-z0-9._-]{0,220}[a-z0-9])?)")
-_TABLE = re.compile(r"bq://([A-Za-z0-9:._-]+)")
+_BUCKET = late_pattern(r"gs://([a-z0-9](?:[a-z0-9._-]{0,220}[a-z0-9])?)")
+_FUSE = late_pattern(r"/gcs/([a-z0-9](?:[a-z0-9._-]{0,220}[a-z0-9])?)")
+_TABLE = late_pattern(r"bq://([A-Za-z0-9:._-]+)")
 _OUTPUTS = ("outputConfig", "output_config", "baseOutputDirectory", "base_output_directory")
 
 
@@ -175,9 +176,9 @@ def bigquery_of(job: Document) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-_URL = re.compile(r"https?://[^\s\"'\\<>{}|^`]{1,500}")
-_URI = re.compile(r"\b(?P<scheme>https?|s3|ftp|jdbc:[a-z]+)://(?P<rest>[^\s'\"`,;<>)\]}]{1,500})")
-_HOST = re.compile(r"(?:[^@/]*@)?(?P<host>[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:]+\])(?::\d{1,5})?")
+_URL = late_pattern(r"https?://[^\s\"'\\<>{}|^`]{1,500}")
+_URI = late_pattern(r"\b(?P<scheme>https?|s3|ftp|jdbc:[a-z]+)://(?P<rest>[^\s'\"`,;<>)\]}]{1,500})")
+_HOST = late_pattern(r"(?:[^@/]*@)?(?P<host>[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:]+\])(?::\d{1,5})?")
 _GOOGLE = (
     "googleapis.com",
     "google.com",

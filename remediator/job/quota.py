@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 
 from remediator.catalog.catalog import Catalog, Hardware, Service
 from remediator.catalog.growth import devices_of
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 
-_METRIC = re.compile(
+_METRIC = late_pattern(
     r"(?:aiplatform|compute|ml)\.googleapis\.com/(?P<path>[a-z][a-z0-9_]{2,120})"
     r"|[Qq]uota '(?P<named>[A-Za-z][A-Za-z0-9_-]{2,120})'"
     r"|Insufficient '(?P<wanting>[A-Z][A-Z0-9_]{2,120})' quota"
@@ -26,22 +27,26 @@ QUOTA_USAGE = "serviceruntime.googleapis.com/quota/allocation/usage"
 """Series of Cloud Monitoring, on the resource `consumer_quota`, by region and metric (recalled, not
 looked up, and not checked against a real project; Google lists them at
 cloud.google.com/monitoring/api/metrics_gcp, serviceruntime)."""
-_OF_VERTEX = re.compile(r"\baiplatform\.googleapis\.com/[a-z][a-z0-9_]{2,120}")
+_OF_VERTEX = late_pattern(r"\baiplatform\.googleapis\.com/[a-z][a-z0-9_]{2,120}")
 _NUMBER = r"(?P<n>\d{1,9}(?:\.\d{1,3})?)"
-_LIMIT = re.compile(
+_LIMIT = late_pattern(
     rf"(?:quota_limit_value\W{{1,6}}|\blimit(?: is| of|:|=)?\s{{0,3}}){_NUMBER}\b(?! ?(?:per|/))",
     re.IGNORECASE,
 )
-_USAGE = re.compile(rf"\b(?:current )?usage(?: is| of|:|=)?\s{{0,3}}{_NUMBER}\b", re.IGNORECASE)
-_AVAILABLE = re.compile(rf"\bavailable(?: is|:|=)?\s{{0,3}}{_NUMBER}\b", re.IGNORECASE)
-_REGION = re.compile(r"\bin (?:the )?region:? ['\"]?(?P<region>[a-z]+-[a-z]+\d{1,2})\b")
-_PASSING = re.compile(r"requests?|per_?minute|queries|tokens|concurrent|_rate\b|qpm", re.IGNORECASE)
-_SPOT = re.compile(r"preemptible|spot", re.IGNORECASE)
-_CPUS = re.compile(r"(?:^|_)(?:(?P<family>[a-z]\d{1,2}[a-z]?)_?)?(?:v?cpus?)(?:_|$)", re.IGNORECASE)
+_USAGE = late_pattern(rf"\b(?:current )?usage(?: is| of|:|=)?\s{{0,3}}{_NUMBER}\b", re.IGNORECASE)
+_AVAILABLE = late_pattern(rf"\bavailable(?: is|:|=)?\s{{0,3}}{_NUMBER}\b", re.IGNORECASE)
+_REGION = late_pattern(r"\bin (?:the )?region:? ['\"]?(?P<region>[a-z]+-[a-z]+\d{1,2})\b")
+_PASSING = late_pattern(
+    r"requests?|per_?minute|queries|tokens|concurrent|_rate\b|qpm", re.IGNORECASE
+)
+_SPOT = late_pattern(r"preemptible|spot", re.IGNORECASE)
+_CPUS = late_pattern(
+    r"(?:^|_)(?:(?P<family>[a-z]\d{1,2}[a-z]?)_?)?(?:v?cpus?)(?:_|$)", re.IGNORECASE
+)
 _SHARED_CPUS = frozenset({"n1", "e2"})
 """Families that the one meter without a family counts; every other has its own (Vertex's quotas)."""
 _DEVICES: Mapping[str, re.Pattern[str]] = {
-    device: re.compile(rf"(?:^|_)(?:nvidia_)?(?:tesla_)?{name}(?:_|s?_?gpus?|$)", re.IGNORECASE)
+    device: late_pattern(rf"(?:^|_)(?:nvidia_)?(?:tesla_)?{name}(?:_|s?_?gpus?|$)", re.IGNORECASE)
     for device, name in {
         "NVIDIA_TESLA_P4": "p4",
         "NVIDIA_TESLA_T4": "t4",
@@ -62,7 +67,7 @@ _DEVICES: Mapping[str, re.Pattern[str]] = {
         "TPU_V6E": "tpu_?v6e?",
     }.items()
 }
-_ANY_DEVICE = re.compile(r"^gpus?_(?:all_regions|per_gpu_family)$", re.IGNORECASE)
+_ANY_DEVICE = late_pattern(r"^gpus?_(?:all_regions|per_gpu_family)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +157,8 @@ def _quota(metric: str, tail: str, head: str) -> Quota:
 
 GLOBAL = "global"
 """Where a quota holds that counts all regions together."""
-_EVERYWHERE = re.compile(r"all_regions|\bglobally\b|allregions", re.IGNORECASE)
-_DEVICE_WORDS = re.compile(r"gpus?(?:_|$)|tpu", re.IGNORECASE)
+_EVERYWHERE = late_pattern(r"all_regions|\bglobally\b|allregions", re.IGNORECASE)
+_DEVICE_WORDS = late_pattern(r"gpus?(?:_|$)|tpu", re.IGNORECASE)
 
 
 def _snake(metric: str) -> str:
@@ -270,7 +275,7 @@ def is_scarcity(text: str) -> bool:
     return any(word in own for word in _SCARCE)
 
 
-_THEIR_NAMES = re.compile(
+_THEIR_NAMES = late_pattern(
     r"(?:projects|locations|publishers)/[^\s'\"`]+"
     r"|(?:gs|bq|https?)://[^\s'\"`]+|[\w.+-]+@[\w.-]+|[\w.-]*(?:pkg\.dev|gcr\.io)/[^\s'\"`]+"
     r"|\b[a-z0-9]+(?:[-_][a-z0-9]+)+\b"  # a name of several words, such as quota-forecast

@@ -7,10 +7,10 @@ Owns the names under which parents and children tell of one another. Must not de
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 
 from remediator.domain import JobKind, JobName, Json
+from remediator.domain.late_pattern import late_pattern
 from remediator.job import fields
 from remediator.job.document import Document, either_key, read
 
@@ -51,7 +51,7 @@ def children_of(job: Document) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if name))
 
 
-_RESOURCE = re.compile(
+_RESOURCE = late_pattern(
     r"projects/[a-z0-9.:-]{1,100}/locations/[a-z0-9-]{1,63}"
     r"/(?:customJobs|batchPredictionJobs|hyperparameterTuningJobs|trainingPipelines)/\d{1,30}"
 )

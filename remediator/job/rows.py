@@ -13,6 +13,7 @@ from dataclasses import field
 from typing import Any
 
 from remediator.domain import InvalidInput, Json
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.domain.numbers import as_whole, is_whole
 
@@ -42,16 +43,16 @@ _REASONS = {
     "failed precondition": 9, "invalid argument": 3, "permission denied": 7,
 }  # fmt: skip
 """Words of HTTP's reasons and of Google's standing messages for its codes."""
-_ANSWER = re.compile(r"Non-OK result (\d{3})\b")
-_CODE = re.compile(
+_ANSWER = late_pattern(r"Non-OK result (\d{3})\b")
+_CODE = late_pattern(
     r"""(?:\bcode|\bstatus(?:[ _]code)?|\bHTTP(?:/\d(?:\.\d)?)?|\berror)["'\\]*\s*(?:[:=]\s*)?["'\\(\[]*(\d{1,3})(?![\d.])\b""",
     re.IGNORECASE,
 )
-_LEADING = re.compile(r"\s*[(\[\"']*(\d{3})(?![\d.])\b")
-_NAME = re.compile(rf"\b({'|'.join(_NAMES)})\b")
-_SPELT = re.compile(r"\bgeneric::(\w+)|\bcode\s*[:=]\s*([A-Za-z]+)\b")  # Google's own, and Go's
+_LEADING = late_pattern(r"\s*[(\[\"']*(\d{3})(?![\d.])\b")
+_NAME = late_pattern(rf"\b({'|'.join(_NAMES)})\b")
+_SPELT = late_pattern(r"\bgeneric::(\w+)|\bcode\s*[:=]\s*([A-Za-z]+)\b")  # Google's own, and Go's
 _SPELT_NAMES = {name.replace("_", "").lower(): code for name, code in _NAMES.items()}
-_REASON = re.compile("|".join(map(re.escape, _REASONS)), re.IGNORECASE)
+_REASON = late_pattern("|".join(map(re.escape, _REASONS)), re.IGNORECASE)
 
 
 def code_of(message: str) -> int | None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from remediator.domain import Change, JobKind, parse_seconds
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import moment_words
 from remediator.job import batch, ending, fields, machines
@@ -127,7 +128,7 @@ def saved_words(saved: Saved, changes: Sequence[Change]) -> str:
     return f"{held}; the new attempt finds them."
 
 
-_BASE_OUTPUT = re.compile(r"base_?output_?directory", re.IGNORECASE)
+_BASE_OUTPUT = late_pattern(r"base_?output_?directory", re.IGNORECASE)
 
 
 def output_of(job: Document) -> str | None:

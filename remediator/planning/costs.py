@@ -27,6 +27,7 @@ from remediator.domain import (
     Resume,
     parse_seconds,
 )
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import hours_words
 from remediator.job import (
@@ -376,7 +377,7 @@ def _is_no_bigger(now: Pool, was: Pool, catalog: Catalog) -> bool:
     return smaller and one.devices <= other.devices and now.hardware.count <= was.hardware.count
 
 
-_MACHINES = re.compile(
+_MACHINES = late_pattern(
     r"uris|(in|out)puturi|machine_?type|accelerator_?(type|count)|replica_?count|boot_?disk_?size_?gb|max_?wait_?duration"
     r"|output_?uri_?prefix|gcsoutputdirectory|enablecache|generateexplanation|maxtrialcount"
     r"|(args|command)\[\d+\]|value|tpu_?topology|gpu_?partition_?size",

@@ -8,7 +8,6 @@ the workflow asks again before it acts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 
 from remediator.case import Case
@@ -27,6 +26,7 @@ from remediator.domain import (
     JobKind,
 )
 from remediator.domain.cause_words import MEANINGS
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job import OUR_LABELS, SWITCH_LABEL, Job, Pool, containers
 from remediator.planning import budgets, regions, sizing
@@ -395,7 +395,9 @@ def _asks_for_less(draft: JobDraft) -> bool:
     return any(_LESS.search(change.field) for change in draft.changes)
 
 
-_LESS = re.compile(r"(batchSize|generateExplanation|\.env\[\d+\]\.value|\.(args|command)\[\d+\])$")
+_LESS = late_pattern(
+    r"(batchSize|generateExplanation|\.env\[\d+\]\.value|\.(args|command)\[\d+\])$"
+)
 """Fields whose change may want less: a batch, an explanation, a variable or an argument (halved)."""
 
 

@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from remediator.domain.late_pattern import late_pattern
 from remediator.job import Job
 
 Edits = Mapping[str, Any]
 """New values by their path in the job's document."""
 
-_WHOLE = re.compile(r"[0-9]{1,9}")
+_WHOLE = late_pattern(r"[0-9]{1,9}")
 
 
 class NothingToHalve(Exception):  # never leaves the policy room

@@ -7,12 +7,12 @@ Must not weigh limits other than the list of allowed regions that `next` walks t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog, Hardware, Service
 from remediator.domain import History, JobKind
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.policy.selection import matches_any
@@ -27,7 +27,7 @@ _MULTI_REGIONS: Mapping[str, tuple[str, ...]] = {
     "asia1": ("asia-northeast1", "asia-northeast2"),
 }
 _OUTSIDE_EU = frozenset({"europe-west2", "europe-west6"})  # London and Zurich are not in EU
-_LOCATED = re.compile(r"locations/([a-z0-9-]+)/")
+_LOCATED = late_pattern(r"locations/([a-z0-9-]+)/")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,13 @@ from typing import Any
 
 from remediator.catalog.catalog import Catalog
 from remediator.domain import CLAIM_MARK, Json, label_value
+from remediator.domain.late_pattern import late_pattern
 from remediator.job import Job
 from remediator.job.batch import marked_request
 
 _LONGEST_NAME = 128  # Vertex's own limit for display names
 _LOOKED_AT = 1000  # characters of a display name, whoever wrote it
-_ATTEMPT = re.compile(r"\s*\(attempt \d+\)\s*$")
+_ATTEMPT = late_pattern(r"\s*\(attempt \d+\)\s*$")
 
 
 def dressed(

@@ -7,13 +7,13 @@ weigh limits (see `guards`) or money (see `costs`). Called by the planner alone.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from remediator.domain import Cause, Change, Guard, JobKind
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.time_words import hours_words
 from remediator.job import (
     DEFAULT_BOOT_DISK_GB,
@@ -240,7 +240,7 @@ def _batch_strategy(draft: JobDraft, asked: str, now: StepContext) -> JobDraft:
 
 
 _FLEX_START = "FLEX_START"
-_QUEUED_FOR = re.compile(
+_QUEUED_FOR = late_pattern(
     r"NVIDIA_(L4|TESLA_A100|A100_80GB|H100_80GB|H100_MEGA_80GB|H200_141GB|B200)"
 )
 """Devices that Vertex queues for (cloud.google.com/vertex-ai/docs/training/schedule-jobs-dws)."""

@@ -13,10 +13,11 @@ from dataclasses import replace
 
 from remediator.catalog.catalog import Catalog
 from remediator.domain import Change, JobName, Plan
+from remediator.domain.late_pattern import late_pattern
 from remediator.job import Job
 from remediator.planning.costs import usd_per_hour
 
-_ALLOWED = re.compile(
+_ALLOWED = late_pattern(
     r'accelerator count "?(?P<asked>\d+)"? is not allowed.*?'
     r'accelerator "?(?P<accelerator>[A-Z0-9_]+)"?'
     r'.*?machine type "?(?P<machine>[a-z0-9-]+)"?.*?\[(?P<counts>[\d,\s]+)\]',

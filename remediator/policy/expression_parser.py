@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 
+from remediator.domain.late_pattern import late_pattern
 from remediator.policy.expression_values import (
     BOOL,
     BYTES,
@@ -39,7 +40,7 @@ end. With both, the work is at most the third power of the length, divided among
 
 # --- reading: tokens ---------------------------------------------------------------------------
 
-_TOKEN = re.compile(
+_TOKEN = late_pattern(
     r"""
     (?P<space>\s+|//[^\n]*)
   | (?P<string>[bB]?[rR]?(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from pydantic_core import PydanticCustomError
 
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.numbers import is_number, is_whole
 from remediator.domain.time_words import UNIT_SECONDS, seconds_of
 from remediator.policy.suggestions import did_you_mean, shown, wrong
@@ -27,7 +28,7 @@ _SMALLEST_DISK_GB, MOST_DISK_GB = 10, 65_536  # Compute Engine's own, of a boot 
 
 # --- plain numbers ------------------------------------------------------------------------------
 
-_WRITTEN = re.compile(r"(\$?)\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(%|\$|USD)?")
+_WRITTEN = late_pattern(r"(\$?)\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(%|\$|USD)?")
 
 
 def _as_number(value: object, *, share: bool = False) -> str:
@@ -120,8 +121,8 @@ def parse_duration(value: object) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-_SPOKEN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([a-z]{0,12})", re.IGNORECASE)
-_JOINED = re.compile(r"(?:\s|,|\band\b)*", re.IGNORECASE)
+_SPOKEN = late_pattern(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([a-z]{0,12})", re.IGNORECASE)
+_JOINED = late_pattern(r"(?:\s|,|\band\b)*", re.IGNORECASE)
 _SPOKEN_UNITS = {
     "": "s", "sec": "s", "second": "s", "min": "m", "minute": "m", "hr": "h", "hour": "h",
     "day": "d", "millisecond": "ms", **{unit: unit for unit in UNIT_SECONDS},
@@ -210,7 +211,7 @@ def _size(value: object, example: str) -> tuple[float, str]:
     raise wrong(msg)
 
 
-_SPOKEN_SIZE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*([gt]?)(i?)b?", re.IGNORECASE)
+_SPOKEN_SIZE = late_pattern(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*([gt]?)(i?)b?", re.IGNORECASE)
 
 
 def _as_size(value: object) -> str:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from remediator.domain import NOTHING_WRONG, WatchVerdict
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.numbers import is_whole
 from remediator.policy.suggestions import did_you_mean, shown, wrong
 
@@ -186,12 +187,12 @@ def accelerator_move(value: object) -> str:
     raise wrong(msg)
 
 
-_A_MACHINE = re.compile(
+_A_MACHINE = late_pattern(
     r"cloud-tpu|custom-[a-z0-9-]{1,40}|[a-z]{1,4}[0-9]{1,2}[a-z]{0,3}"
     r"((-[a-z0-9]{1,20}){1,6}|(standard|high[a-z]{3}|ultra[a-z]{3}|mega[a-z]{3})[0-9]{1,3}g?)",
     re.IGNORECASE,
 )
-_AN_ACCELERATOR = re.compile(
+_AN_ACCELERATOR = late_pattern(
     r"(?=.*[0-9])((NVIDIA|TPU|AMD|INTEL|GOOGLE|CLOUD)[_-]?[A-Z0-9_-]{1,50}|[A-Z]{1,4}[0-9]{1,4}[A-Z0-9_-]{0,20})",
     re.IGNORECASE,
 )

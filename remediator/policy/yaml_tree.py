@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 import yaml
 
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.policy.suggestions import shown
 
@@ -120,15 +121,15 @@ class Lines:
 # --- YAML 1.2's core schema --------------------------------------------------------------------
 
 _CORE: tuple[tuple[re.Pattern[str], Any], ...] = (
-    (re.compile(r"|~|null|Null|NULL"), lambda _: None),
-    (re.compile(r"true|True|TRUE"), lambda _: True),
-    (re.compile(r"false|False|FALSE"), lambda _: False),
-    (re.compile(r"[-+]?[0-9]{1,300}"), int),
-    (re.compile(r"0o[0-7]{1,300}"), lambda text: int(text, 8)),
-    (re.compile(r"0x[0-9a-fA-F]{1,300}"), lambda text: int(text, 16)),
-    (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
+    (late_pattern(r"|~|null|Null|NULL"), lambda _: None),
+    (late_pattern(r"true|True|TRUE"), lambda _: True),
+    (late_pattern(r"false|False|FALSE"), lambda _: False),
+    (late_pattern(r"[-+]?[0-9]{1,300}"), int),
+    (late_pattern(r"0o[0-7]{1,300}"), lambda text: int(text, 8)),
+    (late_pattern(r"0x[0-9a-fA-F]{1,300}"), lambda text: int(text, 16)),
+    (late_pattern(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
     (
-        re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
+        late_pattern(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
         lambda text: float(text.replace(".", "").lower()),
     ),
 )
@@ -161,7 +162,7 @@ _SYNTAX: Mapping[str, str] = {
     "found incompatible YAML document": "this YAML version is not known: leave the %YAML line out",
     "found undefined tag handle": "tags (`!…`) have no meaning here",
 }
-_FORBIDDEN = re.compile(
+_FORBIDDEN = late_pattern(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|\ufeff"
 )
 

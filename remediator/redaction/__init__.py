@@ -12,6 +12,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from remediator.domain.late_pattern import late_pattern
 from remediator.redaction.documents import redact_document
 from remediator.redaction.places import without_secrets
 from remediator.redaction.values import MARK
@@ -25,13 +26,13 @@ _SHORT = 1000  # a text this short is cut at its end only
 # any secret that could be recognised by its whole only, such as a 4096-bit key's end.
 _MARGIN, _GUARD = 8192, 4096
 
-_ESCAPES = re.compile(
+_ESCAPES = late_pattern(
     r"\x1b(?:\[[0-9;?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,2000}(?:\x07|\x1b\\)?)"
 )
-_BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_BREAKS = late_pattern("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 # Control characters but tab and newline; marks that turn the direction of text, or hide it; halves
 # of characters that no encoder takes.
-_UNSEEN = re.compile(
+_UNSEEN = late_pattern(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
@@ -92,6 +93,6 @@ def _cleaned(raw: str) -> str:
 
 # A label before an assignment (`key: NAME="…"`) has the name taken for the value: what is quoted
 # right behind the mark is the value.
-_GLUED = re.compile(
+_GLUED = late_pattern(
     r"(?<![\"'`])" + re.escape(MARK) + r"(?P<quote>[\"'`])[^\"'`\n]{1,400}(?P=quote)"
 )

@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from remediator.domain.late_pattern import late_pattern
 from remediator.redaction.matching import Span, compiled, span_of
 from remediator.redaction.names import word_set
 
 _URL = r"(?i)\b[a-z][a-z0-9+.-]{1,40}://[^\s\"'<>`]+"
-_AUTHORITY = re.compile(r"[^/?#]*")
-_HOST_AND_ON = re.compile(
+_AUTHORITY = late_pattern(r"[^/?#]*")
+_HOST_AND_ON = late_pattern(
     r"(?:\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d+)?(?:,[\w.-]+(?::\d+)?)*(?:[/?#].*)?\Z", re.DOTALL
 )
-_DOTTED_HOST = re.compile(
+_DOTTED_HOST = late_pattern(
     r"(?:\[[0-9a-fA-F:.]+\]|localhost|[\w-]+(?:\.[\w-]+)+|[\w.-]+(?=:\d))(?::\d+)?(?:[,/?#)].*)?\Z",
     re.DOTALL,
 )
-_PORT = re.compile(r"\d{2,5}\Z")
+_PORT = late_pattern(r"\d{2,5}\Z")
 _NOBODY = word_set("git root oauth2accesstoken anonymous ubuntu hg svn ec2-user")
 _STORES = ("gs://", "s3://", "hdfs://", "abfss://", "wasbs://", "file://", "bq://")
 
@@ -37,10 +38,10 @@ _HOOK_PATH = (
 )
 _ORACLE = r"(?i)\b(?:jdbc:oracle:\w+:|sqlplus(?:\s+-\w+)*\s+|cx_Oracle\.connect\([\"'])[\w$#.-]+/(?P<secret>[^\s\"'/@]+)@"
 _LOOSE = r"(?P<user>[\w.%+-]{1,80}):(?P<secret>[^\s\"'<>/`(),;]{1,200})@(?:tcp|unix|udp)?(?P<host>\([^)\s]{1,100}\)|[\w-]+(?:\.[\w-]+)*:\d{2,5}\b|[\w-]+(?:\.[\w-]+)+/)"
-_NO_USER = re.compile(
+_NO_USER = late_pattern(
     r"(?i)\A(?:mailto|to|cc|bcc|from|user|email|sa|account|serviceaccount|member|principal|owner|author|sha\d+|http|https)\Z"
 )
-_NO_SECRET_THERE = re.compile(r"(?:latest|v?\d[\w.-]*|sha256)\Z|\[redacted\]")
+_NO_SECRET_THERE = late_pattern(r"(?:latest|v?\d[\w.-]*|sha256)\Z|\[redacted\]")
 _SHORTEST_KEY = 6  # letters of a part of a path, chosen
 _PGPASS = r"(?m)^(?:localhost|\*|[\w-]+(?:\.[\w-]+)+|\d+\.\d+\.\d+\.\d+):(?:\d{4,5}|\*):[\w*-]+:[\w*.@-]+:(?P<secret>\S+)$"
 

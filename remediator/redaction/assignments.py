@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from remediator.domain.late_pattern import late_pattern
 from remediator.redaction.matching import (
     BLANK,
     QUOTE,
@@ -30,7 +31,7 @@ _TYPED = (
 )
 _BETWEEN = rf"(?:=>|->|:=|={{1,3}}|\?=|{_TYPED}|::|[:\x{{ff1a}}\x{{ff1d}}]|\({BLANK}*{QUOTE}|{QUOTE}{BLANK}*,)"
 _ASSIGNED = rf"(?i)(?P<name>[$\w.@-]*(?:{_WORDS})[\w.-]*)(?P<closed>{QUOTE}?\]?){BLANK}*(?P<sign>{_BETWEEN}){BLANK}*"
-_NEARBY = re.compile(
+_NEARBY = late_pattern(
     r"(?i)(?:^|[^\w.-])((?:api|access|secret|private|account|license|licence|encryption|signing|auth|app|consumer"
     r"|subscription|shared|storage|master|client|deploy|service|session|bearer|refresh|security|personal"
     r"|webhook|openai|wandb|kaggle|azure|aws|comet|anthropic|gemini|connection)"
@@ -41,19 +42,19 @@ _OF_QUERY = word_set(
     " x-amz-signature x-amz-credential x-amz-security-token hash"
 )
 _SIGNS, _QUOTES = "=>:,\uff1a\uff1d", "\"'`\\\u2018\u2019\u201c\u201d"
-_VERBS = re.compile(
+_VERBS = late_pattern(
     r"(?:get|read|load|fetch|find|check|has|is|validate|verify|parse|make|create|generate|decode|encode|rotate"
     r"|delete|remove|list|access|describe|print|hash|refresh|count|split|lookup|prompt|require|ensure|build)",
     re.IGNORECASE,
 )
-_OF_SOURCE = re.compile(r"\.(?:py|rs|cc|cpp|hpp|h)\Z")
-_HOLDER = re.compile(
+_OF_SOURCE = late_pattern(r"\.(?:py|rs|cc|cpp|hpp|h)\Z")
+_HOLDER = late_pattern(
     r"""(?:\{\s{0,40}\\{0,8}["']?(?:string_?|default_?|constant_?|runtime_?)?[vV]alue\\{0,8}["']?\s{0,9}:\s{0,9}|(?P<list>\[\s{0,40}))"""
     r"""(?=\\{0,8}["'])"""
 )
-_ANOTHER = re.compile(r"""\\{0,8}["']\s{0,9},\s{0,40}(?=\\{0,8}["'])""")
-_BLOCK = re.compile(r"[|>][-+]?\d?[ \t]*(?:#[^\n]*)?\n")
-_NEXT_LINE = re.compile(r"([ \t]+)[^\n]*(?:\n|\Z)|[ \t]*\n")
+_ANOTHER = late_pattern(r"""\\{0,8}["']\s{0,9},\s{0,40}(?=\\{0,8}["'])""")
+_BLOCK = late_pattern(r"[|>][-+]?\d?[ \t]*(?:#[^\n]*)?\n")
+_NEXT_LINE = late_pattern(r"([ \t]+)[^\n]*(?:\n|\Z)|[ \t]*\n")
 
 
 def named_values(text: str) -> Iterator[Span]:
@@ -163,8 +164,8 @@ _HEADER = (
     rf"(?i)(?P<open>{QUOTE}?)(?P<name>\b(?:proxy-)?authorization|\b(?:set-)?cookie)(?P<closed>{QUOTE}?)"
     rf"{BLANK}*(?:[:=]|=>|,){BLANK}*(?P<begin>{QUOTE}?)"
 )
-_TO_LINE_END = re.compile(r"[^\r\n\"'\\`]+")
-_WITH_QUOTES = re.compile(
+_TO_LINE_END = late_pattern(r"[^\r\n\"'\\`]+")
+_WITH_QUOTES = late_pattern(
     r"(?:digest|aws4-hmac-sha256|oauth|hawk|mac|signature|gap)\s[^\r\n]*", re.IGNORECASE
 )
 _SCHEME = rf"(?i)\b(?P<scheme>bearer|basic|negotiate|ntlm|ssws|apikey|api-key|token){BLANK}+(?P<secret>[\w.~+/=:-]{{8,}})"
@@ -222,7 +223,7 @@ _KAGGLE = (
     rf"(?i)\bkey{QUOTE}?\s*[:=]\s*{QUOTE}?(?P<secret>[^\"'\s,}}\\]+){QUOTE}?\s*[,\n]\s*{QUOTE}?username{QUOTE}?\s*[:=]",
 )
 _PAIR_WORDS = ("name", "key", "header", "field", "param", "type", "variable")
-_REST_OF_LINE = re.compile(r"[^\n,}\]#]*")
+_REST_OF_LINE = late_pattern(r"[^\n,}\]#]*")
 
 
 def pairs(text: str) -> Iterator[Span]:

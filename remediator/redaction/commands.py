@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from remediator.domain.late_pattern import late_pattern
 from remediator.redaction.matching import BLANK, QUOTE, Span, compiled, end_of, span_of, value_at
 from remediator.redaction.names import Named, named
 from remediator.redaction.values import follows_key_flag, is_plain
@@ -15,7 +16,7 @@ from remediator.redaction.values import follows_key_flag, is_plain
 _FLAG = rf"(?:^|[\s\"'\[,(=`])(?P<name>--?[A-Za-z][\w.-]*)(?:{QUOTE}?\s*\n\s*-\s+|{BLANK}+\\\n\s*|{QUOTE},?\s*|{BLANK}+)"
 
 _OPTIONS: tuple[tuple[re.Pattern[str], tuple[str, ...], bool], ...] = tuple(
-    (re.compile(rf"(?:{programs})(?:\.exe)?\Z", re.IGNORECASE), options, glued_only)
+    (late_pattern(rf"(?:{programs})(?:\.exe)?\Z", re.IGNORECASE), options, glued_only)
     for programs, options, glued_only in (
         # `mysql -p name` asks for the password and opens the database; but who writes it so often
         # means the password, and a database's name is no loss.
@@ -29,12 +30,12 @@ _OPTIONS: tuple[tuple[re.Pattern[str], tuple[str, ...], bool], ...] = tuple(
         (r"vsql|presto|trino", ("-w",), False),
     )
 )  # fmt: skip
-_GLUES = re.compile(
+_GLUES = late_pattern(
     r"(?:sshpass|mysql\w*|mariadb[\w-]*|mycli|mydumper|xtrabackup)(?:\.exe)?\Z", re.IGNORECASE
 )
-_WITH_USER = re.compile(r"(?:curl|wget|http|https|smbclient|rpcclient|net|elasticdump|lftp|ab)\Z")
+_WITH_USER = late_pattern(r"(?:curl|wget|http|https|smbclient|rpcclient|net|elasticdump|lftp|ab)\Z")
 _USER_OPTIONS = ("-u", "--user", "--proxy-user", "-U", "-a", "--auth", "-A", "--userpwd")
-_PASSED = re.compile(r"pass:(.+)\Z", re.DOTALL)
+_PASSED = late_pattern(r"pass:(.+)\Z", re.DOTALL)
 _PROGRAMS = (
     r"(?i)(?:^|[\s\"'`/(=;&|\[,])(?P<program>mysql\w*|mariadb[\w-]*|mycli|mydumper|xtrabackup|7za?|7zr|rar|unrar|sshpass"
     r"|mongo\w*|cqlsh|docker|podman|nerdctl|buildah|helm|skopeo|crane|oras|az|oc|rabbitmqadmin|hdbsql|isql|ipmitool|db2"
@@ -42,8 +43,8 @@ _PROGRAMS = (
     r"|rpcclient|elasticdump|lftp|openssl|wandb|vault|htpasswd|heroku|gh|hf|huggingface-cli|aws|git|npm|kaggle|comet"
     r")(?:\.exe)?(?:[\"'`],?)?[ \t]"
 )
-_WORD = re.compile(r"""(?:[^\s"'|;`\\]|\\.|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')+""")
-_LISTED = re.compile(r"""["']([^"'\n]*)["']""")
+_WORD = late_pattern(r"""(?:[^\s"'|;`\\]|\\.|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')+""")
+_LISTED = late_pattern(r"""["']([^"'\n]*)["']""")
 _SHORTEST_KEY = 6  # letters, chosen
 _GLUED = 2  # letters of `-p`, which its value may follow at once
 _LONGEST = 500  # characters of a command that are looked at, chosen

@@ -8,21 +8,23 @@ from typing import Any
 
 import re2
 
+from remediator.domain.late_pattern import late_pattern
+
 Span = tuple[int, int]
 """Where a secret begins and ends in a text, in characters."""
 
 BLANK = r"[ \t\x{a0}\x{2000}-\x{200a}\x{202f}\x{3000}]"
 QUOTE = r"""(?:\\{0,8}["'`]|[\x{2018}\x{2019}\x{201c}\x{201d}])"""
-QUOTED = re.compile(r"""(?P<slashes>\\{0,8})(?P<mark>["'`\u2018\u2019\u201c\u201d])""")
-_CLOSING = re.compile(r"""["'`](?=[\s;:,.)+]|\Z)""")
+QUOTED = late_pattern(r"""(?P<slashes>\\{0,8})(?P<mark>["'`\u2018\u2019\u201c\u201d])""")
+_CLOSING = late_pattern(r"""["'`](?=[\s;:,.)+]|\Z)""")
 _CLOSES = {"\u2018": "\u2019", "\u201c": "\u201d"}
 _WITHIN = {
-    '"': re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL),
-    "'": re.compile(r"(?:[^'\\]|\\.)*", re.DOTALL),
+    '"': late_pattern(r'(?:[^"\\]|\\.)*', re.DOTALL),
+    "'": late_pattern(r"(?:[^'\\]|\\.)*", re.DOTALL),
 }
-_BARE = re.compile(r"[^\s\"'`<>\\\u2018\u2019\u201c\u201d]+")
-_SLASHED = re.compile(r"\\[^nrtu\"'\\\s][^\s\"'`<>\\]*")
-_NEXT = re.compile(
+_BARE = late_pattern(r"[^\s\"'`<>\\\u2018\u2019\u201c\u201d]+")
+_SLASHED = late_pattern(r"\\[^nrtu\"'\\\s][^\s\"'`<>\\]*")
+_NEXT = late_pattern(
     r"[,;&|](?=[\w.\"'{\[-]+\s*[=:]|[\"'\s{}\[\]()]|\Z|-)|&(?=[\w.%-]+=)|[,;](?=\s)|&&|\|\|"
 )
 # Characters, chosen: of a value whose quote never closes, of one in quotes, of one without.

@@ -8,9 +8,10 @@ needed, and a name that only contains such a word (`KEY_FIELD`, `TOKENIZERS_PARA
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from functools import lru_cache
+
+from remediator.domain.late_pattern import late_pattern
 
 
 class Named(Enum):
@@ -111,16 +112,16 @@ _ONLY_AFTER = {
 }
 _OF_PHRASE = word_set("pass seed recovery")
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_RUN_TOGETHER = re.compile(
+_WORD = late_pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_RUN_TOGETHER = late_pattern(
     r"(?P<head>[a-z0-9]{1,40})(?P<tail>password|passwd|passphrase|secret|apikey|accesskey|secretkey"
     r"|privatekey|authkey|accountkey|signingkey|masterkey|encryptionkey|webhook|credentials|token)\Z"
 )
-_SHORT_TOGETHER = re.compile(
+_SHORT_TOGETHER = late_pattern(
     r"(?P<head>db|user|root|admin|my|ssh|key|store|ldap|smtp|mail|ftp|mysql|pg|sql|redis|http|login|proxy"
     r"|truststore|keystore|cert|mongo|svn|rds|imap)(?P<tail>pass|pwd|pw)\Z"
 )
-_KEY_TOGETHER = re.compile(
+_KEY_TOGETHER = late_pattern(
     rf"(?P<head>{'|'.join(sorted(_SERVICES | {'license', 'licence', 'storage', 'master', 'deploy'}))})"
     r"(?P<tail>key|pat)\Z"
 )

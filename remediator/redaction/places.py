@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import unquote
 
+from remediator.domain.late_pattern import late_pattern
 from remediator.redaction import addresses, assignments, commands, sentences, tokens
 from remediator.redaction.matching import Span, compiled
 from remediator.redaction.values import MARK
@@ -27,8 +28,8 @@ _HINT = (
 )
 _PERCENT = r"(?i)[^\s\"'<>]*%(?:25)*(?:3[ad]|2[0267f]|40|7b)[^\s\"'<>]*"
 _ENTITIES = r"(?i)[^\n]*(?:&(?:quot|apos|#3[49]|#x2[27]|equals|colon);|\\u00(?:22|27|3[ad]|26)|\\x(?:22|27|3[ad]))[^\n]*"
-_OF_ADDRESS = re.compile(r"(?i)(?:key|sig|signature|hmac|sid|session|ticket|assertion)=")
-_ESCAPED = re.compile(r"\\(?:u00|x)([0-9a-fA-F]{2})")
+_OF_ADDRESS = late_pattern(r"(?i)(?:key|sig|signature|hmac|sid|session|ticket|assertion)=")
+_ESCAPED = late_pattern(r"\\(?:u00|x)([0-9a-fA-F]{2})")
 _MOST_RUNS = 200  # encoded parts that are looked at one by one, chosen
 _DEEPEST = 3  # times that a text may be encoded over, chosen
 

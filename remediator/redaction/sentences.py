@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from remediator.domain.late_pattern import late_pattern
 from remediator.redaction.matching import (
     BLANK,
     QUOTE,
@@ -36,11 +36,11 @@ _SET = (
     rf"(?im)^[ \t]*(?:ENV|ARG|setenv|set(?:{BLANK}+-[a-z]+)?|setx|export|declare(?:{BLANK}+-\w+)?|SetEnv|fastcgi_param|proxy_set_header|add_header"
     rf"|RUN{BLANK}+export|env\.)?{BLANK}*(?P<name>[A-Za-z_][\w.-]*){BLANK}+(?P<rest>[^\s=:].*)$"
 )
-_SETTERS = re.compile(
+_SETTERS = late_pattern(
     r"(?i)\s*(?:ENV|ARG|setenv|set|setx|export|declare|SetEnv|fastcgi_param|proxy_set_header|add_header)\s"
 )
 _CAPITALS = rf"(?m)(?:^|[\s|,;({{\[\"'`])(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+){QUOTE}?(?:{BLANK}*[|,;]{BLANK}*|{BLANK}+)"
-_ANOTHER_NAME = re.compile(r"[a-z_]+=|[A-Z0-9_]+=.")
+_ANOTHER_NAME = late_pattern(r"[a-z_]+=|[A-Z0-9_]+=.")
 _TUPLE = (
     rf"(?i)\b(?:auth|http_auth|basic_auth|httpbasicauth|basicauth|httpdigestauth|credentials?|creds|login|authenticate)"
     rf"{QUOTE}?{BLANK}*[=:]?{BLANK}*[(\[]{BLANK}*{QUOTE}[^\"'\n]*{QUOTE}{BLANK}*,{BLANK}*{QUOTE}(?P<secret>[^\"'\n\\]+)"
@@ -48,7 +48,7 @@ _TUPLE = (
 _LOGIN_CALL = rf"(?i)\blogin\({BLANK}*(?:(?:key|token|api_key){BLANK}*={BLANK}*)?{QUOTE}(?P<secret>[^\"'\n\\]{{8,}}){QUOTE}{BLANK}*[,)]"
 _STRICT = frozenset({"token", "credential", "credentials", "secret", "pass", "pw", "pwd"})
 _SHORT = frozenset({"pass", "pw", "pwd"})
-_LINKED = re.compile(
+_LINKED = late_pattern(
     r"(?i)\b(?:is|was|are|provided|supplied|given|sent|received|set|used|equals?|changed|updated|got)\b"
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from remediator.domain.late_pattern import late_pattern
 from remediator.redaction.names import Named, named, names_a_webhook, word_set
 
 MARK = "[redacted]"
@@ -31,23 +32,23 @@ _STATES = word_set(
     " found must please enter must cannot could should will does did this that it at as on you your"
     " error exception if when where which but"
 )
-_PLACEHOLDER = re.compile(
+_PLACEHOLDER = late_pattern(
     r"\$\{.*|\$\(.*|\$\$?[A-Za-z_]\w*|\{\{.*|\{[A-Za-z_0-9.!:]*\}|%\(?\w+\)?s?%?|%s|<[^<>]*>?|\*+|x{3,}|X{3,}|\.{2,}"
     r"|…+|•+|#+|-+|@\w+@|\[[A-Za-z_ ]+\]|_+|YOUR[-_ ]\S*|your[-_ ]\S*|&[a-z]*|[\[\](){}<>,;]+"
 )
-_EXPRESSION = re.compile(
+_EXPRESSION = late_pattern(
     r"(?:await |not |new )?[A-Za-z_]\w*(?:\.\w+)*(?:\(|\[).*"
     r"|(?:self|cls|args|settings|config|cfg|opts|options|os|env|params|kwargs|conf|flags|FLAGS|hparams|secrets"
     r"|request|credentials|google|process|this|ctx|context)\.[\w.]+\(?.*",
     re.DOTALL,
 )
-_LETTERS = re.compile(r"[\w-]{1,255}\Z")
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z_0-9]*\Z")
-_NUMBER = re.compile(
+_LETTERS = late_pattern(r"[\w-]{1,255}\Z")
+_IDENTIFIER = late_pattern(r"[A-Za-z_][A-Za-z_0-9]*\Z")
+_NUMBER = late_pattern(
     r"[-+]?(?:\d{1,7}|\d{1,12}\.\d*|\d*\.\d+|\d+(?:\.\d+)?e[-+]?\d+)[smhd%]?\Z", re.IGNORECASE
 )
-_SMALL = re.compile(r"[-+]?\d{1,3}(?:\.\d{1,3})?\Z")
-_PATH = re.compile(
+_SMALL = late_pattern(r"[-+]?\d{1,3}(?:\.\d{1,3})?\Z")
+_PATH = late_pattern(
     r"(?:~|\.{1,2})/[\w./@ -]*\Z"
     r"|/(?:etc|var|run|root|home|tmp|mnt|gcs|opt|usr|app|secrets?|workspace|data|srv|Users|dev|proc|bin|lib|code"
     r"|src|config|certs?|keys?|models?|content|kaggle|credentials)(?:/[\w.@ -]*)*\Z"
@@ -55,11 +56,11 @@ _PATH = re.compile(
     r"|[\w.-]+(?:/[\w.-]+)*/?\.?[\w-]+\.(?:json|pem|key|crt|cer|p12|pfx|jks|ya?ml|txt|csv|parquet|npy|npz|pkl|pt|pth"
     r"|bin|h5|onnx|safetensors|tfrecord|avro|jsonl|py|toml|ini|cfg|conf|env|xml|gz|zip|png|jpe?g)\Z"
 )  # fmt: skip
-_ADDRESS = re.compile(
+_ADDRESS = late_pattern(
     r"[A-Za-z][\w+.-]*://[^\s@]*\Z|[\w.+-]+@[\w-]+(?:\.[\w-]+)+\Z|[a-z][a-z_]*(?:\.[a-z_]+)+\Z"
     r"|[a-z][a-z_]*(?:\.[a-z_]+)*\.[A-Z][A-Za-z]+\Z"
 )
-_DIGEST = re.compile(r"(?:sha(?:1|256|384|512)|md5)[:-][0-9a-fA-F]{16,}\Z")
+_DIGEST = late_pattern(r"(?:sha(?:1|256|384|512)|md5)[:-][0-9a-fA-F]{16,}\Z")
 
 
 def is_plain(value: str, under: Named, name: str, *, quoted: bool, spaced: bool = False) -> bool:
@@ -95,12 +96,12 @@ def is_plain(value: str, under: Named, name: str, *, quoted: bool, spaced: bool 
 
 
 _LONGEST = 300  # characters that a reference, a path or an expression may have, chosen
-_RANDOM = re.compile(r"[\w.~+/=!@#$%^&*:-]{6,}\Z")
-_WORDY = re.compile(
+_RANDOM = late_pattern(r"[\w.~+/=!@#$%^&*:-]{6,}\Z")
+_WORDY = late_pattern(
     r"[A-Za-z]?[a-z]*(?:[-_./:][A-Za-z]?[a-z]*)*\Z|[A-Z]+(?:_[A-Z]+)*\Z|[A-Z]?[a-z]+(?:[A-Z][a-z]+)+\Z"
     r"|[A-Za-z]?[a-z]+(?:\.[A-Za-z]?[a-z]+)*(?:\.[A-Za-z]+)\Z"
 )
-_VERSION = re.compile(
+_VERSION = late_pattern(
     r"v?\d+(?:[.:/-]\d+)*(?:(?:rc|a|b|\.?dev|\.?post)\d+|[a-z]{1,3})?\Z|[A-Za-z]{1,12}\d{1,2}\Z"
 )
 
@@ -118,7 +119,7 @@ def looks_random(value: str) -> bool:
 
 
 _SHORTEST_KEY = 10  # characters, chosen
-_COLUMN = re.compile(r"[a-z]+\d*(?:[_.-][a-z0-9]+)*\Z")
+_COLUMN = late_pattern(r"[a-z]+\d*(?:[_.-][a-z0-9]+)*\Z")
 
 
 def follows_key_flag(value: str) -> bool:

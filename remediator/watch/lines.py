@@ -12,21 +12,22 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from remediator.case import LogLine
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 
 MOST_TEXT = 300
 _LINES_KEPT = 4096  # chosen: two looks at a talkative job; a megabyte or two
-_TIMES = re.compile(
+_TIMES = late_pattern(
     r"\d{4}-\d{2}-\d{2}[T ]?|\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d+)?|\b\d{9,13}(?:\.\d+)?\b"
     r"|\b\d+(?:\.\d+)? ?(?:s|sec|secs|seconds?|min|mins|minutes?|h|hours?) (?:ago|elapsed|so far)\b|\buptime\S* \S+",
     re.IGNORECASE,
 )
-_HEARTBEAT = re.compile(
+_HEARTBEAT = late_pattern(
     r"\bheart-?beats?\b|\balive\b|\bstill (?:running|waiting|here|working)\b|\bping(?:ing)?\b|\bkeep-?alive\b"
     r"|\bliveness\b|\bhealth(?:z| ?check)?\b|\bwaiting for\b|\bidle\b|\bwatchdog\b",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(
+_NUMBER = late_pattern(
     r"[-+]?\d[\d.,_]*(?:e[-+]?\d+)?|\b0x[0-9a-f]+\b|\bnan\b|\binf\b", re.IGNORECASE
 )
 _FEWEST_OF_A_SHAPE = 3  # chosen: lines of one shape that make it a habit

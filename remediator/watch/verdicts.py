@@ -8,7 +8,6 @@ an allowance for start-up comes first. Pure; called by `watch`.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from remediator.case import RAW_WINDOW, Case
 from remediator.diagnosis.progress import read_progress
 from remediator.domain import NOTHING_WRONG, Evidence, JobState, Source, WatchVerdict, rfc3339
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.watch.signals import (
@@ -71,7 +71,7 @@ _PACE_DOUBT = 0.05  # chosen: what is left may come so much sooner than at the p
 _LEAST_DONE = 0.05  # chosen: before that a pace is a guess
 
 _SILENCE_LABEL = "remediator-silence"
-_SILENCE = re.compile(r"(\d{1,4})([smhd])")
+_SILENCE = late_pattern(r"(\d{1,4})([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 

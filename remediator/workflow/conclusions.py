@@ -7,7 +7,6 @@ and `resubmit`.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -26,6 +25,7 @@ from remediator.domain import (
     RemediatorError,
     rfc3339,
 )
+from remediator.domain.late_pattern import late_pattern
 from remediator.job import Job, summary
 from remediator.job.batch import manifest_of
 from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
@@ -93,7 +93,7 @@ def wait_until_due(context: IncidentContext, records: Records, now: datetime) ->
     return f"waiting until {context.plan.not_before}"
 
 
-_EMAIL = re.compile(r"[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com")
+_EMAIL = late_pattern(r"[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com")
 
 
 def _grant_command(context: IncidentContext, config: Configuration) -> str:
@@ -155,8 +155,8 @@ _UNTIL_GRANTED = (
     "Until it is granted, failures wait: they are tried again for a day, then told or kept as "
     "dead letters."
 )
-_PERMISSION = re.compile(r"[Pp]ermission '?([a-z]+\.[A-Za-z]+\.[A-Za-z]+)")
-_DIGITS = re.compile(r"\S*\d\S*")  # names and numbers of jobs, which differ each time
+_PERMISSION = late_pattern(r"[Pp]ermission '?([a-z]+\.[A-Za-z]+\.[A-Za-z]+)")
+_DIGITS = late_pattern(r"\S*\d\S*")  # names and numbers of jobs, which differ each time
 
 # --- ends ----------------------------------------------------------------------------------------
 

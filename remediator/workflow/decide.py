@@ -7,7 +7,6 @@ Decides nothing: `policy.plan` does. Called by `incident` and `resubmit`.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -29,6 +28,7 @@ from remediator.domain import (
     Source,
     TransientError,
 )
+from remediator.domain.late_pattern import late_pattern
 from remediator.job import Job, JobView, summary
 from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
 from remediator.ledger import (
@@ -94,7 +94,7 @@ def _is_of_error(item: Evidence) -> bool:
     return item.source is Source.JOB and item.where.startswith("error")
 
 
-_STATUS = re.compile(r"non-zero status of (\d+)")
+_STATUS = late_pattern(r"non-zero status of (\d+)")
 
 
 def prefetch(job: Job, config: Configuration, ledger: Ledger, now: datetime) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from remediator.diagnosis.lazy_patterns import Late
 from remediator.diagnosis.limits import configured_limit
 from remediator.diagnosis.process_exits import exit_evidence, stopped_signs
 from remediator.diagnosis.rules.features import CaseFeatures
@@ -16,6 +15,7 @@ from remediator.diagnosis.signature import Tag
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, JobKind, Source
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.time_words import exact_span_words
 from remediator.job import FaultPart
 
@@ -67,7 +67,7 @@ def weigh_exit(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         yield from exit_evidence(facts.job, facts.reading, limit, facts.usage.memory)
 
 
-_OWN_ADDRESS = Late(r"\b127\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\blocalhost\b|\[::1\]")
+_OWN_ADDRESS = late_pattern(r"\b127\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\blocalhost\b|\[::1\]")
 _CHILD_KILLED = frozenset({"bare-oom", "worker-killed"})
 
 
@@ -120,5 +120,5 @@ def is_internal_error_at_once(facts: CaseFeatures) -> bool:
 
 
 _INTERNAL = 13  # documented: google.rpc.Code
-_FOR_THE_ATTEMPT = re.compile(r"internal error occurred for the current attempt", re.IGNORECASE)
+_FOR_THE_ATTEMPT = late_pattern(r"internal error occurred for the current attempt", re.IGNORECASE)
 _AT_ONCE_SECONDS = 600.0  # a program that ran longer had begun its work; chosen

@@ -7,9 +7,9 @@ of ours, and "check your internet connection" is no network where the chain hold
 
 from __future__ import annotations
 
-from remediator.diagnosis.lazy_patterns import Late
+from remediator.domain.late_pattern import late_pattern
 
-CLIENTS = Late(
+CLIENTS = late_pattern(
     r"(?:requests|urllib3|httpx\d?|httpcore\d?|aiohttp|aiobotocore|botocore|boto3|s3transfer|pycurl|treq|niquests"
     r"|google\.(?:api_core|auth|cloud|resumable_media|genai)|googleapiclient|gcsfs|s3fs|adlfs|fsspec|smart_open|tensorflow\.python\.framework\.errors_impl\.(?:Unavailable|Aborted)"
     r"|grpc|grpclib|azure|msrest|minio|hdfs|paramiko|asyncssh|ftplib|smtplib|imaplib|webdav\d?|swiftclient|keystoneauth1"
@@ -25,7 +25,7 @@ CLIENTS = Late(
 )
 """Qualified names of exceptions that speak of another service."""
 
-SOCKETS = Late(
+SOCKETS = late_pattern(
     r"(?:[\w.]{1,120}\.)?(?:Connection(?:Refused|Reset|Aborted|Lost|Closed|Failed|Timeout)?(?:Error|Exception)|NoServers\w{0,20}|NoHostAvailable\w{0,20}|Service(?:Unavailable|Busy)\w{0,20}|BrokenPipeError|gaierror|URLError|RemoteDisconnected|IncompleteRead|HTTPError|SSLError|ServerDisconnectedError|ClientError|ClientConnector\w{0,40}Error|ConnectTimeout\w{0,20}|ReadTimeout\w{0,20})$"
 )
 """The same by the class alone, of whatever package: what sockets raise, and names that say as much."""
@@ -36,7 +36,7 @@ AUTHORS = r"\bcurl: \(\d{1,3}\)|\bwget: |^--\d{4}-|\bgsutil\b|\bpsql: |\bmysql: 
 AUTHORS_NEED = "curl: wget: -- gsutil psql: mysql: rclone: sftp: scp: fatal rsync: redis-cli mongo apt-get error errno::e"
 """Words of which a line holds one at least, where `AUTHORS` matches."""
 
-BUGS = Late(
+BUGS = late_pattern(
     r"(?:Name|Attribute|Type|UnboundLocal|Import|ModuleNotFound|Syntax|Indentation|Assertion|ZeroDivision)Error$"
 )
 """What no service makes a program raise: beside a client's exception such a bug speaks too."""

@@ -25,12 +25,13 @@ from remediator.diagnosis.texts.failed_rows import FailedRows
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, Source
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 
 _DEADLINE_CODE = 4  # documented: google.rpc.Code
 _OF_THE_INSTANCE = frozenset({3, 5})  # INVALID_ARGUMENT, NOT_FOUND; documented: google.rpc.Code
 _MEMORIES = frozenset({Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY})
-_ELAPSED = re.compile(r"elapsed=(\d{1,6}(?:\.\d{1,6})?)s?")
+_ELAPSED = late_pattern(r"elapsed=(\d{1,6}(?:\.\d{1,6})?)s?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +126,9 @@ def signatures_of(case_text: CaseText) -> tuple[Signature, ...]:
     return rows
 
 
-_STATUS = re.compile(r"\binvalid_?argument\b", re.IGNORECASE)
+_STATUS = late_pattern(r"\binvalid_?argument\b", re.IGNORECASE)
 _TRACED, _ARGUMENT = "code-traceback", "config-argument"
-_ANSWER = re.compile(r"Non-OK result (\d{3})\b")
+_ANSWER = late_pattern(r"Non-OK result (\d{3})\b")
 _NO_ROUTE, _BAD_REQUESTS = (
     frozenset({404, 405, 501}),
     frozenset({400, 409, 415, 417, 422}),

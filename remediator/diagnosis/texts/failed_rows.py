@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from remediator.diagnosis.signature import TextPlace
 from remediator.diagnosis.texts.case_text import CODE_NAMES, CaseText, as_text, clean, status_text
 from remediator.domain import JobState, Source
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job import FaultPart, Job
 from remediator.job.rows import RowAccount, code_of
@@ -21,7 +22,7 @@ _ROWS_READ = 400  # different messages; chosen
 _MESSAGE = 2_000  # characters by which messages are told apart; chosen
 _KINDS_KEPT = 20  # different messages, most frequent first; chosen
 _FILE_CHARS = 200_000  # of one file, half of them from its end; chosen
-_ROW = re.compile(
+_ROW = late_pattern(
     r"^\(\s*(['\"])(?P<message>.*)\1\s*,\s*(?P<count>\d{1,12})\s*\)\s*,?\s*$", re.DOTALL
 )
 
@@ -125,7 +126,7 @@ def _rows_in(text: str, limit: int) -> Iterator[tuple[str, int, int]]:
         yield message, code, count
 
 
-_ANSWERS = re.compile(r"(?:incremental_)?predictions\.jsonl")
+_ANSWERS = late_pattern(r"(?:incremental_)?predictions\.jsonl")
 """Output of a batch on a publisher's model: failed rows stand among the others, by their status."""
 
 
@@ -148,7 +149,7 @@ def _answers_in(text: str, limit: int) -> Iterator[tuple[str, int, int]]:
         yield message, int(named[1]) if named else 0, count
 
 
-_STATUS_CODE = re.compile(r"\bcode[\"']?\s{0,2}[:=]\s{0,2}(\d{1,2})\b", re.IGNORECASE)
+_STATUS_CODE = late_pattern(r"\bcode[\"']?\s{0,2}[:=]\s{0,2}(\d{1,2})\b", re.IGNORECASE)
 
 
 def _json_row(row: str) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from remediator.case import LogLine
 from remediator.diagnosis.clients import service_behind, spoken_in
-from remediator.diagnosis.lazy_patterns import Late, Linear
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.open_trace import LogItem
 from remediator.diagnosis.progress_lines import complains, is_progress, without_zero_counts
 from remediator.diagnosis.servers import is_request
@@ -31,6 +31,7 @@ from remediator.diagnosis.texts.case_text import (
 from remediator.diagnosis.texts.evidence import signatures_of
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Source
+from remediator.domain.late_pattern import late_pattern
 from remediator.job import Job
 
 _JOB_RESOURCES = frozenset({"ml_job", "cloudml_job"})
@@ -138,7 +139,7 @@ _SAYS_ERROR = Linear(
     r"^\W{0,6}(?:\w{1,20}\W{1,3}){0,3}(?:error|fatal)\b|[:\d]\W{0,3}(?:\w{1,12} )?error\b",
     needs="error fatal",
 )
-_PROGRAM = Late(r"(?P<name>[A-Za-z][\w.+-]{1,40}): \S")
+_PROGRAM = late_pattern(r"(?P<name>[A-Za-z][\w.+-]{1,40}): \S")
 _STOP = Linear(
     r"\b(?:received|got|caught|sending|sent)\b.{0,30}\b(?:SIGTERM|signal:? (?:15|TERM))\b"
     r"|\bSIGTERM\b.{0,20}\b(?:received|caught|arrived)\b|\btimeout: sending signal"
@@ -181,10 +182,10 @@ def _terminal(all_said: Sequence[LogItem], ended_nothing_before: int) -> LogItem
     return None
 
 
-_OWN_LEVEL = re.compile(
+_OWN_LEVEL = late_pattern(
     r"^\W{0,3}(?:[\w:.,+/-]+\s+){0,4}?\W?(?P<level>TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE)\b"
 )
-_LEVEL_FIELD = Late(
+_LEVEL_FIELD = late_pattern(
     r"(?:[\"'](?:level|lvl|severity|levelname|log\.level)[\"']\s{0,2}:\s{0,2}[\"']|\b(?:level|lvl)=\"?)(?P<level>[A-Za-z]{4,8})\b"
 )
 _ERRORS = frozenset({"ERROR", "CRITICAL", "FATAL", "PANIC", "SEVERE", "EMERGENCY", "ALERT"})

@@ -14,7 +14,7 @@ from datetime import datetime
 from statistics import median
 
 from remediator.case import Case, LogLine
-from remediator.diagnosis.lazy_patterns import Late, Linear
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS
 from remediator.diagnosis.metrics import Usage
 from remediator.diagnosis.structure import read_log
@@ -31,9 +31,10 @@ from remediator.diagnosis.timeline.line_words import (
 )
 from remediator.diagnosis.timeline.section import Fetches, Timeline
 from remediator.diagnosis.timeline.sections import sections_by_telemetry, timeline_by_log
+from remediator.domain.late_pattern import late_pattern
 
 _LINES = 5_000  # of a long log, evenly sampled; chosen
-_PROGRESS = Late(
+_PROGRESS = late_pattern(
     r"(?P<done>\d[\d,]{0,15}) ?(?:/|of|out of) ?(?P<all>\d[\d,]{0,15})|(?P<percent>\d{1,3}(?:\.\d{1,3})?) ?%"
 )
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 
-from remediator.diagnosis.lazy_patterns import Late, Linear
+from remediator.diagnosis.lazy_patterns import Linear
+from remediator.domain.late_pattern import late_pattern
 
 TEXT = 400  # characters of a line that are read; chosen
 NAME_LENGTH = 80  # characters of a section's name; chosen
@@ -18,32 +19,39 @@ NAME_LENGTH = 80  # characters of a section's name; chosen
 # rest of a log that never says the same twice tells no sections.
 HEAD = 200  # characters; chosen
 # What a logger puts before its message: level, its own name, process and thread.
-_LOGGER = Late(
+_LOGGER = late_pattern(
     r"^\W{0,3}(?:\[?\d{1,9}\]?\W{1,3}){0,3}(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b\W{0,4}(?:\[?[\w.-]{1,60}(?:\[\d+\])?\]?:\s+|\[[\w./:-]{1,60}\]\W{0,3})?"
 )
-_STAMP = Late(r"^\W*(?:\d{4}[-/]\d\d[-/]\d\d[T ])?\d\d:\d\d:\d\d[.,\d]*(?:Z|\s?[+-]\d{4})?\W*")
+_STAMP = late_pattern(
+    r"^\W*(?:\d{4}[-/]\d\d[-/]\d\d[T ])?\d\d:\d\d:\d\d[.,\d]*(?:Z|\s?[+-]\d{4})?\W*"
+)
 _MASKS = (
     (_STAMP, ""),
-    (Late(r"(?:gs|s3|https?|bq)://[^\s'\"]+"), "<uri>"),
-    (Late(r"/[\w.-]+(?:/[\w.=-]+)+"), "<path>"),
-    (Late(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{13,27}\b|\b(?=[a-f]*\d)[0-9a-f]{12,64}\b"), "<id>"),
-    (Late(r"\d+(?:[.,:]\d+)*"), "<n>"),
+    (late_pattern(r"(?:gs|s3|https?|bq)://[^\s'\"]+"), "<uri>"),
+    (late_pattern(r"/[\w.-]+(?:/[\w.=-]+)+"), "<path>"),
+    (
+        late_pattern(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{13,27}\b|\b(?=[a-f]*\d)[0-9a-f]{12,64}\b"),
+        "<id>",
+    ),
+    (late_pattern(r"\d+(?:[.,:]\d+)*"), "<n>"),
     # A bar that grows is one template, not ten.
-    (Late(r"\|[\u2580-\u259f#=> .-]*\||[#=>]{3,}\.*"), "|"),
+    (late_pattern(r"\|[\u2580-\u259f#=> .-]*\||[#=>]{3,}\.*"), "|"),
 )
-HOST_IN_URI = Late(r"(?:https?|ftp)://([A-Za-z0-9.-]+)")
+HOST_IN_URI = late_pattern(r"(?:https?|ftp)://([A-Za-z0-9.-]+)")
 # Another machine by its name, where the words say that something came from it or went to it. Addresses
 # and names of the own network are left out: they are clients', or the machine's own.
-_HOST_NAMED = Late(
+_HOST_NAMED = late_pattern(
     r"\b(?:from|to|of|at|by|via|host|upstream|endpoint|server)[ =:]{1,2}['\"]?"
     r"(?P<host>(?:[a-z0-9-]{1,63}\.){1,8}(?:com|net|org|io|dev|cloud|corp|example|app|ai|co|eu|gov|edu|info|biz|[a-z]{2})"
     r"|[a-z0-9-]{2,40}-(?:db|api|svc|redis|cache|gateway))(?::\d{2,5})?\b(?![/(.\w-])"
 )
 # The same of any domain, where other words say that the line tells of waiting.
-HOST_AWAITED = Late(
+HOST_AWAITED = late_pattern(
     r"(?:from|to|of|at|by|host)[ =:]{1,2}((?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24})\b(?![/(])"
 )
-_NOT_A_HOST = Late(r"\.(?:py|gz|so|md|sh|rs|js|ts|h5|pt|pb|nn|fn|jl|db|rb|go|cc|hs|ml|bz|xz)$")
+_NOT_A_HOST = late_pattern(
+    r"\.(?:py|gz|so|md|sh|rs|js|ts|h5|pt|pb|nn|fn|jl|db|rb|go|cc|hs|ml|bz|xz)$"
+)
 _DURATION = Linear(
     r"(?:took|in|after|for|elapsed|duration|time|spent)\W{1,3}(?:(?P<hours>\d{1,4}) ?h(?:ours?)?,? ?)?(?P<minutes>\d{1,4}) ?m(?:in(?:utes?)?)?,? ?(?P<rest>\d{1,2}) ?s\b"
     r"|(?:(?:took|in|after|for|elapsed|duration|time|waited|spent|seconds|secs?)\W{0,3}(?:of |was )?)"
@@ -51,7 +59,9 @@ _DURATION = Linear(
     r"|\((?P<bare>\d{1,7}(?:\.\d{1,6})?) ?(?P<bare_unit>ms|s|sec|seconds?|min|minutes?)\)"
 )
 # A number with a unit of time: without one there is no duration. Cheaper to ask than the pattern above.
-_UNIT = Late(r"\d ?(?:ms|milliseconds?|s|secs?|seconds?|m|min|minutes?|h|hours?)\b", re.IGNORECASE)
+_UNIT = late_pattern(
+    r"\d ?(?:ms|milliseconds?|s|secs?|seconds?|m|min|minutes?|h|hours?)\b", re.IGNORECASE
+)
 _AHEAD = Linear(
     r"\b(?:retry(?:ing)?|back(?:ing)?[ -]?off|sleep(?:ing)?|next (?:try|attempt)|try(?:ing)? again|will)\b",
     needs="retry back sleep next try will",
@@ -79,7 +89,7 @@ SENDER = Linear(
     r"|http|input|io|message|messages|network|page|queue|remote|reply|request|requests|response|server|service|socket|source|stream|upload|upstream)s?\b"
 )
 # Names of sections are short and an author's own: there one such word is enough.
-WAITING_NAME = Late(
+WAITING_NAME = late_pattern(
     r"\b(?:http|https|api|rest|grpc|remote|network|bq|bigquery|gcs|s3|ftp|sftp|sql|database|redis|elasticsearch|feature ?store"
     r"|vector ?search|lookup (?:remote|online)|online (?:store|features)|web ?service|crawl|scrape)\b",
     re.IGNORECASE,
@@ -100,11 +110,11 @@ ALIVE = Linear(
     r"|\bbooting worker\b|\bwaiting for application startup\b|\bapplication startup complete\b|\bstarted server process\b"
 )
 # What is looked up for somebody, in a time that the line tells: it was asked of a store.
-LOOKED_UP = Late(
+LOOKED_UP = late_pattern(
     r"^(?:got |read |loaded |online )?features?\b(?: (?:for|of|from) \S{1,60})?(?: (?:in|took|after)\b|: )",
     re.IGNORECASE,
 )
-_CAMEL = Late(r"(?<=[a-z])(?=[A-Z])")
+_CAMEL = late_pattern(r"(?<=[a-z])(?=[A-Z])")
 WAITING_STACK = Linear(
     r"urllib|requests|httpx|aiohttp|http[./ ]client|socket|ssl\.py|recv|getaddrinfo|connect\b|botocore|boto3|fsspec|gcsfs"
     r"|google[./]cloud[./](?:storage|bigquery)|google[./]resumable|grpc|select(?:ors)?\.py|selectors|epoll|\bpoll\b|urlopen"
@@ -113,23 +123,23 @@ WAITING_STACK = Linear(
 INFERENCE = Linear(
     r"\b(?:predict(?:ion|ions|ing)?|infer(?:ence|ring)?|forward(?: pass)?|generat(?:e|ing|ion)|model\(|__call__|embed(?:ding|dings)?)\b"
 )
-_SECTION_NAME = Late(
+_SECTION_NAME = late_pattern(
     r"^\W*(?:section|stage|phase|step|begin(?:ning)?|start(?:ing|ed)?|entering)\b\W*(?P<name>[A-Za-z_][\w .-]{1,60})",
     re.IGNORECASE,
 )
 # What starts here is the program, not a section of it.
-_STARTED = Late(
+_STARTED = late_pattern(
     r"(?:up|the )?\W*(?:application|app|container|gunicorn|job|main|process|program|run|script|server|service|training job|uvicorn|worker|workers)?\W*$",
     re.IGNORECASE,
 )
 # What is left of a template that says something: a word, not a unit ("<n>/<n> [<n>it/s]").
-WORD = Late(r"[^\W\d_]{3,}|[^\W\d_\x00-\x7f]")
+WORD = late_pattern(r"[^\W\d_]{3,}|[^\W\d_\x00-\x7f]")
 UNIT_WORDS = frozenset({"eta", "its", "min", "mins", "sec", "secs", "kib", "mib", "gib"})
-_BRACKETS = Late(r"^\[(?P<name>[A-Za-z_][\w .:/-]{0,60})\]")
+_BRACKETS = late_pattern(r"^\[(?P<name>[A-Za-z_][\w .:/-]{0,60})\]")
 _LEVELS = frozenset(
     {"debug", "info", "warn", "warning", "error", "critical", "fatal", "stdout", "stderr"}
 )
-_MASK = Late(r"<(?:uri|path|id|n)>")
+_MASK = late_pattern(r"<(?:uri|path|id|n)>")
 
 
 def template_of(text: str) -> str:
