@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from remediator.catalog.catalog import Catalog
-from remediator.cli.commands import build
+from remediator.cli.commands import build, parse
 from remediator.cli.input_output import write_whole
+from remediator.cli.parser import PartialParser
 from remediator.domain import InvalidInput
 from tests.jobs import CUSTOM
 
@@ -358,6 +359,38 @@ def test_every_command_and_every_option_is_explained() -> None:
         return found
 
     assert bare(build()) == []
+
+
+def test_a_parser_that_is_built_for_one_command_parses_it_as_the_whole_one() -> None:
+    (commands,) = (a for a in build()._actions if isinstance(a, argparse._SubParsersAction))
+    for name, whole in commands.choices.items():
+        (known,) = (
+            action
+            for action in build(PartialParser, upto=name)._actions
+            if isinstance(action, argparse._SubParsersAction)
+        )
+        assert known.choices[name].format_help() == whole.format_help()
+    assert list(known.choices) == list(commands.choices), "the last command knows all"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("diagnose", "remediator diagnose: error: the following arguments are required: INPUT"),
+        ("diagnose x --channel y", "remediator: error: unrecognized arguments: --channel y"),
+        ("diagnose x --catalo y", "did you mean '--catalog'?"),
+        ("diagnos x", "did you mean 'diagnose'?"),
+        ("folow x", "did you mean 'follow'?"),
+        ("", "the following arguments are required: COMMAND"),
+    ],
+)
+def test_what_is_wrong_is_told_by_the_whole_parser(
+    words: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        parse(words.split())
+    assert left.value.code == 2
+    assert told in capsys.readouterr().err
 
 
 def test_what_a_preview_needs_is_told_whole(run: Any, tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from remediator.domain import numbers, time_words
 
@@ -82,3 +85,9 @@ def test_true_and_false_are_no_numbers(
 ) -> None:
     told = (numbers.is_number(value), numbers.is_whole(value), numbers.as_whole(value))
     assert told == (is_number, is_whole, whole)
+
+
+@given(st.lists(st.floats(-1e9, 1e9) | st.integers(-(10**9), 10**9), min_size=1))
+def test_means_and_medians_are_those_of_the_standard_library(values: list[float]) -> None:
+    assert numbers.mean(values) == statistics.fmean(values)
+    assert numbers.median(iter(values)) == statistics.median(values)

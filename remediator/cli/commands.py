@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from remediator import __version__
 from remediator.cli.input_output import DONE, program
 from remediator.cli.options import add_catalog, add_inputs, add_json, add_policies, add_project
-from remediator.cli.parser import Commands, Parser, Run, add_member
+from remediator.cli.parser import Commands, Parser, PartialParser, Run, Unparsed, add_member
 
 _EXAMPLES = """\
 examples:
@@ -37,11 +37,22 @@ def _lazy(module: str, function: str) -> Run:
     return run
 
 
-@functools.cache  # building it takes longer than most commands take
-def build() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """What the words of a command line say; exits with one line where they say nothing.
+
+    What is wrong with them is told by the whole parser, which knows every command and option.
+    """
+    try:
+        return build(PartialParser, upto=words[0] if words else "").parse_args(words)
+    except Unparsed:
+        return build().parse_args(words)
+
+
+@functools.lru_cache(maxsize=64)  # building it takes longer than most commands take
+def build(kind: type[Parser] = Parser, *, upto: str = "") -> argparse.ArgumentParser:
+    """The parser of the whole command line, or of the groups down to the one with the command `upto`."""
     prog = program()
-    parser = Parser(
+    parser = kind(
         prog=prog,
         description="Diagnose failed Vertex AI jobs, resubmit them as your policies allow, and tell people "
         "about the rest.",
@@ -52,6 +63,8 @@ def build() -> argparse.ArgumentParser:
     for heading, add in _GROUPS.items():
         commands.begin(heading)
         add(commands)
+        if upto in commands.names:
+            break
     parser.epilog = f"{commands.listed()}\n\n{_EXAMPLES.format(prog=prog)}"
     return parser
 

@@ -29,6 +29,17 @@ class Parser(argparse.ArgumentParser):
         super().error(message)
 
 
+class Unparsed(Exception):
+    """What was written is not understood by a parser that knows some of the commands."""
+
+
+class PartialParser(Parser):
+    """A parser that may lack commands, so what is wrong is for another to tell."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Unparsed(message)
+
+
 def _known(parser: argparse.ArgumentParser) -> list[str]:
     """Every command and option below this parser: argparse has no public way to list them."""
     found: list[str] = []
@@ -46,6 +57,7 @@ class Commands:
     def __init__(self, parser: Parser) -> None:
         self._commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
         self._lines: list[str] = []
+        self.names: set[str] = set()
 
     def begin(self, heading: str) -> None:
         """The commands that follow stand under this heading."""
@@ -71,6 +83,7 @@ class Commands:
         return "\n".join(self._lines[1:])
 
     def _add(self, name: str, summary: str) -> Parser:
+        self.names.add(name)
         self._lines.append(f"  {name:<14}{summary}")
         return self._commands.add_parser(name, description=_sentence(summary))
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from statistics import fmean, median
 
 from remediator.case import Case, LogLine, Series
 from remediator.domain import Json, Source, parse_time
 from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
-from remediator.domain.numbers import is_number
+from remediator.domain.numbers import is_number, mean, median
 from remediator.job import JobFacts
 
 # A resource counts as full in a sample from here up; samples are means over a minute.
@@ -65,7 +64,7 @@ class Load:
 
     @property
     def mean(self) -> float:
-        return fmean(self.samples)
+        return mean(self.samples)
 
     @property
     def usual(self) -> float:
@@ -113,7 +112,7 @@ class Load:
     def around(self, share: float) -> tuple[float, float]:
         """The means before and after that share of the samples; there are some on both sides."""
         cut = min(len(self.samples) - 1, max(1, round(share * len(self.samples))))
-        return fmean(self.samples[:cut]), fmean(self.samples[cut:])
+        return mean(self.samples[:cut]), mean(self.samples[cut:])
 
     @property
     def reached_limit(self) -> bool:
@@ -280,7 +279,7 @@ def _metric_load(
                 )
                 for item in held
             ]
-            fullest = max(values, key=fmean)
+            fullest = max(values, key=mean)
             moments = [moment for moment, _ in held[values.index(fullest)].points]
             covered = _covered(moments, ran)
             return Load(tuple(fullest), Source.METRIC, held[0].metric, covered)
@@ -300,7 +299,7 @@ def _bytes_load(by_metric: Mapping[str, list[Series]], name: str, gib: float) ->
         return None
     values = max(
         (_fractions([v / (gib * _GIB) for _, v in item.points], scale=1.0) for item in held),
-        key=fmean,
+        key=mean,
     )
     return Load(tuple(values), Source.METRIC, held[0].metric)
 
@@ -311,7 +310,7 @@ def _received(
     reported = [_number(body.get("receivedBytesPerSecond")) for _, _, body in samples]
     rates = [rate for rate in reported if rate is not None]
     if rates:
-        return fmean(rates)
+        return mean(rates)
     for name, held in by_metric.items():
         if name.endswith(_RECEIVED):
             points = max((item.points for item in held), key=len)

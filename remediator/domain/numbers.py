@@ -1,7 +1,13 @@
-"""What is a number in a document: JSON's true and false are none, though Python counts with them."""
+"""What is a number in a document, and the middle of several.
+
+JSON's true and false are none, though Python counts with them. Means and medians are those of `statistics`,
+whose import (fractions, decimals, random numbers) is a fiftieth of a `diagnose`. Pure.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from typing import TypeGuard
 
 
@@ -20,3 +26,17 @@ def as_whole(value: object) -> int | None:
     if not is_number(value) or value != value // 1:
         return None
     return int(value)
+
+
+def mean(values: Sequence[float]) -> float:
+    """The arithmetic mean; of none, ZeroDivisionError."""
+    return math.fsum(values) / len(values)
+
+
+def median(values: Iterable[float]) -> float:
+    """The middle one, or half way between the middle two; of none, IndexError."""
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    if len(ordered) % 2:
+        return ordered[middle]
+    return (ordered[middle - 1] + ordered[middle]) / 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -330,7 +329,7 @@ class Plan:
     def digest(self) -> str:
         """What a person approves: policy, step and changes, so that another plan differs."""
         shown = [self.policy, self.step, [c.to_json() for c in self.changes]]
-        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
+        return _hex_digest(json.dumps(shown, sort_keys=True))[:16]
 
 
 _LABEL_LIMIT = (
@@ -343,4 +342,10 @@ def label_value(text: str) -> str:
     clean = re.sub(r"[^a-z0-9_-]", "-", text.lower())
     if len(clean) <= _LABEL_LIMIT:
         return clean
-    return f"{clean[:54]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{clean[:54]}-{_hex_digest(text)[:8]}"
+
+
+def _hex_digest(text: str) -> str:
+    import hashlib  # noqa: PLC0415  # it loads OpenSSL, which a diagnosis never needs
+
+    return hashlib.sha256(text.encode()).hexdigest()

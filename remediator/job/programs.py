@@ -6,7 +6,6 @@ are known to do the same work. Must not decide. Called by `Job` and its facts.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -323,6 +322,8 @@ def workload_digest(job: Document) -> str:
     Of the request without name, labels, machine, accelerator, replicas, batch size, scheduling and
     our own environment variables. Projects by id and by number are taken as one.
     """
+    import hashlib  # noqa: PLC0415  # it loads OpenSSL, which a diagnosis never needs
+
     asked = clone(job)._body
     text = json.dumps(_workload(asked), sort_keys=True, ensure_ascii=False, default=str)
     text = re.sub(r"projects/[^/\"]+/locations/", "projects/-/locations/", text)

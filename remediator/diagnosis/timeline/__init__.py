@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from statistics import median
 
 from remediator.case import Case, LogLine
 from remediator.diagnosis.lazy_patterns import Linear
@@ -32,6 +31,7 @@ from remediator.diagnosis.timeline.line_words import (
 from remediator.diagnosis.timeline.section import Fetches, Timeline
 from remediator.diagnosis.timeline.sections import sections_by_telemetry, timeline_by_log
 from remediator.domain.late_pattern import late_pattern
+from remediator.domain.numbers import median
 
 _LINES = 5_000  # of a long log, evenly sampled; chosen
 _PROGRESS = late_pattern(

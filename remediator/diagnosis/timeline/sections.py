@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
-from statistics import median
 
 from remediator.case import Case, LogLine
 from remediator.diagnosis.metrics import Usage
@@ -44,6 +43,7 @@ from remediator.diagnosis.timeline.line_words import (
 )
 from remediator.diagnosis.timeline.section import Timeline, TimelineSection
 from remediator.domain import Source
+from remediator.domain.numbers import median
 
 _TEMPLATES = 1_500  # chosen
 _LEAST_SHARE = 0.05  # of the run, below which a section is not listed; chosen
