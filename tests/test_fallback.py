@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from remediator.case import Case
-from remediator.catalog.catalog import Catalog
+from remediator.catalog.catalog import Catalog, Hardware, Service
 from remediator.diagnosis import diagnose
 from remediator.domain import (
     Action,
@@ -25,7 +25,7 @@ from remediator.domain import (
 )
 from remediator.job import Job
 from remediator.job.quota import read_quotas
-from remediator.planning import costs, plan
+from remediator.planning import costs, plan, regions
 from remediator.policy import load
 from tests.jobs import BATCH, CUSTOM, case, diagnosis, job, policies
 
@@ -379,3 +379,107 @@ def test_the_batch_quota_is_another() -> None:
     message = "The request for 16 custom_model_serving_cpus exceeds the quota limit of 8"
     done = refused(message, job(BATCH), "{wait: backoff}")  # two replicas of eight
     assert told(done)[0][:2] == ("machineType", "n1-standard-8")
+
+
+# --- another region that has what the step asks for --------------------------------------------
+
+LISTS = (
+    '{usd_per_job: 100, machine_types: ["g2-*", "a2-*"], '
+    "accelerators: [NVIDIA_L4, NVIDIA_TESLA_A100]}"
+)
+OR_ELSEWHERE = "[{accelerator: more_memory}, {location: next, accelerator: more_memory}]"
+
+
+def in_region(region: str, machine: str = "g2-standard-8", device: str = L4) -> Job:
+    spec = {"machineType": machine, "acceleratorType": device, "acceleratorCount": 1}
+    document = job(CUSTOM, jobSpec__workerPoolSpecs=[pool(spec)])
+    return replace(document, name=replace(document.name, location=region))
+
+
+def out_of_device_memory(region: str, file: str, data: str = "US") -> Plan:
+    places = {name: {"location": data} for name in EVERYWHERE}
+    return planned(in_region(region), file, cause=Cause.GPU_MEMORY, buckets=places)
+
+
+def test_next_looks_for_a_region_that_has_the_larger_accelerator() -> None:
+    assert BOOK.offered(Hardware("a2-highgpu-1g", A100, 1), "us-west1", Service.TRAINING) is False
+    done = out_of_device_memory("us-west1", text(OR_ELSEWHERE, LISTS, cause="gpu_memory"))
+    assert told(done) == [
+        ("location", "us-west1", "us-west3"),
+        ("machineType", "g2-standard-8", "a2-highgpu-1g"),
+        ("acceleratorType", L4, A100),
+    ]
+    assert BOOK.price(Hardware("a2-highgpu-1g", A100, 1), "us-west3") is not None
+    assert "way 1 (accelerator more_memory): what the job would cost in us-west1" in done.because
+
+
+def test_a_region_that_has_it_is_not_left() -> None:
+    done = out_of_device_memory("us-central1", text(OR_ELSEWHERE, LISTS, cause="gpu_memory"))
+    assert (done.location, done.entry) == ("us-central1", 1)
+
+
+@pytest.mark.parametrize("continent", ["us", "europe", "asia"])
+def test_next_leads_to_a_region_with_a_price_where_there_is_one(continent: str) -> None:
+    places = {name: {"location": continent.replace("europe", "eu")} for name in EVERYWHERE}
+    for machine, device in MACHINES:
+        for region in sorted(one for one in BOOK.offers if one.startswith(continent)):
+            held = in_region(region, machine, device)
+            done = planned(held, text("[{location: next}]", ANY), buckets=places)
+            if done.action is Action.RESUBMIT:
+                assert BOOK.price(held.pools[0].hardware, done.location) is not None
+
+
+MACHINES = [("g2-standard-8", L4), ("a2-highgpu-1g", A100), ("a2-ultragpu-1g", "NVIDIA_A100_80GB")]
+ANY = "{usd_per_job: 1000}"
+
+
+def test_next_passes_by_a_region_that_offers_it_without_a_price() -> None:
+    """What the first in order would cost nobody knows: it was taken, and refused for that."""
+    held = in_region("us-central1", *MACHINES[2])
+    (eighty,) = (pool.hardware for pool in held.pools)
+    assert BOOK.offered(eighty, "us-east4", Service.TRAINING)
+    assert BOOK.price(eighty, "us-east4") is None
+    done = planned(held, text("[{location: next}]", ANY))
+    assert (done.action, done.location) == (Action.RESUBMIT, "us-east5")
+
+
+def test_a_step_without_a_price_gives_way_to_a_later_fallback_that_fits() -> None:
+    sized = "    do:\n      - resubmit: {machine_type: sized}\n"
+    file = text(OR_ELSEWHERE, LISTS, cause="gpu_memory").replace("    do:\n", sized)
+    done = out_of_device_memory("us-west1", file)
+    assert (done.step, done.entry, done.location) == (2, 2, "us-west3")
+    assert "step 1 is passed over, what the job would cost in us-west1 is not known" in done.because
+    stays = out_of_device_memory("us-west1", file, data="US-WEST1")
+    assert (stays.action, stays.step) == (Action.ALERT, 1)
+    assert Guard.UNKNOWN_PRICE in stays.refused_by
+    assert "the data in bucket genomes is in us-west1, not in" in stays.because
+    alone = file.replace(f"      - resubmit: {{fallback: {OR_ELSEWHERE}}}\n", "")
+    assert Guard.UNKNOWN_PRICE in out_of_device_memory("us-west1", alone).refused_by
+
+
+TO_DATA = "mode: enforce\nrerun_safe: [custom]\npolicies: [{name: far, do: [{resubmit: {location: data}}]}]"
+
+
+@pytest.mark.parametrize(
+    ("data", "goes_to"),
+    [
+        ("EUROPE-WEST4", "europe-west4"),
+        ("EUR4", "europe-north1"),
+        ("EU", "europe-central2"),
+        ("ASIA1", "asia-northeast1"),
+    ],
+)
+def test_data_leads_to_the_region_of_the_input_or_into_its_multi_region(
+    data: str, goes_to: str
+) -> None:
+    places = {name: {"location": data} for name in EVERYWHERE}
+    done = planned(job(CUSTOM), TO_DATA, cause=Cause.NETWORK_LATENCY, buckets=places)
+    assert (done.action, done.location) == (Action.RESUBMIT, goes_to)
+    assert regions.covers(data.lower(), goes_to)
+
+
+def test_an_input_that_is_near_already_leaves_the_step_without_effect() -> None:
+    done = planned(job(CUSTOM), TO_DATA, cause=Cause.NETWORK_LATENCY)
+    assert (done.action, done.refused_by) == (Action.ALERT, ())
+    assert "the input is in us, where the job runs already" in done.because
+    assert "the time goes to fetching data, which a bigger machine does not shorten" in done.because

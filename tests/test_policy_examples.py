@@ -69,6 +69,16 @@ ROWS: list[tuple[str, Job, Cause, int, dict[str, tuple[Any, Any]]]] = [
             "acceleratorType": ("NVIDIA_L4", "NVIDIA_TESLA_A100"),
         },
     ),
+    (
+        "fallback.yaml",
+        L4,
+        Cause.GPU_MEMORY,
+        0,
+        {
+            "machineType": ("g2-standard-8", "a2-highgpu-1g"),
+            "acceleratorType": ("NVIDIA_L4", "NVIDIA_TESLA_A100"),
+        },
+    ),
     ("own-batch.yaml", BY_VARIABLE, Cause.GPU_MEMORY, 0, {"value": ("32", "16")}),
     ("own-batch.yaml", BY_FLAG, Cause.GPU_MEMORY, 0, {"args[1]": ("32", "16")}),
     (

@@ -326,6 +326,7 @@ def sized_pools(draft: JobDraft, now: StepContext, pools: tuple[Pool, ...]) -> J
         now.limits,
         pools,
         now.service,
+        draft.location,
         lambda hardware: _goes_on(hardware, pools[0].hardware, now, draft.location),
     )
     if isinstance(choice, NoHardware):
@@ -346,9 +347,23 @@ def _goes_on(hardware: Hardware, held: Hardware, now: StepContext, region: str) 
     )
 
 
+def goes_on_from(held: list[Hardware], now: StepContext, region: str) -> bool:
+    """Whether each of the policy's later steps that names hardware can be taken in the region, of
+    those that can be taken where the job failed."""
+    here = now.job.name.location
+    return all(
+        _can_be_taken(step, one, now, region) or not _can_be_taken(step, one, now, here)
+        for step in now.later
+        for one in held[:1]
+    )
+
+
 def _can_be_taken(step: Resubmit, held: Hardware, now: StepContext, region: str) -> bool:
     """Whether the step finds an allowed machine from there, and one that is no other generation's
-    where the step names an accelerator: a T4 attaches to N1 alone."""
+    where the step names an accelerator: a T4 attaches to N1 alone. Of a fallback one way is enough."""
+    if step.fallback:
+        ways = (step.model_copy(update={**dict(way), "fallback": None}) for way in step.fallback)
+        return any(_can_be_taken(way, held, now, region) for way in ways)
     if step.machine_type in {None, "sized"} and step.accelerator is None:
         return True
     try:

@@ -42,6 +42,8 @@ _OF_A_WAY = frozenset(
 )
 """Guards whose answer another way of the same fallback may change."""
 _LISTS = frozenset({Guard.MACHINE_TYPES, Guard.ACCELERATORS})
+_OF_HARDWARE = _LISTS | {Guard.UNKNOWN_PRICE}
+"""Guards whose answer other hardware, or the same in another region, may change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Ladder:
         passed: list[str] = []
         refusing: RefusedStep | None = None
         unlisted: Offer | None = None
+        tried_after = 0
         hopeless: tuple[int, Resubmit, Shortage] | None = None
         for number, step in steps:
             later = tuple(one.resubmit for n, one in steps if n > number)
@@ -88,6 +91,7 @@ class Ladder:
                 return self._taken(number, step.resubmit, here), passed
             except _Unlisted as without:
                 unlisted = unlisted or without.offer
+                tried_after = tried_after or (len(passed) + 1 if without.has_fallback else 0)
                 passed.append(f"step {number} is passed over, {without}")
             except _QuotaTooSmall as small:
                 hopeless = hopeless or (number, step.resubmit, small.shortage)
@@ -100,7 +104,7 @@ class Ladder:
             except StepImpossible as impossible:
                 return RefusedStep(number, impossible), passed
         if unlisted is not None:
-            return unlisted, []
+            return unlisted, passed[tried_after:] if tried_after else []
         if hopeless is not None:
             number, resubmit, short = hopeless
             offer = self._other_family(number, resubmit, short, now)
@@ -119,10 +123,13 @@ class Ladder:
         if short := _shortage(draft, now):
             raise _QuotaTooSmall(short)
         offer = self._offer(number, resubmit, draft)
-        if now.later and not resubmit.asks_for_change:
+        moves = resubmit.machine_type is not None or resubmit.accelerator is not None
+        has_fallback = moves and any(one.fallback for one in now.later)
+        if has_fallback or (now.later and not resubmit.asks_for_change):
+            guards = _OF_HARDWARE if has_fallback else _LISTS
             against = self.refusals(offer.draft, offer.cost)
-            if why := next((one.why for one in against if one.guard in _LISTS), ""):
-                raise _Unlisted(offer, why)
+            if why := next((one.why for one in against if one.guard in guards), ""):
+                raise _Unlisted(offer, why, has_fallback=has_fallback)
         return offer
 
     def _offer(self, number: int, resubmit: Resubmit, draft: JobDraft) -> Offer:
@@ -198,11 +205,13 @@ class Ladder:
 
 
 class _Unlisted(StepHasNoEffect):  # never leaves this module
-    """The same job again is on what a list forbids: only a step that changes that can help."""
+    """The step leads to hardware that a list forbids or that has no price. After the same job again any
+    step that changes it can help; after one that names hardware a later `fallback` (`has_fallback`)."""
 
-    def __init__(self, offer: Offer, why: str) -> None:
+    def __init__(self, offer: Offer, why: str, *, has_fallback: bool) -> None:
         super().__init__(why)
         self.offer = offer
+        self.has_fallback = has_fallback
 
 
 class _QuotaTooSmall(StepHasNoEffect):  # never leaves this module

@@ -43,7 +43,7 @@ def resubmission_words(draft: JobDraft, cost: Cost, not_before: datetime | None)
 
 
 def will_not_help(inputs: PlanInputs) -> str:
-    """For a policy without steps: why nothing is run again, and what that would have cost."""
+    """Why the cause is one that running again does not help, and what that would have cost; empty: it may."""
     verdict = inputs.diagnosis.verdict
     text = _BIGGER_IS_NO_HELP.get(verdict, "")
     if verdict in NEVER_RETRIED:
@@ -53,7 +53,7 @@ def will_not_help(inputs: PlanInputs) -> str:
     usd = (rate or 0.0) * (ran or 0.0) / 3600
     if text and usd >= _A_CENT:
         text += f"; a retry would have cost about ${usd:.2f} for nothing"
-    return text or "the policy only alerts"
+    return text
 
 
 _BIGGER_IS_NO_HELP = {

@@ -172,10 +172,15 @@ class _Planning:
             cannot = f"step {found.number} cannot be taken: {found.impossible}"
             explained = (*explained, *(skipped or (cannot,)))
             return self._refused(policy, limits, explained, found.number, found.impossible)
-        taken = bool(policy.do)
-        because = "every step of the policy is taken" if taken else will_not_help(self.inputs)
-        text = "; ".join([*skipped, because])
+        text = "; ".join([*skipped, self._why_nothing(policy)])
         return self._nothing(policy.name, explained, text, policy, limits)
+
+    def _why_nothing(self, policy: Policy) -> str:
+        """Why the policy comes to nothing, besides what each of its steps says."""
+        if any(one.policy == policy.name for one in self.inputs.attempts):
+            return "every step of the policy is taken"
+        left = "no step of the policy fits" if policy.do else "the policy only alerts"
+        return will_not_help(self.inputs) or left
 
     def _step_context(self, limits: Limits, root: str = "") -> StepContext:
         """What a step is applied to."""

@@ -1,13 +1,13 @@
 """Where a job may move: the regions that its model, data, keys and network can follow to.
 
-Owns the geography of buckets (regions, dual and multi-regions) and what holds a job where it is.
-Must not weigh limits other than the list of allowed regions that `next` walks through. Called by
-`steps` alone.
+Owns the geography of buckets (regions, dual and multi-regions), what holds a job where it is, and the
+order in which `next` walks through the allowed regions. What the step would run on in a region is
+asked of `hardware`. Called by `steps` alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog, Hardware, Service
@@ -40,10 +40,21 @@ class TargetRegion:
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """Why the job stays; `pinned`: by a persistent resource, a reservation or a network."""
+    """Why the job stays; `pinned`: by a persistent resource, a reservation or a network. `is_there`: it
+    is where it is to go."""
 
     why: str
     pinned: bool = False
+    is_there: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Suitability:
+    """How well a step can be taken in a region: `why_not` at all (empty: it can), else its `rank`, the
+    best 0."""
+
+    why_not: str = ""
+    rank: int = 0
 
 
 def target(
@@ -54,14 +65,30 @@ def target(
     allowed: tuple[str, ...] | None,
     hardware: tuple[Hardware, ...],
     service: Service,
+    suitability: Callable[[str], Suitability],
 ) -> TargetRegion | Stuck:
-    """The region that `asked` (`next`, `data` or a name) leads to, or why there is none."""
+    """The region that `asked` (`next`, `data` or a name) leads to, or why there is none.
+
+    `hardware` is what the job runs on; `next` asks for the `suitability` of each region that the job
+    can follow to, and takes the first of the best.
+    """
     here = case.job.name.location
     if asked == "data":
-        return _to_data(case, hardware, catalog, service)
+        return _to_data(case, hardware, catalog, service, allowed, suitability)
     if asked != "next":
         held = _held(case, asked) if asked != here else None
         return held or TargetRegion(asked, _doubts(asked, hardware, catalog, service))
+    return _to_next(case, history, catalog, allowed, suitability)
+
+
+def _to_next(
+    case: Case,
+    history: History,
+    catalog: Catalog,
+    allowed: tuple[str, ...] | None,
+    suitability: Callable[[str], Suitability],
+) -> TargetRegion | Stuck:
+    here = case.job.name.location
     tried = {here, *(str(change.after) for a in history.attempts for change in a.changes
                      if change.field == "location")}  # fmt: skip
     known = sorted(catalog.offers)
@@ -71,19 +98,34 @@ def target(
         # Nobody named the regions: what the job reads and writes may have to stay in this part of
         # the world, and of what its program opens by itself nothing is known.
         after = [region for region in after if _continent(region) == _continent(here)]
+    after = [r for r in after if r not in tried and (allowed is None or matches_any(allowed, r))]
+    return _best(after, case, suitability)
+
+
+def _best(
+    candidates: Sequence[str], case: Case, suitability: Callable[[str], Suitability]
+) -> TargetRegion | Stuck:
+    """Of the regions that the job can follow to, the first of those that suit the step best."""
     reasons: list[Stuck] = []
-    for region in after:
-        if region in tried or (allowed is not None and not matches_any(allowed, region)):
-            continue
-        if any(catalog.offered(h, region, service) is False for h in hardware):
-            continue
+    unsuited = ""
+    found: list[tuple[int, str]] = []
+    for region in candidates:
         held = _held(case, region)
-        if held is None:
-            return TargetRegion(region)
-        reasons.append(held)
+        if held is not None:
+            reasons.append(held)
+            continue
+        suits = suitability(region)
+        if suits.why_not:
+            unsuited = unsuited or f"{region}: {suits.why_not}"
+            continue
+        found.append((suits.rank, region))
+    if found:
+        return TargetRegion(min(found, key=lambda one: one[0])[1])
+    if unsuited:
+        return Stuck(f"no region that the job can follow to has what it needs ({unsuited})")
     if reasons:
         return reasons[0]
-    return Stuck(f"no other allowed region offers what the job runs on in {here}")
+    return Stuck(f"no other allowed region is known to the job in {case.job.name.location}")
 
 
 def _continent(region: str) -> str:
@@ -92,21 +134,31 @@ def _continent(region: str) -> str:
 
 
 def _to_data(
-    case: Case, hardware: tuple[Hardware, ...], catalog: Catalog, service: Service
+    case: Case,
+    hardware: tuple[Hardware, ...],
+    catalog: Catalog,
+    service: Service,
+    allowed: tuple[str, ...] | None,
+    suitability: Callable[[str], Suitability],
 ) -> TargetRegion | Stuck:
     buckets = case.job.input_buckets
     known = {case.buckets[b].lower() for b in buckets if case.buckets.get(b)}
     if not known:
-        return Stuck("where the input lives is not known")
+        return Stuck("where the input lives is not known", is_there=not buckets)
     if all(covers(place, case.job.name.location) for place in known):
-        return Stuck(f"the input is in {_listed(known)}, where the job runs already")
-    if len(known) > 1:
+        why = f"the input is in {_listed(known)}, where the job runs already"
+        return Stuck(why, is_there=True)
+    inside = [r for r in catalog.offers if all(covers(place, r) for place in known)]
+    single = sorted(known - _MULTI_REGIONS.keys())
+    if len(single) > 1 or (not single and not inside):
         return Stuck(f"the input lives in several places: {_listed(known)}")
-    (place,) = known
-    if place in _MULTI_REGIONS:
-        return Stuck(f"the input lives in {place.upper()}, which is not a single region")
-    held = _held(case, place)
-    return held or TargetRegion(place, _doubts(place, hardware, catalog, service))
+    if single:
+        held = _held(case, single[0])
+        return held or TargetRegion(single[0], _doubts(single[0], hardware, catalog, service))
+    # A region inside a multi-region is as near to its data as any other: one that the lists name, then
+    # the one that suits best.
+    listed = [r for r in inside if allowed is None or matches_any(allowed, r)] or inside
+    return _best(sorted(listed), case, suitability)
 
 
 def _doubts(

@@ -64,11 +64,8 @@ class _Sizing:
     limits: Limits
     held: Hardware
     service: Service
+    region: str
     goes_on: Callable[[Hardware], bool]
-
-    @property
-    def region(self) -> str:
-        return self.case.job.name.location
 
     @property
     def batch(self) -> int | None:
@@ -133,18 +130,20 @@ def choose(
     limits: Limits,
     pools: tuple[Pool, ...],
     service: Service,
+    region: str,
     goes_on: Callable[[Hardware], bool] = lambda _: True,
 ) -> Choice | NoHardware:
     """The cheapest change that will do, or why the evidence does not name one.
 
-    `goes_on`: whether the policy's next steps can still be taken from a machine.
+    `region` is where the job is to run; `goes_on`: whether the policy's next steps can still be taken
+    from a machine.
     """
     held = pools[0].hardware
     if catalog.machine(held.machine) is None:
         return NoHardware(
             f"{held.machine} is not in the catalogue, so nothing can be sized from it"
         )
-    sizing = _Sizing(case, diagnosis, history, catalog, limits, held, service, goes_on)
+    sizing = _Sizing(case, diagnosis, history, catalog, limits, held, service, region, goes_on)
     way = _BY_CAUSE.get(diagnosis.verdict)
     if way is None:
         return NoHardware(f"{diagnosis.verdict.value} says nothing about the size that is needed")

@@ -6,6 +6,7 @@ weigh limits (see `guards`) or money (see `costs`). Called by the planner alone.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -26,8 +27,9 @@ from remediator.planning import halving, regions
 from remediator.planning.components import change_tasks
 from remediator.planning.costs import longest_run
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
-from remediator.planning.hardware import change_hardware, target_pools
+from remediator.planning.hardware import change_hardware, goes_on_from, target_pools
 from remediator.planning.resume import carried, resume_rows
+from remediator.planning.sizing import is_permitted
 from remediator.policy.quantities import MOST_DISK_GB
 from remediator.policy.steps import Resubmit
 
@@ -41,7 +43,8 @@ def apply(step: Resubmit, now: StepContext) -> JobDraft:
     if now.job.kind is JobKind.PIPELINE:
         draft = _caching_on(draft, now)
     asked = step.model_dump(exclude_none=True)
-    for key, change in _ROWS.items():
+    rows: Mapping[str, _Row] = {"location": functools.partial(_location, step), **_ROWS}
+    for key, change in rows.items():
         if key not in asked or (key == "output" and step.output == "same"):
             continue
         own_way = key in {"spot", "strategy"} and now.job.batch_strategy_paths
@@ -51,15 +54,21 @@ def apply(step: Resubmit, now: StepContext) -> JobDraft:
         if not own_way and key not in now.job.changeable:
             raise StepImpossible(_NO_SUCH_FIELD.get((now.job.kind, key), _not_legal(now, key)))
         draft = change(draft, getattr(step, key), now)
-    hardware = [key for key in ("machine_type", "accelerator") if key in asked]
-    if hardware:
-        if not set(hardware) <= now.job.changeable:
-            raise StepImpossible(_not_legal(now, hardware[0]))
-        in_tasks = now.job.kind is JobKind.PIPELINE
-        draft = (change_tasks if in_tasks else change_hardware)(draft, step, now)
+    draft = _on_its_hardware(draft, step, now)
     if step.strategy == _FLEX_START and (why := _not_for_flex_start(draft.job)):
         raise StepImpossible(why)
     return draft
+
+
+def _on_its_hardware(draft: JobDraft, step: Resubmit, now: StepContext) -> JobDraft:
+    """The draft on the machines and accelerators that the step names, in the draft's region."""
+    named = [key for key in ("machine_type", "accelerator") if getattr(step, key) is not None]
+    if not named:
+        return draft
+    if not set(named) <= now.job.changeable:
+        raise StepImpossible(_not_legal(now, named[0]))
+    in_tasks = now.job.kind is JobKind.PIPELINE
+    return (change_tasks if in_tasks else change_hardware)(draft, step, now)
 
 
 def _not_legal(now: StepContext, key: str) -> str:
@@ -107,7 +116,7 @@ def _caching_on(draft: JobDraft, now: StepContext) -> JobDraft:
 # --- the other rows -------------------------------------------------------------------------------
 
 
-def _location(draft: JobDraft, asked: str, now: StepContext) -> JobDraft:
+def _location(step: Resubmit, draft: JobDraft, asked: str, now: StepContext) -> JobDraft:
     hardware = tuple(pool.hardware for pool in now.job.pools)
     to = regions.target(
         asked,
@@ -117,14 +126,38 @@ def _location(draft: JobDraft, asked: str, now: StepContext) -> JobDraft:
         now.limits.locations,
         hardware,
         now.service,
+        lambda region: _suitability(step, draft, now, region),
     )
     if isinstance(to, regions.Stuck):
+        if to.is_there:
+            raise StepHasNoEffect(to.why)
         raise StepImpossible(to.why, Guard.PINNED if to.pinned else Guard.INCOMPATIBLE)
     if to.region == draft.location:
         return draft.note(f"the job is in {to.region} already")
     change = Change("location", draft.location, to.region)
     moved = replace(draft, location=to.region, changes=(*draft.changes, change))
     return moved.note(*to.notes)
+
+
+def _suitability(
+    step: Resubmit, draft: JobDraft, now: StepContext, region: str
+) -> regions.Suitability:
+    """What the step would run on in the region: whether it is to be had there, then whether the lists
+    and the price let it, then whether the policy's later steps can be taken from there."""
+    try:
+        there = _on_its_hardware(replace(draft, location=region), step, now)
+    except (StepImpossible, StepHasNoEffect) as why:
+        return regions.Suitability(str(why))
+    held = [pool.hardware for pool in there.job.pools]
+    for hardware in held:
+        if now.catalog.offered(hardware, region, now.service) is False:
+            device = hardware.accelerator or hardware.machine
+            return regions.Suitability(f"{device} is not offered there for {now.service.value}")
+    permitted = all(is_permitted(hardware, now.limits) for hardware in held)
+    priced = all(now.catalog.price(hardware, region) is not None for hardware in held)
+    if not (permitted and priced):
+        return regions.Suitability(rank=2)
+    return regions.Suitability(rank=0 if goes_on_from(held, now, region) else 1)
 
 
 _ONE_REQUEST = frozenset({Cause.REQUEST_TOO_LARGE, Cause.ACCELERATOR_MISSING, Cause.GPU_MEMORY})
@@ -342,7 +375,6 @@ def _output(draft: JobDraft, _: str, now: StepContext) -> JobDraft:
 
 _Row = Callable[[JobDraft, Any, StepContext], JobDraft]
 _ROWS: Mapping[str, _Row] = {
-    "location": _location,
     "replicas": _replicas,
     "batch_size": _batch_size,
     "timeout": _timeout,
@@ -356,5 +388,5 @@ _ROWS: Mapping[str, _Row] = {
     "rows": _rows,
     "output": _output,
 }
-"""Rows of the table but for `machine_type` and `accelerator`, which are one decision, and `wait`,
-which changes nothing. The place is settled first: what is offered depends on it."""
+"""Rows of the table but for `location`, which is settled first, since what is offered depends on it;
+`machine_type` and `accelerator`, which are one decision; and `wait`, which changes nothing."""

@@ -124,7 +124,8 @@ An accelerator stays as it is (type, number, memory of each device) unless the s
 `accelerator`, or the cause is `gpu_memory` or `accelerator_missing`; on a machine with built-in GPUs
 `machine_type: bigger` has no effect. A step that asks for a change and changes nothing is passed over; so is one
 that asks for none (a wait, the same again) where a list forbids what the job runs on and a later step leads
-to what the lists allow.
+to what the lists allow. A step that names `machine_type` or `accelerator` and leads to what a list forbids, or
+to what has no price in the region, gives way to a later `fallback` of which one way fits.
 `bigger`, `more_memory` and `sized` go on in another family where the job's own ends, by price, and
 the plan says so; `sized` leaves the family for a fifth less where the later steps stay possible. What
 a message wanted in one piece bounds what is tried; what no machine has (`no_machine`), a program's own
@@ -180,7 +181,7 @@ _EXAMPLES = """\
 ## Examples
 
 Each is a whole file that `validate` takes, and the tests run: [fallback](examples/policies/fallback.yaml)
-(another place, machine, or way to get one), [spot](examples/policies/spot.yaml) (cheap first, then on
+(another place, machine, or way to get one; `location: data`), [spot](examples/policies/spot.yaml) (cheap first, then on
 demand), [own batch](examples/policies/own-batch.yaml) (`env`, `args`, `max_usd`),
 [exit codes](examples/policies/exit-codes.yaml) (`retry_exit_codes`),
 [time and disk](examples/policies/time-and-disk.yaml) (`timeout: sized`, `disk`),

@@ -116,8 +116,9 @@ class Placement(PolicyPart):
     )
     location: Location | None = Field(
         default=None,
-        description="A name, `next` (of the allowed ones; in the same part of the world, unless "
-        "`limits.locations` names others) or `data` (where the input lives); refused with the reason "
+        description="A name, `next` (of the allowed ones, the next that has what the step would run on, "
+        "at a known price; in the same part of the world, unless `limits.locations` names others) or "
+        "`data` (where the input lives; of a multi-region, a region inside it); refused with the reason "
         "where model, data, keys or network cannot follow.",
     )
     strategy: Strategy | None = Field(

@@ -261,8 +261,6 @@ IMPOSSIBLE: list[tuple[dict[str, Any], dict[str, Any], str, Guard, str]] = [
      Guard.INCOMPATIBLE, "the managed dataset is in us-central1 and cannot be used in us-east1"),
     (CUSTOM, {}, "{location: europe-west4}", Guard.INCOMPATIBLE,
      "the data in bucket genomes is in us, not in europe-west4"),
-    (CUSTOM, {}, "{location: data}", Guard.INCOMPATIBLE,
-     "the input is in us, where the job runs already"),
     (CUSTOM, {"jobSpec__baseOutputDirectory": None}, "{output: attempt}", Guard.INCOMPATIBLE,
      "the job names no base output directory"),
     (TRAINING, {"trainingTaskDefinition": "gs://x/automl_image_1.0.0.yaml"}, "{}",

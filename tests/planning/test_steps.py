@@ -461,7 +461,7 @@ def test_a_step_that_cannot_be_taken_refuses_and_says_why(
 PASSED_OVER: dict[str, tuple[Job, str, Cause, str]] = {
     "batch size of one": (
         job(BATCH, manualBatchTuningParameters__batchSize=1), "batch_size: halve", Cause.GPU_MEMORY,
-        "the batch size is 1 already; every",
+        "the batch size is 1 already; no step",
     ),
     "batch size that it has": (
         job(BATCH, manualBatchTuningParameters__batchSize=4), "batch_size: 4", Cause.GPU_MEMORY,

@@ -38,9 +38,8 @@ def _choice(
     found = case(document, earlierJobs=list(earlier)) if earlier else case(document)
     pools = found.job.pools
     verdict = diagnosis(document, cause, needs=needs)
-    return sizing.choose(
-        found, verdict, history or History(), BOOK, limits, pools, found.job.service
-    )
+    place, service = found.job.name.location, found.job.service
+    return sizing.choose(found, verdict, history or History(), BOOK, limits, pools, service, place)
 
 
 def _machine(*asked: Any, **more: Any) -> str:
