@@ -313,10 +313,12 @@ class Recording:
             code = process.wait(timeout=20)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-        # unshare cannot end itself by the SIGKILL that ended its child: it says so and exits with 1
-        own = [line for line in self.lines if not line[2].startswith(UNSHARE_KILLED)]
-        if len(own) < len(self.lines):
-            self.lines, code = own, -signal.SIGKILL
+        # unshare cannot end itself by the SIGKILL that ended its child: it says so and exits with 1,
+        # behind the last line of the program where that one was not ended
+        own = [(*x[:2], x[2].split(UNSHARE_KILLED)[0]) for x in self.lines]
+        if own != self.lines:
+            kept = [new for new, old in zip(own, self.lines, strict=True) if new[2] or not old[2]]
+            self.lines, code = kept, -signal.SIGKILL
         return code
 
     def answers(self, t0: float) -> dict:
