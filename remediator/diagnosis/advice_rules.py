@@ -179,6 +179,45 @@ RULES: tuple[AdviceRule, ...] = (
         "https://cloud.google.com/artifact-registry/docs/docker/troubleshoot",
     ),
     _rule(
+        (Cause.INVALID_CONFIG, Cause.ACCELERATOR_MISSING),
+        r"\b(?P<library>lib(?:cuda|nvidia-[\w-]{1,30}|nvcuvid)\.so[.\d]{0,12})",
+        "{library} belongs to NVIDIA's driver, which a machine with a GPU brings: give the job an accelerator, or let the code run without.",
+        f"{_VERTEX}/training/configure-compute#specifying_gpus",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"\b(?P<library>lib[\w.+-]{1,80}\.so[.\d]{0,12})[^|]{0,40}(?:cannot open|no such)|\b(?P<header>[\w./+-]{1,80}\.(?:h|hh|hpp|hxx|cuh))\b[^|]{0,20}(?:no such|not found)|cannot find -l(?P<link>[\w+-]{1,60})",
+        "The image has no {library|header|link}: install the system package that brings it, and build the image anew.",
+        f"{_VERTEX}/training/create-custom-container",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"(?:no such file or directory: ['\"](?P<program>[\w.+-]{1,80})['\"]|no executable found[^|]{0,20}['\"](?P<program2>[\w.+-]{1,80})['\"]|(?P<program3>[\w.+-]{2,80}): (?:command )?not found|dependency ['\"](?P<program4>[\w.+-]{1,80})['\"] not found|provided by ['\"](?P<program5>[\w.+-]{1,80})['\"])",
+        "The image has no {program|program2|program3|program4|program5}: install it there (on PATH, where it is a program), or name where it is.",
+        f"{_VERTEX}/training/create-custom-container",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"(?P<file>[\w./-]{0,160}\w\.(?:conf|cfg|cnf|ini|toml|properties|vcl|ya?ml))['\"]?(?::(?P<line>\d{1,7})|[^|]{0,30}?\bline:? (?P<line2>\d{1,7}))",
+        "Correct {file} at line {line|line2}, as the message says; the job can never run with it.",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"\bline (?P<line>\d{1,7}) (?:in file|of|in) ['\"]?(?P<file>/[\w./-]{2,160})",
+        "Correct {file} at line {line}, as the message says; the job can never run with it.",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"^KeyError: ['\"](?P<name>[A-Z][A-Z0-9_]{2,60})['\"]$|(?P<name2>[A-Z][A-Z0-9_]{2,60}) not found\W[^|]{0,30}\benv",
+        "Set {name|name2} in the job's environment (containerSpec.env).",
+        f"{_VERTEX}/training/code-requirements#environment-variables",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"\b(?:unknown|unrecogni[sz]ed|invalid|bad|undefined|undeclared)(?: [\w-]{1,20}){0,2} (?:directive|option|flag|switch|variable|setting|key|backend|command|field|task)[:\s]{1,3}['\"`]?(?P<name>[\w./=-]{1,80})",
+        "Correct {name} in the program's settings or arguments: this version does not know it.",
+    ),
+    _rule(
         Cause.INVALID_CONFIG,
         r"environment variables? ['\"`]?(?P<name>[A-Z][A-Z0-9_]{2,60})|(?P<name2>[A-Z][A-Z0-9_]{2,60}): unbound variable",
         "Set {name|name2} in the job's environment (containerSpec.env).",
@@ -241,6 +280,17 @@ RULES: tuple[AdviceRule, ...] = (
     ),
     _rule(
         Cause.BAD_INPUT,
+        r"(?P<path>/[^\s:'\",]{2,300}): no such file",
+        "There is no {path} in the container: bring the file there (a bucket is at /gcs/BUCKET), or name where it is.",
+        f"{_VERTEX}/training/code-requirements#fuse",
+    ),
+    _rule(
+        Cause.BAD_INPUT,
+        r"(?P<path>/[\w.+-]{1,80}/[^\s:'\",;)\]]{1,300})['\"]?(?::|[^|]{0,40}?\bline )(?P<line>\d{1,9})\b",
+        "Look at {path}, line {line}: fix it or leave it out, and see whether others are like it.",
+    ),
+    _rule(
+        Cause.BAD_INPUT,
         r"(?:column|field|feature|key)s? ['\"\[(]{1,3}(?P<column>[\w .-]{1,60})['\"\])]{1,3}[^|]{0,60}(?:not found|missing|does not exist|not in|unseen)|(?:missing|keyerror:) ['\"](?P<column2>[\w .-]{1,60})['\"]",
         "Give the input the field {column|column2}, or name the one that it has instead.",
     ),
@@ -253,6 +303,11 @@ RULES: tuple[AdviceRule, ...] = (
         Cause.BAD_INPUT,
         r"(?:source|file|input|image|open(?:ing)?) ['\"](?P<path>[^'\"]{3,300})['\"]",
         "Look at {path}: it is not whole, or not of the format that the code expects.",
+    ),
+    _rule(
+        Cause.BAD_INPUT,
+        r"(?:^|[^/:\w])(?P<path>/[\w.+-]{1,80}/[^\s:'\",;)\]]{1,300}\w)",
+        "Look at {path}: it is not whole, or not of the format that the program expects.",
     ),
     # --- code ---------------------------------------------------------------------------------------
     _rule(
@@ -381,6 +436,11 @@ def advice_with_needs(cause: Cause, needs: Needs, frame: Frame | None) -> str | 
         return (
             f"It asked for {bytes_words(needs.wanted.bytes)} of {where} memory at once: see that this "
             "is meant, and build it in pieces where it can be."
+        )
+    if cause is Cause.BAD_INPUT and frame is not None:
+        return (
+            f"Look at what {frame.file} reads or converts at line {frame.line}: it is not whole, or not of the "
+            "form that is expected there. Running it again changes nothing."
         )
     if cause is Cause.USER_CODE_ERROR and frame is not None:
         inside = f", in {frame.function}" if frame.function else ""

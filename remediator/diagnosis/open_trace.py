@@ -6,10 +6,16 @@ whose frames they stand in. `structure` feeds it the lines. Pure.
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 
 from remediator.case import LogLine
-from remediator.diagnosis.stack_frames import STARTS_A_DEVICE, WAITING_FRAME, is_own
+from remediator.diagnosis.stack_frames import (
+    STARTS_A_DEVICE,
+    WAITING_FRAME,
+    function_words,
+    is_compiled,
+    is_own,
+)
 from remediator.domain import Frame
 from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
@@ -30,6 +36,8 @@ class Raised:
     message: str
     depth: int = 0
     handled: bool = False
+    below: str = ""
+    """The functions below the last frame of the user's own, `folder/module.function` each, divided by blanks."""
 
     @property
     def text(self) -> str:
@@ -62,6 +70,7 @@ class LogItem:
 _STOPPED = late_pattern(
     r"(?:^|\.)(?:SystemExit|KeyboardInterrupt|SoftTimeLimitExceeded|TimeLimitExceeded|WorkerTimeout|GreenletExit)$"
 )
+_CALLED = 12  # frames below the user's own call that are kept; chosen
 _INNERMOST = 15  # frames in which a program that is stopped shows whether it waits; chosen
 
 
@@ -107,7 +116,7 @@ class OpenTrace:
 
     def places(self) -> None:
         """Where the frames read so far stand: the user's own, and the innermost."""
-        own = [one for one in self.frames if is_own(one.file)]
+        own = [one for one in self.frames if is_own(one.file) and not is_compiled(one)]
         # The exception that ended it speaks of its own frames; a chain's older ones are the fallback.
         if own:
             self.own = own[0] if self.fatal else own[-1]
@@ -116,12 +125,18 @@ class OpenTrace:
             innermost = self.frames[:_INNERMOST] if self.fatal else self.frames[-_INNERMOST:]
             waits = any(WAITING_FRAME.search(f"{one.file} {one.function}") for one in innermost)
             self.stood_in = "network" if waits else "code"
+            last = max(
+                (i for i, one in enumerate(self.frames) if own and one is own[-1]), default=-1
+            )
+            newest = self.raised[self.newest] if self.raised else None
+            if newest is not None and not newest.below and not self.fatal:
+                called = self.frames[last + 1 :][-_CALLED:]
+                below = " ".join(map(function_words, called))
+                self.raised[self.newest] = replace(newest, below=below)
 
     def links(self, *, cause: bool) -> None:
         if self.raised:
-            self.raised[-1] = Raised(
-                self.raised[-1].name, self.raised[-1].message, handled=not cause
-            )
+            self.raised[-1] = replace(self.raised[-1], handled=not cause)
         self.message_lines = -1
 
     def goes_on(self, text: str) -> None:
@@ -129,7 +144,7 @@ class OpenTrace:
         last = self.raised[self.newest]
         if len(last.message) + len(text) < MESSAGE_CHARS:
             joined = f"{last.message} {text}" if last.message else text
-            self.raised[self.newest] = Raised(last.name, joined, handled=last.handled)
+            self.raised[self.newest] = replace(last, message=joined)
         self.message_lines += 1
 
     def caused_by(self, name: str, message: str) -> None:
@@ -145,10 +160,7 @@ class OpenTrace:
             self.ends_with("Traceback", "")
         if not self.raised:
             return None
-        newest = [
-            Raised(one.name, one.message, depth, one.handled)
-            for depth, one in enumerate(reversed(self.raised))
-        ]
+        newest = [replace(one, depth=depth) for depth, one in enumerate(reversed(self.raised))]
         frame = self.own or self.deepest
         traced = frame is not None or self.padded or cut_in is not None
         stood = self.stood_in if _STOPPED.search(newest[0].name) else ""

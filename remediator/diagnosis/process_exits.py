@@ -8,11 +8,11 @@ empty log says nothing; a kubelet that killed for memory says OOMKilled. Pure; c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from remediator.diagnosis.complaints import cause_of_line
 from remediator.diagnosis.metrics import Load
-from remediator.diagnosis.texts.case_text import SERVICE_AUTHOR, CaseText
+from remediator.diagnosis.texts.case_text import SERVICE_AUTHOR
 from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
@@ -26,13 +26,12 @@ _INIT = late_pattern(
     r"\b(?:dumb-init|tini|catatonit|s6-svscan|supervisord|docker-init|torchrun|accelerate|mpirun|horovodrun|deepspeed|ray|dask|spark-submit|gunicorn|celery|nextflow|snakemake|honcho|foreman)\b|torch\.distributed|&\s*$|& wait\b"
 )
 _PIPES = late_pattern(r"\"-\"|'-'|\bstdin\b|\bstandard input\b|\bpipe\b")
-_WORDS_OF_USE = late_pattern(
-    r"usage|unrecogni[sz]ed|unknown (?:option|argument|command|flag)|not set|must be|required|unbound",
-    re.IGNORECASE,
+_SHELL = late_pattern(
+    r"^(?:\S*/)?(?:ba|da|z|k)?sh (?:-\w+ ){0,3}-\w*c (?:\s*set -\S+(?: pipefail)?[;\n]\s*)?(?:exec )?"
 )
-_WORDS_OF_DATA = late_pattern(
-    r"\b(?:missing|no such|not found|n[o']t exist|no [^.:]{1,60} found|find|could not open|locate|open(?:ing)?|load(?:ing)? (?:data|file|language|index)|empty|corrupt|truncated|malformed|mismatch|different|duplicate|unsorted|unexpected (?:end|eof|value|token)|parse|invalid (?:row|record|line|file|data|format|value)|line \d+)\b",
-    re.IGNORECASE,
+_OWN_PROGRAM = late_pattern(
+    r"^\S*\b(?:python|pypy|Rscript|R|node|deno|bun|java|scala|ruby|perl|php|lua|julia|ghc|runghc|dotnet|sh|bash|make|tclsh|octave|guile|sbcl|erl|awk|gawk)[\d.]*(?:\s|$)"
+    r"|^(?:\./|/app/|/src/|/home/|/opt/app)|\.(?:py|R|jl|js|rb|pl|sh|jar|m|lua|tcl|php)(?:\s|$)"
 )
 _QUOTED = 200  # characters; chosen
 _TOO_FEW_WORDS = 3  # in a last line, to say anything; chosen
@@ -66,7 +65,7 @@ def exit_evidence(
     elif status == _CHILD_KILLED:
         yield from _child_killed(reading)
     elif not _LEAST_OF_SHELL <= status <= _MOST_OF_SIGNALS:
-        yield from _gave_up(reading)
+        yield from _gave_up(job, reading)
 
 
 def _child_killed(reading: TextEvidence) -> Iterator[WeightedEvidence]:
@@ -182,7 +181,7 @@ def _crashed(reading: TextEvidence, limit: OwnLimit | None) -> Iterator[Weighted
     )
 
 
-def _gave_up(reading: TextEvidence) -> Iterator[WeightedEvidence]:
+def _gave_up(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
     """A program that ends with a status of its own choice said why in its last line, or said nothing."""
     words = reading.last_words
     if words is None or any(
@@ -192,7 +191,7 @@ def _gave_up(reading: TextEvidence) -> Iterator[WeightedEvidence]:
     if _PIPES.search(words.text) or len(words.text.split()) < _TOO_FEW_WORDS:
         # It heard of a failure from another process.
         return
-    cause = _meaning(words)
+    cause = cause_of_line(words.text, installed=_runs_installed(job))
     says = f'{words.author} ends with: "{words.text[:_QUOTED]}"'
     yield weighted_evidence(
         cause,
@@ -214,10 +213,10 @@ def _gave_up(reading: TextEvidence) -> Iterator[WeightedEvidence]:
         )
 
 
-def _meaning(words: CaseText) -> Cause:
-    if _WORDS_OF_USE.search(words.text):
-        return Cause.INVALID_CONFIG
-    return Cause.BAD_INPUT if _WORDS_OF_DATA.search(words.text) else Cause.USER_CODE_ERROR
+def _runs_installed(job: Job) -> bool:
+    """Whether the job starts programs of its image alone, no script and no binary of its own."""
+    first = [_SHELL.sub("", " ".join(one)) for one in job.first_processes]
+    return bool(first) and not any(map(_OWN_PROGRAM.search, first))
 
 
 def _is_status(found: WeightedEvidence) -> bool:

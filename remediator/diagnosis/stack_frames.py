@@ -77,6 +77,20 @@ def is_own(file: str) -> bool:
     return _NOT_OWN.search(file) is None
 
 
+def is_compiled(frame: Frame) -> bool:
+    """A function of a module that Cython compiled: it bears the module's name (`av.error.err_check` in av/error.py)."""
+    module = frame.file.rpartition(".")[0].replace("/", ".")
+    return "." in module and f"{frame.function}".startswith(f"{module}.")
+
+
+def function_words(frame: Frame) -> str:
+    """`folder/module.function`: what a library's frame says of what it was about."""
+    folder, _, name = frame.file.strip("<>").rpartition("/")
+    module = name.rpartition(".")[0] or name
+    function = (frame.function or "").rpartition(".")[2]
+    return f"{folder.rpartition('/')[2]}/{module}.{function}".replace(" ", ".")
+
+
 def frame_of(found: re.Match[str]) -> Frame:
     """The frame that a match of `FRAME` tells."""
     return Frame(found["file"], int(found["line"]), (found["function"] or "").strip() or None)

@@ -66,6 +66,8 @@ class CaseText:
     stood_in: str = ""
     cut_in: str | None = None
     """Of a traceback that was cut off before its exception: where it stands; None: it is whole."""
+    below: str = ""
+    """Of an exception: the library's functions in which it was raised (`Raised.below`)."""
 
 
 def clean(text: str) -> str:

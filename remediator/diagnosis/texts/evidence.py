@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from remediator.diagnosis.complaints import cause_of_exception, reads_settings
 from remediator.diagnosis.matching import (
     quote_of,
     signature,
@@ -121,9 +122,37 @@ def signatures_of(case_text: CaseText) -> tuple[Signature, ...]:
     if case_text.chain and _STATUS.search(case_text.text) and not CLIENTS.match(case_text.text):
         # What a library calls an invalid argument is one of its functions', not the job's.
         rows = tuple(row for row in rows if row.id != _ARGUMENT)
+    if case_text.chain:
+        rows = _rows_of_exception(case_text, rows)
     if case_text.traced and not any(row.id == _TRACED for row in rows):
         rows = (*rows, signature(_TRACED))
     return rows
+
+
+def _rows_of_exception(case_text: CaseText, rows: tuple[Signature, ...]) -> tuple[Signature, ...]:
+    """The rows of an exception; where they know no more than that something was raised, what it is about."""
+    specific = [row for row in rows if row.cause is not None and row.id not in _OF_ANY_EXCEPTION]
+    of_settings = reads_settings(case_text.below)
+    if specific and not (of_settings and {row.cause for row in specific} == {Cause.BAD_INPUT}):
+        return rows
+    about = cause_of_exception(case_text.text, case_text.below)
+    if about is None or (specific and about is not Cause.INVALID_CONFIG):
+        return rows
+    kept = tuple(row for row in rows if row.id not in _OF_ANY_EXCEPTION and row not in specific)
+    return (*kept, signature(_RAISED_BY[about]))
+
+
+_OF_ANY_EXCEPTION = frozenset(
+    {
+        "code-exception",
+        "code-traceback",
+        "code-runtime",
+        "config-field",
+        "config-argument",
+        "code-file",
+    }
+)
+_RAISED_BY = {Cause.BAD_INPUT: "raised-reading", Cause.INVALID_CONFIG: "raised-setting"}
 
 
 _STATUS = late_pattern(r"\binvalid_?argument\b", re.IGNORECASE)

@@ -240,6 +240,7 @@ def exception_texts(said: LogItem, count: int, factor: float, number: int) -> It
             stood_in=said.stood_in,
             frame=said.frame,
             cut_in=said.cut_in,
+            below=one.below,
         )
 
 
