@@ -1,8 +1,7 @@
 """What stands in the project around the functions: sink, subscription, schedule, grants, quotas.
 
 Reads by Google's REST APIs, for `doctor` and for whoever runs a command outside Google's cloud; the
-function itself needs none of them. Nothing is changed. `Date` headers of the answers tell Google's
-own time.
+function itself needs none of them. Nothing is changed.
 """
 
 from __future__ import annotations
@@ -39,7 +38,13 @@ class Deployment:
     def __init__(self, project: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> None:
         self._project = project
         self._timeout = timeout_seconds
-        self.google_time: datetime | None = None
+
+    def google_time(self) -> datetime | None:
+        """What Google's clock shows: the `Date` of an answer asked for now; None where it bears none."""
+        url = f"{_PROJECTS}/{self._project}:testIamPermissions"
+        asked = {"permissions": ["resourcemanager.projects.get"]}
+        date = self._answer("POST", url, self._session, asked).headers.get("Date")
+        return parsedate_to_datetime(date) if date else None
 
     def project_number(self) -> str:
         """The project's number, in digits; raises NotFound or PermissionDenied where it may not be seen."""
@@ -200,17 +205,17 @@ class Deployment:
         return self._call("GET", url, self._session, None)
 
     def _call(self, method: str, url: str, session: Any, body: Mapping[str, Any] | None) -> Json:
+        found = self._answer(method, url, session, body).json()
+        return found if isinstance(found, dict) else {}
+
+    def _answer(self, method: str, url: str, session: Any, body: Mapping[str, Any] | None) -> Any:
         from google.api_core import exceptions
 
         with google_errors(f"{method} {url.partition('?')[0]}"):
             answer = session.request(method, url, json=body, timeout=self._timeout)
-            date = answer.headers.get("Date")
-            if date and self.google_time is None:
-                self.google_time = parsedate_to_datetime(date)
             if answer.status_code >= http.HTTPStatus.BAD_REQUEST:
                 raise exceptions.from_http_response(answer)
-        found = answer.json()
-        return found if isinstance(found, dict) else {}
+        return answer
 
 
 def _limit_in(metric: Json, region: str) -> int | None:

@@ -277,8 +277,7 @@ def ledger(context: DoctorContext) -> Iterator[Finding]:
 
 
 def clock(context: DoctorContext) -> Iterator[Finding]:
-    context.deployment.granted(("resourcemanager.projects.get",))
-    theirs = context.deployment.google_time
+    theirs = context.deployment.google_time()
     if theirs is None:
         yield Finding("clock", CheckStatus.UNKNOWN, "Google's answers bore no date")
         return
