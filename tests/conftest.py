@@ -7,6 +7,7 @@ where a property sets no number of its own.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gc
 import os
@@ -54,9 +55,32 @@ def pytest_collection() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def firestore_emulator() -> Iterator[str]:
-    """`host:port` of a Firestore emulator that ends with the session."""
-    with emulators.firestore(emulators.FOR_TESTS) as address:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of the run have in common."""
+    folder = tmp_path_factory.getbasetemp()
+    return (
+        folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    )  # each has its own in it
+
+
+@pytest.fixture(scope="session")
+def firestore_emulator(shared: Path) -> Iterator[str]:
+    """`host:port` of a Firestore emulator, one for all processes: each story has its own collection.
+
+    The process that started it ends it, when no other uses it any more.
+    """
+    with (shared / "firestore.users").open("a+") as users, contextlib.ExitStack() as stack:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        with (shared / "firestore.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            users.seek(0)
+            address = users.read()
+            if not address:
+                address = stack.enter_context(emulators.firestore(emulators.FOR_TESTS))
+                users.write(address)
+                users.flush()
+                stack.callback(users.truncate, 0)
+                stack.callback(fcntl.flock, users, fcntl.LOCK_EX)  # waits for the others
         if not address:
             pytest.skip("gcloud's Firestore emulator or Java is not installed")
         yield address
@@ -64,15 +88,12 @@ def firestore_emulator() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def build_once(
-    tmp_path_factory: pytest.TempPathFactory,
+    shared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str, Callable[[Path], None]], Path]:
     """A folder that one process of the run fills and all of them read: `build_once(name, build)`.
 
     Where filling it failed or was skipped, the next one that asks tries again in a new folder.
     """
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:  # each worker's own folder lies in the run's
-        shared = shared.parent
 
     def call(name: str, build: Callable[[Path], None]) -> Path:
         with (shared / f"{name}.lock").open("a+") as lock:
