@@ -70,7 +70,7 @@ class _Matcher:
         """Numbers of the patterns of whose first clause the text holds a word, in their order."""
         found = set(self._always)
         held = self._tokens
-        for token in low.split():
+        for token in set(low.split()):  # a text may say one word a million times
             known = held.get(token)
             if known is None:
                 known = self._known_of(token)
