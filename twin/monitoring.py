@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from google.cloud import monitoring_v3 as monitoring
+from google.protobuf import json_format
 
 from twin.clock import Clock, parse_time
 from twin.grammar import BadQuery, parse
 from twin.index import Index
 from twin.query import monitoring_filter
-from twin.rpc import Body, Caller, Method, Refusal, page
+from twin.rpc import Body, Caller, Method, Refusal, page, plain
+
+_Series, _Point, _Answer = (
+    plain(kind)
+    for kind in (monitoring.TimeSeries, monitoring.Point, monitoring.ListTimeSeriesResponse)
+)
 
 
 class SeriesStore:
@@ -26,6 +32,7 @@ class SeriesStore:
         self._clock = clock
         self._lock = threading.Lock()
         self._series = Index(_keys)
+        self._parsed: dict[int, _Parsed] = {}  # by the identity of what `_series` keeps
         self._ours = {f"projects/{project}", f"projects/{number}"}
         self.lag = timedelta(0)
         self.lists_everything = False  # a filter is read and not obeyed
@@ -46,7 +53,7 @@ class SeriesStore:
             )
         ]
 
-    def _list(self, body: Body, caller: Caller) -> Body:
+    def _list(self, body: Body, caller: Caller) -> Any:
         if body.get("name") not in self._ours:
             raise Refusal("PERMISSION_DENIED", f"Permission denied on {body.get('name')}.")
         interval = body.get("interval") or {}
@@ -69,17 +76,37 @@ class SeriesStore:
         newest = min(end, self._clock.now() - self.lag)
         shown = []
         for series in found:
-            points = [
-                point
-                for point in series.get("points") or []
-                if start < parse_time(point["interval"]["endTime"]) <= newest
-            ]
-            points.sort(key=lambda point: parse_time(point["interval"]["endTime"]), reverse=True)
-            if points:
-                headers = body.get("view") == "HEADERS"
-                shown.append({**series, "points": [] if headers else points})
+            head, points = self._parse(series)
+            within = [point for at, point in points if start < at <= newest]
+            if within:
+                shown.append((head, [] if body.get("view") == "HEADERS" else within))
         series_page, following = page(shown, body, 1000)
-        return {"timeSeries": series_page, "nextPageToken": following}
+        answer = _Answer(next_page_token=following)
+        for head, within in series_page:
+            answer.time_series.append(head)
+            answer.time_series[-1].points.extend(within)
+        return answer
+
+    def _parse(self, series: Mapping[str, Any]) -> _Parsed:
+        """A series as messages, made once: a day of points takes longer to make than to send."""
+        if id(series) not in self._parsed:
+            head = json_format.ParseDict(
+                {**series, "points": []}, _Series(), ignore_unknown_fields=True
+            )
+            points = [
+                (
+                    parse_time(point["interval"]["endTime"]),
+                    json_format.ParseDict(point, _Point(), ignore_unknown_fields=True),
+                )
+                for point in series.get("points") or []
+            ]
+            points.sort(key=lambda one: one[0], reverse=True)
+            self._parsed[id(series)] = head, points
+        return self._parsed[id(series)]
+
+
+_Parsed = tuple[Any, list[tuple[datetime, Any]]]
+"""A series without its points, and its points with their ends, newest first."""
 
 
 def _keys(series: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
