@@ -14,12 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import functions_framework
 import pytest
 
 from remediator.domain import Cause, JobKind
 from remediator.planning.remedies import fitting
-from tests.stories.conftest import ROOT, House, TestCloud, let_pass
+from tests.stories.conftest import Doors, House, TestCloud, let_pass
 from tests.stories.jobs_of_kinds import (
     CPU,
     MEMORY,
@@ -243,11 +242,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         }
         for name, value in cloud.env(**settings).items():
             patch.setenv(name, value)
-        clients = {
-            target: functions_framework.create_app(target, str(ROOT / "main.py")).test_client()
-            for target in ("remediate", "reconcile")
-        }
-        house = House(clients, cloud)
+        house = House(Doors(), cloud)
         jobs = {cell.name: failed_job(cloud, cell) for cell in CELLS}
         for bucket in ("lab-in", "lab-out"):
             cloud.storage.bucket(bucket, "US")
