@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from google.cloud import monitoring_v3 as monitoring
@@ -32,7 +33,7 @@ class SeriesStore:
         self._clock = clock
         self._lock = threading.Lock()
         self._series = Index(_keys)
-        self._parsed: dict[int, _Parsed] = {}  # by the identity of what `_series` keeps
+        self._messages: dict[int, _Kept] = {}  # by the identity of what `_series` keeps
         self._ours = {f"projects/{project}", f"projects/{number}"}
         self.lag = timedelta(0)
         self.lists_everything = False  # a filter is read and not obeyed
@@ -76,37 +77,48 @@ class SeriesStore:
         newest = min(end, self._clock.now() - self.lag)
         shown = []
         for series in found:
-            head, points = self._parse(series)
-            within = [point for at, point in points if start < at <= newest]
+            kept = self._kept_of(series)
+            within = [one for one in kept.points if start < one.end <= newest]
             if within:
-                shown.append((head, [] if body.get("view") == "HEADERS" else within))
+                shown.append((kept.head, [] if body.get("view") == "HEADERS" else within))
         series_page, following = page(shown, body, 1000)
         answer = _Answer(next_page_token=following)
         for head, within in series_page:
             answer.time_series.append(head)
-            answer.time_series[-1].points.extend(within)
+            answer.time_series[-1].points.extend(one.message for one in within)
         return answer
 
-    def _parse(self, series: Mapping[str, Any]) -> _Parsed:
-        """A series as messages, made once: a day of points takes longer to make than to send."""
-        if id(series) not in self._parsed:
-            head = json_format.ParseDict(
-                {**series, "points": []}, _Series(), ignore_unknown_fields=True
-            )
-            points = [
-                (
-                    parse_time(point["interval"]["endTime"]),
-                    json_format.ParseDict(point, _Point(), ignore_unknown_fields=True),
-                )
-                for point in series.get("points") or []
-            ]
-            points.sort(key=lambda one: one[0], reverse=True)
-            self._parsed[id(series)] = head, points
-        return self._parsed[id(series)]
+    def _kept_of(self, series: Mapping[str, Any]) -> _Kept:
+        with self._lock:
+            if id(series) not in self._messages:
+                self._messages[id(series)] = _Kept(series)
+            return self._messages[id(series)]
 
 
-_Parsed = tuple[Any, list[tuple[datetime, Any]]]
-"""A series without its points, and its points with their ends, newest first."""
+class _Kept:
+    """A series as messages; each point is made into one once, when it is first asked for.
+
+    A day of points takes longer to make than to send, and running jobs are looked at again and again.
+    """
+
+    def __init__(self, series: Mapping[str, Any]) -> None:
+        self.head = _parsed({**series, "points": []}, _Series())
+        points = map(_KeptPoint, series.get("points") or ())
+        self.points = sorted(points, key=lambda point: point.end, reverse=True)
+
+
+class _KeptPoint:
+    def __init__(self, point: Mapping[str, Any]) -> None:
+        self._body = point
+        self.end = parse_time(point["interval"]["endTime"])
+
+    @cached_property
+    def message(self) -> Any:
+        return _parsed(self._body, _Point())
+
+
+def _parsed(body: Mapping[str, Any], message: Any) -> Any:
+    return json_format.ParseDict(dict(body), message, ignore_unknown_fields=True)
 
 
 def _keys(series: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
