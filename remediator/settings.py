@@ -24,6 +24,7 @@ T = TypeVar("T")
 _LONGEST = timedelta(days=3650)  # what is further away cannot be reckoned with
 _HOST = late_pattern(r"[^\s/,@]{1,253}")
 _ACCOUNT = late_pattern(r"[^\s/,]{1,320}")
+REGION = late_pattern(r"[a-z]+-[a-z]+[0-9]+")
 _TOPIC = late_pattern(r"(projects/[a-z0-9.:-]{1,100}/topics/)?[A-Za-z][\w.~+%-]{2,254}")
 
 
@@ -204,7 +205,7 @@ def _accounts(text: str) -> tuple[str, ...]:
 
 
 def _locations(text: str) -> tuple[str, ...]:
-    return _names(text, re.compile(r"[a-z]+-[a-z]+[0-9]+"), "a region")
+    return _names(text, REGION, "a region")
 
 
 def _topic(text: str) -> str:

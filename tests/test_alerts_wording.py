@@ -9,15 +9,49 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remediator.alerts import compose, wording
-from remediator.domain import LOG_RULE, Cause, Change, Guard, WatchVerdict
+from remediator.alerts.message import AlertKind
+from remediator.domain import LOG_RULE, Cause, Change, Guard, GuardRefusal, WatchVerdict
 from remediator.domain.cause_advice import ADVICE
 from remediator.domain.cause_words import MEANINGS
-from tests.alert_situations import SITUATIONS
+from tests.alert_situations import FACTS, NOTHING, SITUATIONS
 
 
 def test_every_cause_and_every_guard_has_words() -> None:
     assert set(MEANINGS) == set(ADVICE) == set(Cause)
     assert set(wording.GUARDS) == set(Guard)
+
+
+@pytest.mark.parametrize(
+    ("refusals", "usd", "next_step"),
+    [
+        (
+            {Guard.MACHINE_TYPES: "a", Guard.ACCELERATORS: "b"},
+            29.31,
+            "Allow the machine type and the accelerator in the policy file if about $29.31 is worth it",
+        ),
+        ({Guard.LOCATIONS: "a"}, None, "Allow the region in the policy file if it is worth it"),
+        (
+            {Guard.ROWS: "which is not set up (REMEDIATOR_RESUME_BUCKET): 90 rows"},
+            None,
+            "Set REMEDIATOR_RESUME_BUCKET, so that only the rows that are left run again",
+        ),
+        (
+            {Guard.ROWS: "is not set up (REMEDIATOR_RESUME_DATASET): 90 rows"},
+            None,
+            "Set REMEDIATOR_RESUME_DATASET, so that only",
+        ),
+        ({Guard.ROWS: "they do not add up"}, None, "Allow a step that runs the whole job again"),
+        ({Guard.INCOMPATIBLE: "no machine has 9 GiB"}, None, "Make the job need less on one"),
+        ({Guard.INCOMPATIBLE: "n1 takes no L4"}, None, "Change the step in the policy file"),
+    ],
+)
+def test_the_next_step_after_a_refusal_is_one_that_a_person_can_take(
+    refusals: dict[Guard, str], usd: float | None, next_step: str
+) -> None:
+    refused = tuple(GuardRefusal(guard, why) for guard, why in refusals.items())
+    done = replace(NOTHING, refused_by=tuple(refusals), refusals=refused, estimated_usd=usd)
+    message = compose(replace(FACTS, kind=AlertKind.ALERT, plan=done, created=""))
+    assert message.next_step.startswith(next_step)
 
 
 @given(st.text(), st.integers(min_value=2, max_value=50))

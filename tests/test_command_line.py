@@ -400,6 +400,37 @@ def test_what_a_preview_needs_is_told_whole(run: Any, tmp_path: Path) -> None:
     assert "redacted" not in err
 
 
+def test_a_preview_prints_one_body(run: Any, tmp_path: Path) -> None:
+    file = case(tmp_path / "case.json")
+    code, out, err = run("alert", "preview", file, "--html", "--slack")
+    assert (code, out) == (2, "")
+    assert "--html and --slack: each prints a body of its own" in err
+
+
+def test_a_preview_says_that_pagerduty_is_told_nothing(run: Any, tmp_path: Path) -> None:
+    file = case(tmp_path / "case.json")
+    code, out, err = run("alert", "preview", file, "--pagerduty")
+    paged = json.loads(out)
+    assert (code, paged is None) == (0, "PagerDuty gets nothing" in err)
+    assert paged is None
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("projects/p/locations/x/customJobs/7",), "the name says x, which is not a region"),
+        (("7", "--project", "p", "--region", "moon"), "--region says moon, which is not a region"),
+    ],
+)
+def test_a_place_that_is_no_region_is_told_where_it_stands(
+    run: Any, words: tuple[str, ...], told: str
+) -> None:
+    code, _, err = run("diagnose", *words)
+    assert code == 2
+    assert told in err
+    assert "REMEDIATOR_LOCATIONS" not in err
+
+
 def test_the_policy_file_is_looked_for_anew_in_each_call(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -174,6 +174,31 @@ def test_a_topology_moves_with_the_machine_or_the_plan_is_refused() -> None:
     done = shown("tpu-topology")
     assert (done.action, done.refused_by) == (Action.ALERT, (Guard.INCOMPATIBLE,))
     assert "with 4 TPU_V5_LITEPOD" in done.because
+    assert "ct5lp-hightpu-8t with 8 TPU_V5_LITEPOD has 384 GiB" in done.because
+    assert "a step may name `{machine_type: ct5lp-hightpu-8t}`" in done.because
+
+
+@pytest.mark.parametrize(
+    ("held", "named"),
+    [
+        (Hardware("g2-standard-96", "NVIDIA_L4", 8), "{machine_type: a2-highgpu-8g, accelerator: {type: NVIDIA_TESLA_A100, count: 8}}"),
+        (Hardware("n1-highmem-16", "NVIDIA_TESLA_V100", 2), "{machine_type: g2-standard-48, accelerator: {type: NVIDIA_L4, count: 4}}"),
+        (Hardware("m3-ultramem-128"), ""),
+    ],
+)  # fmt: skip
+def test_what_only_a_machine_with_other_devices_has_is_named_with_the_step_that_takes_it(
+    held: Hardware, named: str
+) -> None:
+    document = on(CUSTOM, held)
+    done = made(document, ladder("{machine_type: sized}"), Cause.MEMORY_PRESSURE)
+    if not named:
+        assert "a step may name" not in done.because
+        return
+    assert done.refused_by == (Guard.INCOMPATIBLE,)
+    assert f"an hour: a step may name `{named}`" in done.because
+    step = named.replace("`", "")
+    taken = made(document, ladder(step), Cause.MEMORY_PRESSURE)
+    assert (taken.action, taken.refused_by) == (Action.RESUBMIT, ())
 
 
 def test_shared_memory_buys_no_machine_and_swaps_no_accelerator() -> None:

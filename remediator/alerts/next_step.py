@@ -15,6 +15,7 @@ from remediator.alerts.rows import rows_advice
 from remediator.alerts.wording import GUARD_ADVICE, shown
 from remediator.domain import Action, Cause, Guard
 from remediator.domain.cause_advice import ADVICE
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.time_words import moment_words
 
 
@@ -36,11 +37,54 @@ def _after_a_failure(facts: AlertFacts) -> str:
         return _GRANT_ADVICE
     for guard in refused_by:
         if guard in GUARD_ADVICE:
-            return GUARD_ADVICE[guard]
+            return _after_a_guard(guard, facts)
     known = _advice(facts)
     if facts.result and not known:
         return rows_advice(facts)
     return known or ADVICE[facts.verdict].next_step
+
+
+def _after_a_guard(guard: Guard, facts: AlertFacts) -> str:
+    """What helps where the guard refused: every list that stands in the way at once, with the price."""
+    plan = facts.plan
+    if plan is None:
+        return GUARD_ADVICE[guard]
+    if guard in _LISTS:
+        listed = [noun for one, noun in _LISTS.items() if one in plan.refused_by]
+        price = f"about ${plan.estimated_usd:.2f}" if plan.estimated_usd else "it"
+        return (
+            f"Allow {' and '.join(listed)} in the policy file if {price} is worth it (the lines to add "
+            "stand below), or resubmit the job yourself."
+        )
+    why = next((one.why for one in plan.refusals if one.guard is guard), "")
+    if guard is Guard.ROWS and (setting := _NOT_SET_UP.search(why)):
+        return _SET_UP[setting[1]]
+    if guard is Guard.INCOMPATIBLE and "no machine " in why:
+        return _NO_MACHINE_ADVICE
+    return GUARD_ADVICE[guard]
+
+
+_LISTS: Mapping[Guard, str] = {
+    Guard.MACHINE_TYPES: "the machine type",
+    Guard.ACCELERATORS: "the accelerator",
+    Guard.LOCATIONS: "the region",
+}
+_NOT_SET_UP = late_pattern(r"\((REMEDIATOR_RESUME_(?:BUCKET|DATASET))\)")
+_SET_UP: Mapping[str, str] = {
+    "REMEDIATOR_RESUME_BUCKET": (
+        "Set REMEDIATOR_RESUME_BUCKET, so that only the rows that are left run again (deploy.sh: "
+        "`--var resume_bucket=gs://BUCKET/PREFIX`), or write them with `rows --remaining FILE` and "
+        "submit them yourself."
+    ),
+    "REMEDIATOR_RESUME_DATASET": (
+        "Set REMEDIATOR_RESUME_DATASET, so that only the rows that are left run again (deploy.sh: "
+        "`--var resume_dataset=PROJECT.DATASET`), or submit those that are left yourself."
+    ),
+}
+_NO_MACHINE_ADVICE = (
+    "Make the job need less on one machine (a smaller batch, fewer workers, data in pieces, more "
+    "replicas), or name in the policy's step the machine that the refusal below names, if it names one."
+)
 
 
 def _advice(facts: AlertFacts) -> str:

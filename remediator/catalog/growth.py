@@ -9,12 +9,12 @@ so that whoever forbids it can be told. Called by the planner and `catalog show`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from remediator.catalog.hardware import Hardware, Moved, NoHardware
-from remediator.catalog.machines import SMALL_H100, MachineType, Service
+from remediator.catalog.machines import SMALL_H100, AcceleratorType, MachineType, Service
 from remediator.domain.light_dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -168,6 +168,68 @@ def _more_devices(ground: Ground) -> str:
     return ""
 
 
+def other_devices_words(ground: Ground, vcpus: float, memory_gib: float) -> str:
+    """What a step would have to name, where only a machine with other devices has so much: the cheapest
+    that has no fewer of them, with no less memory on each; empty: there is none, or none are held."""
+    had, count = devices_of(ground.catalog, ground.held)
+    least = ground.catalog.accelerators.get(had)
+    if not count or least is None:
+        return ""
+    found = []
+    for hardware in _with_devices(ground, had):
+        has, counted = devices_of(ground.catalog, hardware)
+        device, kind = ground.catalog.accelerators.get(has), ground.machine(hardware)
+        enough = kind.vcpus >= vcpus and kind.memory_gib >= memory_gib and counted >= count
+        if (
+            enough
+            and _may_stand_in(device, least)
+            and ground.catalog.price(hardware, ground.region)
+        ):
+            found.append(hardware)
+    chosen = ground.cheapest(found)
+    if chosen is None:
+        return ""
+    has, counted = devices_of(ground.catalog, chosen)
+    named = f"machine_type: {chosen.machine}"
+    if chosen.count:
+        named += f", accelerator: {{type: {has}, count: {counted}}}"
+    return (
+        f"; {chosen.machine} with {counted} {has} has {ground.machine(chosen).memory_gib:.4g} GiB, for "
+        f"${ground.price(chosen):.4g} an hour: a step may name `{{{named}}}`"
+    )
+
+
+def _may_stand_in(device: AcceleratorType | None, held: AcceleratorType) -> bool:
+    """Whether a program for the held device may run on the other: the same, or a GPU that is to be had
+    without arrangement and has no less memory."""
+    if device is None or device.name == held.name:
+        return device is not None
+    are_gpus = not (device.name.startswith(_TPU) or held.name.startswith(_TPU))
+    known = device.memory_gib is not None and held.memory_gib is not None
+    return (
+        are_gpus
+        and known
+        and device.rank is not None
+        and (device.memory_gib or 0.0) >= (held.memory_gib or 0.0)
+    )
+
+
+_TPU = "TPU_"
+
+
+def _with_devices(ground: Ground, had: str) -> Iterator[Hardware]:
+    """Machines that the service takes with devices, built in or attached, and that the region offers."""
+    for machine in ground.catalog.machines.values():
+        if ground.service not in machine.services or not machine.vcpus or not machine.listed:
+            continue
+        wanted = [bare(machine)] if machine.device else []
+        counts = ground.catalog.allowed_counts(machine.name, had, ground.service)
+        wanted += [] if machine.device else [Hardware(machine.name, had, one) for one in counts]
+        for hardware in wanted:
+            if ground.catalog.offered(hardware, ground.region, ground.service) is not False:
+                yield hardware
+
+
 def more_memory(
     ground: Ground,
     *,
@@ -225,7 +287,9 @@ def _most_memory(ground: Ground, possible: list[Hardware], wanted: float) -> Mov
 
 
 def _no_more_memory(ground: Ground, wanted: float, at_most_gib: float | None) -> NoHardware:
-    bound = f", and at most {at_most_gib:.4g} are allowed" if at_most_gib is not None else ""
+    bound = other_devices_words(ground, 0, wanted)
+    if at_most_gib is not None:
+        bound = f", and at most {at_most_gib:.4g} are allowed"
     return NoHardware(
         f"no machine that {ground.service.value} takes has {wanted:.4g} GiB of memory"
         f"{ground.devices}; {ground.held.machine} has {ground.kind.memory_gib:.4g}{bound}"

@@ -206,6 +206,7 @@ def asked_of_project(name: str, args: argparse.Namespace, ask: Callable[[App, Jo
     """
     from remediator.domain import NotFound, RemediatorError
     from remediator.inputs import parse_reference
+    from remediator.settings import REGION
 
     reference = parse_reference(name)
     if reference is None:
@@ -213,6 +214,10 @@ def asked_of_project(name: str, args: argparse.Namespace, ask: Callable[[App, Jo
         raise InvalidInput(msg)
     project = reference.project or getattr(args, "project", "") or os.environ.get(_PROJECT, "")
     said = reference.location or getattr(args, "region", "")
+    if said and not REGION.fullmatch(said):
+        source = "the name" if reference.location else "--region"
+        msg = f"{name}: {source} says {said}, which is not a region such as us-central1"
+        raise InvalidInput(msg)
     places = [said] if said else [p for p in os.environ.get(_LOCATIONS, "").split(",") if p.strip()]
     flags = [flag for flag, has in (("--project", project), ("--region", places)) if not has]
     if flags:

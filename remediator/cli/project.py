@@ -101,12 +101,10 @@ def probe(args: argparse.Namespace) -> int:
 
 def alert_preview(args: argparse.Namespace) -> int:
     """The alert of a case: as text, as JSON, as the mail's page, or as what a service gets."""
-    from remediator.alerts import as_text
-    from remediator.alerts.render import page_of
     from remediator.cli import project_asks
 
-    service = next((one for one in _SERVICES if getattr(args, one)), "")
-    if not args.channel and not (args.html or service):
+    body = _body_asked_for(args)
+    if not args.channel and not body:
         msg = (
             "give --channel NAME; to print the body that any channel would get: --html, --slack, --teams, "
             "--google-chat, --pagerduty and --webhook"
@@ -127,19 +125,38 @@ def alert_preview(args: argparse.Namespace) -> int:
     )
     if made is None:
         return _no_alert(args, state)
-    message = made.message
-    if args.html:
-        print(page_of(message), end="")
-    elif service:
-        print_json(_payload(message, service))
-    elif args.json:
-        print_json(message.to_json())
-    else:
-        print(as_text(message))
-    is_text = not (args.html or service or args.json)
+    _print_alert(made.message, body, as_json=args.json)
+    is_text = not (body or args.json)
     for words in made.held:
         print(f"note: {words}", file=sys.stdout if is_text else sys.stderr)
     return DONE
+
+
+def _body_asked_for(args: argparse.Namespace) -> str:
+    """Which body is to be printed, `html` or a service's; empty: the text, or JSON."""
+    asked = [one for one in ("html", *_SERVICES) if getattr(args, one)]
+    if len(asked) > 1:
+        flags = " and ".join(f"--{one.replace('_', '-')}" for one in asked)
+        msg = f"{flags}: each prints a body of its own, so give one of them"
+        raise InvalidInput(msg)
+    return asked[0] if asked else ""
+
+
+def _print_alert(message: Message, body: str, *, as_json: bool) -> None:
+    from remediator.alerts import as_text
+    from remediator.alerts.render import page_of
+
+    if body == "html":
+        print(page_of(message), end="")
+    elif body:
+        payload = _payload(message, body)
+        if payload is None:
+            print("PagerDuty gets nothing: this alert asks nothing of a person.", file=sys.stderr)
+        print_json(payload)
+    elif as_json:
+        print_json(message.to_json())
+    else:
+        print(as_text(message))
 
 
 def _no_alert(args: argparse.Namespace, why: str) -> int:
@@ -153,7 +170,7 @@ _SERVICES = ("slack", "teams", "google_chat", "pagerduty", "webhook")
 
 
 def _payload(message: Message, service: str) -> Any:
-    """The body of the request to a service; null where it gets none."""
+    """The body of the request to a service; None where it gets none."""
     if service == "slack":
         from remediator.alerts.render import render_slack
 

@@ -424,6 +424,8 @@ def advice_with_needs(cause: Cause, needs: Needs, frame: Frame | None) -> str | 
     """Advice that rests on what was wanted, whose limit it was, or where in the code it happened."""
     if cause is Cause.MEMORY_PRESSURE and needs.own_limit is not None:
         limit = needs.own_limit
+        if limit.is_shared_memory:
+            return _OF_SHARED_MEMORY
         size = f", {bytes_words(limit.bytes)}" if limit.bytes else ""
         alone = (
             "it does not grow with the machine, so a bigger one alone changes nothing"
@@ -451,6 +453,12 @@ def advice_with_needs(cause: Cause, needs: Needs, frame: Frame | None) -> str | 
     return None
 
 
+_OF_SHARED_MEMORY = (
+    "It ran out of shared memory (/dev/shm), which no machine changes and no field of a custom job sets: "
+    "use fewer loader workers (none at the least), or let them share by files "
+    "(`torch.multiprocessing.set_sharing_strategy('file_system')`); a model for batch prediction gets more "
+    "with a new version (`sharedMemorySizeMb` of its container)."
+)
 _MEMORIES = frozenset({Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY})
 _LARGE_BYTES = float(
     1 << 30

@@ -92,6 +92,11 @@ class OwnLimit:
     fixed: bool
     evidence: Evidence
 
+    @property
+    def is_shared_memory(self) -> bool:
+        """Whether it is `/dev/shm`, which has a remedy of its own or none."""
+        return "shared memory" in self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:

@@ -306,7 +306,7 @@ def _memory(sizing: _Sizing) -> Choice | NoHardware:
 
 def _is_shared_memory(sizing: _Sizing) -> bool:
     limit = sizing.diagnosis.needs.own_limit
-    return limit is not None and "shared memory" in limit.name
+    return limit is not None and limit.is_shared_memory
 
 
 def too_much_words(diagnosis: Diagnosis, ground: Ground) -> str:
@@ -358,7 +358,8 @@ def _machine(sizing: _Sizing, vcpus: float, memory_gib: float, said: str) -> Cho
     )
     if moved is None:
         return NoHardware(
-            f"no machine has {vcpus:.3g} vCPUs and {memory_gib:.3g} GiB{ground.devices} ({said})"
+            f"no machine has {vcpus:.4g} vCPUs and {memory_gib:.4g} GiB{ground.devices} ({said})"
+            f"{growth.other_devices_words(ground, vcpus, memory_gib)}"
         )
     return Choice(moved.hardware, None, (f"sized: {said}", *moved.notes))
 
