@@ -8,7 +8,7 @@ planner wrote. The workflow sees it through Protocols of its own.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from remediator.cloud.connection import (
     smaller_until_it_fits,
 )
 from remediator.cloud.grpc_methods import Methods, protobuf
-from remediator.cloud.listing import ParsedJobs, field_mask
+from remediator.cloud.listing import ParsedJobs, field_mask, page_reader
 from remediator.cloud.proto_json import from_json, quoted, to_json
 from remediator.deadline import with_current_deadline
 from remediator.domain import (
@@ -183,8 +183,11 @@ class Vertex:
             except RemediatorError as err:
                 return err
 
-        with ThreadPoolExecutor(min(_MOST_LOCATIONS_AT_ONCE, len(names))) as pool:
-            answers = list(pool.map(with_current_deadline(look), names))
+        if len(names) == 1:  # most serve one region, and a thread costs as much as a short call
+            answers = [look(names[0])]
+        else:
+            with ThreadPoolExecutor(min(_MOST_LOCATIONS_AT_ONCE, len(names))) as pool:
+                answers = list(pool.map(with_current_deadline(look), names))
         found = [answer for answer in answers if isinstance(answer, Job)]
         badly = [job for job in found if job.state in _ENDED_BADLY]
         if badly:
@@ -334,7 +337,9 @@ class Vertex:
             asked["read_mask"] = {"paths": mask}
         has_runs = kind is JobKind.PIPELINE and view is not JobView.ENDING
         size = _WHOLE_RUNS if has_runs else _PAGE_SIZE
-        answer = protobuf(_PACKAGE, _FILES[door.service], f"{verb}Response")
+        answer = page_reader(
+            protobuf(_PACKAGE, _FILES[door.service], f"{verb}Response"), door.plural
+        )
 
         def ask(size: int) -> Any:
             request = _request(door.service, verb, page_size=size, **asked)
@@ -347,15 +352,16 @@ class Vertex:
 
         page, _ = smaller_until_it_fits(ask, size)
         # A value with a * is a pattern to Vertex, so what comes back is held against what was asked.
-        jobs = tuple(
-            job
-            for job in self._parsed.of_page(getattr(page, door.plural))
-            if (not states or job.state in states)
-            and (created_after is None or (job.create_time or created_after) >= created_after)
-            and display_name in {None, job.display_name}
-            and all(_has_label(job, key, value) for key, value in (labels or {}).items())
-        )
-        return jobs, str(page.next_page_token)
+        jobs: Iterable[Job] = self._parsed.of_page(page.jobs, _job_type(door))
+        if states:
+            jobs = [job for job in jobs if job.state in states]
+        if created_after is not None:
+            jobs = [job for job in jobs if (job.create_time or created_after) >= created_after]
+        if display_name is not None:
+            jobs = [job for job in jobs if job.display_name == display_name]
+        for key, value in (labels or {}).items():
+            jobs = [job for job in jobs if _has_label(job, key, value)]
+        return tuple(jobs), page.next_page_token
 
     def cancel(self, name: JobName, *, timeout_seconds: float | None = None) -> None:
         """Asks Vertex to stop the job; it ends some time later. Cancelling twice is harmless."""

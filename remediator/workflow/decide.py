@@ -328,9 +328,9 @@ def find_external_rerun(job: Job, vertex: VertexProject, ledger: Ledger) -> str:
         other
         for other in later
         if (other.state is JobState.SUCCEEDED or not other.state.is_terminal)
+        and other.programs == programs  # cheap, where a storm has made hundreds of others
         and other.name.key != job.name.key
         and (other.create_time or job.end_time) >= job.end_time
-        and other.programs == programs  # cheap, where a storm has made hundreds of others
         and other.workload_digest == digest
     ]
     # Asked in this order, for what is unrecorded becomes recorded; all of each at once.

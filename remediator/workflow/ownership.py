@@ -57,7 +57,8 @@ def find_parent(job: Job, vertex: VertexProject) -> Parent:
             return err
 
     asked = PARENTS.get(job.kind, ())
-    looking = [run_in_thread(partial(look, kind)) for kind in asked]
+    beside = [run_in_thread(partial(look, kind)) for kind in asked[1:]]
+    looking = [partial(look, kind) for kind in asked[:1]] + beside  # the first one in this thread
     answers = dict(zip(asked, [answer() for answer in looking], strict=True))
     for answer in answers.values():
         if isinstance(answer, str) and answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -9,14 +10,15 @@ from typing import Any
 import pytest
 from google.cloud import aiplatform_v1 as vertex_v1
 from google.cloud import monitoring_v3
+from google.protobuf.message import DecodeError
 
 from remediator.case import Series
-from remediator.cloud.listing import ParsedJobs, field_mask
+from remediator.cloud.listing import PageReader, ParsedJobs, SentPage, field_mask
 from remediator.cloud.metrics import series_of
 from remediator.cloud.proto_json import from_json, to_json
 from remediator.cloud.vertex import Vertex
 from remediator.deadline import call_with_retries
-from remediator.domain import JobKind
+from remediator.domain import JobKind, TransientError
 from remediator.job import Job, JobView
 from tests import jobs
 from twin.cloud import Cloud
@@ -95,29 +97,101 @@ def test_a_listed_job_is_parsed_once_and_again_when_it_changes(
     assert (first.state, changed.state) == ("RUNNING", "FAILED")
 
 
-def numbered(number: int, size: int = 0) -> Any:
+def numbered(number: int, size: int = 0) -> bytes:
     note = {"labels": {"note": "x" * size}} if size else {}
-    return sent({**jobs.CUSTOM, "name": f"projects/p/locations/l/customJobs/{number}", **note})
+    body = {**jobs.CUSTOM, "name": f"projects/p/locations/l/customJobs/{number}", **note}
+    return bytes(sent(body).SerializeToString(deterministic=True))
+
+
+def parsed_by(store: ParsedJobs, *listed: bytes) -> list[Job]:
+    return list(store.of_page(listed, CUSTOM))
 
 
 def test_what_is_kept_is_bounded_and_the_last_stay() -> None:
-    one = len(numbered(100).SerializeToString())
-    parsed = ParsedJobs(most_bytes=2 * one)
-    (first,) = parsed.of_page([numbered(100)])
-    list(parsed.of_page([numbered(101)]))
-    assert next(parsed.of_page([numbered(100)])) is first
-    list(parsed.of_page([numbered(102)]))  # pushes out 101, which was asked for least lately
-    assert next(parsed.of_page([numbered(100)])) is first
-    (second,) = parsed.of_page([numbered(101)])
-    assert next(parsed.of_page([numbered(101)])) is second
+    parsed = ParsedJobs(most_bytes=2 * len(numbered(100)))
+    (first,) = parsed_by(parsed, numbered(100))
+    parsed_by(parsed, numbered(101))
+    assert parsed_by(parsed, numbered(100)) == [first]
+    parsed_by(parsed, numbered(102))  # pushes out 101, which was asked for least lately
+    assert parsed_by(parsed, numbered(100))[0] is first
+    (second,) = parsed_by(parsed, numbered(101))
+    assert parsed_by(parsed, numbered(101))[0] is second
 
 
 def test_a_very_long_job_pushes_out_no_other() -> None:
     parsed = ParsedJobs()
-    (short,) = parsed.of_page([numbered(1)])
-    (long,) = parsed.of_page([numbered(2, size=100_000)])
-    assert next(parsed.of_page([numbered(2, size=100_000)])) is not long
-    assert next(parsed.of_page([numbered(1)])) is short
+    short, long = parsed_by(parsed, numbered(1), numbered(2, size=100_000))
+    again = parsed_by(parsed, numbered(2, size=100_000), numbered(1))
+    assert again[0] is not long
+    assert again[1] is short
+
+
+def test_a_job_whose_labels_come_in_another_order_is_parsed_once() -> None:
+    plain = CUSTOM.FromString(numbered(3))
+    labels = {"a": "1", "b": "2"}
+    orders = [
+        plain.SerializeToString(deterministic=True)
+        + b"".join(CUSTOM(labels={key: labels[key]}).SerializeToString() for key in order)
+        for order in ("ab", "ba")
+    ]
+    parsed = ParsedJobs()
+    first, second = parsed_by(parsed, *orders)
+    assert orders[0] != orders[1]
+    assert second is first
+    assert first.labels.items() >= labels.items()
+
+
+def test_what_is_no_message_is_asked_for_again() -> None:
+    with pytest.raises(TransientError, match="a listed job cannot be read"):
+        parsed_by(ParsedJobs(), b"\xff")
+
+
+# --- pages ------------------------------------------------------------------------------------------
+
+PAGE: Any = vertex_v1.ListCustomJobsResponse.pb()
+CUSTOM: Any = vertex_v1.CustomJob.pb()
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 20_000, 3_000_000])
+@pytest.mark.parametrize("token", ["", "next", "é" * 200])
+def test_a_page_is_cut_into_its_jobs(size: int, token: str) -> None:
+    every = [CUSTOM(display_name="x" * size), CUSTOM(), CUSTOM(display_name="last")]
+    page = PAGE(custom_jobs=every, next_page_token=token).SerializeToString()
+    found = PageReader(PAGE, "custom_jobs").deserialize(page)
+    assert found == SentPage(tuple(one.SerializeToString() for one in every), token)
+
+
+def test_a_page_with_a_field_of_another_version_loses_no_job() -> None:
+    job = CUSTOM(display_name="kept")
+    page = PAGE(custom_jobs=[job], next_page_token="t").SerializeToString()
+    for other in (b"\x18\x05", b"\x1a\x02ab", b"\x8a\x7d\x01x"):
+        found = PageReader(PAGE, "custom_jobs").deserialize(other + page)
+        assert found == SentPage((job.SerializeToString(),), "t")
+
+
+def test_a_page_that_is_cut_short_is_refused() -> None:
+    job = CUSTOM(display_name="x" * 300)
+    page = PAGE(custom_jobs=[job], next_page_token="é").SerializeToString()
+    whole = len(PAGE(custom_jobs=[job]).SerializeToString())
+    reader = PageReader(PAGE, "custom_jobs")
+    for end in range(1, len(page)):
+        if end != whole:  # what ends between two fields is a page without the second
+            with pytest.raises(DecodeError):
+                reader.deserialize(page[:end])
+    assert reader.deserialize(page[:whole]) == SentPage((job.SerializeToString(),), "")
+
+
+@pytest.mark.parametrize("kind", JobKind)
+def test_pages_of_every_kind_are_cut(kind: JobKind) -> None:
+    """Numbers of fields are one byte each: else every page would be read whole."""
+    name = TYPES[kind].__name__
+    answer = getattr(vertex_v1, f"List{name}sResponse").pb()
+    numbers = answer.DESCRIPTOR.fields_by_name
+    assert [numbers[of].number for of in (_plural(name), "next_page_token")] == [1, 2]
+
+
+def _plural(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() + "s"
 
 
 # --- points -----------------------------------------------------------------------------------------
