@@ -18,6 +18,7 @@ from remediator.alerts import (
     AlertKind,
     Channel,
     DeliveryRules,
+    Message,
     compose,
     console_url,
 )
@@ -119,79 +120,77 @@ class Outbox:
         change: ChainChange | None = None,
     ) -> tuple[OutboxMessage, ...]:
         """The alert for each channel, and the outcome of the change that it tells of."""
-        outcomes = () if change is None else (self._outcome(change, facts, now),)
-        return (*self._alerts(facts, channels, now, outcomes), *outcomes)
-
-    def _alerts(
-        self,
-        facts: AlertFacts,
-        channels: Sequence[str],
-        now: datetime,
-        outcomes: Sequence[OutboxMessage],
-    ) -> tuple[OutboxMessage, ...]:
-        """One message for each channel; the same state of the same chain is enqueued only once."""
-        if not channels:
-            log.say(
-                "WARNING",
-                LogEvent.ALERT_NOT_SENT,
-                "no alert sent: matching policy has no alert channel",
-                job=str(facts.job or facts.display_name),
-            )
-            return ()
         composed = compose(replace(facts, project=self._project(), ledger=self._ledger_url))
+        outcomes = () if change is None else (_outcome(change, composed, now),)
         message = replace(composed, outcomes=tuple(one.body for one in outcomes))
-        state = facts.kind.value
-        if facts.kind is AlertKind.APPROVAL:  # another plan is another question
-            state += f":{facts.approval_id}"
-        if facts.kind is AlertKind.OVERRUN and facts.limit:  # each limit is passed once
-            state += f":{facts.limit}"
-        if facts.trouble is not None:  # once for each spell, and for each time it is asked
-            state += f":{facts.trouble.reason}:{facts.trouble.spell}:{facts.approval_id}"
-        # A chain goes on from an earlier job where an attempt never got a machine: the attempts count.
-        number = max(facts.attempt, len(facts.attempts))
-        return tuple(
-            OutboxMessage(
-                id=f"{facts.root}|{state}|{number}|{channel}",
-                channel=channel,
-                body=message.to_json(),
-                created=now,
-                due=now,
-            )
-            for channel in dict.fromkeys(channels)
-        )
+        return (*_alerts(facts, message, channels, now), *outcomes)
 
-    def _outcome(self, change: ChainChange, facts: AlertFacts, now: datetime) -> OutboxMessage:
-        """For the outcome log: the alert's first line is the reason, its second the advice."""
-        attempt = len(change.chain.attempts)
-        message = compose(replace(facts, project=self._project()))
-        output = summary.output_of(change.current)
-        parts = parts_of(change.chain, change.current)
-        body: dict[str, Any] = {
-            "root": change.chain.root,
-            "current": str(change.current.name),
-            "attempt": attempt,
-            "state": change.current.state_text,
-            "output": output,
-            "final": change.is_final,
-            "reason": message.title,
-            "advice": message.next_step,
-            "url": console_url(change.current.name),
-            "outputs": [part.output for part in parts if part.output],
-            "waits_for": change.waits_for,
-            "previous": change.previous or None,
-            "verdict": change.verdict,
-            "action": change.action.value,
-            "time": rfc3339(now),
-        }
-        what = "final" if change.is_final else change.action.value
-        until = f":{change.waits_for}" if change.waits_for else ""
-        return OutboxMessage(
-            id=f"{change.chain.key}|outcome|{attempt}|{what}{until}",
-            channel=OUTCOMES,
-            body=redact_json(body),
+
+def _alerts(
+    facts: AlertFacts, message: Message, channels: Sequence[str], now: datetime
+) -> tuple[OutboxMessage, ...]:
+    """The message for each channel; the same state of the same chain is enqueued only once."""
+    if not channels:
+        log.say(
+            "WARNING",
+            LogEvent.ALERT_NOT_SENT,
+            "no alert sent: matching policy has no alert channel",
+            job=str(facts.job or facts.display_name),
+        )
+        return ()
+    state = facts.kind.value
+    if facts.kind is AlertKind.APPROVAL:  # another plan is another question
+        state += f":{facts.approval_id}"
+    if facts.kind is AlertKind.OVERRUN and facts.limit:  # each limit is passed once
+        state += f":{facts.limit}"
+    if facts.trouble is not None:  # once for each spell, and for each time it is asked
+        state += f":{facts.trouble.reason}:{facts.trouble.spell}:{facts.approval_id}"
+    # A chain goes on from an earlier job where an attempt never got a machine: the attempts count.
+    number = max(facts.attempt, len(facts.attempts))
+    body = message.to_json()
+    return tuple(
+        OutboxMessage(
+            id=f"{facts.root}|{state}|{number}|{channel}",
+            channel=channel,
+            body=body,
             created=now,
             due=now,
         )
+        for channel in dict.fromkeys(channels)
+    )
+
+
+def _outcome(change: ChainChange, alert: Message, now: datetime) -> OutboxMessage:
+    """For the outcome log: the alert's first line is the reason, its second the advice."""
+    attempt = len(change.chain.attempts)
+    output = summary.output_of(change.current)
+    parts = parts_of(change.chain, change.current)
+    body: dict[str, Any] = {
+        "root": change.chain.root,
+        "current": str(change.current.name),
+        "attempt": attempt,
+        "state": change.current.state_text,
+        "output": output,
+        "final": change.is_final,
+        "reason": alert.title,
+        "advice": alert.next_step,
+        "url": console_url(change.current.name),
+        "outputs": [part.output for part in parts if part.output],
+        "waits_for": change.waits_for,
+        "previous": change.previous or None,
+        "verdict": change.verdict,
+        "action": change.action.value,
+        "time": rfc3339(now),
+    }
+    what = "final" if change.is_final else change.action.value
+    until = f":{change.waits_for}" if change.waits_for else ""
+    return OutboxMessage(
+        id=f"{change.chain.key}|outcome|{attempt}|{what}{until}",
+        channel=OUTCOMES,
+        body=redact_json(body),
+        created=now,
+        due=now,
+    )
 
 
 def parts_of(chain: Chain, current: Job) -> tuple[Part, ...]:

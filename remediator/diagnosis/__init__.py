@@ -47,7 +47,7 @@ from remediator.domain import (
     Source,
     TaskCause,
 )
-from remediator.job import Job, container_of, pipeline
+from remediator.job import Job, container_of, once, pipeline
 
 __all__ = ["THRESHOLD", "advice_for", "diagnose", "settled", "warm_up"]
 
@@ -134,6 +134,7 @@ def _frame(
     return next((held.frame for held in reversed(reading.raised) if held.frame), None)
 
 
+@once
 def settled(job: Job) -> Diagnosis | None:
     """The diagnosis from the job's own error, where that alone settles the cause; else None.
 

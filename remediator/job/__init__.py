@@ -10,7 +10,7 @@ each job a list asks for. Pure; called by
 diagnosis, policies, evidence, alerts and the workflow.
 """
 
-from remediator.job.document import CREATE_REQUEST_FIELDS, RpcStatus
+from remediator.job.document import CREATE_REQUEST_FIELDS, RpcStatus, once
 from remediator.job.ending import Fault, FaultPart
 from remediator.job.facts import JobFacts
 from remediator.job.fields import (
@@ -44,4 +44,5 @@ __all__ = [
     "Pool",
     "RpcStatus",
     "container_of",
+    "once",
 ]

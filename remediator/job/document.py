@@ -299,7 +299,9 @@ def _spelled(job: Document, path: str) -> tuple[str, Any]:
     done, value = _spelled(job, above) if above else ("", job._body)
     name, bracket, index = part.partition("[")
     snake = _snake(name)
-    if isinstance(value, Mapping) and name not in value and snake in value:
+    # The exact type first, as in `_below`.
+    is_object = type(value) is dict or isinstance(value, Mapping)
+    if is_object and name not in value and snake in value:
         name = snake
     part = f"{name}{bracket}{index}"
     for step in path_steps(part):

@@ -14,7 +14,7 @@ from remediator.domain import JobKind, Json
 from remediator.domain.late_pattern import late_pattern
 from remediator.domain.light_dataclass import dataclass
 from remediator.job import containers, ending, fields, machines, pipeline, programs
-from remediator.job.document import Document
+from remediator.job.document import Document, once
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,18 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def facts(job: Document, catalog: Catalog, model: Json | None = None) -> JobFacts:
     """What can be said of the job and of its Model, where it has one."""
+    if model is None and catalog is Catalog.built_in():
+        return _usual_facts(job)
+    return _facts(job, catalog, model)
+
+
+@once
+def _usual_facts(job: Document) -> JobFacts:
+    """Of a job without a Model, by the catalogue as shipped: one event asks for them three times."""
+    return _facts(job, Catalog.built_in(), None)
+
+
+def _facts(job: Document, catalog: Catalog, model: Json | None) -> JobFacts:
     found = machines.pools(job)
     first = _first(job, catalog)
     named = first.machine if first else ""

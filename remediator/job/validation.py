@@ -11,7 +11,7 @@ from typing import Any
 
 from remediator.domain import InvalidInput, JobKind
 from remediator.job import fields
-from remediator.job.document import Document, read, whole_number
+from remediator.job.document import Document, once, read, whole_number
 
 _SPECS = ("jobSpec", "trialJobSpec", "trainingTaskInputs", fields.TUNING_TASK)
 _OBJECTS = (
@@ -94,10 +94,18 @@ def is_compiled_pipeline(found: Mapping[str, Any]) -> bool:
 
 def require_shape(job: Document) -> None:
     """Raises InvalidInput, naming the field, where the job has what no job can have."""
+    misfit = _misfit(job)
+    if misfit:
+        raise InvalidInput(misfit)
+
+
+@once
+def _misfit(job: Document) -> str:
+    """The first part that no job can have, in words; empty where there is none."""
     for where, value, fits, what in _expectations(job):
         if value is not None and not fits(value):
-            msg = f"the job's `{where}` must be {what}"
-            raise InvalidInput(msg)
+            return f"the job's `{where}` must be {what}"
+    return ""
 
 
 _Expected = tuple[str, Any, _Check, str]

@@ -252,16 +252,16 @@ def is_service_line(line: LogLine) -> bool:
     speaks against it. An account that may write logs can forge all of it: such a line is preferred
     to a worker's, but never weighs more.
     """
+    if line.task != SERVICE_TASK:  # a worker's, as most are
+        return False
     resource = line.entry.get("resource")
     if not isinstance(resource, Mapping) or str(resource.get("type")) not in _JOB_RESOURCES:
         return False
     labels = resource.get("labels")
     named = labels.get("task_name") if isinstance(labels, Mapping) else None
     log = str(line.entry.get("logName") or "").rpartition("/")[2]
-    return (
-        named == SERVICE_TASK
-        and line.task == SERVICE_TASK
-        and not log.startswith(("workerpool", "master-replica", "worker-replica", "ps-replica"))
+    return named == SERVICE_TASK and not log.startswith(
+        ("workerpool", "master-replica", "worker-replica", "ps-replica")
     )
 
 
