@@ -58,6 +58,10 @@ def _encode(value: Any) -> Any:
         return value
     if kind is datetime:
         return rfc3339(value)
+    if kind is tuple or kind is list:
+        return [item if type(item) in _AS_IN_JSON else _encode(item) for item in value]
+    if isinstance(value, StrEnum):
+        return value.value
     if isinstance(value, (Change, Attempt)):
         return value.to_json()
     if is_dataclass(value) and not isinstance(value, type):
@@ -68,7 +72,7 @@ def _encode(value: Any) -> Any:
         return {str(key): _encode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_encode(item) for item in value]
-    return value.value if isinstance(value, StrEnum) else value
+    return value
 
 
 _AS_IN_JSON = frozenset({str, int, float, bool})
