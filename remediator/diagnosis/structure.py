@@ -384,7 +384,8 @@ def read_log(lines: Iterable[LogLine]) -> Iterator[LogItem]:
         if "\x1b" in text:
             text = _ANSI.sub("", text)
         if "\n" not in text:
-            yield from _one(readers, line, text)
+            reader, rest = _reader_of(readers, line, text)
+            yield from reader.read(line, rest)
             continue
         yield from _many(readers, line, text)
     if last is not None:
@@ -392,12 +393,15 @@ def read_log(lines: Iterable[LogLine]) -> Iterator[LogItem]:
             yield from reader.finish(last)
 
 
-def _one(readers: dict[tuple[str, str], _LogReader], line: LogLine, text: str) -> Iterator[LogItem]:
+def _reader_of(
+    readers: dict[tuple[str, str], _LogReader], line: LogLine, text: str
+) -> tuple[_LogReader, str]:
+    """Who reads the writer of this line, and the line without the writer's mark."""
     writer, rest = _writer_of(text)
     reader = readers.get((line.task, writer))
     if reader is None:
         reader = readers[line.task, writer] = _LogReader()
-    yield from reader.read(line, rest)
+    return reader, rest
 
 
 def _writer_of(text: str) -> tuple[str, str]:
@@ -414,7 +418,8 @@ def _many(
     """An entry of several lines: its plain lines stay together, its tracebacks are taken out."""
     plain: list[str] = []
     for row in text.split("\n"):
-        for said in _one(readers, line, row.rstrip("\r")):
+        reader, rest = _reader_of(readers, line, row.rstrip("\r"))
+        for said in reader.read(line, rest):
             if said.raised or said.line is not line:
                 if plain:
                     yield LogItem(line, "\n".join(plain))

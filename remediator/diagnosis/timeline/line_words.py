@@ -199,16 +199,16 @@ def name_of(text: str, template: str) -> tuple[str, bool]:
 
 def duration_in(text: str) -> float | None:
     """The last duration that a line tells, in seconds; one that lies ahead is none."""
-    found = None
-    if _UNIT.search(text[:TEXT]) is None or _AHEAD.is_in(text[:TEXT]):
+    found, text = None, text[:TEXT]
+    if _UNIT.search(text) is None or _AHEAD.is_in(text):
         return None
-    for match in _DURATION.finditer(text[:TEXT]):
-        if match["rest"]:
-            found = float(match["hours"] or 0) * 3600 + float(match["minutes"]) * 60
-            found += float(match["rest"])
+    for match in _DURATION.finditer(text):
+        # In their order in the pattern: by name, RE2 makes a table of the names each time.
+        hours, minutes, rest, number, unit, bare, bare_unit = match.groups()
+        if rest:
+            found = float(hours or 0) * 3600 + float(minutes) * 60 + float(rest)
             continue
-        number, unit = match["number"] or match["bare"], match["unit"] or match["bare_unit"]
-        unit = unit.lower()
+        number, unit = number or bare, (unit or bare_unit).lower()
         scale = _UNITS.get(unit[:2]) or _UNITS.get(unit[:1]) or 1.0
         if unit.startswith("mil"):
             scale = _UNITS["ms"]

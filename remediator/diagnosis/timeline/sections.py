@@ -151,14 +151,15 @@ def timeline_by_log(case: Case, lines: Sequence[LogLine], done: float | None) ->
     if len(lines) < _FEWEST_LINES and not any(WAITING.search(one.text[:HEAD]) for one in lines):
         # A lone line is no section, unless it says what is waited for.
         return Timeline((), done)
-    lines = _telling(lines)
-    if not lines:
+    telling = _telling(lines)
+    if not telling:
         return Timeline((), done)
+    lines = [line for line, _ in telling]
     moments = [line.time.timestamp() if line.time else 0.0 for line in lines]
     last_end = moments[-1]
     if case.job.end_time is not None:
         last_end = max(last_end, case.job.end_time.timestamp())
-    bins = _shared_out(lines, [*moments, last_end])
+    bins = _shared_out(telling, [*moments, last_end])
     span = last_end - moments[0]
     if span <= 0:
         return Timeline((), done)
@@ -185,12 +186,11 @@ def timeline_by_log(case: Case, lines: Sequence[LogLine], done: float | None) ->
     return Timeline(tuple(s for s in timeline_sections if s.share >= _LEAST_SHARE), done)
 
 
-def _shared_out(lines: Sequence[LogLine], moments: Sequence[float]) -> dict[str, _Bin]:
+def _shared_out(lines: Sequence[tuple[LogLine, str]], moments: Sequence[float]) -> dict[str, _Bin]:
     """The time between the lines, given to their templates; `moments` ends with the run's end."""
     bins: dict[str, _Bin] = {}
 
-    def bin_of(line: LogLine) -> _Bin:
-        template = template_of(line.text)
+    def bin_of(line: LogLine, template: str) -> _Bin:
         held = bins.get(template)
         if held is None:
             if len(bins) >= _TEMPLATES:
@@ -203,21 +203,22 @@ def _shared_out(lines: Sequence[LogLine], moments: Sequence[float]) -> dict[str,
         held.gaps.append(seconds)
         held.lines += 1
 
-    for index, line in enumerate(lines):
+    for index, (line, template) in enumerate(lines):
         gap = max(0.0, moments[index + 1] - moments[index])
-        held, after = bin_of(line), lines[index + 1] if index + 1 < len(lines) else None
+        held = bin_of(line, template)
+        after = lines[index + 1] if index + 1 < len(lines) else None
         held.moments.append(moments[index])
         if after is not None:
             # A line that tells its own duration ends the section that it names.
-            reported = duration_in(after.text)
+            reported = duration_in(after[0].text)
             if reported is not None and 0 < reported <= gap * _BELIEVED + 1.0:
-                give(bin_of(after), min(reported, gap))
-                bin_of(after).reported = True
+                give(bin_of(*after), min(reported, gap))
+                bin_of(*after).reported = True
                 gap -= min(reported, gap)
             if held.waits and _answered_at_once(line, gap):
                 # What came after is the next line's, unless that is such a line too.
-                if not bin_of(after).waits:
-                    give(bin_of(after), gap)
+                if not bin_of(*after).waits:
+                    give(bin_of(*after), gap)
                 continue
         give(held, gap)
     return bins
@@ -257,13 +258,13 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
     )
 
 
-def _telling(lines: Sequence[LogLine]) -> list[LogLine]:
-    """The lines that tell what is done.
+def _telling(lines: Sequence[LogLine]) -> list[tuple[LogLine, str]]:
+    """The lines that tell what is done, each with its template.
 
     A bare counter belongs to whatever section was running: its time goes to the line before. So
     does a sign of life, where that line names a section or counts.
     """
-    reported: list[LogLine] = []
+    reported: list[tuple[LogLine, str]] = []
     known: dict[str, tuple[bool, bool, bool]] = {}
     counting = False
     for line in lines:
@@ -277,7 +278,7 @@ def _telling(lines: Sequence[LogLine]) -> list[LogLine]:
         if not says or (counting and alive):
             continue
         counting = counts
-        reported.append(line)
+        reported.append((line, template))
     return reported
 
 
