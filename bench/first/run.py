@@ -1,22 +1,27 @@
-"""What the first diagnosis of a log costs whose lines are all different, and the second of the same.
+"""What the first diagnosis of a log costs whose lines are all different, and the second of the same; and
+what the commands cost that people wait for.
 
     python bench/first/run.py OTHER [--times 5]
 
 `OTHER` is the root of another checkout. Lines are those of the recorded failures, each once; where they do not
 suffice, again with other digits and a number. Both checkouts diagnose them in alternating, fresh processes:
-processor time of the first and the second diagnosis, and the memory of the process at its end.
+processor time of the first and the second diagnosis, and the memory of the process at its end. The commands
+run over this checkout's example, each checkout's `plan` and `validate` with its own policy file. Both have
+their bytecode, as where they are deployed: a first run, not counted, writes it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +35,16 @@ ROOT = Path(__file__).resolve().parents[2]
 SIZES = (1_000, 10_000)
 _START = datetime(2026, 11, 27, 10, tzinfo=UTC)
 _SEED = 7
+_EXAMPLE = str(ROOT / "docs" / "examples" / "case.json")
+COMMANDS: tuple[tuple[str, ...], ...] = (
+    ("diagnose", _EXAMPLE),
+    ("plan", _EXAMPLE, "--policies", "policies.yaml"),
+    ("validate", "policies.yaml"),
+    ("catalog", "show", "n1-standard-8"),
+    ("--help",),
+)
+# Nothing of the caller's: some machines forbid Python to write bytecode.
+_ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
 
 _MEASURE = """
 import json, resource, sys, time
@@ -101,12 +116,52 @@ def spent_by(checkout: Path, case: Path) -> list[float]:
     done = subprocess.run(
         [sys.executable, "-c", _MEASURE, str(case)],
         cwd=checkout,
+        env=_ENVIRONMENT,
         capture_output=True,
         text=True,
         check=True,
     )
     found: list[float] = json.loads(done.stdout)
     return found
+
+
+def command_cost(checkout: Path, words: Sequence[str]) -> tuple[float, float]:
+    """Seconds of processor time and the most MiB of one command of a checkout; exits where it fails."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "remediator", *words],
+        cwd=checkout,
+        env=_ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{checkout.name}: {' '.join(words)}: exit {process.returncode}")
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+
+
+def commands_table(other: Path, times: int) -> str:
+    """Each command of both checkouts in turns; the median and the least, since another's load adds."""
+    rows = []
+    for words in COMMANDS:
+        pairs = [(command_cost(other, words), command_cost(ROOT, words)) for _ in range(times + 1)][
+            1:
+        ]
+        before, now = zip(*pairs, strict=True)
+        ratio = statistics.median(b[0] / a[0] for a, b in pairs)
+        rows.append(
+            (
+                " ".join(Path(word).name for word in words),
+                *(
+                    f"{statistics.median(one[0] for one in side):.2f} s (least {min(side)[0]:.2f})"
+                    for side in (before, now)
+                ),
+                f"**{ratio:.2f}**",
+                f"{before[0][1]:.0f} to {now[0][1]:.0f}",
+            )
+        )
+    head = ("command", other.name, "this checkout", "ratio, run by run", "memory, MiB")
+    return results.table(head, rows)
 
 
 def main() -> None:
@@ -121,8 +176,8 @@ def main() -> None:
             case.write_text(json.dumps(case_of_lines(different_lines(size))), encoding="utf-8")
             pairs = [
                 (spent_by(options.other.resolve(), case), spent_by(ROOT, case))
-                for _ in range(options.times)
-            ]
+                for _ in range(options.times + 1)
+            ][1:]
             before, now = (
                 [statistics.median(column) for column in zip(*side, strict=True)]
                 for side in zip(*pairs, strict=True)
@@ -145,6 +200,9 @@ def main() -> None:
         ),
     ]
     results.write("first", "First logs", "\n\n".join(parts))
+    told = f"Processor time, {2 * options.times} runs of each in turns; a first one writes the bytecode."
+    table = commands_table(options.other.resolve(), 2 * options.times)
+    results.write("first-commands", "Commands that people wait for", f"{told}\n\n{table}")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ else:
         if hasattr(made, "__post_init__") or any(field.kw_only for field in fields):
             msg = f"{cls.__qualname__}: for __post_init__ and kw_only take the standard dataclass"
             raise TypeError(msg)
-        for name, function in {**_comparisons(fields), **_state(fields), **_FROZEN}.items():
+        for name, function in {**_comparisons(fields), **_SHARED}.items():
             if name not in own:
                 setattr(made, name, function)
         made.__init__ = _first_init(made, fields)
@@ -77,7 +77,6 @@ else:
     def _comparisons(fields):
         compared = _values_of([f.name for f in fields if f.compare])
         hashed = _values_of([f.name for f in fields if (f.compare if f.hash is None else f.hash)])
-        shown = [f.name for f in fields if f.repr]
 
         def equal(self, other):
             if other.__class__ is not self.__class__:
@@ -87,12 +86,7 @@ else:
         def hash_of(self):
             return hash(hashed(self))
 
-        @recursive_repr()
-        def text_of(self):
-            words = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
-            return f"{type(self).__qualname__}({words})"
-
-        return {"__eq__": equal, "__hash__": hash_of, "__repr__": text_of}
+        return {"__eq__": equal, "__hash__": hash_of}
 
     def _values_of(names):
         """A function from a value to the tuple of these fields; several at once are read in C."""
@@ -100,17 +94,20 @@ else:
             return attrgetter(*names)
         return lambda value: tuple(getattr(value, name) for name in names)
 
-    def _state(fields):
-        """What copying and pickling ask of a value that nobody may write to."""
+    @recursive_repr()
+    def _text_of(value):
+        shown = [field.name for field in dataclasses.fields(value) if field.repr]
+        words = ", ".join(f"{name}={getattr(value, name)!r}" for name in shown)
+        return f"{type(value).__qualname__}({words})"
 
-        def state_of(self):
-            return [getattr(self, field.name) for field in fields]
+    # What copying and pickling ask of a value that nobody may write to.
 
-        def set_state(self, state):
-            for field, value in zip(fields, state, strict=True):
-                object.__setattr__(self, field.name, value)
+    def _state_of(value):
+        return [getattr(value, field.name) for field in dataclasses.fields(value)]
 
-        return {"__getstate__": state_of, "__setstate__": set_state}
+    def _set_state(value, state):
+        for field, one in zip(dataclasses.fields(value), state, strict=True):
+            object.__setattr__(value, field.name, one)
 
     def _refuse_value(_value, name, _new):
         msg = f"cannot assign to field {name!r}"
@@ -120,7 +117,13 @@ else:
         msg = f"cannot delete field {name!r}"
         raise dataclasses.FrozenInstanceError(msg)
 
-    _FROZEN = {"__setattr__": _refuse_value, "__delattr__": _refuse_deletion}
+    _SHARED = {
+        "__repr__": _text_of,
+        "__getstate__": _state_of,
+        "__setstate__": _set_state,
+        "__setattr__": _refuse_value,
+        "__delattr__": _refuse_deletion,
+    }
 
 
 __all__ = ["dataclass"]
