@@ -98,3 +98,22 @@ def test_help_loads_no_room() -> None:
     )
     assert "remediator.diagnosis" not in done.stderr
     assert "remediator.job" not in done.stderr
+
+
+def test_only_a_command_of_its_own_process_leaves_its_garbage_behind() -> None:
+    """A notebook that calls the command line keeps its collector as it was."""
+    program = (
+        "import gc, sys\nfrom remediator.cli.main import main\n"
+        "looks = gc.get_threshold()\n"
+        "def frozen(*arguments):\n"
+        "    try: main(*arguments)\n"
+        "    except SystemExit: pass\n"
+        "    return gc.get_freeze_count() > 0, gc.get_threshold() == looks\n"
+        "print(frozen(['--version']), file=sys.stderr)\n"
+        "sys.argv = ['remediator', '--version']\n"
+        "print(frozen(), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.split("\n")[:2] == ["(False, True)", "(True, True)"]

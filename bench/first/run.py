@@ -125,8 +125,8 @@ def spent_by(checkout: Path, case: Path) -> list[float]:
     return found
 
 
-def command_cost(checkout: Path, words: Sequence[str]) -> tuple[float, float]:
-    """Seconds of processor time and the most MiB of one command of a checkout; exits where it fails."""
+def command_cost(checkout: Path, words: Sequence[str]) -> float:
+    """Seconds of processor time of one command of a checkout; exits where it fails."""
     process = subprocess.Popen(
         [sys.executable, "-m", "remediator", *words],
         cwd=checkout,
@@ -137,7 +137,7 @@ def command_cost(checkout: Path, words: Sequence[str]) -> tuple[float, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{checkout.name}: {' '.join(words)}: exit {process.returncode}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    return used.ru_utime + used.ru_stime
 
 
 def commands_table(other: Path, times: int) -> str:
@@ -148,19 +148,18 @@ def commands_table(other: Path, times: int) -> str:
             1:
         ]
         before, now = zip(*pairs, strict=True)
-        ratio = statistics.median(b[0] / a[0] for a, b in pairs)
+        ratio = statistics.median(b / a for a, b in pairs)
         rows.append(
             (
                 " ".join(Path(word).name for word in words),
                 *(
-                    f"{statistics.median(one[0] for one in side):.2f} s (least {min(side)[0]:.2f})"
+                    f"{statistics.median(side):.3f} s (least {min(side):.3f})"
                     for side in (before, now)
                 ),
                 f"**{ratio:.2f}**",
-                f"{before[0][1]:.0f} to {now[0][1]:.0f}",
             )
         )
-    head = ("command", other.name, "this checkout", "ratio, run by run", "memory, MiB")
+    head = ("command", other.name, "this checkout", "ratio, run by run")
     return results.table(head, rows)
 
 
