@@ -382,19 +382,22 @@ class Smtp:
     def _connected(self) -> Iterator[smtplib.SMTP]:
         import smtplib  # noqa: PLC0415  # cold start
 
-        context = ssl.create_default_context()
         # An address literal: asking the resolver for our own name can hang, and tells nobody more.
         ours = "[127.0.0.1]"
         server: smtplib.SMTP
         if self._implicit:
             server = smtplib.SMTP_SSL(
-                self._host, self._port, ours, timeout=TIMEOUT_SECONDS, context=context
+                self._host,
+                self._port,
+                ours,
+                timeout=TIMEOUT_SECONDS,
+                context=ssl.create_default_context(),
             )
         else:
             server = smtplib.SMTP(self._host, self._port, ours, timeout=TIMEOUT_SECONDS)
         with server:
             if self._starttls:
-                server.starttls(context=context)
+                server.starttls(context=ssl.create_default_context())
             if self._user:
                 server.login(self._user, self._password)
             yield server
