@@ -23,12 +23,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.diagnosis.corpus import messages
 from bench.diagnosis.signature_files import CLIENTS, FAMILIES, rows_of
-from remediator.diagnosis.words import LEAST_PROBABILITY, MODEL, features_of
+from remediator.diagnosis.words import MODEL, features_of, named_by
 from remediator.domain import NEVER_RETRIED, Cause
 
 SETS = (
     *("first", "second", "third", "fourth", "fifth"),
-    *("sixth", "seventh", "eighth", "ninth", "tenth"),
+    *("sixth", "seventh", "eighth", "ninth", "tenth", "eleventh"),
 )
 # Measured on the protocol below: twice as many rounds or a fifth of the step change it by 2 of 100 at most.
 _ROUNDS, _STEP, _DECAY = 12, 0.5, 1e-4
@@ -72,7 +72,7 @@ def of_signatures() -> list[Labelled]:
 
 def training_data() -> list[Labelled]:
     """All labelled texts of the repository, recorded logs apart: those are test data."""
-    known = [of_messages(messages(name)) for name in ("messages", "held_out", "recalled")]
+    known = [of_messages(messages(name)) for name in ("messages", "held_out", "fresh", "recalled")]
     return [*(one for rows in known for one in rows), *of_signatures()]
 
 
@@ -89,11 +89,6 @@ class Model:
     labels: list[str]
     bias: list[float]
     weights: dict[str, list[float]]
-
-    def probabilities(self, text: str) -> list[float] | None:
-        """By label; None where no word is known."""
-        known = sorted(features_of(text) & self.weights.keys())
-        return _shares(_scores(self, known)) if known else None
 
 
 def _scores(model: Model, known: Sequence[str]) -> list[float]:
@@ -166,36 +161,69 @@ def written(model: Model, data: Sequence[Labelled]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def measured() -> list[str]:
-    """Lines of the protocol: of each set the certain labels, by a model of what was there before."""
-    held, others = messages("held_out"), messages("messages")
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a model of the sets before made of one set of strangers' messages; each pair is (right, of)."""
+
+    name: str
+    certain: tuple[int, int]
+    tells: tuple[int, int]
+    """Of those whose text alone can tell."""
+    taken: tuple[int, int]
+    """Of those of which the product would take the model's word, if no signature knew them."""
+    taken_never: int
+    """Of these, how many have a cause that is never retried."""
+
+    @property
+    def line(self) -> str:
+        pairs = (f"{right} of {of}" for right, of in (self.certain, self.tells, self.taken))
+        return f"| {self.name} | {' | '.join(pairs)} | {self.taken_never} |"
+
+
+def measured() -> list[Measured]:
+    """The protocol: of each set all messages, by a model of what was there before; last, all sets together."""
+    held, others = [*messages("held_out"), *messages("fresh")], messages("messages")
     recalled = messages("recalled")
-    lines, of_all, right_of_all, asked, asked_right = [], 0, 0, 0, 0
+    found = []
     for number, name in enumerate(SETS):
         before = [row for row in held if row["set"] in SETS[:number]]
         # Two sets of our own are older than the strangers'; the others were written after the second.
         own = [row for row in recalled if row["set"] in {"first", "second"} or number > 1]
         model = trained(of_messages([*others, *before, *own]))
-        sure = [row for row in held if row["set"] == name and row["confidence"] == "high"]
-        right = 0
-        for row in sure:
-            shares = model.probabilities(row["text"])
-            best = max(range(len(model.labels)), key=shares.__getitem__) if shares else 0
-            good = bool(shares) and model.labels[best] == row["cause"]
-            right += good
-            never = Cause(model.labels[best]) in NEVER_RETRIED
-            if shares and never and shares[best] >= LEAST_PROBABILITY:
-                asked, asked_right = asked + 1, asked_right + good
-        of_all, right_of_all = of_all + len(sure), right_of_all + right
-        lines.append(f"{name}: {right} of {len(sure)}")
-    lines.append(f"all: {right_of_all} of {of_all}")
-    lines.append(f"of those what the product would take: {asked_right} of {asked}")
-    return lines
+        found.append(_measured_by(model, name, [row for row in held if row["set"] == name]))
+    sums = [
+        tuple(sum(one) for one in zip(*pairs, strict=True))
+        for pairs in (
+            [m.certain for m in found],
+            [m.tells for m in found],
+            [m.taken for m in found],
+        )
+    ]
+    whole = Measured("all", *sums, sum(m.taken_never for m in found))  # type: ignore[arg-type]  # pairs
+    return [*found, whole]
+
+
+def _measured_by(model: Model, name: str, rows: Sequence[dict[str, Any]]) -> Measured:
+    certain, tells, taken = [], [], []
+    never = 0
+    for row in rows:
+        known = sorted(features_of(row["text"]) & model.weights.keys())
+        scores = _scores(model, known) if known else list(model.bias)
+        best = max(range(len(scores)), key=scores.__getitem__)
+        good = model.labels[best] == row["cause"]
+        if row["confidence"] == "high":
+            certain.append(good)
+        if row["from_text"] == "yes":
+            tells.append(good)
+        if known and (named := named_by(model.labels, scores)):
+            taken.append(model.labels[named[0]] == row["cause"])
+            never += Cause(row["cause"]) in NEVER_RETRIED
+    return Measured(name, *((sum(one), len(one)) for one in (certain, tells, taken)), never)
 
 
 if __name__ == "__main__":
     if "--measure" in sys.argv:
-        print("\n".join(measured()))
+        print("\n".join(one.line for one in measured()))
     else:
         everything = training_data()
         MODEL.write_text(written(trained(everything), everything), encoding="utf-8")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from remediator.domain import NEVER_RETRIED, Cause
@@ -22,15 +22,17 @@ MODEL = Path(__file__).with_name("words.tsv")
 # Characters and words of a text that are read; chosen.
 _CHARACTERS, _WORDS = 4_000, 400
 _WORD = late_pattern(r"[a-z]{2,}|\b\d{1,3}\b")
-# Below it the model is silent. Measured, each set of strangers' messages by a model of the sets before it:
-# of 89 certain labels called a never-retried cause at 0.7 or more, 87 were right; at 0.5 to 0.7, 27 of 40.
-LEAST_PROBABILITY = 0.7
+# Below these the model is silent: what the first of the never-retried causes must be worth alone, or together with the
+# others. Between them nothing follows but words in an alert, so they may share. Measured, figures: bench/diagnosis/README.md.
+LEAST_ALONE, LEAST_TOGETHER, LEAST_OF_TOGETHER = 0.7, 0.8, 0.45
+_STEM = 4  # letters; measured: right in 265 of 324 certain labels, in 260 without; 5 and 6 letters: 268 and 266
 _SHOWN = 3  # words that spoke most; chosen
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A cause, how probable the words make it (0 to 1), and those that spoke most for it."""
+    """A cause, how probable the words make it (0 to 1), and those that spoke most for it; one that ends in
+    `…` is the beginning of several."""
 
     cause: Cause
     probability: float
@@ -38,10 +40,11 @@ class Guess:
 
 
 def features_of(text: str) -> frozenset[str]:
-    """Words, numbers of up to three digits, and pairs of neighbours, in lower case."""
+    """Words, their beginnings, numbers of up to three digits, and pairs of neighbours, in lower case."""
     words = _WORD.findall(text[:_CHARACTERS].lower())[:_WORDS]
     pairs = (f"{first} {second}" for first, second in itertools.pairwise(words))
-    return frozenset((*words, *pairs))
+    stems = (f"{word[:_STEM]}…" for word in words if len(word) > _STEM)
+    return frozenset((*words, *pairs, *stems))
 
 
 def guess(text: str) -> Guess | None:
@@ -56,13 +59,26 @@ def guess(text: str) -> Guess | None:
     for one in weights.values():
         for label, weight in one.items():
             scores[label] += weight * scale
-    best = max(range(len(scores)), key=scores.__getitem__)
-    probability = 1.0 / sum(math.exp(score - scores[best]) for score in scores)
-    cause = Cause(held.labels[best])
-    if probability < LEAST_PROBABILITY or cause not in NEVER_RETRIED:
+    named = named_by(held.labels, scores)
+    if named is None:
         return None
+    best, probability = named
     spoke = sorted(weights, key=lambda word: (-weights[word].get(best, 0.0), word))
-    return Guess(cause, probability, tuple(spoke[:_SHOWN]))
+    return Guess(Cause(held.labels[best]), probability, tuple(spoke[:_SHOWN]))
+
+
+def named_by(labels: Sequence[str], scores: Sequence[float]) -> tuple[int, float] | None:
+    """The number of the never-retried cause that scores by label (in nats) name, with its probability."""
+    most = max(scores)
+    raised = [math.exp(score - most) for score in scores]
+    whole = sum(raised)
+    never = [number for number, label in enumerate(labels) if label in NEVER_RETRIED]
+    best = max(never, key=raised.__getitem__, default=None)
+    if best is None:
+        return None
+    alone, together = raised[best] / whole, sum(raised[number] for number in never) / whole
+    shared = together >= LEAST_TOGETHER and alone >= LEAST_OF_TOGETHER
+    return (best, alone) if alone >= LEAST_ALONE or shared else None
 
 
 @dataclass(frozen=True, slots=True)
