@@ -210,14 +210,14 @@ class Cloud:
         listed = [
             Job.parse(copy.deepcopy(body))
             for name, body in tuple(self.jobs.items())  # executions add to it
-            if self.listed_from[name] <= self.now()
+            if kind is JobKind.CUSTOM
+            and (not states or JobState.parse(body["state"]) in states)
+            and self.listed_from[name] <= self.now()
         ]
         return iter(
             job
             for job in listed
-            if kind is JobKind.CUSTOM
-            and (not states or job.state in states)
-            and (created_after is None or (job.create_time or created_after) >= created_after)
+            if (created_after is None or (job.create_time or created_after) >= created_after)
             and all(job.labels.get(key) == value for key, value in (labels or {}).items())
         )
 
