@@ -14,21 +14,11 @@ import re
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.domain import Cause
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 
 _READ = 600  # characters of a complaint; chosen
 _SLIGHT, _PLAIN, _STRONG, _SURE = 1.0, 2.0, 3.0, 4.0  # points of a cue; chosen
 _LEAST = _SLIGHT  # points that say anything
 _LEAST_OF_EXCEPTION = _STRONG  # points: an exception's default is the code that raised it
-
-
-@dataclass(frozen=True, slots=True)
-class _Cue:
-    """Words, and the points that they add to a cause, once for a text."""
-
-    cause: Cause
-    points: float
-    pattern: Linear
 
 
 _INPUT, _SETTING, _LOGIC = Cause.BAD_INPUT, Cause.INVALID_CONFIG, Cause.USER_CODE_ERROR
@@ -56,10 +46,12 @@ _CONTENT = (
 _KIND = r"(?:[\w.+/-]+ ){0,3}"
 _CHOICE_NOUN = r"options?|choices?|values?|backends?|solvers?|drivers?|formats?|names?|modes?|methods?|verbs?|commands?|tasks?|targets?"
 
-_CUES = (
+_CONTENT_WORDS = Linear(rf"\b(?:{_CONTENT})\b")
+# Of each cue the cause, the points that it adds once for a text, and its words. Tuples: a class costs a cold start.
+_CUES: tuple[tuple[Cause, float, Linear], ...] = (
     # --- what a file holds ----------------------------------------------------------------------------
-    _Cue(_INPUT, _SLIGHT, Linear(rf"\b(?:{_CONTENT})\b")),
-    _Cue(
+    (_INPUT, _SLIGHT, _CONTENT_WORDS),
+    (
         _INPUT,
         _STRONG,
         Linear(
@@ -71,99 +63,105 @@ _CUES = (
             r"|\b(?:wrong|different|inconsistent|unequal) (?:number|count|length)s? of\b|\binconsistent\b|\b(?:does|do|did) not (?:start|begin|end) with\b"
         ),
     ),
-    _Cue(
+    (
         _INPUT,
         _STRONG,
         Linear(
             rf"\bnot (?:look like )?(?:in )?an? (?:valid |proper |recogni[sz]ed )?{_KIND}(?:file|archive|document|database|image|stream|record|dataset|picture|format)\b"
             rf"|\bis (?:no|not) (?:an? )?(?:valid )?{_KIND}(?:file|archive|document|database|image|format)\b|\bnot a valid [A-Z0-9]{{2,8}}\b"
             r"|\b(?:invalid|bad|unknown|unrecogni[sz]ed|unsupported|illegal|missing|wrong|corrupt(?:ed)?) (?:\w+ ){0,2}(?:headers?|signatures?|magic|records?|data|file type|file format|archive format|stream|characters?|bytes?|encoding|sequence|token|tag|trailer|block|frame|line|row|chunk)\b"
-            r"|\b(?:headers?|signatures?|magic|footer|trailer|(?:file |input |archive )?(?:type|format)|structure)\b[^.]{0,60}\b(?:not (?:be )?(?:found|recogni[sz]ed|supported|understood|match)|missing|unknown|invalid|mismatch)"
+            r"|\b(?:headers?|signatures?|magic|footer|trailer|(?:file |input |archive )?(?:type|format)|structure)\b[^.]*\b(?:not (?:be )?(?:found|recogni[sz]ed|supported|understood|match)|missing|unknown|invalid|mismatch)"
             r"|\bnot recogni[sz]ed as\b|\bcould not be recogni[sz]ed\b|\bno (?:known|supported) (?:format|file type)\b"
         ),
     ),
-    _Cue(
+    (
         _INPUT,
         _PLAIN,
         Linear(
-            r"\b(?:failed|failure|failing|unable|cannot|can ?not|can't|could ?n[o']t|error|errors|problem|trouble|exception|while|when)\b[^.]{0,40}\b(?:open|read|pars|decod|decompress|uncompress|unpack|inflat|load|extract|import|process|interpret|tokeniz|scan|determin|align|identify)(?:ing|e|ed|s)?\b"
+            r"\b(?:failed|failure|failing|unable|cannot|can ?not|can't|could ?n[o']t|error|errors|problem|trouble|exception|while|when)\b[^.]*\b(?:open|read|pars|decod|decompress|uncompress|unpack|inflat|load|extract|import|process|interpret|tokeniz|scan|determin|align|identify)(?:ing|e|ed|s)?\b"
         ),
     ),
-    _Cue(
+    (
         _INPUT,
         _PLAIN,
         Linear(rf"{_DATA_FOLDER}|{_DATA_FILE}", needs="/ ."),
     ),
-    _Cue(
+    (
         _INPUT,
         _PLAIN,
         Linear(
-            r"\b(?:at|in|on|near|around|before|after)? ?(?:line|row|record|offset|position|byte|column|char(?:acter)?)s?[ :#=]{1,2}\d|\bcontains? (?:only )?\d+ |\bonly \d+ \w+|\bexpected\b[^.]{0,60}\b(?:got|found|but|saw|encountered|read)\b|\(read \d+"
+            r"\b(?:at|in|on|near|around|before|after)? ?(?:line|row|record|offset|position|byte|column|char(?:acter)?)s?[ :#=]{1,2}\d|\bcontains? (?:only )?\d+ |\bonly \d+ \w+|\bexpected\b[^.]*\b(?:got|found|but|saw|encountered|read)\b|\(read \d+"
             r"|\brequires? a buffer of\b|\bbuffer (?:is |size )?(?:too small|smaller|must be a multiple)"
         ),
     ),
     # --- what the job was told, and what its image holds ------------------------------------------
-    _Cue(
+    (
         _SETTING,
         _STRONG,
         Linear(
-            r"\b(?:directives?|config(?:uration)?s?|settings?|command[- ]?line|switch(?:es)?|unset|env(?:ironment)?[- ]?var\w*|environment)\b"
+            r"\b(?:directives?|config(?:uration)?s?|settings?|command[- ]?line|switch(?:es)?|unset|env(?:ironment)?[- ]?var\w*|environment)\b",
+            needs="directive config setting command switch unset env",
         ),
     ),
-    _Cue(
+    (
         _SETTING,
         _PLAIN,
         Linear(
-            r"\b(?:options?|flags?|arguments?|parameters?|keywords?|sub-?commands?|verbs?|plug-?ins?|extensions?|handlers?|drivers?|credentials?|certificates?|keys?)\b"
+            r"\b(?:options?|flags?|arguments?|parameters?|keywords?|sub-?commands?|verbs?|plug-?ins?|extensions?|handlers?|drivers?|credentials?|certificates?|keys?)\b",
+            needs="option flag argument parameter keyword command verb plug extension handler driver credential certificate key",
         ),
     ),
-    _Cue(
-        _SETTING, _PLAIN, Linear(r"(?:^|[\s'\"`(=\[])(?:--[a-z][\w-]*|-[a-z])(?:$|[\s'\"`)=\],.:;])")
+    (
+        _SETTING, _PLAIN, Linear(r"(?:^|[\s'\"`(=\[])(?:--[a-z][\w-]*|-[a-z])(?:$|[\s'\"`)=\],.:;])", needs="-")
     ),
-    _Cue(_SETTING, _SURE, Linear(_SETTINGS_FILE)),
-    _Cue(
+    (_SETTING, _SURE, Linear(_SETTINGS_FILE, needs=". file build workspace")),
+    (
         _SETTING,
         _STRONG,
         Linear(
-            r"\b(?:as|by|run|be) root\b|\bset ?uid\b|\bmust be (?:set|one of|run|specified|started|defined|given|positive|between)\b|\busage\b|\bnot set\b|\bnot specif(?:y|ied)\b|\bunbound\b"
+            r"\b(?:as|by|run|be) root\b|\bset ?uid\b|\bmust be (?:set|one of|run|specified|started|defined|given|positive|between)\b|\busage\b|\bnot set\b|\bnot specif(?:y|ied)\b|\bunbound\b",
+            needs="root uid must usage set specif unbound",
         ),
     ),
-    _Cue(
+    (
         _SETTING,
         _STRONG,
         Linear(
-            rf"\b(?:choose|chosen|one) (?:from|of)\b[^.]{{0,20}}[\[('\"{{]|\bdid you (?:mean|specify|forget)\b|\b(?:available|valid|allowed|supported|known) (?:{_CHOICE_NOUN}) ?(?:are|is|:)|\b(?:unknown|unrecogni[sz]ed|no such|undefined|undeclared) (?:{_CHOICE_NOUN})\b|\bknow how to build\b"
+            rf"\b(?:choose|chosen|one) (?:from|of)\b[^.]{{0,20}}[\[('\"{{]|\bdid you (?:mean|specify|forget)\b|\b(?:available|valid|allowed|supported|known) (?:{_CHOICE_NOUN}) ?(?:are|is|:)|\b(?:unknown|unrecogni[sz]ed|no such|undefined|undeclared) (?:{_CHOICE_NOUN})\b|\bknow how to build\b",
+            needs="choose chosen one did available valid allowed supported known unrecogni no undefined undeclared",
         ),
     ),
-    _Cue(
+    (
         _SETTING,
         _SURE,
         Linear(
-            r"\bnot (?:been )?installed\b|\bcommand not found\b|\b(?:in|on) (?:the |your |\$)?PATH\b|\bno executable\b|\bexecutable\b[^.]{0,60}\bnot found\b|\bcould not locate\b[^.]{0,40}\bexecutable\b"
-            r"|\bmissing (?:dependency|dependencies|packages?|librar(?:y|ies)|executables?|programs?|modules?|plug-?ins?|drivers?)\b|\b(?:dependency|package|library|plug-?in|driver|module|tool)\b[^.]{0,60}\b(?:not (?:be )?(?:found|loaded|available|installed)|missing|required)"
-            r"|\bcannot open shared object\b|\bshared librar(?:y|ies)\b|\.h(?:pp)?['\">]?(?: file)?:? (?:no such file|not found)|\bno (?:handler|decoder|encoder|codec|plug-?in|driver|backend) for\b"
+            r"\bnot (?:been )?installed\b|\bcommand not found\b|\b(?:in|on) (?:the |your |\$)?PATH\b|\bno executable\b|\bexecutable\b[^.]*\bnot found\b|\bcould not locate\b[^.]*\bexecutable\b"
+            r"|\bmissing (?:dependency|dependencies|packages?|librar(?:y|ies)|executables?|programs?|modules?|plug-?ins?|drivers?)\b|\b(?:dependency|package|library|plug-?in|driver|module|tool)\b[^.]*\b(?:not (?:be )?(?:found|loaded|available|installed)|missing|required)"
+            r"|\bcannot open shared object\b|\bshared librar(?:y|ies)\b|\.h(?:pp)?['\">]?(?: file)?:? (?:no such file|not found)|\bno (?:handler|decoder|encoder|codec|plug-?in|driver|backend) for\b",
+            needs="install found path executable missing depend package librar plug driver module tool shared .h no",
         ),
     ),
     # --- the program's own logic --------------------------------------------------------------------
-    _Cue(
+    (
         _LOGIC,
         _SURE,
         Linear(
             r"\bassert\w*|\bnull pointer\b|\bnil value\b|\bundefined (?:method|function|reference|symbol|variable)\b|\bis (?:not |un)defined\b|\bout of bounds\b|\bsubscript\b|\bindex '?-?\d+'? (?:of|is out)|\bdivision by zero\b|\bdivide by zero\b"
-            r"|\bstack (?:overflow|trace)\b|\bsegmentation\b|\bunhandled\b|\bpanic\b|\binternal error\b|\btype error\b|\bnot callable\b|\bno such (?:method|function|variable)\b|\battribute '|\bhas no attribute\b|\bnot enough arguments in call\b|\bruntime error\b"
+            r"|\bstack (?:overflow|trace)\b|\bsegmentation\b|\bunhandled\b|\bpanic\b|\binternal error\b|\btype error\b|\bnot callable\b|\bno such (?:method|function|variable)\b|\battribute '|\bhas no attribute\b|\bnot enough arguments in call\b|\bruntime error\b",
+            needs="assert null nil undefined defined bounds subscript index zero stack segment unhandled panic internal type callable such attribute arguments runtime",
         ),
     ),
-    _Cue(_LOGIC, _STRONG, Linear(rf"{_CODE_FILE}(?::\d|[ (:,]{{1,3}}line \d|\(\d)")),
-    _Cue(_LOGIC, _PLAIN, Linear(r"\bcompil(?:er|ation)\b[^.]{0,40}\bfail")),
-    _Cue(_LOGIC, _SLIGHT, Linear(r"\bsyntax error\b|\bexception\b|\bunexpected (?:symbol|token)\b")),
+    (_LOGIC, _STRONG, Linear(rf"{_CODE_FILE}(?::\d|[ (:,]{{1,3}}line \d|\(\d)", needs=".")),
+    (_LOGIC, _PLAIN, Linear(r"\bcompil(?:er|ation)\b[^.]*\bfail", needs="compil")),
+    (_LOGIC, _SLIGHT, Linear(r"\bsyntax error\b|\bexception\b|\bunexpected (?:symbol|token)\b", needs="syntax exception unexpected")),
 )  # fmt: skip
 
 
 def _points(text: str) -> dict[Cause, float]:
     points = {_INPUT: 0.0, _SETTING: 0.0, _LOGIC: 0.0}
-    for cue in _CUES:
-        if cue.pattern.is_in(text):
-            points[cue.cause] += cue.points
+    for cause, added, words in _CUES:
+        if words.is_in(text):
+            points[cause] += added
     return points
 
 
@@ -179,50 +177,92 @@ def cause_of_line(text: str, *, installed: bool) -> Cause:
 
 
 # Classes of exceptions, by a part of the name (the case is the language's): what a reader raises of a file, ...
-_READER_CLASS = late_pattern(
+_READER_CLASS = Linear(
     r"(?:[a-z.]|^)(?:Pars(?:e|er|ing)|Decod(?:e|er|ing)|Decompress\w*|Format|Corrupt\w*|Truncat\w*|Malformed|Bad\w*File|Tokeniz\w*|Unpack\w*|Unpickling|Deserializ\w*|Reader|Lex(?:er|ing)|Scanner|Expat|Incomplete|Checksum|Validation"
     r"|Unexpected(?:Input|Char\w*|Token|E[Oo]F|End)|Invalid\w*(?:File|Data|Header|Record|Image|Dicom|Archive|Signature|Footer|Magic))\w*$"
-    r"|(?:^|\.)(?:(?!SQL)[A-Z]+[a-z]*|\w*[a-z])SyntaxError$|Decode(?:EOF|Error)|(?:^|\.)\w*(?:BadZip|Bad7z|NotA\w+File|NotAn\w+)\w*$|[A-Z]{2,6}Error$"
+    r"|(?:^|\.)(?:[A-KM-Z]+|\w*[a-z]|(?:HT|X|YA|TO|S?G)ML)SyntaxError$|Decode(?:EOF|Error)|(?:^|\.)\w*(?:BadZip|Bad7z|NotA\w+File|NotAn\w+)\w*$",
+    ignore_case=False,
 )
 # Formats of data, of which a module or a class bears the name.
-_OF_A_FORMAT = late_pattern(
+_OF_A_FORMAT = Linear(
     r"z(?:ip|lib|std|lma)|lz(?:ma|4|o|w)|brotli|snappy|bz2|deflate|json|xml|html|csv|avro|parquet|protobuf|pickle|msgpack|cbor|bson|wave?\b|png|jpe?g|tiff|pdf|dicom|hdf|netcdf|fits|vcf|bam\b|fast[aq]|shapefile|wk[tb]\b",
-    re.IGNORECASE,
 )
-_READERS = late_pattern(r"(?:IO|File|Read|Load|Archive|Data|Stream|Geometry|Driver)\w*$")
+_READERS = Linear(
+    r"(?:IO|File|Read|Load|Archive|Data|Stream|Geometry|Driver)\w*$", ignore_case=False
+)
 # ... and what is raised of a setting.
-_SETTING_CLASS = late_pattern(
-    r"(?:Config|Setting|Option|Usage|BadParameter|MissingParameter|Environ|EnvVar|UndefinedValue|MissingSection|NoSection|MissingMandatory|Credential|Executable|ZoneInfo|TimeZone|CRS)\w*$"
+_SETTING_CLASS = Linear(
+    r"(?:Config|Setting|Option|Usage|BadParameter|MissingParameter|Environ|EnvVar|UndefinedValue|MissingSection|NoSection|MissingMandatory|Credential|Executable|ZoneInfo|TimeZone|CRS)\w*$",
+    ignore_case=False,
 )
 # Bugs, whatever their message says, and what has rows of its own.
-_BUG_CLASS = late_pattern(
-    r"(?:^|\.)(?:Attribute|Name|UnboundLocal|Import|ModuleNotFound|Syntax|Indentation|Tab|Assertion|NotImplemented|Recursion|ZeroDivision|FloatingPoint|Memory|Timeout|Connection\w*|Permission|BrokenPipe|FileExists|ArgumentType|\w*Encode)Error$"
-    r"|(?:^|\.)(?:KeyboardInterrupt|SystemExit|StopAsyncIteration|CancelledError|TimeoutException)$|OutOfMemory"
+_BUG_CLASSES = frozenset(
+    [
+        "AttributeError",
+        "NameError",
+        "UnboundLocalError",
+        "ImportError",
+        "ModuleNotFoundError",
+        "SyntaxError",
+        "IndentationError",
+        "TabError",
+        "AssertionError",
+        "NotImplementedError",
+        "RecursionError",
+        "ZeroDivisionError",
+        "FloatingPointError",
+        "MemoryError",
+        "TimeoutError",
+        "PermissionError",
+        "BrokenPipeError",
+        "FileExistsError",
+        "ArgumentTypeError",
+        "KeyboardInterrupt",
+        "SystemExit",
+        "StopAsyncIteration",
+        "CancelledError",
+        "TimeoutException",
+    ]
 )
-_BUILTIN = late_pattern(
-    r"(?:ValueError|OSError|IOError|EOFError|IndexError|KeyError|UnicodeError|OverflowError|RuntimeError|StopIteration|LookupError|Exception|TypeError|FileNotFoundError|Error|error)$"
+_BUG_PARTS = ("EncodeError", "OutOfMemory", "ConnectionError", "ConnectionRe", "ConnectionAb")
+_BUILTIN = frozenset(
+    [
+        "ValueError",
+        "OSError",
+        "IOError",
+        "EOFError",
+        "IndexError",
+        "KeyError",
+        "UnicodeError",
+        "OverflowError",
+        "RuntimeError",
+        "StopIteration",
+        "LookupError",
+        "Exception",
+        "TypeError",
+        "FileNotFoundError",
+        "Error",
+        "error",
+    ]
 )
 _WRONG_ARGUMENT = late_pattern(
     r"unexpected keyword|positional|missing \d|NoneType|must be|expected (?:str|bytes)|\bnot '?\w+'?$|unsupported operand|argument|unhashable|not (?:iterable|callable|subscriptable)",
     re.IGNORECASE,
 )
-_READS = late_pattern(
+_READS = Linear(
     r"(?:^|[/ ._])(?:im|f|dcm|np|lib)?(?:read|load|open|pars(?:e|ing)|decod|decompress|uncompress|unpack|unpickl|deserial|extract|inflat|tokeniz|scan(?:ner|_)|lexer|detect|from_?(?:file|buffer|bytes|string|wk[tb]|json|ical|stream)|get_data\b|initfp)\w*",
-    re.IGNORECASE,
 )
-_READS_NO_FILE = late_pattern(
+_READS_NO_FILE = Linear(
     r"urlopen|socket|ssl\.|http|request|connect|import|load_(?:state|library|module|class|backend|plugin|entry)|dlopen|ctypes|subprocess|threading|concurrent|dataloader|_utils\.",
-    re.IGNORECASE,
 )
-_SETS = late_pattern(
+_SETS = Linear(
     r"\bconfig|config\b|settings\b|argparse|optparse|\bclick\b|decouple|environs?\b|\bos\.__getitem__|frozen\.os|\boptions?\b|zoneinfo|_execute_child|crs\b",
-    re.IGNORECASE,
 )
 
 
 def reads_settings(below: str) -> bool:
     """Whether the library's functions below the user's own call read options, settings or the environment."""
-    return bool(below) and _SETS.search(below) is not None
+    return bool(below) and _SETS.is_in(below)
 
 
 def cause_of_exception(text: str, below: str) -> Cause | None:
@@ -233,27 +273,34 @@ def cause_of_exception(text: str, below: str) -> Cause | None:
     head = text[:_READ]
     name, _, message = head.partition(": ")
     name = name.rpartition(" ")[2]
-    if _BUG_CLASS.search(name) or _NO_NAME.search(name) or _OTHERS.is_in(head):
+    plain = name.rpartition(".")[2]
+    if plain in _BUG_CLASSES or any(part in plain for part in _BUG_PARTS):
         return None
-    builtin = _BUILTIN.match(name) is not None
-    reads = bool(below and _READS.search(below) and not _READS_NO_FILE.search(below))
+    if not name.replace(".", "").isidentifier() or _OTHERS.is_in(head):
+        return None
+    builtin = name in _BUILTIN
+    reads = bool(below and _READS.is_in(below) and not _READS_NO_FILE.is_in(below))
     if name == "TypeError" and (not reads or _WRONG_ARGUMENT.search(message)):
         return None
     sets = reads_settings(below)
     if name == "KeyError" and not (reads or sets):
         return None
-    reader = not builtin and (_READER_CLASS.search(name) is not None)
-    setting = not builtin and (_SETTING_CLASS.search(name) is not None)
-    if (reader or reads) and _SETTINGS_FORMAT.search(f"{name} {below} {message}"):
+    reader = not builtin and _READER_CLASS.is_in(name)
+    setting = not builtin and _SETTING_CLASS.is_in(name)
+    if (reader or reads) and _SETTINGS_FORMAT.is_in(f"{name} {below} {message}"):
         setting = _DATA.is_in(message) is False
+    named = reader or reads or setting or sets
+    of_a_format = not builtin and _OF_A_FORMAT.is_in(name)
+    speaks = named or of_a_format or _CONTENT_WORDS.is_in(message) or _DATA.is_in(message)
+    if not speaks:
+        return None
     points = _points(message)
     points[_INPUT] += _STRONG * reader + _STRONG * reads
-    points[_INPUT] += _SLIGHT * (not builtin and _READERS.search(name) is not None)
-    points[_INPUT] += _PLAIN * (not builtin and _OF_A_FORMAT.search(name) is not None)
+    points[_INPUT] += _SLIGHT * (not builtin and _READERS.is_in(name))
+    points[_INPUT] += _PLAIN * of_a_format
     points[_SETTING] += _SURE * setting + _SURE * sets
     if (setting or sets) and reader:
         points[_SETTING] += points[_INPUT]
-    named = reader or reads or setting or sets
     least = _LEAST_OF_EXCEPTION if named else _LEAST_OF_OWN
     if points[_SETTING] >= max(least, points[_INPUT]) and points[_SETTING] > points[_LOGIC]:
         return _SETTING
@@ -267,8 +314,5 @@ _OTHERS = Linear(
     r"\b(?:gpus?|cuda|nvidia|nvml|rocm|opencl|tpus?|accelerators?|devices?|drivers?|nccl|xla)\b|cuda|\bincompatib\w*"
 )
 _DATA = Linear(rf"{_DATA_FOLDER}|{_DATA_FILE}")
-_SETTINGS_FORMAT = late_pattern(
-    r"toml|ya?ml|(?:^|[ ._/])ini\b|configparser|dotenv|\bhcl\b", re.IGNORECASE
-)
-_NO_NAME = late_pattern(r"[^\w.]")
+_SETTINGS_FORMAT = Linear(r"toml|ya?ml|(?:^|[ ._/])ini\b|configparser|dotenv|\bhcl\b")
 _LEAST_OF_OWN = 5.0  # points: what the user's own code raises; chosen

@@ -160,7 +160,10 @@ class OpenTrace:
             self.ends_with("Traceback", "")
         if not self.raised:
             return None
-        newest = [replace(one, depth=depth) for depth, one in enumerate(reversed(self.raised))]
+        newest = [
+            Raised(one.name, one.message, depth, one.handled, one.below)
+            for depth, one in enumerate(reversed(self.raised))
+        ]
         frame = self.own or self.deepest
         traced = frame is not None or self.padded or cut_in is not None
         stood = self.stood_in if _STOPPED.search(newest[0].name) else ""
