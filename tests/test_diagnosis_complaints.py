@@ -40,12 +40,12 @@ INPUT, SETTING, CODE = Cause.BAD_INPUT, Cause.INVALID_CONFIG, Cause.USER_CODE_ER
     ],
 )
 def test_what_a_line_is_about(line: str, cause: Cause) -> None:
-    assert cause_of_line(line, installed=False) is cause
+    assert cause_of_line(line, CODE) is cause
 
 
 def test_words_that_say_nothing_are_about_whatever_runs() -> None:
-    assert cause_of_line("it went wrong again", installed=False) is CODE
-    assert cause_of_line("it went wrong again", installed=True) is INPUT
+    assert cause_of_line("it went wrong again", CODE) is CODE
+    assert cause_of_line("it went wrong again", INPUT) is INPUT
 
 
 @pytest.mark.parametrize(
@@ -141,6 +141,24 @@ def test_each_exception_of_a_chain_has_its_own_functions() -> None:
     ]
 
 
+def test_ruby_and_node_say_which_function_of_theirs_read() -> None:
+    below, own = raised(
+        "/usr/lib/ruby/3.1.0/csv/parser.rb:945:in `parse_quotable_robust': Illegal quoting in line 1. (CSV::MalformedCSVError)\n"
+        "\tfrom /usr/lib/ruby/3.1.0/csv.rb:1669:in `read'\n"
+        "\tfrom /app/x.rb:2:in `<main>'"
+    )
+    assert (below, own) == ("csv.read parser.parse_quotable_robust", "/app/x.rb:2")
+    below, own = raised(
+        "SyntaxError: Expected property name or '}' in JSON at position 1\n"
+        "    at JSON.parse (<anonymous>)\n"
+        "    at Object.<anonymous> (/app/x.js:1:6)\n"
+        "    at Module._compile (node:internal/modules/cjs/loader:1521:14)"
+    )
+    assert (below, own) == ("JSON.parse", "/app/x.js:1")
+    assert cause_of_exception("SyntaxError: Expected property name or '}' in JSON", below) is INPUT
+    assert cause_of_exception("SyntaxError: Unexpected token ')'", "") is None
+
+
 def case(command: str, *lines: str, status: int = 1) -> Case:
     """A custom job that printed these lines and exited."""
     container = {"imageUri": "us-docker.pkg.dev/p/r/i:1", "command": ["sh", "-c", command]}
@@ -202,6 +220,12 @@ def case(command: str, *lines: str, status: int = 1) -> Case:
             ["Error occurred while repacking"],
             INPUT,
             ADVICE[INPUT].text,
+        ),
+        (
+            "exec beanstalkd -p eleven",
+            ["Error occurred again and again"],
+            SETTING,
+            ADVICE[SETTING].text,
         ),
         (
             "exec python3 run.py",

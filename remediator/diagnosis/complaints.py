@@ -41,7 +41,7 @@ _CONTENT = (
     r"files?|inputs?|archives?|headers?|footers?|records?|rows?|columns?|sequences?|alignments?|streams?|images?|documents?|databases?"
     r"|data ?sets?|containers?|bitmaps?|frames?|chunks?|blocks?|pages?|trailers?|signatures?|formats?|encodings?|genotypes?|samples?"
     r"|individuals?|variants?|reads?|contigs?|chromosomes?|labels?|entry|entries|bytes|characters?|tokens?|tags?|elements?|polygons?"
-    r"|geometr(?:y|ies)|trees?|graphs?|matri(?:x|ces)|meshe?s?|spectr(?:um|a)|channels?|hunks?|cabinets?|playlists?|dumps?"
+    r"|magic|padding|strings?|geometr(?:y|ies)|trees?|graphs?|matri(?:x|ces)|meshe?s?|spectr(?:um|a)|channels?|hunks?|cabinets?|playlists?|dumps?"
 )
 _KIND = r"(?:[\w.+/-]+ ){0,3}"
 _CHOICE_NOUN = r"options?|choices?|values?|backends?|solvers?|drivers?|formats?|names?|modes?|methods?|verbs?|commands?|tasks?|targets?"
@@ -147,7 +147,7 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
         _SURE,
         Linear(
             r"\bassert\w*|\bnull pointer\b|\bnil value\b|\bundefined (?:method|function|reference|symbol|variable)\b|\bis (?:not |un)defined\b|\bout of bounds\b|\bsubscript\b|\bindex '?-?\d+'? (?:of|is out)|\bdivision by zero\b|\bdivide by zero\b"
-            r"|\bstack (?:overflow|trace)\b|\bsegmentation\b|\bunhandled\b|\bpanic\b|\binternal error\b|\btype error\b|\bnot callable\b|\bno such (?:method|function|variable)\b|\battribute '|\bhas no attribute\b|\bnot enough arguments in call\b|\bruntime error\b",
+            r"|\bstack (?:overflow|trace)\b|\bsegmentation\b|\bunhandled\b|\bpanic\b|\binternal error\b|\btype error\b|\bnot callable\b|\bno such (?:method|function|variable)\b|\b(?:unknown|undefined) (?:procedure|predicate)\b|\battribute '|\bhas no attribute\b|\bnot enough arguments in call\b|\bruntime error\b",
             needs="assert null nil undefined defined bounds subscript index zero stack segment unhandled panic internal type callable such attribute arguments runtime",
         ),
     ),
@@ -165,20 +165,23 @@ def _points(text: str) -> dict[Cause, float]:
     return points
 
 
-def cause_of_line(text: str, *, installed: bool) -> Cause:
-    """What a program's last words are about; undecided ones are the logic of the job's own code, or what an
-    installed program was given to read.
-    """
+def names_data(text: str) -> bool:
+    """Whether a text names a file of data, by its folder or its ending."""
+    return _DATA.is_in(text)
+
+
+def cause_of_line(text: str, otherwise: Cause) -> Cause:
+    """What a program's last words are about; `otherwise` where they do not say."""
     points = _points(text[:_READ])
     most = max(points.values())
     if most < _LEAST:
-        return _INPUT if installed else _LOGIC
+        return otherwise
     return next(cause for cause in (_SETTING, _INPUT, _LOGIC) if points[cause] == most)
 
 
 # Classes of exceptions, by a part of the name (the case is the language's): what a reader raises of a file, ...
 _READER_CLASS = Linear(
-    r"(?:[a-z.]|^)(?:Pars(?:e|er|ing)|Decod(?:e|er|ing)|Decompress\w*|Format|Corrupt\w*|Truncat\w*|Malformed|Bad\w*File|Tokeniz\w*|Unpack\w*|Unpickling|Deserializ\w*|Reader|Lex(?:er|ing)|Scanner|Expat|Incomplete|Checksum|Validation"
+    r"(?:[a-z.]|^)(?:Pars(?:e|er|ing)|Decod(?:e|er|ing)|Decompress\w*|Format|Corrupt\w*|Truncat\w*|Malformed|Bad\w*File|Tokeniz\w*|Unpack\w*|Unpickling|Deserializ\w*|Reader|Lex(?:er|ing)|Scanner|Expat|Incomplete|Checksum|Validation|Schema"
     r"|Unexpected(?:Input|Char\w*|Token|E[Oo]F|End)|Invalid\w*(?:File|Data|Header|Record|Image|Dicom|Archive|Signature|Footer|Magic))\w*$"
     r"|(?:^|\.)(?:[A-KM-Z]+|\w*[a-z]|(?:HT|X|YA|TO|S?G)ML)SyntaxError$|Decode(?:EOF|Error)|(?:^|\.)\w*(?:BadZip|Bad7z|NotA\w+File|NotAn\w+)\w*$",
     ignore_case=False,
@@ -192,7 +195,7 @@ _READERS = Linear(
 )
 # ... and what is raised of a setting.
 _SETTING_CLASS = Linear(
-    r"(?:Config|Setting|Option|Usage|BadParameter|MissingParameter|Environ|EnvVar|UndefinedValue|MissingSection|NoSection|MissingMandatory|Credential|Executable|ZoneInfo|TimeZone|CRS)\w*$",
+    r"(?:Config|Setting|Option|Usage|BadParameter|MissingParameter|Environ|EnvVar|UndefinedValue|MissingSection|NoSection|MissingMandatory|PackageNotFound|DistributionNotFound|PluginNotFound|Credential|Executable|ZoneInfo|TimeZone|CRS)\w*$",
     ignore_case=False,
 )
 # Bugs, whatever their message says, and what has rows of its own.
@@ -272,21 +275,23 @@ def cause_of_exception(text: str, below: str) -> Cause | None:
     """
     head = text[:_READ]
     name, _, message = head.partition(": ")
-    name = name.rpartition(" ")[2]
+    name = name.rpartition(" ")[2].replace("::", ".")
     plain = name.rpartition(".")[2]
-    if plain in _BUG_CLASSES or any(part in plain for part in _BUG_PARTS):
+    reads = bool(below and _READS.is_in(below) and not _READS_NO_FILE.is_in(below))
+    if (plain in _BUG_CLASSES and not (plain == "SyntaxError" and reads)) or any(
+        part in plain for part in _BUG_PARTS
+    ):
         return None
     if not name.replace(".", "").isidentifier() or _OTHERS.is_in(head):
         return None
     builtin = name in _BUILTIN
-    reads = bool(below and _READS.is_in(below) and not _READS_NO_FILE.is_in(below))
     if name == "TypeError" and (not reads or _WRONG_ARGUMENT.search(message)):
         return None
     sets = reads_settings(below)
     if name == "KeyError" and not (reads or sets):
         return None
     reader = not builtin and _READER_CLASS.is_in(name)
-    setting = not builtin and _SETTING_CLASS.is_in(name)
+    setting = not builtin and _SETTING_CLASS.is_in(name) and not _DATA.is_in(message)
     if (reader or reads) and _SETTINGS_FORMAT.is_in(f"{name} {below} {message}"):
         setting = _DATA.is_in(message) is False
     named = reader or reads or setting or sets
@@ -301,7 +306,7 @@ def cause_of_exception(text: str, below: str) -> Cause | None:
     points[_SETTING] += _SURE * setting + _SURE * sets
     if (setting or sets) and reader:
         points[_SETTING] += points[_INPUT]
-    least = _LEAST_OF_EXCEPTION if named else _LEAST_OF_OWN
+    least = _LEAST_OF_EXCEPTION if named else _LEAST_OF_LIBRARY if below else _LEAST_OF_OWN
     if points[_SETTING] >= max(least, points[_INPUT]) and points[_SETTING] > points[_LOGIC]:
         return _SETTING
     if points[_INPUT] >= least and points[_INPUT] > points[_LOGIC]:
@@ -309,10 +314,11 @@ def cause_of_exception(text: str, below: str) -> Cause | None:
     return None
 
 
-# What devices and versions do has rules of its own.
+# Devices, versions, connections, rights, memory and disks have rules of their own.
 _OTHERS = Linear(
-    r"\b(?:gpus?|cuda|nvidia|nvml|rocm|opencl|tpus?|accelerators?|devices?|drivers?|nccl|xla)\b|cuda|\bincompatib\w*"
+    r"\b(?:gpus?|cuda|nvidia|nvml|rocm|opencl|tpus?|accelerators?|devices?|drivers?|nccl|xla|connections?|sockets?|peer|timeout|timed out|refused|permission|denied|unauthorized|forbidden|out of memory|no space)\b|cuda|\bincompatib\w*"
 )
 _DATA = Linear(rf"{_DATA_FOLDER}|{_DATA_FILE}")
 _SETTINGS_FORMAT = Linear(r"toml|ya?ml|(?:^|[ ._/])ini\b|configparser|dotenv|\bhcl\b")
+_LEAST_OF_LIBRARY = _SURE  # points: what a library raises below a call that names no reader
 _LEAST_OF_OWN = 5.0  # points: what the user's own code raises; chosen

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from remediator.diagnosis.complaints import cause_of_line
+from remediator.diagnosis.complaints import cause_of_line, names_data
 from remediator.diagnosis.metrics import Load
 from remediator.diagnosis.texts.case_text import SERVICE_AUTHOR
 from remediator.diagnosis.texts.evidence import TextEvidence
@@ -188,10 +188,11 @@ def _gave_up(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
         s.weight > weight_of("status-explained") and not _is_status(s) for s in reading.signs
     ):
         return
-    if _PIPES.search(words.text) or len(words.text.split()) < _TOO_FEW_WORDS:
+    few = len(words.text.split()) < _TOO_FEW_WORDS and not names_data(words.text)
+    if _PIPES.search(words.text) or few:
         # It heard of a failure from another process.
         return
-    cause = cause_of_line(words.text, installed=_runs_installed(job))
+    cause = cause_of_line(words.text, _at_fault(job))
     says = f'{words.author} ends with: "{words.text[:_QUOTED]}"'
     yield weighted_evidence(
         cause,
@@ -213,10 +214,14 @@ def _gave_up(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
         )
 
 
-def _runs_installed(job: Job) -> bool:
-    """Whether the job starts programs of its image alone, no script and no binary of its own."""
+def _at_fault(job: Job) -> Cause:
+    """What is at fault where a program's words do not say: the job's own script or binary; of a program that the
+    image installs, the data that its arguments name, or else those arguments.
+    """
     first = [_SHELL.sub("", " ".join(one)) for one in job.first_processes]
-    return bool(first) and not any(map(_OWN_PROGRAM.search, first))
+    if not first or any(map(_OWN_PROGRAM.search, first)):
+        return Cause.USER_CODE_ERROR
+    return Cause.BAD_INPUT if any(map(names_data, first)) else Cause.INVALID_CONFIG
 
 
 def _is_status(found: WeightedEvidence) -> bool:

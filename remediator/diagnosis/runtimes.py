@@ -29,6 +29,7 @@ _RUBY_HEAD = late_pattern(
 _RUBY_FRAME = late_pattern(
     r"^\s+(?:\d{1,4}: )?(?:from )?(?P<file>[^\s:]{1,300}\.(?:rb|ru)):(?P<line>\d{1,9}):in [`'](?P<function>[^']{1,200})'$"
 )
+_RUBY_OTHERS = late_pattern(r"/lib/ruby/|/gems/|^<internal:")
 _NODE_HEAD = late_pattern(
     r"^(?:Uncaught )?(?P<name>[A-Z]\w{0,60}(?:Error|Exception)|Error)(?: \[\w{1,60}\])?: (?P<message>.+)$"
 )
@@ -71,6 +72,8 @@ class Headed:
     causes: list[tuple[str, str]] = field(default_factory=list)
     """What was told after it and explains it: names and messages, the last told last."""
     expects_message: bool = False
+    below: list[str] = field(default_factory=list)
+    """The language's and the libraries' functions above which the user's own first frame stands."""
 
     @property
     def is_mere_line(self) -> bool:
@@ -94,6 +97,14 @@ class Headed:
             file = found["file"] or ""
             if self.frame is None and file and not _NODE_OTHERS.search(file):
                 self.frame = Frame(file, int(found["line"]), found["function"])
+            if self.frame is None:
+                self.below.insert(
+                    0,
+                    (
+                        found["function"]
+                        or text.split("(", maxsplit=1)[0].strip().removeprefix("at ")
+                    ).strip(),
+                )
             return True
         more = self.traced and len(self.causes) < _MOST_CAUSES
         caused = _NODE_CAUSE.match(text) if more else None
@@ -152,6 +163,10 @@ class Headed:
             # Blank lines, the line of source and the caret below it, before the first frame.
             return not self.traced and (not text.strip() or text[:1] in " \t")
         self.traced = True
+        if self.frame is not None and _RUBY_OTHERS.search(self.frame.file):
+            module = self.frame.file.rpartition("/")[2].removesuffix(".rb")
+            self.below.insert(0, f"{module}.{self.frame.function}")
+            self.frame = Frame(found["file"], int(found["line"]), found["function"])
         return True
 
 

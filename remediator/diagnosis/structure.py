@@ -341,13 +341,16 @@ def _prefix_of(text: str) -> re.Pattern[str] | None:
     return late_pattern(r"\d+".join(re.escape(part) for part in re.split(r"\d+", text)))
 
 
+_BELOW = 12  # functions below the user's own call that are kept; chosen
+
+
 def _said_of(held: Headed) -> LogItem:
     """An error with a head line as a traceback; what explains it stands deeper in its chain."""
     if held.is_mere_line:
         return LogItem(held.line, held.text)
     causes = held.causes[::-1]
     raised = (
-        Raised(held.name, held.message),
+        Raised(held.name, held.message, below=" ".join(held.below[-_BELOW:])),
         *(Raised(name, message, depth) for depth, (name, message) in enumerate(causes, start=1)),
     )
     return LogItem(held.line, raised[0].text, raised, held.frame, held.traced, held.lead)
