@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -117,3 +119,49 @@ def test_only_a_command_of_its_own_process_leaves_its_garbage_behind() -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stderr.split("\n")[:2] == ["(False, True)", "(True, True)"]
+
+
+_HEAPS_OF_TEN_THREADS = """\
+import ctypes, sys, threading
+if sys.argv[1] == "served":
+    import main
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
+libc.fopen.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
+libc.malloc_info.argtypes = (ctypes.c_int, ctypes.c_void_p)
+libc.fclose.argtypes = (ctypes.c_void_p,)
+together = threading.Barrier(10)
+
+def allocate():
+    together.wait()
+    libc.malloc(1000)
+    together.wait()
+
+threads = [threading.Thread(target=allocate) for _ in range(10)]
+for one in threads:
+    one.start()
+for one in threads:
+    one.join()
+file = libc.fopen(sys.argv[2].encode(), b"w")
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="other C libraries have no such heaps"
+)
+def test_the_function_has_two_heaps_however_many_threads_it_has(tmp_path: Path) -> None:
+    heaps = {}
+    for how in ("served", "plain"):
+        file = tmp_path / how
+        subprocess.run(
+            [sys.executable, "-c", _HEAPS_OF_TEN_THREADS, how, str(file)],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "GOOGLE_CLOUD_PROJECT": "p"},
+            check=True,
+            timeout=120,
+        )
+        heaps[how] = file.read_text().count("<heap ")
+    assert heaps["served"] == 2
+    assert heaps["plain"] > 2
