@@ -43,7 +43,8 @@ is told within it, and a longer one is judged by its last hours."""
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One Cloud Logging entry, parsed once. `text` is what a person would read of it.
+    """One Cloud Logging entry, parsed once. `text` is what a person would read of it: of a structured one
+    the message, with the error that stands in a field beside it.
 
     `entry` is the LogEntry as REST JSON, kept for case files. `time` is None where absent.
     """
@@ -65,7 +66,9 @@ class LogLine:
         if not isinstance(text, str):
             message = payload.get("message")
             text = message if isinstance(message, str) else ""
-            if not text and payload:
+            if text:
+                text += _error_beside(text, payload)
+            elif payload:
                 text = json.dumps(payload, sort_keys=True, default=str, ensure_ascii=False)
         labels: dict[str, Any] = {}
         for holder in (entry.get("resource"), entry):
@@ -80,6 +83,29 @@ class LogLine:
             payload=payload,
             entry=entry,
         )
+
+
+_ERROR_FIELDS = ("error", "err", "exception", "exc_info", "stack_trace", "error.message")
+"""Where structured loggers put what went wrong, the message being only what was attempted: zap, zerolog and
+logrus `error`, slog and pino `err`, structlog `exception`, python-json-logger `exc_info`, Google's error
+reporting and Logback `stack_trace`, ECS `error.message` (their documentation)."""
+_ERROR_PARTS = ("stack", "stack_trace", "message")  # of an error that is an object: pino, ECS
+_NO_ERROR = frozenset({"none", "null", "nil", "<nil>", "false", "true", "undefined"})
+
+
+def _error_beside(message: str, payload: Json) -> str:
+    """The error that a structured logger wrote beside its message, as what follows it; empty where none."""
+    for name in _ERROR_FIELDS:
+        said = payload.get(name)
+        if isinstance(said, Mapping):
+            said = next((said[part] for part in _ERROR_PARTS if said.get(part)), "")
+        if not isinstance(said, str):
+            continue
+        said = said.strip()
+        worded = any(letter.isalpha() for letter in said) and said.lower() not in _NO_ERROR
+        if worded and said not in message:
+            return f"\n{said}" if "\n" in said else f": {said}"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,9 @@ def test_a_lone_line_is_no_section_of_all_the_run() -> None:
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        ("403 train@p.iam.gserviceaccount.com does not have storage.objects.get access to the Google Cloud Storage object.", "storage.objectViewer"),
+        ("403 train@p.iam.gserviceaccount.com does not have storage.objects.get access to the Google Cloud Storage object.", "(for example roles/storage.objectViewer) on the bucket"),
+        ("google.genai.errors.ClientError: 429 RESOURCE_EXHAUSTED. Resource exhausted. Please try again later. Please refer to https://cloud.google.com/vertex-ai/generative-ai/docs/error-code-429 for more details.", "The model is asked for more"),
+        ("openai.RateLimitError: Error code: 429 - quota exceeded, read https://platform.openai.com/docs/guides/error-codes for help", "The service is asked too often"),
         ("Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/projects/p/locations/us-central1/endpoints/7'", "endpoints/7"),
         ("huggingface_hub.errors.GatedRepoError: 403 Client Error. Cannot access gated repo for url https://huggingface.co/org/model-7b/resolve/main/config.json.", "org/model-7b"),
         ("ModuleNotFoundError: No module named 'lightgbm'", "lightgbm"),
@@ -59,6 +61,8 @@ def test_a_lone_line_is_no_section_of_all_the_run() -> None:
         ("ValueError: step 90 loss: nan", "learning rate"),
         ("java.lang.OutOfMemoryError: Java heap space", "-Xmx"),
         ("numpy.exceptions._ArrayMemoryError: Unable to allocate 7.28 TiB for an array with shape (1000000, 1000000)", "7.3 TiB"),
+        ("Error: cannot allocate vector of size 3.2 Gb", "3.2 GiB"),
+        ("ERROR YarnScheduler: Lost executor 4: Container killed by YARN for exceeding physical memory limits. 22.1 GB of 22 GB physical memory used.", "22 GiB"),
         ('tabix: failed to open "https://ftp.partner.example/a.vcf.gz" : Connection refused', "ftp.partner.example"),
         ("ERROR: solver asked for a GPU, but the binary is built without GPU support", "built without support for GPU"),
         ("requests.exceptions.ConnectTimeout: HTTPConnectionPool(host='warehouse.internal', port=80): Max retries exceeded", "warehouse.internal"),

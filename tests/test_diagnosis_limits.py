@@ -45,7 +45,7 @@ def read(line: str, *, args: list[str] | None = None) -> tuple[Cause, Needs]:
     [
         ("numpy.exceptions._ArrayMemoryError: Unable to allocate 7.28 TiB for an array with shape (1000000, 1000000)", 7.28 * (1 << 40)),
         ("RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000000000000 bytes. Error code 12", 4e12),
-        ("Error: cannot allocate vector of size 74.5 Gb", 74.5e9),
+        ("Error: cannot allocate vector of size 74.5 Gb", 74.5 * GIB),
         ("pyarrow.lib.ArrowMemoryError: malloc of size 32059200 failed", 32059200),
         ("memory allocation of 68719476736 bytes failed", 64 * GIB),
         ("ERROR: out of memory DETAIL: Failed on request of size 1073741824 in memory context", GIB),

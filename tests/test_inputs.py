@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from remediator.case import LogLine
 from remediator.cli.subject import subject_of
 from remediator.domain import InvalidInput, JobKind
 from remediator.inputs import assemble, parse_reference, read_document, wishes
@@ -463,6 +464,63 @@ def test_structured_lines_are_payloads_with_their_own_time_and_level() -> None:
     assert material.entries[0]["severity"] == "INFO"
     assert material.entries[0]["timestamp"].startswith("2026-11-29T")
     assert material.entries[1]["textPayload"].startswith("Traceback")
+
+
+def test_each_exception_of_a_chain_is_cited_by_its_own_line(run: Any, tmp_path: Path) -> None:
+    lines = (
+        "Traceback (most recent call last):",
+        '  File "/opt/lib/python3.10/site-packages/torch/utils/data/dataloader.py", line 1131, in _get',
+        "RuntimeError: DataLoader worker (pid 318) is killed by signal: Killed.",
+        "",
+        "The above exception was the direct cause of the following exception:",
+        "",
+        "Traceback (most recent call last):",
+        '  File "/app/train.py", line 141, in train',
+        "RuntimeError: DataLoader worker (pid(s) 318) exited unexpectedly",
+    )
+    (tmp_path / "train.log").write_text("\n".join(lines))
+    evidence = diagnosed(run, "train.log")["causes"][0]["evidence"]
+    assert {one["where"] for one in evidence if "Killed" in one["says"]} == {"line 3"}
+    assert {one["where"] for one in evidence if "exited" in one["says"]} == {"line 9"}
+
+
+def test_an_object_in_a_bucket_is_to_be_copied_first(run: Any) -> None:
+    said = "diagnose: gs://b/x is in Cloud Storage: copy it first (gcloud storage cp gs://b/x .)\n"
+    assert run("diagnose", "gs://b/x") == (2, "", said)
+
+
+_DENIED = (
+    "googleapi: Error 403: scorer@p.iam.gserviceaccount.com does not have storage.objects.get access "
+    "to the Google Cloud Storage object."
+)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"error": _DENIED},  # zap, zerolog, logrus
+        {"err": {"type": "Error", "message": _DENIED, "stack": f"Error: {_DENIED}\n    at load"}},
+        {
+            "exception": f'Traceback (most recent call last):\n  File "a.py", line 3, in f\n{_DENIED}'
+        },
+        {"error": None, "err": "nil", "error.message": _DENIED},
+    ],
+    ids=["text", "object", "trace", "dotted"],
+)
+def test_the_error_beside_a_structured_message_is_read(
+    run: Any, tmp_path: Path, beside: dict[str, Any]
+) -> None:
+    line = json.dumps({"level": "error", "msg": "cannot open model", **beside})
+    (tmp_path / "service.log").write_text(f"{line}\npanic: load model\nexit status 2\n")
+    answer = diagnosed(run, "service.log")
+    assert answer["verdict"] == "permission"
+    assert "Grant scorer@p.iam.gserviceaccount.com" in answer["causes"][0]["advice"]["text"]
+
+
+@pytest.mark.parametrize("nothing", ["", "null", "<nil>", "0.12", False, 3, {}, "stage started"])
+def test_what_tells_of_no_error_is_not_added_to_a_message(nothing: object) -> None:
+    entry = {"jsonPayload": {"message": "stage started", "error": nothing}}
+    assert LogLine.parse(entry).text == "stage started"
 
 
 @pytest.mark.parametrize(

@@ -307,12 +307,23 @@ def test_devices_of_a_pipelines_spec_are_told_in_whole_numbers() -> None:
         Change(f"{machine}.acceleratorType", "NVIDIA_TESLA_T4", "NVIDIA_L4"),
         Change(f"{machine}.acceleratorCount", 1.0, 2.0),
     )
-    words = "accelerator NVIDIA_TESLA_T4 becomes 2 NVIDIA_L4"
+    words = "accelerator 1 NVIDIA_TESLA_T4 becomes 2 NVIDIA_L4"
     assert plan_words(changes, made, only_rows_left=False) == words
     listed = change_list(changes, lambda _: "accelerator", lambda text, _: text)
     assert listed == "accelerator 1 NVIDIA_TESLA_T4 -> 2 NVIDIA_L4"
     phrase = change_phrase(changes, lambda _: "accelerator", lambda text, _: text)
     assert phrase == "with 2 NVIDIA_L4"
+
+
+def test_eight_devices_of_another_type_do_not_read_as_seven_more() -> None:
+    machine = "jobSpec.workerPoolSpecs[0].machineSpec"
+    changed = Change(f"{machine}.acceleratorType", "NVIDIA_TESLA_A100", "NVIDIA_A100_80GB")
+    for count, words in (
+        (8, "accelerator 8 NVIDIA_TESLA_A100 becomes 8 NVIDIA_A100_80GB"),
+        (1, "accelerator NVIDIA_TESLA_A100 becomes 1 NVIDIA_A100_80GB"),
+    ):
+        made = job(CUSTOM).changed(f"{machine}.acceleratorCount", count)
+        assert plan_words((changed,), made, only_rows_left=False) == words
 
 
 def test_a_batch_that_leaves_flex_start_for_spot_is_told_in_words() -> None:

@@ -122,6 +122,8 @@ def _alert_title(facts: AlertFacts) -> str:
     refused = facts.plan.refused_by if facts.plan is not None else ()
     named = [guard.value for guard in refused if guard is not Guard.CAUSE]  # the cause is told
     by = f", limit {', '.join(named[:2])}" if named else ""
+    if Guard.NO_MACHINE in refused:
+        by = ", no machine would help"
     return f"Not resubmitted: {_failed(facts)}{by}"
 
 

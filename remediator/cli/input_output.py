@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -154,6 +155,9 @@ def assembly_of(args: argparse.Namespace) -> Assembly:
         if name == "-":
             materials.append(read_document(_stdin(), "stdin"))
             continue
+        if name.startswith("gs://"):
+            msg = f"{name} is in Cloud Storage: copy it first (gcloud storage cp {shlex.quote(name)} .)"
+            raise InvalidInput(msg)
         if Path(name).is_file() or parse_reference(name) is None:
             materials.append(read_document(read_bytes(Path(name)), name))
         else:

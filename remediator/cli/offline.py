@@ -339,10 +339,14 @@ def init(args: argparse.Namespace) -> int:
     for name, source in files.items():
         write_whole(folder / name, read_bytes(source).decode())
         print(folder / name)
-    print(
-        f"next: validate {folder / 'policies.yaml'}; diagnose {folder / 'case.json'}; "
-        f"plan {folder / 'case.json'} --policies {folder / 'policies.yaml'}"
-    )
+    policies, case = (shlex.quote(str(folder / name)) for name in files)
+    print("next:")
+    for command in (
+        f"validate {policies}",
+        f"diagnose {case}",
+        f"plan {case} --policies {policies} --explain",
+    ):
+        print(f"  {program()} {command}")
     return DONE
 
 

@@ -106,8 +106,8 @@ def alert_preview(args: argparse.Namespace) -> int:
     body = _body_asked_for(args)
     if not args.channel and not body:
         msg = (
-            "give --channel NAME; to print the body that any channel would get: --html, --slack, --teams, "
-            "--google-chat, --pagerduty and --webhook"
+            "give --channel NAME, a channel of the policy file; or, to print what a service would get, "
+            "one of --html, --slack, --teams, --google-chat, --pagerduty and --webhook"
         )
         raise InvalidInput(msg)
     found = assembly_of(args)

@@ -79,6 +79,12 @@ RULES: tuple[AdviceRule, ...] = (
     ),
     _rule(
         Cause.PERMISSION,
+        rf"(?P<account>{_ACCOUNT}) (?:does not|doesn't) have ['\"`]?(?P<permission>{_PERMISSION})['\"`]? access to the google cloud storage (?:object|bucket)",
+        "Grant {account} {role} on the bucket that it asked for.",
+        "https://cloud.google.com/storage/docs/access-control/iam-roles",
+    ),
+    _rule(
+        Cause.PERMISSION,
         rf"(?P<account>{_ACCOUNT}) (?:does not|doesn't) have ['\"`]?(?P<permission>{_PERMISSION})['\"`]?(?: permission)? (?:access )?(?:to|on|for) (?:the )?(?P<resource>[^\"',;]{{3,160}}?)(?:\.? |[\"',;]|\.$|$)",
         "Grant {account} {role} on {resource}.",
         "https://cloud.google.com/iam/docs/granting-changing-revoking-access",
@@ -343,6 +349,17 @@ RULES: tuple[AdviceRule, ...] = (
         Cause.QUOTA,
         r"(?P<what>'maxmemory'|maximum number of clients|max number of clients|too many (?:clients|connections))",
         "The limit is the other server's ({what}): raise it there, or let fewer processes of the job use it at once.",
+    ),
+    _rule(
+        (Cause.QUOTA, Cause.CAPACITY_STOCKOUT, Cause.TRANSIENT_BACKEND),
+        r"(?P<page>generative-ai/docs/error-code-429)",
+        "The model is asked for more than it has room for now: send fewer requests at once, try each again after a growing wait, or use the global endpoint or Provisioned Throughput.",
+        "https://cloud.google.com/vertex-ai/generative-ai/docs/error-code-429",
+    ),
+    _rule(
+        Cause.QUOTA,
+        r"(?:429|too many requests)[^|]{0,80}?(?P<url>https?://[^\s'\"),]{0,150}(?:\bdocs?\b|rate-?limit)[^\s'\"),]{0,100})",
+        "The service is asked too often: send fewer requests at once and try each again after a growing wait. Its rules: {url}",
     ),
     _rule(
         Cause.QUOTA,

@@ -82,12 +82,14 @@ def _limit(
     return _Limit(name, late_pattern(full, re.IGNORECASE), fixed, counts_in, share)
 
 
+# Of programs that write `GB` or `Gb` and mean 2**30 bytes: Hadoop (TraditionalBinaryPrefix) and R.
+_BINARY_SIZE = r"(?P<size>\d{1,20}(?:[.,]\d{1,6})?) ?(?P<size_unit>[kmgtpe])b"
 # Documented: a JVM takes a quarter of the memory as its heap unless told (-XX:MaxRAMPercentage).
 _IN_MESSAGES = (
     _limit("shared memory (/dev/shm)", r"shared memory ?\(shm\)|/dev/shm|shared memory object|insufficient shared memory|bus error[^|]{0,80}shared memory"),
     _limit("the Node.js heap (--max-old-space-size)", r"javascript heap out of memory|(?:mark-compact|ineffective mark-compacts) near heap limit"),
     _limit("Spark's heap (spark.driver.memory, spark.executor.memory)", r"(?:py4j|\bspark\b|org\.apache\.spark)[^|]{0,4000}java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java\.lang\.outofmemoryerror: (?:java heap|gc overhead)[^|]{0,4000}org\.apache\.spark"),
-    _limit("Spark's container (spark.executor.memoryOverhead)", r"killed by yarn for exceeding (?:physical )?memory limits[^|]{0,80}? of {size}"),
+    _limit("Spark's container (spark.executor.memoryOverhead)", r"killed by yarn for exceeding (?:physical )?memory limits[^|]{0,80}? of " + _BINARY_SIZE),
     _limit("the heap of the Java machine (-Xmx, else a quarter of the memory)", r"java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java heap space", fixed=False, share=0.25),
     _limit("duckdb's memory_limit", r"out of memory error: [^|]{0,200}?\([\d.]+ ?[kmgt]?i?b/{size} used\)"),
     _limit("PHP's memory_limit", r"allowed memory size of {size} exhausted"),
@@ -96,7 +98,7 @@ _IN_MESSAGES = (
     _limit("STAR's --limitGenomeGenerateRAM", r"limitgenomegenerateram ?= ?{size}"),
     _limit("STAR's --limitBAMsortRAM", r"limitbamsortram"),
     _limit("Ray's object store (object_store_memory)", r"objectstorefullerror", fixed=False),
-    _limit("the R vector limit (R_MAX_VSIZE)", r"vector memory (?:exhausted \(limit reached|limit of {size} reached)"),
+    _limit("the R vector limit (R_MAX_VSIZE)", r"vector memory (?:exhausted \(limit reached|limit of " + _BINARY_SIZE + " reached)"),
 )  # fmt: skip
 
 # Documented: V8 counts in MiB, the shell's ulimit in KiB.
@@ -175,7 +177,10 @@ def _arguments(job: Job) -> str:
 def _sizes(text: str) -> Iterator[tuple[float, re.Match[str]]]:
     for pattern in _WANTED:
         for match in pattern.finditer(text[:_MOST_TEXT]):
-            size = bytes_of(match["size"], match["size_unit"])
+            # R's `Gb` is 2**30 bytes (its memory.c): the bare letter is binary here.
+            by_r = "vector" in match[0].lower()
+            unit = match["size_unit"] or ""
+            size = bytes_of(match["size"], unit[:1] if by_r else unit)
             if size > 0:
                 yield size, match
 

@@ -38,6 +38,8 @@ class Raised:
     handled: bool = False
     below: str = ""
     """The functions below the last frame of the user's own, `folder/module.function` each, divided by blanks."""
+    line: LogLine | None = None
+    """The entry in which it stands; None where only the traceback's is known."""
 
     @property
     def text(self) -> str:
@@ -108,7 +110,7 @@ class OpenTrace:
             self.caused_by(name, message)
             self.nested = False
         else:
-            self.raised.append(Raised(name, message))
+            self.raised.append(Raised(name, message, line=self.last))
             self.newest = len(self.raised) - 1
         self.places()
         self.frames = []

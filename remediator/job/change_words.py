@@ -109,7 +109,11 @@ def plan_words(changes: Iterable[Change], job: Job, *, only_rows_left: bool) -> 
         elif name in _DEFAULTS:
             before = f"{_DEFAULTS[name]}{unit} (Vertex's default)"
         if name == "acceleratorType" and change.after:
-            after = f"{job.devices_beside(change.field)} {after}"
+            devices = job.devices_beside(change.field)
+            had = one.count.before if one.count is not None else devices
+            after = f"{devices} {after}"
+            if change.before and had and (had, devices) != (1, 1):
+                before = f"{had} {before}"
         texts.append(f"{_plan_label(one, job)} {before} becomes {after}")
     return ", ".join(dict.fromkeys(texts))
 

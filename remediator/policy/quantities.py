@@ -130,7 +130,7 @@ _SPOKEN_UNITS = {
 
 
 def _as_duration(value: object) -> str:
-    """`; did you mean `6h`?` for `6 hours`, `2h 30min` and the like; a number alone is seconds."""
+    """`; did you mean `6h`?` for `6 hours`, `2h 30min` and the like; a number alone asks for its unit."""
     text, at, parts = str(value)[:60].strip(), 0, ""
     while at < len(text) and not isinstance(value, bool):
         match = _SPOKEN.match(text, at)
@@ -146,7 +146,11 @@ def _as_duration(value: object) -> str:
             return ""
         joined = _JOINED.match(text, match.end())
         at = joined.end() if joined else match.end()
-    return f"; did you mean `{parts}`?" if seconds_of(parts) is not None else ""
+    if seconds_of(parts) is None:
+        return ""
+    if text.isdecimal():
+        return f"; did you mean `{text}s`, `{text}m` or `{text}h`?"
+    return f"; did you mean `{parts}`?"
 
 
 def duration_or(*words: str) -> Callable[[object], timedelta | str]:
@@ -160,7 +164,8 @@ def duration_or(*words: str) -> Callable[[object], timedelta | str]:
         except PydanticCustomError as error:
             meant = did_you_mean(value, words) if isinstance(value, str) else ""
             named = " or ".join(f"`{word}`" for word in words)
-            msg = f"{error.message()}{meant or f', or {named}'}"
+            wanted, got, rest = error.message().partition(", got ")
+            msg = f"{wanted}{'' if meant else f', or {named}'}{got}{rest}{meant}"
             raise wrong(msg) from None
 
     return check

@@ -69,6 +69,10 @@ _SYNONYMS: Mapping[str, str] = {
     "hypertune sweep",
     "training_pipeline": "training_pipelines automl automl_training",
     "pipeline": "pipeline_job pipeline_jobs kfp kubeflow pipelines vertex_pipeline",
+    # running jobs, and what is done about them
+    "stalled": "hung hang hangs hanging stuck frozen idle no_progress",
+    "waiting_for_capacity": "pending queued waiting",
+    "cancel": "kill stop terminate abort",
     # modes and moves
     "observe": "dry_run dryrun report notify off watch",
     "approve": "manual ask confirm approval",

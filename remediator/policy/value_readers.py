@@ -112,6 +112,9 @@ def group(value: object) -> str:
     if re.fullmatch(GROUP, text):
         return text
     named = f" (one of {', '.join(_GROUPS)}, labels.NAME)"
+    label = f"labels.{re.sub('^labels?[.:/]', '', text)}"
+    if label != f"labels.{text}" and re.fullmatch(GROUP, label):
+        named = f"; did you mean `{label}`?"
     msg = f"unknown value {shown(text)}{did_you_mean(text, _GROUPS) or named}"
     raise wrong(msg)
 
@@ -289,5 +292,6 @@ TIME_OF_DAY = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 def time_of_day(value: object) -> time:
     if not isinstance(value, str) or re.fullmatch(TIME_OF_DAY, value) is None:
         msg = f'expected a time of day such as "22:00", got {shown(value)}'
-        raise wrong(msg)
+        padded = f"0{value}" if re.fullmatch(r"[0-9]:[0-5][0-9]", str(value)) else ""
+        raise wrong(msg + (f'; did you mean "{padded}"?' if padded else ""))
     return time.fromisoformat(value)

@@ -73,7 +73,7 @@ policies.yaml:6:12: error: retries: expected a whole number, got `many`
 policies.yaml:7:16: error: usd_per_job: `-1` is out of range: US dollars, 0 or more
 policies.yaml:9:3: error: duplicate key `usd_per_day`: it stands on line 8 already
 policies.yaml:10:12: error: max_run: expected a factor such as 3x (1x to 1000x), got `3`; did you mean `3x`?
-policies.yaml:11:15: error: on_overrun: unknown value `kill` (one of alert, cancel)
+policies.yaml:11:15: error: on_overrun: unknown value `kill`; did you mean `cancel`?
 policies.yaml:12:27: error: failed_share: `50` is out of range: a number from 0 to 1; did you mean `0.5`?
 policies.yaml:12:51: error: pause: expected a duration such as 30s, 10m, 6h or 1d, got `6 hours`; did you mean `6h`?
 policies.yaml:13:14: error: by: unknown value `team` (one of service_account, location, model, labels.NAME)
@@ -91,7 +91,7 @@ policies.yaml:26:42: error: unknown key `batchsize`; did you mean `batch_size`?
 policies.yaml:27:9: error: do: `resubmit` is missing
 policies.yaml:27:9: error: unknown key `machine_type` here: it belongs in `resubmit`
 policies.yaml:28:33: error: accelerator: expected {type, count} or one of bigger, more_memory, none; got `NVIDIA_TESLA_T4`; write {type: NVIDIA_TESLA_T4, count: 1}
-policies.yaml:29:29: error: timeout: expected a duration such as 30s, 10m, 6h or 1d, got `10`; did you mean `10s`?, or `double` or `sized`
+policies.yaml:29:29: error: timeout: expected a duration such as 30s, 10m, 6h or 1d, or `double` or `sized`, got `10`; did you mean `10s`, `10m` or `10h`?
 policies.yaml:29:39: error: spot: expected true or false, got `yes`; did you mean `true`?
 policies.yaml:29:58: error: explanations: expected false (explanations can only be turned off), got true
 policies.yaml:30:16: error: times: `0` is out of range: from 1 to 1000000
@@ -239,6 +239,19 @@ def test_what_a_step_can_never_do_is_a_warning(step: str, told: str) -> None:
             }.items()
         ),
         (HEAD + "probes: {threshold: 3 moons}\n", "got `3 moons`"),
+        (HEAD + "probes: {threshold: 30}\n", "got `30`; did you mean `30s`, `30m` or `30h`?"),
+        (
+            HEAD + "limits: {per: [{by: label.team, usd_per_day: 1}]}\n",
+            "by: unknown value `label.team`; did you mean `labels.team`?",
+        ),
+        (
+            HEAD + "limits: {per: [{by: team, usd_per_day: 1}]}\n",
+            "by: unknown value `team` (one of service_account, location, model, labels.NAME)",
+        ),
+        (
+            HEAD + "watch: [{name: w, when: {running: hung}}]\n",
+            "running: unknown value `hung`; did you mean `stalled`?",
+        ),
     ],
 )
 def test_a_mistake_is_told_once_with_what_was_meant(text: str, told: str) -> None:
@@ -477,6 +490,10 @@ def test_a_secret_in_the_wrong_place_is_an_error_and_not_repeated(channel: str) 
         ("{teams: {webhook: env:A}, digest: day}", "unknown value `day`; did you mean `daily`?"),
         ("{teams: {webhook: env:A}, quiet_hours: {from: 22:00}}", "`to` is missing"),
         ("{teams: {webhook: env:A}, quiet_hours: {from: 22, to: 7}}", "expected a time of day"),
+        (
+            '{teams: {webhook: env:A}, quiet_hours: {from: "22:00", to: "7:00"}}',
+            'got `7:00`; did you mean "07:00"?',
+        ),
         ('{teams: {webhook: env:A}, quiet_hours: {from: "25:00", to: 7:00}}', "got `25:00`"),
         (
             "{teams: {webhook: env:A}, quiet_hours: {from: 22:00, to: 22:00}}",

@@ -231,7 +231,7 @@ def exception_texts(said: LogItem, count: int, factor: float, number: int) -> It
         if behind is not None and not (one.depth == 0 and BUGS.search(one.name)):
             continue
         text = f"{said.lead} {one.text}" if said.lead and one.depth == 0 else one.text
-        made = line_text(said.line, count, factor, text, traced=said.traced)
+        made = line_text(one.line or said.line, count, factor, text, traced=said.traced)
         yield replace(
             made,
             factor=made.factor * (weight_of("handled-exception") if one.handled else 1.0),
