@@ -308,10 +308,16 @@ def _finite(text: str) -> float:
 
 
 def _whole(value: Any) -> Any:
+    """The value without halves of characters: ASCII has none, and is most of what is read."""
     if isinstance(value, str):
-        return value.encode(errors="replace").decode()
+        return value if value.isascii() else value.encode(errors="replace").decode()
     if isinstance(value, dict):
-        return {_whole(key): _whole(item) for key, item in value.items()}
+        return {
+            key if key.isascii() else _whole(key): item
+            if isinstance(item, str) and item.isascii()
+            else _whole(item)
+            for key, item in value.items()
+        }
     return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
