@@ -337,7 +337,7 @@ def test_bigger_is_the_next_size_up_in_the_family(
             Hardware("a2-highgpu-1g", A100, 1),
             TRAINING,
             ("no: no machine that training takes has 170 GiB of memory with 1 NVIDIA_TESLA_A100; "
-            "a2-highgpu-1g has 85; a2-ultragpu-1g with 1 NVIDIA_A100_80GB has 170 GiB, for $5.782 an hour: a step "
+            "a2-highgpu-1g has 85; a2-ultragpu-1g has 170 GiB, for $5.782 an hour: a step "
             "may name `{machine_type: a2-ultragpu-1g, accelerator: {type: NVIDIA_A100_80GB, count: 1}}`"),
         ),
     ],

@@ -190,11 +190,11 @@ def other_devices_words(ground: Ground, vcpus: float, memory_gib: float) -> str:
     if chosen is None:
         return ""
     has, counted = devices_of(ground.catalog, chosen)
-    named = f"machine_type: {chosen.machine}"
-    if chosen.count:
-        named += f", accelerator: {{type: {has}, count: {counted}}}"
+    named, holds = f"machine_type: {chosen.machine}", f" with {counted} {has}"
+    if chosen.count:  # then the step itself says which devices they are
+        named, holds = f"{named}, accelerator: {{type: {has}, count: {counted}}}", ""
     return (
-        f"; {chosen.machine} with {counted} {has} has {ground.machine(chosen).memory_gib:.4g} GiB, for "
+        f"; {chosen.machine}{holds} has {ground.machine(chosen).memory_gib:.4g} GiB, for "
         f"${ground.price(chosen):.4g} an hour: a step may name `{{{named}}}`"
     )
 
