@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import dataclasses
 import pickle
 from collections.abc import Callable
 from dataclasses import field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from remediator.domain.light_dataclass import dataclass
-
-ROOM = Path(__file__).resolve().parents[1] / "remediator"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -153,23 +149,3 @@ def test_what_is_not_frozen_is_the_standard_one() -> None:
     opened = Open()
     opened.size = 2
     assert opened == Open(2)
-
-
-def test_every_value_of_the_house_is_made_by_it() -> None:
-    """The standard decorator in one module would be found by nobody, and cost each start."""
-    found = []
-    for path in ROOM.rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        standard = any(
-            isinstance(node, ast.ImportFrom)
-            and node.module == "dataclasses"
-            and any(name.name == "dataclass" for name in node.names)
-            for node in ast.walk(tree)
-        )
-        values = any(
-            isinstance(node, ast.Call) and ast.unparse(node) == "dataclass(frozen=True, slots=True)"
-            for node in ast.walk(tree)
-        )
-        if standard and values and path.name != "light_dataclass.py":
-            found.append(str(path.relative_to(ROOM)))
-    assert not found
