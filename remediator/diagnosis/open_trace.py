@@ -163,7 +163,7 @@ class OpenTrace:
         if not self.raised:
             return None
         newest = [
-            Raised(one.name, one.message, depth, one.handled, one.below)
+            Raised(one.name, one.message, depth, one.handled, one.below, one.line)
             for depth, one in enumerate(reversed(self.raised))
         ]
         frame = self.own or self.deepest

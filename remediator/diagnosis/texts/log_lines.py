@@ -222,7 +222,7 @@ def exception_texts(said: LogItem, count: int, factor: float, number: int) -> It
     if behind is not None:
         one, row = behind
         yield replace(
-            line_text(said.line, count, factor, one.text, traced=said.traced),
+            line_text(one.line or said.line, count, factor, one.text, traced=said.traced),
             chain=number,
             spoken=row,
             frame=said.frame,
