@@ -360,8 +360,8 @@ def _add_deployment_commands(commands: Commands) -> None:
         "--output",
         metavar="FILE",
         default="",
-        help="the file to write, or - for standard output (default: report.html; with --json or --csv, "
-        "standard output)",
+        help="the file to write, as JSON or CSV where its name ends so, or - for standard output "
+        "(default: report.html; with --json or --csv, standard output)",
     )
     page.add_argument(
         "--days",

@@ -64,10 +64,12 @@ def _written(
     from remediator.report import as_csv, as_json, render
 
     watched = app.ledger.watched.all(MOST_READ)
-    if args.json:
+    # A file's name says what it is to hold, unless a flag does.
+    ends = "" if args.json or args.csv else Path(args.output or "").suffix.lower()
+    if args.json or ends == ".json":
         body = as_json(all_stories, title=title, made=app.now(), days=days, watched=watched)
         return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
-    if args.csv:
+    if args.csv or ends == ".csv":
         return as_csv(all_stories)
 
     def command(words: str, region: str) -> str:

@@ -176,3 +176,14 @@ def _incidents(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def _shown(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     """The outcome of each first job, by its collection."""
     return {one["job"].split("/")[-2]: one["outcome"] for one in _incidents(capsys)}
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("r.json", "{"), ("r.CSV", "failed_at,"), ("r.html", "<!")]
+)
+def test_the_reports_form_follows_the_files_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, start: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", "-o", name]) == 0
+    assert (tmp_path / name).read_text().startswith(start)
