@@ -64,6 +64,8 @@ def test_words_that_say_nothing_are_about_whatever_runs() -> None:
         ('yaml.scanner.ScannerError: mapping values in "/app/config.yaml", line 2', "", SETTING),
         ('yaml.scanner.ScannerError: mapping values in "/data/labels.yml", line 2', "", INPUT),
         ("FileNotFoundError: 'samtoolz'", "python3.11/subprocess._execute_child", SETTING),
+        ("getopt.GetoptError: option --rate not recognized", "/getopt.long_has_args", SETTING),
+        ("ValueError: Some errors were detected ! Line #2", "lib/_npyio_impl.genfromtxt", INPUT),
         # Bugs, wherever they were raised.
         ("TypeError: the JSON object must be str, not NoneType", "json/__init__.loads", None),
         ("TypeError: load() missing 1 required positional argument: 'Loader'", "", None),

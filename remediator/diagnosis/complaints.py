@@ -47,6 +47,10 @@ _KIND = r"(?:[\w.+/-]+ ){0,3}"
 _CHOICE_NOUN = r"options?|choices?|values?|backends?|solvers?|drivers?|formats?|names?|modes?|methods?|verbs?|commands?|tasks?|targets?"
 
 _CONTENT_WORDS = Linear(rf"\b(?:{_CONTENT})\b")
+_SETTING_WORDS = Linear(
+    r"\b(?:options?|flags?|arguments?|parameters?|keywords?|sub-?commands?|verbs?|plug-?ins?|extensions?|handlers?|drivers?|credentials?|certificates?|keys?)\b",
+    needs="option flag argument parameter keyword command verb plug extension handler driver credential certificate key",
+)
 # Of each cue the cause, the points that it adds once for a text, and its words. Tuples: a class costs a cold start.
 _CUES: tuple[tuple[Cause, float, Linear], ...] = (
     # --- what a file holds ----------------------------------------------------------------------------
@@ -103,14 +107,7 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
             needs="directive config setting command switch unset env",
         ),
     ),
-    (
-        _SETTING,
-        _PLAIN,
-        Linear(
-            r"\b(?:options?|flags?|arguments?|parameters?|keywords?|sub-?commands?|verbs?|plug-?ins?|extensions?|handlers?|drivers?|credentials?|certificates?|keys?)\b",
-            needs="option flag argument parameter keyword command verb plug extension handler driver credential certificate key",
-        ),
-    ),
+    (_SETTING, _PLAIN, _SETTING_WORDS),
     (
         _SETTING, _PLAIN, Linear(r"(?:^|[\s'\"`(=\[])(?:--[a-z][\w-]*|-[a-z])(?:$|[\s'\"`)=\],.:;])", needs="-")
     ),
@@ -253,7 +250,7 @@ _WRONG_ARGUMENT = late_pattern(
     re.IGNORECASE,
 )
 _READS = Linear(
-    r"(?:^|[/ ._])(?:im|f|dcm|np|lib)?(?:read|load|open|pars(?:e|ing)|decod|decompress|uncompress|unpack|unpickl|deserial|extract|inflat|tokeniz|scan(?:ner|_)|lexer|detect|from_?(?:file|buffer|bytes|string|wk[tb]|json|ical|stream)|get_data\b|initfp)\w*",
+    r"(?:^|[/ ._])(?:im|f|dcm|np|lib)?(?:read|load|genfrom|open|pars(?:e|ing)|decod|decompress|uncompress|unpack|unpickl|deserial|extract|inflat|tokeniz|scan(?:ner|_)|lexer|detect|from_?(?:file|buffer|bytes|string|wk[tb]|json|ical|stream)|get_data\b|initfp)\w*",
 )
 _READS_NO_FILE = Linear(
     r"urlopen|socket|ssl\.|http|request|connect|import|load_(?:state|library|module|class|backend|plugin|entry)|dlopen|ctypes|subprocess|threading|concurrent|dataloader|_utils\.",
@@ -296,7 +293,7 @@ def cause_of_exception(text: str, below: str) -> Cause | None:
         setting = _DATA.is_in(message) is False
     named = reader or reads or setting or sets
     of_a_format = not builtin and _OF_A_FORMAT.is_in(name)
-    speaks = named or of_a_format or _CONTENT_WORDS.is_in(message) or _DATA.is_in(message)
+    speaks = named or of_a_format or any(words.is_in(message) for words in _SPEAKS)
     if not speaks:
         return None
     points = _points(message)
@@ -319,6 +316,7 @@ _OTHERS = Linear(
     r"\b(?:gpus?|cuda|nvidia|nvml|rocm|opencl|tpus?|accelerators?|devices?|drivers?|nccl|xla|connections?|sockets?|peer|timeout|timed out|refused|permission|denied|unauthorized|forbidden|out of memory|no space)\b|cuda|\bincompatib\w*"
 )
 _DATA = Linear(rf"{_DATA_FOLDER}|{_DATA_FILE}")
+_SPEAKS = (_CONTENT_WORDS, _SETTING_WORDS, _DATA)
 _SETTINGS_FORMAT = Linear(r"toml|ya?ml|(?:^|[ ._/])ini\b|configparser|dotenv|\bhcl\b")
 _LEAST_OF_LIBRARY = _SURE  # points: what a library raises below a call that names no reader
 _LEAST_OF_OWN = 5.0  # points: what the user's own code raises; chosen
