@@ -158,3 +158,53 @@ def test_a_traceback_that_a_logger_indents_is_one_thing() -> None:
     assert found.raised[0].name == "feeds.ConnectionResetError"
     assert found.frame is not None
     assert (found.frame.file, found.frame.line) == ("/app/run.py", 3)
+
+
+SERVICES = {
+    "refused, with the client's time-outs": (
+        (
+            "store.errors.ConnectionRefusedError: store.internal:27017: [Errno 111] Connection refused "
+            "(configured timeouts: connectTimeoutMS: 20000.0ms), Timeout: 2.5s"
+        ),
+        Cause.TRANSIENT_BACKEND,
+    ),
+    "no broker": (
+        'cimpl.KafkaException: KafkaError{code=_TRANSPORT,val=-195,str="Local: Broker transport failure"}',
+        Cause.TRANSIENT_BACKEND,
+    ),
+    "sealed": (
+        "hvac.exceptions.VaultDown: Vault is sealed, on get http://vault.internal:8200/v1/secret/data/db",
+        Cause.TRANSIENT_BACKEND,
+    ),
+    "in maintenance": (
+        "requests.exceptions.ConnectionError: the cluster is in maintenance mode",
+        Cause.TRANSIENT_BACKEND,
+    ),
+    "a password": (
+        "pymongo.errors.OperationFailure: Authentication failed., full error: {'code': 18}",
+        Cause.PERMISSION,
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "cause"), SERVICES.values(), ids=SERVICES)
+def test_a_service_that_was_reached_says_what_state_it_is_in(text: str, cause: Cause) -> None:
+    assert of(ended(*TRACE, text)).verdict is cause
+
+
+MISSING_DEVICES = [
+    "pyopencl._cl.LogicError: clGetPlatformIDs failed: PLATFORM_NOT_FOUND_KHR",
+    "RuntimeError: No HIP GPUs are available",
+    "RuntimeError: No device of requested type available. -1 (PI_ERROR_DEVICE_NOT_FOUND)",
+    "pynvml.NVMLError_LibraryNotFound: NVML Shared Library Not Found",
+    "RuntimeError: vkCreateInstance failed with ERROR_INCOMPATIBLE_DRIVER",
+    "FileNotFoundError: [Errno 2] No such file or directory: '/dev/kfd'",
+    "OSError: libcuda.so.1: cannot open shared object file: No such file or directory",
+    "RuntimeError: Unknown backend: 'gpu' requested, but no platforms that are instances of gpu are present",
+]
+
+
+@pytest.mark.parametrize("text", MISSING_DEVICES)
+def test_a_device_that_no_runtime_finds_is_missing(text: str) -> None:
+    assert of(ended(*TRACE, text)).verdict is Cause.ACCELERATOR_MISSING
+    assert of(ended(*TRACE, text, **WITH_GPU)).verdict is not Cause.ACCELERATOR_MISSING

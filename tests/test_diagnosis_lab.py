@@ -29,9 +29,10 @@ def test_the_lab_stays_where_it_is(
 @pytest.mark.parametrize(
     ("name", "judged", "right", "given_right", "money", "stopped", "futile_unseen"),
     [
-        ("blind", 191, 179, 0.97, 0, 2, 0),
-        ("second_blind", 115, 103, 0.98, 0, 0, 1),
-        ("complaints", 256, 221, 0.9, 0, 0, 0),
+        ("blind", 191, 182, 0.97, 0, 2, 0),
+        ("second_blind", 115, 112, 0.99, 0, 0, 1),
+        ("complaints", 256, 230, 0.9, 0, 0, 0),
+        ("statements", 230, 218, 0.96, 0, 0, 0),
     ],
 )
 def test_other_software_stays_where_it_is(

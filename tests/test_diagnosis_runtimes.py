@@ -206,7 +206,10 @@ def test_last_words(status: int, lines: list[str], cause: Cause) -> None:
 
 
 def test_a_line_that_begins_with_another_name_is_no_last_word() -> None:
-    assert diagnose(job(1, ["loss: head of an empty list"])).verdict is Cause.UNKNOWN
+    others = [f"{name} done" for name in ("reading", "tokens", "vocabulary", "model")]
+    assert diagnose(job(1, [*others, "loss: head of an empty list"])).verdict is Cause.UNKNOWN
+    alone = diagnose(job(1, ["loss: head of an empty list"]))
+    assert alone.verdict is Cause.BAD_INPUT  # the only thing said
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,13 @@ empty log says nothing; a kubelet that killed for memory says OOMKilled. Pure; c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from remediator.diagnosis.complaints import cause_of_line, names_data
+from remediator.diagnosis.error_meanings import meaning_of, names_an_argument
 from remediator.diagnosis.metrics import Load
-from remediator.diagnosis.texts.case_text import SERVICE_AUTHOR
+from remediator.diagnosis.signature import Tag
+from remediator.diagnosis.texts.case_text import SERVICE_AUTHOR, CaseText
 from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
@@ -33,6 +36,7 @@ _OWN_PROGRAM = late_pattern(
     r"^\S*\b(?:python|pypy|Rscript|R|node|deno|bun|java|scala|ruby|perl|php|lua|julia|ghc|runghc|dotnet|sh|bash|make|tclsh|octave|guile|sbcl|erl|awk|gawk)[\d.]*(?:\s|$)"
     r"|^(?:\./|/app/|/src/|/home/|/opt/app)|\.(?:py|R|jl|js|rb|pl|sh|jar|m|lua|tcl|php)(?:\s|$)"
 )
+_WORD_OF = late_pattern(r"(?:^|(?<=[\s='\"]))[A-Za-z][\w@:+./-]{2,60}(?=$|[\s'\";])")
 _QUOTED = 200  # characters; chosen
 _TOO_FEW_WORDS = 3  # in a last line, to say anything; chosen
 _ROOM = 0.75  # of the machine's memory, chosen: what is read once a minute may grow by a quarter between
@@ -184,25 +188,25 @@ def _crashed(reading: TextEvidence, limit: OwnLimit | None) -> Iterator[Weighted
 def _gave_up(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
     """A program that ends with a status of its own choice said why in its last line, or said nothing."""
     words = reading.last_words
-    if words is None or any(
-        s.weight > weight_of("status-explained") and not _is_status(s) for s in reading.signs
-    ):
+    if words is None or _is_explained(words, reading):
         return
     few = len(words.text.split()) < _TOO_FEW_WORDS and not names_data(words.text)
-    if _PIPES.search(words.text) or few:
+    if _PIPES.search(words.text) or (few and not words.traced):
         # It heard of a failure from another process.
         return
-    cause = cause_of_line(words.text, _at_fault(job))
+    meaning = meaning_of(words.text, of_code=words.traced)
+    if meaning is None and words.after:
+        words = replace(words, text=f"{words.text} {words.after}")
+        meaning = meaning_of(words.text)
+    cause = meaning or cause_of_line(words.text, _at_fault(job))
+    if cause is Cause.BAD_INPUT and names_an_argument(words.text, _argument_words(job)):
+        cause = Cause.INVALID_CONFIG
     says = f'{words.author} ends with: "{words.text[:_QUOTED]}"'
-    yield weighted_evidence(
-        cause,
-        weight_of("last-words"),
-        Source.LOG,
-        words.where,
-        says,
-        symptom=True,
-        group="last-words",
+    weight = weight_of("stated-of-code") if words.traced else weight_of("last-words")
+    made = weighted_evidence(
+        cause, weight, Source.LOG, words.where, says, symptom=not words.traced, group="last-words"
     )
+    yield replace(made, text=words.text, frame=words.frame)
     if cause is not Cause.USER_CODE_ERROR:
         # A status is a guess at what the words then tell.
         yield weighted_evidence(
@@ -212,6 +216,14 @@ def _gave_up(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
             words.where,
             says,
         )
+    elif words.traced:
+        yield from _misread(words, reading, says)
+
+
+def _argument_words(job: Job) -> frozenset[str]:
+    """Words of the commands and arguments that are no path, no file's name and no option's."""
+    said = (word for one in job.first_processes for part in one for word in _WORD_OF.findall(part))
+    return frozenset(word for word in said if "/" not in word and "." not in word)
 
 
 def _at_fault(job: Job) -> Cause:
@@ -222,6 +234,38 @@ def _at_fault(job: Job) -> Cause:
     if not first or any(map(_OWN_PROGRAM.search, first)):
         return Cause.USER_CODE_ERROR
     return Cause.BAD_INPUT if any(map(names_data, first)) else Cause.INVALID_CONFIG
+
+
+def _is_explained(words: CaseText, reading: TextEvidence) -> bool:
+    """Whether something else says better why it ended: of words that a language says of the program's own
+    code, other readings of the same line do not.
+    """
+    explained = weight_of("status-explained")
+    if reading.has(Tag.GPU_RAISED):
+        return True
+    own = words.traced and meaning_of(words.text, of_code=True) is Cause.USER_CODE_ERROR
+    return any(
+        s.weight > explained
+        and not _is_status(s)
+        and not (own and s.cause in _MISREAD and _is_of(words, s))
+        for s in reading.signs
+    )
+
+
+_MISREAD = frozenset({Cause.BAD_INPUT, Cause.INVALID_CONFIG, Cause.USER_CODE_ERROR})
+
+
+def _is_of(words: CaseText, sign: WeightedEvidence) -> bool:
+    """Whether a sign was read from a line of the statement."""
+    return sign.evidence.where == words.where or bool(sign.text and sign.text in words.text)
+
+
+def _misread(words: CaseText, reading: TextEvidence, says: str) -> Iterator[WeightedEvidence]:
+    """Against what the words of that line would mean if they did not speak of the program's own code."""
+    for found in reading.signs:
+        others = found.cause in _MISREAD - {Cause.USER_CODE_ERROR}
+        if others and found.weight > 0 and _is_of(words, found):
+            yield weighted_evidence(found.cause, -found.weight, Source.LOG, words.where, says)
 
 
 def _is_status(found: WeightedEvidence) -> bool:

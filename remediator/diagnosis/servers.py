@@ -42,7 +42,7 @@ _NOT_THE_SERVICE = Linear(
     r"management|metrics|admin|grpc|debug|control|upstream|inspect|redis|database|postgres"
 )
 _DIED = Linear(
-    r"\bchild process \W?\d{0,9}\W{0,2}died\b|\bwas sent sigkill\b|\bexited with (?:signal|code -?9|exit code -?9)|\bterminated by signal 9\b|\bkilled by signal\b|\bworker (?:process )?(?:\W?\d{1,9}\W )?(?:died|exited|crashed|was killed|unexpectedly)|\bworker (?:was )?terminated due to signal 9\b|\bexited on signal 9\b|\bunexpectedly (?:exited|died|terminated)\b|\bunexpected exit\b|\b(?:exited|died|terminated|crashed) unexpectedly\b|\bDAMN ! worker \d+ .{0,40}died\b|\bprocess died\b"
+    r"\bchild process \W?\d{0,9}\W{0,2}died\b|\bwas sent sigkill\b|\bexited with (?:signal|code -?9|exit code -?9)|\bterminated by signal 9\b|\bkilled by signal\b|\bworker (?:process )?(?:\W?\d{1,9}\W )?(?:died|exited|crashed|was killed|unexpectedly)|\bworker (?:was )?terminated due to signal 9\b|\bexited on signal 9\b|\bunexpectedly (?:exited|died|terminated)\b|\bunexpected exit\b|\b(?:exited|died|terminated|crashed) unexpectedly\b|\bDAMN ! worker \d+ .{0,40}died\b|\bprocess died\b|: line \d{1,6}: +\d{1,9} killed\b|\b(?:exit(?:ed|s)?|ended|status|code)(?: with)?(?: status| code)?[ :=]{1,2}137\b"
 )
 _TIMED_OUT = Linear(
     r"\bworker timeout\b|did not respond in given time|harakiri|request timeout|timed out after \d"
@@ -81,6 +81,8 @@ class Server:
     ended_in_request: QuotedLine | None
     deaths: int
     first_request: str
+    silent_death: QuotedLine | None = None
+    """The first line that tells that a worker ended, where nothing since its start says why."""
 
     @property
     def answered(self) -> bool:
@@ -102,6 +104,8 @@ class _Tally:
     troubled: bool = False
     ended: QuotedLine | None = None
     first_request: str = ""
+    complained: bool = False
+    silent_death: QuotedLine | None = None
 
     def read(self, said: QuotedLine) -> None:
         text = said.text
@@ -118,6 +122,10 @@ class _Tally:
             return
         died, start = _DIED.search(text) is not None, _START.search(text) is not None
         self.deaths += died
+        if self.silent_death is None:
+            if died and not self.complained:
+                self.silent_death = said
+            self.complained = not start and (self.complained or _TROUBLE.is_in(text))
         self.starts += start
         if self.asked:
             self._after_request(said, died=died, start=start)
@@ -166,6 +174,7 @@ def read_server(lines: Iterable[LogLine], container: Json) -> Server:
         ended_in_request=tally.ended,
         deaths=tally.deaths,
         first_request=tally.first_request,
+        silent_death=tally.silent_death,
     )
 
 

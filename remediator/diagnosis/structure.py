@@ -67,6 +67,10 @@ _JAVA_HEAD = late_pattern(
     re.DOTALL,
 )
 _RICH = late_pattern(r"^\s*[╭│╰├][\s─│❱╭╰├╮╯]?")
+# A compiler's message: the source that it means follows, indented, with a mark below.
+_COMPILER = late_pattern(
+    r"^\S{1,300}[:(]\d{1,7}(?:[:,]\d{1,5})?[:)]:? (?:fatal )?(?:error|warning|note)\b"
+)
 _XTRACE = late_pattern(r"^\+{1,6} (?:[\w./$-]|\[|\()")
 
 
@@ -76,6 +80,7 @@ class _LogReader:
     def __init__(self) -> None:
         self.open: OpenTrace | None = None
         self.drop_until_caret = 0
+        self.quotes_source = False
         self.java: OpenTrace | None = None
         self.prefix: re.Pattern[str] | None = None
         self.previous: LogItem | None = None
@@ -255,6 +260,10 @@ class _LogReader:
                 yield found
         if lead in " \t" and (is_frame(text) or is_ruby_frame(text)):
             return
+        if self.quotes_source:
+            self.quotes_source = bool(lead in " \t" and not MARKERS.match(text))
+            if lead in " \t":
+                return
         if self.drop_until_caret:
             self.drop_until_caret -= 1
             if MARKERS.match(text):
@@ -287,6 +296,8 @@ class _LogReader:
             return
         if is_native(text):
             return
+        if "error:" in head or "warning:" in head or "note:" in head or "error " in head:
+            self.quotes_source = _COMPILER.match(head) is not None
         yield LogItem(line, text)
 
     def _java(self, text: str) -> bool:

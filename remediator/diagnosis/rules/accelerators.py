@@ -71,17 +71,17 @@ def weigh_wanted_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
 
 
 # A device that computes, and that the build, or the machine, has none: of whatever program.
-_DEVICE = r"\b(?:gpus?|cuda|rocm|nvidia|cudnn|opencl)\b"
+_DEVICE = r"\b(?:gpus?|cuda|rocm|hip|nvidia|nvml|cudnn|opencl|vulkan|sycl|oneapi|level[- ]zero|xpus?|tpus?|npus?)\b"
 _OF_BUILD = Linear(
     rf"{_DEVICE}[^.]{{0,80}}\bnot (?:enabled|built|compiled|included|supported) (?:in|by|with)\b[^.]{{0,30}}\b(?:build|binary|version|package|installation)\b"
     rf"|\b(?:built|compiled|build|binary|wheel)\b[^.]{{0,40}}\bwithout\b[^.]{{0,20}}{_DEVICE}"
     rf"|\bwithout\b[^.]{{0,20}}{_DEVICE}[^.]{{0,20}}\b(?:package|support)\b",
-    needs="gpu cuda rocm nvidia cudnn opencl",
+    needs="gpu cuda rocm hip nvidia nvml cudnn opencl vulkan sycl oneapi level xpu tpu npu",
 )
 _OF_MACHINE = Linear(
     rf"{_DEVICE}[^.]{{0,60}}\b(?:can ?not be found|could not be found|not found|not available|unavailable|is missing)\b"
     rf"|\bno\b[^.]{{0,30}}{_DEVICE}[^.]{{0,40}}\b(?:found|available|detected|present|visible)\b",
-    needs="gpu cuda rocm nvidia cudnn opencl",
+    needs="gpu cuda rocm hip nvidia nvml cudnn opencl vulkan sycl oneapi level xpu tpu npu",
 )
 
 

@@ -62,7 +62,7 @@ def weigh_exit(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         return
     if facts.died:
         yield from stopped_signs(facts.reading)
-    if facts.crashed:
+    if facts.crashed or (facts.died and not facts.surely_timed_out):
         limit = configured_limit(facts.job)
         yield from exit_evidence(facts.job, facts.reading, limit, facts.usage.memory)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.rules.features import CaseFeatures, timeout_words
 from remediator.diagnosis.signature import Tag, TextPlace
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
@@ -46,12 +47,25 @@ def weigh_death_in_request(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     crashed in native code; the first unless something says the other.
     """
     server = facts.server
-    if server is None or server.ended_in_request is None:
+    if server is None:
         return
-    said = server.ended_in_request
+    said = server.ended_in_request or (server.silent_death if _request_was_cut(facts) else None)
+    if said is None:
+        return
     weight = weight_of("death-in-request-told") if server.deaths else weight_of("death-in-request")
     says = f'a worker ended in the middle of a request, without a word of why: "{said.text}"'
     yield _of_server(Cause.MEMORY_PRESSURE, weight, said.where, says, symptom=True)
+
+
+# What the service says of a request whose connection the container's side broke off.
+_CUT = Linear(
+    r"connection termination|before headers|connection (?:reset|closed|aborted)|reset by peer|empty reply|remote end closed|disconnected|Non-OK result 50[23]\b",
+    needs="connection headers reset reply closed disconnected non-ok",
+)
+
+
+def _request_was_cut(facts: CaseFeatures) -> bool:
+    return not facts.never_ready and _CUT.is_in(facts.job.error_message)
 
 
 def weigh_answered_requests(facts: CaseFeatures) -> Iterator[WeightedEvidence]:

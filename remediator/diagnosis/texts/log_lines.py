@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from remediator.case import LogLine
 from remediator.diagnosis.clients import service_behind, spoken_in
+from remediator.diagnosis.error_statements import statement_in
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.open_trace import LogItem
 from remediator.diagnosis.progress_lines import complains, is_progress, without_zero_counts
@@ -30,7 +31,7 @@ from remediator.diagnosis.texts.case_text import (
 )
 from remediator.diagnosis.texts.evidence import signatures_of
 from remediator.diagnosis.weights import weight_of
-from remediator.domain import Source
+from remediator.domain import JobKind, Source
 from remediator.domain.late_pattern import late_pattern
 from remediator.job import Job
 
@@ -87,12 +88,34 @@ def log_texts(lines: Sequence[LogLine], *, serves: bool) -> Iterator[CaseText]:
 
 
 def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
-    """The last complaints of the workers, if they end with some: the first of them names the reason
-    more often than the last, which tells of giving up. Lines that say where help is are passed over.
-    A line on stderr that begins with the program's own name is such a complaint, whatever it says.
+    """What the workers state as their error, or else the last complaints that they end with: the first of
+    these names the reason more often than the last, which tells of giving up. Lines that say where help is
+    are passed over. A line on stderr that begins with the program's own name is such a complaint, whatever
+    it says; so is the last of a log that has a few lines only. `traced` where a language speaks of code.
     """
     workers = [line for line in lines[-_LAST_READ:] if line.text and not is_service_line(line)]
     said = list(read_log([line for line in workers if TELEMETRY not in line.text]))
+    stated = None if job.kind is JobKind.BATCH_PREDICTION else statement_in(said)
+    if stated is not None:
+        made = line_text(stated.said.line, 1, 1.0, stated.text, traced=stated.of_code)
+        if _announces_another_try(made):
+            return None
+        return replace(made, traced=stated.of_code, frame=stated.frame, after=clean(stated.after))
+    block = _complaints(said, job) or _only_words(said, lines)
+    if not block:
+        return None
+    reported = [line_text(one.line, 1, 1.0, one.text) for one in reversed(block[:_LAST_WORDS])]
+    if any(_announces_another_try(one) for one in reported):
+        return None
+    return replace(reported[0], text=" ".join(one.text for one in reported))
+
+
+def _announces_another_try(words: CaseText) -> bool:
+    return any(Tag.PASSING in row.tags for row in signatures_of(words))
+
+
+def _complaints(said: Sequence[LogItem], job: Job) -> list[LogItem]:
+    """The last complaints, the last first."""
     block: list[LogItem] = []
     others = 0
     for one in reversed(said):
@@ -108,12 +131,18 @@ def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
             break
         else:
             others += 1
-    if not block:
-        return None
-    reported = [line_text(one.line, 1, 1.0, one.text) for one in reversed(block[:_LAST_WORDS])]
-    if any(Tag.PASSING in row.tags for one in reported for row in signatures_of(one)):
-        return None
-    return replace(reported[0], text=" ".join(one.text for one in reported))
+    return block
+
+
+def _only_words(said: Sequence[LogItem], lines: Sequence[LogLine]) -> list[LogItem]:
+    """Of a log of a few lines that is no progress all of it, and of a longer one what alone is on stderr; the
+    last first."""
+    if any(one.raised or is_progress(one.text) for one in said[-_LAST_WORDS:]):
+        return []
+    kept = [one for one in said if one.text.strip() and not _OF_HELP.is_in(one.text)]
+    if len(lines) > _FEW_LINES:
+        kept = [one for one in kept if one.line.severity not in _QUIET and not is_quiet(one)]
+    return kept[::-1] if len(kept) <= _FEW_LINES else []
 
 
 def stop_request(lines: Sequence[LogLine]) -> CaseText | None:
@@ -146,7 +175,7 @@ _STOP = Linear(
     r"|\b(?:wall[- ]?clock|wall[- ]?time|walltime|run[- ]?time|time)[- ]?limit\b.{0,40}\b(?:reached|exceeded|hit|expired|is up)"
     r"|\b(?:hit|reached|exceeded|past|over)\b.{0,20}\b(?:wall[- ]?clock|wall[- ]?time|run[- ]?time|time)[- ]?limit\b|\bdue to time limit\b"
 )
-_LAST_READ, _LAST_WORDS, _OTHERS_AFTER = 60, 5, 3  # lines; chosen
+_LAST_READ, _LAST_WORDS, _OTHERS_AFTER, _FEW_LINES = 80, 5, 3, 4  # lines; chosen
 # What programs print below their error: rules, and where to read on.
 _OF_HELP = Linear(
     r"^[-=_*#~ ]{8,}$|\bexiting\W*$|^\W*exiting\b[^:]{0,20}$|for (?:more|further|additional) (?:information|details|help)|\bplease (?:read|check|see|refer|report|contact|visit|consult|provide)\b|\bre-?run\b.{0,40}\b(?:with|using)\b|^\S{0,20}\s{0,4}https?://\S+$|\bwebsite at https?:|^\W*\[Help \d+\]|\bthank you\b|full stack trace|\b(?:log|report) (?:file )?can be found\b|^try .{1,60}--help|^\W*(?:error|fatal)\W*$",

@@ -1,0 +1,103 @@
+"""What the words of an error statement mean, whatever program says them: rights, settings, data, or code.
+
+Owns one table of words, asked from the narrowest meaning to the widest. Words that tell nothing mean nothing.
+Pure; called by `process_exits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from remediator.diagnosis.lazy_patterns import Linear
+from remediator.domain import Cause
+
+_READ = 700  # characters of a statement; chosen
+
+_RIGHTS = Linear(
+    r"\b(?:permission|access|authori[sz]ation|privilege) (?:is |was )?denied|\bnot (?:authori[sz]ed|authenticated|permitted|logged in|allowed to (?:access|connect|read|write))|unauthori[sz]ed|\bforbidden\b|\bauth\w{0,16} (?:is |was )?(?:failed|failure|required|error|rejected|unsuccessful|denied)"
+    r"|\b(?:wrong|incorrect|invalid|bad|missing|expired) (?:user ?name|password|passphrase|credentials?|(?:access |auth\w* |api )?token|api[- ]?key|(?:secret|access) key|login|signature key)\b|\bpassword (?:is |was )?(?:incorrect|wrong|required|mismatch)"
+    r"|\bno (?:\w+ly |active |valid |usable |default |secret |private |decryption |matching )+(?:account|credentials?|identity|keys?|password|token)\b|\bno (?:credentials?|password|identity)\b|\blog ?in (?:failed|incorrect|required|denied)|\b(?:http|status|error|code)\W{0,3}40[13]\b|\b40[13] (?:unauthori|forbid)"
+    r"|\bcredentials? (?:not|were not|could not|have expired|expired|missing)|\b(?:insufficient|missing|lacks?|no) (?:the )?(?:privileges?|permissions?|access rights|rights|scope)|active account|invalid[_ ](?:grant|credentials|client)|signaturedoesnotmatch|invalidaccesskeyid|nopasswordgiven"
+)
+_ELSEWHERE = Linear(
+    r"\b(?:can(?:no|')t|can not|could not|couldn't|unable to|failed to|failure to) (?:connect|contact|reach|establish)|\bconnect(?:ion)?\b[^.]{0,80}\b(?:refused|reset|closed|lost|aborted|broken|failed)|\bfailed to connect|\b(?:server|service|cluster|database|broker|node|host|vault|leader|primary|endpoint|replica)\b[^.]{0,40}\b(?:unavailable|is (?:down|busy|sealed|not running|locked|overloaded|read[- ]?only|shutting down|starting up|unreachable)|in (?:maintenance|recovery|read[- ]?only))"
+    r"|\bno (?:primary|leader|quorum|brokers?|servers?|replica)\b[^.]{0,30}\b(?:available|found|elected|reachable)|\bservice unavailable|\btemporar(?:y|ily)\b|\btry again later|\bin (?:safe|maintenance|recovery|read[- ]?only) mode|\bshutting down by (?:request|administrator)|\bconnect error\b|\bbad gateway|\bserver (?:closed|hung up|disconnected)|\bdatabase is locked|\b(?:lock (?:is |wait|file is )|already )(?:held|locked|timeout)"
+)
+_SLOW_NET = Linear(
+    r"\b(?:could not|cannot|can't|unable to|failed to|failure in) (?:resolve|look ?up|find)\b[^.]{0,30}\b(?:host|address|name|server)|\bname (?:or service not known|resolution|does not resolve)|\bno servers could be reached|\bunknown host\b|\bno such host\b|\bnetwork is unreachable|\bno route to host|\bdeadline exceeded|\b(?:connection|connect|read|request|operation|response|transfer)\b[^.]{0,20}\b(?:timed? ?out)|\bcommunications? error\b"
+)
+_OWN_SOURCE = Linear(
+    r"\b(?:undefined|undeclared|unbound|uninitiali[sz]ed|unresolved|unset|unknown) (?:local |global |free |instance )?(?:variable|function|symbol|method|procedure|identifier|name|word|class|atom|predicate|reference|import|external|macro|local|constant|label|operator|type|attribute|opcode|instruction|rule)"
+    r"|\b(?:variable|function|symbol|identifier|name|procedure|method|word|class|macro|operator|predicate|constructor|relation)s?\b[^.:]{0,60}\b(?:(?:is |was |has |are )?(?:not |un|never )(?:been )?(?:defined|declared|bound|found|exist|known|initiali[sz]ed|in scope|set|implemented)|not in scope|does n[o']t exist|undefined)|\bno such (?:variable|method|function|procedure|operator|symbol|predicate|slot)\b"
+    r"|\bundefined (?:value|method|near|word)?\b|\bis undefined\b|\bundef\b|\bundefined (?:local|fun)|\bunbound\b|\bnot (?:defined|declared)\b|\bwas not declared\b|\bnot in scope\b|\bcannot find (?:symbol|value|function|name|type|macro|method)\b|\bdoes not exist in the current context|\binvalid command name\b|\bno (?:implicit|overload|instance|matching (?:function|method)|member|field|method|function clause|match of)\b|\bcan'?t (?:call method|locate object method|convert)\b|\bcannot call\b"
+    r"|\b(?:nil|null|none|undefined) (?:value|reference|pointer|object|dereference|access)|\bnull ?reference|\bnil\b[^.]{0,20}\b(?:index|call|arith)|\battempt to (?:index|call|perform|compare|concatenate|yield)|\b(?:index|subscript|range|bounds?|position|array|substring)\b[^:]{0,40}\b(?:out of (?:range|bounds?)|not in|exceed|past the end|check failed)|\bout of (?:range|bounds)\b|\bsubscript\b|\bdivi(?:de|sion) by (?:zero|0)|\bzero ?divide|\barithmetic\b"
+    r"|\b(?:wrong|bad|incorrect|invalid) (?:number of |type of? ?|type )(?:arg|param)|\bwrong type\b|\btoo (?:many|few) arg|\b(?:not enough|insufficient|missing) (?:arguments?|parameters?|actual)|\btype[- ](?:error|mismatch|clash|check|conflict)|\bmismatched types?|\bincompatible types?|\bconstructor has type|\bexpression\b[^.]{0,40}\btype\b|\b(?:unable to|cannot|could not) resolve (?:symbol|reference|name|import|overload)|\bnot been (?:\w+ly )?(?:declared|defined|bound|initiali[sz]ed)|\binvalid function\b|\bvariable\b[^.]{0,40}\bmust have a value|\bexpected (?:type|an? (?:expression|identifier|statement|declaration))|\bnot (?:of (?:the )?(?:expected )?type|a (?:function|procedure|number|list|method|record|subtype)|applicable|callable)|\bis not of type\b|\bcannot (?:unify|be applied|coerce)|\btype (?:constructor|error)"
+    r"|\bbad ?(?:argument|arith|match|arity|_cast|alloc)|\bstack overflow|\bassert(?:ion)?\b[^.]{0,60}\bfail|\bpattern[- ]match|\bnon-?exhaustive|\bredefin|\bredeclar|\balready (?:defined|declared)|\bmultiple definition|\bnot found: (?:value|type|object)|\bno such slot\b|\bsteps? failed|\btests? fail|^not ok \d"
+)
+_SETTINGS = Linear(
+    r"\b(?:unknown|unrecogni[sz]ed|unsupported|invalid|bad|illegal|no such|undefined|unexpected|ambiguous|not a valid|missing|no|extra) (?:\w+ )?(?:options?|arguments?|parameters?|directives?|commands?|subcommands?|flags?|settings?|switch(?:es)?|target|task|goal|recipe|module|plugin|driver|profile|backend|section|property|configuration|choice|species|dialect|locale|keyword|operand|operator|operation|mode|codec|encoder|solver|scheme|protocol|provider|engine|kernel|queue|partition|region|maximum heap size|heap size|model name|log level)\b"
+    r"|\bno rule to make\b|\b(?:don'?t|do not) know how to (?:make|build)|\b(?:target|task|goal|recipe|profile|plugin|module|driver|solver|backend|section|partition|queue)\b[^.]{0,60}\b(?:not (?:be )?(?:found|exist|defined|recogni[sz]ed|known)|unknown|does n[o']t exist|is not (?:defined|a valid|known|available))|\bunknown target\b"
+    r"|\bconfig(?:uration)?\b[^.]{0,40}\b(?:error|invalid|syntax|test failed|wrong|missing|incorrect|not found|failed)|\b(?:error|invalid|mistake|problem) in (?:the )?(?:config|configuration|settings|arguments|options)|\bbad directive|\bnot (?:configured|installed|enabled|supported|implemented)\b|\bis(?:n't| not) (?:supported|installed|available|recogni[sz]ed|a valid)|\bcould not resolve (?:\w+ )?(?:dependenc|artifact|package|requirement)|\bno (?:\w+ )?(?:executable|compiler|interpreter|handler|default|solver)s? (?:\w+ )?(?:found|available|configured|specified|for|was)"
+    r"|\bcould not find\b[^.]{0,60}\b(?:package|dependency|dependencies|compiler|executable|program|librar(?:y|ies)|module|plugin)|\bpackage configuration file\b|\b(?:executable|program|command|dependency|dependencies|package|library|compiler|solver|binary|plugin|extension)\b[^.]{0,60}\b(?:not found|missing|not available|could not be (?:found|located))|\bdata source name not found|\b(?:run|start(?:ed)?) as root|\baddress (?:is )?already in use|\bcould not bind|\bmust (?:be (?:given|specified|set|provided|used|one of)|specify|provide|supply)|\byou (?:must|need to|have to) (?:specify|provide|set|give|supply|pass)|\b(?:is|are) required\b|\bnot (?:set|specified|provided|given)\b|\busage:|: unbound variable\W*$|\bcrs not found|\bcommand not found|\bparameter not set|\b(?:option|argument|flag)s?\b[^.]{0,40}\b(?:requires?|needs?|expects?|not allowed|invalid|unknown|conflict|mutually)"
+)
+_DATA = Linear(
+    r"\b(?:can ?not|can'?t|could ?n[o']t|could not|unable to|failed to|fail(?:ed)? (?:while |in )?|error|failure|problem) (?:to |while |when |in )?(?:open|read|find|access|stat|load|locat|pars|decod|seek|extract|identif|determin|interpret|import|process|understand)\w*"
+    r"|\b(?:is |are |was )?n[o']t (?:an?|in|the|appear to be an?|look like an?|recogni[sz]ed as an?|a valid) (?:\S+ ){0,3}(?:file|format|image|archive|database|header|alignment|document|directory|data(?:set)?|repository|stream|table|container|volume)|\bno (?:such |valid |usable |more )?(?:\S+ ){0,4}(?:files?|headers?|data|records?|sequences?|rows?|images?|inputs?|frames?|samples?|entries|reads|points|features|genotypes|magic)\b"
+    r"|\b(?:premature|unexpected|truncated|early) (?:\w+ ){0,2}(?:end|eof)|\bend of (?:file|archive|data|input|stream)|\b(?:bad|invalid|unknown|unrecogni[sz]ed|unsupported|illegal|wrong|missing|corrupt\w*|broken|malformed) (?:\S+ ){0,3}(?:magic|header|checksum|crc|format|signature|record|character|byte|utf|value|number|row|line|sequence|residue|base|data|input|file|image|archive|xref|token|literal|field|column|entry|index|marker|block)\b"
+    r"|\bmagic (?:number|bytes?)|\bformat\b[^.]{0,30}\b(?:problem|error|mismatch|unrecogni)|\bproblems? (?:in|with|while)\b|\bunrecogni[sz]ed\b|\b(?:files?|inputs?)\b[^.]{0,60}\b(?:could not|cannot|can't) be\b|\brequires?\b[^.]{0,40}\b(?:file|column|field|header|sequence|record)s?\b|(?:not|n't) (?:seem|appear) to\b|\bchecksum|\bcrc\b|\bcorrupt|\bdamaged|\btruncat|\bmalform|\bnot_enough_data|\btoo (?:short|small|few|long)\b|\b(?:contains?|has|have|with|got|only|read) (?:no|only|fewer|\d+) |\bempty\b|\bdecod\w{1,6}\b[^.]{0,40}\b(?:fail|error)|\binconsistent|\bduplicate|\bmismatch|\bdiffer(?:s|ent)\b|\bhunk\b|\bunsorted|\bnot sorted|\bout of order|\bdoes ?n[o']t exist|\bdo not exist|\bnot exist|\bmissing\b|\bno such (?:file|table|column|field|record|object|key|entry|directory)|\bnot found|\bno (?:\S+ ){1,4}(?:was |were |could be )?found\b|\bunreadable|\bnon-numeric|\bnot (?:a number|numeric|an integer|readable|valid|present)|\bsame length|\bdecompress|\binput (?:error|is)|\bparse|\binflat|\bline \d+\b|\bfile (?:is|was)\b"
+)
+_OF_A_FILE = Linear(
+    r"\b(?:can ?not|can'?t|could ?n[o']t|could not|unable to|failed to|error) (?:open|read|find|access|stat|load|locat)\w*\b[^.]{0,40}(?:['\"`/]|file)|\bno such file|\bfile (?:not found|does ?n[o']t exist)|\benoent\b|\bdoes not exist\b|\bnot a (?:gzip|zip|valid) |\bunable to open|: end of file\b|\bbad (?:integer|real|logical|character|value) "
+)
+# A part of the program that the image lacks.
+_PART = Linear(
+    r"\b(?:modules?|packages?|librar(?:y|ies)|class(?:es)?|gems?|namespaces?|units?|extensions?)\b"
+)
+
+
+def meaning_of(text: str, *, of_code: bool = False) -> Cause | None:
+    """The cause that the words of an error statement name; None where they do not tell.
+
+    `of_code`: a language says it of the program's own code: whatever is no file, right or service
+    is a mistake in it.
+    """
+    head = text[:_READ]
+    for words, cause in _OUTSIDE:
+        if words.is_in(head):
+            return cause
+    if of_code:
+        in_code = _OWN_SOURCE.is_in(head) or _PART.is_in(head) or not _OF_A_FILE.is_in(head)
+        return Cause.USER_CODE_ERROR if in_code else Cause.BAD_INPUT
+    for words, cause in _OF_A_TOOL:
+        if words.is_in(head):
+            return cause
+    return None
+
+
+def names_an_argument(text: str, words: Collection[str]) -> bool:
+    """Whether a statement finds fault with a word of the job's own arguments: no path, and no option's number.
+
+    `words`: what stands in the arguments, in any order.
+    """
+    return any(
+        found["quoted"] in words or found["bare"] in words
+        for found in _FAULTED.finditer(text[:_READ])
+    )
+
+
+_FAULTED = Linear(
+    r"[\"'`\x{2018}\x{201c}<\[](?P<quoted>[a-z][\w@:+-]{2,60})[\"'`\x{2019}\x{201d}>\]]"
+    r"|\b(?P<bare>[a-z][\w@:+-]{2,60}) (?:does n[o']t exist|do not exist|(?:is |was )?(?:not |un)(?:found|known|supported|valid|recogni[sz]ed|defined)|is invalid)"
+)
+
+
+_OUTSIDE = (
+    (_RIGHTS, Cause.PERMISSION),
+    (_SLOW_NET, Cause.NETWORK_LATENCY),
+    (_ELSEWHERE, Cause.TRANSIENT_BACKEND),
+)
+_OF_A_TOOL = (
+    (_SETTINGS, Cause.INVALID_CONFIG),
+    (_OWN_SOURCE, Cause.USER_CODE_ERROR),
+    (_DATA, Cause.BAD_INPUT),
+)
