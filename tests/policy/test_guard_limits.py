@@ -469,6 +469,23 @@ def test_memory_that_is_not_known_of_each_machine_refuses_nothing(
 
 
 @pytest.mark.parametrize(
+    ("device", "refused"), [("NVIDIA_TESLA_T4", True), ("NVIDIA_OF_TOMORROW", False)]
+)
+def test_a_device_whose_memory_is_not_known_refuses_nothing(device: str, refused: bool) -> None:
+    specs = CUSTOM["jobSpec"]["workerPoolSpecs"]
+    machine = {
+        "machineType": "n1-standard-8",
+        "acceleratorType": device,
+        "acceleratorCount": 1,
+    }
+    document = job(CUSTOM, jobSpec__workerPoolSpecs=[{**specs[0], "machineSpec": machine}])
+    wants = Needs(wanted=Wanted(7.28 * 1024**4, device=True, evidence=_SAID))
+    verdict = diagnosis(document, Cause.GPU_MEMORY, needs=wants)
+    asked = _asked(document, JobDraft(document.clone(), "us-central1"))
+    assert (Guard.NO_MACHINE in _guards(replace(asked, diagnosis=verdict))) is refused
+
+
+@pytest.mark.parametrize(
     ("labels", "stopped", "refused"),
     [
         ({}, True, {Guard.STOP_SWITCH}),
