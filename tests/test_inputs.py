@@ -18,6 +18,8 @@ from remediator.inputs import assemble, parse_reference, read_document, wishes
 from remediator.inputs.text_log import has_sign_of_death, last_exit, read_lines
 from tests.jobs import CUSTOM
 
+ROOT = Path(__file__).resolve().parents[1]
+
 KILLED = "The replica workerpool0-0 ran out of memory and exited with a non-zero status of 137."
 FAILED_JOB = copy.deepcopy(CUSTOM) | {"error": {"code": 3, "message": KILLED}}
 POLICIES = """\
@@ -732,3 +734,13 @@ def test_why_a_running_job_is_not_watched_is_said(run: Any, tmp_path: Path) -> N
     _, told, _ = run("diagnose", "job")
     assert "watch: not asked, the label remediator=off says never to touch the job\n" in told
     assert json.loads(run("diagnose", "job", "--json")[1])["watch"] is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [ROOT / "policies.yaml", *sorted((ROOT / "docs" / "examples" / "policies").glob("*.yaml"))],
+    ids=lambda path: path.name,
+)
+def test_a_policy_file_is_told_and_not_read_as_a_log(path: Path) -> None:
+    with pytest.raises(InvalidInput, match="a policy file and no failure: check it with `validate"):
+        read_document(path.read_bytes(), path.name)

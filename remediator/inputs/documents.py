@@ -47,7 +47,7 @@ _LINE_KEYS = frozenset({"message", "msg", "remediatorTelemetry"})
 # The answers of list calls: jobs under their collection, entries of entries.list.
 _JOB_LISTS = frozenset(COLLECTIONS)
 _YAML_START = late_pattern(
-    r"(?:---\s*\n)?(?:#[^\n]*\n)*(?:- )?[A-Za-z][A-Za-z0-9]{1,60}:(?:[ \n]|$)"
+    r"(?:---\s*\n)?(?:(?:#[^\n]*)?\n)*(?:- )?[A-Za-z][A-Za-z0-9]{1,60}:(?:[ \n]|$)"
 )
 _GCLOUD_CHATTER = late_pattern(r"(?:(?:Using endpoint|WARNING:|Listed \d+ items)[^\n]*\n)+")
 # `[2026-11-29 09:46:38 +0000] [7] [INFO] …`, `[E::main] …`: a log's line, and no list.
@@ -177,6 +177,7 @@ def _from_object(value: Json, name: str) -> Material:
     if _is_program_line(value):
         return Material(name, entries=tuple(read_lines(json.dumps(value))), plain=True)
     _require_no_compiled_pipeline(value, name)
+    _require_no_policies(value, name)
     keys = ", ".join(f"`{key}`" for key in list(value)[:5]) or "none"
     near = next((f"; did you mean `{_probable(key)}`?" for key in value if _probable(key)), "")
     msg = f"{name}: no key that is known (it has {keys[:200]}){near}"
@@ -196,6 +197,16 @@ def _require_no_compiled_pipeline(value: Json, name: str) -> None:
             f"{name}: a compiled pipeline and no run of it: give the run, as the pipeline job's JSON "
             "from REST, or its name"
         )
+        raise InvalidInput(msg)
+
+
+def _require_no_policies(value: Json, name: str) -> None:
+    """A policy file is no failure; its words (`cause: quota`) would be taken for a log's."""
+    entries = value.get("policies") or value.get("watch")
+    if not isinstance(entries, list) or not entries:
+        return
+    if all(isinstance(one, dict) and {"when", "do"} & one.keys() for one in entries):
+        msg = f"{name}: a policy file and no failure: check it with `validate {name}`, or give it as `plan CASE --policies {name}`"
         raise InvalidInput(msg)
 
 
@@ -280,6 +291,7 @@ def _from_yaml(text: str, name: str) -> Material | None:
         return None
     for item in listed:
         _require_no_compiled_pipeline(item, name)
+        _require_no_policies(item, name)
     known = any(_is_job(i) or _is_entry(i) or _is_case(i) for i in listed)
     if not known:
         return None
