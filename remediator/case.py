@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,6 @@ from remediator.domain import (
     parse_time,
     rfc3339,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.job.rows import RowAccount
 from remediator.job.summary import Saved

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,6 @@ from remediator import intake, log
 from remediator.app import ROUND_SECONDS, App
 from remediator.deadline import deadline
 from remediator.domain import InvalidInput, PermanentError, PermissionDenied, TransientError
-from remediator.domain.light_dataclass import dataclass
 from remediator.log import LogEvent
 
 if TYPE_CHECKING:

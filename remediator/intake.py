@@ -13,12 +13,12 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from remediator.domain import COLLECTIONS, InvalidInput, JobKind, JobName, Json, parse_time
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 
 FAILURES_LOG = "vertex-remediator-job-failures"
 """Log id of the entries that the sweep writes for failures that no log announces."""

@@ -10,13 +10,13 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
 from remediator.domain import InvalidInput, Mode
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import seconds_of
 
 T = TypeVar("T")

@@ -74,26 +74,6 @@ def test_rooms_that_think_read_no_clock() -> None:
     assert found == []
 
 
-def test_every_value_is_made_by_the_light_decorator() -> None:
-    """The standard decorator in one module would be found by nobody, and cost each start."""
-    found = []
-    for path in SOURCES:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        standard = any(
-            isinstance(node, ast.ImportFrom)
-            and node.module == "dataclasses"
-            and any(name.name == "dataclass" for name in node.names)
-            for node in ast.walk(tree)
-        )
-        values = any(
-            isinstance(node, ast.Call) and ast.unparse(node) == "dataclass(frozen=True, slots=True)"
-            for node in ast.walk(tree)
-        )
-        if standard and values and path.name != "light_dataclass.py":
-            found.append(str(path.relative_to(ROOT)))
-    assert not found
-
-
 def test_tests_replace_nothing_of_our_own() -> None:
     pattern = re.compile(r"monkeypatch\.setattr|mock\.patch|unittest\.mock")
     me = Path(__file__)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -15,7 +16,6 @@ from urllib.parse import parse_qs
 from remediator.alerts.render import ACTION_PREFIX
 from remediator.domain import InvalidInput, PermissionDenied
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 
 MOST_BYTES = 1_000_000
 """Slack's interaction payloads carry the whole message, a few ten kilobytes at most."""

@@ -14,6 +14,7 @@ import logging
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any, Protocol
@@ -37,7 +38,6 @@ from remediator.alerts.message import Message, Severity
 from remediator.alerts.render import ENCODED_WORD, render_email, render_slack
 from remediator.alerts.wording import shown
 from remediator.domain import PermanentError, TransientError, VariableNotSet
-from remediator.domain.light_dataclass import dataclass
 
 if TYPE_CHECKING:
     import smtplib

@@ -7,6 +7,7 @@ were, how a question ended. Says nothing itself: `compose` and the modules of it
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -25,7 +26,6 @@ from remediator.domain import (
     RankedCause,
     Section,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.job.summary import RowCounts
 
 NAME_LIMIT = 60

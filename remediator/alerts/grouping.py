@@ -10,10 +10,10 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from remediator.alerts.message import JOB_PAGE, AlertKind, Fact, Item, Link, Message, Severity
 from remediator.alerts.wording import listed, plural, shown
-from remediator.domain.light_dataclass import dataclass
 
 MOST_ITEMS = 20
 """Lines of one message that need a person; chosen: a telephone's three screens."""

@@ -13,6 +13,7 @@ import ipaddress
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
@@ -21,7 +22,6 @@ from urllib.parse import urlsplit
 
 from remediator.alerts.wording import shown
 from remediator.domain import PermanentError, TransientError
-from remediator.domain.light_dataclass import dataclass
 
 TIMEOUT_SECONDS = 10.0
 """Chosen: for connecting and for each answer; a channel that takes longer is tried again later."""

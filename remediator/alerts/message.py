@@ -7,12 +7,11 @@ made by `compose` alone, which sees to it that every text in it is redacted and 
 from __future__ import annotations
 
 import textwrap
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from remediator.domain import Evidence, InvalidInput, Json, Source
-from remediator.domain.light_dataclass import dataclass
 
 WHY = "Why"
 EVIDENCE = "Evidence"

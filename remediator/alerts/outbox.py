@@ -8,7 +8,7 @@ are stored in the transaction of what they tell of, and are sent at once while a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,7 +24,6 @@ from remediator.alerts import (
 )
 from remediator.alerts.delivery import DELIVERY_SECONDS, OUTCOMES, Delivery, WriteOutcome
 from remediator.domain import Action, Part, rfc3339
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job, summary
 from remediator.ledger import Chain, Ledger, OutboxMessage
 from remediator.log import LogEvent

@@ -7,13 +7,12 @@ is, is `channels`'; when one takes what, `schedule`'s. Opened by `app`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from remediator.alerts.channels import Channel, open_channel
 from remediator.alerts.schedule import DeliveryRules, rules_of
 from remediator.domain import PermanentError
-from remediator.domain.light_dataclass import dataclass
 
 if TYPE_CHECKING:
     from remediator.policy import Policies

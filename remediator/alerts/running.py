@@ -6,11 +6,11 @@ Owns `Trouble`, the facts of one spell, and the words for them. Called by `title
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from remediator.alerts.wording import LINE_LIMIT, amount, certainty, shown
 from remediator.domain import LOG_RULE, Action, Evidence, Guard, Mode, WatchVerdict
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import moment_words, span_words
 
 

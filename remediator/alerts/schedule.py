@@ -6,6 +6,7 @@ moment. Must not send or keep anything: the delivery does, and the digest itself
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -13,7 +14,6 @@ from zoneinfo import ZoneInfo
 from remediator.alerts.channel_specs import ChannelSpec
 from remediator.alerts.message import SUMMARIES, AlertKind, Message, Severity
 from remediator.domain import Json
-from remediator.domain.light_dataclass import dataclass
 
 _MORNING = time(7, 0)
 """Chosen: when a digest is made where no quiet hours say when the day begins."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from remediator.catalog.growth import Candidates, bare
@@ -41,7 +41,6 @@ from remediator.catalog.prices import (
 )
 from remediator.catalog.tokens import TOKEN_PRICES, TokenPrice, bare_model
 from remediator.domain import Json
-from remediator.domain.light_dataclass import dataclass
 
 __all__ = ["Catalog", "Hardware", "Moved", "NoHardware", "Price", "Service", "Strategy", "Unpriced"]
 

@@ -10,12 +10,11 @@ so that whoever forbids it can be told. Called by the planner and `catalog show`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from remediator.catalog.hardware import Hardware, Moved, NoHardware
 from remediator.catalog.machines import SMALL_H100, AcceleratorType, MachineType, Service
-from remediator.domain.light_dataclass import dataclass
 
 if TYPE_CHECKING:
     from remediator.catalog.catalog import Catalog

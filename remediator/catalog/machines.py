@@ -8,10 +8,10 @@ users may override any of it by a file of their own. Called by `catalog` alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 
 GATHERED = "2026-11-23"
 """The day these facts were read."""

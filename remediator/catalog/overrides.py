@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from remediator.catalog.machines import MachineType, Service
 from remediator.catalog.prices import Rate
 from remediator.catalog.tokens import TokenPrice
 from remediator.domain import InvalidInput, Json
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.numbers import is_number
 
 _SECTIONS = ("machines", "prices", "priced_as", "accelerators", "models")

@@ -11,10 +11,9 @@ price. Called by `catalog` alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-
-from remediator.domain.light_dataclass import dataclass
 
 GATHERED = "2026-05-20"
 """The day of the host and device rates; those of us-central1 were seen again on 2026-11-23."""

@@ -8,9 +8,9 @@ is not listed has no price, never zero. Called by `catalog` alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 
 MOST_PROMPT_TOKENS = 200_000
 """In one request, beyond which some models cost more, documented on the page of `TOKEN_PRICES`."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,6 @@ from remediator import log
 from remediator.app import CALL_SECONDS, App
 from remediator.deadline import with_current_deadline
 from remediator.domain import InvalidInput, JobKind, JobName, NotServed, TransientError
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.log import LogEvent
 from remediator.workflow import sweep

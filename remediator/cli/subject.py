@@ -7,7 +7,7 @@ that runs or succeeded. Pure; called by `offline` and `project`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from remediator.domain import (
@@ -19,7 +19,6 @@ from remediator.domain import (
     JobState,
     Plan,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import moment_words, span_words
 from remediator.redaction import redact_json
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from remediator import log
 from remediator.cloud.proto_json import to_json
 from remediator.domain import InvalidInput, JobKind, TransientError
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import KINDS, Job, JobView
 from remediator.log import LogEvent
 

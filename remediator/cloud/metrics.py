@@ -11,6 +11,7 @@ import math
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,6 @@ from remediator.cloud.connection import DEFAULT_TIMEOUT_SECONDS, answered, open_
 from remediator.cloud.grpc_methods import Methods, message, protobuf
 from remediator.domain import InvalidInput, NotFound, is_usable
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.job.quota import QUOTA_LIMIT, QUOTA_USAGE
 

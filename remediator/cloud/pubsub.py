@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from remediator.cloud.connection import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
 from remediator.domain import InvalidInput, TransientError
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 
 HOST = "pubsub.googleapis.com"
 _NAME = late_pattern(r"projects/[a-z0-9.:-]{1,100}/(topics|subscriptions)/[A-Za-z][\w.~+%-]{2,254}")

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from remediator.case import jobs_of
@@ -23,7 +24,6 @@ from remediator.domain import (
     TransientError,
     parse_time,
 )
-from remediator.domain.light_dataclass import dataclass
 
 _QUERY_LIMIT = 20_000  # characters; Logging refuses longer ones (vertex-facts, section 6)
 _MOST_AT_ONCE = 32  # jobs of one read; chosen, a query of them has about 8,000 characters

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.domain import PERMISSION_NAME, Cause, Frame, Needs
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 
 _VERTEX = "https://cloud.google.com/vertex-ai/docs"

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.open_trace import LogItem
 from remediator.diagnosis.progress_lines import is_progress
 from remediator.domain import Frame
-from remediator.domain.light_dataclass import dataclass
 
 _READ = 500  # characters of a row; chosen
 _GAP = 14  # rows between errors of one ending, such as those of a compiler; chosen

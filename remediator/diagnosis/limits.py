@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from remediator.diagnosis.signature import TextPlace
 from remediator.diagnosis.texts.case_text import CaseText
 from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.domain import Cause, Evidence, OwnLimit, Source, Wanted
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 
 _UNITS = {

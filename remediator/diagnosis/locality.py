@@ -8,10 +8,10 @@ evidence. Pure; called by `diagnose`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from remediator.case import Case, Probe
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import JobFacts
 
 # Regions inside Cloud Storage's multi-regions and predefined dual-regions,

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from remediator.case import Case, LogLine, Series
 from remediator.domain import Json, Source, parse_time
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.numbers import is_number, mean, median
 from remediator.job import JobFacts
 

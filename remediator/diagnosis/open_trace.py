@@ -6,7 +6,7 @@ whose frames they stand in. `structure` feeds it the lines. Pure.
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 from remediator.case import LogLine
 from remediator.diagnosis.stack_frames import (
@@ -18,7 +18,6 @@ from remediator.diagnosis.stack_frames import (
 )
 from remediator.domain import Frame
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 
 MESSAGE_CHARS = 4_000  # chosen
 _FRAMES = 400  # of one traceback that are kept; chosen

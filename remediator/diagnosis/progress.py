@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
@@ -18,7 +19,6 @@ from itertools import pairwise
 from remediator.case import LogLine
 from remediator.domain import Evidence, Progress, Source
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 
 _COUNT = r"\d[\d,_]{0,15}(?:\.\d{1,2})?"

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from remediator.case import LogLine
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.domain import Json
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 
 _DEFAULT_PORT = 8080  # documented: of containerSpec.ports, cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
 _TEXT = 400  # characters of a line that are read; chosen

@@ -6,10 +6,10 @@ besides a cause (`Tag`). The rows stand in `signatures`, a text file a family; `
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum, Flag, auto
 
 from remediator.domain import Cause
-from remediator.domain.light_dataclass import dataclass
 
 
 class TextPlace(Flag):

@@ -7,8 +7,9 @@ every confidence can be explained by a list; each comes from `weights` or from a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from remediator.domain import Cause, Evidence, Frame, Source
-from remediator.domain.light_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ patterns, in words of the same scale. Read when first asked for, and once; pure 
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from pathlib import Path
-
-from remediator.domain.light_dataclass import dataclass
 
 TABLE = Path(__file__).with_name("weights.tsv")
 SCALE = ("hint", "fair", "strong", "decisive", "certain")

@@ -12,11 +12,11 @@ import functools
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from remediator.domain import NEVER_RETRIED, Cause
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 
 MODEL = Path(__file__).with_name("words.tsv")
 # Characters and words of a text that are read; chosen.

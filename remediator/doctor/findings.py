@@ -6,12 +6,12 @@ Values and one Protocol; the checks stand in the files beside this one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
 from remediator.domain import Json
-from remediator.domain.light_dataclass import dataclass
 from remediator.ledger import Ledger
 from remediator.policy import Policies
 

@@ -7,8 +7,8 @@ diagnosis, which may know better from the evidence, and by alerts.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.names import Cause
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.names import (
     Cause,
     JobKind,

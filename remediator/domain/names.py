@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -13,7 +14,6 @@ from remediator.domain.errors import (
     InvalidInput,
 )
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 
 Json: TypeAlias = Mapping[str, Any]
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.names import (
     WATCH_REASONS,
     Action,

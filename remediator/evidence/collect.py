@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -26,7 +26,6 @@ from remediator.domain import (
     Source,
     TransientError,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.job.rows import RowAccount
 from remediator.job.summary import Saved

@@ -17,13 +17,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from remediator.case import Probe
 from remediator.domain import InvalidInput, PermanentError, TransientError
-from remediator.domain.light_dataclass import dataclass
 
 TRIES = 3
 TIMEOUT_SECONDS = 5.0

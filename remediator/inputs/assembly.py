@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from remediator.case import Case
 from remediator.domain import InvalidInput, JobKind, JobName, JobState, Json, parse_time
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.inputs.documents import Material
 from remediator.inputs.text_log import Exit, ended_well, has_sign_of_death, iter_texts, last_exit
 from remediator.job import Job

@@ -14,12 +14,12 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from remediator.case import CASE_KEYS, Gap
 from remediator.domain import COLLECTIONS, InvalidInput, Json
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.inputs.sdk_json import rest_shaped
 from remediator.inputs.text_log import LINE_ATTRIBUTES, LINE_MESSAGE_KEYS, read_lines
 from remediator.job.validation import JOB_KEYS, is_compiled_pipeline

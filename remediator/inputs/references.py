@@ -7,11 +7,11 @@ Pure; called by the command line, which then captures the job.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from remediator.domain import COLLECTIONS, InvalidInput, JobKind, JobName
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from remediator.domain import Json, rfc3339
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 
 WORKER_TASK = "workerpool0-0"
 """The `task_name` that a plain log's lines are given: on Vertex, one container's output is one task's."""

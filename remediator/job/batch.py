@@ -7,12 +7,12 @@ rows room (what to read) and by the policy room (what the resumed job says inste
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
 from remediator.domain import Change, Json
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.job.document import Document
 from remediator.job.fields import text
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from remediator.catalog.catalog import Catalog, Hardware
 from remediator.catalog.machines import Service
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import launchers, pipeline
 from remediator.job.document import Document, read, spelled, whole_number
 from remediator.job.parameters import ParameterPlace, follow

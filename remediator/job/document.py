@@ -10,12 +10,12 @@ import functools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from remediator.domain import InvalidInput, JobKind, JobName, JobState, Json, parse_time, path_steps
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.numbers import as_whole, is_number
 
 P = ParamSpec("P")

@@ -7,11 +7,11 @@ Called by `Job` and its facts.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 
 from remediator.domain import JobKind, JobState
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import fields
 from remediator.job.document import Document, RpcStatus, either_key, read, whole_number
 

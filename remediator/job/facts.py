@@ -7,12 +7,12 @@ decide. Called by `Job.facts`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from remediator.catalog.catalog import Catalog, Hardware
 from remediator.domain import JobKind, Json
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import containers, ending, fields, machines, pipeline, programs
 from remediator.job.document import Document, once
 

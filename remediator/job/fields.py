@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from remediator.catalog.catalog import Hardware
 from remediator.catalog.machines import Service
 from remediator.domain import JobKind, Json, parse_seconds
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.job.document import Document, either_key, once, read, spelled, whole_number
 
 DEFAULT_BATCH_SIZE = 64  # Vertex's own, where manualBatchTuningParameters says nothing

@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from remediator.catalog.catalog import Hardware
 from remediator.catalog.machines import Service
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.job.document import Document, either_key, whole_number
 from remediator.job.fields import DEFAULT_BOOT_DISK_GB, Pool
 from remediator.job.parameters import ParameterPlace, follow, input_of, names_in

@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.job.document import Document
 
 _PLACEHOLDER = late_pattern(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")

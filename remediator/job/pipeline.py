@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from remediator.domain import parse_time
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import fields, relations
 from remediator.job.document import Document, RpcStatus, either_key, read
 from remediator.job.parameters import Scope, tasks_in

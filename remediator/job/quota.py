@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from remediator.catalog.catalog import Catalog, Hardware, Service
 from remediator.catalog.growth import devices_of
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 
 _METRIC = late_pattern(
     r"(?:aiplatform|compute|ml)\.googleapis\.com/(?P<path>[a-z][a-z0-9_]{2,120})"

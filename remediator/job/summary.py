@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from remediator.domain import Change, JobKind, parse_seconds
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import moment_words
 from remediator.job import batch, ending, fields, machines
 from remediator.job.document import Document

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from remediator.domain import InvalidInput, Plan, rfc3339
-from remediator.domain.light_dataclass import dataclass
 from remediator.ledger.records import Approval, Incident, Stage
 
 _MOST_NAMED = 5

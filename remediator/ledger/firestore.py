@@ -19,13 +19,13 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from remediator import log
 from remediator.deadline import call_with_retries
 from remediator.domain import Json, RemediatorError, TransientError
-from remediator.domain.light_dataclass import dataclass
 from remediator.ledger.encoding import read_body
 from remediator.ledger.firestore_calls import FirestoreCalls, code_of
 from remediator.ledger.read_cache import ReadCache, Seen

@@ -7,11 +7,11 @@ and `decide` reads them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from remediator.domain import Json, parse_time, rfc3339
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import moment_words
 from remediator.ledger.encoding import BrokenDocument
 

@@ -11,10 +11,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
-
-from remediator.domain.light_dataclass import dataclass
 
 _UNCHECKED_SECONDS = 1.0
 _AHEAD_SECONDS = 2.0

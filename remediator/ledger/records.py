@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -22,7 +22,6 @@ from remediator.domain import (
     Json,
     Resume,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.job.batch import marked
 
 T = TypeVar("T")

@@ -7,11 +7,10 @@ and reads no clock. The workflow calls it through `Ledger.watched`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remediator.domain import Json
-from remediator.domain.light_dataclass import dataclass
 from remediator.ledger.encoding import from_json, to_json
 from remediator.ledger.records import Approval, OutboxMessage, Store, Transaction, doc_id
 

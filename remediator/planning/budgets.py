@@ -6,11 +6,10 @@ The planner decides what is done; this says what it is counted against.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from remediator.domain import Guard, History, money_counter
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.policy.model import Limits
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from remediator.case import Case
@@ -28,7 +28,6 @@ from remediator.domain import (
     parse_seconds,
 )
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import hours_words
 from remediator.job import (
     DEFAULT_BATCH_SIZE,

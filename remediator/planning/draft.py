@@ -7,13 +7,12 @@ planner's modules alone.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog, Service
 from remediator.domain import ALL_ROWS, Change, Diagnosis, Guard, History, Resume
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.policy.model import Limits
 from remediator.policy.steps import Resubmit

@@ -9,6 +9,7 @@ the workflow asks again before it acts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from remediator.case import Case
 from remediator.catalog import growth
@@ -27,7 +28,6 @@ from remediator.domain import (
 )
 from remediator.domain.cause_words import MEANINGS
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import OUR_LABELS, SWITCH_LABEL, Job, Pool, containers
 from remediator.planning import budgets, regions, sizing
 from remediator.planning.costs import Cost, tasks_to_run

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from remediator.catalog import growth
 from remediator.catalog.catalog import Hardware
 from remediator.domain import Attempt, Cause, Diagnosis, Guard, GuardRefusal
-from remediator.domain.light_dataclass import dataclass
 from remediator.job.quota import Quota, Shortage, read_quotas, shortage
 from remediator.planning.costs import Cost
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,7 +26,6 @@ from remediator.domain import (
     Mode,
     Plan,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import (
     Job,
 )

@@ -8,12 +8,12 @@ asked of `hardware`. Called by `steps` alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog, Hardware, Service
 from remediator.domain import History, JobKind
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.policy.selection import matches_any
 

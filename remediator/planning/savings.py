@@ -5,10 +5,11 @@ Owns both measures; what an hour costs stands in `costs`, which asks. Pure.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.domain import Change
-from remediator.domain.light_dataclass import dataclass
 
 
 def share_left(

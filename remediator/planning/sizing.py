@@ -9,6 +9,7 @@ headroom. A smaller batch is free, a bigger machine is not. Must not weigh money
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from remediator.case import Case
@@ -16,7 +17,6 @@ from remediator.catalog import growth
 from remediator.catalog.catalog import Catalog, Hardware, Moved, NoHardware, Service
 from remediator.catalog.growth import Ground
 from remediator.domain import Cause, Diagnosis, History, JobState
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import DEFAULT_BATCH_SIZE, Job, Pool
 from remediator.policy.model import Limits
 from remediator.policy.selection import matches_any

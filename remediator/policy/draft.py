@@ -6,9 +6,9 @@ Also what the checks ask of the catalogue. Called by `language`, which makes a d
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from remediator.domain.light_dataclass import dataclass
 from remediator.policy.model import Policies, Policy
 from remediator.policy.watch_entries import WatchEntry
 from remediator.policy.yaml_tree import YamlNode

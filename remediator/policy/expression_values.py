@@ -6,9 +6,8 @@ A table alone: it is checked by `expression_parser`, filled in by the planner, a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
-
-from remediator.domain.light_dataclass import dataclass
 
 Type: TypeAlias = tuple[str, ...]
 """`("int",)`, `("list", "string")`, `("map", "string")`; `("dyn",)` where it cannot be told."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from remediator.domain.light_dataclass import dataclass
 from remediator.policy.expression_parser import (
     LONGEST,
     BrokenExpression,

@@ -8,12 +8,12 @@ environment: callers hand in text. Called by the door (at import of `main`), the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from remediator.domain import RemediatorError
-from remediator.domain.light_dataclass import dataclass
 from remediator.policy.channels import ChannelConfig, Email, Slack
 from remediator.policy.checks import check_policies
 from remediator.policy.draft import Machines, PolicyDraft

@@ -6,7 +6,7 @@ Knows no keys and no structure: `model` and `steps` put the values in place.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import time, timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -14,7 +14,6 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from remediator.domain import NOTHING_WRONG, Cause, JobKind, Mode, WatchVerdict
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import DURATION
 from remediator.policy import quantities
 from remediator.policy import value_readers as read

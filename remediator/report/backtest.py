@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from remediator.alerts.wording import amount, described, plural, table
@@ -17,7 +17,6 @@ from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import diagnose
 from remediator.domain import Action, Diagnosis, JobState, Plan
-from remediator.domain.light_dataclass import dataclass
 from remediator.planning import costs, plan
 from remediator.planning.past_budgets import PastBudgets
 from remediator.policy import Policies

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from remediator.alerts.links import console_url
@@ -24,7 +25,6 @@ from remediator.domain import (
     label_value,
     parse_time,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 
 

@@ -7,8 +7,7 @@ Owns their geometry, in the units of each drawing's own view box; how they are d
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from remediator.domain.light_dataclass import dataclass
+from dataclasses import dataclass
 
 # Chosen: the sizes of the two view boxes, the gap between bars and the widest bar.
 WIDTH, HEIGHT, _GAP, _WIDEST = 720, 180, 2, 64

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from operator import attrgetter
 
 from remediator.alerts.wording import asked, described
 from remediator.domain import NEVER_RETRIED, Attempt, Cause, InvalidInput, JobName, JobState, Json
-from remediator.domain.light_dataclass import dataclass
 from remediator.ledger import Chain, Conclusion, Incident, Stage
 from remediator.ledger.approvals import PendingApproval, pending_approvals
 

@@ -11,6 +11,7 @@ import base64
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
@@ -28,7 +29,6 @@ from remediator.alerts.wording import (
 )
 from remediator.domain import Attempt, Cause, InvalidInput, JobName, Json, rfc3339
 from remediator.domain.cause_words import MEANINGS
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import moment_words
 from remediator.ledger import WatchedJob
 from remediator.report import standstill

@@ -7,13 +7,13 @@ have resumed stands beside it. Pure. Called by `backtest`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from remediator.alerts.wording import amount
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.domain import Plan
-from remediator.domain.light_dataclass import dataclass
 from remediator.planning.resume import saved_usd
 
 

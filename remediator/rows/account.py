@@ -7,12 +7,11 @@ ladder; of a row it keeps a hash on disk and a bit in memory. Called by the comm
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from remediator.domain import InvalidInput
-from remediator.domain.light_dataclass import dataclass
 from remediator.job.rows import CONTENT, RowAccount
 from remediator.rows.canonical import Inexact, PlainCodec, best_codec, digest
 from remediator.rows.identity import ByContent, Identity, csv_ladder, ladder

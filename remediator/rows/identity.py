@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from remediator.domain.light_dataclass import dataclass
 from remediator.job.rows import CONTENT
 from remediator.rows.canonical import PlainCodec, finite
 from remediator.rows.shapes import as_message, extras_of, sent_row, unpacked, whole_row

@@ -11,10 +11,10 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from remediator.domain import InvalidInput
-from remediator.domain.light_dataclass import dataclass
 from remediator.job.batch import MANIFEST
 from remediator.rows.canonical import PlainCodec
 

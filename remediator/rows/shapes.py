@@ -10,9 +10,9 @@ import ast
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.numbers import is_whole
 from remediator.job.rows import code_named, may_pass
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from remediator.domain import PermanentError
-from remediator.domain.light_dataclass import dataclass
 from remediator.job.rows import CONTENT
 from remediator.rows.identity import KNOWN_KEYS
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from remediator.domain import Json, PermanentError
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.job.batch import BatchData, data_of
 from remediator.job.rows import CONTENT, RowAccount, code_named, may_pass

@@ -7,12 +7,12 @@ failures.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from remediator.alerts.running import STOOD
 from remediator.alerts.wording import amount, plural, table
 from remediator.domain import Action, JobState, rfc3339
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import moment_words
 from remediator.watch.replay import PastSpell, ReplayedJob
 from remediator.watch.signals import minutes

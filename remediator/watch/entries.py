@@ -7,7 +7,7 @@ Pure; called by `planning`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from remediator.case import Case
@@ -22,7 +22,6 @@ from remediator.domain import (
     JobState,
     WatchVerdict,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import SWITCH_LABEL, JobFacts
 from remediator.planning.costs import usd_per_hour
 from remediator.planning.planner import variables_of

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
 from remediator.case import LogLine
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 
 MOST_TEXT = 300
 _LINES_KEPT = 4096  # chosen: two looks at a talkative job; a megabyte or two

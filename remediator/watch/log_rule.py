@@ -7,13 +7,13 @@ pattern). Pure; called by `entries`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import re2
 
 from remediator.case import Case
 from remediator.domain import Evidence, JobState, Source
-from remediator.domain.light_dataclass import dataclass
 from remediator.policy.watch_entries import LogRule
 from remediator.watch.signals import LONGEST_LINE, last_matching, minutes, worker_lines
 

@@ -7,12 +7,11 @@ look at a running job reads them. Pure; called by `replay`, and by the bench tha
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remediator.case import RAW_ONLY_UP_TO, RAW_WINDOW, Case, Series
 from remediator.domain import parse_time
-from remediator.domain.light_dataclass import dataclass
 
 METRICS_LATE = timedelta(minutes=6)
 """How late a sample may reach Cloud Monitoring (documented there): a look at the past assumes the latest."""

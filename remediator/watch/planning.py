@@ -6,7 +6,7 @@ request are the planner's, as for a failure. Pure. Called by the command line an
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from remediator.case import Case
@@ -24,7 +24,6 @@ from remediator.domain import (
     Plan,
     parse_time,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import moment_words
 from remediator.job import SWITCH_LABEL
 from remediator.planning.planner import plan_running, variables_of

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remediator.alerts.running import PAID_FOR_NOTHING
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.domain import Action, Mode, WatchVerdict
-from remediator.domain.light_dataclass import dataclass
 from remediator.planning.past_budgets import PastBudgets
 from remediator.policy import Policies
 from remediator.watch.entries import is_selected, needs_log

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from remediator.case import Case, LogLine
 from remediator.domain import Json, parse_time
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import minutes_words
 from remediator.watch.lines import MOST_TEXT, News, read_news
 from remediator.watch.telemetry import Sample, is_telemetry, samples_in

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from remediator.case import LogLine
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.numbers import is_number
 
 _MARK = "remediatorTelemetry"

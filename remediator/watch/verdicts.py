@@ -8,7 +8,7 @@ an allowance for start-up comes first. Pure; called by `watch`.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,6 @@ from remediator.case import RAW_WINDOW, Case
 from remediator.diagnosis.progress import read_progress
 from remediator.domain import NOTHING_WRONG, Evidence, JobState, Source, WatchVerdict, rfc3339
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.watch.signals import (
     IDLE_ACCELERATOR,

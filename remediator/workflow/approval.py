@@ -7,7 +7,7 @@ asks; a click in Slack and the command line answer; `reconcile` then acts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remediator.alerts import AlertKind
@@ -17,7 +17,6 @@ from remediator.domain import (
     InvalidInput,
     TransientError,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.ledger import Approval, ApprovalChoice, Incident, Ledger, OutboxMessage, Stage
 from remediator.ledger.approvals import offer
 from remediator.workflow.conclusions import (

@@ -7,7 +7,7 @@ no room for one. Decides nothing itself (diagnosis and policy do). Called by `in
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from remediator import log
@@ -29,7 +29,6 @@ from remediator.domain import (
     Plan,
     TransientError,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job, summary
 from remediator.job.validation import require_shape
 from remediator.ledger import (

@@ -7,7 +7,7 @@ follow from them. Called by every module of the workflow.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remediator.alerts import AlertFacts, AlertKind
@@ -15,7 +15,6 @@ from remediator.alerts.facts import QuestionEnd
 from remediator.alerts.outbox import ChainChange
 from remediator.case import Case
 from remediator.domain import Action, Diagnosis, Evidence, Json, PermissionDenied, Plan
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import moment_words
 from remediator.job import Job, summary
 from remediator.job.rows import RowAccount

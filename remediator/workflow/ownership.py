@@ -7,6 +7,7 @@ Called by `incident`, before anything is read for a failure, and by `app` for a 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -21,7 +22,6 @@ from remediator.domain import (
     RemediatorError,
     Source,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import PARENTS, Job, JobView
 from remediator.workflow.services import VertexProject
 

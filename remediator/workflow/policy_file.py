@@ -13,12 +13,12 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.alerts.outbox import Outbox
 from remediator.domain import InvalidInput, Json, RemediatorError, TransientError
-from remediator.domain.light_dataclass import dataclass
 from remediator.ledger import Ledger
 from remediator.log import LogEvent
 from remediator.planning import alert_routing

@@ -6,7 +6,7 @@ Called by `alert preview`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from remediator.alerts import AlertKind, Message, compose
 from remediator.case import Case
@@ -16,7 +16,6 @@ from remediator.domain import (
     History,
     Mode,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.ledger import (
     Chain,
     Incident,

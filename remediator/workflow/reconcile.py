@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from remediator import log
@@ -25,7 +25,6 @@ from remediator.domain import (
     parse_time,
     rfc3339,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job
 from remediator.ledger import Incident, Ledger, Stage, UnreadableDocument
 from remediator.log import LogEvent

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +34,6 @@ from remediator.domain import (
     PermissionDenied,
     rfc3339,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.intake import Hint, RefusedCreate, read_entry
 from remediator.job import CREATE_REQUEST_FIELDS, Job
 from remediator.job.validation import why_incomplete

@@ -6,7 +6,7 @@ Owns the order of these steps and what each answer of Vertex means for the claim
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -23,7 +23,6 @@ from remediator.domain import (
     Plan,
     TransientError,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job, quota
 from remediator.job.batch import data_of
 from remediator.job.differences import illegal_differences

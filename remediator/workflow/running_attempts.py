@@ -7,7 +7,7 @@ any other job. Called by `incident` each time a running attempt is looked at.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from remediator import log
@@ -15,7 +15,6 @@ from remediator.alerts import AlertKind
 from remediator.alerts.outbox import Outbox
 from remediator.catalog.catalog import Catalog
 from remediator.domain import Attempt, JobState, Mode
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import hours_words
 from remediator.job import Job
 from remediator.ledger import CancelReason, Chain, Incident, Ledger

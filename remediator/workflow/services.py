@@ -7,6 +7,7 @@ the workflow.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -15,7 +16,6 @@ from remediator.alerts.outbox import ChainChange, Outbox
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.domain import Attempt, JobKind, JobName, JobState, Json
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job, JobView
 from remediator.ledger import Incident, Ledger
 from remediator.policy import Policies

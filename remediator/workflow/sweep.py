@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -30,7 +30,6 @@ from remediator.domain import (
     parse_time,
     rfc3339,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.intake import FAILURES_LOG
 from remediator.job import Job, JobView, summary
 from remediator.ledger import Conclusion, Incident, Ledger, Stage

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from remediator import log
@@ -29,7 +29,6 @@ from remediator.domain import (
     parse_time,
     rfc3339,
 )
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import Job, summary
 from remediator.ledger import Ledger, WatchedJob
 from remediator.log import LogEvent

@@ -6,6 +6,8 @@ next to no work, a machine that thrashed). Pure; made by `diagnose`, asked by th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from remediator.case import Recovery
 from remediator.diagnosis.locality import Distance
 from remediator.diagnosis.metrics import Load, Usage
@@ -16,7 +18,6 @@ from remediator.diagnosis.timeline.section import Timeline
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, JobKind, JobState, Source
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import exact_span_words
 from remediator.job import Job, JobFacts
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from remediator.diagnosis.signature import Signature, TextPlace
 from remediator.domain import Frame, Source
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import RpcStatus
 
 SERVICE_TASK = "service"

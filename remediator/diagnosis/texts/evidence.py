@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from remediator.diagnosis.complaints import cause_of_exception, reads_settings
 from remediator.diagnosis.matching import (
@@ -27,7 +27,6 @@ from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_ev
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, Source
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 
 _DEADLINE_CODE = 4  # documented: google.rpc.Code
 _OF_THE_INSTANCE = frozenset({3, 5})  # INVALID_ARGUMENT, NOT_FOUND; documented: google.rpc.Code

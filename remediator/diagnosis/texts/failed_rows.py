@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from remediator.diagnosis.signature import TextPlace
 from remediator.diagnosis.texts.case_text import CODE_NAMES, CaseText, as_text, clean, status_text
 from remediator.domain import JobState, Source
 from remediator.domain.late_pattern import late_pattern
-from remediator.domain.light_dataclass import dataclass
 from remediator.job import FaultPart, Job
 from remediator.job.rows import RowAccount, code_of
 

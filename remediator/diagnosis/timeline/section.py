@@ -5,9 +5,10 @@ Owns the types, and durations in words. Pure; made by `read_timeline`, read by t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from remediator.diagnosis.timeline.line_words import readable
 from remediator.domain import Section, Source
-from remediator.domain.light_dataclass import dataclass
 from remediator.domain.time_words import exact_span_words
 
 _SHOWN = 5  # sections; chosen
