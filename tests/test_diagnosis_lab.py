@@ -31,6 +31,7 @@ def test_the_lab_stays_where_it_is(
     [
         ("blind", 191, 182, 0.97, 0, 2, 0),
         ("second_blind", 115, 112, 0.99, 0, 0, 1),
+        ("third_blind", 212, 168, 0.84, 0, 7, 0),
         ("complaints", 256, 230, 0.9, 0, 0, 0),
         ("statements", 230, 218, 0.96, 0, 0, 0),
     ],

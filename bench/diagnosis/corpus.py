@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 CORPUS = Path(__file__).resolve().parents[2] / "tests" / "corpus"
-_STRANGERS = frozenset({"held_out", "fresh"})  # stand beside this file
+_STRANGERS = frozenset({"held_out", "fresh", "twelfth"})  # stand beside this file
 _COLLECTIONS = {
     "batch_prediction": "batchPredictionJobs",
     "custom": "customJobs",
@@ -19,7 +19,8 @@ _COLLECTIONS = {
 
 
 def messages(name: str) -> list[dict[str, Any]]:
-    """The rows of `messages` (real), `held_out` and `fresh` (real, gathered later) or `recalled` (our own)."""
+    """The rows of `messages` (real), of `held_out`, `fresh` and `twelfth` (real, gathered later) or of
+    `recalled` (our own)."""
     folder = Path(__file__).parent if name in _STRANGERS else CORPUS
     path = folder / f"{name}.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -56,7 +56,7 @@ def half(software: str) -> str:
 
 
 def scenarios(name: str) -> Iterator[Scenario]:
-    """Scenarios of `training`, `serving`, `blind` or `second_blind` that failed, in the order of the file."""
+    """Scenarios of `training`, `serving`, `blind`, `second_blind`, `third_blind` (and their like) that failed, in the order of the file."""
     with (LAB / f"{name}.jsonl").open(encoding="utf-8") as file:
         for text in file:
             line = json.loads(text)
