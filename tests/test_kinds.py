@@ -314,6 +314,12 @@ def test_the_error_names_the_pools_that_failed(said: str, pools: set[str]) -> No
     assert job(CUSTOM, error={"code": 3, "message": said}).failed_pools() == pools
 
 
+def test_evidence_of_a_workers_death_goes_before_the_chief_that_lost_it() -> None:
+    lost = job(CUSTOM, error={"code": 3, "message": "The replica workerpool0-0 exited"})
+    assert lost.failed_pools("the log of workerpool1-1: out of memory") == {"workerpool1"}
+    assert lost.failed_pools("a series of the whole job") == {"workerpool0"}
+
+
 @pytest.mark.parametrize(
     ("image", "cpu_only"),
     [

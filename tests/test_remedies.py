@@ -318,6 +318,70 @@ def test_a_size_that_was_not_measured_is_called_the_machines() -> None:
     assert "it died at 28 GiB, times 1.5" in told.because
 
 
+@pytest.mark.parametrize(
+    ("pools", "error", "told", "machines"),
+    [
+        (
+            ("n1-highmem-32", "n1-standard-4"),
+            "workerpool1-0 ran out of memory",
+            "",
+            (208, (22, 32)),
+        ),
+        (
+            ("n1-highmem-32", "n1-standard-4"),
+            "workerpool0-0 exited with a non-zero status of 1.",
+            "Memory cgroup out of memory: Killed process 31 (python)",
+            (208, (22, 32)),
+        ),
+        (
+            ("n1-standard-4", "n1-highmem-16"),
+            "workerpool1-0 ran out of memory",
+            "",
+            (15, (156, 208)),
+        ),
+        (
+            ("n1-highmem-16", "n1-standard-4"),
+            "workerpool0-0, workerpool1-0 ran out of memory",
+            "",
+            ((156, 208), (22, 32)),
+        ),
+    ],
+)
+def test_each_pool_is_sized_by_its_own_machine(
+    pools: tuple[str, ...], error: str, told: str, machines: tuple[Any, ...]
+) -> None:
+    document = job(
+        CUSTOM,
+        jobSpec__workerPoolSpecs=[
+            {
+                "machineSpec": {"machineType": machine},
+                "replicaCount": "1",
+                "containerSpec": {"imageUri": f"gcr.io/p/{machine}"},
+            }
+            for machine in pools
+        ],
+        error={"code": 3, "message": f"The replica {error}"},
+    )
+    entry = {"resource": {"labels": {"task_name": "workerpool1-0"}}, "textPayload": told}
+    body = case(document, logEntries=[entry] if told else [])
+    answer = diagnose(body)
+    assert answer.verdict is Cause.MEMORY_PRESSURE
+    done = plan(body, answer, policies(ladder("{machine_type: sized}")), History(), BOOK)
+    assert done.request
+    after = [
+        BOOK.machines[p.hardware.machine].memory_gib for p in Job(document.name, done.request).pools
+    ]
+    for gib, wanted in zip(after, machines, strict=True):
+        low, high = wanted if isinstance(wanted, tuple) else (wanted, wanted)
+        assert low <= gib <= high
+
+
+def test_a_peak_of_another_pools_machine_sizes_nothing() -> None:
+    seen = Needs(peak_memory_gib=200.0, memory_is_lower_bound=True)  # a machine of 30 GiB failed
+    done = made(job(CUSTOM), ladder("{machine_type: sized}"), Cause.MEMORY_PRESSURE, needs=seen)
+    assert "the 30 GiB of n1-standard-8 were too little, times 1.5" in done.because
+
+
 # --- a program's own limit is no machine's --------------------------------------------------------
 
 

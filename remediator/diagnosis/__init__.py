@@ -276,9 +276,6 @@ def _needs(case: Case, facts: CaseFeatures, verdict: Cause) -> Needs:
     if rows is not None and rows.successful:
         done = rows.successful / (rows.successful + rows.failed + rows.incomplete)
     peak = peak_memory_gib(usage, facts.workload)
-    if peak is None and verdict is Cause.MEMORY_PRESSURE:
-        # It needed all there was, and more.
-        peak = facts.workload.memory_gib
     return Needs(
         peak_memory_gib=peak,
         memory_is_lower_bound=verdict is Cause.MEMORY_PRESSURE and peak is not None,

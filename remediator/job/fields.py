@@ -301,10 +301,15 @@ def executors(job: Document) -> Mapping[str, str]:
 _REPLICA = late_pattern(r"workerpool(\d+)-\d+")
 
 
-def failed_pools(job: Document, *texts: str) -> frozenset[str]:
-    """Names of the pools that the job's error, or other evidence, names as having failed."""
-    said = " ".join((job.error_message, *texts))
-    return frozenset(f"workerpool{index}" for index in _REPLICA.findall(said))
+def failed_pools(job: Document, *evidence: str) -> frozenset[str]:
+    """Names of the pools that the evidence names as having failed; else those that the job's error does.
+
+    The error names the replica whose end ended the job, often the chief that lost a worker.
+    """
+    for said in (" ".join(evidence), job.error_message):
+        if found := _REPLICA.findall(said):
+            return frozenset(f"workerpool{index}" for index in found)
+    return frozenset()
 
 
 def run_same_program(job: Document, one: Pool, other: Pool) -> bool:

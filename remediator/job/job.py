@@ -49,9 +49,9 @@ class Job(Document):
         """Every pool of the job that has a machine type, in the job's order."""
         return machines.pools(self)
 
-    def failed_pools(self, *texts: str) -> frozenset[str]:
-        """Names of the pools that the job's error, or other evidence, names as having failed."""
-        return fields.failed_pools(self, *texts)
+    def failed_pools(self, *evidence: str) -> frozenset[str]:
+        """Names of the pools that the evidence, else the job's error, names as having failed."""
+        return fields.failed_pools(self, *evidence)
 
     def run_alike(self, one: Pool, other: Pool) -> bool:
         """Whether two worker pools run the same program on the same machines."""

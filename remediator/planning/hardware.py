@@ -318,6 +318,14 @@ def doubts_about(hardware: Hardware, now: StepContext) -> tuple[str, ...]:
 
 
 def sized_pools(draft: JobDraft, now: StepContext, pools: tuple[Pool, ...]) -> JobDraft:
+    """Each pool on what the evidence asks for; pools of other machines are sized each by their own."""
+    for held in dict.fromkeys(pool.hardware for pool in pools):
+        draft = _sized_alike(draft, now, tuple(pool for pool in pools if pool.hardware == held))
+    return draft
+
+
+def _sized_alike(draft: JobDraft, now: StepContext, pools: tuple[Pool, ...]) -> JobDraft:
+    """`sized` for pools that all run on the same machines."""
     choice = sizing.choose(
         now.case,
         now.diagnosis,

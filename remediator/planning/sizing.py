@@ -282,12 +282,15 @@ def _memory(sizing: _Sizing) -> Choice | NoHardware:
     if batch and not sizing.smaller_batch_failed:
         return _batch_that_fits(sizing, kind.memory_gib, wanted)
     needs = sizing.diagnosis.needs
-    bound = needs.memory_is_lower_bound or needs.peak_memory_gib is None
-    peak = needs.peak_memory_gib or kind.memory_gib
+    seen = needs.peak_memory_gib
+    if seen is not None and seen > kind.memory_gib:
+        seen = None  # this machine never held so much: it was another pool's
+    bound = needs.memory_is_lower_bound or seen is None
+    peak = seen or kind.memory_gib
     factor = HEADROOM_OVER_BOUND if bound else HEADROOM
     needed = max(peak * factor, kind.memory_gib * 1.01)
     # A lower bound that equals the machine's size was not measured: it is that size.
-    measured = needs.peak_memory_gib is not None and peak != kind.memory_gib
+    measured = seen is not None and peak != kind.memory_gib
     said = f"it peaked at {peak:.3g} GiB, times {factor:g}"
     if bound:
         said = f"it died at {peak:.3g} GiB, times {factor:g}"
