@@ -208,3 +208,57 @@ MISSING_DEVICES = [
 def test_a_device_that_no_runtime_finds_is_missing(text: str) -> None:
     assert of(ended(*TRACE, text)).verdict is Cause.ACCELERATOR_MISSING
     assert of(ended(*TRACE, text, **WITH_GPU)).verdict is not Cause.ACCELERATOR_MISSING
+
+
+def test_an_error_that_the_message_tells_is_not_told_twice() -> None:
+    entry = {"severity": "ERROR", "jsonPayload": {"message": f"failed: {STACK}", "exc_info": STACK}}
+    assert LogLine.parse(entry).text == f"failed: {STACK}"
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        pytest.param(
+            ended(
+                "NVRM: Xid (PCI:0000:00:04): 79, GPU has fallen off the bus.",
+                *TRACE,
+                "RuntimeError: CUDA error: unspecified launch failure",
+                **WITH_GPU,
+            ),
+            Cause.TRANSIENT_BACKEND,
+            id="a-lost-gpu-is-no-mistake-of-the-code",
+        ),
+        pytest.param(
+            ended(*TRACE, "RuntimeError: CUDA error: unspecified launch failure", **WITH_GPU),
+            Cause.USER_CODE_ERROR,
+            id="a-failed-launch-alone-is",
+        ),
+        pytest.param(
+            ended(*TRACE, "ImportError: cannot import name 'ReadTimeout' from 'httpx' (/x.py)"),
+            Cause.USER_CODE_ERROR,
+            id="a-missing-name-that-says-timeout",
+        ),
+        pytest.param(
+            ended(
+                *TRACE, "pandas.errors.ParserError: Error tokenizing data. C error: out of memory"
+            ),
+            Cause.MEMORY_PRESSURE,
+            id="a-parser-without-memory",
+        ),
+        pytest.param(
+            ended("WARNING Sequence group 5 is preempted by PreemptionMode.SWAP mode", **WITH_GPU),
+            Cause.UNKNOWN,
+            id="a-request-set-aside-is-no-preemption",
+        ),
+        pytest.param(
+            ended(
+                *TRACE,
+                "RuntimeError: unable to write to file </torch_12_3>: No space left on device (28)",
+            ),
+            Cause.MEMORY_PRESSURE,
+            id="torch-writes-to-shared-memory",
+        ),
+    ],
+)
+def test_words_of_another_cause_do_not_mislead(body: dict, cause: Cause) -> None:
+    assert of(body).verdict is cause

@@ -85,7 +85,7 @@ def _limit(
 _BINARY_SIZE = r"(?P<size>\d{1,20}(?:[.,]\d{1,6})?) ?(?P<size_unit>[kmgtpe])b"
 # Documented: a JVM takes a quarter of the memory as its heap unless told (-XX:MaxRAMPercentage).
 _IN_MESSAGES = (
-    _limit("shared memory (/dev/shm)", r"shared memory ?\(shm\)|/dev/shm|shared memory object|insufficient shared memory|bus error[^|]{0,80}shared memory"),
+    _limit("shared memory (/dev/shm)", r"shared memory ?\(shm\)|/dev/shm|shared memory object|insufficient shared memory|to write to file </torch_|bus error[^|]{0,80}shared memory"),
     _limit("the Node.js heap (--max-old-space-size)", r"javascript heap out of memory|(?:mark-compact|ineffective mark-compacts) near heap limit"),
     _limit("Spark's heap (spark.driver.memory, spark.executor.memory)", r"(?:py4j|\bspark\b|org\.apache\.spark)[^|]{0,4000}java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java\.lang\.outofmemoryerror: (?:java heap|gc overhead)[^|]{0,4000}org\.apache\.spark"),
     _limit("Spark's container (spark.executor.memoryOverhead)", r"killed by yarn for exceeding (?:physical )?memory limits[^|]{0,80}? of " + _BINARY_SIZE),
