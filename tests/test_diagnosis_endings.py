@@ -262,3 +262,22 @@ def test_an_error_that_the_message_tells_is_not_told_twice() -> None:
 )
 def test_words_of_another_cause_do_not_mislead(body: dict, cause: Cause) -> None:
     assert of(body).verdict is cause
+
+
+@pytest.mark.parametrize(
+    ("error", "causes"),
+    [
+        ("AssertionError: expected status 'PREEMPTED' but got 'DONE'", "user_code_error"),
+        ("AssertionError: expected log to contain 'CUDA out of memory'", "user_code_error"),
+        ("ValueError: column 'quota_exceeded' not in frame: ['id']", "bad_input"),
+        ("ValueError: y contains previously unseen labels: 'connection timed out'", "bad_input"),
+        (
+            "FileNotFoundError: [Errno 2] No such file or directory: '/d/oom-killed/a.csv'",
+            "bad_input",
+        ),
+        ("FileNotFoundError: No such file: '/d/no space left on device/x.csv'", "bad_input"),
+        ("ValueError: No available memory for the cache blocks.", "gpu_memory"),
+    ],
+)
+def test_a_quoted_value_names_no_cause(error: str, causes: str) -> None:
+    assert of(ended(*TRACE, error)).verdict == Cause(causes)

@@ -122,7 +122,7 @@ def signatures_of(case_text: CaseText) -> tuple[Signature, ...]:
         # What a library calls an invalid argument is one of its functions', not the job's.
         rows = tuple(row for row in rows if row.id != _ARGUMENT)
     if case_text.chain:
-        rows = _rows_of_exception(case_text, rows)
+        rows = _rows_of_exception(case_text, _without_names(case_text, rows))
     if case_text.traced and not any(row.id == _TRACED for row in rows):
         rows = (*rows, signature(_TRACED))
     return rows
@@ -140,6 +140,37 @@ def _rows_of_exception(case_text: CaseText, rows: tuple[Signature, ...]) -> tupl
     kept = tuple(row for row in rows if row.id not in _OF_ANY_EXCEPTION and row not in specific)
     return (*kept, signature(_RAISED_BY[about]))
 
+
+def _without_names(case_text: CaseText, rows: tuple[Signature, ...]) -> tuple[Signature, ...]:
+    """Of an exception that the program's logic raises, the rows without those that only a quoted value
+    or path brings: a column called 'quota_exceeded' is no quota."""
+    if not _OF_LOGIC.match(case_text.text):
+        return rows
+    bare = _QUOTED.sub("''", case_text.text)
+    if bare == case_text.text:
+        return rows
+    heard = signatures_in(bare, case_text.place)
+    named = (row for row in rows if row.cause not in _NO_NAMES and row not in heard)
+    return (*heard, *named)
+
+
+_OF_LOGIC = late_pattern(
+    r"(?:[A-Za-z_]+\.)*(?:Assertion|Attribute|FileNotFound|Import|Index|Key|Name|Type|Value)Error\b"
+)
+_QUOTED = late_pattern(r"(?<!\w)'[^']{1,400}'(?!\w)|\"[^\"]{1,400}\"")
+_NO_NAMES = frozenset(
+    {
+        Cause.CAPACITY_STOCKOUT,
+        Cause.DISK_FULL,
+        Cause.GPU_MEMORY,
+        Cause.MEMORY_PRESSURE,
+        Cause.NETWORK_LATENCY,
+        Cause.PREEMPTION,
+        Cause.QUOTA,
+        Cause.TRANSIENT_BACKEND,
+    }
+)
+"""What a program's own values are often called after, and what such an exception never is."""
 
 _OF_ANY_EXCEPTION = frozenset(
     {
