@@ -210,11 +210,6 @@ def test_a_device_that_no_runtime_finds_is_missing(text: str) -> None:
     assert of(ended(*TRACE, text, **WITH_GPU)).verdict is not Cause.ACCELERATOR_MISSING
 
 
-def test_an_error_that_the_message_tells_is_not_told_twice() -> None:
-    entry = {"severity": "ERROR", "jsonPayload": {"message": f"failed: {STACK}", "exc_info": STACK}}
-    assert LogLine.parse(entry).text == f"failed: {STACK}"
-
-
 @pytest.mark.parametrize(
     ("body", "cause"),
     [
@@ -246,7 +241,12 @@ def test_an_error_that_the_message_tells_is_not_told_twice() -> None:
             id="a-parser-without-memory",
         ),
         pytest.param(
-            ended("WARNING Sequence group 5 is preempted by PreemptionMode.SWAP mode", **WITH_GPU),
+            ended(
+                "WARNING scheduler.py:1057] Sequence group 5 is preempted by PreemptionMode.SWAP mode "
+                "because there is not enough KV cache space.",
+                severity="INFO",
+                **WITH_GPU,
+            ),
             Cause.UNKNOWN,
             id="a-request-set-aside-is-no-preemption",
         ),
