@@ -242,16 +242,6 @@ def test_a_device_that_no_runtime_finds_is_missing(text: str) -> None:
         ),
         pytest.param(
             ended(
-                "WARNING scheduler.py:1057] Sequence group 5 is preempted by PreemptionMode.SWAP mode "
-                "because there is not enough KV cache space.",
-                severity="INFO",
-                **WITH_GPU,
-            ),
-            Cause.UNKNOWN,
-            id="a-request-set-aside-is-no-preemption",
-        ),
-        pytest.param(
-            ended(
                 *TRACE,
                 "RuntimeError: unable to write to file </torch_12_3>: No space left on device (28)",
             ),
@@ -281,3 +271,12 @@ def test_words_of_another_cause_do_not_mislead(body: dict, cause: Cause) -> None
 )
 def test_a_quoted_value_names_no_cause(error: str, causes: str) -> None:
     assert of(ended(*TRACE, error)).verdict == Cause(causes)
+
+
+def test_a_request_that_a_server_set_aside_is_no_preemption() -> None:
+    set_aside = ended(
+        "WARNING scheduler.py:1057] Sequence group 5 is preempted by PreemptionMode.SWAP mode "
+        "because there is not enough KV cache space.",
+        severity="INFO",
+    )
+    assert Cause.PREEMPTION not in [one.cause for one in of(set_aside).causes]
