@@ -33,18 +33,27 @@ _SETTINGS_FILE = (
 _CODE_FILE = r"[\w./-]*\w\.(?:py|pl|rb|js|ts|lua|tcl|php|go|rs|c|cc|cpp|cxx|cu|f90|f|hs|ml|scala|java|kt|swift|r|jl|awk|asm|s|sql|proto|y|l|mod|mzn|gp|lisp|erl|ex)\b"
 _DATA_FILE = (
     r"[\w./-]*\w\.(?:csv|tsv|txt|jsonl?|xml|html?|parquet|avro|orc|arrow|feather|h5|hdf5?|nc|npy|npz|pkl|pickle|pt|onnx|safetensors|bin|dat"
-    r"|gz|bz2|xz|zst|lz4|lzo|lzma|br|zip|tar|tgz|7z|rar|cab|warc|png|jpe?g|gif|webp|tiff?|bmp|svg|pdf|ps|docx?|xlsx?|pptx?|odt|epub"
-    r"|wav|mp3|flac|ogg|opus|m4a|mp4|mkv|avi|mov|webm|mid|fa|fasta|fna|faa|fq|fastq|bam|sam|cram|vcf|bcf|bed|gff3?|gtf|nwk|aln|hmm"
+    r"|gz|bz2|xz|zst|lz4|lzo|lzma|br|zip|tar|tgz|7z|rar|cab|warc|png|jpe?g|gif|webp|tiff?|bmp|svg|pdf|ps"
+    r"|docx?|xlsx?|pptx?|odt|epub"
+    r"|wav|mp3|flac|ogg|opus|m4a|mp4|mkv|avi|mov|webm|mid|fa|fasta|fna|faa|fq|fastq|bam|sam|cram|vcf|bcf"
+    r"|bed|gff3?|gtf|nwk|aln|hmm"
     r"|pdb|cif|mol2?|sdf|smi|xyz|dcm|nii|mha|nrrd|fits?|las|laz|ply|stl|obj|shp|dbf|gpkg|geojson|kml|gpx|osm|pbf|mseed|sgy|db|sqlite3?|dump|lp|mps)\b"
 )
 _CONTENT = (
-    r"files?|inputs?|archives?|headers?|footers?|records?|rows?|columns?|sequences?|alignments?|streams?|images?|documents?|databases?"
-    r"|data ?sets?|containers?|bitmaps?|frames?|chunks?|blocks?|pages?|trailers?|signatures?|formats?|encodings?|genotypes?|samples?"
-    r"|individuals?|variants?|reads?|contigs?|chromosomes?|labels?|entry|entries|bytes|characters?|tokens?|tags?|elements?|polygons?"
-    r"|magic|padding|strings?|geometr(?:y|ies)|trees?|graphs?|matri(?:x|ces)|meshe?s?|spectr(?:um|a)|channels?|hunks?|cabinets?|playlists?|dumps?"
+    r"files?|inputs?|archives?|headers?|footers?|records?|rows?|columns?|sequences?|alignments?|streams?"
+    r"|images?|documents?|databases?"
+    r"|data ?sets?|containers?|bitmaps?|frames?|chunks?|blocks?|pages?|trailers?|signatures?|formats?"
+    r"|encodings?|genotypes?|samples?"
+    r"|individuals?|variants?|reads?|contigs?|chromosomes?|labels?|entry|entries|bytes|characters?|tokens?"
+    r"|tags?|elements?|polygons?"
+    r"|magic|padding|strings?|geometr(?:y|ies)|trees?|graphs?|matri(?:x|ces)|meshe?s?|spectr(?:um|a)"
+    r"|channels?|hunks?|cabinets?|playlists?|dumps?"
 )
 _KIND = r"(?:[\w.+/-]+ ){0,3}"
-_CHOICE_NOUN = r"options?|choices?|values?|backends?|solvers?|drivers?|formats?|names?|modes?|methods?|verbs?|commands?|tasks?|targets?"
+_CHOICE_NOUN = (
+    r"options?|choices?|values?|backends?|solvers?|drivers?|formats?|names?|modes?|methods?|verbs?"
+    r"|commands?|tasks?|targets?"
+)
 
 _CONTENT_WORDS = Linear(rf"\b(?:{_CONTENT})\b")
 _SETTING_WORDS = Linear(
@@ -60,11 +69,14 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
         _STRONG,
         Linear(
             r"\b(?:truncated|corrupt\w*|malformed|premature\w*|incomplete|garbage|magic|checksum|crc)\b"
-            r"|\bunexpected (?:end|eof)\b|\bend[- ]of[- ](?:file|stream|input|data|document)\b|\beof\b|\btoo (?:short|few)\b|\bnot enough (?:bytes|data)\b"
-            r"|\b(?:read(?:ing)?|pars(?:e|ing|er)|decod(?:e|ing|er)|reader|decompress(?:ion|or)?) (?:error|failure|failed)\b|\bmismatch(?:ed)? tag\b"
+            r"|\bunexpected (?:end|eof)\b|\bend[- ]of[- ](?:file|stream|input|data|document)\b|\beof\b"
+            r"|\btoo (?:short|few)\b|\bnot enough (?:bytes|data)\b"
+            r"|\b(?:read(?:ing)?|pars(?:e|ing|er)|decod(?:e|ing|er)|reader|decompress(?:ion|or)?) (?:error|failure|failed)\b"
+            r"|\bmismatch(?:ed)? tag\b"
             r"|\bnot well[- ]formed\b|\bnothing to \w+|\bempty\b"
             r"|\b(?:no|0|zero) (?:valid |usable )?(?:sequences|records|reads|samples|genotypes|individuals|elements?|entries|cabinets|frames|pages|packets|streams?)\b"
-            r"|\b(?:wrong|different|inconsistent|unequal) (?:number|count|length)s? of\b|\binconsistent\b|\b(?:does|do|did) not (?:start|begin|end) with\b"
+            r"|\b(?:wrong|different|inconsistent|unequal) (?:number|count|length)s? of\b|\binconsistent\b"
+            r"|\b(?:does|do|did) not (?:start|begin|end) with\b"
         ),
     ),
     (
@@ -72,10 +84,12 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
         _STRONG,
         Linear(
             rf"\bnot (?:look like )?(?:in )?an? (?:valid |proper |recogni[sz]ed )?{_KIND}(?:file|archive|document|database|image|stream|record|dataset|picture|format)\b"
-            rf"|\bis (?:no|not) (?:an? )?(?:valid )?{_KIND}(?:file|archive|document|database|image|format)\b|\bnot a valid [A-Z0-9]{{2,8}}\b"
+            rf"|\bis (?:no|not) (?:an? )?(?:valid )?{_KIND}(?:file|archive|document|database|image|format)\b"
+            rf"|\bnot a valid [A-Z0-9]{{2,8}}\b"
             r"|\b(?:invalid|bad|unknown|unrecogni[sz]ed|unsupported|illegal|missing|wrong|corrupt(?:ed)?) (?:\w+ ){0,2}(?:headers?|signatures?|magic|records?|data|file type|file format|archive format|stream|characters?|bytes?|encoding|sequence|token|tag|trailer|block|frame|line|row|chunk)\b"
             r"|\b(?:headers?|signatures?|magic|footer|trailer|(?:file |input |archive )?(?:type|format)|structure)\b[^.]*\b(?:not (?:be )?(?:found|recogni[sz]ed|supported|understood|match)|missing|unknown|invalid|mismatch)"
-            r"|\bnot recogni[sz]ed as\b|\bcould not be recogni[sz]ed\b|\bno (?:known|supported) (?:format|file type)\b"
+            r"|\bnot recogni[sz]ed as\b|\bcould not be recogni[sz]ed\b"
+            r"|\bno (?:known|supported) (?:format|file type)\b"
         ),
     ),
     (
@@ -94,7 +108,9 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
         _INPUT,
         _PLAIN,
         Linear(
-            r"\b(?:at|in|on|near|around|before|after)? ?(?:line|row|record|offset|position|byte|column|char(?:acter)?)s?[ :#=]{1,2}\d|\bcontains? (?:only )?\d+ |\bonly \d+ \w+|\bexpected\b[^.]*\b(?:got|found|but|saw|encountered|read)\b|\(read \d+"
+            r"\b(?:at|in|on|near|around|before|after)? ?(?:line|row|record|offset|position|byte|column|char(?:acter)?)s?[ :#=]{1,2}\d"
+            r"|\bcontains? (?:only )?\d+ |\bonly \d+ \w+"
+            r"|\bexpected\b[^.]*\b(?:got|found|but|saw|encountered|read)\b|\(read \d+"
             r"|\brequires? a buffer of\b|\bbuffer (?:is |size )?(?:too small|smaller|must be a multiple)"
         ),
     ),
@@ -116,7 +132,9 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
         _SETTING,
         _STRONG,
         Linear(
-            r"\b(?:as|by|run|be) root\b|\bset ?uid\b|\bmust be (?:set|one of|run|specified|started|defined|given|positive|between)\b|\busage\b|\bnot set\b|\bnot specif(?:y|ied)\b|\bunbound\b",
+            r"\b(?:as|by|run|be) root\b|\bset ?uid\b"
+            r"|\bmust be (?:set|one of|run|specified|started|defined|given|positive|between)\b|\busage\b"
+            r"|\bnot set\b|\bnot specif(?:y|ied)\b|\bunbound\b",
             needs="root uid must usage set specif unbound",
         ),
     ),
@@ -124,7 +142,10 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
         _SETTING,
         _STRONG,
         Linear(
-            rf"\b(?:choose|chosen|one) (?:from|of)\b[^.]{{0,20}}[\[('\"{{]|\bdid you (?:mean|specify|forget)\b|\b(?:available|valid|allowed|supported|known) (?:{_CHOICE_NOUN}) ?(?:are|is|:)|\b(?:unknown|unrecogni[sz]ed|no such|undefined|undeclared) (?:{_CHOICE_NOUN})\b|\bknow how to build\b",
+            rf"\b(?:choose|chosen|one) (?:from|of)\b[^.]{{0,20}}[\[('\"{{]|\bdid you (?:mean|specify|forget)\b"
+            rf"|\b(?:available|valid|allowed|supported|known) (?:{_CHOICE_NOUN}) ?(?:are|is|:)"
+            rf"|\b(?:unknown|unrecogni[sz]ed|no such|undefined|undeclared) (?:{_CHOICE_NOUN})\b"
+            rf"|\bknow how to build\b",
             needs="choose chosen one did available valid allowed supported known unrecogni no undefined undeclared",
         ),
     ),
@@ -132,9 +153,13 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
         _SETTING,
         _SURE,
         Linear(
-            r"\bnot (?:been )?installed\b|\bcommand not found\b|\b(?:in|on) (?:the |your |\$)?PATH\b|\bno executable\b|\bexecutable\b[^.]*\bnot found\b|\bcould not locate\b[^.]*\bexecutable\b"
-            r"|\bmissing (?:dependency|dependencies|packages?|librar(?:y|ies)|executables?|programs?|modules?|plug-?ins?|drivers?)\b|\b(?:dependency|package|library|plug-?in|driver|module|tool)\b[^.]*\b(?:not (?:be )?(?:found|loaded|available|installed)|missing|required)"
-            r"|\bcannot open shared object\b|\bshared librar(?:y|ies)\b|\.h(?:pp)?['\">]?(?: file)?:? (?:no such file|not found)|\bno (?:handler|decoder|encoder|codec|plug-?in|driver|backend) for\b",
+            r"\bnot (?:been )?installed\b|\bcommand not found\b|\b(?:in|on) (?:the |your |\$)?PATH\b"
+            r"|\bno executable\b|\bexecutable\b[^.]*\bnot found\b|\bcould not locate\b[^.]*\bexecutable\b"
+            r"|\bmissing (?:dependency|dependencies|packages?|librar(?:y|ies)|executables?|programs?|modules?|plug-?ins?|drivers?)\b"
+            r"|\b(?:dependency|package|library|plug-?in|driver|module|tool)\b[^.]*\b(?:not (?:be )?(?:found|loaded|available|installed)|missing|required)"
+            r"|\bcannot open shared object\b|\bshared librar(?:y|ies)\b"
+            r"|\.h(?:pp)?['\">]?(?: file)?:? (?:no such file|not found)"
+            r"|\bno (?:handler|decoder|encoder|codec|plug-?in|driver|backend) for\b",
             needs="install found path executable missing depend package librar plug driver module tool shared .h no",
         ),
     ),
@@ -143,8 +168,14 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
         _LOGIC,
         _SURE,
         Linear(
-            r"\bassert\w*|\bnull pointer\b|\bnil value\b|\bundefined (?:method|function|reference|symbol|variable)\b|\bis (?:not |un)defined\b|\bout of bounds\b|\bsubscript\b|\bindex '?-?\d+'? (?:of|is out)|\bdivision by zero\b|\bdivide by zero\b"
-            r"|\bstack (?:overflow|trace)\b|\bsegmentation\b|\bunhandled\b|\bpanic\b|\binternal error\b|\btype error\b|\bnot callable\b|\bno such (?:method|function|variable)\b|\b(?:unknown|undefined) (?:procedure|predicate)\b|\battribute '|\bhas no attribute\b|\bnot enough arguments in call\b|\bruntime error\b",
+            r"\bassert\w*|\bnull pointer\b|\bnil value\b"
+            r"|\bundefined (?:method|function|reference|symbol|variable)\b|\bis (?:not |un)defined\b"
+            r"|\bout of bounds\b|\bsubscript\b|\bindex '?-?\d+'? (?:of|is out)|\bdivision by zero\b"
+            r"|\bdivide by zero\b"
+            r"|\bstack (?:overflow|trace)\b|\bsegmentation\b|\bunhandled\b|\bpanic\b|\binternal error\b"
+            r"|\btype error\b|\bnot callable\b|\bno such (?:method|function|variable)\b"
+            r"|\b(?:unknown|undefined) (?:procedure|predicate)\b|\battribute '|\bhas no attribute\b"
+            r"|\bnot enough arguments in call\b|\bruntime error\b",
             needs="assert null nil undefined defined bounds subscript index zero stack segment unhandled panic internal type callable such attribute arguments runtime",
         ),
     ),
@@ -180,12 +211,15 @@ def cause_of_line(text: str, otherwise: Cause) -> Cause:
 _READER_CLASS = Linear(
     r"(?:[a-z.]|^)(?:Pars(?:e|er|ing)|Decod(?:e|er|ing)|Decompress\w*|Format|Corrupt\w*|Truncat\w*|Malformed|Bad\w*File|Tokeniz\w*|Unpack\w*|Unpickling|Deserializ\w*|Reader|Lex(?:er|ing)|Scanner|Expat|Incomplete|Checksum|Validation|Schema"
     r"|Unexpected(?:Input|Char\w*|Token|E[Oo]F|End)|Invalid\w*(?:File|Data|Header|Record|Image|Dicom|Archive|Signature|Footer|Magic))\w*$"
-    r"|(?:^|\.)(?:[A-KM-Z]+|\w*[a-z]|(?:HT|X|YA|TO|S?G)ML)SyntaxError$|Decode(?:EOF|Error)|(?:^|\.)\w*(?:BadZip|Bad7z|NotA\w+File|NotAn\w+)\w*$",
+    r"|(?:^|\.)(?:[A-KM-Z]+|\w*[a-z]|(?:HT|X|YA|TO|S?G)ML)SyntaxError$|Decode(?:EOF|Error)"
+    r"|(?:^|\.)\w*(?:BadZip|Bad7z|NotA\w+File|NotAn\w+)\w*$",
     ignore_case=False,
 )
 # Formats of data, of which a module or a class bears the name.
 _OF_A_FORMAT = Linear(
-    r"z(?:ip|lib|std|lma)|lz(?:ma|4|o|w)|brotli|snappy|bz2|deflate|json|xml|html|csv|avro|parquet|protobuf|pickle|msgpack|cbor|bson|wave?\b|png|jpe?g|tiff|pdf|dicom|hdf|netcdf|fits|vcf|bam\b|fast[aq]|shapefile|wk[tb]\b",
+    r"z(?:ip|lib|std|lma)|lz(?:ma|4|o|w)|brotli|snappy|bz2|deflate|json|xml|html|csv|avro|parquet|protobuf"
+    r"|pickle|msgpack|cbor|bson|wave?\b|png|jpe?g|tiff|pdf|dicom|hdf|netcdf|fits|vcf|bam\b|fast[aq]"
+    r"|shapefile|wk[tb]\b",
 )
 _READERS = Linear(
     r"(?:IO|File|Read|Load|Archive|Data|Stream|Geometry|Driver)\w*$", ignore_case=False
@@ -246,17 +280,21 @@ _BUILTIN = frozenset(
     ]
 )
 _WRONG_ARGUMENT = late_pattern(
-    r"unexpected keyword|positional|missing \d|NoneType|must be|expected (?:str|bytes)|\bnot '?\w+'?$|unsupported operand|argument|unhashable|not (?:iterable|callable|subscriptable)",
+    r"unexpected keyword|positional|missing \d|NoneType|must be|expected (?:str|bytes)|\bnot '?\w+'?$"
+    r"|unsupported operand|argument|unhashable|not (?:iterable|callable|subscriptable)",
     re.IGNORECASE,
 )
 _READS = Linear(
     r"(?:^|[/ ._])(?:im|f|dcm|np|lib)?(?:read|load|genfrom|open|pars(?:e|ing)|decod|decompress|uncompress|unpack|unpickl|deserial|extract|inflat|tokeniz|scan(?:ner|_)|lexer|detect|from_?(?:file|buffer|bytes|string|wk[tb]|json|ical|stream)|get_data\b|initfp)\w*",
 )
 _READS_NO_FILE = Linear(
-    r"urlopen|socket|ssl\.|http|request|connect|import|load_(?:state|library|module|class|backend|plugin|entry)|dlopen|ctypes|subprocess|threading|concurrent|dataloader|_utils\.",
+    r"urlopen|socket|ssl\.|http|request|connect|import"
+    r"|load_(?:state|library|module|class|backend|plugin|entry)|dlopen|ctypes|subprocess|threading"
+    r"|concurrent|dataloader|_utils\.",
 )
 _SETS = Linear(
-    r"\bconfig|config\b|settings\b|argparse|optparse|\bclick\b|decouple|environs?\b|\bos\.__getitem__|frozen\.os|\boptions?\b|zoneinfo|_execute_child|crs\b",
+    r"\bconfig|config\b|settings\b|argparse|optparse|\bclick\b|decouple|environs?\b|\bos\.__getitem__"
+    r"|frozen\.os|\boptions?\b|zoneinfo|_execute_child|crs\b",
 )
 
 
@@ -313,7 +351,8 @@ def cause_of_exception(text: str, below: str) -> Cause | None:
 
 # Devices, versions, connections, rights, memory and disks have rules of their own.
 _OTHERS = Linear(
-    r"\b(?:gpus?|cuda|nvidia|nvml|rocm|opencl|tpus?|accelerators?|devices?|drivers?|nccl|xla|connections?|sockets?|peer|timeout|timed out|refused|permission|denied|unauthorized|forbidden|out of memory|no space)\b|cuda|\bincompatib\w*"
+    r"\b(?:gpus?|cuda|nvidia|nvml|rocm|opencl|tpus?|accelerators?|devices?|drivers?|nccl|xla|connections?|sockets?|peer|timeout|timed out|refused|permission|denied|unauthorized|forbidden|out of memory|no space)\b"
+    r"|cuda|\bincompatib\w*"
 )
 _DATA = Linear(rf"{_DATA_FOLDER}|{_DATA_FILE}")
 _SPEAKS = (_CONTENT_WORDS, _SETTING_WORDS, _DATA)

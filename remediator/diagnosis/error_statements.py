@@ -51,18 +51,27 @@ _HEAD = Linear(
     rf"^{_STAMP}?[\W_]{{0,6}}{_LEVEL}(?:\[\w+\]| \w{{1,8}}\d{{1,6}}| \([\w.: -]+\)| \d{{1,5}})?(?:[:!\])|>]|\s?[-=:]|\s+(?:\w+ing )?(?:at|in|on|while|during|in thread)\b|,|$)"
     rf"|^{_STAMP}?[^\s:=]+(?:[:\])|>]|: \S+:) ?\W{{0,4}}{_LEVEL}\b(?:[:!\])|>\[( ]|$)"
     rf"|^{_STAMP}?(?:[\w.'/+-]+ ){{1,4}}{_LEVEL}(?: \w{{0,6}}\d{{1,6}})?(?:[:!]|\s*$| (?:\w+ing )?at \S)"
-    rf"|^[\W]{{0,4}}[EF]\d{{4}} \d\d:|^\*\*\* - |^\W{{0,3}}(?:unhandled|uncaught|debugger invoked on)\b|^{_STAMP}?\W{{0,6}}(?:error|fatal|fail(?:ed|ure)?|panic)\b",
+    rf"|^[\W]{{0,4}}[EF]\d{{4}} \d\d:|^\*\*\* - |^\W{{0,3}}(?:unhandled|uncaught|debugger invoked on)\b"
+    rf"|^{_STAMP}?\W{{0,6}}(?:error|fatal|fail(?:ed|ure)?|panic)\b",
     needs="err fatal fail panic abort critical severe emerg alert exception unhandled uncaught defect fault e: e] f0 f1 e0 e1 *** debugger",
 )
 _QUIET = Linear(
-    r"^\W{0,4}(?:\S+\s+){0,3}?\W{0,3}(?:trace|debug|info|note|notice|warn(?:ing)?|hint|remark)\b\W|^\S+: (?:warning|note)\b|^\W{0,4}(?:no|0|without) (?:errors?|failures?)\b",
+    r"^\W{0,4}(?:\S+\s+){0,3}?\W{0,3}(?:trace|debug|info|note|notice|warn(?:ing)?|hint|remark)\b\W"
+    r"|^\S+: (?:warning|note)\b|^\W{0,4}(?:no|0|without) (?:errors?|failures?)\b",
     needs="trace debug info note notice warn hint remark no 0 without",
 )
 # It says that something failed, which was told above.
 _WRAPPER = Linear(
-    r"^\W*error: called from|^\S{0,20}make(?:\[\d+\])?: \*\*\* \[|^\W*\d+ (?:errors?|failures?|warnings?)\b|\berrors? (?:was|were|have been|has been)? ?(?:found|encountered|generated|occurred|detected)|\berrors? occurred\W*$"
-    r"|\bcould not compile\b|\baborting due to\b|\b(?:build|compilation|configuration|make|test|command|process|job|task|run|execution)\b[^:]*\b(?:fail(?:ed|ure)|terminated|stopped|aborted|unsuccessful)\W*$|\breturned (?:a )?non-?zero|\bexit(?:ed|s)?(?: with)? (?:status|code|value)\b"
-    r"|^\W*(?:program )?exit|\bignoring\b|^\W*failed: \S+\W*$|\bprogram will exit\b|\bcould not create the \w+ virtual machine|\bgiving up\b|\bsee (?:the )?(?:above|below|full|log)\b|^\W*errors? in \S+:?$|^\W*error: \S+ (?:failed|exited)\W*$"
+    r"^\W*error: called from|^\S{0,20}make(?:\[\d+\])?: \*\*\* \["
+    r"|^\W*\d+ (?:errors?|failures?|warnings?)\b"
+    r"|\berrors? (?:was|were|have been|has been)? ?(?:found|encountered|generated|occurred|detected)"
+    r"|\berrors? occurred\W*$"
+    r"|\bcould not compile\b|\baborting due to\b"
+    r"|\b(?:build|compilation|configuration|make|test|command|process|job|task|run|execution)\b[^:]*\b(?:fail(?:ed|ure)|terminated|stopped|aborted|unsuccessful)\W*$"
+    r"|\breturned (?:a )?non-?zero|\bexit(?:ed|s)?(?: with)? (?:status|code|value)\b"
+    r"|^\W*(?:program )?exit|\bignoring\b|^\W*failed: \S+\W*$|\bprogram will exit\b"
+    r"|\bcould not create the \w+ virtual machine|\bgiving up\b|\bsee (?:the )?(?:above|below|full|log)\b"
+    r"|^\W*errors? in \S+:?$|^\W*error: \S+ (?:failed|exited)\W*$"
 )
 # A program refuses something, in a row that begins so and has no level.
 _REFUSAL = Linear(
@@ -70,11 +79,13 @@ _REFUSAL = Linear(
 )
 _BEFORE_PLACE = Linear(r"^(?:[\w./+-]+:|File)? ?$")
 _STACK_OPENS = Linear(
-    r"^\s*(?:stack traceback:|while executing$|invoked from within$|stacktrace:|callstack \(from|\W*call history:|back-?trace:?$|call stack\W*:?|\*{3} stack trace)|^\s*in (?:main chunk|function <|\[C\])"
+    r"^\s*(?:stack traceback:|while executing$|invoked from within$|stacktrace:|callstack \(from|\W*call history:|back-?trace:?$|call stack\W*:?|\*{3} stack trace)"
+    r"|^\s*in (?:main chunk|function <|\[C\])"
 )
 # Frames, source as it is quoted, marks below it, and advice on where help is.
 _TRAIL = Linear(
-    r"^\s*$|^\s*(?:\[C\]: |#?\d+[:|]? +\(|#\d+ |\d{1,5} \||\||--> |= (?:note|help)|at |from |in \S+ (?:at|line)|called (?:from|by)|\.{3}|\^|~|\(file |\(procedure |\(\"|\"[^\"]*\"?$|\d+\s+[\[(<]|raised (?:at|by)|re-raised|while executing|invoked from|stack traceback|stacktrace|callstack|call history|back-?trace|tasks: top|\(see full trace|did you mean|note:|hint:|help:|candidates)"
+    r"^\s*$"
+    r"|^\s*(?:\[C\]: |#?\d+[:|]? +\(|#\d+ |\d{1,5} \||\||--> |= (?:note|help)|at |from |in \S+ (?:at|line)|called (?:from|by)|\.{3}|\^|~|\(file |\(procedure |\(\"|\"[^\"]*\"?$|\d+\s+[\[(<]|raised (?:at|by)|re-raised|while executing|invoked from|stack traceback|stacktrace|callstack|call history|back-?trace|tasks: top|\(see full trace|did you mean|note:|hint:|help:|candidates)"
 )
 _LOGGED = Linear(
     r"^[EF]\d{4} \d\d:|^\[?\d{2,4}[-/]\d\d[-/]\d\d|[\"']?(?:level|severity)[\"']?\s?[:=]"
