@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +40,37 @@ def test_one_observation_told_twice_counts_once():
     once = rank([s(Cause.QUOTA, FAIR, "a")])[0].confidence
     assert rank([s(Cause.QUOTA, FAIR, "a"), s(Cause.QUOTA, FAIR, "a")])[0].confidence == once
     assert rank([s(Cause.QUOTA, FAIR, "a"), s(Cause.QUOTA, FAIR, "b")])[0].confidence > once
+
+
+TEXT = "Lost executor 7: Container killed for exceeding memory limits. Then the disk was full: No space left."
+
+
+@pytest.mark.parametrize(
+    ("second", "where", "shown"),
+    [
+        (
+            "… Container killed for exceeding memory limits. …",
+            "w",
+            1,
+        ),  # most of it was quoted before
+        ("Lost executor 7: Container killed for exceeding …", "w", 1),
+        ("… Then the disk was full: No space left.", "w", 2),  # another part of the line
+        ("… Container killed for exceeding memory limits. …", "line 9", 2),  # another line
+        ("a summary that stands nowhere in the text", "w", 2),
+    ],
+)
+def test_one_part_of_a_line_is_shown_once(second: str, where: str, shown: int) -> None:
+    """Several rows of the table may know one line, each by other words."""
+
+    def quoted(part: str, group: str, place: str = "w"):
+        made = weighted_evidence(
+            Cause.QUOTA, FAIR, Source.LOG, place, f'the log: "{part}"', group=group
+        )
+        return replace(made, text=TEXT)
+
+    first = "Lost executor 7: Container killed for exceeding memory limits. …"
+    (found,) = rank([quoted(first, "a"), quoted(second, "b", where)])
+    assert len(found.evidence) == shown
 
 
 def test_a_symptom_yields_to_what_goes_deeper():

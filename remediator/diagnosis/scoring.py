@@ -91,7 +91,30 @@ def _calibrate(ranked: Sequence[RankedCause]) -> tuple[RankedCause, ...]:
 
 def _shown(signs: Sequence[WeightedEvidence]) -> tuple[Evidence, ...]:
     """What was seen, each once: several rows of the table may know one text."""
-    return tuple(dict.fromkeys(item.evidence for item in signs))[:_SHOWN_EVIDENCE]
+    shown: list[WeightedEvidence] = []
+    for item in signs:
+        if not any(_quotes_the_same(item, other) for other in shown):
+            shown.append(item)
+    return tuple(item.evidence for item in shown[:_SHOWN_EVIDENCE])
+
+
+def _quotes_the_same(one: WeightedEvidence, other: WeightedEvidence) -> bool:
+    """Whether both quote one place of one text, or most of one stands in the other."""
+    if one.evidence == other.evidence:
+        return True
+    if not one.text or one.text != other.text or one.evidence.where != other.evidence.where:
+        return False
+    mine, theirs = _quoted_part(one), _quoted_part(other)
+    common = min(mine.stop, theirs.stop) - max(mine.start, theirs.start)
+    return common > min(len(mine), len(theirs)) / 2
+
+
+def _quoted_part(item: WeightedEvidence) -> range:
+    """Where in its text the quoted part stands, as characters; empty where it is not to be found."""
+    quote = item.evidence.says.partition('"')[2].rpartition('"')[0]
+    part = quote.removeprefix("… ").removesuffix(" …")
+    start = item.text.find(part) if part else -1
+    return range(start, start + len(part)) if start >= 0 else range(0)
 
 
 def _evidence_order(signs: Iterable[WeightedEvidence]) -> list[WeightedEvidence]:
