@@ -308,6 +308,8 @@ def _disk(draft: JobDraft, asked: int | str, now: StepContext) -> JobDraft:
     if not pools:
         msg = "the job names no machine of its own, so no boot disk to change"
         raise StepImpossible(msg)
+    near_the_most = ""
+    before = draft.changes
     for pool in pools:
         held = pool.disk_gb or DEFAULT_BOOT_DISK_GB
         size = min(2 * held, MOST_DISK_GB) if asked == "double" else int(asked)
@@ -317,11 +319,20 @@ def _disk(draft: JobDraft, asked: int | str, now: StepContext) -> JobDraft:
         if size < held and now.diagnosis.verdict is Cause.DISK_FULL:
             msg = f"the boot disk that was full has {held} GB, more than {size}"
             raise StepHasNoEffect(msg)
+        if asked == "double" and size < held * _LEAST_DISK_GROWTH:
+            near_the_most = f"the boot disk has {held} GB already, and the most that there is, {size}, is next to nothing more"
+            continue
         if size < held:
             draft = draft.note(f"the boot disk had {held} GB, more than {size}")
         if size != held:
             draft = draft.set(pool.disk_path, size)
-    return draft
+    if near_the_most and draft.changes == before:
+        raise StepHasNoEffect(near_the_most)
+    return draft.note(near_the_most)
+
+
+_LEAST_DISK_GROWTH = 1.1
+"""Times as large as a doubled disk is at least, where the most that there is cuts it; chosen."""
 
 
 def _env(draft: JobDraft, asked: Mapping[str, str], _: StepContext) -> JobDraft:

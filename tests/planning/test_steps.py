@@ -201,6 +201,10 @@ SENT: dict[str, tuple[Job, str, Cause, Changes]] = {
         disk(40_000), "disk: double", Cause.DISK_FULL,
         [(f"{SPEC}[0].{DISK}", 40_000, 65_536)],
     ),
+    "disk named, however little more": (
+        disk(64_000), "disk: 65536GB", Cause.DISK_FULL,
+        [(f"{SPEC}[0].{DISK}", 64_000, 65_536)],
+    ),
     "disk of the pool that failed": (
         pools(pool("n1-standard-8"), pool("n1-standard-4", "2"), error=WORKER_1), "disk: double", Cause.DISK_FULL,
         [(f"{SPEC}[1].{DISK}", 100, 200)],
@@ -487,6 +491,10 @@ PASSED_OVER: dict[str, tuple[Job, str, Cause, str]] = {
     ),
     "the largest disk": (
         disk(65_536), "disk: double", Cause.DISK_FULL, "the boot disk has 65536 GB already, the most that there is",
+    ),
+    "a disk next to the largest": (
+        disk(64_000), "disk: double", Cause.DISK_FULL,
+        "the boot disk has 64000 GB already, and the most that there is, 65536, is next to nothing more",
     ),
     "a smaller disk than the full one": (
         disk(300), "disk: 200GB", Cause.DISK_FULL, "the boot disk that was full has 300 GB, more than 200",
