@@ -68,7 +68,7 @@ def weigh_exit(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
 
 
 _OWN_ADDRESS = late_pattern(r"\b127\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\blocalhost\b|\[::1\]")
-_CHILD_KILLED = frozenset({"bare-oom", "worker-killed"})
+_CHILD_KILLED = frozenset({"bare-oom", "child-killed", "worker-killed"})
 
 
 def weigh_killed_neighbour(facts: CaseFeatures) -> Iterator[WeightedEvidence]:

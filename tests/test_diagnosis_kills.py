@@ -1,0 +1,64 @@
+"""A child that signal 9 ended, beside what its neighbours in a pipe then say of a stream that broke off."""
+
+from __future__ import annotations
+
+import pytest
+
+from remediator.domain import Cause
+from tests.case_parts import of
+from tests.test_diagnosis_endings import TRACE, ended
+
+KILLED = "run.sh: line 8: 214 Killed   bwa mem -t 8 ref.fa r1.fq r2.fq"
+TELLS_OF_A_KILL = [
+    KILLED,
+    "Killed",
+    "Killed: 9",
+    "run.sh: line 8: 214 Killed: 9  bwa mem ref.fa",
+    "run.sh: line 8:   214 Killed        bwa mem ref.fa r.fq | samtools sort -o out.bam -",
+    "     32 Killed                  | bwa mem ref.fa -",
+    "make: *** [Makefile:4: out.bam] Killed",
+    "xargs: bwa: terminated by signal 9",
+    "Process `align (1)` terminated by signal 9",
+]
+CUT_OFF = [
+    ("[E::sam_parse1] unexpected end of line", "samtools sort: truncated file. Aborting"),
+    ("gzip: stdin: unexpected end of file",),
+    ("tar: Unexpected EOF in archive",),
+    ("[W::bam_hdr_read] EOF marker is absent. The input is probably truncated",),
+    ("[E::bgzf_read_block] block is cut: truncated",),
+    ("cat: write error: Broken pipe",),
+    ('samtools sort: failed to read header from "-"',),
+    (*TRACE, "EOFError: Compressed file ended before the end-of-stream marker was reached"),
+]
+
+
+@pytest.mark.parametrize("kill", TELLS_OF_A_KILL)
+def test_a_kill_that_a_shell_tells_explains_the_stream_that_broke_off(kill: str) -> None:
+    assert of(ended(kill, *CUT_OFF[0])).verdict is Cause.MEMORY_PRESSURE
+
+
+@pytest.mark.parametrize("kill", TELLS_OF_A_KILL)
+def test_a_kill_that_a_shell_tells_is_of_memory_by_itself(kill: str) -> None:
+    assert of(ended(kill)).verdict is Cause.MEMORY_PRESSURE
+
+
+@pytest.mark.parametrize("rows", CUT_OFF, ids=lambda rows: rows[-1][:40])
+def test_what_neighbours_in_a_pipe_say_of_a_stream_is_a_consequence(rows: tuple[str, ...]) -> None:
+    assert of(ended(KILLED, *rows)).verdict is Cause.MEMORY_PRESSURE
+    assert of(ended(*rows, KILLED)).verdict is Cause.MEMORY_PRESSURE
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        CUT_OFF[0],
+        ("run.sh: line 8: 214 Terminated   bwa mem ref.fa r.fq", *CUT_OFF[0]),
+        ("2 of 14 files were skipped: killed by the reviewer", *CUT_OFF[1]),
+        ("Killed", "polars.exceptions.ComputeError: could not parse `n/a?` as dtype `i64` at column"),
+    ],
+    ids=("no kill", "asked to end", "another sense of killed", "of content, not of its end"),
+)  # fmt: skip
+def test_input_stays_to_blame_without_a_kill_or_where_its_content_is_wrong(
+    rows: tuple[str, ...],
+) -> None:
+    assert of(ended(*rows)).verdict is Cause.BAD_INPUT
