@@ -14,7 +14,7 @@ from dataclasses import replace
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.diagnosis.advice import advice_for, advised, is_managed
-from remediator.diagnosis.limits import own_limit_met, wanted_by
+from remediator.diagnosis.limits import full_mount_met, own_limit_met, wanted_by
 from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS, read_distance
 from remediator.diagnosis.matching import warm_up
 from remediator.diagnosis.metrics import Usage, peak_memory_gib, read_usage
@@ -286,6 +286,7 @@ def _needs(case: Case, facts: CaseFeatures, verdict: Cause) -> Needs:
         ),
         wanted=wanted_by(facts.reading),
         own_limit=own_limit_met(facts.reading, facts.job, _memory_share(usage)),
+        full_mount=full_mount_met(facts.reading),
         progress=_progress(case, facts),
     )
 

@@ -41,6 +41,8 @@ def _with_advice(
     )
     texts = dict.fromkeys(text for s in spoke for text in (s.text, s.evidence.says) if text)
     text, url = advice_for(one.cause)
+    if one.cause is Cause.DISK_FULL and needs.full_mount is not None:
+        return replace(one, advice=_OF_A_MOUNT.format(path=needs.full_mount.path))
     by_needs = advice_with_needs(one.cause, needs, frame)
     by_rule = advice_of(one.cause, texts, job)
     if by_needs is not None and (by_rule is None or one.cause in _NEEDS_FIRST):
@@ -50,6 +52,11 @@ def _with_advice(
     return replace(one, advice=_followable(text, job), advice_url=url)
 
 
+_OF_A_MOUNT = (
+    "What is full, or has its quota used up, is the file system on which {path} lies. It is mounted from "
+    "elsewhere, so a larger boot disk changes nothing: make room there, raise its size or the quota, or write to "
+    "Cloud Storage."
+)
 _NEEDS_FIRST = frozenset({Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY})
 _LOCALLY = (
     ", and try it locally with a small input",

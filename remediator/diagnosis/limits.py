@@ -1,8 +1,9 @@
 """How much a message says that it wanted, and whether the limit it met is the program's own.
 
 Owns the reading of sizes ("Unable to allocate 7.28 TiB", "you tried to allocate 4000000000000 bytes")
-and of limits that no machine sets (a JVM's heap, V8's, a dask worker's, `ulimit`, `/dev/shm`). Reads
-texts of which a signature has already said that memory was short, and the job's own arguments. Judges
+and of limits that no machine sets (a JVM's heap, V8's, a dask worker's, `ulimit`, `/dev/shm`, a mounted
+file system). Reads texts of which a signature has already said that memory or a disk was short, and the
+job's own arguments. Judges
 nothing: that a bigger machine does not lift such a limit is the planner's business. Pure; called by
 `diagnose`.
 """
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 from remediator.diagnosis.signature import TextPlace
 from remediator.diagnosis.texts.case_text import CaseText
 from remediator.diagnosis.texts.evidence import TextEvidence
-from remediator.domain import Cause, Evidence, OwnLimit, Source, Wanted
+from remediator.domain import Cause, Evidence, FullMount, OwnLimit, Source, Wanted
 from remediator.domain.late_pattern import late_pattern
 from remediator.job import Job
 
@@ -209,3 +210,43 @@ def _evidence(case_text: CaseText, match: re.Match[str]) -> Evidence:
     start = max(0, match.start() - _QUOTE)
     says = case_text.text[start : min(match.end() + _QUOTE, match.start() + _MOST_QUOTED)].strip()
     return Evidence(case_text.source, case_text.where, f'{case_text.author}: "{says}"')
+
+
+# Where file systems are mounted: Vertex mounts NFS below /mnt/nfs (documented: nfsMounts.mountPoint), the others
+# are custom. Not /gcs: a bucket has no limit of space, it is the local disk on which Cloud Storage FUSE stages
+# what is written (documented: its temp-dir and file cache).
+_MOUNTED = late_pattern(r"/(?:mnt|nfs|filestore|scratch)/")
+_FULL = r"(?:no space left on (?:the )?(?:device|disk)|disk quota exceeded|\benospc\b|\bedquot\b)"
+_A_PATH = r"['\"`\u2018]?(?P<path>/[^\s'\"`\u2019:,;)\]]{1,200})"
+_FULL_PATHS = (
+    # Of a rename the second is what is written: `No space left on device: '/tmp/a' -> '/mnt/nfs/a'`.
+    late_pattern(
+        rf"{_FULL}(?: \(\d{{1,3}}\))?[:,]? ?(?:'[^']{{1,200}}' -> )?{_A_PATH}", re.IGNORECASE
+    ),
+    # `cp: error writing '/mnt/nfs/a': No space left on device`: the path that stands next to it.
+    late_pattern(rf"(?:^|[\s'\"`\u2018]){_A_PATH}[^/]{{0,60}}{_FULL}", re.IGNORECASE),
+)
+
+
+def full_mount_met(reading: TextEvidence) -> FullMount | None:
+    """The path for which a message says that its disk is full, where it lies on a file system that is mounted
+    from elsewhere; None where it lies on the machine's own disk, or none is named.
+
+    Of each signature the heaviest message is read: one beside it may name another path.
+    """
+    found = [
+        FullMount(path, sign.evidence)
+        for sign in reading.signs
+        if sign.cause is Cause.DISK_FULL and sign.weight > 0
+        for path in (_full_path(sign.text or sign.evidence.says),)
+        if path
+    ]
+    mounted = [one for one in found if _MOUNTED.match(one.path)]
+    return mounted[0] if mounted and len(mounted) == len(found) else None
+
+
+def _full_path(text: str) -> str:
+    for pattern in _FULL_PATHS:
+        if (match := pattern.search(text[:_MOST_TEXT])) is not None:
+            return match["path"]
+    return ""

@@ -99,6 +99,15 @@ class OwnLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class FullMount:
+    """A path for which no space was left on a file system that is mounted from elsewhere: no boot disk
+    changes that."""
+
+    path: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far the work had come by its own log: `done` is a share of all of it.
 
@@ -119,8 +128,8 @@ class Needs:
     `peak_memory_gib` is a lower bound where the job died of memory. `work_done` is the fraction that
     was finished when time ran out.
     `request_seconds` is what one request of the failed batch size took, at least. `wanted` and
-    `own_limit` are what messages about memory say of it, and `progress` what the log says of the
-    work, whatever the verdict is.
+    `own_limit` are what messages about memory say of it, `full_mount` what those about full disks say,
+    and `progress` what the log says of the work, whatever the verdict is.
     """
 
     peak_memory_gib: float | None = None
@@ -130,6 +139,7 @@ class Needs:
     gpu_peak_memory_gib: float | None = None
     wanted: Wanted | None = None
     own_limit: OwnLimit | None = None
+    full_mount: FullMount | None = None
     progress: Progress | None = None
 
 

@@ -308,6 +308,13 @@ def _disk(draft: JobDraft, asked: int | str, now: StepContext) -> JobDraft:
     if not pools:
         msg = "the job names no machine of its own, so no boot disk to change"
         raise StepImpossible(msg)
+    mount = now.diagnosis.needs.full_mount
+    if mount is not None and now.diagnosis.verdict is Cause.DISK_FULL:
+        msg = (
+            f"{mount.path} lies on a file system that is mounted from elsewhere, which no boot disk changes "
+            f"({mount.evidence.says})"
+        )
+        raise StepImpossible(msg, Guard.NO_MACHINE)
     near_the_most = ""
     before = draft.changes
     for pool in pools:

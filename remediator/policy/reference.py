@@ -129,7 +129,8 @@ to what has no price in the region, gives way to a later `fallback` of which one
 `bigger`, `more_memory` and `sized` go on in another family where the job's own ends, by price, and
 the plan says so; `sized` leaves the family for a fifth less where the later steps stay possible. What
 a message wanted in one piece bounds what is tried; what no machine has (`no_machine`), a program's own
-limit, and a quota that can never hold the job are not chased: the alert names them.""",
+limit, a full disk that is mounted from elsewhere and a quota that can never hold the job are not chased: the
+alert names them.""",
     "Fallback": """\
 The ways are alternatives: each starts from the job as it was before the first of them, so that a place
 without machines is left at once and not carried along. An attempt that never got a machine counts
