@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from remediator.domain import Cause
-from tests.case_parts import of
-from tests.test_diagnosis_endings import TRACE, ended
+from tests.case_parts import custom, of
+from tests.test_diagnosis_endings import TRACE, WITH_GPU, ended
 
 KILLED = "run.sh: line 8: 214 Killed   bwa mem -t 8 ref.fa r1.fq r2.fq"
 TELLS_OF_A_KILL = [
@@ -62,3 +62,62 @@ def test_input_stays_to_blame_without_a_kill_or_where_its_content_is_wrong(
     rows: tuple[str, ...],
 ) -> None:
     assert of(ended(*rows)).verdict is Cause.BAD_INPUT
+
+
+# --- last lines that are torn, and last lines that only warn ----------------------------------------
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "torch.cuda.OutOfMemoryErr",
+        "torch.cuda.OutOfMemory",
+        "torch.cuda.OutOfMem",
+        "torch.OutOfMemoryErr",
+        "torch.OutOfMemory",
+        "numba.cuda.OutOfMemoryE",
+        "CUDA out of memor",
+    ],
+)
+def test_a_torn_last_line_leaves_its_prefix_to_the_memory_of_the_gpu(row: str) -> None:
+    assert of(ended(row, **WITH_GPU)).verdict is Cause.GPU_MEMORY
+    assert of(ended(*TRACE, row, **WITH_GPU)).verdict is Cause.GPU_MEMORY
+
+
+@pytest.mark.parametrize("row", ["java.lang.OutOfMemoryErr", "OutOfMemoryErr", "Out of memory"])
+def test_out_of_memory_without_a_devices_prefix_is_the_hosts(row: str) -> None:
+    assert of(ended(row, **WITH_GPU)).verdict is Cause.MEMORY_PRESSURE
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "WARNING:root:cannot parse option --foo of the config",
+        "WARNING: failed to load plug-in extension",
+        "Warning: cannot open file a.csv",
+        "run.py:3: UserWarning: cannot parse the header of a.csv",
+        "2026-11-29 10:00:00,123 - app.load - WARNING - cannot read header of /data/a.csv",
+        "W1129 10:00:00.000000 1 reader.cc:3] cannot read header of /data/a.csv",
+    ],
+)
+def test_a_warning_is_no_programs_last_word(row: str) -> None:
+    assert of(ended(row)).verdict is Cause.UNKNOWN
+    assert of(ended("error: cannot read header of /data/a.csv", row)).verdict is Cause.BAD_INPUT
+
+
+def test_a_line_that_its_entry_calls_a_warning_is_no_last_word_unless_it_calls_itself_an_error() -> (
+    None
+):
+    said = "cannot parse the header of a.csv"
+    assert of(ended(said)).verdict is Cause.BAD_INPUT
+    assert of(ended(said, severity="WARNING")).verdict is Cause.UNKNOWN
+    assert of(ended(f"error: {said}", severity="WARNING")).verdict is Cause.BAD_INPUT
+
+
+def test_words_alone_are_not_heard_where_the_jobs_error_only_warns() -> None:
+    said = "the shards of the archive are damaged beyond repair in the second column"
+    told = of(custom(600, said)).causes[0]
+    assert told.cause is Cause.BAD_INPUT
+    assert "by its words alone" in told.evidence[0].says
+    assert of(custom(600, f"WARNING: {said}")).verdict is Cause.UNKNOWN
+    assert of(custom(600, f"WARNING: nothing is cached\n{said}")).verdict is Cause.BAD_INPUT

@@ -19,6 +19,7 @@ from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS, read_distance
 from remediator.diagnosis.matching import warm_up
 from remediator.diagnosis.metrics import Usage, peak_memory_gib, read_usage
 from remediator.diagnosis.progress import read_progress
+from remediator.diagnosis.progress_lines import warns
 from remediator.diagnosis.rules import CaseFeatures, rule_evidence
 from remediator.diagnosis.scoring import THRESHOLD, rank
 from remediator.diagnosis.servers import read_server
@@ -211,7 +212,7 @@ def _by_words_alone(job: Job) -> list[WeightedEvidence]:
     heard = [
         (held, fault.where)
         for fault in job.faults
-        if (held := guess(clean(fault.status.text))) is not None
+        if (held := guess(clean(_without_warnings(fault.status.text)))) is not None
     ]
     if not heard:
         return []
@@ -221,6 +222,11 @@ def _by_words_alone(job: Job) -> list[WeightedEvidence]:
     return [
         WeightedEvidence(held.cause, weight_of("words-alone"), Evidence(Source.JOB, where, says))
     ]
+
+
+def _without_warnings(text: str) -> str:
+    """The rows that are no warnings by their own level word: such words name no failure."""
+    return "\n".join(row for row in text.split("\n") if not warns(row))
 
 
 def _ran_out_of_time(job: Job, reading: TextEvidence) -> bool:

@@ -24,6 +24,10 @@ _LONE_ZERO = late_pattern(r"(?<!\d)0(?![\d.,]*\d)")
 _LOUD = late_pattern(
     r"^\W{0,3}(?:[\w:.,+/-]+\s+){0,3}?\W?(?:WARN|WARNING|ERROR|CRITICAL|FATAL|[EWF]\d{4}|[EW])\b"
 )
+# `WARNING:root:…`, `Warning message:`, `a.c:3: warning: …`, `a.py:3: UserWarning: …`, glog's `W1129 …`, `level=warn`.
+_WARNS = late_pattern(
+    r"\W{0,4}(?:[\w.-]+(?: - |\W{1,3})){0,2}(?:WARN|WARNING)\b|\W{0,4}[Ww]arning(?: messages?)?(?: \(\w+\))?:|\S+: (?:[Ww]arning|\w{1,40}Warning):|\W?W\d{4} "
+)
 _STAMP = late_pattern(r"^\W{0,3}(?:\d{2,4}[-/]\d\d[-/]\d\d[T ]*)?(?:\d{1,2}:\d\d:\d\d[.,\d]*)?")
 
 
@@ -38,6 +42,13 @@ def is_progress(text: str) -> bool:
         and _COUNTER.is_in(bare)
         and not _TROUBLE.is_in(_without_zeros(bare))
     )
+
+
+def warns(text: str) -> bool:
+    """Whether a line is a warning by its own level word, which no program takes for its last."""
+    head = text[:_READ]
+    stamp = _STAMP.match(head)
+    return _WARNS.match(head[stamp.end() :] if stamp else head) is not None
 
 
 def complains(text: str) -> bool:

@@ -16,7 +16,7 @@ from remediator.diagnosis.clients import service_behind, spoken_in
 from remediator.diagnosis.error_statements import statement_in
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.open_trace import LogItem
-from remediator.diagnosis.progress_lines import complains, is_progress, without_zero_counts
+from remediator.diagnosis.progress_lines import complains, is_progress, warns, without_zero_counts
 from remediator.diagnosis.servers import is_request
 from remediator.diagnosis.signature import Tag, TextPlace
 from remediator.diagnosis.signatures.authors import BUGS
@@ -90,11 +90,12 @@ def log_texts(lines: Sequence[LogLine], *, serves: bool) -> Iterator[CaseText]:
 def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
     """What the workers state as their error, or else the last complaints that they end with: the first of
     these names the reason more often than the last, which tells of giving up. Lines that say where help is
-    are passed over. A line on stderr that begins with the program's own name is such a complaint, whatever
+    are passed over, and so are warnings. A line on stderr that begins with the program's own name is such a complaint, whatever
     it says; so is the last of a log that has a few lines only. `traced` where a language speaks of code.
     """
     workers = [line for line in lines[-_LAST_READ:] if line.text and not is_service_line(line)]
-    said = list(read_log([line for line in workers if TELEMETRY not in line.text]))
+    read = read_log([line for line in workers if TELEMETRY not in line.text])
+    said = [one for one in read if not _is_warning(one)]
     stated = None if job.kind is JobKind.BATCH_PREDICTION else statement_in(said)
     if stated is not None:
         made = line_text(stated.said.line, 1, 1.0, stated.text, traced=stated.of_code)
@@ -108,6 +109,19 @@ def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
     if any(_announces_another_try(one) for one in reported):
         return None
     return replace(reported[0], text=" ".join(one.text for one in reported))
+
+
+def _is_warning(said: LogItem) -> bool:
+    """A line that is a warning by its own level, or by its entry's where it gives itself none."""
+    if said.raised or "\n" in said.text.strip():
+        return False
+    own = _OWN_LEVEL.match(said.text[:_LEVEL_HEAD])
+    level = own["level"] if own else _level_field(said.text)
+    if level:
+        return level in _WARNINGS
+    if warns(said.text):
+        return True
+    return said.line.severity == "WARNING" and not _SAYS_ERROR.is_in(said.text[:_LEVEL_READ])
 
 
 def _announces_another_try(words: CaseText) -> bool:
@@ -218,6 +232,7 @@ _LEVEL_FIELD = late_pattern(
     r"(?:[\"'](?:level|lvl|severity|levelname|log\.level)[\"']\s{0,2}:\s{0,2}[\"']|\b(?:level|lvl)=\"?)(?P<level>[A-Za-z]{4,8})\b"
 )
 _ERRORS = frozenset({"ERROR", "CRITICAL", "FATAL", "PANIC", "SEVERE", "EMERGENCY", "ALERT"})
+_WARNINGS = frozenset({"WARN", "WARNING"})
 _BELOW_ERROR = frozenset({"TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING"})
 
 
