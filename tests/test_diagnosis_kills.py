@@ -64,6 +64,23 @@ def test_input_stays_to_blame_without_a_kill_or_where_its_content_is_wrong(
     assert of(ended(*rows)).verdict is Cause.BAD_INPUT
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (
+            "timeout: sending signal TERM to command 'bwa'",
+            "timeout: sending signal KILL to command 'bwa'",
+        ),
+        ("TERM_RUNLIMIT: job killed after reaching LSF run time limit.",),
+        ("slurmstepd: error: *** JOB 1 CANCELLED AT 2026-11-29 DUE TO TIME LIMIT ***",),
+    ],
+    ids=("timeout", "lsf", "slurm"),
+)
+def test_a_kill_at_a_limit_of_time_is_not_of_memory(rows: tuple[str, ...]) -> None:
+    assert of(ended(*rows, KILLED)).verdict is not Cause.MEMORY_PRESSURE
+    assert of(ended(*rows, "Killed")).verdict is not Cause.MEMORY_PRESSURE
+
+
 # --- last lines that are torn, and last lines that only warn ----------------------------------------
 
 

@@ -8,6 +8,7 @@ empty log says nothing; a kubelet that killed for memory says OOMKilled. Pure; c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -99,12 +100,22 @@ def stopped_signs(reading: TextEvidence) -> Iterator[WeightedEvidence]:
     memory = [s for s in reading.signs if s.cause is Cause.MEMORY_PRESSURE and s.weight > 0]
     if words is None or not memory:
         return
-    if any(not s.symptom or "137" not in s.evidence.says for s in memory):
+    of_time = _TIME_UP.search(words.text) is not None
+    if not all(_is_bare_kill(s, of_time=of_time) for s in memory):
         return  # memory speaks for itself, or a child was killed while others were asked to end
     says = f'{words.author} tells of an end from outside: "{words.text[:_QUOTED]}"'
     yield weighted_evidence(
         Cause.MEMORY_PRESSURE, weight_of("asked-to-end"), Source.LOG, words.where, says
     )
+
+
+_TIME_UP = late_pattern(r"timeout: sending signal|\blimit\b", re.IGNORECASE)
+
+
+def _is_bare_kill(found: WeightedEvidence, *, of_time: bool) -> bool:
+    """A status 137; or, where time was up, a shell's word that a child was killed."""
+    of_child = of_time and found.group == "child-killed"
+    return found.symptom and (of_child or "137" in found.evidence.says)
 
 
 def _killed(job: Job, reading: TextEvidence, memory: Load | None) -> Iterator[WeightedEvidence]:
