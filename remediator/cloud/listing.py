@@ -1,6 +1,6 @@
 """What a list asks of each job, and the jobs of its pages, each parsed once.
 
-Owns the field masks of `JobView`, the cutting of a page into its jobs, and the store of jobs that were
+Owns the field masks of `JobView`, the message by which a page is cut into its jobs, and the store of jobs that were
 parsed before: in a storm each failure lists what the others made, and most of that has been seen.
 Called by `vertex` alone.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -47,80 +46,29 @@ def field_mask(kind: JobKind, view: JobView, job_type: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*_IDENTITY, *_PINNED_BY.get(kind, ()), *asked)))
 
 
-@dataclass(frozen=True, slots=True)
-class SentPage:
-    """A page of a list: each job as it was sent, in its order, and the token of the next page."""
-
-    jobs: tuple[bytes, ...]
-    next_page_token: str
-
-
-_LENGTH_PREFIX = 2  # the wire type of strings and messages: a length, then so many bytes
-_LOW_BITS, _MORE = 0x7F, 0x80  # of a byte of a whole number in the wire format
-_MOST_IN_A_BYTE = 16  # a field's number up to which its tag is one byte
-
-
-class PageReader:
-    """Cuts a page into the bytes of its jobs, by the wire format of protobuf.
-
-    `answer` is the page's message type, `jobs` the name of its field of jobs. A page that
-    holds anything but jobs and a token, each whole, is read whole all the same.
-    """
-
-    def __init__(self, answer: Any, jobs: str) -> None:
-        fields = answer.DESCRIPTOR.fields_by_name
-        self._answer = answer
-        self._jobs = jobs
-        self._numbers = (fields[jobs].number, fields["next_page_token"].number)
-
-    def deserialize(self, sent: bytes) -> SentPage:
-        """The page of these bytes; raises DecodeError for what is no such message."""
-        page = self._cut(sent) if max(self._numbers) < _MOST_IN_A_BYTE else None
-        if page is not None:
-            return page
-        whole = self._answer.FromString(sent)
-        jobs = tuple(one.SerializeToString() for one in getattr(whole, self._jobs))
-        return SentPage(jobs, str(whole.next_page_token))
-
-    def _cut(self, sent: bytes) -> SentPage | None:
-        """The page; None where it is anything but jobs and a token, each whole."""
-        of_job, of_token = (number << 3 | _LENGTH_PREFIX for number in self._numbers)
-        jobs: list[bytes] = []
-        token = b""
-        at, end = 0, len(sent)
-        try:
-            while at < end:
-                tag, length, at = sent[at], sent[at + 1], at + 2
-                if length & _MORE:
-                    length, at = _whole_number(sent, at - 1)
-                part, at = sent[at : at + length], at + length
-                if tag == of_job:
-                    jobs.append(part)
-                elif tag == of_token:
-                    token = part
-                else:
-                    return None
-            return SentPage(tuple(jobs), token.decode()) if at == end else None
-        except (IndexError, UnicodeDecodeError):
-            return None
-
-
-def _whole_number(sent: bytes, at: int) -> tuple[int, int]:
-    """A whole number of the wire format, seven bits in a byte, and where it ends."""
-    value = shift = 0
-    while True:
-        byte = sent[at]
-        at += 1
-        value |= (byte & _LOW_BITS) << shift
-        if byte < _MORE:
-            return value, at
-        shift += 7
-
-
 @cache
-def page_reader(answer: Any, jobs: str) -> PageReader:
-    """The reader of pages of that type, made once."""
-    return PageReader(answer, jobs)
+def page_type(answer: Any, jobs: str) -> Any:
+    """A message like `answer`, a page's type, whose jobs are left as the bytes that were sent.
+
+    `jobs` is the name of its field of jobs. On the wire a message in a field is bytes with their
+    length before them, as bytes are (documented: protobuf's encoding), so protobuf itself cuts the page.
+    """
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    of = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name="page.proto", syntax="proto3")
+    page = file.message_type.add(name="Page")
+    fields = answer.DESCRIPTOR.fields_by_name
+    page.field.add(
+        name="jobs", number=fields[jobs].number, type=of.TYPE_BYTES, label=of.LABEL_REPEATED
+    )
+    token = fields["next_page_token"].number
+    page.field.add(
+        name="next_page_token", number=token, type=of.TYPE_STRING, label=of.LABEL_OPTIONAL
+    )
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("Page"))
 
 
 class ParsedJobs:

@@ -21,7 +21,7 @@ from remediator.cloud.connection import (
     smaller_until_it_fits,
 )
 from remediator.cloud.grpc_methods import Methods, protobuf
-from remediator.cloud.listing import ParsedJobs, field_mask, page_reader
+from remediator.cloud.listing import ParsedJobs, field_mask, page_type
 from remediator.cloud.proto_json import from_json, quoted, to_json
 from remediator.deadline import with_current_deadline
 from remediator.domain import (
@@ -337,9 +337,7 @@ class Vertex:
             asked["read_mask"] = {"paths": mask}
         has_runs = kind is JobKind.PIPELINE and view is not JobView.ENDING
         size = _WHOLE_RUNS if has_runs else _PAGE_SIZE
-        answer = page_reader(
-            protobuf(_PACKAGE, _FILES[door.service], f"{verb}Response"), door.plural
-        )
+        answer = page_type(protobuf(_PACKAGE, _FILES[door.service], f"{verb}Response"), door.plural)
 
         def ask(size: int) -> Any:
             request = _request(door.service, verb, page_size=size, **asked)

@@ -13,7 +13,7 @@ from google.cloud import monitoring_v3
 from google.protobuf.message import DecodeError
 
 from remediator.case import Series
-from remediator.cloud.listing import PageReader, ParsedJobs, SentPage, field_mask
+from remediator.cloud.listing import ParsedJobs, field_mask, page_type
 from remediator.cloud.metrics import series_of
 from remediator.cloud.proto_json import from_json, to_json
 from remediator.cloud.vertex import Vertex
@@ -157,37 +157,40 @@ CUSTOM: Any = vertex_v1.CustomJob.pb()
 def test_a_page_is_cut_into_its_jobs(size: int, token: str) -> None:
     every = [CUSTOM(display_name="x" * size), CUSTOM(), CUSTOM(display_name="last")]
     page = PAGE(custom_jobs=every, next_page_token=token).SerializeToString()
-    found = PageReader(PAGE, "custom_jobs").deserialize(page)
-    assert found == SentPage(tuple(one.SerializeToString() for one in every), token)
+    found = page_type(PAGE, "custom_jobs").FromString(page)
+    assert list(found.jobs) == [one.SerializeToString() for one in every]
+    assert found.next_page_token == token
 
 
 def test_a_page_with_a_field_of_another_version_loses_no_job() -> None:
     job = CUSTOM(display_name="kept")
     page = PAGE(custom_jobs=[job], next_page_token="t").SerializeToString()
     for other in (b"\x18\x05", b"\x1a\x02ab", b"\x8a\x7d\x01x"):
-        found = PageReader(PAGE, "custom_jobs").deserialize(other + page)
-        assert found == SentPage((job.SerializeToString(),), "t")
+        found = page_type(PAGE, "custom_jobs").FromString(other + page)
+        assert (list(found.jobs), found.next_page_token) == ([job.SerializeToString()], "t")
 
 
 def test_a_page_that_is_cut_short_is_refused() -> None:
     job = CUSTOM(display_name="x" * 300)
     page = PAGE(custom_jobs=[job], next_page_token="é").SerializeToString()
     whole = len(PAGE(custom_jobs=[job]).SerializeToString())
-    reader = PageReader(PAGE, "custom_jobs")
+    cut = page_type(PAGE, "custom_jobs")
     for end in range(1, len(page)):
         if end != whole:  # what ends between two fields is a page without the second
             with pytest.raises(DecodeError):
-                reader.deserialize(page[:end])
-    assert reader.deserialize(page[:whole]) == SentPage((job.SerializeToString(),), "")
+                cut.FromString(page[:end])
+    found = cut.FromString(page[:whole])
+    assert (list(found.jobs), found.next_page_token) == ([job.SerializeToString()], "")
 
 
 @pytest.mark.parametrize("kind", JobKind)
 def test_pages_of_every_kind_are_cut(kind: JobKind) -> None:
-    """Numbers of fields are one byte each: else every page would be read whole."""
     name = TYPES[kind].__name__
     answer = getattr(vertex_v1, f"List{name}sResponse").pb()
-    numbers = answer.DESCRIPTOR.fields_by_name
-    assert [numbers[of].number for of in (_plural(name), "next_page_token")] == [1, 2]
+    job = TYPES[kind].pb()(display_name="x")
+    page = answer(**{_plural(name): [job]}, next_page_token="t")
+    found = page_type(answer, _plural(name)).FromString(page.SerializeToString())
+    assert (list(found.jobs), found.next_page_token) == ([job.SerializeToString()], "t")
 
 
 def _plural(name: str) -> str:
