@@ -378,7 +378,11 @@ def test_each_pool_is_sized_by_its_own_machine(
 
 def test_a_peak_of_another_pools_machine_sizes_nothing() -> None:
     seen = Needs(peak_memory_gib=200.0, memory_is_lower_bound=True)  # a machine of 30 GiB failed
-    done = made(job(CUSTOM), ladder("{machine_type: sized}"), Cause.MEMORY_PRESSURE, needs=seen)
+    first = CUSTOM["jobSpec"]["workerPoolSpecs"][0]
+    beside = {**first, "machineSpec": {"machineType": "n1-highmem-32"}}
+    failed = {"code": 3, "message": "The replica workerpool0-0 ran out of memory"}
+    document = job(CUSTOM, jobSpec__workerPoolSpecs=[first, beside], error=failed)
+    done = made(document, ladder("{machine_type: sized}"), Cause.MEMORY_PRESSURE, needs=seen)
     assert "the 30 GiB of n1-standard-8 were too little, times 1.5" in done.because
 
 

@@ -283,7 +283,8 @@ def _memory(sizing: _Sizing) -> Choice | NoHardware:
         return _batch_that_fits(sizing, kind.memory_gib, wanted)
     needs = sizing.diagnosis.needs
     seen = needs.peak_memory_gib
-    if seen is not None and needs.memory_is_lower_bound and seen > kind.memory_gib:
+    beside = any(pool.hardware != sizing.held for pool in sizing.case.job.pools)
+    if beside and seen is not None and needs.memory_is_lower_bound and seen > kind.memory_gib:
         seen = None  # this machine never held so much: it was another pool's
     bound = needs.memory_is_lower_bound or seen is None
     peak = seen or kind.memory_gib
