@@ -117,7 +117,7 @@ class Methods:
             bare = (channel.unary_stream if streamed else channel.unary_unary)(
                 f"/{self._service}/{method}",
                 request_serializer=getattr(request, "serialize", None) or request.SerializeToString,
-                response_deserializer=answer.FromString,
+                response_deserializer=getattr(answer, "deserialize", None) or answer.FromString,
             )
             self._opened[method] = (
                 _each_with_google_errors(bare) if streamed else _with_google_errors(bare)
