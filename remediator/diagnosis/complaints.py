@@ -55,6 +55,7 @@ _CHOICE_NOUN = (
     r"|commands?|tasks?|targets?"
 )
 
+_DATA = Linear(rf"{_DATA_FOLDER}|{_DATA_FILE}", needs="/ .")
 _CONTENT_WORDS = Linear(rf"\b(?:{_CONTENT})\b")
 _SETTING_WORDS = Linear(
     r"\b(?:options?|flags?|arguments?|parameters?|keywords?|sub-?commands?|verbs?|plug-?ins?|extensions?|handlers?|drivers?|credentials?|certificates?|keys?)\b",
@@ -99,11 +100,7 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
             r"\b(?:failed|failure|failing|unable|cannot|can ?not|can't|could ?n[o']t|error|errors|problem|trouble|exception|while|when)\b[^.]*\b(?:open|read|pars|decod|decompress|uncompress|unpack|inflat|load|extract|import|process|interpret|tokeniz|scan|determin|align|identify)(?:ing|e|ed|s)?\b"
         ),
     ),
-    (
-        _INPUT,
-        _PLAIN,
-        Linear(rf"{_DATA_FOLDER}|{_DATA_FILE}", needs="/ ."),
-    ),
+    (_INPUT, _PLAIN, _DATA),
     (
         _INPUT,
         _PLAIN,
@@ -328,7 +325,7 @@ def cause_of_exception(text: str, below: str) -> Cause | None:
     reader = not builtin and _READER_CLASS.is_in(name)
     setting = not builtin and _SETTING_CLASS.is_in(name) and not _DATA.is_in(message)
     if (reader or reads) and _SETTINGS_FORMAT.is_in(f"{name} {below} {message}"):
-        setting = _DATA.is_in(message) is False
+        setting = not _DATA.is_in(message)
     named = reader or reads or setting or sets
     of_a_format = not builtin and _OF_A_FORMAT.is_in(name)
     speaks = named or of_a_format or any(words.is_in(message) for words in _SPEAKS)
@@ -354,7 +351,6 @@ _OTHERS = Linear(
     r"\b(?:gpus?|cuda|nvidia|nvml|rocm|opencl|tpus?|accelerators?|devices?|drivers?|nccl|xla|connections?|sockets?|peer|timeout|timed out|refused|permission|denied|unauthorized|forbidden|out of memory|no space)\b"
     r"|cuda|\bincompatib\w*"
 )
-_DATA = Linear(rf"{_DATA_FOLDER}|{_DATA_FILE}")
 _SPEAKS = (_CONTENT_WORDS, _SETTING_WORDS, _DATA)
 _SETTINGS_FORMAT = Linear(r"toml|ya?ml|(?:^|[ ._/])ini\b|configparser|dotenv|\bhcl\b")
 _LEAST_OF_LIBRARY = _SURE  # points: what a library raises below a call that names no reader
