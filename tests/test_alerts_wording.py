@@ -182,3 +182,22 @@ def test_what_a_running_job_does_is_said_since_when_where_it_lasts(reason: str, 
     assert facts.trouble is not None
     told = compose(replace(facts, trouble=replace(facts.trouble, reason=reason))).title
     assert told.startswith(f"Running: genomic-prep {said}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("e2-highmem-8 is the cheapest that fits", "e2-highmem-8 is the cheapest that fits"),
+        ("gs://bucket is elsewhere", "gs://bucket is elsewhere"),
+        ("--steps is too large", "--steps is too large"),
+        ("train.py is too slow", "train.py is too slow"),
+        ("batch_size: half of it", "batch_size: half of it"),
+        ("it's cheaper: half of it", "It's cheaper: half of it"),
+        ("project red, owner ann", "Project red, owner ann"),
+        ("", ""),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_unless_it_begins_with_a_name(
+    text: str, said: str
+) -> None:
+    assert wording.sentence_start(text) == said

@@ -20,6 +20,7 @@ from remediator.alerts.wording import (
     described,
     listed,
     plain_error,
+    sentence_start,
     shown,
     spelled,
 )
@@ -45,7 +46,7 @@ def which_job(facts: AlertFacts) -> str:
     )
     if any(whose):
         line = ", ".join(one for one in whose if one)
-        lines.append(line[:1].upper() + line[1:])
+        lines.append(sentence_start(line))
     if facts.started and facts.ended:
         ran = span_words((facts.ended - facts.started).total_seconds())
         lines.append(f"{_state(facts)} after {ran}, ended {moment_words(facts.ended)}")
@@ -143,7 +144,7 @@ def _notes(plan: Plan, notes: tuple[str, ...]) -> list[str]:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", CUT)) else ".")
+    return sentence_start(text) + ("" if text.endswith((".", "!", "?", CUT)) else ".")
 
 
 def _brief(text: str) -> str:

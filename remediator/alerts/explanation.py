@@ -16,6 +16,7 @@ from remediator.alerts.wording import (
     certainty,
     plain_error,
     read_at,
+    sentence_start,
     shown,
 )
 from remediator.domain import Cause, Evidence
@@ -33,7 +34,9 @@ def why(facts: AlertFacts) -> str:
         return f"It {STOOD[facts.watch_reason]}, and an entry of `watch` had it cancelled."
     if diagnosis is None:
         return _why_made(facts) or (
-            f"{_capital(CAUSES[facts.verdict])}: {MEANINGS[facts.verdict]}." if facts.plan else ""
+            f"{sentence_start(CAUSES[facts.verdict])}: {MEANINGS[facts.verdict]}."
+            if facts.plan
+            else ""
         )
     lines = []
     if diagnosis.verdict is Cause.UNKNOWN:
@@ -41,7 +44,7 @@ def why(facts: AlertFacts) -> str:
         suspects = diagnosis.causes
     else:
         sure = f"{certainty(diagnosis.confidence)} sure"
-        name = _capital(CAUSES[diagnosis.verdict])
+        name = sentence_start(CAUSES[diagnosis.verdict])
         lines.append(f"{name} ({sure}): {MEANINGS[diagnosis.verdict]}.")
         suspects = diagnosis.causes[1:]
     frame = diagnosis.frame
@@ -87,10 +90,6 @@ def _why_made(facts: AlertFacts) -> str:
         return ""
     cause = Cause(last.verdict)
     return f"The attempt was made because the one before failed: {MEANINGS[cause]}."
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 LEAST_SHOWN = 0.1

@@ -176,6 +176,15 @@ def field_name(path: str) -> str:
     return change_words.field_label(path) or shown(path, 120)
 
 
+def sentence_start(text: str) -> str:
+    """The text with a capital first letter, unless it begins with a name: `e2-highmem-8`, `gs://…`, `--steps`."""
+    first = text.split(maxsplit=1)[:1]
+    return text if any(_NAME.search(word) for word in first) else text[:1].upper() + text[1:]
+
+
+_NAME = late_pattern(r"^-|[\d/_=@]|[.:]\w")
+
+
 def plural(count: int, noun: str) -> str:
     """`1 failure`, `1,204 failures`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
