@@ -169,6 +169,20 @@ def test_what_the_chain_has_cost_so_far_counts(
         assert "$0.46 spent for this job and $0.90 more would pass $1.00" in made["because"]
 
 
+def test_a_refused_step_is_printed_as_one_that_is_not_taken(run: Any, tmp_path: Path) -> None:
+    file = case(tmp_path / "case.json")
+    _, allowed, _ = run("plan", file, "--policies", "policies.yaml")
+    assert "refused" not in allowed
+    text = (tmp_path / "policies.yaml").read_text()
+    (tmp_path / "policies.yaml").write_text(text.replace("usd_per_job: 1", "usd_per_job: 0.5"))
+    _, refused, _ = run("plan", file, "--policies", "policies.yaml")
+    step = [line for line in allowed.splitlines() if line.startswith(("  ", "estimated"))]
+    lines = refused.splitlines()
+    start = lines.index("refused by: usd_per_job")
+    assert lines[start + 1] == "the step that is refused, and not taken:"
+    assert lines[start + 2 : start + 2 + len(step)] == step
+
+
 def test_an_estimate_of_an_earlier_attempt_counts_as_plans_spell_it(
     run: Any, tmp_path: Path
 ) -> None:

@@ -287,8 +287,8 @@ def open_app_with_ledger(args: argparse.Namespace) -> App:
     app = open_app(args)
     if not app.settings.ledger:
         print(
-            "note: REMEDIATOR_LEDGER is not set, so this is the ledger of this folder, and no "
-            "deployment hears of it (firestore://vertex-remediator/remediator is a deployment's)",
+            "note: REMEDIATOR_LEDGER is not set, so this is the ledger of this folder and not a "
+            "deployment's (firestore://vertex-remediator/remediator, unless it was named otherwise)",
             file=sys.stderr,
         )
     return app

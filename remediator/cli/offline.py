@@ -48,6 +48,7 @@ from remediator.settings import resume_targets
 
 if TYPE_CHECKING:
     from remediator.catalog.catalog import Catalog
+    from remediator.domain import Plan
     from remediator.policy import Policies
     from remediator.watch import Watch
 
@@ -186,21 +187,31 @@ def plan(args: argparse.Namespace) -> int:
         print_text("\n".join(watch_lines(seen)))
     print_text(f"policy:  {plan.policy or '(none matches)'}")
     print_text(f"action:  {plan.action} (mode {plan.mode})")
-    for change in plan.changes:
-        print_text(f"  {change.field}: {_value(change.before)} -> {_value(change.after)}")
-    if plan.not_before:
-        print_text(f"not before {plan.not_before:%Y-%m-%d %H:%M:%S} UTC")
-    if plan.refused_by:
-        print_text(f"refused by: {', '.join(plan.refused_by)}")
-    if plan.estimated_usd is not None:
-        worst = "unknown" if plan.worst_case_usd is None else f"{plan.worst_case_usd:.2f} USD"
-        print_text(f"estimated {plan.estimated_usd:.2f} USD, at worst {worst}")
+    for line in _step_lines(plan):
+        print_text(line)
     print_text(f"because: {plan.because}")
     if args.explain:
         print_text("\nwhy each policy did or did not match:")
         for line in plan.explanation:
             print_text(f"  {line}")
     return DONE
+
+
+def _step_lines(plan: Plan) -> list[str]:
+    """What is changed, when, and for how much; of a refused step the guards that refuse it, first."""
+    lines = [
+        f"  {change.field}: {_value(change.before)} -> {_value(change.after)}"
+        for change in plan.changes
+    ]
+    if plan.not_before:
+        lines.append(f"not before {plan.not_before:%Y-%m-%d %H:%M:%S} UTC")
+    if plan.estimated_usd is not None:
+        worst = "unknown" if plan.worst_case_usd is None else f"{plan.worst_case_usd:.2f} USD"
+        lines.append(f"estimated {plan.estimated_usd:.2f} USD, at worst {worst}")
+    if not plan.refused_by:
+        return lines
+    refused = f"refused by: {', '.join(plan.refused_by)}"
+    return [refused, *(["the step that is refused, and not taken:", *lines] if lines else [])]
 
 
 def _value(value: object) -> str:
