@@ -55,6 +55,7 @@ class App:
         environ: Mapping[str, str],
         policies: Policies | None,
         text: bytes = b"",
+        compiled: Path | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         event_seconds: float = EVENT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
@@ -66,6 +67,7 @@ class App:
         self._clock = clock
         self._policies = policies
         self._text = text  # of a policy file within the deployment
+        self._compiled = compiled  # perhaps of the policy file outside it
 
     @classmethod
     def from_environment(
@@ -78,7 +80,10 @@ class App:
         """Settings read and, where it is a local file, the policy file; raises InvalidInput."""
         found = settings.read(environ, here=here)
         policies, text = policy_source.read_deployed(found)
-        return cls(found, environ=environ, policies=policies, text=text, clock=clock)
+        compiled = here / "policies.compiled.json"
+        return cls(
+            found, environ=environ, policies=policies, text=text, compiled=compiled, clock=clock
+        )
 
     # --- the services -----------------------------------------------------------------------------
 
@@ -225,7 +230,7 @@ class App:
         return PolicyFile(
             name,
             fetch,
-            lambda text: policy_source.load(text, self.settings),
+            lambda text: policy_source.load(text.encode(), self.settings, self._compiled),
             lambda: self.ledger,
             clock=self._clock,
         )

@@ -74,6 +74,45 @@ def test_a_command_loads_what_it_needs(arguments: tuple[str, ...], not_needed: s
     assert not loaded & (set(_HEAVY) - {"pydantic", "yaml"})
 
 
+@pytest.fixture
+def compiled(tmp_path: Path) -> Path:
+    """A policy file with what a deployment lays beside it."""
+    path = tmp_path / "policies.yaml"
+    path.write_bytes((ROOT / "policies.yaml").read_bytes())
+    words = ["-m", "remediator", "validate", "--compile", str(path)]
+    subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, check=True)
+    return path
+
+
+def test_a_plan_by_a_compiled_file_loads_neither_yaml_nor_pydantic(compiled: Path) -> None:
+    loaded = loaded_by("plan", CASE, "--policies", str(compiled))
+    assert not loaded & {*_HEAVY, "pydantic_core"}
+    compiled.write_text(compiled.read_text() + "\n# edited\n")
+    assert {"pydantic", "yaml"} <= loaded_by("plan", CASE, "--policies", str(compiled))
+
+
+def test_the_function_starts_with_neither_where_its_policies_are_compiled(compiled: Path) -> None:
+    program = (
+        "import sys, main; from remediator.workflow import decide, watch_jobs; "
+        "from remediator.alerts import delivery, policy_channels; from remediator import planning; "
+        "print(*(n for n in ('pydantic', 'pydantic_core', 'yaml') if n in sys.modules))"
+    )
+
+    def heavy(path: Path) -> set[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PATH": os.environ["PATH"], "REMEDIATOR_POLICIES": str(path)},
+        )
+        return set(done.stdout.split())
+
+    assert heavy(compiled) == set()
+    assert heavy(ROOT / "policies.yaml") == {"pydantic", "pydantic_core", "yaml"}
+
+
 def test_no_page_is_drawn_and_so_no_template_engine_loaded_by_what_only_could() -> None:
     """Neither the function's rooms nor a command wait for jinja2 before a mail or a page is drawn."""
     program = (

@@ -36,7 +36,7 @@ DAY, NIGHT = "2026-11-23T09:00:00Z", "2026-11-23T22:00:00Z"
 def planned(file: str, document: Job, cause: Cause, made: int = 0, **more: Any) -> Plan:
     text = (FOLDER / file).read_text()
     policies = load(text, file).require()
-    enforced = policies.model_copy(update={"mode": Mode.ENFORCE})
+    enforced = policies.changed(mode=Mode.ENFORCE)
     found: Diagnosis = diagnosis(document, cause)
     if cause is Cause.CPU_SATURATION:
         found = replace(found, needs=Needs(work_done=0.5))

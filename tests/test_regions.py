@@ -17,9 +17,7 @@ from tests.jobs import EVERY_KIND, case, diagnosis, job
 
 BOOK = Catalog.built_in()
 SHIPPED = (Path(__file__).resolve().parents[1] / "policies.yaml").read_text()
-POLICIES = (
-    load(SHIPPED).require().model_copy(update={"mode": Mode.ENFORCE, "rerun_safe": tuple(JobKind)})
-)
+POLICIES = load(SHIPPED).require().changed(mode=Mode.ENFORCE, rerun_safe=tuple(JobKind))
 REGIONS = sorted(
     region
     for region in (

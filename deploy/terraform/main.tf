@@ -77,6 +77,7 @@ resource "google_project_service" "needed" {
 # What the policy file refers to, where it is deployed with the code; its comments are not read.
 locals {
   policies_path   = var.policies_file != "" ? var.policies_file : "${local.root}/policies.yaml"
+  compiled_path   = "${trimsuffix(trimsuffix(local.policies_path, ".yaml"), ".yml")}.compiled.json"
   references      = var.policies != "" ? "" : jsonencode(yamldecode(file(local.policies_path)))
   named_secrets   = toset(flatten(regexall("\"secret:([A-Za-z0-9_-]+)\"", local.references)))
   named_variables = toset(flatten(regexall("\"env:([A-Za-z_][A-Za-z0-9_]*)\"", local.references)))
@@ -95,6 +96,8 @@ locals {
       "requirements.txt" = "${local.root}/deploy/requirements.lock"
       "policies.yaml"    = local.policies_path
     },
+    # What `validate --compile` wrote. It is taken for exactly the text that it was made of, so an old one is only slow.
+    fileexists(local.compiled_path) ? { "policies.compiled.json" = local.compiled_path } : {},
   )
 }
 

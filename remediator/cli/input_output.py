@@ -258,7 +258,12 @@ def policies_of(args: argparse.Namespace) -> Policies:
         msg = f"{args.policies} is not a file on this machine: name one with --policies"
         raise InvalidInput(msg)
     path = Path(args.policies)
-    loaded = policy.load(read_bytes(path), str(path))
+    text = read_bytes(path)
+    try:
+        form = policy.compiled_beside(path).read_bytes()
+    except OSError:
+        form = b""
+    loaded = policy.reread(text, form, str(path)) or policy.load(text, str(path))
     if loaded.policies is None:
         for mistake in loaded.mistakes:
             print(mistake.render(str(path)), file=sys.stderr)

@@ -64,6 +64,8 @@ def validate(args: argparse.Namespace) -> int:
         shown = "stdin" if name == "-" else str(Path(name))
         text = sys.stdin.buffer.read() if name == "-" else read_bytes(Path(name))
         loaded = policy.load(text, shown, catalog=catalog, served=served)
+        if args.compile and loaded.policies is not None:
+            _write_compiled(name, text)
         listed += [
             {
                 "file": shown,
@@ -87,6 +89,19 @@ def validate(args: argparse.Namespace) -> int:
     if args.json:
         print_json(listed)
     return FAILED if listed else DONE
+
+
+def _write_compiled(name: str, text: bytes) -> None:
+    from remediator import policy
+    from remediator.catalog.catalog import Catalog
+
+    if name == "-":
+        msg = "--compile writes beside a file, and standard input lies nowhere"
+        raise InvalidInput(msg)
+    path = policy.compiled_beside(Path(name))
+    reading = policy.load(text, Path(name).name, catalog=Catalog.built_in())  # as the function
+    write_whole(path, policy.compile_policies(text, reading).decode())
+    print(f"compiled: {path}", file=sys.stderr)
 
 
 def schema(args: argparse.Namespace) -> int:

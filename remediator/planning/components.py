@@ -87,7 +87,7 @@ def _component(
         step = _sized_component(step, now)
     if isinstance(step.machine_type, MemoryMove):
         draft = draft.note("a component's limit is doubled, whatever the factor")
-        step = step.model_copy(update={"machine_type": "more_memory"})
+        step = step.changed(machine_type="more_memory")
     if step.machine_type not in {None, "bigger", "more_memory"}:
         msg = (
             "the failed component states CPU and memory limits, which `bigger` and `more_memory` "
@@ -111,7 +111,7 @@ def _sized_component(step: Resubmit, now: StepContext) -> Resubmit:
         msg = f"{verdict.value} says nothing about the size that is needed"
         raise StepImpossible(msg)
     named = {"accelerator": step.accelerator} if step.accelerator is not None else {}
-    return step.model_copy(update={"machine_type": None, **move, **named})
+    return step.changed(**{"machine_type": None, **move, **named})
 
 
 _SIZED_COMPONENT: Mapping[Cause, Mapping[str, str]] = {

@@ -18,7 +18,7 @@ from remediator.job import Job
 from remediator.job.batch import is_resumed
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect
 from remediator.planning.steps import apply
-from remediator.policy.steps import Accelerator, Fallback, Resubmit
+from remediator.policy.steps import Accelerator, Fallback, MemoryMove, Resubmit
 
 LOCATION = "location"
 _MOVES = frozenset({"bigger", "more_memory", "sized", "next", "data", "none"})
@@ -97,8 +97,7 @@ def apply_way(step: Resubmit, way: Fallback, made: Sequence[Attempt], now: StepC
     """
     failed = now.job
     base = base_of(failed, made)
-    named = {key: getattr(way, key) for key in way.model_fields_set}
-    asked = step.model_copy(update={**named, "fallback": None})
+    asked = step.changed(**way.named(), fallback=None)
     draft = apply(asked, replace(now, case=replace(now.case, job=base)))
     if not draft.asked:
         msg = "; ".join([*draft.notes, "that is what the job was at first"])
@@ -133,13 +132,16 @@ def _hardware_paths(job: Job) -> list[str]:
 
 def way_words(way: Fallback) -> str:
     """`location us-west1, strategy FLEX_START`."""
-    named = way.model_dump(exclude_unset=True)
-    return ", ".join(f"{key} {_value_words(value)}" for key, value in named.items())
+    return ", ".join(f"{key} {_value_words(value)}" for key, value in way.named().items())
 
 
 def _value_words(value: object) -> str:
-    if isinstance(value, dict):
-        return " ".join(str(part) for part in value.values())
+    if isinstance(value, MemoryMove):
+        asked = value.more_memory
+        most = f", at most {asked.at_most:g} GiB" if asked.at_most is not None else ""
+        return f"more_memory by {asked.factor:g}{most}"
+    if isinstance(value, Accelerator):
+        return " ".join(str(part) for part in value.named().values())
     if isinstance(value, timedelta):
         return f"{value.total_seconds() / 3600:.3g} h"
     return str(value).lower() if isinstance(value, bool) else str(value)

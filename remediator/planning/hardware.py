@@ -370,7 +370,7 @@ def _can_be_taken(step: Resubmit, held: Hardware, now: StepContext, region: str)
     """Whether the step finds an allowed machine from there, and one that is no other generation's
     where the step names an accelerator: a T4 attaches to N1 alone. Of a fallback one way is enough."""
     if step.fallback:
-        ways = (step.model_copy(update={**dict(way), "fallback": None}) for way in step.fallback)
+        ways = (step.changed(**way.every_key(), fallback=None) for way in step.fallback)
         return any(_can_be_taken(way, held, now, region) for way in ways)
     if step.machine_type in {None, "sized"} and step.accelerator is None:
         return True

@@ -194,7 +194,7 @@ class Ladder:
             draft = moved.note(*growth.crossing(within, chosen))
         if not draft.asked:
             return None
-        unwaited = resubmit.model_copy(update={"wait": None})
+        unwaited = resubmit.changed(wait=None)
         try:
             offer = self._offer(number, unwaited, draft.note(f"waiting is for nothing: {short}"))
         except StepHasNoEffect:

@@ -40,7 +40,7 @@ class PolicyMatch:
             return f"the verdict {verdict.value} is not among {_values_in_words(when.cause)}"
         if verdict is not Cause.UNKNOWN and confidence < when.needed_confidence:
             return f"confidence {confidence:.2f} is under {when.needed_confidence:g}"
-        if verdict is Cause.UNKNOWN and "min_confidence" in when.model_fields_set:
+        if verdict is Cause.UNKNOWN and when.min_confidence is not None:
             return f"the verdict is unknown, and confidence {when.min_confidence:g} is asked for"
         return ""
 

@@ -30,8 +30,7 @@ from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, St
 from remediator.planning.hardware import change_hardware, goes_on_from, target_pools
 from remediator.planning.resume import carried, resume_rows
 from remediator.planning.sizing import is_permitted
-from remediator.policy.quantities import MOST_DISK_GB
-from remediator.policy.steps import Resubmit
+from remediator.policy.steps import MOST_DISK_GB, Resubmit
 
 
 def apply(step: Resubmit, now: StepContext) -> JobDraft:
@@ -42,7 +41,7 @@ def apply(step: Resubmit, now: StepContext) -> JobDraft:
     draft = JobDraft(now.job.clone(), now.job.name.location, resume=carried(now))
     if now.job.kind is JobKind.PIPELINE:
         draft = _caching_on(draft, now)
-    asked = step.model_dump(exclude_none=True)
+    asked = step.named()
     rows: Mapping[str, _Row] = {"location": functools.partial(_location, step), **_ROWS}
     for key, change in rows.items():
         if key not in asked or (key == "output" and step.output == "same"):

@@ -6,131 +6,132 @@ is sent, is the alerts' business. Put in place by `model`.
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import ConfigDict, Field, model_validator
+from remediator.policy.policy_part import PolicyPart
 
-from remediator.policy.steps import PolicyPart
-from remediator.policy.suggestions import wrong
-from remediator.policy.values import (
-    Address,
-    Addresses,
-    DigestWord,
-    PagerDutyRegion,
-    Secret,
-    SlackChannel,
-    TimeOfDay,
-    Zone,
-)
+if TYPE_CHECKING:
+    from pydantic import Field
+
+    from remediator.policy.values import (
+        Address,
+        Addresses,
+        DigestWord,
+        PagerDutyRegion,
+        Secret,
+        SlackChannel,
+        TimeOfDay,
+        Zone,
+    )
 
 
-class Slack(PolicyPart):
+class Slack(PolicyPart, frozen=True):
     """A Slack channel: by incoming webhook, or by a bot (whose messages can be kept current)."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["webhook"]}, {"required": ["token", "channel"]}]}
+    schema_extra: ClassVar[Mapping[str, Any]] = {
+        "oneOf": [{"required": ["webhook"]}, {"required": ["token", "channel"]}]
+    }
+
+    webhook: Annotated[
+        Secret | None, Field(description="Where the incoming webhook's URL is kept.")
+    ] = None
+    token: Annotated[Secret | None, Field(description="Where the bot's token is kept.")] = None
+    channel: Annotated[SlackChannel | None, Field(description="The channel a bot writes to.")] = (
+        None
     )
 
-    webhook: Secret | None = Field(
-        default=None, description="Where the incoming webhook's URL is kept."
-    )
-    token: Secret | None = Field(default=None, description="Where the bot's token is kept.")
-    channel: SlackChannel | None = Field(default=None, description="The channel a bot writes to.")
-
-    @model_validator(mode="after")
-    def _one_way_in(self) -> Self:
+    def mistake(self) -> str:
         if (self.webhook is None) == (self.token is None):
-            msg = "`slack` needs either `webhook`, or `token` and `channel`"
-            raise wrong(msg)
+            return "`slack` needs either `webhook`, or `token` and `channel`"
         if (self.token is None) != (self.channel is None):
-            msg = "`token` and `channel` belong together (a webhook knows its own channel)"
-            raise wrong(msg)
-        return self
+            return "`token` and `channel` belong together (a webhook knows its own channel)"
+        return ""
 
 
-class Email(PolicyPart):
+class Email(PolicyPart, frozen=True):
     """Mail by SMTP."""
 
-    smtp: Secret = Field(description="Where the server's URL (smtp:// or smtps://) is kept.")
-    sender: Address = Field(alias="from", description="The sender's address.")
-    to: Addresses = Field(description="One address or several.")
+    smtp: Annotated[
+        Secret, Field(description="Where the server's URL (smtp:// or smtps://) is kept.")
+    ]
+    sender: Annotated[Address, Field(alias="from", description="The sender's address.")]
+    to: Annotated[Addresses, Field(description="One address or several.")]
 
 
-class Webhook(PolicyPart):
+class Webhook(PolicyPart, frozen=True):
     """A program of yours, by a POST of JSON that is signed with a secret you share."""
 
-    url: Secret = Field(description="Where the receiver's URL is kept.")
-    secret: Secret = Field(description="Where the secret that signs each body is kept.")
+    url: Annotated[Secret, Field(description="Where the receiver's URL is kept.")]
+    secret: Annotated[Secret, Field(description="Where the secret that signs each body is kept.")]
 
 
-class Teams(PolicyPart):
+class Teams(PolicyPart, frozen=True):
     """A Microsoft Teams channel or chat, by a workflow's webhook."""
 
-    webhook: Secret = Field(description="Where the workflow's URL is kept.")
+    webhook: Annotated[Secret, Field(description="Where the workflow's URL is kept.")]
 
 
-class PagerDuty(PolicyPart):
+class PagerDuty(PolicyPart, frozen=True):
     """A PagerDuty service: an incident for what needs a person, resolved when its chain recovers."""
 
-    routing_key: Secret = Field(
-        description="Where the integration key (Events API v2) of the service is kept."
-    )
-    region: PagerDutyRegion = Field(
-        default="us", description="The account's service region: `us` or `eu`."
-    )
+    routing_key: Annotated[
+        Secret,
+        Field(description="Where the integration key (Events API v2) of the service is kept."),
+    ]
+    region: Annotated[
+        PagerDutyRegion, Field(description="The account's service region: `us` or `eu`.")
+    ] = "us"
 
 
-class GoogleChat(PolicyPart):
+class GoogleChat(PolicyPart, frozen=True):
     """A Google Chat space, by its incoming webhook."""
 
-    webhook: Secret = Field(description="Where the webhook's URL is kept.")
+    webhook: Annotated[Secret, Field(description="Where the webhook's URL is kept.")]
 
 
-class QuietHoursConfig(PolicyPart):
+class QuietHoursConfig(PolicyPart, frozen=True):
     """Hours of every day in which only what needs a person is sent; the rest follows as one message."""
 
-    begin: TimeOfDay = Field(alias="from", description="When they begin, in local time.")
-    end: TimeOfDay = Field(
-        alias="to", description="When they end; the next day where that is earlier."
-    )
-    zone: Zone = Field(default="UTC", description="The time zone, such as Europe/Berlin.")
+    begin: Annotated[TimeOfDay, Field(alias="from", description="When they begin, in local time.")]
+    end: Annotated[
+        TimeOfDay,
+        Field(alias="to", description="When they end; the next day where that is earlier."),
+    ]
+    zone: Annotated[Zone, Field(description="The time zone, such as Europe/Berlin.")] = "UTC"
 
-    @model_validator(mode="after")
-    def _some_hours(self) -> Self:
-        if self.begin == self.end:
-            msg = "`from` and `to` are the same, which could mean no time or the whole day"
-            raise wrong(msg)
-        return self
+    def mistake(self) -> str:
+        same = "`from` and `to` are the same, which could mean no time or the whole day"
+        return same if self.begin == self.end else ""
 
 
 _CHANNEL_KINDS = ("slack", "email", "webhook", "teams", "pagerduty", "google_chat")
 
 
-class ChannelConfig(PolicyPart):
+class ChannelConfig(PolicyPart, frozen=True):
     """Where alerts go: one service, and when."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": [kind]} for kind in _CHANNEL_KINDS]}
-    )
+    schema_extra: ClassVar[Mapping[str, Any]] = {
+        "oneOf": [{"required": [kind]} for kind in _CHANNEL_KINDS]
+    }
 
-    slack: Slack | None = Field(default=None, description="A Slack channel.")
-    email: Email | None = Field(default=None, description="Addresses, by mail.")
-    webhook: Webhook | None = Field(default=None, description="A program, by signed JSON.")
-    teams: Teams | None = Field(default=None, description="A Microsoft Teams channel or chat.")
-    pagerduty: PagerDuty | None = Field(default=None, description="A PagerDuty service.")
-    google_chat: GoogleChat | None = Field(default=None, description="A Google Chat space.")
-    quiet_hours: QuietHoursConfig | None = Field(
-        default=None, description="When only what needs a person is sent."
-    )
-    digest: DigestWord | None = Field(
-        default=None,
-        description="A summary every day, or every Monday, in place of what needs no person.",
-    )
+    slack: Annotated[Slack | None, Field(description="A Slack channel.")] = None
+    email: Annotated[Email | None, Field(description="Addresses, by mail.")] = None
+    webhook: Annotated[Webhook | None, Field(description="A program, by signed JSON.")] = None
+    teams: Annotated[Teams | None, Field(description="A Microsoft Teams channel or chat.")] = None
+    pagerduty: Annotated[PagerDuty | None, Field(description="A PagerDuty service.")] = None
+    google_chat: Annotated[GoogleChat | None, Field(description="A Google Chat space.")] = None
+    quiet_hours: Annotated[
+        QuietHoursConfig | None, Field(description="When only what needs a person is sent.")
+    ] = None
+    digest: Annotated[
+        DigestWord | None,
+        Field(
+            description="A summary every day, or every Monday, in place of what needs no person."
+        ),
+    ] = None
 
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if sum(getattr(self, kind) is not None for kind in _CHANNEL_KINDS) != 1:
-            named = ", ".join(f"`{kind}`" for kind in _CHANNEL_KINDS)
-            msg = f"a channel needs exactly one of {named}"
-            raise wrong(msg)
-        return self
+    def mistake(self) -> str:
+        if sum(getattr(self, kind) is not None for kind in _CHANNEL_KINDS) == 1:
+            return ""
+        return f"a channel needs exactly one of {', '.join(f'`{kind}`' for kind in _CHANNEL_KINDS)}"

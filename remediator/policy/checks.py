@@ -23,10 +23,10 @@ from remediator.policy.hardware_checks import (
     useless_strategies,
     wrong_kinds,
 )
+from remediator.policy.loaded import Mistake
 from remediator.policy.model import OWNER, Limits, Policy
 from remediator.policy.selection import Selection, When
 from remediator.policy.suggestions import did_you_mean, shown
-from remediator.policy.yaml_tree import Mistake
 
 # --- names and channels ------------------------------------------------------------------------
 
@@ -140,15 +140,15 @@ def _loosened(draft: PolicyDraft) -> Iterator[Mistake]:
     # A general limit that could not be read is not known: nothing is said about what it allows.
     unread = {
         name
-        for name in Limits.model_fields
-        if draft.has("limits", name) and name not in general.model_fields_set
+        for name in Limits.__struct_fields__
+        if draft.has("limits", name) and name not in draft.limits_read
     }
     for index, policy in draft.policies:
         own, path = policy.limits, ("policies", index, "limits")
         for name in _NUMBERS:
             mine, most = getattr(own, name), getattr(general, name)
             if name not in unread and None not in {mine, most} and mine > most:
-                default = "" if name in general.model_fields_set else ", the default"
+                default = "" if name in draft.limits_read else ", the default"
                 yield draft.value(*path, name).error(
                     f"{name}: {_number_words(mine)} loosens the general limit of {_number_words(most)}{default}: "
                     "a policy may only tighten"

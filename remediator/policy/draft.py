@@ -58,6 +58,7 @@ class Machines(Protocol):
 class PolicyDraft:
     """Whatever of a file could be read. `policies` keep the index that they have in the file.
 
+    `limits_read` are the general limits that the file names and that could be read.
     `unclear` are the indices of those whose `when` has mistakes: what they match is not known. The
     entries of `watch` likewise.
     """
@@ -66,6 +67,7 @@ class PolicyDraft:
     general: Policies
     policies: tuple[tuple[int, Policy], ...]
     unclear: frozenset[int] = frozenset()
+    limits_read: frozenset[str] = frozenset()
     watch: tuple[tuple[int, WatchEntry], ...] = ()
     unclear_watch: frozenset[int] = frozenset()
 

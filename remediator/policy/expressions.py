@@ -13,21 +13,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from remediator.policy.expression_parser import (
-    LONGEST,
-    BrokenExpression,
-    ExpressionParser,
-    tokens_of,
-    type_words,
-)
 from remediator.policy.expression_values import BOOL, DYN, SPACES, VARIABLES, Type
-from remediator.policy.suggestions import shown
 
 # --- checking and running ----------------------------------------------------------------------
 
 
 def variables_in(expression: str) -> frozenset[str]:
     """The variables that a condition names; nothing of one that cannot be read."""
+    from remediator.policy.expression_parser import (  # noqa: PLC0415  # as in `check`
+        BrokenExpression,
+        tokens_of,
+    )
+
     found: set[str] = set()
     path = ""
     try:
@@ -49,6 +46,13 @@ def check(expression: str) -> tuple[str, ...]:
     Names and types are held against `VARIABLES`; then the CEL library compiles it, and literal
     patterns of `matches()` are tried for their syntax.
     """
+    from remediator.policy.expression_parser import (  # noqa: PLC0415  # only where an `if` stands
+        LONGEST,
+        BrokenExpression,
+        ExpressionParser,
+        type_words,
+    )
+
     if len(expression) > LONGEST:
         return (f"is too long: {len(expression)} characters, at most {LONGEST}",)
     try:
@@ -65,6 +69,8 @@ def check(expression: str) -> tuple[str, ...]:
 
 def _compiled(expression: str, patterns: list[str]) -> tuple[str, ...]:
     import cel  # noqa: PLC0415  # a quarter of a second that a file without an `if` does not pay
+
+    from remediator.policy.suggestions import shown  # noqa: PLC0415  # as in `check`
 
     try:
         cel.compile(expression)

@@ -14,12 +14,12 @@ from typing import Any
 from remediator.domain import NEVER_RETRIED, JobKind
 from remediator.job import KINDS
 from remediator.policy.draft import Machines, PolicyDraft
+from remediator.policy.loaded import Mistake
 from remediator.policy.model import Limits, Policy, tightened
 from remediator.policy.selection import When, matches_any
 from remediator.policy.steps import Accelerator, Placement, Resubmit
 from remediator.policy.suggestions import did_you_mean, shown
 from remediator.policy.value_readers import LOCATION_MOVES, MACHINE_MOVES
-from remediator.policy.yaml_tree import Mistake
 
 
 def forbidden_steps(draft: PolicyDraft) -> Iterator[Mistake]:
@@ -214,7 +214,7 @@ def wrong_kinds(draft: PolicyDraft) -> Iterator[Mistake]:
     for policy, path, asked in _all_placements(draft):
         kinds = policy.when.job or ()
         stays = {"spot"} if asked.spot is False else set()  # where there is none, it holds already
-        for key in sorted(asked.model_fields_set - _ANY_KIND - stays):
+        for key in sorted(asked.named().keys() - _ANY_KIND - stays):
             without = [kind for kind in kinds if key not in KINDS[kind].legal]
             if without:
                 named = " or ".join(kind.value for kind in without)

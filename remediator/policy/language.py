@@ -8,20 +8,21 @@ environment: callers hand in text. Called by the door (at import of `main`), the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from remediator.domain import RemediatorError
 from remediator.policy.channels import ChannelConfig, Email, Slack
 from remediator.policy.checks import check_policies
 from remediator.policy.draft import Machines, PolicyDraft
 from remediator.policy.expressions import Condition, ExpressionValues, condition, expression_values
+from remediator.policy.forms import Part, adapter, keys_of
+from remediator.policy.loaded import Loaded, Mistake, Unloadable
 from remediator.policy.model import (
     OWNER,
     Approvers,
     Breaker,
+    LimitLines,
     Limits,
     OwnerRule,
     Owners,
@@ -32,13 +33,14 @@ from remediator.policy.model import (
     Tighter,
     bound,
 )
+from remediator.policy.policy_part import PolicyPart
 from remediator.policy.reference import reference, schema
 from remediator.policy.selection import WatchWhen, When, matches_any, matches_labels
-from remediator.policy.steps import Accelerator, PolicyPart, Resubmit, Step
+from remediator.policy.steps import Accelerator, Resubmit, Step
 from remediator.policy.suggestions import did_you_mean, shown
 from remediator.policy.watch_checks import watch_mistakes
 from remediator.policy.watch_entries import WatchEntry
-from remediator.policy.yaml_tree import Lines, Mistake, Path, YamlNode, read
+from remediator.policy.yaml_tree import Path, YamlNode, read
 
 __all__ = [
     "OWNER",
@@ -77,33 +79,6 @@ __all__ = [
 ]
 
 
-class Unloadable(RemediatorError):
-    """A policy file with errors in it; the message names each with its place."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What became of a file: the policies where nothing is an error, and every mistake, in order."""
-
-    policies: Policies | None
-    mistakes: tuple[Mistake, ...]
-    filename: str = "policies.yaml"
-
-    @property
-    def errors(self) -> tuple[Mistake, ...]:
-        return tuple(m for m in self.mistakes if m.severity == "error")
-
-    def render(self) -> str:
-        """A line for each mistake, as `validate` prints them; empty where there is none."""
-        return "\n".join(mistake.render(self.filename) for mistake in self.mistakes)
-
-    def require(self) -> Policies:
-        """The policies; raises Unloadable naming every error."""
-        if self.policies is None:
-            raise Unloadable("\n".join(m.render(self.filename) for m in self.errors))
-        return self.policies
-
-
 def load(
     text: str | bytes,
     filename: str = "policies.yaml",
@@ -127,7 +102,7 @@ def load(
     )
     data = _without(root.plain, set(empty))
     try:
-        whole = Policies.model_validate(data)
+        whole = adapter(Policies).validate_python(data)
     except ValidationError as invalid:
         mistakes.update(
             _mistake_of(root, error)
@@ -137,7 +112,11 @@ def load(
         draft = _draft(root, data, set(empty))
     else:
         draft = PolicyDraft(
-            root, whole, tuple(enumerate(whole.policies)), watch=tuple(enumerate(whole.watch))
+            root,
+            whole,
+            tuple(enumerate(whole.policies)),
+            limits_read=frozenset(data.get("limits", ())),
+            watch=tuple(enumerate(whole.watch)),
         )
         if empty:  # an empty item left a list shorter than it stands in the file
             draft = _draft(root, data, set(empty))
@@ -146,7 +125,22 @@ def load(
         mistakes.update(watch_mistakes(draft))
     ordered = tuple(sorted(mistakes))
     failed = any(mistake.severity == "error" for mistake in ordered)
-    return Loaded(None if failed else whole.with_lines(Lines.of(root, filename)), ordered, filename)
+    if failed:
+        return Loaded(None, ordered, filename)
+    return Loaded(whole.changed(lines=_limit_lines(root, filename)), ordered, filename)
+
+
+def _limit_lines(root: YamlNode, filename: str) -> LimitLines:
+    """Where the general limits stand, and each policy's own."""
+    listed = root.follow(("policies",))[1].items or ()
+    owners = {"": root, **{f"policies.{index}.": node for index, node in enumerate(listed)}}
+    found = {
+        f"{prefix}limits.{key}": value.line
+        for prefix, owner in owners.items()
+        if "limits" in (owner.entries or {})
+        for key, (_, value) in (owner.follow(("limits",))[1].entries or {}).items()
+    }
+    return LimitLines(filename.rpartition("/")[2], found)
 
 
 # --- from pydantic's errors to sentences with a place --------------------------------------------
@@ -205,7 +199,7 @@ def _unknown_key(name: str, location: Sequence[str | int]) -> str:
             f"unknown key {shown(name)}: a job that still runs has no cause yet; `running` names what "
             "is thought of it"
         )
-    known = sorted({key for model in here for key in _keys(model)})
+    known = sorted({key for model in here for key in keys_of(model)})
     meant = did_you_mean(name, known)
     if meant:
         return f"unknown key {shown(name)}{meant}"
@@ -215,11 +209,6 @@ def _unknown_key(name: str, location: Sequence[str | int]) -> str:
         return f"unknown key {shown(name)} here: it belongs in {' or '.join(homes[:3])}"
     listed = f" (known here: {', '.join(known)})" if known else ""
     return f"unknown key {shown(name)}{listed}"
-
-
-def _keys(model: type[PolicyPart]) -> dict[str, Any]:
-    fields = model.model_fields.items()
-    return {field.alias or name: field.annotation for name, field in fields}
 
 
 def _parts(annotation: Any) -> Iterator[type[PolicyPart]]:
@@ -235,7 +224,10 @@ def _models_at(location: Sequence[str | int]) -> list[type[PolicyPart]]:
     here: list[type[PolicyPart]] = [Policies]
     for part in location:
         inside = [
-            model for one in here for model in _parts(_keys(one).get(str(part))) if part != "[key]"
+            model
+            for one in here
+            for model in _parts(keys_of(one).get(str(part)))
+            if part != "[key]"
         ]
         here = inside or here  # an index, a name of the user's own, or a union's tag
     return here
@@ -250,7 +242,7 @@ def _homes() -> Iterator[tuple[str, Mapping[str, Any]]]:
         if model in seen:
             continue
         seen.add(model)
-        keys = _keys(model)
+        keys = keys_of(model)
         yield name, keys
         for key, annotation in keys.items():
             waiting.extend((f"`{key}`", part) for part in _parts(annotation))
@@ -258,7 +250,6 @@ def _homes() -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 # --- what can still be read of a file with mistakes -----------------------------------------------
 
-_Model = TypeVar("_Model", bound=PolicyPart)
 _ROUNDS = 8  # each removes what the last one found wrong; the language is seven deep
 
 
@@ -280,12 +271,12 @@ def _without(data: Any, gone: set[Path], path: Path = ()) -> Any:
 
 
 def _salvaged(
-    model: type[_Model], data: Any, instead: Mapping[str, Any], *, rounds: int = _ROUNDS
-) -> _Model | None:
-    """The model from what is sound in the data, with stand-ins for what must not be missing."""
+    part: type[Part], data: Any, instead: Mapping[str, Any], *, rounds: int = _ROUNDS
+) -> tuple[Part, Any] | None:
+    """The part from what is sound in the data, and that data, with stand-ins for what must not be missing."""
     for _ in range(rounds):
         try:
-            return model.model_validate(data)
+            return adapter(part).validate_python(data), data
         except ValidationError as invalid:
             gone: set[Path] = set()
             for error in invalid.errors(include_url=False):
@@ -315,24 +306,33 @@ def _in_data(data: Any, location: Sequence[str | int]) -> Path:
 
 def _draft(root: YamlNode, data: Any, empty: set[Path]) -> PolicyDraft | None:
     rest = {key: value for key, value in data.items() if key not in {"policies", "watch"}}
-    general = _salvaged(Policies, rest, {"version": 1, "policies": ()})
-    if general is None:
+    salvaged = _salvaged(Policies, rest, {"version": 1, "policies": ()})
+    if salvaged is None:
         return None
+    general, sound = salvaged
     policies, unclear = _listed(Policy, When, data, "policies", empty)
     watch, unclear_watch = _listed(WatchEntry, WatchWhen, data, "watch", empty)
-    return PolicyDraft(root, general, policies, unclear, watch=watch, unclear_watch=unclear_watch)
+    return PolicyDraft(
+        root,
+        general,
+        policies,
+        unclear,
+        limits_read=frozenset(sound.get("limits", ())),
+        watch=watch,
+        unclear_watch=unclear_watch,
+    )
 
 
 def _listed(
-    model: type[_Model], when: type[PolicyPart], data: Any, key: str, empty: set[Path]
-) -> tuple[tuple[tuple[int, _Model], ...], frozenset[int]]:
+    part: type[Part], when: type[PolicyPart], data: Any, key: str, empty: set[Path]
+) -> tuple[tuple[tuple[int, Part], ...], frozenset[int]]:
     """What is sound of each item, with its index; and the indices of those whose `when` is not."""
     listed = data.get(key)
     listed = listed if isinstance(listed, list) else ()
     found = [
-        (index, item)
+        (index, item[0])
         for index, one in enumerate(listed)
-        if (item := _salvaged(model, one, {"name": f"{key}-{index + 1}"})) is not None
+        if (item := _salvaged(part, one, {"name": f"{key}-{index + 1}"})) is not None
     ]
     unclear = {int(path[1]) for path in empty if path[:1] == (key,) and "when" in path[2:3]}
     unclear |= {

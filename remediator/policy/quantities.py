@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from remediator.domain.late_pattern import late_pattern
 from remediator.domain.numbers import is_number, is_whole
 from remediator.domain.time_words import UNIT_SECONDS, seconds_of
+from remediator.policy.steps import MOST_DISK_GB
 from remediator.policy.suggestions import did_you_mean, shown, wrong
 
 _LONGEST = timedelta(days=366)
@@ -23,7 +24,7 @@ SIZE = r"[0-9]{1,6}(\.[0-9]{1,3})?(GB|GiB|TB|TiB)"
 
 _GIB = {"GB": 1000**3 / 1024**3, "GiB": 1.0, "TB": 1000**4 / 1024**3, "TiB": 1024.0}
 _DISK_GB = {"GB": 1.0, "GiB": 1.0, "TB": 1000.0, "TiB": 1024.0}
-_SMALLEST_DISK_GB, MOST_DISK_GB = 10, 65_536  # Compute Engine's own, of a boot disk
+_SMALLEST_DISK_GB = 10  # Compute Engine's own, of a boot disk
 
 
 # --- plain numbers ------------------------------------------------------------------------------

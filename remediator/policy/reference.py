@@ -13,8 +13,9 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from remediator.policy.expression_values import VARIABLES
+from remediator.policy.forms import adapter
 from remediator.policy.model import Policies
-from remediator.policy.steps import PolicyPart
+from remediator.policy.policy_part import PolicyPart
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _KEPT_KEYS = {"properties", "$defs"}  # below these, keys are names and not words of the schema
@@ -31,7 +32,7 @@ class _Generator(GenerateJsonSchema):
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of policy files, for editors and other checkers."""
-    made = _tidy(Policies.model_json_schema(by_alias=True, schema_generator=_Generator))
+    made = _tidy(adapter(Policies).json_schema(by_alias=True, schema_generator=_Generator))
     # `resubmit:` with nothing after it is the same job again; nowhere else may a value be empty.
     step = made["$defs"]["Step"]["properties"]
     step["resubmit"] = {

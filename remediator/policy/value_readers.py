@@ -173,6 +173,11 @@ def not_empty(value: object) -> object:
     return value
 
 
+def empty_if_none(value: object) -> object:
+    """A key with nothing after it is one with an empty mapping."""
+    return {} if value is None else value
+
+
 def several_or_none(value: object) -> object:
     """As `several`, where an empty list says something: nobody, nothing."""
     return value if isinstance(value, list | tuple) else several(value)

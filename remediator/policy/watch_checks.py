@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from remediator.domain import NOTHING_WRONG, STANDSTILL, WAITING, JobKind, WatchVerdict
+from remediator.domain import STANDSTILL, WAITING, JobKind
 from remediator.policy.checks import is_narrower, takes_all
 from remediator.policy.draft import PolicyDraft
 from remediator.policy.expressions import variables_in
+from remediator.policy.loaded import Mistake
 from remediator.policy.suggestions import shown
 from remediator.policy.watch_entries import WatchEntry
-from remediator.policy.yaml_tree import Mistake
 
 SHORTEST_STANDSTILL = timedelta(minutes=10)
 """Chosen: metrics come a sample a minute and up to six minutes late (documented by Cloud Monitoring),
@@ -34,13 +34,6 @@ def watch_mistakes(draft: PolicyDraft) -> Iterator[Mistake]:
         yield from _forbidden(draft, index, entry)
 
 
-def verdicts_of(entry: WatchEntry) -> frozenset[WatchVerdict]:
-    """The verdicts that the entry is for; none where its log rule decides alone."""
-    if entry.when.running is not None:
-        return frozenset(entry.when.running)
-    return frozenset() if entry.log else frozenset(WatchVerdict) - NOTHING_WRONG
-
-
 def _unreachable(draft: PolicyDraft) -> Iterator[Mistake]:
     """An entry whose every job and verdict one earlier entry takes."""
     before: list[WatchEntry] = []
@@ -49,17 +42,17 @@ def _unreachable(draft: PolicyDraft) -> Iterator[Mistake]:
             continue
         takers = dict.fromkeys(
             taker.name
-            for verdict in sorted(verdicts_of(entry))
+            for verdict in sorted(entry.verdicts)
             for taker in before[:]
-            if verdict in verdicts_of(taker) and _takes(taker, entry)
+            if verdict in taker.verdicts and _takes(taker, entry)
         )
         covered = {
             verdict
-            for verdict in verdicts_of(entry)
-            if any(verdict in verdicts_of(one) and _takes(one, entry) for one in before)
+            for verdict in entry.verdicts
+            if any(verdict in one.verdicts and _takes(one, entry) for one in before)
         }
         same_rule = [one.name for one in before if _is_same_rule(one, entry)]
-        if (verdicts_of(entry) and covered == verdicts_of(entry)) or same_rule:
+        if (entry.verdicts and covered == entry.verdicts) or same_rule:
             named = ", ".join(shown(name) for name in (list(takers) or same_rule)[:3])
             yield draft.value("watch", index, "name").warning(
                 f"unreachable entry: all it could match is taken before it by {named}"
@@ -80,7 +73,7 @@ def _takes(earlier: WatchEntry, later: WatchEntry) -> bool:
         as_long
         and earlier.log in {None, later.log}
         and is_narrower(then.machine, first.machine)
-        and first.min_confidence <= then.min_confidence
+        and first.least_confidence <= then.least_confidence
         and (first.job is None or (then.job is not None and set(then.job) <= set(first.job)))
         and takes_all(first, then)
     )
@@ -93,7 +86,7 @@ def _is_same_rule(earlier: WatchEntry, later: WatchEntry) -> bool:
 
 def _never(draft: PolicyDraft, index: int, entry: WatchEntry) -> Iterator[Mistake]:
     """What can never hold, or not so soon."""
-    found = verdicts_of(entry)
+    found = entry.verdicts
     if entry.log is not None and found and found <= WAITING:
         yield draft.root.follow(("watch", index, "log"))[0].warning(
             "a job that waits for its machines writes no log: this entry never matches"

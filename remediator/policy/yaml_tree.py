@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import yaml
 
 from remediator.domain.late_pattern import late_pattern
+from remediator.policy.loaded import Mistake
 from remediator.policy.suggestions import shown
 
 LARGEST = 4_000_000  # characters; ten thousand policies are a tenth of it
@@ -24,20 +25,6 @@ _DEEPEST = 24  # the language itself goes seven deep
 
 Scalar: TypeAlias = str | int | float | bool | None
 Path: TypeAlias = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Mistake:
-    """What is wrong, and where: line and column count from 1."""
-
-    line: int
-    column: int
-    severity: Literal["error", "warning"]
-    message: str
-
-    def render(self, filename: str) -> str:
-        """`FILE:LINE:COLUMN: error: MESSAGE`."""
-        return f"{filename}:{self.line}:{self.column}: {self.severity}: {self.message}"
 
 
 @dataclass(slots=True)
@@ -93,28 +80,6 @@ class YamlNode:
             yield path, self
         for part, node in inside:
             yield from node.nulls((*path, part))
-
-
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """The line of each value of a file, counted from 1, by its path; `filename` as it was given."""
-
-    filename: str
-    by_path: Mapping[Path, int]
-
-    @classmethod
-    def of(cls, root: YamlNode, filename: str, *, deep: int = 4) -> Lines:
-        """Of everything at most so deep in the file."""
-        found: dict[Path, int] = {}
-        waiting: list[tuple[Path, YamlNode]] = [((), root)]
-        while waiting:
-            path, node = waiting.pop()
-            found[path] = node.line
-            if len(path) < deep:
-                inside = (node.entries or {}).items()
-                waiting.extend(((*path, key), value) for key, (_, value) in inside)
-                waiting.extend(((*path, i), item) for i, item in enumerate(node.items or ()))
-        return cls(filename.rpartition("/")[2], found)
 
 
 # --- YAML 1.2's core schema --------------------------------------------------------------------

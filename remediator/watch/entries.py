@@ -27,7 +27,6 @@ from remediator.planning.costs import usd_per_hour
 from remediator.planning.planner import variables_of
 from remediator.policy import Policies, expressions
 from remediator.policy.matching import why_not
-from remediator.policy.watch_checks import verdicts_of
 from remediator.policy.watch_entries import WatchEntry
 from remediator.watch.log_rule import MissingLine, matcher, missing_line
 from remediator.watch.signals import Signals, minutes, read_signals
@@ -82,7 +81,7 @@ def needs_log(case: Case, policies: Policies, catalog: Catalog, *, asks_progress
     entries = _selecting(case, policies, catalog) if job.state is JobState.RUNNING else ()
     if any(entry.log for entry in entries):
         return True
-    wanted = frozenset(verdict for entry in entries for verdict in verdicts_of(entry))
+    wanted = frozenset(verdict for entry in entries for verdict in entry.verdicts)
     if asks_progress and has_time_out(job) and WatchVerdict.WILL_TIME_OUT in wanted:
         return True
     if not wanted & STANDSTILL:
@@ -92,7 +91,7 @@ def needs_log(case: Case, policies: Policies, catalog: Catalog, *, asks_progress
     if not signals.is_measured:  # telemetry in the log may say what no metric does
         return job.kind is JobKind.BATCH_PREDICTION
     default = default_standstill(has_accelerator=_shows_accelerator(facts))
-    shortest = min(e.when.longer_than or default for e in entries if verdicts_of(e) & STANDSTILL)
+    shortest = min(e.when.longer_than or default for e in entries if e.verdicts & STANDSTILL)
     _, worked = worked_until(signals, facts.replicas or 1)
     return worked is not None and signals.newest is not None and signals.newest - worked >= shortest
 
@@ -191,8 +190,8 @@ class Judge:
         if found.verdict in NOTHING_WRONG or (wanted is not None and found.verdict not in wanted):
             named = ", ".join(one.value for one in wanted or ()) or "what is wrong with a job"
             yield f"the verdict {said} is not among {named}"
-        if found.confidence < entry.when.min_confidence:
-            yield f"confidence {found.confidence:.2f} is under {entry.when.min_confidence:g}"
+        if found.confidence < entry.when.least_confidence:
+            yield f"confidence {found.confidence:.2f} is under {entry.when.least_confidence:g}"
         longer_than = entry.when.longer_than or timedelta(0)
         since = found.since or self.case.job.start_time
         if since is not None and self.case.now - since < longer_than:

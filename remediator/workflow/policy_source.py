@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remediator import log
-from remediator.catalog.catalog import Catalog
 from remediator.domain import InvalidInput
 from remediator.log import LogEvent
 
 if TYPE_CHECKING:
-    from remediator.policy import Policies
+    from remediator.policy import Loaded, Policies
     from remediator.settings import Settings
 
 
@@ -28,19 +27,25 @@ def read_deployed(settings: Settings) -> tuple[Policies | None, bytes]:
     if settings.policies.startswith(("gs://", "secret:")):
         return None, b""
     try:
-        text = _read(Path(settings.policies))
-        return load(text, settings), text
+        from remediator import policy  # noqa: PLC0415  # as in `load`
+
+        path = Path(settings.policies)
+        text = _read(path)
+        return load(text, settings, policy.compiled_beside(path)), text
     except InvalidInput as err:
         msg = f"REMEDIATOR_POLICIES: {err}"
         raise InvalidInput(msg) from err
 
 
-def load(text: str | bytes, settings: Settings) -> Policies:
-    """The policies of a text, bound by the ceilings; raises InvalidInput with every error."""
+def load(text: bytes, settings: Settings, compiled: Path | None = None) -> Policies:
+    """The policies of a text, bound by the ceilings; raises InvalidInput with every error.
+
+    `compiled` is where a compiled form may lie, of this text or of another.
+    """
     from remediator import policy  # noqa: PLC0415  # cold start
 
     name = settings.policies
-    loaded = policy.load(text, name, catalog=Catalog.built_in())
+    loaded = policy.reread(text, _form(compiled), name) or _read_whole(text, name)
     if loaded.policies is None:
         errors = (m.render(name) for m in loaded.mistakes if m.severity == "error")
         raise InvalidInput("; ".join(errors))
@@ -53,6 +58,21 @@ def load(text: str | bytes, settings: Settings) -> Policies:
         max_usd_per_job=settings.max_usd_per_job,
         channel_hosts=settings.channel_hosts or None,
     )
+
+
+def _read_whole(text: bytes, name: str) -> Loaded:
+    from remediator import policy  # noqa: PLC0415  # as in `load`
+    from remediator.catalog.catalog import Catalog  # noqa: PLC0415  # the first plan reads it
+
+    return policy.load(text, name, catalog=Catalog.built_in())
+
+
+def _form(compiled: Path | None) -> bytes:
+    """Empty where there is none that can be read."""
+    try:
+        return compiled.read_bytes() if compiled is not None else b""
+    except OSError:
+        return b""
 
 
 def _read(path: Path) -> bytes:

@@ -73,7 +73,7 @@ def image(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # no
                 into.parent.mkdir(parents=True, exist_ok=True)
                 copy = shutil.copytree if (sent / source).is_dir() else shutil.copy
                 copy(sent / source, into)
-        elif name == "RUN" and "compileall" in argument:
+        elif name == "RUN" and "compile" in argument:
             # The environment's own half takes a minute, and is Python's business.
             command = within(argument.replace("/opt/venv/lib ", ""))
             subprocess.run(["sh", "-c", command], check=True, cwd=root)
@@ -83,10 +83,11 @@ def image(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # no
 def test_every_instruction_is_one_that_is_tried_here() -> None:
     assert {name for name, _ in instructions()} == KNOWN
     commands = [argument for name, argument in instructions() if name == "RUN"]
-    installs, compiles, adds_a_user = commands
+    installs, compiles, reads_policies, adds_a_user = commands
     words = shlex.split(installs)
     assert words[-3:] == ["--require-hashes", "-r", "/tmp/requirements.lock"]
     assert "compileall" in compiles
+    assert reads_policies.endswith("validate --compile policies.yaml || true")
     assert adds_a_user.startswith("useradd --system --uid 10001")
     copied = [argument for name, argument in instructions() if name == "COPY"]
     assert [one for one in copied if "--from=build" in one] == [
@@ -100,6 +101,7 @@ def test_the_image_holds_what_runs_compiled_and_nothing_else(image: Path, tmp_pa
     assert {path.name for path in app.iterdir()} == {
         "main.py",
         "policies.yaml",
+        "policies.compiled.json",
         "remediator",
         "__pycache__",
     }
@@ -108,7 +110,7 @@ def test_the_image_holds_what_runs_compiled_and_nothing_else(image: Path, tmp_pa
     assert len(compiled) == len(sources)
     held = {str(p.relative_to(app)) for p in app.rglob("*") if p.is_file()}
     own = {name for name in held if not name.endswith(".pyc")}
-    assert own == own_files() | {"main.py", "policies.yaml"}
+    assert own == own_files() | {"main.py", "policies.yaml", "policies.compiled.json"}
     assert_it_diagnoses(app, tmp_path)
 
 

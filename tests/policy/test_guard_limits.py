@@ -397,7 +397,7 @@ def test_a_chain_replaces_a_running_job_three_times(replaced: int, refused: bool
         replace(attempt("other", number=n), verdict="stalled") for n in range(1, replaced + 1)
     )
     draft = JobDraft(document.clone(), "us-central1")
-    limits = Limits.model_validate({"attempts": 9})
+    limits = Limits(attempts=9)
     asked = _asked(document, draft, attempts=attempts, limits=limits, replaces_running=True)
     assert (Guard.ATTEMPTS in _guards(asked)) is refused
 
@@ -410,7 +410,7 @@ def test_only_the_machines_of_tasks_that_run_again_are_held_to_the_list(
     for detail in body["jobDetail"]["taskDetails"]:
         detail["state"] = state
     document = Job.parse(body)
-    limits = Limits.model_validate({"machine_types": ["e2-*"]})
+    limits = Limits(machine_types=("e2-*",))
     asked = _asked(document, JobDraft(document.clone(), "us-central1"), limits=limits)
     assert (Guard.MACHINE_TYPES in _guards(asked)) is refused
 
@@ -450,7 +450,7 @@ def test_whoever_ended_a_job_that_is_replaced_was_no_person(running: bool) -> No
 @pytest.mark.parametrize(("spent", "refused"), [(100.005, False), (100.006, True)])
 def test_half_a_cent_over_is_no_cent(spent: float, refused: bool) -> None:
     document = job(CUSTOM)
-    limits = Limits.model_validate({"usd_per_job": 100})
+    limits = Limits(usd_per_job=100.0)
     asked = _asked(document, JobDraft(document.clone(), "us-central1"), limits=limits)
     asked = replace(asked, history=History(usd_this_job=spent))
     assert (Guard.USD_PER_JOB in _guards(asked)) is refused
@@ -499,7 +499,7 @@ def test_a_running_job_is_cancelled_whatever_it_costs_but_not_against_a_switch(
     labels: dict[str, str], stopped: bool, refused: set[Guard]
 ) -> None:
     document = job(CUSTOM, labels=labels)
-    limits = Limits.model_validate({"usd_per_job": 0.01})
+    limits = Limits(usd_per_job=0.01)
     asked = _asked(document, JobDraft(document.clone(), "us-central1"), limits=limits)
     asked = replace(asked, history=History(stopped=stopped, usd_this_job=9.0))
     assert {one.guard for one in cancel_refusals(asked)} == refused

@@ -42,11 +42,9 @@ def test_a_file_with_every_key_loads_without_a_word() -> None:
     steps = [step.resubmit for step in first.do]
     assert (steps[0].machine_type, steps[0].batch_size, steps[0].replicas) == ("bigger", "halve", 4)
     assert steps[0].wait == timedelta(minutes=10)
-    assert steps[1].accelerator == Accelerator(type="NVIDIA_TESLA_T4", count=1)
+    assert steps[1].accelerator == Accelerator(type="NVIDIA_TESLA_T4", stated_count=1)
     assert [step.asks_for_change for step in steps] == [True, True, False, True, True]
-    assert steps[4].machine_type == MemoryMove(
-        more_memory=MoreMemory.model_validate({"factor": 1.5, "at_most": "256GiB"})
-    )
+    assert steps[4].machine_type == MemoryMove(more_memory=MoreMemory(factor=1.5, at_most=256.0))
     assert (first.mode, first.enabled) == (Mode.APPROVE, True)
     assert first.description == "batches that the CPU holds up"
     second = policies.policies[1]
@@ -54,7 +52,7 @@ def test_a_file_with_every_key_loads_without_a_word() -> None:
     leaves = second.do[0].resubmit
     assert second.do[0].times == 4  # once for each way
     assert (leaves.max_usd, leaves.wait) == (40.0, timedelta(hours=2, minutes=30))
-    assert [sorted(way.model_fields_set) for way in leaves.fallback or ()] == [
+    assert [sorted(way.named()) for way in leaves.fallback or ()] == [
         ["location"],
         ["accelerator", "machine_type"],
         ["max_wait", "strategy"],
@@ -72,7 +70,7 @@ def test_what_is_left_out_takes_the_careful_default() -> None:
     assert (policies.limits.attempts, policies.limits.retries) == (3, 5)
     assert policies.limits.usd_per_day is None
     assert policies.probes.hosts == ()
-    assert policies.policies[0].when.min_confidence == 0.5
+    assert policies.policies[0].when.least_confidence == 0.5
 
 
 def test_the_shipped_file_has_a_policy_and_a_limit_for_everything() -> None:
@@ -82,7 +80,8 @@ def test_the_shipped_file_has_a_policy_and_a_limit_for_everything() -> None:
     named = {cause for policy in policies.policies for cause in policy.when.cause or ()}
     assert named == set(Cause)
     assert policies.policies[-1].when == When()
-    assert set(Limits.model_fields) == policies.limits.model_fields_set
+    assert policies.lines is not None
+    assert {f"limits.{key}" for key in Limits.__struct_fields__} == set(policies.lines.by_keys)
     # Enforcing is one word: nothing else has to change for the file to be without mistakes.
     assert read(text.replace("\nmode: observe\n", "\nmode: enforce\n")).render() == ""
 

@@ -126,6 +126,6 @@ def test_every_key_of_the_models_is_explained() -> None:
 
 def test_policies_are_frozen() -> None:
     policies = read(EVERYTHING).require()
-    with pytest.raises(ValueError, match="frozen"):
+    with pytest.raises(AttributeError, match="immutable"):
         policies.mode = Mode.ENFORCE  # type: ignore[misc]
     assert isinstance(policies, Policies)

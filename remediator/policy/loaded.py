@@ -1,0 +1,53 @@
+"""What became of a policy file: the policies, where nothing is an error, and every mistake with its place.
+
+Made by `language` from a text, and by `compiled` from what it had been read as. Needs neither YAML nor
+pydantic.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from remediator.domain import RemediatorError
+from remediator.policy.model import Policies
+
+
+class Mistake(msgspec.Struct, frozen=True, order=True):
+    """What is wrong, and where: line and column count from 1."""
+
+    line: int
+    column: int
+    severity: Literal["error", "warning"]
+    message: str
+
+    def render(self, filename: str) -> str:
+        """`FILE:LINE:COLUMN: error: MESSAGE`."""
+        return f"{filename}:{self.line}:{self.column}: {self.severity}: {self.message}"
+
+
+class Unloadable(RemediatorError):
+    """A policy file with errors in it; the message names each with its place."""
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What became of a file: the policies where nothing is an error, and every mistake, in order."""
+
+    policies: Policies | None
+    mistakes: tuple[Mistake, ...]
+    filename: str = "policies.yaml"
+
+    @property
+    def errors(self) -> tuple[Mistake, ...]:
+        return tuple(m for m in self.mistakes if m.severity == "error")
+
+    def render(self) -> str:
+        """A line for each mistake, as `validate` prints them; empty where there is none."""
+        return "\n".join(mistake.render(self.filename) for mistake in self.mistakes)
+
+    def require(self) -> Policies:
+        """The policies; raises Unloadable naming every error."""
+        if self.policies is None:
+            raise Unloadable("\n".join(m.render(self.filename) for m in self.errors))
+        return self.policies
