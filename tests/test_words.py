@@ -36,7 +36,7 @@ def test_training_gives_the_same_each_time():
     assert written(trained(data), data) == written(trained(data), data)
 
 
-@pytest.mark.parametrize("name", ["messages", "held_out", "fresh", "recalled"])
+@pytest.mark.parametrize("name", ["messages", "held_out", "fresh", "written", "recalled"])
 def test_no_message_is_called_retriable_by_words_alone(name):
     for row in messages(name):
         found = guess(row["text"])
@@ -46,7 +46,7 @@ def test_no_message_is_called_retriable_by_words_alone(name):
 def test_a_verdict_by_words_alone_says_so_and_is_never_retried():
     found = [
         d
-        for name in ("messages", "held_out", "fresh")
+        for name in ("messages", "held_out", "fresh", "written")
         for row in messages(name)
         if by_words(d := told(row["text"]))
     ]

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 CORPUS = Path(__file__).resolve().parents[2] / "tests" / "corpus"
-_STRANGERS = frozenset({"held_out", "fresh", "twelfth"})  # stand beside this file
+# stand beside this file
+_STRANGERS = frozenset({"held_out", "fresh", "twelfth", "written", "written_held"})
 _COLLECTIONS = {
     "batch_prediction": "batchPredictionJobs",
     "custom": "customJobs",
@@ -19,8 +20,8 @@ _COLLECTIONS = {
 
 
 def messages(name: str) -> list[dict[str, Any]]:
-    """The rows of `messages` (real), of `held_out`, `fresh` and `twelfth` (real, gathered later) or of
-    `recalled` (our own)."""
+    """The rows of `messages` (real), of `held_out`, `fresh` and `twelfth` (real, gathered later), of
+    `written` and `written_held` (real ones, each written anew for another run), or of `recalled` (our own)."""
     folder = Path(__file__).parent if name in _STRANGERS else CORPUS
     path = folder / f"{name}.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -29,6 +29,7 @@ from remediator.domain import NEVER_RETRIED, Cause
 SETS = (
     *("first", "second", "third", "fourth", "fifth"),
     *("sixth", "seventh", "eighth", "ninth", "tenth", "eleventh"),
+    *("thirteenth", "fourteenth", "fifteenth"),
 )
 # Measured on the protocol below: twice as many rounds or a fifth of the step change it by 2 of 100 at most.
 _ROUNDS, _STEP, _DECAY = 12, 0.5, 1e-4
@@ -72,7 +73,8 @@ def of_signatures() -> list[Labelled]:
 
 def training_data() -> list[Labelled]:
     """All labelled texts of the repository, recorded logs apart: those are test data."""
-    known = [of_messages(messages(name)) for name in ("messages", "held_out", "fresh", "recalled")]
+    names = ("messages", "held_out", "fresh", "written", "recalled")
+    known = [of_messages(messages(name)) for name in names]
     return [*(one for rows in known for one in rows), *of_signatures()]
 
 
@@ -182,7 +184,8 @@ class Measured:
 
 def measured() -> list[Measured]:
     """The protocol: of each set all messages, by a model of what was there before; last, all sets together."""
-    held, others = [*messages("held_out"), *messages("fresh")], messages("messages")
+    held = [row for name in ("held_out", "fresh", "written") for row in messages(name)]
+    others = messages("messages")
     recalled = messages("recalled")
     found = []
     for number, name in enumerate(SETS):
