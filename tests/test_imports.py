@@ -117,9 +117,9 @@ def test_no_page_is_drawn_and_so_no_template_engine_loaded_by_what_only_could() 
     """Neither the function's rooms nor a command wait for jinja2 before a mail or a page is drawn."""
     program = (
         "import sys; import remediator.handlers, remediator.app; "
-        "from remediator.alerts import channels, render; from remediator import report; "
+        "from remediator.alerts import channels, render; from remediator.report import page; "
         "print('jinja2' in sys.modules); "
-        "report.render((), title='t', made=__import__('datetime').datetime(2026, 11, 23)); "
+        "page.render((), title='t', made=__import__('datetime').datetime(2026, 11, 23)); "
         "print('jinja2' in sys.modules)"
     )
     done = subprocess.run(

@@ -25,7 +25,8 @@ from remediator.cli.main import main
 from remediator.domain import Cause, Evidence, RankedCause, Source
 from remediator.ledger import Conclusion
 from remediator.redaction import MARK, redact, redact_json
-from remediator.report import render, stories
+from remediator.report.history import stories
+from remediator.report.page import render
 from tests.alert_situations import DIAGNOSIS, FACTS
 from tests.stories import conftest as of_stories
 from tests.stories.conftest import POLICIES

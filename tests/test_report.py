@@ -28,7 +28,9 @@ from remediator.ledger import (
     Stage,
     WatchedJob,
 )
-from remediator.report import Curve, Story, StoryOutcome, as_csv, as_json, render, stories, sums
+from remediator.report.export import as_csv, as_json
+from remediator.report.history import Curve, Story, StoryOutcome, stories, sums
+from remediator.report.page import render
 from tests.hostile import CLOSES_TAGS_AND_QUOTES
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from remediator.report import render
+from remediator.report.page import render
 from tests.chromium import CHROMIUM, Chromium
 from tests.test_report import NOON, TOLD
 

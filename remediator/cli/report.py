@@ -20,7 +20,7 @@ from remediator.domain import InvalidInput, JobName
 if TYPE_CHECKING:
     from remediator.app import App
     from remediator.ledger import Incident
-    from remediator.report import Story
+    from remediator.report.history import Story
 
 MOST_READ = 100_000
 """Incidents and chains of one report; a ledger forgets after 400 days."""
@@ -61,7 +61,8 @@ def _written(
     days: float | None,
 ) -> str:
     from remediator.alerts.wording import shell_command
-    from remediator.report import as_csv, as_json, render
+    from remediator.report.export import as_csv, as_json
+    from remediator.report.page import render
 
     watched = app.ledger.watched.all(MOST_READ)
     # A file's name says what it is to hold, unless a flag does.
@@ -82,8 +83,8 @@ def _written(
 
 
 def _stories(app: App, incidents: tuple[Incident, ...], days: float | None) -> tuple[Story, ...]:
-    from remediator.report import StoryOutcome, stories
     from remediator.report.curves import read_curves
+    from remediator.report.history import StoryOutcome, stories
 
     curves = {
         one.root: read_curves(

@@ -9,12 +9,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.diagnosis.metrics import read_usage
 from remediator.domain import Json
-from remediator.report.history import Curve
+
+if TYPE_CHECKING:
+    from remediator.report.history import Curve
 
 MOST_POINTS = 60
 
@@ -37,6 +40,8 @@ def kept_curves(case: Case) -> tuple[Json, ...]:
 
 def read_curves(kept: Iterable[Json], started: datetime, ended: datetime) -> tuple[Curve, ...]:
     """The curves of one run, their points spread evenly from its start to its end."""
+    from remediator.report.history import Curve  # noqa: PLC0415  # an event keeps curves, and reads none
+
     found = []
     for one in kept:
         shares = [float(share) for share in one.get("shares") or ()]
