@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from email.header import Header
 from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 from pathlib import Path
 from typing import Any
@@ -174,6 +173,8 @@ def render_email(
     bears one Message-ID, and no two alerts the same: some servers drop the second of those unseen.
     `thread` is the Message-ID of the chain's first mail where one was sent before.
     """
+    from email.policy import SMTP  # noqa: PLC0415  # cold start: a parser of mails comes with it
+
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
     # A title fits one line of 200; folded at 78 some clients show a space before it.
     mail = EmailMessage(policy=SMTP.clone(max_line_length=200))

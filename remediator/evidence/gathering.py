@@ -26,7 +26,7 @@ from remediator.domain import (
     TransientError,
     rfc3339,
 )
-from remediator.evidence import collect, probe
+from remediator.evidence import collect
 from remediator.evidence.sources import reading_plan_of, running_plan_of
 from remediator.job import Job
 from remediator.job.likeness import EVERY_ACCOUNT, alike
@@ -168,6 +168,8 @@ class CaseGatherer:
         return tuple(cases), tuple(gaps)
 
     def _probe(self, url: str) -> Probe:
+        from remediator.evidence import probe  # noqa: PLC0415  # cold start: few files name hosts
+
         return probe.measure(url, allow_loopback=self._is_local, origin=self._locations()[0])
 
     def _earlier(self, job: Job) -> tuple[Job, ...]:
