@@ -22,7 +22,8 @@ from remediator.cloud.connection import (
     smaller_until_it_fits,
 )
 from remediator.cloud.grpc_methods import Methods, protobuf
-from remediator.cloud.proto_json import from_json, quoted, to_json
+from remediator.cloud.log_entry import entry_json
+from remediator.cloud.proto_json import from_json, quoted
 from remediator.cloud.shared_reads import SharedReads, Tail
 from remediator.domain import InvalidInput, JobKind, JobName, Json, TransientError, rfc3339
 from remediator.domain.late_pattern import late_pattern
@@ -116,7 +117,7 @@ class Logs:
                     if len(found) == limit or size >= most_bytes:
                         break
                     size += entry.ByteSize()
-                    found.append(to_json(entry))
+                    found.append(entry_json(entry))
                 token = page.next_page_token
                 del page
                 if not token:
