@@ -482,4 +482,15 @@ def test_series_of_accelerators_are_read_where_the_job_may_have_any(
     reading = reading_plan_of(Job.parse(body), policies, project="p", settled=False)
     read = [one for one in TRAINING_METRICS if one not in reading.metrics_unread]
     assert any("accelerator" in one for one in read) is reads_devices
-    assert len(read) == (6 if reads_devices else 4)
+    assert len(read) == (5 if reads_devices else 3)
+
+
+def test_what_a_job_sent_is_read_for_a_file_alone() -> None:
+    """No rule for a failure asks after it; who watches a running job from a file does."""
+    policies = load(
+        "version: 1\nmode: observe\npolicies: [{name: rest, when: {}, do: []}]\n"
+    ).require()
+    sent = "ml.googleapis.com/training/network/sent_bytes_count"
+    judged = reading_plan_of(JOB, policies, project="p", settled=False)
+    whole = reading_plan_of(JOB, policies, project="p", settled=False, whole=True)
+    assert judged.metrics_unread - whole.metrics_unread == {sent}

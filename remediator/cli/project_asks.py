@@ -39,7 +39,7 @@ _READ_AT_ONCE = 24  # past failures; chosen, as many as share a read of the log 
 def capture(app: App, job: str) -> Case:
     """A real job's case, read and not judged."""
     document = app.vertex.get(JobName.parse(job), timeout_seconds=CALL_SECONDS)
-    case = app.evidence.gather(document, now=app.now(), attempts=(), settled=False)
+    case = app.evidence.gather(document, now=app.now(), attempts=(), settled=False, whole=True)
     return replace(case, parent=_parent_of(app, document))
 
 

@@ -90,14 +90,24 @@ class CaseGatherer:
         self._call_seconds = call_seconds
 
     def gather(
-        self, job: Job, *, now: datetime, attempts: tuple[Attempt, ...], settled: bool
+        self,
+        job: Job,
+        *,
+        now: datetime,
+        attempts: tuple[Attempt, ...],
+        settled: bool,
+        whole: bool = False,
     ) -> Case:
-        """The job's case. `settled`: its own error says why it failed, so little else is read."""
+        """The job's case. `settled`: its own error says why it failed, so little else is read.
+
+        `whole`: for a file, also what is measured and says nothing of why a job failed.
+        """
         reading = reading_plan_of(
             job,
             self._policies(),
             project=self._project_id(),
             settled=settled,
+            whole=whole,
             resume_bucket=self._resume_bucket,
             resume_dataset=self._resume_dataset,
         )

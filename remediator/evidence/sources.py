@@ -29,11 +29,13 @@ def reading_plan_of(
     *,
     project: str,
     settled: bool,
+    whole: bool = False,
     resume_bucket: str = "",
     resume_dataset: str = "",
 ) -> ReadingPlan:
     """Everything worth reading about a failed job; with `settled`, only what a plan needs.
 
+    `whole`: with the metrics that say nothing of why it failed.
     `resume_bucket`: the name of the bucket to which the rows that are left of a batch may be written;
     without it they are not looked at. `resume_dataset` is the same for rows in BigQuery.
     """
@@ -68,7 +70,8 @@ def reading_plan_of(
         saved_under=saved,
         quotas=vertex_metrics(job.error_message),
         has_metrics=job.kind is not JobKind.BATCH_PREDICTION,
-        metrics_unread=frozenset() if _may_have_devices(job) else _OF_DEVICES,
+        metrics_unread=(frozenset() if _may_have_devices(job) else _OF_DEVICES)
+        | (frozenset() if whole else _OF_NO_RULE),
         raw_for=None if job.state.is_terminal else RAW_ONLY_UP_TO,
     )
 
@@ -105,6 +108,8 @@ def _may_have_devices(job: Job) -> bool:
 _DEVICE = "ml.googleapis.com/training/accelerator/utilization"
 _DEVICE_MEMORY = "ml.googleapis.com/training/accelerator/memory/utilization"
 _OF_DEVICES = frozenset({_DEVICE, _DEVICE_MEMORY})
+_OF_NO_RULE = frozenset({"ml.googleapis.com/training/network/sent_bytes_count"})
+"""That a job still sends tells of one that runs; no rule for a failure asks after it."""
 
 
 def _may_move(policies: Policies) -> bool:
