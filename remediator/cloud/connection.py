@@ -112,6 +112,9 @@ def open_channel(host: str, endpoint: str | None, *, most_bytes: int = -1) -> An
     options: list[tuple[str, int]] = [
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", most_bytes),
+        # `grpc.experimental.ChannelOptions`: who reads a stream waits for it itself, without a thread
+        # that hands on what came. Half of what a read of the ledger costs (measured).
+        ("SingleThreadedUnaryStream", 1),
     ]
     if endpoint:
         options.append(("grpc.enable_http_proxy", 0))

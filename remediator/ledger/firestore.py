@@ -27,7 +27,7 @@ from remediator import log
 from remediator.deadline import call_with_retries
 from remediator.domain import Json, RemediatorError, TransientError
 from remediator.ledger.encoding import read_body
-from remediator.ledger.firestore_calls import FirestoreCalls, code_of
+from remediator.ledger.firestore_calls import FirestoreCalls, code_of, version_of
 from remediator.ledger.read_cache import ReadCache, Seen
 from remediator.ledger.records import Work
 
@@ -259,7 +259,7 @@ class FirestoreStore:
     ) -> dict[str, tuple[Json, Any]]:
         """The documents that exist, by key: each its body and the version to compare later."""
         found = self._fetched(tuple((collection, key) for key in keys), ends)
-        return {key: (_body(one), one.update_time) for (_, key), one in found.items()}
+        return {key: (_body(one), version_of(one)) for (_, key), one in found.items()}
 
     def _fetched(
         self, every: tuple[tuple[str, str], ...], ends: float, *, prefetch: bool = False
@@ -276,7 +276,7 @@ class FirestoreStore:
         for at in every:
             one = found.get(at)
             text, version = (
-                (one.fields["body"].string_value, one.update_time) if one else (None,) * 2
+                (one.fields["body"].string_value, version_of(one)) if one else (None,) * 2
             )
             self._recent.keep(at, text, version, prefetch=prefetch)
         return found

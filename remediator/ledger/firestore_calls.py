@@ -80,7 +80,7 @@ class FirestoreCalls:
         client, metadata = self._client()
         request = {"database": self._database, "writes": writes}
         done = client.commit(request, retry=None, timeout=seconds, metadata=metadata)
-        return [result.update_time for result in done.write_results]
+        return [version_of(result) for result in done.write_results]
 
     def again_while_it_helps(self, what: str, ends: float, call: Callable[[float], T]) -> T:
         """The call's result; tried again, with jittered backoff, while an error may pass.
@@ -153,6 +153,15 @@ def _on_loopback(endpoint: str) -> None:
     if not is_here:
         msg = f"FIRESTORE_EMULATOR_HOST must be host:port on loopback, and {endpoint!r} is not"
         raise TransientError(msg)  # no event is acknowledged that cannot be remembered
+
+
+def version_of(written: Any) -> Any:
+    """The time at which a document was written, apart from the answer that told it.
+
+    A bare message would keep the whole answer in memory for as long as its time is remembered.
+    """
+    told = written.update_time
+    return type(told)(seconds=told.seconds, nanos=told.nanos) if hasattr(told, "nanos") else told
 
 
 # --- errors --------------------------------------------------------------------------------------
