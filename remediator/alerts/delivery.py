@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from types import MappingProxyType
 from typing import Protocol
 
 from remediator import log
@@ -81,12 +83,30 @@ class Delivery:
         self._now = now
         self._lease = lease
 
-    def deliver(self, outbox_messages: Sequence[OutboxMessage]) -> int:
-        """Send these at once, as far as each channel's calm allows; how many were delivered."""
-        return self._side_by_side(
-            {outbox_message.channel: [outbox_message] for outbox_message in outbox_messages},
-            self._send_while_calm,
-        )
+    def leased_ahead(self, outbox_message: OutboxMessage) -> OutboxMessage:
+        """The message as it is stored: an outcome, which is sent in any case, with its lease."""
+        if outbox_message.channel != OUTCOMES:
+            return outbox_message
+        return replace(outbox_message, due=outbox_message.created + self._lease, tries=1)
+
+    def deliver(
+        self,
+        outbox_messages: Sequence[OutboxMessage],
+        *,
+        held: Mapping[str, OutboxMessage] = MappingProxyType({}),
+    ) -> int:
+        """Send these at once, as far as each channel's calm allows; how many were delivered.
+
+        `held`: those of them, by id, that this execution stored with its lease.
+        """
+        work = {one.channel: [one] for one in outbox_messages}
+        begun = self._begun(work)
+        for outbox_message in held.values():
+            if outbox_message.channel not in begun:  # the next round sends it
+                self._ledger.postpone_message(
+                    outbox_message, due=outbox_message.created, why="there was no time for it"
+                )
+        return self._side_by_side(begun, partial(self._send_while_calm, held=held))
 
     def deliver_due(self) -> tuple[int, int]:
         """Send everything in the outbox, grouped where it is too much; (delivered, still undelivered and due)."""
@@ -95,20 +115,21 @@ class Delivery:
             due[outbox_message.channel].append(outbox_message)
         if not due:
             return 0, 0
-        delivered = self._side_by_side(dict(due), self._send_grouped)
+        delivered = self._side_by_side(self._begun(due), self._send_grouped)
         return delivered, len(self._ledger.messages_due(self._now(), _DUE_AT_ONCE))
+
+    def _begun(self, work: Mapping[str, list[OutboxMessage]]) -> dict[str, list[OutboxMessage]]:
+        """The channels to which anything is sent now: there is time for it, and none of them hangs."""
+        if remaining(DELIVERY_SECONDS) < _LEAST_SECONDS:
+            return {}
+        return {channel: messages for channel, messages in work.items() if not self._hangs(channel)}
 
     def _side_by_side(
         self, work: dict[str, list[OutboxMessage]], send: Callable[[str, list[OutboxMessage]], int]
     ) -> int:
-        seconds = remaining(DELIVERY_SECONDS)
-        work = {
-            channel: outbox_messages
-            for channel, outbox_messages in work.items()
-            if not self._hangs(channel)
-        }
-        if not work or seconds < _LEAST_SECONDS:
+        if not work:
             return 0
+        seconds = remaining(DELIVERY_SECONDS)
 
         def apart(channel: str, outbox_messages: list[OutboxMessage]) -> int:
             try:
@@ -148,10 +169,17 @@ class Delivery:
             )
         return bool(running)
 
-    def _send_while_calm(self, channel: str, outbox_messages: list[OutboxMessage]) -> int:
+    def _send_while_calm(
+        self,
+        channel: str,
+        outbox_messages: list[OutboxMessage],
+        *,
+        held: Mapping[str, OutboxMessage],
+    ) -> int:
         singly, grouped = self._take_turns(channel, outbox_messages)
         return sum(
-            self._is_calm(channel) and self._deliver_one(outbox_message)
+            self._is_calm(channel)
+            and self._deliver_one(outbox_message, taken=held.get(outbox_message.id))
             for outbox_message in singly + grouped
         )
 
@@ -224,12 +252,13 @@ class Delivery:
         until = parse_time(asked.get("until"))
         return until if until is not None and self._now() < until else None
 
-    def _deliver_one(self, outbox_message: OutboxMessage) -> bool:
-        """Send one; a failure postpones it and stops nothing else."""
+    def _deliver_one(
+        self, outbox_message: OutboxMessage, *, taken: OutboxMessage | None = None
+    ) -> bool:
+        """Send one; a failure postpones it and stops nothing else. `taken`: it is leased already."""
         now = self._now()
-        taken: OutboxMessage | None = None
         try:
-            taken = self._ledger.lease_message(
+            taken = taken or self._ledger.lease_message(
                 outbox_message, now=now, lease_until=now + self._lease
             )
             if taken is None:

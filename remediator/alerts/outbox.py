@@ -25,12 +25,14 @@ from remediator.alerts import (
 from remediator.alerts.delivery import DELIVERY_SECONDS, OUTCOMES, Delivery, WriteOutcome
 from remediator.domain import Action, Part, rfc3339
 from remediator.job import Job, summary
-from remediator.ledger import Chain, Ledger, OutboxMessage
+from remediator.ledger import Chain, Ledger, OutboxMessage, Recorded
 from remediator.log import LogEvent
 from remediator.redaction import redact_json
 
 Store = Callable[[tuple[OutboxMessage, ...]], bool]
 """Stores messages with what they tell of; False where another execution was faster."""
+Record = Callable[[tuple[OutboxMessage, ...]], Recorded | None]
+"""The same for a new attempt: which of them it enqueued, None where another execution was faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +89,22 @@ class Outbox:
         *,
         change: ChainChange | None = None,
         store: Store | None = None,
+        record: Record | None = None,
     ) -> bool:
         """Tell it: stored first, with what it tells of (`store`), then delivered while a channel is calm.
 
-        False where nothing was stored; then nothing is sent.
+        What is stored by `record` is leased with it where it is sent in any case: the outcome. False
+        where nothing was stored; then nothing is sent.
         """
         messages = self.messages(facts, channels, now, change=change)
+        if record is not None:
+            leased = tuple(map(self._delivery.leased_ahead, messages))
+            recorded = record(leased)
+            if recorded is None:
+                return False
+            ours = (one for one in leased if one.tries and one.id in recorded.enqueued)
+            self._delivery.deliver(messages, held={one.id: one for one in ours})
+            return True
         if not (store or self._enqueued)(messages):
             return False
         self._delivery.deliver(messages)

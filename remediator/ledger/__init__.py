@@ -19,6 +19,7 @@ from remediator.ledger.records import (
     Incident,
     Limit,
     OutboxMessage,
+    Recorded,
     Stage,
     Store,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "Limit",
     "OutboxMessage",
     "PastOutcome",
+    "Recorded",
     "Stage",
     "Store",
     "UnreadableDocument",

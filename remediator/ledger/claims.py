@@ -36,6 +36,7 @@ from remediator.ledger.records import (
     Incident,
     Limit,
     OutboxMessage,
+    Recorded,
     Reservation,
     Stage,
     Store,
@@ -251,10 +252,10 @@ class Claims:
         incident: Incident,
         following: Incident,
         outbox_messages: Sequence[OutboxMessage] = (),
-    ) -> bool:
+    ) -> Recorded | None:
         """Write down that the claim's job exists: attempt, outcome and every message about it, at once.
 
-        False, and nothing is written, if the claim no longer stands (another execution recorded it).
+        None, and nothing is written, if the claim no longer stands (another execution recorded it).
         Where the job was met before (its failure came faster than this), what is known of it stands
         and becomes the chain's; only what had been concluded of it is asked again.
         """
@@ -265,11 +266,11 @@ class Claims:
             )
         )
 
-        def work(tx: Transaction) -> bool:
+        def work(tx: Transaction) -> Recorded | None:
             chain = chain_in(tx, root, "")
             claim = chain.claim
             if claim is None or claim.token != token:
-                return False
+                return None
             stored = tx.get("incidents", doc_id(incident.key))
             known = tx.get("incidents", doc_id(following.key))
             fresh_messages = unknown_messages(tx, outbox_messages)
@@ -285,7 +286,7 @@ class Claims:
             put_incident(tx, replace(incident, version=version + 1))
             put_incident(tx, _joined(following, from_json(Incident, known) if known else None))
             put_messages(tx, fresh_messages)
-            return True
+            return Recorded(frozenset(one.id for one in fresh_messages))
 
         return self._store.run(work)
 

@@ -260,6 +260,13 @@ class OutboxMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """An attempt was written down. `enqueued`: the ids of its messages that were not known before."""
+
+    enqueued: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """One budget that a claim must fit into, asked inside the claim's own transaction.
 

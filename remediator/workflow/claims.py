@@ -25,6 +25,7 @@ from remediator.ledger import (
     Conclusion,
     Ledger,
     OutboxMessage,
+    Recorded,
     Stage,
 )
 from remediator.log import LogEvent
@@ -140,8 +141,8 @@ def record_attempt(
     )
     write_manifest(chain, made, records.rows)
 
-    def store(messages: tuple[OutboxMessage, ...]) -> bool:
-        is_first = records.ledger.record(
+    def store(messages: tuple[OutboxMessage, ...]) -> Recorded | None:
+        recorded = records.ledger.record(
             context.chain.key,
             claim.token,
             attempt,
@@ -149,7 +150,7 @@ def record_attempt(
             following=following,
             outbox_messages=messages,
         )
-        if is_first:
+        if recorded is not None:
             log.say(
                 "NOTICE",
                 LogEvent.JOB_RESUBMITTED,
@@ -159,7 +160,7 @@ def record_attempt(
                 attempt=claim.number,
                 policy=claim.policy,
             )
-        return is_first
+        return recorded
 
-    records.outbox.publish(facts, context.plan.alerts, now, change=change, store=store)
+    records.outbox.publish(facts, context.plan.alerts, now, change=change, record=store)
     return f"resubmitted as {made.name}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from remediator.alerts.delivery import OUTCOMES
+from remediator.deadline import deadline
 from remediator.domain import (
     Action,
     Attempt,
@@ -19,7 +21,15 @@ from remediator.domain import (
     TransientError,
 )
 from remediator.job import Job
-from remediator.ledger import Approval, ApprovalChoice, Claim, Conclusion, Stage
+from remediator.ledger import (
+    Approval,
+    ApprovalChoice,
+    Claim,
+    Conclusion,
+    OutboxMessage,
+    Stage,
+)
+from remediator.ledger.encoding import from_json
 from remediator.ledger.records import Reservation
 from remediator.workflow.resubmit import resubmit
 from tests.jobs import CUSTOM, EVERY_KIND
@@ -389,3 +399,58 @@ def test_how_long_an_attempt_may_run_is_kept_with_the_claim(bench: Bench, job: J
     assert held.claim is not None
     assert held.claim.max_run_seconds == 7.0
     assert chain_of(bench, job).attempts[0].max_run_seconds == 7.0
+
+
+# --- the outcome is stored with the lease of whoever sends it ---------------------------------------
+
+
+def stored_outcome(bench: Bench) -> OutboxMessage:
+    (body,) = (one for one in bench.documents("debts").values() if one["channel"] == OUTCOMES)
+    return from_json(OutboxMessage, body)
+
+
+def test_the_outcome_is_leased_when_it_is_stored_and_sent_once(bench: Bench, job: Job) -> None:
+    """What a round sees while it is being written is not due: it sends no second one."""
+    due: list[datetime | None] = []
+    write = bench.write_outcome
+
+    def look_and_write(outcome: Any, **how: Any) -> None:
+        due.append(stored_outcome(bench).due)
+        bench.services.records.outbox.deliver_due()
+        write(outcome, **how)
+
+    bench.write_outcome = look_and_write
+    resubmit(bench.context(job), bench.services)
+    assert due == [NOW + timedelta(minutes=10)]
+    assert len(bench.outcomes) == 1
+    assert stored_outcome(bench).delivered == NOW
+    assert stored_outcome(bench).due is None
+
+
+def test_an_outcome_that_fails_is_tried_again_after_a_pause(bench: Bench, job: Job) -> None:
+    write, failures = bench.write_outcome, [TransientError("503")]
+
+    def fail_and_write(outcome: Any, **how: Any) -> None:
+        if failures:
+            raise failures.pop()
+        write(outcome, **how)
+
+    bench.write_outcome = fail_and_write
+    resubmit(bench.context(job), bench.services)
+    assert not bench.outcomes
+    again = stored_outcome(bench).due
+    assert again is not None
+    assert NOW <= again < NOW + timedelta(minutes=10)
+    bench.time = again
+    bench.services.records.outbox.deliver_due()
+    assert len(bench.outcomes) == 1
+
+
+def test_an_outcome_without_time_left_is_due_for_the_next_round(bench: Bench, job: Job) -> None:
+    context = bench.context(job)
+    with deadline(1.0):
+        resubmit(context, bench.services)
+    assert not bench.outcomes
+    assert stored_outcome(bench).due == NOW
+    bench.services.records.outbox.deliver_due()
+    assert len(bench.outcomes) == 1

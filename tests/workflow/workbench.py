@@ -241,6 +241,7 @@ class Bench:
         self.vertex = Vertex(self)
         self.channel = Channel(self)
         self.outcomes: list[dict[str, Any]] = []
+        self.write_outcome: Callable[..., None] = self._write_outcome
         self.gathered: list[dict[str, Any]] = []
         self.case_of: dict[str, Case] = {}
         self.use(policies)
@@ -248,7 +249,7 @@ class Bench:
         outbox = Outbox(
             self.ledger,
             open_channel=lambda _: self.channel,
-            write_outcome=self._write_outcome,
+            write_outcome=lambda outcome, **how: self.write_outcome(outcome, **how),  # noqa: PLW0108  # tests replace it
             now=lambda: self.time,
             lease=timedelta(minutes=10),
         )
