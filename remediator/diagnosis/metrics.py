@@ -289,7 +289,10 @@ def _metric_load(
 def _fractions(values: list[float], *, scale: float | None) -> list[float]:
     """Values over `scale`, or over 100 where they can only be percentages; nonsense left out."""
     sane = [value for value in values if 0 <= value <= _MOST] or [0.0]
-    divisor = scale or (100.0 if max(sane) > _SURELY_PERCENT else 1.0)
+    most = max(sane)
+    divisor = scale or (100.0 if most > _SURELY_PERCENT else 1.0)
+    if divisor == 1.0 and most <= _MOST_SHARE:  # as most are
+        return sane
     return [min(value / divisor, _MOST_SHARE) for value in sane]
 
 

@@ -311,7 +311,7 @@ def parse_time(text: object) -> datetime | None:
         return None
     trimmed = text.strip().replace("Z", "+00:00")
     if "." in trimmed:
-        trimmed = _NANOSECONDS.sub(r"\1", trimmed)
+        trimmed = _NANOSECONDS.sub(_first_six_digits, trimmed)
     try:
         moment = datetime.fromisoformat(trimmed)
     except ValueError:
@@ -327,6 +327,10 @@ def is_usable(moment: datetime) -> bool:
 
 
 _NANOSECONDS = late_pattern(r"(\.\d{6})\d+")
+
+
+def _first_six_digits(found: re.Match[str]) -> str:
+    return found[1]  # a template is parsed anew each time
 
 
 _FIRST_YEAR, _LAST_YEAR = 1900, 9000

@@ -74,11 +74,10 @@ class SqliteStore:
             try:
                 transaction = _SqliteTransaction(connection)
                 result = work(transaction)
-                for (collection, key), row in transaction.writes.items():
-                    connection.execute(
-                        "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)",
-                        (collection, key, *row),
-                    )
+                connection.executemany(
+                    "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)",
+                    ((*at, *row) for at, row in transaction.writes.items()),
+                )
                 connection.commit()
             except BaseException:
                 connection.rollback()
