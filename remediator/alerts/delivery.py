@@ -234,11 +234,13 @@ class Delivery:
     def _is_calm(self, channel: str, *, spare: int = 0) -> bool:
         if channel == OUTCOMES:
             return True
+        sent = f"sent:{channel}"
         try:
+            self._ledger.prefetch(notes=(_pause_of(channel),), counters=(sent,))
             if self._pause_until(channel) is not None:
                 return False
             return self._ledger.take_token(
-                f"sent:{channel}",
+                sent,
                 most=_SENT_AT_ONCE - spare,
                 window_seconds=_WINDOW_SECONDS,
                 now=self._now(),
