@@ -160,8 +160,8 @@ def version_of(written: Any) -> Any:
 
     A bare message would keep the whole answer in memory for as long as its time is remembered.
     """
-    told = written.update_time
-    return type(told)(seconds=told.seconds, nanos=told.nanos) if hasattr(told, "nanos") else told
+    at = written.update_time
+    return type(at)(seconds=at.seconds, nanos=at.nanos) if hasattr(at, "nanos") else at
 
 
 # --- errors --------------------------------------------------------------------------------------
