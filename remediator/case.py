@@ -56,13 +56,24 @@ class LogLine:
     payload: Json
     entry: Json
 
+    @property
+    def is_structured(self) -> bool:
+        """A logger's own object, by whose level its severity is told: as JSON, or as a text that holds one."""
+        if self.payload:
+            return True
+        held = self.entry.get("textPayload")
+        return isinstance(held, str) and held[:1] == "{" and self.text is not held
+
     @classmethod
     def parse(cls, entry: Json) -> LogLine:
         """From a LogEntry in REST shape; any missing or odd field becomes empty, never an error."""
         payload = entry.get("jsonPayload")
         payload = payload if isinstance(payload, Mapping) else {}
         text = entry.get("textPayload")
-        if not isinstance(text, str):
+        severity = str(entry.get("severity") or "DEFAULT")
+        if isinstance(text, str):
+            text, severity = _unpacked(text, severity)
+        else:
             message = payload.get("message")
             text = message if isinstance(message, str) else ""
             if text:
@@ -75,7 +86,7 @@ class LogLine:
             labels.update(found if isinstance(found, Mapping) else {})
         return cls(
             time=parse_time(entry.get("timestamp")) or parse_time(entry.get("receiveTimestamp")),
-            severity=str(entry.get("severity") or "DEFAULT"),
+            severity=severity,
             text=text,
             insert_id=str(entry.get("insertId") or ""),
             task=str(labels.get("task_name") or ""),
@@ -90,6 +101,49 @@ logrus `error`, slog and pino `err`, structlog `exception`, python-json-logger `
 reporting and Logback `stack_trace`, ECS `error.message` (their documentation)."""
 _ERROR_PARTS = ("stack", "stack_trace", "message")  # of an error that is an object: pino, ECS
 _NO_ERROR = frozenset({"none", "null", "nil", "<nil>", "false", "true", "undefined"})
+
+
+_MESSAGE_FIELDS = ("message", "msg", "event")
+"""Where structured loggers put what they say: most `message`, zap, slog, pino and logrus `msg`, structlog `event`
+(their documentation)."""
+_LEVEL_FIELDS = ("level", "severity", "levelname", "lvl", "log.level")
+_SEVERITIES = {
+    "trace": "DEBUG",
+    "debug": "DEBUG",
+    "info": "INFO",
+    "notice": "NOTICE",
+    "warn": "WARNING",
+    "warning": "WARNING",
+    "error": "ERROR",
+    "err": "ERROR",
+    "critical": "CRITICAL",
+    "fatal": "CRITICAL",
+    "panic": "CRITICAL",
+}
+"""Levels of loggers as severities. Documented: google.logging.type.LogSeverity."""
+_LONGEST_OBJECT = 20_000  # characters of a JSON object in a text that is unpacked; chosen
+_TELEMETRY = "remediatorTelemetry"
+
+
+def _unpacked(text: str, severity: str) -> tuple[str, str]:
+    """What a logger's JSON object says that came as plain text, and its own level; else what was given."""
+    if text[:1] != "{" or len(text) > _LONGEST_OBJECT or _TELEMETRY in text:
+        return text, severity
+    try:
+        held = json.loads(text)
+    except (ValueError, RecursionError):
+        return text, severity
+    if not isinstance(held, dict):
+        return text, severity
+    # Rust's tracing keeps the message among the fields of the event.
+    fields = held.get("fields")
+    said = {**held, **fields} if isinstance(fields, dict) else held
+    message = next((said[name] for name in _MESSAGE_FIELDS if said.get(name)), None)
+    if not isinstance(message, str):
+        return text, severity
+    level = next((held[name] for name in _LEVEL_FIELDS if held.get(name)), None)
+    own = _SEVERITIES.get(level.lower()) if isinstance(level, str) else None
+    return message + _error_beside(message, said), own or severity
 
 
 def _error_beside(message: str, payload: Json) -> str:

@@ -29,11 +29,11 @@ def test_the_lab_stays_where_it_is(
 @pytest.mark.parametrize(
     ("name", "judged", "right", "given_right", "money", "stopped", "futile_unseen"),
     [
-        ("blind", 191, 182, 0.97, 0, 2, 0),
-        ("second_blind", 115, 112, 0.99, 0, 0, 1),
-        ("third_blind", 212, 168, 0.84, 0, 7, 0),
+        ("blind", 191, 183, 0.975, 0, 2, 0),
+        ("second_blind", 115, 114, 0.99, 0, 0, 1),
+        ("third_blind", 212, 204, 0.97, 0, 2, 0),
         ("complaints", 256, 230, 0.9, 0, 0, 0),
-        ("statements", 230, 218, 0.96, 0, 0, 0),
+        ("statements", 230, 221, 0.965, 0, 0, 0),
     ],
 )
 def test_other_software_stays_where_it_is(

@@ -47,7 +47,7 @@ class Scenario:
     @property
     def body(self) -> dict[str, Any]:
         """The case around it, as a case file holds it."""
-        return _serving(self.line) if self.serves else _training(self.line)
+        return _serving(self.line) if self.serves else custom_job(self.line)
 
 
 def half(software: str) -> str:
@@ -139,7 +139,7 @@ def _at(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _training(line: Mapping[str, Any]) -> dict[str, Any]:
+def custom_job(line: Mapping[str, Any]) -> dict[str, Any]:
     """A custom job around what one program printed; its service line as Vertex words it."""
     number, end = "4000000000000000001", START + timedelta(seconds=line["seconds"] + 8)
     job: dict[str, Any] = {

@@ -30,6 +30,20 @@ _SOCKET_ERROR = Linear(
     r": ?(?:connection (?:refused|reset by peer|timed out)|device or resource busy|network is unreachable|no route to host|host is down|broken pipe|operation timed out|name or service not known|temporary failure in name resolution)\W{0,3}$",
     needs="connection device network route host broken operation name temporary",
 )
+# errno(3): ECONNREFUSED, and what Windows calls it.
+_REFUSED = Linear(
+    r"\bconnection (?:was )?refused\b|\beconnrefused\b|\bconnectionrefused|\bactively refused\b|\berrno[ :=]{1,2}111\b",
+    needs="refused errno",
+)
+_NO_SOCKET = Linear(
+    r"\bunix /\S+: connect: no such file|\bconnect ENOENT /|\bthrough socket '?/|\bsocket \"?/\S+ failed: no such file|\bdaemon at unix://",
+    needs="unix enoent socket",
+)
+# A probe of the server itself, and the peers of one job that look for one another.
+_PROBED = Linear(
+    r"\bprobe\b|\bclient socket has\b|\brendezvous\b|\btcpstore\b|\bworkerpool\d|\bcmle-training-",
+    needs="probe socket rendezvous tcpstore workerpool cmle",
+)
 _OF_ITS_OWN = late_pattern(r"\bprobe\b|://(?:localhost|127\.|0\.0\.0\.0|\[::1\])", re.IGNORECASE)
 _SPEAKS = Linear(AUTHORS, needs=AUTHORS_NEED)
 
@@ -49,16 +63,29 @@ def service_behind(raised: Sequence[Raised]) -> tuple[Raised, Signature] | None:
     return None
 
 
-def spoken_in(text: str) -> Signature | None:
-    """What a plain line says of another service, where a client or a tool of the field wrote it."""
+def spoken_in(text: str, *, serves: bool = False) -> Signature | None:
+    """What a plain line says of another service, where a client or a tool of the field wrote it.
+
+    `serves`: the log is a model server's, whose own workers refuse connections too once they are gone.
+    """
     head = text[:_HEAD_OF_LINE]
     if "Error" in head or "Exception" in head or "imeout" in head:
         speaks = _CLIENT_IN_LINE.is_in(head)
     else:
         speaks = _SPEAKS.is_in(head)
-    if not speaks and not _is_socket_error_of_a_url(head):
+    if not speaks and not _is_socket_error_of_a_url(head) and (serves or not _is_of_a_socket(text)):
         return None
     return client_signature_in(text[:_TEXT])
+
+
+def _is_of_a_socket(text: str) -> bool:
+    """Whoever wrote it: nobody took a connection, or a local socket is not there. Only sockets say so."""
+    return _NO_SOCKET.is_in(text[:_HEAD_OF_LINE]) or is_refusal(text)
+
+
+def is_refusal(text: str) -> bool:
+    """Nobody took a connection, by the C library's word for it."""
+    return _REFUSED.is_in(text[:_TEXT]) and not _PROBED.is_in(text[:_TEXT])
 
 
 def _is_socket_error_of_a_url(head: str) -> bool:

@@ -150,7 +150,7 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
         _SETTING,
         _SURE,
         Linear(
-            r"\bnot (?:been )?installed\b|\bcommand not found\b|\b(?:in|on) (?:the |your |\$)?PATH\b"
+            r"\bnot (?:been )?installed\b|\bcommand not found\b|\b(?:can't|cannot|could not|unable to) find (?:the )?(?:command|executable|program|binary)\b|\b(?:in|on) (?:the |your |\$)?PATH\b"
             r"|\bno executable\b|\bexecutable\b[^.]*\bnot found\b|\bcould not locate\b[^.]*\bexecutable\b"
             r"|\bmissing (?:dependency|dependencies|packages?|librar(?:y|ies)|executables?|programs?|modules?|plug-?ins?|drivers?)\b"
             r"|\b(?:dependency|package|library|plug-?in|driver|module|tool)\b[^.]*\b(?:not (?:be )?(?:found|loaded|available|installed)|missing|required)"
@@ -195,6 +195,22 @@ def names_data(text: str) -> bool:
     return _DATA.is_in(text)
 
 
+def names_a_record(text: str) -> bool:
+    """Whether it names a place in data by its number, and no file of settings."""
+    head = text[:_READ]
+    return _RECORD.is_in(head) and not _OF_SETTINGS.is_in(head)
+
+
+_RECORD = Linear(
+    r"\b(?:line|row|record|sample|entry|field|column)s? ?#?:? ?\d+\b",
+    needs="line row record sample entry field column",
+)
+_OF_SETTINGS = Linear(
+    rf"{_SETTINGS_FILE}|\b(?:config(?:uration)?|settings?|options?|directives?)\b",
+    needs=". config setting option directive",
+)
+
+
 def cause_of_line(text: str, otherwise: Cause) -> Cause:
     """What a program's last words are about; `otherwise` where they do not say."""
     points = _points(text[:_READ])
@@ -209,6 +225,7 @@ _READER_CLASS = Linear(
     r"(?:[a-z.]|^)(?:Pars(?:e|er|ing)|Decod(?:e|er|ing)|Decompress\w*|Format|Corrupt\w*|Truncat\w*|Malformed|Bad\w*File|Tokeniz\w*|Unpack\w*|Unpickling|Deserializ\w*|Reader|Lex(?:er|ing)|Scanner|Expat|Incomplete|Checksum|Validation|Schema"
     r"|Unexpected(?:Input|Char\w*|Token|E[Oo]F|End)|Invalid\w*(?:File|Data|Header|Record|Image|Dicom|Archive|Signature|Footer|Magic))\w*$"
     r"|(?:^|\.)(?:[A-KM-Z]+|\w*[a-z]|(?:HT|X|YA|TO|S?G)ML)SyntaxError$|Decode(?:EOF|Error)"
+    r"|(?:^|\.)(?:(?:File|Directory|Path)NotFound|NoSuchFile|DirectoryNotFound)\w*$"
     r"|(?:^|\.)\w*(?:BadZip|Bad7z|NotA\w+File|NotAn\w+)\w*$",
     ignore_case=False,
 )
@@ -223,7 +240,7 @@ _READERS = Linear(
 )
 # ... and what is raised of a setting.
 _SETTING_CLASS = Linear(
-    r"(?:Config|Setting|Option|Usage|BadParameter|MissingParameter|Environ|EnvVar|UndefinedValue|MissingSection|NoSection|MissingMandatory|PackageNotFound|DistributionNotFound|PluginNotFound|Credential|Executable|ZoneInfo|TimeZone|CRS)\w*$",
+    r"(?:Config|Setting|Option|Usage|BadParameter|MissingParameter|Environ|EnvVar|UndefinedValue|MissingSection|NoSection|MissingMandatory|PackageNotFound|DistributionNotFound|PluginNotFound|NoSuch(?:Driver|Plugin|Executable|Command|Option|Backend)|Credential|Executable|ZoneInfo|TimeZone|CRS)\w*$",
     ignore_case=False,
 )
 # Bugs, whatever their message says, and what has rows of its own.
@@ -254,6 +271,18 @@ _BUG_CLASSES = frozenset(
         "CancelledError",
         "TimeoutException",
     ]
+)
+_IMPORTS = frozenset(["ImportError", "ModuleNotFoundError"])
+# What the image lacks, in the words of whoever needs it: a program, a plug-in, an optional package.
+_NOT_INSTALLED = Linear(
+    r"\b(?:is|are|was|were) ?n[o']t (?:yet |been |currently )?installed\b|\bnot installed\b"
+    r"|\b(?:pip3?|conda|mamba|poetry|uv|apt(?:-get)?|yum|apk|brew|npm|gem|cargo) (?:install|add)\b|\binstall\.packages\("
+    r"|\b(?:please |must |to |should )(?:be )?install(?:ed)?\b|\boptional dependenc(?:y|ies)\b"
+    r"|\b(?:cannot|can ?not|can't|could not|unable to|failed to) (?:execute|exec|run|launch|spawn) (?:program |command |executable |the )?['\"`]?[\w./+-]{2,80}['\"`]?\W*$"
+    r"|\b(?:can't|cannot|could not|unable to) find (?:the )?(?:command|executable|program|binary)\b"
+    r"|\bexec(?:utable)?(?: file)?: \S+:? (?:executable file )?not found|\bexecutable file not found\b"
+    r"|\bspawn \S+ ENOENT\b|\bno such (?:command|executable|program)\b",
+    needs="install depend execut exec run launch spawn find such",
 )
 _BUG_PARTS = ("EncodeError", "OutOfMemory", "ConnectionError", "ConnectionRe", "ConnectionAb")
 _BUILTIN = frozenset(
@@ -300,6 +329,22 @@ def reads_settings(below: str) -> bool:
     return bool(below) and _SETS.is_in(below)
 
 
+def lacks_a_part(text: str) -> bool:
+    """Whether it says that a program, a plug-in or an optional package is not installed."""
+    return _NOT_INSTALLED.is_in(text[:_READ])
+
+
+def parses_a_setting(text: str) -> bool:
+    """Whether what could not be parsed is a setting: an address, an option, a schedule."""
+    return _OF_A_SETTING.is_in(text[:_READ])
+
+
+_OF_A_SETTING = Linear(
+    r"\b(?:pars(?:e|ing)|invalid|malformed|bad) (?:\w+ ){0,2}(?:ur[il]|connection string|dsn|option|flag|argument|command[- ]line|config(?:uration)?|settings?|environment variable|cron(?: expression)?|schedule|log level|time ?zone)\b",
+    needs="pars invalid malformed bad",
+)
+
+
 def cause_of_exception(text: str, below: str) -> Cause | None:
     """What an exception (`name: message`) is about, where that is a file or a setting; None: the code that raised it.
 
@@ -310,6 +355,9 @@ def cause_of_exception(text: str, below: str) -> Cause | None:
     name = name.rpartition(" ")[2].replace("::", ".")
     plain = name.rpartition(".")[2]
     reads = bool(below and _READS.is_in(below) and not _READS_NO_FILE.is_in(below))
+    no_bug = plain in _IMPORTS or plain not in _BUG_CLASSES
+    if no_bug and lacks_a_part(head) and not _OTHERS.is_in(head):
+        return _SETTING
     if (plain in _BUG_CLASSES and not (plain == "SyntaxError" and reads)) or any(
         part in plain for part in _BUG_PARTS
     ):
@@ -317,10 +365,9 @@ def cause_of_exception(text: str, below: str) -> Cause | None:
     if not name.replace(".", "").isidentifier() or _OTHERS.is_in(head):
         return None
     builtin = name in _BUILTIN
-    if name == "TypeError" and (not reads or _WRONG_ARGUMENT.search(message)):
-        return None
     sets = reads_settings(below)
-    if name == "KeyError" and not (reads or sets):
+    of_an_argument = name == "TypeError" and (not reads or _WRONG_ARGUMENT.search(message))
+    if of_an_argument or (name == "KeyError" and not (reads or sets)):
         return None
     reader = not builtin and _READER_CLASS.is_in(name)
     setting = not builtin and _SETTING_CLASS.is_in(name) and not _DATA.is_in(message)
@@ -338,7 +385,8 @@ def cause_of_exception(text: str, below: str) -> Cause | None:
     points[_SETTING] += _SURE * setting + _SURE * sets
     if (setting or sets) and reader:
         points[_SETTING] += points[_INPUT]
-    least = _LEAST_OF_EXCEPTION if named else _LEAST_OF_LIBRARY if below else _LEAST_OF_OWN
+    of_library = bool(below) or name.startswith("std.")
+    least = _LEAST_OF_EXCEPTION if named else _LEAST_OF_LIBRARY if of_library else _LEAST_OF_OWN
     if points[_SETTING] >= max(least, points[_INPUT]) and points[_SETTING] > points[_LOGIC]:
         return _SETTING
     if points[_INPUT] >= least and points[_INPUT] > points[_LOGIC]:

@@ -15,7 +15,9 @@ _READ = 700  # characters of a statement; chosen
 
 _RIGHTS = Linear(
     r"\b(?:permission|access|authori[sz]ation|privilege) (?:is |was )?denied"
-    r"|\bnot (?:authori[sz]ed|authenticated|permitted|logged in|allowed to (?:access|connect|read|write))"
+    r"|\bnot (?:authori[sz]ed|authenticated|logged in|(?:permitted|allowed) to (?:access|connect|read|write|perform|use|open|do)\b)"
+    r"|\boperation not permitted"
+    r"|\baccess to [^.:]{1,80}(?:\.\w+[^.:]{0,20})?(?:is |was )denied|\b(?:pull|push|read|write|admin) access\b|\blacks? access\b"
     r"|unauthori[sz]ed|\bforbidden\b"
     r"|\bauth\w{0,16} (?:is |was )?(?:failed|failure|required|error|rejected|unsuccessful|denied)"
     r"|\b(?:wrong|incorrect|invalid|bad|missing|expired) (?:user ?name|password|passphrase|credentials?|(?:access |auth\w* |api )?token|api[- ]?key|(?:secret|access) key|login|signature key)\b"
@@ -23,6 +25,7 @@ _RIGHTS = Linear(
     r"|\bno (?:\w+ly |active |valid |usable |default |secret |private |decryption |matching )+(?:account|credentials?|identity|keys?|password|token)\b"
     r"|\bno (?:credentials?|password|identity)\b|\blog ?in (?:failed|incorrect|required|denied)"
     r"|\b(?:http|status|error|code)\W{0,3}40[13]\b|\b40[13] (?:unauthori|forbid)"
+    r"|\b(?:token|session|credentials?|password|account|api[- ]?key)\b[^.]{0,20}\b(?:has |have |is |are )?expired\b|\bexpired ?token"
     r"|\bcredentials? (?:not|were not|could not|have expired|expired|missing)"
     r"|\b(?:insufficient|missing|lacks?|no) (?:the )?(?:privileges?|permissions?|access rights|rights|scope)"
     r"|active account|invalid[_ ](?:grant|credentials|client)|signaturedoesnotmatch|invalidaccesskeyid"
@@ -41,14 +44,17 @@ _ELSEWHERE = Linear(
 )
 _SLOW_NET = Linear(
     r"\b(?:could not|cannot|can't|unable to|failed to|failure in) (?:resolve|look ?up|find)\b[^.]{0,30}\b(?:host|address|name|server)"
-    r"|\bname (?:or service not known|resolution|does not resolve)|\bno servers could be reached"
-    r"|\bunknown host\b|\bno such host\b|\bnetwork is unreachable|\bno route to host|\bdeadline exceeded"
+    r"|\bname resolution|\bunknown host\b|\bno servers could be reached|\bnetwork is unreachable|\bno route to host|\bdeadline exceeded"
     r"|\b(?:connection|connect|read|request|operation|response|transfer)\b[^.]{0,20}\b(?:timed? ?out)"
     r"|\bcommunications? error\b"
 )
+_NO_SUCH_HOST = Linear(
+    r"\bname (?:or service not known|does not resolve)|\bno such host\b|\bnxdomain\b"
+    r"|\bno address associated\b|\bnodename nor servname"
+)
 _OWN_SOURCE = Linear(
-    r"\b(?:undefined|undeclared|unbound|uninitiali[sz]ed|unresolved|unset|unknown) (?:local |global |free |instance )?(?:variable|function|symbol|method|procedure|identifier|name|word|class|atom|predicate|reference|import|external|macro|local|constant|label|operator|type|attribute|opcode|instruction|rule)"
-    r"|\b(?:variable|function|symbol|identifier|name|procedure|method|word|class|macro|operator|predicate|constructor|relation)s?\b[^.:]{0,60}\b(?:(?:is |was |has |are )?(?:not |un|never )(?:been )?(?:defined|declared|bound|found|exist|known|initiali[sz]ed|in scope|set|implemented)|not in scope|does n[o']t exist|undefined)"
+    r"\b(?:undefined|undeclared|unbound|uninitiali[sz]ed|unresolved|unset|unknown) (?:local |global |free |instance )?(?:variable|function|symbol|method|procedure|identifier|name|word|class|atom|predicate|reference|import|external|macro|local|constant|label|operator|type|attribute|opcode|instruction|rule|property|field|member)"
+    r"|\b(?:variable|function|symbol|identifier|name|procedure|method|word|class|macro|operator|predicate|constructor|relation|property|member|trait|export|identifier|overload)s?\b[^.:]{0,60}\b(?:(?:is |was |has |are )?(?:not |un|never )(?:been )?(?:defined|declared|bound|found|exist|known|initiali[sz]ed|in scope|set|implemented)|not in scope|does n[o']t exist|undefined)"
     r"|\bno such (?:variable|method|function|procedure|operator|symbol|predicate|slot)\b"
     r"|\bundefined (?:value|method|near|word)?\b|\bis undefined\b|\bundef\b|\bundefined (?:local|fun)"
     r"|\bunbound\b|\bnot (?:defined|declared)\b|\bwas not declared\b|\bnot in scope\b"
@@ -71,11 +77,12 @@ _OWN_SOURCE = Linear(
     r"|\bvariable\b[^.]{0,40}\bmust have a value"
     r"|\bexpected (?:type|an? (?:expression|identifier|statement|declaration))"
     r"|\bnot (?:of (?:the )?(?:expected )?type|a (?:function|procedure|number|list|method|record|subtype)|applicable|callable)"
+    r"|\bis not assignable to\b|\bcompil(?:e|er|ation|ing) (?:error|fail)|\b(?:error|fail\w*) (?:while |when |during |in |to )?compil"
     r"|\bis not of type\b|\bcannot (?:unify|be applied|coerce)|\btype (?:constructor|error)"
     r"|\bbad ?(?:argument|arith|match|arity|_cast|alloc)|\bstack overflow"
     r"|\bassert(?:ion)?\b[^.]{0,60}\bfail|\bpattern[- ]match|\bnon-?exhaustive|\bredefin|\bredeclar"
     r"|\balready (?:defined|declared)|\bmultiple definition|\bnot found: (?:value|type|object)"
-    r"|\bno such slot\b|\bsteps? failed|\btests? fail|^not ok \d"
+    r"|(?:^|[\s,(])[1-9]\d* (?:failing|failures?|tests? failed|failed, \d+ (?:passed|succeeded))\b|\bsteps? failed|\btests? fail|^not ok \d"
 )
 _SETTINGS = Linear(
     r"\b(?:unknown|unrecogni[sz]ed|unsupported|invalid|bad|illegal|no such|undefined|unexpected|ambiguous|not a valid|missing|no|extra) (?:\w+ )?(?:options?|arguments?|parameters?|directives?|commands?|subcommands?|flags?|settings?|switch(?:es)?|target|task|goal|recipe|module|plugin|driver|profile|backend|section|property|configuration|choice|species|dialect|locale|keyword|operand|operator|operation|mode|codec|encoder|solver|scheme|protocol|provider|engine|kernel|queue|partition|region|maximum heap size|heap size|model name|log level)\b"
@@ -90,6 +97,7 @@ _SETTINGS = Linear(
     r"|\bno (?:\w+ )?(?:executable|compiler|interpreter|handler|default|solver)s? (?:\w+ )?(?:found|available|configured|specified|for|was)"
     r"|\bcould not find\b[^.]{0,60}\b(?:package|dependency|dependencies|compiler|executable|program|librar(?:y|ies)|module|plugin)"
     r"|\bpackage configuration file\b"
+    r"|\b(?:can't|cannot|could not|unable to) (?:find|locate|execute|run|launch|spawn) (?:the )?(?:command|executable|program|binary|interpreter)\b"
     r"|\b(?:executable|program|command|dependency|dependencies|package|library|compiler|solver|binary|plugin|extension)\b[^.]{0,60}\b(?:not found|missing|not available|could not be (?:found|located))"
     r"|\bdata source name not found|\b(?:run|start(?:ed)?) as root|\baddress (?:is )?already in use"
     r"|\bcould not bind|\bmust (?:be (?:given|specified|set|provided|used|one of)|specify|provide|supply)"
@@ -139,9 +147,8 @@ def meaning_of(text: str, *, of_code: bool = False) -> Cause | None:
     is a mistake in it.
     """
     head = text[:_READ]
-    for words, cause in _OUTSIDE:
-        if words.is_in(head):
-            return cause
+    if (outside := meaning_outside(head)) is not None:
+        return outside
     if of_code:
         in_code = _OWN_SOURCE.is_in(head) or _PART.is_in(head) or not _OF_A_FILE.is_in(head)
         return Cause.USER_CODE_ERROR if in_code else Cause.BAD_INPUT
@@ -149,6 +156,12 @@ def meaning_of(text: str, *, of_code: bool = False) -> Cause | None:
         if words.is_in(head):
             return cause
     return None
+
+
+def meaning_outside(text: str) -> Cause | None:
+    """The right, the service or the host that a statement names; None: what it says is of the program's own world."""
+    head = text[:_READ]
+    return next((cause for words, cause in _OUTSIDE if words.is_in(head)), None)
 
 
 def names_an_argument(text: str, words: Collection[str]) -> bool:
@@ -170,6 +183,7 @@ _FAULTED = Linear(
 
 _OUTSIDE = (
     (_RIGHTS, Cause.PERMISSION),
+    (_NO_SUCH_HOST, Cause.INVALID_CONFIG),
     (_SLOW_NET, Cause.NETWORK_LATENCY),
     (_ELSEWHERE, Cause.TRANSIENT_BACKEND),
 )

@@ -16,8 +16,9 @@ from typing import Any
 
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.open_trace import LogItem
-from remediator.diagnosis.progress_lines import is_progress
+from remediator.diagnosis.progress_lines import complains, is_progress
 from remediator.domain import Frame
+from remediator.domain.late_pattern import late_pattern
 
 _READ = 500  # characters of a row; chosen
 _GAP = 14  # rows between errors of one ending, such as those of a compiler; chosen
@@ -67,7 +68,7 @@ _WRAPPER = Linear(
     r"|\berrors? (?:was|were|have been|has been)? ?(?:found|encountered|generated|occurred|detected)"
     r"|\berrors? occurred\W*$"
     r"|\bcould not compile\b|\baborting due to\b"
-    r"|\b(?:build|compilation|configuration|make|test|command|process|job|task|run|execution)\b[^:]*\b(?:fail(?:ed|ure)|terminated|stopped|aborted|unsuccessful)\W*$"
+    r"|\b(?:build|compilation|configuration|make|test|command|process|job|task|run|execution|step|flow|workflow|stage|pipeline|node|cell|recipe|target)\b[^:]*\b(?:fail(?:ed|ure)|terminated|stopped|aborted|unsuccessful)\W*$"
     r"|\breturned (?:a )?non-?zero|\bexit(?:ed|s)?(?: with)? (?:status|code|value)\b"
     r"|^\W*(?:program )?exit|\bignoring\b|^\W*failed: \S+\W*$|\bprogram will exit\b"
     r"|\bcould not create the \w+ virtual machine|\bgiving up\b|\bsee (?:the )?(?:above|below|full|log)\b"
@@ -76,6 +77,13 @@ _WRAPPER = Linear(
 # A program refuses something, in a row that begins so and has no level.
 _REFUSAL = Linear(
     r"^\W{0,4}(?:bad|unknown|unrecogni[sz]ed|invalid|undefined|undeclared|unbound|unsupported|illegal|unexpected|missing|cannot|can'?t|could(?: not|n't)|unable to|no such|failed to|failure|not ok \d)\b"
+)
+# A list of what an error was caused by, each below the one that it explains.
+_CAUSES = late_pattern(r"\s*Caused by:\s*$")
+# An exception in the report of a test or of a step, which stands further in.
+_INDENTED = Linear(
+    r"^\s{1,12}[\w.]*(?:Error|Exception|Failure)(?: \[\w+\])?: \S|^\s{1,12}[1-9]\d* (?:failing|failed)\b|^\s{0,12}FAIL(?:ED|URE)?\b",
+    ignore_case=False,
 )
 _BEFORE_PLACE = Linear(r"^(?:[\w./+-]+:|File)? ?$")
 _STACK_OPENS = Linear(
@@ -111,7 +119,7 @@ class Statement:
     frame: Frame | None = None
     of_code: bool = False
     after: str = ""
-    """What it said next, for words that tell nothing."""
+    """What it complained of right above and said next, for words that tell nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +135,11 @@ def statement_in(said: Sequence[LogItem]) -> Statement | None:
     """
     rows = list(_rows_after_work(said))
     heads = [number for number, row in enumerate(rows) if _is_head(rows, number, row.text)]
-    telling = [number for number in heads if not _WRAPPER.is_in(rows[number].text)]
+    telling = [
+        n for n in heads if not is_wrapper(rows[n].text) and not is_wrapper(_message(rows, n))
+    ]
     telling = telling or [n for n, row in enumerate(rows) if _REFUSAL.is_in(row.text)]
+    telling = telling or [n for n, row in enumerate(rows) if _INDENTED.is_in(row.text)]
     if not telling:
         return None
     first = len(telling) - 1
@@ -142,8 +153,18 @@ def statement_in(said: Sequence[LogItem]) -> Statement | None:
     ) or any(_is_by_stack(rows, number) or _UNHANDLED.is_in(rows[number].text) for number in chosen)
     frame = Frame(placed["file"], int(placed["line"])) if placed else None
     rest = (row.text.strip() for row in rows[chosen[-1] + 1 :] if not _TRAIL.is_in(row.text))
-    after = " ".join(itertools.islice(rest, _GOES_ON))
+    above = (
+        row.text.strip()
+        for row in rows[max(0, chosen[0] - _BELOW) : chosen[0]]
+        if complains(row.text)
+    )
+    after = " ".join([*above, *itertools.islice(rest, _GOES_ON)])
     return Statement(rows[chosen[0]].item, words, frame, of_code, after)
+
+
+def is_wrapper(text: str) -> bool:
+    """Whether it says no more than that something failed."""
+    return _WRAPPER.is_in(text)
 
 
 def _rows_after_work(said: Sequence[LogItem]) -> Iterator[_StatedRow]:
@@ -185,6 +206,17 @@ def _is_by_stack(rows: Sequence[_StatedRow], number: int) -> bool:
 def _message(rows: Sequence[_StatedRow], number: int) -> str:
     """The head, and where it announces what follows, or says next to nothing, the rows that follow."""
     head = rows[number].text.strip()
+    causes = next(
+        (
+            n
+            for n in range(number + 1, min(number + _BELOW + 2, len(rows)))
+            if _CAUSES.match(rows[n].text)
+        ),
+        None,
+    )
+    if causes is not None:
+        listed = (row.text.strip() for row in rows[causes + 1 : causes + 1 + _AHEAD])
+        return " ".join([head, *itertools.takewhile(bool, listed)])
     if not head.endswith((":", "!")) and len(head.split()) > _FEW_WORDS:
         return head
     said = [head]

@@ -97,6 +97,8 @@ class OpenTrace:
     ipython: bool = False
     nested: bool = False
     fatal: bool = False
+    message_goes_on: int = 0
+    """How many lines of its message may follow that are not indented."""
 
     def frame(self, found: Frame) -> None:
         if len(self.frames) < _FRAMES:

@@ -38,6 +38,8 @@ _OWN_PROGRAM = late_pattern(
     r"|^(?:\./|/app/|/src/|/home/|/opt/app)|\.(?:py|R|jl|js|rb|pl|sh|jar|m|lua|tcl|php)(?:\s|$)"
 )
 _WORD_OF = late_pattern(r"(?:^|(?<=[\s='\"]))[A-Za-z][\w@:+./-]{2,60}(?=$|[\s'\";])")
+# What a program prints below an error in its arguments.
+_USAGE = late_pattern(r"(?:^|\s)(?:usage|synopsis)\s*:", re.IGNORECASE)
 _QUOTED = 200  # characters; chosen
 _TOO_FEW_WORDS = 3  # in a last line, to say anything; chosen
 _ROOM = 0.75  # of the machine's memory, chosen: what is read once a minute may grow by a quarter between
@@ -178,6 +180,11 @@ def _of_workers(reading: TextEvidence) -> list[WeightedEvidence]:
 
 def _crashed(reading: TextEvidence, limit: OwnLimit | None) -> Iterator[WeightedEvidence]:
     """A crash without a word is no evidence of anybody's code; under a limit of memory it has one."""
+    others = {found.cause for found in _of_workers(reading)} - {Cause.USER_CODE_ERROR}
+    if reading.raised and reading.raised[-1].traced and others:
+        says = f'its runtime ended it after an exception: "{reading.raised[-1].text[:_QUOTED]}"'
+        weight = weight_of("crash-without-a-word")
+        yield weighted_evidence(Cause.USER_CODE_ERROR, weight, Source.JOB, "error", says)
     if reading.raised or _of_workers(reading):
         return
     if limit is not None:
@@ -210,6 +217,8 @@ def _gave_up(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
         words = replace(words, text=f"{words.text} {words.after}")
         meaning = meaning_of(words.text)
     cause = meaning or cause_of_line(words.text, _at_fault(job))
+    if cause is Cause.BAD_INPUT and _USAGE.search(words.after) and not names_data(words.text):
+        cause = Cause.INVALID_CONFIG
     if cause is Cause.BAD_INPUT and names_an_argument(words.text, _argument_words(job)):
         cause = Cause.INVALID_CONFIG
     says = f'{words.author} ends with: "{words.text[:_QUOTED]}"'

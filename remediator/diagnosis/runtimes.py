@@ -44,6 +44,10 @@ _NODE_SOCKET_CODE = late_pattern(
     r"E(?:CONN\w+|TIMEDOUT|NOTFOUND|AI_AGAIN|PIPE|HOSTUNREACH|NETUNREACH)$"
 )
 _NODE_OTHERS = late_pattern(r"^node:|node_modules|internal/")
+_CPP_HEAD = late_pattern(
+    r"^(?:terminate called after throwing an instance of '(?P<name>[^']{1,200})'\s*$|libc\+\+abi: terminating due to uncaught exception of type (?P<clang>[\w:<>]{1,200})(?:: (?P<message>.*))?)"
+)
+_CPP_WHAT = late_pattern(r"^\s*what\(\): {1,3}(?P<message>.*)$")
 # What Node's sockets and name look-ups say of the other side.
 _NODE_SOCKET = late_pattern(
     r"(?:connect|read|write|getaddrinfo|queryA\w*) E[A-Z_]{3,20}\b|socket hang up|other side closed"
@@ -82,7 +86,7 @@ class Headed:
 
     def takes(self, text: str) -> bool:
         """Whether the line belongs to it."""
-        readers = {"r": self._r, "ruby": self._ruby, "node": self._node}
+        readers = {"r": self._r, "ruby": self._ruby, "node": self._node, "cpp": self._cpp}
         reader = readers.get(self.runtime)
         return reader is not None and reader(text)
 
@@ -157,6 +161,12 @@ class Headed:
         else:
             self.message = f"{self.message} {text}".strip()[:_MESSAGE_CHARS]
 
+    def _cpp(self, text: str) -> bool:
+        found = _CPP_WHAT.match(text[:_HEAD_CHARS])
+        if found is not None:
+            self.message = found["message"].strip()
+        return found is not None
+
     def _ruby(self, text: str) -> bool:
         found = _RUBY_FRAME.match(text)
         if found is None:
@@ -180,6 +190,9 @@ def headed(line: LogLine, text: str, lead: str) -> Headed | None:
         if found:
             frame = Frame(found["file"], int(found["line"]), found["function"])
             return Headed(line, found["name"], found["message"], lead, text, "ruby", frame)
+    if start.startswith(("terminate called", "libc++abi")) and (found := _CPP_HEAD.match(text)):
+        name, message = found["name"] or found["clang"], (found["message"] or "").strip()
+        return Headed(line, name, message, lead, text, "cpp", traced=True)
     if "panic serving" in text[:_NAMED_HEAD] and (found := _GO_SERVING.search(text[:_HEAD_CHARS])):
         return Headed(line, "panic", found["message"], lead, text, "go", traced=True)
     if text[:1].isupper() and "Error" in text[:_ERROR_HEAD]:

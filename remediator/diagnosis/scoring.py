@@ -128,18 +128,21 @@ def _evidence_order(signs: Iterable[WeightedEvidence]) -> list[WeightedEvidence]
 def _totals(signs: Sequence[WeightedEvidence]) -> dict[Cause, float]:
     """The sum of weights for each cause that has a sign."""
     deepest: dict[Cause, float] = defaultdict(float)
+    by_cause: dict[Cause, dict[str, float]] = defaultdict(dict)
+    against: dict[Cause, float] = defaultdict(float)
     for item in signs:
         if not item.symptom:
             deepest[item.cause] = max(deepest[item.cause], item.weight)
-
-    by_cause: dict[Cause, dict[str, float]] = defaultdict(dict)
-    against: dict[Cause, float] = defaultdict(float)
-    left, deep = weight_of("symptom-left"), weight_of("fully-deeper")
-    for number, item in enumerate(signs):
         if item.weight < 0:
             against[item.cause] += item.weight
-            continue
+    # What other evidence takes back goes no deeper than what it leaves.
+    deepest = {cause: max(0.0, weight + against[cause]) for cause, weight in deepest.items()}
+
+    left, deep = weight_of("symptom-left"), weight_of("fully-deeper")
+    for number, item in enumerate(signs):
         weight = item.weight
+        if weight < 0:
+            continue
         if item.symptom:
             deeper = max((w for c, w in deepest.items() if c is not item.cause), default=0.0)
             weight *= 1.0 - (1.0 - left) * min(1.0, deeper / deep)

@@ -41,7 +41,7 @@ _NOT_THE_SERVICE = Linear(
     r"management|metrics|admin|grpc|debug|control|upstream|inspect|redis|database|postgres"
 )
 _DIED = Linear(
-    r"\bchild process \W?\d{0,9}\W{0,2}died\b|\bwas sent sigkill\b|\bexited with (?:signal|code -?9|exit code -?9)|\bterminated by signal 9\b|\bkilled by signal\b|\bworker (?:process )?(?:\W?\d{1,9}\W )?(?:died|exited|crashed|was killed|unexpectedly)|\bworker (?:was )?terminated due to signal 9\b|\bexited on signal 9\b|\bunexpectedly (?:exited|died|terminated)\b|\bunexpected exit\b|\b(?:exited|died|terminated|crashed) unexpectedly\b|\bDAMN ! worker \d+ .{0,40}died\b|\bprocess died\b|: line \d{1,6}: +\d{1,9} killed\b|\b(?:exit(?:ed|s)?|ended|status|code)(?: with)?(?: status| code)?[ :=]{1,2}137\b"
+    r"\bchild process \W?\d{0,9}\W{0,2}died\b|\bwas sent sigkill\b|\bexited with (?:signal|code -?9|exit code -?9)|\bterminated by signal 9\b|\bkilled by signal\b|\bworkers? (?:process(?:es)? )?(?:\W?\d{1,9}\W )?(?:died|exited|crashed|w(?:as|ere) killed|unexpectedly)|\bworker (?:was )?terminated due to signal 9\b|\bexited on signal 9\b|\bunexpectedly (?:exited|died|terminated)\b|\bunexpected exit\b|\b(?:exited|died|terminated|crashed) unexpectedly\b|\bDAMN ! worker \d+ .{0,40}died\b|\bprocess died\b|: line \d{1,6}: +\d{1,9} killed\b|\b(?:exit(?:ed|s)?|ended|status|code)(?: with)?(?: status| code)?[ :=]{1,2}137\b"
 )
 _TIMED_OUT = Linear(
     r"\bworker timeout\b|did not respond in given time|harakiri|request timeout|timed out after \d"

@@ -42,6 +42,7 @@ _MESSAGE_SECONDS = 0.5  # between lines that were written at one go; chosen
 _HEAD, _WRITER_HEAD = 300, 60  # characters; chosen
 _LINE = 8_000  # characters of a line that are read; chosen
 _CALL = 200  # characters of a line of source that are kept; chosen
+_DOTNET_MESSAGE = 3  # lines of a .NET message below its head, which are not indented; chosen
 _ANSI = late_pattern(r"\x1b\[[0-9;?]{0,12}[A-Za-z]")
 # What launchers put before each line of a rank or an actor: part of no traceback.
 _WRITER = late_pattern(
@@ -52,6 +53,7 @@ _EXCEPTION = late_pattern(
     r"^(?P<name>(?:[A-Za-z_][\w]{0,80}\.){0,12}[A-Za-z_][\w]{0,80})(?:(?: \[[\w ]{1,40}\])?:(?:\s(?P<message>.*))?)?$",
     re.DOTALL,
 )
+_OUTDENTED = late_pattern(r"^ [A-Za-z_][\w.]{0,200}(?:Error|Exception|Warning|Exit|Interrupt)\b")
 _LEVELS = frozenset(
     {"DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "ERROR", "CRITICAL", "FATAL", "NOTE"}
 )
@@ -62,10 +64,12 @@ _NEW_RECORD = late_pattern(
     r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d|\[?\d\d:\d\d:\d\d|\[?(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b|[IWEF]\d{4} \d\d:|\d{2}/\d{2}/\d{2} |\{\")"
 )
 _JAVA_HEAD = late_pattern(
-    r"^(?P<link>\s*Caused by: |\s*Suppressed: |Exception in thread \"[^\"]{0,200}\" |.{0,200}?(?=\b(?:[a-z]\w{0,60}\.){1,10}[A-Z]\w{0,80}(?:Exception|Error|Throwable)\b))"
+    r"^(?P<link>\s*Caused by: |\s*Suppressed: |Exception in thread \"[^\"]{0,200}\" |.{0,200}?(?=\b(?:[A-Za-z]\w{0,60}\.){1,10}[A-Z]\w{0,80}(?:Exception|Error|Throwable)\b))"
     r"(?P<name>(?:[a-zA-Z_$][\w$]{0,60}\.){1,12}[A-Z][\w$]{0,100})(?::\s(?P<message>.*))?$",
     re.DOTALL,
 )
+# What an exception was caused by: Java's chain, .NET's inner exception.
+_INNER = late_pattern(r"^\s*(?:Caused by: |Suppressed: |---> )(?P<rest>.*)$", re.DOTALL)
 _RICH = late_pattern(r"^\s*[╭│╰├][\s─│❱╭╰├╮╯]?")
 # A compiler's message: the source that it means follows, indented, with a mark below.
 _COMPILER = late_pattern(
@@ -168,7 +172,7 @@ class _LogReader:
             if NUMBERED.match(text):
                 return True, None
         indented = text[:1] in " \t|"
-        if held.after_frame and (indented if held.padded else True):
+        if held.after_frame and (indented if held.padded else True) and not _OUTDENTED.match(text):
             held.after_frame = held.padded  # without indentation one line of source follows
             held.called = held.called or stripped[:_CALL]
             return True, None
@@ -176,9 +180,11 @@ class _LogReader:
         if indented and not held.frames and STARTS_A_DEVICE.is_in(stripped[:_CALL]):
             held.called = stripped[:_CALL]  # the line of its frame was lost
             return True, None
-        if indented and held.padded and not text.lstrip().startswith("+"):
-            return True, None
         found = _EXCEPTION.match(stripped.lstrip("|+ "))
+        # A logger may put a blank before the last line; source code stands further in than its frame.
+        outdented = found and held.frames and _OUTDENTED.match(text)
+        if indented and held.padded and not outdented and not text.lstrip().startswith("+"):
+            return True, None
         if (
             found
             and found["name"].upper() not in _LEVELS
@@ -202,7 +208,7 @@ class _LogReader:
             return True, None
         if not stripped:
             return True, None
-        near = _near(held.last, line)
+        near = _near(held.last, line) and _of_one_stream(held.last, line)
         if _TRACEBACK.search(text):
             if near and not _NEW_RECORD.match(stripped):
                 # What a worker raised, quoted in the message of who heard of it.
@@ -289,16 +295,19 @@ class _LogReader:
             and (java := _JAVA_HEAD.match(text[:_LINE].strip()))
             and not text.lstrip().startswith("at ")
         ):
-            self.java = OpenTrace(last=line, lead=self._lead(line))
-            self.java.ends_with(
-                java["name"], _joined(java["link"], (java["message"] or "").strip())
-            )
+            self._begin_java(line, java)
             return
         if is_native(text):
             return
         if "error:" in head or "warning:" in head or "note:" in head or "error " in head:
             self.quotes_source = _COMPILER.match(head) is not None
         yield LogItem(line, text)
+
+    def _begin_java(self, line: LogLine, head: re.Match[str]) -> None:
+        self.java = OpenTrace(last=line, lead=self._lead(line))
+        if head["link"].startswith("Unhandled exc"):
+            self.java.message_goes_on = _DOTNET_MESSAGE
+        self.java.ends_with(head["name"], _joined(head["link"], (head["message"] or "").strip()))
 
     def _java(self, text: str) -> bool:
         """Whether the line belongs to the Java exception being read."""
@@ -314,7 +323,7 @@ class _LogReader:
                     held.own = Frame(file, int(frame["line"] or 0), function)
             held.padded = True
             return True
-        caused = re.match(r"^\s*(?:Caused by|Suppressed): (?P<rest>.*)$", text, re.DOTALL)
+        caused = _INNER.match(text)
         if caused:
             name, _, message = caused["rest"].partition(":")
             held.raised.insert(0, Raised(name.strip(), message.strip()))
@@ -329,10 +338,12 @@ class _LogReader:
             return True
         if not stripped and not held.padded:
             return True
+        if stripped.startswith("--- End of"):
+            return True
         if (
             not held.padded
             and held.message_lines < _MESSAGE_LINES
-            and text[:1] in " \t"
+            and (text[:1] in " \t" or held.message_lines < held.message_goes_on)
             and not _NEW_RECORD.match(stripped)
         ):
             last = held.raised[0] if len(held.raised) > 1 else held.raised[-1]
@@ -377,10 +388,17 @@ def _near(first: LogLine | None, second: LogLine) -> bool:
     return (second.time - first.time).total_seconds() <= _MESSAGE_SECONDS
 
 
+def _of_one_stream(first: LogLine | None, second: LogLine) -> bool:
+    """Written to the same stream, as the severities tell that the agent gives stdout and stderr."""
+    return first is None or first.severity == second.severity
+
+
 def _joined(link: str, message: str) -> str:
     """What stood before a Java exception's name, where it is words: a logger's own message."""
     words = link.strip().removesuffix(":")
-    if not words or words.startswith(("Caused by", "Suppressed", "Exception in thread")):
+    if not words or words.startswith(
+        ("Caused by", "Suppressed", "Exception in thread", "Unhandled exc")
+    ):
         return message
     return f"{message} ({words})" if message else f"({words})"
 

@@ -80,6 +80,7 @@ _OF_BUILD = Linear(
 )
 _OF_MACHINE = Linear(
     rf"{_DEVICE}[^.]{{0,60}}\b(?:can ?not be found|could not be found|not found|not available|unavailable|is missing)\b"
+    r"|\b(?:failed to|could not|cannot|can't|unable to) (?:load|open|find|dlopen|import)\b[^.]{0,30}\b(?:lib)?(?:nv)?(?:cuda|nvidia-ml|nvml|amdhip64|hip|rocm|opencl|vulkan)\b"
     rf"|\bno\b[^.]{{0,30}}{_DEVICE}[^.]{{0,40}}\b(?:found|available|detected|present|visible)\b",
     needs="gpu cuda rocm hip nvidia nvml cudnn opencl vulkan sycl oneapi level xpu tpu npu",
 )

@@ -47,6 +47,9 @@ def weigh_sections(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     working = facts.timeline.longest(waits=False)
     if working is None or working.share < SECTION_SHARE:
         return
+    words = facts.reading.last_words
+    if words is not None and working.where == words.where and not working.reported:
+        return  # what the program said as it gave up is no section of its work
     if facts.never_ready:
         yield _of_section(
             working, Cause.SLOW_STARTUP, weight_of("section-never-ready"), working.says

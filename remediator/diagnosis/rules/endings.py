@@ -68,23 +68,58 @@ def weigh_exit(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
 
 
 _OWN_ADDRESS = late_pattern(r"\b127\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\blocalhost\b|\[::1\]")
+# An exception that tells no more than that the other end of a pipe or a queue is gone.
+_BROKEN_PIPE = late_pattern(
+    r"\b(?:BrokenPipeError|ConnectionResetError|EOFError|EPIPE)\b(?:: (?:\[Errno \d+\] )?(?:broken pipe|connection reset by peer|read end of file)?\W*)?$",
+    re.IGNORECASE,
+)
 _CHILD_KILLED = frozenset({"bare-oom", "child-killed", "worker-killed"})
 
 
 def weigh_killed_neighbour(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """A process of the same container was killed: what its neighbours then say of its address, that it
-    refuses or resets, is no word of the network or of another service.
+    refuses or resets, or of the pipe to it, is no word of the network, of another service or of their code.
     """
     if not any(s.group in _CHILD_KILLED and s.weight > 0 for s in facts.reading.signs):
         return
     for found in facts.reading.signs:
         of_others = found.cause in {Cause.NETWORK_LATENCY, Cause.TRANSIENT_BACKEND}
-        if of_others and found.weight > 0 and _OWN_ADDRESS.search(found.text):
+        own = of_others and _OWN_ADDRESS.search(found.text)
+        if found.weight > 0 and (own or _BROKEN_PIPE.search(found.text)):
             evidence = found.evidence
             says = f"a process of this container was killed: {evidence.says}"
             yield weighted_evidence(
                 found.cause, -found.weight, evidence.source, evidence.where, says
             )
+
+
+_OF_CHILDREN = late_pattern(r"\bmultiprocessing/|\bconcurrent/|\bprocess/?\.|\bpopen_")
+
+
+def weigh_lost_child(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """A parent read from a child, or wrote to it, and the pipe was gone: the child said no word of why, so it
+    was killed. Where a child raised something, that is the reason.
+    """
+    raised = facts.reading.raised
+    if not facts.crashed or not raised:
+        return
+    ended = raised[-1]
+    if not (_BROKEN_PIPE.search(ended.text) and _OF_CHILDREN.search(ended.below)):
+        return
+    if any(not _BROKEN_PIPE.search(one.text) for one in raised):
+        return
+    says = f'{ended.author} ends with "{ended.text}", raised reading from a child: it is gone without a word'
+    yield weighted_evidence(
+        Cause.MEMORY_PRESSURE,
+        weight_of("child-gone"),
+        ended.source,
+        ended.where,
+        says,
+        symptom=True,
+    )
+    against = [s for s in facts.reading.signs if s.evidence.where == ended.where and s.weight > 0]
+    for found in against:
+        yield weighted_evidence(found.cause, -found.weight, ended.source, ended.where, says)
 
 
 def weigh_internal_error_at_once(facts: CaseFeatures) -> Iterator[WeightedEvidence]:

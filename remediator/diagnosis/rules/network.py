@@ -38,6 +38,33 @@ def weigh_slow_fetches(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     )
 
 
+_REFUSED = frozenset({"client-none-listens"})
+_GAVE_UP = frozenset({"client-time", "network-timeout", "raised-waiting"})
+
+
+def weigh_refusals(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """A client whose connections were refused, time and again, and that then gives up by its own time-out:
+    nobody listens; no answer was slow.
+    """
+    heard = [s for s in facts.reading.signs if s.weight > 0 and s.evidence.source is Source.LOG]
+    refused = next((s for s in heard if s.group in _REFUSED), None)
+    gave_up = [s for s in heard if s.group in _GAVE_UP]
+    if refused is None or not gave_up or facts.server is not None or not facts.died:
+        return
+    evidence = refused.evidence
+    says = f"before it gave up its connections were refused: {evidence.says}"
+    yield weighted_evidence(
+        Cause.TRANSIENT_BACKEND,
+        weight_of("refused-before"),
+        evidence.source,
+        evidence.where,
+        says,
+        group=refused.group,
+    )
+    for found in gave_up:
+        yield weighted_evidence(found.cause, -found.weight, evidence.source, evidence.where, says)
+
+
 # Less than this is signs of life, not data.
 _SHOWN = 3  # places and probes of a kind; chosen
 _NETWORK_QUIET = 100_000.0  # bytes a second; chosen

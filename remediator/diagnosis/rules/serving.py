@@ -23,11 +23,12 @@ def weigh_readiness(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     server = facts.server
     if server is None or not facts.never_ready:
         return
+    # A server that raised while it started never came to listen.
+    raised = any(held.traced for held in facts.reading.raised) and not server.healthy
     if server.loopback is not None:
         says = f'it listens where nobody outside its container reaches it: "{server.loopback.text}"'
-        yield _of_server(
-            Cause.INVALID_CONFIG, weight_of("listens-on-loopback"), server.loopback.where, says
-        )
+        weight = weight_of("listens-and-raised") if raised else weight_of("listens-on-loopback")
+        yield _of_server(Cause.INVALID_CONFIG, weight, server.loopback.where, says)
     elif server.other_port is not None and not server.healthy:
         said, port = server.other_port
         says = f'it listens on {port}, and is asked on {server.expected_port}: "{said.text}"'

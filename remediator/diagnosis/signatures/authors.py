@@ -20,7 +20,7 @@ CLIENTS = late_pattern(
     r"|huggingface_hub|openai|anthropic|cohere|mistralai|litellm|groq|together|replicate|vertexai|langchain"
     r"|mlflow|wandb|neptune|clearml|comet_ml|kagglehub|kaggle|dvc|feast|tritonclient|hvac|kubernetes|docker|github|slack_sdk|tenacity\.RetryError|websockets?|zeep|suds"
     r"|urllib\.error|http\.client|socket|ssl"
-    r"|java\.net|javax\.net|org\.apache\.(?:http|hc|kafka|zookeeper|cassandra)|com\.amazonaws|software\.amazon|org\.postgresql|com\.mysql|com\.mongodb|com\.microsoft|oracle\.jdbc|io\.grpc|okhttp3|io\.lettuce|redis\.clients|org\.elasticsearch|com\.google\.(?:api|cloud)|com\.datastax|net\.snowflake)\."
+    r"|java\.net|javax\.net|org\.apache\.(?:http|hc|kafka|zookeeper|cassandra)|com\.amazonaws|software\.amazon|org\.postgresql|com\.mysql|com\.mongodb|com\.microsoft|oracle\.jdbc|io\.grpc|okhttp3|io\.lettuce|redis\.clients|org\.elasticsearch|com\.google\.(?:api|cloud)|com\.datastax|net\.snowflake|System\.Net|Npgsql|MySqlConnector|StackExchange|Microsoft\.Data)\."
     r"|(?:Axios|Fetch|MongoNetwork|MongoServer|Redis|Reply|Kafka|KafkaJS\w{0,40}|SequelizeConnection\w{0,40})Error\b|(?:huggingface_hub\.)?\w{0,40}HTTPStatusError\b|RequestsConnectionError\b"
 )
 """Qualified names of exceptions that speak of another service."""

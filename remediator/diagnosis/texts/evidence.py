@@ -11,7 +11,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from remediator.diagnosis.complaints import cause_of_exception, reads_settings
+from remediator.diagnosis.complaints import (
+    cause_of_exception,
+    lacks_a_part,
+    names_a_record,
+    parses_a_setting,
+    reads_settings,
+)
+from remediator.diagnosis.error_meanings import meaning_outside
 from remediator.diagnosis.matching import (
     quote_of,
     signature,
@@ -118,6 +125,9 @@ def signatures_of(case_text: CaseText) -> tuple[Signature, ...]:
         return _rows_of_answer(answered, rows)
     if case_text.spoken is not None:
         return (case_text.spoken, *(row for row in rows if Tag.PASSING in row.tags))
+    if case_text.place is TextPlace.LOG and not case_text.chain and names_a_record(case_text.text):
+        # What is unknown or invalid in a row of data is no setting.
+        rows = tuple(row for row in rows if row.id not in _OF_A_VALUE)
     if case_text.chain and _STATUS.search(case_text.text) and not CLIENTS.match(case_text.text):
         # What a library calls an invalid argument is one of its functions', not the job's.
         rows = tuple(row for row in rows if row.id != _ARGUMENT)
@@ -131,14 +141,37 @@ def signatures_of(case_text: CaseText) -> tuple[Signature, ...]:
 def _rows_of_exception(case_text: CaseText, rows: tuple[Signature, ...]) -> tuple[Signature, ...]:
     """The rows of an exception; where they know no more than that something was raised, what it is about."""
     specific = [row for row in rows if row.cause is not None and row.id not in _OF_ANY_EXCEPTION]
-    of_settings = reads_settings(case_text.below)
-    if specific and not (of_settings and {row.cause for row in specific} == {Cause.BAD_INPUT}):
+    others = {row.cause for row in specific}
+    of_settings = reads_settings(case_text.below) or parses_a_setting(case_text.text)
+    misread = others == {Cause.BAD_INPUT} and of_settings
+    misread = misread or (others <= _OF_A_PART and lacks_a_part(case_text.text))
+    if specific and not misread:
         return rows
-    about = cause_of_exception(case_text.text, case_text.below)
+    about = cause_of_exception(case_text.text, case_text.below) or _outside(case_text.text)
+    if specific and parses_a_setting(case_text.text):
+        about = Cause.INVALID_CONFIG
     if about is None or (specific and about is not Cause.INVALID_CONFIG):
         return rows
     kept = tuple(row for row in rows if row.id not in _OF_ANY_EXCEPTION and row not in specific)
     return (*kept, signature(_RAISED_BY[about]))
+
+
+def _outside(text: str) -> Cause | None:
+    """The right, the service or the host that an exception speaks of, by its class or its message; None
+    for one that the program's own logic raises, whatever it quotes."""
+    name, _, message = text.partition(": ")
+    plain = name.rpartition(" ")[2].rpartition(".")[2]
+    if _OF_LOGIC.match(plain) or not plain.isidentifier() or _OF_ONE_MACHINE.search(text):
+        return None
+    return meaning_outside(f"{_CAMEL.sub(' ', plain)}: {message}")
+
+
+# The job's own processes, and a database that is a file.
+_OF_ONE_MACHINE = late_pattern(
+    r"\b127\.\d|\blocalhost\b|\[::1\]|\b(?:gloo|nccl|c10d|mpi|horovod|processgroup|sqlite3?)\b",
+    re.IGNORECASE,
+)
+_CAMEL = late_pattern(r"(?<=[a-z])(?=[A-Z])")
 
 
 def _without_names(case_text: CaseText, rows: tuple[Signature, ...]) -> tuple[Signature, ...]:
@@ -182,10 +215,20 @@ _OF_ANY_EXCEPTION = frozenset(
         "code-file",
     }
 )
-_RAISED_BY = {Cause.BAD_INPUT: "raised-reading", Cause.INVALID_CONFIG: "raised-setting"}
+_RAISED_BY = {
+    Cause.BAD_INPUT: "raised-reading",
+    Cause.INVALID_CONFIG: "raised-setting",
+    Cause.PERMISSION: "raised-rights",
+    Cause.TRANSIENT_BACKEND: "raised-elsewhere",
+    Cause.NETWORK_LATENCY: "raised-waiting",
+}
 
+
+_OF_A_PART = frozenset({Cause.USER_CODE_ERROR, Cause.BAD_INPUT})
+"""What an exception that tells of a part that is not installed is taken for, by its class or a file's name."""
 
 _STATUS = late_pattern(r"\binvalid_?argument\b", re.IGNORECASE)
+_OF_A_VALUE = frozenset({"config-field", "config-argument"})
 _TRACED, _ARGUMENT = "code-traceback", "config-argument"
 _ANSWER = late_pattern(r"Non-OK result (\d{3})\b")
 _NO_ROUTE, _BAD_REQUESTS = (

@@ -51,7 +51,7 @@ def log_texts(lines: Sequence[LogLine], *, serves: bool) -> Iterator[CaseText]:
     in every start: of what failed later it says little.
     """
     kept = [line for line in _sampled(lines) if line.text and TELEMETRY not in line.text]
-    all_said = list(read_log(kept))
+    all_said = list(read_log(_as_said(kept)))
     first_end = len(all_said) - max(_END_LINES, int(len(all_said) * _END_SHARE))
     progress = [not one.raised and is_progress(one.text) for one in all_said]
     last_progress = [i for i, counts in enumerate(progress) if counts][-_PROGRESS_AFTER:]
@@ -59,10 +59,10 @@ def log_texts(lines: Sequence[LogLine], *, serves: bool) -> Iterator[CaseText]:
     ended_nothing_before = last_progress[0] if len(last_progress) == _PROGRESS_AFTER else -1
     ended = None if serves else _terminal(all_said, ended_nothing_before)
     asked = next((i for i, one in enumerate(all_said) if serves and is_request(one.text)), 0)
-    has_error_lines = any(_level_field(one.text) in _ERRORS for one in all_said)
+    has_error_lines = any(_level_of(one) in _ERRORS for one in all_said)
     distinct: dict[tuple[str, str, tuple[str, ...]], tuple[LogItem, int, int]] = {}
     for position, said in enumerate(all_said):
-        if progress[position]:
+        if progress[position] or _heads_exception(all_said, position):
             continue
         key = (said.line.task, said.text, tuple(one.text for one in said.raised[1:]))
         held = distinct.get(key)
@@ -73,17 +73,19 @@ def log_texts(lines: Sequence[LogLine], *, serves: bool) -> Iterator[CaseText]:
             factor *= weight_of("start-line")
         if said.traced and not serves and last < ended_nothing_before:
             factor *= weight_of("passing-line")
-        if ended is not None and not said.raised and is_quiet(said):
+        if ended is not None and not said.raised and warns(said.text):
+            factor *= weight_of("warning-before-exception")
+        elif ended is not None and not said.raised and is_quiet(said):
             # What ended the program speaks; what it printed on its way is not asked.
             factor *= weight_of("line-before-exception")
-        elif has_error_lines and not said.raised and _level_field(said.text) in _BELOW_ERROR:
+        elif has_error_lines and not said.raised and _level_of(said) in _BELOW_ERROR:
             # A logger that gives every line its level, and has told of errors, told of none here.
             factor *= weight_of("line-below-error")
         if said.raised:
             yield from exception_texts(said, count, factor, number)
         else:
             made = line_text(said.line, count, factor, said.text)
-            spoken = spoken_in(said.text)
+            spoken = spoken_in(said.text, serves=serves)
             yield replace(made, spoken=spoken) if spoken is not None else made
 
 
@@ -94,8 +96,8 @@ def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
     it says; so is the last of a log that has a few lines only. `traced` where a language speaks of code.
     """
     workers = [line for line in lines[-_LAST_READ:] if line.text and not is_service_line(line)]
-    read = read_log([line for line in workers if TELEMETRY not in line.text])
-    said = [one for one in read if not _is_warning(one)]
+    read = read_log(_as_said([line for line in workers if TELEMETRY not in line.text]))
+    said = _without_counts_of_errors([one for one in read if not _is_warning(one)])
     stated = None if job.kind is JobKind.BATCH_PREDICTION else statement_in(said)
     if stated is not None:
         made = line_text(stated.said.line, 1, 1.0, stated.text, traced=stated.of_code)
@@ -111,12 +113,64 @@ def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
     return replace(reported[0], text=" ".join(one.text for one in reported))
 
 
+def _without_counts_of_errors(said: list[LogItem]) -> list[LogItem]:
+    """Without the few lines that look like progress and come at once with a complaint above them: what they count
+    is part of it ("See row: 2").
+    """
+    kept: list[LogItem] = []
+    complaint, counts = None, 0
+    for one in said:
+        counting = not one.raised and is_progress(one.text)
+        if not counting:
+            if not one.raised and (
+                complains(one.text) or _SAYS_ERROR.is_in(one.text[:_LEVEL_READ])
+            ):
+                complaint, counts = one, 0
+        elif (
+            complaint is not None and counts < _OTHERS_AFTER and _at_once(complaint.line, one.line)
+        ):
+            counts += 1
+            continue
+        kept.append(one)
+    return kept
+
+
+def _as_said(lines: list[LogLine]) -> list[LogLine]:
+    """The lines, those of the last moment with what standard output still held before its errors.
+
+    A pipe is written to in blocks: what was printed long before its program ended comes together with its
+    errors, or below them. Where it complains itself, all stays in its order.
+    """
+    end = len(lines)
+    while end > 0 and is_service_line(lines[end - 1]):
+        end -= 1
+    first = end
+    while first > 0 and first > end - _FLUSHED and _at_once(lines[first - 1], lines[end - 1]):
+        first -= 1
+    burst = lines[first:end]
+    held = [line for line in burst if line.severity in _QUIET]
+    if not held or len(held) == len(burst) or any(complains(line.text) for line in held):
+        return lines
+    errors = [line for line in burst if line.severity not in _QUIET]
+    return [*lines[:first], *held, *errors, *lines[end:]]
+
+
+_FLUSHED = 400  # lines; chosen
+_AT_ONCE = 0.5  # seconds; chosen, as that of a traceback's own lines
+
+
+def _at_once(first: LogLine, second: LogLine) -> bool:
+    if first.time is None or second.time is None or first.task != second.task:
+        return False
+    return (second.time - first.time).total_seconds() <= _AT_ONCE
+
+
 def _is_warning(said: LogItem) -> bool:
     """A line that is a warning by its own level, or by its entry's where it gives itself none."""
     if said.raised or "\n" in said.text.strip():
         return False
     own = _OWN_LEVEL.match(said.text[:_LEVEL_HEAD])
-    level = own["level"] if own else _level_field(said.text)
+    level = _word_of(own) if own else _level_of(said)
     if level:
         return level in _WARNINGS
     if warns(said.text):
@@ -227,6 +281,7 @@ def _terminal(all_said: Sequence[LogItem], ended_nothing_before: int) -> LogItem
 
 _OWN_LEVEL = late_pattern(
     r"^\W{0,3}(?:[\w:.,+/-]+\s+){0,4}?\W?(?P<level>TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE)\b"
+    r"|^\[[^\]]{8,40}\] \[[\w-]{0,30}:(?P<httpd>debug|info|notice|warn|error|crit|alert|emerg)\]"
 )
 _LEVEL_FIELD = late_pattern(
     r"(?:[\"'](?:level|lvl|severity|levelname|log\.level)[\"']\s{0,2}:\s{0,2}[\"']|\b(?:level|lvl)=\"?)(?P<level>[A-Za-z]{4,8})\b"
@@ -240,7 +295,7 @@ def is_quiet(said: LogItem) -> bool:
     """Below an error, by the line's own word; stderr is logged as ERROR whatever it says."""
     own = _OWN_LEVEL.match(said.text[:_LEVEL_HEAD])
     if own:
-        return own["level"] in _BELOW_ERROR
+        return _word_of(own) in _BELOW_ERROR
     return _level_field(said.text) in _BELOW_ERROR or said.line.severity in _QUIET
 
 
@@ -251,6 +306,17 @@ def _level_field(text: str) -> str:
         return ""
     found = _LEVEL_FIELD.search(head)
     return found["level"].upper() if found else ""
+
+
+def _word_of(own: re.Match[str]) -> str:
+    return str(own["level"] or own["httpd"]).upper()
+
+
+def _level_of(said: LogItem) -> str:
+    """The level that a structured line gives itself, in capitals; else empty."""
+    if said.line.is_structured:
+        return said.line.severity
+    return _level_field(said.text)
 
 
 _LEVEL_HEAD, _LEVEL_READ = 120, 300  # characters, of a plain and of a structured line; chosen
@@ -274,7 +340,8 @@ def exception_texts(said: LogItem, count: int, factor: float, number: int) -> It
     for one in said.raised:
         if behind is not None and not (one.depth == 0 and BUGS.search(one.name)):
             continue
-        text = f"{said.lead} {one.text}" if said.lead and one.depth == 0 else one.text
+        leads = said.lead and one.depth == 0 and not _UNHANDLED.match(said.lead)
+        text = f"{said.lead} {one.text}" if leads else one.text
         made = line_text(one.line or said.line, count, factor, text, traced=said.traced)
         yield replace(
             made,
@@ -286,6 +353,22 @@ def exception_texts(said: LogItem, count: int, factor: float, number: int) -> It
             cut_in=said.cut_in,
             below=one.below,
         )
+
+
+def _heads_exception(said: Sequence[LogItem], position: int) -> bool:
+    """A runtime's own line above an exception, in an entry of its own."""
+    one = said[position]
+    after = said[position + 1] if position + 1 < len(said) else None
+    return (
+        not one.raised
+        and after is not None
+        and bool(after.raised)
+        and bool(_UNHANDLED.match(one.text))
+    )
+
+
+# A runtime's own head above the exception, which tells nothing of it.
+_UNHANDLED = late_pattern(r"\W{0,4}(?:unhandled|uncaught) exception\W{0,3}$", re.IGNORECASE)
 
 
 def is_service_line(line: LogLine) -> bool:

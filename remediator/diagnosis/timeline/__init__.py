@@ -71,6 +71,8 @@ def _worker_lines(lines: Sequence[LogLine]) -> list[LogLine]:
 
 
 _FEWEST_FETCHES = 8  # that the log must tell of; chosen
+_FEWEST_OF_ALL = 4  # where they are nearly all that the log tells; chosen
+_NEARLY_ALL = 0.75  # of the lines; chosen
 
 
 def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
@@ -94,7 +96,9 @@ def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
         reported[name].append(seconds)
         where.setdefault(name, line.insert_id or "logEntries")
     for name, spent in sorted(reported.items(), key=lambda item: -len(item[1])):
-        if len(spent) >= _FEWEST_FETCHES and median(spent) >= SLOW_ANSWER_SECONDS:
+        alone = len(spent) >= max(_FEWEST_OF_ALL, _NEARLY_ALL * len(lines))
+        many = len(spent) >= _FEWEST_FETCHES or alone
+        if many and median(spent) >= SLOW_ANSWER_SECONDS:
             return Fetches(name, len(spent), median(spent), where[name])
     return None
 
