@@ -226,7 +226,7 @@ compile_policies() {
   done
   said=$(cd "$here/.." && python3 -m remediator validate --compile "$file" 2>&1) || true
   [[ $said == *compiled:* ]] ||
-    say "${file##*/} is not compiled, which costs a cold start a sixth of its time: pip install -r requirements.txt, for python3"
+    say "${file##*/} is not compiled, so that a cold start takes a seventh longer: python3 lacks what requirements.txt names"
 }
 
 as_options() {

@@ -6,8 +6,9 @@ what the commands cost that people wait for.
 `OTHER` is the root of another checkout. Lines are those of the recorded failures, each once; where they do not
 suffice, again with other digits and a number. Both checkouts diagnose them in alternating, fresh processes:
 processor time of the first and the second diagnosis, and the memory of the process at its end. The commands
-run over this checkout's example, each checkout's `plan` and `validate` with its own policy file. Both have
-their bytecode, as where they are deployed: a first run, not counted, writes it.
+run over this checkout's example, each checkout's `plan` and `validate` with its own policy file; `plan` once
+more with a copy of it that is compiled, where the checkout can do that. Both have their bytecode, as where they
+are deployed: a first run, not counted, writes it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import os
 import random
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -36,9 +38,11 @@ SIZES = (1_000, 10_000)
 _START = datetime(2026, 11, 27, 10, tzinfo=UTC)
 _SEED = 7
 _EXAMPLE = str(ROOT / "docs" / "examples" / "case.json")
+_COMPILED = "{folder}/compiled/policies.yaml"  # the folder: one for each checkout
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("diagnose", _EXAMPLE),
     ("plan", _EXAMPLE, "--policies", "policies.yaml"),
+    ("plan", _EXAMPLE, "--policies", _COMPILED),
     ("validate", "policies.yaml"),
     ("catalog", "show", "n1-standard-8"),
     ("--help",),
@@ -125,6 +129,15 @@ def spent_by(checkout: Path, case: Path) -> list[float]:
     return found
 
 
+def lay_compiled(checkout: Path, folder: Path) -> None:
+    """A copy of the checkout's policy file, with what it compiles of it; nothing more where it cannot."""
+    file = Path(_COMPILED.format(folder=folder))
+    file.parent.mkdir(parents=True)
+    shutil.copy(checkout / "policies.yaml", file)
+    words = [sys.executable, "-m", "remediator", "validate", str(file), "--compile"]
+    subprocess.run(words, cwd=checkout, env=_ENVIRONMENT, capture_output=True, check=False)
+
+
 def command_cost(checkout: Path, words: Sequence[str]) -> float:
     """Seconds of processor time of one command of a checkout; exits where it fails."""
     process = subprocess.Popen(
@@ -143,15 +156,26 @@ def command_cost(checkout: Path, words: Sequence[str]) -> float:
 def commands_table(other: Path, times: int) -> str:
     """Each command of both checkouts in turns; the median and the least, since another's load adds."""
     rows = []
-    for words in COMMANDS:
-        pairs = [(command_cost(other, words), command_cost(ROOT, words)) for _ in range(times + 1)][
-            1:
-        ]
+    with tempfile.TemporaryDirectory() as name:
+        folders = {one: Path(name) / str(index) for index, one in enumerate((other, ROOT))}
+        for checkout, folder in folders.items():
+            lay_compiled(checkout, folder)
+
+        def cost(checkout: Path, words: Sequence[str]) -> float:
+            mine = [word.format(folder=folders[checkout]) for word in words]
+            return command_cost(checkout, mine)
+
+        measured = {
+            words: [(cost(other, words), cost(ROOT, words)) for _ in range(times + 1)][1:]
+            for words in COMMANDS
+        }
+    for words, pairs in measured.items():
         before, now = zip(*pairs, strict=True)
         ratio = statistics.median(b / a for a, b in pairs)
         rows.append(
             (
-                " ".join(Path(word).name for word in words),
+                " ".join(Path(word).name for word in words)
+                + (" (compiled)" if _COMPILED in words else ""),
                 *(
                     f"{statistics.median(side):.3f} s (least {min(side):.3f})"
                     for side in (before, now)

@@ -71,7 +71,7 @@ def core_schema_of(part: type[PolicyPart], handler: GetCoreSchemaHandler) -> Cor
 def _form(part: type[PolicyPart]) -> type[BaseModel]:
     keys = dict(_keys(part))
     ordered = {name: keys[name] for name in (*part.first_keys, *keys)}
-    config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=dict(part.schema_extra))
+    config = ConfigDict(extra="forbid", defer_build=True, json_schema_extra=dict(part.schema_extra))
     form: type[BaseModel] = create_model(
         part.__name__, __config__=config, __doc__=part.__doc__, **ordered
     )

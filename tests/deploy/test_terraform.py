@@ -21,6 +21,7 @@ from remediator.app import EVENT_SECONDS, ROUND_SECONDS
 from remediator.intake import sink_filter
 from remediator.ledger import Ledger
 from remediator.ledger.firestore import FirestoreStore
+from remediator.policy import compiled_beside
 from tests.deploy.terraform import MODULE, ROOT, Block, blocks, resource, variable_defaults
 from tests.deploy.what_runs import own_files
 from tests.ledger.fake_firestore import FakeFirestore
@@ -202,6 +203,14 @@ def test_what_is_packaged_is_what_runs() -> None:
     (kinds,) = re.findall(r"^  kinds    = (\[.*\])$", text, re.MULTILINE)
     packaged = set(json.loads(kinds))
     assert {Path(name).suffix for name in own_files()} == packaged
+
+
+def test_what_was_compiled_of_the_policies_is_packaged_beside_them() -> None:
+    """Under the name that the function looks for, from beside whichever file is deployed."""
+    text = (MODULE / "main.tf").read_text()
+    name = compiled_beside(Path("policies.yaml")).name
+    assert f'fileexists(local.compiled_path) ? {{ "{name}" = local.compiled_path }} : {{}}' in text
+    assert f'"${{trimsuffix(trimsuffix(local.policies_path, ".yaml"), ".yml")}}.{name[9:]}"' in text
 
 
 # --- least privilege ---------------------------------------------------------------------------
