@@ -2,7 +2,7 @@
 # Guess: samtools, in each of its subcommands, ends with a code other than 0 when the disk that it writes to is
 #   full; bedtools perhaps not.
 # Seen: it depends on the subcommand. `samtools view` ends with 1 and "No space left on device"; `samtools
-#   depth >file`, `samtools mpileup` and `bedtools genomecov` end with 0 and say nothing, at any size of output.
+#   depth >file`, `samtools mpileup` and `bedtools genomecov` end with 0 and say nothing though all is lost.
 #   `samtools depth -o file` ends with 1, `samtools mpileup -o file` with 0.
 # Versions: samtools 1.16.1-1, bedtools 2.30.0+dfsg-3 (Debian 12); 2026-11-30.
 # So: on a full disk one step of a pipeline fails for the disk and its neighbours succeed with files cut
