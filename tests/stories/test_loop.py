@@ -464,9 +464,10 @@ def test_an_entry_about_no_job_of_ours_changes_nothing(
 
 
 def test_googles_default_endpoints_are_reached_through_a_proxy_with_a_metadata_server(
-    open_house: Callable[..., Any], cloud: Any
+    open_house: Callable[..., Any], cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = open_house(proxied=True)
+    monkeypatch.delenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")  # gRPC reads it once in a process
     job = cloud.past_job("customJobs", custom_job(), HEAVY, route=False)
     batch = cloud.past_job("batchPredictionJobs", batch_job(cloud), TOO_MUCH)
     entry = failure_line(cloud, job)
