@@ -25,7 +25,9 @@ from remediator.diagnosis.timeline import read_timeline
 from remediator.domain import NEVER_RETRIED, Cause, Source
 from tests.case_parts import at, batch, custom, lines
 
-SETS = ("messages", "held_out", "fresh", "recalled", "time-outs", "strangers", "deaths")
+SETS = (
+    "messages", "held_out", "fresh", "written", "recalled", "time-outs", "strangers", "deaths",
+)  # fmt: skip
 CAUSE_WORDS = {cause.value for cause in Cause}
 SOURCE_WORDS = {source.value for source in Source}
 

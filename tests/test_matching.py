@@ -53,7 +53,7 @@ def spoken_by_the_set(text: str) -> list[str]:
 
 
 def texts_of_the_repository() -> list[str]:
-    names = ("messages", "held_out", "fresh", "recalled")
+    names = ("messages", "held_out", "fresh", "written", "recalled")
     rows = [row["text"] for name in names for row in messages(name)]
     return [clean(text) for text in (*rows, *(text for _, text in different_lines(1_500)))]
 

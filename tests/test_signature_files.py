@@ -80,7 +80,7 @@ def test_every_row_says_in_a_sentence_what_it_means(row):
 
 
 def test_every_text_was_seen_somewhere_that_exists():
-    names = ("messages", "held_out", "fresh", "recalled")
+    names = ("messages", "held_out", "fresh", "written", "recalled")
     known = {row["id"] for name in names for row in messages(name)}
     known |= {f"{name}/{one.id}" for name in RECORDED for one in scenarios(name)}
     known |= {"tests", "bench", RECALLED}
