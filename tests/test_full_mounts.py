@@ -67,3 +67,23 @@ def test_the_machines_own_full_disk_is_doubled(row: str) -> None:
     assert found.needs.full_mount is None
     assert doubled(row).action is Action.RESUBMIT
     assert "larger boot disk" in found.causes[0].advice
+
+
+@pytest.mark.parametrize(
+    ("path", "mounted"),
+    [
+        ("/mnt/nfs/team/a.pt", True),
+        ("/mnt/nfs/other/a.pt", False),
+        ("/scratch/a.pt", False),
+        ("/mnt/x/a.pt", False),
+    ],
+)
+def test_where_the_job_says_what_it_mounts_all_else_is_the_machines_own(
+    path: str, *, mounted: bool
+) -> None:
+    told = ended(*TRACE, f"OSError: [Errno 28] No space left on device: '{path}'")
+    pool = told["job"]["jobSpec"]["workerPoolSpecs"][0]
+    pool["nfsMounts"] = [{"server": "10.0.0.2", "path": "/export", "mountPoint": "team"}]
+    found = of(told)
+    assert found.verdict is Cause.DISK_FULL
+    assert (found.needs.full_mount is not None) is mounted

@@ -292,7 +292,7 @@ def _needs(case: Case, facts: CaseFeatures, verdict: Cause) -> Needs:
         ),
         wanted=wanted_by(facts.reading),
         own_limit=own_limit_met(facts.reading, facts.job, _memory_share(usage)),
-        full_mount=full_mount_met(facts.reading),
+        full_mount=full_mount_met(facts.reading, case.job.nfs_mount_points),
         progress=_progress(case, facts),
     )
 

@@ -11,7 +11,7 @@ nothing: that a bigger machine does not lift such a limit is the planner's busin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from remediator.diagnosis.signature import TextPlace
@@ -228,9 +228,11 @@ _FULL_PATHS = (
 )
 
 
-def full_mount_met(reading: TextEvidence) -> FullMount | None:
+def full_mount_met(reading: TextEvidence, mounts: Collection[str] = ()) -> FullMount | None:
     """The path for which a message says that its disk is full, where it lies on a file system that is mounted
     from elsewhere; None where it lies on the machine's own disk, or none is named.
+
+    `mounts`: the job's own mount points; where there are any, all other folders are the machine's.
 
     Of each signature the heaviest message is read: one beside it may name another path.
     """
@@ -241,8 +243,14 @@ def full_mount_met(reading: TextEvidence) -> FullMount | None:
         for path in (_full_path(sign.text or sign.evidence.says),)
         if path
     ]
-    mounted = [one for one in found if _MOUNTED.match(one.path)]
+    mounted = [one for one in found if _is_mounted(one.path, mounts)]
     return mounted[0] if mounted and len(mounted) == len(found) else None
+
+
+def _is_mounted(path: str, mounts: Collection[str]) -> bool:
+    if mounts:
+        return any(path == point or path.startswith(f"{point}/") for point in mounts)
+    return _MOUNTED.match(path) is not None
 
 
 def _full_path(text: str) -> str:

@@ -263,6 +263,11 @@ class Job(Document):
         """Command and arguments of each worker pool whose first process the job itself names."""
         return programs.first_processes(self)
 
+    @property
+    def nfs_mount_points(self) -> tuple[str, ...]:
+        """Folders at which the worker pools mount NFS; empty where none does."""
+        return programs.nfs_mount_points(self)
+
     def images(self, model: Json | None = None) -> tuple[str, ...]:
         """Container images that the job and its Model run."""
         return programs.images(self, model)

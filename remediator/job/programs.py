@@ -360,6 +360,21 @@ def first_processes(job: Document) -> tuple[tuple[str, ...], ...]:
     )
 
 
+def nfs_mount_points(job: Document) -> tuple[str, ...]:
+    """Where the worker pools mount NFS. Documented: nfsMounts.mountPoint is a folder below /mnt/nfs."""
+    named = [
+        str(either_key(mount, "mountPoint") or "")
+        for _, _, pool in fields.worker_pool_specs(job)
+        for mount in either_key(pool, "nfsMounts") or ()
+        if isinstance(mount, Mapping)
+    ]
+    return tuple(
+        point if point.startswith("/mnt/") else f"/mnt/nfs/{point.strip('/')}"
+        for point in named
+        if point
+    )
+
+
 def programs(job: Document) -> tuple[Any, ...]:
     """Image, command and arguments of each worker pool: jobs of one workload have the same.
 
