@@ -78,6 +78,8 @@ class LogLine:
             text = message if isinstance(message, str) else ""
             if text:
                 text += _error_beside(text, payload)
+            elif status := _row_status(payload):
+                text = status
             elif payload:
                 text = json.dumps(payload, sort_keys=True, default=str, ensure_ascii=False)
         labels: dict[str, Any] = {}
@@ -138,12 +140,23 @@ def _unpacked(text: str, severity: str) -> tuple[str, str]:
     # Rust's tracing keeps the message among the fields of the event.
     fields = held.get("fields")
     said = {**held, **fields} if isinstance(fields, dict) else held
-    message = next((said[name] for name in _MESSAGE_FIELDS if said.get(name)), None)
+    message = _row_status(held) or next(
+        (said[name] for name in _MESSAGE_FIELDS if said.get(name)), None
+    )
     if not isinstance(message, str):
         return text, severity
     level = next((held[name] for name in _LEVEL_FIELDS if held.get(name)), None)
     own = _SEVERITIES.get(level.lower()) if isinstance(level, str) else None
     return message + _error_beside(message, said), own or severity
+
+
+def _row_status(held: Json) -> str:
+    """What a row of a batch prediction's results says of its failure, printed as a line of a log: Gemini's rows hold
+    `status` beside `processed_time` and the request (its documentation); empty for any other object.
+    """
+    status = held.get("status")
+    is_row = "processed_time" in held and "request" in held and not held.get("response")
+    return status if is_row and isinstance(status, str) else ""
 
 
 def _error_beside(message: str, payload: Json) -> str:

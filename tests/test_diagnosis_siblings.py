@@ -155,6 +155,11 @@ def test_the_message_of_an_exception_does_not_go_on_in_another_stream() -> None:
         ('{"msg": "no level"}', "no level", "ERROR"),
         ('{"rows": 3}', '{"rows": 3}', "ERROR"),
         ("{not json}", "{not json}", "ERROR"),
+        (
+            '{"status": "Too Many Requests", "processed_time": "t", "request": {}, "response": {}}',
+            "Too Many Requests",
+            "ERROR",
+        ),
     ],
 )
 def test_a_logger_s_object_in_a_text_is_unpacked(text: str, said: str, severity: str) -> None:
@@ -165,3 +170,38 @@ def test_a_logger_s_object_in_a_text_is_unpacked(text: str, said: str, severity:
 def test_telemetry_in_a_text_stays_as_it_is() -> None:
     text = '{"remediatorTelemetry": 1, "message": "x"}'
     assert LogLine.parse({"textPayload": text}).text == text
+
+
+def test_a_failed_row_of_gemini_s_in_a_log_says_why() -> None:
+    told = '{"error": {"code": 429, "message": "Resource exhausted. Please try again later.", "status": "RESOURCE_EXHAUSTED"}}'
+    row = {"status": f"Too Many Requests: {told}", "processed_time": "2026-11-24T14:10:00Z"}
+    row |= {"request": {"contents": []}, "response": {}}
+    assert of(ended(json.dumps(row))).verdict is Cause.QUOTA
+
+
+def test_a_kill_that_a_shell_tells_after_the_program_was_asked_to_end_is_no_memory_s() -> None:
+    killed = "run.sh: line 4:    14 Killed                  python train.py"
+    asked = "received SIGTERM, saving a checkpoint"
+    assert of(ended(asked, killed, status=137)).verdict is not Cause.MEMORY_PRESSURE
+    assert of(ended(killed, asked, status=137)).verdict is Cause.MEMORY_PRESSURE
+
+
+REPORTED = [
+    *TRACE,
+    "KeyError: 'clicks'",
+    "",
+    "During handling of the above exception, another exception occurred:",
+    "",
+    *TRACE,
+    LIB.format("requests/sessions.py", "post"),
+    "    raise x",
+]
+CUT = "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='{}', port=443): Max retries exceeded with url: /x (Caused by NewConnectionError('Failed to establish a new connection: [Errno 111] Connection refused'))"
+
+
+def test_a_report_of_a_bug_that_fails_is_not_the_reason() -> None:
+    assert of(ended(*REPORTED, CUT.format("hooks.slack.com"))).verdict is Cause.USER_CODE_ERROR
+
+
+def test_what_is_fetched_where_a_cache_has_no_key_is() -> None:
+    assert of(ended(*REPORTED, CUT.format("features.internal"))).verdict is Cause.TRANSIENT_BACKEND

@@ -30,14 +30,11 @@ _SOCKET_ERROR = Linear(
     r": ?(?:connection (?:refused|reset by peer|timed out)|device or resource busy|network is unreachable|no route to host|host is down|broken pipe|operation timed out|name or service not known|temporary failure in name resolution)\W{0,3}$",
     needs="connection device network route host broken operation name temporary",
 )
-# errno(3): ECONNREFUSED, and what Windows calls it.
-_REFUSED = Linear(
-    r"\bconnection (?:was )?refused\b|\beconnrefused\b|\bconnectionrefused|\bactively refused\b|\berrno[ :=]{1,2}111\b",
-    needs="refused errno",
-)
-_NO_SOCKET = Linear(
-    r"\bunix /\S+: connect: no such file|\bconnect ENOENT /|\bthrough socket '?/|\bsocket \"?/\S+ failed: no such file|\bdaemon at unix://",
-    needs="unix enoent socket",
+# errno(3): ECONNREFUSED, and what Windows calls it; ENOENT of a socket's path.
+_OF_A_SOCKET = Linear(
+    r"\bconnection (?:was )?refused\b|\beconnrefused\b|\bconnectionrefused|\bactively refused\b|\berrno[ :=]{1,2}111\b"
+    r"|\bunix /\S+: connect: no such file|\bconnect ENOENT /|\bthrough socket '?/|\bsocket \"?/\S+ failed: no such file|\bdaemon at unix://",
+    needs="refused errno unix socket enoent",
 )
 # A probe of the server itself, and the peers of one job that look for one another.
 _PROBED = Linear(
@@ -46,6 +43,35 @@ _PROBED = Linear(
 )
 _OF_ITS_OWN = late_pattern(r"\bprobe\b|://(?:localhost|127\.|0\.0\.0\.0|\[::1\])", re.IGNORECASE)
 _SPEAKS = Linear(AUTHORS, needs=AUTHORS_NEED)
+
+
+def is_reported(raised: Sequence[Raised], behind: Raised) -> bool:
+    """Whether a client's exception came of telling somebody of an error: another was being handled, which no
+    client raised, and the words name a place where errors are told.
+    """
+    deeper = [one for one in raised if one.depth > behind.depth]
+    own = any(
+        one.handled and not (CLIENTS.match(one.name) or SOCKETS.match(one.name)) for one in deeper
+    )
+    clients = any(
+        CLIENTS.match(one.name) or SOCKETS.match(one.name)
+        for one in raised
+        if one.depth > behind.depth and not one.handled
+    )
+    return own and not clients and reports_elsewhere(behind.text)
+
+
+def reports_elsewhere(text: str) -> bool:
+    """Whether a text names a place where runs and errors are told, which no program needs for its work."""
+    return _TRACKERS.is_in(text[:_TEXT])
+
+
+# Chats, mails, trackers of errors and of runs.
+_TRACKERS = Linear(
+    r"\bhooks?\.|\bweb-?hooks?\b|\bslack|\bdiscord|\btelegram|\bpagerduty|\bsentry|\bbugsnag|\brollbar|\bnewrelic|\bdatadog|\bhoneycomb|\bnotif(?:y|ication)|\balert"
+    r"|\bmlflow|\bwandb|w&b|\bneptune|\bcomet(?:_ml)?\b|\bclearml|\btensorboard|\btelemetry|\bstatsd|\bopentelemetry|\botlp\b|/envelope/|\bsmtp|\bmail(?:gun|er)?\b",
+    needs="hook slack discord telegram pagerduty sentry bugsnag rollbar newrelic datadog honeycomb notif alert mlflow wandb w&b neptune comet clearml tensorboard telemetry statsd otlp envelope smtp mail",
+)
 
 
 def service_behind(raised: Sequence[Raised]) -> tuple[Raised, Signature] | None:
@@ -80,12 +106,8 @@ def spoken_in(text: str, *, serves: bool = False) -> Signature | None:
 
 def _is_of_a_socket(text: str) -> bool:
     """Whoever wrote it: nobody took a connection, or a local socket is not there. Only sockets say so."""
-    return _NO_SOCKET.is_in(text[:_HEAD_OF_LINE]) or is_refusal(text)
-
-
-def is_refusal(text: str) -> bool:
-    """Nobody took a connection, by the C library's word for it."""
-    return _REFUSED.is_in(text[:_TEXT]) and not _PROBED.is_in(text[:_TEXT])
+    head = text[:_TEXT]
+    return _OF_A_SOCKET.is_in(head) and not _PROBED.is_in(head)
 
 
 def _is_socket_error_of_a_url(head: str) -> bool:

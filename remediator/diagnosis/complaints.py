@@ -311,7 +311,7 @@ _WRONG_ARGUMENT = late_pattern(
     re.IGNORECASE,
 )
 _READS = Linear(
-    r"(?:^|[/ ._])(?:im|f|dcm|np|lib)?(?:read|load|genfrom|open|pars(?:e|ing)|decod|decompress|uncompress|unpack|unpickl|deserial|extract|inflat|tokeniz|scan(?:ner|_)|lexer|detect|from_?(?:file|buffer|bytes|string|wk[tb]|json|ical|stream)|get_data\b|initfp)\w*",
+    r"(?:^|[/ ._])(?:im|f|dcm|np|lib)?(?:read|load|genfrom|open|pars(?:e|ing)|decod|decompress|uncompress|unpack|unpickl|deserial|extract|inflat|tokeniz|scan(?:ner|_|$)|lexer|detect|from_?(?:file|buffer|bytes|string|wk[tb]|json|ical|stream)|get_data\b|initfp)\w*",
 )
 _READS_NO_FILE = Linear(
     r"urlopen|socket|ssl\.|http|request|connect|import"

@@ -53,7 +53,7 @@ _NO_SUCH_HOST = Linear(
     r"|\bno address associated\b|\bnodename nor servname"
 )
 _OWN_SOURCE = Linear(
-    r"\b(?:undefined|undeclared|unbound|uninitiali[sz]ed|unresolved|unset|unknown) (?:local |global |free |instance )?(?:variable|function|symbol|method|procedure|identifier|name|word|class|atom|predicate|reference|import|external|macro|local|constant|label|operator|type|attribute|opcode|instruction|rule|property|field|member)"
+    r"\b(?:undefined|undeclared|unbound|uninitiali[sz]ed|unresolved|unrecogni[sz]ed|unset|unknown) (?:local |global |free |instance )?(?:variable|function|symbol|method|procedure|identifier|name|word|class|atom|predicate|reference|import|external|macro|local|constant|label|operator|type|attribute|opcode|instruction|rule|property|field|member)"
     r"|\b(?:variable|function|symbol|identifier|name|procedure|method|word|class|macro|operator|predicate|constructor|relation|property|member|trait|export|identifier|overload)s?\b[^.:]{0,60}\b(?:(?:is |was |has |are )?(?:not |un|never )(?:been )?(?:defined|declared|bound|found|exist|known|initiali[sz]ed|in scope|set|implemented)|not in scope|does n[o']t exist|undefined)"
     r"|\bno such (?:variable|method|function|procedure|operator|symbol|predicate|slot)\b"
     r"|\bundefined (?:value|method|near|word)?\b|\bis undefined\b|\bundef\b|\bundefined (?:local|fun)"
@@ -66,7 +66,7 @@ _OWN_SOURCE = Linear(
     r"|\bnull ?reference|\bnil\b[^.]{0,20}\b(?:index|call|arith)"
     r"|\battempt to (?:index|call|perform|compare|concatenate|yield)"
     r"|\b(?:index|subscript|range|bounds?|position|array|substring)\b[^:]{0,40}\b(?:out of (?:range|bounds?)|not in|exceed|past the end|check failed)"
-    r"|\bout of (?:range|bounds)\b|\bsubscript\b|\bdivi(?:de|sion) by (?:zero|0)|\bzero ?divide"
+    r"|\bout of (?:range|bounds?)\b|\bin (?:this |the current )?scope\b|\bsubscript\b|\bdivi(?:de|sion) by (?:zero|0)|\bzero ?divide"
     r"|\barithmetic\b"
     r"|\b(?:wrong|bad|incorrect|invalid) (?:number of |type of? ?|type )(?:arg|param)|\bwrong type\b"
     r"|\btoo (?:many|few) arg|\b(?:not enough|insufficient|missing) (?:arguments?|parameters?|actual)"
@@ -82,7 +82,7 @@ _OWN_SOURCE = Linear(
     r"|\bbad ?(?:argument|arith|match|arity|_cast|alloc)|\bstack overflow"
     r"|\bassert(?:ion)?\b[^.]{0,60}\bfail|\bpattern[- ]match|\bnon-?exhaustive|\bredefin|\bredeclar"
     r"|\balready (?:defined|declared)|\bmultiple definition|\bnot found: (?:value|type|object)"
-    r"|(?:^|[\s,(])[1-9]\d* (?:failing|failures?|tests? failed|failed, \d+ (?:passed|succeeded))\b|\bsteps? failed|\btests? fail|^not ok \d"
+    r"|(?:^|[\s,(])[1-9]\d* (?:failing|failures?|tests? failed|failed, \d+ (?:passed|succeeded))\b|\bsteps? failed|\btests? fail|\bfailed (?:\d+ )?tests?\b|^not ok \d"
 )
 _SETTINGS = Linear(
     r"\b(?:unknown|unrecogni[sz]ed|unsupported|invalid|bad|illegal|no such|undefined|unexpected|ambiguous|not a valid|missing|no|extra) (?:\w+ )?(?:options?|arguments?|parameters?|directives?|commands?|subcommands?|flags?|settings?|switch(?:es)?|target|task|goal|recipe|module|plugin|driver|profile|backend|section|property|configuration|choice|species|dialect|locale|keyword|operand|operator|operation|mode|codec|encoder|solver|scheme|protocol|provider|engine|kernel|queue|partition|region|maximum heap size|heap size|model name|log level)\b"

@@ -72,7 +72,7 @@ _WRAPPER = Linear(
     r"|\breturned (?:a )?non-?zero|\bexit(?:ed|s)?(?: with)? (?:status|code|value)\b"
     r"|^\W*(?:program )?exit|\bignoring\b|^\W*failed: \S+\W*$|\bprogram will exit\b"
     r"|\bcould not create the \w+ virtual machine|\bgiving up\b|\bsee (?:the )?(?:above|below|full|log)\b"
-    r"|^\W*errors? in \S+:?$|^\W*error: \S+ (?:failed|exited)\W*$"
+    r"|^\W*errors? in \S+(?: \(line \d+\))?:?$|\bdue to previous errors?\b|^\W*error: \S+ (?:failed|exited)\W*$"
 )
 # A program refuses something, in a row that begins so and has no level.
 _REFUSAL = Linear(

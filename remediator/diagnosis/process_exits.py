@@ -102,7 +102,8 @@ def stopped_signs(reading: TextEvidence) -> Iterator[WeightedEvidence]:
     memory = [s for s in reading.signs if s.cause is Cause.MEMORY_PRESSURE and s.weight > 0]
     if words is None or not memory:
         return
-    of_time = _TIME_UP.search(words.text) is not None
+    # A kill that a shell tells after that is what came of not heeding it.
+    of_time = bool(words.after) or _TIME_UP.search(words.text) is not None
     if not all(_is_bare_kill(s, of_time=of_time) for s in memory):
         return  # memory speaks for itself, or a child was killed while others were asked to end
     says = f'{words.author} tells of an end from outside: "{words.text[:_QUOTED]}"'

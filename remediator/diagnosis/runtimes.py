@@ -80,6 +80,11 @@ class Headed:
     """The language's and the libraries' functions above which the user's own first frame stands."""
 
     @property
+    def called(self) -> str:
+        """The function of R's that raised it."""
+        return self.name if self.runtime == "r" and self.name != "R" else ""
+
+    @property
     def is_mere_line(self) -> bool:
         """No frame came: a line that names an error, as any program's may."""
         return self.runtime == "node" and not self.traced

@@ -61,7 +61,7 @@ _LINK = late_pattern(
     r"^[\s|]*(?:During handling of the above exception|(?P<cause>The above exception was the direct cause))"
 )
 _NEW_RECORD = late_pattern(
-    r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d|\[?\d\d:\d\d:\d\d|\[?(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b|[IWEF]\d{4} \d\d:|\d{2}/\d{2}/\d{2} |\{\")"
+    r"^(?:\[?\d{4}[-/]\d\d[-/]\d\d|\[?\d\d:\d\d:\d\d|\[?(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b|[IWEF]\d{4} \d\d:|\d{2}/\d{2}/\d{2} |\{\"|[\w.-]{1,40}: (?:ERROR|WARN(?:ING)?|INFO|CRITICAL|FATAL)\b)"
 )
 _JAVA_HEAD = late_pattern(
     r"^(?P<link>\s*Caused by: |\s*Suppressed: |Exception in thread \"[^\"]{0,200}\" |.{0,200}?(?=\b(?:[A-Za-z]\w{0,60}\.){1,10}[A-Z]\w{0,80}(?:Exception|Error|Throwable)\b))"
@@ -372,7 +372,7 @@ def _said_of(held: Headed) -> LogItem:
         return LogItem(held.line, held.text)
     causes = held.causes[::-1]
     raised = (
-        Raised(held.name, held.message, below=" ".join(held.below[-_BELOW:])),
+        Raised(held.name, held.message, below=" ".join(held.below[-_BELOW:]) or held.called),
         *(Raised(name, message, depth) for depth, (name, message) in enumerate(causes, start=1)),
     )
     return LogItem(held.line, raised[0].text, raised, held.frame, held.traced, held.lead)

@@ -125,9 +125,8 @@ def signatures_of(case_text: CaseText) -> tuple[Signature, ...]:
         return _rows_of_answer(answered, rows)
     if case_text.spoken is not None:
         return (case_text.spoken, *(row for row in rows if Tag.PASSING in row.tags))
-    if case_text.place is TextPlace.LOG and not case_text.chain and names_a_record(case_text.text):
-        # What is unknown or invalid in a row of data is no setting.
-        rows = tuple(row for row in rows if row.id not in _OF_A_VALUE)
+    if rows and case_text.place is TextPlace.LOG and not case_text.chain:
+        rows = _without_values(case_text.text, rows)
     if case_text.chain and _STATUS.search(case_text.text) and not CLIENTS.match(case_text.text):
         # What a library calls an invalid argument is one of its functions', not the job's.
         rows = tuple(row for row in rows if row.id != _ARGUMENT)
@@ -154,6 +153,12 @@ def _rows_of_exception(case_text: CaseText, rows: tuple[Signature, ...]) -> tupl
         return rows
     kept = tuple(row for row in rows if row.id not in _OF_ANY_EXCEPTION and row not in specific)
     return (*kept, signature(_RAISED_BY[about]))
+
+
+def _without_values(text: str, rows: tuple[Signature, ...]) -> tuple[Signature, ...]:
+    """What is unknown or invalid in a row of data is no setting."""
+    of_values = any(row.id in _OF_A_VALUE for row in rows) and names_a_record(text)
+    return tuple(row for row in rows if row.id not in _OF_A_VALUE) if of_values else rows
 
 
 def _outside(text: str) -> Cause | None:

@@ -12,7 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from remediator.case import LogLine
-from remediator.diagnosis.clients import service_behind, spoken_in
+from remediator.diagnosis.clients import (
+    is_reported,
+    reports_elsewhere,
+    service_behind,
+    spoken_in,
+)
 from remediator.diagnosis.error_statements import statement_in
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.open_trace import LogItem
@@ -75,7 +80,11 @@ def log_texts(lines: Sequence[LogLine], *, serves: bool) -> Iterator[CaseText]:
             factor *= weight_of("passing-line")
         if ended is not None and not said.raised and warns(said.text):
             factor *= weight_of("warning-before-exception")
-        elif ended is not None and not said.raised and is_quiet(said):
+        elif (
+            ended is not None
+            and not said.raised
+            and (is_quiet(said) or reports_elsewhere(said.text))
+        ):
             # What ended the program speaks; what it printed on its way is not asked.
             factor *= weight_of("line-before-exception")
         elif has_error_lines and not said.raised and _level_of(said) in _BELOW_ERROR:
@@ -214,11 +223,19 @@ def _only_words(said: Sequence[LogItem], lines: Sequence[LogLine]) -> list[LogIt
 
 
 def stop_request(lines: Sequence[LogLine]) -> CaseText | None:
-    """The last line of the workers that tells of SIGTERM or of a time limit that was reached."""
+    """The last line of the workers that tells of SIGTERM or of a time limit that was reached; `after`: what a shell
+    then told of a kill."""
+    killed = ""
     for line in reversed(lines[-_LAST_READ:]):
-        if line.text and not is_service_line(line) and _STOP.is_in(line.text[:TEXT_HEAD]):
-            return line_text(line, 1, 1.0)
+        if not line.text or is_service_line(line):
+            continue
+        if _STOP.is_in(line.text[:TEXT_HEAD]):
+            return replace(line_text(line, 1, 1.0), after=killed)
+        killed = line.text if _KILLED.search(line.text[:_LEVEL_READ]) else killed
     return None
+
+
+_KILLED = late_pattern(r":\s+\d+ Killed\b|^Killed\b")
 
 
 def _by_name(said: LogItem, job: Job) -> bool:
@@ -329,6 +346,12 @@ def exception_texts(said: LogItem, count: int, factor: float, number: int) -> It
     for all of them; beside it only a bug in the code that was handling it.
     """
     behind = service_behind(said.raised)
+    if behind is not None and is_reported(said.raised, behind[0]):
+        # It failed to tell somebody of an error: that error is what ended the program.
+        below = behind[0].depth + 1
+        deeper = (one for one in said.raised if one.depth >= below)
+        said = replace(said, raised=tuple(replace(one, depth=one.depth - below) for one in deeper))
+        behind = None
     if behind is not None:
         one, row = behind
         yield replace(
