@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import replace
+
 import pytest
 
 from bench.diagnosis.corpus import case_of, messages
 from bench.diagnosis.train import Labelled, digest, trained, training_data, written
 from remediator.case import Case
+from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import diagnose
 from remediator.diagnosis.words import MODEL, features_of, guess
-from remediator.domain import NEVER_RETRIED, Cause, Diagnosis
+from remediator.domain import NEVER_RETRIED, Action, Cause, Diagnosis, Guard, History
+from remediator.planning import plan
+from tests.jobs import policies
 
 UNHEARD = "The column mapping names a header that this table lacks; check the delimiter of row 3"
 
@@ -36,33 +42,66 @@ def test_training_gives_the_same_each_time():
     assert written(trained(data), data) == written(trained(data), data)
 
 
-@pytest.mark.parametrize("name", ["messages", "held_out", "fresh", "written", "recalled"])
-def test_no_message_is_called_retriable_by_words_alone(name):
-    for row in messages(name):
-        found = guess(row["text"])
-        assert found is None or found.cause in NEVER_RETRIED
+@functools.cache
+def all_by_words() -> list[tuple[Case, Diagnosis]]:
+    """The messages of strangers whose verdict rests on their words alone."""
+    names = ("messages", "held_out", "fresh", "written")
+    cases = [Case.parse(case_of(row)) for name in names for row in messages(name)]
+    judged = [(case, diagnose(case)) for case in cases]
+    return [(case, found) for case, found in judged if found.by_words_alone]
 
 
-def test_a_verdict_by_words_alone_says_so_and_is_never_retried():
-    found = [
-        d
-        for name in ("messages", "held_out", "fresh", "written")
-        for row in messages(name)
-        if by_words(d := told(row["text"]))
-    ]
-    assert found
-    for one in found:
-        assert one.verdict in NEVER_RETRIED
+def test_a_verdict_by_words_alone_says_so_and_resubmits_nothing():
+    text = (
+        "mode: enforce\nrerun_safe: [batch_prediction, custom, hyperparameter_tuning, pipeline, "
+        "training_pipeline]\npolicies:\n  - name: again\n    alert: [ml]\n    do: [{resubmit: {}}]\n"
+    )
+    book, file = Catalog.built_in(), policies(text)
+    found = all_by_words()
+    assert {one.verdict for _, one in found} > NEVER_RETRIED - {Cause.PERMISSION}
+    for case, one in found:
+        assert by_words(one)
         assert not one.settled_by_error
         assert one.confidence < 0.7
+        made = plan(case, one, file, History(), book)
+        assert made.action is Action.ALERT
+        assert Guard.CAUSE in made.refused_by
+
+
+def test_a_retriable_cause_by_words_alone_is_refused_with_that_reason():
+    found = next((case, one) for case, one in all_by_words() if one.verdict not in NEVER_RETRIED)
+    text = "mode: enforce\nrerun_safe: [batch_prediction, custom]\npolicies:\n  - {name: again, alert: [ml], do: [{resubmit: {}}]}\n"
+    made = plan(*found, policies(text), History(), Catalog.built_in())
+    assert "words of one message alone" in made.why_refused(Guard.CAUSE)
+    surer = plan(
+        found[0],
+        replace(found[1], by_words_alone=False),
+        policies(text),
+        History(),
+        Catalog.built_in(),
+    )
+    assert Guard.CAUSE not in surer.refused_by
 
 
 def test_a_known_message_is_left_to_its_signature():
     assert not by_words(told("CUDA out of memory. Tried to allocate 2.00 GiB"))
 
 
-def test_a_log_is_not_asked():
-    assert not by_words(told(UNHEARD, where="log.textPayload"))
+def test_a_short_log_is_asked_and_a_long_one_is_not():
+    body = case_of({"job_kind": "custom", "where": "log.textPayload", "text": UNHEARD})
+    assert by_words(diagnose(Case.parse(body)))
+    body["logEntries"] += [
+        {"severity": "INFO", "insertId": f"row{number}", "textPayload": f"read part {number}"}
+        for number in range(12)
+    ]
+    assert not by_words(diagnose(Case.parse(body)))
+
+
+def test_a_job_that_ran_out_of_time_is_not_asked():
+    body = case_of({"job_kind": "custom", "where": "log.textPayload", "text": UNHEARD})
+    body["job"]["error"] = {"code": 4, "message": "CustomJob ran longer than its timeout of 3600s."}
+    found = diagnose(Case.parse(body))
+    assert not by_words(found)
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ class Diagnosis:
     """Causes ranked by confidence. `verdict` is UNKNOWN where the evidence does not carry one.
 
     `settled_by_error`: the job's own error alone carries the verdict, so that nothing still on its
-    way could change it. `missing` says what evidence would settle an unknown. `parts`: of a pipeline
+    way could change it. `by_words_alone`: nothing but the word model speaks, so nothing is resubmitted for it. `missing` says what evidence would settle an unknown. `parts`: of a pipeline
     run, what each task died of.
     """
 
@@ -166,6 +166,7 @@ class Diagnosis:
     verdict: Cause
     causes: tuple[RankedCause, ...]
     settled_by_error: bool = False
+    by_words_alone: bool = False
     sections: tuple[Section, ...] = ()
     needs: Needs = Needs()
     missing: tuple[str, ...] = ()

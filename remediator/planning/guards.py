@@ -302,6 +302,10 @@ def _cause(asked: Asked) -> str:
     if asked.retried_exit is not None:
         return ""
     verdict = asked.diagnosis.verdict
+    if asked.diagnosis.by_words_alone and verdict not in NEVER_RETRIED:
+        return (
+            "the cause rests on the words of one message alone, and nothing is resubmitted on those"
+        )
     part = next((p for p in asked.diagnosis.parts if p.cause in NEVER_RETRIED), None)
     if verdict not in NEVER_RETRIED and part is None:
         return ""
