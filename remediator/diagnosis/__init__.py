@@ -75,8 +75,9 @@ def diagnose(
     if alone is not None and alone.verdict in NEVER_RETRIED:
         signs = _without_other_wishes(signs)
     ranked = _with_rows(rank(signs), facts.reading.rows, case.job)
-    cut = _ran_out_of_time(case.job, facts.reading)
-    by_words = _by_words_alone(case) if not ranked and not cut else []
+    by_words: list[WeightedEvidence] = []
+    if not ranked and case.job.state in _FAILED and not _ran_out_of_time(case.job, facts.reading):
+        by_words = _by_words_alone(case)
     if by_words:
         signs = [*signs, *by_words]
         ranked = _with_rows(rank(signs), facts.reading.rows, case.job)
@@ -228,6 +229,7 @@ def _by_words_alone(case: Case) -> list[WeightedEvidence]:
     return [WeightedEvidence(held.cause, weight_of("words-alone"), Evidence(source, where, says))]
 
 
+_FAILED = frozenset({JobState.FAILED, JobState.UNSPECIFIED})  # the latter: texts without a job
 _ROWS_OF_ONE_MESSAGE = 12  # chosen: what the messages that the model is made of have at most
 
 
