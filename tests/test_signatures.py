@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.diagnosis.corpus import case_of, messages
-from bench.diagnosis.run import RESUBMITTED
+from bench.diagnosis.run import resubmits
 from remediator.case import Case
 from remediator.diagnosis import diagnose
 from remediator.diagnosis.matching import all_signatures, quote_of, signatures_in
@@ -204,7 +204,6 @@ def test_fresh_messages_stay_right():
     assert len(wrong) <= 32
     assert sorted(row["id"] for row, _ in wrong if row["confidence"] == "high") == [
         "eleventh-dask-unmanaged-nearly-full",  # a warning, which ends nothing by itself
-        "eleventh-nextflow-batch-no-exitcode",
         "eleventh-star-read-id",
         "eleventh-tecogan-local-rank",
         "eleventh-tf-getnext-in-loop",
@@ -235,9 +234,7 @@ def test_where_the_text_can_tell_and_the_label_is_certain_the_diagnosis_can_too(
     assert len(told) > 450
     assert right >= 0.98 * len(told)
     assert not [
-        row["id"]
-        for row, d in told
-        if Cause(row["cause"]) in NEVER_RETRIED and d.verdict in RESUBMITTED
+        row["id"] for row, d in told if Cause(row["cause"]) in NEVER_RETRIED and resubmits(d)
     ]
 
 
@@ -246,7 +243,7 @@ def test_what_leads_to_a_resubmission_is_right_on_every_set():
         (row["id"], row.get("confidence", "high"), row["cause"], d.verdict.value)
         for name in CORPORA
         for row, d in judged(name)
-        if d.verdict in RESUBMITTED and d.verdict.value != row["cause"]
+        if resubmits(d) and d.verdict.value != row["cause"]
     ]
     assert [(one, label, given) for one, sure, label, given in sent if sure == "high"] == [
         # Said to be harmless by the program's author; the line itself tells of a fall back to the CPU.
@@ -268,7 +265,7 @@ def test_what_must_never_be_retried_is_not_called_what_is():
         row["id"]
         for name in CORPORA
         for row, d in judged(name)
-        if Cause(row["cause"]) in NEVER_RETRIED and d.verdict in RESUBMITTED
+        if Cause(row["cause"]) in NEVER_RETRIED and resubmits(d)
     ]
     # "Perhaps out of memory?" (fork safety, by the thread), shared memory that a setting would have
     # raised, "no GPU available" on a machine that has one: none says by its words what the thread found.

@@ -44,6 +44,13 @@ PAGE = Path(__file__).with_name("page.md")
 RESUBMITTED = (
     frozenset(Cause) - NEVER_RETRIED - {Cause.UNKNOWN, Cause.SLOW_CODE, Cause.NETWORK_LATENCY}
 )
+
+
+def resubmits(found: Diagnosis) -> bool:
+    """The verdict leads to a resubmission; one that rests on the words of one message alone does not."""
+    return found.verdict in RESUBMITTED and not found.by_words_alone
+
+
 _Z = 1.96
 _BINS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.01)
 
@@ -70,7 +77,7 @@ def accuracy(judged: list[Judged]) -> list[str]:
     right = sum(truth == d.verdict.value for truth, d, _ in judged)
     given = [(truth, d) for truth, d, _ in judged if d.verdict is not Cause.UNKNOWN]
     sure = [j for j in judged if j[2].get("confidence", "high") == "high"]
-    sent = [(truth, d) for truth, d in given if d.verdict in RESUBMITTED]
+    sent = [(truth, d) for truth, d in given if resubmits(d)]
     never = [d for truth, d, _ in judged if Cause(truth) in NEVER_RETRIED]
     return [
         f"- top-1 (an `unknown` counts as wrong unless that is the label): {wilson(right, len(judged))}",
@@ -82,7 +89,7 @@ def accuracy(judged: list[Judged]) -> list[str]:
         f"- verdicts that lead to a resubmission, right: {wilson(sum(t == d.verdict.value for t, d in sent), len(sent))}",
         (
             "- `user_code_error`, `bad_input`, `permission` or `invalid_config` called something that is resubmitted: "
-            f"{sum(d.verdict in RESUBMITTED for d in never)} of {len(never)}"
+            f"{sum(resubmits(d) for d in never)} of {len(never)}"
         ),
     ]
 
@@ -108,13 +115,13 @@ def by_text(judged: list[Judged]) -> list[str]:
     for name, answer in (("can tell", "yes"), ("cannot", "no")):
         held = [one for one in judged if one[2]["from_text"] == answer]
         sure = [one for one in held if one[2].get("confidence", "high") == "high"]
-        sent = [(truth, d.verdict) for truth, d, _ in held if d.verdict in RESUBMITTED]
-        never = [d.verdict for truth, d, _ in held if Cause(truth) in NEVER_RETRIED]
+        sent = [(truth, d.verdict) for truth, d, _ in held if resubmits(d)]
+        never = [d for truth, d, _ in held if Cause(truth) in NEVER_RETRIED]
         cells = (
             wilson(sum(truth == d.verdict.value for truth, d, _ in held), len(held)),
             wilson(sum(truth == d.verdict.value for truth, d, _ in sure), len(sure)),
             wilson(sum(_fits(*one) for one in sent), len(sent)),
-            f"{sum(verdict in RESUBMITTED for verdict in never)} of {len(never)}",
+            f"{sum(resubmits(d) for d in never)} of {len(never)}",
             f"{sum(d.verdict is Cause.UNKNOWN for _, d, _ in held)} of {len(held)}",
         )
         lines.append(f"| {name} | {' | '.join(cells)} |")
