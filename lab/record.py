@@ -30,6 +30,8 @@ GRACE_SECONDS = 3.0  # chosen: between SIGTERM and SIGKILL; Vertex gives more, t
 LINE_LIMIT = 8_000  # chosen: characters kept of a line; a log entry holds 256 KiB
 LINES_KEPT = 1_500  # chosen: the last lines of a run that are kept
 UNSHARE_KILLED = "unshare: sigprocmask unblock failed"
+# what the outer shell says of a container that a signal ended
+SHELL_TELLS = re.compile(r"^bash: line \d+: +\d+ .*unshare --pid")
 LIMIT_SECONDS = 240.0  # chosen: a scenario that lasts longer is broken
 
 # what names this machine and not the software: homes of interpreter and environments, the kernel
@@ -315,6 +317,7 @@ class Recording:
                 os.killpg(process.pid, signal.SIGKILL)
         # unshare cannot end itself by the SIGKILL that ended its child: it says so and exits with 1,
         # behind the last line of the program where that one was not ended
+        self.lines = [x for x in self.lines if not SHELL_TELLS.match(x[2])]
         own = [(*x[:2], x[2].split(UNSHARE_KILLED)[0]) for x in self.lines]
         if own != self.lines:
             kept = [new for new, old in zip(own, self.lines, strict=True) if new[2] or not old[2]]
