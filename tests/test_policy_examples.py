@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from remediator.catalog.catalog import Catalog
-from remediator.domain import Action, Cause, Diagnosis, History, Mode, Needs, Plan
+from remediator.domain import Action, Cause, Diagnosis, Guard, History, Mode, Needs, Plan
 from remediator.job import Job
 from remediator.job.differences import difference_is_legal
 from remediator.planning import plan
@@ -24,6 +24,14 @@ SPEC = "jobSpec.workerPoolSpecs[0]"
 L4 = job(CUSTOM).changed(
     f"{SPEC}.machineSpec",
     {"machineType": "g2-standard-8", "acceleratorType": "NVIDIA_L4", "acceleratorCount": 1},
+)
+V100 = job(CUSTOM).changed(
+    f"{SPEC}.machineSpec",
+    {
+        "machineType": "n1-standard-8",
+        "acceleratorType": "NVIDIA_TESLA_V100",
+        "acceleratorCount": 1,
+    },
 )
 TORCH = L4.changed("labels", {"framework": "torch"})
 BY_VARIABLE = TORCH.changed(f"{SPEC}.containerSpec.env", [{"name": "BATCH_SIZE", "value": "32"}])
@@ -102,6 +110,32 @@ ROWS: list[tuple[str, Job, Cause, int, dict[str, tuple[Any, Any]]]] = [
         0,
         {"machineType": ("n1-standard-8", "n1-standard-16"), "strategy": (None, "SPOT")},
     ),
+    (
+        "fallback.yaml",
+        job(CUSTOM),
+        Cause.CPU_SATURATION,
+        0,
+        {"machineType": ("n1-standard-8", "e2-highcpu-32")},
+    ),
+    ("own-hardware.yaml", V100, Cause.PREEMPTION, 0, {}),
+    ("own-hardware.yaml", V100, Cause.CAPACITY_STOCKOUT, 3, {}),
+    (
+        "own-hardware.yaml",
+        V100,
+        Cause.MEMORY_PRESSURE,
+        0,
+        {"machineType": ("n1-standard-8", "n1-highmem-8")},
+    ),
+    (
+        "own-hardware.yaml",
+        V100,
+        Cause.GPU_MEMORY,
+        0,
+        {
+            "machineType": ("n1-standard-8", "g2-standard-8"),
+            "acceleratorType": ("NVIDIA_TESLA_V100", "NVIDIA_L4"),
+        },
+    ),
     ("rows.yaml", job(BATCH), Cause.REQUEST_TOO_LARGE, 0, {"batchSize": (None, 32)}),
 ]
 
@@ -130,3 +164,25 @@ def test_the_roll_out_acts_by_day_asks_at_night_and_only_tells_of_the_cpu() -> N
     assert (cpu.policy, cpu.mode) == ("cpu", "observe")
     off = planned("roll-out.yaml", job(CUSTOM), Cause.ACCELERATOR_MISSING, now=DAY)
     assert (off.policy, off.action) == ("", "alert")
+
+
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [("US", "us-central1"), ("EUROPE-WEST4", "europe-west4"), ("", "us-central1")],
+    ids=["beside-it", "elsewhere", "not-known"],
+)
+def test_full_cpus_after_a_larger_machine_go_to_where_the_data_are(data: str, place: str) -> None:
+    far = {name: {"location": data} for name in EVERYWHERE if data}
+    found = planned("fallback.yaml", job(CUSTOM), Cause.CPU_SATURATION, 1, buckets=far)
+    assert (found.step, found.location, found.refused_by) == (2, place, ())
+    moved = {change.field.rpartition(".")[2] for change in found.changes}
+    assert moved == {"machineType"} | ({"location"} if place != "us-central1" else set())
+
+
+def test_a_list_holds_for_the_same_job_again_where_no_policy_narrows_it() -> None:
+    text = (FOLDER / "own-hardware.yaml").read_text()
+    narrow = "limits: {accelerators: [NVIDIA_TESLA_T4, NVIDIA_L4], usd_per_job: 100,"
+    file = load(text.replace("limits: {usd_per_job: 100,", narrow, 1), "own.yaml").require()
+    found = diagnosis(V100, Cause.PREEMPTION)
+    made = plan(case(V100, buckets=EVERYWHERE), found, file, History(), BOOK)
+    assert (made.action, made.refused_by) == (Action.ALERT, (Guard.ACCELERATORS,))

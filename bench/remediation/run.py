@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.remediation import plots
 from bench.remediation.fleet import MIXES, Job
-from bench.remediation.fleets import Fleet, first, of_module
+from bench.remediation.fleets import Body, Fleet, first, of_module
 from bench.remediation.strategies import (
     Blind,
     Doubling,
@@ -37,6 +37,7 @@ from bench.remediation.strategies import (
     TransientOnly,
     machine,
 )
+from bench.remediation.strategies import cheapest as cheapest_of_first
 from bench.remediation.world import CATALOGUE
 from remediator import policy
 from remediator.catalog.catalog import Hardware
@@ -55,6 +56,7 @@ SIZED = f"{OURS}, every size `sized`"
 DOUBLING = "double everything"
 LADDER = "fixed ladder: n1-standard-8, -16, + T4"
 WIDE = f"{OURS}, A100s allowed"
+OWN = f"{OURS}, A100s allowed, own hardware again"
 FAILOVER = Failover.name
 ENGINEER = "a good engineer told the cause"
 ORACLE = "an oracle"
@@ -75,14 +77,17 @@ class Told:
     slack: float | None
     verdict: str
     within_lists: bool = True
+    within_wide: bool = True
     losses: int = 0
 
 
 @functools.cache
-def policies(*, sized: bool = False, wide: bool = False) -> policy.Policies:
+def policies(*, sized: bool = False, wide: bool = False, own: bool = False) -> policy.Policies:
     """The shipped file, switched to enforce, for kinds whose rerun is safe.
 
-    `wide`: it also allows A100s, under `usd_per_job`.
+    `wide`: it also allows A100s, under `usd_per_job`. `own`: the lists stand in the policies that choose
+    hardware for a resource that ran out, so that each job may have its own again, as
+    docs/examples/policies/own-hardware.yaml has it.
     """
     text = (ROOT / "policies.yaml").read_text()
     text = text.replace("\nmode: observe", "\nmode: enforce")
@@ -95,9 +100,32 @@ def policies(*, sized: bool = False, wide: bool = False) -> policy.Policies:
     if wide:
         text = text.replace('"g2-*"]', '"g2-*", "a2-*"]')
         text = text.replace("NVIDIA_L4]", "NVIDIA_L4, NVIDIA_TESLA_A100, NVIDIA_A100_80GB]")
+    if own:
+        text = _with_lists_where_hardware_is_chosen(text)
     loaded = policy.load(text, "policies.yaml", catalog=CATALOGUE)
     assert loaded.policies is not None, loaded.render()
     return loaded.policies
+
+
+_CHOOSES = ("request-too-large", "gpu-wanted", "batch-starved-of-cpu", "starved-of-cpu", "out-of-memory",
+            "out-of-gpu-memory", "slow-startup")  # fmt: skip
+"""Policies of the shipped file that choose hardware for a resource that ran out."""
+
+
+def _with_lists_where_hardware_is_chosen(text: str) -> str:
+    lines, lists, inside = [], [], ""
+    for line in text.splitlines():
+        if line.startswith(("  machine_types: ", "  accelerators: ")):
+            lists.append(line.partition("  #")[0].strip())
+            continue
+        if line.startswith("  - name: "):
+            inside = line.split()[2]
+        lines.append(line)
+        if line.startswith("    when: ") and inside in _CHOOSES:
+            # Where only the machine may change, the accelerator that is kept is no choice.
+            held = lists[:1] if inside in {"out-of-memory", "slow-startup"} else lists
+            lines.append(f"    limits: {{{', '.join(held)}}}")
+    return "\n".join(lines) + "\n"
 
 
 def strategies() -> list[Strategy]:
@@ -123,6 +151,7 @@ def treat(
     fleet: Fleet | None = None,
     *,
     within_lists: bool = True,
+    within_wide: bool = True,
 ) -> Told:
     """One job from its first failure to its end under one strategy."""
     fleet = fleet or first()
@@ -157,6 +186,7 @@ def treat(
         slack=_slack(job, bodies[-1]) if runs[-1].succeeded and len(runs) > 1 else None,
         verdict=verdicts[0] if verdicts else "",
         within_lists=within_lists,
+        within_wide=within_wide,
         losses=lost,
     )
 
@@ -184,18 +214,29 @@ def treated(
     names: tuple[str, ...] = (),
 ) -> dict[str, list[Told]]:
     """Each strategy over the same failures of a fleet."""
+    fleet = replace(fleet, cheapest=_found_once(fleet.cheapest))
     drawn = fleet.build(seed, count * 3, mix)
     jobs = [job for job in drawn if not fleet.run(job, job.body, 1, fleet.first_at(job)).succeeded][
         :count
     ]
     recoverable = {job.index: fleet.cheapest(job) is not None for job in jobs}
-    listed = {
-        job.index: recoverable[job.index] and fleet.cheapest(job, _in_shipped_lists) is not None
-        for job in jobs
-    }
+    within = [
+        {
+            job.index: recoverable[job.index] and fleet.cheapest(job, allowed) is not None
+            for job in jobs
+        }
+        for allowed in (in_shipped_lists, in_wide_lists)
+    ]
     return {
         strategy.name: [
-            treat(strategy, job, recoverable[job.index], fleet, within_lists=listed[job.index])
+            treat(
+                strategy,
+                job,
+                recoverable[job.index],
+                fleet,
+                within_lists=within[0][job.index],
+                within_wide=within[1][job.index],
+            )
             for job in jobs
         ]
         for strategy in tried
@@ -203,8 +244,30 @@ def treated(
     }
 
 
-def _in_shipped_lists(hardware: Hardware) -> bool:
+def _found_once(cheapest: Callable[..., Body | None]) -> Callable[..., Body | None]:
+    """The search for a job's cheapest request, once for each job of one fleet and each list."""
+    found: dict[tuple[int, object], Body | None] = {}
+
+    def once(job: Job, allowed: Callable[[Hardware], bool] = anything) -> Body | None:
+        # The first fleet's search knows no lists.
+        key = (job.index, anything if cheapest is cheapest_of_first else allowed)
+        if key not in found:
+            found[key] = cheapest(job, allowed)
+        return found[key]
+
+    return once
+
+
+def anything(_: Hardware) -> bool:
+    return True
+
+
+def in_shipped_lists(hardware: Hardware) -> bool:
     return is_permitted(hardware, policies().limits)
+
+
+def in_wide_lists(hardware: Hardware) -> bool:
+    return is_permitted(hardware, policies(wide=True).limits)
 
 
 # --- figures ---------------------------------------------------------------------------------------
@@ -537,20 +600,23 @@ def other_fleet(name: str, seeds: Sequence[int], count: int) -> str:
         "",
         (
             f"{len(seeds)} seeds of {count} failing jobs. Within the lists: of those that the shipped "
-            "lists leave recoverable. A loss: an attempt with fewer or smaller devices than the first "
+            "lists leave recoverable, by hardware of the lists alone; the engineer and the oracle are bound by none, "
+            "unless named so. A loss: an attempt with fewer or smaller devices than the first "
             "job had, or in another part of the world than its data, which no policy names."
         ),
         "",
-        "| strategy | recovered of those recoverable | of those within the lists | money / the engineer's | $ on what nothing fixes | wrong actions | attempts that lose | of attempts |",
-        "| --- | --: | --: | --: | --: | --: | --: | --: |",
+        "| strategy | recovered of those recoverable | of those within the shipped lists | of those within the lists with A100s | money / the engineer's | $ on what nothing fixes | wrong actions | attempts that lose | of attempts |",
+        "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
     for one in names:
         told = [fleet[one] for fleet in fleets]
         listed = [[t for t in f if t.within_lists] for f in told]
+        wider = [[t for t in f if t.within_wide] for f in told]
         money = [usd(f[one]) / usd(f[ENGINEER]) if usd(f[ENGINEER]) else None for f in fleets]
         cells = [
             interval([recovered(f) for f in told], "{:.1%}"),
             interval([recovered(f) for f in listed], "{:.1%}"),
+            interval([recovered(f) for f in wider], "{:.1%}"),
             interval(money, "{:.2f}"),
             interval([wasted(f) for f in told], "{:.2f}"),
             interval([wrong_share(f) for f in told], "{:.1%}"),
@@ -570,7 +636,9 @@ def _other(name: str, seed: int, count: int) -> dict[str, list[Told]]:
         Failover(),
         Product(policies()),
         Product(policies(wide=True), name=WIDE),
+        Product(policies(wide=True, own=True), name=OWN),
         Engineer(),
+        Engineer(in_wide_lists, f"{ENGINEER}, by the lists with A100s"),
         Oracle(),
     ]
     return treated(fleet, seed, "even", count, tried)

@@ -66,6 +66,13 @@ def machine(body: Body) -> Body:
     return found
 
 
+def hardware_of(body: Body) -> Hardware:
+    """What the first pool of a request runs on."""
+    held = machine(body)
+    count = int(held.get("acceleratorCount") or 0)
+    return Hardware(held["machineType"], held.get("acceleratorType") or "" if count else "", count)
+
+
 def changed(body: Body, *, batch: int | None = None, **spec: Any) -> Body:
     copied = copy.deepcopy(body)
     held = machine(copied)
@@ -285,8 +292,13 @@ class Failover(Strategy):
 # --- people who know more --------------------------------------------------------------------------
 
 
+@dataclass
 class Engineer(Strategy):
-    name = "a good engineer told the cause"
+    """`allowed`: lists that bind the engineer too, who gives up where the usual remedy is outside them."""
+
+    allowed: Callable[[Hardware], bool] = lambda _: True
+    name: str = "a good engineer told the cause"
+    _last: Body = field(default_factory=dict)
 
     def decide(self, job: Job, runs: list[Ran]) -> Next | None:
         """Half an hour after each failure, the usual remedy for the true cause, six times at most."""
@@ -294,12 +306,10 @@ class Engineer(Strategy):
             return None
         body = dict(job.body) if len(runs) == 1 else self._last
         made = self.fleet.remedy(job, body, len(runs))
-        if made is None:
+        if made is None or not self.allowed(hardware_of(made)):
             return None
         self._last = made
         return made, ENGINEER_HOURS
-
-    _last: Body
 
 
 def _give_up(body: Body, job: Job, made: int) -> Body | None:

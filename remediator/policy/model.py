@@ -123,13 +123,20 @@ class _Bounds(PolicyPart, frozen=True):
         ),
     ] = None
     machine_types: Annotated[
-        Allowed | None, Field(description="Machine types that may be chosen; globs.")
+        Allowed | None,
+        Field(
+            description="Machine types that an attempt may run on, the same job again too; globs."
+        ),
     ] = None
     accelerators: Annotated[
-        Allowed | None, Field(description="Accelerators that may be chosen; globs.")
+        Allowed | None,
+        Field(
+            description="Accelerators that an attempt may run on, the same job again too; globs."
+        ),
     ] = None
     locations: Annotated[
-        Allowed | None, Field(description="Regions that may be chosen; globs.")
+        Allowed | None,
+        Field(description="Regions that an attempt may run in, the same job again too; globs."),
     ] = None
     breaker: Annotated[
         Breaker | None,

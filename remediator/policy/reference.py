@@ -110,7 +110,11 @@ _SECTIONS: tuple[tuple[str, str], ...] = (  # heading, model; the file itself ha
 _NOTES: Mapping[str, str] = {
     "Limits": """\
 The same keys stand under a policy's own `limits`, where each may only tighten: a smaller number, a
-narrower list, `cancel` instead of `alert`.""",
+narrower list, `cancel` instead of `alert`.
+
+A list holds for every attempt: the same job again on hardware that a list leaves out is refused as well, and the
+alert says which name to add to which line. Where a job shall keep its own hardware but no other job move to it,
+put the lists into the policies that choose hardware: [own hardware](examples/policies/own-hardware.yaml).""",
     "ChannelConfig": """\
 Secrets never stand in the file: `env:NAME` names an environment variable, `secret:NAME` a secret of
 Secret Manager.""",
@@ -187,6 +191,7 @@ Each is a whole file that `validate` takes, and the tests run: [fallback](exampl
 demand), [own batch](examples/policies/own-batch.yaml) (`env`, `args`, `max_usd`),
 [exit codes](examples/policies/exit-codes.yaml) (`retry_exit_codes`),
 [time and disk](examples/policies/time-and-disk.yaml) (`timeout: sized`, `disk`),
+[own hardware](examples/policies/own-hardware.yaml) (lists only where hardware is chosen),
 [rows](examples/policies/rows.yaml), [watch](examples/policies/watch.yaml) (`watch`), [roll-out](examples/policies/roll-out.yaml) (`mode`, `enabled`,
 `description`, `zone`, `more_memory` with its own measure).
 """
