@@ -205,3 +205,32 @@ def test_a_report_of_a_bug_that_fails_is_not_the_reason() -> None:
 
 def test_what_is_fetched_where_a_cache_has_no_key_is() -> None:
     assert of(ended(*REPORTED, CUT.format("features.internal"))).verdict is Cause.TRANSIENT_BACKEND
+
+
+GIVING_UP = {
+    "it was refused by status": (
+        Cause.TRANSIENT_BACKEND,
+        ["WARNING geocoder answered 503: try 1", "WARNING geocoder answered 503: try 2"],
+    ),
+    "it was slowed down": (
+        Cause.QUOTA,
+        ["WARNING 429 Too Many Requests from api.example.com"] * 3,
+    ),
+    "its own rows were wrong": (
+        Cause.BAD_INPUT,
+        ["WARNING row 17 has no label", "WARNING row 18 has no label"],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "ERROR the geocoder failed 3 times, giving up",
+        "ERROR enrich: retries exhausted for this part",
+    ],
+)
+@pytest.mark.parametrize("name", GIVING_UP)
+def test_who_gives_up_does_so_for_what_each_try_met(name: str, words: str) -> None:
+    cause, tries = GIVING_UP[name]
+    assert of(ended(*tries, words)).verdict is cause

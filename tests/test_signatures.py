@@ -204,6 +204,7 @@ def test_fresh_messages_stay_right():
     assert len(wrong) <= 32
     assert sorted(row["id"] for row, _ in wrong if row["confidence"] == "high") == [
         "eleventh-dask-unmanaged-nearly-full",  # a warning, which ends nothing by itself
+        "eleventh-nextflow-batch-no-exitcode",
         "eleventh-star-read-id",
         "eleventh-tecogan-local-rank",
         "eleventh-tf-getnext-in-loop",

@@ -47,7 +47,7 @@ RESUBMITTED = (
 
 
 def resubmits(found: Diagnosis) -> bool:
-    """The verdict leads to a resubmission; one that rests on the words of one message alone does not."""
+    """The verdict leads to a resubmission; one that rests on the words of an error alone does not."""
     return found.verdict in RESUBMITTED and not found.by_words_alone
 
 
@@ -430,12 +430,12 @@ FRESH_BY_TEXT = (
 
 
 WORDS_TRIED = (
-    "It is asked where nothing else speaks, of a job's error or of a log of at most 12 rows, and never of a job that its time-out cut; no",
-    "resubmission follows from it. Of the 68 new messages of `written.jsonl` that were silent the first time, by models of four parts of it that had not seen",
-    "them: 26 named at 0.45, 16 rightly (6 of the others have the label `unknown`); of those with a certain label that the text can tell 10 of 10. At 0.3: 20 of 39; at 0.6: 9 of 12.",
-    "With that the message alone is right in 100 of 108 of the new ones that are certain and can be told (90 without, 98 by the model alone). Held back and read by",
-    "nobody, signatures unchanged: `twelfth.jsonl` certain 57 to 61 of 83, can tell and certain 55 to 58 of 74; `written_held.jsonl` 73 to 81 of 108 and 69 to 77 of 92.",
-    "In the recorded labs it names nothing (none of them is silent for want of words), so their figures do not move.",
+    "It is asked of a job's error, where there is no log and next to nothing else speaks (no cause at 0.3), and never of a job that its time-out cut. No resubmission",
+    "follows from it. Of the 68 new messages of `written.jsonl` that were silent the first time, by models of four parts of it that had not seen them: 26 named at 0.45, 16",
+    "rightly (6 of the others have the label `unknown`); of those with a certain label that the text can tell 10 of 10. At 0.3: 20 of 39; at 0.6: 9 of 12. The model alone is",
+    "right in 98 of the 108 new ones that are certain and can be told, the signatures' first time in 90, signatures with all silence filled in 100.",
+    "Filling lines of a log as well was tried: sets that nobody had read went from 57 to 61 of 83 certain labels (`twelfth.jsonl`) and from 73 to 81 of 108 (`written_held.jsonl`),",
+    "signatures unchanged. It was taken out: `rate limiter enabled` was a quota to it, and whoever writes a log would choose a verdict.",
     "A veto was tried and left out: where the model gave the signatures' cause less than 0.05 (9 of 209 verdicts, 1 of them right) it makes a wrong verdict silent 8 times; where it",
     "preferred another cause by more than half the stated confidence, 13 verdicts, 1 right before and 5 after. Too few for what it would do to errors that settle a case.",
     "How much the data count: a model of 178, 357, 715 and 1,430 messages is right in 48, 60, 69 and 73% of the certain labels of the ninth to the eleventh set.",
@@ -514,6 +514,7 @@ def report() -> str:
         "second_blind": blind_row("second", score("second_blind"), (74, 115), (74, 102), (18, 21)),
         "complaints": _today("complaints"),
         "third": _today("third_blind"),
+        "fourth": _today("fourth_blind"),
         "speed": lines(SPEED),
     }
     page = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)

@@ -76,8 +76,10 @@ def diagnose(
         signs = _without_other_wishes(signs)
     ranked = _with_rows(rank(signs), facts.reading.rows, case.job)
     by_words: list[WeightedEvidence] = []
-    if not ranked and case.job.state in _FAILED and not _ran_out_of_time(case.job, facts.reading):
-        by_words = _by_words_alone(case)
+    little = not ranked or ranked[0].confidence < _LITTLE
+    asked = little and not case.log_lines and case.job.state in _FAILED
+    if asked and not _ran_out_of_time(case.job, facts.reading):
+        by_words = _by_words_alone(case.job)
     if by_words:
         signs = [*signs, *by_words]
         ranked = _with_rows(rank(signs), facts.reading.rows, case.job)
@@ -207,30 +209,28 @@ def _without_other_wishes(signs: Sequence[WeightedEvidence]) -> Sequence[Weighte
     ]
 
 
-def _by_words_alone(case: Case) -> list[WeightedEvidence]:
-    """What the words of the job's own errors or of a short log speak for, where nothing else knew them: the surest."""
-    texts = [(fault.status.text, Source.JOB, fault.where) for fault in case.job.faults]
-    logged = "\n".join(line.text for line in case.log_lines)
-    if logged.count("\n") < _ROWS_OF_ONE_MESSAGE:
-        texts.append((logged, Source.LOG, "log"))
-    elif case.log_lines:
-        return []  # times and numbers decide over a log; measured: bench/diagnosis/README.md
+def _by_words_alone(job: Job) -> list[WeightedEvidence]:
+    """What the words of the job's own errors speak for, where next to nothing else speaks: the surest.
+
+    Asked where there is no log: whoever writes there would choose a verdict.
+    """
     heard = [
-        (held, source, where)
-        for text, source, where in texts
-        if (held := guess(clean(_without_warnings(text)))) is not None
+        (held, fault.where)
+        for fault in job.faults
+        if (held := guess(clean(_without_warnings(fault.status.text)))) is not None
     ]
     if not heard:
         return []
-    held, source, where = max(heard, key=lambda one: one[0].probability)
+    held, where = max(heard, key=lambda one: one[0].probability)
     spoke = ", ".join(f'"{word}"' for word in held.words)
-    place = "log" if source is Source.LOG else "job's error"
-    says = f"by its words alone ({spoke}): no known message stands in the {place}"
-    return [WeightedEvidence(held.cause, weight_of("words-alone"), Evidence(source, where, says))]
+    says = f"by its words alone ({spoke}): no known message stands in the job's error"
+    return [
+        WeightedEvidence(held.cause, weight_of("words-alone"), Evidence(Source.JOB, where, says))
+    ]
 
 
 _FAILED = frozenset({JobState.FAILED, JobState.UNSPECIFIED})  # the latter: texts without a job
-_ROWS_OF_ONE_MESSAGE = 12  # chosen: what the messages that the model is made of have at most
+_LITTLE = 0.3  # probability of a first guess below which words are asked too; chosen
 
 
 def _without_warnings(text: str) -> str:

@@ -207,7 +207,17 @@ def _crashed(reading: TextEvidence, limit: OwnLimit | None) -> Iterator[Weighted
 def _gave_up(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
     """A program that ends with a status of its own choice said why in its last line, or said nothing."""
     words = reading.last_words
-    if words is None or _is_explained(words, reading):
+    if words is None:
+        return
+    tried = _tried_before(words, reading)
+    if tried is not None:
+        says = f'{words.author} gives up: "{words.text[:_QUOTED]}", after: {tried.evidence.says}'
+        weight = weight_of("tried-before")
+        yield weighted_evidence(
+            tried.cause, weight, Source.LOG, words.where, says, group="last-words"
+        )
+        return
+    if _is_explained(words, reading):
         return
     few = len(words.text.split()) < _TOO_FEW_WORDS and not names_data(words.text)
     if _PIPES.search(words.text) or (few and not words.traced):
@@ -239,6 +249,30 @@ def _gave_up(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
         )
     elif words.traced:
         yield from _misread(words, reading, says)
+
+
+_GIVES_UP = late_pattern(
+    r"\b(?:giv(?:e|es|en|ing)|gave) up\b"
+    r"|\b(?:failed|tried)(?: after)? \d+ (?:times|attempts|tries)\b"
+    r"|\b(?:retries|attempts|tries)(?: (?:were|are|have been))? (?:exhausted|exceeded|used up)\b"
+    r"|\b(?:exhausted|exceeded|no more|out of|maximum|max)(?: (?:all|number of|the))? (?:retries|attempts|tries)\b",
+    re.IGNORECASE,
+)
+
+
+def _tried_before(words: CaseText, reading: TextEvidence) -> WeightedEvidence | None:
+    """What a program told of each try, most often as a warning, before its last words say that it gives up; None
+    where they say why themselves, or something else explains the end.
+    """
+    if not _GIVES_UP.search(words.text) or meaning_of(words.text, of_code=words.traced) is not None:
+        return None
+    signs = [sign for sign in reading.signs if sign.weight > 0 and not _is_status(sign)]
+    first = max(signs, key=lambda sign: sign.weight, default=None)
+    known = first is not None and first.cause in _TRIED_AGAIN
+    return first if known and first is not None and first.evidence.source is Source.LOG else None
+
+
+_TRIED_AGAIN = frozenset({Cause.TRANSIENT_BACKEND, Cause.NETWORK_LATENCY, Cause.QUOTA})
 
 
 def _argument_words(job: Job) -> frozenset[str]:

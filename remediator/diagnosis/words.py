@@ -1,7 +1,7 @@
 """What words speak for in a text that no signature knows: a linear model over words and pairs of words.
 
 Owns the reading of `words.tsv`, which `bench/diagnosis/train.py` makes of the labelled messages. The model fills
-silence and nothing else: it is asked where nothing else speaks and there is one message, no long log. A verdict that
+silence and nothing else: it is asked of a job's error where there is no log and next to nothing else speaks. A verdict that
 rests on it says so (`Diagnosis.by_words_alone`), and the guard of causes resubmits nothing for it. Pure; called by
 `diagnose`.
 """
