@@ -268,8 +268,9 @@ def _tried_before(words: CaseText, reading: TextEvidence) -> WeightedEvidence | 
         return None
     signs = [sign for sign in reading.signs if sign.weight > 0 and not _is_status(sign)]
     first = max(signs, key=lambda sign: sign.weight, default=None)
-    known = first is not None and first.cause in _TRIED_AGAIN
-    return first if known and first is not None and first.evidence.source is Source.LOG else None
+    if first is None or first.cause not in _TRIED_AGAIN or first.evidence.source is not Source.LOG:
+        return None
+    return first
 
 
 _TRIED_AGAIN = frozenset({Cause.TRANSIENT_BACKEND, Cause.NETWORK_LATENCY, Cause.QUOTA})
