@@ -1,4 +1,8 @@
-"""What people have in hand when a job has failed: files of every kind, and what is made of them."""
+"""What people have in hand when a job has failed: files of every kind, and what is made of them.
+
+In one file, though it is long: each test joins pieces of the same few jobs and logs that stand at its head, and any
+kind of file may be given beside any other.
+"""
 
 from __future__ import annotations
 
