@@ -94,3 +94,49 @@ def test_an_attempt_that_ends_as_the_one_before_it_ended_for_the_same(
     before = {"name": "projects/1/locations/us-central1/customJobs/6", "verdict": treated_for}
     assert of(body).verdict is not cause or cause in {Cause.UNKNOWN, Cause.USER_CODE_ERROR}
     assert of(body | {"attempts": [before]}).verdict is cause
+
+
+def starved_again(place: str, *, before: str = "cpu_saturation", progress: str = "") -> dict:
+    """Full CPUs at the time-out of an attempt, its data in a bucket at the place."""
+    body = stopped() | {
+        "timeSeries": cpu(0.98),
+        "buckets": {"reads": {"location": place}},
+        "attempts": [{"name": "projects/1/locations/us-central1/customJobs/6", "verdict": before}],
+    }
+    pool = body["job"]["jobSpec"]["workerPoolSpecs"][0]
+    pool["containerSpec"] = {"imageUri": "a/b:1", "args": ["--data=gs://reads/train"]}
+    if progress:
+        told = ((600 * i, progress.format(i)) for i in range(1, 6))
+        body["logEntries"] = lines(*told)
+    return body
+
+
+VAIN = {
+    "overseas": (starved_again("ASIA-EAST1"), Cause.UNKNOWN),
+    "overseas, in a multi-region": (starved_again("EU"), Cause.UNKNOWN),
+    "another region of the continent": (starved_again("US-EAST1"), Cause.CPU_SATURATION),
+    "a neighbour country": (starved_again("NORTHAMERICA-NORTHEAST1"), Cause.CPU_SATURATION),
+    "a dual-region of the continent": (starved_again("NAM4"), Cause.CPU_SATURATION),
+    "beside the job": (starved_again("US"), Cause.CPU_SATURATION),
+    "after another verdict": (starved_again("EU", before="memory_pressure"), Cause.CPU_SATURATION),
+    "and it got far": (starved_again("EU", progress="step {} of 10 done"), Cause.CPU_SATURATION),
+}
+
+
+@pytest.mark.parametrize(("body", "cause"), VAIN.values(), ids=list(VAIN))
+def test_more_cpus_in_vain_beside_data_overseas_are_no_verdict_again(
+    body: dict, cause: Cause
+) -> None:
+    assert of(body | {"attempts": []}).verdict is Cause.CPU_SATURATION
+    assert of(body).verdict is cause
+
+
+def test_both_readings_of_cpus_that_were_added_in_vain_are_told() -> None:
+    found = of(starved_again("ASIA-EAST1"))
+    assert {one.cause for one in found.causes} == {Cause.CPU_SATURATION, Cause.NETWORK_LATENCY}
+    (said,) = {e.says for c in found.causes for e in (*c.evidence, *c.against)
+               if e.source is Source.HISTORY}  # fmt: skip
+    assert said == (
+        "the attempt for want of CPUs ran out of time as well, and reads is stored in ASIA-EAST1, on "
+        "another continent than us-central1"
+    )

@@ -36,6 +36,10 @@ class FarData:
     name: str
     location: str
 
+    def is_overseas(self, region: str) -> bool:
+        """Whether it lies on another continent than the region."""
+        return _continent(self.location) != _continent(region)
+
 
 @dataclass(frozen=True, slots=True)
 class Distance:
@@ -69,6 +73,19 @@ def holds(location: str, region: str) -> bool | None:
         return region in _DUAL[place]
     # A single region's name carries a number at its end; anything else is unknown to us.
     return False if place[-1].isdigit() and "-" in place else None
+
+
+_CONTINENTS: Mapping[str, str] = {
+    "NAM4": "us", "NORTHAMERICA": "us", "EU": "europe", "EUR4": "europe", "EUR5": "europe",
+    "EUR7": "europe", "EUR8": "europe", "ASIA1": "asia",
+}  # fmt: skip
+"""First words of locations that name a continent otherwise than most of its regions do."""
+
+
+def _continent(location: str) -> str:
+    """`us`, `europe`, `asia`: the part of the world that a region or a storage location lies in."""
+    first = location.strip().upper().partition("-")[0]
+    return _CONTINENTS.get(first, first.lower())
 
 
 def read_distance(case: Case, workload: JobFacts, *, probe_threshold_seconds: float) -> Distance:

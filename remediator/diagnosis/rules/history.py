@@ -78,6 +78,30 @@ def weigh_attempt_before(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         yield weighted_evidence(Cause.USER_CODE_ERROR, against, Source.HISTORY, "attempts", says)
 
 
+def weigh_more_cpus_in_vain(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """Full CPUs at the time-out again, after an attempt for want of them, and data overseas.
+
+    More CPUs get a starved job further; one that waits for its data they do not. Where nothing tells how
+    far it got, that distance is the other reading, and a third attempt of the same kind would be a guess.
+    """
+    cpu = facts.usage.cpu
+    overseas = next((d for d in facts.distance.far if d.is_overseas(facts.distance.region)), None)
+    again = facts.treated_for == Cause.CPU_SATURATION and facts.workload.ran_into_timeout
+    if overseas is None or not again or cpu is None or not cpu.is_full:
+        return
+    if facts.timeline.work_done is not None:
+        return
+    says = (
+        f"the attempt for want of CPUs ran out of time as well, and {overseas.name} is stored in "
+        f"{overseas.location}, on another continent than {facts.distance.region}"
+    )
+    for cause, weight in (
+        (Cause.CPU_SATURATION, weight_of("more-cpus-in-vain")),
+        (Cause.NETWORK_LATENCY, weight_of("more-cpus-in-vain-network")),
+    ):
+        yield weighted_evidence(cause, weight, Source.HISTORY, "attempts", says)
+
+
 def _starved_unseen(facts: CaseFeatures) -> bool:
     """Out of time, with nobody to say how full the CPUs were."""
     return facts.timed_out and facts.usage.cpu is None and facts.reading.elapsed_seconds is None
