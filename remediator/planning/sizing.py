@@ -81,6 +81,15 @@ class _Sizing:
             and any(change.field.endswith(".batchSize") for change in last.changes)
         )
 
+    @property
+    def was_given_its_device(self) -> bool:
+        """The job had no accelerator: an attempt of this chain has put it there."""
+        changes = (change for one in self.history.attempts for change in one.changes)
+        return any(
+            change.field.endswith(".acceleratorType") and change.before in _NO_ACCELERATOR
+            for change in changes
+        )
+
     def allowed(self, hardware: Hardware) -> bool:
         return (
             is_permitted(hardware, self.limits)
@@ -108,6 +117,7 @@ def wanted_gib(diagnosis: Diagnosis) -> float | None:
 
 
 _GIB = 1024.0**3
+_NO_ACCELERATOR = (None, "", "ACCELERATOR_TYPE_UNSPECIFIED")
 
 
 def own_limit_words(diagnosis: Diagnosis) -> str:
@@ -397,13 +407,21 @@ def _larger(sizing: _Sizing, said: str) -> Choice | NoHardware:
 
 
 def _gpu_memory(sizing: _Sizing) -> Choice | NoHardware:
-    if (sizing.batch or 0) > 1:
-        # How much of the device the batch takes is not known, and a batch too small costs little: a
-        # second failure costs a run.
-        return _smaller_batch(sizing, 8 if sizing.smaller_batch_failed else 2)
     moved = sizing.catalog.accelerator_more_memory(
         sizing.held, sizing.service, sizing.region, sizing.allowed
     )
+    # Nobody knew that the model fits on a device that was added: after one smaller batch in vain it is
+    # the device that is too small, where a larger one is to be had.
+    too_small = (
+        sizing.smaller_batch_failed
+        and sizing.was_given_its_device
+        and isinstance(moved, Moved)
+        and sizing.allowed(moved.hardware)
+    )
+    if (sizing.batch or 0) > 1 and not too_small:
+        # How much of the device the batch takes is not known, and a batch too small costs little: a
+        # second failure costs a run.
+        return _smaller_batch(sizing, 8 if sizing.smaller_batch_failed else 2)
     return _taken(moved, "sized: the cheapest with more memory on each device")
 
 

@@ -236,6 +236,36 @@ def test_sized_takes_more_memory_once_a_smaller_batch_did_not_help(
     assert told(made) == changes
 
 
+def with_t4(*, added: bool) -> tuple[Job, History]:
+    """A batch prediction out of device memory with half its batch, on a T4; by whom it was put there."""
+    t4 = (Change(f"{BATCH_SPEC}.acceleratorType", None, T4),)
+    halved = replace(
+        attempt("ladder", number=2), verdict="gpu_memory", changes=(Change(SIZE, None, 32),)
+    )
+    before = replace(attempt("gpu-wanted", number=1), verdict="accelerator_missing", changes=t4)
+    body = job(BATCH, manualBatchTuningParameters={"batchSize": 32})
+    spec = {"machineType": "n1-standard-8", "acceleratorType": T4, "acceleratorCount": 1}
+    body = body.changed(BATCH_SPEC, spec)
+    return body, History(attempts=(before, halved) if added else (halved,))
+
+
+@pytest.mark.parametrize(
+    ("added", "limits", "after"),
+    [
+        (True, "{}", "NVIDIA_L4"),  # nobody knew that the model fits on a T4
+        (False, "{}", 4),  # whoever sent it knew: it is the batch
+        (True, "{accelerators: [NVIDIA_TESLA_T4]}", 4),  # nothing larger may be had
+    ],
+)
+def test_a_device_that_was_added_is_doubted_before_the_batch_is_cut_again(
+    added: bool, limits: str, after: object
+) -> None:
+    body, history = with_t4(added=added)
+    text = ladder(f"{{resubmit: {SIZED}, times: 2}}", limits=limits)
+    made = planned(body, text, Cause.GPU_MEMORY, history=history)
+    assert after in [change[2] for change in told(made)]
+
+
 def test_sized_leaves_headroom_over_the_peak() -> None:
     # 45 GiB would fit the 52 of n1-highmem-8, but a quarter more does not
     text = ladder(f"resubmit: {SIZED}", limits='{machine_types: ["n1-*"]}')
