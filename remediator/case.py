@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec import Struct, field
 
 from remediator.domain import (
     Attempt,
@@ -40,8 +41,7 @@ RAW_WINDOW = timedelta(hours=3)
 is told within it, and a longer one is judged by its last hours."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """One Cloud Logging entry, parsed once. `text` is what a person would read of it: of a structured one
     the message, with the error that stands in a field beside it.
 
@@ -174,8 +174,7 @@ def _error_beside(message: str, payload: Json) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """One Cloud Monitoring time series; points oldest first, in the metric's own unit."""
 
     metric: str
@@ -223,8 +222,7 @@ class Series:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """One measured latency: `seconds` to the first byte (median), measured `origin`."""
 
     url: str
@@ -235,8 +233,7 @@ class Probe:
         return {"url": self.url, "seconds": self.seconds, "from": self.origin}
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(Struct, frozen=True):
     """A similar job that failed and succeeded as we ran it again, on a size that this one is below.
 
     `cause` is what that failure was taken for, and `size` in words what fixed it.
@@ -247,8 +244,7 @@ class Recovery:
     size: str
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """A source that could not be read, and why, in words fit for an alert.
 
     `may_pass`: trying again later may help; False where a permission is missing or it is not there.
@@ -259,8 +255,7 @@ class Gap:
     may_pass: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """One failure with everything known about it. What was not read is empty, and named in `gaps`.
 
     `now` is when the case is judged. `error_files` maps gs:// URIs to text; `buckets` maps bucket

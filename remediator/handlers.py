@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from remediator import intake, log
 from remediator.app import ROUND_SECONDS, App
@@ -28,8 +30,7 @@ _CHECKS_A_MINUTE = 6  # chosen: each is a call outside, whoever sends events
 _SIGNING_KEPT = timedelta(seconds=10)  # chosen: a changed secret is known that soon
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(Struct, frozen=True):
     """What the caller is told: an HTTP status and a text."""
 
     status: int

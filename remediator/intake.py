@@ -13,9 +13,10 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.domain import COLLECTIONS, InvalidInput, JobKind, JobName, Json, parse_time
 from remediator.domain.late_pattern import late_pattern
@@ -33,8 +34,7 @@ USER_AGENT = "vertex-remediator"
 """Our calls carry it, so that a refusal of our own is not taken for somebody's failure."""
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedCreate:
+class RefusedCreate(Struct, frozen=True):
     """A Create that Vertex refused: the job never existed, only the audit log knows of it."""
 
     method: str
@@ -46,8 +46,7 @@ class RefusedCreate:
     insert_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(Struct, frozen=True):
     """What an entry claims: a job by its full name, or a custom job by its number alone.
 
     `project` is as the entry writes it, id or number. `entry_time` is the entry's own timestamp,
@@ -65,8 +64,7 @@ class Hint:
     message_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
+class Ignored(Struct, frozen=True):
     """Not ours to handle, and why; acknowledged without a sound.
 
     `check`: the token of an event that `doctor` sent, which is to be written down.
@@ -342,8 +340,7 @@ def _read_refusal(entry: Json) -> Hint | Ignored:
     return Hint(project=_log_project(entry), entry=entry, refusal=refusal)
 
 
-@dataclass(frozen=True, slots=True)
-class SinkRule:
+class SinkRule(Struct, frozen=True):
     """One shape of failure entry: how the intake knows it, and the same in Logging's language."""
 
     name: str

@@ -10,10 +10,11 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from remediator.domain import InvalidInput, Mode
 from remediator.domain.late_pattern import late_pattern
@@ -28,8 +29,7 @@ REGION = late_pattern(r"[a-z]+-[a-z]+[0-9]+")
 _TOPIC = late_pattern(r"(projects/[a-z0-9.:-]{1,100}/topics/)?[A-Za-z][\w.~+%-]{2,254}")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What the environment says. Empty text: not set, so that it is asked for when first needed."""
 
     project: str = ""

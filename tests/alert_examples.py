@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from remediator.alerts import as_text, compose
 from tests.alert_situations import SITUATIONS, TEXTS

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from remediator.alerts.compose import compose
 from remediator.alerts.facts import AlertFacts, QuestionEnd

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from remediator.alerts.actions import what_was_done
 from remediator.alerts.compose import compose

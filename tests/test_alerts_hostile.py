@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from remediator.alerts.compose import compose
 from remediator.alerts.facts import AlertFacts, QuestionEnd

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from remediator.alerts.compose import compose
 from remediator.alerts.links import console_url, entry_links, logs_url

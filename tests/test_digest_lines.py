@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from remediator.report.digest import digest_lines, digest_title
 from remediator.report.history import Story, StoryOutcome

@@ -6,13 +6,13 @@ import base64
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from remediator.domain import InvalidInput, JobKind
 from remediator.intake import FAILURES_LOG, Hint, Ignored, read, read_entry, sink_filter

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from remediator.catalog.catalog import Catalog
 from remediator.domain import Action, Cause, Diagnosis, Guard, History, Mode, Needs, Plan

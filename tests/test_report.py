@@ -11,12 +11,12 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from msgspec.structs import fields, replace
 
 from remediator.domain import Attempt, Change, JobState
 from remediator.ledger import (
@@ -497,7 +497,7 @@ def test_text_from_outside_stays_text_and_loses_its_secrets() -> None:
     assert "hunter2" not in made.text
 
 
-_TEXTS = [one.name for one in fields(Story) if one.type == "str" and one.name != "root"]
+_TEXTS = [one.name for one in fields(Story) if one.type is str and one.name != "root"]
 
 
 @pytest.mark.parametrize("field", [*_TEXTS, "command", "title"])

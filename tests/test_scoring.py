@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from remediator.diagnosis.scoring import THRESHOLD, rank
 from remediator.diagnosis.weighted_evidence import weighted_evidence

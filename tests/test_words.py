@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from bench.diagnosis.corpus import case_of, messages
 from bench.diagnosis.train import Labelled, digest, trained, training_data, written

@@ -24,6 +24,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.remediation.fleet import NUMBER, REGION, Body
@@ -358,7 +360,7 @@ def _planned(
     outcome: Outcome, found: AccountedRows, attempts: Sequence[Attempt], usd: float, now: datetime
 ) -> Plan:
     document = outcome.ran.document
-    case = replace(
+    case = structs.replace(
         Case.parse({"job": document.to_json(), "now": rfc3339(now)}),
         rows=found.account,
         attempts=tuple(attempts),

@@ -6,8 +6,9 @@ differs, and it is what the fleet's own quotas are.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from bench.remediation import strangers
 from bench.remediation.strangers import (

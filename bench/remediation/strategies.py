@@ -10,9 +10,11 @@ import copy
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
+
+from msgspec.structs import replace
 
 from bench.remediation.fleet import REGION, Body, Job
 from bench.remediation.fleets import PLACE, Fleet

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
+
+from msgspec import Struct
 
 from remediator.alerts.render import ACTION_PREFIX
 from remediator.domain import InvalidInput, PermissionDenied
@@ -27,8 +28,7 @@ _USER = late_pattern(r"[A-Z0-9]{2,32}")
 _APPROVAL = late_pattern(r"[A-Za-z0-9._:-]{1,100}")
 
 
-@dataclass(frozen=True, slots=True)
-class Interaction:
+class Interaction(Struct, frozen=True):
     """Who clicked what. `user` is Slack's member id; `user_name` is for people to read only."""
 
     user: str

@@ -14,11 +14,12 @@ import logging
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from msgspec import Struct
 
 from remediator.alerts.channel_specs import ChannelSpec
 from remediator.alerts.grouping import GroupLimits
@@ -72,8 +73,7 @@ https://docs.slack.dev/reference/methods/chat.postMessage#errors"""
 _CANNOT_UPDATE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """A delivered alert. `thread` is what the chain's next alert on this channel must be given.
 
     `not_reached`: recipients that the mail server refused while it took the others.

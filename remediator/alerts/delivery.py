@@ -11,11 +11,12 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from remediator import log
 from remediator.alerts import (

@@ -7,9 +7,10 @@ were, how a question ended. Says nothing itself: `compose` and the modules of it
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from remediator.alerts.message import AlertKind, Link, Message
 from remediator.alerts.running import Trouble
@@ -52,8 +53,7 @@ _EXPLAINED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AlertFacts:
+class AlertFacts(Struct, frozen=True):
     """What is known when an alert falls due. Everything may be raw: composing redacts and cuts.
 
     `root` names the chain (the first job); `attempt` is the number of the attempt the alert is about,

@@ -7,8 +7,9 @@ the next step, its commands and a group's lines never do. Called by the services
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from remediator.alerts.message import Fact, Message
 from remediator.alerts.wording import CUT

@@ -10,7 +10,8 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from remediator.alerts.message import JOB_PAGE, AlertKind, Fact, Item, Link, Message, Severity
 from remediator.alerts.wording import listed, plural, shown
@@ -22,8 +23,7 @@ _NAMES_LIMIT = 1800
 """Characters of the names behind one question; Slack's section takes 3,000 with the command."""
 
 
-@dataclass(frozen=True, slots=True)
-class GroupLimits:
+class GroupLimits(Struct, frozen=True):
     """What one message of a channel holds of lines that need a person.
 
     `size` is counted in characters of the lines' own text; with `as_sent` in bytes of text, command and

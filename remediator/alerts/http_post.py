@@ -13,12 +13,13 @@ import ipaddress
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from remediator.alerts.wording import shown
 from remediator.domain import PermanentError, TransientError
@@ -29,8 +30,7 @@ LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 _MOST_ANSWER_BYTES = 65_536  # chosen: what is read of an answer; error messages are shorter
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What came back: the beginning of the body, as text."""
 
     status: int

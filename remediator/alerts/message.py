@@ -7,9 +7,11 @@ made by `compose` alone, which sees to it that every text in it is redacted and 
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.domain import Evidence, InvalidInput, Json, Source
 
@@ -66,24 +68,21 @@ SUMMARIES = frozenset(
 """Alerts about the deployment or about many jobs: they belong to no chain."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """One answer: a label of ours and the text beneath it."""
 
     label: str
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """Where to look; `url` is always https and built here."""
 
     label: str
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Button:
+class Button(Struct, frozen=True):
     """A choice a Slack app can offer; `action` is `approve` or `decline`, `value` the approval."""
 
     action: str
@@ -91,8 +90,7 @@ class Button:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """One alert of a group on a line of its own: what it is about, the command and the page for it."""
 
     text: str
@@ -100,8 +98,7 @@ class Item:
     link: Link | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """An alert, ready to be rendered: redacted, without control characters, cut.
 
     `next_step` is what the reader must do, also when it is nothing: it stands right under the title.

@@ -8,9 +8,11 @@ are stored in the transaction of what they tell of, and are sent at once while a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator import log
 from remediator.alerts import (
@@ -35,8 +37,7 @@ Record = Callable[[tuple[OutboxMessage, ...]], Recorded | None]
 """The same for a new attempt: which of them it enqueued, None where another execution was faster."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChainChange:
+class ChainChange(Struct, frozen=True):
     """A change of a chain, for whoever waits for the original job.
 
     `current` is the job that stands for the chain now, `previous` the one that it replaced.

@@ -7,8 +7,10 @@ is, is `channels`'; when one takes what, `schedule`'s. Opened by `app`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.alerts.channels import Channel, open_channel
 from remediator.alerts.schedule import DeliveryRules, rules_of
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
     from remediator.policy import Policies
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyChannels:
+class PolicyChannels(Struct, frozen=True):
     """`secret` gives the value behind a reference, `project_id` whose jobs these are; asked late."""
 
     policies: Callable[[], Policies]

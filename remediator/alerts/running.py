@@ -6,16 +6,16 @@ Owns `Trouble`, the facts of one spell, and the words for them. Called by `title
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from remediator.alerts.wording import LINE_LIMIT, amount, certainty, shown
 from remediator.domain import LOG_RULE, Action, Evidence, Guard, Mode, WatchVerdict
 from remediator.domain.time_words import moment_words, span_words
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """One spell of a running job. `reason` is the verdict, or that a log rule decided; `usd` what it has cost
     since `since`. `action` is what the entry says, `mode` how far it may go, `refused_by` what keeps it from
     being done and `why_not` says why; `entry` names it in the policy file. `spell`

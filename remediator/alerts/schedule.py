@@ -6,10 +6,11 @@ moment. Must not send or keep anything: the delivery does, and the digest itself
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from remediator.alerts.channel_specs import ChannelSpec
 from remediator.alerts.message import SUMMARIES, AlertKind, Message, Severity
@@ -29,8 +30,7 @@ class Digest(StrEnum):
     WEEKLY = "weekly"
 
 
-@dataclass(frozen=True, slots=True)
-class QuietHours:
+class QuietHours(Struct, frozen=True):
     """Hours of every day, in local time of `zone`, that only what needs a person may disturb."""
 
     begin: time
@@ -58,8 +58,7 @@ class Turn(StrEnum):
     DROP = "drop"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """`until` is set where it is held: it is asked about again then. `why` says for what."""
 
     turn: Turn
@@ -67,8 +66,7 @@ class Decision:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryRules:
+class DeliveryRules(Struct, frozen=True):
     """What the policy file says of when a channel takes alerts; by default, whenever they fall due.
 
     `only_needs_person`: a pager, which takes what needs a person, and the recovery that ends it.

@@ -11,8 +11,10 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from remediator.catalog.growth import Candidates, bare
 from remediator.catalog.hardware import Hardware, Moved, NoHardware
@@ -50,8 +52,7 @@ _ANY_TPU = "cloud-tpu"
 """The machine type whose accelerator says which TPU it is, and with how many cores."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unpriced:
+class Unpriced(Struct, frozen=True):
     """What has no price in a region: everything, or some of the devices that are offered there.
 
     `families`: machines without devices that have a price nowhere, such as `m4`.
@@ -63,8 +64,7 @@ class Unpriced:
     families: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Catalog:
+class Catalog(Struct, frozen=True, dict=True):
     """Machines, accelerators, regions and prices as one frozen value.
 
     `own_prices` are a user's: (machine type or accelerator, region) -> USD an hour on Vertex, on
@@ -79,8 +79,11 @@ class Catalog:
     priced_as: Mapping[str, str] = field(default_factory=dict)
     token_prices: Mapping[str, TokenPrice] = field(default_factory=lambda: TOKEN_PRICES)
     gathered: str = GATHERED
-    candidates: Candidates = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What `growth` has found in it so far, which never changes."""
+
+    @cached_property
+    def candidates(self) -> Candidates:
+        """What `growth` has found in it so far, which never changes."""
+        return {}
 
     @classmethod
     def built_in(cls) -> Catalog:

@@ -10,8 +10,10 @@ so that whoever forbids it can be told. Called by the planner and `catalog show`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.catalog.hardware import Hardware, Moved, NoHardware
 from remediator.catalog.machines import SMALL_H100, AcceleratorType, MachineType, Service
@@ -28,8 +30,7 @@ _CLEARLY_MORE = 1.25
 """Chosen: less memory than this many times what failed is no remedy worth a run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(Struct, frozen=True):
     """What grows, and within what: the region's offer, the service's list, the caller's own lists."""
 
     catalog: Catalog

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Hardware:
+class Hardware(Struct, frozen=True):
     """What one replica runs on. `count` is of devices; no accelerator: empty and 0."""
 
     machine: str
@@ -17,16 +16,14 @@ class Hardware:
         return f"{self.machine} + {self.count} {self.accelerator}" if self.count else self.machine
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Struct, frozen=True):
     """Where a move leads: a combination that Vertex takes, and what was adjusted on the way."""
 
     hardware: Hardware
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NoHardware:
+class NoHardware(Struct, frozen=True):
     """Why a move leads nowhere that Vertex takes. `too_much`: no machine at all has so much."""
 
     why: str

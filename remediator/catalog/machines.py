@@ -8,8 +8,9 @@ users may override any of it by a file of their own. Called by `catalog` alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from remediator.domain.late_pattern import late_pattern
 
@@ -29,8 +30,7 @@ TRAINING = frozenset({Service.TRAINING})
 PREDICTION = frozenset({Service.PREDICTION})
 
 
-@dataclass(frozen=True, slots=True)
-class MachineType:
+class MachineType(Struct, frozen=True):
     """One machine type; memory in GiB. `vcpus` 0: not known.
 
     `accelerator` and `accelerator_count` are what a machine with built-in devices must be asked
@@ -195,8 +195,7 @@ def size_by_name(name: str) -> tuple[int, float]:
 # --- accelerators -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class AcceleratorType:
+class AcceleratorType(Struct, frozen=True):
     """One accelerator type. `memory_gib` is of one device; None where nobody says.
 
     `attaches`: for devices that are attached to N1 machines, each allowed count with the most vCPUs

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from remediator.catalog.machines import MachineType, Service
 from remediator.catalog.prices import Rate
@@ -22,8 +23,7 @@ _MACHINE_KEYS = {"vcpus", "memory_gib", "services", "family", "accelerator", "ac
 _Read = TypeVar("_Read")
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(Struct, frozen=True):
     """What the file says. Prices are Vertex's, USD an hour, by (name, region); `models` are those of
     publishers' models, by name."""
 

@@ -11,9 +11,10 @@ price. Called by `catalog` alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+
+from msgspec import Struct
 
 GATHERED = "2026-05-20"
 """The day of the host and device rates; those of us-central1 were seen again on 2026-11-23."""
@@ -36,8 +37,7 @@ class Strategy(StrEnum):
     FLEX_START = "FLEX_START"
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(Struct, frozen=True):
     """USD an hour on Vertex, an estimate. `at_most`: the rate is not known, the on-demand one bounds it."""
 
     usd: float
@@ -50,8 +50,7 @@ class Price:
         return Price(self.usd + other.usd, self.at_most or other.at_most)
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Struct, frozen=True):
     """USD an hour on demand, as spot and by FLEX_START; None: not known."""
 
     on_demand: float

@@ -8,7 +8,8 @@ is not listed has no price, never zero. Called by `catalog` alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from remediator.domain.late_pattern import late_pattern
 
@@ -16,8 +17,7 @@ MOST_PROMPT_TOKENS = 200_000
 """In one request, beyond which some models cost more, documented on the page of `TOKEN_PRICES`."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenPrice:
+class TokenPrice(Struct, frozen=True):
     """US dollars for a million tokens in a batch: of requests, and of answers with their thoughts."""
 
     prompt: float

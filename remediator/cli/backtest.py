@@ -9,10 +9,11 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from remediator.cli.input_output import (
     DONE,
@@ -70,8 +71,7 @@ def backtest(args: argparse.Namespace) -> int:
     return DONE
 
 
-@dataclass(frozen=True)
-class _Past:
+class _Past(Struct, frozen=True):
     """What is judged: failures, and jobs whose lives are known; `source` and `left_out` in words."""
 
     source: str

@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator import log
 from remediator.app import CALL_SECONDS, App
@@ -281,8 +283,7 @@ def _caller(app: App) -> str:
     return caller(is_local=app.settings.is_local or not shared)
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelPreview:
+class ChannelPreview(Struct, frozen=True):
     """An alert, and what keeps it from being sent singly or at once, a sentence for each channel."""
 
     message: Message

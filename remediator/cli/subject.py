@@ -7,8 +7,10 @@ that runs or succeeded. Pure; called by `offline` and `project`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.domain import (
     Action,
@@ -43,8 +45,7 @@ RUNS = frozenset(
 NOTHING_FAILED = RUNS | {JobState.SUCCEEDED}
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """The job that an answer is about; None for what is not known. `error` is the job's own, whole."""
 
     kind: str | None

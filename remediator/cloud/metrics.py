@@ -12,9 +12,10 @@ import math
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.case import Series
 from remediator.cloud.connection import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
@@ -176,8 +177,7 @@ class Metrics:
             return self._opened
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(Struct, frozen=True):
     """A time that is read at once; `minutes`: averaged to a sample in so many, None: as it is."""
 
     start: datetime

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from remediator.cloud.connection import DEFAULT_TIMEOUT_SECONDS, answered, open_channel
 from remediator.domain import InvalidInput, TransientError
@@ -23,8 +24,7 @@ _LONGEST_KEY = 1024  # bytes; ours are ASCII
 _MOST_AT_ONCE = 1000  # messages of one pull, and acknowledgements of one call
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(Struct, frozen=True):
     """A message that was pulled: acknowledge it, or it comes again.
 
     `attempts` is how often the source subscription had tried it, 0 where it does not say.

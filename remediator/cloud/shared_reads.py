@@ -11,8 +11,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from remediator.case import jobs_of
 from remediator.deadline import remaining
@@ -38,8 +39,7 @@ _SPARE = 6  # reads of the minute that no crowd takes, so that some are left for
 _MINUTE = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(Struct, frozen=True):
     """The last `limit` entries (or about `most_bytes` of them) of some jobs between two times.
 
     `query` is what finds them; `job_ids` the ids that their entries bear.

@@ -10,9 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.cloud.connection import (
     DEFAULT_TIMEOUT_SECONDS,
@@ -68,8 +69,7 @@ class _NotOfThisVersion(Exception):  # never leaves this module
         self.why = why
 
 
-@dataclass(frozen=True, slots=True)
-class _Door:
+class _Door(Struct, frozen=True):
     """What Vertex's API calls a kind of job; `leaf` is the file that defines its message."""
 
     service: str

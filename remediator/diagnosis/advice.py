@@ -8,7 +8,8 @@ without what nobody can follow. Pure; called by `diagnose`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from remediator.diagnosis.advice_rules import advice_of, advice_with_needs
 from remediator.diagnosis.weighted_evidence import WeightedEvidence

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.domain import PERMISSION_NAME, Cause, Frame, Needs
@@ -50,8 +51,7 @@ _ACCOUNT = r"[\w.+-]{1,120}@[\w.-]{1,120}\.(?:gserviceaccount\.com|[a-z]{2,10})"
 _PERMISSION = PERMISSION_NAME
 
 
-@dataclass(frozen=True, slots=True)
-class AdviceRule:
+class AdviceRule(Struct, frozen=True):
     """One piece of advice: for which causes, what shows that it fits, and the sentence.
 
     `{name}` stands for what the group of that name found; a rule of which a named group found nothing

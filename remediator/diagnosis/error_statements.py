@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.open_trace import LogItem
@@ -106,8 +107,7 @@ _UNHANDLED = Linear(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """What a program said of its failure.
 
     `text` is what it said, with what followed where the head alone says little; `of_code`: a language says
@@ -122,8 +122,7 @@ class Statement:
     """What it complained of right above and said next, for words that tell nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class _StatedRow:
+class _StatedRow(Struct, frozen=True):
     item: LogItem
     text: str
 

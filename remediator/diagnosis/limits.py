@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.diagnosis.signature import TextPlace
 from remediator.diagnosis.texts.case_text import CaseText
@@ -60,8 +62,7 @@ _WANTED = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Limit:
+class _Limit(Struct, frozen=True):
     """One limit of a program's own: what it is called, how a message shows it, and its value.
 
     `fixed`: it does not grow with the machine, even where nobody set it. A bare number in it counts

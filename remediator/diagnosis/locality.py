@@ -8,8 +8,9 @@ evidence. Pure; called by `diagnose`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from remediator.case import Case, Probe
 from remediator.job import JobFacts
@@ -29,8 +30,7 @@ _DUAL: Mapping[str, frozenset[str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class FarData:
+class FarData(Struct, frozen=True):
     """A bucket or dataset of the job that lies outside the job's region."""
 
     name: str
@@ -41,8 +41,7 @@ class FarData:
         return _continent(self.location) != _continent(region)
 
 
-@dataclass(frozen=True, slots=True)
-class Distance:
+class Distance(Struct, frozen=True):
     """What is far away: data in another region, hosts that answered slowly.
 
     `slow_here` were probed from the job's own region and `slow_elsewhere` from another place, both

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from remediator.case import Case, LogLine, Series
 from remediator.domain import Json, Source, parse_time
@@ -50,8 +51,7 @@ _MOST_SHARE = 1.5  # of a limit, where clocks and limits differ; chosen
 _TELEMETRY_CHARS = 64_000  # of a line; chosen
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True):
     """One resource as a fraction of its limit: the samples of its fullest replica, in order.
 
     `covered` is the share of the run from the first sample to the last.
@@ -122,8 +122,7 @@ class Load:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SectionSample:
+class SectionSample(Struct, frozen=True):
     """What the job was doing at one moment, by its own telemetry."""
 
     time: datetime | None
@@ -132,8 +131,7 @@ class SectionSample:
     cpu: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Everything measured; None where nothing was.
 
     `received_bytes_per_second` is the mean over the run. Peaks in bytes come from telemetry.

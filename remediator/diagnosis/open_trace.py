@@ -6,7 +6,8 @@ whose frames they stand in. `structure` feeds it the lines. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from remediator.case import LogLine
 from remediator.diagnosis.stack_frames import (
@@ -23,8 +24,7 @@ MESSAGE_CHARS = 4_000  # chosen
 _FRAMES = 400  # of one traceback that are kept; chosen
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(Struct, frozen=True):
     """One exception: the name as printed, its message, and the frame that a person would look at.
 
     `depth` is 0 for the exception that ended the traceback, 1 for what caused it, and so on;
@@ -45,8 +45,7 @@ class Raised:
         return f"{self.name}: {self.message}" if self.message else self.name
 
 
-@dataclass(frozen=True, slots=True)
-class LogItem:
+class LogItem(Struct, frozen=True):
     """One thing that the log says: a plain line, or a traceback with its chain of exceptions.
 
     `line` is the entry in which it begins (a traceback: where its last exception stands). `raised`
@@ -75,8 +74,7 @@ _CALLED = 12  # frames below the user's own call that are kept; chosen
 _INNERMOST = 15  # frames in which a program that is stopped shows whether it waits; chosen
 
 
-@dataclass(slots=True)
-class OpenTrace:
+class OpenTrace(Struct):
     """A traceback that is being read."""
 
     raised: list[Raised] = field(default_factory=list)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from remediator.diagnosis.complaints import cause_of_line, names_data
 from remediator.diagnosis.error_meanings import meaning_of, names_an_argument

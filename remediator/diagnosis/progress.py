@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
+
+from msgspec import Struct
 
 from remediator.case import LogLine
 from remediator.domain import Evidence, Progress, Source
@@ -51,8 +52,7 @@ _FALLS = 10  # of so many points one may go back; chosen
 _SLOWED = 0.4  # of the mean pace that the last third must keep; chosen
 
 
-@dataclass(frozen=True, slots=True)
-class _Point:
+class _Point(Struct, frozen=True):
     at: datetime
     value: float
     line: LogLine

@@ -7,7 +7,7 @@ warnings that it held back until then often say why. `structure` feeds it the li
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from remediator.case import LogLine
 from remediator.domain import Frame
@@ -61,8 +61,7 @@ _MESSAGE_CHARS, _HEAD_CHARS, _MOST_CAUSES = 4_000, 2_400, 20  # kept, read, and 
 _START, _ERROR_HEAD, _FILE_HEAD, _NAMED_HEAD, _FRAME_CHARS = 20, 80, 320, 400, 600
 
 
-@dataclass(slots=True)
-class Headed:
+class Headed(Struct):
     """An error whose head has been read, while its further lines come in."""
 
     line: LogLine

@@ -14,7 +14,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from remediator.diagnosis.advice import advice_for
 from remediator.diagnosis.weighted_evidence import WeightedEvidence

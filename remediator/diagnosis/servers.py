@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from remediator.case import LogLine
 from remediator.diagnosis.lazy_patterns import Linear
@@ -51,16 +52,14 @@ _TROUBLE = Linear(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class QuotedLine:
+class QuotedLine(Struct, frozen=True):
     """A line and where it stands, for evidence."""
 
     where: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Struct, frozen=True):
     """What the log tells of a model server.
 
     `expected_port` is the container's, by its Model. `refusals` are answers to its health route other
@@ -89,8 +88,7 @@ class Server:
         return self.requests > 0
 
 
-@dataclass(slots=True)
-class _Tally:
+class _Tally(Struct):
     """What has been read so far."""
 
     route: str

@@ -6,8 +6,9 @@ besides a cause (`Tag`). The rows stand in `signatures`, a text file a family; `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, Flag, auto
+
+from msgspec import Struct
 
 from remediator.domain import Cause
 
@@ -63,8 +64,7 @@ class Tag(Enum):
     """The service's own word for lost or missing capacity."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Struct, frozen=True):
     """One RE2 pattern that ignores case, and what a text must hold for it to match.
 
     Of each of `clauses`, computed ahead, at least one word stands in every text that the pattern matches
@@ -77,8 +77,7 @@ class Pattern:
     groups: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """One row: patterns, the cause they speak for (None: only its tags count) and how strongly.
 
     `patterns` are matched against text whose white space has been collapsed to single blanks; one of

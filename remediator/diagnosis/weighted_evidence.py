@@ -7,13 +7,12 @@ every confidence can be explained by a list; each comes from `weights` or from a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from remediator.domain import Cause, Evidence, Frame, Source
 
 
-@dataclass(frozen=True, slots=True)
-class WeightedEvidence:
+class WeightedEvidence(Struct, frozen=True):
     """One observation and the cause it speaks for (`weight` > 0) or against (< 0), in nats.
 
     `symptom`: what was seen is how the failure shows, not why (a 504, an exit code, "never became

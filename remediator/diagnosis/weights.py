@@ -8,8 +8,9 @@ patterns, in words of the same scale. Read when first asked for, and once; pure 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 TABLE = Path(__file__).with_name("weights.tsv")
 SCALE = ("hint", "fair", "strong", "decisive", "certain")
@@ -17,8 +18,7 @@ SCALE = ("hint", "fair", "strong", "decisive", "certain")
 _SIGNS = {"+": 1.0, "-": -1.0}
 
 
-@dataclass(frozen=True, slots=True)
-class WeightRow:
+class WeightRow(Struct, frozen=True):
     """One row of the table: `value` as written, `kind` its unit, `users` the functions that ask for it."""
 
     name: str

@@ -6,10 +6,11 @@ Values and one Protocol; the checks stand in the files beside this one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 from remediator.domain import Json
 from remediator.ledger import Ledger
@@ -24,8 +25,7 @@ class CheckStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """`says`: what was seen; `why`: what it leads to; `mend`: a command or a deed."""
 
     check: str
@@ -65,8 +65,7 @@ class DeploymentReader(Protocol):
     def quota_limits(self, regions: Sequence[str]) -> Iterator[tuple[str, str, int]]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class DoctorContext:
+class DoctorContext(Struct, frozen=True):
     """What the checks look at. `account` is the functions' own; `is_self`: this runs as it.
 
     `digest` is that of the policy file as read here. `check_channel` raises where a channel cannot

@@ -7,13 +7,13 @@ diagnosis, which may know better from the evidence, and by alerts.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from remediator.domain.names import Cause
 
 
-@dataclass(frozen=True, slots=True)
-class CauseAdvice:
+class CauseAdvice(Struct, frozen=True):
     """`next_step` is one short sentence, `text` what a diagnosis says, `url` documentation."""
 
     next_step: str

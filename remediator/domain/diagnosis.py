@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.domain.names import (
     Cause,
@@ -12,8 +13,7 @@ from remediator.domain.names import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """One thing that was seen: where, and what it says in words fit for an alert."""
 
     source: Source
@@ -24,8 +24,7 @@ class Evidence:
         return {"source": self.source.value, "where": self.where, "says": self.says}
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """A place in source code: the file as the runtime named it, the line, the function if known."""
 
     file: str
@@ -36,8 +35,7 @@ class Frame:
         return {"file": self.file, "line": self.line, "function": self.function}
 
 
-@dataclass(frozen=True, slots=True)
-class RankedCause:
+class RankedCause(Struct, frozen=True):
     """A cause with the probability that it is the one, and what speaks for and against it."""
 
     cause: Cause
@@ -57,8 +55,7 @@ class RankedCause:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """A part of the job's own timeline and the share of the run it took (0 to 1)."""
 
     name: str
@@ -66,8 +63,7 @@ class Section:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """The largest piece of memory that a message says was asked for, in bytes.
 
     It bounds what can help: a machine (or device) with no more than this fails in the same way.
@@ -79,8 +75,7 @@ class Wanted:
     evidence: Evidence
 
 
-@dataclass(frozen=True, slots=True)
-class OwnLimit:
+class OwnLimit(Struct, frozen=True):
     """A limit of the program's own that memory ran into: a heap, a worker's share, `/dev/shm`.
 
     `bytes` is None where nobody says how large it is. `fixed`: it does not grow with the machine, so
@@ -98,8 +93,7 @@ class OwnLimit:
         return "shared memory" in self.name
 
 
-@dataclass(frozen=True, slots=True)
-class FullMount:
+class FullMount(Struct, frozen=True):
     """A path for which no space was left on a file system that is mounted from elsewhere: no boot disk
     changes that."""
 
@@ -107,8 +101,7 @@ class FullMount:
     evidence: Evidence
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far the work had come by its own log: `done` is a share of all of it.
 
     `seconds_needed` is what all of it would have taken from the start, at the slower of its paces;
@@ -121,8 +114,7 @@ class Progress:
     seconds_expected: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(Struct, frozen=True):
     """What the evidence says the job really needs; None where it does not say.
 
     `peak_memory_gib` is a lower bound where the job died of memory. `work_done` is the fraction that
@@ -143,8 +135,7 @@ class Needs:
     progress: Progress | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskCause:
+class TaskCause(Struct, frozen=True):
     """What one failed task of a pipeline run died of; `index` is its place in `taskDetails`."""
 
     index: int
@@ -152,8 +143,7 @@ class TaskCause:
     cause: Cause
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """Causes ranked by confidence. `verdict` is UNKNOWN where the evidence does not carry one.
 
     `settled_by_error`: the job's own error alone carries the verdict, so that nothing still on its

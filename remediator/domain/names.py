@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from remediator.domain.errors import (
     InvalidInput,
@@ -209,8 +210,7 @@ _JOB_NAME = late_pattern(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class JobName:
+class JobName(Struct, frozen=True):
     """A job's resource name, taken apart. `project` is an id or a number, as it was written."""
 
     project: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from remediator.domain.names import (
     WATCH_REASONS,
@@ -23,8 +24,7 @@ from remediator.domain.names import (
 from remediator.domain.numbers import is_number
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One field of a job, before and after; `before` None: it was not set."""
 
     field: str
@@ -45,8 +45,7 @@ CLAIM_MARK = "{claim}"
 """Stands in a plan for the token of a claim, which is chosen when the plan is carried out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A part of a batch's results: which job of the chain wrote it, how many rows, and where.
 
     `attempt` 0 is the root job. `rows` are those with a result; of a job that still runs, those sent.
@@ -75,8 +74,7 @@ class Part:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(Struct, frozen=True):
     """An attempt that runs the rows that are left: how many are `sent`, and the `parts` before it.
 
     Empty `parts`: the attempt runs all rows. `is_new`: its input is still to be written. `query_usd`:
@@ -104,8 +102,7 @@ ALL_ROWS = Resume()
 """An attempt that runs all rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One resubmission of a root job: the plan that made it and what became of it.
 
     `max_run_seconds` bounds it where it has no time-out of its own. `abandoned`: it never got a
@@ -212,8 +209,7 @@ def counter_on(key: str, day: date) -> str:
 # --- diagnosis ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """What the ledger and the project know that bears on a plan; every fact the guards need.
 
     Money is in USD, settled plus reserved. `rerun_by` names a job outside our chains that already
@@ -246,16 +242,14 @@ class History:
     resume_dataset: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class GuardRefusal:
+class GuardRefusal(Struct, frozen=True):
     """A guard that refuses, and why, in words fit for an alert."""
 
     guard: Guard
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What would be done, exactly. In mode observe `action` says what would have been done.
 
     `request` is the job that would be created (REST shape, output-only fields gone, without the

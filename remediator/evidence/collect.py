@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.case import Case, Gap, LogLine, Probe, Series, jobs_of
 from remediator.domain import (
@@ -109,8 +111,7 @@ class StorageReader(Protocol):
     def saved(self, folder: str, *, timeout_seconds: float | None = None) -> Saved: ...
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingPlan:
+class ReadingPlan(Struct, frozen=True):
     """What there is to read about one job; the caller knows its kind, this room does not.
 
     `job_ids`: ids of the CustomJobs that worked for it (trials, tasks, a training pipeline's); the
@@ -138,8 +139,7 @@ class ReadingPlan:
     raw_for: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Readers:
+class Readers(Struct, frozen=True):
     """The services, each None where it is not to be asked.
 
     `probe` measures one URL and raises (a RemediatorError saying why) where it may not; `earlier`
@@ -183,8 +183,7 @@ _TELEMETRY_MARK = '"remediatorTelemetry"'
 _BEFORE_START, _AFTER_END = timedelta(minutes=1), timedelta(minutes=10)
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
+class _Task(Struct, frozen=True):
     """One thing to read: `read(seconds)` returns it, and `field` of the Case takes it."""
 
     field: str

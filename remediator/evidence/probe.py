@@ -17,10 +17,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+from msgspec import Struct
 
 from remediator.case import Probe
 from remediator.domain import InvalidInput, PermanentError, TransientError
@@ -37,8 +38,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052
 _METADATA = frozenset({"168.63.129.16"})
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """Latency of one URL. Times in seconds, medians over the tries that were answered.
 
     `seconds` is the whole way to the first byte, None where `why` says what prevented it.
@@ -64,8 +64,7 @@ class Measured:
         return {name: getattr(self, name) for name in names}
 
 
-@dataclass(frozen=True, slots=True)
-class _Try:
+class _Try(Struct, frozen=True):
     dns: float
     connect: float
     tls: float

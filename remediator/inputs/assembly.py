@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.case import Case
 from remediator.domain import InvalidInput, JobKind, JobName, JobState, Json, parse_time
@@ -23,8 +25,7 @@ _NO_JOB = "projects/-/locations/-/customJobs/0"
 """Stands in for the job of a log that came alone. Nothing is ever asked or made under this name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assembly:
+class Assembly(Struct, frozen=True):
     """One case, and what should be said about how it came to be.
 
     `has_job`: a job was among the inputs; without one, `case.job` is a stand-in. `silent`: a plain

@@ -14,8 +14,9 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.case import CASE_KEYS, Gap
 from remediator.domain import COLLECTIONS, InvalidInput, Json
@@ -25,8 +26,7 @@ from remediator.inputs.text_log import LINE_ATTRIBUTES, LINE_MESSAGE_KEYS, read_
 from remediator.job.validation import JOB_KEYS, is_compiled_pipeline
 
 
-@dataclass(frozen=True, slots=True)
-class Material:
+class Material(Struct, frozen=True):
     """What one input gave: `parts` of a case file beside jobs and log entries.
 
     `plain`: the entries are lines of a plain log. `ignored` are the keys of a case that are not

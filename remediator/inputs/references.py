@@ -7,15 +7,15 @@ Pure; called by the command line, which then captures the job.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from msgspec import Struct
 
 from remediator.domain import COLLECTIONS, InvalidInput, JobKind, JobName
 from remediator.domain.late_pattern import late_pattern
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """A job by whatever was said of it; empty parts are to be found out.
 
     `kinds` are those that the name can be of, in the order in which to look.

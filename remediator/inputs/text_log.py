@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.domain import Json, rfc3339
 from remediator.domain.late_pattern import late_pattern
@@ -25,8 +26,7 @@ _MOST_CHARACTERS_OF_A_LINE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(Struct, frozen=True):
     """How a process ended, by a line of the log: its exit status, and whether it was killed."""
 
     status: int
@@ -199,8 +199,7 @@ def has_sign_of_death(texts: Sequence[str]) -> bool:
     return any(_DEATH.search(_NOTHING_WRONG.sub("", text)) for text in texts[-_LAST_LINES:])
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True):
     number: int
     text: str
     outer: str

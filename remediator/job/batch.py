@@ -7,9 +7,10 @@ rows room (what to read) and by the policy room (what the resumed job says inste
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.domain import Change, Json
 from remediator.domain.late_pattern import late_pattern
@@ -30,8 +31,7 @@ _RESUMED = late_pattern(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class BatchData:
+class BatchData(Struct, frozen=True):
     """What a batch prediction was given and where it wrote, as the job names it; empty: it does not.
 
     `inputs` are `gs://` URIs, which may hold `*`. `output_folder` is what Vertex made; where it named
@@ -56,8 +56,7 @@ class BatchData:
         return ".csv" if self.instances_format == "csv" else ".jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """An object as it was listed: which bytes, and their CRC32C (base64; empty: not known).
 
     `encoding` is how they are stored, such as `gzip`; empty: as they are.

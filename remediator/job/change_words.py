@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from remediator.domain import Change
 from remediator.domain.late_pattern import late_pattern
@@ -163,8 +164,7 @@ def change_phrase(changes: Iterable[Change], field_name: Callable[[str], str], s
     return " ".join(said)
 
 
-@dataclass(frozen=True, slots=True)
-class _NamedChange:
+class _NamedChange(Struct, frozen=True):
     """A change, its field's name in camelCase, and of an accelerator's type the change of its count."""
 
     change: Change

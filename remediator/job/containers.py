@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.catalog.catalog import Catalog, Hardware
 from remediator.catalog.machines import Service
@@ -34,8 +35,7 @@ def is_plain(job: Document, node: PipelineNode) -> bool:
     return isinstance(container, Mapping) and not launchers.is_launcher(container)
 
 
-@dataclass(frozen=True, slots=True)
-class _Spelling:
+class _Spelling(Struct, frozen=True):
     """One spelling of an amount: its path in the executor, and where its value really stands."""
 
     path: str
@@ -186,8 +186,7 @@ def _written(size: float, what: str, *, as_text: bool) -> Any:
 # --- accelerators ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Devices:
+class Devices(Struct, frozen=True):
     """A container's accelerators, with every place they stand; `type` is empty where it asks for none.
 
     `why`: why they cannot be read or changed; empty: they can. Counts are int64s, as text.

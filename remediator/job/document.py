@@ -10,9 +10,10 @@ import functools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from msgspec import Struct
 
 from remediator.domain import InvalidInput, JobKind, JobName, JobState, Json, parse_time, path_steps
 from remediator.domain.late_pattern import late_pattern
@@ -32,8 +33,7 @@ _CODES = 1000  # google.rpc codes and HTTP's
 _DETAILS = 20  # of a status that are looked at; chosen
 
 
-@dataclass(frozen=True, slots=True)
-class RpcStatus:
+class RpcStatus(Struct, frozen=True):
     """A google.rpc.Status: its code (0: none, or none that can be), message and details as text."""
 
     code: int
@@ -134,8 +134,7 @@ def _with_spec(body: Json) -> Json:
     return {**kept, "pipelineSpec": spec}
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(Struct, frozen=True, dict=True):
     """A job's JSON in the shape of the REST API, with what every kind shares.
 
     The JSON itself never leaves the room but as a copy: `request` to be sent, `to_json` for files.

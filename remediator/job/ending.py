@@ -7,8 +7,9 @@ Called by `Job` and its facts.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from remediator.domain import JobKind, JobState
 from remediator.domain.late_pattern import late_pattern
@@ -123,8 +124,7 @@ class FaultPart(StrEnum):
     ROW = "row"
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """An error that stands in the job's document; `where` is its path, `name` that of its part."""
 
     part: FaultPart

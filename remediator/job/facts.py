@@ -7,8 +7,9 @@ decide. Called by `Job.facts`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.catalog.catalog import Catalog, Hardware
 from remediator.domain import JobKind, Json
@@ -17,8 +18,7 @@ from remediator.job import containers, ending, fields, machines, pipeline, progr
 from remediator.job.document import Document, once
 
 
-@dataclass(frozen=True, slots=True)
-class JobFacts:
+class JobFacts(Struct, frozen=True):
     """What diagnosis and policies say about a job; None: it does not have it, or it is not known.
 
     Of several machines the first one speaks; of a pipeline run, that of the task that failed.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.catalog.catalog import Hardware
 from remediator.catalog.machines import Service
@@ -36,8 +38,7 @@ _TIMES = ("createTime", "startTime", "endTime", "updateTime")
 _ALWAYS = ("name", "state", "error", *_TIMES, "satisfiesPzs", "satisfiesPzi", "etag")
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """Where things live in one kind of job. An empty path: the kind has no such thing.
 
     `spec` is the object that holds worker pools, scheduling and service account.
@@ -166,8 +167,7 @@ def runs_trials(job: Document) -> bool:
 # --- pools: each place in a job where machines are configured ---------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(Struct, frozen=True):
     """One place in a job where machines are configured.
 
     Paths are as the job spells them. `task` is the path of a pipeline's task that runs on it; `fixed`

@@ -25,7 +25,7 @@ def _as_count(found: re.Match[str]) -> str:
     return "Count" if found[1] == "T" else "count"
 
 
-class Job(Document):
+class Job(Document, frozen=True):
     """One job of any kind, in either spelling, as the rooms know it."""
 
     # --- machines ---------------------------------------------------------------------------------

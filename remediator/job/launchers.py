@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.catalog.catalog import Hardware
 from remediator.catalog.machines import Service
@@ -39,8 +41,7 @@ def _texts_under(container: Mapping[str, Any], key: str) -> list[str]:
     return [str(word) for word in held] if isinstance(held, Sequence) else []
 
 
-@dataclass(frozen=True, slots=True)
-class Launcher:
+class Launcher(Struct, frozen=True):
     """What a launcher starts: `kind` as its `--type` says, and its request with placeholders."""
 
     kind: str

@@ -7,7 +7,8 @@ not decide. Called by `Job` and its facts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from remediator.domain import JobKind
 from remediator.job import fields, launchers, pipeline

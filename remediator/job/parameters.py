@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.domain.late_pattern import late_pattern
 from remediator.job.document import Document
@@ -25,16 +27,14 @@ _COMPONENT = "component"
 _OLD_TYPES = ("stringValue", "intValue", "doubleValue")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """One task on the way from the run to a component: its path in the spec and its component."""
 
     task: str
     component: str
 
 
-@dataclass(frozen=True, slots=True)
-class ParameterPlace:
+class ParameterPlace(Struct, frozen=True):
     """Where a value stands. `why`: why nobody can change it there; empty: it can be.
 
     `task` is the path of the task that takes it. `shared_by` says what others may take too: the run's

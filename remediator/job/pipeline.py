@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.domain import parse_time
 from remediator.job import fields, relations
@@ -24,8 +25,7 @@ _ROOT = "pipelineSpec.root"
 _MOST_DEEP = 40  # nested pipelines; chosen, deeper than anybody nests them
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
+class Detail(Struct, frozen=True):
     """One run of a task, as `jobDetail` tells it. `seconds`: None while it is not known.
 
     `children` are the jobs that it started, those that a launcher started before `own`, the launcher
@@ -46,8 +46,7 @@ class Detail:
         return f"jobDetail.taskDetails[{self.index}].error"
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineNode:
+class PipelineNode(Struct, frozen=True):
     """One task of the spec that runs something, with all of its runs.
 
     `scopes` lead from the run to it, `title` is their names (`big-path/train`); `holder` is the path
@@ -149,8 +148,7 @@ def longest_failed_seconds(job: Document) -> float | None:
 # --- the walk through spec and details --------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """Details with the place of each in the run's own tree; `ids` False: they name no parents."""
 
     details: tuple[tuple[str, str, Detail], ...]  # id, parent's id, detail

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from remediator.catalog.catalog import Catalog, Hardware, Service
 from remediator.catalog.growth import devices_of
@@ -70,8 +71,7 @@ _DEVICES: Mapping[str, re.Pattern[str]] = {
 _ANY_DEVICE = late_pattern(r"^gpus?_(?:all_regions|per_gpu_family)$", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(Struct, frozen=True):
     """One quota that a refusal names. `limit` and `usage` are None where nobody says.
 
     `families` and `device` say what counts against it; both empty: something that is not known, or
@@ -176,8 +176,7 @@ def _number(pattern: re.Pattern[str], text: str) -> float | None:
     return float(match["n"]) if match else None
 
 
-@dataclass(frozen=True, slots=True)
-class Shortage:
+class Shortage(Struct, frozen=True):
     """A quota that can never hold what is asked of it: waiting for it is for nothing."""
 
     quota: Quota

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from remediator.domain import InvalidInput, Json
 from remediator.domain.late_pattern import late_pattern
@@ -96,8 +97,7 @@ def code_named(value: object) -> int | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(Struct, frozen=True):
     """What the rows with a result were billed by: tokens of requests, and of answers with thoughts.
 
     `unpriced`: rows that say none, or that other rates hold for (sound, pictures, a cache, very long
@@ -112,8 +112,7 @@ class Tokens:
         return {"prompt": self.prompt, "answer": self.answer, "unpriced": self.unpriced}
 
 
-@dataclass(frozen=True, slots=True)
-class RowAccount:
+class RowAccount(Struct, frozen=True):
     """What became of the rows of one batch. All numbers count rows.
 
     `failed` has a count for each message, `retriable` how many of those may pass when sent again;

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.domain import Change, JobKind, parse_seconds
 from remediator.domain.late_pattern import late_pattern
@@ -18,8 +19,7 @@ from remediator.job import batch, ending, fields, machines
 from remediator.job.document import Document
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(Struct, frozen=True):
     """What the job's base output directory holds: checkpoints, as far as anybody can tell.
 
     `count` of objects, `more` where it is only that many that were counted; `newest` is the path
@@ -66,8 +66,7 @@ def owner_of(job: Document) -> str:
     return next((job.labels[name] for name in _OWNER_LABELS if job.labels.get(name)), "")
 
 
-@dataclass(frozen=True, slots=True)
-class RowCounts:
+class RowCounts(Struct, frozen=True):
     """What a batch prediction did with its instances; -1: nobody counted them.
 
     `output` is where the results lie, empty where the job names no place; `is_asked_for`: that is

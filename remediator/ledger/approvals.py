@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.domain import InvalidInput, Plan, rfc3339
 from remediator.ledger.records import Approval, Incident, Stage
@@ -41,8 +42,7 @@ def offer(plan: Plan, *, token: str, expires: datetime) -> Approval:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class PendingApproval:
+class PendingApproval(Struct, frozen=True):
     """One question that nobody has answered. `usd` is the estimate; None where it is not known."""
 
     id: str

@@ -7,8 +7,9 @@ jobs), with the money and the rate that are set aside for it. Called through `Le
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from remediator.domain import Attempt, Guard, Json
 from remediator.ledger import counters

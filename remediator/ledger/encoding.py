@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, cast, get_type_hints
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.domain import (
     Attempt,
@@ -49,7 +51,7 @@ def to_json(record: Any) -> dict[str, Any]:
 @functools.cache
 def _stored_names(kind: Any) -> tuple[tuple[str, str], ...]:
     """A record's fields, each with its name in documents, which stays where the field is renamed."""
-    return tuple((f.name, str(f.metadata.get("stored", f.name))) for f in fields(kind))
+    return tuple(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
 
 
 def _encode(value: Any) -> Any:
@@ -64,7 +66,7 @@ def _encode(value: Any) -> Any:
         return value.value
     if isinstance(value, (Change, Attempt)):
         return value.to_json()
-    if is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, Struct):
         return to_json(value)
     if isinstance(value, datetime):
         return rfc3339(value)

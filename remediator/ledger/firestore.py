@@ -19,9 +19,10 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from remediator import log
 from remediator.deadline import call_with_retries
@@ -46,8 +47,7 @@ class _Contended(Exception):
     """A document was changed between its being read and its being written."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
+class _Written(Struct, frozen=True):
     """What a document is to become."""
 
     body: str

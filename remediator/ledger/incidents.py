@@ -6,8 +6,9 @@ A document that cannot be read is named, and can be set aside; it hides no other
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from remediator.domain import rfc3339
 from remediator.ledger.documents import (

@@ -6,9 +6,10 @@ Called through `Ledger`, by the room of the alerts alone but for `enqueue`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from remediator.domain import Json
 from remediator.ledger.documents import (

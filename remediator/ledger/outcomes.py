@@ -7,9 +7,10 @@ and `decide` reads them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.domain import Json, parse_time, rfc3339
 from remediator.domain.time_words import moment_words
@@ -18,8 +19,7 @@ from remediator.ledger.encoding import BrokenDocument
 _KEPT = 50
 
 
-@dataclass(frozen=True, slots=True)
-class PastOutcome:
+class PastOutcome(Struct, frozen=True):
     """How one resubmission ended. `size` as the planner keeps sizes; `seconds` it ran, if known.
 
     `verdict`: of the failure that it was made for; empty in ends of earlier versions.
@@ -76,8 +76,7 @@ def added(body: Json | None, end: PastOutcome) -> dict[str, Any]:
     return {"ends": [one.to_json() for one in (*outcomes_in(body), end)][-_KEPT:]}
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerPause:
+class BreakerPause(Struct, frozen=True):
     """Nothing is resubmitted until then, since so many of the last ended badly."""
 
     until: datetime

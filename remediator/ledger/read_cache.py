@@ -11,8 +11,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 _UNCHECKED_SECONDS = 1.0
 _AHEAD_SECONDS = 2.0
@@ -21,8 +23,7 @@ _MOST = 2000
 At = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """A document's text and version, both None where there was none."""
 
     text: str | None

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
+
+from msgspec import Struct, field
 
 from remediator.domain import (
     ALL_ROWS,
@@ -70,8 +71,7 @@ class ApprovalChoice(StrEnum):
     DECLINED = "declined"
 
 
-@dataclass(frozen=True, slots=True)
-class Approval:
+class Approval(Struct, frozen=True):
     """A plan shown to people: `digest` is the plan they saw; `answer` is NONE while they think.
 
     `estimated_usd`, `worst_case_usd` and `longest_seconds` are what they saw of its price and its
@@ -91,8 +91,7 @@ class Approval:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Incident:
+class Incident(Struct, frozen=True):
     """One failed (or followed) job as we came to know of it. `key` is `JobName.key`, with the time of
     its creation behind an `@` where an earlier job had the same name; `created` is that time.
 
@@ -150,8 +149,7 @@ class Incident:
         return self.policy != "" and self.action in {Action.CANCEL, Action.CANCEL_RESUBMIT}
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(Struct, frozen=True):
     """What a claim set aside in one counter: US dollars of a day, or one mark in a sliding window."""
 
     key: str
@@ -160,8 +158,7 @@ class Reservation:
     window_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """The promise that one execution, and no other, takes this step.
 
     `token` rides on the job as the label `remediator-claim`. `lease_until` protects the creation
@@ -178,13 +175,13 @@ class Claim:
     number: int
     verdict: str
     changes: tuple[Change, ...]
-    acquired_at: datetime = field(metadata={"stored": "taken"})
+    acquired_at: datetime = field(name="taken")
     lease_until: datetime
     unanswered: datetime | None = None
     estimated_usd: float | None = None
     reservations: tuple[Reservation, ...] = ()
     location: str = ""
-    lease_released: bool = field(default=False, metadata={"stored": "given_back"})
+    lease_released: bool = field(default=False, name="given_back")
     max_run_seconds: float | None = None
     entry: int = 0
     resume: Resume = ALL_ROWS
@@ -219,8 +216,7 @@ class Claim:
 _SENDING = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """A root job and its resubmissions. `key` is the root's `JobName.key`.
 
     `spent_usd` is settled money, `reserved_usd` the estimates of attempts still running. `skipped`
@@ -245,8 +241,7 @@ class Chain:
         return self.attempts[-1].name if self.attempts else self.root
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxMessage:
+class OutboxMessage(Struct, frozen=True):
     """One message to one channel (or to the outcomes log). `id` makes it enqueued only once."""
 
     id: str
@@ -259,15 +254,13 @@ class OutboxMessage:
     lost_because: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """An attempt was written down. `enqueued`: the ids of its messages that were not known before."""
 
     enqueued: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Struct, frozen=True):
     """One budget that a claim must fit into, asked inside the claim's own transaction.
 
     `key` names the counter (such as `usd:2026-11-23` or `rate:all`); `guard` is what a refusal is
@@ -281,14 +274,13 @@ class Limit:
     window_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimAnswer:
+class ClaimAnswer(Struct, frozen=True):
     """What became of asking for a claim: ours, somebody else's, or refused by these guards."""
 
     claim: Claim | None = None
     mine: bool = False
     refused_by: tuple[str, ...] = ()
-    attempts: tuple[Attempt, ...] = field(default=())
+    attempts: tuple[Attempt, ...] = ()
 
 
 class Transaction(Protocol):

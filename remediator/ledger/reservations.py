@@ -9,8 +9,9 @@ no chain and no incident; `ledger` alone calls it, inside its transactions. The 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
+
+from msgspec.structs import replace
 
 from remediator.domain import Json, counter_on
 from remediator.ledger import counters

@@ -7,8 +7,10 @@ and reads no clock. The workflow calls it through `Ledger.watched`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.domain import Json
 from remediator.ledger.encoding import from_json, to_json
@@ -18,8 +20,7 @@ KEEP_WATCHED = timedelta(days=60)
 """How long what stood still stays for the report. Chosen: two months' bills can be looked back on."""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchedJob:
+class WatchedJob(Struct, frozen=True):
     """One running job between two looks. `key` is `JobName.key`; `due` None: it has ended.
 
     `verdict` is that of the last look and `looks` how many in a row had it; `alerted` the verdict whose

@@ -6,8 +6,10 @@ The planner decides what is done; this says what it is counted against.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.domain import Guard, History, money_counter
 from remediator.job import Job
@@ -16,8 +18,7 @@ from remediator.policy.model import Limits
 HOUR_SECONDS = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Struct, frozen=True):
     """A counter that a resubmission is held against; `limit` None: counted, not limited.
 
     `amount` is "usd" for money by UTC day, "count" for a number in a sliding hour.

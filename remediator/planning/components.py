@@ -7,7 +7,8 @@ moves to is `hardware`'s business. Called by `steps`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from remediator.catalog.catalog import NoHardware
 from remediator.domain import Cause

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog, Hardware, Price, Strategy
@@ -48,8 +50,7 @@ _DAY_SECONDS = 24 * 3600.0
 _LEAST_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """USD; None: the price is not known. `basis` says in words what the hours rest on.
 
     `at_most`: the rate is the on-demand one, which bounds that of spot machines or FLEX_START.

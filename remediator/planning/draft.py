@@ -7,8 +7,10 @@ planner's modules alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog, Service
@@ -18,8 +20,7 @@ from remediator.policy.model import Limits
 from remediator.policy.steps import Resubmit
 
 
-@dataclass(frozen=True, slots=True)
-class StepContext:
+class StepContext(Struct, frozen=True):
     """All that a step is applied to. `number` is the attempt's own: 1 for the first.
 
     `root` is the id of the chain's first job, `later` are the policy's steps after this one, which
@@ -63,8 +64,7 @@ class StepHasNoEffect(Exception):  # never leaves the policy room
         self.guard = guard
 
 
-@dataclass(frozen=True, slots=True)
-class JobDraft:
+class JobDraft(Struct, frozen=True):
     """A job on its way to becoming a request. Grows by copies only.
 
     `job` is the clone with every change so far; `notes` are adjustments and doubts for `because`;

@@ -9,7 +9,8 @@ the workflow asks again before it acts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from remediator.case import Case
 from remediator.catalog import growth
@@ -40,8 +41,7 @@ _CENT = 0.005  # sums of money are compared to the cent
 MOST_REPLACEMENTS = 3  # of running jobs in one chain (contract)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What a guard may look at. `draft` and `cost` are None where the step leads nowhere, then
     `impossible` says why; both are None, too, for a plan that would only alert. `retried_exit`: the
     exit code of the failure, where the policy says that it may be run again. `places` tells where in

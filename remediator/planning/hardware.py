@@ -8,7 +8,7 @@ family. Must not weigh limits but to prefer what the lists allow.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from remediator.catalog import growth
 from remediator.catalog.catalog import Catalog, Hardware, Moved, NoHardware

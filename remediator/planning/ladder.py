@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.catalog import growth
 from remediator.catalog.catalog import Hardware
@@ -45,8 +47,7 @@ _OF_HARDWARE = _LISTS | {Guard.UNKNOWN_PRICE}
 """Guards whose answer other hardware, or the same in another region, may change."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """A step that can be taken: what it does, the request that comes of it, and its price."""
 
     number: int
@@ -56,16 +57,14 @@ class Offer:
     cost: Cost
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedStep:
+class RefusedStep(Struct, frozen=True):
     """A step that ends the ladder: it cannot be taken, and nobody said to go on without it."""
 
     number: int
     impossible: StepImpossible
 
 
-@dataclass(frozen=True, slots=True)
-class Ladder:
+class Ladder(Struct, frozen=True):
     """What climbing needs. `made` are this policy's attempts, oldest first; `ways_passed_over` are
     (step, way) that Vertex refused for want of quota or machines."""
 

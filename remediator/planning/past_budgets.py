@@ -6,8 +6,9 @@ failures and of running jobs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from msgspec import Struct, field
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
@@ -16,8 +17,7 @@ from remediator.planning import budgets, costs
 from remediator.policy import Policies
 
 
-@dataclass(slots=True)
-class PastBudgets:
+class PastBudgets(Struct):
     """What the plans so far would have used of each budget."""
 
     _marks: dict[str, list[tuple[datetime, float]]] = field(default_factory=dict)

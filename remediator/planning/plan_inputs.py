@@ -7,10 +7,12 @@ that it is made of.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
@@ -24,8 +26,7 @@ _LINES_ASKED = 200  # of a job's log for its exit code: the service writes it at
 _NO_PLACE = frozenset(cause.value for cause in NO_PLACE)
 
 
-@dataclass(frozen=True)  # without slots, for the cached properties
-class PlanInputs:
+class PlanInputs(Struct, frozen=True, dict=True):
     """All that a plan is made from; `case.now` is the only clock."""
 
     case: Case

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
@@ -120,8 +122,7 @@ def variables_of(
     return PlanInputs(case, diagnosis, policies, history, catalog).variables
 
 
-@dataclass(frozen=True, slots=True)
-class _Planning:
+class _Planning(Struct, frozen=True):
     """One decision; `is_running` where the job has not ended."""
 
     inputs: PlanInputs

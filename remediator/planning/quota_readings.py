@@ -8,7 +8,8 @@ series come with the case. Called by `ladder`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from remediator.case import Case, Series
 from remediator.job.quota import GLOBAL, QUOTA_LIMIT, QUOTA_USAGE, Quota

@@ -8,7 +8,8 @@ asked of `hardware`. Called by `steps` alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog, Hardware, Service
@@ -30,16 +31,14 @@ _OUTSIDE_EU = frozenset({"europe-west2", "europe-west6"})  # London and Zurich a
 _LOCATED = late_pattern(r"locations/([a-z0-9-]+)/")
 
 
-@dataclass(frozen=True, slots=True)
-class TargetRegion:
+class TargetRegion(Struct, frozen=True):
     """A region to move to, and doubts about it."""
 
     region: str
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Stuck:
+class Stuck(Struct, frozen=True):
     """Why the job stays; `pinned`: by a persistent resource, a reservation or a network. `is_there`: it
     is where it is to go."""
 
@@ -48,8 +47,7 @@ class Stuck:
     is_there: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Suitability:
+class Suitability(Struct, frozen=True):
     """How well a step can be taken in a region: `why_not` at all (empty: it can), else its `rank`, the
     best 0."""
 

@@ -7,7 +7,7 @@ plan out writes it. Pure; called by `steps`.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog

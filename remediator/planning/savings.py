@@ -5,7 +5,7 @@ Owns both measures; what an hour costs stands in `costs`, which asks. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
@@ -30,8 +30,7 @@ def share_left(
     return whole, rows.left / rows.rows
 
 
-@dataclass(frozen=True, slots=True)
-class TokenSavings:
+class TokenSavings(Struct, frozen=True):
     """Of a Gemini batch, US dollars: what its done rows were billed, and what those that are left will be.
 
     `basis` says in words what the sums rest on.

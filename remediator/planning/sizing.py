@@ -9,8 +9,9 @@ headroom. A smaller batch is free, a bigger machine is not. Must not weigh money
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.case import Case
 from remediator.catalog import growth
@@ -33,8 +34,7 @@ BATCH_SHARE = (
 DEADLINE_SHARE = 0.8  # of a time-out that the work should fill at most
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """A new size; None: that part stays."""
 
     hardware: Hardware | None = None
@@ -55,8 +55,7 @@ def size_of(job: Job) -> dict[str, Any]:
     return size | ({"batchSize": batch} if batch else {})
 
 
-@dataclass(frozen=True, slots=True)
-class _Sizing:
+class _Sizing(Struct, frozen=True):
     case: Case
     diagnosis: Diagnosis
     history: History

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from remediator.catalog.catalog import Catalog
 from remediator.domain import Change, JobName, Plan

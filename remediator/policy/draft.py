@@ -6,8 +6,9 @@ Also what the checks ask of the catalogue. Called by `language`, which makes a d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from remediator.policy.model import Policies, Policy
 from remediator.policy.watch_entries import WatchEntry
@@ -54,8 +55,7 @@ class Machines(Protocol):
         """What of the region's offer has no price."""
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyDraft:
+class PolicyDraft(Struct, frozen=True):
     """Whatever of a file could be read. `policies` keep the index that they have in the file.
 
     `limits_read` are the general limits that the file names and that could be read.

@@ -6,8 +6,9 @@ A table alone: it is checked by `expression_parser`, filled in by the planner, a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 Type: TypeAlias = tuple[str, ...]
 """`("int",)`, `("list", "string")`, `("map", "string")`; `("dyn",)` where it cannot be told."""
@@ -31,8 +32,7 @@ TYPE_WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """What a condition may ask about: its CEL type and what it means."""
 
     type: Type

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from remediator.policy.expression_values import BOOL, DYN, SPACES, VARIABLES, Type
 
@@ -88,8 +89,7 @@ def _compiled(expression: str, patterns: list[str]) -> tuple[str, ...]:
 Values: TypeAlias = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ExpressionValues:
+class ExpressionValues(Struct, frozen=True):
     """What conditions are asked about, ready for the library; made once for many conditions."""
 
     nested: Mapping[str, Any]
@@ -131,8 +131,7 @@ def _coerced(value: Any, kind: Type) -> object:  # a fact of any type
     return {"int": int, "double": float, "bool": bool}.get(kind[0], str)(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """A compiled condition. A value that is missing where it is needed makes it not hold.
 
     CEL's own rule decides what is needed: `a || b` holds when one side does, whatever the other.

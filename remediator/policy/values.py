@@ -6,10 +6,10 @@ Knows no keys and no structure: `model` and `steps` put the values in place.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import time, timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 
+from msgspec import Struct
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
@@ -34,8 +34,7 @@ Reading: TypeAlias = Callable[[Any], Any]
 """From what stands in the file to the value; raises ValueError with the mistake's words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(Struct, frozen=True, eq=False):
     """How a value is read, and the same rule as JSON Schema.
 
     What pydantic's `PlainValidator` and `WithJsonSchema` do together; those look at each reader's
@@ -43,7 +42,7 @@ class Reader:
     """
 
     read: Reading
-    schema: Mapping[str, Any] = field(hash=False)
+    schema: Mapping[str, Any]
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -156,8 +155,7 @@ Checkpoint: TypeAlias = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
+class _Listed(Struct, frozen=True):
     """One value or a list, in the schema as in the loader; the reader makes a list of either."""
 
     read: Reading

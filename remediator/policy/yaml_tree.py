@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import yaml
+from msgspec import Struct, field
 
 from remediator.domain.late_pattern import late_pattern
 from remediator.policy.loaded import Mistake
@@ -27,8 +27,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 Path: TypeAlias = tuple[str | int, ...]
 
 
-@dataclass(slots=True)
-class YamlNode:
+class YamlNode(Struct):
     """A value of the file and where it begins. Exactly one of the three bodies is in use."""
 
     line: int
@@ -131,8 +130,7 @@ _FORBIDDEN = late_pattern(
 )
 
 
-@dataclass(slots=True)
-class _OpenNode:
+class _OpenNode(Struct):
     """A list or mapping that is being read."""
 
     node: YamlNode
@@ -141,8 +139,7 @@ class _OpenNode:
     refused: bool = False
 
 
-@dataclass(slots=True)
-class _TreeReading:
+class _TreeReading(Struct):
     mistakes: list[Mistake] = field(default_factory=list)
     anchors: dict[str, YamlNode | None] = field(default_factory=dict)
     stack: list[_OpenNode] = field(default_factory=list)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.alerts.wording import amount, described, plural, table
 from remediator.case import Case
@@ -26,8 +28,7 @@ ACTIONS = (Action.RESUBMIT, Action.WAIT, Action.APPROVE, Action.ALERT)
 _COSTS = (Action.RESUBMIT, Action.WAIT, Action.APPROVE)
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedFailure:
+class JudgedFailure(Struct, frozen=True):
     """One failure and what a policy file would have done about it."""
 
     case: Case
@@ -40,8 +41,7 @@ class JudgedFailure:
         return {"display_name": self.case.job.display_name, **plan}
 
 
-@dataclass(frozen=True, slots=True)
-class Verdicts:
+class Verdicts(Struct, frozen=True):
     """Everything that one policy file would have done, in order of time. Money in USD."""
 
     name: str

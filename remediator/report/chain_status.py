@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from remediator.alerts.links import console_url
 from remediator.domain import (
@@ -38,8 +39,7 @@ class ChainClient(Protocol):
     def outcomes(self, job: JobName) -> Sequence[Json]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class ChainStatus:
+class ChainStatus(Struct, frozen=True):
     """`follow --json`. `final` is None where nobody can know whether more will come.
 
     `reason`, `advice` and `waits_for` (an approval's id or a time) are what the latest outcome about

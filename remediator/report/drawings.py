@@ -7,15 +7,15 @@ Owns their geometry, in the units of each drawing's own view box; how they are d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 # Chosen: the sizes of the two view boxes, the gap between bars and the widest bar.
 WIDTH, HEIGHT, _GAP, _WIDEST = 720, 180, 2, 64
 LINE_WIDTH, LINE_HEIGHT = 240, 40
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(Struct, frozen=True):
     """One count of one row: `series` is its place among the names of what is counted."""
 
     row: str
@@ -27,8 +27,7 @@ class Bar:
     height: float
 
 
-@dataclass(frozen=True, slots=True)
-class BarChart:
+class BarChart(Struct, frozen=True):
     """Bars side by side, each row a stack: `most` is the highest stack, `covered` the share of the
     width that the rows take."""
 
@@ -57,8 +56,7 @@ def stacked_bars(rows: Sequence[tuple[str, Sequence[int]]]) -> BarChart:
     return BarChart(tuple(bars), most, width * len(rows) / WIDTH, rows[0][0], rows[-1][0])
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """A line as the points of an SVG polyline, and what it says in words."""
 
     label: str

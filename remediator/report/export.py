@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -142,10 +141,10 @@ def _figures(total: Sums) -> Json:
         "recovery_rate": total.recovery_rate,
         "wrong_share": total.wrong_share,
     }
-    for f in fields(total):
-        value = getattr(total, f.name)
-        if f.name.endswith("_seconds"):
-            found[f.name.removesuffix("_seconds") + "_hours"] = _hours(value)
+    for name in total.__struct_fields__:
+        value = getattr(total, name)
+        if name.endswith("_seconds"):
+            found[name.removesuffix("_seconds") + "_hours"] = _hours(value)
         else:
-            found[f.name] = round(value, 2) if isinstance(value, float) else value
+            found[name] = round(value, 2) if isinstance(value, float) else value
     return found

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from operator import attrgetter
+
+from msgspec import Struct
 
 from remediator.alerts.wording import asked, described
 from remediator.domain import NEVER_RETRIED, Attempt, Cause, InvalidInput, JobName, JobState, Json
@@ -43,24 +44,21 @@ _OUTCOMES: Mapping[Conclusion, StoryOutcome] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One thing that happened in a chain."""
 
     at: datetime
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(Struct, frozen=True):
     """A measured share of a machine over a run: `points` oldest first, each 0 to 1."""
 
     label: str
     points: tuple[tuple[datetime, float], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
+class Story(Struct, frozen=True):
     """One chain, told whole: the failure, what was found, what was done, what became of it.
 
     Money in USD, None where not known. `failed_seconds` is machine time in runs that failed,
@@ -291,8 +289,7 @@ _ENDS: Mapping[JobState, str] = {
 # --- what is counted ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
+class Sums(Struct, frozen=True):
     """The figures at the top; None where there is nothing to divide or nothing known."""
 
     chains: int

@@ -11,10 +11,11 @@ import base64
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
+
+from msgspec import Struct
 
 from remediator.alerts.links import console_url
 from remediator.alerts.pages import Templates
@@ -97,8 +98,7 @@ def _hours(seconds: float) -> str:
 _TENTH, _HUNDREDTH = 0.1, 0.01  # hours
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """What waits for a person's yes: the proposal, why it is asked, and the command that answers."""
 
     name: str
@@ -139,8 +139,7 @@ def _place(job: str) -> str:
     return job.partition("/locations/")[2].partition("/")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Struct, frozen=True):
     """One of the figures at the top, and what it rests on."""
 
     label: str
@@ -249,8 +248,7 @@ _FAMILY_OF: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class CountedRow:
+class CountedRow(Struct, frozen=True):
     """A row of numbers: its first cell, what is said of it beneath, and the other cells."""
 
     head: str
@@ -258,8 +256,7 @@ class CountedRow:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CountedTable:
+class CountedTable(Struct, frozen=True):
     """Rows of numbers; the first column is what they are counted by."""
 
     caption: str
@@ -267,8 +264,7 @@ class CountedTable:
     rows: tuple[CountedRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OverTime:
+class OverTime(Struct, frozen=True):
     """Failures by cause for each period, drawn and as a table."""
 
     chart: BarChart
@@ -387,8 +383,7 @@ def _finding(story: Story) -> str:
     return f"{shown(story.verdict, 60)}, {sure} sure: {_meaning(story.verdict)}"
 
 
-@dataclass(frozen=True, slots=True)
-class ConsolePage:
+class ConsolePage(Struct, frozen=True):
     """A job's page in Google's console, and the job's id."""
 
     url: str
@@ -410,8 +405,7 @@ def _spent(story: Story) -> str:
     return f"{amount(story.spent_usd)}{said}"
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """A piece of evidence, and where it was read."""
 
     says: str

@@ -7,8 +7,9 @@ have resumed stands beside it. Pure. Called by `backtest`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.alerts.wording import amount
 from remediator.case import Case
@@ -17,8 +18,7 @@ from remediator.domain import Plan
 from remediator.planning.resume import saved_usd
 
 
-@dataclass(frozen=True, slots=True)
-class PastRows:
+class PastRows(Struct, frozen=True):
     """Batches that came back in part and are worth a resume.
 
     `rows` would not have run again, which saves `usd` US dollars; `unpriced` batches are not in that

@@ -7,9 +7,11 @@ ladder; of a row it keeps a hash on disk and a bit in memory. Called by the comm
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from remediator.domain import InvalidInput
 from remediator.job.rows import CONTENT, RowAccount
@@ -24,8 +26,7 @@ _MOST_MESSAGES = 1000  # different ones that are counted apart; chosen, so that 
 _OTHERS = "(other messages)"
 
 
-@dataclass(frozen=True, slots=True)
-class AccountedRows:
+class AccountedRows(Struct, frozen=True):
     """A batch's account, and a bit for each input row that is to be sent again."""
 
     account: RowAccount
@@ -149,8 +150,7 @@ def _value(row: _Row, codec: PlainCodec) -> Any:
 # --- one rung --------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Attempt:
+class _Attempt(Struct):
     """One rung tried on all files; grows while they are read, within `run` alone."""
 
     files: Files

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from remediator.job.rows import CONTENT
 from remediator.rows.canonical import PlainCodec, finite
@@ -42,8 +43,7 @@ class Identity(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ByField:
+class ByField(Struct, frozen=True):
     """The value of a field of the row. `as_key_field`: the output may call it `key`."""
 
     key: str
@@ -85,8 +85,7 @@ def _text(value: Any, codec: PlainCodec) -> bytes | None:
     return codec.canonical(value)
 
 
-@dataclass(frozen=True, slots=True)
-class ByContent:
+class ByContent(Struct, frozen=True):
     """The row itself, as canonical JSON.
 
     `sent`: only what the model was sent, its fields aside. `as_message`: a request is read as the
@@ -146,8 +145,7 @@ def ladder(row: Any, record: Mapping[str, Any] | None, explicit: str | None) -> 
 # --- CSV: a row is its cells -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ByColumn:
+class ByColumn(Struct, frozen=True):
     """A column of a CSV file, which the model may have been sent as an array or as an object."""
 
     key: str
@@ -174,8 +172,7 @@ class ByColumn:
         return None if value is None or value == "" else _text(_loose(value), codec)
 
 
-@dataclass(frozen=True, slots=True)
-class ByCells:
+class ByCells(Struct, frozen=True):
     """All cells of a CSV row in their order, those that are numbers by their value."""
 
     header: tuple[str, ...]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from remediator.rows.canonical import DIGEST_BYTES
 from remediator.rows.shapes import DONE, NEVER, PASSING
@@ -66,8 +67,7 @@ def spills(folder: Path, partitions: int) -> tuple[Spill, Spill]:
     )
 
 
-@dataclass(slots=True)
-class Joined:
+class Joined(Struct):
     """Counts of a join. `unnamed` rows have no line; `repeated` lines have an earlier one's hash."""
 
     done: int = 0

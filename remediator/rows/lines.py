@@ -11,8 +11,9 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from remediator.domain import InvalidInput
 from remediator.job.batch import MANIFEST
@@ -31,8 +32,7 @@ _ERRORS = re.compile(r"^(?:prediction\.errors?_stats|errors?[_.\-]|errors_valida
 _SHARD = re.compile(r"^(?P<stem>.*?)-(?P<index>\d{5,})-of-(?P<count>\d{5,})(?:\.\w+)?$")
 
 
-@dataclass(frozen=True, slots=True)
-class RowFile:
+class RowFile(Struct, frozen=True):
     """A file of rows: `open` begins it anew each time, `size` is its bytes (0: not known)."""
 
     name: str
@@ -48,8 +48,7 @@ class RowFile:
         return self.base.lower().endswith(".csv")
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(Struct, frozen=True):
     """What a batch took and gave, each file as what it is.
 
     `passed_over` are the files that repeat what the final shards say, `absent` the shards that

@@ -12,9 +12,10 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self
+
+from msgspec.structs import replace
 
 from remediator.domain import InvalidInput, Json, PermanentError, TransientError
 from remediator.job import Job

@@ -10,8 +10,9 @@ import ast
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.domain.numbers import is_whole
 from remediator.job.rows import code_named, may_pass
@@ -37,16 +38,14 @@ _TUPLE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RowOutcome:
+class RowOutcome(Struct, frozen=True):
     """What one line says of its row: `state`, and the message where it failed."""
 
     state: int
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unnamed:
+class Unnamed(Struct, frozen=True):
     """A line that counts failures without saying whose: `('message', 64)`."""
 
     message: str

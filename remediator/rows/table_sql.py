@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from remediator.domain import PermanentError
 from remediator.job.rows import CONTENT
@@ -24,16 +25,14 @@ _SERVICE_COLUMNS = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """A table as `project.dataset.table`, with the types of its columns."""
 
     name: str
     columns: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class BatchSql:
+class BatchSql(Struct, frozen=True):
     """The queries over a batch's input, its results, and a custom model's tables of failed rows.
 
     Of a Gemini batch the results hold the failed rows too, by their `status`. Each failure is told as

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.domain import Json, PermanentError
 from remediator.job import Job
@@ -76,8 +78,7 @@ class TooDear(PermanentError):
     """What the queries would read costs more than may be spent."""
 
 
-@dataclass(frozen=True, slots=True)
-class TableRows:
+class TableRows(Struct, frozen=True):
     """A batch's account, and the query that gives the rows that are left.
 
     What the queries cost, that one included, stands in the account (`query_usd`).
@@ -215,8 +216,7 @@ _PARTS = """SELECT JSON_VALUE(part, '$.root') AS root, JSON_VALUE(part, '$.job')
 FROM UNNEST(@parts) AS part"""
 
 
-@dataclass(slots=True)
-class _Asking:
+class _Asking(Struct):
     """Queries within one sum; `spent` is what they read so far, in bytes as they are billed."""
 
     store: TableStore
@@ -243,8 +243,7 @@ class _Asking:
         return max(self.store.bytes_read(sql, parameters), 2 * _LEAST_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
+class _Failure(Struct, frozen=True):
     """A message of failed rows as the queries tell it (`said`), and how many rows have it."""
 
     said: str

@@ -7,8 +7,9 @@ plain rate does not hold for. Called by `account`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.catalog.tokens import MOST_PROMPT_TOKENS
 from remediator.job.rows import Tokens
@@ -17,8 +18,7 @@ _OTHER_RATES = {"promptTokensDetails": "AUDIO", "candidatesTokensDetails": "IMAG
 """Modalities with rates of their own, by the list in which they stand."""
 
 
-@dataclass(slots=True)
-class TokenCount:
+class TokenCount(Struct):
     """A running sum over the rows with a result."""
 
     prompt: int = 0

@@ -7,8 +7,9 @@ failures.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.alerts.running import STOOD
 from remediator.alerts.wording import amount, plural, table
@@ -21,8 +22,7 @@ _MOST_SHOWN = 20  # spells that the text lists, the dearest first
 _CANCELS = (Action.CANCEL, Action.CANCEL_RESUBMIT)
 
 
-@dataclass(frozen=True, slots=True)
-class SpellOutcome:
+class SpellOutcome(Struct, frozen=True):
     """One spell, of which job, and what followed. Money in US dollars.
 
     `usd_after` is what the job cost from then on; `saved_usd` as much of it as a cancel would have saved,
@@ -77,8 +77,7 @@ class SpellOutcome:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class WatchedPast:
+class WatchedPast(Struct, frozen=True):
     """Everything that one policy file's entries would have told."""
 
     name: str

@@ -7,8 +7,11 @@ Pure; called by `planning`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cached_property
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
@@ -101,8 +104,7 @@ def _shows_accelerator(facts: JobFacts) -> bool:
     return bool(facts.accelerator_count) and "TPU" not in (facts.accelerator_type or "").upper()
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """The entry that decides, and what was found by its numbers. `missing` where its log rule was."""
 
     entry: WatchEntry
@@ -110,16 +112,19 @@ class Match:
     missing: MissingLine | None
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
+class Judge(Struct, frozen=True, dict=True):
     """One running job, judged by whatever numbers are asked for; each judgement is made once."""
 
     case: Case
     catalog: Catalog
-    _signals: dict[str | None, Signals] = field(default_factory=dict, compare=False)
-    _judged: dict[tuple[timedelta | None, str | None], Watch] = field(
-        default_factory=dict, compare=False
-    )
+
+    @cached_property
+    def _signals(self) -> dict[str | None, Signals]:
+        return {}
+
+    @cached_property
+    def _judged(self) -> dict[tuple[timedelta | None, str | None], Watch]:
+        return {}
 
     @property
     def facts(self) -> JobFacts:

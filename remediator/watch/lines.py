@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+
+from msgspec import Struct
 
 from remediator.case import LogLine
 from remediator.domain.late_pattern import late_pattern
@@ -44,8 +45,7 @@ def _read(text: str) -> tuple[str, str]:
     return ("" if _HEARTBEAT.search(words) else words), shape
 
 
-@dataclass(slots=True)
-class _Shape:
+class _Shape(Struct):
     """Lines of one shape that came while the job worked."""
 
     count: int
@@ -54,8 +54,7 @@ class _Shape:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(Struct, frozen=True):
     """When, and with which words, the log last said something new that work says.
 
     `missing` is the shape of the line of work that stopped coming while others go on; empty: none did.

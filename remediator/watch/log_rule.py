@@ -7,10 +7,10 @@ pattern). Pure; called by `entries`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import re2
+from msgspec import Struct
 
 from remediator.case import Case
 from remediator.domain import Evidence, JobState, Source
@@ -20,8 +20,7 @@ from remediator.watch.signals import LONGEST_LINE, last_matching, minutes, worke
 START_UP = timedelta(minutes=20)  # chosen: image pull, data set encoding, compilation
 
 
-@dataclass(frozen=True, slots=True)
-class MissingLine:
+class MissingLine(Struct, frozen=True):
     """A line that did not come: since when, and what was seen."""
 
     since: datetime

@@ -7,8 +7,10 @@ look at a running job reads them. Pure; called by `replay`, and by the bench tha
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.case import RAW_ONLY_UP_TO, RAW_WINDOW, Case, Series
 from remediator.domain import parse_time
@@ -66,8 +68,7 @@ class PastView:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Curve:
+class _Curve(Struct, frozen=True):
     """One series, and its means (of memory its highest) by ten minutes; `ends` are those minutes'."""
 
     series: Series

@@ -6,8 +6,10 @@ request are the planner's, as for a failure. Pure. Called by the command line an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
@@ -34,8 +36,7 @@ from remediator.watch.signals import minutes
 from remediator.watch.verdicts import Watch
 
 
-@dataclass(frozen=True, slots=True)
-class WatchPlan:
+class WatchPlan(Struct, frozen=True):
     """What is thought of a running job and what is done about it.
 
     `watch` is None under the label `remediator=off`; `entry` None where none matches. `reason` is the

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.alerts.running import PAID_FOR_NOTHING
 from remediator.case import Case
@@ -25,8 +27,7 @@ from remediator.watch.schedule import asks_progress, is_confirmed, look_every, w
 _FOUND_AFTER = timedelta(minutes=2)  # `reconcile` lists what runs every two minutes
 
 
-@dataclass(frozen=True, slots=True)
-class PastSpell:
+class PastSpell(Struct, frozen=True):
     """One spell that would have been told at `alerted`, and when it was over; None: it lasted to the end.
 
     `over` is when the job worked again, or when another reason took its place.
@@ -54,8 +55,7 @@ class PastSpell:
         return self.made.reason in PAID_FOR_NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayedJob:
+class ReplayedJob(Struct, frozen=True):
     """One job's life under a file's entries.
 
     `looks` counts how often it was looked at, `unseen` how often nothing could be seen of it, `log_reads`

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from remediator.case import Case, LogLine
 from remediator.domain import Json, parse_time
@@ -38,8 +39,7 @@ QUIET_SHARE = 0.02  # chosen: of the job's own working traffic
 _WORKING_LEVEL = 0.9  # chosen: the share of its readings that lies below a job's own working level
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
+class Signals(Struct, frozen=True):
     """One running job as it can be seen at `now`; times are UTC, levels fractions of what there is.
 
     Of several workers the busiest speaks. `cpu` is in cores, `network` in bytes of a minute. `news` is

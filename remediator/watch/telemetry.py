@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct
 
 from remediator.case import LogLine
 from remediator.domain.numbers import is_number
@@ -20,8 +21,7 @@ _MOST_STACKS = 4  # threads that are shown; the main one comes first
 _LINES_KEPT = 1024  # chosen: ten hours of a line every 30 s
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One telemetry line. Levels are shares, `bytes_per_minute` the larger of in and out; None: not said."""
 
     at: datetime

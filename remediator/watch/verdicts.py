@@ -8,9 +8,11 @@ an allowance for start-up comes first. Pure; called by `watch`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.case import RAW_WINDOW, Case
 from remediator.diagnosis.progress import read_progress
@@ -28,8 +30,7 @@ from remediator.watch.signals import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(Struct, frozen=True):
     """`watch` of `diagnose --json`: `since` is the last sign of work, not when it was noticed."""
 
     verdict: WatchVerdict
@@ -90,8 +91,7 @@ def _with_label(found: WatchJudgement, job: Job) -> WatchJudgement:
     return replace(found, evidence=(*found.evidence, unread))
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(Struct, frozen=True):
     """How long what may be as it should: a policy's own number in place of each default; None: none.
 
     `silence` is what the job's own label allows, which widens each of them.
@@ -105,8 +105,7 @@ class Allowance:
         return max(own, self.silence)
 
 
-@dataclass(frozen=True, slots=True)
-class WatchJudgement:
+class WatchJudgement(Struct, frozen=True):
     """A verdict with what it rests on, before the price is known."""
 
     verdict: WatchVerdict

@@ -8,8 +8,9 @@ claim is recorded and watched whatever became of the job it was made for. Called
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.alerts.outbox import ChainChange

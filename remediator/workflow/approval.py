@@ -7,8 +7,10 @@ asks; a click in Slack and the command line answer; `reconcile` then acts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.alerts import AlertKind
 from remediator.alerts.facts import QuestionEnd
@@ -90,8 +92,7 @@ def store_question(
 # --- what people ask ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovalAnswer:
+class ApprovalAnswer(Struct, frozen=True):
     """What became of an answer; `contradicts`: another answer was given before, and that one counts."""
 
     text: str

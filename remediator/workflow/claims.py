@@ -6,8 +6,9 @@ Creates nothing itself (`resubmit` does). Called by `resubmit`, `failure` and `a
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from remediator import log
 from remediator.alerts import AlertKind

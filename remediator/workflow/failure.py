@@ -7,8 +7,10 @@ no room for one. Decides nothing itself (diagnosis and policy do). Called by `in
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator import log
 from remediator.case import Case
@@ -117,8 +119,7 @@ def _ended_now(
     return replace(ended, version=ended.version + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Prefetch:
+class Prefetch(Struct, frozen=True):
     """What is read side by side for a failure; each gives its result, or raises, when called.
 
     `ledger_reads` are at hand in the ledger from then on. `external_rerun` is None where nobody need be

@@ -7,8 +7,9 @@ when time has passed.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from remediator import log
 from remediator.deadline import run_in_thread

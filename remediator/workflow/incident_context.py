@@ -7,8 +7,10 @@ follow from them. Called by every module of the workflow.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.alerts.facts import QuestionEnd
@@ -47,8 +49,7 @@ def new_incident(job: Job, first_known: datetime, root: str, *, key: str = "") -
     )
 
 
-@dataclass(frozen=True, slots=True)
-class IncidentContext:
+class IncidentContext(Struct, frozen=True):
     """What is known of an incident once a plan exists."""
 
     job: Job

@@ -7,9 +7,10 @@ Called by `incident`, before anything is read for a failure, and by `app` for a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+
+from msgspec import Struct
 
 from remediator.case import Gap
 from remediator.deadline import run_in_thread
@@ -28,8 +29,7 @@ from remediator.workflow.services import VertexProject
 _BEFORE_ITS_CHILD = timedelta(days=14)  # a tuning job's last trial begins long after the job
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(Struct, frozen=True):
     """What a job is a part of, in words with its name; empty: nothing.
 
     `gaps`: what could not be asked. `unknown`: what the first of them asked after might be its

@@ -6,8 +6,9 @@ Called by `incident`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from remediator.alerts import AlertFacts, AlertKind
 from remediator.alerts.outbox import ChainChange

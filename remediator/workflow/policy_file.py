@@ -13,7 +13,8 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
@@ -38,8 +39,7 @@ def digest_of(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class Edition:
+class Edition(Struct, frozen=True):
     """The file as it once stood. `generation` is the object's, or the secret's version; both grow."""
 
     name: str
@@ -73,8 +73,7 @@ class Edition:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Rejected:
+class _Rejected(Struct, frozen=True):
     edition: Edition
     why: str
 

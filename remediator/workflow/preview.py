@@ -6,7 +6,9 @@ Called by `alert preview`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.alerts import AlertKind, Message, compose
 from remediator.case import Case
@@ -33,8 +35,7 @@ from remediator.workflow.incident_context import IncidentContext
 from remediator.workflow.watch_actions import running_facts
 
 
-@dataclass(frozen=True, slots=True)
-class AlertPreview:
+class AlertPreview(Struct, frozen=True):
     """An alert, and the channels of the policy file that it would go to."""
 
     message: Message

@@ -9,8 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
@@ -50,8 +52,7 @@ _WORK_SHARE = 0.55  # of a round's time at least, where it is short
 _PAUSE_AFTER_FAULT = timedelta(minutes=2)
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
+class Round(Struct, frozen=True):
     """What one call of `reconcile` did; its JSON is the HTTP answer."""
 
     handled: int = 0

@@ -13,9 +13,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator import log
 from remediator.alerts import AlertFacts, AlertKind, entry_links
@@ -64,8 +66,7 @@ _WHOLE_BELOW_BYTES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Withheld:
+class _Withheld(Struct, frozen=True):
     """Why the request was not sent again."""
 
     why: str

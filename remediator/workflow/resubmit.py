@@ -6,9 +6,11 @@ Owns the order of these steps and what each answer of Vertex means for the claim
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator import log
 from remediator.deadline import remaining
@@ -65,8 +67,7 @@ TRIAL_LOOK = timedelta(minutes=30)  # how often those look that wait for a break
 _SKIPS_AT_MOST = 10  # a ladder is shorter; this ends a loop that should not exist
 
 
-@dataclass(frozen=True, slots=True)
-class TryNextStep:
+class TryNextStep(Struct, frozen=True):
     """Vertex wants for quota or machines: the next step is to be decided, from this state."""
 
     incident: Incident

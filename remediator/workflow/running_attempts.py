@@ -7,8 +7,10 @@ any other job. Called by `incident` each time a running attempt is looked at.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator import log
 from remediator.alerts import AlertKind
@@ -30,8 +32,7 @@ _NO_MACHINE_WORDS = "it waited an hour for a machine in vain"
 _WAITS_FOR_A_MACHINE = (JobState.QUEUED, JobState.PENDING)
 
 
-@dataclass(frozen=True, slots=True)
-class _RunningAttempt:
+class _RunningAttempt(Struct, frozen=True):
     """An attempt of ours as it is looked at: its job, its incident and its chain."""
 
     job: Job
@@ -119,8 +120,7 @@ def _is_stuck(job: Job, now: datetime) -> bool:
     return now - job.create_time >= STUCK_AFTER
 
 
-@dataclass(frozen=True, slots=True)
-class _Overrun:
+class _Overrun(Struct, frozen=True):
     """A limit that a running attempt has passed, by its name in the policy file, and in words."""
 
     limit: str

@@ -7,9 +7,10 @@ the workflow.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from msgspec import Struct
 
 from remediator.alerts import AlertFacts
 from remediator.alerts.outbox import ChainChange, Outbox
@@ -112,8 +113,7 @@ ReadAuditEntry = Callable[[str, str, datetime], Json | None]
 """The audit entry of a project by its insertId and time, as Cloud Logging keeps it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
+class Configuration(Struct, frozen=True):
     """What a decision is made by: the deployment's settings, the policy file in force, the catalog.
 
     `own_account` is the e-mail that this deployment runs as; empty where there is none.
@@ -125,8 +125,7 @@ class Configuration:
     own_account: Callable[[], str]
 
 
-@dataclass(frozen=True, slots=True)
-class VertexProject:
+class VertexProject(Struct, frozen=True):
     """Vertex AI in our project: each call has the same deadline; errors are the domain's.
 
     `ids` are the project's id and number, `locations` the regions that are served and swept.
@@ -205,8 +204,7 @@ class VertexProject:
         self.jobs.cancel(name, timeout_seconds=self.call_seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
+class Records(Struct, frozen=True):
     """What is written down: the ledger, messages about it, and what lies beside a resumed batch.
 
     `new_token` draws the random name of a claim or of a question.
@@ -236,8 +234,7 @@ class Records:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
+class Services(Struct, frozen=True):
     """What an entry of the workflow is handed; made by `app`, opened when first used.
 
     Only what goes a long way with an incident takes it whole: every other function takes the group,

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator import log
 from remediator.alerts import AlertFacts, AlertKind
@@ -265,8 +267,7 @@ def _failed(
         ledger.write_note(note, {})
 
 
-@dataclass(frozen=True, slots=True)
-class _SweepPosition:
+class _SweepPosition(Struct, frozen=True):
     """A page in the list of one state; `since` belongs to the filter that its token is good for."""
 
     state: JobState

@@ -7,8 +7,9 @@ who cancelled it and why. Called by `watch_jobs` for a new spell, and by `incide
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from remediator import log
 from remediator.alerts import AlertFacts, AlertKind

@@ -10,8 +10,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from remediator import log
 from remediator.alerts.running import PAID_FOR_NOTHING, stood_still_usd
@@ -65,8 +67,7 @@ _LOG_LOOKS_A_MINUTE = 10  # of the 50 reads that are shared with failures; each 
 _PAUSE_AFTER_FAULT = timedelta(minutes=5)
 
 
-@dataclass(frozen=True, slots=True)
-class WatchRound:
+class WatchRound(Struct, frozen=True):
     """What a round did: jobs newly watched, looks, and spells that were told."""
 
     found: int = 0
@@ -106,8 +107,7 @@ def watch_jobs(services: Services, in_time: Callable[[], bool]) -> WatchRound:
 # --- finding --------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(Struct):
     """How many jobs are newly watched, and those that a list of this round showed running, by key."""
 
     new: int = 0

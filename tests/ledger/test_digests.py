@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+
+from msgspec.structs import replace
 
 from remediator.alerts.outbox import Outbox
 from remediator.ledger import Conclusion, Incident, Ledger, Stage

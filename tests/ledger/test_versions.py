@@ -7,12 +7,12 @@ that up: a field that a record demands is never added, only one with a default.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import fields
 
 from remediator.domain import JobState, rfc3339
 from remediator.ledger import Approval, Chain, Claim, Incident, Ledger, OutboxMessage, Stage
@@ -40,9 +40,7 @@ DEMANDED: dict[Any, set[str]] = {
 
 @pytest.mark.parametrize("kind", DEMANDED, ids=lambda kind: str(kind.__name__))
 def test_no_record_demands_what_an_earlier_version_did_not_write(kind: Any) -> None:
-    demands = {
-        f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING
-    }
+    demands = {field.name for field in fields(kind) if field.required}
     assert demands == DEMANDED[kind]
 
 

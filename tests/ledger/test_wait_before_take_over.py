@@ -7,11 +7,11 @@ and as soon as the wait is over the job is found, or made where there is none.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from remediator.domain import JobName, JobState
 from remediator.ledger import Chain, Stage

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from remediator.domain import (
     Action,
-    Attempt,
     Cause,
     Change,
     Guard,
@@ -349,8 +349,8 @@ def test_a_custom_job_moves_where_its_data_allows(
 )
 def test_next_goes_on_from_where_the_chain_has_been(been: object, region: str) -> None:
     """Whatever a case file says that an attempt changed."""
-    moved = attempt("ladder", number=1)
-    moved = Attempt(**{**_fields(moved), "changes": (Change("location", "us-central1", been),)})
+    change = Change("location", "us-central1", been)
+    moved = replace(attempt("ladder", number=1), changes=(change,))
     made = planned(
         job(CUSTOM),
         ladder("{resubmit: {location: next}, times: 9}", limits='{locations: ["us-*"]}'),
@@ -358,7 +358,3 @@ def test_next_goes_on_from_where_the_chain_has_been(been: object, region: str) -
         history=History(attempts=(moved,)),
     )
     assert made.location == region
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from remediator.catalog.catalog import Catalog
 from remediator.domain import Action, Cause, Diagnosis, Guard, History, JobKind, Plan, TaskCause

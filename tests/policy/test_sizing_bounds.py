@@ -6,10 +6,10 @@ ran on n1-standard-8 with 8 and 30.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from remediator.catalog.catalog import Catalog, Hardware, NoHardware
 from remediator.domain import Cause, Change, Evidence, History, Needs, OwnLimit, Source, Wanted

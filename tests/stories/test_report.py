@@ -7,12 +7,12 @@ import html
 import io
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from remediator.cli.main import main
 from remediator.domain import rfc3339

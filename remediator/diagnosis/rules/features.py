@@ -6,7 +6,7 @@ next to no work, a machine that thrashed). Pure; made by `diagnose`, asked by th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from remediator.case import Recovery
 from remediator.diagnosis.locality import Distance
@@ -41,8 +41,7 @@ _STOOD_SHARE = 0.2  # chosen
 _THRASHED = 0.6  # chosen
 
 
-@dataclass(frozen=True, slots=True)
-class CaseFeatures:
+class CaseFeatures(Struct, frozen=True):
     """Everything read from one case, for rules that need several readers at once."""
 
     job: Job

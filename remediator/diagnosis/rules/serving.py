@@ -8,7 +8,8 @@ Pure; called in the order of `rules`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.rules.features import CaseFeatures, timeout_words

@@ -8,7 +8,8 @@ Bounded in lines and in characters, whatever is given. Pure; called by `diagnose
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from remediator.case import Case, LogLine
 from remediator.diagnosis.signature import TextPlace

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from remediator.diagnosis.signature import Signature, TextPlace
 from remediator.domain import Frame, Source
@@ -41,8 +42,7 @@ CODE_NAMES: Mapping[int, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class CaseText:
+class CaseText(Struct, frozen=True):
     """One text: where it stood, who can have written it, and how much it may weigh.
 
     `code` is a google.rpc code given beside the text (0: none). `count` is how many instances or

@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.diagnosis.complaints import (
     cause_of_exception,
@@ -41,8 +43,7 @@ _MEMORIES = frozenset({Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY})
 _ELAPSED = late_pattern(r"elapsed=(\d{1,6}(?:\.\d{1,6})?)s?")
 
 
-@dataclass(frozen=True, slots=True)
-class TextEvidence:
+class TextEvidence(Struct, frozen=True):
     """What all texts together say: signs for causes, and tags with where they were found."""
 
     signs: tuple[WeightedEvidence, ...]
@@ -320,8 +321,7 @@ def _weight_of(row: Signature, case_text: CaseText, kept: float) -> float:
     return min(row.weight, weight_of("log-ceiling")) * case_text.factor * kept
 
 
-@dataclass(frozen=True, slots=True)
-class _Hit:
+class _Hit(Struct, frozen=True):
     """A row found at one place: its heaviest statement, and how many lines or rows say it."""
 
     row: Signature

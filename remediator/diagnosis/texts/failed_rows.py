@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from remediator.diagnosis.signature import TextPlace
 from remediator.diagnosis.texts.case_text import CODE_NAMES, CaseText, as_text, clean, status_text
@@ -27,8 +28,7 @@ _ROW = late_pattern(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class FailedRows:
+class FailedRows(Struct, frozen=True):
     """Failed instances of a batch prediction, summed up."""
 
     failed: int

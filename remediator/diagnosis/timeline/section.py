@@ -5,7 +5,7 @@ Owns the types, and durations in words. Pure; made by `read_timeline`, read by t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from remediator.diagnosis.timeline.line_words import readable
 from remediator.domain import Section, Source
@@ -15,8 +15,7 @@ _SHOWN = 5  # sections; chosen
 _NOTABLE_GROWTH = 1.5  # times, from which it is told; chosen
 
 
-@dataclass(frozen=True, slots=True)
-class TimelineSection:
+class TimelineSection(Struct, frozen=True):
     """One section of the run: its share of the time that the log covers, and what it was doing.
 
     `reported`: the log itself marks it as a section (by a name, a duration, several passes) rather than
@@ -57,8 +56,7 @@ class TimelineSection:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Fetches:
+class Fetches(Struct, frozen=True):
     """Answers of one host (or store) that took longer than a source near by needs."""
 
     host: str
@@ -67,8 +65,7 @@ class Fetches:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
+class Timeline(Struct, frozen=True):
     """Sections by the time they took, longest first; empty where the log tells no times.
 
     `work_done` is the last progress that a line told, as a fraction.

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
+
+from msgspec import Struct, field
 
 from remediator.case import Case, LogLine
 from remediator.diagnosis.metrics import Usage
@@ -61,8 +62,7 @@ _CONTRAST_PASSES = 3  # by which a section shows itself; chosen
 _FEWEST_LINES = 2  # chosen
 
 
-@dataclass(slots=True)
-class _Bin:
+class _Bin(Struct):
     """Time given to one section while counting."""
 
     name: str
