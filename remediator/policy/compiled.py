@@ -104,7 +104,7 @@ def _written(value: Any) -> Any:
         return [kind, value.value]
     if isinstance(value, str):
         return value
-    if isinstance(value, msgspec.Struct):
+    if isinstance(value, msgspec.Struct) and _PARTS.get(kind) is type(value):
         pairs = ((name, getattr(value, name)) for name in value.__struct_fields__)
         return [kind, {name: _written(one) for name, one in pairs if one is not None}]
     if isinstance(value, Mapping):

@@ -16,6 +16,7 @@ from msgspec.structs import fields
 
 from remediator.domain import JobState, rfc3339
 from remediator.ledger import Approval, Chain, Claim, Incident, Ledger, OutboxMessage, Stage
+from remediator.ledger.encoding import from_json, to_json
 from remediator.ledger.firestore import FirestoreStore
 from remediator.ledger.records import Reservation, doc_id
 from remediator.ledger.sqlite import SqliteStore
@@ -42,6 +43,14 @@ DEMANDED: dict[Any, set[str]] = {
 def test_no_record_demands_what_an_earlier_version_did_not_write(kind: Any) -> None:
     demands = {field.name for field in fields(kind) if field.required}
     assert demands == DEMANDED[kind]
+
+
+def test_a_renamed_field_is_stored_by_the_name_that_earlier_versions_know() -> None:
+    claim = Claim("t", KEY, "p", 1, 1, "x", (), NOW, NOW, lease_released=True)
+    stored = to_json(claim)
+    assert (stored["taken"], stored["given_back"]) == (rfc3339(NOW), True)
+    assert not {"acquired_at", "lease_released"} & stored.keys()
+    assert from_json(Claim, stored) == claim
 
 
 @pytest.fixture(params=["sqlite", "firestore"])
