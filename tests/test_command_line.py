@@ -74,7 +74,9 @@ def test_several_policy_files_and_standard_input_are_checked_at_once(
     assert out.splitlines() == [
         "a.yaml: 0 policies, mode observe: no mistakes",
         "b.yaml:3:7: error: mode: unknown value `on`; did you mean `enforce`?",
+        "b.yaml: 1 error: it does not load",
         "stdin:1:10: error: version: `2` is not known here: this product reads version 1",
+        "stdin: 1 error: it does not load",
     ]
     code, out, _ = run("validate", "a.yaml", "b.yaml", "--json")
     assert (code, [one["file"] for one in json.loads(out)]) == (1, ["b.yaml"])

@@ -79,6 +79,8 @@ def validate(args: argparse.Namespace) -> int:
         if not args.json:
             for mistake in loaded.mistakes:
                 print(mistake.render(shown))
+            if loaded.mistakes:
+                print(f"{shown}: {loaded.count_words}")
             if not loaded.mistakes and loaded.policies is not None:
                 count = len(loaded.policies.policies)
                 policies = "policy" if count == 1 else "policies"

@@ -12,6 +12,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from remediator.domain import Cause, JobKind, Mode
 from remediator.policy.draft import Machines, PolicyDraft
 from remediator.policy.expressions import check
@@ -19,6 +21,7 @@ from remediator.policy.hardware_checks import (
     forbidden_steps,
     unfit_hardware,
     unknown_locations,
+    unknown_names,
     unpriced_regions,
     useless_strategies,
     wrong_kinds,
@@ -155,6 +158,8 @@ def _loosened(draft: PolicyDraft) -> Iterator[Mistake]:
                 )
         for name in _LISTS:
             allowed = getattr(general, name)
+            if not draft.unknown.isdisjoint(allowed or ()):
+                continue
             for glob in getattr(own, name) or () if allowed is not None else ():
                 if not any(covers(wider, glob) for wider in allowed):
                     yield draft.word(glob, *path, name).error(
@@ -396,6 +401,7 @@ def check_policies(
 ) -> list[Mistake]:
     """Every mistake between the parts of a file; hardware only where a catalogue is given, and prices
     only of the served regions."""
+    draft = replace(draft, unknown=unknown_names(draft, catalog))
     found = [mistake for one in CHECKS for mistake in one(draft)]
     if catalog is not None:
         found.extend(unfit_hardware(draft, catalog))

@@ -60,7 +60,8 @@ class PolicyDraft(Struct, frozen=True):
 
     `limits_read` are the general limits that the file names and that could be read.
     `unclear` are the indices of those whose `when` has mistakes: what they match is not known. The
-    entries of `watch` likewise.
+    entries of `watch` likewise. `unknown` are names of machines, accelerators and places that nobody
+    knows: what a list with one of them allows is not known.
     """
 
     root: YamlNode
@@ -70,6 +71,7 @@ class PolicyDraft(Struct, frozen=True):
     limits_read: frozenset[str] = frozenset()
     watch: tuple[tuple[int, WatchEntry], ...] = ()
     unclear_watch: frozenset[int] = frozenset()
+    unknown: frozenset[str] = frozenset()
 
     def value(self, *path: str | int) -> YamlNode:
         """The node of the value at a path, or of the nearest that is there."""

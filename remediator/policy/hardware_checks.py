@@ -6,7 +6,7 @@ lists them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
@@ -20,6 +20,7 @@ from remediator.policy.selection import When, matches_any
 from remediator.policy.steps import Accelerator, Placement, Resubmit
 from remediator.policy.suggestions import did_you_mean, shown
 from remediator.policy.value_readers import LOCATION_MOVES, MACHINE_MOVES
+from remediator.policy.yaml_tree import YamlNode
 
 
 def forbidden_steps(draft: PolicyDraft) -> Iterator[Mistake]:
@@ -37,6 +38,7 @@ def forbidden_steps(draft: PolicyDraft) -> Iterator[Mistake]:
 def _steps_beyond(draft: PolicyDraft, index: int, policy: Policy) -> Iterator[Mistake]:
     limits = tightened(draft.general.limits, policy.limits)
     taken = {"attempts": 0, "retries": 0}
+    reported: set[str] = set()  # limits: the steps after the first one are forbidden as well
     for number, step in enumerate(policy.do):
         path = ("policies", index, "do", number)
         asked = step.resubmit
@@ -49,7 +51,10 @@ def _steps_beyond(draft: PolicyDraft, index: int, policy: Policy) -> Iterator[Mi
             for name in ("usd_per_job", "usd_per_day", "resubmissions_per_hour")
             if getattr(limits, name) == 0
         ]
-        if taken[budget] >= most:
+        forbidding = budget if taken[budget] >= most else (nothing or [""])[0]
+        if forbidding in reported:
+            pass
+        elif taken[budget] >= most:
             yield draft.value(*path).warning(
                 f"`{budget}: {most}` forbids this step: {taken[budget]} come before it"
             )
@@ -60,10 +65,11 @@ def _steps_beyond(draft: PolicyDraft, index: int, policy: Policy) -> Iterator[Mi
                 f"`{budget}: {most}` forbids some of these: {most - taken[budget]} of "
                 f"{step.times} are left for this step"
             )
+        reported |= {forbidding} - {""}
         taken[budget] += step.times
         for where, placement in _placements(asked, (*path, "resubmit")):
             for key, name, allowed in _named_hardware(placement, limits):
-                if not matches_any(allowed, name):
+                if draft.unknown.isdisjoint({name, *allowed}) and not matches_any(allowed, name):
                     what = "step" if placement is asked else "entry"
                     yield draft.value(*where, key).warning(
                         f"`{_LIMIT_OF[key]}` forbids this {what}: {shown(name)} is not among "
@@ -118,22 +124,75 @@ def _services(when: When) -> tuple[str, ...]:
 
 def unfit_hardware(draft: PolicyDraft, catalog: Machines) -> Iterator[Mistake]:
     takers = cache(lambda type_, count, services: _takes(catalog, type_, count, services))
-    for owner in ((), *(("policies", index) for index, _ in draft.policies)):
+    for owner in _owners(draft):
         for name, known in (
             ("machine_types", catalog.machines),
             ("accelerators", catalog.accelerators),
         ):
             for node in draft.words(*owner, "limits", name):
-                if not any(fnmatchcase(one, str(node.scalar)) for one in known):
+                if not _is_known(str(node.scalar), known):
                     what = "machine type" if name == "machine_types" else "accelerator"
-                    yield node.warning(_unknown(what, str(node.scalar), known))
+                    yield node.warning(_unknown(what, str(node.scalar), known, listed=True))
     for policy, path, asked in _all_placements(draft):
         services = _services(policy.when)
         yield from _step_hardware(draft, catalog, services, asked, path, takers)
 
 
-def _unknown(what: str, name: str, known: Mapping[str, Any]) -> str:
-    return f"unknown {what} {shown(name)}{did_you_mean(name, known)}"
+def _is_known(glob: str, known: Iterable[str]) -> bool:
+    return any(fnmatchcase(one, glob) for one in known)
+
+
+def _unknown(what: str, name: str, known: Mapping[str, Any], *, listed: bool = False) -> str:
+    """`listed`: in a list of globs, where a family without a size may be meant as a whole."""
+    sizes = [one for one in known if one.startswith(f"{name}-")]
+    if not sizes:
+        return f"unknown {what} {shown(name)}{did_you_mean(name, known)}"
+    if listed:
+        return f"unknown {what} {shown(name)}: a family; did you mean `{name}-*`?"
+    return f"unknown {what} {shown(name)}: a family without a size; did you mean one such as {shown(sizes[0])}?"
+
+
+def unknown_names(draft: PolicyDraft, catalog: Machines | None) -> frozenset[str]:
+    """Names in lists and steps that nobody knows."""
+    found = {str(node.scalar) for node in _listed_places(draft)}
+    found |= {
+        asked.location
+        for _, _, asked in _all_placements(draft)
+        if asked.location and asked.location not in LOCATION_MOVES
+    }
+    unknown = {name for name in found if not _is_known(name, _PLACES)}
+    if catalog is None:
+        return frozenset(unknown)
+    for key, known in (
+        ("machine_types", catalog.machines),
+        ("accelerators", catalog.accelerators),
+    ):
+        words = {
+            str(node.scalar)
+            for owner in _owners(draft)
+            for node in draft.words(*owner, "limits", key)
+        }
+        unknown |= {word for word in words if not _is_known(word, known)}
+    for _, _, asked in _all_placements(draft):
+        machine, device = _machine_name(asked), asked.accelerator
+        if machine and machine not in catalog.machines:
+            unknown.add(machine)
+        if isinstance(device, Accelerator) and device.type not in catalog.accelerators:
+            unknown.add(device.type)
+    return frozenset(unknown)
+
+
+def _owners(draft: PolicyDraft) -> Iterator[_Path]:
+    """Where limits may stand: in the file, and in each policy."""
+    yield from ((), *(("policies", index) for index, _ in draft.policies))
+
+
+def _listed_places(draft: PolicyDraft) -> Iterator[YamlNode]:
+    """Globs of regions, in limits and in what a policy or an entry of `watch` selects."""
+    for owner in _owners(draft):
+        yield from draft.words(*owner, "limits", "locations")
+    for item in draft.items:
+        yield from draft.words(*item, "when", "location")
 
 
 def _step_hardware(
@@ -190,6 +249,10 @@ _REGIONS = (
 )  # fmt: skip
 _PLACES = frozenset({"global", "us", "eu", *(f"{r}{n}" for r in _REGIONS for n in range(1, 20))})
 
+_FIRST_PLACES = frozenset(
+    {"global", "us", "eu", "europe-central2", *(f"{r}1" for r in _REGIONS if r != "europe-central")}
+)
+
 
 def unknown_locations(draft: PolicyDraft) -> Iterator[Mistake]:
     """Places on no map. Regions are numbered, so a new one of a known name is none of them."""
@@ -198,6 +261,12 @@ def unknown_locations(draft: PolicyDraft) -> Iterator[Mistake]:
         if name and name not in LOCATION_MOVES and name not in _PLACES:
             known = dict.fromkeys((*LOCATION_MOVES, *sorted(_PLACES)))
             yield draft.value(*path, "location").warning(_unknown("location", name, known))
+    for node in _listed_places(draft):
+        if not _is_known(glob := str(node.scalar), _PLACES):
+            # A number is only meant where one stands.
+            places = _PLACES if glob[-1:].isdigit() else _FIRST_PLACES
+            named = dict.fromkeys(sorted(places))
+            yield node.warning(_unknown("location", glob, named, listed=True))
 
 
 def useless_strategies(draft: PolicyDraft) -> Iterator[Mistake]:

@@ -37,7 +37,8 @@ from remediator.policy.policy_part import PolicyPart
 from remediator.policy.reference import reference, schema
 from remediator.policy.selection import WatchWhen, When, matches_any, matches_labels
 from remediator.policy.steps import Accelerator, Resubmit, Step
-from remediator.policy.suggestions import did_you_mean, shown
+from remediator.policy.suggestions import did_you_mean, meant_words, shown
+from remediator.policy.value_readers import MACHINE_MOVES
 from remediator.policy.watch_checks import watch_mistakes
 from remediator.policy.watch_entries import WatchEntry
 from remediator.policy.yaml_tree import Path, YamlNode, read
@@ -95,19 +96,30 @@ def load(
     if root is None:
         return Loaded(None, tuple(sorted(syntax)), filename)
     mistakes = set(syntax)
-    empty = {path: node for path, node in root.nulls() if path[-1:] != ("resubmit",)}
+    whole: Policies | None = None
+    for _ in range(_ROUNDS):
+        empty = {path: node for path, node in root.nulls() if path[-1:] != ("resubmit",)}
+        data = _without(root.plain, set(empty))
+        errors: Sequence[Any] = ()
+        try:
+            whole = adapter(Policies).validate_python(data)
+        except ValidationError as invalid:
+            errors = invalid.errors(include_url=False, include_input=True)
+        root, misspelt = _as_meant(root, errors)
+        mistakes.update(misspelt)
+        if not misspelt:
+            break
     mistakes.update(
         node.error(f"{_label(path)}is empty: give it a value, or leave it out")
         for path, node in empty.items()
     )
-    data = _without(root.plain, set(empty))
-    try:
-        whole = adapter(Policies).validate_python(data)
-    except ValidationError as invalid:
+    if whole is None:
+        astray = _astray(root, errors)
         mistakes.update(
             _mistake_of(root, error)
-            for error in invalid.errors(include_url=False, include_input=True)
+            for error in errors
             if not any(_path(root, error["loc"], whole=True)[: len(path)] == path for path in empty)
+            and not (error["type"] == "missing" and _path(root, error["loc"], whole=True) in astray)
         )
         draft = _draft(root, data, set(empty))
     else:
@@ -125,7 +137,7 @@ def load(
         mistakes.update(watch_mistakes(draft))
     ordered = tuple(sorted(mistakes))
     failed = any(mistake.severity == "error" for mistake in ordered)
-    if failed:
+    if failed or whole is None:
         return Loaded(None, ordered, filename)
     return Loaded(whole.changed(lines=_limit_lines(root, filename)), ordered, filename)
 
@@ -141,6 +153,49 @@ def _limit_lines(root: YamlNode, filename: str) -> LimitLines:
         for key, (_, value) in (owner.follow(("limits",))[1].entries or {}).items()
     }
     return LimitLines(filename.rpartition("/")[2], found)
+
+
+# --- keys that are not known ----------------------------------------------------------------------
+
+
+def _as_meant(root: YamlNode, errors: Sequence[Any]) -> tuple[YamlNode, set[Mistake]]:
+    """The file with its misspelt keys as they were meant, and a mistake for each.
+
+    What stands below such a key can then be checked as well, and nothing is missing for its sake.
+    """
+    mistakes: set[Mistake] = set()
+    for error in errors:
+        if error["type"] != _UNKNOWN_KEY:
+            continue
+        path = _path(root, error["loc"])
+        meant = _meant_key(error["loc"])
+        beside = root.follow(path[:-1])[1].entries or {}
+        if path[-1:] == (error["loc"][-1],) and meant and meant not in beside:
+            mistakes.add(_mistake_of(root, error))
+            root = root.renamed(path, meant)
+    return root, mistakes
+
+
+_UNKNOWN_KEY = "extra_forbidden"  # pydantic's name for it
+
+
+def _meant_key(location: Sequence[str | int]) -> str:
+    """The one key that an unknown one is probably meant for; empty: there is none, or several."""
+    here = _models_at(location[:-1])
+    meant = meant_words(str(location[-1]), sorted({key for one in here for key in keys_of(one)}))
+    return meant[0] if len(meant) == 1 else ""
+
+
+def _astray(root: YamlNode, errors: Sequence[Any]) -> set[Path]:
+    """Paths of keys that are missing where what belongs in them stands beside their place."""
+    homes = list(_homes())
+    return {
+        (*_path(root, error["loc"])[:-1], home.strip("`"))
+        for error in errors
+        if error["type"] == _UNKNOWN_KEY
+        for home, keys in homes
+        if error["loc"][-1] in keys
+    }
 
 
 # --- from pydantic's errors to sentences with a place --------------------------------------------
@@ -178,7 +233,7 @@ def _mistake_of(root: YamlNode, error: Any) -> Mistake:
         name = location[-1]
         owner = _label(path[-2:] if isinstance(path[-1:], int) else path)
         return key.error(f"{owner}`{name}` is missing")
-    if kind == "extra_forbidden":
+    if kind == _UNKNOWN_KEY:
         return key.error(_unknown_key(str(location[-1]), location[:-1]))
     if location[-1:] == ("[key]",):
         return key.error(error["msg"])
@@ -189,7 +244,24 @@ def _mistake_of(root: YamlNode, error: Any) -> Mistake:
         "tuple_type": "a list",
     }.get(kind)
     said = f"expected {expected}, got {shown(error['input'])}" if expected else error["msg"]
+    said += _written_as(path, error["input"]) if expected else ""
     return value.error(f"{_label(path)}{said}")
+
+
+def _written_as(path: Path, value: object) -> str:
+    """How steps are written, for a value that stands where a list of them, one, or its change belongs."""
+    word = value.lower() if isinstance(value, str) else ""
+    if path[-1:] == ("do",):
+        if word and not meant_words(word, ["resubmit"]):
+            return ": steps are a list; `[]` takes none, and `alert` names who is told"
+        return ": steps are a list, such as [{resubmit: {machine_type: bigger}}]"
+    if path[-2:-1] == ("do",) and word:
+        return ": a step is written `resubmit: {}`, with the changes between the braces"
+    if path[-1:] == ("resubmit",) and word in MACHINE_MOVES:
+        return f"; did you mean `{{machine_type: {word}}}`?"
+    if path in {("policies",), ("watch",)} and isinstance(value, Mapping):
+        return ": begin each of its items with `- `"
+    return ""
 
 
 def _unknown_key(name: str, location: Sequence[str | int]) -> str:
@@ -335,6 +407,13 @@ def _listed(
         if (item := _salvaged(part, one, {"name": f"{key}-{index + 1}"})) is not None
     ]
     unclear = {int(path[1]) for path in empty if path[:1] == (key,) and "when" in path[2:3]}
+    # What an unknown key was to select is not known either.
+    known = keys_of(part)
+    unclear |= {
+        index
+        for index, one in enumerate(listed)
+        if isinstance(one, dict) and not one.keys() <= known.keys()
+    }
     unclear |= {
         index
         for index, _ in found

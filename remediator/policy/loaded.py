@@ -46,6 +46,14 @@ class Loaded(msgspec.Struct, frozen=True):
         """A line for each mistake, as `validate` prints them; empty where there is none."""
         return "\n".join(mistake.render(self.filename) for mistake in self.mistakes)
 
+    @property
+    def count_words(self) -> str:
+        """`2 errors and 1 warning: it does not load`; `1 warning: it loads`."""
+        errors, every = len(self.errors), len(self.mistakes)
+        counts = {"error": errors, "warning": every - errors}
+        words = [f"{n} {what}{'s' * (n != 1)}" for what, n in counts.items() if n]
+        return f"{' and '.join(words)}: it {'does not load' if errors else 'loads'}"
+
     def require(self) -> Policies:
         """The policies; raises Unloadable naming every error."""
         if self.policies is None:

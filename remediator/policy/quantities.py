@@ -213,16 +213,18 @@ def _size(value: object, example: str) -> tuple[float, str]:
     match = re.fullmatch(r"([0-9.]+)([A-Za-z]+)", value) if isinstance(value, str) else None
     if match and re.fullmatch(SIZE, str(value)) and float(match[1]):
         return float(match[1]), match[2]
-    msg = f"expected a size such as {example}, got {shown(value)}{_as_size(value)}"
+    msg = f"expected a size such as {example}, got {shown(value)}{_as_size(value, example)}"
     raise wrong(msg)
 
 
 _SPOKEN_SIZE = late_pattern(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*([gt]?)(i?)b?", re.IGNORECASE)
 
 
-def _as_size(value: object) -> str:
-    """`; did you mean `200GB`?` for `200 gb`, `200G`, and for a number alone."""
+def _as_size(value: object, example: str) -> str:
+    """`; did you mean `200GB`?` for `200 gb`, `200G`, and, in the example's unit, for a number alone."""
     match = None if isinstance(value, bool) else _SPOKEN_SIZE.fullmatch(str(value).strip())
     if match is None or not float(match[1]):
         return ""
+    if match[0] == match[1]:
+        return f"; did you mean `{match[1]}{example.lstrip('0123456789')}`?"
     return f"; did you mean `{match[1]}{match[2].upper() or 'G'}{match[3].lower()}B`?"

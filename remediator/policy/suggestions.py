@@ -155,17 +155,23 @@ def _synonyms(folded: str, names: Mapping[str, str]) -> list[str]:
     return found or [name for name in (short,) if name in known]
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean `x`?` for what the word is used for, else the nearest known word, or nothing."""
+def meant_words(word: str, known: Iterable[str]) -> list[str]:
+    """What the word is used for, else the nearest known word; empty where neither is known."""
     names = {name.lower(): name for name in known}
     meant = sorted(_synonyms(_folded(word), names))
-    if not meant:
-        near = difflib.get_close_matches(word.lower().replace("-", "_"), names, n=1, cutoff=0.6)
-        near = near or difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
-        if not near and len(word) > 2:  # noqa: PLR2004  # a beginning that says something
-            begun = [name for name in names if name.startswith(word.lower())]
-            near = begun if len(begun) == 1 else []
-        meant = [names[one] for one in near]
+    if meant:
+        return meant
+    near = difflib.get_close_matches(word.lower().replace("-", "_"), names, n=1, cutoff=0.6)
+    near = near or difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    if not near and len(word) > 2:  # noqa: PLR2004  # a beginning that says something
+        begun = [name for name in names if name.startswith(word.lower())]
+        near = begun if len(begun) == 1 else []
+    return [names[one] for one in near]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean `x`?` for what the word is used for, else the nearest known word, or nothing."""
+    meant = meant_words(word, known)
     if not meant:
         return ""
     *others, last = [f"`{one}`" for one in meant]

@@ -187,7 +187,9 @@ def accelerator_move(value: object) -> str:
     if isinstance(value, str) and value in ACCELERATOR_MOVES:
         return value
     named = (
-        f"; write {{type: {value}, count: 1}}" if isinstance(value, str) and "_" in value else ""
+        f"; write {{type: {value}, count: 1}}"
+        if isinstance(value, str) and _AN_ACCELERATOR.fullmatch(value)
+        else ""
     )
     meant = did_you_mean(value, ACCELERATOR_MOVES) if isinstance(value, str) else ""
     words = ", ".join(ACCELERATOR_MOVES)

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import yaml
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from remediator.domain.late_pattern import late_pattern
 from remediator.policy.loaded import Mistake
@@ -59,6 +60,21 @@ class YamlNode(Struct):
             elif value.items is not None and isinstance(part, int) and part < len(value.items):
                 key = value = value.items[part]
         return key, value
+
+    def renamed(self, path: Path, name: str) -> YamlNode:
+        """The value with another name for the key at the path; its place stays."""
+        first, *rest = path
+        if self.items is not None:
+            items = list(self.items)
+            items[int(first)] = items[int(first)].renamed(tuple(rest), name)
+            return replace(self, items=items)
+        entries = {
+            (name if key == first and not rest else key): (
+                (spelt, value.renamed(tuple(rest), name) if key == first and rest else value)
+            )
+            for key, (spelt, value) in (self.entries or {}).items()
+        }
+        return replace(self, entries=entries)
 
     def error(self, message: str) -> Mistake:
         """A mistake at this place."""
