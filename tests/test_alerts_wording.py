@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from remediator.alerts import compose, wording
 from remediator.alerts.message import AlertKind
-from remediator.domain import LOG_RULE, Cause, Change, Guard, GuardRefusal, WatchVerdict
+from remediator.domain import LOG_RULE, Cause, Change, Guard, GuardRefusal, Lack, WatchVerdict
 from remediator.domain.cause_advice import ADVICE
 from remediator.domain.cause_words import MEANINGS
 from tests.alert_situations import FACTS, NOTHING, SITUATIONS
@@ -24,30 +24,32 @@ def test_every_cause_and_every_guard_has_words() -> None:
     ("refusals", "usd", "next_step"),
     [
         (
-            {Guard.MACHINE_TYPES: "a", Guard.ACCELERATORS: "b"},
+            {Guard.MACHINE_TYPES: None, Guard.ACCELERATORS: None},
             29.31,
             "Allow the machine type and the accelerator in the policy file if about $29.31 is worth it",
         ),
-        ({Guard.LOCATIONS: "a"}, None, "Allow the region in the policy file if it is worth it"),
+        ({Guard.LOCATIONS: None}, None, "Allow the region in the policy file if it is worth it"),
         (
-            {Guard.ROWS: "which is not set up (REMEDIATOR_RESUME_BUCKET): 90 rows"},
+            {Guard.ROWS: Lack.RESUME_BUCKET},
             None,
             "Set REMEDIATOR_RESUME_BUCKET, so that only the rows that are left run again",
         ),
         (
-            {Guard.ROWS: "is not set up (REMEDIATOR_RESUME_DATASET): 90 rows"},
+            {Guard.ROWS: Lack.RESUME_DATASET},
             None,
             "Set REMEDIATOR_RESUME_DATASET, so that only",
         ),
-        ({Guard.ROWS: "they do not add up"}, None, "Allow a step that runs the whole job again"),
-        ({Guard.INCOMPATIBLE: "no machine has 9 GiB"}, None, "Make the job need less on one"),
-        ({Guard.INCOMPATIBLE: "n1 takes no L4"}, None, "Change the step in the policy file"),
+        ({Guard.ROWS: None}, None, "Allow a step that runs the whole job again"),
+        ({Guard.INCOMPATIBLE: Lack.LARGER_MACHINE}, None, "Make the job need less on one"),
+        ({Guard.INCOMPATIBLE: None}, None, "Change the step in the policy file"),
     ],
 )
 def test_the_next_step_after_a_refusal_is_one_that_a_person_can_take(
-    refusals: dict[Guard, str], usd: float | None, next_step: str
+    refusals: dict[Guard, Lack | None], usd: float | None, next_step: str
 ) -> None:
-    refused = tuple(GuardRefusal(guard, why) for guard, why in refusals.items())
+    """By facts: what the refusal says in words decides nothing."""
+    why = "the job names no machine of its own (REMEDIATOR_RESUME_BUCKET)"
+    refused = tuple(GuardRefusal(guard, why, lack) for guard, lack in refusals.items())
     done = replace(NOTHING, refused_by=tuple(refusals), refusals=refused, estimated_usd=usd)
     message = compose(replace(FACTS, kind=AlertKind.ALERT, plan=done, created=""))
     assert message.next_step.startswith(next_step)

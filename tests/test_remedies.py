@@ -23,6 +23,7 @@ from remediator.domain import (
     Evidence,
     Guard,
     History,
+    Lack,
     Needs,
     OwnLimit,
     Plan,
@@ -621,6 +622,23 @@ def test_next_leaves_a_part_of_the_world_only_where_the_file_names_another(
     file = policies(ladder("{location: next}", limits=limits))
     done = plan(found, diagnosis(found.job, Cause.CAPACITY_STOCKOUT), file, History(), BOOK)
     assert bool(done.location) is moves or done.location.startswith("me-")
+
+
+@pytest.mark.parametrize(
+    ("document", "step", "lack"),
+    [
+        (on(CUSTOM, Hardware("n1-highmem-96", "NVIDIA_TESLA_T4", 4)), "{machine_type: bigger}", Lack.LARGER_MACHINE),
+        (on(CUSTOM, Hardware("n1-highmem-96", "NVIDIA_TESLA_T4", 4)), "{machine_type: more_memory}", Lack.LARGER_MACHINE),
+        (job({**CUSTOM, "jobSpec": {"workerPoolSpecs": []}}), "{machine_type: bigger}", None),
+        (job(CUSTOM), "{machine_type: x9-standard-8}", None),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_is_lacking_as_a_fact(
+    document: Job, step: str, lack: Lack | None
+) -> None:
+    done = made(document, ladder(step), Cause.MEMORY_PRESSURE)
+    assert done.refused_by[:1] == (Guard.INCOMPATIBLE,)
+    assert done.refusals[0].lack is lack
 
 
 def test_less_than_asked_that_is_allowed_comes_before_more_that_is_not() -> None:

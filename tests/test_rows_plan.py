@@ -23,6 +23,7 @@ from remediator.domain import (
     History,
     InvalidInput,
     JobState,
+    Lack,
     Part,
     Plan,
     Resume,
@@ -100,6 +101,8 @@ def test_a_step_for_the_rows_that_are_left_says_why_it_is_passed_over(
     made = planned(rows)
     assert (made.action, made.refused_by, made.request) == (Action.ALERT, (Guard.ROWS,), None)
     assert why in made.because
+    unset = Lack.RESUME_BUCKET if "not set up" in why else None
+    assert [one.lack for one in made.refusals] == [unset]
     later = planned(rows, "do: [{resubmit: {rows: remaining}}, {resubmit: {}}]")
     assert (later.action, later.step) == (Action.RESUBMIT, 2)
     assert f"step 1 is passed over, {why}" in later.because

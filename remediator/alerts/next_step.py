@@ -13,9 +13,8 @@ from remediator.alerts.facts import AlertFacts, QuestionEnd
 from remediator.alerts.message import AlertKind
 from remediator.alerts.rows import rows_advice
 from remediator.alerts.wording import GUARD_ADVICE, shown
-from remediator.domain import Action, Cause, Guard
+from remediator.domain import Action, Cause, Guard, Lack
 from remediator.domain.cause_advice import ADVICE
-from remediator.domain.late_pattern import late_pattern
 from remediator.domain.time_words import moment_words
 
 
@@ -56,12 +55,8 @@ def _after_a_guard(guard: Guard, facts: AlertFacts) -> str:
             f"Allow {' and '.join(listed)} in the policy file if {price} is worth it (the lines to add "
             "stand below), or resubmit the job yourself."
         )
-    why = next((one.why for one in plan.refusals if one.guard is guard), "")
-    if guard is Guard.ROWS and (setting := _NOT_SET_UP.search(why)):
-        return _SET_UP[setting[1]]
-    if guard is Guard.INCOMPATIBLE and "no machine " in why:
-        return _NO_MACHINE_ADVICE
-    return GUARD_ADVICE[guard]
+    lack = next((one.lack for one in plan.refusals if one.guard is guard), None)
+    return GUARD_ADVICE[guard] if lack is None else _SUPPLIED[lack]
 
 
 _LISTS: Mapping[Guard, str] = {
@@ -69,22 +64,22 @@ _LISTS: Mapping[Guard, str] = {
     Guard.ACCELERATORS: "the accelerator",
     Guard.LOCATIONS: "the region",
 }
-_NOT_SET_UP = late_pattern(r"\((REMEDIATOR_RESUME_(?:BUCKET|DATASET))\)")
-_SET_UP: Mapping[str, str] = {
-    "REMEDIATOR_RESUME_BUCKET": (
+_SUPPLIED: Mapping[Lack, str] = {
+    Lack.RESUME_BUCKET: (
         "Set REMEDIATOR_RESUME_BUCKET, so that only the rows that are left run again (deploy.sh: "
         "`--var resume_bucket=gs://BUCKET/PREFIX`), or write them with `rows --remaining FILE` and "
         "submit them yourself."
     ),
-    "REMEDIATOR_RESUME_DATASET": (
+    Lack.RESUME_DATASET: (
         "Set REMEDIATOR_RESUME_DATASET, so that only the rows that are left run again (deploy.sh: "
         "`--var resume_dataset=PROJECT.DATASET`), or submit those that are left yourself."
     ),
+    Lack.LARGER_MACHINE: (
+        "Make the job need less on one machine (a smaller batch, fewer workers, data in pieces, more "
+        "replicas), or name in the policy's step the machine that the refusal below names, if it names one."
+    ),
 }
-_NO_MACHINE_ADVICE = (
-    "Make the job need less on one machine (a smaller batch, fewer workers, data in pieces, more "
-    "replicas), or name in the policy's step the machine that the refusal below names, if it names one."
-)
+"""What a person does about each thing that a refused step lacks."""
 
 
 def _advice(facts: AlertFacts) -> str:

@@ -148,7 +148,8 @@ def bigger(ground: Ground) -> Moved | NoHardware:
     if chosen is None:
         return NoHardware(
             f"no machine that {ground.service.value} takes has more than {kind.vcpus} vCPUs"
-            f"{ground.devices}{_more_devices(ground)}"
+            f"{ground.devices}{_more_devices(ground)}",
+            none_larger=True,
         )
     return Moved(chosen, (f"{last}{ground.devices}", *crossing(ground, chosen)))
 
@@ -292,7 +293,8 @@ def _no_more_memory(ground: Ground, wanted: float, at_most_gib: float | None) ->
         bound = f", and at most {at_most_gib:.4g} are allowed"
     return NoHardware(
         f"no machine that {ground.service.value} takes has {wanted:.4g} GiB of memory"
-        f"{ground.devices}; {ground.held.machine} has {ground.kind.memory_gib:.4g}{bound}"
+        f"{ground.devices}; {ground.held.machine} has {ground.kind.memory_gib:.4g}{bound}",
+        none_larger=True,
     )
 
 

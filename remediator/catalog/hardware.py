@@ -24,7 +24,9 @@ class Moved(Struct, frozen=True):
 
 
 class NoHardware(Struct, frozen=True):
-    """Why a move leads nowhere that Vertex takes. `too_much`: no machine at all has so much."""
+    """Why a move leads nowhere that Vertex takes. `too_much`: no machine at all has so much;
+    `none_larger`: none has more, with the devices that stay."""
 
     why: str
     too_much: bool = False
+    none_larger: bool = False

@@ -49,7 +49,9 @@ _MOST_PAGES = 5
 _PAGE_POINTS = 20_000
 _QUOTA_METRIC = late_pattern(r"aiplatform\.googleapis\.com/[a-z][a-z0-9_]{2,120}")
 _MOST_QUOTAS = 10  # of one message; chosen
-_QUOTA_WINDOW = timedelta(hours=49)  # two daily samples of a limit; recalled, not looked up
+_QUOTA_WINDOW = timedelta(hours=49)
+"""Two samples of a limit, which is written daily: Google's quota-monitoring-solution (on GitHub) asks for the newest
+of a day (`align next_older(1d)`); no page of Google's that we found says how often."""
 _JOB_ID = late_pattern(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -131,8 +133,8 @@ class Metrics:
         """The limits and use, in every region, of quota metrics such as
         `aiplatform.googleapis.com/custom_model_training_nvidia_l4_gpus`.
 
-        Empty where the project has no such series. That limits are written once a day, and
-        the labels' names, are recalled, not looked up; no real project was asked.
+        Empty where the project has no such series. Their names and labels are documented
+        (https://cloud.google.com/monitoring/alerts/using-quota-metrics); no real project was asked.
         """
         wanted = tuple(one for one in dict.fromkeys(metrics) if _QUOTA_METRIC.fullmatch(one))
         if not wanted:

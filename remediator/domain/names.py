@@ -145,6 +145,14 @@ WATCH_REASONS = frozenset(
 """Why a running job was cancelled and submitted again, as an attempt's `verdict`."""
 
 
+class Lack(StrEnum):
+    """What a refused step lacks, where a person can supply it."""
+
+    RESUME_BUCKET = "resume_bucket"
+    RESUME_DATASET = "resume_dataset"
+    LARGER_MACHINE = "larger_machine"
+
+
 class Guard(StrEnum):
     """Names of the limits that can refuse a plan, as they stand in `refused_by`."""
 

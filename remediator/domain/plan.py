@@ -17,6 +17,7 @@ from remediator.domain.names import (
     Guard,
     JobState,
     Json,
+    Lack,
     Mode,
     parse_time,
     rfc3339,
@@ -243,10 +244,11 @@ class History(Struct, frozen=True):
 
 
 class GuardRefusal(Struct, frozen=True):
-    """A guard that refuses, and why, in words fit for an alert."""
+    """A guard that refuses, and why, in words fit for an alert; `lack`: what a person could supply."""
 
     guard: Guard
     why: str
+    lack: Lack | None = None
 
 
 class Plan(Struct, frozen=True):

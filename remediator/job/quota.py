@@ -25,9 +25,9 @@ _METRIC = late_pattern(
 )
 QUOTA_LIMIT = "serviceruntime.googleapis.com/quota/limit"
 QUOTA_USAGE = "serviceruntime.googleapis.com/quota/allocation/usage"
-"""Series of Cloud Monitoring, on the resource `consumer_quota`, by region and metric (recalled, not
-looked up, and not checked against a real project; Google lists them at
-cloud.google.com/monitoring/api/metrics_gcp, serviceruntime)."""
+"""Series of Cloud Monitoring, on the resource `consumer_quota` with its label `location`; which quota one is
+of stands in the metric's label `quota_metric`. Documented: https://cloud.google.com/monitoring/alerts/using-quota-metrics.
+Not checked against a real project."""
 _OF_VERTEX = late_pattern(r"\baiplatform\.googleapis\.com/[a-z][a-z0-9_]{2,120}")
 _NUMBER = r"(?P<n>\d{1,9}(?:\.\d{1,3})?)"
 _LIMIT = late_pattern(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from remediator.catalog.catalog import NoHardware
-from remediator.domain import Cause
+from remediator.domain import Cause, Lack
 from remediator.job import containers, machines, pipeline
 from remediator.job.pipeline import PipelineNode
 from remediator.planning.draft import JobDraft, StepContext, StepImpossible
@@ -139,7 +139,7 @@ def _raised_limits(
         draft = draft.set(path, value)
     if containers.hardware(draft.job, node, now.catalog) is None:
         msg = "no machine is known that holds the failed component's limits once they are raised"
-        raise StepImpossible(msg)
+        raise StepImpossible(msg, lack=Lack.LARGER_MACHINE)
     return draft
 
 
@@ -154,7 +154,7 @@ def _component_devices(
         raise StepImpossible(msg)
     if on is None or step.accelerator is None:
         msg = "no machine is known that holds the failed component's limits"
-        raise StepImpossible(msg)
+        raise StepImpossible(msg, lack=Lack.LARGER_MACHINE)
     to = device_move(step.accelerator, on, now, draft.location)
     if isinstance(to, NoHardware):
         raise StepImpossible(to.why)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog, Service
-from remediator.domain import ALL_ROWS, Change, Diagnosis, Guard, History, Resume
+from remediator.domain import ALL_ROWS, Change, Diagnosis, Guard, History, Lack, Resume
 from remediator.job import Job
 from remediator.policy.model import Limits
 from remediator.policy.steps import Resubmit
@@ -49,19 +49,23 @@ class StepContext(Struct, frozen=True):
 
 
 class StepImpossible(Exception):  # never leaves the policy room
-    """The step cannot be taken on this job; `guard` is the one that says so."""
+    """The step cannot be taken on this job; `guard` is the one that says so, `lack` what it lacks."""
 
-    def __init__(self, why: str, guard: Guard = Guard.INCOMPATIBLE) -> None:
+    def __init__(
+        self, why: str, guard: Guard = Guard.INCOMPATIBLE, lack: Lack | None = None
+    ) -> None:
         super().__init__(why)
         self.guard: Guard | None = guard
+        self.lack = lack
 
 
 class StepHasNoEffect(Exception):  # never leaves the policy room
     """The step has nothing to give: the next one is taken. `guard` refuses where none is left."""
 
-    def __init__(self, why: str, guard: Guard | None = None) -> None:
+    def __init__(self, why: str, guard: Guard | None = None, lack: Lack | None = None) -> None:
         super().__init__(why)
         self.guard = guard
+        self.lack = lack
 
 
 class JobDraft(Struct, frozen=True):

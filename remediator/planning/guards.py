@@ -103,10 +103,12 @@ _OF_A_CANCEL = (Guard.STOP_SWITCH, Guard.LABEL_OFF, Guard.HAS_PARENT)
 def _ask(asked: Asked, guards: Mapping[Guard, Callable[[Asked], str]]) -> tuple[GuardRefusal, ...]:
     impossible = asked.impossible
     answers = (
-        (guard, str(impossible) if impossible and impossible.guard is guard else ask(asked))
+        GuardRefusal(guard, str(impossible), impossible.lack)
+        if impossible and impossible.guard is guard
+        else GuardRefusal(guard, ask(asked))
         for guard, ask in guards.items()
     )
-    return tuple(GuardRefusal(guard, why) for guard, why in answers if why)
+    return tuple(answer for answer in answers if answer.why)
 
 
 # --- counts ---------------------------------------------------------------------------------------

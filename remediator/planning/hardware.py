@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from remediator.catalog import growth
 from remediator.catalog.catalog import Catalog, Hardware, Moved, NoHardware
 from remediator.catalog.growth import Ground
-from remediator.domain import Cause, Guard
+from remediator.domain import Cause, Guard, Lack
 from remediator.job import Job, Pool
 from remediator.planning import sizing, slices
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
@@ -93,7 +93,8 @@ def _bigger_slices(draft: JobDraft, pools: tuple[Pool, ...]) -> JobDraft | None:
 
 
 def _impossible(no_way: NoHardware) -> StepImpossible:
-    return StepImpossible(no_way.why, Guard.NO_MACHINE if no_way.too_much else Guard.INCOMPATIBLE)
+    guard = Guard.NO_MACHINE if no_way.too_much else Guard.INCOMPATIBLE
+    return StepImpossible(no_way.why, guard, Lack.LARGER_MACHINE if no_way.none_larger else None)
 
 
 def set_hardware(draft: JobDraft, pool: Pool, wanted: Hardware, catalog: Catalog) -> JobDraft:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from remediator.catalog import growth
 from remediator.catalog.catalog import Hardware
-from remediator.domain import Attempt, Cause, Diagnosis, Guard, GuardRefusal
+from remediator.domain import Attempt, Cause, Diagnosis, Guard, GuardRefusal, Lack
 from remediator.job.quota import Quota, Shortage, read_quotas, shortage
 from remediator.planning.costs import Cost
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
@@ -97,7 +97,7 @@ class Ladder(Struct, frozen=True):
             except StepHasNoEffect as exhausted:
                 passed.append(f"step {number} is passed over, {exhausted}")
                 if exhausted.guard is not None:
-                    none_left = StepImpossible("; ".join(passed), exhausted.guard)
+                    none_left = StepImpossible("; ".join(passed), exhausted.guard, exhausted.lack)
                     refusing = RefusedStep(number, none_left)
             except StepImpossible as impossible:
                 return RefusedStep(number, impossible), passed
@@ -145,6 +145,7 @@ class Ladder(Struct, frozen=True):
         tail = _last_of(of_step, now)
         reasons: list[str] = []
         guard: Guard | None = None
+        lack: Lack | None = None
         for index, way in left:
             try:
                 draft = apply_way(resubmit, way, tail, now)
@@ -152,7 +153,7 @@ class Ladder(Struct, frozen=True):
                     raise _QuotaTooSmall(short)
                 offer = self._offer(number, resubmit, replace(draft, entry=index))
             except (StepHasNoEffect, StepImpossible) as why:
-                guard = guard or why.guard
+                guard, lack = (guard, lack) if guard else (why.guard, why.lack)
                 reasons.append(f"way {index} ({way_words(way)}): {why}")
                 continue
             against = [r for r in self.refusals(offer.draft, offer.cost) if r.guard in _OF_A_WAY]
@@ -164,7 +165,7 @@ class Ladder(Struct, frozen=True):
         if not left:
             msg = "every way of its fallback is tried"
             raise StepHasNoEffect(msg)
-        raise StepHasNoEffect("; ".join(["no way of its fallback fits", *reasons]), guard)
+        raise StepHasNoEffect("; ".join(["no way of its fallback fits", *reasons]), guard, lack)
 
     # --- a quota that can never hold it -----------------------------------------------------------
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
-from remediator.domain import ALL_ROWS, CLAIM_MARK, Guard, Part, Resume, label_value
+from remediator.domain import ALL_ROWS, CLAIM_MARK, Guard, Lack, Part, Resume, label_value
 from remediator.job.batch import (
     INPUT_TABLE,
     INPUT_URIS,
@@ -36,16 +36,21 @@ def resume_rows(draft: JobDraft, now: StepContext) -> JobDraft:
     rows = now.case.rows
     data = data_of(now.job)
     if rows is None:
-        raise StepHasNoEffect(now.case.rows_unread or _no_account(now, data), Guard.ROWS)
+        unset = (
+            None if _target(now, data) or now.case.rows_unread else _LACK[bool(data.input_table)]
+        )
+        why = now.case.rows_unread or _no_account(now, data)
+        raise StepHasNoEffect(why, Guard.ROWS, unset)
     if why := rows.why_not_resume:
         raise StepHasNoEffect(why, Guard.ROWS)
     table = bool(data.input_table)
     if not table and data.instances_format not in _CUT_INTO_ROWS:
         msg = f"input of the format {data.instances_format or '(none named)'} is not cut into rows"
         raise StepHasNoEffect(msg, Guard.ROWS)
-    target = now.history.resume_dataset if table else now.history.resume_bucket
+    target = _target(now, data)
     if not target:
-        raise StepHasNoEffect(_not_set_up(rows, _SETTING[table], now), Guard.ROWS)
+        why = _not_set_up(rows, _SETTING[table], now)
+        raise StepHasNoEffect(why, Guard.ROWS, _LACK[table])
     if not table and (why := _bucket_elsewhere(target, now)):
         raise StepHasNoEffect(why, Guard.ROWS)
     number = now.number - 1
@@ -76,6 +81,12 @@ def _places(target: str, stem: str, data: BatchData) -> dict[str, object]:
     }
 
 
+def _target(now: StepContext, data: BatchData) -> str:
+    """Where the input of a resume is written; empty: nobody has set that up."""
+    return now.history.resume_dataset if data.input_table else now.history.resume_bucket
+
+
+_LACK = {False: Lack.RESUME_BUCKET, True: Lack.RESUME_DATASET}
 _SETTING = {False: "REMEDIATOR_RESUME_BUCKET", True: "REMEDIATOR_RESUME_DATASET"}
 
 
@@ -105,8 +116,7 @@ def _no_account(now: StepContext, data: BatchData) -> str:
     """Without an account of the rows: what the job's own counts say would be saved."""
     setting = _SETTING[bool(data.input_table)]
     done, failed, left = now.job.instance_counts
-    target = now.history.resume_dataset if data.input_table else now.history.resume_bucket
-    if not target and done > 0 and min(failed, left) >= 0:
+    if not _target(now, data) and done > 0 and min(failed, left) >= 0:
         return (
             f"running only the rows that are left is not set up ({setting}): by Vertex's count "
             f"{done:,} of {done + failed + left:,} rows would not have to run again"

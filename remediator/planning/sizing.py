@@ -372,7 +372,8 @@ def _machine(sizing: _Sizing, vcpus: float, memory_gib: float, said: str) -> Cho
     if moved is None:
         return NoHardware(
             f"no machine has {vcpus:.4g} vCPUs and {memory_gib:.4g} GiB{ground.devices} ({said})"
-            f"{growth.other_devices_words(ground, vcpus, memory_gib)}"
+            f"{growth.other_devices_words(ground, vcpus, memory_gib)}",
+            none_larger=True,
         )
     return Choice(moved.hardware, None, (f"sized: {said}", *moved.notes))
 
