@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from remediator.case import Case
+from remediator.cli.subject import diagnose_inputs
 from remediator.diagnosis import diagnose
 from remediator.domain import NEVER_RETRIED, Cause, Diagnosis
+from remediator.inputs import assemble
+from remediator.inputs.documents import read_document
 
 LAB = Path(__file__).resolve().parents[2] / "tests" / "data" / "lab"
 START = datetime(2026, 11, 27, 10, 4, 30, tzinfo=UTC)
@@ -129,6 +132,21 @@ def score(name: str, *, of_half: str | None = None) -> Score:
     for scenario in scenarios(name):
         if of_half is None or half(scenario.software) == of_half:
             total.add(scenario, diagnose(Case.parse(scenario.body)))
+    return total
+
+
+def score_alone(name: str) -> Score:
+    """The figures of one set where somebody has the log alone, as a plain file: no job, no error of it, no status.
+
+    Servers are left out, and what wrote nothing.
+    """
+    total = Score()
+    for scenario in scenarios(name):
+        text = "\n".join(str(said) for _, _, said in scenario.line["log"])
+        if scenario.serves or not text.strip():
+            continue
+        found = assemble([read_document(f"{text}\n".encode(), "job.log")])
+        total.add(scenario, diagnose_inputs(found))
     return total
 
 

@@ -24,7 +24,7 @@ from jinja2 import Environment, StrictUndefined
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.diagnosis.corpus import case_of, messages, thread_of
-from bench.diagnosis.lab import Score, score
+from bench.diagnosis.lab import Score, score, score_alone
 from bench.diagnosis.physics import DEATHS, Made, cases, deaths
 from bench.diagnosis.strangers import (
     FIRST_TIME,
@@ -411,6 +411,27 @@ def blind_rows() -> list[str]:
     ]
 
 
+def alone_rows() -> list[str]:
+    """The same logs as plain files; what stood before is of commit 485e867."""
+    rows = []
+    for name, before, before_given in (
+        ("training", (109, 134), (109, 111)),
+        ("blind", (115, 164), (115, 119)),
+        ("second_blind", (75, 110), (74, 74)),
+        ("third_blind", (136, 197), (136, 140)),
+        ("fourth_blind", (202, 298), (202, 228)),
+        ("complaints", (161, 254), (161, 177)),
+        ("statements", (109, 230), (109, 120)),
+    ):
+        today = score_alone(name)
+        figures = (
+            before, before_given, (today.right, today.judged), (today.given_right, today.given),
+            (today.resubmitted_right, today.resubmitted),
+        )  # fmt: skip
+        rows.append(f"| `{name}` | {' | '.join(wilson(*pair) for pair in figures)} |")
+    return rows
+
+
 def blind_row(name: str, today: Score, *first: tuple[int, int]) -> str:
     """All, verdicts and resubmissions that were right: the first time, and today."""
     figures = (
@@ -510,6 +531,7 @@ def report() -> str:
         "strangers": lines(strange(strangers())),
         "deaths": lines(tiers(list(deaths(400, reasons())))),
         "lab": lines(lab_rows()),
+        "alone": lines(alone_rows()),
         "blind": lines(blind_rows()),
         "second_blind": blind_row("second", score("second_blind"), (74, 115), (74, 102), (18, 21)),
         "complaints": _today("complaints"),

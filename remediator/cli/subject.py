@@ -88,7 +88,9 @@ def subject_lines(found: Assembly, subject: Subject, answer: Diagnosis) -> Itera
     case = found.case
     if not found.has_job:
         count = len(case.log_lines)
-        yield f"{count:,} log line{'s' * (count != 1)}, no job" + (
+        rows = ", ".join(case.error_files) if not count else ""
+        read = f"rows of {rows}" if rows else f"{count:,} log line{'s' * (count != 1)}"
+        yield f"{read}, no job" + (
             f"; the process ended with exit status {found.ended.status}" if found.ended else ""
         )
     else:

@@ -18,10 +18,18 @@ from remediator.case import Case
 from remediator.domain import InvalidInput, JobKind, JobName, JobState, Json, parse_time
 from remediator.domain.late_pattern import late_pattern
 from remediator.inputs.documents import Material
-from remediator.inputs.text_log import Exit, ended_well, has_sign_of_death, iter_texts, last_exit
+from remediator.inputs.text_log import (
+    Exit,
+    ended_well,
+    ends_in_failure,
+    has_sign_of_death,
+    iter_texts,
+    last_exit,
+)
 from remediator.job import Job
 
 _NO_JOB = "projects/-/locations/-/customJobs/0"
+_NO_BATCH = "projects/-/locations/-/batchPredictionJobs/0"
 """Stands in for the job of a log that came alone. Nothing is ever asked or made under this name."""
 
 
@@ -52,7 +60,7 @@ def assemble(materials: Sequence[Material]) -> Assembly:
     body: dict[str, Any] = {
         **parts,
         "logEntries": entries,
-        "job": job or _stand_in(entries, ended, _title(materials)),
+        "job": job or _stand_in(parts, entries, ended, _title(materials)),
     }
     case = Case.parse(body)
     case = replace(case, gaps=tuple(gap for m in materials for gap in m.gaps))
@@ -133,19 +141,35 @@ def _title(materials: Sequence[Material]) -> str:
     return materials[0].name.rpartition("/")[2] if materials else ""
 
 
-def _stand_in(entries: Sequence[Json], ended: Exit | None, title: str) -> Json:
-    """A custom job that ran one container and failed: what a log that came alone is read as."""
-    job: dict[str, Any] = {"name": _NO_JOB, "state": "JOB_STATE_FAILED", "displayName": title}
-    if ended is not None:
+def _stand_in(parts: Json, entries: Sequence[Json], ended: Exit | None, title: str) -> Json:
+    """A custom job that ran one container and failed: what a log that came alone is read as.
+
+    Of rows that came alone, a batch prediction that failed.
+    """
+    name = _NO_BATCH if parts.get("errorFiles") else _NO_JOB
+    job: dict[str, Any] = {"name": name, "state": "JOB_STATE_FAILED", "displayName": title}
+    status = ended.status if ended is not None else _status_of(entries)
+    if status:
         job["error"] = {
             "code": 3,
-            "message": f"The replica workerpool0-0 exited with a non-zero status of {ended.status}.",
+            "message": f"The replica workerpool0-0 exited with a non-zero status of {status}.",
         }
     moments = _moments(entries)
     if moments:
         job["createTime"] = job["startTime"] = moments[0]
         job["endTime"] = moments[-1]
     return job
+
+
+_GAVE_UP = 1  # chosen: what most languages' runtimes exit with after an error that nobody handled
+
+
+def _status_of(entries: Sequence[Json]) -> int:
+    """The status that is presumed of a log which ends in a complaint and names none: its program gave up.
+
+    0 where the log's end tells of no failure.
+    """
+    return _GAVE_UP if ends_in_failure(list(iter_texts(entries))) else 0
 
 
 def _moments(entries: Sequence[Json]) -> list[str]:
@@ -204,4 +228,4 @@ def _job_wish(case: Case) -> str:
 
 def is_stand_in(job: Job) -> bool:
     """Whether this is the stand-in for a job that nobody gave."""
-    return str(job.name) == _NO_JOB
+    return str(job.name) in {_NO_JOB, _NO_BATCH}

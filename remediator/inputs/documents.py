@@ -22,7 +22,7 @@ from remediator.case import CASE_KEYS, Gap
 from remediator.domain import COLLECTIONS, InvalidInput, Json
 from remediator.domain.late_pattern import late_pattern
 from remediator.inputs.sdk_json import rest_shaped
-from remediator.inputs.text_log import LINE_ATTRIBUTES, LINE_MESSAGE_KEYS, read_lines
+from remediator.inputs.text_log import LINE_ATTRIBUTES, LINE_FIELDS, LINE_MESSAGE_KEYS, read_lines
 from remediator.job.validation import JOB_KEYS, is_compiled_pipeline
 
 
@@ -51,7 +51,7 @@ _YAML_START = late_pattern(
 )
 _GCLOUD_CHATTER = late_pattern(r"(?:(?:Using endpoint|WARNING:|Listed \d+ items)[^\n]*\n)+")
 # `[2026-11-29 09:46:38 +0000] [7] [INFO] …`, `[E::main] …`: a log's line, and no list.
-_BRACKETED_LINE = late_pattern(r"\[(?![\s\d,.+-]*\])[^\[\]{}\"]{1,80}\](?:\[|:|[ \t]{0,4}\S)")
+_BRACKETED = late_pattern(r"\[[^\[\]{}\"]{1,80}\]")
 _MOST_SHOWN = 60
 _MOST_UNREADABLE = 0.1  # chosen: a log may hold odd bytes; more of them are another encoding
 
@@ -94,8 +94,7 @@ def _from_json(text: str, name: str) -> Material:
         lines = _json_lines(text)
         if lines is not None:
             return _from_lines(text, lines, name)
-        stripped = text.lstrip()
-        if stripped.startswith("[") and _BRACKETED_LINE.match(stripped):
+        if _is_bracketed_log(text.lstrip()) or _is_log_of_objects(text):
             return Material(name, entries=tuple(read_lines(text)), plain=True)
         msg = f"{name}: not JSON: {err}"
         raise InvalidInput(msg) from err
@@ -105,6 +104,19 @@ def _from_json(text: str, name: str) -> Material:
         return _from_object(value, name)
     msg = f"{name}: JSON, but no object and no list"
     raise InvalidInput(msg)
+
+
+def _is_bracketed_log(text: str) -> bool:
+    """Whether its first line begins with a bracket that it closes, and goes on or has lines below it."""
+    first, _, below = text.partition("\n")
+    closed = _BRACKETED.match(first)
+    return closed is not None and bool(first[closed.end() :].strip() or below.strip())
+
+
+def _is_log_of_objects(text: str) -> bool:
+    """Whether its first line is an object by its braces, and more follow: a logger may leave its colours as they are."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return len(lines) > 1 and lines[0].startswith('{"') and lines[0].endswith("}")
 
 
 def _json_lines(text: str) -> list[Any] | None:
@@ -118,7 +130,9 @@ def _json_lines(text: str) -> list[Any] | None:
 
 
 def _from_lines(text: str, first: Sequence[Any], name: str) -> Material:
-    """JSONL: log entries, jobs, or a program's own lines, between which plain ones may stand."""
+    """JSONL: log entries, jobs, rows of results, or a program's own lines, between which plain ones may stand."""
+    if _is_row(first[0]):
+        return Material(name, parts={"errorFiles": {name: text}})
     if not (first[0].keys() & (_ENTRY_KEYS | JOB_KEYS) or _is_program_line(first[0])):
         known = ", ".join(sorted(_ENTRY_KEYS | {"message"}))
         msg = f"{name}: lines of JSON without a key that is known (one of {known})"
@@ -149,6 +163,10 @@ def _from_list(values: Sequence[Any], name: str) -> Material:
         return Material(name, entries=tuple(values))
     if all(_is_job(value) for value in values):
         return Material(name, jobs=tuple(map(rest_shaped, values)))
+    if all(_is_row(value) for value in values):
+        return _of_rows(values, name)
+    if all(_is_answer(value) for value in values):
+        return _of_answers(values, name)
     if all(_is_series(value) for value in values):
         return Material(name, parts={"timeSeries": list(values)})
     msg = f"{name}: a list of neither log entries nor jobs"
@@ -174,6 +192,10 @@ def _from_object(value: Json, name: str) -> Material:
         return Material(name, jobs=(rest_shaped(value),))
     if _is_entry(value):
         return Material(name, entries=(value,))
+    if _is_row(value):
+        return _of_rows([value], name)
+    if _is_answer(value):
+        return _of_answers([value], name)
     if _is_program_line(value):
         return Material(name, entries=tuple(read_lines(json.dumps(value))), plain=True)
     _require_no_compiled_pipeline(value, name)
@@ -187,7 +209,38 @@ def _from_object(value: Json, name: str) -> Material:
 def _is_program_line(value: Json) -> bool:
     """Whether an object is a line that a program, its logger or its container runtime wrote."""
     keys = value.keys()
-    return bool(keys & _LINE_KEYS or (keys & LINE_MESSAGE_KEYS and keys & LINE_ATTRIBUTES))
+    held = keys & LINE_ATTRIBUTES
+    nested = any(isinstance(value.get(key), Mapping) for key in LINE_FIELDS)
+    return bool(keys & _LINE_KEYS or (held and (keys & LINE_MESSAGE_KEYS or nested)))
+
+
+def _is_row(value: Json) -> bool:
+    """Whether an object is a row that a batch prediction wrote of an instance that it could not answer.
+
+    Documented: `{"instance", "error"}` of custom-trained models, `{"request", "status"}` of Gemini.
+    """
+    asked = value.keys() & {"instance", "request"}
+    return bool(asked) and isinstance(value.get("error") or value.get("status"), (str, Mapping))
+
+
+def _of_rows(rows: Sequence[Json], name: str) -> Material:
+    return Material(name, parts={"errorFiles": {name: "\n".join(map(json.dumps, rows))}})
+
+
+def _is_answer(value: Json) -> bool:
+    """Whether an object is the error that a Google API answered (google.rpc.Status over HTTP)."""
+    error = value.get("error")
+    return isinstance(error, Mapping) and bool(error.keys() & {"code", "message", "status"})
+
+
+def _of_answers(answers: Sequence[Json], name: str) -> Material:
+    """Each as a client library would print it: `429 RESOURCE_EXHAUSTED: Resource exhausted.`"""
+    errors = [answer["error"] for answer in answers]
+    lines = (
+        f"{error.get('code', '')} {error.get('status', '')}: {error.get('message', '')}".strip(" :")
+        for error in errors
+    )
+    return Material(name, entries=tuple(read_lines("\n".join(lines))), plain=True)
 
 
 def _require_no_compiled_pipeline(value: Json, name: str) -> None:

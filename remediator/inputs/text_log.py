@@ -179,24 +179,42 @@ _EXITS: tuple[tuple[re.Pattern[str], int | None], ...] = tuple(
 _SIGNAL_LINE = late_pattern(r"terminated by signal", re.IGNORECASE)
 
 _DEATH = late_pattern(
-    r"\b(?:[a-z]+\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Fault)\b|\b(?:error|exception|fail(?:ed|s|ure)?|fatal|killed"
+    r"\b(?:[a-z]+\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Fault|Denied|Exceeded|Refused|NotFound|Unavailable|Timeout|Failed|Failure|Exhausted|Forbidden)\b|\b(?:error|exception|fail(?:ed|s|ure)?|fatal|killed"
     r"|exceeded|denied|abort(?:ed|ing)?|panic(?:ked)?|segfault|segmentation fault|signal \d+|core dumped"
     r"|traceback|out of memory|oom|timed? ?out|deadline|unavailable|not found|no such file"
     r"|refused|insufficient|resource_exhausted|quota|preempt(?:ed|ion)|unable to|cannot|could not"
     r"|couldn't|invalid|unauthorized|forbidden|exit(?:ed)? (?:code|status|with)|crash(?:ed)?|died"
-    r"|non-?zero|never became ready|stockout|no space left)\b|non-ok result|\b50[0-9]\b",
+    r"|non-?zero|never became ready|stockout|no space left"
+    r"|severe|end[- ]of[- ]file|premature(?:ly)?|truncated|corrupt(?:ed|ion)?|malformed|unexpected|missing|unrecogni[sz]ed|unsupported"
+    r"|mismatch(?:ed)?|undefined|incompatible|violat(?:ed|es|ion)|rejected|expired|does not exist|not allowed|not permitted)\b|non-ok result|\b50[0-9]\b",
     re.IGNORECASE,
 )
 _NOTHING_WRONG = late_pattern(
     r"\b(?:0|no|zero|without) (?:\w+ )?(?:errors?|failures?|failed|exceptions?|warnings?)\b|\berrors?[=:] ?0\b",
     re.IGNORECASE,
 )
+_IN_ORDER = late_pattern(
+    r"^.{0,60}\b(?:TRACE|DEBUG|INFO|NOTICE)\b"
+    r"|(?i:\b(?:done|finished|complete[d]?|succe(?:ss|eded)\w{0,4}|saved|written|uploaded|all good|bye)\b)"
+)
 _LAST_LINES = 60  # chosen: a death and its traceback stand at the end of a log
 
 
 def has_sign_of_death(texts: Sequence[str]) -> bool:
     """Whether the end of the log complains of anything at all: an exception, an exit, a refusal."""
-    return any(_DEATH.search(_NOTHING_WRONG.sub("", text)) for text in texts[-_LAST_LINES:])
+    return any(_is_complaint(text) for text in texts[-_LAST_LINES:])
+
+
+def ends_in_failure(texts: Sequence[str]) -> bool:
+    """Whether the end of the log complains, and its last line does not say that all is in order."""
+    last = next((text for text in reversed(texts) if text.strip()), "")
+    if _IN_ORDER.search(last) and not _is_complaint(last):
+        return False
+    return has_sign_of_death(texts)
+
+
+def _is_complaint(text: str) -> bool:
+    return _DEATH.search(_NOTHING_WRONG.sub("", text)) is not None
 
 
 class _Row(Struct, frozen=True):
@@ -240,8 +258,15 @@ def _entry(row: _Row, moment: datetime | None) -> Json:
     if moment is not None:
         body["timestamp"] = rfc3339(moment)
     if row.payload is not None:
+        inner = (row.payload.get(key) for key in LINE_FIELDS)
+        places = (row.payload, *(held for held in inner if isinstance(held, Mapping)))
         message = next(
-            (row.payload[key] for key in _MESSAGE_KEYS if isinstance(row.payload.get(key), str)),
+            (
+                place[key]
+                for place in places
+                for key in _MESSAGE_KEYS
+                if isinstance(place.get(key), str)
+            ),
             None,
         )
         body["jsonPayload"] = {**row.payload, **({"message": message} if message else {})}
@@ -254,6 +279,8 @@ _MESSAGE_KEYS = ("message", "msg", "event", "text", "log")
 LINE_MESSAGE_KEYS = frozenset(_MESSAGE_KEYS)
 _TIME_KEYS = ("timestamp", "time", "ts", "@timestamp", "asctime")
 _LEVEL_KEYS = ("severity", "level", "levelname", "lvl")
+LINE_FIELDS = ("fields", "data")
+"""Below which some loggers put the message (`fields`: Rust's tracing)."""
 LINE_ATTRIBUTES = frozenset({*_TIME_KEYS, *_LEVEL_KEYS, "stream"})
 """What stands beside the message in a program's line of JSON; `stream`: Docker's json-file driver."""
 _MILLISECONDS_FROM = 10**11  # an epoch beyond the year 5138 is one in milliseconds
@@ -264,7 +291,7 @@ def _json_object(text: str) -> Json | None:
     if not (stripped.startswith("{") and stripped.endswith("}")):
         return None
     try:
-        found = json.loads(stripped)
+        found = json.loads(stripped, strict=False)  # colours as they are
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and "remediatorTelemetry" not in found else None

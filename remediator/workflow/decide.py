@@ -76,7 +76,7 @@ def diagnosis_of_a_log(answer: Diagnosis) -> Diagnosis:
             replace(
                 cause,
                 evidence=_of_the_log(cause.evidence),
-                against=tuple(item for item in cause.against if not _is_of_error(item)),
+                against=tuple(item for item in cause.against if not _is_of_stand_in(item)),
             )
             for cause in answer.causes
         ),
@@ -84,15 +84,15 @@ def diagnosis_of_a_log(answer: Diagnosis) -> Diagnosis:
 
 
 def _of_the_log(evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
-    lines = tuple(item for item in evidence if not _is_of_error(item))
+    lines = tuple(item for item in evidence if not _is_of_stand_in(item))
     status = next((m[1] for item in evidence if (m := _STATUS.search(item.says))), "")
     if lines or not status:
         return lines or tuple(evidence)
     return (Evidence(Source.LOG, "logEntries", f"the log ends with exit status {status}"),)
 
 
-def _is_of_error(item: Evidence) -> bool:
-    return item.source is Source.JOB and item.where.startswith("error")
+def _is_of_stand_in(item: Evidence) -> bool:
+    return item.source is Source.JOB
 
 
 _STATUS = late_pattern(r"non-zero status of (\d+)")

@@ -66,8 +66,9 @@ def error_file_texts(files: Mapping[str, str]) -> Iterator[CaseText]:
     """The distinct messages of the error files' rows, by file name and text of each file."""
     budget = _ROWS_READ
     for name in sorted(files):
-        rows = _answers_in if _ANSWERS.match(name.rpartition("/")[2]) else _rows_in
-        for message, code, count in rows(files[name], budget):
+        text = files[name]
+        answers = _ANSWERS.match(name.rpartition("/")[2]) or _ANSWER.match(text)
+        for message, code, count in (_answers_in if answers else _rows_in)(text, budget):
             budget -= 1
             yield CaseText(
                 Source.ERROR_FILE,
@@ -127,7 +128,8 @@ def _rows_in(text: str, limit: int) -> Iterator[tuple[str, int, int]]:
 
 
 _ANSWERS = late_pattern(r"(?:incremental_)?predictions\.jsonl")
-"""Output of a batch on a publisher's model: failed rows stand among the others, by their status."""
+_ANSWER = late_pattern(r'\s*\{(?=[^\n]*"request":)(?=[^\n]*"status":)')
+"""Output of a batch on a publisher's model, by its file's name or its first row: failed rows stand among the others, by their status."""
 
 
 def _answers_in(text: str, limit: int) -> Iterator[tuple[str, int, int]]:

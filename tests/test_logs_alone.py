@@ -1,0 +1,164 @@
+"""What is said of texts that came without a job: plain logs, rows of results, an API's answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from bench.diagnosis.lab import score_alone
+from remediator.cli.subject import diagnose_inputs, subject_lines, subject_of
+from remediator.domain import Cause, Diagnosis, Source
+from remediator.inputs import Assembly, assemble, is_stand_in
+from remediator.inputs.documents import read_document
+from remediator.inputs.text_log import ends_in_failure
+
+JULIA = """\
+ERROR: LoadError: BoundsError: attempt to access 3-element Vector{Int64} at index [4]
+Stacktrace:
+ [1] getindex(A::Vector{Int64}, i1::Int64)
+   @ Base ./essentials.jl:13
+ [2] main()
+   @ Main /app/run.jl:8
+in expression starting at /app/run.jl:12
+"""
+GEMINI_ROW = {
+    "status": 'Bad Request: {"error": {"code": 400, "message": "Unable to submit request because it must have a text parameter.", "status": "INVALID_ARGUMENT"}}',
+    "processed_time": "2026-11-30T10:00:00Z",
+    "request": {"contents": []},
+    "response": {},
+}
+ANSWERED_ROW = {"status": "", "request": {"contents": []}, "response": {"candidates": [{}]}}
+CUSTOM_ROW = {
+    "instance": {"x": 1},
+    "error": "('Post request fails. Cannot get predictions. Error: Exceeded retries: Non-OK result 503 (Service Unavailable)', 1)",
+}
+
+
+def read(text: str) -> Assembly:
+    return assemble([read_document(text.encode(), "given")])
+
+
+def diagnosed(text: str) -> Diagnosis:
+    return diagnose_inputs(read(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (JULIA, Cause.USER_CODE_ERROR),
+        ("reading\nforrtl: severe (24): end-of-file during read, unit 10, file /data/in.dat\n", Cause.BAD_INPUT),
+        ("Fortran runtime error: End of file\nAt line 31 of file reader.f90 (unit = 10, file = 'input.dat')\n", Cause.BAD_INPUT),
+        ("databricks.sdk.errors.platform.PermissionDenied: User does not have CREATE TABLE on Schema 'main.ml'.\n", Cause.PERMISSION),
+    ],
+)  # fmt: skip
+def test_a_log_that_ends_in_an_error_is_of_a_program_that_gave_up(text: str, cause: Cause) -> None:
+    answer = diagnosed(text)
+    assert answer.verdict is cause
+    assert not any("exit status" in item.says for item in answer.causes[0].evidence)
+    assert all(item.source is Source.LOG for item in answer.causes[0].evidence)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-30 10:10:00 ERROR could not send metrics\n2026-11-30 10:20:00 INFO model saved to gs://b/m\n",
+        "ERROR: retrying the upload\nuploaded 12 files\n",
+        "could not read the cache\ntraining finished\n",
+    ],
+)
+def test_a_log_whose_last_line_is_in_order_is_of_no_program_that_gave_up(text: str) -> None:
+    assert diagnosed(text).verdict is Cause.UNKNOWN
+
+
+def test_a_last_line_that_complains_is_in_order_whatever_its_level() -> None:
+    assert ends_in_failure(["INFO could not open /data/x.csv"])
+    assert ends_in_failure(["Saved nothing: error 12"])
+    assert not ends_in_failure(["error 12", "", "INFO step 13"])
+
+
+@pytest.mark.parametrize("form", ["object", "lines", "list"])
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [(GEMINI_ROW, "Bad Request"), (CUSTOM_ROW, "Non-OK result 503")],
+    ids=["gemini", "custom"],
+)
+def test_rows_of_results_are_of_a_batch_prediction(
+    row: Mapping[str, Any], says: str, form: str
+) -> None:
+    text = {
+        "object": json.dumps(row),
+        "lines": f"{json.dumps(row)}\n{json.dumps(row)}\n",
+        "list": json.dumps([row, row]),
+    }[form]
+    found = read(text)
+    answer = diagnose_inputs(found)
+    assert is_stand_in(found.case.job)
+    assert next(iter(subject_lines(found, subject_of(found), answer))) == "rows of given, no job"
+    rows = [item for cause in answer.causes for item in cause.evidence]
+    assert all(item.source is Source.ERROR_FILE for item in rows)
+    if says == "Bad Request":
+        assert answer.verdict is Cause.INVALID_CONFIG
+        assert "Unable to submit request" in rows[0].says
+
+
+def test_an_answered_row_says_nothing_whatever_its_file_is_called() -> None:
+    rows = "\n".join(map(json.dumps, [ANSWERED_ROW, GEMINI_ROW, ANSWERED_ROW]))
+    (cause, *_) = diagnosed(rows).causes
+    assert cause.evidence[0].says.startswith('an error row: "Bad Request')
+    assert diagnosed(json.dumps(ANSWERED_ROW)).causes == ()
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize(
+    ("code", "status", "message", "cause"),
+    [
+        (429, "RESOURCE_EXHAUSTED", "Resource exhausted. Please try again later.", Cause.QUOTA),
+        (403, "PERMISSION_DENIED", "Permission 'aiplatform.endpoints.predict' denied on resource", Cause.PERMISSION),
+    ],
+)  # fmt: skip
+def test_the_answer_of_an_api_is_read_as_a_client_prints_it(
+    code: int, status: str, message: str, cause: Cause, *, listed: bool
+) -> None:
+    answer = {"error": {"code": code, "message": message, "status": status}}
+    found = read(json.dumps([answer] if listed else answer, indent=2))
+    assert [line.text for line in found.case.log_lines] == [f"{code} {status}: {message}"]
+    assert diagnose_inputs(found).verdict is cause
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("[0.000000] No Roadmap file to build upon! Please run it first\n", "[0.000000] No Roadmap file to build upon! Please run it first"),
+        ("[/data/dataset.zip]\n  End-of-central-directory signature not found.\n", "  End-of-central-directory signature not found."),
+        ("[0 2 4 6]\n[ 8 10 12 14]\nKeyError: 'label'\n", "KeyError: 'label'"),
+        ("[ ] Clients allowed=9765\n[!] Configuration failed\n", "[!] Configuration failed"),
+        ('{"timestamp":"2026-11-30T14:43:10Z","level":"ERROR","target":"m","fields":{"message":"bind failed"}}\n', "bind failed"),
+        ('{"severity": "INFO", "message": "\x1b[31mstarting\x1b[0m"}\nKeyError: \'label\'\n', "KeyError: 'label'"),
+    ],
+)  # fmt: skip
+def test_a_log_whose_first_line_looks_like_json_is_a_log(text: str, last: str) -> None:
+    assert read(text).case.log_lines[-1].text.endswith(last)
+
+
+REACHED = {
+    "training": (111, 2),
+    "blind": (138, 7),
+    "second_blind": (101, 1),
+    "third_blind": (166, 6),
+    "fourth_blind": (233, 36),
+    "complaints": (207, 23),
+    "statements": (188, 14),
+}
+"""Right, and verdicts that are wrong; measured on 2026-11-30 by `score_alone`."""
+
+
+@pytest.mark.parametrize("name", REACHED)
+def test_logs_alone_are_read_as_well_as_was_reached(name: str) -> None:
+    right, wrong = REACHED[name]
+    total = score_alone(name)
+    assert total.right >= right
+    assert total.given - total.given_right <= wrong
+    assert len(total.money) <= 1
