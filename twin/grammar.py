@@ -7,6 +7,7 @@ What a comparison means differs, and is the business of `twin.query`: each servi
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,7 +53,8 @@ class Combined:
 
 
 Node: TypeAlias = Compare | Text | Call | Combined
-Leaf: TypeAlias = Callable[[Compare | Text | Call], bool]
+Predicate: TypeAlias = Callable[[Mapping[str, Any]], bool]
+Leaf: TypeAlias = Callable[[Compare | Text | Call], Predicate]
 
 _TOKENS = re.compile(
     r"""(?P<space>\s+|--[^\n]*)
@@ -64,6 +66,7 @@ _PIECES = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|([^"']+)""")
 _OPERATORS = frozenset({"=", "!=", "<", "<=", ">", ">=", ":", "=~", "!~"})
 
 
+@functools.lru_cache(maxsize=256)
 def parse(text: str) -> Node | None:
     """The tree of a filter; None for an empty one (everything matches); raises BadQuery."""
     tokens = list(_tokens(text))
@@ -77,16 +80,27 @@ def parse(text: str) -> Node | None:
     return node
 
 
-def holds(node: Node | None, leaf: Leaf) -> bool:
-    """Whether the filter is true, where `leaf` answers each single comparison."""
+def predicate(node: Node | None, leaf: Leaf) -> Predicate:
+    """Whether the filter is true of a document, where `leaf` makes the predicate of one comparison.
+
+    Made once for a filter, which is then asked of every document there is.
+    """
     if node is None:
-        return True
+        return lambda _: True
     if not isinstance(node, Combined):
         return leaf(node)
+    parts = [predicate(part, leaf) for part in node.parts]
     if node.op == "NOT":
-        return not holds(node.parts[0], leaf)
-    answers = (holds(part, leaf) for part in node.parts)
-    return all(answers) if node.op == "AND" else any(answers)
+        return lambda document: not parts[0](document)
+    decides = node.op == "OR"  # the answer of a part after which no other is asked
+
+    def combined(document: Mapping[str, Any]) -> bool:
+        for part in parts:  # not `any`: a generator for each document takes as long as its parts
+            if part(document) is decides:
+                return decides
+        return not decides
+
+    return combined
 
 
 def leaves(node: Node | None) -> Iterator[Compare | Text | Call]:
@@ -231,7 +245,7 @@ def is_number(text: str) -> bool:
     return re.fullmatch(r"-?\d+(\.\d+)?([eE][-+]?\d+)?", text) is not None
 
 
-def values_at(document: Any, path: Sequence[str]) -> list[Any]:
+def values_at(document: Any, path: tuple[str, ...]) -> list[Any]:
     """Every value at the path, lists flattened; a key that holds dots itself is found too."""
     if isinstance(document, list):
         return [found for item in document for found in values_at(item, path)]
@@ -240,11 +254,16 @@ def values_at(document: Any, path: Sequence[str]) -> list[Any]:
     if not isinstance(document, Mapping):
         return []
     found: list[Any] = []
-    for length in range(1, len(path) + 1):
-        key = ".".join(path[:length])
+    for key, rest in _keys_of(path):
         if key in document:
-            found.extend(values_at(document[key], path[length:]))
+            found.extend(values_at(document[key], rest))
     return found
+
+
+@functools.lru_cache(maxsize=1000)
+def _keys_of(path: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Each key that the path may begin with, and what is left of it."""
+    return tuple((".".join(path[:n]), path[n:]) for n in range(1, len(path) + 1))
 
 
 def scalars(document: Any) -> Iterator[Any]:

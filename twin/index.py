@@ -17,11 +17,13 @@ Keys = Callable[[Document], Iterable[tuple[str, str]]]
 class Index:
     """Documents by some of their fields; `keys` names (path, value) pairs of a document.
 
-    Not guarded: the store that owns it holds its lock.
+    `names`: whether `keys` would name a path where a document has it; such a path that no document
+    has is then known to match none. Not guarded: the store that owns it holds its lock.
     """
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, names: Callable[[str], bool] = lambda _: False) -> None:
         self._keys = keys
+        self._names = names
         self._all: list[Document] = []
         self._by: dict[str, dict[str, list[int]]] = {}
 
@@ -52,14 +54,18 @@ class Index:
         if isinstance(node, Compare) and node.op == "=":
             return self._equal(node.path, (node.value,))
         if isinstance(node, Compare) and node.op == ":" and node.value != "*":
-            values = self._by.get(".".join(node.path))
+            values = self._values(node.path)
             wanted = node.value.lower()
             hits = [places for value, places in (values or {}).items() if wanted in value]
             return None if values is None else {place for places in hits for place in places}
         return None
 
+    def _values(self, path: tuple[str, ...]) -> dict[str, list[int]] | None:
+        name = ".".join(path)
+        return self._by.get(name, {} if self._names(name) else None)
+
     def _equal(self, path: tuple[str, ...], wanted: Iterable[str]) -> set[int] | None:
-        values = self._by.get(".".join(path))
+        values = self._values(path)
         if values is None:
             return None
         return {place for one in wanted for place in values.get(one.lower(), ())}

@@ -81,6 +81,11 @@ class Job:
         return str(self.body["name"]).rpartition("/")[2]
 
     @property
+    def collection(self) -> str:
+        """The name without its last part."""
+        return str(self.body["name"]).rpartition("/")[0]
+
+    @property
     def location(self) -> str:
         """The region in the name."""
         return str(self.body["name"]).split("/")[3]
@@ -114,6 +119,7 @@ class JobStore:
     def __post_init__(self) -> None:
         self.lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
+        self._in: dict[str, dict[str, Job]] = {}  # by collection of a region
         self._needs: dict[tuple[str, ...], Needs] = {}
         self._tries: dict[tuple[str, ...], int] = {}
         self._random = random.Random(self.seed)
@@ -136,7 +142,7 @@ class JobStore:
         full.setdefault("createTime", now)
         full.setdefault("updateTime", full.get("endTime", full["createTime"]))
         with self.lock:
-            self._jobs[full["name"]] = Job(kind, full, 0.0)
+            self._put(Job(kind, full, 0.0))
         return copy.deepcopy(full)
 
     def change(self, name: str, **fields: Any) -> None:
@@ -207,18 +213,21 @@ class JobStore:
         self, kind: Kind, parent: str, matches: Callable[[Mapping[str, Any]], bool]
     ) -> list[Job]:
         """What a list call shows, newest first; jobs younger than `list_lag` are missing."""
-        prefix = f"{self.canonical(parent)}/{kind.collection}/"
+        collection = f"{self.canonical(parent)}/{kind.collection}"
         newest, now = time.monotonic() - self.list_lag, self.clock.now()
         with self.lock:
             found = [
                 job
-                for name, job in self._jobs.items()
-                if name.startswith(prefix)
-                and job.born <= newest
+                for job in self._in.get(collection, {}).values()
+                if job.born <= newest
                 and (job.listed_from is None or job.listed_from <= now)
                 and matches(job.body)
             ]
         return sorted(found, key=lambda job: str(job.body["createTime"]), reverse=True)
+
+    def _put(self, job: Job) -> None:
+        self._jobs[job.body["name"]] = job
+        self._in.setdefault(job.collection, {})[job.body["name"]] = job
 
     def create(self, kind: Kind, parent: str, body: Mapping[str, Any]) -> Body:
         """A new job, checked, with defaults, its life begun; refuses in Vertex AI's words."""
@@ -249,6 +258,7 @@ class JobStore:
             )
         with self.lock:
             del self._jobs[job.body["name"]]
+            del self._in[job.collection][job.body["name"]]
 
     def tries_of(self, kind: Kind, body: Mapping[str, Any]) -> int:
         """How often this job's workload has been begun."""
@@ -297,7 +307,7 @@ class JobStore:
             job = Job(kind, body, time.monotonic(), ended)
             if self.list_lateness:
                 job.listed_from = moment + timedelta(seconds=self.list_lateness)
-            self._jobs[name] = job
+            self._put(job)
             key = workload_of(kind, body)
             if kind in (BATCH, CUSTOM):  # a tuning job's program is tried by its trials
                 self._tries[key] = self._tries.get(key, 0) + 1

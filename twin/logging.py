@@ -33,7 +33,7 @@ class LogStore:
     def __init__(self, clock: Clock, project: str, number: str) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._entries = Index(_keys)
+        self._entries = Index(_keys, _is_key)
         self._keys: set[tuple[str, str, str]] = set()
         self._ids = itertools.count(1)
         self._reads: deque[float] = deque()
@@ -158,6 +158,10 @@ def _keys(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, value in ((entry.get("resource") or {}).get("labels") or {}).items():
         if key.endswith("job_id"):
             yield f"resource.labels.{key}", str(value)
+
+
+def _is_key(path: str) -> bool:
+    return path == "logName" or (path.startswith("resource.labels.") and path.endswith("job_id"))
 
 
 def _log_name(name: str) -> str:

@@ -32,7 +32,7 @@ class SeriesStore:
     def __init__(self, clock: Clock, project: str, number: str) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._series = Index(_keys)
+        self._series = Index(_keys, _is_key)
         self._messages: dict[int, _Kept] = {}  # by the identity of what `_series` keeps
         self._ours = {f"projects/{project}", f"projects/{number}"}
         self.lag = timedelta(0)
@@ -119,6 +119,12 @@ class _KeptPoint:
 
 def _parsed(body: Mapping[str, Any], message: Any) -> Any:
     return json_format.ParseDict(dict(body), message, ignore_unknown_fields=True)
+
+
+def _is_key(path: str) -> bool:
+    return path == "metric.type" or (
+        path.startswith("resource.labels.") and path.endswith("job_id")
+    )
 
 
 def _keys(series: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ grammar that they share is `twin.grammar`.
 from __future__ import annotations
 
 import functools
+import operator
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -20,11 +21,12 @@ from twin.grammar import (
     BadQuery,
     Call,
     Compare,
+    Predicate,
     Text,
-    holds,
     is_number,
     leaves,
     parse,
+    predicate,
     scalars,
     values_at,
 )
@@ -68,7 +70,7 @@ _ENTRY_FIELDS = frozenset(
 _TIMES = frozenset({"timestamp", "receiveTimestamp"})
 
 
-def logging_filter(text: str) -> Callable[[Mapping[str, Any]], bool]:
+def logging_filter(text: str) -> Predicate:
     """A predicate over LogEntry JSON for a query in Cloud Logging's language; raises BadQuery."""
     tree = parse(text)
     for node in leaves(tree):
@@ -78,7 +80,7 @@ def logging_filter(text: str) -> Callable[[Mapping[str, Any]], bool]:
         if isinstance(node, Compare) and node.op in ("=~", "!~"):
             _regex(node.value)
 
-    return lambda entry: holds(tree, lambda node: _entry_leaf(entry, node))
+    return predicate(tree, _entry_leaf)
 
 
 def _root(name: str) -> str:
@@ -95,25 +97,30 @@ def _regex(pattern: str) -> Any:
         raise BadQuery(msg) from err
 
 
-def _entry_leaf(entry: Mapping[str, Any], node: Compare | Text | Call) -> bool:
+def _entry_leaf(node: Compare | Text | Call) -> Predicate:
     if isinstance(node, Text):
-        return _mentions(entry, node.value)
+        return lambda entry: _mentions(entry, node.value)
     if isinstance(node, Call):
-        if node.name == "log_id":
-            wanted = quote(node.arguments[0], safe="") if node.arguments else ""
-            return str(entry.get("logName", "")).endswith(f"/logs/{wanted}")
-        if node.name == "SEARCH":
-            return all(_mentions(entry, word) for word in " ".join(node.arguments).split())
-        msg = f"Unknown function: '{node.name}'."
-        raise BadQuery(msg)
+        return _entry_call(node)
     root = _root(node.path[0])
-    found = values_at(entry, (root, *node.path[1:]))
-    if root == "severity" and not found:
-        found = ["DEFAULT"]
+    path = (root, *node.path[1:])
+    default = ["DEFAULT"] if root == "severity" else []
     if node.op == ":" and node.value == "*" and not node.quoted:
-        return bool(found)
+        return lambda entry: bool(values_at(entry, path) or default)
     convert = _severity if root == "severity" else _moment if root in _TIMES else None
-    return any(_compare(value, node, convert) for value in found)
+    compare = _comparison(node, convert)
+    return lambda entry: any(map(compare, values_at(entry, path) or default))
+
+
+def _entry_call(node: Call) -> Predicate:
+    if node.name == "log_id":
+        wanted = quote(node.arguments[0], safe="") if node.arguments else ""
+        return lambda entry: str(entry.get("logName", "")).endswith(f"/logs/{wanted}")
+    if node.name == "SEARCH":
+        words = " ".join(node.arguments).split()
+        return lambda entry: all(_mentions(entry, word) for word in words)
+    msg = f"Unknown function: '{node.name}'."
+    raise BadQuery(msg)
 
 
 def _mentions(document: Any, text: str) -> bool:
@@ -143,42 +150,56 @@ def _moment(value: Any) -> datetime | None:
         return None
 
 
-def _compare(
-    value: Any, node: Compare, convert: Callable[[Any], Any] | None, *, fold: bool = True
-) -> bool:
+def _comparison(
+    node: Compare, convert: Callable[[Any], Any] | None = None, *, fold: bool = True
+) -> Callable[[Any], bool]:
+    """Whether one value of a document is what the filter compares it with; raises BadQuery.
+
+    `convert` makes what can be put in order of a text, or None; `fold`: capitals do not count.
+    """
     if node.op == ":":
-        wanted = node.value.lower()
-        return any(wanted in _as_text(item).lower() for item in scalars(value))
-    if isinstance(value, (Mapping, list)):
-        return False
+        part = node.value.lower()
+        return lambda value: any(part in _as_text(item).lower() for item in scalars(value))
     if node.op in ("=~", "!~"):
-        return (_regex(node.value).search(_as_text(value)) is not None) == (node.op == "=~")
-    left: Any = _as_text(value)
-    right: Any = node.value
+        regex, wanted = _regex(node.value), node.op == "=~"
+        return lambda value: (
+            not isinstance(value, (dict, list))
+            and (regex.search(_as_text(value)) is not None) == wanted
+        )
+    compare = _OPERATORS[node.op]
     if convert is not None:
-        left, right = convert(value), convert(node.value)
+        right = convert(node.value)
         if right is None:
             msg = f"Invalid value for the field: '{node.value}'."
             raise BadQuery(msg)
-        if left is None:
+
+        def converted(value: Any) -> bool:
+            left = None if isinstance(value, (dict, list)) else convert(_as_text(value))
+            return left is not None and bool(compare(left, right))
+
+        return converted
+    text = node.value.lower() if fold else node.value
+    number = float(node.value) if is_number(node.value) else None
+
+    def compared(value: Any) -> bool:
+        if isinstance(value, (dict, list)):
             return False
-    elif is_number(left) and is_number(right):
-        left, right = float(left), float(right)
-    elif fold:
-        left, right = left.lower(), right.lower()
-    return _ordered(left, node.op, right)
+        left = _as_text(value)
+        if number is not None and is_number(left):
+            return bool(compare(float(left), number))
+        return bool(compare(left.lower() if fold else left, text))
+
+    return compared
 
 
-def _ordered(left: Any, op: str, right: Any) -> bool:
-    answers = {
-        "=": left == right,
-        "!=": left != right,
-        "<": left < right,
-        "<=": left <= right,
-        ">": left > right,
-        ">=": left >= right,
-    }
-    return answers[op]
+_OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 # --- Vertex AI lists ---------------------------------------------------------------------------
@@ -199,7 +220,7 @@ _PIPELINE_OPERATORS = {
 }
 
 
-def vertex_filter(text: str, *, pipelines: bool = False) -> Callable[[Mapping[str, Any]], bool]:
+def vertex_filter(text: str, *, pipelines: bool = False) -> Predicate:
     """A predicate over job JSON for a Vertex AI list filter; raises BadQuery.
 
     Only the fields that the service documents are known: `end_time` of a job is not among them.
@@ -211,33 +232,40 @@ def vertex_filter(text: str, *, pipelines: bool = False) -> Callable[[Mapping[st
         if field not in known or not isinstance(node, Compare) or node.op not in known[field]:
             msg = f"Provided filter is not valid: {text}"
             raise BadQuery(msg)
-    return lambda job: holds(tree, lambda node: _job_leaf(job, node))
+    return predicate(tree, _job_leaf)
 
 
-def _job_leaf(job: Mapping[str, Any], node: Compare | Text | Call) -> bool:
+def _job_leaf(node: Compare | Text | Call) -> Predicate:
     assert isinstance(node, Compare)
-    field = node.path[0]
-    if field == "labels":
-        return _label_leaf(dict(job.get("labels") or {}), node)
-    value = job.get(_root(field))
-    if field.endswith("_time"):
-        return value is not None and _compare(value, node, _moment)
-    text = str(value or "")
+    if node.path[0] == "labels":
+        return _label_leaf(node)
+    field = _root(node.path[0])
+    if field.endswith("Time"):
+        compare = _comparison(node, _moment)
+        return lambda job: job.get(field) is not None and compare(job[field])
+    wanted = node.op != "!="
     if node.op == ":" or "*" in node.value:
         pattern = ".*".join(re.escape(part) for part in node.value.split("*"))
         if node.op == ":" and "*" not in node.value:
             pattern = f".*{pattern}.*"
-        return (re.fullmatch(pattern, text, re.DOTALL) is not None) == (node.op != "!=")
-    return (text == node.value) == (node.op != "!=")
+        regex = re.compile(pattern, re.DOTALL)
+        return lambda job: (regex.fullmatch(str(job.get(field) or "")) is not None) == wanted
+    return lambda job: (str(job.get(field) or "") == node.value) == wanted
 
 
-def _label_leaf(labels: Mapping[str, str], node: Compare) -> bool:
+def _label_leaf(node: Compare) -> Predicate:
     key = ".".join(node.path[1:])
     if not key:  # `labels:key`
-        return node.value in labels
-    if node.op == ":":
-        return key in labels and node.value in ("*", labels[key])
-    return key in labels and (labels[key] == node.value) == (node.op == "=")
+        return lambda job: node.value in (job.get("labels") or {})
+    if node.op == ":" and node.value == "*":
+        return lambda job: key in (job.get("labels") or {})
+    wanted = node.op != "!="
+
+    def compared(job: Mapping[str, Any]) -> bool:
+        labels = job.get("labels") or {}
+        return key in labels and (labels[key] == node.value) == wanted
+
+    return compared
 
 
 # --- Cloud Monitoring --------------------------------------------------------------------------
@@ -250,7 +278,7 @@ _TEXT_CALLS: Mapping[str, Callable[[str, tuple[str, ...]], bool]] = {
 }
 
 
-def monitoring_filter(text: str) -> Callable[[Mapping[str, Any]], bool]:
+def monitoring_filter(text: str) -> Predicate:
     """A predicate over TimeSeries JSON; the filter must name exactly one metric type."""
     tree = parse(text)
     named = {
@@ -264,17 +292,19 @@ def monitoring_filter(text: str) -> Callable[[Mapping[str, Any]], bool]:
             "with a restriction on metric.type."
         )
         raise BadQuery(msg)
-    return lambda series: holds(tree, lambda node: _series_leaf(series, node))
+    return predicate(tree, _series_leaf)
 
 
-def _series_leaf(series: Mapping[str, Any], node: Compare | Text | Call) -> bool:
+def _series_leaf(node: Compare | Text | Call) -> Predicate:
     if isinstance(node, Text):
         msg = f"Could not parse filter: '{node.value}'"
         raise BadQuery(msg)
     if node.path[0] == "project":
-        return True
+        return lambda _: True
     path = tuple("labels" if part == "label" else part for part in node.path)
-    found = [_as_text(value) for value in values_at(series, path)]
-    if isinstance(node, Call):
-        return any(_TEXT_CALLS[node.name](text, node.arguments) for text in found)
-    return any(_compare(value, node, None, fold=False) for value in found)
+    compare = (
+        functools.partial(_TEXT_CALLS[node.name], arguments=node.arguments)
+        if isinstance(node, Call)
+        else _comparison(node, fold=False)
+    )
+    return lambda series: any(compare(_as_text(value)) for value in values_at(series, path))

@@ -20,6 +20,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from twin.faults import Call, Fault, Faults, Journal
 from twin.iam import Iam
+from twin.messages import Messages
 
 Body = dict[str, Any]
 
@@ -73,6 +74,7 @@ class Desk:
     faults: Faults = field(default_factory=Faults)
     journal: Journal = field(default_factory=Journal)
     iam: Iam = field(default_factory=Iam)
+    messages: Messages = field(default_factory=Messages)
 
 
 def plain(kind: Any) -> Any:
@@ -137,7 +139,7 @@ class RpcServer:
                 message = (
                     answer
                     if isinstance(answer, response_type)
-                    else json_format.ParseDict(answer, response_type(), ignore_unknown_fields=True)
+                    else self._desk.messages.answer(answer, response_type)
                 )
             except Refusal as refusal:
                 self._desk.journal.write(call, refusal.status)

@@ -7,7 +7,6 @@ expected to (not checked against a real project).
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -123,7 +122,7 @@ class VertexApi:
     def _get(self, kind: Kind, body: Body, caller: Caller) -> Body:
         job = self._jobs.get(kind, str(body.get("name") or ""))
         with self._jobs.lock:
-            return copy.deepcopy(job.body)
+            return dict(job.body)
 
     def _list(self, kind: Kind, body: Body, caller: Caller) -> Body:
         try:
@@ -135,7 +134,7 @@ class VertexApi:
             raise Refusal("INVALID_ARGUMENT", str(err)) from err
         jobs, following = page(found, body, 100)
         with self._jobs.lock:
-            shown = [_masked(job.body, str(body.get("readMask") or "")) for job in jobs]
+            shown = [_masked(job.body, body.get("readMask")) for job in jobs]
         return {f"{kind.key}s": shown, "nextPageToken": following}
 
     def _cancel(self, kind: Kind, body: Body, caller: Caller) -> Body:
@@ -222,7 +221,6 @@ def _everything(job: Body) -> bool:
     return True
 
 
-def _masked(body: Body, mask: str) -> Body:
+def _masked(body: Body, mask: str | None) -> Body:
     """What a read mask leaves of a job: fields of the first level, as `name,displayName`."""
-    wanted = set(mask.split(",")) - {""}
-    return {key: copy.deepcopy(body[key]) for key in body if not wanted or key in wanted}
+    return {key: body[key] for key in mask.split(",") if key in body} if mask else dict(body)

@@ -215,3 +215,11 @@ def test_the_index_leaves_out_nothing_that_matches(query: str) -> None:
     matches = logging_filter(query)
     found = [entry for entry in index.candidates(parse(query)) if matches(entry)]
     assert found == [entry for entry in entries if matches(entry)]
+
+
+def test_a_path_that_no_document_has_finds_none_where_the_index_would_name_it() -> None:
+    query = parse('severity>=ERROR AND resource.labels.job_id="77"')
+    for names, candidates in ((lambda path: path.endswith("job_id"), []), (None, [ENTRY])):
+        index = Index(lambda _: (), names) if names else Index(lambda _: ())
+        index.add(ENTRY)
+        assert index.candidates(query) == candidates
