@@ -2,7 +2,8 @@
 
 A connection is lent for each transaction or read, and opened where none is free: threads come and go,
 and to open one costs more than most questions. None crosses a fork. Every transaction is IMMEDIATE, so
-two writers never read the same state and both go on.
+two writers never read the same state and both go on. Threads that wait for one share the next (group
+commit): the disk is waited for once for all of them.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from remediator.domain import Json, TransientError, rfc3339
 from remediator.ledger.encoding import read_body
@@ -31,7 +34,7 @@ CREATE INDEX IF NOT EXISTS documents_expires ON documents (expires) WHERE expire
 """
 _SCHEMA_VERSION = 1
 _KEYS_AT_ONCE = 500  # older SQLite takes 999 values in one statement
-_BUSY_SECONDS = 20.0  # how long a writer waits for another; a transaction takes milliseconds
+_BUSY_SECONDS = 20.0  # chosen; a transaction takes milliseconds
 
 
 class _SqliteTransaction:
@@ -59,30 +62,103 @@ class _SqliteTransaction:
         self.writes[collection, key] = (json.dumps(body), _sortable(due), _sortable(expires))
 
 
-class SqliteStore:
-    """Documents in one SQLite file; made with its folder when first used."""
+class _Turn:
+    """A piece of work that waits for a transaction.
 
-    def __init__(self, path: Path) -> None:
+    Once it is done: its result, or its own error, or the failure of the whole transaction.
+    """
+
+    def __init__(self, work: Work[Any]) -> None:
+        self._work = work
+        self.is_done = False
+        self.result: Any = None
+        self.error: Exception | None = None
+        self.failure: TransientError | None = None
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Do the work; what it raises is its own, and nothing of it is written then."""
+        transaction = _SqliteTransaction(connection)
+        try:
+            self.result = self._work(transaction)
+        except sqlite3.Error:
+            raise
+        except Exception as err:  # noqa: BLE001  # the others' work in this transaction goes on
+            self.error = err
+            return
+        connection.executemany(
+            "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)",
+            ((*at, *row) for at, row in transaction.writes.items()),
+        )
+
+
+class _Queue:
+    """The threads of one process that wait; who holds the lock does the work of all."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.waiting: deque[_Turn] = deque()
+
+
+class SqliteStore:
+    """Documents in one SQLite file; made with its folder when first used.
+
+    `busy_seconds`: how long a writer waits for another process.
+    """
+
+    def __init__(self, path: Path, *, busy_seconds: float = _BUSY_SECONDS) -> None:
         self._path = path
+        self._busy_seconds = busy_seconds
         self._free: dict[int, list[sqlite3.Connection]] = {}
         """By process: a parent's stay open here, since to close one could drop the parent's locks."""
+        self._queues: dict[int, _Queue] = {}
+        """By process, since a lock of the parent's may be held for ever here."""
 
     def run(self, work: Work[T]) -> T:
-        """Run the work in one transaction; TransientError if the database stays locked."""
-        with self._lent() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                transaction = _SqliteTransaction(connection)
-                result = work(transaction)
-                connection.executemany(
-                    "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)",
-                    ((*at, *row) for at, row in transaction.writes.items()),
-                )
-                connection.commit()
-            except BaseException:
-                connection.rollback()
-                raise
+        """Run the work in one transaction; TransientError if the database stays locked.
+
+        It is on the disk when this returns. Where threads wait, one of them does the work of all in
+        one transaction, one piece after the other, and what it comes to is told once that is on the
+        disk: a piece that has seen what another wrote is undone with it.
+        """
+        queue = self._queues.setdefault(os.getpid(), _Queue())
+        own = _Turn(work)
+        queue.waiting.append(own)
+        with queue.lock:
+            if not own.is_done:
+                self._run_all(queue.waiting)
+        if own.failure is not None:
+            raise TransientError(*own.failure.args) from own.failure
+        if own.error is not None:
+            raise own.error
+        result: T = own.result
         return result
+
+    def _run_all(self, waiting: deque[_Turn]) -> None:
+        """Do what waits, and what comes meanwhile; where it fails as a whole, each is told so."""
+        group: list[_Turn] = []
+        failure: TransientError | None = TransientError(
+            f"the ledger ({self._path}) was interrupted"
+        )
+        try:
+            with self._lent() as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    while waiting:
+                        group.append(waiting.popleft())
+                        group[-1].run(connection)
+                    connection.commit()
+                    failure = None
+                except BaseException:
+                    connection.rollback()
+                    raise
+        except TransientError as err:
+            failure = err
+        finally:
+            if not group:  # it stayed locked: who has come meanwhile would wait as long again
+                group = [waiting.popleft() for _ in range(len(waiting))]
+            for turn in group:
+                turn.failure = failure
+                turn.is_done = True
 
     def get(self, collection: str, key: str) -> Json | None:
         with self._lent() as connection:
@@ -156,7 +232,7 @@ class SqliteStore:
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         connection = sqlite3.connect(
-            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            self._path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # a claim must survive a power cut
