@@ -8,8 +8,10 @@ before the first call. Called by `handlers` and by the command line.
 from __future__ import annotations
 
 import secrets
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 CALL_SECONDS = 15.0  # all tries of one call together
 ROUND_SECONDS = 50.0  # one `reconcile`; Scheduler calls again in a minute
+_DUE_AT_ONCE = 8  # incidents that a round of `reconcile` takes up side by side
 EVENT_SECONDS = 90.0  # everything done for one call; deploy/ lets the platform wait 120
 _LOCAL_STATE = ".remediator"
 
@@ -68,6 +71,8 @@ class App:
         self._policies = policies
         self._text = text  # of a policy file within the deployment
         self._compiled = compiled  # perhaps of the policy file outside it
+        self._lock = threading.Lock()
+        self._events = 0
 
     @classmethod
     def from_environment(
@@ -84,6 +89,17 @@ class App:
         return cls(
             found, environ=environ, policies=policies, text=text, compiled=compiled, clock=clock
         )
+
+    @contextmanager
+    def event_in_progress(self) -> Iterator[None]:
+        """Counted while it lasts: a read of the log is shared by as many events as there are."""
+        with self._lock:
+            self._events += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._events -= 1
 
     # --- the services -----------------------------------------------------------------------------
 
@@ -139,6 +155,7 @@ class App:
         return Logs(
             self.settings.logging_endpoint or None,
             may_read=self.log_budget.may_read,
+            askers=lambda: self._events or _DUE_AT_ONCE,
             timeout_seconds=CALL_SECONDS,
         )
 

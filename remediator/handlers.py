@@ -61,7 +61,8 @@ class Handlers:
         def work() -> str:
             from remediator.workflow.incident import handle
 
-            return handle(hint, self._app.services)
+            with self._app.event_in_progress():
+                return handle(hint, self._app.services)
 
         return self._guarded(work, job=str(hint.job or hint.custom_job_id), message_id=message)
 

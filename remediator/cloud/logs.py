@@ -24,7 +24,7 @@ from remediator.cloud.connection import (
 from remediator.cloud.grpc_methods import Methods, protobuf
 from remediator.cloud.log_entry import entry_json
 from remediator.cloud.proto_json import from_json, quoted
-from remediator.cloud.shared_reads import SharedReads, Tail
+from remediator.cloud.shared_reads import MOST_IN_CROWD, SharedReads, Tail
 from remediator.domain import InvalidInput, JobKind, JobName, Json, TransientError, rfc3339
 from remediator.domain.late_pattern import late_pattern
 
@@ -43,7 +43,8 @@ _WORKER = 'resource.type=("ml_job" OR "cloudml_job")'
 class Logs:
     """The Logging API of one project or several.
 
-    `may_read` is asked before every read and answers whether the shared budget has one left.
+    `may_read` is asked before every read and answers whether the shared budget has one left. `askers`:
+    how many may want a job's lines just now.
     `endpoint` is `host:port` of a plaintext gRPC server on loopback, or None for Google's own.
     """
 
@@ -52,6 +53,7 @@ class Logs:
         endpoint: str | None = None,
         *,
         may_read: Callable[[], bool] | None = None,
+        askers: Callable[[], int] = lambda: MOST_IN_CROWD,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     ) -> None:
         self._endpoint = endpoint
@@ -61,7 +63,7 @@ class Logs:
         self._long_lines = threading.Lock()
         self._channel: Any = None
         self._opened: Any = None
-        self._shared = SharedReads(self._newest)
+        self._shared = SharedReads(self._newest, askers=askers)
 
     def audit_entry(self, project: str, insert_id: str, at: datetime) -> Json | None:
         """One entry of the project's audit log of changes; None where there is none."""

@@ -148,12 +148,13 @@ def test_after_some_reads_of_a_minute_the_others_are_spaced() -> None:
         moment += seconds
 
     shared = SharedReads(service.read, clock=lambda: moment, wait=wait)
-    for number in range(24):
+    for number in range(26):
         shared.tail(tail(str(number)), 20.0)
-    assert slept == [2.0] * 4  # the first twenty wait for nobody
+    ramp = [round(0.1 * step, 1) for step in range(1, 20)]
+    assert slept == [*ramp, *[2.0] * 4]  # the first three wait for nobody
     moment += 61.0
     shared.tail(tail("99"), 20.0)
-    assert len(slept) == 4
+    assert len(slept) == 23
 
 
 def test_the_last_reads_of_a_minute_are_spread_over_the_rest_of_it() -> None:
@@ -173,7 +174,15 @@ def test_the_last_reads_of_a_minute_are_spread_over_the_rest_of_it() -> None:
     assert all(times[n + 50] - times[n] >= 59.9 for n in range(len(times) - 50))
 
 
-def test_a_crowd_is_not_put_off_for_more_to_come() -> None:
+@pytest.mark.parametrize(
+    ("askers", "crowd"),
+    [
+        pytest.param(100, 16, id="many"),
+        pytest.param(4, 4, id="all-there-are"),
+        pytest.param(1, 1, id="alone"),
+    ],
+)
+def test_a_crowd_is_not_put_off_for_more_to_come(askers: int, crowd: int) -> None:
     service = Service([])
     service.gate.set()
     came = []
@@ -181,13 +190,15 @@ def test_a_crowd_is_not_put_off_for_more_to_come() -> None:
     def wait(crowd: threading.Event, _: float) -> None:
         came.append(crowd.wait(20))
 
-    shared = SharedReads(service.read, clock=lambda: 1000.0, wait=wait)
-    for number in range(20):
+    now = 1000.0
+    shared = SharedReads(service.read, askers=lambda: askers, clock=lambda: now, wait=wait)
+    for number in range(3):
         shared.tail(tail(str(number)), 20.0)
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda number: shared.tail(tail(str(number)), 20.0), range(100, 116)))
-    assert came == [True] or not came  # all sixteen may be there before the first of them looks
-    assert len(service.queries) == 21
+    late = [tail(str(number)) for number in range(100, 100 + crowd)]
+    with ThreadPoolExecutor(crowd) as pool:
+        list(pool.map(lambda wanted: shared.tail(wanted, 20.0), late))
+    assert came == [True] or not came  # all may be there before the first of them looks
+    assert len(service.queries) == 4
 
 
 def test_through_the_service_each_job_gets_its_own_lines(cloud: Cloud, logs: Logs) -> None:
