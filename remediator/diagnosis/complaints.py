@@ -84,8 +84,27 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
         _INPUT,
         _STRONG,
         Linear(
+            rf"(?:{_DATA_FOLDER}\S*|{_DATA_FILE}|\b(?:path|file|folder|directory|data ?set|archive|shard|table)\b)[^.:;]{{0,60}}\b(?:(?:does|do|did) ?(?:not|n't) (?:exist|contain|have)|(?:not|n't) (?:be )?(?:found|exist|readable)|contains? no|lacks?)\b"
+            rf"|\b(?:missing|no such|not found|does not exist|could ?n[o']t find|cannot find|can't find|no)\b[^.]{{0,30}}(?:{_DATA_FOLDER}\S|{_DATA_FILE})",
+            needs="exist contain have found readable lack missing such find no",
+        ),
+    ),
+    (
+        _INPUT,
+        _STRONG,
+        Linear(
+            r"\b(?:data|schema|rows?|records?|inputs?|data ?sets?|tables?|columns?) (?:quality |integrity |contract )?(?:validation|checks?|tests?|rules?|expectations?)\b[^.]{0,20}\b(?:fail|violat|not met|did not pass|unsuccessful)"
+            r"|\b(?:rows?|records?|lines?|samples?) [\d-]+ (?:is |are )?(?:invalid|bad|malformed|not valid)\b"
+            r"|\bpath['\"]?: ?\[|\binstance_?path\b|\bon instance\b|@ data\[",
+            needs="fail violat met pass unsuccessful invalid bad malformed valid path instance data[",
+        ),
+    ),
+    (
+        _INPUT,
+        _STRONG,
+        Linear(
             rf"\bnot (?:look like )?(?:in )?an? (?:valid |proper |recogni[sz]ed )?{_KIND}(?:file|archive|document|database|image|stream|record|dataset|picture|format)\b"
-            rf"|\bis (?:no|not) (?:an? )?(?:valid )?{_KIND}(?:file|archive|document|database|image|format)\b"
+            rf"|\bis (?:no|not) (?:an? )?(?:valid )?(?:[\w.+/-]+ ){{0,6}}(?:file|archive|document|database|image|format)\b"
             rf"|\bnot a valid [A-Z0-9]{{2,8}}\b"
             r"|\b(?:invalid|bad|unknown|unrecogni[sz]ed|unsupported|illegal|missing|wrong|corrupt(?:ed)?) (?:\w+ ){0,2}(?:headers?|signatures?|magic|records?|data|file type|file format|archive format|stream|characters?|bytes?|encoding|sequence|token|tag|trailer|block|frame|line|row|chunk)\b"
             r"|\b(?:headers?|signatures?|magic|footer|trailer|(?:file |input |archive )?(?:type|format)|structure)\b[^.]*\b(?:not (?:be )?(?:found|recogni[sz]ed|supported|understood|match)|missing|unknown|invalid|mismatch)"
@@ -107,7 +126,7 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
         Linear(
             r"\b(?:at|in|on|near|around|before|after)? ?(?:line|row|record|offset|position|byte|column|char(?:acter)?)s?[ :#=]{1,2}\d"
             r"|\bcontains? (?:only )?\d+ |\bonly \d+ \w+"
-            r"|\bexpected\b[^.]*\b(?:got|found|but|saw|encountered|read)\b|\(read \d+"
+            r"|\bexpected\b[^.]*\b(?:got|found|but|saw|encountered|read|received)\b|\(read \d+"
             r"|\brequires? a buffer of\b|\bbuffer (?:is |size )?(?:too small|smaller|must be a multiple)"
         ),
     ),
@@ -142,8 +161,9 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
             rf"\b(?:choose|chosen|one) (?:from|of)\b[^.]{{0,20}}[\[('\"{{]|\bdid you (?:mean|specify|forget)\b"
             rf"|\b(?:available|valid|allowed|supported|known) (?:{_CHOICE_NOUN}) ?(?:are|is|:)"
             rf"|\b(?:unknown|unrecogni[sz]ed|no such|undefined|undeclared) (?:{_CHOICE_NOUN})\b"
+            rf"|\b(?:unsupported|invalid) (?:options?|choices?|backends?|solvers?|drivers?|modes?|methods?|verbs?|commands?|tasks?|targets?)\b"
             rf"|\bknow how to build\b",
-            needs="choose chosen one did available valid allowed supported known unrecogni no undefined undeclared",
+            needs="choose chosen one did available valid allowed supported known unrecogni no undefined undeclared unsupported invalid",
         ),
     ),
     (
@@ -225,7 +245,7 @@ _READER_CLASS = Linear(
     r"(?:[a-z.]|^)(?:Pars(?:e|er|ing)|Decod(?:e|er|ing)|Decompress\w*|Format|Corrupt\w*|Truncat\w*|Malformed|Bad\w*File|Tokeniz\w*|Unpack\w*|Unpickling|Deserializ\w*|Reader|Lex(?:er|ing)|Scanner|Expat|Incomplete|Checksum|Validation|Schema"
     r"|Unexpected(?:Input|Char\w*|Token|E[Oo]F|End)|Invalid\w*(?:File|Data|Header|Record|Image|Dicom|Archive|Signature|Footer|Magic))\w*$"
     r"|(?:^|\.)(?:[A-KM-Z]+|\w*[a-z]|(?:HT|X|YA|TO|S?G)ML)SyntaxError$|Decode(?:EOF|Error)"
-    r"|(?:^|\.)(?:(?:File|Directory|Path)NotFound|NoSuchFile|DirectoryNotFound)\w*$"
+    r"|(?:^|\.)(?:(?:File|Directory|Path|Data[Ss]et)NotFound|NoSuchFile|DirectoryNotFound)\w*$"
     r"|(?:^|\.)\w*(?:BadZip|Bad7z|NotA\w+File|NotAn\w+)\w*$",
     ignore_case=False,
 )
@@ -240,7 +260,7 @@ _READERS = Linear(
 )
 # ... and what is raised of a setting.
 _SETTING_CLASS = Linear(
-    r"(?:Config|Setting|Option|Usage|BadParameter|MissingParameter|Environ|EnvVar|UndefinedValue|MissingSection|NoSection|MissingMandatory|PackageNotFound|DistributionNotFound|PluginNotFound|NoSuch(?:Driver|Plugin|Executable|Command|Option|Backend)|Credential|Executable|ZoneInfo|TimeZone|CRS)\w*$",
+    r"(?:Config|Setting|Option|Usage|BadParameter|MissingParameter|Environ|EnvVar|UndefinedValue|MissingSection|NoSection|MissingMandatory|PackageNotFound|DistributionNotFound|PluginNotFound|NoSuch(?:Driver|Plugin|Executable|Command|Option|Backend|Module)|Credential|Executable|ZoneInfo|TimeZone|(?:(?:^|\.)|Invalid|Unknown|Bad)CRS)\w*$",
     ignore_case=False,
 )
 # Bugs, whatever their message says, and what has rows of its own.
@@ -281,8 +301,10 @@ _NOT_INSTALLED = Linear(
     r"|\b(?:cannot|can ?not|can't|could not|unable to|failed to) (?:execute|exec|run|launch|spawn) (?:program |command |executable |the )?['\"`]?[\w./+-]{2,80}['\"`]?\W*$"
     r"|\b(?:can't|cannot|could not|unable to) find (?:the )?(?:command|executable|program|binary)\b"
     r"|\bexec(?:utable)?(?: file)?: \S+:? (?:executable file )?not found|\bexecutable file not found\b"
-    r"|\bspawn \S+ ENOENT\b|\bno such (?:command|executable|program)\b",
-    needs="install depend execut exec run launch spawn find such",
+    r"|\bspawn \S+ ENOENT\b|\bno such (?:command|executable|program)\b"
+    r"|\b(?:can't|cannot|can ?not|could not|couldn't|unable to|failed to) (?:open|load|find|locate|obtain|import) (?:the |an? |any )?(?:[\w-]+ ){0,3}(?:libs?\b|lib[a-z]\w+|librar(?:y|ies)|drivers?|plug-?ins?|shared objects?|native \w+)"
+    r"|\bcannot open shared object|\bno suitable (?:driver|librar\w+|plug-?in)|\bdata source name not found|\b(?:plug-?in|driver|librar(?:y|ies)) (?:\w+ )?(?:was |were )?not (?:be )?found",
+    needs="install depend execut exec run launch spawn find such lib driver plug shared native source",
 )
 _BUG_PARTS = ("EncodeError", "OutOfMemory", "ConnectionError", "ConnectionRe", "ConnectionAb")
 _BUILTIN = frozenset(
@@ -345,20 +367,25 @@ _OF_A_SETTING = Linear(
 )
 
 
-def cause_of_exception(text: str, below: str) -> Cause | None:
+def cause_of_exception(text: str, below: str, call: str = "") -> Cause | None:
     """What an exception (`name: message`) is about, where that is a file or a setting; None: the code that raised it.
 
-    `below`: the library's functions below the user's own call, as `Raised` holds them.
+    `below`: the library's functions below the user's own call; `call`: that line of source; as `Raised` holds them.
     """
     head = text[:_READ]
     name, _, message = head.partition(": ")
     name = name.rpartition(" ")[2].replace("::", ".")
     plain = name.rpartition(".")[2]
-    reads = bool(below and _READS.is_in(below) and not _READS_NO_FILE.is_in(below))
+    if plain == "AssertionError" and not message:
+        return _INPUT if _ASKS_FOR_A_FILE.search(call) else None
+    called = below or _compiled_call(call, plain)
+    reads = bool(called and _READS.is_in(called) and not _READS_NO_FILE.is_in(called))
+    handed = called and _IS_HANDED_A_FILE.is_in(call) and not _WRITES.is_in(call)
+    reads = reads or bool(handed)
     no_bug = plain in _IMPORTS or plain not in _BUG_CLASSES
     if no_bug and lacks_a_part(head) and not _OTHERS.is_in(head):
         return _SETTING
-    if (plain in _BUG_CLASSES and not (plain == "SyntaxError" and reads)) or any(
+    if (plain in _BUG_CLASSES and not (plain in _OF_WHAT_IS_READ and reads)) or any(
         part in plain for part in _BUG_PARTS
     ):
         return None
@@ -383,9 +410,11 @@ def cause_of_exception(text: str, below: str) -> Cause | None:
     points[_INPUT] += _SLIGHT * (not builtin and _READERS.is_in(name))
     points[_INPUT] += _PLAIN * of_a_format
     points[_SETTING] += _SURE * setting + _SURE * sets
+    if reads and plain in _OF_WHAT_IS_READ:
+        points[_LOGIC] = 0.0  # what was read had fewer parts than its format promises
     if (setting or sets) and reader:
         points[_SETTING] += points[_INPUT]
-    of_library = bool(below) or name.startswith("std.")
+    of_library = bool(called) or name.startswith("std.")
     least = _LEAST_OF_EXCEPTION if named else _LEAST_OF_LIBRARY if of_library else _LEAST_OF_OWN
     if points[_SETTING] >= max(least, points[_INPUT]) and points[_SETTING] > points[_LOGIC]:
         return _SETTING
@@ -394,9 +423,49 @@ def cause_of_exception(text: str, below: str) -> Cause | None:
     return None
 
 
+# What a reader raises that meets other data than its format promises, and the user's own code as a bug.
+_OF_WHAT_IS_READ = frozenset(
+    [
+        "SyntaxError",
+        "IndexError",
+        "KeyError",
+        "ValueError",
+        "ZeroDivisionError",
+        "StopIteration",
+        "EOFError",
+        "OverflowError",
+    ]
+)
+# What an operator of the language raises in the line itself, whatever is called there besides.
+_OF_AN_OPERATOR = frozenset(
+    ["IndexError", "KeyError", "TypeError", "ZeroDivisionError", "StopIteration"]
+)
+_CALL = late_pattern(r"([A-Za-z_][\w.]*)\(")
+_STATES_ITSELF = late_pattern(r"\s*(?:raise|assert)\b")
+_ASKS_FOR_A_FILE = late_pattern(r"\b(?:exists|isfile|is_file|isdir|is_dir)\(")
+# A call whose first argument is a file of data: `Reader("/data/a.bin")`, `for one in iter(Reader('/data/a.bin')):`.
+_IS_HANDED_A_FILE = Linear(
+    rf"^(?:[\w, .]+ = |return |yield |with |for [\w, ()]+ in )?(?:(?:print|len|list|iter|next|dict|set|sorted)\()*[a-z_][\w.]*\([rbf]?[\"'][^\"']*(?:{_DATA_FOLDER}|{_DATA_FILE})"
+)
+
+_WRITES = Linear(r"write|writer|save|dump|export|\bto_\w|creat|[\"'](?:w|wb|wt|a|ab|x)[\"']")
+
+
+def _compiled_call(call: str, plain: str) -> str:
+    """The functions called in the line in which an exception was raised without a frame of its own: one of them is
+    compiled, and raised it. Empty where the line itself raises it.
+    """
+    if plain in _OF_AN_OPERATOR or _STATES_ITSELF.match(call):
+        return ""
+    return " ".join(name for name in _CALL.findall(call) if name not in _OPENS)
+
+
+_OPENS = frozenset(["open", "io.open", "os.open"])  # what they meet has rows of its own
+
+
 # Devices, versions, connections, rights, memory and disks have rules of their own.
 _OTHERS = Linear(
-    r"\b(?:gpus?|cuda|nvidia|nvml|rocm|opencl|tpus?|accelerators?|devices?|drivers?|nccl|xla|connections?|sockets?|peer|timeout|timed out|refused|permission|denied|unauthorized|forbidden|out of memory|no space)\b"
+    r"\b(?:gpus?|cuda|nvidia|nvml|rocm|opencl|tpus?|accelerators?|devices?|nccl|xla|connections?|sockets?|peer|timeout|timed out|refused|permission|denied|unauthorized|forbidden|out of memory|no space)\b"
     r"|cuda|\bincompatib\w*"
 )
 _SPEAKS = (_CONTENT_WORDS, _SETTING_WORDS, _DATA)

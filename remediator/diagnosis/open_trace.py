@@ -37,6 +37,8 @@ class Raised(Struct, frozen=True):
     handled: bool = False
     below: str = ""
     """The functions below the last frame of the user's own, `folder/module.function` each, divided by blanks."""
+    call: str = ""
+    """The line of source of the user's own that called what raised it; of a library's assertion, the assertion."""
     line: LogLine | None = None
     """The entry in which it stands; None where only the traceback's is known."""
 
@@ -79,6 +81,8 @@ class OpenTrace(Struct):
 
     raised: list[Raised] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    """The line of source under each of the frames; empty where none was told."""
     own: Frame | None = None
     deepest: Frame | None = None
     called: str = ""
@@ -101,7 +105,15 @@ class OpenTrace(Struct):
     def frame(self, found: Frame) -> None:
         if len(self.frames) < _FRAMES:
             self.frames.append(found)
+            self.sources.append("")
         self.called = ""
+
+    def quotes(self, source: str) -> None:
+        """The line of source under the frame that was read last; only the first such line counts."""
+        if not self.called:
+            self.called = source
+            if self.sources:
+                self.sources[-1] = source
 
     def ends_with(self, name: str, message: str) -> None:
         """An exception line: what was raised before it becomes its cause, or was being handled."""
@@ -112,7 +124,7 @@ class OpenTrace(Struct):
             self.raised.append(Raised(name, message, line=self.last))
             self.newest = len(self.raised) - 1
         self.places()
-        self.frames = []
+        self.frames, self.sources = [], []
         self.message_lines = 0
 
     def places(self) -> None:
@@ -133,7 +145,10 @@ class OpenTrace(Struct):
             if newest is not None and not newest.below and not self.fatal:
                 called = self.frames[last + 1 :][-_CALLED:]
                 below = " ".join(map(function_words, called))
-                self.raised[self.newest] = replace(newest, below=below)
+                call = self.sources[last] if last >= 0 else ""
+                if self.called.startswith("assert "):
+                    call = self.called
+                self.raised[self.newest] = replace(newest, below=below, call=call)
 
     def links(self, *, cause: bool) -> None:
         if self.raised:
@@ -162,7 +177,7 @@ class OpenTrace(Struct):
         if not self.raised:
             return None
         newest = [
-            Raised(one.name, one.message, depth, one.handled, one.below, one.line)
+            Raised(one.name, one.message, depth, one.handled, one.below, one.call, one.line)
             for depth, one in enumerate(reversed(self.raised))
         ]
         frame = self.own or self.deepest

@@ -174,7 +174,7 @@ class _LogReader:
         indented = text[:1] in " \t|"
         if held.after_frame and (indented if held.padded else True) and not _OUTDENTED.match(text):
             held.after_frame = held.padded  # without indentation one line of source follows
-            held.called = held.called or stripped[:_CALL]
+            held.quotes(stripped[:_CALL])
             return True, None
         held.after_frame = False
         if indented and not held.frames and STARTS_A_DEVICE.is_in(stripped[:_CALL]):

@@ -68,6 +68,8 @@ class CaseText(Struct, frozen=True):
     """Of a traceback that was cut off before its exception: where it stands; None: it is whole."""
     below: str = ""
     """Of an exception: the library's functions in which it was raised (`Raised.below`)."""
+    call: str = ""
+    """Of an exception: the user's own line that called what raised it (`Raised.call`)."""
     after: str = ""
     """Of last words: what was said next, where they tell nothing by themselves."""
 

@@ -147,7 +147,9 @@ def _rows_of_exception(case_text: CaseText, rows: tuple[Signature, ...]) -> tupl
     misread = misread or (others <= _OF_A_PART and lacks_a_part(case_text.text))
     if specific and not misread:
         return rows
-    about = cause_of_exception(case_text.text, case_text.below) or _outside(case_text.text)
+    about = cause_of_exception(case_text.text, case_text.below, case_text.call) or _outside(
+        case_text.text
+    )
     if specific and parses_a_setting(case_text.text):
         about = Cause.INVALID_CONFIG
     if about is None or (specific and about is not Cause.INVALID_CONFIG):

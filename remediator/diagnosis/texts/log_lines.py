@@ -376,6 +376,7 @@ def exception_texts(said: LogItem, count: int, factor: float, number: int) -> It
             frame=said.frame,
             cut_in=said.cut_in,
             below=one.below,
+            call=one.call,
         )
 
 
