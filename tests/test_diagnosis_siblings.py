@@ -28,7 +28,8 @@ ENDINGS = [
 
 @pytest.mark.parametrize("told", ENDINGS, ids=lambda told: told["id"])
 def test_a_sibling_is_read_as_the_kind_that_it_is(told: dict) -> None:
-    log = [[5 + n / 1000, "stderr", row] for n, row in enumerate(told["text"].split("\n"))]
+    stream = told.get("stream", "stderr")
+    log = [[5 + n / 1000, stream, row] for n, row in enumerate(told["text"].split("\n"))]
     line = {"command": told["command"], "exit": told["exit"], "seconds": 6.0, "log": log}
     line |= {"pid1_signal": 0, "oom_kills": 0}
     assert diagnose(Case.parse(custom_job(line))).verdict.value in told["truth"]

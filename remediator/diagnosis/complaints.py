@@ -379,42 +379,49 @@ def cause_of_exception(text: str, below: str, call: str = "") -> Cause | None:
     if plain == "AssertionError" and not message:
         return _INPUT if _ASKS_FOR_A_FILE.search(call) else None
     called = below or _compiled_call(call, plain)
-    reads = bool(called and _READS.is_in(called) and not _READS_NO_FILE.is_in(called))
-    handed = called and _IS_HANDED_A_FILE.is_in(call) and not _WRITES.is_in(call)
-    reads = reads or bool(handed)
+    reads = _reads(called, call)
     no_bug = plain in _IMPORTS or plain not in _BUG_CLASSES
     if no_bug and lacks_a_part(head) and not _OTHERS.is_in(head):
         return _SETTING
-    if (plain in _BUG_CLASSES and not (plain in _OF_WHAT_IS_READ and reads)) or any(
-        part in plain for part in _BUG_PARTS
-    ):
+    if _is_bug(plain, reads=reads) or not name.replace(".", "").isidentifier():
         return None
-    if not name.replace(".", "").isidentifier() or _OTHERS.is_in(head):
+    if _OTHERS.is_in(head):
         return None
-    builtin = name in _BUILTIN
     sets = reads_settings(below)
     of_an_argument = name == "TypeError" and (not reads or _WRONG_ARGUMENT.search(message))
     if of_an_argument or (name == "KeyError" and not (reads or sets)):
         return None
+    of_library = bool(called) or name.startswith("std.")
+    return _weighed(name, below, message, reads=reads, sets=sets, of_library=of_library)
+
+
+def _is_bug(plain: str, *, reads: bool) -> bool:
+    if any(part in plain for part in _BUG_PARTS):
+        return True
+    return plain in _BUG_CLASSES and not (reads and plain in _OF_WHAT_IS_READ)
+
+
+def _weighed(
+    name: str, below: str, message: str, *, reads: bool, sets: bool, of_library: bool
+) -> Cause | None:
+    builtin = name in _BUILTIN
     reader = not builtin and _READER_CLASS.is_in(name)
     setting = not builtin and _SETTING_CLASS.is_in(name) and not _DATA.is_in(message)
     if (reader or reads) and _SETTINGS_FORMAT.is_in(f"{name} {below} {message}"):
         setting = not _DATA.is_in(message)
     named = reader or reads or setting or sets
     of_a_format = not builtin and _OF_A_FORMAT.is_in(name)
-    speaks = named or of_a_format or any(words.is_in(message) for words in _SPEAKS)
-    if not speaks:
+    if not (named or of_a_format or any(words.is_in(message) for words in _SPEAKS)):
         return None
     points = _points(message)
     points[_INPUT] += _STRONG * reader + _STRONG * reads
     points[_INPUT] += _SLIGHT * (not builtin and _READERS.is_in(name))
     points[_INPUT] += _PLAIN * of_a_format
     points[_SETTING] += _SURE * setting + _SURE * sets
-    if reads and plain in _OF_WHAT_IS_READ:
+    if reads and name.rpartition(".")[2] in _OF_WHAT_IS_READ:
         points[_LOGIC] = 0.0  # what was read had fewer parts than its format promises
     if (setting or sets) and reader:
         points[_SETTING] += points[_INPUT]
-    of_library = bool(called) or name.startswith("std.")
     least = _LEAST_OF_EXCEPTION if named else _LEAST_OF_LIBRARY if of_library else _LEAST_OF_OWN
     if points[_SETTING] >= max(least, points[_INPUT]) and points[_SETTING] > points[_LOGIC]:
         return _SETTING
@@ -449,6 +456,15 @@ _IS_HANDED_A_FILE = Linear(
 )
 
 _WRITES = Linear(r"write|writer|save|dump|export|\bto_\w|creat|[\"'](?:w|wb|wt|a|ab|x)[\"']")
+
+
+def _reads(called: str, call: str) -> bool:
+    """Whether what raised it is a reader by the names of its functions, or was handed a file of data."""
+    if not called:
+        return False
+    if _READS.is_in(called) and not _READS_NO_FILE.is_in(called):
+        return True
+    return _IS_HANDED_A_FILE.is_in(call) and not _WRITES.is_in(call)
 
 
 def _compiled_call(call: str, plain: str) -> str:
