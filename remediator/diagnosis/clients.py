@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from remediator.diagnosis.complaints import lacks_a_part
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.matching import client_signature_in
 from remediator.diagnosis.open_trace import Raised
@@ -83,7 +84,7 @@ def service_behind(raised: Sequence[Raised]) -> tuple[Raised, Signature] | None:
     for one in reversed(raised):
         if CLIENTS.match(one.name) or SOCKETS.match(one.name):
             text = _LAST_EXCEPTION.sub("", one.text[:_TEXT])
-            row = client_signature_in(text)
+            row = None if lacks_a_part(text) else client_signature_in(text)
             if row is not None:
                 return one, row
     return None

@@ -56,6 +56,7 @@ _CHOICE_NOUN = (
 )
 
 _DATA = Linear(rf"{_DATA_FOLDER}|{_DATA_FILE}", needs="/ .")
+_SETTINGS_NAMED = Linear(_SETTINGS_FILE, needs=". file build workspace")
 _CONTENT_WORDS = Linear(rf"\b(?:{_CONTENT})\b")
 _SETTING_WORDS = Linear(
     r"\b(?:options?|flags?|arguments?|parameters?|keywords?|sub-?commands?|verbs?|plug-?ins?|extensions?|handlers?|drivers?|credentials?|certificates?|keys?)\b",
@@ -143,7 +144,7 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
     (
         _SETTING, _PLAIN, Linear(r"(?:^|[\s'\"`(=\[])(?:--[a-z][\w-]*|-[a-z])(?:$|[\s'\"`)=\],.:;])", needs="-")
     ),
-    (_SETTING, _SURE, Linear(_SETTINGS_FILE, needs=". file build workspace")),
+    (_SETTING, _SURE, _SETTINGS_NAMED),
     (
         _SETTING,
         _STRONG,
@@ -213,6 +214,11 @@ def _points(text: str) -> dict[Cause, float]:
 def names_data(text: str) -> bool:
     """Whether a text names a file of data, by its folder or its ending."""
     return _DATA.is_in(text)
+
+
+def names_settings(text: str) -> bool:
+    """Whether a text names a file of settings, or the recipe of a build."""
+    return _SETTINGS_NAMED.is_in(text)
 
 
 def names_a_record(text: str) -> bool:

@@ -28,6 +28,12 @@ _RIGHTS = Linear(
     r"|\b(?:token|session|credentials?|password|account|api[- ]?key)\b[^.]{0,20}\b(?:has |have |is |are )?expired\b|\bexpired ?token"
     r"|\bcredentials? (?:not|were not|could not|have expired|expired|missing)"
     r"|\b(?:insufficient|missing|lacks?|no) (?:the )?(?:privileges?|permissions?|access rights|rights|scope)"
+    r"|\b(?:api[-_ ]?key|(?:access|auth\w*|api|bearer|refresh|security|session|id)[-_ ]token|password|passphrase|credentials?|(?:secret|access)[-_ ]?key(?:[-_ ]id)?)s?\b[^.]{0,30}\b(?:is |are |was |were )?(?:not valid|invalid|incorrect|wrong|revoked|disabled|rejected|not recogni[sz]ed)\b"
+    r"|\b(?:no|invalid|missing|expired|single-use|size-limited|another|your|the) (?:\w+ )?licen[sc]e\b[^.:]{0,40}\b(?:found|expired|invalid|in use|not|limit\w*|exceed\w*|denied)\b|\blicen[sc]es?\b[^.:]{0,40}\b(?:expired|not (?:be )?(?:found|valid|available)|denied|error|fail\w*|exceed\w*|does not (?:match|allow|permit)|do not allow)\b|\b(?:single-use|size-limited|no valid) licen[sc]e\b|\bunlicensed\b"
+    r"|\bread-?only (?:file ?system|database|directory|folder|mount|volume|medium)|\berofs\b|\b(?:not|un|non-?)[- ]?writ(?:e?able)\b|\bcheck (?:\w+ )?permissions?\b"
+    r"|\b(?:can ?not|can't|could not|couldn't|unable to|failed to|not able to) (?:access|create|make|mkdir|write(?: to)?|lock|chdir to|initiali[sz]e|obtain|acquire) (?:the |an? |its )?(?:[\w-]+ ){0,3}(?:[a-z]*dirs?|director(?:y|ies)|folders?|lock ?files?|pid ?files?|log ?files?|node locks?)\b"
+    r"|\b(?:dirs?|director(?:y|ies)|folders?)\b[^.:]{0,60}\b(?:can ?not|could not|can|cannot) be (?:created|written|accessed|validated|locked)"
+    r"|\bunable to open (?:the )?database(?: file)?(?:\W*$|\W{1,3}\()"
     r"|active account|invalid[_ ](?:grant|credentials|client)|signaturedoesnotmatch|invalidaccesskeyid"
     r"|nopasswordgiven"
 )
@@ -39,6 +45,7 @@ _ELSEWHERE = Linear(
     r"|\bno (?:primary|leader|quorum|brokers?|servers?|replica)\b[^.]{0,30}\b(?:available|found|elected|reachable)"
     r"|\bservice unavailable|\btemporar(?:y|ily)\b|\btry again later"
     r"|\bin (?:safe|maintenance|recovery|read[- ]?only) mode|\bshutting down by (?:request|administrator)"
+    r"|\bconnect(?:ion)? (?:is |was |has )?gone\b|\b(?:server|peer|host) has gone away\b"
     r"|\bconnect error\b|\bbad gateway|\bserver (?:closed|hung up|disconnected)|\bdatabase is locked"
     r"|\b(?:lock (?:is |wait|file is )|already )(?:held|locked|timeout)"
 )
@@ -46,7 +53,8 @@ _SLOW_NET = Linear(
     r"\b(?:could not|cannot|can't|unable to|failed to|failure in) (?:resolve|look ?up|find)\b[^.]{0,30}\b(?:host|address|name|server)"
     r"|\bname resolution|\bunknown host\b|\bno servers could be reached|\bnetwork is unreachable|\bno route to host|\bdeadline exceeded"
     r"|\b(?:connection|connect|read|request|operation|response|transfer)\b[^.]{0,20}\b(?:timed? ?out)"
-    r"|\bcommunications? error\b"
+    r"|\bcommunications? error\b|\bno (?:response|reply|answer)\b(?: \w+){0,2} ?(?:from|received|after|within)\b|\bdid not (?:respond|reply|answer)\b"
+    r"|\b(?:rpc|snmp|ntp|ldap|nfs|dns)\b[^.]{0,60}\btimed out"
 )
 _NO_SUCH_HOST = Linear(
     r"\bname (?:or service not known|does not resolve)|\bno such host\b|\bnxdomain\b"
@@ -82,7 +90,7 @@ _OWN_SOURCE = Linear(
     r"|\bbad ?(?:argument|arith|match|arity|_cast|alloc)|\bstack overflow"
     r"|\bassert(?:ion)?\b[^.]{0,60}\bfail|\bpattern[- ]match|\bnon-?exhaustive|\bredefin|\bredeclar"
     r"|\balready (?:defined|declared)|\bmultiple definition|\bnot found: (?:value|type|object)"
-    r"|(?:^|[\s,(])[1-9]\d* (?:failing|failures?|tests? failed|failed, \d+ (?:passed|succeeded))\b|\bsteps? failed|\btests? fail|\bfailed (?:\d+ )?tests?\b|^not ok \d"
+    r"|(?:^|[\s,(])[1-9]\d* (?:failing|failures?|tests? failed|failed, \d+ (?:passed|succeeded))\b|\bpassed, [1-9]\d* failed\b|\([1-9]\d* failed\b|\bsteps? failed|\btests? fail|\bfailed (?:\d+ )?tests?\b|^not ok \d"
 )
 _SETTINGS = Linear(
     r"\b(?:unknown|unrecogni[sz]ed|unsupported|invalid|bad|illegal|no such|undefined|unexpected|ambiguous|not a valid|missing|no|extra) (?:\w+ )?(?:options?|arguments?|parameters?|directives?|commands?|subcommands?|flags?|settings?|switch(?:es)?|target|task|goal|recipe|module|plugin|driver|profile|backend|section|property|configuration|choice|species|dialect|locale|keyword|operand|operator|operation|mode|codec|encoder|solver|scheme|protocol|provider|engine|kernel|queue|partition|region|maximum heap size|heap size|model name|log level)\b"
@@ -97,7 +105,9 @@ _SETTINGS = Linear(
     r"|\bno (?:\w+ )?(?:executable|compiler|interpreter|handler|default|solver)s? (?:\w+ )?(?:found|available|configured|specified|for|was)"
     r"|\bcould not find\b[^.]{0,60}\b(?:package|dependency|dependencies|compiler|executable|program|librar(?:y|ies)|module|plugin)"
     r"|\bpackage configuration file\b"
-    r"|\b(?:can't|cannot|could not|unable to) (?:find|locate|execute|run|launch|spawn) (?:the )?(?:command|executable|program|binary|interpreter)\b"
+    r"|\b(?:can't|cannot|could not|couldn't|unable to) (?:find|locate|execute|run|launch|spawn) (?:the |an? |any )?(?:\w+ )?(?:command|executable|program|binary|interpreter)\b"
+    r"|\b(?:can't|cannot|could not|couldn't|unable to) find (?:the |an? |any |its )?\S*(?:config|settings)\S*(?: file)?\b|\bno (?:[\w.-]*config\w*|settings)(?: file)? (?:was |were )?(?:found|provided|given)"
+    r"|\bno (?:element|property|filter|muxer|demuxer|plug-?in|extension) (?:named )?[\"'\x60]"
     r"|\b(?:executable|program|command|dependency|dependencies|package|library|compiler|solver|binary|plugin|extension)\b[^.]{0,60}\b(?:not found|missing|not available|could not be (?:found|located))"
     r"|\bdata source name not found|\b(?:run|start(?:ed)?) as root|\baddress (?:is )?already in use"
     r"|\bcould not bind|\bmust (?:be (?:given|specified|set|provided|used|one of)|specify|provide|supply)"
@@ -126,7 +136,7 @@ _DATA = Linear(
     r"|\bno such (?:file|table|column|field|record|object|key|entry|directory)|\bnot found"
     r"|\bno (?:\S+ ){1,4}(?:was |were |could be )?found\b|\bunreadable|\bnon-numeric"
     r"|\bnot (?:a number|numeric|an integer|readable|valid|present)|\bsame length|\bdecompress"
-    r"|\binput (?:error|is)|\bparse|\binflat|\bline \d+\b|\bfile (?:is|was)\b"
+    r"|\binput (?:error|is)|\bparse|\binflat|\bline \d+\b|\bfile (?:is|was)\b|\bfiles? \S+ (?:was |were |is |are )?(?:not found|missing)|\bfiles? \S+ does ?n[o']t exist"
 )
 _OF_A_FILE = Linear(
     r"\b(?:can ?not|can'?t|could ?n[o']t|could not|unable to|failed to|error) (?:open|read|find|access|stat|load|locat)\w*\b[^.]{0,40}(?:['\"`/]|file)"
@@ -134,6 +144,8 @@ _OF_A_FILE = Linear(
     r"|\bnot a (?:gzip|zip|valid) |\bunable to open|: end of file\b"
     r"|\bbad (?:integer|real|logical|character|value) "
 )
+# A compiled library that the image lacks.
+_SHARED_OBJECT = Linear(r"\bcannot open shared object|\bcould not load library\b")
 # A part of the program that the image lacks.
 _PART = Linear(
     r"\b(?:modules?|packages?|librar(?:y|ies)|class(?:es)?|gems?|namespaces?|units?|extensions?)\b"
@@ -149,6 +161,8 @@ def meaning_of(text: str, *, of_code: bool = False) -> Cause | None:
     head = text[:_READ]
     if (outside := meaning_outside(head)) is not None:
         return outside
+    if _SHARED_OBJECT.is_in(head):
+        return Cause.INVALID_CONFIG
     if of_code:
         in_code = _OWN_SOURCE.is_in(head) or _PART.is_in(head) or not _OF_A_FILE.is_in(head)
         return Cause.USER_CODE_ERROR if in_code else Cause.BAD_INPUT

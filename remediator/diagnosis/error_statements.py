@@ -71,7 +71,7 @@ _WRAPPER = Linear(
     r"|\bcould not compile\b|\baborting due to\b"
     r"|\b(?:build|compilation|configuration|make|test|command|process|job|task|run|execution|step|flow|workflow|stage|pipeline|node|cell|recipe|target)\b[^:]*\b(?:fail(?:ed|ure)|terminated|stopped|aborted|unsuccessful)\W*$"
     r"|\breturned (?:a )?non-?zero|\bexit(?:ed|s)?(?: with)? (?:status|code|value)\b"
-    r"|^\W*(?:program )?exit|\bignoring\b|^\W*failed: \S+\W*$|\bprogram will exit\b"
+    r"|^\W*(?:program )?exit|\bignoring\b|^\W*failed: \S+\W*$|\bprogram will exit\b|\b(?:can ?not|could not|couldn't|unable to|failed to) (?:delete|remove|unlink|clean)\b"
     r"|\bcould not create the \w+ virtual machine|\bgiving up\b|\bsee (?:the )?(?:above|below|full|log)\b"
     r"|^\W*errors? in \S+(?: \(line \d+\))?:?$|\bdue to previous errors?\b|^\W*error: \S+ (?:failed|exited)\W*$"
 )
@@ -99,6 +99,11 @@ _TRAIL = Linear(
 _LOGGED = Linear(
     r"^[EF]\d{4} \d\d:|^\[?\d{2,4}[-/]\d\d[-/]\d\d|[\"']?(?:level|severity)[\"']?\s?[:=]"
 )
+# A place in a compiled program's own source, as it puts it into its messages: behind the level, or at the end.
+_OWN_PLACE = Linear(
+    r"^[\W_]{0,4}(?:[a-z]\d{4} \S+ +(?:\d+ )?|(?:error|fatal|err|critical|failed|panic)\b[^a-z]{0,3}(?:[\w.-]+\[[\w.]*\]:\S*?:)?[\"'\[(]{0,2})[\w./+-]*\w\.(?:c|cc|cpp|cxx|h|hpp|hh)\b"
+    r"|\([\w./+-]*\w\.(?:c|cc|cpp|cxx|h|hpp|hh):\d+\)$"
+)
 _SYNTAX = Linear(
     r"\b(?:syntax|parse) error\b|\bunexpected (?:token|end of file|eof)\b|\bunterminated\b"
 )
@@ -118,6 +123,8 @@ class Statement(Struct, frozen=True):
     text: str
     frame: Frame | None = None
     of_code: bool = False
+    first: str = ""
+    """Of several statements that stand close together, the first."""
     after: str = ""
     """What it complained of right above and said next, for words that tell nothing."""
 
@@ -137,7 +144,9 @@ def statement_in(said: Sequence[LogItem]) -> Statement | None:
     telling = [
         n for n in heads if not is_wrapper(rows[n].text) and not is_wrapper(_message(rows, n))
     ]
-    telling = telling or [n for n, row in enumerate(rows) if _REFUSAL.is_in(row.text)]
+    telling = telling or [
+        n for n, row in enumerate(rows) if _REFUSAL.is_in(row.text) and not is_wrapper(row.text)
+    ]
     telling = telling or [n for n, row in enumerate(rows) if _INDENTED.is_in(row.text)]
     if not telling:
         return None
@@ -146,10 +155,13 @@ def statement_in(said: Sequence[LogItem]) -> Statement | None:
         first -= 1
     chosen = telling[first:][:_MOST]
     placed = next((found for n in chosen if (found := _place_near(rows, n)) is not None), None)
-    words = " ".join(_message(rows, number) for number in chosen)
+    messages = [_message(rows, number) for number in chosen]
+    words = " ".join(messages)
     of_code = bool(
         placed and (placed["program"] or (placed["shell"] and _SYNTAX.is_in(words)))
     ) or any(_is_by_stack(rows, number) or _UNHANDLED.is_in(rows[number].text) for number in chosen)
+    if any(_OWN_PLACE.is_in(rows[number].text) for number in chosen):
+        placed, of_code = None, False
     frame = Frame(placed["file"], int(placed["line"])) if placed else None
     rest = (row.text.strip() for row in rows[chosen[-1] + 1 :] if not _TRAIL.is_in(row.text))
     above = (
@@ -158,7 +170,7 @@ def statement_in(said: Sequence[LogItem]) -> Statement | None:
         if complains(row.text)
     )
     after = " ".join([*above, *itertools.islice(rest, _GOES_ON)])
-    return Statement(rows[chosen[0]].item, words, frame, of_code, after)
+    return Statement(rows[chosen[0]].item, words, frame, of_code, messages[0], after)
 
 
 def is_wrapper(text: str) -> bool:

@@ -15,8 +15,15 @@ from msgspec.structs import replace
 
 from remediator.diagnosis.complaints import cause_of_line, names_data
 from remediator.diagnosis.error_meanings import meaning_of, names_an_argument
+from remediator.diagnosis.first_process import (
+    argument_words,
+    at_fault,
+    is_installed,
+    reads_data,
+)
 from remediator.diagnosis.metrics import Load
 from remediator.diagnosis.signature import Tag
+from remediator.diagnosis.stack_frames import is_own
 from remediator.diagnosis.texts.case_text import SERVICE_AUTHOR, CaseText
 from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
@@ -31,14 +38,6 @@ _INIT = late_pattern(
     r"\b(?:dumb-init|tini|catatonit|s6-svscan|supervisord|docker-init|torchrun|accelerate|mpirun|horovodrun|deepspeed|ray|dask|spark-submit|gunicorn|celery|nextflow|snakemake|honcho|foreman)\b|torch\.distributed|&\s*$|& wait\b"
 )
 _PIPES = late_pattern(r"\"-\"|'-'|\bstdin\b|\bstandard input\b|\bpipe\b")
-_SHELL = late_pattern(
-    r"^(?:\S*/)?(?:ba|da|z|k)?sh (?:-\w+ ){0,3}-\w*c (?:\s*set -\S+(?: pipefail)?[;\n]\s*)?(?:exec )?"
-)
-_OWN_PROGRAM = late_pattern(
-    r"^\S*\b(?:python|pypy|Rscript|R|node|deno|bun|java|scala|ruby|perl|php|lua|julia|ghc|runghc|dotnet|sh|bash|make|tclsh|octave|guile|sbcl|erl|awk|gawk)[\d.]*(?:\s|$)"
-    r"|^(?:\./|/app/|/src/|/home/|/opt/app)|\.(?:py|R|jl|js|rb|pl|sh|jar|m|lua|tcl|php)(?:\s|$)"
-)
-_WORD_OF = late_pattern(r"(?:^|(?<=[\s='\"]))[A-Za-z][\w@:+./-]{2,60}(?=$|[\s'\";])")
 # What a program prints below an error in its arguments.
 _USAGE = late_pattern(r"(?:^|\s)(?:usage|synopsis)\s*:", re.IGNORECASE)
 _QUOTED = 200  # characters; chosen
@@ -69,11 +68,12 @@ def exit_evidence(
     if status == _KILLED:
         yield from _killed(job, reading, memory)
     elif status in _CRASHED:
-        yield from _crashed(reading, limit)
+        yield from _crashed(job, reading, limit)
     elif status == _CHILD_KILLED:
         yield from _child_killed(reading)
     elif not _LEAST_OF_SHELL <= status <= _MOST_OF_SIGNALS:
         yield from _gave_up(job, reading)
+        yield from _met_other_data(job, reading)
 
 
 def _child_killed(reading: TextEvidence) -> Iterator[WeightedEvidence]:
@@ -180,12 +180,16 @@ def _of_workers(reading: TextEvidence) -> list[WeightedEvidence]:
     ]
 
 
-def _crashed(reading: TextEvidence, limit: OwnLimit | None) -> Iterator[WeightedEvidence]:
+def _crashed(job: Job, reading: TextEvidence, limit: OwnLimit | None) -> Iterator[WeightedEvidence]:
     """A crash without a word is no evidence of anybody's code; under a limit of memory it has one."""
     others = {found.cause for found in _of_workers(reading)} - {Cause.USER_CODE_ERROR}
     if reading.raised and reading.raised[-1].traced and others:
         says = f'its runtime ended it after an exception: "{reading.raised[-1].text[:_QUOTED]}"'
         weight = weight_of("crash-without-a-word")
+        yield weighted_evidence(Cause.USER_CODE_ERROR, weight, Source.JOB, "error", says)
+    if is_installed(job) and not reading.raised and not others:
+        says = "it crashed, and is no program of the job's own: whose fault it was is not told"
+        weight = weight_of("crash-of-installed")
         yield weighted_evidence(Cause.USER_CODE_ERROR, weight, Source.JOB, "error", says)
     if reading.raised or _of_workers(reading):
         return
@@ -218,21 +222,14 @@ def _gave_up(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
             tried.cause, weight, Source.LOG, words.where, says, group="last-words"
         )
         return
-    if _is_explained(words, reading):
+    installed = is_installed(job)
+    if _is_explained(words, reading, installed=installed):
         return
     few = len(words.text.split()) < _TOO_FEW_WORDS and not names_data(words.text)
     if _PIPES.search(words.text) or (few and not words.traced):
         # It heard of a failure from another process.
         return
-    meaning = meaning_of(words.text, of_code=words.traced)
-    if meaning is None and words.after:
-        words = replace(words, text=f"{words.text} {words.after}")
-        meaning = meaning_of(words.text)
-    cause = meaning or cause_of_line(words.text, _at_fault(job))
-    if cause is Cause.BAD_INPUT and _USAGE.search(words.after) and not names_data(words.text):
-        cause = Cause.INVALID_CONFIG
-    if cause is Cause.BAD_INPUT and names_an_argument(words.text, _argument_words(job)):
-        cause = Cause.INVALID_CONFIG
+    cause, words = _cause_of(words, job)
     says = f'{words.author} ends with: "{words.text[:_QUOTED]}"'
     weight = weight_of("stated-of-code") if words.traced else weight_of("last-words")
     made = weighted_evidence(
@@ -248,10 +245,49 @@ def _gave_up(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
             words.where,
             says,
         )
+        if installed:
+            yield from _misread(words, reading, says, of_a_bug=True)
     elif words.traced:
         yield from _misread(words, reading, says)
 
 
+def _cause_of(words: CaseText, job: Job) -> tuple[Cause, CaseText]:
+    """What last words are about, and the words with what was needed of those around them."""
+    meaning = meaning_of(words.first, of_code=words.traced) if words.first else None
+    meaning = meaning or meaning_of(words.text, of_code=words.traced)
+    if meaning is None and words.after:
+        words = replace(words, text=f"{words.text} {words.after}")
+        meaning = meaning_of(words.text)
+    cause = meaning or cause_of_line(words.text, at_fault(job))
+    if cause is Cause.BAD_INPUT and _USAGE.search(words.after) and not names_data(words.text):
+        cause = Cause.INVALID_CONFIG
+    if cause is Cause.BAD_INPUT and names_an_argument(words.text, argument_words(job)):
+        cause = Cause.INVALID_CONFIG
+    return cause, words
+
+
+def _met_other_data(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
+    """An installed program that reads data ended with a bug's class, and no frame of the job's own is there: the
+    data are not what it expects. What cannot be imported, or is called wrongly, is the image's.
+    """
+    raised = reading.raised[-1] if reading.raised else None
+    if raised is None or raised.frame is None or is_own(raised.frame.file):
+        return
+    if not _OF_DATA.match(raised.text) or not is_installed(job) or not reads_data(job):
+        return
+    says = (
+        f'{raised.author}: an installed program ends with "{raised.text[:_QUOTED]}" over its data'
+    )
+    weight = weight_of("installed-over-data")
+    yield weighted_evidence(Cause.BAD_INPUT, weight, Source.LOG, raised.where, says)
+    for found in reading.signs:
+        if found.group in _OF_A_BUG and found.weight > 0 and found.evidence.where == raised.where:
+            yield weighted_evidence(found.cause, -found.weight, Source.LOG, raised.where, says)
+
+
+_OF_DATA = late_pattern(
+    r"(?:Index|Key|Value|ZeroDivision|Unicode\w*|EOF|Overflow)Error\b|StopIteration\b|(?:struct|zlib|binascii)\.[eE]rror\b"
+)
 _GIVES_UP = late_pattern(
     r"\b(?:giv(?:e|es|en|ing)|gave) up\b"
     r"|\b(?:failed|tried)(?: after)? \d+ (?:times|attempts|tries)\b"
@@ -277,25 +313,9 @@ def _tried_before(words: CaseText, reading: TextEvidence) -> WeightedEvidence | 
 _TRIED_AGAIN = frozenset({Cause.TRANSIENT_BACKEND, Cause.NETWORK_LATENCY, Cause.QUOTA})
 
 
-def _argument_words(job: Job) -> frozenset[str]:
-    """Words of the commands and arguments that are no path, no file's name and no option's."""
-    said = (word for one in job.first_processes for part in one for word in _WORD_OF.findall(part))
-    return frozenset(word for word in said if "/" not in word and "." not in word)
-
-
-def _at_fault(job: Job) -> Cause:
-    """What is at fault where a program's words do not say: the job's own script or binary; of a program that the
-    image installs, the data that its arguments name, or else those arguments.
-    """
-    first = [_SHELL.sub("", " ".join(one)) for one in job.first_processes]
-    if not first or any(map(_OWN_PROGRAM.search, first)):
-        return Cause.USER_CODE_ERROR
-    return Cause.BAD_INPUT if any(map(names_data, first)) else Cause.INVALID_CONFIG
-
-
-def _is_explained(words: CaseText, reading: TextEvidence) -> bool:
+def _is_explained(words: CaseText, reading: TextEvidence, *, installed: bool) -> bool:
     """Whether something else says better why it ended: of words that a language says of the program's own
-    code, other readings of the same line do not.
+    code, other readings of the same line do not; nor, of an `installed` program, that it raised something.
     """
     explained = weight_of("status-explained")
     if reading.has(Tag.GPU_RAISED):
@@ -305,10 +325,12 @@ def _is_explained(words: CaseText, reading: TextEvidence) -> bool:
         s.weight > explained
         and not _is_status(s)
         and not (own and s.cause in _MISREAD and _is_of(words, s))
+        and not (installed and s.group in _OF_A_BUG and _is_of(words, s))
         for s in reading.signs
     )
 
 
+_OF_A_BUG = frozenset({"code-exception", "code-traceback", "code-runtime"})
 _MISREAD = frozenset({Cause.BAD_INPUT, Cause.INVALID_CONFIG, Cause.USER_CODE_ERROR})
 
 
@@ -317,10 +339,17 @@ def _is_of(words: CaseText, sign: WeightedEvidence) -> bool:
     return sign.evidence.where == words.where or bool(sign.text and sign.text in words.text)
 
 
-def _misread(words: CaseText, reading: TextEvidence, says: str) -> Iterator[WeightedEvidence]:
-    """Against what the words of that line would mean if they did not speak of the program's own code."""
+def _misread(
+    words: CaseText, reading: TextEvidence, says: str, *, of_a_bug: bool = False
+) -> Iterator[WeightedEvidence]:
+    """Against what the words of that line would mean if they did not speak of the program's own code; or, `of_a_bug`,
+    if they did, where the program is an installed one.
+    """
     for found in reading.signs:
-        others = found.cause in _MISREAD - {Cause.USER_CODE_ERROR}
+        if of_a_bug:
+            others = found.group in _OF_A_BUG
+        else:
+            others = found.cause in _MISREAD - {Cause.USER_CODE_ERROR}
         if others and found.weight > 0 and _is_of(words, found):
             yield weighted_evidence(found.cause, -found.weight, Source.LOG, words.where, says)
 

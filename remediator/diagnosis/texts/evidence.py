@@ -169,9 +169,10 @@ def _outside(text: str) -> Cause | None:
     for one that the program's own logic raises, whatever it quotes."""
     name, _, message = text.partition(": ")
     plain = name.rpartition(" ")[2].rpartition(".")[2]
-    if _OF_LOGIC.match(plain) or not plain.isidentifier() or _OF_ONE_MACHINE.search(text):
+    if _OF_LOGIC.match(plain) or plain == "SystemExit" or not plain.isidentifier():
         return None
-    return meaning_outside(f"{_CAMEL.sub(' ', plain)}: {message}")
+    meaning = meaning_outside(f"{_CAMEL.sub(' ', plain)}: {message}")
+    return meaning if meaning is Cause.PERMISSION or not _OF_ONE_MACHINE.search(text) else None
 
 
 # The job's own processes, and a database that is a file.

@@ -113,7 +113,13 @@ def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
         made = line_text(stated.said.line, 1, 1.0, stated.text, traced=stated.of_code)
         if _announces_another_try(made):
             return None
-        return replace(made, traced=stated.of_code, frame=stated.frame, after=clean(stated.after))
+        return replace(
+            made,
+            traced=stated.of_code,
+            frame=stated.frame,
+            first=clean(stated.first),
+            after=clean(stated.after),
+        )
     block = _complaints(said, job) or _only_words(said, lines)
     if not block:
         return None
@@ -189,7 +195,12 @@ def _is_warning(said: LogItem) -> bool:
 
 
 def _announces_another_try(words: CaseText) -> bool:
-    return any(Tag.PASSING in row.tags for row in signatures_of(words))
+    """What is skipped is not tried again: where nothing else goes on, it is what went wrong."""
+    told = replace(words, text=_SKIPS.sub("", words.text))
+    return any(Tag.PASSING in row.tags for row in signatures_of(told))
+
+
+_SKIPS = late_pattern(r"\bskipp(?:ing|ed)\b", re.IGNORECASE)
 
 
 def _complaints(said: Sequence[LogItem], job: Job) -> list[LogItem]:
