@@ -196,8 +196,8 @@ def _is_warning(said: LogItem) -> bool:
 
 def _announces_another_try(words: CaseText) -> bool:
     """What is skipped is not tried again: where nothing else goes on, it is what went wrong."""
-    told = replace(words, text=_SKIPS.sub("", words.text))
-    return any(Tag.PASSING in row.tags for row in signatures_of(told))
+    rest = replace(words, text=_SKIPS.sub("", words.text))
+    return any(Tag.PASSING in row.tags for row in signatures_of(rest))
 
 
 _SKIPS = late_pattern(r"\bskipp(?:ing|ed)\b", re.IGNORECASE)
