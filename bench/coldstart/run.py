@@ -150,7 +150,11 @@ def main() -> int:
         file = Path(name) / "policies.yaml"
         file.write_text(POLICIES)
         compile_policies(file)
-        plain = cloud.proxied_env(REMEDIATOR_POLICIES=str(file), GRPC_VERBOSITY="NONE")
+        plain = cloud.proxied_env(
+            REMEDIATOR_POLICIES=str(file),
+            GRPC_VERBOSITY="NONE",
+            PYTHONDONTWRITEBYTECODE="",  # a deployment's bytecode is written, whatever this shell says
+        )
         ways = {
             "plain": (ROOT / "bench" / "coldstart" / "plain", plain),
             "ours, SQLite": (
