@@ -44,6 +44,7 @@ def read(line: str, *, args: list[str] | None = None) -> tuple[Cause, Needs]:
     ("line", "wanted"),
     [
         ("numpy.exceptions._ArrayMemoryError: Unable to allocate 7.28 TiB for an array with shape (1000000, 1000000)", 7.28 * (1 << 40)),
+        ("numpy.exceptions._ArrayMemoryError: Unable to allocate 300. GiB for an array with shape (200000, 201000)", 300 * GIB),
         ("RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000000000000 bytes. Error code 12", 4e12),
         ("Error: cannot allocate vector of size 74.5 Gb", 74.5 * GIB),
         ("pyarrow.lib.ArrowMemoryError: malloc of size 32059200 failed", 32059200),
@@ -111,3 +112,11 @@ def test_a_full_disk_is_its_own_cause(line: str) -> None:
     verdict, needs = read(line)
     assert verdict is Cause.DISK_FULL
     assert needs.own_limit is None
+
+
+def test_a_limit_of_the_configuration_is_quoted_without_what_stands_around_it() -> None:
+    _, needs = read(
+        "java.lang.OutOfMemoryError: Java heap space", args=["-Xmx512m", "-jar", "a.jar"]
+    )
+    assert needs.own_limit is not None
+    assert needs.own_limit.evidence.says == 'its configuration: "-Xmx512m"'

@@ -177,6 +177,11 @@ def test_a_topology_moves_with_the_machine_or_the_plan_is_refused() -> None:
     assert "with 4 TPU_V5_LITEPOD" in done.because
     assert "ct5lp-hightpu-8t with 8 TPU_V5_LITEPOD has 384 GiB" in done.because
     assert "a step may name `{machine_type: ct5lp-hightpu-8t}`" in done.because
+    slices = Case.parse(json.loads((CASES / "tpu-topology.json").read_text())).job
+    taken = made(slices, ladder("{machine_type: ct5lp-hightpu-8t}"), Cause.MEMORY_PRESSURE)
+    assert [change.after for change in taken.changes] == ["ct5lp-hightpu-8t", "2x4"]
+    fewer = made(slices, ladder("{machine_type: ct5lp-hightpu-1t}"), Cause.MEMORY_PRESSURE)
+    assert fewer.refused_by == (Guard.INCOMPATIBLE,)
 
 
 @pytest.mark.parametrize(
@@ -207,6 +212,21 @@ def test_shared_memory_buys_no_machine_and_swaps_no_accelerator() -> None:
     assert (done.action, done.refused_by) == (Action.ALERT, (Guard.NO_MACHINE,))
     assert "shared memory (/dev/shm) is the program's own limit" in done.because
     assert "died at" not in done.because
+
+
+def test_what_refuses_several_ways_is_told_once() -> None:
+    held = on(CUSTOM, Hardware("a2-highgpu-1g", "NVIDIA_TESLA_A100", 1))
+    ways = "{fallback: [{location: us-east1}, {location: us-west1}]}"
+    text = ladder(ways, "{wait: backoff}", limits="{machine_types: ['n1-*']}")
+    places = {name: {"location": "US"} for name in ("genomes", "results")}
+    found = case(held, buckets=places)
+    asked = diagnosis(held, Cause.CAPACITY_STOCKOUT)
+    done = plan(found, asked, policies(text), History(), BOOK)
+    assert done.refused_by == (Guard.MACHINE_TYPES,)
+    assert done.because.count("to allow it") == 1
+    assert (
+        "way 1 (location us-east1) and way 2 (location us-west1): `machine_types` refuses it too"
+    ) in done.because
 
 
 def test_the_list_that_refuses_is_named_with_what_to_add() -> None:
@@ -257,6 +277,26 @@ def test_a_machine_is_bought_that_has_what_was_wanted(step: str, gib: float, mac
     done = made(job(CUSTOM), text, Cause.MEMORY_PRESSURE, needs=wants(gib))
     assert [change.after for change in done.changes] == [machine]
     assert BOOK.machines[machine].memory_gib > gib
+
+
+def test_a_small_piece_is_the_last_of_many_and_buys_clearly_more() -> None:
+    text = ladder("{machine_type: sized}")
+    done = made(job(CUSTOM), text, Cause.MEMORY_PRESSURE, needs=wants(0.001))
+    (change,) = done.changes
+    assert BOOK.machines[str(change.after)].memory_gib >= 1.25 * 30
+    assert "the 30 GiB of n1-standard-8 were too little, times 1.25" in done.because
+
+
+@pytest.mark.parametrize("step", ["{accelerator: more_memory}", "{machine_type: sized}"])
+def test_what_no_device_holds_is_refused_for_that_alone(step: str) -> None:
+    """No list need be widened for a machine that would not hold it either."""
+    held = on(CUSTOM, Hardware("g2-standard-8", "NVIDIA_L4", 1))
+    limits = "{accelerators: [NVIDIA_L4], machine_types: ['g2-*']}"
+    done = made(
+        held, ladder(step, limits=limits), Cause.GPU_MEMORY, needs=wants(900.0, device=True)
+    )
+    assert (done.action, done.refused_by) == (Action.ALERT, (Guard.NO_MACHINE,))
+    assert "no device has it: 900 GiB were wanted in one piece" in done.because
 
 
 @pytest.mark.parametrize(

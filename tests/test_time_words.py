@@ -91,3 +91,11 @@ def test_true_and_false_are_no_numbers(
 def test_means_and_medians_are_those_of_the_standard_library(values: list[float]) -> None:
     assert numbers.mean(values) == statistics.fmean(values)
     assert numbers.median(iter(values)) == statistics.median(values)
+
+
+@pytest.mark.parametrize(
+    ("gib", "words"),
+    [(7.28, "7.28 GiB"), (85, "85 GiB"), (999.4, "999 GiB"), (999.6, "1,000 GiB"), (1872, "1,872 GiB"), (14901.2, "14,901 GiB")],
+)  # fmt: skip
+def test_memory_is_told_without_a_power_of_ten(gib: float, words: str) -> None:
+    assert numbers.gib_words(gib) == words

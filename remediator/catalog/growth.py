@@ -26,7 +26,7 @@ SAVES_ENOUGH = 0.8
 Candidates = dict[tuple[Hardware, Service, str], tuple[Hardware, ...]]
 _MOST_KEPT = 256  # lists of candidates, some ten kilobytes each; chosen
 _ANY_MORE = 1.01
-_CLEARLY_MORE = 1.25
+CLEARLY_MORE = 1.25
 """Chosen: less memory than this many times what failed is no remedy worth a run."""
 
 
@@ -277,7 +277,7 @@ def _most_memory(ground: Ground, possible: list[Hardware], wanted: float) -> Mov
     more = [
         h
         for h in possible
-        if ground.allowed(h) and ground.machine(h).memory_gib >= _CLEARLY_MORE * held
+        if ground.allowed(h) and ground.machine(h).memory_gib >= CLEARLY_MORE * held
     ]
     most = max((ground.machine(h).memory_gib for h in more), default=0.0)
     chosen = ground.cheapest(h for h in more if ground.machine(h).memory_gib == most)

@@ -34,7 +34,8 @@ _UNITS = {
     "e": 6,
 }  # powers of the base; documented: IEC 80000-13
 _SIZE = (
-    r"(?P<{0}>\d{{1,20}}(?:[.,]\d{{1,6}})?) ?(?P<{0}_unit>[kmgtpe]?i?b(?:ytes?)?|[kmgtpe]|bytes?)?"
+    # numpy writes a whole number of three digits as `300. GiB`.
+    r"(?P<{0}>\d{{1,20}}(?:[.,]\d{{1,6}}|\.(?= [KMGTPE]iB\b))?) ?(?P<{0}_unit>[kmgtpe]?i?b(?:ytes?)?|[kmgtpe]|bytes?)?"
 )
 
 
@@ -114,6 +115,7 @@ _IN_CONFIGURATION = (
 _MOST_QUOTED = 240  # characters from where a match begins; chosen
 _MOST_TEXT = 12_000  # characters; chosen
 _MOST_ARGUMENTS = 400_000  # characters; chosen
+_CONFIGURATION = "configuration"  # where evidence of a setting stands
 _QUOTE = 60  # characters before and after what is quoted; chosen
 
 
@@ -161,7 +163,7 @@ def _with_its_chain(case_text: CaseText, reading: TextEvidence) -> CaseText:
 def configured_limit(job: Job) -> OwnLimit | None:
     """The limit of memory that the job's own arguments or environment set; None where none does."""
     arguments = CaseText(
-        Source.JOB, "configuration", TextPlace.ERROR, _arguments(job), author="its configuration"
+        Source.JOB, _CONFIGURATION, TextPlace.ERROR, _arguments(job), author="its configuration"
     )
     return _limit_in(_IN_CONFIGURATION, arguments)
 
@@ -208,8 +210,10 @@ def _limit_in(
 
 
 def _evidence(case_text: CaseText, match: re.Match[str]) -> Evidence:
-    start = max(0, match.start() - _QUOTE)
-    says = case_text.text[start : min(match.end() + _QUOTE, match.start() + _MOST_QUOTED)].strip()
+    # What stands around a setting is the rest of the job, not a sentence.
+    quote = 0 if case_text.source is Source.JOB and case_text.where == _CONFIGURATION else _QUOTE
+    start = max(0, match.start() - quote)
+    says = case_text.text[start : min(match.end() + quote, match.start() + _MOST_QUOTED)].strip()
     return Evidence(case_text.source, case_text.where, f'{case_text.author}: "{says}"')
 
 

@@ -28,6 +28,14 @@ def as_whole(value: object) -> int | None:
     return int(value)
 
 
+def gib_words(gib: float) -> str:
+    """`7.28 GiB`, `85 GiB`, `1,872 GiB`: three figures, and no power of ten."""
+    return f"{gib:,.0f} GiB" if gib >= _THOUSAND else f"{gib:.3g} GiB"
+
+
+_THOUSAND = 999.5  # from where on three figures would be written as a power of ten
+
+
 def mean(values: Sequence[float]) -> float:
     """The arithmetic mean; of none, ZeroDivisionError."""
     return math.fsum(values) / len(values)

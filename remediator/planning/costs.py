@@ -20,7 +20,6 @@ from remediator.catalog.catalog import Catalog, Hardware, Price, Strategy
 from remediator.catalog.machines import Service
 from remediator.domain import (
     ALL_ROWS,
-    Cause,
     Change,
     Diagnosis,
     History,
@@ -42,6 +41,7 @@ from remediator.job import (
 )
 from remediator.job.pipeline import PipelineNode
 from remediator.job.validation import require_shape
+from remediator.planning.expected_time import expected_seconds, successes
 from remediator.planning.savings import share_left, token_savings
 from remediator.policy.model import Limits
 
@@ -280,7 +280,7 @@ def estimate(
     rate = price.usd if price else None
     own = request.timeout_seconds
     most, ours = (own, False) if own is not None else longest_run(case, history, limits)
-    seconds, basis = _expected_seconds(case, diagnosis, history, catalog, request, changes)
+    seconds, basis = expected_seconds(case, diagnosis, history, catalog, request, changes)
     saved = 0.0
     if resume.is_new and (share := share_left(case, changes, typical_seconds(case))) is not None:
         whole, of_all = share
@@ -313,7 +313,7 @@ def estimate(
 
 def typical_seconds(case: Case) -> float | None:
     """Seconds that the same took where it succeeded; None: no such run is known."""
-    return next(iter(_successes(case)), None)
+    return next(iter(successes(case)), None)
 
 
 def _is_part_of_the_same(
@@ -409,7 +409,7 @@ def longest_run(case: Case, history: History, limits: Limits) -> tuple[float, bo
     longest = max(
         case.job.run_seconds or 0.0,
         history.longest_similar_seconds or 0.0,
-        *(_successes(case) or (0.0,)),
+        *(successes(case) or (0.0,)),
         _DAY_SECONDS,
     )
     bound = limits.max_run * longest
@@ -418,83 +418,6 @@ def longest_run(case: Case, history: History, limits: Limits) -> tuple[float, bo
     return bound, True
 
 
-def _successes(case: Case) -> tuple[float, ...]:
-    done = (job for job in case.earlier if job.state is JobState.SUCCEEDED)
-    return tuple(job.run_seconds for job in done if job.run_seconds)
-
-
 def _trial_rounds(request: Job) -> int:
     """A tuning job's time-out is of one trial: how many of them come after one another."""
     return max(1, math.ceil((request.trials or 1) / request.parallel_trials))
-
-
-def _expected_seconds(
-    case: Case,
-    diagnosis: Diagnosis,
-    history: History,
-    catalog: Catalog,
-    request: Job,
-    changes: tuple[Change, ...],
-) -> tuple[float, str]:
-    ran = case.job.run_seconds or 0.0
-    speed = _speed(case.job, request, catalog)
-    done, progress = diagnosis.needs.work_done, diagnosis.needs.progress
-    if progress is not None and any(change.field.endswith(".timeout") for change in changes):
-        return progress.seconds_needed / speed, (
-            f"{progress.done:.0%} was done in {hours_words(ran)}"
-        )
-    if done and ran and diagnosis.verdict is Cause.CPU_SATURATION:
-        whole = ran / min(done, 1.0) / speed
-        return whole, f"{done:.0%} was done in {hours_words(ran)}, now {speed:.3g} times as fast"
-    successes = _successes(case)
-    if successes:
-        return successes[0], f"as long as a similar job's last success, {hours_words(successes[0])}"
-    if history.longest_similar_seconds:
-        known = history.longest_similar_seconds
-        return known, f"as long as similar jobs took at most, {hours_words(known)}"
-    same_device = not any("accelerator" in change.field for change in changes)
-    if ran and same_device and (paced := _all_requests(case.job, diagnosis, request)):
-        all_seconds, instances = paced
-        speed = _speed(case.job, request, catalog) * case.job.replicas / request.replicas
-        said = f"{instances:,} instances at the pace of the request that was seen"
-        by = request.replicas
-        return max(ran, all_seconds / speed), f"{said}, by {by} replica{'s' * (by != 1)}"
-    if case.job.kind is JobKind.PIPELINE and (longest := pipeline.longest_failed_seconds(case.job)):
-        off = pipeline.switched_off(case.job)
-        again = max((one.seconds or 0.0 for node in off for one in node.details), default=0.0)
-        if again > longest:
-            return again, f"as long as the longest task that runs again ran, {hours_words(again)}"
-        return longest, f"as long as the failed task ran, {hours_words(longest)}"
-    if not ran:
-        return 0.0, "how long it ran is not known, so a minute at the least"
-    if any(change.field.endswith("eplicaCount") for change in changes):
-        before, after = case.job.replicas, request.replicas
-        return (
-            ran * before / after,
-            f"the failed run's {hours_words(ran)}, shared by {after} replicas",
-        )
-    return ran, f"as long as the failed run, {hours_words(ran)}"
-
-
-def _all_requests(job: Job, diagnosis: Diagnosis, request: Job) -> tuple[float, int] | None:
-    """(seconds, instances) of a batch prediction of which not one request was answered.
-
-    What is known is how long one request took at least, and how many instances there are.
-    """
-    took, size = diagnosis.needs.request_seconds, job.batch_size
-    if job.kind is not JobKind.BATCH_PREDICTION or not took or not size:
-        return None
-    counts = job.instance_counts
-    # -1 is Vertex's word for a count that it does not know.
-    if counts[0] or min(counts) < 0 or not sum(counts):
-        return None
-    return took * sum(counts) / size / request.replicas, sum(counts)
-
-
-def _speed(before: Job, after: Job, catalog: Catalog) -> float:
-    """How many times the vCPUs of the failed run the request has; 1 where that is not known."""
-    counts = []
-    for job in (before, after):
-        machines = [(catalog.machine(p.hardware.machine), p.replicas) for p in job.pools]
-        counts.append(sum(m.vcpus * replicas for m, replicas in machines if m))
-    return counts[1] / counts[0] if all(counts) else 1.0

@@ -191,6 +191,11 @@ def _other_devices(held: Hardware, wanted: Hardware, step: Resubmit, now: StepCo
     fixes = now.diagnosis.verdict in sizing.ACCELERATOR_CAUSES
     if fixes and counted >= count and _device_gib(now, has) >= _device_gib(now, had):
         return ""
+    named = step.machine_type == wanted.machine and not wanted.count
+    if named and has == had and counted >= count:
+        return (
+            ""  # a machine with TPUs says them by its name alone: there is no other field for them
+        )
     becomes = f"{counted} {has}" if counted else "none"
     return (
         f"{wanted.machine} would turn {count} {had} into {becomes}: a step that may change the "
@@ -286,6 +291,8 @@ def device_move(
 
 def _device_with_more_memory(held: Hardware, now: StepContext, region: str) -> Moved | NoHardware:
     """The cheapest device with more memory, and then the next until it holds what a message wanted."""
+    if too_much := sizing.no_device_words(now.diagnosis, now.catalog):
+        return NoHardware(too_much, too_much=True)
     permitted = lambda hardware: sizing.is_permitted(hardware, now.limits)  # noqa: E731  # one expression
     moved = now.catalog.accelerator_more_memory(held, now.service, region, permitted)
     wanted = now.diagnosis.needs.wanted

@@ -9,7 +9,7 @@ it is handed what asks the guards and what prices. Called by the planner alone.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -143,7 +143,7 @@ class Ladder(Struct, frozen=True):
         skipped = frozenset(way for step, way in self.ways_passed_over if step == number)
         left = ways_left(ways, of_step, skipped)
         tail = _last_of(of_step, now)
-        reasons: list[str] = []
+        reasons: dict[str, list[str]] = {}  # each with the ways that it holds for
         guard: Guard | None = None
         lack: Lack | None = None
         for index, way in left:
@@ -154,18 +154,19 @@ class Ladder(Struct, frozen=True):
                 offer = self._offer(number, resubmit, replace(draft, entry=index))
             except (StepHasNoEffect, StepImpossible) as why:
                 guard, lack = (guard, lack) if guard else (why.guard, why.lack)
-                reasons.append(f"way {index} ({way_words(way)}): {why}")
+                reasons.setdefault(str(why), []).append(f"way {index} ({way_words(way)})")
                 continue
             against = [r for r in self.refusals(offer.draft, offer.cost) if r.guard in _OF_A_WAY]
             if not against:
                 named = f"way {index} of {len(ways)}: {way_words(way)}"
-                return replace(offer, draft=offer.draft.note(named, *reasons))
+                return replace(offer, draft=offer.draft.note(named, *_reason_words(reasons)))
             guard = guard or against[0].guard
-            reasons.append(f"way {index} ({way_words(way)}): {against[0].why}")
+            reasons.setdefault(against[0].why, []).append(f"way {index} ({way_words(way)})")
         if not left:
             msg = "every way of its fallback is tried"
             raise StepHasNoEffect(msg)
-        raise StepHasNoEffect("; ".join(["no way of its fallback fits", *reasons]), guard, lack)
+        said = "; ".join(["no way of its fallback fits", *_reason_words(reasons)])
+        raise StepHasNoEffect(said, guard, lack)
 
     # --- a quota that can never hold it -----------------------------------------------------------
 
@@ -201,6 +202,11 @@ class Ladder(Struct, frozen=True):
             return None
         against = self.refusals(offer.draft, offer.cost)
         return offer if not any(r.guard in _OF_A_WAY for r in against) else None
+
+
+def _reason_words(reasons: Mapping[str, Sequence[str]]) -> list[str]:
+    """`way 1 (location next) and way 2 (location next): …`, one for each reason."""
+    return [f"{' and '.join(ways)}: {why}" for why, ways in reasons.items()]
 
 
 class _Unlisted(StepHasNoEffect):  # never leaves this module

@@ -6,6 +6,7 @@ called by `planner`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from remediator.domain import NEVER_RETRIED, Cause, Diagnosis, GuardRefusal
@@ -79,6 +80,15 @@ def cost_words(cost: Cost) -> str:
         ", bounded by the on-demand price: not all of its rates are known" if cost.at_most else ""
     )
     return f"{cost.basis}, at ${rate:.4g} an hour{bound}{queries}"
+
+
+def without_refusals(texts: Iterable[str], refused: Iterable[GuardRefusal]) -> list[str]:
+    """Why steps were passed over, where a guard's reason that is told already stands by its name."""
+    found = list(texts)
+    for refusal in refused:
+        by_name = f"`{refusal.guard.value}` refuses it too"
+        found = [text.replace(refusal.why, by_name) for text in found]
+    return found
 
 
 def refusal_words(refused: tuple[GuardRefusal, ...]) -> str:

@@ -58,6 +58,7 @@ from remediator.planning.plan_words import (
     resubmission_words,
     sentence,
     will_not_help,
+    without_refusals,
 )
 from remediator.planning.policy_match import PolicyMatch
 from remediator.planning.request import dressed
@@ -359,7 +360,7 @@ class _Planning(Struct, frozen=True):
         not_before = None if wait is None else self.inputs.case.now + wait
         text = resubmission_words(draft, cost, not_before)
         if refused:
-            text = "; ".join([refusal_words(refused), *skipped])
+            text = "; ".join([refusal_words(refused), *without_refusals(skipped, refused)])
         return Plan(
             job=str(self.inputs.case.job.name),
             verdict=self.inputs.diagnosis.verdict,

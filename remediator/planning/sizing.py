@@ -18,6 +18,7 @@ from remediator.catalog import growth
 from remediator.catalog.catalog import Catalog, Hardware, Moved, NoHardware, Service
 from remediator.catalog.growth import Ground
 from remediator.domain import Cause, Diagnosis, History, JobState
+from remediator.domain.numbers import gib_words
 from remediator.job import DEFAULT_BATCH_SIZE, Job, Pool
 from remediator.policy.model import Limits
 from remediator.policy.selection import matches_any
@@ -301,19 +302,28 @@ def _memory(sizing: _Sizing) -> Choice | NoHardware:
     needed = max(peak * factor, kind.memory_gib * 1.01)
     # A lower bound that equals the machine's size was not measured: it is that size.
     measured = seen is not None and peak != kind.memory_gib
-    said = f"it peaked at {peak:.3g} GiB, times {factor:g}"
+    said = f"it peaked at {gib_words(peak)}, times {factor:g}"
     if bound:
-        said = f"it died at {peak:.3g} GiB, times {factor:g}"
+        said = f"it died at {gib_words(peak)}, times {factor:g}"
     if not measured:
-        said = f"the {kind.memory_gib:.3g} GiB of {kind.name} were too little, times {factor:g}"
+        said = f"the {gib_words(kind.memory_gib)} of {kind.name} were too little, times {factor:g}"
     if wanted is not None:
         one_piece = wanted * HEADROOM_OVER_WANTED
         if one_piece > growth.most_memory_gib(sizing.ground):
             return NoHardware(too_much_words(sizing.diagnosis, sizing.ground), too_much=True)
         if one_piece > needed or not measured:
             # What was wanted is known, and what the rest needs is at most what there was.
-            needed = max(one_piece, min(needed, kind.memory_gib + one_piece))
-            said = f"{wanted:.3g} GiB were wanted in one piece beside what was held"
+            rest = min(needed, kind.memory_gib + one_piece)
+            least = kind.memory_gib * growth.CLEARLY_MORE
+            if max(one_piece, rest) >= least:
+                needed = max(one_piece, rest)
+                said = f"{gib_words(wanted)} were wanted in one piece beside what was held"
+            else:  # a small piece is only the last of many
+                needed = least
+                said = (
+                    f"the {gib_words(kind.memory_gib)} of {kind.name} were too little, times "
+                    f"{growth.CLEARLY_MORE:g}"
+                )
     return _machine(sizing, 0 if not bound else kind.vcpus, needed, said)
 
 
@@ -327,9 +337,9 @@ def too_much_words(diagnosis: Diagnosis, ground: Ground) -> str:
     wanted = diagnosis.needs.wanted
     said = wanted.evidence.says if wanted else ""
     return (
-        f"no machine has it: {wanted_gib(diagnosis) or 0:.4g} GiB were wanted, and the most that "
+        f"no machine has it: {gib_words(wanted_gib(diagnosis) or 0)} were wanted, and the most that "
         f"{ground.service.value} offers{ground.devices} is "
-        f"{growth.most_memory_gib(ground):.4g} GiB ({said})"
+        f"{gib_words(growth.most_memory_gib(ground))} ({said})"
     )
 
 
@@ -371,7 +381,7 @@ def _machine(sizing: _Sizing, vcpus: float, memory_gib: float, said: str) -> Cho
     )
     if moved is None:
         return NoHardware(
-            f"no machine has {vcpus:.4g} vCPUs and {memory_gib:.4g} GiB{ground.devices} ({said})"
+            f"no machine has {vcpus:.4g} vCPUs and {gib_words(memory_gib)}{ground.devices} ({said})"
             f"{growth.other_devices_words(ground, vcpus, memory_gib)}",
             none_larger=True,
         )
@@ -422,7 +432,24 @@ def _gpu_memory(sizing: _Sizing) -> Choice | NoHardware:
         # How much of the device the batch takes is not known, and a batch too small costs little: a
         # second failure costs a run.
         return _smaller_batch(sizing, 8 if sizing.smaller_batch_failed else 2)
+    if too_much := no_device_words(sizing.diagnosis, sizing.catalog):
+        return NoHardware(too_much, too_much=True)
     return _taken(moved, "sized: the cheapest with more memory on each device")
+
+
+def no_device_words(diagnosis: Diagnosis, catalog: Catalog) -> str:
+    """That no device holds what a message wanted in one piece, with the message; empty: one does, or
+    nothing is known."""
+    wanted = diagnosis.needs.wanted
+    if wanted is None or not wanted.device or diagnosis.verdict is not Cause.GPU_MEMORY:
+        return ""
+    most = max((one.memory_gib or 0.0 for one in catalog.accelerators.values()), default=0.0)
+    if wanted.bytes / _GIB <= most:
+        return ""
+    return (
+        f"no device has it: {gib_words(wanted.bytes / _GIB)} were wanted in one piece, and the most on one "
+        f"device is {gib_words(most)} ({wanted.evidence.says})"
+    )
 
 
 def _accelerator(sizing: _Sizing) -> Choice | NoHardware:

@@ -395,3 +395,10 @@ def test_twice_the_replicas_share_the_time() -> None:
 def test_spot_is_cheaper_where_its_price_is_known() -> None:
     made = resubmitted(CUSTOM, "{spot: true}")
     assert made.estimated_usd == pytest.approx(0.18465 + 0.0268, abs=0.01)
+
+
+def test_a_wait_for_a_machine_is_not_called_a_run() -> None:
+    held = job(CUSTOM, startTime=None)
+    made = planned(held, ladder("resubmit: {wait: 10m}"), Cause.CAPACITY_STOCKOUT)
+    assert "it never got a machine, so how long it runs is not known" in made.because
+    assert "as long as the failed run" not in made.because
