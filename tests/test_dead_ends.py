@@ -362,6 +362,24 @@ def test_another_region_is_passed_over_where_it_has_no_quota_either() -> None:
     assert "the limit of custom_model_training_cpus in us-east1 is 0" in made.because
 
 
+def test_next_leads_to_a_region_whose_quota_holds_the_job() -> None:
+    regions = {
+        "us-east1": 0,
+        "us-east4": 0,
+        "us-east5": 0,
+        "us-south1": 0,
+        "us-west1": 0,
+        "us-west2": 16,
+    }
+    made = refused_as_read(
+        *(reading("limit", "cpus", region, limit) for region, limit in regions.items()),
+        steps=ladder("{location: next}"),
+        machine="n1-standard-8",
+        metric="cpus",
+    )
+    assert [change.after for change in made.changes] == ["us-west2"]
+
+
 def test_a_limit_elsewhere_says_nothing_of_here() -> None:
     made = refused_as_read(reading("limit", "c2_cpus", "us-east1", 0))
     assert made.changes == ()

@@ -392,8 +392,9 @@ def test_explain_says_why_a_person_is_asked_and_what_would_make_that_needless() 
     assert made.explanation[-3:] == (
         "mode approve: the file says enforce, the policy approve",
         (
-            "a person is asked, since `custom` is not in `rerun_safe`: with `rerun_safe: [custom]` in "
-            "the policy file, or the label remediator=on on the job, nobody need be asked"
+            "a person is asked, since `custom` is not in `rerun_safe`: with `rerun_safe: "
+            "[batch_prediction, custom]` in the policy file, or the label remediator=on on the job, "
+            "nobody need be asked"
         ),
         "a person is asked, since the policy one says `mode: approve`; `enforce` asks nobody",
     )

@@ -33,8 +33,9 @@ def approval_reasons(inputs: PlanInputs, policy: Policy, *, reruns: bool = True)
     reasons: list[str] = []
     if reruns and not may_run_again(inputs):
         kind = inputs.case.job.kind.value
+        safe = ", ".join((*(one.value for one in inputs.policies.rerun_safe), kind))
         reasons.append(
-            f"`{kind}` is not in `rerun_safe`: with `rerun_safe: [{kind}]` in the policy file, or "
+            f"`{kind}` is not in `rerun_safe`: with `rerun_safe: [{safe}]` in the policy file, or "
             f"the label {SWITCH_LABEL}=on on the job, nobody need be asked"
         )
     if inputs.policies.mode is Mode.APPROVE:

@@ -17,13 +17,13 @@ from msgspec.structs import replace
 
 from remediator.catalog import growth
 from remediator.catalog.catalog import Hardware
-from remediator.domain import Attempt, Cause, Diagnosis, Guard, GuardRefusal, Lack
-from remediator.job.quota import Quota, Shortage, read_quotas, shortage
+from remediator.domain import Attempt, Guard, GuardRefusal, Lack
+from remediator.job.quota import Shortage
 from remediator.planning.costs import Cost
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
 from remediator.planning.fallback import apply_way, way_words, ways_left
 from remediator.planning.hardware import ground, set_hardware
-from remediator.planning.quota_readings import filled_in
+from remediator.planning.quota_readings import known_shortage
 from remediator.planning.steps import apply
 from remediator.policy.steps import Resubmit, Step
 
@@ -118,7 +118,7 @@ class Ladder(Struct, frozen=True):
         draft = apply(resubmit, now)
         if resubmit.asks_for_change and not draft.asked:
             raise StepHasNoEffect("; ".join([*draft.notes, "it would change nothing"]))
-        if short := _shortage(draft, now):
+        if short := known_shortage(draft, now):
             raise _QuotaTooSmall(short)
         offer = self._offer(number, resubmit, draft)
         moves = resubmit.machine_type is not None or resubmit.accelerator is not None
@@ -149,7 +149,7 @@ class Ladder(Struct, frozen=True):
         for index, way in left:
             try:
                 draft = apply_way(resubmit, way, tail, now)
-                if short := _shortage(draft, now):
+                if short := known_shortage(draft, now):
                     raise _QuotaTooSmall(short)
                 offer = self._offer(number, resubmit, replace(draft, entry=index))
             except (StepHasNoEffect, StepImpossible) as why:
@@ -225,41 +225,6 @@ class _QuotaTooSmall(StepHasNoEffect):  # never leaves this module
     def __init__(self, short: Shortage) -> None:
         super().__init__(f"what can never fit is not waited for: {short}")
         self.shortage = short
-
-
-def quotas_of(diagnosis: Diagnosis, message: str) -> tuple[Quota, ...]:
-    """The quotas that a refusal for want of quota names; empty for any other verdict."""
-    if diagnosis.verdict is not Cause.QUOTA:
-        return ()
-    said = [item.says for cause in diagnosis.causes[:1] for item in cause.evidence]
-    return read_quotas([message, *said])
-
-
-def _shortage(draft: JobDraft, now: StepContext) -> Shortage | None:
-    """A quota named by the failure that could not hold the draft either."""
-    quotas = quotas_of(now.diagnosis, now.job.error_message)
-    if not quotas:
-        return None
-    failed_in = now.case.job.name.location
-    placed = [replace(q, region=q.region or failed_in) for q in quotas]
-    placed = list(filled_in(placed, now.case, draft.location))
-    pools = [(pool.hardware, pool.replicas) for pool in draft.job.pools]
-    service, spot = now.service, draft.job.is_spot
-    return shortage(
-        placed,
-        pools,
-        draft.location,
-        now.catalog,
-        service,
-        spot=spot,
-        waited=_waited_for_quota(now),
-    )
-
-
-def _waited_for_quota(now: StepContext) -> bool:
-    """Whether the same job was asked for again after a refusal for want of quota, and was refused."""
-    made = now.history.attempts or now.case.attempts
-    return any(one.verdict == Cause.QUOTA.value and not one.changes for one in made)
 
 
 def _elsewhere(held: Hardware, short: Shortage, now: StepContext, region: str) -> Hardware | None:

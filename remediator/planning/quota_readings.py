@@ -1,8 +1,8 @@
 """What Cloud Monitoring says of the quotas that a refusal names: their limits and use, by region.
 
 Owns which series tell of them (Google's own `serviceruntime.googleapis.com/quota/…` of the consumer)
-and how they fill in what the message leaves out. What the message says itself stands. Pure; the
-series come with the case. Called by `ladder`.
+and how they fill in what the message leaves out; what the message says itself stands. With them, whether
+a draft could ever be given its machines. Pure; the series come with the case. Called by `ladder` and `steps`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,17 @@ from collections.abc import Iterable, Iterator
 from msgspec.structs import replace
 
 from remediator.case import Case, Series
-from remediator.job.quota import GLOBAL, QUOTA_LIMIT, QUOTA_USAGE, Quota
+from remediator.domain import Cause, Diagnosis
+from remediator.job.quota import (
+    GLOBAL,
+    QUOTA_LIMIT,
+    QUOTA_USAGE,
+    Quota,
+    Shortage,
+    read_quotas,
+    shortage,
+)
+from remediator.planning.draft import JobDraft, StepContext
 
 
 def filled_in(quotas: Iterable[Quota], case: Case, region: str) -> Iterator[Quota]:
@@ -50,3 +60,38 @@ def _newest(case: Case, metric: str, quota: str, region: str) -> float | None:
 def _is_of(series: Series, quota: str) -> bool:
     named = series.labels.get("quota_metric", "")
     return named.rpartition("/")[2] == quota
+
+
+def quotas_of(diagnosis: Diagnosis, message: str) -> tuple[Quota, ...]:
+    """The quotas that a refusal for want of quota names; empty for any other verdict."""
+    if diagnosis.verdict is not Cause.QUOTA:
+        return ()
+    said = [item.says for cause in diagnosis.causes[:1] for item in cause.evidence]
+    return read_quotas([message, *said])
+
+
+def known_shortage(draft: JobDraft, now: StepContext) -> Shortage | None:
+    """A quota named by the failure that could not hold the draft either."""
+    quotas = quotas_of(now.diagnosis, now.job.error_message)
+    if not quotas:
+        return None
+    failed_in = now.case.job.name.location
+    placed = [replace(q, region=q.region or failed_in) for q in quotas]
+    placed = list(filled_in(placed, now.case, draft.location))
+    pools = [(pool.hardware, pool.replicas) for pool in draft.job.pools]
+    service, spot = now.service, draft.job.is_spot
+    return shortage(
+        placed,
+        pools,
+        draft.location,
+        now.catalog,
+        service,
+        spot=spot,
+        waited=_waited_for_quota(now),
+    )
+
+
+def _waited_for_quota(now: StepContext) -> bool:
+    """Whether the same job was asked for again after a refusal for want of quota, and was refused."""
+    made = now.history.attempts or now.case.attempts
+    return any(one.verdict == Cause.QUOTA.value and not one.changes for one in made)

@@ -29,6 +29,7 @@ from remediator.planning.components import change_tasks
 from remediator.planning.costs import longest_run
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
 from remediator.planning.hardware import change_hardware, goes_on_from, target_pools
+from remediator.planning.quota_readings import known_shortage
 from remediator.planning.resume import carried, resume_rows
 from remediator.planning.sizing import is_permitted
 from remediator.policy.steps import MOST_DISK_GB, Resubmit
@@ -153,6 +154,8 @@ def _suitability(
         if now.catalog.offered(hardware, region, now.service) is False:
             device = hardware.accelerator or hardware.machine
             return regions.Suitability(f"{device} is not offered there for {now.service.value}")
+    if short := known_shortage(there, now):
+        return regions.Suitability(str(short))
     permitted = all(is_permitted(hardware, now.limits) for hardware in held)
     priced = all(now.catalog.price(hardware, region) is not None for hardware in held)
     if not (permitted and priced):
