@@ -133,6 +133,13 @@ def test_no_attempt_over_the_wide_fleet_loses_a_device_or_its_place() -> None:
     assert (recovered(told) or 0) > 0.6
 
 
+@pytest.mark.parametrize("name", ["first", "bench.remediation.wide", "bench.remediation.strangers"])
+def test_each_fleet_knows_what_would_have_mended_its_jobs(name: str) -> None:
+    fleet = of_module(name)
+    found = [fleet.cheapest(job) for job in fleet.build(3, 12, "even")]
+    assert any(found)
+
+
 def test_a_failover_goes_through_places_and_mends_nothing_else() -> None:
     jobs = {job.cause: job for job in WIDE.build(12, 400, "even") if not job.passes_hours}
     place, memory = jobs["capacity_stockout"], jobs["memory_pressure"]

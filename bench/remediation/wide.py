@@ -564,7 +564,7 @@ def _candidates(job: Job) -> Iterator[Body]:
         ):
             yield on(
                 job.body,
-                replace(held, machine=machine.name)
+                Hardware(machine.name, held.accelerator, held.count)
                 if not CATALOGUE.machines[held.machine].device
                 else Hardware(machine.name),
             )
