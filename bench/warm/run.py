@@ -180,7 +180,11 @@ def report(
         f"{results.verdict(held=between <= MOST_BETWEEN)}); of the earlier: "
         f"{_between(spent['earlier', 300], spent['earlier', 0]):.2f}."
     )
-    results.write("warm", "Processor time of a warm event", text, quick=quick)
+    name, title = {
+        "sqlite": ("warm", "Processor time of a warm event"),
+        "firestore": ("warm-firestore", "Processor time of a warm event, ledger in Firestore"),
+    }[ledger]
+    results.write(name, title, text, quick=quick)
     return 0 if kept else 1
 
 
