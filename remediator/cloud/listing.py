@@ -122,9 +122,10 @@ class ParsedJobs:
 
     def _keep(self, spellings: set[bytes], job: Job) -> None:
         with self._lock:
-            for sent in spellings - self._held.keys():
-                self._held[sent] = job
-                self._bytes += len(sent)
+            for sent in spellings:  # less the view of the keys would look at every one that is held
+                if sent not in self._held:
+                    self._held[sent] = job
+                    self._bytes += len(sent)
             while self._bytes > self._most_bytes:
                 dropped, _ = self._held.popitem(last=False)
                 self._bytes -= len(dropped)

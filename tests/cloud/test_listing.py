@@ -282,3 +282,22 @@ def test_an_answered_call_does_not_load_what_counts_tries() -> None:
         "sys.exit('stamina' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+class Sent(bytes):
+    """Bytes of a job that count how often they are looked at."""
+
+    looked_at = 0
+
+    def __hash__(self) -> int:
+        Sent.looked_at += 1
+        return super().__hash__()
+
+
+def test_a_job_more_takes_no_longer_for_those_that_are_kept() -> None:
+    parsed = ParsedJobs()
+    labels = b"".join(CUSTOM(labels={key: "1"}).SerializeToString() for key in "ba")  # kept as sent
+    parsed_by(parsed, *(Sent(numbered(number) + labels) for number in range(200)))
+    before = Sent.looked_at
+    parsed_by(parsed, numbered(200))
+    assert Sent.looked_at - before < 5
