@@ -24,7 +24,6 @@ from remediator.domain import (
     Diagnosis,
     History,
     JobKind,
-    JobState,
     Resume,
     parse_seconds,
 )
@@ -37,11 +36,10 @@ from remediator.job import (
     Pool,
     containers,
     pipeline,
-    quota,
 )
 from remediator.job.pipeline import PipelineNode
 from remediator.job.validation import require_shape
-from remediator.planning.expected_time import expected_seconds, successes
+from remediator.planning.expected_time import expected_seconds, got_no_machine, successes
 from remediator.planning.savings import share_left, token_savings
 from remediator.policy.model import Limits
 
@@ -179,25 +177,6 @@ def _container_price(job: Job, node: PipelineNode, location: str, catalog: Catal
         if (rate := catalog.usd_per_hour(one, location)) is not None
     ]
     return Price(min(rates)[1]) if rates else None  # an n1, where the region has one
-
-
-def got_no_machine(job: Job) -> bool:
-    """Whether a job ended before it had a machine: it cost nothing, and its size was not tried.
-
-    Vertex does not say so. A job that never started had none; one whose error is the want of machines
-    or quota had none either, unless it ran on spot machines, which may be taken back.
-    """
-    if not job.state.is_terminal or job.state is JobState.SUCCEEDED or job.kind is JobKind.PIPELINE:
-        return False
-    if job.replica_hours:
-        return False
-    if job.start_time is None:
-        return True
-    exhausted = job.error_code == _RESOURCE_EXHAUSTED
-    return exhausted and quota.is_scarcity(job.error_message) and not job.is_spot
-
-
-_RESOURCE_EXHAUSTED = 8  # google.rpc.Code
 
 
 def spent_usd(job: Job, catalog: Catalog) -> float | None:

@@ -1,7 +1,8 @@
 """How long an attempt is expected to run, and what that rests on.
 
 Owns the order of what is believed: progress and work done, similar jobs that succeeded, the pace of one
-request, the failed run itself. Must not price it (see `costs`). Pure; called by `costs` alone.
+request, the failed run itself. Must not price it (see `costs`). Pure; called by `costs`, and by `conclusions` for
+whether a job had a machine at all.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.domain import Cause, Change, Diagnosis, History, JobKind, JobState
 from remediator.domain.time_words import hours_words
-from remediator.job import Job, pipeline
+from remediator.job import Job, pipeline, quota
 
 
 def successes(case: Case) -> tuple[float, ...]:
@@ -56,12 +57,10 @@ def expected_seconds(
         if again > longest:
             return again, f"as long as the longest task that runs again ran, {hours_words(again)}"
         return longest, f"as long as the failed task ran, {hours_words(longest)}"
-    return _as_the_failed_run(case, diagnosis, request, changes)
+    return _as_the_failed_run(case, request, changes)
 
 
-def _as_the_failed_run(
-    case: Case, diagnosis: Diagnosis, request: Job, changes: tuple[Change, ...]
-) -> tuple[float, str]:
+def _as_the_failed_run(case: Case, request: Job, changes: tuple[Change, ...]) -> tuple[float, str]:
     """What the failed run's own time says, where nothing says more."""
     ran = case.job.run_seconds or 0.0
     if not ran:
@@ -72,13 +71,29 @@ def _as_the_failed_run(
             ran * before / after,
             f"the failed run's {hours_words(ran)}, shared by {after} replicas",
         )
-    if case.job.start_time is None and diagnosis.verdict in _WITHOUT_A_MACHINE:
-        waited = f"as long as the failed job waited, {hours_words(ran)}"
+    if got_no_machine(case.job):
+        waited = f"as long as the failed job took, {hours_words(ran)}"
         return ran, f"{waited}: it never got a machine, so how long it runs is not known"
     return ran, f"as long as the failed run, {hours_words(ran)}"
 
 
-_WITHOUT_A_MACHINE = frozenset({Cause.CAPACITY_STOCKOUT, Cause.QUOTA})
+def got_no_machine(job: Job) -> bool:
+    """Whether a job ended before it had a machine: it cost nothing, and its size was not tried.
+
+    Vertex does not say so. A job that never started had none; one whose error is the want of machines
+    or quota had none either, unless it ran on spot machines, which may be taken back.
+    """
+    if not job.state.is_terminal or job.state is JobState.SUCCEEDED or job.kind is JobKind.PIPELINE:
+        return False
+    if job.replica_hours:
+        return False
+    if job.start_time is None:
+        return True
+    exhausted = job.error_code == _RESOURCE_EXHAUSTED
+    return exhausted and quota.is_scarcity(job.error_message) and not job.is_spot
+
+
+_RESOURCE_EXHAUSTED = 8  # google.rpc.Code
 
 
 def _all_requests(job: Job, diagnosis: Diagnosis, request: Job) -> tuple[float, int] | None:

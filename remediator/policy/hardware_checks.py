@@ -311,8 +311,8 @@ def unpriced_regions(
         if missing.everything:
             yield place.warning(
                 f"no price is known in the served region {shown(region)}: there a limit in dollars "
-                "refuses every change that may cost more (unknown_price); give its prices in a "
-                "catalogue file (`prices`, or `priced_as`)"
+                "refuses every change that may cost more (unknown_price); `--catalog FILE` gives prices "
+                "to `validate` and `plan` (`prices`, or `priced_as`), the function has the shipped ones"
             )
             continue
         wanted = [

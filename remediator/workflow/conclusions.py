@@ -39,7 +39,7 @@ from remediator.ledger import (
     UnreadableDocument,
 )
 from remediator.log import LogEvent
-from remediator.planning import alert_routing, costs, sizing
+from remediator.planning import alert_routing, costs, expected_time, sizing
 from remediator.workflow.incident_context import IncidentContext, job_facts
 from remediator.workflow.services import Clock, Configuration, Records, RowsOfBatches
 
@@ -191,7 +191,7 @@ def settle_attempt(
 
 def _says_nothing(job: Job) -> bool:
     """Whether its end says nothing of its policy or its size: somebody ended it, or it never began."""
-    return job.state is JobState.CANCELLED or costs.got_no_machine(job)
+    return job.state is JobState.CANCELLED or expected_time.got_no_machine(job)
 
 
 def policy_of(chain: Chain, job: Job) -> str:

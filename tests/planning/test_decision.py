@@ -397,8 +397,15 @@ def test_spot_is_cheaper_where_its_price_is_known() -> None:
     assert made.estimated_usd == pytest.approx(0.18465 + 0.0268, abs=0.01)
 
 
-def test_a_wait_for_a_machine_is_not_called_a_run() -> None:
-    held = job(CUSTOM, startTime=None)
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"startTime": None},
+        {"error": {"code": 8, "message": "Resources are insufficient in region: us-central1."}},
+    ],
+)
+def test_a_wait_for_a_machine_is_not_called_a_run(told: dict[str, Any]) -> None:
+    held = job(CUSTOM, **told)
     made = planned(held, ladder("resubmit: {wait: 10m}"), Cause.CAPACITY_STOCKOUT)
     assert "it never got a machine, so how long it runs is not known" in made.because
     assert "as long as the failed run" not in made.because
