@@ -104,7 +104,7 @@ def test_a_piece_that_no_machine_has_is_not_chased() -> None:
     choice = _choice(Cause.MEMORY_PRESSURE, Needs(wanted=_wants(100_000.0)))
     assert isinstance(choice, NoHardware)
     assert choice.too_much
-    assert "100000 GiB were wanted" in choice.why.replace("1e+05", "100000")
+    assert "100,000 GiB were wanted" in choice.why
     device = _machine(Cause.MEMORY_PRESSURE, Needs(wanted=_wants(100_000.0, device=True)))
     assert device == "n1-highmem-8"  # what the device wanted says nothing of the host
 
