@@ -179,6 +179,21 @@ def test_full_cpus_after_a_larger_machine_go_to_where_the_data_are(data: str, pl
     assert moved == {"machineType"} | ({"location"} if place != "us-central1" else set())
 
 
+@pytest.mark.parametrize(
+    ("treated_for", "policy"), [("cpu_saturation", "more-cpus-in-vain"), ("memory_pressure", "")]
+)
+def test_more_cpus_in_vain_lead_to_the_data_where_no_cause_is_left(
+    treated_for: str, policy: str
+) -> None:
+    text = (FOLDER / "fallback.yaml").read_text()
+    file = load(text, "fallback.yaml").require().changed(mode=Mode.ENFORCE)
+    document = job(CUSTOM)
+    before = replace(attempt("starved-of-cpu", number=1, step=1), verdict=treated_for)
+    known = case(document, buckets={name: {"location": "EUROPE-WEST4"} for name in EVERYWHERE})
+    made = plan(known, diagnosis(document, Cause.UNKNOWN), file, History(attempts=(before,)), BOOK)
+    assert (made.policy, made.location) == (policy, "europe-west4" if policy else "")
+
+
 def test_a_list_holds_for_the_same_job_again_where_no_policy_narrows_it() -> None:
     text = (FOLDER / "own-hardware.yaml").read_text()
     narrow = "limits: {accelerators: [NVIDIA_TESLA_T4, NVIDIA_L4], usd_per_job: 100,"
