@@ -222,14 +222,16 @@ def names_settings(text: str) -> bool:
 
 
 def names_a_record(text: str) -> bool:
-    """Whether it names a place in data by its number, and no file of settings."""
+    """Whether it names a place in data by its number, or what data are made of, and no file of settings."""
     head = text[:_READ]
     return _RECORD.is_in(head) and not _OF_SETTINGS.is_in(head)
 
 
 _RECORD = Linear(
-    r"\b(?:line|row|record|sample|entry|field|column)s? ?#?:? ?\d+\b",
-    needs="line row record sample entry field column",
+    rf"\b(?:line|row|record|sample|entry|field|column)s? ?#?:? ?\d+\b|{_DATA_FILE}:\d+\b"
+    r"|\b(?:unknown|unrecogni[sz]ed|unexpected|unsupported|invalid|illegal|bad|duplicate) (?:character|element|symbol|residue|base|atom|record|byte|sequence|nucleotide|chromosome|genotype|allele|cell|tag|magic|header|chunk|marker|glyph|opcode)s?\b"
+    r"|\bin (?:the )?(?:data|input) (?:file|line|row)\b",
+    needs="line row record sample entry field column . unknown unrecogni unexpected unsupported invalid illegal bad duplicate data input",
 )
 _OF_SETTINGS = Linear(
     rf"{_SETTINGS_FILE}|\b(?:config(?:uration)?|settings?|options?|directives?)\b",
@@ -243,6 +245,8 @@ def cause_of_line(text: str, otherwise: Cause) -> Cause:
     most = max(points.values())
     if most < _LEAST:
         return otherwise
+    if most < _PLAIN and otherwise is _LOGIC:
+        return otherwise  # a word that data have in common with all else says little of the job's own program
     return next(cause for cause in (_SETTING, _INPUT, _LOGIC) if points[cause] == most)
 
 

@@ -18,8 +18,9 @@ _OWN_PROGRAM = late_pattern(
     r"^\S*\b(?:python|pypy|Rscript|R|node|deno|bun|java|scala|ruby|perl|php|lua|julia|ghc|runghc|dotnet|sh|bash|make|tclsh|octave|guile|sbcl|erl|awk|gawk)[\d.]*(?:\s|$)"
     r"|^(?:\./|/app/|/src/|/home/|/opt/app)|\.(?:py|R|jl|js|rb|pl|sh|jar|m|lua|tcl|php)(?:\s|$)"
 )
-# A path where images keep what is their own; another program runs it, such as `nice` or an interpreter.
-_OWN_PATH = late_pattern(r"(?:^|[\s=])(?P<path>(?:\./|/app/|/src/|/opt/app/)[\w./+-]+)")
+# Another program may run what is the job's own, such as `nice` or an interpreter.
+_FIRST_PATH = late_pattern(r"(?:^|[\s=])(?P<path>[\w.~+-]*/[\w./+-]+)")
+_OWN_FOLDER = late_pattern(r"\./|/app/|/src/|/opt/app/")
 _URL = late_pattern(r"\b[a-z]\w{1,10}://\S+")
 _WORD_OF = late_pattern(r"(?:^|(?<=[\s='\"]))[A-Za-z][\w@:+./-]{2,60}(?=$|[\s'\";])")
 
@@ -55,7 +56,7 @@ def _commands(job: Job) -> list[str]:
 
 
 def _runs_own(command: str) -> bool:
-    return any(
-        not names_data(found["path"]) and not names_settings(found["path"])
-        for found in _OWN_PATH.finditer(command)
-    )
+    """Whether the first path among its arguments is one of the job's own programs."""
+    found = _FIRST_PATH.search(_URL.sub("", command))
+    path = found["path"] if found else ""
+    return bool(_OWN_FOLDER.match(path)) and not names_data(path) and not names_settings(path)

@@ -102,7 +102,7 @@ def weigh_missing_device(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         # Its last line is lost, but not where it stood: in the first call on a device.
         says = f'{ended.author} is cut off in "{ended.cut_in[-_QUOTED:]}"; {workload.machine_type} has none'
         cause, weight = Cause.ACCELERATOR_MISSING, weight_of("device-not-there")
-    elif _OF_BUILD.is_in(ended.text[:_ENDING]):
+    elif _OF_BUILD.is_in(f"{ended.text} {ended.after}"[:_ENDING]):
         cause, weight = Cause.INVALID_CONFIG, weight_of("build-without-device")
         says += ": its build cannot use one"
     elif bare_machine and _OF_MACHINE.is_in(ended.text[:_ENDING]):

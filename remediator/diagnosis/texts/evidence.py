@@ -150,7 +150,8 @@ def _rows_of_exception(case_text: CaseText, rows: tuple[Signature, ...]) -> tupl
     about = cause_of_exception(case_text.text, case_text.below, case_text.call) or _outside(
         case_text.text
     )
-    if specific and parses_a_setting(case_text.text):
+    of_parsing = about is None and "pars" in case_text.text.lower()
+    if (specific or of_parsing) and parses_a_setting(case_text.text):
         about = Cause.INVALID_CONFIG
     if about is None or (specific and about is not Cause.INVALID_CONFIG):
         return rows

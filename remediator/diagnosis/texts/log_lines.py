@@ -7,6 +7,7 @@ shown of them. Pure; called by `read_case`.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -106,8 +107,10 @@ def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
     it says; so is the last of a log that has a few lines only. `traced` where a language speaks of code.
     """
     workers = [line for line in lines[-_LAST_READ:] if line.text and not is_service_line(line)]
-    read = read_log(_as_said([line for line in workers if TELEMETRY not in line.text]))
-    said = _without_counts_of_errors([one for one in read if not _is_warning(one)])
+    read = [*read_log(_as_said([line for line in workers if TELEMETRY not in line.text]))]
+    loud = [one for one in read if not _is_warning(one)]
+    # Where warnings are all that was said, one of them is the reason.
+    said = _without_counts_of_errors(loud if any(one.text.strip() for one in loud) else read)
     stated = None if job.kind is JobKind.BATCH_PREDICTION else statement_in(said)
     if stated is not None:
         made = line_text(stated.said.line, 1, 1.0, stated.text, traced=stated.of_code)
@@ -121,12 +124,17 @@ def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
             after=clean(stated.after),
         )
     block = _complaints(said, job) or _only_words(said, lines)
+    after = ""
+    if not block:
+        # A program that has written to standard output alone says its errors there.
+        on_stdout = all(line.severity in _QUIET for line in workers)
+        block, after = _complaint_above_advice(said, on_stdout=on_stdout)
     if not block:
         return None
     reported = [line_text(one.line, 1, 1.0, one.text) for one in reversed(block[:_LAST_WORDS])]
     if any(_announces_another_try(one) for one in reported):
         return None
-    return replace(reported[0], text=" ".join(one.text for one in reported))
+    return replace(reported[0], text=" ".join(one.text for one in reported), after=clean(after))
 
 
 def _without_counts_of_errors(said: list[LogItem]) -> list[LogItem]:
@@ -203,6 +211,36 @@ def _announces_another_try(words: CaseText) -> bool:
 _SKIPS = late_pattern(r"\bskipp(?:ing|ed)\b", re.IGNORECASE)
 
 
+def _complaint_above_advice(
+    said: Sequence[LogItem], *, on_stdout: bool
+) -> tuple[list[LogItem], str]:
+    """The last complaint, however much advice or how long a report stands below it, and the line above it; the
+    last first. And what stands below it."""
+    end = [*itertools.takewhile(lambda one: not _ends_words(one), said[: -_ABOVE_ADVICE - 1 : -1])]
+    told = [one for one in end if one.text.strip() and not _OF_HELP.is_in(one.text)]
+    for number, one in enumerate(told):
+        if complains(one.text) and _is_loud(one, on_stdout=on_stdout):
+            below = " ".join(advice.text.strip() for advice in told[:number][::-1])
+            return told[number : number + 2], below
+    return [], ""
+
+
+def _ends_words(said: LogItem) -> bool:
+    return bool(said.raised) or is_progress(said.text)
+
+
+_ABOVE_ADVICE = 20  # lines; chosen
+
+
+def _is_loud(said: LogItem, *, on_stdout: bool) -> bool:
+    """An error by its level or by its stream; on standard output alone what has no level of its own."""
+    if _SAYS_ERROR.is_in(said.text[:_LEVEL_READ]) or not is_quiet(said):
+        return True
+    if not on_stdout or said.line.is_structured:
+        return False
+    return not _OWN_LEVEL.match(said.text[:_LEVEL_HEAD]) and not _level_field(said.text)
+
+
 def _complaints(said: Sequence[LogItem], job: Job) -> list[LogItem]:
     """The last complaints, the last first."""
     block: list[LogItem] = []
@@ -213,7 +251,7 @@ def _complaints(said: Sequence[LogItem], job: Job) -> list[LogItem]:
             break
         if not text or _OF_HELP.is_in(text):
             continue
-        loud = not is_quiet(one) or _SAYS_ERROR.is_in(text[:_LEVEL_READ])
+        loud = _is_loud(one, on_stdout=False)
         if (complains(text) and loud) or (not block and _by_name(one, job)):
             block.append(one)
         elif block or others == _OTHERS_AFTER:
