@@ -217,11 +217,11 @@ def _complaint_above_advice(
     """The last complaint, however much advice or how long a report stands below it, and the line above it; the
     last first. And what stands below it."""
     end = [*itertools.takewhile(lambda one: not _ends_words(one), said[: -_ABOVE_ADVICE - 1 : -1])]
-    told = [one for one in end if one.text.strip() and not _OF_HELP.is_in(one.text)]
-    for number, one in enumerate(told):
+    rows = [one for one in end if one.text.strip() and not _OF_HELP.is_in(one.text)]
+    for number, one in enumerate(rows):
         if complains(one.text) and _is_loud(one, on_stdout=on_stdout):
-            below = " ".join(advice.text.strip() for advice in told[:number][::-1])
-            return told[number : number + 2], below
+            below = " ".join(advice.text.strip() for advice in rows[:number][::-1])
+            return rows[number : number + 2], below
     return [], ""
 
 
