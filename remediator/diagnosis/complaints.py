@@ -72,7 +72,7 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
         Linear(
             r"\b(?:truncated|corrupt\w*|malformed|premature\w*|incomplete|garbage|magic|checksum|crc)\b"
             r"|\bunexpected (?:end|eof)\b|\bend[- ]of[- ](?:file|stream|input|data|document)\b|\beof\b"
-            r"|\btoo (?:short|few)\b|\bnot enough (?:bytes|data)\b"
+            r"|\btoo (?:short|few)\b|\bfile (?:is )?too small\b|\butf-?8 ?error\b|\bunequal ?length|\bnot enough (?:bytes|data)\b"
             r"|\b(?:read(?:ing)?|pars(?:e|ing|er)|decod(?:e|ing|er)|reader|decompress(?:ion|or)?) (?:error|failure|failed)\b"
             r"|\bmismatch(?:ed)? tag\b"
             r"|\bnot well[- ]formed\b|\bnothing to \w+|\bempty\b"

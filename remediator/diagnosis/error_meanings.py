@@ -33,6 +33,7 @@ _RIGHTS = Linear(
     r"|\bread-?only (?:file ?system|database|directory|folder|mount|volume|medium)|\berofs\b|\b(?:not|un|non-?)[- ]?writ(?:e?able)\b|\bcheck (?:\w+ )?permissions?\b"
     r"|\b(?:can ?not|can't|could not|couldn't|unable to|failed to|not able to) (?:access|create|make|mkdir|write(?: to)?|lock|chdir to|initiali[sz]e|obtain|acquire) (?:the |an? |its )?(?:[\w-]+ ){0,3}(?:[a-z]*dirs?|director(?:y|ies)|folders?|lock ?files?|pid ?files?|log ?files?|node locks?)\b"
     r"|\b(?:dirs?|director(?:y|ies)|folders?)\b[^.:]{0,60}\b(?:can ?not|could not|can|cannot) be (?:created|written|accessed|validated|locked)"
+    r"|\b(?:access )?keys?(?: id)?\b[^.]{0,40}\bdo(?:es)? ?(?:not|n't) exist\b|\b(?:role|account|principal|login|identity) [^.]{0,40}\b(?:does not exist|is (?:disabled|locked|suspended))|\bhost key verification failed\b|\bno pg_hba"
     r"|\bunable to open (?:the )?database(?: file)?(?:\W*$|\W{1,3}\()"
     r"|active account|invalid[_ ](?:grant|credentials|client)|signaturedoesnotmatch|invalidaccesskeyid"
     r"|nopasswordgiven"
@@ -46,6 +47,7 @@ _ELSEWHERE = Linear(
     r"|\bservice unavailable|\btemporar(?:y|ily)\b|\btry again later"
     r"|\bin (?:safe|maintenance|recovery|read[- ]?only) mode|\bshutting down by (?:request|administrator)"
     r"|\bconnect(?:ion)? (?:is |was |has )?gone\b|\b(?:server|peer|host) has gone away\b"
+    r"|\bempty reply from\b|\bserver returned nothing\b"
     r"|\bconnect error\b|\bbad gateway|\bserver (?:closed|hung up|disconnected)|\bdatabase is locked"
     r"|\b(?:lock (?:is |wait|file is )|already )(?:held|locked|timeout)"
 )
@@ -113,7 +115,9 @@ _SETTINGS = Linear(
     r"|\bcould not bind|\bmust (?:be (?:given|specified|set|provided|used|one of)|specify|provide|supply)"
     r"|\byou (?:must|need to|have to) (?:specify|provide|set|give|supply|pass)|\b(?:is|are) required\b"
     r"|\bnot (?:set|specified|provided|given)\b|\busage:|: unbound variable\W*$|\bcrs not found"
-    r"|\bcommand not found|\bparameter not set"
+    r"|\bcommand not found|\bparameter not set|\bNotPresent\b|\brequired (?:key|variable|setting|parameter|property|value|env\w*) \S+ (?:is )?(?:missing|not set|absent)"
+    r"|\b(?:could ?n[o']t|could not|cannot|can't|unable to) resolve (?:the )?(?:modules?|actions?|placeholders?|propert(?:y|ies)|variables?|targets?|profiles?|plug-?ins?)\b|\bno rule to produce\b"
+    r"|\b(?:filter|codec|muxer|demuxer|encoder|decoder|action|operator) not found\b|\bno such (?:filter|codec|muxer|action|operator)\b"
     r"|\b(?:option|argument|flag)s?\b[^.]{0,40}\b(?:requires?|needs?|expects?|not allowed|invalid|unknown|conflict|mutually)"
 )
 _DATA = Linear(

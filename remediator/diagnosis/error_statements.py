@@ -53,7 +53,7 @@ _HEAD = Linear(
     rf"^{_STAMP}?[\W_]{{0,6}}{_LEVEL}(?:\[\w+\]| \w{{1,8}}\d{{1,6}}| \([\w.: -]+\)| \d{{1,5}})?(?:[:!\])|>]|\s?[-=:]|\s+(?:\w+ing )?(?:at|in|on|while|during|in thread)\b|,|$)"
     rf"|^{_STAMP}?[^\s:=]+(?:[:\])|>]|: \S+:) ?\W{{0,4}}{_LEVEL}\b(?:[:!\])|>\[( ]|$)"
     rf"|^{_STAMP}?(?:[\w.'/+-]+ ){{1,4}}{_LEVEL}(?: \w{{0,6}}\d{{1,6}})?(?:[:!]|\s*$| (?:\w+ing )?at \S)"
-    rf"|^[\W]{{0,4}}[EF]\d{{4}} \d\d:|^\*\*\* - |^\W{{0,3}}(?:unhandled|uncaught|debugger invoked on)\b"
+    rf"|^thread '[^']*'(?: \(\d+\))? panicked at\b|^[\W]{{0,4}}[EF]\d{{4}} \d\d:|^\*\*\* - |^\W{{0,3}}(?:unhandled|uncaught|debugger invoked on)\b"
     rf"|^{_STAMP}?\W{{0,6}}(?:error|fatal|fail(?:ed|ure)?|panic)\b",
     needs="err fatal fail panic abort critical severe emerg alert exception unhandled uncaught defect fault e: e] f0 f1 e0 e1 *** debugger",
 )
@@ -99,6 +99,12 @@ _TRAIL = Linear(
 _LOGGED = Linear(
     r"^[EF]\d{4} \d\d:|^\[?\d{2,4}[-/]\d\d[-/]\d\d|[\"']?(?:level|severity)[\"']?\s?[:=]"
 )
+# An error that a program was handed and gave up over, as Rust and Go print it: what it says is the reason. What the
+# runtime itself panics over is no such value.
+_ERROR_VALUE = late_pattern(
+    r"thread '[^']*'.{0,20} panicked at .{0,300}?(?:on an .Err. value: |: (?=[A-Z]\w+(?:[ ({\"]|$)))(?P<rust>.+)$"
+    r"|^panic: (?!runtime error|interface conversion|unreachable|assert|todo|not implemented|send on|close of|sync|reflect|goroutine)(?P<go>.+)$"
+)
 # A place in a compiled program's own source, as it puts it into its messages: behind the level, or at the end.
 _OWN_PLACE = Linear(
     r"^[\W_]{0,4}(?:[a-z]\d{4} \S+ +(?:\d+ )?|(?:error|fatal|err|critical|failed|panic)\b[^a-z]{0,3}(?:[\w.-]+\[[\w.]*\]:\S*?:)?[\"'\[(]{0,2})[\w./+-]*\w\.(?:c|cc|cpp|cxx|h|hpp|hh)\b"
@@ -123,6 +129,8 @@ class Statement(Struct, frozen=True):
     text: str
     frame: Frame | None = None
     of_code: bool = False
+    of_value: bool = False
+    """An error that the program was handed, and over which its runtime ended it."""
     first: str = ""
     """Of several statements that stand close together, the first."""
     after: str = ""
@@ -162,6 +170,9 @@ def statement_in(said: Sequence[LogItem]) -> Statement | None:
     ) or any(_is_by_stack(rows, number) or _UNHANDLED.is_in(rows[number].text) for number in chosen)
     if any(_OWN_PLACE.is_in(rows[number].text) for number in chosen):
         placed, of_code = None, False
+    value = _ERROR_VALUE.search(messages[0])
+    if value is not None:
+        messages[0], of_code = value["rust"] or value["go"], False
     frame = Frame(placed["file"], int(placed["line"])) if placed else None
     rest = (row.text.strip() for row in rows[chosen[-1] + 1 :] if not _TRAIL.is_in(row.text))
     above = (
@@ -170,7 +181,8 @@ def statement_in(said: Sequence[LogItem]) -> Statement | None:
         if complains(row.text)
     )
     after = " ".join([*above, *itertools.islice(rest, _GOES_ON)])
-    return Statement(rows[chosen[0]].item, words, frame, of_code, messages[0], after)
+    of_value = value is not None
+    return Statement(rows[chosen[0]].item, words, frame, of_code, of_value, messages[0], after)
 
 
 def is_wrapper(text: str) -> bool:

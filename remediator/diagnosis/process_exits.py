@@ -222,8 +222,11 @@ def _gave_up(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
             tried.cause, weight, Source.LOG, words.where, says, group="last-words"
         )
         return
-    installed = is_installed(job)
-    if _is_explained(words, reading, installed=installed):
+    no_bug = words.of_value or is_installed(job)
+    if _is_explained(words, reading, no_bug=no_bug):
+        if words.of_value:
+            says = f'{words.author} gives up over an error: "{words.text[:_QUOTED]}"'
+            yield from _misread(words, reading, says, of_a_bug=True)
         return
     few = len(words.text.split()) < _TOO_FEW_WORDS and not names_data(words.text)
     if _PIPES.search(words.text) or (few and not words.traced):
@@ -245,7 +248,7 @@ def _gave_up(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
             words.where,
             says,
         )
-        if installed:
+        if no_bug:
             yield from _misread(words, reading, says, of_a_bug=True)
     elif words.traced:
         yield from _misread(words, reading, says)
@@ -313,9 +316,9 @@ def _tried_before(words: CaseText, reading: TextEvidence) -> WeightedEvidence | 
 _TRIED_AGAIN = frozenset({Cause.TRANSIENT_BACKEND, Cause.NETWORK_LATENCY, Cause.QUOTA})
 
 
-def _is_explained(words: CaseText, reading: TextEvidence, *, installed: bool) -> bool:
+def _is_explained(words: CaseText, reading: TextEvidence, *, no_bug: bool) -> bool:
     """Whether something else says better why it ended: of words that a language says of the program's own
-    code, other readings of the same line do not; nor, of an `installed` program, that it raised something.
+    code, other readings of the same line do not; nor, where that is `no_bug` of the job's own, that it raised something.
     """
     explained = weight_of("status-explained")
     if reading.has(Tag.GPU_RAISED):
@@ -325,7 +328,7 @@ def _is_explained(words: CaseText, reading: TextEvidence, *, installed: bool) ->
         s.weight > explained
         and not _is_status(s)
         and not (own and s.cause in _MISREAD and _is_of(words, s))
-        and not (installed and s.group in _OF_A_BUG and _is_of(words, s))
+        and not (no_bug and s.group in _OF_A_BUG and _is_of(words, s))
         for s in reading.signs
     )
 
@@ -343,7 +346,7 @@ def _misread(
     words: CaseText, reading: TextEvidence, says: str, *, of_a_bug: bool = False
 ) -> Iterator[WeightedEvidence]:
     """Against what the words of that line would mean if they did not speak of the program's own code; or, `of_a_bug`,
-    if they did, where the program is an installed one.
+    if they did, where the program is an installed one, or was handed an error.
     """
     for found in reading.signs:
         if of_a_bug:

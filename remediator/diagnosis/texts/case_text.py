@@ -70,6 +70,8 @@ class CaseText(Struct, frozen=True):
     """Of an exception: the library's functions in which it was raised (`Raised.below`)."""
     call: str = ""
     """Of an exception: the user's own line that called what raised it (`Raised.call`)."""
+    of_value: bool = False
+    """Of last words: an error that the program was handed, and over which its runtime ended it."""
     first: str = ""
     """Of last words that state several errors: the first."""
     after: str = ""

@@ -120,6 +120,7 @@ def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
             made,
             traced=stated.of_code,
             frame=stated.frame,
+            of_value=stated.of_value,
             first=clean(stated.first),
             after=clean(stated.after),
         )
