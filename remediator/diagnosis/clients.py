@@ -33,7 +33,7 @@ _SOCKET_ERROR = Linear(
 )
 # errno(3): ECONNREFUSED, and what Windows calls it; ENOENT of a socket's path.
 _OF_A_SOCKET = Linear(
-    r"\bconnection (?:was )?refused\b|\beconnrefused\b|\bconnectionrefused|\bactively refused\b|\berrno[ :=]{1,2}111\b"
+    r"\bconnection (?:to \S+ )?(?:was )?refused\b|\beconnrefused\b|\bconnectionrefused|\bactively refused\b|\berrno[ :=]{1,2}111\b"
     r"|\bunix /\S+: connect: no such file|\bconnect ENOENT /|\bthrough socket '?/|\bsocket \"?/\S+ failed: no such file|\bdaemon at unix://",
     needs="refused errno unix socket enoent",
 )
@@ -42,6 +42,7 @@ _PROBED = Linear(
     r"\bprobe\b|\bclient socket has\b|\brendezvous\b|\btcpstore\b|\bworkerpool\d|\bcmle-training-",
     needs="probe socket rendezvous tcpstore workerpool cmle",
 )
+_PEERS = Linear(r"\b(?:gloo|nccl|c10d|mpi|horovod|processgroup|ray|dask|spark)\b")
 _OF_ITS_OWN = late_pattern(r"\bprobe\b|://(?:localhost|127\.|0\.0\.0\.0|\[::1\])", re.IGNORECASE)
 _SPEAKS = Linear(AUTHORS, needs=AUTHORS_NEED)
 
@@ -82,7 +83,8 @@ def service_behind(raised: Sequence[Raised]) -> tuple[Raised, Signature] | None:
     none does.
     """
     for one in reversed(raised):
-        if CLIENTS.match(one.name) or SOCKETS.match(one.name):
+        of_client = CLIENTS.match(one.name) or SOCKETS.match(one.name)
+        if of_client or (_is_of_a_socket(one.text) and not _PEERS.is_in(one.text)):
             text = _LAST_EXCEPTION.sub("", one.text[:_TEXT])
             row = None if lacks_a_part(text) else client_signature_in(text)
             if row is not None:

@@ -148,6 +148,11 @@ _OF_A_FILE = Linear(
     r"|\bnot a (?:gzip|zip|valid) |\bunable to open|: end of file\b"
     r"|\bbad (?:integer|real|logical|character|value) "
 )
+# An argument by its number is a function's, not the program's.
+_OF_A_CALL = Linear(
+    r"\b(?:wrong|bad|incorrect|invalid) (?:type|number|kind) (?:of|for) (?:the )?arg\w*\b|\barg(?:ument)? #?\d+ (?:of|to|for|in) ['\"\x60]?[a-z]",
+    needs="arg",
+)
 # A compiled library that the image lacks.
 _SHARED_OBJECT = Linear(r"\bcannot open shared object|\bcould not load library\b")
 # A part of the program that the image lacks.
@@ -206,6 +211,7 @@ _OUTSIDE = (
     (_ELSEWHERE, Cause.TRANSIENT_BACKEND),
 )
 _OF_A_TOOL = (
+    (_OF_A_CALL, Cause.USER_CODE_ERROR),
     (_SETTINGS, Cause.INVALID_CONFIG),
     (_OWN_SOURCE, Cause.USER_CODE_ERROR),
     (_DATA, Cause.BAD_INPUT),

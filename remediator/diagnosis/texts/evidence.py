@@ -20,7 +20,7 @@ from remediator.diagnosis.complaints import (
     parses_a_setting,
     reads_settings,
 )
-from remediator.diagnosis.error_meanings import meaning_outside
+from remediator.diagnosis.error_meanings import meaning_of, meaning_outside
 from remediator.diagnosis.matching import (
     quote_of,
     signature,
@@ -145,18 +145,40 @@ def _rows_of_exception(case_text: CaseText, rows: tuple[Signature, ...]) -> tupl
     of_settings = reads_settings(case_text.below) or parses_a_setting(case_text.text)
     misread = others == {Cause.BAD_INPUT} and of_settings
     misread = misread or (others <= _OF_A_PART and lacks_a_part(case_text.text))
-    if specific and not misread:
+    unread = {row.id for row in specific} <= _OF_A_RESOURCE and _is_reader(case_text)
+    if specific and not misread and not unread:
         return rows
     about = cause_of_exception(case_text.text, case_text.below, case_text.call) or _outside(
         case_text.text
     )
+    about = about or _of_a_child(case_text.text)
     of_parsing = about is None and "pars" in case_text.text.lower()
     if (specific or of_parsing) and parses_a_setting(case_text.text):
         about = Cause.INVALID_CONFIG
-    if about is None or (specific and about is not Cause.INVALID_CONFIG):
+    wanted = Cause.BAD_INPUT if unread else Cause.INVALID_CONFIG
+    if about is None or (specific and about is not wanted):
         return rows
     kept = tuple(row for row in rows if row.id not in _OF_ANY_EXCEPTION and row not in specific)
     return (*kept, signature(_RAISED_BY[about]))
+
+
+def _is_reader(case_text: CaseText) -> bool:
+    """Whether a reader raised it: what it calls invalid is what it read, no resource that the job names."""
+    name = case_text.text.partition(":")[0]
+    return cause_of_exception(name, case_text.below, case_text.call) is Cause.BAD_INPUT
+
+
+def _of_a_child(text: str) -> Cause | None:
+    """What a program that was run said on its standard error, quoted by whoever ran it."""
+    found = _STDERR.search(text)
+    meaning = meaning_of(found["stream"] or found["second"]) if found else None
+    return meaning if meaning in _RAISED_BY else None
+
+
+_STDERR = late_pattern(
+    r"\b(?:stderr|standard error|output from \S+)\b\W{1,12}(?P<stream>\w.{1,600})|: \(-?\d{1,3}, ['\"](?P<second>.{1,600})",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def _without_values(text: str, rows: tuple[Signature, ...]) -> tuple[Signature, ...]:
@@ -234,6 +256,7 @@ _RAISED_BY = {
 }
 
 
+_OF_A_RESOURCE = frozenset({"config-not-found"})
 _OF_A_PART = frozenset({Cause.USER_CODE_ERROR, Cause.BAD_INPUT})
 """What an exception that tells of a part that is not installed is taken for, by its class or a file's name."""
 

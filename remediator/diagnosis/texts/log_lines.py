@@ -135,7 +135,9 @@ def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
     reported = [line_text(one.line, 1, 1.0, one.text) for one in reversed(block[:_LAST_WORDS])]
     if any(_announces_another_try(one) for one in reported):
         return None
-    return replace(reported[0], text=" ".join(one.text for one in reported), after=clean(after))
+    first = reported[0].text if len(reported) > 1 else ""
+    text = " ".join(one.text for one in reported)
+    return replace(reported[0], text=text, first=first, after=clean(after))
 
 
 def _without_counts_of_errors(said: list[LogItem]) -> list[LogItem]:
