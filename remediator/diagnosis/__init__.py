@@ -29,7 +29,7 @@ from remediator.diagnosis.texts import read_case, read_job, read_task
 from remediator.diagnosis.texts.case_text import SERVICE_TASK, clean
 from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.diagnosis.texts.failed_rows import FailedRows
-from remediator.diagnosis.texts.log_lines import last_lines
+from remediator.diagnosis.texts.last_lines import last_lines
 from remediator.diagnosis.timeline import read_timeline
 from remediator.diagnosis.weighted_evidence import WeightedEvidence
 from remediator.diagnosis.weights import weight_of

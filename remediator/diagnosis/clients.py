@@ -14,7 +14,7 @@ from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.matching import client_signature_in
 from remediator.diagnosis.open_trace import Raised
 from remediator.diagnosis.signature import Signature
-from remediator.diagnosis.signatures.authors import AUTHORS, AUTHORS_NEED, CLIENTS, SOCKETS
+from remediator.diagnosis.signatures.authors import AUTHORS, AUTHORS_NEED, BUGS, CLIENTS, SOCKETS
 from remediator.domain.late_pattern import late_pattern
 
 _HEAD_OF_LINE = 300  # characters in which a client names itself; chosen
@@ -84,7 +84,8 @@ def service_behind(raised: Sequence[Raised]) -> tuple[Raised, Signature] | None:
     """
     for one in reversed(raised):
         of_client = CLIENTS.match(one.name) or SOCKETS.match(one.name)
-        if of_client or (_is_of_a_socket(one.text) and not _PEERS.is_in(one.text)):
+        bug = BUGS.search(one.name) or _PEERS.is_in(one.text)
+        if of_client or (not bug and _is_of_a_socket(one.text)):
             text = _LAST_EXCEPTION.sub("", one.text[:_TEXT])
             row = None if lacks_a_part(text) else client_signature_in(text)
             if row is not None:

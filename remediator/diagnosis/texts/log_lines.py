@@ -1,8 +1,8 @@
 """The workers' and the service's log lines as texts, each weighed by who wrote it and when.
 
 Owns which lines of a log are read, what of a traceback speaks, and how much less a line counts that stands
-early, announces another try, or is below an error; also the last words before the end, and what people are
-shown of them. Pure; called by `read_case`.
+early, announces another try, or is below an error; also the last words before the end. Pure; called by
+`read_case`.
 """
 
 from __future__ import annotations
@@ -109,8 +109,9 @@ def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
     workers = [line for line in lines[-_LAST_READ:] if line.text and not is_service_line(line)]
     read = [*read_log(_as_said([line for line in workers if TELEMETRY not in line.text]))]
     loud = [one for one in read if not _is_warning(one)]
-    # Where warnings are all that was said, one of them is the reason.
-    said = _without_counts_of_errors(loud if any(one.text.strip() for one in loud) else read)
+    if not any(one.text.strip() for one in loud):
+        loud = [one for one in read if _CALLED_ERROR.is_in(one.text[:_LEVEL_READ])]
+    said = _without_counts_of_errors(loud)
     stated = None if job.kind is JobKind.BATCH_PREDICTION else statement_in(said)
     if stated is not None:
         made = line_text(stated.said.line, 1, 1.0, stated.text, traced=stated.of_code)
@@ -211,6 +212,8 @@ def _announces_another_try(words: CaseText) -> bool:
     return any(Tag.PASSING in row.tags for row in signatures_of(rest))
 
 
+# A warning that tells of an error, which counts where it is all that was said.
+_CALLED_ERROR = Linear(r"\b(?:erroneous|error|fatal)\b", needs="erro fatal")
 _SKIPS = late_pattern(r"\bskipp(?:ing|ed)\b", re.IGNORECASE)
 
 
@@ -219,17 +222,15 @@ def _complaint_above_advice(
 ) -> tuple[list[LogItem], str]:
     """The last complaint, however much advice or how long a report stands below it, and the line above it; the
     last first. And what stands below it."""
-    end = [*itertools.takewhile(lambda one: not _ends_words(one), said[: -_ABOVE_ADVICE - 1 : -1])]
+    end = itertools.takewhile(
+        lambda one: not (one.raised or is_progress(one.text)), said[: -_ABOVE_ADVICE - 1 : -1]
+    )
     rows = [one for one in end if one.text.strip() and not _OF_HELP.is_in(one.text)]
     for number, one in enumerate(rows):
         if complains(one.text) and _is_loud(one, on_stdout=on_stdout):
             below = " ".join(advice.text.strip() for advice in rows[:number][::-1])
             return rows[number : number + 2], below
     return [], ""
-
-
-def _ends_words(said: LogItem) -> bool:
-    return bool(said.raised) or is_progress(said.text)
 
 
 _ABOVE_ADVICE = 20  # lines; chosen
@@ -320,23 +321,6 @@ _OF_HELP = Linear(
 )
 
 
-def last_lines(lines: Sequence[LogLine]) -> tuple[str, ...]:
-    """What the workers wrote last, telemetry aside: oldest first, each cut to what a person reads."""
-    shown: list[str] = []
-    in_order = lines
-    if all(line.time is not None for line in lines):
-        in_order = sorted(lines, key=lambda line: line.time)  # type: ignore[arg-type,return-value]  # all are set
-    for line in reversed(in_order):
-        if not line.text.strip() or TELEMETRY in line.text or is_service_line(line):
-            continue
-        rows = [row.rstrip()[:_LAST_LINE_CHARS] for row in line.text.splitlines() if row.strip()]
-        shown = [*rows[-_LAST_LINES_SHOWN:], *shown]
-        if len(shown) >= _LAST_LINES_SHOWN:
-            break
-    return tuple(shown[-_LAST_LINES_SHOWN:])
-
-
-_LAST_LINES_SHOWN, _LAST_LINE_CHARS = 20, 500  # what a person reads; chosen
 _PROGRESS_AFTER = 2  # lines of progress, after which the program went on; chosen
 _LAST_LINES = 8  # after which a traceback did not end the program; chosen
 
