@@ -242,4 +242,5 @@ def test_a_bad_policy_file_is_told_all_at_once(tmp_path: Path) -> None:
         f"{bad}:2:7: error: mode: unknown value `enforced`; did you mean `enforce`?",
         f"{bad}:4:11: error: name: `X` is not a name: a-z, 0-9 and -, at most 63",
         f"{bad}:5:19: error: cause: unknown value `cpu_saturaton`; did you mean `cpu_saturation`?",
+        f"{bad}: 3 errors: it does not load",
     ]
