@@ -52,6 +52,9 @@ _YAML_START = late_pattern(
 _GCLOUD_CHATTER = late_pattern(r"(?:(?:Using endpoint|WARNING:|Listed \d+ items)[^\n]*\n)+")
 # `[2026-11-29 09:46:38 +0000] [7] [INFO] …`, `[E::main] …`: a log's line, and no list.
 _BRACKETED = late_pattern(r"\[[^\[\]{}\"]{1,80}\]")
+_SETTING = late_pattern(
+    r"[A-Za-z_][\w.-]{0,80}[ \t]{0,20}="
+)  # as INI and TOML write one below `[section]`
 _MOST_SHOWN = 60
 _MOST_UNREADABLE = 0.1  # chosen: a log may hold odd bytes; more of them are another encoding
 
@@ -107,10 +110,14 @@ def _from_json(text: str, name: str) -> Material:
 
 
 def _is_bracketed_log(text: str) -> bool:
-    """Whether its first line begins with a bracket that it closes, and goes on or has lines below it."""
+    """Whether its first line begins with a bracket that it closes, and goes on or has lines below it that
+    are no settings."""
     first, _, below = text.partition("\n")
     closed = _BRACKETED.match(first)
-    return closed is not None and bool(first[closed.end() :].strip() or below.strip())
+    if closed is None:
+        return False
+    follows = below.strip()
+    return bool(first[closed.end() :].strip() or (follows and not _SETTING.match(follows)))
 
 
 def _is_log_of_objects(text: str) -> bool:
