@@ -15,6 +15,7 @@ from remediator.diagnosis.matching import client_signature_in
 from remediator.diagnosis.open_trace import Raised
 from remediator.diagnosis.signature import Signature
 from remediator.diagnosis.signatures.authors import AUTHORS, AUTHORS_NEED, BUGS, CLIENTS, SOCKETS
+from remediator.domain import Cause
 from remediator.domain.late_pattern import late_pattern
 
 _HEAD_OF_LINE = 300  # characters in which a client names itself; chosen
@@ -34,8 +35,10 @@ _SOCKET_ERROR = Linear(
 # errno(3): ECONNREFUSED, and what Windows calls it; ENOENT of a socket's path.
 _OF_A_SOCKET = Linear(
     r"\bconnection (?:to \S+ )?(?:was )?refused\b|\beconnrefused\b|\bconnectionrefused|\bactively refused\b|\berrno[ :=]{1,2}111\b"
-    r"|\bunix /\S+: connect: no such file|\bconnect ENOENT /|\bthrough socket '?/|\bsocket \"?/\S+ failed: no such file|\bdaemon at unix://",
-    needs="refused errno unix socket enoent",
+    r"|\bunix /\S+: connect: no such file|\bconnect ENOENT /|\bthrough socket '?/|\bsocket \"?/\S+ failed: no such file|\bdaemon at unix://"
+    r"|\blost connection to (?:the )?(?:\w+ )?(?:server|database|broker|host)\b|\bserver closed the connection\b"
+    r"|\btransfer closed with \d+ bytes\b|\brequested url returned error: \d{3}\b",
+    needs="refused errno unix socket enoent lost closed returned",
 )
 # A probe of the server itself, and the peers of one job that look for one another.
 _PROBED = Linear(
@@ -85,12 +88,25 @@ def service_behind(raised: Sequence[Raised]) -> tuple[Raised, Signature] | None:
     for one in reversed(raised):
         of_client = CLIENTS.match(one.name) or SOCKETS.match(one.name)
         bug = BUGS.search(one.name) or _PEERS.is_in(one.text)
-        if of_client or (not bug and _is_of_a_socket(one.text)):
+        known = of_client or (not bug and _is_of_a_socket(one.text))
+        if known or _names_a_status(one):
             text = _LAST_EXCEPTION.sub("", one.text[:_TEXT])
             row = None if lacks_a_part(text) else client_signature_in(text)
-            if row is not None:
+            if row is not None and (known or row.cause is Cause.TRANSIENT_BACKEND):
                 return one, row
     return None
+
+
+def _names_a_status(one: Raised) -> bool:
+    """Whoever raised it: it was answered with a status of HTTP's, which only another service does."""
+    return _HTTP_STATUS.is_in(one.text[:_HEAD_OF_LINE]) and not BUGS.search(one.name)
+
+
+_HTTP_STATUS = Linear(
+    r"\bHTTP(?:/[\d.]+)? ?(?:error|status|code|response|status code|error code|response code)?[ :(=]{1,3}5\d\d\b"
+    r"|\bstatus[ _]?code:?[ =(]{0,2}(?:is |was |of )?5\d\d\b|\b(?:responded|replied|answered|failed) with (?:an? )?(?:HTTP |status |code |error )*5\d\d\b",
+    needs="http status responded replied answered failed",
+)
 
 
 def spoken_in(text: str, *, serves: bool = False) -> Signature | None:
@@ -109,7 +125,7 @@ def spoken_in(text: str, *, serves: bool = False) -> Signature | None:
 
 
 def _is_of_a_socket(text: str) -> bool:
-    """Whoever wrote it: nobody took a connection, or a local socket is not there. Only sockets say so."""
+    """Whoever wrote it: nobody took a connection, it was cut, or a local socket is not there."""
     head = text[:_TEXT]
     return _OF_A_SOCKET.is_in(head) and not _PROBED.is_in(head)
 

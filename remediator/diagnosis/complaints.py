@@ -151,8 +151,10 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
         Linear(
             r"\b(?:as|by|run|be) root\b|\bset ?uid\b"
             r"|\bmust be (?:set|one of|run|specified|started|defined|given|positive|between)\b|\busage\b"
-            r"|\bnot set\b|\bnot specif(?:y|ied)\b|\bunbound\b",
-            needs="root uid must usage set specif unbound",
+            r"|\bnot set\b|\bnot specif(?:y|ied)\b|\bunbound\b"
+            r"|\bmissing required (?:option|argument|parameter|flag|setting)s?\b|\bmissing (?:option|flag|setting)s?\b|\bmissing argument: -"
+            r"|\b(?:option|flag|setting)s? (?:is|are|was|were) (?:required|missing)\b",
+            needs="root uid must usage set specif unbound missing required",
         ),
     ),
     (
@@ -237,6 +239,13 @@ _OF_SETTINGS = Linear(
     rf"{_SETTINGS_FILE}|\b(?:config(?:uration)?|settings?|options?|directives?)\b",
     needs=". config setting option directive",
 )
+
+
+def weighs_settings(text: str) -> bool:
+    """Whether a text speaks of settings plainly more than of what a file holds, or of a program's logic."""
+    points = _points(text[:_READ])
+    named_alone = points[_SETTING] == _SURE and names_settings(text)
+    return not named_alone and points[_SETTING] >= max(points[_INPUT] + _PLAIN, points[_LOGIC] + 1)
 
 
 def cause_of_line(text: str, otherwise: Cause) -> Cause:
@@ -366,17 +375,6 @@ def lacks_a_part(text: str) -> bool:
     return _NOT_INSTALLED.is_in(text[:_READ])
 
 
-def parses_a_setting(text: str) -> bool:
-    """Whether what could not be parsed is a setting: an address, an option, a schedule."""
-    return _OF_A_SETTING.is_in(text[:_READ])
-
-
-_OF_A_SETTING = Linear(
-    r"\b(?:pars(?:e|ing)|invalid|malformed|bad) (?:\w+ ){0,2}(?:ur[il]|connection string|dsn|option|flag|argument|command[- ]line|config(?:uration)?|settings?|environment variable|cron(?: expression)?|schedule|log level|time ?zone)\b",
-    needs="pars invalid malformed bad",
-)
-
-
 def cause_of_exception(text: str, below: str, call: str = "") -> Cause | None:
     """What an exception (`name: message`) is about, where that is a file or a setting; None: the code that raised it.
 
@@ -391,11 +389,12 @@ def cause_of_exception(text: str, below: str, call: str = "") -> Cause | None:
     called = below or _compiled_call(call, plain)
     reads = _reads(called, call)
     no_bug = plain in _IMPORTS or plain not in _BUG_CLASSES
-    if no_bug and lacks_a_part(head) and not _OTHERS.is_in(head):
+    of_others = _OTHERS.is_in(_ADDRESS_SETTING.sub("", head))
+    if no_bug and lacks_a_part(head) and not of_others:
         return _SETTING
     if _is_bug(plain, reads=reads) or not name.replace(".", "").isidentifier():
         return None
-    if _OTHERS.is_in(head):
+    if of_others:
         return None
     sets = reads_settings(below)
     of_an_argument = name == "TypeError" and (not reads or _WRONG_ARGUMENT.search(message))
@@ -490,6 +489,7 @@ _OPENS = frozenset(["open", "io.open", "os.open"])  # what they meet has rows of
 
 
 # Devices, versions, connections, rights, memory and disks have rules of their own.
+_ADDRESS_SETTING = late_pattern(r"\bconnection (?:string|ur[il])\b", re.IGNORECASE)
 _OTHERS = Linear(
     r"\b(?:gpus?|cuda|nvidia|nvml|rocm|opencl|tpus?|accelerators?|devices?|nccl|xla|connections?|sockets?|peer|timeout|timed out|refused|permission|denied|unauthorized|forbidden|out of memory|no space)\b"
     r"|cuda|\bincompatib\w*"

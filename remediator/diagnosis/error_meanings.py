@@ -52,7 +52,8 @@ _ELSEWHERE = Linear(
     r"|\b(?:lock (?:is |wait|file is )|already )(?:held|locked|timeout)"
 )
 _SLOW_NET = Linear(
-    r"\b(?:could not|cannot|can't|unable to|failed to|failure in) (?:resolve|look ?up|find)\b[^.]{0,30}\b(?:host|address|name|server)"
+    r"\b(?:could not|cannot|can't|unable to|failed to|failure in) (?:resolve|look ?up)\b[^.]{0,30}\b(?:host|address|name|server)(?:s|name)?\b"
+    r"|\b(?:could not|cannot|can't|unable to|failed to) find (?:the |a |any )?(?:\w+ )?(?:host|server)(?:s|name)?\b"
     r"|\bname resolution|\bunknown host\b|\bno servers could be reached|\bnetwork is unreachable|\bno route to host|\bdeadline exceeded"
     r"|\b(?:connection|connect|read|request|operation|response|transfer)\b[^.]{0,20}\b(?:timed? ?out)"
     r"|\bcommunications? error\b|\bno (?:response|reply|answer)\b(?: \w+){0,2} ?(?:from|received|after|within)\b|\bdid not (?:respond|reply|answer)\b"
@@ -118,6 +119,16 @@ _SETTINGS = Linear(
     r"|\bcommand not found|\bparameter not set|\bNotPresent\b|\brequired (?:key|variable|setting|parameter|property|value|env\w*) \S+ (?:is )?(?:missing|not set|absent)"
     r"|\b(?:could ?n[o']t|could not|cannot|can't|unable to) resolve (?:the )?(?:modules?|actions?|placeholders?|propert(?:y|ies)|variables?|targets?|profiles?|plug-?ins?)\b|\bno rule to produce\b"
     r"|\b(?:filter|codec|muxer|demuxer|encoder|decoder|action|operator) not found\b|\bno such (?:filter|codec|muxer|action|operator)\b"
+    r"|\bbad interpreter\b|\bfailed to run command\b|\bcannot run \S+: no such file"
+    r"|^\S*sh: (?:line )?\d+: [\w.+-]+: not found\b"
+    r"|^(?:\S*/)?(?:env|exec|ionice|nice|nohup|numactl|parallel|setsid|stdbuf|sudo|taskset|time|timeout|xargs): \W?[\w.+-]+\W?: no such file"
+    r"|\b(?:compiled|built) (?:against|for|with|by) (?:an? )?(?:different|another|older|newer|(?:more )?recent|other)\b"
+    r"|\brequires (?:an? )?(?:different|newer|older) |\bthis version of [\w. ]{1,30} (?:requires|only)\b"
+    r"|\bconfig(?:uration)? (?:keys?|options?|sections?|entry|entries|values?|items?)\b"
+    r"|\bunknown (?:\w+ )?(?:architecture|optimi[sz]er|scheduler|activation|tokeni[sz]er|preset|recipe)s?\b"
+    r"|\bcould not find (?:the )?profile\b|\bno profile\b"
+    r"|\bmissing (?:required )?(?:option|setting)s?\b|\bmissing (?:required )?argument: -"
+    r"|\bsettings?\b[^.]{0,40}\b(?:must|is empty|are empty)\b"
     r"|\b(?:option|argument|flag)s?\b[^.]{0,40}\b(?:requires?|needs?|expects?|not allowed|invalid|unknown|conflict|mutually)"
 )
 _DATA = Linear(
@@ -179,6 +190,17 @@ def meaning_of(text: str, *, of_code: bool = False) -> Cause | None:
         if words.is_in(head):
             return cause
     return None
+
+
+def parses_a_setting(text: str) -> bool:
+    """Whether what could not be parsed is a setting: an address, an option, a schedule."""
+    return _OF_A_SETTING.is_in(text[:_READ])
+
+
+_OF_A_SETTING = Linear(
+    r"\b(?:pars(?:e|ing)|invalid|malformed|bad) (?:\w+ ){0,2}(?:ur[il]|connection string|dsn|option|flag|argument|command[- ]line|config(?:uration)?|settings?|environment variable|cron(?: expression)?|schedule|log level|time ?zone)\b",
+    needs="pars invalid malformed bad",
+)
 
 
 def meaning_outside(text: str) -> Cause | None:

@@ -13,7 +13,12 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from remediator.diagnosis.complaints import cause_of_line, names_data
+from remediator.diagnosis.complaints import (
+    cause_of_line,
+    names_a_record,
+    names_data,
+    weighs_settings,
+)
 from remediator.diagnosis.error_meanings import meaning_of, names_an_argument
 from remediator.diagnosis.first_process import (
     argument_words,
@@ -264,6 +269,10 @@ def _cause_of(words: CaseText, job: Job) -> tuple[Cause, CaseText]:
     cause = meaning or cause_of_line(words.text, at_fault(job))
     if cause is Cause.BAD_INPUT and _USAGE.search(words.after) and not names_data(words.text):
         cause = Cause.INVALID_CONFIG
+    if cause is Cause.BAD_INPUT and weighs_settings(words.text):
+        cause = Cause.INVALID_CONFIG
+    elif cause is Cause.INVALID_CONFIG and meaning and names_a_record(words.text):
+        cause = Cause.BAD_INPUT
     if cause is Cause.BAD_INPUT and names_an_argument(words.text, argument_words(job)):
         cause = Cause.INVALID_CONFIG
     return cause, words

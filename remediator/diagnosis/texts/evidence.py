@@ -17,10 +17,9 @@ from remediator.diagnosis.complaints import (
     cause_of_exception,
     lacks_a_part,
     names_a_record,
-    parses_a_setting,
     reads_settings,
 )
-from remediator.diagnosis.error_meanings import meaning_of, meaning_outside
+from remediator.diagnosis.error_meanings import meaning_of, meaning_outside, parses_a_setting
 from remediator.diagnosis.matching import (
     quote_of,
     signature,
