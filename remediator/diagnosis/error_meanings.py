@@ -124,7 +124,7 @@ _SETTINGS = Linear(
     r"|^(?:\S*/)?(?:env|exec|ionice|nice|nohup|numactl|parallel|setsid|stdbuf|sudo|taskset|time|timeout|xargs): \W?[\w.+-]+\W?: no such file"
     r"|\b(?:compiled|built) (?:against|for|with|by) (?:an? )?(?:different|another|older|newer|(?:more )?recent|other)\b"
     r"|\brequires (?:an? )?(?:different|newer|older) |\bthis version of [\w. ]{1,30} (?:requires|only)\b"
-    r"|\bconfig(?:uration)? (?:keys?|options?|sections?|entry|entries|values?|items?)\b"
+    r"|\bconfig(?:uration)? (?:key|option|section)s? \S{1,80} (?:is )?(?:not|missing|unknown)\b"
     r"|\bunknown (?:\w+ )?(?:architecture|optimi[sz]er|scheduler|activation|tokeni[sz]er|preset|recipe)s?\b"
     r"|\bcould not find (?:the )?profile\b|\bno profile\b"
     r"|\bmissing (?:required )?(?:option|setting)s?\b|\bmissing (?:required )?argument: -"
