@@ -147,10 +147,10 @@ REACHED = {
     "training": (111, 2),
     "blind": (138, 7),
     "second_blind": (101, 1),
-    "third_blind": (166, 6),
-    "fourth_blind": (233, 36),
-    "complaints": (207, 23),
-    "statements": (188, 14),
+    "third_blind": (165, 7),
+    "fourth_blind": (264, 9),
+    "complaints": (210, 20),
+    "statements": (193, 9),
 }
 """Right, and verdicts that are wrong; measured on 2026-11-30 by `score_alone`."""
 
