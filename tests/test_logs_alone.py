@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +11,10 @@ import pytest
 
 from bench.diagnosis.lab import score_alone
 from remediator.cli.subject import diagnose_inputs, subject_lines, subject_of
-from remediator.domain import Cause, Diagnosis, Source
-from remediator.inputs import Assembly, assemble, is_stand_in
+from remediator.domain import Cause, Diagnosis, InvalidInput, Source
+from remediator.inputs import Assembly, assemble, is_stand_in, wishes
 from remediator.inputs.documents import read_document
-from remediator.inputs.text_log import ends_in_failure
+from remediator.inputs.text_log import ends_in_failure, has_sign_of_death
 
 JULIA = """\
 ERROR: LoadError: BoundsError: attempt to access 3-element Vector{Int64} at index [4]
@@ -141,6 +142,85 @@ def test_the_answer_of_an_api_is_read_as_a_client_prints_it(
 )  # fmt: skip
 def test_a_log_whose_first_line_looks_like_json_is_a_log(text: str, last: str) -> None:
     assert read(text).case.log_lines[-1].text.endswith(last)
+
+
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "/app/train.py", line 3, in main
+RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB
+"""
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"request": "POST /predict", "status": "200 OK", "message": "served"},
+        {"request": {"method": "GET"}, "status": "500", "level": "info", "msg": "handled"},
+        {"instance": "vm-1", "status": "up", "event": "tick", "ts": 1795946372},
+    ],
+    ids=["web", "structured", "time"],
+)
+def test_a_log_of_requests_is_no_file_of_rows(first: Mapping[str, Any]) -> None:
+    found = read(f"{json.dumps(first)}\n{TRACEBACK}")
+    assert not found.case.error_files
+    assert diagnose_inputs(found).verdict is Cause.GPU_MEMORY
+
+
+def test_rows_are_rows_whose_request_is_text_and_whose_last_line_was_cut_off() -> None:
+    row = json.dumps(GEMINI_ROW | {"request": json.dumps(GEMINI_ROW["request"])})
+    assert diagnosed(f"{row}\n{row[:40]}").verdict is Cause.INVALID_CONFIG
+
+
+def test_a_long_line_is_read_in_time_that_grows_as_its_length() -> None:
+    def seconds(characters: int) -> float:
+        line = ["a." * (characters // 2)]
+        took = []
+        for _ in range(5):
+            started = time.process_time()
+            assert not has_sign_of_death(line)
+            took.append(time.process_time() - started)
+        return min(took)
+
+    assert has_sign_of_death(["a.a.MyError: x \ud800"])
+    short = seconds(2_000)
+    assert seconds(16_000) < 30 * short  # 8 times the text; by the square of it 64
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('{"msg": "a\u2028b"}\n{"msg": "c\u0085d"}\nKeyError: x\n', ["a\u2028b", "c\u0085d", "KeyError: x"]),
+        ('{"textPayload": "a\u2028b"}\n{"textPayload": "c\u0085d"}\n', ["a\u2028b", "c\u0085d"]),
+        ("epoch 1\rKeyError: x\r", ["epoch 1", "KeyError: x"]),
+        ("epoch 1\nKeyError: x\r   \r\n 10%\r 20%\r\x1b[K\n", ["epoch 1", "KeyError: x", " 20%"]),
+    ],
+    ids=["lines", "entries", "old-mac", "progress"],
+)  # fmt: skip
+def test_only_a_line_feed_ends_a_line_unless_there_is_none(text: str, lines: list[str]) -> None:
+    assert [line.text for line in read(text).case.log_lines] == lines
+
+
+@pytest.mark.parametrize("resource", ["r", {"labels": [1]}, {"labels": None}, None])
+def test_an_entry_whose_resource_is_odd_names_no_job(resource: object) -> None:
+    found = read(json.dumps({"textPayload": "KeyError: x", "resource": resource}))
+    assert "JOB_ID" in wishes(found)[0]
+
+
+def test_a_time_beyond_all_calendars_is_no_time() -> None:
+    (line,) = read(f'{{"msg": "y", "ts": {"9" * 400}}}').case.log_lines
+    assert "timestamp" not in line.entry
+
+
+def test_what_a_case_leaves_null_is_not_given() -> None:
+    assert not read('{"job": {}, "logEntries": null, "probes": null}').case.log_lines
+
+
+@pytest.mark.parametrize("points", [5, [5], {"value": 1}])
+def test_points_that_are_no_list_of_objects_are_told(points: object) -> None:
+    series = [{"metric": "a", "points": points}]
+    for body in (series, {"timeSeries": series}):
+        with pytest.raises(InvalidInput, match=r"item 1.*`points` must be a list of objects"):
+            read(json.dumps(body))
 
 
 REACHED = {

@@ -215,7 +215,10 @@ def wishes(found: Assembly) -> tuple[str, ...]:
 def _job_wish(case: Case) -> str:
     """The job itself; by its id where the log names it."""
     for line in case.log_lines:
-        labels = (line.entry.get("resource") or {}).get("labels") or {}
+        resource = line.entry.get("resource")
+        labels = resource.get("labels") if isinstance(resource, Mapping) else None
+        if not isinstance(labels, Mapping):
+            continue
         job_id, project = str(labels.get("job_id") or ""), str(labels.get("project_id") or "")
         if _JOB_ID.fullmatch(job_id):
             command = _DESCRIBE[JobKind.CUSTOM].format(

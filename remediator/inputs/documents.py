@@ -71,6 +71,8 @@ def read_document(data: bytes, name: str) -> Material:
     if not text.strip():
         msg = f"{name}: is empty"
         raise InvalidInput(msg)
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
     body = _GCLOUD_CHATTER.sub("", text, count=1).lstrip() if _GCLOUD_CHATTER.match(text) else text
     start = body.lstrip()[:1]
     if start in {"{", "["}:
@@ -122,13 +124,13 @@ def _is_bracketed_log(text: str) -> bool:
 
 def _is_log_of_objects(text: str) -> bool:
     """Whether its first line is an object by its braces, and more follow: a logger may leave its colours as they are."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
     return len(lines) > 1 and lines[0].startswith('{"') and lines[0].endswith("}")
 
 
 def _json_lines(text: str) -> list[Any] | None:
     """The first line's object where the text is one object a line; None where it is not."""
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.split("\n") if line.strip()]  # JSON may hold U+2028
     try:
         first = parse_json(lines[0])
     except ValueError:
@@ -138,7 +140,7 @@ def _json_lines(text: str) -> list[Any] | None:
 
 def _from_lines(text: str, first: Sequence[Any], name: str) -> Material:
     """JSONL: log entries, jobs, rows of results, or a program's own lines, between which plain ones may stand."""
-    if _is_row(first[0]):
+    if _are_rows(text):
         return Material(name, parts={"errorFiles": {name: text}})
     if not (first[0].keys() & (_ENTRY_KEYS | JOB_KEYS) or _is_program_line(first[0])):
         known = ", ".join(sorted(_ENTRY_KEYS | {"message"}))
@@ -147,7 +149,7 @@ def _from_lines(text: str, first: Sequence[Any], name: str) -> Material:
     if not first[0].keys() & (_ENTRY_KEYS | JOB_KEYS):
         return Material(name, entries=tuple(read_lines(text)), plain=True)
     values: list[Any] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -175,6 +177,8 @@ def _from_list(values: Sequence[Any], name: str) -> Material:
     if all(_is_answer(value) for value in values):
         return _of_answers(values, name)
     if all(_is_series(value) for value in values):
+        for number, series in enumerate(values, 1):
+            _require_points(series, f"{name}: item {number} of the list")
         return Material(name, parts={"timeSeries": list(values)})
     msg = f"{name}: a list of neither log entries nor jobs"
     raise InvalidInput(msg)
@@ -183,7 +187,11 @@ def _from_list(values: Sequence[Any], name: str) -> Material:
 def _from_object(value: Json, name: str) -> Material:
     if _is_case(value):
         ignored = tuple((key, _probable(key)) for key in value if key not in CASE_KEYS)
-        parts = {key: item for key, item in value.items() if key in CASE_KEYS and key != "job"}
+        parts = {
+            key: item
+            for key, item in value.items()
+            if key in CASE_KEYS and key != "job" and item is not None
+        }
         job = value.get("job")
         if job is not None and not isinstance(job, Mapping):
             msg = f"{name}: `job` must be an object"
@@ -224,10 +232,40 @@ def _is_program_line(value: Json) -> bool:
 def _is_row(value: Json) -> bool:
     """Whether an object is a row that a batch prediction wrote of an instance that it could not answer.
 
-    Documented: `{"instance", "error"}` of custom-trained models, `{"request", "status"}` of Gemini.
+    Documented: `{"instance", "error"}` of custom-trained models, `{"request", "status"}` of Gemini. What a
+    logger puts beside a message stands in no row, and the `request` of a web server's log asks no model.
     """
-    asked = value.keys() & {"instance", "request"}
-    return bool(asked) and isinstance(value.get("error") or value.get("status"), (str, Mapping))
+    if value.keys() & (LINE_ATTRIBUTES | LINE_MESSAGE_KEYS):
+        return False
+    asked = "instance" in value or _asks_a_model(value.get("request"))
+    return asked and isinstance(value.get("error") or value.get("status"), (str, Mapping))
+
+
+# What the body of a request to a model holds: Gemini's, Anthropic's and OpenAI's, an embedding's, a predictor's.
+_ASKED = frozenset({"contents", "messages", "content", "instances", "input", "prompt"})
+
+
+def _asks_a_model(request: Any) -> bool:
+    """Whether a row's `request` is a model's, as an object or, as BigQuery holds it, as text."""
+    if isinstance(request, str) and request.lstrip().startswith("{"):
+        try:
+            request = parse_json(request)
+        except ValueError:
+            return False
+    return isinstance(request, Mapping) and bool(request.keys() & _ASKED)
+
+
+def _are_rows(text: str) -> bool:
+    """Whether every line is a row; of the last a piece will do, where a file was cut off."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    for number, line in enumerate(lines, 1):
+        try:
+            value = parse_json(line)
+        except ValueError:
+            return 1 < number == len(lines) and line.startswith("{")
+        if not (isinstance(value, dict) and _is_row(value)):
+            return False
+    return True
 
 
 def _of_rows(rows: Sequence[Json], name: str) -> Material:
@@ -285,6 +323,15 @@ def _require_lists(value: Json, name: str) -> None:
         if not isinstance(listed, list) or not all(isinstance(item, Mapping) for item in listed):
             msg = f"{name}: `{key}` must be a list of objects"
             raise InvalidInput(msg)
+    for number, series in enumerate(value.get("timeSeries") or [], 1):
+        _require_points(series, f"{name}: `timeSeries`: item {number}")
+
+
+def _require_points(series: Json, place: str) -> None:
+    points = series.get("points") or []
+    if not isinstance(points, list) or not all(isinstance(point, Mapping) for point in points):
+        msg = f"{place}: `points` must be a list of objects"
+        raise InvalidInput(msg)
 
 
 def _is_case(value: Json) -> bool:

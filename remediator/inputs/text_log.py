@@ -8,6 +8,7 @@ called by `documents`.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -178,16 +179,15 @@ _EXITS: tuple[tuple[re.Pattern[str], int | None], ...] = tuple(
 )
 _SIGNAL_LINE = late_pattern(r"terminated by signal", re.IGNORECASE)
 
-_DEATH = late_pattern(
-    r"\b(?:[a-z]+\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Fault|Denied|Exceeded|Refused|NotFound|Unavailable|Timeout|Failed|Failure|Exhausted|Forbidden)\b|\b(?:error|exception|fail(?:ed|s|ure)?|fatal|killed"
+_DEATH = (
+    r"(?i)\b[a-z]\w*(?:Error|Exception|Interrupt|Fault|Denied|Exceeded|Refused|NotFound|Unavailable|Timeout|Failed|Failure|Exhausted|Forbidden)\b|\b(?:error|exception|fail(?:ed|s|ure)?|fatal|killed"
     r"|exceeded|denied|abort(?:ed|ing)?|panic(?:ked)?|segfault|segmentation fault|signal \d+|core dumped"
     r"|traceback|out of memory|oom|timed? ?out|deadline|unavailable|not found|no such file"
     r"|refused|insufficient|resource_exhausted|quota|preempt(?:ed|ion)|unable to|cannot|could not"
     r"|couldn't|invalid|unauthorized|forbidden|exit(?:ed)? (?:code|status|with)|crash(?:ed)?|died"
     r"|non-?zero|never became ready|stockout|no space left"
     r"|severe|end[- ]of[- ]file|premature(?:ly)?|truncated|corrupt(?:ed|ion)?|malformed|unexpected|missing|unrecogni[sz]ed|unsupported"
-    r"|mismatch(?:ed)?|undefined|incompatible|violat(?:ed|es|ion)|rejected|expired|does not exist|not allowed|not permitted)\b|non-ok result|\b50[0-9]\b",
-    re.IGNORECASE,
+    r"|mismatch(?:ed)?|undefined|incompatible|violat(?:ed|es|ion)|rejected|expired|does not exist|not allowed|not permitted)\b|non-ok result|\b50[0-9]\b"
 )
 _NOTHING_WRONG = late_pattern(
     r"\b(?:0|no|zero|without) (?:\w+ )?(?:errors?|failures?|failed|exceptions?|warnings?)\b|\berrors?[=:] ?0\b",
@@ -214,7 +214,16 @@ def ends_in_failure(texts: Sequence[str]) -> bool:
 
 
 def _is_complaint(text: str) -> bool:
-    return _DEATH.search(_NOTHING_WRONG.sub("", text)) is not None
+    said = _NOTHING_WRONG.sub("", text)
+    return _death().search(said.encode(errors="replace")) is not None
+
+
+@functools.cache
+def _death() -> Any:
+    """`_DEATH` as RE2 reads it, in one pass: a line may hold 64,000 characters of any kind."""
+    import re2  # noqa: PLC0415  # most commands read no log, and need not load it
+
+    return re2.compile(_DEATH.encode())
 
 
 class _Row(Struct, frozen=True):
@@ -225,9 +234,9 @@ class _Row(Struct, frozen=True):
 
     @classmethod
     def parse(cls, raw: str, number: int) -> _Row:
-        text = _ANSI.sub(
-            "", raw.rsplit("\r", 1)[-1] if "\r" in raw.rstrip("\r") else raw.rstrip("\r")
-        )
+        text = _ANSI.sub("", raw)
+        if "\r" in text:  # a bar of progress writes over itself: its last state is what was seen
+            text = next((part for part in reversed(text.split("\r")) if part.strip()), "")
         text = text[:_MOST_CHARACTERS_OF_A_LINE]
         for prefix in (_COMPOSE, _STERN):
             match = prefix.match(text)
@@ -303,7 +312,7 @@ def _structured_time(payload: Json) -> datetime | None:
         if isinstance(value, str):
             found = _iso(value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            found = _from_epoch(float(value))
+            found = _from_epoch(value)
         else:
             continue
         if found is not None:
