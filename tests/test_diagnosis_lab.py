@@ -56,6 +56,18 @@ def test_other_software_stays_where_it_is(
     assert len(found.futile_unseen) <= futile_unseen, found.futile_unseen
 
 
+def test_what_is_held_back_stays_where_it_is_by_totals() -> None:
+    """Numbers alone: a list of the wrong ones would tell what nobody is to read."""
+    found = score("fifth_blind")
+    totals = (found.judged, found.right, found.given - found.given_right, len(found.money))
+    judged, right, wrong, money = totals
+    assert judged == 433
+    assert right >= 379
+    assert wrong <= 45
+    assert money <= 1
+    assert len(found.stopped) <= 13
+
+
 def test_the_halves_are_a_whole() -> None:
     """Both halves are of a size that can carry a figure, and no software stands in both."""
     halves = {

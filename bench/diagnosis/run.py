@@ -537,6 +537,7 @@ def report() -> str:
         "complaints": _today("complaints"),
         "third": _today("third_blind"),
         "fourth": _today("fourth_blind"),
+        "fifth": _today("fifth_blind"),
         "speed": lines(SPEED),
     }
     page = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
@@ -544,7 +545,7 @@ def report() -> str:
 
 
 def _today(name: str) -> str:
-    """`222 of 256 right (86.7%), 222 of 250 verdicts given (88.8%)`: known ground."""
+    """`222 of 256 right (86.7%), 222 of 250 verdicts given (88.8%)`, by totals."""
     found = score(name)
     return (
         f"{found.right} of {found.judged} right ({found.right / found.judged:.1%}), "
