@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -322,11 +324,16 @@ def reading(kind: str, metric: str, region: str, value: float) -> dict[str, Any]
 
 
 def refused_as_read(*read: dict[str, Any], steps: str = WAITS, machine: str = "c2-standard-8",
-                    metric: str = "c2_cpus") -> Any:  # fmt: skip
+                    metric: str = "c2_cpus", scheduling: Mapping[str, str] = MappingProxyType({}),
+                    replicas: int = 1) -> Any:  # fmt: skip
     error = {"code": 8, "message": REFUSED.format(metric)}
-    document = job(CUSTOM, error=error).changed(
-        "jobSpec.workerPoolSpecs[0].machineSpec.machineType", machine
-    )
+    (pool,) = CUSTOM["jobSpec"]["workerPoolSpecs"]
+    document = job(
+        CUSTOM,
+        error=error,
+        jobSpec__workerPoolSpecs=[pool | {"replicaCount": str(replicas)}],
+        jobSpec__scheduling={**CUSTOM["jobSpec"].get("scheduling", {}), **scheduling},
+    ).changed("jobSpec.workerPoolSpecs[0].machineSpec.machineType", machine)
     everywhere = {"genomes": {"location": "US"}, "results": {"location": "US"}}
     known = case(document, timeSeries=list(read), buckets=everywhere)
     return plan(
@@ -378,6 +385,76 @@ def test_next_leads_to_a_region_whose_quota_holds_the_job() -> None:
         metric="cpus",
     )
     assert [change.after for change in made.changes] == ["us-west2"]
+
+
+US_REGIONS = ("us-central1", "us-east1", "us-east4", "us-east5", "us-south1", "us-west1", "us-west2",
+              "us-west3", "us-west4")  # fmt: skip
+
+
+def everywhere(metric: str, limit: float) -> list[dict[str, Any]]:
+    return [reading("limit", metric, region, limit) for region in US_REGIONS]
+
+
+@pytest.mark.parametrize("location", ["next", "us-east1"])
+@pytest.mark.parametrize(
+    ("metric", "limit", "scheduling", "replicas", "asked"),
+    [
+        ("cpus", 0, {}, 1, "spot: true"),
+        ("cpus", 0, {}, 1, "strategy: SPOT"),
+        ("preemptible_cpus", 0, {"strategy": "SPOT"}, 1, "spot: false"),
+        ("preemptible_cpus", 0, {"strategy": "SPOT"}, 1, "strategy: STANDARD"),
+        ("cpus", 8, {}, 2, "replicas: 1"),
+        ("cpus", 8, {}, 1, "machine_type: n1-highmem-8"),
+        ("cpus", 0, {}, 1, "machine_type: n2-highmem-8"),
+        ("cpus", 8, {}, 2, "replicas: 1, machine_type: n1-highmem-8"),
+    ],
+)
+def test_a_region_is_judged_by_the_whole_step(
+    metric: str, limit: float, scheduling: dict[str, str], replicas: int, asked: str, location: str
+) -> None:
+    made = refused_as_read(
+        *everywhere(metric, limit),
+        steps=ladder(f"{{location: {location}, {asked}}}"),
+        machine="n1-standard-8",
+        metric=metric,
+        scheduling=scheduling,
+        replicas=replicas,
+    )
+    assert made.action is Action.RESUBMIT
+    assert made.changes[0].after == "us-east1"
+
+
+def test_more_replicas_than_a_region_holds_lead_to_the_next() -> None:
+    limits = dict.fromkeys(US_REGIONS, 8) | {"us-west2": 16}
+    made = refused_as_read(
+        *(reading("limit", "cpus", region, limit) for region, limit in limits.items()),
+        steps=ladder("{location: next, replicas: double}"),
+        machine="n1-standard-8",
+        metric="cpus",
+    )
+    assert [change.after for change in made.changes] == ["us-west2", "2"]
+
+
+def test_a_step_that_no_regions_quota_holds_gives_way_to_the_one_after_it() -> None:
+    made = refused_as_read(
+        *everywhere("cpus", 0),
+        steps=ladder("{location: next}", "{spot: true}"),
+        machine="n1-standard-8",
+        metric="cpus",
+    )
+    assert (made.action, made.step) == (Action.RESUBMIT, 2)
+    assert "the limit of custom_model_training_cpus in us-east1 is 0" in made.because
+
+
+def test_a_row_with_nothing_to_give_says_so_itself_where_the_region_is_open() -> None:
+    made = refused_as_read(
+        *everywhere("cpus", 0),
+        steps=ladder("{location: next, env: {BATCH_SIZE: halve}}", "{spot: true}"),
+        machine="n1-standard-8",
+        metric="cpus",
+    )
+    assert (made.action, made.step) == (Action.RESUBMIT, 2)
+    assert "the job sets no BATCH_SIZE to a whole number" in made.because
 
 
 def test_a_limit_elsewhere_says_nothing_of_here() -> None:

@@ -43,8 +43,19 @@ def apply(step: Resubmit, now: StepContext) -> JobDraft:
     draft = JobDraft(now.job.clone(), now.job.name.location, resume=carried(now))
     if now.job.kind is JobKind.PIPELINE:
         draft = _caching_on(draft, now)
+    # What is offered depends on the region: it is settled first.
+    draft = _with_rows({"location": functools.partial(_location, step)}, draft, step, now)
+    draft = _on_its_hardware(_with_rows(_ROWS, draft, step, now), step, now)
+    if step.strategy == _FLEX_START and (why := _not_for_flex_start(draft.job)):
+        raise StepImpossible(why)
+    return draft
+
+
+def _with_rows(
+    rows: Mapping[str, _Row], draft: JobDraft, step: Resubmit, now: StepContext
+) -> JobDraft:
+    """The draft with what the step asks of these rows; raises Impossible or Exhausted."""
     asked = step.named()
-    rows: Mapping[str, _Row] = {"location": functools.partial(_location, step), **_ROWS}
     for key, change in rows.items():
         if key not in asked or (key == "output" and step.output == "same"):
             continue
@@ -55,9 +66,6 @@ def apply(step: Resubmit, now: StepContext) -> JobDraft:
         if not own_way and key not in now.job.changeable:
             raise StepImpossible(_NO_SUCH_FIELD.get((now.job.kind, key), _not_legal(now, key)))
         draft = change(draft, getattr(step, key), now)
-    draft = _on_its_hardware(draft, step, now)
-    if step.strategy == _FLEX_START and (why := _not_for_flex_start(draft.job)):
-        raise StepImpossible(why)
     return draft
 
 
@@ -143,10 +151,15 @@ def _location(step: Resubmit, draft: JobDraft, asked: str, now: StepContext) -> 
 def _suitability(
     step: Resubmit, draft: JobDraft, now: StepContext, region: str
 ) -> regions.Suitability:
-    """What the step would run on in the region: whether it is to be had there, then whether the lists
-    and the price let it, then whether the policy's later steps can be taken from there."""
+    """What the whole step would run on in the region: whether it is to be had there, then whether a quota
+    is known to be too small for it, then whether the lists and the price let it, then whether the
+    policy's later steps can be taken from there.
+
+    Raises Impossible or Exhausted where a row of the step leads nowhere, whatever the region.
+    """
+    whole = _with_rows(_ROWS, replace(draft, location=region), step, now)
     try:
-        there = _on_its_hardware(replace(draft, location=region), step, now)
+        there = _on_its_hardware(whole, step, now)
     except (StepImpossible, StepHasNoEffect) as why:
         return regions.Suitability(str(why))
     held = [pool.hardware for pool in there.job.pools]
@@ -154,8 +167,10 @@ def _suitability(
         if now.catalog.offered(hardware, region, now.service) is False:
             device = hardware.accelerator or hardware.machine
             return regions.Suitability(f"{device} is not offered there for {now.service.value}")
-    if short := known_shortage(there, now):
-        return regions.Suitability(str(short))
+    if known_shortage(there, now):
+        return regions.Suitability(
+            rank=3
+        )  # the ladder passes over a step that leads there, and says why
     permitted = all(is_permitted(hardware, now.limits) for hardware in held)
     priced = all(now.catalog.price(hardware, region) is not None for hardware in held)
     if not (permitted and priced):
@@ -409,5 +424,5 @@ _ROWS: Mapping[str, _Row] = {
     "rows": _rows,
     "output": _output,
 }
-"""Rows of the table but for `location`, which is settled first, since what is offered depends on it;
+"""Rows of the table but for `location`, which is settled first and asks what these lead to in a region;
 `machine_type` and `accelerator`, which are one decision; and `wait`, which changes nothing."""
