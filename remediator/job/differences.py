@@ -90,10 +90,9 @@ def illegal_differences(
 ) -> tuple[str, ...]:
     """Paths at which the request differs though no remedy may change them.
 
-    Never image, command, arguments, input, service account, network or key, in the environment only
-    our own variables, of the labels only ours and Google's. Of variables and arguments those may
-    differ besides that the step named, which the plan's `changes` tell. Empty: the request may be
-    sent.
+    Never image, service account, network or key, of the labels only ours and Google's. Of command,
+    arguments and variables only what the step named, and our own variables; of the input only which
+    rows are left. The plan's `changes` tell these. Empty: the request may be sent.
     """
     legal = _LEGAL[original.kind]
     pinned = programs.pinned_model(original)
