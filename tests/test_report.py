@@ -135,6 +135,13 @@ def test_the_figures_add_up() -> None:
     assert total.median_recovery_seconds == 7200.0
 
 
+def test_what_no_rerun_fixes_is_spared_and_cannot_recover_alike() -> None:
+    """Slow code is fixed by no rerun either, so it counts as saved just where it is no miss."""
+    slow = incident(3, conclusion=Conclusion.ALERTED, verdict="slow_code", run_seconds=1800.0)
+    total = sums(stories([slow], []))
+    assert (total.could_recover, total.saved_seconds) == (0, 1800.0)
+
+
 def test_money_of_a_mended_chain_is_lost_only_for_the_attempts_that_failed() -> None:
     mended = chain(
         1, attempt(1, JobState.FAILED, usd=1), attempt(2, JobState.SUCCEEDED, usd=3), spent=8

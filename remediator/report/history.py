@@ -335,7 +335,7 @@ def sums(all_stories: Sequence[Story]) -> Sums:
     on_devices = [s.failed_gpu_seconds for s in lived if s.failed_gpu_seconds is not None]
     tried = (a for s in lived for a in s.attempts if not a.abandoned)
     finished = [a for a in tried if a.state.is_terminal]
-    spared = [s for s in lived if not s.attempts and s.verdict in NEVER_RETRIED]
+    spared = [s for s in lived if not s.attempts and s.verdict in _NO_RERUN_FIXES]
     priced = [s.first_run_usd for s in spared if s.first_run_usd is not None]
     recoveries = sorted(s.recovery_seconds for s in lived if s.recovery_seconds is not None)
     people = {StoryOutcome.ALERTED, StoryOutcome.GIVEN_UP}
