@@ -66,7 +66,7 @@ def past_failures(
     """The project's failures of the last `days`, each read as it stood when it had settled.
 
     Newest first, `most` at most; beside them, how many were left out and why. Resubmissions of
-    ours are left out: a backtest asks about what failed by itapp. `progress` is told how many
+    ours are left out: a backtest asks about what failed by itself. `progress` is told how many
     of how many have been read.
     """
 
