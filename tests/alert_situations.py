@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -39,7 +39,8 @@ NEW = "projects/acme/locations/us-central1/customJobs/1234567891"
 
 BATCH = JobName.parse("projects/acme/locations/us-central1/batchPredictionJobs/42")
 
-STARTED = datetime(2026, 11, 23, 19, 0, tzinfo=UTC)
+# Six hours on 8 CPUs, 3.5 h on 16 at $0.874 an hour: $3.04, and 6 h at most: $5.24 (catalog).
+STARTED = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
 
 ENDED = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
 
@@ -56,8 +57,8 @@ DIAGNOSIS = Diagnosis(
             Cause.CPU_SATURATION,
             0.74,
             (
-                Evidence(Source.METRIC, "training/cpu/utilization", "CPUs 97% full for 55 minutes"),
-                Evidence(Source.JOB, "error.message", "The job ran into its time-out of 3600 s"),
+                Evidence(Source.METRIC, "training/cpu/utilization", "CPUs 97% full for 5 h 50 min"),
+                Evidence(Source.JOB, "error.message", "The job ran into its time-out of 21600 s"),
             ),
         ),
         RankedCause(Cause.SLOW_CODE, 0.2, ()),
@@ -73,10 +74,10 @@ PLAN = Plan(
     action=Action.RESUBMIT,
     changes=(BIGGER,),
     estimated_usd=3.04,
-    worst_case_usd=12.2,
-    worst_case_basis="it has no time-out of its own, and Vertex ends it after 168 h",
+    worst_case_usd=5.24,
+    worst_case_basis="its own time-out is 6 h",
     alerts=("ml-oncall",),
-    because="The CPUs were full, so twice as many should finish in about 35 minutes.",
+    because="The CPUs were full, so twice as many should finish in about 3 h 30 min.",
 )
 
 ATTEMPT = Attempt(
@@ -95,7 +96,7 @@ FACTS = AlertFacts(
     display_name="genomic-prep",
     root=str(JOB),
     state=JobState.FAILED,
-    error="Job timed out after 3600s.",
+    error="Job timed out after 21600s.",
     machine="n1-standard-8",
     started=STARTED,
     ended=ENDED,
@@ -152,16 +153,16 @@ SLOW_CODE = Diagnosis(
             advice_url="https://cloud.google.com/vertex-ai/docs/training/profiler",
         ),
     ),
-    sections=(Section("preprocess", 0.83, 2988.0), Section("train", 0.1, 360.0)),
+    sections=(Section("preprocess", 0.83, 17928.0), Section("train", 0.1, 2160.0)),
 )
 
 HUNG = Trouble(
     reason="stalled",
-    since=STARTED,
+    since=ENDED - timedelta(hours=1),
     now=ENDED,
     confidence=0.91,
-    usd_per_hour=3.67,
-    usd=3.67,
+    usd_per_hour=4.22,
+    usd=4.22,
     evidence=(
         Evidence(
             Source.METRIC,
@@ -187,6 +188,7 @@ RUNNING = replace(
     plan=None,
     error="",
     state=JobState.RUNNING,
+    machine="a2-highgpu-1g",
     ended=None,
     trouble=HUNG,
 )
@@ -402,7 +404,7 @@ SITUATIONS = {
         FACTS,
         kind=AlertKind.OVERRUN,
         attempt=1,
-        spent_usd=104.5,
+        spent_usd=5.2,
         estimated_usd=3.04,
         error="",
         state=JobState.RUNNING,
@@ -424,9 +426,7 @@ SITUATIONS = {
     "running": RUNNING,
     "running-cancelled": replace(
         RUNNING,
-        trouble=replace(
-            HUNG, action=Action.CANCEL_RESUBMIT, mode=Mode.ENFORCE, resubmits=True, usd=5.6
-        ),
+        trouble=replace(HUNG, action=Action.CANCEL_RESUBMIT, mode=Mode.ENFORCE, resubmits=True),
     ),
     "running-asked": replace(
         RUNNING,

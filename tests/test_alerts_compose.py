@@ -41,6 +41,9 @@ def test_an_alert_reads_as_written_here(name: str) -> None:
     assert as_text(replace(message, links=())) == (TEXTS / f"{name}.txt").read_text()
 
 
+_UNBOUND = "it has no time-out of its own, and Vertex ends it after 168 h"
+
+
 def test_notes_and_the_basis_of_the_estimate_stand_in_their_own_places() -> None:
     """The plan's whole sentence says verdict, change and cost again; an alert does not."""
     plan = replace(
@@ -48,13 +51,15 @@ def test_notes_and_the_basis_of_the_estimate_stand_in_their_own_places() -> None
         because="CPU saturation (74% sure): machine type becomes n1-standard-16; about $3.04.",
         notes=("a T4 does not go with n1-standard-32: two of them",),
         cost_basis="65% was done in 2 h, at $0.874 an hour",
+        worst_case_usd=146.83,
+        worst_case_basis=_UNBOUND,
     )
     told = dict(compose(replace(FACTS, plan=plan)).answers)
     assert told["What was done"][0].endswith("-> n1-standard-16. Policy starved-of-cpu, step 1.")
     assert told["What was done"][1:] == ("A T4 does not go with n1-standard-32: two of them.",)
     about, most = told["What it may cost"][0].split(". At most ")
     assert about == "About $3.04 for this attempt (65% was done in 2 h, at $0.874 an hour)"
-    assert most == f"$12.20: {PLAN.worst_case_basis}."
+    assert most == f"$146.83: {_UNBOUND}."
 
 
 def test_proof_is_given_once_and_a_bare_pattern_is_no_proof() -> None:
@@ -346,9 +351,10 @@ def test_rows_are_told_as_far_as_anybody_counted_them(
 
 
 def test_a_worst_case_far_above_the_estimate_says_why() -> None:
-    told = dict(compose(FACTS).answers)["What it may cost"]
+    unbound = replace(PLAN, worst_case_usd=146.83, worst_case_basis=_UNBOUND)
+    told = dict(compose(replace(FACTS, plan=unbound)).answers)["What it may cost"]
     assert told[0] == (
-        "About $3.04 for this attempt. At most $12.20: it has no time-out of its own, and Vertex ends "
+        "About $3.04 for this attempt. At most $146.83: it has no time-out of its own, and Vertex ends "
         "it after 168 h."
     )
     near = replace(FACTS, plan=replace(PLAN, worst_case_usd=5.0))

@@ -17,7 +17,7 @@ def test_links_lead_to_the_console_and_the_logs_of_the_run() -> None:
     console = "https://console.cloud.google.com"
     training = f"{console}/agent-platform/locations/us-central1/training"
     query = "query=resource.labels.job_id%3D%221234567890%22"
-    window = "startTime=2026-11-23T18:50:00Z;endTime=2026-11-23T20:10:00Z"
+    window = "startTime=2026-11-23T13:50:00Z;endTime=2026-11-23T20:10:00Z"
     assert [(link.label, link.url) for link in compose(SITUATIONS["given_up"]).links] == [
         ("Job", f"{training}/1234567890?project=acme"),
         (
@@ -34,7 +34,7 @@ def test_the_line_that_proves_it_is_one_click_away() -> None:
     pages = {link.label: link.url for link in compose(SITUATIONS["alert-said-once"]).links}
     assert pages["Log line"] == (
         "https://console.cloud.google.com/logs/query;query=insertId%3D%228e2168a7c616280d%22"
-        ";startTime=2026-11-23T18:50:00Z;endTime=2026-11-23T20:10:00Z?project=acme"
+        ";startTime=2026-11-23T13:50:00Z;endTime=2026-11-23T20:10:00Z?project=acme"
     )
 
 
