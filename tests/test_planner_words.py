@@ -98,15 +98,29 @@ def test_every_worker_pool_that_sets_the_variable_gets_the_smaller_batch() -> No
         (["-c", "python train.py --batch_size 16 --lr 16"], ["-c", "python train.py --batch_size 8 --lr 16"]),
         (["-c", "python train.py --batch_size='16'"], ["-c", "python train.py --batch_size='8'"]),
         (["--eval_batch_size=16", "--batch_size=3"], ["--eval_batch_size=16", "--batch_size=1"]),
+        (["--eval-batch-size=16", "--batch-size=3"], ["--eval-batch-size=16", "--batch-size=1"]),
+        (["--batch-size", "16"], ["--batch-size", "8"]),
+        (["-c", "python train.py --batch-size 16 --lr 16"], ["-c", "python train.py --batch-size 8 --lr 16"]),
+        (["-batch_size=16", "--batch_size=16"], ["-batch_size=16", "--batch_size=8"]),
     ],
 )  # fmt: skip
-def test_a_named_flag_is_halved_however_it_is_passed(args: list[str], after: list[str]) -> None:
+@pytest.mark.parametrize("flag", ["--batch_size", "--batch-size"])
+def test_a_named_flag_is_halved_however_it_is_passed(
+    flag: str, args: list[str], after: list[str]
+) -> None:
     document = container(args=args)
-    made = planned(document, 'do: [{resubmit: {args: {"--batch_size": halve}}}]')
+    made = planned(document, f'do: [{{resubmit: {{args: {{"{flag}": halve}}}}}}]')
     assert made.action is Action.RESUBMIT
     assert made.request is not None
     assert Job(document.name, made.request).read(f"{SPEC}.args") == after
     assert difference_is_legal(document, made.request, made.changes)
+
+
+def test_a_flag_that_is_named_in_both_spellings_is_halved_once() -> None:
+    document = container(args=["--batch-size=16"])
+    both = '{"--batch_size": halve, "--batch-size": halve}'
+    (change,) = planned(document, f"do: [{{resubmit: {{args: {both}}}}}]").changes
+    assert change.after == "--batch-size=8"
 
 
 def test_a_training_pipelines_inputs_are_read_in_their_own_spelling() -> None:

@@ -40,20 +40,23 @@ def halved_variables(job: Job, names: Iterable[str]) -> Edits:
 def halved_flags(job: Job, flags: Iterable[str]) -> Edits:
     """Each named flag in every container that passes it, at half; raises NothingToHalve.
 
-    Understood are `--flag=16`, `--flag` with 16 after it, and both inside a shell's command line.
+    Understood are `--flag=16`, `--flag` with 16 after it, and both inside a shell's command line. Within
+    a flag's name `-` and `_` count as one: what a policy names `--batch_size` may be `--batch-size`.
     """
     edits: dict[str, Any] = {}
     for flag in flags:
         found: dict[str, Any] = {}
         seen: list[str] = []
+        name = _either_spelling(flag)
+        alone, inside = re.compile(name), _inside(name)
         for path in job.command_lines:
             words = [str(word) for word in job.read(path) or ()]
             for index, word in enumerate(words):
                 following = words[index + 1] if index + 1 < len(words) else ""
-                if word == flag and _WHOLE.fullmatch(following):
+                if alone.fullmatch(word) and _WHOLE.fullmatch(following):
                     seen.append(following)
                     found[f"{path}[{index + 1}]"] = _half(following)
-                elif within := _inside(flag).search(word):
+                elif within := inside.search(word):
                     seen.append(within["number"])
                     half = _half(within["number"])
                     start, end = within.span("number")
@@ -63,9 +66,15 @@ def halved_flags(job: Job, flags: Iterable[str]) -> Edits:
     return {path: value for path, value in edits.items() if job.read(path) != value}
 
 
-def _inside(flag: str) -> re.Pattern[str]:
+def _either_spelling(flag: str) -> str:
+    """A pattern for the flag, written with hyphens or with underscores; its leading hyphens stand."""
+    name = flag.lstrip("-")
+    leading = flag[: len(flag) - len(name)]
+    return leading + "[-_]".join(re.escape(word) for word in re.split("[-_]", name))
+
+
+def _inside(name: str) -> re.Pattern[str]:
     """The flag with its number within one word of the command."""
-    name = re.escape(flag)
     return re.compile(rf"(?<![\w-]){name}(=|\s+)[\"']?(?P<number>[0-9]{{1,9}})(?![\w.])")
 
 

@@ -173,8 +173,8 @@ class Resubmit(Placement, frozen=True):
         Field(
             json_schema_extra={"minProperties": 1},
             description='Flags of the command that take a whole number, such as `{"--batch_size": '
-            "halve}` (never below 1; jobs with worker pools). A job without the flag, or at 1: the next "
-            "step is taken.",
+            "halve}` (also written `--batch-size`; never below 1; jobs with worker pools). A job without "
+            "the flag, or at 1: the next step is taken.",
         ),
     ] = None
     replicas: Annotated[
