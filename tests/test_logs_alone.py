@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench.diagnosis.lab import score_alone
+from remediator.cli.main import main
 from remediator.cli.subject import diagnose_inputs, subject_lines, subject_of
 from remediator.domain import Cause, Diagnosis, InvalidInput, Source
 from remediator.inputs import Assembly, assemble, is_stand_in, wishes
@@ -164,6 +165,100 @@ def test_a_log_of_requests_is_no_file_of_rows(first: Mapping[str, Any]) -> None:
     found = read(f"{json.dumps(first)}\n{TRACEBACK}")
     assert not found.case.error_files
     assert diagnose_inputs(found).verdict is Cause.GPU_MEMORY
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        '{"lr": 0.1, "batch": 3}',
+        '{"epoch": 1, "loss": 0.3}\n{"epoch": 2, "loss": 0.2}',
+        '{"name": "resnet", "epochs": 3}',
+        '{"error": {"message": "retrying"}}',
+        '{"request": {"method": "GET"}, "status": "500"}',
+        "{lr: 0.1}",
+        "{'epoch': 1}",
+        "{starting}",
+        '{\n  "lr": 0.1,\n  "steps": [1,\n    2]\n}',
+        "{\n  'lr': 0.1\n}",
+        "[[0.1 0.2]\n [0.3 0.4]]",
+        '[{"lr": 1}]',
+        '{"displayName": "a", "msg": "start"}',
+        '{"name": "resnet", "state": "running", "labels": {}}',
+        '{"job": "train", "probes": 3}',
+        "job: train\nepoch: 1",
+        "model: resnet50\nbuckets: 5\nprobes: 3",
+    ],
+)
+def test_a_log_that_begins_with_a_printed_configuration_is_a_log(printed: str) -> None:
+    assert diagnosed(f"{printed}\n{TRACEBACK}").verdict is Cause.GPU_MEMORY
+    last = "RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB\n"
+    assert diagnosed(f"{printed}\n{last}").verdict is Cause.GPU_MEMORY
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"lr": 0.1}\n{"lr": 0.2}\n', "lines of JSON without a key that is known"),
+        ('{"job": {"name": "x"\nloading\n', "not JSON"),
+        ('{\n  "lr": 0.1\n}\n{\n  "lr": 0.2\n}\n', "not JSON"),
+        ('{\n  "job": {"name": "projects/p"}\n}\nUpdates are available.\n', "not JSON"),
+        (
+            '{"customJobs": [{"name": "projects/p/locations/r/customJobs/1"}]}\nok\n',
+            "without a key",
+        ),
+        ('{"textPayload": "a"}\nUpdates are available.\n', "line 2: not JSON"),
+        ("[[tool.mypy.overrides]]\nmodule = 1\n", "not JSON"),
+        ("job: {}\nprobes: 3\n", "`probes` must be a list of objects"),
+    ],
+    ids=["lines", "cut-off", "objects", "job", "jobs", "entries", "toml", "yaml"],
+)
+def test_what_is_known_or_has_no_plain_line_below_is_no_log(text: str, says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "epoch 5\nepoch 5 validation error 0.031\n",
+        "epoch 5 loss=0.3 val_error=0.12\n",
+        "test error rate: 3.1%\n",
+        "processed=100 failed=0\n",
+        "WARNING: cannot import tensorrt\nepoch 1\nTraining took 35 s\n",
+        "a.py:3: UserWarning: cannot import tensorrt\nepoch 1\nTraining took 35 s\n",
+        '{"level": "warning", "msg": "cannot import tensorrt"}\n{"level": "", "msg": "took 35 s"}\n',
+        "retry policy: exit code 5, 6 and 7\nbye\n",
+        '{"msg": "eval", "error": null}\n{"msg": "eval error rate 0.2"}\n',
+    ],
+)
+def test_a_metric_a_count_of_nothing_and_a_warning_above_are_no_failure(text: str) -> None:
+    found = read(text)
+    assert not found.case.job.error_message
+    assert diagnose_inputs(found).verdict is Cause.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "last",
+    ["RuntimeError: 0.5 is no probability", "error=0x8004", "failed=3", "WARNING: cannot open x"],
+)
+def test_a_complaint_with_a_number_and_a_warning_at_the_end_are_a_failure(last: str) -> None:
+    assert ends_in_failure(["epoch 1", last])
+
+
+def test_what_would_settle_it_is_a_job_of_the_kind_that_it_came_from() -> None:
+    answer = {"error": {"code": 429, "message": "Resource exhausted.", "status": "X"}}
+    assert wishes(read(json.dumps(answer))) == ()
+    (wish,) = wishes(read(json.dumps(GEMINI_ROW)))
+    assert "batchPredictionJobs/ID" in wish
+    assert "custom" not in wish
+    assert "gcloud ai custom-jobs describe" in wishes(read(TRACEBACK))[0]
+
+
+def test_the_help_names_rows_and_the_answer_of_an_api(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["diagnose", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "rows of a batch prediction as JSONL; the error that an API answered" in shown
 
 
 def test_rows_are_rows_whose_request_is_text_and_whose_last_line_was_cut_off() -> None:

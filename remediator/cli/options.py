@@ -46,7 +46,8 @@ def add_inputs(sub: argparse.ArgumentParser) -> None:
         "inputs",
         metavar="INPUT",
         nargs="+",
-        help="a case file; a job as JSON or YAML; log entries as JSON or JSONL; a plain log; - "
+        help="a case file; a job as JSON or YAML; log entries as JSON or JSONL; a plain log; "
+        "rows of a batch prediction as JSONL; the error that an API answered, as JSON; - "
         "for standard input; or a job's name, id or console URL. Several inputs make one case",
     )
     sub.add_argument("-o", "--output", metavar="CASE", help="also write the case to this file")

@@ -38,7 +38,7 @@ class Assembly(Struct, frozen=True):
 
     `has_job`: a job was among the inputs; without one, `case.job` is a stand-in. `silent`: a plain
     log, alone, that complains of nothing, so that no verdict can be asked of it. `ended` is how the
-    log says that the process ended.
+    log says that the process ended. `refused`: all that is known is what a Google API answered.
     """
 
     case: Case
@@ -48,6 +48,7 @@ class Assembly(Struct, frozen=True):
     ignored: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     rows: Json | None = None
+    refused: bool = False
 
 
 def assemble(materials: Sequence[Material]) -> Assembly:
@@ -74,6 +75,7 @@ def assemble(materials: Sequence[Material]) -> Assembly:
         ignored=tuple(pair for m in materials for pair in m.ignored),
         notes=tuple(notes),
         rows=parts.get("rows") if isinstance(parts.get("rows"), Mapping) else None,
+        refused=all(material.refused for material in materials),
     )
 
 
@@ -167,9 +169,10 @@ _GAVE_UP = 1  # chosen: what most languages' runtimes exit with after an error t
 def _status_of(entries: Sequence[Json]) -> int:
     """The status that is presumed of a log which ends in a complaint and names none: its program gave up.
 
-    0 where the log's end tells of no failure.
+    0 where the log's end tells of no failure. Entries of the level of a warning tell of none, but the last.
     """
-    return _GAVE_UP if ends_in_failure(list(iter_texts(entries))) else 0
+    said = [*(entry for entry in entries[:-1] if entry.get("severity") != "WARNING"), *entries[-1:]]
+    return _GAVE_UP if ends_in_failure(list(iter_texts(said))) else 0
 
 
 def _moments(entries: Sequence[Json]) -> list[str]:
@@ -202,14 +205,27 @@ _JOB_ID = late_pattern(r"\d{5,25}")
 
 def wishes(found: Assembly) -> tuple[str, ...]:
     """What would make the answer surer, each with the command that fetches it."""
+    if found.refused:
+        return ()
     if not found.has_job:
-        return (_job_wish(found.case),)
+        return (_BATCH_WISH if _is_of_rows(found.case) else _job_wish(found.case),)
     name = found.case.job.name
     if found.case.log_lines:
         return ()
     query = _LOG_OF.get(name.kind, '"{id}"').format(id=name.id)
     command = f"gcloud logging read {shlex.quote(query)} --project={name.project} --format=json --freshness=30d"
     return (f"the job's log lines: {command}",)
+
+
+_BATCH_WISH = (
+    "the batch prediction's job (model, input, state), by its page in the Cloud console or its name: "
+    "projects/PROJECT/locations/REGION/batchPredictionJobs/ID"
+)
+"""No command: gcloud describes no batch prediction (documented: the commands of `gcloud ai`)."""
+
+
+def _is_of_rows(case: Case) -> bool:
+    return bool(case.error_files) and not case.log_lines
 
 
 def _job_wish(case: Case) -> str:

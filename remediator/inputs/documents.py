@@ -11,7 +11,6 @@ from __future__ import annotations
 import difflib
 import functools
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -21,6 +20,13 @@ from msgspec import Struct
 from remediator.case import CASE_KEYS, Gap
 from remediator.domain import COLLECTIONS, InvalidInput, Json
 from remediator.domain.late_pattern import late_pattern
+from remediator.inputs.json_text import (
+    first_value,
+    has_plain_line,
+    is_bracketed_log,
+    is_log_of_objects,
+    parse_json,
+)
 from remediator.inputs.sdk_json import rest_shaped
 from remediator.inputs.text_log import LINE_ATTRIBUTES, LINE_FIELDS, LINE_MESSAGE_KEYS, read_lines
 from remediator.job.validation import JOB_KEYS, is_compiled_pipeline
@@ -31,6 +37,7 @@ class Material(Struct, frozen=True):
 
     `plain`: the entries are lines of a plain log. `ignored` are the keys of a case that are not
     read, each with what was probably meant. `gaps`: what could not be read of a captured job.
+    `refused`: the lines are what a Google API answered, and of no job at all.
     """
 
     name: str
@@ -40,6 +47,7 @@ class Material(Struct, frozen=True):
     plain: bool = False
     ignored: tuple[tuple[str, str], ...] = ()
     gaps: tuple[Gap, ...] = ()
+    refused: bool = False
 
 
 _ENTRY_KEYS = frozenset({"textPayload", "jsonPayload", "protoPayload", "insertId", "logName"})
@@ -50,11 +58,6 @@ _YAML_START = late_pattern(
     r"(?:---\s*\n)?(?:(?:#[^\n]*)?\n)*(?:- )?[A-Za-z][A-Za-z0-9]{1,60}:(?:[ \n]|$)"
 )
 _GCLOUD_CHATTER = late_pattern(r"(?:(?:Using endpoint|WARNING:|Listed \d+ items)[^\n]*\n)+")
-# `[2026-11-29 09:46:38 +0000] [7] [INFO] …`, `[E::main] …`: a log's line, and no list.
-_BRACKETED = late_pattern(r"\[[^\[\]{}\"]{1,80}\]")
-_SETTING = late_pattern(
-    r"[A-Za-z_][\w.-]{0,80}[ \t]{0,20}="
-)  # as INI and TOML write one below `[section]`
 _MOST_SHOWN = 60
 _MOST_UNREADABLE = 0.1  # chosen: a log may hold odd bytes; more of them are another encoding
 
@@ -99,7 +102,11 @@ def _from_json(text: str, name: str) -> Material:
         lines = _json_lines(text)
         if lines is not None:
             return _from_lines(text, lines, name)
-        if _is_bracketed_log(text.lstrip()) or _is_log_of_objects(text):
+        if (
+            is_bracketed_log(text.lstrip())
+            or is_log_of_objects(text)
+            or (has_plain_line(text) and not _is_known(first_value(text)))
+        ):
             return Material(name, entries=tuple(read_lines(text)), plain=True)
         msg = f"{name}: not JSON: {err}"
         raise InvalidInput(msg) from err
@@ -109,23 +116,6 @@ def _from_json(text: str, name: str) -> Material:
         return _from_object(value, name)
     msg = f"{name}: JSON, but no object and no list"
     raise InvalidInput(msg)
-
-
-def _is_bracketed_log(text: str) -> bool:
-    """Whether its first line begins with a bracket that it closes, and goes on or has lines below it that
-    are no settings."""
-    first, _, below = text.partition("\n")
-    closed = _BRACKETED.match(first)
-    if closed is None:
-        return False
-    follows = below.strip()
-    return bool(first[closed.end() :].strip() or (follows and not _SETTING.match(follows)))
-
-
-def _is_log_of_objects(text: str) -> bool:
-    """Whether its first line is an object by its braces, and more follow: a logger may leave its colours as they are."""
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
-    return len(lines) > 1 and lines[0].startswith('{"') and lines[0].endswith("}")
 
 
 def _json_lines(text: str) -> list[Any] | None:
@@ -142,12 +132,13 @@ def _from_lines(text: str, first: Sequence[Any], name: str) -> Material:
     """JSONL: log entries, jobs, rows of results, or a program's own lines, between which plain ones may stand."""
     if _are_rows(text):
         return Material(name, parts={"errorFiles": {name: text}})
-    if not (first[0].keys() & (_ENTRY_KEYS | JOB_KEYS) or _is_program_line(first[0])):
+    printed = not _is_known(first[0])
+    if printed and (_is_program_line(first[0]) or has_plain_line(text)):
+        return Material(name, entries=tuple(read_lines(text)), plain=True)
+    if not first[0].keys() & (_ENTRY_KEYS | JOB_KEYS):
         known = ", ".join(sorted(_ENTRY_KEYS | {"message"}))
         msg = f"{name}: lines of JSON without a key that is known (one of {known})"
         raise InvalidInput(msg)
-    if not first[0].keys() & (_ENTRY_KEYS | JOB_KEYS):
-        return Material(name, entries=tuple(read_lines(text)), plain=True)
     values: list[Any] = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -285,7 +276,7 @@ def _of_answers(answers: Sequence[Json], name: str) -> Material:
         f"{error.get('code', '')} {error.get('status', '')}: {error.get('message', '')}".strip(" :")
         for error in errors
     )
-    return Material(name, entries=tuple(read_lines("\n".join(lines))), plain=True)
+    return Material(name, entries=tuple(read_lines("\n".join(lines))), plain=True, refused=True)
 
 
 def _require_no_compiled_pipeline(value: Json, name: str) -> None:
@@ -341,10 +332,31 @@ def _is_case(value: Json) -> bool:
     )
 
 
-def _is_job(value: Json) -> bool:
+def _has_parts(value: Json) -> bool:
+    """Whether an object that has a case's keys has a part of a case below one: `job: train` is a line of a log."""
+    shaped = (value[key] for key in value.keys() & CASE_KEYS)
+    return _is_case(value) and any(isinstance(item, (Mapping, list)) for item in shaped)
+
+
+def _is_named_job(value: Json) -> bool:
     name = value.get("name")
-    named = isinstance(name, str) and any(f"/{collection}/" in name for collection in COLLECTIONS)
-    return named or (isinstance(name, str) and len(value.keys() & JOB_KEYS) > 1)
+    return isinstance(name, str) and any(f"/{collection}/" in name for collection in COLLECTIONS)
+
+
+def _is_job(value: Json) -> bool:
+    named = isinstance(value.get("name"), str) and len(value.keys() & JOB_KEYS) > 1
+    return named or _is_named_job(value)
+
+
+def _is_known(value: Any) -> bool:
+    """Whether a JSON value is certainly a case, a job or log entries, and nothing that a program printed."""
+    items = value if isinstance(value, list) else [value]
+    objects = [item for item in items if isinstance(item, Mapping)]
+    for item in tuple(objects):
+        for key in item.keys() & (_JOB_LISTS | {"entries"}):
+            listed = item[key] if isinstance(item[key], list) else []
+            objects += [one for one in listed if isinstance(one, Mapping)]
+    return any(_has_parts(one) or _is_named_job(one) or _is_entry(one) for one in objects)
 
 
 def _is_entry(value: Json) -> bool:
@@ -399,45 +411,13 @@ def _from_yaml(text: str, name: str) -> Material | None:
     for item in listed:
         _require_no_compiled_pipeline(item, name)
         _require_no_policies(item, name)
-    known = any(_is_job(i) or _is_entry(i) or _is_case(i) for i in listed)
+    known = any(_is_job(i) or _is_entry(i) or _has_parts(i) for i in listed)
     if not known:
         return None
     return _from_object(listed[0], name) if len(listed) == 1 else _from_list(listed, name)
 
 
-# --- JSON as its standard has it -----------------------------------------------------------------
-
-
-def parse_json(text: str | bytes) -> Any:
-    """JSON as its standard has it: no NaN, no infinity, no halves of characters; else ValueError."""
-    try:
-        return _whole(json.loads(text, parse_constant=_no_number, parse_float=_finite))
-    except RecursionError as err:
-        raise ValueError(str(err)) from err
-
-
-def _no_number(word: str) -> float:
-    msg = f"{word} is no number"
-    raise ValueError(msg)
-
-
-def _finite(text: str) -> float:
-    found = float(text)
-    return found if math.isfinite(found) else _no_number(text[:20])
-
-
-def _whole(value: Any) -> Any:
-    """The value without halves of characters: ASCII has none, and is most of what is read."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode(errors="replace").decode()
-    if isinstance(value, dict):
-        return {
-            key if key.isascii() else _whole(key): item
-            if isinstance(item, str) and item.isascii()
-            else _whole(item)
-            for key, item in value.items()
-        }
-    return [_whole(item) for item in value] if isinstance(value, list) else value
+# --- words ---------------------------------------------------------------------------------------
 
 
 def unread_words(ignored: Iterable[tuple[str, str]]) -> list[str]:

@@ -161,11 +161,11 @@ _EXITS: tuple[tuple[re.Pattern[str], int | None], ...] = tuple(
     for pattern, status in (
         (r"exited with a non-zero status of (?P<status>\d{1,3})", None),
         (
-            r"\bexit(?:ed|s|ing)? (?:with )?(?:a )?(?:non-?zero )?(?:exit )?(?:code|status|with)\b:? ?(?:of )?(?P<status>-?\d{1,3})\b(?! ?%)(?=$|[\s.,;)\]:'\"])",
+            r"\bexit(?:ed|s|ing)? (?:with )?(?:a )?(?:non-?zero )?(?:exit )?(?:code|status|with)\b:? ?(?:of )?(?P<status>-?\d{1,3})\b(?! ?%)(?!,? (?:(?:and|or) )?\d)(?=$|[\s.,;)\]:'\"])",
             None,
         ),
         (
-            r"\b(?:exit|return|status)[ _-]?(?:code|status)\b\s?(?:was|is|=|:)?\s{0,3}(?P<status>-?\d{1,3})\b(?=$|[\s.,;)\]])",
+            r"\b(?:exit|return|status)[ _-]?(?:code|status)\b\s?(?:was|is|=|:)?\s{0,3}(?P<status>-?\d{1,3})\b(?!,? (?:(?:and|or) )?\d)(?=$|[\s.,;)\]])",
             None,
         ),
         (r"returned non-zero exit status (?P<status>\d{1,3})", None),
@@ -190,13 +190,18 @@ _DEATH = (
     r"|mismatch(?:ed)?|undefined|incompatible|violat(?:ed|es|ion)|rejected|expired|does not exist|not allowed|not permitted)\b|non-ok result|\b50[0-9]\b"
 )
 _NOTHING_WRONG = late_pattern(
-    r"\b(?:0|no|zero|without) (?:\w+ )?(?:errors?|failures?|failed|exceptions?|warnings?)\b|\berrors?[=:] ?0\b",
+    r"\b(?:0|no|zero|without) (?:\w+ )?(?:errors?|failures?|failed|exceptions?|warnings?)\b"
+    r"|(?<![a-z])(?:errors?|fail(?:ed|ures?)|exceptions?|invalid|missing|rejected|expired|killed|corrupt(?:ed)?)[\"']?\s?[=:]\s?0\b"
+    r"|(?<![a-z])(?:errors?|failures?)(?: rate)?[\"']?\s?[=:]?\s{0,3}\d{1,9}\.\d{1,20}(?:e[-+]?\d{1,3})?%?(?=$|[\s,;|)\]}])"
+    r"|\b(?:error|failure)s? rate\b",
     re.IGNORECASE,
 )
+"""A count of nothing, and an error as a metric is named: `failed=0`, `val_error=0.12`, `error rate 3%`."""
 _IN_ORDER = late_pattern(
     r"^.{0,60}\b(?:TRACE|DEBUG|INFO|NOTICE)\b"
     r"|(?i:\b(?:done|finished|complete[d]?|succe(?:ss|eded)\w{0,4}|saved|written|uploaded|all good|bye)\b)"
 )
+_WARNED = late_pattern(r"^.{0,80}?(?:\bWARN(?:ING)?\b|\b[A-Z]\w{1,60}Warning:|\bwarning:)|^W\d{4} ")
 _LAST_LINES = 60  # chosen: a death and its traceback stand at the end of a log
 
 
@@ -206,11 +211,16 @@ def has_sign_of_death(texts: Sequence[str]) -> bool:
 
 
 def ends_in_failure(texts: Sequence[str]) -> bool:
-    """Whether the end of the log complains, and its last line does not say that all is in order."""
+    """Whether the end of the log complains, and its last line does not say that all is in order.
+
+    A warning above the last line is none of a program's end.
+    """
     last = next((text for text in reversed(texts) if text.strip()), "")
-    if _IN_ORDER.search(last) and not _is_complaint(last):
+    if _is_complaint(last):
+        return True
+    if _IN_ORDER.search(last):
         return False
-    return has_sign_of_death(texts)
+    return any(not _WARNED.search(text) and _is_complaint(text) for text in texts[-_LAST_LINES:])
 
 
 def _is_complaint(text: str) -> bool:
