@@ -42,6 +42,9 @@ MOST_IN_CROWD = 16  # who wait for one read: it is not put off for more of them;
 _NO_CROWD = 1 << 30
 _SPARE = 6  # reads of the minute that no crowd takes, so that some are left for its end; chosen
 _MINUTE = 60.0
+_READ_SECONDS = 2.0
+"""What is left for the read itself when the spaces take a reader's time, and how much more time one of
+its group must have to be worth another read. Chosen: a client's first try has half of it."""
 
 
 class Tail(Struct, frozen=True):
@@ -153,15 +156,19 @@ class SharedReads:
         except BaseException:
             for ticket in group:  # whoever waits for a reader that fell over asks for itself
                 if not ticket.done and ticket is not own:
-                    with self._changed:
-                        self._waiting.append(ticket)
+                    self._ask_again(ticket)
             raise
+
+    def _ask_again(self, ticket: _Ticket) -> None:
+        with self._changed:
+            self._waiting.append(ticket)
 
     def _space(self, ends: float) -> None:
         """Waits where this minute has seen some reads, so that more jobs can come to this one.
 
         Once the spaces are widest, what the minute has left is spread over the rest of it. A crowd that
-        waits is read for at once, while more are left than the spare ones.
+        waits is read for at once, while more are left than the spare ones. The time that the read
+        needs is not waited away.
         """
         now = self._clock()
         while self._times and self._times[0] <= now - _MINUTE:
@@ -172,7 +179,7 @@ class SharedReads:
         space = _SPACE_SECONDS * (len(self._times) - _AT_ONCE_A_MINUTE + 1)
         if space >= _WIDEST_SPACE_SECONDS:
             space = max(_WIDEST_SPACE_SECONDS, (self._times[0] + _MINUTE - now) / left)
-        seconds = min(self._times[-1] + space - now, ends - time.monotonic())
+        seconds = min(self._times[-1] + space - now, ends - time.monotonic() - _READ_SECONDS)
         if seconds <= 0:
             return
         with self._changed:
@@ -210,7 +217,8 @@ class SharedReads:
     def _read_together(self, group: Sequence[_Ticket]) -> bool:
         """One read of all their entries; False where it was refused as a whole.
 
-        Whose entries may not all be among them is asked for alone.
+        Whose entries may not all be among them is asked for alone. It takes the first one's time: where
+        it fails, and another that has more of it may fare better, that one asks again.
         """
         query = " OR ".join(f"({ticket.wanted.query})" for ticket in group)
         self._times.append(self._clock())
@@ -221,7 +229,10 @@ class SharedReads:
             return False
         except RemediatorError as err:
             for ticket in group:
-                ticket.give(error=err)
+                if _may_fare_better(ticket, group[0], err):
+                    self._ask_again(ticket)
+                else:
+                    ticket.give(error=err)
             return True
         reaches = _reaches(found)
         self._most = max(1, len(group) // 2) if reaches else min(_MOST_AT_ONCE, self._most * 2)
@@ -232,6 +243,15 @@ class SharedReads:
             else:
                 self._read_alone(ticket)
         return True
+
+
+def _may_fare_better(ticket: _Ticket, reader: _Ticket, err: RemediatorError) -> bool:
+    """Whether a read that failed may go well in the time that this one has and the reader had not."""
+    if not isinstance(err, TransientError):
+        return False
+    needed = max(err.retry_after_seconds or 0.0, _READ_SECONDS)
+    has_more = ticket.ends - reader.ends >= _READ_SECONDS
+    return has_more and ticket.ends - time.monotonic() > needed
 
 
 def _reaches(found: Sequence[Json]) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -11,8 +12,15 @@ import pytest
 
 from remediator.cloud.logs import Logs, job_log_filter
 from remediator.cloud.shared_reads import SharedReads, Tail
-from remediator.domain import JobKind, JobName, Json, PermanentError, TransientError
+from remediator.domain import (
+    JobKind,
+    JobName,
+    Json,
+    PermanentError,
+    TransientError,
+)
 from tests.cloud.conftest import NOW
+from tests.waiting import wait_until
 from twin.clock import rfc3339
 from twin.cloud import Cloud
 
@@ -199,6 +207,82 @@ def test_a_crowd_is_not_put_off_for_more_to_come(askers: int, crowd: int) -> Non
         list(pool.map(lambda wanted: shared.tail(wanted, 20.0), late))
     assert came == [True] or not came  # all may be there before the first of them looks
     assert len(service.queries) == 4
+
+
+@pytest.mark.parametrize(
+    ("reads", "seconds"),
+    [
+        pytest.param(50, 3.0, id="a-minute-nearly-used-up"),
+        pytest.param(12, 0.7, id="less-time-than-the-space"),
+        pytest.param(12, 2.5, id="a-part-of-the-space"),
+    ],
+)
+def test_the_time_that_a_read_needs_is_not_waited_away(reads: int, seconds: float) -> None:
+    given: list[float] = []
+
+    def read(*asked: Any) -> tuple[Json, ...]:
+        given.append(asked[-1])
+        return ()
+
+    shared = SharedReads(read, askers=lambda: 4)
+    shared._times.extend([time.monotonic()] * reads)
+    assert shared.tail(tail("1"), seconds) == ()
+    assert given[0] >= min(seconds, 2.0) - 0.2
+
+
+def ask_beside(shared: SharedReads, held: threading.Event, ends: list[float]) -> list[Any]:
+    """What those are answered whom one read serves, each with so many seconds; the first is the reader."""
+
+    def ask(number: int, seconds: float) -> Any:
+        try:
+            return shared.tail(tail(str(number)), seconds)
+        except TransientError as err:
+            return err
+
+    with ThreadPoolExecutor(len(ends)) as pool:
+        asked = [pool.submit(ask, 0, ends[0])]
+        assert held.wait(20)
+        for number, seconds in enumerate(ends[1:], 1):
+            asked.append(pool.submit(ask, number, seconds))
+            wait_until(lambda number=number: len(shared._waiting) == number + 1)
+        shared._crowd.set()
+        return [one.result(30) for one in asked]
+
+
+@pytest.mark.parametrize(
+    ("error", "reads", "failed"),
+    [
+        pytest.param(TransientError("slow"), 2, 2, id="in-vain"),
+        pytest.param(TransientError("busy", retry_after_seconds=5.0), 2, 2, id="after-a-wait"),
+        pytest.param(TransientError("spent", retry_after_seconds=60.0), 1, 4, id="too-long-a-wait"),
+    ],
+)
+def test_who_has_more_time_than_the_reader_asks_again(
+    error: TransientError, reads: int, failed: int
+) -> None:
+    given: list[float] = []
+    held = threading.Event()
+
+    def read(*asked: Any) -> tuple[Json, ...]:
+        given.append(asked[-1])
+        if len(given) == 1:
+            raise error
+        return ()
+
+    def wait(crowd: threading.Event, _: float) -> None:
+        if not held.is_set():  # the second read need not wait
+            held.set()
+            crowd.wait(20)
+
+    now = 1000.0
+    shared = SharedReads(read, clock=lambda: now, wait=wait)
+    shared._times.extend([now] * 12)
+    found = ask_beside(shared, held, [4.0, 4.0, 15.0, 15.0])
+    assert [one for one in found if one != ()] == [error] * failed
+    assert found[:2] == [error, error]
+    assert len(given) == reads
+    assert given[0] <= 4.0
+    assert all(seconds > 10.0 for seconds in given[1:])
 
 
 def test_through_the_service_each_job_gets_its_own_lines(cloud: Cloud, logs: Logs) -> None:
