@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from remediator.deadline import remaining
 from remediator.domain import Json, TransientError, rfc3339
 from remediator.ledger.encoding import read_body
 from remediator.ledger.records import Work
@@ -35,6 +36,17 @@ CREATE INDEX IF NOT EXISTS documents_expires ON documents (expires) WHERE expire
 _SCHEMA_VERSION = 1
 _KEYS_AT_ONCE = 500  # older SQLite takes 999 values in one statement
 _BUSY_SECONDS = 20.0  # chosen; a transaction takes milliseconds
+_LAST_SECONDS = 0.5
+"""Of waiting for other threads, also when an event's time is used up, since what is done must be written
+down. Chosen: a hundred transactions."""
+_ERRORS_OF_ONE = (
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.NotSupportedError,
+    sqlite3.ProgrammingError,
+)
+"""What SQLite says of a statement or its values (PEP 249); its other errors are of the database."""
 
 
 class _SqliteTransaction:
@@ -72,23 +84,29 @@ class _Turn:
         self._work = work
         self.is_done = False
         self.result: Any = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.failure: TransientError | None = None
 
     def run(self, connection: sqlite3.Connection) -> None:
-        """Do the work; what it raises is its own, and nothing of it is written then."""
+        """Do and write the work; what it raises is its own, and nothing of it is written then.
+
+        Raises what is not of this piece: an error of the database, or an interrupt of this thread.
+        """
         transaction = _SqliteTransaction(connection)
+        connection.execute("SAVEPOINT piece")
         try:
             self.result = self._work(transaction)
-        except sqlite3.Error:
-            raise
-        except Exception as err:  # noqa: BLE001  # the others' work in this transaction goes on
+            connection.executemany(
+                "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)",
+                ((*at, *row) for at, row in transaction.writes.items()),
+            )
+        except BaseException as err:  # the others' work in this transaction goes on
+            of_all = isinstance(err, (sqlite3.Error, KeyboardInterrupt))
+            if of_all and not isinstance(err, _ERRORS_OF_ONE):
+                raise
+            connection.execute("ROLLBACK TO piece")  # fails where SQLite has undone the whole
             self.error = err
-            return
-        connection.executemany(
-            "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)",
-            ((*at, *row) for at, row in transaction.writes.items()),
-        )
+        connection.execute("RELEASE piece")
 
 
 class _Queue:
@@ -97,6 +115,21 @@ class _Queue:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.waiting: deque[_Turn] = deque()
+
+    def take(self) -> _Turn | None:
+        """The next turn, which begins with that; one step, since another may leave meanwhile."""
+        try:
+            return self.waiting.popleft()
+        except IndexError:
+            return None
+
+    def leave(self, turn: _Turn) -> bool:
+        """Whether the turn had not begun; then it never will."""
+        try:
+            self.waiting.remove(turn)
+        except ValueError:
+            return False
+        return True
 
 
 class SqliteStore:
@@ -114,26 +147,46 @@ class SqliteStore:
         """By process, since a lock of the parent's may be held for ever here."""
 
     def run(self, work: Work[T]) -> T:
-        """Run the work in one transaction; TransientError if the database stays locked.
+        """Run the work in one transaction; TransientError if the database stays locked, or time is up.
 
         It is on the disk when this returns. Where threads wait, one of them does the work of all in
         one transaction, one piece after the other, and what it comes to is told once that is on the
-        disk: a piece that has seen what another wrote is undone with it.
+        disk: a piece that has seen what another wrote is undone with it. An error of one piece is
+        its own. Who leaves before it has begun leaves nothing behind; once begun, its end is waited for.
         """
         queue = self._queues.setdefault(os.getpid(), _Queue())
         own = _Turn(work)
-        queue.waiting.append(own)
-        with queue.lock:
-            if not own.is_done:
-                self._run_all(queue.waiting)
+        try:
+            queue.waiting.append(own)
+            self._wait_for(own, queue)
+        except BaseException:
+            queue.leave(own)
+            raise
         if own.failure is not None:
             raise TransientError(*own.failure.args) from own.failure
+        if isinstance(own.error, sqlite3.Error):
+            msg = f"the ledger ({self._path}) did not take it: {own.error}"
+            raise TransientError(msg) from own.error
         if own.error is not None:
             raise own.error
         result: T = own.result
         return result
 
-    def _run_all(self, waiting: deque[_Turn]) -> None:
+    def _wait_for(self, own: _Turn, queue: _Queue) -> None:
+        """Until the turn is done, by another thread or by this one; TransientError if time is up first."""
+        seconds = max(remaining(threading.TIMEOUT_MAX), _LAST_SECONDS)
+        if not queue.lock.acquire(timeout=seconds):
+            if queue.leave(own):
+                msg = f"the ledger ({self._path}): other threads' work took all the time there was"
+                raise TransientError(msg)
+            queue.lock.acquire()
+        try:
+            if not own.is_done:
+                self._run_all(queue)
+        finally:
+            queue.lock.release()
+
+    def _run_all(self, queue: _Queue) -> None:
         """Do what waits, and what comes meanwhile; where it fails as a whole, each is told so."""
         group: list[_Turn] = []
         failure: TransientError | None = TransientError(
@@ -143,9 +196,9 @@ class SqliteStore:
             with self._lent() as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 try:
-                    while waiting:
-                        group.append(waiting.popleft())
-                        group[-1].run(connection)
+                    while (turn := queue.take()) is not None:
+                        group.append(turn)
+                        turn.run(connection)
                     connection.commit()
                     failure = None
                 except BaseException:
@@ -155,7 +208,7 @@ class SqliteStore:
             failure = err
         finally:
             if not group:  # it stayed locked: who has come meanwhile would wait as long again
-                group = [waiting.popleft() for _ in range(len(waiting))]
+                group = list(iter(queue.take, None))
             for turn in group:
                 turn.failure = failure
                 turn.is_done = True
