@@ -384,6 +384,55 @@ def test_explain_walks_every_guard_with_its_numbers() -> None:
         assert line in told
 
 
+def test_explain_says_of_no_guard_that_it_passes_where_only_a_ledger_would_know() -> None:
+    limits = "{usd_per_day: 100, resubmissions_per_hour: 5}"
+    told = planned(limits=limits, history=History(ledger_read=False)).explanation
+    for line in (
+        "attempts not looked up here: at most 3 (limits.attempts, the default)",
+        "usd_per_job not looked up here: $0.90 more, no limit is set",
+        (
+            "usd_per_day not looked up here: $0.90 more, of $100.00 "
+            "(limits.usd_per_day, policies.yaml:6)"
+        ),
+        (
+            "rate not looked up here: at most 5 in an hour "
+            "(limits.resubmissions_per_hour, policies.yaml:6)"
+        ),
+        "stop_switch not looked up here",
+        "already_rerun not looked up here",
+    ):
+        assert line in told
+    assert told[-1].startswith("not looked up here: the ledger ")
+    assert "incompatible passes: Vertex takes the combination" in told
+    carried = History(attempts=TWO[:1], usd_this_job=9.5, ledger_read=False)
+    assert "attempts passes: 1 of 3 are used (limits.attempts, the default)" in (
+        planned(history=carried).explanation
+    )
+
+
+@pytest.mark.parametrize(("does", "ends"), [("alert", "only alerts"), ("cancel", "cancels it")])
+def test_explain_says_that_the_estimate_counts_where_the_worst_case_passes_the_limit(
+    does: str, ends: str
+) -> None:
+    long = {"jobSpec__scheduling__timeout": "36000s"}
+    told = planned(limits=f"{{usd_per_job: 1, on_overrun: {does}}}", **long).explanation
+    [line] = [line for line in told if line.startswith("usd_per_job passes: ")]
+    assert "$0.90 more, of $1.00 (limits.usd_per_job, policies.yaml:6); the estimate is" in line
+    assert line.endswith(f"`on_overrun: {does}` {ends}")
+    roomy = planned(limits="{usd_per_job: 999}", **long).explanation
+    assert not any("on_overrun" in one for one in roomy)
+
+
+def test_explain_says_in_observe_too_why_a_person_would_be_asked() -> None:
+    text = "mode: observe\npolicies: [{name: one, do: [{resubmit: {}}]}]"
+    found = job(CUSTOM)
+    made = plan(case(found), diagnosis(found, Cause.QUOTA), policies(text), History(), BOOK)
+    assert made.explanation[-1].startswith(
+        "a person would be asked if it acted, since `custom` is not in `rerun_safe`: with "
+    )
+    assert made.approval_reasons == ()
+
+
 def test_explain_says_why_a_person_is_asked_and_what_would_make_that_needless() -> None:
     text = "mode: enforce\npolicies: [{name: one, mode: approve, do: [{resubmit: {}}]}]"
     found = job(CUSTOM)

@@ -160,7 +160,9 @@ def _history_of(case: Case, catalog: Catalog) -> History:
     from remediator.planning import costs
 
     spent = costs.chain_usd(case, catalog)
-    return History(attempts=case.attempts, parent=case.parent, usd_this_job=spent)
+    return History(
+        attempts=case.attempts, parent=case.parent, usd_this_job=spent, ledger_read=False
+    )
 
 
 def plan_watch_inputs(found: Assembly, policies: Policies, catalog: Catalog) -> WatchPlan | None:

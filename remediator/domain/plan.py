@@ -215,7 +215,9 @@ class History(Struct, frozen=True):
 
     Money is in USD, settled plus reserved. `rerun_by` names a job outside our chains that already
     runs the same workload again. `resume_bucket` (`gs://bucket/prefix`) and `resume_dataset` are where
-    the rows that are left of a batch may be written; empty: nowhere. `spent_by` and `resubmitted_by` hold the same figures for the
+    the rows that are left of a batch may be written; empty: nowhere. `ledger_read` is false where
+    only the job was asked, so that what the ledger, the settings and other jobs would say is not
+    known. `spent_by` and `resubmitted_by` hold the same figures for the
     groups that `limits.per` names, keyed by (`by`, value).
     """
 
@@ -241,6 +243,7 @@ class History(Struct, frozen=True):
     longest_similar_seconds: float | None = None
     resume_bucket: str = ""
     resume_dataset: str = ""
+    ledger_read: bool = True
 
 
 class GuardRefusal(Struct, frozen=True):

@@ -20,16 +20,23 @@ def approval_lines(inputs: PlanInputs, policy: Policy) -> tuple[str, ...]:
     most = inputs.history.max_mode
     bound = f", REMEDIATOR_MAX_MODE {most.value}" if most is not None else ""
     held, said = mode_for(inputs, policy).value, inputs.policies.mode.value
-    reasons = approval_reasons(inputs, policy)
     first = f"mode {held}: the file says {said}{own}{bound}"
-    return (first, *(f"a person is asked, since {reason}" for reason in reasons))
+    asks = "would be asked if it acted" if held == Mode.OBSERVE else "is asked"
+    reasons = _reasons(inputs, policy, reruns=True)
+    return (first, *(f"a person {asks}, since {reason}" for reason in reasons))
 
 
 def approval_reasons(inputs: PlanInputs, policy: Policy, *, reruns: bool = True) -> tuple[str, ...]:
     """Why a person must say yes first, each with what would make that needless; none: nobody.
 
-    `reruns`: whether the job is run again, and not only ended.
+    `reruns`: whether the job is run again, and not only ended. In observe nobody is asked.
     """
+    observed = mode_for(inputs, policy, reruns=reruns) is Mode.OBSERVE
+    return () if observed else _reasons(inputs, policy, reruns=reruns)
+
+
+def _reasons(inputs: PlanInputs, policy: Policy, *, reruns: bool) -> tuple[str, ...]:
+    """The same whatever the mode: in observe they tell what `enforce` would still ask."""
     reasons: list[str] = []
     if reruns and not may_run_again(inputs):
         kind = inputs.case.job.kind.value
@@ -44,7 +51,7 @@ def approval_reasons(inputs: PlanInputs, policy: Policy, *, reruns: bool = True)
         reasons.append(f"the policy {policy.name} says `mode: approve`; `enforce` asks nobody")
     if inputs.history.max_mode is Mode.APPROVE:
         reasons.append("REMEDIATOR_MAX_MODE is `approve`, whatever the policy file says")
-    return tuple(reasons) if mode_for(inputs, policy, reruns=reruns) is not Mode.OBSERVE else ()
+    return tuple(reasons)
 
 
 def mode_for(inputs: PlanInputs, policy: Policy | None, *, reruns: bool = True) -> Mode:

@@ -15,15 +15,39 @@ from remediator.planning.guards import MOST_LABELS, Asked, smallest
 
 
 def guard_report(asked: Asked, refused: tuple[GuardRefusal, ...]) -> tuple[str, ...]:
-    """A line for each guard, in the contract's order: what refuses, else what it found."""
+    """A line for each guard, in the contract's order: what refuses, else what it found.
+
+    Where the ledger was not read, nothing that it alone knows is said to pass.
+    """
     why = {refusal.guard: refusal.why for refusal in refused}
     lines = []
     for guard in Guard:
         if guard in why:
             lines.append(f"{guard.value} refuses: {why[guard]}")
+        elif _is_unread(guard, asked):
+            allowed = _UNREAD[guard](asked)
+            lines.append(f"{guard.value} not looked up here{f': {allowed}' if allowed else ''}")
         elif guard in _PASSES and (passes := _PASSES[guard](asked)):
             lines.append(f"{guard.value} passes: {passes}")
     return tuple(lines)
+
+
+def unread_note(asked: Asked) -> tuple[str, ...]:
+    """What closes an explanation for which no ledger was read; nothing for any other."""
+    return () if asked.history.ledger_read else (_UNREAD_NOTE,)
+
+
+_UNREAD_NOTE = (
+    "not looked up here: the ledger (attempts, money, rate, breaker, stop switch), other runs of the "
+    "same work, and the deployment's settings; the deployment asks them before it acts"
+)
+
+
+def _is_unread(guard: Guard, asked: Asked) -> bool:
+    """A case may carry the attempts of its chain; then what these say is known without a ledger."""
+    if asked.history.ledger_read or guard not in _UNREAD:
+        return False
+    return not (guard in _OF_THE_CHAIN and asked.attempts)
 
 
 def _attempts(asked: Asked) -> str:
@@ -39,7 +63,16 @@ def _retries(asked: Asked) -> str:
 
 def _usd_per_job(asked: Asked) -> str:
     limit = smallest(asked.limits.usd_per_job, asked.history.max_usd_per_job)
-    return _money(asked, limit, asked.history.usd_this_job, "for this job", "usd_per_job")
+    spent = asked.history.usd_this_job
+    line = _money(asked, limit, spent, "for this job", "usd_per_job")
+    worst = asked.cost.worst_usd if asked.cost else None
+    if limit is None or worst is None or spent + worst <= limit:
+        return line
+    ends = "cancels it" if asked.limits.on_overrun == "cancel" else "only alerts"
+    return (
+        f"{line}; the estimate is counted, not the ${worst:.2f} at worst: once the attempt has cost "
+        f"more than the limit leaves, `on_overrun: {asked.limits.on_overrun}` {ends}"
+    )
 
 
 def _usd_per_day(asked: Asked) -> str:
@@ -57,6 +90,9 @@ def _usd_per_day(asked: Asked) -> str:
 def _money(asked: Asked, limit: float | None, spent: float, where: str, key: str) -> str:
     estimated = asked.cost.usd if asked.cost else None
     more = "an unknown amount" if estimated is None else f"${estimated:.2f}"
+    if not asked.history.ledger_read and not spent:
+        bound = "no limit is set" if limit is None else f"of ${limit:.2f}{asked.named(key)}"
+        return f"{more} more, {bound}"
     if limit is None:
         return f"no limit is set; ${spent:.2f} spent {where}, {more} more"
     return f"${spent:.2f} spent {where} and {more} more, of ${limit:.2f}{asked.named(key)}"
@@ -129,6 +165,30 @@ def _cause(asked: Asked) -> str:
         return f"the policy says that exit code {asked.retried_exit} may be run again"
     return f"{asked.diagnosis.verdict.value} may be fixed by running again"
 
+
+def _most(key: str, words: str) -> Callable[[Asked], str]:
+    def allowed(asked: Asked) -> str:
+        limit = getattr(asked.limits, key)
+        return "no limit is set" if limit is None else f"at most {limit}{words}{asked.named(key)}"
+
+    return allowed
+
+
+_OF_THE_CHAIN = frozenset({Guard.ATTEMPTS, Guard.RETRIES, Guard.USD_PER_JOB})
+
+_UNREAD: Mapping[Guard, Callable[[Asked], str]] = {
+    Guard.ATTEMPTS: _most("attempts", ""),
+    Guard.RETRIES: _most("retries", ""),
+    Guard.USD_PER_JOB: _usd_per_job,
+    Guard.USD_PER_DAY: _usd_per_day,
+    Guard.RATE: _most("resubmissions_per_hour", " in an hour"),
+    Guard.STOP_SWITCH: lambda _: "",
+    Guard.BREAKER: lambda asked: "" if asked.limits.breaker else "none is set",
+    Guard.LOOKBACK: lambda _: "",
+    Guard.ALREADY_RERUN: lambda _: "",
+    Guard.SERVICE_ACCOUNT: lambda asked: asked.job.service_account or NO_ACCOUNT,
+}
+"""What the ledger, other jobs or the deployment's settings would have to say, with what is allowed."""
 
 _PASSES: Mapping[Guard, Callable[[Asked], str]] = {
     Guard.ATTEMPTS: _attempts,

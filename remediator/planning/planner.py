@@ -41,7 +41,7 @@ from remediator.planning.approval_mode import (
 )
 from remediator.planning.costs import Cost, estimate
 from remediator.planning.draft import JobDraft, StepContext, StepImpossible
-from remediator.planning.guard_report import guard_report
+from remediator.planning.guard_report import guard_report, unread_note
 from remediator.planning.guards import (
     Asked,
     cancel_refusals,
@@ -388,6 +388,7 @@ class _Planning(Struct, frozen=True):
                 *explained,
                 *guard_report(asked, refused),
                 *approval_lines(self.inputs, policy),
+                *unread_note(asked),
             ),
             approval_reasons=() if refused else approval_reasons(self.inputs, policy),
             resume=draft.resume,

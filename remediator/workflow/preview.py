@@ -63,6 +63,7 @@ def preview(
         usd_this_job=costs.chain_usd(case, catalog),
         resume_bucket=resume[0],
         resume_dataset=resume[1],
+        ledger_read=False,
     )
     watched = plan_watch(case, policies, history, catalog) if has_job else None
     if watched is not None and watched.entry is not None and watched.plan.alerts:
