@@ -356,6 +356,23 @@ def test_a_probe_is_judged_by_the_threshold_of_the_policy_file(run: Any, tmp_pat
     assert strict["verdict"] == "network_latency"
 
 
+def test_a_new_folder_names_no_schema_that_it_lacks(run: Any, tmp_path: Path) -> None:
+    """The shipped file names the schema of the checkout; the copy has as many lines, and loads."""
+    assert run("init", str(tmp_path / "mine"))[0] == 0
+    text = (tmp_path / "mine" / "policies.yaml").read_text()
+    assert "$schema" not in text
+    shipped = (Path(__file__).parents[1] / "policies.yaml").read_text()
+    assert text.splitlines()[1:] == shipped.splitlines()[1:]
+    assert run("validate", str(tmp_path / "mine" / "policies.yaml"))[0] == 0
+
+
+def test_a_machine_type_is_shown_without_the_word_show(run: Any) -> None:
+    assert run("catalog", "n1-standard-8") == run("catalog", "show", "n1-standard-8")
+    assert run("catalog", "n1-standard-8", "--json") == run(
+        "catalog", "show", "n1-standard-8", "--json"
+    )
+
+
 def test_the_schema_that_is_printed_is_the_one_that_is_shipped(run: Any) -> None:
     shipped = Path(__file__).parents[1] / "docs" / "policies.schema.json"
     code, out, err = run("schema")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from remediator.cli.commands import parse
 from remediator.cli.input_output import DONE, UNUSABLE, named_policies
+from remediator.cli.parser import with_show
 from remediator.domain import RemediatorError
 
 
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parsed = parse(sys.argv[1:] if arguments is None else arguments)
+    parsed = parse(with_show(sys.argv[1:] if arguments is None else arguments))
     if getattr(parsed, "policies", "") is None:
         parsed.policies = named_policies()
     try:

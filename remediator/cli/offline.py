@@ -365,7 +365,9 @@ def init(args: argparse.Namespace) -> int:
         msg = f"{folder}: {err.strerror}"
         raise InvalidInput(msg) from err
     for name, source in files.items():
-        write_whole(folder / name, read_bytes(source).decode())
+        write_whole(
+            folder / name, read_bytes(source).decode().replace(_CHECKOUT_SCHEMA, _NO_SCHEMA)
+        )
         print(folder / name)
     policies, case = (shlex.quote(str(folder / name)) for name in files)
     print("next:")
@@ -378,6 +380,9 @@ def init(args: argparse.Namespace) -> int:
     return DONE
 
 
+_CHECKOUT_SCHEMA = "# yaml-language-server: $schema=docs/policies.schema.json\n"
+_NO_SCHEMA = "# An editor that knows JSON Schema checks this file by what `schema` prints (docs/policies.md).\n"
+"""In place of the schema's path, which is that of a checkout; one line too, so that numbers stay."""
 _EXAMPLE_CASE = "docs/examples/case.json"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from remediator.cli.options import add_json
@@ -95,6 +95,14 @@ def add_member(
     sub = family.add_parser(name, help=summary, description=_sentence(summary))
     sub.set_defaults(run=run)
     return sub
+
+
+def with_show(words: Sequence[str]) -> Sequence[str]:
+    """`catalog TYPE` is `catalog show TYPE`: the family has no other command."""
+    is_type = len(words) == 2 or (len(words) > 2 and words[2].startswith("-"))  # noqa: PLR2004
+    if list(words[:1]) == ["catalog"] and is_type and words[1] != "show" and words[1][:1] != "-":
+        return ["catalog", "show", *words[1:]]
+    return words
 
 
 def _sentence(summary: str) -> str:

@@ -120,6 +120,7 @@ def test_installed_it_begins_in_an_empty_folder_and_answers(
     done = call(installed, tmp_path, "init")
     assert (done.returncode, done.stderr) == (0, "")
     assert {path.name for path in tmp_path.iterdir()} == {"policies.yaml", "case.json"}
+    assert "$schema" not in (tmp_path / "policies.yaml").read_text()
     again = call(installed, tmp_path, "init")
     assert again.returncode == 2
     assert "nothing was written" in again.stderr
