@@ -180,6 +180,7 @@ def test_a_log_of_requests_is_no_file_of_rows(first: Mapping[str, Any]) -> None:
         "{starting}",
         '{\n  "lr": 0.1,\n  "steps": [1,\n    2]\n}',
         "{\n  'lr': 0.1\n}",
+        '{\n  "prompt": "say {",\n  "steps": 2\n}',
         "[[0.1 0.2]\n [0.3 0.4]]",
         '[{"lr": 1}]',
         '{"displayName": "a", "msg": "start"}',
@@ -190,7 +191,9 @@ def test_a_log_of_requests_is_no_file_of_rows(first: Mapping[str, Any]) -> None:
     ],
 )
 def test_a_log_that_begins_with_a_printed_configuration_is_a_log(printed: str) -> None:
-    assert diagnosed(f"{printed}\n{TRACEBACK}").verdict is Cause.GPU_MEMORY
+    found = read(f"\n\n{printed}\n{TRACEBACK}")
+    assert found.case.log_lines[0].entry["insertId"] == "line 3"
+    assert diagnose_inputs(found).verdict is Cause.GPU_MEMORY
     last = "RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB\n"
     assert diagnosed(f"{printed}\n{last}").verdict is Cause.GPU_MEMORY
 

@@ -96,6 +96,7 @@ def _is_bare_number(text: str) -> bool:
 
 
 def _from_json(text: str, name: str) -> Material:
+    begun = text.lstrip()
     try:
         value = parse_json(text)
     except ValueError as err:
@@ -103,9 +104,9 @@ def _from_json(text: str, name: str) -> Material:
         if lines is not None:
             return _from_lines(text, lines, name)
         if (
-            is_bracketed_log(text.lstrip())
+            is_bracketed_log(begun)
             or is_log_of_objects(text)
-            or (has_plain_line(text) and not _is_known(first_value(text)))
+            or (has_plain_line(begun) and not _is_known(first_value(begun)))
         ):
             return Material(name, entries=tuple(read_lines(text)), plain=True)
         msg = f"{name}: not JSON: {err}"
@@ -133,7 +134,7 @@ def _from_lines(text: str, first: Sequence[Any], name: str) -> Material:
     if _are_rows(text):
         return Material(name, parts={"errorFiles": {name: text}})
     printed = not _is_known(first[0])
-    if printed and (_is_program_line(first[0]) or has_plain_line(text)):
+    if printed and (_is_program_line(first[0]) or has_plain_line(text.lstrip())):
         return Material(name, entries=tuple(read_lines(text)), plain=True)
     if not first[0].keys() & (_ENTRY_KEYS | JOB_KEYS):
         known = ", ".join(sorted(_ENTRY_KEYS | {"message"}))

@@ -69,10 +69,15 @@ def is_log_of_objects(text: str) -> bool:
 
 def first_value(text: str) -> Any:
     """The JSON value at a text's start, which may be of several lines; None without one."""
+    return _decoded(text)[0]
+
+
+def _decoded(text: str) -> tuple[Any, int]:
+    """The value at a text's start and where it ends; None and 0 without one. Blanks stand before neither."""
     try:
-        return _DECODER.raw_decode(text.lstrip())[0]
+        return _DECODER.raw_decode(text)
     except (ValueError, RecursionError):
-        return None
+        return None, 0
 
 
 _DECODER = json.JSONDecoder()
@@ -85,11 +90,12 @@ def has_plain_line(text: str) -> bool:
 
     What is not closed is cut off or damaged, and its lines are none; nor are settings below `[section]`.
     """
-    lines = (line.strip() for line in text.split("\n"))
+    _, end = _decoded(text)
+    lines = (line.strip() for line in text[end:].split("\n")[1 if end else 0 :])
     depth = 0
     for line in filter(None, lines):
         if depth == 0 and not line.startswith(_JSON_MARKS):
-            return not (text.lstrip().startswith("[") and _SETTING.match(line))
+            return not (text.startswith("[") and _SETTING.match(line))
         if depth == 0 and _is_json(line):
             continue
         depth += line.count("{") + line.count("[") - line.count("}") - line.count("]")
