@@ -57,6 +57,9 @@ def test_a_lone_line_is_no_section_of_all_the_run() -> None:
         ("404 No such object: gs://genomes/2026/chr1.vcf.gz", "gs://genomes/2026/chr1.vcf.gz"),
         ("/app/run.sh: line 4: OUTPUT_DIR: unbound variable", "OUTPUT_DIR"),
         ("train.py: error: unrecognized arguments: --epocs=3", "--epocs=3"),
+        ('400 INVALID_ARGUMENT: Machine type "a2-highgpu-1g" is not supported in region us-west2.', "offers in us-west2: a2-highgpu-1g"),
+        ('400 INVALID_ARGUMENT: Machine type "n1-standard-9" is not supported.', "n1-standard-9"),
+        ("400 INVALID_ARGUMENT: List of found errors: 1.Field: job_spec.worker_pool_specs[0].machine_spec.accelerator_count; Message: accelerator_count must be greater than 0", "Correct job_spec.worker_pool_specs[0].machine_spec.accelerator_count,"),
         ("FloatingPointError: loss is nan at step 412", "412"),
         ("ValueError: step 90 loss: nan", "learning rate"),
         ("java.lang.OutOfMemoryError: Java heap space", "-Xmx"),
@@ -110,3 +113,33 @@ def test_googles_own_image_is_not_to_be_run_elsewhere() -> None:
 
 def test_sizes_are_read_as_people_write_them() -> None:
     assert [bytes_words(n) for n in (512 * 2**20, 7.28 * 2**40, 900)] == ["512 MiB", "7.3 TiB", "900 bytes"]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", [3, None])
+@pytest.mark.parametrize(
+    "says",
+    [
+        "input token count is 1200345 but model only supports up to 1048576",
+        "400 INVALID_ARGUMENT: The input token count is 1200345 but model only supports up to 1048576.",
+        (
+            'Bad Request: {"error": {"code": 400, "message": "The input token count (1200345) exceeds the '
+            'maximum number of tokens allowed (1048576).", "status": "INVALID_ARGUMENT"}}'
+        ),
+    ],
+)
+def test_a_row_with_too_many_tokens_is_input_to_be_shortened(says: str, code: int | None) -> None:
+    """Each row of such a batch is a request of its own: no machine and no smaller batch helps it."""
+    job = {
+        "name": "projects/p/locations/us-central1/batchPredictionJobs/77",
+        "model": "publishers/google/models/gemini-2.5-flash",
+        "state": "JOB_STATE_SUCCEEDED",
+        "createTime": "2026-11-23T18:00:00Z",
+        "endTime": "2026-11-23T19:00:00Z",
+        "completionStats": {"successfulCount": "99", "failedCount": "1"},
+        "partialFailures": [{"message": says} | ({"code": code} if code else {})],
+    }
+    found = diagnose(Case.parse({"job": job}))
+    assert found.verdict is Cause.BAD_INPUT
+    assert found.causes[0].advice.startswith(
+        "Shorten the row or split it into several: it has 1200345"
+    )

@@ -568,6 +568,27 @@ def test_the_complaints_of_a_healthy_log_are_no_sign_of_death() -> None:
     assert has_sign_of_death(["Post request fails. Non-OK result 504 (upstream request timeout)"])
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        'Machine type "n1-standard-9" is not supported.',
+        'Machine type "a2-highgpu-1g" is not supported in region us-west2.',
+        'List of found errors: 1.Field: job_spec.worker_pool_specs[0].machine_spec.machine_type; Message: Machine type "n1-standard-9" is not supported.',
+        "List of found errors: 1.Field: job_spec.worker_pool_specs[0].machine_spec.accelerator_count; Message: accelerator_count must be greater than 0",
+    ],
+)
+@pytest.mark.parametrize(
+    "status", ["400 INVALID_ARGUMENT:", "google.api_core.exceptions.InvalidArgument: 400"]
+)
+def test_a_refusal_by_its_status_alone_is_a_complaint(
+    run: Any, tmp_path: Path, status: str, said: str
+) -> None:
+    (tmp_path / "l").write_text(f"{status} {said}\n")
+    answer = diagnosed(run, "l")
+    assert answer["verdict"] == "invalid_config"
+    assert answer["causes"][0]["confidence"] >= 0.8
+
+
 # --- cases ---------------------------------------------------------------------------------------
 
 

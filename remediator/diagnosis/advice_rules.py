@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from remediator.diagnosis.lazy_patterns import Linear
+from remediator.diagnosis.roles import ROLES
 from remediator.domain import PERMISSION_NAME, Cause, Frame, Needs
 from remediator.domain.late_pattern import late_pattern
 from remediator.job import Job
@@ -20,31 +21,6 @@ from remediator.job import Job
 _VERTEX = "https://cloud.google.com/vertex-ai/docs"
 _LONGEST = 600  # characters of a value that is put into advice; chosen
 _TEXT = 6_000  # characters of a text that are read; chosen
-
-ROLES: Mapping[str, str] = {
-    "storage.objects.get": "roles/storage.objectViewer",
-    "storage.objects.list": "roles/storage.objectViewer",
-    "storage.objects.create": "roles/storage.objectUser",
-    "storage.objects.delete": "roles/storage.objectUser",
-    "storage.objects.update": "roles/storage.objectUser",
-    "storage.buckets.get": "roles/storage.legacyBucketReader",
-    "bigquery.tables.getdata": "roles/bigquery.dataViewer",
-    "bigquery.tables.get": "roles/bigquery.dataViewer",
-    "bigquery.tables.create": "roles/bigquery.dataEditor",
-    "bigquery.tables.updatedata": "roles/bigquery.dataEditor",
-    "bigquery.datasets.get": "roles/bigquery.dataViewer",
-    "bigquery.jobs.create": "roles/bigquery.jobUser",
-    "artifactregistry.repositories.downloadartifacts": "roles/artifactregistry.reader",
-    "iam.serviceaccounts.actas": "roles/iam.serviceAccountUser",
-    "iam.serviceaccounts.getaccesstoken": "roles/iam.serviceAccountTokenCreator",
-    "secretmanager.versions.access": "roles/secretmanager.secretAccessor",
-    "logging.logentries.create": "roles/logging.logWriter",
-    "pubsub.topics.publish": "roles/pubsub.publisher",
-    "cloudkms.cryptokeyversions.usetoencrypt": "roles/cloudkms.cryptoKeyEncrypterDecrypter",
-    "cloudkms.cryptokeyversions.usetodecrypt": "roles/cloudkms.cryptoKeyEncrypterDecrypter",
-    "compute.networks.get": "roles/compute.networkUser",
-}
-"""The narrowest predefined role that holds a permission, cloud.google.com/iam/docs/understanding-roles."""
 
 _IMAGE = r"(?:[a-z0-9-]{1,40}-docker\.pkg\.dev|(?:[a-z]{2,4}\.)?gcr\.io|docker\.io|[a-z0-9.-]{1,80}\.[a-z]{2,10})/[\w./@:-]{1,200}[\w]"
 _ACCOUNT = r"[\w.+-]{1,120}@[\w.-]{1,120}\.(?:gserviceaccount\.com|[a-z]{2,10})"
@@ -174,6 +150,17 @@ RULES: tuple[AdviceRule, ...] = (
     ),
     _rule(
         Cause.INVALID_CONFIG,
+        r"\bfield: (?P<field>[a-z][\w.\[\]-]{1,200}); message: ",
+        "Correct {field}, as the message says; as it stands the job can never run.",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
+        r"\bmachine type ['\"]?(?P<machine>[a-z][\w-]{2,40})['\"]? is not supported(?: in (?:region )?(?P<place>[a-z]+-[a-z]+\d+))?",
+        "Set machine_type to one that Vertex offers in {place|region}: {machine} is not. The job can never run with it.",
+        f"{_VERTEX}/training/configure-compute#machine-types",
+    ),
+    _rule(
+        Cause.INVALID_CONFIG,
         r"(?:is|are) in location ['\"]?(?P<here>[\w-]{2,40})[^|]{0,120}(?:must be|should be|but)[^|]{0,60}(?P<there>(?:us|europe|asia|australia|southamerica|northamerica|me|africa)-[a-z]+\d)",
         "It is in {here}, and must be in {there}: copy it there, or run the job where it is.",
         "https://cloud.google.com/storage/docs/locations",
@@ -273,6 +260,11 @@ RULES: tuple[AdviceRule, ...] = (
         "{project} is Google's own project, where the work runs: name your project in full wherever the job or the code names a table, a bucket or a client (bq://PROJECT.DATASET, project=PROJECT).",
     ),
     # --- input --------------------------------------------------------------------------------------
+    _rule(
+        Cause.BAD_INPUT,
+        r"\btokens? count\b[^|]{0,20}?(?P<count>\d{3,12})\b[^|]{0,80}?\b(?P<most>\d{3,12})\b",
+        "Shorten the row or split it into several: it has {count} tokens, and the model takes {most} at most. Running it again as it is changes nothing.",
+    ),
     _rule(
         Cause.BAD_INPUT,
         r"(?P<uri>(?:gs|bq|s3)://[^\s\"'`,;)\]]{3,300}[^\s\"'`,;)\].:])",

@@ -187,6 +187,8 @@ _DEATH = (
     r"|couldn't|invalid|unauthorized|forbidden|exit(?:ed)? (?:code|status|with)|crash(?:ed)?|died"
     r"|non-?zero|never became ready|stockout|no space left"
     r"|severe|end[- ]of[- ]file|premature(?:ly)?|truncated|corrupt(?:ed|ion)?|malformed|unexpected|missing|unrecogni[sz]ed|unsupported"
+    # A refusal by its canonical code alone (google.rpc.Code), as services and their clients spell it.
+    r"|invalid_?argument|failed_?precondition|permission_?denied|already_?exists|out_?of_?range|unauthenticated|unimplemented"
     r"|mismatch(?:ed)?|undefined|incompatible|violat(?:ed|es|ion)|rejected|expired|does not exist|not allowed|not permitted)\b|non-ok result|\b50[0-9]\b"
 )
 _NOTHING_WRONG = late_pattern(
