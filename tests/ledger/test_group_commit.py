@@ -128,7 +128,7 @@ def test_a_piece_under_which_the_transaction_is_gone_fails_for_all(store: Sqlite
         raise MemoryError(msg)
 
     for one in together(store, put("second"), undo):
-        with pytest.raises(TransientError, match="piece"):
+        with pytest.raises(TransientError, match="was undone"):
             one.result()
     assert store.get_many("c", ("first", "second")) == {}
 
