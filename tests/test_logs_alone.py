@@ -321,6 +321,14 @@ def test_points_that_are_no_list_of_objects_are_told(points: object) -> None:
             read(json.dumps(body))
 
 
+def test_a_log_with_a_few_nul_bytes_is_a_log() -> None:
+    printed = b"row \0 of the table is read\n" * 3
+    filler = b"one more line of an ordinary log\n" * 20
+    found = assemble([read_document(printed + filler + b"KeyError: 'label'\n", "given")])
+    assert found.case.log_lines[0].text == "row  of the table is read"
+    assert diagnose_inputs(found).verdict is Cause.USER_CODE_ERROR
+
+
 REACHED = {
     "training": (111, 2),
     "blind": (138, 7),

@@ -59,15 +59,18 @@ _YAML_START = late_pattern(
 )
 _GCLOUD_CHATTER = late_pattern(r"(?:(?:Using endpoint|WARNING:|Listed \d+ items)[^\n]*\n)+")
 _MOST_SHOWN = 60
+_MOST_NULS = (
+    0.01  # chosen: a program may print some among its lines; more are another encoding or no text
+)
 _MOST_UNREADABLE = 0.1  # chosen: a log may hold odd bytes; more of them are another encoding
 
 
 def read_document(data: bytes, name: str) -> Material:
     """What `data` holds; raises InvalidInput, one line, for what nothing can be made of."""
-    if b"\0" in data:
+    if data.count(b"\0") > len(data) * _MOST_NULS:
         msg = f"{name}: holds NUL bytes: neither JSON, YAML nor a text log"
         raise InvalidInput(msg)
-    text = data.decode("utf-8-sig", errors="replace")
+    text = data.replace(b"\0", b"").decode("utf-8-sig", errors="replace")
     if text.count("\ufffd") > len(text) * _MOST_UNREADABLE:
         msg = f"{name}: is no text in UTF-8"
         raise InvalidInput(msg)
