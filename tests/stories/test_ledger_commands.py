@@ -59,7 +59,8 @@ def test_what_waits_for_a_yes_is_listed_with_its_reason(
     one = found[0]
     assert one["question"] == "resubmit on n1-standard-16?"
     assert one["usd"] > 0
-    assert one["reason"].startswith("`custom` is not in `rerun_safe`: with `rerun_safe: [custom]`")
+    kept = "`custom` is not in `rerun_safe`: with `rerun_safe: [batch_prediction, custom]`"
+    assert one["reason"].startswith(kept)
     assert one["until"].endswith("Z")
     code, out, _ = run("approvals")
     assert code == 0
