@@ -88,8 +88,9 @@ def subject_lines(found: Assembly, subject: Subject, answer: Diagnosis) -> Itera
     case = found.case
     if not found.has_job:
         count = len(case.log_lines)
-        rows = ", ".join(case.error_files) if not count else ""
-        read = f"rows of {rows}" if rows else f"{count:,} log line{'s' * (count != 1)}"
+        read = f"{count:,} log line{'s' * (count != 1)}"
+        if found.is_of_rows:
+            read = f"rows of {', '.join(case.error_files)}"
         yield f"{read}, no job" + (
             f"; the process ended with exit status {found.ended.status}" if found.ended else ""
         )

@@ -30,7 +30,7 @@ from remediator.job import Job
 
 _NO_JOB = "projects/-/locations/-/customJobs/0"
 _NO_BATCH = "projects/-/locations/-/batchPredictionJobs/0"
-"""Stands in for the job of a log that came alone. Nothing is ever asked or made under this name."""
+"""Stand in for the job of a log, or of rows, that came alone. Nothing is ever asked or made under this name."""
 
 
 class Assembly(Struct, frozen=True):
@@ -49,6 +49,11 @@ class Assembly(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     rows: Json | None = None
     refused: bool = False
+
+    @property
+    def is_of_rows(self) -> bool:
+        """Rows of results came alone: there is no job, and nobody wrote a line."""
+        return not self.has_job and bool(self.case.error_files) and not self.case.log_lines
 
 
 def assemble(materials: Sequence[Material]) -> Assembly:
@@ -208,7 +213,7 @@ def wishes(found: Assembly) -> tuple[str, ...]:
     if found.refused:
         return ()
     if not found.has_job:
-        return (_BATCH_WISH if _is_of_rows(found.case) else _job_wish(found.case),)
+        return (_BATCH_WISH if found.is_of_rows else _job_wish(found.case),)
     name = found.case.job.name
     if found.case.log_lines:
         return ()
@@ -222,10 +227,6 @@ _BATCH_WISH = (
     "projects/PROJECT/locations/REGION/batchPredictionJobs/ID"
 )
 """No command: gcloud describes no batch prediction (documented: the commands of `gcloud ai`)."""
-
-
-def _is_of_rows(case: Case) -> bool:
-    return bool(case.error_files) and not case.log_lines
 
 
 def _job_wish(case: Case) -> str:

@@ -59,9 +59,7 @@ _YAML_START = late_pattern(
 )
 _GCLOUD_CHATTER = late_pattern(r"(?:(?:Using endpoint|WARNING:|Listed \d+ items)[^\n]*\n)+")
 _MOST_SHOWN = 60
-_MOST_NULS = (
-    0.01  # chosen: a program may print some among its lines; more are another encoding or no text
-)
+_MOST_NULS = 0.01  # chosen: a program may print some; more are another encoding, or no text
 _MOST_UNREADABLE = 0.1  # chosen: a log may hold odd bytes; more of them are another encoding
 
 
@@ -103,9 +101,9 @@ def _from_json(text: str, name: str) -> Material:
     try:
         value = parse_json(text)
     except ValueError as err:
-        lines = _json_lines(text)
-        if lines is not None:
-            return _from_lines(text, lines, name)
+        first = _first_object(begun)
+        if first is not None:
+            return _from_lines(text, first, name)
         if (
             is_bracketed_log(begun)
             or is_log_of_objects(text)
@@ -122,24 +120,23 @@ def _from_json(text: str, name: str) -> Material:
     raise InvalidInput(msg)
 
 
-def _json_lines(text: str) -> list[Any] | None:
-    """The first line's object where the text is one object a line; None where it is not."""
-    lines = [line for line in text.split("\n") if line.strip()]  # JSON may hold U+2028
+def _first_object(text: str) -> Json | None:
+    """The first line's object where a text is one object a line; None where it is not."""
     try:
-        first = parse_json(lines[0])
+        first = parse_json(text.partition("\n")[0])  # JSON may hold U+2028
     except ValueError:
         return None
-    return [first] if isinstance(first, dict) else None
+    return first if isinstance(first, dict) else None
 
 
-def _from_lines(text: str, first: Sequence[Any], name: str) -> Material:
+def _from_lines(text: str, first: Json, name: str) -> Material:
     """JSONL: log entries, jobs, rows of results, or a program's own lines, between which plain ones may stand."""
     if _are_rows(text):
         return Material(name, parts={"errorFiles": {name: text}})
-    printed = not _is_known(first[0])
-    if printed and (_is_program_line(first[0]) or has_plain_line(text.lstrip())):
+    printed = not _is_known(first)
+    if printed and (_is_program_line(first) or has_plain_line(text.lstrip())):
         return Material(name, entries=tuple(read_lines(text)), plain=True)
-    if not first[0].keys() & (_ENTRY_KEYS | JOB_KEYS):
+    if not first.keys() & (_ENTRY_KEYS | JOB_KEYS):
         known = ", ".join(sorted(_ENTRY_KEYS | {"message"}))
         msg = f"{name}: lines of JSON without a key that is known (one of {known})"
         raise InvalidInput(msg)

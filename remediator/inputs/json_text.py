@@ -63,8 +63,8 @@ def is_bracketed_log(text: str) -> bool:
 
 def is_log_of_objects(text: str) -> bool:
     """Whether its first line is an object by its braces, and more follow: a logger may leave its colours as they are."""
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
-    return len(lines) > 1 and lines[0].startswith('{"') and lines[0].endswith("}")
+    first, _, below = text.strip().partition("\n")
+    return bool(below) and first.startswith('{"') and first.rstrip().endswith("}")
 
 
 def first_value(text: str) -> Any:
