@@ -7,6 +7,7 @@ planner's modules alone.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from msgspec import Struct
@@ -14,13 +15,14 @@ from msgspec.structs import replace
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog, Service
-from remediator.domain import ALL_ROWS, Change, Diagnosis, Guard, History, Lack, Resume
+from remediator.domain import ALL_ROWS, Cause, Change, Diagnosis, Guard, History, Lack, Resume
 from remediator.job import Job
+from remediator.job.quota import Quota, read_quotas
 from remediator.policy.model import Limits
 from remediator.policy.steps import Resubmit
 
 
-class StepContext(Struct, frozen=True):
+class StepContext(Struct, frozen=True, dict=True):
     """All that a step is applied to. `number` is the attempt's own: 1 for the first.
 
     `root` is the id of the chain's first job, `later` are the policy's steps after this one, which
@@ -41,6 +43,15 @@ class StepContext(Struct, frozen=True):
     def job(self) -> Job:
         """The job that is cloned: the root, or the latest attempt, whose raised sizes are kept."""
         return self.case.job
+
+    @functools.cached_property
+    def quotas(self) -> tuple[Quota, ...]:
+        """The quotas that a refusal for want of quota names; empty for any other verdict. Read once: each
+        region that a step may go to is asked about them."""
+        if self.diagnosis.verdict is not Cause.QUOTA:
+            return ()
+        said = [item.says for cause in self.diagnosis.causes[:1] for item in cause.evidence]
+        return read_quotas([self.job.error_message, *said])
 
     @property
     def service(self) -> Service:

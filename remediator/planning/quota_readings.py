@@ -12,14 +12,13 @@ from collections.abc import Iterable, Iterator
 from msgspec.structs import replace
 
 from remediator.case import Case, Series
-from remediator.domain import Cause, Diagnosis
+from remediator.domain import Cause
 from remediator.job.quota import (
     GLOBAL,
     QUOTA_LIMIT,
     QUOTA_USAGE,
     Quota,
     Shortage,
-    read_quotas,
     shortage,
 )
 from remediator.planning.draft import JobDraft, StepContext
@@ -62,21 +61,12 @@ def _is_of(series: Series, quota: str) -> bool:
     return named.rpartition("/")[2] == quota
 
 
-def quotas_of(diagnosis: Diagnosis, message: str) -> tuple[Quota, ...]:
-    """The quotas that a refusal for want of quota names; empty for any other verdict."""
-    if diagnosis.verdict is not Cause.QUOTA:
-        return ()
-    said = [item.says for cause in diagnosis.causes[:1] for item in cause.evidence]
-    return read_quotas([message, *said])
-
-
 def known_shortage(draft: JobDraft, now: StepContext) -> Shortage | None:
     """A quota named by the failure that could not hold the draft either."""
-    quotas = quotas_of(now.diagnosis, now.job.error_message)
-    if not quotas:
+    if not now.quotas:
         return None
     failed_in = now.case.job.name.location
-    placed = [replace(q, region=q.region or failed_in) for q in quotas]
+    placed = [replace(q, region=q.region or failed_in) for q in now.quotas]
     placed = list(filled_in(placed, now.case, draft.location))
     pools = [(pool.hardware, pool.replicas) for pool in draft.job.pools]
     service, spot = now.service, draft.job.is_spot
