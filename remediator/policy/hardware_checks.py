@@ -38,6 +38,8 @@ def forbidden_steps(draft: PolicyDraft) -> Iterator[Mistake]:
 def _steps_beyond(draft: PolicyDraft, index: int, policy: Policy) -> Iterator[Mistake]:
     limits = tightened(draft.general.limits, policy.limits)
     taken = {"attempts": 0, "retries": 0}
+    of_money = ("usd_per_job", "usd_per_day", "resubmissions_per_hour")
+    nothing = next((name for name in of_money if getattr(limits, name) == 0), "")
     reported: set[str] = set()  # limits: the steps after the first one are forbidden as well
     for number, step in enumerate(policy.do):
         path = ("policies", index, "do", number)
@@ -46,26 +48,19 @@ def _steps_beyond(draft: PolicyDraft, index: int, policy: Policy) -> Iterator[Mi
         changed = asked.asks_for_change and not asked.fallback
         budget = "attempts" if changed else "retries"
         most = limits.attempts if changed else limits.retries
-        nothing = [
-            name
-            for name in ("usd_per_job", "usd_per_day", "resubmissions_per_hour")
-            if getattr(limits, name) == 0
-        ]
-        forbidding = budget if taken[budget] >= most else (nothing or [""])[0]
-        if forbidding in reported:
-            pass
-        elif taken[budget] >= most:
-            yield draft.value(*path).warning(
-                f"`{budget}: {most}` forbids this step: {taken[budget]} come before it"
-            )
-        elif nothing:
-            yield draft.value(*path).warning(f"`{nothing[0]}: 0` forbids this step")
-        elif taken[budget] + step.times > most:
+        forbidding = nothing
+        forbids = f"`{nothing}: 0` forbids this step"
+        if taken[budget] >= most:
+            forbidding = budget
+            forbids = f"`{budget}: {most}` forbids this step: {taken[budget]} come before it"
+        if forbidding and forbidding not in reported:
+            reported.add(forbidding)
+            yield draft.value(*path).warning(forbids)
+        elif not forbidding and taken[budget] + step.times > most:
             yield draft.value(*path, "times").warning(
                 f"`{budget}: {most}` forbids some of these: {most - taken[budget]} of "
                 f"{step.times} are left for this step"
             )
-        reported |= {forbidding} - {""}
         taken[budget] += step.times
         for where, placement in _placements(asked, (*path, "resubmit")):
             for key, name, allowed in _named_hardware(placement, limits):

@@ -1,4 +1,7 @@
-"""A policy file that says everything, and one with every mistake: each is told, with its place, at once."""
+"""A policy file that says everything, and one with every mistake: each is told, with its place, at once.
+
+In one file, though it is long: each test checks one file's text by the same helpers, and a mistake may hide another.
+"""
 
 from __future__ import annotations
 
