@@ -87,9 +87,10 @@ def service_behind(raised: Sequence[Raised]) -> tuple[Raised, Signature] | None:
     """
     for one in reversed(raised):
         of_client = CLIENTS.match(one.name) or SOCKETS.match(one.name)
-        bug = BUGS.search(one.name) or _PEERS.is_in(one.text)
-        known = of_client or (not bug and _is_of_a_socket(one.text))
-        if known or _names_a_status(one):
+        bug = BUGS.search(one.name)
+        refused = not bug and not _PEERS.is_in(one.text) and _is_of_a_socket(one.text)
+        known = of_client or refused
+        if known or (not bug and _names_a_status(one.text)):
             text = _LAST_EXCEPTION.sub("", one.text[:_TEXT])
             row = None if lacks_a_part(text) else client_signature_in(text)
             if row is not None and (known or row.cause is Cause.TRANSIENT_BACKEND):
@@ -97,9 +98,9 @@ def service_behind(raised: Sequence[Raised]) -> tuple[Raised, Signature] | None:
     return None
 
 
-def _names_a_status(one: Raised) -> bool:
+def _names_a_status(text: str) -> bool:
     """Whoever raised it: it was answered with a status of HTTP's, which only another service does."""
-    return _HTTP_STATUS.is_in(one.text[:_HEAD_OF_LINE]) and not BUGS.search(one.name)
+    return _HTTP_STATUS.is_in(text[:_HEAD_OF_LINE])
 
 
 _HTTP_STATUS = Linear(
