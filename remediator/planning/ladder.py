@@ -23,7 +23,7 @@ from remediator.planning.costs import Cost
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
 from remediator.planning.fallback import apply_way, way_words, ways_left
 from remediator.planning.hardware import ground, set_hardware
-from remediator.planning.quota_readings import known_shortage
+from remediator.planning.quota_readings import known_shortage, room_once_free
 from remediator.planning.steps import apply
 from remediator.policy.steps import Resubmit, Step
 
@@ -150,6 +150,8 @@ class Ladder(Struct, frozen=True):
 
     def _next_way(self, number: int, resubmit: Resubmit, now: StepContext) -> Offer:
         """The next way that fits; raises Exhausted with why none of those left does."""
+        if waits := self._better_waited_for(now):
+            raise StepHasNoEffect(waits)
         ways = resubmit.fallback or ()
         of_step = [one for one in self.made if one.step == number]
         skipped = frozenset(way for step, way in self.ways_passed_over if step == number)
@@ -179,6 +181,16 @@ class Ladder(Struct, frozen=True):
             raise StepHasNoEffect(msg)
         said = "; ".join(["no way of its fallback fits", *_reason_words(reasons)])
         raise StepHasNoEffect(said, guard, lack)
+
+    def _better_waited_for(self, now: StepContext) -> str:
+        """Why the job goes on waiting for a quota rather than to other hardware; empty: it does not.
+
+        Only between two waits of the policy, whose author puts waiting first, and where the quota is known
+        to hold the job: a wait costs nothing, other hardware costs more or is asked of another quota.
+        """
+        waited = bool(self.made) and self.made[-1].is_retry
+        waits = any(one.wait is not None and not one.asks_for_change for one in now.later)
+        return room_once_free(now) if waited and waits else ""
 
     # --- a quota that can never hold it -----------------------------------------------------------
 
