@@ -197,6 +197,14 @@ def test_an_hour_of(machine: str, region: str, strategy: str, usd: float, *, at_
     assert found.at_most is at_most
 
 
+def test_a_rate_that_no_list_has_is_what_its_flex_start_rate_says() -> None:
+    """FLEX_START is one share of the on-demand rate wherever a device of 80 GB has both."""
+    regions = ("us-central1", "europe-west4", "us-east4")
+    rates = [device_rate("NVIDIA_A100_80GB", region) for region in regions]
+    shares = [one.flex_start / one.on_demand for one in rates if one and one.flex_start]
+    assert shares == [pytest.approx(0.47, rel=0.001)] * 3
+
+
 @pytest.mark.parametrize(("tpu", "usd"), [("TPU_V2", 4.5), ("TPU_V3", 8.0)])
 def test_a_tpu_of_eight_cores_is_one_host(tpu: str, usd: float) -> None:
     found = BOOK.usd_per_hour(Hardware("cloud-tpu", tpu, 8), "us-central1")

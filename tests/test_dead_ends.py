@@ -8,17 +8,31 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from remediator.catalog.catalog import Catalog, Hardware
 from remediator.catalog.machines import Service
-from remediator.domain import Action, Attempt, Cause, Change, History, JobState
+from remediator.domain import (
+    Action,
+    Attempt,
+    Cause,
+    Change,
+    Evidence,
+    Guard,
+    History,
+    JobState,
+    Needs,
+    Source,
+    Wanted,
+)
 from remediator.job import Job
 from remediator.planning import plan
 from tests.case_parts import custom, lines, of, series
-from tests.jobs import BATCH, CUSTOM, case, diagnosis, job, policies
+from tests.jobs import BATCH, CUSTOM, attempt, case, diagnosis, job, policies
 from tests.test_pipelines import named, planned
 
 BOOK = Catalog.built_in()
+SPEC = "jobSpec.workerPoolSpecs[0].machineSpec"
 EXIT_137 = (
     "The replica workerpool0-0 exited with a non-zero status of 137. Termination reason: Error."
 )
@@ -111,7 +125,147 @@ def test_a_heap_far_below_a_quarter_of_the_memory_was_set_by_somebody(
     assert limit.fixed is fixed
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        "py4j.protocol.Py4JJavaError: An error occurred while calling o37.collectToPython.",
+        "\tat org.apache.spark.scheduler.Task.run(Task.scala:141)",
+    ],
+)
+def test_sparks_heap_is_its_own_though_the_line_that_says_whose_it_is_stands_apart(
+    beside: str,
+) -> None:
+    """Spark's machines have a heap of 1 GiB unless told, whatever the machine's memory is."""
+    body = custom(1800, "The replica workerpool0-0 exited with a non-zero status of 1.")
+    told = ((1700, beside), (1700.1, ": java.lang.OutOfMemoryError: Java heap space"))
+    with_spark, alone = (
+        of(body | {"logEntries": lines(*some)}).needs.own_limit for some in (told, told[1:])
+    )
+    assert with_spark is not None
+    assert alone is not None
+    assert (with_spark.name.split()[0], with_spark.fixed) == ("Spark's", True)
+    assert (alone.name.split()[-1], alone.fixed) == ("memory)", False)
+
+
 # --- where the remedy was there and was not seen ------------------------------------------------------
+
+
+@pytest.mark.parametrize(("peak_gib", "machine"), [(5.0, "e2-highmem-8"), (29.5, "e2-highmem-8")])
+def test_a_machine_for_memory_has_clearly_more_though_little_was_seen_in_use(
+    peak_gib: float, machine: str
+) -> None:
+    """What stands between two samples is not seen: an e2-standard-8 for an n1-standard-8 is no remedy."""
+    document = job(CUSTOM)
+    needs = Needs(peak_memory_gib=peak_gib, memory_is_lower_bound=True)
+    found = replace(diagnosis(document, Cause.MEMORY_PRESSURE), needs=needs)
+    made = plan(case(document), found, policies(ladder("{machine_type: sized}")), History(), BOOK)
+    (change,) = made.changes
+    assert (change.before, change.after) == ("n1-standard-8", machine)
+
+
+HOME = {name: {"location": "ASIA"} for name in ("genomes", "results")}
+LARGER_ELSEWHERE = (
+    "{fallback: [{accelerator: more_memory}, {location: next, accelerator: more_memory}]}"
+)
+
+
+def on(machine: str, device: str, count: int = 1, region: str = "us-central1") -> Job:
+    spec = {"machineType": machine, "acceleratorType": device, "acceleratorCount": count}
+    document = job(CUSTOM).changed("jobSpec.workerPoolSpecs[0].machineSpec", spec)
+    return replace(document, name=replace(document.name, location=region))
+
+
+def treated(document: Job, cause: Cause, file: str, *made: Attempt, **more: Any) -> Any:
+    known = case(document, **more)
+    found = diagnosis(document, cause)
+    return plan(known, found, policies(file), History(attempts=made), BOOK)
+
+
+def test_a_step_that_finds_no_hardware_leaves_the_turn_to_a_later_fallback() -> None:
+    """No larger GPU in Taiwan; one in the next region that the data follow to."""
+    taiwan = on("n1-highmem-8", "NVIDIA_TESLA_T4", region="asia-east1")
+    steps = ("{machine_type: sized}", LARGER_ELSEWHERE)
+    made = treated(taiwan, Cause.GPU_MEMORY, ladder(*steps), buckets=HOME)
+    assert (made.action, made.step, made.entry) == (Action.RESUBMIT, 2, 2)
+    assert "NVIDIA_L4" in [change.after for change in made.changes]
+    assert "step 1 is passed over, no accelerator that may be had in asia-east1" in made.because
+    for stays in (ladder(steps[0]), ladder(steps[0], "{accelerator: more_memory}")):
+        alone = treated(taiwan, Cause.GPU_MEMORY, stays, buckets=HOME)
+        assert (alone.action, alone.step) == (Action.ALERT, 1)
+        assert alone.refused_by == (Guard.INCOMPATIBLE,)
+
+
+def test_what_no_machine_holds_ends_the_ladder_before_a_fallback() -> None:
+    document = on("n1-standard-8", "NVIDIA_TESLA_T4")
+    said = Evidence(Source.LOG, "workerpool0-0", "Unable to allocate 70.0 TiB")
+    needs = Needs(wanted=Wanted(70.0 * 1024**4, False, said))
+    found = replace(diagnosis(document, Cause.MEMORY_PRESSURE), needs=needs)
+    file = ladder("{machine_type: sized}", LARGER_ELSEWHERE)
+    made = plan(case(document), found, policies(file), History(), BOOK)
+    assert (made.action, made.refused_by) == (Action.ALERT, (Guard.NO_MACHINE,))
+
+
+BOTH = "{machine_type: more_memory, accelerator: more_memory}"
+
+
+@pytest.mark.parametrize(
+    ("machine", "device", "count", "becomes"),
+    [
+        ("n1-highmem-8", "NVIDIA_TESLA_V100", 1, ("g2-standard-32", "NVIDIA_L4")),
+        ("a2-highgpu-1g", "NVIDIA_TESLA_A100", 1, ("a2-ultragpu-1g", "NVIDIA_A100_80GB")),
+        ("g2-standard-48", "NVIDIA_L4", 4, ("a2-ultragpu-4g", "NVIDIA_A100_80GB")),
+        # twice 104 GiB nothing with one larger device has: the most there is, 170
+        ("n1-highmem-16", "NVIDIA_TESLA_T4", 1, ("a2-ultragpu-1g", "NVIDIA_A100_80GB")),
+    ],
+)
+def test_more_memory_of_both_kinds_keeps_the_number_of_devices(
+    machine: str, device: str, count: int, becomes: tuple[str, str]
+) -> None:
+    made = treated(on(machine, device, count), Cause.MEMORY_PRESSURE, ladder(BOTH))
+    after = {change.field.rpartition(".")[2]: change.after for change in made.changes}
+    assert after == {"machineType": becomes[0], "acceleratorType": becomes[1]}
+
+
+def test_more_memory_of_both_kinds_takes_nothing_away_from_any_machine() -> None:
+    tried = 0
+    for kind in BOOK.machines.values():
+        if Service.TRAINING not in kind.services or not kind.memory_gib:
+            continue
+        held = [(kind.accelerator, kind.accelerator_count)] if kind.accelerator else []
+        if not kind.device:
+            held += [
+                (device, count)
+                for device in BOOK.accelerators
+                for count in BOOK.allowed_counts(kind.name, device, Service.TRAINING)
+            ]
+        for device, count in held:
+            made = treated(on(kind.name, device, count), Cause.MEMORY_PRESSURE, ladder(BOTH))
+            if made.action is not Action.RESUBMIT:
+                continue
+            tried += 1
+            (pool,) = Job.parse({**CUSTOM, **(made.request or {})}).pools
+            has, had = (BOOK.accelerators[one] for one in (pool.hardware.accelerator, device))
+            assert pool.hardware.count == count
+            assert (has.memory_gib or 0) > (had.memory_gib or 0)
+            assert BOOK.machines[pool.hardware.machine].memory_gib > kind.memory_gib
+    assert tried > 40
+
+
+def test_a_way_that_leads_to_the_same_hardware_elsewhere_is_none_where_it_was_too_small() -> None:
+    """A100s were too small as well: the second way would ask for them again in another region."""
+    changes = (
+        Change(f"{SPEC}.machineType", "g2-standard-8", "a2-highgpu-1g"),
+        Change(f"{SPEC}.acceleratorType", "NVIDIA_L4", "NVIDIA_TESLA_A100"),
+    )
+    before = replace(attempt("ladder", number=1), entry=1, verdict="gpu_memory", changes=changes)
+    everywhere = {name: {"location": "US"} for name in HOME}
+    failed = on("a2-highgpu-1g", "NVIDIA_TESLA_A100")
+    file = ladder(LARGER_ELSEWHERE)
+    made = treated(failed, Cause.GPU_MEMORY, file, before, buckets=everywhere)
+    assert made.action is Action.ALERT
+    assert "what was too small in us-central1 is so in us-east1" in made.because
+    moved = treated(failed, Cause.CAPACITY_STOCKOUT, file, before, buckets=everywhere)
+    assert [change.after for change in moved.changes] == ["us-east1"]  # there it may be had
 
 
 def two_pools(*, same_program: bool) -> Job:
@@ -325,7 +479,7 @@ def reading(kind: str, metric: str, region: str, value: float) -> dict[str, Any]
 
 def refused_as_read(*read: dict[str, Any], steps: str = WAITS, machine: str = "c2-standard-8",
                     metric: str = "c2_cpus", scheduling: Mapping[str, str] = MappingProxyType({}),
-                    replicas: int = 1) -> Any:  # fmt: skip
+                    replicas: int = 1, made: tuple[Attempt, ...] = ()) -> Any:  # fmt: skip
     error = {"code": 8, "message": REFUSED.format(metric)}
     (pool,) = CUSTOM["jobSpec"]["workerPoolSpecs"]
     document = job(
@@ -337,7 +491,12 @@ def refused_as_read(*read: dict[str, Any], steps: str = WAITS, machine: str = "c
     everywhere = {"genomes": {"location": "US"}, "results": {"location": "US"}}
     known = case(document, timeSeries=list(read), buckets=everywhere)
     return plan(
-        known, diagnosis(document, Cause.QUOTA), policies(steps), History(), BOOK, waited=True
+        known,
+        diagnosis(document, Cause.QUOTA),
+        policies(steps),
+        History(attempts=made),
+        BOOK,
+        waited=True,
     )
 
 
@@ -354,6 +513,36 @@ def test_a_limit_with_room_for_the_job_is_waited_for() -> None:
         reading("allocation/usage", "c2_cpus", "us-central1", 60),
     )
     assert (made.action, made.changes) == (Action.RESUBMIT, ())
+
+
+WAITS_AND_ANOTHER = ladder(
+    "{wait: 10m}", "{fallback: [{machine_type: n2-standard-8}]}", "{wait: 1h}"
+)
+WAITED = tuple(replace(attempt("ladder", number=n, changed=False), verdict="quota") for n in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("limit", "made", "steps", "step"),
+    [
+        (64, WAITED, WAITS_AND_ANOTHER, 3),  # it holds the job: waiting goes on, which costs nothing
+        (4, WAITED, WAITS_AND_ANOTHER, 2),  # it never will
+        (None, WAITED, WAITS_AND_ANOTHER, 2),  # nobody knows
+        (64, (), WAITS_AND_ANOTHER.replace("{wait: 10m}", "{fallback: [{machine_type: n2-standard-4}]}"), 1),
+        (64, WAITED, ladder("{wait: 10m}", "{fallback: [{machine_type: n2-standard-8}]}"), 2),
+    ],
+    ids=["holds", "too-small", "not-known", "fallback-first", "no-wait-after"],
+)  # fmt: skip
+def test_between_two_waits_a_quota_that_holds_the_job_is_waited_for(
+    limit: float | None, made: tuple[Attempt, ...], steps: str, step: int
+) -> None:
+    read = [] if limit is None else [reading("limit", "cpus", "us-central1", limit)]
+    found = refused_as_read(*read, steps=steps, machine="n1-standard-8", metric="cpus", made=made)
+    assert (found.action, found.step) == (Action.RESUBMIT, step)
+    if step == 3:
+        assert (
+            "us-central1 is 64 and the job needs 8: there is room once others are done"
+            in found.because
+        )
 
 
 def test_another_region_is_passed_over_where_it_has_no_quota_either() -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from remediator.case import Case, Recovery
 from remediator.diagnosis import diagnose
 from remediator.domain import Cause, Source
-from tests.case_parts import START, batch, cpu, custom, lines, of
+from tests.case_parts import START, batch, cpu, custom, lines, of, series
 
 EXIT_1 = "The replica workerpool0-0 exited with a non-zero status of 1. Termination reason: Error."
 TIMED_OUT = "Job has exceeded its maximum running time of 3600s: DEADLINE_EXCEEDED."
@@ -140,3 +140,41 @@ def test_both_readings_of_cpus_that_were_added_in_vain_are_told() -> None:
         "the attempt for want of CPUs ran out of time as well, and reads is stored in ASIA-EAST1, on "
         "another continent than us-central1"
     )
+
+
+GUESS = lines(
+    (500, "[2026-11-23] [7] [ERROR] Worker (pid:31) was sent SIGKILL! Perhaps out of memory?")
+)
+OOM = "The replica workerpool0-0 ran out of memory and exited with a non-zero status of 137."
+
+
+def died_again(peak: float, *, error: str = EXIT_1, before: str = "memory_pressure") -> dict:
+    body = custom(520, error) | {"logEntries": GUESS}
+    body["timeSeries"] = [series("memory/utilization", [peak] * 8)]
+    body["attempts"] = [
+        {"name": "projects/1/locations/us-central1/customJobs/6", "verdict": before}
+    ]
+    return body
+
+
+IN_VAIN = {
+    "little of more memory was used": (died_again(0.2), Cause.UNKNOWN),
+    "all of more memory was used": (died_again(0.97), Cause.MEMORY_PRESSURE),
+    "the service says so": (died_again(0.2, error=OOM), Cause.MEMORY_PRESSURE),
+    "the attempt was for something else": (died_again(0.2, before="quota"), Cause.MEMORY_PRESSURE),
+}
+
+
+@pytest.mark.parametrize(("body", "cause"), IN_VAIN.values(), ids=list(IN_VAIN))
+def test_a_guess_of_memory_that_more_of_it_did_not_bear_out_is_no_verdict_again(
+    body: dict, cause: Cause
+) -> None:
+    assert of(body | {"attempts": []}).verdict is Cause.MEMORY_PRESSURE
+    assert of(body).verdict is cause
+
+
+def test_without_a_word_memory_that_was_hardly_used_is_not_short_again() -> None:
+    silent = {**died_again(0.2), "logEntries": []}
+    assert of(silent).verdict is Cause.UNKNOWN
+    unmeasured = {**silent, "timeSeries": []}
+    assert of(unmeasured).verdict is Cause.MEMORY_PRESSURE

@@ -70,6 +70,13 @@ def test_the_slowest_worker_decides() -> None:
     assert found.seconds_needed == pytest.approx(4 * HOUR, rel=0.03)
 
 
+@pytest.mark.parametrize(("end", "told"), [(119, True), (121, True), (150, False)])
+def test_a_line_that_was_not_yet_due_is_no_standstill(end: float, told: bool) -> None:
+    """Every half hour one: the last stood a quarter of all of them before the time-out."""
+    found = read(end / 60, *(line(5 + 30 * n, f"epoch {n + 1}/10 done") for n in range(4)))
+    assert (found is not None) is told
+
+
 NOTHING = {
     "it hung an hour before its end": [line(3 * n, f"step {n}/40") for n in range(1, 20)],
     "it slows down": [line(1.8**n, f"step {n}/20") for n in range(1, 9)],

@@ -390,8 +390,8 @@ LISTS = (
 OR_ELSEWHERE = "[{accelerator: more_memory}, {location: next, accelerator: more_memory}]"
 
 
-def in_region(region: str, machine: str = "g2-standard-8", device: str = L4) -> Job:
-    spec = {"machineType": machine, "acceleratorType": device, "acceleratorCount": 1}
+def in_region(region: str, machine: str = "g2-standard-8", device: str = L4, count: int = 1) -> Job:
+    spec = {"machineType": machine, "acceleratorType": device, "acceleratorCount": count}
     document = job(CUSTOM, jobSpec__workerPoolSpecs=[pool(spec)])
     return replace(document, name=replace(document.name, location=region))
 
@@ -435,12 +435,12 @@ ANY = "{usd_per_job: 1000}"
 
 def test_next_passes_by_a_region_that_offers_it_without_a_price() -> None:
     """What the first in order would cost nobody knows: it was taken, and refused for that."""
-    held = in_region("us-central1", *MACHINES[2])
-    (eighty,) = (pool.hardware for pool in held.pools)
-    assert BOOK.offered(eighty, "us-east4", Service.TRAINING)
-    assert BOOK.price(eighty, "us-east4") is None
+    held = in_region("us-east4", "a3-megagpu-8g", "NVIDIA_H100_MEGA_80GB", count=8)
+    (eight,) = (pool.hardware for pool in held.pools)
+    assert BOOK.offered(eight, "us-east5", Service.TRAINING)
+    assert BOOK.price(eight, "us-east5") is None
     done = planned(held, text("[{location: next}]", ANY))
-    assert (done.action, done.location) == (Action.RESUBMIT, "us-east5")
+    assert (done.action, done.location) == (Action.RESUBMIT, "us-west1")
 
 
 def test_a_step_without_a_price_gives_way_to_a_later_fallback_that_fits() -> None:

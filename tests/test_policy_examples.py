@@ -136,6 +136,16 @@ ROWS: list[tuple[str, Job, Cause, int, dict[str, tuple[Any, Any]]]] = [
             "acceleratorType": ("NVIDIA_TESLA_V100", "NVIDIA_L4"),
         },
     ),
+    (
+        "larger-gpus.yaml",
+        V100.changed(f"{SPEC}.machineSpec.machineType", "n1-highmem-8"),
+        Cause.MEMORY_PRESSURE,
+        0,
+        {
+            "machineType": ("n1-highmem-8", "g2-standard-32"),
+            "acceleratorType": ("NVIDIA_TESLA_V100", "NVIDIA_L4"),
+        },
+    ),
     ("rows.yaml", job(BATCH), Cause.REQUEST_TOO_LARGE, 0, {"batchSize": (None, 32)}),
 ]
 

@@ -5,8 +5,9 @@
 Plans alone, no simulated runs: a failed job is drawn (the jobs of the other fleets, and one on each machine,
 accelerator and count that the catalogue has for training, TPUs among them), and the policy's whole ladder is
 walked, as if each attempt failed by the same verdict again. Every verdict that may resubmit is given to every
-job, the wrong ones too: a loss must not hang on the diagnosis. Four files: the shipped one in enforce, one that
-also allows A100s, one whose lists stand only where hardware is chosen, one without lists. Of each planned attempt it is asked, by the catalogue and by where the job's
+job, the wrong ones too: a loss must not hang on the diagnosis. Five files: the shipped one in enforce, one that
+also allows A100s, one whose lists stand only where hardware is chosen, one without lists, and the example
+that takes larger GPUs where host memory ran out. Of each planned attempt it is asked, by the catalogue and by where the job's
 buckets lie, whether it has fewer devices than the first job, devices with less memory, another topology's
 chips, a smaller partition, fewer replicas, or a place that the data is not in. Exit 1 where one does.
 """
@@ -74,6 +75,13 @@ class Failure:
 
     case: Case
     buckets: dict[str, str]
+
+
+def larger_gpus() -> Policies:
+    """The example that answers a want of host memory with larger GPUs, in enforce."""
+    text = (ROOT / "docs/examples/policies/larger-gpus.yaml").read_text()
+    loaded = policy.load(text.replace("\nmode: observe", "\nmode: enforce"), catalog=CATALOGUE)
+    return loaded.require()
 
 
 def without_lists() -> Policies:
@@ -275,6 +283,7 @@ def main() -> int:
         "A100s allowed": policies(wide=True),
         "lists where hardware is chosen": policies(wide=True, own=True),
         "without lists": without_lists(),
+        "larger GPUs for host memory": larger_gpus(),
     }
     counts, lost, jobs = Counter[str](), Counter[str](), Counter[int]()
     for seed, failure in _drawn(asked.seed):

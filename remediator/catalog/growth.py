@@ -177,7 +177,7 @@ def other_devices_words(ground: Ground, vcpus: float, memory_gib: float) -> str:
     if not count or least is None:
         return ""
     found = []
-    for hardware in _with_devices(ground, had):
+    for hardware in _with_devices(ground, (had,)):
         has, counted = devices_of(ground.catalog, hardware)
         device, kind = ground.catalog.accelerators.get(has), ground.machine(hardware)
         enough = kind.vcpus >= vcpus and kind.memory_gib >= memory_gib and counted >= count
@@ -218,14 +218,17 @@ def _may_stand_in(device: AcceleratorType | None, held: AcceleratorType) -> bool
 _TPU = "TPU_"
 
 
-def _with_devices(ground: Ground, had: str) -> Iterator[Hardware]:
-    """Machines that the service takes with devices, built in or attached, and that the region offers."""
+def _with_devices(ground: Ground, attached: Iterable[str]) -> Iterator[Hardware]:
+    """Machines that the service takes with devices, built in or one of `attached`, and that the region
+    offers."""
+    types = tuple(attached)
     for machine in ground.catalog.machines.values():
         if ground.service not in machine.services or not machine.vcpus or not machine.listed:
             continue
         wanted = [bare(machine)] if machine.device else []
-        counts = ground.catalog.allowed_counts(machine.name, had, ground.service)
-        wanted += [] if machine.device else [Hardware(machine.name, had, one) for one in counts]
+        for device in () if machine.device else types:
+            counts = ground.catalog.allowed_counts(machine.name, device, ground.service)
+            wanted += [Hardware(machine.name, device, one) for one in counts]
         for hardware in wanted:
             if ground.catalog.offered(hardware, ground.region, ground.service) is not False:
                 yield hardware
@@ -259,7 +262,7 @@ def more_memory(
         if ground.machine(h).memory_gib >= max(wanted, kind.memory_gib * _ANY_MORE)
     ]
     allowed = [h for h in enough if ground.allowed(h)]
-    if not allowed and (nearest := _most_memory(ground, possible, wanted)):
+    if not allowed and (nearest := _most_memory(ground, possible, wanted, ground.devices)):
         return nearest
     enough = allowed or enough
     own = [h for h in enough if ground.machine(h).generation == kind.generation]
@@ -271,7 +274,72 @@ def more_memory(
     return Moved(chosen, (*crossed, *_fewer_cpus(ground, chosen)))
 
 
-def _most_memory(ground: Ground, possible: list[Hardware], wanted: float) -> Moved | None:
+def more_memory_and_larger_devices(
+    ground: Ground,
+    *,
+    factor: float = 2.0,
+    at_least_gib: float = 0.0,
+    at_most_gib: float | None = None,
+) -> Moved | NoHardware:
+    """The cheapest with `factor` times the memory and as many devices, each with more of its own.
+
+    Asked for where nothing with the devices held has more memory. Their number stays: a program that
+    finds more of them may share its work out otherwise. The rest is as in `more_memory`.
+    """
+    kind = ground.catalog.machine(ground.held.machine)
+    if kind is None:
+        return NoHardware(ground.catalog.why_not_from(ground.held.machine))
+    had, count = devices_of(ground.catalog, ground.held)
+    device = ground.catalog.accelerators.get(had)
+    if not count or device is None or device.memory_gib is None:
+        return NoHardware(f"{ground.held} has no accelerator whose memory is known")
+    wanted = max(factor * kind.memory_gib, at_least_gib)
+    possible = [
+        h for h in _on_larger_devices(ground) if ground.machine(h).memory_gib >= at_least_gib
+    ]
+    if at_most_gib is not None:
+        wanted = min(wanted, max(at_most_gib, at_least_gib))
+        possible = [h for h in possible if ground.machine(h).memory_gib <= at_most_gib]
+    enough = [
+        h
+        for h in possible
+        if ground.machine(h).memory_gib >= max(wanted, kind.memory_gib * _ANY_MORE)
+    ]
+    allowed = [h for h in enough if ground.allowed(h)]
+    devices = f" with {count} larger than {had}"
+    if not allowed and (nearest := _most_memory(ground, possible, wanted, devices)):
+        return nearest
+    chosen = ground.cheapest(allowed or enough)
+    if chosen is None:
+        return NoHardware(
+            f"no machine that {ground.service.value} takes in {ground.region} has {wanted:.4g} GiB of "
+            f"memory{devices}",
+            none_larger=True,
+        )
+    return Moved(chosen, (*crossing(ground, chosen), *_fewer_cpus(ground, chosen)))
+
+
+def _on_larger_devices(ground: Ground) -> Iterator[Hardware]:
+    """Everything with as many devices that may stand in for those held and have more memory each."""
+    had, count = devices_of(ground.catalog, ground.held)
+    held = ground.catalog.accelerators[had]
+    larger = {
+        name
+        for name, device in ground.catalog.accelerators.items()
+        if _may_stand_in(device, held) and (device.memory_gib or 0.0) > (held.memory_gib or 0.0)
+    }
+    priced = ground.catalog.price(ground.held, ground.region) is not None
+    for hardware in _with_devices(ground, sorted(larger)):
+        has, counted = devices_of(ground.catalog, hardware)
+        if has not in larger or counted != count or hardware.machine in SMALL_H100:
+            continue
+        if not priced or ground.catalog.price(hardware, ground.region) is not None:
+            yield hardware
+
+
+def _most_memory(
+    ground: Ground, possible: list[Hardware], wanted: float, devices: str
+) -> Moved | None:
     """Less than was asked for, but clearly more than failed, and allowed; None: there is none."""
     held = ground.kind.memory_gib
     more = [
@@ -283,7 +351,7 @@ def _most_memory(ground: Ground, possible: list[Hardware], wanted: float) -> Mov
     chosen = ground.cheapest(h for h in more if ground.machine(h).memory_gib == most)
     if chosen is None:
         return None
-    said = f"{most:.4g} GiB is the most that may be had{ground.devices}, not {wanted:.4g}"
+    said = f"{most:.4g} GiB is the most that may be had{devices}, not {wanted:.4g}"
     return Moved(chosen, (said, *crossing(ground, chosen), *_fewer_cpus(ground, chosen)))
 
 

@@ -301,7 +301,12 @@ def _needs(case: Case, facts: CaseFeatures, verdict: Cause) -> Needs:
             usage.gpu_peak_memory_bytes / _GIB if usage.gpu_peak_memory_bytes else None
         ),
         wanted=wanted_by(facts.reading),
-        own_limit=own_limit_met(facts.reading, facts.job, _memory_share(usage)),
+        own_limit=own_limit_met(
+            facts.reading,
+            facts.job,
+            _memory_share(usage),
+            (line.text for line in case.log_lines),
+        ),
         full_mount=full_mount_met(facts.reading, case.job.nfs_mount_points),
         progress=_progress(case, facts),
     )

@@ -12,6 +12,12 @@ from __future__ import annotations
 import re
 
 from remediator.diagnosis.lazy_patterns import Linear
+from remediator.diagnosis.passed_settings import (
+    CALL,
+    lacks_credentials,
+    offers_choices,
+    passes_a_setting,
+)
 from remediator.domain import Cause
 from remediator.domain.late_pattern import late_pattern
 
@@ -28,6 +34,7 @@ _DATA_FOLDER = r"/(?:data|datasets?|mnt|gcs|inputs?|cns|bucket|scratch|shards?)/
 _SETTINGS_FILE = (
     r"[\w./-]*\w\.(?:conf|cfg|cnf|ini|toml|properties|vcl|service|rules|tf|hcl)\b"
     r"|[\w./-]*(?:config|settings?|values|params|options)[\w-]*\.(?:ya?ml|json|xml)\b|[\w./-]*\w\.ya?ml\b"
+    r"|/(?:run/)?(?:secrets?|etc)/\S+|/\.?[a-z]{2,12}rc\b"
     r"|\b(?:CMakeLists\.txt|meson\.build|build\.ninja|(?-i:SConstruct|[A-LN-Z][a-z]{2,12}file|BUILD|WORKSPACE))\b"
 )
 _CODE_FILE = r"[\w./-]*\w\.(?:py|pl|rb|js|ts|lua|tcl|php|go|rs|c|cc|cpp|cxx|cu|f90|f|hs|ml|scala|java|kt|swift|r|jl|awk|asm|s|sql|proto|y|l|mod|mzn|gp|lisp|erl|ex)\b"
@@ -56,7 +63,7 @@ _CHOICE_NOUN = (
 )
 
 _DATA = Linear(rf"{_DATA_FOLDER}|{_DATA_FILE}", needs="/ .")
-_SETTINGS_NAMED = Linear(_SETTINGS_FILE, needs=". file build workspace")
+_SETTINGS_NAMED = Linear(_SETTINGS_FILE, needs=". file build workspace / rc")
 _CONTENT_WORDS = Linear(rf"\b(?:{_CONTENT})\b")
 _SETTING_WORDS = Linear(
     r"\b(?:options?|flags?|arguments?|parameters?|keywords?|sub-?commands?|verbs?|plug-?ins?|extensions?|handlers?|drivers?|credentials?|certificates?|keys?)\b",
@@ -140,6 +147,14 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
             needs="directive config setting command switch unset env",
         ),
     ),
+    (
+        _SETTING,
+        _SURE,
+        Linear(
+            r"\b(?:config(?:uration)?|settings?|credentials?|key|properties|command|parameter) files?\b",
+            needs="file",
+        ),
+    ),
     (_SETTING, _PLAIN, _SETTING_WORDS),
     (
         _SETTING, _PLAIN, Linear(r"(?:^|[\s'\"`(=\[])(?:--[a-z][\w-]*|-[a-z])(?:$|[\s'\"`)=\],.:;])", needs="-")
@@ -161,12 +176,12 @@ _CUES: tuple[tuple[Cause, float, Linear], ...] = (
         _SETTING,
         _STRONG,
         Linear(
-            rf"\b(?:choose|chosen|one) (?:from|of)\b[^.]{{0,20}}[\[('\"{{]|\bdid you (?:mean|specify|forget)\b"
+            rf"\b(?:choose|chosen|one) (?:from|of)\b[^.]{{0,20}}[\[('\"{{]|\bplease (?:choose|select|use|pick|specify) one (?:of|from)\b|\bdid you (?:mean|specify|forget)\b"
             rf"|\b(?:available|valid|allowed|supported|known) (?:{_CHOICE_NOUN}) ?(?:are|is|:)"
             rf"|\b(?:unknown|unrecogni[sz]ed|no such|undefined|undeclared) (?:{_CHOICE_NOUN})\b"
             rf"|\b(?:unsupported|invalid) (?:options?|choices?|backends?|solvers?|drivers?|modes?|methods?|verbs?|commands?|tasks?|targets?)\b"
             rf"|\bknow how to build\b",
-            needs="choose chosen one did available valid allowed supported known unrecogni no undefined undeclared unsupported invalid",
+            needs="choose chosen one please did available valid allowed supported known unrecogni no undefined undeclared unsupported invalid",
         ),
     ),
     (
@@ -237,7 +252,7 @@ _RECORD = Linear(
 )
 _OF_SETTINGS = Linear(
     rf"{_SETTINGS_FILE}|\b(?:config(?:uration)?|settings?|options?|directives?)\b",
-    needs=". config setting option directive",
+    needs=". config setting option directive / rc",
 )
 
 
@@ -279,7 +294,7 @@ _READERS = Linear(
 )
 # ... and what is raised of a setting.
 _SETTING_CLASS = Linear(
-    r"(?:Config|Setting|Option|Usage|BadParameter|MissingParameter|Environ|EnvVar|UndefinedValue|MissingSection|NoSection|MissingMandatory|PackageNotFound|DistributionNotFound|PluginNotFound|NoSuch(?:Driver|Plugin|Executable|Command|Option|Backend|Module)|Credential|Executable|ZoneInfo|TimeZone|(?:(?:^|\.)|Invalid|Unknown|Bad)CRS)\w*$",
+    r"(?:Config|Setting|Option|Usage|BadParameter|MissingParameter|Environ|EnvVar|UndefinedValue|MissingSection|NoSection|MissingMandatory|PackageNotFound|DistributionNotFound|PluginNotFound|NoSuch(?:Driver|Plugin|Executable|Command|Option|Backend|Module)|Credential|Executable|ZoneInfo|TimeZone|(?:(?:^|\.)|Invalid|Unknown|Bad)CRS|(?:Bad|Invalid|Malformed)(?:D[Ss][Nn]|Connection[Ss]tring|Endpoint|Region|Cron|Address)|Expression|Formula|Regex|Glob|Cron)\w*$",
     ignore_case=False,
 )
 # Bugs, whatever their message says, and what has rows of its own.
@@ -327,25 +342,11 @@ _NOT_INSTALLED = Linear(
 )
 _BUG_PARTS = ("EncodeError", "OutOfMemory", "ConnectionError", "ConnectionRe", "ConnectionAb")
 _BUILTIN = frozenset(
-    [
-        "ValueError",
-        "OSError",
-        "IOError",
-        "EOFError",
-        "IndexError",
-        "KeyError",
-        "UnicodeError",
-        "OverflowError",
-        "RuntimeError",
-        "StopIteration",
-        "LookupError",
-        "Exception",
-        "TypeError",
-        "FileNotFoundError",
-        "Error",
-        "error",
-    ]
-)
+    {
+        "ValueError", "OSError", "IOError", "EOFError", "IndexError", "KeyError", "UnicodeError", "OverflowError",
+        "RuntimeError", "StopIteration", "LookupError", "Exception", "TypeError", "FileNotFoundError", "Error", "error",
+    }
+)  # fmt: skip
 _WRONG_ARGUMENT = late_pattern(
     r"unexpected keyword|positional|missing \d|NoneType|must be|expected (?:str|bytes)|\bnot '?\w+'?$"
     r"|unsupported operand|argument|unhashable|not (?:iterable|callable|subscriptable)",
@@ -361,7 +362,7 @@ _READS_NO_FILE = Linear(
 )
 _SETS = Linear(
     r"\bconfig|config\b|settings\b|argparse|optparse|\bclick\b|decouple|environs?\b|\bos\.__getitem__"
-    r"|frozen\.os|\boptions?\b|zoneinfo|_execute_child|crs\b",
+    r"|frozen\.os|credential|google-?auth|service_account|\boptions?\b|zoneinfo|_execute_child|crs\b",
 )
 
 
@@ -388,15 +389,16 @@ def cause_of_exception(text: str, below: str, call: str = "") -> Cause | None:
         return _INPUT if _ASKS_FOR_A_FILE.search(call) else None
     called = below or _compiled_call(call, plain)
     reads = _reads(called, call)
+    passed = not reads and (offers_choices(message) or passes_a_setting(below, call))
     no_bug = plain in _IMPORTS or plain not in _BUG_CLASSES
     of_others = _OTHERS.is_in(_ADDRESS_SETTING.sub("", head))
-    if no_bug and lacks_a_part(head) and not of_others:
+    if no_bug and ((lacks_a_part(head) and not of_others) or lacks_credentials(head)):
         return _SETTING
     if _is_bug(plain, reads=reads) or not name.replace(".", "").isidentifier():
         return None
     if of_others:
         return None
-    sets = reads_settings(below)
+    sets = passed or reads_settings(below)
     of_an_argument = name == "TypeError" and (not reads or _WRONG_ARGUMENT.search(message))
     if of_an_argument or (name == "KeyError" and not (reads or sets)):
         return None
@@ -441,22 +443,15 @@ def _weighed(
 
 # What a reader raises that meets other data than its format promises, and the user's own code as a bug.
 _OF_WHAT_IS_READ = frozenset(
-    [
-        "SyntaxError",
-        "IndexError",
-        "KeyError",
-        "ValueError",
-        "ZeroDivisionError",
-        "StopIteration",
-        "EOFError",
-        "OverflowError",
-    ]
-)
+    {
+        "SyntaxError", "IndexError", "KeyError", "ValueError",
+        "ZeroDivisionError", "StopIteration", "EOFError", "OverflowError",
+    }
+)  # fmt: skip
 # What an operator of the language raises in the line itself, whatever is called there besides.
 _OF_AN_OPERATOR = frozenset(
     ["IndexError", "KeyError", "TypeError", "ZeroDivisionError", "StopIteration"]
 )
-_CALL = late_pattern(r"([A-Za-z_][\w.]*)\(")
 _STATES_ITSELF = late_pattern(r"\s*(?:raise|assert)\b")
 _ASKS_FOR_A_FILE = late_pattern(r"\b(?:exists|isfile|is_file|isdir|is_dir)\(")
 # A call whose first argument is a file of data: `Reader("/data/a.bin")`, `for one in iter(Reader('/data/a.bin')):`.
@@ -482,7 +477,7 @@ def _compiled_call(call: str, plain: str) -> str:
     """
     if plain in _OF_AN_OPERATOR or _STATES_ITSELF.match(call):
         return ""
-    return " ".join(name for name in _CALL.findall(call) if name not in _OPENS)
+    return " ".join(name for name in CALL.findall(call) if name not in _OPENS)
 
 
 _OPENS = frozenset(["open", "io.open", "os.open"])  # what they meet has rows of its own

@@ -36,10 +36,12 @@ _RIGHTS = Linear(
     r"|\b(?:access )?keys?(?: id)?\b[^.]{0,40}\bdo(?:es)? ?(?:not|n't) exist\b|\b(?:role|account|principal|login|identity) [^.]{0,40}\b(?:does not exist|is (?:disabled|locked|suspended))|\bhost key verification failed\b|\bno pg_hba"
     r"|\bunable to open (?:the )?database(?: file)?(?:\W*$|\W{1,3}\()"
     r"|active account|invalid[_ ](?:grant|credentials|client)|signaturedoesnotmatch|invalidaccesskeyid"
-    r"|nopasswordgiven"
+    r"|nopasswordgiven|\b(?:token|account|session|key|credentials?|user|auth)_(?:revoked|expired|inactive|disabled|invalid|rejected)\b|\b(?:invalid|not)_auth(?:ed)?\b"
+    r"|\b(?:write|writing) (?:to )?(?:a |the )?read-?only\b"
 )
 _ELSEWHERE = Linear(
-    r"\b(?:can(?:no|')t|can not|could not|couldn't|unable to|failed to|failure to) (?:connect|contact|reach|establish)"
+    r"\b(?:can(?:no|')t|can not|could not|couldn't|unable to|failed to|failure to) (?:connect|contact|reach|establish|query|poll|ping) "
+    r"|\b(?:can(?:no|')t|can not|could not|couldn't|unable to|failed to|failure to) (?:connect|contact|reach|establish)"
     r"|\bconnect(?:ion)?\b[^.]{0,80}\b(?:refused|reset|closed|lost|aborted|broken|failed)"
     r"|\bfailed to connect"
     r"|\b(?:server|service|cluster|database|broker|node|host|vault|leader|primary|endpoint|replica)\b[^.]{0,40}\b(?:unavailable|is (?:down|busy|sealed|not running|locked|overloaded|read[- ]?only|shutting down|starting up|unreachable)|in (?:maintenance|recovery|read[- ]?only))"
@@ -51,13 +53,16 @@ _ELSEWHERE = Linear(
     r"|\bconnect error\b|\bbad gateway|\bserver (?:closed|hung up|disconnected)|\bdatabase is locked"
     r"|\b(?:lock (?:is |wait|file is )|already )(?:held|locked|timeout)"
 )
+_OF_A_SERVER = Linear(
+    r"\b(?:status|response|answer(?:s|ed)?|http(?: error)?)(?: code)?\W{0,3}50[0234]\b|\bservice unavailable\W{1,4}503\b"
+)
 _SLOW_NET = Linear(
     r"\b(?:could not|cannot|can't|unable to|failed to|failure in) (?:resolve|look ?up)\b[^.]{0,30}\b(?:host|address|name|server)(?:s|name)?\b"
     r"|\b(?:could not|cannot|can't|unable to|failed to) find (?:the |a |any )?(?:\w+ )?(?:host|server)(?:s|name)?\b"
     r"|\bname resolution|\bunknown host\b|\bno servers could be reached|\bnetwork is unreachable|\bno route to host|\bdeadline exceeded"
     r"|\b(?:connection|connect|read|request|operation|response|transfer)\b[^.]{0,20}\b(?:timed? ?out)"
     r"|\bcommunications? error\b|\bno (?:response|reply|answer)\b(?: \w+){0,2} ?(?:from|received|after|within)\b|\bdid not (?:respond|reply|answer)\b"
-    r"|\b(?:rpc|snmp|ntp|ldap|nfs|dns)\b[^.]{0,60}\btimed out"
+    r"|\b(?:response|answer|reply) time-?out\b|\b(?:rpc|snmp|ntp|ldap|nfs|dns)\b[^.]{0,60}\btimed out"
 )
 _NO_SUCH_HOST = Linear(
     r"\bname (?:or service not known|does not resolve)|\bno such host\b|\bnxdomain\b"
@@ -89,6 +94,8 @@ _OWN_SOURCE = Linear(
     r"|\bexpected (?:type|an? (?:expression|identifier|statement|declaration))"
     r"|\bnot (?:of (?:the )?(?:expected )?type|a (?:function|procedure|number|list|method|record|subtype)|applicable|callable)"
     r"|\bis not assignable to\b|\bcompil(?:e|er|ation|ing) (?:error|fail)|\b(?:error|fail\w*) (?:while |when |during |in |to )?compil"
+    r"|\b(?:dimensions?|shapes?)\b[^.:]{0,40}\b(?:mismatch\w*|incompatible|do(?:es)? ?n[o']t (?:match|agree))|\b(?:mismatch\w*|incompatible|non-?conformable) (?:\w+ ){0,3}(?:dimensions?|shapes?|arrays?)\b"
+    r"|\bscript line \d+\b|\bline \d+ of (?:the )?script\b"
     r"|\bis not of type\b|\bcannot (?:unify|be applied|coerce)|\btype (?:constructor|error)"
     r"|\bbad ?(?:argument|arith|match|arity|_cast|alloc)|\bstack overflow"
     r"|\bassert(?:ion)?\b[^.]{0,60}\bfail|\bpattern[- ]match|\bnon-?exhaustive|\bredefin|\bredeclar"
@@ -102,6 +109,9 @@ _SETTINGS = Linear(
     r"|\bunknown target\b"
     r"|\bconfig(?:uration)?\b[^.]{0,40}\b(?:error|invalid|syntax|test failed|wrong|missing|incorrect|not found|failed)"
     r"|\b(?:error|invalid|mistake|problem) in (?:the )?(?:config|configuration|settings|arguments|options)"
+    r"|\b(?:reg(?:ular )?ex(?:p|pression)?|glob|pattern|x?path|j(?:mes|son)path|cron|formula|filter|expression|template) (?:parse|parsing|syntax|compil\w+|evaluation)? ?error\b|\b(?:invalid|malformed|bad|incomplete) (?:\w+ )?(?:reg(?:ular )?ex(?:p|pression)?|glob|pattern|formula|expression)\b"
+    r"|\bnot (?:found|defined|set|present) in \S*(?:\.(?:conf|cfg|ini|toml|ya?ml|properties)\b|/\.?[a-z]{2,12}rc\b)"
+    r"|\bbind\(\)|\bfailed to bind\b|\.(?:sty|cls)\W{1,3}(?:was )?not found\b"
     r"|\bbad directive|\bnot (?:configured|installed|enabled|supported|implemented)\b"
     r"|\bis(?:n't| not) (?:supported|installed|available|recogni[sz]ed|a valid)"
     r"|\bcould not resolve (?:\w+ )?(?:dependenc|artifact|package|requirement)"
@@ -142,7 +152,7 @@ _DATA = Linear(
     r"|\bproblems? (?:in|with|while)\b|\bunrecogni[sz]ed\b"
     r"|\b(?:files?|inputs?)\b[^.]{0,60}\b(?:could not|cannot|can't) be\b"
     r"|\brequires?\b[^.]{0,40}\b(?:file|column|field|header|sequence|record)s?\b"
-    r"|(?:not|n't) (?:seem|appear) to\b|\bchecksum|\bcrc\b|\bcorrupt|\bdamaged|\btruncat|\bmalform"
+    r"|(?:not|n't) (?:seem|appear) to\b|\bchecksum|\bcrc\b|\bcorrupt|\bdamaged|\btruncat|\bmalform|\brepair (?:is )?not possible|\b(?:cannot|can't|could not) be (?:repaired|recovered)"
     r"|\bnot_enough_data|\btoo (?:short|small|few|long)\b"
     r"|\b(?:contains?|has|have|with|got|only|read) (?:no|only|fewer|\d+) |\bempty\b"
     r"|\bdecod\w{1,6}\b[^.]{0,40}\b(?:fail|error)|\binconsistent|\bduplicate|\bmismatch"
@@ -194,12 +204,23 @@ def meaning_of(text: str, *, of_code: bool = False) -> Cause | None:
 
 def parses_a_setting(text: str) -> bool:
     """Whether what could not be parsed is a setting: an address, an option, a schedule."""
-    return _OF_A_SETTING.is_in(text[:_READ])
+    return _OF_A_SETTING.is_in(text[:_READ]) or parses_an_expression(text)
 
 
+def parses_an_expression(text: str) -> bool:
+    """Whether what could not be parsed is an expression that people write: a pattern, a filter, a formula."""
+    return _OF_AN_EXPRESSION.is_in(text[:_READ])
+
+
+_OF_AN_EXPRESSION = Linear(
+    r"\b(?:reg(?:ular )?ex(?:p|pression)?|glob|cron|formula|filter|jmespath|jsonpath|xpath) (?:expression )?(?:parse|parsing|syntax|compil\w+) ?error\b"
+    r"|\b(?:invalid|malformed|bad|incomplete) (?:jmespath|jsonpath|xpath|regular|cron) expression\b",
+    needs="error expression",
+)
 _OF_A_SETTING = Linear(
-    r"\b(?:pars(?:e|ing)|invalid|malformed|bad) (?:\w+ ){0,2}(?:ur[il]|connection string|dsn|option|flag|argument|command[- ]line|config(?:uration)?|settings?|environment variable|cron(?: expression)?|schedule|log level|time ?zone)\b",
-    needs="pars invalid malformed bad",
+    r"\b(?:connection string|dsn|cron expression|schedule|environment variable|time ?zone)\b[^.]{0,30}\b(?:blank|malformed|invalid|not valid|incomplete|empty|missing)\b"
+    r"|\b(?:pars(?:e|ing)|invalid|malformed|bad|incomplete) (?:\w+ ){0,2}(?:ur[il]|connection string|dsn|option|flag|argument|command[- ]line|config(?:uration)?|settings?|environment variable|cron(?: expression)?|schedule|log level|time ?zone)\b",
+    needs="pars invalid malformed bad blank not incomplete empty missing",
 )
 
 
@@ -228,6 +249,7 @@ _FAULTED = Linear(
 
 _OUTSIDE = (
     (_RIGHTS, Cause.PERMISSION),
+    (_OF_A_SERVER, Cause.TRANSIENT_BACKEND),
     (_NO_SUCH_HOST, Cause.INVALID_CONFIG),
     (_SLOW_NET, Cause.NETWORK_LATENCY),
     (_ELSEWHERE, Cause.TRANSIENT_BACKEND),

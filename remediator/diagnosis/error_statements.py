@@ -109,6 +109,7 @@ _ERROR_VALUE = late_pattern(
 _OWN_PLACE = Linear(
     r"^[\W_]{0,4}(?:[a-z]\d{4} \S+ +(?:\d+ )?|(?:error|fatal|err|critical|failed|panic)\b[^a-z]{0,3}(?:[\w.-]+\[[\w.]*\]:\S*?:)?[\"'\[(]{0,2})[\w./+-]*\w\.(?:c|cc|cpp|cxx|h|hpp|hh)\b"
     r"|\([\w./+-]*\w\.(?:c|cc|cpp|cxx|h|hpp|hh):\d+\)$"
+    r"|^\W{0,3}\[[\w./+-]*\w\.(?:c|cc|cpp|cxx|h|hpp|hh):\d+\b|^\.\.?/\S*\w\.(?:c|cc|cpp|cxx|h|hpp|hh):\d+: (?:[^ewf]|e[^r]|w[^a]|f[^a])"
 )
 _SYNTAX = Linear(
     r"\b(?:syntax|parse) error\b|\bunexpected (?:token|end of file|eof)\b|\bunterminated\b"

@@ -86,13 +86,17 @@ def _limit(
 
 # Of programs that write `GB` or `Gb` and mean 2**30 bytes: Hadoop (TraditionalBinaryPrefix) and R.
 _BINARY_SIZE = r"(?P<size>\d{1,20}(?:[.,]\d{1,6})?) ?(?P<size_unit>[kmgtpe])b"
+_SPARK_HEAP = "Spark's heap (spark.driver.memory, spark.executor.memory)"
+_JVM_HEAP = "the heap of the Java machine (-Xmx, else a quarter of the memory)"
+# Spark starts its machines with a heap of its own: 1 GiB unless told (documented: spark.driver.memory).
+_SPARK = late_pattern(r"\bpy4j\.(?:protocol|java_gateway)\b|\borg\.apache\.spark\.")
 # Documented: a JVM takes a quarter of the memory as its heap unless told (-XX:MaxRAMPercentage).
 _IN_MESSAGES = (
     _limit("shared memory (/dev/shm)", r"shared memory ?\(shm\)|/dev/shm|shared memory object|insufficient shared memory|to write to file </torch_|bus error[^|]{0,80}shared memory"),
     _limit("the Node.js heap (--max-old-space-size)", r"javascript heap out of memory|(?:mark-compact|ineffective mark-compacts) near heap limit"),
-    _limit("Spark's heap (spark.driver.memory, spark.executor.memory)", r"(?:py4j|\bspark\b|org\.apache\.spark)[^|]{0,4000}java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java\.lang\.outofmemoryerror: (?:java heap|gc overhead)[^|]{0,4000}org\.apache\.spark"),
+    _limit(_SPARK_HEAP, r"(?:py4j|\bspark\b|org\.apache\.spark)[^|]{0,4000}java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java\.lang\.outofmemoryerror: (?:java heap|gc overhead)[^|]{0,4000}org\.apache\.spark"),
     _limit("Spark's container (spark.executor.memoryOverhead)", r"killed by yarn for exceeding (?:physical )?memory limits[^|]{0,80}? of " + _BINARY_SIZE),
-    _limit("the heap of the Java machine (-Xmx, else a quarter of the memory)", r"java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java heap space", fixed=False, share=0.25),
+    _limit(_JVM_HEAP, r"java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java heap space", fixed=False, share=0.25),
     _limit("duckdb's memory_limit", r"out of memory error: [^|]{0,200}?\([\d.]+ ?[kmgt]?i?b/{size} used\)"),
     _limit("PHP's memory_limit", r"allowed memory size of {size} exhausted"),
     _limit("the dask worker's memory limit", r"worker memory limit: {size}", fixed=False),
@@ -129,11 +133,14 @@ def wanted_by(reading: TextEvidence) -> Wanted | None:
     return max(found, key=lambda wanted: wanted.bytes, default=None)
 
 
-def own_limit_met(reading: TextEvidence, job: Job, peak: float | None = None) -> OwnLimit | None:
+def own_limit_met(
+    reading: TextEvidence, job: Job, peak: float | None = None, said: Iterable[str] = ()
+) -> OwnLimit | None:
     """The program's own limit that a message about host memory tells of; None where none does.
 
     Its value may stand in the job's arguments, where a message names the limit alone. `peak`: the
-    most of the machine's memory that was measured in use, as a share; None: nobody measured it.
+    most of the machine's memory that was measured in use, as a share; None: nobody measured it. `said`:
+    all that the log says, for whose heap it was.
     """
     texts = [
         _with_its_chain(held, reading)
@@ -144,6 +151,8 @@ def own_limit_met(reading: TextEvidence, job: Job, peak: float | None = None) ->
         return None
     found = [limit for text in texts if (limit := _limit_in(_IN_MESSAGES, text, peak))]
     reported = next((limit for limit in found if limit.fixed), found[0] if found else None)
+    if reported is not None and reported.name == _JVM_HEAP and any(map(_SPARK.search, said)):
+        reported = replace(reported, name=_SPARK_HEAP, fixed=True)
     if reported is not None and reported.bytes is not None:
         return reported
     configured = configured_limit(job)

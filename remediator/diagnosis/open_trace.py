@@ -99,6 +99,8 @@ class OpenTrace(Struct):
     ipython: bool = False
     nested: bool = False
     fatal: bool = False
+    ignored: bool = False
+    """The interpreter says that it ignored it, as it does with what a destructor raises."""
     message_goes_on: int = 0
     """How many lines of its message may follow that are not indented."""
 
@@ -169,6 +171,8 @@ class OpenTrace(Struct):
         self.newest, self.message_lines = 0, 0
 
     def said(self, line: LogLine) -> LogItem | None:
+        if self.ignored:
+            return None
         cut_in = None
         if not self.raised and (self.frames or STARTS_A_DEVICE.is_in(self.called)):
             # Cut off before its exception: that something was raised is all it says, and where.

@@ -196,7 +196,7 @@ def _crashed(job: Job, reading: TextEvidence, limit: OwnLimit | None) -> Iterato
         says = "it crashed, and is no program of the job's own: whose fault it was is not told"
         weight = weight_of("crash-of-installed")
         yield weighted_evidence(Cause.USER_CODE_ERROR, weight, Source.JOB, "error", says)
-    if reading.raised or _of_workers(reading):
+    if reading.raised or _of_workers(reading) or _states_a_fault(reading.last_words):
         return
     if limit is not None:
         says = f"it crashed without a word under {limit.name}, which its own arguments set"
@@ -212,6 +212,13 @@ def _crashed(job: Job, reading: TextEvidence, limit: OwnLimit | None) -> Iterato
     yield weighted_evidence(
         Cause.USER_CODE_ERROR, weight_of("crash-without-a-word"), Source.JOB, "error", says
     )
+
+
+def _states_a_fault(words: CaseText | None) -> bool:
+    """Whether the last words are the program's own account of a fault in code, as an assertion's are: of the first
+    process, whose abort the kernel turns into a crash.
+    """
+    return words is not None and (words.traced or meaning_of(words.text) is Cause.USER_CODE_ERROR)
 
 
 def _gave_up(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
@@ -304,6 +311,7 @@ _GIVES_UP = late_pattern(
     r"\b(?:giv(?:e|es|en|ing)|gave) up\b"
     r"|\b(?:failed|tried)(?: after)? \d+ (?:times|attempts|tries)\b"
     r"|\b(?:retries|attempts|tries)(?: (?:were|are|have been))? (?:exhausted|exceeded|used up)\b"
+    r"|\b(?:stopping|aborting|bailing out|quitting)\W*$"
     r"|\b(?:exhausted|exceeded|no more|out of|maximum|max)(?: (?:all|number of|the))? (?:retries|attempts|tries)\b",
     re.IGNORECASE,
 )

@@ -46,6 +46,9 @@ _LINES_KEPT = 4096  # chosen: two looks at a talkative job; a megabyte or two
 _FEWEST = 4  # points of a series; chosen
 _LEAST_SPAN = 0.1  # of the run that a series must cover; chosen
 _LONGEST_SILENCE = 0.25  # of a series's span between its last point and the end; chosen
+_BEFORE_THE_NEXT = (
+    1.5  # times what usually lies between two points: the next was not yet due; chosen
+)
 _WARM_UP = 0.15  # of the series, which may be slower than what follows; chosen
 _ROUNDING = 1e-9  # chosen
 _FALLS = 10  # of so many points one may go back; chosen
@@ -134,7 +137,9 @@ def _extrapolated(points: Sequence[_Point], started: datetime, ended: datetime) 
     span, ran = (last.at - first.at).total_seconds(), (ended - started).total_seconds()
     if last.value >= 1 or span < _LEAST_SPAN * ran or span <= 0:
         return None
-    if (ended - last.at).total_seconds() > _LONGEST_SILENCE * span:
+    gaps = sorted((after.at - before.at).total_seconds() for before, after in pairwise(rising))
+    longest = max(_LONGEST_SILENCE * span, _BEFORE_THE_NEXT * gaps[len(gaps) // 2])
+    if (ended - last.at).total_seconds() > longest:
         return None
     pace = (last.value - first.value) / span
     recent = _pace_since(rising, last.at - (last.at - first.at) / 3)  # chosen: its last third

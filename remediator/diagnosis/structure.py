@@ -89,6 +89,7 @@ class _LogReader:
         self.prefix: re.Pattern[str] | None = None
         self.previous: LogItem | None = None
         self.headed: Headed | None = None
+        self.ignores = False
 
     # A line is either taken into a traceback, or given back as plain text, or dropped.
     def read(self, line: LogLine, text: str) -> Iterator[LogItem]:
@@ -108,6 +109,9 @@ class _LogReader:
             self.headed = None
         self.headed = self.headed or headed(line, text, self._lead(line))
         if self.headed is not None:
+            return
+        if text.startswith("Exception ignored in"):
+            self.ignores = True  # what the interpreter could not raise anywhere ended nothing
             return
         for said in self._plain(line, text):
             self.previous = said
@@ -140,6 +144,7 @@ class _LogReader:
 
     def _begin(self, line: LogLine, *, rich: bool = False, ipython: bool = False) -> None:
         self.open = OpenTrace(last=line, rich=rich, ipython=ipython, lead=self._lead(line))
+        self.open.ignored, self.ignores = self.ignores, False
 
     def _continue(self, held: OpenTrace, line: LogLine, text: str) -> tuple[bool, LogItem | None]:  # noqa: C901, PLR0912  # one grammar
         """(whether the line belongs to the traceback, the traceback where it is over)."""
@@ -226,7 +231,7 @@ class _LogReader:
             if java and (stripped.startswith((": ", "Caused by: "))):
                 held.caused_by(java["name"], (java["message"] or "").strip())
                 return True, None
-            if java or stripped.startswith(("Exception ", "Error ")):
+            if java or _NEXT_HEAD.match(stripped):
                 return False, held.said(line)
             held.goes_on(stripped)
             return True, None
@@ -378,6 +383,8 @@ def _said_of(held: Headed) -> LogItem:
     return LogItem(held.line, raised[0].text, raised, held.frame, held.traced, held.lead)
 
 
+# A head of its own, and none of a message that goes on with where it comes from (`Exception from a.cpp:7:`).
+_NEXT_HEAD = late_pattern(r"(?:Exception|Error) (?!from \S+:\d)")
 _STACK_OF = late_pattern(r"^(?:Current thread|Thread|Extension modules:) ")
 
 

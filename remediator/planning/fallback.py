@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from remediator.domain import Attempt, Change
+from remediator.domain import Attempt, Cause, Change
 from remediator.job import Job
 from remediator.job.batch import is_resumed
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect
@@ -107,7 +107,16 @@ def apply_way(step: Resubmit, way: Fallback, made: Sequence[Attempt], now: StepC
     if not changes:
         msg = "that is what just failed"
         raise StepHasNoEffect(msg)
+    names_hardware = way.machine_type is not None or way.accelerator is not None
+    only_moves = all(change.field == LOCATION for change in changes)
+    if names_hardware and only_moves and now.diagnosis.verdict in _TOO_SMALL:
+        msg = f"what was too small in {failed.name.location} is so in {draft.location}"
+        raise StepHasNoEffect(msg)
     return replace(draft, changes=changes)
+
+
+_TOO_SMALL = frozenset({Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY, Cause.ACCELERATOR_MISSING})
+"""Causes that the same hardware in another place has again."""
 
 
 def _changes(failed: Job, base: Job, draft: JobDraft) -> Iterator[Change]:

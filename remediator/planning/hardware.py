@@ -78,7 +78,9 @@ def move_pools(
 def _wants_a_bigger_slice(step: Resubmit, now: StepContext) -> bool:
     """Whether more memory on each device is asked for, which a bigger part of the card gives."""
     if step.accelerator in {"more_memory", "bigger"}:
-        return True
+        # A bigger slice of the card leaves the host's memory as it is.
+        of_the_host = now.diagnosis.verdict is Cause.MEMORY_PRESSURE
+        return not (of_the_host and _asks_for_memory(step))
     sized = step.machine_type == "sized" and step.accelerator is None
     batch = now.job.batch_size or 1
     return sized and now.diagnosis.verdict is Cause.GPU_MEMORY and batch <= 1
@@ -134,12 +136,13 @@ def _moved(held: Hardware, step: Resubmit, now: StepContext, region: str) -> Mov
     catalog, service = now.catalog, now.service
     notes: tuple[str, ...] = ()
     current = held
+    both = step.accelerator == "more_memory" and _asks_for_memory(step)
     if step.machine_type and step.machine_type != "sized":
         to = _machine_move(step, held, now, region)
         if isinstance(to, NoHardware):
             return to
         current, notes = to.hardware, to.notes
-    if step.accelerator is not None:
+    if step.accelerator is not None and not both:
         if fewer := _would_take_away(step.accelerator, held, now):
             raise StepHasNoEffect(fewer)
         to = device_move(step.accelerator, current, now, region)
@@ -231,13 +234,19 @@ def _machine_move(
                 raise StepHasNoEffect(growth.built_in_words(held))
             return Moved(held)  # the step's accelerator brings its machine
         return growth.bigger(within)
-    if step.machine_type == "more_memory" or isinstance(step.machine_type, MemoryMove):
-        return _more_memory(within, step.machine_type, now)
+    if _asks_for_memory(step):
+        return _more_memory(within, step, now)
     return _named_machine(step, held, now)
 
 
-def _more_memory(within: Ground, move: MemoryMove | str, now: StepContext) -> Moved | NoHardware:
-    """More memory, at least what a message wanted in one piece."""
+def _asks_for_memory(step: Resubmit) -> bool:
+    return step.machine_type == "more_memory" or isinstance(step.machine_type, MemoryMove)
+
+
+def _more_memory(within: Ground, step: Resubmit, now: StepContext) -> Moved | NoHardware:
+    """More memory, at least what a message wanted in one piece; where the step asks for more on each
+    device, too, a machine with larger ones, as many as there are."""
+    move = step.machine_type
     asked = move.more_memory if isinstance(move, MemoryMove) else MoreMemory()
     kind = now.catalog.machine(within.held.machine)
     if kind is None:
@@ -248,14 +257,16 @@ def _more_memory(within: Ground, move: MemoryMove | str, now: StepContext) -> Mo
         )
         raise StepHasNoEffect(msg)
     wanted = sizing.wanted_gib(now.diagnosis)
+    other_devices = step.accelerator == "more_memory"
     least = 0.0
     if wanted is not None and now.diagnosis.verdict is Cause.MEMORY_PRESSURE:
         least = wanted * sizing.HEADROOM_OVER_WANTED
-        if least > growth.most_memory_gib(within):
+        if least > growth.most_memory_gib(within) and not other_devices:
             return NoHardware(sizing.too_much_words(now.diagnosis, within), too_much=True)
-    return growth.more_memory(
-        within, factor=asked.factor, at_least_gib=least, at_most_gib=asked.at_most
-    )
+    if other_devices and (too_much := sizing.no_device_words(now.diagnosis, now.catalog)):
+        return NoHardware(too_much, too_much=True)
+    grow = growth.more_memory_and_larger_devices if other_devices else growth.more_memory
+    return grow(within, factor=asked.factor, at_least_gib=least, at_most_gib=asked.at_most)
 
 
 def _named_machine(step: Resubmit, held: Hardware, now: StepContext) -> Moved | NoHardware:

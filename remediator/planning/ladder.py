@@ -1,7 +1,7 @@
 """Climbing a policy's ladder: of the steps that are left, the first that can be taken.
 
 Owns when a step is passed over (nothing left to give, nothing changed, too dear for its `max_usd`, a
-quota that can never hold it), how the ways of a `fallback` are tried in turn, and the other family
+quota that can never hold it, no hardware of its kind where a later `fallback` names another), how the ways of a `fallback` are tried in turn, and the other family
 that is taken where waiting for a quota is for nothing. Must not look at the ledger's limits itself:
 it is handed what asks the guards and what prices. Called by the planner alone.
 """
@@ -23,7 +23,7 @@ from remediator.planning.costs import Cost
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
 from remediator.planning.fallback import apply_way, way_words, ways_left
 from remediator.planning.hardware import ground, set_hardware
-from remediator.planning.quota_readings import known_shortage
+from remediator.planning.quota_readings import known_shortage, room_once_free
 from remediator.planning.steps import apply
 from remediator.policy.steps import Resubmit, Step
 
@@ -86,7 +86,7 @@ class Ladder(Struct, frozen=True):
             later = tuple(one.resubmit for n, one in steps if n > number)
             here = replace(now, later=later)
             try:
-                return self._taken(number, step.resubmit, here), passed
+                return self._taken_or_passed(number, step.resubmit, here), passed
             except _Unlisted as without:
                 unlisted = unlisted or without.offer
                 tried_after = tried_after or (len(passed) + 1 if without.has_fallback else 0)
@@ -111,6 +111,18 @@ class Ladder(Struct, frozen=True):
         return refusing, passed
 
     # --- one step -------------------------------------------------------------------------------
+
+    def _taken_or_passed(self, number: int, resubmit: Resubmit, now: StepContext) -> Offer:
+        """The step's offer; one that finds no hardware leaves the turn to a later `fallback`, whose ways
+        name other devices or another place. What no machine holds at all ends the ladder."""
+        try:
+            return self._taken(number, resubmit, now)
+        except StepImpossible as impossible:
+            moves = resubmit.machine_type is not None or resubmit.accelerator is not None
+            has_fallback = any(one.fallback for one in now.later)
+            if moves and has_fallback and impossible.guard is Guard.INCOMPATIBLE:
+                raise StepHasNoEffect(str(impossible), impossible.guard, impossible.lack) from None
+            raise
 
     def _taken(self, number: int, resubmit: Resubmit, now: StepContext) -> Offer:
         if resubmit.fallback:
@@ -138,6 +150,8 @@ class Ladder(Struct, frozen=True):
 
     def _next_way(self, number: int, resubmit: Resubmit, now: StepContext) -> Offer:
         """The next way that fits; raises Exhausted with why none of those left does."""
+        if waits := self._better_waited_for(now):
+            raise StepHasNoEffect(waits)
         ways = resubmit.fallback or ()
         of_step = [one for one in self.made if one.step == number]
         skipped = frozenset(way for step, way in self.ways_passed_over if step == number)
@@ -167,6 +181,16 @@ class Ladder(Struct, frozen=True):
             raise StepHasNoEffect(msg)
         said = "; ".join(["no way of its fallback fits", *_reason_words(reasons)])
         raise StepHasNoEffect(said, guard, lack)
+
+    def _better_waited_for(self, now: StepContext) -> str:
+        """Why the job goes on waiting for a quota rather than to other hardware; empty: it does not.
+
+        Only between two waits of the policy, whose author puts waiting first, and where the quota is known
+        to hold the job: a wait costs nothing, other hardware costs more or is asked of another quota.
+        """
+        waited = bool(self.made) and self.made[-1].is_retry
+        waits = any(one.wait is not None and not one.asks_for_change for one in now.later)
+        return room_once_free(now) if waited and waits else ""
 
     # --- a quota that can never hold it -----------------------------------------------------------
 

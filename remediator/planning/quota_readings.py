@@ -2,7 +2,7 @@
 
 Owns which series tell of them (Google's own `serviceruntime.googleapis.com/quota/…` of the consumer)
 and how they fill in what the message leaves out; what the message says itself stands. With them, whether
-a draft could ever be given its machines. Pure; the series come with the case. Called by `ladder` and `steps`.
+a draft could ever be given its machines, and whether the job itself has room once others are done. Pure; the series come with the case. Called by `ladder` and `steps`.
 """
 
 from __future__ import annotations
@@ -79,6 +79,27 @@ def known_shortage(draft: JobDraft, now: StepContext) -> Shortage | None:
         spot=spot,
         waited=_waited_for_quota(now),
     )
+
+
+def room_once_free(now: StepContext) -> str:
+    """In words, that each quota that refused the job is known to be large enough for it, so that it only
+    waits for what others use; empty: not known, or one of them is too small."""
+    job = now.job
+    placed = [replace(q, region=q.region or job.name.location) for q in now.quotas]
+    said = []
+    for quota in filled_in(placed, now.case, job.name.location):
+        needed = sum(
+            quota.counts(pool.hardware, now.catalog, spot=job.is_spot) * pool.replicas
+            for pool in job.pools
+        )
+        if not needed:
+            continue
+        if quota.limit is None or quota.limit < needed:
+            return ""
+        said.append(
+            f"the limit of {quota.metric} in {quota.region} is {quota.limit:g} and the job needs {needed:g}"
+        )
+    return f"{', '.join(said)}: there is room once others are done" if said else ""
 
 
 def _waited_for_quota(now: StepContext) -> bool:

@@ -17,6 +17,7 @@ from remediator.case import Case
 from remediator.catalog import growth
 from remediator.catalog.catalog import Catalog, Hardware, Moved, NoHardware, Service
 from remediator.catalog.growth import Ground
+from remediator.catalog.machines import MachineType
 from remediator.domain import Cause, Diagnosis, History, JobState
 from remediator.domain.numbers import gib_words
 from remediator.job import DEFAULT_BATCH_SIZE, Job, Pool
@@ -292,10 +293,7 @@ def _memory(sizing: _Sizing) -> Choice | NoHardware:
     if batch and not sizing.smaller_batch_failed:
         return _batch_that_fits(sizing, kind.memory_gib, wanted)
     needs = sizing.diagnosis.needs
-    seen = needs.peak_memory_gib
-    beside = any(pool.hardware != sizing.held for pool in sizing.case.job.pools)
-    if beside and seen is not None and needs.memory_is_lower_bound and seen > kind.memory_gib:
-        seen = None  # this machine never held so much: it was another pool's
+    seen = _fatal_peak_gib(sizing, kind)
     bound = needs.memory_is_lower_bound or seen is None
     peak = seen or kind.memory_gib
     factor = HEADROOM_OVER_BOUND if bound else HEADROOM
@@ -325,6 +323,20 @@ def _memory(sizing: _Sizing) -> Choice | NoHardware:
                     f"{growth.CLEARLY_MORE:g}"
                 )
     return _machine(sizing, 0 if not bound else kind.vcpus, needed, said)
+
+
+def _fatal_peak_gib(sizing: _Sizing, kind: MachineType) -> float | None:
+    """The most memory that was seen in use where it can have ended the job; None: nobody saw that."""
+    needs = sizing.diagnosis.needs
+    seen = needs.peak_memory_gib
+    if seen is None:
+        return None
+    beside = any(pool.hardware != sizing.held for pool in sizing.case.job.pools)
+    if beside and needs.memory_is_lower_bound and seen > kind.memory_gib:
+        return None  # this machine never held so much: it was another pool's
+    if seen * HEADROOM_OVER_BOUND < kind.memory_gib * growth.CLEARLY_MORE:
+        return None  # so little ends no job: what did stood between two samples
+    return seen
 
 
 def _is_shared_memory(sizing: _Sizing) -> bool:

@@ -139,7 +139,10 @@ alert names them.""",
     "Fallback": """\
 The ways are alternatives: each starts from the job as it was before the first of them, so that a place
 without machines is left at once and not carried along. An attempt that never got a machine counts
-against `retries`, not `attempts`, and costs nothing. Such as
+against `retries`, not `attempts`, and costs nothing. A step before it that finds no hardware of its kind
+leaves it the turn. Hardware that was too small is not asked for again in another place. Between two waits
+of a policy it is passed over while the quota that refused the job is known to hold it: room comes once
+others are done, and waiting costs nothing. Such as
 
     fallback:
       - {location: us-west1}
@@ -192,6 +195,7 @@ demand), [own batch](examples/policies/own-batch.yaml) (`env`, `args`, `max_usd`
 [exit codes](examples/policies/exit-codes.yaml) (`retry_exit_codes`),
 [time and disk](examples/policies/time-and-disk.yaml) (`timeout: sized`, `disk`),
 [own hardware](examples/policies/own-hardware.yaml) (lists only where hardware is chosen),
+[larger GPUs](examples/policies/larger-gpus.yaml) (where no machine with the job's own has more memory),
 [rows](examples/policies/rows.yaml), [watch](examples/policies/watch.yaml) (`watch`), [roll-out](examples/policies/roll-out.yaml) (`mode`, `enabled`,
 `description`, `zone`, `more_memory` with its own measure).
 """

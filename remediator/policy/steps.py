@@ -113,7 +113,8 @@ class Placement(PolicyPart, frozen=True):
         | None,
         Field(
             description="`{type, count}`; `bigger` (more devices, or the next type up); `more_memory` "
-            "(cheapest type with more memory on each device, with its machine); `none`."
+            "(cheapest type with more memory on each device, with its machine; beside `machine_type: "
+            "more_memory` as many of them, on a machine with more memory of its own); `none`."
         ),
     ] = None
     location: Annotated[

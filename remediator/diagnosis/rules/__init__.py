@@ -63,5 +63,6 @@ _RULES: tuple[Callable[[CaseFeatures], Iterator[WeightedEvidence]], ...] = (
     history.weigh_recoveries,
     history.weigh_attempt_before,
     history.weigh_more_cpus_in_vain,
+    history.weigh_more_memory_in_vain,
     endings.weigh_internal_error_at_once,
 )

@@ -49,7 +49,10 @@ def weigh_wanted_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
             continue
         cpu = facts.usage.cpu
         weight = slow if facts.timed_out else alone
-        by_worker = case_text.place is TextPlace.LOG and tag is not Tag.GPU_RAISED
+        goes_on = tag is not Tag.GPU_RAISED or (
+            not case_text.chain and _BY_CPU.is_in(case_text.text)
+        )
+        by_worker = case_text.place is TextPlace.LOG and goes_on
         if not facts.timed_out and by_worker and facts.job.error_message:
             # Whoever falls back to the CPU goes on: what ended the job is something else.
             weight = weight_of("gpu-fallback-went-on")
@@ -70,6 +73,12 @@ def weigh_wanted_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         )
 
 
+_BY_CPU = Linear(
+    r"\b(?:runs?|running|us(?:es?|ing)|falls?|falling|defaults?|defaulting|switch(?:es|ing)?|continu(?:es?|ing)) (?:\w+ ){0,3}cpus?\b",
+    needs="cpu",
+)
+
+
 # A device that computes, and that the build, or the machine, has none: of whatever program.
 _DEVICE = r"\b(?:gpus?|cuda|rocm|hip|nvidia|nvml|cudnn|opencl|vulkan|sycl|oneapi|level[- ]zero|xpus?|tpus?|npus?)\b"
 _OF_BUILD = Linear(
@@ -81,6 +90,8 @@ _OF_BUILD = Linear(
 _OF_MACHINE = Linear(
     rf"{_DEVICE}[^.]{{0,60}}\b(?:can ?not be found|could not be found|not found|not available|unavailable|is missing)\b"
     r"|\b(?:failed to|could not|cannot|can't|unable to) (?:load|open|find|dlopen|import)\b[^.]{0,30}\b(?:lib)?(?:nv)?(?:cuda|nvidia-ml|nvml|amdhip64|hip|rocm|opencl|vulkan)\b"
+    rf"|\b(?:cannot|can't|unable to) use (?:the |an? )?{_DEVICE}|\bensure\b[^.]{{0,20}}\bnvidia\b[^.]{{0,20}}\bdrivers?\b[^.]{{0,12}}\binstalled"
+    r"|\[GPU\][^.]{0,80}\bno (?:supported|suitable|usable) devices?\b"
     rf"|\bno\b[^.]{{0,30}}{_DEVICE}[^.]{{0,40}}\b(?:found|available|detected|present|visible)\b",
     needs="gpu cuda rocm hip nvidia nvml cudnn opencl vulkan sycl oneapi level xpu tpu npu",
 )

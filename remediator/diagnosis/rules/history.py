@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from remediator.diagnosis.rules.endings import is_internal_error_at_once
-from remediator.diagnosis.rules.features import BUSY_MEAN, CaseFeatures
+from remediator.diagnosis.rules.features import BUSY_MEAN, CaseFeatures, load_evidence
+from remediator.diagnosis.rules.resources import is_low
+from remediator.diagnosis.signature import TextPlace
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, Source
@@ -102,6 +104,23 @@ def weigh_more_cpus_in_vain(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         yield weighted_evidence(cause, weight, Source.HISTORY, "attempts", says)
 
 
+def weigh_more_memory_in_vain(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """The attempt with more memory died as well, and was seen to use little of it.
+
+    What stands between two samples may be missed once; a guess of a worker's (gunicorn's "Perhaps out of
+    memory?" is said of every SIGKILL) that is contradicted twice is none. What the service says stands.
+    """
+    memory = facts.usage.memory
+    again = facts.treated_for == Cause.MEMORY_PRESSURE and facts.crashed
+    if not again or memory is None or not is_low(memory):
+        return
+    if any(held.place is not TextPlace.LOG for held, _ in facts.reading.about_memory):
+        return
+    says = f"the attempt with more memory died as well, and memory never rose above {memory.peak:.0%} of it"
+    weight = weight_of("more-memory-in-vain")
+    yield load_evidence(memory, Cause.MEMORY_PRESSURE, weight, says)
+
+
 def _starved_unseen(facts: CaseFeatures) -> bool:
     """Out of time, with nobody to say how full the CPUs were."""
     return facts.timed_out and facts.usage.cpu is None and facts.reading.elapsed_seconds is None
@@ -120,7 +139,7 @@ def _crashed_with_gpu(facts: CaseFeatures) -> bool:
 
 _ENDS_LIKE: Mapping[Cause, Callable[[CaseFeatures], bool]] = {
     Cause.CPU_SATURATION: _starved_unseen,
-    Cause.MEMORY_PRESSURE: lambda facts: facts.crashed,
+    Cause.MEMORY_PRESSURE: lambda facts: facts.crashed and not is_low(facts.usage.memory),
     Cause.GPU_MEMORY: _crashed_with_gpu,
     Cause.ACCELERATOR_MISSING: _without_gpu,
     Cause.DISK_FULL: lambda facts: facts.crashed,

@@ -139,6 +139,11 @@ def _busy_then_idle(facts: CaseFeatures) -> str | None:
 _MEMORY_LOW = 0.6  # of its limit, at its highest; chosen
 
 
+def is_low(memory: Load | None) -> bool:
+    """Whether enough of the run was seen to say that its memory never came near the limit."""
+    return memory is not None and memory.peak < _MEMORY_LOW and not memory.is_thin
+
+
 def weigh_memory(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """Memory that stood at its limit at the end, or never came near it."""
     memory = facts.usage.memory
@@ -162,7 +167,7 @@ def weigh_memory(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         yield load_evidence(
             memory, Cause.MEMORY_PRESSURE, weight - few_samples_penalty(memory), says + machine
         )
-    elif memory.peak < _MEMORY_LOW and not memory.is_thin:
+    elif is_low(memory):
         # One sample a minute: a sudden allocation between two of them is not seen.
         yield load_evidence(memory, Cause.MEMORY_PRESSURE, weight_of("memory-low"), words)
 

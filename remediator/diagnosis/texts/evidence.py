@@ -19,13 +19,23 @@ from remediator.diagnosis.complaints import (
     names_a_record,
     reads_settings,
 )
-from remediator.diagnosis.error_meanings import meaning_of, meaning_outside, parses_a_setting
+from remediator.diagnosis.error_meanings import (
+    meaning_of,
+    meaning_outside,
+    parses_a_setting,
+    parses_an_expression,
+)
 from remediator.diagnosis.matching import (
     quote_of,
     signature,
     signatures_in,
     silenced_by,
     silenced_everywhere_by,
+)
+from remediator.diagnosis.passed_settings import (
+    lacks_credentials,
+    offers_choices,
+    passes_a_setting,
 )
 from remediator.diagnosis.signature import Signature, Tag, TextPlace
 from remediator.diagnosis.signatures.authors import CLIENTS
@@ -127,6 +137,8 @@ def signatures_of(case_text: CaseText) -> tuple[Signature, ...]:
         return (case_text.spoken, *(row for row in rows if Tag.PASSING in row.tags))
     if rows and case_text.place is TextPlace.LOG and not case_text.chain:
         rows = _without_values(case_text.text, rows)
+        if parses_an_expression(case_text.text):
+            rows = tuple(row for row in rows if row.cause is not Cause.BAD_INPUT)
     if case_text.chain and _STATUS.search(case_text.text) and not CLIENTS.match(case_text.text):
         # What a library calls an invalid argument is one of its functions', not the job's.
         rows = tuple(row for row in rows if row.id != _ARGUMENT)
@@ -139,9 +151,15 @@ def signatures_of(case_text: CaseText) -> tuple[Signature, ...]:
 
 def _rows_of_exception(case_text: CaseText, rows: tuple[Signature, ...]) -> tuple[Signature, ...]:
     """The rows of an exception; where they know no more than that something was raised, what it is about."""
-    specific = [row for row in rows if row.cause is not None and row.id not in _OF_ANY_EXCEPTION]
+    specific = [row for row in rows if row.cause is not None and row.id not in _SAYS_LITTLE]
     others = {row.cause for row in specific}
-    of_settings = reads_settings(case_text.below) or parses_a_setting(case_text.text)
+    of_settings = (
+        reads_settings(case_text.below)
+        or parses_a_setting(case_text.text)
+        or passes_a_setting(case_text.below, case_text.call)
+        or offers_choices(case_text.text)
+        or lacks_credentials(case_text.text)
+    )
     misread = others == {Cause.BAD_INPUT} and of_settings
     misread = misread or (others <= _OF_A_PART and lacks_a_part(case_text.text))
     unread = {row.id for row in specific} <= _OF_A_RESOURCE and _is_reader(case_text)
@@ -157,7 +175,7 @@ def _rows_of_exception(case_text: CaseText, rows: tuple[Signature, ...]) -> tupl
     wanted = Cause.BAD_INPUT if unread else Cause.INVALID_CONFIG
     if about is None or (specific and about is not wanted):
         return rows
-    kept = tuple(row for row in rows if row.id not in _OF_ANY_EXCEPTION and row not in specific)
+    kept = tuple(row for row in rows if row.id not in _SAYS_LITTLE and row not in specific)
     return (*kept, signature(_RAISED_BY[about]))
 
 
@@ -190,7 +208,7 @@ def _outside(text: str) -> Cause | None:
     """The right, the service or the host that an exception speaks of, by its class or its message; None
     for one that the program's own logic raises, whatever it quotes."""
     name, _, message = text.partition(": ")
-    plain = name.rpartition(" ")[2].rpartition(".")[2]
+    plain = name.rpartition(" ")[2].replace("::", ".").rpartition(".")[2]
     if _OF_LOGIC.match(plain) or plain == "SystemExit" or not plain.isidentifier():
         return None
     meaning = meaning_outside(f"{_CAMEL.sub(' ', plain)}: {message}")
@@ -199,7 +217,7 @@ def _outside(text: str) -> Cause | None:
 
 # The job's own processes, and a database that is a file.
 _OF_ONE_MACHINE = late_pattern(
-    r"\b127\.\d|\blocalhost\b|\[::1\]|\b(?:gloo|nccl|c10d|mpi|horovod|processgroup|sqlite3?)\b",
+    r"\b127\.0\.0\.1\b|\blocalhost\b|\[::1\]|\b(?:gloo|nccl|c10d|mpi|horovod|processgroup|sqlite3?)\b",
     re.IGNORECASE,
 )
 _CAMEL = late_pattern(r"(?<=[a-z])(?=[A-Z])")
@@ -246,6 +264,8 @@ _OF_ANY_EXCEPTION = frozenset(
         "code-file",
     }
 )
+# A bare number beside the class says no more than that.
+_SAYS_LITTLE = _OF_ANY_EXCEPTION | {"backend-number"}
 _RAISED_BY = {
     Cause.BAD_INPUT: "raised-reading",
     Cause.INVALID_CONFIG: "raised-setting",

@@ -317,7 +317,7 @@ _STOP = Linear(
 _LAST_READ, _LAST_WORDS, _OTHERS_AFTER, _FEW_LINES = 80, 5, 3, 4  # lines; chosen
 # What programs print below their error: rules, and where to read on.
 _OF_HELP = Linear(
-    r"^[-=_*#~ ]{8,}$|\bexiting\W*$|^\W*exiting\b[^:]{0,20}$|for (?:more|further|additional) (?:information|details|help)|\bplease (?:read|check|see|refer|report|contact|visit|consult|provide)\b|\bre-?run\b.{0,40}\b(?:with|using)\b|^\S{0,20}\s{0,4}https?://\S+$|\bwebsite at https?:|^\W*\[Help \d+\]|\bthank you\b|full stack trace|\b(?:log|report) (?:file )?can be found\b|^try .{1,60}--help|^\W*(?:error|fatal)\W*$",
+    r"^[-=_*#~ ]{8,}$|\bexiting\W*$|^\W*exiting\b[^:]{0,20}$|for (?:more|further|additional) (?:information|details|help)|\bplease (?:read|check|see|refer|report|contact|visit|consult|provide)\b|\bre-?run\b.{0,40}\b(?:with|using)\b|^\S{0,20}\s{0,4}https?://\S+$|\bwebsite at https?:|^\W*\[Help \d+\]|\bthank you\b|full stack trace|\b(?:log|report) (?:file )?can be found\b|^try .{1,60}--help|^\W*(?:error|fatal)\W*$|^\(Use .node --trace|^Node\.js v\d",
 )
 
 
@@ -335,6 +335,7 @@ def _terminal(all_said: Sequence[LogItem], ended_nothing_before: int) -> LogItem
 
 _OWN_LEVEL = late_pattern(
     r"^\W{0,3}(?:[\w:.,+/-]+\s+){0,4}?\W?(?P<level>TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL|SEVERE)\b"
+    r"|^\[[^\]]{8,40}\] (?:\[\d{1,8}\] )?\[(?P<bracketed>trace|debug|info|notice|warn|error|fatal)\]"
     r"|^\[[^\]]{8,40}\] \[[\w-]{0,30}:(?P<httpd>debug|info|notice|warn|error|crit|alert|emerg)\]"
 )
 _LEVEL_FIELD = late_pattern(
@@ -363,7 +364,7 @@ def _level_field(text: str) -> str:
 
 
 def _word_of(own: re.Match[str]) -> str:
-    return str(own["level"] or own["httpd"]).upper()
+    return str(own["level"] or own["bracketed"] or own["httpd"]).upper()
 
 
 def _level_of(said: LogItem) -> str:
