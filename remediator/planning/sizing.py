@@ -332,11 +332,12 @@ def _fatal_peak_gib(sizing: _Sizing, kind: MachineType) -> float | None:
     if seen is None:
         return None
     beside = any(pool.hardware != sizing.held for pool in sizing.case.job.pools)
-    if beside and needs.memory_is_lower_bound and seen > kind.memory_gib:
+    if not needs.memory_is_lower_bound:
+        return seen
+    if beside and seen > kind.memory_gib:
         return None  # this machine never held so much: it was another pool's
-    if seen * HEADROOM_OVER_BOUND < kind.memory_gib * growth.CLEARLY_MORE:
-        return None  # so little ends no job: what did stood between two samples
-    return seen
+    # What the machine that failed would have had room for did not end it: that stood between two samples.
+    return seen if seen * HEADROOM_OVER_BOUND >= kind.memory_gib else None
 
 
 def _is_shared_memory(sizing: _Sizing) -> bool:
