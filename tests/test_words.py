@@ -1,8 +1,9 @@
-"""The word model: it fills silence on single messages, says so, and starts no resubmission."""
+"""The word model: on single messages it fills silence or outvotes a signature, says so, and starts no resubmission."""
 
 from __future__ import annotations
 
 import functools
+import re
 
 import pytest
 from msgspec.structs import replace
@@ -25,7 +26,10 @@ def told(text: str, where: str = "job.error") -> Diagnosis:
 
 
 def by_words(found: Diagnosis) -> bool:
-    return any("by its words alone" in e.says for one in found.causes for e in one.evidence)
+    return any(_BY_WORDS.match(e.says) for one in found.causes for e in one.evidence)
+
+
+_BY_WORDS = re.compile(r"by its words(?: alone)? \(")
 
 
 def test_the_model_is_made_of_the_data_that_is_here():
@@ -62,7 +66,7 @@ def test_a_verdict_by_words_alone_says_so_and_resubmits_nothing():
     for case, one in found:
         assert by_words(one)
         assert not one.settled_by_error
-        assert one.confidence < 0.7
+        assert one.confidence < 0.85
         made = plan(case, one, file, History(), book)
         assert made.action is Action.ALERT
         assert Guard.CAUSE in made.refused_by
@@ -87,8 +91,52 @@ def test_a_known_message_is_left_to_its_signature():
     assert not by_words(told("CUDA out of memory. Tried to allocate 2.00 GiB"))
 
 
-def test_a_log_is_not_asked():
-    assert not by_words(told(UNHEARD, where="log.textPayload"))
+def test_a_log_of_one_entry_is_a_message():
+    assert by_words(told(UNHEARD, where="log.textPayload"))
+
+
+@pytest.mark.parametrize("other", ["loading the table", "retrying once more"])
+def test_a_whole_log_is_not_asked(other):
+    body = case_of({"job_kind": "custom", "where": "log.textPayload", "text": UNHEARD})
+    body["logEntries"] = [
+        {**body["logEntries"][0], "insertId": "a", "textPayload": other},
+        *body["logEntries"],
+    ]
+    assert not by_words(diagnose(Case.parse(body)))
+
+
+def test_an_error_beside_a_log_is_not_asked():
+    body = case_of({"job_kind": "custom", "where": "job.error", "text": UNHEARD})
+    body["logEntries"] = [{"severity": "INFO", "insertId": "a", "textPayload": "started"}]
+    assert not by_words(diagnose(Case.parse(body)))
+
+
+def test_words_that_contradict_a_signature_say_against_what_and_leave_it_in_sight():
+    outvoted = [
+        found
+        for _, found in all_by_words()
+        if any("which speak against" in e.says for e in found.causes[0].evidence)
+    ]
+    assert len(outvoted) > 20
+    for found in outvoted:
+        says = next(e.says for e in found.causes[0].evidence if "which speak against" in e.says)
+        against = says.rpartition(" ")[2]
+        assert against in {one.cause.value for one in found.causes[1:]}
+        assert not found.settled_by_error
+
+
+def test_a_signature_that_rests_on_the_job_itself_is_not_outvoted():
+    body = case_of({"job_kind": "custom", "where": "job.error", "text": GPU_UNSEEN})
+    worker = {
+        "machineType": "n1-standard-8",
+        "acceleratorType": "NVIDIA_TESLA_T4",
+        "acceleratorCount": 1,
+    }
+    body["job"]["jobSpec"] = {"workerPoolSpecs": [{"machineSpec": worker, "replicaCount": "1"}]}
+    assert diagnose(Case.parse(body)).verdict is Cause.INVALID_CONFIG
+
+
+GPU_UNSEEN = "RuntimeError: Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is False."
 
 
 def test_a_job_that_ran_out_of_time_is_not_asked():

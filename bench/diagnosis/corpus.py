@@ -9,7 +9,7 @@ from typing import Any
 CORPUS = Path(__file__).resolve().parents[2] / "tests" / "corpus"
 # stand beside this file
 _STRANGERS = frozenset(
-    {"held_out", "fresh", "twelfth", "written", "written_held", "later", "later_held"}
+    {"authored", "held_out", "fresh", "twelfth", "written", "written_held", "later", "later_held"}
 )
 _COLLECTIONS = {
     "batch_prediction": "batchPredictionJobs",
@@ -23,8 +23,8 @@ _COLLECTIONS = {
 
 def messages(name: str) -> list[dict[str, Any]]:
     """The rows of `messages` (real), of `held_out`, `fresh` and `twelfth` (real, gathered later), of
-    `written`, `written_held`, `later` and `later_held` (real ones, each written anew for another run), or of `recalled`
-    (our own)."""
+    `written`, `written_held`, `later` and `later_held` (real ones, each written anew for another run), of `recalled`
+    (our own), or of `authored` (training data alone, from what its authors know of the software)."""
     folder = Path(__file__).parent if name in _STRANGERS else CORPUS
     path = folder / f"{name}.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -73,7 +73,7 @@ def of_signatures() -> list[Labelled]:
 
 def training_data() -> list[Labelled]:
     """All labelled texts of the repository, recorded logs apart: those are test data."""
-    names = ("messages", "held_out", "fresh", "written", "recalled")
+    names = ("messages", "held_out", "fresh", "written", "recalled", "authored")
     known = [of_messages(messages(name)) for name in names]
     return [*(one for rows in known for one in rows), *of_signatures()]
 

@@ -8,11 +8,11 @@ the workflow, the command line and the tests.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from remediator.case import Case
+from remediator.case import Case, LogLine
 from remediator.catalog.catalog import Catalog
 from remediator.diagnosis.advice import advice_for, advised, is_managed
 from remediator.diagnosis.limits import full_mount_met, own_limit_met, wanted_by
@@ -31,9 +31,9 @@ from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.diagnosis.texts.failed_rows import FailedRows
 from remediator.diagnosis.texts.last_lines import last_lines
 from remediator.diagnosis.timeline import read_timeline
-from remediator.diagnosis.weighted_evidence import WeightedEvidence
+from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
-from remediator.diagnosis.words import guess
+from remediator.diagnosis.words import Guess, guess
 from remediator.domain import (
     NEVER_RETRIED,
     Cause,
@@ -73,16 +73,15 @@ def diagnose(
         return _of_the_children(case, known, probe_threshold_seconds)
     facts, signs = _read_features(case, known, probe_threshold_seconds)
     alone = settled(case.job)
-    if alone is not None and alone.verdict in NEVER_RETRIED:
+    if _settles(case.job) in NEVER_RETRIED:
         signs = _without_other_wishes(signs)
     ranked = _with_rows(rank(signs), facts.reading.rows, case.job)
-    by_words: list[WeightedEvidence] = []
-    little = not ranked or ranked[0].confidence < _LITTLE
-    asked = little and not case.log_lines and case.job.state in _FAILED
-    if asked and not _ran_out_of_time(case.job, facts.reading):
-        by_words = _by_words_alone(case.job)
-    if by_words:
-        signs = [*signs, *by_words]
+    by_words = None
+    of_texts = not ranked or _rests_on_texts(facts.reading, ranked[0].cause)
+    if alone is None and of_texts and not _ran_out_of_time(case.job, facts.reading):
+        by_words = _by_words(case.job, ranked, case.log_lines)
+    if by_words is not None:
+        signs = [*_below_words(signs, by_words.cause), by_words]
         ranked = _with_rows(rank(signs), facts.reading.rows, case.job)
     verdict = _verdict(ranked)
     needs = _needs(case, facts, verdict)
@@ -93,7 +92,7 @@ def diagnose(
         verdict=verdict,
         causes=advised(ranked, signs, case.job, needs, frame),
         settled_by_error=alone is not None and alone.verdict is verdict,
-        by_words_alone=bool(by_words) and verdict is not Cause.UNKNOWN,
+        by_words_alone=by_words is not None and verdict is by_words.cause,
         sections=facts.timeline.sections,
         needs=needs,
         missing=_missing(case, facts, verdict),
@@ -148,16 +147,14 @@ def settled(job: Job) -> Diagnosis | None:
 
     Cheap, and asked before anything else is read. A time-out never settles: the machine's load,
     the log and the places of the data are what tells its three families apart. Neither does a mere
-    symptom, such as an exit code.
+    symptom, such as an exit code, nor what the error's own words contradict.
     """
+    verdict = _settles(job)
+    if verdict is Cause.UNKNOWN:
+        return None
     reading = read_job(job)
-    if not reading.signs or _ran_out_of_time(job, reading):
-        return None
     ranked = rank(reading.signs)
-    verdict = _verdict(ranked)
-    if verdict is Cause.UNKNOWN or ranked[0].confidence < weight_of("settled-by-error"):
-        return None
-    if not _goes_deep(reading.signs, verdict):
+    if _by_words(job, ranked) is not None:
         return None
     return Diagnosis(
         job=str(job.name),
@@ -167,6 +164,19 @@ def settled(job: Job) -> Diagnosis | None:
         settled_by_error=True,
         parts=_parts(job),
     )
+
+
+@once
+def _settles(job: Job) -> Cause:
+    """The cause that the signatures alone see settled by the job's own error; `unknown`: none."""
+    reading = read_job(job)
+    if not reading.signs or _ran_out_of_time(job, reading):
+        return Cause.UNKNOWN
+    ranked = rank(reading.signs)
+    verdict = _verdict(ranked)
+    if verdict is Cause.UNKNOWN or ranked[0].confidence < weight_of("settled-by-error"):
+        return Cause.UNKNOWN
+    return verdict if _goes_deep(reading.signs, verdict) else Cause.UNKNOWN
 
 
 def _read_features(
@@ -210,28 +220,66 @@ def _without_other_wishes(signs: Sequence[WeightedEvidence]) -> Sequence[Weighte
     ]
 
 
-def _by_words_alone(job: Job) -> list[WeightedEvidence]:
-    """What the words of the job's own errors speak for, where next to nothing else speaks: the surest.
+def _by_words(
+    job: Job, ranked: Sequence[RankedCause], log_lines: Sequence[LogLine] = ()
+) -> WeightedEvidence | None:
+    """What the words of a single message speak for, where next to nothing else speaks, or where they contradict it
+    and are surer than a first guess at it deserves; None otherwise.
 
-    Asked where there is no log: whoever writes there would choose a verdict.
+    Words never start a resubmission (`Diagnosis.by_words_alone`), and they are not asked of a whole log: there times
+    and numbers decide, and whoever writes there would choose a verdict.
     """
     heard = [
-        (held, fault.where)
-        for fault in job.faults
-        if (held := guess(clean(_without_warnings(fault.status.text)))) is not None
+        (held, source, where)
+        for source, where, text in _single_message(job, log_lines)
+        if (held := guess(clean(_without_warnings(text)))) is not None
     ]
     if not heard:
-        return []
-    held, where = max(heard, key=lambda one: one[0].probability)
+        return None
+    held, source, where = max(heard, key=lambda one: one[0].probability)
+    first = ranked[0] if ranked else None
+    if first is not None and first.confidence >= _LITTLE and not _outvotes(held, first):
+        return None
     spoke = ", ".join(f'"{word}"' for word in held.words)
-    says = f"by its words alone ({spoke}): no known message stands in the job's error"
-    return [
-        WeightedEvidence(held.cause, weight_of("words-alone"), Evidence(Source.JOB, where, says))
-    ]
+    of = "the job's error" if source is Source.JOB else "the message"
+    says = f"by its words alone ({spoke}): no known message stands in {of}"
+    if first is not None and first.confidence >= _LITTLE:
+        says = f"by its words ({spoke}), which speak against {first.cause.value}"
+    return weighted_evidence(held.cause, weight_of("words-alone"), source, where, says)
+
+
+def _outvotes(held: Guess, first: RankedCause) -> bool:
+    """Whether words are sure enough against what the signatures make of the same message."""
+    sure = first.confidence - weight_of("words-outvote-margin")
+    return held.cause is not first.cause and held.probability >= sure
+
+
+def _single_message(job: Job, log_lines: Sequence[LogLine]) -> Iterator[tuple[Source, str, str]]:
+    """The job's own errors where there is no log, or a log of one entry beside no error: source, place and text."""
+    if job.state not in _FAILED:
+        return
+    faults = [fault for fault in job.faults if fault.status.text]
+    if not log_lines:
+        yield from ((Source.JOB, fault.where, fault.status.text) for fault in faults)
+    elif not faults and len(log_lines) == 1:
+        line = log_lines[0]
+        yield Source.LOG, line.insert_id or "logEntries", line.text
+
+
+def _rests_on_texts(reading: TextEvidence, cause: Cause) -> bool:
+    """Whether a text says the cause, whatever rules on the job itself and its numbers say besides."""
+    return any(sign.cause is cause and sign.weight > 0 for sign in reading.signs)
+
+
+def _below_words(signs: Sequence[WeightedEvidence], cause: Cause) -> Iterator[WeightedEvidence]:
+    """The signs, those for another cause at the share that is left of them where words speak against them."""
+    for sign in signs:
+        others = sign.cause is not cause and sign.weight > 0
+        yield replace(sign, weight=sign.weight * weight_of("left-by-words")) if others else sign
 
 
 _FAILED = frozenset({JobState.FAILED, JobState.UNSPECIFIED})  # the latter: texts without a job
-_LITTLE = 0.3  # probability of a first guess below which words are asked too; chosen
+_LITTLE = 0.3  # probability of a first guess below which words are asked alone; chosen
 
 
 def _without_warnings(text: str) -> str:
