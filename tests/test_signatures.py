@@ -181,13 +181,11 @@ def test_messages_held_out_stay_right():
     wrong = [(row, d) for row, d in judged("held_out") if d.verdict.value != row["cause"]]
     assert len(wrong) <= 110  # most of them: words that mean several things, labelled by the thread
     assert sorted(row["id"] for row, _ in wrong if row["confidence"] == "high") == [
-        "fa-automl-weight",
         "fa-lora-igpu",
+        "fa-ray-heartbeat",  # the words read the slow network that it guesses at
         "fa-ts-noworker",
         "fd-binderhub18",
-        "fe-arbtranslate7-gemini",
         "ff-kohya133",
-        "fg-bq-load-add",
         "fh-iceaxe-10m",
         "serve2452-init",
     ]
@@ -201,11 +199,9 @@ def test_each_message_says_whether_its_text_alone_can_tell():
 
 def test_fresh_messages_stay_right():
     wrong = [(row, d) for row, d in judged("fresh") if d.verdict.value != row["cause"]]
-    assert len(wrong) <= 32
+    assert len(wrong) <= 22
     assert sorted(row["id"] for row, _ in wrong if row["confidence"] == "high") == [
         "eleventh-dask-unmanaged-nearly-full",  # a warning, which ends nothing by itself
-        "eleventh-nextflow-batch-no-exitcode",
-        "eleventh-star-read-id",
         "eleventh-tecogan-local-rank",
         "eleventh-tf-getnext-in-loop",
     ]
