@@ -64,6 +64,14 @@ class LogLine(Struct, frozen=True):
         held = self.entry.get("textPayload")
         return isinstance(held, str) and held[:1] == "{" and self.text is not held
 
+    @property
+    def fields(self) -> Json:
+        """The fields of a structured line, as `jsonPayload` or as a text that holds an object; empty for a plain one."""
+        if self.payload or not self.is_structured:
+            return self.payload
+        held: dict[str, Any] = json.loads(str(self.entry["textPayload"]))
+        return held
+
     @classmethod
     def parse(cls, entry: Json) -> LogLine:
         """From a LogEntry in REST shape; any missing or odd field becomes empty, never an error."""

@@ -118,7 +118,7 @@ def stopped_signs(reading: TextEvidence) -> Iterator[WeightedEvidence]:
     )
 
 
-_TIME_UP = late_pattern(r"timeout: sending signal|\blimit\b", re.IGNORECASE)
+_TIME_UP = late_pattern(r"time(?:out|limit): sending|\blimit\b", re.IGNORECASE)
 
 
 def _is_bare_kill(found: WeightedEvidence, *, of_time: bool) -> bool:

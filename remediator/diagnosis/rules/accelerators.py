@@ -91,6 +91,7 @@ _OF_MACHINE = Linear(
     rf"{_DEVICE}[^.]{{0,60}}\b(?:can ?not be found|could not be found|not found|not available|unavailable|is missing)\b"
     r"|\b(?:failed to|could not|cannot|can't|unable to) (?:load|open|find|dlopen|import)\b[^.]{0,30}\b(?:lib)?(?:nv)?(?:cuda|nvidia-ml|nvml|amdhip64|hip|rocm|opencl|vulkan)\b"
     rf"|\b(?:cannot|can't|unable to) use (?:the |an? )?{_DEVICE}|\bensure\b[^.]{{0,20}}\bnvidia\b[^.]{{0,20}}\bdrivers?\b[^.]{{0,12}}\binstalled"
+    r"|\bno gpus?(?: devices?)?\W{0,6}$|^\W{0,4}no (?:\w+ )?devices? found\b"
     r"|\[GPU\][^.]{0,80}\bno (?:supported|suitable|usable) devices?\b"
     rf"|\bno\b[^.]{{0,30}}{_DEVICE}[^.]{{0,40}}\b(?:found|available|detected|present|visible)\b",
     needs="gpu cuda rocm hip nvidia nvml cudnn opencl vulkan sycl oneapi level xpu tpu npu",

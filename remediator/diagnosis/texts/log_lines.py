@@ -310,7 +310,7 @@ _SAYS_ERROR = Linear(
 _PROGRAM = late_pattern(r"(?P<name>[A-Za-z][\w.+-]{1,40}): \S")
 _STOP = Linear(
     r"\b(?:received|got|caught|sending|sent)\b.{0,30}\b(?:SIGTERM|signal:? (?:15|TERM))\b"
-    r"|\bSIGTERM\b.{0,20}\b(?:received|caught|arrived)\b|\btimeout: sending signal"
+    r"|\bSIGTERM\b.{0,20}\b(?:received|caught|arrived)\b|\btime(?:out|limit): sending (?:warning )?signal"
     r"|\b(?:wall[- ]?clock|wall[- ]?time|walltime|run[- ]?time|time)[- ]?limit\b.{0,40}\b(?:reached|exceeded|hit|expired|is up)"
     r"|\b(?:hit|reached|exceeded|past|over)\b.{0,20}\b(?:wall[- ]?clock|wall[- ]?time|run[- ]?time|time)[- ]?limit\b|\bdue to time limit\b"
 )

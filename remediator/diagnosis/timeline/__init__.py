@@ -20,14 +20,17 @@ from remediator.diagnosis.metrics import Usage
 from remediator.diagnosis.structure import read_log
 from remediator.diagnosis.texts.case_text import SERVICE_TASK
 from remediator.diagnosis.timeline.line_words import (
+    AWAITING,
     HOST_AWAITED,
     HOST_IN_URI,
     LOOKED_UP,
     TEXT,
     WAITING,
+    bytes_moved,
     duration_in,
     host_named,
     unprefixed,
+    wait_in_fields,
 )
 from remediator.diagnosis.timeline.section import Fetches, Timeline
 from remediator.diagnosis.timeline.sections import sections_by_telemetry, timeline_by_log
@@ -82,6 +85,12 @@ def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
     where: dict[str, str] = {}
     for line in lines:
         text = line.text[:TEXT]
+        in_fields = wait_in_fields(line.fields) if line.is_structured else None
+        if in_fields is not None:
+            name = in_fields[1].lower() or _UNNAMED
+            reported[name].append(in_fields[0])
+            where.setdefault(name, line.insert_id or "logEntries")
+            continue
         seconds = duration_in(text)
         if seconds is None:
             continue
@@ -89,11 +98,13 @@ def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
         # Whoever tells how long it took and names another machine tells of waiting for it.
         host = host_named(bare)
         awaited = HOST_IN_URI.search(text) or HOST_AWAITED.search(bare)
-        if awaited and (WAITING.search(bare) or LOOKED_UP.search(bare)):
+        waits = WAITING.search(bare) or AWAITING.search(bare) or LOOKED_UP.search(bare)
+        if awaited and waits:
             host = awaited[1]
-        if not host and LOOKED_UP.search(bare) is None:
+        looked_up = LOOKED_UP.search(bare) is not None
+        if not (host or looked_up or _came_slowly(bare, seconds)):
             continue
-        name = host.lower() or "its feature store"
+        name = host.lower() or ("its feature store" if looked_up else _UNNAMED)
         reported[name].append(seconds)
         where.setdefault(name, line.insert_id or "logEntries")
     for name, spent in sorted(reported.items(), key=lambda item: -len(item[1])):
@@ -102,6 +113,17 @@ def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
         if many and median(spent) >= SLOW_ANSWER_SECONDS:
             return Fetches(name, len(spent), median(spent), where[name])
     return None
+
+
+_UNNAMED = "a source that the log does not name"
+# Bytes a second, below which time went by and hardly anything came in; chosen, as beside data far away.
+_SLOWLY = 100_000.0
+
+
+def _came_slowly(text: str, seconds: float) -> bool:
+    """Whether a line tells of bytes that came in, and of far too long a time for them."""
+    moved = bytes_moved(text) if seconds >= SLOW_ANSWER_SECONDS else None
+    return moved is not None and moved / seconds < _SLOWLY and WAITING.search(text) is not None
 
 
 _CPU_TIME = Linear(r"\bcpu(?:[ _-]time)?\W{1,3}(?P<seconds>\d{1,7}(?:\.\d{1,6})?) ?s", needs="cpu")

@@ -9,6 +9,7 @@ when it was weighed) or state that lives between cases. Pure; called by `section
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.domain.late_pattern import late_pattern
@@ -47,7 +48,7 @@ _HOST_NAMED = late_pattern(
 )
 # The same of any domain, where other words say that the line tells of waiting.
 HOST_AWAITED = late_pattern(
-    r"(?:from|to|of|at|by|host)[ =:]{1,2}((?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24})\b(?![/(])"
+    r"(?:from|to|of|at|by|for|on|host)[ =:]{1,2}((?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24})\b(?![/(])"
 )
 _NOT_A_HOST = late_pattern(
     r"\.(?:py|gz|so|md|sh|rs|js|ts|h5|pt|pb|nn|fn|jl|db|rb|go|cc|hs|ml|bz|xz)$"
@@ -80,7 +81,8 @@ WAITING = Linear(
     r"|\bread(?:ing)? from (?:gs|s3|http|remote|the network|bigquery|bucket)|\bpull(?:ing|ed)?\b|\bround[- ]trip\b|\brpc\b"
     r"|\bapi call\b|\b(?:postgres(?:ql)?|mysql|jdbc:\w{1,20}|mongodb(?:\+srv)?|snowflake|s?ftp)://|\b(?:wget|curl|rsync|gsutil|rclone)\b"
     r"|\bbigquery\b.{0,60}\b(?:page|rows?|result|read|query)|\b(?:page|rows?|results?)\b.{0,40}\bfrom bigquery\b"
-    r"|\b\d[\d.,]* ?(?:[kmgt]i?)?b(?:ytes)? in [\d.]+ ?m?s\b"
+    r"|\b\d[\d.,]* ?(?:[kmgt]i?)?b(?:ytes)? in [\d.]+ ?m?s\b|\bstag(?:e|ing)[- ]?in\b"
+    r"|\bfrom (?:[a-z0-9-]{1,63}\.){1,8}(?:com|net|org|io|dev|cloud|corp|internal|local|example)\b"
     r"|\bcompleted [\d.]+ [kmg]?i?b(?:ytes)?/~?[\d.]+ [kmg]?i?b|% done\W{1,4}[\d.]+ [kmg]i?b/s|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\btransfer(?:ring|red)?\b"
 )
 # To wait is to wait for data only where something that sends data is named.
@@ -109,6 +111,21 @@ STANDING = Linear(
 ALIVE = Linear(
     r"\bheart ?beat\b|\b(?:still|keep) ?-?alive\b|^\W*ping\W*$|\b(?:get|head) /(?:health|healthz|ready|readyz|ping|live|livez|v1/health)\b"
     r"|\bbooting worker\b|\bwaiting for application startup\b|\bapplication startup complete\b|\bstarted server process\b"
+)
+# Bytes that a line tells beside their time: what came in.
+MOVED = late_pattern(
+    r"\b(?P<number>\d[\d,]{0,12}(?:\.\d{1,6})?) ?(?P<unit>[kmgt]?i?b|bytes)\b", re.IGNORECASE
+)
+_BYTES = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}  # by definition; documented: the SI brochure
+_HOST_LENGTH = 80  # characters of a host that are told; chosen
+# Fields of a structured line: how long it waited, and for whom.
+_WAIT_FIELD = late_pattern(
+    r"^(?:\w{1,30}_)?(?:wait(?:ed|ing)?|latency|fetch(?:ed)?|download(?:ed)?|response|round_?trip|rtt)(?:_?(?:time|in))?_?(?P<unit>ms|millis|milliseconds|s|sec|secs|seconds)$",
+    re.IGNORECASE,
+)
+_HOST_FIELD = late_pattern(
+    r"^(?:source|host|hostname|url|uri|endpoint|server|service|upstream|remote|peer|target)$",
+    re.IGNORECASE,
 )
 # What is looked up for somebody, in a time that the line tells: it was asked of a store.
 LOOKED_UP = late_pattern(
@@ -215,6 +232,28 @@ def duration_in(text: str) -> float | None:
             scale = _UNITS["ms"]
         found = float(number) * scale
     return found
+
+
+def bytes_moved(text: str) -> float | None:
+    """The bytes that a line tells, the last that it names; None where it names none."""
+    found = None
+    for match in MOVED.finditer(text[:TEXT]):
+        scale = _BYTES.get(match["unit"][:1].lower(), 1.0)
+        found = float(match["number"].replace(",", "")) * scale
+    return found
+
+
+def wait_in_fields(fields: Mapping[str, object]) -> tuple[float, str] | None:
+    """How long the fields of a structured line say that it waited, in seconds, and for which host (empty: not told)."""
+    for key, value in fields.items():
+        found = _WAIT_FIELD.match(key)
+        if found is None or isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        seconds = value * (0.001 if found["unit"].lower().startswith("m") else 1.0)
+        hosts = (str(one) for name, one in fields.items() if _HOST_FIELD.match(name))
+        named = next(hosts, "")
+        return seconds, named.rpartition("://")[2].partition("/")[0][:_HOST_LENGTH]
+    return None
 
 
 def host_named(text: str) -> str:
