@@ -12,9 +12,12 @@ from bench.diagnosis.corpus import case_of, messages
 from bench.diagnosis.train import Labelled, digest, trained, training_data, written
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
+from remediator.cli.subject import diagnose_inputs
 from remediator.diagnosis import diagnose
 from remediator.diagnosis.words import MODEL, features_of, guess
 from remediator.domain import NEVER_RETRIED, Action, Cause, Diagnosis, Guard, History
+from remediator.inputs import assemble
+from remediator.inputs.documents import read_document
 from remediator.planning import plan
 from tests.jobs import policies
 
@@ -103,6 +106,24 @@ def test_a_whole_log_is_not_asked(other):
         *body["logEntries"],
     ]
     assert not by_words(diagnose(Case.parse(body)))
+
+
+def alone(text: str) -> Diagnosis:
+    """A text that somebody pasted: a plain file, and nothing else."""
+    return diagnose_inputs(assemble([read_document(f"{text}\n".encode(), "pasted.txt")]))
+
+
+def test_a_line_that_came_alone_is_a_message():
+    found = alone(
+        "CatBoostError: catboost/cuda/cuda_lib/memory_pool/stack_like_memory_pool.h:302: Error: Out of memory. Requested 2610 MB; Free 1377 MB"
+    )
+    assert found.verdict is Cause.GPU_MEMORY
+    assert by_words(found)
+    assert found.by_words_alone
+
+
+def test_a_log_that_came_alone_is_not_asked():
+    assert not by_words(alone(f"loading the table\nERROR: {UNHEARD}"))
 
 
 def test_an_error_beside_a_log_is_not_asked():

@@ -77,7 +77,9 @@ def diagnose(
         signs = _without_other_wishes(signs)
     ranked = _with_rows(rank(signs), facts.reading.rows, case.job)
     by_words = None
-    of_texts = not ranked or _rests_on_texts(facts.reading, ranked[0].cause)
+    of_texts = (
+        not ranked or _is_stand_in(case.job) or _rests_on_texts(facts.reading, ranked[0].cause)
+    )
     if alone is None and of_texts and not _ran_out_of_time(case.job, facts.reading):
         by_words = _by_words(case.job, ranked, case.log_lines)
     if by_words is not None:
@@ -249,19 +251,22 @@ def _by_words(
 
 
 def _outvotes(held: Guess, first: RankedCause) -> bool:
-    """Whether words are sure enough against what the signatures make of the same message."""
+    """Whether words are sure enough against what else is made of the same message."""
     sure = first.confidence - weight_of("words-outvote-margin")
     return held.cause is not first.cause and held.probability >= sure
 
 
 def _single_message(job: Job, log_lines: Sequence[LogLine]) -> Iterator[tuple[Source, str, str]]:
-    """The job's own errors where there is no log, or a log of one entry beside no error: source, place and text."""
+    """The job's own errors where there is no log, or a log of one entry beside no error: source, place and text.
+
+    Of a line that came alone, the error of its stand-in is what was presumed of it.
+    """
     if job.state not in _FAILED:
         return
     faults = [fault for fault in job.faults if fault.status.text]
     if not log_lines:
         yield from ((Source.JOB, fault.where, fault.status.text) for fault in faults)
-    elif not faults and len(log_lines) == 1:
+    elif len(log_lines) == 1 and (_is_stand_in(job) or not faults):
         line = log_lines[0]
         yield Source.LOG, line.insert_id or "logEntries", line.text
 
@@ -276,6 +281,11 @@ def _below_words(signs: Sequence[WeightedEvidence], cause: Cause) -> Iterator[We
     for sign in signs:
         others = sign.cause is not cause and sign.weight > 0
         yield replace(sign, weight=sign.weight * weight_of("left-by-words")) if others else sign
+
+
+def _is_stand_in(job: Job) -> bool:
+    """Whether nobody gave a job: `inputs` stands one in for a log that came alone."""
+    return job.name.project == "-"
 
 
 _FAILED = frozenset({JobState.FAILED, JobState.UNSPECIFIED})  # the latter: texts without a job
