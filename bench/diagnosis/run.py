@@ -538,6 +538,7 @@ def report() -> str:
         "third": _today("third_blind"),
         "fourth": _today("fourth_blind"),
         "fifth": _today("fifth_blind"),
+        "sixth": _today("sixth_blind"),
         "speed": lines(SPEED),
     }
     page = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
