@@ -9,9 +9,12 @@ import pytest
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
+from remediator.cli.subject import diagnose_inputs
 from remediator.diagnosis import diagnose
 from remediator.diagnosis.advice_rules import RULES, bytes_words
 from remediator.domain import Cause
+from remediator.inputs import assemble
+from remediator.inputs.documents import read_document
 from remediator.policy import load
 from remediator.workflow.preview import preview
 from tests.case_parts import custom
@@ -36,6 +39,13 @@ def test_known_silent_or_wrong_cases(name: str, verdict: Cause, words: str) -> N
     found = judged(name)
     assert found.verdict is verdict
     assert words in found.causes[0].advice
+
+
+def test_advice_on_a_message_that_came_alone_names_no_stand_in() -> None:
+    text = b"The following quota metrics exceed quota limits: aiplatform.googleapis.com/custom_model_training_nvidia_l4_gpus\n"
+    found = diagnose_inputs(assemble([read_document(text, "pasted.txt")]))
+    assert found.verdict is Cause.QUOTA
+    assert "nvidia_l4_gpus in the job's region, run fewer" in found.causes[0].advice
 
 
 def test_a_lone_line_is_no_section_of_all_the_run() -> None:

@@ -399,7 +399,9 @@ def _values(groups: Mapping[str, str | None], job: Job) -> dict[str, str]:
         values["role"] = (
             f"{permission} (for example {role})" if role else f"a role with {permission}"
         )
-    values.setdefault("region", job.name.location)
+    # A message that came alone has no job, and its stand-in no region.
+    region = job.name.location if job.name.location != "-" else "the job's region"
+    values.setdefault("region", region)
     return values
 
 
