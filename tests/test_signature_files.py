@@ -26,7 +26,16 @@ from remediator.diagnosis.signatures import COMPILED, client_signatures, signatu
 
 ROWS = [row for family in (*FAMILIES, CLIENTS) for row in rows_of(family)]
 LONGEST_EXAMPLE = 300
-RECORDED = ("training", "serving", "blind", "second_blind", "third_blind", "fourth_blind")
+RECORDED = (
+    "training",
+    "serving",
+    "blind",
+    "second_blind",
+    "third_blind",
+    "fourth_blind",
+    "fifth_blind",
+    "sixth_blind",
+)
 
 
 @functools.cache

@@ -78,7 +78,9 @@ def diagnose(
     ranked = _with_rows(rank(signs), facts.reading.rows, case.job)
     by_words = None
     of_texts = (
-        not ranked or _is_stand_in(case.job) or _rests_on_texts(facts.reading, ranked[0].cause)
+        not ranked
+        or _is_stand_in(case.job)
+        or _rests_on_texts(facts.reading, signs, ranked[0].cause)
     )
     if alone is None and of_texts and not _ran_out_of_time(case.job, facts.reading):
         by_words = _by_words(case.job, ranked, case.log_lines)
@@ -271,9 +273,11 @@ def _single_message(job: Job, log_lines: Sequence[LogLine]) -> Iterator[tuple[So
         yield Source.LOG, line.insert_id or "logEntries", line.text
 
 
-def _rests_on_texts(reading: TextEvidence, cause: Cause) -> bool:
-    """Whether a text says the cause, whatever rules on the job itself and its numbers say besides."""
-    return any(sign.cause is cause and sign.weight > 0 for sign in reading.signs)
+def _rests_on_texts(reading: TextEvidence, signs: Sequence[WeightedEvidence], cause: Cause) -> bool:
+    """Whether a text says the cause louder than rules on the job itself and its numbers do."""
+    said = [sign.weight for sign in reading.signs if sign.cause is cause]
+    ruled = [sign.weight for sign in signs if sign.cause is cause and sign not in reading.signs]
+    return max(said, default=0.0) > max(ruled, default=0.0)
 
 
 def _below_words(signs: Sequence[WeightedEvidence], cause: Cause) -> Iterator[WeightedEvidence]:

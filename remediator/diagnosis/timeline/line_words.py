@@ -249,7 +249,7 @@ def wait_in_fields(fields: Mapping[str, object]) -> tuple[float, str] | None:
         found = _WAIT_FIELD.match(key)
         if found is None or isinstance(value, bool) or not isinstance(value, int | float):
             continue
-        seconds = value * (0.001 if found["unit"].lower().startswith("m") else 1.0)
+        seconds = value * (_UNITS["ms"] if found["unit"].lower().startswith("m") else 1.0)
         hosts = (str(one) for name, one in fields.items() if _HOST_FIELD.match(name))
         named = next(hosts, "")
         return seconds, named.rpartition("://")[2].partition("/")[0][:_HOST_LENGTH]
