@@ -241,6 +241,29 @@ def test_a_metric_a_count_of_nothing_and_a_warning_above_are_no_failure(text: st
 
 
 @pytest.mark.parametrize(
+    ("last", "cause"),
+    [
+        ("No such object: my-bucket/data.csv", Cause.BAD_INPUT),
+        ("google.api_core.exceptions.NotFound: 404 GET https://storage.googleapis.com/storage/v1/b/b/o/x.csv: No such object: b/x.csv", Cause.BAD_INPUT),
+        ("The zone 'projects/p/zones/europe-west4-b' does not have enough resources available to fulfill the request.", Cause.CAPACITY_STOCKOUT),
+        ("gzip.BadGzipFile: Not a gzipped file (b'PK')", Cause.BAD_INPUT),
+    ],
+)  # fmt: skip
+def test_an_end_that_a_signature_knows_is_a_failure_in_whatever_words(
+    last: str, cause: Cause
+) -> None:
+    assert diagnosed(f"epoch 1\n{last}\n").verdict is cause
+
+
+@pytest.mark.parametrize(
+    "after", [["took 35 s, model saved"], [f"tile {n} drawn" for n in range(70)]]
+)
+def test_what_a_log_goes_on_after_is_not_its_end(after: list[str]) -> None:
+    early = "The zone 'projects/p/zones/a' does not have enough resources available to fulfill the request."
+    assert diagnosed("\n".join([early, *after])).causes == ()
+
+
+@pytest.mark.parametrize(
     "last",
     ["RuntimeError: 0.5 is no probability", "error=0x8004", "failed=3", "WARNING: cannot open x"],
 )

@@ -22,7 +22,7 @@ from remediator.cli.input_output import (
     print_text,
     write_case,
 )
-from remediator.cli.subject import RUNS, no_failure_words
+from remediator.cli.subject import RUNS, diagnose_inputs, no_failure_words
 from remediator.domain import InvalidInput, JobName, JobState
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def alert_preview(args: argparse.Namespace) -> int:
     state = no_failure_words(found.case.job) if found.has_job else ""
     if state and found.case.job.state not in {JobState.UNSPECIFIED, *RUNS}:
         return _no_alert(args, state)
-    if found.silent:
+    if found.silent or (found.without_complaint and not diagnose_inputs(found).causes):
         return _no_alert(args, "the log shows no error")
     made = project_asks.preview(
         open_app_with_policies(args),

@@ -119,13 +119,31 @@ def diagnose_inputs(found: Assembly, policies: Policies | None = None) -> Diagno
     else:
         slow = policies.probes.threshold.total_seconds()
         answer = diagnose(found.case, probe_threshold_seconds=slow)
-    if found.silent or (found.has_job and found.case.job.state in RUNS):
+    unread = found.without_complaint and not _knows_the_end(answer, found.case)
+    if found.silent or unread or (found.has_job and found.case.job.state in RUNS):
         return replace(answer, verdict=Cause.UNKNOWN, causes=())
     if found.has_job:
         return answer
     from remediator.workflow.decide import diagnosis_of_a_log
 
     return diagnosis_of_a_log(answer)
+
+
+# Of 595 messages of the corpora that hold no common word of failure, signatures name a cause at least so
+# surely for 206, and the right one for 195 (measured, 2026-12-01).
+_SURE_OF_AN_END = 0.7
+_END_LINES = 60  # as many as `has_sign_of_death` looks at; chosen
+
+
+def _knows_the_end(answer: Diagnosis, case: Case) -> bool:
+    """Whether a signature knows the end of a log that complains in no common word of failure."""
+    if answer.by_words_alone or not answer.causes:
+        return False
+    first = answer.causes[0]
+    last = {line.insert_id for line in case.log_lines[-_END_LINES:]}
+    return first.confidence >= _SURE_OF_AN_END and any(
+        item.where in last for item in first.evidence
+    )
 
 
 def plan_inputs(

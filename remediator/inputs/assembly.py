@@ -22,6 +22,7 @@ from remediator.inputs.text_log import (
     Exit,
     ended_well,
     ends_in_failure,
+    ends_in_order,
     has_sign_of_death,
     iter_texts,
     last_exit,
@@ -37,13 +38,16 @@ class Assembly(Struct, frozen=True):
     """One case, and what should be said about how it came to be.
 
     `has_job`: a job was among the inputs; without one, `case.job` is a stand-in. `silent`: a plain
-    log, alone, that complains of nothing, so that no verdict can be asked of it. `ended` is how the
-    log says that the process ended. `refused`: all that is known is what a Google API answered.
+    log, alone, whose last line says that all is in order, so that no verdict can be asked of it.
+    `without_complaint`: one that ends in no word of failure, whose end a signature may still know.
+    `ended` is how the log says that the process ended. `refused`: all that is known is what a Google
+    API answered.
     """
 
     case: Case
     has_job: bool
     silent: bool = False
+    without_complaint: bool = False
     ended: Exit | None = None
     ignored: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
@@ -70,12 +74,15 @@ def assemble(materials: Sequence[Material]) -> Assembly:
     }
     case = Case.parse(body)
     case = replace(case, gaps=tuple(gap for m in materials for gap in m.gaps))
+    texts = list(iter_texts(entries)) if job is None and plain else []
+    without_complaint = bool(texts) and not has_sign_of_death(texts)
     if job is None:
         case = replace(case, now=_end_of(entries) or case.now)
     return Assembly(
         case,
         has_job=job is not None,
-        silent=job is None and bool(plain) and _is_silent(list(iter_texts(entries))),
+        silent=ended_well(texts) or (without_complaint and ends_in_order(texts)),
+        without_complaint=without_complaint,
         ended=ended,
         ignored=tuple(pair for m in materials for pair in m.ignored),
         notes=tuple(notes),
@@ -137,10 +144,6 @@ def _merged_parts(materials: Sequence[Material]) -> dict[str, Any]:
             else:
                 merged[key] = value
     return merged
-
-
-def _is_silent(texts: Sequence[str]) -> bool:
-    return ended_well(texts) or not has_sign_of_death(texts)
 
 
 def _title(materials: Sequence[Material]) -> str:

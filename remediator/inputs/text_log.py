@@ -182,7 +182,7 @@ _SIGNAL_LINE = late_pattern(r"terminated by signal", re.IGNORECASE)
 _DEATH = (
     r"(?i)\b[a-z]\w*(?:Error|Exception|Interrupt|Fault|Denied|Exceeded|Refused|NotFound|Unavailable|Timeout|Failed|Failure|Exhausted|Forbidden)\b|\b(?:error|exception|fail(?:ed|s|ure)?|fatal|killed"
     r"|exceeded|denied|abort(?:ed|ing)?|panic(?:ked)?|segfault|segmentation fault|signal \d+|core dumped"
-    r"|traceback|out of memory|oom|timed? ?out|deadline|unavailable|not found|no such file"
+    r"|traceback|out of memory|oom|timed? ?out|deadline|unavailable|not found|notfound|no such"
     r"|refused|insufficient|resource_exhausted|quota|preempt(?:ed|ion)|unable to|cannot|could not"
     r"|couldn't|invalid|unauthorized|forbidden|exit(?:ed)? (?:code|status|with)|crash(?:ed)?|died"
     r"|non-?zero|never became ready|stockout|no space left"
@@ -220,9 +220,15 @@ def ends_in_failure(texts: Sequence[str]) -> bool:
     last = next((text for text in reversed(texts) if text.strip()), "")
     if _is_complaint(last):
         return True
-    if _IN_ORDER.search(last):
+    if ends_in_order(texts):
         return False
     return any(not _WARNED.search(text) and _is_complaint(text) for text in texts[-_LAST_LINES:])
+
+
+def ends_in_order(texts: Sequence[str]) -> bool:
+    """Whether the last line says that all is in order, by its level or its words."""
+    last = next((text for text in reversed(texts) if text.strip()), "")
+    return _IN_ORDER.search(last) is not None
 
 
 def _is_complaint(text: str) -> bool:
