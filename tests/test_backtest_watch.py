@@ -201,7 +201,7 @@ def test_the_text_says_it_whole(told: Any, tmp_path: Path) -> None:
 WATCHED = """\
 ## 2 jobs watched, 10.1 hours in all
 
-Looked at 152 times; 6 looks could see nothing.
+Looked at 152 times; 6 of the looks saw nothing.
 
 ### DIR/policies.yaml: 2 alerts, $0.00 saved by cancels, $12.05 open to whoever read the alerts
 

@@ -350,9 +350,7 @@ def _add_deployment_commands(commands: Commands) -> None:
         "show where a job's chain of resubmissions stands",
         as_json=True,
     )
-    follow.add_argument(
-        "job", metavar="JOB", help="the job's name: projects/P/locations/L/COLLECTION/ID"
-    )
+    follow.add_argument("job", metavar="JOB", help="a job's name, id or console URL")
     follow.add_argument("--wait", action="store_true", help="wait until the chain has ended")
     add_project(follow)
 

@@ -225,7 +225,7 @@ def asked_of_project(name: str, args: argparse.Namespace, ask: Callable[[App, Jo
     places = [said] if said else [p for p in os.environ.get(_LOCATIONS, "").split(",") if p.strip()]
     flags = [flag for flag, has in (("--project", project), ("--region", places)) if not has]
     if flags:
-        msg = f"{name}: names a job; where is it? say {' and '.join(flags)}"
+        msg = f"{name}: a job, but in which project and region? give {' and '.join(flags)}"
         raise InvalidInput(msg)
     app = open_app(args, **{_PROJECT: project, _LOCATIONS: places[0]})
     last: RemediatorError | None = None

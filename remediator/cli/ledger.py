@@ -101,8 +101,10 @@ def status(args: argparse.Namespace) -> int:
     if args.json:
         print_json(found)
         return DONE
-    print(f"{plural(int(found['open']), 'open incident')}, {found['attempts']} attempts running")
-    print(f"{plural(int(found['approvals']), 'question')} waiting for a yes (see `approvals`)")
+    print(
+        f"{plural(int(found['open']), 'open incident')}, {plural(int(found['attempts']), 'running attempt')}"
+    )
+    print(f"{plural(int(found['approvals']), 'plan')} waiting for approval (see `approvals`)")
     print(f"{plural(int(found['owed']), 'message')} not delivered yet")
     print(f"{amount(float(found['usd_today']))} set aside or spent today (UTC)")
     print("stopped: nothing is resubmitted until `start`" if found["stopped"] else "not stopped")

@@ -157,7 +157,13 @@ _NOT_FAILED = {
 
 def _next_command(args: argparse.Namespace) -> str:
     inputs = " ".join(shlex.quote(name) for name in args.inputs)
-    return f"{program()} plan {inputs}   (what the policies would do; changes nothing)"
+    what = "   (what the policies would do; changes nothing)"
+    if "-" not in args.inputs:
+        return f"{program()} plan {inputs}{what}"
+    # Standard input is used up: a case file keeps what was read of it.
+    if args.output not in {None, "", "-"}:
+        return f"{program()} plan {shlex.quote(args.output)}{what}"
+    return f"the same with -o case.json, then {program()} plan case.json{what}"
 
 
 def _with_subject(body: dict[str, Any], found: Assembly, subject: Subject) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from remediator.cli.input_output import (
     DONE,
     FAILED,
+    asked_of_project,
     assembly_of,
     captured,
     open_app,
@@ -51,9 +52,15 @@ def capture(args: argparse.Namespace) -> int:
 
 def follow(args: argparse.Namespace) -> int:
     from remediator.cli import project_asks
+    from remediator.inputs import parse_reference
     from remediator.report.chain_status import as_text
 
-    standing = project_asks.follow(open_app(args), args.job, wait=args.wait)
+    if parse_reference(args.job) is None or args.job.startswith("projects/"):
+        standing = project_asks.follow(open_app(args), args.job, wait=args.wait)
+    else:
+        standing = asked_of_project(
+            args.job, args, lambda app, job: project_asks.follow(app, str(job), wait=args.wait)
+        )
     if args.json:
         print_json(standing.to_json())
     else:

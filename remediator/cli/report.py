@@ -41,7 +41,7 @@ def report(args: argparse.Namespace) -> int:
     from remediator.alerts.wording import plural
 
     waiting = sum(one.question is not None for one in all_stories)
-    asks = f", {waiting:,} waiting for a yes (see `approvals`)" if waiting else ""
+    asks = f", {waiting:,} waiting for approval (see `approvals`)" if waiting else ""
     print(f"{output}: {plural(len(all_stories), 'incident')}{asks}")
     return DONE
 

@@ -281,7 +281,10 @@ def google_errors(what: str, *, creating: bool = False, permission: str = "") ->
     except api.GoogleAPICallError as err:
         raise _translated(err, what, creating=creating, permission=permission) from err
     except auth.DefaultCredentialsError as err:
-        msg = f"{what}: no Google credentials were found: {_short(err)}"
+        msg = (
+            f"{what}: no Google credentials were found (on your own machine: "
+            f"gcloud auth application-default login): {_short(err)}"
+        )
         raise PermissionDenied(msg) from err
     except auth.GoogleAuthError as err:
         raise _credentials_failed(_short(err), what) from err

@@ -40,7 +40,9 @@ class Runtime:
             return metadata.project_id()
         except (TransientError, PermanentError) as err:
             # Until it is known, no event can be called somebody else's.
-            msg = f"GOOGLE_CLOUD_PROJECT is not set, and {err}"
+            msg = (
+                f"GOOGLE_CLOUD_PROJECT is not set (a command takes --project ID as well), and {err}"
+            )
             raise TransientError(msg) from err
 
     @property

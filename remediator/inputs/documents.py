@@ -209,7 +209,7 @@ def _from_object(value: Json, name: str) -> Material:
     _require_no_policies(value, name)
     keys = ", ".join(f"`{key}`" for key in list(value)[:5]) or "none"
     near = next((f"; did you mean `{_probable(key)}`?" for key in value if _probable(key)), "")
-    msg = f"{name}: no key that is known (it has {keys[:200]}){near}"
+    msg = f"{name}: neither a job, nor log entries, nor a case: no key is known (it has {keys[:200]}){near}"
     raise InvalidInput(msg)
 
 

@@ -200,7 +200,10 @@ def _errors(what: str) -> Iterator[None]:
         )
         raise PermissionDenied(msg) from err
     except auth.DefaultCredentialsError as err:
-        msg = f"{what}: no Google credentials were found: {err}"
+        msg = (
+            f"{what}: no Google credentials were found (on your own machine: "
+            f"gcloud auth application-default login): {err}"
+        )
         raise PermissionDenied(msg) from err
     except api.GoogleAPICallError as err:
         msg = f"{what} failed: {code_of(err)}: {_said(err)}"

@@ -169,7 +169,7 @@ def as_text(now: WatchedPast, before: WatchedPast | None = None) -> str:
     looks = sum(one.looks for one in now.jobs)
     unseen = sum(one.unseen for one in now.jobs)
     head = f"## {plural(len(now.jobs), 'job')} watched, {_job_hours(now):,g} hours in all"
-    lines = [head, "", f"Looked at {looks:,} times; {unseen:,} looks could see nothing.", ""]
+    lines = [head, "", f"Looked at {looks:,} times; {unseen:,} of the looks saw nothing.", ""]
     lines += _summary(now)
     shown = sorted(now.spells, key=lambda one: -(one.usd_after or 0.0))[:_MOST_SHOWN]
     if shown:

@@ -117,6 +117,8 @@ def test_each_change_of_a_chain_is_published_in_order_as_follow_says_it(
     assert main(["follow", job["name"], "--json"]) == 0
     followed = json.loads(capsys.readouterr().out)
     assert {name: last[name] for name in followed} == followed
+    assert main(["follow", job["name"].rpartition("/")[2], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == followed
 
 
 def test_an_outcome_is_owed_until_the_topic_takes_it(
