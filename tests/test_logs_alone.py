@@ -256,6 +256,18 @@ def test_an_end_that_a_signature_knows_is_a_failure_in_whatever_words(
 
 
 @pytest.mark.parametrize(
+    "last",
+    [
+        "slurmstepd: error: *** JOB 4183 ON node017 CANCELLED AT 2026-11-30T01:00:00 DUE TO TIME LIMIT ***",
+        "ERROR: timeout after 3600s",
+        "error: build stopped: time limit reached",
+    ],
+)
+def test_that_the_time_was_up_is_no_bug_of_the_code(last: str) -> None:
+    assert diagnosed(f"epoch 1\n{last}\n").verdict is Cause.UNKNOWN
+
+
+@pytest.mark.parametrize(
     "after", [["took 35 s, model saved"], [f"tile {n} drawn" for n in range(70)]]
 )
 def test_what_a_log_goes_on_after_is_not_its_end(after: list[str]) -> None:

@@ -245,6 +245,8 @@ def _gave_up(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
         # It heard of a failure from another process.
         return
     cause, words = _cause_of(words, job)
+    if cause is Cause.USER_CODE_ERROR and _tells_only_a_time_out(words, reading):
+        return
     says = f'{words.author} ends with: "{words.text[:_QUOTED]}"'
     weight = weight_of("stated-of-code") if words.traced else weight_of("last-words")
     made = weighted_evidence(
@@ -264,6 +266,17 @@ def _gave_up(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidence]:
             yield from _misread(words, reading, says, of_a_bug=True)
     elif words.traced:
         yield from _misread(words, reading, says)
+
+
+def _tells_only_a_time_out(words: CaseText, reading: TextEvidence) -> bool:
+    """Whether the last words say that the time was up and nothing more: what took it is not told."""
+    timed_out = reading.tags.get(Tag.TIMED_OUT)
+    return (
+        timed_out is not None
+        and timed_out[0].where == words.where
+        and not words.traced
+        and all(meaning_of(text) is None for text in (words.first, words.text))
+    )
 
 
 def _cause_of(words: CaseText, job: Job) -> tuple[Cause, CaseText]:
