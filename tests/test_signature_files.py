@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import pytest
 import re2
@@ -18,6 +19,8 @@ from bench.diagnosis.signature_files import (
     Row,
     Unreadable,
     compiled,
+    compiled_row,
+    filed_patterns,
     row_weight,
     rows_of,
 )
@@ -116,6 +119,23 @@ def test_a_wrapper_weighs_like_a_symptom_where_it_is_alone():
 )
 def test_a_weight_is_written_in_words(words, number):
     assert row_weight(words) == pytest.approx(number)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("see: x.org\n", "", "lacks `see: PAGE`"),
+        ("= tests: abc\n", "", "lacks a text below each pattern"),
+        ("bad_input", "bad_imput", "bad_imput"),
+        (", strong", "", "no weight"),
+    ],
+)
+def test_a_row_that_lacks_a_part_is_named_with_the_part(tmp_path, old, new, said):
+    whole = "[row]\nA thing.\ncause: bad_input, strong\nsee: x.org\n~ ab+c\n= tests: abc\n"
+    (tmp_path / "odd.txt").write_text(whole.replace(old, new), encoding="utf-8")
+    (row,) = rows_of("odd", tmp_path)
+    with pytest.raises(Unreadable, match=rf"^odd\.txt \[row\]: .*{re.escape(said)}"):
+        compiled_row(row, filed_patterns([row]))
 
 
 @pytest.mark.parametrize(

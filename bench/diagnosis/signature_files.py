@@ -14,14 +14,14 @@ A file a family, in `remediator/diagnosis/signatures`; its rows look like this:
     tags: timed_out
     silences: other-row, another              in the same text
     silences everywhere: other-row            wherever in the case
-    see: a page of that software to start from; whether it quotes these texts is told by the marks alone
+    see: a page of that software to start from (required); only the marks say whether it quotes these texts
     ~ RE2 pattern, at most 120 characters; `[^.]` means "within the sentence"
     = mark: a text that this pattern finds and no other of the row
     ! mark: a text that the row does not find
 
 A mark says where the text comes from: the id of a message of the corpora, a scenario of the lab, a file of
 `tests/data`, `tests`, `bench` (generated cases), or `recalled` (written from memory of the software's messages, looked
-up nowhere); what each is worth is told in `SIGNATURES.md`. Writes `compiled.json` and `docs/causes.md`; a test holds both
+up nowhere); `SIGNATURES.md` says what each is worth. Writes `compiled.json` and `docs/causes.md`; a test holds both
 equal to the files.
 """
 
@@ -139,6 +139,23 @@ def rows_of(family: str, folder: Path = FILES) -> Iterator[Row]:
         yield row
 
 
+def _require_whole(row: Row) -> None:
+    """Raises ValueError where the row lacks a part that each has."""
+    lacks = [
+        part
+        for part, is_there in (
+            ("a sentence that says what it means", row.says),
+            ("`see: PAGE`", row.fields.get("see")),
+            ("a pattern (`~ …`)", row.patterns),
+            ("a text below each pattern (`= mark: …`)", all(one.examples for one in row.patterns)),
+        )
+        if not is_there
+    ]
+    if lacks:
+        message = f"the row lacks {' and '.join(lacks)}"
+        raise ValueError(message)
+
+
 def _existing(row: Row | None) -> Row:
     if row is None:
         message = "no row before this line"
@@ -231,7 +248,20 @@ def filed_patterns(rows: Sequence[Row]) -> dict[str, list[Any]]:
 
 
 def compiled_row(row: Row, filed: Mapping[str, list[Any]]) -> dict[str, Any]:
-    """The row as the product loads it; what has its default is left out."""
+    """The row as the product loads it; what has its default is left out.
+
+    Raises:
+        Unreadable: the row lacks a part, or a field's value is none of those that there are.
+    """
+    try:
+        _require_whole(row)
+        return _compiled(row, filed)
+    except (KeyError, ValueError) as error:
+        message = f"{row.family}.txt [{row.id}]: {error}"
+        raise Unreadable(message) from error
+
+
+def _compiled(row: Row, filed: Mapping[str, list[Any]]) -> dict[str, Any]:
     cause, _, words = row.fields.get("cause", "").partition(", ")
     places = [TextPlace[name.upper()] for name in _listed(row, "places")]
     at = ANYWHERE if not places else TextPlace(sum(place.value for place in places))
@@ -284,6 +314,10 @@ def compiled() -> str:
 if __name__ == "__main__":
     from bench.diagnosis import causes_doc
 
-    COMPILED.write_text(compiled(), encoding="utf-8")
+    try:
+        text = compiled()
+    except Unreadable as error:
+        sys.exit(str(error))
+    COMPILED.write_text(text, encoding="utf-8")
     causes_doc.DOC.write_text(causes_doc.causes_markdown(), encoding="utf-8")
     print(f"{COMPILED.relative_to(ROOT)}, {causes_doc.DOC.relative_to(ROOT)}")
