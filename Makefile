@@ -10,7 +10,7 @@ PROGRESS := awk '/^(Collecting|Installing|ERROR)/ {print "  " substr($$0, 1, 76)
 # time (for a deadline, a server's start, pip): 10,483 tests in 320 s on two idle cores (measured, 2026-11-30).
 WORKERS ?= 3
 
-.PHONY: help setup site demo test tests check coverage findings lint bench fuzz chaos mutants audit scan bigquery clean
+.PHONY: help setup site demo test tests check coverage findings lint pages bench fuzz chaos mutants audit scan bigquery clean
 
 help:
 	@echo "make demo    the whole loop on this machine, no account needed (two minutes, most of it set-up)"
@@ -19,6 +19,7 @@ help:
 	@echo "make coverage  what of each room its own tests run, against its floor"
 	@echo "make findings  what public packages do otherwise than one would guess: does it still hold?"
 	@echo "make site    the documentation as a site in .site/, built strictly and offline; index.html opens it"
+	@echo "make pages   the generated pages of docs/ anew, after a change of what they are generated from"
 	@echo "make setup   .venv with everything for development"
 	@echo "make bench   the measurements; results in bench/"
 	@echo "make fuzz    malformed events, 100,000 of them, and every property with fresh examples"
@@ -51,6 +52,10 @@ demo: $(DEMO)
 site: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet -f site/mkdocs.yml
 	@echo "open .site/index.html"
+
+pages: $(READY)
+	$(BIN)/python -m bench.diagnosis.signature_files
+	$(BIN)/python -m tests.pages
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -204,7 +204,7 @@ class Policy(PolicyPart, frozen=True):
     ] = Tighter()
     alert: Annotated[
         AlertNames,
-        Field(description="Channels that are told; `owner` is whoever the owner map finds."),
+        Field(description="Channels that get the alerts; `owner` is whoever the owner map finds."),
     ] = ()
     mode: Annotated[
         ModeWord | None,

@@ -112,37 +112,42 @@ _NOTES: Mapping[str, str] = {
 The same keys stand under a policy's own `limits`, where each may only tighten: a smaller number, a
 narrower list, `cancel` instead of `alert`.
 
-A list holds for every attempt: the same job again on hardware that a list leaves out is refused as well, and the
-alert says which name to add to which line. Where a job shall keep its own hardware but no other job move to it,
+A list holds for every attempt: the unchanged job is refused too where its own hardware is not in the list, and the
+alert says which name to add to which line. To let each job keep its own hardware and still choose from a list,
 put the lists into the policies that choose hardware: [own hardware](examples/policies/own-hardware.yaml).""",
     "ChannelConfig": """\
 Secrets never stand in the file: `env:NAME` names an environment variable, `secret:NAME` a secret of
 Secret Manager.""",
     "Owners": """\
-With an owner map, `owner` in a policy's `alert` is whoever the first fitting rule names: labels
-cannot hold an address, but this map can.""",
+With an owner map, `owner` in a policy's `alert` stands for whoever the first matching rule names. A label
+cannot hold an e-mail address; this map can.""",
     "When": """\
-A list means any of its values; a key that is left out asks for nothing. Globs know `*`, `?` and
+A list means any of its values; a key that is left out matches everything. Globs know `*`, `?` and
 `[abc]`.""",
     "Resubmit": """\
 An accelerator stays as it is (type, number, memory of each device) unless the step names
 `accelerator`, or the cause is `gpu_memory` or `accelerator_missing`; on a machine with built-in GPUs
-`machine_type: bigger` has no effect. A step that asks for a change and changes nothing is passed over; so is one
-that asks for none (a wait, the same again) where a list forbids what the job runs on and a later step leads
-to what the lists allow. A step that names `machine_type` or `accelerator` and leads to what a list forbids, or
-to what has no price in the region, gives way to a later `fallback` of which one way fits.
-`bigger`, `more_memory` and `sized` go on in another family where the job's own ends, by price, and
-the plan says so; `sized` leaves the family for a fifth less where the later steps stay possible. What
-a message wanted in one piece bounds what is tried; what no machine has (`no_machine`), a program's own
-limit, a full disk that is mounted from elsewhere and a quota that can never hold the job are not chased: the
-alert names them.""",
+`machine_type: bigger` has no effect. A step is passed over where
+
+- it asks for a change and changes nothing;
+- it asks for no change (a wait, the same job again), a list forbids the job's own hardware, and a later step
+  leads to hardware that the lists allow;
+- it names `machine_type` or `accelerator`, its hardware is forbidden by a list or has no price in the region, and
+  a later `fallback` has an entry that fits.
+
+`bigger`, `more_memory` and `sized` continue in another machine family, chosen by price, where the job's own
+family has no larger machine; the plan says so. `sized` also leaves the family where that is at least a fifth
+cheaper and the later steps stay possible. Where the error message names the size of one allocation, no smaller
+machine is tried. Nothing is resubmitted for a need that no machine meets (`no_machine`), a limit that the
+program sets itself, a full disk that is not the machine's own, or a quota that is too small for the job in any
+case: the alert says which.""",
     "Fallback": """\
-The ways are alternatives: each starts from the job as it was before the first of them, so that a place
-without machines is left at once and not carried along. An attempt that never got a machine counts
-against `retries`, not `attempts`, and costs nothing. A step before it that finds no hardware of its kind
-leaves it the turn. Hardware that was too small is not asked for again in another place. Between two waits
-of a policy it is passed over while the quota that refused the job is known to hold it: room comes once
-others are done, and waiting costs nothing. Such as
+The entries are alternatives: each starts from the job as it was before the first of them, so that an entry
+does not carry on a region in which there were no machines. An attempt that never got a machine counts
+against `retries`, not `attempts`, and costs nothing. An earlier step that finds no hardware of its kind is
+passed over in favour of the fallback. Hardware that was too small is not asked for again in another region.
+Between two steps with a `wait`, the fallback is passed over while the quota that refused the job is known to be
+large enough for it: it is free again when other jobs end, and waiting costs nothing. Example:
 
     fallback:
       - {location: us-west1}
@@ -150,8 +155,7 @@ others are done, and waiting costs nothing. Such as
       - {strategy: FLEX_START, max_wait: 4h}
       - {spot: false}""",
     "WatchEntry": """\
-Jobs that still run (QUEUED, PENDING, RUNNING) are looked at while they run; see
-[jobs that never fail](watch.md). Such as
+For jobs in the states QUEUED, PENDING and RUNNING; see [jobs that never fail](watch.md). Example:
 
     watch:
       - name: hung-training
@@ -159,10 +163,10 @@ Jobs that still run (QUEUED, PENDING, RUNNING) are looked at while they run; see
         do: {cancel_resubmit: {checkpoint: required}}
         alert: [ml-oncall]
 
-What cannot be seen is no verdict, and a healthy job is told to nobody. `mode: observe` and `approve`
-hold for cancels as they do for resubmissions.""",
+Where the signals are missing there is no verdict, and a healthy job causes no alert. `mode: observe` and
+`approve` apply to cancels as they do to resubmissions.""",
     "LogRule": """\
-A rule asks only while the job runs and its log can be seen. A loss that becomes NaN is such a rule:
+The rule is checked only while the job runs and its log can be read. It also finds a loss that became NaN:
 `{pattern: 'loss[ =:]+[0-9]', for: 20m}`. See [examples](examples/policies/watch.yaml).""",
     "Step": """\
 A policy's next step is decided by how many resubmissions this policy has made for this root job:
@@ -173,17 +177,19 @@ each step `times` times, in order; past the end, an alert. An attempt without ch
 _INTRODUCTION = """\
 # The policy file
 
-<!-- Made from the models in remediator/policy; the tests hold it equal. -->
+<!-- Generated by `make pages` from the models in remediator/policy; do not edit. -->
 
 YAML, read with a safe loader; booleans and numbers are those of YAML 1.2, so that `off`, `yes` and
 `22:00` are text. `python -m remediator validate FILE` names every mistake at once. The first policy
 that matches decides. Where it says *one or several*, one value may stand for a list. Durations are
-a number and one of `ms`, `s`, `m`, `h`, `d`, or several such as `2h30m`. An absent limit does not
-limit, but for `attempts` and `retries`.
+a number and one of `ms`, `s`, `m`, `h`, `d`, or several such as `2h30m`. A limit that is left out does
+not limit, except `attempts` and `retries`, which have defaults.
 
-An editor that knows JSON Schema completes and checks the file by its first line:
+An editor that knows JSON Schema completes and checks the file by its first line. In a checkout:
 
     # yaml-language-server: $schema=docs/policies.schema.json
+
+Elsewhere, `python -m remediator schema > policies.schema.json` writes the schema beside your file.
 """
 
 _EXAMPLES = """\
@@ -247,7 +253,8 @@ def _default(field: Mapping[str, Any]) -> str:
     value = field.get("default")
     if value is None:
         return ""
-    return ", ".join(f"`{item}`" for item in (value if isinstance(value, list) else [value]))
+    values = value if isinstance(value, list) else [value]
+    return ", ".join(f"`{str(one).lower() if isinstance(one, bool) else one}`" for one in values)
 
 
 def _value_words(field: Mapping[str, Any]) -> str:

@@ -62,7 +62,7 @@ class Selection(PolicyPart, frozen=True):
     zone: Annotated[
         Zone | None,
         Field(
-            description="The time zone that `now` is told in, such as Europe/Berlin; UTC without it."
+            description="The time zone of `now.hour` and `now.weekday`, such as Europe/Berlin; UTC without it."
         ),
     ] = None
 

@@ -150,7 +150,7 @@ class Placement(PolicyPart, frozen=True):
 
 
 class Fallback(Placement, frozen=True):
-    """One way of a `fallback`: what differs from the job as it failed; the rest stays."""
+    """One entry of a `fallback`: what differs from the job as it failed; the rest stays."""
 
 
 class Resubmit(Placement, frozen=True):
@@ -217,7 +217,7 @@ class Resubmit(Placement, frozen=True):
         Annotated[tuple[Fallback, ...] | None, BeforeValidator(not_empty)],
         Field(
             json_schema_extra={"minItems": 1},
-            description="Ways to be tried in turn, each checked before it is asked for (data, keys, "
+            description="Alternatives, tried in order, each checked before it is asked for (data, keys, "
             "network, quota, price): each resubmission of the step takes the next that fits. `times` is "
             "their number unless given.",
         ),
@@ -250,7 +250,7 @@ class Resubmit(Placement, frozen=True):
 
 
 class Step(PolicyPart, frozen=True):
-    """A rung of a policy's ladder."""
+    """One step of a policy."""
 
     resubmit: Annotated[
         Annotated[Resubmit, BeforeValidator(empty_if_none)],

@@ -102,7 +102,7 @@ class WatchEntry(PolicyPart, frozen=True):
     ] = "alert"
     alert: Annotated[
         AlertNames,
-        Field(description="Channels that are told; `owner` is whoever the owner map finds."),
+        Field(description="Channels that get the alerts; `owner` is whoever the owner map finds."),
     ] = ()
     mode: Annotated[
         ModeWord | None,
