@@ -27,12 +27,13 @@ _WORD = late_pattern(r"[a-z]{2,}|\b\d{1,3}\b")
 # nothing else spoke it was right in 11 of 12 above 0.6 and in 5 of 9 from 0.4 to 0.6 (bench/diagnosis/README.md).
 LEAST = 0.55
 _STEM = 4  # letters; measured: right in 265 of 324 certain labels, in 260 without; 5 and 6 letters: 268 and 266
+_LEAST_NAMES = 3  # parts between blanks that a text must have; chosen
 _SHOWN = 3  # words that spoke most; chosen
 
 
 class Guess(Struct, frozen=True):
     """A cause, how probable the words make it (0 to 1), and those that spoke most for it; one that ends in
-    `…` is the beginning of several."""
+    `…` is the beginning of a word that the model does not know."""
 
     cause: Cause
     probability: float
@@ -48,7 +49,12 @@ def features_of(text: str) -> frozenset[str]:
 
 
 def guess(text: str) -> Guess | None:
-    """The cause that the text's words speak for; None where they do not say so clearly, or speak for none."""
+    """The cause that the text's words speak for; None where they do not say so clearly, or speak for none.
+
+    A name or two (`DATA_LOSS`, `Worker lost`) say nothing: a model over words would take them for a sentence.
+    """
+    if len(text[:_CHARACTERS].split()) < _LEAST_NAMES:
+        return None
     held = _model()
     known = sorted(features_of(text) & held.weights.keys())
     if not known:
@@ -63,8 +69,24 @@ def guess(text: str) -> Guess | None:
     if named is None:
         return None
     best, probability = named
-    spoke = sorted(weights, key=lambda word: (-weights[word].get(best, 0.0), word))
-    return Guess(Cause(held.labels[best]), probability, tuple(spoke[:_SHOWN]))
+    for_it = [word for word in weights if weights[word].get(best, 0.0) > 0]
+    spoke = sorted(for_it, key=lambda word: (-weights[word][best], word))
+    return Guess(Cause(held.labels[best]), probability, _shown(spoke, known))
+
+
+def _shown(spoke: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
+    """The first that spoke, each once; for a beginning a known word that has it.
+
+    A word that the model does not know stays unsaid: apart from its sentence no redaction would know a secret.
+    """
+    found: dict[str, None] = {}
+    for one in spoke:
+        stem = one.removesuffix("…")
+        whole = (word for word in known if word.isalpha() and word.startswith(stem))
+        found[one if stem == one else next(whole, one)] = None
+        if len(found) == _SHOWN:
+            break
+    return tuple(found)
 
 
 def named_by(labels: Sequence[str], scores: Sequence[float]) -> tuple[int, float] | None:
