@@ -126,6 +126,67 @@ def test_a_log_that_came_alone_is_not_asked():
     assert not by_words(alone(f"loading the table\nERROR: {UNHEARD}"))
 
 
+@pytest.mark.parametrize(
+    "healthy",
+    [
+        "rate limiter enabled",
+        "Loading dataset gs://bucket/train/data.csv",
+        "Config file loaded from /app/config.yaml",
+        "Spot instance detected; checkpoints every 10 minutes",
+        "Permission check passed for trainer@p.iam.gserviceaccount.com",
+        'Model: "sequential"\n Layer (type)   Output Shape   Param #\n dense (Dense)  (None, 64)     640',
+    ],
+)
+def test_an_entry_that_complains_of_nothing_is_not_asked(healthy):
+    assert guess(healthy) is not None
+    assert told(healthy, where="log.textPayload").verdict is Cause.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["UNKNOWN", "DATA_LOSS", "OUT_OF_RANGE", "ALREADY_EXISTS", "Worker lost", "disk", "137"],
+)
+def test_a_name_or_two_say_nothing(names):
+    assert guess(names) is None
+    assert told(names).verdict is Cause.UNKNOWN
+
+
+CALLS_FOR_ANOTHER_ATTEMPT = [
+    ("The replica was preempted while reading the header of the CSV table column", None, Cause.PREEMPTION),
+    ("database or disk is full: table samples has no column header row", None, Cause.DISK_FULL),
+    ("numpy.core._exceptions._ArrayMemoryError: Unable to allocate 12 GiB for column of table in the CSV file", None, Cause.MEMORY_PRESSURE),
+    ("Insufficient resources: could not scale up node pool to 4 replicas of a2-highgpu-1g", 8, Cause.QUOTA),
+    ("Insufficient resources: could not scale up node pool to 4 replicas of a2-highgpu-1g", 14, Cause.TRANSIENT_BACKEND),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "code", "cause"), CALLS_FOR_ANOTHER_ATTEMPT)
+def test_words_take_no_attempt_back(text, code, cause):
+    """Nor do they make of what is waited for a stockout that waits for a person."""
+    body = case_of({"job_kind": "custom", "where": "job.error", "text": text})
+    body["job"]["error"]["code"] = code
+    held, found = guess(text), diagnose(Case.parse(body))
+    assert held is not None
+    assert held.cause is not cause
+    assert found.verdict is cause
+    assert not found.by_words_alone
+
+
+def test_words_are_shown_as_they_stand_in_the_text():
+    held = guess(UNHEARD)
+    assert held is not None
+    assert held.words
+    assert all(word in UNHEARD.lower() for word in held.words)
+    assert len(set(held.words)) == len(held.words)
+
+
+def test_a_word_that_the_model_does_not_know_is_not_shown():
+    """It may be a secret, which redaction would know by its sentence alone."""
+    held = guess("columnzqjvx=tablezqjvx headerzqjvx delimiterzqjvx parsezqjvx")
+    assert held is not None
+    assert not any("zqjvx" in word for word in held.words)
+
+
 def test_an_error_beside_a_log_is_not_asked():
     body = case_of({"job_kind": "custom", "where": "job.error", "text": UNHEARD})
     body["logEntries"] = [{"severity": "INFO", "insertId": "a", "textPayload": "started"}]

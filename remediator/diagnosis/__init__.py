@@ -20,7 +20,7 @@ from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS, read_distance
 from remediator.diagnosis.matching import warm_up
 from remediator.diagnosis.metrics import Usage, peak_memory_gib, read_usage
 from remediator.diagnosis.progress import read_progress
-from remediator.diagnosis.progress_lines import warns
+from remediator.diagnosis.progress_lines import complains, warns
 from remediator.diagnosis.rules import CaseFeatures, rule_evidence
 from remediator.diagnosis.scoring import THRESHOLD, rank
 from remediator.diagnosis.servers import read_server
@@ -36,6 +36,7 @@ from remediator.diagnosis.weights import weight_of
 from remediator.diagnosis.words import Guess, guess
 from remediator.domain import (
     NEVER_RETRIED,
+    NO_PLACE,
     Cause,
     Diagnosis,
     Evidence,
@@ -245,23 +246,36 @@ def _by_words(
     if first is not None and first.confidence >= _LITTLE and not _outvotes(held, first):
         return None
     spoke = ", ".join(f'"{word}"' for word in held.words)
-    of = "the job's error" if source is Source.JOB else "the message"
+    of = "the job's error" if source is Source.JOB else "the log's only entry"
     says = f"by its words alone ({spoke}): no known message stands in {of}"
     if first is not None and first.confidence >= _LITTLE:
         says = f"by its words ({spoke}), which speak against {first.cause.value}"
+    elif first is not None:
+        says = f"by its words alone ({spoke}): what is known of {of} says little"
     return weighted_evidence(held.cause, weight_of("words-alone"), source, where, says)
 
 
 def _outvotes(held: Guess, first: RankedCause) -> bool:
-    """Whether words are sure enough against what else is made of the same message."""
-    sure = first.confidence - weight_of("words-outvote-margin")
-    return held.cause is not first.cause and held.probability >= sure
+    """Whether words are sure enough against what else is made of the same message.
+
+    A verdict that calls for another attempt is not taken back for a cause that allows none, nor where the same again
+    later is the remedy of both. Measured on 1,218 messages that had taught neither: of ten verdicts that words for a
+    never-retried cause had outvoted seven were right, and three of the words.
+    """
+    if held.cause is first.cause:
+        return False
+    if first.confidence >= THRESHOLD and first.cause not in NEVER_RETRIED:
+        both_later = first.cause in _LATER and held.cause in _LATER
+        if both_later or held.cause in NEVER_RETRIED:
+            return False
+    return held.probability >= first.confidence - weight_of("words-outvote-margin")
 
 
 def _single_message(job: Job, log_lines: Sequence[LogLine]) -> Iterator[tuple[Source, str, str]]:
     """The job's own errors where there is no log, or a log of one entry beside no error: source, place and text.
 
     Of a line that came alone, the error of its stand-in is what was presumed of it.
+    An entry that complains of nothing is none: the model learned failures alone, and finds one in `rate limiter enabled`.
     """
     if job.state not in _FAILED:
         return
@@ -270,7 +284,8 @@ def _single_message(job: Job, log_lines: Sequence[LogLine]) -> Iterator[tuple[So
         yield from ((Source.JOB, fault.where, fault.status.text) for fault in faults)
     elif len(log_lines) == 1 and (_is_stand_in(job) or not faults):
         line = log_lines[0]
-        yield Source.LOG, line.insert_id or "logEntries", line.text
+        if any(complains(row) for row in _without_warnings(line.text).split("\n")):
+            yield Source.LOG, line.insert_id or "logEntries", line.text
 
 
 def _rests_on_texts(reading: TextEvidence, signs: Sequence[WeightedEvidence], cause: Cause) -> bool:
@@ -292,6 +307,8 @@ def _is_stand_in(job: Job) -> bool:
     return job.name.project == "-"
 
 
+# Nothing is wrong with the job: the same again, later, is the remedy.
+_LATER = NO_PLACE | {Cause.TRANSIENT_BACKEND, Cause.PREEMPTION}
 _FAILED = frozenset({JobState.FAILED, JobState.UNSPECIFIED})  # the latter: texts without a job
 _LITTLE = 0.3  # probability of a first guess below which words are asked alone; chosen
 
