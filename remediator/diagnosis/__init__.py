@@ -284,7 +284,8 @@ def _single_message(job: Job, log_lines: Sequence[LogLine]) -> Iterator[tuple[So
         yield from ((Source.JOB, fault.where, fault.status.text) for fault in faults)
     elif len(log_lines) == 1 and (_is_stand_in(job) or not faults):
         line = log_lines[0]
-        if any(complains(row) for row in _without_warnings(line.text).split("\n")):
+        rows = _without_warnings(line.text)[:_READ].split("\n")
+        if any(complains(row) for row in rows):
             yield Source.LOG, line.insert_id or "logEntries", line.text
 
 
@@ -310,6 +311,9 @@ def _is_stand_in(job: Job) -> bool:
 # Nothing is wrong with the job: the same again, later, is the remedy.
 _LATER = NO_PLACE | {Cause.TRANSIENT_BACKEND, Cause.PREEMPTION}
 _FAILED = frozenset({JobState.FAILED, JobState.UNSPECIFIED})  # the latter: texts without a job
+_READ = (
+    4_000  # characters of an entry that may complain; chosen, as many as the words that are read
+)
 _LITTLE = 0.3  # probability of a first guess below which words are asked alone; chosen
 
 
