@@ -172,6 +172,17 @@ def test_words_take_no_attempt_back(text, code, cause):
     assert not found.by_words_alone
 
 
+@pytest.mark.parametrize("code", [7, 16])
+def test_a_lack_of_permission_that_the_code_tells_is_not_outvoted(code):
+    text = "Cannot read source file gs://b/x.csv of the input: caller lacks storage.objects.get"
+    body = case_of({"job_kind": "batch_prediction", "where": "job.error", "text": text})
+    body["job"]["error"]["code"] = code
+    held = guess(text)
+    assert held is not None
+    assert held.cause is Cause.BAD_INPUT
+    assert diagnose(Case.parse(body)).verdict is Cause.PERMISSION
+
+
 def test_words_are_shown_as_they_stand_in_the_text():
     held = guess(UNHEARD)
     assert held is not None

@@ -243,7 +243,8 @@ def _by_words(
         return None
     held, source, where = max(heard, key=lambda one: one[0].probability)
     first = ranked[0] if ranked else None
-    if first is not None and first.confidence >= _LITTLE and not _outvotes(held, first):
+    stays = first is not None and (_told_by_code(job, first.cause) or not _outvotes(held, first))
+    if first is not None and first.confidence >= _LITTLE and stays:
         return None
     spoke = ", ".join(f'"{word}"' for word in held.words)
     of = "the job's error" if source is Source.JOB else "the log's only entry"
@@ -253,6 +254,14 @@ def _by_words(
     elif first is not None:
         says = f"by its words alone ({spoke}): what is known of {of} says little"
     return weighted_evidence(held.cause, weight_of("words-alone"), source, where, says)
+
+
+def _told_by_code(job: Job, cause: Cause) -> bool:
+    """Whether the service refused by its code, which stands beside the words: only a lack of permission is told by one."""
+    return cause is Cause.PERMISSION and any(one.status.code in _REFUSED for one in job.faults)
+
+
+_REFUSED = frozenset({7, 16})  # documented: google.rpc.Code, PERMISSION_DENIED and UNAUTHENTICATED
 
 
 def _outvotes(held: Guess, first: RankedCause) -> bool:
