@@ -217,3 +217,53 @@ def test_what_did_not_happen_is_not_said():
 def test_whether_a_pattern_is_in_a_text_is_what_search_says(text: str) -> None:
     pattern = Linear(r"step \d|\d/\d")
     assert pattern.is_in(text) is (pattern.search(text) is not None)
+
+
+IGNORED = """\
+Exception ignored in: <function Reader.__del__ at 0x7f13>
+Traceback (most recent call last):
+  File "/app/reader.py", line 213, in __del__
+    self.close()
+AttributeError: 'Reader' object has no attribute 'handle'
+"""
+REAL = """\
+Traceback (most recent call last):
+  File "/app/train.py", line 9, in load
+    x = open(path)
+FileNotFoundError: [Errno 2] No such file or directory: '/data/a.csv'"""
+
+
+@pytest.mark.parametrize("entry_a_line", [True, False])
+@pytest.mark.parametrize("between", ["", "step 3\n", "2026-11-23 10:00:00 INFO step 3\n"])
+def test_what_the_interpreter_ignored_takes_nothing_that_follows_with_it(
+    between: str, *, entry_a_line: bool
+) -> None:
+    found = said(f"{IGNORED}{between}{REAL}", entry_a_line=entry_a_line)
+    raised = [[one.name for one in item.raised] for item in found if item.raised]
+    assert raised == [["FileNotFoundError"]]
+    assert [item.text for item in found if not item.raised] == (
+        [between.strip()] if between else []
+    )
+
+
+def test_what_the_interpreter_ignored_is_no_part_of_the_exception_before_it() -> None:
+    (found,) = said(f"{REAL}\n{IGNORED}", entry_a_line=True)
+    assert [one.name for one in found.raised] == ["FileNotFoundError"]
+    assert "ignored" not in found.text
+
+
+@pytest.mark.parametrize(
+    ("following", "left"),
+    [
+        ("BrokenPipeError: [Errno 32] Broken pipe", []),
+        ("ERROR: cannot open /data/a.csv", ["ERROR: cannot open /data/a.csv"]),
+        ("Killed", ["Killed"]),
+    ],
+)
+def test_what_was_ignored_without_frames_is_its_next_line_alone(
+    following: str, left: list[str]
+) -> None:
+    text = f"Exception ignored in: <_io.TextIOWrapper name='<stdout>'>\n{following}\n{REAL}"
+    found = said(text, entry_a_line=True)
+    assert [item.text for item in found if not item.raised] == left
+    assert [item.raised[0].name for item in found if item.raised] == ["FileNotFoundError"]

@@ -75,6 +75,8 @@ _RICH = late_pattern(r"^\s*[╭│╰├][\s─│❱╭╰├╮╯]?")
 _COMPILER = late_pattern(
     r"^\S{1,300}[:(]\d{1,7}(?:[:,]\d{1,5})?[:)]:? (?:fatal )?(?:error|warning|note)\b"
 )
+_IGNORED = "Exception ignored in"
+_NAMED_RAISED = late_pattern(r"^[A-Za-z_][\w.]{0,200}(?:Error|Exception|Warning|Exit|Interrupt)\b")
 _XTRACE = late_pattern(r"^\+{1,6} (?:[\w./$-]|\[|\()")
 
 
@@ -100,22 +102,33 @@ class _LogReader:
         if held is not None:
             taken, finished = self._continue(held, line, text)
             if finished is not None:
-                self.open = None
                 yield finished
+            if finished is not None or (not taken and held.message_lines >= 0):
+                self.open = None  # what the interpreter ignored is over, too, and says nothing
             if taken:
                 return
         if self.headed is not None and not self.headed.takes(text):
             yield _said_of(self.headed)
             self.headed = None
+        if self._is_ignored(text):
+            return
         self.headed = self.headed or headed(line, text, self._lead(line))
         if self.headed is not None:
-            return
-        if text.startswith("Exception ignored in"):
-            self.ignores = True  # what the interpreter could not raise anywhere ended nothing
             return
         for said in self._plain(line, text):
             self.previous = said
             yield said
+
+    def _is_ignored(self, text: str) -> bool:
+        """Whether the line announces what the interpreter could not raise anywhere, which ended nothing, or is
+        it, where it comes without frames."""
+        if text.startswith(_IGNORED):
+            self.ignores = True
+            return True
+        if self.ignores and not _TRACEBACK.search(text):
+            self.ignores = False
+            return _NAMED_RAISED.match(text) is not None
+        return False
 
     @property
     def is_whole(self) -> bool:
@@ -150,7 +163,11 @@ class _LogReader:
         """(whether the line belongs to the traceback, the traceback where it is over)."""
         stripped = text.strip()
         if held.message_lines >= 0:
-            return self._message(held, line, text)
+            return (
+                (False, held.said(line))
+                if _is_over(held, text)
+                else self._message(held, line, text)
+            )
         if not stripped:
             return True, None
         if held.rich and _RICH.match(text):
@@ -357,6 +374,12 @@ class _LogReader:
             held.message_lines += 1
             return True
         return False
+
+
+def _is_over(held: OpenTrace, text: str) -> bool:
+    """Whether what the interpreter ignores begins, or goes on no more: its message is one line and what is indented."""
+    said = held.ignored and text.strip() and text[:1] not in " \t|" and not _LINK.match(text)
+    return bool(said) or text.startswith(_IGNORED)
 
 
 def _prefix_of(text: str) -> re.Pattern[str] | None:
