@@ -243,7 +243,7 @@ def _by_words(
         return None
     held, source, where = max(heard, key=lambda one: one[0].probability)
     first = ranked[0] if ranked else None
-    stays = first is not None and (_told_by_code(job, first.cause) or not _outvotes(held, first))
+    stays = first is not None and (_refuses_by_code(job, first.cause) or not _outvotes(held, first))
     if first is not None and first.confidence >= _LITTLE and stays:
         return None
     spoke = ", ".join(f'"{word}"' for word in held.words)
@@ -256,7 +256,7 @@ def _by_words(
     return weighted_evidence(held.cause, weight_of("words-alone"), source, where, says)
 
 
-def _told_by_code(job: Job, cause: Cause) -> bool:
+def _refuses_by_code(job: Job, cause: Cause) -> bool:
     """Whether the service refused by its code, which stands beside the words: only a lack of permission is told by one."""
     return cause is Cause.PERMISSION and any(one.status.code in _REFUSED for one in job.faults)
 
