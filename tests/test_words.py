@@ -16,6 +16,7 @@ from remediator.cli.subject import diagnose_inputs
 from remediator.diagnosis import diagnose
 from remediator.diagnosis.words import MODEL, features_of, guess
 from remediator.domain import NEVER_RETRIED, Action, Cause, Diagnosis, Guard, History
+from remediator.domain.cause_words import MEANINGS
 from remediator.inputs import assemble
 from remediator.inputs.documents import read_document
 from remediator.planning import plan
@@ -94,8 +95,9 @@ def test_a_known_message_is_left_to_its_signature():
     assert not by_words(told("CUDA out of memory. Tried to allocate 2.00 GiB"))
 
 
-def test_a_log_of_one_entry_is_a_message():
-    assert by_words(told(UNHEARD, where="log.textPayload"))
+@pytest.mark.parametrize("text", [UNHEARD, "Not enough columns in the header row of the table"])
+def test_a_log_of_one_entry_is_a_message(text):
+    assert by_words(told(text, where="log.textPayload"))
 
 
 @pytest.mark.parametrize("other", ["loading the table", "retrying once more"])
@@ -214,7 +216,7 @@ def test_words_that_contradict_a_signature_say_against_what_and_leave_it_in_sigh
     in_sight = 0
     for found in outvoted:
         says = next(e.says for e in found.causes[0].evidence if "which speak against" in e.says)
-        against = Cause(says.rpartition(" ")[2])
+        against = next(cause for cause, words in MEANINGS.items() if says.endswith(f": {words}"))
         assert against is not found.verdict
         in_sight += against in {one.cause for one in found.causes[1:]}
         assert not found.settled_by_error

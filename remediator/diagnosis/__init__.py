@@ -50,6 +50,7 @@ from remediator.domain import (
     Source,
     TaskCause,
 )
+from remediator.domain.cause_words import MEANINGS
 from remediator.job import Job, container_of, once, pipeline
 
 __all__ = ["THRESHOLD", "advice_for", "diagnose", "settled", "warm_up"]
@@ -250,7 +251,8 @@ def _by_words(
     of = "the job's error" if source is Source.JOB else "the log's only entry"
     says = f"by its words alone ({spoke}): no known message stands in {of}"
     if first is not None and first.confidence >= _LITTLE:
-        says = f"by its words ({spoke}), which speak against {first.cause.value}"
+        other = MEANINGS[first.cause]
+        says = f"by its words ({spoke}), which speak against what else {of} says: {other}"
     elif first is not None:
         says = f"by its words alone ({spoke}): what is known of {of} says little"
     return weighted_evidence(held.cause, weight_of("words-alone"), source, where, says)
