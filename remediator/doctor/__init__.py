@@ -67,7 +67,12 @@ def _made(
             found.append(finding)  # noqa: PERF402  # what was found before an error stays found
     except PermissionDenied as err:
         found.append(
-            unknown(name, err, "ask for the permission, or run this as somebody who has it")
+            unknown(
+                name,
+                err,
+                "log in (gcloud auth application-default login), ask for the permission, or run this as "
+                "somebody who has it",
+            )
         )
     except (RemediatorError, ValueError, KeyError, TypeError) as err:
         found.append(
