@@ -60,6 +60,8 @@ def test_a_lone_line_is_no_section_of_all_the_run() -> None:
         ("openai.RateLimitError: Error code: 429 - quota exceeded, read https://platform.openai.com/docs/guides/error-codes for help", "The service is asked too often"),
         ("Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/projects/p/locations/us-central1/endpoints/7'", "endpoints/7"),
         ("huggingface_hub.errors.GatedRepoError: 403 Client Error. Cannot access gated repo for url https://huggingface.co/org/model-7b/resolve/main/config.json.", "org/model-7b"),
+        ("HTTPError: 401 Client Error: Unauthorized for url: https://artifacts.example.org/x.whl", "artifacts.example.org refused the request: give the job a token"),
+        ("google.api_core.exceptions.Forbidden: 403 GET https://storage.googleapis.com/storage/v1/b/b/o: Forbidden", "storage.googleapis.com refused the job's account"),
         ("ModuleNotFoundError: No module named 'lightgbm'", "lightgbm"),
         ('The accelerator count "8" is not allowed. The allowed numbers of accelerator "NVIDIA_L4" to use with machine type "g2-standard-8" are: [1].', "[1]"),
         ("The following quota metrics exceed quota limits: aiplatform.googleapis.com/custom_model_training_nvidia_a100_gpus", "custom_model_training_nvidia_a100_gpus in us-central1"),

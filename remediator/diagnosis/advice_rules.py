@@ -117,6 +117,18 @@ RULES: tuple[AdviceRule, ...] = (
         "The job has no identity of its own: name a service account on the job (serviceAccount) that exists and is enabled, and let the code use the default credentials.",
         f"{_VERTEX}/general/custom-service-account",
     ),
+    _rule(
+        Cause.PERMISSION,
+        r"\b40[13]\b[^|]{0,80}https?://(?P<host>[\w.-]{0,60}(?:googleapis\.com|google\.internal))\b",
+        "{host} refused the job's account: grant it the role that this call needs.",
+        "https://cloud.google.com/iam/docs/granting-changing-revoking-access",
+    ),
+    _rule(
+        Cause.PERMISSION,
+        r"\b40[13]\b[^|]{0,80}https?://(?P<host>[\w-]{1,60}(?:\.[\w-]{1,60}){1,6})\b",
+        "{host} refused the request: give the job a token or a login that has access (from Secret Manager), and accept the terms of use there where it asks for that.",
+        "https://cloud.google.com/secret-manager/docs",
+    ),
     # --- another service ---------------------------------------------------------------------------
     _rule(
         Cause.TRANSIENT_BACKEND,
