@@ -396,7 +396,7 @@ def test_unusable_input_is_one_line(batch: Batch) -> None:
     assert "is a folder; name the files in it, such as" in folder
     assert "give --output" in batch.unusable("--input", good)
     assert "give --input and --output" in batch.unusable()
-    assert "say --project and --region" in batch.unusable("1234567890")
+    assert "give --project and --region" in batch.unusable("1234567890")
     assert "both together" in batch.unusable("1234567890", "--input", good)
     assert "written over" in batch.unusable("--input", good, "--output", gave, "-o", good)
     assert "is not read" in batch.unusable("--input", good, "--output", batch.write("o.csv", []))
