@@ -284,14 +284,9 @@ RULES: tuple[AdviceRule, ...] = (
     ),
     _rule(
         Cause.BAD_INPUT,
-        r"(?:no such file(?: or directory)?|filenotfounderror|errno 2\]|does not exist|not found)[^|]{0,80}?['\":]\s?(?P<path>(?:file:)?/[^\s'\",]{2,300})",
-        "There is no {path} in the container: bring the file there (a bucket is at /gcs/BUCKET), or name where it is.",
-        f"{_VERTEX}/training/code-requirements#fuse",
-    ),
-    _rule(
-        Cause.BAD_INPUT,
-        r"(?P<path>/[^\s:'\",]{2,300}): no such file",
-        "There is no {path} in the container: bring the file there (a bucket is at /gcs/BUCKET), or name where it is.",
+        r"(?:no such file(?: or directory)?|filenotfounderror|errno 2\]|does not exist|not found)[^|]{0,80}?['\":]\s?(?P<path>(?:file:)?/[^\s'\",]{2,300})"
+        r"|(?P<path2>/[^\s:'\",]{2,300}): no such file",
+        "There is no {path|path2} in the container: bring the file there (a bucket is at /gcs/BUCKET), or name where it is.",
         f"{_VERTEX}/training/code-requirements#fuse",
     ),
     _rule(

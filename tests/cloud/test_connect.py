@@ -197,7 +197,7 @@ def info(**told: str) -> error_details_pb2.ErrorInfo:
             PermissionDenied,
             "asking: a.b.get denied",
         ),
-        (auth.DefaultCredentialsError("none"), PermissionDenied, "asking: no Google credentials were found: none"),
+        (auth.DefaultCredentialsError("none"), PermissionDenied, "asking: no Google credentials were found (on your own machine: gcloud auth application-default login): none"),
         (auth.TransportError("proxy"), TransientError, "asking: proxy"),
         (
             api.ServiceUnavailable("Getting metadata from plugin failed with error: ('invalid_grant: x')"),
