@@ -42,6 +42,8 @@ DATA = (
     traced('frame = pd.read_csv(os.environ["PRICES"])', "pandas/io/parsers/readers.py:read_csv", "pandas.errors.EmptyDataError: No columns to parse from file"),
     traced("model.fit(x, epochs=args.epochs)", "sklearn/utils/validation.py:fit", "ValueError: Input X contains NaN."),
     traced("cohort = Cohort(args.data_path)", "acme/cohort.py:__init__", "ValueError: row 17 has 4 fields, expected 5"),
+    traced("table = read_table(path)", "acme/tables/reader.py:read_table", "FileNotFoundError: [Errno 2] No such file or directory: 'credentials_history.parquet'"),
+    traced("table = read_table(path)", "acme/tables/reader.py:read_table", "FileNotFoundError: [Errno 2] No such file or directory: 'service-accounts-2025.csv'"),
     "[bcf_reader.cpp:71 BCFReader] Not a VCF/BCF file: /data/calls.vcf",
     "./lib/codec/decode.cc:2123: invalid signature\nFailed to decode image",
     "Invalid xlsx file: /data/prices.xlsx\nException ignored in: <function Reader.__del__ at 0x7f13>\nTraceback (most recent call last):\n  File \"/usr/bin/reader\", line 213, in __del__\nAttributeError: 'Reader' object has no attribute 'handle'",

@@ -15,7 +15,7 @@ _READ = 600  # characters of a complaint; chosen
 CALL = late_pattern(r"([A-Za-z_][\w.]*)\(")
 """A call in a line of source, by the name of what is called."""
 _CREDENTIAL_FILE = (
-    r"(?:/(?:run/)?secrets?/[\w./-]*\w|[\w./-]*(?:credentials?|service[-_]?account|kubeconfig)[\w-]*(?:\.json|\.ya?ml|\b)"
+    r"(?:/(?:run/)?secrets?/[\w./-]*\w|[\w./-]*(?:credentials?|service[-_]?account|kubeconfig)[\w-]*(?:\.json|\.ya?ml)?"
     r"|[\w./-]*\w\.(?:pem|crt|p12|pfx|jks|keytab)\b|[\w./-]*\bid_(?:rsa|ed25519)\b|[\w./-]*\.(?:netrc|pgpass|boto|kube/config)\b)"
 )
 
@@ -62,7 +62,7 @@ def lacks_credentials(text: str) -> bool:
 
 
 _NO_CREDENTIALS = Linear(
-    rf"\b(?:no such file|not found|cannot find|can't find|could not find|missing)\b[^|]{{0,40}}['\"` ]{_CREDENTIAL_FILE}"
+    rf"\b(?:no such file|not found|cannot find|can't find|could not find|missing)\b[^|]{{0,40}}['\"` ]{_CREDENTIAL_FILE}(?:[^\w.-]|\.(?:\W|$)|$)"
     rf"|{_CREDENTIAL_FILE}['\"`]? (?:was |is )?(?:not found|missing|does ?n[o']t exist|could not be found)",
     needs="no not find missing",
 )
