@@ -38,6 +38,8 @@ def stopped(**more) -> dict:
     return custom(3610, error={"code": 4, "message": TIMED_OUT}, **more)
 
 
+INTERNAL = custom(50, error={"code": 13, "message": "Internal error occurred for the current attempt"})
+
 BEFORE = {
     "a crash with a GPU": (with_gpu(custom(50, EXIT_1)), Cause.GPU_MEMORY, Cause.GPU_MEMORY),
     "a crash without one": (custom(50, EXIT_1), Cause.GPU_MEMORY, Cause.UNKNOWN),
@@ -51,6 +53,8 @@ BEFORE = {
     "a time-out with idle CPUs": (stopped() | {"timeSeries": cpu(0.02)}, Cause.CPU_SATURATION, Cause.UNKNOWN),
     "a crash where CPUs were short": (custom(50, EXIT_1), Cause.CPU_SATURATION, Cause.UNKNOWN),
     "a crash where memory was short": (custom(50, EXIT_1), Cause.MEMORY_PRESSURE, Cause.MEMORY_PRESSURE),
+    "the service's own error at once where memory was short": (INTERNAL, Cause.MEMORY_PRESSURE, Cause.TRANSIENT_BACKEND),
+    "the same where a GPU was wanted": (INTERNAL, Cause.ACCELERATOR_MISSING, Cause.TRANSIENT_BACKEND),
 }  # fmt: skip
 
 
@@ -81,6 +85,7 @@ AGAIN = {
     "the disk, cut off": (custom(500, EXIT_1) | {"logEntries": CUT}, "disk_full", Cause.DISK_FULL),
     "device memory, cut off": (with_gpu(custom(500, EXIT_1)) | {"logEntries": CUT}, "gpu_memory", Cause.GPU_MEMORY),
     "CPUs, then cut off": (custom(500, EXIT_1) | {"logEntries": CUT}, "cpu_saturation", Cause.USER_CODE_ERROR),
+    "memory, then the service's own error at once": (INTERNAL, "memory_pressure", Cause.TRANSIENT_BACKEND),
     "the disk, then a bug": (custom(500, EXIT_1) | {"logEntries": TRACEBACK}, "disk_full", Cause.USER_CODE_ERROR),
     "a bug, without a word": (custom(50, EXIT_1), "user_code_error", Cause.UNKNOWN),
     "unknown, without a word": (custom(50, EXIT_1), "unknown", Cause.UNKNOWN),
@@ -92,7 +97,8 @@ def test_an_attempt_that_ends_as_the_one_before_it_ended_for_the_same(
     body: dict, treated_for: str, cause: Cause
 ) -> None:
     before = {"name": "projects/1/locations/us-central1/customJobs/6", "verdict": treated_for}
-    assert of(body).verdict is not cause or cause in {Cause.UNKNOWN, Cause.USER_CODE_ERROR}
+    untold = {Cause.UNKNOWN, Cause.USER_CODE_ERROR}
+    assert of(body).verdict is not cause or cause in untold or body is INTERNAL
     assert of(body | {"attempts": [before]}).verdict is cause
 
 

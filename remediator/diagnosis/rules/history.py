@@ -41,7 +41,7 @@ def weigh_recoveries(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     A job of every night is sent with the same size every night. Heard only where no text of this
     failure names a cause, and it ended in a way in which the cause ends jobs.
     """
-    if not facts.texts_are_silent:
+    if not facts.texts_are_silent or is_internal_error_at_once(facts):
         return
     for cause, ends_so in _ENDS_LIKE.items():
         alike = [one for one in facts.recoveries if one.cause is cause]
@@ -65,7 +65,9 @@ def weigh_recoveries(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
 def weigh_attempt_before(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """The attempt before failed, was treated, and this one ends in the same way without a word."""
     cause = next((one for one in _ENDS_LIKE if one.value == facts.treated_for), None)
-    if cause is None or not facts.texts_are_silent or not _ENDS_LIKE[cause](facts):
+    if cause is None or not facts.texts_are_silent or is_internal_error_at_once(facts):
+        return
+    if not _ENDS_LIKE[cause](facts):
         return
     says = (
         f"nothing else names a cause, and it ended as the job before it in this chain did, which was "
@@ -143,6 +145,7 @@ _ENDS_LIKE: Mapping[Cause, Callable[[CaseFeatures], bool]] = {
     Cause.GPU_MEMORY: _crashed_with_gpu,
     Cause.ACCELERATOR_MISSING: _without_gpu,
     Cause.DISK_FULL: lambda facts: facts.crashed,
-    Cause.TRANSIENT_BACKEND: lambda facts: facts.crashed and not is_internal_error_at_once(facts),
+    Cause.TRANSIENT_BACKEND: lambda facts: facts.crashed,
 }
-"""How a failure by each cause ends, as far as can be told without a text."""
+"""How a failure by each cause ends, as far as can be told without a text. Vertex's own internal error before
+the program wrote a word is none of them: the program had not begun to want anything."""
