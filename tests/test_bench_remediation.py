@@ -9,7 +9,7 @@ import pytest
 
 from bench.remediation import partial, sweep, wide
 from bench.remediation.fleet import MIXES, build, one_of
-from bench.remediation.fleets import of_module
+from bench.remediation.fleets import Fleet, of_module
 from bench.remediation.run import (
     ENGINEER,
     Told,
@@ -151,6 +151,7 @@ def test_a_failover_goes_through_places_and_mends_nothing_else() -> None:
 
 STRANGERS = of_module("bench.remediation.strangers")
 READ = of_module("bench.remediation.strangers_read")
+LISTED = of_module("bench.remediation.strangers_listed")
 
 
 def test_the_second_authors_fleet_is_drawn_from_its_seed_and_says_nothing_of_its_needs() -> None:
@@ -175,14 +176,15 @@ def test_no_attempt_over_the_second_authors_fleet_loses_a_device_or_its_place() 
     assert (recovered(told) or 0) > 0.6
 
 
-def test_where_quotas_may_be_read_a_limit_of_0_is_never_waited_for() -> None:
+@pytest.mark.parametrize("fleet", [READ, LISTED], ids=["quotas-read", "jobs-listed"])
+def test_where_quotas_may_be_read_a_limit_of_0_is_never_waited_for(fleet: Fleet) -> None:
     jobs = [
         job
-        for job in READ.build(22, 700, "even")
+        for job in fleet.build(22, 700, "even")
         if job.cause == "quota" and not job.fate.quota_hours
     ]
     product = Product(policies(wide=True))
-    told = [treat(product, job, recoverable=True, fleet=READ) for job in jobs[:8]]
+    told = [treat(product, job, recoverable=True, fleet=fleet) for job in jobs[:8]]
     assert jobs
     assert sum(one.attempts for one in told) > 0
     assert (wrong_share(told) or 0) == 0.0

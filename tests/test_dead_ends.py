@@ -649,3 +649,45 @@ def test_a_row_with_nothing_to_give_says_so_itself_where_the_region_is_open() ->
 def test_a_limit_elsewhere_says_nothing_of_here() -> None:
     made = refused_as_read(reading("limit", "c2_cpus", "us-east1", 0))
     assert made.changes == ()
+
+
+def test_a_quota_that_nobody_uses_and_that_refused_is_not_waited_for() -> None:
+    nobody = reading("allocation/usage", "c2_cpus", "us-central1", 0)
+    made = refused_as_read(nobody)
+    (change,) = made.changes
+    assert not str(change.after).startswith("c2-")
+    assert (
+        "none of custom_model_training_c2_cpus in us-central1 is seen in use, and it refused the 8 vCPUs"
+    ) in made.because
+
+
+def test_a_quota_that_nobody_uses_may_hold_less_than_was_refused() -> None:
+    """Spot machines count elsewhere, and half the vCPUs may be what the limit is."""
+    nobody = reading("allocation/usage", "c2_cpus", "us-central1", 0)
+    smaller = refused_as_read(nobody, steps=ladder("{machine_type: c2-standard-4}"), replicas=2)
+    assert [(one.before, one.after) for one in smaller.changes] == [
+        ("c2-standard-8", "c2-standard-4")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("used", "made", "step"),
+    [(8, WAITED, 3), (64, WAITED, 3), (4, WAITED, 2), (0, WAITED, 2), (0, (), 2), (8, (), 1)],
+)
+def test_what_others_use_of_a_quota_says_that_it_holds_as_much(
+    used: float, made: tuple[Attempt, ...], step: int
+) -> None:
+    read = reading("allocation/usage", "cpus", "us-central1", used)
+    found = refused_as_read(
+        read, steps=WAITS_AND_ANOTHER, machine="n1-standard-8", metric="cpus", made=made
+    )
+    assert (found.action, found.step) == (Action.RESUBMIT, step)
+
+
+def test_a_family_that_others_run_on_is_not_taken_for_one_without_a_quota() -> None:
+    """Neither after a wait nor where the job asks for the least that there is."""
+    used = reading("allocation/usage", "c2_cpus", "us-central1", 60)
+    waited = refused_as_read(used, made=WAITED[:1])
+    assert (waited.action, waited.changes) == (Action.RESUBMIT, ())
+    least = refused_as_read(used, machine="c2-standard-4")
+    assert (least.action, least.changes) == (Action.RESUBMIT, ())

@@ -38,7 +38,9 @@ def stopped(**more) -> dict:
     return custom(3610, error={"code": 4, "message": TIMED_OUT}, **more)
 
 
-INTERNAL = custom(50, error={"code": 13, "message": "Internal error occurred for the current attempt"})
+INTERNAL = custom(
+    50, error={"code": 13, "message": "Internal error occurred for the current attempt"}
+)
 
 BEFORE = {
     "a crash with a GPU": (with_gpu(custom(50, EXIT_1)), Cause.GPU_MEMORY, Cause.GPU_MEMORY),

@@ -448,6 +448,45 @@ def test_quotas_that_may_not_be_read_are_no_gap(why: Exception) -> None:
     assert (case.series, case.gaps) == ((), ())
 
 
+USED = Series("serviceruntime.googleapis.com/quota/allocation/usage", {}, {}, ((END, 8.0),))
+OF_L4 = ("aiplatform.googleapis.com/custom_model_training_nvidia_l4_gpus",)
+
+
+@pytest.mark.parametrize(
+    ("read", "expected"),
+    [(PermissionDenied("no"), (USED,)), (TransientError("later"), (USED,)), ((), (USED,)), ((QUOTA,), (QUOTA,))],
+    ids=["not-permitted", "no-answer", "nothing-known", "read"],
+)  # fmt: skip
+def test_where_monitoring_says_nothing_of_a_quota_the_projects_jobs_are_counted(
+    read: Any, expected: tuple[Series, ...]
+) -> None:
+    class Metrics(World):
+        def quotas(self, *_: object, **__: object) -> tuple[Series, ...]:
+            if isinstance(read, Exception):
+                raise read
+            return read
+
+    def quota_use(job: Job, metrics: Sequence[str], now: datetime) -> tuple[Series, ...]:
+        assert (job, metrics, now) == (JOB, OF_L4, NOW)
+        return (USED,)
+
+    plan = ReadingPlan(project="p", has_logs=False, quotas=OF_L4)
+    readers = Readers(metrics=Metrics(), quota_use=quota_use)
+    case = gather(JOB, plan, readers, now=NOW, budget_seconds=HANG_SECONDS)
+    assert (case.series, case.gaps) == (expected, ())
+
+
+def test_jobs_that_may_not_be_listed_leave_a_quota_unknown() -> None:
+    def quota_use(*_: object) -> tuple[Series, ...]:
+        raise PermissionDenied("aiplatform.customJobs.list")
+
+    plan = ReadingPlan(project="p", has_logs=False, quotas=OF_L4)
+    world = World(spoil={"quotas": lambda: _raise(PermissionDenied("no"))})
+    readers = Readers(metrics=world, quota_use=quota_use)
+    case = gather(JOB, plan, readers, now=NOW, budget_seconds=HANG_SECONDS)
+    assert (case.series, case.gaps) == ((), ())
+
+
 def _raise(why: Exception) -> None:
     raise why
 

@@ -144,7 +144,8 @@ class Readers(Struct, frozen=True):
 
     `probe` measures one URL and raises (a RemediatorError saying why) where it may not; `earlier`
     finds successful jobs of the same model or display name, newest first; `rows` counts a batch's rows
-    within so many seconds, and says why where it cannot.
+    within so many seconds, and says why where it cannot; `quota_use` counts, by the project's own jobs, what
+    is held of quotas (metrics), where `metrics` says nothing of them.
     """
 
     models: ModelReader | None = None
@@ -154,6 +155,7 @@ class Readers(Struct, frozen=True):
     probe: Callable[[str], Probe] | None = None
     earlier: Callable[[Job], Sequence[Job]] | None = None
     rows: Callable[[Job, float], tuple[RowAccount | None, str]] | None = None
+    quota_use: Callable[[Job, Sequence[str], datetime], tuple[Series, ...]] | None = None
 
 
 # --- the plan ----------------------------------------------------------------------------------
@@ -252,7 +254,7 @@ def _tasks(job: Job, reading: ReadingPlan, readers: Readers, now: datetime) -> l
             _Task("log_lines", Source.LOG, lambda s: _log_lines(job, reading, logs, now, s))
         )
     if metrics is not None:
-        tasks += _metric_tasks(job, reading, metrics, now)
+        tasks += _metric_tasks(job, reading, readers, metrics, now)
     if storage is not None and reading.error_files_under:
         under, mark = reading.error_files_under, reading.error_files_marked
         tasks.append(
@@ -285,7 +287,7 @@ def _tasks(job: Job, reading: ReadingPlan, readers: Readers, now: datetime) -> l
 
 
 def _metric_tasks(
-    job: Job, reading: ReadingPlan, metrics: MetricReader, now: datetime
+    job: Job, reading: ReadingPlan, readers: Readers, metrics: MetricReader, now: datetime
 ) -> Iterator[_Task]:
     if reading.has_metrics:
         ids = reading.job_ids
@@ -302,7 +304,7 @@ def _metric_tasks(
             ),
         )
     if reading.quotas:
-        yield _Task("series", Source.METRIC, _quotas(metrics, job, reading, now))
+        yield _Task("series", Source.METRIC, _quotas(metrics, readers, job, reading, now))
 
 
 def _place_of(storage: StorageReader, bucket: str) -> Callable[[float], dict[str, str]]:
@@ -310,15 +312,22 @@ def _place_of(storage: StorageReader, bucket: str) -> Callable[[float], dict[str
 
 
 def _quotas(
-    metrics: MetricReader, job: Job, reading: ReadingPlan, now: datetime
+    metrics: MetricReader, readers: Readers, job: Job, reading: ReadingPlan, now: datetime
 ) -> Callable[[float], tuple[Series, ...]]:
     """What Monitoring says of the quotas that the job's error names; where it says nothing, is not
-    permitted or does not answer, the message's own numbers are all there are."""
+    permitted or does not answer, what the project's own jobs hold of them; else the message's own
+    numbers are all there are."""
 
     def look(_: float) -> tuple[Series, ...]:
         project = reading.project or job.name.project
         try:
-            return metrics.quotas(project, reading.quotas, now=now, timeout_seconds=_QUOTA_SECONDS)
+            found = metrics.quotas(project, reading.quotas, now=now, timeout_seconds=_QUOTA_SECONDS)
+        except RemediatorError:
+            found = ()
+        if found or readers.quota_use is None:
+            return found
+        try:
+            return readers.quota_use(job, reading.quotas, now)
         except RemediatorError:
             return ()
 

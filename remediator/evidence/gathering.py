@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 
-from remediator.case import Case, Gap, Probe
+from remediator.case import Case, Gap, Probe, Series
+from remediator.catalog.catalog import Catalog
 from remediator.deadline import remaining
 from remediator.domain import (
     Attempt,
@@ -28,12 +29,14 @@ from remediator.domain import (
     rfc3339,
 )
 from remediator.evidence import collect
+from remediator.evidence.quota_use import quota_use
 from remediator.evidence.sources import reading_plan_of, running_plan_of
 from remediator.job import Job
 from remediator.job.likeness import EVERY_ACCOUNT, alike
 from remediator.policy import Policies
 
 EVIDENCE_SECONDS = 25.0  # chosen: all sources of one diagnosis, side by side
+_QUOTA_SECONDS = 5.0  # of a page of jobs, for what a plan can do without; chosen
 _EARLIER = 3  # chosen: successful runs to compare with
 _LOOKED_AT = 200  # chosen: jobs of that name that are looked through for them
 _MOST_CHILDREN = 3  # chosen: launched jobs of one run that are read, each costs its own evidence
@@ -53,7 +56,8 @@ class JobReader(Protocol):
         location: str,
         *,
         states: Sequence[JobState] = (),
-        display_name: str = "",
+        created_after: datetime | None = None,
+        display_name: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Iterator[Job]: ...
 
@@ -121,6 +125,7 @@ class CaseGatherer:
             probe=self._probe,
             earlier=None if settled else self._earlier,
             rows=self._rows if reading.rows else None,
+            quota_use=self._quota_use,
         )
         case = collect.gather(
             job,
@@ -182,6 +187,17 @@ class CaseGatherer:
         from remediator.evidence import probe  # noqa: PLC0415  # cold start: few files name hosts
 
         return probe.measure(url, allow_loopback=self._is_local, origin=self._locations()[0])
+
+    def _quota_use(self, job: Job, metrics: Sequence[str], now: datetime) -> tuple[Series, ...]:
+        return quota_use(
+            job,
+            metrics,
+            self._jobs,
+            self._project_id(),
+            Catalog.built_in(),
+            now=now,
+            timeout_seconds=_QUOTA_SECONDS,
+        )
 
     def _earlier(self, job: Job) -> tuple[Job, ...]:
         """Successful runs of the same job (name, program, account), for comparison; newest first."""

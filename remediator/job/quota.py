@@ -7,8 +7,9 @@ quota can ever hold what a job asks. Pure; called by the planner and the fallbac
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
@@ -184,9 +185,15 @@ class Shortage(Struct, frozen=True):
     region: str
     least: bool  # nothing smaller of the kind can be asked, and the limit is not known
     waited: bool = False  # the limit is not known, and a wait did not help
+    unused: bool = False  # the limit is not known, and nobody used any of it
 
     def __str__(self) -> str:
         what = "vCPUs" if self.quota.families else "devices"
+        if self.unused:
+            return (
+                f"none of {self.quota.metric} in {self.region} is seen in use, and it refused the "
+                f"{self.needed:g} {what}, so its limit is smaller: ask for at least {self.needed:g}"
+            )
         if self.waited:
             return (
                 f"{self.quota.metric} in {self.region} still refused the {self.needed:g} {what} after "
@@ -212,11 +219,14 @@ def shortage(
     *,
     spot: bool,
     waited: bool = False,
+    refused: Callable[[Quota], float] = lambda _: math.inf,
 ) -> Shortage | None:
     """The first quota that cannot hold these machines however long one waits; None: none is known.
 
     `waited`: the same was asked for again already. A family with a meter of its own whose limit
-    nobody says is then taken to have none: another family costs no more than to wait on.
+    nobody says is then taken to have none: another family costs no more than to wait on. `refused`: how
+    much of a quota was asked for when it refused; where nobody used any of it, its limit is smaller.
+    What others are known to use says that there is as much.
     """
     replicas = list(pools)
     for quota in quotas:
@@ -227,6 +237,10 @@ def shortage(
             continue
         if quota.limit is not None and needed > quota.limit:
             return Shortage(quota, needed, region, least=False)
+        if quota.limit is None and quota.usage == 0 and needed >= refused(quota):
+            return Shortage(quota, needed, region, least=False, unused=True)
+        if quota.limit is None and quota.usage and quota.usage >= needed:
+            continue
         if quota.limit is None and _is_least(quota, needed, replicas, catalog, service):
             return Shortage(quota, needed, region, least=True)
         if waited and quota.limit is None and quota.families - _SHARED_CPUS:

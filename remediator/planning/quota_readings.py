@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator
 from msgspec.structs import replace
 
 from remediator.case import Case, Series
+from remediator.catalog.catalog import Catalog
 from remediator.domain import Cause
+from remediator.job import Job
 from remediator.job.quota import (
     GLOBAL,
     QUOTA_LIMIT,
@@ -78,28 +80,35 @@ def known_shortage(draft: JobDraft, now: StepContext) -> Shortage | None:
         service,
         spot=spot,
         waited=_waited_for_quota(now),
+        refused=lambda quota: _needed(quota, now.job, now.catalog),
     )
 
 
 def room_once_free(now: StepContext) -> str:
-    """In words, that each quota that refused the job is known to be large enough for it, so that it only
-    waits for what others use; empty: not known, or one of them is too small."""
+    """In words, that each quota that refused the job is known to be large enough for it, by its limit or by
+    what others use of it, so that it only waits for them; empty: not known, or one of them is too small."""
     job = now.job
     placed = [replace(q, region=q.region or job.name.location) for q in now.quotas]
     said = []
     for quota in filled_in(placed, now.case, job.name.location):
-        needed = sum(
-            quota.counts(pool.hardware, now.catalog, spot=job.is_spot) * pool.replicas
-            for pool in job.pools
-        )
+        needed = _needed(quota, job, now.catalog)
         if not needed:
             continue
-        if quota.limit is None or quota.limit < needed:
+        known = quota.limit if quota.limit is not None else quota.usage
+        if known is None or known < needed:
             return ""
+        which = "the limit" if quota.limit is not None else "what others use"
         said.append(
-            f"the limit of {quota.metric} in {quota.region} is {quota.limit:g} and the job needs {needed:g}"
+            f"{which} of {quota.metric} in {quota.region} is {known:g} and the job needs {needed:g}"
         )
     return f"{', '.join(said)}: there is room once others are done" if said else ""
+
+
+def _needed(quota: Quota, job: Job, catalog: Catalog) -> float:
+    """What all replicas of the job need of the quota."""
+    return sum(
+        quota.counts(pool.hardware, catalog, spot=job.is_spot) * pool.replicas for pool in job.pools
+    )
 
 
 def _waited_for_quota(now: StepContext) -> bool:

@@ -147,7 +147,8 @@ does not carry on a region in which there were no machines. An attempt that neve
 against `retries`, not `attempts`, and costs nothing. An earlier step that finds no hardware of its kind is
 passed over in favour of the fallback. Hardware that was too small is not asked for again in another region.
 Between two steps with a `wait`, the fallback is passed over while the quota that refused the job is known to be
-large enough for it: it is free again when other jobs end, and waiting costs nothing. Example:
+large enough for it, by its limit or by what others use of it: it is free again when other jobs end, and waiting
+costs nothing. Example:
 
     fallback:
       - {location: us-west1}

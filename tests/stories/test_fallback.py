@@ -11,6 +11,7 @@ import pytest
 from tests.stories.conftest import POLICIES
 from tests.stories.test_loop import custom_job, failure_line, made_jobs
 from twin import faults
+from twin.clock import rfc3339
 from twin.physics import Needs, Section
 
 WORK = Section("align", cpu_seconds=4_000)
@@ -118,16 +119,55 @@ def test_a_quota_of_0_that_only_monitoring_knows_is_left_at_once(house: Any, clo
     assert "ask for at least 8" in text
 
 
+OTHERS = "of-another-team"
+
+
+def our_jobs(cloud: Any, failed: Any) -> list[Any]:
+    return [one for one in made_jobs(cloud, failed) if one["displayName"] != OTHERS]
+
+
+def others_run_on(cloud: Any, machine: str) -> None:
+    """A training job of the same project that had such machines when the quota refused, and has them still."""
+    pool = {"machineSpec": {"machineType": machine}, "replicaCount": "1"}
+    began = rfc3339(cloud.clock.now() - timedelta(hours=5))
+    cloud.add_job(
+        {
+            "name": f"projects/{cloud.number}/locations/us-central1/customJobs/4711",
+            "displayName": OTHERS,
+            "state": "JOB_STATE_RUNNING",
+            "createTime": began,
+            "startTime": began,
+            "jobSpec": {"workerPoolSpecs": [pool]},
+        }
+    )
+
+
 @pytest.mark.parametrize("status", ["PERMISSION_DENIED", "UNIMPLEMENTED"])
-def test_quotas_that_may_not_be_read_leave_the_message_alone(
+def test_a_quota_that_may_not_be_read_and_that_others_use_is_waited_for(
     house: Any, cloud: Any, later: Any, status: str
 ) -> None:
     cloud.metrics.add(limit(cloud, 0))
     cloud.fail("MetricService.ListTimeSeries", faults.status(status, "No."), times=10)
+    others_run_on(cloud, "c2-standard-16")
     job = cloud.past_job("customJobs", custom_job(machine="c2-standard-8"), ONE_TRY, route=False)
     assert house.hear(failure_line(cloud, job)) == 200
-    assert made_jobs(cloud, job) == []  # it waits, as the policy says
+    assert our_jobs(cloud, job) == []  # it waits, as the policy says
     later(minutes=11)
     house.reconcile()
-    (made,) = made_jobs(cloud, job)
+    (made,) = our_jobs(cloud, job)
     assert made["jobSpec"]["workerPoolSpecs"][0]["machineSpec"]["machineType"] == "c2-standard-8"
+
+
+def test_a_quota_that_may_not_be_read_and_that_no_job_uses_is_left_at_once(
+    house: Any, cloud: Any
+) -> None:
+    cloud.fail("MetricService.ListTimeSeries", faults.status("PERMISSION_DENIED", "No."), times=10)
+    others_run_on(cloud, "n1-standard-16")
+    job = cloud.past_job("customJobs", custom_job(machine="c2-standard-8"), ONE_TRY, route=False)
+    assert house.hear(failure_line(cloud, job)) == 200
+    (made,) = our_jobs(cloud, job)
+    machine = made["jobSpec"]["workerPoolSpecs"][0]["machineSpec"]["machineType"]
+    assert not machine.startswith("c2-")
+    text = cloud.slack.messages[-1].text.replace("\n", " ")
+    assert "is seen in use" in text
+    assert "ask for at least 8" in text
