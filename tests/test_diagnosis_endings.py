@@ -280,3 +280,40 @@ def test_a_request_that_a_server_set_aside_is_no_preemption() -> None:
         severity="INFO",
     )
     assert Cause.PREEMPTION not in [one.cause for one in of(set_aside).causes]
+
+
+# --- pools of several kinds ----------------------------------------------------------------------------
+
+NO_DRIVER = (
+    "RuntimeError: Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU"
+)
+ON_CPU = {"machineType": "n1-standard-4"}
+ON_T4 = {
+    "machineType": "n1-standard-8",
+    "acceleratorType": "NVIDIA_TESLA_T4",
+    "acceleratorCount": 1,
+}
+ON_L4 = {"machineType": "g2-standard-8"}
+
+
+@pytest.mark.parametrize(
+    ("chief", "worker", "pool", "cause"),
+    [
+        (ON_CPU, ON_T4, 1, Cause.INVALID_CONFIG),  # it has one, and does not see it
+        (ON_CPU, ON_L4, 1, Cause.INVALID_CONFIG),
+        (ON_T4, ON_CPU, 1, Cause.ACCELERATOR_MISSING),
+        (ON_T4, ON_CPU, 0, Cause.INVALID_CONFIG),
+        (ON_CPU, ON_T4, 0, Cause.ACCELERATOR_MISSING),
+    ],
+)
+def test_whether_a_gpu_is_missing_is_asked_of_the_pool_that_missed_it(
+    chief: dict, worker: dict, pool: int, cause: Cause
+) -> None:
+    said = f"The replica workerpool{pool}-0 exited with a non-zero status of 1."
+    body = custom(60, said)
+    body["job"]["jobSpec"]["workerPoolSpecs"] = [
+        {"machineSpec": chief, "replicaCount": "1"},
+        {"machineSpec": worker, "replicaCount": "3"},
+    ]
+    told = lines((58, NO_DRIVER), task=f"workerpool{pool}-0")
+    assert of(body | {"logEntries": told}).verdict is cause

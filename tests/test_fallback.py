@@ -38,6 +38,7 @@ STOCKOUT = {
     "message": "Resources are insufficient in region: us-central1. Try a different region or use a "
     "different accelerator.",
 }
+OF_SOME_QUOTA = {"code": 8, "message": "A quota is exceeded."}
 WAYS = (
     "[{location: us-west1}, {machine_type: a2-highgpu-1g, accelerator: {type: NVIDIA_TESLA_A100, "
     "count: 1}}, {strategy: FLEX_START, max_wait: 4h}, {spot: false}]"
@@ -91,8 +92,10 @@ def told(done: Plan) -> list[tuple[str, Any, Any]]:
 class Chain:
     """A job, and the attempts that a policy file makes of it, each of which finds no machine."""
 
-    def __init__(self, document: Job, file: str, *, tells_way: bool = True) -> None:
-        self.document, self.file, self.tells_way = document, file, tells_way
+    def __init__(
+        self, document: Job, file: str, *, tells_way: bool = True, error: dict[str, Any] = STOCKOUT
+    ) -> None:
+        self.document, self.file, self.tells_way, self.error = document, file, tells_way, error
         self.made: list[Attempt] = []
 
     def next(self, **more: Any) -> Plan:
@@ -109,7 +112,7 @@ class Chain:
             **self.document.to_json(),
             **(done.request or {}),
             "name": str(name),
-            "error": STOCKOUT,
+            "error": self.error,
         }
         self.document = Job.parse(body)
         self.made.append(
@@ -169,6 +172,57 @@ def test_a_way_is_checked_before_it_is_asked_for() -> None:
     listed = planned(on_l4(), text(limits="{accelerators: [NVIDIA_L4]}"), buckets=here)
     assert listed.entry == 3
     assert 'add "NVIDIA_TESLA_A100" to `limits.accelerators`' in listed.because
+
+
+WAITS = "      - {resubmit: {wait: 10m}, times: 2}\n"
+HOME_AGAIN = [
+    ("location", "us-east1", "us-central1"),
+    ("machineType", "a2-highgpu-1g", "g2-standard-12"),
+    ("acceleratorType", A100, L4),
+]
+ELSEWHERE = f"[{{location: us-east1, machine_type: a2-highgpu-1g, accelerator: {{type: {A100}, count: 1}}}}]"
+
+
+def test_when_no_way_got_a_machine_the_jobs_own_is_waited_for_at_home() -> None:
+    """Not the last way's, which was the dearest, in a region that was only the next."""
+    chain = Chain(on_l4(), text(ELSEWHERE, more=WAITS))
+    assert chain.next(waited=True).entry == 1
+    home = chain.next(waited=True)
+    assert (home.step, home.location, told(home)) == (2, "us-central1", HOME_AGAIN)
+    assert "back to us-central1, since no other way got a machine" in home.because
+    again = chain.next(waited=True)
+    assert (again.step, again.changes) == (2, ())
+
+
+def test_what_is_on_demand_in_the_end_stays_so() -> None:
+    ways = "[{location: us-west1}, {spot: false}]"
+    spot = on_l4(jobSpec__scheduling__strategy="SPOT")
+    chain = Chain(spot, text(ways, more=WAITS))
+    assert [chain.next(waited=True).entry for _ in range(2)] == [1, 2]
+    assert chain.next(waited=True).changes == ()
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [f"{{accelerators: [{A100}]}}", "{machine_types: ['a2-*']}", "{retries: 1}"],
+    ids=["accelerators", "machine_types", "retries"],
+)
+def test_a_job_that_may_not_have_its_own_again_waits_where_it_is(limits: str) -> None:
+    chain = Chain(on_l4(), text(ELSEWHERE, limits=limits, more=WAITS))
+    assert chain.next(waited=True).entry == 1
+    assert chain.next(waited=True).changes == ()
+
+
+@pytest.mark.parametrize("waits_first", [True, False])
+def test_a_quota_is_waited_for_at_home_only_where_it_was_before(waits_first: bool) -> None:
+    """One that was left at once may be one that can never hold the job."""
+    fallback = f"      - resubmit: {{fallback: {ELSEWHERE}}}\n"
+    steps = (WAITS if waits_first else "") + fallback + WAITS
+    head, _, _ = text(cause="quota").partition("      - resubmit:")
+    chain = Chain(on_l4(), head + steps, error=OF_SOME_QUOTA)
+    done = [chain.next(waited=True, cause=Cause.QUOTA) for _ in range(4 if waits_first else 2)]
+    assert done[-2].entry == 1
+    assert told(done[-1]) == (HOME_AGAIN if waits_first else [])
 
 
 def test_where_no_way_fits_the_guard_that_refused_is_named() -> None:

@@ -98,6 +98,14 @@ def test_a_bigger_slice_of_the_same_card_is_the_whole_remedy(
     assert difference_is_legal(document, made.request or {})
 
 
+@pytest.mark.parametrize("cause", [Cause.CAPACITY_STOCKOUT, Cause.QUOTA])
+def test_where_no_card_is_to_be_had_another_slice_of_it_is_none(cause: Cause) -> None:
+    held = {**A100, "acceleratorCount": 1, "gpuPartitionSize": "1g.5gb"}
+    made = planned(on(held), "{accelerator: more_memory}", cause)
+    assert "gpuPartitionSize" not in told(made)
+    assert made.refused_by == (Guard.INCOMPATIBLE,)
+
+
 def test_the_whole_card_leads_to_the_next_card() -> None:
     held = {**A100, "acceleratorCount": 1, "gpuPartitionSize": "7g.40gb"}
     made = planned(on(held), "{accelerator: more_memory}", Cause.GPU_MEMORY)

@@ -115,6 +115,29 @@ def apply_way(step: Resubmit, way: Fallback, made: Sequence[Attempt], now: StepC
     return replace(draft, changes=changes)
 
 
+def apply_at_home(step: Resubmit, made: Sequence[Attempt], now: StepContext) -> JobDraft | None:
+    """The draft of a step that changes nothing, on the hardware and in the region that the job had before
+    these ways were tried; None: it has them still.
+
+    How it is provisioned stays as the last way left it: on demand is had sooner than what it replaced.
+    """
+    failed = now.job
+    moved = [
+        replace(one, changes=tuple(c for c in one.changes if c.field not in _provisioning(failed)))
+        for one in made
+    ]
+    base = base_of(failed, moved)
+    draft = apply(step, replace(now, case=replace(now.case, job=base)))
+    changes = tuple(_changes(failed, base, draft))
+    back = draft.location if draft.location != failed.name.location else "its own hardware"
+    said = f"back to {back}, since no other way got a machine"
+    return replace(draft, changes=changes).note(said) if changes else None
+
+
+def _provisioning(job: Job) -> tuple[str, ...]:
+    return (job.strategy_path, job.max_wait_path, *job.batch_strategy_paths)
+
+
 _TOO_SMALL = frozenset({Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY, Cause.ACCELERATOR_MISSING})
 """Causes that the same hardware in another place has again."""
 

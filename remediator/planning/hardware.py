@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from remediator.catalog import growth
 from remediator.catalog.catalog import Catalog, Hardware, Moved, NoHardware
 from remediator.catalog.growth import Ground
-from remediator.domain import Cause, Guard, Lack
+from remediator.domain import NO_PLACE, Cause, Guard, Lack
 from remediator.job import Job, Pool
 from remediator.planning import sizing, slices
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
@@ -76,7 +76,10 @@ def move_pools(
 
 
 def _wants_a_bigger_slice(step: Resubmit, now: StepContext) -> bool:
-    """Whether more memory on each device is asked for, which a bigger part of the card gives."""
+    """Whether more memory on each device is asked for, which a bigger part of the card gives; where there was
+    no card at all, or no quota for it, another part of the same card is none either."""
+    if now.diagnosis.verdict in NO_PLACE:
+        return False
     if step.accelerator in {"more_memory", "bigger"}:
         # A bigger slice of the card leaves the host's memory as it is.
         of_the_host = now.diagnosis.verdict is Cause.MEMORY_PRESSURE

@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from remediator.catalog import growth
 from remediator.catalog.catalog import Hardware
-from remediator.domain import Attempt, Guard, GuardRefusal, Lack
+from remediator.domain import NO_PLACE, Attempt, Cause, Guard, GuardRefusal, Lack
 from remediator.job.quota import Shortage
 from remediator.planning.costs import Cost
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
-from remediator.planning.fallback import apply_way, way_words, ways_left
+from remediator.planning.fallback import apply_at_home, apply_way, way_words, ways_left
 from remediator.planning.hardware import ground, set_hardware
 from remediator.planning.quota_readings import known_shortage, room_once_free
 from remediator.planning.steps import apply
@@ -127,7 +127,7 @@ class Ladder(Struct, frozen=True):
     def _taken(self, number: int, resubmit: Resubmit, now: StepContext) -> Offer:
         if resubmit.fallback:
             return self._next_way(number, resubmit, now)
-        draft = apply(resubmit, now)
+        draft = self._waited_for_at_home(resubmit, now) or apply(resubmit, now)
         if resubmit.asks_for_change and not draft.asked:
             raise StepHasNoEffect("; ".join([*draft.notes, "it would change nothing"]))
         if short := known_shortage(draft, now):
@@ -141,6 +141,32 @@ class Ladder(Struct, frozen=True):
             if why := next((one.why for one in against if one.guard in guards), ""):
                 raise _Unlisted(offer, why, has_fallback=has_fallback)
         return offer
+
+    def _waited_for_at_home(self, resubmit: Resubmit, now: StepContext) -> JobDraft | None:
+        """The job as it was before other ways were tried in vain, where a step only waits; None: as it is.
+
+        A quota is waited for so only where it was before: else it may be one that can never hold the job,
+        which the refusal of another quota no longer says.
+        """
+        verdict = now.diagnosis.verdict
+        waited = any(not (one.changes or one.entry) for one in self.made)
+        if (
+            resubmit.asks_for_change
+            or verdict not in NO_PLACE
+            or (verdict is Cause.QUOTA and not waited)
+        ):
+            return None
+        ways = _last_of([one for one in self.made if one.entry], now)
+        draft = apply_at_home(resubmit, ways, now) if ways else None
+        if draft is None or known_shortage(draft, now):
+            return None
+        # It is a retry like the wait where the job stands, though it changes the job back.
+        retries = any(one.guard is Guard.RETRIES for one in self._against(apply(resubmit, now)))
+        return None if retries or self._against(draft) else draft
+
+    def _against(self, draft: JobDraft) -> tuple[GuardRefusal, ...]:
+        _, cost = self.priced(draft)
+        return self.refusals(draft, cost)
 
     def _offer(self, number: int, resubmit: Resubmit, draft: JobDraft) -> Offer:
         request, cost = self.priced(draft)

@@ -148,7 +148,8 @@ against `retries`, not `attempts`, and costs nothing. An earlier step that finds
 passed over in favour of the fallback. Hardware that was too small is not asked for again in another region.
 Between two steps with a `wait`, the fallback is passed over while the quota that refused the job is known to be
 large enough for it, by its limit or by what others use of it: it is free again when other jobs end, and waiting
-costs nothing. Example:
+costs nothing. A later step that only waits asks for the job's own hardware in its own region again, if no
+entry got a machine (after a quota, if it was waited for before). Example:
 
     fallback:
       - {location: us-west1}

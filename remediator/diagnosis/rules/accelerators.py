@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from remediator.catalog import growth
+from remediator.catalog.catalog import Catalog
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.metrics import describe
 from remediator.diagnosis.rules.features import BUSY_MEAN, CaseFeatures, timeout_words
@@ -33,8 +35,7 @@ def weigh_wanted_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         says = f'{case_text.author}: "{quote}"'
         if facts.workload.cpu_image or facts.workload.hides_gpus:
             continue
-        if facts.workload.has_accelerator:
-            has = facts.workload.accelerator_type or facts.workload.machine_type
+        if has := _accelerator_of(facts, says):
             by_chance = tag in {Tag.GPU_UNSEEN, Tag.ON_CPU}
             yield weighted_evidence(
                 Cause.INVALID_CONFIG,
@@ -146,6 +147,22 @@ def weigh_configured_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     )
 
 
+def _accelerator_of(facts: CaseFeatures, said: str) -> str:
+    """What the worker pool has that said so, where a text tells which one did, else the job's first; empty:
+    no accelerator. A chief on CPUs beside workers with GPUs, or the other way round, is common."""
+    workload, pools = facts.workload, facts.job.pools
+    named = facts.job.failed_pools(said) if len(pools) > 1 else frozenset()
+    speaks = next((pool.hardware for pool in pools if pool.name in named), None)
+    if speaks is not None:
+        device, count = growth.devices_of(Catalog.built_in(), speaks)
+        return device or speaks.machine if count else ""
+    return (
+        (workload.accelerator_type or workload.machine_type or "")
+        if workload.has_accelerator
+        else ""
+    )
+
+
 def weigh_gpu_driver(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """A driver that is too old for the code's CUDA; where the machine has no GPU, there is none."""
     held = facts.reading.tags.get(Tag.GPU_DRIVER)
@@ -154,7 +171,7 @@ def weigh_gpu_driver(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     case_text, quote = held
     says = f'{case_text.author}: "{quote}"'
     workload = facts.workload
-    if workload.machine_type and not workload.has_accelerator and not workload.cpu_image:
+    if workload.machine_type and not _accelerator_of(facts, says) and not workload.cpu_image:
         cause, weight = Cause.ACCELERATOR_MISSING, weight_of("gpu-driver-without-gpu")
         says += f"; {workload.machine_type} has no GPU, so no driver either"
     else:
