@@ -19,6 +19,12 @@ from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS
 from remediator.diagnosis.metrics import Usage
 from remediator.diagnosis.structure import read_log
 from remediator.diagnosis.texts.case_text import SERVICE_TASK
+from remediator.diagnosis.timeline.durations import (
+    bytes_moved,
+    duration_in,
+    host_in_fields,
+    span_in_fields,
+)
 from remediator.diagnosis.timeline.line_words import (
     AWAITING,
     HOST_AWAITED,
@@ -26,11 +32,8 @@ from remediator.diagnosis.timeline.line_words import (
     LOOKED_UP,
     TEXT,
     WAITING,
-    bytes_moved,
-    duration_in,
     host_named,
     unprefixed,
-    wait_in_fields,
 )
 from remediator.diagnosis.timeline.section import Fetches, Timeline
 from remediator.diagnosis.timeline.sections import sections_by_telemetry, timeline_by_log
@@ -85,10 +88,11 @@ def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
     where: dict[str, str] = {}
     for line in lines:
         text = line.text[:TEXT]
-        in_fields = wait_in_fields(line.fields) if line.is_structured else None
-        if in_fields is not None:
-            name = in_fields[1].lower() or _UNNAMED
-            reported[name].append(in_fields[0])
+        fields = line.fields if line.is_structured else {}
+        span = span_in_fields(fields)
+        if span is not None and span.waits:
+            name = host_in_fields(fields).lower() or _UNNAMED
+            reported[name].append(span.seconds)
             where.setdefault(name, line.insert_id or "logEntries")
             continue
         seconds = duration_in(text)

@@ -9,7 +9,6 @@ when it was weighed) or state that lives between cases. Pure; called by `section
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.domain.late_pattern import late_pattern
@@ -53,27 +52,6 @@ HOST_AWAITED = late_pattern(
 _NOT_A_HOST = late_pattern(
     r"\.(?:py|gz|so|md|sh|rs|js|ts|h5|pt|pb|nn|fn|jl|db|rb|go|cc|hs|ml|bz|xz)$"
 )
-_DURATION = Linear(
-    r"(?:took|in|after|for|elapsed|duration|time|spent)\W{1,3}(?:(?P<hours>\d{1,4}) ?h(?:ours?)?,? ?)?(?P<minutes>\d{1,4}) ?m(?:in(?:utes?)?)?,? ?(?P<rest>\d{1,2}) ?s\b"
-    r"|(?:(?:took|in|after|for|elapsed|duration|time|waited|spent|seconds|secs?)\W{0,3}(?:of |was )?)"
-    r"(?P<number>\d{1,7}(?:\.\d{1,6})?) ?(?P<unit>ms|milliseconds?|s|secs?|seconds?|m|min|minutes?|h|hours?)\b"
-    r"|\((?P<bare>\d{1,7}(?:\.\d{1,6})?) ?(?P<bare_unit>ms|s|sec|seconds?|min|minutes?)\)"
-)
-# A number with a unit of time: without one there is no duration. Cheaper to ask than the pattern above.
-_UNIT = late_pattern(
-    r"\d ?(?:ms|milliseconds?|s|secs?|seconds?|m|min|minutes?|h|hours?)\b", re.IGNORECASE
-)
-_AHEAD = Linear(
-    r"\b(?:retry(?:ing)?|back(?:ing)?[ -]?off|sleep(?:ing)?|next (?:try|attempt)|try(?:ing)? again|will)\b",
-    needs="retry back sleep next try will",
-)
-_UNITS = {
-    "ms": 0.001,
-    "mi": 60.0,
-    "m": 60.0,
-    "s": 1.0,
-    "h": 3600.0,
-}  # seconds, by definition; documented: the SI brochure
 WAITING = Linear(
     r"\bfetch(?:ing|ed|es)?\b|\bdownload(?:ing|ed|s)?\b|\bhttps?://|\bconnect(?:ing|ed)? to\b"
     r"|\brequest(?:ing|ed)? (?:to|from|of|data)\b|\bresponse from\b|\blatency\b"
@@ -82,6 +60,8 @@ WAITING = Linear(
     r"|\bapi call\b|\b(?:postgres(?:ql)?|mysql|jdbc:\w{1,20}|mongodb(?:\+srv)?|snowflake|s?ftp)://|\b(?:wget|curl|rsync|gsutil|rclone)\b"
     r"|\bbigquery\b.{0,60}\b(?:page|rows?|result|read|query)|\b(?:page|rows?|results?)\b.{0,40}\bfrom bigquery\b"
     r"|\b\d[\d.,]* ?(?:[kmgt]i?)?b(?:ytes)? in [\d.]+ ?m?s\b|\bstag(?:e|ing)[- ]?in\b"
+    r"|\b(?:rows?|records?|bytes|batch(?: of \d+)?|page|chunk|shard|documents?|messages?|results?(?: set)?|response|answer|reply) (?:received|arrived|drained|fetched|came)\b|\bround-?trips?\b|\blook(?:ed)?[- ]?ups?\b"
+    r"|\b\d[\d.,]* ?[kmgt]i?b?(?:ytes)?/s(?:ec)?\b"
     r"|\bfrom (?:[a-z0-9-]{1,63}\.){1,8}(?:com|net|org|io|dev|cloud|corp|internal|local|example)\b"
     r"|\bcompleted [\d.]+ [kmg]?i?b(?:ytes)?/~?[\d.]+ [kmg]?i?b|% done\W{1,4}[\d.]+ [kmg]i?b/s|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\btransfer(?:ring|red)?\b"
 )
@@ -111,21 +91,6 @@ STANDING = Linear(
 ALIVE = Linear(
     r"\bheart ?beat\b|\b(?:still|keep) ?-?alive\b|^\W*ping\W*$|\b(?:get|head) /(?:health|healthz|ready|readyz|ping|live|livez|v1/health)\b"
     r"|\bbooting worker\b|\bwaiting for application startup\b|\bapplication startup complete\b|\bstarted server process\b"
-)
-# Bytes that a line tells beside their time: what came in.
-MOVED = late_pattern(
-    r"\b(?P<number>\d[\d,]{0,12}(?:\.\d{1,6})?) ?(?P<unit>[kmgt]?i?b|bytes)\b", re.IGNORECASE
-)
-_BYTES = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}  # by definition; documented: the SI brochure
-_HOST_LENGTH = 80  # characters of a host that are told; chosen
-# Fields of a structured line: how long it waited, and for whom.
-_WAIT_FIELD = late_pattern(
-    r"^(?:\w{1,30}_)?(?:wait(?:ed|ing)?|latency|fetch(?:ed)?|download(?:ed)?|response|round_?trip|rtt)(?:_?(?:time|in))?_?(?P<unit>ms|millis|milliseconds|s|sec|secs|seconds)$",
-    re.IGNORECASE,
-)
-_HOST_FIELD = late_pattern(
-    r"^(?:source|host|hostname|url|uri|endpoint|server|service|upstream|remote|peer|target)$",
-    re.IGNORECASE,
 )
 # What is looked up for somebody, in a time that the line tells: it was asked of a store.
 LOOKED_UP = late_pattern(
@@ -157,6 +122,10 @@ _BRACKETS = late_pattern(r"^\[(?P<name>[A-Za-z_][\w .:/-]{0,60})\]")
 _LEVELS = frozenset(
     {"debug", "info", "warn", "warning", "error", "critical", "fatal", "stdout", "stderr"}
 )
+_TIMERS = frozenset(
+    {"timeit", "timer", "timing", "timed", "profile", "profiler", "perf", "trace", "stopwatch"}
+)
+"""What a timer puts before each of its lines: no section's name."""
 _MASK = late_pattern(r"<(?:uri|path|id|n)>")
 
 
@@ -205,7 +174,7 @@ def name_of(text: str, template: str) -> tuple[str, bool]:
     The name that the line gives it, else its template.
     """
     bracketed = _BRACKETS.match(template)
-    if bracketed and bracketed["name"].strip().lower() not in _LEVELS:
+    if bracketed and bracketed["name"].strip().lower() not in _LEVELS | _TIMERS:
         return bracketed["name"].strip()[:NAME_LENGTH], True
     match = _SECTION_NAME.match(template)
     if match and "<n>" not in match["name"] and not _STARTED.match(match["name"]):
@@ -213,47 +182,6 @@ def name_of(text: str, template: str) -> tuple[str, bool]:
     host = HOST_IN_URI.search(text)
     name = template.replace("<uri>", host[1]) if host else template
     return name[:NAME_LENGTH].strip(), False
-
-
-def duration_in(text: str) -> float | None:
-    """The last duration that a line tells, in seconds; one that lies ahead is none."""
-    found, text = None, text[:TEXT]
-    if _UNIT.search(text) is None or _AHEAD.is_in(text):
-        return None
-    for match in _DURATION.finditer(text):
-        # In their order in the pattern: by name, RE2 makes a table of the names each time.
-        hours, minutes, rest, number, unit, bare, bare_unit = match.groups()
-        if rest:
-            found = float(hours or 0) * 3600 + float(minutes) * 60 + float(rest)
-            continue
-        number, unit = number or bare, (unit or bare_unit).lower()
-        scale = _UNITS.get(unit[:2]) or _UNITS.get(unit[:1]) or 1.0
-        if unit.startswith("mil"):
-            scale = _UNITS["ms"]
-        found = float(number) * scale
-    return found
-
-
-def bytes_moved(text: str) -> float | None:
-    """The bytes that a line tells, the last that it names; None where it names none."""
-    found = None
-    for match in MOVED.finditer(text[:TEXT]):
-        scale = _BYTES.get(match["unit"][:1].lower(), 1.0)
-        found = float(match["number"].replace(",", "")) * scale
-    return found
-
-
-def wait_in_fields(fields: Mapping[str, object]) -> tuple[float, str] | None:
-    """How long the fields of a structured line say that it waited, in seconds, and for which host (empty: not told)."""
-    for key, value in fields.items():
-        found = _WAIT_FIELD.match(key)
-        if found is None or isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        seconds = value * (_UNITS["ms"] if found["unit"].lower().startswith("m") else 1.0)
-        hosts = (str(one) for name, one in fields.items() if _HOST_FIELD.match(name))
-        named = next(hosts, "")
-        return seconds, named.rpartition("://")[2].partition("/")[0][:_HOST_LENGTH]
-    return None
 
 
 def host_named(text: str) -> str:

@@ -17,6 +17,12 @@ from msgspec import Struct, field
 from remediator.case import Case, LogLine
 from remediator.diagnosis.metrics import Usage
 from remediator.diagnosis.progress_lines import is_progress
+from remediator.diagnosis.timeline.durations import (
+    duration_in,
+    name_in_fields,
+    span_in_fields,
+    span_of,
+)
 from remediator.diagnosis.timeline.line_words import (
     ALIVE,
     AWAITING,
@@ -34,7 +40,6 @@ from remediator.diagnosis.timeline.line_words import (
     WAITING_NAME,
     WAITING_STACK,
     WORD,
-    duration_in,
     host_named,
     name_of,
     says_something,
@@ -210,7 +215,7 @@ def _shared_out(lines: Sequence[tuple[LogLine, str]], moments: Sequence[float]) 
         held.moments.append(moments[index])
         if after is not None:
             # A line that tells its own duration ends the section that it names.
-            reported = duration_in(after[0].text)
+            reported = span_of(after[0])
             if reported is not None and 0 < reported <= gap * _BELIEVED + 1.0:
                 give(bin_of(*after), min(reported, gap))
                 bin_of(*after).reported = True
@@ -225,7 +230,7 @@ def _shared_out(lines: Sequence[tuple[LogLine, str]], moments: Sequence[float]) 
 
 
 def _answered_at_once(line: LogLine, gap: float) -> bool:
-    own = duration_in(line.text)
+    own = span_of(line)
     return own is not None and own * _QUICK < gap
 
 
@@ -233,16 +238,27 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
     """An empty bin for lines like this one, with what its words say of them."""
     text = line.text[:TEXT]
     name, named = name_of(text, template)
+    fields = line.fields if line.is_structured else {}
+    span = span_in_fields(fields)
+    if own := name_in_fields(fields):
+        name, named = own, True
     head = text[:HEAD]
     words = split_name(head)
     uri = HOST_IN_URI.search(text)
-    reported = duration_in(text) is not None
+    reported = span_of(line) is not None
     host = uri[1] if uri else (host_named(unprefixed(text)) if reported else "")
     waits_reported = reported and LOOKED_UP.search(unprefixed(text)) is not None
     stands = bool(STANDING.search(words) or ALIVE.search(head))
     waits = bool(
-        waits_reported or host or WAITING.search(head) or (words != head and WAITING.search(words))
+        waits_reported
+        or host
+        or WAITING.search(head)
+        or (words != head and WAITING.search(words))
+        or (span is not None and span.waits)
     )
+    if span is not None and not span.waits:
+        # Several times stand in the line: the longest says what it was about.
+        waits = False
     if not waits and AWAITING.search(words):
         waits = bool(SENDER.search(head))
         stands = stands or not waits
@@ -308,7 +324,7 @@ def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
         into.seconds += held.seconds
         into.gaps += held.gaps
         into.moments += held.moments
-        storm = held.retries and held.lines >= _STORM
+        storm = held.retries and not held.stands and held.lines >= _STORM
         into.waiting_seconds += held.seconds if held.waits or storm else 0.0
         into.stands = into.stands or held.stands or held.retries
         into.lines += held.lines
