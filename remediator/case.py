@@ -67,10 +67,10 @@ class LogLine(Struct, frozen=True):
     @property
     def fields(self) -> Json:
         """The fields of a structured line, as `jsonPayload` or as a text that holds an object; empty for a plain one."""
-        if self.payload or not self.is_structured:
+        text = self.entry.get("textPayload")
+        if self.payload or not isinstance(text, str) or text[:1] != "{":
             return self.payload
-        held: dict[str, Any] = json.loads(str(self.entry["textPayload"]))
-        return held
+        return _object_in(text) or {}
 
     @classmethod
     def parse(cls, entry: Json) -> LogLine:
@@ -137,13 +137,8 @@ _TELEMETRY = "remediatorTelemetry"
 
 def _unpacked(text: str, severity: str) -> tuple[str, str]:
     """What a logger's JSON object says that came as plain text, and its own level; else what was given."""
-    if text[:1] != "{" or len(text) > _LONGEST_OBJECT or _TELEMETRY in text:
-        return text, severity
-    try:
-        held = json.loads(text)
-    except (ValueError, RecursionError):
-        return text, severity
-    if not isinstance(held, dict):
+    held = _object_in(text)
+    if held is None:
         return text, severity
     # Rust's tracing keeps the message among the fields of the event.
     fields = held.get("fields")
@@ -156,6 +151,17 @@ def _unpacked(text: str, severity: str) -> tuple[str, str]:
     level = next((held[name] for name in _LEVEL_FIELDS if held.get(name)), None)
     own = _SEVERITIES.get(level.lower()) if isinstance(level, str) else None
     return message + _error_beside(message, said), own or severity
+
+
+def _object_in(text: str) -> dict[str, Any] | None:
+    """The JSON object that a text is; None where it is none, or the job's own telemetry."""
+    if text[:1] != "{" or len(text) > _LONGEST_OBJECT or _TELEMETRY in text:
+        return None
+    try:
+        held = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return held if isinstance(held, dict) else None
 
 
 def _row_status(held: Json) -> str:

@@ -69,7 +69,15 @@ def weigh_sections(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
 def _section_weight(facts: CaseFeatures, working: TimelineSection) -> float:
     """How far one working section speaks for slow code, given what is known of the machine."""
     cpu = facts.usage.cpu
+    if _is_timed_work(facts, working):
+        return weight_of("section-timed") if cpu is not None else weight_of("section-timed-alone")
     grown = weight_of("section-grown") if (working.growth or 0.0) >= _GROWN else 0.0
+    return _untimed_weight(facts, working, grown)
+
+
+def _untimed_weight(facts: CaseFeatures, working: TimelineSection, grown: float) -> float:
+    """The same, of a section whose lines tell no durations; `grown` is added where its passes take longer and longer."""
+    cpu = facts.usage.cpu
     if cpu is None:
         # Nobody measured the machine. A batch prediction has no metrics, so the section is all
         # there will ever be; a custom job normally has them, and without them it may have been full.
@@ -95,6 +103,27 @@ def _section_weight(facts: CaseFeatures, working: TimelineSection) -> float:
             return weight_of("inference-busy")
         return weight_of("section-busy") + grown
     return weight_of("inference") if working.inference else weight_of("section")
+
+
+_MOST = 0.6  # of the timeline; chosen
+_A_THREAD = 0.4  # of a vCPU, below which nothing computes; chosen
+_SOME = 0.02  # of a machine of unknown size; chosen
+
+
+def _is_timed_work(facts: CaseFeatures, working: TimelineSection) -> bool:
+    """Whether the lines' own durations give one section most of the run, on CPUs that may have computed in it."""
+    timed = working.timed and working.share >= _MOST
+    return timed and not (working.inference or facts.wanted_gpu) and _may_compute(facts)
+
+
+def _may_compute(facts: CaseFeatures) -> bool:
+    """Whether the CPUs leave room for one thread that computes all the while, or nobody measured them."""
+    cpu, vcpus = facts.usage.cpu, facts.workload.vcpus
+    if cpu is None:
+        return facts.job.kind is not JobKind.BATCH_PREDICTION
+    if cpu.mean >= BUSY_MEAN:
+        return False
+    return cpu.usual * vcpus >= _A_THREAD if vcpus else cpu.usual >= _SOME
 
 
 def _of_section(

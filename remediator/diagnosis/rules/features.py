@@ -37,6 +37,7 @@ _GPU_BUSY = 0.6
 # Bytes a second all through a run that only move data, whatever else it does.
 _NETWORK_FLOODED = 300_000_000.0  # chosen
 # A run stood at its memory's limit for this share of it, and computed this much less from then on.
+_STOOD = 0.5  # of the timeline; chosen
 _STOOD_SHARE = 0.2  # chosen
 _THRASHED = 0.6  # chosen
 
@@ -126,6 +127,12 @@ class CaseFeatures(Struct, frozen=True):
             or bool(self.distance.far or self.distance.hosts or self.distance.slow_here)
             or self.usage.receives
         )
+
+    @property
+    def stood(self) -> bool:
+        """By its log it stood for most of the run: at a lock, a barrier, in a sleep."""
+        standing = (one.share for one in self.timeline.timeline_sections if one.stands)
+        return sum(standing) >= _STOOD
 
     @property
     def flooded(self) -> bool:

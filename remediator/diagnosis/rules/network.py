@@ -27,6 +27,9 @@ def weigh_slow_fetches(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         return
     if facts.gpu_full or facts.timeline.waiting_share >= SECTION_SHARE:
         return
+    working = facts.timeline.longest(waits=False)
+    if working is not None and working.timed and working.share >= SECTION_SHARE:
+        return  # the log tells where the time went, and that was elsewhere
     says = (
         f"{found.count:,} fetches from {found.host} took {exact_span_words(found.median_seconds)} "
         "each, half of them longer"

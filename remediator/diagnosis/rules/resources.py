@@ -99,7 +99,8 @@ def _cpu_not_full(facts: CaseFeatures, cpu: Load, words: str) -> Iterator[Weight
     elif facts.nearly_nothing:
         says = f"{words}: the machine was idle while the job waited"
         # What for is not known where nothing that it could fetch is: a lock, a peer, a sleep.
-        weight = weight_of("idle-and-awaits") if facts.requests_wait else weight_of("idle")
+        awaits = facts.requests_wait and not facts.stood
+        weight = weight_of("idle-and-awaits") if awaits else weight_of("idle")
         yield load_evidence(cpu, Cause.NETWORK_LATENCY, weight - few_samples_penalty(cpu), says)
         yield load_evidence(cpu, Cause.SLOW_CODE, weight_of("idle-against-code"), says)
     elif cpu.mean < BUSY_MEAN:

@@ -88,7 +88,7 @@ def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
     where: dict[str, str] = {}
     for line in lines:
         text = line.text[:TEXT]
-        fields = line.fields if line.is_structured else {}
+        fields = line.fields
         span = span_in_fields(fields)
         if span is not None and span.waits:
             name = host_in_fields(fields).lower() or _UNNAMED

@@ -72,7 +72,7 @@ _HOST_FIELD = late_pattern(
     re.IGNORECASE,
 )
 _NAME_FIELD = late_pattern(
-    r"^(?:stage|section|phase|step|event|evt|op|operation|span|task|func|function|name|msg|message)$",
+    r"^(?:stage|section|phase|step|event|evt|op|operation|span|task|func|function|name)$",
     re.IGNORECASE,
 )
 _ISO = late_pattern(
@@ -148,7 +148,7 @@ def name_in_fields(fields: Mapping[str, object]) -> str:
 def span_of(line: LogLine) -> float | None:
     """How long a line says that what it is about took, in seconds, by its words or else by its fields."""
     told = duration_in(line.text)
-    if told is not None or not line.is_structured:
+    if told is not None:
         return told
     span = span_in_fields(line.fields)
     return span.seconds if span is not None else None

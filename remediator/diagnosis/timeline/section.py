@@ -21,7 +21,7 @@ class TimelineSection(Struct, frozen=True):
     `reported`: the log itself marks it as a section (by a name, a duration, several passes) rather than
     happening to be silent after it. `marked`: by a name or a duration, more than by coming often.
     `by_name`: stacks were seen, and what waits by its name did something else in most of them.
-    `stands`: neither work nor waiting for data (a barrier, a lock, memory). `growth` is how many times longer each of its last passes took than each of its first (None:
+    `timed`: its lines tell most of that time themselves. `stands`: neither work nor waiting for data (a barrier, a lock, memory). `growth` is how many times longer each of its last passes took than each of its first (None:
     too few passes). `host` is the outside host that its lines name.
     """
 
@@ -35,6 +35,7 @@ class TimelineSection(Struct, frozen=True):
     reported: bool
     marked: bool
     stands: bool
+    timed: bool
     growth: float | None
     host: str
     source: Source

@@ -62,6 +62,8 @@ _QUICK = 3.0  # chosen
 _TELEMETRY_STEP = 120.0  # four usual steps; chosen
 _LEAST_TELEMETRY = 3  # samples that tell sections; chosen
 _USUAL_STEP = 30.0  # documented: telemetry/, its period unless set
+_AT_ONCE = 0.005  # seconds between lines that were written at one go; chosen
+_BURST = 12  # lines of one report; chosen
 _STORM = 20  # lines of trying again; chosen
 _CONTRAST_PASSES = 3  # by which a section shows itself; chosen
 _FEWEST_LINES = 2  # chosen
@@ -77,6 +79,7 @@ class _Bin(Struct):
     waits: int = 0
     seen: int = 0
     waiting_seconds: float = 0.0
+    told_seconds: float = 0.0
     lines: int = 0
     reported: bool = False
     retries: bool = False
@@ -123,6 +126,7 @@ def sections_by_telemetry(
             reported=True,
             marked=True,
             stands=bool(STANDING.search(split_name(held.name))),
+            timed=False,
             growth=None,
             host="",
             source=Source.TELEMETRY,
@@ -180,6 +184,7 @@ def timeline_by_log(case: Case, lines: Sequence[LogLine], done: float | None) ->
             reported=held.reported or sum(1 for gap in held.gaps if gap > 0) >= _CONTRAST_PASSES,
             marked=held.reported,
             stands=held.stands and held.waiting_seconds * 2 <= held.seconds,
+            timed=held.told_seconds * 2 > held.seconds,
             growth=_growth(sorted(held.moments)),
             host=held.host,
             source=Source.LOG,
@@ -191,42 +196,79 @@ def timeline_by_log(case: Case, lines: Sequence[LogLine], done: float | None) ->
     return Timeline(tuple(s for s in timeline_sections if s.share >= _LEAST_SHARE), done)
 
 
-def _shared_out(lines: Sequence[tuple[LogLine, str]], moments: Sequence[float]) -> dict[str, _Bin]:
-    """The time between the lines, given to their templates; `moments` ends with the run's end."""
-    bins: dict[str, _Bin] = {}
+class _Shares:
+    """The time between lines, as it is given to their templates."""
 
-    def bin_of(line: LogLine, template: str) -> _Bin:
-        held = bins.get(template)
+    def __init__(self) -> None:
+        self.bins: dict[str, _Bin] = {}
+        self._untold: list[
+            tuple[_Bin, float]
+        ] = []  # given since the last line that told its own duration
+
+    def bin_of(self, line: LogLine, template: str) -> _Bin:
+        held = self.bins.get(template)
         if held is None:
-            if len(bins) >= _TEMPLATES:
-                return bins.setdefault("", _Bin("", stands=True))
-            held = bins[template] = _new_bin(line, template)
+            if len(self.bins) >= _TEMPLATES:
+                return self.bins.setdefault("", _Bin("", stands=True))
+            held = self.bins[template] = _new_bin(line, template)
         return held
 
-    def give(held: _Bin, seconds: float) -> None:
+    def give(self, held: _Bin, seconds: float) -> None:
         held.seconds += seconds
         held.gaps.append(seconds)
         held.lines += 1
+        self._untold.append((held, seconds))
 
+    def claim(self, held: _Bin, told: float | None, gap: float) -> float:
+        """What a line that tells its own duration leaves of the time before it, in seconds.
+
+        It ends the section that it names; what lines between printed meanwhile took no part of it.
+        """
+        before = sum(seconds for _, seconds in self._untold)
+        if told is None or not 0 < told <= (gap + before) * _BELIEVED + 1.0:
+            return gap
+        taken = min(told, gap)
+        while told - taken > _AT_ONCE and self._untold:
+            owner, seconds = self._untold.pop()
+            part = min(seconds, told - taken)
+            owner.seconds -= part
+            taken += part
+        self.give(held, taken)
+        held.told_seconds += taken
+        held.reported = True
+        self._untold.clear()
+        return max(0.0, gap - taken)
+
+
+def _shared_out(lines: Sequence[tuple[LogLine, str]], moments: Sequence[float]) -> dict[str, _Bin]:
+    """The time between the lines, given to their templates; `moments` ends with the run's end."""
+    shares = _Shares()
+    burst: list[_Bin] = []
     for index, (line, template) in enumerate(lines):
         gap = max(0.0, moments[index + 1] - moments[index])
-        held = bin_of(line, template)
-        after = lines[index + 1] if index + 1 < len(lines) else None
+        held = shares.bin_of(line, template)
+        if gap <= _AT_ONCE and len(burst) < _BURST:
+            burst.append(held)
+        else:
+            held, burst = _of_burst(burst, held), []
         held.moments.append(moments[index])
-        if after is not None:
-            # A line that tells its own duration ends the section that it names.
-            reported = span_of(after[0])
-            if reported is not None and 0 < reported <= gap * _BELIEVED + 1.0:
-                give(bin_of(*after), min(reported, gap))
-                bin_of(*after).reported = True
-                gap -= min(reported, gap)
+        if index + 1 < len(lines):
+            after = shares.bin_of(*lines[index + 1])
+            gap = shares.claim(after, span_of(lines[index + 1][0]), gap)
             if held.waits and _answered_at_once(line, gap):
                 # What came after is the next line's, unless that is such a line too.
-                if not bin_of(*after).waits:
-                    give(bin_of(*after), gap)
+                if not after.waits:
+                    shares.give(after, gap)
                 continue
-        give(held, gap)
-    return bins
+        shares.give(held, gap)
+    return shares.bins
+
+
+def _of_burst(burst: Sequence[_Bin], last: _Bin) -> _Bin:
+    """Of lines that were written at one go the one that the time after them is given to: a report of several lines is
+    one thing, and what it waits for may stand in any of them.
+    """
+    return next((one for one in burst if one.waits and not one.stands), last)
 
 
 def _answered_at_once(line: LogLine, gap: float) -> bool:
@@ -238,7 +280,7 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
     """An empty bin for lines like this one, with what its words say of them."""
     text = line.text[:TEXT]
     name, named = name_of(text, template)
-    fields = line.fields if line.is_structured else {}
+    fields = line.fields
     span = span_in_fields(fields)
     if own := name_in_fields(fields):
         name, named = own, True
@@ -248,7 +290,7 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
     reported = span_of(line) is not None
     host = uri[1] if uri else (host_named(unprefixed(text)) if reported else "")
     waits_reported = reported and LOOKED_UP.search(unprefixed(text)) is not None
-    stands = bool(STANDING.search(words) or ALIVE.search(head))
+    stands = bool(STANDING.search(words) or (ALIVE.search(head) and not own))
     waits = bool(
         waits_reported
         or host
@@ -328,6 +370,7 @@ def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
         into.waiting_seconds += held.seconds if held.waits or storm else 0.0
         into.stands = into.stands or held.stands or held.retries
         into.lines += held.lines
+        into.told_seconds += held.told_seconds
         into.reported = into.reported or held.reported
         into.host = into.host or held.host
         into.where = into.where or held.where
