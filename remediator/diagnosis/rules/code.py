@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.rules.features import (
     BUSY_MEAN,
+    REQUEST_LIMIT_SECONDS,
     SECTION_SHARE,
     WAITING_SHARE,
     CaseFeatures,
 )
+from remediator.diagnosis.timeline.line_words import split_name
 from remediator.diagnosis.timeline.section import TimelineSection
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
@@ -30,20 +33,11 @@ def weigh_sections(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     if not facts.timed_out:
         return
     cpu = facts.usage.cpu
-    full = cpu is not None and cpu.is_full
-    waiting = facts.timeline.longest(waits=True)
-    share = facts.timeline.waiting_share
-    if waiting is not None and share >= WAITING_SHARE:
-        least, most = weight_of("waiting-section-least"), weight_of("waiting-section-most")
-        weight = least + (most - least) * min(1.0, (share - WAITING_SHARE) / _WAITING_SPAN)
-        busy = waiting.by_name and facts.one_thread and not facts.cannot_tell_one_thread
-        if full or facts.gpu_full or (cpu is None and not waiting.reported):
-            weight = weight_of("waiting-section-belied")
-        if busy:
-            # Its name says that it waits; its stacks and the CPU say that it works.
-            yield _of_section(waiting, Cause.SLOW_CODE, weight_of("waiting-by-name"), waiting.says)
-            weight = weight_of("waiting-by-name-network")
-        yield _of_section(waiting, Cause.NETWORK_LATENCY, weight, waiting.says)
+    full = (cpu is not None and cpu.is_full) or facts.computed_on_all
+    yield from _weigh_waiting(facts, full=full)
+    if facts.own_sleep is not None:
+        slept = facts.own_sleep
+        yield _of_section(slept, Cause.SLOW_CODE, weight_of("own-sleep"), slept.says)
     working = facts.timeline.longest(waits=False)
     if working is None or working.share < SECTION_SHARE:
         return
@@ -66,6 +60,24 @@ def weigh_sections(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     yield _of_section(working, Cause.SLOW_CODE, weight, working.says)
 
 
+def _weigh_waiting(facts: CaseFeatures, *, full: bool) -> Iterator[WeightedEvidence]:
+    """The longest section that waits, which speaks for the network; `full`: the machine was."""
+    cpu = facts.usage.cpu
+    waiting = facts.timeline.longest(waits=True)
+    share = facts.timeline.waiting_share
+    if waiting is not None and share >= WAITING_SHARE:
+        least, most = weight_of("waiting-section-least"), weight_of("waiting-section-most")
+        weight = least + (most - least) * min(1.0, (share - WAITING_SHARE) / _WAITING_SPAN)
+        busy = waiting.by_name and facts.one_thread and not facts.cannot_tell_one_thread
+        if full or facts.gpu_full or (cpu is None and not waiting.reported):
+            weight = weight_of("waiting-section-belied")
+        if busy:
+            # Its name says that it waits; its stacks and the CPU say that it works.
+            yield _of_section(waiting, Cause.SLOW_CODE, weight_of("waiting-by-name"), waiting.says)
+            weight = weight_of("waiting-by-name-network")
+        yield _of_section(waiting, Cause.NETWORK_LATENCY, weight, waiting.says)
+
+
 def _section_weight(facts: CaseFeatures, working: TimelineSection) -> float:
     """How far one working section speaks for slow code, given what is known of the machine."""
     cpu = facts.usage.cpu
@@ -79,16 +91,7 @@ def _untimed_weight(facts: CaseFeatures, working: TimelineSection, grown: float)
     """The same, of a section whose lines tell no durations; `grown` is added where its passes take longer and longer."""
     cpu = facts.usage.cpu
     if cpu is None:
-        # Nobody measured the machine. A batch prediction has no metrics, so the section is all
-        # there will ever be; a custom job normally has them, and without them it may have been full.
-        if working.inference or facts.wanted_gpu or not working.reported:
-            return weight_of("section-unmeasured")
-        if facts.job.kind is JobKind.BATCH_PREDICTION and not working.marked:
-            # A server's log: what comes with every request says nothing of where its time goes.
-            return weight_of("section-unmeasured")
-        if facts.job.kind is JobKind.BATCH_PREDICTION:
-            return weight_of("section-of-batch") + grown
-        return weight_of("section-of-custom") + grown
+        return _unmeasured_weight(facts, working, grown)
     fetching = facts.cannot_tell_one_thread and facts.distance.far and facts.usage.receives
     if fetching:
         return weight_of("section-while-fetching")
@@ -105,6 +108,40 @@ def _untimed_weight(facts: CaseFeatures, working: TimelineSection, grown: float)
     return weight_of("inference") if working.inference else weight_of("section")
 
 
+def _unmeasured_weight(facts: CaseFeatures, working: TimelineSection, grown: float) -> float:
+    """The same, where nobody measured the machine.
+
+    A batch prediction has no metrics, so the section is all there will ever be; a custom job normally has them, and
+    without them it may have been full.
+    """
+    if working.inference or facts.wanted_gpu or not working.reported:
+        return weight_of("section-unmeasured")
+    if facts.computed_on_several:
+        return weight_of("section-unmeasured")
+    if working.timed and _is_whole_request(facts, working):
+        return weight_of("section-unmeasured")
+    if facts.job.kind is JobKind.BATCH_PREDICTION and not working.marked:
+        # A server's log: what comes with every request says nothing of where its time goes.
+        return weight_of("section-unmeasured")
+    if facts.job.kind is JobKind.BATCH_PREDICTION:
+        return weight_of("section-of-batch") + grown
+    return weight_of("section-of-custom") + grown
+
+
+_LONG = 0.8  # of the time that one request has; chosen
+_REQUEST = Linear(
+    r"\b(?:requests?|post|handl(?:e|ed|er|ing)|batch(?:es)?|responses?|responded|served?|completed|instances|call)\b"
+)
+
+
+def _is_whole_request(facts: CaseFeatures, working: TimelineSection) -> bool:
+    """Whether the section is a request by its words, and took about as long as one may: it names no code in it."""
+    if facts.job.kind is not JobKind.BATCH_PREDICTION or not working.passes:
+        return False
+    long = working.seconds / working.passes >= REQUEST_LIMIT_SECONDS * _LONG
+    return long and _REQUEST.is_in(split_name(working.name))
+
+
 _MOST = 0.6  # of the timeline; chosen
 _A_THREAD = 0.4  # of a vCPU, below which nothing computes; chosen
 _SOME = 0.02  # of a machine of unknown size; chosen
@@ -112,7 +149,7 @@ _SOME = 0.02  # of a machine of unknown size; chosen
 
 def _is_timed_work(facts: CaseFeatures, working: TimelineSection) -> bool:
     """Whether the lines' own durations give one section most of the run, on CPUs that may have computed in it."""
-    timed = working.timed and working.share >= _MOST
+    timed = working.timed and working.share >= _MOST and not facts.computed_on_several
     return timed and not (working.inference or facts.wanted_gpu) and _may_compute(facts)
 
 
@@ -135,10 +172,11 @@ def _of_section(
 
 
 _WAITED_SHARE, _COMPUTED_SHARE = 0.3, 0.8  # of its wall time; chosen
+_SEVERAL = 4  # vCPUs, of which one thread leaves most idle; chosen
 
 
 def weigh_own_cpu_time(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
-    """A program that tells its own CPU time: most of it waiting, or most of it computing."""
+    """A program that tells its own CPU time: most of it waiting, one thread computing, or every vCPU."""
     share = facts.timeline.cpu_share
     if (
         share is None
@@ -146,26 +184,24 @@ def weigh_own_cpu_time(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         or any(kind == "code" for _, kind in facts.reading.stood_in)
     ):
         return
+    vcpus = (
+        facts.workload.vcpus or 0 if facts.usage.cpu is None else 0
+    )  # 0: known otherwise, or unknown
     says = f"by its own account it computed for {share * 100:.0f}% of the time"
     if share < _WAITED_SHARE:
-        yield weighted_evidence(
-            Cause.NETWORK_LATENCY, weight_of("little-cpu-time"), Source.LOG, "logEntries", says
-        )
-        yield weighted_evidence(
-            Cause.SLOW_CODE,
-            weight_of("little-cpu-time-against-code"),
-            Source.LOG,
-            "logEntries",
-            says,
-        )
+        yield _of_cpu_time(Cause.NETWORK_LATENCY, weight_of("little-cpu-time"), says)
+        yield _of_cpu_time(Cause.SLOW_CODE, weight_of("little-cpu-time-against-code"), says)
     elif share >= _COMPUTED_SHARE:
-        yield weighted_evidence(
-            Cause.SLOW_CODE, weight_of("much-cpu-time"), Source.LOG, "logEntries", says
-        )
-        yield weighted_evidence(
-            Cause.NETWORK_LATENCY,
-            weight_of("much-cpu-time-against-network"),
-            Source.LOG,
-            "logEntries",
-            says,
-        )
+        if facts.computed_on_all:
+            says = f"by its own account it computed on {share:.1f} of {vcpus} vCPUs all the time"
+            yield _of_cpu_time(Cause.CPU_SATURATION, weight_of("own-full-cpus"), says)
+        elif not facts.computed_on_several:
+            alone = facts.usage.cpu is None and vcpus >= _SEVERAL
+            says += f": one thread of {vcpus} vCPUs" if alone else ""
+            weight = weight_of("one-thread-by-cpu-time") if alone else weight_of("much-cpu-time")
+            yield _of_cpu_time(Cause.SLOW_CODE, weight, says)
+        yield _of_cpu_time(Cause.NETWORK_LATENCY, weight_of("much-cpu-time-against-network"), says)
+
+
+def _of_cpu_time(cause: Cause, weight: float, says: str) -> WeightedEvidence:
+    return weighted_evidence(cause, weight, Source.LOG, "logEntries", says)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from msgspec import Struct
 
 from remediator.case import Recovery
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.locality import Distance
 from remediator.diagnosis.metrics import Load, Usage
 from remediator.diagnosis.servers import Server
 from remediator.diagnosis.signature import Tag, TextPlace
 from remediator.diagnosis.texts.evidence import TextEvidence
-from remediator.diagnosis.timeline.section import Timeline
+from remediator.diagnosis.timeline.line_words import split_name
+from remediator.diagnosis.timeline.section import Timeline, TimelineSection
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, JobKind, JobState, Source
@@ -36,8 +38,17 @@ BUSY_MEAN = 0.5  # chosen
 _GPU_BUSY = 0.6
 # Bytes a second all through a run that only move data, whatever else it does.
 _NETWORK_FLOODED = 300_000_000.0  # chosen
+REQUEST_LIMIT_SECONDS = 600.0
+"""After which Vertex ends one request of a batch prediction; measured: its own message tells of elapsed=600.04s."""
 # A run stood at its memory's limit for this share of it, and computed this much less from then on.
 _STOOD = 0.5  # of the timeline; chosen
+# CPU time over wall time, above which more than one thread computed, and of all vCPUs; chosen.
+_SEVERAL_THREADS, _ALL_VCPUS = 1.2, 0.85
+_SLEEPS = Linear(r"\bsleep(?:ing|s)?\b", needs="sleep")
+# What a program sleeps for, where it is not its own code that says so.
+_SLEEPS_FOR = Linear(
+    r"retry|retries|rate|limit|quota|429|50\d|again|attempt|back ?off|lock|lease|poll|wait|until|memory|worker|gc\b"
+)
 _STOOD_SHARE = 0.2  # chosen
 _THRASHED = 0.6  # chosen
 
@@ -133,6 +144,29 @@ class CaseFeatures(Struct, frozen=True):
         """By its log it stood for most of the run: at a lock, a barrier, in a sleep."""
         standing = (one.share for one in self.timeline.timeline_sections if one.stands)
         return sum(standing) >= _STOOD
+
+    @property
+    def own_sleep(self) -> TimelineSection | None:
+        """The section in which the program slept most of the run, by its log, naming nobody whom it slept for."""
+        for one in self.timeline.timeline_sections:
+            name = split_name(one.name) if one.stands and one.share >= SECTION_SHARE else ""
+            if _SLEEPS.is_in(name) and not _SLEEPS_FOR.is_in(name):
+                return one
+        return None
+
+    @property
+    def computed_on_several(self) -> bool:
+        """More than one thread computed all the while, by the program's own CPU time; nobody measured the machine."""
+        share = self.timeline.cpu_share if self.usage.cpu is None else None
+        return share is not None and share > _SEVERAL_THREADS
+
+    @property
+    def computed_on_all(self) -> bool:
+        """The same on every vCPU of the machine."""
+        share, vcpus = self.timeline.cpu_share, self.workload.vcpus
+        if share is None or vcpus is None or self.usage.cpu is not None:
+            return False
+        return share > _SEVERAL_THREADS and share >= vcpus * _ALL_VCPUS
 
     @property
     def flooded(self) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from remediator.diagnosis.lazy_patterns import Linear
-from remediator.diagnosis.rules.features import CaseFeatures, timeout_words
+from remediator.diagnosis.rules.features import REQUEST_LIMIT_SECONDS, CaseFeatures, timeout_words
 from remediator.diagnosis.signature import Tag, TextPlace
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
@@ -153,9 +153,6 @@ def _of_server(
     )
 
 
-_REQUEST_LIMIT_SECONDS = 600.0  # measured: the service's own message tells of elapsed=600.04s (tests/corpus/messages.jsonl)
-
-
 _NEARLY = 0.95  # of the limit; chosen
 
 
@@ -164,7 +161,7 @@ def weigh_request_size(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     if facts.job.kind is not JobKind.BATCH_PREDICTION or facts.workload.batch_size is None:
         return
     elapsed = facts.reading.elapsed_seconds
-    if elapsed is None or elapsed < _REQUEST_LIMIT_SECONDS * _NEARLY or not facts.timed_out:
+    if elapsed is None or elapsed < REQUEST_LIMIT_SECONDS * _NEARLY or not facts.timed_out:
         return
     killed = [
         s

@@ -14,11 +14,11 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from remediator.case import Case, LogLine
-from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS
 from remediator.diagnosis.metrics import Usage
 from remediator.diagnosis.structure import read_log
 from remediator.diagnosis.texts.case_text import SERVICE_TASK
+from remediator.diagnosis.timeline.cpu_time import cpu_share
 from remediator.diagnosis.timeline.durations import (
     bytes_moved,
     duration_in,
@@ -55,7 +55,7 @@ def read_timeline(case: Case, usage: Usage) -> Timeline:
         return Timeline(reported[0], done, _slow_fetches(lines))
     return replace(
         timeline_by_log(case, lines, done),
-        cpu_share=_cpu_share(lines),
+        cpu_share=cpu_share(lines),
         slow_fetches=_slow_fetches(lines),
     )
 
@@ -128,40 +128,6 @@ def _came_slowly(text: str, seconds: float) -> bool:
     """Whether a line tells of bytes that came in, and of far too long a time for them."""
     moved = bytes_moved(text) if seconds >= SLOW_ANSWER_SECONDS else None
     return moved is not None and moved / seconds < _SLOWLY and WAITING.search(text) is not None
-
-
-_CPU_TIME = Linear(r"\bcpu(?:[ _-]time)?\W{1,3}(?P<seconds>\d{1,7}(?:\.\d{1,6})?) ?s", needs="cpu")
-_LEAST_WALL_SECONDS = 5.0  # below it a share says little; chosen
-_CPU_OF_WALL = Linear(
-    r"\bcpu(?:[ _-]time)?\W{1,3}(?P<cpu>\d{1,7}(?:\.\d{1,6})?) ?s?(?: of|/|,| out of) ?(?:wall(?:[ _-]time)?\W{0,3})?(?P<wall>\d{1,7}(?:\.\d{1,6})?) ?s",
-    needs="cpu",
-)
-
-
-def _cpu_share(lines: Sequence[LogLine]) -> float | None:
-    """CPU over wall time between lines that tell a process' CPU time; a fall is another process.
-
-    A line may tell both ("cpu time 2.4 s of 27 s wall").
-    """
-    cpu = wall = 0.0
-    last: tuple[float, float] | None = None
-    for line in lines:
-        if "cpu" not in line.text[:TEXT].lower():
-            continue
-        both = _CPU_OF_WALL.search(line.text[:TEXT])
-        if both is not None:
-            cpu += float(both["cpu"])
-            wall += float(both["wall"])
-            continue
-        found = _CPU_TIME.search(line.text[:TEXT])
-        if found is None or line.time is None:
-            continue
-        now = (line.time.timestamp(), float(found["seconds"]))
-        if last is not None and now[1] >= last[1]:
-            wall += now[0] - last[0]
-            cpu += now[1] - last[1]
-        last = now
-    return cpu / wall if wall >= _LEAST_WALL_SECONDS else None
 
 
 _LAST_READ = 200  # lines, near the end; chosen

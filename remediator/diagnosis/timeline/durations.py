@@ -75,6 +75,10 @@ _NAME_FIELD = late_pattern(
     r"^(?:stage|section|phase|step|event|evt|op|operation|span|task|func|function|name)$",
     re.IGNORECASE,
 )
+_NO_NAME = late_pattern(
+    r"^(?:|(?:span|stage|step|task|section|phase)?[._ -]?(?:end(?:ed)?|start(?:ed)?|stop(?:ped)?|finish(?:ed)?|done|complete[d]?|log|metrics?|timing|span|event))$",
+    re.IGNORECASE,
+)
 _ISO = late_pattern(
     r"^PT(?:(?P<h>\d{1,3})H)?(?:(?P<m>\d{1,3})M)?(?:(?P<s>\d{1,7}(?:\.\d{1,9})?)S)?$"
 )
@@ -141,15 +145,22 @@ def host_in_fields(fields: Mapping[str, object]) -> str:
 
 def name_in_fields(fields: Mapping[str, object]) -> str:
     """What a structured line calls the section that it is about; empty where it says nothing of it."""
-    names = (one for key, one in fields.items() if _NAME_FIELD.match(key) and isinstance(one, str))
-    return next((name for name in names if name), "")[:_NAME_LENGTH]
+    names = {
+        key.lower(): one
+        for key, one in fields.items()
+        if _NAME_FIELD.match(key) and isinstance(one, str) and not _NO_NAME.match(one)
+    }
+    # A logger's own name stands in `name` at times, and an event that is anything in `event`.
+    last = [key for key in ("event", "evt", "name") if key in names]
+    first = next((name for key, name in names.items() if key not in last), "")
+    return (first or next((names[key] for key in last), ""))[:_NAME_LENGTH]
 
 
 def span_of(line: LogLine) -> float | None:
     """How long a line says that what it is about took, in seconds, by its words or else by its fields."""
-    told = duration_in(line.text)
-    if told is not None:
-        return told
+    seconds = duration_in(line.text)
+    if seconds is not None:
+        return seconds
     span = span_in_fields(line.fields)
     return span.seconds if span is not None else None
 

@@ -55,7 +55,7 @@ _NOT_A_HOST = late_pattern(
 WAITING = Linear(
     r"\bfetch(?:ing|ed|es)?\b|\bdownload(?:ing|ed|s)?\b|\bhttps?://|\bconnect(?:ing|ed)? to\b"
     r"|\brequest(?:ing|ed)? (?:to|from|of|data)\b|\bresponse from\b|\blatency\b"
-    r"|\bstream(?:ing|ed)? from\b|\b(?:copy|open|list)(?:ing)? (?:from )?(?:gs|s3)://|\breceived? from\b|\bquery(?:ing)? (?:bigquery|database|api)"
+    r"|\bstream(?:ing|ed)? from\b|\b(?:copy|open|list|read)(?:ing)? (?:file )?(?:from |path: )?(?:gs|s3a?|abfss?|wasbs?|hdfs)://|\breceived? from\b|\bquery(?:ing)? (?:bigquery|database|api)"
     r"|\bread(?:ing)? from (?:gs|s3|http|remote|the network|bigquery|bucket)|\bpull(?:ing|ed)?\b|\bround[- ]trip\b|\brpc\b"
     r"|\bapi call\b|\b(?:postgres(?:ql)?|mysql|jdbc:\w{1,20}|mongodb(?:\+srv)?|snowflake|s?ftp)://|\b(?:wget|curl|rsync|gsutil|rclone)\b"
     r"|\bbigquery\b.{0,60}\b(?:page|rows?|result|read|query)|\b(?:page|rows?|results?)\b.{0,40}\bfrom bigquery\b"
@@ -86,6 +86,7 @@ RETRYING = Linear(
 STANDING = Linear(
     r"\bbarrier\b|\brendezvous\b|\bmutex\b|\b(?:dead|file)?lock(?:ed|ing)?\b|\ball (?:ranks|workers|peers|replicas)\b|\bsigkill\b"
     r"|\bout[ -]of[ -]memory\b|\bmemory (?:usage|pressure|limit)\b|\bpausing worker\b|\bspill(?:ing|ed)?\b|\bgc (?:pause|overhead)\b|\bswap(?:ping)?\b|\bsleep(?:ing|s)?\b|\bdebugger\b"
+    r"|\bsemaphore\b|\bsynchroni[sz]ed\b|\bto lock <|\bheld by\b|\bmonitor (?:lock|entry|held|owned)\b|\b(?:on|for|to enter) (?:a |the )?monitor\b"
 )
 # Signs of life, and a server's own comings and goings: the section before goes on.
 ALIVE = Linear(

@@ -79,7 +79,8 @@ class _Bin(Struct):
     waits: int = 0
     seen: int = 0
     waiting_seconds: float = 0.0
-    told_seconds: float = 0.0
+    reported_seconds: float = 0.0
+    spans: int = 0
     lines: int = 0
     reported: bool = False
     retries: bool = False
@@ -177,14 +178,14 @@ def timeline_by_log(case: Case, lines: Sequence[LogLine], done: float | None) ->
             name=held.name or "(unnamed)",
             seconds=held.seconds,
             share=held.seconds / span,
-            passes=sum(1 for gap in held.gaps if gap > 0),
+            passes=_passes(held),
             waits=held.waiting_seconds * 2 > held.seconds,
             by_name=False,
             inference=bool(INFERENCE.search(held.name.replace("_", " "))),
-            reported=held.reported or sum(1 for gap in held.gaps if gap > 0) >= _CONTRAST_PASSES,
+            reported=held.reported or _passes(held) >= _CONTRAST_PASSES,
             marked=held.reported,
             stands=held.stands and held.waiting_seconds * 2 <= held.seconds,
-            timed=held.told_seconds * 2 > held.seconds,
+            timed=held.reported_seconds * 2 > held.seconds,
             growth=_growth(sorted(held.moments)),
             host=held.host,
             source=Source.LOG,
@@ -194,6 +195,11 @@ def timeline_by_log(case: Case, lines: Sequence[LogLine], done: float | None) ->
     ]
     timeline_sections.sort(key=lambda s: (-s.seconds, s.name))
     return Timeline(tuple(s for s in timeline_sections if s.share >= _LEAST_SHARE), done)
+
+
+def _passes(held: _Bin) -> int:
+    """How often the section ran: of one whose lines tell its durations, those."""
+    return held.spans or sum(1 for gap in held.gaps if gap > 0)
 
 
 class _Shares:
@@ -219,25 +225,30 @@ class _Shares:
         held.lines += 1
         self._untold.append((held, seconds))
 
-    def claim(self, held: _Bin, told: float | None, gap: float) -> float:
+    def claim(self, held: _Bin, duration: float | None, gap: float) -> float:
         """What a line that tells its own duration leaves of the time before it, in seconds.
 
-        It ends the section that it names; what lines between printed meanwhile took no part of it.
+        It ends the section that it names; what lines between printed meanwhile took no part of it, unless they say
+        that they waited for data, and it does not.
         """
         before = sum(seconds for _, seconds in self._untold)
-        if told is None or not 0 < told <= (gap + before) * _BELIEVED + 1.0:
+        if duration is None or not 0 < duration <= (gap + before) * _BELIEVED + 1.0:
             return gap
-        taken = min(told, gap)
-        while told - taken > _AT_ONCE and self._untold:
+        taken, kept = min(duration, gap), 0.0
+        while duration - taken > _AT_ONCE and self._untold:
             owner, seconds = self._untold.pop()
-            part = min(seconds, told - taken)
-            owner.seconds -= part
+            part = min(seconds, duration - taken)
             taken += part
-        self.give(held, taken)
-        held.told_seconds += taken
+            if owner.waits and not held.waits:
+                kept += part
+            else:
+                owner.seconds -= part
+        self.give(held, taken - kept)
+        held.reported_seconds += taken - kept
+        held.spans += 1
         held.reported = True
         self._untold.clear()
-        return max(0.0, gap - taken)
+        return max(0.0, gap - min(duration, gap))
 
 
 def _shared_out(lines: Sequence[tuple[LogLine, str]], moments: Sequence[float]) -> dict[str, _Bin]:
@@ -370,7 +381,8 @@ def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
         into.waiting_seconds += held.seconds if held.waits or storm else 0.0
         into.stands = into.stands or held.stands or held.retries
         into.lines += held.lines
-        into.told_seconds += held.told_seconds
+        into.reported_seconds += held.reported_seconds
+        into.spans += held.spans
         into.reported = into.reported or held.reported
         into.host = into.host or held.host
         into.where = into.where or held.where
