@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from bench.diagnosis.corpus import messages
 from bench.diagnosis.prefilter import clauses_of
 from bench.first.run import different_lines
-from remediator.diagnosis import progress_lines, timeline
+from remediator.diagnosis import progress_lines
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.matching import client_signature_in, signatures_in, silenced_by
+from remediator.diagnosis.rules import features
 from remediator.diagnosis.signature import ANYWHERE
 from remediator.diagnosis.signatures import authors, client_signatures, signatures
 from remediator.diagnosis.texts.case_text import clean
-from remediator.diagnosis.timeline import line_words
+from remediator.diagnosis.timeline import cpu_time, durations
 
 PATTERNS = [(row, one) for row in signatures() for one in row.patterns]
 CLIENT_PATTERNS = [(row, one) for row in client_signatures() for one in row.patterns]
@@ -119,9 +120,20 @@ def test_clauses_say_what_every_match_must_hold(pattern, clauses):
 
 NEEDING = [
     progress_lines._ZERO,  # the patterns themselves are what is judged
-    line_words._AHEAD,
-    timeline._CPU_TIME,
-    timeline._CPU_OF_WALL,
+    durations._AHEAD,
+    durations._NO_SPAN,
+    cpu_time._CPU_TIME,
+    cpu_time._CPU_OF_WALL,
+    cpu_time._REAL_AND_CPU,
+    cpu_time._GNU,
+    cpu_time._REAL,
+    cpu_time._SHELL,
+    cpu_time._POSIX_REAL,
+    cpu_time._POSIX,
+    cpu_time._IPYTHON,
+    cpu_time._WALL,
+    cpu_time._R_HEAD,
+    features._SLEEPS,
     Linear(authors.AUTHORS, needs=authors.AUTHORS_NEED),
 ]
 

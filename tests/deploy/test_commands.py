@@ -463,7 +463,7 @@ def own_commands() -> list[str]:
         text = document.read_text()
         fenced = "\n".join(re.findall(r"^```(?:\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
         shown += re.findall(r"python -m remediator ([^|#>\n`]+)", fenced)
-        shown += re.findall(r"`python -m remediator ([^`…|]+)`", text)
+        shown += re.findall(r"`python -m remediator ([^`…|>]+)[`>]", text)
     return sorted({line.strip() for line in shown})
 
 
