@@ -8,7 +8,7 @@ import pytest
 
 from remediator.case import Case
 from remediator.diagnosis import diagnose
-from remediator.diagnosis.timeline.durations import duration_in
+from remediator.diagnosis.durations import duration_in
 from remediator.domain import Cause, Diagnosis
 from tests.case_parts import at, batch, cpu, custom
 

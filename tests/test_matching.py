@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from bench.diagnosis.corpus import messages
 from bench.diagnosis.prefilter import clauses_of
 from bench.first.run import different_lines
-from remediator.diagnosis import progress_lines
+from remediator.diagnosis import durations, progress_lines
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.matching import client_signature_in, signatures_in, silenced_by
 from remediator.diagnosis.rules import features
 from remediator.diagnosis.signature import ANYWHERE
 from remediator.diagnosis.signatures import authors, client_signatures, signatures
 from remediator.diagnosis.texts.case_text import clean
-from remediator.diagnosis.timeline import cpu_time, durations
+from remediator.diagnosis.timeline import cpu_time
 
 PATTERNS = [(row, one) for row in signatures() for one in row.patterns]
 CLIENT_PATTERNS = [(row, one) for row in client_signatures() for one in row.patterns]

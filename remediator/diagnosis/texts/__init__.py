@@ -55,7 +55,11 @@ def read_case(case: Case) -> TextEvidence:
         *(replace(one, count=sample) for one in sampled),
         *_entry_texts(case),
         *rows,
-        *log_texts(case.log_lines, serves=case.job.kind is JobKind.BATCH_PREDICTION),
+        *log_texts(
+            case.log_lines,
+            serves=case.job.kind is JobKind.BATCH_PREDICTION,
+            time_was_up=case.job.ran_into_timeout,
+        ),
     ]
     failed_rows = failed_rows_of_account(case.rows) or failed_rows_of(case.job, case.error_files)
     reading = read_texts(case_texts, failed_rows)

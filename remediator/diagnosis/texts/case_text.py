@@ -74,6 +74,8 @@ class CaseText(Struct, frozen=True):
     """Of last words: an error that the program was handed, and over which its runtime ended it."""
     first: str = ""
     """Of last words that state several errors: the first."""
+    worked_on: bool = False
+    """Of a job that ended at its time-out: the program went on with its work after this line."""
     after: str = ""
     """Of last words: what was said next, where they tell nothing by themselves."""
 

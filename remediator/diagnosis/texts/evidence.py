@@ -43,7 +43,7 @@ from remediator.diagnosis.texts.case_text import CODE_NAMES, CaseText
 from remediator.diagnosis.texts.failed_rows import FailedRows
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
-from remediator.domain import Cause, Source
+from remediator.domain import NEVER_RETRIED, Cause, Source
 from remediator.domain.late_pattern import late_pattern
 
 _DEADLINE_CODE = 4  # documented: google.rpc.Code
@@ -364,7 +364,13 @@ def _is_passing(case_text: CaseText, matched: Sequence[Signature]) -> bool:
 def _weight_of(row: Signature, case_text: CaseText, kept: float) -> float:
     if case_text.place is not TextPlace.LOG:
         return row.weight
+    if case_text.worked_on and row.cause in _ENDS_A_PROGRAM:
+        kept = min(kept, weight_of("passing-line"))
     return min(row.weight, weight_of("log-ceiling")) * case_text.factor * kept
+
+
+# What a program that goes on with its work has not failed of, and a rare failure of what it asks has not delayed.
+_ENDS_A_PROGRAM = NEVER_RETRIED | {Cause.TRANSIENT_BACKEND, Cause.QUOTA}
 
 
 class _Hit(Struct, frozen=True):

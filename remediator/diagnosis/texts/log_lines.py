@@ -14,12 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec.structs import replace
 
 from remediator.case import LogLine
+from remediator.diagnosis.bystanders import is_bystander
 from remediator.diagnosis.clients import (
     is_reported,
     reports_elsewhere,
     service_behind,
     spoken_in,
 )
+from remediator.diagnosis.durations import span_of
 from remediator.diagnosis.error_statements import statement_in
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.open_trace import LogItem
@@ -51,19 +53,24 @@ _END_LINES = 40  # of a short log: its end; chosen
 _QUIET = frozenset({"DEBUG", "INFO", "NOTICE", "WARNING"})
 
 
-def log_texts(lines: Sequence[LogLine], *, serves: bool) -> Iterator[CaseText]:
-    """Log lines without telemetry, each distinct text once; a bounded number of a long log.
+def log_texts(
+    lines: Sequence[LogLine], *, serves: bool, time_was_up: bool = False
+) -> Iterator[CaseText]:
+    """Log lines without telemetry and without those of agents beside the job, each distinct text once; a bounded
+    number of a long log.
 
     `serves`: the log is a model server's. What it says before its first request, and not again, stands
-    in every start: of what failed later it says little.
+    in every start: of what failed later it says little. `time_was_up`: the job ended at its own time-out.
     """
     kept = [line for line in _sampled(lines) if line.text and TELEMETRY not in line.text]
-    all_said = list(read_log(_as_said(kept)))
+    all_said = [
+        one
+        for one in read_log(_as_said(kept))
+        if is_service_line(one.line) or not is_bystander(one.text)
+    ]
     first_end = len(all_said) - max(_END_LINES, int(len(all_said) * _END_SHARE))
     progress = [not one.raised and is_progress(one.text) for one in all_said]
-    last_progress = [i for i, counts in enumerate(progress) if counts][-_PROGRESS_AFTER:]
-    # After this many a traceback cannot have ended the program: it went on.
-    ended_nothing_before = last_progress[0] if len(last_progress) == _PROGRESS_AFTER else -1
+    ended_nothing_before = _last_work(all_said, progress, by_durations=time_was_up)
     ended = None if serves else _terminal(all_said, ended_nothing_before)
     asked = next((i for i, one in enumerate(all_said) if serves and is_request(one.text)), 0)
     has_error_lines = any(_level_of(one) in _ERRORS for one in all_said)
@@ -78,7 +85,8 @@ def log_texts(lines: Sequence[LogLine], *, serves: bool) -> Iterator[CaseText]:
         factor = 1.0 if last >= first_end else weight_of("early-line")
         if last < asked and not said.traced:
             factor *= weight_of("start-line")
-        if said.traced and not serves and last < ended_nothing_before:
+        worked_on = not serves and last < ended_nothing_before
+        if said.traced and worked_on:
             factor *= weight_of("passing-line")
         if ended is not None and not said.raised and warns(said.text):
             factor *= weight_of("warning-before-exception")
@@ -96,6 +104,7 @@ def log_texts(lines: Sequence[LogLine], *, serves: bool) -> Iterator[CaseText]:
             yield from exception_texts(said, count, factor, number)
         else:
             made = line_text(said.line, count, factor, said.text)
+            made = replace(made, worked_on=time_was_up and worked_on)
             spoken = spoken_in(said.text, serves=serves)
             yield replace(made, spoken=spoken) if spoken is not None else made
 
@@ -106,7 +115,11 @@ def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
     are passed over, and so are warnings. A line on stderr that begins with the program's own name is such a complaint, whatever
     it says; so is the last of a log that has a few lines only. `traced` where a language speaks of code.
     """
-    workers = [line for line in lines[-_LAST_READ:] if line.text and not is_service_line(line)]
+    workers = [
+        line
+        for line in lines[-_LAST_READ:]
+        if line.text and not is_service_line(line) and not is_bystander(line.text)
+    ]
     read = [*read_log(_as_said([line for line in workers if TELEMETRY not in line.text]))]
     loud = [one for one in read if not _is_warning(one)]
     if not any(one.text.strip() for one in loud):
@@ -319,6 +332,19 @@ _LAST_READ, _LAST_WORDS, _OTHERS_AFTER, _FEW_LINES = 80, 5, 3, 4  # lines; chose
 _OF_HELP = Linear(
     r"^[-=_*#~ ]{8,}$|\bexiting\W*$|^\W*exiting\b[^:]{0,20}$|for (?:more|further|additional) (?:information|details|help)|\bplease (?:read|check|see|refer|report|contact|visit|consult|provide)\b|\bre-?run\b.{0,40}\b(?:with|using)\b|^\S{0,20}\s{0,4}https?://\S+$|\bwebsite at https?:|^\W*\[Help \d+\]|\bthank you\b|full stack trace|\b(?:log|report) (?:file )?can be found\b|^try .{1,60}--help|^\W*(?:error|fatal)\W*$|^\(Use .node --trace|^Node\.js v\d",
 )
+
+
+def _last_work(all_said: Sequence[LogItem], progress: Sequence[bool], *, by_durations: bool) -> int:
+    """The position before which nothing ended the program, since lines of progress came after it; -1: none did.
+
+    `by_durations`: what tells how long something took counts as well.
+    """
+    working = [
+        position
+        for position, one in enumerate(all_said)
+        if progress[position] or (by_durations and span_of(one.line) is not None)
+    ]
+    return working[-_PROGRESS_AFTER] if len(working) >= _PROGRESS_AFTER else -1
 
 
 _PROGRESS_AFTER = 2  # lines of progress, after which the program went on; chosen

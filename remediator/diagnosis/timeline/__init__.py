@@ -14,23 +14,24 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from remediator.case import Case, LogLine
-from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS
-from remediator.diagnosis.metrics import Usage
-from remediator.diagnosis.structure import read_log
-from remediator.diagnosis.texts.case_text import SERVICE_TASK
-from remediator.diagnosis.timeline.cpu_time import cpu_share
-from remediator.diagnosis.timeline.durations import (
+from remediator.diagnosis.bystanders import is_bystander
+from remediator.diagnosis.durations import (
+    TEXT,
     bytes_moved,
     duration_in,
     host_in_fields,
     span_in_fields,
 )
+from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS
+from remediator.diagnosis.metrics import Usage
+from remediator.diagnosis.structure import read_log
+from remediator.diagnosis.texts.case_text import SERVICE_TASK
+from remediator.diagnosis.timeline.cpu_time import cpu_share
 from remediator.diagnosis.timeline.line_words import (
     AWAITING,
     HOST_AWAITED,
     HOST_IN_URI,
     LOOKED_UP,
-    TEXT,
     WAITING,
     host_named,
     unprefixed,
@@ -69,6 +70,7 @@ def _worker_lines(lines: Sequence[LogLine]) -> list[LogLine]:
         and line.task != SERVICE_TASK
         and line.text
         and "remediatorTelemetry" not in line.text
+        and not is_bystander(line.text)
     ]
     if len(own) > _LINES:
         own = own[:: len(own) // _LINES + 1]

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from remediator.case import LogLine
+from remediator.diagnosis.durations import TEXT
 from remediator.diagnosis.lazy_patterns import Linear
-from remediator.diagnosis.timeline.line_words import TEXT
 
 __all__ = ["cpu_share"]
 

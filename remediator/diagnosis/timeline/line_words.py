@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 
+from remediator.diagnosis.durations import TEXT
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.domain.late_pattern import late_pattern
 
-TEXT = 400  # characters of a line that are read; chosen
 NAME_LENGTH = 80  # characters of a section's name; chosen
 # What a line does stands near its start; and one program prints so many templates at most: the
 # rest of a log that never says the same twice tells no sections.

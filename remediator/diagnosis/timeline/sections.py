@@ -15,14 +15,15 @@ from itertools import pairwise
 from msgspec import Struct, field
 
 from remediator.case import Case, LogLine
-from remediator.diagnosis.metrics import Usage
-from remediator.diagnosis.progress_lines import is_progress
-from remediator.diagnosis.timeline.durations import (
+from remediator.diagnosis.durations import (
+    TEXT,
     duration_in,
     name_in_fields,
     span_in_fields,
     span_of,
 )
+from remediator.diagnosis.metrics import Usage
+from remediator.diagnosis.progress_lines import is_progress
 from remediator.diagnosis.timeline.line_words import (
     ALIVE,
     AWAITING,
@@ -34,7 +35,6 @@ from remediator.diagnosis.timeline.line_words import (
     RETRYING,
     SENDER,
     STANDING,
-    TEXT,
     UNIT_WORDS,
     WAITING,
     WAITING_NAME,

@@ -1,7 +1,8 @@
 """How long a line of a log says that something took, and how much came in: in its words, or in its fields.
 
 Owns the patterns of durations. A structured line may tell several; the longest of them is what it was about, and the
-field's name says whether that was a wait. Pure; called by `sections` and `read_timeline`.
+field's name says whether that was a wait. Pure; called by `timeline` and by
+what reads a log's lines as texts.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from msgspec import Struct
 
 from remediator.case import LogLine
 from remediator.diagnosis.lazy_patterns import Linear
-from remediator.diagnosis.timeline.line_words import TEXT
 from remediator.domain.late_pattern import late_pattern
 
+TEXT = 400  # characters of a line that are read for times; chosen
 _UNITS = {
     "ms": 0.001,
     "mi": 60.0,
