@@ -32,8 +32,16 @@ _DURATION = Linear(
 )
 # A number of seconds with which a line ends, or that a comma follows: `pair 13/50 54.0s`, `shard 2: 195 s, 98k records`.
 _AT_THE_END = Linear(
-    r"[\s:=](?P<number>\d{1,7}(?:\.\d{1,6})?) ?(?P<unit>ms|s|secs?|seconds?|min|minutes?)(?:[,;]\s|\s*$)"
+    r"[\s:=,(](?P<number>\d{1,7}(?:\.\d{1,6})?) ?(?P<unit>ms|s|secs?|seconds?|min|minutes?)(?:[,;)]|\s+(?:on|each|total|wall|elapsed)\b|\s*$)"
 )
+# One line's account of several parts: `featurize=174.4s fit=15.9s`, `preprocess: 0.4s boxes: 148.0s`, `compute_us=51`.
+_PART = late_pattern(
+    r"(?<![\w.])(?P<name>[A-Za-z_][\w./-]{1,50})\s?[=:]\s?(?P<number>\d{1,9}(?:\.\d{1,6})?)\s?(?P<unit>us|ms|secs?|seconds?|s|min)?(?=[\s,;|)\]]|$)"
+)
+_SUFFIX = late_pattern(r"_(?P<unit>us|ms|s|sec|secs|seconds)(?:_(?:avg|mean|total|sum))?$")
+# Words before parts that give no unit: seconds, as far as they are decimals.
+_TIMES = Linear(r"\b(?:stages?|timings?|times?|profile|breakdown|phases?|spans|spent|durations?)\b")
+_FEWEST_PARTS = 2  # with a unit; one more without; chosen
 # A number with a unit of time: without one there is no duration. Cheaper to ask than the patterns above.
 _UNIT = late_pattern(
     r"\d ?(?:ms|milliseconds?|s|secs?|seconds?|m|min|minutes?|h|hours?)\b", re.IGNORECASE
@@ -115,8 +123,33 @@ def duration_in(text: str) -> float | None:
     return found
 
 
+def parts_in(text: str) -> FieldSpan | None:
+    """The longest of several parts of a time that one line tells, by name; None where it tells no such account."""
+    text = text[:TEXT]
+    found = [*_PART.finditer(text)] if "=" in text or ": " in text else []
+    if len(found) < _FEWEST_PARTS:
+        return None
+    spans: list[tuple[float, str]] = []
+    bare: list[tuple[float, str]] = []
+    for one in found:
+        suffix = _SUFFIX.search(one["name"])
+        unit = one["unit"] or (suffix["unit"] if suffix else "")
+        if unit and not _NO_SPAN_FIELD.search(one["name"]):
+            spans.append((_seconds(one["number"], unit), one["name"]))
+        elif "." in one["number"]:
+            bare.append((float(one["number"]), one["name"]))
+    if len(spans) < _FEWEST_PARTS:
+        spans = bare if len(bare) > _FEWEST_PARTS and _TIMES.is_in(text) else []
+    if not spans:
+        return None
+    seconds, name = max(spans)
+    return FieldSpan(seconds, name, _WAIT_FIELD.search(name) is not None)
+
+
 def _seconds(number: str, unit: str) -> float:
     unit = unit.lower()
+    if unit == "us":
+        return float(number) / 1e6
     scale = _UNITS.get(unit[:2]) or _UNITS.get(unit[:1]) or 1.0
     return float(number) * (_UNITS["ms"] if unit.startswith("mil") else scale)
 
@@ -159,6 +192,9 @@ def name_in_fields(fields: Mapping[str, object]) -> str:
 
 def span_of(line: LogLine) -> float | None:
     """How long a line says that what it is about took, in seconds, by its words or else by its fields."""
+    part = parts_in(line.text)
+    if part is not None:
+        return part.seconds
     seconds = duration_in(line.text)
     if seconds is not None:
         return seconds

@@ -34,6 +34,7 @@ def rule_evidence(facts: CaseFeatures) -> tuple[WeightedEvidence, ...]:
 _RULES: tuple[Callable[[CaseFeatures], Iterator[WeightedEvidence]], ...] = (
     resources.weigh_cpu,
     resources.weigh_memory,
+    resources.weigh_pauses,
     resources.weigh_gpu,
     accelerators.weigh_wanted_gpu,
     accelerators.weigh_missing_device,
@@ -54,6 +55,7 @@ _RULES: tuple[Callable[[CaseFeatures], Iterator[WeightedEvidence]], ...] = (
     serving.weigh_request_size,
     code.weigh_sections,
     network.weigh_slow_fetches,
+    network.weigh_answers,
     network.weigh_refusals,
     code.weigh_own_cpu_time,
     network.weigh_far_data,

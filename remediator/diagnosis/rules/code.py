@@ -69,7 +69,13 @@ def _weigh_waiting(facts: CaseFeatures, *, full: bool) -> Iterator[WeightedEvide
         least, most = weight_of("waiting-section-least"), weight_of("waiting-section-most")
         weight = least + (most - least) * min(1.0, (share - WAITING_SHARE) / _WAITING_SPAN)
         busy = waiting.by_name and facts.one_thread and not facts.cannot_tell_one_thread
-        if full or facts.gpu_full or (cpu is None and not waiting.reported):
+        belied = full or facts.gpu_full or (cpu is None and not waiting.reported)
+        if belied or facts.timeline.answers is not None:
+            weight = weight_of("waiting-section-belied")
+        if facts.never_ready and not waiting.host:
+            # What a server fetches before it serves is its start.
+            start = weight_of("section-never-ready")
+            yield _of_section(waiting, Cause.SLOW_STARTUP, start, waiting.says)
             weight = weight_of("waiting-section-belied")
         if busy:
             # Its name says that it waits; its stacks and the CPU say that it works.

@@ -41,6 +41,19 @@ def weigh_slow_fetches(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     )
 
 
+def weigh_answers(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """Most that the program asked for was refused, to the end: whoever refused it took the time."""
+    found = facts.timeline.answers
+    if found is None or not facts.timed_out:
+        return
+    cause = Cause.QUOTA if found.too_often else Cause.TRANSIENT_BACKEND
+    why = "for asking too often" if found.too_often else "by a service that was down or overloaded"
+    says = f'{found.refused:,} of {found.of:,} answers in the log were refusals {why}, the last "{found.example}"'
+    yield weighted_evidence(
+        cause, weight_of("refused-to-the-end"), Source.LOG, found.where, says, group="answers"
+    )
+
+
 _REFUSED = frozenset({"client-none-listens"})
 _GAVE_UP = frozenset({"client-time", "network-timeout", "raised-waiting"})
 

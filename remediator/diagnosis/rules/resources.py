@@ -35,14 +35,9 @@ def weigh_cpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
             yield load_evidence(cpu, Cause.CPU_SATURATION, weight_of("full-cpus-no-timeout"), words)
         return
     if cpu.is_full:
-        weight = weight_of("full-cpus") - few_samples_penalty(cpu)
-        if not facts.surely_timed_out:
-            weight -= weight_of("timeout-by-a-line")
-        if cpu.is_glimpse:
-            weight = weight_of("full-cpus-glimpse")
-        if (facts.wanted_gpu or facts.asks_for_gpu) and not facts.workload.has_accelerator:
-            # A model that wants a GPU and has none fills the CPUs: that is the effect.
-            weight = weight_of("full-cpus-without-gpu")
+        if facts.timeline.stopped_at is not None:
+            words += f", but its log came to a stop at {facts.timeline.stopped_at:.0%} of the run"
+        weight = _full_weight(facts, cpu)
         yield load_evidence(
             cpu, Cause.CPU_SATURATION, weight, f"{words}, and {timeout_words(facts)}"
         )
@@ -60,6 +55,20 @@ def weigh_cpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     yield load_evidence(cpu, Cause.CPU_SATURATION, weight_of("cpus-not-full"), words)
     if not facts.gpu_busy:
         yield from _cpu_not_full(facts, cpu, words)
+
+
+def _full_weight(facts: CaseFeatures, cpu: Load) -> float:
+    """How far full CPUs speak for too few of them, in a job that ran out of time."""
+    if (facts.wanted_gpu or facts.asks_for_gpu) and not facts.workload.has_accelerator:
+        # A model that wants a GPU and has none fills the CPUs: that is the effect.
+        return weight_of("full-cpus-without-gpu")
+    if cpu.is_glimpse:
+        return weight_of("full-cpus-glimpse")
+    if facts.timeline.stopped_at is not None:
+        # Programs that wait for each other in a loop, and others that hang, keep their CPUs full.
+        return weight_of("full-cpus-without-work")
+    weight = weight_of("full-cpus") - few_samples_penalty(cpu)
+    return weight if facts.surely_timed_out else weight - weight_of("timeout-by-a-line")
 
 
 def _far_all_the_same(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
@@ -96,7 +105,7 @@ def _cpu_not_full(facts: CaseFeatures, cpu: Load, words: str) -> Iterator[Weight
         yield load_evidence(
             cpu, Cause.SLOW_CODE, weight_of("hangs-against-code"), f"{words}: {hung}"
         )
-    elif facts.nearly_nothing and facts.own_sleep is None:
+    elif facts.nearly_nothing and facts.own_sleep is None and facts.timeline.answers is None:
         says = f"{words}: the machine was idle while the job waited"
         # What for is not known where nothing that it could fetch is: a lock, a peer, a sleep.
         awaits = facts.requests_wait and not facts.stood
@@ -171,6 +180,31 @@ def weigh_memory(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     elif is_low(memory):
         # One sample a minute: a sudden allocation between two of them is not seen.
         yield load_evidence(memory, Cause.MEMORY_PRESSURE, weight_of("memory-low"), words)
+
+
+_PAUSED_SHARE, _PAUSED_MOST = (
+    0.05,
+    0.3,
+)  # of the run, by what a log tells that may be a sample; chosen
+
+
+def weigh_pauses(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """Time that went to the program's memory by its own log: collections of a full heap, paused workers, swapping."""
+    found = facts.timeline.pauses
+    run = facts.workload.run_seconds
+    if found is None or not facts.timed_out:
+        return
+    share = found.seconds / run if run else 0.0
+    if found.seconds and share < _PAUSED_SHARE:
+        return
+    says = found.says + (f", {share:.0%} of the run" if found.seconds else "")
+    weight = weight_of("paused-most") if share >= _PAUSED_MOST else weight_of("paused")
+    for cause, one in (
+        (Cause.MEMORY_PRESSURE, weight),
+        (Cause.SLOW_CODE, weight_of("paused-against-others")),
+        (Cause.CPU_SATURATION, weight_of("paused-against-others")),
+    ):
+        yield weighted_evidence(cause, one, Source.LOG, found.where, says, group="pauses")
 
 
 def weigh_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 
 from msgspec.structs import replace
 
@@ -26,9 +27,12 @@ from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS
 from remediator.diagnosis.metrics import Usage
 from remediator.diagnosis.structure import read_log
 from remediator.diagnosis.texts.case_text import SERVICE_TASK
+from remediator.diagnosis.timeline.answers import read_answers
 from remediator.diagnosis.timeline.cpu_time import cpu_share
 from remediator.diagnosis.timeline.line_words import (
+    ALIVE,
     AWAITING,
+    HEAD,
     HOST_AWAITED,
     HOST_IN_URI,
     LOOKED_UP,
@@ -36,8 +40,10 @@ from remediator.diagnosis.timeline.line_words import (
     host_named,
     unprefixed,
 )
+from remediator.diagnosis.timeline.pauses import read_pauses
 from remediator.diagnosis.timeline.section import Fetches, Timeline
 from remediator.diagnosis.timeline.sections import sections_by_telemetry, timeline_by_log
+from remediator.domain import JobKind
 from remediator.domain.late_pattern import late_pattern
 from remediator.domain.numbers import median
 
@@ -57,6 +63,9 @@ def read_timeline(case: Case, usage: Usage) -> Timeline:
     return replace(
         timeline_by_log(case, lines, done),
         cpu_share=cpu_share(lines),
+        pauses=read_pauses(lines),
+        stopped_at=_stopped_at(lines, case.job.end_time),
+        answers=read_answers(lines) if case.job.kind is not JobKind.BATCH_PREDICTION else None,
         slow_fetches=_slow_fetches(lines),
     )
 
@@ -130,6 +139,37 @@ def _came_slowly(text: str, seconds: float) -> bool:
     """Whether a line tells of bytes that came in, and of far too long a time for them."""
     moved = bytes_moved(text) if seconds >= SLOW_ANSWER_SECONDS else None
     return moved is not None and moved / seconds < _SLOWLY and WAITING.search(text) is not None
+
+
+_STEADY, _STEADY_SHARE = (
+    8,
+    0.05,
+)  # lines of one kind, and the part of the run over which they came; chosen
+_SILENT, _LONGER = 0.3, 8.0  # of the run, and times the longest of the pauses between them; chosen
+_SHAPE = 60  # characters of a line by which lines are of one kind; chosen
+_DIGITS = late_pattern(r"[\d.,:+eE-]*\d[\d.,:+eE-]*|\s+")
+
+
+def _stopped_at(lines: Sequence[LogLine], end: datetime | None) -> float | None:
+    """Where lines that came steadily ended, long before the run did; signs of life are no work."""
+    if end is None or len(lines) < _STEADY or lines[0].time is None:
+        return None
+    start, span = lines[0].time.timestamp(), (end - lines[0].time).total_seconds()
+    kinds: dict[str, list[float]] = defaultdict(list)
+    latest = start
+    for line in lines:
+        if line.time is None or ALIVE.is_in(line.text[:HEAD]):
+            continue
+        latest = max(latest, line.time.timestamp())
+        kinds[_DIGITS.sub("#", line.text[:_SHAPE])].append(line.time.timestamp())
+    steady = max(kinds.values(), key=len, default=[])
+    if span <= 0 or len(steady) < _STEADY or steady[-1] - steady[0] < span * _STEADY_SHARE:
+        return None
+    longest = max(after - before for before, after in pairwise(steady))
+    silence = start + span - latest
+    if silence < span * _SILENT or silence < longest * _LONGER:
+        return None
+    return (latest - start) / span
 
 
 _LAST_READ = 200  # lines, near the end; chosen

@@ -37,6 +37,7 @@ _MASKS = (
     # A bar that grows is one template, not ten.
     (late_pattern(r"\|[\u2580-\u259f#=> .-]*\||[#=>]{3,}\.*"), "|"),
 )
+URI = late_pattern(r"(?:https?|ftp)://[^\s'\"<>]+")
 HOST_IN_URI = late_pattern(r"(?:https?|ftp)://([A-Za-z0-9.-]+)")
 # Another machine by its name, where the words say that something came from it or went to it. Addresses
 # and names of the own network are left out: they are clients', or the machine's own.
@@ -86,11 +87,11 @@ RETRYING = Linear(
 STANDING = Linear(
     r"\bbarrier\b|\brendezvous\b|\bmutex\b|\b(?:dead|file)?lock(?:ed|ing)?\b|\ball (?:ranks|workers|peers|replicas)\b|\bsigkill\b"
     r"|\bout[ -]of[ -]memory\b|\bmemory (?:usage|pressure|limit)\b|\bpausing worker\b|\bspill(?:ing|ed)?\b|\bgc (?:pause|overhead)\b|\bswap(?:ping)?\b|\bsleep(?:ing|s)?\b|\bdebugger\b"
-    r"|\bsemaphore\b|\bsynchroni[sz]ed\b|\bto lock <|\bheld by\b|\bmonitor (?:lock|entry|held|owned)\b|\b(?:on|for|to enter) (?:a |the )?monitor\b"
+    r"|\bray\.(?:get|wait)\b|\bsemaphore\b|\bsynchroni[sz]ed\b|\bto lock <|\bheld by\b|\bmonitor (?:lock|entry|held|owned)\b|\b(?:on|for|to enter) (?:a |the )?monitor\b"
 )
 # Signs of life, and a server's own comings and goings: the section before goes on.
 ALIVE = Linear(
-    r"\bheart ?beat\b|\b(?:still|keep) ?-?alive\b|^\W*ping\W*$|\b(?:get|head) /(?:health|healthz|ready|readyz|ping|live|livez|v1/health)\b"
+    r"\bheart ?beat\b|\b(?:still|keep) ?-?alive\b|\b(?:thread|process|worker|daemon|orted|node|host|rank|loop)s? (?:is |are )?alive\b|^\W*ping\W*$|\b(?:get|head) /(?:health|healthz|ready|readyz|ping|live|livez|v1/health)\b"
     r"|\bbooting worker\b|\bwaiting for application startup\b|\bapplication startup complete\b|\bstarted server process\b"
 )
 # What is looked up for somebody, in a time that the line tells: it was asked of a store.
@@ -128,6 +129,24 @@ _TIMERS = frozenset(
 )
 """What a timer puts before each of its lines: no section's name."""
 _MASK = late_pattern(r"<(?:uri|path|id|n)>")
+
+
+_OF_HELP = late_pattern(
+    r"(?:see|visit|refer to|read|documentation|docs|details|more|information|guide)(?: at| on| in)?\W{1,3}$",
+    re.IGNORECASE,
+)
+_HELP_HOST = late_pattern(
+    r"^(?:docs?|help|support|wiki|learn|developers?)\.|readthedocs|\.github\.io$|^stackoverflow\.",
+    re.IGNORECASE,
+)
+
+
+def host_in_uri(text: str) -> str:
+    """The host of the first URI in the text that is no page to read; empty where there is none."""
+    for found in HOST_IN_URI.finditer(text):
+        if not _HELP_HOST.search(found[1]) and not _OF_HELP.search(text[: found.start()]):
+            return found[1]
+    return ""
 
 
 def template_of(text: str) -> str:
@@ -180,8 +199,8 @@ def name_of(text: str, template: str) -> tuple[str, bool]:
     match = _SECTION_NAME.match(template)
     if match and "<n>" not in match["name"] and not _STARTED.match(match["name"]):
         return match["name"].strip(" .-")[:NAME_LENGTH], True
-    host = HOST_IN_URI.search(text)
-    name = template.replace("<uri>", host[1]) if host else template
+    host = host_in_uri(text)
+    name = template.replace("<uri>", host) if host else template
     return name[:NAME_LENGTH].strip(), False
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from remediator.diagnosis.timeline.answers import Answers
 from remediator.diagnosis.timeline.line_words import readable
+from remediator.diagnosis.timeline.pauses import MemoryPauses
 from remediator.domain import Section, Source
 from remediator.domain.time_words import exact_span_words
 
@@ -78,6 +80,12 @@ class Timeline(Struct, frozen=True):
     """Slow answers of one host, where the log tells enough of them; None: it does not."""
     cpu_share: float | None = None
     """CPU time over wall time while the log told both ("process cpu time 2.5 s"); None: it did not."""
+    pauses: MemoryPauses | None = None
+    """Time that the program spent on its memory, to the end of the run; None: the log tells of none."""
+    answers: Answers | None = None
+    """Refusals by whomever the program asks, most of all answers and to the end; None: there are none such."""
+    stopped_at: float | None = None
+    """The part of the run after which lines that had come steadily came no more; None: they came to the end."""
 
     @property
     def sections(self) -> tuple[Section, ...]:

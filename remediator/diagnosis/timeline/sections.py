@@ -19,6 +19,7 @@ from remediator.diagnosis.durations import (
     TEXT,
     duration_in,
     name_in_fields,
+    parts_in,
     span_in_fields,
     span_of,
 )
@@ -28,7 +29,6 @@ from remediator.diagnosis.timeline.line_words import (
     ALIVE,
     AWAITING,
     HEAD,
-    HOST_IN_URI,
     INFERENCE,
     LOOKED_UP,
     NAME_LENGTH,
@@ -36,10 +36,12 @@ from remediator.diagnosis.timeline.line_words import (
     SENDER,
     STANDING,
     UNIT_WORDS,
+    URI,
     WAITING,
     WAITING_NAME,
     WAITING_STACK,
     WORD,
+    host_in_uri,
     host_named,
     name_of,
     says_something,
@@ -292,14 +294,18 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
     text = line.text[:TEXT]
     name, named = name_of(text, template)
     fields = line.fields
-    span = span_in_fields(fields)
-    if own := name_in_fields(fields):
+    part = parts_in(text)
+    span = part or span_in_fields(fields)
+    if own := (part.key if part else name_in_fields(fields)):
         name, named = own, True
     head = text[:HEAD]
     words = split_name(head)
-    uri = HOST_IN_URI.search(text)
+    uri = host_in_uri(text)
     reported = span_of(line) is not None
-    host = uri[1] if uri else (host_named(unprefixed(text)) if reported else "")
+    if not uri:
+        head = URI.sub(" ", head)  # a page to read, if any
+        words = split_name(head)
+    host = uri or (host_named(unprefixed(text)) if reported else "")
     waits_reported = reported and LOOKED_UP.search(unprefixed(text)) is not None
     stands = bool(STANDING.search(words) or (ALIVE.search(head) and not own))
     waits = bool(

@@ -1,0 +1,77 @@
+"""What the services that a program asks answered it, as its log tells: fine, asked too often, or broken.
+
+Owns the words of such answers. Most of a run that went to trying again after one kind of refusal is that refusal's,
+not a slow network's. Pure; called by `read_timeline`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from remediator.case import LogLine
+from remediator.diagnosis.durations import TEXT
+from remediator.diagnosis.lazy_patterns import Linear
+
+__all__ = ["Answers", "read_answers"]
+
+_STATUS = r"(?:status(?:[ _]?code)?|HTTP/[\d.]{1,3}|HTTP|code|error|response|due to|answered|got|returned|raised [A-Za-z]{1,40}:)\W{0,4}"
+_TOO_OFTEN = Linear(
+    rf"{_STATUS}429\b|\b429\b.{{0,12}}too many requests|\btoo many requests\b|\brate[ _-]?limit(?:ed|s|ing)?(?: error)?\b|\bRateLimitError\b"
+    r"|\bRESOURCE_EXHAUSTED\b|\bquota exceeded\b|\bthrottl(?:ed|ing)\b|\bSlowDown\b",
+    needs="429 too rate resource quota throttl slow",
+)
+_BROKEN = Linear(
+    rf"{_STATUS}50[0234]\b|\b50[0234] (?:bad gateway|service unavailable|internal server error|gateway time-?out|unavailable|server error|backend error|get|post|put)\b"
+    r"|\bUNAVAILABLE\b|\bservice is currently unavailable\b|\bserviceunavailable\b|\boverloaded\b",
+    needs="50 unavailable overloaded",
+)
+_FINE = Linear(rf"{_STATUS}20[0-6]\b|\b20[0-6] ok\b", needs="20")
+_FEWEST = 10  # refusals of one kind; chosen
+_MOST = 0.5  # of all answers; chosen
+_END = 0.8  # of the run, at which they still go on; chosen
+
+
+class Answers(Struct, frozen=True):
+    """Refusals of one kind, of all answers that the log tells; `too_often`: for asking too often, else broken."""
+
+    too_often: bool
+    refused: int
+    of: int
+    where: str
+    example: str
+
+
+def read_answers(lines: Sequence[LogLine]) -> Answers | None:
+    """Refusals that make up most answers and go on to the end; None where there are none such.
+
+    `lines` are the workers', in order of time.
+    """
+    if not lines or lines[0].time is None or lines[-1].time is None:
+        return None
+    found: dict[bool, list[LogLine]] = {True: [], False: []}
+    fine = 0
+    for line in lines:
+        text = line.text[:TEXT]
+        if _TOO_OFTEN.is_in(text):
+            found[True].append(line)
+        elif _BROKEN.is_in(text):
+            found[False].append(line)
+        elif _FINE.is_in(text):
+            fine += 1
+    too_often = len(found[True]) >= len(found[False])
+    refused = found[too_often]
+    total = len(found[True]) + len(found[False]) + fine
+    if len(refused) < _FEWEST or len(refused) < total * _MOST:
+        return None
+    first, last = lines[0].time.timestamp(), lines[-1].time.timestamp()
+    latest = refused[-1]
+    if latest.time is None or latest.time.timestamp() < first + (last - first) * _END:
+        return None
+    return Answers(
+        too_often, len(refused), total, latest.insert_id or "logEntries", latest.text[:_SHOWN]
+    )
+
+
+_SHOWN = 120  # characters of an answer; chosen
