@@ -8,7 +8,7 @@ what reads a log's lines as texts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -36,7 +36,20 @@ _AT_THE_END = Linear(
 )
 # One line's account of several parts: `featurize=174.4s fit=15.9s`, `preprocess: 0.4s boxes: 148.0s`, `compute_us=51`.
 _PART = late_pattern(
-    r"(?<![\w.])(?P<name>[A-Za-z_][\w./-]{1,50})\s?[=:]\s?(?P<number>\d{1,9}(?:\.\d{1,6})?)\s?(?P<unit>us|ms|secs?|seconds?|s|min)?(?=[\s,;|)\]]|$)"
+    r"(?<![\w.])(?P<name>[A-Za-z_][\w./-]{0,50}(?:\([\w.]{1,40}\))?)(?:\s?[=:]\s?|\s(?=\.?\d[\d.]*\s?(?:us|ms|secs?|seconds?|s|min)\b))"
+    r"(?P<number>\d{1,9}(?:\.\d{1,6})?|\.\d{1,6})\s?(?P<unit>us|ms|secs?|seconds?|s|min)?(?=[\s,;|)\]]|$)"
+)
+# Words before a number that name no part.
+_NO_PART = frozenset(
+    {
+        "a", "after", "at", "average", "avg", "by", "each", "elapsed", "every", "for", "in", "last", "max", "mean", "median", "min",
+        "of", "over", "per", "since", "so", "spent", "than", "real", "sys", "user", "the", "time", "to", "took", "total", "until", "wall", "was", "within",
+    }
+)  # fmt: skip
+# `time (ms) | fwd: 2109 | bwd: 5643`: a unit for all.
+_UNIT_OF_ALL = late_pattern(
+    r"\b(?:times?|timings?|spent|durations?)\b ?[(\[](?P<unit>us|ms|s|sec|secs|seconds)[)\]]",
+    re.IGNORECASE,
 )
 _SUFFIX = late_pattern(r"_(?P<unit>us|ms|s|sec|secs|seconds)(?:_(?:avg|mean|total|sum))?$")
 # Words before parts that give no unit: seconds, as far as they are decimals.
@@ -61,16 +74,20 @@ _MOVED = late_pattern(
 _BYTES = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}  # by definition; documented: the SI brochure
 # Fields of a structured line: how long something took, of which some are waits, and whom it waited for.
 _SPAN_FIELD = late_pattern(
-    r"^(?:\w{1,40}_)?(?:duration|elapsed|took|latency|wait(?:ed)?)$"
+    r"^(?:\w{1,40}_)?(?:dur|duration|elapsed|took|latency|wait(?:ed)?)$"
     r"|^(?:\w{1,40}_|duration|elapsed|took|time|latency|wait(?:ed)?)(?P<unit>ms|millis|milliseconds|s|sec|secs|seconds)$",
     re.IGNORECASE,
 )
+# The same as Java and JavaScript write it.
+_CAMEL_FIELD = late_pattern(
+    r"^[a-z][A-Za-z0-9]{0,40}(?P<unit>Millis|Ms|Millisec(?:ond)?s|Secs?|Seconds)$"
+)
 _NO_SPAN_FIELD = late_pattern(
-    r"(?:^|_)(?:total|uptime|stage_elapsed|since|window|interval|time_?out|ttl|max|min|p\d\d|eta|remaining|age|pause|ping|rtt|heartbeat)(?:_|$)|^(?:ts|t|s|ms|time_ms|timestamp|class|status|process|address)$",
+    r"(?:^|_)(?:total|uptime|stage_elapsed|since|window|interval|time_?out|ttl|max|min|p\d\d|eta|remaining|age|pause|delay|ping|rtt|heartbeat)(?:_|$)|^(?:ts|t|s|ms|time_ms|timestamp|class|status|process|address)$",
     re.IGNORECASE,
 )
 _WAIT_FIELD = late_pattern(
-    r"wait|latency|fetch|download|lookup|round_?trip|remote|network|query|http|response",
+    r"wait|latency|ttfb|first_byte|fetch|download|lookup|round_?trip|remote|network|query|http|response",
     re.IGNORECASE,
 )
 _MIDDLE_FIELD = late_pattern(
@@ -96,16 +113,39 @@ _HOST_LENGTH = 80  # characters of a host that are told; chosen
 _NAME_LENGTH = 60  # characters of a section's name in a field; chosen
 
 
+_GENERIC = late_pattern(
+    r"^(?:dur|duration|elapsed|took|time|latency|total|span|spent|seconds|secs|ms|wall)(?:_?(?:us|ms|millis|s|sec|secs|seconds))?$",
+    re.IGNORECASE,
+)
+_MAY_WAIT = late_pattern(
+    r"read|load|get|recv|receive|scan|open|list|pull|copy|stage|input|io", re.IGNORECASE
+)
+
+
 class FieldSpan(Struct, frozen=True):
-    """The longest time that the fields of a line tell, in seconds; `waits`: by the field's name it was a wait."""
+    """The longest time that the fields of a line tell, or its words; `waits`: by its name it was a wait.
+
+    `share` is its part of all times that the line tells, 0 to 1. A `key` that is `generic` names nothing: the line's
+    own words do. A key that `may_wait` (to read, to load) is a wait where the line names another host.
+    """
 
     seconds: float
     key: str
     waits: bool
+    share: float = 1.0
+
+    @property
+    def is_generic(self) -> bool:
+        return _GENERIC.match(self.key) is not None
+
+    @property
+    def may_wait(self) -> bool:
+        return _MAY_WAIT.search(self.key) is not None
 
 
 def duration_in(text: str) -> float | None:
-    """The last duration that a line tells, in seconds; one that lies ahead is none."""
+    """The longest duration that a line tells, in seconds; one that lies ahead is none."""
+    found: float | None
     found, text = None, text[:TEXT]
     if _UNIT.search(text) is None or _AHEAD.is_in(text):
         return None
@@ -113,9 +153,10 @@ def duration_in(text: str) -> float | None:
         # In their order in the pattern: by name, RE2 makes a table of the names each time.
         hours, minutes, rest, number, unit, bare, bare_unit = match.groups()
         if rest:
-            found = float(hours or 0) * 3600 + float(minutes) * 60 + float(rest)
-            continue
-        found = _seconds(number or bare, unit or bare_unit)
+            seconds = float(hours or 0) * 3600 + float(minutes) * 60 + float(rest)
+        else:
+            seconds = _seconds(number or bare, unit or bare_unit)
+        found = max(found or 0.0, seconds)
     if found is None and not _NO_SPAN.is_in(text):
         match = _AT_THE_END.search(text)
         if match is not None:
@@ -126,9 +167,10 @@ def duration_in(text: str) -> float | None:
 def parts_in(text: str) -> FieldSpan | None:
     """The longest of several parts of a time that one line tells, by name; None where it tells no such account."""
     text = text[:TEXT]
-    found = [*_PART.finditer(text)] if "=" in text or ": " in text else []
+    found = [one for one in _PART.finditer(text) if one["name"].lower() not in _NO_PART]
     if len(found) < _FEWEST_PARTS:
         return None
+    of_all = _UNIT_OF_ALL.search(text)
     spans: list[tuple[float, str]] = []
     bare: list[tuple[float, str]] = []
     for one in found:
@@ -136,14 +178,36 @@ def parts_in(text: str) -> FieldSpan | None:
         unit = one["unit"] or (suffix["unit"] if suffix else "")
         if unit and not _NO_SPAN_FIELD.search(one["name"]):
             spans.append((_seconds(one["number"], unit), one["name"]))
+        elif not unit and of_all is not None and one.start() > of_all.end():
+            spans.append((_seconds(one["number"], of_all["unit"]), one["name"]))
         elif "." in one["number"]:
             bare.append((float(one["number"]), one["name"]))
-    if len(spans) < _FEWEST_PARTS:
+    if len(spans) < _FEWEST_PARTS and not any(_WAIT_FIELD.search(name) for _, name in spans):
         spans = bare if len(bare) > _FEWEST_PARTS and _TIMES.is_in(text) else []
+    return _longest(spans)
+
+
+_WHOLE = late_pattern(
+    r"^(?:(?:step|iter(?:ation)?|batch|epoch|total|wall|overall|loop|request|e2e|all|run|call|cycle)_?)?(?:time|dur|duration|elapsed|took|total|wall)?(?:_?(?:us|ms|s|sec|secs|seconds))?$",
+    re.IGNORECASE,
+)
+_PART_OF_IT = 0.5  # of a whole, that a part must be to be told instead; chosen
+
+
+def _longest(spans: Sequence[tuple[float, str]]) -> FieldSpan | None:
+    """The longest, by seconds and name; a whole gives way to the longest of its parts where that is most of it."""
     if not spans:
         return None
     seconds, name = max(spans)
-    return FieldSpan(seconds, name, _WAIT_FIELD.search(name) is not None)
+    parts = [one for one in spans if not _WHOLE.match(one[1])]
+    if parts and _WHOLE.match(name) and max(parts)[0] >= seconds * _PART_OF_IT:
+        spans, (seconds, name) = parts, max(parts)
+    return FieldSpan(
+        seconds,
+        name,
+        waits=_WAIT_FIELD.search(name) is not None,
+        share=seconds / (sum(one for one, _ in spans) or 1.0),
+    )
 
 
 def _seconds(number: str, unit: str) -> float:
@@ -156,19 +220,18 @@ def _seconds(number: str, unit: str) -> float:
 
 def span_in_fields(fields: Mapping[str, object]) -> FieldSpan | None:
     """The longest time that a structured line's fields say something took; of objects, one level deep."""
-    spans = [
-        FieldSpan(seconds, key, _WAIT_FIELD.search(key) is not None)
+    longest = _longest(
+        [(span, key) for key, value in _flat(fields) if (span := _span(key, value)) is not None]
+    )
+    if longest is not None or not host_in_fields(fields):
+        return longest
+    # A summary of calls to a host tells the usual one.
+    usual = [
+        FieldSpan(span, key, waits=True)
         for key, value in _flat(fields)
-        if (seconds := _span(key, value)) is not None
+        if _MIDDLE_FIELD.match(key) and (span := _number(value, "s")) is not None
     ]
-    if not spans and host_in_fields(fields):
-        # A summary of calls to a host tells the usual one.
-        spans = [
-            FieldSpan(seconds, key, waits=True)
-            for key, value in _flat(fields)
-            if _MIDDLE_FIELD.match(key) and (seconds := _number(value, "s")) is not None
-        ]
-    return max(spans, key=lambda one: one.seconds, default=None)
+    return max(usual, key=lambda one: one.seconds, default=None)
 
 
 def host_in_fields(fields: Mapping[str, object]) -> str:
@@ -220,7 +283,7 @@ def _flat(fields: Mapping[str, object]) -> Iterator[tuple[str, object]]:
 
 
 def _span(key: str, value: object) -> float | None:
-    found = _SPAN_FIELD.match(key)
+    found = _SPAN_FIELD.match(key) or _CAMEL_FIELD.match(key)
     if found is None or _NO_SPAN_FIELD.search(key):
         return None
     return _number(value, found["unit"] or "s")

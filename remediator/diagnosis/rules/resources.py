@@ -59,8 +59,9 @@ def weigh_cpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
 
 def _full_weight(facts: CaseFeatures, cpu: Load) -> float:
     """How far full CPUs speak for too few of them, in a job that ran out of time."""
-    if (facts.wanted_gpu or facts.asks_for_gpu) and not facts.workload.has_accelerator:
-        # A model that wants a GPU and has none fills the CPUs: that is the effect.
+    unused = facts.usage.gpu is not None and facts.usage.gpu.is_idle
+    if (facts.wanted_gpu or facts.asks_for_gpu) and (unused or not facts.workload.has_accelerator):
+        # A model that wants a GPU and has none, or does not see its own, fills the CPUs: that is the effect.
         return weight_of("full-cpus-without-gpu")
     if cpu.is_glimpse:
         return weight_of("full-cpus-glimpse")
@@ -200,7 +201,7 @@ def weigh_pauses(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     says = found.says + (f", {share:.0%} of the run" if found.seconds else "")
     weight = weight_of("paused-most") if share >= _PAUSED_MOST else weight_of("paused")
     for cause, one in (
-        (Cause.MEMORY_PRESSURE, weight),
+        (Cause.GPU_MEMORY if found.of_device else Cause.MEMORY_PRESSURE, weight),
         (Cause.SLOW_CODE, weight_of("paused-against-others")),
         (Cause.CPU_SATURATION, weight_of("paused-against-others")),
     ):
@@ -225,6 +226,8 @@ def weigh_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         yield load_evidence(gpu, Cause.SLOW_CODE, against, words)
     elif gpu.is_idle:
         cpu = facts.usage.cpu
+        if facts.wanted_gpu:
+            return  # the program did not see it
         starved = cpu is not None and cpu.is_full
         cause = Cause.CPU_SATURATION if starved else _idle_cause(facts)
         yield load_evidence(

@@ -364,12 +364,14 @@ def _is_passing(case_text: CaseText, matched: Sequence[Signature]) -> bool:
 def _weight_of(row: Signature, case_text: CaseText, kept: float) -> float:
     if case_text.place is not TextPlace.LOG:
         return row.weight
-    if case_text.worked_on and row.cause in _ENDS_A_PROGRAM:
+    rare = row.cause is Cause.NETWORK_LATENCY and case_text.count <= _RARE
+    if case_text.worked_on and (rare or row.cause in _ENDS_A_PROGRAM):
         kept = min(kept, weight_of("passing-line"))
     return min(row.weight, weight_of("log-ceiling")) * case_text.factor * kept
 
 
 # What a program that goes on with its work has not failed of, and a rare failure of what it asks has not delayed.
+_RARE = 2  # lines of a long run; chosen
 _ENDS_A_PROGRAM = NEVER_RETRIED | {Cause.TRANSIENT_BACKEND, Cause.QUOTA}
 
 

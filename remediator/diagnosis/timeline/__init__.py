@@ -21,6 +21,7 @@ from remediator.diagnosis.durations import (
     bytes_moved,
     duration_in,
     host_in_fields,
+    parts_in,
     span_in_fields,
 )
 from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS
@@ -34,9 +35,10 @@ from remediator.diagnosis.timeline.line_words import (
     AWAITING,
     HEAD,
     HOST_AWAITED,
-    HOST_IN_URI,
     LOOKED_UP,
+    STANDING,
     WAITING,
+    host_in_uri,
     host_named,
     unprefixed,
 )
@@ -65,12 +67,20 @@ def read_timeline(case: Case, usage: Usage) -> Timeline:
         cpu_share=cpu_share(lines),
         pauses=read_pauses(lines),
         stopped_at=_stopped_at(lines, case.job.end_time),
-        answers=read_answers(lines) if case.job.kind is not JobKind.BATCH_PREDICTION else None,
+        answers=read_answers(_own_lines(case.log_lines))
+        if case.job.kind is not JobKind.BATCH_PREDICTION
+        else None,
         slow_fetches=_slow_fetches(lines),
     )
 
 
 def _worker_lines(lines: Sequence[LogLine]) -> list[LogLine]:
+    """The workers' lines without tracebacks, of which neither frames nor source lines are something that the program was doing."""
+    own = _own_lines(lines)
+    return list({id(said.line): said.line for said in read_log(own) if not said.raised}.values())
+
+
+def _own_lines(lines: Sequence[LogLine]) -> list[LogLine]:
     """The workers' own lines that have a time, in order; of a long log, an even sample."""
     own = [
         line
@@ -84,26 +94,29 @@ def _worker_lines(lines: Sequence[LogLine]) -> list[LogLine]:
     if len(own) > _LINES:
         own = own[:: len(own) // _LINES + 1]
     own.sort(key=lambda line: line.time or datetime.min)  # noqa: DTZ901  # all are set
-    # Of tracebacks neither frames nor source lines are something that the program was doing.
-    return list({id(said.line): said.line for said in read_log(own) if not said.raised}.values())
+    return own
 
 
 _FEWEST_FETCHES = 8  # that the log must tell of; chosen
 _FEWEST_OF_ALL = 4  # where they are nearly all that the log tells; chosen
 _NEARLY_ALL = 0.75  # of the lines; chosen
+_EARLY = 0.25  # of the lines, before which all of them stand; chosen
 
 
 def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
     """The host of which the log tells the most slow answers, each with its own duration."""
     reported: dict[str, list[float]] = defaultdict(list)
     where: dict[str, str] = {}
-    for line in lines:
+    latest: dict[str, int] = defaultdict(int)
+    for position, line in enumerate(lines):
         text = line.text[:TEXT]
         fields = line.fields
-        span = span_in_fields(fields)
-        if span is not None and span.waits:
-            name = host_in_fields(fields).lower() or _UNNAMED
+        span = parts_in(text) or span_in_fields(fields)
+        if span is not None and span.waits and not STANDING.is_in(text):
+            host = host_in_fields(fields) or host_in_uri(text) or host_named(text)
+            name = host.lower() or _UNNAMED
             reported[name].append(span.seconds)
+            latest[name] = position
             where.setdefault(name, line.insert_id or "logEntries")
             continue
         seconds = duration_in(text)
@@ -112,17 +125,23 @@ def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
         bare = unprefixed(text)
         # Whoever tells how long it took and names another machine tells of waiting for it.
         host = host_named(bare)
-        awaited = HOST_IN_URI.search(text) or HOST_AWAITED.search(bare)
+        if STANDING.is_in(bare):
+            continue
+        by_name = HOST_AWAITED.search(bare)
+        awaited = host_in_uri(text) or (by_name[1] if by_name else "")
         waits = WAITING.search(bare) or AWAITING.search(bare) or LOOKED_UP.search(bare)
         if awaited and waits:
-            host = awaited[1]
+            host = awaited
         looked_up = LOOKED_UP.search(bare) is not None
         if not (host or looked_up or _came_slowly(bare, seconds)):
             continue
         name = host.lower() or ("its feature store" if looked_up else _UNNAMED)
         reported[name].append(seconds)
+        latest[name] = position
         where.setdefault(name, line.insert_id or "logEntries")
     for name, spent in sorted(reported.items(), key=lambda item: -len(item[1])):
+        if latest[name] < len(lines) * _EARLY:
+            continue  # what was fetched at the start does not tell of the hours after it
         alone = len(spent) >= max(_FEWEST_OF_ALL, _NEARLY_ALL * len(lines))
         many = len(spent) >= _FEWEST_FETCHES or alone
         if many and median(spent) >= SLOW_ANSWER_SECONDS:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from remediator.case import LogLine
-from remediator.diagnosis.durations import TEXT
+from remediator.diagnosis.durations import TEXT, span_of
 from remediator.diagnosis.lazy_patterns import Linear
+from remediator.diagnosis.progress_lines import is_progress
 
 __all__ = ["Answers", "read_answers"]
 
@@ -29,7 +30,7 @@ _BROKEN = Linear(
 )
 _FINE = Linear(rf"{_STATUS}20[0-6]\b|\b20[0-6] ok\b", needs="20")
 _FEWEST = 10  # refusals of one kind; chosen
-_MOST = 0.5  # of all answers; chosen
+_MOST = 0.5  # of all answers, and of what the second half of the run tells; chosen
 _END = 0.8  # of the run, at which they still go on; chosen
 
 
@@ -50,22 +51,27 @@ def read_answers(lines: Sequence[LogLine]) -> Answers | None:
     """
     if not lines or lines[0].time is None or lines[-1].time is None:
         return None
+    first, last = lines[0].time.timestamp(), lines[-1].time.timestamp()
     found: dict[bool, list[LogLine]] = {True: [], False: []}
-    fine = 0
+    late: dict[bool, int] = {True: 0, False: 0}
+    fine = late_fine = 0
     for line in lines:
         text = line.text[:TEXT]
-        if _TOO_OFTEN.is_in(text):
-            found[True].append(line)
-        elif _BROKEN.is_in(text):
-            found[False].append(line)
+        is_late = line.time is not None and line.time.timestamp() >= (first + last) / 2
+        kind = True if _TOO_OFTEN.is_in(text) else False if _BROKEN.is_in(text) else None
+        if kind is not None:
+            found[kind].append(line)
+            late[kind] += is_late
         elif _FINE.is_in(text):
-            fine += 1
+            fine, late_fine = fine + 1, late_fine + is_late
+        elif is_progress(text) or span_of(line) is not None:
+            late_fine += is_late  # work that went on
     too_often = len(found[True]) >= len(found[False])
     refused = found[too_often]
     total = len(found[True]) + len(found[False]) + fine
-    if len(refused) < _FEWEST or len(refused) < total * _MOST:
+    of_late = late[True] + late[False] + late_fine
+    if len(refused) < _FEWEST or len(refused) < total * _MOST or late[too_often] < of_late * _MOST:
         return None
-    first, last = lines[0].time.timestamp(), lines[-1].time.timestamp()
     latest = refused[-1]
     if latest.time is None or latest.time.timestamp() < first + (last - first) * _END:
         return None

@@ -33,6 +33,11 @@ _GNU = Linear(
     rf"(?P<user>{_NUMBER})user (?P<system>{_NUMBER})system (?:(?P<hours>\d{{1,4}}):)?(?P<minutes>\d{{1,4}}):(?P<rest>{_NUMBER})elapsed",
     needs="elapsed",
 )
+# `chunk_001.fa  real 8m12.1s user 500m28.0s sys 1m48.3s`: a shell's report, put on one line.
+_ONE_LINE = Linear(
+    rf"\breal[\s=]+(?:(?P<minutes>\d{{1,5}})m)?(?P<rest>{_NUMBER})s[\s,]+user[\s=]+(?:(?P<user_minutes>\d{{1,6}})m)?(?P<user>{_NUMBER})s",
+    needs="real",
+)
 # A timer's report goes over lines; each of its parts by itself.
 _REAL = Linear(rf"^\W{{0,3}}real\s+(?P<minutes>\d{{1,5}})m(?P<rest>{_NUMBER})s$", needs="real")
 _SHELL = Linear(
@@ -81,6 +86,11 @@ def _read_both(spent: _Spent, text: str) -> bool:
     if both is not None:
         spent.cpu += float(both["cpu"])
         spent.wall += float(both["wall"])
+        return True
+    shell = _ONE_LINE.search(text)
+    if shell is not None:
+        spent.cpu += float(shell["user_minutes"] or 0) * 60 + float(shell["user"])
+        spent.wall += float(shell["minutes"] or 0) * 60 + float(shell["rest"])
         return True
     gnu = _GNU.search(text)
     if gnu is None:

@@ -69,7 +69,7 @@ WAITING = Linear(
 # To wait is to wait for data only where something that sends data is named.
 AWAITING = Linear(r"\bwait(?:ing|ed|s)?\b|\bpoll(?:ing|ed|s)?\b|\bblocked (?:on|in)\b")
 SENDER = Linear(
-    r"://|\b(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}\b|\b(?:answer|api|backend|bucket|connection|data|database|db|download|endpoint|feed|file|files|host"
+    r"://|\b(?:[a-z0-9-]{1,63}\.){1,8}(?:com|net|org|io|dev|cloud|internal|local|example|corp|app|ai|co|eu|gov|edu|info|svc)\b|\b(?:answer|api|backend|bucket|connection|data|database|db|download|endpoint|feed|file|files|host"
     r"|http|input|io|message|messages|network|page|queue|remote|reply|request|requests|response|server|service|socket|source|stream|upload|upstream)s?\b"
 )
 # Names of sections are short and an author's own: there one such word is enough.
@@ -87,7 +87,7 @@ RETRYING = Linear(
 STANDING = Linear(
     r"\bbarrier\b|\brendezvous\b|\bmutex\b|\b(?:dead|file)?lock(?:ed|ing)?\b|\ball (?:ranks|workers|peers|replicas)\b|\bsigkill\b"
     r"|\bout[ -]of[ -]memory\b|\bmemory (?:usage|pressure|limit)\b|\bpausing worker\b|\bspill(?:ing|ed)?\b|\bgc (?:pause|overhead)\b|\bswap(?:ping)?\b|\bsleep(?:ing|s)?\b|\bdebugger\b"
-    r"|\bray\.(?:get|wait)\b|\bsemaphore\b|\bsynchroni[sz]ed\b|\bto lock <|\bheld by\b|\bmonitor (?:lock|entry|held|owned)\b|\b(?:on|for|to enter) (?:a |the )?monitor\b"
+    r"|\bray\.(?:get|wait)\b|\bsemaphore\b|\bsynchroni[sz]ed\b|\bto lock <|\bheld by\b|\bblocked[ _]by\b|\bwait[ _]event[ _]type\W{1,2}lock\b|\bmonitor (?:lock|entry|held|owned)\b|\b(?:on|for|to enter) (?:a |the )?monitor\b"
 )
 # Signs of life, and a server's own comings and goings: the section before goes on.
 ALIVE = Linear(

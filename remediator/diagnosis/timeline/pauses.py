@@ -42,12 +42,21 @@ _PAUSED = Linear(r"\bpausing worker\b", needs="pausing")
 _SWAPPED = Linear(
     r"\bsi[ =:]{1,2}(?P<into>\d{1,9})\W{1,3}so[ =:]{1,2}(?P<out>\d{1,9})\b", needs="si"
 )
+# `swap used = 42.3 GB` of a memory report, and what `free` prints in MB (documented: free(1)).
+_SWAP_USED = Linear(
+    r"\bswap(?:[ _]?used)?[ =:]{1,3}(?P<number>\d{1,6}(?:\.\d{1,3})?) ?(?P<unit>[gm])i?b",
+    needs="swap",
+)
+_FAULTS = Linear(r"\bmajor (?:page )?faults\W{1,4}(?P<number>\d{5,12})\b", needs="faults")
+_FLUSHED = Linear(
+    r"\ballocator cache flush(?:es)? since\b|\bcudamalloc retries\b", needs="flush retries"
+)
 _ROW = late_pattern(
     r"^\s*(?:\S*vmstat\S*\s+)?\d{1,5}\s+\d{1,5}\s+\d{1,12}\s+\d{1,12}\s+\d{1,12}\s+\d{1,12}\s+(?P<into>\d{1,9})\s+(?P<out>\d{1,9})(?:\s+\d{1,9}){7,9}\s*$"
 )
 _NEARLY_FULL = 0.85  # of the heap, left by a collection; chosen
 _MUCH_OF_A_SPAN = 0.5  # of what Julia timed; chosen
-_SWAPS = 1_000  # kB a second; chosen
+_SWAPS, _MUCH_SWAP = 1_000, 2.0  # kB a second; GB in use; chosen
 _FEWEST, _END = 5, 0.75  # lines, and the part of the run in which the last of them stands; chosen
 
 
@@ -58,6 +67,8 @@ class MemoryPauses(Struct, frozen=True):
     seconds: float
     where: str
     says: str
+    of_device: bool = False
+    """The accelerator's memory, not the host's."""
 
 
 class _Heard(Struct):
@@ -80,6 +91,9 @@ def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
         "collected": _Heard("{count:,} full collections left the heap nearly full"),
         "timed": _Heard("most of {count:,} timed steps was spent collecting garbage"),
         "paused": _Heard("workers were paused for their memory {count:,} times"),
+        "flushed": _Heard(
+            "the device's allocator gave back its cache and tried again, in {count:,} reports"
+        ),
         "swapped": _Heard("the machine was swapping in {count:,} reports"),
     }
     for line in lines:
@@ -91,14 +105,15 @@ def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
             held.last = line.time.timestamp()
             held.where = line.insert_id or "logEntries"
     lasting = [
-        one
-        for one in heard.values()
+        (kind, one)
+        for kind, one in heard.items()
         if one.count >= _FEWEST and one.last >= first + (last - first) * _END
     ]
     if not lasting:
         return None
-    most = max(lasting, key=lambda one: (one.seconds, one.count))
-    return MemoryPauses(most.count, most.seconds, most.where, most.says.format(count=most.count))
+    kind, most = max(lasting, key=lambda one: (one[1].seconds, one[1].count))
+    says = most.says.format(count=most.count)
+    return MemoryPauses(most.count, most.seconds, most.where, says, of_device=kind == "flushed")
 
 
 def _of_line(text: str) -> tuple[str, float]:
@@ -119,4 +134,14 @@ def _of_line(text: str) -> tuple[str, float]:
     found = _SWAPPED.search(text) or _ROW.match(text)
     if found is not None and int(found["into"]) + int(found["out"]) >= _SWAPS:
         return "swapped", 0.0
+    if _FAULTS.is_in(
+        text
+    ):  # 10,000 or more: a machine with memory to spare has none after its start
+        return "swapped", 0.0
+    if _FLUSHED.is_in(text):
+        return "flushed", 0.0
+    found = _SWAP_USED.search(text)
+    if found is not None:
+        gigabytes = float(found["number"]) / (1.0 if found["unit"].lower() == "g" else 1000.0)
+        return ("swapped", 0.0) if gigabytes >= _MUCH_SWAP else ("", 0.0)
     return "", 0.0

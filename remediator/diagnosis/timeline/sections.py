@@ -18,6 +18,7 @@ from remediator.case import Case, LogLine
 from remediator.diagnosis.durations import (
     TEXT,
     duration_in,
+    host_in_fields,
     name_in_fields,
     parts_in,
     span_in_fields,
@@ -294,9 +295,11 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
     text = line.text[:TEXT]
     name, named = name_of(text, template)
     fields = line.fields
-    part = parts_in(text)
-    span = part or span_in_fields(fields)
-    if own := (part.key if part else name_in_fields(fields)):
+    span = parts_in(text) or span_in_fields(fields)
+    own = name_in_fields(fields)
+    if span is not None and span.share < 1.0 and not span.is_generic:
+        own = span.key  # of several times the longest says what the line is about
+    if own:
         name, named = own, True
     head = text[:HEAD]
     words = split_name(head)
@@ -315,10 +318,10 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
         or (words != head and WAITING.search(words))
         or (span is not None and span.waits)
     )
-    if span is not None and not span.waits:
+    if span is not None and not span.waits and not span.is_generic:
         # Several times stand in the line: the longest says what it was about.
-        waits = False
-    if not waits and AWAITING.search(words):
+        waits, stands = span.may_wait and bool(host or host_in_fields(fields)), False
+    elif not waits and AWAITING.search(words):
         waits = bool(SENDER.search(head))
         stands = stands or not waits
     return _Bin(
