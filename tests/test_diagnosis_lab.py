@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.diagnosis.lab import half, scenarios, score
+from bench.diagnosis.lab import half, scenarios, score, score_time_outs
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,16 @@ def test_other_software_stays_where_it_is(
     assert len(found.money) <= money, found.money
     assert len(found.stopped) <= stopped, found.stopped
     assert len(found.futile_unseen) <= futile_unseen, found.futile_unseen
+
+
+def test_time_outs_stay_where_they_are() -> None:
+    """150 cases of a blind author: three families of cause, and those that nobody can tell."""
+    found = score_time_outs()
+    assert found.judged == 150
+    assert found.right >= 139, found.wrong
+    assert found.given_right / found.given >= 0.965, found.wrong
+    assert len(found.money) <= 1, found.money
+    assert found.stopped == []
 
 
 def test_the_halves_are_a_whole() -> None:

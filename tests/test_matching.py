@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from bench.diagnosis.corpus import messages
 from bench.diagnosis.prefilter import clauses_of
 from bench.first.run import different_lines
-from remediator.diagnosis import durations, progress_lines
+from remediator.diagnosis import bystanders, durations, progress_lines
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.matching import client_signature_in, signatures_in, silenced_by
 from remediator.diagnosis.rules import features
 from remediator.diagnosis.signature import ANYWHERE
 from remediator.diagnosis.signatures import authors, client_signatures, signatures
 from remediator.diagnosis.texts.case_text import clean
-from remediator.diagnosis.timeline import cpu_time
+from remediator.diagnosis.timeline import answers, cpu_time, pauses
 
 PATTERNS = [(row, one) for row in signatures() for one in row.patterns]
 CLIENT_PATTERNS = [(row, one) for row in client_signatures() for one in row.patterns]
@@ -125,6 +125,21 @@ NEEDING = [
     cpu_time._CPU_TIME,
     cpu_time._CPU_OF_WALL,
     cpu_time._REAL_AND_CPU,
+    cpu_time._ONE_LINE,
+    answers._TOO_OFTEN,
+    answers._BROKEN,
+    answers._FINE,
+    bystanders._COLLECTOR,
+    bystanders._SUCCEEDED,
+    pauses._UNIFIED,
+    pauses._OLDER,
+    pauses._V8,
+    pauses._JULIA,
+    pauses._PAUSED,
+    pauses._SWAPPED,
+    pauses._SWAP_USED,
+    pauses._FAULTS,
+    pauses._FLUSHED,
     cpu_time._GNU,
     cpu_time._REAL,
     cpu_time._SHELL,

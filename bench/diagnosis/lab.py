@@ -135,6 +135,67 @@ def score(name: str, *, of_half: str | None = None) -> Score:
     return total
 
 
+_SEVERITIES = {
+    "I": "INFO",
+    "E": "ERROR",
+    "W": "WARNING",
+    "D": "DEBUG",
+    "N": "NOTICE",
+    "C": "CRITICAL",
+    "": "DEFAULT",
+}
+
+
+def time_outs() -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
+    """Each line of `time_outs_blind`, and the case that it describes."""
+    with (LAB / "time_outs_blind.jsonl").open(encoding="utf-8") as file:
+        for text in file:
+            line = json.loads(text)
+            yield line, _time_out(line)
+
+
+def _time_out(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A case of `time_outs_blind`: its job, its entries and its series, as Google's APIs give them."""
+    body = dict(line["case"])
+    job = body["job"]
+    start = datetime.fromisoformat(job.get("startTime") or job["createTime"])
+    number = str(job["name"]).rpartition("/")[2]
+    body["logEntries"] = [
+        {
+            "insertId": f"e{index:05d}",
+            "timestamp": _at(start + timedelta(seconds=second)),
+            "severity": _SEVERITIES[severity],
+            "resource": {"type": "ml_job", "labels": {"job_id": number, "task_name": task}},
+            **({"textPayload": said} if isinstance(said, str) else {"jsonPayload": said if isinstance(said, dict) else {"message": said[0]}}),
+        }
+        for index, (second, severity, task, said) in enumerate(line["log"])
+    ]  # fmt: skip
+    body["timeSeries"] = [
+        {
+            "metric": {"type": one["type"], "labels": {"task_name": one["task"], **one.get("labels", {})}},
+            "resource": {"type": "cloudml_job", "labels": {"job_id": number, "task_name": one["task"]}},
+            "points": [
+                {
+                    "interval": {"endTime": _at(start + timedelta(seconds=one["from"] + index * one["step"]))},
+                    "value": {one["unit"]: value},
+                }
+                for index, value in enumerate(one["values"])
+            ],
+        }
+        for one in line.get("series", ())
+    ]  # fmt: skip
+    return body
+
+
+def score_time_outs() -> Score:
+    """The figures of `time_outs_blind`."""
+    total = Score()
+    for line, body in time_outs():
+        one = Scenario(line["id"], line["software"], tuple(line["truth"]), False, False, line)
+        total.add(one, diagnose(Case.parse(body)))
+    return total
+
+
 def score_alone(name: str) -> Score:
     """The figures of one set where somebody has the log alone, as a plain file: no job, no error of it, no status.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from remediator.diagnosis.durations import TEXT
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.domain.late_pattern import late_pattern
 
@@ -34,4 +35,4 @@ _SUCCEEDED = Linear(
 def is_bystander(text: str) -> bool:
     """Whether a line is an agent's beside the job, or tells of a retry that succeeded."""
     head = text[:_HEAD]
-    return _AGENT.match(head) is not None or _COLLECTOR.is_in(head) or _SUCCEEDED.is_in(text[:400])
+    return _AGENT.match(head) is not None or _COLLECTOR.is_in(head) or _SUCCEEDED.is_in(text[:TEXT])

@@ -39,9 +39,7 @@ def weigh_wanted_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
             by_chance = tag in {Tag.GPU_UNSEEN, Tag.ON_CPU}
             yield weighted_evidence(
                 Cause.INVALID_CONFIG,
-                weight_of("gpu-not-seen-by-chance")
-                if by_chance
-                else weight_of("gpu-not-seen-by-image"),
+                _unseen_weight(facts, by_chance=by_chance),
                 case_text.source,
                 case_text.where,
                 f"{says}, although the job has {has}: the image does not see it",
@@ -97,6 +95,18 @@ _OF_MACHINE = Linear(
     rf"|\bno\b[^.]{{0,30}}{_DEVICE}[^.]{{0,40}}\b(?:found|available|detected|present|visible)\b",
     needs="gpu cuda rocm hip nvidia nvml cudnn opencl vulkan sycl oneapi level xpu tpu npu",
 )
+
+
+def _unseen_weight(facts: CaseFeatures, *, by_chance: bool) -> float:
+    """How far such words speak for an image that does not see the job's GPU, which may have been seen to idle."""
+    idle = facts.usage.gpu is not None and facts.usage.gpu.is_idle
+    if by_chance:
+        return (
+            weight_of("gpu-not-seen-by-chance-idle")
+            if idle
+            else weight_of("gpu-not-seen-by-chance")
+        )
+    return weight_of("gpu-not-seen-idle") if idle else weight_of("gpu-not-seen-by-image")
 
 
 def weigh_missing_device(facts: CaseFeatures) -> Iterator[WeightedEvidence]:

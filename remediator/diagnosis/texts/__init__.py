@@ -22,7 +22,8 @@ from remediator.diagnosis.texts.failed_rows import (
     failed_rows_of_account,
     partial_failure_texts,
 )
-from remediator.diagnosis.texts.log_lines import last_words, line_text, log_texts, stop_request
+from remediator.diagnosis.texts.last_words import last_words, stop_request
+from remediator.diagnosis.texts.log_lines import line_text, log_texts
 from remediator.domain import JobKind, Source
 from remediator.job import FaultPart, Job, RpcStatus
 

@@ -25,7 +25,7 @@ _UNIFIED = Linear(
 )
 # `[Full GC (Ergonomics) … 1398144K->1398103K(1398144K), … 3.2014 secs]`; documented: HotSpot's guide to its collectors.
 _OLDER = Linear(
-    rf"\bfull gc\b.{{0,120}}?\d{{1,9}}[kmg]->(?P<left>\d{{1,9}})[kmg]\((?P<heap>\d{{1,9}})[kmg]\).{{0,120}}?(?P<seconds>{_NUMBER}) secs\]",
+    rf"\bfull gc\b.{{0,200}}?[\])] {{1,2}}\d{{1,9}}[kmg]->(?P<left>\d{{1,9}})[kmg]\((?P<heap>\d{{1,9}})[kmg]\).{{0,160}}?(?P<seconds>{_NUMBER}) secs\]",
     needs="full",
 )
 # `Mark-Compact 4061.3 (4130.1) -> 4052.0 (4133.4) MB, 2214.11 / 0.00 ms`; documented: V8's --trace-gc.

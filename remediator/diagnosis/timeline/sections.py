@@ -297,7 +297,7 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
     fields = line.fields
     span = parts_in(text) or span_in_fields(fields)
     own = name_in_fields(fields)
-    if span is not None and span.share < 1.0 and not span.is_generic:
+    if not own and span is not None and span.share < 1.0 and not span.is_generic:
         own = span.key  # of several times the longest says what the line is about
     if own:
         name, named = own, True

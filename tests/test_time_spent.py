@@ -1,0 +1,240 @@
+"""What took a job's time, where neither its code nor a slow source did: refusals, memory, hangs; and who only stood by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from remediator.case import Case
+from remediator.diagnosis import diagnose
+from remediator.diagnosis.bystanders import is_bystander
+from remediator.diagnosis.durations import parts_in
+from remediator.domain import Cause, Diagnosis
+from tests.case_parts import at, batch, cpu, custom, series
+from tests.test_durations import STARTED, entries, every, found_in, told
+
+# --- agents beside the job ----------------------------------------------------------------------------
+
+BESIDE = (
+    'node_exporter: exec: "nvidia-smi": executable file not found in $PATH, gpu collector disabled',
+    "[fluent-bit] [error] [output:http:http.0] collector.example:443 connection refused",
+    "2026-11-30T10:00:00Z ERROR otelcol: exporter failed: permission denied for traces",
+    "statsd: invalid configuration value, using the default",
+    "telegraf[12]: E! [inputs.nvidia_smi] cannot find the binary",
+    "[WARN ] pool-3-thread-1 org.pytorch.serve.metrics.MetricCollector - Invalid configuration of nvidia-smi",
+    "bucketmount: retrying StatObject after 1.02s: Error 503: Backend Error; succeeded on attempt 2",
+)
+OF_THE_JOB = (
+    "trainer: invalid configuration value",
+    "RuntimeError: statsd: the job's own client failed",
+    "cannot reach the otelcol endpoint that train.py needs",
+    "vector of 3 elements: dimension mismatch",
+    "attempt 2 failed: connection refused",
+)
+
+
+@pytest.mark.parametrize("line", BESIDE)
+def test_an_agent_beside_the_job_is_neither_its_failure_nor_its_work(line: str) -> None:
+    assert is_bystander(line)
+    found = found_in(
+        [(1.0, line), *every(90, "normalise block {n} took {most:.1f} seconds"), (3595, line)],
+        load=0.13,
+    )
+    assert found.verdict is Cause.SLOW_CODE
+    assert [one.cause for one in found.causes] == [Cause.SLOW_CODE]
+
+
+@pytest.mark.parametrize("line", OF_THE_JOB)
+def test_the_jobs_own_line_about_one_is_its_own(line: str) -> None:
+    assert not is_bystander(line)
+
+
+def test_what_the_program_outlived_is_not_what_it_failed_of() -> None:
+    said = [
+        STARTED,
+        (5.0, "invalid value for argument --cache-size, using 100"),
+        *every(30, "block {n} took {most:.1f} s"),
+    ]
+    assert found_in(said, load=0.13).verdict is Cause.SLOW_CODE
+
+
+def test_what_it_said_and_then_stood_still_over_is() -> None:
+    early = [(30.0 + n, f"block {n} of 900") for n in range(20)]
+    said = [*early, (60.0, "ERROR: permission denied: gs://acme-tables/prices.csv")]
+    assert found_in(said, load=0.01).causes[0].cause is Cause.PERMISSION
+
+
+# --- refusals to the end --------------------------------------------------------------------------------
+
+TOO_OFTEN = (
+    'HTTP Request: POST https://api.model.example/v1/chat "HTTP/1.1 429 Too Many Requests"',
+    "AxiosError: Request failed with status code 429, retry #{n} after 30s",
+    "google.api_core.retry: Retrying due to 429 Quota exceeded for requests per minute, sleeping 30.0s",
+    "RateLimitError: slow down; waiting 30s before try {n}",
+)
+BROKEN = (
+    "Retrying call as it raised ServerError: 503 UNAVAILABLE. The model is overloaded (attempt {n})",
+    "google.api_core.retry: Retrying due to 502 Bad Gateway, sleeping 30.0s ...",
+    'HTTP Request: GET https://api.partner.example/x "HTTP/1.1 500 Internal Server Error", retry {n}',
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [*((line, Cause.QUOTA) for line in TOO_OFTEN), *((line, Cause.TRANSIENT_BACKEND) for line in BROKEN)],
+)  # fmt: skip
+@pytest.mark.parametrize("load", [None, 0.01])
+def test_refusals_to_the_end_took_the_time(line: str, cause: Cause, load: float | None) -> None:
+    found = found_in([STARTED, *every(35, line)], load=load)
+    assert found.verdict is cause
+    assert any("answers in the log were refusals" in says for says in told(found))
+
+
+@pytest.mark.parametrize("line", [*TOO_OFTEN, *BROKEN])
+def test_a_few_refusals_beside_work_that_goes_on_took_none(line: str) -> None:
+    work = every(60, "scene {n} took {most:.1f} s")
+    few = [(second + 1, said) for second, said in every(300, line)]
+    found = found_in(sorted([STARTED, *work, *few]), load=0.13)
+    assert found.verdict is Cause.SLOW_CODE
+
+
+# --- memory -----------------------------------------------------------------------------------------------
+
+PAUSES = (
+    "[gc] GC({n}) Pause Full (Allocation Failure) 28477M->28263M(28672M) 10766.778ms",
+    "[Full GC (Ergonomics) [PSYoungGen: 1K->0K(2K)] 1398144K->1398103K(1398144K), [Metaspace: 3K->3K(9K)], 12.2014 secs]",
+    "[1:0x5f] {n} ms: Mark-Compact 4061.3 (4130.1) -> 4052.0 (4133.4) MB, 9214.11 / 0.00 ms  allocation failure",
+    " 70.919225 seconds (3.36 G allocations: 223.977 GiB, 89.95% gc time, 1.02% compilation time)",
+    "distributed.worker.memory - WARNING - Worker is at 81% memory usage. Pausing worker.  Process memory: 11.88 GiB",
+    "vmstat: r 1 b 9 swpd 31000000 free 90000 si 30112 so 20411 us 4 sy 9 id 10 wa 77",
+    " 1  9 31000000  90000   2000  80000 30112 20411  4000  3000  900 1900  4  9 10 77  0",
+    "CPU Virtual Memory:  used = 164.04 GB, percent = 97.9% swap used = 42.3 GB",
+    "batch {n} done; major page faults: 4000000",
+)
+NO_PAUSES = (
+    "[gc] GC({n}) Pause Full (System.gc()) 28477M->2263M(28672M) 766.778ms",
+    "[gc] GC({n}) Pause Young (Normal) 2847M->2263M(28672M) 6.778ms",
+    "0.919225 seconds (3.36 M allocations: 223.977 MiB, 2.95% gc time)",
+    "vmstat: r 8 b 0 swpd 0 free 9112000 si 0 so 0 us 94 sy 2 id 4 wa 0",
+    "batch {n} done; major page faults: 12",
+)
+
+
+@pytest.mark.parametrize("line", PAUSES)
+def test_time_spent_on_memory_is_memorys(line: str) -> None:
+    assert found_in([STARTED, *every(40, line)]).verdict is Cause.MEMORY_PRESSURE
+
+
+@pytest.mark.parametrize("line", NO_PAUSES)
+def test_ordinary_reports_of_memory_are_no_pressure(line: str) -> None:
+    assert Cause.MEMORY_PRESSURE not in {
+        one.cause for one in found_in([STARTED, *every(40, line)]).causes
+    }
+
+
+def test_an_allocator_that_gives_back_its_cache_is_short_of_the_devices_memory() -> None:
+    line = "[WARNING] [stage3.py:2045:step] 8 pytorch allocator cache flushes since last step"
+    assert found_in([STARTED, *every(40, line)]).verdict is Cause.GPU_MEMORY
+
+
+# --- hangs -------------------------------------------------------------------------------------------------
+
+
+def hung(stops: float) -> Diagnosis:
+    """A job on full CPUs, whose steps come each 20 s until that second and signs of life all the while."""
+    steps = [(second, line) for second, line in every(20, "step {n} energy -0.5") if second < stops]
+    alive = every(600, "[health] daemon alive on 4 hosts")
+    return found_in(sorted([*steps, *alive]), load=0.99)
+
+
+def test_full_cpus_of_a_program_that_stopped_working_want_no_bigger_machine() -> None:
+    found = hung(1200)
+    assert found.verdict is Cause.UNKNOWN
+    assert any("came to a stop at 3" in says for says in told(found))
+    assert hung(3590).verdict is Cause.CPU_SATURATION
+
+
+def test_full_cpus_after_a_banner_are_too_few() -> None:
+    banner = [(float(n), f"loading part {n}") for n in range(12)]
+    assert found_in(banner, load=0.99).verdict is Cause.CPU_SATURATION
+
+
+# --- parts of a time ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "seconds"),
+    [
+        ("[objective] featurize=174.4s fit=15.9s score=7.9s", "featurize", 174.4),
+        ("MODEL_LOG - preprocess: 0.4s inference: 2.17s postprocess.merge_boxes: 148.0s", "postprocess.merge_boxes", 148.0),
+        ("doc 4 stages tokenise=0.31 encode=12.28 pairs=121.10 serialise=0.05", "pairs", 121.1),
+        ("3 of 6100; regressors 32.3s, fit 11.2s, predict .6s", "regressors", 32.3),
+        ("time (ms) | fwd: 2109 | bwd: 5643 | optimizer_step(cpu_adam): 204161", "optimizer_step(cpu_adam)", 204.161),
+        ("step=10 step_time=11.65s data_wait=11.21s fwd_bwd=0.41s", "data_wait", 11.21),
+        ("read_us=1200000 match_us=88000000", "match_us", 88.0),
+    ],
+)  # fmt: skip
+def test_the_longest_part_of_a_time_names_the_section(line: str, name: str, seconds: float) -> None:
+    part = parts_in(line)
+    assert part is not None
+    assert (part.key, part.seconds) == (name, pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "took 3.2 s in 4.0 s",
+        "loss=0.31 lr=0.01 acc=0.99",
+        "epoch 3 of 9",
+        "eta=30s remaining=40s",
+        "a.py:30: x = 3",
+    ],
+)
+def test_what_names_no_parts_has_none(line: str) -> None:
+    assert parts_in(line) is None
+
+
+def test_reading_over_the_network_is_a_wait_where_a_host_is_named() -> None:
+    line = "scene {n} /vsicurl/https://mirror.example/a.tif read=85.2s compute=1.5s write=0.4s"
+    assert found_in([STARTED, *every(90, line)], load=0.01).verdict is Cause.NETWORK_LATENCY
+
+
+def test_a_page_to_read_is_no_host_that_was_waited_for() -> None:
+    line = (
+        "blocked on ray.get(merge.push.remote) for 80s (see https://docs.example.org/logs for more)"
+    )
+    found = found_in([STARTED, *every(90, line)], load=0.03)
+    assert not any("docs.example.org" in says for says in told(found))
+    assert found.verdict is not Cause.NETWORK_LATENCY
+
+
+def test_what_was_fetched_at_the_start_does_not_tell_of_the_hours_after_it() -> None:
+    fetched = [
+        (40.0 * n, f"partition {n} pulled from sales.example.com in 38.0s") for n in range(1, 9)
+    ]
+    fitted = [(400.0 + 31 * n, f"series {n} fitted") for n in range(100)]
+    found = found_in([*fetched, *fitted], load=0.13)
+    assert not any("fetches from" in says for says in told(found))
+
+
+def test_a_gpu_that_the_program_does_not_see_is_no_want_of_cpus() -> None:
+    body = custom(state="JOB_STATE_CANCELLED")
+    spec: dict[str, Any] = body["job"]["jobSpec"]["workerPoolSpecs"][0]["machineSpec"]
+    spec |= {"acceleratorType": "NVIDIA_TESLA_T4", "acceleratorCount": 1}
+    line = "An NVIDIA GPU may be present on this machine, but a CUDA-enabled jaxlib is not installed. Falling back to cpu."
+    body["logEntries"] = entries([(1.0, line), *every(60, "[{n}] steps_per_sec=0.05")])
+    body["timeSeries"] = [*cpu(0.97), series("accelerator/utilization", [0.0] * 60)]
+    found = diagnose(Case.parse(body))
+    assert found.verdict is Cause.INVALID_CONFIG
+
+
+def test_a_model_that_is_still_being_copied_starts_slowly() -> None:
+    message = "Model server never became ready. Please validate that your model file or container configuration are valid."
+    body = batch(error={"code": 3, "message": message}, endTime=at(2700))
+    copied = [
+        (60.0 * n, f"entrypoint: gsutil cp -r $AIP_STORAGE_URI /tmp/model ... {n}/120 shards")
+        for n in range(1, 40)
+    ]
+    body["logEntries"] = entries(copied)
+    assert diagnose(Case.parse(body)).verdict is Cause.SLOW_STARTUP
