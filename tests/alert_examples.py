@@ -26,6 +26,7 @@ EXAMPLES = {
     "alert-slow-code": "Not resubmitted, since no machine fixes it",
     "alert-unknown": "Not resubmitted, since the cause is unknown",
     "alert-partial": "Results in part",
+    "alert-in-vain": "Not resubmitted, since the same was tried in vain",
     "alert-rerun-named": "Already rerun by somebody else",
     "next_attempt": "The next attempt",
     "recovered": "Recovered",

@@ -352,6 +352,24 @@ SITUATIONS = {
             ),
         ),
     ),
+    "alert-in-vain": replace(
+        FACTS,
+        kind=AlertKind.ALERT,
+        created="",
+        plan=replace(
+            NOTHING,
+            refused_by=(Guard.TRIED_IN_VAIN,),
+            refusals=(
+                GuardRefusal(
+                    Guard.TRIED_IN_VAIN,
+                    "n1-standard-16 and n1-standard-32 did not help genomic-prep-2026-11-22, the same "
+                    "work, which was given up after 2026-11-23 02:10 UTC; its 2 attempts cost $14.60. It "
+                    "is tried again once its image, arguments or input change, or the label "
+                    "remediator=on is put on it, else after 2026-12-07 02:10 UTC",
+                ),
+            ),
+        ),
+    ),
     "nobody-answered": replace(
         FACTS,
         kind=AlertKind.GIVEN_UP,

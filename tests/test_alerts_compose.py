@@ -255,6 +255,7 @@ def test_only_what_needs_a_person_is_loud() -> None:
         "alert-slow-code",
         "alert-unknown",
         "alert-partial",
+        "alert-in-vain",
         "alert-said-once",
         "nobody-answered",
         "declined",

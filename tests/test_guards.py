@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from remediator.domain import (
     OwnLimit,
     Plan,
     Source,
+    VainAttempt,
     Wanted,
 )
 from remediator.planning import plan
@@ -76,6 +78,25 @@ MANY_LABELS = {f"l{n}": "x" for n in range(61)}
 TWO = (attempt("other", number=1), attempt("other", number=2))
 RETRIES = tuple(attempt("other", changed=False, number=n) for n in range(1, 4))
 
+IN_VAIN = VainAttempt(
+    root="projects/1/locations/us-central1/customJobs/70",
+    display_name="align",
+    number=1,
+    at=datetime(2026, 11, 23, 2, tzinfo=UTC),
+    verdict="cpu_saturation",
+    ended_by="cpu_saturation",
+    size={
+        "location": "us-central1",
+        "pools": [
+            {"machineType": "n1-standard-16", "replicas": 1, "diskGb": 100}
+            | {"topology": "", "partition": ""}
+        ],
+        "batchSize": None,
+        "timeoutSeconds": 3600.0,
+    },
+    chain_usd=4.2,
+    chain_attempts=3,
+)
 CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
     "attempts": (
         Guard.ATTEMPTS,
@@ -282,6 +303,15 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
         {"labels": MANY_LABELS},
         "the job has 61 labels: there is no room for 4 of ours",
     ),
+    "tried-in-vain": (
+        Guard.TRIED_IN_VAIN,
+        {"history": History(vain=(IN_VAIN,))},
+        (
+            "n1-standard-16 did not help align, the same work, which was given up after 2026-11-23 "
+            "02:00 UTC; its 3 attempts cost $4.20. It is tried again once its image, arguments or input "
+            "change, or the label remediator=on is put on it, else after 2026-12-07 02:00 UTC"
+        ),
+    ),
     "no-machine": (
         Guard.NO_MACHINE,
         {
@@ -379,6 +409,7 @@ def test_explain_walks_every_guard_with_its_numbers() -> None:
         "machine_types passes: n1-standard-16, of n1-* (limits.machine_types, policies.yaml:6)",
         "accelerators passes: none; no list is set",
         "stop_switch passes: off",
+        "tried_in_vain passes: no run of the same work tried as much in vain in the last 14 days",
         "mode enforce: the file says enforce",
     ):
         assert line in told
@@ -400,6 +431,7 @@ def test_explain_says_of_no_guard_that_it_passes_where_only_a_ledger_would_know(
         ),
         "stop_switch not looked up here",
         "already_rerun not looked up here",
+        "tried_in_vain not looked up here",
     ):
         assert line in told
     assert told[-1].startswith("not looked up here: the ledger ")

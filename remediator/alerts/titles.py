@@ -124,6 +124,8 @@ def _alert_title(facts: AlertFacts) -> str:
     by = f", limit {', '.join(named[:2])}" if named else ""
     if Guard.NO_MACHINE in refused:
         by = ", no machine would help"
+    if Guard.TRIED_IN_VAIN in refused:
+        by = ", tried in vain before"
     return f"Not resubmitted: {_failed(facts)}{by}"
 
 

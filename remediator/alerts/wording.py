@@ -69,6 +69,7 @@ GUARDS: Mapping[Guard, str] = {
     Guard.LABELS_FULL: "the job's labels leave no room for ours",
     Guard.ROWS: "the rows that are left cannot be run alone",
     Guard.NO_MACHINE: "no machine has what the job asked for",
+    Guard.TRIED_IN_VAIN: "the same was tried for this job before and did not help",
 }
 _OR_YOURSELF = "in the policy file if it is worth it, or resubmit the job yourself."
 GUARD_ADVICE: Mapping[Guard, str] = {
@@ -86,6 +87,8 @@ GUARD_ADVICE: Mapping[Guard, str] = {
     Guard.SERVICE_ACCOUNT: "Resubmit it yourself, or allow its service account in the settings.",
     Guard.PINNED: "Resubmit it yourself, with its resource, reservation or network in mind.",
     Guard.LABELS_FULL: "Take labels off the job, then resubmit it yourself.",
+    Guard.TRIED_IN_VAIN: "Make the job need less, or give it more than was tried: what that was stands below. "
+    "Once its image, arguments or input change, it is resubmitted again.",
     Guard.ROWS: "Allow a step that runs the whole job again, or resubmit what is left yourself.",
 }
 """What helps where a limit refused, not the cause; the other guards leave the cause's advice."""

@@ -72,6 +72,14 @@ NEVER_RETRIED = frozenset(
 """Causes that no resubmission fixes; the guard `cause` refuses them whatever a policy says."""
 
 
+PASSING = frozenset(
+    {Cause.QUOTA, Cause.CAPACITY_STOCKOUT, Cause.PREEMPTION, Cause.TRANSIENT_BACKEND}
+)
+
+
+"""Causes that go by themselves: what did not help yesterday may help today."""
+
+
 class Source(StrEnum):
     """Where a piece of evidence was read."""
 
@@ -179,6 +187,7 @@ class Guard(StrEnum):
     LABELS_FULL = "labels_full"
     ROWS = "rows"
     NO_MACHINE = "no_machine"
+    TRIED_IN_VAIN = "tried_in_vain"
 
 
 SILENT_GUARDS = frozenset(

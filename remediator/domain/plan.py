@@ -207,6 +207,67 @@ def counter_on(key: str, day: date) -> str:
     return money_counter(day, rest.partition(":")[2])
 
 
+class VainAttempt(Struct, frozen=True):
+    """An attempt of an earlier chain of the same work, which ended without a success.
+
+    `verdict` is the failure that it was made for, `ended_by` the one that it ended with. `size` is
+    what it ran on, as `planning.vain` keeps it; `changes` are all that its chain had changed by then.
+    `chain_usd`: what all attempts of its chain cost, US dollars; `chain_attempts` how many there were.
+    `rows`: how many rows its input had, where that is known. `vouched`: its job bore remediator=on.
+    """
+
+    root: str
+    display_name: str
+    number: int
+    at: datetime
+    verdict: str
+    ended_by: str
+    size: Json
+    changes: tuple[Change, ...] = ()
+    chain_usd: float = 0.0
+    chain_attempts: int = 1
+    rows: int | None = None
+    vouched: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "root": self.root,
+            "displayName": self.display_name,
+            "number": self.number,
+            "at": rfc3339(self.at),
+            "verdict": self.verdict,
+            "endedBy": self.ended_by,
+            "size": dict(self.size),
+            "changes": [change.to_json() for change in self.changes],
+            "chainUsd": self.chain_usd,
+            "chainAttempts": self.chain_attempts,
+            **({"rows": self.rows} if self.rows else {}),
+            **({"vouched": True} if self.vouched else {}),
+        }
+
+    @classmethod
+    def parse(cls, body: Json) -> VainAttempt | None:
+        """What `to_json` wrote; None where it has no end or no size."""
+        at, size = parse_time(body.get("at")), body.get("size")
+        if at is None or not isinstance(size, Mapping):
+            return None
+        rows = body.get("rows")
+        return cls(
+            root=str(body.get("root") or ""),
+            display_name=str(body.get("displayName") or ""),
+            number=int(body.get("number") or 0),
+            at=at,
+            verdict=str(body.get("verdict") or Cause.UNKNOWN),
+            ended_by=str(body.get("endedBy") or Cause.UNKNOWN),
+            size=size,
+            changes=tuple(Change.parse(change) for change in body.get("changes") or ()),
+            chain_usd=_usd(body.get("chainUsd")) or 0.0,
+            chain_attempts=int(body.get("chainAttempts") or 1),
+            rows=rows if isinstance(rows, int) else None,
+            vouched=body.get("vouched") is True,
+        )
+
+
 # --- diagnosis ---------------------------------------------------------------------------------
 
 
@@ -217,7 +278,8 @@ class History(Struct, frozen=True):
     runs the same workload again. `resume_bucket` (`gs://bucket/prefix`) and `resume_dataset` are where
     the rows that are left of a batch may be written; empty: nowhere. `ledger_read` is false where
     only the job was asked, so that what the ledger, the settings and other jobs would say is not
-    known. `spent_by` and `resubmitted_by` hold the same figures for the
+    known. `vain` are attempts that earlier chains of the same work made for nothing, oldest first.
+    `spent_by` and `resubmitted_by` hold the same figures for the
     groups that `limits.per` names, keyed by (`by`, value).
     """
 
@@ -244,6 +306,7 @@ class History(Struct, frozen=True):
     resume_bucket: str = ""
     resume_dataset: str = ""
     ledger_read: bool = True
+    vain: tuple[VainAttempt, ...] = ()
 
 
 class GuardRefusal(Struct, frozen=True):

@@ -32,6 +32,16 @@ def alike(job: Document, *, account: str | None = None) -> str:
     return f"alike:{job.kind.value}:{whose}:{program}:{name_stem(job.display_name)}"
 
 
+def vain_track(job: Document, *, account: str | None = None) -> str:
+    """Where is kept what was tried in vain for this very work: of jobs that are alike, those with the same
+    image, arguments, environment and input, but for dates.
+
+    `job` as it was before anything was changed. `account` as in `alike`; empty where that is.
+    """
+    key = alike(job, account=account)
+    return f"vain:{programs.workload_digest(job, undated=True)}:{key}" if key else ""
+
+
 def breaker_track(policy: str, job: Document) -> str:
     """Where the ends are kept that a policy's breaker looks at: of one model and one account."""
     account = fields.service_account(job) or NO_ACCOUNT

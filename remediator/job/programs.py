@@ -316,16 +316,19 @@ _NOT_WORKLOAD = (
 )
 
 
-def workload_digest(job: Document) -> str:
+def workload_digest(job: Document, *, undated: bool = False) -> str:
     """The same for two jobs that do the same work, on whatever machines: 16 hex digits.
 
     Of the request without name, labels, machine, accelerator, replicas, batch size, scheduling and
-    our own environment variables. Projects by id and by number are taken as one.
+    our own environment variables. Projects by id and by number are taken as one. `undated`: also the
+    same for the runs of one job on different days: without the dates and UUIDs in its texts, but for
+    those of images, models and packages, and without where it writes.
     """
     import hashlib  # noqa: PLC0415  # it loads OpenSSL, which a diagnosis never needs
 
     asked = clone(job)._body
-    text = json.dumps(_workload(asked), sort_keys=True, ensure_ascii=False, default=str)
+    work = _undated(_workload(asked)) if undated else _workload(asked)
+    text = json.dumps(work, sort_keys=True, ensure_ascii=False, default=str)
     text = re.sub(r"projects/[^/\"]+/locations/", "projects/-/locations/", text)
     return hashlib.sha256(f"{job.kind}:{text}".encode()).hexdigest()[:16]
 
@@ -337,6 +340,41 @@ def _workload(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_workload(item) for item in value if not is_our_variable(item)]
     return value
+
+
+_OF_ONE_RUN = frozenset(  # where it writes, and the trials that an attempt has left
+    {*_OUTPUTS, "gcsOutputDirectory", "gcs_output_directory", "maxTrialCount", "max_trial_count"}
+)
+_NAMES_A_PROGRAM = frozenset(
+    {
+        *("imageUri", "image_uri", "image", "executorImageUri", "executor_image_uri"),
+        *("packageUris", "package_uris", "model", "templateUri", "template_uri"),
+    }
+)
+_DATE = late_pattern(
+    r"(?<!\d)(?:19|20)\d\d(?P<between>[-_./]?)(?:0[1-9]|1[0-2])(?P=between)(?:0[1-9]|[12]\d|3[01])"
+    r"(?:[Tt_ -]?(?:[01]\d|2[0-3])[:_-]?[0-5]\d(?:[:_-]?[0-5]\d(?:\.\d+)?)?[Zz]?)?(?!\d)"
+)
+_RUN_ID = late_pattern(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _undated(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        kept = {key: item for key, item in value.items() if key not in _OF_ONE_RUN}
+        return {k: v if k in _NAMES_A_PROGRAM else _undated(v) for k, v in kept.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_undated(item) for item in value]
+    return _without_dates(value) if isinstance(value, str) else value
+
+
+def _without_dates(text: str) -> str:
+    """Dates and UUIDs as `*`; most texts have no sign of either, and are not searched."""
+    if text.count("-") >= _DASHES_OF_AN_ID:
+        text = _RUN_ID.sub("*", text)
+    return _DATE.sub("*", text) if "20" in text or "19" in text else text
+
+
+_DASHES_OF_AN_ID = 4
 
 
 def is_our_variable(item: Any) -> bool:

@@ -5,12 +5,12 @@ A document that cannot be read is named, and can be set aside; it hides no other
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
 
-from remediator.domain import rfc3339
+from remediator.domain import VainAttempt, rfc3339
 from remediator.ledger.documents import (
     KEEP,
     put_incident,
@@ -25,6 +25,7 @@ from remediator.ledger.encoding import (
     from_json,
     to_json,
 )
+from remediator.ledger.outcomes import with_vain
 from remediator.ledger.records import (
     Conclusion,
     Incident,
@@ -93,8 +94,15 @@ class Incidents:
 
         return self._store.run(work)
 
-    def move(self, incident: Incident, *, outbox_messages: Sequence[OutboxMessage] = ()) -> bool:
-        """Replace the incident read earlier by this, with the messages about it.
+    def move(
+        self,
+        incident: Incident,
+        *,
+        outbox_messages: Sequence[OutboxMessage] = (),
+        vain: Mapping[str, Sequence[VainAttempt]] | None = None,
+    ) -> bool:
+        """Replace the incident read earlier by this, with the messages about it, and with what its chain
+        tried in vain under each of these tracks.
 
         False, and nothing is written, if another execution changed it since (its version differs).
         """
@@ -105,7 +113,12 @@ class Incidents:
             if stored is not None and stored.version != incident.version:
                 return False
             fresh_messages = unknown_messages(tx, outbox_messages)
+            tracks = {doc_id(key): found for key, found in (vain or {}).items() if found}
+            kept = tx.get_many("tracks", tuple(tracks)) if tracks else {}
             put_incident(tx, replace(incident, version=incident.version + 1))
+            for key, found in tracks.items():
+                expires = max(one.at for one in found) + KEEP
+                tx.put("tracks", key, with_vain(kept.get(key), found), expires=expires)
             put_messages(tx, fresh_messages)
             return True
 

@@ -1,4 +1,5 @@
-"""How resubmissions have ended, by what they have in common: a breaker of a policy, or similar jobs.
+"""How resubmissions have ended, by what they have in common: a breaker of a policy, similar jobs, or the
+same work.
 
 Owns the shape of these short memories (the latest ends alone, newest last). Pure; `ledger` stores them
 and `decide` reads them.
@@ -12,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from remediator.domain import Json, parse_time, rfc3339
+from remediator.domain import Json, VainAttempt, parse_time, rfc3339
 from remediator.domain.time_words import moment_words
 from remediator.ledger.encoding import BrokenDocument
 
@@ -74,6 +75,28 @@ def outcomes_in(body: Json | None) -> tuple[PastOutcome, ...]:
 def added(body: Json | None, end: PastOutcome) -> dict[str, Any]:
     """The track with one more end, without its oldest where there are too many."""
     return {"ends": [one.to_json() for one in (*outcomes_in(body), end)][-_KEPT:]}
+
+
+def vain_in(body: Json | None) -> tuple[VainAttempt, ...]:
+    """The attempts in vain that a stored track holds, oldest first; none where it cannot be read."""
+    if body is None or isinstance(body, BrokenDocument):
+        return ()
+    listed = body.get("vain")
+    found = (
+        VainAttempt.parse(one)
+        for one in (listed if isinstance(listed, list) else ())
+        if isinstance(one, Mapping)
+    )
+    return tuple(one for one in found if one is not None)
+
+
+def with_vain(body: Json | None, attempts: Iterable[VainAttempt]) -> dict[str, Any]:
+    """The track with these attempts, each once, without its oldest where there are too many."""
+    held = {(one.root, one.number): one for one in (*vain_in(body), *attempts)}
+    return {"vain": [one.to_json() for one in tuple(held.values())[-_KEPT_IN_VAIN:]]}
+
+
+_KEPT_IN_VAIN = 24  # chosen: four chains of six attempts; a kilobyte each at most
 
 
 class BreakerPause(Struct, frozen=True):

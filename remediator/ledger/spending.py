@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 
 from msgspec.structs import replace
 
-from remediator.domain import Guard, JobState, Json
+from remediator.domain import Guard, JobState, Json, VainAttempt
 from remediator.ledger import counters
 from remediator.ledger.documents import (
     KEEP,
@@ -25,7 +25,7 @@ from remediator.ledger.encoding import (
     reservations_of,
     to_json,
 )
-from remediator.ledger.outcomes import PastOutcome, added, outcomes_in
+from remediator.ledger.outcomes import PastOutcome, added, outcomes_in, vain_in
 from remediator.ledger.records import (
     Chain,
     Limit,
@@ -155,6 +155,10 @@ class Spending:
         ids = {key: doc_id(key) for key in keys}
         found = self._store.get_many("tracks", tuple(ids.values())) if ids else {}
         return {key: outcomes_in(found.get(name)) for key, name in ids.items()}
+
+    def vain_attempts(self, key: str) -> tuple[VainAttempt, ...]:
+        """What was tried in vain for the work of this track, oldest first."""
+        return vain_in(self._store.get("tracks", doc_id(key))) if key else ()
 
     def used(self, limit: Limit, now: datetime, *, apart_from: Reservation | None = None) -> float:
         """What is already counted against a limit, but for what one reservation set aside of it."""

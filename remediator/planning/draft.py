@@ -8,6 +8,7 @@ planner's modules alone.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -26,7 +27,8 @@ class StepContext(Struct, frozen=True, dict=True):
     """All that a step is applied to. `number` is the attempt's own: 1 for the first.
 
     `root` is the id of the chain's first job, `later` are the policy's steps after this one, which
-    its change should leave possible.
+    its change should leave possible. `head_start` are changes of steps that were passed over since
+    they were tried in vain: the job is as it would be after them, and a draft begins with them.
     """
 
     case: Case
@@ -38,6 +40,7 @@ class StepContext(Struct, frozen=True, dict=True):
     later: tuple[Resubmit, ...] = ()
     served: Service | None = None
     root: str = ""
+    head_start: tuple[Change, ...] = ()
 
     @property
     def job(self) -> Job:
@@ -99,15 +102,25 @@ class JobDraft(Struct, frozen=True):
         held = self.job.read(path)
         if held == value:
             return self
-        earlier = [change for change in self.changes if change.field == path]
-        before = earlier[0].before if earlier else held
-        others = tuple(change for change in self.changes if change.field != path)
-        changed = (Change(path, before, value),) if before != value else ()
-        return replace(self, job=self.job.changed(path, value), changes=(*others, *changed))
+        changes = merged_changes(self.changes, (Change(path, held, value),))
+        return replace(self, job=self.job.changed(path, value), changes=changes)
+
+    def moved(self, region: str) -> JobDraft:
+        """In another region."""
+        changes = merged_changes(self.changes, (Change("location", self.location, region),))
+        return replace(self, location=region, changes=changes)
 
     def note(self, *notes: str) -> JobDraft:
         fresh = [note for note in dict.fromkeys(notes) if note and note not in self.notes]
         return replace(self, notes=(*self.notes, *fresh))
+
+    def begun(self, now: StepContext) -> JobDraft:
+        """With the changes that the job of this context has ahead of the one that failed."""
+        return replace(self, changes=merged_changes(now.head_start, self.changes))
+
+    def goes_beyond(self, now: StepContext) -> bool:
+        """Whether the step itself changes something of the job in this context."""
+        return self.asked and self.changes != now.head_start
 
     @property
     def is_retry(self) -> bool:
@@ -117,3 +130,14 @@ class JobDraft(Struct, frozen=True):
     def asked(self) -> bool:
         """Whether the step itself changes something: a pipeline's caching is turned on in any case."""
         return any(not change.field.endswith(".enableCache") for change in self.changes)
+
+
+def merged_changes(*groups: Iterable[Change]) -> tuple[Change, ...]:
+    """Changes made one group after the other, as one: a field once, and not if it is back."""
+    merged: dict[str, Change] = {}
+    for change in (one for group in groups for one in group):
+        earlier = merged.pop(change.field, None)
+        before = change.before if earlier is None else earlier.before
+        if before != change.after:
+            merged[change.field] = Change(change.field, before, change.after)
+    return tuple(merged.values())

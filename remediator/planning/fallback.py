@@ -112,7 +112,7 @@ def apply_way(step: Resubmit, way: Fallback, made: Sequence[Attempt], now: StepC
     if names_hardware and only_moves and now.diagnosis.verdict in _TOO_SMALL:
         msg = f"what was too small in {failed.name.location} is so in {draft.location}"
         raise StepHasNoEffect(msg)
-    return replace(draft, changes=changes)
+    return replace(draft, changes=changes).begun(now)
 
 
 def apply_at_home(step: Resubmit, made: Sequence[Attempt], now: StepContext) -> JobDraft | None:

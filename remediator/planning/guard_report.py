@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from remediator.domain import NO_ACCOUNT, Guard, GuardRefusal
+from remediator.domain import NO_ACCOUNT, PASSING, Guard, GuardRefusal
 from remediator.job import OUR_LABELS, SWITCH_LABEL
 from remediator.planning import budgets
 from remediator.planning.guards import MOST_LABELS, Asked, smallest
+from remediator.planning.vain import REPEATED_AFTER
 
 
 def guard_report(asked: Asked, refused: tuple[GuardRefusal, ...]) -> tuple[str, ...]:
@@ -38,7 +39,7 @@ def unread_note(asked: Asked) -> tuple[str, ...]:
 
 
 _UNREAD_NOTE = (
-    "not looked up here: the ledger (attempts, money, rate, breaker, stop switch), other runs of the "
+    "not looked up here: the ledger (attempts, money, rate, breaker, stop switch, what was tried in vain), other runs of the "
     "same work, and the deployment's settings; the deployment asks them before it acts"
 )
 
@@ -166,6 +167,13 @@ def _cause(asked: Asked) -> str:
     return f"{asked.diagnosis.verdict.value} may be fixed by running again"
 
 
+def _tried_in_vain(asked: Asked) -> str:
+    draft = asked.draft
+    if draft is None or draft.is_retry or asked.diagnosis.verdict in PASSING:
+        return "the same job again is no step that can be in vain"
+    return f"no run of the same work tried as much in vain in the last {REPEATED_AFTER.days} days"
+
+
 def _most(key: str, words: str) -> Callable[[Asked], str]:
     def allowed(asked: Asked) -> str:
         limit = getattr(asked.limits, key)
@@ -187,6 +195,7 @@ _UNREAD: Mapping[Guard, Callable[[Asked], str]] = {
     Guard.LOOKBACK: lambda _: "",
     Guard.ALREADY_RERUN: lambda _: "",
     Guard.SERVICE_ACCOUNT: lambda asked: asked.job.service_account or NO_ACCOUNT,
+    Guard.TRIED_IN_VAIN: lambda _: "",
 }
 """What the ledger, other jobs or the deployment's settings would have to say, with what is allowed."""
 
@@ -212,4 +221,5 @@ _PASSES: Mapping[Guard, Callable[[Asked], str]] = {
     Guard.SERVICE_ACCOUNT: _service_account,
     Guard.PINNED: lambda _: "nothing holds it to its machines",
     Guard.LABELS_FULL: _labels,
+    Guard.TRIED_IN_VAIN: _tried_in_vain,
 }

@@ -369,7 +369,7 @@ def _labels_full(asked: Asked) -> str:
     return f"the job has {len(kept)} labels: there is no room for {len(OUR_LABELS)} of ours"
 
 
-def _rows(_: Asked) -> str:
+def _of_a_step(_: Asked) -> str:
     return ""  # only a step itself can say so
 
 
@@ -439,7 +439,8 @@ GUARDS: Mapping[Guard, Callable[[Asked], str]] = {
     Guard.SERVICE_ACCOUNT: _service_account,
     Guard.PINNED: _pinned,
     Guard.LABELS_FULL: _labels_full,
-    Guard.ROWS: _rows,
+    Guard.ROWS: _of_a_step,
     Guard.NO_MACHINE: _no_machine,
+    Guard.TRIED_IN_VAIN: _of_a_step,
 }
 """Each guard of the contract with the function that asks it, in the contract's order."""

@@ -1,7 +1,8 @@
 """Climbing a policy's ladder: of the steps that are left, the first that can be taken.
 
 Owns when a step is passed over (nothing left to give, nothing changed, too dear for its `max_usd`, a
-quota that can never hold it, no hardware of its kind where a later `fallback` names another), how the ways of a `fallback` are tried in turn, and the other family
+quota that can never hold it, tried in vain for the same work before, no hardware of its kind where a
+later `fallback` names another), how the ways of a `fallback` are tried in turn, and the other family
 that is taken where waiting for a quota is for nothing. Must not look at the ledger's limits itself:
 it is handed what asks the guards and what prices. Called by the planner alone.
 """
@@ -9,7 +10,7 @@ it is handed what asks the guards and what prices. Called by the planner alone.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -17,14 +18,22 @@ from msgspec.structs import replace
 
 from remediator.catalog import growth
 from remediator.catalog.catalog import Hardware
-from remediator.domain import NO_PLACE, Attempt, Cause, Guard, GuardRefusal, Lack
+from remediator.domain import NO_PLACE, Attempt, Cause, Change, Guard, GuardRefusal, Lack
+from remediator.job import Job
 from remediator.job.quota import Shortage
 from remediator.planning.costs import Cost
-from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
+from remediator.planning.draft import (
+    JobDraft,
+    StepContext,
+    StepHasNoEffect,
+    StepImpossible,
+    merged_changes,
+)
 from remediator.planning.fallback import apply_at_home, apply_way, way_words, ways_left
 from remediator.planning.hardware import ground, set_hardware
 from remediator.planning.quota_readings import known_shortage, room_once_free
 from remediator.planning.steps import apply
+from remediator.planning.vain import VainStep, vain_step, vain_words
 from remediator.policy.steps import Resubmit, Step
 
 _CENT = 0.01
@@ -73,7 +82,7 @@ class Ladder(Struct, frozen=True):
     priced: Callable[[JobDraft], tuple[dict[str, Any], Cost]]
     refusals: Callable[[JobDraft, Cost], tuple[GuardRefusal, ...]]
 
-    def climb(
+    def climb(  # noqa: C901, PLR0912  # a branch for each way in which a step can end
         self, steps: Sequence[tuple[int, Step]], now: StepContext
     ) -> tuple[Offer | RefusedStep | None, list[str]]:
         """The step to take, the one that ends the ladder, or None; and what was passed over."""
@@ -82,11 +91,20 @@ class Ladder(Struct, frozen=True):
         unlisted: Offer | None = None
         tried_after = 0
         hopeless: tuple[int, Resubmit, Shortage] | None = None
-        for number, step in steps:
+        vain: list[_TriedInVain] = []
+        ended: set[int] = set()
+        for number, step in self._slots(steps):
+            if number in ended:
+                continue
             later = tuple(one.resubmit for n, one in steps if n > number)
             here = replace(now, later=later)
             try:
                 return self._taken_or_passed(number, step.resubmit, here), passed
+            except _TriedInVain as tried:
+                vain.append(tried)
+                passed.append(f"step {number} is passed over, {tried}")
+                now = tried.after(now)
+                continue
             except _Unlisted as without:
                 unlisted = unlisted or without.offer
                 tried_after = tried_after or (len(passed) + 1 if without.has_fallback else 0)
@@ -100,7 +118,11 @@ class Ladder(Struct, frozen=True):
                     none_left = StepImpossible("; ".join(passed), exhausted.guard, exhausted.lack)
                     refusing = RefusedStep(number, none_left)
             except StepImpossible as impossible:
-                return RefusedStep(number, impossible), passed
+                if not vain:
+                    return RefusedStep(number, impossible), passed
+                passed.append(f"step {number} cannot be taken: {impossible}")
+                break
+            ended.add(number)
         if unlisted is not None:
             return unlisted, passed[tried_after:] if tried_after else []
         if hopeless is not None:
@@ -108,7 +130,21 @@ class Ladder(Struct, frozen=True):
             offer = self._other_family(number, resubmit, short, now)
             if offer is not None:
                 return offer, []
+        if vain:
+            return self._none_but_vain(vain, now), passed
         return refusing, passed
+
+    def _slots(self, steps: Sequence[tuple[int, Step]]) -> Iterator[tuple[int, Step]]:
+        """Each step as often as it may still be taken; it is taken again only where that was tried in vain."""
+        for number, step in steps:
+            made = sum(one.step == number for one in self.made)
+            times = 1 if step.resubmit.fallback else max(1, step.times - made)
+            yield from itertools.repeat((number, step), times)
+
+    def _none_but_vain(self, vain: Sequence[_TriedInVain], now: StepContext) -> RefusedStep:
+        """What to say where nothing is left but what was tried in vain."""
+        said = vain_words([step for one in vain for step in one.steps], now)
+        return RefusedStep(vain[0].number, StepImpossible(said, Guard.TRIED_IN_VAIN))
 
     # --- one step -------------------------------------------------------------------------------
 
@@ -128,11 +164,9 @@ class Ladder(Struct, frozen=True):
         if resubmit.fallback:
             return self._next_way(number, resubmit, now)
         draft = self._waited_for_at_home(resubmit, now) or apply(resubmit, now)
-        if resubmit.asks_for_change and not draft.asked:
+        if resubmit.asks_for_change and not draft.goes_beyond(now):
             raise StepHasNoEffect("; ".join([*draft.notes, "it would change nothing"]))
-        if short := known_shortage(draft, now):
-            raise _QuotaTooSmall(short)
-        offer = self._offer(number, resubmit, draft)
+        offer = self._worth_trying(number, resubmit, draft, now)
         moves = resubmit.machine_type is not None or resubmit.accelerator is not None
         has_fallback = moves and any(one.fallback for one in now.later)
         if has_fallback or (now.later and not resubmit.asks_for_change):
@@ -168,6 +202,16 @@ class Ladder(Struct, frozen=True):
         _, cost = self.priced(draft)
         return self.refusals(draft, cost)
 
+    def _worth_trying(
+        self, number: int, resubmit: Resubmit, draft: JobDraft, now: StepContext
+    ) -> Offer:
+        """The offer of a draft; raises Exhausted where it was tried in vain, or no quota can hold it."""
+        if vain := vain_step(draft, now):
+            raise _TriedInVain(number, draft, (vain,))
+        if short := known_shortage(draft, now):
+            raise _QuotaTooSmall(short)
+        return self._offer(number, resubmit, draft)
+
     def _offer(self, number: int, resubmit: Resubmit, draft: JobDraft) -> Offer:
         request, cost = self.priced(draft)
         if too_dear := _too_dear(resubmit.max_usd, cost):
@@ -186,12 +230,15 @@ class Ladder(Struct, frozen=True):
         reasons: dict[str, list[str]] = {}  # each with the ways that it holds for
         guard: Guard | None = None
         lack: Lack | None = None
+        vain: list[VainStep] = []
         for index, way in left:
             try:
-                draft = apply_way(resubmit, way, tail, now)
-                if short := known_shortage(draft, now):
-                    raise _QuotaTooSmall(short)
-                offer = self._offer(number, resubmit, replace(draft, entry=index))
+                draft = replace(apply_way(resubmit, way, tail, now), entry=index)
+                offer = self._worth_trying(number, resubmit, draft, now)
+            except _TriedInVain as tried:
+                vain += tried.steps
+                reasons.setdefault(str(tried), []).append(f"way {index} ({way_words(way)})")
+                continue
             except (StepHasNoEffect, StepImpossible) as why:
                 guard, lack = (guard, lack) if guard else (why.guard, why.lack)
                 reasons.setdefault(str(why), []).append(f"way {index} ({way_words(way)})")
@@ -206,6 +253,8 @@ class Ladder(Struct, frozen=True):
             msg = "every way of its fallback is tried"
             raise StepHasNoEffect(msg)
         said = "; ".join(["no way of its fallback fits", *_reason_words(reasons)])
+        if vain:
+            raise _TriedInVain(number, None, tuple(vain), said)
         raise StepHasNoEffect(said, guard, lack)
 
     def _better_waited_for(self, now: StepContext) -> str:
@@ -267,6 +316,49 @@ class _Unlisted(StepHasNoEffect):  # never leaves this module
         super().__init__(why)
         self.offer = offer
         self.has_fallback = has_fallback
+
+
+class _TriedInVain(StepHasNoEffect):  # never leaves this module
+    """The same work tried the step, or more, in vain. `draft` is where it would have led: a later step
+    goes on from there, as it would in a chain; None for a fallback, whose ways are alternatives."""
+
+    def __init__(
+        self, number: int, draft: JobDraft | None, steps: tuple[VainStep, ...], said: str = ""
+    ) -> None:
+        super().__init__(said or str(steps[0]), Guard.TRIED_IN_VAIN)
+        self.number = number
+        self.draft = draft
+        self.steps = steps
+
+    def after(self, now: StepContext) -> StepContext:
+        """What a later step is applied to."""
+        if self.draft is None:
+            return now
+        failed, draft = now.job, self.draft
+        made = Attempt(
+            name="",
+            state=failed.state,
+            create_time=None,
+            policy="",
+            step=self.number,
+            verdict=now.diagnosis.verdict.value,
+            changes=merged_changes(_taken_back(now.head_start), draft.changes),
+        )
+        job = Job(
+            replace(failed.name, location=draft.location),
+            {**failed.to_json(), **draft.job.to_json()},
+        )
+        attempts = now.history.attempts or now.case.attempts
+        return replace(
+            now,
+            case=replace(now.case, job=job),
+            history=replace(now.history, attempts=(*attempts, made)),
+            head_start=draft.changes,
+        )
+
+
+def _taken_back(changes: Iterable[Change]) -> tuple[Change, ...]:
+    return tuple(Change(one.field, one.after, one.before) for one in changes)
 
 
 class _QuotaTooSmall(StepHasNoEffect):  # never leaves this module

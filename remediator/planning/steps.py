@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from remediator.domain import Cause, Change, Guard, JobKind
+from remediator.domain import Cause, Guard, JobKind
 from remediator.domain.late_pattern import late_pattern
 from remediator.domain.time_words import hours_words
 from remediator.job import (
@@ -40,7 +40,7 @@ def apply(step: Resubmit, now: StepContext) -> JobDraft:
     if now.job.is_automl:
         msg = "an AutoML training is advised on, never run again by itself"
         raise StepImpossible(msg)
-    draft = JobDraft(now.job.clone(), now.job.name.location, resume=carried(now))
+    draft = JobDraft(now.job.clone(), now.job.name.location, now.head_start, resume=carried(now))
     if now.job.kind is JobKind.PIPELINE:
         draft = _caching_on(draft, now)
     # What is offered depends on the region: it is settled first.
@@ -143,9 +143,7 @@ def _location(step: Resubmit, draft: JobDraft, asked: str, now: StepContext) -> 
         raise StepImpossible(to.why, Guard.PINNED if to.pinned else Guard.INCOMPATIBLE)
     if to.region == draft.location:
         return draft.note(f"the job is in {to.region} already")
-    change = Change("location", draft.location, to.region)
-    moved = replace(draft, location=to.region, changes=(*draft.changes, change))
-    return moved.note(*to.notes)
+    return draft.moved(to.region).note(*to.notes)
 
 
 def _suitability(

@@ -140,7 +140,24 @@ family has no larger machine; the plan says so. `sized` also leaves the family w
 cheaper and the later steps stay possible. Where the error message names the size of one allocation, no smaller
 machine is tried. Nothing is resubmitted for a need that no machine meets (`no_machine`), a limit that the
 program sets itself, a full disk that is not the machine's own, or a quota that is too small for the job in any
-case: the alert says which.""",
+case: the alert says which.
+
+What was tried in vain is not repeated (`tried_in_vain`). Where a run of the same work failed for the same cause
+in the last 14 days, its chain took this step or a stronger one, and was given up, the step is passed over.
+The next one goes on from the size that it led to; where none is left, nothing is resubmitted, and the alert says
+what was tried when, what it cost, and from when it is tried again. The same work is a job that is alike (kind,
+program, name, account) and has the same image, arguments, environment and input, but for dates and for where it
+writes. The step is taken all the same
+
+- where the job has more than what was tried, such as a larger machine, more time or more replicas;
+- where its input is known to have a quarter more rows, or a fifth fewer;
+- where such a job has succeeded since;
+- where the label `remediator=on` is on the job and was not on that of the vain chain;
+- for a `quota`, `capacity_stockout`, `preemption` or `transient_backend`, which go by themselves, for a step that
+  changes nothing, and for `rows: remaining`.
+
+An image behind a tag that was pushed again, and data that changed under one name, look the same: change a
+variable or the tag, or resubmit the job yourself.""",
     "Fallback": """\
 The entries are alternatives: each starts from the job as it was before the first of them, so that an entry
 does not carry on a region in which there were no machines. An attempt that never got a machine counts

@@ -24,12 +24,13 @@ from remediator.domain import (
     Part,
     PermissionDenied,
     RemediatorError,
+    VainAttempt,
     rfc3339,
 )
 from remediator.domain.late_pattern import late_pattern
 from remediator.job import Job, summary
 from remediator.job.batch import manifest_of
-from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
+from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track, vain_track
 from remediator.ledger import (
     Chain,
     Conclusion,
@@ -39,7 +40,7 @@ from remediator.ledger import (
     UnreadableDocument,
 )
 from remediator.log import LogEvent
-from remediator.planning import alert_routing, costs, expected_time, sizing
+from remediator.planning import alert_routing, costs, expected_time, sizing, vain
 from remediator.workflow.incident_context import IncidentContext, job_facts
 from remediator.workflow.services import Clock, Configuration, Records, RowsOfBatches
 
@@ -69,10 +70,34 @@ def conclude_with_alert(
     write_manifest(context.chain, context.job, records.rows)
     facts = replace(context.facts(kind, now=now), grant=_grant_command(context, config))
     if not records.publish_move(
-        done, facts, context.plan.alerts, now, change=context.change(is_final=True)
+        done,
+        facts,
+        context.plan.alerts,
+        now,
+        change=context.change(is_final=True),
+        vain=_tried_in_vain(context) if conclusion is Conclusion.GIVEN_UP else None,
     ):
         return "already handled by another execution"
     return f"{conclusion}: {context.diagnosis.verdict}"
+
+
+def _tried_in_vain(context: IncidentContext) -> dict[str, tuple[VainAttempt, ...]]:
+    """What a chain that is given up tried for nothing, by the tracks in which it is kept: by the job's own
+    account and for all."""
+    attempts = context.chain.attempts
+    found = vain.attempts_in_vain(
+        context.case,
+        attempts,
+        context.diagnosis.verdict,
+        root=context.chain.root,
+        usd=context.chain.spent_usd,
+    )
+    if not found:
+        return {}
+    work = vain.origin(context.job, attempts)
+    return {
+        key: found for key in (vain_track(work), vain_track(work, account=EVERY_ACCOUNT)) if key
+    }
 
 
 def wait_until_due(context: IncidentContext, records: Records, now: datetime) -> str:

@@ -6,9 +6,11 @@ Decides nothing: `policy.plan` does. Called by `incident` and `resubmit`.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -16,7 +18,9 @@ from remediator.case import Case, Recovery
 from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import diagnose
 from remediator.domain import (
+    PASSING,
     Action,
+    Attempt,
     Cause,
     Diagnosis,
     Evidence,
@@ -28,10 +32,11 @@ from remediator.domain import (
     Plan,
     Source,
     TransientError,
+    VainAttempt,
 )
 from remediator.domain.late_pattern import late_pattern
 from remediator.job import Job, JobView, summary
-from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track
+from remediator.job.likeness import EVERY_ACCOUNT, alike, breaker_track, vain_track
 from remediator.ledger import (
     Approval,
     ApprovalChoice,
@@ -44,7 +49,7 @@ from remediator.ledger import (
     PastOutcome,
     pause_of,
 )
-from remediator.planning import budgets, plan, sizing
+from remediator.planning import budgets, plan, sizing, vain
 from remediator.policy import Policies
 from remediator.policy.model import Limits
 from remediator.workflow.incident_context import RETRY_WINDOW, IncidentContext
@@ -56,6 +61,43 @@ OutcomesByKey = Mapping[str, Sequence[PastOutcome]]
 def similar_outcomes(job: Job, ledger: Ledger, policies: Policies) -> OutcomesByKey:
     """How resubmissions of similar jobs ended, by the key that makes them similar."""
     return ledger.outcome_history(_similar_job_keys(job, policies))
+
+
+def _vain_track(job: Job, attempts: Sequence[Attempt], policies: Policies) -> str:
+    account = EVERY_ACCOUNT if policies.learn_across_accounts else None
+    return vain_track(vain.origin(job, attempts), account=account)
+
+
+def tried_in_vain(
+    case: Case, verdict: Cause, ledger: Ledger, policies: Policies, vertex: VertexProject
+) -> tuple[VainAttempt, ...]:
+    """What other runs of the same work tried in vain for this failure, since such a job last succeeded.
+
+    Whether one did is asked of Vertex only where something was tried in vain; raises as the list does.
+    """
+    if verdict in PASSING:
+        return ()
+    job, since = case.job, case.now - vain.REPEATED_AFTER
+    kept = ledger.vain_attempts(_vain_track(job, case.attempts, policies))
+    found = [one for one in kept if one.at > since and one.verdict == verdict]
+    if not found:
+        return ()
+    account = EVERY_ACCOUNT if policies.learn_across_accounts else None
+    key = alike(job, account=account)
+    listed = vertex.list(
+        job.kind,
+        job.name.location,
+        states=(JobState.SUCCEEDED,),
+        created_after=min(one.at for one in found),
+        view=JobView.REQUEST,
+    )
+    succeeded = (*case.earlier, *itertools.islice(listed, _MOST_SUCCESSES))
+    begun = (one.create_time for one in succeeded if alike(one, account=account) == key)
+    last = max((at for at in begun if at is not None), default=None)
+    return tuple(one for one in found if last is None or one.at >= last)
+
+
+_MOST_SUCCESSES = 500  # chosen: of a project's jobs since, the newest first
 
 
 def _similar_job_keys(job: Job, policies: Policies) -> tuple[str, ...]:
@@ -105,7 +147,11 @@ def prefetch(job: Job, config: Configuration, ledger: Ledger, now: datetime) -> 
     ledger.prefetch(
         switches=("stop",),
         counters=[one.key for one in budgets.budgets(policies.limits, job, now)],
-        tracks=[*_similar_job_keys(job, policies), *(breaker_track(name, job) for name in names)],
+        tracks=[
+            *_similar_job_keys(job, policies),
+            *filter(None, (_vain_track(job, (), policies),)),
+            *(breaker_track(name, job) for name in names),
+        ],
     )
 
 
@@ -146,6 +192,12 @@ def plan_incident(
         )
 
     made = asked(history, frozenset())
+    before = _tried_before(made, case, incident, policies, vertex, ledger)
+    if isinstance(before, Plan):
+        return before
+    if before:
+        history = replace(history, vain=before)
+        made = asked(history, frozenset())
     skipped = _skipped(chain, made.policy)
     if skipped:
         made = asked(history, skipped)
@@ -158,21 +210,58 @@ def plan_incident(
             )
             made = asked(history, skipped)
     if made.action is not Action.ALERT:
-        try:
-            rerun = (
-                external_rerun()
-                if external_rerun
-                else find_external_rerun(case.job, vertex, ledger)
-            )
-        except (TransientError, PermissionDenied) as err:  # it may pass, or be granted
-            if case.now - incident.first_known < RETRY_WINDOW:
-                raise
-            return left_to_a_person(made, f"whether somebody ran it again: {err}")
-        except PermanentError as err:
-            return left_to_a_person(made, f"whether somebody ran it again: {err}")
+        rerun = _answer_or_plan(
+            external_rerun or (lambda: find_external_rerun(case.job, vertex, ledger)),
+            "whether somebody ran it again",
+            made,
+            incident,
+            case.now,
+        )
+        if isinstance(rerun, Plan):
+            return rerun
         if rerun:
             made = asked(replace(history, rerun_by=rerun), skipped)
     return _with_approval(made, incident)
+
+
+def _tried_before(
+    made: Plan,
+    case: Case,
+    incident: Incident,
+    policies: Policies,
+    vertex: VertexProject,
+    ledger: Ledger,
+) -> tuple[VainAttempt, ...] | Plan:
+    """What was tried in vain, where the plan would change something; else a plan that asks a person."""
+    if made.action is Action.ALERT or not made.changes:
+        return ()
+    return _answer_or_plan(
+        lambda: tried_in_vain(case, made.verdict, ledger, policies, vertex),
+        "whether such a job succeeded since the same was tried in vain",
+        made,
+        incident,
+        case.now,
+    )
+
+
+T = TypeVar("T")
+
+
+def _answer_or_plan(
+    ask: Callable[[], T], question: str, made: Plan, incident: Incident, now: datetime
+) -> T | Plan:
+    """What a side question is answered; the plan as it is left to a person, where it got no answer.
+
+    Raises what may be answered later, for as long as events come again.
+    """
+    try:
+        return ask()
+    except (TransientError, PermissionDenied) as err:  # it may pass, or be granted
+        if now - incident.first_known < RETRY_WINDOW:
+            raise
+        return left_to_a_person(made, f"{question}: {err}")
+    except PermanentError as err:
+        return left_to_a_person(made, f"{question}: {err}")
 
 
 def left_to_a_person(made: Plan, not_known: str) -> Plan:

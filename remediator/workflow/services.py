@@ -16,7 +16,7 @@ from remediator.alerts import AlertFacts
 from remediator.alerts.outbox import ChainChange, Outbox
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
-from remediator.domain import Attempt, JobKind, JobName, JobState, Json
+from remediator.domain import Attempt, JobKind, JobName, JobState, Json, VainAttempt
 from remediator.job import Job, JobView
 from remediator.ledger import Incident, Ledger
 from remediator.policy import Policies
@@ -223,14 +223,15 @@ class Records(Struct, frozen=True):
         now: datetime,
         *,
         change: ChainChange | None = None,
+        vain: Mapping[str, Sequence[VainAttempt]] | None = None,
     ) -> bool:
-        """Move the incident on and tell it; False where another execution was faster."""
+        """Move the incident on and tell it, and keep what was tried in vain by its track; False where another execution was faster."""
         return self.outbox.publish(
             facts,
             channels,
             now,
             change=change,
-            store=lambda messages: self.ledger.move(incident, outbox_messages=messages),
+            store=lambda messages: self.ledger.move(incident, outbox_messages=messages, vain=vain),
         )
 
 

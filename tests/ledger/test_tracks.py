@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from remediator.domain import JobState
+from remediator.domain import Change, JobState, VainAttempt
 from remediator.ledger import Ledger, PastOutcome, pause_of
-from remediator.ledger.outcomes import added, outcomes_in
-from tests.ledger.test_contract import KEY, MADE_KEY, resubmit
+from remediator.ledger.outcomes import added, outcomes_in, vain_in, with_vain
+from tests.ledger.test_contract import KEY, MADE_KEY, incident, resubmit
 
 NOW = datetime(2026, 11, 23, 20, tzinfo=UTC)
 
@@ -97,3 +97,52 @@ def test_an_end_is_kept_once_however_often_it_is_settled(ledger: Ledger) -> None
         "model:m": (one,),
         "model:other": (),
     }
+
+
+# --- what was tried in vain -------------------------------------------------------------------------
+
+
+def tried(number: int, root: str = "root") -> VainAttempt:
+    return VainAttempt(
+        root=root,
+        display_name="embed",
+        number=number,
+        at=NOW,
+        verdict="memory_pressure",
+        ended_by="memory_pressure",
+        size={"pools": [{"machineType": "n1-standard-16"}]},
+        changes=(Change("machineType", "n1-standard-8", "n1-standard-16"),),
+        chain_usd=2.5,
+        chain_attempts=2,
+        rows=100,
+        vouched=True,
+    )
+
+
+def test_what_was_tried_in_vain_is_kept_with_the_end_of_its_chain(ledger: Ledger) -> None:
+    opened = ledger.open(incident("last"))
+    found = (tried(1), tried(2))
+    assert ledger.move(opened, vain={"vain:a": found, "vain:b": found[:1], "vain:c": ()})
+    assert ledger.vain_attempts("vain:a") == found
+    assert ledger.vain_attempts("vain:b") == found[:1]
+    assert ledger.vain_attempts("vain:c") == ledger.vain_attempts("") == ()
+    assert not ledger.move(opened, vain={"vain:a": (tried(3),)})  # somebody else was faster
+    assert ledger.vain_attempts("vain:a") == found
+
+
+def test_of_what_was_tried_in_vain_each_attempt_is_kept_once_and_the_latest_alone() -> None:
+    body = None
+    for root in ("first", "second"):
+        for _ in range(2):
+            body = with_vain(body, [tried(number, root) for number in range(1, 17)])
+    kept = vain_in(body)
+    assert len(kept) == 24
+    assert [(kept[0].root, kept[0].number), (kept[-1].root, kept[-1].number)] == [
+        ("first", 9),
+        ("second", 16),
+    ]
+
+
+@pytest.mark.parametrize("body", [None, {}, {"vain": 3}, {"vain": [3, {}, {"at": "x"}]}])
+def test_a_track_of_what_was_in_vain_that_cannot_be_read_holds_nothing(body: object) -> None:
+    assert vain_in(body) == ()  # type: ignore[arg-type]  # whatever stands there

@@ -57,10 +57,6 @@ _R_HEAD = Linear(r"^\W{0,3}user\s+system\s+elapsed\W*$", needs="elapsed")
 _R_ROW = Linear(rf"^\W{{0,3}}(?P<user>{_NUMBER})\s+(?P<system>{_NUMBER})\s+(?P<wall>{_NUMBER})\W*$")
 
 
-# Of which every form holds one: asked first, since most lines hold none.
-_ANY = ("cpu", "real", "user", "sys", "elapsed", "wall")
-
-
 class _Spent(Struct):
     """CPU and wall time, in seconds."""
 
@@ -75,15 +71,12 @@ def cpu_share(lines: Sequence[LogLine]) -> float | None:
     program tells of its whole run and of parts of it, all are counted.
     """
     spent, growing = _Spent(), _Growing()
-    head = False
+    before = ""
     for line in lines:
         text = line.text[:TEXT]
-        low = text.lower()
-        if not (head or any(word in low for word in _ANY)):
-            continue
-        if not (_read_both(spent, text) or _read_timer(spent, text, below_head=head)):
+        if not (_read_both(spent, text) or _read_timer(spent, text, before)):
             growing.read(spent, line)
-        head = _R_HEAD.is_in(text.strip())
+        before = text
     return spent.cpu / spent.wall if spent.wall >= _LEAST_WALL_SECONDS else None
 
 
@@ -107,7 +100,7 @@ def _read_both(spent: _Spent, text: str) -> bool:
     return True
 
 
-def _read_timer(spent: _Spent, text: str, *, below_head: bool) -> bool:
+def _read_timer(spent: _Spent, text: str, before: str) -> bool:
     """Takes a line of a timer's report of several lines; False where it is none."""
     bare = text.strip()
     if found := _REAL.search(bare):
@@ -122,7 +115,7 @@ def _read_timer(spent: _Spent, text: str, *, below_head: bool) -> bool:
         spent.cpu += _long(found["hours"], found["minutes"], found["rest"], found["unit"])
     elif found := _WALL.search(bare):
         spent.wall += _long(found["hours"], found["minutes"], found["rest"], found["unit"])
-    elif below_head and (found := _R_ROW.search(bare)):
+    elif _R_HEAD.is_in(before.strip()) and (found := _R_ROW.search(bare)):
         spent.cpu += float(found["user"]) + float(found["system"])
         spent.wall += float(found["wall"])
     else:
