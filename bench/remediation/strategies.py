@@ -22,11 +22,11 @@ from bench.remediation.world import BATCH, CATALOGUE, Ran, first_at, run
 from remediator.case import Case
 from remediator.catalog.catalog import Hardware
 from remediator.diagnosis import diagnose
-from remediator.domain import Action, Attempt, Change, History
+from remediator.domain import Action, Attempt, Cause, Change, History, VainAttempt
 from remediator.job import Job as VertexJob
-from remediator.job.likeness import alike
+from remediator.job.likeness import alike, vain_track
 from remediator.ledger import PastOutcome
-from remediator.planning import plan, sizing
+from remediator.planning import plan, sizing, vain
 from remediator.policy import Policies
 from remediator.workflow.decide import recoveries, successes
 
@@ -170,7 +170,9 @@ class Product(Strategy):
     policies: Policies
     name: str = "vertex-remediator"
     remembers: bool = True
+    repeats: bool = False  # also what the same work tried in vain, as it was before that was kept
     ends: dict[str, list[PastOutcome]] = field(default_factory=dict)
+    vain: dict[str, list[VainAttempt]] = field(default_factory=dict)
     spent: list[tuple[datetime, float]] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     decided: list[tuple[Change, ...]] = field(default_factory=list)
@@ -230,7 +232,14 @@ class Product(Strategy):
             self.spent[-1] = (self.spent[-1][0], runs[-1].usd)
 
     def _history(self, job: Job, runs: list[Ran], now: datetime) -> History:
-        similar = successes(self._tracks(runs[0].document))
+        tracks = self._tracks(runs[0].document)
+        similar = successes(tracks)
+        succeeded = max((one.at for one in similar), default=None)
+        known = (
+            self.vain.get(vain_track(runs[0].document), [])
+            if self.remembers and not self.repeats
+            else []
+        )
         hour = now - timedelta(hours=1)
         account = runs[0].document.service_account or ""
         group = ("service_account", account)
@@ -244,6 +253,7 @@ class Product(Strategy):
             resubmitted_by={group: 0},
             sizes_that_worked=tuple(one.size for one in similar),
             longest_similar_seconds=max((one.seconds or 0.0 for one in similar), default=None),
+            vain=tuple(one for one in known if succeeded is None or one.at > succeeded),
         )
 
     def ended(self, job: Job, runs: list[Ran]) -> None:
@@ -257,6 +267,23 @@ class Product(Strategy):
             )
             for key in filter(None, (alike(document),)):
                 self.ends.setdefault(key, []).append(end)
+        elif len(runs) > 1:
+            self._keep_what_was_in_vain(runs)
+
+    def _keep_what_was_in_vain(self, runs: list[Ran]) -> None:
+        made = tuple(
+            replace(one, name=str(ran.document.name), end_time=ran.ended, state=ran.document.state)
+            for one, ran in zip(self.attempts, runs[1:], strict=False)
+        )
+        found = vain.attempts_in_vain(
+            self._case(runs[-1], minutes=7),
+            made,
+            Cause(self.verdicts[-1]),
+            root=str(runs[0].document.name),
+            usd=sum(one.usd for one in runs[1:]),
+        )
+        if key := vain_track(vain.origin(runs[-1].document, made)):
+            self.vain.setdefault(key, []).extend(found)
 
 
 def _home(job: Any) -> str:
