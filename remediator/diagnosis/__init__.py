@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from remediator.case import Case, LogLine
 from remediator.catalog.catalog import Catalog
 from remediator.diagnosis.advice import advice_for, advised, is_managed
+from remediator.diagnosis.bystanders import is_bystander
 from remediator.diagnosis.limits import full_mount_met, own_limit_met, wanted_by
 from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS, read_distance
 from remediator.diagnosis.matching import warm_up
@@ -185,19 +186,29 @@ def _settles(job: Job) -> Cause:
     return verdict if _goes_deep(reading.signs, verdict) else Cause.UNKNOWN
 
 
+def _without_bystanders(case: Case) -> Case:
+    """The case without the lines of agents beside the job, which tell neither of its failure nor of its work."""
+    own = [
+        line for line in case.log_lines if line.task == SERVICE_TASK or not is_bystander(line.text)
+    ]
+    return case if len(own) == len(case.log_lines) else replace(case, log_lines=tuple(own))
+
+
 def _read_features(
     case: Case, catalog: Catalog, probe_threshold_seconds: float
 ) -> tuple[CaseFeatures, Sequence[WeightedEvidence]]:
     workload = case.job.facts(catalog, case.model)
     usage = read_usage(case, workload)
-    reading = read_case(case)
+    heard = _without_bystanders(case)
+    reading = read_case(heard)
+    timed_out = workload.ran_into_timeout or reading.has(Tag.TIMED_OUT)
     facts = CaseFeatures(
         job=case.job,
         earlier=case.earlier,
         workload=workload,
         reading=reading,
         usage=usage,
-        timeline=read_timeline(case, usage),
+        timeline=read_timeline(heard, usage, timed_out=timed_out),
         distance=read_distance(case, workload, probe_threshold_seconds=probe_threshold_seconds),
         server=(
             read_server(case.log_lines, container_of(case.model))

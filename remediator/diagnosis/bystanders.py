@@ -7,23 +7,19 @@ called where a log's lines are read.
 
 from __future__ import annotations
 
-import re
-
 from remediator.diagnosis.durations import TEXT
 from remediator.diagnosis.lazy_patterns import Linear
-from remediator.domain.late_pattern import late_pattern
 
 __all__ = ["is_bystander"]
 
 _HEAD = 120  # characters in which an agent names itself; chosen
 # Each as its project calls itself in its log, before a colon, a bracket or a blank; documented: their documentation.
-_AGENT = late_pattern(
+_AGENT = Linear(
     r"^\W{0,3}(?:\d[\d:.,TZ/+-]*\s+){0,2}\W{0,3}(?:(?:DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR)\b\W{0,4})?"
-    r"(?:fluent-?bit|fluentd|logstash|filebeat|metricbeat|promtail|vector(?=[:\]])|node[_-](?:metrics|exporter)|dcgm(?:[_-]exporter)?"
+    r"(?:fluent-?bit|fluentd|logstash|filebeat|metricbeat|promtail|node[_-](?:metrics|exporter)|dcgm(?:[_-]exporter)?"
     r"|statsd|collectd|telegraf|otel(?:col|-collector)?|opentelemetry|datadog(?:-agent)?|dd-agent|ddtrace|newrelic|prometheus|cadvisor"
     r"|(?:google-cloud-)?ops-agent|stackdriver-agent|monitoring-agent|metrics?[_ -](?:agent|collector|exporter|sidecar)|kube-probe)"
-    r"(?:\[\d+\])?(?:[\]:)]|\s+\[|\s*\|)",
-    re.IGNORECASE,
+    r"(?:\[\d+\])?(?:[\]:)]|\s+\[|\s*\|)"
 )
 _COLLECTOR = Linear(r"\bmetrics?[ _.-]?collector\b[^|]{0,10}(?: - |:)", needs="collector")
 _SUCCEEDED = Linear(
@@ -35,4 +31,4 @@ _SUCCEEDED = Linear(
 def is_bystander(text: str) -> bool:
     """Whether a line is an agent's beside the job, or tells of a retry that succeeded."""
     head = text[:_HEAD]
-    return _AGENT.match(head) is not None or _COLLECTOR.is_in(head) or _SUCCEEDED.is_in(text[:TEXT])
+    return _AGENT.is_in(head) or _COLLECTOR.is_in(head) or _SUCCEEDED.is_in(text[:TEXT])

@@ -7,6 +7,7 @@ what reads a log's lines as texts.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -50,6 +51,11 @@ _NO_PART = frozenset(
 _UNIT_OF_ALL = late_pattern(
     r"\b(?:times?|timings?|spent|durations?)\b ?[(\[](?P<unit>us|ms|s|sec|secs|seconds)[)\]]",
     re.IGNORECASE,
+)
+# What every account holds: a number with a unit, a key with one, or a word before all. Asked first.
+_MAY_TELL = Linear(
+    r"\d ?(?:us|ms|s|secs?|seconds?|min)\b|_(?:us|ms|s|secs?|seconds)(?:_\w{3,5})?\s?[=:]|[(\[](?:us|ms|s|secs?|seconds)[)\]]"
+    r"|\b(?:stages?|timings?|times?|profile|breakdown|phases?|spans|spent|durations?)\b"
 )
 _SUFFIX = late_pattern(r"_(?P<unit>us|ms|s|sec|secs|seconds)(?:_(?:avg|mean|total|sum))?$")
 # Words before parts that give no unit: seconds, as far as they are decimals.
@@ -143,6 +149,11 @@ class FieldSpan(Struct, frozen=True):
         return _MAY_WAIT.search(self.key) is not None
 
 
+# A line is asked by several rooms: sections, slow sources, what went on after a complaint.
+_REMEMBERED = 8_192  # lines; more than the timeline reads of one log; chosen
+
+
+@functools.lru_cache(_REMEMBERED)
 def duration_in(text: str) -> float | None:
     """The longest duration that a line tells, in seconds; one that lies ahead is none."""
     found: float | None
@@ -164,9 +175,12 @@ def duration_in(text: str) -> float | None:
     return found
 
 
+@functools.lru_cache(_REMEMBERED)
 def parts_in(text: str) -> FieldSpan | None:
     """The longest of several parts of a time that one line tells, by name; None where it tells no such account."""
     text = text[:TEXT]
+    if not _MAY_TELL.is_in(text):
+        return None
     found = [one for one in _PART.finditer(text) if one["name"].lower() not in _NO_PART]
     if len(found) < _FEWEST_PARTS:
         return None
@@ -255,14 +269,21 @@ def name_in_fields(fields: Mapping[str, object]) -> str:
 
 def span_of(line: LogLine) -> float | None:
     """How long a line says that what it is about took, in seconds, by its words or else by its fields."""
-    part = parts_in(line.text)
+    text = line.text[:TEXT]
+    part = parts_in(text)
     if part is not None:
         return part.seconds
-    seconds = duration_in(line.text)
+    seconds = duration_in(text)
     if seconds is not None:
         return seconds
     span = span_in_fields(line.fields)
     return span.seconds if span is not None else None
+
+
+def forget_lines() -> None:
+    """Forgets the lines that were read: a log's text is kept no longer than its diagnosis."""
+    duration_in.cache_clear()
+    parts_in.cache_clear()
 
 
 def bytes_moved(text: str) -> float | None:

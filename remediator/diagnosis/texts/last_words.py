@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from remediator.case import LogLine
-from remediator.diagnosis.bystanders import is_bystander
 from remediator.diagnosis.error_statements import statement_in
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.open_trace import LogItem
@@ -52,11 +51,7 @@ def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
     are passed over, and so are warnings. A line on stderr that begins with the program's own name is such a complaint, whatever
     it says; so is the last of a log that has a few lines only. `traced` where a language speaks of code.
     """
-    workers = [
-        line
-        for line in lines[-_LAST_READ:]
-        if line.text and not is_service_line(line) and not is_bystander(line.text)
-    ]
+    workers = [line for line in lines[-_LAST_READ:] if line.text and not is_service_line(line)]
     read = [*read_log(as_said([line for line in workers if TELEMETRY not in line.text]))]
     loud = [one for one in read if not is_warning(one)]
     if not any(one.text.strip() for one in loud):

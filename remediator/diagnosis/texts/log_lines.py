@@ -7,13 +7,13 @@ early, announces another try, or is below an error. Pure; called by
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from remediator.case import LogLine
-from remediator.diagnosis.bystanders import is_bystander
 from remediator.diagnosis.clients import (
     is_reported,
     reports_elsewhere,
@@ -56,18 +56,14 @@ _END_LINES = 40  # of a short log: its end; chosen
 def log_texts(
     lines: Sequence[LogLine], *, serves: bool, time_was_up: bool = False
 ) -> Iterator[CaseText]:
-    """Log lines without telemetry and without those of agents beside the job, each distinct text once; a bounded
+    """Log lines without telemetry, each distinct text once; a bounded
     number of a long log.
 
     `serves`: the log is a model server's. What it says before its first request, and not again, stands
     in every start: of what failed later it says little. `time_was_up`: the job ended at its own time-out.
     """
     kept = [line for line in _sampled(lines) if line.text and TELEMETRY not in line.text]
-    all_said = [
-        one
-        for one in read_log(as_said(kept))
-        if is_service_line(one.line) or not is_bystander(one.text)
-    ]
+    all_said = list(read_log(as_said(kept)))
     first_end = len(all_said) - max(_END_LINES, int(len(all_said) * _END_SHARE))
     progress = [not one.raised and is_progress(one.text) for one in all_said]
     ended_nothing_before = _last_work(all_said, progress, by_durations=time_was_up)
@@ -144,12 +140,12 @@ def _last_work(all_said: Sequence[LogItem], progress: Sequence[bool], *, by_dura
 
     `by_durations`: what tells how long something took counts as well.
     """
-    working = [
+    working = (
         position
-        for position, one in enumerate(all_said)
-        if progress[position] or (by_durations and span_of(one.line) is not None)
-    ]
-    return working[-_PROGRESS_AFTER] if len(working) >= _PROGRESS_AFTER else -1
+        for position in range(len(all_said) - 1, -1, -1)
+        if progress[position] or (by_durations and span_of(all_said[position].line) is not None)
+    )
+    return next(itertools.islice(working, _PROGRESS_AFTER - 1, None), -1)
 
 
 _PROGRESS_AFTER = 2  # lines of progress, after which the program went on; chosen

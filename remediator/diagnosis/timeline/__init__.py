@@ -15,11 +15,11 @@ from itertools import pairwise
 from msgspec.structs import replace
 
 from remediator.case import Case, LogLine
-from remediator.diagnosis.bystanders import is_bystander
 from remediator.diagnosis.durations import (
     TEXT,
     bytes_moved,
     duration_in,
+    forget_lines,
     host_in_fields,
     parts_in,
     span_in_fields,
@@ -55,29 +55,37 @@ _PROGRESS = late_pattern(
 )
 
 
-def read_timeline(case: Case, usage: Usage) -> Timeline:
-    """The sections of one case: by telemetry where it names them, else by the log."""
-    lines = _worker_lines(case.log_lines)
+def read_timeline(case: Case, usage: Usage, *, timed_out: bool = True) -> Timeline:
+    """The sections of one case: by telemetry where it names them, else by the log.
+
+    What else took the time (refusals, memory, a hang) is only looked for where the job `timed_out`.
+    """
+    try:
+        return _read_timeline(case, usage, timed_out=timed_out)
+    finally:
+        forget_lines()
+
+
+def _read_timeline(case: Case, usage: Usage, *, timed_out: bool) -> Timeline:
+    own = _own_lines(case.log_lines)
+    # Of tracebacks neither frames nor source lines are something that the program was doing.
+    lines = list({id(said.line): said.line for said in read_log(own) if not said.raised}.values())
     done = _progress(lines)
+    slow_fetches, pauses = _slow_fetches(lines), read_pauses(lines) if timed_out else None
+    serves = case.job.kind is JobKind.BATCH_PREDICTION
+    answers = read_answers(own) if timed_out and not serves else None
+    busy = timed_out and usage.cpu is not None and usage.cpu.is_full
     reported = sections_by_telemetry(usage, case.job.start_time)
     if reported is not None:
-        return Timeline(reported[0], done, _slow_fetches(lines))
+        return Timeline(reported[0], done, slow_fetches, pauses=pauses, answers=answers)
     return replace(
         timeline_by_log(case, lines, done),
         cpu_share=cpu_share(lines),
-        pauses=read_pauses(lines),
-        stopped_at=_stopped_at(lines, case.job.end_time),
-        answers=read_answers(_own_lines(case.log_lines))
-        if case.job.kind is not JobKind.BATCH_PREDICTION
-        else None,
-        slow_fetches=_slow_fetches(lines),
+        pauses=pauses,
+        stopped_at=_stopped_at(lines, case.job.end_time) if busy else None,
+        answers=answers,
+        slow_fetches=slow_fetches,
     )
-
-
-def _worker_lines(lines: Sequence[LogLine]) -> list[LogLine]:
-    """The workers' lines without tracebacks, of which neither frames nor source lines are something that the program was doing."""
-    own = _own_lines(lines)
-    return list({id(said.line): said.line for said in read_log(own) if not said.raised}.values())
 
 
 def _own_lines(lines: Sequence[LogLine]) -> list[LogLine]:
@@ -89,7 +97,6 @@ def _own_lines(lines: Sequence[LogLine]) -> list[LogLine]:
         and line.task != SERVICE_TASK
         and line.text
         and "remediatorTelemetry" not in line.text
-        and not is_bystander(line.text)
     ]
     if len(own) > _LINES:
         own = own[:: len(own) // _LINES + 1]

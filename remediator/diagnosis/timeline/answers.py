@@ -29,9 +29,23 @@ _BROKEN = Linear(
     needs="50 unavailable overloaded",
 )
 _FINE = Linear(rf"{_STATUS}20[0-6]\b|\b20[0-6] ok\b", needs="20")
+# Of which every answer holds one: asked first, since most lines hold none.
+_ANY = Linear(
+    r"429|too many|rate[ _-]?limit|ratelimit|resource_exhausted|quota exceeded|throttl|slowdown|50[0234]|unavailable|overloaded|20[0-6]"
+)
+_KINDS = ("too often", "broken", "fine")
+_REFUSALS = ("too often", "broken")
 _FEWEST = 10  # refusals of one kind; chosen
 _MOST = 0.5  # of all answers, and of what the second half of the run tells; chosen
 _END = 0.8  # of the run, at which they still go on; chosen
+
+
+def _kind_of(text: str) -> str:
+    """What kind of answer a line tells of; empty where it tells of none."""
+    if not _ANY.is_in(text):
+        return ""
+    patterns = (_TOO_OFTEN, _BROKEN, _FINE)
+    return next((kind for kind, one in zip(_KINDS, patterns, strict=True) if one.is_in(text)), "")
 
 
 class Answers(Struct, frozen=True):
@@ -51,32 +65,33 @@ def read_answers(lines: Sequence[LogLine]) -> Answers | None:
     """
     if not lines or lines[0].time is None or lines[-1].time is None:
         return None
+    heard = [(line, _kind_of(line.text[:TEXT])) for line in lines]
+    found = {kind: [line for line, one in heard if one == kind] for kind in _KINDS}
+    worse = max(_REFUSALS, key=lambda kind: len(found[kind]))
+    refused = found[worse]
+    total = sum(map(len, found.values()))
+    if len(refused) < _FEWEST or len(refused) < total * _MOST:
+        return None
     first, last = lines[0].time.timestamp(), lines[-1].time.timestamp()
-    found: dict[bool, list[LogLine]] = {True: [], False: []}
-    late: dict[bool, int] = {True: 0, False: 0}
-    fine = late_fine = 0
-    for line in lines:
-        text = line.text[:TEXT]
-        is_late = line.time is not None and line.time.timestamp() >= (first + last) / 2
-        kind = True if _TOO_OFTEN.is_in(text) else False if _BROKEN.is_in(text) else None
-        if kind is not None:
-            found[kind].append(line)
-            late[kind] += is_late
-        elif _FINE.is_in(text):
-            fine, late_fine = fine + 1, late_fine + is_late
-        elif is_progress(text) or span_of(line) is not None:
-            late_fine += is_late  # work that went on
-    too_often = len(found[True]) >= len(found[False])
-    refused = found[too_often]
-    total = len(found[True]) + len(found[False]) + fine
-    of_late = late[True] + late[False] + late_fine
-    if len(refused) < _FEWEST or len(refused) < total * _MOST or late[too_often] < of_late * _MOST:
+    late = [
+        kind
+        for line, kind in heard
+        if line.time is not None
+        and line.time.timestamp() >= (first + last) / 2
+        # Work that goes on counts as an answer that came.
+        and (kind or is_progress(line.text[:TEXT]) or span_of(line) is not None)
+    ]
+    if late.count(worse) < len(late) * _MOST:
         return None
     latest = refused[-1]
     if latest.time is None or latest.time.timestamp() < first + (last - first) * _END:
         return None
     return Answers(
-        too_often, len(refused), total, latest.insert_id or "logEntries", latest.text[:_SHOWN]
+        worse == _KINDS[0],
+        len(refused),
+        total,
+        latest.insert_id or "logEntries",
+        latest.text[:_SHOWN],
     )
 
 

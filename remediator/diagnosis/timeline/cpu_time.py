@@ -57,6 +57,10 @@ _R_HEAD = Linear(r"^\W{0,3}user\s+system\s+elapsed\W*$", needs="elapsed")
 _R_ROW = Linear(rf"^\W{{0,3}}(?P<user>{_NUMBER})\s+(?P<system>{_NUMBER})\s+(?P<wall>{_NUMBER})\W*$")
 
 
+# Of which every form holds one: asked first, since most lines hold none.
+_ANY = ("cpu", "real", "user", "sys", "elapsed", "wall")
+
+
 class _Spent(Struct):
     """CPU and wall time, in seconds."""
 
@@ -71,12 +75,15 @@ def cpu_share(lines: Sequence[LogLine]) -> float | None:
     program tells of its whole run and of parts of it, all are counted.
     """
     spent, growing = _Spent(), _Growing()
-    before = ""
+    head = False
     for line in lines:
         text = line.text[:TEXT]
-        if not (_read_both(spent, text) or _read_timer(spent, text, before)):
+        low = text.lower()
+        if not (head or any(word in low for word in _ANY)):
+            continue
+        if not (_read_both(spent, text) or _read_timer(spent, text, below_head=head)):
             growing.read(spent, line)
-        before = text
+        head = _R_HEAD.is_in(text.strip())
     return spent.cpu / spent.wall if spent.wall >= _LEAST_WALL_SECONDS else None
 
 
@@ -100,7 +107,7 @@ def _read_both(spent: _Spent, text: str) -> bool:
     return True
 
 
-def _read_timer(spent: _Spent, text: str, before: str) -> bool:
+def _read_timer(spent: _Spent, text: str, *, below_head: bool) -> bool:
     """Takes a line of a timer's report of several lines; False where it is none."""
     bare = text.strip()
     if found := _REAL.search(bare):
@@ -115,7 +122,7 @@ def _read_timer(spent: _Spent, text: str, before: str) -> bool:
         spent.cpu += _long(found["hours"], found["minutes"], found["rest"], found["unit"])
     elif found := _WALL.search(bare):
         spent.wall += _long(found["hours"], found["minutes"], found["rest"], found["unit"])
-    elif _R_HEAD.is_in(before.strip()) and (found := _R_ROW.search(bare)):
+    elif below_head and (found := _R_ROW.search(bare)):
         spent.cpu += float(found["user"]) + float(found["system"])
         spent.wall += float(found["wall"])
     else:

@@ -60,6 +60,12 @@ _SWAPS, _MUCH_SWAP = 1_000, 2.0  # kB a second; GB in use; chosen
 _FEWEST, _END = 5, 0.75  # lines, and the part of the run in which the last of them stands; chosen
 
 
+# What every one of them holds: asked first, since most lines hold none.
+_ANY = Linear(
+    r"\bpause full\b|\bfull gc\b|\bmark-(?:sweep|compact)\b|% gc time|\bpausing worker\b|\bsi[ =:]|\bswap|\bmajor (?:page )?faults|\bcache flush|\bcudamalloc retries\b|^\s*(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){9}"
+)
+
+
 class MemoryPauses(Struct, frozen=True):
     """How often the log tells of such time, for how many seconds (0: it does not say), and in what words."""
 
@@ -118,6 +124,8 @@ def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
 
 def _of_line(text: str) -> tuple[str, float]:
     """What kind of account one line is, and the seconds that it tells; an empty kind: none."""
+    if not _ANY.is_in(text):
+        return "", 0.0
     for pattern in (_UNIFIED, _OLDER, _V8):
         found = pattern.search(text)
         if found is not None:
