@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from bench.remediation import partial, sweep, wide
+from bench.remediation import nights, partial, sweep, wide
 from bench.remediation.fleet import MIXES, build, one_of
 from bench.remediation.fleets import Fleet, of_module
 from bench.remediation.run import (
@@ -202,6 +202,16 @@ def test_partial_batches_cost_less_when_only_the_rows_that_are_left_run() -> Non
     assert sum(one.resumes for one in ours) >= 4
     assert all(one.done <= one.can_be_done for pair in pairs for one in pair)
     assert sum(one.done for one in ours) > 0.95 * sum(one.can_be_done for one in ours)
+
+
+def test_what_nothing_fixes_is_paid_for_in_the_first_of_three_nights_alone() -> None:
+    before, now = (
+        nights.played(nights.OUT_OF_REACH, 31, 3, 3, repeats) for repeats in (True, False)
+    )
+    spent = [[sum(job[n].usd for job in runs) for n in range(3)] for runs in (before, now)]
+    assert spent[0][0] == spent[1][0] > 0
+    assert min(spent[0]) > 0
+    assert spent[1][1:] == [0, 0]
 
 
 def test_a_sweep_of_planned_attempts_loses_nothing_and_would_see_a_loss() -> None:
