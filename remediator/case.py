@@ -66,11 +66,13 @@ class LogLine(Struct, frozen=True):
 
     @property
     def fields(self) -> Json:
-        """The fields of a structured line, as `jsonPayload` or as a text that holds an object; empty for a plain one."""
-        text = self.entry.get("textPayload")
-        if self.payload or not isinstance(text, str) or text[:1] != "{":
+        """The fields of a structured line, as `jsonPayload` or as a text that holds an object, which may be the payload's
+        message itself; empty for a plain one.
+        """
+        text = self.payload.get("message") if self.payload else self.entry.get("textPayload")
+        if not isinstance(text, str) or text[:1] != "{":
             return self.payload
-        return _object_in(text) or {}
+        return _object_in(text) or self.payload
 
     @classmethod
     def parse(cls, entry: Json) -> LogLine:
@@ -84,6 +86,9 @@ class LogLine(Struct, frozen=True):
         else:
             message = payload.get("message")
             text = message if isinstance(message, str) else ""
+            if text[:1] == "{":
+                # A container's line as Vertex hands it on: a logger's object, as a string.
+                text, severity = _unpacked(text, severity)
             if text:
                 text += _error_beside(text, payload)
             elif status := _row_status(payload):

@@ -57,15 +57,24 @@ def test_other_software_stays_where_it_is(
     assert len(found.futile_unseen) <= futile_unseen, found.futile_unseen
 
 
-def test_time_outs_stay_where_they_are() -> None:
-    """150 cases of a blind author: three families of cause, and those that nobody can tell."""
-    found = score_time_outs()
-    assert found.judged == 150
-    assert found.right >= 139, found.wrong
-    assert found.given_right / found.given >= 0.96, found.wrong
-    assert len(found.money) <= 1, found.money
-    # A GPU that is attached and not asked for: the author wants one added, we the job's own one used.
-    assert found.stopped in ([], ["d0a0bf-spacy-train-0"])
+@pytest.mark.parametrize(
+    ("name", "judged", "right", "given_right", "money", "stopped"),
+    [
+        # Stopped: a GPU that is attached and not seen or asked for. The author wants one added, we the job's own used.
+        ("time_outs_blind", 150, 141, 0.96, 1, ["d0a0bf-spacy-train-0"]),
+        ("second_time_outs_blind", 140, 125, 0.935, 0, ["078-gpu-unseen", "079-jax-fallback"]),
+    ],
+)
+def test_time_outs_stay_where_they_are(
+    name: str, judged: int, right: int, given_right: float, money: int, stopped: list[str]
+) -> None:
+    """Cases of blind authors: three families of cause, and those that nobody can tell."""
+    found = score_time_outs(name)
+    assert found.judged == judged
+    assert found.right >= right, found.wrong
+    assert found.given_right / found.given >= given_right, found.wrong
+    assert len(found.money) <= money, found.money
+    assert set(found.stopped) <= set(stopped)
 
 
 def test_the_halves_are_a_whole() -> None:

@@ -157,6 +157,8 @@ ONE_THREAD = (
     ("CPU times: user 55min 2s, sys: 11.4 s, total: 55min 13s", "Wall time: 56min 30s"),
     ("[M::main] Real time: 3390.211 sec; CPU: 3312.400 sec",),
     ("cpu time 3312 s of 3390 s wall",),
+    ("Processed 1066668 reads in 3312.320 CPU sec, 3390.884 real sec",),
+    ("Run Time (s): real 3390.21 user 3300.10 sys 12.30",),
 )
 
 
@@ -171,6 +173,14 @@ def test_a_timer_that_tells_of_every_vcpu_is_too_few_of_them() -> None:
     found = found_in(reports("[M::main] Real time: 3390.211 sec; CPU: 26802.400 sec"))
     assert found.verdict is Cause.CPU_SATURATION
     assert any("on 7.9 of 8 vCPUs" in says for says in told(found))
+
+
+def test_minimap2s_cpus_so_far_are_those_of_the_run() -> None:
+    lines = [
+        (100.0 * n, f"[M::worker_pipeline::{100 * n}.000*7.9{n % 10}] mapped {n} sequences")
+        for n in range(1, 35)
+    ]
+    assert found_in(lines).verdict is Cause.CPU_SATURATION
 
 
 def test_a_timer_that_tells_of_several_threads_is_neither() -> None:

@@ -20,7 +20,13 @@ from remediator.diagnosis.rules import features
 from remediator.diagnosis.signature import ANYWHERE
 from remediator.diagnosis.signatures import authors, client_signatures, signatures
 from remediator.diagnosis.texts.case_text import clean
-from remediator.diagnosis.timeline import answers, cpu_time, pauses
+from remediator.diagnosis.timeline import (
+    answers,
+    cpu_time,
+    line_words,
+    machine_reports,
+    pauses,
+)
 
 PATTERNS = [(row, one) for row in signatures() for one in row.patterns]
 CLIENT_PATTERNS = [(row, one) for row in client_signatures() for one in row.patterns]
@@ -140,6 +146,19 @@ NEEDING = [
     pauses._SWAP_USED,
     pauses._FAULTS,
     pauses._FLUSHED,
+    pauses._VECTORS,
+    pauses._STALLED,
+    pauses._NO_ROOM,
+    pauses._SPILLED,
+    pauses._FREE,
+    pauses._GO,
+    pauses._RETRIES,
+    answers._COUNTED,
+    machine_reports._THREADS,
+    line_words.FAR,
+    line_words.RATE,
+    cpu_time._OF_CHUNK,
+    features._LOCKS,
     cpu_time._GNU,
     cpu_time._REAL,
     cpu_time._SHELL,

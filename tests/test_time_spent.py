@@ -111,6 +111,14 @@ PAUSES = (
     " 1  9 31000000  90000   2000  80000 30112 20411  4000  3000  900 1900  4  9 10 77  0",
     "CPU Virtual Memory:  used = 164.04 GB, percent = 97.9% swap used = 42.3 GB",
     "batch {n} done; major page faults: 4000000",
+    "t+{n}m r/s=6.9 rss=62.1G av=0.3G mjf/s=9214 gc=off",
+    "28400.6 Mbytes of vectors used (99%)",
+    "memory full avg10=71.60 avg60=69.10 avg300=67.61 total=1152939721",
+    " 2 14      0 141459 120 61100    0    0 406835   70 9120 21692 1 18 9 72  0",
+    "(raylet) Spilled 8192 MiB, 611 objects, write throughput 309 MiB/s.",
+    "UnsafeExternalSorter: Thread 61 spilling sort data of 256.0 MiB to disk (97 times so far)",
+    "Mem:          30070       29620          95           8         357          99",
+    "gc 2703 @7155.469s 87%: 0.11+10213+0.07 ms clock, 30710->30713->30707 MB, 30720 MB goal, 8 P",
 )
 NO_PAUSES = (
     "[gc] GC({n}) Pause Full (System.gc()) 28477M->2263M(28672M) 766.778ms",
@@ -118,6 +126,11 @@ NO_PAUSES = (
     "0.919225 seconds (3.36 M allocations: 223.977 MiB, 2.95% gc time)",
     "vmstat: r 8 b 0 swpd 0 free 9112000 si 0 so 0 us 94 sy 2 id 4 wa 0",
     "batch {n} done; major page faults: 12",
+    "28400.6 Mbytes of vectors used (42%)",
+    "memory full avg10=0.10 avg60=0.10 avg300=0.10 total=1152",
+    " 2 14      0 141459 120 26110000    0    0 406835   70 9120 21692 1 18 9 72  0",
+    "Mem:          30070       19620        9500           8         357        9900",
+    "gc 17 @45.373s 4%: 0.11+1810+0.07 ms clock, 2700->2703->2692 MB, 3600 MB goal, 8 P",
 )
 
 
@@ -133,8 +146,15 @@ def test_ordinary_reports_of_memory_are_no_pressure(line: str) -> None:
     }
 
 
-def test_an_allocator_that_gives_back_its_cache_is_short_of_the_devices_memory() -> None:
-    line = "[WARNING] [stage3.py:2045:step] 8 pytorch allocator cache flushes since last step"
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[WARNING] [stage3.py:2045:step] 8 pytorch allocator cache flushes since last step",
+        "step {n} len 8192 num_alloc_retries=119526 reserved=21.94GiB",
+        "CUDA out of memory. Tried to allocate 768 MiB (caught), decreasing the batch to 4",
+    ],
+)
+def test_an_allocator_that_tries_again_is_short_of_the_devices_memory(line: str) -> None:
     assert found_in([STARTED, *every(40, line)]).verdict is Cause.GPU_MEMORY
 
 
@@ -160,6 +180,100 @@ def test_full_cpus_after_a_banner_are_too_few() -> None:
     assert found_in(banner, load=0.99).verdict is Cause.CPU_SATURATION
 
 
+# --- stacks, and reports on the machine --------------------------------------------------------------------
+
+FAULTHANDLER = (
+    "Timeout (0:10:00)!",
+    "Thread 0x00007f1c2a7fc700 (most recent call first):",
+    '  File "/usr/local/lib/python3.10/threading.py", line 324 in wait',
+    '  File "/app/heartbeat.py", line 22 in run',
+    "",
+    "Thread 0x00007f1c3d2e7740 (most recent call first):",
+)
+SOCKET = (
+    '  File "/usr/local/lib/python3.10/ssl.py", line 1166 in read',
+    '  File "/usr/local/lib/python3.10/http/client.py", line 279 in _read_status',
+    '  File "/app/client.py", line 51 in lookup',
+)
+LOOP = (
+    '  File "/app/book.py", line 79 in apply_update',
+    '  File "/app/main.py", line 19 in <module>',
+)
+LOCK = (
+    '  File "/usr/local/lib/python3.10/queue.py", line 171 in get',
+    '  File "/app/main.py", line 9 in drain',
+)
+PY_SPY = (
+    '[sidecar] Thread 1 (active+gil): "MainThread"',
+    "[sidecar]     apply_update (replay/book.py:79)",
+    "[sidecar]     main (replay/__main__.py:40)",
+    '[sidecar] Thread 19 (idle): "writer"',
+    "[sidecar]     get (queue.py:171)",
+)
+
+
+def dumped(lines: tuple[str, ...], *, load: float | None = None) -> Diagnosis:
+    """A job that writes its stacks every ten minutes and a sign of life after them."""
+    said: list[tuple[float, Any]] = [STARTED]
+    for n in range(1, 6):
+        said += [(n * 600 + k / 1000, line) for k, line in enumerate([*lines, "heartbeat alive"])]
+    return found_in(said, load=load)
+
+
+def test_stacks_that_wait_for_an_answer_are_the_network() -> None:
+    found = dumped((*FAULTHANDLER, *SOCKET), load=0.01)
+    assert found.verdict is Cause.NETWORK_LATENCY
+    assert any(
+        "5 dumps of its stacks show it in lookup (client.py)" in says for says in told(found)
+    )
+
+
+@pytest.mark.parametrize("lines", [(*FAULTHANDLER, *LOOP), PY_SPY])
+def test_stacks_that_compute_at_one_place_are_slow_code(lines: tuple[str, ...]) -> None:
+    found = dumped(lines)
+    assert found.verdict is Cause.SLOW_CODE
+    assert any("show it in apply_update" in says for says in told(found))
+
+
+def test_stacks_that_wait_for_another_thread_say_neither() -> None:
+    assert not any("dumps of its stacks" in says for says in told(dumped((*FAULTHANDLER, *LOCK))))
+
+
+FULL = (
+    "33  0      0 88199432 150056 9188645    0    0     0    8 32257 1909 99  1  0  0  0",
+    "%Cpu(s): 98.2 us,  1.1 sy,  0.0 ni,  0.5 id,  0.0 wa",
+    "12:00:01        all     97.10      0.00      1.20      0.00      0.00      1.70",
+    " 21:41:59 up 5:40:20,  0 users,  load average: 8.08, 8.05, 8.05",
+    "ocr: page {n} | load 17.66 17.49 16.24 (4 cpus)",
+    "| thr 8/8 run   cpu 793%  io 0%  |",
+)
+NOT_FULL = (
+    " 0  1      0 24059600 150112 4192525    0    0     2   335  482  716  1  1 87 12  0",
+    " 21:41:59 up 5:40:20,  0 users,  load average: 3.10, 3.05, 3.05",
+    "worker {n} cpu 100%",
+    "cpu: 12%",
+)
+
+
+@pytest.mark.parametrize("line", FULL)
+def test_reports_of_full_cpus_are_too_few_of_them(line: str) -> None:
+    found = found_in([STARTED, *every(300, line)])
+    assert found.verdict is Cause.CPU_SATURATION
+    assert any("by reports in its log" in says for says in told(found))
+
+
+@pytest.mark.parametrize("line", NOT_FULL)
+def test_other_reports_are_not(line: str) -> None:
+    assert Cause.CPU_SATURATION not in {
+        one.cause for one in found_in([STARTED, *every(300, line)]).causes
+    }
+
+
+def test_a_measured_machine_is_not_asked_of_the_log() -> None:
+    found = found_in([STARTED, *every(300, FULL[1])], load=0.02)
+    assert found.verdict is not Cause.CPU_SATURATION
+
+
 # --- parts of a time ---------------------------------------------------------------------------------------
 
 
@@ -173,6 +287,8 @@ def test_full_cpus_after_a_banner_are_too_few() -> None:
         ("time (ms) | fwd: 2109 | bwd: 5643 | optimizer_step(cpu_adam): 204161", "optimizer_step(cpu_adam)", 204.161),
         ("step=10 step_time=11.65s data_wait=11.21s fwd_bwd=0.41s", "data_wait", 11.21),
         ("read_us=1200000 match_us=88000000", "match_us", 88.0),
+        ("ticket=80114 resolve=5.013s connect=0.003s tls=0.011s ttfb=0.041s", "resolve", 5.013),
+        ("[rank 0] it=0 cells=204000 comp=9.97 wait=287.03", "wait", 287.03),
     ],
 )  # fmt: skip
 def test_the_longest_part_of_a_time_names_the_section(line: str, name: str, seconds: float) -> None:
@@ -198,6 +314,59 @@ def test_what_names_no_parts_has_none(line: str) -> None:
 def test_reading_over_the_network_is_a_wait_where_a_host_is_named() -> None:
     line = "scene {n} /vsicurl/https://mirror.example/a.tif read=85.2s compute=1.5s write=0.4s"
     assert found_in([STARTED, *every(90, line)], load=0.01).verdict is Cause.NETWORK_LATENCY
+
+
+def test_a_line_of_every_hundredth_pass_stands_for_those_between() -> None:
+    fields = {"event": "chunk_done", "fetch_ms": 25, "geo_join_ms": 9261, "write_ms": 52}
+    found = found_in([STARTED, *every(40, fields)], load=0.13)
+    assert found.verdict is Cause.SLOW_CODE
+    assert any('"geo_join_ms" took 9' in says for says in told(found))
+
+
+def test_counts_of_answers_tell_of_a_service_that_broke() -> None:
+    said = [
+        (
+            float(60 * n),
+            f"[stat] rows={min(n, 10)} upstream 2xx={min(n * 600, 6000)} 4xx=0 5xx={max(0, n - 10) * 600} host=profile.example",
+        )
+        for n in range(1, 59)
+    ]
+    assert found_in(said, load=0.01).verdict is Cause.TRANSIENT_BACKEND
+
+
+def test_threads_that_wait_for_the_programs_own_lock_are_slow_code() -> None:
+    assert (
+        found_in([STARTED, *every(60, "[thr-{n}] lock=vocab waited=53.9s held=3.4s")]).verdict
+        is Cause.SLOW_CODE
+    )
+    database = "pg: session waited=53.9s for a lock on relation prices, held=3.4s"
+    assert found_in([STARTED, *every(60, database)]).verdict is not Cause.SLOW_CODE
+
+
+def test_few_rows_that_failed_are_not_what_the_server_did_with_each() -> None:
+    body = batch(
+        state="JOB_STATE_PARTIALLY_SUCCEEDED", endTime=at(9600), completionStats={"successfulCount": "89959", "failedCount": "41"},
+        error={"code": 4, "message": "DEADLINE_EXCEEDED: 41 instances could not be predicted before their deadline."},
+    )  # fmt: skip
+    body["logEntries"] = entries(
+        [(340.0 * n, f"served {3100 * n} instances, errors 0, p50 112 ms") for n in range(1, 28)]
+    )
+    assert diagnose(Case.parse(body)).verdict is not Cause.SLOW_CODE
+
+
+def test_the_machine_itself_is_no_host_far_away() -> None:
+    found = found_in(
+        [STARTED, *every(60, "waiting for http://127.0.0.1:8000/health ... ({n})")], load=0.08
+    )
+    assert found.verdict is not Cause.NETWORK_LATENCY
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["1116000K .......... .......... .......... .......... ..........  1% 40.9K 15d14h", "era.zip:   1%|          | 0.9G/61.4G [06:56<8:08:04, 2.05MB/s]"],
+)  # fmt: skip
+def test_bars_of_a_download_are_a_wait(line: str) -> None:
+    assert found_in([STARTED, *every(60, line)], load=0.01).verdict is Cause.NETWORK_LATENCY
 
 
 def test_a_page_to_read_is_no_host_that_was_waited_for() -> None:

@@ -146,16 +146,16 @@ _SEVERITIES = {
 }
 
 
-def time_outs() -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
-    """Each line of `time_outs_blind`, and the case that it describes."""
-    with (LAB / "time_outs_blind.jsonl").open(encoding="utf-8") as file:
+def time_outs(name: str) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
+    """Each line of `time_outs_blind` or `second_time_outs_blind`, and the case that it describes."""
+    with (LAB / f"{name}.jsonl").open(encoding="utf-8") as file:
         for text in file:
             line = json.loads(text)
             yield line, _time_out(line)
 
 
 def _time_out(line: Mapping[str, Any]) -> dict[str, Any]:
-    """A case of `time_outs_blind`: its job, its entries and its series, as Google's APIs give them."""
+    """A case of a time-out: its job, its entries and its series, as Google's APIs give them."""
     body = dict(line["case"])
     job = body["job"]
     start = datetime.fromisoformat(job.get("startTime") or job["createTime"])
@@ -165,7 +165,7 @@ def _time_out(line: Mapping[str, Any]) -> dict[str, Any]:
             "insertId": f"e{index:05d}",
             "timestamp": _at(start + timedelta(seconds=second)),
             "severity": _SEVERITIES[severity],
-            "resource": {"type": "ml_job", "labels": {"job_id": number, "task_name": task}},
+            "resource": {"type": line.get("resource", "ml_job"), "labels": {"job_id": number, "task_name": task}},
             **({"textPayload": said} if isinstance(said, str) else {"jsonPayload": said if isinstance(said, dict) else {"message": said[0]}}),
         }
         for index, (second, severity, task, said) in enumerate(line["log"])
@@ -187,10 +187,10 @@ def _time_out(line: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
-def score_time_outs() -> Score:
-    """The figures of `time_outs_blind`."""
+def score_time_outs(name: str) -> Score:
+    """The figures of `time_outs_blind` or `second_time_outs_blind`."""
     total = Score()
-    for line, body in time_outs():
+    for line, body in time_outs(name):
         one = Scenario(line["id"], line["software"], tuple(line["truth"]), False, False, line)
         total.add(one, diagnose(Case.parse(body)))
     return total

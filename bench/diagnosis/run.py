@@ -24,7 +24,7 @@ from jinja2 import Environment, StrictUndefined
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.diagnosis.corpus import case_of, messages, thread_of
-from bench.diagnosis.lab import Score, score, score_alone
+from bench.diagnosis.lab import Score, score, score_alone, score_time_outs
 from bench.diagnosis.physics import DEATHS, Made, cases, deaths
 from bench.diagnosis.strangers import (
     FIRST_TIME,
@@ -539,6 +539,8 @@ def report() -> str:
         "fourth": _today("fourth_blind"),
         "fifth": _today("fifth_blind"),
         "sixth": _today("sixth_blind"),
+        "time_outs_told": _of_score(score_time_outs("time_outs_blind")),
+        "second_time_outs_told": _of_score(score_time_outs("second_time_outs_blind")),
         "speed": lines(SPEED),
     }
     page = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
@@ -547,7 +549,10 @@ def report() -> str:
 
 def _today(name: str) -> str:
     """`222 of 256 right (86.7%), 222 of 250 verdicts given (88.8%)`, by totals."""
-    found = score(name)
+    return _of_score(score(name))
+
+
+def _of_score(found: Score) -> str:
     return (
         f"{found.right} of {found.judged} right ({found.right / found.judged:.1%}), "
         f"{found.given_right} of {found.given} verdicts given ({found.given_right / found.given:.1%})"

@@ -208,7 +208,7 @@ def _read_features(
         workload=workload,
         reading=reading,
         usage=usage,
-        timeline=read_timeline(heard, usage, timed_out=timed_out),
+        timeline=read_timeline(heard, usage, timed_out=timed_out, vcpus=workload.vcpus),
         distance=read_distance(case, workload, probe_threshold_seconds=probe_threshold_seconds),
         server=(
             read_server(case.log_lines, container_of(case.model))

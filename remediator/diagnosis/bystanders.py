@@ -18,7 +18,7 @@ _AGENT = Linear(
     r"^\W{0,3}(?:\d[\d:.,TZ/+-]*\s+){0,2}\W{0,3}(?:(?:DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR)\b\W{0,4})?"
     r"(?:fluent-?bit|fluentd|logstash|filebeat|metricbeat|promtail|node[_-](?:metrics|exporter)|dcgm(?:[_-]exporter)?"
     r"|statsd|collectd|telegraf|otel(?:col|-collector)?|opentelemetry|datadog(?:-agent)?|dd-agent|ddtrace|newrelic|prometheus|cadvisor"
-    r"|(?:google-cloud-)?ops-agent|stackdriver-agent|monitoring-agent|metrics?[_ -](?:agent|collector|exporter|sidecar)|kube-probe)"
+    r"|(?:google-cloud-)?ops-agent|stackdriver-agent|monitoring-agent|metrics?[_ -](?:agent|collector|exporter|sidecar)|kube-probe|cloud-profiler|gce-metadata|wandb-core)"
     r"(?:\[\d+\])?(?:[\]:)]|\s+\[|\s*\|)"
 )
 _COLLECTOR = Linear(r"\bmetrics?[ _.-]?collector\b[^|]{0,10}(?: - |:)", needs="collector")

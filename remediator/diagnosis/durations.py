@@ -33,7 +33,7 @@ _DURATION = Linear(
 )
 # A number of seconds with which a line ends, or that a comma follows: `pair 13/50 54.0s`, `shard 2: 195 s, 98k records`.
 _AT_THE_END = Linear(
-    r"[\s:=,(](?P<number>\d{1,7}(?:\.\d{1,6})?) ?(?P<unit>ms|s|secs?|seconds?|min|minutes?)(?:[,;)]|\s+(?:on|each|total|wall|elapsed)\b|\s*$)"
+    r"[\s:=,(](?P<number>\d{1,7}(?:\.\d{1,6})?) ?(?P<unit>ms|s|secs?|seconds?|min|minutes?)(?:[,;)]|\s*\(|\s+(?:on|each|total|wall|elapsed)\b|\s*$)"
 )
 # One line's account of several parts: `featurize=174.4s fit=15.9s`, `preprocess: 0.4s boxes: 148.0s`, `compute_us=51`.
 _PART = late_pattern(
@@ -43,7 +43,7 @@ _PART = late_pattern(
 # Words before a number that name no part.
 _NO_PART = frozenset(
     {
-        "a", "after", "at", "average", "avg", "by", "each", "elapsed", "every", "for", "in", "last", "max", "mean", "median", "min",
+        "a", "after", "at", "dans", "de", "desde", "durante", "en", "für", "in", "nach", "por", "pour", "seit", "von", "average", "avg", "by", "each", "elapsed", "every", "for", "last", "max", "mean", "median", "min",
         "of", "over", "per", "since", "so", "spent", "than", "real", "sys", "user", "the", "time", "to", "took", "total", "until", "wall", "was", "within",
     }
 )  # fmt: skip
@@ -55,11 +55,16 @@ _UNIT_OF_ALL = late_pattern(
 # What every account holds: a number with a unit, a key with one, or a word before all. Asked first.
 _MAY_TELL = Linear(
     r"\d ?(?:us|ms|s|secs?|seconds?|min)\b|_(?:us|ms|s|secs?|seconds)(?:_\w{3,5})?\s?[=:]|[(\[](?:us|ms|s|secs?|seconds)[)\]]"
-    r"|\b(?:stages?|timings?|times?|profile|breakdown|phases?|spans|spent|durations?)\b"
+    r"|\b(?:comp|compute|calc|wait|comm|io|fwd|forward|data|load|sync)=\d|\b(?:stages?|timings?|times?|profile|breakdown|phases?|spans|spent|durations?)\b"
 )
 _SUFFIX = late_pattern(r"_(?P<unit>us|ms|s|sec|secs|seconds)(?:_(?:avg|mean|total|sum))?$")
 # Words before parts that give no unit: seconds, as far as they are decimals.
 _TIMES = Linear(r"\b(?:stages?|timings?|times?|profile|breakdown|phases?|spans|spent|durations?)\b")
+# Parts that are times by their names, unit or none.
+_TIME_PART = late_pattern(
+    r"^(?:comp(?:ute)?|calc|solve|wait(?:ed)?|comm|io|fwd|forward|bwd|backward|data(?:_?load)?|load|sync|allreduce|idle|fetch|encode|decode|preprocess|postprocess|infer(?:ence)?)(?:_?time)?$",
+    re.IGNORECASE,
+)
 _FEWEST_PARTS = 2  # with a unit; one more without; chosen
 # A number with a unit of time: without one there is no duration. Cheaper to ask than the patterns above.
 _UNIT = late_pattern(
@@ -71,8 +76,8 @@ _AHEAD = Linear(
 )
 # What a number of seconds at a line's end is, where it is no time that was spent.
 _NO_SPAN = Linear(
-    r"\b(?:eta|time-?out|every|interval|within|limit|deadline|ttl|expires?|age|window|remaining|left|keep-?alive)\b",
-    needs="eta time every interval within limit deadline ttl expire age window remaining left keep",
+    r"\b(?:eta|time-?out|every|interval|within|limit|deadline|ttl|expires?|age|window|remaining|left|keep-?alive|reset)\b",
+    needs="eta time every interval within limit deadline ttl expire age window remaining left keep reset",
 )
 _MOVED = late_pattern(
     r"\b(?P<number>\d[\d,]{0,12}(?:\.\d{1,6})?) ?(?P<unit>[kmgt]?i?b|bytes)\b", re.IGNORECASE
@@ -93,7 +98,7 @@ _NO_SPAN_FIELD = late_pattern(
     re.IGNORECASE,
 )
 _WAIT_FIELD = late_pattern(
-    r"wait|latency|ttfb|first_byte|fetch|download|lookup|round_?trip|remote|network|query|http|response",
+    r"wait|latency|ttfb|first_byte|resolve|\bdns|connect|handshake|\btls|fetch|download|lookup|round_?trip|remote|network|query|http|response",
     re.IGNORECASE,
 )
 _MIDDLE_FIELD = late_pattern(
@@ -185,6 +190,7 @@ def parts_in(text: str) -> FieldSpan | None:
     if len(found) < _FEWEST_PARTS:
         return None
     of_all = _UNIT_OF_ALL.search(text)
+    times = _TIMES.search(text)
     spans: list[tuple[float, str]] = []
     bare: list[tuple[float, str]] = []
     for one in found:
@@ -194,10 +200,13 @@ def parts_in(text: str) -> FieldSpan | None:
             spans.append((_seconds(one["number"], unit), one["name"]))
         elif not unit and of_all is not None and one.start() > of_all.end():
             spans.append((_seconds(one["number"], of_all["unit"]), one["name"]))
-        elif "." in one["number"]:
+        elif "." in one["number"] and (
+            (times is not None and one.start() >= times.start()) or _TIME_PART.match(one["name"])
+        ):
             bare.append((float(one["number"]), one["name"]))
     if len(spans) < _FEWEST_PARTS and not any(_WAIT_FIELD.search(name) for _, name in spans):
-        spans = bare if len(bare) > _FEWEST_PARTS and _TIMES.is_in(text) else []
+        of_times = all(_TIME_PART.match(name) for _, name in bare)
+        spans = bare if len(bare) > _FEWEST_PARTS - of_times else []
     return _longest(spans)
 
 
@@ -254,17 +263,18 @@ def host_in_fields(fields: Mapping[str, object]) -> str:
     return named.rpartition("://")[2].partition("/")[0][:_HOST_LENGTH]
 
 
-def name_in_fields(fields: Mapping[str, object]) -> str:
-    """What a structured line calls the section that it is about; empty where it says nothing of it."""
+def name_in_fields(fields: Mapping[str, object]) -> tuple[str, bool]:
+    """What a structured line calls the section that it is about, empty where it says nothing of it; and whether that is
+    a section's own name, not an event's or a logger's.
+    """
     names = {
         key.lower(): one
         for key, one in fields.items()
         if _NAME_FIELD.match(key) and isinstance(one, str) and not _NO_NAME.match(one)
     }
-    # A logger's own name stands in `name` at times, and an event that is anything in `event`.
     last = [key for key in ("event", "evt", "name") if key in names]
     first = next((name for key, name in names.items() if key not in last), "")
-    return (first or next((names[key] for key in last), ""))[:_NAME_LENGTH]
+    return (first or next((names[key] for key in last), ""))[:_NAME_LENGTH], bool(first)
 
 
 def span_of(line: LogLine) -> float | None:

@@ -33,11 +33,12 @@ def weigh_sections(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     if not facts.timed_out:
         return
     cpu = facts.usage.cpu
-    full = (cpu is not None and cpu.is_full) or facts.computed_on_all
+    reported = facts.timeline.busy is not None and facts.timeline.busy >= _BUSY_SHARE
+    full = (cpu is not None and cpu.is_full) or facts.computed_on_all or reported
     yield from _weigh_waiting(facts, full=full)
-    if facts.own_sleep is not None:
-        slept = facts.own_sleep
-        yield _of_section(slept, Cause.SLOW_CODE, weight_of("own-sleep"), slept.says)
+    stood = facts.own_stand
+    if stood is not None:
+        yield _of_section(stood, Cause.SLOW_CODE, weight_of("own-sleep"), stood.says)
     working = facts.timeline.longest(waits=False)
     if working is None or working.share < SECTION_SHARE:
         return
@@ -124,7 +125,7 @@ def _unmeasured_weight(facts: CaseFeatures, working: TimelineSection, grown: flo
         return weight_of("section-unmeasured")
     if facts.computed_on_several:
         return weight_of("section-unmeasured")
-    if working.timed and _is_whole_request(facts, working):
+    if (working.timed and _is_whole_request(facts, working)) or facts.few_rows_failed:
         return weight_of("section-unmeasured")
     if facts.job.kind is JobKind.BATCH_PREDICTION and not working.marked:
         # A server's log: what comes with every request says nothing of where its time goes.
@@ -207,6 +208,36 @@ def weigh_own_cpu_time(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
             weight = weight_of("one-thread-by-cpu-time") if alone else weight_of("much-cpu-time")
             yield _of_cpu_time(Cause.SLOW_CODE, weight, says)
         yield _of_cpu_time(Cause.NETWORK_LATENCY, weight_of("much-cpu-time-against-network"), says)
+
+
+def weigh_dumps(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """Stacks that were written while it ran, and nearly all show the same place."""
+    found = facts.timeline.dumps
+    if found is None or not facts.timed_out:
+        return
+    says = f"{found.count:,} dumps of its stacks show it in {found.place}"
+    cause = Cause.SLOW_CODE
+    if found.waits:
+        cause, says = Cause.NETWORK_LATENCY, f"{says}, waiting for an answer"
+    yield weighted_evidence(cause, weight_of("dumps"), Source.LOG, found.where, says)
+
+
+_BUSY_SHARE = 0.9  # of all CPUs; chosen
+# Of all CPUs, times their number: one thread that computes, and nothing else; chosen.
+_ONE_BUSY = (0.6, 1.5)
+
+
+def weigh_machine_reports(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """How busy the CPUs were by reports in the log, where nobody measured them."""
+    busy, vcpus = facts.timeline.busy, facts.workload.vcpus
+    if busy is None or not facts.timed_out:
+        return
+    says = f"by reports in its log the CPUs were busy for {busy:.0%}"
+    if busy >= _BUSY_SHARE and not facts.wanted_gpu:
+        yield _of_cpu_time(Cause.CPU_SATURATION, weight_of("reported-full-cpus"), says)
+    elif vcpus and vcpus >= _SEVERAL and _ONE_BUSY[0] <= busy * vcpus <= _ONE_BUSY[1]:
+        says += f", one thread of {vcpus} vCPUs"
+        yield _of_cpu_time(Cause.SLOW_CODE, weight_of("one-thread-by-cpu-time"), says)
 
 
 def _of_cpu_time(cause: Cause, weight: float, says: str) -> WeightedEvidence:

@@ -44,7 +44,16 @@ REQUEST_LIMIT_SECONDS = 600.0
 _STOOD = 0.5  # of the timeline; chosen
 # CPU time over wall time, above which more than one thread computed, and of all vCPUs; chosen.
 _SEVERAL_THREADS, _ALL_VCPUS = 1.2, 0.85
+_FEW_ROWS = 0.05  # of those that were answered; chosen
 _SLEEPS = Linear(r"\bsleep(?:ing|s)?\b", needs="sleep")
+_LOCKS = Linear(
+    r"\b(?:mutex|semaphore|rwlock|spinlock|gil|(?:in|re)?lock|monitor|synchroni[sz]ed)\b",
+    needs="mutex semaphore lock gil monitor synchroni",
+)
+# A lock that others may hold: another process, a store, a peer.
+_LOCKED_BY = Linear(
+    r"table|\brow|relation|transaction|sql|\bdb\b|database|storage|file|lease|distributed|redis|zookeeper|barrier|\brank|peer|dead|session|sleep|\bpid\b|wait event"
+)
 # What a program sleeps for, where it is not its own code that says so.
 _SLEEPS_FOR = Linear(
     r"retry|retries|rate|limit|quota|429|50\d|again|attempt|back ?off|lock|lease|poll|wait|until|memory|worker|gc\b"
@@ -146,13 +155,22 @@ class CaseFeatures(Struct, frozen=True):
         return sum(standing) >= _STOOD
 
     @property
-    def own_sleep(self) -> TimelineSection | None:
-        """The section in which the program slept most of the run, by its log, naming nobody whom it slept for."""
+    def own_stand(self) -> TimelineSection | None:
+        """The section in which the program slept most of the run, or its threads waited for a lock of its own; None
+        where the log names somebody whom it waited for.
+        """
         for one in self.timeline.timeline_sections:
             name = split_name(one.name) if one.stands and one.share >= SECTION_SHARE else ""
-            if _SLEEPS.is_in(name) and not _SLEEPS_FOR.is_in(name):
+            slept = _SLEEPS.is_in(name) and not _SLEEPS_FOR.is_in(name)
+            if slept or (_LOCKS.is_in(name) and not _LOCKED_BY.is_in(name)):
                 return one
         return None
+
+    @property
+    def few_rows_failed(self) -> bool:
+        """Nearly all rows of a batch were answered: what its server does with each of them is not what failed."""
+        rows = self.reading.rows
+        return rows is not None and 0 < rows.failed < rows.successful * _FEW_ROWS
 
     @property
     def computed_on_several(self) -> bool:

@@ -106,7 +106,7 @@ def _cpu_not_full(facts: CaseFeatures, cpu: Load, words: str) -> Iterator[Weight
         yield load_evidence(
             cpu, Cause.SLOW_CODE, weight_of("hangs-against-code"), f"{words}: {hung}"
         )
-    elif facts.nearly_nothing and facts.own_sleep is None and facts.timeline.answers is None:
+    elif facts.nearly_nothing and facts.own_stand is None and facts.timeline.answers is None:
         says = f"{words}: the machine was idle while the job waited"
         # What for is not known where nothing that it could fetch is: a lock, a peer, a sleep.
         awaits = facts.requests_wait and not facts.stood

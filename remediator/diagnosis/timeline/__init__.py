@@ -26,10 +26,12 @@ from remediator.diagnosis.durations import (
 )
 from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS
 from remediator.diagnosis.metrics import Usage
+from remediator.diagnosis.servers import is_request
 from remediator.diagnosis.structure import read_log
 from remediator.diagnosis.texts.case_text import SERVICE_TASK
 from remediator.diagnosis.timeline.answers import read_answers
 from remediator.diagnosis.timeline.cpu_time import cpu_share
+from remediator.diagnosis.timeline.dumps import read_dumps
 from remediator.diagnosis.timeline.line_words import (
     ALIVE,
     AWAITING,
@@ -42,6 +44,7 @@ from remediator.diagnosis.timeline.line_words import (
     host_named,
     unprefixed,
 )
+from remediator.diagnosis.timeline.machine_reports import busy_share
 from remediator.diagnosis.timeline.pauses import read_pauses
 from remediator.diagnosis.timeline.section import Fetches, Timeline
 from remediator.diagnosis.timeline.sections import sections_by_telemetry, timeline_by_log
@@ -55,25 +58,30 @@ _PROGRESS = late_pattern(
 )
 
 
-def read_timeline(case: Case, usage: Usage, *, timed_out: bool = True) -> Timeline:
+def read_timeline(
+    case: Case, usage: Usage, *, timed_out: bool = True, vcpus: int | None = None
+) -> Timeline:
     """The sections of one case: by telemetry where it names them, else by the log.
 
-    What else took the time (refusals, memory, a hang) is only looked for where the job `timed_out`.
+    What else took the time (refusals, memory, a hang) is only looked for where the job `timed_out`. `vcpus` is the
+    machine's number of CPUs.
     """
     try:
-        return _read_timeline(case, usage, timed_out=timed_out)
+        return _read_timeline(case, usage, timed_out=timed_out, vcpus=vcpus)
     finally:
         forget_lines()
 
 
-def _read_timeline(case: Case, usage: Usage, *, timed_out: bool) -> Timeline:
+def _read_timeline(case: Case, usage: Usage, *, timed_out: bool, vcpus: int | None) -> Timeline:
     own = _own_lines(case.log_lines)
     # Of tracebacks neither frames nor source lines are something that the program was doing.
     lines = list({id(said.line): said.line for said in read_log(own) if not said.raised}.values())
     done = _progress(lines)
-    slow_fetches, pauses = _slow_fetches(lines), read_pauses(lines) if timed_out else None
+    slow_fetches, pauses = _slow_fetches(lines), read_pauses(own) if timed_out else None
     serves = case.job.kind is JobKind.BATCH_PREDICTION
-    answers = read_answers(own) if timed_out and not serves else None
+    # What a server answered itself is none of the answers that it got.
+    asked = [line for line in own if not is_request(line.text)] if serves else own
+    answers = read_answers(asked) if timed_out else None
     busy = timed_out and usage.cpu is not None and usage.cpu.is_full
     reported = sections_by_telemetry(usage, case.job.start_time)
     if reported is not None:
@@ -84,6 +92,8 @@ def _read_timeline(case: Case, usage: Usage, *, timed_out: bool) -> Timeline:
         pauses=pauses,
         stopped_at=_stopped_at(lines, case.job.end_time) if busy else None,
         answers=answers,
+        dumps=read_dumps(own) if timed_out else None,
+        busy=busy_share(lines, vcpus) if timed_out and usage.cpu is None else None,
         slow_fetches=slow_fetches,
     )
 

@@ -20,18 +20,18 @@ __all__ = ["Answers", "read_answers"]
 _STATUS = r"(?:status(?:[ _]?code)?|HTTP/[\d.]{1,3}|HTTP|code|error|response|due to|answered|got|returned|raised [A-Za-z]{1,40}:)\W{0,4}"
 _TOO_OFTEN = Linear(
     rf"{_STATUS}429\b|\b429\b.{{0,12}}too many requests|\btoo many requests\b|\brate[ _-]?limit(?:ed|s|ing)?(?: error)?\b|\bRateLimitError\b"
-    r"|\bRESOURCE_EXHAUSTED\b|\bquota exceeded\b|\bthrottl(?:ed|ing)\b|\bSlowDown\b",
-    needs="429 too rate resource quota throttl slow",
+    r"|\bRESOURCE_EXHAUSTED\b|\bquota exceeded\b|\bOVER_QUERY_LIMIT\b|\b(?:request|query|daily|rate)[ _](?:quota|limit)\b|\bthrottl(?:ed|ing)\b|\bSlowDown\b",
+    needs="429 too rate resource quota throttl slow limit",
 )
 _BROKEN = Linear(
     rf"{_STATUS}50[0234]\b|\b50[0234] (?:bad gateway|service unavailable|internal server error|gateway time-?out|unavailable|server error|backend error|get|post|put)\b"
-    r"|\bUNAVAILABLE\b|\bservice is currently unavailable\b|\bserviceunavailable\b|\boverloaded\b",
-    needs="50 unavailable overloaded",
+    r"|\b50[0234] error\b|\b(?:backend|internal)Error\b|\bUNAVAILABLE\b|\bservice is currently unavailable\b|\bserviceunavailable\b|\boverloaded\b",
+    needs="50 unavailable overloaded backenderror internalerror",
 )
 _FINE = Linear(rf"{_STATUS}20[0-6]\b|\b20[0-6] ok\b", needs="20")
 # Of which every answer holds one: asked first, since most lines hold none.
 _ANY = Linear(
-    r"429|too many|rate[ _-]?limit|ratelimit|resource_exhausted|quota exceeded|throttl|slowdown|50[0234]|unavailable|overloaded|20[0-6]"
+    r"429|too many|rate[ _-]?limit|ratelimit|resource_exhausted|quota exceeded|throttl|slowdown|over_query_limit|(?:request|query|daily)[ _](?:quota|limit)|50[0234]|backenderror|internalerror|unavailable|overloaded|20[0-6]"
 )
 _KINDS = ("too often", "broken", "fine")
 _REFUSALS = ("too often", "broken")
@@ -46,6 +46,25 @@ def _kind_of(text: str) -> str:
         return ""
     patterns = (_TOO_OFTEN, _BROKEN, _FINE)
     return next((kind for kind, one in zip(_KINDS, patterns, strict=True) if one.is_in(text)), "")
+
+
+# `upstream 2xx=76970 4xx=0 5xx=67875`: answers so far, as a status line counts them.
+_COUNTED = Linear(
+    r"\b2xx[ =:]{1,2}(?P<fine>\d{1,12})\b.{0,60}?\b5xx[ =:]{1,2}(?P<broken>\d{1,12})\b", needs="5xx"
+)
+
+
+def _by_counts(lines: Sequence[LogLine]) -> Answers | None:
+    """The same by counts that a log prints now and then: of its second half the answers between the first and the last."""
+    counted = [(line, found) for line in lines if (found := _COUNTED.search(line.text[:TEXT]))]
+    if len(counted) < 3:  # noqa: PLR2004  # the half, and its two ends
+        return None
+    (_, before), (line, after) = counted[len(counted) // 2], counted[-1]
+    broken = int(after["broken"]) - int(before["broken"])
+    fine = int(after["fine"]) - int(before["fine"])
+    if broken < _FEWEST or fine < 0 or broken < (broken + fine) * _MOST:
+        return None
+    return Answers(False, broken, broken + fine, line.insert_id or "logEntries", line.text[:_SHOWN])
 
 
 class Answers(Struct, frozen=True):
@@ -65,6 +84,9 @@ def read_answers(lines: Sequence[LogLine]) -> Answers | None:
     """
     if not lines or lines[0].time is None or lines[-1].time is None:
         return None
+    counted = _by_counts(lines)
+    if counted is not None:
+        return counted
     heard = [(line, _kind_of(line.text[:TEXT])) for line in lines]
     found = {kind: [line for line, one in heard if one == kind] for kind in _KINDS}
     worse = max(_REFUSALS, key=lambda kind: len(found[kind]))

@@ -28,6 +28,10 @@ _CPU_OF_WALL = Linear(
 _REAL_AND_CPU = Linear(
     rf"\breal time: (?P<wall>{_NUMBER}) sec; cpu: (?P<cpu>{_NUMBER}) sec", needs="cpu"
 )
+# `Processed 1066668 reads in 903.320 CPU sec, 56.884 real sec`: bwa, of each chunk; documented: its source, bwamem.c.
+_OF_CHUNK = Linear(rf"\bin (?P<cpu>{_NUMBER}) cpu sec, (?P<wall>{_NUMBER}) real sec", needs="cpu")
+# `[M::worker_pipeline::10110.000*30.26]`, seconds so far and CPUs that were used; documented: minimap2's manual.
+_SO_FAR = Linear(rf"^\W{{0,2}}M::\w{{1,40}}::(?P<wall>{_NUMBER})\*(?P<cpus>{_NUMBER})\]")
 # `1.23user 0.12system 0:05.00elapsed 26%CPU`: GNU time's own form; documented: its manual, TIME.
 _GNU = Linear(
     rf"(?P<user>{_NUMBER})user (?P<system>{_NUMBER})system (?:(?P<hours>\d{{1,4}}):)?(?P<minutes>\d{{1,4}}):(?P<rest>{_NUMBER})elapsed",
@@ -35,7 +39,7 @@ _GNU = Linear(
 )
 # `chunk_001.fa  real 8m12.1s user 500m28.0s sys 1m48.3s`: a shell's report, put on one line.
 _ONE_LINE = Linear(
-    rf"\breal[\s=]+(?:(?P<minutes>\d{{1,5}})m)?(?P<rest>{_NUMBER})s[\s,]+user[\s=]+(?:(?P<user_minutes>\d{{1,6}})m)?(?P<user>{_NUMBER})s",
+    rf"\breal[\s=]+(?:(?P<minutes>\d{{1,5}})m)?(?P<rest>{_NUMBER})s?[\s,]+user[\s=]+(?:(?P<user_minutes>\d{{1,6}})m)?(?P<user>{_NUMBER})\b",
     needs="real",
 )
 # A timer's report goes over lines; each of its parts by itself.
@@ -75,21 +79,27 @@ def cpu_share(lines: Sequence[LogLine]) -> float | None:
     program tells of its whole run and of parts of it, all are counted.
     """
     spent, growing = _Spent(), _Growing()
+    so_far = _Spent()
     head = False
     for line in lines:
         text = line.text[:TEXT]
+        if "M::" in text and (found := _SO_FAR.search(text)):
+            so_far.wall = float(found["wall"])
+            so_far.cpu = so_far.wall * float(found["cpus"])
         low = text.lower()
         if not (head or any(word in low for word in _ANY)):
             continue
         if not (_read_both(spent, text) or _read_timer(spent, text, below_head=head)):
             growing.read(spent, line)
         head = _R_HEAD.is_in(text.strip())
+    if spent.wall < so_far.wall:
+        spent = so_far
     return spent.cpu / spent.wall if spent.wall >= _LEAST_WALL_SECONDS else None
 
 
 def _read_both(spent: _Spent, text: str) -> bool:
     """Takes a line that tells both times; False where it does not."""
-    both = _CPU_OF_WALL.search(text) or _REAL_AND_CPU.search(text)
+    both = _CPU_OF_WALL.search(text) or _REAL_AND_CPU.search(text) or _OF_CHUNK.search(text)
     if both is not None:
         spent.cpu += float(both["cpu"])
         spent.wall += float(both["wall"])

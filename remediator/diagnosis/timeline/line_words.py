@@ -34,11 +34,14 @@ _MASKS = (
         "<id>",
     ),
     (late_pattern(r"\d+(?:[.,:]\d+)*"), "<n>"),
-    # A bar that grows is one template, not ten.
+    # A bar that grows is one template, not ten; neither are dots that fill a line.
+    (late_pattern(r"\.{4,}"), "..."),
     (late_pattern(r"\|[\u2580-\u259f#=> .-]*\||[#=>]{3,}\.*"), "|"),
 )
-URI = late_pattern(r"(?:https?|ftp)://[^\s'\"<>]+")
-HOST_IN_URI = late_pattern(r"(?:https?|ftp)://([A-Za-z0-9.-]+)")
+URI = late_pattern(r"[a-z]{2,10}(?:\+srv)?://[^\s'\"<>]+")
+HOST_IN_URI = late_pattern(
+    r"(?:https?|s?ftp|rediss?|postgres(?:ql)?|mysql|mongodb(?:\+srv)?|amqps?|grpcs?|kafka|nats|memcached|cassandra|clickhouse|rsync|wss?)://(?:[^/@\s]{1,80}@)?([A-Za-z0-9.-]+)"
+)
 # Another machine by its name, where the words say that something came from it or went to it. Addresses
 # and names of the own network are left out: they are clients', or the machine's own.
 _HOST_NAMED = late_pattern(
@@ -61,7 +64,7 @@ WAITING = Linear(
     r"|\bapi call\b|\b(?:postgres(?:ql)?|mysql|jdbc:\w{1,20}|mongodb(?:\+srv)?|snowflake|s?ftp)://|\b(?:wget|curl|rsync|gsutil|rclone)\b"
     r"|\bbigquery\b.{0,60}\b(?:page|rows?|result|read|query)|\b(?:page|rows?|results?)\b.{0,40}\bfrom bigquery\b"
     r"|\b\d[\d.,]* ?(?:[kmgt]i?)?b(?:ytes)? in [\d.]+ ?m?s\b|\bstag(?:e|ing)[- ]?in\b"
-    r"|\b(?:rows?|records?|bytes|batch(?: of \d+)?|page|chunk|shard|documents?|messages?|results?(?: set)?|response|answer|reply) (?:received|arrived|drained|fetched|came)\b|\bround-?trips?\b|\blook(?:ed)?[- ]?ups?\b"
+    r"|\b(?:rows?|records?|bytes|batch(?: of \d+)?|page|chunk|shard|documents?|messages?|results?(?: set)?|response|answer|reply) (?:received|arrived|drained|fetched|came)\b|\bround-?trips?\b|\baller(?:s)?-retours?\b|\brtt\b|\blook(?:ed)?[- ]?ups?\b"
     r"|\b\d[\d.,]* ?[kmgt]i?b?(?:ytes)?/s(?:ec)?\b"
     r"|\bfrom (?:[a-z0-9-]{1,63}\.){1,8}(?:com|net|org|io|dev|cloud|corp|internal|local|example)\b"
     r"|\bcompleted [\d.]+ [kmg]?i?b(?:ytes)?/~?[\d.]+ [kmg]?i?b|% done\W{1,4}[\d.]+ [kmg]i?b/s|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\btransfer(?:ring|red)?\b"
@@ -94,6 +97,14 @@ ALIVE = Linear(
     r"\bheart ?beat\b|\b(?:still|keep) ?-?alive\b|\b(?:thread|process|worker|daemon|orted|node|host|rank|loop)s? (?:is |are )?alive\b|^\W*ping\W*$|\b(?:get|head) /(?:health|healthz|ready|readyz|ping|live|livez|v1/health)\b"
     r"|\bbooting worker\b|\bwaiting for application startup\b|\bapplication startup complete\b|\bstarted server process\b"
 )
+# What a line says of somebody far away, beside a part of its time: the part was spent on the way.
+FAR = Linear(
+    r"\brtt\b|\bround-?trips?\b|\blatency\b|\blookups?\b|\ballers?-retours?\b",
+    needs="rtt trip latency lookup retour",
+)
+# A bar of a download has no word either, but a rate; wget's dots, fifty kilobytes a row: no word stands in them.
+RATE = Linear(r"\b\d[\d.,]* ?[kmgt]i?b(?:ytes)?/s\b", needs="/s")
+DOTS = Linear(r"^\W{0,3}\d{1,12}K (?:[.,]{10} ?){1,5}")
 # What is looked up for somebody, in a time that the line tells: it was asked of a store.
 LOOKED_UP = late_pattern(
     r"^(?:got |read |loaded |online )?features?\b(?: (?:for|of|from) \S{1,60})?(?: (?:in|took|after)\b|: )",
@@ -141,9 +152,16 @@ _HELP_HOST = late_pattern(
 )
 
 
+_LOOPBACK = late_pattern(r"^(?:localhost|127\.\d|0\.0\.0\.0)")
+
+
 def host_in_uri(text: str) -> str:
-    """The host of the first URI in the text that is no page to read; empty where there is none."""
+    """The host of the first URI in the text that is no page to read and not the machine itself; empty where there is
+    none.
+    """
     for found in HOST_IN_URI.finditer(text):
+        if _LOOPBACK.match(found[1]):
+            continue
         if not _HELP_HOST.search(found[1]) and not _OF_HELP.search(text[: found.start()]):
             return found[1]
     return ""

@@ -47,22 +47,50 @@ _SWAP_USED = Linear(
     r"\bswap(?:[ _]?used)?[ =:]{1,3}(?P<number>\d{1,6}(?:\.\d{1,3})?) ?(?P<unit>[gm])i?b",
     needs="swap",
 )
-_FAULTS = Linear(r"\bmajor (?:page )?faults\W{1,4}(?P<number>\d{5,12})\b", needs="faults")
+_FAULTS = Linear(
+    r"\b(?:maj(?:or)?[ _-]?(?:page[ _-]?)?(?:faults?|flts?)|mjf|pgmajfault)(?:/s)?[ =:]{1,3}(?P<number>\d{4,12})\b",
+    needs="faul flt mjf",
+)
+# `28400.6 Mbytes of vectors used (99%)` below each collection; documented: R's gcinfo.
+_VECTORS = Linear(r"\bmbytes of vectors used \((?:9[0-9]|100)%\)", needs="vectors")
+# `memory full avg10=71.60`: the part of the time in which nothing could go on for memory; documented: the kernel's PSI.
+_STALLED = Linear(r"\bmemory\W{0,3}full\s+avg10=(?P<share>\d{1,3}(?:\.\d+)?)", needs="avg10")
+# `Spilled 8192 MiB, 611 objects` (Ray), `spilling sort data of 256.0 MiB to disk` (Spark); documented: their guides.
+_SPILLED = Linear(
+    r"\bspill(?:ed|ing)\b.{0,60}?\b\d[\d.,]* ?(?:[mgt]i?b)\b|\bspill(?:ed|ing)\b.{0,60}\bto disk\b",
+    needs="spill",
+)
+# `Mem: 30070 29620 95 8 357 99`, total first, what is available last; documented: free(1).
+_FREE = Linear(
+    r"^\W{0,3}mem:\s+(?P<total>\d{1,12})\s+\d{1,12}\s+\d{1,12}\s+\d{1,12}\s+\d{1,12}\s+(?P<left>\d{1,12})\W*$",
+    needs="mem:",
+)
+_NEARLY_NONE = 0.02  # of the memory, available; chosen
+# `gc 2703 @7155.469s 87%: 0.11+10213+0.07 ms clock`, the part of the time since the start; documented: Go's runtime, gctrace.
+_GO = Linear(r"^\W{0,3}gc \d{1,9} @[\d.]{1,12}s (?P<percent>\d{1,3})%:", needs="gc")
+_RETRIES = Linear(r"\bnum_alloc_retries[\"']?[ =:]{1,2}\d{3,}", needs="num_alloc")
+_NO_ROOM = Linear(
+    r"\bcuda out of memory\b|\bcuda error: out of memory\b|\bCUDA_ERROR_OUT_OF_MEMORY\b",
+    needs="cuda",
+)
 _FLUSHED = Linear(
     r"\ballocator cache flush(?:es)? since\b|\bcudamalloc retries\b", needs="flush retries"
 )
 _ROW = late_pattern(
-    r"^\s*(?:\S*vmstat\S*\s+)?\d{1,5}\s+\d{1,5}\s+\d{1,12}\s+\d{1,12}\s+\d{1,12}\s+\d{1,12}\s+(?P<into>\d{1,9})\s+(?P<out>\d{1,9})(?:\s+\d{1,9}){7,9}\s*$"
+    r"^\W{0,3}(?:\S*vmstat\S*\s+)?\d{1,5}\s+\d{1,5}\s+\d{1,12}\s+\d{1,12}\s+\d{1,12}\s+(?P<cache>\d{1,12})\s+(?P<into>\d{1,9})\s+(?P<out>\d{1,9})\s+(?P<read>\d{1,9})"
+    r"(?:\s+\d{1,9}){3}(?:\s+\d{1,3}){3}\s+(?P<wait>\d{1,3})(?:\s+\d{1,3})?\s*$"
 )
 _NEARLY_FULL = 0.85  # of the heap, left by a collection; chosen
 _MUCH_OF_A_SPAN = 0.5  # of what Julia timed; chosen
+_STALLED_MUCH = 20.0  # percent of the time; chosen
+_WAITS, _READS, _CACHE = 40, 100_000, 1_000_000  # percent, kB a second, kB; chosen
 _SWAPS, _MUCH_SWAP = 1_000, 2.0  # kB a second; GB in use; chosen
 _FEWEST, _END = 5, 0.75  # lines, and the part of the run in which the last of them stands; chosen
 
 
 # What every one of them holds: asked first, since most lines hold none.
 _ANY = Linear(
-    r"\bpause full\b|\bfull gc\b|\bmark-(?:sweep|compact)\b|% gc time|\bpausing worker\b|\bsi[ =:]|\bswap|\bmajor (?:page )?faults|\bcache flush|\bcudamalloc retries\b|^\s*(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){9}"
+    r"\bpause full\b|\bfull gc\b|\bmark-(?:sweep|compact)\b|% gc time|\bpausing worker\b|\bsi[ =:]|\bswap|\bmaj\w*[ _-]?(?:page[ _-]?)?(?:fault|flt)|\bmjf\b|pgmajfault|mbytes of vectors|avg10=|\bcuda|spill|num_alloc_retries|^\W{0,3}mem:|^\W{0,3}gc \d|\bcache flush|\bcudamalloc retries\b|^\s*(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){9}"
 )
 
 
@@ -75,6 +103,9 @@ class MemoryPauses(Struct, frozen=True):
     says: str
     of_device: bool = False
     """The accelerator's memory, not the host's."""
+
+
+_OF_DEVICE = frozenset({"flushed", "refused"})
 
 
 class _Heard(Struct):
@@ -97,10 +128,12 @@ def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
         "collected": _Heard("{count:,} full collections left the heap nearly full"),
         "timed": _Heard("most of {count:,} timed steps was spent collecting garbage"),
         "paused": _Heard("workers were paused for their memory {count:,} times"),
+        "spilled": _Heard("what did not fit into memory was written to the disk {count:,} times"),
         "flushed": _Heard(
             "the device's allocator gave back its cache and tried again, in {count:,} reports"
         ),
-        "swapped": _Heard("the machine was swapping in {count:,} reports"),
+        "refused": _Heard("the device had no room {count:,} times, and the program went on"),
+        "swapped": _Heard("the machine was short of memory in {count:,} reports"),
     }
     for line in lines:
         kind, seconds = _of_line(line.text[:TEXT])
@@ -119,7 +152,35 @@ def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
         return None
     kind, most = max(lasting, key=lambda one: (one[1].seconds, one[1].count))
     says = most.says.format(count=most.count)
-    return MemoryPauses(most.count, most.seconds, most.where, says, of_device=kind == "flushed")
+    return MemoryPauses(most.count, most.seconds, most.where, says, of_device=kind in _OF_DEVICE)
+
+
+def _is_short(text: str) -> bool:
+    """Whether a report says that the machine swaps, reads its own programs again and again, or stands still for memory."""
+    if _FAULTS.is_in(
+        text
+    ):  # 1,000 or more: a machine with memory to spare has none after its start
+        return True
+    stalled = _STALLED.search(text)
+    if stalled is not None:
+        return float(stalled["share"]) >= _STALLED_MUCH
+    free = _FREE.search(text)
+    if free is not None:
+        return int(free["left"]) < int(free["total"]) * _NEARLY_NONE
+    swapped = _SWAPPED.search(text)
+    if swapped is not None:
+        return int(swapped["into"]) + int(swapped["out"]) >= _SWAPS
+    used = _SWAP_USED.search(text)
+    if used is not None:
+        return (
+            float(used["number"]) / (1.0 if used["unit"].lower() == "g" else 1000.0) >= _MUCH_SWAP
+        )
+    row = _ROW.match(text)
+    if row is None:
+        return False
+    # Without swap it is the files in memory that go, and come back from the disk.
+    reads = int(row["wait"]) >= _WAITS and int(row["read"]) >= _READS and int(row["cache"]) < _CACHE
+    return reads or int(row["into"]) + int(row["out"]) >= _SWAPS
 
 
 def _of_line(text: str) -> tuple[str, float]:
@@ -133,23 +194,19 @@ def _of_line(text: str) -> tuple[str, float]:
             groups = found.groupdict()
             seconds = float(groups.get("seconds") or 0) or float(groups.get("ms") or 0) / 1000
             return ("collected", seconds) if full else ("", 0.0)
-    found = _JULIA.search(text)
+    found = _JULIA.search(text) or _GO.search(text)
     if found is not None:
         share = float(found["percent"]) / 100
-        return ("timed", float(found["seconds"]) * share) if share >= _MUCH_OF_A_SPAN else ("", 0.0)
-    if _PAUSED.is_in(text):
-        return "paused", 0.0
-    found = _SWAPPED.search(text) or _ROW.match(text)
-    if found is not None and int(found["into"]) + int(found["out"]) >= _SWAPS:
-        return "swapped", 0.0
-    if _FAULTS.is_in(
-        text
-    ):  # 10,000 or more: a machine with memory to spare has none after its start
-        return "swapped", 0.0
-    if _FLUSHED.is_in(text):
-        return "flushed", 0.0
-    found = _SWAP_USED.search(text)
-    if found is not None:
-        gigabytes = float(found["number"]) / (1.0 if found["unit"].lower() == "g" else 1000.0)
-        return ("swapped", 0.0) if gigabytes >= _MUCH_SWAP else ("", 0.0)
-    return "", 0.0
+        seconds = float(found.groupdict().get("seconds") or 0.0)
+        return ("timed", seconds * share) if share >= _MUCH_OF_A_SPAN else ("", 0.0)
+    kinds = (kind for kind, patterns in _BY_WORDS for one in patterns if one.is_in(text))
+    return next(kinds, "swapped" if _is_short(text) else ""), 0.0
+
+
+_BY_WORDS = (
+    ("paused", (_PAUSED,)),
+    ("collected", (_VECTORS,)),
+    ("spilled", (_SPILLED,)),
+    ("refused", (_NO_ROOM,)),
+    ("flushed", (_FLUSHED, _RETRIES)),
+)

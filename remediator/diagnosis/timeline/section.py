@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from remediator.diagnosis.timeline.answers import Answers
+from remediator.diagnosis.timeline.dumps import Dumps
 from remediator.diagnosis.timeline.line_words import readable
 from remediator.diagnosis.timeline.pauses import MemoryPauses
 from remediator.domain import Section, Source
@@ -84,6 +85,10 @@ class Timeline(Struct, frozen=True):
     """Time that the program spent on its memory, to the end of the run; None: the log tells of none."""
     answers: Answers | None = None
     """Refusals by whomever the program asks, most of all answers and to the end; None: there are none such."""
+    dumps: Dumps | None = None
+    """Where the program stood in nearly all dumps of its stacks; None: there are none such."""
+    busy: float | None = None
+    """The part of all CPUs that were busy, by reports in the log; None: there are too few."""
     stopped_at: float | None = None
     """The part of the run after which lines that had come steadily came no more; None: they came to the end."""
 

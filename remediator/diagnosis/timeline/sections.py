@@ -29,10 +29,13 @@ from remediator.diagnosis.progress_lines import is_progress
 from remediator.diagnosis.timeline.line_words import (
     ALIVE,
     AWAITING,
+    DOTS,
+    FAR,
     HEAD,
     INFERENCE,
     LOOKED_UP,
     NAME_LENGTH,
+    RATE,
     RETRYING,
     SENDER,
     STANDING,
@@ -268,7 +271,8 @@ def _shared_out(lines: Sequence[tuple[LogLine, str]], moments: Sequence[float]) 
         held.moments.append(moments[index])
         if index + 1 < len(lines):
             after = shares.bin_of(*lines[index + 1])
-            gap = shares.claim(after, span_of(lines[index + 1][0]), gap)
+            duration = _scaled(lines[index + 1][0], after, moments[index + 1])
+            gap = shares.claim(after, duration, gap)
             if held.waits and _answered_at_once(line, gap):
                 # What came after is the next line's, unless that is such a line too.
                 if not after.waits:
@@ -276,6 +280,23 @@ def _shared_out(lines: Sequence[tuple[LogLine, str]], moments: Sequence[float]) 
                 continue
         shares.give(held, gap)
     return shares.bins
+
+
+_OF_A_PASS = (
+    0.04  # of the time between two lines, that the passes which they tell must make up; chosen
+)
+
+
+def _scaled(line: LogLine, held: _Bin, moment: float) -> float | None:
+    """How long a line says that its section took, in seconds: of a line that tells of one pass in many the parts stand
+    for those between.
+    """
+    part = parts_in(line.text[:TEXT]) or span_in_fields(line.fields)
+    if part is None or part.share >= 1.0 or not held.moments:
+        return span_of(line)
+    between = moment - held.moments[-1]
+    whole = part.seconds / part.share
+    return part.share * between if between * _OF_A_PASS <= whole < between else part.seconds
 
 
 def _of_burst(burst: Sequence[_Bin], last: _Bin) -> _Bin:
@@ -296,8 +317,13 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
     name, named = name_of(text, template)
     fields = line.fields
     span = parts_in(text) or span_in_fields(fields)
-    own = name_in_fields(fields)
-    if not own and span is not None and span.share < 1.0 and not span.is_generic:
+    own, is_section = name_in_fields(fields)
+    if (
+        span is not None
+        and span.share < 1.0
+        and not (span.is_generic or is_section)
+        and not (span.waits and STANDING.is_in(text))
+    ):
         own = span.key  # of several times the longest says what the line is about
     if own:
         name, named = own, True
@@ -315,12 +341,14 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
         waits_reported
         or host
         or WAITING.search(head)
+        or DOTS.is_in(head)
         or (words != head and WAITING.search(words))
         or (span is not None and span.waits)
     )
     if span is not None and not span.waits and not span.is_generic:
         # Several times stand in the line: the longest says what it was about.
-        waits, stands = span.may_wait and bool(host or host_in_fields(fields)), False
+        far = bool(host or host_in_fields(fields))
+        waits, stands = far and (span.may_wait or FAR.is_in(text)), False
     elif not waits and AWAITING.search(words):
         waits = bool(SENDER.search(head))
         stands = stands or not waits
@@ -350,6 +378,7 @@ def _telling(lines: Sequence[LogLine]) -> list[tuple[LogLine, str]]:
         held = known.get(template)
         if held is None:
             says = says_something(template) and not _only_counts(line.text, template)
+            says = says or DOTS.is_in(line.text[:HEAD]) or RATE.is_in(line.text[:HEAD])
             counts = "<n>" in template or name_of(line.text[:TEXT], template)[1]
             held = known[template] = (says, bool(ALIVE.search(template[:HEAD])), counts)
         says, alive, counts = held

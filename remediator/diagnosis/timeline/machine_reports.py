@@ -1,0 +1,70 @@
+"""How busy the machine's CPUs were, where nobody measured them and the job's own log tells it.
+
+Owns the forms: `vmstat`, `sar` and `mpstat`, `top`, and the load average of `uptime` beside a number of CPUs. What a
+program says of its own process (`cpu=100%`) is left out: whether of one CPU or of all it does not say. Pure; called
+by `read_timeline`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from remediator.case import LogLine
+from remediator.diagnosis.durations import TEXT
+from remediator.diagnosis.lazy_patterns import Linear
+from remediator.domain.numbers import median
+
+__all__ = ["busy_share"]
+
+# Of which every form holds one: asked first, since most lines hold none.
+_ANY = Linear(
+    r"\bload\b|\bcpu[ =:]{1,4}\d{3}|%?cpu\(s\)|\ball\s+\d|^\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}"
+)
+# `r b swpd free buff cache si so bi bo in cs us sy id wa st`; documented: vmstat(8).
+_VMSTAT = Linear(
+    r"^\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}(?P<user>\d{1,3})\s+(?P<system>\d{1,3})\s+\d{1,3}\s+\d{1,3}\s+\d{1,3}\W*$"
+)
+# `%Cpu(s): 98.2 us,  1.1 sy`; documented: top(1).
+_TOP = Linear(
+    r"cpu\(s\):\s{0,3}(?P<user>\d{1,3}(?:[.,]\d+)?)%? ?us,\s{1,3}(?P<system>\d{1,3}(?:[.,]\d+)?)%? ?sy"
+)
+# `12:00:01 all 97.1 0.0 1.2 0.0 0.0 1.7` (sar), more columns in mpstat: user and nice first; documented: sar(1).
+_SAR = Linear(
+    r"\ball\s+(?P<user>\d{1,3}[.,]\d{2})\s+\d{1,3}[.,]\d{2}\s+(?P<system>\d{1,3}[.,]\d{2})\s+\d{1,3}[.,]\d{2}\b"
+)
+# `load average: 8.08, 8.05, 8.05`, `load 17.7 17.5 16.2 (4 cpus)`, `load1=1.06 ncpu=8`.
+_LOAD = Linear(
+    r"\bload(?:[ _]?avg|[ _]average|1)?(?: is)?[ =:]{1,2}\[?(?P<load>\d{1,4}[.,]\d{1,2})\b(?:.{0,40}?\b(?:n?cpus?|cores)[ =:]{1,2}(?P<of>\d{1,4})\b|.{0,30}?\(?(?P<count>\d{1,4}) (?:v?cpus?|cores)\b)?"
+)
+# `cpu 3193%`: above one and a half CPUs it can only be all threads of a program, in hundredths of a CPU.
+_THREADS = Linear(r"\bcpu[ =:]{1,4}(?P<percent>\d{3,5})(?:\.\d{1,2})? ?%", needs="cpu")
+_MORE_THAN_ONE = 150.0  # percent; chosen
+_FEWEST = 5  # reports; chosen
+
+
+def busy_share(lines: Sequence[LogLine], vcpus: int | None) -> float | None:
+    """The usual part of all CPUs that were busy, 0 to 1 (a load above their number is 1); None: too few reports.
+
+    `vcpus` is the machine's number, for a load average that names none.
+    """
+    shares = [share for line in lines if (share := _share_in(line.text[:TEXT], vcpus)) is not None]
+    return min(1.0, median(shares)) if len(shares) >= _FEWEST else None
+
+
+def _share_in(text: str, vcpus: int | None) -> float | None:
+    if not _ANY.is_in(text):
+        return None
+    for pattern in (_VMSTAT, _TOP, _SAR):
+        found = pattern.search(text)
+        if found is not None:
+            return (_number(found["user"]) + _number(found["system"])) / 100
+    threads = _THREADS.search(text)
+    if threads is not None and vcpus and float(threads["percent"]) > _MORE_THAN_ONE:
+        return float(threads["percent"]) / 100 / vcpus
+    found = _LOAD.search(text)
+    of = int(found["of"] or found["count"] or vcpus or 0) if found is not None else 0
+    return _number(found["load"]) / of if of else None
+
+
+def _number(text: str) -> float:
+    return float(text.replace(",", "."))
