@@ -178,10 +178,18 @@ def _row_status(held: Json) -> str:
     return status if is_row and isinstance(status, str) else ""
 
 
+def _exception_of(told: Json) -> str:
+    """`MemoryError: Unable to allocate 26.8 GiB` of one of structlog's `dict_tracebacks` (its documentation)."""
+    kind, value = told.get("exc_type"), told.get("exc_value")
+    return f"{kind}: {value}" if isinstance(kind, str) else ""
+
+
 def _error_beside(message: str, payload: Json) -> str:
     """The error that a structured logger wrote beside its message, as what follows it; empty where none."""
     for name in _ERROR_FIELDS:
         said = payload.get(name)
+        if isinstance(said, list) and said and isinstance(said[-1], Mapping):
+            said = _exception_of(said[-1])
         if isinstance(said, Mapping):
             said = next((said[part] for part in _ERROR_PARTS if said.get(part)), "")
         if not isinstance(said, str):
