@@ -34,6 +34,7 @@ def test_the_lab_stays_where_it_is(
         ("third_blind", 212, 204, 0.97, 0, 2, 0),
         ("fourth_blind", 320, 312, 0.985, 0, 2, 0),
         ("fifth_blind", 433, 411, 0.96, 1, 6, 0),
+        ("seventh_blind", 430, 362, 0.89, 2, 18, 0),
         ("complaints", 256, 231, 0.9, 0, 0, 0),
         ("statements", 230, 222, 0.97, 0, 0, 0),
     ],

@@ -198,6 +198,24 @@ def test_a_log_that_begins_with_a_printed_configuration_is_a_log(printed: str) -
     assert diagnosed(f"{printed}\n{last}").verdict is Cause.GPU_MEMORY
 
 
+def test_events_of_a_program_without_a_message_are_its_log() -> None:
+    pages = "".join(
+        json.dumps({"event": "page", "n": n, "of": 400, "http_ms": 7009, "cpu_ms": 2}) + "\n"
+        for n in range(4)
+    )
+    assert len(read(pages).case.log_lines) == 4
+
+
+def test_structlogs_list_of_exceptions_is_read_as_an_exception() -> None:
+    line = {
+        "event": "stage_failed",
+        "level": "error",
+        "timestamp": "2026-12-01T08:49:47Z",
+        "exception": [{"exc_type": "MemoryError", "exc_value": "Unable to allocate 26.8 GiB"}],
+    }
+    assert diagnosed(json.dumps(line) + "\n").verdict is Cause.MEMORY_PRESSURE
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

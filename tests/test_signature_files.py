@@ -38,6 +38,7 @@ RECORDED = (
     "fourth_blind",
     "fifth_blind",
     "sixth_blind",
+    "seventh_blind",
 )
 
 

@@ -539,6 +539,7 @@ def report() -> str:
         "fourth": _today("fourth_blind"),
         "fifth": _today("fifth_blind"),
         "sixth": _today("sixth_blind"),
+        "seventh": _today("seventh_blind"),
         "time_outs_told": _of_score(score_time_outs("time_outs_blind")),
         "second_time_outs_told": _of_score(score_time_outs("second_time_outs_blind")),
         "speed": lines(SPEED),

@@ -51,6 +51,8 @@ class Material(Struct, frozen=True):
 
 
 _ENTRY_KEYS = frozenset({"textPayload", "jsonPayload", "protoPayload", "insertId", "logName"})
+_EVENT_KEYS = frozenset({"action_type", "event", "evt", "outcome", "phase", "stage", "ts"})
+"""What a program's own lines hold, of whatever logger, and no row of a batch; of objects a line, not of one alone."""
 _LINE_KEYS = frozenset({"message", "msg", "remediatorTelemetry"})
 # The answers of list calls: jobs under their collection, entries of entries.list.
 _JOB_LISTS = frozenset(COLLECTIONS)
@@ -134,7 +136,9 @@ def _from_lines(text: str, first: Json, name: str) -> Material:
     if _are_rows(text):
         return Material(name, parts={"errorFiles": {name: text}})
     printed = not _is_known(first)
-    if printed and (_is_program_line(first) or has_plain_line(text.lstrip())):
+    if printed and (
+        _is_program_line(first) or first.keys() & _EVENT_KEYS or has_plain_line(text.lstrip())
+    ):
         return Material(name, entries=tuple(read_lines(text)), plain=True)
     if not first.keys() & (_ENTRY_KEYS | JOB_KEYS):
         known = ", ".join(sorted(_ENTRY_KEYS | {"message"}))
