@@ -178,9 +178,9 @@ def _row_status(held: Json) -> str:
     return status if is_row and isinstance(status, str) else ""
 
 
-def _exception_of(told: Json) -> str:
+def _exception_of(held: Json) -> str:
     """`MemoryError: Unable to allocate 26.8 GiB` of one of structlog's `dict_tracebacks` (its documentation)."""
-    kind, value = told.get("exc_type"), told.get("exc_value")
+    kind, value = held.get("exc_type"), held.get("exc_value")
     return f"{kind}: {value}" if isinstance(kind, str) else ""
 
 
