@@ -39,7 +39,7 @@ def test_the_line_that_proves_it_is_one_click_away() -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", ["", "\ud800" * 9, 'x" OR severity>=DEFAULT', "error.code[0]", "y" * 65]
+    "odd", ["", "\ud800" * 9, 'x" OR severity>=DEFAULT', "error.code[0]", "logEntries", "y" * 65]
 )
 def test_an_odd_insert_id_makes_no_link(odd: str) -> None:
     """Who writes a log entry chooses its id."""

@@ -70,7 +70,7 @@ def test_evidence_reads_as_an_alert():
         {
             "source": "log",
             "where": "workerpool0-0-0",
-            "says": 'section "normalise" took 92% of the timeline (55 min 11 s, 12 passes)',
+            "says": 'section "normalise" took 92% of the run (55 min 11 s, 12 passes)',
         },
     ]
     assert found.confidence > 0.9

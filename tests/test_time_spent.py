@@ -259,7 +259,7 @@ NOT_FULL = (
 def test_reports_of_full_cpus_are_too_few_of_them(line: str) -> None:
     found = found_in([STARTED, *every(300, line)])
     assert found.verdict is Cause.CPU_SATURATION
-    assert any("by reports in its log" in says for says in told(found))
+    assert any("reports in the log tell of CPUs that were" in says for says in told(found))
 
 
 @pytest.mark.parametrize("line", NOT_FULL)
@@ -407,3 +407,64 @@ def test_a_model_that_is_still_being_copied_starts_slowly() -> None:
     ]
     body["logEntries"] = entries(copied)
     assert diagnose(Case.parse(body)).verdict is Cause.SLOW_STARTUP
+
+
+STAMPED = "2026-11-30T10:00:00Z "
+
+
+def test_reports_behind_a_time_and_before_one_are_read() -> None:
+    swapping = (
+        STAMPED + " 2  9 5700000 120000   1200  40120 14000 22000 15000 23000 9000 12000 8 9 5 78 0"
+    )
+    assert found_in([STARTED, *every(300, swapping)]).verdict is Cause.MEMORY_PRESSURE
+    bare = swapping.removeprefix(STAMPED) + " 2026-11-30 10:00:00"
+    assert found_in([STARTED, *every(300, bare)]).verdict is Cause.MEMORY_PRESSURE
+    for line in (STAMPED + FULL[0], FULL[0] + " 2026-11-30 10:00:00"):
+        assert found_in([STARTED, *every(300, line)]).verdict is Cause.CPU_SATURATION
+
+
+def test_a_report_on_the_machine_is_no_section_and_its_last_line_is_named() -> None:
+    tiles = [(100.0 * n + 1, f"tiles {40 * n}/9000") for n in range(35)]
+    found = found_in(sorted([STARTED, *tiles, *every(100, FULL[1]), *every(100, FULL[3])]))
+    says = told(found)
+    assert any("reports in the log tell of CPUs that were 100% busy" in one for one in says)
+    assert not any("Cpu(s)" in one or "load average" in one for one in says)
+    assert "logEntries" not in {one.where for cause in found.causes for one in cause.evidence}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ERROR stopped: max run time 3600s exceeded",
+        "ERROR deadline exceeded after 3600s",
+        "killed after 3600 s",
+    ],
+)
+def test_the_limit_that_ended_the_run_is_no_section(line: str) -> None:
+    refused = "WARNING 429 Resource exhausted. Please try again later. (attempt {n}/90)"
+    found = found_in([STARTED, *every(60, refused), (3599, line)])
+    assert found.verdict is Cause.QUOTA
+    assert not any("section" in one for one in told(found))
+
+
+def test_a_section_without_a_name_is_told_by_one_of_its_lines() -> None:
+    said = every(60, "c4-en.tar: {n}.0% {n}.2/812 GB 2.7MB/s eta 83:10:00")
+    assert any(
+        one.startswith('lines like "c4-en.tar: 0.0% 0.2/812 GB 2.7MB/s eta 83:10:00" spent')
+        for one in told(found_in([STARTED, *said]))
+    )
+
+
+def test_a_dump_of_all_threads_names_no_frame_beside_its_evidence() -> None:
+    dump = (
+        "Thread 0x00007f3a1b7fe700 (most recent call first):",
+        '  File "/usr/lib/python3.10/ssl.py", line 1159 in read',
+        '  File "/app/train/fetch.py", line 23 in get_shard',
+        '  File "/app/train/prefetch.py", line 61 in worker',
+        "watchdog: no step for a while",
+    )
+    said = [(500.0 * n + i, line) for n in range(1, 7) for i, line in enumerate(dump)]
+    found = found_in([STARTED, *said])
+    assert found.verdict is Cause.NETWORK_LATENCY
+    assert any("get_shard (fetch.py)" in one for one in told(found))
+    assert found.frame is None

@@ -41,13 +41,15 @@ def entry_links(
 
     None for what is no insertId of Google's: who writes a log entry chooses its id.
     """
-    if not _INSERT_ID.fullmatch(insert_id):
+    if not _INSERT_ID.fullmatch(insert_id) or insert_id in _FIELDS:
         return ()
     return (Link(label, _explorer(f'insertId="{insert_id}"', project, started, ended)),)
 
 
 _INSERT_ID = late_pattern(r"[A-Za-z0-9_~.-]{6,64}")
-"""What names a field or a file instead has a slash, a space or a bracket."""
+"""What names a field or a file instead has a slash, a space or a bracket, or is one of `_FIELDS`."""
+_FIELDS = frozenset({"logEntries", "logEntry", "telemetry"})
+"""Where evidence stands that rests on many lines, or on one without an insertId."""
 
 
 def _explorer(query: str, project: str, started: datetime | None, ended: datetime | None) -> str:

@@ -92,7 +92,7 @@ def diagnose(
         ranked = _with_rows(rank(signs), facts.reading.rows, case.job)
     verdict = _verdict(ranked)
     needs = _needs(case, facts, verdict)
-    frame = _frame(signs, facts.reading, verdict)
+    frame = _frame(signs, facts.reading, verdict, dumped=facts.timeline.dumps is not None)
     return Diagnosis(
         job=str(case.job.name),
         kind=case.job.kind,
@@ -139,12 +139,15 @@ def _part_of(part: TaskCause, job: Job, found: Mapping[str, Diagnosis]) -> TaskC
 
 
 def _frame(
-    signs: Sequence[WeightedEvidence], reading: TextEvidence, verdict: Cause
+    signs: Sequence[WeightedEvidence], reading: TextEvidence, verdict: Cause, *, dumped: bool
 ) -> Frame | None:
-    """Where in the user's code the verdict's heaviest traceback stands, or else the last one's."""
+    """Where in the user's code the verdict's heaviest traceback stands, or else the last one's; of a log with
+    stacks of all threads (`dumped`) only the first."""
     framed = [s for s in signs if s.frame is not None and s.cause is verdict and s.weight > 0]
     if framed:
         return max(framed, key=lambda s: s.weight).frame
+    if dumped:
+        return None  # several threads' frames, none of which raised: the evidence names the place
     return next((held.frame for held in reversed(reading.raised) if held.frame), None)
 
 

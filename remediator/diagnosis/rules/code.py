@@ -33,7 +33,8 @@ def weigh_sections(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     if not facts.timed_out:
         return
     cpu = facts.usage.cpu
-    reported = facts.timeline.busy is not None and facts.timeline.busy >= _BUSY_SHARE
+    reports = facts.timeline.reports
+    reported = reports is not None and reports.busy >= _BUSY_SHARE
     full = (cpu is not None and cpu.is_full) or facts.computed_on_all or reported
     yield from _weigh_waiting(facts, full=full)
     stood = facts.own_stand
@@ -229,15 +230,18 @@ _ONE_BUSY = (0.6, 1.5)
 
 def weigh_machine_reports(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """How busy the CPUs were by reports in the log, where nobody measured them."""
-    busy, vcpus = facts.timeline.busy, facts.workload.vcpus
-    if busy is None or not facts.timed_out:
+    reports, vcpus = facts.timeline.reports, facts.workload.vcpus
+    if reports is None or not facts.timed_out:
         return
-    says = f"by reports in its log the CPUs were busy for {busy:.0%}"
+    busy = reports.busy
+    says = f"{reports.count:,} reports in the log tell of CPUs that were {busy:.0%} busy"
     if busy >= _BUSY_SHARE and not facts.wanted_gpu:
-        yield _of_cpu_time(Cause.CPU_SATURATION, weight_of("reported-full-cpus"), says)
+        cause, weight = Cause.CPU_SATURATION, weight_of("reported-full-cpus")
+        yield weighted_evidence(cause, weight, Source.LOG, reports.where, says)
     elif vcpus and vcpus >= _SEVERAL and _ONE_BUSY[0] <= busy * vcpus <= _ONE_BUSY[1]:
-        says += f", one thread of {vcpus} vCPUs"
-        yield _of_cpu_time(Cause.SLOW_CODE, weight_of("one-thread-by-cpu-time"), says)
+        says += f", about one of {vcpus} vCPUs"
+        cause, weight = Cause.SLOW_CODE, weight_of("one-thread-by-cpu-time")
+        yield weighted_evidence(cause, weight, Source.LOG, reports.where, says)
 
 
 def _of_cpu_time(cause: Cause, weight: float, says: str) -> WeightedEvidence:

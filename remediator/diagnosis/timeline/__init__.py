@@ -44,7 +44,7 @@ from remediator.diagnosis.timeline.line_words import (
     host_named,
     unprefixed,
 )
-from remediator.diagnosis.timeline.machine_reports import busy_share
+from remediator.diagnosis.timeline.machine_reports import read_machine_reports
 from remediator.diagnosis.timeline.pauses import read_pauses
 from remediator.diagnosis.timeline.section import Fetches, Timeline
 from remediator.diagnosis.timeline.sections import sections_by_telemetry, timeline_by_log
@@ -93,7 +93,7 @@ def _read_timeline(case: Case, usage: Usage, *, timed_out: bool, vcpus: int | No
         stopped_at=_stopped_at(lines, case.job.end_time) if busy else None,
         answers=answers,
         dumps=read_dumps(own) if timed_out else None,
-        busy=busy_share(lines, vcpus) if timed_out and usage.cpu is None else None,
+        reports=read_machine_reports(lines, vcpus) if timed_out and usage.cpu is None else None,
         slow_fetches=slow_fetches,
     )
 

@@ -19,8 +19,8 @@ __all__ = ["Answers", "read_answers"]
 
 _STATUS = r"(?:status(?:[ _]?code)?|HTTP/[\d.]{1,3}|HTTP|code|error|response|due to|answered|got|returned|raised [A-Za-z]{1,40}:)\W{0,4}"
 _TOO_OFTEN = Linear(
-    rf"{_STATUS}429\b|\b429\b.{{0,12}}too many requests|\btoo many requests\b|\brate[ _-]?limit(?:ed|s|ing)?(?: error)?\b|\bRateLimitError\b"
-    r"|\bRESOURCE_EXHAUSTED\b|\bquota exceeded\b|\bOVER_QUERY_LIMIT\b|\b(?:request|query|daily|rate)[ _](?:quota|limit)\b|\bthrottl(?:ed|ing)\b|\bSlowDown\b",
+    rf"{_STATUS}429\b|\b429\b.{{0,12}}(?:too many requests|resource (?:has been )?exhausted)|\btoo many requests\b|\brate[ _-]?limit(?:ed|s|ing)?(?: error)?\b|\bRateLimitError\b"
+    r"|\bRESOURCE_?EXHAUSTED\b|\bquota exceeded\b|\bOVER_QUERY_LIMIT\b|\b(?:request|query|daily|rate)[ _](?:quota|limit)\b|\bthrottl(?:ed|ing)\b|\bSlowDown\b",
     needs="429 too rate resource quota throttl slow limit",
 )
 _BROKEN = Linear(
@@ -31,7 +31,7 @@ _BROKEN = Linear(
 _FINE = Linear(rf"{_STATUS}20[0-6]\b|\b20[0-6] ok\b", needs="20")
 # Of which every answer holds one: asked first, since most lines hold none.
 _ANY = Linear(
-    r"429|too many|rate[ _-]?limit|ratelimit|resource_exhausted|quota exceeded|throttl|slowdown|over_query_limit|(?:request|query|daily)[ _](?:quota|limit)|50[0234]|backenderror|internalerror|unavailable|overloaded|20[0-6]"
+    r"429|too many|rate[ _-]?limit|ratelimit|resource_?exhausted|quota exceeded|throttl|slowdown|over_query_limit|(?:request|query|daily)[ _](?:quota|limit)|50[0234]|backenderror|internalerror|unavailable|overloaded|20[0-6]"
 )
 _KINDS = ("too often", "broken", "fine")
 _REFUSALS = ("too often", "broken")

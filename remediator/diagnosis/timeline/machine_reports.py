@@ -9,20 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from remediator.case import LogLine
 from remediator.diagnosis.durations import TEXT
 from remediator.diagnosis.lazy_patterns import Linear
+from remediator.diagnosis.timeline.line_words import unprefixed
 from remediator.domain.numbers import median
 
-__all__ = ["busy_share"]
+__all__ = ["MachineReports", "is_report", "read_machine_reports"]
 
 # Of which every form holds one: asked first, since most lines hold none.
 _ANY = Linear(
-    r"\bload\b|\bcpu[ =:]{1,4}\d{3}|%?cpu\(s\)|\ball\s+\d|^\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}"
+    r"\bload\b|\bcpu[ =:]{1,4}\d{3}|%?cpu\(s\)|\ball\s+\d|(?:^|[0-9Z]\s)\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}"
 )
 # `r b swpd free buff cache si so bi bo in cs us sy id wa st`; documented: vmstat(8).
 _VMSTAT = Linear(
-    r"^\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}(?P<user>\d{1,3})\s+(?P<system>\d{1,3})\s+\d{1,3}\s+\d{1,3}\s+\d{1,3}\W*$"
+    r"^\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}(?P<user>\d{1,3})\s+(?P<system>\d{1,3})\s+\d{1,3}\s+\d{1,3}\s+\d{1,3}\W*(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)?\W*$"
 )
 # `%Cpu(s): 98.2 us,  1.1 sy`; documented: top(1).
 _TOP = Linear(
@@ -36,26 +39,53 @@ _SAR = Linear(
 _LOAD = Linear(
     r"\bload(?:[ _]?avg|[ _]average|1)?(?: is)?[ =:]{1,2}\[?(?P<load>\d{1,4}[.,]\d{1,2})\b(?:.{0,40}?\b(?:n?cpus?|cores)[ =:]{1,2}(?P<of>\d{1,4})\b|.{0,30}?\(?(?P<count>\d{1,4}) (?:v?cpus?|cores)\b)?"
 )
+# `top - 21:41:59 up 5:40:20, load average: …`, the first line of top and the only one of uptime.
+_UPTIME = Linear(r"\bup\b.{1,40}\bload average: ", needs="average")
 # `cpu 3193%`: above one and a half CPUs it can only be all threads of a program, in hundredths of a CPU.
 _THREADS = Linear(r"\bcpu[ =:]{1,4}(?P<percent>\d{3,5})(?:\.\d{1,2})? ?%", needs="cpu")
 _MORE_THAN_ONE = 150.0  # percent; chosen
 _FEWEST = 5  # reports; chosen
 
 
-def busy_share(lines: Sequence[LogLine], vcpus: int | None) -> float | None:
-    """The usual part of all CPUs that were busy, 0 to 1 (a load above their number is 1); None: too few reports.
+class MachineReports(Struct, frozen=True):
+    """What reports in the log tell of the CPUs: how many there are, the usual part of all CPUs that were busy (0 to 1;
+    a load above their number is 1), and the line of the last.
+    """
+
+    count: int
+    busy: float
+    where: str
+
+
+def read_machine_reports(lines: Sequence[LogLine], vcpus: int | None) -> MachineReports | None:
+    """What the log's own reports tell of the CPUs; None: there are too few.
 
     `vcpus` is the machine's number, for a load average that names none.
     """
-    shares = [share for line in lines if (share := _share_in(line.text[:TEXT], vcpus)) is not None]
-    return min(1.0, median(shares)) if len(shares) >= _FEWEST else None
+    shares: list[float] = []
+    where = ""
+    for line in lines:
+        share = _share_in(line.text[:TEXT], vcpus)
+        if share is not None:
+            shares.append(share)
+            where = line.insert_id
+    if len(shares) < _FEWEST:
+        return None
+    return MachineReports(len(shares), min(1.0, median(shares)), where or "logEntries")
+
+
+def is_report(text: str) -> bool:
+    """Whether a line is one of `vmstat`, `top`, `sar` or `mpstat` and nothing else: no section of the program."""
+    return _ANY.is_in(text) and any(
+        one.is_in(unprefixed(text)) for one in (_VMSTAT, _TOP, _UPTIME, _SAR)
+    )
 
 
 def _share_in(text: str, vcpus: int | None) -> float | None:
     if not _ANY.is_in(text):
         return None
     for pattern in (_VMSTAT, _TOP, _SAR):
-        found = pattern.search(text)
+        found = pattern.search(unprefixed(text) if pattern is _VMSTAT else text)
         if found is not None:
             return (_number(found["user"]) + _number(found["system"])) / 100
     threads = _THREADS.search(text)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from remediator.case import LogLine
 from remediator.diagnosis.durations import TEXT
 from remediator.diagnosis.lazy_patterns import Linear
+from remediator.diagnosis.timeline.line_words import unprefixed
 from remediator.domain.late_pattern import late_pattern
 
 __all__ = ["MemoryPauses", "read_pauses"]
@@ -78,7 +79,7 @@ _FLUSHED = Linear(
 )
 _ROW = late_pattern(
     r"^\W{0,3}(?:\S*vmstat\S*\s+)?\d{1,5}\s+\d{1,5}\s+\d{1,12}\s+\d{1,12}\s+\d{1,12}\s+(?P<cache>\d{1,12})\s+(?P<into>\d{1,9})\s+(?P<out>\d{1,9})\s+(?P<read>\d{1,9})"
-    r"(?:\s+\d{1,9}){3}(?:\s+\d{1,3}){3}\s+(?P<wait>\d{1,3})(?:\s+\d{1,3})?\s*$"
+    r"(?:\s+\d{1,9}){3}(?:\s+\d{1,3}){3}\s+(?P<wait>\d{1,3})(?:\s+\d{1,3})?(?:\s+\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)?\s*$"
 )
 _NEARLY_FULL = 0.85  # of the heap, left by a collection; chosen
 _MUCH_OF_A_SPAN = 0.5  # of what Julia timed; chosen
@@ -90,7 +91,7 @@ _FEWEST, _END = 5, 0.75  # lines, and the part of the run in which the last of t
 
 # What every one of them holds: asked first, since most lines hold none.
 _ANY = Linear(
-    r"\bpause full\b|\bfull gc\b|\bmark-(?:sweep|compact)\b|% gc time|\bpausing worker\b|\bsi[ =:]|\bswap|\bmaj\w*[ _-]?(?:page[ _-]?)?(?:fault|flt)|\bmjf\b|pgmajfault|mbytes of vectors|avg10=|\bcuda|spill|num_alloc_retries|^\W{0,3}mem:|^\W{0,3}gc \d|\bcache flush|\bcudamalloc retries\b|^\s*(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){9}"
+    r"\bpause full\b|\bfull gc\b|\bmark-(?:sweep|compact)\b|% gc time|\bpausing worker\b|\bsi[ =:]|\bswap|\bmaj\w*[ _-]?(?:page[ _-]?)?(?:fault|flt)|\bmjf\b|pgmajfault|mbytes of vectors|avg10=|\bcuda|spill|num_alloc_retries|^\W{0,3}mem:|^\W{0,3}gc \d|\bcache flush|\bcudamalloc retries\b|(?:^|[0-9Z]\s)\s*(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){9}"
 )
 
 
@@ -133,7 +134,7 @@ def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
             "the device's allocator gave back its cache and tried again, in {count:,} reports"
         ),
         "refused": _Heard("the device had no room {count:,} times, and the program went on"),
-        "swapped": _Heard("the machine was short of memory in {count:,} reports"),
+        "swapped": _Heard("{count:,} reports in the log tell that the machine was short of memory"),
     }
     for line in lines:
         kind, seconds = _of_line(line.text[:TEXT])
@@ -175,7 +176,7 @@ def _is_short(text: str) -> bool:
         return (
             float(used["number"]) / (1.0 if used["unit"].lower() == "g" else 1000.0) >= _MUCH_SWAP
         )
-    row = _ROW.match(text)
+    row = _ROW.match(unprefixed(text))
     if row is None:
         return False
     # Without swap it is the files in memory that go, and come back from the disk.

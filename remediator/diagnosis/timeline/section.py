@@ -10,11 +10,13 @@ from msgspec import Struct
 from remediator.diagnosis.timeline.answers import Answers
 from remediator.diagnosis.timeline.dumps import Dumps
 from remediator.diagnosis.timeline.line_words import readable
+from remediator.diagnosis.timeline.machine_reports import MachineReports
 from remediator.diagnosis.timeline.pauses import MemoryPauses
 from remediator.domain import Section, Source
 from remediator.domain.time_words import exact_span_words
 
 _SHOWN = 5  # sections; chosen
+_MOST_GAPS = 1  # in a name that is shown; chosen
 _NOTABLE_GROWTH = 1.5  # times, from which it is told; chosen
 
 
@@ -43,6 +45,15 @@ class TimelineSection(Struct, frozen=True):
     host: str
     source: Source
     where: str
+    example: str = ""
+    """One of its lines, without its time; empty where telemetry names the section."""
+
+    @property
+    def shown_name(self) -> str:
+        """The name as people read it, `predict`; of one that would be full of gaps, `lines like "file 3/400 done"`."""
+        name = readable(self.name)
+        gaps = name.count("…")
+        return f'lines like "{self.example}"' if self.example and gaps > _MOST_GAPS else name
 
     @property
     def says(self) -> str:
@@ -53,9 +64,11 @@ class TimelineSection(Struct, frozen=True):
             if self.growth and self.growth >= _NOTABLE_GROWTH
             else ""
         )
-        verb = "waited for" if self.waits else "took"
+        verb, doing = ("spent", " waiting") if self.waits else ("took", "")
+        name = self.shown_name
+        section = f'section "{name}"' if name == readable(self.name) else name
         return (
-            f'section "{readable(self.name)}" {verb} {self.share * 100:.0f}% of the timeline '
+            f"{section} {verb} {self.share * 100:.0f}% of the run{doing} "
             f"({exact_span_words(self.seconds)}{passes}){grown}"
         )
 
@@ -87,15 +100,15 @@ class Timeline(Struct, frozen=True):
     """Refusals by whomever the program asks, most of all answers and to the end; None: there are none such."""
     dumps: Dumps | None = None
     """Where the program stood in nearly all dumps of its stacks; None: there are none such."""
-    busy: float | None = None
-    """The part of all CPUs that were busy, by reports in the log; None: there are too few."""
+    reports: MachineReports | None = None
+    """What reports of `vmstat`, `top` and their like in the log tell of the CPUs; None: there are too few."""
     stopped_at: float | None = None
     """The part of the run after which lines that had come steadily came no more; None: they came to the end."""
 
     @property
     def sections(self) -> tuple[Section, ...]:
         return tuple(
-            Section(readable(s.name), s.share, s.seconds) for s in self.timeline_sections[:_SHOWN]
+            Section(s.shown_name, s.share, s.seconds) for s in self.timeline_sections[:_SHOWN]
         )
 
     @property

@@ -24,6 +24,7 @@ from remediator.diagnosis.durations import (
     span_in_fields,
     span_of,
 )
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.metrics import Usage
 from remediator.diagnosis.progress_lines import is_progress
 from remediator.diagnosis.timeline.line_words import (
@@ -53,6 +54,7 @@ from remediator.diagnosis.timeline.line_words import (
     template_of,
     unprefixed,
 )
+from remediator.diagnosis.timeline.machine_reports import is_report
 from remediator.diagnosis.timeline.section import Timeline, TimelineSection
 from remediator.domain import Source
 from remediator.domain.numbers import median
@@ -93,6 +95,7 @@ class _Bin(Struct):
     stands: bool = False
     host: str = ""
     where: str = ""
+    example: str = ""
 
 
 def sections_by_telemetry(
@@ -196,6 +199,7 @@ def timeline_by_log(case: Case, lines: Sequence[LogLine], done: float | None) ->
             host=held.host,
             source=Source.LOG,
             where=held.where,
+            example=held.example,
         )
         for held in _merged(bins).values()
     ]
@@ -271,7 +275,7 @@ def _shared_out(lines: Sequence[tuple[LogLine, str]], moments: Sequence[float]) 
         held.moments.append(moments[index])
         if index + 1 < len(lines):
             after = shares.bin_of(*lines[index + 1])
-            duration = _scaled(lines[index + 1][0], after, moments[index + 1])
+            duration = _scaled(lines[index + 1][0], after, moments[index + 1], moments[0])
             gap = shares.claim(after, duration, gap)
             if held.waits and _answered_at_once(line, gap):
                 # What came after is the next line's, unless that is such a line too.
@@ -286,11 +290,19 @@ _OF_A_PASS = (
     0.04  # of the time between two lines, that the passes which they tell must make up; chosen
 )
 
+# A limit of time that ended the run: `stopped: max run time 12000s exceeded`, `deadline exceeded after 4 h`.
+_LIMIT = Linear(
+    r"\b(?:deadline|limit|max\w*[ _-](?:run|wall)[ _-]?time|time[ -]?out|timed out|exceeded|kill(?:ed|ing)|cancel(?:l?ed|ling)|terminat(?:ed|ing)|stopp(?:ed|ing)|gave up|giving up)\b"
+)
+_ALL = 0.9  # of the run so far; chosen
 
-def _scaled(line: LogLine, held: _Bin, moment: float) -> float | None:
+
+def _scaled(line: LogLine, held: _Bin, moment: float, start: float) -> float | None:
     """How long a line says that its section took, in seconds: of a line that tells of one pass in many the parts stand
-    for those between.
+    for those between. A limit that ended the whole run, which began at `start`, is no section's.
     """
+    if _LIMIT.is_in(line.text[:TEXT]) and (span_of(line) or 0.0) >= (moment - start) * _ALL:
+        return None
     part = parts_in(line.text[:TEXT]) or span_in_fields(line.fields)
     if part is None or part.share >= 1.0 or not held.moments:
         return span_of(line)
@@ -361,6 +373,7 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
         stands=stands,
         host=host.lower(),
         where=line.insert_id or "logEntries",
+        example=" ".join(unprefixed(text).split())[:NAME_LENGTH],
     )
 
 
@@ -377,7 +390,11 @@ def _telling(lines: Sequence[LogLine]) -> list[tuple[LogLine, str]]:
         template = template_of(line.text)
         held = known.get(template)
         if held is None:
-            says = says_something(template) and not _only_counts(line.text, template)
+            says = (
+                not is_report(line.text[:TEXT])
+                and says_something(template)
+                and not _only_counts(line.text, template)
+            )
             says = says or DOTS.is_in(line.text[:HEAD]) or RATE.is_in(line.text[:HEAD])
             counts = "<n>" in template or name_of(line.text[:TEXT], template)[1]
             held = known[template] = (says, bool(ALIVE.search(template[:HEAD])), counts)
@@ -424,6 +441,7 @@ def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
         into.reported = into.reported or held.reported
         into.host = into.host or held.host
         into.where = into.where or held.where
+        into.example = into.example or held.example
     return merged
 
 
