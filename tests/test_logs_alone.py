@@ -279,6 +279,8 @@ def test_an_end_that_a_signature_knows_is_a_failure_in_whatever_words(
         "slurmstepd: error: *** JOB 4183 ON node017 CANCELLED AT 2026-11-30T01:00:00 DUE TO TIME LIMIT ***",
         "ERROR: timeout after 3600s",
         "error: build stopped: time limit reached",
+        "job cancelled: deadline of 28800 s exceeded",
+        "ERROR stopped: max run time 12000s exceeded",
     ],
 )
 def test_that_the_time_was_up_is_no_bug_of_the_code(last: str) -> None:

@@ -152,7 +152,7 @@ writes. The step is taken all the same
 - where the job has more than what was tried, such as a larger machine, more time or more replicas;
 - where its input is known to have a quarter more rows, or a fifth fewer;
 - where such a job has succeeded since;
-- where the label `remediator=on` is on the job and was not on that of the vain chain;
+- where the label `remediator=on` is on the job and was not on the jobs of that chain;
 - for a `quota`, `capacity_stockout`, `preemption` or `transient_backend`, which go by themselves, for a step that
   changes nothing, and for `rows: remaining`.
 
