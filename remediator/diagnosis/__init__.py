@@ -190,11 +190,15 @@ def _settles(job: Job) -> Cause:
 
 
 def _without_bystanders(case: Case) -> Case:
-    """The case without the lines of agents beside the job, which tell neither of its failure nor of its work."""
+    """The case without the lines of agents beside the job, which tell neither of its failure nor of its work.
+
+    Where the workers wrote nothing else, the agent is the job.
+    """
     own = [
         line for line in case.log_lines if line.task == SERVICE_TASK or not is_bystander(line.text)
     ]
-    return case if len(own) == len(case.log_lines) else replace(case, log_lines=tuple(own))
+    alone = not any(line.task != SERVICE_TASK for line in own)
+    return case if alone or len(own) == len(case.log_lines) else replace(case, log_lines=tuple(own))
 
 
 def _read_features(

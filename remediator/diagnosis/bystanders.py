@@ -28,7 +28,31 @@ _SUCCEEDED = Linear(
 )
 
 
+# Words by which the job complains of its own collector, or of a retry that did not help.
+_OF_THE_JOB = Linear(r"\w(?:Error|Exception)\b|\b(?:in|of|from|by|for|inside) (?:the |my |our )?$")
+_IN_VAIN = Linear(
+    r"\b(?:only|none|never|not|no|nothing|without|unless|until|if|whether|is|was|gave up|giving up|did ?n.t)\b[^|]{0,60}\b(?:succe|ok\b)|\b(?:ok|succe\w*)\W*\?|\bsucceeded\b.{0,80}\b(?:fail|but|error|exception|then)"
+)
+_ROWS = 50  # of an entry of several rows; chosen
+
+
 def is_bystander(text: str) -> bool:
-    """Whether a line is an agent's beside the job, or tells of a retry that succeeded."""
+    """Whether a line is an agent's beside the job, or tells of a retry that succeeded.
+
+    Of an entry of several rows each has to be: a container's output may come in one.
+    """
+    if "\n" not in text:
+        return _is_one(text)
+    rows = [row for row in text.split("\n", _ROWS) if row.strip()]
+    return 0 < len(rows) <= _ROWS and all(map(_is_one, rows))
+
+
+def _is_one(text: str) -> bool:
     head = text[:_HEAD]
-    return _AGENT.is_in(head) or _COLLECTOR.is_in(head) or _SUCCEEDED.is_in(text[:TEXT])
+    if _AGENT.is_in(head):
+        return True
+    collector = _COLLECTOR.search(head)
+    if collector is not None and not _OF_THE_JOB.is_in(head[: collector.start()]):
+        return True
+    whole = text[:TEXT]
+    return _SUCCEEDED.is_in(whole) and not _IN_VAIN.is_in(whole)

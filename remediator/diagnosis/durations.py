@@ -120,6 +120,7 @@ _ISO = late_pattern(
     r"^PT(?:(?P<h>\d{1,3})H)?(?:(?P<m>\d{1,3})M)?(?:(?P<s>\d{1,7}(?:\.\d{1,9})?)S)?$"
 )
 _WRITTEN = late_pattern(r"^(?P<number>\d{1,7}(?:\.\d{1,9})?) ?(?P<unit>ms|s|sec|seconds|min|m)$")
+_LONGEST = 1e12  # of what a field tells, in its unit: beyond it nothing took so long; chosen
 _HOST_LENGTH = 80  # characters of a host that are told; chosen
 _NAME_LENGTH = 60  # characters of a section's name in a field; chosen
 
@@ -330,5 +331,7 @@ def _number(value: object, unit: str) -> float | None:
             return None
         return float(iso["h"] or 0) * 3600 + float(iso["m"] or 0) * 60 + float(iso["s"] or 0)
     if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not 0 <= value <= _LONGEST:
         return None
     return value * (_UNITS["ms"] if unit.lower().startswith("m") else 1.0)

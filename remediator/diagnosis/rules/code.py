@@ -213,9 +213,11 @@ def weigh_own_cpu_time(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
 
 def weigh_dumps(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """Stacks that were written while it ran, and nearly all show the same place."""
-    found = facts.timeline.dumps
+    found, cpu = facts.timeline.dumps, facts.usage.cpu
     if found is None or not facts.timed_out:
         return
+    if facts.gpu_busy or (cpu is not None and cpu.is_full):
+        return  # where a program stands that fills its machine is where its work is
     says = f"{found.count:,} dumps of its stacks show it in {found.place}"
     cause = Cause.SLOW_CODE
     if found.waits:
@@ -231,7 +233,7 @@ _ONE_BUSY = (0.6, 1.5)
 def weigh_machine_reports(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """How busy the CPUs were by reports in the log, where nobody measured them."""
     reports, vcpus = facts.timeline.reports, facts.workload.vcpus
-    if reports is None or not facts.timed_out:
+    if reports is None or not facts.timed_out or facts.gpu_busy:
         return
     busy = reports.busy
     says = f"{reports.count:,} reports in the log tell of CPUs that were {busy:.0%} busy"

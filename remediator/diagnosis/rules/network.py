@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from remediator.diagnosis.locality import host_of
-from remediator.diagnosis.rules.features import SECTION_SHARE, CaseFeatures, load_evidence
+from remediator.diagnosis.rules.features import (
+    BUSY_MEAN,
+    SECTION_SHARE,
+    CaseFeatures,
+    load_evidence,
+)
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, Source
@@ -43,9 +48,11 @@ def weigh_slow_fetches(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
 
 def weigh_answers(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """Most that the program asked for was refused, to the end: whoever refused it took the time."""
-    found = facts.timeline.answers
+    found, cpu = facts.timeline.answers, facts.usage.cpu
     if found is None or not facts.timed_out:
         return
+    if facts.gpu_busy or (cpu is not None and cpu.mean >= BUSY_MEAN):
+        return  # whoever is refused does not compute meanwhile: somebody beside the work was
     cause = Cause.QUOTA if found.too_often else Cause.TRANSIENT_BACKEND
     why = "for asking too often" if found.too_often else "by a service that was down or overloaded"
     says = f'{found.refused:,} of {found.of:,} answers in the log were refusals {why}, the last "{found.example}"'

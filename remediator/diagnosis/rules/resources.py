@@ -18,6 +18,7 @@ from remediator.diagnosis.rules.features import (
     timeout_words,
 )
 from remediator.diagnosis.stack_frames import COMPUTES_ON_A_DEVICE
+from remediator.diagnosis.timeline.pauses import MemoryPauses
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, Source
@@ -193,7 +194,7 @@ def weigh_pauses(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """Time that went to the program's memory by its own log: collections of a full heap, paused workers, swapping."""
     found = facts.timeline.pauses
     run = facts.workload.run_seconds
-    if found is None or not facts.timed_out:
+    if found is None or not facts.timed_out or _is_belied(facts, found):
         return
     share = found.seconds / run if run else 0.0
     if found.seconds and share < _PAUSED_SHARE:
@@ -206,6 +207,21 @@ def weigh_pauses(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         (Cause.CPU_SATURATION, weight_of("paused-against-others")),
     ):
         yield weighted_evidence(cause, one, Source.LOG, found.where, says, group="pauses")
+
+
+def _is_belied(facts: CaseFeatures, found: MemoryPauses) -> bool:
+    """Whether what was measured speaks against it: whoever waits for memory does not compute, and has none to spare.
+
+    Collections fill the CPUs, and their heap may be smaller than the machine's memory.
+    """
+    if found.of_device:
+        return facts.gpu_full
+    if facts.gpu_busy:
+        return True
+    cpu, memory = facts.usage.cpu, facts.usage.memory
+    short = memory is not None and memory.reached_limit
+    full = cpu is not None and cpu.is_full and not short
+    return not (found.seconds or found.collects) and (full or is_low(memory))
 
 
 def weigh_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:

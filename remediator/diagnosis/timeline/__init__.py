@@ -24,6 +24,7 @@ from remediator.diagnosis.durations import (
     parts_in,
     span_in_fields,
 )
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS
 from remediator.diagnosis.metrics import Usage
 from remediator.diagnosis.servers import is_request
@@ -80,7 +81,7 @@ def _read_timeline(case: Case, usage: Usage, *, timed_out: bool, vcpus: int | No
     slow_fetches, pauses = _slow_fetches(lines), read_pauses(own) if timed_out else None
     serves = case.job.kind is JobKind.BATCH_PREDICTION
     # What a server answered itself is none of the answers that it got.
-    asked = [line for line in own if not is_request(line.text)] if serves else own
+    asked = [line for line in own if not _answers_itself(line.text)] if serves else own
     answers = read_answers(asked) if timed_out else None
     busy = timed_out and usage.cpu is not None and usage.cpu.is_full
     reported = sections_by_telemetry(usage, case.job.start_time)
@@ -88,7 +89,7 @@ def _read_timeline(case: Case, usage: Usage, *, timed_out: bool, vcpus: int | No
         return Timeline(reported[0], done, slow_fetches, pauses=pauses, answers=answers)
     return replace(
         timeline_by_log(case, lines, done),
-        cpu_share=cpu_share(lines),
+        cpu_share=_possible(cpu_share(lines), vcpus),
         pauses=pauses,
         stopped_at=_stopped_at(lines, case.job.end_time) if busy else None,
         answers=answers,
@@ -96,6 +97,24 @@ def _read_timeline(case: Case, usage: Usage, *, timed_out: bool, vcpus: int | No
         reports=read_machine_reports(lines, vcpus) if timed_out and usage.cpu is None else None,
         slow_fetches=slow_fetches,
     )
+
+
+_ANSWERS = Linear(
+    r"\b(?:reject(?:s|ed|ing)|respond(?:s|ed|ing)|return(?:s|ing)|repl(?:y|ied|ying)|answer(?:s|ing)|sen[dt](?:s|ing)?|shed(?:s|ding)?|queue (?:is )?full)\b"
+)
+
+
+def _answers_itself(text: str) -> bool:
+    """Whether a line of a model server tells of what it answered, not of what it got."""
+    return is_request(text) or _ANSWERS.is_in(text[:TEXT])
+
+
+_OVER = 1.5  # times all vCPUs; chosen: two clocks that were not read at one moment
+
+
+def _possible(share: float | None, vcpus: int | None) -> float | None:
+    """The CPU time over wall time, where the machine has so many CPUs: several programs' times make up more."""
+    return None if share is None or (vcpus and share > vcpus * _OVER) else share
 
 
 def _own_lines(lines: Sequence[LogLine]) -> list[LogLine]:

@@ -18,6 +18,21 @@ from remediator.diagnosis.progress_lines import is_progress
 __all__ = ["Answers", "read_answers"]
 
 _STATUS = r"(?:status(?:[ _]?code)?|HTTP/[\d.]{1,3}|HTTP|code|error|response|due to|answered|got|returned|raised [A-Za-z]{1,40}:)\W{0,4}"
+# A line that tells of an answer says whose, or what comes of it: a number and a bare word mean much else
+# (`returned 504 rows`, `mean error 502.3`, `clocks throttled`, `rate limit 10/s`).
+_OF_A_CALL = Linear(
+    r"https?\b|\burls?\b|\bhosts?\b|\bapi\b|\bservers?\b|\bservice|\bupstream|\bgateway|\brequest(?:s|ed)?\b|\bretr(?:y|ies|ied|ying)\b|\bclient|\bcalls?\b|\bendpoint|\battempt|\bback(?:ing)?[ -]?off|\bsleep|\bwait|\bexceeded|\bslow down|\btry again|\btoo many|\b(?:429|50[0234]) [a-z]{3,}.{0,12}(?:requests|gateway|unavailable|error|time-?out)|\bstatus(?:[ _]?code)?\W{0,4}\d{3}\b|\w(?:Error|Exception)\b|\b[a-z0-9-]+(?:\.[a-z0-9-]+)+\.[a-z]{2,}"
+)
+# What looks alike: an allocator's answer, and trackers that send beside the work, which goes on.
+_NOBODY = Linear(
+    r"\boom\b|out of memory|allocat|^\W{0,3}(?:wandb|comet(?:_ml)?|neptune|mlflow|tensorboard|clearml)\b\W{0,2}[: \[]",
+    needs="oom memory allocat wandb comet neptune mlflow tensorboard clearml",
+)
+# Steps of a training, which no counter tells.
+_STEP = Linear(
+    r"\b(?:loss|accuracy|acc|perplexity|reward|grad_norm)\b[\"']?\W{1,3}\d|\d ?it/s\b",
+    needs="loss acc perplexity reward grad_norm it/s",
+)
 _TOO_OFTEN = Linear(
     rf"{_STATUS}429\b|\b429\b.{{0,12}}(?:too many requests|resource (?:has been )?exhausted)|\btoo many requests\b|\brate[ _-]?limit(?:ed|s|ing)?(?: error)?\b|\bRateLimitError\b"
     r"|\bRESOURCE_?EXHAUSTED\b|\bquota exceeded\b|\bOVER_QUERY_LIMIT\b|\b(?:request|query|daily|rate)[ _](?:quota|limit)\b|\bthrottl(?:ed|ing)\b|\bSlowDown\b",
@@ -45,7 +60,10 @@ def _kind_of(text: str) -> str:
     if not _ANY.is_in(text):
         return ""
     patterns = (_TOO_OFTEN, _BROKEN, _FINE)
-    return next((kind for kind, one in zip(_KINDS, patterns, strict=True) if one.is_in(text)), "")
+    kind = next((kind for kind, one in zip(_KINDS, patterns, strict=True) if one.is_in(text)), "")
+    if kind in _REFUSALS and (not _OF_A_CALL.is_in(text) or _NOBODY.is_in(text)):
+        return ""
+    return kind
 
 
 # `upstream 2xx=76970 4xx=0 5xx=67875`: answers so far, as a status line counts them.
@@ -101,7 +119,12 @@ def read_answers(lines: Sequence[LogLine]) -> Answers | None:
         if line.time is not None
         and line.time.timestamp() >= (first + last) / 2
         # Work that goes on counts as an answer that came.
-        and (kind or is_progress(line.text[:TEXT]) or span_of(line) is not None)
+        and (
+            kind
+            or is_progress(line.text[:TEXT])
+            or _STEP.is_in(line.text[:TEXT])
+            or span_of(line) is not None
+        )
     ]
     if late.count(worse) < len(late) * _MOST:
         return None

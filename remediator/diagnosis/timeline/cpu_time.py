@@ -7,6 +7,7 @@ Owns the forms: a line that tells both, lines that tell a process' CPU time as i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -78,7 +79,8 @@ def cpu_share(lines: Sequence[LogLine]) -> float | None:
     None where less than 5 s of wall time are told. A process' CPU time that falls is another process'. Where a
     program tells of its whole run and of parts of it, all are counted.
     """
-    spent, growing = _Spent(), _Growing()
+    spent = _Spent()
+    growing: dict[str, _Growing] = defaultdict(_Growing)  # replicas write into one log
     so_far = _Spent()
     head = False
     for line in lines:
@@ -90,7 +92,7 @@ def cpu_share(lines: Sequence[LogLine]) -> float | None:
         if not (head or any(word in low for word in _ANY)):
             continue
         if not (_read_both(spent, text) or _read_timer(spent, text, below_head=head)):
-            growing.read(spent, line)
+            growing[line.task].read(spent, line)
         head = _R_HEAD.is_in(text.strip())
     if spent.wall < so_far.wall:
         spent = so_far

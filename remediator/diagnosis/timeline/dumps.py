@@ -7,7 +7,7 @@ a dump that names none; a place that every dump shows is where the time went. Pu
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
@@ -64,7 +64,15 @@ def read_dumps(lines: Sequence[LogLine]) -> Dumps | None:
 
 
 def _stacks(lines: Sequence[LogLine]) -> Iterator[_Stack]:
-    """The main thread's stack of each dump, or its last."""
+    """The main thread's stack of each dump, or its last; replicas write into one log."""
+    of_tasks: dict[str, list[LogLine]] = defaultdict(list)
+    for line in lines:
+        of_tasks[line.task].append(line)
+    for own in of_tasks.values():
+        yield from _stacks_of_one(own)
+
+
+def _stacks_of_one(lines: Sequence[LogLine]) -> Iterator[_Stack]:
     held: list[_Stack] = []
     for line in lines:
         for one in line.text.split("\n"):

@@ -7,7 +7,7 @@ by `read_timeline`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -25,7 +25,7 @@ _ANY = Linear(
 )
 # `r b swpd free buff cache si so bi bo in cs us sy id wa st`; documented: vmstat(8).
 _VMSTAT = Linear(
-    r"^\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}(?P<user>\d{1,3})\s+(?P<system>\d{1,3})\s+\d{1,3}\s+\d{1,3}\s+\d{1,3}\W*(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)?\W*$"
+    r"^\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}(?P<user>\d{1,3})\s+(?P<system>\d{1,3})\s+(?P<rest>\d{1,3}\s+\d{1,3}\s+\d{1,3})\W*(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)?\W*$"
 )
 # `%Cpu(s): 98.2 us,  1.1 sy`; documented: top(1).
 _TOP = Linear(
@@ -33,11 +33,12 @@ _TOP = Linear(
 )
 # `12:00:01 all 97.1 0.0 1.2 0.0 0.0 1.7` (sar), more columns in mpstat: user and nice first; documented: sar(1).
 _SAR = Linear(
-    r"\ball\s+(?P<user>\d{1,3}[.,]\d{2})\s+\d{1,3}[.,]\d{2}\s+(?P<system>\d{1,3}[.,]\d{2})\s+\d{1,3}[.,]\d{2}\b"
+    r"\ball\s+(?P<user>\d{1,3}[.,]\d{2})\s+(?P<nice>\d{1,3}[.,]\d{2})\s+(?P<system>\d{1,3}[.,]\d{2})\s+(?P<rest>\d{1,3}[.,]\d{2})\b"
 )
-# `load average: 8.08, 8.05, 8.05`, `load 17.7 17.5 16.2 (4 cpus)`, `load1=1.06 ncpu=8`.
+# `load average: 8.08, 8.05, 8.05`, `load 17.7 17.5 16.2 (4 cpus)`, `load1=1.06 ncpu=8`. A program loads much else:
+# the bare word counts before three numbers or beside a number of CPUs, and nothing that a unit follows.
 _LOAD = Linear(
-    r"\bload(?:[ _]?avg|[ _]average|1)?(?: is)?[ =:]{1,2}\[?(?P<load>\d{1,4}[.,]\d{1,2})\b(?:.{0,40}?\b(?:n?cpus?|cores)[ =:]{1,2}(?P<of>\d{1,4})\b|.{0,30}?\(?(?P<count>\d{1,4}) (?:v?cpus?|cores)\b)?"
+    r"\bload(?P<named>[ _]?avg|[ _]average|1)?(?: is)?[ =:]{1,2}\[?(?P<load>\d{1,4}[.,]\d{1,2})\b(?P<unit> ?(?:[kmgt]?i?b|u?s|ms|secs?|seconds?|min|k?n|%)(?:\W|$))?(?P<three>,? \d{1,4}[.,]\d{1,2},? \d{1,4}[.,]\d{1,2}\b)?(?:.{0,40}?\b(?:n?cpus?|cores)[ =:]{1,2}(?P<of>\d{1,4})\b|.{0,30}?\(?(?P<count>\d{1,4}) (?:v?cpus?|cores)\b)?"
 )
 # `top - 21:41:59 up 5:40:20, load average: …`, the first line of top and the only one of uptime.
 _UPTIME = Linear(r"\bup\b.{1,40}\bload average: ", needs="average")
@@ -86,14 +87,30 @@ def _share_in(text: str, vcpus: int | None) -> float | None:
         return None
     for pattern in (_VMSTAT, _TOP, _SAR):
         found = pattern.search(unprefixed(text) if pattern is _VMSTAT else text)
-        if found is not None:
+        if found is not None and _is_a_whole(found.groupdict()):
             return (_number(found["user"]) + _number(found["system"])) / 100
     threads = _THREADS.search(text)
     if threads is not None and vcpus and float(threads["percent"]) > _MORE_THAN_ONE:
         return float(threads["percent"]) / 100 / vcpus
     found = _LOAD.search(text)
-    of = int(found["of"] or found["count"] or vcpus or 0) if found is not None else 0
+    if found is None or found["unit"]:
+        return None
+    counted = int(found["of"] or found["count"] or 0)
+    if not (counted or found["named"] or found["three"]):
+        return None
+    of = counted or vcpus
     return _number(found["load"]) / of if of else None
+
+
+def _is_a_whole(shares: Mapping[str, str | None]) -> bool:
+    """Whether what a row tells may be shares of one time, in percent: other tables of numbers look alike."""
+    given = [_number(one) for share in shares.values() for one in (share or "").split()]
+    least = _WHOLE - _ROUNDED if len(given) == _ALL_SHARES else 0.0
+    return least <= sum(given) <= _WHOLE + _ROUNDED
+
+
+_WHOLE, _ROUNDED = 100.0, 3.0  # percent; the latter chosen: five shares, each rounded
+_ALL_SHARES = 5  # of a row of vmstat's; documented: vmstat(8)
 
 
 def _number(text: str) -> float:

@@ -45,11 +45,11 @@ _SWAPPED = Linear(
 )
 # `swap used = 42.3 GB` of a memory report, and what `free` prints in MB (documented: free(1)).
 _SWAP_USED = Linear(
-    r"\bswap(?:[ _]?used)?[ =:]{1,3}(?P<number>\d{1,6}(?:\.\d{1,3})?) ?(?P<unit>[gm])i?b",
+    r"\bswap(?:[ _]?used[ =:]{1,3}|\s?[=:]\s?)(?P<number>\d{1,6}(?:\.\d{1,3})?) ?(?P<unit>[gm])i?b(?P<other>\W{1,3}(?:in )?(?:total|free|available|left|size|limit))?",
     needs="swap",
 )
 _FAULTS = Linear(
-    r"\b(?:maj(?:or)?[ _-]?(?:page[ _-]?)?(?:faults?|flts?)|mjf|pgmajfault)(?:/s)?[ =:]{1,3}(?P<number>\d{4,12})\b",
+    r"\b(?:maj(?:or)?[ _-]?(?:page[ _-]?)?(?:faults?|flts?)|mjf|pgmajfault)(?:/s[ =:]{1,3}\d{4,12}|[ =:]{1,3}\d{6,12})\b",
     needs="faul flt mjf",
 )
 # `28400.6 Mbytes of vectors used (99%)` below each collection; documented: R's gcinfo.
@@ -58,28 +58,29 @@ _VECTORS = Linear(r"\bmbytes of vectors used \((?:9[0-9]|100)%\)", needs="vector
 _STALLED = Linear(r"\bmemory\W{0,3}full\s+avg10=(?P<share>\d{1,3}(?:\.\d+)?)", needs="avg10")
 # `Spilled 8192 MiB, 611 objects` (Ray), `spilling sort data of 256.0 MiB to disk` (Spark); documented: their guides.
 _SPILLED = Linear(
-    r"\bspill(?:ed|ing)\b.{0,60}?\b\d[\d.,]* ?(?:[mgt]i?b)\b|\bspill(?:ed|ing)\b.{0,60}\bto disk\b",
+    r"\bspill(?:ed|ing)\b.{0,60}?\b(?:[1-9][\d,]{2,}(?:\.\d+)? ?mi?b|[1-9][\d.,]* ?[gt]i?b)\b|\bspill(?:ed|ing)\b[^\d]{0,60}\bto disk\b",
     needs="spill",
 )
 # `Mem: 30070 29620 95 8 357 99`, total first, what is available last; documented: free(1).
 _FREE = Linear(
-    r"^\W{0,3}mem:\s+(?P<total>\d{1,12})\s+\d{1,12}\s+\d{1,12}\s+\d{1,12}\s+\d{1,12}\s+(?P<left>\d{1,12})\W*$",
+    r"^\W{0,3}mem:\s+(?P<total>\d{1,12})\s+\d{1,12}\s+(?P<free>\d{1,12})\s+\d{1,12}\s+\d{1,12}\s+(?P<left>\d{1,12})\W*$",
     needs="mem:",
 )
 _NEARLY_NONE = 0.02  # of the memory, available; chosen
 # `gc 2703 @7155.469s 87%: 0.11+10213+0.07 ms clock`, the part of the time since the start; documented: Go's runtime, gctrace.
 _GO = Linear(r"^\W{0,3}gc \d{1,9} @[\d.]{1,12}s (?P<percent>\d{1,3})%:", needs="gc")
-_RETRIES = Linear(r"\bnum_alloc_retries[\"']?[ =:]{1,2}\d{3,}", needs="num_alloc")
+_RETRIES = Linear(r"\bnum_alloc_retries[\"']?[ =:]{1,2}[1-9]\d{2,}", needs="num_alloc")
 _NO_ROOM = Linear(
-    r"\bcuda out of memory\b|\bcuda error: out of memory\b|\bCUDA_ERROR_OUT_OF_MEMORY\b",
-    needs="cuda",
+    r"\bcuda out of memory\b|\bcuda error: out of memory\b|\bCUDA_ERROR_OUT_OF_MEMORY\b|\boom when allocating\b",
+    needs="cuda oom",
 )
 _FLUSHED = Linear(
-    r"\ballocator cache flush(?:es)? since\b|\bcudamalloc retries\b", needs="flush retries"
+    r"\ballocator cache flush(?:es)? since\b|\bcudamalloc retries\W{1,3}[1-9]",
+    needs="flush retries",
 )
 _ROW = late_pattern(
     r"^\W{0,3}(?:\S*vmstat\S*\s+)?\d{1,5}\s+\d{1,5}\s+\d{1,12}\s+\d{1,12}\s+\d{1,12}\s+(?P<cache>\d{1,12})\s+(?P<into>\d{1,9})\s+(?P<out>\d{1,9})\s+(?P<read>\d{1,9})"
-    r"(?:\s+\d{1,9}){3}(?:\s+\d{1,3}){3}\s+(?P<wait>\d{1,3})(?:\s+\d{1,3})?(?:\s+\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)?\s*$"
+    r"(?:\s+\d{1,9}){3}(?P<busy>(?:\s+\d{1,3}){3})\s+(?P<wait>\d{1,3})(?P<stolen>\s+\d{1,3})?(?:\s+\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)?\s*$"
 )
 _NEARLY_FULL = 0.85  # of the heap, left by a collection; chosen
 _MUCH_OF_A_SPAN = 0.5  # of what Julia timed; chosen
@@ -91,7 +92,7 @@ _FEWEST, _END = 5, 0.75  # lines, and the part of the run in which the last of t
 
 # What every one of them holds: asked first, since most lines hold none.
 _ANY = Linear(
-    r"\bpause full\b|\bfull gc\b|\bmark-(?:sweep|compact)\b|% gc time|\bpausing worker\b|\bsi[ =:]|\bswap|\bmaj\w*[ _-]?(?:page[ _-]?)?(?:fault|flt)|\bmjf\b|pgmajfault|mbytes of vectors|avg10=|\bcuda|spill|num_alloc_retries|^\W{0,3}mem:|^\W{0,3}gc \d|\bcache flush|\bcudamalloc retries\b|(?:^|[0-9Z]\s)\s*(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){9}"
+    r"\bpause full\b|\bfull gc\b|\bmark-(?:sweep|compact)\b|% gc time|\bpausing worker\b|\bsi[ =:]|\bswap|\bmaj\w*[ _-]?(?:page[ _-]?)?(?:fault|flt)|\bmjf\b|pgmajfault|mbytes of vectors|avg10=|\bcuda|\boom when|spill|num_alloc_retries|^\W{0,3}mem:|^\W{0,3}gc \d|\bcache flush|\bcudamalloc retries\b|(?:^|[0-9Z]\s)\s*(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){9}"
 )
 
 
@@ -104,14 +105,23 @@ class MemoryPauses(Struct, frozen=True):
     says: str
     of_device: bool = False
     """The accelerator's memory, not the host's."""
+    collects: bool = False
+    """Collections, which fill the CPUs; of a heap that may be smaller than the machine's memory."""
 
 
 _OF_DEVICE = frozenset({"flushed", "refused"})
+_COLLECTS = frozenset({"collected", "timed"})
+# What an ordinary run does now and then: only often is it where the time went.
+_EVENTS, _FEWEST_EVENTS = frozenset({"spilled", "flushed", "refused"}), 10  # lines; chosen
+
+
+_SHORT = "{count:,} reports in the log tell that the machine was short of memory"
 
 
 class _Heard(Struct):
     says: str
     count: int = 0
+    late: int = 0
     seconds: float = 0.0
     last: float = 0.0
     where: str = ""
@@ -134,60 +144,86 @@ def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
             "the device's allocator gave back its cache and tried again, in {count:,} reports"
         ),
         "refused": _Heard("the device had no room {count:,} times, and the program went on"),
-        "swapped": _Heard("{count:,} reports in the log tell that the machine was short of memory"),
     }
+    reports: dict[str, _Heard] = {}
     for line in lines:
-        kind, seconds = _of_line(line.text[:TEXT])
-        if kind and line.time is not None:
+        text, moment = line.text[:TEXT], line.time.timestamp() if line.time else first
+        if not _ANY.is_in(text):
+            continue
+        kind, seconds = _of_line(text)
+        report = _report_in(text) if not kind else None
+        if report is not None:
+            form, short = report
+            held = reports.setdefault(form, _Heard(_SHORT))
+            held.late += (1 if short else -1) if moment >= (first + last) / 2 else 0
+            if not short:
+                continue
+        elif kind:
             held = heard[kind]
-            held.count += 1
-            held.seconds += seconds
-            held.last = line.time.timestamp()
-            held.where = line.insert_id or "logEntries"
+        else:
+            continue
+        held.count += 1
+        held.seconds += seconds
+        held.last = moment
+        held.where = line.insert_id or "logEntries"
+    # Of reports that come all the while most must say it, in the second half of the run.
+    heard |= {form: one for form, one in reports.items() if one.late >= 0}
     lasting = [
         (kind, one)
         for kind, one in heard.items()
-        if one.count >= _FEWEST and one.last >= first + (last - first) * _END
+        if one.count >= (_FEWEST_EVENTS if kind in _EVENTS else _FEWEST)
+        and one.last >= first + (last - first) * _END
     ]
     if not lasting:
         return None
     kind, most = max(lasting, key=lambda one: (one[1].seconds, one[1].count))
     says = most.says.format(count=most.count)
-    return MemoryPauses(most.count, most.seconds, most.where, says, of_device=kind in _OF_DEVICE)
+    return MemoryPauses(
+        most.count,
+        most.seconds,
+        most.where,
+        says,
+        of_device=kind in _OF_DEVICE,
+        collects=kind in _COLLECTS,
+    )
 
 
-def _is_short(text: str) -> bool:
-    """Whether a report says that the machine swaps, reads its own programs again and again, or stands still for memory."""
-    if _FAULTS.is_in(
-        text
-    ):  # 1,000 or more: a machine with memory to spare has none after its start
-        return True
-    stalled = _STALLED.search(text)
-    if stalled is not None:
-        return float(stalled["share"]) >= _STALLED_MUCH
-    free = _FREE.search(text)
-    if free is not None:
-        return int(free["left"]) < int(free["total"]) * _NEARLY_NONE
-    swapped = _SWAPPED.search(text)
-    if swapped is not None:
-        return int(swapped["into"]) + int(swapped["out"]) >= _SWAPS
-    used = _SWAP_USED.search(text)
-    if used is not None:
-        return (
-            float(used["number"]) / (1.0 if used["unit"].lower() == "g" else 1000.0) >= _MUCH_SWAP
-        )
+def _report_in(text: str) -> tuple[str, bool] | None:
+    """Which form of a report on the machine's memory a line is, and whether it says that the machine swaps, reads its own
+    programs again and again, or stands still for memory; None: it is none.
+    """
+    # 1,000 a second, or 100,000 since the start: a machine with memory to spare has few after its start.
+    if _FAULTS.is_in(text):
+        return "faults", True
+    if found := _STALLED.search(text):
+        return "stalled", float(found["share"]) >= _STALLED_MUCH
+    if found := _FREE.search(text):
+        # Of an older `free` the last number is what is cached.
+        left = max(int(found["left"]), int(found["free"]))
+        return "free", left < int(found["total"]) * _NEARLY_NONE
+    if found := _SWAPPED.search(text):
+        return "swapped", int(found["into"]) + int(found["out"]) >= _SWAPS
+    if found := _SWAP_USED.search(text):
+        gigabytes = float(found["number"]) / (1.0 if found["unit"].lower() == "g" else 1000.0)
+        return "used", not found["other"] and gigabytes >= _MUCH_SWAP
     row = _ROW.match(unprefixed(text))
-    if row is None:
-        return False
+    if row is None or not _is_a_whole(f"{row['busy']} {row['wait']} {row['stolen'] or 0}"):
+        return None
     # Without swap it is the files in memory that go, and come back from the disk.
     reads = int(row["wait"]) >= _WAITS and int(row["read"]) >= _READS and int(row["cache"]) < _CACHE
-    return reads or int(row["into"]) + int(row["out"]) >= _SWAPS
+    return "row", reads or int(row["into"]) + int(row["out"]) >= _SWAPS
+
+
+def _is_a_whole(shares: str) -> bool:
+    """Whether numbers may be the shares of one time, in percent: other rows of numbers look alike."""
+    return abs(sum(map(int, shares.split())) - 100) <= _ROUNDED
+
+
+_ROUNDED = 3  # percent; chosen: five shares, each rounded
 
 
 def _of_line(text: str) -> tuple[str, float]:
     """What kind of account one line is, and the seconds that it tells; an empty kind: none."""
-    if not _ANY.is_in(text):
-        return "", 0.0
     for pattern in (_UNIFIED, _OLDER, _V8):
         found = pattern.search(text)
         if found is not None:
@@ -201,7 +237,7 @@ def _of_line(text: str) -> tuple[str, float]:
         seconds = float(found.groupdict().get("seconds") or 0.0)
         return ("timed", seconds * share) if share >= _MUCH_OF_A_SPAN else ("", 0.0)
     kinds = (kind for kind, patterns in _BY_WORDS for one in patterns if one.is_in(text))
-    return next(kinds, "swapped" if _is_short(text) else ""), 0.0
+    return next(kinds, ""), 0.0
 
 
 _BY_WORDS = (

@@ -241,8 +241,10 @@ class _Shares:
         It ends the section that it names; what lines between printed meanwhile took no part of it, unless they say
         that they waited for data, and it does not.
         """
+        if duration is None:
+            return gap
         before = sum(seconds for _, seconds in self._untold)
-        if duration is None or not 0 < duration <= (gap + before) * _BELIEVED + 1.0:
+        if not 0 < duration <= (gap + before) * _BELIEVED + 1.0:
             return gap
         taken, kept = min(duration, gap), 0.0
         while duration - taken > _AT_ONCE and self._untold:
