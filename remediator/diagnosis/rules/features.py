@@ -47,12 +47,12 @@ _SEVERAL_THREADS, _ALL_VCPUS = 1.2, 0.85
 _FEW_ROWS = 0.05  # of those that were answered; chosen
 _SLEEPS = Linear(r"\bsleep(?:ing|s)?\b", needs="sleep")
 _LOCKS = Linear(
-    r"\b(?:mutex|semaphore|rwlock|spinlock|gil|(?:in|re)?lock|monitor|synchroni[sz]ed)\b",
-    needs="mutex semaphore lock gil monitor synchroni",
+    r"\b(?:mutex|semaphore|rwlock|spinlock|gil|synchroni[sz]ed)\b|\b(?:thr|threads?|goroutines?|held|monitor)\b.{0,80}\block\b|\block\b.{0,80}\b(?:held|threads?|goroutines?|monitor)\b",
+    needs="mutex semaphore lock gil synchroni",
 )
 # A lock that others may hold: another process, a store, a peer.
 _LOCKED_BY = Linear(
-    r"table|\brow|relation|transaction|sql|\bdb\b|database|storage|file|lease|distributed|redis|zookeeper|barrier|\brank|peer|dead|session|sleep|\bpid\b|wait event"
+    r"table|\brow|relation|transaction|<path>|sql|\bdb\b|database|storage|file|lease|distributed|redis|zookeeper|barrier|\brank|peer|dead|session|sleep|\bpid\b|wait event"
 )
 # What a program sleeps for, where it is not its own code that says so.
 _SLEEPS_FOR = Linear(
