@@ -224,7 +224,8 @@ def test_stacks_that_wait_for_an_answer_are_the_network() -> None:
     found = dumped((*FAULTHANDLER, *SOCKET), load=0.01)
     assert found.verdict is Cause.NETWORK_LATENCY
     assert any(
-        "5 dumps of its stacks show it in lookup (client.py)" in says for says in told(found)
+        "5 stack dumps in the log show the program in lookup (client.py)" in says
+        for says in told(found)
     )
 
 
@@ -232,7 +233,7 @@ def test_stacks_that_wait_for_an_answer_are_the_network() -> None:
 def test_stacks_that_compute_at_one_place_are_slow_code(lines: tuple[str, ...]) -> None:
     found = dumped(lines)
     assert found.verdict is Cause.SLOW_CODE
-    assert any("show it in apply_update" in says for says in told(found))
+    assert any("show the program in apply_update" in says for says in told(found))
 
 
 def test_stacks_that_wait_for_another_thread_say_neither() -> None:

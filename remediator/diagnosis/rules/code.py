@@ -218,10 +218,10 @@ def weigh_dumps(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         return
     if facts.gpu_busy or (cpu is not None and cpu.is_full):
         return  # where a program stands that fills its machine is where its work is
-    says = f"{found.count:,} dumps of its stacks show it in {found.place}"
+    says = f"{found.count:,} stack dumps in the log show the program in {found.place}"
     cause = Cause.SLOW_CODE
     if found.waits:
-        cause, says = Cause.NETWORK_LATENCY, f"{says}, waiting for an answer"
+        cause, says = Cause.NETWORK_LATENCY, f"{says}, where it waits for another host's answer"
     yield weighted_evidence(cause, weight_of("dumps"), Source.LOG, found.where, says)
 
 

@@ -199,7 +199,7 @@ def weigh_pauses(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     share = found.seconds / run if run else 0.0
     if found.seconds and share < _PAUSED_SHARE:
         return
-    says = found.says + (f", {share:.0%} of the run" if found.seconds else "")
+    says = found.says + (f", which took {share:.0%} of the run" if found.seconds else "")
     weight = weight_of("paused-most") if share >= _PAUSED_MOST else weight_of("paused")
     for cause, one in (
         (Cause.GPU_MEMORY if found.of_device else Cause.MEMORY_PRESSURE, weight),

@@ -136,7 +136,7 @@ def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
         return None
     first, last = lines[0].time.timestamp(), lines[-1].time.timestamp()
     heard = {
-        "collected": _Heard("{count:,} full collections left the heap nearly full"),
+        "collected": _Heard("{count:,} full garbage collections left the heap nearly full"),
         "timed": _Heard("most of {count:,} timed steps was spent collecting garbage"),
         "paused": _Heard("workers were paused for their memory {count:,} times"),
         "spilled": _Heard("what did not fit into memory was written to the disk {count:,} times"),
