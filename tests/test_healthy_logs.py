@@ -153,6 +153,7 @@ def test_where_a_busy_gpus_program_stands_is_no_slow_code() -> None:
     for level in (0.97, 0.8):
         found = on_a_gpu([STARTED, *STEPS, *said], level=level)
         assert not any("stack dumps" in says for says in told(found))
+        assert found.verdict is Cause.UNKNOWN  # nor a traceback of a program that failed
 
 
 # --- answers ------------------------------------------------------------------------------------------------

@@ -34,6 +34,9 @@ from remediator.diagnosis.stack_frames import (
 from remediator.domain import Frame
 from remediator.domain.late_pattern import late_pattern
 
+# A frame in a dump of stacks, which is no traceback: the program went on. Documented: faulthandler in Python's library
+# reference; a traceback writes a comma before "in".
+_DUMPED = late_pattern(r"\s{1,8}File \"[^\"]{1,400}\", line \d{1,9} in \S")
 # A traceback that is still open takes so many lines of other writers between its own.
 _FOREIGN = 40  # chosen
 # Lines and characters of an exception's message after its first line.
@@ -286,7 +289,7 @@ class _LogReader:
             self.java = None
             if found is not None:
                 yield found
-        if lead in " \t" and (is_frame(text) or is_ruby_frame(text)):
+        if lead in " \t" and (is_frame(text) or is_ruby_frame(text) or _DUMPED.match(text)):
             return
         if self.quotes_source:
             self.quotes_source = bool(lead in " \t" and not MARKERS.match(text))
