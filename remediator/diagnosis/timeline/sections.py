@@ -70,7 +70,7 @@ _QUICK = 3.0  # chosen
 _TELEMETRY_STEP = 120.0  # four usual steps; chosen
 _LEAST_TELEMETRY = 3  # samples that tell sections; chosen
 _USUAL_STEP = 30.0  # documented: telemetry/, its period unless set
-_AT_ONCE = 0.005  # seconds between lines that were written at one go; chosen
+_AT_ONCE = 0.004  # seconds between lines that were written at one go; chosen, no round number of loggers
 _BURST = 12  # lines of one report; chosen
 _STORM = 20  # lines of trying again; chosen
 _CONTRAST_PASSES = 3  # by which a section shows itself; chosen
@@ -317,6 +317,8 @@ def _of_burst(burst: Sequence[_Bin], last: _Bin) -> _Bin:
     """Of lines that were written at one go the one that the time after them is given to: a report of several lines is
     one thing, and what it waits for may stand in any of them.
     """
+    if last.reported:
+        return last  # it begins a section of its own
     return next((one for one in burst if one.waits and not one.stands), last)
 
 
