@@ -469,3 +469,19 @@ def test_a_dump_of_all_threads_names_no_frame_beside_its_evidence() -> None:
     assert found.verdict is Cause.NETWORK_LATENCY
     assert any("get_shard (fetch.py)" in one for one in told(found))
     assert found.frame is None
+
+
+@pytest.mark.parametrize(
+    ("heap", "fixed"),
+    [("12288M", True), ("7680M", False), (None, None)],
+    ids=["set by -Xmx", "a quarter of 30 GB", "as large as the machine"],
+)
+def test_a_heap_below_the_machines_memory_is_the_programs_own_limit(
+    heap: str | None, fixed: bool | None
+) -> None:
+    size = (heap or "28672M").rstrip("M")
+    line = f"[gc] GC({{n}}) Pause Full (Allocation Failure) {int(size) - 90}M->{int(size) - 110}M({size}M) 10766.778ms"
+    found = found_in([STARTED, *every(40, line)])
+    assert found.verdict is Cause.MEMORY_PRESSURE
+    limit = found.needs.own_limit
+    assert (limit.fixed if limit else None) is fixed

@@ -16,7 +16,7 @@ from remediator.case import Case, LogLine
 from remediator.catalog.catalog import Catalog
 from remediator.diagnosis.advice import advice_for, advised, is_managed
 from remediator.diagnosis.bystanders import is_bystander
-from remediator.diagnosis.limits import full_mount_met, own_limit_met, wanted_by
+from remediator.diagnosis.limits import full_mount_met, heap_met, own_limit_met, wanted_by
 from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS, read_distance
 from remediator.diagnosis.matching import warm_up
 from remediator.diagnosis.metrics import Usage, peak_memory_gib, read_usage
@@ -46,6 +46,7 @@ from remediator.domain import (
     JobName,
     JobState,
     Needs,
+    OwnLimit,
     Progress,
     RankedCause,
     Source,
@@ -413,15 +414,19 @@ def _needs(case: Case, facts: CaseFeatures, verdict: Cause) -> Needs:
             usage.gpu_peak_memory_bytes / _GIB if usage.gpu_peak_memory_bytes else None
         ),
         wanted=wanted_by(facts.reading),
-        own_limit=own_limit_met(
-            facts.reading,
-            facts.job,
-            _memory_share(usage),
-            (line.text for line in case.log_lines),
-        ),
+        own_limit=_own_limit(case, facts, verdict),
         full_mount=full_mount_met(facts.reading, case.job.nfs_mount_points),
         progress=_progress(case, facts),
     )
+
+
+def _own_limit(case: Case, facts: CaseFeatures, verdict: Cause) -> OwnLimit | None:
+    """The program's own limit, by what it said of it, else by the heap that its collections kept finding full."""
+    said = (line.text for line in case.log_lines)
+    met = own_limit_met(facts.reading, facts.job, _memory_share(facts.usage), said)
+    if met is None and verdict is Cause.MEMORY_PRESSURE:
+        return heap_met(facts.timeline.pauses, facts.workload.memory_gib)
+    return met
 
 
 def _progress(case: Case, facts: CaseFeatures) -> Progress | None:

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from remediator.diagnosis.signature import TextPlace
 from remediator.diagnosis.texts.case_text import CaseText
 from remediator.diagnosis.texts.evidence import TextEvidence
+from remediator.diagnosis.timeline.pauses import MemoryPauses
 from remediator.domain import Cause, Evidence, FullMount, OwnLimit, Source, Wanted
 from remediator.domain.late_pattern import late_pattern
 from remediator.job import Job
@@ -87,13 +88,14 @@ def _limit(
 # Of programs that write `GB` or `Gb` and mean 2**30 bytes: Hadoop (TraditionalBinaryPrefix) and R.
 _BINARY_SIZE = r"(?P<size>\d{1,20}(?:[.,]\d{1,6})?) ?(?P<size_unit>[kmgtpe])b"
 _SPARK_HEAP = "Spark's heap (spark.driver.memory, spark.executor.memory)"
+_NODE_HEAP = "the Node.js heap (--max-old-space-size)"
 _JVM_HEAP = "the heap of the Java machine (-Xmx, else a quarter of the memory)"
 # Spark starts its machines with a heap of its own: 1 GiB unless told (documented: spark.driver.memory).
 _SPARK = late_pattern(r"\bpy4j\.(?:protocol|java_gateway)\b|\borg\.apache\.spark\.")
 # Documented: a JVM takes a quarter of the memory as its heap unless told (-XX:MaxRAMPercentage).
 _IN_MESSAGES = (
     _limit("shared memory (/dev/shm)", r"shared memory ?\(shm\)|/dev/shm|shared memory object|insufficient shared memory|to write to file </torch_|bus error[^|]{0,80}shared memory"),
-    _limit("the Node.js heap (--max-old-space-size)", r"javascript heap out of memory|(?:mark-compact|ineffective mark-compacts) near heap limit"),
+    _limit(_NODE_HEAP, r"javascript heap out of memory|(?:mark-compact|ineffective mark-compacts) near heap limit"),
     _limit(_SPARK_HEAP, r"(?:py4j|\bspark\b|org\.apache\.spark)[^|]{0,4000}java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java\.lang\.outofmemoryerror: (?:java heap|gc overhead)[^|]{0,4000}org\.apache\.spark"),
     _limit("Spark's container (spark.executor.memoryOverhead)", r"killed by yarn for exceeding (?:physical )?memory limits[^|]{0,80}? of " + _BINARY_SIZE),
     _limit(_JVM_HEAP, r"java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java heap space", fixed=False, share=0.25),
@@ -159,6 +161,29 @@ def own_limit_met(
     if configured is not None and (reported is None or _is_heap(reported) == _is_heap(configured)):
         return configured
     return reported
+
+
+_GIB = 1 << 30  # bytes; documented: IEC 80000-13
+_QUARTER = (
+    0.22,
+    0.28,
+)  # of the machine's memory, which a JVM takes unless told; chosen around the documented one
+_OF_THE_MACHINE = 0.85  # of its memory, from which a heap is bounded by it; chosen
+
+
+def heap_met(pauses: MemoryPauses | None, memory_gib: float | None) -> OwnLimit | None:
+    """The heap that collections kept finding full, where it is smaller than the machine's memory; None where it is
+    not, or its size or the machine's is not known. A quarter of the memory is the JVM's own choice, and grows with it.
+    """
+    if pauses is None or pauses.heap_bytes is None or memory_gib is None:
+        return None
+    share = pauses.heap_bytes / (memory_gib * _GIB)
+    if share >= _OF_THE_MACHINE:
+        return None
+    chosen = pauses.of_v8 or not _QUARTER[0] <= share <= _QUARTER[1]
+    name = _NODE_HEAP if pauses.of_v8 else _JVM_HEAP
+    evidence = Evidence(Source.LOG, pauses.where, pauses.says)
+    return OwnLimit(name, pauses.heap_bytes, chosen, evidence)
 
 
 def _with_its_chain(case_text: CaseText, reading: TextEvidence) -> CaseText:

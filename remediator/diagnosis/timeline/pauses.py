@@ -21,12 +21,12 @@ __all__ = ["MemoryPauses", "read_pauses"]
 _NUMBER = r"\d{1,12}(?:\.\d{1,6})?"
 # `GC(401) Pause Full (Allocation Failure) 28477M->28263M(28672M) 10766.778ms`; documented: JEP 271.
 _UNIFIED = Linear(
-    rf"\bpause full\b[^>]{{0,80}}?\b\d{{1,9}}[kmg]->(?P<left>\d{{1,9}})[kmg]\((?P<heap>\d{{1,9}})[kmg]\) (?P<ms>{_NUMBER})ms",
+    rf"\bpause full\b[^>]{{0,80}}?\b\d{{1,9}}[kmg]->(?P<left>\d{{1,9}})[kmg]\((?P<heap>\d{{1,9}})(?P<unit>[kmg])\) (?P<ms>{_NUMBER})ms",
     needs="pause",
 )
 # `[Full GC (Ergonomics) … 1398144K->1398103K(1398144K), … 3.2014 secs]`; documented: HotSpot's guide to its collectors.
 _OLDER = Linear(
-    rf"\bfull gc\b.{{0,200}}?[\])] {{1,2}}\d{{1,9}}[kmg]->(?P<left>\d{{1,9}})[kmg]\((?P<heap>\d{{1,9}})[kmg]\).{{0,160}}?(?P<seconds>{_NUMBER}) secs\]",
+    rf"\bfull gc\b.{{0,200}}?[\])] {{1,2}}\d{{1,9}}[kmg]->(?P<left>\d{{1,9}})[kmg]\((?P<heap>\d{{1,9}})(?P<unit>[kmg])\).{{0,160}}?(?P<seconds>{_NUMBER}) secs\]",
     needs="full",
 )
 # `Mark-Compact 4061.3 (4130.1) -> 4052.0 (4133.4) MB, 2214.11 / 0.00 ms`; documented: V8's --trace-gc.
@@ -107,6 +107,9 @@ class MemoryPauses(Struct, frozen=True):
     """The accelerator's memory, not the host's."""
     collects: bool = False
     """Collections, which fill the CPUs; of a heap that may be smaller than the machine's memory."""
+    heap_bytes: float | None = None
+    """How large the heap of a JVM or of V8 was that collections left nearly full; None: they tell none."""
+    of_v8: bool = False
 
 
 _OF_DEVICE = frozenset({"flushed", "refused"})
@@ -125,6 +128,20 @@ class _Heard(Struct):
     seconds: float = 0.0
     last: float = 0.0
     where: str = ""
+    heap: tuple[float, bool] | None = None
+
+
+_BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}  # by definition; documented: IEC 80000-13
+
+
+def _heap_in(text: str) -> tuple[float, bool] | None:
+    """The size of the heap in bytes, as a collection's line tells it, and whether it is V8's; None: it tells none."""
+    for pattern in (_UNIFIED, _OLDER):
+        found = pattern.search(text)
+        if found is not None:
+            return float(found["heap"]) * _BYTES[found["unit"].lower()], False
+    found = _V8.search(text)
+    return (float(found["heap"]) * _BYTES["m"], True) if found is not None else None
 
 
 def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
@@ -166,6 +183,8 @@ def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
         held.seconds += seconds
         held.last = moment
         held.where = line.insert_id or "logEntries"
+        if kind == "collected":
+            held.heap = _heap_in(text) or held.heap
     # Of reports that come all the while most must say it, in the second half of the run.
     heard |= {form: one for form, one in reports.items() if one.late >= 0}
     lasting = [
@@ -185,6 +204,8 @@ def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
         says,
         of_device=kind in _OF_DEVICE,
         collects=kind in _COLLECTS,
+        heap_bytes=most.heap[0] if most.heap else None,
+        of_v8=most.heap is not None and most.heap[1],
     )
 
 

@@ -70,7 +70,9 @@ _QUICK = 3.0  # chosen
 _TELEMETRY_STEP = 120.0  # four usual steps; chosen
 _LEAST_TELEMETRY = 3  # samples that tell sections; chosen
 _USUAL_STEP = 30.0  # documented: telemetry/, its period unless set
-_AT_ONCE = 0.004  # seconds between lines that were written at one go; chosen, no round number of loggers
+_AT_ONCE = (
+    0.004  # seconds between lines that were written at one go; chosen, no round number of loggers
+)
 _BURST = 12  # lines of one report; chosen
 _STORM = 20  # lines of trying again; chosen
 _CONTRAST_PASSES = 3  # by which a section shows itself; chosen
