@@ -94,7 +94,7 @@ class LogLine(Struct, frozen=True):
             elif status := _row_status(payload):
                 text = status
             elif payload:
-                text = json.dumps(payload, sort_keys=True, default=str, ensure_ascii=False)
+                text = _as_text(payload)
         labels: dict[str, Any] = {}
         for holder in (entry.get("resource"), entry):
             found = holder.get("labels") if isinstance(holder, Mapping) else None
@@ -156,6 +156,14 @@ def _unpacked(text: str, severity: str) -> tuple[str, str]:
     level = next((held[name] for name in _LEVEL_FIELDS if held.get(name)), None)
     own = _SEVERITIES.get(level.lower()) if isinstance(level, str) else None
     return message + _error_beside(message, said), own or severity
+
+
+def _as_text(payload: Json) -> str:
+    """A structured line without a message, as its JSON; of one that is nested too deep to be written, its keys."""
+    try:
+        return json.dumps(payload, sort_keys=True, default=str, ensure_ascii=False)
+    except RecursionError:
+        return ", ".join(sorted(map(str, payload)))
 
 
 def _object_in(text: str) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench.diagnosis.lab import score_alone
+from remediator.case import LogLine
 from remediator.cli.main import main
 from remediator.cli.subject import diagnose_inputs, subject_lines, subject_of
 from remediator.domain import Cause, Diagnosis, InvalidInput, Source
@@ -204,6 +205,13 @@ def test_events_of_a_program_without_a_message_are_its_log() -> None:
         for n in range(4)
     )
     assert len(read(pages).case.log_lines) == 4
+
+
+def test_a_payload_nested_too_deep_is_told_by_its_keys() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(3_000):
+        deep = {"inner": deep}
+    assert LogLine.parse({"jsonPayload": {"outer": deep, "part": 1}}).text == "outer, part"
 
 
 def test_structlogs_list_of_exceptions_is_read_as_an_exception() -> None:
