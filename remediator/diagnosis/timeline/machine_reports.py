@@ -15,6 +15,7 @@ from remediator.case import LogLine
 from remediator.diagnosis.durations import TEXT
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.timeline.line_words import unprefixed
+from remediator.diagnosis.timeline.vmstat import vmstat_row
 from remediator.domain.numbers import median
 
 __all__ = ["MachineReports", "is_report", "read_machine_reports"]
@@ -22,10 +23,6 @@ __all__ = ["MachineReports", "is_report", "read_machine_reports"]
 # Of which every form holds one: asked first, since most lines hold none.
 _ANY = Linear(
     r"\bload\b|\bcpu[ =:]{1,4}\d{3}|%?cpu\(s\)|\ball\s+\d|(?:^|[0-9Z]\s)\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}"
-)
-# `r b swpd free buff cache si so bi bo in cs us sy id wa st`; documented: vmstat(8).
-_VMSTAT = Linear(
-    r"^\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}(?P<user>\d{1,3})\s+(?P<system>\d{1,3})\s+(?P<rest>\d{1,3}\s+\d{1,3}\s+\d{1,3})\W*(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)?\W*$"
 )
 # `%Cpu(s): 98.2 us,  1.1 sy`; documented: top(1).
 _TOP = Linear(
@@ -77,17 +74,21 @@ def read_machine_reports(lines: Sequence[LogLine], vcpus: int | None) -> Machine
 
 def is_report(text: str) -> bool:
     """Whether a line is one of `vmstat`, `top`, `sar` or `mpstat` and nothing else: no section of the program."""
-    return _ANY.is_in(text) and any(
-        one.is_in(unprefixed(text)) for one in (_VMSTAT, _TOP, _UPTIME, _SAR)
-    )
+    if not _ANY.is_in(text):
+        return False
+    bare = unprefixed(text)
+    return vmstat_row(text) is not None or any(one.is_in(bare) for one in (_TOP, _UPTIME, _SAR))
 
 
 def _share_in(text: str, vcpus: int | None) -> float | None:
     if not _ANY.is_in(text):
         return None
-    for pattern in (_VMSTAT, _TOP, _SAR):
-        found = pattern.search(unprefixed(text) if pattern is _VMSTAT else text)
-        if found is not None and _is_a_whole(found.groupdict()):
+    row = vmstat_row(text)
+    if row is not None:
+        return (row.user + row.system) / 100
+    for pattern in (_TOP, _SAR):
+        found = pattern.search(text)
+        if found is not None and _is_a_part(found.groupdict()):
             return (_number(found["user"]) + _number(found["system"])) / 100
     threads = _THREADS.search(text)
     if threads is not None and vcpus and float(threads["percent"]) > _MORE_THAN_ONE:
@@ -102,15 +103,12 @@ def _share_in(text: str, vcpus: int | None) -> float | None:
     return _number(found["load"]) / of if of else None
 
 
-def _is_a_whole(shares: Mapping[str, str | None]) -> bool:
+def _is_a_part(shares: Mapping[str, str | None]) -> bool:
     """Whether what a row tells may be shares of one time, in percent: other tables of numbers look alike."""
-    given = [_number(one) for share in shares.values() for one in (share or "").split()]
-    least = _WHOLE - _ROUNDED if len(given) == _ALL_SHARES else 0.0
-    return least <= sum(given) <= _WHOLE + _ROUNDED
+    return sum(_number(share) for share in shares.values() if share) <= _WHOLE + _ROUNDED
 
 
-_WHOLE, _ROUNDED = 100.0, 3.0  # percent; the latter chosen: five shares, each rounded
-_ALL_SHARES = 5  # of a row of vmstat's; documented: vmstat(8)
+_WHOLE, _ROUNDED = 100.0, 3.0  # percent; the latter chosen: each share is rounded
 
 
 def _number(text: str) -> float:

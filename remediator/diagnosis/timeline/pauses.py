@@ -13,8 +13,7 @@ from msgspec import Struct
 from remediator.case import LogLine
 from remediator.diagnosis.durations import TEXT
 from remediator.diagnosis.lazy_patterns import Linear
-from remediator.diagnosis.timeline.line_words import unprefixed
-from remediator.domain.late_pattern import late_pattern
+from remediator.diagnosis.timeline.vmstat import vmstat_row
 
 __all__ = ["MemoryPauses", "read_pauses"]
 
@@ -78,10 +77,6 @@ _FLUSHED = Linear(
     r"\ballocator cache flush(?:es)? since\b|\bcudamalloc retries\W{1,3}[1-9]",
     needs="flush retries",
 )
-_ROW = late_pattern(
-    r"^\W{0,3}(?:\S*vmstat\S*\s+)?\d{1,5}\s+\d{1,5}\s+\d{1,12}\s+\d{1,12}\s+\d{1,12}\s+(?P<cache>\d{1,12})\s+(?P<into>\d{1,9})\s+(?P<out>\d{1,9})\s+(?P<read>\d{1,9})"
-    r"(?:\s+\d{1,9}){3}(?P<busy>(?:\s+\d{1,3}){3})\s+(?P<wait>\d{1,3})(?P<stolen>\s+\d{1,3})?(?:\s+\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)?\s*$"
-)
 _NEARLY_FULL = 0.85  # of the heap, left by a collection; chosen
 _MUCH_OF_A_SPAN = 0.5  # of what Julia timed; chosen
 _STALLED_MUCH = 20.0  # percent of the time; chosen
@@ -121,6 +116,15 @@ _EVENTS, _FEWEST_EVENTS = frozenset({"spilled", "flushed", "refused"}), 10  # li
 _SHORT = "{count:,} reports in the log tell that the machine was short of memory"
 
 
+class _Line(Struct, frozen=True):
+    """What kind of account one line is, the seconds that it tells, and the heap's size in bytes (None: it tells none)."""
+
+    kind: str = ""
+    seconds: float = 0.0
+    heap_bytes: float | None = None
+    of_v8: bool = False
+
+
 class _Heard(Struct):
     says: str
     count: int = 0
@@ -128,20 +132,11 @@ class _Heard(Struct):
     seconds: float = 0.0
     last: float = 0.0
     where: str = ""
-    heap: tuple[float, bool] | None = None
+    heap: _Line | None = None
+    """The last that told of a heap."""
 
 
 _BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}  # by definition; documented: IEC 80000-13
-
-
-def _heap_in(text: str) -> tuple[float, bool] | None:
-    """The size of the heap in bytes, as a collection's line tells it, and whether it is V8's; None: it tells none."""
-    for pattern in (_UNIFIED, _OLDER):
-        found = pattern.search(text)
-        if found is not None:
-            return float(found["heap"]) * _BYTES[found["unit"].lower()], False
-    found = _V8.search(text)
-    return (float(found["heap"]) * _BYTES["m"], True) if found is not None else None
 
 
 def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
@@ -167,24 +162,24 @@ def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
         text, moment = line.text[:TEXT], line.time.timestamp() if line.time else first
         if not _ANY.is_in(text):
             continue
-        kind, seconds = _of_line(text)
-        report = _report_in(text) if not kind else None
+        account = _of_line(text)
+        report = _report_in(text) if not account.kind else None
         if report is not None:
             form, short = report
             held = reports.setdefault(form, _Heard(_SHORT))
             held.late += (1 if short else -1) if moment >= (first + last) / 2 else 0
             if not short:
                 continue
-        elif kind:
-            held = heard[kind]
+        elif account.kind:
+            held = heard[account.kind]
         else:
             continue
         held.count += 1
-        held.seconds += seconds
+        held.seconds += account.seconds
         held.last = moment
         held.where = line.insert_id or "logEntries"
-        if kind == "collected":
-            held.heap = _heap_in(text) or held.heap
+        if account.heap_bytes is not None:
+            held.heap = account
     # Of reports that come all the while most must say it, in the second half of the run.
     heard |= {form: one for form, one in reports.items() if one.late >= 0}
     lasting = [
@@ -204,8 +199,8 @@ def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
         says,
         of_device=kind in _OF_DEVICE,
         collects=kind in _COLLECTS,
-        heap_bytes=most.heap[0] if most.heap else None,
-        of_v8=most.heap is not None and most.heap[1],
+        heap_bytes=most.heap.heap_bytes if most.heap else None,
+        of_v8=most.heap is not None and most.heap.of_v8,
     )
 
 
@@ -227,38 +222,33 @@ def _report_in(text: str) -> tuple[str, bool] | None:
     if found := _SWAP_USED.search(text):
         gigabytes = float(found["number"]) / (1.0 if found["unit"].lower() == "g" else 1000.0)
         return "used", not found["other"] and gigabytes >= _MUCH_SWAP
-    row = _ROW.match(unprefixed(text))
-    if row is None or not _is_a_whole(f"{row['busy']} {row['wait']} {row['stolen'] or 0}"):
+    row = vmstat_row(text)
+    if row is None:
         return None
     # Without swap it is the files in memory that go, and come back from the disk.
-    reads = int(row["wait"]) >= _WAITS and int(row["read"]) >= _READS and int(row["cache"]) < _CACHE
-    return "row", reads or int(row["into"]) + int(row["out"]) >= _SWAPS
+    reads = row.wait >= _WAITS and row.read >= _READS and row.cache < _CACHE
+    return "row", reads or row.into + row.out >= _SWAPS
 
 
-def _is_a_whole(shares: str) -> bool:
-    """Whether numbers may be the shares of one time, in percent: other rows of numbers look alike."""
-    return abs(sum(map(int, shares.split())) - 100) <= _ROUNDED
-
-
-_ROUNDED = 3  # percent; chosen: five shares, each rounded
-
-
-def _of_line(text: str) -> tuple[str, float]:
-    """What kind of account one line is, and the seconds that it tells; an empty kind: none."""
+def _of_line(text: str) -> _Line:
+    """What one line tells; an empty kind: nothing."""
     for pattern in (_UNIFIED, _OLDER, _V8):
         found = pattern.search(text)
-        if found is not None:
-            full = float(found["left"]) >= float(found["heap"]) * _NEARLY_FULL
-            groups = found.groupdict()
-            seconds = float(groups.get("seconds") or 0) or float(groups.get("ms") or 0) / 1000
-            return ("collected", seconds) if full else ("", 0.0)
+        if found is None:
+            continue
+        groups = found.groupdict()
+        if float(found["left"]) < float(found["heap"]) * _NEARLY_FULL:
+            return _Line()
+        seconds = float(groups.get("seconds") or 0) or float(groups.get("ms") or 0) / 1000
+        heap = float(found["heap"]) * _BYTES[groups.get("unit", "m").lower()]  # V8 counts in MB
+        return _Line("collected", seconds, heap, pattern is _V8)
     found = _JULIA.search(text) or _GO.search(text)
     if found is not None:
         share = float(found["percent"]) / 100
         seconds = float(found.groupdict().get("seconds") or 0.0)
-        return ("timed", seconds * share) if share >= _MUCH_OF_A_SPAN else ("", 0.0)
+        return _Line("timed", seconds * share) if share >= _MUCH_OF_A_SPAN else _Line()
     kinds = (kind for kind, patterns in _BY_WORDS for one in patterns if one.is_in(text))
-    return next(kinds, ""), 0.0
+    return _Line(next(kinds, ""))
 
 
 _BY_WORDS = (
