@@ -19,7 +19,7 @@ from remediator.diagnosis.bystanders import is_bystander
 from remediator.diagnosis.limits import full_mount_met, heap_met, own_limit_met, wanted_by
 from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS, read_distance
 from remediator.diagnosis.matching import warm_up
-from remediator.diagnosis.metrics import Usage, peak_memory_gib, read_usage
+from remediator.diagnosis.metrics import GIB, Usage, peak_memory_gib, read_usage
 from remediator.diagnosis.progress import read_progress
 from remediator.diagnosis.progress_lines import complains, warns
 from remediator.diagnosis.rules import CaseFeatures, rule_evidence
@@ -56,8 +56,6 @@ from remediator.domain.cause_words import MEANINGS
 from remediator.job import Job, container_of, once, pipeline
 
 __all__ = ["THRESHOLD", "advice_for", "diagnose", "settled", "warm_up"]
-
-_GIB = 1 << 30  # bytes; documented: IEC 80000-13
 
 
 def diagnose(
@@ -411,7 +409,7 @@ def _needs(case: Case, facts: CaseFeatures, verdict: Cause) -> Needs:
         work_done=done,
         request_seconds=facts.reading.elapsed_seconds,
         gpu_peak_memory_gib=(
-            usage.gpu_peak_memory_bytes / _GIB if usage.gpu_peak_memory_bytes else None
+            usage.gpu_peak_memory_bytes / GIB if usage.gpu_peak_memory_bytes else None
         ),
         wanted=wanted_by(facts.reading),
         own_limit=_own_limit(case, facts, verdict),

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
+from remediator.diagnosis.metrics import GIB
 from remediator.diagnosis.signature import TextPlace
 from remediator.diagnosis.texts.case_text import CaseText
 from remediator.diagnosis.texts.evidence import TextEvidence
@@ -163,7 +164,6 @@ def own_limit_met(
     return reported
 
 
-_GIB = 1 << 30  # bytes; documented: IEC 80000-13
 _QUARTER = (
     0.22,
     0.28,
@@ -177,7 +177,7 @@ def heap_met(pauses: MemoryPauses | None, memory_gib: float | None) -> OwnLimit 
     """
     if pauses is None or pauses.heap_bytes is None or memory_gib is None:
         return None
-    share = pauses.heap_bytes / (memory_gib * _GIB)
+    share = pauses.heap_bytes / (memory_gib * GIB)
     if share >= _OF_THE_MACHINE:
         return None
     chosen = pauses.of_v8 or not _QUARTER[0] <= share <= _QUARTER[1]

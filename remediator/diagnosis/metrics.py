@@ -40,7 +40,7 @@ _RECEIVES = 5_000_000.0  # chosen
 _USUAL_STEP = 60.0  # seconds; documented: cloud.google.com/monitoring/api/metrics_gcp
 # Telemetry and metric of one thing may differ this much in the mean: other windows, other limits.
 _AGREES = 0.2  # chosen
-_GIB = 1 << 30  # bytes; documented: IEC 80000-13
+GIB = 1 << 30  # bytes; documented: IEC 80000-13
 _TELEMETRY_MARK = "remediatorTelemetry"
 # A line may carry a logger's prefix, with braces of its own, before the JSON.
 _TELEMETRY_START = late_pattern(r'\{\s{0,8}"remediatorTelemetry"')
@@ -207,7 +207,7 @@ def peak_memory_gib(usage: Usage, workload: JobFacts) -> float | None:
     """The most host memory ever seen in use: telemetry's bytes, else the metric's share of the
     machine; None where neither is known."""
     if usage.peak_memory_bytes:
-        return usage.peak_memory_bytes / _GIB
+        return usage.peak_memory_bytes / GIB
     if usage.memory and workload.memory_gib and usage.memory.source is Source.METRIC:
         return min(1.0, usage.memory.peak) * workload.memory_gib
     return None
@@ -299,7 +299,7 @@ def _bytes_load(by_metric: Mapping[str, list[Series]], name: str, gib: float) ->
     if not held:
         return None
     values = max(
-        (_fractions([v / (gib * _GIB) for _, v in item.points], scale=1.0) for item in held),
+        (_fractions([v / (gib * GIB) for _, v in item.points], scale=1.0) for item in held),
         key=mean,
     )
     return Load(tuple(values), Source.METRIC, held[0].metric)

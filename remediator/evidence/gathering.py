@@ -8,7 +8,7 @@ command line.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -19,7 +19,6 @@ from remediator.catalog.catalog import Catalog
 from remediator.deadline import remaining
 from remediator.domain import (
     Attempt,
-    JobKind,
     JobName,
     JobState,
     Json,
@@ -29,7 +28,7 @@ from remediator.domain import (
     rfc3339,
 )
 from remediator.evidence import collect
-from remediator.evidence.quota_use import quota_use
+from remediator.evidence.quota_use import JobLister, quota_use
 from remediator.evidence.sources import reading_plan_of, running_plan_of
 from remediator.job import Job
 from remediator.job.likeness import EVERY_ACCOUNT, alike
@@ -42,24 +41,12 @@ _LOOKED_AT = 200  # chosen: jobs of that name that are looked through for them
 _MOST_CHILDREN = 3  # chosen: launched jobs of one run that are read, each costs its own evidence
 
 
-class JobReader(Protocol):
-    """Reads jobs and Models; errors are the domain's."""
+class JobReader(JobLister, Protocol):
+    """Reads and lists jobs, and reads Models; errors are the domain's."""
 
     def get(self, name: JobName, *, timeout_seconds: float | None = None) -> Job: ...
 
     def model(self, name: str, *, timeout_seconds: float | None = None) -> Json: ...
-
-    def list(
-        self,
-        kind: JobKind,
-        project: str,
-        location: str,
-        *,
-        states: Sequence[JobState] = (),
-        created_after: datetime | None = None,
-        display_name: str | None = None,
-        timeout_seconds: float | None = None,
-    ) -> Iterator[Job]: ...
 
 
 class CaseGatherer:

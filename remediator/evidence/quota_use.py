@@ -37,6 +37,7 @@ class JobLister(Protocol):
         *,
         states: Sequence[JobState] = (),
         created_after: datetime | None = None,
+        display_name: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Iterator[Job]: ...
 

@@ -192,9 +192,7 @@ def weigh_own_cpu_time(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         or any(kind == "code" for _, kind in facts.reading.stood_in)
     ):
         return
-    vcpus = (
-        facts.workload.vcpus or 0 if facts.usage.cpu is None else 0
-    )  # 0: known otherwise, or unknown
+    vcpus = facts.workload.vcpus or 0  # 0: unknown
     says = f"by its own account it computed for {share * 100:.0f}% of the time"
     if share < _WAITED_SHARE:
         yield _of_cpu_time(Cause.NETWORK_LATENCY, weight_of("little-cpu-time"), says)

@@ -143,38 +143,14 @@ def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
     """The host of which the log tells the most slow answers, each with its own duration."""
     reported: dict[str, list[float]] = defaultdict(list)
     where: dict[str, str] = {}
-    latest: dict[str, int] = defaultdict(int)
+    latest: dict[str, int] = {}
     for position, line in enumerate(lines):
-        text = line.text[:TEXT]
-        fields = line.fields
-        span = parts_in(text) or span_in_fields(fields)
-        if span is not None and span.waits and not STANDING.is_in(text):
-            host = host_in_fields(fields) or host_in_uri(text) or host_named(text)
-            name = host.lower() or _UNNAMED
-            reported[name].append(span.seconds)
+        found = _fetch_in(line)
+        if found is not None:
+            name, seconds = found
+            reported[name].append(seconds)
             latest[name] = position
             where.setdefault(name, line.insert_id or "logEntries")
-            continue
-        seconds = duration_in(text)
-        if seconds is None:
-            continue
-        bare = unprefixed(text)
-        # Whoever tells how long it took and names another machine tells of waiting for it.
-        host = host_named(bare)
-        if STANDING.is_in(bare):
-            continue
-        by_name = HOST_AWAITED.search(bare)
-        awaited = host_in_uri(text) or (by_name[1] if by_name else "")
-        waits = WAITING.search(bare) or AWAITING.search(bare) or LOOKED_UP.search(bare)
-        if awaited and waits:
-            host = awaited
-        looked_up = LOOKED_UP.search(bare) is not None
-        if not (host or looked_up or _came_slowly(bare, seconds)):
-            continue
-        name = host.lower() or ("its feature store" if looked_up else _UNNAMED)
-        reported[name].append(seconds)
-        latest[name] = position
-        where.setdefault(name, line.insert_id or "logEntries")
     for name, spent in sorted(reported.items(), key=lambda item: -len(item[1])):
         if latest[name] < len(lines) * _EARLY:
             continue  # what was fetched at the start does not tell of the hours after it
@@ -183,6 +159,31 @@ def _slow_fetches(lines: Sequence[LogLine]) -> Fetches | None:
         if many and median(spent) >= SLOW_ANSWER_SECONDS:
             return Fetches(name, len(spent), median(spent), where[name])
     return None
+
+
+def _fetch_in(line: LogLine) -> tuple[str, float] | None:
+    """Which source a line says that it waited for, and for how many seconds; None where it does not."""
+    text = line.text[:TEXT]
+    fields = line.fields
+    span = parts_in(text) or span_in_fields(fields)
+    if span is not None and span.waits and not STANDING.is_in(text):
+        host = host_in_fields(fields) or host_in_uri(text) or host_named(text)
+        return host.lower() or _UNNAMED, span.seconds
+    seconds = duration_in(text)
+    if seconds is None:
+        return None
+    bare = unprefixed(text)
+    if STANDING.is_in(bare):
+        return None
+    # Whoever tells how long it took and names another machine tells of waiting for it.
+    by_name = HOST_AWAITED.search(bare)
+    awaited = host_in_uri(text) or (by_name[1] if by_name else "")
+    looked_up = LOOKED_UP.search(bare) is not None
+    waits = looked_up or WAITING.search(bare) or AWAITING.search(bare)
+    host = awaited if awaited and waits else host_named(bare)
+    if not (host or looked_up or _came_slowly(bare, seconds)):
+        return None
+    return host.lower() or ("its feature store" if looked_up else _UNNAMED), seconds
 
 
 _UNNAMED = "a source that the log does not name"

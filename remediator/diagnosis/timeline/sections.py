@@ -305,11 +305,15 @@ def _scaled(line: LogLine, held: _Bin, moment: float, start: float) -> float | N
     """How long a line says that its section took, in seconds: of a line that tells of one pass in many the parts stand
     for those between. A limit that ended the whole run, which began at `start`, is no section's.
     """
-    if _LIMIT.is_in(line.text[:TEXT]) and (span_of(line) or 0.0) >= (moment - start) * _ALL:
+    duration = span_of(line)
+    if duration is None:
         return None
-    part = parts_in(line.text[:TEXT]) or span_in_fields(line.fields)
+    text = line.text[:TEXT]
+    if duration >= (moment - start) * _ALL and _LIMIT.is_in(text):
+        return None
+    part = parts_in(text) or span_in_fields(line.fields)
     if part is None or part.share >= 1.0 or not held.moments:
-        return span_of(line)
+        return duration
     between = moment - held.moments[-1]
     whole = part.seconds / part.share
     return part.share * between if between * _OF_A_PASS <= whole < between else part.seconds
