@@ -7,6 +7,7 @@ import copy
 import functools
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.diagnosis import diagnose
-from remediator.domain import Cause, JobKind, path_steps
+from remediator.domain import Cause, JobKind, path_steps, rfc3339
 from remediator.job import Job
 from remediator.job.validation import why_incomplete
 from tests.jobs import BATCH, CUSTOM, EVERY_KIND, PIPELINE, TRAINING, TUNING, case, job
@@ -99,6 +100,71 @@ def test_a_trials_time_out_is_not_the_jobs() -> None:
     assert (held.facts(BOOK).timeout_seconds, held.ran_into_timeout) == (None, False)
     said = [item.says for cause in found.causes for item in cause.evidence]
     assert not any("stopped at its time-out" in words for words in said)
+
+
+def trial(state: str, minutes: float | None) -> dict:
+    """A trial that ran so long; None: its end is not known."""
+    began = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+    ended = {} if minutes is None else {"endTime": rfc3339(began + timedelta(minutes=minutes))}
+    return {"id": "1", "state": state, "startTime": rfc3339(began), **ended}
+
+
+@pytest.mark.parametrize(
+    ("trials", "timed_out"),
+    [
+        ([trial("INFEASIBLE", 60.2), trial("INFEASIBLE", 60.5)], True),
+        ([trial("SUCCEEDED", 60), trial("INFEASIBLE", 60.2)], True),
+        ([trial("INFEASIBLE", 60.2), trial("INFEASIBLE", 60.2), trial("INFEASIBLE", 3)], True),
+        ([trial("INFEASIBLE", 60.2), trial("INFEASIBLE", 3)], False),
+        ([trial("SUCCEEDED", 60.2), trial("INFEASIBLE", 3)], False),
+        ([trial("INFEASIBLE", 180)], False),
+        ([trial("INFEASIBLE", None)], False),
+        ([], False),
+    ],
+    ids=["all", "one-succeeded", "most", "half", "a-success", "another-limit", "no-end", "none"],
+)
+def test_trials_that_their_time_out_ended_ran_into_it(trials: list[dict], timed_out: bool) -> None:
+    """Their duration says so: Vertex's error of the job tells only that too many trials failed."""
+    held = job(
+        TUNING,
+        trialJobSpec__scheduling={"timeout": "3600s"},
+        startTime="2026-11-23T17:00:00Z",
+        endTime="2026-11-23T22:00:30Z",
+        error={"code": 3, "message": "too many trials failed"},
+        trials=trials,
+    )
+    assert held.ran_into_timeout is held.facts(BOOK).ran_into_timeout is timed_out
+    cancelled = Job.parse({**held.to_json(), "state": "JOB_STATE_CANCELLED"})
+    assert cancelled.cancelled_by_person  # its trials were cancelled with it
+    minutes = (f"2026-11-23T{17 + at // 60}:{at % 60:02}:00Z" for at in range(1, 300))
+    points = [{"interval": {"endTime": t}, "value": {"doubleValue": 0.98}} for t in minutes]
+    full = {"metric": {"type": "ml.googleapis.com/training/cpu/utilization"}, "points": points}
+    found = diagnose(case(held, timeSeries=[full]))
+    said = [item.says for cause in found.causes for item in cause.evidence]
+    told = any("its trials were stopped at their time-out of 1 h 00 min" in one for one in said)
+    assert told is timed_out
+
+
+@pytest.mark.parametrize(
+    ("minutes", "limit", "timed_out"),
+    [(60.2, "3600s", True), (30, "3600s", False), (60.2, None, False)],
+    ids=["at-it", "far-from-it", "none-set"],
+)
+def test_a_task_that_its_custom_jobs_time_out_ended_ran_into_it(
+    minutes: float, limit: str | None, timed_out: bool
+) -> None:
+    body = copy.deepcopy(PIPELINE)
+    spec = {"scheduling": {"timeout": limit} if limit else {}}
+    executors = body["pipelineSpec"]["deploymentSpec"]["executors"]
+    executors["exec-train"] = {"customJob": {"jobSpec": spec}}
+    for detail in body["jobDetail"]["taskDetails"]:
+        if detail["state"] == "FAILED":
+            detail.update(trial("FAILED", minutes))
+    held = Job.parse(body)
+    assert held.ran_into_timeout is timed_out
+    assert held.is_failure
+    cancelled = Job.parse({**body, "state": "PIPELINE_STATE_CANCELLED"})
+    assert not cancelled.is_failure
 
 
 @pytest.mark.parametrize("state", ["JOB_STATE_CANCELLED", "JOB_STATE_FAILED"])

@@ -7,14 +7,24 @@ Called by `Job` and its facts.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 
 from msgspec import Struct
 
-from remediator.domain import JobKind, JobState
+from remediator.domain import JobKind, JobState, parse_seconds, parse_time
 from remediator.domain.late_pattern import late_pattern
-from remediator.job import fields
-from remediator.job.document import Document, RpcStatus, either_key, read, whole_number
+from remediator.job import fields, pipeline
+from remediator.job.document import Document, RpcStatus, either_key, once, read, whole_number
+
+
+class FaultPart(StrEnum):
+    """Which part of a job a fault is of."""
+
+    JOB = "job"
+    TASK = "task"
+    TRIAL = "trial"
+    ROW = "row"
 
 
 def exit_code(job: Document, *texts: str) -> int | None:
@@ -60,11 +70,11 @@ _LEEWAY_SECONDS = 900.0
 
 
 def ran_into_timeout(job: Document) -> bool:
-    """Whether the job's own time-out ended it, by its state, its duration or its error.
+    """Whether the job's own time-out or that of its parts ended it, by its state, its duration or its error.
 
     A time-out that the error speaks of is some other one where the job ran far from its own limit.
     """
-    if job.state is JobState.EXPIRED:
+    if job.state is JobState.EXPIRED or part_timeout(job) is not None:
         return True
     if not fields.rules(job).has_pools or job.state is JobState.SUCCEEDED:
         return False
@@ -76,7 +86,61 @@ def ran_into_timeout(job: Document) -> bool:
         return cancelled and bool(_SOME_LIMIT.search(job.error_message))
     if job.start_time is None:  # the time-out counts running; waiting for a machine is none
         return False
+    return _ends_at(limit, ran)
+
+
+def _ends_at(limit: float, ran: float) -> bool:
     return limit * _NEARLY <= ran <= max(limit * _FAR_PAST, limit + _LEEWAY_SECONDS)
+
+
+class PartTimeout(Struct, frozen=True):
+    """The time-out that ended the trials or tasks of which a job failed: whose it is, and its seconds."""
+
+    part: FaultPart
+    seconds: float
+
+
+@once
+def part_timeout(job: Document) -> PartTimeout | None:
+    """The time-out of the job's trials, or of its tasks' custom jobs, that ended more than half of those that failed;
+    None where none did. A cancelled job's parts were cancelled with it.
+    """
+    if job.state is not JobState.FAILED:
+        return None
+    if job.kind is JobKind.PIPELINE:
+        ended = list(_failed_tasks(job))
+    elif job.kind is JobKind.HYPERPARAMETER_TUNING:
+        limit = fields.timeout_seconds(job) or fields.DEFAULT_TIMEOUT_SECONDS
+        ended = [(limit, ran) for ran in _failed_trials(job)]
+    else:
+        return None
+    stopped = [limit for limit, ran in ended if limit and ran and _ends_at(limit, ran)]
+    if len(stopped) * 2 <= len(ended):
+        return None
+    part = FaultPart.TASK if job.kind is JobKind.PIPELINE else FaultPart.TRIAL
+    return PartTimeout(part, max(stopped))
+
+
+def _failed_trials(job: Document) -> Iterator[float | None]:
+    """How long each trial ran that ended without a measurement, in seconds; None where that is not known.
+
+    Documented: Trial.State; one that Vizier stops early is STOPPING, then SUCCEEDED.
+    """
+    for _, trial in fields.listed(job, "trials"):
+        if either_key(trial, "state") == "INFEASIBLE":
+            started, ended = (
+                parse_time(either_key(trial, key)) for key in ("startTime", "endTime")
+            )
+            yield (ended - started).total_seconds() if started and ended else None
+
+
+def _failed_tasks(job: Document) -> Iterator[tuple[float | None, float | None]]:
+    """The time-out that the custom job of each failed task sets, and how long the task ran, in seconds."""
+    for node in pipeline.failed(job):
+        specs = [spec for spec in fields.custom_jobs(node.holder) if read(job, spec) is not None]
+        limit = parse_seconds(read(job, f"{specs[0]}.scheduling.timeout")) if specs else None
+        for detail in node.failed:
+            yield limit, detail.seconds
 
 
 def cancelled_by_person(job: Document) -> bool:
@@ -113,15 +177,6 @@ def is_failure(job: Document) -> bool:
 def succeeded_trials(job: Document) -> int:
     """How many trials of a tuning job have succeeded."""
     return sum(trial.get("state") == "SUCCEEDED" for trial in job.read("trials") or ())
-
-
-class FaultPart(StrEnum):
-    """Which part of a job a fault is of."""
-
-    JOB = "job"
-    TASK = "task"
-    TRIAL = "trial"
-    ROW = "row"
 
 
 class Fault(Struct, frozen=True):

@@ -22,7 +22,8 @@ class JobFacts(Struct, frozen=True):
     """What diagnosis and policies say about a job; None: it does not have it, or it is not known.
 
     Of several machines the first one speaks; of a pipeline run, that of the task that failed.
-    `timeout_seconds` is when Vertex stops the job itself. `cpu_image`: an image that its name says
+    `timeout_seconds` is when Vertex stops the job itself, `part_timeout` the limit at which it stopped the trials or
+    tasks of which the job failed. `cpu_image`: an image that its name says
     is built for CPUs, empty where none is or some other is built for GPUs. `device_setting` is the
     argument or variable that asks for a GPU, as it is written; `hides_gpus`: CUDA_VISIBLE_DEVICES
     leaves none. `data_places`: buckets and `project.dataset`s of the job and its Model's container.
@@ -49,6 +50,7 @@ class JobFacts(Struct, frozen=True):
     exit_code: int | None
     timeout_seconds: float | None
     ran_into_timeout: bool
+    part_timeout: ending.PartTimeout | None
     images: tuple[str, ...]
     cpu_image: str
     device_setting: str
@@ -140,6 +142,7 @@ def _facts(job: Document, catalog: Catalog, model: Json | None) -> JobFacts:
         exit_code=ending.exit_code(job),
         timeout_seconds=ending.own_timeout_seconds(job),
         ran_into_timeout=ending.ran_into_timeout(job),
+        part_timeout=ending.part_timeout(job),
         images=programs.images(job, model),
         cpu_image=programs.cpu_only_image(job, model),
         device_setting=programs.device_setting(settings),

@@ -182,6 +182,11 @@ class Job(Document, frozen=True):
         """Whether the job's own time-out ended it, by its state, its duration or its error."""
         return ending.ran_into_timeout(self)
 
+    @property
+    def part_timeout(self) -> ending.PartTimeout | None:
+        """The time-out that ended the trials or tasks of which the job failed; None where none did."""
+        return ending.part_timeout(self)
+
     @cached_property
     def cancelled_by_person(self) -> bool:
         """A cancelled job that its own time-out did not end."""

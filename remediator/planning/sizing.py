@@ -371,8 +371,9 @@ def _batch_that_fits(
 
 def _cpu(sizing: _Sizing) -> Choice | NoHardware:
     kind = sizing.catalog.machines[sizing.held.machine]
-    done, ran = sizing.diagnosis.needs.work_done, sizing.case.job.run_seconds
-    deadline = sizing.case.job.timeout_seconds
+    done, deadline = sizing.diagnosis.needs.work_done, sizing.case.job.timeout_seconds
+    part = sizing.case.job.part_timeout  # trials run one after the other
+    ran = part.seconds if part is not None else sizing.case.job.run_seconds
     if done and ran and deadline:
         factor = ran / min(done, 1.0) / (deadline * DEADLINE_SHARE)
         said = (

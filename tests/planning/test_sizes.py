@@ -216,6 +216,23 @@ def test_sized_is_the_cheapest_change_that_will_do(
     assert told(made) == changes
 
 
+def test_a_trials_own_time_sizes_the_machine_of_a_tuning_job() -> None:
+    """Trials ran one after the other for ten hours, each to its time-out of two: 90% of one was done in two."""
+    trial = {
+        "state": "INFEASIBLE",
+        "startTime": "2026-11-23T18:00:00Z",
+        "endTime": "2026-11-23T20:00:10Z",
+    }
+    held = {
+        "trials": [trial],
+        "startTime": "2026-11-23T10:10:00Z",
+        "endTime": "2026-11-23T20:10:00Z",
+    }
+    text = ladder(f"resubmit: {SIZED}", limits='{machine_types: ["n1-*"]}')
+    made = planned(job(TUNING, **held), text, Cause.CPU_SATURATION, needs=Needs(work_done=0.9))
+    assert [to for *_, to in told(made)] == ["n1-highmem-16"]
+
+
 @pytest.mark.parametrize(
     ("treated_for", "changes"),
     [

@@ -255,6 +255,11 @@ def timeout_words(facts: CaseFeatures) -> str:
         return (
             f"the job was stopped at its time-out of {exact_span_words(workload.timeout_seconds)}"
         )
+    if workload.part_timeout is not None:
+        held = workload.part_timeout
+        return (
+            f"its {held.part}s were stopped at their time-out of {exact_span_words(held.seconds)}"
+        )
     if facts.reading.elapsed_seconds:
         return f"one request did not finish within {facts.reading.elapsed_seconds:.0f} s"
     return "it ran out of time"
