@@ -9,13 +9,13 @@ import pytest
 
 from bench.remediation import nights, partial, sweep, wide
 from bench.remediation.fleet import MIXES, build, one_of
-from bench.remediation.fleets import Fleet, of_module
+from bench.remediation.fleets import Fleet
+from bench.remediation.lists import policies
 from bench.remediation.run import (
     ENGINEER,
     Told,
     fleet_of,
     over_engineer,
-    policies,
     recovered,
     treat,
     usd,
@@ -23,6 +23,7 @@ from bench.remediation.run import (
     wrong_share,
 )
 from bench.remediation.strategies import Blind, Failover, Product, cheapest
+from bench.remediation.table import FLEETS, fleet_named
 from bench.remediation.world import case_of, first_at, run
 from remediator.job import Job
 
@@ -108,7 +109,7 @@ def test_a_blind_retry_of_a_bug_is_a_wrong_action() -> None:
 
 # --- the second fleet -------------------------------------------------------------------------------
 
-WIDE = of_module("bench.remediation.wide")
+WIDE = FLEETS["wide"]
 
 
 def test_the_wide_fleet_is_drawn_from_its_seed_and_says_nothing_of_its_needs() -> None:
@@ -133,9 +134,9 @@ def test_no_attempt_over_the_wide_fleet_loses_a_device_or_its_place() -> None:
     assert (recovered(told) or 0) > 0.6
 
 
-@pytest.mark.parametrize("name", ["first", "bench.remediation.wide", "bench.remediation.strangers"])
+@pytest.mark.parametrize("name", ["first", "wide", "bench.remediation.strangers"])
 def test_each_fleet_knows_what_would_have_mended_its_jobs(name: str) -> None:
-    fleet = of_module(name)
+    fleet = fleet_named(name)
     found = [fleet.cheapest(job) for job in fleet.build(3, 12, "even")]
     assert any(found)
 
@@ -149,9 +150,9 @@ def test_a_failover_goes_through_places_and_mends_nothing_else() -> None:
 
 # --- the second author's fleet ------------------------------------------------------------------------
 
-STRANGERS = of_module("bench.remediation.strangers")
-READ = of_module("bench.remediation.strangers_read")
-LISTED = of_module("bench.remediation.strangers_listed")
+STRANGERS = FLEETS["strangers"]
+READ = FLEETS["strangers_read"]
+LISTED = FLEETS["strangers_listed"]
 
 
 def test_the_second_authors_fleet_is_drawn_from_its_seed_and_says_nothing_of_its_needs() -> None:

@@ -1,15 +1,14 @@
 """What a fleet offers, so that its physics may be somebody else's.
 
-`python bench/remediation/run.py --fleet MODULE` takes any module that has these names: `NAME`, `MIXES`,
-`build(seed, count, mix)`, `run(job, body, tries, at)`, `first_at(job)`, `case_of(ran, now)`,
-`cheapest(job, allowed)`, `is_right(job, before, after)`, `remedy(job, body, made)` and
-`losses(job, body)`. A job of it has `index`, `cause`, `kind`, `body`, `region`; a request that is to run
-elsewhere says so under `PLACE`. `wide` is one; the first fleet is put together here.
+A module is one where it has these names: `NAME`, `MIXES`, `build(seed, count, mix)`,
+`run(job, body, tries, at)`, `first_at(job)`, `case_of(ran, now)`, `cheapest(job, allowed)`,
+`is_right(job, before, after)`, `remedy(job, body, made)` and `losses(job, body)`. A job of it has
+`index`, `cause`, `kind`, `body`, `region`; a request that is to run elsewhere says so under `PLACE`.
+The fleets that there are stand in `table.py`.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,7 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """One fleet: its jobs, what happens to them, and what was right to do."""
+    """One fleet: its jobs, what happens to them, what can be read of it, and what was right to do."""
 
     name: str
     mixes: Mapping[str, Any]
@@ -34,38 +33,17 @@ class Fleet:
     losses: Callable[[Any, Body], tuple[str, ...]]
 
 
-def first() -> Fleet:
-    """The fleet of the twin's physics (PHYSICS.md)."""
-    from bench.remediation import fleet, strategies, world
-
+def of(module: Any) -> Fleet:
+    """The fleet that a module offers."""
     return Fleet(
-        "first",
-        fleet.MIXES,
-        fleet.build,
-        world.run,
-        world.first_at,
-        world.case_of,
-        strategies.cheapest,
-        strategies.is_right,
-        strategies.remedy,
-        lambda *_: (),
-    )
-
-
-def of_module(name: str) -> Fleet:
-    """The fleet that a module of this name offers."""
-    if name == "first":
-        return first()
-    found = importlib.import_module(name)
-    return Fleet(
-        found.NAME,
-        found.MIXES,
-        found.build,
-        found.run,
-        found.first_at,
-        found.case_of,
-        found.cheapest,
-        found.is_right,
-        found.remedy,
-        found.losses,
+        name=module.NAME,
+        mixes=module.MIXES,
+        build=module.build,
+        run=module.run,
+        first_at=module.first_at,
+        case_of=module.case_of,
+        cheapest=module.cheapest,
+        is_right=module.is_right,
+        remedy=module.remedy,
+        losses=module.losses,
     )

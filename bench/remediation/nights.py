@@ -19,15 +19,17 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from bench.remediation.fleets import Fleet, first, of_module
-from bench.remediation.run import policies, treat
+from bench.remediation.fleets import Fleet
+from bench.remediation.lists import policies
+from bench.remediation.run import treat
 from bench.remediation.strategies import Product
+from bench.remediation.table import FIRST, fleet_named
 
 A_DAY = 33  # a job's index is when it first runs: thirty days for a thousand, so this is 23.8 hours
 SPREAD = 4  # of so many drawn jobs some fail, as in `run`
 FAR = 1000.0  # times what a job out of reach needs; chosen, beyond every machine
 OUT_OF_REACH = "out of reach"
-FLEETS = ("first", OUT_OF_REACH, "bench.remediation.strangers", "bench.remediation.wide")
+NAMES = ("first", OUT_OF_REACH, "strangers", "wide")
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ _RAN_OUT = {"cpu_saturation", "memory_pressure", "gpu_memory", "request_too_larg
 
 def jobs_of(name: str, seed: int, count: int) -> tuple[Fleet, list[Any]]:
     """Jobs of a fleet that fail on their first night."""
-    fleet = first() if name == OUT_OF_REACH else of_module(name)
+    fleet = FIRST if name == OUT_OF_REACH else fleet_named(name)
     drawn = fleet.build(seed, count * SPREAD, "even")
     if name == OUT_OF_REACH:
         drawn = [out_of_reach(job) for job in drawn if job.cause in _RAN_OUT]
@@ -116,7 +118,7 @@ def row(name: str, before: Sequence[Sequence[Night]], now: Sequence[Sequence[Nig
     fixed = lambda one: one.fixable  # noqa: E731  # one expression
     made = [sum(one.attempts for job in runs for one in job) for runs in (before, now)]
     return (
-        f"| {name.rpartition('.')[2]}, {len(before)} jobs | "
+        f"| {name}, {len(before)} jobs | "
         f"${usd(before, lambda one: lost(one) and one.number == 0):,.2f} | "
         f"${usd(before, lost):,.2f} -> ${usd(now, lost):,.2f} | {share(before)} -> {share(now)} | "
         f"${usd(before, fixed):,.2f} -> ${usd(now, fixed):,.2f} | {made[0]:,} -> {made[1]:,} |"
@@ -129,9 +131,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=107)
     parser.add_argument("--count", type=int, default=120, help="failing jobs of each fleet")
     parser.add_argument("--nights", type=int, default=14)
-    parser.add_argument("--fleet", choices=FLEETS, action="append")
+    parser.add_argument("--fleet", choices=NAMES, action="append")
     asked = parser.parse_args()
-    names = asked.fleet or FLEETS
+    names = asked.fleet or NAMES
     work = [
         (name, asked.seed, asked.count, asked.nights, repeats)
         for name in names

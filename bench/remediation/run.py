@@ -7,7 +7,6 @@ plots beside it. `--quick`: a small fleet, printed only. Exit 1 where an aim of 
 from __future__ import annotations
 
 import argparse
-import functools
 import platform
 import statistics
 import sys
@@ -23,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.remediation import plots
 from bench.remediation.fleet import MIXES, Job
-from bench.remediation.fleets import Body, Fleet, first, of_module
+from bench.remediation.fleets import Body, Fleet
+from bench.remediation.lists import LISTS, anything, in_shipped_lists, in_wide_lists, policies
 from bench.remediation.strategies import (
     Blind,
     Doubling,
@@ -38,13 +38,11 @@ from bench.remediation.strategies import (
     machine,
 )
 from bench.remediation.strategies import cheapest as cheapest_of_first
+from bench.remediation.table import FIRST, fleet_named
 from bench.remediation.world import CATALOGUE
-from remediator import policy
 from remediator.catalog.catalog import Hardware
-from remediator.planning.sizing import is_permitted
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 SEEDS = (11, 12, 13, 14, 15)
 COUNT = 500
 OTHERS = 200  # jobs a seed in the other mixes
@@ -55,8 +53,6 @@ FORGETFUL = f"{OURS}, forgetful"
 SIZED = f"{OURS}, every size `sized`"
 DOUBLING = "double everything"
 LADDER = "fixed ladder: n1-standard-8, -16, + T4"
-WIDE = f"{OURS}, A100s allowed"
-OWN = f"{OURS}, A100s allowed, own hardware again"
 FAILOVER = Failover.name
 ENGINEER = "a good engineer told the cause"
 ORACLE = "an oracle"
@@ -81,53 +77,6 @@ class Told:
     losses: int = 0
 
 
-@functools.cache
-def policies(*, sized: bool = False, wide: bool = False, own: bool = False) -> policy.Policies:
-    """The shipped file, switched to enforce, for kinds whose rerun is safe.
-
-    `wide`: it also allows A100s, under `usd_per_job`. `own`: the lists stand in the policies that choose
-    hardware for a resource that ran out, so that each job may have its own again, as
-    docs/examples/policies/own-hardware.yaml has it.
-    """
-    text = (ROOT / "policies.yaml").read_text()
-    text = text.replace("\nmode: observe", "\nmode: enforce")
-    text = text.replace(
-        "\nrerun_safe: [batch_prediction]", "\nrerun_safe: [batch_prediction, custom]"
-    )
-    if sized:
-        for word in ("machine_type: more_memory", "machine_type: bigger", "batch_size: halve"):
-            text = text.replace(f"resubmit: {{{word}}}", "resubmit: {machine_type: sized}")
-    if wide:
-        text = text.replace('"g2-*"]', '"g2-*", "a2-*"]')
-        text = text.replace("NVIDIA_L4]", "NVIDIA_L4, NVIDIA_TESLA_A100, NVIDIA_A100_80GB]")
-    if own:
-        text = _with_lists_where_hardware_is_chosen(text)
-    loaded = policy.load(text, "policies.yaml", catalog=CATALOGUE)
-    assert loaded.policies is not None, loaded.render()
-    return loaded.policies
-
-
-_CHOOSES = ("request-too-large", "gpu-wanted", "batch-starved-of-cpu", "starved-of-cpu", "out-of-memory",
-            "out-of-gpu-memory", "slow-startup")  # fmt: skip
-"""Policies of the shipped file that choose hardware for a resource that ran out."""
-
-
-def _with_lists_where_hardware_is_chosen(text: str) -> str:
-    lines, lists, inside = [], [], ""
-    for line in text.splitlines():
-        if line.startswith(("  machine_types: ", "  accelerators: ")):
-            lists.append(line.partition("  #")[0].strip())
-            continue
-        if line.startswith("  - name: "):
-            inside = line.split()[2]
-        lines.append(line)
-        if line.startswith("    when: ") and inside in _CHOOSES:
-            # Where only the machine may change, the accelerator that is kept is no choice.
-            held = lists[:1] if inside in {"out-of-memory", "slow-startup"} else lists
-            lines.append(f"    limits: {{{', '.join(held)}}}")
-    return "\n".join(lines) + "\n"
-
-
 def strategies() -> list[Strategy]:
     return [
         Nothing(),
@@ -148,13 +97,12 @@ def treat(
     strategy: Strategy,
     job: Job,
     recoverable: bool,
-    fleet: Fleet | None = None,
+    fleet: Fleet = FIRST,
     *,
     within_lists: bool = True,
     within_wide: bool = True,
 ) -> Told:
     """One job from its first failure to its end under one strategy."""
-    fleet = fleet or first()
     strategy.over(fleet)
     at = fleet.first_at(job)
     runs = [fleet.run(job, job.body, 1, at)]
@@ -202,7 +150,7 @@ def _slack(job: Job, body: dict[str, object]) -> float | None:
 
 def fleet_of(seed: int, mix: str, count: int, names: tuple[str, ...] = ()) -> dict[str, list[Told]]:
     """Every strategy, or those of these names, over one fleet of the twin's physics."""
-    return treated(first(), seed, mix, count, strategies(), names)
+    return treated(FIRST, seed, mix, count, strategies(), names)
 
 
 def treated(
@@ -256,18 +204,6 @@ def _found_once(cheapest: Callable[..., Body | None]) -> Callable[..., Body | No
         return found[key]
 
     return once
-
-
-def anything(_: Hardware) -> bool:
-    return True
-
-
-def in_shipped_lists(hardware: Hardware) -> bool:
-    return is_permitted(hardware, policies().limits)
-
-
-def in_wide_lists(hardware: Hardware) -> bool:
-    return is_permitted(hardware, policies(wide=True).limits)
 
 
 # --- figures ---------------------------------------------------------------------------------------
@@ -596,7 +532,7 @@ def other_fleet(name: str, seeds: Sequence[int], count: int) -> str:
         fleets = list(pool.map(_other, *zip(*work, strict=True)))
     names = list(fleets[0])
     lines = [
-        f"## The fleet `{of_module(name).name}`",
+        f"## The fleet `{fleet_named(name).name}`",
         "",
         (
             f"{len(seeds)} seeds of {count} failing jobs. Within the lists: of those that the shipped "
@@ -624,19 +560,17 @@ def other_fleet(name: str, seeds: Sequence[int], count: int) -> str:
             str(sum(t.attempts for f in told for t in f)),
         ]
         lines.append(f"| {one} | {' | '.join(cells)} |")
-    lines += ["", *by_cause(fleets, [OURS, WIDE, DOUBLING, FAILOVER, ENGINEER])]
+    lines += ["", *by_cause(fleets, [*list(LISTS)[:2], DOUBLING, FAILOVER, ENGINEER])]
     return "\n".join(lines) + "\n"
 
 
 def _other(name: str, seed: int, count: int) -> dict[str, list[Told]]:
-    fleet = of_module(name)
+    fleet = fleet_named(name)
     tried = [
         Doubling(),
         Ladder(),
         Failover(),
-        Product(policies()),
-        Product(policies(wide=True), name=WIDE),
-        Product(policies(wide=True, own=True), name=OWN),
+        *(Product(lists(), name=words) for words, lists in LISTS.items()),
         Engineer(),
         Engineer(in_wide_lists, f"{ENGINEER}, by the lists with A100s"),
         Oracle(),
@@ -649,9 +583,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one seed of 60 jobs, printed only")
     parser.add_argument("--write", action="store_true", help="as without it; kept for scripts")
-    parser.add_argument(
-        "--fleet", help="another fleet alone: a module such as bench.remediation.wide"
-    )
+    parser.add_argument("--fleet", help="another fleet alone: a name of table.py, or a module")
     asked = parser.parse_args()
     quick = asked.quick
     if asked.fleet:

@@ -30,7 +30,7 @@ from msgspec.structs import replace
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.remediation import strangers, wide
-from bench.remediation.run import ROOT, policies
+from bench.remediation.lists import ROOT, policies
 from bench.remediation.world import CATALOGUE
 from remediator import policy
 from remediator.case import Case
