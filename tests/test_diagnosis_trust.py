@@ -91,7 +91,7 @@ WRITTEN = [
 @pytest.mark.parametrize("text", [w[1] for w in WRITTEN], ids=[w[0] for w in WRITTEN])
 def test_telemetry_is_found_in_whatever_a_logger_put_around_it(text):
     found = telemetry_of([LogLine.parse({"textPayload": text})])
-    assert [body["cpu"] for _, _, body in found] == [0.5]
+    assert [one.body["cpu"] for one in found] == [0.5]
 
 
 @pytest.mark.parametrize("value", ["1e999", "-1", "NaN", "9" * 4000, '"0.9"', "true", "null", "{}"])

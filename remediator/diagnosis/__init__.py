@@ -22,6 +22,7 @@ from remediator.diagnosis.matching import warm_up
 from remediator.diagnosis.metrics import GIB, Usage, peak_memory_gib, read_usage
 from remediator.diagnosis.progress import read_progress
 from remediator.diagnosis.progress_lines import complains, warns
+from remediator.diagnosis.replicas import failed_replicas, machines_of
 from remediator.diagnosis.rules import CaseFeatures, rule_evidence
 from remediator.diagnosis.scoring import THRESHOLD, rank
 from remediator.diagnosis.servers import read_server
@@ -204,9 +205,10 @@ def _read_features(
     case: Case, catalog: Catalog, probe_threshold_seconds: float
 ) -> tuple[CaseFeatures, Sequence[WeightedEvidence]]:
     workload = case.job.facts(catalog, case.model)
-    usage = read_usage(case, workload)
     heard = _without_bystanders(case)
     reading = read_case(heard)
+    usage = read_usage(case, workload, failed_replicas(case))
+    machines = machines_of(case, catalog)
     timed_out = workload.ran_into_timeout or reading.has(Tag.TIMED_OUT)
     facts = CaseFeatures(
         job=case.job,
@@ -214,7 +216,9 @@ def _read_features(
         workload=workload,
         reading=reading,
         usage=usage,
-        timeline=read_timeline(heard, usage, timed_out=timed_out, vcpus=workload.vcpus),
+        timeline=read_timeline(
+            heard, usage, timed_out=timed_out, vcpus=workload.vcpus, machines=machines
+        ),
         distance=read_distance(case, workload, probe_threshold_seconds=probe_threshold_seconds),
         server=(
             read_server(case.log_lines, container_of(case.model))
@@ -223,6 +227,7 @@ def _read_features(
         ),
         treated_for=case.attempts[-1].verdict if case.attempts else "",
         recoveries=case.recoveries,
+        machines=machines,
         wordless=not any(line.task != SERVICE_TASK and line.text for line in case.log_lines),
     )
     if case.job.state is JobState.SUCCEEDED and reading.rows is None:
@@ -402,7 +407,7 @@ def _needs(case: Case, facts: CaseFeatures, verdict: Cause) -> Needs:
     done = facts.timeline.work_done
     if rows is not None and rows.successful:
         done = rows.successful / (rows.successful + rows.failed + rows.incomplete)
-    peak = peak_memory_gib(usage, facts.workload)
+    peak = peak_memory_gib(usage, facts.memory_gib)
     return Needs(
         peak_memory_gib=peak,
         memory_is_lower_bound=verdict is Cause.MEMORY_PRESSURE and peak is not None,

@@ -54,13 +54,15 @@ _TELEMETRY_CHARS = 64_000  # of a line; chosen
 class Load(Struct, frozen=True):
     """One resource as a fraction of its limit: the samples of its fullest replica, in order.
 
-    `covered` is the share of the run from the first sample to the last.
+    `covered` is the share of the run from the first sample to the last. `replica` is whose samples they are, where
+    several replicas were measured.
     """
 
     samples: tuple[float, ...]
     source: Source
     where: str
     covered: float = 1.0
+    replica: str = ""
 
     @property
     def mean(self) -> float:
@@ -122,6 +124,15 @@ class Load(Struct, frozen=True):
         )
 
 
+class TelemetryLine(Struct, frozen=True):
+    """One telemetry line: its insertId, its own time, what it says, and the replica that wrote it."""
+
+    where: str
+    time: datetime | None
+    body: Json
+    replica: str
+
+
 class SectionSample(Struct, frozen=True):
     """What the job was doing at one moment, by its own telemetry."""
 
@@ -156,25 +167,35 @@ class Usage(Struct, frozen=True):
         return self.cpu is None and self.memory is None and self.gpu is None
 
 
-def read_usage(case: Case, workload: JobFacts) -> Usage:
-    """Metrics and telemetry of one case.
+def read_usage(case: Case, workload: JobFacts, failed: frozenset[str] = frozenset()) -> Usage:
+    """Metrics and telemetry of one case: those of the replicas that `failed`, where they were measured, else of the
+    fullest.
 
     Telemetry is closer, but a worker wrote it: where Google measured the same thing and the two
     disagree, Google's numbers count.
     """
     samples = telemetry_of(case.log_lines)
+    own = [sample for sample in samples if sample.replica in failed] or samples
+    several = len({sample.replica for sample in samples}) > 1
     by_metric = _by_metric(case.series)
     ran = case.job.run_seconds if case.job.start_time else None
-    cpu = _believed(_telemetry_load(samples, _cpu, ran), _metric_load(by_metric, _CPU_METRICS, ran))
-    measured = _metric_load(by_metric, _MEMORY_METRICS, ran)
+    cpu = _believed(
+        _telemetry_load(own, _cpu, ran, several=several),
+        _metric_load(by_metric, _CPU_METRICS, ran, failed),
+    )
+    measured = _metric_load(by_metric, _MEMORY_METRICS, ran, failed)
     if measured is None and workload.memory_gib:
         measured = _bytes_load(
             by_metric, "prediction/online/memory/bytes_used", workload.memory_gib
         )
-    memory = _believed(_telemetry_load(samples, _memory, ran), measured)
-    gpu = _believed(_telemetry_load(samples, _gpu, ran), _metric_load(by_metric, _GPU_METRICS, ran))
+    memory = _believed(_telemetry_load(own, _memory, ran, several=several), measured)
+    gpu = _believed(
+        _telemetry_load(own, _gpu, ran, several=several),
+        _metric_load(by_metric, _GPU_METRICS, ran, failed),
+    )
     gpu_memory = _believed(
-        _telemetry_load(samples, _gpu_memory, ran), _metric_load(by_metric, _GPU_MEMORY, ran)
+        _telemetry_load(own, _gpu_memory, ran, several=several),
+        _metric_load(by_metric, _GPU_MEMORY, ran, failed),
     )
     return Usage(
         cpu=cpu,
@@ -182,14 +203,17 @@ def read_usage(case: Case, workload: JobFacts) -> Usage:
         gpu=gpu,
         gpu_memory=gpu_memory,
         received_bytes_per_second=_received(samples, by_metric),
-        peak_memory_bytes=_peak(samples, lambda body: _number(body.get("memoryBytes"))),
-        gpu_peak_memory_bytes=_peak(samples, _gpu_bytes),
+        peak_memory_bytes=_peak(own, lambda body: _number(body.get("memoryBytes"))),
+        gpu_peak_memory_bytes=_peak(own, _gpu_bytes),
         sections=tuple(
             SectionSample(
-                time, str(body.get("section") or ""), str(body.get("stack") or ""), _cpu(body)
+                one.time,
+                str(one.body.get("section") or ""),
+                str(one.body.get("stack") or ""),
+                _cpu(one.body),
             )
-            for _, time, body in samples
-            if body.get("section") or body.get("stack")
+            for one in samples
+            if one.body.get("section") or one.body.get("stack")
         ),
     )
 
@@ -203,19 +227,20 @@ def _believed(reported: Load | None, measured: Load | None) -> Load | None:
     return measured
 
 
-def peak_memory_gib(usage: Usage, workload: JobFacts) -> float | None:
+def peak_memory_gib(usage: Usage, memory_gib: float | None) -> float | None:
     """The most host memory ever seen in use: telemetry's bytes, else the metric's share of the
-    machine; None where neither is known."""
+    machine, which has `memory_gib`; None where neither is known."""
     if usage.peak_memory_bytes:
         return usage.peak_memory_bytes / GIB
-    if usage.memory and workload.memory_gib and usage.memory.source is Source.METRIC:
-        return min(1.0, usage.memory.peak) * workload.memory_gib
+    if usage.memory and memory_gib and usage.memory.source is Source.METRIC:
+        return min(1.0, usage.memory.peak) * memory_gib
     return None
 
 
 def describe(name: str, load: Load, machine: str | None) -> str:
     """ "CPU at 97% or more for 92% of the run (n1-standard-8)": short, with numbers."""
-    on = f" ({machine})" if machine else ""
+    on = ", ".join(filter(None, (load.replica, machine)))
+    on = f" ({on})" if on else ""
     thin = f", {len(load.samples)} samples only" if load.is_thin else ""
     if load.full_share >= _FULL_SHARE:
         full = sorted(value for value in load.samples if value >= FULL)
@@ -266,11 +291,15 @@ def _covered(moments: Sequence[datetime | None], ran: float | None) -> float:
 
 
 def _metric_load(
-    by_metric: Mapping[str, list[Series]], names: Iterable[str], ran: float | None
+    by_metric: Mapping[str, list[Series]],
+    names: Iterable[str],
+    ran: float | None,
+    failed: frozenset[str],
 ) -> Load | None:
     for name in names:
-        held = by_metric.get(name)
-        if held:
+        measured = by_metric.get(name)
+        if measured:
+            held = [item for item in measured if _replica(item) in failed] or measured
             values = [
                 _fractions(
                     [v for _, v in item.points], scale=100.0 if name in _IN_PERCENT else None
@@ -278,10 +307,17 @@ def _metric_load(
                 for item in held
             ]
             fullest = max(values, key=mean)
-            moments = [moment for moment, _ in held[values.index(fullest)].points]
-            covered = _covered(moments, ran)
-            return Load(tuple(fullest), Source.METRIC, held[0].metric, covered)
+            one = held[values.index(fullest)]
+            covered = _covered([moment for moment, _ in one.points], ran)
+            several = len({_replica(item) for item in measured}) > 1
+            replica = _replica(one) if several else ""
+            return Load(tuple(fullest), Source.METRIC, held[0].metric, covered, replica)
     return None
+
+
+def _replica(item: Series) -> str:
+    """The replica of which a series tells; empty where it does not say so."""
+    return item.labels.get("task_name") or item.resource_labels.get("task_name") or ""
 
 
 def _fractions(values: list[float], *, scale: float | None) -> list[float]:
@@ -306,12 +342,11 @@ def _bytes_load(by_metric: Mapping[str, list[Series]], name: str, gib: float) ->
 
 
 def _received(
-    samples: Sequence[tuple[str, datetime | None, Json]], by_metric: Mapping[str, list[Series]]
+    samples: Sequence[TelemetryLine], by_metric: Mapping[str, list[Series]]
 ) -> float | None:
-    reported = [_number(body.get("receivedBytesPerSecond")) for _, _, body in samples]
-    rates = [rate for rate in reported if rate is not None]
-    if rates:
-        return mean(rates)
+    reported = _by_replica(samples, lambda body: _number(body.get("receivedBytesPerSecond")))
+    if reported:
+        return max(mean([rate for _, rate in of_one]) for of_one in reported.values())
     for name, held in by_metric.items():
         if name.endswith(_RECEIVED):
             points = max((item.points for item in held), key=len)
@@ -324,12 +359,12 @@ def _received(
 # --- telemetry lines ---------------------------------------------------------------------------
 
 
-def telemetry_of(lines: Sequence[LogLine]) -> list[tuple[str, datetime | None, Json]]:
-    """(insertId, time, body) of every telemetry line, in order of its own time.
+def telemetry_of(lines: Sequence[LogLine]) -> list[TelemetryLine]:
+    """Every telemetry line, in order of its own time.
 
     The body may be the jsonPayload, or JSON in `message` or in the text.
     """
-    found: list[tuple[str, datetime | None, Json]] = []
+    found: list[TelemetryLine] = []
     for line in lines:
         body: Json | None = None
         if "remediatorTelemetry" in line.payload:
@@ -337,10 +372,11 @@ def telemetry_of(lines: Sequence[LogLine]) -> list[tuple[str, datetime | None, J
         elif len(line.text) <= _TELEMETRY_CHARS and _TELEMETRY_MARK in line.text:
             body = _telemetry_in(line.text)
         if body is not None and body.get("remediatorTelemetry") == 1:
-            found.append((line.insert_id, parse_time(body.get("time")) or line.time, body))
+            time = parse_time(body.get("time")) or line.time
+            found.append(TelemetryLine(line.insert_id, time, body, line.task))
         if len(found) >= _TELEMETRY_LIMIT:
             break
-    found.sort(key=lambda item: item[1].timestamp() if item[1] else 0.0)
+    found.sort(key=lambda item: item.time.timestamp() if item.time else 0.0)
     return found
 
 
@@ -357,21 +393,36 @@ def _telemetry_in(text: str) -> Json | None:
     return parsed if isinstance(parsed, dict) else None
 
 
+def _by_replica(
+    samples: Sequence[TelemetryLine], read: Callable[[Json], float | None]
+) -> dict[str, list[tuple[TelemetryLine, float]]]:
+    """What each replica tells of one thing, in order."""
+    found: dict[str, list[tuple[TelemetryLine, float]]] = {}
+    for sample in samples:
+        value = read(sample.body)
+        if value is not None:
+            found.setdefault(sample.replica, []).append((sample, value))
+    return found
+
+
 def _telemetry_load(
-    samples: Sequence[tuple[str, datetime | None, Json]],
+    samples: Sequence[TelemetryLine],
     read: Callable[[Json], float | None],
     ran: float | None,
+    *,
+    several: bool,
 ) -> Load | None:
-    values = [
-        (where, time, value) for where, time, body in samples if (value := read(body)) is not None
-    ]
-    if not values:
+    """Of the fullest replica; `several` wrote telemetry."""
+    reported = _by_replica(samples, read)
+    if not reported:
         return None
+    replica, fullest = max(reported.items(), key=lambda item: mean([value for _, value in item[1]]))
     return Load(
-        tuple(value for _, _, value in values),
+        tuple(value for _, value in fullest),
         Source.TELEMETRY,
-        values[-1][0] or "telemetry",
-        _covered([time for _, time, _ in values], ran),
+        fullest[-1][0].where or "telemetry",
+        _covered([sample.time for sample, _ in fullest], ran),
+        replica if several else "",
     )
 
 
@@ -420,8 +471,6 @@ def _gpu_bytes(body: Json) -> float | None:
     return max(values, default=None)
 
 
-def _peak(
-    samples: Sequence[tuple[str, datetime | None, Json]], read: Callable[[Json], float | None]
-) -> float | None:
-    values = [value for _, _, body in samples if (value := read(body)) is not None]
+def _peak(samples: Sequence[TelemetryLine], read: Callable[[Json], float | None]) -> float | None:
+    values = [value for one in samples if (value := read(one.body)) is not None]
     return max(values, default=None)

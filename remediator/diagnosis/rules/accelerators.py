@@ -151,7 +151,7 @@ def weigh_configured_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     weight = weight_of("gpu-configured")
     if cpu is not None and cpu.is_full and not cpu.is_glimpse:
         weight = weight_of("gpu-configured-full-cpus")
-        says += f": {describe('CPU', cpu, facts.workload.machine_type)}"
+        says += f": {describe('CPU', cpu, facts.machine_under(cpu))}"
     yield weighted_evidence(
         Cause.ACCELERATOR_MISSING, weight, Source.JOB, "configuration", says, group="gpu-wanted"
     )

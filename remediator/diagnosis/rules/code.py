@@ -230,11 +230,12 @@ _ONE_BUSY = (0.6, 1.5)
 
 def weigh_machine_reports(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """How busy the CPUs were by reports in the log, where nobody measured them."""
-    reports, vcpus = facts.timeline.reports, facts.workload.vcpus
+    reports = facts.timeline.reports
     if reports is None or not facts.timed_out or facts.gpu_busy:
         return
-    busy = reports.busy
-    says = f"{reports.count:,} reports in the log tell of CPUs that were {busy:.0%} busy"
+    busy, vcpus = reports.busy, reports.vcpus
+    of = f" of {reports.replica}" if reports.replica else ""
+    says = f"{reports.count:,} reports in the log{of} tell of CPUs that were {busy:.0%} busy"
     if busy >= _BUSY_SHARE and not facts.wanted_gpu:
         cause, weight = Cause.CPU_SATURATION, weight_of("reported-full-cpus")
         yield weighted_evidence(cause, weight, Source.LOG, reports.where, says)

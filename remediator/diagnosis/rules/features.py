@@ -12,6 +12,7 @@ from remediator.case import Recovery
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.locality import Distance
 from remediator.diagnosis.metrics import Load, Usage
+from remediator.diagnosis.replicas import ReplicaMachine, machine_of
 from remediator.diagnosis.servers import Server
 from remediator.diagnosis.signature import Tag, TextPlace
 from remediator.diagnosis.texts.evidence import TextEvidence
@@ -80,6 +81,20 @@ class CaseFeatures(Struct, frozen=True):
     """Similar jobs that were fixed by a size which this one is below."""
     wordless: bool = False
     """No worker wrote a line."""
+    machines: tuple[ReplicaMachine, ...] = ()
+    """The machine of each pool."""
+
+    def machine_under(self, load: Load) -> str | None:
+        """The machine type on which a load was measured; None: not known."""
+        held = machine_of(load.replica, self.machines)
+        return held.machine if held is not None else self.workload.machine_type
+
+    @property
+    def memory_gib(self) -> float | None:
+        """Of the machine whose memory was measured."""
+        memory = self.usage.memory
+        held = machine_of(memory.replica, self.machines) if memory is not None else None
+        return held.memory_gib if held is not None else self.workload.memory_gib
 
     @property
     def timed_out(self) -> bool:

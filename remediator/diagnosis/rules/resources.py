@@ -29,7 +29,7 @@ def weigh_cpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     cpu = facts.usage.cpu
     if cpu is None:
         return
-    words = describe("CPU", cpu, facts.workload.machine_type)
+    words = describe("CPU", cpu, facts.machine_under(cpu))
     # A line tells of a call's deadline as well as of the work's: a sample or two do not say which.
     if not facts.timed_out or (cpu.is_thin and not facts.surely_timed_out):
         if cpu.is_full:
@@ -161,7 +161,7 @@ def weigh_memory(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     memory = facts.usage.memory
     if memory is None:
         return
-    words = describe("memory", memory, facts.workload.machine_type)
+    words = describe("memory", memory, facts.machine_under(memory))
     if memory.reached_limit:
         weight = weight_of("memory-at-limit")
         if facts.timed_out and facts.usage.cpu is not None and facts.usage.cpu.is_full:
@@ -175,9 +175,10 @@ def weigh_memory(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
             yield load_evidence(
                 memory, Cause.SLOW_CODE, weight_of("memory-thrashed-against-code"), says
             )
-        machine = f" ({facts.workload.machine_type})" if facts.workload.machine_type else ""
+        on = ", ".join(filter(None, (memory.replica, facts.machine_under(memory))))
+        says += f" ({on})" if on else ""
         yield load_evidence(
-            memory, Cause.MEMORY_PRESSURE, weight - few_samples_penalty(memory), says + machine
+            memory, Cause.MEMORY_PRESSURE, weight - few_samples_penalty(memory), says
         )
     elif is_low(memory):
         # One sample a minute: a sudden allocation between two of them is not seen.

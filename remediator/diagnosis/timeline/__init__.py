@@ -27,6 +27,7 @@ from remediator.diagnosis.durations import (
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS
 from remediator.diagnosis.metrics import Usage
+from remediator.diagnosis.replicas import ReplicaMachine
 from remediator.diagnosis.servers import is_request
 from remediator.diagnosis.structure import read_log
 from remediator.diagnosis.texts.case_text import SERVICE_TASK
@@ -60,20 +61,32 @@ _PROGRESS = late_pattern(
 
 
 def read_timeline(
-    case: Case, usage: Usage, *, timed_out: bool = True, vcpus: int | None = None
+    case: Case,
+    usage: Usage,
+    *,
+    timed_out: bool = True,
+    vcpus: int | None = None,
+    machines: Sequence[ReplicaMachine] = (),
 ) -> Timeline:
     """The sections of one case: by telemetry where it names them, else by the log.
 
     What else took the time (refusals, memory, a hang) is only looked for where the job `timed_out`. `vcpus` is the
-    machine's number of CPUs.
+    machine's number of CPUs, `machines` are those of the pools.
     """
     try:
-        return _read_timeline(case, usage, timed_out=timed_out, vcpus=vcpus)
+        return _read_timeline(case, usage, timed_out=timed_out, vcpus=vcpus, machines=machines)
     finally:
         forget_lines()
 
 
-def _read_timeline(case: Case, usage: Usage, *, timed_out: bool, vcpus: int | None) -> Timeline:
+def _read_timeline(
+    case: Case,
+    usage: Usage,
+    *,
+    timed_out: bool,
+    vcpus: int | None,
+    machines: Sequence[ReplicaMachine],
+) -> Timeline:
     own = _own_lines(case.log_lines)
     # Of tracebacks neither frames nor source lines are something that the program was doing.
     lines = list({id(said.line): said.line for said in read_log(own) if not said.raised}.values())
@@ -94,7 +107,11 @@ def _read_timeline(case: Case, usage: Usage, *, timed_out: bool, vcpus: int | No
         stopped_at=_stopped_at(lines, case.job.end_time) if busy else None,
         answers=answers,
         dumps=read_dumps(own) if timed_out else None,
-        reports=read_machine_reports(lines, vcpus) if timed_out and usage.cpu is None else None,
+        reports=(
+            read_machine_reports(lines, vcpus, machines)
+            if timed_out and usage.cpu is None
+            else None
+        ),
         slow_fetches=slow_fetches,
     )
 

@@ -7,6 +7,7 @@ by `read_timeline`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
@@ -14,6 +15,7 @@ from msgspec import Struct
 from remediator.case import LogLine
 from remediator.diagnosis.durations import TEXT
 from remediator.diagnosis.lazy_patterns import Linear
+from remediator.diagnosis.replicas import ReplicaMachine, machine_of
 from remediator.diagnosis.timeline.line_words import unprefixed
 from remediator.diagnosis.timeline.vmstat import vmstat_row
 from remediator.domain.numbers import median
@@ -47,29 +49,42 @@ _FEWEST = 5  # reports; chosen
 
 class MachineReports(Struct, frozen=True):
     """What reports in the log tell of the CPUs: how many there are, the usual part of all CPUs that were busy (0 to 1;
-    a load above their number is 1), and the line of the last.
+    a load above their number is 1), the line of the last, how many CPUs the machine has (None: not known), and of
+    which replica they tell, where several write.
     """
 
     count: int
     busy: float
     where: str
+    vcpus: int | None = None
+    replica: str = ""
 
 
-def read_machine_reports(lines: Sequence[LogLine], vcpus: int | None) -> MachineReports | None:
-    """What the log's own reports tell of the CPUs; None: there are too few.
+def read_machine_reports(
+    lines: Sequence[LogLine], vcpus: int | None, machines: Sequence[ReplicaMachine] = ()
+) -> MachineReports | None:
+    """What the log's own reports tell of the CPUs of the busiest replica; None: there are too few.
 
-    `vcpus` is the machine's number, for a load average that names none.
+    `vcpus` is the machine's number, for a load average that names none; `machines` are those of the pools.
     """
-    shares: list[float] = []
-    where = ""
+    shares: dict[str, list[float]] = defaultdict(list)
+    where: dict[str, str] = {}
+    cpus: dict[str, int | None] = {}
     for line in lines:
-        share = _share_in(line.text[:TEXT], vcpus)
+        if line.task not in cpus:
+            of_task = machine_of(line.task, machines)
+            cpus[line.task] = of_task.vcpus if of_task is not None else vcpus
+        share = _share_in(line.text[:TEXT], cpus[line.task])
         if share is not None:
-            shares.append(share)
-            where = line.insert_id
-    if len(shares) < _FEWEST:
+            shares[line.task].append(share)
+            where[line.task] = line.insert_id
+    enough = {task: held for task, held in shares.items() if len(held) >= _FEWEST}
+    if not enough:
         return None
-    return MachineReports(len(shares), min(1.0, median(shares)), where or "logEntries")
+    task, held = max(enough.items(), key=lambda item: median(item[1]))
+    replica = task if len(cpus) > 1 else ""
+    busy = min(1.0, median(held))
+    return MachineReports(len(held), busy, where[task] or "logEntries", cpus[task], replica)
 
 
 def is_report(text: str) -> bool:

@@ -114,6 +114,14 @@ _EVENTS, _FEWEST_EVENTS = frozenset({"spilled", "flushed", "refused"}), 10  # li
 
 
 _SHORT = "{count:,} reports in the log tell that the machine was short of memory"
+_SAYS = {
+    "collected": "{count:,} full garbage collections left the heap nearly full",
+    "timed": "most of {count:,} timed steps was spent collecting garbage",
+    "paused": "workers were paused for their memory {count:,} times",
+    "spilled": "what did not fit into memory was written to the disk {count:,} times",
+    "flushed": "the device's allocator gave back its cache and tried again, in {count:,} reports",
+    "refused": "the device had no room {count:,} times, and the program went on",
+}
 
 
 class _Line(Struct, frozen=True):
@@ -126,7 +134,6 @@ class _Line(Struct, frozen=True):
 
 
 class _Heard(Struct):
-    says: str
     count: int = 0
     late: int = 0
     seconds: float = 0.0
@@ -147,33 +154,24 @@ def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
     if not lines or lines[0].time is None or lines[-1].time is None:
         return None
     first, last = lines[0].time.timestamp(), lines[-1].time.timestamp()
-    heard = {
-        "collected": _Heard("{count:,} full garbage collections left the heap nearly full"),
-        "timed": _Heard("most of {count:,} timed steps was spent collecting garbage"),
-        "paused": _Heard("workers were paused for their memory {count:,} times"),
-        "spilled": _Heard("what did not fit into memory was written to the disk {count:,} times"),
-        "flushed": _Heard(
-            "the device's allocator gave back its cache and tried again, in {count:,} reports"
-        ),
-        "refused": _Heard("the device had no room {count:,} times, and the program went on"),
-    }
-    reports: dict[str, _Heard] = {}
+    several = len({line.task for line in lines}) > 1
+    heard: dict[tuple[str, str], _Heard] = {}
     for line in lines:
         text, moment = line.text[:TEXT], line.time.timestamp() if line.time else first
         if not _ANY.is_in(text):
             continue
         account = _of_line(text)
         report = _report_in(text) if not account.kind else None
-        if report is not None:
-            form, short = report
-            held = reports.setdefault(form, _Heard(_SHORT))
-            held.late += (1 if short else -1) if moment >= (first + last) / 2 else 0
-            if not short:
-                continue
-        elif account.kind:
-            held = heard[account.kind]
-        else:
+        kind = report[0] if report is not None else account.kind
+        if not kind:
             continue
+        # What one replica tells of its machine is that replica's; workers are paused by one scheduler.
+        task = "" if kind == "paused" else line.task
+        held = heard.setdefault((kind, task), _Heard())
+        if report is not None:
+            held.late += (1 if report[1] else -1) if moment >= (first + last) / 2 else 0
+            if not report[1]:
+                continue
         held.count += 1
         held.seconds += account.seconds
         held.last = moment
@@ -181,22 +179,22 @@ def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
         if account.heap_bytes is not None:
             held.heap = account
     # Of reports that come all the while most must say it, in the second half of the run.
-    heard |= {form: one for form, one in reports.items() if one.late >= 0}
     lasting = [
-        (kind, one)
-        for kind, one in heard.items()
-        if one.count >= (_FEWEST_EVENTS if kind in _EVENTS else _FEWEST)
+        (kind, task, one)
+        for (kind, task), one in heard.items()
+        if one.late >= 0
+        and one.count >= (_FEWEST_EVENTS if kind in _EVENTS else _FEWEST)
         and one.last >= first + (last - first) * _END
     ]
     if not lasting:
         return None
-    kind, most = max(lasting, key=lambda one: (one[1].seconds, one[1].count))
-    says = most.says.format(count=most.count)
+    kind, task, most = max(lasting, key=lambda one: (one[2].seconds, one[2].count))
+    says = _SAYS.get(kind, _SHORT).format(count=most.count)
     return MemoryPauses(
         most.count,
         most.seconds,
         most.where,
-        says,
+        f"{says} ({task})" if several and task else says,
         of_device=kind in _OF_DEVICE,
         collects=kind in _COLLECTS,
         heap_bytes=most.heap.heap_bytes if most.heap else None,
