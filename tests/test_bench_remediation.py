@@ -191,6 +191,32 @@ def test_where_quotas_may_be_read_a_limit_of_0_is_never_waited_for(fleet: Fleet)
     assert (wrong_share(told) or 0) == 0.0
 
 
+# --- the third author's fleet -------------------------------------------------------------------------
+
+VISITORS = FLEETS["visitors"]
+
+
+def test_the_third_authors_fleet_is_drawn_from_its_seed_and_says_nothing_of_its_needs() -> None:
+    jobs = VISITORS.build(3, 200, "even")
+    assert jobs == VISITORS.build(3, 200, "even")
+    assert len({job.cause for job in jobs}) > 14
+    for job in jobs[:20]:
+        ran = VISITORS.run(job, job.body, 1, VISITORS.first_at(job))
+        said = str(VISITORS.case_of(ran, ran.ended).to_json())
+        assert not any(word in said for word in ("leak_gib", "checkpoint_hours", "down_until"))
+
+
+def test_a_program_of_the_third_authors_fleet_goes_on_from_its_checkpoint() -> None:
+    jobs = [
+        job
+        for job in VISITORS.build(3, 900, "even")
+        if job.cause == "unknown" and job.program and job.program.checkpoint_hours
+    ]
+    told = [treat(Blind(), job, recoverable=True, fleet=VISITORS) for job in jobs]
+    assert any(one.recovered for one in told)
+    assert all(one.wrong == 0 for one in told)
+
+
 # --- partial batches --------------------------------------------------------------------------------
 
 

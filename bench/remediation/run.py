@@ -75,6 +75,8 @@ class Told:
     within_lists: bool = True
     within_wide: bool = True
     losses: int = 0
+    vain: int = 0
+    vain_usd: float = 0.0
 
 
 def strategies() -> list[Strategy]:
@@ -136,6 +138,8 @@ def treat(
         within_lists=within_lists,
         within_wide=within_wide,
         losses=lost,
+        vain=sum(ran.usd > 0 and not ran.succeeded for ran in runs[1:]),
+        vain_usd=sum(ran.usd for ran in runs[1:] if not ran.succeeded),
     )
 
 
@@ -541,8 +545,8 @@ def other_fleet(name: str, seeds: Sequence[int], count: int) -> str:
             "job had, or in another part of the world than its data, which no policy names."
         ),
         "",
-        "| strategy | recovered of those recoverable | of those within the shipped lists | of those within the lists with A100s | money / the engineer's | $ on what nothing fixes | wrong actions | attempts that lose | of attempts |",
-        "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
+        "| strategy | recovered of those recoverable | of those within the shipped lists | of those within the lists with A100s | money / the engineer's | $ on what nothing fixes | wrong actions | attempts that lose | paid for and failed | of attempts |",
+        "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
     for one in names:
         told = [fleet[one] for fleet in fleets]
@@ -557,6 +561,7 @@ def other_fleet(name: str, seeds: Sequence[int], count: int) -> str:
             interval([wasted(f) for f in told], "{:.2f}"),
             interval([wrong_share(f) for f in told], "{:.1%}"),
             str(sum(t.losses for f in told for t in f)),
+            f"{sum(t.vain for f in told for t in f)}, ${sum(t.vain_usd for f in told for t in f):.2f}",
             str(sum(t.attempts for f in told for t in f)),
         ]
         lines.append(f"| {one} | {' | '.join(cells)} |")

@@ -61,8 +61,11 @@ class Strategy(ABC):
 
 
 def machine(body: Body) -> Body:
+    """Empty for a batch of a publisher's model, which has no machine of its own."""
     if "dedicatedResources" in body:
         found: Body = body["dedicatedResources"]["machineSpec"]
+    elif "jobSpec" not in body:
+        found = {}
     else:
         found = body["jobSpec"]["workerPoolSpecs"][0]["machineSpec"]
     return found
@@ -72,7 +75,8 @@ def hardware_of(body: Body) -> Hardware:
     """What the first pool of a request runs on."""
     held = machine(body)
     count = int(held.get("acceleratorCount") or 0)
-    return Hardware(held["machineType"], held.get("acceleratorType") or "" if count else "", count)
+    kind = held.get("acceleratorType") or "" if count else ""
+    return Hardware(held.get("machineType", ""), kind, count)
 
 
 def changed(body: Body, *, batch: int | None = None, **spec: Any) -> Body:
@@ -83,13 +87,13 @@ def changed(body: Body, *, batch: int | None = None, **spec: Any) -> Body:
             held.pop(key, None)
         else:
             held[key] = value
-    if batch is not None:
+    if batch is not None and held:
         copied["manualBatchTuningParameters"] = {"batchSize": batch}
     return copied
 
 
 def bigger(body: Body) -> Body | None:
-    match = re.fullmatch(r"(n1-[a-z]+)-(\d+)", machine(body)["machineType"])
+    match = re.fullmatch(r"(n1-[a-z]+)-(\d+)", machine(body).get("machineType", ""))
     if not match or int(match[2]) not in SIZES[:-1]:
         return None
     return changed(body, machineType=f"{match[1]}-{SIZES[SIZES.index(int(match[2])) + 1]}")

@@ -9,7 +9,15 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bench.remediation import fleet, strangers, strangers_quotas, strategies, wide, world
+from bench.remediation import (
+    fleet,
+    strangers,
+    strangers_quotas,
+    strategies,
+    visitors,
+    wide,
+    world,
+)
 from bench.remediation.fleets import Fleet, of
 
 FIRST = Fleet(
@@ -40,6 +48,7 @@ FLEETS: Mapping[str, Fleet] = {
         name="strangers, quotas not readable, jobs listed",
         case_of=strangers_quotas.with_jobs_listed,
     ),
+    "visitors": of(visitors),
 }
 
 
