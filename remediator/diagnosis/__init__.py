@@ -27,7 +27,7 @@ from remediator.diagnosis.rules import CaseFeatures, rule_evidence
 from remediator.diagnosis.scoring import THRESHOLD, rank
 from remediator.diagnosis.servers import read_server
 from remediator.diagnosis.signature import Tag
-from remediator.diagnosis.texts import read_case, read_job, read_task
+from remediator.diagnosis.texts import is_stand_in, read_case, read_job, read_task
 from remediator.diagnosis.texts.case_text import SERVICE_TASK, clean
 from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.diagnosis.texts.failed_rows import FailedRows
@@ -82,7 +82,7 @@ def diagnose(
     by_words = None
     of_texts = (
         not ranked
-        or _is_stand_in(case.job)
+        or is_stand_in(case.job)
         or _rests_on_texts(facts.reading, signs, ranked[0].cause)
     )
     if alone is None and of_texts and not _ran_out_of_time(case.job, facts.reading):
@@ -315,7 +315,7 @@ def _single_message(job: Job, log_lines: Sequence[LogLine]) -> Iterator[tuple[So
     faults = [fault for fault in job.faults if fault.status.text]
     if not log_lines:
         yield from ((Source.JOB, fault.where, fault.status.text) for fault in faults)
-    elif len(log_lines) == 1 and (_is_stand_in(job) or not faults):
+    elif len(log_lines) == 1 and (is_stand_in(job) or not faults):
         line = log_lines[0]
         rows = _without_warnings(line.text)[:_READ].split("\n")
         if any(complains(row) for row in rows):
@@ -334,11 +334,6 @@ def _below_words(signs: Sequence[WeightedEvidence], cause: Cause) -> Iterator[We
     for sign in signs:
         others = sign.cause is not cause and sign.weight > 0
         yield replace(sign, weight=sign.weight * weight_of("left-by-words")) if others else sign
-
-
-def _is_stand_in(job: Job) -> bool:
-    """Whether nobody gave a job: `inputs` stands one in for a log that came alone."""
-    return job.name.project == "-"
 
 
 # Nothing is wrong with the job: the same again, later, is the remedy.

@@ -26,6 +26,7 @@ from remediator.inputs.text_log import (
     has_sign_of_death,
     iter_texts,
     last_exit,
+    was_stopped,
 )
 from remediator.job import Job
 
@@ -75,7 +76,7 @@ def assemble(materials: Sequence[Material]) -> Assembly:
     case = Case.parse(body)
     case = replace(case, gaps=tuple(gap for m in materials for gap in m.gaps))
     texts = list(iter_texts(entries)) if job is None and plain else []
-    without_complaint = bool(texts) and not has_sign_of_death(texts)
+    without_complaint = bool(texts) and not has_sign_of_death(texts) and not was_stopped(texts)
     if job is None:
         case = replace(case, now=_end_of(entries) or case.now)
     return Assembly(
@@ -177,8 +178,10 @@ _GAVE_UP = 1  # chosen: what most languages' runtimes exit with after an error t
 def _status_of(entries: Sequence[Json]) -> int:
     """The status that is presumed of a log which ends in a complaint and names none: its program gave up.
 
-    0 where the log's end tells of no failure. Entries of the level of a warning tell of none, but the last.
+    0 where the log's end tells of no failure, or that it was told to end. Entries of the level of a warning tell of none, but the last.
     """
+    if was_stopped(list(iter_texts(entries))):
+        return 0
     said = [*(entry for entry in entries[:-1] if entry.get("severity") != "WARNING"), *entries[-1:]]
     return _GAVE_UP if ends_in_failure(list(iter_texts(said))) else 0
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from remediator.case import LogLine
 from remediator.domain import Json, rfc3339
 from remediator.domain.late_pattern import late_pattern
 
@@ -225,6 +226,20 @@ def ends_in_failure(texts: Sequence[str]) -> bool:
     return any(not _WARNED.search(text) and _is_complaint(text) for text in texts[-_LAST_LINES:])
 
 
+def was_stopped(texts: Sequence[str]) -> bool:
+    """Whether the log's last lines say that the program was told to end from outside: SIGTERM, or a job cancelled."""
+    said = [text for text in texts[-_LAST_LINES:] if text.strip()]
+    return any(_STOPPED.search(text) for text in said[-_STOP_LINES:])
+
+
+_STOP_LINES = 6  # chosen: what a program says as it heeds the signal follows
+_STOPPED = late_pattern(
+    r"\bSIGTERM\b|\bsignal:? (?:15|TERM)\b|^(?:.{0,60}\s)?Terminated$"
+    r"|\bjob (?:is |was |has been )?(?:being )?cancell?ed\b|\bcancell?ing (?:the )?job\b",
+    re.IGNORECASE,
+)
+
+
 def ends_in_order(texts: Sequence[str]) -> bool:
     """Whether the last line says that all is in order, by its level or its words."""
     last = next((text for text in reversed(texts) if text.strip()), "")
@@ -427,8 +442,11 @@ def iter_texts(entries: Sequence[Json]) -> Iterator[str]:
     for entry in entries:
         text = entry.get("textPayload")
         payload = entry.get("jsonPayload")
-        if isinstance(text, str):
+        if isinstance(text, str) and text[:1] != "{":
             yield text
+        elif isinstance(text, str) or (
+            isinstance(payload, Mapping) and isinstance(payload.get("message"), str)
+        ):
+            yield LogLine.parse(entry).text
         elif isinstance(payload, Mapping):
-            message = payload.get("message")
-            yield message if isinstance(message, str) else ""
+            yield ""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from msgspec.structs import replace
 
 from remediator.case import Case, LogLine
-from remediator.diagnosis.signature import TextPlace
+from remediator.diagnosis.signature import Tag, TextPlace
 from remediator.diagnosis.texts.case_text import CaseText, status_text
 from remediator.diagnosis.texts.evidence import TextEvidence, read_texts
 from remediator.diagnosis.texts.failed_rows import (
@@ -22,7 +22,7 @@ from remediator.diagnosis.texts.failed_rows import (
     failed_rows_of_account,
     partial_failure_texts,
 )
-from remediator.diagnosis.texts.last_words import last_words, stop_request
+from remediator.diagnosis.texts.last_words import end_from_outside, last_words, stop_request
 from remediator.diagnosis.texts.log_lines import line_text, log_texts
 from remediator.domain import JobKind, Source
 from remediator.job import FaultPart, Job, RpcStatus
@@ -41,6 +41,11 @@ def read_task(name: str, where: str, status: RpcStatus | None) -> TextEvidence:
     return read_texts([*status_text(status, Source.JOB, where, TextPlace.ERROR, author)], None)
 
 
+def is_stand_in(job: Job) -> bool:
+    """Whether nobody gave a job: `inputs` stands one in for a log that came alone."""
+    return job.name.project == "-"
+
+
 def read_case(case: Case) -> TextEvidence:
     """What all texts of the case say."""
     counted = list(account_texts(case.rows))
@@ -51,6 +56,7 @@ def read_case(case: Case) -> TextEvidence:
         sampled = list(partial_failure_texts(case.job))
     # Partial failures are a sample of the error rows: where there are rows, those are counted.
     sample = 0 if rows else 1
+    stopped = end_from_outside(case.log_lines) if is_stand_in(case.job) else None
     case_texts = [
         *_job_texts(case.job),
         *(replace(one, count=sample) for one in sampled),
@@ -59,16 +65,23 @@ def read_case(case: Case) -> TextEvidence:
         *log_texts(
             case.log_lines,
             serves=case.job.kind is JobKind.BATCH_PREDICTION,
-            time_was_up=case.job.ran_into_timeout,
+            time_was_up=case.job.ran_into_timeout or stopped is not None,
         ),
     ]
     failed_rows = failed_rows_of_account(case.rows) or failed_rows_of(case.job, case.error_files)
     reading = read_texts(case_texts, failed_rows)
+    tags = reading.tags
+    if stopped is not None and Tag.TIMED_OUT not in tags:
+        tags = {**tags, Tag.TIMED_OUT: (stopped, stopped.text[:_QUOTED])}
     return replace(
         reading,
+        tags=tags,
         last_words=last_words(case.log_lines, case.job),
         stop_request=stop_request(case.log_lines),
     )
+
+
+_QUOTED = 200  # characters of a line; chosen
 
 
 def _job_texts(job: Job) -> Iterator[CaseText]:

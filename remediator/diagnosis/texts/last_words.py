@@ -193,6 +193,25 @@ def stop_request(lines: Sequence[LogLine]) -> CaseText | None:
     return None
 
 
+def end_from_outside(lines: Sequence[LogLine]) -> CaseText | None:
+    """Where a log alone ends in a request to end: its program heard SIGTERM, or the service says that it cancels the job."""
+    said = [line for line in lines[-_LAST_READ:] if line.text.strip()][-_HEEDS:]
+    for line in reversed(said):
+        text = line.text[:TEXT_HEAD]
+        matched = _CANCELS.is_in(text) if is_service_line(line) else _STOP.is_in(text)
+        if matched or _OF_THE_JOB.is_in(text):
+            return line_text(line, 1, 1.0)
+    return None
+
+
+_HEEDS = 6  # lines, what a program says as it heeds the request among them; chosen
+_CANCELS = Linear(
+    r"\bsigterm\b|\bsignal:? (?:15|term)\b|\bcancell?(?:ed|ing)\b|\bterminating (?:all )?(?:replicas|workers|the job)\b"
+)
+# A plain log does not say which lines are the service's.
+_OF_THE_JOB = Linear(
+    r"\bjob (?:is |was |has been )?(?:being )?cancell?ed\b|\bcancell?ing (?:the )?job\b"
+)
 _KILLED = late_pattern(r":\s+\d+ Killed\b|^Killed\b")
 
 
@@ -214,7 +233,7 @@ _PROGRAM = late_pattern(r"(?P<name>[A-Za-z][\w.+-]{1,40}): \S")
 
 _STOP = Linear(
     r"\b(?:received|got|caught|sending|sent)\b.{0,30}\b(?:SIGTERM|signal:? (?:15|TERM))\b"
-    r"|\bSIGTERM\b.{0,20}\b(?:received|caught|arrived)\b|\btime(?:out|limit): sending (?:warning )?signal"
+    r"|\b(?:SIGTERM|signal:? (?:15|TERM))\b.{0,20}\b(?:received|caught|arrived)\b|\btime(?:out|limit): sending (?:warning )?signal"
     r"|\b(?:wall[- ]?clock|wall[- ]?time|walltime|run[- ]?time|time)[- ]?limit\b.{0,40}\b(?:reached|exceeded|hit|expired|is up)"
     r"|\b(?:hit|reached|exceeded|past|over)\b.{0,20}\b(?:wall[- ]?clock|wall[- ]?time|run[- ]?time|time)[- ]?limit\b|\bdue to time limit\b"
 )
