@@ -217,6 +217,15 @@ def test_the_place_in_the_code_and_the_last_lines_are_told_and_redacted() -> Non
     assert "a1B2" not in told["Last lines before the end"][1]
 
 
+def test_a_line_that_a_proof_quotes_is_not_shown_again_for_its_fields() -> None:
+    quoted = 'the log of workerpool0-0: "KeyError: no column chrom"'
+    cause = replace(DIAGNOSIS.causes[0], evidence=(Evidence(Source.LOG, "l1", quoted),))
+    lines = ("reading · shard=17", "KeyError: no column chrom · shard=17")
+    found = replace(DIAGNOSIS, causes=(cause,), last_lines=lines)
+    told = dict(compose(replace(FACTS, diagnosis=found)).answers)
+    assert told["Last lines before the end"] == ("reading · shard=17",)
+
+
 def test_a_command_works_in_an_empty_shell() -> None:
     place = "firestore://vertex-remediator/remediator"
     asked = replace(SITUATIONS["approval"], project="genomics-lab", ledger=place)

@@ -19,7 +19,7 @@ from remediator.alerts.wording import (
     sentence_start,
     shown,
 )
-from remediator.domain import Cause, Evidence
+from remediator.domain import FIELDS_MARK, Cause, Evidence
 from remediator.domain.cause_words import MEANINGS
 from remediator.domain.late_pattern import late_pattern
 from remediator.domain.time_words import span_words
@@ -75,8 +75,13 @@ def last_lines(facts: AlertFacts) -> str:
     """What the workers wrote last, where no proof quotes it already."""
     lines = facts.diagnosis.last_lines if facts.diagnosis is not None else ()
     proof = " ".join(item.says for item in evidence(facts))
-    kept = [shown(plain_error(line), _LAST_LINE) for line in lines if _tells(line)]
-    return "\n".join(line for line in kept[-MOST_LAST_LINES:] if line.strip(" .…") not in proof)
+    kept: list[str] = []
+    for line in [line for line in lines if _tells(line)][-MOST_LAST_LINES:]:
+        said, mark, fields = line.partition(FIELDS_MARK)
+        said = shown(plain_error(said), _LAST_LINE)
+        if said.strip(" .…") not in proof:
+            kept.append(said + mark + shown(fields, _LAST_LINE))
+    return "\n".join(kept)
 
 
 MOST_LAST_LINES = 5

@@ -1,6 +1,7 @@
 """What every room speaks of: errors, names and states, a diagnosis, a plan. Values alone; pure."""
 
 from remediator.domain.diagnosis import (
+    FIELDS_MARK,
     Diagnosis,
     Evidence,
     Frame,
@@ -76,6 +77,7 @@ __all__ = [
     "ALL_ROWS",
     "CLAIM_MARK",
     "COLLECTIONS",
+    "FIELDS_MARK",
     "LOG_RULE",
     "NEVER_RETRIED",
     "NOTHING_WRONG",

@@ -143,6 +143,10 @@ class TaskCause(Struct, frozen=True):
     cause: Cause
 
 
+FIELDS_MARK = " · "
+"""Stands in a last line between what a structured line says and its fields."""
+
+
 class Diagnosis(Struct, frozen=True):
     """Causes ranked by confidence. `verdict` is UNKNOWN where the evidence does not carry one.
 

@@ -16,6 +16,7 @@ from remediator.alerts import AlertFacts, AlertKind
 from remediator.alerts.facts import QuestionEnd
 from remediator.alerts.running import Trouble, acts, stood_still_usd
 from remediator.case import Case
+from remediator.diagnosis.texts.last_lines import fields_words
 from remediator.domain import (
     Action,
     Cause,
@@ -148,7 +149,7 @@ def _trouble(
 ) -> Trouble:
     plan, seen = made.plan, made.watch
     price = seen.usd_per_hour if seen else None
-    lines = [line.text for line in case.log_lines if line.task != "service"][-_MOST_LINES:]
+    lines = [line for line in case.log_lines if line.task != "service"][-_MOST_LINES:]
     held_back = plan.action is Action.ALERT and entry.cancels
     return Trouble(
         reason=made.reason,
@@ -164,7 +165,7 @@ def _trouble(
         resubmits=entry.resubmission is not None,
         refused_by=plan.refused_by if held_back else (),
         why_not="; ".join(plan.reasons) if held_back else "",
-        last_lines=tuple(redact(line, 300) for line in lines),
+        last_lines=tuple(redact(line.text, 300) + fields_words(line) for line in lines),
         spell=spell,
     )
 
