@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from remediator.diagnosis.advice_rates import advice_of_rate
 from remediator.diagnosis.advice_rules import advice_of, advice_with_needs
 from remediator.diagnosis.weighted_evidence import WeightedEvidence
 from remediator.domain import Cause, Frame, JobKind, Needs, RankedCause
@@ -45,7 +46,8 @@ def _with_advice(
     if one.cause is Cause.DISK_FULL and needs.full_mount is not None:
         return replace(one, advice=_OF_A_MOUNT.format(path=needs.full_mount.path))
     by_needs = advice_with_needs(one.cause, needs, frame)
-    by_rule = advice_of(one.cause, texts, job)
+    of_rate = advice_of_rate(texts) if one.cause is Cause.QUOTA else None
+    by_rule = of_rate or advice_of(one.cause, texts, job)
     if by_needs is not None and (by_rule is None or one.cause in _NEEDS_FIRST):
         return replace(one, advice=by_needs, advice_url=url)
     if by_rule is not None:

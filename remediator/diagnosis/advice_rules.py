@@ -340,7 +340,7 @@ RULES: tuple[AdviceRule, ...] = (
     # --- what is used up -------------------------------------------------------------------------
     _rule(
         Cause.QUOTA,
-        r"(?P<quota>[a-z-]{3,40}\.googleapis\.com/[a-z0-9_]{5,100})",
+        r"(?:^|[^/\w.-])(?P<quota>[a-z-]{3,40}\.googleapis\.com/[a-z0-9_]{5,100})",
         "Ask for more of the quota {quota} in {region}, run fewer such jobs at once, or use a region where it is free.",
         f"{_VERTEX}/quotas",
     ),
@@ -354,16 +354,6 @@ RULES: tuple[AdviceRule, ...] = (
         r"(?P<page>generative-ai/docs/error-code-429)",
         "The model is asked for more than it has room for now: send fewer requests at once, try each again after a growing wait, or use the global endpoint or Provisioned Throughput.",
         "https://cloud.google.com/vertex-ai/generative-ai/docs/error-code-429",
-    ),
-    _rule(
-        Cause.QUOTA,
-        r"(?:429|too many requests)[^|]{0,80}?(?P<url>https?://[^\s'\"),]{0,150}(?:\bdocs?\b|rate-?limit)[^\s'\"),]{0,100})",
-        "The service is asked too often: send fewer requests at once and try each again after a growing wait. Its rules: {url}",
-    ),
-    _rule(
-        Cause.QUOTA,
-        r"(?:429|too many requests)[^|]{0,80}?(?P<url>https?://[^\s'\"),]{4,200})",
-        "{url} answers that it is asked too often: ask more slowly or with an account of a higher rate, or keep a copy in a bucket.",
     ),
     _rule(
         Cause.CAPACITY_STOCKOUT,
