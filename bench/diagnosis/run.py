@@ -542,6 +542,7 @@ def report() -> str:
         "seventh": _today("seventh_blind"),
         "time_outs_told": _of_score(score_time_outs("time_outs_blind")),
         "second_time_outs_told": _of_score(score_time_outs("second_time_outs_blind")),
+        "fourth_time_outs_told": _of_score(score_time_outs("fourth_time_outs_blind")),
         "speed": lines(SPEED),
     }
     page = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
