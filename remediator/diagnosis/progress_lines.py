@@ -6,6 +6,7 @@ Owns the words of progress and of trouble. Pure; used by `texts` and `timeline`.
 from __future__ import annotations
 
 from remediator.diagnosis.lazy_patterns import Linear
+from remediator.diagnosis.own_rates import states_own_rate
 from remediator.domain.late_pattern import late_pattern
 
 _READ = 400  # characters of a line; chosen
@@ -53,7 +54,7 @@ def warns(text: str) -> bool:
 
 def complains(text: str) -> bool:
     """Whether a line names a trouble of any kind."""
-    return _TROUBLE.is_in(_without_zeros(text[:_READ]))
+    return _TROUBLE.is_in(_without_zeros(text[:_READ])) and not states_own_rate(text)
 
 
 def without_zero_counts(text: str) -> str:

@@ -32,6 +32,7 @@ from remediator.diagnosis.matching import (
     silenced_by,
     silenced_everywhere_by,
 )
+from remediator.diagnosis.own_rates import states_own_rate
 from remediator.diagnosis.passed_settings import (
     lacks_credentials,
     offers_choices,
@@ -137,6 +138,8 @@ def signatures_of(case_text: CaseText) -> tuple[Signature, ...]:
         return (case_text.spoken, *(row for row in rows if Tag.PASSING in row.tags))
     if rows and case_text.place is TextPlace.LOG and not case_text.chain:
         rows = _without_values(case_text.text, rows)
+        if any(row.cause is Cause.QUOTA for row in rows) and states_own_rate(case_text.text):
+            rows = tuple(row for row in rows if row.cause is not Cause.QUOTA)
         if parses_an_expression(case_text.text):
             rows = tuple(row for row in rows if row.cause is not Cause.BAD_INPUT)
     if case_text.chain and _STATUS.search(case_text.text) and not CLIENTS.match(case_text.text):

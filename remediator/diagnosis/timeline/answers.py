@@ -13,6 +13,7 @@ from msgspec import Struct
 from remediator.case import LogLine
 from remediator.diagnosis.durations import TEXT, span_of
 from remediator.diagnosis.lazy_patterns import Linear
+from remediator.diagnosis.own_rates import states_own_rate
 from remediator.diagnosis.progress_lines import is_progress
 
 __all__ = ["Answers", "read_answers"]
@@ -62,6 +63,8 @@ def _kind_of(text: str) -> str:
     patterns = (_TOO_OFTEN, _BROKEN, _FINE)
     kind = next((kind for kind, one in zip(_KINDS, patterns, strict=True) if one.is_in(text)), "")
     if kind in _REFUSALS and (not _OF_A_CALL.is_in(text) or _NOBODY.is_in(text)):
+        return ""
+    if kind == _KINDS[0] and states_own_rate(text):
         return ""
     return kind
 
