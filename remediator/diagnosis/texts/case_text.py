@@ -76,6 +76,8 @@ class CaseText(Struct, frozen=True):
     """Of last words that state several errors: the first."""
     worked_on: bool = False
     """Of a job that ended at its time-out: the program went on with its work after this line."""
+    long_after: bool = False
+    """The program went on with its work for long after this line."""
     after: str = ""
     """Of last words: what was said next, where they tell nothing by themselves."""
 

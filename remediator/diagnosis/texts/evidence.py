@@ -370,6 +370,8 @@ def _weight_of(row: Signature, case_text: CaseText, kept: float) -> float:
     rare = row.cause is Cause.NETWORK_LATENCY and case_text.count <= _RARE
     if case_text.worked_on and (rare or row.cause in _ENDS_A_PROGRAM):
         kept = min(kept, weight_of("passing-line"))
+    if row.cause is Cause.GPU_MEMORY and (case_text.worked_on or case_text.long_after):
+        kept = min(kept, weight_of("passing-line"))  # it was caught
     return min(row.weight, weight_of("log-ceiling")) * case_text.factor * kept
 
 

@@ -51,6 +51,9 @@ _LINES_TAIL = 12_000  # chosen
 _LINES_BETWEEN = 6_000  # an even sample; chosen
 _END_SHARE = 0.25  # of what the log says: its end; chosen
 _END_LINES = 40  # of a short log: its end; chosen
+_PROGRESS_AFTER = 2  # lines of progress, after which the program went on; chosen
+_AGAIN = 3  # times; chosen
+_LONG_AFTER = 10  # lines of progress, after which it went on for long; chosen
 
 
 def log_texts(
@@ -67,42 +70,50 @@ def log_texts(
     first_end = len(all_said) - max(_END_LINES, int(len(all_said) * _END_SHARE))
     progress = [not one.raised and is_progress(one.text) for one in all_said]
     ended_nothing_before = _last_work(all_said, progress, by_durations=time_was_up)
+    long_before = _last_work(all_said, progress, by_durations=time_was_up, after=_LONG_AFTER)
     ended = None if serves else _terminal(all_said, ended_nothing_before)
     asked = next((i for i, one in enumerate(all_said) if serves and is_request(one.text)), 0)
     has_error_lines = any(level_of(one) in ERRORS for one in all_said)
-    distinct: dict[tuple[str, str, tuple[str, ...]], tuple[LogItem, int, int]] = {}
+    distinct: dict[tuple[str, str, tuple[str, ...]], tuple[LogItem, int, int, int]] = {}
     for position, said in enumerate(all_said):
         if progress[position] or _heads_exception(all_said, position):
             continue
         key = (said.line.task, said.text, tuple(one.text for one in said.raised[1:]))
-        held = distinct.get(key)
-        distinct[key] = (said, (held[1] if held else 0) + 1, position)
-    for number, (said, count, last) in enumerate(distinct.values(), start=1):
+        _, before, _, first = distinct.get(key, (said, 0, position, position))
+        distinct[key] = (said, before + 1, position, first)
+    for number, (said, count, last, first) in enumerate(distinct.values(), start=1):
         factor = 1.0 if last >= first_end else weight_of("early-line")
         if last < asked and not said.traced:
             factor *= weight_of("start-line")
         worked_on = not serves and last < ended_nothing_before
+        # What came again and again while the work went on was caught each time, where time ended the job.
+        caught = first if time_was_up and count >= _AGAIN else last
+        long_after = not serves and caught < long_before
         if said.traced and worked_on:
             factor *= weight_of("passing-line")
-        if ended is not None and not said.raised and warns(said.text):
-            factor *= weight_of("warning-before-exception")
-        elif (
-            ended is not None
-            and not said.raised
-            and (is_quiet(said) or reports_elsewhere(said.text))
-        ):
-            # What ended the program speaks; what it printed on its way is not asked.
-            factor *= weight_of("line-before-exception")
-        elif has_error_lines and not said.raised and level_of(said) in BELOW_ERROR:
-            # A logger that gives every line its level, and has told of errors, told of none here.
-            factor *= weight_of("line-below-error")
+        if not said.raised:
+            factor *= _beside_the_end(said, is_known=ended is not None, levels=has_error_lines)
         if said.raised:
-            yield from exception_texts(said, count, factor, number)
+            for one in exception_texts(said, count, factor, number):
+                yield replace(one, long_after=long_after)
         else:
             made = line_text(said.line, count, factor, said.text)
-            made = replace(made, worked_on=time_was_up and worked_on)
+            made = replace(made, worked_on=time_was_up and worked_on, long_after=long_after)
             spoken = spoken_in(said.text, serves=serves)
             yield replace(made, spoken=spoken) if spoken is not None else made
+
+
+def _beside_the_end(said: LogItem, *, is_known: bool, levels: bool) -> float:
+    """How much less a line counts where what ended the program `is_known`, or where all lines have their `levels`."""
+    if is_known and warns(said.text):
+        return weight_of("warning-before-exception")
+    if is_known and (is_quiet(said) or reports_elsewhere(said.text)):
+        # What ended the program speaks; what it printed on its way is not asked.
+        return weight_of("line-before-exception")
+    if levels and level_of(said) in BELOW_ERROR:
+        # A logger that gives every line its level, and has told of errors, told of none here.
+        return weight_of("line-below-error")
+    return 1.0
 
 
 def as_said(lines: list[LogLine]) -> list[LogLine]:
@@ -135,8 +146,14 @@ def came_at_once(first: LogLine, second: LogLine) -> bool:
     return (second.time - first.time).total_seconds() <= _AT_ONCE
 
 
-def _last_work(all_said: Sequence[LogItem], progress: Sequence[bool], *, by_durations: bool) -> int:
-    """The position before which nothing ended the program, since lines of progress came after it; -1: none did.
+def _last_work(
+    all_said: Sequence[LogItem],
+    progress: Sequence[bool],
+    *,
+    by_durations: bool,
+    after: int = _PROGRESS_AFTER,
+) -> int:
+    """The position before which nothing ended the program, since so many lines of progress came `after` it; -1: none did.
 
     `by_durations`: what tells how long something took counts as well.
     """
@@ -145,10 +162,9 @@ def _last_work(all_said: Sequence[LogItem], progress: Sequence[bool], *, by_dura
         for position in range(len(all_said) - 1, -1, -1)
         if progress[position] or (by_durations and span_of(all_said[position].line) is not None)
     )
-    return next(itertools.islice(working, _PROGRESS_AFTER - 1, None), -1)
+    return next(itertools.islice(working, after - 1, None), -1)
 
 
-_PROGRESS_AFTER = 2  # lines of progress, after which the program went on; chosen
 _LAST_LINES = 8  # after which a traceback did not end the program; chosen
 
 
