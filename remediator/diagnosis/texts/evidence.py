@@ -40,6 +40,7 @@ from remediator.diagnosis.passed_settings import (
 )
 from remediator.diagnosis.signature import Signature, Tag, TextPlace
 from remediator.diagnosis.signatures.authors import CLIENTS
+from remediator.diagnosis.status_counts import status_counts
 from remediator.diagnosis.texts.case_text import CODE_NAMES, CaseText
 from remediator.diagnosis.texts.failed_rows import FailedRows
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
@@ -138,8 +139,7 @@ def signatures_of(case_text: CaseText) -> tuple[Signature, ...]:
         return (case_text.spoken, *(row for row in rows if Tag.PASSING in row.tags))
     if rows and case_text.place is TextPlace.LOG and not case_text.chain:
         rows = _without_values(case_text.text, rows)
-        if any(row.cause is Cause.QUOTA for row in rows) and states_own_rate(case_text.text):
-            rows = tuple(row for row in rows if row.cause is not Cause.QUOTA)
+        rows = _without_settings_and_counts(case_text.text, rows)
         if parses_an_expression(case_text.text):
             rows = tuple(row for row in rows if row.cause is not Cause.BAD_INPUT)
     if case_text.chain and _STATUS.search(case_text.text) and not CLIENTS.match(case_text.text):
@@ -205,6 +205,19 @@ def _without_values(text: str, rows: tuple[Signature, ...]) -> tuple[Signature, 
     """What is unknown or invalid in a row of data is no setting."""
     of_values = any(row.id in _OF_A_VALUE for row in rows) and names_a_record(text)
     return tuple(row for row in rows if row.id not in _OF_A_VALUE) if of_values else rows
+
+
+def _without_settings_and_counts(text: str, rows: tuple[Signature, ...]) -> tuple[Signature, ...]:
+    """A program's own rate is no refusal, and a count of answers (`2xx=1200 5xx=3`) is none of them."""
+    if any(row.cause is Cause.QUOTA for row in rows) and states_own_rate(text):
+        rows = tuple(row for row in rows if row.cause is not Cause.QUOTA)
+    asked = {Cause.QUOTA, Cause.TRANSIENT_BACKEND}
+    of_answers = any(row.cause in asked or Tag.TIMED_OUT in row.tags for row in rows)
+    if of_answers and status_counts(text) is not None:
+        rows = tuple(
+            row for row in rows if row.cause not in asked and Tag.TIMED_OUT not in row.tags
+        )
+    return rows
 
 
 def _outside(text: str) -> Cause | None:

@@ -7,6 +7,7 @@ not a slow network's. Pure; called by `read_timeline`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -15,6 +16,7 @@ from remediator.diagnosis.durations import TEXT, span_of
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.own_rates import states_own_rate
 from remediator.diagnosis.progress_lines import is_progress
+from remediator.diagnosis.status_counts import status_counts
 
 __all__ = ["Answers", "read_answers"]
 
@@ -58,7 +60,7 @@ _END = 0.8  # of the run, at which they still go on; chosen
 
 def _kind_of(text: str) -> str:
     """What kind of answer a line tells of; empty where it tells of none."""
-    if not _ANY.is_in(text):
+    if not _ANY.is_in(text) or status_counts(text) is not None:
         return ""
     patterns = (_TOO_OFTEN, _BROKEN, _FINE)
     kind = next((kind for kind, one in zip(_KINDS, patterns, strict=True) if one.is_in(text)), "")
@@ -69,23 +71,39 @@ def _kind_of(text: str) -> str:
     return kind
 
 
-# `upstream 2xx=76970 4xx=0 5xx=67875`: answers so far, as a status line counts them.
-_COUNTED = Linear(
-    r"\b2xx[ =:]{1,2}(?P<fine>\d{1,12})\b.{0,60}?\b5xx[ =:]{1,2}(?P<broken>\d{1,12})\b", needs="5xx"
-)
+_GREW = 2.0  # times, from the first line that counts to the last; chosen
 
 
 def _by_counts(lines: Sequence[LogLine]) -> Answers | None:
-    """The same by counts that a log prints now and then: of its second half the answers between the first and the last."""
-    counted = [(line, found) for line in lines if (found := _COUNTED.search(line.text[:TEXT]))]
+    """The same by counts that a log prints now and then (`upstream 2xx=76970 4xx=0 5xx=67875`): of its second half.
+
+    Counts that only grow, and much, are those so far: what lies between the first and the last of the half came in it.
+    Others begin anew with each line, and are added up.
+    """
+    counted = [(line, one) for line in lines if (one := status_counts(line.text[:TEXT]))]
     if len(counted) < 3:  # noqa: PLR2004  # the half, and its two ends
         return None
-    (_, before), (line, after) = counted[len(counted) // 2], counted[-1]
-    broken = int(after["broken"]) - int(before["broken"])
-    fine = int(after["fine"]) - int(before["fine"])
-    if broken < _FEWEST or fine < 0 or broken < (broken + fine) * _MOST:
+    half = [one for _, one in counted[len(counted) // 2 :]]
+    known = [(one.fine, one.too_often, one.broken) for _, one in counted]
+    grows = all(
+        a <= b for before, after in pairwise(known) for a, b in zip(before, after, strict=True)
+    )
+    if grows and sum(known[-1]) >= sum(known[0]) * _GREW:
+        fine, too_often, broken = (
+            b - a for a, b in zip(known[len(counted) // 2], known[-1], strict=True)
+        )
+    else:
+        fine, too_often, broken = (
+            sum(counts)
+            for counts in zip(*((one.fine, one.too_often, one.broken) for one in half), strict=True)
+        )
+    refused, of = max(too_often, broken), fine + too_often + broken
+    if refused < _FEWEST or refused < of * _MOST:
         return None
-    return Answers(False, broken, broken + fine, line.insert_id or "logEntries", line.text[:_SHOWN])
+    line = counted[-1][0]
+    return Answers(
+        too_often > broken, refused, of, line.insert_id or "logEntries", line.text[:_SHOWN]
+    )
 
 
 class Answers(Struct, frozen=True):
