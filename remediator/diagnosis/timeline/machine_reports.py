@@ -44,6 +44,22 @@ _UPTIME = Linear(r"\bup\b.{1,40}\bload average: ", needs="average")
 # `cpu 3193%`: above one and a half CPUs it can only be all threads of a program, in hundredths of a CPU.
 _THREADS = Linear(r"\bcpu[ =:]{1,4}(?P<percent>\d{3,5})(?:\.\d{1,2})? ?%", needs="cpu")
 _MORE_THAN_ONE = 150.0  # percent; chosen
+# What a machine says of processes that wait for its disk: they make a load, and no CPU busy. `iowait=92%`, top's
+# `90.4 wa`, `%iowait 88.0` (documented: top(1), iostat(1)), `io full avg10=91.20` (documented: the kernel's PSI).
+_DISK = Linear(
+    r"(?:\bio ?wait\b|%iowait|\bio[_ -]wait\b|\bdisk[_ -]wait\b|\bwa\b)[\"']?[ =:]{1,3}(?P<percent>\d{1,3}(?:[.,]\d{1,2})?)\b|\b(?P<top>\d{1,3}(?:[.,]\d{1,2})?)%? ?wa\b|\bio (?:full|some) avg10=(?P<stalled>\d{1,3}(?:\.\d{1,2})?)",
+    needs="wait wa avg10",
+)
+# `14 processes in state D`, `blocked=15 (uninterruptible)`.
+_BLOCKED = Linear(
+    r"\b(?P<count>\d{1,5}) (?:process(?:es)?|procs?|threads?|tasks?|workers?) (?:are )?(?:in |blocked in )?(?:(?:state|status) )?\(?(?:D\b|D[ -]state|uninterruptible|disk (?:sleep|wait))|\b(?:(?:procs_)?blocked|uninterruptible|d[_ -]state|state[_ ]D)[ =:]{1,3}(?P<named>\d{1,5})\b",
+    needs="state status disk uninterruptible blocked d-state process proc thread task worker",
+)
+_WAITS_MUCH = 0.3  # of the CPUs' time, or of a load's processes; chosen
+# Lines that tell of nothing but the machine.
+_OF_THE_MACHINE = Linear(
+    r"^\W{0,3}(?:load(?:[ _]?avg|[ _]average)?s?[ =:]{1,3}\[?\d|avg-cpu\b|%?io ?wait\b|(?:io|memory|cpu) (?:some|full) avg10=|(?:procs_)?blocked[ =:])"
+)
 _FEWEST = 5  # reports; chosen
 
 
@@ -68,16 +84,28 @@ def read_machine_reports(
     `vcpus` is the machine's number, for a load average that names none; `machines` are those of the pools.
     """
     shares: dict[str, list[float]] = defaultdict(list)
+    loads: dict[str, list[float]] = defaultdict(list)
+    waits: dict[str, list[float]] = defaultdict(list)
     where: dict[str, str] = {}
     cpus: dict[str, int | None] = {}
     for line in lines:
         if line.task not in cpus:
             of_task = machine_of(line.task, machines)
             cpus[line.task] = of_task.vcpus if of_task is not None else vcpus
-        share = _share_in(line.text[:TEXT], cpus[line.task])
-        if share is not None:
-            shares[line.task].append(share)
-            where[line.task] = line.insert_id
+        text = line.text[:TEXT]
+        for read, into in ((_share_in, shares), (_load_in, loads)):
+            part = read(text, cpus[line.task])
+            if part is not None:
+                into[line.task].append(part)
+                where[line.task] = line.insert_id
+                break
+        waiting = _waiting_in(text, cpus[line.task])
+        if waiting is not None:
+            waits[line.task].append(waiting)
+    for task, held in loads.items():
+        # Who waits for a disk makes a load, and leaves the CPUs idle.
+        if not waits[task] or median(waits[task]) < _WAITS_MUCH:
+            shares[task] += held
     enough = {task: held for task, held in shares.items() if len(held) >= _FEWEST}
     if not enough:
         return None
@@ -89,13 +117,16 @@ def read_machine_reports(
 
 def is_report(text: str) -> bool:
     """Whether a line is one of `vmstat`, `top`, `sar` or `mpstat` and nothing else: no section of the program."""
+    bare = unprefixed(text)
+    if _OF_THE_MACHINE.is_in(bare):
+        return True
     if not _ANY.is_in(text):
         return False
-    bare = unprefixed(text)
     return vmstat_row(text) is not None or any(one.is_in(bare) for one in (_TOP, _UPTIME, _SAR))
 
 
 def _share_in(text: str, vcpus: int | None) -> float | None:
+    """The part of all CPUs that was busy, by a line that tells of their time; None where it does not."""
     if not _ANY.is_in(text):
         return None
     row = vmstat_row(text)
@@ -108,6 +139,13 @@ def _share_in(text: str, vcpus: int | None) -> float | None:
     threads = _THREADS.search(text)
     if threads is not None and vcpus and float(threads["percent"]) > _MORE_THAN_ONE:
         return float(threads["percent"]) / 100 / vcpus
+    return None
+
+
+def _load_in(text: str, vcpus: int | None) -> float | None:
+    """The same by a load average, in which processes that wait for a disk are counted."""
+    if not _ANY.is_in(text):
+        return None
     found = _LOAD.search(text)
     if found is None or found["unit"]:
         return None
@@ -116,6 +154,21 @@ def _share_in(text: str, vcpus: int | None) -> float | None:
         return None
     of = counted or vcpus
     return _number(found["load"]) / of if of else None
+
+
+def _waiting_in(text: str, vcpus: int | None) -> float | None:
+    """The part of the CPUs' time in which they waited for a disk, or of the CPUs that so many waiting processes would
+    fill; None where a line does not tell.
+    """
+    row = vmstat_row(text)
+    if row is not None:
+        return row.wait / 100
+    found = _DISK.search(text)
+    if found is not None:
+        return _number(found["percent"] or found["top"] or found["stalled"]) / 100
+    found = _BLOCKED.search(text)
+    count = found and (found["count"] or found["named"])
+    return int(count) / (vcpus or 1) if count else None
 
 
 def _is_a_part(shares: Mapping[str, str | None]) -> bool:
