@@ -42,6 +42,7 @@ from remediator.diagnosis.timeline.line_words import (
     LOOKED_UP,
     STANDING,
     WAITING,
+    WATCHDOG,
     host_in_uri,
     host_named,
     unprefixed,
@@ -231,7 +232,8 @@ def _stopped_at(lines: Sequence[LogLine], end: datetime | None) -> float | None:
     kinds: dict[str, list[float]] = defaultdict(list)
     latest = start
     for line in lines:
-        if line.time is None or ALIVE.is_in(line.text[:HEAD]):
+        head = line.text[:HEAD]
+        if line.time is None or ALIVE.is_in(head) or WATCHDOG.is_in(head):
             continue
         latest = max(latest, line.time.timestamp())
         kinds[_DIGITS.sub("#", line.text[:_SHAPE])].append(line.time.timestamp())

@@ -97,6 +97,14 @@ ALIVE = Linear(
     r"\bheart ?beat\b|\b(?:still|keep) ?-?alive\b|\b(?:thread|process|worker|daemon|orted|node|host|rank|loop)s? (?:is |are )?alive\b|^\W*ping\W*$|\b(?:get|head) /(?:health|healthz|ready|readyz|ping|live|livez|v1/health)\b"
     r"|\bbooting worker\b|\bwaiting for application startup\b|\bapplication startup complete\b|\bstarted server process\b"
 )
+# A watchdog's or a monitor's word that nothing came: the section before goes on, whatever it is called. A line that
+# names what is still running names a section.
+WATCHDOG = Linear(
+    r"\bno (?:[\w-]{1,20} ){0,3}(?:progress|output|activity|checkpoints?|updates?|heartbeats?|logs?|log lines?|steps?|results?|change) (?:[\w-]{1,12} ){0,2}(?:for|since|in|within|yet|after)\b"
+    r"|\bstill (?:running|working|going|busy|processing|computing|here|in progress|not (?:done|finished|complete))\b(?:\W{0,4}$|\W{1,4}(?:after|for|since|at|elapsed|\d))"
+    r"|\bstill waiting\b(?:\W{0,4}$|\W{1,4}\d|\W{1,4}(?:after|since)\b|.{0,60}\b(?:to (?:finish|end|complete|exit|return)|completion)\b)",
+    needs="no still",
+)
 # What a line says of somebody far away, beside a part of its time: the part was spent on the way.
 FAR = Linear(
     r"\brtt\b|\bround-?trips?\b|\blatency\b|\blookups?\b|\ballers?-retours?\b",

@@ -45,6 +45,7 @@ from remediator.diagnosis.timeline.line_words import (
     WAITING,
     WAITING_NAME,
     WAITING_STACK,
+    WATCHDOG,
     WORD,
     host_in_uri,
     host_named,
@@ -402,6 +403,7 @@ def _telling(lines: Sequence[LogLine]) -> list[tuple[LogLine, str]]:
         if held is None:
             says = (
                 not is_report(line.text[:TEXT])
+                and not WATCHDOG.is_in(line.text[:HEAD])
                 and says_something(template)
                 and not _only_counts(line.text, template)
             )
