@@ -179,36 +179,51 @@ def _made(place: Place, state: str, seconds: float, error: tuple[int, str] | Non
 
 
 def _phases(job: Job, program: Program, place: Place, end: End) -> Iterator[Phase]:
-    """Each stage in four pieces, up to the end of the run; a run that goes on from a checkpoint is in its last stages."""
-    vcpus, memory = shape(place.hardware).vcpus, shape(place.hardware).memory_gib
+    """Each stage in four pieces, up to the end of the run; a run that goes on from a checkpoint is in its last stages.
+
+    What is serial of a stage runs by itself, on one core, and the rest on all threads.
+    """
     hours = [stage_hours(stage, place, job.data) for stage in program.stages]
-    skipped = max(0.0, sum(hours) - end.whole)
-    clock = -skipped
-    left = end.at
+    clock = -max(0.0, sum(hours) - end.whole)
+    left, ran = end.at, 0.0
     for number, (stage, lasts) in enumerate(zip(program.stages, hours, strict=True)):
         for part in range(4):
             begun, clock = clock, clock + lasts / 4
             piece = min(lasts / 4, clock, clock - max(begun, 0.0), left)
             if piece <= 1e-6:
                 continue
-            left -= piece
+            left, ran = left - piece, ran + piece
             full = end.why == "memory_pressure" and number == end.stage and left < lasts / 4
-            yield _phase(program, stage, place, lasts, piece, part, vcpus, memory, full=full)
+            for share, cores in _cores(stage, place, lasts):
+                yield _phase(
+                    program, stage, place, lasts, piece * share, part, ran, cores, full=full
+                )
     if left > 1e-6:
-        stage = program.stages[-1]
-        yield _phase(
-            program, stage, place, max(hours[-1], 1e-3), left, 3, vcpus, memory, full=False
-        )
+        stage, lasts = program.stages[-1], max(hours[-1], 1e-3)
+        cores = _cores(stage, place, lasts)[-1][1]
+        yield _phase(program, stage, place, lasts, left, 3, ran, cores, full=False)
+
+
+def _cores(stage: Stage, place: Place, lasts: float) -> list[tuple[float, float]]:
+    """Shares of a stage's time, and how many cores are busy in them."""
+    vcpus = shape(place.hardware).vcpus
+    if stage.device_hours and not speed(place.hardware):
+        return [(1.0, vcpus * 0.97)]
+    if stage.feeds or not stage.core_hours:
+        return [(1.0, min(vcpus * 0.985, stage.core_hours / max(lasts, 1e-6) + 0.2))]
+    alone = stage.core_hours * stage.serial
+    threads = max(1, min(vcpus, stage.threads))
+    together = (stage.core_hours - alone) / threads
+    rest = max(0.0, lasts - alone - together)
+    found = [(alone / lasts, 1.1), (rest / lasts, 0.3), (together / lasts, threads * 0.98)]
+    return [(share, cores) for share, cores in found if share > 1e-6]
 
 
 def _phase(program: Program, stage: Stage, place: Place, lasts: float, piece: float, part: int,
-           vcpus: int, memory: float, *, full: bool) -> Phase:  # fmt: skip
-    fast = speed(place.hardware)
-    on_cpu = stage.core_hours
-    if stage.device_hours and not fast:
-        on_cpu = lasts * vcpus
-    cores = min(vcpus * 0.985, on_cpu / max(lasts, 1e-6) + 0.2)
-    held = host_gib(program, stage, place, 0.0) * (0.55 + 0.15 * part)
+           ran: float, cores: float, *, full: bool) -> Phase:  # fmt: skip
+    memory, fast = shape(place.hardware).memory_gib, speed(place.hardware)
+    grown = program.leak_gib * ran
+    held = (host_gib(program, stage, place, ran) - grown) * (0.55 + 0.15 * part) + grown
     if program.heap_share and stage.heap_gib:
         held = min(stage.heap_gib, memory * program.heap_share) + 1.0
     if full and not program.heap_share:
@@ -341,7 +356,8 @@ def _server_words(job: Job, why: str, place: Place) -> tuple[int, str, Sequence[
         kind, what = job.words["down"]
         if kind == "service":
             return *what, ()
-        return 13, _wrapped(what[0], "Service Unavailable", 3.9), what[1]
+        body = {"429": "Too Many Requests"}.get(what[0], "Service Unavailable")
+        return 13, _wrapped(what[0], body, 3.9), what[1]
     if why == "raises":
         result, body = job.words["refuses"]
         return 3 if result[0] == "4" else 13, _wrapped(result, body, 0.4), job.words["bug"]
