@@ -62,6 +62,23 @@ def test_steady_progress_says_how_long_all_of_it_takes(said: list[str]) -> None:
     assert found.evidence.says == said[-1].strip()
 
 
+def losses(*, of: str) -> list[LogLine]:
+    """What transformers says: its epochs once, then with each loss where in them it is."""
+    said = [line(1, f"  Num Epochs = {of}")] if of else []
+    return [
+        *said,
+        *(line(10 * n, f"{{'loss': 1.{n}, 'epoch': {n / 8:.2f}}}") for n in range(1, 13)),
+    ]
+
+
+def test_a_trainer_that_tells_its_epochs_once_says_how_long_all_of_them_take() -> None:
+    found = read(2, *losses(of="3"))
+    assert found is not None
+    assert found.done == pytest.approx(0.5)
+    assert found.seconds_needed == pytest.approx(4 * HOUR, rel=0.03)
+    assert read(2, *losses(of="")) is None  # of how many is not known
+
+
 def test_the_slowest_worker_decides() -> None:
     fast = [line(10 * n, f"step {n}/14", "workerpool1-0") for n in range(1, 13)]
     slow = [line(10 * n, f"step {n}/24", "workerpool1-1") for n in range(1, 13)]

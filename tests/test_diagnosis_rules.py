@@ -198,3 +198,41 @@ def test_who_names_another_machine_and_a_duration_waited_for_it(text: str, *, wa
     """One request of ten minutes, told line by line, on a machine of which nothing else is known."""
     case = batch() | {"logEntries": every(1.6, text, until=600)}
     assert (diagnose(Case.parse(case)).verdict is Cause.NETWORK_LATENCY) is waits
+
+
+SPARK_BARS = every(60, "[Stage 7:=====>          ({i}00 + 8) / 9000]")
+
+
+def test_the_bar_of_a_stage_is_no_section_of_the_programs() -> None:
+    body = on("n1-standard-8") | {"timeSeries": cpu(0.7), "logEntries": SPARK_BARS}
+    assert of(body).causes == ()
+
+
+def test_where_nothing_tells_of_the_accelerators_the_code_is_not_to_blame() -> None:
+    idle = {"timeSeries": cpu(0.125), "logEntries": LOOP}
+    assert of(on("ct5lp-hightpu-4t") | idle).verdict is Cause.UNKNOWN
+    assert of(on("n1-standard-8") | idle).verdict is Cause.SLOW_CODE
+
+
+FAILED = "The replica workerpool0-0 exited with a non-zero status of {}. Termination reason: Error."
+
+
+def died(status: int, *said: str) -> dict:
+    """A custom job that ended with these last lines."""
+    entries = lines(*((50 + n, text) for n, text in enumerate(said)))
+    ended = {"code": 3, "message": FAILED.format(status)}
+    return custom(3000, state="JOB_STATE_FAILED", error=ended) | {"logEntries": entries}
+
+
+def test_the_head_of_a_java_trace_is_not_taken_for_its_exception() -> None:
+    heap = "java.lang.OutOfMemoryError: GC overhead limit exceeded"
+    head = "ERROR SparkUncaughtExceptionHandler: Uncaught exception in thread Thread[Executor task launch worker]"
+    assert [one.cause for one in of(died(52, heap, head)).causes] == [Cause.MEMORY_PRESSURE]
+
+
+def test_a_key_value_cache_without_room_is_no_large_request() -> None:
+    said = (
+        "ValueError: To serve at least one request with the models's max seq len (32768), (1.02 GiB KV cache is "
+        "needed, which is larger than the available KV cache memory (0.61 GiB). Try increasing `gpu_memory_utilization`"
+    )
+    assert of(died(1, said)).verdict is Cause.GPU_MEMORY

@@ -36,6 +36,9 @@ _OWN = late_pattern(
     r'"progress": ?\{"done": ?(?P<done>\d{1,15}(?:\.\d{1,6})?), ?"of": ?(?P<all>\d{1,15}(?:\.\d{1,6})?)\}'
 )
 """What the job's own telemetry says (`progress(n, of)`)."""
+_ROUNDS = late_pattern(r"\bNum Epochs ?= ?(?P<all>\d{1,4})\b")
+_AT_ROUND = late_pattern(r"['\"]epoch['\"]: ?(?P<done>\d{1,4}(?:\.\d{1,6})?)[,}]")
+"""transformers says once how many epochs there are, and with each loss in which of them it is (recalled)."""
 _OUTER = frozenset({"epoch", "fold", "round", "pass", "stage", "phase", "cycle", "generation"})
 _NOT_WORK = frozenset({"attempt", "retry", "retries", "try", "worker", "replica", "rank", "shard", "gpu", "gpus", "cpu", "core", "page", "http", "version", "errors"})  # fmt: skip
 """What a fraction may be of that is no measure of the work done."""
@@ -67,12 +70,21 @@ def read_progress(lines: Iterable[LogLine], job: Job) -> Progress | None:
     if started is None or ended is None or ended <= started:
         return None
     series: dict[tuple[str, str], list[_Point]] = defaultdict(list)
+    rounds: dict[str, float] = {}
     for line in lines:
         if line.time is None or not started <= line.time <= ended:
             continue
         # A telemetry line has its progress near its end.
         is_own = "remediatorTelemetry" in line.text[:_TEXT]
         text = line.text[:_LONGEST_OWN] if is_own else line.text[:_TEXT]
+        if (announced := _ROUNDS.search(text)) is not None:
+            rounds[line.task] = float(announced["all"])
+            continue
+        at_round = _AT_ROUND.search(text) if rounds.get(line.task) else None
+        if at_round is not None:
+            share = float(at_round["done"]) / rounds[line.task]
+            series[line.task, "epoch"].append(_Point(line.time, share, line))
+            continue
         for key, value in progress_in(text):
             series[line.task, key].append(_Point(line.time, value, line))
     found = [read for points in series.values() if (read := _extrapolated(points, started, ended))]

@@ -12,7 +12,7 @@ from remediator.domain.late_pattern import late_pattern
 _READ = 400  # characters of a line; chosen
 
 _COUNTER = Linear(
-    r"\b\d[\d,._]*\s?(?:/|of|out of)\s?\d[\d,._]*\b|\b(?:step|epoch|iter(?:ation)?|batch|block|round|row|sample|record|chunk|shard|partition|trial|fold|tree|generation|frame|variant)s?\b\W{0,3}\d[\d,._]*\b|\b\d[\d,._]*\s(?:steps|epochs|iterations|batches|rows|samples|records|chunks|shards|files|images|requests|instances|reads|variants|lines)\b|\b\d{1,3}(?:\.\d+)?\s?%"
+    r"\b\d[\d,._]*(?:\s?\+\s?\d+\))?\s?(?:/|of|out of)\s?\d[\d,._]*\b|\b(?:step|epoch|iter(?:ation)?|batch|block|round|row|sample|record|chunk|shard|partition|trial|fold|tree|generation|frame|variant)s?\b\W{0,3}\d[\d,._]*\b|\b\d[\d,._]*\s(?:steps|epochs|iterations|batches|rows|samples|records|chunks|shards|files|images|requests|instances|reads|variants|lines)\b|\b\d{1,3}(?:\.\d+)?\s?%"
 )
 _TROUBLE = Linear(
     r"error|fail|premature|incomplete|stopped|broken|exception|invalid|cannot|can't|could ?n.t|unable|kill|denied|refus|time[sd]?[ -]?out|out of (?:memory|range|space|bounds)|unexpected|missing|not found|no such|n[o']t exist|abort|fatal|corrupt|truncat|exceed|retry|reset|unavailable|malformed|nan\b|\binf\b|panic|crash|signal|lost|oom\b|no space|warn|expected|too (?:large|many|long|few)|must|mismatch|bad |unsupported|not (?:valid|support|ready|allowed|match)|rejected|parse|unbound|variable|usage|undefined|not set|stuck|thrash|insufficient|not (?:have )?enough|\blacks?\b|blocked|slow|throttl|quota|preempt|terminat|exit(?:ed)?\b|status|\d{3} (?:get|post|client|server)"

@@ -56,7 +56,7 @@ def weigh_sections(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
             working, Cause.CPU_SATURATION, weight_of("section-full-cpus"), working.says
         )
         return
-    if facts.gpu_busy:
+    if facts.gpu_busy or facts.works_unseen:
         return
     weight = _section_weight(facts, working)
     yield _of_section(working, Cause.SLOW_CODE, weight, working.says)

@@ -128,6 +128,13 @@ class CaseFeatures(Struct, frozen=True):
         return self.usage.gpu is not None and self.usage.gpu.usual >= _GPU_BUSY
 
     @property
+    def works_unseen(self) -> bool:
+        """The machine has accelerators of whose work no metric tells: it may be where the time goes."""
+        return (
+            self.workload.has_accelerator and self.usage.gpu is None and self.usage.cpu is not None
+        )
+
+    @property
     def one_thread(self) -> bool:
         """The CPUs show the work of one busy thread on a machine of several vCPUs."""
         cpu, vcpus = self.usage.cpu, self.workload.vcpus

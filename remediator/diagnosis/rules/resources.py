@@ -54,7 +54,7 @@ def weigh_cpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         yield load_evidence(cpu, Cause.CPU_SATURATION, weight, says)
         return
     yield load_evidence(cpu, Cause.CPU_SATURATION, weight_of("cpus-not-full"), words)
-    if not facts.gpu_busy:
+    if not (facts.gpu_busy or facts.works_unseen):
         yield from _cpu_not_full(facts, cpu, words)
 
 

@@ -58,6 +58,7 @@ from remediator.diagnosis.timeline.line_words import (
 from remediator.diagnosis.timeline.machine_reports import is_report
 from remediator.diagnosis.timeline.section import Timeline, TimelineSection
 from remediator.domain import Source
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.numbers import median
 
 _TEMPLATES = 1_500  # chosen
@@ -419,11 +420,14 @@ def _telling(lines: Sequence[LogLine]) -> list[tuple[LogLine, str]]:
 
 
 def _only_counts(text: str, template: str) -> bool:
-    """Progress of a loop that has no name ("step 40 loss 0.3"): no section of its own."""
+    """Progress of a loop that has no name ("step 40 loss 0.3", Spark's bar): no section of its own."""
+    if _SPARK_BAR.match(text):
+        return True
     words = {word.lower() for word in WORD.findall(template)} - UNIT_WORDS
     return words <= _COUNTED and is_progress(text[:TEXT]) and duration_in(text[:TEXT]) is None
 
 
+_SPARK_BAR = late_pattern(r"\s*\[Stage \d+:[=>\s]*\(?\d+(?: \+ \d+\))? ?/ ?\d+\]")
 _COUNTED = frozenset(
     {
         "acc", "accuracy", "auc", "batch", "batches", "done", "epoch", "epochs", "examples", "grad",
