@@ -43,6 +43,10 @@ def test_an_error_beside_the_message_is_not_said_twice() -> None:
     assert shown(jsonPayload=body) == "load failed: 403 Forbidden · table=t"
 
 
+def test_a_fields_name_may_hold_what_cannot_be_shown() -> None:
+    assert "=9" in shown(jsonPayload={"message": "load failed", "a\x1fb": 9})
+
+
 def test_fields_are_short() -> None:
     body = {"message": "load failed", "long": "x" * 5_000, **{f"key{i}": i for i in range(500)}}
     said = shown(jsonPayload=body)

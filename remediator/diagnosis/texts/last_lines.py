@@ -48,7 +48,7 @@ def fields_words(line: LogLine) -> str:
         said_already = isinstance(value, str) and value in line.text
         if said_already or _OF_THE_LOGGER.fullmatch(name):
             continue
-        safe = str(redact_json({name: value})[name])
+        safe = str(next(iter(redact_json({name: value}).values())))  # it cleans the name, too
         if isinstance(value, bool) or value is None:
             safe = safe.lower()
         safe = safe if len(safe) <= _FIELD_CHARS else f"{safe[: _FIELD_CHARS - 1]}…"
