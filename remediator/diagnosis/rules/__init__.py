@@ -35,6 +35,7 @@ _RULES: tuple[Callable[[CaseFeatures], Iterator[WeightedEvidence]], ...] = (
     resources.weigh_cpu,
     resources.weigh_memory,
     resources.weigh_pauses,
+    resources.weigh_paused_to_the_end,
     resources.weigh_gpu,
     accelerators.weigh_wanted_gpu,
     accelerators.weigh_missing_device,

@@ -210,6 +210,19 @@ def weigh_pauses(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         yield weighted_evidence(cause, one, Source.LOG, found.where, says, group="pauses")
 
 
+def weigh_paused_to_the_end(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """A worker that was paused for its memory, and after which nothing came but the end."""
+    where, cpu = facts.timeline.paused_at, facts.usage.cpu
+    if not where or facts.timeline.pauses is not None or not (facts.died or facts.timed_out):
+        return
+    works = facts.gpu_busy or (cpu is not None and cpu.is_full)
+    if works or is_low(facts.usage.memory) or facts.reading.raised:
+        return
+    says = "a worker was paused for its memory, and nothing was done after that"
+    weight = weight_of("paused-to-the-end")
+    yield weighted_evidence(Cause.MEMORY_PRESSURE, weight, Source.LOG, where, says, group="pauses")
+
+
 def _is_belied(facts: CaseFeatures, found: MemoryPauses) -> bool:
     """Whether what was measured speaks against it: whoever waits for memory does not compute, and has none to spare.
 

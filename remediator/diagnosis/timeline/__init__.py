@@ -48,7 +48,7 @@ from remediator.diagnosis.timeline.line_words import (
     unprefixed,
 )
 from remediator.diagnosis.timeline.machine_reports import read_machine_reports
-from remediator.diagnosis.timeline.pauses import read_pauses
+from remediator.diagnosis.timeline.pauses import paused_to_the_end, read_pauses
 from remediator.diagnosis.timeline.section import Fetches, Timeline
 from remediator.diagnosis.timeline.sections import sections_by_telemetry, timeline_by_log
 from remediator.domain import JobKind
@@ -93,6 +93,8 @@ def _read_timeline(
     lines = list({id(said.line): said.line for said in read_log(own) if not said.raised}.values())
     done = _progress(lines)
     slow_fetches, pauses = _slow_fetches(lines), read_pauses(own) if timed_out else None
+    paused = paused_to_the_end(own)
+    paused_at = (paused.insert_id or "logEntries") if paused is not None else ""
     serves = case.job.kind is JobKind.BATCH_PREDICTION
     # What a server answered itself is none of the answers that it got.
     asked = [line for line in own if not _answers_itself(line.text)] if serves else own
@@ -100,11 +102,14 @@ def _read_timeline(
     busy = timed_out and usage.cpu is not None and usage.cpu.is_full
     reported = sections_by_telemetry(usage, case.job.start_time)
     if reported is not None:
-        return Timeline(reported[0], done, slow_fetches, pauses=pauses, answers=answers)
+        return Timeline(
+            reported[0], done, slow_fetches, pauses=pauses, paused_at=paused_at, answers=answers
+        )
     return replace(
         timeline_by_log(case, lines, done),
         cpu_share=_possible(cpu_share(lines), vcpus),
         pauses=pauses,
+        paused_at=paused_at,
         stopped_at=_stopped_at(lines, case.job.end_time) if busy else None,
         answers=answers,
         dumps=read_dumps(own) if timed_out else None,

@@ -13,9 +13,10 @@ from msgspec import Struct
 from remediator.case import LogLine
 from remediator.diagnosis.durations import TEXT
 from remediator.diagnosis.lazy_patterns import Linear
+from remediator.diagnosis.progress_lines import is_progress
 from remediator.diagnosis.timeline.vmstat import vmstat_row
 
-__all__ = ["MemoryPauses", "read_pauses"]
+__all__ = ["MemoryPauses", "paused_to_the_end", "read_pauses"]
 
 _NUMBER = r"\d{1,12}(?:\.\d{1,6})?"
 # `GC(401) Pause Full (Allocation Failure) 28477M->28263M(28672M) 10766.778ms`; documented: JEP 271.
@@ -200,6 +201,25 @@ def read_pauses(lines: Sequence[LogLine]) -> MemoryPauses | None:
         heap_bytes=most.heap.heap_bytes if most.heap else None,
         of_v8=most.heap is not None and most.heap.of_v8,
     )
+
+
+_RESUMED = Linear(r"\bresum(?:ing|ed)\b", needs="resum")
+
+
+def paused_to_the_end(lines: Sequence[LogLine]) -> LogLine | None:
+    """The line in which a worker was paused for its memory, where nothing was done after it and none was resumed; None
+    where there is none. `lines` are the workers', in order of time.
+    """
+    for line in reversed(lines[-_LAST_READ:]):
+        text = line.text[:TEXT]
+        if _PAUSED.is_in(text):
+            return line
+        if _RESUMED.is_in(text) or is_progress(text):
+            return None
+    return None
+
+
+_LAST_READ = 60  # lines, in which a paused worker's end stands; chosen
 
 
 def _report_in(text: str) -> tuple[str, bool] | None:

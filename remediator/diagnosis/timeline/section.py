@@ -96,6 +96,8 @@ class Timeline(Struct, frozen=True):
     """CPU time over wall time while the log told both ("process cpu time 2.5 s"); None: it did not."""
     pauses: MemoryPauses | None = None
     """Time that the program spent on its memory, to the end of the run; None: the log tells of none."""
+    paused_at: str = ""
+    """The line in which a worker was paused for its memory, after which nothing was done; empty: there is none."""
     answers: Answers | None = None
     """Refusals by whomever the program asks, most of all answers and to the end; None: there are none such."""
     dumps: Dumps | None = None
