@@ -37,8 +37,13 @@ _AT_THE_END = Linear(
 )
 # One line's account of several parts: `featurize=174.4s fit=15.9s`, `preprocess: 0.4s boxes: 148.0s`, `compute_us=51`.
 _PART = late_pattern(
-    r"(?<![\w.])(?P<name>[A-Za-z_][\w./-]{0,50}(?:\([\w.]{1,40}\))?)(?:\s?[=:]\s?|\s(?=\.?\d[\d.]*\s?(?:us|ms|secs?|seconds?|s|min)\b))"
+    r"(?<![\w.])(?P<name>[A-Za-z_][\w./-]{0,50}(?:\([\w.]{1,40}\))?)(?:\s?[=:]\s?|\s(?:took\s)?(?=\.?\d[\d.]*\s?(?:us|ms|secs?|seconds?|s|min)\b))"
     r"(?P<number>\d{1,9}(?:\.\d{1,6})?|\.\d{1,6})\s?(?P<unit>us|ms|secs?|seconds?|s|min)?(?=[\s,;|)\]]|$)"
+)
+# A row of a table of parts: `parse_json   512.3 s  83.1%`, its percentage before its time or after it.
+_ROW = late_pattern(
+    r"^\W{0,4}(?P<name>[A-Za-z_][\w./:()-]{0,50}(?: [A-Za-z_][\w./:()-]{0,30}){0,3})[\s:|=]{1,40}(?:(?P<first>\d{1,3}(?:\.\d{1,3})?) ?%[\s|(,]{1,20})?"
+    r"(?P<number>\d{1,9}(?:\.\d{1,6})?) ?(?P<unit>ms|secs?|seconds?|s|min|h)\b(?:[\s|(,]{1,20}(?P<last>\d{1,3}(?:\.\d{1,3})?) ?%\W{0,3})?$"
 )
 # Words before a number that name no part.
 _NO_PART = frozenset(
@@ -187,7 +192,13 @@ def parts_in(text: str) -> FieldSpan | None:
     text = text[:TEXT]
     if not _MAY_TELL.is_in(text):
         return None
-    found = [one for one in _PART.finditer(text) if one["name"].lower() not in _NO_PART]
+    if "%" in text and (row := _row(text)) is not None:
+        return row
+    found = [
+        one
+        for one in _PART.finditer(text)
+        if one["name"].lower() not in _NO_PART and not (" took " in one[0] and "/" in one["name"])
+    ]
     if len(found) < _FEWEST_PARTS:
         return None
     of_all = _UNIT_OF_ALL.search(text)
@@ -209,6 +220,17 @@ def parts_in(text: str) -> FieldSpan | None:
         of_times = all(_TIME_PART.match(name) for _, name in bare)
         spans = bare if len(bare) > _FEWEST_PARTS - of_times else []
     return _longest(spans)
+
+
+def _row(text: str) -> FieldSpan | None:
+    """The part that a row of a table of parts tells, with its percentage of all."""
+    found = _ROW.match(text)
+    share = float(found["first"] or found["last"] or 0) / 100 if found is not None else 0.0
+    if found is None or not 0 < share < 1 or found["name"].lower() in _NO_PART:
+        return None
+    name = found["name"].rstrip(":")
+    waits = _WAIT_FIELD.search(name) is not None
+    return FieldSpan(_seconds(found["number"], found["unit"]), name, waits, share)
 
 
 _WHOLE = late_pattern(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -145,7 +146,8 @@ class SectionSample(Struct, frozen=True):
 class Usage(Struct, frozen=True):
     """Everything measured; None where nothing was.
 
-    `received_bytes_per_second` is the mean over the run. Peaks in bytes come from telemetry.
+    `received_bytes_per_second` is the mean over the run, `usually_received` the median: what a job fetches once, before
+    it works, makes the mean and not the median. Peaks in bytes come from telemetry.
     """
 
     cpu: Load | None
@@ -153,6 +155,7 @@ class Usage(Struct, frozen=True):
     gpu: Load | None
     gpu_memory: Load | None
     received_bytes_per_second: float | None
+    usually_received: float | None
     peak_memory_bytes: float | None
     gpu_peak_memory_bytes: float | None
     sections: tuple[SectionSample, ...]
@@ -160,7 +163,7 @@ class Usage(Struct, frozen=True):
     @property
     def receives(self) -> bool:
         """Data came in all through the run, more than signs of life."""
-        return (self.received_bytes_per_second or 0.0) >= _RECEIVES
+        return (self.usually_received or 0.0) >= _RECEIVES
 
     @property
     def is_empty(self) -> bool:
@@ -197,12 +200,14 @@ def read_usage(case: Case, workload: JobFacts, failed: frozenset[str] = frozense
         _telemetry_load(own, _gpu_memory, ran, several=several),
         _metric_load(by_metric, _GPU_MEMORY, ran, failed),
     )
+    received, usually_received = _received(samples, by_metric)
     return Usage(
         cpu=cpu,
         memory=memory,
         gpu=gpu,
         gpu_memory=gpu_memory,
-        received_bytes_per_second=_received(samples, by_metric),
+        received_bytes_per_second=received,
+        usually_received=usually_received,
         peak_memory_bytes=_peak(own, lambda body: _number(body.get("memoryBytes"))),
         gpu_peak_memory_bytes=_peak(own, _gpu_bytes),
         sections=tuple(
@@ -343,17 +348,24 @@ def _bytes_load(by_metric: Mapping[str, list[Series]], name: str, gib: float) ->
 
 def _received(
     samples: Sequence[TelemetryLine], by_metric: Mapping[str, list[Series]]
-) -> float | None:
+) -> tuple[float | None, float | None]:
+    """Bytes a second: the mean over the run, and the median of what is told of its parts."""
     reported = _by_replica(samples, lambda body: _number(body.get("receivedBytesPerSecond")))
     if reported:
-        return max(mean([rate for _, rate in of_one]) for of_one in reported.values())
+        rates = [[rate for _, rate in of_one] for of_one in reported.values()]
+        return max(map(mean, rates)), max(map(median, rates))
     for name, held in by_metric.items():
         if name.endswith(_RECEIVED):
             points = max((item.points for item in held), key=len)
             seconds = (points[-1][0] - points[0][0]).total_seconds()
             if seconds > 0:
-                return sum(value for _, value in points[1:]) / seconds
-    return None
+                parts = [
+                    value / spent
+                    for (before, _), (at, value) in pairwise(points)
+                    if (spent := (at - before).total_seconds()) > 0
+                ]
+                return sum(value for _, value in points[1:]) / seconds, median(parts)
+    return None, None
 
 
 # --- telemetry lines ---------------------------------------------------------------------------

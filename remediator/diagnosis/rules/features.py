@@ -211,7 +211,7 @@ class CaseFeatures(Struct, frozen=True):
     @property
     def flooded(self) -> bool:
         """So much was received all the while that moving it was most of the job."""
-        return (self.usage.received_bytes_per_second or 0.0) >= _NETWORK_FLOODED
+        return (self.usage.usually_received or 0.0) >= _NETWORK_FLOODED
 
     @property
     def thrashed(self) -> bool:

@@ -154,7 +154,7 @@ def _network_weight(facts: CaseFeatures, weight: float) -> float:
 
 def weigh_received_bytes(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """Data that came in all the while, beside idle CPUs."""
-    rate, cpu = facts.usage.received_bytes_per_second, facts.usage.cpu
+    rate, cpu = facts.usage.usually_received, facts.usage.cpu
     if rate is None or cpu is None or not facts.timed_out or not cpu.is_idle:
         return
     if facts.usage.receives:

@@ -42,6 +42,10 @@ URI = late_pattern(r"[a-z]{2,10}(?:\+srv)?://[^\s'\"<>]+")
 HOST_IN_URI = late_pattern(
     r"(?:https?|s?ftp|rediss?|postgres(?:ql)?|mysql|mongodb(?:\+srv)?|amqps?|grpcs?|kafka|nats|memcached|cassandra|clickhouse|rsync|wss?)://(?:[^/@\s]{1,80}@)?([A-Za-z0-9.-]+)"
 )
+# The address of a store that a program asks.
+STORE = late_pattern(
+    r"\b(?:rediss?|postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|memcached|cassandra|clickhouse|couchbase|neo4j|bolt|s?ftp|elasticsearch|jdbc:\w{1,20})://(?!localhost|127\.|0\.0\.0\.0)(?:[^/@\s]{1,80}@)?[A-Za-z0-9]"
+)
 # Another machine by its name, where the words say that something came from it or went to it. Addresses
 # and names of the own network are left out: they are clients', or the machine's own.
 _HOST_NAMED = late_pattern(
@@ -110,9 +114,14 @@ FAR = Linear(
     r"\brtt\b|\bround-?trips?\b|\blatency\b|\blookups?\b|\ballers?-retours?\b",
     needs="rtt trip latency lookup retour",
 )
-# A bar of a download has no word either, but a rate; wget's dots, fifty kilobytes a row: no word stands in them.
+# A bar of a download has no word either, but a rate; wget's dots, of any of its styles, and curl's meter: no word
+# stands in them. Documented: the manuals of wget (dot styles) and curl (progress meter), aria2c's.
 RATE = Linear(r"\b\d[\d.,]* ?[kmgt]i?b(?:ytes)?/s\b", needs="/s")
-DOTS = Linear(r"^\W{0,3}\d{1,12}K (?:[.,]{10} ?){1,5}")
+DOTS = Linear(
+    r"^\W{0,3}\d{1,12}K (?:[.,]{8,16} ?){1,6}"
+    r"|^\s{0,3}\d{1,3}\s+[\d.]{1,6}[kMGTP]?\s+\d{1,3}\s+[\d.]{1,6}[kMGTP]?\s+\d{1,3}\s+[\d.]{1,6}[kMGTP]?(?:\s+[\d.]{1,6}[kMGTP]?){2}(?:\s+(?:\d{1,4}[:dh ]{1,2}[\d:h]{2,5}|-+:--:--)){3}\s+[\d.]{1,6}[kMGTP]?\s*$"
+    r"|^\W{0,2}#[0-9a-f]{6}\b.{1,60}\bDL:[\d.]{1,6}[KMGT]?i?B"
+)
 # What is looked up for somebody, in a time that the line tells: it was asked of a store.
 LOOKED_UP = late_pattern(
     r"^(?:got |read |loaded |online )?features?\b(?: (?:for|of|from) \S{1,60})?(?: (?:in|took|after)\b|: )",

@@ -27,6 +27,12 @@ from remediator.diagnosis.durations import (
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.metrics import Usage
 from remediator.diagnosis.progress_lines import is_progress
+from remediator.diagnosis.timeline.counts import (
+    LineNumbers,
+    numbers_in,
+    seconds_of_all,
+    seconds_since,
+)
 from remediator.diagnosis.timeline.line_words import (
     ALIVE,
     AWAITING,
@@ -40,6 +46,7 @@ from remediator.diagnosis.timeline.line_words import (
     RETRYING,
     SENDER,
     STANDING,
+    STORE,
     UNIT_WORDS,
     URI,
     WAITING,
@@ -100,6 +107,7 @@ class _Bin(Struct):
     host: str = ""
     where: str = ""
     example: str = ""
+    last: LineNumbers = LineNumbers()
 
 
 def sections_by_telemetry(
@@ -219,18 +227,19 @@ def _passes(held: _Bin) -> int:
 class _Shares:
     """The time between lines, as it is given to their templates."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, store: bool) -> None:
         self.bins: dict[str, _Bin] = {}
         self._untold: list[
             tuple[_Bin, float]
         ] = []  # given since the last line that told its own duration
+        self._store = store
 
     def bin_of(self, line: LogLine, template: str) -> _Bin:
         held = self.bins.get(template)
         if held is None:
             if len(self.bins) >= _TEMPLATES:
                 return self.bins.setdefault("", _Bin("", stands=True))
-            held = self.bins[template] = _new_bin(line, template)
+            held = self.bins[template] = _new_bin(line, template, store=self._store)
         return held
 
     def give(self, held: _Bin, seconds: float) -> None:
@@ -269,7 +278,7 @@ class _Shares:
 
 def _shared_out(lines: Sequence[tuple[LogLine, str]], moments: Sequence[float]) -> dict[str, _Bin]:
     """The time between the lines, given to their templates; `moments` ends with the run's end."""
-    shares = _Shares()
+    shares = _Shares(store=any(STORE.search(line.text[:HEAD]) for line, _ in lines))
     burst: list[_Bin] = []
     for index, (line, template) in enumerate(lines):
         gap = max(0.0, moments[index + 1] - moments[index])
@@ -311,14 +320,20 @@ def _scaled(line: LogLine, held: _Bin, moment: float, start: float) -> float | N
     if duration is None:
         return None
     text = line.text[:TEXT]
+    before, held.last = held.last, numbers_in(text, duration)
     if duration >= (moment - start) * _ALL and _LIMIT.is_in(text):
         return None
     part = parts_in(text) or span_in_fields(line.fields)
-    if part is None or part.share >= 1.0 or not held.moments:
+    if not held.moments:
         return duration
     between = moment - held.moments[-1]
+    if part is None or part.share >= 1.0:
+        # What works is told no better by its passes than by the time between its lines.
+        return (held.waits and seconds_of_all(before, held.last, between)) or duration
     whole = part.seconds / part.share
-    return part.share * between if between * _OF_A_PASS <= whole < between else part.seconds
+    if between * _OF_A_PASS <= whole < between:
+        return part.share * between
+    return seconds_since(before, held.last, between) or part.seconds
 
 
 def _of_burst(burst: Sequence[_Bin], last: _Bin) -> _Bin:
@@ -335,8 +350,8 @@ def _answered_at_once(line: LogLine, gap: float) -> bool:
     return own is not None and own * _QUICK < gap
 
 
-def _new_bin(line: LogLine, template: str) -> _Bin:
-    """An empty bin for lines like this one, with what its words say of them."""
+def _new_bin(line: LogLine, template: str, *, store: bool) -> _Bin:
+    """An empty bin for lines like this one, with what its words say of them; `store`: the log names one that is asked."""
     text = line.text[:TEXT]
     name, named = name_of(text, template)
     fields = line.fields
@@ -372,7 +387,8 @@ def _new_bin(line: LogLine, template: str) -> _Bin:
     if span is not None and not span.waits and not span.is_generic:
         # Several times stand in the line: the longest says what it was about.
         far = bool(host or host_in_fields(fields))
-        waits, stands = far and (span.may_wait or FAR.is_in(text)), False
+        waits = (far or store) and (span.may_wait or (far and FAR.is_in(text)))
+        stands = False
     elif not waits and AWAITING.search(words):
         waits = bool(SENDER.search(head))
         stands = stands or not waits
