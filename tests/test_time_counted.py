@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from remediator.case import Case
+from remediator.diagnosis import diagnose
 from remediator.diagnosis.durations import parts_in
-from remediator.domain import Cause
-from tests.test_durations import STARTED, every, found_in, told
+from remediator.domain import Cause, Diagnosis
+from tests.case_parts import cpu, custom, series
+from tests.test_durations import STARTED, entries, every, found_in, told
+from tests.test_time_spent import dumped
 
 # --- counts and sums ------------------------------------------------------------------------------------
 
@@ -91,3 +95,165 @@ def test_to_get_from_the_machine_itself_is_none() -> None:
 )
 def test_a_meter_of_a_transfer_is_a_wait(line: str) -> None:
     assert found_in([STARTED, *every(75, line)]).verdict is Cause.NETWORK_LATENCY
+
+
+# --- the CPUs in use ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "source {n}, process cpu 100% (1 core)",
+        "--- timings {n}, cpu 1.0 of 8 cores ---",
+        "pass {n}: 1.1/8 cpus busy",
+        "pass {n}, system cpu 12.6%",
+        "pass {n}: cpu usage 12.5% of 8 cores",
+    ],
+)
+def test_one_busy_cpu_of_several_is_slow_code(line: str) -> None:
+    found = found_in([STARTED, *every(300, line)])
+    assert found.verdict is Cause.SLOW_CODE
+    assert any("about one of 8 vCPUs" in says for says in told(found))
+
+
+@pytest.mark.parametrize(
+    "line", ["pass {n}, cpu 7.8 of 8 cores", "pass {n}: cpu 780% (8 cores)", "host cpu 97.5% ({n})"]
+)
+def test_all_of_them_are_too_few(line: str) -> None:
+    assert found_in([STARTED, *every(300, line)]).verdict is Cause.CPU_SATURATION
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Logical resource usage: 8.0/8 CPUs, 0/1 GPUs ({n})",
+        "Resources requested: 8/8 CPUs ({n})",
+        "pass {n}, cpu 97%",
+        "{n}: 7.9 of 8 cpus available",
+    ],
+)
+def test_what_was_given_away_or_of_whom_nobody_knows_is_no_report(line: str) -> None:
+    found = found_in([STARTED, *every(300, line)])
+    assert not any("reports in the log tell of CPUs" in says for says in told(found))
+
+
+def workers(count: int, *, ends: int = 11) -> list[tuple[float, Any]]:
+    """Lines of so many workers every five minutes, each of which tells that it computed all the while."""
+    return [
+        (
+            300.0 * n + worker,
+            f"worker {worker}: {7 * n} scenes, cpu {299 * n} s of {300 * n} s wall",
+        )
+        for n in range(1, ends + 1)
+        for worker in range(count)
+    ]
+
+
+def test_workers_that_compute_side_by_side_fill_the_machine_together() -> None:
+    assert found_in([STARTED, *workers(8)]).verdict is Cause.CPU_SATURATION
+    assert found_in([STARTED, *workers(1)]).verdict is Cause.SLOW_CODE
+
+
+LONE = "cpu_count=16 workers=1 method=difflib"
+
+
+@pytest.mark.parametrize("line", [LONE, "single-threaded run on 8 cores", "process 1 of 1, 8 cpus"])
+def test_one_worker_beside_several_cpus_is_slow_code(line: str) -> None:
+    assert (
+        found_in([STARTED, (2.0, line), *every(90, "pairs {n} of 900")]).verdict is Cause.SLOW_CODE
+    )
+
+
+def test_one_worker_says_nothing_beside_a_machine_that_is_known() -> None:
+    said = [STARTED, (2.0, LONE), *every(90, "pairs {n} of 900")]
+    assert found_in(said, load=0.97).verdict is Cause.CPU_SATURATION
+    several = [STARTED, (2.0, "cpu_count=16 workers=12"), *every(90, "pairs {n} of 900")]
+    assert found_in(several).verdict is Cause.UNKNOWN
+
+
+# --- what stands still by itself ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "w{n} insert: sqlite3.OperationalError: database is locked, next try in 30 s",
+        "IO Error: Could not set lock on file /data/f.duckdb: conflicting lock is held ({n})",
+    ],
+)
+def test_a_store_in_its_own_file_that_it_locks_is_slow_code(line: str) -> None:
+    said = [STARTED, *every(40, line), *((400.0 * n + 7, f"block {n} of 900") for n in range(1, 9))]
+    assert found_in(sorted(said), load=0.02).verdict is Cause.SLOW_CODE
+    assert found_in(sorted(said), load=0.95).verdict is not Cause.SLOW_CODE
+
+
+STUCK = (
+    "Timeout (0:10:00)!",
+    "Thread 0x00007f1c2a7fc700 (most recent call first):",
+    '  File "/usr/local/lib/python3.11/threading.py", line 327 in wait',
+    '  File "/app/cache.py", line 42 in refresh',
+    "Thread 0x00007f1c3d2e7740 (most recent call first):",
+    '  File "/usr/local/lib/python3.11/threading.py", line 327 in wait',
+    '  File "/app/cache.py", line 48 in wait_for_refresh',
+    '  File "/app/cache.py", line 55 in main',
+)
+
+
+def test_threads_each_of_which_waits_for_another_are_slow_code() -> None:
+    found = dumped(STUCK, load=0.01)
+    assert found.verdict is Cause.SLOW_CODE
+    assert any("each of its threads waits for another one" in says for says in told(found))
+
+
+@pytest.mark.parametrize("load", [None, 0.5])
+def test_the_same_beside_work_that_no_dump_shows_says_nothing(load: float | None) -> None:
+    assert not any("each of its threads" in says for says in told(dumped(STUCK, load=load)))
+
+
+def on_a_gpu(said: list[tuple[float, Any]], *, load: float, gpu: float) -> Diagnosis:
+    """The diagnosis of the same job on a machine with a T4, both measured."""
+    body = custom(state="JOB_STATE_CANCELLED")
+    spec: dict[str, Any] = body["job"]["jobSpec"]["workerPoolSpecs"][0]["machineSpec"]
+    spec |= {"acceleratorType": "NVIDIA_TESLA_T4", "acceleratorCount": 1}
+    body["logEntries"] = entries(said)
+    body["timeSeries"] = [*cpu(load), series("accelerator/utilization", [gpu] * 60)]
+    return diagnose(Case.parse(body))
+
+
+TRAINS = every(130, "seen {n}000 samples, loss 1.07")
+
+
+def test_processors_that_are_all_half_busy_name_no_cause() -> None:
+    assert on_a_gpu([STARTED, *TRAINS], load=0.45, gpu=0.5).verdict is Cause.UNKNOWN
+    assert on_a_gpu([STARTED, *TRAINS], load=0.13, gpu=0.05).verdict is Cause.SLOW_CODE
+
+
+def test_work_that_does_not_see_its_gpu_is_no_slow_code() -> None:
+    said = [STARTED, (2.0, "Using CPU"), *TRAINS]
+    assert on_a_gpu(said, load=0.31, gpu=0.0).verdict is Cause.INVALID_CONFIG
+
+
+@pytest.mark.parametrize(("late", "cause"), [(0.004, Cause.SLOW_CODE), (0.6, Cause.UNKNOWN)])
+def test_a_barrier_that_nobody_is_on_the_way_to_is_the_programs_own(
+    late: float, cause: Cause
+) -> None:
+    body = custom(state="JOB_STATE_CANCELLED")
+    said = [(60.0 * n, f"rank=0 shard {n}/12 reduced") for n in range(1, 13)]
+    said += [(300.0 * n, "rank=0 barrier 'end': 3 of 4 arrived, missing [3]") for n in range(3, 12)]
+    body["logEntries"] = entries(said)
+    body["timeSeries"] = [
+        {**series("cpu/utilization", [0.8] * 12 + [load] * 48), "resource": {"labels": {"task_name": task}}}
+        for task, load in (("workerpool0-0", 0.004), ("workerpool1-0", late))
+    ]  # fmt: skip
+    assert diagnose(Case.parse(body)).verdict is cause
+
+
+def test_what_came_in_at_the_start_did_not_come_all_the_while() -> None:
+    body = custom(state="JOB_STATE_CANCELLED")
+    body["logEntries"] = entries([STARTED, (5.0, "working")])
+    received = series("network/received_bytes_count", [9e10, 9e10, *[2e5] * 58])
+    body["timeSeries"] = [*cpu(0.02), received]
+    assert not any("all the while" in says for says in told(diagnose(Case.parse(body))))
+    received = series("network/received_bytes_count", [9e9] * 60)
+    body["timeSeries"] = [*cpu(0.02), received]
+    assert any("all the while" in says for says in told(diagnose(Case.parse(body))))

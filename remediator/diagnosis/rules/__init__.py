@@ -60,6 +60,8 @@ _RULES: tuple[Callable[[CaseFeatures], Iterator[WeightedEvidence]], ...] = (
     network.weigh_refusals,
     code.weigh_own_cpu_time,
     code.weigh_dumps,
+    code.weigh_own_locks,
+    code.weigh_lone_worker,
     code.weigh_machine_reports,
     network.weigh_far_data,
     network.weigh_probes,

@@ -97,9 +97,13 @@ def _section_weight(facts: CaseFeatures, working: TimelineSection) -> float:
 
 def _untimed_weight(facts: CaseFeatures, working: TimelineSection, grown: float) -> float:
     """The same, of a section whose lines tell no durations; `grown` is added where its passes take longer and longer."""
-    cpu = facts.usage.cpu
+    cpu, gpu = facts.usage.cpu, facts.usage.gpu
     if cpu is None:
         return _unmeasured_weight(facts, working, grown)
+    if facts.wanted_gpu and facts.workload.has_accelerator and gpu is not None and gpu.is_idle:
+        return weight_of("section-without-its-gpu")
+    if gpu is not None and gpu.usual >= _USED and cpu.mean >= _USED and not facts.one_thread:
+        return weight_of("section-beside-others")
     fetching = facts.cannot_tell_one_thread and facts.distance.far and facts.usage.receives
     if fetching:
         return weight_of("section-while-fetching")
@@ -136,6 +140,7 @@ def _unmeasured_weight(facts: CaseFeatures, working: TimelineSection, grown: flo
     return weight_of("section-of-custom") + grown
 
 
+_USED = 0.35  # of a processor, from which it works for the section; chosen
 _LONG = 0.8  # of the time that one request has; chosen
 _REQUEST = Linear(
     r"\b(?:requests?|post|handl(?:e|ed|er|ing)|batch(?:es)?|responses?|responded|served?|completed|instances|call)\b"
@@ -216,13 +221,44 @@ def weigh_dumps(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         return
     if facts.gpu_busy or (cpu is not None and cpu.is_full):
         return  # where a program stands that fills its machine is where its work is
+    if found.stuck and not facts.nearly_nothing:
+        return  # threads of its libraries, which no dump shows, may work, and its children
     says = f"{found.count:,} stack dumps in the log show the program in {found.place}"
     cause = Cause.SLOW_CODE
     if found.waits:
         cause, says = Cause.NETWORK_LATENCY, f"{says}, where it waits for another host's answer"
+    elif found.stuck:
+        says += ", where each of its threads waits for another one of them"
     yield weighted_evidence(cause, weight_of("dumps"), Source.LOG, found.where, says)
 
 
+def weigh_own_locks(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """Workers that lock each other out of a store in a file of their own, beside CPUs with little to do."""
+    found, cpu = facts.timeline.own_locks, facts.usage.cpu
+    if found is None or not facts.timed_out or (cpu is not None and not cpu.is_idle):
+        return
+    says = f'{found.count:,} times the job\'s own store was locked by the job itself, the last "{found.example}"'
+    yield weighted_evidence(
+        Cause.SLOW_CODE, weight_of("own-locks"), Source.LOG, found.where, says, group="section"
+    )
+
+
+def weigh_lone_worker(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """One worker beside several CPUs by its own words, whose work took the time of a machine that nobody measured."""
+    found = facts.timeline.lone_worker
+    working = facts.timeline.longest(waits=False)
+    if found is None or not facts.timed_out or facts.usage.cpu is not None or working is None:
+        return
+    if working.share < SECTION_SHARE or not working.reported or facts.computed_on_several:
+        return
+    if facts.wanted_gpu or facts.workload.has_accelerator or facts.job.kind in _SERVES:
+        return
+    says = f'the log tells of one worker beside several CPUs: "{found.example}"'
+    cause, weight = Cause.SLOW_CODE, weight_of("one-thread-by-cpu-time")
+    yield weighted_evidence(cause, weight, Source.LOG, found.where, says)
+
+
+_SERVES = frozenset({JobKind.BATCH_PREDICTION})
 _BUSY_SHARE = 0.9  # of all CPUs; chosen
 # Of all CPUs, times their number: one thread that computes, and nothing else; chosen.
 _ONE_BUSY = (0.6, 1.5)

@@ -55,6 +55,8 @@ _LOCKS = Linear(
 _LOCKED_BY = Linear(
     r"table|\brow|relation|transaction|<path>|sql|\bdb\b|database|storage|file|lease|distributed|redis|zookeeper|barrier|\brank|peer|dead|session|sleep|\bpid\b|wait event"
 )
+_BARRIER = Linear(r"\bbarrier\b", needs="barrier")
+_SOME_PASSES = 3  # of a section that shows that the job worked; chosen
 # What a program sleeps for, where it is not its own code that says so.
 _SLEEPS_FOR = Linear(
     r"retry|retries|rate|limit|quota|429|50\d|again|attempt|back ?off|lock|lease|poll|wait|until|memory|worker|gc\b"
@@ -186,7 +188,25 @@ class CaseFeatures(Struct, frozen=True):
             slept = _SLEEPS.is_in(name) and not _SLEEPS_FOR.is_in(name)
             if slept or (_LOCKS.is_in(name) and not _LOCKED_BY.is_in(name)):
                 return one
+            if _BARRIER.is_in(name) and self._all_are_idle:
+                return one
         return None
+
+    @property
+    def _all_are_idle(self) -> bool:
+        """Every replica computes next to nothing, after some work: whoever is missing at a barrier is not on its way."""
+        cpu = self.usage.cpu
+        measured = cpu is not None and bool(cpu.replica)
+        worked = any(
+            not one.stands and not one.waits and one.passes >= _SOME_PASSES
+            for one in self.timeline.timeline_sections
+        )
+        return measured and self.nearly_nothing and worked and not self.usage.receives
+
+    @property
+    def stands_by_itself(self) -> bool:
+        """It stood for what is its own: a sleep, a lock, a peer that never came."""
+        return self.own_stand is not None or self.timeline.own_locks is not None
 
     @property
     def few_rows_failed(self) -> bool:

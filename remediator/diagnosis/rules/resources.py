@@ -99,7 +99,7 @@ def _cpu_not_full(facts: CaseFeatures, cpu: Load, words: str) -> Iterator[Weight
         yield load_evidence(
             cpu, Cause.NETWORK_LATENCY, weight_of("one-thread-against-network"), says
         )
-    elif (hung := _busy_then_idle(facts)) is not None:
+    elif not facts.stands_by_itself and (hung := _busy_then_idle(facts)) is not None:
         # Work, then none, with no word of anything that it waited for: it hangs, on whatever.
         yield load_evidence(
             cpu, Cause.NETWORK_LATENCY, weight_of("hangs-against-network"), f"{words}: {hung}"
@@ -107,7 +107,7 @@ def _cpu_not_full(facts: CaseFeatures, cpu: Load, words: str) -> Iterator[Weight
         yield load_evidence(
             cpu, Cause.SLOW_CODE, weight_of("hangs-against-code"), f"{words}: {hung}"
         )
-    elif facts.nearly_nothing and facts.own_stand is None and facts.timeline.answers is None:
+    elif facts.nearly_nothing and not facts.stands_by_itself and facts.timeline.answers is None:
         says = f"{words}: the machine was idle while the job waited"
         # What for is not known where nothing that it could fetch is: a lock, a peer, a sleep.
         awaits = facts.requests_wait and not facts.stood

@@ -7,6 +7,7 @@ Owns the forms: a line that tells both, lines that tell a process' CPU time as i
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ from msgspec import Struct
 from remediator.case import LogLine
 from remediator.diagnosis.durations import TEXT
 from remediator.diagnosis.lazy_patterns import Linear
+from remediator.domain.late_pattern import late_pattern
 
 __all__ = ["cpu_share"]
 
@@ -66,11 +68,27 @@ _R_ROW = Linear(rf"^\W{{0,3}}(?P<user>{_NUMBER})\s+(?P<system>{_NUMBER})\s+(?P<w
 _ANY = ("cpu", "real", "user", "sys", "elapsed", "wall")
 
 
+# Whose time a line tells, where several processes of one program write into its log.
+_WORKER = late_pattern(
+    r"\b(?:worker|rank|process|proc|thread|pid|actor|executor|w)s?[ _#:=-]{0,2}(\d{1,7})\b",
+    re.IGNORECASE,
+)
+_WORKER_FIELDS = ("worker", "rank", "pid", "process", "thread")
+_SIDE_BY_SIDE = 0.5  # of the time that all of them cover, in which each tells its own; chosen
+
+
 class _Spent(Struct):
-    """CPU and wall time, in seconds."""
+    """CPU and wall time, in seconds; when the first and the last line of it came."""
 
     cpu: float = 0.0
     wall: float = 0.0
+    first: float = 0.0
+    last: float = 0.0
+
+    def came(self, line: LogLine) -> None:
+        if line.time is not None:
+            self.last = line.time.timestamp()
+            self.first = self.first or self.last
 
 
 def cpu_share(lines: Sequence[LogLine]) -> float | None:
@@ -79,8 +97,9 @@ def cpu_share(lines: Sequence[LogLine]) -> float | None:
     None where less than 5 s of wall time are told. A process' CPU time that falls is another process'. Where a
     program tells of its whole run and of parts of it, all are counted.
     """
-    spent = _Spent()
-    growing: dict[str, _Growing] = defaultdict(_Growing)  # replicas write into one log
+    # Replicas write into one log, and the processes of each.
+    of_workers: dict[str, dict[str, _Spent]] = defaultdict(lambda: defaultdict(_Spent))
+    growing: dict[tuple[str, str], _Growing] = defaultdict(_Growing)
     so_far = _Spent()
     head = False
     for line in lines:
@@ -91,12 +110,42 @@ def cpu_share(lines: Sequence[LogLine]) -> float | None:
         low = text.lower()
         if not (head or any(word in low for word in _ANY)):
             continue
+        worker = _worker_of(line) if "cpu" in low else ""
+        spent = of_workers[line.task][worker]
+        before = spent.wall
         if not (_read_both(spent, text) or _read_timer(spent, text, below_head=head)):
-            growing[line.task].read(spent, line)
+            growing[line.task, worker].read(spent, line)
+        if spent.wall > before:
+            spent.came(line)
         head = _R_HEAD.is_in(text.strip())
+    spent = _together([_of_one_task(list(workers.values())) for workers in of_workers.values()])
     if spent.wall < so_far.wall:
         spent = so_far
     return spent.cpu / spent.wall if spent.wall >= _LEAST_WALL_SECONDS else None
+
+
+def _worker_of(line: LogLine) -> str:
+    """Which of a program's processes tells its time, by its number; empty where the line names none."""
+    found = _WORKER.search(line.text[:TEXT])
+    if found is not None:
+        return found[1]
+    return next((str(line.fields[key]) for key in _WORKER_FIELDS if key in line.fields), "")
+
+
+def _of_one_task(workers: Sequence[_Spent]) -> _Spent:
+    """What one replica computed: workers that ran side by side share their wall time, others came one after another."""
+    heard = [one for one in workers if one.wall > 0]
+    span = max((one.last for one in heard), default=0.0) - min(
+        (one.first for one in heard), default=0.0
+    )
+    side_by_side = all(one.last - one.first >= span * _SIDE_BY_SIDE for one in heard) and span > 0
+    if len(heard) < 2 or not side_by_side:  # noqa: PLR2004  # two are side by side
+        return _together(heard)
+    return _Spent(sum(one.cpu for one in heard), max(one.wall for one in heard))
+
+
+def _together(parts: Sequence[_Spent]) -> _Spent:
+    return _Spent(sum(one.cpu for one in parts), sum(one.wall for one in parts))
 
 
 def _read_both(spent: _Spent, text: str) -> bool:

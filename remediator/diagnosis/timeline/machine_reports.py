@@ -1,8 +1,8 @@
 """How busy the machine's CPUs were, where nobody measured them and the job's own log tells it.
 
 Owns the forms: `vmstat`, `sar` and `mpstat`, `top`, and the load average of `uptime` beside a number of CPUs. What a
-program says of its own process (`cpu=100%`) is left out: whether of one CPU or of all it does not say. Pure; called
-by `read_timeline`.
+program says of its own process (`cpu=100%`) is left out where it does not say of how many CPUs. Pure; called by
+`read_timeline`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["MachineReports", "is_report", "read_machine_reports"]
 
 # Of which every form holds one: asked first, since most lines hold none.
 _ANY = Linear(
-    r"\bload\b|\bcpu[ =:]{1,4}\d{3}|%?cpu\(s\)|\ball\s+\d|(?:^|[0-9Z]\s)\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}"
+    r"\bload\b|\bcpu[ =:]{1,4}\d{3}|\bcores?\b|\bv?cpus\b|\bcpu\b.{0,24}%|%?cpu\(s\)|\ball\s+\d|(?:^|[0-9Z]\s)\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}"
 )
 # `%Cpu(s): 98.2 us,  1.1 sy`; documented: top(1).
 _TOP = Linear(
@@ -43,6 +43,24 @@ _LOAD = Linear(
 _UPTIME = Linear(r"\bup\b.{1,40}\bload average: ", needs="average")
 # `cpu 3193%`: above one and a half CPUs it can only be all threads of a program, in hundredths of a CPU.
 _THREADS = Linear(r"\bcpu[ =:]{1,4}(?P<percent>\d{3,5})(?:\.\d{1,2})? ?%", needs="cpu")
+# `cpu 1.0 of 8 cores`, `busy 7.9/8 cpus`, `2 of 16 cores in use`; what a scheduler gave away is no use.
+_IN_USE = Linear(
+    r"\b(?:cpus?|cores?|using|uses|used|busy|util[a-z]{0,10})\b[^\d]{0,16}(?P<used>\d{1,4}(?:[.,]\d{1,2})?) ?(?:/|of|out of) ?(?P<of>\d{1,4}) (?:v?cpus?|cores)\b"
+    r"|\b(?P<busy>\d{1,4}(?:[.,]\d{1,2})?) ?(?:/|of|out of) ?(?P<all>\d{1,4}) (?:v?cpus?|cores) (?:are |is )?(?:busy|in use|used|active)\b"
+)
+_GIVEN = Linear(
+    r"\b(?:request|logical|allocat|reserv|claim|assign|grant|availab|free|idle|limit)[a-z]{0,6}\b"
+)
+# `process cpu 100% (1 core)`, `cpu usage: 96.5% of 8 cores`: a share of so many, or above one CPU of all together.
+_OF_CORES = Linear(
+    r"\bcpu(?:[ _](?:usage|use|util[a-z]{0,10}|load|percent))?[ =:]{1,3}(?P<percent>\d{1,5}(?:[.,]\d{1,2})?) ?%,? ?\(?(?:(?:of|on) )?(?P<cores>one|\d{1,3}) (?:v?cpus?|cores?)\b",
+    needs="cpu",
+)
+# `system cpu 12.5%`: of all of them, by its name.
+_OF_MACHINE = Linear(
+    r"\b(?:system|machine|host|node|overall|all[ -]cores?)[ _.]cpu(?:[ _](?:usage|use|util[a-z]{0,10}|load|percent))?[ =:]{1,3}(?P<percent>\d{1,3}(?:[.,]\d{1,2})?) ?%",
+    needs="cpu",
+)
 _MORE_THAN_ONE = 150.0  # percent; chosen
 # What a machine says of processes that wait for its disk: they make a load, and no CPU busy. `iowait=92%`, top's
 # `90.4 wa`, `%iowait 88.0` (documented: top(1), iostat(1)), `io full avg10=91.20` (documented: the kernel's PSI).
@@ -96,6 +114,8 @@ def read_machine_reports(
         for read, into in ((_share_in, shares), (_load_in, loads)):
             part = read(text, cpus[line.task])
             if part is not None:
+                if cpus[line.task] is None and (counted := _IN_USE.search(text)):
+                    cpus[line.task] = int(counted["of"] or counted["all"])
                 into[line.task].append(part)
                 where[line.task] = line.insert_id
                 break
@@ -139,7 +159,7 @@ def _share_in(text: str, vcpus: int | None) -> float | None:
     threads = _THREADS.search(text)
     if threads is not None and vcpus and float(threads["percent"]) > _MORE_THAN_ONE:
         return float(threads["percent"]) / 100 / vcpus
-    return None
+    return _in_use(text, vcpus)
 
 
 def _load_in(text: str, vcpus: int | None) -> float | None:
@@ -169,6 +189,28 @@ def _waiting_in(text: str, vcpus: int | None) -> float | None:
     found = _BLOCKED.search(text)
     count = found and (found["count"] or found["named"])
     return int(count) / (vcpus or 1) if count else None
+
+
+def _in_use(text: str, vcpus: int | None) -> float | None:
+    """The part of the machine's CPUs that a line says were in use, where it tells of how many it speaks."""
+    used = _IN_USE.search(text)
+    if used is not None and not _GIVEN.is_in(text):
+        of = int(used["of"] or used["all"])
+        number = _number(used["used"] or used["busy"])
+        return number / of if of > 0 and number <= of * _OVER else None
+    whole = _OF_MACHINE.search(text)
+    if whole is not None:
+        return _number(whole["percent"]) / 100
+    share = _OF_CORES.search(text)
+    if share is None or not vcpus:
+        return None
+    cores = 1 if share["cores"].lower() == "one" else int(share["cores"])
+    percent = _number(share["percent"])
+    busy = percent / 100 * (cores if percent <= _WHOLE * _OVER else 1)
+    return busy / vcpus if busy <= vcpus * _OVER else None
+
+
+_OVER = 1.1  # times all of them: reports are rounded; chosen
 
 
 def _is_a_part(shares: Mapping[str, str | None]) -> bool:
