@@ -89,6 +89,20 @@ def told(done: Plan) -> list[tuple[str, Any, Any]]:
     ]
 
 
+def test_another_services_quota_is_waited_for_on_the_hardware_that_the_job_had() -> None:
+    file = text(
+        "[{accelerator: more_memory}]", more="      - resubmit: {wait: backoff}\n", cause="quota"
+    )
+    exited = {"code": 3, "message": "The replica workerpool0-0 exited with a non-zero status of 1."}
+    document = on_l4().changed("error", exited)
+    ran = planned(document, file, cause=Cause.QUOTA)
+    assert (ran.action, ran.changes) == (Action.WAIT, ())
+    assert "no quota of machines" in ran.because
+    refused = planned(document.changed("error", OF_SOME_QUOTA), file, cause=Cause.QUOTA)
+    assert refused.action is Action.RESUBMIT
+    assert refused.changes
+
+
 class Chain:
     """A job, and the attempts that a policy file makes of it, each of which finds no machine."""
 

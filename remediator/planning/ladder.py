@@ -29,6 +29,7 @@ from remediator.planning.draft import (
     StepImpossible,
     merged_changes,
 )
+from remediator.planning.expected_time import got_no_machine
 from remediator.planning.fallback import apply_at_home, apply_way, way_words, ways_left
 from remediator.planning.hardware import ground, set_hardware
 from remediator.planning.quota_readings import known_shortage, room_once_free
@@ -260,9 +261,13 @@ class Ladder(Struct, frozen=True):
     def _better_waited_for(self, now: StepContext) -> str:
         """Why the job goes on waiting for a quota rather than to other hardware; empty: it does not.
 
-        Only between two waits of the policy, whose author puts waiting first, and where the quota is known
+        A job that had its machines was refused by another service, of whose quota no hardware has more. Else
+        only between two waits of the policy, whose author puts waiting first, and where the quota is known
         to hold the job: a wait costs nothing, other hardware costs more or is asked of another quota.
         """
+        named = any(quota.is_of_machines for quota in now.quotas)
+        if now.diagnosis.verdict is Cause.QUOTA and not named and not got_no_machine(now.job):
+            return "the job had its machines, so what is used up is no quota of machines"
         waited = bool(self.made) and self.made[-1].is_retry
         waits = any(one.wait is not None and not one.asks_for_change for one in now.later)
         return room_once_free(now) if waited and waits else ""
