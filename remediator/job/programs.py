@@ -359,21 +359,63 @@ _RUN_ID = late_pattern(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def _undated(value: Any) -> Any:
+    """Without what differs from one run of a job to the next, in one order where the order says nothing."""
     if isinstance(value, Mapping):
         kept = {key: item for key, item in value.items() if key not in _OF_ONE_RUN}
-        return {k: v if k in _NAMES_A_PROGRAM else _undated(v) for k, v in kept.items()}
+        return {k: _image(v) if k in _NAMES_A_PROGRAM else _undated(v) for k, v in kept.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_undated(item) for item in value]
+        return _in_one_order([_undated(item) for item in value])
     return _without_dates(value) if isinstance(value, str) else value
 
 
+def _in_one_order(items: list[Any]) -> list[Any]:
+    """Variables by their names, and arguments that are all flags with their values; each name once."""
+    if all(isinstance(item, dict) and "name" in item for item in items):
+        names = [str(item["name"]) for item in items]
+    else:
+        names = [
+            item.partition("=")[0] for item in items if isinstance(item, str) and _FLAG.match(item)
+        ]
+    if len(set(names)) < len(items):
+        return items
+    return [item for _, item in sorted(zip(names, items, strict=True), key=lambda pair: pair[0])]
+
+
+_FLAG = late_pattern(r"--[\w.-]+=")
+
+
+def _image(value: Any) -> Any:
+    """An image by its digest alone where it names one; without a tag it is the latest."""
+    if not isinstance(value, str) or "/" not in value or "://" in value:
+        return value
+    name, at, digest = value.partition("@sha256:")
+    repository, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:  # a registry's port
+        repository, tag = name, "latest"
+    if at:
+        return f"{repository}@{digest}"
+    return f"{repository}:{tag}" if _REGISTRY.match(value) else value
+
+
+_REGISTRY = late_pattern(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?/")  # a model's name has none
+
+
 def _without_dates(text: str) -> str:
-    """Dates and UUIDs as `*`; most texts have no sign of either, and are not searched."""
+    """Dates, moments and UUIDs as `*`; most texts have no sign of any, and are not searched."""
     if text.count("-") >= _DASHES_OF_AN_ID:
         text = _RUN_ID.sub("*", text)
-    return _DATE.sub("*", text) if "20" in text or "19" in text else text
+    if "20" in text or "19" in text:
+        text = _SHORT_DATE.sub("*", _DATE.sub("*", text))
+    return _EPOCH.sub("*", text) if "1" in text else text
 
 
+# The day first, a week (`2026-W48`), a month (`2026-11`, `/2026/11/`).
+_SHORT_DATE = late_pattern(
+    r"(?<!\d)(?:0[1-9]|[12]\d|3[01])(?P<between>[-_./])(?:0[1-9]|1[0-2])(?P=between)(?:19|20)\d\d(?!\d)"
+    r"|(?<!\d)(?:19|20)\d\d-?W[0-5]\d(?!\d)|(?<![\d.-])(?:19|20)\d\d[-/](?:0[1-9]|1[0-2])(?![\d.-])"
+)
+# Seconds or milliseconds since 1970, of the years from 2017 to 2033.
+_EPOCH = late_pattern(r"(?<![\d.])1[5-9]\d{8}(?:\d{3})?(?![\d.])")
 _DASHES_OF_AN_ID = 4
 
 

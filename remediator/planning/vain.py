@@ -47,6 +47,7 @@ two weeks. The ledger keeps such ends for 400 days, so it sets no bound."""
 _OTHER_INPUT = (
     1.25  # times as many rows, or as few, are another input; chosen, the headroom of `sizing`
 )
+_CLOCKS = timedelta(hours=1)  # two clocks differ by less: what ended later did not; chosen
 _UNKNOWN_ENDS = 2  # chains: one end that nobody could explain may have been chance; chosen
 
 # --- what is kept ---------------------------------------------------------------------------------
@@ -78,6 +79,8 @@ def attempts_in_vain(
         return ()
     ends = [*(one.verdict for one in ran[1:]), verdict.value if job.is_failure else ""]
     place, kept = job.name.location, list[VainAttempt]()
+    # A resume's job has the rows that were left: how many the attempts before it had is not known.
+    rows = None if any(one.resume.parts for one in ran) else _rows(case)
     for index in range(len(ran) - 1, -1, -1):
         one = ran[index]
         if _is_in_vain(one, ends[index]):
@@ -93,7 +96,7 @@ def attempts_in_vain(
                     changes=merged_changes(*(before.changes for before in ran[: index + 1])),
                     chain_usd=usd,
                     chain_attempts=len(ran),
-                    rows=_rows(case),
+                    rows=rows,
                     vouched=_is_vouched(case.job),
                 )
             )
@@ -195,7 +198,7 @@ class _Asked(Struct, frozen=True):
         vouched = _is_vouched(case.job) and not one.vouched
         rows = _rows(case)
         alike = not rows or not one.rows or 1 / _OTHER_INPUT <= rows / one.rows <= _OTHER_INPUT
-        return case.now - one.at < REPEATED_AFTER and alike and not vouched
+        return -_CLOCKS < case.now - one.at < REPEATED_AFTER and alike and not vouched
 
     def goes_no_further_than(self, one: VainAttempt) -> bool:
         cause = self.now.diagnosis.verdict

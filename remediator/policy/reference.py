@@ -146,12 +146,13 @@ What was tried in vain is not repeated (`tried_in_vain`). Where a run of the sam
 in the last 14 days, its chain took this step or a stronger one, and was given up, the step is passed over.
 The next one goes on from the size that it led to; where none is left, nothing is resubmitted, and the alert says
 what was tried when, what it cost, and from when it is tried again. The same work is a job that is alike (kind,
-program, name, account) and has the same image, arguments, environment and input, but for dates and for where it
-writes. The step is taken all the same
+program, name, account) and has the same image, arguments, environment and input, but for dates and moments, for
+where it writes, and for the order of variables and of flags with their values (`--rows=7`). The step is taken all
+the same
 
 - where the job has more than what was tried, such as a larger machine, more time or more replicas;
 - where its input is known to have a quarter more rows, or a fifth fewer;
-- where such a job has succeeded since;
+- where the same work has succeeded since;
 - where the label `remediator=on` is on the job and was not on the jobs of that chain;
 - for a `quota`, `capacity_stockout`, `preemption` or `transient_backend`, which go by themselves, for a step that
   changes nothing, and for `rows: remaining`.

@@ -71,19 +71,19 @@ def _vain_track(job: Job, attempts: Sequence[Attempt], policies: Policies) -> st
 def tried_in_vain(
     case: Case, verdict: Cause, ledger: Ledger, policies: Policies, vertex: VertexProject
 ) -> tuple[VainAttempt, ...]:
-    """What other runs of the same work tried in vain for this failure, since such a job last succeeded.
+    """What other runs of the same work tried in vain for this failure, since the same work last succeeded.
 
     Whether one did is asked of Vertex only where something was tried in vain; raises as the list does.
     """
     if verdict in PASSING:
         return ()
     job, since = case.job, case.now - vain.REPEATED_AFTER
-    kept = ledger.vain_attempts(_vain_track(job, case.attempts, policies))
-    found = [one for one in kept if one.at > since and one.verdict == verdict]
+    track = _vain_track(job, case.attempts, policies)
+    found = [
+        one for one in ledger.vain_attempts(track) if one.at > since and one.verdict == verdict
+    ]
     if not found:
         return ()
-    account = EVERY_ACCOUNT if policies.learn_across_accounts else None
-    key = alike(job, account=account)
     listed = vertex.list(
         job.kind,
         job.name.location,
@@ -92,7 +92,8 @@ def tried_in_vain(
         view=JobView.REQUEST,
     )
     succeeded = (*case.earlier, *itertools.islice(listed, _MOST_SUCCESSES))
-    begun = (one.create_time for one in succeeded if alike(one, account=account) == key)
+    # Jobs that are alike do other shares of the work: of this one they say nothing.
+    begun = (one.create_time for one in succeeded if _vain_track(one, (), policies) == track)
     last = max((at for at in begun if at is not None), default=None)
     return tuple(one for one in found if last is None or one.at >= last)
 

@@ -20,6 +20,7 @@ from remediator.domain import (
     Guard,
     History,
     JobState,
+    Part,
     Plan,
     VainAttempt,
 )
@@ -372,6 +373,10 @@ SAME: dict[str, tuple[dict[str, Any], bool]] = {
     "another-tag": ({"POOL.imageUri": "us-docker.pkg.dev/p/genomics/align:4"}, False),
     "a-date-as-tag": ({"POOL.imageUri": "us-docker.pkg.dev/p/genomics/align:2026-11-24"}, False),
     "another-variable": ({"POOL.env": [{"name": "SHARDS", "value": "8"}]}, False),
+    "arguments-in-another-order": (
+        {"POOL.args": ["--since", "20261122T0300Z", "--day=2026-11-23", "--rows=20000000"]},
+        False,
+    ),
     "another-account": ({"jobSpec.serviceAccount": "x@y.iam.gserviceaccount.com"}, False),
     "another-name": ({"displayName": "sort-2026-11-23"}, False),
 }
@@ -380,6 +385,59 @@ SAME: dict[str, tuple[dict[str, Any], bool]] = {
 @pytest.mark.parametrize(("changes", "is_same"), SAME.values(), ids=SAME.keys())
 def test_the_same_work_on_another_day(changes: dict[str, Any], is_same: bool) -> None:
     assert (vain_track(nightly()) == vain_track(nightly(**changes))) is is_same
+
+
+POOL = "jobSpec.workerPoolSpecs[0].containerSpec"
+IMAGE = "us-docker.pkg.dev/p/genomics/align"
+DIGEST = "@sha256:" + "a" * 64
+ALIKE: dict[str, tuple[str, Any, Any, bool]] = {
+    "variables-in-another-order": ("env", [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}], [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}], True),
+    "another-value": ("env", [{"name": "A", "value": "1"}], [{"name": "A", "value": "2"}], False),
+    "flags-in-another-order": ("args", ["--a=1", "--b=2"], ["--b=2", "--a=1"], True),
+    "a-flag-twice": ("args", ["--a=1", "--a=2"], ["--a=2", "--a=1"], False),
+    "words-in-another-order": ("args", ["in.csv", "out.csv"], ["out.csv", "in.csv"], False),
+    "seconds-since-1970": ("args", ["--since=1764547200"], ["--since=1764633600"], True),
+    "milliseconds": ("args", ["--since=1764547200000"], ["--since=1764633600000"], True),
+    "a-large-count": ("args", ["--rows=1000000000"], ["--rows=1100000000"], False),
+    "a-week": ("args", ["--week=2026-W48"], ["--week=2026-W49"], True),
+    "a-month": ("args", ["gs://in/2026/11/"], ["gs://in/2026/12/"], True),
+    "the-day-first": ("args", ["--day=23.11.2026"], ["--day=24.11.2026"], True),
+    "a-version": ("args", ["--tool=2026.11"], ["--tool=2026.12"], False),
+    "a-commit": ("args", ["--commit=8f3ab29c"], ["--commit=77aabb01"], False),
+    "no-tag-is-the-latest": ("imageUri", IMAGE, f"{IMAGE}:latest", True),
+    "a-tag-beside-a-digest": ("imageUri", f"{IMAGE}{DIGEST}", f"{IMAGE}:3{DIGEST}", True),
+    "a-tag-or-a-digest": ("imageUri", f"{IMAGE}:3", f"{IMAGE}{DIGEST}", False),
+    "another-digest": ("imageUri", f"{IMAGE}{DIGEST}", f"{IMAGE}@sha256:" + "b" * 64, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "one", "other", "is_same"), ALIKE.values(), ids=ALIKE.keys())
+def test_what_says_nothing_of_the_work(field: str, one: Any, other: Any, is_same: bool) -> None:
+    first, second = (job(CUSTOM).changed(f"{POOL}.{field}", value) for value in (one, other))
+    assert (vain_track(first) == vain_track(second)) is is_same
+
+
+@pytest.mark.parametrize(("ahead", "held_back"), [(timedelta(minutes=20), True), (timedelta(days=2), False)])  # fmt: skip
+def test_what_ended_in_the_future_by_more_than_clocks_differ_holds_nothing_back(
+    ahead: timedelta, held_back: bool
+) -> None:
+    known = [replace(one, at=case(job(CUSTOM)).now + ahead) for one in in_vain(job(CUSTOM))]
+    made = planned(job(CUSTOM), BIGGER, Cause.CPU_SATURATION, *known)
+    assert (Guard.TRIED_IN_VAIN in made.refused_by) is held_back
+
+
+def test_a_resumes_rows_are_not_those_of_the_attempts_before_it() -> None:
+    """The last job had the 20 rows that were left of 100."""
+    (first, failed), *_ = night(job(BATCH), BIGGER, Cause.CPU_SATURATION)
+    resume = replace(first.resume, parts=(Part(str(failed.name), 1, 80, "gs://b/1"),))
+    second = replace(first, number=2, changes=(), resume=resume, name=str(failed.name))
+    left = failed.changed(
+        "completionStats", {"successfulCount": "0", "failedCount": "0", "incompleteCount": "20"}
+    )
+    (kept,) = remembered([(first, failed), (second, left)], Cause.CPU_SATURATION)
+    assert (kept.number, kept.rows) == (1, None)
+    again = planned(job(BATCH), BIGGER, Cause.CPU_SATURATION, kept)
+    assert Guard.TRIED_IN_VAIN in again.refused_by
 
 
 def test_what_attempts_changed_makes_no_other_work() -> None:

@@ -116,6 +116,17 @@ def test_a_night_that_went_well_since_makes_the_vain_one_forgotten(nights: Night
 
 
 @OLD
+def test_another_share_of_the_work_that_went_well_says_nothing_of_it(nights: Nights) -> None:
+    """Shards are alike, and each has a success every night but one."""
+    nights.run()
+    well = Needs(sections=(Section("load", cpu_seconds=400, memory_gib=2),))
+    other = nightly(20)
+    other["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"].append("--shard=2")
+    nights.cloud.past_job("customJobs", other, well, route=False)
+    assert nights.run() == []
+
+
+@OLD
 def test_a_step_that_was_not_reached_is_taken_from_where_the_vain_ones_led(
     open_house: Callable[..., Any], cloud: Any, later: Any
 ) -> None:
