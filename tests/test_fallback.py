@@ -239,6 +239,25 @@ def test_a_quota_is_waited_for_at_home_only_where_it_was_before(waits_first: boo
     assert told(done[-1]) == (HOME_AGAIN if waits_first else [])
 
 
+def test_a_job_that_left_for_want_of_machines_goes_home_where_another_quota_refuses_it() -> None:
+    """Its own hardware was only short: the quota of the other may be 0."""
+    of_quota = f"  - name: quota\n    when: {{cause: quota}}\n    alert: [ml]\n    do:\n{WAITS}"
+    chain = Chain(on_l4(), text(ELSEWHERE, more=WAITS) + of_quota)
+    assert chain.next(waited=True).entry == 1
+    chain.error = {
+        "code": 8,
+        "message": "The following quota metrics exceed quota limits: aiplatform.googleapis.com/"
+        "custom_model_training_nvidia_a100_gpus, limit: 0",
+    }
+    chain.document = chain.document.changed("error", chain.error)
+    home = chain.next(waited=True, cause=Cause.QUOTA)
+    assert (home.policy, home.step, home.location) == ("quota", 1, "us-central1")
+    assert told(home) == HOME_AGAIN
+    chain.document = chain.document.changed("error", STOCKOUT)
+    again = chain.next(waited=True)
+    assert (again.policy, again.step, again.changes) == ("no-capacity", 2, ())
+
+
 def test_where_no_way_fits_the_guard_that_refused_is_named() -> None:
     ways = "[{location: europe-west4}, {machine_type: a2-highgpu-1g}]"
     done = planned(on_l4(), text(ways))

@@ -181,17 +181,16 @@ class Ladder(Struct, frozen=True):
         """The job as it was before other ways were tried in vain, where a step only waits; None: as it is.
 
         A quota is waited for so only where it was before: else it may be one that can never hold the job,
-        which the refusal of another quota no longer says.
+        which the refusal of another quota no longer says. Where the job left for want of machines, its own
+        hardware was refused by no quota.
         """
         verdict = now.diagnosis.verdict
-        waited = any(not (one.changes or one.entry) for one in self.made)
-        if (
-            resubmit.asks_for_change
-            or verdict not in NO_PLACE
-            or (verdict is Cause.QUOTA and not waited)
-        ):
+        if resubmit.asks_for_change or verdict not in NO_PLACE:
             return None
         ways = _last_of([one for one in self.made if one.entry], now)
+        waited = any(not (one.changes or one.entry) for one in self.made)
+        if verdict is Cause.QUOTA and not waited:
+            ways = _left_for_want_of_machines(now)
         draft = apply_at_home(resubmit, ways, now) if ways else None
         if draft is None or known_shortage(draft, now):
             return None
@@ -394,6 +393,14 @@ def _last_of(of_step: Sequence[Attempt], now: StepContext) -> list[Attempt]:
     every = [one for one in now.history.attempts or now.case.attempts if not one.abandoned]
     last = list(itertools.takewhile(lambda one: (one.number, one.name) in known, reversed(every)))
     return last[::-1]
+
+
+def _left_for_want_of_machines(now: StepContext) -> list[Attempt]:
+    """The chain's last attempts that are ways of any policy, where the first was for want of machines."""
+    every = [one for one in now.history.attempts or now.case.attempts if not one.abandoned]
+    ways = list(itertools.takewhile(lambda one: bool(one.entry), reversed(every)))[::-1]
+    left = bool(ways) and ways[0].verdict == Cause.CAPACITY_STOCKOUT.value
+    return ways if left else []
 
 
 def _too_dear(max_usd: float | None, cost: Cost) -> str:
