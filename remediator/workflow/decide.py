@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -88,16 +88,17 @@ def tried_in_vain(
         job.kind,
         job.name.location,
         states=(JobState.SUCCEEDED,),
-        created_after=min(one.at for one in found),
-        view=JobView.REQUEST,
+        created_after=min(one.at for one in found) - _LONGEST_RUN,
+        view=JobView.WHOLE,  # with its end
     )
     succeeded = (*case.earlier, *itertools.islice(listed, _MOST_SUCCESSES))
     # Jobs that are alike do other shares of the work: of this one they say nothing.
-    begun = (one.create_time for one in succeeded if _vain_track(one, (), policies) == track)
-    last = max((at for at in begun if at is not None), default=None)
+    same = (one for one in succeeded if _vain_track(one, (), policies) == track)
+    last = max((at for one in same if (at := one.end_time or one.create_time)), default=None)
     return tuple(one for one in found if last is None or one.at >= last)
 
 
+_LONGEST_RUN = timedelta(days=7)  # documented: a custom job's time-out where it sets none
 _MOST_SUCCESSES = 500  # chosen: of a project's jobs since, the newest first
 
 

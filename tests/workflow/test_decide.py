@@ -126,7 +126,7 @@ def test_a_larger_machine_follows_where_the_next_size_was_tried_in_vain(
     assert [(one.field, one.after) for one in made.changes] == [(_MACHINE, "n1-standard-32")]
     assert "n1-standard-16 was tried in vain for align" in made.because
     asked = [one[3] for one in bench.vertex.listed]
-    assert asked == [NOW - timedelta(days=1), job.end_time]
+    assert asked == [NOW - timedelta(days=8), job.end_time]  # it may have run for a week
 
 
 def test_nobody_is_asked_for_successes_where_nothing_was_tried_in_vain(
@@ -144,11 +144,12 @@ def test_nobody_is_asked_for_successes_where_nothing_was_tried_in_vain(
     ("changes", "goes_on"),
     [
         ({}, False),
-        ({"createTime": "2026-11-20T03:00:00Z"}, True),
+        ({"createTime": "2026-11-20T03:00:00Z"}, False),
+        ({"createTime": "2026-11-20T03:00:00Z", "endTime": "2026-11-20T09:00:00Z"}, True),
         ({"state": "JOB_STATE_FAILED"}, True),
         ({"displayName": "another"}, True),
     ],
-    ids=["since", "before", "it-failed", "another-job"],
+    ids=["since", "it-ended-since", "before", "it-failed", "another-job"],
 )
 def test_a_success_since_makes_what_was_tried_in_vain_forgotten(
     bench: Bench, job: Job, changes: dict[str, Any], goes_on: bool
