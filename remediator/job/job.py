@@ -281,6 +281,11 @@ class Job(Document, frozen=True):
         """An image that its name says is built for CPUs, where none is built for GPUs; else empty."""
         return programs.cpu_only_image(self, model)
 
+    @property
+    def sharding_setting(self) -> str:
+        """The argument or variable that spreads a model over as many devices as there are; empty: none does."""
+        return programs.sharding_setting(programs.settings(self))
+
     # --- places -----------------------------------------------------------------------------------
 
     @cached_property

@@ -76,6 +76,14 @@ _DEVICE_NAME = late_pattern(r"(?:^|[_-])(?:device(?:_type)?|accelerator|backend)
 _DEVICE_GPU = late_pattern(r"(?:cuda|gpu)(?::\d{1,2})?", re.IGNORECASE)
 _USE_GPU = late_pattern(r"(?:^|[_-])use[_-]?(?:gpu|cuda)s?$", re.IGNORECASE)
 _YES = frozenset({"", "1", "true", "yes", "on"})
+# FSDP, and ZeRO's third stage; of the first two the weights are whole on each device.
+_SHARDS = late_pattern(r"(?:^|[_-])fsdp$", re.IGNORECASE)
+_SHARDED = late_pattern(r"full_shard(?: .*)?|zero[-_]?3|stage[-_]?3", re.IGNORECASE)
+_WHOLE = frozenset({"0", "false", "no", "off", "none", "no_shard", "shard_grad_op"})
+_DEVICES_USED = late_pattern(
+    r"(?:^|[_-])(?:nproc[_-]per[_-]node|num[_-]processes|(?:tensor|model)[_-]parallel[_-]size)$",
+    re.IGNORECASE,
+)
 # What hides every GPU from CUDA: no device, or one that is not there.
 _HIDES_GPUS = frozenset({"", "-1", "none", "nodevfiles", "void"})
 
@@ -91,6 +99,19 @@ def device_setting(named: Iterable[tuple[str, str]]) -> str:
         if _DEVICE_NAME.search(name) and _DEVICE_GPU.fullmatch(value.strip()):
             return f"{name}={value.strip()}"
         if _USE_GPU.search(name) and value.strip().lower() in _YES:
+            return f"{name}={value.strip()}" if value else name
+    return ""
+
+
+def sharding_setting(named: Iterable[tuple[str, str]]) -> str:
+    """The setting by which weights and optimizer are spread over all devices that there are, as it is written;
+    empty: none does, or another names how many devices are used."""
+    known = tuple(named)
+    if any(_DEVICES_USED.search(name) and value.strip().isdigit() for name, value in known):
+        return ""
+    for name, value in known:
+        held = value.strip().lower()
+        if (_SHARDS.search(name) and held not in _WHOLE) or _SHARDED.fullmatch(held):
             return f"{name}={value.strip()}" if value else name
     return ""
 

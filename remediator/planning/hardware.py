@@ -15,7 +15,7 @@ from remediator.catalog.catalog import Catalog, Hardware, Moved, NoHardware
 from remediator.catalog.growth import Ground
 from remediator.domain import NO_PLACE, Cause, Guard, Lack
 from remediator.job import Job, Pool
-from remediator.planning import sizing, slices
+from remediator.planning import device_memory, sizing, slices
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
 from remediator.policy.steps import Accelerator, MemoryMove, MoreMemory, Resubmit
 
@@ -266,7 +266,7 @@ def _more_memory(within: Ground, step: Resubmit, now: StepContext) -> Moved | No
         least = wanted * sizing.HEADROOM_OVER_WANTED
         if least > growth.most_memory_gib(within) and not other_devices:
             return NoHardware(sizing.too_much_words(now.diagnosis, within), too_much=True)
-    if other_devices and (too_much := sizing.no_device_words(now.diagnosis, now.catalog)):
+    if other_devices and (too_much := device_memory.no_device_words(now.diagnosis, now.catalog)):
         return NoHardware(too_much, too_much=True)
     grow = growth.more_memory_and_larger_devices if other_devices else growth.more_memory
     return grow(within, factor=asked.factor, at_least_gib=least, at_most_gib=asked.at_most)
@@ -305,7 +305,7 @@ def device_move(
 
 def _device_with_more_memory(held: Hardware, now: StepContext, region: str) -> Moved | NoHardware:
     """The cheapest device with more memory, and then the next until it holds what a message wanted."""
-    if too_much := sizing.no_device_words(now.diagnosis, now.catalog):
+    if too_much := device_memory.no_device_words(now.diagnosis, now.catalog):
         return NoHardware(too_much, too_much=True)
     permitted = lambda hardware: sizing.is_permitted(hardware, now.limits)  # noqa: E731  # one expression
     moved = now.catalog.accelerator_more_memory(held, now.service, region, permitted)

@@ -21,6 +21,7 @@ from remediator.catalog.machines import MachineType
 from remediator.domain import Cause, Diagnosis, History, JobState
 from remediator.domain.numbers import gib_words
 from remediator.job import DEFAULT_BATCH_SIZE, Job, Pool
+from remediator.planning import device_memory
 from remediator.policy.model import Limits
 from remediator.policy.selection import matches_any
 
@@ -446,24 +447,15 @@ def _gpu_memory(sizing: _Sizing) -> Choice | NoHardware:
         # How much of the device the batch takes is not known, and a batch too small costs little: a
         # second failure costs a run.
         return _smaller_batch(sizing, 8 if sizing.smaller_batch_failed else 2)
-    if too_much := no_device_words(sizing.diagnosis, sizing.catalog):
+    if too_much := device_memory.no_device_words(sizing.diagnosis, sizing.catalog):
         return NoHardware(too_much, too_much=True)
+    if not (isinstance(moved, Moved) and sizing.allowed(moved.hardware)):
+        spread = device_memory.more_devices(
+            sizing.case.job, sizing.held, sizing.catalog, sizing.service, sizing.region
+        )
+        if spread is not None and sizing.allowed(spread.hardware):
+            return _taken(spread, "sized: no device with more memory may be had, so more of them")
     return _taken(moved, "sized: the cheapest with more memory on each device")
-
-
-def no_device_words(diagnosis: Diagnosis, catalog: Catalog) -> str:
-    """That no device holds what a message wanted in one piece, with the message; empty: one does, or
-    nothing is known."""
-    wanted = diagnosis.needs.wanted
-    if wanted is None or not wanted.device or diagnosis.verdict is not Cause.GPU_MEMORY:
-        return ""
-    most = max((one.memory_gib or 0.0 for one in catalog.accelerators.values()), default=0.0)
-    if wanted.bytes / _GIB <= most:
-        return ""
-    return (
-        f"no device has it: {gib_words(wanted.bytes / _GIB)} were wanted in one piece, and the most on one "
-        f"device is {gib_words(most)} ({wanted.evidence.says})"
-    )
 
 
 def _accelerator(sizing: _Sizing) -> Choice | NoHardware:
