@@ -71,8 +71,8 @@ _UNSEEN_GPUS = [
     ("name", "judged", "right", "given_right", "money", "stopped"),
     [
         # Stopped: a GPU that is attached and not seen or asked for. The authors want one added, we the job's own used.
-        ("time_outs_blind", 150, 141, 0.96, 1, ["d0a0bf-spacy-train-0"]),
-        ("second_time_outs_blind", 140, 125, 0.93, 0, ["078-gpu-unseen", "079-jax-fallback"]),
+        ("time_outs_blind", 150, 143, 0.96, 1, ["d0a0bf-spacy-train-0"]),
+        ("second_time_outs_blind", 140, 126, 0.93, 0, ["078-gpu-unseen", "079-jax-fallback"]),
         ("fourth_time_outs_blind", 140, 115, 0.92, 0, _UNSEEN_GPUS),
     ],
 )

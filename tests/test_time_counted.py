@@ -257,3 +257,75 @@ def test_what_came_in_at_the_start_did_not_come_all_the_while() -> None:
     received = series("network/received_bytes_count", [9e9] * 60)
     body["timeSeries"] = [*cpu(0.02), received]
     assert any("all the while" in says for says in told(diagnose(Case.parse(body))))
+
+
+# --- the same in other words ----------------------------------------------------------------------------
+
+IN_WORDS = (
+    (Cause.NETWORK_LATENCY, "batch {n}: read 80.1 s, transform 2.2 s, write 0.3 s (gs://far/x)"),
+    (Cause.NETWORK_LATENCY, "[{n}] data_wait 88% compute 12%"),
+    (Cause.NETWORK_LATENCY, "s3 GetObject part {n} 8 MB {most:.1f} s"),
+    (Cause.NETWORK_LATENCY, "query {n} took {most:.1f}s (server 0.02s, transfer 79s)"),
+    (Cause.NETWORK_LATENCY, "poll {n} returned 12 records in {most:.1f} s"),
+    (Cause.SLOW_CODE, "[profile] parse: 82% tokenize: 11% write: 7% ({n})"),
+    (Cause.SLOW_CODE, "loop over rows: {n} of 900 done, 1 thread"),
+    (Cause.SLOW_CODE, "gpu 3%, one core at 100% ({n})"),
+    (Cause.CPU_SATURATION, "{n} of 900: cpu 100% on all 8 cores"),
+    (Cause.CPU_SATURATION, "all 8 workers at 99% cpu ({n})"),
+    (Cause.CPU_SATURATION, "cpu per core: 99 98 99 100 99 98 99 99 ({n})"),
+    (Cause.CPU_SATURATION, "%CPU 798.2 RSS 2.1g ({n})"),
+    (Cause.CPU_SATURATION, "{n}: cpu_percent=[99.0, 98.1, 99.4, 100.0, 99.1, 98.8, 99.0, 99.9]"),
+    (Cause.QUOTA, "429, waiting {most:.1f} s ({n})"),
+    (Cause.TRANSIENT_BACKEND, "503 from the scoring service, attempt {n}"),
+    (Cause.MEMORY_PRESSURE, "{n}: swapping, 12.1 GB swap in use"),
+    (Cause.MEMORY_PRESSURE, "{n}: 91% of time in garbage collection"),
+    (Cause.MEMORY_PRESSURE, "mem 29.7/30.0 GB, swap in 80 MB/s ({n})"),
+)
+IN_NO_CAUSE = (
+    "cache hit 88% miss 12% ({n})",
+    "us 82% sy 11% id 7% ({n})",
+    "split {n}: train 82% test 18%",
+    "{n}: 3% of time in garbage collection",
+    "{n}: 0.1 GB swap in use",
+    "step {n}: cpu 97%",
+)
+
+
+@pytest.mark.parametrize(("cause", "line"), IN_WORDS)
+def test_what_took_the_time_is_read_in_many_words(cause: Cause, line: str) -> None:
+    assert found_in([STARTED, *every(90, line)]).verdict is cause
+
+
+@pytest.mark.parametrize("line", IN_NO_CAUSE)
+def test_what_looks_alike_names_no_cause(line: str) -> None:
+    assert found_in([STARTED, *every(90, line)]).verdict is Cause.UNKNOWN
+
+
+# --- peers ------------------------------------------------------------------------------------------------
+
+
+def ranks(waits: tuple[float, ...]) -> list[tuple[float, Any]]:
+    """Steps of 80 s of several ranks, each with the seconds that it waits in one."""
+    return [
+        (90.0 * n + rank, f"[rank{rank}] step {n} augment {80 - wait:.1f} s allreduce_wait {wait:.1f} s")
+        for n in range(1, 39)
+        for rank, wait in enumerate(waits)
+    ]  # fmt: skip
+
+
+def test_peers_that_wait_for_one_that_works_are_slow_code() -> None:
+    found = found_in([STARTED, *ranks((78.1, 78.0, 1.2, 77.9))])
+    assert found.verdict is Cause.SLOW_CODE
+    assert any('in which 2 spends 78.8 s on "augment"' in says for says in told(found))
+
+
+@pytest.mark.parametrize("waits", [(78.1, 78.0, 78.3), (1.1, 1.0, 78.2), (78.1, 78.0, 40.1)])
+def test_other_waits_of_peers_are_nobodys(waits: tuple[float, ...]) -> None:
+    found = found_in([STARTED, *ranks(waits)])
+    assert not any("the others wait" in says for says in told(found))
+
+
+@pytest.mark.parametrize("fields", [{"cpu_cores": 1.04}, {"system.cpu.percent": 12.9}])
+def test_fields_tell_of_the_cpus_in_use(fields: dict[str, float]) -> None:
+    found = found_in([STARTED, *every(90, {"message": "stats", **fields})])
+    assert any("about one of 8 vCPUs" in says for says in told(found))

@@ -103,7 +103,7 @@ _NO_SPAN_FIELD = late_pattern(
     re.IGNORECASE,
 )
 _WAIT_FIELD = late_pattern(
-    r"wait|latency|ttfb|first_byte|resolve|\bdns|connect|handshake|\btls|fetch|download|lookup|round_?trip|remote|network|query|http|response",
+    r"wait|latency|ttfb|first_byte|resolve|\bdns|connect|handshake|\btls|fetch|download|lookup|round_?trip|remote|network|query|http|response|transfer|recv|receiv|(?:^|_)(?:rpc|api|s3|gcs)(?:_|$)",
     re.IGNORECASE,
 )
 _MIDDLE_FIELD = late_pattern(
@@ -190,9 +190,9 @@ def duration_in(text: str) -> float | None:
 def parts_in(text: str) -> FieldSpan | None:
     """The longest of several parts of a time that one line tells, by name; None where it tells no such account."""
     text = text[:TEXT]
-    if not _MAY_TELL.is_in(text):
+    if not (_MAY_TELL.is_in(text) or ("%" in text and _OF_TIME.is_in(text))):
         return None
-    if "%" in text and (row := _row(text)) is not None:
+    if "%" in text and (row := _row(text) or _of_shares(text)) is not None:
         return row
     found = [
         one
@@ -220,6 +220,39 @@ def parts_in(text: str) -> FieldSpan | None:
         of_times = all(_TIME_PART.match(name) for _, name in bare)
         spans = bare if len(bare) > _FEWEST_PARTS - of_times else []
     return _longest(spans)
+
+
+# What says that shares are of a time: of hits and misses, and of a machine's states, they are not.
+_OF_TIME = Linear(
+    r"\b(?:profil(?:e|er|ing)|breakdown|time|timings?|spent|phases|stages)\b|\b(?:\w{1,20}_)?(?:wait(?:ing|s)?|stall(?:ed|s)?|compute|io|blocked)\b[ =:]{1,3}\d",
+)
+_SHARE = late_pattern(
+    r"(?<![\w.])(?P<name>[A-Za-z_][\w./-]{1,50})(?:\s?[=:]\s?|\s)(?P<number>\d{1,3}(?:\.\d{1,3})?)\s?%"
+)
+_OF_STATES = frozenset(
+    {"us", "sy", "ni", "id", "wa", "hi", "si", "st", "user", "system", "nice", "idle", "iowait", "steal", "cpu", "gpu", "mem", "memory", "hit", "hits", "miss", "misses", "util"}
+)  # fmt: skip
+_ALL_SHARES = (
+    90.0,
+    102.0,
+)  # percent, that the shares of one time make up; chosen: some are left out
+
+
+def _of_shares(text: str) -> FieldSpan | None:
+    """The largest of several shares of one time, `data_wait 88% compute 12%`: of which time, the line does not say."""
+    found = [(float(one["number"]), one["name"]) for one in _SHARE.finditer(text)]
+    names = {name.lower() for _, name in found}
+    low, high = _ALL_SHARES
+    whole = low <= sum(number for number, _ in found) <= high
+    if len(found) < _FEWEST_PARTS or not whole or names & (_OF_STATES | _NO_PART):
+        return None
+    if not _OF_TIME.is_in(text):
+        return None
+    most, name = max(found)
+    return FieldSpan(0.0, name, _WAIT_FIELD.search(name) is not None, min(most / 100, _NOT_ALL))
+
+
+_NOT_ALL = 0.999  # of a time that has several parts; chosen
 
 
 def _row(text: str) -> FieldSpan | None:

@@ -61,6 +61,7 @@ _RULES: tuple[Callable[[CaseFeatures], Iterator[WeightedEvidence]], ...] = (
     code.weigh_own_cpu_time,
     code.weigh_dumps,
     code.weigh_own_locks,
+    code.weigh_straggler,
     code.weigh_lone_worker,
     code.weigh_machine_reports,
     network.weigh_far_data,

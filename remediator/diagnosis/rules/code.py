@@ -72,7 +72,7 @@ def _weigh_waiting(facts: CaseFeatures, *, full: bool) -> Iterator[WeightedEvide
         weight = least + (most - least) * min(1.0, (share - WAITING_SHARE) / _WAITING_SPAN)
         busy = waiting.by_name and facts.one_thread and not facts.cannot_tell_one_thread
         belied = full or facts.gpu_full or (cpu is None and not waiting.reported)
-        if belied or facts.timeline.answers is not None:
+        if belied or facts.timeline.answers is not None or facts.timeline.straggler is not None:
             weight = weight_of("waiting-section-belied")
         if facts.never_ready and not waiting.host:
             # What a server fetches before it serves is its start.
@@ -240,6 +240,17 @@ def weigh_own_locks(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     says = f'{found.count:,} times the job\'s own store was locked by the job itself, the last "{found.example}"'
     yield weighted_evidence(
         Cause.SLOW_CODE, weight_of("own-locks"), Source.LOG, found.where, says, group="section"
+    )
+
+
+def weigh_straggler(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """One rank that works in each step for about as long as the others wait for it: the work is split unevenly."""
+    found, cpu = facts.timeline.straggler, facts.usage.cpu
+    if found is None or not facts.timed_out or (cpu is not None and cpu.is_full):
+        return
+    says = f'the others wait {found.waits:.1f} s in each step, in which {found.rank} spends {found.seconds:.1f} s on "{found.part}"'
+    yield weighted_evidence(
+        Cause.SLOW_CODE, weight_of("straggler"), Source.LOG, found.where, says, group="section"
     )
 
 

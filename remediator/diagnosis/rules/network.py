@@ -30,7 +30,9 @@ def weigh_slow_fetches(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     found, cpu = facts.timeline.slow_fetches, facts.usage.cpu
     if found is None or not facts.timed_out or (cpu is not None and not cpu.is_idle):
         return
-    if facts.gpu_full or facts.timeline.waiting_share >= SECTION_SHARE:
+    if facts.gpu_full or facts.timeline.straggler is not None:
+        return
+    if facts.timeline.waiting_share >= SECTION_SHARE:
         return
     working = facts.timeline.longest(waits=False)
     if working is not None and working.timed and working.share >= SECTION_SHARE:

@@ -49,6 +49,7 @@ from remediator.diagnosis.timeline.line_words import (
 )
 from remediator.diagnosis.timeline.machine_reports import read_machine_reports
 from remediator.diagnosis.timeline.pauses import paused_to_the_end, read_pauses
+from remediator.diagnosis.timeline.peers import read_straggler
 from remediator.diagnosis.timeline.section import Fetches, Timeline
 from remediator.diagnosis.timeline.sections import sections_by_telemetry, timeline_by_log
 from remediator.diagnosis.timeline.standstill import read_lone_worker, read_own_locks
@@ -114,8 +115,9 @@ def _read_timeline(
         stopped_at=_stopped_at(lines, case.job.end_time) if busy else None,
         answers=answers,
         dumps=read_dumps(own) if timed_out else None,
+        straggler=read_straggler(lines) if timed_out else None,
         own_locks=read_own_locks(own) if timed_out else None,
-        lone_worker=read_lone_worker(lines) if timed_out and usage.cpu is None else None,
+        lone_worker=read_lone_worker(lines, vcpus) if timed_out and usage.cpu is None else None,
         reports=(
             read_machine_reports(lines, vcpus, machines)
             if timed_out and usage.cpu is None

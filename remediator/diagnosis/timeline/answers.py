@@ -37,19 +37,19 @@ _STEP = Linear(
     needs="loss acc perplexity reward grad_norm it/s",
 )
 _TOO_OFTEN = Linear(
-    rf"{_STATUS}429\b|\b429\b.{{0,12}}(?:too many requests|resource (?:has been )?exhausted)|\btoo many requests\b|\brate[ _-]?limit(?:ed|s|ing)?(?: error)?\b|\bRateLimitError\b"
-    r"|\bRESOURCE_?EXHAUSTED\b|\bquota exceeded\b|\bOVER_QUERY_LIMIT\b|\b(?:request|query|daily|rate)[ _](?:quota|limit)\b|\bthrottl(?:ed|ing)\b|\bSlowDown\b",
-    needs="429 too rate resource quota throttl slow limit",
+    rf"{_STATUS}429\b|\b429\b.{{0,12}}(?:too many requests|resource (?:has been )?exhausted)|^\W{{0,3}}429\b|\b429\b.{{0,12}}(?:wait|sleep|retry|back)|\btoo many requests\b|\brate[ _-]?limit(?:ed|s|ing)?(?: error)?\b|\bRateLimitError\b"
+    r"|\bRESOURCE_?EXHAUSTED\b|\bquota exceeded\b|\bOVER_QUERY_LIMIT\b|\b(?:x-)?ratelimit-(?:remaining\W{1,4}0\b|reset\b)|\b(?:remaining|left)[ =:]{1,3}0\b.{0,60}\breset|\breset[ _]?(?:s|at|in|time)?[ =:]{1,3}.{0,40}\b(?:remaining|left)[ =:]{1,3}0\b|\b(?:request|query|daily|rate)[ _](?:quota|limit)\b|\bthrottl(?:ed|ing)\b|\bSlowDown\b",
+    needs="429 too rate resource quota throttl slow limit reset",
 )
 _BROKEN = Linear(
-    rf"{_STATUS}50[0234]\b|\b50[0234] (?:bad gateway|service unavailable|internal server error|gateway time-?out|unavailable|server error|backend error|get|post|put)\b"
+    rf"{_STATUS}50[0234]\b|\b50[0234] from [a-z]|\b50[0234] (?:bad gateway|service unavailable|internal server error|gateway time-?out|unavailable|server error|backend error|get|post|put)\b"
     r"|\b50[0234] error\b|\b(?:backend|internal)Error\b|\bUNAVAILABLE\b|\bservice is currently unavailable\b|\bserviceunavailable\b|\boverloaded\b",
     needs="50 unavailable overloaded backenderror internalerror",
 )
 _FINE = Linear(rf"{_STATUS}20[0-6]\b|\b20[0-6] ok\b", needs="20")
 # Of which every answer holds one: asked first, since most lines hold none.
 _ANY = Linear(
-    r"429|too many|rate[ _-]?limit|ratelimit|resource_?exhausted|quota exceeded|throttl|slowdown|over_query_limit|(?:request|query|daily)[ _](?:quota|limit)|50[0234]|backenderror|internalerror|unavailable|overloaded|20[0-6]"
+    r"429|too many|rate[ _-]?limit|ratelimit|resource_?exhausted|quota exceeded|throttl|slowdown|over_query_limit|\breset|(?:request|query|daily)[ _](?:quota|limit)|50[0234]|backenderror|internalerror|unavailable|overloaded|20[0-6]"
 )
 _KINDS = ("too often", "broken", "fine")
 _REFUSALS = ("too often", "broken")

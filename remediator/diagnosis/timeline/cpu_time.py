@@ -18,7 +18,7 @@ from remediator.diagnosis.durations import TEXT
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.domain.late_pattern import late_pattern
 
-__all__ = ["cpu_share"]
+__all__ = ["cpu_share", "worker_of"]
 
 _CPU_TIME = Linear(r"\bcpu(?:[ _-]time)?\W{1,3}(?P<seconds>\d{1,7}(?:\.\d{1,6})?) ?s", needs="cpu")
 _LEAST_WALL_SECONDS = 5.0  # below it a share says little; chosen
@@ -110,7 +110,7 @@ def cpu_share(lines: Sequence[LogLine]) -> float | None:
         low = text.lower()
         if not (head or any(word in low for word in _ANY)):
             continue
-        worker = _worker_of(line) if "cpu" in low else ""
+        worker = worker_of(line) if "cpu" in low else ""
         spent = of_workers[line.task][worker]
         before = spent.wall
         if not (_read_both(spent, text) or _read_timer(spent, text, below_head=head)):
@@ -124,7 +124,7 @@ def cpu_share(lines: Sequence[LogLine]) -> float | None:
     return spent.cpu / spent.wall if spent.wall >= _LEAST_WALL_SECONDS else None
 
 
-def _worker_of(line: LogLine) -> str:
+def worker_of(line: LogLine) -> str:
     """Which of a program's processes tells its time, by its number; empty where the line names none."""
     found = _WORKER.search(line.text[:TEXT])
     if found is not None:

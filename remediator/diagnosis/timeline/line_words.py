@@ -46,6 +46,7 @@ HOST_IN_URI = late_pattern(
 STORE = late_pattern(
     r"\b(?:rediss?|postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|memcached|cassandra|clickhouse|couchbase|neo4j|bolt|s?ftp|elasticsearch|jdbc:\w{1,20})://(?!localhost|127\.|0\.0\.0\.0)(?:[^/@\s]{1,80}@)?[A-Za-z0-9]"
 )
+BUCKET = late_pattern(r"\b(?:gs|s3a?|abfss?|wasbs?|hdfs|bq)://[a-z0-9]")
 # Another machine by its name, where the words say that something came from it or went to it. Addresses
 # and names of the own network are left out: they are clients', or the machine's own.
 _HOST_NAMED = late_pattern(
@@ -71,7 +72,7 @@ WAITING = Linear(
     r"|\b(?:rows?|records?|bytes|batch(?: of \d+)?|page|chunk|shard|documents?|messages?|results?(?: set)?|response|answer|reply) (?:received|arrived|drained|fetched|came)\b|\bround-?trips?\b|\baller(?:s)?-retours?\b|\brtt\b|\blook(?:ed)?[- ]?ups?\b"
     r"|\b\d[\d.,]* ?[kmgt]i?b?(?:ytes)?/s(?:ec)?\b"
     r"|\bfrom (?:[a-z0-9-]{1,63}\.){1,8}(?:com|net|org|io|dev|cloud|corp|internal|local|example)\b"
-    r"|\bcompleted [\d.]+ [kmg]?i?b(?:ytes)?/~?[\d.]+ [kmg]?i?b|% done\W{1,4}[\d.]+ [kmg]i?b/s|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\btransfer(?:ring|red)?\b"
+    r"|\bcompleted [\d.]+ [kmg]?i?b(?:ytes)?/~?[\d.]+ [kmg]?i?b|% done\W{1,4}[\d.]+ [kmg]i?b/s|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\b(?:get|put|list|head)objects?(?:v2)?\b|\b(?:request|call|query|poll)\b.{0,30}\b(?:answered|returned|responded|replied)\b|\btransfer(?:ring|red)?\b"
 )
 # To wait is to wait for data only where something that sends data is named.
 AWAITING = Linear(r"\bwait(?:ing|ed|s)?\b|\bpoll(?:ing|ed|s)?\b|\bblocked (?:on|in)\b")

@@ -7,6 +7,7 @@ program says of its own process (`cpu=100%`) is left out where it does not say o
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -18,13 +19,14 @@ from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.replicas import ReplicaMachine, machine_of
 from remediator.diagnosis.timeline.line_words import unprefixed
 from remediator.diagnosis.timeline.vmstat import vmstat_row
+from remediator.domain.late_pattern import late_pattern
 from remediator.domain.numbers import median
 
 __all__ = ["MachineReports", "is_report", "read_machine_reports"]
 
 # Of which every form holds one: asked first, since most lines hold none.
 _ANY = Linear(
-    r"\bload\b|\bcpu[ =:]{1,4}\d{3}|\bcores?\b|\bv?cpus\b|\bcpu\b.{0,24}%|%?cpu\(s\)|\ball\s+\d|(?:^|[0-9Z]\s)\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}"
+    r"\bload\b|\bcpu[ =:]{1,4}\d{3}|\bcores?\b|\bv?cpus\b|\bcpu\b.{0,24}%|\bcpu[a-z_ ]{0,20}[=:]|%cpu|\b(?:9\d|100)(?:\.\d)? ?% cpu|%?cpu\(s\)|\ball\s+\d|(?:^|[0-9Z]\s)\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}"
 )
 # `%Cpu(s): 98.2 us,  1.1 sy`; documented: top(1).
 _TOP = Linear(
@@ -42,7 +44,10 @@ _LOAD = Linear(
 # `top - 21:41:59 up 5:40:20, load average: …`, the first line of top and the only one of uptime.
 _UPTIME = Linear(r"\bup\b.{1,40}\bload average: ", needs="average")
 # `cpu 3193%`: above one and a half CPUs it can only be all threads of a program, in hundredths of a CPU.
-_THREADS = Linear(r"\bcpu[ =:]{1,4}(?P<percent>\d{3,5})(?:\.\d{1,2})? ?%", needs="cpu")
+_THREADS = Linear(
+    r"\bcpu[ =:]{1,4}(?P<percent>\d{3,5})(?:\.\d{1,2})? ?%|%cpu[ =:]{1,3}(?P<column>\d{3,5})(?:\.\d{1,2})?\b",
+    needs="cpu",
+)
 # `cpu 1.0 of 8 cores`, `busy 7.9/8 cpus`, `2 of 16 cores in use`; what a scheduler gave away is no use.
 _IN_USE = Linear(
     r"\b(?:cpus?|cores?|using|uses|used|busy|util[a-z]{0,10})\b[^\d]{0,16}(?P<used>\d{1,4}(?:[.,]\d{1,2})?) ?(?:/|of|out of) ?(?P<of>\d{1,4}) (?:v?cpus?|cores)\b"
@@ -53,13 +58,23 @@ _GIVEN = Linear(
 )
 # `process cpu 100% (1 core)`, `cpu usage: 96.5% of 8 cores`: a share of so many, or above one CPU of all together.
 _OF_CORES = Linear(
-    r"\bcpu(?:[ _](?:usage|use|util[a-z]{0,10}|load|percent))?[ =:]{1,3}(?P<percent>\d{1,5}(?:[.,]\d{1,2})?) ?%,? ?\(?(?:(?:of|on) )?(?P<cores>one|\d{1,3}) (?:v?cpus?|cores?)\b",
+    r"\bcpu(?:[ _](?:usage|use|util[a-z]{0,10}|load|percent))?[ =:]{1,3}(?P<percent>\d{1,5}(?:[.,]\d{1,2})?) ?%,? ?\(?(?:(?:of|on) )?(?:all )?(?P<cores>one|\d{1,3}) (?:v?cpus?|cores?)\b",
     needs="cpu",
 )
 # `system cpu 12.5%`: of all of them, by its name.
 _OF_MACHINE = Linear(
     r"\b(?:system|machine|host|node|overall|all[ -]cores?)[ _.]cpu(?:[ _](?:usage|use|util[a-z]{0,10}|load|percent))?[ =:]{1,3}(?P<percent>\d{1,3}(?:[.,]\d{1,2})?) ?%",
     needs="cpu",
+)
+# `cpu per core: 99 98 99 100`, `cpu_percent=[99.0, 98.1, …]`: each of them; documented: psutil's cpu_percent.
+_EACH = Linear(
+    r"\bcpu[a-z_ ]{0,20}[=:]\s{0,2}\[?(?P<values>(?:\d{1,3}(?:\.\d{1,2})?%?(?:, ?| )){3,255}\d{1,3}(?:\.\d{1,2})?)",
+    needs="cpu",
+)
+_VALUE = late_pattern(r"\d{1,3}(?:\.\d{1,2})?")
+# `all 8 workers at 99% cpu`, `one core at 100%`.
+_BUSY = Linear(
+    r"\ball (?P<count>\d{1,3}) (?:workers|processes|threads|cores|cpus) (?:are |busy )?(?:at )?(?:9[0-9]|100)(?:\.\d)? ?%|\b(?:one|1|a single|single) (?:cpu )?core (?:is )?(?:at (?:9[0-9]|100) ?%|busy|pegged|maxed)"
 )
 _MORE_THAN_ONE = 150.0  # percent; chosen
 # What a machine says of processes that wait for its disk: they make a load, and no CPU busy. `iowait=92%`, top's
@@ -111,14 +126,14 @@ def read_machine_reports(
             of_task = machine_of(line.task, machines)
             cpus[line.task] = of_task.vcpus if of_task is not None else vcpus
         text = line.text[:TEXT]
-        for read, into in ((_share_in, shares), (_load_in, loads)):
-            part = read(text, cpus[line.task])
+        if cpus[line.task] is None and (counted := _IN_USE.search(text)):
+            cpus[line.task] = int(counted["of"] or counted["all"])
+        share = _share_of(line, cpus[line.task])
+        load = _load_in(text, cpus[line.task]) if share is None else None
+        for part, into in ((share, shares), (load, loads)):
             if part is not None:
-                if cpus[line.task] is None and (counted := _IN_USE.search(text)):
-                    cpus[line.task] = int(counted["of"] or counted["all"])
                 into[line.task].append(part)
                 where[line.task] = line.insert_id
-                break
         waiting = _waiting_in(text, cpus[line.task])
         if waiting is not None:
             waits[line.task].append(waiting)
@@ -145,6 +160,11 @@ def is_report(text: str) -> bool:
     return vmstat_row(text) is not None or any(one.is_in(bare) for one in (_TOP, _UPTIME, _SAR))
 
 
+def _share_of(line: LogLine, vcpus: int | None) -> float | None:
+    share = _of_fields(line.fields, vcpus)
+    return _share_in(line.text[:TEXT], vcpus) if share is None else share
+
+
 def _share_in(text: str, vcpus: int | None) -> float | None:
     """The part of all CPUs that was busy, by a line that tells of their time; None where it does not."""
     if not _ANY.is_in(text):
@@ -157,8 +177,9 @@ def _share_in(text: str, vcpus: int | None) -> float | None:
         if found is not None and _is_a_part(found.groupdict()):
             return (_number(found["user"]) + _number(found["system"])) / 100
     threads = _THREADS.search(text)
-    if threads is not None and vcpus and float(threads["percent"]) > _MORE_THAN_ONE:
-        return float(threads["percent"]) / 100 / vcpus
+    percent = float(threads["percent"] or threads["column"]) if threads is not None else 0.0
+    if vcpus and percent > _MORE_THAN_ONE:
+        return percent / 100 / vcpus
     return _in_use(text, vcpus)
 
 
@@ -191,6 +212,27 @@ def _waiting_in(text: str, vcpus: int | None) -> float | None:
     return int(count) / (vcpus or 1) if count else None
 
 
+# What a structured line tells of the CPUs in use, or of the machine's part; a bare `cpu` does not say of whom.
+_CORES_FIELD = late_pattern(
+    r"^(?:cpus?|cores?|v?cpu_cores)_(?:used|busy|in_use)$|^(?:used|busy|active)_(?:cpus?|cores)$|^cpu_cores$",
+    re.IGNORECASE,
+)
+_MACHINE_FIELD = late_pattern(
+    r"^(?:system|host|machine|node)[._]cpu(?:[._](?:percent|pct|usage|util\w{0,10}))?$",
+    re.IGNORECASE,
+)
+
+
+def _of_fields(fields: Mapping[str, object], vcpus: int | None) -> float | None:
+    """The same by the fields of a structured line."""
+    for key, value in fields.items():
+        if isinstance(value, float) and vcpus and _CORES_FIELD.match(key) and value >= 0:
+            return value / vcpus if value <= vcpus * _OVER else None
+        if isinstance(value, float) and _MACHINE_FIELD.match(key) and 0 <= value <= _WHOLE:
+            return value / 100
+    return None
+
+
 def _in_use(text: str, vcpus: int | None) -> float | None:
     """The part of the machine's CPUs that a line says were in use, where it tells of how many it speaks."""
     used = _IN_USE.search(text)
@@ -198,6 +240,13 @@ def _in_use(text: str, vcpus: int | None) -> float | None:
         of = int(used["of"] or used["all"])
         number = _number(used["used"] or used["busy"])
         return number / of if of > 0 and number <= of * _OVER else None
+    each = _EACH.search(text)
+    if each is not None:
+        values = [_number(one) for one in _VALUE.findall(each["values"])]
+        return sum(values) / len(values) / 100 if max(values) <= _WHOLE * _OVER else None
+    busy = _BUSY.search(text)
+    if busy is not None and vcpus:
+        return (int(busy["count"]) if busy["count"] else 1) / vcpus
     whole = _OF_MACHINE.search(text)
     if whole is not None:
         return _number(whole["percent"]) / 100

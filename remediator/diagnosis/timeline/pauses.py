@@ -48,6 +48,19 @@ _SWAP_USED = Linear(
     r"\bswap(?:[ _]?used[ =:]{1,3}|\s?[=:]\s?)(?P<number>\d{1,6}(?:\.\d{1,3})?) ?(?P<unit>[gm])i?b(?P<other>\W{1,3}(?:in )?(?:total|free|available|left|size|limit))?",
     needs="swap",
 )
+# `12.1 GB swap in use`, `swap in 80 MB/s`; and `91% of time in garbage collection`, `gc time: 91%`.
+_SWAP_IN_USE = Linear(
+    r"\b(?P<number>\d{1,6}(?:\.\d{1,3})?) ?(?P<unit>[gm])i?b (?:of )?swap (?:is )?(?:in use|used)\b",
+    needs="swap",
+)
+_SWAP_RATE = Linear(
+    r"\bswap(?:ped|ping)?[ _-]?(?:in|out)[ =:]{1,3}(?P<number>\d{1,6}(?:\.\d{1,3})?) ?(?P<unit>[kmg])i?b/s",
+    needs="swap",
+)
+_COLLECTING = Linear(
+    r"\b(?P<percent>\d{1,3}(?:\.\d{1,2})?) ?% (?:of (?:the )?(?:cpu |wall |run |total )?(?:time|run) )?(?:was |is )?(?:spent )?(?:in|on) (?:full )?(?:gc\b|garbage collect)|\b(?:gc|garbage collection)(?:[ _](?:time|overhead|share|cpu))?[ =:]{1,3}(?P<share>\d{1,3}(?:\.\d{1,2})?) ?%",
+    needs="gc garbage",
+)
 _FAULTS = Linear(
     r"\b(?:maj(?:or)?[ _-]?(?:page[ _-]?)?(?:faults?|flts?)|mjf|pgmajfault)(?:/s[ =:]{1,3}\d{4,12}|[ =:]{1,3}\d{6,12})\b",
     needs="faul flt mjf",
@@ -88,7 +101,7 @@ _FEWEST, _END = 5, 0.75  # lines, and the part of the run in which the last of t
 
 # What every one of them holds: asked first, since most lines hold none.
 _ANY = Linear(
-    r"\bpause full\b|\bfull gc\b|\bmark-(?:sweep|compact)\b|% gc time|\bpausing worker\b|\bsi[ =:]|\bswap|\bmaj\w*[ _-]?(?:page[ _-]?)?(?:fault|flt)|\bmjf\b|pgmajfault|mbytes of vectors|avg10=|\bcuda|\boom when|spill|num_alloc_retries|^\W{0,3}mem:|^\W{0,3}gc \d|\bcache flush|\bcudamalloc retries\b|(?:^|[0-9Z]\s)\s*(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){9}"
+    r"\bpause full\b|\bfull gc\b|\bmark-(?:sweep|compact)\b|% gc time|\bgc\b|garbage collect|\bpausing worker\b|\bsi[ =:]|\bswap|\bmaj\w*[ _-]?(?:page[ _-]?)?(?:fault|flt)|\bmjf\b|pgmajfault|mbytes of vectors|avg10=|\bcuda|\boom when|spill|num_alloc_retries|^\W{0,3}mem:|^\W{0,3}gc \d|\bcache flush|\bcudamalloc retries\b|(?:^|[0-9Z]\s)\s*(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){9}"
 )
 
 
@@ -240,6 +253,12 @@ def _report_in(text: str) -> tuple[str, bool] | None:
     if found := _SWAP_USED.search(text):
         gigabytes = float(found["number"]) / (1.0 if found["unit"].lower() == "g" else 1000.0)
         return "used", not found["other"] and gigabytes >= _MUCH_SWAP
+    if found := _SWAP_IN_USE.search(text):
+        gigabytes = float(found["number"]) / (1.0 if found["unit"].lower() == "g" else 1000.0)
+        return "used", gigabytes >= _MUCH_SWAP
+    if found := _SWAP_RATE.search(text):
+        kilobytes = float(found["number"]) * _BYTES[found["unit"].lower()] / 1000
+        return "swapped", kilobytes >= _SWAPS
     row = vmstat_row(text)
     if row is None:
         return None
@@ -265,6 +284,10 @@ def _of_line(text: str) -> _Line:
         share = float(found["percent"]) / 100
         seconds = float(found.groupdict().get("seconds") or 0.0)
         return _Line("timed", seconds * share) if share >= _MUCH_OF_A_SPAN else _Line()
+    found = _COLLECTING.search(text)
+    if found is not None:
+        much = float(found["percent"] or found["share"]) / 100 >= _MUCH_OF_A_SPAN
+        return _Line("timed") if much else _Line()
     kinds = (kind for kind, patterns in _BY_WORDS for one in patterns if one.is_in(text))
     return _Line(next(kinds, ""))
 

@@ -12,6 +12,7 @@ from remediator.diagnosis.timeline.dumps import Dumps
 from remediator.diagnosis.timeline.line_words import readable
 from remediator.diagnosis.timeline.machine_reports import MachineReports
 from remediator.diagnosis.timeline.pauses import MemoryPauses
+from remediator.diagnosis.timeline.peers import Straggler
 from remediator.diagnosis.timeline.standstill import OwnAccount
 from remediator.domain import Section, Source
 from remediator.domain.time_words import exact_span_words
@@ -105,6 +106,8 @@ class Timeline(Struct, frozen=True):
     """Where the program stood in nearly all dumps of its stacks; None: there are none such."""
     own_locks: OwnAccount | None = None
     """Refusals by a store in a file of the job, to the end; None: there are none such."""
+    straggler: Straggler | None = None
+    """The rank for which the others wait in each step; None: there is none such."""
     lone_worker: OwnAccount | None = None
     """The line that tells of one worker beside several CPUs; None: there is none."""
     reports: MachineReports | None = None

@@ -36,6 +36,7 @@ from remediator.diagnosis.timeline.counts import (
 from remediator.diagnosis.timeline.line_words import (
     ALIVE,
     AWAITING,
+    BUCKET,
     DOTS,
     FAR,
     HEAD,
@@ -331,6 +332,8 @@ def _scaled(line: LogLine, held: _Bin, moment: float, start: float) -> float | N
         # What works is told no better by its passes than by the time between its lines.
         return (held.waits and seconds_of_all(before, held.last, between)) or duration
     whole = part.seconds / part.share
+    if not whole:
+        return part.share * between
     if between * _OF_A_PASS <= whole < between:
         return part.share * between
     return seconds_since(before, held.last, between) or part.seconds
@@ -386,7 +389,7 @@ def _new_bin(line: LogLine, template: str, *, store: bool) -> _Bin:
     )
     if span is not None and not span.waits and not span.is_generic:
         # Several times stand in the line: the longest says what it was about.
-        far = bool(host or host_in_fields(fields))
+        far = bool(host or host_in_fields(fields) or BUCKET.search(text))
         waits = (far or store) and (span.may_wait or (far and FAR.is_in(text)))
         stands = False
     elif not waits and AWAITING.search(words):

@@ -37,13 +37,20 @@ _CPUS = Linear(
 _SEVERAL = 4  # CPUs, of which one worker leaves most idle; chosen
 
 
-def read_lone_worker(lines: Sequence[LogLine]) -> OwnAccount | None:
-    """The line that tells of one worker beside several CPUs; None: there is none such."""
+# The same so plainly that the number of CPUs may be known from elsewhere.
+_ALONE = Linear(
+    r"\bsingle[- ](?:thread|process|core)(?:ed)?\b|\b(?:n_?jobs|n_?threads|num_threads|threads|processes)\W{0,2}[=:]\s?1(?:[,;)\]\s]|$)|[,(] ?(?:1|one) (?:thread|process|core)\b(?: only)?\W{0,3}(?:$|[,;)])"
+)
+
+
+def read_lone_worker(lines: Sequence[LogLine], vcpus: int | None = None) -> OwnAccount | None:
+    """The line that tells of one worker beside several CPUs, of which the machine has `vcpus`; None: there is none such."""
     for line in lines:
         text = line.text[:TEXT]
         if not _ONE.is_in(text):
             continue
-        counts = [int(one["after"] or one["before"]) for one in _CPUS.finditer(text)]
+        counts = [vcpus] if vcpus and _ALONE.is_in(text) else []
+        counts += [int(one["after"] or one["before"]) for one in _CPUS.finditer(text)]
         if max(counts, default=0) >= _SEVERAL:
             return OwnAccount(1, line.insert_id or "logEntries", text[:_SHOWN])
     return None
