@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.cli.subject import diagnose_inputs
 from remediator.diagnosis import diagnose
+from remediator.diagnosis.texts.ending import ending_of
 from remediator.diagnosis.words import MODEL, features_of, guess
 from remediator.domain import NEVER_RETRIED, Action, Cause, Diagnosis, Guard, History
 from remediator.domain.cause_words import MEANINGS
@@ -33,7 +35,7 @@ def by_words(found: Diagnosis) -> bool:
     return any(_BY_WORDS.match(e.says) for one in found.causes for e in one.evidence)
 
 
-_BY_WORDS = re.compile(r"by its words(?: alone)? \(")
+_BY_WORDS = re.compile(r"by (?:its words(?: alone)?|the words that it ends with) \(")
 
 
 def test_the_model_is_made_of_the_data_that_is_here():
@@ -80,7 +82,7 @@ def test_a_retriable_cause_by_words_alone_is_refused_with_that_reason():
     found = next((case, one) for case, one in all_by_words() if one.verdict not in NEVER_RETRIED)
     text = "mode: enforce\nrerun_safe: [batch_prediction, custom]\npolicies:\n  - {name: again, alert: [ml], do: [{resubmit: {}}]}\n"
     made = plan(*found, policies(text), History(), Catalog.built_in())
-    assert "words of the error alone" in made.why_refused(Guard.CAUSE)
+    assert "rests on words alone" in made.why_refused(Guard.CAUSE)
     surer = plan(
         found[0],
         replace(found[1], by_words_alone=False),
@@ -100,14 +102,16 @@ def test_a_log_of_one_entry_is_a_message(text):
     assert by_words(told(text, where="log.textPayload"))
 
 
-@pytest.mark.parametrize("other", ["loading the table", "retrying once more"])
-def test_a_whole_log_is_not_asked(other):
+@pytest.mark.parametrize(("where", "asked"), [("first", False), ("last", True)])
+def test_of_a_whole_log_the_end_is_asked(where, asked):
     body = case_of({"job_kind": "custom", "where": "log.textPayload", "text": UNHEARD})
-    body["logEntries"] = [
-        {**body["logEntries"][0], "insertId": "a", "textPayload": other},
-        *body["logEntries"],
+    entry = body["logEntries"][0]
+    work = [
+        {**entry, "insertId": f"w{number}", "textPayload": f"shard {number} of 90 is read"}
+        for number in range(9)
     ]
-    assert not by_words(diagnose(Case.parse(body)))
+    body["logEntries"] = [entry, *work] if where == "first" else [*work, entry]
+    assert by_words(diagnose(Case.parse(body))) is asked
 
 
 def alone(text: str) -> Diagnosis:
@@ -122,10 +126,6 @@ def test_a_line_that_came_alone_is_a_message():
     assert found.verdict is Cause.GPU_MEMORY
     assert by_words(found)
     assert found.by_words_alone
-
-
-def test_a_log_that_came_alone_is_not_asked():
-    assert not by_words(alone(f"loading the table\nERROR: {UNHEARD}"))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_name_or_two_say_nothing(names):
 CALLS_FOR_ANOTHER_ATTEMPT = [
     ("The replica was preempted while reading the header of the CSV table column", None, Cause.PREEMPTION),
     ("database or disk is full: table samples has no column header row", None, Cause.DISK_FULL),
-    ("numpy.core._exceptions._ArrayMemoryError: Unable to allocate 12 GiB for column of table in the CSV file", None, Cause.MEMORY_PRESSURE),
+    ("numpy.core._exceptions._ArrayMemoryError: Unable to allocate 12 GiB for the column of a table, below the header of the CSV file", None, Cause.MEMORY_PRESSURE),
     ("Insufficient resources: could not scale up node pool to 4 replicas of a2-highgpu-1g", 8, Cause.QUOTA),
     ("Insufficient resources: could not scale up node pool to 4 replicas of a2-highgpu-1g", 14, Cause.TRANSIENT_BACKEND),
 ]  # fmt: skip
@@ -254,3 +254,91 @@ def test_odd_texts_are_read(text):
 
 def test_what_says_nothing_stays_unknown():
     assert told("Job failed.").verdict is Cause.UNKNOWN
+
+
+# --- how a log ends ---------------------------------------------------------------------------------
+
+
+def ended_with(*rows: str, status: int | None = 1, kind: str = "custom") -> dict[str, Any]:
+    """A case: a job whose program wrote these rows last, and the status that the service tells."""
+    body = case_of({"job_kind": kind, "where": "log.textPayload", "text": rows[0]})
+    entry = body["logEntries"][0]
+    body["logEntries"] = [
+        {**entry, "insertId": f"l{number}", "textPayload": row} for number, row in enumerate(rows)
+    ]
+    if status is not None:
+        message = f"The replica workerpool0-0 exited with a non-zero status of {status}."
+        body["job"]["error"] = {"code": 3, "message": message}
+    return body
+
+
+NO_CARD = ("agent 2.1 starts", "found 0 GPU(s)", "cannot go on: no GPU on this host, agent needs 1")
+OWN_WORDS = [
+    (NO_CARD, Cause.ACCELERATOR_MISSING),
+    (("loading tax rules", "rule service answered 503, maintenance window until 14:00", "import stopped"), Cause.TRANSIENT_BACKEND),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "cause"), OWN_WORDS)
+def test_a_program_that_ends_in_its_own_words_is_understood_and_not_resubmitted(rows, cause):
+    case = Case.parse(ended_with(*rows))
+    found = diagnose(case)
+    assert found.verdict is cause
+    assert found.by_words_alone
+    assert "by the words that it ends with" in found.causes[0].evidence[0].says
+    text = "mode: enforce\nrerun_safe: [custom]\npolicies:\n  - {name: again, alert: [ml], do: [{resubmit: {}}]}\n"
+    made = plan(case, found, policies(text), History(), Catalog.built_in())
+    assert made.action is Action.ALERT
+    assert "rests on words alone" in made.why_refused(Guard.CAUSE)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ended_with(*NO_CARD, kind="batch_prediction"),
+        ended_with(*NO_CARD, status=137),
+        ended_with(*NO_CARD, status=143),
+        ended_with(NO_CARD[-1]),
+        ended_with("agent 2.1 starts", "found 2 GPU(s)", "peak memory usage 3.4 GB"),
+        ended_with(
+            "reading", "Reading quota project from environment: my-project", "rate limiter enabled"
+        ),
+    ],
+    ids=[
+        "a server",
+        "killed",
+        "terminated",
+        "a single row",
+        "no complaint",
+        "no complaint of a quota",
+    ],
+)
+def test_how_a_log_ends_is_not_asked_of(body):
+    assert not diagnose(Case.parse(body)).by_words_alone
+
+
+def test_what_a_signature_knows_is_not_outvoted_by_how_the_log_ends():
+    rows = ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", *NO_CARD[1:])
+    found = diagnose(Case.parse(ended_with(*rows)))
+    assert not found.by_words_alone
+
+
+def test_an_ending_leaves_out_dates_and_frames():
+    rows = [
+        "2026-12-01 10:00:00,123 INFO reading",
+        "Traceback (most recent call last):",
+        '  File "/app/run.py", line 3, in <module>',
+        "    main()",
+        "\tat com.example.Main.run(Main.java:7)",
+        "",
+        "ValueError: no rows",
+    ]
+    assert (
+        ending_of(rows) == "INFO reading\nTraceback (most recent call last):\nValueError: no rows"
+    )
+
+
+def test_an_ending_is_short():
+    rows = [f"row {number} " + "x" * 500 for number in range(40)]
+    assert len(ending_of(rows)) == 900
+    assert ending_of([f"row {number}" for number in range(40)]).split("\n")[0] == "row 32"

@@ -7,9 +7,20 @@ from pathlib import Path
 from typing import Any
 
 CORPUS = Path(__file__).resolve().parents[2] / "tests" / "corpus"
+TEST_DATA = CORPUS.parent / "data"
 # stand beside this file
 _STRANGERS = frozenset(
-    {"authored", "held_out", "fresh", "twelfth", "written", "written_held", "later", "later_held"}
+    {
+        "authored",
+        "endings",
+        "held_out",
+        "fresh",
+        "twelfth",
+        "written",
+        "written_held",
+        "later",
+        "later_held",
+    }
 )
 _COLLECTIONS = {
     "batch_prediction": "batchPredictionJobs",
@@ -29,6 +40,15 @@ def messages(name: str) -> list[dict[str, Any]]:
     path = folder / f"{name}.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines if line.strip()]
+
+
+def written_endings(name: str) -> list[tuple[list[str], str]]:
+    """How logs end: the last rows and the cause, of `endings` (written by two authors for programs of their own and
+    for tools that they remember) or of `recalled_endings`."""
+    folder = Path(__file__).parent if name in _STRANGERS else TEST_DATA
+    lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [(row.get("lines") or row["text"].split("\n"), row["truth"][0]) for row in rows]
 
 
 def thread_of(row: dict[str, Any]) -> str:

@@ -8,11 +8,11 @@ the workflow, the command line and the tests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from remediator.case import Case, LogLine
+from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.diagnosis.advice import advice_for, advised, is_managed
 from remediator.diagnosis.bystanders import is_bystander
@@ -21,24 +21,26 @@ from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS, read_distance
 from remediator.diagnosis.matching import warm_up
 from remediator.diagnosis.metrics import GIB, Usage, peak_memory_gib, read_usage
 from remediator.diagnosis.progress import read_progress
-from remediator.diagnosis.progress_lines import complains, warns
 from remediator.diagnosis.replicas import failed_replicas, machines_of
 from remediator.diagnosis.rules import CaseFeatures, rule_evidence
 from remediator.diagnosis.scoring import THRESHOLD, rank
 from remediator.diagnosis.servers import read_server
 from remediator.diagnosis.signature import Tag
 from remediator.diagnosis.texts import is_stand_in, read_case, read_job, read_task
-from remediator.diagnosis.texts.case_text import SERVICE_TASK, clean
+from remediator.diagnosis.texts.case_text import SERVICE_TASK
 from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.diagnosis.texts.failed_rows import FailedRows
 from remediator.diagnosis.texts.last_lines import last_lines
 from remediator.diagnosis.timeline import read_timeline
-from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
+from remediator.diagnosis.weighted_evidence import WeightedEvidence
 from remediator.diagnosis.weights import weight_of
-from remediator.diagnosis.words import Guess, guess
+from remediator.diagnosis.word_evidence import (
+    below_words,
+    evidence_of_ending,
+    evidence_of_message,
+)
 from remediator.domain import (
     NEVER_RETRIED,
-    NO_PLACE,
     Cause,
     Diagnosis,
     Evidence,
@@ -53,7 +55,6 @@ from remediator.domain import (
     Source,
     TaskCause,
 )
-from remediator.domain.cause_words import MEANINGS
 from remediator.job import Job, container_of, once, pipeline
 
 __all__ = ["THRESHOLD", "advice_for", "diagnose", "settled", "warm_up"]
@@ -86,10 +87,14 @@ def diagnose(
         or _rests_on_texts(facts.reading, signs, ranked[0].cause)
     )
     if alone is None and of_texts and not _ran_out_of_time(case.job, facts.reading):
-        by_words = _by_words(case.job, ranked, case.log_lines)
+        by_words = evidence_of_message(case.job, ranked, case.log_lines) or evidence_of_ending(
+            case.job, ranked, signs, case.log_lines
+        )
     if by_words is not None:
-        signs = [*_below_words(signs, by_words.cause), by_words]
-        ranked = _with_rows(rank(signs), facts.reading.rows, case.job)
+        heard = [*below_words(signs, by_words.cause), by_words]
+        ranked_by_words = _with_rows(rank(heard), facts.reading.rows, case.job)
+        if _verdict(ranked_by_words) is by_words.cause:
+            signs, ranked = heard, ranked_by_words
     verdict = _verdict(ranked)
     needs = _needs(case, facts, verdict)
     frame = _frame(signs, facts.reading, verdict, dumped=facts.timeline.dumps is not None)
@@ -164,7 +169,7 @@ def settled(job: Job) -> Diagnosis | None:
         return None
     reading = read_job(job)
     ranked = rank(reading.signs)
-    if _by_words(job, ranked) is not None:
+    if evidence_of_message(job, ranked) is not None:
         return None
     return Diagnosis(
         job=str(job.name),
@@ -248,106 +253,15 @@ def _without_other_wishes(signs: Sequence[WeightedEvidence]) -> Sequence[Weighte
     ]
 
 
-def _by_words(
-    job: Job, ranked: Sequence[RankedCause], log_lines: Sequence[LogLine] = ()
-) -> WeightedEvidence | None:
-    """What the words of a single message speak for, where next to nothing else speaks, or where they contradict it
-    and are surer than a first guess at it deserves; None otherwise.
-
-    Words never start a resubmission (`Diagnosis.by_words_alone`), and they are not asked of a whole log: there times
-    and numbers decide, and whoever writes there would choose a verdict.
-    """
-    heard = [
-        (held, source, where)
-        for source, where, text in _single_message(job, log_lines)
-        if (held := guess(clean(_without_warnings(text)))) is not None
-    ]
-    if not heard:
-        return None
-    held, source, where = max(heard, key=lambda one: one[0].probability)
-    first = ranked[0] if ranked else None
-    stays = first is not None and (_refuses_by_code(job, first.cause) or not _outvotes(held, first))
-    if first is not None and first.confidence >= _LITTLE and stays:
-        return None
-    spoke = ", ".join(f'"{word}"' for word in held.words)
-    of = "the job's error" if source is Source.JOB else "the log's only entry"
-    says = f"by its words alone ({spoke}): no known message stands in {of}"
-    if first is not None and first.confidence >= _LITTLE:
-        other = MEANINGS[first.cause]
-        says = f"by its words ({spoke}), which speak against what else {of} says: {other}"
-    elif first is not None:
-        says = f"by its words alone ({spoke}): what is known of {of} says little"
-    return weighted_evidence(held.cause, weight_of("words-alone"), source, where, says)
-
-
-def _refuses_by_code(job: Job, cause: Cause) -> bool:
-    """Whether the service refused by its code, which stands beside the words: only a lack of permission is told by one."""
-    return cause is Cause.PERMISSION and any(one.status.code in _REFUSED for one in job.faults)
-
-
-_REFUSED = frozenset({7, 16})  # documented: google.rpc.Code, PERMISSION_DENIED and UNAUTHENTICATED
-
-
-def _outvotes(held: Guess, first: RankedCause) -> bool:
-    """Whether words are sure enough against what else is made of the same message.
-
-    A verdict that calls for another attempt is not taken back for a cause that allows none, nor where the same again
-    later is the remedy of both. Measured on 1,218 messages that had taught neither: of ten verdicts that words for a
-    never-retried cause had outvoted seven were right, and three of the words.
-    """
-    if held.cause is first.cause:
-        return False
-    if first.confidence >= THRESHOLD and first.cause not in NEVER_RETRIED:
-        both_later = first.cause in _LATER and held.cause in _LATER
-        if both_later or held.cause in NEVER_RETRIED:
-            return False
-    return held.probability >= first.confidence - weight_of("words-outvote-margin")
-
-
-def _single_message(job: Job, log_lines: Sequence[LogLine]) -> Iterator[tuple[Source, str, str]]:
-    """The job's own errors where there is no log, or a log of one entry beside no error: source, place and text.
-
-    Of a line that came alone, the error of its stand-in is what was presumed of it.
-    An entry that complains of nothing is none: the model learned failures alone, and finds one in `rate limiter enabled`.
-    """
-    if job.state not in _FAILED:
-        return
-    faults = [fault for fault in job.faults if fault.status.text]
-    if not log_lines:
-        yield from ((Source.JOB, fault.where, fault.status.text) for fault in faults)
-    elif len(log_lines) == 1 and (is_stand_in(job) or not faults):
-        line = log_lines[0]
-        rows = _without_warnings(line.text)[:_READ].split("\n")
-        if any(complains(row) for row in rows):
-            yield Source.LOG, line.insert_id or "logEntries", line.text
-
-
 def _rests_on_texts(reading: TextEvidence, signs: Sequence[WeightedEvidence], cause: Cause) -> bool:
     """Whether a text says the cause louder than rules on the job itself and its numbers do."""
-    said = [sign.weight for sign in reading.signs if sign.cause is cause]
-    ruled = [sign.weight for sign in signs if sign.cause is cause and sign not in reading.signs]
-    return max(said, default=0.0) > max(ruled, default=0.0)
-
-
-def _below_words(signs: Sequence[WeightedEvidence], cause: Cause) -> Iterator[WeightedEvidence]:
-    """The signs, those for another cause at the share that is left of them where words speak against them."""
+    said: list[float] = []
+    ruled: list[float] = []
     for sign in signs:
-        others = sign.cause is not cause and sign.weight > 0
-        yield replace(sign, weight=sign.weight * weight_of("left-by-words")) if others else sign
-
-
-# Nothing is wrong with the job: the same again, later, is the remedy.
-_LATER = NO_PLACE | {Cause.TRANSIENT_BACKEND, Cause.PREEMPTION}
-_FAILED = frozenset({JobState.FAILED, JobState.UNSPECIFIED})  # the latter: texts without a job
-_READ = (
-    4_000  # characters of an entry that may complain; chosen, as many as the words that are read
-)
-_LITTLE = 0.3  # probability of a first guess below which words are asked alone; chosen
-
-
-def _without_warnings(text: str) -> str:
-    """The rows that are no warnings by their own level word: such words name no failure."""
-    return "\n".join(row for row in text.split("\n") if not warns(row))
+        if sign.cause is cause:
+            of_text = sign.group == "last-words" or sign in reading.signs
+            (said if of_text else ruled).append(sign.weight)
+    return max(said, default=0.0) > max(ruled, default=0.0)
 
 
 def _ran_out_of_time(job: Job, reading: TextEvidence) -> bool:

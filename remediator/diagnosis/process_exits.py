@@ -81,6 +81,17 @@ def exit_evidence(
         yield from _met_other_data(job, reading)
 
 
+def ended_by_itself(job: Job) -> bool | None:
+    """Whether the first process ended with a status of its own choice, or crashed, rather than at a signal from
+    outside; None where no status is told.
+    """
+    reported = _STATUS.search(job.error_message)
+    if reported is None:
+        return None
+    status = int(reported[1])
+    return status in _CRASHED or not _LEAST_OF_SHELL <= status <= _MOST_OF_SIGNALS
+
+
 def _child_killed(reading: TextEvidence) -> Iterator[WeightedEvidence]:
     """A parent that exits with its child's return code, -9: signal 9 came to a child, and whoever names no
     other cause was killed for memory.
@@ -313,7 +324,7 @@ def _met_other_data(job: Job, reading: TextEvidence) -> Iterator[WeightedEvidenc
     weight = weight_of("installed-over-data")
     yield weighted_evidence(Cause.BAD_INPUT, weight, Source.LOG, raised.where, says)
     for found in reading.signs:
-        if found.group in _OF_A_BUG and found.weight > 0 and found.evidence.where == raised.where:
+        if found.group in OF_A_BUG and found.weight > 0 and found.evidence.where == raised.where:
             yield weighted_evidence(found.cause, -found.weight, Source.LOG, raised.where, says)
 
 
@@ -358,12 +369,14 @@ def _is_explained(words: CaseText, reading: TextEvidence, *, no_bug: bool) -> bo
         s.weight > explained
         and not _is_status(s)
         and not (own and s.cause in _MISREAD and _is_of(words, s))
-        and not (no_bug and s.group in _OF_A_BUG and _is_of(words, s))
+        and not (no_bug and s.group in OF_A_BUG and _is_of(words, s))
         for s in reading.signs
     )
 
 
-_OF_A_BUG = frozenset({"code-exception", "code-traceback", "code-runtime"})
+OF_A_BUG = frozenset({"code-exception", "code-traceback", "code-runtime"})
+"""The groups of signs that tell of a bug by an exception's class alone."""
+
 _MISREAD = frozenset({Cause.BAD_INPUT, Cause.INVALID_CONFIG, Cause.USER_CODE_ERROR})
 
 
@@ -380,7 +393,7 @@ def _misread(
     """
     for found in reading.signs:
         if of_a_bug:
-            others = found.group in _OF_A_BUG
+            others = found.group in OF_A_BUG
         else:
             others = found.cause in _MISREAD - {Cause.USER_CODE_ERROR}
         if others and found.weight > 0 and _is_of(words, found):

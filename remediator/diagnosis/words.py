@@ -1,9 +1,7 @@
 """What words speak for in a text that no signature knows: a linear model over words and pairs of words.
 
-Owns the reading of `words.tsv`, which `bench/diagnosis/train.py` makes of the labelled messages. The model is asked of
-single messages alone: it fills silence, and where it is sure it outvotes the signatures. A verdict that
-rests on it says so (`Diagnosis.by_words_alone`), and the guard of causes resubmits nothing for it. Pure; called by
-`diagnose`.
+Owns the reading of `words.tsv`, which `bench/diagnosis/train.py` makes of labelled messages and of how failed logs end.
+When the model is asked, and what its word may do, is `word_evidence`'s. Pure; called by that.
 """
 
 from __future__ import annotations
@@ -48,8 +46,9 @@ def features_of(text: str) -> frozenset[str]:
     return frozenset((*words, *pairs, *stems))
 
 
-def guess(text: str) -> Guess | None:
-    """The cause that the text's words speak for; None where they do not say so clearly, or speak for none.
+def guess(text: str, least: float = LEAST) -> Guess | None:
+    """The cause that the text's words speak for; None where they do not say so clearly (with a probability of at
+    least `least`), or speak for none.
 
     A name or two (`DATA_LOSS`, `Worker lost`) say nothing: a model over words would take them for a sentence.
     """
@@ -65,7 +64,7 @@ def guess(text: str) -> Guess | None:
     for one in weights.values():
         for label, weight in one.items():
             scores[label] += weight * scale
-    named = named_by(held.labels, scores)
+    named = named_by(held.labels, scores, least)
     if named is None:
         return None
     best, probability = named
@@ -89,13 +88,15 @@ def _shown(spoke: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def named_by(labels: Sequence[str], scores: Sequence[float]) -> tuple[int, float] | None:
+def named_by(
+    labels: Sequence[str], scores: Sequence[float], least: float = LEAST
+) -> tuple[int, float] | None:
     """The number of the cause that scores by label (in nats) name, with its probability."""
     most = max(scores)
     raised = [math.exp(score - most) for score in scores]
     best = max(range(len(raised)), key=raised.__getitem__)
     probability = raised[best] / sum(raised)
-    clear = probability >= LEAST and labels[best] != Cause.UNKNOWN
+    clear = probability >= least and labels[best] != Cause.UNKNOWN
     return (best, probability) if clear else None
 
 

@@ -305,9 +305,7 @@ def _cause(asked: Asked) -> str:
         return ""
     verdict = asked.diagnosis.verdict
     if asked.diagnosis.by_words_alone and verdict not in NEVER_RETRIED:
-        return (
-            "the cause rests on the words of the error alone, and nothing is resubmitted on those"
-        )
+        return "the cause rests on words alone, and nothing is resubmitted on those"
     part = next((p for p in asked.diagnosis.parts if p.cause in NEVER_RETRIED), None)
     if verdict not in NEVER_RETRIED and part is None:
         return ""
