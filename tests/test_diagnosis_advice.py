@@ -48,6 +48,19 @@ def test_advice_on_a_message_that_came_alone_names_no_stand_in() -> None:
     assert "nvidia_l4_gpus in the job's region, run fewer" in found.causes[0].advice
 
 
+def test_a_lone_log_is_not_told_what_its_job_has() -> None:
+    text = b"trainer: ERROR: no GPU on this machine, giving up\n"
+    found = diagnose_inputs(assemble([read_document(text, "pasted.txt")]))
+    assert found.verdict is Cause.ACCELERATOR_MISSING
+    assert "the job has" not in found.causes[0].evidence[0].says
+
+
+@pytest.mark.parametrize("word", ["no time left (1h)", "time budget of 60s exhausted"])
+def test_a_program_that_ends_by_its_own_time_names_no_error_in_the_code(word: str) -> None:
+    text = f"[batch] ERROR: {word}, 3100/12000 documents downloaded\n".encode()
+    assert diagnose_inputs(assemble([read_document(text, "pasted.txt")])).verdict is Cause.UNKNOWN
+
+
 def test_a_lone_line_is_no_section_of_all_the_run() -> None:
     assert judged("lone-line").sections == ()
 
@@ -57,6 +70,7 @@ def test_a_lone_line_is_no_section_of_all_the_run() -> None:
     [
         ("403 train@p.iam.gserviceaccount.com does not have storage.objects.get access to the Google Cloud Storage object.", "(for example roles/storage.objectViewer) on the bucket"),
         ("google.genai.errors.ClientError: 429 RESOURCE_EXHAUSTED. Resource exhausted. Please try again later. Please refer to https://cloud.google.com/vertex-ai/generative-ai/docs/error-code-429 for more details.", "The model is asked for more"),
+        ("fetch page 2: GET https://rates.partner.example/v2/daily?page=2: unexpected status 503 Service Unavailable", "rates.partner.example answered 503: see that it is up"),
         ("openai.RateLimitError: Error code: 429 - quota exceeded, read https://platform.openai.com/docs/guides/error-codes for help", "The service is asked too often"),
         ("requests.exceptions.HTTPError: 429 Client Error: Too Many Requests for url: https://api.partner.example/v2/items?page=3", "api.partner.example is asked too often: let the job ask more slowly"),
         ("aiohttp.client_exceptions.ClientResponseError: 429, message='Too Many Requests', url=URL('https://api.weather.example/v1')", "ask the owner of api.weather.example for a higher limit"),

@@ -135,6 +135,11 @@ RULES: tuple[AdviceRule, ...] = (
         r"\b(?:https?|ftps?|sftp)://(?P<host>[\w.-]{3,100})[^|]{0,200}: ?(?:connection (?:refused|reset)|device or resource busy)",
         "{host} refused or broke off the connection: see that it is up and lets the job's network in, and run the job again when it answers.",
     ),
+    _rule(
+        Cause.TRANSIENT_BACKEND,
+        r"\bhttps?://(?P<host>(?:[\w-]{1,60}\.){1,6}[a-z]{2,20})\b[^|]{0,200}\b(?P<status>50[0234])\b",
+        "{host} answered {status}: see that it is up (of Google's own services, on their status page), and run the job again when it answers.",
+    ),
     # --- configuration ------------------------------------------------------------------------------
     _rule(
         Cause.INVALID_CONFIG,
