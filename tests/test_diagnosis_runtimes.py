@@ -118,6 +118,25 @@ def test_an_r_message_on_its_own_line_belongs_to_the_error() -> None:
     assert not found.traced, "nothing says that it ended the program"
 
 
+def test_an_error_of_the_tidyverse_has_its_message_below_the_call() -> None:
+    found = error(
+        "Error in `dplyr::mutate()`:\n"
+        "\u2139 In argument: `rate = log(charge)`.\n"
+        "Caused by error in `log()`:\n"
+        "! non-numeric argument to mathematical function\n"
+        "Backtrace:\n"
+        "     \u2586\n"
+        "  1. \u251c\u2500global::main()\n"
+        "  2. \u2514\u2500dplyr::mutate(rows, rate = log(charge))\n"
+        "Execution halted"
+    )
+    assert found.traced
+    assert [one.text for one in found.raised] == [
+        "dplyr::mutate: In argument: `rate = log(charge)`.",
+        "log: non-numeric argument to mathematical function",
+    ]
+
+
 def test_an_r_error_that_a_server_caught_is_one() -> None:
     assert error("<simpleError in eval(p, d): object 'hp' not found>").text == (
         "eval: object 'hp' not found"

@@ -18,6 +18,10 @@ _R_ERROR = late_pattern(
     r"^(?:<simpleError in |Error in )(?P<call>.{1,400}?)(?: ?: |: )(?P<message>.*)$"
 )
 _R_OPEN = late_pattern(r"^Error in (?P<call>.{1,400}?) : *$")
+# rlang's, and so the tidyverse's: the call in backticks, the message below it behind a mark.
+_RLANG_OPEN = late_pattern(r"^(?:Caused by e|E)rror in `(?P<call>[\w.:]{1,160}\(\))`:\s*$")
+_RLANG_MESSAGE = late_pattern(r"^[!ixv*\u2139\u2716\u2714\u2022] (?P<message>.+)$")
+_RLANG_TRACE = late_pattern(r"^(?:Backtrace:$|\u2586$|\d{1,3}\. \W*\w)")
 _R_WARNING = late_pattern(r"^(?:\d{1,3}: )?In (?P<call>.{1,400}?) : ?(?P<message>.*)$")
 _R_FUNCTION = late_pattern(r"^[\w.]{1,80}(?:::{1,2}[\w.]{1,80})?")
 _R_END, _R_CALLS = "Execution halted", "Calls: "
@@ -75,6 +79,8 @@ class Headed(Struct):
     causes: list[tuple[str, str]] = field(default_factory=list)
     """What was told after it and explains it: names and messages, the last told last."""
     expects_message: bool = False
+    is_marked: bool = False
+    """R's package rlang tells it: each line of the message bears a mark."""
     below: list[str] = field(default_factory=list)
     """The language's and the libraries' functions above which the user's own first frame stands."""
 
@@ -140,6 +146,8 @@ class Headed(Struct):
 
     def _r(self, text: str) -> bool:
         stripped = text.strip()
+        if self.is_marked and self._marked(stripped):
+            return True
         if self.expects_message and text.startswith("  ") and stripped:
             self._goes_on(stripped)
             return True
@@ -157,6 +165,16 @@ class Headed(Struct):
             self.expects_message = True
             return True
         return False
+
+    def _marked(self, stripped: str) -> bool:
+        caused = _RLANG_OPEN.match(stripped) if len(self.causes) < _MOST_CAUSES else None
+        if caused:
+            self.causes.append((_function(caused["call"]), ""))
+            return True
+        found = _RLANG_MESSAGE.match(stripped)
+        if found:
+            self._goes_on(found["message"])
+        return found is not None or _RLANG_TRACE.match(stripped) is not None
 
     def _goes_on(self, text: str) -> None:
         if self.causes:
@@ -215,6 +233,9 @@ def _of_socket(name: str, message: str) -> str:
 
 
 def _of_r(line: LogLine, text: str, lead: str) -> Headed | None:
+    marked = _RLANG_OPEN.match(text)
+    if marked:
+        return Headed(line, _function(marked["call"]), "", lead, is_marked=True)
     opened = _R_OPEN.match(text)
     if opened:
         return Headed(line, _function(opened["call"]), "", lead, expects_message=True)
