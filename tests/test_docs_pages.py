@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from remediator.cli.main import main
+from remediator.domain import Guard
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "deploy" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -34,6 +35,20 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+def test_every_guard_and_every_key_of_a_plan_is_explained(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = (ROOT / "docs" / "cases.md").read_text()
+    section = page.partition("### What `plan --json` prints")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(\w+)`", section))
+    main(["plan", str(ROOT / "docs" / "examples" / "case.json"), "--json"])
+    keys = set(json.loads(capsys.readouterr().out)) - {
+        "job",
+        "watch",
+    }  # as `diagnose --json` has them
+    assert {*Guard, *keys} <= named
 
 
 def shown(page: str) -> list[list[str]]:
