@@ -232,6 +232,11 @@ def test_without_a_job_nothing_is_resubmitted_whatever_the_cause(run: Any, tmp_p
     assert (plan["action"], plan["request"], plan["changes"]) == ("alert", None, [])
     assert plan["refused_by"] == []  # what a job that nobody gave could not do refuses nothing
     assert plan["because"].endswith("with one, policy memory would decide its next step.")
+    explained = json.loads(
+        run("plan", "l", "--policies", "policies.yaml", "--json", "--explain")[1]
+    )
+    # Neither the price of the stand-in's machine nor whether it may run again.
+    assert explained["explanation"][-1] == "memory: matches"
 
 
 def test_without_a_job_what_the_cause_itself_refuses_is_told(run: Any, tmp_path: Path) -> None:

@@ -238,7 +238,15 @@ def _without_a_job(made: Plan) -> Plan:
         said = f"{why}. With one the policies would say: {made.because}"
     else:
         said = f"{why}; with one, policy {made.policy} would decide its next step."
-    return replace(_alert_only(made, said), refused_by=refused)
+    last = f"{made.policy}: matches"
+    known = made.explanation
+    if last in known:
+        # What follows speaks of the stand-in's machines, place and price.
+        of_guards = tuple(
+            line for line in known if line.startswith(tuple(f"{g.value} refuses" for g in refused))
+        )
+        known = (*known[: known.index(last) + 1], *of_guards)
+    return replace(_alert_only(made, said), refused_by=refused, explanation=known)
 
 
 def _alert_only(plan: Plan, why: str) -> Plan:
