@@ -272,7 +272,7 @@ def ended_with(*rows: str, status: int | None = 1, kind: str = "custom") -> dict
     return body
 
 
-NO_CARD = ("agent 2.1 starts", "found 0 GPU(s)", "cannot go on: no GPU on this host, agent needs 1")
+NO_CARD = ("agent 2.1 starts", "found 0 GPU(s)", "cannot go on: no GPU at hand, agent needs 1")
 OWN_WORDS = [
     (NO_CARD, Cause.ACCELERATOR_MISSING),
     (("loading tax rules", "rule service answered 503, maintenance window until 14:00", "import stopped"), Cause.TRANSIENT_BACKEND),
