@@ -12,7 +12,7 @@ from remediator.catalog.catalog import Catalog
 from remediator.cli.subject import diagnose_inputs
 from remediator.diagnosis import diagnose
 from remediator.diagnosis.advice_rules import RULES, bytes_words
-from remediator.domain import Cause
+from remediator.domain import Cause, Diagnosis
 from remediator.inputs import assemble
 from remediator.inputs.documents import read_document
 from remediator.policy import load
@@ -177,3 +177,15 @@ def test_a_row_with_too_many_tokens_is_input_to_be_shortened(says: str, code: in
     assert found.causes[0].advice.startswith(
         "Shorten the row or split it into several: it has 1200345"
     )
+
+
+def test_of_a_last_line_of_which_nothing_is_known_the_advice_presumes_no_fix():
+    found = read_alone("loading tax table\nrule server said no four times, import failed\n")
+    assert found.verdict is Cause.USER_CODE_ERROR
+    assert found.causes[0].advice.startswith("Read what it wrote before that line")
+    known = read_alone("loading tax table\nerror: variable rate is not defined\n")
+    assert known.causes[0].advice.startswith("Fix the code")
+
+
+def read_alone(text: str) -> Diagnosis:
+    return diagnose_inputs(assemble([read_document(text.encode(), "job.log")]))

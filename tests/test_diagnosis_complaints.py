@@ -233,7 +233,10 @@ def case(command: str, *lines: str, status: int = 1) -> Case:
             "exec python3 run.py",
             ["Error occurred while repacking"],
             CODE,
-            ADVICE[CODE].text,
+            (
+                "Read what it wrote before that line, of which nothing is known: the program ended by itself, most often over an "
+                "error of its own. If the lines tell of something that passes or that a machine lacks, run it again yourself."
+            ),
         ),
     ],
 )

@@ -32,11 +32,12 @@ def test_the_lab_stays_where_it_is(
         ("blind", 191, 184, 0.975, 0, 2, 0),
         ("second_blind", 115, 114, 0.99, 0, 0, 1),
         ("third_blind", 212, 204, 0.97, 0, 2, 0),
-        ("fourth_blind", 320, 312, 0.985, 0, 2, 0),
-        ("fifth_blind", 433, 411, 0.96, 1, 6, 0),
-        ("seventh_blind", 430, 362, 0.89, 2, 18, 0),
-        ("complaints", 256, 231, 0.9, 0, 0, 0),
-        ("statements", 230, 222, 0.97, 0, 0, 0),
+        ("fourth_blind", 320, 313, 0.985, 0, 2, 0),
+        ("fifth_blind", 433, 412, 0.96, 1, 6, 0),
+        ("seventh_blind", 430, 374, 0.91, 2, 16, 0),
+        ("eighth_blind", 302, 272, 0.92, 2, 8, 0),
+        ("complaints", 256, 234, 0.91, 0, 0, 0),
+        ("statements", 230, 223, 0.97, 0, 0, 0),
     ],
 )
 def test_other_software_stays_where_it_is(

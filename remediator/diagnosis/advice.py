@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from remediator.diagnosis.advice_rates import advice_of_rate
 from remediator.diagnosis.advice_rules import advice_of, advice_with_needs
+from remediator.diagnosis.error_meanings import is_unknown_last_line
 from remediator.diagnosis.weighted_evidence import WeightedEvidence
 from remediator.domain import Cause, Frame, JobKind, Needs, RankedCause
 from remediator.domain.cause_advice import ADVICE
@@ -52,9 +53,15 @@ def _with_advice(
         return replace(one, advice=by_needs, advice_url=url)
     if by_rule is not None:
         return replace(one, advice=by_rule[0], advice_url=by_rule[1] or url)
+    if one.cause is Cause.USER_CODE_ERROR and is_unknown_last_line(spoke[0]):
+        return replace(one, advice=_OF_AN_UNKNOWN_LINE, advice_url=url)
     return replace(one, advice=_followable(text, job), advice_url=url)
 
 
+_OF_AN_UNKNOWN_LINE = (
+    "Read what it wrote before that line, of which nothing is known: the program ended by itself, most often over an "
+    "error of its own. If the lines tell of something that passes or that a machine lacks, run it again yourself."
+)
 _OF_A_MOUNT = (
     "What is full, or has its quota used up, is the file system on which {path} lies. It is mounted from "
     "elsewhere, so a larger boot disk changes nothing: make room there, raise its size or the quota, or write to "

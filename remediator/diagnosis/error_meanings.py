@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from remediator.diagnosis.lazy_patterns import Linear
+from remediator.diagnosis.weighted_evidence import WeightedEvidence
 from remediator.domain import Cause
 
 _READ = 700  # characters of a statement; chosen
@@ -260,3 +261,8 @@ _OF_A_TOOL = (
     (_OWN_SOURCE, Cause.USER_CODE_ERROR),
     (_DATA, Cause.BAD_INPUT),
 )
+
+
+def is_unknown_last_line(sign: WeightedEvidence) -> bool:
+    """Whether the sign is a program's last line that no language states, and of whose words nothing is known."""
+    return sign.group == "last-words" and sign.symptom and meaning_of(sign.text) is None

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from remediator.case import LogLine
-from remediator.diagnosis.error_meanings import meaning_of
+from remediator.diagnosis.error_meanings import is_unknown_last_line, meaning_of
 from remediator.diagnosis.process_exits import OF_A_BUG, ended_by_itself
 from remediator.diagnosis.progress_lines import complains, warns
 from remediator.diagnosis.scoring import THRESHOLD
@@ -182,7 +182,7 @@ def _is_presumed(first: RankedCause, signs: Sequence[WeightedEvidence]) -> bool:
     if heaviest.group != "last-words":
         stated = meaning_of(heaviest.text) is Cause.USER_CODE_ERROR
         return heaviest.group in OF_A_BUG and not stated
-    return heaviest.symptom and meaning_of(heaviest.text) is None
+    return is_unknown_last_line(heaviest)
 
 
 def below_words(signs: Sequence[WeightedEvidence], cause: Cause) -> Iterator[WeightedEvidence]:
