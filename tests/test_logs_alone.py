@@ -14,7 +14,7 @@ from remediator.case import LogLine
 from remediator.cli.main import main
 from remediator.cli.subject import diagnose_inputs, subject_lines, subject_of
 from remediator.domain import Cause, Diagnosis, InvalidInput, Source
-from remediator.inputs import Assembly, assemble, is_stand_in, wishes
+from remediator.inputs import Assembly, assemble, wishes
 from remediator.inputs.documents import read_document
 from remediator.inputs.text_log import ends_in_failure, has_sign_of_death
 
@@ -98,7 +98,7 @@ def test_rows_of_results_are_of_a_batch_prediction(
     }[form]
     found = read(text)
     answer = diagnose_inputs(found)
-    assert is_stand_in(found.case.job)
+    assert found.case.job.is_stand_in
     assert next(iter(subject_lines(found, subject_of(found), answer))) == "rows of given, no job"
     rows = [item for cause in answer.causes for item in cause.evidence]
     assert all(item.source is Source.ERROR_FILE for item in rows)

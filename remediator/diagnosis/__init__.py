@@ -26,7 +26,7 @@ from remediator.diagnosis.rules import CaseFeatures, rule_evidence
 from remediator.diagnosis.scoring import THRESHOLD, rank
 from remediator.diagnosis.servers import read_server
 from remediator.diagnosis.signature import Tag
-from remediator.diagnosis.texts import is_stand_in, read_case, read_job, read_task
+from remediator.diagnosis.texts import read_case, read_job, read_task
 from remediator.diagnosis.texts.case_text import SERVICE_TASK
 from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.diagnosis.texts.failed_rows import FailedRows
@@ -82,9 +82,7 @@ def diagnose(
     ranked = _with_rows(rank(signs), facts.reading.rows, case.job)
     by_words = None
     of_texts = (
-        not ranked
-        or is_stand_in(case.job)
-        or _rests_on_texts(facts.reading, signs, ranked[0].cause)
+        not ranked or case.job.is_stand_in or _rests_on_texts(facts.reading, signs, ranked[0].cause)
     )
     if alone is None and of_texts and not _ran_out_of_time(case.job, facts.reading):
         by_words = evidence_of_message(case.job, ranked, case.log_lines) or evidence_of_ending(

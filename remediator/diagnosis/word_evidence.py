@@ -15,7 +15,6 @@ from remediator.diagnosis.error_meanings import is_unknown_last_line, meaning_of
 from remediator.diagnosis.process_exits import OF_A_BUG, ended_by_itself
 from remediator.diagnosis.progress_lines import complains, warns
 from remediator.diagnosis.scoring import THRESHOLD
-from remediator.diagnosis.texts import is_stand_in
 from remediator.diagnosis.texts.case_text import clean
 from remediator.diagnosis.texts.ending import ending_of
 from remediator.diagnosis.texts.last_lines import last_lines
@@ -97,7 +96,7 @@ def _single_message(job: Job, log_lines: Sequence[LogLine]) -> Iterator[tuple[So
     ]
     if not log_lines:
         yield from ((Source.JOB, fault.where, fault.status.text) for fault in faults)
-    elif len(log_lines) == 1 and (is_stand_in(job) or not faults):
+    elif len(log_lines) == 1 and (job.is_stand_in or not faults):
         line = log_lines[0]
         rows = _without_warnings(line.text)[:_READ].split("\n")
         if any(complains(row) for row in rows):

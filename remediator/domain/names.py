@@ -17,8 +17,6 @@ from remediator.domain.errors import (
 from remediator.domain.late_pattern import late_pattern
 
 Json: TypeAlias = Mapping[str, Any]
-
-
 """A JSON object in the shape of Google's REST API (camelCase keys); never changed in place."""
 
 
@@ -59,24 +57,18 @@ class Cause(StrEnum):
 
 
 NO_PLACE = frozenset({Cause.CAPACITY_STOCKOUT, Cause.QUOTA})
-
-
 """Causes for which a job never got a machine: such an attempt costs nothing."""
 
 
 NEVER_RETRIED = frozenset(
     {Cause.USER_CODE_ERROR, Cause.BAD_INPUT, Cause.PERMISSION, Cause.INVALID_CONFIG}
 )
-
-
 """Causes that no resubmission fixes; the guard `cause` refuses them whatever a policy says."""
 
 
 PASSING = frozenset(
     {Cause.QUOTA, Cause.CAPACITY_STOCKOUT, Cause.PREEMPTION, Cause.TRANSIENT_BACKEND}
 )
-
-
 """Causes that go by themselves: what did not help yesterday may help today."""
 
 
@@ -134,22 +126,16 @@ WAITING = frozenset({WatchVerdict.WAITING_FOR_CAPACITY, WatchVerdict.WAITING_FOR
 
 
 NOTHING_WRONG = frozenset({WatchVerdict.HEALTHY, WatchVerdict.UNKNOWN})
-
-
 """Verdicts on which nothing is done: no entry of `watch` may name them."""
 
 
 LOG_RULE = "log_rule"
-
-
 """In place of a verdict: a log rule of the policy file found its line missing."""
 
 
 WATCH_REASONS = frozenset(
     {*(one.value for one in WatchVerdict if one not in NOTHING_WRONG), LOG_RULE}
 )
-
-
 """Why a running job was cancelled and submitted again, as an attempt's `verdict`."""
 
 
@@ -193,8 +179,6 @@ class Guard(StrEnum):
 SILENT_GUARDS = frozenset(
     {Guard.HAS_PARENT, Guard.LABEL_OFF, Guard.CANCELLED_BY_PERSON, Guard.LOOKBACK}
 )
-
-
 """Refusals that alert nobody: they stand in the log and the report only."""
 
 
@@ -378,7 +362,5 @@ PERMISSION_NAME = (
     r"|restore|resume|run|search|set|sign|start|stop|stream|subscribe|undeploy|update|upload|use|view"
     r"|write)[a-zA-Z]{0,30}"
 )
-
-
 """The name of an IAM permission, SERVICE.RESOURCE.VERB, and of nothing else that has two dots (a host,
 the domain of an account, a module); cloud.google.com/iam/docs/permissions-reference."""

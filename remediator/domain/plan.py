@@ -41,8 +41,6 @@ class Change(Struct, frozen=True):
 
 
 CLAIM_MARK = "{claim}"
-
-
 """Stands in a plan for the token of a claim, which is chosen when the plan is carried out."""
 
 
@@ -98,8 +96,6 @@ class Resume(Struct, frozen=True):
 
 
 ALL_ROWS = Resume()
-
-
 """An attempt that runs all rows."""
 
 

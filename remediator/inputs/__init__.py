@@ -5,7 +5,7 @@ what looks like it, `text_log` reads plain logs, `references` knows the names an
 `assembly` merges several inputs. Pure; called by the command line, which reads the files.
 """
 
-from remediator.inputs.assembly import Assembly, assemble, is_stand_in, wishes
+from remediator.inputs.assembly import Assembly, assemble, wishes
 from remediator.inputs.documents import Material, read_document, unread_words
 from remediator.inputs.json_text import parse_json
 from remediator.inputs.references import Reference, parse_reference
@@ -15,7 +15,6 @@ __all__ = [
     "Material",
     "Reference",
     "assemble",
-    "is_stand_in",
     "parse_json",
     "parse_reference",
     "read_document",

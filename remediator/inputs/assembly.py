@@ -28,7 +28,6 @@ from remediator.inputs.text_log import (
     last_exit,
     was_stopped,
 )
-from remediator.job import Job
 
 _NO_JOB = "projects/-/locations/-/customJobs/0"
 _NO_BATCH = "projects/-/locations/-/batchPredictionJobs/0"
@@ -250,8 +249,3 @@ def _job_wish(case: Case) -> str:
             return f"the job itself (machine, state, its own error): {command}"
     command = _DESCRIBE[JobKind.CUSTOM].format(id="JOB_ID", project="PROJECT", location="REGION")
     return f"the job itself (machine, state, its own error), for a custom job: {command}"
-
-
-def is_stand_in(job: Job) -> bool:
-    """Whether this is the stand-in for a job that nobody gave."""
-    return str(job.name) in {_NO_JOB, _NO_BATCH}

@@ -61,6 +61,11 @@ class Job(Document, frozen=True):
         """What diagnosis and policies say of the job and of its Model, where it has one."""
         return facts(self, catalog, model)
 
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether nobody gave a job: `inputs` stands one in, of project `-`, for a log that came alone."""
+        return self.name.project == "-"
+
     @cached_property
     def replicas(self) -> int:
         """Machines of all pools together, at least 1."""

@@ -294,6 +294,4 @@ _THEIR_NAMES = late_pattern(
     r"|\b[a-z0-9]+(?:[-_][a-z0-9]+)+\b"  # a name of several words, such as quota-forecast
     r"|(?<!uota )(?<!uotas )(['\"`])(?=[^'\"`]*[a-z])[\w./:-]{1,200}\1"
 )
-
-
 """What users name: resources, data, images, accounts, and what stands in quotation marks in one word."""

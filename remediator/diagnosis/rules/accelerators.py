@@ -15,7 +15,6 @@ from remediator.diagnosis.metrics import describe
 from remediator.diagnosis.rules.features import BUSY_MEAN, CaseFeatures, timeout_words
 from remediator.diagnosis.signature import Tag, TextPlace
 from remediator.diagnosis.stack_frames import STARTS_A_DEVICE
-from remediator.diagnosis.texts import is_stand_in
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, Source
@@ -67,7 +66,7 @@ def weigh_wanted_gpu(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
             case_text.source,
             case_text.where,
             says
-            + ("" if is_stand_in(facts.job) else "; the job has no accelerator")
+            + ("" if facts.job.is_stand_in else "; the job has no accelerator")
             + (f", and {timeout_words(facts)}" if facts.timed_out else ""),
             symptom=not facts.timed_out and tag is not Tag.GPU_RAISED,
             group="gpu-wanted",

@@ -41,11 +41,6 @@ def read_task(name: str, where: str, status: RpcStatus | None) -> TextEvidence:
     return read_texts([*status_text(status, Source.JOB, where, TextPlace.ERROR, author)], None)
 
 
-def is_stand_in(job: Job) -> bool:
-    """Whether nobody gave a job: `inputs` stands one in for a log that came alone."""
-    return job.name.project == "-"
-
-
 def read_case(case: Case) -> TextEvidence:
     """What all texts of the case say."""
     counted = list(account_texts(case.rows))
@@ -56,7 +51,7 @@ def read_case(case: Case) -> TextEvidence:
         sampled = list(partial_failure_texts(case.job))
     # Partial failures are a sample of the error rows: where there are rows, those are counted.
     sample = 0 if rows else 1
-    stopped = end_from_outside(case.log_lines) if is_stand_in(case.job) else None
+    stopped = end_from_outside(case.log_lines) if case.job.is_stand_in else None
     case_texts = [
         *_job_texts(case.job),
         *(replace(one, count=sample) for one in sampled),
