@@ -33,8 +33,8 @@ def evidence_of_message(
     """What the words of a single message speak for, where next to nothing else speaks, or where they contradict it
     and are surer than a first guess at it deserves; None otherwise.
 
-    Words never start a resubmission (`Diagnosis.by_words_alone`), and they are not asked of a whole log: there times
-    and numbers decide, and whoever writes there would choose a verdict.
+    Words never start a resubmission (`Diagnosis.by_words_alone`). Of a whole log the end alone is asked
+    (`evidence_of_ending`): times and numbers decide there.
     """
     heard = [
         (held, source, where)
@@ -131,8 +131,8 @@ def evidence_of_ending(
     never retried; None otherwise.
 
     A program's last words in its own way are known to no signature. They are its reason where they complain, by more than
-    a warning, and are sure. A single row is too little to go by, and servers answer
-    requests to their last line: how their logs end tells little.
+    a warning, and are sure. A single row is too little to go by, and servers answer requests to their last line: how
+    their logs end tells little.
     """
     if job.kind is JobKind.BATCH_PREDICTION or job.state not in _FAILED:
         return None
