@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bench.diagnosis.corpus import messages
 from bench.diagnosis.prefilter import clauses_of
 from bench.first.run import different_lines
-from remediator.diagnosis import bystanders, durations, progress_lines
+from remediator.diagnosis import bystanders, durations, progress_lines, status_counts
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.matching import client_signature_in, signatures_in, silenced_by
 from remediator.diagnosis.rules import features
@@ -153,7 +153,7 @@ NEEDING = [
     pauses._FREE,
     pauses._GO,
     pauses._RETRIES,
-    answers._COUNTED,
+    status_counts._COUNT,
     machine_reports._THREADS,
     line_words.FAR,
     line_words.RATE,

@@ -139,10 +139,11 @@ def evidence_of_ending(
     first = ranked[0] if ranked and ranked[0].confidence >= THRESHOLD else None
     if first is not None and not _is_presumed(first, signs):
         return None
-    last = last_lines([line for line in log_lines if line.severity != "WARNING"])
+    loud = [line for line in log_lines if line.severity != "WARNING"]
+    last = [row for row in last_lines(loud) if not warns(row)]
     if len(last) < _LEAST_ROWS or ended_by_itself(job) is False:
         return None
-    if not any(complains(row) and not warns(row) for row in last[-_COMPLAINT:]):
+    if not any(map(complains, last[-_COMPLAINT:])):
         return None
     ending = ending_of(last)
     if _OF_A_CHAIN in ending:
