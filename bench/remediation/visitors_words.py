@@ -133,7 +133,7 @@ SLOW_WITHOUT: tuple[str, ...] = (
 
 DISK_FULL: tuple[Lines, ...] = (
     (TRACE, '  File "/opt/conda/lib/python3.11/site-packages/huggingface_hub/file_download.py", line 1726, in _download_to_tmp_and_move',
-     "OSError: [Errno 28] No space left on device: '/root/.cache/huggingface/hub/models--base/blobs/4f1c.incomplete'"),
+     "OSError: [Errno 28] No space left on device: '/home/trainer/.cache/huggingface/hub/models--base/blobs/4f1c.incomplete'"),
     ('samtools sort: failed writing to "/tmp/sort.0042.bam": No space left on device',),
     (TRACE, "RuntimeError: [enforce fail at inline_container.cc:603] . unexpected pos 8589934592 vs 8589934482"),
     ("java.io.IOException: No space left on device", "\tat java.base/java.io.FileOutputStream.writeBytes(Native Method)",
