@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bench.remediation.fleets import PLACE
+from bench.remediation.requests import with_boot_disk, with_timeout
 from bench.remediation.strangers_jobs import AREAS, MIXES, Job
 from bench.remediation.strangers_physics import (
     BATCH,
@@ -167,16 +168,7 @@ def with_hardware(job: Job, body: Body, hardware: Hardware) -> Body:
 
 
 def with_time(body: Body, hours: float) -> Body:
-    copied = copy.deepcopy(body)
-    copied["jobSpec"].setdefault("scheduling", {})["timeout"] = f"{int(hours * 3600)}s"
-    return copied
-
-
-def with_disk(body: Body, size: int) -> Body:
-    copied = copy.deepcopy(body)
-    for pool in copied["jobSpec"]["workerPoolSpecs"]:
-        pool.setdefault("diskSpec", {"bootDiskType": "pd-ssd"})["bootDiskSizeGb"] = size
-    return copied
+    return with_timeout(body, int(hours * 3600))
 
 
 def with_batch(body: Body, size: int) -> Body:
@@ -257,7 +249,9 @@ def _candidates(job: Job, allowed: Callable[[Hardware], bool]) -> Iterator[tuple
                 continue
             there = replace(base, hardware=hardware, region=region)
             needed = hours_of(job.demand, there, _near(job.data, region)) * 1.1 + 0.1
-            sized = with_disk(changed, max(int(base.disk_gb), math.ceil(job.demand.disk_gb / 0.85)))
+            sized = with_boot_disk(
+                changed, max(int(base.disk_gb), math.ceil(job.demand.disk_gb / 0.85))
+            )
             yield (with_time(sized, needed) if needed * 3600 > base.timeout else sized), region
 
 
@@ -378,7 +372,7 @@ _REMEDIES: Mapping[str, Callable[[Job, Body, int], Body | None]] = {
     "quota": _for_quota,
     "preemption": lambda job, body, made: dict(body) if made == 1 else on_demand(job, body),
     "transient_backend": lambda _job, body, _made: dict(body),
-    "disk_full": lambda job, body, _made: with_disk(
+    "disk_full": lambda job, body, _made: with_boot_disk(
         body, int(placed(job.kind, body, job.region).disk_gb * 2)
     ),
     "network_latency": lambda job, body, made: (

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bench.remediation.requests import scheduling_of
 from bench.remediation.strangers_physics import (
     BATCH,
     CATALOGUE,
@@ -144,12 +145,7 @@ def custom(
         "workerPoolSpecs": pools,
         "baseOutputDirectory": {"outputUriPrefix": f"gs://{bucket}/out"},
     }
-    scheduling: Body = {}
-    if hours:
-        scheduling["timeout"] = f"{int(hours * 3600)}s"
-    if strategy:
-        scheduling["strategy"] = strategy
-    if scheduling:
+    if scheduling := scheduling_of(hours, strategy):
         spec["scheduling"] = scheduling
     body = {"displayName": name, "jobSpec": spec}
     return Job(0, cause, "customJobs", body, region, demand, fate, mends, data, bucket)

@@ -19,6 +19,7 @@ from typing import Any
 from msgspec.structs import replace as changed
 
 from bench.remediation.fleets import PLACE
+from bench.remediation.requests import with_boot_disk, with_timeout
 from bench.remediation.visitors_jobs import MIXES, TEAMS, Draw
 from bench.remediation.visitors_physics import (
     BATCH,
@@ -290,16 +291,11 @@ def with_hardware(job: Job, body: Body, hardware: Hardware) -> Body:
 
 
 def with_time(body: Body, hours: float) -> Body:
-    made = copy.deepcopy(body)
-    made["jobSpec"].setdefault("scheduling", {})["timeout"] = f"{math.ceil(hours * 3600)}s"
-    return made
+    return with_timeout(body, math.ceil(hours * 3600))
 
 
 def with_disk(body: Body, size: float) -> Body:
-    made = copy.deepcopy(body)
-    for pool in made["jobSpec"]["workerPoolSpecs"]:
-        pool.setdefault("diskSpec", {"bootDiskType": "pd-ssd"})["bootDiskSizeGb"] = math.ceil(size)
-    return made
+    return with_boot_disk(body, math.ceil(size))
 
 
 def with_batch(body: Body, size: int) -> Body:

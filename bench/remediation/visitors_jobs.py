@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.remediation import visitors_words as words
+from bench.remediation.requests import scheduling_of
 from bench.remediation.visitors_physics import (
     BATCH,
     DEVICE_GIB,
@@ -180,12 +181,7 @@ def _custom(
         "baseOutputDirectory": {"outputUriPrefix": f"gs://{bucket}/out/{name}"},
         "serviceAccount": f"team{draw.team}@visitors.iam.gserviceaccount.com",
     }
-    scheduling: Body = {}
-    if hours:
-        scheduling["timeout"] = f"{int(hours * 3600)}s"
-    if strategy:
-        scheduling["strategy"] = strategy
-    if scheduling:
+    if scheduling := scheduling_of(hours, strategy):
         job_spec["scheduling"] = scheduling
     job = Job(0, name, "customJobs", {"displayName": name, "jobSpec": job_spec}, region, draw.seed, draw.team,
               fate or Fate(), _words(draw, stack), data, bucket, program=program)  # fmt: skip
