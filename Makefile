@@ -19,7 +19,7 @@ help:
 	@echo "make coverage  what of each room its own tests run, against its floor"
 	@echo "make findings  what public packages do otherwise than one would guess: does it still hold?"
 	@echo "make site    the documentation as a site in .site/, built strictly and offline; index.html opens it"
-	@echo "make pages   the generated pages and files anew, after a change of what they are made of (a minute)"
+	@echo "make pages   the generated pages and files anew, after a change of what they are made of (half a minute)"
 	@echo "make setup   .venv with everything for development"
 	@echo "make bench   the measurements; results in bench/"
 	@echo "make fuzz    malformed events, 100,000 of them, and every property with fresh examples"
