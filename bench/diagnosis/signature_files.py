@@ -16,13 +16,13 @@ A file a family, in `remediator/diagnosis/signatures`; its rows look like this:
     silences everywhere: other-row            wherever in the case
     see: a page of that software to start from (required); only the marks say whether it quotes these texts
     ~ RE2 pattern, at most 120 characters; `[^.]` means "within the sentence"
-    = mark: a text that this pattern finds and no other of the row
+    = mark: a text that this pattern finds and no other of the row, at most 300 characters
     ! mark: a text that the row does not find
 
 A mark says where the text comes from: the id of a message of the corpora, a scenario of the lab, a file of
 `tests/data`, `tests`, `bench` (generated cases), or `recalled` (written from memory of the software's messages, looked
-up nowhere); `SIGNATURES.md` says what each is worth. Writes `compiled.json` and `docs/causes.md`; a test holds both
-equal to the files.
+up nowhere); `SIGNATURES.md` says what each is worth. Writes `compiled.json` and `docs/causes.md`, unless a row is not as
+said here; a test holds both equal to the files.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import re2
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.diagnosis.corpus import messages
@@ -49,7 +51,7 @@ from remediator.domain import Cause
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = COMPILED.parent
-LONGEST_PATTERN = 120
+LONGEST_PATTERN, LONGEST_TEXT = 120, 300  # characters; chosen, so that a row can be read
 # The order of the rows: what Vertex AI and Google's APIs say first. The clients' stand apart.
 FAMILIES = (
     *("capacity", "quota", "permission", "configuration", "batch", "size", "startup", "backend"),
@@ -139,21 +141,57 @@ def rows_of(family: str, folder: Path = FILES) -> Iterator[Row]:
         yield row
 
 
-def _require_whole(row: Row) -> None:
-    """Raises ValueError where the row lacks a part that each has."""
-    lacks = [
-        part
-        for part, is_there in (
-            ("a sentence that says what it means", row.says),
-            ("`see: PAGE`", row.fields.get("see")),
-            ("a pattern (`~ …`)", row.patterns),
-            ("a text below each pattern (`= mark: …`)", all(one.examples for one in row.patterns)),
-        )
-        if not is_there
-    ]
+def _require_sound(row: Row) -> None:
+    """Raises ValueError, which names every mistake: the row lacks a part, a pattern is too long, or a text is found
+    otherwise than its line says."""
+    if mistakes := [*_missing_parts(row), *_overlong_lines(row), *_untrue_lines(row)]:
+        raise ValueError("; ".join(mistakes))
+
+
+def _missing_parts(row: Row) -> Iterator[str]:
+    parts = (
+        ("a sentence that says what it means, with its full stop", row.says.endswith(".")),
+        ("`see: PAGE`", row.fields.get("see")),
+        ("a pattern (`~ …`)", row.patterns),
+        ("a text below each pattern (`= mark: …`)", all(one.examples for one in row.patterns)),
+        ("a text that it does not find (`! mark: …`)", row.silent),
+    )
+    lacks = [part for part, is_there in parts if not is_there]
     if lacks:
-        message = f"the row lacks {' and '.join(lacks)}"
-        raise ValueError(message)
+        yield f"the row lacks {' and '.join(lacks)}"
+
+
+def _overlong_lines(row: Row) -> Iterator[str]:
+    for pattern in row.patterns:
+        if len(pattern.line) > LONGEST_PATTERN:
+            yield f"`~ {pattern.line}` is longer than {LONGEST_PATTERN} characters"
+    for example in (*row.silent, *(e for one in row.patterns for e in one.examples)):
+        if len(example.text) > LONGEST_TEXT:
+            yield f"`{example.text[:40]}…` is longer than {LONGEST_TEXT} characters"
+
+
+def _untrue_lines(row: Row) -> Iterator[str]:
+    for pattern, example in ((one, e) for one in row.patterns for e in one.examples):
+        found = _found_by(row, example.text)
+        if pattern.line not in found:
+            yield f"`~ {pattern.line}` does not find its `= {example.text}`"
+        for other in found:
+            if other != pattern.line:
+                yield f"`~ {other}` finds `= {example.text}` of `~ {pattern.line}`, too"
+    for example in row.silent:
+        for line in _found_by(row, example.text):
+            yield f"`~ {line}` finds `! {example.text}`"
+
+
+def _found_by(row: Row, text: str) -> list[str]:
+    return [one.line for one in row.patterns if _searcher(one.regex).search(text)]
+
+
+@functools.cache
+def _searcher(regex: str) -> Any:
+    options = re2.Options()
+    options.case_sensitive = False
+    return re2.compile(regex, options)
 
 
 def _existing(row: Row | None) -> Row:
@@ -251,10 +289,10 @@ def compiled_row(row: Row, filed: Mapping[str, list[Any]]) -> dict[str, Any]:
     """The row as the product loads it; what has its default is left out.
 
     Raises:
-        Unreadable: the row lacks a part, or a field's value is none of those that there are.
+        Unreadable: the row lacks a part, a line of it is not true, or a field's value is none of those that there are.
     """
     try:
-        _require_whole(row)
+        _require_sound(row)
         return _compiled(row, filed)
     except (KeyError, ValueError) as error:
         message = f"{row.family}.txt [{row.id}]: {error}"
