@@ -11,7 +11,9 @@ from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.cli.subject import diagnose_inputs
 from remediator.diagnosis import diagnose
+from remediator.diagnosis.advice_products import PRODUCT_RULES
 from remediator.diagnosis.advice_rules import RULES, bytes_words
+from remediator.diagnosis.advice_statements import remedy_in
 from remediator.domain import Cause, Diagnosis
 from remediator.inputs import assemble
 from remediator.inputs.documents import read_document
@@ -103,6 +105,20 @@ def test_a_lone_line_is_no_section_of_all_the_run() -> None:
         ('tabix: failed to open "https://ftp.partner.example/a.vcf.gz" : Connection refused', "ftp.partner.example"),
         ("ERROR: solver asked for a GPU, but the binary is built without GPU support", "built without support for GPU"),
         ("requests.exceptions.ConnectTimeout: HTTPConnectionPool(host='warehouse.internal', port=80): Max retries exceeded", "warehouse.internal"),
+        ("You do not have permission to act as service_account: train@p.iam.gserviceaccount.com. (or it may not exist).", "roles/iam.serviceAccountUser on train@p.iam.gserviceaccount.com"),
+        ("Vertex AI Service Agent service-1@gcp-sa-aiplatform.iam.gserviceaccount.com does not have required permission compute.networkAttachments.get on network attachment projects/net/regions/us-central1/networkAttachments/na. (or it may not exist)", "roles/compute.networkAdmin) on network attachment projects/net/regions/us-central1/networkAttachments/na"),
+        ("gcsfs.retry.HttpError: Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: a1B2c3-f6G7, 403", "look up a1B2c3-f6G7"),
+        ("Publisher Model `projects/p/locations/us-central1/publishers/google/models/gemini-1.5-pro-002` was not found or your project does not have access to it.", "gemini-1.5-pro-002 is retired"),
+        ("ERROR: Could not find a version that satisfies the requirement pandas==2.9.9 (from versions: 0.1, 2.2.2, 2.2.3)", "than pandas==2.9.9: the last that the index has for this Python is 2.2.3"),
+        ("ERROR: Could not find a version that satisfies the requirement kfp==2.7.0 (from versions: none)", "no version of kfp==2.7.0 whatever"),
+        ("google.api_core.exceptions.TooManyRequests: 429 POST https://storage.googleapis.com/upload/storage/v1/b/ckpt/o: The object ckpt/run7/latest.json exceeded the rate limit for object mutation operations (create, update, and delete).", "ckpt/run7/latest.json is written too often"),
+        ("tensorflow.python.framework.errors_impl.DataLossError: corrupted record at 1843200 (Is this even a TFRecord file?) [Op:IteratorGetNext]", "damaged at byte 1843200"),
+        ("XlaRuntimeError: RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory space hbm. Used 18.38G of 15.75G hbm. Exceeded hbm capacity by 2.63G.", "18.38G of each chip's 15.75G"),
+        ("ValueError: The model's max seq len (131072) is larger than the maximum number of tokens that can be stored in KV cache (67472). Try increasing `gpu_memory_utilization` or decreasing `max_model_len` when initializing the engine.", "max_model_len to 67472"),
+        ("xgboost.core.XGBoostError: [09:02:31] /workspace/src/data/data.cc:507: Check failed: valid: Label contains NaN, infinity or a value too large.", 'of the input; running it again changes nothing: "Check failed: valid: Label contains NaN'),
+        ("error: creating server: Invalid argument: unexpected inference output 'output', allowed outputs are: probs", "allowed outputs are: probs"),
+        ("RuntimeError: Not enough memory to handle 8192 prefill tokens. You need to decrease `--max-batch-prefill-tokens`", "You need to decrease `--max-batch-prefill-tokens`"),
+        ("RuntimeError: Early stopping conditioned on metric `val_loss` which is not available. Pass in or modify your `EarlyStopping` callback to use any of the following: `train_loss`", "Early stopping conditioned on metric `val_loss`"),
     ],
 )  # fmt: skip
 def test_advice_has_the_messages_own_values(message: str, words: str) -> None:
@@ -112,6 +128,21 @@ def test_advice_has_the_messages_own_values(message: str, words: str) -> None:
     assert any(words in one.causes[0].advice for one in (found, in_log) if one.causes)
     told = [cause.to_json()["advice"] for cause in (*found.causes, *in_log.causes)]
     assert all(set(one) == {"text", "link"} and one["text"] and one["link"] for one in told)
+
+
+@pytest.mark.parametrize(
+    ("said", "quoted"),
+    [
+        ("ValueError: Feature 'age' is required. For more information, see https://x.example/docs", "Feature 'age' is required."),
+        ('{"error": {"code": 400, "message": "Please use a valid role: user, model.", "status": "INVALID_ARGUMENT"}}', "Please use a valid role: user, model."),
+        ("AnalysisException: name `a` cannot be resolved. Did you mean one of the following? [`b`, `c`].;", "name `a` cannot be resolved. Did you mean one of the following? [`b`, `c`]."),
+        ("RuntimeError: CUDA error: device-side assert triggered. For debugging consider passing CUDA_LAUNCH_BLOCKING=1", ""),
+        ("Error: model server never became ready. Please validate that your model file or container configuration are valid.", ""),
+        ("RuntimeError: the store is away, please try again later", ""),
+    ],
+)  # fmt: skip
+def test_a_message_is_asked_for_the_remedy_that_it_tells_itself(said: str, quoted: str) -> None:
+    assert remedy_in([said]) == quoted
 
 
 def test_a_title_takes_no_host_and_no_account_for_a_permission() -> None:
@@ -133,7 +164,7 @@ def test_a_title_takes_no_host_and_no_account_for_a_permission() -> None:
 
 
 def test_nothing_is_left_to_fill_in() -> None:
-    for rule in RULES:
+    for rule in (*PRODUCT_RULES, *RULES):
         assert rule.says.count("{") == rule.says.count("}")
 
 

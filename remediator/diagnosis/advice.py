@@ -1,18 +1,21 @@
 """What a person can do about the causes of one failure, and where that is documented.
 
 Owns the choice of advice: that of the rule which the message fits (`advice_rules`), with the message's
-own values; else what the needs or a frame of the code say; else the cause's own (`domain.cause_advice`),
-without what nobody can follow. Pure; called by `diagnose`.
+own values; else what the needs or a frame of the code say, with what the message itself says to do or complains of
+(`advice_statements`); else the cause's own (`domain.cause_advice`), without what nobody can follow. Pure; called by
+`diagnose`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from remediator.diagnosis.advice_products import PRODUCT_RULES
 from remediator.diagnosis.advice_rates import advice_of_rate
 from remediator.diagnosis.advice_rules import advice_of, advice_with_needs
+from remediator.diagnosis.advice_statements import remedy_in, statement_in
 from remediator.diagnosis.error_meanings import is_unknown_last_line
 from remediator.diagnosis.weighted_evidence import WeightedEvidence
 from remediator.domain import Cause, Frame, JobKind, Needs, RankedCause
@@ -48,16 +51,41 @@ def _with_advice(
         return replace(one, advice=_OF_A_MOUNT.format(path=needs.full_mount.path))
     by_needs = advice_with_needs(one.cause, needs, frame)
     of_rate = advice_of_rate(texts) if one.cause is Cause.QUOTA else None
-    by_rule = of_rate or advice_of(one.cause, texts, job)
+    by_rule = (
+        advice_of(one.cause, texts, job, PRODUCT_RULES)
+        or of_rate
+        or advice_of(one.cause, texts, job)
+    )
     if by_needs is not None and (by_rule is None or one.cause in _NEEDS_FIRST):
+        by_needs = _with_statement(one.cause, by_needs, spoke, framed=frame is not None)
         return replace(one, advice=by_needs, advice_url=url)
     if by_rule is not None:
         return replace(one, advice=by_rule[0], advice_url=by_rule[1] or url)
     if one.cause is Cause.USER_CODE_ERROR and is_unknown_last_line(spoke[0]):
         return replace(one, advice=_OF_AN_UNKNOWN_LINE, advice_url=url)
-    return replace(one, advice=_followable(text, job), advice_url=url)
+    said = _with_statement(one.cause, _followable(text, job), spoke, framed=False)
+    return replace(one, advice=said, advice_url=url)
 
 
+def _with_statement(
+    cause: Cause, text: str, spoke: Sequence[WeightedEvidence], *, framed: bool
+) -> str:
+    """The advice with what the message itself says to do; of what a person has to put right, with its complaint."""
+    own = list(dict.fromkeys(one.text for one in spoke if one.text))
+    quoted = remedy_in(own)
+    if cause in _OF_A_STATEMENT:
+        quoted = quoted or ("" if framed and cause is Cause.USER_CODE_ERROR else statement_in(own))
+        if quoted and not framed:
+            return _OF_A_STATEMENT[cause].format(said=quoted)
+    return f'{text} The message: "{quoted}"' if quoted else text
+
+
+_OF_A_STATEMENT: Mapping[Cause, str] = {
+    Cause.INVALID_CONFIG: 'Put right what the message names, without which the job can never run: "{said}"',
+    Cause.BAD_INPUT: 'Put right what the message says of the input; running it again changes nothing: "{said}"',
+    Cause.PERMISSION: 'Grant what is missing to the account that the message names, or else to the job\'s: "{said}"',
+    Cause.USER_CODE_ERROR: 'Fix the code, or the image\'s packages, where the message points; running it again changes nothing: "{said}"',
+}
 _OF_AN_UNKNOWN_LINE = (
     "Read what it wrote before that line, of which nothing is known: the program ended by itself, most often over an "
     "error of its own. If the lines tell of something that passes or that a machine lacks, run it again yourself."

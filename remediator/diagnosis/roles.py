@@ -28,6 +28,8 @@ ROLES: Mapping[str, str] = {
     "pubsub.topics.publish": "roles/pubsub.publisher",
     "cloudkms.cryptokeyversions.usetoencrypt": "roles/cloudkms.cryptoKeyEncrypterDecrypter",
     "cloudkms.cryptokeyversions.usetodecrypt": "roles/cloudkms.cryptoKeyEncrypterDecrypter",
+    "compute.networkattachments.get": "roles/compute.networkAdmin",
+    "compute.networkattachments.update": "roles/compute.networkAdmin",
     "compute.networks.get": "roles/compute.networkUser",
 }
 """By permission in lower case; source: cloud.google.com/iam/docs/understanding-roles."""

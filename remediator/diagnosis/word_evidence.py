@@ -37,13 +37,13 @@ def evidence_of_message(
     (`evidence_of_ending`): times and numbers decide there.
     """
     heard = [
-        (held, source, where)
+        (held, source, where, text)
         for source, where, text in _single_message(job, log_lines)
         if (held := guess(clean(_without_warnings(text)))) is not None
     ]
     if not heard:
         return None
-    held, source, where = max(heard, key=lambda one: one[0].probability)
+    held, source, where, text = max(heard, key=lambda one: one[0].probability)
     first = ranked[0] if ranked else None
     stays = first is not None and (_refuses_by_code(job, first.cause) or not _outvotes(held, first))
     if first is not None and first.confidence >= _LITTLE and stays:
@@ -56,7 +56,8 @@ def evidence_of_message(
         says = f"by its words ({spoke}), which speak against what else {of} says: {other}"
     elif first is not None:
         says = f"by its words alone ({spoke}): what is known of {of} says little"
-    return weighted_evidence(held.cause, weight_of("words-alone"), source, where, says)
+    made = weighted_evidence(held.cause, weight_of("words-alone"), source, where, says)
+    return replace(made, text=clean(_without_warnings(text)))
 
 
 def _refuses_by_code(job: Job, cause: Cause) -> bool:
@@ -143,7 +144,8 @@ def evidence_of_ending(
     last = [row for row in last_lines(loud) if not warns(row)]
     if len(last) < _LEAST_ROWS or ended_by_itself(job) is False:
         return None
-    if not any(map(complains, last[-_COMPLAINT:])):
+    loudest = [row for row in last[-_COMPLAINT:] if complains(row)]
+    if not loudest:
         return None
     ending = ending_of(last)
     if _OF_A_CHAIN in ending:
@@ -159,7 +161,8 @@ def evidence_of_ending(
     says = f"by the words that it ends with ({spoke}): no known message says the cause"
     if first is not None:
         says = f"by the words that it ends with ({spoke}), where little spoke for another cause: {MEANINGS[first.cause]}"
-    return weighted_evidence(held.cause, weight_of("words-alone"), Source.LOG, "logEntries", says)
+    made = weighted_evidence(held.cause, weight_of("words-alone"), Source.LOG, "logEntries", says)
+    return replace(made, text=clean(loudest[-1]))
 
 
 # Of a machine or a quota that is not there, or is taken away, the service tells; what a program calls so is its own.
