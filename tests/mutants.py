@@ -104,7 +104,7 @@ ROOMS = {
         frozenset({"_used_up", "_group"}),
     ),
     "workflow": Room(
-        ("workflow/incident.py", "workflow/failure.py", "workflow/decide.py", "workflow/conclusions.py", "workflow/running_attempts.py"), ("tests/workflow",)
+        ("workflow/incident.py", "workflow/failure.py", "workflow/decide.py", "workflow/limits.py", "workflow/ownership.py", "workflow/similar_jobs.py", "workflow/conclusions.py", "workflow/running_attempts.py"), ("tests/workflow",)
     ),
 }  # fmt: skip
 _KILLED = frozenset({1, 3})  # pytest's exit codes: a test failed, or the run broke

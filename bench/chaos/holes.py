@@ -38,8 +38,10 @@ from remediator.workflow import (  # noqa: E402
     decide,
     incident,
     incident_key,
+    limits,
     reconcile,
     running_attempts,
+    similar_jobs,
     sweep,
 )
 
@@ -57,14 +59,14 @@ def _estimates_alone() -> None:
 
 def _anybodys_memory() -> None:
     """2: a size is remembered by the display name alone."""
-    bare: Any = decide.alike
+    bare: Any = similar_jobs.alike
 
     def by_name(job: Any, *, account: str | None = None) -> str:
         del account
         key = bare(job, account="*")
         return key and f"alike:{key.rpartition(':')[2]}"
 
-    decide.alike = conclusions.alike = by_name
+    similar_jobs.alike = conclusions.alike = by_name
 
 
 def _any_price() -> None:
@@ -107,7 +109,7 @@ def _everybodys_breaker() -> None:
     def concluded(self: Any, refused: Any) -> None:
         del self, refused
 
-    decide.breaker_track = conclusions.breaker_track = of_the_policy
+    decide.breaker_track = limits.breaker_track = conclusions.breaker_track = of_the_policy
     planner._Planning._paused_until = concluded  # type: ignore[method-assign]
 
 

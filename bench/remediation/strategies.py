@@ -28,7 +28,7 @@ from remediator.job.likeness import alike, vain_track
 from remediator.ledger import PastOutcome
 from remediator.planning import plan, sizing, vain
 from remediator.policy import Policies
-from remediator.workflow.decide import recoveries, successes
+from remediator.workflow.similar_jobs import recoveries, successes
 
 Next = tuple[Body, float]
 RETRIES = 3

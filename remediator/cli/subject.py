@@ -124,7 +124,7 @@ def diagnose_inputs(found: Assembly, policies: Policies | None = None) -> Diagno
         return replace(answer, verdict=Cause.UNKNOWN, causes=())
     if found.has_job:
         return answer
-    from remediator.workflow.decide import diagnosis_of_a_log
+    from remediator.diagnosis.log_alone import diagnosis_of_a_log
 
     return diagnosis_of_a_log(answer)
 

@@ -1,7 +1,7 @@
-"""What waits for a person's yes, and how people name it.
+"""What waits for a person's yes, what a yes covers, and how people name it.
 
-Owns the list of pending approvals and the choice of one by its id, the beginning of its id, or its
-job. Pure; the questions' words are given by the caller. Called by the command line.
+Owns the question about a plan, the list of pending ones and the choice of one by its id, the beginning of
+its id, or its job. Pure; the questions' words are given by the caller. Called by the workflow and the command line.
 """
 
 from __future__ import annotations
@@ -40,6 +40,28 @@ def offer(plan: Plan, *, token: str, expires: datetime) -> Approval:
         longest_seconds=plan.longest_seconds,
         reason="; ".join(plan.approval_reasons),
     )
+
+
+def covers(approval: Approval, made: Plan) -> bool:
+    """Whether the plan is the one that was shown: neither dearer nor longer by more than a tenth."""
+    return approval.digest == made.digest and all(
+        _is_within(now, shown)
+        for now, shown in (
+            (made.estimated_usd, approval.estimated_usd),
+            (made.worst_case_usd, approval.worst_case_usd),
+            (made.longest_seconds, approval.longest_seconds),
+        )
+    )
+
+
+def _is_within(now: float | None, shown: float | None) -> bool:
+    if now is None or shown is None:  # what became known, or unknown, since is something else
+        return now is shown
+    return now <= shown * _RISE + _CENT
+
+
+_RISE = 1.1
+_CENT = 0.005  # what was shown was rounded
 
 
 class PendingApproval(Struct, frozen=True):

@@ -216,11 +216,16 @@ class Claim(Struct, frozen=True):
 _SENDING = timedelta(seconds=1)
 
 
+def skip_key(policy: str, step: int, entry: int) -> str:
+    """How a step, or one way of its fallback, is written down among what is skipped."""
+    return f"{policy}:{step}/{entry}" if entry else f"{policy}:{step}"
+
+
 class Chain(Struct, frozen=True):
     """A root job and its resubmissions. `key` is the root's `JobName.key`.
 
     `spent_usd` is settled money, `reserved_usd` the estimates of attempts still running. `skipped`
-    names (policy, step) pairs that Vertex refused for want of quota or machines: they do not count.
+    names steps (by `skip_key`) that Vertex refused for want of quota or machines: they do not count.
     """
 
     key: str
@@ -239,6 +244,13 @@ class Chain(Struct, frozen=True):
     def current(self) -> str:
         """The job the chain now rests on."""
         return self.attempts[-1].name if self.attempts else self.root
+
+    def skipped_steps(self, policy: str) -> frozenset[tuple[int, int]]:
+        """The policy's steps that Vertex refused for want of quota or machines: (step, way), way 0 for a
+        step without a fallback."""
+        found = (one.rpartition(":") for one in self.skipped)
+        parts = (step.partition("/") for name, _, step in found if name == policy)
+        return frozenset((int(step), int(way or 0)) for step, _, way in parts)
 
 
 class OutboxMessage(Struct, frozen=True):

@@ -20,13 +20,10 @@ from remediator.domain import (
     TransientError,
 )
 from remediator.ledger import Approval, ApprovalChoice, Incident, Ledger, OutboxMessage, Stage
-from remediator.ledger.approvals import offer
+from remediator.ledger.approvals import covers, offer
 from remediator.workflow.conclusions import (
     GIVEN_UP,
     conclude_with_alert,
-)
-from remediator.workflow.decide import (
-    covers,
 )
 from remediator.workflow.incident_context import IncidentContext
 from remediator.workflow.services import Clock, Configuration, Records

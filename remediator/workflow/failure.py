@@ -58,23 +58,21 @@ from remediator.workflow.conclusions import (
     settle_attempt,
     wait_until_due,
 )
-from remediator.workflow.decide import (
-    diagnose_case,
-    find_external_rerun,
-    left_to_a_person,
-    plan_incident,
-    prefetch,
-    recoveries,
-    similar_outcomes,
-)
+from remediator.workflow.decide import diagnose_case, left_to_a_person, plan_incident, prefetch
 from remediator.workflow.incident_context import (
     RETRY_WINDOW,
     IncidentContext,
     kept_evidence,
 )
-from remediator.workflow.ownership import Parent, find_parent, unknown_parent
+from remediator.workflow.ownership import (
+    Parent,
+    find_external_rerun,
+    find_parent,
+    unknown_parent,
+)
 from remediator.workflow.resubmit import TryNextStep, resubmit
 from remediator.workflow.services import Services
+from remediator.workflow.similar_jobs import recoveries, similar_outcomes
 
 
 def handle_failure(

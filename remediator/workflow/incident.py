@@ -46,14 +46,12 @@ from remediator.workflow.conclusions import (
     close_chain,
     close_incident,
 )
-from remediator.workflow.decide import (
-    is_own_unrecorded_attempt,
-)
 from remediator.workflow.failure import Prefetch, handle_failure, is_switched_off
 from remediator.workflow.incident_context import (
     new_incident,
 )
 from remediator.workflow.incident_key import key_of
+from remediator.workflow.ownership import is_own_unrecorded_attempt
 from remediator.workflow.permanent_errors import alert_permanent_error, alert_unreadable_document
 from remediator.workflow.refused_create import handle_refused_create
 from remediator.workflow.services import Services, VertexProject

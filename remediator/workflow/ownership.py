@@ -1,8 +1,9 @@
-"""Whose part a job is: a pipeline run's, a training pipeline's or a tuning job's.
+"""Whose a job is: part of a pipeline run, a training pipeline or a tuning job, or run again by somebody else.
 
 Owns the asking, and what an answer that never comes means. A run's child says so by a label; the
 others say nothing, so the jobs that may have started them are listed and asked whom they name.
-Called by `incident`, before anything is read for a failure, and by `app` for a case file.
+Called by `failure` and `watch_actions`, before anything is read for a failure and before anything is
+created, and by the command line for a case file.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from remediator.case import Gap
 from remediator.deadline import run_in_thread
 from remediator.domain import (
     JobKind,
+    JobState,
     NotFound,
     NotServed,
     PermanentError,
@@ -23,7 +25,8 @@ from remediator.domain import (
     RemediatorError,
     Source,
 )
-from remediator.job import PARENTS, Job, JobView
+from remediator.job import PARENTS, Job, JobView, summary
+from remediator.ledger import Ledger
 from remediator.workflow.services import VertexProject
 
 _BEFORE_ITS_CHILD = timedelta(days=14)  # a tuning job's last trial begins long after the job
@@ -88,3 +91,40 @@ def _unasked(kind: JobKind, err: RemediatorError) -> Gap:
 
 def _kind_words(kind: JobKind) -> str:
     return kind.value.replace("_", " ")
+
+
+def find_external_rerun(job: Job, vertex: VertexProject, ledger: Ledger) -> str:
+    """A job outside our chains that runs the same workload, made after this failure, and lives."""
+    if job.end_time is None:
+        return ""
+    programs, digest = job.programs, job.workload_digest
+    later = vertex.list(
+        job.kind, job.name.location, created_after=job.end_time, view=JobView.REQUEST
+    )
+    alike = [
+        other
+        for other in later
+        if (other.state is JobState.SUCCEEDED or not other.state.is_terminal)
+        and other.programs == programs  # cheap, where a storm has made hundreds of others
+        and other.name.key != job.name.key
+        and (other.create_time or job.end_time) >= job.end_time
+        and other.workload_digest == digest
+    ]
+    # Asked in this order, for what is unrecorded becomes recorded; all of each at once.
+    ledger.prefetch(
+        claims=[one.labels["remediator-claim"] for one in alike if "remediator-claim" in one.labels]
+    )
+    strangers = [one for one in alike if not is_own_unrecorded_attempt(one, ledger)]
+    ledger.prefetch(created=[one.name.key for one in strangers])
+    theirs = (one for one in strangers if ledger.root_of(one.name.key) is None)
+    return next((str(one.name) for one in theirs), "")
+
+
+def is_own_unrecorded_attempt(job: Job, ledger: Ledger) -> bool:
+    """Made under a claim of ours that still stands: its creator has yet to write it down."""
+    token = job.labels.get("remediator-claim", "")
+    root = ledger.claimed_root(token)
+    chain = ledger.chain(root) if root else None
+    if chain is None or chain.claim is None or chain.claim.token != token:
+        return False
+    return summary.holds(job, chain.claim.changes_made)

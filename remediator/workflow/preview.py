@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from remediator.alerts import AlertKind, Message, compose
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
+from remediator.diagnosis.log_alone import diagnosis_of_a_log
 from remediator.domain import (
     Action,
     History,
@@ -27,10 +28,7 @@ from remediator.planning import costs, plan
 from remediator.policy import Policies
 from remediator.watch import plan_watch
 from remediator.watch.entries import WATCHED
-from remediator.workflow.decide import (
-    diagnose_case,
-    diagnosis_of_a_log,
-)
+from remediator.workflow.decide import diagnose_case
 from remediator.workflow.incident_context import IncidentContext
 from remediator.workflow.watch_actions import running_facts
 

@@ -36,6 +36,7 @@ from remediator.ledger import (
     Incident,
     Ledger,
 )
+from remediator.ledger.records import skip_key
 from remediator.log import LogEvent
 from remediator.planning.request import with_claim
 from remediator.planning.vertex_refusals import after_refusal
@@ -52,8 +53,8 @@ from remediator.workflow.conclusions import (
     ending_without_change,
     wait_until_due,
 )
-from remediator.workflow.decide import claim_limits, job_budget, skip_key
 from remediator.workflow.incident_context import IncidentContext
+from remediator.workflow.limits import claim_limits, job_budget
 from remediator.workflow.services import (
     Clock,
     Configuration,

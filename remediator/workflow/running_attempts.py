@@ -20,11 +20,12 @@ from remediator.domain import Attempt, JobState, Mode
 from remediator.domain.time_words import hours_words
 from remediator.job import Job
 from remediator.ledger import CancelReason, Chain, Incident, Ledger
+from remediator.ledger.records import skip_key
 from remediator.log import LogEvent
 from remediator.planning import alert_routing, budgets, costs
 from remediator.workflow.conclusions import settle_attempt
-from remediator.workflow.decide import budget_limit, job_budget, limits_of, skip_key
 from remediator.workflow.incident_context import job_facts
+from remediator.workflow.limits import budget_limit, job_budget, limits_of
 from remediator.workflow.services import Configuration, Records, VertexProject
 
 STUCK_AFTER = timedelta(hours=1)

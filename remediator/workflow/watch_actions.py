@@ -38,7 +38,7 @@ from remediator.ledger import (
     Stage,
     WatchedJob,
 )
-from remediator.ledger.approvals import offer
+from remediator.ledger.approvals import covers, offer
 from remediator.log import LogEvent
 from remediator.planning import alert_routing
 from remediator.planning.planner import plan_running
@@ -54,7 +54,7 @@ from remediator.workflow.conclusions import (
     conclude_with_alert,
     settle_attempt,
 )
-from remediator.workflow.decide import covers, find_external_rerun, history_of
+from remediator.workflow.decide import history_of
 from remediator.workflow.incident_context import (
     IncidentContext,
     job_facts,
@@ -62,7 +62,7 @@ from remediator.workflow.incident_context import (
     new_incident,
 )
 from remediator.workflow.incident_key import key_of
-from remediator.workflow.ownership import find_parent
+from remediator.workflow.ownership import find_external_rerun, find_parent
 from remediator.workflow.resubmit import TryNextStep, resubmit
 from remediator.workflow.services import Clock, Configuration, Records, Services, VertexProject
 

@@ -22,8 +22,8 @@ from slack_sdk.signature import SignatureVerifier
 from remediator.cli.main import main
 from remediator.domain import Action, Cause, Mode, Plan
 from remediator.ledger import Approval, Conclusion, Ledger, Stage
+from remediator.ledger.approvals import covers
 from remediator.ledger.sqlite import SqliteStore
-from remediator.workflow.decide import covers
 from tests.stories.test_loop import HEAVY, custom_job, failure_line, made_jobs
 from twin.physics import Needs, Section
 

@@ -28,16 +28,10 @@ from remediator.job import Job
 from remediator.job.likeness import vain_track
 from remediator.ledger import Approval, ApprovalChoice, Chain, Claim, Incident, Limit
 from remediator.planning.vain import attempts_in_vain
-from remediator.workflow.decide import (
-    claim_limits,
-    find_external_rerun,
-    is_own_unrecorded_attempt,
-    job_budget,
-    left_to_a_person,
-    limits_of,
-    plan_incident,
-)
+from remediator.workflow.decide import left_to_a_person, plan_incident
 from remediator.workflow.incident_context import RETRY_WINDOW
+from remediator.workflow.limits import claim_limits, job_budget, limits_of
+from remediator.workflow.ownership import find_external_rerun, is_own_unrecorded_attempt
 from remediator.workflow.services import Services
 from tests.jobs import CUSTOM, TUNING, diagnosis
 from tests.workflow.workbench import CALL_SECONDS, NOW, NUMBER, POLICIES, PROJECT, Bench
