@@ -12,6 +12,7 @@ import importlib
 from collections.abc import Callable, Sequence
 
 from remediator import __version__
+from remediator.cli.alert_bodies import BODIES, flag
 from remediator.cli.input_output import DONE, program
 from remediator.cli.options import add_catalog, add_inputs, add_json, add_policies, add_project
 from remediator.cli.parser import Commands, Parser, PartialParser, Run, Unparsed, add_member
@@ -104,10 +105,8 @@ def _add_failure_commands(commands: Commands) -> None:
         default="",
         help="a channel of the policy file; needed unless one of the formats below is asked for",
     )
-    preview.add_argument("--html", action="store_true", help="print the HTML part of the mail")
-    preview.add_argument("--slack", action="store_true", help="print what Slack gets, as JSON")
-    for option, whose in _SERVICES.items():
-        preview.add_argument(option, action="store_true", help=f"print what {whose} gets, as JSON")
+    for body, what in BODIES.items():
+        preview.add_argument(flag(body), action="store_true", help=f"print {what}")
     preview.add_argument("--send", action="store_true", help="send it, marked as a preview")
     add_json(preview)
     add_policies(preview)
@@ -136,14 +135,14 @@ def _add_failure_commands(commands: Commands) -> None:
         default="",
         help="a batch prediction's name, id or console URL",
     )
-    for flag, help_ in (
+    for option, help_ in (
         ("input", "the batch's input files: JSONL, or CSV with a header"),
         ("output", "its output files, in any order; error files are known by their names"),
         ("errors", "error files whose names do not say so"),
     ):
         rows.add_argument(
-            f"--{flag}",
-            dest=f"rows_{flag}",
+            f"--{option}",
+            dest=f"rows_{option}",
             metavar="FILE",
             nargs="+",
             action="extend",
@@ -463,14 +462,6 @@ def _add_local_commands(commands: Commands) -> None:
     completion.add_argument(
         "shell", choices=("bash", "zsh", "tcsh"), help="the shell that it is for"
     )
-
-
-_SERVICES = {
-    "--teams": "Teams",
-    "--google-chat": "Google Chat",
-    "--pagerduty": "PagerDuty",
-    "--webhook": "a webhook",
-}
 
 
 def complete(args: argparse.Namespace) -> int:

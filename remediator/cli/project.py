@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from remediator.cli.alert_bodies import BODIES, HTML, flag, service_body
 from remediator.cli.input_output import (
     DONE,
     FAILED,
@@ -112,9 +112,10 @@ def alert_preview(args: argparse.Namespace) -> int:
 
     body = _body_asked_for(args)
     if not args.channel and not body:
+        *flags, last = map(flag, BODIES)
         msg = (
             "give --channel NAME, a channel of the policy file; or, to print what a service would get, "
-            "one of --html, --slack, --teams, --google-chat, --pagerduty and --webhook"
+            f"one of {', '.join(flags)} and {last}"
         )
         raise InvalidInput(msg)
     found = assembly_of(args)
@@ -141,9 +142,9 @@ def alert_preview(args: argparse.Namespace) -> int:
 
 def _body_asked_for(args: argparse.Namespace) -> str:
     """Which body is to be printed, `html` or a service's; empty: the text, or JSON."""
-    asked = [one for one in ("html", *_SERVICES) if getattr(args, one)]
+    asked = [one for one in BODIES if getattr(args, one)]
     if len(asked) > 1:
-        flags = " and ".join(f"--{one.replace('_', '-')}" for one in asked)
+        flags = " and ".join(map(flag, asked))
         msg = f"{flags}: each prints a body of its own, so give one of them"
         raise InvalidInput(msg)
     return asked[0] if asked else ""
@@ -153,10 +154,10 @@ def _print_alert(message: Message, body: str, *, as_json: bool) -> None:
     from remediator.alerts import as_text
     from remediator.alerts.render import page_of
 
-    if body == "html":
+    if body == HTML:
         print(page_of(message), end="")
     elif body:
-        payload = _payload(message, body)
+        payload = service_body(message, body)
         if payload is None:
             print("PagerDuty gets nothing: this alert asks nothing of a person.", file=sys.stderr)
         print_json(payload)
@@ -171,30 +172,3 @@ def _no_alert(args: argparse.Namespace, why: str) -> int:
     if args.json:
         print("null")
     return DONE
-
-
-_SERVICES = ("slack", "teams", "google_chat", "pagerduty", "webhook")
-
-
-def _payload(message: Message, service: str) -> Any:
-    """The body of the request to a service; None where it gets none."""
-    if service == "slack":
-        from remediator.alerts.render import render_slack
-
-        return render_slack(message, buttons=True)
-    if service == "teams":
-        from remediator.alerts.teams import render_teams
-
-        return render_teams(message)
-    if service == "google_chat":
-        from remediator.alerts.google_chat import render_google_chat
-
-        return render_google_chat(message)
-    due = datetime.now(UTC)
-    if service == "pagerduty":
-        from remediator.alerts.pagerduty import render_pagerduty
-
-        return render_pagerduty(message, "ROUTING_KEY", due=due)
-    from remediator.alerts.webhook import webhook_body
-
-    return webhook_body(message, due)
