@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,34 @@ def test_advice_has_the_messages_own_values(message: str, words: str) -> None:
     in_log = diagnose(Case.parse({**custom(900, "The replica workerpool0-0 exited with a non-zero status of 1."), "logEntries": [entry]}))  # fmt: skip
     assert any(words in one.causes[0].advice for one in (found, in_log) if one.causes)
     told = [cause.to_json()["advice"] for cause in (*found.causes, *in_log.causes)]
-    assert all(set(one) == {"text", "link"} and one["text"] and one["link"] for one in told)
+    assert all(set(one) == {"text", "link"} and one["text"] for one in told)
+    assert all(one["link"] or _OTHERS.search(one["text"]) for one in told)
+
+
+_OTHERS = re.compile(r"partner\.example|warehouse\.internal")  # of whose state Google has no page
+
+
+@pytest.mark.parametrize(
+    ("message", "words", "link"),
+    [
+        ("requests.exceptions.HTTPError: 503 Server Error: Service Unavailable for url: https://rates.partner.example/v2/daily", "whether rates.partner.example is up", ""),
+        ("fetch page 2: GET https://rates.partner.example/v2/daily?page=2: unexpected status 503 Service Unavailable", "rates.partner.example answered 503: see that it is up, and", ""),
+        ('tabix: failed to open "https://ftp.partner.example/a.vcf.gz" : Connection refused', "ftp.partner.example refused or broke off", ""),
+        ("google.api_core.exceptions.ServiceUnavailable: 503 GET https://storage.googleapis.com/storage/v1/b/b/o?prettyPrint=false: Service Unavailable", "", "https://status.cloud.google.com/"),
+        ("GET https://storage.googleapis.com/b/o: 503 Service Unavailable", "storage.googleapis.com answered 503: see Google's status page", "https://status.cloud.google.com/"),
+        ("Internal error encountered. Please try again.", "Google's status page", "https://status.cloud.google.com/"),
+    ],
+)  # fmt: skip
+def test_googles_status_page_is_named_for_googles_services_alone(
+    message: str, words: str, link: str
+) -> None:
+    entry = {"insertId": "a", "timestamp": "2026-11-23T10:00:00Z", "textPayload": message}
+    for body in (custom(900, message), {**custom(900, "The replica workerpool0-0 exited with a non-zero status of 1."), "logEntries": [entry]}):  # fmt: skip
+        cause = diagnose(Case.parse(body)).causes[0]
+        assert cause.cause is Cause.TRANSIENT_BACKEND
+        assert words in cause.advice
+        assert cause.advice_url == link
+        assert ("status page" in cause.advice) is bool(link)
 
 
 @pytest.mark.parametrize(

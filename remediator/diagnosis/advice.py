@@ -8,7 +8,7 @@ own values; else what the needs or a frame of the code say, with what the messag
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -17,6 +17,7 @@ from remediator.diagnosis.advice_rates import advice_of_rate
 from remediator.diagnosis.advice_rules import advice_of, advice_with_needs
 from remediator.diagnosis.advice_statements import remedy_in, statement_in
 from remediator.diagnosis.error_meanings import is_unknown_last_line
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.weighted_evidence import WeightedEvidence
 from remediator.domain import Cause, Frame, JobKind, Needs, RankedCause
 from remediator.domain.cause_advice import ADVICE
@@ -47,6 +48,9 @@ def _with_advice(
     )
     texts = dict.fromkeys(text for s in spoke for text in (s.text, s.evidence.says) if text)
     text, url = advice_for(one.cause)
+    if one.cause is Cause.TRANSIENT_BACKEND and (host := _strange_host(texts)):
+        # Google's status page knows nothing of it.
+        text, url = text.replace(_AT_GOOGLES, f"whether {host} is up"), ""
     if one.cause is Cause.DISK_FULL and needs.full_mount is not None:
         return replace(one, advice=_OF_A_MOUNT.format(path=needs.full_mount.path))
     by_needs = advice_with_needs(one.cause, needs, frame)
@@ -96,6 +100,7 @@ _OF_A_MOUNT = (
     "Cloud Storage."
 )
 _NEEDS_FIRST = frozenset({Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY})
+_TEXT = 6_000  # characters of a text that are read; chosen
 _LOCALLY = (
     ", and try it locally with a small input",
     " Run the container locally and ask its health route.",
@@ -109,6 +114,23 @@ def _followable(text: str, job: Job) -> str:
         for words in _LOCALLY:
             text = text.replace(words, "")
     return text
+
+
+_AT_GOOGLES = "at Google's status page"
+_SERVER = Linear(
+    r"\b(?:https?|ftps?|sftp|wss?|grpcs?)://(?:[^\s/@'\"]{1,80}@)?(?P<host>[a-z0-9.-]{3,120}[a-z0-9])|\bhost='(?P<pool>[a-z0-9.-]{4,120})'"
+)
+_GOOGLES_SERVER = Linear(
+    r"(?:^|\.)(?:googleapis\.com|google\.com|google\.internal|gcr\.io|pkg\.dev)$"
+)
+
+
+def _strange_host(texts: Iterable[str]) -> str:
+    """The server that the texts name where none of those is Google's; empty: they name none, or one of Google's."""
+    named = [
+        found["host"] or found["pool"] for text in texts for found in _SERVER.finditer(text[:_TEXT])
+    ]
+    return "" if any(map(_GOOGLES_SERVER.is_in, named)) else next(iter(named), "")
 
 
 def is_managed(job: Job) -> bool:

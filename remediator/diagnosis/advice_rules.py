@@ -116,8 +116,13 @@ RULES: tuple[AdviceRule, ...] = (
     ),
     advice_rule(
         Cause.TRANSIENT_BACKEND,
+        r"\bhttps?://(?P<host>(?:[\w-]{1,60}\.){1,6}(?:googleapis\.com|google\.internal))\b[^|]{0,200}\b(?P<status>50[0234])\b",
+        "{host} answered {status}: see Google's status page, and run the job again when it answers.",
+    ),
+    advice_rule(
+        Cause.TRANSIENT_BACKEND,
         r"\bhttps?://(?P<host>(?:[\w-]{1,60}\.){1,6}[a-z]{2,20})\b[^|]{0,200}\b(?P<status>50[0234])\b",
-        "{host} answered {status}: see that it is up (of Google's own services, on their status page), and run the job again when it answers.",
+        "{host} answered {status}: see that it is up, and run the job again when it answers.",
     ),
     # --- configuration ------------------------------------------------------------------------------
     advice_rule(
