@@ -188,7 +188,7 @@ def test_a_step_that_finds_no_hardware_leaves_the_turn_to_a_later_fallback() -> 
     made = treated(taiwan, Cause.GPU_MEMORY, ladder(*steps), buckets=HOME)
     assert (made.action, made.step, made.entry) == (Action.RESUBMIT, 2, 2)
     assert "NVIDIA_L4" in [change.after for change in made.changes]
-    assert "step 1 is passed over, no accelerator that may be had in asia-east1" in made.because
+    assert "step 1 is passed over: no accelerator that may be had in asia-east1" in made.because
     for stays in (ladder(steps[0]), ladder(steps[0], "{accelerator: more_memory}")):
         alone = treated(taiwan, Cause.GPU_MEMORY, stays, buckets=HOME)
         assert (alone.action, alone.step) == (Action.ALERT, 1)

@@ -274,7 +274,7 @@ def test_a_step_after_the_fallback_is_taken_when_no_way_is_left() -> None:
     more = "      - resubmit: {wait: backoff}\n"
     done = planned(on_l4(), text("[{location: europe-west4}]", more=more))
     assert (done.step, done.action) == (2, Action.WAIT)
-    assert "step 1 is passed over, no way of its fallback fits" in done.because
+    assert "step 1 is passed over: no way of its fallback fits" in done.because
 
 
 def test_attempts_that_got_no_machine_are_retries() -> None:
@@ -535,7 +535,7 @@ def test_a_step_without_a_price_gives_way_to_a_later_fallback_that_fits() -> Non
     file = text(OR_ELSEWHERE, LISTS, cause="gpu_memory").replace("    do:\n", sized)
     done = out_of_device_memory("us-west1", file)
     assert (done.step, done.entry, done.location) == (2, 2, "us-west3")
-    assert "step 1 is passed over, what the job would cost in us-west1 is not known" in done.because
+    assert "step 1 is passed over: what the job would cost in us-west1 is not known" in done.because
     stays = out_of_device_memory("us-west1", file, data="US-WEST1")
     assert (stays.action, stays.step) == (Action.ALERT, 1)
     assert Guard.UNKNOWN_PRICE in stays.refused_by

@@ -294,7 +294,7 @@ CASES: dict[str, tuple[Guard, dict[str, Any], str]] = {
         Guard.ROWS,
         {"body": BATCH, "step": "{rows: remaining}"},
         (
-            "step 1 is passed over, running only the rows that are left is not set up "
+            "step 1 is passed over: running only the rows that are left is not set up "
             "(REMEDIATOR_RESUME_BUCKET): by Vertex's count 10 of 100 rows would not have to run again"
         ),
     ),
@@ -413,6 +413,14 @@ def test_explain_walks_every_guard_with_its_numbers() -> None:
         "mode enforce: the file says enforce",
     ):
         assert line in told
+
+
+def test_explain_says_that_a_job_asks_for_no_accelerator() -> None:
+    told = planned(limits="{accelerators: [NVIDIA_TESLA_T4, NVIDIA_L4]}").explanation
+    assert (
+        "accelerators passes: none is asked for; allowed are NVIDIA_TESLA_T4, NVIDIA_L4 "
+        "(limits.accelerators, policies.yaml:6)"
+    ) in told
 
 
 def test_explain_says_of_no_guard_that_it_passes_where_only_a_ledger_would_know() -> None:

@@ -177,7 +177,7 @@ def test_a_step_with_nothing_to_give_is_passed_over(step: str, why: str) -> None
         document = job(BATCH)
     made = planned(document, f"do: [{{resubmit: {step}}}, {{resubmit: {{}}}}]")
     assert (made.action, made.step, made.changes) == (Action.RESUBMIT, 2, ())
-    assert f"step 1 is passed over, {why}" in made.because
+    assert f"step 1 is passed over: {why}" in made.because
 
 
 def test_where_only_the_rows_that_are_left_may_run_a_guard_says_so() -> None:

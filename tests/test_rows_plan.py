@@ -105,7 +105,7 @@ def test_a_step_for_the_rows_that_are_left_says_why_it_is_passed_over(
     assert [one.lack for one in made.refusals] == [unset]
     later = planned(rows, "do: [{resubmit: {rows: remaining}}, {resubmit: {}}]")
     assert (later.action, later.step) == (Action.RESUBMIT, 2)
-    assert f"step 1 is passed over, {why}" in later.because
+    assert f"step 1 is passed over: {why}" in later.because
 
 
 def batch_case(rows: RowAccount, **more: Any) -> Case:

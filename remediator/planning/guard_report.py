@@ -121,10 +121,11 @@ def _list(key: str, names: Callable[[Asked], set[str]]) -> Callable[[Asked], str
         if asked.draft is None:
             return ""
         allowed = getattr(asked.limits, key)
-        chosen = ", ".join(sorted(names(asked))) or "none"
+        chosen = ", ".join(sorted(names(asked)))
         if allowed is None:
-            return f"{chosen}; no list is set"
-        return f"{chosen}, of {', '.join(allowed)}{asked.named(key)}"
+            return f"{chosen or 'none'}; no list is set"
+        listed = f"{', '.join(allowed)}{asked.named(key)}"
+        return f"{chosen}, of {listed}" if chosen else f"none is asked for; allowed are {listed}"
 
     return passes
 

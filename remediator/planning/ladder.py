@@ -103,18 +103,18 @@ class Ladder(Struct, frozen=True):
                 return self._taken_or_passed(number, step.resubmit, here), passed
             except _TriedInVain as tried:
                 vain.append(tried)
-                passed.append(f"step {number} is passed over, {tried}")
+                passed.append(f"step {number} is passed over: {tried}")
                 now = tried.after(now)
                 continue
             except _Unlisted as without:
                 unlisted = unlisted or without.offer
                 tried_after = tried_after or (len(passed) + 1 if without.has_fallback else 0)
-                passed.append(f"step {number} is passed over, {without}")
+                passed.append(f"step {number} is passed over: {without}")
             except _QuotaTooSmall as small:
                 hopeless = hopeless or (number, step.resubmit, small.shortage)
-                passed.append(f"step {number} is passed over, {small}")
+                passed.append(f"step {number} is passed over: {small}")
             except StepHasNoEffect as exhausted:
-                passed.append(f"step {number} is passed over, {exhausted}")
+                passed.append(f"step {number} is passed over: {exhausted}")
                 if exhausted.guard is not None:
                     none_left = StepImpossible("; ".join(passed), exhausted.guard, exhausted.lack)
                     refusing = RefusedStep(number, none_left)

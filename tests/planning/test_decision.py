@@ -78,7 +78,7 @@ def test_a_batch_is_halved_down_to_one(held: int, becomes: int) -> None:
 def test_a_batch_of_one_takes_the_next_step() -> None:
     made = planned(job(BATCH, manualBatchTuningParameters={"batchSize": 1}), THREE)
     assert (made.step, told(made)[0][2]) == (2, "n1-standard-16")
-    assert "step 1 is passed over, the batch size is 1 already" in made.because
+    assert "step 1 is passed over: the batch size is 1 already" in made.because
 
 
 def test_a_step_refused_for_want_of_quota_is_passed_over() -> None:

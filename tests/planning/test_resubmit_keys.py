@@ -300,7 +300,7 @@ def test_a_step_that_cannot_be_taken_is_an_alert_with_the_reason(
 def test_a_step_that_changes_nothing_is_passed_over(step: str, why: str) -> None:
     alone = resubmitted(BATCH, step)
     assert (alone.action, alone.refused_by, alone.step) == (Action.ALERT, (), 0)
-    assert f"step 1 is passed over, {why}; it would change nothing" in alone.because
+    assert f"step 1 is passed over: {why}; it would change nothing" in alone.because
     two = planned(job(BATCH), ladder(f"resubmit: {step}", "resubmit: {batch_size: halve}"))
     assert (two.step, told(two)) == (2, [(SIZE, None, 32)])
 

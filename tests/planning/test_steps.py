@@ -499,7 +499,7 @@ PASSED_OVER: dict[str, tuple[Job, str, Cause, str]] = {
     "a smaller disk than the full one": (
         disk(300), "disk: 200GB", Cause.DISK_FULL, "the boot disk that was full has 300 GB, more than 200",
     ),
-    "the same disk": (disk(300), "disk: 300GB", Cause.DISK_FULL, "passed over, it would change nothing"),
+    "the same disk": (disk(300), "disk: 300GB", Cause.DISK_FULL, "passed over: it would change nothing"),
     "no explanations": (job(BATCH), "explanations: false", LOADED, "the job asks for no explanations as it is"),
     "a batch's output": (
         job(BATCH), "output: attempt", LOADED, "Vertex writes each batch prediction into a folder of its own anyway",

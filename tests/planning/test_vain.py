@@ -202,7 +202,7 @@ def test_a_step_that_was_tried_in_vain_is_refused_with_what_it_cost_and_what_wou
         "the label remediator=on is put on it, else after 2026-12-07 19:00 UTC"
     )
     assert (
-        "step 1 is passed over, n1-standard-16 was tried in vain for align, which ended 2026-11-23 "
+        "step 1 is passed over: n1-standard-16 was tried in vain for align, which ended 2026-11-23 "
         "19:00 UTC" in made.explanation
     )
 
