@@ -117,7 +117,12 @@ def run_batch(s: dict) -> dict:
     since = ready(s, base)
     if since is None:
         return {"ready": None, "results": [], "error": NEVER_READY}
-    body = json.dumps({"instances": [[1.0, 2.0, 3.0]] * 64}).encode()
+    instances = [s.get("instance", [1.0, 2.0, 3.0])] * 64
+    if "odd" in s:
+        instances[41] = s["odd"]
+    if "bytes" in s:  # chosen by the scenario: the size of each instance
+        instances = [{"b64": "A" * s["bytes"]}] * 64
+    body = json.dumps({"instances": instances}).encode()
     headers = {"Content-Type": "application/json"}
     results, begun = [], time.time()
     while len(results) < TRIES and (not results or results[-1]["status"] >= HTTPStatus.BAD_REQUEST):

@@ -275,6 +275,8 @@ class Recording:
         }
         if s.get("futile"):
             record["futile"] = True
+        if s.get("tells") is False:
+            record["tells"] = False
         if scale != 1:
             record["scaled"] = scale
         if "deadline" in s:
