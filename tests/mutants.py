@@ -94,7 +94,7 @@ ROOMS = {
         frozenset({"_not_legal"}),
     ),
     "sizing": Room(
-        ("planning/sizing.py",),
+        ("planning/sizing.py", "planning/similar_sizes.py"),
         ("tests/policy/test_sizing_bounds.py", "tests/policy/test_plans.py"),
         frozenset({"words_of", "own_limit_words", "too_much_words"}),
     ),

@@ -26,7 +26,7 @@ from remediator.domain import Action, Attempt, Cause, Change, History, VainAttem
 from remediator.job import Job as VertexJob
 from remediator.job.likeness import alike, vain_track
 from remediator.ledger import PastOutcome
-from remediator.planning import plan, sizing, vain
+from remediator.planning import plan, similar_sizes, vain
 from remediator.policy import Policies
 from remediator.workflow.similar_jobs import recoveries, successes
 
@@ -265,7 +265,7 @@ class Product(Strategy):
         if runs[-1].succeeded and len(runs) > 1:
             document = runs[-1].document
             last = self.attempts[-1]
-            size = sizing.size_of(document)
+            size = similar_sizes.size_of(document)
             end = PastOutcome(
                 runs[-1].ended, last.policy, True, size, document.run_seconds, last.verdict
             )

@@ -15,7 +15,7 @@ from remediator.catalog.catalog import Catalog, Hardware, Moved, NoHardware
 from remediator.catalog.growth import Ground
 from remediator.domain import NO_PLACE, Cause, Guard, Lack
 from remediator.job import Job, Pool
-from remediator.planning import device_memory, sizing, slices
+from remediator.planning import device_memory, similar_sizes, sizing, slices
 from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect, StepImpossible
 from remediator.policy.steps import Accelerator, MemoryMove, MoreMemory, Resubmit
 
@@ -194,7 +194,7 @@ def _other_devices(held: Hardware, wanted: Hardware, step: Resubmit, now: StepCo
     has, counted = growth.devices_of(now.catalog, wanted)
     if not count or (had, count) == (has, counted):
         return ""
-    fixes = now.diagnosis.verdict in sizing.ACCELERATOR_CAUSES
+    fixes = now.diagnosis.verdict in similar_sizes.ACCELERATOR_CAUSES
     if fixes and counted >= count and _device_gib(now, has) >= _device_gib(now, had):
         return ""
     named = step.machine_type == wanted.machine and not wanted.count

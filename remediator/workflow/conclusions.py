@@ -40,7 +40,7 @@ from remediator.ledger import (
     UnreadableDocument,
 )
 from remediator.log import LogEvent
-from remediator.planning import alert_routing, costs, expected_time, sizing, vain
+from remediator.planning import alert_routing, costs, expected_time, similar_sizes, vain
 from remediator.workflow.incident_context import IncidentContext, job_facts
 from remediator.workflow.services import Clock, Configuration, Records, RowsOfBatches
 
@@ -209,7 +209,7 @@ def settle_attempt(
         else None,
         final=final,
         outcome_keys=() if _says_nothing(job) else outcome_keys_of(job, policy_of(chain, job)),
-        size=sizing.size_of(job),
+        size=similar_sizes.size_of(job),
         seconds=job.run_seconds,
     )
 

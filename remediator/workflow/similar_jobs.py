@@ -16,7 +16,7 @@ from remediator.domain import PASSING, Attempt, Cause, JobState, VainAttempt
 from remediator.job import Job, JobView
 from remediator.job.likeness import EVERY_ACCOUNT, alike, vain_track
 from remediator.ledger import Ledger, PastOutcome
-from remediator.planning import sizing, vain
+from remediator.planning import similar_sizes, vain
 from remediator.policy import Policies
 from remediator.workflow.services import VertexProject
 
@@ -40,8 +40,8 @@ def recoveries(job: Job, tracks: OutcomesByKey, catalog: Catalog) -> tuple[Recov
     found = []
     for end in successes(tracks):
         cause = Cause(end.verdict) if end.verdict in _CAUSES else Cause.UNKNOWN
-        if sizing.is_remedy(end.size, job, cause, catalog):
-            found.append(Recovery(cause, end.at, sizing.words_of(end.size)))
+        if similar_sizes.is_remedy(end.size, job, cause, catalog):
+            found.append(Recovery(cause, end.at, similar_sizes.words_of(end.size)))
     return tuple(found)
 
 

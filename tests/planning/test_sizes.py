@@ -18,7 +18,7 @@ from remediator.domain import (
 )
 from remediator.job import Job
 from remediator.job.differences import difference_is_legal
-from remediator.planning import sizing
+from remediator.planning import similar_sizes
 from remediator.planning.vertex_refusals import after_refusal
 from tests.jobs import (
     BATCH,
@@ -322,7 +322,7 @@ WORKED = [
 def test_a_size_that_worked_is_a_remedy_where_it_has_more_of_what_was_short(
     body: dict[str, Any], cause: Cause, size: dict[str, Any], helps: bool
 ) -> None:
-    assert sizing.is_remedy(size, job(body), cause, Catalog.built_in()) is helps
+    assert similar_sizes.is_remedy(size, job(body), cause, Catalog.built_in()) is helps
 
 
 def test_a_size_that_worked_for_another_want_is_passed_over() -> None:

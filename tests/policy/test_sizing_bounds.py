@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from remediator.catalog.catalog import Catalog, Hardware, NoHardware
 from remediator.domain import Cause, Change, Evidence, History, Needs, OwnLimit, Source, Wanted
-from remediator.planning import sizing
+from remediator.planning import similar_sizes, sizing
 from remediator.policy.model import Limits
 from tests.jobs import BATCH, CUSTOM, PIPELINE, attempt, case, diagnosis, job
 
@@ -287,7 +287,7 @@ def test_a_size_that_worked_is_taken_where_it_has_more_of_what_was_short(
     if taken:
         assert str(choice.hardware) == taken
     document = job(CUSTOM)
-    wanted = sizing.is_remedy(worked, case(document).job, cause, BOOK)
+    wanted = similar_sizes.is_remedy(worked, case(document).job, cause, BOOK)
     assert wanted or taken is None
 
 
@@ -330,20 +330,20 @@ def test_a_size_in_the_form_in_which_it_is_kept() -> None:
         CUSTOM,
         **{f"{machine}__acceleratorType": "NVIDIA_TESLA_T4", f"{machine}__acceleratorCount": 2},
     )
-    assert sizing.size_of(case(with_devices).job) == {
+    assert similar_sizes.size_of(case(with_devices).job) == {
         "machineType": "n1-standard-8",
         "replicas": 1,
         "acceleratorType": "NVIDIA_TESLA_T4",
         "acceleratorCount": 2,
     }
     batch = job(BATCH, **{BATCH_SIZE: 16})
-    assert sizing.size_of(case(batch).job) == {
+    assert similar_sizes.size_of(case(batch).job) == {
         "machineType": "n1-standard-8",
         "replicas": 2,
         "batchSize": 16,
     }
-    assert sizing.size_of(case(job(PIPELINE)).job) == {}
-    words = sizing.words_of({"machineType": "g2-standard-8", "batchSize": 16})
+    assert similar_sizes.size_of(case(job(PIPELINE)).job) == {}
+    words = similar_sizes.words_of({"machineType": "g2-standard-8", "batchSize": 16})
     assert words == "g2-standard-8, a batch of 16"
 
 
