@@ -70,6 +70,13 @@ def test_what_a_device_wanted_is_told_apart() -> None:
     assert (needs.wanted.bytes, needs.wanted.device) == (20 * GIB, True)
 
 
+DASK = (
+    "distributed.worker.memory - WARNING - Worker is at 96% memory usage. Process memory: 3.84 GiB -- Worker memory limit: 4.00 GiB\n"
+    "distributed.nanny.memory - WARNING - Worker tcp://10.0.0.2:1 (pid=7) exceeded 95% memory budget. Restarting...\n"
+    "distributed.scheduler.KilledWorker: Attempted to run task 'sum' on 4 different workers, but all those workers died while running it."
+)
+
+
 @pytest.mark.parametrize(
     ("line", "args", "name", "size", "fixed"),
     [
@@ -79,6 +86,11 @@ def test_what_a_device_wanted_is_told_apart() -> None:
         ("duckdb.OutOfMemoryException: Out of Memory Error: could not allocate block of size 256.0 KiB (95.3 MiB/95.3 MiB used)", [], "duckdb", 95.3 * MIB, True),
         ("RuntimeError: unable to allocate shared memory(shm) for file </torch_4_0>: No space left on device (28)", [], "/dev/shm", None, True),
         ("MemoryError", ["ulimit -v 500000; exec python prep.py"], "ulimit", 500000 * 1024, True),
+        ("duckdb.OutOfMemoryException: Out of Memory Error: failed to allocate data of size 512.0 KiB (23.4 GiB/23.4 GiB used)", [], "duckdb", 23.4 * GIB, False),
+        ("duckdb.OutOfMemoryException: Out of Memory Error: failed to allocate data of size 512.0 KiB (20.0 GiB/20.0 GiB used)", [], "duckdb", 20 * GIB, True),
+        (DASK, ["dask-worker", "--memory-limit=4GB"], "dask", 4 * GIB, True),
+        (DASK, ["dask-worker", "--memory-limit=12GB"], "dask", 4 * GIB, False),
+        (DASK, [], "dask", 4 * GIB, False),
         ("PHP Fatal error: Allowed memory size of 134217728 bytes exhausted (tried to allocate 20480 bytes)", [], "PHP", 128 * MIB, True),
     ],
 )  # fmt: skip

@@ -189,6 +189,27 @@ def test_a_timer_that_tells_of_several_threads_is_neither() -> None:
     assert found.verdict not in {Cause.CPU_SATURATION, Cause.NETWORK_LATENCY}
 
 
+@pytest.mark.parametrize(("load", "slow"), [(0.96, False), (0.6, False), (0.12, True)])
+def test_a_timer_of_several_threads_is_no_slow_code_where_the_cpus_were_measured_either(
+    load: float, slow: bool
+) -> None:
+    threads = 1 if slow else 7
+    said = [
+        (
+            60.0 * n,
+            f"[M::mem_process_seqs] Processed 10000 reads in {60.0 * threads:.3f} CPU sec, 60.000 real sec",
+        )
+        for n in range(1, 60)
+    ]
+    found = found_in([STARTED, *said], load=load)
+    assert slow is any(
+        "by its own account" in one.says
+        for cause in found.causes
+        if cause.cause is Cause.SLOW_CODE
+        for one in cause.evidence
+    )
+
+
 @pytest.mark.parametrize("lines", ONE_THREAD)
 def test_a_timer_that_tells_of_hardly_any_cpu_time_is_a_wait(lines: tuple[str, ...]) -> None:
     little = tuple(

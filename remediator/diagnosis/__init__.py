@@ -333,7 +333,9 @@ def _needs(case: Case, facts: CaseFeatures, verdict: Cause) -> Needs:
 def _own_limit(case: Case, facts: CaseFeatures, verdict: Cause) -> OwnLimit | None:
     """The program's own limit, by what it said of it, else by the heap that its collections kept finding full."""
     said = (line.text for line in case.log_lines)
-    met = own_limit_met(facts.reading, facts.job, _memory_share(facts.usage), said)
+    met = own_limit_met(
+        facts.reading, facts.job, _memory_share(facts.usage), said, facts.memory_gib
+    )
     if met is None and verdict is Cause.MEMORY_PRESSURE:
         return heap_met(facts.timeline.pauses, facts.workload.memory_gib)
     return met

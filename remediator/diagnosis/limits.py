@@ -70,6 +70,7 @@ class _Limit(Struct, frozen=True):
 
     `fixed`: it does not grow with the machine, even where nobody set it. A bare number in it counts
     `counts_in` bytes. `share`: of the machine's memory that it is where nobody set it; 0: not known.
+    Where a message tells its value, `follows` are the shares between which it is the program's own choice.
     """
 
     name: str
@@ -77,13 +78,20 @@ class _Limit(Struct, frozen=True):
     fixed: bool = True
     counts_in: int = 1
     share: float = 0.0
+    follows: tuple[float, float] | None = None
 
 
 def _limit(
-    name: str, pattern: str, *, fixed: bool = True, counts_in: int = 1, share: float = 0.0
+    name: str,
+    pattern: str,
+    *,
+    fixed: bool = True,
+    counts_in: int = 1,
+    share: float = 0.0,
+    follows: tuple[float, float] | None = None,
 ) -> _Limit:
     full = pattern.replace("{size}", _SIZE.format("size"))
-    return _Limit(name, late_pattern(full, re.IGNORECASE), fixed, counts_in, share)
+    return _Limit(name, late_pattern(full, re.IGNORECASE), fixed, counts_in, share, follows)
 
 
 # Of programs that write `GB` or `Gb` and mean 2**30 bytes: Hadoop (TraditionalBinaryPrefix) and R.
@@ -93,14 +101,15 @@ _NODE_HEAP = "the Node.js heap (--max-old-space-size)"
 _JVM_HEAP = "the heap of the Java machine (-Xmx, else a quarter of the memory)"
 # Spark starts its machines with a heap of its own: 1 GiB unless told (documented: spark.driver.memory).
 _SPARK = late_pattern(r"\bpy4j\.(?:protocol|java_gateway)\b|\borg\.apache\.spark\.")
-# Documented: a JVM takes a quarter of the memory as its heap unless told (-XX:MaxRAMPercentage).
+# Documented: a JVM takes a quarter of the memory as its heap unless told (-XX:MaxRAMPercentage), and duckdb's
+# memory_limit is 80% of the memory that it sees, which is a little less than the machine's.
 _IN_MESSAGES = (
     _limit("shared memory (/dev/shm)", r"shared memory ?\(shm\)|/dev/shm|shared memory object|insufficient shared memory|to write to file </torch_|bus error[^|]{0,80}shared memory"),
     _limit(_NODE_HEAP, r"javascript heap out of memory|(?:mark-compact|ineffective mark-compacts) near heap limit"),
     _limit(_SPARK_HEAP, r"(?:py4j|\bspark\b|org\.apache\.spark)[^|]{0,4000}java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java\.lang\.outofmemoryerror: (?:java heap|gc overhead)[^|]{0,4000}org\.apache\.spark"),
     _limit("Spark's container (spark.executor.memoryOverhead)", r"killed by yarn for exceeding (?:physical )?memory limits[^|]{0,80}? of " + _BINARY_SIZE),
     _limit(_JVM_HEAP, r"java\.lang\.outofmemoryerror: (?:java heap|gc overhead)|java heap space", fixed=False, share=0.25),
-    _limit("duckdb's memory_limit", r"out of memory error: [^|]{0,200}?\([\d.]+ ?[kmgt]?i?b/{size} used\)"),
+    _limit("duckdb's memory_limit", r"out of memory error: [^|]{0,200}?\([\d.]+ ?[kmgt]?i?b/{size} used\)", follows=(0.74, 0.82)),
     _limit("PHP's memory_limit", r"allowed memory size of {size} exhausted"),
     _limit("the dask worker's memory limit", r"worker memory limit: {size}", fixed=False),
     _limit("the dask worker's memory limit", r"exceeded (?:\d\d% )?memory (?:limit|budget)", fixed=False),
@@ -137,13 +146,17 @@ def wanted_by(reading: TextEvidence) -> Wanted | None:
 
 
 def own_limit_met(
-    reading: TextEvidence, job: Job, peak: float | None = None, said: Iterable[str] = ()
+    reading: TextEvidence,
+    job: Job,
+    peak: float | None = None,
+    said: Iterable[str] = (),
+    memory_gib: float | None = None,
 ) -> OwnLimit | None:
     """The program's own limit that a message about host memory tells of; None where none does.
 
     Its value may stand in the job's arguments, where a message names the limit alone. `peak`: the
     most of the machine's memory that was measured in use, as a share; None: nobody measured it. `said`:
-    all that the log says, for whose heap it was.
+    all that the log says, for whose heap it was. `memory_gib`: the machine's; None: not known.
     """
     texts = [
         _with_its_chain(held, reading)
@@ -152,16 +165,26 @@ def own_limit_met(
     ]
     if not texts:
         return None
-    found = [limit for text in texts if (limit := _limit_in(_IN_MESSAGES, text, peak))]
+    found = [limit for text in texts if (limit := _limit_in(_IN_MESSAGES, text, peak, memory_gib))]
     reported = next((limit for limit in found if limit.fixed), found[0] if found else None)
     if reported is not None and reported.name == _JVM_HEAP and any(map(_SPARK.search, said)):
         reported = replace(reported, name=_SPARK_HEAP, fixed=True)
-    if reported is not None and reported.bytes is not None:
-        return reported
     configured = configured_limit(job)
+    if reported is not None and reported.bytes is not None:
+        return replace(reported, fixed=reported.fixed or _is_the_same(reported, configured))
     if configured is not None and (reported is None or _is_heap(reported) == _is_heap(configured)):
         return configured
     return reported
+
+
+_ALIKE = 0.9  # one size over another, rounded in decimal and in binary units; chosen
+
+
+def _is_the_same(reported: OwnLimit, configured: OwnLimit | None) -> bool:
+    """Whether the limit that a message tells is the one that the job's own arguments set."""
+    if configured is None or not (configured.bytes and reported.bytes):
+        return False
+    return _ALIKE <= configured.bytes / reported.bytes <= 1 / _ALIKE
 
 
 _QUARTER = (
@@ -227,7 +250,10 @@ _SURELY_BELOW = 0.8
 
 
 def _limit_in(
-    table: Iterable[_Limit], case_text: CaseText, peak: float | None = None
+    table: Iterable[_Limit],
+    case_text: CaseText,
+    peak: float | None = None,
+    memory_gib: float | None = None,
 ) -> OwnLimit | None:
     for row in table:
         match = row.pattern.search(case_text.text)
@@ -239,8 +265,17 @@ def _limit_in(
             size = bytes_of(groups["size"], groups.get("size_unit"))
             size *= row.counts_in if not groups.get("size_unit") else 1
         was_set = peak is not None and peak < row.share * _SURELY_BELOW
-        return OwnLimit(row.name, size, row.fixed or was_set, _evidence(case_text, match))
+        fixed = (row.fixed or was_set) and not _follows(row, size, memory_gib)
+        return OwnLimit(row.name, size, fixed, _evidence(case_text, match))
     return None
+
+
+def _follows(row: _Limit, size: float | None, memory_gib: float | None) -> bool:
+    """Whether the limit is the share of the machine's memory that the program takes by itself."""
+    if row.follows is None or not size or not memory_gib:
+        return False
+    least, most = row.follows
+    return least <= size / (memory_gib * GIB) <= most
 
 
 def _evidence(case_text: CaseText, match: re.Match[str]) -> Evidence:

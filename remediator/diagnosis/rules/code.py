@@ -13,6 +13,7 @@ from remediator.diagnosis.rules.features import (
     BUSY_MEAN,
     REQUEST_LIMIT_SECONDS,
     SECTION_SHARE,
+    SEVERAL_THREADS,
     WAITING_SHARE,
     CaseFeatures,
 )
@@ -206,7 +207,7 @@ def weigh_own_cpu_time(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         if facts.computed_on_all:
             says = f"by its own account it computed on {share:.1f} of {vcpus} vCPUs all the time"
             yield _of_cpu_time(Cause.CPU_SATURATION, weight_of("own-full-cpus"), says)
-        elif not facts.computed_on_several:
+        elif share <= SEVERAL_THREADS:
             alone = facts.usage.cpu is None and vcpus >= _SEVERAL
             says += f": one thread of {vcpus} vCPUs" if alone else ""
             weight = weight_of("one-thread-by-cpu-time") if alone else weight_of("much-cpu-time")

@@ -44,7 +44,7 @@ REQUEST_LIMIT_SECONDS = 600.0
 # A run stood at its memory's limit for this share of it, and computed this much less from then on.
 _STOOD = 0.5  # of the timeline; chosen
 # CPU time over wall time, above which more than one thread computed, and of all vCPUs; chosen.
-_SEVERAL_THREADS, _ALL_VCPUS = 1.2, 0.85
+SEVERAL_THREADS, _ALL_VCPUS = 1.2, 0.85
 _FEW_ROWS = 0.05  # of those that were answered; chosen
 _SLEEPS = Linear(r"\bsleep(?:ing|s)?\b", needs="sleep")
 _LOCKS = Linear(
@@ -218,7 +218,7 @@ class CaseFeatures(Struct, frozen=True):
     def computed_on_several(self) -> bool:
         """More than one thread computed all the while, by the program's own CPU time; nobody measured the machine."""
         share = self.timeline.cpu_share if self.usage.cpu is None else None
-        return share is not None and share > _SEVERAL_THREADS
+        return share is not None and share > SEVERAL_THREADS
 
     @property
     def computed_on_all(self) -> bool:
@@ -226,7 +226,7 @@ class CaseFeatures(Struct, frozen=True):
         share, vcpus = self.timeline.cpu_share, self.workload.vcpus
         if share is None or vcpus is None or self.usage.cpu is not None:
             return False
-        return share > _SEVERAL_THREADS and share >= vcpus * _ALL_VCPUS
+        return share > SEVERAL_THREADS and share >= vcpus * _ALL_VCPUS
 
     @property
     def flooded(self) -> bool:
