@@ -24,7 +24,7 @@ from remediator.domain import (
     Plan,
 )
 from remediator.job import Job
-from remediator.job.quota import read_quotas
+from remediator.job.quota import read_quotas, vertex_metrics
 from remediator.planning import costs, plan, regions
 from remediator.policy import load
 from tests.jobs import BATCH, CUSTOM, case, diagnosis, job, policies
@@ -258,6 +258,28 @@ def test_a_job_that_left_for_want_of_machines_goes_home_where_another_quota_refu
     assert (again.policy, again.step, again.changes) == ("no-capacity", 2, ())
 
 
+@pytest.mark.parametrize("spot", [False, True])
+def test_home_is_gone_to_without_a_price_where_it_cannot_cost_more_than_at_first(
+    spot: bool,
+) -> None:
+    """What an A100 of 40 GB costs in Singapore is not known; one of 80 GB has a price there."""
+    four = in_region("asia-southeast1", "a2-highgpu-4g", A100, count=4)
+    assert BOOK.price(four.pools[0].hardware, "asia-southeast1") is None
+    if spot:
+        four = four.changed("jobSpec.scheduling.strategy", "SPOT")
+    ways = "[{accelerator: {type: NVIDIA_A100_80GB, count: 4}, spot: false}]"
+    places = {name: {"location": "ASIA-SOUTHEAST1"} for name in EVERYWHERE}
+    chain = Chain(four, text(ways, limits="{usd_per_job: 100000}", more=WAITS))
+    assert chain.next(waited=True, buckets=places).entry == 1
+    home = chain.next(waited=True, buckets=places)
+    assert home.action is Action.RESUBMIT
+    if spot:  # at first it was on spot machines, and on demand costs more
+        assert home.changes == ()
+        return
+    assert ("machineType", "a2-ultragpu-4g", "a2-highgpu-4g") in told(home)
+    assert home.estimated_usd == 0.0
+
+
 def test_where_no_way_fits_the_guard_that_refused_is_named() -> None:
     ways = "[{location: europe-west4}, {machine_type: a2-highgpu-1g}]"
     done = planned(on_l4(), text(ways))
@@ -381,7 +403,7 @@ def test_where_nothing_fits_the_exact_quota_is_named() -> None:
     done = refused(OF_L4.format("0.0"), on_l4(), "{wait: backoff}")
     assert (done.action, done.request) == (Action.ALERT, None)
     assert (
-        "the limit of NVIDIA_L4_GPUS in us-central1 is 0 and the job needs 1 devices: ask for at "
+        "the limit of NVIDIA_L4_GPUS in us-central1 is 0 and the job needs 1 device: ask for at "
         "least 1"
     ) in done.because
 
@@ -448,6 +470,73 @@ def test_a_quota_is_read_as_it_is_told(message: str, expected: tuple[Any, ...]) 
     assert (
         found.metric, found.limit, found.region, set(found.families), found.device, found.spot
     ) == expected  # fmt: skip
+
+
+@pytest.mark.parametrize("had_it", [True, False])
+def test_a_quota_of_devices_that_the_job_did_not_have_at_first_is_waited_for_once(
+    had_it: bool,
+) -> None:
+    """Nobody says that the project may use any; of its own it was given some before."""
+    larger = f"{{machine_type: a2-highgpu-1g, accelerator: {{type: {A100}, count: 1}}}}"
+    of_memory = f"  - name: memory\n    when: {{cause: gpu_memory}}\n    alert: [ml]\n    do: [{{resubmit: {larger}}}]\n"
+    head, _, _ = text(cause="quota").partition("      - resubmit:")
+    waits = WAITS.replace("times: 2", "times: 4")
+    chain = Chain(on_l4(), head + waits + of_memory)
+    chain.error = {
+        "code": 8,
+        "message": f"The following quota metrics exceed quota limits: {OF_VERTEX.replace('t4', 'a100')}",
+    }
+    if had_it:
+        chain.error["message"] = chain.error["message"].replace("a100", "l4")
+        chain.document = chain.document.changed("error", chain.error)
+    else:
+        assert chain.next(cause=Cause.GPU_MEMORY).policy == "memory"
+    done = [chain.next(waited=True, cause=Cause.QUOTA) for _ in range(3)]
+    assert [one.action for one in done][:1] == [Action.RESUBMIT]
+    again = Action.RESUBMIT if had_it else Action.ALERT
+    assert [one.action for one in done][1:] == [again, again]
+    if not had_it:
+        assert "still refused the 1 device after a wait: ask for at least 1" in done[-1].because
+
+
+OF_VERTEX = "aiplatform.googleapis.com/custom_model_training_nvidia_t4_gpus"
+
+
+@pytest.mark.parametrize(
+    ("message", "metrics"),
+    [
+        (f"The following quota metrics exceed quota limits: {OF_VERTEX}", (OF_VERTEX,)),
+        (
+            (
+                "Quota exceeded for quota metric 'custom_model_training_nvidia_t4_gpus' of service "
+                "'aiplatform.googleapis.com' in region us-west4: 1 requested."
+            ),
+            (OF_VERTEX,),
+        ),
+        (
+            (
+                "Quota exceeded for quota metric 'custom_model_training_nvidia_t4_gpus' and limit 'T4 GPUs per "
+                "region' of service 'aiplatform.googleapis.com' for consumer 'project_number:7'."
+            ),
+            (OF_VERTEX,),
+        ),
+        (
+            (
+                "Quota exceeded for quota metric 'reads' of service 'firestore.googleapis.com', not "
+                "'aiplatform.googleapis.com'"
+            ),
+            (),
+        ),
+        (
+            "Quota exceeded for quota metric 'Read requests' of service 'aiplatform.googleapis.com'",
+            (),
+        ),
+    ],
+)
+def test_the_metrics_that_are_asked_for_in_monitoring(
+    message: str, metrics: tuple[str, ...]
+) -> None:
+    assert vertex_metrics(message) == metrics
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from remediator.domain import Action, Attempt, Cause, Change, History, VainAttem
 from remediator.job import Job as VertexJob
 from remediator.job.likeness import alike, vain_track
 from remediator.ledger import PastOutcome
-from remediator.planning import plan, similar_sizes, vain
+from remediator.planning import draft, plan, similar_sizes, vain
 from remediator.policy import Policies
 from remediator.workflow.similar_jobs import recoveries, successes
 
@@ -286,7 +286,7 @@ class Product(Strategy):
             root=str(runs[0].document.name),
             usd=sum(one.usd for one in runs[1:]),
         )
-        if key := vain_track(vain.origin(runs[-1].document, made)):
+        if key := vain_track(draft.origin(runs[-1].document, made)):
             self.vain.setdefault(key, []).extend(found)
 
 

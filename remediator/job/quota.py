@@ -29,7 +29,13 @@ QUOTA_USAGE = "serviceruntime.googleapis.com/quota/allocation/usage"
 """Series of Cloud Monitoring, on the resource `consumer_quota` with its label `location`; which quota one is
 of stands in the metric's label `quota_metric`. Documented: https://cloud.google.com/monitoring/alerts/using-quota-metrics.
 Not checked against a real project."""
-_OF_VERTEX = late_pattern(r"\baiplatform\.googleapis\.com/[a-z][a-z0-9_]{2,120}")
+_OF_VERTEX = late_pattern(
+    r"\baiplatform\.googleapis\.com/(?P<path>[a-z][a-z0-9_]{2,120})"
+    r"|\bquota metric '(?P<named>[a-z][a-z0-9_]{2,120})'[^'\n]{0,40}"
+    r"(?:'[^'\n]{1,120}' )?of service 'aiplatform\.googleapis\.com'"
+)
+"""A metric of Vertex AI by its full name, or as Service Control writes it: its name, perhaps the limit's, then
+the service."""
 _NUMBER = r"(?P<n>\d{1,9}(?:\.\d{1,3})?)"
 _LIMIT = late_pattern(
     rf"(?:quota_limit_value\W{{1,6}}|\blimit(?: is| of|:|=)?\s{{0,3}}){_NUMBER}\b(?! ?(?:per|/))",
@@ -109,8 +115,9 @@ _ANY = "any"
 
 
 def vertex_metrics(text: str) -> tuple[str, ...]:
-    """The quota metrics of Vertex AI that a text names in full, each once."""
-    return tuple(dict.fromkeys(_OF_VERTEX.findall(text)))
+    """The quota metrics of Vertex AI that a text names, each once, with the service before them."""
+    found = (match["path"] or match["named"] for match in _OF_VERTEX.finditer(text))
+    return tuple(dict.fromkeys(f"aiplatform.googleapis.com/{name}" for name in found))
 
 
 def read_quotas(texts: Iterable[str]) -> tuple[Quota, ...]:
@@ -188,7 +195,8 @@ class Shortage(Struct, frozen=True):
     unused: bool = False  # the limit is not known, and nobody used any of it
 
     def __str__(self) -> str:
-        what = "vCPUs" if self.quota.families else "devices"
+        what = "vCPU" if self.quota.families else "device"
+        what += "s" * (self.needed != 1)
         if self.unused:
             return (
                 f"none of {self.quota.metric} in {self.region} is seen in use, and it refused the "
@@ -220,15 +228,18 @@ def shortage(
     spot: bool,
     waited: bool = False,
     refused: Callable[[Quota], float] = lambda _: math.inf,
+    had: Iterable[str] | None = None,
 ) -> Shortage | None:
     """The first quota that cannot hold these machines however long one waits; None: none is known.
 
     `waited`: the same was asked for again already. A family with a meter of its own whose limit
-    nobody says is then taken to have none: another family costs no more than to wait on. `refused`: how
-    much of a quota was asked for when it refused; where nobody used any of it, its limit is smaller.
-    What others are known to use says that there is as much.
+    nobody says is then taken to have none: another family costs no more than to wait on; so is one of devices
+    that the job did not have at first (`had`; None: not known), which nobody says the project may use at all.
+    `refused`: how much of a quota was asked for when it refused; where nobody used any of it, its limit is
+    smaller. What others are known to use says that there is as much.
     """
     replicas = list(pools)
+    own = None if had is None else {*had, _ANY}
     for quota in quotas:
         if quota.region not in {"", GLOBAL, region}:
             continue
@@ -243,7 +254,8 @@ def shortage(
             continue
         if quota.limit is None and _is_least(quota, needed, replicas, catalog, service):
             return Shortage(quota, needed, region, least=True)
-        if waited and quota.limit is None and quota.families - _SHARED_CPUS:
+        new_device = own is not None and bool(quota.device) and quota.device not in own
+        if waited and quota.limit is None and (new_device or quota.families - _SHARED_CPUS):
             return Shortage(quota, needed, region, least=False, waited=True)
     return None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from msgspec import Struct
@@ -20,6 +20,7 @@ from remediator.catalog.catalog import Catalog, Hardware, Price, Strategy
 from remediator.catalog.machines import Service
 from remediator.domain import (
     ALL_ROWS,
+    Attempt,
     Change,
     Diagnosis,
     History,
@@ -39,6 +40,7 @@ from remediator.job import (
 )
 from remediator.job.pipeline import PipelineNode
 from remediator.job.validation import require_shape
+from remediator.planning.draft import merged_changes, origin
 from remediator.planning.expected_time import expected_seconds, got_no_machine, successes
 from remediator.planning.savings import share_left, token_savings
 from remediator.policy.model import Limits
@@ -274,7 +276,8 @@ def estimate(
             return Cost(hours, 0.0, None, None, most, ours, _FREE)
         usd, less = round(by_tokens.left_usd, 2), round(by_tokens.saved_usd, 2)
         return Cost(hours, usd, None, None, most, ours, by_tokens.basis, saved_usd=less)
-    if rate is None and cannot_cost_more(case.job, request, changes, catalog):
+    attempts = history.attempts or case.attempts
+    if rate is None and _cost_as_much_before(case.job, attempts, request, changes, catalog):
         return Cost(hours, 0.0, None, None, most, ours, _FREE)
     return Cost(
         hours,
@@ -320,6 +323,22 @@ def _worst_basis(
 
 
 _FREE = "its price is not known, and it cannot cost more than the failed run: booked at 0"
+
+
+def _cost_as_much_before(
+    failed: Job,
+    attempts: Sequence[Attempt],
+    request: Job,
+    changes: tuple[Change, ...],
+    catalog: Catalog,
+) -> bool:
+    """Whether the request cannot cost more than the run that failed last, or than the chain's first, to whose
+    hardware and region it goes back."""
+    if cannot_cost_more(failed, request, changes, catalog):
+        return True
+    made = [one for one in attempts if not one.abandoned]
+    since = merged_changes(*(one.changes for one in made), changes)
+    return bool(made) and cannot_cost_more(origin(failed, made), request, since, catalog)
 
 
 def cannot_cost_more(

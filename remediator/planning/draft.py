@@ -8,7 +8,7 @@ planner's modules alone.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -16,11 +16,24 @@ from msgspec.structs import replace
 
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog, Service
-from remediator.domain import ALL_ROWS, Cause, Change, Diagnosis, Guard, History, Lack, Resume
+from remediator.domain import (
+    ALL_ROWS,
+    Attempt,
+    Cause,
+    Change,
+    Diagnosis,
+    Guard,
+    History,
+    Lack,
+    Resume,
+)
 from remediator.job import Job
 from remediator.job.quota import Quota, read_quotas
 from remediator.policy.model import Limits
 from remediator.policy.steps import Resubmit
+
+LOCATION = "location"
+"""The field of a change that names the region, which is part of a job's name."""
 
 
 class StepContext(Struct, frozen=True, dict=True):
@@ -141,3 +154,17 @@ def merged_changes(*groups: Iterable[Change]) -> tuple[Change, ...]:
         if before != change.after:
             merged[change.field] = Change(change.field, before, change.after)
     return tuple(merged.values())
+
+
+def origin(job: Job, attempts: Sequence[Attempt]) -> Job:
+    """The job as it was before the attempts that led to it."""
+    for change in (one for made in reversed(attempts) for one in reversed(made.changes)):
+        job = undone(job, change)
+    return job
+
+
+def undone(job: Job, change: Change) -> Job:
+    """The job without the change, where it still has it; its place is no field of it."""
+    if change.field == LOCATION or job.read(change.field) != change.after:
+        return job
+    return job.changed(change.field, change.before)

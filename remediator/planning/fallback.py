@@ -17,11 +17,10 @@ from msgspec.structs import replace
 from remediator.domain import Attempt, Cause, Change
 from remediator.job import Job
 from remediator.job.batch import is_resumed
-from remediator.planning.draft import JobDraft, StepContext, StepHasNoEffect
+from remediator.planning.draft import LOCATION, JobDraft, StepContext, StepHasNoEffect
 from remediator.planning.steps import apply
 from remediator.policy.steps import Accelerator, Fallback, MemoryMove, Resubmit
 
-LOCATION = "location"
 _MOVES = frozenset({"bigger", "more_memory", "sized", "next", "data", "none"})
 
 

@@ -1,7 +1,8 @@
 """`env: halve` and `args: halve`: a smaller batch where the program itself says how large it is.
 
-Owns finding a named variable or flag in the containers of a job's worker pools, and its halves. Only
-what the policy file names is touched, and only a whole number. Pure; called by `steps`.
+Owns finding a named variable or flag in the containers of a job's worker pools, and its halves, and which
+step could be written. Only what the policy file names is touched, and only a whole number. Pure; called by
+`steps` and by the planner.
 """
 
 from __future__ import annotations
@@ -64,6 +65,29 @@ def halved_flags(job: Job, flags: Iterable[str]) -> Edits:
         _require(flag, seen)
         edits |= found
     return {path: value for path, value in edits.items() if job.read(path) != value}
+
+
+_OF_A_BATCH = late_pattern(
+    r"(?:^|[-_])(?:mini|micro)?[-_]?batch[-_]?size(?:$|[-_])|^batch$", re.IGNORECASE
+)
+_FLAG = late_pattern(
+    r"(?<![\w-])(?P<flag>--?[A-Za-z][\w-]{0,60})(?:=|\s+)[\"']?(?P<number>[0-9]{1,9})(?![\w.])"
+)
+
+
+def batch_step(job: Job) -> str:
+    """The step that would halve the batch of which the job's own environment or arguments tell, as it would be
+    written; empty: they tell of none, or it is 1."""
+    for path in job.environments:
+        for _, name, value in job.variables_at(path):
+            if _OF_A_BATCH.search(name) and _WHOLE.fullmatch(value) and int(value) > 1:
+                return f"env: {{{name}: halve}}"
+    for path in job.command_lines:
+        text = " ".join(str(word) for word in job.read(path) or ())
+        for found in _FLAG.finditer(text):
+            if _OF_A_BATCH.search(found["flag"].lstrip("-")) and int(found["number"]) > 1:
+                return f'args: {{"{found["flag"]}": halve}}'
+    return ""
 
 
 def _either_spelling(flag: str) -> str:

@@ -20,6 +20,7 @@ from remediator.catalog.catalog import Catalog
 from remediator.domain import (
     SILENT_GUARDS,
     Action,
+    Cause,
     Diagnosis,
     Guard,
     GuardRefusal,
@@ -32,7 +33,7 @@ from remediator.job import (
     Job,
 )
 from remediator.job.validation import require_shape
-from remediator.planning import alert_routing
+from remediator.planning import alert_routing, halving
 from remediator.planning.approval_mode import (
     approval_lines,
     approval_reasons,
@@ -173,7 +174,7 @@ class _Planning(Struct, frozen=True):
             cannot = f"step {found.number} cannot be taken: {found.impossible}"
             explained = (*explained, *(skipped or (cannot,)))
             return self._refused(policy, limits, explained, found.number, found.impossible)
-        text = "; ".join([*skipped, self._why_nothing(policy)])
+        text = "; ".join([*skipped, self._why_nothing(policy), *self._smaller_batch()])
         return self._nothing(policy.name, explained, text, policy, limits)
 
     def _why_nothing(self, policy: Policy) -> str:
@@ -182,6 +183,14 @@ class _Planning(Struct, frozen=True):
             return "every step of the policy is taken"
         left = "no step of the policy fits" if policy.do else "the policy only alerts"
         return will_not_help(self.inputs) or left
+
+    def _smaller_batch(self) -> tuple[str, ...]:
+        """The step that a policy may name where a device's memory ran out, and no other may be had."""
+        job = self.inputs.case.job
+        if self.inputs.diagnosis.verdict is not Cause.GPU_MEMORY:
+            return ()
+        step = halving.batch_step(job)
+        return (f"a step may halve its batch: `{step}`",) if step else ()
 
     def _step_context(self, limits: Limits, root: str = "") -> StepContext:
         """What a step is applied to."""
@@ -311,7 +320,9 @@ class _Planning(Struct, frozen=True):
             refused_by=tuple(refusal.guard for refusal in refused),
             refusals=refused,
             alerts=self._alerts(policy, refused),
-            because=sentence(self.inputs.diagnosis, refusal_words(refused)),
+            because=sentence(
+                self.inputs.diagnosis, "; ".join([refusal_words(refused), *self._smaller_batch()])
+            ),
             explanation=(*explained, *refusal_lines(refused)),
         )
 
@@ -360,7 +371,13 @@ class _Planning(Struct, frozen=True):
         not_before = None if wait is None else self.inputs.case.now + wait
         text = resubmission_words(draft, cost, not_before)
         if refused:
-            text = "; ".join([refusal_words(refused), *without_refusals(skipped, refused)])
+            text = "; ".join(
+                [
+                    refusal_words(refused),
+                    *without_refusals(skipped, refused),
+                    *self._smaller_batch(),
+                ]
+            )
         return Plan(
             job=str(self.inputs.case.job.name),
             verdict=self.inputs.diagnosis.verdict,

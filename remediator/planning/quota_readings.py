@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from remediator.case import Case, Series
 from remediator.catalog.catalog import Catalog
+from remediator.catalog.growth import devices_of
 from remediator.domain import Cause
 from remediator.job import Job
 from remediator.job.quota import (
@@ -23,7 +24,7 @@ from remediator.job.quota import (
     Shortage,
     shortage,
 )
-from remediator.planning.draft import JobDraft, StepContext
+from remediator.planning.draft import JobDraft, StepContext, origin
 
 
 def filled_in(quotas: Iterable[Quota], case: Case, region: str) -> Iterator[Quota]:
@@ -81,7 +82,14 @@ def known_shortage(draft: JobDraft, now: StepContext) -> Shortage | None:
         spot=spot,
         waited=_waited_for_quota(now),
         refused=lambda quota: _needed(quota, now.job, now.catalog),
+        had=_devices_at_first(now),
     )
+
+
+def _devices_at_first(now: StepContext) -> set[str]:
+    """The devices of the chain's first job, of which its project may use some."""
+    first = origin(now.job, now.history.attempts or now.case.attempts)
+    return {devices_of(now.catalog, pool.hardware)[0] for pool in first.pools}
 
 
 def room_once_free(now: StepContext) -> str:

@@ -27,10 +27,13 @@ from remediator.policy.selection import matches_any
 REQUEST_LIMIT_SECONDS = 600.0  # one request of a batch prediction, Vertex's own
 HEADROOM = 1.25  # over an observed peak
 HEADROOM_OVER_BOUND = 1.5  # over a peak at which the job died: what it wanted is not known
+HEADROOM_OVER_BOUND_AGAIN = 2.0  # the same, once a smaller step did not do; chosen as `more_memory`
 HEADROOM_OVER_WANTED = 1.1  # over one piece that a message says was wanted: there were others
 BATCH_SHARE = (
     0.7  # of the memory that one piece of a batch may be: the rest is what it is made from
 )
+_NEARLY = 0.99  # of the limit of a request, from which it was cut off by it; chosen
+_UNKNOWN_EXCESS = 4.0  # times too large, where nobody says by how much: a few steps reach 1; chosen
 DEADLINE_SHARE = 0.8  # of a time-out that the work should fill at most
 
 
@@ -65,6 +68,16 @@ class _Sizing(Struct, frozen=True):
             last is not None
             and last.verdict == self.diagnosis.verdict
             and any(change.field.endswith(".batchSize") for change in last.changes)
+        )
+
+    @property
+    def was_moved(self) -> bool:
+        """An attempt of this chain was given other hardware for this very cause, and the job ended by it all the
+        same."""
+        return any(
+            one.verdict == self.diagnosis.verdict
+            and any(change.field.endswith(_HARDWARE_FIELDS) for change in one.changes)
+            for one in self.history.attempts
         )
 
     @property
@@ -103,6 +116,7 @@ def wanted_gib(diagnosis: Diagnosis) -> float | None:
 
 
 _GIB = 1024.0**3
+_HARDWARE_FIELDS = (".machineType", ".acceleratorType", ".acceleratorCount")
 _NO_ACCELERATOR = (None, "", "ACCELERATOR_TYPE_UNSPECIFIED")
 
 
@@ -143,7 +157,26 @@ def choose(
     way = _BY_CAUSE.get(diagnosis.verdict)
     if way is None:
         return NoHardware(f"{diagnosis.verdict.value} says nothing about the size that is needed")
-    return _known_to_work(sizing) or way(sizing)
+    choice = _known_to_work(sizing) or way(sizing)
+    return choice if isinstance(choice, NoHardware) else _within_lists(choice, sizing)
+
+
+def _within_lists(choice: Choice, sizing: _Sizing) -> Choice:
+    """The choice on a machine that the lists allow, with the job's own devices, where its own is on none
+    of them; as it is where there is no such machine, so that the guard says which list is short."""
+    if choice.hardware is not None or is_permitted(sizing.held, sizing.limits):
+        return choice
+    ground = sizing.ground
+    kind = ground.kind
+    moved = growth.cheapest_with(
+        ground, vcpus=kind.vcpus, memory_gib=kind.memory_gib, goes_on=sizing.goes_on
+    )
+    if moved is None or not sizing.allowed(moved.hardware):
+        return choice
+    said = (
+        f"{kind.name} is on no list of the policies, and {moved.hardware} has no less of anything"
+    )
+    return Choice(moved.hardware, choice.batch_size, (*choice.notes, said, *moved.notes))
 
 
 # --- what worked before ---------------------------------------------------------------------------
@@ -188,7 +221,8 @@ def _memory(sizing: _Sizing) -> Choice | NoHardware:
     seen = _fatal_peak_gib(sizing, kind)
     bound = needs.memory_is_lower_bound or seen is None
     peak = seen or kind.memory_gib
-    factor = HEADROOM_OVER_BOUND if bound else HEADROOM
+    over_bound = HEADROOM_OVER_BOUND_AGAIN if sizing.was_moved else HEADROOM_OVER_BOUND
+    factor = over_bound if bound else HEADROOM
     needed = max(peak * factor, kind.memory_gib * 1.01)
     # A lower bound that equals the machine's size was not measured: it is that size.
     measured = seen is not None and peak != kind.memory_gib
@@ -262,6 +296,11 @@ def _batch_that_fits(
 
 
 def _cpu(sizing: _Sizing) -> Choice | NoHardware:
+    took = sizing.diagnosis.needs.request_seconds
+    if (sizing.batch or 0) > 1 and took is not None and took >= REQUEST_LIMIT_SECONDS * _NEARLY:
+        return _request(
+            sizing
+        )  # what does not end in its time is one request, and half of it is free
     kind = sizing.catalog.machines[sizing.held.machine]
     done, deadline = sizing.diagnosis.needs.work_done, sizing.case.job.timeout_seconds
     part = sizing.case.job.part_timeout  # trials run one after the other
@@ -298,10 +337,11 @@ def _request(sizing: _Sizing) -> Choice | NoHardware:
     if (sizing.batch or 0) <= 1:
         return _more_speed(sizing)
     took = sizing.diagnosis.needs.request_seconds
-    known = took is not None and took < REQUEST_LIMIT_SECONDS * 0.99
-    # A request that hit the limit would have taken longer: twice as long is assumed.
-    seconds = took if known and took else 2 * REQUEST_LIMIT_SECONDS
-    return _smaller_batch(sizing, seconds / (REQUEST_LIMIT_SECONDS / 2))
+    if took is not None and REQUEST_LIMIT_SECONDS / 2 <= took < REQUEST_LIMIT_SECONDS * _NEARLY:
+        return _smaller_batch(sizing, took / (REQUEST_LIMIT_SECONDS / 2))
+    # A request that hit the limit would have taken longer, and one that was refused long before it holds
+    # too many bytes: by how much nobody says, so a quarter.
+    return _smaller_batch(sizing, _UNKNOWN_EXCESS)
 
 
 def _smaller_batch(sizing: _Sizing, factor: float) -> Choice:
@@ -340,12 +380,15 @@ def _gpu_memory(sizing: _Sizing) -> Choice | NoHardware:
         return _smaller_batch(sizing, 8 if sizing.smaller_batch_failed else 2)
     if too_much := device_memory.no_device_words(sizing.diagnosis, sizing.catalog):
         return NoHardware(too_much, too_much=True)
-    if not (isinstance(moved, Moved) and sizing.allowed(moved.hardware)):
-        spread = device_memory.more_devices(
-            sizing.case.job, sizing.held, sizing.catalog, sizing.service, sizing.region
-        )
-        if spread is not None and sizing.allowed(spread.hardware):
+    spread = device_memory.more_devices(
+        sizing.case.job, sizing.held, sizing.catalog, sizing.service, sizing.region
+    )
+    if spread is not None and sizing.allowed(spread.hardware):
+        if not (isinstance(moved, Moved) and sizing.allowed(moved.hardware)):
             return _taken(spread, "sized: no device with more memory may be had, so more of them")
+        no_dearer = sizing.ground.price(spread.hardware) <= sizing.ground.price(moved.hardware)
+        if no_dearer and not sizing.was_moved:
+            return _taken(spread, "sized: more of them cost no more than larger ones")
     return _taken(moved, "sized: the cheapest with more memory on each device")
 
 

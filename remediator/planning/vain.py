@@ -37,8 +37,13 @@ from remediator.job import (
     Job,
     Pool,
 )
-from remediator.planning.draft import JobDraft, StepContext, merged_changes
-from remediator.planning.fallback import LOCATION
+from remediator.planning.draft import (
+    LOCATION,
+    JobDraft,
+    StepContext,
+    merged_changes,
+    undone,
+)
 
 REPEATED_AFTER = timedelta(days=14)
 """How long a step that was tried in vain is not repeated. Chosen: a nightly job pays for one ladder in
@@ -51,19 +56,6 @@ _CLOCKS = timedelta(hours=1)  # two clocks differ by less: what ended later did 
 _UNKNOWN_ENDS = 2  # chains: one end that nobody could explain may have been chance; chosen
 
 # --- what is kept ---------------------------------------------------------------------------------
-
-
-def origin(job: Job, attempts: Sequence[Attempt]) -> Job:
-    """The job as it was before the attempts that led to it."""
-    for change in (one for made in reversed(attempts) for one in reversed(made.changes)):
-        job = _undone(job, change)
-    return job
-
-
-def _undone(job: Job, change: Change) -> Job:
-    if change.field == LOCATION or job.read(change.field) != change.after:
-        return job
-    return job.changed(change.field, change.before)
 
 
 def attempts_in_vain(
@@ -102,7 +94,7 @@ def attempts_in_vain(
             )
         for change in reversed(one.changes):
             place = str(change.before) if change.field == LOCATION else place
-            job = _undone(job, change)
+            job = undone(job, change)
     return tuple(reversed(kept))
 
 

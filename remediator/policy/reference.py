@@ -137,10 +137,13 @@ An accelerator stays as it is (type, number, memory of each device) unless the s
 
 `bigger`, `more_memory` and `sized` continue in another machine family, chosen by price, where the job's own
 family has no larger machine; the plan says so. `sized` also leaves the family where that is at least a fifth
-cheaper and the later steps stay possible. Where the error message names the size of one allocation, no smaller
+cheaper and the later steps stay possible; a smaller batch on a machine that no list allows goes to one that is
+allowed and has no fewer vCPUs and no less memory. Of a model whose state is spread over all devices (FSDP, ZeRO
+stage 3) it takes more of the job's own devices where those cost no more than larger ones. Where the error message names the size of one allocation, no smaller
 machine is tried. Nothing is resubmitted for a need that no machine meets (`no_machine`), a limit that the
 program sets itself, a full disk that is not the machine's own, or a quota that is too small for the job in any
-case: the alert says which.
+case: the alert says which. A quota whose limit nobody tells is waited for once, where it is one of a machine
+family or of devices that the job did not have at first.
 
 What was tried in vain is not repeated (`tried_in_vain`). Where a run of the same work failed for the same cause
 in the last 14 days, its chain took this step or a stronger one, and was given up, the step is passed over.

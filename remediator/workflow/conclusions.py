@@ -40,7 +40,7 @@ from remediator.ledger import (
     UnreadableDocument,
 )
 from remediator.log import LogEvent
-from remediator.planning import alert_routing, costs, expected_time, similar_sizes, vain
+from remediator.planning import alert_routing, costs, draft, expected_time, similar_sizes, vain
 from remediator.workflow.incident_context import IncidentContext, job_facts
 from remediator.workflow.services import Clock, Configuration, Records, RowsOfBatches
 
@@ -94,7 +94,7 @@ def _tried_in_vain(context: IncidentContext) -> dict[str, tuple[VainAttempt, ...
     )
     if not found:
         return {}
-    work = vain.origin(context.job, attempts)
+    work = draft.origin(context.job, attempts)
     return {
         key: found for key in (vain_track(work), vain_track(work, account=EVERY_ACCOUNT)) if key
     }

@@ -16,7 +16,7 @@ from remediator.domain import PASSING, Attempt, Cause, JobState, VainAttempt
 from remediator.job import Job, JobView
 from remediator.job.likeness import EVERY_ACCOUNT, alike, vain_track
 from remediator.ledger import Ledger, PastOutcome
-from remediator.planning import similar_sizes, vain
+from remediator.planning import draft, similar_sizes, vain
 from remediator.policy import Policies
 from remediator.workflow.services import VertexProject
 
@@ -90,7 +90,7 @@ def similar_job_keys(job: Job, policies: Policies) -> tuple[str, ...]:
 
 def track_in_vain(job: Job, attempts: Sequence[Attempt], policies: Policies) -> str:
     """The key under which the ledger holds what was tried in vain for this work; empty: none."""
-    return vain_track(vain.origin(job, attempts), account=_account(policies))
+    return vain_track(draft.origin(job, attempts), account=_account(policies))
 
 
 def _account(policies: Policies) -> str | None:

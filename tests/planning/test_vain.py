@@ -26,7 +26,7 @@ from remediator.domain import (
 )
 from remediator.job import Job
 from remediator.job.likeness import vain_track
-from remediator.planning import plan, vain
+from remediator.planning import draft, plan, vain
 from tests.jobs import BATCH, CUSTOM, case, diagnosis, job, policies
 from tests.planning.planner_cases import BOOK, EVERYWHERE, ladder, steps, written
 from tests.planning.test_planner_properties import CALM, failed_jobs
@@ -443,7 +443,7 @@ def test_a_resumes_rows_are_not_those_of_the_attempts_before_it() -> None:
 def test_what_attempts_changed_makes_no_other_work() -> None:
     text = ladder("resubmit: {env: {SHARDS: halve}, machine_type: bigger, location: us-east1}")
     ((made, failed),) = night(job(CUSTOM), text, Cause.MEMORY_PRESSURE)
-    assert vain_track(vain.origin(failed, (made,))) == vain_track(job(CUSTOM))
+    assert vain_track(draft.origin(failed, (made,))) == vain_track(job(CUSTOM))
 
 
 def test_what_is_kept_reads_back_as_it_was() -> None:

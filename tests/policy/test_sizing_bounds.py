@@ -177,6 +177,22 @@ def test_a_limit_of_the_programs_own(
     assert (choice.batch_size is not None) is (way == "batch")
 
 
+@pytest.mark.parametrize(
+    ("verdict", "field", "machine"),
+    [
+        ("memory_pressure", "jobSpec.workerPoolSpecs[0].machineSpec.machineType", "n1-standard-16"),
+        ("memory_pressure", "jobSpec.scheduling.timeout", "n1-highmem-8"),
+        ("quota", "jobSpec.workerPoolSpecs[0].machineSpec.machineType", "n1-highmem-8"),
+    ],
+)
+def test_a_machine_that_was_too_little_for_the_second_time_is_doubled(
+    verdict: str, field: str, machine: str
+) -> None:
+    changes = (Change(field, "before", "after"),)
+    made = replace(attempt("p", number=1), verdict=verdict, changes=changes)
+    assert _machine(Cause.MEMORY_PRESSURE, history=History(attempts=(made,))) == machine
+
+
 # --- time --------------------------------------------------------------------------------------------
 
 
@@ -205,7 +221,9 @@ def test_without_the_time_that_it_ran_the_work_done_says_nothing() -> None:
     ("seconds", "batch"),
     [
         (None, 16),  # twice the limit is assumed, and half of it aimed at
-        (100.0, 32),
+        (1.2, 16),  # refused long before its time, for its bytes: nobody says by how much
+        (299.9, 16),
+        (300.0, 32),
         (593.9, 32),
         (594.0, 16),  # as good as the limit
         (1000.0, 16),
@@ -219,6 +237,45 @@ def test_one_instance_that_takes_too_long_gets_a_bigger_machine() -> None:
     machine = _machine(Cause.REQUEST_TOO_LARGE, body=BATCH, **{BATCH_SIZE: 1})
     assert machine == "n1-standard-16"
     assert _machine(Cause.SLOW_STARTUP) == "n1-standard-16"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "batch"), [(600.03, 16), (594.0, 16), (593.9, None), (None, None)]
+)
+def test_a_request_that_full_cpus_do_not_end_in_time_is_made_smaller(
+    seconds: float | None, batch: int | None
+) -> None:
+    needs = Needs(request_seconds=seconds)
+    if batch is not None:
+        assert _batch(Cause.CPU_SATURATION, needs) == batch
+    else:
+        assert _machine(Cause.CPU_SATURATION, needs, body=BATCH) == "n1-standard-16"
+    alone = _machine(Cause.CPU_SATURATION, needs, body=BATCH, **{BATCH_SIZE: 1})
+    assert alone == "n1-standard-16"
+
+
+# --- lists -------------------------------------------------------------------------------------------
+
+_C3 = {"dedicatedResources__machineSpec__machineType": "c3-highcpu-8"}
+
+
+@pytest.mark.parametrize(
+    ("cause", "batch"),
+    [(Cause.MEMORY_PRESSURE, 32), (Cause.REQUEST_TOO_LARGE, 16)],
+)
+def test_a_smaller_batch_goes_to_a_machine_that_the_lists_allow(cause: Cause, batch: int) -> None:
+    choice = _choice(cause, body=BATCH, limits=Limits(machine_types=("n1-*", "e2-*")), **_C3)
+    assert isinstance(choice, sizing.Choice)
+    assert (choice.batch_size, str(choice.hardware)) == (batch, "e2-standard-8")  # 8 vCPUs, 32 GiB
+    assert "c3-highcpu-8 is on no list of the policies" in " ".join(choice.notes)
+
+
+@pytest.mark.parametrize("lists", [("c3-*",), ("e2-standard-2",), None])
+def test_a_smaller_batch_stays_where_the_lists_allow_or_name_nothing_as_large(
+    lists: tuple[str, ...] | None,
+) -> None:
+    limits = Limits(machine_types=lists)
+    assert _batch(Cause.MEMORY_PRESSURE, limits=limits, **_C3) == 32
 
 
 # --- devices -----------------------------------------------------------------------------------------
