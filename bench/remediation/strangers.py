@@ -17,7 +17,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bench.remediation.fleets import PLACE
-from bench.remediation.requests import with_boot_disk, with_timeout
+from bench.remediation.requests import (
+    with_batch_size,
+    with_boot_disk,
+    with_hardware,
+    with_timeout,
+)
 from bench.remediation.strangers_jobs import AREAS, MIXES, Job
 from bench.remediation.strangers_physics import (
     BATCH,
@@ -153,26 +158,8 @@ def remedy(job: Job, body: Body, made: int) -> Body | None:
 # --- requests --------------------------------------------------------------------------------------
 
 
-def with_hardware(job: Job, body: Body, hardware: Hardware) -> Body:
-    """The request on other hardware, in every pool."""
-    copied = copy.deepcopy(body)
-    spec: Body = {"machineType": hardware.machine}
-    if hardware.count:
-        spec |= {"acceleratorType": hardware.accelerator, "acceleratorCount": hardware.count}
-    if job.kind == BATCH:
-        copied["dedicatedResources"]["machineSpec"] = spec
-    else:
-        for pool in copied["jobSpec"]["workerPoolSpecs"]:
-            pool["machineSpec"] = dict(spec)
-    return copied
-
-
 def with_time(body: Body, hours: float) -> Body:
     return with_timeout(body, int(hours * 3600))
-
-
-def with_batch(body: Body, size: int) -> Body:
-    return {**copy.deepcopy(body), "manualBatchTuningParameters": {"batchSize": size}}
 
 
 def on_demand(job: Job, body: Body) -> Body:
@@ -241,11 +228,11 @@ def _candidates(job: Job, allowed: Callable[[Hardware], bool]) -> Iterator[tuple
     for hardware in _HARDWARE[base.service]:
         if not _may_become(job, base.hardware, hardware) or not allowed(hardware):
             continue
-        changed = with_hardware(job, body, hardware)
+        changed = with_hardware(body, hardware)
         for region in _reach(job):
             if job.kind == BATCH:
                 for size in (base.batch, *(2**n for n in range(6, -1, -1) if 2**n < base.batch)):
-                    yield with_batch(changed, size), region
+                    yield with_batch_size(changed, size), region
                 continue
             there = replace(base, hardware=hardware, region=region)
             needed = hours_of(job.demand, there, _near(job.data, region)) * 1.1 + 0.1
@@ -281,7 +268,7 @@ def _larger(job: Job, body: Body, fits: Callable[[Place], bool]) -> Body | None:
         and thing_of(hardware) not in job.fate.quota
         and fits(replace(now, hardware=hardware))
     ]
-    return with_hardware(job, body, min(found)[2]) if found else None
+    return with_hardware(body, min(found)[2]) if found else None
 
 
 def _for_memory(job: Job, body: Body, made: int) -> Body | None:
@@ -290,7 +277,7 @@ def _for_memory(job: Job, body: Body, made: int) -> Body | None:
     now = placed(job.kind, body, job.region)
     least = shape(now.hardware).memory_gib * 1.9
     if job.kind == BATCH and made == 1 and now.batch > 8:
-        return with_batch(body, now.batch // 4)
+        return with_batch_size(body, now.batch // 4)
     return _larger(job, body, lambda place: shape(place.hardware).memory_gib >= least)
 
 
@@ -306,7 +293,7 @@ def _for_time(job: Job, body: Body, _made: int) -> Body | None:
 def _for_device_memory(job: Job, body: Body, _made: int) -> Body | None:
     now = placed(job.kind, body, job.region)
     if job.kind == BATCH and now.batch > 4:
-        return with_batch(body, max(1, now.batch // 4))
+        return with_batch_size(body, max(1, now.batch // 4))
     least = DEVICE_GIB[now.hardware.accelerator] * 1.2
     return _larger(job, body, lambda place: DEVICE_GIB[place.hardware.accelerator] >= least)
 
@@ -321,7 +308,7 @@ def _for_no_device(job: Job, body: Body, _made: int) -> Body | None:
 
 def _for_request(job: Job, body: Body, _made: int) -> Body | None:
     now = placed(job.kind, body, job.region)
-    return with_batch(body, max(1, now.batch // 4)) if now.batch > 1 else None
+    return with_batch_size(body, max(1, now.batch // 4)) if now.batch > 1 else None
 
 
 def _for_place(job: Job, body: Body, made: int) -> Body | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.remediation.requests import scheduling_of
+from bench.remediation.requests import machine_spec, scheduling_of
 from bench.remediation.strangers_physics import (
     BATCH,
     CATALOGUE,
@@ -111,13 +111,6 @@ def _device(chance: random.Random, least_gib: float = 0.0) -> Hardware:
     return chance.choices([h for h, _ in fitting], [w for _, w in fitting])[0]
 
 
-def _spec(hardware: Hardware) -> Body:
-    spec: Body = {"machineType": hardware.machine}
-    if hardware.count:
-        spec |= {"acceleratorType": hardware.accelerator, "acceleratorCount": hardware.count}
-    return spec
-
-
 def custom(
     chance: random.Random, hardware: Hardware, cause: str, demand: Demand, fate: Fate,
     mends: frozenset[str] = frozenset(), *, hours: float | None = None, strategy: str = "",
@@ -130,7 +123,7 @@ def custom(
     bucket = f"{name}-data"
     workers = chance.choices((1, 2, 4), (90, 6, 4))[0]
     pool = {
-        "machineSpec": _spec(hardware),
+        "machineSpec": machine_spec(hardware),
         "replicaCount": "1",
         "containerSpec": {
             "imageUri": f"us-docker.pkg.dev/example-project/ml/{name}:1",
@@ -160,7 +153,7 @@ def batch(
     name = f"{chance.choice(_STEMS)}-{chance.randrange(1000)}"
     bucket = f"{name}-data"
     model = f"projects/123456789012/locations/{region}/models/{chance.randrange(10**9, 10**10)}"
-    resources: Body = {"machineSpec": _spec(hardware), "startingReplicaCount": chance.choice((1, 1, 2, 4)),
+    resources: Body = {"machineSpec": machine_spec(hardware), "startingReplicaCount": chance.choice((1, 1, 2, 4)),
                        "maxReplicaCount": 10}  # fmt: skip
     if spot:
         resources["spot"] = True

@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.remediation import strangers, wide
 from bench.remediation.lists import ROOT, policies
+from bench.remediation.requests import machine_spec
 from bench.remediation.world import CATALOGUE
 from remediator import policy
 from remediator.case import Case
@@ -122,11 +123,9 @@ def of_catalogue(seed: int) -> Iterator[Failure]:
         region = chance.choice(regions or ["us-central1"])
         area = AREAS.get(region.partition("-")[0], region.upper())
         place = chance.choice([area, region.upper()])
-        spec: dict[str, Any] = {"machineType": hardware.machine}
-        if hardware.count:
-            spec |= {"acceleratorType": hardware.accelerator, "acceleratorCount": hardware.count}
-            if hardware.accelerator in PARTITIONS and chance.random() < 0.2:
-                spec["gpuPartitionSize"] = PARTITIONS[hardware.accelerator]
+        spec = machine_spec(hardware)
+        if hardware.accelerator in PARTITIONS and chance.random() < 0.2:
+            spec["gpuPartitionSize"] = PARTITIONS[hardware.accelerator]
         if slices := TOPOLOGIES.get(hardware.machine):
             spec["tpuTopology"] = chance.choice(slices)
         pools = [_pool(spec, f"sweep-{number}", 1)]

@@ -19,8 +19,14 @@ from typing import Any
 from msgspec.structs import replace as changed
 
 from bench.remediation.fleets import PLACE
-from bench.remediation.requests import with_boot_disk, with_timeout
-from bench.remediation.visitors_jobs import MIXES, TEAMS, Draw
+from bench.remediation.requests import (
+    with_batch_size,
+    with_boot_disk,
+    with_hardware,
+    with_timeout,
+)
+from bench.remediation.visitors_draw import TEAMS, Draw
+from bench.remediation.visitors_jobs import MIXES
 from bench.remediation.visitors_physics import (
     BATCH,
     DEVICE_GIB,
@@ -275,31 +281,12 @@ def losses(job: Job, body: Body) -> tuple[str, ...]:
 # --- requests ------------------------------------------------------------------------------------------
 
 
-def with_hardware(job: Job, body: Body, hardware: Hardware) -> Body:
-    made = copy.deepcopy(body)
-    spec: Body = {"machineType": hardware.machine}
-    if hardware.count:
-        spec |= {"acceleratorType": hardware.accelerator, "acceleratorCount": hardware.count}
-    if job.kind == BATCH:
-        made["dedicatedResources"]["machineSpec"] = spec
-        return made
-    for pool in made["jobSpec"]["workerPoolSpecs"]:
-        topology = pool["machineSpec"].get("tpuTopology")
-        same = pool["machineSpec"]["machineType"] == hardware.machine
-        pool["machineSpec"] = {**spec, **({"tpuTopology": topology} if topology and same else {})}
-    return made
-
-
 def with_time(body: Body, hours: float) -> Body:
     return with_timeout(body, math.ceil(hours * 3600))
 
 
 def with_disk(body: Body, size: float) -> Body:
     return with_boot_disk(body, math.ceil(size))
-
-
-def with_batch(body: Body, size: int) -> Body:
-    return {**copy.deepcopy(body), "manualBatchTuningParameters": {"batchSize": size}}
 
 
 def on_demand(job: Job, body: Body) -> Body:
@@ -389,13 +376,13 @@ def _candidates(job: Job, allowed: Callable[[Hardware], bool]) -> Iterator[Body]
     for hardware in _HARDWARE[base.service]:
         if not _may_become(job, base.hardware, hardware) or not allowed(hardware):
             continue
-        made = body if hardware == base.hardware else with_hardware(job, body, hardware)
+        made = body if hardware == base.hardware else with_hardware(body, hardware)
         for region in regions:
             if CATALOGUE.offered(hardware, region, base.service) is False:
                 continue
             if job.kind == BATCH:
                 for size in (base.batch, *(2**n for n in range(7, -1, -1) if 2**n < base.batch)):
-                    sized = made if size == base.batch else with_batch(made, size)
+                    sized = made if size == base.batch else with_batch_size(made, size)
                     yield {**sized, PLACE: region}
                 continue
             assert job.program is not None
@@ -452,13 +439,13 @@ def _moved(job: Job, body: Body, fits: Callable[[Place], bool]) -> Body | None:
             and _has_room(job, there)
         ):
             found.append((CATALOGUE.rank_price(hardware, now.region), hardware.machine, hardware))
-    return with_hardware(job, body, min(found, key=lambda one: one[:2])[2]) if found else None
+    return with_hardware(body, min(found, key=lambda one: one[:2])[2]) if found else None
 
 
 def _for_memory(job: Job, body: Body, made: int) -> Body | None:
     now = _at(job, body)
     if job.kind == BATCH and made == 1 and now.batch > 8:
-        return with_batch(body, now.batch // 4)
+        return with_batch_size(body, now.batch // 4)
     least = shape(now.hardware).memory_gib * 1.9
     return _moved(job, body, lambda place: shape(place.hardware).memory_gib >= least) or _moved(
         job, body, lambda place: shape(place.hardware).memory_gib >= least / 1.4
@@ -483,7 +470,7 @@ def _for_time(job: Job, body: Body, _made: int) -> Body | None:
 def _for_device_memory(job: Job, body: Body, made: int) -> Body | None:
     now = _at(job, body)
     if job.kind == BATCH and now.batch > 4 and made < 3:
-        return with_batch(body, max(1, now.batch // 4))
+        return with_batch_size(body, max(1, now.batch // 4))
     held = DEVICE_GIB[now.hardware.accelerator]
     if job.program is not None and job.program.sharded:
         whole = held * now.hardware.count * 1.5
@@ -500,7 +487,9 @@ def _for_no_device(job: Job, body: Body, _made: int) -> Body | None:
 
 def _for_request(job: Job, body: Body, _made: int) -> Body | None:
     now = _at(job, body)
-    return with_batch(body, max(1, now.batch // 4)) if now.batch > 1 else _for_cpu(job, body, 1)
+    return (
+        with_batch_size(body, max(1, now.batch // 4)) if now.batch > 1 else _for_cpu(job, body, 1)
+    )
 
 
 def _for_start(job: Job, body: Body, _made: int) -> Body | None:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bench.remediation.fleets import PLACE, Body
+from bench.remediation.requests import machine_spec
 from bench.remediation.world import BEGINNING, CATALOGUE, Ran, read_of, told_of
 from remediator.case import Case
 from remediator.catalog import growth
@@ -93,16 +94,13 @@ def build(seed: int, count: int, mix: str) -> list[Job]:
 
 
 def _job(number: int, region: str, held: Hardware, cause: str, *args: str, **needs: Any) -> Job:
-    spec: Body = {"machineType": held.machine}
-    if held.count:
-        spec |= {"acceleratorType": held.accelerator, "acceleratorCount": held.count}
     bucket = f"wide-{number}"
     body: Body = {
         "displayName": f"wide-{number}",
         "jobSpec": {
             "workerPoolSpecs": [
                 {
-                    "machineSpec": spec,
+                    "machineSpec": machine_spec(held),
                     "replicaCount": "1",
                     "containerSpec": {
                         "imageUri": f"us-docker.pkg.dev/lab/team/wide{number}:1",
@@ -519,10 +517,7 @@ def _gib(device: str) -> float:
 
 def on(body: Body, held: Hardware, place: str = "") -> Body:
     made = copy.deepcopy(body)
-    spec: Body = {"machineType": held.machine}
-    if held.count:
-        spec |= {"acceleratorType": held.accelerator, "acceleratorCount": held.count}
-    made["jobSpec"]["workerPoolSpecs"][0]["machineSpec"] = spec
+    made["jobSpec"]["workerPoolSpecs"][0]["machineSpec"] = machine_spec(held)
     return {**made, PLACE: place} if place else made
 
 
