@@ -149,16 +149,26 @@ def choose(
     from a machine.
     """
     held = pools[0].hardware
-    if catalog.machine(held.machine) is None:
-        return NoHardware(
-            f"{held.machine} is not in the catalogue, so nothing can be sized from it"
-        )
     sizing = _Sizing(case, diagnosis, history, catalog, limits, held, service, region, goes_on)
+    if catalog.machine(held.machine) is None:
+        return _of_unknown_machine(sizing)
     way = _BY_CAUSE.get(diagnosis.verdict)
     if way is None:
         return NoHardware(f"{diagnosis.verdict.value} says nothing about the size that is needed")
     choice = _known_to_work(sizing) or way(sizing)
     return choice if isinstance(choice, NoHardware) else _within_lists(choice, sizing)
+
+
+def _of_unknown_machine(sizing: _Sizing) -> Choice | NoHardware:
+    """A smaller batch needs nothing to be known of the machine."""
+    batch, verdict = (sizing.batch or 0) > 1, sizing.diagnosis.verdict
+    if batch and verdict is Cause.REQUEST_TOO_LARGE:
+        return _request(sizing)
+    in_vain = sizing.smaller_batch_failed or own_limit_words(sizing.diagnosis)
+    if batch and verdict in {Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY} and not in_vain:
+        return _smaller_batch(sizing, 2)
+    machine = sizing.held.machine
+    return NoHardware(f"{machine} is not in the catalogue, so nothing can be sized from it")
 
 
 def _within_lists(choice: Choice, sizing: _Sizing) -> Choice:

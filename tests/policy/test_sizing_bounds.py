@@ -254,6 +254,31 @@ def test_a_request_that_full_cpus_do_not_end_in_time_is_made_smaller(
     assert alone == "n1-standard-16"
 
 
+_FUTURE = {"dedicatedResources__machineSpec__machineType": "n9-future-8"}
+
+
+@pytest.mark.parametrize(
+    ("cause", "batch"),
+    [(Cause.REQUEST_TOO_LARGE, 16), (Cause.MEMORY_PRESSURE, 32), (Cause.GPU_MEMORY, 32)],
+)
+def test_a_smaller_batch_needs_no_machine_that_is_known(cause: Cause, batch: int) -> None:
+    assert _batch(cause, limits=Limits(), **_FUTURE) == batch
+    for why in (
+        _choice(cause, body=BATCH, limits=Limits(), **_FUTURE, **{BATCH_SIZE: 1}),
+        _choice(Cause.CPU_SATURATION, body=BATCH, limits=Limits(), **_FUTURE),
+    ):
+        assert isinstance(why, NoHardware)
+        assert "n9-future-8 is not in the catalogue" in why.why
+
+
+@pytest.mark.parametrize("cause", [Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY])
+def test_a_batch_that_was_halved_for_nothing_is_not_halved_again_on_a_machine_that_nobody_knows(
+    cause: Cause,
+) -> None:
+    why = _choice(cause, body=BATCH, history=_halved(cause.value), limits=Limits(), **_FUTURE)
+    assert isinstance(why, NoHardware)
+
+
 # --- lists -------------------------------------------------------------------------------------------
 
 _C3 = {"dedicatedResources__machineSpec__machineType": "c3-highcpu-8"}
