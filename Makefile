@@ -73,6 +73,10 @@ $(VENV)/provider: $(READY)
 # stay together, and with them what their tests share.
 PARALLEL = --numprocesses $(WORKERS) --dist worksteal
 
+# Where a shell forbids bytecode, each process would rewrite all tests, and each command that a test
+# starts would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Side by side: the checkers take ten seconds of one core, in which the other would have nothing to do.
 test: $(VENV)/provider
 	@$(MAKE) --no-print-directory --jobs 2 lint tests || { echo "a checker or a test failed: see above"; exit 1; }

@@ -11,7 +11,7 @@ import contextlib
 import fcntl
 import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,39 @@ def pytest_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _worker() -> tuple[int, int]:
+    """Which of how many processes of the run this is, from 0."""
+    number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    return int(number), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+
+_TESTS = Path(__file__).parent
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Each process of a run begins to import the tests at another place, and finds the rest compiled by others.
+
+    Else all of them rewrite the asserts of all 240 files at once in a fresh checkout: 10 of the 20 s of
+    processor time that collecting takes a process (measured, 2026-12-01).
+    """
+    report = yield
+    if collector.path == _TESTS and isinstance(collector, pytest.Directory):
+        number, count = _worker()
+        begin = len(report.result) * number // count
+        report.result = [*report.result[begin:], *report.result[:begin]]
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the order of the files again, which is to be the same in every process."""
+    if _worker()[1] > 1:
+        items.sort(key=lambda item: item.path.relative_to(_TESTS).parts[0])
 
 
 @pytest.fixture(scope="session")
