@@ -116,6 +116,7 @@ def _model() -> _Model:
     return _Model(tuple(header["labels"].split(",")), bias, weights)
 
 
-def _parsed(written: str) -> dict[int, float]:
+@functools.lru_cache(maxsize=4_096)  # chosen: as many words as some dozens of messages know
+def _parsed(written: str) -> Mapping[int, float]:
     pairs: Iterable[tuple[str, str, str]] = (one.partition(":") for one in written.split(","))
     return {int(label): int(weight) / 100 for label, _, weight in pairs}
