@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from twin.serving import free_port
+
 _FIRESTORE_JAR = "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
 _FIRESTORE = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 _PUBSUB = "platform/pubsub-emulator/bin/cloud-pubsub-emulator"
@@ -52,9 +54,7 @@ def _started(command: list[str], needed: Path, java_options: str) -> Iterator[st
     if not needed.is_file():
         yield ""
         return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [*command, f"--port={port}"],
         env={**os.environ, **({"JAVA_TOOL_OPTIONS": java_options} if java_options else {})},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -105,11 +106,17 @@ class Served:
         self._process.wait(timeout=10)
 
 
+# Below the ports that systems give to whoever asks for any: 32768 is Linux's first, documented.
+_FIRST_PORT, _END_OF_PORTS = 10_000, 32_768
+
+
 def free_port() -> int:
-    """A loopback port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody listens on just now, and that no outgoing connection takes before a server does."""
+    while True:
+        port = _FIRST_PORT + secrets.randbelow(_END_OF_PORTS - _FIRST_PORT)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _own_environment() -> dict[str, str]:

@@ -31,6 +31,7 @@ from tests.stories.test_rows import (
     to_the_end,
 )
 from tests.waiting import HANG_SECONDS, wait_until
+from twin.serving import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 EMULATOR = Path(os.environ.get("REMEDIATOR_BQEMULATOR") or ROOT / ".venv/bqemulator/bin/python")
@@ -76,10 +77,7 @@ def _field(name: str, kind: Any) -> bigquery.SchemaField:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[str]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        rest, grpc = one.getsockname()[1], other.getsockname()[1]
+    rest, grpc = free_port(), free_port()
     process = subprocess.Popen(
         [str(EMULATOR), str(ROOT / "tests" / "bigquery_emulator.py"), "start", "--rest-port", str(rest), "--grpc-port", str(grpc),
          "--project", "genomics-lab", "--log-level", "error"],
