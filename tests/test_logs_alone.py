@@ -337,9 +337,9 @@ def test_a_long_line_is_read_in_time_that_grows_as_its_length() -> None:
         line = ["a." * (characters // 2)]
         took = []
         for _ in range(5):
-            started = time.process_time()
+            started = time.thread_time()  # of this thread: those of other tests may still run
             assert not has_sign_of_death(line)
-            took.append(time.process_time() - started)
+            took.append(time.thread_time() - started)
         return min(took)
 
     assert has_sign_of_death(["a.a.MyError: x \ud800"])
