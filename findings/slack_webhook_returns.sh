@@ -5,7 +5,7 @@
 #   one request; only its `status_code` tells.
 # Versions: slack_sdk 3.48.0, Python 3.11; 2026-11-29.
 # So: an alert sent in a `try` is lost without a word when the webhook was taken away or too many alerts
-#   came at once. Whoever sends must look at `status_code` and heed `Retry-After`, as alerts/channels.py does.
+#   came at once. Whoever sends must look at `status_code` and heed `Retry-After`, as alerts/slack.py does.
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT

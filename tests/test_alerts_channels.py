@@ -28,15 +28,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from remediator.alerts.channels import (
-    SlackBot,
-    SlackWebhook,
-    Smtp,
-    open_channel,
-    render_slack,
-)
+from remediator.alerts.channels import open_channel
 from remediator.alerts.http_post import BodyRefused
 from remediator.alerts.message import AlertKind, Fact, Message, Severity
+from remediator.alerts.render import render_slack
+from remediator.alerts.slack import SlackBot, SlackWebhook
+from remediator.alerts.smtp import Smtp
 from remediator.domain import PermanentError, TransientError
 
 DUE = datetime(2026, 11, 23, 20, 2, tzinfo=UTC)
@@ -181,7 +178,7 @@ def test_a_webhook_follows_no_redirect_elsewhere() -> None:
 def test_a_webhook_loads_no_library_of_its_own() -> None:
     """A cold start's first alert: the SDK and `requests` are a tenth of what ours loads."""
     program = (
-        "import sys; from remediator.alerts.channels import SlackWebhook; "
+        "import sys; from remediator.alerts.slack import SlackWebhook; "
         "from remediator.domain import TransientError\n"
         "try: SlackWebhook('http://127.0.0.1:9/services/T0/B0/key').check()\n"
         "except TransientError: print([n for n in ('slack_sdk', 'requests') if n in sys.modules])"

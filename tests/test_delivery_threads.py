@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from remediator.alerts import Message
-from remediator.alerts.channels import Sent
+from remediator.alerts.channel import Sent
 from remediator.alerts.outbox import Outbox
 from remediator.ledger import Ledger, OutboxMessage
 from remediator.ledger.sqlite import SqliteStore

@@ -5,7 +5,8 @@ The workflow and the delivery room see `compose`, `Message` and the Channel prot
 and reading a click are the composition root's and the front door's.
 """
 
-from remediator.alerts.channels import Channel, Sent, open_channel
+from remediator.alerts.channel import Channel, Sent
+from remediator.alerts.channels import open_channel
 from remediator.alerts.compose import compose
 from remediator.alerts.facts import AlertFacts
 from remediator.alerts.grouping import split

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from markupsafe import Markup
 
-from remediator.alerts.channels import Sent
+from remediator.alerts.channel import Sent
 from remediator.alerts.fitting import fitted
 from remediator.alerts.grouping import GroupLimits
 from remediator.alerts.http_post import BodyRefused, check_url, encode_json, post

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from remediator.alerts.channels import Channel, open_channel
+from remediator.alerts.channel import Channel
+from remediator.alerts.channels import open_channel
 from remediator.alerts.schedule import DeliveryRules, rules_of
 from remediator.domain import PermanentError
 

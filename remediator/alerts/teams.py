@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from remediator.alerts.channels import Sent
+from remediator.alerts.channel import Sent
 from remediator.alerts.fitting import fitted
 from remediator.alerts.grouping import GroupLimits
 from remediator.alerts.http_post import check_url, encode_json, post, reach

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from remediator.alerts.channels import Sent
+from remediator.alerts.channel import Sent
 from remediator.alerts.grouping import GroupLimits
 from remediator.alerts.http_post import BodyTooLarge, check_url, encode_json, post, reach
 from remediator.alerts.message import Message, as_text

@@ -21,7 +21,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from remediator.alerts import Message
-from remediator.alerts.channels import Sent
+from remediator.alerts.channel import Sent
 from remediator.alerts.outbox import Outbox
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
