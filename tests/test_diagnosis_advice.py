@@ -12,8 +12,9 @@ from remediator.case import Case
 from remediator.catalog.catalog import Catalog
 from remediator.cli.subject import diagnose_inputs
 from remediator.diagnosis import diagnose
+from remediator.diagnosis.advice_needs import bytes_words
 from remediator.diagnosis.advice_products import PRODUCT_RULES
-from remediator.diagnosis.advice_rules import RULES, bytes_words
+from remediator.diagnosis.advice_rules import RULES
 from remediator.diagnosis.advice_statements import remedy_in
 from remediator.domain import Cause, Diagnosis
 from remediator.inputs import assemble

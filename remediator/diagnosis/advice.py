@@ -1,7 +1,7 @@
 """What a person can do about the causes of one failure, and where that is documented.
 
 Owns the choice of advice: that of the rule which the message fits (`advice_rules`), with the message's
-own values; else what the needs or a frame of the code say, with what the message itself says to do or complains of
+own values; else what the needs or a frame of the code say (`advice_needs`), with what the message itself says to do or complains of
 (`advice_statements`); else the cause's own (`domain.cause_advice`), without what nobody can follow. Pure; called by
 `diagnose`.
 """
@@ -12,9 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from remediator.diagnosis.advice_needs import advice_with_needs
 from remediator.diagnosis.advice_products import PRODUCT_RULES
 from remediator.diagnosis.advice_rates import advice_of_rate
-from remediator.diagnosis.advice_rules import advice_of, advice_with_needs
+from remediator.diagnosis.advice_rule import advice_of
+from remediator.diagnosis.advice_rules import RULES
 from remediator.diagnosis.advice_statements import remedy_in, statement_in
 from remediator.diagnosis.error_meanings import is_unknown_last_line
 from remediator.diagnosis.lazy_patterns import Linear
@@ -58,7 +60,7 @@ def _with_advice(
     by_rule = (
         advice_of(one.cause, texts, job, PRODUCT_RULES)
         or of_rate
-        or advice_of(one.cause, texts, job)
+        or advice_of(one.cause, texts, job, RULES)
     )
     if by_needs is not None and (by_rule is None or one.cause in _NEEDS_FIRST):
         by_needs = _with_statement(one.cause, by_needs, spoke, framed=frame is not None)

@@ -1,7 +1,7 @@
 """Advice on what Google's services and well-known frameworks say in words of their own.
 
 Owns a table alone: rules asked before those of `advice_rules`, whose patterns are wider. Each holds the words of one
-product, with what its documentation says to do. Pure; called by `advice_rules`.
+product, with what its documentation says to do. Called by `advice`.
 """
 
 from __future__ import annotations

@@ -1,24 +1,15 @@
 """What a person can do, in the message's own words: field, role, limit, region, image, module, path.
 
-Owns the table of advice that belongs to a message, and its one interpreter. A rule names the cause it
+Owns a table alone, the advice that belongs to a message; `advice_rule` reads it. A rule names the cause it
 is for, what it looks for in the texts that spoke for the cause, and a sentence with what was found.
 `advice_products` has the rules for one product's words, `advice` the sentence for a cause of which no rule knows more.
-Pure; called by `advice`.
+Called by `advice`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-
 from remediator.diagnosis.advice_rule import ACCOUNT, VERTEX, AdviceRule, advice_rule
-from remediator.diagnosis.roles import ROLES
-from remediator.domain import PERMISSION_NAME, Cause, Frame, Needs
-from remediator.domain.late_pattern import late_pattern
-from remediator.job import Job
-
-_LONGEST = 600  # characters of a value that is put into advice; chosen
-_TEXT = 6_000  # characters of a text that are read; chosen
+from remediator.domain import PERMISSION_NAME, Cause
 
 _IMAGE = r"(?:[a-z0-9-]{1,40}-docker\.pkg\.dev|(?:[a-z]{2,4}\.)?gcr\.io|docker\.io|[a-z0-9.-]{1,80}\.[a-z]{2,10})/[\w./@:-]{1,200}[\w]"
 _PERMISSION = PERMISSION_NAME
@@ -357,130 +348,3 @@ RULES: tuple[AdviceRule, ...] = (
         "The trouble is at {host|host2}: see that it is up and that the job's network reaches it (peering, firewall, proxy); what is fetched from it again and again belongs in a bucket near the job.",
     ),
 )  # fmt: skip
-
-_FILL = late_pattern(r"\{([^{}]+)\}")
-_SOURCE = late_pattern(
-    r"\.(?:c|cc|cpp|cu|cuh|cxx|go|h|hpp|java|jl|js|kt|py|pyx|r|R|rb|rs|scala|ts)$"
-)
-
-
-def advice_of(
-    cause: Cause, texts: Iterable[str], job: Job, rules: Iterable[AdviceRule] = RULES
-) -> tuple[str, str] | None:
-    """The sentence and link of the first rule that knows a text's advice; None where none does.
-
-    An empty link: the cause's own.
-    """
-    fitting = [rule for rule in rules if cause in rule.causes]
-    for text in texts:
-        for rule in fitting:
-            found = rule.pattern.search(text[:_TEXT])
-            groups = found.groupdict() if found else {}
-            if cause is Cause.BAD_INPUT and _SOURCE.search(groups.get("path") or ""):
-                continue  # the place in a program that found the data wanting is no data
-            said = _filled(rule.says, _values(groups, job)) if found else None
-            if said is not None:
-                return said[:_LONGEST], rule.link
-    return None
-
-
-def _values(groups: Mapping[str, str | None], job: Job) -> dict[str, str]:
-    values = {name: text.strip(" .,:;") for name, text in groups.items() if text}
-    permission = values.get("permission", "")
-    if permission and "role" not in values:
-        role = ROLES.get(permission.lower())
-        values["role"] = (
-            f"{permission} (for example {role})" if role else f"a role with {permission}"
-        )
-    # A message that came alone has no job, and its stand-in no region.
-    region = job.name.location if job.name.location != "-" else "the job's region"
-    values.setdefault("region", region)
-    return values
-
-
-def _filled(sentence: str, values: Mapping[str, str]) -> str | None:
-    """The sentence with its values; None where one that it must have is not there.
-
-    `{a|b}`: the first of these that was found; `{a|=words}`: a, or else these words;
-    `{a: at step }`: those words and a, or nothing.
-    """
-    missing = False
-
-    def fill(match: re.Match[str]) -> str:
-        nonlocal missing
-        asked: str = match[1]
-        if ": " in asked:
-            name, _, before = asked.partition(":")
-            return f"{before}{values[name]}" if name in values else ""
-        for name in asked.split("|"):
-            if name.startswith("="):
-                return name[1:]
-            if name in values:
-                return values[name]
-        missing = True
-        return ""
-
-    said = _FILL.sub(fill, sentence)
-    return None if missing else said
-
-
-def advice_with_needs(cause: Cause, needs: Needs, frame: Frame | None) -> str | None:
-    """Advice that rests on what was wanted, whose limit it was, or where in the code it happened."""
-    if cause is Cause.MEMORY_PRESSURE and needs.own_limit is not None:
-        limit = needs.own_limit
-        if limit.is_shared_memory:
-            return _OF_SHARED_MEMORY
-        size = f", {bytes_words(limit.bytes)}" if limit.bytes else ""
-        alone = (
-            "it does not grow with the machine, so a bigger one alone changes nothing"
-            if limit.fixed
-            else "unless it is set it is a share of the machine's memory"
-        )
-        return f"It ran into a limit of its own, {limit.name}{size}: raise that ({alone})."
-    if cause in _MEMORIES and needs.wanted is not None and needs.wanted.bytes >= _LARGE_BYTES:
-        where = "the device's" if needs.wanted.device else "host"
-        return (
-            f"It asked for {bytes_words(needs.wanted.bytes)} of {where} memory at once: see that this "
-            "is meant, and build it in pieces where it can be."
-        )
-    if cause is Cause.BAD_INPUT and frame is not None:
-        return (
-            f"Look at what {frame.file} reads or converts at line {frame.line}: it is not whole, or not of the "
-            "form that is expected there. Running it again changes nothing."
-        )
-    if cause is Cause.USER_CODE_ERROR and frame is not None:
-        inside = f", in {frame.function}" if frame.function else ""
-        return (
-            f"Fix the code at {frame.file}, line {frame.line}{inside}; running it again changes "
-            "nothing."
-        )
-    return None
-
-
-_OF_SHARED_MEMORY = (
-    "It ran out of shared memory (/dev/shm), which no machine changes and no field of a custom job sets: "
-    "use fewer loader workers (none at the least), or let them share by files "
-    "(`torch.multiprocessing.set_sharing_strategy('file_system')`); a model for batch prediction gets more "
-    "with a new version (`sharedMemorySizeMb` of its container)."
-)
-_MEMORIES = frozenset({Cause.MEMORY_PRESSURE, Cause.GPU_MEMORY})
-_LARGE_BYTES = float(
-    1 << 30
-)  # less is no piece that an allocation of its own would be about; chosen
-
-
-_BINARY = (
-    (4, "TiB"),
-    (3, "GiB"),
-    (2, "MiB"),
-    (1, "KiB"),
-)  # powers of 1024; documented: IEC 80000-13
-
-
-def bytes_words(count: float) -> str:
-    """`7.3 TiB`, `512 MiB`."""
-    for power, unit in _BINARY:
-        if count >= 1024**power:
-            value = count / 1024**power
-            return f"{value:.1f} {unit}" if value < 10 and value % 1 else f"{value:,.0f} {unit}"  # noqa: PLR2004  # one digit
-    return f"{count:,.0f} bytes"

@@ -1,6 +1,6 @@
 """The narrowest predefined role that holds a permission, for advice that names what to grant.
 
-A table alone, beside the rules of `advice_rules`, which calls it.
+A table alone, called by `advice_rule`.
 """
 
 from __future__ import annotations
