@@ -9,7 +9,6 @@ from bench.diagnosis.strangers import (
     FIRST_TIME_BY_TIER,
     FIRST_TIME_BY_TRUTH,
     scenes_by_wave,
-    strangers,
 )
 from remediator.case import Case
 from remediator.catalog.catalog import Catalog
@@ -110,14 +109,6 @@ ROWS = [
 @pytest.mark.parametrize(("body", "cause"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
 def test_what_strangers_taught(body, cause):
     assert of(body).verdict is cause
-
-
-def test_strangers_cases_are_judged_right_and_none_is_sent_to_a_machine_in_vain():
-    found = [(s, diagnose(Case.parse(s.body)).verdict.value) for s in strangers(times=1, seed=9)]
-    wrong = [(s.name, s.truth, v) for s, v in found if s.judged(v) == "wrong"]
-    right = sum(s.judged(v) == "right" for s, v in found)
-    assert right >= 0.95 * len(found), wrong
-    assert not [w for w in wrong if w[2] in {"memory_pressure", "accelerator_missing"}]
 
 
 def test_the_first_times_add_up():
