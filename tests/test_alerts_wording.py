@@ -12,11 +12,13 @@ from remediator.alerts.message import AlertKind
 from remediator.domain import LOG_RULE, Cause, Change, Guard, GuardRefusal, Lack, WatchVerdict
 from remediator.domain.cause_advice import ADVICE
 from remediator.domain.cause_words import MEANINGS
+from remediator.report.page import _FAMILY_OF
 from tests.alert_situations import FACTS, NOTHING, SITUATIONS
 
 
 def test_every_cause_and_every_guard_has_words() -> None:
-    assert set(MEANINGS) == set(ADVICE) == set(Cause)
+    assert set(MEANINGS) == set(ADVICE) == set(wording.CAUSES) == set(Cause)
+    assert set(_FAMILY_OF) == set(Cause)
     assert set(wording.GUARDS) == set(Guard)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import importlib
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -14,6 +15,17 @@ from remediator.cli.options import add_json
 
 Run = Callable[[argparse.Namespace], int]
 """Carries a command out, and answers the exit code."""
+
+
+def lazy(module: str, function: str) -> Run:
+    """The function of a command's module, imported when it is called."""
+
+    def run(args: argparse.Namespace) -> int:
+        found = importlib.import_module(f"remediator.cli.{module}")
+        code: int = getattr(found, function)(args)
+        return code
+
+    return run
 
 
 class Parser(argparse.ArgumentParser):
@@ -86,6 +98,10 @@ class Commands:
         self.names.add(name)
         self._lines.append(f"  {name:<14}{summary}")
         return self._commands.add_parser(name, description=_sentence(summary))
+
+
+Add = Callable[[Commands], None]
+"""Adds a command, or a family of commands, with its options."""
 
 
 def add_member(
