@@ -78,6 +78,21 @@ def test_fields_tell_it_as_words_do(fields: dict[str, Any]) -> None:
     assert any(f'"{name}"' in says for says in told(found))
 
 
+NO_TIME = (
+    "request_time=0.000 upstream_time=0.000",
+    "load 0s parse 0s write 0s",
+    {"request": "POST /predict HTTP/1.1", "status": 502, "took": 0.000},
+    {"event": "batch", "wait_ms": 0, "compute_ms": 0},
+)
+
+
+@pytest.mark.parametrize("line", NO_TIME)
+def test_a_line_of_which_no_part_took_time_is_no_section(line: Any) -> None:
+    found = found_in([STARTED, *every(60, line)], 0.1)
+    assert not [one for one in found.sections if one.seconds == 0.0]
+    assert found_in([STARTED, (1.0, line), (2.0, line), (3000.0, line)]).job
+
+
 def test_the_longest_time_of_a_line_says_what_it_was_about() -> None:
     fields = {"message": "done", "step": "enrich", "fetch_ms": 80_000, "compute_ms": 900}
     assert found_in([STARTED, *every(90, fields)], load=0.01).verdict is Cause.NETWORK_LATENCY

@@ -274,10 +274,13 @@ _PART_OF_IT = 0.5  # of a whole, that a part must be to be told instead; chosen
 
 
 def _longest(spans: Sequence[tuple[float, str]]) -> FieldSpan | None:
-    """The longest, by seconds and name; a whole gives way to the longest of its parts where that is most of it."""
-    if not spans:
+    """The longest, by seconds and name; a whole gives way to the longest of its parts where that is most of it.
+
+    None where all parts took no time: `0.000` of a proxy that asked nobody tells of no share.
+    """
+    seconds, name = max(spans, default=(0.0, ""))
+    if not seconds:
         return None
-    seconds, name = max(spans)
     parts = [one for one in spans if not _WHOLE.match(one[1])]
     if parts and _WHOLE.match(name) and max(parts)[0] >= seconds * _PART_OF_IT:
         spans, (seconds, name) = parts, max(parts)
@@ -285,7 +288,7 @@ def _longest(spans: Sequence[tuple[float, str]]) -> FieldSpan | None:
         seconds,
         name,
         waits=_WAIT_FIELD.search(name) is not None,
-        share=seconds / (sum(one for one, _ in spans) or 1.0),
+        share=seconds / sum(one for one, _ in spans),
     )
 
 

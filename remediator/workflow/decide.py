@@ -13,10 +13,12 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from remediator import log
 from remediator.case import Case
 from remediator.diagnosis import diagnose
 from remediator.domain import (
     Action,
+    Cause,
     Diagnosis,
     History,
     PermanentError,
@@ -52,7 +54,22 @@ from remediator.workflow.similar_jobs import (
 
 
 def diagnose_case(case: Case, policies: Policies) -> Diagnosis:
-    return diagnose(case, probe_threshold_seconds=policies.probes.threshold.total_seconds())
+    """The diagnosis; without a verdict where reading the evidence raises, which is a fault of ours.
+
+    The same evidence would raise again at every delivery, and nobody would hear of the failed job.
+    """
+    try:
+        return diagnose(case, probe_threshold_seconds=policies.probes.threshold.total_seconds())
+    except Exception as err:  # noqa: BLE001  # the fault is logged, and people are told of their job
+        log.fault("the diagnosis failed", err, job=str(case.job.name))
+        wish = f"a version of vertex-remediator that can read this job's evidence: today's fails with {type(err).__name__}, its own log says where"
+        return Diagnosis(
+            job=str(case.job.name),
+            kind=case.job.kind,
+            verdict=Cause.UNKNOWN,
+            causes=(),
+            missing=(wish,),
+        )
 
 
 def prefetch(job: Job, config: Configuration, ledger: Ledger, now: datetime) -> None:

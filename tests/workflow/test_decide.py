@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -28,7 +29,7 @@ from remediator.job import Job
 from remediator.job.likeness import vain_track
 from remediator.ledger import Approval, ApprovalChoice, Chain, Claim, Incident, Limit
 from remediator.planning.vain import attempts_in_vain
-from remediator.workflow.decide import left_to_a_person, plan_incident
+from remediator.workflow.decide import diagnose_case, left_to_a_person, plan_incident
 from remediator.workflow.incident_context import RETRY_WINDOW
 from remediator.workflow.limits import claim_limits, job_budget, limits_of
 from remediator.workflow.ownership import find_external_rerun, is_own_unrecorded_attempt
@@ -46,6 +47,25 @@ TWO = (
     alert: [ml]
 """
 )
+
+
+class _Torn(tuple[Any, ...]):
+    """Evidence that no reader of it gets through, in place of a fault that nobody knows of."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[Any]:
+        raise ZeroDivisionError("float division by zero")
+
+
+def test_a_fault_of_the_diagnosis_keeps_no_failure_from_people(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = Job.parse({**CUSTOM, "name": f"projects/{NUMBER}/locations/us-central1/customJobs/5"})
+    found = diagnose_case(Case(job=job, now=NOW, log_lines=_Torn()), bench.policies)
+    assert (found.verdict, found.causes) == (Cause.UNKNOWN, ())
+    assert "ZeroDivisionError" in found.missing[0]
+    assert "the diagnosis failed: ZeroDivisionError" in capsys.readouterr().err
 
 
 def _twin(bench: Bench, number: int = 5, **changes: Any) -> Job:
