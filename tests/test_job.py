@@ -394,6 +394,7 @@ def readings(path: Path) -> Iterator[str]:
             yield f"{where}: ._body"
         elif isinstance(node, ast.ImportFrom) and node.module in {
             "remediator.job.document", "remediator.job.fields", "remediator.job.programs",
+            "remediator.job.data_places", "remediator.job.workload",
         }:  # fmt: skip
             yield f"{where}: imports {node.module}"
         elif (

@@ -1,7 +1,8 @@
 """One job, read once: the only room that knows where things live in a job's document.
 
 `Job` is what everybody else asks; `fields` has the table of kinds and its machines, `programs` what
-a job runs and names, `ending` how it ended, `relations` its parents and children, `facts` the one
+a job runs, `data_places` where its data lie, `workload` its request and what makes two jobs the same work,
+`ending` how it ended, `relations` its parents and children, `facts` the one
 answer to diagnosis and policies, `differences` where a request may differ. Of a pipeline run:
 `pipeline` has its tasks, `containers` and `launchers` their machines (`machines`: those of any job),
 `parameters` where a value stands. `validation` knows a job's shape, `summary` tells it in words,

@@ -12,7 +12,7 @@ from typing import Any
 
 from remediator.domain import Change, JobKind, Json
 from remediator.domain.late_pattern import late_pattern
-from remediator.job import fields, programs
+from remediator.job import fields, programs, workload
 from remediator.job.batch import is_resumed
 from remediator.job.document import Document
 
@@ -95,7 +95,7 @@ def illegal_differences(
     rows are left. The plan's `changes` tell these. Empty: the request may be sent.
     """
     legal = _LEGAL[original.kind]
-    pinned = programs.pinned_model(original)
+    pinned = workload.pinned_model(original)
     named = {
         _leaf(original, change.field) for change in changes if _OF_A_PROGRAM.search(change.field)
     }

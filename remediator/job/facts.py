@@ -14,7 +14,7 @@ from msgspec import Struct
 from remediator.catalog.catalog import Catalog, Hardware
 from remediator.domain import JobKind, Json
 from remediator.domain.late_pattern import late_pattern
-from remediator.job import containers, ending, fields, machines, pipeline, programs
+from remediator.job import containers, data_places, ending, fields, machines, pipeline, programs
 from remediator.job.document import Document, once
 
 
@@ -147,7 +147,7 @@ def _facts(job: Document, catalog: Catalog, model: Json | None) -> JobFacts:
         cpu_image=programs.cpu_only_image(job, model),
         device_setting=programs.device_setting(settings),
         hides_gpus=programs.hides_gpus(settings),
-        data_places=programs.data_places(job, model),
+        data_places=data_places.data_places(job, model),
     )
 
 

@@ -15,7 +15,16 @@ from typing import Any, Self
 from remediator.catalog.catalog import Catalog
 from remediator.catalog.machines import Service
 from remediator.domain import JobKind, JobName, JobState, Json, parse_seconds, rfc3339
-from remediator.job import ending, fields, machines, pipeline, programs, relations
+from remediator.job import (
+    data_places,
+    ending,
+    fields,
+    machines,
+    pipeline,
+    programs,
+    relations,
+    workload,
+)
 from remediator.job.document import Document, read, spelled, whole_number
 from remediator.job.facts import JobFacts, facts
 from remediator.job.fields import Kind, Pool
@@ -144,7 +153,7 @@ class Job(Document, frozen=True):
     @cached_property
     def pinned_model(self) -> str:
         """`model@version` of a batch prediction, since the default version may have moved since."""
-        return programs.pinned_model(self)
+        return workload.pinned_model(self)
 
     @cached_property
     def strategy(self) -> str | None:
@@ -261,7 +270,7 @@ class Job(Document, frozen=True):
     @cached_property
     def workload_digest(self) -> str:
         """The same for two jobs that do the same work, on whatever machines: 16 hex digits."""
-        return programs.workload_digest(self)
+        return workload.workload_digest(self)
 
     @cached_property
     def programs(self) -> tuple[Any, ...]:
@@ -311,31 +320,31 @@ class Job(Document, frozen=True):
     @cached_property
     def buckets(self) -> tuple[str, ...]:
         """Buckets that the job reads or writes, as far as its request names them, in order."""
-        return programs.buckets_of(self)
+        return data_places.buckets_of(self)
 
     @cached_property
     def input_buckets(self) -> tuple[str, ...]:
         """Those of `buckets` that are named elsewhere than as the output."""
-        return programs.buckets_of(self, inputs_only=True)
+        return data_places.buckets_of(self, inputs_only=True)
 
     @cached_property
     def tables(self) -> tuple[str, ...]:
         """BigQuery tables (`project.dataset.table`) that the job's request names, in order."""
-        return programs.bigquery_of(self)
+        return data_places.bigquery_of(self)
 
     @cached_property
     def urls(self) -> tuple[str, ...]:
         """Web addresses anywhere in the job's document, in order."""
-        return programs.urls(self)
+        return data_places.urls(self)
 
     @cached_property
     def configuration_text(self) -> str:
         """Everything that the job's request says, as one text: for words to be sought in."""
-        return programs.configuration_text(self)
+        return data_places.configuration_text(self)
 
     def external_hosts(self, model: Json | None = None) -> tuple[str, ...]:
         """Hosts outside Google that the job's configuration or its Model's container names."""
-        return programs.external_hosts(self, model)
+        return data_places.external_hosts(self, model)
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -361,7 +370,7 @@ class Job(Document, frozen=True):
 
     def clone(self) -> Job:
         """The job as it would be asked for again: output-only fields gone, model version pinned."""
-        return programs.clone(self)
+        return workload.clone(self)
 
     @cached_property
     def environments(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from remediator.domain import NO_ACCOUNT, JobKind
 from remediator.domain.late_pattern import late_pattern
-from remediator.job import fields, programs
+from remediator.job import fields, programs, workload
 from remediator.job.document import Document, either_key
 
 EVERY_ACCOUNT = "*"
@@ -39,7 +39,7 @@ def vain_track(job: Document, *, account: str | None = None) -> str:
     `job` as it was before anything was changed. `account` as in `alike`; empty where that is.
     """
     key = alike(job, account=account)
-    return f"vain:{programs.workload_digest(job, undated=True)}:{key}" if key else ""
+    return f"vain:{workload.workload_digest(job, undated=True)}:{key}" if key else ""
 
 
 def breaker_track(policy: str, job: Document) -> str:
