@@ -37,6 +37,13 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     assert broken == []
 
 
+def test_decisions_are_numbered_one_by_one() -> None:
+    """Markdown counts by itself: of a number that stands twice a reader sees all later ones shifted."""
+    text = (ROOT / "docs" / "decisions.md").read_text()
+    numbers = [int(one) for one in re.findall(r"^(\d+)\. ", text, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
 def test_every_guard_and_every_key_of_a_plan_is_explained(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -182,11 +182,6 @@ class JobStore:
         kept = [body for body in found if f"/{collection}" in body["name"]]
         return sorted(kept, key=lambda body: str(body["createTime"]))
 
-    def in_flight(self) -> int:
-        """How many jobs are not over."""
-        with self.lock:
-            return sum(not job.is_over for job in self._jobs.values())
-
     # --- what the services ask for ---------------------------------------------------------
 
     def canonical(self, name: str) -> str:

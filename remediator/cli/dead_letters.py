@@ -19,8 +19,6 @@ from remediator.redaction import redact
 if TYPE_CHECKING:
     from remediator.cloud.pubsub import Letter, PubSub
 
-SUBSCRIPTION = "vertex-remediator-dead-letters"  # as deploy/terraform names them
-TOPIC = "vertex-remediator-failures"
 _COUNT = late_pattern(r"[0-9]{1,9}")
 _AT_ONCE = 100
 _MOST = 10_000

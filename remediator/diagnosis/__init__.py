@@ -19,7 +19,7 @@ from remediator.diagnosis.bystanders import is_bystander
 from remediator.diagnosis.limits import full_mount_met, heap_met, own_limit_met, wanted_by
 from remediator.diagnosis.locality import SLOW_ANSWER_SECONDS, read_distance
 from remediator.diagnosis.matching import warm_up
-from remediator.diagnosis.metrics import GIB, Usage, peak_memory_gib, read_usage
+from remediator.diagnosis.metrics import Usage, peak_memory_gib, read_usage
 from remediator.diagnosis.progress import read_progress
 from remediator.diagnosis.replicas import failed_replicas, machines_of
 from remediator.diagnosis.rules import CaseFeatures, rule_evidence
@@ -320,9 +320,6 @@ def _needs(case: Case, facts: CaseFeatures, verdict: Cause) -> Needs:
         memory_is_lower_bound=verdict is Cause.MEMORY_PRESSURE and peak is not None,
         work_done=done,
         request_seconds=facts.reading.elapsed_seconds,
-        gpu_peak_memory_gib=(
-            usage.gpu_peak_memory_bytes / GIB if usage.gpu_peak_memory_bytes else None
-        ),
         wanted=wanted_by(facts.reading),
         own_limit=_own_limit(case, facts, verdict),
         full_mount=full_mount_met(facts.reading, case.job.nfs_mount_points),

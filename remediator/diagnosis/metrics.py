@@ -157,7 +157,6 @@ class Usage(Struct, frozen=True):
     received_bytes_per_second: float | None
     usually_received: float | None
     peak_memory_bytes: float | None
-    gpu_peak_memory_bytes: float | None
     sections: tuple[SectionSample, ...]
 
     @property
@@ -209,7 +208,6 @@ def read_usage(case: Case, workload: JobFacts, failed: frozenset[str] = frozense
         received_bytes_per_second=received,
         usually_received=usually_received,
         peak_memory_bytes=_peak(own, lambda body: _number(body.get("memoryBytes"))),
-        gpu_peak_memory_bytes=_peak(own, _gpu_bytes),
         sections=tuple(
             SectionSample(
                 one.time,
@@ -476,11 +474,6 @@ def _gpu_memory(body: Json) -> float | None:
         if (s := _share(gpu.get("memoryBytes"), gpu.get("memoryLimitBytes"))) is not None
     ]
     return max(shares, default=None)
-
-
-def _gpu_bytes(body: Json) -> float | None:
-    values = [v for gpu in _gpus(body) if (v := _number(gpu.get("memoryBytes"))) is not None]
-    return max(values, default=None)
 
 
 def _peak(samples: Sequence[TelemetryLine], read: Callable[[Json], float | None]) -> float | None:

@@ -68,12 +68,10 @@ class Server(Struct, frozen=True):
     """
 
     expected_port: int
-    health_route: str
     loopback: QuotedLine | None
     other_port: tuple[QuotedLine, int] | None
     refusals: tuple[tuple[int, int, QuotedLine], ...]
     healthy: int
-    unavailable: int
     starts: int
     requests: int
     ended_in_request: QuotedLine | None
@@ -156,7 +154,6 @@ def read_server(lines: Iterable[LogLine], container: Json) -> Server:
     elsewhere = bool(addresses) and all(found != port for _, found, _ in addresses)
     return Server(
         expected_port=port,
-        health_route=route,
         loopback=addresses[0][2] if inside else None,
         other_port=(addresses[-1][2], addresses[-1][1]) if elsewhere else None,
         refusals=tuple(
@@ -165,7 +162,6 @@ def read_server(lines: Iterable[LogLine], container: Json) -> Server:
             if status >= _REDIRECT and status != _UNAVAILABLE
         ),
         healthy=sum(count for status, (count, _) in statuses.items() if status < _REDIRECT),
-        unavailable=statuses[_UNAVAILABLE][0] if _UNAVAILABLE in statuses else 0,
         starts=tally.starts,
         requests=tally.requests,
         ended_in_request=tally.ended,

@@ -128,7 +128,6 @@ class Needs(Struct, frozen=True):
     memory_is_lower_bound: bool = False
     work_done: float | None = None
     request_seconds: float | None = None
-    gpu_peak_memory_gib: float | None = None
     wanted: Wanted | None = None
     own_limit: OwnLimit | None = None
     full_mount: FullMount | None = None

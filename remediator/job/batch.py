@@ -48,7 +48,6 @@ class BatchData(Struct, frozen=True):
     output_prefix: str = ""
     output_mark: str = ""
     output_table: str = ""
-    predictions_format: str = ""
 
     @property
     def suffix(self) -> str:
@@ -82,7 +81,6 @@ def data_of(job: Document) -> BatchData:
         output_prefix=text(job, OUTPUT_PREFIX),
         output_mark=f"{created.astimezone(UTC):%Y%m%d%H%M%S}" if created else "",
         output_table=output_table(job),
-        predictions_format=text(job, "outputConfig.predictionsFormat").lower(),
     )
 
 
