@@ -1,7 +1,7 @@
 """What a log says, one thing at a time: a plain line, or a traceback with its chain of exceptions.
 
 Owns `LogItem` and `Raised`, and the traceback that is still being read: which exception caused which, and
-whose frames they stand in. `structure` feeds it the lines. Pure.
+whose frames they stand in. `writer_reader` feeds it the lines. Pure.
 """
 
 from __future__ import annotations

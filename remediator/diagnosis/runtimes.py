@@ -2,7 +2,7 @@
 
 Owns their grammar: which lines are the head, the message, source code and frames. What R prints of the
 call that failed is source code and never evidence; its function's name and the message are, and the
-warnings that it held back until then often say why. `structure` feeds it the lines; pure.
+warnings that it held back until then often say why. `writer_reader` feeds it the lines; pure.
 """
 
 from __future__ import annotations

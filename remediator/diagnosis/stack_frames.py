@@ -1,7 +1,7 @@
 """Stack frames and quoted source of every runtime, and whose code they stand in.
 
 Owns the patterns of frames (Python, IPython and rich, Java and Scala, Node, .NET, Go, Julia, R, C and C++) and
-the list of what is nobody's own code. `structure` says which lines they belong to. Pure.
+the list of what is nobody's own code. `writer_reader` says which lines they belong to. Pure.
 """
 
 from __future__ import annotations
