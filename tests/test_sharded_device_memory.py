@@ -70,21 +70,23 @@ def test_where_each_device_holds_a_whole_copy_more_of_them_hold_no_more(
 
 
 @pytest.mark.parametrize(
-    ("made", "changed"),
+    ("tried", "changed"),
     [
-        (False, {"g2-standard-48", 4}),  # $4.60 an hour, where two A100s cost $8.48
-        (
-            True,
-            {"a2-highgpu-2g", "NVIDIA_TESLA_A100"},
-        ),  # more of them were tried, or something else
+        ("", {"g2-standard-48", 4}),  # $4.60 an hour, where two A100s cost $8.48
+        ("acceleratorType", {"g2-standard-48", 4}),  # a larger device was too small
+        ("acceleratorCount", {"a2-highgpu-2g", "NVIDIA_TESLA_A100"}),  # more of them were
     ],
 )
 def test_of_more_devices_and_larger_ones_the_cheaper_comes_first(
-    made: bool, changed: set[object]
+    tried: str, changed: set[object]
 ) -> None:
-    changes = (Change("jobSpec.workerPoolSpecs[0].machineSpec.acceleratorCount", 1, 2),)
-    before = replace(attempt("device", number=1), verdict=Cause.GPU_MEMORY.value, changes=changes)
-    done = planned(on_two("--fsdp"), lists="", attempts=(before,) if made else ())
+    path = f"jobSpec.workerPoolSpecs[0].machineSpec.{tried}"
+    before = replace(
+        attempt("device", number=1),
+        verdict=Cause.GPU_MEMORY.value,
+        changes=(Change(path, "before", "after"),),
+    )
+    done = planned(on_two("--fsdp"), lists="", attempts=(before,) if tried else ())
     assert {change.after for change in done.changes} == changed
 
 

@@ -81,6 +81,15 @@ class _Sizing(Struct, frozen=True):
         )
 
     @property
+    def more_devices_failed(self) -> bool:
+        """An attempt of this chain was given more devices for this very cause, and ended by it all the same."""
+        return any(
+            one.verdict == self.diagnosis.verdict
+            and any(change.field.endswith(".acceleratorCount") for change in one.changes)
+            for one in self.history.attempts
+        )
+
+    @property
     def was_given_its_device(self) -> bool:
         """The job had no accelerator: an attempt of this chain has put it there."""
         changes = (change for one in self.history.attempts for change in one.changes)
@@ -397,7 +406,7 @@ def _gpu_memory(sizing: _Sizing) -> Choice | NoHardware:
         if not (isinstance(moved, Moved) and sizing.allowed(moved.hardware)):
             return _taken(spread, "sized: no device with more memory may be had, so more of them")
         no_dearer = sizing.ground.price(spread.hardware) <= sizing.ground.price(moved.hardware)
-        if no_dearer and not sizing.was_moved:
+        if no_dearer and not sizing.more_devices_failed:
             return _taken(spread, "sized: more of them cost no more than larger ones")
     return _taken(moved, "sized: the cheapest with more memory on each device")
 
