@@ -138,3 +138,53 @@ def test_words_alone_are_not_heard_where_the_jobs_error_only_warns() -> None:
     assert "by its words alone" in told.evidence[0].says
     assert of(custom(600, f"WARNING: {said}")).verdict is Cause.UNKNOWN
     assert of(custom(600, f"WARNING: nothing is cached\n{said}")).verdict is Cause.BAD_INPUT
+
+
+def _limited(*command: str) -> dict:
+    """Worker pools whose first process is this command."""
+    container = {"imageUri": "gcr.io/p/train", "command": list(command[:1]), "args": [*command[1:]]}
+    pool = {"machineSpec": {"machineType": "n1-standard-8"}, "containerSpec": container}
+    return {"jobSpec": {"workerPoolSpecs": [{**pool, "replicaCount": "1"}]}}
+
+
+OWN_LIMITS = [
+    (143, ("timeout", "600", "python", "train.py")),
+    (137, ("timeout", "-k", "30", "9.8m", "python", "train.py")),
+    (137, ("/usr/bin/timeout", "--kill-after=10s", "--signal=INT", "590s", "./train")),
+    (143, ("sh", "-c", "cd /app && timeout --preserve-status 10m python train.py")),
+    (124, ("bash", "-c", "set -e; timeout -s KILL 0.165h Rscript fit.R")),
+]
+
+
+@pytest.mark.parametrize(("status", "command"), OWN_LIMITS, ids=lambda one: str(one)[:40])
+def test_a_limit_in_the_jobs_own_command_is_neither_memory_nor_a_lost_machine(
+    status: int, command: tuple[str, ...]
+) -> None:
+    found = of(ended("epoch 3 loss 0.4", status=status, **_limited(*command)))
+    assert found.verdict is Cause.UNKNOWN
+    assert any("`timeout` in its own command ended it after 9 min" in one or "after 10 min" in one for one in found.missing)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "command"),
+    [
+        (143, ("timeout", "7200", "python", "train.py")),
+        (137, ("timeout", "-k", "30", "2h", "python", "train.py")),
+        (137, ("python", "train.py", "--timeout", "600", "x")),
+    ],
+    ids=("long before it", "killed long before it", "a flag of the program"),
+)
+def test_a_limit_that_was_not_reached_ended_nothing(status: int, command: tuple[str, ...]) -> None:
+    found = of(ended("epoch 3 loss 0.4", status=status, **_limited(*command)))
+    assert found.verdict is Cause.PREEMPTION
+
+
+def test_memory_that_a_program_tells_of_outweighs_a_limit_that_was_near() -> None:
+    command = _limited("timeout", "-k", "30", "590", "python", "train.py")
+    found = of(ended("MemoryError: Unable to allocate 9.3 GiB", status=137, **command))
+    assert found.verdict is Cause.MEMORY_PRESSURE
+
+
+def test_uwsgi_that_was_asked_to_end_was_not_killed_for_memory() -> None:
+    rows = ("...gracefully killing workers...", "...brutally killing workers...", "binary reloading uWSGI...")  # fmt: skip
+    assert of(ended("spawned uWSGI worker 1 (pid: 7, cores: 1)", *rows, status=137)).verdict is Cause.UNKNOWN  # fmt: skip

@@ -55,6 +55,7 @@ from remediator.domain import (
     Source,
     TaskCause,
 )
+from remediator.domain.time_words import span_words
 from remediator.job import Job, container_of, once, pipeline
 
 __all__ = ["THRESHOLD", "advice_for", "diagnose", "settled", "warm_up"]
@@ -364,6 +365,10 @@ def _missing(case: Case, facts: CaseFeatures, verdict: Cause) -> tuple[str, ...]
             "would give them"
             if case.job.kind is JobKind.BATCH_PREDICTION
             else "CPU, memory and accelerator utilisation while it ran"
+        )
+    if (limit := case.job.command_limit_seconds) is not None:
+        wanted.append(
+            f"a run under a longer limit: `timeout` in its own command ended it after {span_words(limit)}"
         )
     if facts.timed_out and not facts.timeline.timeline_sections and not is_managed(case.job):
         wanted.append("log lines with times, or telemetry, to see which section took the time")

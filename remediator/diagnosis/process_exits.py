@@ -113,19 +113,27 @@ def _child_killed(reading: TextEvidence) -> Iterator[WeightedEvidence]:
 
 def stopped_signs(reading: TextEvidence) -> Iterator[WeightedEvidence]:
     """A program that was asked to end, or whose time was up, and was killed for not heeding it: its 137
-    is no memory's, unless something else speaks of memory.
+    is no memory's, unless something else speaks of memory; where its time was up, its 143 is no lost machine's.
     """
     words = reading.stop_request
+    if words is None:
+        return
+    of_time = _TIME_UP.search(words.text) is not None
+    lost = [s for s in reading.signs if s.cause is Cause.PREEMPTION and s.weight > 0]
+    if of_time and lost and all(s.symptom for s in lost):
+        says = f'{words.author} tells that its time was up: "{words.text[:_QUOTED]}"'
+        weight = weight_of("time-up-against-preemption")
+        yield weighted_evidence(Cause.PREEMPTION, weight, words.source, words.where, says)
     memory = [s for s in reading.signs if s.cause is Cause.MEMORY_PRESSURE and s.weight > 0]
-    if words is None or not memory:
+    if not memory:
         return
     # A kill that a shell tells after that is what came of not heeding it.
-    of_time = bool(words.after) or _TIME_UP.search(words.text) is not None
+    of_time = of_time or bool(words.after)
     if not all(_is_bare_kill(s, of_time=of_time) for s in memory):
         return  # memory speaks for itself, or a child was killed while others were asked to end
     says = f'{words.author} tells of an end from outside: "{words.text[:_QUOTED]}"'
     yield weighted_evidence(
-        Cause.MEMORY_PRESSURE, weight_of("asked-to-end"), Source.LOG, words.where, says
+        Cause.MEMORY_PRESSURE, weight_of("asked-to-end"), words.source, words.where, says
     )
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from remediator.domain import JobKind, JobState, parse_seconds, parse_time
 from remediator.domain.late_pattern import late_pattern
-from remediator.job import fields, pipeline
+from remediator.job import fields, pipeline, programs
 from remediator.job.document import Document, RpcStatus, either_key, once, read, whole_number
 
 
@@ -91,6 +91,31 @@ def ran_into_timeout(job: Document) -> bool:
 
 def _ends_at(limit: float, ran: float) -> bool:
     return limit * _NEARLY <= ran <= max(limit * _FAR_PAST, limit + _LEEWAY_SECONDS)
+
+
+def command_limit_seconds(job: Document) -> float | None:
+    """The seconds after which `timeout` in the job's own command ended it; None where it did not, by the job's exit
+    status and the time that it ran.
+    """
+    ran = job.run_seconds
+    if ran is None or exit_code(job) not in _ENDED_BY_COMMAND:
+        return None
+    limits = (
+        float(found["number"]) * _SECONDS_OF[found["unit"] or "s"]
+        for command in programs.first_processes(job)
+        for found in _TIMEOUT_COMMAND.finditer(" ".join(command))
+    )
+    return next((limit for limit in limits if limit and _ends_at(limit, ran)), None)
+
+
+# Documented: the manuals of GNU coreutils and of BusyBox. 124 is GNU's own, 143 a command that SIGTERM ended (BusyBox, or
+# `--preserve-status`), 137 one that did not heed it.
+_ENDED_BY_COMMAND = frozenset({124, 137, 143})
+_TIMEOUT_COMMAND = late_pattern(
+    r"(?:^|[\s/;&|(\"'])timeout(?:\s+(?:-k|-s|--kill-after|--signal)\s+\S+|\s+--?[\w-]+(?:=\S+)?)*"
+    r"\s+(?P<number>\d+(?:\.\d+)?)(?P<unit>[smhd]?)\s+\S"
+)
+_SECONDS_OF = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class PartTimeout(Struct, frozen=True):

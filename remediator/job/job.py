@@ -197,6 +197,11 @@ class Job(Document, frozen=True):
         return ending.ran_into_timeout(self)
 
     @property
+    def command_limit_seconds(self) -> float | None:
+        """The seconds after which `timeout` in the job's own command ended it; None where it did not."""
+        return ending.command_limit_seconds(self)
+
+    @property
     def part_timeout(self) -> ending.PartTimeout | None:
         """The time-out that ended the trials or tasks of which the job failed; None where none did."""
         return ending.part_timeout(self)

@@ -25,6 +25,7 @@ from remediator.diagnosis.texts.failed_rows import (
 from remediator.diagnosis.texts.last_words import end_from_outside, last_words, stop_request
 from remediator.diagnosis.texts.log_lines import line_text, log_texts
 from remediator.domain import JobKind, Source
+from remediator.domain.time_words import span_words
 from remediator.job import FaultPart, Job, RpcStatus
 
 _AUDIT_LOG = "cloudaudit.googleapis.com"
@@ -51,7 +52,8 @@ def read_case(case: Case) -> TextEvidence:
         sampled = list(partial_failure_texts(case.job))
     # Partial failures are a sample of the error rows: where there are rows, those are counted.
     sample = 0 if rows else 1
-    stopped = end_from_outside(case.log_lines) if case.job.is_stand_in else None
+    by_command = _end_by_command(case.job)
+    stopped = end_from_outside(case.log_lines) if case.job.is_stand_in else by_command
     case_texts = [
         *_job_texts(case.job),
         *(replace(one, count=sample) for one in sampled),
@@ -72,8 +74,17 @@ def read_case(case: Case) -> TextEvidence:
         reading,
         tags=tags,
         last_words=last_words(case.log_lines, case.job),
-        stop_request=stop_request(case.log_lines),
+        stop_request=stop_request(case.log_lines) or by_command,
     )
+
+
+def _end_by_command(job: Job) -> CaseText | None:
+    """That `timeout` in the job's own command ended it."""
+    limit = job.command_limit_seconds
+    if limit is None:
+        return None
+    text = f"its command's own time limit of {span_words(limit)} (`timeout`) was reached"
+    return CaseText(Source.JOB, "command", TextPlace.ERROR, text, author="the job")
 
 
 _QUOTED = 200  # characters of a line; chosen
